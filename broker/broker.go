@@ -1,0 +1,238 @@
+package broker
+
+import "context"
+
+// Options are the limits of a Broker. The zero value is ready to use.
+type Options struct {
+	// Inbox is how many batches may wait for the core before submitters wait in turn. Default 128: enough to keep the
+	// core busy while readers are woken, and bounded memory (a batch is one socket read).
+	Inbox int
+}
+
+// round is how many batches the core applies at most before it flushes: under load one flush, and so one lock and one
+// wake-up, serves many batches; the bound keeps the first of them from waiting for long.
+const round = 64
+
+// Broker is the core. Make it with New, run it with Run, speak to it with Submit.
+type Broker struct {
+	inbox chan *Batch
+	done  chan struct{} // closed when Run has returned: nobody is left waiting in Submit
+
+	// What follows belongs to the goroutine of Run alone.
+	audiences   [kinds]map[string]*audience
+	patterns    list[*audience]
+	subscribers int // those that hold at least one subscription
+	sequence    uint64
+	delivered   uint64
+	dirty       []*Subscriber
+	over        []*Subscriber
+	matched     []*audience // scratch for publish
+	message     Message     // the one in flight; a field so that passing it on does not allocate
+}
+
+// New makes a Broker that Run has yet to start.
+func New(o Options) *Broker {
+	if o.Inbox <= 0 {
+		o.Inbox = 128
+	}
+	b := &Broker{inbox: make(chan *Batch, o.Inbox), done: make(chan struct{})}
+	for k := range b.audiences {
+		b.audiences[k] = make(map[string]*audience)
+	}
+	b.patterns.moved = movedPattern
+	return b
+}
+
+// Submit hands a batch to the core, and waits while the inbox is full. Batches of one submitter are applied in the
+// order submitted. False means that the core has stopped and will never apply it.
+func (b *Broker) Submit(batch *Batch) bool {
+	select {
+	case b.inbox <- batch:
+		return true
+	case <-b.done:
+		return false
+	}
+}
+
+// Run is the core's goroutine: it applies batches until ctx ends. Batches still in the inbox then are not applied, so
+// whoever stops the core first sees to it that all submitters have left.
+func (b *Broker) Run(ctx context.Context) {
+	defer close(b.done)
+	for {
+		select {
+		case batch := <-b.inbox:
+			b.apply(batch)
+			b.drain()
+			b.flush()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drain applies what has come in meanwhile, so that a flush serves as many batches as are ready.
+func (b *Broker) drain() {
+	for range round - 1 {
+		select {
+		case batch := <-b.inbox:
+			b.apply(batch)
+		default:
+			return
+		}
+	}
+}
+
+// flush tells everyone who was spoken to in this round, once each.
+func (b *Broker) flush() {
+	for i, s := range b.dirty {
+		s.dirty = false
+		s.owner.Flush()
+		b.dirty[i] = nil
+	}
+	b.dirty = b.dirty[:0]
+}
+
+// touch notes that s is owed a Flush.
+func (b *Broker) touch(s *Subscriber) {
+	if !s.dirty {
+		s.dirty = true
+		b.dirty = append(b.dirty, s)
+	}
+}
+
+func (b *Broker) apply(batch *Batch) {
+	s := batch.From
+	for i := range batch.Requests {
+		if s.ended {
+			break // evicted: its later commands never take effect, and its connection is being closed
+		}
+		b.request(s, &batch.Requests[i])
+		b.evict()
+	}
+	b.touch(s)
+	s.owner.Applied(batch)
+}
+
+func (b *Broker) request(s *Subscriber, r *Request) {
+	switch r.Op {
+	case Leave:
+		b.end(s, Left, nil)
+		return
+	case Evict:
+		b.end(s, Evicted, r.Call)
+		return
+	}
+	if !s.owner.Admit(r) {
+		return
+	}
+	switch r.Op {
+	case Publish:
+		b.publish(s, r)
+	case Subscribe:
+		for _, name := range r.Names {
+			b.subscribe(s, r.Kind, r.Form, name)
+			s.owner.Subscribed(r, name, s.Count(r.Form))
+		}
+	case Unsubscribe:
+		b.unsubscribe(s, r)
+	default:
+		s.owner.Answer(r, View{b})
+	}
+}
+
+// publish is the instant of clause 1. The reply comes before the deliveries (clause 4), and counts just those that
+// follow: between the count and the last delivery nothing else can happen.
+func (b *Broker) publish(s *Subscriber, r *Request) {
+	b.sequence++
+	b.message = Message{Sequence: b.sequence, Topic: r.Names[0], Payload: r.Payload}
+	b.match(b.message.Topic)
+	receivers := 0
+	for _, a := range b.matched {
+		receivers += a.members.live
+	}
+	s.owner.Published(r, receivers)
+	for _, a := range b.matched {
+		b.deliver(a)
+	}
+	b.delivered += uint64(receivers)
+	b.message = Message{}
+}
+
+// match gathers whom a topic reaches into b.matched: the exact audience, then patterns in the order in which they
+// were first subscribed (clause 2).
+func (b *Broker) match(topic []byte) {
+	b.matched = b.matched[:0]
+	if a := b.find(Topic, topic); a != nil {
+		b.matched = append(b.matched, a)
+	}
+	for _, a := range b.patterns.items {
+		if a != nil && Match(a.name, topic) {
+			b.matched = append(b.matched, a)
+		}
+	}
+}
+
+// deliver queues the message in flight to one audience. Evictions wait until all have it: the audience must not
+// change under the walk, and the publisher has been told the count.
+func (b *Broker) deliver(a *audience) {
+	for _, sub := range a.members.items {
+		if sub == nil {
+			continue
+		}
+		if sub.by.owner.Message(&b.message, sub) && !sub.by.over {
+			sub.by.over = true
+			b.over = append(b.over, sub.by)
+		}
+		b.touch(sub.by)
+	}
+}
+
+func (b *Broker) evict() {
+	for i, s := range b.over {
+		b.end(s, Evicted, nil)
+		b.over[i] = nil
+	}
+	b.over = b.over[:0]
+}
+
+// unsubscribe answers each name, held or not, as Redis does; and once, with no name, if all were meant and none held.
+func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
+	if len(r.Names) > 0 {
+		for _, name := range r.Names {
+			if sub := s.index[heldKey{string(name), r.Kind, r.Form}]; sub != nil {
+				b.drop(sub)
+			}
+			s.owner.Unsubscribed(r, name, s.Count(r.Form))
+		}
+		return
+	}
+	if s.counts[r.Form][r.Kind] == 0 {
+		s.owner.Unsubscribed(r, nil, s.Count(r.Form))
+		return
+	}
+	b.unsubscribeAll(s, r)
+}
+
+func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
+	going := make([]*Subscription, 0, s.counts[r.Form][r.Kind])
+	for _, sub := range s.held.items {
+		if sub != nil && sub.Form == r.Form && sub.to.kind == r.Kind {
+			going = append(going, sub)
+		}
+	}
+	for _, sub := range going {
+		b.drop(sub)
+		s.owner.Unsubscribed(r, []byte(sub.to.name), s.Count(r.Form))
+	}
+}
+
+// end is the one way out of the core, whoever wanted it.
+func (b *Broker) end(s *Subscriber, e Ending, call any) {
+	if s.ended {
+		return
+	}
+	b.dropAll(s)
+	s.ended = true
+	b.touch(s)
+	s.owner.Ended(e, call)
+}

@@ -1,0 +1,92 @@
+package broker
+
+// Op says what a request asks the core to do.
+type Op uint8
+
+// The operations. The zero value is Answer: the core does nothing of its own and lets the owner reply.
+const (
+	Answer      Op = iota // the owner answers at this instant; the core only lends it a View
+	Publish               // queue Payload to whoever is subscribed to Names[0]
+	Subscribe             // add one subscription for each name
+	Unsubscribe           // drop the named subscriptions, or all of this Kind and Form when there are no names
+	Leave                 // the owner is going: drop everything it holds. Idempotent
+	Evict                 // somebody outside the core finds that the subscriber must go
+)
+
+// Kind tells the name spaces of subscriptions apart.
+type Kind uint8
+
+// The kinds of subscription.
+const (
+	Topic   Kind = iota // matches the topic of that very name
+	Pattern             // matches every topic that the glob matches, see Match
+	kinds
+)
+
+// Form is how a subscription wants its messages written. The core does not know what a form means; it only keeps
+// apart what was subscribed in different forms: they are different subscriptions with counts of their own.
+type Form uint8
+
+// Forms is how many forms there are room for: valid values are 0 to Forms-1.
+const Forms = 2
+
+// Request is one thing asked of the core. Its byte slices belong to the submitter and are valid until the batch that
+// holds it is handed back by [Owner.Applied]; the core copies what it keeps.
+type Request struct {
+	Op      Op
+	Kind    Kind
+	Form    Form
+	Names   [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
+	Payload []byte   // the message, for Publish
+	Call    any      // the owner's note of what asked for this, handed back untouched
+}
+
+// Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
+// from Submit until Owner.Applied.
+type Batch struct {
+	From     *Subscriber
+	Requests []Request
+	Note     any // the submitter's own, handed back untouched
+}
+
+// Message is one publish on its way to its receivers. It is the core's, and valid only during [Owner.Message].
+type Message struct {
+	Sequence uint64 // its place in the one order, counted from 1
+	Topic    []byte
+	Payload  []byte
+}
+
+// Ending says why the core is done with a subscriber.
+type Ending uint8
+
+// The two endings.
+const (
+	Left    Ending = iota // it asked to leave; all that was queued before stays queued
+	Evicted               // its outbox overflowed, or an Evict request named it
+)
+
+// Owner is who stands behind a subscriber: a connection. The core speaks to it only by these methods, always from the
+// core's goroutine and in the one order. None may block, and none may call back into the Broker.
+type Owner interface {
+	// Admit is asked before each request. An owner that returns false has answered the request itself, with a refusal.
+	Admit(r *Request) bool
+	// Published answers a Publish with the number of subscriptions that the message is being queued to.
+	Published(r *Request, receivers int)
+	// Subscribed confirms one name of a Subscribe. count is what the subscriber now holds in this form.
+	Subscribed(r *Request, name []byte, count int)
+	// Unsubscribed confirms one name of an Unsubscribe, held or not. name is nil when all were to be left and there
+	// were none; it is called once then.
+	Unsubscribed(r *Request, name []byte, count int)
+	// Answer is the instant of an Answer request.
+	Answer(r *Request, v View)
+	// Message queues m for the subscription s. True means that the outbox is now over its limit: the message is
+	// queued all the same, and the core evicts the subscriber before it takes the next request.
+	Message(m *Message, s *Subscription) (over bool)
+	// Applied hands a batch back: the core will not read it, nor its bytes, again.
+	Applied(b *Batch)
+	// Flush ends a round: what was queued since the last Flush may be written now. Never called without cause.
+	Flush()
+	// Ended is the last call but for Applied and one Flush: the subscriber holds nothing any more. call is that of the
+	// Evict request, nil if there was none.
+	Ended(e Ending, call any)
+}

@@ -1,0 +1,74 @@
+package broker
+
+// Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
+// batch, and from then on belongs to the core's goroutine until [Owner.Ended].
+type Subscriber struct {
+	owner  Owner
+	held   list[*Subscription] // in subscription order
+	index  map[heldKey]*Subscription
+	counts [Forms][kinds]int
+	ended  bool // nothing more is applied for it
+	over   bool // to be evicted before the next request
+	dirty  bool // in Broker.dirty: a Flush is owed
+}
+
+// heldKey finds a subscriber's own subscription. Its index is what makes leaving cost what is held, not what exists.
+type heldKey struct {
+	name string
+	kind Kind
+	form Form
+}
+
+// NewSubscriber makes the record that the core will keep for o. It costs the core nothing until a batch comes from it.
+func NewSubscriber(o Owner) *Subscriber {
+	s := &Subscriber{owner: o}
+	s.held.moved = movedHeld
+	return s
+}
+
+// Count is how many subscriptions the subscriber holds in a form, topics and patterns together: the number that Redis
+// puts into its confirmations. Only for Owner methods: it is the core's state.
+func (s *Subscriber) Count(f Form) int { return s.counts[f][Topic] + s.counts[f][Pattern] }
+
+// CountKind is the same for one kind only.
+func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
+
+// subscribe adds one subscription; a repeated one changes nothing.
+func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte) {
+	if _, ok := s.index[heldKey{string(name), k, f}]; ok {
+		return
+	}
+	a := b.open(k, name)
+	sub := &Subscription{Form: f, to: a, by: s}
+	a.members.add(sub)
+	s.held.add(sub)
+	if s.index == nil {
+		s.index = make(map[heldKey]*Subscription)
+		b.subscribers++
+	}
+	s.index[heldKey{a.name, k, f}] = sub // the audience's copy of the name, shared by all who hold it
+	s.counts[f][k]++
+}
+
+// drop ends one subscription in every index at once.
+func (b *Broker) drop(sub *Subscription) {
+	s, a := sub.by, sub.to
+	delete(s.index, heldKey{a.name, a.kind, sub.Form})
+	s.held.remove(sub.inHeld)
+	s.counts[sub.Form][a.kind]--
+	b.leave(sub)
+	if s.held.live == 0 {
+		s.index, s.held.items = nil, nil // a connection that listens to nothing costs nothing here
+		b.subscribers--
+	}
+}
+
+// dropAll ends everything a subscriber holds, at the cost of what it holds. The walk is over the array that was there
+// at its start: should the list be squeezed meanwhile, what is still to come stands there unchanged.
+func (b *Broker) dropAll(s *Subscriber) {
+	for _, sub := range s.held.items {
+		if sub != nil {
+			b.drop(sub)
+		}
+	}
+}

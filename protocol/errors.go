@@ -1,0 +1,64 @@
+package protocol
+
+import "fmt"
+
+// Code is the first word of an error reply; client libraries branch on it. The set is closed.
+type Code string
+
+// The codes. Those of Redis mean what they mean there.
+const (
+	CodeErr     Code = "ERR"     // anything that has no code of its own
+	CodeDenied  Code = "DENIED"  // protected mode
+	CodeNoProto Code = "NOPROTO" // HELLO with a protocol version that is not spoken
+	CodeWrong   Code = "WRONGPASS"
+)
+
+// Error is an error reply: what the peer is told.
+type Error struct {
+	Code  Code
+	Text  string // one line, no CR or LF: encoders show them as \r and \n
+	Fatal bool   // the stream cannot be read on: answer, then close
+}
+
+// Error gives the reply as it is sent, without the dash and the line end.
+func (e *Error) Error() string { return string(e.Code) + " " + e.Text }
+
+// Errorf makes an error of code ERR that leaves the connection open.
+func Errorf(format string, args ...any) *Error {
+	return &Error{Code: CodeErr, Text: fmt.Sprintf(format, args...)}
+}
+
+// fatalf makes a protocol error, in the words of Redis' networking.c.
+func fatalf(format string, args ...any) *Error {
+	return &Error{Code: CodeErr, Text: "Protocol error: " + fmt.Sprintf(format, args...), Fatal: true}
+}
+
+// ErrorArity is Redis' answer to too few or too many arguments. name is lower case, "client|id" for a subcommand.
+func ErrorArity(name string) *Error {
+	return Errorf("wrong number of arguments for '%s' command", name)
+}
+
+// ErrorUnknown is Redis' answer to a command that does not exist: it quotes the name and as many arguments as fit into
+// 128 bytes, each cut to what is left of them, and ends with a space (server.c, Redis 7.2).
+func ErrorUnknown(args [][]byte) *Error {
+	const room = 128
+	var quoted []byte
+	for _, arg := range args[1:] {
+		if len(quoted) >= room {
+			break
+		}
+		quoted = append(append(append(quoted, '\''), arg[:min(len(arg), room-len(quoted))]...), "' "...)
+	}
+	return Errorf("unknown command '%s', with args beginning with: %s", args[0][:min(len(args[0]), room)], quoted)
+}
+
+// ErrorSubcommand is Redis' answer to a subcommand that does not exist. parent is upper case.
+func ErrorSubcommand(parent string, sub []byte) *Error {
+	return Errorf("unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
+}
+
+// ErrorMode is Redis' answer to a command that a RESP2 subscriber may not run.
+func ErrorMode(name string) *Error {
+	return Errorf("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "+
+		"this context", name)
+}

@@ -1,0 +1,36 @@
+package protocol
+
+import "bytes"
+
+// FrameLen is the length of the first frame in buf, a line or a RESP value as this package writes them, or 0 if it is
+// not whole. It is for the rare moment when a connection is cut off and the frame being written must be finished first.
+func FrameLen(buf []byte) int {
+	at, values := 0, 1
+	for ; values > 0; values-- {
+		i := bytes.IndexByte(buf[at:], '\n')
+		if i < 0 {
+			return 0
+		}
+		header := buf[at : at+i]
+		at += i + 1
+		if len(header) == 0 {
+			continue
+		}
+		n, ok := parseInt(bytes.TrimSuffix(header[1:], []byte{'\r'}))
+		if !ok || n < 0 {
+			continue // a line, a simple value, a null
+		}
+		switch header[0] {
+		case '*', '>', '~':
+			values += int(n)
+		case '%':
+			values += 2 * int(n)
+		case '$', '=':
+			at += int(n) + 2
+		}
+		if at > len(buf) {
+			return 0
+		}
+	}
+	return at
+}

@@ -1,0 +1,138 @@
+package protocol
+
+import "bytes"
+
+// Dialect is how a command was written, and so how it is answered.
+type Dialect uint8
+
+// The dialects.
+const (
+	RESP   Dialect = iota // a RESP array
+	Inline                // a line that Redis would understand; answered in RESP
+	Line                  // one of conch's own verbs in a line; answered in lines
+)
+
+// Command is one command as it was read.
+type Command struct {
+	Dialect Dialect
+	CRLF    bool     // how the line ended; meaningless for RESP
+	Row     *Row     // its row in the table, nil if there is none
+	Args    [][]byte // the name first; they alias the bytes that were read
+	Err     *Error   // what is wrong with it, for its answer; the connection goes on
+}
+
+// Reader splits a stream of bytes into commands. It holds no bytes itself, only its place in the command at hand.
+type Reader struct {
+	limits Limits
+	resp   respScanner
+	line   lineScanner
+	within dialectState
+}
+
+type dialectState uint8
+
+const (
+	between dialectState = iota // the next byte decides
+	inRESP
+	inLine
+)
+
+// NewReader makes a Reader for one connection.
+func NewReader(l Limits) *Reader {
+	r := &Reader{limits: l.WithDefaults()}
+	r.resp.reset()
+	return r
+}
+
+// Next takes one command from the front of buf. used is how many bytes it is done with, which may be some even when
+// there is no command yet: ok is false then, and the caller comes again with the rest and what arrives behind it.
+// Args are appended to args. A non-nil error is fatal: there is no way to tell where the next command starts.
+//
+// Next may change the bytes of buf that it has looked at, and never looks at a byte of one command twice.
+func (r *Reader) Next(buf []byte, args [][]byte) (c Command, used int, ok bool, err *Error) {
+	for {
+		n := r.begin(buf[used:])
+		used += n
+		rest := buf[used:]
+		if len(rest) == 0 {
+			return c, used, false, nil
+		}
+		if r.within == inRESP {
+			n, err = r.resp.next(rest, &r.limits)
+			if err != nil || n == 0 {
+				return c, used, false, err
+			}
+			used += n
+			if c, ok = r.respCommand(rest, args); ok {
+				return c, used, true, nil
+			}
+			continue
+		}
+		line, n, crlf, err := r.line.next(rest, r.limits.Line)
+		if err != nil || n == 0 {
+			return c, used, false, err
+		}
+		used += n
+		r.within = between
+		if c, ok, err = lineCommand(line, args); ok || err != nil {
+			c.CRLF = crlf
+			return c, used, ok, err
+		}
+	}
+}
+
+// Idle tells whether the reader stands between two commands: nothing is half read.
+func (r *Reader) Idle() bool { return r.within == between && r.line.telnet.state == telnetText }
+
+// begin finds where the next command starts and which dialect it is in.
+func (r *Reader) begin(buf []byte) int {
+	if r.within != between || len(buf) == 0 {
+		return 0
+	}
+	n := r.line.skip(buf)
+	if n == len(buf) {
+		return n
+	}
+	r.within = inLine
+	if buf[n] == '*' && r.line.at == 0 {
+		r.within = inRESP
+	}
+	return n
+}
+
+// respCommand makes the command that the scanner has found at the front of buf; false for an empty one.
+func (r *Reader) respCommand(buf []byte, args [][]byte) (c Command, ok bool) {
+	for _, a := range r.resp.args {
+		args = append(args, buf[a[0]:a[1]:a[1]])
+	}
+	r.resp.reset()
+	r.within = between
+	if len(args) == 0 {
+		return c, false
+	}
+	return Command{Dialect: RESP, Row: Find(args[0]), Args: args}, true
+}
+
+// lineCommand makes the command of one line; false for an empty one.
+func lineCommand(line []byte, args [][]byte) (c Command, ok bool, err *Error) {
+	name, rest := word(line)
+	if row := Find(name); row != nil && row.Shape != ShapeRedis {
+		c = Command{Dialect: Line, Row: row}
+		c.Args, c.Err = splitVerb(row, rest, append(args, name))
+		return c, true, nil
+	}
+	args, closed := splitInline(line, args)
+	if !closed {
+		return c, false, fatalf("unbalanced quotes in request")
+	}
+	if len(args) == 0 {
+		return c, false, nil
+	}
+	return Command{Dialect: Inline, Row: Find(args[0]), Args: args}, true, nil
+}
+
+// Hostile tells whether a command is the start of an HTTP request: a browser that was tricked into talking to this
+// port. Redis closes such a connection at once, before the body can be taken for commands.
+func (c *Command) Hostile() bool {
+	return bytes.EqualFold(c.Args[0], []byte("POST")) || bytes.EqualFold(c.Args[0], []byte("HOST:"))
+}

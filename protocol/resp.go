@@ -1,0 +1,132 @@
+package protocol
+
+import "bytes"
+
+// headerRoom is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
+const headerRoom = 64 << 10
+
+// respScanner finds the end of one RESP command. It remembers how far it got, so that a command which arrives in many
+// pieces is still looked at once: redcon starts over with each read and needs seconds for what this does in no time.
+//
+// Offsets count from the first byte of the command, so that the caller may move the bytes between two calls.
+type respScanner struct {
+	at     int      // bytes scanned
+	seek   int      // bytes in which the CR of the header at `at` has been looked for already
+	left   int      // arguments still to come; -1 before the count is known
+	length int      // length of the argument being read; -1 before it is known
+	args   [][2]int // start and end of each argument found
+}
+
+func (s *respScanner) reset() {
+	if cap(s.args) > 1024 { // a rare giant must not stay with an idle connection
+		s.args = nil
+	}
+	*s = respScanner{left: -1, length: -1, args: s.args[:0]}
+}
+
+// next looks at buf, which starts with the command's first byte. It returns the length of the command, or 0 if more
+// bytes are needed. Memory grows with the arguments that are there, never with the number announced.
+func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {
+	if s.left < 0 {
+		n, done, err := s.header(buf, "invalid multibulk length", "too big mbulk count string")
+		if err != nil || !done {
+			return 0, err
+		}
+		if n > int64(l.Arguments) {
+			return 0, fatalf("invalid multibulk length (over --max-arguments %d)", l.Arguments)
+		}
+		s.left = int(max(n, 0)) // Redis ignores *0 and *-1
+	}
+	for s.left > 0 {
+		done, err := s.argument(buf, l)
+		if err != nil || !done {
+			return 0, err
+		}
+	}
+	return s.at, nil
+}
+
+// argument reads one bulk string.
+func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
+	if s.length < 0 {
+		if s.at >= len(buf) {
+			return false, nil
+		}
+		if buf[s.at] != '$' {
+			return false, fatalf("expected '$', got '%s'", ShowTopic(nil, buf[s.at:s.at+1]))
+		}
+		n, done, err := s.header(buf, "invalid bulk length", "too big bulk count string")
+		if err != nil || !done {
+			return false, err
+		}
+		switch {
+		case n < 0:
+			return false, fatalf("invalid bulk length")
+		case n > int64(l.Message):
+			return false, fatalf("invalid bulk length (over --max-message %d)", l.Message)
+		case n > int64(l.Command-s.at):
+			return false, fatalf("invalid bulk length (command over --max-command %d)", l.Command)
+		}
+		s.length = int(n)
+	}
+	end := s.at + s.length
+	if len(buf) < end+2 {
+		return false, nil
+	}
+	// Redis skips these two bytes unread. A sender that counts wrongly is better told than misunderstood.
+	if buf[end] != '\r' || buf[end+1] != '\n' {
+		return false, fatalf("invalid bulk length (no line end after %d bytes)", s.length)
+	}
+	s.args = append(s.args, [2]int{s.at, end})
+	s.at, s.length, s.left = end+2, -1, s.left-1
+	return true, nil
+}
+
+// header reads the number of a line like *3 or $12 whose first byte is at s.at.
+func (s *respScanner) header(buf []byte, invalid, tooBig string) (n int64, done bool, err *Error) {
+	line := buf[s.at:]
+	cr := bytes.IndexByte(line[min(s.seek, len(line)):], '\r')
+	if cr < 0 {
+		s.seek = len(line)
+		if len(line) > headerRoom {
+			return 0, false, fatalf("%s", tooBig)
+		}
+		return 0, false, nil
+	}
+	cr += s.seek
+	n, ok := parseInt(line[1:max(cr, 1)])
+	if !ok {
+		return 0, false, fatalf("%s", invalid)
+	}
+	if cr+1 == len(line) {
+		s.seek = cr // look at this CR again once what follows it is there
+		return 0, false, nil
+	}
+	if line[cr+1] != '\n' {
+		return 0, false, fatalf("%s", invalid)
+	}
+	s.at, s.seek = s.at+cr+2, 0
+	return n, true, nil
+}
+
+// parseInt reads a decimal integer as strictly as Redis' string2ll: no sign but '-', no leading zero, no overflow.
+func parseInt(b []byte) (int64, bool) {
+	negative := len(b) > 1 && b[0] == '-'
+	if negative {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > 18 || b[0] == '0' && (len(b) > 1 || negative) {
+		return 0, false // 18 digits always fit into an int64; no length or count comes near
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}

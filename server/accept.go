@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	minPause = 5 * time.Millisecond // after a failed accept; doubled up to maxPause while it goes on failing
+	maxPause = time.Second
+	// maxRefusals is how many refused connections may linger at once so that the reason reaches them. More are closed
+	// at once: whoever floods the port must not make us hold more than a few hundred descriptors for it.
+	maxRefusals = 256
+)
+
+// accept takes connections from one listener until the server stops.
+func (s *Server) accept(l net.Listener) {
+	log := s.options.Log
+	var pause time.Duration
+	for {
+		sock, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.welcome(sock)
+			continue
+		}
+		select {
+		case <-s.stopping:
+			return
+		default:
+		}
+		if errors.Is(err, net.ErrClosed) {
+			log.Error().Err(err).Stringer("address", l.Addr()).Msg("the listener was closed")
+			return
+		}
+		if pause == 0 { // once an episode, not once a try
+			s.counts.pausedFor.Add(1)
+			log.Warn().Err(err).Bool("descriptors", errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)).
+				Msg("cannot accept connections; trying again until it works")
+		}
+		pause = min(max(2*pause, minPause), maxPause)
+		select {
+		case <-s.stopping:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// welcome decides whether a connection is served.
+func (s *Server) welcome(sock net.Conn) {
+	s.counts.accepted.Add(1)
+	switch {
+	case !s.options.Unprotected && !local(sock.RemoteAddr()):
+		s.refuse(sock, ReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
+			"mode and serves this machine only. To serve others, start it with --protected-mode=false behind a firewall"})
+	case s.counts.open.Load() >= int64(s.options.MaxConnections):
+		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
+		s.refuse(sock, ReasonFull, protocol.Errorf("max number of clients reached"))
+	default:
+		s.serve(sock)
+	}
+}
+
+// local tells whether a peer is on this machine.
+func local(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}
+
+// refuse tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks.
+func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
+	s.counts.endings[reason].Add(1)
+	s.options.Log.Debug().Stringer("peer", sock.RemoteAddr()).Stringer("reason", reason).
+		Int("max-connections", s.options.MaxConnections).Msg("connection refused")
+	if s.counts.refusing.Add(1) > maxRefusals {
+		s.counts.refusing.Add(-1)
+		_ = sock.Close() // a flood: nobody is owed a text any more
+		return
+	}
+	s.tasks.Go(func() {
+		defer s.counts.refusing.Add(-1)
+		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // should it fail, Write fails too
+		if _, err := sock.Write(protocol.AppendError(nil, why)); err == nil {
+			linger(sock, s.stopping)
+		}
+		_ = sock.Close()
+	})
+}
+
+// serve starts a connection's reader.
+func (s *Server) serve(sock net.Conn) {
+	c := newConn(s, sock)
+	s.counts.open.Add(1)
+	if !s.add(c) {
+		s.counts.open.Add(-1)
+		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
+		return
+	}
+	s.tasks.Go(c.run)
+}

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// lingerTime is how long a connection that we end is kept half open so that the last words reach the peer: closing
+// with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
+const lingerTime = time.Second
+
+// conn is one connection. Its reader goroutine is run; see broker.Owner's methods in owner.go for the core's side.
+type conn struct {
+	srv    *Server
+	sock   net.Conn
+	raw    syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
+	id     int64
+	log    zerolog.Logger
+	sub    *broker.Subscriber
+	begun  time.Time
+	reason atomic.Int32 // a Reason; the first one stays
+
+	// The reader's.
+	reader *protocol.Reader
+	rest   []byte // what has been read of a command that is not whole yet
+	again  bool   // rest may hold whole commands: look before reading on
+	fence  bool   // the core must have applied everything before we go on: see protocol.Row.Ample
+	ready  func(fd uintptr) bool
+	got    readResult // of ready
+
+	// Between the core and the writer.
+	outbox outbox
+	writer sync.WaitGroup // the writer goroutine, while there is one. Add is the core's; Wait comes after gone
+	gone   chan struct{}  // closed by the core: it will queue nothing more
+
+	// The core's: touched by Owner methods only.
+	wire wire
+}
+
+func newConn(s *Server, sock net.Conn) *conn {
+	c := &conn{
+		srv: s, sock: sock, id: s.counts.lastConn.Add(1), begun: time.Now(),
+		reader: protocol.NewReader(s.options.Limits), gone: make(chan struct{}),
+	}
+	c.ready = c.readReady
+	c.log = s.options.Log.With().Int64("conn", c.id).Logger()
+	c.outbox.init(s.options.SlowHard)
+	c.sub = broker.NewSubscriber(c)
+	if sc, ok := sock.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn() // on failure the buffered way serves as well
+	}
+	return c
+}
+
+// run is the connection's life: read until something ends it, leave the core, write out what is queued, close.
+func (c *conn) run() {
+	defer c.srv.counts.open.Add(-1)
+	defer c.srv.remove(c)
+	c.log.Debug().Stringer("peer", c.sock.RemoteAddr()).Msg("connected")
+
+	c.end(c.readAll())
+	c.leave()
+	c.writer.Wait()
+
+	reason := Reason(c.reason.Load())
+	if reason != ReasonEOF && reason != ReasonBroken {
+		linger(c.sock, c.srv.stopping)
+	}
+	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
+	c.srv.counts.endings[reason].Add(1)
+	c.log.Debug().Stringer("reason", reason).Dur("lasted", time.Since(c.begun)).Msg("disconnected")
+}
+
+// end records why the connection ends, and wakes its reader if that is not the one who says so. Any goroutine may call
+// it, the core's too: it does not block.
+func (c *conn) end(reason Reason) {
+	if !c.reason.CompareAndSwap(int32(ReasonNone), int32(reason)) {
+		return
+	}
+	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
+	c.outbox.wakeReader()
+}
+
+// leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
+func (c *conn) leave() {
+	bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}}
+	if c.srv.core.Submit(bye) {
+		<-c.gone
+	}
+	c.outbox.close(c.sock, c.srv.options.DrainTime)
+}
+
+func (c *conn) submitEvict(reason Reason) {
+	c.srv.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Call: reason}}})
+}
+
+// readAll reads and submits until the connection ends, and says why it did. A panic here is one connection's
+// misfortune; it must not become everybody's.
+func (c *conn) readAll() (reason Reason) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
+			reason = ReasonPanic
+		}
+	}()
+	for {
+		if !c.outbox.waitToRead(c.fence) {
+			return ReasonBroken // ended by another goroutine, which has said why: its reason came first and stays
+		}
+		b, err := c.fill()
+		if err != nil {
+			return readReason(err)
+		}
+		if reason := c.take(b); reason != ReasonNone {
+			return reason
+		}
+	}
+}
+
+// readReason reads an error of the socket. A passed deadline is end's way to wake the reader; its reason stays.
+func readReason(err error) Reason {
+	if errors.Is(err, io.EOF) {
+		return ReasonEOF
+	}
+	return ReasonBroken
+}
+
+// linger closes our side and waits a moment for the peer to close its own.
+func linger(sock net.Conn, stopping <-chan struct{}) {
+	half, ok := sock.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	wait := lingerTime
+	select {
+	case <-stopping: // many at once, and somebody waits for all of them
+		wait /= 4
+	default:
+	}
+	if sock.SetReadDeadline(time.Now().Add(wait)) == nil {
+		_, _ = io.Copy(io.Discard, sock) // ends with the peer's close, or the deadline
+	}
+}
+
+// overSoft keeps watch on the soft limit. Called by the sweeper only, under the server's lock.
+func (c *conn) overSoft(now time.Time) bool {
+	o := &c.outbox
+	if o.messages() <= int64(c.srv.options.SlowSoft) {
+		o.softSince = time.Time{}
+		return false
+	}
+	if o.softSince.IsZero() {
+		o.softSince = now
+	}
+	return now.Sub(o.softSince) >= c.srv.options.SlowTime
+}

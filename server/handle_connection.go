@@ -1,0 +1,155 @@
+package server
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// redisVersion is what clients that ask are told: the Redis whose pub/sub conch follows.
+const redisVersion = "7.2.4"
+
+func ping(x *exchange) {
+	args := x.call.args[1:]
+	if len(args) > 1 {
+		x.fail(protocol.ErrorArity("ping"))
+		return
+	}
+	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
+	if x.conn.sub.Count(formRESP) > 0 {
+		x.array(2)
+		x.text("pong")
+		x.bulk(bytes.Join(args, nil))
+		return
+	}
+	if len(args) == 0 {
+		x.simple("PONG")
+		return
+	}
+	x.bulk(args[0])
+}
+
+func echo(x *exchange) { x.bulk(x.call.args[1]) }
+
+// selectDB accepts Redis' sixteen databases. Pub/sub ignores them there too.
+func selectDB(x *exchange) {
+	n, err := strconv.Atoi(string(x.call.args[1]))
+	switch {
+	case err != nil:
+		x.fail(protocol.Errorf("value is not an integer or out of range"))
+	case n < 0 || n > 15:
+		x.fail(protocol.Errorf("DB index is out of range"))
+	default:
+		x.ok()
+	}
+}
+
+// hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
+func hello(x *exchange) {
+	args := x.call.args[1:]
+	if len(args) > 0 {
+		version, err := strconv.Atoi(string(args[0]))
+		switch {
+		case err != nil:
+			x.fail(protocol.Errorf("Protocol version is not an integer or out of range"))
+			return
+		case version != 2:
+			x.fail(&protocol.Error{Code: protocol.CodeNoProto, Text: "unsupported protocol version"})
+			return
+		}
+		if err := x.helloOptions(args[1:]); err != nil {
+			x.fail(err)
+			return
+		}
+	}
+	x.array(14)
+	x.text("server")
+	x.text("redis")
+	x.text("version")
+	x.text(redisVersion)
+	x.text("proto")
+	x.integer(2)
+	x.text("id")
+	x.integer(x.conn.id)
+	x.text("mode")
+	x.text("standalone")
+	x.text("role")
+	x.text("master")
+	x.text("modules")
+	x.array(0)
+}
+
+func (x *exchange) helloOptions(args [][]byte) *protocol.Error {
+	name, named := "", false
+	for len(args) > 0 {
+		switch option := strings.ToUpper(string(args[0])); {
+		case option == "AUTH" && len(args) >= 3:
+			if string(args[1]) != "default" { // there are no users yet; the default one has no password
+				return &protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."}
+			}
+			args = args[3:]
+		case option == "SETNAME" && len(args) >= 2:
+			if !printable(args[1]) {
+				return errorName("Client names")
+			}
+			name, named = string(args[1]), true
+			args = args[2:]
+		default:
+			return protocol.Errorf("Syntax error in HELLO option '%s'", args[0])
+		}
+	}
+	if named {
+		x.conn.wire.name = name
+	}
+	return nil
+}
+
+func clientID(x *exchange) { x.integer(x.conn.id) }
+
+func clientSetname(x *exchange) {
+	if !printable(x.call.args[2]) {
+		x.fail(errorName("Client names"))
+		return
+	}
+	x.conn.wire.name = string(x.call.args[2])
+	x.ok()
+}
+
+func clientGetname(x *exchange) {
+	if x.conn.wire.name == "" {
+		x.out = protocol.AppendNull(x.out)
+		return
+	}
+	x.text(x.conn.wire.name)
+}
+
+func clientSetinfo(x *exchange) {
+	which, value := strings.ToUpper(string(x.call.args[2])), x.call.args[3]
+	switch which {
+	case "LIB-NAME", "LIB-VER":
+		if !printable(value) {
+			x.fail(errorName(strings.ToLower(which)))
+			return
+		}
+		x.conn.wire.library[len(which)&1] = string(value) // LIB-NAME has eight letters, LIB-VER seven
+		x.ok()
+	default:
+		x.fail(protocol.Errorf("Unrecognized option '%s'", x.call.args[2]))
+	}
+}
+
+func errorName(what string) *protocol.Error {
+	return protocol.Errorf("%s cannot contain spaces, newlines or special characters.", what)
+}
+
+// printable is Redis' rule for names: they stand between spaces in CLIENT LIST.
+func printable(name []byte) bool {
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

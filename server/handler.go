@@ -1,0 +1,100 @@
+package server
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// handler is what a command does: an operation of the core, or an answer of our own at that instant.
+type handler struct {
+	op     broker.Op
+	kind   broker.Kind
+	answer func(*exchange) // for broker.Answer
+}
+
+// exchange is one command being answered. It runs on the core's goroutine: everybody waits for it.
+type exchange struct {
+	conn *conn
+	call *call
+	view broker.View
+	out  []byte // the reply so far
+}
+
+// handlers has one row for each row of protocol.Table; a test holds the two together.
+var handlers = map[string]*handler{
+	"pub":    {op: broker.Publish},
+	"sub":    {op: broker.Subscribe},
+	"unsub":  {op: broker.Unsubscribe},
+	"psub":   {op: broker.Subscribe, kind: broker.Pattern},
+	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
+	"help":   {answer: help},
+
+	"publish":         {op: broker.Publish},
+	"subscribe":       {op: broker.Subscribe},
+	"unsubscribe":     {op: broker.Unsubscribe},
+	"psubscribe":      {op: broker.Subscribe, kind: broker.Pattern},
+	"punsubscribe":    {op: broker.Unsubscribe, kind: broker.Pattern},
+	"pubsub":          answerHelp,
+	"pubsub|channels": {answer: pubsubChannels},
+	"pubsub|numsub":   {answer: pubsubNumsub},
+	"pubsub|numpat":   {answer: pubsubNumpat},
+	"pubsub|help":     answerHelp,
+
+	"ping":   {answer: ping},
+	"echo":   {answer: echo},
+	"quit":   answerQuit,
+	"select": {answer: selectDB},
+	"hello":  {answer: hello},
+
+	"client":         answerHelp,
+	"client|id":      {answer: clientID},
+	"client|setname": {answer: clientSetname},
+	"client|getname": {answer: clientGetname},
+	"client|setinfo": {answer: clientSetinfo},
+	"client|help":    answerHelp,
+
+	"command":       {answer: command},
+	"command|count": {answer: commandCount},
+	"command|docs":  {answer: commandDocs},
+	"command|help":  answerHelp,
+	"info":          {answer: info},
+	"config":        answerHelp,
+	"config|get":    {answer: configGet},
+	"config|set":    {answer: configSet},
+	"config|help":   answerHelp,
+}
+
+// Handlers that the reader knows too.
+var (
+	answerQuit  = &handler{answer: func(x *exchange) { x.ok() }}
+	answerError = &handler{answer: func(x *exchange) { x.conn.answerErr(x.call, x.call.err) }}
+	answerHelp  = &handler{answer: subcommandHelp}
+)
+
+func (x *exchange) ok()                    { x.out = protocol.AppendOK(x.out) }
+func (x *exchange) fail(e *protocol.Error) { x.out = protocol.AppendError(x.out, e) }
+func (x *exchange) bulk(s []byte)          { x.out = protocol.AppendBulk(x.out, s) }
+func (x *exchange) text(s string)          { x.out = protocol.AppendBulkString(x.out, s) }
+func (x *exchange) integer(n int64)        { x.out = protocol.AppendInt(x.out, n) }
+func (x *exchange) array(n int)            { x.out = protocol.AppendArray(x.out, n) }
+func (x *exchange) simple(s string)        { x.out = protocol.AppendSimple(x.out, []byte(s)) }
+
+// help says what can be typed: comment lines in a line, an array of strings over RESP.
+func help(x *exchange) {
+	lines := protocol.HelpLines()
+	if x.call.dialect != protocol.Line {
+		x.array(len(lines))
+		for _, line := range lines {
+			x.simple(line)
+		}
+		return
+	}
+	for _, line := range lines {
+		x.out = protocol.AppendLineEnd(append(x.out, line...), x.call.crlf)
+	}
+}
+
+func subcommandHelp(x *exchange) {
+	parent := protocol.Find(x.call.args[0])
+	x.out = protocol.AppendHelp(x.out, parent)
+}

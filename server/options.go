@@ -1,0 +1,76 @@
+// Package server is everything that touches a socket: it accepts connections, reads their commands, submits them to
+// the core, and writes what the core queues for them.
+//
+// Each connection has a reader goroutine for its life and a writer goroutine while there is something to write. The
+// methods by which the core speaks to a connection (see [broker.Owner]) run on the core's goroutine.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// Options are what a Server can be told. The zero value serves with the defaults, in protected mode, and logs nothing.
+type Options struct {
+	Limits protocol.Limits
+
+	// MaxConnections may be open at once; one more is told so and closed. Default 10,000, as Redis.
+	MaxConnections int
+
+	// SlowHard is how many bytes may wait for one subscriber before it is evicted at once. Default 32 MiB. An outbox
+	// under it always takes one more message. Replies to the connection's own commands do not count.
+	SlowHard int
+	// SlowSoft is how many bytes may wait for longer than SlowTime. Default 8 MiB. Both as Redis' pubsub class.
+	SlowSoft int
+	// SlowTime is also how long a peer may take no byte at all while bytes wait for it. Default 60 s.
+	SlowTime time.Duration
+
+	// Unprotected switches protected mode off: peers from other machines are served.
+	Unprotected bool
+
+	// DrainTime is how long a connection that ends may take to read what was queued for it. Default 5 s.
+	DrainTime time.Duration
+
+	Version string         // what INFO and HELLO say; default "dev"
+	Log     zerolog.Logger // the zero Logger writes nowhere
+	// LogDropped tells how many log lines were lost because the log could not be written fast enough. May be nil.
+	LogDropped func() uint64
+}
+
+// withDefaults fills in what is zero and refuses what makes no sense.
+func (o Options) withDefaults() (Options, error) {
+	o.Limits = o.Limits.WithDefaults()
+	defaultTo(&o.MaxConnections, 10_000)
+	defaultTo(&o.SlowHard, 32<<20)
+	defaultTo(&o.SlowSoft, min(8<<20, o.SlowHard))
+	defaultTo(&o.SlowTime, 60*time.Second)
+	defaultTo(&o.DrainTime, 5*time.Second)
+	defaultTo(&o.Version, "dev")
+	if o.LogDropped == nil {
+		o.LogDropped = func() uint64 { return 0 }
+	}
+	for name, n := range map[string]int{"max-connections": o.MaxConnections, "slow-hard": o.SlowHard, "slow-soft": o.SlowSoft} {
+		if n < 0 {
+			return o, fmt.Errorf("--%s must not be negative: %d", name, n)
+		}
+	}
+	if o.SlowSoft > o.SlowHard {
+		return o, fmt.Errorf("--slow-soft %d is over --slow-hard %d", o.SlowSoft, o.SlowHard)
+	}
+	if o.SlowTime < 0 || o.DrainTime < 0 {
+		return o, errors.New("--slow-time and --drain-time must not be negative")
+	}
+	return o, nil
+}
+
+func defaultTo[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

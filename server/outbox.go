@@ -1,0 +1,259 @@
+package server
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/conchmq/conch/internal/invariant"
+)
+
+const (
+	smallChunk = 1 << 10  // the first chunk of an empty outbox: most hold one message for a moment
+	largeChunk = 16 << 10 // the next ones
+	// shareAt is from which length a span is sent from where it was encoded instead of being copied into the outbox's
+	// own chunk. A shared span pins the arena it lies in, so it must be a good part of one: see arenaSize.
+	shareAt = 4 << 10
+	// maxReplies is how many bytes of replies may wait before the connection's socket is left unread.
+	maxReplies = 1 << 20
+	// maxInFlight is how many batches of one connection may be with the core: the next is read when one is done.
+	maxInFlight = 4
+)
+
+// outbox is the bytes that wait for one connection: a list of chunks, never one growing slice. The core adds at the
+// back, one lock a round; the writer takes all there is, one lock a write.
+type outbox struct {
+	limit int64 // of message bytes; replies to the connection's own commands never evict it
+
+	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
+	waiting atomic.Int64 // bytes handed over and not yet written
+	replies atomic.Int64 // those of them that are in chunks which hold replies: see chunk.replies
+
+	softSince time.Time // the sweeper's
+	extended  time.Time // the writer's: when it last set a deadline
+
+	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
+
+	mu       sync.Mutex // guards what follows; held for copying at most a chunk's worth at a time
+	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
+	chunks   []chunk
+	writing  bool // there is a writer goroutine
+	closing  bool // no more will come; deadlines are set for good
+	broken   bool // what comes is thrown away
+	inFlight int
+}
+
+// chunk is a piece of an outbox. It starts where a frame starts.
+type chunk struct {
+	bytes   []byte
+	own     *[]byte // the pooled buffer to give back, nil for a shared span
+	replies int     // bytes of it that are replies
+	parting bool    // the last words to an evicted subscriber
+}
+
+// span is a run of frames that lie side by side in memory, on its way into an outbox.
+type span struct {
+	bytes []byte
+	reply bool
+}
+
+var (
+	smallChunks = sync.Pool{New: func() any { b := make([]byte, 0, smallChunk); return &b }}
+	largeChunks = sync.Pool{New: func() any { b := make([]byte, 0, largeChunk); return &b }}
+)
+
+func (o *outbox) init(limit int) {
+	o.limit = int64(limit)
+	o.reader.L = &o.mu
+}
+
+// messages is how many bytes of messages wait.
+func (o *outbox) messages() int64 { return o.waiting.Load() - o.replies.Load() }
+
+// submitted notes a batch on its way to the core.
+func (o *outbox) submitted() {
+	o.mu.Lock()
+	o.inFlight++
+	o.mu.Unlock()
+}
+
+// waitToRead holds the reader back while too much of what it asked for is still to be done or to be written. It
+// returns false when the connection is ending. With fence, everything submitted must have been applied.
+func (o *outbox) waitToRead(fence bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	allowed := maxInFlight
+	if fence {
+		allowed = 1
+	}
+	for !o.broken && !o.closing && (o.inFlight >= allowed || o.replies.Load() > maxReplies) {
+		o.reader.Wait()
+	}
+	return !o.broken && !o.closing
+}
+
+// wakeReader makes waitToRead return false.
+func (o *outbox) wakeReader() {
+	o.mu.Lock()
+	o.closing = true
+	o.mu.Unlock()
+	o.reader.Broadcast()
+}
+
+// add takes what the core has queued in a round, and tells whether a writer must be started.
+func (o *outbox) add(spans []span, applied int) (start bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inFlight -= applied
+	o.reader.Signal()
+	if o.broken || o.evicted.Load() {
+		return false
+	}
+	for _, s := range spans {
+		o.addSpan(s)
+	}
+	if o.writing || len(o.chunks) == 0 {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+func (o *outbox) addSpan(s span) {
+	replies := 0
+	if s.reply {
+		replies = len(s.bytes)
+		o.replies.Add(int64(replies))
+	}
+	o.waiting.Add(int64(len(s.bytes)))
+	if len(s.bytes) >= shareAt {
+		o.chunks = append(o.chunks, chunk{bytes: s.bytes, replies: replies})
+		return
+	}
+	last := len(o.chunks) - 1
+	if last < 0 || o.chunks[last].own == nil || cap(o.chunks[last].bytes)-len(o.chunks[last].bytes) < len(s.bytes) {
+		o.chunks = append(o.chunks, newChunk(last < 0 && len(s.bytes) <= smallChunk))
+		last++
+	}
+	c := &o.chunks[last]
+	c.bytes = append(c.bytes, s.bytes...)
+	c.replies += replies
+}
+
+func newChunk(small bool) chunk {
+	pool := &largeChunks
+	if small {
+		pool = &smallChunks
+	}
+	own := pool.Get().(*[]byte)
+	return chunk{bytes: (*own)[:0], own: own}
+}
+
+// release gives a chunk's buffer back once nobody reads it any more.
+func (c *chunk) release() {
+	if c.own == nil {
+		return
+	}
+	invariant.Scribble(*c.own)
+	if cap(*c.own) == smallChunk {
+		smallChunks.Put(c.own)
+	} else {
+		largeChunks.Put(c.own)
+	}
+	*c = chunk{}
+}
+
+// takeAll hands all chunks to the writer, which gives back the empty slice it had before. False ends the writer.
+func (o *outbox) takeAll(empty []chunk, sock net.Conn) ([]chunk, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.evicted.Load() {
+		_ = sock.SetWriteDeadline(time.Now().Add(partingTime))
+	}
+	if len(o.chunks) == 0 || o.broken {
+		o.writing = false
+		if cap(o.chunks) > 8 {
+			o.chunks = nil // it was long once; an idle connection must not keep that
+		}
+		return nil, false
+	}
+	chunks := o.chunks
+	o.chunks = empty
+	return chunks, true
+}
+
+// wrote notes progress: n bytes are with the kernel, and with them the last of so many reply bytes.
+func (o *outbox) wrote(n, replies int) {
+	o.waiting.Add(-int64(n))
+	if replies == 0 {
+		return
+	}
+	if left := o.replies.Add(-int64(replies)); left <= maxReplies && left+int64(replies) > maxReplies {
+		o.mu.Lock()
+		o.mu.Unlock() //nolint:staticcheck // the reader is either before its check or waiting: none misses the signal
+		o.reader.Signal()
+	}
+}
+
+// extend gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
+// looks at the clock for each write, but touches the deadline only once in a quarter of that while.
+func (o *outbox) extend(sock net.Conn, patience time.Duration) {
+	now := time.Now()
+	if now.Sub(o.extended) < patience/4 {
+		return
+	}
+	o.extended = now
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.broken && !o.closing && !o.evicted.Load() {
+		_ = sock.SetWriteDeadline(now.Add(patience)) // fails only on a closed socket: so does the write that follows
+	}
+}
+
+// close is called when nothing more will come: the writer has until the deadline for what is there.
+func (o *outbox) close(sock net.Conn, drain time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closing = true
+	if !o.broken && !o.evicted.Load() {
+		_ = sock.SetWriteDeadline(time.Now().Add(drain))
+	}
+}
+
+// evict drops what waits and leaves parting words instead, if there are any. The writer is woken out of a write that
+// the peer does not take. True means that a writer must be started.
+func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.broken {
+		return false
+	}
+	o.evicted.Store(true)
+	o.drop()
+	if len(parting) > 0 {
+		o.chunks = append(o.chunks, chunk{bytes: parting, parting: true})
+	}
+	if o.writing {
+		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and takeAll for the next one
+		return false
+	}
+	o.writing = len(o.chunks) > 0
+	return o.writing
+}
+
+// fail throws away what waits and what may still come: the peer will not get it.
+func (o *outbox) fail() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.broken, o.writing = true, false
+	o.drop()
+	o.reader.Broadcast()
+}
+
+func (o *outbox) drop() {
+	for i := range o.chunks {
+		o.chunks[i].release()
+	}
+	o.chunks = nil
+}

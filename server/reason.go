@@ -1,0 +1,32 @@
+package server
+
+// Reason is why a connection ended. The list is closed: every connection ends for exactly one of these, is counted
+// under it, and logged with it at debug.
+type Reason int32
+
+// The reasons.
+const (
+	ReasonNone      Reason = iota // it has not ended
+	ReasonEOF                     // the peer closed its side
+	ReasonBroken                  // reading or writing failed: reset, timed out, gone
+	ReasonQuit                    // the peer said QUIT
+	ReasonProtocol                // bytes that cannot be read on
+	ReasonHostile                 // an HTTP request from a browser
+	ReasonSlowHard                // its outbox went over the hard limit
+	ReasonSlowSoft                // its outbox was over the soft limit for too long
+	ReasonStalled                 // it took not one byte for as long as that
+	ReasonShutdown                // the server stops
+	ReasonPanic                   // a defect of ours, in this connection alone
+	ReasonProtected               // refused: protected mode
+	ReasonFull                    // refused: too many connections
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	ReasonNone: "none", ReasonEOF: "eof", ReasonBroken: "broken", ReasonQuit: "quit", ReasonProtocol: "protocol",
+	ReasonHostile: "hostile", ReasonSlowHard: "slow_hard", ReasonSlowSoft: "slow_soft", ReasonStalled: "stalled",
+	ReasonShutdown: "shutdown", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
+}
+
+// String is the reason as logs and INFO show it.
+func (r Reason) String() string { return reasonNames[r] }

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// Server serves one core to any number of listeners.
+type Server struct {
+	options Options
+	core    *broker.Broker
+	press   *press // the core's goroutine's
+	started time.Time
+	counts  counts
+
+	stopping chan struct{}  // closed when Shutdown begins
+	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
+
+	mu        sync.Mutex // guards what follows
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	stopped   bool
+}
+
+// counts are kept by whichever goroutine sees the event.
+type counts struct {
+	accepted  atomic.Int64
+	open      atomic.Int64 // connections being served now
+	commands  atomic.Int64
+	refusing  atomic.Int64 // refused connections that are being told so
+	endings   [reasons]atomic.Int64
+	lastConn  atomic.Int64 // the newest connection's id
+	bytesIn   atomic.Int64
+	bytesOut  atomic.Int64
+	pausedFor atomic.Int64 // times that accepting paused because descriptors ran out
+}
+
+// New makes a server over a core, which somebody else runs, and which must run for longer than the server.
+func New(core *broker.Broker, o Options) (*Server, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options:   o,
+		core:      core,
+		press:     new(press),
+		started:   time.Now(),
+		stopping:  make(chan struct{}),
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[*conn]struct{}),
+	}
+	s.tasks.Go(s.sweep)
+	return s, nil
+}
+
+// Options returns the options in force, defaults filled in.
+func (s *Server) Options() Options { return s.options }
+
+// Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
+func (s *Server) Serve(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		_ = l.Close() // nothing was accepted from it: there is nobody to tell
+		return
+	}
+	s.listeners[l] = struct{}{}
+	s.tasks.Go(func() { s.accept(l) })
+}
+
+// Shutdown stops accepting, lets each connection's outbox drain for DrainTime at most, and returns when every
+// goroutine of the server has ended. When ctx ends first, it closes what is left and waits no longer than that takes.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stopping)
+	}
+	for l := range s.listeners {
+		_ = l.Close() // the accept loop sees it and ends
+	}
+	for c := range s.conns {
+		c.end(ReasonShutdown)
+	}
+	s.mu.Unlock()
+
+	hurry := context.AfterFunc(ctx, s.closeAll)
+	defer hurry()
+	s.tasks.Wait()
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.sock.Close() // its goroutines notice and end it
+	}
+}
+
+// add registers a connection; false when the server is stopping.
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// sweepEvery is how often outboxes are looked at for the soft limit; SlowTime is kept to within that.
+const sweepEvery = time.Second
+
+// sweep evicts who has been over the soft limit for too long. It is a clock outside the core: what it finds enters
+// the core as a request.
+func (s *Server) sweep() {
+	tick := time.NewTicker(min(sweepEvery, max(s.options.SlowTime/4, time.Millisecond)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case now := <-tick.C:
+			s.mu.Lock()
+			for c := range s.conns {
+				if c.overSoft(now) {
+					s.tasks.Go(func() { c.submitEvict(ReasonSlowSoft) }) // Submit may wait; the lock must not
+				}
+			}
+			s.mu.Unlock()
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	// maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
+	maxWrite = 1 << 20
+	// maxVectors is how many chunks go into one call; Linux takes 1,024.
+	maxVectors = 1024
+	// partingTime is how long an evicted subscriber has to take the rest of a frame and the reason.
+	partingTime = time.Second
+)
+
+var vectors = sync.Pool{New: func() any { v := make([][]byte, 0, 64); return &v }}
+
+// write is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
+// its stack (design: 7.0 KiB a connection with one, 4.2 without).
+func (c *conn) write() {
+	defer c.writer.Done()
+	var empty []chunk
+	for {
+		chunks, ok := c.outbox.takeAll(empty, c.sock)
+		if !ok {
+			return
+		}
+		if err := c.writeChunks(chunks); err != nil {
+			c.outbox.fail()
+			c.end(c.writeReason(err))
+			return
+		}
+		clear(chunks)
+		empty = chunks[:0]
+	}
+}
+
+// writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
+// if the connection was closing already, the reason for that stays.
+func (c *conn) writeReason(err error) Reason {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ReasonStalled
+	}
+	return ReasonBroken
+}
+
+// writeChunks writes all chunks, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
+// the frame that has been begun and drops the rest.
+func (c *conn) writeChunks(chunks []chunk) error {
+	at := 0 // how much of the first chunk is written
+	for len(chunks) > 0 {
+		if c.outbox.evicted.Load() && !chunks[0].parting {
+			return c.finishFrame(chunks, at)
+		}
+		c.outbox.extend(c.sock, c.srv.options.SlowTime)
+		n, err := c.writeSome(chunks, at)
+		c.srv.counts.bytesOut.Add(int64(n))
+		chunks, at = c.advance(chunks, at+n, n)
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if err != nil && (!late || n == 0 && !c.outbox.evicted.Load()) {
+			releaseAll(chunks)
+			return err
+		}
+		if late { // it took something, or was woken to be evicted
+			c.outbox.extended = time.Time{}
+			if c.outbox.evicted.Load() && len(chunks) > 0 && chunks[0].parting {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeSome is one call to the kernel.
+func (c *conn) writeSome(chunks []chunk, at int) (int, error) {
+	first := chunks[0].bytes[at:]
+	if len(chunks) == 1 || len(first) >= maxWrite {
+		return c.sock.Write(first[:min(len(first), maxWrite)])
+	}
+	v := vectors.Get().(*[][]byte)
+	buffers, size := append((*v)[:0], first), len(first)
+	for _, chunk := range chunks[1:] {
+		if size+len(chunk.bytes) > maxWrite || len(buffers) == maxVectors {
+			break
+		}
+		buffers, size = append(buffers, chunk.bytes), size+len(chunk.bytes)
+	}
+	*v = buffers
+	sending := net.Buffers(buffers) // WriteTo moves this slice along; v keeps the whole
+	n, err := sending.WriteTo(c.sock)
+	clear(*v)
+	vectors.Put(v)
+	return int(n), err
+}
+
+// advance drops what is written, n bytes just now, from the front of chunks.
+func (c *conn) advance(chunks []chunk, at, n int) ([]chunk, int) {
+	replies := 0
+	for len(chunks) > 0 && at >= len(chunks[0].bytes) {
+		at -= len(chunks[0].bytes)
+		replies += chunks[0].replies
+		chunks[0].release()
+		chunks = chunks[1:]
+	}
+	c.outbox.wrote(n, replies)
+	return chunks, at
+}
+
+// finishFrame writes the rest of the frame that byte at of the first chunk belongs to: parting words may follow a
+// frame, but must not stand inside one.
+func (c *conn) finishFrame(chunks []chunk, at int) error {
+	defer releaseAll(chunks)
+	first, end := chunks[0].bytes, 0
+	for end < at {
+		n := protocol.FrameLen(first[end:])
+		if n == 0 {
+			return errTornFrame
+		}
+		end += n
+	}
+	if end == at {
+		return nil
+	}
+	if err := c.sock.SetWriteDeadline(time.Now().Add(partingTime)); err != nil {
+		return err
+	}
+	_, err := c.sock.Write(first[at:end])
+	return err
+}
+
+var errTornFrame = errors.New("a chunk that ends inside a frame")
+
+func releaseAll(chunks []chunk) {
+	for i := range chunks {
+		chunks[i].release()
+	}
+}
