@@ -138,9 +138,6 @@ func (r *Row) Subcommands() []*Row {
 	return subs
 }
 
-// minArgs is how many arguments must follow the name.
-func (r *Row) minArgs() int { return max(r.Arity, -r.Arity) - 1 }
-
 // Resolve finds the row that is to run: the subcommand's for a parent. It checks, in Redis' order, that the command
 // exists and that it has the right number of arguments.
 func (c *Command) Resolve() (*Row, *Error) {

@@ -102,7 +102,7 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 		}
 		args = append(args, name)
 	}
-	if len(args) < row.minArgs() {
+	if len(args) < -row.Arity {
 		return args, Errorf("%s needs a topic; type: %s", row.Name, row.Usage)
 	}
 	return args, nil

@@ -1,0 +1,113 @@
+package protocol
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/redcon"
+)
+
+// hostile inputs each broke, stalled or misled some parser of this protocol.
+var hostile = []string{
+	"*1\r\n$9223372036854775807\r\n", "*1\r\n$-2\r\n", "*1\r\n$-99\r\n", "*4000000000\r\n", "*18446744073709551617\r\n",
+	"*-2147483649\r\n", "*1\r\n$18446744073709551615\r\n", "*1\r\n$4294967296\r\n", "*0\r\n", "*-1\r\n", "*\r\n", "*1\r\n$\r\n\r\n",
+	"*1\r\n$1\r\nab\r\n", "*2\r\n$1\r\na\r\n", "*1\r\n$5\r\nPING\r\n", "*1\r$4\r\nPING\r\n", "*1\r\n*1\r\n$1\r\na\r\n",
+	"PUB t I'm a message!\n", "PUB t it is 'quoted text'\r\n", "PUB t  two  spaces \n", "PUB\tt\thi\n", "\"C:\\new\"\n",
+	"$5 today\n", "it's\n", "SET 'a' \"b\\x00\"\n", "\xff\xfa\x1f\x00\n\x00\xff\xf0PING\n", "\xff\xff*1\r\n", "PING\xff", "\xff",
+	"PING\r\n*1\r\n$4\r\nPING\r\nPUB a b\n", "\n\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\n\r\n", "a\x00b\r\x00c\n",
+	"SUB WHERE\n", "PUB a \n", "PUB a\n",
+}
+
+// FuzzReader holds that commands do not depend on where the stream is cut, and that nothing makes the reader panic.
+func FuzzReader(f *testing.F) {
+	for _, in := range hostile {
+		f.Add([]byte(in), uint8(3))
+	}
+	limits := Limits{Message: 64, Line: 64, Topic: 16, Arguments: 8}
+	f.Fuzz(func(t *testing.T, in []byte, cut uint8) {
+		if len(in) > 512 {
+			return
+		}
+		want := feed(t, limits, in)
+		require.Equal(t, want, feed(t, limits, bytewise(in)...), "byte by byte")
+		for i := range in {
+			require.Equal(t, want, feed(t, limits, in[:i], in[i:]), "split at %d", i)
+		}
+		var pieces [][]byte
+		for rest := in; len(rest) > 0; {
+			n := min(int(cut)%7+1, len(rest))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		require.Equal(t, want, feed(t, limits, pieces...), "in pieces of %d", int(cut)%7+1)
+	})
+}
+
+// FuzzRESPAgainstRedcon holds our scanner against redcon's parser wherever ours finds a command. (Where ours refuses,
+// redcon is not asked: it panics on some of those.)
+func FuzzRESPAgainstRedcon(f *testing.F) {
+	for _, in := range hostile {
+		f.Add([]byte(in))
+	}
+	f.Add([]byte(bulks("PUBLISH", "a", "")))
+	f.Add([]byte(bulks("", "\r\n", "*1\r\n") + bulks("x")))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r := NewReader(Limits{})
+		ours, used, ok, err := r.Next(bytes.Clone(in), nil)
+		if err != nil || !ok || ours.Dialect != RESP {
+			return
+		}
+		rest := in
+		for {
+			for len(rest) > 0 && rest[0] == 0xff { // telnet's part is ours alone
+				return
+			}
+			if len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n' || rest[0] == ' ' || rest[0] == '\t' || rest[0] == 0) {
+				return // so are empty lines
+			}
+			complete, args, _, left, err := redcon.ReadNextCommand(rest, nil)
+			require.NoError(t, err)
+			require.True(t, complete)
+			if len(args) == 0 { // *0
+				rest = left
+				continue
+			}
+			require.Equal(t, used, len(in)-len(left))
+			require.Len(t, args, len(ours.Args))
+			for i := range args {
+				require.Equal(t, string(args[i]), string(ours.Args[i]))
+			}
+			return
+		}
+	})
+}
+
+// FuzzFrames holds that whatever is published, each encoder writes exactly one frame, that a RESP frame reads back
+// as what was written, and that a line is one line without control bytes.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte("news"), []byte("I'm a message!"), []byte("n*"))
+	f.Add([]byte("a b\\"), []byte("x\r\nOK SUB forged\n\x1b[2J\xff\x7f\t"), []byte{})
+	f.Fuzz(func(t *testing.T, topic, payload, pattern []byte) {
+		message := AppendMessage(nil, topic, payload)
+		require.Equal(t, len(message), FrameLen(message))
+		r := NewReader(Limits{})
+		c, used, ok, err := r.Next(bytes.Clone(message), nil)
+		require.Nil(t, err)
+		require.True(t, ok)
+		require.Equal(t, len(message), used)
+		require.Equal(t, []string{"message", string(topic), string(payload)},
+			[]string{string(c.Args[0]), string(c.Args[1]), string(c.Args[2])})
+
+		pmessage := AppendPatternMessage(nil, string(pattern), topic, payload)
+		require.Equal(t, len(pmessage), FrameLen(append(pmessage, message...)))
+
+		for _, crlf := range []bool{false, true} {
+			line := AppendLineEnd(AppendUpdate(nil, topic, payload), crlf)
+			require.Equal(t, len(line), FrameLen(line))
+			for _, b := range bytes.TrimRight(line, "\r\n") {
+				require.True(t, b >= ' ' && b != 0x7f && b != 0xff || b == '\t', "%q", line)
+			}
+			require.Equal(t, 2, bytes.Count(line[:len("UPDATE ")+len(ShowTopic(nil, topic))+1], []byte{' '}), "%q", line)
+		}
+	})
+}
