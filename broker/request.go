@@ -79,8 +79,9 @@ type Owner interface {
 	Unsubscribed(r *Request, name []byte, count int)
 	// Answer is the instant of an Answer request.
 	Answer(r *Request, v View)
-	// Message queues m for the subscription s. True means that the outbox is now over its limit: the message is
-	// queued all the same, and the core evicts the subscriber before it takes the next request.
+	// Message queues m for the subscription s. True means that the outbox was over its limit already: the message is
+	// queued all the same (the publisher has been told the count), and the core evicts the subscriber before it takes
+	// the next request.
 	Message(m *Message, s *Subscription) (over bool)
 	// Applied hands a batch back: the core will not read it, nor its bytes, again.
 	Applied(b *Batch)

@@ -18,6 +18,7 @@ const (
 // Row is one command. Dispatch, arity errors, HELP and COMMAND are all made from the table of rows.
 type Row struct {
 	Name     string // as it is typed; "CLIENT ID" for a subcommand
+	Group    string // as redis-cli sorts its help; said once, it holds for the rows that follow
 	Arity    int    // arguments with the name, or with both words of it; negative: at least so many. As in Redis
 	Usage    string
 	Summary  string
@@ -32,7 +33,7 @@ type Row struct {
 
 // Table holds every command there is, in the order in which HELP shows them.
 var Table = []*Row{
-	{Name: "PUB", Arity: 3, Usage: "PUB topic message", Summary: "publish a message: all that follows the topic and one space",
+	{Name: "PUB", Group: "pubsub", Arity: 3, Usage: "PUB topic message", Summary: "publish a message: all that follows the topic and one space",
 		Shape: ShapeMessage},
 	{Name: "SUB", Arity: -2, Usage: "SUB topic [topic ...]", Summary: "listen to topics; messages come as UPDATE lines",
 		Shape: ShapeNames, Listener: true},
@@ -59,7 +60,7 @@ var Table = []*Row{
 	{Name: "PUBSUB NUMPAT", Arity: 2, Usage: "PUBSUB NUMPAT", Summary: "Returns a count of unique pattern subscriptions."},
 	{Name: "PUBSUB HELP", Arity: 2, Usage: "PUBSUB HELP", Summary: "Returns helpful text about the different subcommands.", Ample: true},
 
-	{Name: "PING", Arity: -1, Usage: "PING [message]", Summary: "Returns the server's liveliness response.", Listener: true},
+	{Name: "PING", Group: "connection", Arity: -1, Usage: "PING [message]", Summary: "Returns the server's liveliness response.", Listener: true},
 	{Name: "ECHO", Arity: 2, Usage: "ECHO message", Summary: "Returns the given string."},
 	{Name: "QUIT", Arity: -1, Usage: "QUIT", Summary: "Closes the connection.", Listener: true},
 	{Name: "SELECT", Arity: 2, Usage: "SELECT index", Summary: "Changes the selected database: accepted, without effect."},
@@ -72,7 +73,7 @@ var Table = []*Row{
 	{Name: "CLIENT SETINFO", Arity: 4, Usage: "CLIENT SETINFO <LIB-NAME libname | LIB-VER libver>",
 		Summary: "Sets information specific to the client or connection."},
 	{Name: "CLIENT HELP", Arity: 2, Usage: "CLIENT HELP", Summary: "Returns helpful text about the different subcommands.", Ample: true},
-	{Name: "COMMAND", Arity: -1, Usage: "COMMAND", Summary: "Returns detailed information about all commands.", Ample: true, Parent: true},
+	{Name: "COMMAND", Group: "server", Arity: -1, Usage: "COMMAND", Summary: "Returns detailed information about all commands.", Ample: true, Parent: true},
 	{Name: "COMMAND COUNT", Arity: 2, Usage: "COMMAND COUNT", Summary: "Returns a count of commands."},
 	{Name: "COMMAND DOCS", Arity: -2, Usage: "COMMAND DOCS [command-name ...]", Ample: true,
 		Summary: "Returns documentary information about commands."},
@@ -89,7 +90,12 @@ var rows = index(Table)
 
 func index(table []*Row) map[string]*Row {
 	top := make(map[string]*Row)
+	group := ""
 	for _, row := range table {
+		if row.Group == "" {
+			row.Group = group
+		}
+		group = row.Group
 		row.full = strings.ToLower(strings.ReplaceAll(row.Name, " ", "|"))
 		parent, sub, ok := strings.Cut(row.full, "|")
 		if !ok {

@@ -103,7 +103,7 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 		args = append(args, name)
 	}
 	if len(args) < -row.Arity {
-		return args, Errorf("%s needs a topic; type: %s", row.Name, row.Usage)
+		return args, Errorf("%s needs a %s; type: %s", row.Name, bytes.Fields([]byte(row.Usage))[1], row.Usage)
 	}
 	return args, nil
 }

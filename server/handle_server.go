@@ -83,7 +83,7 @@ func (x *exchange) docs(rows []*protocol.Row) {
 		x.text("summary")
 		x.text(row.Summary)
 		x.text("group")
-		x.text("pubsub")
+		x.text(row.Group)
 		if len(subs) > 0 {
 			x.text("subcommands")
 			x.docs(subs)

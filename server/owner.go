@@ -124,7 +124,8 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 	c.reply(protocol.AppendError(b, err))
 }
 
-// Message queues one message for one subscription.
+// Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
+// takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 	w := wayRESP2
 	if s.Form == formLine {
@@ -133,10 +134,11 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 			w = wayCRLF
 		}
 	}
+	over = c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit
 	frame := c.srv.press.message(w, m, s)
 	c.queue(frame, false)
 	c.wire.messages += len(frame)
-	return c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit
+	return over
 }
 
 // begin lends room for a reply; reply queues it.

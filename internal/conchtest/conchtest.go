@@ -1,0 +1,186 @@
+// Package conchtest starts a server for a test and talks to it: dial, send, expect, fence. Tests only.
+package conchtest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/server"
+)
+
+// Patience bounds every wait. It is there to end a hanging test, never to measure: no test passes or fails by being
+// faster or slower than something.
+const Patience = 60 * time.Second
+
+// Server is a running server on a free port of the loopback interface.
+type Server struct {
+	*server.Server
+	Addr string
+}
+
+// Start runs a server until the test ends, and then sees that it shuts down.
+func Start(t testing.TB, o server.Options) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return StartOn(t, l, o)
+}
+
+// StartOn is Start with a listener of the test's own.
+func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
+	t.Helper()
+	core := broker.New(broker.Options{})
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		core.Run(ctx)
+	}()
+	s, err := server.New(core, o)
+	require.NoError(t, err)
+	s.Serve(l)
+	t.Cleanup(func() {
+		hurry, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		s.Shutdown(hurry)
+		require.NoError(t, hurry.Err(), "the server did not shut down by itself")
+		stop()
+		<-ran
+	})
+	return &Server{s, l.Addr().String()}
+}
+
+// Conn is one connection of a test.
+type Conn struct {
+	net.Conn
+	t testing.TB
+	r *bufio.Reader
+}
+
+// Dial connects.
+func (s *Server) Dial(t testing.TB) *Conn {
+	t.Helper()
+	sock, err := net.Dial("tcp", s.Addr)
+	require.NoError(t, err)
+	c := &Conn{Conn: sock, t: t, r: bufio.NewReader(sock)}
+	require.NoError(t, sock.SetDeadline(time.Now().Add(Patience)))
+	t.Cleanup(func() { _ = sock.Close() }) // most tests have closed it already
+	return c
+}
+
+// Send writes bytes as they are.
+func (c *Conn) Send(format string, args ...any) {
+	c.t.Helper()
+	text := format
+	if len(args) > 0 {
+		text = fmt.Sprintf(format, args...)
+	}
+	_, err := io.WriteString(c.Conn, text)
+	require.NoError(c.t, err)
+}
+
+// Command writes one RESP command.
+func (c *Conn) Command(args ...string) {
+	c.t.Helper()
+	c.Send("%s", RESP(args...))
+}
+
+// RESP is a command as a client library writes it.
+func RESP(args ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, arg := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(arg), arg)
+	}
+	return b.String()
+}
+
+// Expect reads as many bytes as want has, and holds them against it.
+func (c *Conn) Expect(want string) {
+	c.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c.r, got)
+	require.Equal(c.t, want, string(got[:n]), "read error: %v", err)
+}
+
+// ExpectEnd holds that the peer closes, with nothing more to read.
+func (c *Conn) ExpectEnd() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.r)
+	require.Empty(c.t, string(rest))
+	require.NoError(c.t, err)
+}
+
+// Line reads one line, without its end.
+func (c *Conn) Line() string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	require.NoError(c.t, err)
+	return strings.TrimRight(line, "\r\n")
+}
+
+// Frame reads one answer, a RESP value or a line, as it came. It returns io.EOF at the end.
+func (c *Conn) Frame() ([]byte, error) {
+	var frame []byte
+	for values := 1; values > 0; values-- {
+		header, err := c.r.ReadBytes('\n')
+		if err != nil {
+			return append(frame, header...), err
+		}
+		frame = append(frame, header...)
+		n, err := strconv.Atoi(string(bytes.TrimSpace(header[1:])))
+		switch {
+		case err != nil || n < 0:
+		case header[0] == '*':
+			values += n
+		case header[0] == '$':
+			body := make([]byte, n+2)
+			if _, err := io.ReadFull(c.r, body); err != nil {
+				return frame, err
+			}
+			frame = append(frame, body...)
+		}
+	}
+	return frame, nil
+}
+
+// Fence returns when all that was sent before on this connection has taken effect. The connection must not be a RESP2
+// subscriber, nor have anything else to read.
+func (c *Conn) Fence() {
+	c.t.Helper()
+	c.Send("PING\n")
+	c.Expect("+PONG\r\n")
+}
+
+// Eventually waits until something holds that nobody announces, such as a socket's death.
+func Eventually(t testing.TB, holds func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, holds, Patience, time.Millisecond, what)
+}
+
+// Info reads one number of INFO over a connection of its own.
+func (s *Server) Info(t testing.TB, key string) int {
+	t.Helper()
+	c := s.Dial(t)
+	defer func() { _ = c.Close() }()
+	c.Command("INFO")
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	_, after, ok := strings.Cut(string(frame), key+":")
+	require.True(t, ok, "no %s in INFO", key)
+	value, _, _ := strings.Cut(after, "\r\n")
+	n, err := strconv.Atoi(value)
+	require.NoError(t, err)
+	return n
+}

@@ -1,0 +1,159 @@
+package conchtest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/server"
+)
+
+// Play plays a transcript file against a server of its own and compares; with update it rewrites the file instead.
+//
+// A transcript holds lines of four sorts. Names are single words, one for each connection.
+//
+//	# a comment, kept
+//	a> PUB news hi      connection a sends this and a line feed
+//	a: PUBLISH news hi  connection a sends these words as one RESP command
+//	a= bytes\r\n        connection a sends these bytes, Go escapes and all; half a command must not end in \n
+//	a< …                what a then got, with Go escapes; written by the player
+//
+// After each step the player waits until the step has taken effect and everybody has what is theirs. It does so
+// with fences, never with time: see settle.
+func Play(t *testing.T, path string, update bool) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	p := &player{t: t, server: Start(t, server.Options{Version: "test"}), conns: make(map[string]*Conn)}
+	var got strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		if step.MatchString(line) {
+			if line[strings.IndexAny(line, "<>:=")] == '<' {
+				continue // yesterday's answer
+			}
+			fmt.Fprintln(&got, line)
+			p.step(line, &got)
+			continue
+		}
+		require.True(t, line == "" || line[0] == '#', "%s: not a step: %q", path, line)
+		fmt.Fprintln(&got, line)
+	}
+	if update {
+		require.NoError(t, os.WriteFile(path, []byte(got.String()), 0o644)) //nolint:gosec // a test file of the project
+		return
+	}
+	assert.Equal(t, string(text), got.String(), "if this is right now, run the test with -update")
+}
+
+var step = regexp.MustCompile(`^[a-z0-9]+[<>:=]( |$)`)
+
+type player struct {
+	t      *testing.T
+	server *Server
+	conns  map[string]*Conn
+	order  []string
+}
+
+// ids are the parts of answers that differ from run to run.
+var ids = regexp.MustCompile(`(?m)(\$2\r\nid\r\n:)\d+`)
+
+func (p *player) step(line string, got *strings.Builder) {
+	at := strings.IndexAny(line, ">:=")
+	name, rest := line[:at], strings.TrimPrefix(line[at+1:], " ")
+	c := p.conns[name]
+	if c == nil {
+		c = p.server.Dial(p.t)
+		p.conns[name] = c
+		p.order = append(p.order, name)
+	}
+	switch line[at] {
+	case '>':
+		c.Send("%s\n", rest)
+	case ':':
+		words, err := splitQuoted(rest)
+		require.NoError(p.t, err, line)
+		c.Command(words...)
+	case '=':
+		raw, err := strconv.Unquote(`"` + rest + `"`)
+		require.NoError(p.t, err, line)
+		c.Send("%s", raw)
+		if !strings.HasSuffix(raw, "\n") {
+			return // the first half of something: there is nothing to wait for
+		}
+	}
+	p.settle(c, name, got)
+}
+
+// settle reads what each connection got. ECHO with a mark of the player's own fences the sender: the reply comes when
+// all that it sent before has taken effect. The others are fenced in turn, afterwards, so that what the step caused is
+// in front of their marks. A RESP2 subscriber refuses ECHO; the refusal is as good a fence as the answer.
+func (p *player) settle(sender *Conn, name string, got *strings.Builder) {
+	p.read(sender, name, got)
+	for _, other := range p.order {
+		if other != name && p.conns[other] != nil {
+			p.read(p.conns[other], other, got)
+		}
+	}
+}
+
+var (
+	mark    = RESP("ECHO", "\x00mark\x00")
+	answer  = []byte("$6\r\n\x00mark\x00\r\n")
+	refusal = []byte("-ERR Can't execute 'echo'")
+)
+
+// read writes down a connection's frames up to the fence, or to its end.
+func (p *player) read(c *Conn, name string, got *strings.Builder) {
+	_, _ = c.Write([]byte(mark)) // fails when the server has closed: reading shows that
+	for {
+		frame, err := c.Frame()
+		if err != nil {
+			if len(frame) > 0 {
+				fmt.Fprintf(got, "%s< %s\n", name, quote(frame))
+			}
+			fmt.Fprintf(got, "%s< (closed)\n", name)
+			delete(p.conns, name)
+			_ = c.Close()
+			return
+		}
+		if bytes.Equal(frame, answer) || bytes.HasPrefix(frame, refusal) {
+			return
+		}
+		fmt.Fprintf(got, "%s< %s\n", name, quote(ids.ReplaceAll(frame, []byte("${1}N"))))
+	}
+}
+
+// quote shows bytes so that a person can read them: Go escapes, but no quotes around, and none before quotes.
+func quote(b []byte) string {
+	s := strconv.Quote(string(b))
+	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
+}
+
+// splitQuoted splits words at spaces; a word may be a Go string in double quotes.
+func splitQuoted(s string) (words []string, err error) {
+	for s = strings.TrimLeft(s, " "); s != ""; s = strings.TrimLeft(s, " ") {
+		if s[0] != '"' {
+			word, rest, _ := strings.Cut(s, " ")
+			words, s = append(words, word), rest
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(s)
+		if err != nil {
+			return nil, err
+		}
+		word, err := strconv.Unquote(quoted)
+		if err != nil {
+			return nil, err
+		}
+		words, s = append(words, word), s[len(quoted):]
+	}
+	return words, nil
+}

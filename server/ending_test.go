@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// Every way in which a connection can end is one of a closed list, and counted.
+func TestEveryEndingIsCounted(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		end    func(c *conchtest.Conn)
+	}{
+		{"eof", func(c *conchtest.Conn) { _ = c.Close() }},
+		{"eof", func(c *conchtest.Conn) { // half closed: what was sent is done and answered first
+			c.Send("SUB a\nPUB a last words\n")
+			_ = c.Conn.(*net.TCPConn).CloseWrite()
+			c.Expect("OK SUB a\nOK PUB a\nUPDATE a last words\n")
+			c.ExpectEnd()
+		}},
+		{"broken", func(c *conchtest.Conn) {
+			c.Fence()
+			_ = c.Conn.(*net.TCPConn).SetLinger(0) // Close sends a reset
+			_ = c.Close()
+		}},
+		{"quit", func(c *conchtest.Conn) { c.Send("QUIT\nPING\n"); c.Expect("+OK\r\n"); c.ExpectEnd() }},
+		{"protocol", func(c *conchtest.Conn) { c.Send("*x\r\n"); c.Line(); c.ExpectEnd() }},
+		{"hostile", func(c *conchtest.Conn) { c.Send("POST / HTTP/1.1\r\n"); c.ExpectEnd() }},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			s := conchtest.Start(t, server.Options{})
+			bystander := s.Dial(t)
+			bystander.Send("SUB a\n")
+			bystander.Expect("OK SUB a\n")
+			before := s.Info(t, "ended_"+tt.reason)
+			tt.end(s.Dial(t))
+			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it stays connected")
+			after := s.Info(t, "ended_"+tt.reason)
+			if tt.reason == "eof" { // the INFO connections end so as well
+				assert.Greater(t, after, before)
+			} else {
+				assert.Equal(t, before+1, after)
+			}
+			assert.Equal(t, 1, s.Info(t, "pubsub_channels"), "its subscriptions are gone, the others' are not")
+		})
+	}
+}
+
+// The last words reach a peer that has sent more than we read: closing at once would send a reset, which destroys them.
+func TestErrorTextArrivesThoughInputIsUnread(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	go func() { _, _ = io.WriteString(c, "*x\r\n"+strings.Repeat("unread ", 200_000)) }() // a reset here is the peer's due
+	assert.Equal(t, "-ERR Protocol error: invalid multibulk length", c.Line())
+}
+
+func TestShutdownDrains(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	sub, pub := s.Dial(t), s.Dial(t)
+	sub.Send("SUB a\n")
+	sub.Expect("OK SUB a\n")
+	const n = 1000
+	line := strings.Repeat("x", 10_000)
+	for range n {
+		pub.Send("PUB a %s\n", line)
+	}
+	pub.Expect(strings.Repeat("OK PUB a\n", n)) // 10 MB are queued, more than the kernel holds
+	done := make(chan struct{})
+	go func() { defer close(done); s.Shutdown(context.Background()) }()
+	sub.Expect(strings.Repeat("UPDATE a "+line+"\n", n))
+	sub.ExpectEnd()
+	<-done
+	_, err := net.Dial("tcp", s.Addr)
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+func TestShutdownDoesNotWaitForWhoNeverReads(t *testing.T) {
+	s := conchtest.Start(t, server.Options{DrainTime: 50 * time.Millisecond})
+	sub, pub := s.Dial(t), s.Dial(t)
+	sub.Send("SUB a\n")
+	sub.Expect("OK SUB a\n")
+	for range 200 {
+		pub.Send("PUB a %s\n", strings.Repeat("x", 60_000))
+		pub.Expect("OK PUB a\n")
+	}
+	s.Shutdown(context.Background()) // returning is the test: bounded by the test's own time
+}
+
+// broken is a listener that hands out what a test wants, then real connections.
+type broken struct {
+	net.Listener
+	first func(net.Conn) (net.Conn, error)
+	left  atomic.Int32
+}
+
+func (l *broken) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		if c, err := l.first(nil); err != nil {
+			return c, err
+		}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return l.first(c)
+	}
+	return l.Listener.Accept()
+}
+
+func listenBroken(t *testing.T, times int32, first func(net.Conn) (net.Conn, error)) *broken {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	b := &broken{Listener: l, first: first}
+	b.left.Store(times)
+	return b
+}
+
+func TestAcceptingGoesOnWhenDescriptorsRanOut(t *testing.T) {
+	l := listenBroken(t, 3, func(net.Conn) (net.Conn, error) {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	})
+	s := conchtest.StartOn(t, l, server.Options{})
+	s.Dial(t).Fence()
+	assert.Equal(t, 1, s.Info(t, "accept_pauses"), "one pause an episode, however many tries")
+}
+
+type panics struct{ net.Conn }
+
+func (panics) Read([]byte) (int, error) { panic("a defect") }
+
+func TestPanicInOneConnectionEndsThatConnection(t *testing.T) {
+	l := listenBroken(t, 1, func(c net.Conn) (net.Conn, error) { return panics{c}, nil })
+	s := conchtest.StartOn(t, l, server.Options{Unprotected: true})
+	unlucky := s.Dial(t)
+	_, err := io.ReadAll(unlucky)
+	assert.True(t, err == nil || errors.Is(err, syscall.ECONNRESET), "%v", err)
+	s.Dial(t).Fence()
+	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_panic") == 1 }, "the panic is not counted")
+}

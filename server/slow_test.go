@@ -1,0 +1,145 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// flood publishes numbered messages until nobody is subscribed any more, and returns how many there were.
+func flood(t *testing.T, s *conchtest.Server, topic string) int {
+	t.Helper()
+	pub := s.Dial(t)
+	payload := strings.Repeat("x", 10_000)
+	for i := range 100_000 {
+		pub.Command("PUBLISH", topic, fmt.Sprintf("%07d%s", i, payload))
+		if pub.Line() == ":0" {
+			return i
+		}
+	}
+	t.Fatal("1 GB published, and the subscriber that never reads is still there")
+	return 0
+}
+
+func TestSlowSubscriberIsEvictedAndOthersAreNot(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	slow, good, pub := s.Dial(t), s.Dial(t), s.Dial(t)
+	for _, c := range []*conchtest.Conn{slow, good} {
+		c.Send("SUB a\n")
+		c.Expect("OK SUB a\n")
+	}
+	line := strings.Repeat("x", 50_000)
+	alone := false
+	for i := 0; !alone; i++ {
+		require.Less(t, i, 10_000, "the subscriber that never reads is still there")
+		pub.Command("PUBLISH", "a", line)
+		alone = pub.Line() == ":1"
+		good.Expect("UPDATE a " + line + "\n")
+	}
+	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "it is not counted")
+	assert.Equal(t, 1, s.Info(t, "client_output_buffer_limit_disconnections"))
+}
+
+// Contract 6: who loses messages is told, at a frame boundary, if it speaks lines.
+func TestEvictedLineSubscriberIsToldWhy(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	c := s.Dial(t)
+	c.Send("SUB a\r\n")
+	c.Expect("OK SUB a\r\n")
+	n := flood(t, s, "a")
+	got := 0
+	for line := c.Line(); !strings.HasPrefix(line, "ERR "); line = c.Line() {
+		require.Len(t, line, len("UPDATE a ")+7+10_000, "a torn line")
+		require.True(t, strings.HasPrefix(line, fmt.Sprintf("UPDATE a %07d", got)), "%.40s", line)
+		got++
+		if got > n {
+			t.Fatal("more than was published")
+		}
+	}
+	c.ExpectEnd()
+	assert.Less(t, got, n)
+}
+
+// An unsolicited frame would be taken for a reply: a RESP2 subscriber is never sent one. What it gets are whole frames.
+func TestEvictedRESP2SubscriberIsNotTold(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	c := s.Dial(t)
+	c.Command("SUBSCRIBE", "a")
+	c.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+	flood(t, s, "a")
+	for i := 0; ; i++ {
+		frame, err := c.Frame()
+		if err == io.EOF && len(frame) == 0 {
+			return
+		}
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(string(frame), fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$10007\r\n%07d", i)), "%.60s", frame)
+	}
+}
+
+func TestSoftLimit(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowSoft: 1 << 10, SlowHard: 1 << 30, SlowTime: 20 * time.Millisecond})
+	c := s.Dial(t)
+	c.Send("SUB a\n")
+	c.Expect("OK SUB a\n")
+	flood(t, s, "a")
+	conchtest.Eventually(t, func() bool {
+		return s.Info(t, "ended_slow_soft")+s.Info(t, "ended_stalled") == 1
+	}, "it is neither too slow nor stalled")
+}
+
+// The soft limit is for subscribers that stay behind: who catches up in time is left alone.
+func TestWhoTakesNothingForSlowTimeIsStalled(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowSoft: 1 << 30, SlowHard: 1 << 30, SlowTime: 50 * time.Millisecond})
+	c := s.Dial(t)
+	c.Send("SUB a\n")
+	c.Expect("OK SUB a\n")
+	flood(t, s, "a")
+	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_stalled") == 1 }, "it is not found to be stalled")
+}
+
+// An outbox under its limit always takes one more message, however large.
+func TestOneMessageMayBeLargerThanTheLimit(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 10})
+	c, pub := s.Dial(t), s.Dial(t)
+	c.Send("SUB a\n")
+	c.Expect("OK SUB a\n")
+	large := strings.Repeat("x", 8<<20)
+	pub.Command("PUBLISH", "a", large)
+	pub.Expect(":1\r\n")
+	c.Expect("UPDATE a " + large + "\n")
+	c.Fence()
+}
+
+// Own replies never evict: a publisher that does not read its replies is not read from, until it does.
+func TestRepliesHoldTheReaderBackInsteadOfEvicting(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 64 << 10})
+	c := s.Dial(t)
+	require.NoError(t, c.Conn.(*net.TCPConn).SetReadBuffer(64<<10))
+	const n, size = 4000, 10_000 // 40 MB of replies
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(c, strings.Repeat(conchtest.RESP("ECHO", strings.Repeat("x", size)), n))
+		sent <- err
+	}()
+	// The server stops reading when about 1 MiB waits: far fewer commands are done than were sent.
+	conchtest.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") > 2<<20 }, "nothing arrives")
+	other := s.Dial(t)
+	for range 100 {
+		other.Fence() // nobody else notices
+	}
+	want := fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size))
+	for range n {
+		c.Expect(want)
+	}
+	require.NoError(t, <-sent)
+}
