@@ -1,0 +1,145 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// rule says what the code of one package may import. Whatever is not listed, it may not.
+type rule struct {
+	own      []string // packages of this module
+	others   []string // modules of others, with all their packages
+	notStd   []string // of the standard library everything but these, and what is below them
+	anything bool
+}
+
+// The direction of all imports is main, server, then broker and protocol, which do not know each other. What a package
+// may not import it cannot do: the broker can neither lock nor wait nor log nor read a clock, the protocol can neither
+// read a socket nor share state. What serves tests stays out of the program, because nobody may import it.
+var rules = map[string]rule{
+	"broker": {
+		own:    []string{"internal/invariant"},
+		notStd: []string{"net", "os", "log", "time", "sync"},
+	},
+	"protocol": {
+		others: []string{"github.com/tidwall/redcon"},
+		notStd: []string{"net", "os", "sync", "time"},
+	},
+	"server": {
+		own:    []string{"broker", "protocol", "internal/invariant"},
+		others: []string{"github.com/rs/zerolog"},
+	},
+	"main": {
+		own: []string{"server", "broker", "protocol"},
+		others: []string{
+			"github.com/urfave/cli", "github.com/BurntSushi/toml", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
+			"golang.org/x/sys",
+		},
+	},
+	"internal/invariant": {},
+	"internal/conchtest": {anything: true},
+}
+
+func TestImports(t *testing.T) {
+	all, _ := sources(t)
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			for _, p := range s.imports {
+				assert.Empty(t, breach(s.pkg, p))
+			}
+			assert.Contains(t, rules, s.pkg, "a new package: add it to the rules, with what it may import")
+		})
+	}
+}
+
+// breach says what is wrong with one import, or nothing.
+func breach(pkg, imported string) string {
+	r, ok := rules[pkg]
+	if !ok || r.anything {
+		return ""
+	}
+	if p, ok := strings.CutPrefix(imported, module+"/"); ok {
+		for _, own := range r.own {
+			if p == own {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%s may not import %s of this module", pkg, p)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		for _, not := range r.notStd {
+			if isOrBelow(imported, not) {
+				return fmt.Sprintf("%s may not import %s", pkg, imported)
+			}
+		}
+		return ""
+	}
+	for _, other := range r.others {
+		if isOrBelow(imported, other) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s may not depend on %s", pkg, imported)
+}
+
+func isOrBelow(p, top string) bool { return p == top || strings.HasPrefix(p, top+"/") }
+
+// The rules themselves, held against imports that must and must not be.
+func TestTheRules(t *testing.T) {
+	tests := []struct{ sentence, pkg, allowed, forbidden string }{
+		{"the broker has the standard library and the invariants", "broker", "context iter maps @internal/invariant", ""},
+		{"the broker has no mutex and no atomics", "broker", "", "sync sync/atomic"},
+		{
+			"the broker knows no network, no files, no log and no clock",
+			"broker", "", "net net/netip os os/signal log log/slog time",
+		},
+		{"the broker knows neither the wire nor the sockets", "broker", "", "@protocol @server github.com/tidwall/redcon"},
+		{
+			"the protocol has a parser and no socket",
+			"protocol", "bytes strconv github.com/tidwall/redcon", "net os sync sync/atomic time",
+		},
+		{"the protocol does not know the broker", "protocol", "", "@broker @server @internal/invariant"},
+		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
+		{
+			"the server has both, and a log",
+			"server", "net sync time @broker @protocol @internal/invariant github.com/rs/zerolog",
+			"github.com/urfave/cli/v3 @server @internal/conchtest",
+		},
+		{
+			"the command puts everything together",
+			"main", "os @server @broker @protocol github.com/urfave/cli/v3 github.com/BurntSushi/toml golang.org/x/sys/unix",
+			"@internal/conchtest",
+		},
+		{"nobody else imports the server", "internal/invariant", "", "@server"},
+		{"names that only begin alike are not alike", "broker", "osx timetable", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			for _, p := range paths(test.allowed) {
+				assert.Empty(t, breach(test.pkg, p))
+			}
+			for _, p := range paths(test.forbidden) {
+				assert.NotEmpty(t, breach(test.pkg, p), "%s imports %s", test.pkg, p)
+			}
+		})
+	}
+	t.Run("what serves tests is for tests alone", func(t *testing.T) {
+		kit := "github.com/stretchr/testify/require go.uber.org/goleak @internal/conchtest @internal/lint"
+		for pkg, r := range rules {
+			if r.anything {
+				continue
+			}
+			for _, p := range paths(kit) {
+				assert.NotEmpty(t, breach(pkg, p), "%s imports %s", pkg, p)
+			}
+		}
+	})
+}
+
+// paths are import paths parted by blanks; those with an @ are of this module.
+func paths(s string) []string {
+	return strings.Fields(strings.ReplaceAll(s, "@", module+"/"))
+}
