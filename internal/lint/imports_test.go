@@ -41,6 +41,7 @@ var rules = map[string]rule{
 	},
 	"internal/invariant": {},
 	"internal/conchtest": {anything: true},
+	"e2e":                {}, // tests, and a word about them
 }
 
 func TestImports(t *testing.T) {

@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func manyNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("name-%04d", i)
+	}
+	return names
+}
+
+func confirmed(what, name string, count int) string {
+	return fmt.Sprintf("%s %s: %d", what, name, count)
+}
+
+// requireEmpty holds the core to having kept nothing of anybody: names that no one listens to must not fill the memory.
+func requireEmpty(t *testing.T, b *Broker) {
+	t.Helper()
+	c := View{b}.Counts()
+	require.Zero(t, c.Topics+c.Patterns+c.Subscribers)
+	require.Empty(t, b.audiences[Topic])
+	require.Empty(t, b.audiences[Pattern])
+	require.Zero(t, b.patterns.live)
+	require.Less(t, len(b.patterns.items), minSqueeze, "holes are given back")
+	require.Empty(t, b.dirty)
+	require.Empty(t, b.over)
+	require.Zero(t, b.message)
+}
+
+func requireHoldsNothing(t *testing.T, s *Subscriber) {
+	t.Helper()
+	require.Empty(t, s.index)
+	require.Empty(t, s.held.items)
+	require.Zero(t, s.held.live)
+	require.Zero(t, s.counts)
+}
+
+func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
+	names := manyNames(3 * minSqueeze)
+	all := []Request{
+		subscribe(names...), psubscribe(names...), otherForm(subscribe(names...)), otherForm(psubscribe(names...)),
+	}
+	ways := map[string][]Request{
+		"by leaving":                  {leave()},
+		"by being evicted on request": {evictBy("eve")},
+		"by being over":               {publish("name-0000", "")},
+		"by unsubscribing all": {
+			unsubscribe(), punsubscribe(), otherForm(unsubscribe()), otherForm(punsubscribe()),
+		},
+		"name by name": {
+			punsubscribe(names...), otherForm(unsubscribe(names...)), otherForm(punsubscribe(names...)),
+			unsubscribe(names...),
+		},
+	}
+	for way, requests := range ways {
+		spec(t, way, func(t *testing.T, c *core) {
+			ann, bob := c.client(fresh(all)...), c.client(fresh(all)...)
+			require.Equal(t, 2*len(names), len(c.audiences[Topic])+len(c.audiences[Pattern]))
+			if way == "by being over" {
+				ann.limit, bob.limit = 1, 1
+			}
+			c.do(ann, fresh(requests)...)
+			c.do(bob, fresh(requests)...)
+			requireHoldsNothing(t, ann.sub)
+			requireHoldsNothing(t, bob.sub)
+			requireEmpty(t, c.Broker)
+		})
+	}
+}
+
+// fresh copies requests, whose bytes are spoilt once they are applied.
+func fresh(requests []Request) []Request {
+	out := make([]Request, len(requests))
+	for i, q := range requests {
+		out[i] = q
+		out[i].Names = nil
+		for _, name := range q.Names {
+			out[i].Names = append(out[i].Names, append([]byte{}, name...))
+		}
+		out[i].Payload = append([]byte{}, q.Payload...)
+	}
+	return out
+}
+
+func TestNothingIsKeptOfALongLife(t *testing.T) {
+	spec(t, "a subscriber that keeps one topic does not pay for those it left", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("kept"))
+		for _, name := range manyNames(500) {
+			c.do(ann, subscribe(name), psubscribe(name), unsubscribe(name), punsubscribe(name))
+		}
+		assert.Less(t, len(ann.sub.held.items), 2*minSqueeze)
+		assert.Less(t, len(c.patterns.items), 2*minSqueeze)
+		assert.Len(t, ann.sub.index, 1)
+		c.do(ann, leave())
+		requireEmpty(t, c.Broker)
+	})
+	spec(t, "a topic that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("a"))
+		for range 500 {
+			c.client(subscribe("a"), leave())
+		}
+		assert.Less(t, len(c.audiences[Topic]["a"].members.items), 2*minSqueeze)
+		c.do(c.client(), publish("a", "1"))
+		assert.Equal(t, []string{"message 1 a=1 for a"}, ann.heard())
+	})
+}
+
+func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
+	spec(t, "of the members of a topic, while most of them leave", func(t *testing.T, c *core) {
+		var order, want []int
+		members := make([]*client, 5*minSqueeze)
+		for i := range members {
+			members[i] = c.client(subscribe("a"))
+			members[i].onFlush = func() { order = append(order, i) } // flushes come in the order of the messages
+		}
+		for i, m := range members {
+			if i%9 == 4 {
+				want = append(want, i)
+				continue
+			}
+			c.do(m, unsubscribe("a"))
+		}
+		require.Less(t, len(c.audiences[Topic]["a"].members.items), len(members), "the list has been squeezed")
+		order = nil
+		c.do(c.client(), publish("a", "1"))
+		assert.Equal(t, want, order)
+	})
+	spec(t, "of patterns, while most of them go", func(t *testing.T, c *core) {
+		var globs, want []string
+		for i := range 5 * minSqueeze {
+			globs = append(globs, strings.Repeat("*", i+1)+"a")
+		}
+		ann := c.client(psubscribe(globs...))
+		for i, glob := range globs {
+			if i%9 == 4 {
+				want = append(want, "message 1 a= for pattern "+glob)
+				continue
+			}
+			c.do(ann, punsubscribe(glob))
+		}
+		require.Less(t, len(c.patterns.items), len(globs), "the list has been squeezed")
+		ann.heard()
+		c.do(c.client(), publish("a", ""))
+		assert.Equal(t, want, ann.heard())
+	})
+}
+
+func TestList(t *testing.T) {
+	type item struct{ name, place int }
+	fill := func(n int) (*list[*item], []*item) {
+		l := &list[*item]{moved: func(i *item, place int) { i.place = place }}
+		items := make([]*item, n)
+		for i := range items {
+			items[i] = &item{name: i}
+			l.add(items[i])
+		}
+		return l, items
+	}
+	names := func(l *list[*item]) (out []int) {
+		for place, i := range l.items {
+			if i != nil {
+				require.Equal(t, place, i.place, "an item knows its place")
+				out = append(out, i.name)
+			}
+		}
+		require.Len(t, out, l.live)
+		return out
+	}
+	t.Run("removing keeps the order of the rest, squeezed or not", func(t *testing.T) {
+		l, items := fill(10 * minSqueeze)
+		var want []int
+		for i, it := range items {
+			if i%7 == 3 {
+				want = append(want, i)
+				continue
+			}
+			l.remove(it.place)
+		}
+		assert.Equal(t, want, names(l))
+		assert.Less(t, len(l.items), len(items)/2, "holes are squeezed out")
+		l.add(items[0])
+		assert.Equal(t, append(want, 0), names(l), "what comes back comes last")
+	})
+	t.Run("holes never outnumber the items for long", func(t *testing.T) {
+		l, items := fill(10 * minSqueeze)
+		for _, it := range items {
+			l.remove(it.place)
+			assert.LessOrEqual(t, len(l.items), max(2*l.live+2, minSqueeze))
+		}
+		assert.Zero(t, l.live)
+		assert.Empty(t, names(l))
+	})
+	t.Run("a list that was once long gives its memory back", func(t *testing.T) {
+		l, items := fill(1000)
+		for _, it := range items[:990] {
+			l.remove(it.place)
+		}
+		assert.Less(t, cap(l.items), 100)
+	})
+}

@@ -1,0 +1,153 @@
+package broker
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "seed of the random tests; 0 draws one")
+	stepsFlag = flag.Int("steps", 10_000, "batches that the model test submits")
+)
+
+// seedFor draws a seed, and tells it when the test has failed.
+func seedFor(t *testing.T) uint64 {
+	seed := *seedFlag
+	for seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("replay with -seed=%d", seed)
+		}
+	})
+	return seed
+}
+
+// Few names, so that subscriptions meet and become many of one name, and vanish and come back.
+var (
+	someTopics = []string{"a", "b", "ab", "ba", ""}
+	someGlobs  = []string{"*", "a*", "*b", "?", "[^a]*", "a", "a\\b"}
+)
+
+// draw makes up batches.
+type draw struct {
+	*rand.Rand
+	payload int
+}
+
+func (d *draw) one(of []string) []byte { return []byte(of[d.IntN(len(of))]) }
+
+func (d *draw) batch() []Request {
+	requests := make([]Request, 1+d.IntN(6))
+	for i := range requests {
+		requests[i] = d.request()
+		if d.IntN(20) == 0 && requests[i].Op != Evict {
+			requests[i].Call = refused
+		}
+	}
+	return requests
+}
+
+func (d *draw) request() Request {
+	q := Request{Kind: Kind(d.IntN(int(kinds))), Form: Form(d.IntN(Forms))}
+	names := [kinds][]string{Topic: someTopics, Pattern: someGlobs}[q.Kind]
+	switch n := d.IntN(200); {
+	case n < 90:
+		d.payload++
+		return publish(string(d.one(someTopics)), string(rune('0'+d.payload%10)))
+	case n < 150:
+		q.Op = Subscribe
+		for range 1 + d.IntN(3) {
+			q.Names = append(q.Names, d.one(names))
+		}
+	case n < 185:
+		q.Op = Unsubscribe
+		for range d.IntN(4) { // none means all
+			q.Names = append(q.Names, d.one(names))
+		}
+	case n < 197:
+		return answer()
+	case n < 199:
+		q.Op = Leave
+	default:
+		return evictBy("eve")
+	}
+	return q
+}
+
+// pair drives the core and the model side by side.
+type pair struct {
+	t     *testing.T
+	draw  *draw
+	core  *Broker
+	model *model
+	all   []*client // by number, as in the model
+	seats []int     // who is around: replaced now and then once they have ended
+}
+
+func (p *pair) join() int {
+	c, m := newClient(), &modelClient{}
+	if p.draw.IntN(2) == 0 {
+		m.limit = 1 + p.draw.IntN(300)
+	}
+	c.limit, c.writesApplied = m.limit, true
+	p.all, p.model.clients = append(p.all, c), append(p.model.clients, m)
+	return len(p.all) - 1
+}
+
+func (p *pair) step() {
+	seat := p.draw.IntN(len(p.seats))
+	who := p.seats[seat]
+	requests := p.draw.batch()
+	p.model.apply(who, requests)
+	require.True(p.t, p.core.Submit(p.all[who].batch(requests...)))
+	if p.model.clients[who].ended && p.draw.IntN(3) == 0 { // until then it goes on asking, in vain
+		p.seats[seat] = p.join()
+	}
+}
+
+// compare holds each transcript since the last time against the model's.
+func (p *pair) compare() {
+	p.t.Helper()
+	synctest.Wait()
+	for who, c := range p.all {
+		require.Equal(p.t, p.model.clients[who].lines, c.lines, "client %d", who)
+		require.False(p.t, c.owed, "client %d has been told something and not been flushed", who)
+		c.lines, p.model.clients[who].lines = nil, nil
+	}
+}
+
+// All clauses at once: whatever several clients ask, in whatever order, everyone is told exactly what a model of the
+// contract says. The inbox is the order of everything, so one goroutine submits and the model takes the same order.
+func TestRandomInterleavingsAgreeWithTheModel(t *testing.T) {
+	seed := seedFor(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		p := &pair{t: t, draw: &draw{Rand: rand.New(rand.NewPCG(seed, 2))}, core: New(Options{}), model: &model{}}
+		for range 8 {
+			p.seats = append(p.seats, p.join())
+		}
+		go p.core.Run(ctx)
+		for left := *stepsFlag; left > 0; {
+			for n := min(left, 1+p.draw.IntN(100)); n > 0; n-- { // rounds of many batches, and of one
+				p.step()
+				left--
+			}
+			p.compare()
+		}
+		for who := range p.all {
+			requests := []Request{leave()}
+			p.model.apply(who, requests)
+			require.True(t, p.core.Submit(p.all[who].batch(requests...)))
+		}
+		p.compare()
+		requireEmpty(t, p.core)
+	})
+}

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+)
+
+// recorder is an Owner that writes down what it is told, one line for each call.
+type recorder struct {
+	lines   []string
+	applied []*Batch
+	flushes int
+	owed    bool // told something since its last Flush
+
+	limit    int // Message says "over" from this many messages on; 0 is never
+	messages int
+	onFlush  func() // for fences
+
+	writesApplied, writesFlush bool // write these down as well
+}
+
+// refused is the Call of requests that a recorder does not admit.
+const refused = "refused"
+
+func (r *recorder) tell(format string, args ...any) {
+	r.owed = true
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Admit(q *Request) bool {
+	if q.Call == refused {
+		r.tell("refused")
+		return false
+	}
+	return true
+}
+
+func (r *recorder) Published(q *Request, receivers int) {
+	r.tell("published %s: %d", q.Names[0], receivers)
+}
+
+func (r *recorder) Subscribed(q *Request, name []byte, count int) {
+	r.tell("subscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
+}
+
+func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
+	if name == nil {
+		r.tell("unsubscribed nothing: %d", count)
+		return
+	}
+	r.tell("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
+}
+
+func (r *recorder) Answer(_ *Request, v View) {
+	c := v.Counts()
+	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
+		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Delivered)
+}
+
+func (r *recorder) Message(m *Message, s *Subscription) bool {
+	r.messages++
+	r.tell("message %d %s=%s for %s", m.Sequence, m.Topic, m.Payload, label(s.Kind(), s.Form, s.Name()))
+	return r.limit > 0 && r.messages >= r.limit
+}
+
+// Applied spoils the batch, as a reader does that reads into the same memory again: what the core kept without copying
+// shows up as a name full of '#'.
+func (r *recorder) Applied(b *Batch) {
+	r.applied = append(r.applied, b)
+	r.owed = true
+	if r.writesApplied {
+		r.tell("applied")
+	}
+	for _, q := range b.Requests {
+		for _, name := range q.Names {
+			spoil(name)
+		}
+		spoil(q.Payload)
+	}
+}
+
+func spoil(b []byte) {
+	for i := range b {
+		b[i] = '#'
+	}
+}
+
+func (r *recorder) Flush() {
+	r.flushes++
+	r.owed = false
+	if r.writesFlush {
+		r.lines = append(r.lines, "flushed")
+	}
+	if r.onFlush != nil {
+		r.onFlush()
+	}
+}
+
+func (r *recorder) Ended(e Ending, call any) {
+	switch {
+	case e == Left:
+		r.tell("left")
+	case call != nil:
+		r.tell("evicted by %v", call)
+	default:
+		r.tell("evicted")
+	}
+}
+
+// label names a subscription as a transcript shows it: t, pattern t*, t in form 1.
+func label(k Kind, f Form, name string) string {
+	if k == Pattern {
+		name = "pattern " + name
+	}
+	if f != 0 {
+		name += fmt.Sprintf(" in form %d", f)
+	}
+	return name
+}
+
+// client is a recorder with its subscriber.
+type client struct {
+	*recorder
+	sub *Subscriber
+}
+
+func newClient() *client {
+	r := &recorder{}
+	return &client{r, NewSubscriber(r)}
+}
+
+func (c *client) batch(requests ...Request) *Batch { return &Batch{From: c.sub, Requests: requests} }
+
+// heard returns what c has been told since it was last asked.
+func (c *client) heard() []string {
+	lines := c.lines
+	c.lines = nil
+	return lines
+}
+
+// core is a running Broker whose submitters wait until all is applied and flushed.
+type core struct {
+	*Broker
+	t *testing.T
+}
+
+// spec runs one sentence of the specification against a core of its own.
+func spec(t *testing.T, sentence string, f func(t *testing.T, c *core)) {
+	t.Helper()
+	t.Run(sentence, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := &core{New(Options{}), t}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go c.Run(ctx)
+			f(t, c)
+		})
+	})
+}
+
+// do submits one batch and returns once the core has nothing left to do.
+func (c *core) do(from *client, requests ...Request) {
+	c.t.Helper()
+	if !c.Submit(from.batch(requests...)) {
+		c.t.Fatal("the core has stopped")
+	}
+	synctest.Wait()
+}
+
+// client joins a new client that has made these requests, of which its transcript says nothing any more.
+func (c *core) client(requests ...Request) *client {
+	c.t.Helper()
+	n := newClient()
+	if len(requests) > 0 {
+		c.do(n, requests...)
+	}
+	n.lines = nil
+	return n
+}
+
+func named(op Op, k Kind, names []string) Request {
+	q := Request{Op: op, Kind: k}
+	for _, name := range names {
+		q.Names = append(q.Names, []byte(name))
+	}
+	return q
+}
+
+func subscribe(names ...string) Request    { return named(Subscribe, Topic, names) }
+func psubscribe(names ...string) Request   { return named(Subscribe, Pattern, names) }
+func unsubscribe(names ...string) Request  { return named(Unsubscribe, Topic, names) }
+func punsubscribe(names ...string) Request { return named(Unsubscribe, Pattern, names) }
+
+func publish(topic, payload string) Request {
+	return Request{Op: Publish, Names: [][]byte{[]byte(topic)}, Payload: []byte(payload)}
+}
+
+// otherForm asks for the same in form 1.
+func otherForm(q Request) Request {
+	q.Form = 1
+	return q
+}
+
+func refuse(q Request) Request {
+	q.Call = refused
+	return q
+}
+
+func answer() Request            { return Request{Op: Answer} }
+func leave() Request             { return Request{Op: Leave} }
+func evictBy(who string) Request { return Request{Op: Evict, Call: who} }

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestSubscribing(t *testing.T) {
+	spec(t, "each name is confirmed with the count of topics and patterns together", func(t *testing.T, c *core) {
+		ann := c.client()
+		c.do(ann, subscribe("a", "b"), psubscribe("a", "*"))
+		assert.Equal(t, []string{
+			"subscribed a: 1", "subscribed b: 2", "subscribed pattern a: 3", "subscribed pattern *: 4",
+		}, ann.heard())
+		assert.Equal(t, 2, ann.sub.CountKind(0, Topic))
+		assert.Equal(t, 2, ann.sub.CountKind(0, Pattern))
+		assert.Equal(t, 4, ann.sub.Count(0))
+	})
+	spec(t, "a repeated subscribe is confirmed and changes nothing", func(t *testing.T, c *core) {
+		ann, bob := c.client(), c.client()
+		c.do(ann, subscribe("a", "a"), psubscribe("a*"), psubscribe("a*"), subscribe("a"))
+		c.do(bob, publish("a", "1"))
+		assert.Equal(t, []string{
+			"subscribed a: 1", "subscribed a: 1", "subscribed pattern a*: 2", "subscribed pattern a*: 2", "subscribed a: 2",
+			"message 1 a=1 for a", "message 1 a=1 for pattern a*",
+		}, ann.heard())
+	})
+	spec(t, "members are reached in the order in which they subscribed", func(t *testing.T, c *core) {
+		var order []string
+		join := func(name string) *client {
+			n := c.client(subscribe("a"))
+			n.onFlush = func() { order = append(order, name) } // flushes come in the order of the messages
+			return n
+		}
+		ann, _, _ := join("ann"), join("bob"), join("cid")
+		c.do(ann, unsubscribe("a"), subscribe("a"))
+		order = nil
+		c.do(c.client(), publish("a", "1"))
+		assert.Equal(t, []string{"bob", "cid", "ann"}, order)
+	})
+}
+
+func TestUnsubscribing(t *testing.T) {
+	spec(t, "names not held are confirmed as if they had been", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("a"), psubscribe("p"))
+		c.do(ann, unsubscribe("x", "a", "a", "p"), punsubscribe("a"))
+		assert.Equal(t, []string{
+			"unsubscribed x: 2", "unsubscribed a: 1", "unsubscribed a: 1", "unsubscribed p: 1",
+			"unsubscribed pattern a: 1",
+		}, ann.heard())
+	})
+	spec(t, "all of a kind go in the order in which they came", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("c"), psubscribe("p"), subscribe("a", "b"))
+		c.do(ann, unsubscribe(), answer())
+		assert.Equal(t, []string{
+			"unsubscribed c: 3", "unsubscribed a: 2", "unsubscribed b: 1",
+			"answered: 0 topics, 1 patterns, 1 subscribers, 0 published, 0 delivered",
+		}, ann.heard())
+		c.do(ann, punsubscribe())
+		assert.Equal(t, []string{"unsubscribed pattern p: 0"}, ann.heard())
+	})
+	spec(t, "all, when none is held, is confirmed once without a name", func(t *testing.T, c *core) {
+		ann := c.client()
+		c.do(ann, unsubscribe(), punsubscribe(), subscribe("a"), punsubscribe())
+		assert.Equal(t, []string{
+			"unsubscribed nothing: 0", "unsubscribed nothing: 0", "subscribed a: 1", "unsubscribed nothing: 1",
+		}, ann.heard())
+	})
+	spec(t, "the empty topic is a name and not the absence of one", func(t *testing.T, c *core) {
+		ann := c.client(subscribe(""))
+		c.do(ann, unsubscribe())
+		assert.Equal(t, []string{"unsubscribed : 0"}, ann.heard())
+	})
+	spec(t, "all of many go in order, across squeezes of the list", func(t *testing.T, c *core) {
+		names := manyNames(5 * minSqueeze)
+		ann := c.client(subscribe(names...))
+		c.do(ann, unsubscribe())
+		var want []string
+		for i, name := range names {
+			want = append(want, confirmed("unsubscribed", name, len(names)-i-1))
+		}
+		assert.Equal(t, want, ann.heard())
+	})
+}
+
+func TestFormsAreSeparate(t *testing.T) {
+	spec(t, "each form has a count of its own", func(t *testing.T, c *core) {
+		ann := c.client()
+		c.do(ann, subscribe("a"), otherForm(subscribe("a", "b")), otherForm(psubscribe("p")), subscribe("b"))
+		assert.Equal(t, []string{
+			"subscribed a: 1", "subscribed a in form 1: 1", "subscribed b in form 1: 2", "subscribed pattern p in form 1: 3",
+			"subscribed b: 2",
+		}, ann.heard())
+		assert.Equal(t, 2, ann.sub.Count(0))
+		assert.Equal(t, 3, ann.sub.Count(1))
+	})
+	spec(t, "leaving in one form leaves the other", func(t *testing.T, c *core) {
+		ann, bob := c.client(subscribe("a"), otherForm(subscribe("a"))), c.client()
+		c.do(ann, unsubscribe("a"))
+		c.do(bob, publish("a", "1"))
+		assert.Equal(t, []string{"unsubscribed a: 0", "message 1 a=1 for a in form 1"}, ann.heard())
+	})
+	spec(t, "leaving all in one form leaves the other", func(t *testing.T, c *core) {
+		ann := c.client(otherForm(subscribe("a", "b")), subscribe("a", "b"))
+		c.do(ann, otherForm(unsubscribe()), otherForm(unsubscribe()), unsubscribe())
+		assert.Equal(t, []string{
+			"unsubscribed a in form 1: 1", "unsubscribed b in form 1: 0", "unsubscribed nothing: 0",
+			"unsubscribed a: 1", "unsubscribed b: 0",
+		}, ann.heard())
+	})
+}
+
+// An Answer request is lent a View of its instant.
+func TestView(t *testing.T) {
+	spec(t, "topics are those with an exact subscription, members their subscriptions", func(t *testing.T, c *core) {
+		c.client(subscribe("a", "b"), otherForm(subscribe("a")), psubscribe("c"))
+		c.client(subscribe("a"), psubscribe("a"))
+		v := View{c.Broker} // the core is idle: nothing else reads it
+		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(v.Topics()))
+		assert.Equal(t, 3, v.Members([]byte("a")))
+		assert.Equal(t, 1, v.Members([]byte("b")))
+		assert.Zero(t, v.Members([]byte("c")))
+		for range v.Topics() {
+			break // a walk may end early
+		}
+	})
+	spec(t, "counts are those of the instant", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("a", "b"), psubscribe("*"), publish("a", ""), publish("c", ""))
+		c.client(psubscribe("*"))
+		c.client() // holds nothing: no subscriber
+		assert.Equal(t, Counts{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Delivered: 3}, View{c.Broker}.Counts())
+		c.do(ann, unsubscribe(), punsubscribe())
+		assert.Equal(t, Counts{Patterns: 1, Subscribers: 1, Published: 2, Delivered: 3}, View{c.Broker}.Counts())
+	})
+}
