@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/BurntSushi/toml"
+)
+
+// readFile reads the settings of a file. Every key must be a setting: one that is mistyped would otherwise leave its
+// default in force, and nobody would know.
+func readFile(path string) (map[string]given, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		if inner := new(fs.PathError); errors.As(err, &inner) {
+			err = inner.Err // the rest would name the file once more
+		}
+		return nil, wrongUse("file %s cannot be read: %w", visible(path), err)
+	}
+	raw := make(map[string]any)
+	meta, err := toml.Decode(string(text), &raw)
+	if err != nil {
+		return nil, wrongUse("file %s: %w", path, err)
+	}
+	found := make(map[string]given)
+	for _, key := range meta.Keys() {
+		name := key[0] // whatever is nested in it is refused with it
+		from := fmt.Sprintf("file %s, key %s", path, name)
+		if findRow(name) == nil {
+			return nil, wrongUse("file %s: unknown key %s%s", path, visible(name), didYouMean("", name))
+		}
+		value, err := plain(raw[name])
+		if err != nil {
+			return nil, wrongUse("%s: %w", from, err)
+		}
+		found[name] = given{text: value, from: from}
+	}
+	return found, nil
+}
+
+// plain is a value as it would have been written as a flag.
+func plain(value any) (string, error) {
+	switch value.(type) {
+	case string, int64, float64, bool:
+		return fmt.Sprint(value), nil
+	}
+	return "", errors.New("expected a string, a number or a boolean")
+}
+
+func findRow(name string) *row {
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// logLines is where a conch under test writes its log. Whoever waits for a line is woken by it.
+type logLines struct {
+	mu    sync.Mutex
+	more  sync.Cond
+	lines []string
+	ended bool
+}
+
+func newLogLines() *logLines {
+	l := &logLines{}
+	l.more.L = &l.mu
+	return l
+}
+
+func (l *logLines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(line))
+	l.more.Broadcast()
+	return len(line), nil
+}
+
+// end says that no more lines come.
+func (l *logLines) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.more.Broadcast()
+}
+
+// text is all that was written so far.
+func (l *logLines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "")
+}
+
+// await returns the n-th line, counted from 1, with this message. It waits for the line, or for the end of the log.
+func (l *logLines) await(t *testing.T, message string, n int) map[string]any {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for seen, found := 0, 0; ; seen++ {
+		for seen == len(l.lines) && !l.ended {
+			l.more.Wait()
+		}
+		require.Less(t, seen, len(l.lines), "no line %q in:\n%s", message, strings.Join(l.lines, ""))
+		if fields := decode(t, l.lines[seen]); fields["message"] == message {
+			if found++; found == n {
+				return fields
+			}
+		}
+	}
+}
+
+// decode reads one line of the log as JSON.
+func decode(t *testing.T, line string) map[string]any {
+	t.Helper()
+	fields := make(map[string]any)
+	require.NoError(t, json.Unmarshal([]byte(line), &fields), "%q", line)
+	return fields
+}
+
+// process is a conch that runs inside the test.
+type process struct {
+	t       *testing.T
+	address string
+	first   map[string]any // the first line of its log
+	log     *logLines
+	signals chan os.Signal
+	exited  chan struct{} // closed when status is there
+	status  int
+}
+
+// start runs conch on a free port and waits until it listens. When the test ends it is gone.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, log: newLogLines(), signals: make(chan os.Signal, 8), exited: make(chan struct{})}
+	go func() {
+		defer close(p.exited)
+		defer p.log.end()
+		args := append([]string{"conch", "127.0.0.1:0"}, args...)
+		p.status = run(args, nothing, io.Discard, p.log, p.signals)
+	}()
+	t.Cleanup(func() {
+		p.signals <- os.Interrupt
+		p.signals <- os.Interrupt // should the first one be at work already, it is not to drain for long
+		<-p.exited
+	})
+	p.first = p.log.await(t, "listening", 1)
+	p.address, _ = p.first["address"].(string)
+	return p
+}
+
+func (p *process) wait() int {
+	<-p.exited
+	return p.status
+}
+
+// dial connects, and closes the connection when the test ends.
+func (p *process) dial() net.Conn {
+	p.t.Helper()
+	c, err := net.Dial("tcp", p.address)
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// ask sends a command and reads the reply, which must be as expected.
+func (p *process) ask(c net.Conn, command, reply string) {
+	p.t.Helper()
+	_, err := io.WriteString(c, command)
+	require.NoError(p.t, err)
+	got := make([]byte, len(reply))
+	_, err = io.ReadFull(c, got)
+	require.NoError(p.t, err)
+	require.Equal(p.t, reply, string(got))
+}
+
+func TestReport(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		line   string
+	}{
+		{nil, 0, ""},
+		{errBroken, statusFailure, "conch: nobody reads\n"},
+		{wrongUse("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
+		{&failure{status: 130}, 130, ""},
+	} {
+		var out bytes.Buffer
+		assert.Equal(t, c.status, report(c.err, &out))
+		assert.Equal(t, c.line, out.String())
+	}
+	assert.EqualError(t, &failure{status: 130}, "exit status 130")
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// parse reads the settings from the arguments, the environment and the file. It returns no settings when it has
+// answered on stdout all that was asked.
+func parse(args []string, env lookup, stdout io.Writer) (*settings, error) {
+	line, err := readArguments(args, stdout)
+	if err != nil || line.answered {
+		return nil, err
+	}
+	path := line.config
+	if !path.isSet {
+		path.text, _ = env(envName("config"))
+	}
+	from := sources{line.find, fromEnv(env)}
+	if path.isSet || path.text != "" {
+		file, err := readFile(path.text)
+		if err != nil {
+			return nil, err
+		}
+		from = append(from, func(r *row) (given, bool) { g, ok := file[r.name]; return g, ok })
+	}
+	s, err := from.resolve()
+	if err != nil {
+		return nil, err
+	}
+	s.config = path.text
+	s.options.Version = version
+	return s, nil
+}
+
+// flagValue keeps what was written after a flag as it is. The table reads it later, together with the values from
+// elsewhere, so that a wrong value is called wrong in the same words wherever it comes from.
+type flagValue struct {
+	text  string
+	isSet bool
+	bare  bool
+}
+
+// Set, String, Get and IsBoolFlag are what the flag parser asks for.
+func (v *flagValue) Set(text string) error { v.text, v.isSet = text, true; return nil }
+func (v *flagValue) String() string        { return v.text }
+func (v *flagValue) Get() any              { return v.text }
+func (v *flagValue) IsBoolFlag() bool      { return v.bare }
+
+// commandLine is what the arguments say.
+type commandLine struct {
+	flags    map[string]*flagValue
+	config   flagValue
+	address  string // the positional argument
+	given    bool   // there was one
+	answered bool   // --help or --version, which leave nothing else to do
+}
+
+// find is the command line as a source of settings.
+func (c *commandLine) find(r *row) (given, bool) {
+	if r.name == "listen" && c.given {
+		return given{text: c.address, from: "argument"}, true
+	}
+	v := c.flags[r.name]
+	return given{text: v.text, from: "flag --" + r.name}, v.isSet
+}
+
+// readArguments takes the arguments apart, and answers --help and --version.
+func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
+	c := &commandLine{flags: make(map[string]*flagValue)}
+	help, showVersion := flagValue{bare: true}, flagValue{bare: true}
+	flags := []cli.Flag{
+		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Value: &help},
+		&cli.GenericFlag{Name: "version", Aliases: []string{"v"}, Value: &showVersion},
+		&cli.GenericFlag{Name: "config", Value: &c.config},
+	}
+	for i := range table {
+		v := &flagValue{bare: table[i].bare}
+		c.flags[table[i].name] = v
+		flags = append(flags, &cli.GenericFlag{Name: table[i].name, Value: v})
+	}
+	arguments, err := split(args, flags)
+	switch {
+	case err != nil:
+		return nil, err
+	case help.isSet:
+		c.answered = true
+		return c, answer(stdout, helpText())
+	case showVersion.isSet:
+		c.answered = true
+		return c, answer(stdout, versionText())
+	}
+	return c, c.takeAddress(arguments)
+}
+
+// split has the flag library tell flags from arguments, and nothing else. At a mistake it would print help, a
+// screenful in which the mistake drowns; so it may not print, it has no help of its own, and no subcommands that a
+// wrong word could be.
+func split(args []string, flags []cli.Flag) (arguments []string, err error) {
+	command := &cli.Command{
+		Name:            "conch",
+		HideHelp:        true,
+		HideVersion:     true,
+		HideHelpCommand: true,
+		Flags:           flags,
+		Writer:          io.Discard,
+		ErrWriter:       io.Discard,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // only run decides how the process ends
+		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err) },
+		Action: func(_ context.Context, command *cli.Command) error {
+			arguments = command.Args().Slice()
+			return nil
+		},
+	}
+	if err := command.Run(context.Background(), args); err != nil {
+		return nil, err //nolint:wrapcheck // it is of usageError
+	}
+	return arguments, nil
+}
+
+func answer(stdout io.Writer, text string) error {
+	if _, err := io.WriteString(stdout, text); err != nil {
+		return fmt.Errorf("cannot write the answer: %w", err)
+	}
+	return nil
+}
+
+// takeAddress reads the one positional argument there may be.
+func (c *commandLine) takeAddress(arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	address := arguments[0]
+	listen := c.flags["listen"]
+	switch {
+	case len(arguments) > 1:
+		return wrongUse("expected one address, got %d arguments: %q; usage: conch [address]", len(arguments), arguments)
+	case listen.isSet:
+		return wrongUse("the address is given twice, as --listen %q and as %q; give one of them", listen.text, address)
+	}
+	if _, err := parseBool(address); err == nil && !isNumber(address) {
+		return wrongUse("%s is not an address (did you mean --protected-mode=%s?)", address, address)
+	}
+	if err := checkAddress(address); err != nil {
+		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889", err)
+	}
+	c.address, c.given = address, true
+	return nil
+}
+
+// usageError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
+// tests: when a new version of the library changes one, the user still gets one line, but the library's.
+func usageError(err error) error {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return wrongUse("unknown flag %s%s", visible(dashes(name)+name), didYouMean("--", name))
+	}
+	if flag, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
+		name := strings.TrimLeft(flag, "-")
+		if r := findRow(name); r != nil {
+			return wrongUse("flag --%s needs a value, e.g. --%s %s", name, name, r.fallback)
+		}
+		return wrongUse("flag --%s needs a value", name)
+	}
+	return wrongUse("%w", errors.New(text))
+}
+
+func dashes(name string) string {
+	if len(name) == 1 {
+		return "-"
+	}
+	return "--"
+}
+
+// didYouMean names the setting that was probably meant, with its prefix; nothing if none comes near.
+func didYouMean(prefix, name string) string {
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	best, distance := "", 1+len(name)/3
+	for i := range table {
+		if d := edits(name, table[i].name); d <= distance {
+			best, distance = table[i].name, d-1
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return " (did you mean " + prefix + best + "?)"
+}
+
+// edits counts the bytes to change, add or leave out to make b of a.
+func edits(a, b string) int {
+	above := make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := range len(a) {
+		corner := above[0]
+		above[0] = i + 1
+		for j := range len(b) {
+			cost := corner
+			if a[i] != b[j] {
+				cost = 1 + min(corner, above[j], above[j+1])
+			}
+			corner, above[j+1] = above[j+1], cost
+		}
+	}
+	return above[len(b)]
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/server"
+)
+
+// conch is the running broker: what serve has built and takes down again, in the opposite order.
+type conch struct {
+	log      *logbook
+	core     *core
+	server   *server.Server
+	listener net.Listener
+}
+
+// serve runs the broker until a signal ends it.
+func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
+	log := openLog(s, stderr)
+	defer log.close()
+	c, err := build(s, log)
+	if err != nil {
+		return err
+	}
+	c.announce(s)
+	c.server.Serve(c.listener)
+	return c.wait(signals)
+}
+
+// build makes all parts. The port comes first: it is what fails in practice, and nothing is to be undone then.
+func build(s *settings, log *logbook) (*conch, error) {
+	listener, err := listen(s.listen)
+	if err != nil {
+		return nil, err
+	}
+	s.options.Log = log.Logger
+	s.options.LogDropped = log.dropped
+	b := broker.New(broker.Options{})
+	srv, err := server.New(b, s.options)
+	if err != nil {
+		_ = listener.Close() // nobody has connected: there is nobody to tell
+		return nil, wrongUse("%w", err)
+	}
+	s.options = srv.Options() // with what the server made of them: the log shows what is in force
+	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listener: listener}, nil
+}
+
+// listen opens the port, and says in plain words why it cannot.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	var reason error = err
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		reason = errno // without the name of the system call
+	}
+	if dns := new(net.DNSError); errors.As(err, &dns) {
+		reason = dns
+	}
+	advice := "choose another address, e.g. conch " + neighbor(address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = "another conch (or another program) has it; " + advice
+	case errors.Is(err, syscall.EACCES):
+		advice = "ports under 1024 are often reserved; " + advice
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		advice = "this machine has no such address; choose another one, e.g. conch 127.0.0.1:8889"
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %w; %s", address, reason, advice)
+}
+
+// neighbor is an address that may be free where address is not.
+func neighbor(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	n, err2 := strconv.Atoi(port)
+	if err != nil || err2 != nil || n < 1024 || n == 65535 {
+		return net.JoinHostPort(host, "8889")
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
+}
+
+// announce writes the first line of the log: what runs where, with which settings in force.
+func (c *conch) announce(s *settings) {
+	line := c.log.Info().Str("version", version).Stringer("address", c.listener.Addr())
+	if s.config != "" {
+		line = line.Str("config", s.config)
+	}
+	for i := range table {
+		line = line.Interface(table[i].name, table[i].get(s))
+	}
+	line.Msg("listening")
+
+	limit, known := descriptorLimit()
+	warnDescriptors(c.log.Logger, limit, known, s.options.MaxConnections)
+}
+
+// spareDescriptors are for what is not a served connection: the listener, the log, the poller, refusals.
+const spareDescriptors = 32
+
+// warnDescriptors warns of a limit that would be hit before max-connections is: peers would then wait at a port that
+// does not accept them, and not be told why.
+func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections int) {
+	if need := uint64(connections) + spareDescriptors; known && limit < need {
+		log.Warn().Uint64("limit", limit).Uint64("needed", need).Int("max-connections", connections).
+			Msg("the limit of open descriptors is too low for max-connections: raise it (ulimit -n) or lower max-connections")
+	}
+}
+
+// wait serves until a signal to stop comes, or the core dies.
+func (c *conch) wait(signals <-chan os.Signal) error {
+	for {
+		select {
+		case sig := <-signals:
+			if sig == talkSignal {
+				c.log.talk()
+				continue
+			}
+			always(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
+			return c.stop(signals)
+		case <-c.core.done:
+			return c.core.outcome()
+		}
+	}
+}
+
+// drainSlack is what the end of a connection may take besides drain-time: lingering, and getting its turn.
+const drainSlack = 2 * time.Second
+
+// stop takes everything down: the port, then the connections, then the core, on which they depend.
+func (c *conch) stop(signals <-chan os.Signal) error {
+	ctx, hurry := context.WithTimeout(context.Background(), c.server.Options().DrainTime+drainSlack)
+	defer hurry()
+	stopped, dead := make(chan struct{}), c.core.done
+	// This is waited for, except when the process is to end at once. hurry makes it end soon, too, but a defect that
+	// keeps it from ending must not keep the second signal from working.
+	go func() {
+		defer close(stopped)
+		c.server.Shutdown(ctx)
+		c.core.stop()
+	}()
+	for {
+		select {
+		case <-stopped:
+			c.log.Info().Msg("stopped")
+			return c.core.outcome()
+		case <-dead:
+			if err := c.core.outcome(); err != nil {
+				return err // nobody answers the connections any more: Shutdown would wait in vain
+			}
+			dead = nil // the goroutine above has stopped it
+		case sig := <-signals:
+			if sig == talkSignal {
+				c.log.talk()
+				continue
+			}
+			c.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")
+			return &failure{status: signalStatus(sig)}
+		}
+	}
+}
+
+// signalStatus is the status of a process that a signal ended, as shells have it.
+func signalStatus(sig os.Signal) int {
+	if n, ok := sig.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return statusFailure
+}

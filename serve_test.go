@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+)
+
+const (
+	stopping = "stopping: connections drain first"
+	changed  = "log level changed"
+)
+
+func TestItServesUntilASignal(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			p := start(t)
+			c := p.dial()
+			p.ask(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
+			p.signals <- sig
+			assert.Equal(t, statusOK, p.wait())
+			rest, err := io.ReadAll(c)
+			assert.NoError(t, err, "closed, not reset")
+			assert.Empty(t, rest)
+			assert.Equal(t, sig.String(), p.log.await(t, stopping, 1)["signal"])
+			p.log.await(t, "stopped", 1)
+			_, err = net.Dial("tcp", p.address)
+			assert.Error(t, err, "the port is closed")
+		})
+	}
+}
+
+func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
+	file := tomlFile(t, "max-line = 2048")
+	p := start(t, "--config", file, "--slow-hard=1MiB", "--max-message=100MiB")
+	for i := range table {
+		assert.Contains(t, p.first, table[i].name)
+	}
+	host, port, err := net.SplitHostPort(p.address)
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1", host)
+	assert.NotEqual(t, "0", port, "the port listened on, not the one asked for")
+	for field, want := range map[string]any{
+		"level": "info", "version": version, "protected-mode": true, "config": file, "max-line": 2048.0,
+		"slow-hard": 1048576.0, "slow-soft": 1048576.0, "slow-time": "1m0s",
+		"max-command": float64(100<<20 + 4096 + 1024), // raised to what such a message needs
+	} {
+		assert.Equal(t, want, p.first[field], field)
+	}
+	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`, p.first["time"])
+}
+
+func TestTheLogCanBeReadByPeople(t *testing.T) {
+	var log bytes.Buffer // written to by one goroutine, which run has waited for when it returns
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	assert.Equal(t, statusOK, run([]string{"conch", "127.0.0.1:0", "--log-format=console"}, nothing, io.Discard, &log, signals))
+	assert.Regexp(t, `(?m)^\S+ INF listening .*max-line=65536`, log.String())
+	assert.NotContains(t, log.String(), "\x1b", "no colors: it is no terminal")
+	assert.NotContains(t, log.String(), "{")
+}
+
+func TestATakenPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	address := l.Addr().String()
+	var stderr bytes.Buffer
+	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, io.Discard, &stderr, nil))
+	assert.Equal(t, "conch: cannot listen on "+address+": address already in use; another conch (or another program) "+
+		"has it; choose another address, e.g. conch "+neighbor(address)+"\n", stderr.String())
+}
+
+func TestAnAddressOfAnotherMachine(t *testing.T) {
+	_, err := listen("192.0.2.1:8889") // of a network that exists in documents only
+	assert.ErrorIs(t, err, syscall.EADDRNOTAVAIL)
+	assert.ErrorContains(t, err, "this machine has no such address")
+}
+
+func TestNeighbor(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8889": "127.0.0.1:8890", ":7777": ":7778", "[::1]:1": "[::1]:8889", ":80": ":8889", ":65535": ":8889",
+	} {
+		assert.Equal(t, want, neighbor(address))
+	}
+}
+
+// fill subscribes a connection that reads nothing, and queues more for it than the kernel holds. It returns the
+// connection and what it has yet to read.
+func fill(p *process) (subscriber net.Conn, waiting string) {
+	p.t.Helper()
+	subscriber = p.dial()
+	p.ask(subscriber, "SUBSCRIBE t\r\nPING\r\n", "")
+	publisher := p.dial()
+	payload := strings.Repeat("x", 1<<20)
+	for {
+		// Until the subscription is in force the message reaches nobody, and is published once more.
+		_, err := fmt.Fprintf(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$1\r\n.\r\n")
+		require.NoError(p.t, err)
+		reply := make([]byte, 4)
+		_, err = io.ReadFull(publisher, reply)
+		require.NoError(p.t, err)
+		if string(reply) == ":1\r\n" {
+			break
+		}
+	}
+	const messages = 24
+	for range messages {
+		p.ask(publisher, fmt.Sprintf("*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload), ":1\r\n")
+	}
+	frame := fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload)
+	return subscriber, strings.Repeat(frame, messages)
+}
+
+func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
+	p := start(t, "--drain-time=1h", "--slow-soft=32MiB")
+	c, waiting := fill(p)
+	p.signals <- syscall.SIGTERM
+	p.log.await(t, stopping, 1)
+	got, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.True(t, strings.HasSuffix(string(got), waiting), "all of %d bytes; got %d", len(waiting), len(got))
+	_ = c.Close()
+	assert.Equal(t, statusOK, p.wait())
+}
+
+func TestASecondSignalEndsItAtOnce(t *testing.T) {
+	p := start(t, "--drain-time=1h", "--slow-soft=32MiB")
+	fill(p)
+	p.signals <- syscall.SIGTERM
+	p.log.await(t, stopping, 1)
+	p.signals <- syscall.SIGUSR1 // which is not a second one
+	p.log.await(t, changed, 1)
+	p.signals <- syscall.SIGTERM
+	assert.Equal(t, 128+15, p.wait(), "without an hour of draining")
+	p.log.await(t, "second signal: ending at once, undelivered messages are lost", 1)
+	assert.NotContains(t, p.log.text(), `"stopped"`)
+}
+
+func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
+	for configured, want := range map[string][]string{
+		"info":  {"debug", "trace", "info", "debug"},
+		"trace": {"trace"},
+		"debug": {"trace", "debug"},
+	} {
+		t.Run(configured, func(t *testing.T) {
+			p := start(t, "--log-level=info")
+			_ = p
+		})
+		_ = want
+	}
+}
+
+// unserved is a conch whose broker nobody runs: its core is what the test makes of it.
+func unserved(t *testing.T, log *logbook, work func(context.Context)) (*conch, *broker.Broker) {
+	t.Helper()
+	return nil, nil
+}
+
+func TestWarnDescriptors(t *testing.T) {
+	for _, c := range []struct {
+		limit  uint64
+		known  bool
+		warned bool
+	}{{1031, true, true}, {1032, true, false}, {0, false, false}, {1 << 63, true, false}} {
+		var out bytes.Buffer
+		warnDescriptors(zerolog.New(&out), c.limit, c.known, 1000)
+		assert.Equal(t, c.warned, strings.Contains(out.String(), `"needed":1032`), "%d: %s", c.limit, &out)
+	}
+	limit, known := descriptorLimit()
+	assert.True(t, known)
+	assert.NotZero(t, limit)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// environment is a lookup in a map.
+func environment(variables map[string]string) lookup {
+	return func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
+}
+
+var nothing = environment(nil)
+
+// toml writes a file and returns its name.
+func tomlFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "conch.toml")
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+// sample has four different values of one setting: none is the default of another source.
+type sample struct {
+	fallback        any    // what the setting is when nobody says anything
+	file            string // as in the file
+	env, flag       string
+	inFile, in, out any // what those three come to
+}
+
+var samples = map[string]sample{
+	"listen":          {"0.0.0.0:8889", `":1"`, ":2", "localhost:3", ":1", ":2", "localhost:3"},
+	"protected-mode":  {true, `false`, "yes", "off", false, true, false},
+	"max-connections": {10000, `11`, "12", "13", 11, 12, 13},
+	"max-message":     {16 << 20, `"1MiB"`, "2mb", "3", 1 << 20, 2 << 20, 3},
+	"max-line":        {64 << 10, `1000`, "2k", "3KB", 1000, 2 << 10, 3 << 10},
+	"max-topic":       {4 << 10, `"11b"`, "12", "13", 11, 12, 13},
+	"max-arguments":   {1 << 20, `"11"`, "12", "13", 11, 12, 13},
+	"max-command":     {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
+	"slow-hard":       {32 << 20, `"31m"`, "30m", "29m", 31 << 20, 30 << 20, 29 << 20},
+	"slow-soft":       {8 << 20, `"7m"`, "6m", "5m", 7 << 20, 6 << 20, 5 << 20},
+	"slow-time":       {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"drain-time":      {"5s", `0.5`, "1500ms", "2", "500ms", "1.5s", "2s"},
+	"log-level":       {"info", `"trace"`, "debug", "ERROR", "trace", "debug", "error"},
+	"log-format":      {"auto", `"json"`, "console", "JSON", "json", "console", "json"},
+}
+
+func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
+	require.Len(t, samples, len(table), "a sample for each setting")
+	for i := range table {
+		r := &table[i]
+		t.Run(r.name, func(t *testing.T) {
+			s, ok := samples[r.name]
+			require.True(t, ok)
+			file := "--config=" + tomlFile(t, r.name+" = "+s.file)
+			env := environment(map[string]string{r.env(): s.env})
+			flag := "--" + r.name + "=" + s.flag
+			for _, c := range []struct {
+				name string
+				args []string
+				env  lookup
+				want any
+			}{
+				{"nothing", nil, nothing, s.fallback},
+				{"file", []string{file}, nothing, s.inFile},
+				{"env", nil, env, s.in},
+				{"flag", []string{flag}, nothing, s.out},
+				{"env over file", []string{file}, env, s.in},
+				{"flag over file", []string{flag, file}, nothing, s.out},
+				{"flag over env", []string{flag}, env, s.out},
+				{"flag over all", []string{file, flag}, env, s.out},
+			} {
+				got, err := parse(append([]string{"conch"}, c.args...), c.env, nil)
+				require.NoError(t, err, c.name)
+				assert.Equal(t, c.want, r.get(got), c.name)
+			}
+		})
+	}
+}
+
+func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
+	const size, number, period = "expected a size such as", "expected a whole number from 1 on", "expected a time such as"
+	for name, expected := range map[string]string{
+		"listen": "expected host:port", "protected-mode": "expected true or false",
+		"max-connections": number, "max-arguments": number,
+		"max-message": size, "max-line": size, "max-topic": size, "max-command": size, "slow-hard": size, "slow-soft": size,
+		"slow-time": period, "drain-time": period,
+		"log-level": "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := findRow(name)
+			file := tomlFile(t, name+` = "wr ong"`)
+			for from, c := range map[string]struct {
+				args []string
+				env  map[string]string
+			}{
+				"flag --" + name: {args: []string{"--" + name + "=wr ong"}},
+				"env " + r.env(): {env: map[string]string{r.env(): "wr ong"}},
+				fmt.Sprintf("file %s, key %s", file, name): {args: []string{"--config=" + file}},
+			} {
+				_, err := parse(append([]string{"conch"}, c.args...), environment(c.env), nil)
+				require.Error(t, err, from)
+				assert.True(t, strings.HasPrefix(err.Error(), from+": "), "%s", err)
+				assert.Contains(t, err.Error(), expected)
+				assert.Contains(t, err.Error(), `"wr ong"`)
+			}
+		})
+	}
+}
+
+func TestEveryDefaultIsAValue(t *testing.T) {
+	for i := range table {
+		assert.NoError(t, table[i].set(&settings{}, table[i].fallback), table[i].name)
+	}
+}
+
+func TestAnEmptyVariableIsAsGoodAsNone(t *testing.T) {
+	s, err := parse([]string{"conch"}, environment(map[string]string{"CONCH_LISTEN": "", "CONCH_CONFIG": ""}), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "0.0.0.0:8889", s.listen)
+}
+
+func TestAWrongValueThatIsOverruledDoesNoHarm(t *testing.T) {
+	_, err := parse([]string{"conch", "--max-line", "1k"}, environment(map[string]string{"CONCH_MAX_LINE": "wrong"}), nil)
+	assert.NoError(t, err)
+}
+
+func TestTheSoftLimitFollowsTheHardOneUnlessItIsSet(t *testing.T) {
+	s, err := parse([]string{"conch", "--slow-hard=1MiB"}, nothing, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 1<<20, s.options.SlowSoft)
+
+	_, err = parse([]string{"conch", "--slow-hard=1MiB", "--slow-soft=2MiB"}, nothing, nil)
+	assert.ErrorContains(t, err, "slow-soft (2097152 bytes) is over slow-hard (1048576 bytes)")
+}
+
+func TestTheFile(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown key":           {`loglevel = "info"`, "unknown key loglevel (did you mean log-level?)"},
+		"underscores":           {`max_line = 1`, "unknown key max_line (did you mean max-line?)"},
+		"nothing like it":       {`zzzzzz = 1`, "unknown key zzzzzz; see"},
+		"the file itself":       {`config = "x"`, "unknown key config"},
+		"section":               {"[server]\nlisten = \":1\"", "unknown key server"},
+		"section of a setting":  {"[listen]\nx = 1", "key listen: expected a string, a number or a boolean"},
+		"dotted":                {"listen.x = 1", "key listen: expected a string, a number or a boolean"},
+		"array":                 {`listen = [":1"]`, "key listen: expected a string, a number or a boolean"},
+		"twice":                 {"listen = \":1\"\nlisten = \":2\"", "listen"},
+		"not TOML":              {"listen :1", "line 1"},
+		"a boolean for a size":  {`max-line = true`, `key max-line: expected a size such as 65536, 64KiB or 16MiB, not "true"`},
+		"a negative number":     {`max-line = -1`, `key max-line: expected a size such as 65536, 64KiB or 16MiB, not "-1"`},
+		"a number for an order": {`protected-mode = 2`, `key protected-mode: expected true or false, not "2"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := tomlFile(t, c.text)
+			var out bytes.Buffer
+			assert.Equal(t, statusUsage, run([]string{"conch", "--config", file}, nothing, nil, &out, nil))
+			assert.Contains(t, out.String(), "conch: file "+file)
+			assert.Contains(t, out.String(), c.want)
+			assert.Equal(t, 1, strings.Count(out.String(), "\n"), "one line: %s", &out)
+		})
+	}
+}
+
+func TestTheNameOfTheFile(t *testing.T) {
+	one, other := tomlFile(t, `listen = ":1"`), tomlFile(t, `listen = ":2"`)
+	env := environment(map[string]string{"CONCH_CONFIG": one})
+
+	s, err := parse([]string{"conch"}, env, nil)
+	require.NoError(t, err)
+	assert.Equal(t, ":1", s.listen)
+	assert.Equal(t, one, s.config)
+
+	s, err = parse([]string{"conch", "--config", other}, env, nil)
+	require.NoError(t, err)
+	assert.Equal(t, ":2", s.listen, "the flag is stronger")
+
+	missing := filepath.Join(t.TempDir(), "missing.toml")
+	_, err = parse([]string{"conch", "--config", missing}, env, nil)
+	assert.EqualError(t, err, "file "+missing+" cannot be read: no such file or directory; see conch --help")
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/server"
+)
+
+// units are those of Redis, but a kilobyte is 1024 bytes whichever way it is written: Redis tells 1k from 1kb, and
+// nobody remembers which is which.
+var units = map[string]int{
+	"": 1, "b": 1,
+	"k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10,
+	"m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20,
+	"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30,
+}
+
+// parseSize reads a number of bytes. Zero is refused, because a limit of zero would be read as the default.
+func parseSize(text string) (int, error) {
+	digits := strings.TrimRight(text, "bBkKmMgGiI ")
+	unit, known := units[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if !known || err != nil || n == 0 || n > uint64(math.MaxInt/unit) {
+		return 0, fmt.Errorf("expected a size such as 65536, 64KiB or 16MiB, not %q", text)
+	}
+	return int(n) * unit, nil
+}
+
+func parseCount(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("expected a whole number from 1 on, not %q", text)
+	}
+	return n, nil
+}
+
+// parsePeriod reads a time: one of Go's durations, or plain seconds as in Redis.
+func parsePeriod(text string) (time.Duration, error) {
+	withUnit := text
+	if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' {
+		withUnit += "s"
+	}
+	d, err := time.ParseDuration(withUnit)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("expected a time such as 500ms, 60s or 5m, or seconds such as 60, not %q", text)
+	}
+	return d, nil
+}
+
+// parseBool also takes Redis' words.
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "yes", "on", "1":
+		return true, nil
+	case "false", "no", "off", "0":
+		return false, nil
+	}
+	return false, fmt.Errorf("expected true or false, not %q", text)
+}
+
+func setProtected(s *settings, text string) error {
+	v, err := parseBool(text)
+	s.options.Unprotected = !v
+	return err
+}
+
+func setLogLevel(s *settings, text string) (err error) {
+	s.logLevel, err = server.ParseLevel(text)
+	return err //nolint:wrapcheck // it says what is expected
+}
+
+// The formats of the log.
+const (
+	formatAuto    = "auto"
+	formatConsole = "console"
+	formatJSON    = "json"
+)
+
+func setLogFormat(s *settings, text string) error {
+	s.logFormat = strings.ToLower(text)
+	if !slices.Contains([]string{formatAuto, formatConsole, formatJSON}, s.logFormat) {
+		return fmt.Errorf("expected auto, console or json, not %q", text)
+	}
+	return nil
+}
+
+func setListen(s *settings, text string) error {
+	s.listen = text
+	if err := checkAddress(text); err != nil {
+		return fmt.Errorf("%w; expected host:port or :port, e.g. 127.0.0.1:8889", err)
+	}
+	return nil
+}
+
+// checkAddress sees to it that a mistyped address is called that. Left to the network it would be looked up as a
+// name, and the answer would be about name servers.
+func checkAddress(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	switch {
+	case isNumber(text):
+		return fmt.Errorf("%s is only a port (did you mean :%s?)", text, text)
+	case net.ParseIP(strings.Trim(text, "[]")) != nil:
+		return fmt.Errorf("%s has no port (did you mean %s?)", text, net.JoinHostPort(strings.Trim(text, "[]"), "8889"))
+	case err != nil || strings.ContainsAny(host, " \n\t/@"):
+		return fmt.Errorf("%s is not an address", visible(text))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s is not an address: its port is not a number from 0 to 65535", visible(text))
+	}
+	return nil
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 64)
+	return err == nil
+}
+
+// visible quotes what would be hard to make out in a sentence.
+func visible(text string) string {
+	if text == "" || strings.ContainsAny(text, " \"") || !strconv.CanBackquote(text) {
+		return strconv.Quote(text)
+	}
+	return text
+}
