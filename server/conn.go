@@ -78,16 +78,16 @@ func (c *conn) run() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
-	c.srv.counts.endings[reason].Add(1)
 	c.log.Debug().Stringer("reason", reason).Dur("lasted", time.Since(c.begun)).Msg("disconnected")
 }
 
-// end records why the connection ends, and wakes its reader if that is not the one who says so. Any goroutine may call
+// end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
 // it, the core's too: it does not block.
 func (c *conn) end(reason Reason) {
 	if !c.reason.CompareAndSwap(int32(ReasonNone), int32(reason)) {
 		return
 	}
+	c.srv.counts.endings[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
 	c.outbox.wakeReader()
 }

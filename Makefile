@@ -1,0 +1,57 @@
+# Bare `make` lists the targets. `make run` and `make test` need Go and nothing else.
+.DEFAULT_GOAL := help
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT    := bin/golangci-lint
+LINT_VERSION := v2.15.0
+FUZZ_TIME ?= 30s
+# Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./broker:FuzzMatch
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: ## build the binary, bin/conch
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
+
+run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for more
+	bin/conch $(ARGS)
+
+test: ## all tests that need nothing but Go
+	go test ./...
+
+race: ## the same under the race detector, then once more on one processor
+	go test -race -count=1 ./...
+	GOMAXPROCS=1 go test -race -count=1 ./...
+
+order: ## the test of the one order, for ten minutes of random load
+	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
+
+e2e: ## real telnet, nc, redis-cli and signals (Debian: telnet netcat-openbsd redis-tools)
+	go test -count=1 -tags e2e ./e2e
+
+lint: $(LINT) ## golangci-lint, pinned
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+fmt: $(LINT) ## format the source
+	$(LINT) fmt
+
+bench: ## benchmarks, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## each fuzz target for FUZZ_TIME (30s)
+	@for f in $(FUZZ); do \
+		echo "go test $${f%%:*} -fuzz $${f##*:} -fuzztime $(FUZZ_TIME)"; \
+		go test $${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 50x || exit 1; \
+	done
+
+cover: ## test coverage, cover.out and a summary
+	go test -coverpkg ./... -coverprofile cover.out ./...
+	go tool cover -func cover.out | tail -1
+
+ci: test race lint e2e ## what a change must pass
+	$(MAKE) fuzz FUZZ_TIME=20s
+
+.PHONY: help build run test race order e2e lint fmt bench fuzz cover ci

@@ -1,0 +1,114 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTwoPeopleAndAProgramMeet(t *testing.T) {
+	c := start(t, "")
+	anna, ben := c.telnet(), c.telnet()
+	anna.type_("SUB news")
+	assert.Equal(t, "OK SUB news", anna.line())
+	ben.type_("PUB news I'm a message!")
+	assert.Equal(t, "OK PUB news", ben.line())
+	assert.Equal(t, "UPDATE news I'm a message!", anna.line())
+
+	assert.Equal(t, "1\n", c.cli("PUBLISH", "news", "from a program"))
+	assert.Equal(t, "UPDATE news from a program", anna.line())
+
+	listener := c.run("redis-cli", "-h", c.host, "-p", c.port, "SUBSCRIBE", "news")
+	listener.until("subscribe")
+	listener.until("1")
+	ben.type_(`PUB news "quotes" stay`)
+	assert.Equal(t, "OK PUB news", ben.line())
+	assert.Equal(t, `UPDATE news "quotes" stay`, anna.line())
+	listener.until("message")
+	assert.Equal(t, "news", listener.line())
+	assert.Equal(t, `"quotes" stay`, listener.line())
+
+	ben.type_("FOO bar")
+	assert.Equal(t, "-ERR unknown command 'FOO', with args beginning with: 'bar' ", ben.line())
+	ben.type_("PUB news")
+	assert.Equal(t, "ERR PUB needs a topic, one space, and a message; type: PUB topic message", ben.line())
+	ben.type_("HELP")
+	assert.True(t, strings.HasPrefix(ben.line(), "# PUB topic message"))
+	ben.until("# Redis commands")
+	ben.type_("QUIT")
+	assert.Equal(t, "+OK", ben.line())
+	assert.Contains(t, ben.rest(), "Connection closed by foreign host.")
+	c.stop()
+}
+
+func TestScriptsUseNC(t *testing.T) {
+	c := start(t, "")
+	p := c.run("nc", "-q1", c.host, c.port)
+	p.type_("SUB a\nPUB a I'm a message!")
+	require.NoError(t, p.in.Close())
+	assert.Equal(t, "OK SUB a\nOK PUB a\nUPDATE a I'm a message!\n", p.rest())
+
+	p = c.run("nc", "-q1", c.host, c.port)
+	p.type_("*1\r\n$9223372036854775807\r")
+	require.NoError(t, p.in.Close())
+	assert.Equal(t, "-ERR Protocol error: invalid bulk length\r\n", p.rest())
+	assert.Equal(t, "PONG\n", c.cli("PING"), "the 26 bytes cost one connection and nothing else")
+	c.stop()
+}
+
+func TestRedisCLI(t *testing.T) {
+	c := start(t, "")
+	assert.Equal(t, "OK PUB news\n", c.cli("PUB", "news", "hi"))
+	assert.Equal(t, "0\n", c.cli("PUBLISH", "news", "hi"))
+	assert.Contains(t, c.cli("INFO"), "redis_version:7.2.4")
+	assert.Contains(t, c.cli("INFO", "server"), "conch_version:")
+	assert.Equal(t, "redis\n", strings.SplitAfter(c.cli("HELLO"), "\n")[1])
+	assert.Contains(t, c.cli("-3", "PING"), "NOPROTO")
+	assert.Contains(t, c.cli("GET", "x"), "ERR unknown command 'GET'")
+	assert.Equal(t, "0\n", c.cli("PUBSUB", "NUMPAT"))
+
+	shell := c.run("redis-cli", "-h", c.host, "-p", c.port) // reads commands from its input, and asks COMMAND DOCS
+	shell.type_("PSUBSCRIBE n*")
+	shell.until("psubscribe")
+	assert.Equal(t, "n*", shell.line())
+	assert.Equal(t, "1\n", c.cli("PUBSUB", "NUMPAT"))
+	assert.Equal(t, "1\n", c.cli("PUBLISH", "news", "hi"))
+	shell.until("pmessage")
+	assert.Equal(t, []string{"n*", "news", "hi"}, []string{shell.line(), shell.line(), shell.line()})
+	c.stop()
+}
+
+// The README's first minute is real: what it shows is what happens.
+func TestFirstMinuteOfTheREADME(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	c := start(t, "")
+	anna, ben := c.telnet(), c.telnet()
+	for _, line := range regexp.MustCompile(`(?m)^(one|two|three)\s*(>|<|\$) (.*)$`).FindAllStringSubmatch(string(readme), -1) {
+		who, sort, text := line[1], line[2], line[3]
+		p := map[string]*program{"one": anna, "two": ben}[who]
+		switch {
+		case sort == ">":
+			p.type_(text)
+		case sort == "<" && p != nil:
+			assert.Equal(t, text, p.line())
+		case sort == "$":
+			words := strings.Fields(text)
+			require.Equal(t, "redis-cli", words[0])
+			require.Equal(t, []string{"-p", "8889"}, words[1:3])
+			rest := strings.SplitN(strings.Join(words[3:], " "), " ", 3)
+			rest[2] = strings.Trim(rest[2], `"`)
+			got := c.cli(append([]string{"--no-raw"}, rest...)...) // as on a terminal
+			_, after, _ := strings.Cut(string(readme), line[0]+"\n")
+			shown, _, _ := strings.Cut(after, "\n")
+			assert.Equal(t, strings.TrimPrefix(shown, "three < "), strings.TrimSpace(got))
+		}
+	}
+	c.stop()
+}
