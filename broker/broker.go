@@ -1,6 +1,10 @@
 package broker
 
-import "context"
+import (
+	"context"
+
+	"github.com/conchmq/conch/internal/invariant"
+)
 
 // Options are the limits of a Broker. The zero value is ready to use.
 type Options struct {
@@ -44,8 +48,14 @@ func New(o Options) *Broker {
 }
 
 // Submit hands a batch to the core, and waits while the inbox is full. Batches of one submitter are applied in the
-// order submitted. False means that the core has stopped and will never apply it.
+// order submitted. False means that the core has stopped and will never apply it; true means that it will, unless it
+// stops first: see Stopped.
 func (b *Broker) Submit(batch *Batch) bool {
+	select {
+	case <-b.done: // first: a select with two ready cases takes either
+		return false
+	default:
+	}
 	select {
 	case b.inbox <- batch:
 		return true
@@ -53,6 +63,9 @@ func (b *Broker) Submit(batch *Batch) bool {
 		return false
 	}
 }
+
+// Stopped is closed when Run has returned: whoever waits for something from the core need not wait any longer.
+func (b *Broker) Stopped() <-chan struct{} { return b.done }
 
 // Run is the core's goroutine: it applies batches until ctx ends. Batches still in the inbox then are not applied, so
 // whoever stops the core first sees to it that all submitters have left.
@@ -155,7 +168,8 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 		b.deliver(a)
 	}
 	b.delivered += uint64(receivers)
-	b.message = Message{}
+	b.message = Message{} // nothing of the batch, nor a freed audience, may be kept alive from here
+	clear(b.matched)
 }
 
 // match gathers whom a topic reaches into b.matched: the exact audience, then patterns in the order in which they
@@ -226,13 +240,10 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	}
 }
 
-// end is the one way out of the core, whoever wanted it.
+// end is the one way out of the core, whoever wanted it. Nothing of s is applied afterwards, so it comes once.
 func (b *Broker) end(s *Subscriber, e Ending, call any) {
-	if s.ended {
-		return
-	}
+	invariant.Check(!s.ended, "a subscriber ends twice")
 	b.dropAll(s)
 	s.ended = true
-	b.touch(s)
 	s.owner.Ended(e, call)
 }

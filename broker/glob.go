@@ -7,9 +7,14 @@ package broker
 //     [abc]   one of these; ranges as [a-z], turned round if need be; [^abc] none of these; an open [ ends with the glob
 //     \x      x itself, also inside brackets
 //
+// And as there, the empty topic is matched by the empty glob alone, not by a star.
+//
 // It walks both once and keeps one place to come back to, the last star: stars before that have taken as little as
 // they can and never need another try. So no glob takes exponential time, unlike plain recursion.
 func Match(glob string, topic []byte) bool {
+	if len(topic) == 0 {
+		return glob == ""
+	}
 	g, t := 0, 0
 	star, mark := -1, 0 // where the last star stands, and what of the topic it has taken
 	for t < len(topic) {

@@ -9,14 +9,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plainMatch is the documented rules of Redis globs and nothing else: plain recursion, slow on purpose.
+// plainMatch is the documented rules of Redis globs, and what Redis 7.0.15 was seen to do with the empty topic.
 func plainMatch(glob, topic string) bool {
+	if topic == "" {
+		return glob == ""
+	}
+	return plainRules(glob, topic)
+}
+
+// plainRules is plain recursion, slow on purpose.
+func plainRules(glob, topic string) bool {
 	if glob == "" {
 		return topic == ""
 	}
 	if glob[0] == '*' { // takes any number of bytes: try them all
 		for i := range len(topic) + 1 {
-			if plainMatch(glob[1:], topic[i:]) {
+			if plainRules(glob[1:], topic[i:]) {
 				return true
 			}
 		}
@@ -26,7 +34,7 @@ func plainMatch(glob, topic string) bool {
 		return false
 	}
 	element, rest := plainElement(glob)
-	return element(topic[0]) && plainMatch(rest, topic[1:])
+	return element(topic[0]) && plainRules(rest, topic[1:])
 }
 
 // plainElement reads what stands for one byte: a mark, a set, an escaped byte or a byte.
@@ -69,7 +77,8 @@ func TestMatch(t *testing.T) {
 		{"? is one byte", `h?llo`, "hello hallo h?llo h/llo", "hllo heello"},
 		{"? is a byte and not a rune", `?`, "a", "ä ~"},
 		{"* is any bytes and none", `h*llo`, "hllo heeeello h/e.llo", "hell llo"},
-		{"a lone * is every topic", `*`, "~ a a/b *", ""},
+		{"a lone * is every topic but the empty one", `*`, "a a/b *", "~"},
+		{"so are several", `**`, "a ab", "~"},
 		{"* at the end", `a*`, "a ab a*", "ba ~"},
 		{"* at the start", `*a`, "a ba aaa", "ab ~"},
 		{"two stars are as good as one", `a**b`, "ab a-b a*b", "a b"},

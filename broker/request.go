@@ -68,7 +68,7 @@ const (
 // Owner is who stands behind a subscriber: a connection. The core speaks to it only by these methods, always from the
 // core's goroutine and in the one order. None may block, and none may call back into the Broker.
 type Owner interface {
-	// Admit is asked before each request. An owner that returns false has answered the request itself, with a refusal.
+	// Admit is asked before each request but Leave and Evict, which nobody may refuse. An owner that returns false has answered the request itself, with a refusal.
 	Admit(r *Request) bool
 	// Published answers a Publish with the number of subscriptions that the message is being queued to.
 	Published(r *Request, receivers int)
@@ -87,7 +87,7 @@ type Owner interface {
 	Applied(b *Batch)
 	// Flush ends a round: what was queued since the last Flush may be written now. Never called without cause.
 	Flush()
-	// Ended is the last call but for Applied and one Flush: the subscriber holds nothing any more. call is that of the
-	// Evict request, nil if there was none.
+	// Ended says that the subscriber holds nothing any more. Of later calls there are only Applied, for batches that
+	// were on their way, and the Flush that follows. call is that of the Evict request, nil if there was none.
 	Ended(e Ending, call any)
 }

@@ -162,7 +162,7 @@ func (c *conch) cli(args ...string) string {
 	return p.rest()
 }
 
-func (p *program) type_(line string) {
+func (p *program) enter(line string) {
 	p.t.Helper()
 	_, err := io.WriteString(p.in, line+"\n")
 	require.NoError(p.t, err)
@@ -175,11 +175,11 @@ func (p *program) line() string {
 	return strings.TrimRight(line, "\r\n")
 }
 
-func (p *program) until(prefix string) string {
+func (p *program) until(prefix string) {
 	p.t.Helper()
 	for {
-		if line := p.line(); strings.HasPrefix(line, prefix) {
-			return line
+		if strings.HasPrefix(p.line(), prefix) {
+			return
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 func TestTwoPeopleAndAProgramMeet(t *testing.T) {
 	c := start(t, "")
 	anna, ben := c.telnet(), c.telnet()
-	anna.type_("SUB news")
+	anna.enter("SUB news")
 	assert.Equal(t, "OK SUB news", anna.line())
-	ben.type_("PUB news I'm a message!")
+	ben.enter("PUB news I'm a message!")
 	assert.Equal(t, "OK PUB news", ben.line())
 	assert.Equal(t, "UPDATE news I'm a message!", anna.line())
 
@@ -27,21 +27,21 @@ func TestTwoPeopleAndAProgramMeet(t *testing.T) {
 	listener := c.run("redis-cli", "-h", c.host, "-p", c.port, "SUBSCRIBE", "news")
 	listener.until("subscribe")
 	listener.until("1")
-	ben.type_(`PUB news "quotes" stay`)
+	ben.enter(`PUB news "quotes" stay`)
 	assert.Equal(t, "OK PUB news", ben.line())
 	assert.Equal(t, `UPDATE news "quotes" stay`, anna.line())
 	listener.until("message")
 	assert.Equal(t, "news", listener.line())
 	assert.Equal(t, `"quotes" stay`, listener.line())
 
-	ben.type_("FOO bar")
+	ben.enter("FOO bar")
 	assert.Equal(t, "-ERR unknown command 'FOO', with args beginning with: 'bar' ", ben.line())
-	ben.type_("PUB news")
+	ben.enter("PUB news")
 	assert.Equal(t, "ERR PUB needs a topic, one space, and a message; type: PUB topic message", ben.line())
-	ben.type_("HELP")
+	ben.enter("HELP")
 	assert.True(t, strings.HasPrefix(ben.line(), "# PUB topic message"))
 	ben.until("# Redis commands")
-	ben.type_("QUIT")
+	ben.enter("QUIT")
 	assert.Equal(t, "+OK", ben.line())
 	assert.Contains(t, ben.rest(), "Connection closed by foreign host.")
 	c.stop()
@@ -50,12 +50,12 @@ func TestTwoPeopleAndAProgramMeet(t *testing.T) {
 func TestScriptsUseNC(t *testing.T) {
 	c := start(t, "")
 	p := c.run("nc", "-q1", c.host, c.port)
-	p.type_("SUB a\nPUB a I'm a message!")
+	p.enter("SUB a\nPUB a I'm a message!")
 	require.NoError(t, p.in.Close())
 	assert.Equal(t, "OK SUB a\nOK PUB a\nUPDATE a I'm a message!\n", p.rest())
 
 	p = c.run("nc", "-q1", c.host, c.port)
-	p.type_("*1\r\n$9223372036854775807\r")
+	p.enter("*1\r\n$9223372036854775807\r")
 	require.NoError(t, p.in.Close())
 	assert.Equal(t, "-ERR Protocol error: invalid bulk length\r\n", p.rest())
 	assert.Equal(t, "PONG\n", c.cli("PING"), "the 26 bytes cost one connection and nothing else")
@@ -74,7 +74,7 @@ func TestRedisCLI(t *testing.T) {
 	assert.Equal(t, "0\n", c.cli("PUBSUB", "NUMPAT"))
 
 	shell := c.run("redis-cli", "-h", c.host, "-p", c.port) // reads commands from its input, and asks COMMAND DOCS
-	shell.type_("PSUBSCRIBE n*")
+	shell.enter("PSUBSCRIBE n*")
 	shell.until("psubscribe")
 	assert.Equal(t, "n*", shell.line())
 	assert.Equal(t, "1\n", c.cli("PUBSUB", "NUMPAT"))
@@ -95,7 +95,7 @@ func TestFirstMinuteOfTheREADME(t *testing.T) {
 		p := map[string]*program{"one": anna, "two": ben}[who]
 		switch {
 		case sort == ">":
-			p.type_(text)
+			p.enter(text)
 		case sort == "<" && p != nil:
 			assert.Equal(t, text, p.line())
 		case sort == "$":

@@ -96,7 +96,10 @@ func (c *conn) end(reason Reason) {
 func (c *conn) leave() {
 	bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}}
 	if c.srv.core.Submit(bye) {
-		<-c.gone
+		select {
+		case <-c.gone:
+		case <-c.srv.core.Stopped():
+		}
 	}
 	c.outbox.close(c.sock, c.srv.options.DrainTime)
 }

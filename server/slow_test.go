@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,13 +16,13 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// flood publishes numbered messages until nobody is subscribed any more, and returns how many there were.
-func flood(t *testing.T, s *conchtest.Server, topic string) int {
+// flood publishes numbered messages to topic a until nobody is subscribed any more, and returns how many there were.
+func flood(t *testing.T, s *conchtest.Server) int {
 	t.Helper()
 	pub := s.Dial(t)
 	payload := strings.Repeat("x", 10_000)
 	for i := range 100_000 {
-		pub.Command("PUBLISH", topic, fmt.Sprintf("%07d%s", i, payload))
+		pub.Command("PUBLISH", "a", fmt.Sprintf("%07d%s", i, payload))
 		if pub.Line() == ":0" {
 			return i
 		}
@@ -55,7 +56,7 @@ func TestEvictedLineSubscriberIsToldWhy(t *testing.T) {
 	c := s.Dial(t)
 	c.Send("SUB a\r\n")
 	c.Expect("OK SUB a\r\n")
-	n := flood(t, s, "a")
+	n := flood(t, s)
 	got := 0
 	for line := c.Line(); !strings.HasPrefix(line, "ERR "); line = c.Line() {
 		require.Len(t, line, len("UPDATE a ")+7+10_000, "a torn line")
@@ -75,10 +76,10 @@ func TestEvictedRESP2SubscriberIsNotTold(t *testing.T) {
 	c := s.Dial(t)
 	c.Command("SUBSCRIBE", "a")
 	c.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
-	flood(t, s, "a")
+	flood(t, s)
 	for i := 0; ; i++ {
 		frame, err := c.Frame()
-		if err == io.EOF && len(frame) == 0 {
+		if errors.Is(err, io.EOF) && len(frame) == 0 {
 			return
 		}
 		require.NoError(t, err)
@@ -91,7 +92,7 @@ func TestSoftLimit(t *testing.T) {
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
-	flood(t, s, "a")
+	flood(t, s)
 	conchtest.Eventually(t, func() bool {
 		return s.Info(t, "ended_slow_soft")+s.Info(t, "ended_stalled") == 1
 	}, "it is neither too slow nor stalled")
@@ -103,7 +104,7 @@ func TestWhoTakesNothingForSlowTimeIsStalled(t *testing.T) {
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
-	flood(t, s, "a")
+	flood(t, s)
 	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_stalled") == 1 }, "it is not found to be stalled")
 }
 
