@@ -16,7 +16,7 @@ const (
 	logRoom = 4096                  // lines that may wait to be written; what comes on top of that is dropped
 	logPoll = 20 * time.Millisecond // how often they are looked for
 	// flushTime is how long the end of the process may wait for a log that nobody reads.
-	flushTime = time.Second
+	flushTime = 2 * time.Second
 
 	timeFormat = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 with milliseconds
 )
@@ -59,11 +59,16 @@ func formatted(format string, out io.Writer) io.Writer {
 // close writes out what waits and ends the goroutine. If out takes nothing, it gives up: a process that cannot end
 // because nobody reads its log would be worse.
 func (b *logbook) close() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		<-b.sink.flushed
+		_ = b.ring.Close() // waits for its goroutine; there is nothing that could fail
+	}()
 	// An empty line marks the end. Closing the ring straight away could overtake the line before.
 	_, _ = b.ring.Write(nil) // the ring takes everything
 	select {
-	case <-b.sink.flushed:
-		_ = b.ring.Close() // waits for the goroutine; the sink has nothing to close
+	case <-closed:
 	case <-time.After(flushTime):
 	}
 }
@@ -73,7 +78,7 @@ func (b *logbook) dropped() uint64 { return b.sink.dropped.Load() }
 
 // always begins a line that is written at any level, but says which level it is of.
 func always(log *zerolog.Logger, level zerolog.Level) *zerolog.Event {
-	return log.Log().Str(zerolog.LevelFieldName, level.String())
+	return log.Log().Str(zerolog.LevelFieldName, level.String()) //nolint:zerologlint // the caller sends it
 }
 
 // talk makes the log one level more talkative; after trace, what was configured.

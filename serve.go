@@ -23,6 +23,7 @@ type conch struct {
 	core     *core
 	server   *server.Server
 	listener net.Listener
+	asked    chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
 }
 
 // serve runs the broker until a signal ends it.
@@ -46,6 +47,13 @@ func build(s *settings, log *logbook) (*conch, error) {
 	}
 	s.options.Log = log.Logger
 	s.options.LogDropped = log.dropped
+	asked := make(chan struct{}, 1)
+	s.options.Stop = func() {
+		select {
+		case asked <- struct{}{}:
+		default: // it is known already
+		}
+	}
 	b := broker.New(broker.Options{})
 	srv, err := server.New(b, s.options)
 	if err != nil {
@@ -53,7 +61,7 @@ func build(s *settings, log *logbook) (*conch, error) {
 		return nil, wrongUse("%w", err)
 	}
 	s.options = srv.Options() // with what the server made of them: the log shows what is in force
-	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listener: listener}, nil
+	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listener: listener, asked: asked}, nil
 }
 
 // listen opens the port, and says in plain words why it cannot.
@@ -62,7 +70,7 @@ func listen(address string) (net.Listener, error) {
 	if err == nil {
 		return l, nil
 	}
-	var reason error = err
+	reason := err
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		reason = errno // without the name of the system call
 	}
@@ -128,6 +136,9 @@ func (c *conch) wait(signals <-chan os.Signal) error {
 				continue
 			}
 			always(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
+			return c.stop(signals)
+		case <-c.asked:
+			always(&c.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
 			return c.stop(signals)
 		case <-c.core.done:
 			return c.core.outcome()

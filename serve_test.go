@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/server"
 )
 
 const (
@@ -75,7 +76,7 @@ func TestTheLogCanBeReadByPeople(t *testing.T) {
 func TestATakenPort(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	address := l.Addr().String()
 	var stderr bytes.Buffer
 	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, io.Discard, &stderr, nil))
@@ -101,27 +102,14 @@ func TestNeighbor(t *testing.T) {
 // connection and what it has yet to read.
 func fill(p *process) (subscriber net.Conn, waiting string) {
 	p.t.Helper()
-	subscriber = p.dial()
-	p.ask(subscriber, "SUBSCRIBE t\r\nPING\r\n", "")
-	publisher := p.dial()
-	payload := strings.Repeat("x", 1<<20)
-	for {
-		// Until the subscription is in force the message reaches nobody, and is published once more.
-		_, err := fmt.Fprintf(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$1\r\n.\r\n")
-		require.NoError(p.t, err)
-		reply := make([]byte, 4)
-		_, err = io.ReadFull(publisher, reply)
-		require.NoError(p.t, err)
-		if string(reply) == ":1\r\n" {
-			break
-		}
-	}
+	subscriber, publisher := p.dial(), p.dial()
+	p.ask(subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n")
 	const messages = 24
+	payload := fmt.Sprintf("$%d\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
 	for range messages {
-		p.ask(publisher, fmt.Sprintf("*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload), ":1\r\n")
+		p.ask(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n"+payload, ":1\r\n")
 	}
-	frame := fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$%d\r\n%s\r\n", len(payload), payload)
-	return subscriber, strings.Repeat(frame, messages)
+	return subscriber, strings.Repeat("*3\r\n$7\r\nmessage\r\n$1\r\nt\r\n"+payload, messages)
 }
 
 func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
@@ -131,7 +119,8 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 	p.log.await(t, stopping, 1)
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
-	assert.True(t, strings.HasSuffix(string(got), waiting), "all of %d bytes; got %d", len(waiting), len(got))
+	assert.Len(t, got, len(waiting))
+	assert.True(t, bytes.Equal(got, []byte(waiting))) // without printing megabytes should it fail
 	_ = c.Close()
 	assert.Equal(t, statusOK, p.wait())
 }
@@ -152,21 +141,71 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 	for configured, want := range map[string][]string{
 		"info":  {"debug", "trace", "info", "debug"},
-		"trace": {"trace"},
-		"debug": {"trace", "debug"},
+		"debug": {"trace", "debug", "trace"},
+		"trace": {"trace", "trace"},
 	} {
 		t.Run(configured, func(t *testing.T) {
-			p := start(t, "--log-level=info")
-			_ = p
+			p := start(t, "--log-level="+configured)
+			for i, level := range want {
+				p.signals <- syscall.SIGUSR1
+				line := p.log.await(t, changed, i+1)
+				assert.Equal(t, level, line["log-level"])
+				assert.Equal(t, "info", line["level"])
+				p.ask(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
+					fmt.Sprintf("*2\r\n$8\r\nloglevel\r\n$%d\r\n%s\r\n", len(level), level))
+			}
 		})
-		_ = want
 	}
 }
 
-// unserved is a conch whose broker nobody runs: its core is what the test makes of it.
-func unserved(t *testing.T, log *logbook, work func(context.Context)) (*conch, *broker.Broker) {
-	t.Helper()
-	return nil, nil
+func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
+	var stderr bytes.Buffer
+	log := openLog(&settings{logFormat: formatJSON}, &stderr)
+	c := &conch{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
+	status := report(c.wait(nil), &stderr)
+	log.close()
+	assert.Equal(t, statusDefect, status)
+	line := decode(t, stderr.String()) // one line: it is not said twice
+	assert.Equal(t, "fatal", line["level"])
+	assert.Equal(t, "a broken table", line["panic"])
+	assert.Contains(t, line["stack"], "TestAPanicInTheCoreEndsTheProcess")
+}
+
+// A conn that leaves waits for the core. When the core dies meanwhile, the end must not wait with it.
+func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
+	lines := newLogLines()
+	s := &settings{listen: "127.0.0.1:0", logFormat: formatJSON}
+	log := openLog(s, lines)
+	b := broker.New(broker.Options{})
+	c, err := build(s, log)
+	require.NoError(t, err)
+	c.core.stop()
+	srv, err := server.New(b, s.options) // over a broker that nobody runs yet
+	require.NoError(t, err)
+	c.server.Shutdown(t.Context())
+	c.server = srv
+
+	die := make(chan struct{})
+	c.core = startCore(log.Logger, func(context.Context) { <-die; panic("a broken table") })
+	c.server.Serve(c.listener)
+	p := &process{t: t, address: c.listener.Addr().String()}
+	conn := p.dial()
+	lines.await(t, "connected", 1)
+
+	signals := make(chan os.Signal, 1)
+	ended := make(chan error)
+	go func() { ended <- c.wait(signals) }()
+	signals <- os.Interrupt
+	lines.await(t, stopping, 1)
+	close(die)
+	assert.Equal(t, statusDefect, report(<-ended, io.Discard))
+
+	// The process would be gone now. Here the conn still waits for a core: it gets one.
+	rest := startCore(log.Logger, b.Run)
+	_ = conn.Close()
+	c.server.Shutdown(t.Context())
+	rest.stop()
+	log.close()
 }
 
 func TestWarnDescriptors(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -150,6 +149,6 @@ func (from sources) find(r *row) (g given, ok bool) {
 func fromEnv(env lookup) func(*row) (given, bool) {
 	return func(r *row) (given, bool) {
 		text, _ := env(r.env())
-		return given{text: text, from: fmt.Sprintf("env %s", r.env())}, text != ""
+		return given{text: text, from: "env " + r.env()}, text != ""
 	}
 }

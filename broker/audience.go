@@ -5,7 +5,7 @@ type audience struct {
 	name    string
 	kind    Kind
 	members list[*Subscription] // in subscription order, which is the order of delivery
-	place   int                 // in Broker.patterns, for a pattern
+	pattern *pattern            // what Broker.patterns knows of it, for a pattern
 }
 
 // Subscription joins one subscriber to one name. Owned by the core; an Owner may read it during a call.
@@ -25,7 +25,6 @@ func (s *Subscription) Name() string { return s.to.name }
 
 func movedMember(s *Subscription, place int) { s.inMember = place }
 func movedHeld(s *Subscription, place int)   { s.inHeld = place }
-func movedPattern(a *audience, place int)    { a.place = place }
 
 // find returns the audience of a name, or nil.
 func (b *Broker) find(k Kind, name []byte) *audience {
@@ -56,6 +55,6 @@ func (b *Broker) leave(s *Subscription) {
 	}
 	delete(b.audiences[a.kind], a.name)
 	if a.kind == Pattern {
-		b.patterns.remove(a.place)
+		b.patterns.remove(a)
 	}
 }

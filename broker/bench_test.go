@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +16,8 @@ func (*idler) Published(*Request, int)              {}
 func (*idler) Subscribed(*Request, []byte, int)     {}
 func (*idler) Unsubscribed(*Request, []byte, int)   {}
 func (*idler) Answer(*Request, View)                {}
+func (*idler) Begin(*Request) []Request             { return nil }
+func (*idler) Commit(*Request)                      {}
 func (*idler) Message(*Message, *Subscription) bool { return false }
 func (*idler) Flush()                               {}
 func (*idler) Ended(Ending, any)                    {}
@@ -118,4 +122,110 @@ func BenchmarkLeaveATopicOfAThousand(b *testing.B) {
 			b.StartTimer()
 		}
 	})
+}
+
+// One operation is the look-up of whom a topic reaches, by patterns alone: no message is delivered. The cost must not
+// follow the number of patterns, unless they differ only in their middle, see index.
+func BenchmarkMatchAmongPatterns(b *testing.B) {
+	run := strings.Repeat("a", 4096)
+	tests := []struct {
+		name   string
+		counts []int
+		glob   func(i int) string
+		topic  func(topic []byte, i int) []byte
+	}{
+		{"one-topic", []int{10, 10_000}, of("user.%d.*"), func(topic []byte, _ int) []byte { return append(topic, "user.7.login"...) }},
+		{"prefix", []int{10, 10_000}, of("user.%d.*"), spread("user.", ".login")},
+		{"suffix", []int{10, 10_000}, of("*.%d.error"), spread("disk.", ".error")},
+		{"both", []int{10, 10_000}, of("user.*.%d"), spread("user.login.", "")},
+		{"never-repeating", []int{10, 10_000}, of("user.%d.*"), counted("user.7.")},
+		{"no-match", []int{10, 10_000}, of("user.%d.*"), counted("order.")},
+		{"near-miss", []int{10, 10_000}, of("user.%d.*"), spread("user.", "")},
+		{"middle", []int{10, 10_000}, of("*.%d.*"), spread("user.", ".login")},
+		{"topic-of-4KiB", []int{10, 10_000}, of("aaaa%d*"), spread(run[4:], "")},
+		{"every-prefix-length", []int{10, 4096}, func(i int) string { return run[:i] + "b*" }, spread(run[4:], "")},
+		{"every-prefix-and-suffix-length", []int{10, 10_000}, func(i int) string {
+			return run[:20*(i/100)] + "*b" + run[:20*(i%100)+1]
+		}, spread("", run[4:])},
+		{"stars", []int{10, 4096}, func(i int) string { return strings.Repeat("*", i+1) }, spread("user.", "")},
+	}
+	for _, test := range tests {
+		for _, count := range test.counts {
+			b.Run(fmt.Sprintf("%s/patterns=%d", test.name, count), func(b *testing.B) {
+				b.ReportAllocs()
+				core := New(Options{}) // never run: nobody but this goroutine uses it
+				for i := range count {
+					core.open(Pattern, []byte(test.glob(i)))
+				}
+				var topic []byte
+				for i := 0; b.Loop(); i++ {
+					topic = test.topic(topic[:0], i*7919%count)
+					core.match(Topic, topic)
+				}
+				b.ReportMetric(float64(len(core.matched)), "found")
+			})
+		}
+	}
+}
+
+func of(format string) func(int) string { return func(i int) string { return fmt.Sprintf(format, i) } }
+
+// spread makes topics that fit one pattern after the other, so that none is found in the processor's cache for free.
+func spread(before, after string) func([]byte, int) []byte {
+	return func(topic []byte, i int) []byte {
+		return append(strconv.AppendInt(append(topic, before...), int64(i), 10), after...)
+	}
+}
+
+// counted makes a topic that was never there before.
+func counted(before string) func([]byte, int) []byte {
+	n := int64(0)
+	return func(topic []byte, _ int) []byte {
+		n++
+		return strconv.AppendInt(append(topic, before...), n, 10)
+	}
+}
+
+// One operation is one message published to the one pattern of many that it matches.
+func BenchmarkPublishAmongPatterns(b *testing.B) {
+	for _, glob := range []string{"user.%d.*", "*.%d.user", "user.*.%d"} {
+		for _, count := range []int{10, 10_000} {
+			b.Run(fmt.Sprintf("%s/patterns=%d", glob, count), func(b *testing.B) {
+				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+					for i := range count {
+						o, s := newIdler()
+						submit(o, s, []Request{psubscribe(fmt.Sprintf(glob, i))})
+					}
+					o, s := newIdler()
+					topic := fmt.Sprintf(strings.Replace(glob, "*", "login", 1), 7)
+					batch := make([]Request, 64)
+					for i := range batch {
+						batch[i] = publish(topic, "sixteen bytes...")
+					}
+					b.ResetTimer()
+					for left := b.N; left > 0; left -= len(batch) {
+						submit(o, s, batch[:min(left, len(batch))])
+					}
+				})
+			})
+		}
+	}
+}
+
+// One operation is a subscribe to a pattern that nobody else has, and its end, among others that stay.
+func BenchmarkChurnAmongPatterns(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("patterns=%d", count), func(b *testing.B) {
+			x := &index{}
+			for i := range count {
+				x.add(&audience{name: fmt.Sprintf("user.%d.*", i)})
+			}
+			churn := &audience{name: fmt.Sprintf("user.%d.x*", count/2)}
+			b.ReportAllocs()
+			for b.Loop() {
+				x.add(churn)
+				x.remove(churn)
+			}
+		})
+	}
 }

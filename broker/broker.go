@@ -24,7 +24,7 @@ type Broker struct {
 
 	// What follows belongs to the goroutine of Run alone.
 	audiences   [kinds]map[string]*audience
-	patterns    list[*audience]
+	patterns    index
 	subscribers int // those that hold at least one subscription
 	sequence    uint64
 	delivered   uint64
@@ -43,7 +43,6 @@ func New(o Options) *Broker {
 	for k := range b.audiences {
 		b.audiences[k] = make(map[string]*audience)
 	}
-	b.patterns.moved = movedPattern
 	return b
 }
 
@@ -144,12 +143,28 @@ func (b *Broker) request(s *Subscriber, r *Request) {
 	case Subscribe:
 		for _, name := range r.Names {
 			b.subscribe(s, r.Kind, r.Form, name)
-			s.owner.Subscribed(r, name, s.Count(r.Form))
+			s.owner.Subscribed(r, name, s.Count(r.Form, r.Kind))
 		}
 	case Unsubscribe:
 		b.unsubscribe(s, r)
+	case Exec:
+		b.exec(s, r)
 	default:
+		if r.Op == Reset {
+			b.dropAll(s)
+		}
 		s.owner.Answer(r, View{b})
+	}
+}
+
+// exec applies a transaction: one request of the order, whatever is in it.
+func (b *Broker) exec(s *Subscriber, r *Request) {
+	kept := s.owner.Begin(r)
+	for i := range kept {
+		b.request(s, &kept[i])
+	}
+	if len(kept) > 0 {
+		s.owner.Commit(r)
 	}
 }
 
@@ -158,7 +173,7 @@ func (b *Broker) request(s *Subscriber, r *Request) {
 func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.sequence++
 	b.message = Message{Sequence: b.sequence, Topic: r.Names[0], Payload: r.Payload}
-	b.match(b.message.Topic)
+	b.match(r.Kind, b.message.Topic)
 	receivers := 0
 	for _, a := range b.matched {
 		receivers += a.members.live
@@ -174,16 +189,15 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 
 // match gathers whom a topic reaches into b.matched: the exact audience, then patterns in the order in which they
 // were first subscribed (clause 2).
-func (b *Broker) match(topic []byte) {
+func (b *Broker) match(k Kind, topic []byte) {
 	b.matched = b.matched[:0]
-	if a := b.find(Topic, topic); a != nil {
+	if a := b.find(k, topic); a != nil {
 		b.matched = append(b.matched, a)
 	}
-	for _, a := range b.patterns.items {
-		if a != nil && Match(a.name, topic) {
-			b.matched = append(b.matched, a)
-		}
+	if k != Topic {
+		return
 	}
+	b.matched = b.patterns.gather(b.matched, topic)
 }
 
 // deliver queues the message in flight to one audience. Evictions wait until all have it: the audience must not
@@ -216,12 +230,12 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 			if sub := s.index[heldKey{string(name), r.Kind, r.Form}]; sub != nil {
 				b.drop(sub)
 			}
-			s.owner.Unsubscribed(r, name, s.Count(r.Form))
+			s.owner.Unsubscribed(r, name, s.Count(r.Form, r.Kind))
 		}
 		return
 	}
 	if s.counts[r.Form][r.Kind] == 0 {
-		s.owner.Unsubscribed(r, nil, s.Count(r.Form))
+		s.owner.Unsubscribed(r, nil, s.Count(r.Form, r.Kind))
 		return
 	}
 	b.unsubscribeAll(s, r)
@@ -236,7 +250,7 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	}
 	for _, sub := range going {
 		b.drop(sub)
-		s.owner.Unsubscribed(r, []byte(sub.to.name), s.Count(r.Form))
+		s.owner.Unsubscribed(r, []byte(sub.to.name), s.Count(r.Form, r.Kind))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -47,7 +48,7 @@ func (d *draw) batch() []Request {
 	requests := make([]Request, 1+d.IntN(6))
 	for i := range requests {
 		requests[i] = d.request()
-		if d.IntN(20) == 0 && requests[i].Op != Evict {
+		if d.IntN(20) == 0 && requests[i].Op != Evict && requests[i].Op != Exec {
 			requests[i].Call = refused
 		}
 	}
@@ -56,11 +57,15 @@ func (d *draw) batch() []Request {
 
 func (d *draw) request() Request {
 	q := Request{Kind: Kind(d.IntN(int(kinds))), Form: Form(d.IntN(Forms))}
-	names := [kinds][]string{Topic: someTopics, Pattern: someGlobs}[q.Kind]
+	names := [kinds][]string{Topic: someTopics, Pattern: someGlobs, Shard: someTopics}[q.Kind]
 	switch n := d.IntN(200); {
 	case n < 90:
 		d.payload++
-		return publish(string(d.one(someTopics)), string(rune('0'+d.payload%10)))
+		p := publish(string(d.one(someTopics)), string(rune('0'+d.payload%10)))
+		if q.Kind == Shard {
+			p.Kind = Shard
+		}
+		return p
 	case n < 150:
 		q.Op = Subscribe
 		for range 1 + d.IntN(3) {
@@ -71,6 +76,13 @@ func (d *draw) request() Request {
 		for range d.IntN(4) { // none means all
 			q.Names = append(q.Names, d.one(names))
 		}
+	case n < 190:
+		q.Op, q.Call = Exec, []Request(nil)
+		if kept := d.batch(); !slices.ContainsFunc(kept, endsOrExec) {
+			q.Call = kept
+		}
+	case n < 194:
+		q.Op = Reset
 	case n < 197:
 		return answer()
 	case n < 199:
@@ -80,6 +92,9 @@ func (d *draw) request() Request {
 	}
 	return q
 }
+
+// endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one.
+func endsOrExec(q Request) bool { return q.Op == Leave || q.Op == Evict || q.Op == Exec }
 
 // pair drives the core and the model side by side.
 type pair struct {

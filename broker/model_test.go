@@ -59,22 +59,27 @@ func (m *model) request(who int, q *Request) {
 	case q.Call == refused:
 		m.tell(who, "refused")
 	case q.Op == Publish:
-		m.publish(who, string(q.Names[0]), string(q.Payload))
+		m.publish(who, q.Kind, string(q.Names[0]), string(q.Payload))
 	case q.Op == Subscribe:
 		for _, name := range q.Names {
 			m.subscribe(hold{who, q.Kind, q.Form, string(name)})
-			m.tell(who, "subscribed %s: %d", label(q.Kind, q.Form, string(name)), m.count(who, q.Form))
+			m.tell(who, "subscribed %s: %d", label(q.Kind, q.Form, string(name)), m.count(who, q.Form, q.Kind))
 		}
 	case q.Op == Unsubscribe:
 		m.unsubscribe(who, q)
+	case q.Op == Exec:
+		m.exec(who, q)
+	case q.Op == Reset:
+		m.dropAll(who)
+		m.answer(who)
 	default:
 		m.answer(who)
 	}
 }
 
-func (m *model) publish(who int, topic, payload string) {
+func (m *model) publish(who int, kind Kind, topic, payload string) {
 	m.published++
-	receivers := m.receivers(topic)
+	receivers := m.receivers(kind, topic)
 	m.delivered += len(receivers)
 	m.tell(who, "published %s: %d", topic, len(receivers))
 	for _, h := range receivers {
@@ -86,7 +91,7 @@ func (m *model) publish(who int, topic, payload string) {
 }
 
 // receivers are the exact subscriptions first, then those of each pattern, patterns in order of creation.
-func (m *model) receivers(topic string) (out []hold) {
+func (m *model) receivers(kind Kind, topic string) (out []hold) {
 	of := func(k Kind, name string) {
 		for _, h := range m.held {
 			if h.kind == k && h.name == name {
@@ -94,7 +99,10 @@ func (m *model) receivers(topic string) (out []hold) {
 			}
 		}
 	}
-	of(Topic, topic)
+	of(kind, topic)
+	if kind == Shard {
+		return out
+	}
 	for _, glob := range m.patterns {
 		if plainMatch(glob, topic) {
 			of(Pattern, glob)
@@ -132,28 +140,44 @@ func (m *model) unsubscribe(who int, q *Request) {
 			}
 		}
 		if len(going) == 0 {
-			m.tell(who, "unsubscribed nothing: %d", m.count(who, q.Form))
+			m.tell(who, "unsubscribed nothing: %d", m.count(who, q.Form, q.Kind))
 		}
 	}
 	for _, h := range going {
 		m.drop(h)
-		m.tell(who, "unsubscribed %s: %d", label(h.kind, h.form, h.name), m.count(who, h.form))
+		m.tell(who, "unsubscribed %s: %d", label(h.kind, h.form, h.name), m.count(who, h.form, h.kind))
 	}
 }
 
-func (m *model) end(who int, how string) {
+func (m *model) exec(who int, q *Request) {
+	kept := q.Call.([]Request)
+	m.tell(who, "begin %d", len(kept))
+	for i := range kept {
+		m.request(who, &kept[i])
+	}
+	if len(kept) > 0 {
+		m.tell(who, "commit")
+	}
+}
+
+func (m *model) dropAll(who int) {
 	for _, h := range slices.Clone(m.held) {
 		if h.by == who {
 			m.drop(h)
 		}
 	}
+}
+
+func (m *model) end(who int, how string) {
+	m.dropAll(who)
 	m.clients[who].ended = true
 	m.tell(who, "%s", how)
 }
 
-func (m *model) count(who int, f Form) (n int) {
+// count is of topics and patterns together, and of shards alone.
+func (m *model) count(who int, f Form, k Kind) (n int) {
 	for _, h := range m.held {
-		if h.by == who && h.form == f {
+		if h.by == who && h.form == f && (h.kind == Shard) == (k == Shard) {
 			n++
 		}
 	}

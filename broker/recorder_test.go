@@ -53,6 +53,15 @@ func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 	r.tell("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
 }
 
+// Begin gives back what the test put into the Exec request's Call.
+func (r *recorder) Begin(q *Request) []Request {
+	kept, _ := q.Call.([]Request)
+	r.tell("begin %d", len(kept))
+	return kept
+}
+
+func (r *recorder) Commit(*Request) { r.tell("commit") }
+
 func (r *recorder) Answer(_ *Request, v View) {
 	c := v.Counts()
 	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
@@ -113,6 +122,9 @@ func (r *recorder) Ended(e Ending, call any) {
 func label(k Kind, f Form, name string) string {
 	if k == Pattern {
 		name = "pattern " + name
+	}
+	if k == Shard {
+		name = "shard " + name
 	}
 	if f != 0 {
 		name += fmt.Sprintf(" in form %d", f)

@@ -11,6 +11,8 @@ const (
 	Unsubscribe           // drop the named subscriptions, or all of this Kind and Form when there are no names
 	Leave                 // the owner is going: drop everything it holds. Idempotent
 	Evict                 // somebody outside the core finds that the subscriber must go
+	Reset                 // drop everything the subscriber holds, without a word for each; the owner answers once
+	Exec                  // apply what the owner has kept back, as one instant: see Owner.Begin
 )
 
 // Kind tells the name spaces of subscriptions apart.
@@ -20,6 +22,7 @@ type Kind uint8
 const (
 	Topic   Kind = iota // matches the topic of that very name
 	Pattern             // matches every topic that the glob matches, see Match
+	Shard               // a name space of its own, reached only by a Publish of this kind; patterns do not see it
 	kinds
 )
 
@@ -77,8 +80,13 @@ type Owner interface {
 	// Unsubscribed confirms one name of an Unsubscribe, held or not. name is nil when all were to be left and there
 	// were none; it is called once then.
 	Unsubscribed(r *Request, name []byte, count int)
-	// Answer is the instant of an Answer request.
+	// Answer is the instant of an Answer request, and of a Reset when nothing is held any more.
 	Answer(r *Request, v View)
+	// Begin is the instant of an Exec request: it returns the requests to apply now, which nobody else's come between.
+	// None means that the owner has answered by itself.
+	Begin(r *Request) []Request
+	// Commit ends an Exec that had requests.
+	Commit(r *Request)
 	// Message queues m for the subscription s. True means that the outbox was over its limit already: the message is
 	// queued all the same (the publisher has been told the count), and the core evicts the subscriber before it takes
 	// the next request.

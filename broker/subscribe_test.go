@@ -16,7 +16,7 @@ func TestSubscribing(t *testing.T) {
 		}, ann.heard())
 		assert.Equal(t, 2, ann.sub.CountKind(0, Topic))
 		assert.Equal(t, 2, ann.sub.CountKind(0, Pattern))
-		assert.Equal(t, 4, ann.sub.Count(0))
+		assert.Equal(t, 4, ann.sub.Count(0, Topic))
 	})
 	spec(t, "a repeated subscribe is confirmed and changes nothing", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client()
@@ -93,8 +93,8 @@ func TestFormsAreSeparate(t *testing.T) {
 			"subscribed a: 1", "subscribed a in form 1: 1", "subscribed b in form 1: 2", "subscribed pattern p in form 1: 3",
 			"subscribed b: 2",
 		}, ann.heard())
-		assert.Equal(t, 2, ann.sub.Count(0))
-		assert.Equal(t, 3, ann.sub.Count(1))
+		assert.Equal(t, 2, ann.sub.Count(0, Topic))
+		assert.Equal(t, 3, ann.sub.Count(1, Topic))
 	})
 	spec(t, "leaving in one form leaves the other", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("a"), otherForm(subscribe("a"))), c.client()
@@ -118,11 +118,11 @@ func TestView(t *testing.T) {
 		c.client(subscribe("a", "b"), otherForm(subscribe("a")), psubscribe("c"))
 		c.client(subscribe("a"), psubscribe("a"))
 		v := View{c.Broker} // the core is idle: nothing else reads it
-		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(v.Topics()))
-		assert.Equal(t, 3, v.Members([]byte("a")))
-		assert.Equal(t, 1, v.Members([]byte("b")))
-		assert.Zero(t, v.Members([]byte("c")))
-		for range v.Topics() {
+		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(v.Names(Topic)))
+		assert.Equal(t, 3, v.Members(Topic, []byte("a")))
+		assert.Equal(t, 1, v.Members(Topic, []byte("b")))
+		assert.Zero(t, v.Members(Topic, []byte("c")))
+		for range v.Names(Topic) {
 			break // a walk may end early
 		}
 	})

@@ -26,11 +26,16 @@ func NewSubscriber(o Owner) *Subscriber {
 	return s
 }
 
-// Count is how many subscriptions the subscriber holds in a form, topics and patterns together: the number that Redis
-// puts into its confirmations. Only for Owner methods: it is the core's state.
-func (s *Subscriber) Count(f Form) int { return s.counts[f][Topic] + s.counts[f][Pattern] }
+// Count is the number that Redis puts into a confirmation of this kind: topics and patterns are counted together,
+// shards by themselves. Only for Owner methods: it is the core's state.
+func (s *Subscriber) Count(f Form, k Kind) int {
+	if k == Shard {
+		return s.counts[f][Shard]
+	}
+	return s.counts[f][Topic] + s.counts[f][Pattern]
+}
 
-// CountKind is the same for one kind only.
+// CountKind is what the subscriber holds of one kind alone.
 func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
 
 // subscribe adds one subscription; a repeated one changes nothing.

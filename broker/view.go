@@ -8,6 +8,7 @@ type View struct{ b *Broker }
 // Counts are the core's own numbers at one instant.
 type Counts struct {
 	Topics      int    // names with at least one exact subscription
+	Shards      int    // the same for shards
 	Patterns    int    // distinct patterns subscribed to
 	Subscribers int    // subscribers that hold at least one subscription
 	Published   uint64 // messages taken since the start: the place of the last in the one order
@@ -19,6 +20,7 @@ type Counts struct {
 func (v View) Counts() Counts {
 	return Counts{
 		Topics:      len(v.b.audiences[Topic]),
+		Shards:      len(v.b.audiences[Shard]),
 		Patterns:    len(v.b.audiences[Pattern]),
 		Subscribers: v.b.subscribers,
 		Published:   v.b.sequence,
@@ -27,10 +29,10 @@ func (v View) Counts() Counts {
 	}
 }
 
-// Topics yields every topic that has an exact subscription, in no order.
-func (v View) Topics() iter.Seq[string] {
+// Names yields every topic, pattern or shard that is subscribed to, in no order.
+func (v View) Names(k Kind) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for name := range v.b.audiences[Topic] {
+		for name := range v.b.audiences[k] {
 			if !yield(name) {
 				return
 			}
@@ -38,9 +40,9 @@ func (v View) Topics() iter.Seq[string] {
 	}
 }
 
-// Members is how many exact subscriptions a topic has; patterns are not counted.
-func (v View) Members(topic []byte) int {
-	if a := v.b.find(Topic, topic); a != nil {
+// Members is how many subscriptions one name has.
+func (v View) Members(k Kind, name []byte) int {
+	if a := v.b.find(k, name); a != nil {
 		return a.members.live
 	}
 	return 0

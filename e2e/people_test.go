@@ -69,7 +69,8 @@ func TestRedisCLI(t *testing.T) {
 	assert.Contains(t, c.cli("INFO"), "redis_version:7.2.4")
 	assert.Contains(t, c.cli("INFO", "server"), "conch_version:")
 	assert.Equal(t, "redis\n", strings.SplitAfter(c.cli("HELLO"), "\n")[1])
-	assert.Contains(t, c.cli("-3", "PING"), "NOPROTO")
+	assert.Equal(t, "PONG\n", c.cli("-3", "PING"))
+	assert.Contains(t, c.cli("-3", "CLIENT", "LIST"), "resp=3 lib-name= lib-ver=")
 	assert.Contains(t, c.cli("GET", "x"), "ERR unknown command 'GET'")
 	assert.Equal(t, "0\n", c.cli("PUBSUB", "NUMPAT"))
 
@@ -82,6 +83,12 @@ func TestRedisCLI(t *testing.T) {
 	shell.until("pmessage")
 	assert.Equal(t, []string{"n*", "news", "hi"}, []string{shell.line(), shell.line(), shell.line()})
 	c.stop()
+}
+
+func TestShutdownByCommand(t *testing.T) {
+	c := start(t, "")
+	assert.Empty(t, strings.TrimSpace(c.cli("SHUTDOWN", "NOSAVE")))
+	c.wait()
 }
 
 // The README's first minute is real: what it shows is what happens.

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"strconv"
+
 	"github.com/tidwall/redcon"
 )
 
@@ -19,9 +21,6 @@ func AppendBulkString(dst []byte, s string) []byte { return redcon.AppendBulkStr
 // AppendInt appends an integer.
 func AppendInt(dst []byte, n int64) []byte { return redcon.AppendInt(dst, n) }
 
-// AppendNull appends RESP2's null bulk string.
-func AppendNull(dst []byte) []byte { return redcon.AppendNull(dst) }
-
 // AppendOK appends +OK.
 func AppendOK(dst []byte) []byte { return redcon.AppendOK(dst) }
 
@@ -36,26 +35,77 @@ func AppendError(dst []byte, err *Error) []byte {
 	return append(ShowMessage(dst, []byte(err.Text)), '\r', '\n')
 }
 
-// AppendCount appends one confirmation: kind is "subscribe" and the like. A nil name is RESP2's null.
-func AppendCount(dst []byte, kind string, name []byte, count int) []byte {
-	dst = redcon.AppendBulkString(redcon.AppendArray(dst, 3), kind)
+// Version is the version of RESP that a connection speaks. The zero value is RESP2, as every connection starts.
+type Version uint8
+
+// The versions.
+const (
+	RESP2 Version = iota
+	RESP3
+)
+
+// Number is how clients name the version: 2 or 3.
+func (v Version) Number() int { return int(v) + 2 }
+
+// AppendHeader appends the header of something that holds n elements, or n pairs in a map. RESP2 knows arrays only:
+// there a map of n pairs is an array of 2n.
+func (v Version) AppendHeader(dst []byte, kind byte, n int) []byte {
+	if v == RESP2 {
+		if kind == Map {
+			n *= 2
+		}
+		kind = Array
+	}
+	return append(strconv.AppendInt(append(dst, kind), int64(n), 10), '\r', '\n')
+}
+
+// The first bytes of what holds elements.
+const (
+	Array = '*'
+	Map   = '%'
+	Set   = '~'
+	Push  = '>'
+)
+
+// AppendNull appends null: a null bulk string in RESP2.
+func (v Version) AppendNull(dst []byte) []byte {
+	if v == RESP3 {
+		return append(dst, "_\r\n"...)
+	}
+	return redcon.AppendNull(dst)
+}
+
+// AppendText appends text for people: a verbatim string in RESP3.
+func (v Version) AppendText(dst []byte, text string) []byte {
+	if v == RESP2 {
+		return redcon.AppendBulkString(dst, text)
+	}
+	dst = append(strconv.AppendInt(append(dst, '='), int64(len(text)+len("txt:")), 10), "\r\ntxt:"...)
+	return append(append(dst, text...), '\r', '\n')
+}
+
+// AppendCount appends one confirmation: kind is "subscribe" and the like. A nil name is null.
+func (v Version) AppendCount(dst []byte, kind string, name []byte, count int) []byte {
+	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 3), kind)
 	if name == nil {
-		dst = redcon.AppendNull(dst)
+		dst = v.AppendNull(dst)
 	} else {
 		dst = redcon.AppendBulk(dst, name)
 	}
 	return redcon.AppendInt(dst, int64(count))
 }
 
-// AppendMessage appends a message frame as a RESP2 subscriber of the topic gets it.
-func AppendMessage(dst, topic, payload []byte) []byte {
-	dst = append(dst, "*3\r\n$7\r\nmessage\r\n"...)
+// AppendMessage appends a message frame as a subscriber of the topic gets it. kind is "message", or "smessage" for a
+// shard.
+func (v Version) AppendMessage(dst []byte, kind string, topic, payload []byte) []byte {
+	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 3), kind)
 	return redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
 }
 
-// AppendPatternMessage appends a message frame as a RESP2 subscriber of the pattern gets it.
-func AppendPatternMessage(dst []byte, pattern string, topic, payload []byte) []byte {
-	dst = redcon.AppendBulkString(append(dst, "*4\r\n$8\r\npmessage\r\n"...), pattern)
+// AppendPatternMessage appends a message frame as a subscriber of the pattern gets it.
+func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload []byte) []byte {
+	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 4), "pmessage")
+	dst = redcon.AppendBulkString(dst, pattern)
 	return redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
 }
 

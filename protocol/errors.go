@@ -7,10 +7,11 @@ type Code string
 
 // The codes. Those of Redis mean what they mean there.
 const (
-	CodeErr     Code = "ERR"     // anything that has no code of its own
-	CodeDenied  Code = "DENIED"  // protected mode
-	CodeNoProto Code = "NOPROTO" // HELLO with a protocol version that is not spoken
-	CodeWrong   Code = "WRONGPASS"
+	CodeErr       Code = "ERR"     // anything that has no code of its own
+	CodeDenied    Code = "DENIED"  // protected mode
+	CodeNoProto   Code = "NOPROTO" // HELLO with a protocol version that is not spoken
+	CodeWrong     Code = "WRONGPASS"
+	CodeExecAbort Code = "EXECABORT" // a transaction in which a command was refused
 )
 
 // Error is an error reply: what the peer is told.

@@ -88,7 +88,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte("news"), []byte("I'm a message!"), []byte("n*"))
 	f.Add([]byte("a b\\"), []byte("x\r\nOK SUB forged\n\x1b[2J\xff\x7f\t"), []byte{})
 	f.Fuzz(func(t *testing.T, topic, payload, pattern []byte) {
-		message := AppendMessage(nil, topic, payload)
+		message := RESP2.AppendMessage(nil, "message", topic, payload)
 		require.Equal(t, len(message), FrameLen(message))
 		r := NewReader(Limits{})
 		c, used, ok, err := r.Next(bytes.Clone(message), nil)
@@ -98,8 +98,12 @@ func FuzzFrames(f *testing.F) {
 		require.Equal(t, []string{"message", string(topic), string(payload)},
 			[]string{string(c.Args[0]), string(c.Args[1]), string(c.Args[2])})
 
-		pmessage := AppendPatternMessage(nil, string(pattern), topic, payload)
-		require.Equal(t, len(pmessage), FrameLen(append(pmessage, message...)))
+		for _, version := range []Version{RESP2, RESP3} {
+			pmessage := version.AppendPatternMessage(nil, string(pattern), topic, payload)
+			require.Equal(t, len(pmessage), FrameLen(append(pmessage, message...)))
+			text := version.AppendText(nil, string(payload))
+			require.Equal(t, len(text), FrameLen(append(text, message...)))
+		}
 
 		for _, crlf := range []bool{false, true} {
 			line := AppendLineEnd(AppendUpdate(nil, topic, payload), crlf)

@@ -84,6 +84,15 @@ func (r *Reader) Next(buf []byte, args [][]byte) (c Command, used int, ok bool, 
 // Idle tells whether the reader stands between two commands: nothing is half read.
 func (r *Reader) Idle() bool { return r.within == between && r.line.telnet.state == telnetText }
 
+// Missing is how many bytes the command at hand is known to need still, when have of them have been looked at. It may
+// need more than that.
+func (r *Reader) Missing(have int) int {
+	if r.within != inRESP || r.resp.length < 0 {
+		return 0
+	}
+	return max(0, r.resp.at+r.resp.length+2-have)
+}
+
 // begin finds where the next command starts and which dialect it is in.
 func (r *Reader) begin(buf []byte) int {
 	if r.within != between || len(buf) == 0 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
@@ -30,6 +31,7 @@ type conn struct {
 	sub    *broker.Subscriber
 	begun  time.Time
 	reason atomic.Int32 // a Reason; the first one stays
+	heard  atomic.Int64 // when the peer last sent something, by the sweeper's clock, in Unix seconds
 
 	// The reader's.
 	reader *protocol.Reader
@@ -54,6 +56,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 		reader: protocol.NewReader(s.options.Limits), gone: make(chan struct{}),
 	}
 	c.ready = c.readReady
+	c.heard.Store(c.begun.Unix())
 	c.log = s.options.Log.With().Int64("conn", c.id).Logger()
 	c.outbox.init(s.options.SlowHard)
 	c.sub = broker.NewSubscriber(c)
@@ -78,18 +81,27 @@ func (c *conn) run() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
-	c.log.Debug().Stringer("reason", reason).Dur("lasted", time.Since(c.begun)).Msg("disconnected")
+	lost := c.outbox.waiting.Load()
+	c.srv.counts.bytesLost.Add(lost)
+	level := zerolog.DebugLevel
+	if reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
+		level = zerolog.WarnLevel
+	}
+	c.log.WithLevel(level).Stringer("peer", c.sock.RemoteAddr()).Stringer("reason", reason).Int64("bytes_lost", lost).
+		Dur("lasted", time.Since(c.begun)).Msg("disconnected")
 }
 
 // end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
 // it, the core's too: it does not block.
-func (c *conn) end(reason Reason) {
+// False means that it is ending already, for the reason that came first.
+func (c *conn) end(reason Reason) bool {
 	if !c.reason.CompareAndSwap(int32(ReasonNone), int32(reason)) {
-		return
+		return false
 	}
 	c.srv.counts.endings[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
 	c.outbox.wakeReader()
+	return true
 }
 
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
@@ -113,7 +125,7 @@ func (c *conn) submitEvict(reason Reason) {
 func (c *conn) readAll() (reason Reason) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
+			c.defect(p)
 			reason = ReasonPanic
 		}
 	}()
@@ -139,6 +151,10 @@ func readReason(err error) Reason {
 	return ReasonBroken
 }
 
+func (c *conn) defect(p any) {
+	c.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
+}
+
 // linger closes our side and waits a moment for the peer to close its own.
 func linger(sock net.Conn, stopping <-chan struct{}) {
 	half, ok := sock.(interface{ CloseWrite() error })
@@ -159,6 +175,9 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 // overSoft keeps watch on the soft limit. Called by the sweeper only, under the server's lock.
 func (c *conn) overSoft(now time.Time) bool {
 	o := &c.outbox
+	if Reason(c.reason.Load()) != ReasonNone {
+		return false // it is on its way out
+	}
 	if o.messages() <= int64(c.srv.options.SlowSoft) {
 		o.softSince = time.Time{}
 		return false
@@ -166,5 +185,9 @@ func (c *conn) overSoft(now time.Time) bool {
 	if o.softSince.IsZero() {
 		o.softSince = now
 	}
-	return now.Sub(o.softSince) >= c.srv.options.SlowTime
+	if now.Sub(o.softSince) < c.srv.options.SlowTime {
+		return false
+	}
+	o.softSince = now // said once; the core is about to hear
+	return true
 }

@@ -18,7 +18,7 @@ func ping(x *exchange) {
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
-	if x.conn.sub.Count(formRESP) > 0 {
+	if x.conn.wire.version == protocol.RESP2 && x.conn.listening() {
 		x.array(2)
 		x.text("pong")
 		x.bulk(bytes.Join(args, nil))
@@ -42,6 +42,7 @@ func selectDB(x *exchange) {
 	case n < 0 || n > 15:
 		x.fail(protocol.Errorf("DB index is out of range"))
 	default:
+		x.conn.wire.database = n
 		x.ok()
 	}
 }
@@ -55,7 +56,7 @@ func hello(x *exchange) {
 		case err != nil:
 			x.fail(protocol.Errorf("Protocol version is not an integer or out of range"))
 			return
-		case version != 2:
+		case version != 2 && version != 3:
 			x.fail(&protocol.Error{Code: protocol.CodeNoProto, Text: "unsupported protocol version"})
 			return
 		}
@@ -63,14 +64,18 @@ func hello(x *exchange) {
 			x.fail(err)
 			return
 		}
+		x.conn.wire.version = protocol.RESP2
+		if version == 3 {
+			x.conn.wire.version = protocol.RESP3
+		}
 	}
-	x.array(14)
+	x.mapping(7)
 	x.text("server")
 	x.text("redis")
 	x.text("version")
 	x.text(redisVersion)
 	x.text("proto")
-	x.integer(2)
+	x.integer(int64(x.conn.wire.version.Number()))
 	x.text("id")
 	x.integer(x.conn.id)
 	x.text("mode")
@@ -106,6 +111,30 @@ func (x *exchange) helloOptions(args [][]byte) *protocol.Error {
 	return nil
 }
 
+// auth is Redis' answer where no password is set: the default user gets in with any, others do not exist.
+func auth(x *exchange) {
+	switch args := x.call.args[1:]; {
+	case len(args) > 2:
+		x.fail(protocol.Errorf("syntax error"))
+	case len(args) == 1:
+		x.fail(protocol.Errorf("AUTH <password> called without any password configured for the default user. " +
+			"Are you sure your configuration is correct?"))
+	case string(args[0]) != "default":
+		x.fail(&protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."})
+	default:
+		x.ok()
+	}
+}
+
+// reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
+// it was subscribed to.
+func reset(x *exchange) {
+	w := &x.conn.wire
+	w.version, w.database, w.name, w.multi, w.mute = protocol.RESP2, 0, "", nil, mute{}
+	x.conn.srv.press.unwatch(x.conn)
+	x.simple("RESET")
+}
+
 func clientID(x *exchange) { x.integer(x.conn.id) }
 
 func clientSetname(x *exchange) {
@@ -119,7 +148,7 @@ func clientSetname(x *exchange) {
 
 func clientGetname(x *exchange) {
 	if x.conn.wire.name == "" {
-		x.out = protocol.AppendNull(x.out)
+		x.null()
 		return
 	}
 	x.text(x.conn.wire.name)
@@ -144,8 +173,14 @@ func errorName(what string) *protocol.Error {
 	return protocol.Errorf("%s cannot contain spaces, newlines or special characters.", what)
 }
 
-// printable is Redis' rule for names: they stand between spaces in CLIENT LIST.
+// maxName bounds what a connection may keep here for nothing.
+const maxName = 256
+
+// printable is Redis' rule for names: they stand between spaces in CLIENT LIST. Too long is not printable either.
 func printable(name []byte) bool {
+	if len(name) > maxName {
+		return false
+	}
 	for _, c := range name {
 		if c < '!' || c > '~' {
 			return false

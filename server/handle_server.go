@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,80 +16,6 @@ import (
 // wrongSubcommandArity is Redis' answer where arity depends on the subcommand's own arguments.
 func (x *exchange) wrongSubcommandArity() {
 	x.fail(protocol.ErrorArity(x.call.row.FullName()))
-}
-
-// command describes the commands: six of the ten fields that Redis gives, and empty ones for the rest.
-func command(x *exchange) {
-	top := topRows()
-	x.array(len(top))
-	for _, row := range top {
-		x.commandEntry(row)
-	}
-}
-
-func topRows() []*protocol.Row {
-	var top []*protocol.Row
-	for _, row := range protocol.Table {
-		if !strings.Contains(row.Name, " ") {
-			top = append(top, row)
-		}
-	}
-	return top
-}
-
-func (x *exchange) commandEntry(row *protocol.Row) {
-	subs := row.Subcommands()
-	x.array(10)
-	x.text(row.FullName())
-	x.integer(int64(row.Arity))
-	x.array(0) // flags
-	x.integer(0)
-	x.integer(0)
-	x.integer(0) // first key, last key, step: there are no keys
-	x.array(0)   // ACL categories
-	x.array(0)   // tips
-	x.array(0)   // key specifications
-	x.array(len(subs))
-	for _, sub := range subs {
-		x.commandEntry(sub)
-	}
-}
-
-func commandCount(x *exchange) { x.integer(int64(len(topRows()))) }
-
-// commandDocs gives redis-cli what it shows as hints. Unknown names are left out, as in Redis.
-func commandDocs(x *exchange) {
-	rows := topRows()
-	if names := x.call.args[2:]; len(names) > 0 {
-		rows = rows[:0:0]
-		for _, name := range names {
-			if row := protocol.Find(name); row != nil {
-				rows = append(rows, row)
-			}
-		}
-	}
-	x.docs(rows)
-}
-
-func (x *exchange) docs(rows []*protocol.Row) {
-	x.array(2 * len(rows))
-	for _, row := range rows {
-		x.text(row.FullName())
-		subs := row.Subcommands()
-		fields := 4
-		if len(subs) > 0 {
-			fields += 2
-		}
-		x.array(fields)
-		x.text("summary")
-		x.text(row.Summary)
-		x.text("group")
-		x.text(row.Group)
-		if len(subs) > 0 {
-			x.text("subcommands")
-			x.docs(subs)
-		}
-	}
 }
 
 // section is a part of INFO.
@@ -117,7 +44,7 @@ func info(x *exchange) {
 			parts = append(parts, "# "+s.name+"\r\n"+strings.Join(s.lines(x), "\r\n")+"\r\n")
 		}
 	}
-	x.text(strings.Join(parts, "\r\n"))
+	x.prose(strings.Join(parts, "\r\n"))
 }
 
 func infoServer(x *exchange) []string {
@@ -154,10 +81,12 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("total_commands_processed:%d", c.commands.Load()),
 		fmt.Sprintf("total_net_input_bytes:%d", c.bytesIn.Load()),
 		fmt.Sprintf("total_net_output_bytes:%d", c.bytesOut.Load()),
+		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
 		fmt.Sprintf("rejected_connections:%d", c.endings[ReasonFull].Load()),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", slow),
 		fmt.Sprintf("pubsub_channels:%d", n.Topics),
 		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
+		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),
 		fmt.Sprintf("messages_published:%d", n.Published),
 		fmt.Sprintf("messages_delivered:%d", n.Delivered),
 		fmt.Sprintf("core_inbox_batches:%d", n.Waiting),
@@ -170,17 +99,41 @@ func infoStats(x *exchange) []string {
 	return lines
 }
 
-// configGet knows the log level, and what redis-benchmark and StackExchange.Redis ask for on connect.
-func configGet(x *exchange) {
-	known := []struct{ name, value string }{
+// parameters are what CONFIG GET knows: the options in force under their own names, then what Redis' tools and
+// libraries ask for, under Redis' names and with the values that are true here.
+func (s *Server) parameters() []struct{ name, value string } {
+	o := &s.options
+	number := strconv.Itoa
+	seconds := number(int(o.SlowTime / time.Second))
+	return []struct{ name, value string }{
 		{"loglevel", zerolog.GlobalLevel().String()},
+		{"max-connections", number(o.MaxConnections)},
+		{"max-message", number(o.Limits.Message)},
+		{"max-line", number(o.Limits.Line)},
+		{"max-topic", number(o.Limits.Topic)},
+		{"max-arguments", number(o.Limits.Arguments)},
+		{"max-command", number(o.Limits.Command)},
+		{"slow-hard", number(o.SlowHard)},
+		{"slow-soft", number(o.SlowSoft)},
+		{"slow-time", seconds},
+		{"drain-time", o.DrainTime.String()},
+		{"protected-mode", map[bool]string{true: "no", false: "yes"}[o.Unprotected]},
+		{"maxclients", number(o.MaxConnections)},
+		{"proto-max-bulk-len", number(o.Limits.Message)},
+		{"client-output-buffer-limit", fmt.Sprintf("pubsub %d %d %s", o.SlowHard, o.SlowSoft, seconds)},
 		{"save", ""},
 		{"appendonly", "no"},
 		{"databases", "16"},
 		{"timeout", "0"},
+		{"replica-read-only", "no"},
+		{"slave-read-only", "no"},
 	}
+}
+
+// configGet looks parameters up by globs.
+func configGet(x *exchange) {
 	var found []string
-	for _, option := range known {
+	for _, option := range x.conn.srv.parameters() {
 		for _, glob := range x.call.args[2:] {
 			if broker.Match(strings.ToLower(string(glob)), []byte(option.name)) {
 				found = append(found, option.name, option.value)
@@ -188,7 +141,7 @@ func configGet(x *exchange) {
 			}
 		}
 	}
-	x.array(len(found))
+	x.mapping(len(found) / 2)
 	for _, s := range found {
 		x.text(s)
 	}
@@ -204,7 +157,7 @@ func configSet(x *exchange) {
 	var level zerolog.Level
 	for i := 0; i < len(args); i += 2 {
 		if !strings.EqualFold(string(args[i]), "loglevel") {
-			x.fail(protocol.Errorf("Unknown option or number of arguments for CONFIG SET - '%s'", args[i]))
+			x.fail(x.cannotSet(string(args[i])))
 			return
 		}
 		var err error
@@ -215,6 +168,49 @@ func configSet(x *exchange) {
 	}
 	zerolog.SetGlobalLevel(level)
 	x.ok()
+}
+
+func (x *exchange) cannotSet(name string) *protocol.Error {
+	for _, p := range x.conn.srv.parameters() {
+		if strings.EqualFold(p.name, name) {
+			return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - can't set immutable config", name)
+		}
+	}
+	return protocol.Errorf("Unknown option or number of arguments for CONFIG SET - '%s'", name)
+}
+
+// shutdown stops the server as SIGTERM does. What Redis' options say about saving has no object here.
+func shutdown(x *exchange) {
+	for _, arg := range x.call.args[1:] {
+		switch strings.ToUpper(string(arg)) {
+		case "NOSAVE", "SAVE", "NOW", "FORCE":
+		case "ABORT":
+			x.fail(protocol.Errorf("No shutdown in progress."))
+			return
+		default:
+			x.fail(protocol.Errorf("syntax error"))
+			return
+		}
+	}
+	if x.conn.srv.options.Stop == nil {
+		x.fail(protocol.Errorf("Errors trying to SHUTDOWN. Check logs."))
+		return
+	}
+	x.conn.srv.options.Stop() // no reply: the connection closes with the others, as in Redis
+}
+
+func now(x *exchange) {
+	t := time.Now()
+	x.array(2)
+	x.text(strconv.FormatInt(t.Unix(), 10))
+	x.text(strconv.Itoa(t.Nanosecond() / 1000))
+}
+
+func role(x *exchange) {
+	x.array(3)
+	x.text("master")
+	x.integer(0)
+	x.array(0)
 }
 
 // ParseLevel reads a log level: trace, debug, info, warn or error, or Redis' words for some of them.

@@ -9,7 +9,7 @@ import (
 type handler struct {
 	op     broker.Op
 	kind   broker.Kind
-	answer func(*exchange) // for broker.Answer
+	answer func(*exchange) // for broker.Answer and broker.Reset
 }
 
 // exchange is one command being answered. It runs on the core's goroutine: everybody waits for it.
@@ -29,39 +29,84 @@ var handlers = map[string]*handler{
 	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
 	"help":   {answer: help},
 
-	"publish":         {op: broker.Publish},
-	"subscribe":       {op: broker.Subscribe},
-	"unsubscribe":     {op: broker.Unsubscribe},
-	"psubscribe":      {op: broker.Subscribe, kind: broker.Pattern},
-	"punsubscribe":    {op: broker.Unsubscribe, kind: broker.Pattern},
-	"pubsub":          answerHelp,
-	"pubsub|channels": {answer: pubsubChannels},
-	"pubsub|numsub":   {answer: pubsubNumsub},
-	"pubsub|numpat":   {answer: pubsubNumpat},
-	"pubsub|help":     answerHelp,
+	"publish":              {op: broker.Publish},
+	"subscribe":            {op: broker.Subscribe},
+	"unsubscribe":          {op: broker.Unsubscribe},
+	"psubscribe":           {op: broker.Subscribe, kind: broker.Pattern},
+	"punsubscribe":         {op: broker.Unsubscribe, kind: broker.Pattern},
+	"spublish":             {op: broker.Publish, kind: broker.Shard},
+	"ssubscribe":           {op: broker.Subscribe, kind: broker.Shard},
+	"sunsubscribe":         {op: broker.Unsubscribe, kind: broker.Shard},
+	"pubsub":               answerHelp,
+	"pubsub|channels":      {answer: pubsubNames(broker.Topic)},
+	"pubsub|numpat":        {answer: pubsubNumpat},
+	"pubsub|numsub":        {answer: pubsubCounts(broker.Topic)},
+	"pubsub|shardchannels": {answer: pubsubNames(broker.Shard)},
+	"pubsub|shardnumsub":   {answer: pubsubCounts(broker.Shard)},
+	"pubsub|help":          answerHelp,
+
+	"multi":   {answer: multi},
+	"exec":    {op: broker.Exec},
+	"discard": {answer: discard},
 
 	"ping":   {answer: ping},
 	"echo":   {answer: echo},
 	"quit":   answerQuit,
+	"reset":  {op: broker.Reset, answer: reset},
 	"select": {answer: selectDB},
+	"auth":   {answer: auth},
 	"hello":  {answer: hello},
 
-	"client":         answerHelp,
-	"client|id":      {answer: clientID},
-	"client|setname": {answer: clientSetname},
-	"client|getname": {answer: clientGetname},
-	"client|setinfo": {answer: clientSetinfo},
-	"client|help":    answerHelp,
+	"client":          answerHelp,
+	"client|id":       {answer: clientID},
+	"client|info":     {answer: clientInfo},
+	"client|list":     {answer: clientList},
+	"client|kill":     {answer: clientKill},
+	"client|setname":  {answer: clientSetname},
+	"client|getname":  {answer: clientGetname},
+	"client|setinfo":  {answer: clientSetinfo},
+	"client|reply":    {answer: clientReply},
+	"client|no-evict": {answer: clientOnOff},
+	"client|no-touch": {answer: clientOnOff},
+	"client|tracking": {answer: clientOnOff},
+	"client|capa":     {answer: (*exchange).ok},
+	"client|help":     answerHelp,
 
 	"command":       {answer: command},
 	"command|count": {answer: commandCount},
 	"command|docs":  {answer: commandDocs},
+	"command|info":  {answer: commandInfo},
+	"command|list":  {answer: commandList},
 	"command|help":  answerHelp,
 	"info":          {answer: info},
 	"config":        answerHelp,
 	"config|get":    {answer: configGet},
 	"config|set":    {answer: configSet},
 	"config|help":   answerHelp,
+	"monitor":       {answer: monitor},
+	"shutdown":      {answer: shutdown},
+	"time":          {answer: now},
+	"role":          {answer: role},
+
+	// What conch has nothing to say about, in the shape that clients and operators' tools expect.
+	"dbsize":          answerZero,
+	"wait":            answerZero,
+	"latency":         answerHelp,
+	"latency|latest":  answerNothing,
+	"latency|history": answerNothing,
+	"latency|reset":   answerZero,
+	"latency|help":    answerHelp,
+	"slowlog":         answerHelp,
+	"slowlog|get":     answerNothing,
+	"slowlog|len":     answerZero,
+	"slowlog|reset":   {answer: (*exchange).ok},
+	"slowlog|help":    answerHelp,
+	"memory":          answerHelp,
+	"memory|usage":    {answer: (*exchange).null},
+	"memory|help":     answerHelp,
+	"cluster":         answerNoCluster,
+	"readonly":        answerNoCluster,
+	"asking":          answerNoCluster,
 }
 
 // Handlers that the reader knows too.
@@ -71,13 +116,26 @@ var (
 	answerHelp  = &handler{answer: subcommandHelp}
 )
 
-func (x *exchange) ok()                    { x.out = protocol.AppendOK(x.out) }
-func (x *exchange) fail(e *protocol.Error) { x.out = protocol.AppendError(x.out, e) }
-func (x *exchange) bulk(s []byte)          { x.out = protocol.AppendBulk(x.out, s) }
-func (x *exchange) text(s string)          { x.out = protocol.AppendBulkString(x.out, s) }
-func (x *exchange) integer(n int64)        { x.out = protocol.AppendInt(x.out, n) }
-func (x *exchange) array(n int)            { x.out = protocol.AppendArray(x.out, n) }
-func (x *exchange) simple(s string)        { x.out = protocol.AppendSimple(x.out, []byte(s)) }
+var (
+	answerZero      = &handler{answer: func(x *exchange) { x.integer(0) }}
+	answerNothing   = &handler{answer: func(x *exchange) { x.array(0) }}
+	answerNoCluster = &handler{answer: func(x *exchange) {
+		x.fail(protocol.Errorf("This instance has cluster support disabled"))
+	}}
+)
+
+func (x *exchange) ok()                     { x.out = protocol.AppendOK(x.out) }
+func (x *exchange) fail(e *protocol.Error)  { x.out = protocol.AppendError(x.out, e) }
+func (x *exchange) bulk(s []byte)           { x.out = protocol.AppendBulk(x.out, s) }
+func (x *exchange) text(s string)           { x.out = protocol.AppendBulkString(x.out, s) }
+func (x *exchange) integer(n int64)         { x.out = protocol.AppendInt(x.out, n) }
+func (x *exchange) array(n int)             { x.out = protocol.AppendArray(x.out, n) }
+func (x *exchange) header(kind byte, n int) { x.out = x.conn.wire.version.AppendHeader(x.out, kind, n) }
+func (x *exchange) mapping(n int)           { x.header(protocol.Map, n) }
+func (x *exchange) set(n int)               { x.header(protocol.Set, n) }
+func (x *exchange) null()                   { x.out = x.conn.wire.version.AppendNull(x.out) }
+func (x *exchange) prose(s string)          { x.out = x.conn.wire.version.AppendText(x.out, s) }
+func (x *exchange) simple(s string)         { x.out = protocol.AppendSimple(x.out, []byte(s)) }
 
 // help says what can be typed: comment lines in a line, an array of strings over RESP.
 func help(x *exchange) {

@@ -143,8 +143,8 @@ func TestThousandsOfCommandsInOneWrite(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := s.Dial(t)
 	const n = 5000
-	go func() { _, _ = io.WriteString(c, strings.Repeat("*1\r\n$4\r\nPING\r\nPUB a b\nCOMMAND COUNT\r\n", n)) }()
-	c.Expect(strings.Repeat("+PONG\r\nOK PUB a\n:21\r\n", n))
+	go func() { _, _ = io.WriteString(c, strings.Repeat("*1\r\n$4\r\nPING\r\nPUB a b\nPUBSUB NUMPAT\r\n", n)) }()
+	c.Expect(strings.Repeat("+PONG\r\nOK PUB a\n:0\r\n", n))
 }
 
 // elsewhere is a listener whose peers seem to come from another machine.
@@ -206,4 +206,51 @@ func TestProtectedMode(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "+PONG\r\n", string(pong))
 	})
+}
+
+// Answers are made while everybody waits, so none may be made long by asking for the same thing many times.
+func TestLargeAnswersAreBounded(t *testing.T) {
+	s := conchtest.Start(t, server.Options{Limits: protocol.Limits{Topic: 64}})
+	c := s.Dial(t)
+	docs := []string{"COMMAND", "DOCS"}
+	for range 1000 {
+		docs = append(docs, "client")
+	}
+	c.Command(docs...)
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	assert.True(t, bytes.HasPrefix(frame, []byte("*2\r\n$6\r\nclient\r\n")), "%.40q", frame)
+	c.Command(append(docs, strings.Split(strings.Repeat("ping ", 100), " ")...)...)
+	c.Expect("-ERR more than 1024 arguments for 'command|docs' command\r\n")
+	c.Command("PUBSUB", "CHANNELS", strings.Repeat("x", 65))
+	c.Expect("-ERR topic of 65 bytes is longer than 64 (--max-topic)\r\n")
+	c.Command("CLIENT", "SETNAME", strings.Repeat("x", 257))
+	c.Expect("-ERR Client names cannot contain spaces, newlines or special characters.\r\n")
+	c.Command("MULTI")
+	c.Expect("+OK\r\n")
+	for range 16 {
+		c.Command("INFO")
+	}
+	c.Expect(strings.Repeat("+QUEUED\r\n", 16))
+	c.Command("INFO")
+	c.Expect("-ERR more than 16 commands with large answers in one transaction\r\n")
+	c.Command("EXEC")
+	c.Expect("-EXECABORT Transaction discarded because of previous errors.\r\n")
+}
+
+// What follows a large command in one write is taken in small batches again, in order and whole.
+func TestSmallCommandsBehindALargeOne(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	large := strings.Repeat("x", 5<<20)
+	const n = 20_000
+	go func() { // what fails here fails below
+		_, _ = io.WriteString(c, conchtest.RESP("ECHO", large)+strings.Repeat("COMMAND COUNT\r\nPUBSUB HELP\r\n", n))
+	}()
+	c.Expect(fmt.Sprintf("$%d\r\n%s\r\n", len(large), large))
+	for range n {
+		assert.Equal(t, ":41", c.Line())
+		_, err := c.Frame()
+		require.NoError(t, err)
+	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 
 	Version string         // what INFO and HELLO say; default "dev"
 	Log     zerolog.Logger // the zero Logger writes nowhere
+	// Stop is called when a peer says SHUTDOWN. It must not block: it runs on the core's goroutine. Nil refuses.
+	Stop func()
 	// LogDropped tells how many log lines were lost because the log could not be written fast enough. May be nil.
 	LogDropped func() uint64
 }

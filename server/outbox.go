@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	smallChunk = 1 << 10  // the first chunk of an empty outbox: most hold one message for a moment
+	smallChunk = 1 << 10  // the first chunk, and the first after a shared span: most hold one message for a moment
 	largeChunk = 16 << 10 // the next ones
 	// shareAt is from which length a span is sent from where it was encoded instead of being copied into the outbox's
 	// own chunk. A shared span pins the arena it lies in, so it must be a good part of one: see arenaSize.
@@ -28,7 +28,7 @@ type outbox struct {
 
 	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
 	waiting atomic.Int64 // bytes handed over and not yet written
-	replies atomic.Int64 // those of them that are in chunks which hold replies: see chunk.replies
+	replies atomic.Int64 // those of them that are replies
 
 	softSince time.Time // the sweeper's
 	extended  time.Time // the writer's: when it last set a deadline
@@ -39,7 +39,8 @@ type outbox struct {
 	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
 	chunks   []chunk
 	writing  bool // there is a writer goroutine
-	closing  bool // no more will come; deadlines are set for good
+	closing  bool // the connection is ending: its reader need not wait any more
+	final    bool // nothing more will come, and the last deadline is set
 	broken   bool // what comes is thrown away
 	inFlight int
 }
@@ -48,7 +49,7 @@ type outbox struct {
 type chunk struct {
 	bytes   []byte
 	own     *[]byte // the pooled buffer to give back, nil for a shared span
-	replies int     // bytes of it that are replies
+	replies int     // bytes of it that are replies and are still counted as waiting
 	parting bool    // the last words to an evicted subscriber
 }
 
@@ -70,6 +71,13 @@ func (o *outbox) init(limit int) {
 
 // messages is how many bytes of messages wait.
 func (o *outbox) messages() int64 { return o.waiting.Load() - o.replies.Load() }
+
+// length is how many chunks wait, as CLIENT LIST shows it.
+func (o *outbox) length() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.chunks)
+}
 
 // submitted notes a batch on its way to the core.
 func (o *outbox) submitted() {
@@ -108,6 +116,7 @@ func (o *outbox) add(spans []span, applied int) (start bool) {
 	o.inFlight -= applied
 	o.reader.Signal()
 	if o.broken || o.evicted.Load() {
+		o.lose(spans)
 		return false
 	}
 	for _, s := range spans {
@@ -118,6 +127,14 @@ func (o *outbox) add(spans []span, applied int) (start bool) {
 	}
 	o.writing = true
 	return true
+}
+
+// lose counts what can no longer be written: it stays counted as waiting, and what waits when the connection has ended
+// is what it lost.
+func (o *outbox) lose(spans []span) {
+	for _, s := range spans {
+		o.waiting.Add(int64(len(s.bytes)))
+	}
 }
 
 func (o *outbox) addSpan(s span) {
@@ -133,7 +150,8 @@ func (o *outbox) addSpan(s span) {
 	}
 	last := len(o.chunks) - 1
 	if last < 0 || o.chunks[last].own == nil || cap(o.chunks[last].bytes)-len(o.chunks[last].bytes) < len(s.bytes) {
-		o.chunks = append(o.chunks, newChunk(last < 0 && len(s.bytes) <= smallChunk))
+		small := len(s.bytes) <= smallChunk && (last < 0 || o.chunks[last].own == nil)
+		o.chunks = append(o.chunks, newChunk(small))
 		last++
 	}
 	c := &o.chunks[last]
@@ -183,7 +201,7 @@ func (o *outbox) takeAll(empty []chunk, sock net.Conn) ([]chunk, bool) {
 	return chunks, true
 }
 
-// wrote notes progress: n bytes are with the kernel, and with them the last of so many reply bytes.
+// wrote notes progress: n bytes are with the kernel, so many of them replies.
 func (o *outbox) wrote(n, replies int) {
 	o.waiting.Add(-int64(n))
 	if replies == 0 {
@@ -197,7 +215,8 @@ func (o *outbox) wrote(n, replies int) {
 }
 
 // extend gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
-// looks at the clock for each write, but touches the deadline only once in a quarter of that while.
+// looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
+// quarter on top.
 func (o *outbox) extend(sock net.Conn, patience time.Duration) {
 	now := time.Now()
 	if now.Sub(o.extended) < patience/4 {
@@ -206,8 +225,8 @@ func (o *outbox) extend(sock net.Conn, patience time.Duration) {
 	o.extended = now
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.broken && !o.closing && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(now.Add(patience)) // fails only on a closed socket: so does the write that follows
+	if !o.broken && !o.final && !o.evicted.Load() {
+		_ = sock.SetWriteDeadline(now.Add(patience + patience/4)) // fails only on a closed socket: so does the write that follows
 	}
 }
 
@@ -215,7 +234,7 @@ func (o *outbox) extend(sock net.Conn, patience time.Duration) {
 func (o *outbox) close(sock net.Conn, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closing = true
+	o.closing, o.final = true, true
 	if !o.broken && !o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(drain))
 	}
@@ -232,6 +251,7 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	o.evicted.Store(true)
 	o.drop()
 	if len(parting) > 0 {
+		o.waiting.Add(int64(len(parting)))
 		o.chunks = append(o.chunks, chunk{bytes: parting, parting: true})
 	}
 	if o.writing {
@@ -240,6 +260,13 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	}
 	o.writing = len(o.chunks) > 0
 	return o.writing
+}
+
+// part gives an evicted peer its last moment.
+func (o *outbox) part(sock net.Conn) error {
+	o.mu.Lock() // evict may be about to set its own deadline
+	defer o.mu.Unlock()
+	return sock.SetWriteDeadline(time.Now().Add(partingTime))
 }
 
 // fail throws away what waits and what may still come: the peer will not get it.

@@ -95,3 +95,40 @@ func TestAConnectionMayBeAnyNetConn(t *testing.T) {
 	stop()
 	<-ran
 }
+
+func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
+	var o outbox
+	o.init(1 << 30)
+	arena := make([]byte, arenaSize)
+	held := 0
+	for range 1000 {
+		o.add([]span{{bytes: arena[:shareAt]}, {bytes: arena[:7]}}, 0)
+	}
+	for _, c := range o.chunks {
+		held += cap(c.bytes)
+		if c.own == nil {
+			held += shareAt - cap(c.bytes) // the arena is the core's
+		}
+	}
+	assert.Less(t, held, int(o.waiting.Load())*2)
+	o.drop()
+}
+
+// Replies that are half written must not stand for messages that wait: the limit would not hold.
+func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
+	c := &conn{srv: &Server{press: new(press)}}
+	c.outbox.init(1 << 20)
+	reply := make([]byte, 10<<20)
+	c.outbox.add([]span{{bytes: reply, reply: true}, {bytes: reply[:5000]}}, 0)
+	chunks := c.outbox.chunks
+	for at, n := 0, 1<<20; at < len(reply); {
+		chunks, at = c.advance(chunks, at+n, n)
+		assert.EqualValues(t, 5000, c.outbox.messages())
+		if len(chunks) == 1 {
+			break
+		}
+	}
+	_, _ = c.advance(chunks, 5000, 5000)
+	assert.Zero(t, c.outbox.waiting.Load())
+	assert.Zero(t, c.outbox.messages())
+}

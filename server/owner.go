@@ -16,31 +16,73 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf     bool // how its last line ended, and so how lines to it end
-	lines    bool // it last spoke in lines: parting words can be a line
+	crlf     bool             // how its last line ended, and so how lines to it end
+	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
+	version  protocol.Version // of RESP
+	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
 	library  [2]string // what CLIENT SETINFO said: name and version
+	lastName string    // the command it sent last, as CLIENT LIST shows it
+	mute     mute      // CLIENT REPLY
 	names    [][]byte  // confirmed so far by a verb that came as RESP, whose answer is one string
-	pending  []span    // queued since the last flush
-	messages int       // bytes of messages among it
-	applied  int       // batches applied since the last flush
+	multi    *transaction
+	pending  []span // queued since the last flush
+	messages int    // bytes of messages among it
+	applied  int    // batches applied since the last flush
+}
+
+// mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
+type mute struct {
+	off      bool // until CLIENT REPLY ON
+	skip     bool // the reply to the command at hand
+	skipNext bool // the reply to the one that follows
 }
 
 var _ broker.Owner = (*conn)(nil)
 
-// Admit refuses what a RESP2 subscriber may not do. Unknown commands and wrong arguments are answered as such first,
-// as in Redis; and a line of conch's own is never mistaken for a message, so lines are free.
+// Admit refuses what a RESP2 subscriber may not do, and keeps back what belongs into a transaction. Unknown commands
+// and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
+// so lines are free.
 func (c *conn) Admit(r *broker.Request) bool {
 	k := r.Call.(*call)
-	if k.dialect != protocol.RESP {
-		c.wire.crlf = k.crlf
+	if c.executing() {
+		c.srv.press.watch(c, k)
+		return true // checked when it was queued
 	}
-	c.wire.lines = k.dialect == protocol.Line
-	if k.err != nil || k.dialect == protocol.Line || k.row.Listener || c.sub.Count(formRESP) == 0 {
+	c.noteCommand(k)
+	switch {
+	case k.err != nil:
+		c.spoil()
 		return true
+	case k.dialect == protocol.Line:
+	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listening():
+		c.spoil()
+		c.answerErr(k, protocol.ErrorMode(k.row.FullName()))
+		return false
+	case c.wire.multi != nil && !k.row.Immediate:
+		c.keep(r)
+		return false
 	}
-	c.answerErr(k, protocol.ErrorMode(k.row.FullName()))
-	return false
+	c.srv.press.watch(c, k)
+	return true
+}
+
+// noteCommand takes note of how the peer speaks now.
+func (c *conn) noteCommand(k *call) {
+	w := &c.wire
+	if k.dialect != protocol.RESP {
+		w.crlf = k.crlf
+	}
+	w.lines = k.dialect == protocol.Line || w.lines && k.dialect == protocol.Inline // a PING in between changes nothing
+	if k.row != nil {
+		w.lastName = k.row.FullName()
+	}
+	w.mute.skip, w.mute.skipNext = w.mute.skipNext, false
+}
+
+// listening tells whether the connection has subscriptions that come as RESP frames.
+func (c *conn) listening() bool {
+	return c.sub.Count(formRESP, broker.Topic)+c.sub.Count(formRESP, broker.Shard) > 0
 }
 
 // Published answers a publish.
@@ -57,7 +99,7 @@ func (c *conn) Published(r *broker.Request, receivers int) {
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 	k := r.Call.(*call)
 	if k.row.Shape == protocol.ShapeRedis {
-		c.reply(protocol.AppendCount(c.begin(), k.row.FullName(), name, count))
+		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	c.confirmVerb(k, name, len(c.wire.names)+1 == len(r.Names))
@@ -67,7 +109,7 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 	k := r.Call.(*call)
 	if k.row.Shape == protocol.ShapeRedis {
-		c.reply(protocol.AppendCount(c.begin(), k.row.FullName(), name, count))
+		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	last := len(c.wire.names)+1 == len(r.Names)
@@ -113,6 +155,7 @@ func (c *conn) Answer(r *broker.Request, v broker.View) {
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
 	k.handler.answer(x)
 	c.reply(x.out)
+	*x = exchange{} // it must not keep the reply, nor the connection, alive
 }
 
 func (c *conn) answerErr(k *call, err *protocol.Error) {
@@ -127,24 +170,41 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 // Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
-	w := wayRESP2
-	if s.Form == formLine {
-		w = wayLF
-		if c.wire.crlf {
-			w = wayCRLF
-		}
-	}
 	over = c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit
-	frame := c.srv.press.message(w, m, s)
-	c.queue(frame, false)
+	frame := c.srv.press.message(c.way(s.Form), m, s)
 	c.wire.messages += len(frame)
+	if c.executing() { // what a transaction sends to its own connection comes after its answer, as in Redis 7.2
+		c.wire.multi.messages = append(c.wire.multi.messages, frame)
+		return over
+	}
+	c.queue(frame, false)
 	return over
+}
+
+// way is how this connection reads messages of a form.
+func (c *conn) way(f broker.Form) way {
+	switch {
+	case f == formLine && c.wire.crlf:
+		return wayCRLF
+	case f == formLine:
+		return wayLF
+	case c.wire.version == protocol.RESP3:
+		return wayRESP3
+	}
+	return wayRESP2
 }
 
 // begin lends room for a reply; reply queues it.
 func (c *conn) begin() []byte { return c.srv.press.replies.begin(512) }
 
 func (c *conn) reply(frame []byte) {
+	if !c.wire.mute.off && !c.wire.mute.skip {
+		c.push(frame)
+	}
+}
+
+// push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
+func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
 		c.queue(c.srv.press.replies.commit(frame), true)
 	}
@@ -169,6 +229,7 @@ func (c *conn) Applied(b *broker.Batch) {
 		return // a farewell: see leave and submitEvict
 	}
 	c.wire.applied++
+	c.srv.press.forget()
 	own.release()
 }
 
@@ -193,16 +254,18 @@ func (c *conn) startWriter() {
 
 // Ended is the core's last word: it will queue nothing more.
 func (c *conn) Ended(e broker.Ending, evict any) {
+	c.srv.press.unwatch(c)
+	c.wire.multi = nil
 	if e == broker.Evicted {
 		reason, ok := evict.(Reason)
 		if !ok {
 			reason = ReasonSlowHard
 		}
-		c.wire.pending = nil
 		c.end(reason)
 		if c.outbox.evict(c.sock, c.parting(reason)) {
 			c.startWriter()
 		}
+		c.Flush() // only to count what is lost
 	} else {
 		c.Flush() // leave waits for gone, and then for the writer that this may start
 	}
@@ -212,7 +275,7 @@ func (c *conn) Ended(e broker.Ending, evict any) {
 // parting tells an evicted subscriber why, where its protocol has a way to say it: an unsolicited frame would be taken
 // for a reply by RESP2 clients.
 func (c *conn) parting(reason Reason) []byte {
-	if !c.wire.lines {
+	if !c.wire.lines && c.wire.version == protocol.RESP2 {
 		return nil
 	}
 	o := &c.srv.options
@@ -220,6 +283,11 @@ func (c *conn) parting(reason Reason) []byte {
 	if reason == ReasonSlowSoft {
 		text = fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
 			"and the connection is closed", o.SlowSoft, o.SlowTime)
+	}
+	if !c.wire.lines { // a push of a kind of its own; unknown kinds are safe in RESP3
+		b := c.wire.version.AppendHeader(nil, protocol.Push, 3)
+		b = protocol.AppendBulkString(protocol.AppendBulkString(b, "closing"), reason.String())
+		return protocol.AppendBulkString(b, text)
 	}
 	return protocol.AppendLineEnd(protocol.AppendLineError(nil, protocol.Errorf("%s", text)), c.wire.crlf)
 }

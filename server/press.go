@@ -15,8 +15,10 @@ const arenaSize = 4 * shareAt
 type press struct {
 	messages [ways]impression
 	patterns [ways]impression
+	large    bool // there is one that should not be kept
 	replies  arena
 	exchange exchange // of the command being answered; here so that answering does not allocate
+	monitors []*conn  // who watches all commands, in the order in which they asked to
 }
 
 // way is a way of writing a message.
@@ -25,6 +27,7 @@ type way uint8
 // The ways.
 const (
 	wayRESP2 way = iota
+	wayRESP3
 	wayLF
 	wayCRLF
 	ways
@@ -63,12 +66,13 @@ func (a *arena) commit(frame []byte) []byte {
 
 // message returns m as the subscription's conn reads it.
 func (p *press) message(w way, m *broker.Message, s *broker.Subscription) []byte {
-	if w != wayRESP2 || s.Kind() == broker.Topic { // a line does not say by what pattern it came
+	p.large = p.large || len(m.Payload) > arenaSize
+	if w >= wayLF || s.Kind() != broker.Pattern { // a line does not say by what pattern it came
 		im := &p.messages[w]
 		if im.sequence != m.Sequence {
 			im.sequence = m.Sequence
 			b := im.arena.begin(2*len(m.Topic) + len(m.Payload) + 64) // escapes are rare: append grows if there are many
-			im.frame = im.arena.commit(appendMessage(b, w, m))
+			im.frame = im.arena.commit(appendMessage(b, w, m, s.Kind()))
 		}
 		return im.frame
 	}
@@ -76,16 +80,39 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription) []byte
 	if im.sequence != m.Sequence || im.pattern != s.Name() {
 		im.sequence, im.pattern = m.Sequence, s.Name()
 		b := im.arena.begin(len(im.pattern) + len(m.Topic) + len(m.Payload) + 80)
-		im.frame = im.arena.commit(protocol.AppendPatternMessage(b, im.pattern, m.Topic, m.Payload))
+		im.frame = im.arena.commit(version(w).AppendPatternMessage(b, im.pattern, m.Topic, m.Payload))
 	}
 	return im.frame
 }
 
-func appendMessage(b []byte, w way, m *broker.Message) []byte {
-	if w == wayRESP2 {
-		return protocol.AppendMessage(b, m.Topic, m.Payload)
+// forget drops large frames once their batch is done, so that an idle server does not keep the last ones.
+func (p *press) forget() {
+	if !p.large {
+		return
 	}
-	return protocol.AppendLineEnd(protocol.AppendUpdate(b, m.Topic, m.Payload), w == wayCRLF)
+	p.large = false
+	for w := range ways {
+		p.messages[w].frame, p.messages[w].sequence = nil, 0
+		p.patterns[w].frame, p.patterns[w].sequence = nil, 0
+	}
+}
+
+func appendMessage(b []byte, w way, m *broker.Message, k broker.Kind) []byte {
+	switch {
+	case w >= wayLF:
+		return protocol.AppendLineEnd(protocol.AppendUpdate(b, m.Topic, m.Payload), w == wayCRLF)
+	case k == broker.Shard:
+		return version(w).AppendMessage(b, "smessage", m.Topic, m.Payload)
+	}
+	return version(w).AppendMessage(b, "message", m.Topic, m.Payload)
+}
+
+// version is the RESP version of a way that is not a line.
+func version(w way) protocol.Version {
+	if w == wayRESP3 {
+		return protocol.RESP3
+	}
+	return protocol.RESP2
 }
 
 // adjacent tells whether b lies right behind a in the same memory.

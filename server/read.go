@@ -78,7 +78,10 @@ func (c *conn) fillBig() (*batch, error) {
 		copy(grown, c.rest)
 		c.rest = grown
 	}
-	n, err := c.sock.Read(c.rest[len(c.rest):cap(c.rest)])
+	// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a peer
+	// could have megabytes of small commands taken for one batch.
+	most := min(len(c.rest)+c.reader.Missing(len(c.rest))+readSize/2, cap(c.rest))
+	n, err := c.sock.Read(c.rest[len(c.rest):most])
 	c.srv.counts.bytesIn.Add(int64(n))
 	if n == 0 && err != nil {
 		return nil, err
@@ -91,17 +94,21 @@ func (c *conn) fillBig() (*batch, error) {
 
 // take splits what was read into commands and submits them as one batch, in one send.
 func (c *conn) take(b *batch) Reason {
+	c.heard.Store(c.srv.clock.Load())
 	used, reason := c.parse(b)
 	tail := b.data[used:]
-	if len(b.calls) == 0 && b.big != nil { // still not whole: the buffer stays ours
+	if len(b.calls) == 0 && b.big != nil && len(tail) >= readSize/2 { // still not whole: the buffer stays ours
 		c.rest, b.big = tail, nil
 		b.release()
 		return reason
 	}
+	if b.big != nil {
+		c.fence = true // one large command of a connection at a time is enough in memory
+	}
 	if len(tail) == 0 {
 		c.rest = nil
 	} else {
-		c.rest = append(c.rest[:0], tail...)
+		c.rest = append(c.rest[:0:min(cap(c.rest), readSize)], tail...)
 	}
 	if len(b.calls) == 0 {
 		b.release()
@@ -160,13 +167,25 @@ func (c *conn) call(cmd *protocol.Command) call {
 		k.handler = answerError
 	}
 	if e := c.log.Trace(); e != nil { // at trace, every command is one line
-		e.Bytes("command", showArgs(cmd.Args)).AnErr("error", asError(k.err)).Send()
+		e.Bytes("command", showArgs(masked(k.row, cmd.Args))).AnErr("error", asError(k.err)).Send()
 	}
 	return k
 }
 
+// maxAmpleArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
+// the core makes the whole answer while everybody waits.
+const maxAmpleArgs = 1024
+
+// checkTopics holds topics, and what is matched against many of them, to their limit.
 func (c *conn) checkTopics(k *call) *protocol.Error {
-	for _, name := range k.topics() {
+	names := k.topics()
+	if k.row.Ample {
+		names = k.args
+	}
+	if k.row.Ample && len(names) > maxAmpleArgs {
+		return protocol.Errorf("more than %d arguments for '%s' command", maxAmpleArgs, k.row.FullName())
+	}
+	for _, name := range names {
 		if err := c.srv.options.Limits.CheckTopic(name); err != nil {
 			return err
 		}
@@ -195,6 +214,18 @@ func (k *call) request() broker.Request {
 		r.Payload = k.args[2]
 	}
 	return r
+}
+
+// masked hides what may be a password.
+func masked(row *protocol.Row, args [][]byte) [][]byte {
+	if row == nil || row.Name != "AUTH" && row.Name != "HELLO" {
+		return args
+	}
+	shown := [][]byte{args[0]}
+	for range args[1:] {
+		shown = append(shown, []byte("(hidden)"))
+	}
+	return shown
 }
 
 // showArgs is a command as the trace log shows it, cut to a screenful.

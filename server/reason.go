@@ -16,6 +16,7 @@ const (
 	ReasonSlowSoft                // its outbox was over the soft limit for too long
 	ReasonStalled                 // it took not one byte for as long as that
 	ReasonShutdown                // the server stops
+	ReasonKilled                  // somebody said CLIENT KILL
 	ReasonPanic                   // a defect of ours, in this connection alone
 	ReasonProtected               // refused: protected mode
 	ReasonFull                    // refused: too many connections
@@ -25,7 +26,7 @@ const (
 var reasonNames = [reasons]string{
 	ReasonNone: "none", ReasonEOF: "eof", ReasonBroken: "broken", ReasonQuit: "quit", ReasonProtocol: "protocol",
 	ReasonHostile: "hostile", ReasonSlowHard: "slow_hard", ReasonSlowSoft: "slow_soft", ReasonStalled: "stalled",
-	ReasonShutdown: "shutdown", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
+	ReasonShutdown: "shutdown", ReasonKilled: "killed", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
 }
 
 // String is the reason as logs and INFO show it.

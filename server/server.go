@@ -17,6 +17,7 @@ type Server struct {
 	press   *press // the core's goroutine's
 	started time.Time
 	counts  counts
+	clock   atomic.Int64 // Unix seconds, set by the sweeper: readers look at it for each read, which must be cheap
 
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
@@ -37,6 +38,7 @@ type counts struct {
 	lastConn  atomic.Int64 // the newest connection's id
 	bytesIn   atomic.Int64
 	bytesOut  atomic.Int64
+	bytesLost atomic.Int64 // queued, and not written when the connection had ended
 	pausedFor atomic.Int64 // times that accepting paused because descriptors ran out
 }
 
@@ -55,6 +57,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 	}
+	s.clock.Store(s.started.Unix())
 	s.tasks.Go(s.sweep)
 	return s, nil
 }
@@ -133,6 +136,7 @@ func (s *Server) sweep() {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
+			s.clock.Store(now.Unix())
 			s.mu.Lock()
 			for c := range s.conns {
 				if c.overSoft(now) {

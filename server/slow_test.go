@@ -144,3 +144,53 @@ func TestRepliesHoldTheReaderBackInsteadOfEvicting(t *testing.T) {
 	}
 	require.NoError(t, <-sent)
 }
+
+// Last words and answers reach a peer that was idle for longer than slow-time before it spoke again.
+func TestAnswersAfterALongSilence(t *testing.T) {
+	const patience = 20 * time.Millisecond
+	s := conchtest.Start(t, server.Options{SlowTime: patience})
+	for range 20 {
+		c := s.Dial(t)
+		c.Fence() // sets a write deadline
+		silence := time.NewTimer(2 * patience)
+		<-silence.C
+		c.Send("SUB a\nPUB a last\nQUIT\n")
+		c.Expect("OK SUB a\nOK PUB a\nUPDATE a last\n+OK\r\n")
+		c.ExpectEnd()
+	}
+}
+
+// A health check between does not make a person a program.
+func TestEvictedAfterPINGIsToldToo(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	c := s.Dial(t)
+	c.Send("SUB a\nPING\n")
+	c.Expect("OK SUB a\n+PONG\r\n")
+	flood(t, s)
+	for line := c.Line(); !strings.HasPrefix(line, "ERR you read too slowly"); line = c.Line() {
+		require.True(t, strings.HasPrefix(line, "UPDATE a "), line)
+	}
+	c.ExpectEnd()
+	conchtest.Eventually(t, func() bool { return s.Info(t, "bytes_lost") > 1<<20 }, "the loss is not counted")
+}
+
+// In RESP3 a push of a kind of its own is safe, so a subscriber is told.
+func TestEvictedRESP3SubscriberIsTold(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	c := s.Dial(t)
+	c.Command("HELLO", "3")
+	_, err := c.Frame()
+	require.NoError(t, err)
+	c.Command("SUBSCRIBE", "a")
+	c.Expect(">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+	flood(t, s)
+	for {
+		frame, err := c.Frame()
+		require.NoError(t, err)
+		if strings.HasPrefix(string(frame), ">3\r\n$7\r\nclosing\r\n$9\r\nslow_hard\r\n") {
+			break
+		}
+		require.True(t, strings.HasPrefix(string(frame), ">3\r\n$7\r\nmessage\r\n"), "%.40q", frame)
+	}
+	c.ExpectEnd()
+}

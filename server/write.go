@@ -25,6 +25,13 @@ var vectors = sync.Pool{New: func() any { v := make([][]byte, 0, 64); return &v 
 // its stack (design: 7.0 KiB a connection with one, 4.2 without).
 func (c *conn) write() {
 	defer c.writer.Done()
+	defer func() {
+		if p := recover(); p != nil {
+			c.defect(p)
+			c.outbox.fail()
+			c.end(ReasonPanic)
+		}
+	}()
 	var empty []chunk
 	for {
 		chunks, ok := c.outbox.takeAll(empty, c.sock)
@@ -108,6 +115,11 @@ func (c *conn) advance(chunks []chunk, at, n int) ([]chunk, int) {
 		chunks[0].release()
 		chunks = chunks[1:]
 	}
+	if len(chunks) > 0 { // a long reply counts as far as it is written, or what is left of it would hide messages
+		part := min(chunks[0].replies, n)
+		chunks[0].replies -= part
+		replies += part
+	}
 	c.outbox.wrote(n, replies)
 	return chunks, at
 }
@@ -127,10 +139,11 @@ func (c *conn) finishFrame(chunks []chunk, at int) error {
 	if end == at {
 		return nil
 	}
-	if err := c.sock.SetWriteDeadline(time.Now().Add(partingTime)); err != nil {
+	if err := c.outbox.part(c.sock); err != nil {
 		return err
 	}
-	_, err := c.sock.Write(first[at:end])
+	n, err := c.sock.Write(first[at:end])
+	c.outbox.wrote(n, 0)
 	return err
 }
 

@@ -130,7 +130,7 @@ func (c *Conn) Line() string {
 	return strings.TrimRight(line, "\r\n")
 }
 
-// Frame reads one answer, a RESP value or a line, as it came. It returns io.EOF at the end.
+// Frame reads one answer, a RESP value of either version or a line, as it came. It returns io.EOF at the end.
 func (c *Conn) Frame() ([]byte, error) {
 	var frame []byte
 	for values := 1; values > 0; values-- {
@@ -142,9 +142,11 @@ func (c *Conn) Frame() ([]byte, error) {
 		n, err := strconv.Atoi(string(bytes.TrimSpace(header[1:])))
 		switch {
 		case err != nil || n < 0:
-		case header[0] == '*':
+		case header[0] == '*' || header[0] == '>' || header[0] == '~':
 			values += n
-		case header[0] == '$':
+		case header[0] == '%':
+			values += 2 * n
+		case header[0] == '$' || header[0] == '=':
 			body := make([]byte, n+2)
 			if _, err := io.ReadFull(c.r, body); err != nil {
 				return frame, err

@@ -31,7 +31,8 @@ func Play(t *testing.T, path string, update bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	p := &player{t: t, server: Start(t, server.Options{Version: "test"}), conns: make(map[string]*Conn)}
+	p := &player{t: t, server: Start(t, server.Options{Version: "test"}), conns: make(map[string]*Conn),
+		multi: make(map[string]bool), ends: make(map[string]string)}
 	var got strings.Builder
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\n")
@@ -60,6 +61,8 @@ type player struct {
 	server *Server
 	conns  map[string]*Conn
 	order  []string
+	multi  map[string]bool   // who is inside MULTI
+	ends   map[string]string // how whose lines end
 }
 
 // ids are the parts of answers that differ from run to run.
@@ -71,9 +74,11 @@ func (p *player) step(line string, got *strings.Builder) {
 	c := p.conns[name]
 	if c == nil {
 		c = p.server.Dial(p.t)
+		p.ends[name] = "\n"
 		p.conns[name] = c
 		p.order = append(p.order, name)
 	}
+	p.note(name, rest)
 	switch line[at] {
 	case '>':
 		c.Send("%s\n", rest)
@@ -88,13 +93,16 @@ func (p *player) step(line string, got *strings.Builder) {
 		if !strings.HasSuffix(raw, "\n") {
 			return // the first half of something: there is nothing to wait for
 		}
+		if strings.HasSuffix(raw, "\r\n") && raw[0] != '*' {
+			p.ends[name] = "\r\n"
+		}
 	}
 	p.settle(c, name, got)
 }
 
-// settle reads what each connection got. ECHO with a mark of the player's own fences the sender: the reply comes when
-// all that it sent before has taken effect. The others are fenced in turn, afterwards, so that what the step caused is
-// in front of their marks. A RESP2 subscriber refuses ECHO; the refusal is as good a fence as the answer.
+// settle reads what each connection got. A mark of the player's own fences the sender: it comes back when all that it
+// sent before has taken effect. The others are fenced in turn, afterwards, so that what the step caused is in front of
+// their marks.
 func (p *player) settle(sender *Conn, name string, got *strings.Builder) {
 	p.read(sender, name, got)
 	for _, other := range p.order {
@@ -104,15 +112,33 @@ func (p *player) settle(sender *Conn, name string, got *strings.Builder) {
 	}
 }
 
-var (
-	mark    = RESP("ECHO", "\x00mark\x00")
-	answer  = []byte("$6\r\n\x00mark\x00\r\n")
-	refusal = []byte("-ERR Can't execute 'echo'")
-)
+const mark = "-mark-"
+
+// fence is a command that says mark back whatever the connection is doing. Leaving a topic that it never listened to
+// is confirmed to a RESP2 subscriber and under CLIENT REPLY OFF; inside MULTI, where that would be queued, lines of
+// conch's own still take effect at once. Such a line must end as the connection's lines did before.
+func (p *player) fence(name string) string {
+	if p.multi[name] {
+		return "UNSUB " + mark + p.ends[name]
+	}
+	return RESP("UNSUBSCRIBE", mark)
+}
+
+// note keeps track of what fence needs to know.
+func (p *player) note(name, sent string) {
+	words := strings.Fields(strings.ToUpper(sent))
+	switch {
+	case len(words) == 0:
+	case words[0] == "MULTI":
+		p.multi[name] = true
+	case words[0] == "EXEC" || words[0] == "DISCARD" || words[0] == "RESET":
+		p.multi[name] = false
+	}
+}
 
 // read writes down a connection's frames up to the fence, or to its end.
 func (p *player) read(c *Conn, name string, got *strings.Builder) {
-	_, _ = c.Write([]byte(mark)) // fails when the server has closed: reading shows that
+	_, _ = c.Write([]byte(p.fence(name))) // fails when the server has closed: reading shows that
 	for {
 		frame, err := c.Frame()
 		if err != nil {
@@ -124,7 +150,7 @@ func (p *player) read(c *Conn, name string, got *strings.Builder) {
 			_ = c.Close()
 			return
 		}
-		if bytes.Equal(frame, answer) || bytes.HasPrefix(frame, refusal) {
+		if bytes.Contains(frame, []byte(mark)) {
 			return
 		}
 		fmt.Fprintf(got, "%s< %s\n", name, quote(ids.ReplaceAll(frame, []byte("${1}N"))))

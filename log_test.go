@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
+	var out bytes.Buffer
+	log := openLog(&settings{logLevel: zerolog.ErrorLevel, logFormat: formatJSON}, &out)
+	for range 6 {
+		log.talk()
+	}
+	log.close()
+	var levels []string
+	for line := range strings.Lines(out.String()) {
+		fields := decode(t, line)
+		assert.Equal(t, "info", fields["level"], "also where info is not shown")
+		level, _ := fields["log-level"].(string)
+		levels = append(levels, level)
+	}
+	assert.Equal(t, []string{"warn", "info", "debug", "trace", "error", "warn"}, levels)
+}
+
+// stuck is a place for the log that takes nothing until it is let go.
+type stuck struct {
+	entered chan struct{} // closed by the first Write
+	letGo   chan struct{}
+	once    sync.Once
+	bytes.Buffer
+}
+
+func newStuck() *stuck { return &stuck{entered: make(chan struct{}), letGo: make(chan struct{})} }
+
+func (s *stuck) Write(line []byte) (int, error) {
+	s.once.Do(func() { close(s.entered) })
+	<-s.letGo
+	return s.Buffer.Write(line)
+}
+
+func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
+	out := newStuck()
+	log := openLog(&settings{logFormat: formatJSON}, out)
+	log.Info().Msg("a line")
+	<-out.entered
+	const lines = 1 + 2*logRoom + 17
+	for range lines - 1 {
+		log.Info().Msg("a line") // waits for nobody, though nothing is written
+	}
+	assert.Zero(t, log.dropped(), "found out when they are missed")
+	close(out.letGo)
+	log.close()
+
+	written, told := 0, 0.0
+	for line := range strings.Lines(out.String()) {
+		switch fields := decode(t, line); fields["message"] {
+		case "a line":
+			written++
+		default:
+			assert.Equal(t, "warn", fields["level"])
+			told += fields["dropped"].(float64)
+			assert.InDelta(t, told, fields["dropped-total"], 0)
+		}
+	}
+	assert.NotZero(t, told)
+	assert.Equal(t, lines, written+int(told), "every line is either written or told of")
+	assert.Equal(t, uint64(told), log.dropped())
+}
+
+// failing is a place for the log that fails while it is told to. Only the log's goroutine and, when that has ended,
+// the test use it.
+type failing struct {
+	times int
+	bytes.Buffer
+}
+
+func (f *failing) Write(line []byte) (int, error) {
+	if f.times > 0 {
+		f.times--
+		return 0, io.ErrClosedPipe
+	}
+	return f.Buffer.Write(line)
+}
+
+func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
+	out := &failing{times: 2}
+	log := openLog(&settings{logFormat: formatJSON}, out)
+	log.Info().Msg("lost") // with the first failure; the second one takes the line that tells of it
+	log.Info().Msg("written")
+	log.Info().Msg("written too")
+	log.close()
+	var seen []any
+	for line := range strings.Lines(out.String()) {
+		fields := decode(t, line)
+		seen = append(seen, fields["message"])
+		if n, ok := fields["dropped"]; ok {
+			assert.InDelta(t, 1, n, 0)
+		}
+	}
+	require.Len(t, seen, 3)
+	assert.Equal(t, "written", seen[0])
+	assert.Equal(t, "written too", seen[2], "after the line that tells of the lost one")
+	assert.Equal(t, uint64(1), log.dropped())
+}
+
+func TestTheEndDoesNotWaitForALogThatNobodyReads(t *testing.T) {
+	out := newStuck()
+	log := openLog(&settings{logFormat: formatJSON}, out)
+	log.Info().Msg("a line")
+	<-out.entered
+	log.close()
+	assert.Empty(t, out.String())
+	close(out.letGo) // the process would be gone; here the goroutines are to end, which TestMain looks after
+}

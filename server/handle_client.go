@@ -1,0 +1,262 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// clientReply is CLIENT REPLY: ON answers, OFF and SKIP do not.
+func clientReply(x *exchange) {
+	m := &x.conn.wire.mute
+	switch strings.ToUpper(string(x.call.args[2])) {
+	case "ON":
+		m.off, m.skip = false, false
+		x.ok()
+	case "OFF":
+		m.off = true
+	case "SKIP":
+		if !m.off {
+			m.skip, m.skipNext = true, true
+		}
+	default:
+		x.fail(protocol.Errorf("syntax error"))
+	}
+}
+
+// clientOnOff accepts switches that have nothing to switch here.
+func clientOnOff(x *exchange) {
+	switch strings.ToUpper(string(x.call.args[2])) {
+	case "ON", "OFF":
+		x.ok()
+	default:
+		x.fail(protocol.Errorf("syntax error"))
+	}
+}
+
+func clientInfo(x *exchange) { x.prose(x.conn.describe(x.call) + "\n") }
+
+// clientList is CLIENT LIST [TYPE t] [ID id ...].
+func clientList(x *exchange) {
+	wanted, err := listFilter(x.call.args[2:])
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	var lines strings.Builder
+	for _, c := range x.conn.srv.all() {
+		if wanted(c) {
+			var k *call
+			if c == x.conn {
+				k = x.call
+			}
+			lines.WriteString(c.describe(k) + "\n")
+		}
+	}
+	x.prose(lines.String())
+}
+
+func listFilter(args [][]byte) (func(*conn) bool, *protocol.Error) {
+	switch {
+	case len(args) == 0:
+		return func(*conn) bool { return true }, nil
+	case strings.EqualFold(string(args[0]), "TYPE") && len(args) == 2:
+		return typeFilter(string(args[1]))
+	case strings.EqualFold(string(args[0]), "ID") && len(args) > 1:
+		ids := make(map[int64]bool)
+		for _, arg := range args[1:] {
+			id, err := strconv.ParseInt(string(arg), 10, 64)
+			if err != nil {
+				return nil, protocol.Errorf("Invalid client ID")
+			}
+			ids[id] = true
+		}
+		return func(c *conn) bool { return ids[c.id] }, nil
+	}
+	return nil, protocol.Errorf("syntax error")
+}
+
+func typeFilter(name string) (func(*conn) bool, *protocol.Error) {
+	switch strings.ToLower(name) {
+	case "normal":
+		return func(c *conn) bool { return !c.subscribed() }, nil
+	case "pubsub":
+		return func(c *conn) bool { return c.subscribed() }, nil
+	case "master", "replica", "slave":
+		return func(*conn) bool { return false }, nil
+	}
+	return nil, protocol.Errorf("Unknown client type '%s'", name)
+}
+
+// all are the connections being served, in the order in which they came. On the core's goroutine their wire and
+// subscriptions may be read.
+func (s *Server) all() []*conn {
+	s.mu.Lock()
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(conns, func(a, b *conn) int { return int(a.id - b.id) })
+	return conns
+}
+
+// subscribed tells whether a connection listens to anything, in whichever form.
+func (c *conn) subscribed() bool {
+	for _, form := range []broker.Form{formRESP, formLine} {
+		if c.sub.Count(form, broker.Topic)+c.sub.Count(form, broker.Shard) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// describe is a connection's line in CLIENT LIST: the fields of Redis 7.2, in their order, then one of our own.
+func (c *conn) describe(running *call) string {
+	w := &c.wire
+	now := time.Now()
+	multi, multiMemory := -1, 0
+	if w.multi != nil {
+		multi, multiMemory = len(w.multi.kept), w.multi.bytes
+	}
+	argBytes := 0
+	if running != nil {
+		for _, arg := range running.args {
+			argBytes += len(arg)
+		}
+	}
+	waiting := c.outbox.waiting.Load()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
+		"user=default redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d",
+		c.id, c.sock.RemoteAddr(), c.sock.LocalAddr(), c.descriptor(), w.name, int(now.Sub(c.begun)/time.Second),
+		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
+		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
+		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
+		"r", w.lastName, w.version.Number(), w.library[0], w.library[1],
+		c.sub.Count(formLine, broker.Topic))
+}
+
+func (c *conn) flags() string {
+	flags := ""
+	if slices.Contains(c.srv.press.monitors, c) {
+		flags += "O"
+	}
+	if c.subscribed() {
+		flags += "P"
+	}
+	if c.wire.multi != nil {
+		flags += "x"
+	}
+	if flags == "" {
+		return "N"
+	}
+	return flags
+}
+
+// descriptor is the number of the socket, or -1.
+func (c *conn) descriptor() int {
+	fd := -1
+	if c.raw != nil {
+		_ = c.raw.Control(func(n uintptr) { fd = int(n) }) // fails on a closed socket, which has none
+	}
+	return fd
+}
+
+// clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
+func clientKill(x *exchange) {
+	args := x.call.args[2:]
+	if len(args) == 1 {
+		if x.kill(func(c *conn) bool { return c.sock.RemoteAddr().String() == string(args[0]) }, false) == 0 {
+			x.fail(protocol.Errorf("No such client"))
+			return
+		}
+		x.ok()
+		return
+	}
+	holds, skipMe, err := killFilters(args)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.integer(int64(x.kill(holds, skipMe)))
+}
+
+// kill ends the connections that are meant. They close by themselves, as soon as what waits for them is written.
+func (x *exchange) kill(meant func(*conn) bool, skipMe bool) (killed int) {
+	for _, c := range x.conn.srv.all() {
+		if meant(c) && (!skipMe || c != x.conn) && c.end(ReasonKilled) {
+			killed++
+		}
+	}
+	return killed
+}
+
+func killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *protocol.Error) {
+	skipMe = true
+	var filters []func(*conn) bool
+	if len(args)%2 != 0 {
+		return nil, false, protocol.Errorf("syntax error")
+	}
+	for ; len(args) > 0; args = args[2:] {
+		value := string(args[1])
+		if strings.EqualFold(string(args[0]), "SKIPME") {
+			switch strings.ToLower(value) {
+			case "yes":
+				skipMe = true
+			case "no":
+				skipMe = false
+			default:
+				return nil, false, protocol.Errorf("syntax error")
+			}
+			continue
+		}
+		filter, err := killFilter(strings.ToUpper(string(args[0])), value)
+		if err != nil {
+			return nil, false, err
+		}
+		filters = append(filters, filter)
+	}
+	return func(c *conn) bool {
+		for _, filter := range filters {
+			if !filter(c) {
+				return false
+			}
+		}
+		return true
+	}, skipMe, nil
+}
+
+func killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
+	switch name {
+	case "ID":
+		id, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || id < 1 {
+			return nil, protocol.Errorf("client-id should be greater than 0")
+		}
+		return func(c *conn) bool { return c.id == id }, nil
+	case "ADDR":
+		return func(c *conn) bool { return c.sock.RemoteAddr().String() == value }, nil
+	case "LADDR":
+		return func(c *conn) bool { return c.sock.LocalAddr().String() == value }, nil
+	case "TYPE":
+		return typeFilter(value)
+	case "USER":
+		if value != "default" {
+			return nil, protocol.Errorf("No such user '%s'", value)
+		}
+		return func(*conn) bool { return true }, nil
+	case "MAXAGE":
+		seconds, err := strconv.ParseInt(value, 10, 32)
+		if err != nil || seconds < 1 {
+			return nil, protocol.Errorf("maxage is not an integer or out of range")
+		}
+		return func(c *conn) bool { return time.Since(c.begun) >= time.Duration(seconds)*time.Second }, nil
+	}
+	return nil, protocol.Errorf("syntax error")
+}

@@ -1,0 +1,235 @@
+package server
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Everything in this file is made from protocol.Table.
+
+// command describes all commands.
+func command(x *exchange) {
+	top := topRows()
+	x.array(len(top))
+	for _, row := range top {
+		x.commandEntry(row)
+	}
+}
+
+// commandInfo describes those asked for; null for a name that is none.
+func commandInfo(x *exchange) {
+	names := x.call.args[2:]
+	if len(names) == 0 {
+		command(x)
+		return
+	}
+	x.array(len(names))
+	for _, name := range names {
+		if row := findPath(string(name)); row != nil {
+			x.commandEntry(row)
+		} else if x.conn.wire.version == protocol.RESP3 {
+			x.null()
+		} else {
+			x.out = append(x.out, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
+		}
+	}
+}
+
+// findPath finds "client|id" as well as "client".
+func findPath(name string) *protocol.Row {
+	for _, row := range protocol.Table {
+		if row.FullName() == strings.ToLower(name) {
+			return row
+		}
+	}
+	return nil
+}
+
+func topRows() []*protocol.Row {
+	var top []*protocol.Row
+	for _, row := range protocol.Table {
+		if !strings.Contains(row.Name, " ") {
+			top = append(top, row)
+		}
+	}
+	return top
+}
+
+// commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
+func (x *exchange) commandEntry(row *protocol.Row) {
+	x.array(10)
+	x.text(row.FullName())
+	x.integer(int64(row.Arity))
+	flags := commandFlags(row)
+	x.set(len(flags))
+	for _, flag := range flags {
+		x.simple(flag)
+	}
+	x.integer(0)
+	x.integer(0)
+	x.integer(0) // first key, last key, step
+	x.set(1)
+	x.simple("@" + row.Group)
+	x.array(0) // tips
+	x.array(0) // key specifications
+	subs := row.Subcommands()
+	x.array(len(subs))
+	for _, sub := range subs {
+		x.commandEntry(sub)
+	}
+}
+
+func commandFlags(row *protocol.Row) []string {
+	flags := []string{"loading", "stale"}
+	if row.Group == "pubsub" {
+		flags = append([]string{"pubsub"}, flags...)
+	}
+	if !row.Ample {
+		flags = append(flags, "fast")
+	}
+	return flags
+}
+
+func commandCount(x *exchange) { x.integer(int64(len(topRows()))) }
+
+// commandList is COMMAND LIST [FILTERBY PATTERN glob]; the other filters know nothing here.
+func commandList(x *exchange) {
+	args := x.call.args[2:]
+	glob := "*"
+	switch {
+	case len(args) == 0:
+	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "PATTERN"):
+		glob = strings.ToLower(string(args[2]))
+	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "ACLCAT"):
+		x.commandsOf(strings.TrimPrefix(strings.ToLower(string(args[2])), "@"))
+		return
+	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "MODULE"):
+		x.array(0)
+		return
+	default:
+		x.fail(protocol.Errorf("syntax error"))
+		return
+	}
+	x.names(func(row *protocol.Row) bool { return broker.Match(glob, []byte(row.FullName())) })
+}
+
+func (x *exchange) commandsOf(group string) {
+	x.names(func(row *protocol.Row) bool { return row.Group == group })
+}
+
+func (x *exchange) names(wanted func(*protocol.Row) bool) {
+	var found []string
+	for _, row := range protocol.Table {
+		if wanted(row) {
+			found = append(found, row.FullName())
+		}
+	}
+	x.array(len(found))
+	for _, name := range found {
+		x.text(name)
+	}
+}
+
+// commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
+func commandDocs(x *exchange) {
+	rows := topRows()
+	if names := x.call.args[2:]; len(names) > 0 {
+		rows = nil
+		for _, name := range names {
+			if row := findPath(string(name)); row != nil && !slices.Contains(rows, row) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	x.docs(rows)
+}
+
+func (x *exchange) docs(rows []*protocol.Row) {
+	x.mapping(len(rows))
+	for _, row := range rows {
+		x.text(row.FullName())
+		subs, words := row.Subcommands(), arguments(row)
+		fields := 3
+		if len(subs) > 0 {
+			fields++
+		}
+		if len(words) > 0 {
+			fields++
+		}
+		x.mapping(fields)
+		x.text("summary")
+		x.text(row.Summary)
+		x.text("since")
+		x.text(row.Since)
+		x.text("group")
+		x.text(row.Group)
+		if len(words) > 0 {
+			x.text("arguments")
+			x.arguments(words)
+		}
+		if len(subs) > 0 {
+			x.text("subcommands")
+			x.docs(subs)
+		}
+	}
+}
+
+// argument is one part of a usage line, as redis-cli shows it.
+type argument struct {
+	name     string
+	optional bool
+}
+
+// arguments splits what follows the name in a usage line at its outermost brackets.
+func arguments(row *protocol.Row) []argument {
+	var found []argument
+	rest := strings.TrimSpace(strings.TrimPrefix(row.Usage, row.Name))
+	for rest != "" && !row.Parent {
+		depth, end := 0, len(rest)
+		for i, c := range rest {
+			switch c {
+			case '[', '<':
+				depth++
+			case ']', '>':
+				depth--
+			case ' ':
+				if depth == 0 && end == len(rest) {
+					end = i
+				}
+			}
+		}
+		word := rest[:end]
+		rest = strings.TrimSpace(rest[end:])
+		inner, optional := strings.CutPrefix(word, "[")
+		if optional {
+			inner = strings.TrimSuffix(inner, "]")
+		}
+		found = append(found, argument{inner, optional})
+	}
+	return found
+}
+
+func (x *exchange) arguments(words []argument) {
+	x.array(len(words))
+	for _, word := range words {
+		fields := 3
+		if word.optional {
+			fields++
+		}
+		x.mapping(fields)
+		x.text("name")
+		x.text(word.name)
+		x.text("type")
+		x.text("string")
+		x.text("display_text")
+		x.text(word.name)
+		if word.optional {
+			x.text("flags")
+			x.array(1)
+			x.simple("optional")
+		}
+	}
+}

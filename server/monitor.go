@@ -1,0 +1,73 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// watch shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
+// nothing while nobody watches.
+func (p *press) watch(from *conn, k *call) {
+	if len(p.monitors) == 0 || k.err != nil || k.row.Name == "MONITOR" {
+		return
+	}
+	now := time.Now()
+	line := fmt.Appendf(p.replies.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
+		from.wire.database, from.sock.RemoteAddr())
+	for _, arg := range k.args {
+		line = appendQuoted(append(line, ' '), arg)
+	}
+	line = p.replies.commit(append(line, "\r\n"...))
+	for _, c := range p.monitors {
+		if c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit {
+			c.end(ReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
+			continue
+		}
+		c.wire.messages += len(line)
+		c.queue(line, false)
+		c.Flush() // the core flushes only those whom it spoke to itself
+	}
+}
+
+func (p *press) unwatch(c *conn) {
+	p.monitors = slices.DeleteFunc(p.monitors, func(m *conn) bool { return m == c })
+}
+
+func monitor(x *exchange) {
+	if !slices.Contains(x.conn.srv.press.monitors, x.conn) {
+		x.conn.srv.press.monitors = append(x.conn.srv.press.monitors, x.conn)
+	}
+	x.ok()
+}
+
+// appendQuoted quotes an argument as Redis' sdscatrepr does.
+func appendQuoted(b, arg []byte) []byte {
+	b = append(b, '"')
+	for _, c := range arg {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '\r':
+			b = append(b, `\r`...)
+		case c == '\t':
+			b = append(b, `\t`...)
+		case c == '\a':
+			b = append(b, `\a`...)
+		case c == '\b':
+			b = append(b, `\b`...)
+		case c >= ' ' && c <= '~':
+			b = append(b, c)
+		default:
+			b = append(b, `\x`...)
+			if c < 16 {
+				b = append(b, '0')
+			}
+			b = strconv.AppendInt(b, int64(c), 16)
+		}
+	}
+	return append(b, '"')
+}

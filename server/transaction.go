@@ -1,0 +1,108 @@
+package server
+
+import (
+	"bytes"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// transaction is what a connection has queued since MULTI. It belongs to the core's goroutine, like the rest of wire.
+type transaction struct {
+	kept      []broker.Request
+	bytes     int  // that it holds in memory, about
+	ample     int  // commands whose answer may be much larger than themselves
+	spoiled   bool // a command was refused: EXEC will refuse all
+	executing bool
+	messages  [][]byte // what the transaction sends to its own connection, for after its answer
+}
+
+func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
+
+// spoil makes EXEC fail, if there is a transaction: half of one must not run.
+func (c *conn) spoil() {
+	if c.wire.multi != nil {
+		c.wire.multi.spoiled = true
+	}
+}
+
+const (
+	keptOverhead = 256 // what one kept command costs besides its arguments, about
+	maxAmple     = 16  // of one transaction: its answers are made in one go, while everybody waits
+)
+
+// keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
+func (c *conn) keep(r *broker.Request) {
+	m, k := c.wire.multi, *r.Call.(*call)
+	k.args = make([][]byte, len(k.args))
+	m.bytes += keptOverhead
+	for i, arg := range r.Call.(*call).args {
+		k.args[i] = bytes.Clone(arg)
+		m.bytes += len(arg) + 32
+	}
+	if k.row.Ample {
+		m.ample++
+	}
+	if m.ample > maxAmple {
+		m.spoiled = true
+		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers in one transaction", maxAmple))
+		return
+	}
+	if limit := c.srv.options.Limits.Command; m.bytes > limit {
+		m.kept, m.spoiled = nil, true
+		c.answerErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		return
+	}
+	if !m.spoiled {
+		m.kept = append(m.kept, k.request())
+	}
+	c.reply(append(c.begin(), "+QUEUED\r\n"...))
+}
+
+// Begin answers EXEC: with the header of the replies to come, or with why there are none.
+func (c *conn) Begin(*broker.Request) []broker.Request {
+	m := c.wire.multi
+	switch {
+	case m == nil:
+		c.reply(protocol.AppendError(c.begin(), protocol.Errorf("EXEC without MULTI")))
+		return nil
+	case m.spoiled:
+		c.wire.multi = nil
+		c.reply(protocol.AppendError(c.begin(), &protocol.Error{Code: protocol.CodeExecAbort,
+			Text: "Transaction discarded because of previous errors."}))
+		return nil
+	}
+	c.reply(protocol.AppendArray(c.begin(), len(m.kept)))
+	m.executing = len(m.kept) > 0
+	if !m.executing {
+		c.wire.multi = nil
+	}
+	return m.kept
+}
+
+// Commit ends an EXEC: now come the messages that it sent to its own connection.
+func (c *conn) Commit(*broker.Request) {
+	messages := c.wire.multi.messages
+	c.wire.multi = nil
+	for _, frame := range messages {
+		c.queue(frame, false)
+	}
+}
+
+func multi(x *exchange) {
+	if x.conn.wire.multi != nil {
+		x.fail(protocol.Errorf("MULTI calls can not be nested"))
+		return
+	}
+	x.conn.wire.multi = new(transaction)
+	x.ok()
+}
+
+func discard(x *exchange) {
+	if x.conn.wire.multi == nil {
+		x.fail(protocol.Errorf("DISCARD without MULTI"))
+		return
+	}
+	x.conn.wire.multi = nil
+	x.ok()
+}
