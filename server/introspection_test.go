@@ -1,0 +1,203 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// ask sends a command and returns the body of a bulk or verbatim answer.
+func ask(t *testing.T, c *conchtest.Conn, args ...string) string {
+	t.Helper()
+	c.Command(args...)
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	_, body, ok := strings.Cut(string(frame), "\r\n")
+	require.True(t, ok)
+	return strings.TrimPrefix(strings.TrimSuffix(body, "\r\n"), "txt:")
+}
+
+func id(t *testing.T, c *conchtest.Conn) string {
+	t.Helper()
+	c.Command("CLIENT", "ID")
+	return strings.TrimPrefix(c.Line(), ":")
+}
+
+// The fields of Redis 7.2 in its order; what reads CLIENT LIST reads this.
+const listFields = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem rbs rbp obl " +
+	"oll omem tot-mem events cmd user redir resp lib-name lib-ver"
+
+func TestClientList(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	a, b := s.Dial(t), s.Dial(t)
+	a.Command("CLIENT", "SETNAME", "ann")
+	a.Expect("+OK\r\n")
+	a.Command("CLIENT", "SETINFO", "LIB-NAME", "lib")
+	a.Expect("+OK\r\n")
+	a.Command("SELECT", "3")
+	a.Expect("+OK\r\n")
+	a.Send("SUB x\n")
+	a.Expect("OK SUB x\n")
+	a.Command("SUBSCRIBE", "a")
+	a.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+	lines := strings.Split(strings.TrimSuffix(ask(t, b, "CLIENT", "LIST"), "\n"), "\n")
+	require.Len(t, lines, 2)
+	var names []string
+	fields := make(map[string]string)
+	for field := range strings.SplitSeq(lines[0], " ") {
+		name, value, ok := strings.Cut(field, "=")
+		require.True(t, ok, field)
+		names, fields[name] = append(names, name), value
+	}
+	assert.Equal(t, listFields+" line-subs", strings.Join(names, " "))
+	for name, want := range map[string]string{"name": "ann", "lib-name": "lib", "db": "3", "sub": "1", "psub": "0", "ssub": "0",
+		"flags": "P", "multi": "-1", "cmd": "subscribe", "user": "default", "redir": "-1", "resp": "2", "line-subs": "1",
+		"addr": a.LocalAddr().String(), "laddr": s.Addr} {
+		assert.Equal(t, want, fields[name], name)
+	}
+	assert.NotEqual(t, "-1", fields["fd"])
+	assert.Contains(t, lines[1], "cmd=client|list")
+	assert.Contains(t, lines[1], "qbuf=10 ")
+	assert.Equal(t, lines[0]+"\n", strings.SplitAfter(ask(t, b, "CLIENT", "LIST", "TYPE", "pubsub"), "\n")[0])
+	assert.Empty(t, ask(t, b, "CLIENT", "LIST", "TYPE", "replica"))
+	assert.Contains(t, ask(t, b, "CLIENT", "LIST", "ID", id(t, b)), "cmd=client|list")
+	assert.Contains(t, ask(t, b, "CLIENT", "INFO"), "cmd=client|info")
+}
+
+func TestClientKill(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args func(t *testing.T, victim *conchtest.Conn, victimID string) []string
+		want string
+	}{
+		{"by address, the old form", func(_ *testing.T, v *conchtest.Conn, _ string) []string { return []string{v.LocalAddr().String()} }, "+OK"},
+		{"by id", func(_ *testing.T, _ *conchtest.Conn, id string) []string { return []string{"ID", id} }, ":1"},
+		{"by address", func(_ *testing.T, v *conchtest.Conn, _ string) []string {
+			return []string{"ADDR", v.LocalAddr().String()}
+		}, ":1"},
+		{"by our address, but not oneself", func(_ *testing.T, v *conchtest.Conn, _ string) []string {
+			return []string{"LADDR", v.RemoteAddr().String()}
+		}, ":1"},
+		{"by type", func(*testing.T, *conchtest.Conn, string) []string { return []string{"TYPE", "pubsub"} }, ":1"},
+		{"by user", func(*testing.T, *conchtest.Conn, string) []string { return []string{"USER", "default"} }, ":1"},
+		{"by filters that must all hold", func(_ *testing.T, _ *conchtest.Conn, id string) []string {
+			return []string{"ID", id, "TYPE", "pubsub", "SKIPME", "no"}
+		}, ":1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := conchtest.Start(t, server.Options{})
+			victim, killer := s.Dial(t), s.Dial(t)
+			number := id(t, victim)
+			victim.Command("SUBSCRIBE", "a")
+			victim.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+			killer.Command(append([]string{"CLIENT", "KILL"}, tt.args(t, victim, number)...)...)
+			assert.Equal(t, tt.want, killer.Line())
+			victim.ExpectEnd()
+			killer.Fence()
+			conchtest.Eventually(t, func() bool { return s.Info(t, "ended_killed") == 1 }, "it is not counted")
+		})
+	}
+	t.Run("filters that do not all hold kill nobody", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		a, b := s.Dial(t), s.Dial(t)
+		b.Command("CLIENT", "KILL", "ID", id(t, a), "TYPE", "pubsub")
+		b.Expect(":0\r\n")
+		b.Command("CLIENT", "KILL", "MAXAGE", "3600")
+		b.Expect(":0\r\n")
+		a.Fence()
+	})
+	t.Run("who kills itself gets the answer first", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		c := s.Dial(t)
+		c.Command("CLIENT", "KILL", "ID", id(t, c), "SKIPME", "no")
+		c.Expect(":1\r\n")
+		c.ExpectEnd()
+	})
+}
+
+func TestMonitorSeesAllCommandsInTheOneOrder(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	m, a, b := s.Dial(t), s.Dial(t), s.Dial(t)
+	m.Send("MONITOR\n")
+	m.Expect("+OK\r\n")
+	const n = 100
+	for i := range n {
+		for name, c := range map[string]*conchtest.Conn{"a": a, "b": b} {
+			c.Command("PUBLISH", name, fmt.Sprintf("%d \"\\\r\n\x00\xff", i))
+			c.Expect(":0\r\n")
+		}
+	}
+	a.Send("PUB a it's typed\n")
+	a.Expect("OK PUB a\n")
+	next := map[string]int{}
+	line := regexp.MustCompile(`^\+\d+\.\d{6} \[0 127\.0\.0\.1:\d+\] "PUBLISH" "([ab])" "(\d+) \\"\\\\\\r\\n\\x00\\xff"$`)
+	for range 2 * n {
+		parts := line.FindStringSubmatch(m.Line())
+		require.NotNil(t, parts)
+		assert.Equal(t, strconv.Itoa(next[parts[1]]), parts[2])
+		next[parts[1]]++
+	}
+	assert.Regexp(t, `\] "PUB" "a" "it's typed"$`, m.Line())
+	m.Send("RESET\n")
+	assert.Regexp(t, `\] "RESET"$`, m.Line())
+	m.Expect("+RESET\r\n")
+	a.Fence()
+	m.Fence()
+}
+
+// A monitor that does not read is disconnected like any slow subscriber, and holds nobody up.
+func TestSlowMonitorIsDisconnected(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	m, c := s.Dial(t), s.Dial(t)
+	m.Send("MONITOR\n")
+	m.Expect("+OK\r\n")
+	payload := strings.Repeat("x", 50_000)
+	for i := 0; s.Info(t, "ended_slow_hard") == 0; i++ {
+		require.Less(t, i, 10_000)
+		c.Command("PUBLISH", "a", payload)
+		c.Expect(":0\r\n")
+	}
+	_, _ = io.Copy(io.Discard, m) // it ends
+}
+
+func TestLogLevelChangesAtRunTime(t *testing.T) {
+	was := zerolog.GlobalLevel()
+	t.Cleanup(func() { zerolog.SetGlobalLevel(was) })
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	for word, level := range map[string]string{"trace": "trace", "verbose": "debug", "notice": "info", "WARNING": "warn"} {
+		c.Command("CONFIG", "SET", "loglevel", word)
+		c.Expect("+OK\r\n")
+		c.Command("CONFIG", "GET", "LogLevel")
+		c.Expect(fmt.Sprintf("*2\r\n$8\r\nloglevel\r\n$%d\r\n%s\r\n", len(level), level))
+	}
+}
+
+func TestInfoTellsTheTruth(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	for _, verb := range []string{"SUB a b", "PSUB n*"} {
+		c.Send("%s\n", verb)
+		c.Line()
+	}
+	c.Line()
+	c.Command("SSUBSCRIBE", "s")
+	_, err := c.Frame()
+	require.NoError(t, err)
+	for key, want := range map[string]int{"pubsub_channels": 2, "pubsub_patterns": 1, "pubsubshard_channels": 1, "pubsub_clients": 1,
+		"loading": 0, "messages_published": 0} {
+		assert.Equal(t, want, s.Info(t, key), key)
+	}
+	assert.True(t, strings.HasPrefix(ask(t, s.Dial(t), "INFO", "CLIENTS", "nosuch"), "# Clients\r\nconnected_clients:"))
+}
