@@ -209,7 +209,7 @@ func (n *node) prune() {
 	}
 }
 
-// shapeOf reads a glob by the rules of Match. Prefix and suffix are free of escapes; a glob without marks is all prefix.
+// shapeOf reads a glob by the rules of Match. Escapes in prefix and suffix are resolved; no marks means all prefix.
 func shapeOf(glob string) (prefix, suffix string, s shape) {
 	s.exact = true
 	literal := make([]byte, 0, len(glob)) // since the last mark

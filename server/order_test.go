@@ -25,8 +25,8 @@ var (
 	orderFor   = flag.Duration("order.for", 0, "go on with new rounds of the order test for so long")
 )
 
-// TestOneOrder holds clauses 1 to 4 of the contract against a running server: publishers and subscribers in both
-// dialects, random topics, sizes and batches. What all subscribers got must be explained by one sequence.
+// TestOneOrder holds clauses 1 to 4 of the contract against a running server: publishers and subscribers in lines, RESP2
+// and RESP3, random topics, sizes and batches. What all subscribers got must be explained by one sequence.
 func TestOneOrder(t *testing.T) {
 	seed := *orderSeed
 	if seed == 0 {
@@ -109,6 +109,11 @@ type listener struct {
 func newListener(t *testing.T, s *conchtest.Server, seed uint64, i int, glob string) *listener {
 	rng := rand.New(rand.NewPCG(seed, uint64(i)))
 	l := &listener{t: t, c: s.Dial(t), topic: make(map[string]bool), resp: i%2 == 0}
+	if i%4 == 2 {
+		l.c.Command("HELLO", "3")
+		_, err := l.c.Frame()
+		require.NoError(t, err)
+	}
 	for topic := range orderTopics {
 		if glob != "" || rng.IntN(2) == 0 || topic == i%orderTopics {
 			l.topic[topicName(topic)] = true
