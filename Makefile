@@ -5,7 +5,7 @@ LINT    := bin/golangci-lint
 LINT_VERSION := v2.15.0
 FUZZ_TIME ?= 30s
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
-FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./broker:FuzzMatch
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./broker:FuzzMatch ./broker:FuzzIndex
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
