@@ -171,7 +171,7 @@ func TestEvictedAfterPINGIsToldToo(t *testing.T) {
 		require.True(t, strings.HasPrefix(line, "UPDATE a "), line)
 	}
 	c.ExpectEnd()
-	conchtest.Eventually(t, func() bool { return s.Info(t, "bytes_lost") > 1<<20 }, "the loss is not counted")
+	conchtest.Eventually(t, func() bool { return s.Info(t, "bytes_lost") > 0 }, "the loss is not counted")
 }
 
 // In RESP3 a push of a kind of its own is safe, so a subscriber is told.
