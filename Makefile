@@ -26,8 +26,11 @@ race: ## the same under the race detector, then once more on one processor
 order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
-e2e: ## real telnet, nc, redis-cli and signals (Debian: telnet netcat-openbsd redis-tools)
+e2e: ## real telnet, nc, redis-cli, and answers against redis-server (Debian: telnet netcat-openbsd redis)
 	go test -count=1 -tags e2e ./e2e
+
+compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: compat/install)
+	compat/run $(ARGS)
 
 lint: $(LINT) ## golangci-lint, pinned
 	$(LINT) run ./...
@@ -51,7 +54,7 @@ cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...
 	go tool cover -func cover.out | tail -1
 
-ci: test race lint e2e ## what a change must pass
+ci: test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=20s
 
-.PHONY: help build run test race order e2e lint fmt bench fuzz cover ci
+.PHONY: help build run test race order e2e compat lint fmt bench fuzz cover ci

@@ -217,7 +217,7 @@ func (b *Broker) deliver(a *audience) {
 
 func (b *Broker) evict() {
 	for i, s := range b.over {
-		b.end(s, Evicted, nil)
+		b.end(s, Evicted, s.why)
 		b.over[i] = nil
 	}
 	b.over = b.over[:0]

@@ -9,6 +9,7 @@ type Subscriber struct {
 	counts [Forms][kinds]int
 	ended  bool // nothing more is applied for it
 	over   bool // to be evicted before the next request
+	why    any  // then, the call of who asked for that
 	dirty  bool // in Broker.dirty: a Flush is owed
 }
 

@@ -2,8 +2,17 @@ package broker
 
 import "iter"
 
-// View is a read-only look at the core, valid during the [Owner.Answer] call that got it and nowhere else.
+// View is a look at the core, valid during the [Owner.Answer] call that got it and nowhere else.
 type View struct{ b *Broker }
+
+// Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.
+// It is not ended twice.
+func (v View) Evict(s *Subscriber, call any) {
+	if !s.ended && !s.over {
+		s.over, s.why = true, call
+		v.b.over = append(v.b.over, s)
+	}
+}
 
 // Counts are the core's own numbers at one instant.
 type Counts struct {

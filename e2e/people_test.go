@@ -57,7 +57,7 @@ func TestScriptsUseNC(t *testing.T) {
 	p = c.run("nc", "-q1", c.host, c.port)
 	p.enter("*1\r\n$9223372036854775807\r")
 	require.NoError(t, p.in.Close())
-	assert.Equal(t, "-ERR Protocol error: invalid bulk length\r\n", p.rest())
+	assert.Equal(t, "-ERR Protocol error: invalid bulk length (over --max-message 16777216)\r\n", p.rest())
 	assert.Equal(t, "PONG\n", c.cli("PING"), "the 26 bytes cost one connection and nothing else")
 	c.stop()
 }

@@ -58,6 +58,16 @@ func ErrorSubcommand(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
 }
 
+// ErrorSyntax is Redis' answer to a subcommand whose own arguments do not fit. parent is upper case.
+func ErrorSyntax(parent string, sub []byte) *Error {
+	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
+}
+
+// ErrorAbort is Redis' answer to an EXEC that is refused itself.
+func ErrorAbort(why *Error) *Error {
+	return &Error{Code: CodeExecAbort, Text: "Transaction discarded because of: " + why.Text}
+}
+
 // ErrorMode is Redis' answer to a command that a RESP2 subscriber may not run.
 func ErrorMode(name string) *Error {
 	return Errorf("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "+

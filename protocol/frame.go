@@ -16,7 +16,7 @@ func FrameLen(buf []byte) int {
 		if len(header) == 0 {
 			continue
 		}
-		n, ok := parseInt(bytes.TrimSuffix(header[1:], []byte{'\r'}))
+		n, ok := ParseInt(bytes.TrimSuffix(header[1:], []byte{'\r'}))
 		if !ok || n < 0 {
 			continue // a line, a simple value, a null
 		}

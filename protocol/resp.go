@@ -1,6 +1,9 @@
 package protocol
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // headerRoom is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
 const headerRoom = 64 << 10
@@ -94,7 +97,7 @@ func (s *respScanner) header(buf []byte, invalid, tooBig string) (n int64, done 
 		return 0, false, nil
 	}
 	cr += s.seek
-	n, ok := parseInt(line[1:max(cr, 1)])
+	n, ok := ParseInt(line[1:max(cr, 1)])
 	if !ok {
 		return 0, false, fatalf("%s", invalid)
 	}
@@ -109,24 +112,27 @@ func (s *respScanner) header(buf []byte, invalid, tooBig string) (n int64, done 
 	return n, true, nil
 }
 
-// parseInt reads a decimal integer as strictly as Redis' string2ll: no sign but '-', no leading zero, no overflow.
-func parseInt(b []byte) (int64, bool) {
+// ParseInt reads a decimal integer as strictly as Redis' string2ll: no sign but '-', no leading zero, no overflow.
+func ParseInt(b []byte) (int64, bool) {
 	negative := len(b) > 1 && b[0] == '-'
 	if negative {
 		b = b[1:]
 	}
-	if len(b) == 0 || len(b) > 18 || b[0] == '0' && (len(b) > 1 || negative) {
-		return 0, false // 18 digits always fit into an int64; no length or count comes near
+	if len(b) == 0 || b[0] == '0' && (len(b) > 1 || negative) {
+		return 0, false
 	}
-	var n int64
+	var n uint64
 	for _, c := range b {
-		if c < '0' || c > '9' {
+		if c < '0' || c > '9' || n > math.MaxInt64/10 {
 			return 0, false
 		}
-		n = n*10 + int64(c-'0')
+		n = n*10 + uint64(c-'0')
 	}
-	if negative {
-		n = -n
+	switch {
+	case negative && n <= 1<<63:
+		return -int64(n), true //nolint:gosec // 1<<63 is its own negative
+	case !negative && n <= math.MaxInt64:
+		return int64(n), true
 	}
-	return n, true
+	return 0, false
 }

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,5 +40,19 @@ func TestFrameLen(t *testing.T) {
 		{"%1\r\n+a\r\n+b\r\nx", 12}, {"*2\r\n*1\r\n:1\r\n:2\r\nx", 16}, {"*2\r\n:1\r\n", 0}, {"# help\r\nx", 8}, {"\r\nx", 2},
 	} {
 		assert.Equal(t, tt.want, FrameLen([]byte(tt.in)), "%q", tt.in)
+	}
+}
+
+func TestParseInt(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "-1": -1, "12": 12, "9223372036854775807": math.MaxInt64,
+		"-9223372036854775808": math.MinInt64} {
+		got, ok := ParseInt([]byte(text))
+		assert.True(t, ok, text)
+		assert.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "-", "+1", "01", "-0", "1x", " 1", "9223372036854775808", "-9223372036854775809",
+		"18446744073709551617", "99999999999999999999999"} {
+		_, ok := ParseInt([]byte(text))
+		assert.False(t, ok, text)
 	}
 }

@@ -93,15 +93,13 @@ func (c *conn) run() {
 
 // end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
 // it, the core's too: it does not block.
-// False means that it is ending already, for the reason that came first.
-func (c *conn) end(reason Reason) bool {
+func (c *conn) end(reason Reason) {
 	if !c.reason.CompareAndSwap(int32(ReasonNone), int32(reason)) {
-		return false
+		return // it is ending already, for the reason that came first
 	}
 	c.srv.counts.endings[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
 	c.outbox.wakeReader()
-	return true
 }
 
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -43,40 +44,46 @@ func clientInfo(x *exchange) { x.prose(x.conn.describe(x.call) + "\n") }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].
 func clientList(x *exchange) {
-	wanted, err := listFilter(x.call.args[2:])
+	listed, err := listed(x.conn.srv.all(), x.call.args[2:])
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	var lines strings.Builder
-	for _, c := range x.conn.srv.all() {
-		if wanted(c) {
-			var k *call
-			if c == x.conn {
-				k = x.call
-			}
-			lines.WriteString(c.describe(k) + "\n")
+	for _, c := range listed {
+		var k *call
+		if c == x.conn {
+			k = x.call
 		}
+		lines.WriteString(c.describe(k) + "\n")
 	}
 	x.prose(lines.String())
 }
 
-func listFilter(args [][]byte) (func(*conn) bool, *protocol.Error) {
+// listed picks connections: those of a type, or those with the ids given, in that order and as often.
+func listed(all []*conn, args [][]byte) ([]*conn, *protocol.Error) {
 	switch {
 	case len(args) == 0:
-		return func(*conn) bool { return true }, nil
+		return all, nil
 	case strings.EqualFold(string(args[0]), "TYPE") && len(args) == 2:
-		return typeFilter(string(args[1]))
+		ofType, err := typeFilter(string(args[1]))
+		if err != nil {
+			return nil, err
+		}
+		return slices.DeleteFunc(all, func(c *conn) bool { return !ofType(c) }), nil
 	case strings.EqualFold(string(args[0]), "ID") && len(args) > 1:
-		ids := make(map[int64]bool)
+		var picked []*conn
 		for _, arg := range args[1:] {
-			id, err := strconv.ParseInt(string(arg), 10, 64)
-			if err != nil {
+			id, ok := protocol.ParseInt(arg)
+			if !ok {
 				return nil, protocol.Errorf("Invalid client ID")
 			}
-			ids[id] = true
+			i, found := slices.BinarySearchFunc(all, id, func(c *conn, id int64) int { return cmp.Compare(c.id, id) })
+			if found {
+				picked = append(picked, all[i])
+			}
 		}
-		return func(c *conn) bool { return ids[c.id] }, nil
+		return picked, nil
 	}
 	return nil, protocol.Errorf("syntax error")
 }
@@ -102,7 +109,7 @@ func (s *Server) all() []*conn {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
-	slices.SortFunc(conns, func(a, b *conn) int { return int(a.id - b.id) })
+	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
 	return conns
 }
 
@@ -187,10 +194,12 @@ func clientKill(x *exchange) {
 	x.integer(int64(x.kill(holds, skipMe)))
 }
 
-// kill ends the connections that are meant. They close by themselves, as soon as what waits for them is written.
+// kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
+// close as soon as what waits for them is written.
 func (x *exchange) kill(meant func(*conn) bool, skipMe bool) (killed int) {
 	for _, c := range x.conn.srv.all() {
-		if meant(c) && (!skipMe || c != x.conn) && c.end(ReasonKilled) {
+		if meant(c) && (!skipMe || c != x.conn) {
+			x.view.Evict(c.sub, ReasonKilled)
 			killed++
 		}
 	}

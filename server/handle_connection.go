@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 
 	"github.com/conchmq/conch/protocol"
@@ -35,14 +34,16 @@ func echo(x *exchange) { x.bulk(x.call.args[1]) }
 
 // selectDB accepts Redis' sixteen databases. Pub/sub ignores them there too.
 func selectDB(x *exchange) {
-	n, err := strconv.Atoi(string(x.call.args[1]))
+	n, ok := protocol.ParseInt(x.call.args[1])
 	switch {
-	case err != nil:
+	case !ok:
 		x.fail(protocol.Errorf("value is not an integer or out of range"))
+	case n != int64(int32(n)):
+		x.fail(protocol.Errorf("value is out of range, value must between -2147483648 and 2147483647"))
 	case n < 0 || n > 15:
 		x.fail(protocol.Errorf("DB index is out of range"))
 	default:
-		x.conn.wire.database = n
+		x.conn.wire.database = int(n)
 		x.ok()
 	}
 }
@@ -51,9 +52,9 @@ func selectDB(x *exchange) {
 func hello(x *exchange) {
 	args := x.call.args[1:]
 	if len(args) > 0 {
-		version, err := strconv.Atoi(string(args[0]))
+		version, ok := protocol.ParseInt(args[0])
 		switch {
-		case err != nil:
+		case !ok:
 			x.fail(protocol.Errorf("Protocol version is not an integer or out of range"))
 			return
 		case version != 2 && version != 3:

@@ -13,9 +13,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// wrongSubcommandArity is Redis' answer where arity depends on the subcommand's own arguments.
+// wrongSubcommandArity is Redis' answer where the table allows any number of arguments and the subcommand does not.
 func (x *exchange) wrongSubcommandArity() {
-	x.fail(protocol.ErrorArity(x.call.row.FullName()))
+	parent, _, _ := strings.Cut(x.call.row.Name, " ")
+	x.fail(protocol.ErrorSyntax(parent, x.call.args[1]))
 }
 
 // section is a part of INFO.
@@ -151,7 +152,7 @@ func configGet(x *exchange) {
 func configSet(x *exchange) {
 	args := x.call.args[2:]
 	if len(args)%2 != 0 {
-		x.wrongSubcommandArity()
+		x.fail(protocol.ErrorArity(x.call.row.FullName()))
 		return
 	}
 	var level zerolog.Level

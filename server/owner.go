@@ -46,18 +46,17 @@ var _ broker.Owner = (*conn)(nil)
 func (c *conn) Admit(r *broker.Request) bool {
 	k := r.Call.(*call)
 	if c.executing() {
-		c.srv.press.watch(c, k)
-		return true // checked when it was queued
+		return c.admitKept(k)
 	}
 	c.noteCommand(k)
 	switch {
 	case k.err != nil:
-		c.spoil()
-		return true
+		c.answerErr(k, c.spoil(k, k.err))
+		return false
 	case k.dialect == protocol.Line:
 	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listening():
-		c.spoil()
-		c.answerErr(k, protocol.ErrorMode(k.row.FullName()))
+		err := protocol.ErrorMode(k.row.FullName())
+		c.answerErr(k, c.spoil(k, err))
 		return false
 	case c.wire.multi != nil && !k.row.Immediate:
 		c.keep(r)
@@ -256,7 +255,7 @@ func (c *conn) startWriter() {
 func (c *conn) Ended(e broker.Ending, evict any) {
 	c.srv.press.unwatch(c)
 	c.wire.multi = nil
-	if e == broker.Evicted {
+	if e == broker.Evicted && evict != ReasonKilled {
 		reason, ok := evict.(Reason)
 		if !ok {
 			reason = ReasonSlowHard
@@ -267,6 +266,9 @@ func (c *conn) Ended(e broker.Ending, evict any) {
 		}
 		c.Flush() // only to count what is lost
 	} else {
+		if e == broker.Evicted {
+			c.end(ReasonKilled)
+		}
 		c.Flush() // leave waits for gone, and then for the writer that this may start
 	}
 	close(c.gone)

@@ -19,11 +19,28 @@ type transaction struct {
 
 func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
 
-// spoil makes EXEC fail, if there is a transaction: half of one must not run.
-func (c *conn) spoil() {
+// spoil makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
+// It returns what to answer.
+func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
+	if k.row != nil && k.row.Name == "EXEC" {
+		c.wire.multi = nil
+		return protocol.ErrorAbort(why)
+	}
 	if c.wire.multi != nil {
 		c.wire.multi.spoiled = true
 	}
+	return why
+}
+
+// admitKept lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
+// though not its siblings, and so do we.
+func (c *conn) admitKept(k *call) bool {
+	c.srv.press.watch(c, k)
+	if k.row.Name == "SSUBSCRIBE" {
+		c.answerErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+		return false
+	}
+	return true
 }
 
 const (

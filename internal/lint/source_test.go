@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -39,6 +40,9 @@ func sources(t *testing.T) (all []source, files *token.FileSet) {
 		if entry.IsDir() {
 			if name != root && (base[0] == '.' || base[0] == '_' || base == "testdata" || base == "vendor") {
 				return fs.SkipDir // as the go command does
+			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && name != root {
+				return fs.SkipDir // another module
 			}
 			return nil
 		}
