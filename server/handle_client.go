@@ -30,13 +30,22 @@ func clientReply(x *exchange) {
 	}
 }
 
-// clientOnOff accepts switches that have nothing to switch here.
-func clientOnOff(x *exchange) {
-	switch strings.ToUpper(string(x.call.args[2])) {
-	case "ON", "OFF":
+// switches are what a client has switched on that has no effect here. CLIENT LIST shows them.
+type switches struct{ noEvict, noTouch, tracking bool }
+
+// clientSwitch answers ON or OFF.
+func clientSwitch(of func(*switches) *bool) func(*exchange) {
+	return func(x *exchange) {
+		switch strings.ToUpper(string(x.call.args[2])) {
+		case "ON":
+			*of(&x.conn.wire.switched) = true
+		case "OFF":
+			*of(&x.conn.wire.switched) = false
+		default:
+			x.fail(protocol.Errorf("syntax error"))
+			return
+		}
 		x.ok()
-	default:
-		x.fail(protocol.Errorf("syntax error"))
 	}
 }
 
@@ -150,20 +159,20 @@ func (c *conn) describe(running *call) string {
 }
 
 func (c *conn) flags() string {
+	on := &c.wire.switched
 	flags := ""
-	if slices.Contains(c.srv.press.monitors, c) {
-		flags += "O"
+	for _, f := range []struct {
+		letter string
+		holds  bool
+	}{
+		{"O", slices.Contains(c.srv.press.monitors, c)}, {"P", c.subscribed()}, {"x", c.wire.multi != nil},
+		{"t", on.tracking}, {"e", on.noEvict}, {"T", on.noTouch},
+	} {
+		if f.holds {
+			flags += f.letter
+		}
 	}
-	if c.subscribed() {
-		flags += "P"
-	}
-	if c.wire.multi != nil {
-		flags += "x"
-	}
-	if flags == "" {
-		return "N"
-	}
-	return flags
+	return cmp.Or(flags, "N")
 }
 
 // descriptor is the number of the socket, or -1.

@@ -131,7 +131,7 @@ func auth(x *exchange) {
 // it was subscribed to.
 func reset(x *exchange) {
 	w := &x.conn.wire
-	w.version, w.database, w.name, w.multi, w.mute = protocol.RESP2, 0, "", nil, mute{}
+	w.version, w.database, w.name, w.multi, w.mute, w.switched = protocol.RESP2, 0, "", nil, mute{}, switches{}
 	x.conn.srv.press.unwatch(x.conn)
 	x.simple("RESET")
 }

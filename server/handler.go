@@ -66,9 +66,9 @@ var handlers = map[string]*handler{
 	"client|getname":  {answer: clientGetname},
 	"client|setinfo":  {answer: clientSetinfo},
 	"client|reply":    {answer: clientReply},
-	"client|no-evict": {answer: clientOnOff},
-	"client|no-touch": {answer: clientOnOff},
-	"client|tracking": {answer: clientOnOff},
+	"client|no-evict": {answer: clientSwitch(func(s *switches) *bool { return &s.noEvict })},
+	"client|no-touch": {answer: clientSwitch(func(s *switches) *bool { return &s.noTouch })},
+	"client|tracking": {answer: clientSwitch(func(s *switches) *bool { return &s.tracking })},
 	"client|capa":     {answer: (*exchange).ok},
 	"client|help":     answerHelp,
 

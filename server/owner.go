@@ -24,7 +24,8 @@ type wire struct {
 	library  [2]string // what CLIENT SETINFO said: name and version
 	lastName string    // the command it sent last, as CLIENT LIST shows it
 	mute     mute      // CLIENT REPLY
-	names    [][]byte  // confirmed so far by a verb that came as RESP, whose answer is one string
+	switched switches
+	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi    *transaction
 	pending  []span // queued since the last flush
 	messages int    // bytes of messages among it
