@@ -154,7 +154,7 @@ func (c *conn) describe(running *call) string {
 		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
 		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
 		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
-		"r", w.lastName, w.version.Number(), w.library[0], w.library[1],
+		"r", w.lastName, w.version.Number(), w.libName, w.libVersion,
 		c.sub.Count(formLine, broker.Topic))
 }
 

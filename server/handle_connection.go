@@ -156,17 +156,16 @@ func clientGetname(x *exchange) {
 }
 
 func clientSetinfo(x *exchange) {
-	which, value := strings.ToUpper(string(x.call.args[2])), x.call.args[3]
-	switch which {
-	case "LIB-NAME", "LIB-VER":
-		if !printable(value) {
-			x.fail(errorName(strings.ToLower(which)))
-			return
-		}
-		x.conn.wire.library[len(which)&1] = string(value) // LIB-NAME has eight letters, LIB-VER seven
-		x.ok()
-	default:
+	which, value := strings.ToLower(string(x.call.args[2])), x.call.args[3]
+	field := map[string]*string{"lib-name": &x.conn.wire.libName, "lib-ver": &x.conn.wire.libVersion}[which]
+	switch {
+	case field == nil:
 		x.fail(protocol.Errorf("Unrecognized option '%s'", x.call.args[2]))
+	case !printable(value):
+		x.fail(errorName(which))
+	default:
+		*field = string(value)
+		x.ok()
 	}
 }
 

@@ -16,20 +16,20 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf     bool             // how its last line ended, and so how lines to it end
-	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
-	version  protocol.Version // of RESP
-	database int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name     string
-	library  [2]string // what CLIENT SETINFO said: name and version
-	lastName string    // the command it sent last, as CLIENT LIST shows it
-	mute     mute      // CLIENT REPLY
-	switched switches
-	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi    *transaction
-	pending  []span // queued since the last flush
-	messages int    // bytes of messages among it
-	applied  int    // batches applied since the last flush
+	crlf                bool             // how its last line ended, and so how lines to it end
+	lines               bool             // it speaks lines, and no RESP since: parting words can be a line
+	version             protocol.Version // of RESP
+	database            int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name                string
+	libName, libVersion string // what CLIENT SETINFO said
+	lastName            string // the command it sent last, as CLIENT LIST shows it
+	mute                mute   // CLIENT REPLY
+	switched            switches
+	names               [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	multi               *transaction
+	pending             []span // queued since the last flush
+	messages            int    // bytes of messages among it
+	applied             int    // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.

@@ -22,7 +22,7 @@ const (
 var vectors = sync.Pool{New: func() any { v := make([][]byte, 0, 64); return &v }}
 
 // write is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
-// its stack (design: 7.0 KiB a connection with one, 4.2 without).
+// its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
 func (c *conn) write() {
 	defer c.writer.Done()
 	defer func() {
