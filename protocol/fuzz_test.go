@@ -50,6 +50,9 @@ func FuzzRESPAgainstRedcon(f *testing.F) {
 		f.Add([]byte(in))
 	}
 	f.Add([]byte(bulks("PUBLISH", "a", "")))
+	for _, before := range []string{"*0\r\n", "*-1\r\n", "*-7\r\n", "\f\n", "\r\n", "\xff\xfb\x01"} {
+		f.Add([]byte(before + bulks("a")))
+	}
 	f.Add([]byte(bulks("", "\r\n", "*1\r\n") + bulks("x")))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := NewReader(Limits{})
@@ -59,11 +62,8 @@ func FuzzRESPAgainstRedcon(f *testing.F) {
 		}
 		rest := in
 		for {
-			for len(rest) > 0 && rest[0] == 0xff { // telnet's part is ours alone
-				return
-			}
-			if len(rest) > 0 && (rest[0] == '\r' || rest[0] == '\n' || rest[0] == ' ' || rest[0] == '\t' || rest[0] == 0) {
-				return // so are empty lines
+			if len(rest) < 2 || rest[0] != '*' || rest[1] == '-' {
+				return // telnet's sequences, blank lines and *-1 in front of it are ours alone
 			}
 			complete, args, _, left, err := redcon.ReadNextCommand(rest, nil)
 			require.NoError(t, err)
