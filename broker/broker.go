@@ -207,11 +207,18 @@ func (b *Broker) deliver(a *audience) {
 		if sub == nil {
 			continue
 		}
-		if sub.by.owner.Message(&b.message, sub) && !sub.by.over {
-			sub.by.over = true
-			b.over = append(b.over, sub.by)
+		if sub.by.owner.Message(&b.message, sub) {
+			b.condemn(sub.by, nil)
 		}
 		b.touch(sub.by)
+	}
+}
+
+// condemn has s evicted as soon as the request at hand is done. The first cause stays.
+func (b *Broker) condemn(s *Subscriber, why any) {
+	if !s.ended && !s.over {
+		s.over, s.why = true, why
+		b.over = append(b.over, s)
 	}
 }
 

@@ -7,12 +7,7 @@ type View struct{ b *Broker }
 
 // Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.
 // It is not ended twice.
-func (v View) Evict(s *Subscriber, call any) {
-	if !s.ended && !s.over {
-		s.over, s.why = true, call
-		v.b.over = append(v.b.over, s)
-	}
-}
+func (v View) Evict(s *Subscriber, call any) { v.b.condemn(s, call) }
 
 // Counts are the core's own numbers at one instant.
 type Counts struct {

@@ -223,6 +223,16 @@ const longest = 32
 // Find returns the row of a command, in any letter case, or nil.
 func Find(name []byte) *Row { return lookUp(rows, name) }
 
+// FindFull finds a row by its full name, "client|id" as well as "client", in any letter case.
+func FindFull(name []byte) *Row {
+	parent, sub, below := bytes.Cut(name, []byte{'|'})
+	row := Find(parent)
+	if row == nil || !below {
+		return row
+	}
+	return lookUp(row.subs, sub)
+}
+
 func lookUp(rows map[string]*Row, name []byte) *Row {
 	if len(name) > longest {
 		return nil

@@ -123,14 +123,7 @@ func (s *Server) all() []*conn {
 }
 
 // subscribed tells whether a connection listens to anything, in whichever form.
-func (c *conn) subscribed() bool {
-	for _, form := range []broker.Form{formRESP, formLine} {
-		if c.sub.Count(form, broker.Topic)+c.sub.Count(form, broker.Shard) > 0 {
-			return true
-		}
-	}
-	return false
-}
+func (c *conn) subscribed() bool { return c.listens(formRESP) || c.listens(formLine) }
 
 // describe is a connection's line in CLIENT LIST: the fields of Redis 7.2, in their order, then one of our own.
 func (c *conn) describe(running *call) string {

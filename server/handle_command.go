@@ -28,7 +28,7 @@ func commandInfo(x *exchange) {
 	}
 	x.array(len(names))
 	for _, name := range names {
-		if row := findPath(string(name)); row != nil {
+		if row := protocol.FindFull(name); row != nil {
 			x.commandEntry(row)
 		} else if x.conn.wire.version == protocol.RESP3 {
 			x.null()
@@ -36,16 +36,6 @@ func commandInfo(x *exchange) {
 			x.out = append(x.out, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
 		}
 	}
-}
-
-// findPath finds "client|id" as well as "client".
-func findPath(name string) *protocol.Row {
-	for _, row := range protocol.Table {
-		if row.FullName() == strings.ToLower(name) {
-			return row
-		}
-	}
-	return nil
 }
 
 func topRows() []*protocol.Row {
@@ -95,29 +85,27 @@ func commandFlags(row *protocol.Row) []string {
 
 func commandCount(x *exchange) { x.integer(int64(len(topRows()))) }
 
-// commandList is COMMAND LIST [FILTERBY PATTERN glob]; the other filters know nothing here.
+// commandList is COMMAND LIST, with its filters: by glob, by category (our groups), by module (there are none).
 func commandList(x *exchange) {
 	args := x.call.args[2:]
-	glob := "*"
+	by, value := "", ""
 	switch {
 	case len(args) == 0:
-	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "PATTERN"):
-		glob = strings.ToLower(string(args[2]))
-	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "ACLCAT"):
-		x.commandsOf(strings.TrimPrefix(strings.ToLower(string(args[2])), "@"))
-		return
-	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY") && strings.EqualFold(string(args[1]), "MODULE"):
+		by, value = "PATTERN", "*"
+	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY"):
+		by, value = strings.ToUpper(string(args[1])), strings.ToLower(string(args[2]))
+	}
+	switch by {
+	case "PATTERN":
+		x.names(func(row *protocol.Row) bool { return broker.Match(value, []byte(row.FullName())) })
+	case "ACLCAT":
+		group := strings.TrimPrefix(value, "@")
+		x.names(func(row *protocol.Row) bool { return row.Group == group })
+	case "MODULE":
 		x.array(0)
-		return
 	default:
 		x.fail(protocol.Errorf("syntax error"))
-		return
 	}
-	x.names(func(row *protocol.Row) bool { return broker.Match(glob, []byte(row.FullName())) })
-}
-
-func (x *exchange) commandsOf(group string) {
-	x.names(func(row *protocol.Row) bool { return row.Group == group })
 }
 
 func (x *exchange) names(wanted func(*protocol.Row) bool) {
@@ -139,7 +127,7 @@ func commandDocs(x *exchange) {
 	if names := x.call.args[2:]; len(names) > 0 {
 		rows = nil
 		for _, name := range names {
-			if row := findPath(string(name)); row != nil && !slices.Contains(rows, row) {
+			if row := protocol.FindFull(name); row != nil && !slices.Contains(rows, row) {
 				rows = append(rows, row)
 			}
 		}

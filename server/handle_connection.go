@@ -10,6 +10,8 @@ import (
 // redisVersion is what clients that ask are told: the Redis whose pub/sub conch follows.
 const redisVersion = "7.2.4"
 
+var errWrongPass = &protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."}
+
 func ping(x *exchange) {
 	args := x.call.args[1:]
 	if len(args) > 1 {
@@ -17,7 +19,7 @@ func ping(x *exchange) {
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
-	if x.conn.wire.version == protocol.RESP2 && x.conn.listening() {
+	if x.conn.wire.version == protocol.RESP2 && x.conn.listens(formRESP) {
 		x.array(2)
 		x.text("pong")
 		x.bulk(bytes.Join(args, nil))
@@ -93,7 +95,7 @@ func (x *exchange) helloOptions(args [][]byte) *protocol.Error {
 		switch option := strings.ToUpper(string(args[0])); {
 		case option == "AUTH" && len(args) >= 3:
 			if string(args[1]) != "default" { // there are no users yet; the default one has no password
-				return &protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."}
+				return errWrongPass
 			}
 			args = args[3:]
 		case option == "SETNAME" && len(args) >= 2:
@@ -121,7 +123,7 @@ func auth(x *exchange) {
 		x.fail(protocol.Errorf("AUTH <password> called without any password configured for the default user. " +
 			"Are you sure your configuration is correct?"))
 	case string(args[0]) != "default":
-		x.fail(&protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."})
+		x.fail(errWrongPass)
 	default:
 		x.ok()
 	}

@@ -112,7 +112,7 @@ var handlers = map[string]*handler{
 // Handlers that the reader knows too.
 var (
 	answerQuit  = &handler{answer: func(x *exchange) { x.ok() }}
-	answerError = &handler{answer: func(x *exchange) { x.conn.answerErr(x.call, x.call.err) }}
+	answerError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
 	answerHelp  = &handler{answer: subcommandHelp}
 )
 

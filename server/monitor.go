@@ -21,7 +21,7 @@ func (p *press) watch(from *conn, k *call) {
 	}
 	line = p.replies.commit(append(line, "\r\n"...))
 	for _, c := range p.monitors {
-		if c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit {
+		if c.over() {
 			c.end(ReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}

@@ -55,7 +55,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 		c.answerErr(k, c.spoil(k, k.err))
 		return false
 	case k.dialect == protocol.Line:
-	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listening():
+	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listens(formRESP):
 		err := protocol.ErrorMode(k.row.FullName())
 		c.answerErr(k, c.spoil(k, err))
 		return false
@@ -80,9 +80,9 @@ func (c *conn) noteCommand(k *call) {
 	w.mute.skip, w.mute.skipNext = w.mute.skipNext, false
 }
 
-// listening tells whether the connection has subscriptions that come as RESP frames.
-func (c *conn) listening() bool {
-	return c.sub.Count(formRESP, broker.Topic)+c.sub.Count(formRESP, broker.Shard) > 0
+// listens tells whether the connection has subscriptions of a form.
+func (c *conn) listens(f broker.Form) bool {
+	return c.sub.Count(f, broker.Topic)+c.sub.Count(f, broker.Shard) > 0
 }
 
 // Published answers a publish.
@@ -170,7 +170,7 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 // Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
-	over = c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit
+	over = c.over()
 	frame := c.srv.press.message(c.way(s.Form), m, s)
 	c.wire.messages += len(frame)
 	if c.executing() { // what a transaction sends to its own connection comes after its answer, as in Redis 7.2
@@ -180,6 +180,9 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 	c.queue(frame, false)
 	return over
 }
+
+// over tells whether more messages wait than may.
+func (c *conn) over() bool { return c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit }
 
 // way is how this connection reads messages of a form.
 func (c *conn) way(f broker.Form) way {
@@ -256,22 +259,17 @@ func (c *conn) startWriter() {
 func (c *conn) Ended(e broker.Ending, evict any) {
 	c.srv.press.unwatch(c)
 	c.wire.multi = nil
-	if e == broker.Evicted && evict != ReasonKilled {
-		reason, ok := evict.(Reason)
-		if !ok {
+	if e == broker.Evicted {
+		reason, asked := evict.(Reason)
+		if !asked {
 			reason = ReasonSlowHard
 		}
 		c.end(reason)
-		if c.outbox.evict(c.sock, c.parting(reason)) {
+		if reason != ReasonKilled && c.outbox.evict(c.sock, c.parting(reason)) { // who is killed gets what waits for it
 			c.startWriter()
 		}
-		c.Flush() // only to count what is lost
-	} else {
-		if e == broker.Evicted {
-			c.end(ReasonKilled)
-		}
-		c.Flush() // leave waits for gone, and then for the writer that this may start
 	}
+	c.Flush() // before gone: leave waits for that, and then for the writer that this may start
 	close(c.gone)
 }
 

@@ -40,7 +40,7 @@ func (c *conn) write() {
 		}
 		if err := c.writeChunks(chunks); err != nil {
 			c.outbox.fail()
-			c.end(c.writeReason(err))
+			c.end(writeReason(err))
 			return
 		}
 		clear(chunks)
@@ -50,7 +50,7 @@ func (c *conn) write() {
 
 // writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
 // if the connection was closing already, the reason for that stays.
-func (c *conn) writeReason(err error) Reason {
+func writeReason(err error) Reason {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ReasonStalled
 	}
