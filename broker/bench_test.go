@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,7 +13,8 @@ import (
 type idler struct{ onApplied func() }
 
 func (*idler) Admit(*Request) bool                  { return true }
-func (*idler) Published(*Request, int)              {}
+func (*idler) Whole(*Request) ([]Request, bool)     { return nil, true }
+func (*idler) Published(*Request, int, int)         {}
 func (*idler) Subscribed(*Request, []byte, int)     {}
 func (*idler) Unsubscribed(*Request, []byte, int)   {}
 func (*idler) Answer(*Request, View)                {}
@@ -51,26 +53,30 @@ func newIdler() (*idler, *Subscriber) {
 	return o, NewSubscriber(o)
 }
 
-// One operation is one message published, to all its receivers.
+// One operation is one message published, to all its receivers: 64 messages a batch, each a request of its own or all
+// in one run.
 func BenchmarkPublish(b *testing.B) {
+	single := make([]Request, 64)
+	for i := range single {
+		single[i] = publish("news", "sixteen bytes...")
+	}
+	run := publish("news", slices.Repeat([]string{"sixteen bytes..."}, 64)...)
 	for _, receivers := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprintf("receivers=%d", receivers), func(b *testing.B) {
-			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
-				for range receivers {
+		for name, batch := range map[string][]Request{"single": single, "run": {run}} {
+			b.Run(fmt.Sprintf("receivers=%d/%s", receivers, name), func(b *testing.B) {
+				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+					for range receivers {
+						o, s := newIdler()
+						submit(o, s, []Request{subscribe("news")})
+					}
 					o, s := newIdler()
-					submit(o, s, []Request{subscribe("news")})
-				}
-				o, s := newIdler()
-				batch := make([]Request, 64)
-				for i := range batch {
-					batch[i] = publish("news", "sixteen bytes...")
-				}
-				b.ResetTimer()
-				for left := b.N; left > 0; left -= len(batch) {
-					submit(o, s, batch[:min(left, len(batch))])
-				}
+					b.ResetTimer()
+					for left := b.N; left > 0; left -= 64 {
+						submit(o, s, batch)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type Broker struct {
 	dirty       []*Subscriber
 	over        []*Subscriber
 	matched     []*audience // scratch for publish
-	message     Message     // the one in flight; a field so that passing it on does not allocate
+	message     Message     // what is in flight; a field so that passing it on does not allocate
 }
 
 // New makes a Broker that Run has yet to start.
@@ -165,52 +165,6 @@ func (b *Broker) exec(s *Subscriber, r *Request) {
 	}
 	if len(kept) > 0 {
 		s.owner.Commit(r)
-	}
-}
-
-// publish is the instant of clause 1. The reply comes before the deliveries (clause 4), and counts just those that
-// follow: between the count and the last delivery nothing else can happen.
-func (b *Broker) publish(s *Subscriber, r *Request) {
-	b.sequence++
-	b.message = Message{Sequence: b.sequence, Topic: r.Names[0], Payload: r.Payload}
-	b.match(r.Kind, b.message.Topic)
-	receivers := 0
-	for _, a := range b.matched {
-		receivers += a.members.live
-	}
-	s.owner.Published(r, receivers)
-	for _, a := range b.matched {
-		b.deliver(a)
-	}
-	b.delivered += uint64(receivers)
-	b.message = Message{} // nothing of the batch, nor a freed audience, may be kept alive from here
-	clear(b.matched)
-}
-
-// match gathers whom a topic reaches into b.matched: the exact audience, then patterns in the order in which they
-// were first subscribed (clause 2).
-func (b *Broker) match(k Kind, topic []byte) {
-	b.matched = b.matched[:0]
-	if a := b.find(k, topic); a != nil {
-		b.matched = append(b.matched, a)
-	}
-	if k != Topic {
-		return
-	}
-	b.matched = b.patterns.gather(b.matched, topic)
-}
-
-// deliver queues the message in flight to one audience. Evictions wait until all have it: the audience must not
-// change under the walk, and the publisher has been told the count.
-func (b *Broker) deliver(a *audience) {
-	for _, sub := range a.members.items {
-		if sub == nil {
-			continue
-		}
-		if sub.by.owner.Message(&b.message, sub) {
-			b.condemn(sub.by, nil)
-		}
-		b.touch(sub.by)
 	}
 }
 

@@ -84,7 +84,10 @@ func fresh(requests []Request) []Request {
 		for _, name := range q.Names {
 			out[i].Names = append(out[i].Names, append([]byte{}, name...))
 		}
-		out[i].Payload = append([]byte{}, q.Payload...)
+		out[i].Payloads = nil
+		for _, payload := range q.Payloads {
+			out[i].Payloads = append(out[i].Payloads, append([]byte{}, payload...))
+		}
 	}
 	return out
 }

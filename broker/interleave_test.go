@@ -48,8 +48,11 @@ func (d *draw) batch() []Request {
 	requests := make([]Request, 1+d.IntN(6))
 	for i := range requests {
 		requests[i] = d.request()
-		if d.IntN(20) == 0 && requests[i].Op != Evict && requests[i].Op != Exec {
-			requests[i].Call = refused
+		switch q := &requests[i]; {
+		case d.IntN(20) == 0 && q.Op != Evict && q.Op != Exec:
+			q.Call = refused
+		case d.IntN(8) == 0 && q.Op == Publish:
+			q.Call = apart
 		}
 	}
 	return requests
@@ -60,8 +63,11 @@ func (d *draw) request() Request {
 	names := [kinds][]string{Topic: someTopics, Pattern: someGlobs, Shard: someTopics}[q.Kind]
 	switch n := d.IntN(200); {
 	case n < 90:
-		d.payload++
-		p := publish(string(d.one(someTopics)), string(rune('0'+d.payload%10)))
+		p := publish(string(d.one(someTopics)))
+		for range 1 + d.IntN(4)*d.IntN(2) { // a run, now and then
+			d.payload++
+			p.Payloads = append(p.Payloads, []byte{byte('0' + d.payload%10)})
+		}
 		if q.Kind == Shard {
 			p.Kind = Shard
 		}
@@ -93,8 +99,11 @@ func (d *draw) request() Request {
 	return q
 }
 
-// endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one.
-func endsOrExec(q Request) bool { return q.Op == Leave || q.Op == Evict || q.Op == Exec }
+// endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one, and what it keeps is
+// kept message by message.
+func endsOrExec(q Request) bool {
+	return q.Op == Leave || q.Op == Evict || q.Op == Exec || len(q.Payloads) > 1
+}
 
 // pair drives the core and the model side by side.
 type pair struct {

@@ -41,13 +41,17 @@ func (m *model) apply(who int, requests []Request) {
 			break
 		}
 		m.request(who, &requests[i])
-		for other, c := range m.clients {
-			if c.over && !c.ended {
-				m.end(other, "evicted")
-			}
-		}
+		m.evict()
 	}
 	m.tell(who, "applied")
+}
+
+func (m *model) evict() {
+	for other, c := range m.clients {
+		if c.over && !c.ended {
+			m.end(other, "evicted")
+		}
+	}
 }
 
 func (m *model) request(who int, q *Request) {
@@ -59,7 +63,15 @@ func (m *model) request(who int, q *Request) {
 	case q.Call == refused:
 		m.tell(who, "refused")
 	case q.Op == Publish:
-		m.publish(who, q.Kind, string(q.Names[0]), string(q.Payload))
+		for _, payload := range q.Payloads {
+			if q.Call == apart && m.clients[who].ended {
+				break
+			}
+			m.publish(who, q.Kind, string(q.Names[0]), string(payload))
+			if q.Call == apart {
+				m.evict()
+			}
+		}
 	case q.Op == Subscribe:
 		for _, name := range q.Names {
 			m.subscribe(hold{who, q.Kind, q.Form, string(name)})

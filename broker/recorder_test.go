@@ -16,6 +16,7 @@ type recorder struct {
 
 	limit    int // Message says "over" from this many messages on; 0 is never
 	messages int
+	pieces   int    // calls of Message: a run that comes whole is one
 	onFlush  func() // for fences
 
 	writesApplied, writesFlush bool // write these down as well
@@ -37,8 +38,23 @@ func (r *recorder) Admit(q *Request) bool {
 	return true
 }
 
-func (r *recorder) Published(q *Request, receivers int) {
-	r.tell("published %s: %d", q.Names[0], receivers)
+// apart is the Call of runs that a recorder wants to be applied message by message.
+const apart = "apart"
+
+func (r *recorder) Whole(q *Request) (parts []Request, whole bool) {
+	if q.Call != apart {
+		return nil, true
+	}
+	for i := range q.Payloads {
+		parts = append(parts, Request{Op: Publish, Kind: q.Kind, Names: q.Names, Payloads: q.Payloads[i : i+1]})
+	}
+	return parts, false
+}
+
+func (r *recorder) Published(q *Request, messages, receivers int) {
+	for range messages {
+		r.tell("published %s: %d", q.Names[0], receivers)
+	}
 }
 
 func (r *recorder) Subscribed(q *Request, name []byte, count int) {
@@ -69,8 +85,11 @@ func (r *recorder) Answer(_ *Request, v View) {
 }
 
 func (r *recorder) Message(m *Message, s *Subscription) bool {
-	r.messages++
-	r.tell("message %d %s=%s for %s", m.Sequence, m.Topic, m.Payload, label(s.Kind(), s.Form, s.Name()))
+	r.pieces++
+	for i, payload := range m.Payloads {
+		r.messages++
+		r.tell("message %d %s=%s for %s", m.Sequence+uint64(i), m.Topic, payload, label(s.Kind(), s.Form, s.Name()))
+	}
 	return r.limit > 0 && r.messages >= r.limit
 }
 
@@ -86,7 +105,9 @@ func (r *recorder) Applied(b *Batch) {
 		for _, name := range q.Names {
 			spoil(name)
 		}
-		spoil(q.Payload)
+		for _, payload := range q.Payloads {
+			spoil(payload)
+		}
 	}
 }
 
@@ -205,8 +226,18 @@ func psubscribe(names ...string) Request   { return named(Subscribe, Pattern, na
 func unsubscribe(names ...string) Request  { return named(Unsubscribe, Topic, names) }
 func punsubscribe(names ...string) Request { return named(Unsubscribe, Pattern, names) }
 
-func publish(topic, payload string) Request {
-	return Request{Op: Publish, Names: [][]byte{[]byte(topic)}, Payload: []byte(payload)}
+// publish makes a run when there are several payloads.
+func publish(topic string, payloads ...string) Request {
+	q := named(Publish, Topic, []string{topic})
+	for _, payload := range payloads {
+		q.Payloads = append(q.Payloads, []byte(payload))
+	}
+	return q
+}
+
+func messageByMessage(q Request) Request {
+	q.Call = apart
+	return q
 }
 
 // otherForm asks for the same in form 1.

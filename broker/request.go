@@ -6,7 +6,7 @@ type Op uint8
 // The operations. The zero value is Answer: the core does nothing of its own and lets the owner reply.
 const (
 	Answer      Op = iota // the owner answers at this instant; the core only lends it a View
-	Publish               // queue Payload to whoever is subscribed to Names[0]
+	Publish               // queue each of Payloads to whoever is subscribed to Names[0]
 	Subscribe             // add one subscription for each name
 	Unsubscribe           // drop the named subscriptions, or all of this Kind and Form when there are no names
 	Leave                 // the owner is going: drop everything it holds. Idempotent
@@ -36,12 +36,12 @@ const Forms = 2
 // Request is one thing asked of the core. Its byte slices belong to the submitter and are valid until the batch that
 // holds it is handed back by [Owner.Applied]; the core copies what it keeps.
 type Request struct {
-	Op      Op
-	Kind    Kind
-	Form    Form
-	Names   [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
-	Payload []byte   // the message, for Publish
-	Call    any      // the owner's note of what asked for this, handed back untouched
+	Op       Op
+	Kind     Kind
+	Form     Form
+	Names    [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
+	Payloads [][]byte // for Publish: a run of messages, one or more, each with an instant of its own
+	Call     any      // the owner's note of what asked for this, handed back untouched
 }
 
 // Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
@@ -52,11 +52,14 @@ type Batch struct {
 	Note     any // the submitter's own, handed back untouched
 }
 
-// Message is one publish on its way to its receivers. It is the core's, and valid only during [Owner.Message].
+// Message is a publish on its way to its receivers: one message, or a run of messages that followed each other to the
+// same topic. It is the core's, and valid only during [Owner.Message].
 type Message struct {
-	Sequence uint64 // its place in the one order, counted from 1
-	Topic    []byte
-	Payload  []byte
+	Sequence  uint64 // the place of the first in the one order, counted from 1; the others follow it
+	Topic     []byte
+	Payloads  [][]byte
+	Receivers int // how many subscriptions it is being queued to
+	Call      any // of the request that publishes it
 }
 
 // Ending says why the core is done with a subscriber.
@@ -73,8 +76,12 @@ const (
 type Owner interface {
 	// Admit is asked before each request but Leave and Evict, which nobody may refuse. An owner that returns false has answered the request itself, with a refusal.
 	Admit(r *Request) bool
-	// Published answers a Publish with the number of subscriptions that the message is being queued to.
-	Published(r *Request, receivers int)
+	// Whole is asked after Admit about a Publish of several messages: true says that nothing about this owner wants them
+	// one by one. Otherwise it returns a request for each, which the core applies in its place.
+	Whole(r *Request) (parts []Request, whole bool)
+	// Published answers that many messages of a Publish, one after the other, with the number of subscriptions that each
+	// of them is being queued to.
+	Published(r *Request, messages, receivers int)
 	// Subscribed confirms one name of a Subscribe. count is what the subscriber now holds in this form.
 	Subscribed(r *Request, name []byte, count int)
 	// Unsubscribed confirms one name of an Unsubscribe, held or not. name is nil when all were to be left and there
@@ -87,9 +94,9 @@ type Owner interface {
 	Begin(r *Request) []Request
 	// Commit ends an Exec that had requests.
 	Commit(r *Request)
-	// Message queues m for the subscription s. True means that the outbox was over its limit already: the message is
-	// queued all the same (the publisher has been told the count), and the core evicts the subscriber before it takes
-	// the next request.
+	// Message queues m, all messages of it, for the subscription s. True means that the outbox was over its limit
+	// already: m is queued all the same (the publisher has been told the count), and the core evicts the subscriber
+	// before it takes the next request.
 	Message(m *Message, s *Subscription) (over bool)
 	// Applied hands a batch back: the core will not read it, nor its bytes, again.
 	Applied(b *Batch)

@@ -3,14 +3,15 @@ package broker
 // Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
 // batch, and from then on belongs to the core's goroutine until [Owner.Ended].
 type Subscriber struct {
-	owner  Owner
-	held   list[*Subscription] // in subscription order
-	index  map[heldKey]*Subscription
-	counts [Forms][kinds]int
-	ended  bool // nothing more is applied for it
-	over   bool // to be evicted before the next request
-	why    any  // then, the call of who asked for that
-	dirty  bool // in Broker.dirty: a Flush is owed
+	owner   Owner
+	held    list[*Subscription] // in subscription order
+	index   map[heldKey]*Subscription
+	counts  [Forms][kinds]int
+	ended   bool  // nothing more is applied for it
+	over    bool  // to be evicted before the next request
+	why     any   // then, the call of who asked for that
+	dirty   bool  // in Broker.dirty: a Flush is owed
+	reached reach // by the run in flight
 }
 
 // heldKey finds a subscriber's own subscription. Its index is what makes leaving cost what is held, not what exists.

@@ -1,75 +1,138 @@
 package server
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/invariant"
 	"github.com/conchmq/conch/protocol"
 )
 
-const (
-	// readSize is how much one read takes: 64 pipelined publishes of 64 bytes are 7 KiB. An idle connection holds no
-	// such buffer.
-	readSize = 16 << 10
-	// keepArgs bounds what a pooled batch keeps after a command with very many arguments.
-	keepArgs = 4096
-)
+// keepCalls bounds what a pooled batch keeps after one with very many commands or arguments.
+const keepCalls = 4096
 
 // batch is one socket read on its way through the core: the bytes, the commands that alias them, the requests made
 // of those. The reader fills it, the core applies it, and Applied puts it back into the pool.
 type batch struct {
 	broker.Batch
-	pooled []byte // the buffer that belongs to the batch
-	big    []byte // set instead when a command does not fit into that: see read.go
-	data   []byte // what there is to parse, in one of the two
-	calls  []call
-	args   [][]byte // room for arguments
+	in       *buffer
+	data     []byte // what there is to parse, in it
+	calls    []call
+	args     [][]byte // room for arguments
+	payloads [][]byte // room for payloads of runs
 }
 
-// call is one command: what the reader found out about it, for the moment when the core comes to it.
+// call is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
+// it.
 type call struct {
 	handler *handler
 	row     *protocol.Row
 	dialect protocol.Dialect
 	crlf    bool
-	args    [][]byte
+	args    [][]byte        // of a run, those of the first command
 	err     *protocol.Error // if there is one, it is the answer
+	run     protocol.Run    // for a publish in RESP
+	in      *buffer         // where the frames of run are
 }
 
 var batches = sync.Pool{New: func() any {
-	b := &batch{pooled: make([]byte, readSize), args: make([][]byte, 0, 256)}
+	b := new(batch)
 	b.Note = b
 	return b
 }}
 
-func newBatch(from *broker.Subscriber) *batch {
+// newBatch makes a batch of the first n bytes of in, which it holds from now on.
+func newBatch(from *broker.Subscriber, in *buffer, n int) *batch {
 	b := batches.Get().(*batch)
-	b.From = from
+	b.From, b.in, b.data = from, in, in.bytes[:n]
 	return b
 }
 
-// load makes rest the bytes to parse, and reports whether they were copied: otherwise they belong to the batch now.
-func (b *batch) load(rest []byte) (copied bool) {
-	if len(rest) <= len(b.pooled) {
-		b.data = b.pooled[:copy(b.pooled, rest)]
-		return true
-	}
-	b.big, b.data = rest, rest
-	return false
-}
-
-// release puts b back. Nobody may hold a byte of it from here on.
+// release puts b back. Nobody may hold a byte of it from here on, but of in, whose holders are counted.
 func (b *batch) release() {
-	invariant.Scribble(b.pooled)
-	invariant.Scribble(b.big)
-	b.From, b.big, b.data = nil, nil, nil
-	if cap(b.calls) > keepArgs || cap(b.Requests) > keepArgs {
-		b.calls, b.Requests = nil, nil
-	}
-	clear(b.calls) // or the pool would keep big buffers alive
-	clear(b.Requests)
-	clear(b.args[:cap(b.args)])
-	b.calls, b.Requests = b.calls[:0], b.Requests[:0]
+	b.in.release()
+	b.From, b.in, b.data = nil, nil, nil
+	b.calls, b.Requests = emptied(b.calls), emptied(b.Requests) // or the pool would keep buffers alive
+	b.args, b.payloads = emptied(b.args), emptied(b.payloads)
 	batches.Put(b)
 }
+
+// emptied is s with nothing in it, ready to be filled again unless it has grown out of the ordinary.
+func emptied[T any](s []T) []T {
+	if cap(s) > keepCalls {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// grown is all with more behind it, when more was appended to what was free of all: there, unless there was no room.
+func grown(all, more [][]byte) [][]byte {
+	if n := len(all) + len(more); n <= cap(all) {
+		return all[:n]
+	}
+	return more
+}
+
+// findRun makes k the run that begins with cmd, which ends at data[n]. It returns where the run ends.
+func (b *batch) findRun(k *call, cmd *protocol.Command, data []byte, n int, l protocol.Limits) (end int) {
+	k.run, end = protocol.FindRun(cmd, data, n, b.payloads[len(b.payloads):], l)
+	b.payloads = grown(b.payloads, k.run.Payloads)
+	k.in = b.in
+	k.keepName()
+	k.run.Rename()
+	return end
+}
+
+// topics are the arguments that are topics or patterns.
+func (k *call) topics() [][]byte {
+	switch k.handler.op {
+	case broker.Publish:
+		return k.args[1:2]
+	case broker.Subscribe, broker.Unsubscribe:
+		return k.args[1:]
+	}
+	return nil
+}
+
+// request is what the core is asked.
+func (k *call) request() broker.Request {
+	r := broker.Request{Op: k.handler.op, Kind: k.handler.kind, Form: formRESP, Names: k.topics(), Call: k}
+	if k.dialect == protocol.Line {
+		r.Form = formLine
+	}
+	switch {
+	case k.run.Payloads != nil:
+		r.Payloads = k.run.Payloads
+	case r.Op == broker.Publish:
+		r.Payloads = k.args[2:3]
+	}
+	return r
+}
+
+// parts takes a run apart: a request for each message.
+func (k *call) parts() []broker.Request {
+	calls := make([]call, len(k.run.Payloads))
+	requests := make([]broker.Request, len(calls))
+	for i, payload := range k.run.Payloads {
+		calls[i] = *k
+		calls[i].args = [][]byte{k.args[0], k.args[1], payload}
+		calls[i].run, calls[i].in = protocol.Run{}, nil
+		requests[i] = calls[i].request()
+	}
+	return requests
+}
+
+// keepName moves the name of a publish out of the bytes that were read, where that of a message takes its place.
+// MONITOR shows it as it was spelt.
+func (k *call) keepName() {
+	for _, usual := range usualNames {
+		if string(usual) == string(k.args[0]) {
+			k.args[0] = usual
+			return
+		}
+	}
+	k.args[0] = bytes.Clone(k.args[0])
+}
+
+var usualNames = [][]byte{[]byte("PUBLISH"), []byte("publish"), []byte("SPUBLISH"), []byte("spublish")}

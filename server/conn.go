@@ -34,12 +34,8 @@ type conn struct {
 	heard  atomic.Int64 // when the peer last sent something, by the sweeper's clock, in Unix seconds
 
 	// The reader's.
-	reader *protocol.Reader
-	rest   []byte // what has been read of a command that is not whole yet
-	again  bool   // rest may hold whole commands: look before reading on
-	fence  bool   // the core must have applied everything before we go on: see protocol.Row.Ample
-	ready  func(fd uintptr) bool
-	got    readResult // of ready
+	reader  *protocol.Reader
+	inbound inbound
 
 	// Between the core and the writer.
 	outbox outbox
@@ -55,7 +51,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 		srv: s, sock: sock, id: s.counts.lastConn.Add(1), begun: time.Now(),
 		reader: protocol.NewReader(s.options.Limits), gone: make(chan struct{}),
 	}
-	c.ready = c.readReady
+	c.inbound.ready = c.readReady
 	c.heard.Store(c.begun.Unix())
 	c.log = s.options.Log.With().Int64("conn", c.id).Logger()
 	c.outbox.init(s.options.SlowHard)
@@ -128,7 +124,7 @@ func (c *conn) readAll() (reason Reason) {
 		}
 	}()
 	for {
-		if !c.outbox.waitToRead(c.fence) {
+		if !c.outbox.waitToRead(c.inbound.fence) {
 			return ReasonBroken // ended by another goroutine, which has said why: its reason came first and stays
 		}
 		b, err := c.fill()

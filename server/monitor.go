@@ -19,14 +19,14 @@ func (p *press) watch(from *conn, k *call) {
 	for _, arg := range k.args {
 		line = appendQuoted(append(line, ' '), arg)
 	}
-	line = p.replies.commit(append(line, "\r\n"...))
+	shown := p.replies.commit(append(line, "\r\n"...))
 	for _, c := range p.monitors {
 		if c.over() {
 			c.end(ReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}
-		c.wire.messages += len(line)
-		c.queue(line, false)
+		c.wire.messages += len(shown.bytes)
+		c.queue(shown)
 		c.Flush() // the core flushes only those whom it spoke to itself
 	}
 }

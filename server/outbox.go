@@ -5,15 +5,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/conchmq/conch/internal/invariant"
 )
 
 const (
-	smallChunk = 1 << 10  // the first chunk, and the first after a shared span: most hold one message for a moment
-	largeChunk = 16 << 10 // the next ones
-	// shareAt is from which length a span is sent from where it was encoded instead of being copied into the outbox's
-	// own chunk. A shared span pins the arena it lies in, so it must be a good part of one: see arenaSize.
+	// shareAt is from which length a span is sent from where it is instead of being copied into the outbox's own chunk,
+	// if that is also worth the buffer it lies in.
 	shareAt = 4 << 10
 	// maxReplies is how many bytes of replies may wait before the connection's socket is left unread.
 	maxReplies = 1 << 20
@@ -48,21 +44,18 @@ type outbox struct {
 // chunk is a piece of an outbox. It starts where a frame starts.
 type chunk struct {
 	bytes   []byte
-	own     *[]byte // the pooled buffer to give back, nil for a shared span
+	in      *buffer // what they lie in, to be released
+	own     bool    // nobody else reads it: there may be room to append
 	replies int     // bytes of it that are replies and are still counted as waiting
 	parting bool    // the last words to an evicted subscriber
 }
 
-// span is a run of frames that lie side by side in memory, on its way into an outbox.
+// span is frames that lie side by side in memory, on their way into an outbox.
 type span struct {
 	bytes []byte
+	in    *buffer
 	reply bool
 }
-
-var (
-	smallChunks = sync.Pool{New: func() any { b := make([]byte, 0, smallChunk); return &b }}
-	largeChunks = sync.Pool{New: func() any { b := make([]byte, 0, largeChunk); return &b }}
-)
 
 func (o *outbox) init(limit int) {
 	o.limit = int64(limit)
@@ -134,9 +127,11 @@ func (o *outbox) add(spans []span, applied int) (start bool) {
 func (o *outbox) lose(spans []span) {
 	for _, s := range spans {
 		o.waiting.Add(int64(len(s.bytes)))
+		s.in.release()
 	}
 }
 
+// addSpan takes over the hold on the span's buffer.
 func (o *outbox) addSpan(s span) {
 	replies := 0
 	if s.reply {
@@ -144,41 +139,35 @@ func (o *outbox) addSpan(s span) {
 		o.replies.Add(int64(replies))
 	}
 	o.waiting.Add(int64(len(s.bytes)))
-	if len(s.bytes) >= shareAt {
-		o.chunks = append(o.chunks, chunk{bytes: s.bytes, replies: replies})
+	if len(s.bytes) >= shareAt && (s.in == nil || s.in.worth(len(s.bytes))) {
+		o.chunks = append(o.chunks, chunk{bytes: s.bytes, in: s.in, replies: replies})
 		return
 	}
 	last := len(o.chunks) - 1
-	if last < 0 || o.chunks[last].own == nil || cap(o.chunks[last].bytes)-len(o.chunks[last].bytes) < len(s.bytes) {
-		small := len(s.bytes) <= smallChunk && (last < 0 || o.chunks[last].own == nil)
-		o.chunks = append(o.chunks, newChunk(small))
+	if last < 0 || !o.chunks[last].own || cap(o.chunks[last].bytes)-len(o.chunks[last].bytes) < len(s.bytes) {
+		o.chunks = append(o.chunks, newChunk(len(s.bytes), last < 0 || !o.chunks[last].own))
 		last++
 	}
 	c := &o.chunks[last]
 	c.bytes = append(c.bytes, s.bytes...)
 	c.replies += replies
+	s.in.release()
 }
 
-func newChunk(small bool) chunk {
-	pool := &largeChunks
-	if small {
-		pool = &smallChunks
-	}
-	own := pool.Get().(*[]byte)
-	return chunk{bytes: (*own)[:0], own: own}
-}
-
-// release gives a chunk's buffer back once nobody reads it any more.
-func (c *chunk) release() {
-	if c.own == nil {
-		return
-	}
-	invariant.Scribble(*c.own)
-	if cap(*c.own) == smallChunk {
-		smallChunks.Put(c.own)
+// newChunk makes room for at least size bytes. The first, and the first behind a shared span, is small if that will do.
+func newChunk(size int, first bool) chunk {
+	var in *buffer
+	if first && size <= smallBuffers.size {
+		in = smallBuffers.get()
 	} else {
-		largeChunks.Put(c.own)
+		in = newBuffer(size)
 	}
+	return chunk{bytes: in.bytes[:0], in: in, own: true}
+}
+
+// release gives a chunk's bytes back once the writer is done with them.
+func (c *chunk) release() {
+	c.in.release()
 	*c = chunk{}
 }
 

@@ -22,23 +22,38 @@ func contents(o *outbox) string {
 	return string(all)
 }
 
-// What keeps a slow subscriber from pinning much more than it counts.
+// What keeps a slow subscriber from pinning much more than it counts: of two traps, the one that a small piece of a
+// large buffer keeps all of it.
 func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
-	var o outbox
-	o.init(1 << 20)
-	arena := make([]byte, arenaSize)
-	for i := range arena {
-		arena[i] = 'a'
+	tests := []struct {
+		sentence     string
+		buffer, span int
+		shared       bool
+	}{
+		{"a short span is copied", 16 << 10, shareAt - 1, false},
+		{"a span of a quarter of its buffer is shared", 16 << 10, shareAt, true},
+		{"a long span that is a small part of its buffer is copied", 64 << 10, shareAt, false},
+		{"a quarter of that one is shared", 64 << 10, 16 << 10, true},
+		{"so it is with buffers of any size", 1 << 20, 256<<10 - 1, false},
 	}
-	assert.True(t, o.add([]span{{bytes: arena[:shareAt-1]}}, 0), "the first one starts a writer")
-	assert.False(t, o.add([]span{{bytes: arena[:shareAt]}, {bytes: arena[:10], reply: true}}, 0), "there is one already")
-	require.Len(t, o.chunks, 3)
-	assert.NotSame(t, &arena[0], &o.chunks[0].bytes[0])
-	assert.Same(t, &arena[0], &o.chunks[1].bytes[0])
-	assert.NotSame(t, &arena[0], &o.chunks[2].bytes[0])
-	assert.EqualValues(t, 2*shareAt-1+10, o.waiting.Load())
-	assert.EqualValues(t, 2*shareAt-1, o.messages(), "replies do not count against the limit")
-	o.drop()
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			var o outbox
+			o.init(1 << 20)
+			in := newBuffer(test.buffer)
+			in.hold() // the outbox' hold
+			assert.True(t, o.add([]span{{bytes: in.bytes[:test.span], in: in}}, 0), "the first one starts a writer")
+			assert.Equal(t, test.shared, &in.bytes[0] == &o.chunks[0].bytes[0])
+			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.holders.Load())
+			in.hold()
+			assert.False(t, o.add([]span{{bytes: in.bytes[:10], in: in, reply: true}}, 0), "there is a writer already")
+			assert.EqualValues(t, test.span+10, o.waiting.Load())
+			assert.EqualValues(t, test.span, o.messages(), "replies do not count against the limit")
+			o.drop()
+			assert.EqualValues(t, 1, in.holders.Load(), "what is dropped is released")
+			in.release()
+		})
+	}
 }
 
 func TestAnOutboxIsAListOfChunks(t *testing.T) {
@@ -51,9 +66,9 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 		o.add([]span{{bytes: frame}}, 0)
 	}
 	assert.Equal(t, want.String(), contents(&o))
-	assert.Equal(t, smallChunk, cap(o.chunks[0].bytes), "one message must not cost 16 KiB")
+	assert.Equal(t, smallBuffers.size, cap(o.chunks[0].bytes), "one message must not cost 16 KiB")
 	for _, c := range o.chunks[1:] {
-		assert.Equal(t, largeChunk, cap(c.bytes))
+		assert.Equal(t, mediumBuffers.size, cap(c.bytes))
 	}
 	o.drop()
 }
@@ -65,7 +80,7 @@ func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
 	}
 	require.Len(t, c.wire.pending, 1)
 	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.pending[0].bytes))
-	large := bytes.Repeat([]byte{'x'}, 2*arenaSize)
+	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
 	c.reply(append(c.begin(), large...))
 	c.reply(append(c.begin(), "+four\r\n"...))
 	require.Len(t, c.wire.pending, 3, "a reply that outgrew the arena stands alone")
@@ -99,19 +114,22 @@ func TestAConnectionMayBeAnyNetConn(t *testing.T) {
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	var o outbox
 	o.init(1 << 30)
-	arena := make([]byte, arenaSize)
+	arena := mediumBuffers.get()
 	held := 0
 	for range 1000 {
-		o.add([]span{{bytes: arena[:shareAt]}, {bytes: arena[:7]}}, 0)
+		arena.holders.Add(2)
+		o.add([]span{{bytes: arena.bytes[:shareAt], in: arena}, {bytes: arena.bytes[:7], in: arena}}, 0)
 	}
 	for _, c := range o.chunks {
-		held += cap(c.bytes)
-		if c.own == nil {
-			held += shareAt - cap(c.bytes) // the arena is the core's
+		if c.own {
+			held += cap(c.bytes)
+		} else {
+			held += shareAt // the arena is the core's
 		}
 	}
 	assert.Less(t, held, int(o.waiting.Load())*2)
 	o.drop()
+	arena.release()
 }
 
 // Replies that are half written must not stand for messages that wait: the limit would not hold.

@@ -85,14 +85,28 @@ func (c *conn) listens(f broker.Form) bool {
 	return c.sub.Count(f, broker.Topic)+c.sub.Count(f, broker.Shard) > 0
 }
 
-// Published answers a publish.
-func (c *conn) Published(r *broker.Request, receivers int) {
+// Whole wants a run message by message where each command in it is answered, kept, or shown by itself.
+func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
+	w := &c.wire
+	if w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
+		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
+		return nil, true
+	}
+	return r.Call.(*call).parts(), false
+}
+
+// Published answers a publish, or several in a row.
+func (c *conn) Published(r *broker.Request, messages, receivers int) {
 	k := r.Call.(*call)
-	if k.row.Shape == protocol.ShapeRedis {
-		c.reply(protocol.AppendInt(c.begin(), int64(receivers)))
+	if k.row.Shape != protocol.ShapeRedis {
+		c.replyVerb(k, k.args[1:2])
 		return
 	}
-	c.replyVerb(k, k.args[1:2])
+	b := c.srv.press.replies.begin(max(512, 24*messages))
+	for range messages {
+		b = protocol.AppendInt(b, int64(receivers))
+	}
+	c.reply(b)
 }
 
 // Subscribed confirms one name.
@@ -171,13 +185,14 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 	over = c.over()
-	frame := c.srv.press.message(c.way(s.Form), m, s)
-	c.wire.messages += len(frame)
+	frames := c.srv.press.message(c.way(s.Form), m, s)
+	c.wire.messages += len(frames.bytes)
 	if c.executing() { // what a transaction sends to its own connection comes after its answer, as in Redis 7.2
-		c.wire.multi.messages = append(c.wire.multi.messages, frame)
+		frames.in.hold()
+		c.wire.multi.messages = append(c.wire.multi.messages, frames)
 		return over
 	}
-	c.queue(frame, false)
+	c.queue(frames)
 	return over
 }
 
@@ -209,20 +224,23 @@ func (c *conn) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
-		c.queue(c.srv.press.replies.commit(frame), true)
+		s := c.srv.press.replies.commit(frame)
+		s.reply = true
+		c.queue(s)
 	}
 }
 
 // queue appends to what the next flush hands over. Frames that lie side by side become one span.
-func (c *conn) queue(frame []byte, reply bool) {
+func (c *conn) queue(s span) {
 	if n := len(c.wire.pending); n > 0 {
 		last := &c.wire.pending[n-1]
-		if last.reply == reply && adjacent(last.bytes, frame) {
-			last.bytes = last.bytes[:len(last.bytes)+len(frame)]
+		if last.reply == s.reply && adjacent(last.bytes, s.bytes) {
+			last.bytes = last.bytes[:len(last.bytes)+len(s.bytes)]
 			return
 		}
 	}
-	c.wire.pending = append(c.wire.pending, span{frame, reply})
+	s.in.hold()
+	c.wire.pending = append(c.wire.pending, s)
 }
 
 // Applied takes a batch back.

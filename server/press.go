@@ -5,20 +5,16 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// arenaSize is how much memory the core takes at a time to encode into. Frames for one kind of receiver lie side by
-// side in it, so that a run of them reaches each subscriber as one span. Four times shareAt: a span that is shared pins
-// at most four times its own length, and the outbox's count of bytes stays honest to that factor.
-const arenaSize = 4 * shareAt
-
 // press encodes what the core says: each message once for each way of writing it that has a receiver, however many
 // receive it. It belongs to the core's goroutine.
 type press struct {
-	messages [ways]impression
-	patterns [ways]impression
-	large    bool // there is one that should not be kept
-	replies  arena
-	exchange exchange // of the command being answered; here so that answering does not allocate
-	monitors []*conn  // who watches all commands, in the order in which they asked to
+	messages  [ways]impression
+	patterns  [ways]impression
+	large     bool   // there is one that should not be kept
+	forwarded uint64 // the first message of the run whose frames are sent from where they were read
+	replies   arena
+	exchange  exchange // of the command being answered; here so that answering does not allocate
+	monitors  []*conn  // who watches all commands, in the order in which they asked to
 }
 
 // way is a way of writing a message.
@@ -33,56 +29,85 @@ const (
 	ways
 )
 
-// impression is the last message in one way of writing.
+// impression is the last message, or run of messages, in one way of writing.
 type impression struct {
 	arena    arena
-	sequence uint64 // of the message
+	sequence uint64 // of the first message
+	messages int
 	pattern  string // for a pmessage, what it matched
-	frame    []byte
+	span     span
 }
 
-// arena is memory that frames are appended to. It is never reused: whoever got a frame may keep it, and the garbage
-// collector frees the arena with the last of them. (Counting references pays only for much larger frames.)
-type arena struct{ free []byte }
+// arena is a buffer that frames are appended to. Frames for one kind of receiver lie side by side in it, so that a
+// series of them reaches each subscriber as one span.
+type arena struct {
+	in *buffer
+	at int
+}
 
-// begin lends room to append one frame to, for about size bytes. Large frames get an array of their own.
+// begin lends room to append one frame to, for about size bytes. Very large frames get an array of their own.
 func (a *arena) begin(size int) []byte {
-	if size >= shareAt {
+	if size > mediumBuffers.size {
 		return make([]byte, 0, size)
 	}
-	if cap(a.free) < size {
-		a.free = make([]byte, 0, arenaSize)
+	if a.in == nil || len(a.in.bytes)-a.at < size {
+		a.in.release()
+		a.in, a.at = mediumBuffers.get(), 0
 	}
-	return a.free
+	return a.in.bytes[a.at:a.at]
 }
 
-// commit keeps a frame that was appended to what begin lent.
-func (a *arena) commit(frame []byte) []byte {
-	if len(frame) > 0 && cap(a.free) > 0 && &frame[0] == &a.free[:1][0] {
-		a.free = frame[len(frame):]
+// commit keeps a frame that was appended to what begin lent, unless append had to make an array of its own for it.
+func (a *arena) commit(frame []byte) span {
+	if a.in == nil || a.at == len(a.in.bytes) || len(frame) == 0 || &frame[0] != &a.in.bytes[a.at] {
+		return span{bytes: frame}
 	}
-	return frame
+	a.at += len(frame)
+	return span{bytes: frame, in: a.in}
 }
 
 // message returns m as the subscription's conn reads it.
-func (p *press) message(w way, m *broker.Message, s *broker.Subscription) []byte {
-	p.large = p.large || len(m.Payload) > arenaSize
-	if w >= wayLF || s.Kind() != broker.Pattern { // a line does not say by what pattern it came
-		im := &p.messages[w]
-		if im.sequence != m.Sequence {
-			im.sequence = m.Sequence
-			b := im.arena.begin(2*len(m.Topic) + len(m.Payload) + 64) // escapes are rare: append grows if there are many
-			im.frame = im.arena.commit(appendMessage(b, w, m, s.Kind()))
+func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
+	im, pattern := &p.messages[w], ""
+	if w < wayLF && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
+		im, pattern = &p.patterns[w], s.Name()
+	}
+	if im.sequence == m.Sequence && im.messages == len(m.Payloads) && im.pattern == pattern {
+		return im.span
+	}
+	im.sequence, im.messages, im.pattern = m.Sequence, len(m.Payloads), pattern
+	if im.pattern == "" && w < wayLF {
+		if im.span = p.forward(w, m, &im.arena); im.span.bytes != nil {
+			return im.span
 		}
-		return im.frame
 	}
-	im := &p.patterns[w]
-	if im.sequence != m.Sequence || im.pattern != s.Name() {
-		im.sequence, im.pattern = m.Sequence, s.Name()
-		b := im.arena.begin(len(im.pattern) + len(m.Topic) + len(m.Payload) + 80)
-		im.frame = im.arena.commit(version(w).AppendPatternMessage(b, im.pattern, m.Topic, m.Payload))
+	size := len(m.Payloads) * (2*len(m.Topic) + len(pattern) + 80) // escapes are rare: append grows if there are many
+	for _, payload := range m.Payloads {
+		size += len(payload)
 	}
-	return im.frame
+	b := im.arena.begin(size)
+	for _, payload := range m.Payloads {
+		b = appendMessage(b, w, m.Topic, payload, s)
+	}
+	im.span = im.arena.commit(b)
+	p.large = p.large || im.span.in == nil
+	return im.span
+}
+
+// forward sends frames on as they came in: see protocol.Run. If they fill a good part of what was read, or if there is
+// only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
+// of RESP only, that of the first who asks; the other one is a copy.
+func (p *press) forward(w way, m *broker.Message, a *arena) span {
+	k, ok := m.Call.(*call)
+	if !ok || len(k.run.Payloads) != len(m.Payloads) {
+		return span{}
+	}
+	if p.forwarded != m.Sequence && (m.Receivers == 1 || k.in.worth(len(k.run.Frames))) {
+		p.forwarded = m.Sequence
+		k.run.SetVersion(version(w))
+		return span{bytes: k.run.Frames, in: k.in}
+	}
+	return a.commit(k.run.AppendFrames(a.begin(len(k.run.Frames)), version(w)))
 }
 
 // forget drops large frames once their batch is done, so that an idle server does not keep the last ones.
@@ -92,19 +117,21 @@ func (p *press) forget() {
 	}
 	p.large = false
 	for w := range ways {
-		p.messages[w].frame, p.messages[w].sequence = nil, 0
-		p.patterns[w].frame, p.patterns[w].sequence = nil, 0
+		p.messages[w].span, p.messages[w].sequence = span{}, 0
+		p.patterns[w].span, p.patterns[w].sequence = span{}, 0
 	}
 }
 
-func appendMessage(b []byte, w way, m *broker.Message, k broker.Kind) []byte {
+func appendMessage(b []byte, w way, topic, payload []byte, s *broker.Subscription) []byte {
 	switch {
 	case w >= wayLF:
-		return protocol.AppendLineEnd(protocol.AppendUpdate(b, m.Topic, m.Payload), w == wayCRLF)
-	case k == broker.Shard:
-		return version(w).AppendMessage(b, "smessage", m.Topic, m.Payload)
+		return protocol.AppendLineEnd(protocol.AppendUpdate(b, topic, payload), w == wayCRLF)
+	case s.Kind() == broker.Shard:
+		return version(w).AppendMessage(b, "smessage", topic, payload)
+	case s.Kind() == broker.Pattern:
+		return version(w).AppendPatternMessage(b, s.Name(), topic, payload)
 	}
-	return version(w).AppendMessage(b, "message", m.Topic, m.Payload)
+	return version(w).AppendMessage(b, "message", topic, payload)
 }
 
 // version is the RESP version of a way that is not a line.

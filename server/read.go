@@ -4,120 +4,153 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/rs/zerolog"
+
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/protocol"
 )
 
-// readResult is what one try to read came to.
-type readResult struct {
-	batch *batch
-	err   error
+// inbound is the reader's side of a connection: what has been read of a command that is not whole yet, and where the
+// next bytes go. While a connection is idle it holds no buffer: that is most of what it would cost.
+type inbound struct {
+	rest  []byte  // a few bytes of a command that is not whole yet
+	ahead *buffer // instead of rest, when there are many: they stand where the next bytes are to follow
+	have  int     // so many in ahead
+	again bool    // rest or ahead may hold whole commands: look before reading on
+	eager bool    // the peer sends faster than a medium buffer takes it
+	fence bool    // the core must have applied everything before we go on: see protocol.Row.Ample
+	ready func(fd uintptr) bool
+	batch *batch // of ready
+	err   error  // of ready
 }
 
-// fill waits for bytes and returns them, behind what was left over, in a batch. While it waits the connection holds
-// no buffer (unless it is in the middle of a large command): that is most of what an idle connection would cost.
-func (c *conn) fill() (*batch, error) {
-	switch {
-	case c.again:
-		c.again = false
-		b := newBatch(c.sub)
-		if !b.load(c.rest) {
-			c.rest = nil
+// tailRoom is up to which length the start of a command waits in memory of its own size. More of it holds a pooled
+// buffer, and is copied once less.
+const tailRoom = 1 << 10
+
+// room returns the buffer for the next read, and how many bytes of it are taken.
+func (c *conn) room() (*buffer, int) {
+	in := &c.inbound
+	if in.ahead == nil {
+		size := mediumBuffers.size
+		if in.eager {
+			size = largeBuffers.size
 		}
-		return b, nil
-	case len(c.rest) >= readSize/2:
-		return c.fillBig()
-	case c.raw == nil:
-		b := newBatch(c.sub)
-		n := copy(b.pooled, c.rest)
-		m, err := c.sock.Read(b.pooled[n:])
-		return c.filled(b, n, m, err)
+		in.ahead = newBuffer(size)
+		in.have = copy(in.ahead.bytes, in.rest)
+		in.rest = in.rest[:0]
 	}
-	c.got = readResult{}
-	if err := c.raw.Read(c.ready); err != nil {
+	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
+	// costs nothing.
+	if len(in.ahead.bytes)-in.have < in.have/2 {
+		grown := newBuffer(2 * in.have)
+		copy(grown.bytes, in.ahead.bytes[:in.have])
+		in.ahead.release()
+		in.ahead = grown
+	}
+	return in.ahead, in.have
+}
+
+// fill waits for bytes and returns them, behind what was left over, in a batch.
+func (c *conn) fill() (*batch, error) {
+	in := &c.inbound
+	if in.again {
+		in.again = false
+		_, n := c.room()
+		return c.filled(n), nil
+	}
+	in.batch, in.err = nil, nil
+	if c.raw == nil {
+		c.receive(c.sock.Read)
+	} else if err := c.raw.Read(in.ready); err != nil {
 		return nil, err
 	}
-	return c.got.batch, c.got.err
+	return in.batch, in.err
 }
 
 // readReady is called by the runtime when the socket may be readable; false means that it is not.
 func (c *conn) readReady(fd uintptr) bool {
-	b := newBatch(c.sub)
-	n := copy(b.pooled, c.rest)
-	m, err := syscall.Read(int(fd), b.pooled[n:])
-	for err == syscall.EINTR {
-		m, err = syscall.Read(int(fd), b.pooled[n:])
+	return c.receive(func(b []byte) (int, error) {
+		for {
+			if n, err := syscall.Read(int(fd), b); err != syscall.EINTR {
+				return n, err
+			}
+		}
+	})
+}
+
+// receive reads once; false means that there is nothing yet.
+func (c *conn) receive(read func([]byte) (int, error)) bool {
+	in := &c.inbound
+	b, have := c.room()
+	most := len(b.bytes)
+	if most > largeBuffers.size {
+		// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a
+		// peer could have megabytes of small commands taken for one batch.
+		most = min(most, have+c.reader.Missing(have)+mediumBuffers.size/2)
 	}
+	n, err := read(b.bytes[have:most])
 	if err == syscall.EAGAIN {
-		b.release()
+		if have <= tailRoom {
+			in.rest = append(in.rest[:0], b.bytes[:have]...)
+			c.dropAhead()
+		}
 		return false
 	}
-	if err == nil && m <= 0 {
-		err = io.EOF
+	n = max(n, 0)
+	c.srv.counts.bytesIn.Add(int64(n))
+	in.eager = n == most-have || in.eager && n > mediumBuffers.size/2
+	if n == 0 {
+		in.err = err
+		if err == nil {
+			in.err = io.EOF
+		}
+		c.dropAhead()
+		return true
 	}
-	c.got.batch, c.got.err = c.filled(b, n, max(m, 0), err)
+	in.batch = c.filled(have + n)
 	return true
 }
 
-// filled finishes a batch whose buffer holds kept old bytes and n new ones.
-func (c *conn) filled(b *batch, kept, n int, err error) (*batch, error) {
-	c.srv.counts.bytesIn.Add(int64(n))
-	if n == 0 && err != nil {
-		b.release()
-		return nil, err
-	}
-	b.data = b.pooled[:kept+n]
-	return b, nil
+// filled makes a batch of the first n bytes of ahead.
+func (c *conn) filled(n int) *batch {
+	in := &c.inbound
+	b := newBatch(c.sub, in.ahead, n)
+	in.ahead = nil
+	return b
 }
 
-// fillBig goes on with a command that is larger than a pooled buffer. The buffer grows to at most twice the bytes that
-// have arrived: an announced length alone costs nothing.
-func (c *conn) fillBig() (*batch, error) {
-	if cap(c.rest)-len(c.rest) < len(c.rest)/2 {
-		grown := make([]byte, len(c.rest), 2*len(c.rest))
-		copy(grown, c.rest)
-		c.rest = grown
-	}
-	// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a peer
-	// could have megabytes of small commands taken for one batch.
-	most := min(len(c.rest)+c.reader.Missing(len(c.rest))+readSize/2, cap(c.rest))
-	n, err := c.sock.Read(c.rest[len(c.rest):most])
-	c.srv.counts.bytesIn.Add(int64(n))
-	if n == 0 && err != nil {
-		return nil, err
-	}
-	b := newBatch(c.sub)
-	b.big = c.rest[:len(c.rest)+n]
-	b.data, c.rest = b.big, nil
-	return b, nil
+// dropAhead gives the buffer back.
+func (c *conn) dropAhead() {
+	c.inbound.ahead.release()
+	c.inbound.ahead = nil
 }
 
 // take splits what was read into commands and submits them as one batch, in one send.
 func (c *conn) take(b *batch) Reason {
 	c.heard.Store(c.srv.clock.Load())
 	used, reason := c.parse(b)
-	tail := b.data[used:]
-	if len(b.calls) == 0 && b.big != nil && len(tail) >= readSize/2 { // still not whole: the buffer stays ours
-		c.rest, b.big = tail, nil
+	if len(b.in.bytes) > largeBuffers.size {
+		c.inbound.fence = true // one large command of a connection at a time is enough in memory
+	}
+	if len(b.calls) == 0 && used == 0 { // still not whole: the buffer stays ours
+		c.inbound.ahead, c.inbound.have = b.in, len(b.data)
+		b.in.hold()
 		b.release()
 		return reason
 	}
-	if b.big != nil {
-		c.fence = true // one large command of a connection at a time is enough in memory
-	}
-	if len(tail) == 0 {
-		c.rest = nil
-	} else {
-		c.rest = append(c.rest[:0:min(cap(c.rest), readSize)], tail...)
-	}
+	c.leaveOver(b.data[used:])
 	if len(b.calls) == 0 {
 		b.release()
 		return reason
 	}
+	commands := 0
 	for i := range b.calls {
-		b.Requests = append(b.Requests, b.calls[i].request())
+		k := &b.calls[i]
+		b.Requests = append(b.Requests, k.request())
+		commands += max(1, len(k.run.Payloads))
 	}
-	c.srv.counts.commands.Add(int64(len(b.calls)))
+	c.srv.counts.commands.Add(int64(commands))
 	c.outbox.submitted()
 	if !c.srv.core.Submit(&b.Batch) {
 		return ReasonShutdown
@@ -125,34 +158,64 @@ func (c *conn) take(b *batch) Reason {
 	return reason
 }
 
+// leaveOver keeps the start of a command that is not whole yet.
+func (c *conn) leaveOver(tail []byte) {
+	in := &c.inbound
+	switch {
+	case len(tail) > tailRoom:
+		size := len(tail) + len(tail)/2
+		if in.eager {
+			size = max(size, largeBuffers.size)
+		}
+		in.ahead = newBuffer(size)
+		in.have = copy(in.ahead.bytes, tail)
+	case len(tail) > 0:
+		in.rest = append(in.rest[:0], tail...)
+	default:
+		in.rest = nil
+	}
+}
+
 // parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
 // taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small.
 func (c *conn) parse(b *batch) (used int, reason Reason) {
-	c.fence = false
-	free := b.args[:0]
-	for used < len(b.data) && !c.fence {
-		cmd, n, ok, err := c.reader.Next(b.data[used:], free)
-		used += n
+	in := &c.inbound
+	in.fence = false
+	for used < len(b.data) && !in.fence {
+		cmd, n, ok, err := c.reader.Next(b.data[used:], b.args[len(b.args):])
 		if err != nil {
 			b.calls = append(b.calls, call{handler: answerError, err: err})
 			return len(b.data), ReasonProtocol
 		}
 		if !ok {
-			return used, ReasonNone
+			return used + n, ReasonNone
 		}
 		if cmd.Hostile() {
 			return len(b.data), ReasonHostile
 		}
-		free = cmd.Args[len(cmd.Args):]
+		b.args = grown(b.args, cmd.Args)
 		k := c.call(&cmd)
+		if c.runs(&k) {
+			n = b.findRun(&k, &cmd, b.data[used:], n, c.srv.options.Limits)
+		}
+		used += n
 		b.calls = append(b.calls, k)
 		if k.handler == answerQuit {
 			return len(b.data), ReasonQuit // what was sent behind it is not ours any more, as in Redis
 		}
-		c.fence = k.row != nil && k.row.Ample
+		in.fence = k.row != nil && k.row.Ample
 	}
-	c.again = used < len(b.data)
+	in.again = used < len(b.data)
 	return used, ReasonNone
+}
+
+// runs tells whether publishes like k that follow it are to be taken together. At trace each command is logged.
+func (c *conn) runs(k *call) bool {
+	return k.dialect == protocol.RESP && k.handler.op == broker.Publish && k.row.Shape == protocol.ShapeRedis && !c.traced()
+}
+
+func (c *conn) traced() bool {
+	return c.log.GetLevel() <= zerolog.TraceLevel && zerolog.GlobalLevel() <= zerolog.TraceLevel
 }
 
 // call looks a command up and checks what can be checked without the core.
@@ -191,29 +254,6 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 		}
 	}
 	return nil
-}
-
-// topics are the arguments that are topics or patterns.
-func (k *call) topics() [][]byte {
-	switch k.handler.op {
-	case broker.Publish:
-		return k.args[1:2]
-	case broker.Subscribe, broker.Unsubscribe:
-		return k.args[1:]
-	}
-	return nil
-}
-
-// request is what the core is asked.
-func (k *call) request() broker.Request {
-	r := broker.Request{Op: k.handler.op, Kind: k.handler.kind, Form: formRESP, Names: k.topics(), Call: k}
-	if k.dialect == protocol.Line {
-		r.Form = formLine
-	}
-	if r.Op == broker.Publish {
-		r.Payload = k.args[2]
-	}
-	return r
 }
 
 // masked hides what may be a password.

@@ -14,7 +14,7 @@ type transaction struct {
 	ample     int  // commands whose answer may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
-	messages  [][]byte // what the transaction sends to its own connection, for after its answer
+	messages  []span // what the transaction sends to its own connection, for after its answer
 }
 
 func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
@@ -51,7 +51,7 @@ const (
 // keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (c *conn) keep(r *broker.Request) {
 	m, k := c.wire.multi, *r.Call.(*call)
-	k.args = make([][]byte, len(k.args))
+	k.args, k.run, k.in = make([][]byte, len(k.args)), protocol.Run{}, nil
 	m.bytes += keptOverhead
 	for i, arg := range r.Call.(*call).args {
 		k.args[i] = bytes.Clone(arg)
@@ -101,8 +101,9 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 func (c *conn) Commit(*broker.Request) {
 	messages := c.wire.multi.messages
 	c.wire.multi = nil
-	for _, frame := range messages {
-		c.queue(frame, false)
+	for _, s := range messages {
+		c.queue(s)
+		s.in.release()
 	}
 }
 

@@ -1,0 +1,117 @@
+package protocol
+
+import "bytes"
+
+// Run is one PUBLISH command or several in a row, to one topic and written alike. Such a command differs from the
+// message frame of RESP2 in its name only, and the names have the same length: PUBLISH and message, SPUBLISH and
+// smessage. So what was read can be what is sent, without being written anew.
+type Run struct {
+	Frames   []byte // whole commands, side by side
+	Payloads [][]byte
+	fixed    int // bytes of each frame but for the payload and its length
+}
+
+// nameAt is where the name stands in a command of three arguments whose name has less than ten letters.
+const nameAt = len("*3\r\n$7\r\n")
+
+// FindRun finds the run that begins with c, a PUBLISH or SPUBLISH in RESP that Next has just found to end at buf[used].
+// It appends the payloads to room, and returns where the run ends: before the first command that is of another kind, to
+// another topic, spelt differently, wrong, or not whole. That one is for Next. A command costs two comparisons here.
+func FindRun(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, end int) {
+	name, topic, payload := c.Args[0], c.Args[1], c.Args[2]
+	r.fixed = nameAt + len(name) + 2 + header(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
+	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped by Next
+	first := buf[start:used]
+	upToPayload := first[:len(first)-len(payload)-2]
+	upToLength := first[:len(upToPayload)-header(len(payload))+1]
+	r.Payloads = append(room, payload)
+	for {
+		p, n := nextAlike(buf[used:], upToPayload, upToLength, len(payload), l.Message)
+		if n == 0 {
+			break
+		}
+		r.Payloads = append(r.Payloads, p)
+		used += n
+	}
+	r.Frames = buf[start:used]
+	return r, used
+}
+
+// nextAlike takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
+// that is tried first.
+func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload []byte, n int) {
+	at := len(upToPayload)
+	if !bytes.HasPrefix(buf, upToPayload) {
+		if !bytes.HasPrefix(buf, upToLength) {
+			return nil, 0
+		}
+		at = len(upToLength)
+		digits := bytes.IndexByte(buf[at:min(len(buf), at+20)], '\r')
+		if digits < 0 {
+			return nil, 0
+		}
+		n, ok := ParseInt(buf[at : at+digits])
+		if !ok || n < 0 || n > int64(limit) {
+			return nil, 0
+		}
+		length, at = int(n), at+digits+2
+	}
+	end := at + length
+	if len(buf) < end+2 || buf[at-1] != '\n' || buf[end] != '\r' || buf[end+1] != '\n' {
+		return nil, 0
+	}
+	return buf[at:end:end], end + 2
+}
+
+// Rename makes the commands message frames of RESP2, in place.
+func (r *Run) Rename() {
+	kind := "message"
+	if r.Frames[nameAt-3] == '8' {
+		kind = "smessage"
+	}
+	at := 0
+	for _, payload := range r.Payloads {
+		copy(r.Frames[at+nameAt:], kind)
+		at += r.size(len(payload))
+	}
+}
+
+// AppendFrames appends the renamed frames as they are read in one version.
+func (r *Run) AppendFrames(dst []byte, v Version) []byte {
+	n := len(dst)
+	dst = append(dst, r.Frames...)
+	r.setVersion(dst[n:], v)
+	return dst
+}
+
+// SetVersion makes the renamed frames those of one version, in place.
+func (r *Run) SetVersion(v Version) { r.setVersion(r.Frames, v) }
+
+func (r *Run) setVersion(frames []byte, v Version) {
+	first := byte(Array)
+	if v == RESP3 {
+		first = Push
+	}
+	if frames[0] == first {
+		return // they are read in one piece, and so are alike
+	}
+	at := 0
+	for _, payload := range r.Payloads {
+		frames[at] = first
+		at += r.size(len(payload))
+	}
+}
+
+// size is the length of a frame with n bytes of payload.
+func (r *Run) size(n int) int { return r.fixed + digits(n) + n }
+
+// header is the length of the line $n.
+func header(n int) int { return len("$\r\n") + digits(n) }
+
+func digits(n int) int {
+	d := 1
+	for ; n > 9; n /= 10 {
+		d++
+	}
+	return d
+}

@@ -1,0 +1,135 @@
+package protocol
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func resp(args ...string) string {
+	b := AppendArray(nil, len(args))
+	for _, arg := range args {
+		b = AppendBulkString(b, arg)
+	}
+	return string(b)
+}
+
+// findRun takes the first command of in, and the run that begins with it.
+func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte) {
+	t.Helper()
+	buf = []byte(in)
+	c, used, ok, err := NewReader(l).Next(buf, nil)
+	require.True(t, ok)
+	require.Nil(t, err)
+	r, end := FindRun(&c, buf, used, nil, l.WithDefaults())
+	return r, in[end:], buf
+}
+
+func TestFindRun(t *testing.T) {
+	pub := func(payload string) string { return resp("PUBLISH", "news", payload) }
+	long := strings.Repeat("x", 100)
+	tests := []struct {
+		sentence string
+		in       string
+		payloads []string
+		rest     string
+	}{
+		{"one command is a run", pub("a"), []string{"a"}, ""},
+		{"commands to the same topic are one run", pub("a") + pub("b") + pub("c"), []string{"a", "b", "c"}, ""},
+		{"payloads may differ in length", pub("") + pub(long) + pub("a"), []string{"", long, "a"}, ""},
+		{"what was skipped before it is no part of it", "\r\n*0\r\n*-1\r\n" + pub("a") + pub("b"), []string{"a", "b"}, ""},
+		{"another topic ends it", pub("a") + resp("PUBLISH", "newt", "b"), []string{"a"}, resp("PUBLISH", "newt", "b")},
+		{"a longer topic ends it", pub("a") + resp("PUBLISH", "newsy", "b"), []string{"a"}, resp("PUBLISH", "newsy", "b")},
+		{"another spelling ends it", pub("a") + resp("publish", "news", "b"), []string{"a"}, resp("publish", "news", "b")},
+		{"lower case makes a run of its own", resp("publish", "t", "b") + resp("publish", "t", "c"), []string{"b", "c"}, ""},
+		{"another command ends it", pub("a") + "PING\r\n", []string{"a"}, "PING\r\n"},
+		{"shards make runs", resp("SPUBLISH", "s", "1") + resp("SPUBLISH", "s", "22"), []string{"1", "22"}, ""},
+		{"half a command ends it", pub("a") + pub("b")[:20], []string{"a"}, pub("b")[:20]},
+		{"all but the last byte is half a command", pub("a") + strings.TrimSuffix(pub("b"), "\n"), []string{"a"}, strings.TrimSuffix(pub("b"), "\n")},
+		{
+			"a payload without its line end ends it", pub("a") + "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$1\r\nbcd",
+			[]string{"a"}, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$1\r\nbcd",
+		},
+		{
+			"a length that is no number ends it", pub("a") + "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$x\r\nb\r\n",
+			[]string{"a"}, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$x\r\nb\r\n",
+		},
+		{
+			"a length with a leading zero ends it", pub("a") + "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$01\r\nb\r\n",
+			[]string{"a"}, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$01\r\nb\r\n",
+		},
+		{
+			"a length that overflows ends it", pub("a") + "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$9223372036854775807\r\nb\r\n",
+			[]string{"a"}, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$9223372036854775807\r\nb\r\n",
+		},
+		{
+			"a length without LF ends it", pub("a") + "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$2\rxb\r\n",
+			[]string{"a"}, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$2\rxb\r\n",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			r, rest, _ := findRun(t, test.in, Limits{})
+			var got []string
+			for _, p := range r.Payloads {
+				got = append(got, string(p))
+			}
+			assert.Equal(t, test.payloads, got)
+			assert.Equal(t, test.rest, rest)
+		})
+	}
+	t.Run("a payload over the limit ends it", func(t *testing.T) {
+		_, rest, _ := findRun(t, pub("a")+pub("four"), Limits{Message: 3 + len("news")})
+		assert.Empty(t, rest)
+		_, rest, _ = findRun(t, pub("a")+pub("12345678"), Limits{Message: 7})
+		assert.Equal(t, pub("12345678"), rest)
+	})
+}
+
+// A run forwarded is, byte for byte, the same messages encoded one by one.
+func TestARunBecomesItsMessages(t *testing.T) {
+	for _, command := range []string{"PUBLISH", "publish", "SPUBLISH"} {
+		for _, topic := range []string{"", "n", "0123456789", strings.Repeat("t", 1000)} {
+			t.Run(fmt.Sprintf("%s %.10s", command, topic), func(t *testing.T) {
+				kind := "message"
+				if len(command) == 8 {
+					kind = "smessage"
+				}
+				var in, want2, want3 []byte
+				for _, size := range []int{0, 1, 9, 10, 99, 100, 1000, 3} {
+					payload := bytes.Repeat([]byte{'p'}, size)
+					in = append(in, resp(command, topic, string(payload))...)
+					want2 = RESP2.AppendMessage(want2, kind, []byte(topic), payload)
+					want3 = RESP3.AppendMessage(want3, kind, []byte(topic), payload)
+				}
+				r, rest, buf := findRun(t, string(in), Limits{})
+				require.Empty(t, rest)
+				r.Rename()
+				assert.Equal(t, string(want3), string(r.AppendFrames(nil, RESP3)), "a copy in RESP3")
+				assert.Equal(t, string(want2), string(r.AppendFrames(nil, RESP2)), "a copy in RESP2")
+				r.SetVersion(RESP3)
+				assert.Equal(t, string(want3), string(buf), "in place in RESP3")
+				r.SetVersion(RESP2)
+				assert.Equal(t, string(want2), string(buf), "in place in RESP2")
+			})
+		}
+	}
+}
+
+func BenchmarkFindRun(b *testing.B) {
+	buf := []byte(strings.Repeat(resp("PUBLISH", "news", strings.Repeat("x", 64)), 64))
+	r := NewReader(Limits{})
+	l := Limits{}.WithDefaults()
+	var args, room [][]byte
+	b.ReportAllocs()
+	b.SetBytes(int64(len(buf) / 64))
+	for left := b.N; left > 0; left -= 64 {
+		c, used, _, _ := r.Next(buf, args[:0])
+		run, _ := FindRun(&c, buf, used, room[:0], l)
+		args, room = c.Args, run.Payloads
+	}
+}
