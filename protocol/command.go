@@ -29,8 +29,9 @@ type Row struct {
 	Immediate bool   // takes effect at once inside MULTI, instead of being queued
 	Since     string // the version of Redis that brought it; empty for what is conch's own
 
-	full string // lower case, "client|id": as Redis names it in errors
-	subs map[string]*Row
+	full  string // lower case, "client|id": as Redis names it in errors
+	place int    // in Table
+	subs  map[string]*Row
 }
 
 // Table holds every command there is, in the order in which HELP shows them.
@@ -198,7 +199,8 @@ var rows = index(Table)
 func index(table []*Row) map[string]*Row {
 	top := make(map[string]*Row)
 	group := ""
-	for _, row := range table {
+	for place, row := range table {
+		row.place = place
 		if row.Group == "" {
 			row.Group = group
 		}
@@ -249,6 +251,9 @@ func lookUp(rows map[string]*Row, name []byte) *Row {
 
 // FullName is the name in Redis' errors: lower case, "client|id" for a subcommand.
 func (r *Row) FullName() string { return r.full }
+
+// Place is where the row stands in Table.
+func (r *Row) Place() int { return r.place }
 
 // Subcommands returns the rows below a parent, in the order of the table.
 func (r *Row) Subcommands() []*Row {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,4 +115,71 @@ func FuzzFrames(f *testing.F) {
 			require.Equal(t, 2, bytes.Count(line[:len("UPDATE ")+len(ShowTopic(nil, topic))+1], []byte{' '}), "%q", line)
 		}
 	})
+}
+
+// FuzzRuns holds that a run is the commands that Next would find, and that it does not reach over the first one that
+// Next would refuse or wait for.
+func FuzzRuns(f *testing.F) {
+	f.Add([]byte("news"), []byte(bulks("PUBLISH", "news", "b")+bulks("PUBLISH", "news", "cc")), uint8(64))
+	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$9223372036854775807\r\n"), uint8(64))
+	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$01\r\na\r\n"), uint8(64))
+	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$3\r\nabc\r"), uint8(2))
+	f.Add([]byte(""), []byte("*3\r\n$7\r\nPUBLISH\r\n$0\r\n\r\n$-1\r\n\r\n"), uint8(0))
+	f.Fuzz(func(t *testing.T, topic, behind []byte, most uint8) {
+		limits := Limits{Message: int(most) + len("PUBLISH") + len(topic) + 1}.WithDefaults()
+		in := append([]byte(bulks("PUBLISH", string(topic), "a")), behind...)
+		r := NewReader(limits)
+		c, used, ok, err := r.Next(in, nil)
+		require.True(t, ok && err == nil)
+		run, end := FindRun(&c, in, used, nil, limits)
+		require.LessOrEqual(t, end, len(in))
+		rest := in[used:end]
+		for _, payload := range run.Payloads[1:] {
+			c, used, ok, err := r.Next(rest, nil)
+			require.True(t, ok && err == nil, "%q", rest)
+			require.Equal(t, []string{"PUBLISH", string(topic), string(payload)}, texts(c.Args))
+			rest = rest[used:]
+		}
+		require.Empty(t, rest)
+		want := []byte{}
+		for _, payload := range run.Payloads {
+			want = RESP3.AppendMessage(want, "message", topic, payload)
+		}
+		run.Rename()
+		require.Equal(t, want, run.AppendFrames([]byte{}, RESP3))
+	})
+}
+
+// FuzzLines is FuzzRuns for PUB in lines.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("PUB news b\nPUB news c\n"))
+	f.Add([]byte("PUB news \xff\xfb\n\x01c\n"))
+	f.Add([]byte("PUB news c\r\r\n"))
+	f.Add([]byte("PUB news " + strings.Repeat("x", 54) + "\r\nPUB news "))
+	f.Fuzz(func(t *testing.T, behind []byte) {
+		limits := Limits{Line: 64}.WithDefaults()
+		for _, first := range []string{"PUB news a\n", "PUB news a\r\n"} {
+			in := append([]byte(first), behind...)
+			r := NewReader(limits)
+			c, used, ok, err := r.Next(in, nil)
+			require.True(t, ok && err == nil)
+			run, end := FindLines(&c, in, used, nil, limits)
+			rest := in[used:end]
+			for _, payload := range run.Payloads[1:] {
+				n, used, ok, err := r.Next(rest, nil)
+				require.True(t, ok && err == nil, "%q", rest)
+				require.Equal(t, c.CRLF, n.CRLF)
+				require.Equal(t, []string{"PUB", "news", string(payload)}, texts(n.Args))
+				rest = rest[used:]
+			}
+			require.Empty(t, rest)
+		}
+	})
+}
+
+func texts(args [][]byte) (out []string) {
+	for _, arg := range args {
+		out = append(out, string(arg))
+	}
+	return out
 }

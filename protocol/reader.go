@@ -27,6 +27,8 @@ type Reader struct {
 	resp   respScanner
 	line   lineScanner
 	within dialectState
+	last   *Row   // of the last command in RESP: the next one is often of the same name
+	name   string // as that was spelt
 }
 
 type dialectState uint8
@@ -119,7 +121,12 @@ func (r *Reader) respCommand(buf []byte, args [][]byte) (c Command, ok bool) {
 	if len(args) == 0 {
 		return c, false
 	}
-	return Command{Dialect: RESP, Row: Find(args[0]), Args: args}, true
+	if r.last == nil || string(args[0]) != r.name {
+		if r.last = Find(args[0]); r.last != nil {
+			r.name = string(args[0])
+		}
+	}
+	return Command{Dialect: RESP, Row: r.last, Args: args}, true
 }
 
 // lineCommand makes the command of one line; false for an empty one.

@@ -5,6 +5,8 @@ import "bytes"
 // Run is one PUBLISH command or several in a row, to one topic and written alike. Such a command differs from the
 // message frame of RESP2 in its name only, and the names have the same length: PUBLISH and message, SPUBLISH and
 // smessage. So what was read can be what is sent, without being written anew.
+//
+// Lines make runs as well. Those have no frames.
 type Run struct {
 	Frames   []byte // whole commands, side by side
 	Payloads [][]byte
@@ -61,6 +63,48 @@ func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload 
 		return nil, 0
 	}
 	return buf[at:end:end], end + 2
+}
+
+// FindLines is FindRun for a PUB in a line. Its run has no frames: UPDATE lines are made anew.
+func FindLines(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, end int) {
+	verb, topic, payload := c.Args[0], c.Args[1], c.Args[2]
+	r.Payloads = append(room, payload)
+	ending := "\n"
+	if c.CRLF {
+		ending = "\r\n"
+	}
+	last := used - len(ending) - len(payload)
+	first := last - len(verb) - len(topic) - 2
+	if first < 0 || string(buf[first:first+len(verb)]) != string(verb) {
+		return r, used // more blanks than needed, or telnet's sequences in between
+	}
+	upToPayload := buf[first:last]
+	for {
+		p, n := nextLine(buf[used:], upToPayload, ending)
+		if n == 0 || n > l.Line {
+			break
+		}
+		r.Payloads = append(r.Payloads, p)
+		used += n
+	}
+	return r, used
+}
+
+// nextLine takes one more line of a run from the front of buf. A line with telnet's sequences in it is for Next.
+func nextLine(buf, upToPayload []byte, ending string) (payload []byte, n int) {
+	if !bytes.HasPrefix(buf, upToPayload) {
+		return nil, 0
+	}
+	rest := buf[len(upToPayload):]
+	lf := bytes.IndexByte(rest, '\n')
+	if lf < 0 || bytes.IndexByte(rest[:lf], iac) >= 0 {
+		return nil, 0
+	}
+	line, cr := bytes.CutSuffix(rest[:lf], []byte{'\r'})
+	if cr != (len(ending) == 2) {
+		return nil, 0
+	}
+	return line, len(upToPayload) + lf + 1
 }
 
 // Rename makes the commands message frames of RESP2, in place.

@@ -10,14 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func resp(args ...string) string {
-	b := AppendArray(nil, len(args))
-	for _, arg := range args {
-		b = AppendBulkString(b, arg)
-	}
-	return string(b)
-}
-
 // findRun takes the first command of in, and the run that begins with it.
 func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte) {
 	t.Helper()
@@ -30,7 +22,7 @@ func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte)
 }
 
 func TestFindRun(t *testing.T) {
-	pub := func(payload string) string { return resp("PUBLISH", "news", payload) }
+	pub := func(payload string) string { return bulks("PUBLISH", "news", payload) }
 	long := strings.Repeat("x", 100)
 	tests := []struct {
 		sentence string
@@ -42,12 +34,12 @@ func TestFindRun(t *testing.T) {
 		{"commands to the same topic are one run", pub("a") + pub("b") + pub("c"), []string{"a", "b", "c"}, ""},
 		{"payloads may differ in length", pub("") + pub(long) + pub("a"), []string{"", long, "a"}, ""},
 		{"what was skipped before it is no part of it", "\r\n*0\r\n*-1\r\n" + pub("a") + pub("b"), []string{"a", "b"}, ""},
-		{"another topic ends it", pub("a") + resp("PUBLISH", "newt", "b"), []string{"a"}, resp("PUBLISH", "newt", "b")},
-		{"a longer topic ends it", pub("a") + resp("PUBLISH", "newsy", "b"), []string{"a"}, resp("PUBLISH", "newsy", "b")},
-		{"another spelling ends it", pub("a") + resp("publish", "news", "b"), []string{"a"}, resp("publish", "news", "b")},
-		{"lower case makes a run of its own", resp("publish", "t", "b") + resp("publish", "t", "c"), []string{"b", "c"}, ""},
+		{"another topic ends it", pub("a") + bulks("PUBLISH", "newt", "b"), []string{"a"}, bulks("PUBLISH", "newt", "b")},
+		{"a longer topic ends it", pub("a") + bulks("PUBLISH", "newsy", "b"), []string{"a"}, bulks("PUBLISH", "newsy", "b")},
+		{"another spelling ends it", pub("a") + bulks("publish", "news", "b"), []string{"a"}, bulks("publish", "news", "b")},
+		{"lower case makes a run of its own", bulks("publish", "t", "b") + bulks("publish", "t", "c"), []string{"b", "c"}, ""},
 		{"another command ends it", pub("a") + "PING\r\n", []string{"a"}, "PING\r\n"},
-		{"shards make runs", resp("SPUBLISH", "s", "1") + resp("SPUBLISH", "s", "22"), []string{"1", "22"}, ""},
+		{"shards make runs", bulks("SPUBLISH", "s", "1") + bulks("SPUBLISH", "s", "22"), []string{"1", "22"}, ""},
 		{"half a command ends it", pub("a") + pub("b")[:20], []string{"a"}, pub("b")[:20]},
 		{"all but the last byte is half a command", pub("a") + strings.TrimSuffix(pub("b"), "\n"), []string{"a"}, strings.TrimSuffix(pub("b"), "\n")},
 		{
@@ -74,11 +66,7 @@ func TestFindRun(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			r, rest, _ := findRun(t, test.in, Limits{})
-			var got []string
-			for _, p := range r.Payloads {
-				got = append(got, string(p))
-			}
-			assert.Equal(t, test.payloads, got)
+			assert.Equal(t, test.payloads, texts(r.Payloads))
 			assert.Equal(t, test.rest, rest)
 		})
 	}
@@ -102,7 +90,7 @@ func TestARunBecomesItsMessages(t *testing.T) {
 				var in, want2, want3 []byte
 				for _, size := range []int{0, 1, 9, 10, 99, 100, 1000, 3} {
 					payload := bytes.Repeat([]byte{'p'}, size)
-					in = append(in, resp(command, topic, string(payload))...)
+					in = append(in, bulks(command, topic, string(payload))...)
 					want2 = RESP2.AppendMessage(want2, kind, []byte(topic), payload)
 					want3 = RESP3.AppendMessage(want3, kind, []byte(topic), payload)
 				}
@@ -120,16 +108,37 @@ func TestARunBecomesItsMessages(t *testing.T) {
 	}
 }
 
-func BenchmarkFindRun(b *testing.B) {
-	buf := []byte(strings.Repeat(resp("PUBLISH", "news", strings.Repeat("x", 64)), 64))
-	r := NewReader(Limits{})
-	l := Limits{}.WithDefaults()
-	var args, room [][]byte
-	b.ReportAllocs()
-	b.SetBytes(int64(len(buf) / 64))
-	for left := b.N; left > 0; left -= 64 {
-		c, used, _, _ := r.Next(buf, args[:0])
-		run, _ := FindRun(&c, buf, used, room[:0], l)
-		args, room = c.Args, run.Payloads
+func TestFindLines(t *testing.T) {
+	tests := []struct {
+		sentence string
+		in       string
+		payloads []string
+		rest     string
+	}{
+		{"one line is a run", "PUB a b\n", []string{"b"}, ""},
+		{"lines to the same topic are one run", "PUB a b\nPUB a I'm a message!\nPUB a \n", []string{"b", "I'm a message!", ""}, ""},
+		{"so are lines that end in CRLF", "PUB a b\r\nPUB a c\r\n", []string{"b", "c"}, ""},
+		{"another ending ends it", "PUB a b\r\nPUB a c\n", []string{"b"}, "PUB a c\n"},
+		{"and so the other way round", "PUB a b\nPUB a c\r\n", []string{"b"}, "PUB a c\r\n"},
+		{"another topic ends it", "PUB a b\nPUB ab c\n", []string{"b"}, "PUB ab c\n"},
+		{"another spelling ends it", "PUB a b\npub a c\n", []string{"b"}, "pub a c\n"},
+		{"without a message it is for Next", "PUB a b\nPUB a\n", []string{"b"}, "PUB a\n"},
+		{"half a line ends it", "PUB a b\nPUB a c", []string{"b"}, "PUB a c"},
+		{"telnet's sequences end it", "PUB a b\nPUB a c\xff\xff\n", []string{"b"}, "PUB a c\xff\xff\n"},
+		{"telnet's sequences in the first line make it a run of one", "PUB a\xff\xf1 b\nPUB a c\n", []string{"b"}, "PUB a c\n"},
+		{"so do further blanks", "PUB  a b\nPUB  a c\n", []string{"b"}, "PUB  a c\n"},
+		{"a CR inside belongs to the message", "PUB a b\rc\nPUB a d\re\n", []string{"b\rc", "d\re"}, ""},
+		{"a line over the limit is for Next", "PUB a b\nPUB a " + strings.Repeat("x", 90) + "\n", []string{"b"}, "PUB a " + strings.Repeat("x", 90) + "\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			buf, l := []byte(test.in), Limits{Line: 80}.WithDefaults()
+			c, used, ok, err := NewReader(l).Next(buf, nil)
+			require.True(t, ok && err == nil)
+			r, end := FindLines(&c, buf, used, nil, l)
+			assert.Equal(t, test.payloads, texts(r.Payloads))
+			assert.Equal(t, test.rest, test.in[end:])
+			assert.Empty(t, r.Frames)
+		})
 	}
 }

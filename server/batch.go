@@ -31,7 +31,7 @@ type call struct {
 	crlf    bool
 	args    [][]byte        // of a run, those of the first command
 	err     *protocol.Error // if there is one, it is the answer
-	run     protocol.Run    // for a publish in RESP
+	run     protocol.Run    // for a publish in RESP or in lines
 	in      *buffer         // where the frames of run are
 }
 
@@ -66,21 +66,34 @@ func emptied[T any](s []T) []T {
 	return s[:0]
 }
 
-// grown is all with more behind it, when more was appended to what was free of all: there, unless there was no room.
-func grown(all, more [][]byte) [][]byte {
-	if n := len(all) + len(more); n <= cap(all) {
-		return all[:n]
+// spare is what is free behind s, some at least: what is appended to it becomes part of s by grown.
+func spare(s *[][]byte) [][]byte {
+	if cap(*s)-len(*s) < 8 {
+		*s = make([][]byte, 0, 256+2*cap(*s)) // the old array stays with the commands that alias it
 	}
-	return more
+	return (*s)[len(*s):]
+}
+
+// grown is s with what was appended to what spare returned.
+func grown(s, more [][]byte) [][]byte {
+	if n := len(s) + len(more); n <= cap(s) {
+		return s[:n]
+	}
+	return more // append had to make an array of its own
 }
 
 // findRun makes k the run that begins with cmd, which ends at data[n]. It returns where the run ends.
 func (b *batch) findRun(k *call, cmd *protocol.Command, data []byte, n int, l protocol.Limits) (end int) {
-	k.run, end = protocol.FindRun(cmd, data, n, b.payloads[len(b.payloads):], l)
+	room := spare(&b.payloads)
+	if cmd.Dialect == protocol.Line {
+		k.run, end = protocol.FindLines(cmd, data, n, room, l)
+	} else {
+		k.run, end = protocol.FindRun(cmd, data, n, room, l)
+		k.in = b.in
+		k.keepName()
+		k.run.Rename()
+	}
 	b.payloads = grown(b.payloads, k.run.Payloads)
-	k.in = b.in
-	k.keepName()
-	k.run.Rename()
 	return end
 }
 

@@ -109,6 +109,15 @@ var handlers = map[string]*handler{
 	"asking":          answerNoCluster,
 }
 
+// byPlace is handlers by the place of their rows in the table: the reader looks one up for each command.
+var byPlace = func() []*handler {
+	by := make([]*handler, len(protocol.Table))
+	for i, row := range protocol.Table {
+		by[i] = handlers[row.FullName()]
+	}
+	return by
+}()
+
 // Handlers that the reader knows too.
 var (
 	answerQuit  = &handler{answer: func(x *exchange) { x.ok() }}

@@ -99,7 +99,9 @@ func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 func (c *conn) Published(r *broker.Request, messages, receivers int) {
 	k := r.Call.(*call)
 	if k.row.Shape != protocol.ShapeRedis {
-		c.replyVerb(k, k.args[1:2])
+		for range messages {
+			c.replyVerb(k, k.args[1:2])
+		}
 		return
 	}
 	b := c.srv.press.replies.begin(max(512, 24*messages))

@@ -99,7 +99,7 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
 // of RESP only, that of the first who asks; the other one is a copy.
 func (p *press) forward(w way, m *broker.Message, a *arena) span {
 	k, ok := m.Call.(*call)
-	if !ok || len(k.run.Payloads) != len(m.Payloads) {
+	if !ok || k.run.Frames == nil || len(k.run.Payloads) != len(m.Payloads) {
 		return span{}
 	}
 	if p.forwarded != m.Sequence && (m.Receivers == 1 || k.in.worth(len(k.run.Frames))) {

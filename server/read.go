@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"syscall"
 
@@ -90,7 +91,7 @@ func (c *conn) receive(read func([]byte) (int, error)) bool {
 		most = min(most, have+c.reader.Missing(have)+mediumBuffers.size/2)
 	}
 	n, err := read(b.bytes[have:most])
-	if err == syscall.EAGAIN {
+	if errors.Is(err, syscall.EAGAIN) {
 		if have <= tailRoom {
 			in.rest = append(in.rest[:0], b.bytes[:have]...)
 			c.dropAhead()
@@ -182,7 +183,7 @@ func (c *conn) parse(b *batch) (used int, reason Reason) {
 	in := &c.inbound
 	in.fence = false
 	for used < len(b.data) && !in.fence {
-		cmd, n, ok, err := c.reader.Next(b.data[used:], b.args[len(b.args):])
+		cmd, n, ok, err := c.reader.Next(b.data[used:], spare(&b.args))
 		if err != nil {
 			b.calls = append(b.calls, call{handler: answerError, err: err})
 			return len(b.data), ReasonProtocol
@@ -211,7 +212,10 @@ func (c *conn) parse(b *batch) (used int, reason Reason) {
 
 // runs tells whether publishes like k that follow it are to be taken together. At trace each command is logged.
 func (c *conn) runs(k *call) bool {
-	return k.dialect == protocol.RESP && k.handler.op == broker.Publish && k.row.Shape == protocol.ShapeRedis && !c.traced()
+	if k.handler.op != broker.Publish || c.traced() {
+		return false
+	}
+	return k.dialect == protocol.Line || k.dialect == protocol.RESP && k.row.Shape == protocol.ShapeRedis
 }
 
 func (c *conn) traced() bool {
@@ -223,7 +227,7 @@ func (c *conn) call(cmd *protocol.Command) call {
 	k := call{dialect: cmd.Dialect, crlf: cmd.CRLF, args: cmd.Args}
 	k.row, k.err = cmd.Resolve()
 	if k.err == nil {
-		k.handler = handlers[k.row.FullName()]
+		k.handler = byPlace[k.row.Place()]
 		k.err = c.checkTopics(&k)
 	}
 	if k.err != nil {
