@@ -42,6 +42,8 @@ type conn struct {
 	writer sync.WaitGroup // the writer goroutine, while there is one. Add is the core's; Wait comes after gone
 	gone   chan struct{}  // closed by the core: it will queue nothing more
 
+	outbound outbound // the writer's
+
 	// The core's: touched by Owner methods only.
 	wire wire
 }
@@ -51,7 +53,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 		srv: s, sock: sock, id: s.counts.lastConn.Add(1), begun: time.Now(),
 		reader: protocol.NewReader(s.options.Limits), gone: make(chan struct{}),
 	}
-	c.inbound.ready = c.readReady
+	c.inbound.ready, c.outbound.ready = c.readReady, c.writeReady
 	c.heard.Store(c.begun.Unix())
 	c.log = s.options.Log.With().Int64("conn", c.id).Logger()
 	c.outbox.init(s.options.SlowHard)

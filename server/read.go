@@ -71,13 +71,7 @@ func (c *conn) fill() (*batch, error) {
 
 // readReady is called by the runtime when the socket may be readable; false means that it is not.
 func (c *conn) readReady(fd uintptr) bool {
-	return c.receive(func(b []byte) (int, error) {
-		for {
-			if n, err := syscall.Read(int(fd), b); err != syscall.EINTR {
-				return n, err
-			}
-		}
-	})
+	return c.receive(func(b []byte) (int, error) { return readNow(fd, b) })
 }
 
 // receive reads once; false means that there is nothing yet.

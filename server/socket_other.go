@@ -1,0 +1,28 @@
+//go:build !linux
+
+package server
+
+import (
+	"errors"
+	"syscall"
+	"unsafe"
+)
+
+// readNow reads what is there; syscall.EAGAIN if that is nothing.
+func readNow(fd uintptr, b []byte) (int, error) {
+	for {
+		if n, err := syscall.Read(int(fd), b); !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// writeNow writes what fits of the first buffer; syscall.EAGAIN if nothing does.
+func writeNow(fd uintptr, buffers []syscall.Iovec, _ int) (int, error) {
+	for {
+		n, err := syscall.Write(int(fd), unsafe.Slice(buffers[0].Base, buffers[0].Len))
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
+}
