@@ -7,10 +7,10 @@ LINT_VERSION := v2.15.0
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
-FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./broker:FuzzMatch ./broker:FuzzIndex
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzIndex
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 build: ## build the binary, bin/conch
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
@@ -45,6 +45,10 @@ fmt: $(LINT) ## format the source
 
 bench: ## benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
+	cd bench && go test -run '^$$' -bench . -benchmem ./fanin
+
+bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
+	cd bench && go run ./peers $(ARGS)
 
 fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 	@for f in $(FUZZ); do \
@@ -59,4 +63,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e compat lint fmt bench fuzz cover ci
+.PHONY: help build run test race order e2e compat lint fmt bench bench-peers fuzz cover ci

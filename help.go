@@ -10,6 +10,7 @@ import (
 const helpHead = `conch is a broker for publish and subscribe. It serves Redis clients, and anybody who can type a line.
 
 Usage: conch [address] [settings]
+       conch bench [address] [flags]        put load on a server and measure it; see conch bench --help
 
 Examples:
   conch                                    listen on port 8889, serve this machine

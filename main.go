@@ -50,6 +50,9 @@ func main() {
 
 // run is the program. Everything it needs from the process comes in as an argument, so that tests run it too.
 func run(args []string, env lookup, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	if len(args) > 1 && args[1] == "bench" { // which is no address: it has no port
+		return report(benchmark(args[2:], stdout, stderr, signals), stderr)
+	}
 	s, err := parse(args, env, stdout)
 	if err == nil && s != nil { // no settings: the question was answered, on stdout
 		err = serve(s, stderr, signals)

@@ -84,10 +84,10 @@ func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 		c.flags[table[i].name] = v
 		flags = append(flags, &cli.GenericFlag{Name: table[i].name, Value: v})
 	}
-	arguments, err := split(args, flags)
+	arguments, err := split(args, flags, settingNames())
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, wrongUse("%w", err)
 	case help.isSet:
 		c.answered = true
 		return c, answer(stdout, helpText())
@@ -100,10 +100,10 @@ func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 
 // split has the flag library tell flags from arguments, and nothing else. At a mistake it would print help, a
 // screenful in which the mistake drowns; so it may not print, it has no help of its own, and no subcommands that a
-// wrong word could be.
-func split(args []string, flags []cli.Flag) (arguments []string, err error) {
+// wrong word could be. names are the flags that take a value.
+func split(args []string, flags []cli.Flag, names []known) (arguments []string, err error) {
 	command := &cli.Command{
-		Name:            "conch",
+		Name:            args[0],
 		HideHelp:        true,
 		HideVersion:     true,
 		HideHelpCommand: true,
@@ -111,7 +111,7 @@ func split(args []string, flags []cli.Flag) (arguments []string, err error) {
 		Writer:          io.Discard,
 		ErrWriter:       io.Discard,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // only run decides how the process ends
-		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err) },
+		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, names) },
 		Action: func(_ context.Context, command *cli.Command) error {
 			arguments = command.Args().Slice()
 			return nil
@@ -153,21 +153,34 @@ func (c *commandLine) takeAddress(arguments []string) error {
 	return nil
 }
 
+// known is the name of something that takes a value, and an example of one.
+type known struct{ name, example string }
+
+func settingNames() []known {
+	names := make([]known, len(table))
+	for i := range table {
+		names[i] = known{table[i].name, table[i].fallback}
+	}
+	return names
+}
+
 // usageError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
 // tests: when a new version of the library changes one, the user still gets one line, but the library's.
-func usageError(err error) error {
+func usageError(err error, names []known) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return wrongUse("unknown flag %s%s", visible(dashes(name)+name), didYouMean("--", name))
+		return fmt.Errorf("unknown flag %s%s", visible(dashes(name)+name), nearest("--", name, names))
 	}
 	if flag, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		name := strings.TrimLeft(flag, "-")
-		if r := findRow(name); r != nil {
-			return wrongUse("flag --%s needs a value, e.g. --%s %s", name, name, r.fallback)
+		for _, k := range names {
+			if k.name == name {
+				return fmt.Errorf("flag --%s needs a value, e.g. --%s %s", name, name, k.example)
+			}
 		}
-		return wrongUse("flag --%s needs a value", name)
+		return fmt.Errorf("flag --%s needs a value", name)
 	}
-	return wrongUse("%w", errors.New(text))
+	return errors.New(text)
 }
 
 func dashes(name string) string {
@@ -178,12 +191,15 @@ func dashes(name string) string {
 }
 
 // didYouMean names the setting that was probably meant, with its prefix; nothing if none comes near.
-func didYouMean(prefix, name string) string {
+func didYouMean(prefix, name string) string { return nearest(prefix, name, settingNames()) }
+
+// nearest is the same for the names of another table.
+func nearest(prefix, name string, names []known) string {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	best, distance := "", 1+len(name)/3
-	for i := range table {
-		if d := edits(name, table[i].name); d <= distance {
-			best, distance = table[i].name, d-1
+	for _, k := range names {
+		if d := edits(name, k.name); d <= distance {
+			best, distance = k.name, d-1
 		}
 	}
 	if best == "" {

@@ -35,6 +35,9 @@ func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
 		return err
 	}
 	c.announce(s)
+	stop, followed := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-followed }()
+	go func() { defer close(followed); followLoad(stop) }()
 	c.server.Serve(c.listener)
 	return c.wait(signals)
 }

@@ -188,7 +188,7 @@ func (b *Broker) evict() {
 func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	if len(r.Names) > 0 {
 		for _, name := range r.Names {
-			if sub := s.index[heldKey{string(name), r.Kind, r.Form}]; sub != nil {
+			if sub := s.holds(r.Kind, r.Form, name); sub != nil {
 				b.drop(sub)
 			}
 			s.owner.Unsubscribed(r, name, s.Count(r.Form, r.Kind))

@@ -42,19 +42,52 @@ func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
 
 // subscribe adds one subscription; a repeated one changes nothing.
 func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte) {
-	if _, ok := s.index[heldKey{string(name), k, f}]; ok {
+	if s.holds(k, f, name) != nil {
 		return
 	}
 	a := b.open(k, name)
 	sub := &Subscription{Form: f, to: a, by: s}
 	a.members.add(sub)
 	s.held.add(sub)
-	if s.index == nil {
-		s.index = make(map[heldKey]*Subscription)
+	if s.held.live == 1 {
 		b.subscribers++
 	}
-	s.index[heldKey{a.name, k, f}] = sub // the audience's copy of the name, shared by all who hold it
+	s.enter(sub)
 	s.counts[f][k]++
+}
+
+// few is up to how many subscriptions are found by walking over them. Most connections hold one or two, and a map for
+// them cost half a KiB.
+const few = 8
+
+// holds returns the subscription to a name, or nil.
+func (s *Subscriber) holds(k Kind, f Form, name []byte) *Subscription {
+	if s.index != nil {
+		return s.index[heldKey{string(name), k, f}]
+	}
+	for _, sub := range s.held.items {
+		if sub != nil && sub.to.kind == k && sub.Form == f && sub.to.name == string(name) {
+			return sub
+		}
+	}
+	return nil
+}
+
+// enter makes the subscription just added to held one that is found quickly when there are many.
+func (s *Subscriber) enter(sub *Subscription) {
+	if s.index != nil {
+		s.index[heldKey{sub.to.name, sub.to.kind, sub.Form}] = sub // the audience's copy of the name, shared by all who hold it
+		return
+	}
+	if s.held.live <= few {
+		return
+	}
+	s.index = make(map[heldKey]*Subscription)
+	for _, held := range s.held.items {
+		if held != nil {
+			s.enter(held)
+		}
+	}
 }
 
 // drop ends one subscription in every index at once.

@@ -24,7 +24,7 @@ func BenchmarkReader(b *testing.B) {
 				if len(rest) == 0 {
 					rest = buf
 				}
-				_, used, ok, err := r.Next(rest, args)
+				_, used, ok, err := r.take(rest, args)
 				if !ok || err != nil {
 					b.Fatal(ok, err)
 				}
@@ -35,7 +35,7 @@ func BenchmarkReader(b *testing.B) {
 }
 
 // One operation is one command of a run.
-func BenchmarkFindRun(b *testing.B) {
+func BenchmarkFind(b *testing.B) {
 	buf := []byte(strings.Repeat(bulks("PUBLISH", "news", strings.Repeat("x", 64)), 64))
 	r := NewReader(Limits{})
 	l := Limits{}.WithDefaults()
@@ -43,8 +43,9 @@ func BenchmarkFindRun(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(buf) / 64))
 	for left := b.N; left > 0; left -= 64 {
-		c, used, _, _ := r.Next(buf, args[:0])
-		run, _ := FindRun(&c, buf, used, room[:0], l)
+		c, used, _, _ := r.take(buf, args[:0])
+		var run Run
+		run.Find(&c, buf, used, room[:0], l.Message)
 		args, room = c.Args, run.Payloads
 	}
 }

@@ -53,7 +53,7 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.30s", tt.in), func(t *testing.T) {
 			r := NewReader(Limits{})
-			c, _, ok, fatal := r.Next([]byte(bulks(strings.Fields(tt.in)...)), nil)
+			c, _, ok, fatal := r.take([]byte(bulks(strings.Fields(tt.in)...)), nil)
 			require.Nil(t, fatal)
 			require.True(t, ok)
 			row, err := c.Resolve()
@@ -75,7 +75,7 @@ func TestResolve(t *testing.T) {
 func TestHostile(t *testing.T) {
 	for _, line := range []string{"POST / HTTP/1.1", "post x", "Host: localhost"} {
 		r := NewReader(Limits{})
-		c, _, ok, err := r.Next([]byte(line+"\r\n"), nil)
+		c, _, ok, err := r.take([]byte(line+"\r\n"), nil)
 		require.True(t, ok)
 		require.Nil(t, err)
 		assert.True(t, c.Hostile(), line)

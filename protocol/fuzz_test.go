@@ -57,7 +57,7 @@ func FuzzRESPAgainstRedcon(f *testing.F) {
 	f.Add([]byte(bulks("", "\r\n", "*1\r\n") + bulks("x")))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := NewReader(Limits{})
-		ours, used, ok, err := r.Next(bytes.Clone(in), nil)
+		ours, used, ok, err := r.take(bytes.Clone(in), nil)
 		if err != nil || !ok || ours.Dialect != RESP {
 			return
 		}
@@ -92,7 +92,7 @@ func FuzzFrames(f *testing.F) {
 		message := RESP2.AppendMessage(nil, "message", topic, payload)
 		require.Equal(t, len(message), FrameLen(message))
 		r := NewReader(Limits{})
-		c, used, ok, err := r.Next(bytes.Clone(message), nil)
+		c, used, ok, err := r.take(bytes.Clone(message), nil)
 		require.Nil(t, err)
 		require.True(t, ok)
 		require.Equal(t, len(message), used)
@@ -129,13 +129,14 @@ func FuzzRuns(f *testing.F) {
 		limits := Limits{Message: int(most) + len("PUBLISH") + len(topic) + 1}.WithDefaults()
 		in := append([]byte(bulks("PUBLISH", string(topic), "a")), behind...)
 		r := NewReader(limits)
-		c, used, ok, err := r.Next(in, nil)
+		c, used, ok, err := r.take(in, nil)
 		require.True(t, ok && err == nil)
-		run, end := FindRun(&c, in, used, nil, limits)
+		var run Run
+		end := run.Find(&c, in, used, nil, limits.Message)
 		require.LessOrEqual(t, end, len(in))
 		rest := in[used:end]
 		for _, payload := range run.Payloads[1:] {
-			c, used, ok, err := r.Next(rest, nil)
+			c, used, ok, err := r.take(rest, nil)
 			require.True(t, ok && err == nil, "%q", rest)
 			require.Equal(t, []string{"PUBLISH", string(topic), string(payload)}, texts(c.Args))
 			rest = rest[used:]
@@ -161,12 +162,13 @@ func FuzzLines(f *testing.F) {
 		for _, first := range []string{"PUB news a\n", "PUB news a\r\n"} {
 			in := append([]byte(first), behind...)
 			r := NewReader(limits)
-			c, used, ok, err := r.Next(in, nil)
+			c, used, ok, err := r.take(in, nil)
 			require.True(t, ok && err == nil)
-			run, end := FindLines(&c, in, used, nil, limits)
+			var run Run
+			end := run.FindLines(&c, in, used, nil, limits.Line)
 			rest := in[used:end]
 			for _, payload := range run.Payloads[1:] {
-				n, used, ok, err := r.Next(rest, nil)
+				n, used, ok, err := r.take(rest, nil)
 				require.True(t, ok && err == nil, "%q", rest)
 				require.Equal(t, c.CRLF, n.CRLF)
 				require.Equal(t, []string{"PUB", "news", string(payload)}, texts(n.Args))

@@ -27,8 +27,7 @@ type Reader struct {
 	resp   respScanner
 	line   lineScanner
 	within dialectState
-	last   *Row   // of the last command in RESP: the next one is often of the same name
-	name   string // as that was spelt
+	last   *Row // of the last command in RESP: the next one is often of the same name
 }
 
 type dialectState uint8
@@ -42,43 +41,32 @@ const (
 // NewReader makes a Reader for one connection.
 func NewReader(l Limits) *Reader {
 	r := &Reader{limits: l.WithDefaults()}
+	r.resp.args = make([][2]int, 0, 4) // here, where the stack is shallow: see TestAnIdleConnectionKeepsASmallStack
 	r.resp.reset()
 	return r
 }
 
-// Next takes one command from the front of buf. used is how many bytes it is done with, which may be some even when
-// there is no command yet: ok is false then, and the caller comes again with the rest and what arrives behind it.
-// Args are appended to args. A non-nil error is fatal: there is no way to tell where the next command starts.
+// Next takes one command from the front of buf, into c. used is how many bytes it is done with, which may be some even
+// when there is no command yet: ok is false then, and the caller comes again with the rest and what arrives behind it.
+// Its arguments are appended to args. A non-nil error is fatal: there is no way to tell where the next command starts.
 //
 // Next may change the bytes of buf that it has looked at, and never looks at a byte of one command twice.
-func (r *Reader) Next(buf []byte, args [][]byte) (c Command, used int, ok bool, err *Error) {
+func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool, err *Error) {
 	for {
-		n := r.begin(buf[used:])
-		used += n
+		used += r.begin(buf[used:])
 		rest := buf[used:]
 		if len(rest) == 0 {
-			return c, used, false, nil
+			return used, false, nil
 		}
+		var n int
 		if r.within == inRESP {
 			n, err = r.resp.next(rest, &r.limits)
-			if err != nil || n == 0 {
-				return c, used, false, err
-			}
-			used += n
-			if c, ok = r.respCommand(rest, args); ok {
-				return c, used, true, nil
-			}
-			continue
+			ok = n > 0 && r.respCommand(c, rest, args)
+		} else {
+			n, ok, err = r.lineCommand(c, rest, args)
 		}
-		line, n, crlf, err := r.line.next(rest, r.limits.Line)
-		if err != nil || n == 0 {
-			return c, used, false, err
-		}
-		used += n
-		r.within = between
-		if c, ok, err = lineCommand(line, args); ok || err != nil {
-			c.CRLF = crlf
-			return c, used, ok, err
+		if used += n; n == 0 || ok || err != nil {
+			return used, ok, err
 		}
 	}
 }
@@ -112,39 +100,45 @@ func (r *Reader) begin(buf []byte) int {
 }
 
 // respCommand makes the command that the scanner has found at the front of buf; false for an empty one.
-func (r *Reader) respCommand(buf []byte, args [][]byte) (c Command, ok bool) {
+func (r *Reader) respCommand(c *Command, buf []byte, args [][]byte) (ok bool) {
 	for _, a := range r.resp.args {
 		args = append(args, buf[a[0]:a[1]:a[1]])
 	}
 	r.resp.reset()
 	r.within = between
 	if len(args) == 0 {
-		return c, false
+		return false
 	}
-	if r.last == nil || string(args[0]) != r.name {
-		if r.last = Find(args[0]); r.last != nil {
-			r.name = string(args[0])
-		}
+	if r.last == nil || string(args[0]) != r.last.Name && string(args[0]) != r.last.full {
+		r.last = Find(args[0])
 	}
-	return Command{Dialect: RESP, Row: r.last, Args: args}, true
+	*c = Command{Dialect: RESP, Row: r.last, Args: args}
+	return true
 }
 
-// lineCommand makes the command of one line; false for an empty one.
-func lineCommand(line []byte, args [][]byte) (c Command, ok bool, err *Error) {
+// lineCommand makes the command of the line at the front of buf, n bytes long; false for an empty one, n is 0 for one
+// that is not whole.
+func (r *Reader) lineCommand(c *Command, buf []byte, args [][]byte) (n int, ok bool, err *Error) {
+	line, n, crlf, err := r.line.next(buf, r.limits.Line)
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	r.within = between
 	name, rest := word(line)
 	if row := Find(name); row != nil && row.Shape != ShapeRedis {
-		c = Command{Dialect: Line, Row: row}
+		*c = Command{Dialect: Line, CRLF: crlf, Row: row}
 		c.Args, c.Err = splitVerb(row, rest, append(args, name))
-		return c, true, nil
+		return n, true, nil
 	}
 	args, closed := splitInline(line, args)
 	if !closed {
-		return c, false, fatalf("unbalanced quotes in request")
+		return n, false, fatalf("unbalanced quotes in request")
 	}
 	if len(args) == 0 {
-		return c, false, nil
+		return n, false, nil
 	}
-	return Command{Dialect: Inline, Row: Find(args[0]), Args: args}, true, nil
+	*c = Command{Dialect: Inline, CRLF: crlf, Row: Find(args[0]), Args: args}
+	return n, true, nil
 }
 
 // Hostile tells whether a command is the start of an HTTP request: a browser that was tricked into talking to this

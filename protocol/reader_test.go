@@ -20,7 +20,7 @@ func feed(t testing.TB, l Limits, pieces ...[]byte) []string {
 	for _, piece := range pieces {
 		buf := append(append([]byte(nil), rest...), piece...) // a fresh buffer each time: offsets must survive the move
 		for {
-			c, used, ok, err := r.Next(buf, nil)
+			c, used, ok, err := r.take(buf, nil)
 			require.LessOrEqual(t, used, len(buf))
 			buf = buf[used:]
 			if err != nil {
@@ -185,7 +185,7 @@ func TestLimits(t *testing.T) {
 	t.Run("an endless negotiation takes no memory", func(t *testing.T) {
 		r := NewReader(limits)
 		for range 1000 {
-			_, used, ok, err := r.Next([]byte("\xff\xfb\x01\xff\xfa\x18xxxxx"), nil)
+			_, used, ok, err := r.take([]byte("\xff\xfb\x01\xff\xfa\x18xxxxx"), nil)
 			require.Nil(t, err)
 			require.False(t, ok)
 			require.Equal(t, 11, used)
@@ -203,7 +203,7 @@ func TestReaderResumesWhereItStopped(t *testing.T) {
 	r := NewReader(Limits{})
 	var got Command
 	for end := 64; ; end += 64 {
-		c, used, ok, err := r.Next(in[:min(end, len(in))], nil)
+		c, used, ok, err := r.take(in[:min(end, len(in))], nil)
 		require.Nil(t, err)
 		if ok {
 			require.Equal(t, len(in), used)
@@ -226,9 +226,15 @@ func TestReaderResumesWhereItStopped(t *testing.T) {
 func TestReaderIsIdleBetweenCommands(t *testing.T) {
 	r := NewReader(Limits{})
 	assert.True(t, r.Idle())
-	_, _, _, _ = r.Next([]byte("PI"), nil)
+	_, _, _, _ = r.take([]byte("PI"), nil)
 	assert.False(t, r.Idle())
-	_, _, ok, _ := r.Next([]byte("PING\n"), nil)
+	_, _, ok, _ := r.take([]byte("PING\n"), nil)
 	assert.True(t, ok)
 	assert.True(t, r.Idle())
+}
+
+// take is Next with a Command of its own.
+func (r *Reader) take(buf []byte, args [][]byte) (c Command, used int, ok bool, err *Error) {
+	used, ok, err = r.Next(&c, buf, args)
+	return c, used, ok, err
 }

@@ -16,10 +16,11 @@ type Run struct {
 // nameAt is where the name stands in a command of three arguments whose name has less than ten letters.
 const nameAt = len("*3\r\n$7\r\n")
 
-// FindRun finds the run that begins with c, a PUBLISH or SPUBLISH in RESP that Next has just found to end at buf[used].
+// Find makes r the run that begins with c, a PUBLISH or SPUBLISH in RESP that Next has just found to end at buf[used].
 // It appends the payloads to room, and returns where the run ends: before the first command that is of another kind, to
-// another topic, spelt differently, wrong, or not whole. That one is for Next. A command costs two comparisons here.
-func FindRun(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, end int) {
+// another topic, spelt differently, wrong, longer than limit, or not whole. That one is for Next. A command costs two
+// comparisons here.
+func (r *Run) Find(c *Command, buf []byte, used int, room [][]byte, limit int) (end int) {
 	name, topic, payload := c.Args[0], c.Args[1], c.Args[2]
 	r.fixed = nameAt + len(name) + 2 + header(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
 	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped by Next
@@ -28,7 +29,7 @@ func FindRun(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, 
 	upToLength := first[:len(upToPayload)-header(len(payload))+1]
 	r.Payloads = append(room, payload)
 	for {
-		p, n := nextAlike(buf[used:], upToPayload, upToLength, len(payload), l.Message)
+		p, n := nextAlike(buf[used:], upToPayload, upToLength, len(payload), limit)
 		if n == 0 {
 			break
 		}
@@ -36,7 +37,7 @@ func FindRun(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, 
 		used += n
 	}
 	r.Frames = buf[start:used]
-	return r, used
+	return used
 }
 
 // nextAlike takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
@@ -65,8 +66,8 @@ func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload 
 	return buf[at:end:end], end + 2
 }
 
-// FindLines is FindRun for a PUB in a line. Its run has no frames: UPDATE lines are made anew.
-func FindLines(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run, end int) {
+// FindLines is Find for a PUB in a line. Such a run has no frames: UPDATE lines are made anew.
+func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit int) (end int) {
 	verb, topic, payload := c.Args[0], c.Args[1], c.Args[2]
 	r.Payloads = append(room, payload)
 	ending := "\n"
@@ -76,18 +77,18 @@ func FindLines(c *Command, buf []byte, used int, room [][]byte, l Limits) (r Run
 	last := used - len(ending) - len(payload)
 	first := last - len(verb) - len(topic) - 2
 	if first < 0 || string(buf[first:first+len(verb)]) != string(verb) {
-		return r, used // more blanks than needed, or telnet's sequences in between
+		return used // more blanks than needed, or telnet's sequences in between
 	}
 	upToPayload := buf[first:last]
 	for {
 		p, n := nextLine(buf[used:], upToPayload, ending)
-		if n == 0 || n > l.Line {
+		if n == 0 || n > limit {
 			break
 		}
 		r.Payloads = append(r.Payloads, p)
 		used += n
 	}
-	return r, used
+	return used
 }
 
 // nextLine takes one more line of a run from the front of buf. A line with telnet's sequences in it is for Next.

@@ -14,14 +14,14 @@ import (
 func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte) {
 	t.Helper()
 	buf = []byte(in)
-	c, used, ok, err := NewReader(l).Next(buf, nil)
+	c, used, ok, err := NewReader(l).take(buf, nil)
 	require.True(t, ok)
 	require.Nil(t, err)
-	r, end := FindRun(&c, buf, used, nil, l.WithDefaults())
+	end := r.Find(&c, buf, used, nil, l.WithDefaults().Message)
 	return r, in[end:], buf
 }
 
-func TestFindRun(t *testing.T) {
+func TestFind(t *testing.T) {
 	pub := func(payload string) string { return bulks("PUBLISH", "news", payload) }
 	long := strings.Repeat("x", 100)
 	tests := []struct {
@@ -133,9 +133,10 @@ func TestFindLines(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			buf, l := []byte(test.in), Limits{Line: 80}.WithDefaults()
-			c, used, ok, err := NewReader(l).Next(buf, nil)
+			c, used, ok, err := NewReader(l).take(buf, nil)
 			require.True(t, ok && err == nil)
-			r, end := FindLines(&c, buf, used, nil, l)
+			var r Run
+			end := r.FindLines(&c, buf, used, nil, l.Line)
 			assert.Equal(t, test.payloads, texts(r.Payloads))
 			assert.Equal(t, test.rest, test.in[end:])
 			assert.Empty(t, r.Frames)

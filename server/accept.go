@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -106,5 +108,6 @@ func (s *Server) serve(sock net.Conn) {
 		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
 		return
 	}
+	c.log(zerolog.DebugLevel).Stringer("peer", sock.RemoteAddr()).Msg("connected")
 	s.tasks.Go(c.run)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	"github.com/conchmq/conch/broker"
@@ -16,7 +17,9 @@ const keepCalls = 4096
 type batch struct {
 	broker.Batch
 	in       *buffer
-	data     []byte // what there is to parse, in it
+	data     []byte           // what there is to parse, in it
+	used     int              // so much of data is parsed
+	command  protocol.Command // just found
 	calls    []call
 	args     [][]byte // room for arguments
 	payloads [][]byte // room for payloads of runs
@@ -44,14 +47,14 @@ var batches = sync.Pool{New: func() any {
 // newBatch makes a batch of the first n bytes of in, which it holds from now on.
 func newBatch(from *broker.Subscriber, in *buffer, n int) *batch {
 	b := batches.Get().(*batch)
-	b.From, b.in, b.data = from, in, in.bytes[:n]
+	b.From, b.in, b.data, b.used = from, in, in.bytes[:n], 0
 	return b
 }
 
 // release puts b back. Nobody may hold a byte of it from here on, but of in, whose holders are counted.
 func (b *batch) release() {
 	b.in.release()
-	b.From, b.in, b.data = nil, nil, nil
+	b.From, b.in, b.data, b.command = nil, nil, nil, protocol.Command{}
 	b.calls, b.Requests = emptied(b.calls), emptied(b.Requests) // or the pool would keep buffers alive
 	b.args, b.payloads = emptied(b.args), emptied(b.payloads)
 	batches.Put(b)
@@ -82,19 +85,48 @@ func grown(s, more [][]byte) [][]byte {
 	return more // append had to make an array of its own
 }
 
-// findRun makes k the run that begins with cmd, which ends at data[n]. It returns where the run ends.
-func (b *batch) findRun(k *call, cmd *protocol.Command, data []byte, n int, l protocol.Limits) (end int) {
-	room := spare(&b.payloads)
-	if cmd.Dialect == protocol.Line {
-		k.run, end = protocol.FindLines(cmd, data, n, room, l)
+// next finds the next command, n bytes of data.
+func (b *batch) next(r *protocol.Reader) (n int, ok bool, err *protocol.Error) {
+	n, ok, err = r.Next(&b.command, b.data[b.used:], spare(&b.args))
+	if ok {
+		b.args = grown(b.args, b.command.Args)
+	}
+	return n, ok, err
+}
+
+// add makes room for one more call, which is empty: see release.
+func (b *batch) add() *call {
+	if len(b.calls) == cap(b.calls) {
+		b.calls = slices.Grow(b.calls, 1+len(b.calls))
+	}
+	b.calls = b.calls[:len(b.calls)+1]
+	return &b.calls[len(b.calls)-1]
+}
+
+// findRun makes k the run that begins with the command just found, n bytes of data. It returns the bytes of the run.
+func (b *batch) findRun(k *call, n int, l *protocol.Limits) (end int) {
+	room, data := spare(&b.payloads), b.data[b.used:]
+	if k.dialect == protocol.Line {
+		end = k.run.FindLines(&b.command, data, n, room, l.Line)
 	} else {
-		k.run, end = protocol.FindRun(cmd, data, n, room, l)
+		end = k.run.Find(&b.command, data, n, room, l.Message)
 		k.in = b.in
 		k.keepName()
 		k.run.Rename()
 	}
 	b.payloads = grown(b.payloads, k.run.Payloads)
 	return end
+}
+
+// request fills b.Requests from b.calls, and returns how many commands that are.
+func (b *batch) request() (commands int) {
+	b.Requests = slices.Grow(b.Requests, len(b.calls))[:len(b.calls)] // empty: see release
+	for i := range b.calls {
+		k := &b.calls[i]
+		k.ask(&b.Requests[i])
+		commands += max(1, len(k.run.Payloads))
+	}
+	return commands
 }
 
 // topics are the arguments that are topics or patterns.
@@ -108,9 +140,9 @@ func (k *call) topics() [][]byte {
 	return nil
 }
 
-// request is what the core is asked.
-func (k *call) request() broker.Request {
-	r := broker.Request{Op: k.handler.op, Kind: k.handler.kind, Form: formRESP, Names: k.topics(), Call: k}
+// ask fills in what the core is asked; r is empty.
+func (k *call) ask(r *broker.Request) {
+	r.Op, r.Kind, r.Form, r.Names, r.Call = k.handler.op, k.handler.kind, formRESP, k.topics(), k
 	if k.dialect == protocol.Line {
 		r.Form = formLine
 	}
@@ -120,7 +152,6 @@ func (k *call) request() broker.Request {
 	case r.Op == broker.Publish:
 		r.Payloads = k.args[2:3]
 	}
-	return r
 }
 
 // parts takes a run apart: a request for each message.
@@ -131,7 +162,7 @@ func (k *call) parts() []broker.Request {
 		calls[i] = *k
 		calls[i].args = [][]byte{k.args[0], k.args[1], payload}
 		calls[i].run, calls[i].in = protocol.Run{}, nil
-		requests[i] = calls[i].request()
+		calls[i].ask(&requests[i])
 	}
 	return requests
 }

@@ -139,15 +139,22 @@ func (c *conn) describe(running *call) string {
 			argBytes += len(arg)
 		}
 	}
+	last, lib := "NULL", library{}
+	if w.last != nil {
+		last = w.last.FullName()
+	}
+	if w.library != nil {
+		lib = *w.library
+	}
 	waiting := c.outbox.waiting.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
 		"user=default redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d",
-		c.id, c.sock.RemoteAddr(), c.sock.LocalAddr(), c.descriptor(), w.name, int(now.Sub(c.begun)/time.Second),
+		c.id, c.sock.RemoteAddr(), c.sock.LocalAddr(), c.descriptor(), w.name, int((uptime()-c.begun)/time.Second),
 		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
 		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
 		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
-		"r", w.lastName, w.version.Number(), w.libName, w.libVersion,
+		"r", last, w.version.Number(), lib.name, lib.version,
 		c.sub.Count(formLine, broker.Topic))
 }
 
@@ -267,7 +274,7 @@ func killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
 		if err != nil || seconds < 1 {
 			return nil, protocol.Errorf("maxage is not an integer or out of range")
 		}
-		return func(c *conn) bool { return time.Since(c.begun) >= time.Duration(seconds)*time.Second }, nil
+		return func(c *conn) bool { return uptime()-c.begun >= time.Duration(seconds)*time.Second }, nil
 	}
 	return nil, protocol.Errorf("syntax error")
 }

@@ -157,9 +157,16 @@ func clientGetname(x *exchange) {
 	x.text(x.conn.wire.name)
 }
 
+// library is what a client says it is made with.
+type library struct{ name, version string }
+
 func clientSetinfo(x *exchange) {
 	which, value := strings.ToLower(string(x.call.args[2])), x.call.args[3]
-	field := map[string]*string{"lib-name": &x.conn.wire.libName, "lib-ver": &x.conn.wire.libVersion}[which]
+	if x.conn.wire.library == nil {
+		x.conn.wire.library = new(library)
+	}
+	lib := x.conn.wire.library
+	field := map[string]*string{"lib-name": &lib.name, "lib-ver": &lib.version}[which]
 	switch {
 	case field == nil:
 		x.fail(protocol.Errorf("Unrecognized option '%s'", x.call.args[2]))

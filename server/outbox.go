@@ -26,8 +26,8 @@ type outbox struct {
 	waiting atomic.Int64 // bytes handed over and not yet written
 	replies atomic.Int64 // those of them that are replies
 
-	softSince time.Time // the sweeper's
-	extended  time.Time // the writer's: when it last set a deadline
+	softSince time.Duration // the sweeper's, by uptime
+	extended  time.Duration // the writer's: when it last set a deadline, by uptime
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
@@ -207,15 +207,15 @@ func (o *outbox) wrote(n, replies int) {
 // looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
 // quarter on top.
 func (o *outbox) extend(sock net.Conn, patience time.Duration) {
-	now := time.Now()
-	if now.Sub(o.extended) < patience/4 {
+	now := uptime()
+	if o.extended > 0 && now-o.extended < patience/4 {
 		return
 	}
 	o.extended = now
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.broken && !o.final && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(now.Add(patience + patience/4)) // fails only on a closed socket: so does the write that follows
+		_ = sock.SetWriteDeadline(time.Now().Add(patience + patience/4)) // fails only on a closed socket: so does the write that follows
 	}
 }
 

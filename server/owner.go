@@ -16,20 +16,20 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf                bool             // how its last line ended, and so how lines to it end
-	lines               bool             // it speaks lines, and no RESP since: parting words can be a line
-	version             protocol.Version // of RESP
-	database            int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name                string
-	libName, libVersion string // what CLIENT SETINFO said
-	lastName            string // the command it sent last, as CLIENT LIST shows it
-	mute                mute   // CLIENT REPLY
-	switched            switches
-	names               [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi               *transaction
-	pending             []span // queued since the last flush
-	messages            int    // bytes of messages among it
-	applied             int    // batches applied since the last flush
+	crlf     bool             // how its last line ended, and so how lines to it end
+	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
+	version  protocol.Version // of RESP
+	database int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name     string
+	library  *library      // what CLIENT SETINFO said, nil if nothing
+	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it
+	mute     mute          // CLIENT REPLY
+	switched switches
+	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	multi    *transaction
+	pending  []span // queued since the last flush
+	messages int    // bytes of messages among it
+	applied  int    // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
@@ -75,7 +75,7 @@ func (c *conn) noteCommand(k *call) {
 	}
 	w.lines = k.dialect == protocol.Line || w.lines && k.dialect == protocol.Inline // a PING in between changes nothing
 	if k.row != nil {
-		w.lastName = k.row.FullName()
+		w.last = k.row
 	}
 	w.mute.skip, w.mute.skipNext = w.mute.skipNext, false
 }
@@ -247,13 +247,14 @@ func (c *conn) queue(s span) {
 
 // Applied takes a batch back.
 func (c *conn) Applied(b *broker.Batch) {
-	own, ok := b.Note.(*batch)
-	if !ok {
-		return // a farewell: see leave and submitEvict
+	switch note := b.Note.(type) {
+	case *batch:
+		c.wire.applied++
+		c.srv.press.forget()
+		note.release()
+	case farewell:
+		close(note)
 	}
-	c.wire.applied++
-	c.srv.press.forget()
-	own.release()
 }
 
 // Flush hands over what was queued, under one lock and with one wake-up for all of it.
@@ -289,8 +290,7 @@ func (c *conn) Ended(e broker.Ending, evict any) {
 			c.startWriter()
 		}
 	}
-	c.Flush() // before gone: leave waits for that, and then for the writer that this may start
-	close(c.gone)
+	c.Flush() // now: leave is about to wait for the writer that this may start
 }
 
 // parting tells an evicted subscriber why, where its protocol has a way to say it: an unsolicited frame would be taken

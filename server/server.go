@@ -139,7 +139,7 @@ func (s *Server) sweep() {
 			s.clock.Store(now.Unix())
 			s.mu.Lock()
 			for c := range s.conns {
-				if c.overSoft(now) {
+				if c.overSoft() {
 					s.tasks.Go(func() { c.submitEvict(ReasonSlowSoft) }) // Submit may wait; the lock must not
 				}
 			}

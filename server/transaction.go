@@ -71,7 +71,8 @@ func (c *conn) keep(r *broker.Request) {
 		return
 	}
 	if !m.spoiled {
-		m.kept = append(m.kept, k.request())
+		m.kept = append(m.kept, broker.Request{})
+		k.ask(&m.kept[len(m.kept)-1])
 	}
 	c.reply(append(c.begin(), "+QUEUED\r\n"...))
 }

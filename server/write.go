@@ -92,7 +92,7 @@ func (c *conn) writeChunks(chunks []chunk) error {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			c.outbox.extended = time.Time{}
+			c.outbox.extended = 0
 			if c.outbox.evicted.Load() && len(chunks) > 0 && chunks[0].parting {
 				return err
 			}

@@ -2,10 +2,15 @@ package lint
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // rule says what the code of one package may import. Whatever is not listed, it may not.
@@ -13,6 +18,7 @@ type rule struct {
 	own      []string // packages of this module
 	others   []string // modules of others, with all their packages
 	notStd   []string // of the standard library everything but these, and what is below them
+	noClock  bool     // may speak of times, but neither asks what time it is nor waits
 	anything bool
 }
 
@@ -33,10 +39,16 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"main": {
-		own: []string{"server", "broker", "protocol"},
+		own: []string{"server", "broker", "protocol", "internal/bench"},
 		others: []string{
 			"github.com/urfave/cli", "github.com/BurntSushi/toml", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
 			"golang.org/x/sys",
+		},
+	},
+	"internal/acl": {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
+	"internal/bench": {
+		others: []string{
+			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
 	"internal/invariant": {},
@@ -52,6 +64,9 @@ func TestImports(t *testing.T) {
 				assert.Empty(t, breach(s.pkg, p))
 			}
 			assert.Contains(t, rules, s.pkg, "a new package: add it to the rules, with what it may import")
+			if rules[s.pkg].noClock {
+				assert.Empty(t, clockUses(s.tree), "the time is an argument here")
+			}
 		})
 	}
 }
@@ -86,6 +101,26 @@ func breach(pkg, imported string) string {
 	return fmt.Sprintf("%s may not depend on %s", pkg, imported)
 }
 
+// clockUses finds what reads the clock or waits for it.
+func clockUses(tree *ast.File) (found []string) {
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+	for n := range ast.Preorder(tree) {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if of, ok := s.X.(*ast.Ident); ok && of.Name == "time" && slices.Contains(clock, s.Sel.Name) {
+				found = append(found, "time."+s.Sel.Name)
+			}
+		}
+	}
+	return found
+}
+
+func TestClockUses(t *testing.T) {
+	const code = `package p; import "time"; var a = time.Now(); func f(t time.Time) bool { time.Sleep(1); return a.After(t) }`
+	tree, err := parser.ParseFile(token.NewFileSet(), "p.go", code, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"time.Now", "time.Sleep"}, clockUses(tree))
+}
+
 func isOrBelow(p, top string) bool { return p == top || strings.HasPrefix(p, top+"/") }
 
 // The rules themselves, held against imports that must and must not be.
@@ -103,6 +138,11 @@ func TestTheRules(t *testing.T) {
 			"protocol", "bytes strconv github.com/tidwall/redcon", "net os sync sync/atomic time",
 		},
 		{"the protocol does not know the broker", "protocol", "", "@broker @server @internal/invariant"},
+		{"the rules of access are pure", "internal/acl", "crypto/sha256 time", "net os log sync context @broker @protocol @server"},
+		{
+			"the load generator knows a server by its sockets alone",
+			"internal/bench", "net os github.com/HdrHistogram/hdrhistogram-go", "@server @protocol @broker github.com/rs/zerolog",
+		},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{
 			"the server has both, and a log",

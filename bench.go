@@ -1,0 +1,390 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+
+	"github.com/conchmq/conch/internal/bench"
+)
+
+// order is what the command line of conch bench asks for.
+type order struct {
+	load      bench.Load
+	json      bool
+	html      string // the file to write, if any
+	noCeiling bool
+}
+
+// benchRow is one flag of conch bench that takes a value. A fallback that is no value is for the help alone.
+type benchRow struct {
+	name, value, fallback, usage, example string
+	set                                   func(o *order, text string) error
+}
+
+var benchTable = []benchRow{
+	benchCount("publishers", "1", "connections that publish", "4", func(o *order) *int { return &o.load.Publishers }),
+	benchCount("subscribers", "1", "connections that listen, each to all topics", "100", func(o *order) *int { return &o.load.Subscribers }),
+	benchCount("topics", "1", "topics, used in turn, message by message", "100", func(o *order) *int { return &o.load.Topics }),
+	{"size", "SIZE", "64", "bytes of a payload, or a range of them; 24 at least", "64-16KiB", setBenchSize},
+	benchCount("pipeline", "64", "commands in one write", "1", func(o *order) *int { return &o.load.Pipeline }),
+	{"rate", "NUMBER", "as fast as they go", "messages a second, over all publishers, each at its time", "5000", setBenchRate},
+	{"duration", "TIME", "10s", "how long to measure", "10s", setBenchDuration},
+	{"warm-up", "TIME", "1s", "the same load before that, not counted; 0 is none", "1s", setBenchWarmUp},
+	{"dialect", "NAME", "resp2", "resp2, resp3, line or nats", "line", setBenchDialect},
+	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *order) *int { return &o.load.InFlight }),
+	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *order) *int { return &o.load.PID }),
+	{"html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage},
+}
+
+func benchCount(name, fallback, usage, example string, field func(*order) *int) benchRow {
+	set := func(o *order, text string) (err error) { *field(o), err = parseCount(text); return err }
+	return benchRow{name, "NUMBER", fallback, usage, example, set}
+}
+
+func setBenchSize(o *order, text string) (err error) {
+	low, high, isRange := strings.Cut(text, "-")
+	s := &o.load.Size
+	if s.Min, err = parseSize(low); err != nil {
+		return err
+	}
+	if s.Max = s.Min; isRange {
+		s.Max, err = parseSize(high)
+	}
+	if err == nil && s.Max < s.Min {
+		return fmt.Errorf("expected the smaller size first, not %q", text)
+	}
+	return err
+}
+
+func setBenchRate(o *order, text string) (err error) {
+	if o.load.Rate, err = strconv.ParseFloat(text, 64); err != nil || !(o.load.Rate > 0) {
+		return fmt.Errorf("expected messages a second, such as 5000 or 0.5, not %q", text)
+	}
+	return nil
+}
+
+func setBenchDuration(o *order, text string) (err error) {
+	o.load.Duration, err = parsePeriod(text)
+	return err
+}
+
+func setBenchWarmUp(o *order, text string) (err error) {
+	if o.load.WarmUp = 0; text == "0" || text == "0s" {
+		return nil
+	}
+	o.load.WarmUp, err = parsePeriod(text)
+	return err
+}
+
+func setBenchDialect(o *order, text string) (err error) {
+	o.load.Dialect, err = bench.ParseDialect(text)
+	return err //nolint:wrapcheck // it says what is expected
+}
+
+func setBenchPage(o *order, text string) error {
+	if o.html = text; text == "" {
+		return errors.New("expected the name of a file")
+	}
+	return nil
+}
+
+// wrongBench is wrongUse for conch bench.
+func wrongBench(format string, args ...any) error {
+	return &failure{status: statusUsage, err: fmt.Errorf("bench: "+format+"; see conch bench --help", args...)}
+}
+
+// parseBench reads the arguments after "bench". There is no order when the help was asked for, and answered.
+func parseBench(args []string, stdout io.Writer) (*order, error) {
+	o := &order{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
+	values := make([]flagValue, len(benchTable))
+	names := make([]known, len(benchTable))
+	help, plain, jsonOnly := flagValue{bare: true}, flagValue{bare: true}, flagValue{bare: true}
+	flags := []cli.Flag{
+		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Value: &help},
+		&cli.GenericFlag{Name: "no-ceiling", Value: &plain},
+		&cli.GenericFlag{Name: "json", Value: &jsonOnly},
+	}
+	for i, r := range benchTable {
+		names[i] = known{r.name, r.example}
+		flags = append(flags, &cli.GenericFlag{Name: r.name, Value: &values[i]})
+	}
+	arguments, err := split(append([]string{"conch bench"}, args...), flags, append(names, known{name: "no-ceiling"}, known{name: "json"}))
+	if err != nil {
+		return nil, wrongBench("%w", err)
+	}
+	if help.isSet {
+		return nil, answer(stdout, benchHelp())
+	}
+	o.noCeiling, o.json = plain.isSet, jsonOnly.isSet
+	for i, r := range benchTable {
+		if !values[i].isSet {
+			continue
+		}
+		if err := r.set(o, values[i].text); err != nil {
+			return nil, wrongBench("flag --%s: %w", r.name, err)
+		}
+	}
+	return o, o.takeAddress(arguments)
+}
+
+// takeAddress reads the one positional argument, and checks the whole order.
+func (o *order) takeAddress(arguments []string) error {
+	if len(arguments) > 1 {
+		return wrongBench("expected one address, got %d arguments: %q", len(arguments), arguments)
+	}
+	if len(arguments) == 1 {
+		o.load.Address = arguments[0]
+		if err := checkAddress(o.load.Address); err != nil {
+			return wrongBench("%w", err)
+		}
+	}
+	if err := o.load.Check(); err != nil {
+		return wrongBench("%w", err)
+	}
+	return nil
+}
+
+// benchHelp is what conch bench --help prints.
+func benchHelp() string {
+	var b strings.Builder
+	b.WriteString(`conch bench puts load on a server and measures what it delivers.
+
+Usage: conch bench [address] [flags]
+
+Examples:
+  conch bench                                        one publisher, one subscriber, at 127.0.0.1:8889
+  conch bench --subscribers 100 --pid $(pidof conch) with the CPU time and memory of the server
+  conch bench --rate 5000 --html bench.html          paced: latency counts from the time each message was due
+  conch bench 127.0.0.1:4222 --dialect nats          another server
+
+`)
+	line := func(flag, usage string) { fmt.Fprintf(&b, "  %-22s %s\n", flag, usage) }
+	for _, r := range benchTable {
+		line("--"+r.name+" "+r.value, r.usage+" [default "+r.fallback+"]")
+	}
+	line("--no-ceiling", "do not measure the bare relay first")
+	line("--json", "print the result as one JSON object, and nothing else, on stdout")
+	line("--help, -h", "print this")
+	b.WriteString(`
+Each load runs first, for a short time, against a bare relay: a process that reads and writes and does nothing else.
+What it reaches is the ceiling of this generator on this machine. A result near it is marked: it says little about the
+server. A load with a rate has no ceiling.
+
+Exit status: 0; 1 when messages were lost or the server failed; 2 for a wrong command line; 130 after SIGINT, which
+ends the load and prints what there is.
+`)
+	return b.String()
+}
+
+// benchmark is the subcommand: conch bench.
+func benchmark(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	caught := catch(ctx, cancel, signals)
+	if len(args) > 0 && args[0] == "relay" { // hidden: the ceiling's process
+		return benchRelay(ctx, args[1:], stdout)
+	}
+	o, err := parseBench(args, stdout)
+	if err != nil || o == nil {
+		return err
+	}
+	err = o.execute(ctx, stdout, stderr)
+	if sig := caught(); sig != nil {
+		return &failure{status: signalStatus(sig)}
+	}
+	return err
+}
+
+// catch ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
+// which signal it was, if any.
+func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
+	found := make(chan os.Signal, 1)
+	go func() {
+		defer close(found)
+		for {
+			select {
+			case sig := <-signals:
+				if sig == talkSignal {
+					continue
+				}
+				found <- sig
+				cancel()
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() os.Signal {
+		cancel()
+		return <-found
+	}
+}
+
+// execute measures, first the bare relay and then the server, and prints.
+func (o *order) execute(ctx context.Context, stdout, stderr io.Writer) error {
+	if err := o.probe(ctx); err != nil {
+		return err
+	}
+	show := bench.NewProgress(stderr, isTerminal(stderr))
+	ceiling, note := o.ceiling(ctx, show, stderr)
+	r, err := bench.Run(ctx, o.load, show.Watch("load"))
+	show.End()
+	if r == nil {
+		return o.explain(err)
+	}
+	r.Against(ceiling)
+	r.CeilingNote = note
+	if err := o.print(r, stdout); err != nil {
+		return err
+	}
+	switch {
+	case err != nil && !errors.Is(err, context.Canceled):
+		return o.explain(err)
+	case r.Lost > 0:
+		return fmt.Errorf("bench: %d deliveries were lost", r.Lost)
+	}
+	return nil
+}
+
+// probe connects once, so that nobody waits for the ceiling only to hear that there is no server.
+func (o *order) probe(ctx context.Context) error {
+	sock, err := new(net.Dialer).DialContext(ctx, "tcp", o.load.Address)
+	if err != nil {
+		return o.explain(fmt.Errorf("cannot connect to %s: %w", o.load.Address, err))
+	}
+	_ = sock.Close() // nothing was said
+	return nil
+}
+
+// explain says what to do about an error where that is known.
+func (o *order) explain(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("bench: nobody listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
+	}
+	return fmt.Errorf("bench: %w", err)
+}
+
+func (o *order) print(r *bench.Result, stdout io.Writer) error {
+	write := r.WriteTable
+	if o.json {
+		write = r.WriteJSON
+	}
+	if err := write(stdout); err != nil {
+		return fmt.Errorf("cannot write the result: %w", err)
+	}
+	if o.html == "" {
+		return nil
+	}
+	file, err := os.Create(o.html)
+	if err != nil {
+		return fmt.Errorf("cannot write the page: %w", err)
+	}
+	if err := errors.Join(r.WritePage(file), file.Close()); err != nil {
+		return fmt.Errorf("cannot write the page: %w", err)
+	}
+	return nil
+}
+
+// longestCeiling is for how long the bare relay is measured at most.
+const longestCeiling = 2 * time.Second
+
+// ceiling measures the bare relay in a process of its own, so that its work is not the generator's. Without a result
+// there is a note that says why.
+func (o *order) ceiling(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
+	switch {
+	case o.noCeiling:
+		return 0, "not measured"
+	case o.load.Rate > 0:
+		return 0, "none for a load with a rate"
+	case o.load.Dialect == bench.Raw:
+		return 0, "none: this is the bare relay"
+	}
+	l := bench.Bare(o.load)
+	l.Duration, l.WarmUp = min(l.Duration, longestCeiling), min(l.WarmUp, longestCeiling/4)
+	address, stop, err := startRelay(l, stderr)
+	if err == nil {
+		defer stop()
+		l.Address = address
+		var r *bench.Result
+		r, err = bench.Run(ctx, l, show.Watch("ceiling"))
+		show.End()
+		if err == nil && r.Lost == 0 {
+			return r.DeliveriesPerSecond, ""
+		}
+	}
+	if err == nil {
+		err = errors.New("the relay lost messages")
+	}
+	return 0, "not measured: " + err.Error()
+}
+
+// startRelay runs this program again, as a bare relay. It ends when stop closes its standard input, or when this
+// process dies, which closes it too.
+func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot find this program: %w", err)
+	}
+	command := exec.Command(self, "bench", "relay", strconv.Itoa(l.Subscribers), strconv.Itoa(bench.FrameLength(l)))
+	command.Stderr = stderr
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot start the relay: %w", err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot start the relay: %w", err)
+	}
+	if err := command.Start(); err != nil {
+		return "", nil, fmt.Errorf("cannot start the relay: %w", err)
+	}
+	stop = func() {
+		_ = stdin.Close()
+		_ = command.Wait() // it says on stderr what went wrong, if anything
+	}
+	if _, err := fmt.Fscanln(stdout, &address); err != nil {
+		stop()
+		return "", nil, fmt.Errorf("the relay does not say where it listens: %w", err)
+	}
+	return address, stop, nil
+}
+
+// benchRelay is the relay's process: it prints its address and runs until its standard input ends.
+func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
+	var subscribers, frame int
+	if _, err := fmt.Sscan(strings.Join(args, " "), &subscribers, &frame); err != nil {
+		return wrongBench("relay is for conch bench itself, and takes two numbers")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("bench relay: %w", err)
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go func() { // it is not waited for: a read of standard input cannot be interrupted, and the process ends anyway
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		end()
+	}()
+	if err := answer(stdout, listener.Addr().String()+"\n"); err != nil {
+		return err
+	}
+	return bench.Relay(ctx, listener, subscribers, frame) //nolint:wrapcheck // it says that it is the relay
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// figure is one thing that is measured, by the name under which it is shown.
+type figure string
+
+const (
+	deliveries figure = "deliveries/s"
+	cpu        figure = "CPU µs/delivery"
+	p50        figure = "p50 µs"
+	p99        figure = "p99 µs"
+	late       figure = "sent late, p99 µs" // by the generator itself: a latency below it says nothing of the server
+	memory     figure = "KiB/connection"
+	few        figure = "few"    // of what may exist beside what is used: CPU µs or ms for each use, see the scenario
+	many       figure = "many"   // the same with many
+	fewRate    figure = "few/s"  // uses a second
+	manyRate   figure = "many/s" // the same with many
+	growth     figure = "many/few"
+)
+
+// higher tells whether more of it is better.
+func (f figure) higher() bool { return f == deliveries || f == fewRate || f == manyRate }
+
+// better is the better one of two values.
+func (f figure) better(a, b float64) float64 {
+	if f.higher() {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// sample is what one measurement of one contestant yields.
+type sample map[figure]float64
+
+// number shows a value with three significant digits and no exponent: 45.1 M, 5,000 and 0.021 are what people compare.
+func number(v float64) string {
+	if math.IsNaN(v) {
+		return "–"
+	}
+	for _, unit := range []struct {
+		from, size float64
+		name       string
+	}{{1e6, 1e6, " M"}, {1e4, 1e3, " k"}} {
+		if math.Abs(v) >= unit.from {
+			return digits(v/unit.size) + unit.name
+		}
+	}
+	return digits(v)
+}
+
+func digits(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	decimals := max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
+	return strconv.FormatFloat(v, 'f', min(decimals, 4), 64)
+}
+
+func times(v float64) string { return fmt.Sprintf("%.2f×", v) }

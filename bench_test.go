@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/bench"
+)
+
+// A test that measures the bare relay starts its own binary again, which then is to be conch.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "relay" {
+		os.Exit(run(os.Args, nothing, os.Stdout, os.Stderr, nil))
+	}
+}
+
+// measure runs conch bench against an address, for a short time.
+func measure(address string, flags ...string) (status int, stdout, stderr string) {
+	var out, log bytes.Buffer
+	args := append([]string{"conch", "bench", address, "--duration", "50ms", "--warm-up", "10ms"}, flags...)
+	status = run(args, nothing, &out, &log, nil)
+	return status, out.String(), log.String()
+}
+
+func TestBench(t *testing.T) {
+	p := start(t)
+	for _, flags := range [][]string{
+		{}, {"--subscribers", "3", "--publishers", "2", "--topics", "5"}, {"--size", "64-1KiB", "--dialect", "line"},
+	} {
+		status, out, log := measure(p.address, flags...)
+		require.Equal(t, statusOK, status, log)
+		assert.Regexp(t, `(?m)^deliveries +[1-9]`, out)
+		assert.Regexp(t, `(?m)^lost +0`, out)
+		assert.Regexp(t, `(?m)^ceiling +.* deliveries/s of a bare relay`, out)
+	}
+}
+
+func TestBenchWithoutACeiling(t *testing.T) {
+	p := start(t)
+	for note, flag := range map[string]string{"not measured": "--no-ceiling", "none for a load with a rate": "--rate=1000"} {
+		status, out, log := measure(p.address, flag)
+		require.Equal(t, statusOK, status, log)
+		assert.Regexp(t, `(?m)^ceiling +- +`+note, out)
+	}
+}
+
+func TestBenchJSONAndPage(t *testing.T) {
+	p := start(t)
+	page := filepath.Join(t.TempDir(), "page.html")
+	status, out, log := measure(p.address, "--json", "--html", page, "--no-ceiling", "--rate", "1000")
+	require.Equal(t, statusOK, status, log)
+	var r bench.Result
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	assert.EqualValues(t, 50, r.Deliveries)
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "<!doctype html>")
+
+	status, _, log = measure(p.address, "--html", t.TempDir(), "--no-ceiling")
+	assert.Equal(t, statusFailure, status)
+	assert.Contains(t, log, "conch: cannot write the page: ")
+}
+
+func TestBenchStopsAtASignal(t *testing.T) {
+	p := start(t)
+	signals := make(chan os.Signal, 1)
+	log := writer(func(b []byte) (int, error) { // the first line comes after a second, in the middle of the load
+		select {
+		case signals <- syscall.SIGINT:
+		default:
+		}
+		return len(b), nil
+	})
+	var out bytes.Buffer
+	args := []string{"conch", "bench", p.address, "--duration", "1h", "--warm-up", "1ms", "--no-ceiling"}
+	assert.Equal(t, 128+int(syscall.SIGINT), run(args, nothing, &out, log, signals))
+	assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
+}
+
+// writer is an io.Writer that is a function.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+var _ io.Writer = writer(nil)
+
+func TestBenchNobodyListens(t *testing.T) {
+	status, out, log := measure("127.0.0.1:1")
+	assert.Equal(t, statusFailure, status)
+	assert.Empty(t, out)
+	assert.Equal(t, "conch: bench: nobody listens on 127.0.0.1:1; start a server first, e.g. conch 127.0.0.1:1\n", log)
+}
+
+func TestBenchWrongUse(t *testing.T) {
+	for args, want := range map[string]string{
+		"7777":              "7777 is only a port (did you mean :7777?)",
+		":1 :2":             `expected one address, got 2 arguments: [":1" ":2"]`,
+		"--subscriber 3":    "unknown flag --subscriber (did you mean --subscribers?)",
+		"--listen :1":       "unknown flag --listen",
+		"--size":            "flag --size needs a value, e.g. --size 64-16KiB",
+		"--size 0":          `flag --size: expected a size such as 65536, 64KiB or 16MiB, not "0"`,
+		"--size 12":         "size is 12 bytes; a payload needs at least 24, for the stamp that every message carries",
+		"--size 1KiB-64":    `flag --size: expected the smaller size first, not "1KiB-64"`,
+		"--publishers -1":   `flag --publishers: expected a whole number from 1 on, not "-1"`,
+		"--publishers 5000": "publishers is 5000, expected 1 to 4096",
+		"--rate 0":          `flag --rate: expected messages a second, such as 5000 or 0.5, not "0"`,
+		"--rate NaN":        `flag --rate: expected messages a second, such as 5000 or 0.5, not "NaN"`,
+		"--dialect stomp":   `flag --dialect: expected resp2, resp3, line, nats or raw, not "stomp"`,
+		"--html=":           "flag --html: expected the name of a file",
+		"relay":             "relay is for conch bench itself, and takes two numbers",
+		"--duration soon":   `flag --duration: expected a time such as 500ms, 60s or 5m, or seconds such as 60, not "soon"`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			var out, log bytes.Buffer
+			status := run(append([]string{"conch", "bench"}, strings.Fields(args)...), nothing, &out, &log, nil)
+			assert.Equal(t, statusUsage, status)
+			assert.Equal(t, "conch: bench: "+want+"; see conch bench --help\n", log.String())
+			assert.Empty(t, out.String())
+		})
+	}
+}
+
+func TestBenchHelpTellsEveryFlag(t *testing.T) {
+	for _, flag := range []string{"--help", "-h"} {
+		var out, log bytes.Buffer
+		require.Equal(t, statusOK, run([]string{"conch", "bench", flag}, nothing, &out, &log, nil))
+		assert.Empty(t, log.String())
+		for _, r := range benchTable {
+			assert.Regexp(t, `(?m)^  --`+r.name+" "+r.value+" +"+r.usage, out.String())
+			var o order
+			assert.NoError(t, r.set(&o, r.example), r.name)
+		}
+		for line := range strings.Lines(out.String()) {
+			assert.LessOrEqual(t, len(line), 120)
+		}
+	}
+	assert.Contains(t, helpText(), "conch bench")
+}
+
+// What stands in brackets in the help is in force.
+func TestBenchDefaults(t *testing.T) {
+	o, err := parseBench(nil, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1:8889", o.load.Address)
+	assert.Equal(t, time.Second, o.load.WarmUp)
+	for _, r := range benchTable {
+		var given order
+		if r.set(&given, r.fallback) != nil {
+			continue // it is words
+		}
+		given.load.Address, given.load.WarmUp = o.load.Address, o.load.WarmUp
+		if r.name == "html" {
+			continue
+		}
+		require.NoError(t, given.load.Check())
+		assert.Equal(t, o.load, given.load, r.name)
+	}
+}

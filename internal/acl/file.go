@@ -1,0 +1,106 @@
+package acl
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The faults of a file that Redis knows as well, in its words, and that of a token's line.
+const (
+	errKeyword   fault = "should start with user keyword followed by the username"
+	errFileName  fault = "username contains invalid characters"
+	errTokenLine fault = "a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z"
+)
+
+// Text is the file that leads to these users: the lines of ACL LIST, behind each user the lines of its tokens. Redis
+// reads it too, but refuses what it does not know: tokens, rules with %R& or %W&, and commands that are conch's own.
+func (us *Users) Text() []byte {
+	var b strings.Builder
+	for _, name := range us.Names() {
+		u := us.byName[name]
+		fmt.Fprintln(&b, u)
+		for _, t := range u.tokens {
+			fmt.Fprintln(&b, t.line(name))
+		}
+	}
+	return []byte(b.String())
+}
+
+// Load replaces all users by those of a file: all or, if a line is wrong, none. The name of the file is for the error,
+// a [FileError]. A default user that is not in the file is as [NewUsers] and [Users.RequirePassword] made it.
+//
+// A line is empty, or "user name rule …", or "token user name #sha256 expiry" below its user. As in Redis there are no
+// comments, because they would be lost when the file is saved.
+func (us *Users) Load(file string, text []byte) error {
+	fresh := &Users{language: us.language, byName: make(map[string]*User), required: us.required}
+	var wrong []LineError
+	number := 0
+	for line := range strings.SplitSeq(string(text), "\n") {
+		number++
+		if line = strings.Trim(line, " \t\r"); line == "" {
+			continue
+		}
+		for _, e := range fresh.loadLine(strings.Split(line, " ")) {
+			e.Line, e.Word = number, blurred(e.Word)
+			wrong = append(wrong, e)
+		}
+	}
+	if wrong != nil {
+		return &FileError{File: file, Lines: wrong}
+	}
+	if fresh.byName[DefaultUser] == nil {
+		fresh.put(fresh.newDefault())
+	}
+	*us = *fresh
+	return nil
+}
+
+// loadLine takes one line and says what is wrong with it, each rule for itself.
+func (us *Users) loadLine(words []string) []LineError {
+	switch {
+	case words[0] == "token":
+		return us.loadToken(words)
+	case words[0] != "user" || len(words) < 2:
+		return []LineError{{Word: words[0], Why: errKeyword}}
+	case hasSpace(words[1]):
+		return []LineError{{Word: words[1], Why: errFileName}}
+	case us.byName[words[1]] != nil:
+		return []LineError{{Word: words[1], Why: fault("Duplicate user found")}}
+	}
+	u := newUser(us.language, words[1])
+	us.put(u) // also if its rules are wrong: its tokens are not, then
+	for i, word := range words {
+		words[i] = strings.Trim(word, "\t\r")
+	}
+	rules, err := joinSelectors(words[2:])
+	if err != nil {
+		return []LineError{{Word: words[1], Why: fault("Unmatched parenthesis in selector definition")}}
+	}
+	var wrong []LineError
+	for _, rule := range rules {
+		if err := u.apply(rule); err != nil {
+			wrong = append(wrong, LineError{Word: rule, Why: err})
+		}
+	}
+	us.put(u)
+	return wrong
+}
+
+func (us *Users) loadToken(words []string) []LineError {
+	if len(words) != 5 || !strings.HasPrefix(words[3], "#") {
+		return []LineError{{Word: words[0], Why: errTokenLine}}
+	}
+	digest, ok := parseDigest(words[3][1:])
+	if !ok {
+		return []LineError{{Word: words[3], Why: errHash}}
+	}
+	expires, err := time.Parse(time.RFC3339, words[4])
+	if err != nil {
+		return []LineError{{Word: words[4], Why: errTokenLine}}
+	}
+	if err := us.CreateToken(words[1], words[2], digest, expires); err != nil {
+		return []LineError{{Word: words[2], Why: err}}
+	}
+	return nil
+}

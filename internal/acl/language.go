@@ -1,0 +1,154 @@
+package acl
+
+import (
+	_ "embed" // the table of commands
+	"fmt"
+	"slices"
+	"strings"
+)
+
+//go:embed commands.txt
+var table string
+
+// categories stand in the order of ACL CAT; each has the bit of its place.
+var categories = strings.Fields("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream " +
+	"pubsub admin fast slow blocking dangerous connection transaction scripting")
+
+// verbs are judged, named and refused as the commands of Redis that they stand for.
+var verbs = map[string]string{
+	"pub": "publish", "sub": "subscribe", "unsub": "unsubscribe", "psub": "psubscribe", "punsub": "punsubscribe",
+}
+
+// topics says which commands have topics among their arguments. Leaving one needs no right to it.
+var topics = map[string]access{
+	"publish": publishes, "spublish": publishes,
+	"subscribe": listens, "ssubscribe": listens, "psubscribe": listensGlob,
+}
+
+// needless are the commands for which no rule is asked: who could not run them could not become somebody else. HELP
+// is among them because it says how.
+var needless = []string{"auth", "hello", "quit", "reset", "help"}
+
+// access is what a command does with the topics among its arguments.
+type access uint8
+
+const (
+	nothing     access = iota
+	publishes          // to its first argument
+	listens            // to all of its arguments
+	listensGlob        // to what matches any of its arguments
+)
+
+// Command is a command that rules can name.
+type Command struct {
+	name       string // in full, lower case: "client|kill"
+	id         int    // its bit in a commandSet
+	categories uint32 // the bit i is for categories[i]
+	parent     *Command
+	below      []*Command
+	access     access
+	present    bool // exists here
+	needless   bool // runs without any right
+}
+
+// Name is the full name in lower case, "client|kill", as errors say it.
+func (c *Command) Name() string { return c.name }
+
+// Categories returns those of the command as COMMAND INFO lists them: "@pubsub", "@fast".
+func (c *Command) Categories() []string {
+	var out []string
+	for i, category := range categories {
+		if c.categories&(1<<i) != 0 {
+			out = append(out, "@"+category)
+		}
+	}
+	return out
+}
+
+// Language is what rules are written in: the names of commands and categories, and what a glob matches.
+type Language struct {
+	commands []*Command
+	byName   map[string]*Command
+	match    func(glob string, topic []byte) bool
+}
+
+// NewLanguage makes the language for a server that has these commands, named in full and in lower case, "client" as
+// well as "client|kill". It fails if one of them has no categories in commands.txt.
+func NewLanguage(present []string, match func(glob string, topic []byte) bool) (*Language, error) {
+	l := &Language{byName: make(map[string]*Command), match: match}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "#") {
+			l.add(strings.Fields(line))
+		}
+	}
+	for verb, name := range verbs {
+		l.byName[verb] = l.byName[name]
+	}
+	for _, name := range present {
+		c := l.byName[name]
+		if c == nil {
+			return nil, fmt.Errorf("command %q has no ACL categories", name)
+		}
+		c.present = true
+	}
+	return l, nil
+}
+
+// add takes one line of the table, in which parents stand before what is below them.
+func (l *Language) add(line []string) {
+	name := line[0]
+	c := &Command{
+		name: name, id: len(l.commands), access: topics[name], needless: slices.Contains(needless, name),
+	}
+	for _, category := range line[1:] {
+		c.categories |= categoryBit(category)
+	}
+	if parent, _, ok := strings.Cut(name, "|"); ok {
+		c.parent = l.byName[parent]
+		c.parent.below = append(c.parent.below, c)
+	}
+	l.commands = append(l.commands, c)
+	l.byName[name] = c
+}
+
+// Command finds a command by its full name, in any letter case; a verb of the line dialect gives the command that it
+// stands for. It returns nil for what has no name here or in Redis.
+func (l *Language) Command(name string) *Command { return l.byName[lower(name)] }
+
+// Categories returns all of them, in the order of ACL CAT.
+func (l *Language) Categories() []string { return slices.Clone(categories) }
+
+// Cat returns the commands of a category that exist here, as ACL CAT does; their order is alphabetical.
+func (l *Language) Cat(category string) ([]string, error) {
+	bit := categoryBit(lower(category))
+	if bit == 0 {
+		return nil, fault(fmt.Sprintf("Unknown category '%.128s'", category))
+	}
+	out := []string{}
+	for _, c := range l.commands {
+		if c.present && c.categories&bit != 0 {
+			out = append(out, c.name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// categoryBit returns 0 for what is no category.
+func categoryBit(category string) uint32 {
+	if i := slices.Index(categories, category); i >= 0 {
+		return 1 << i
+	}
+	return 0
+}
+
+// lower folds ASCII alone, as Redis does: other bytes may be anything.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}

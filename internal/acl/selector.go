@@ -1,0 +1,141 @@
+package acl
+
+import "strings"
+
+// selector is a set of rules that stands alone: what may be run, and on which topics.
+type selector struct {
+	commands commandSet
+	channels patterns
+	keys     patterns // nothing here has keys: kept to be shown again
+}
+
+func newSelector() selector {
+	return selector{channels: patterns{sigil: "&"}, keys: patterns{sigil: "~"}}
+}
+
+func (s *selector) clone() selector {
+	return selector{commands: s.commands.clone(), channels: s.channels.clone(), keys: s.keys.clone()}
+}
+
+// apply takes one rule about commands, topics or keys. It fails with one of Redis' faults.
+func (s *selector) apply(l *Language, rule string) error {
+	switch word := lower(rule); word {
+	case "":
+		return errSyntax
+	case "allkeys", "~*":
+		s.keys.reset(true)
+	case "resetkeys":
+		s.keys.reset(false)
+	case "allchannels", "&*":
+		s.channels.reset(true)
+	case "resetchannels":
+		s.channels.reset(false)
+	case "allcommands", "+@all":
+		s.commands.everything(true)
+	case "nocommands", "-@all":
+		s.commands.everything(false)
+	default:
+		return s.applySigil(l, rule)
+	}
+	return nil
+}
+
+// applySigil takes the rules that are a sign and a name.
+func (s *selector) applySigil(l *Language, rule string) error {
+	allow := rule[0] == '+'
+	switch rule[0] {
+	case '~':
+		return s.grant(&s.keys, rule[1:], both)
+	case '&':
+		return s.grant(&s.channels, rule[1:], both)
+	case '%':
+		return s.grantSome(rule)
+	case '+', '-':
+		if category, ok := strings.CutPrefix(rule[1:], "@"); ok {
+			return s.commands.category(l, lower(category), allow)
+		}
+		return s.commands.command(l, rule[1:], allow)
+	}
+	return errSyntax
+}
+
+// grantSome takes %R~glob and its kin: the letters in any order, each once, then the sigil of keys or of topics.
+func (s *selector) grantSome(rule string) error {
+	var granted rights
+	for i := 1; i < len(rule); i++ {
+		right := map[byte]rights{'R': read, 'W': write}[rule[i]&^0x20]
+		switch {
+		case right != 0 && granted&right == 0:
+			granted |= right
+		case granted != 0 && rule[i] == '~':
+			return s.grant(&s.keys, rule[i+1:], granted)
+		case granted != 0 && rule[i] == '&':
+			return s.grant(&s.channels, rule[i+1:], granted)
+		default:
+			return errSyntax
+		}
+	}
+	return errSyntax
+}
+
+// grant adds a glob to the topics or the keys. Where everything is granted already it would change nothing, and who
+// wrote it thought that it would: Redis refuses that.
+func (s *selector) grant(p *patterns, glob string, r rights) error {
+	switch {
+	case p.all && p == &s.keys:
+		return errAllKeys
+	case p.all:
+		return errAllChannels
+	}
+	return p.add(glob, r)
+}
+
+// parseSelector takes rules in parentheses. They are what the user itself may have but on, off and passwords.
+func parseSelector(l *Language, rules string) (selector, error) {
+	s := newSelector()
+	for _, rule := range strings.FieldsFunc(rules[1:len(rules)-1], isSpace) {
+		if strings.HasSuffix(rule, ")") {
+			return s, errSyntax // Redis takes it, and then writes a file in which the selector ends here
+		}
+		if err := s.apply(l, rule); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// joinSelectors puts together the words of selectors that were split at spaces.
+func joinSelectors(words []string) ([]string, error) {
+	var out []string
+	for i := 0; i < len(words); i++ {
+		if !strings.HasPrefix(words[i], "(") {
+			out = append(out, words[i])
+			continue
+		}
+		end := i
+		for !strings.HasSuffix(words[end], ")") {
+			end++
+			if end == len(words) || strings.HasPrefix(words[end], "(") {
+				return nil, &ParenthesisError{Start: words[i]}
+			}
+		}
+		out = append(out, strings.Join(words[i:end+1], " "))
+		i = end
+	}
+	return out, nil
+}
+
+// String is the selector as ACL LIST shows it.
+func (s *selector) String() string {
+	var words []string
+	if keys := s.keys.String(); keys != "" {
+		words = append(words, keys)
+	}
+	if !s.channels.all {
+		words = append(words, "resetchannels")
+	}
+	if channels := s.channels.String(); channels != "" {
+		words = append(words, channels)
+	}
+	return strings.Join(append(words, s.commands.String()), " ")
+}

@@ -1,0 +1,131 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Dialect is how the generator talks to a server.
+type Dialect int
+
+// The dialects. Raw is for the bare [Relay]: publishers send what subscribers are to get, RESP2's message frames.
+const (
+	RESP2 Dialect = iota
+	RESP3
+	Line
+	NATS
+	Raw
+)
+
+var dialectNames = [...]string{RESP2: "resp2", RESP3: "resp3", Line: "line", NATS: "nats", Raw: "raw"}
+
+func (d Dialect) String() string {
+	if d < 0 || int(d) >= len(dialectNames) {
+		return fmt.Sprintf("Dialect(%d)", int(d))
+	}
+	return dialectNames[d]
+}
+
+// ParseDialect reads a dialect's name, in any letter case.
+func ParseDialect(name string) (Dialect, error) {
+	for d, known := range dialectNames {
+		if strings.EqualFold(name, known) {
+			return Dialect(d), nil
+		}
+	}
+	return 0, fmt.Errorf("expected resp2, resp3, line, nats or raw, not %q", name)
+}
+
+// MarshalText and UnmarshalText have JSON show the name.
+func (d Dialect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (d *Dialect) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDialect(string(text))
+	return err
+}
+
+// sized tells whether a frame says how long its payload is. Lines end where they end.
+func (d Dialect) sized() bool { return d != Line }
+
+// replies tells whether every publish is answered.
+func (d Dialect) replies() bool { return d != NATS && d != Raw }
+
+// lineEnd is what stands behind a payload. Lines come back with the ending that they were sent with.
+func (d Dialect) lineEnd() string {
+	if d == Line {
+		return "\n"
+	}
+	return "\r\n"
+}
+
+// publishHead is all of a publish command that stands before the payload, except the payload's size at its end.
+func (d Dialect) publishHead(topic string) string {
+	switch d {
+	case Line:
+		return "PUB " + topic + " "
+	case NATS:
+		return "PUB " + topic + " "
+	case Raw:
+		return d.messageHead(topic)
+	default:
+		return fmt.Sprintf("*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$", len(topic), topic)
+	}
+}
+
+// messageHead is the same of a message that a subscriber gets.
+func (d Dialect) messageHead(topic string) string {
+	switch d {
+	case Line:
+		return "UPDATE " + topic + " "
+	case NATS:
+		return "MSG " + topic + " " + topic + " " // the subscription's number is the topic, see subscribe
+	case RESP3:
+		return fmt.Sprintf(">3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$", len(topic), topic)
+	default:
+		return fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$", len(topic), topic)
+	}
+}
+
+// hello opens a connection, after it has been made: what is sent, before anything else.
+func (d Dialect) hello() string {
+	switch d {
+	case RESP3:
+		return "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
+	case NATS:
+		return `CONNECT {"verbose":false,"pedantic":false,"lang":"go","version":"conch-bench","protocol":1}` + "\r\nPING\r\n"
+	default:
+		return ""
+	}
+}
+
+// subscribe is the command that subscribes to topics, and the confirmation that must come back, byte for byte. before
+// is the number of topics that the connection has already.
+func (d Dialect) subscribe(topics []string, before int) (command, confirmation string) {
+	var c, r strings.Builder
+	switch d {
+	case Raw:
+		return "sub\n", "ok\n"
+	case Line:
+		for _, topic := range topics {
+			fmt.Fprintf(&r, "OK SUB %s\n", topic)
+		}
+		return "SUB " + strings.Join(topics, " ") + "\n", r.String()
+	case NATS:
+		for _, topic := range topics {
+			fmt.Fprintf(&c, "SUB %s %s\r\n", topic, topic)
+		}
+		return c.String() + "PING\r\n", "PONG\r\n"
+	default:
+		kind := '*'
+		if d == RESP3 {
+			kind = '>'
+		}
+		fmt.Fprintf(&c, "*%d\r\n$9\r\nSUBSCRIBE\r\n", len(topics)+1)
+		for i, topic := range topics {
+			fmt.Fprintf(&c, "$%d\r\n%s\r\n", len(topic), topic)
+			fmt.Fprintf(&r, "%c3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:%d\r\n", kind, len(topic), topic, before+i+1)
+		}
+		return c.String(), r.String()
+	}
+}

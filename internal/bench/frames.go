@@ -1,0 +1,61 @@
+package bench
+
+import "time"
+
+// frames are the commands of one write of a publisher. They are made ahead; before each write only the stamps and, if
+// there are several, the topics are written anew. When sizes vary, the whole write is put together each time.
+type frames struct {
+	*wire
+	publisher int
+	buf       []byte
+	length    int // of a command, when all are alike
+	headLen   int
+}
+
+func newFrames(w *wire, publisher, pipeline int) *frames {
+	f := &frames{wire: w, publisher: publisher, headLen: len(w.publish[0])}
+	for n := range pipeline {
+		f.add(n, 0)
+		if f.length == 0 {
+			f.length = len(f.buf)
+		}
+	}
+	return f
+}
+
+// add puts a command behind the others.
+func (f *frames) add(sequence int, at time.Duration) {
+	f.buf = append(f.buf, f.publish[f.topicOf(f.publisher, sequence)]...)
+	size := sequence % len(f.sizes)
+	f.buf = append(f.buf, f.sizeText[size]...)
+	var s [stampLen]byte
+	putStamp(s[:], f.publisher, sequence, at)
+	copy(s[16:], f.mark[:])
+	f.buf = append(f.buf, s[:]...)
+	f.buf = append(f.buf, f.filler[:f.sizes[size]-stampLen]...)
+	f.buf = append(f.buf, f.end...)
+}
+
+// next are the commands of n messages from a number on, as bytes that are valid until the call after this one. at
+// gives the time that each was meant to be sent.
+func (f *frames) next(sequence, n int, at func(sequence int) time.Duration) []byte {
+	if len(f.sizes) > 1 {
+		f.buf = f.buf[:0]
+		for i := range n {
+			f.add(sequence+i, at(sequence+i))
+		}
+		return f.buf
+	}
+	topic := f.topicOf(f.publisher, sequence)
+	for i := range n {
+		b := f.buf[i*f.length:]
+		if len(f.topics) > 1 {
+			copy(b, f.publish[topic])
+			if topic++; topic == len(f.topics) {
+				topic = 0
+			}
+		}
+		putStamp(b[f.headLen:], f.publisher, sequence+i, at(sequence+i))
+	}
+	return f.buf[:n*f.length]
+}

@@ -1,0 +1,51 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// idleGroup is how many idle connections share a topic.
+const idleGroup = 100
+
+// idle is a crowd of connections that do nothing.
+type idle []net.Conn
+
+// Idle opens n connections, a hundred to a topic, each subscribed to it and silent from then on. They stay open until
+// the caller closes what it returns; the subscriptions are confirmed when it does. Each takes a descriptor.
+func Idle(ctx context.Context, address string, n int, d Dialect) (io.Closer, error) {
+	all := make(idle, 0, n)
+	for i := range n {
+		sock, err := idleOne(ctx, address, d, fmt.Sprintf("bench:idle:%d", i/idleGroup))
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		all = append(all, sock)
+	}
+	return all, nil
+}
+
+func idleOne(ctx context.Context, address string, d Dialect, topic string) (net.Conn, error) {
+	g, err := dial(ctx, address, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.subscribe([]string{topic}); err != nil {
+		g.drop()
+		return nil, err
+	}
+	sock, _, err := g.done()
+	return sock, err
+}
+
+// Close closes all of them.
+func (all idle) Close() error {
+	var failed error
+	for _, sock := range all {
+		failed = errors.Join(failed, sock.Close())
+	}
+	return failed
+}

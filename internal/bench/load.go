@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Range is the size of payloads, in bytes. When Min and Max differ, sizes vary between them, all alike often.
+type Range struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+func (r Range) String() string {
+	if r.Min == r.Max {
+		return fmt.Sprintf("%d B", r.Min)
+	}
+	return fmt.Sprintf("%d-%d B", r.Min, r.Max)
+}
+
+// mean is the average size.
+func (r Range) mean() int { return (r.Min + r.Max) / 2 }
+
+// Load is what is done to a server. The zero value of a field means its default.
+type Load struct {
+	Address     string        `json:"address"` // host:port
+	Dialect     Dialect       `json:"dialect"`
+	Publishers  int           `json:"publishers"`
+	Subscribers int           `json:"subscribers"` // each subscribes to all topics
+	Topics      int           `json:"topics"`      // publishers use them in turn, message by message
+	Size        Range         `json:"size"`
+	Pipeline    int           `json:"pipeline"`    // commands a write
+	Rate        float64       `json:"rate"`        // messages a second, over all publishers; 0: as fast as they go
+	Duration    time.Duration `json:"duration_ns"` // of the measured part
+	WarmUp      time.Duration `json:"warm_up_ns"`  // the same load before it, not counted
+	InFlight    int           `json:"in_flight"`   // messages published and not with every subscriber, over all publishers
+	PID         int           `json:"pid"`         // the server's process, to be accounted; 0: none
+}
+
+// Limits of a load. A stamp has room for no more publishers, and for no longer a run.
+const (
+	maxPublishers  = 1 << 12
+	maxSubscribers = 1 << 16
+	maxTopics      = 1 << 20
+	maxSize        = 1 << 29
+	maxTime        = 24 * time.Hour
+)
+
+// Defaults of a load that are not 1.
+const (
+	defaultSize     = 64
+	defaultPipeline = 64
+	defaultDuration = 10 * time.Second
+)
+
+// What may be in flight by default, in bytes of payload and some more for each message. A server that runs ahead of
+// its subscribers needs some room to do so; more than this only fills sockets, and puts the working set out of the
+// processor's cache.
+const (
+	flightPerSubscriber = 4 << 20
+	flightInAll         = 256 << 20
+	flightOverhead      = 64
+)
+
+// Check fills in the defaults and says what is wrong with the rest.
+func (l *Load) Check() error {
+	l.fill()
+	if _, _, err := net.SplitHostPort(l.Address); err != nil {
+		return fmt.Errorf("%q is not an address; expected host:port", l.Address)
+	}
+	for _, c := range []struct {
+		name      string
+		n, lo, hi int
+	}{
+		{"publishers", l.Publishers, 1, maxPublishers},
+		{"subscribers", l.Subscribers, 1, maxSubscribers},
+		{"topics", l.Topics, 1, maxTopics},
+		{"pipeline", l.Pipeline, 1, 1 << 16},
+		{"smallest size", l.Size.Min, 1, maxSize},
+		{"largest size", l.Size.Max, l.Size.Min, maxSize},
+		{"in-flight", l.InFlight, l.Publishers, 1 << 30},
+		{"pid", l.PID, 0, 1 << 30},
+	} {
+		if c.n < c.lo || c.n > c.hi {
+			return fmt.Errorf("%s is %d, expected %d to %d", c.name, c.n, c.lo, c.hi)
+		}
+	}
+	switch {
+	case l.Size.Min < stampLen:
+		return fmt.Errorf("size is %d bytes; a payload needs at least %d, for the stamp that every message carries", l.Size.Min, stampLen)
+	case l.Rate < 0 || l.Rate > 1e9:
+		return fmt.Errorf("rate is %g, expected 0 to 1e9 messages a second", l.Rate)
+	case l.Duration < time.Millisecond || l.WarmUp < 0 || l.Duration+l.WarmUp > maxTime:
+		return fmt.Errorf("duration and warm-up together are %v, expected 1ms to %v", l.Duration+l.WarmUp, maxTime)
+	case l.Dialect < RESP2 || l.Dialect > Raw:
+		return fmt.Errorf("%v is unknown", l.Dialect)
+	case l.Dialect == Raw && l.Size.Min != l.Size.Max:
+		return errors.New("the bare relay takes messages of one size only")
+	}
+	return nil
+}
+
+func (l *Load) fill() {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Publishers, 1}, {&l.Subscribers, 1}, {&l.Topics, 1}, {&l.Pipeline, defaultPipeline}, {&l.Size.Min, defaultSize},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if l.Size.Max == 0 {
+		l.Size.Max = l.Size.Min
+	}
+	if l.Duration == 0 {
+		l.Duration = defaultDuration
+	}
+	if l.InFlight == 0 && l.Publishers > 0 && l.Subscribers > 0 {
+		bytes := min(flightPerSubscriber, flightInAll/l.Subscribers)
+		l.InFlight = max(bytes/(l.Size.mean()+flightOverhead), l.Publishers*l.Pipeline)
+	}
+}

@@ -1,0 +1,221 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// publisher is one publishing connection. Two goroutines serve it: publish writes, and countReplies reads.
+type publisher struct {
+	*frames
+	sock     net.Conn
+	already  []byte
+	first    *atomic.Int64           // the number of its first measured message
+	sent     atomic.Int64            // messages given to the socket, or being given
+	answered atomic.Int64            // replies that have come
+	owed     atomic.Int64            // replies to come in all; -1 while that is not known
+	done     chan struct{}           // closed when they are there
+	alarm    *alarm                  // of a paced load
+	late     *hdrhistogram.Histogram // how long after their time messages were written
+	sequence int                     // of the next message
+	lowest   int                     // messages that all subscribers are known to have
+	_        [64]byte
+}
+
+// publish sends the whole load and returns when every subscriber has all of it, and every reply has come.
+func (p *publisher) publish(r *run) error {
+	send := p.flood
+	if r.load.Rate > 0 {
+		send = p.pace
+	}
+	if err := send(r); err != nil {
+		return err
+	}
+	if _, ok := r.window.await(p.publisher, p.sequence, r.stop); !ok {
+		return errStopped
+	}
+	if !r.load.Dialect.replies() {
+		return nil
+	}
+	p.owed.Store(int64(p.sequence))
+	if p.answered.Load() >= int64(p.sequence) {
+		return nil
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-r.stop:
+		return errStopped
+	}
+}
+
+// flood sends as fast as the window lets it, until the time is over.
+func (p *publisher) flood(r *run) error {
+	batch := min(r.load.Pipeline, r.window.share)
+	for {
+		if err := p.room(r, batch); err != nil {
+			return err
+		}
+		now := r.now()
+		if p.first.Load() == notYet && now >= r.load.WarmUp {
+			if err := p.startMeasuring(r); err != nil {
+				return err
+			}
+			now = r.now()
+		}
+		if p.first.Load() != notYet && now >= time.Duration(r.started.Load())+r.load.Duration {
+			return nil
+		}
+		if err := p.write(batch, func(int) time.Duration { return now }); err != nil {
+			return err
+		}
+	}
+}
+
+// startMeasuring ends the warm-up: every message of it arrives, and all publishers begin together. If what is on its
+// way did not arrive first, the measured part would pay for delivering it, a slow server with a long queue most.
+func (p *publisher) startMeasuring(r *run) error {
+	if _, ok := r.window.await(p.publisher, p.sequence, r.stop); !ok {
+		return errStopped
+	}
+	p.first.Store(int64(p.sequence))
+	if r.warm.Add(1) == int64(len(r.publishers)) {
+		r.measure(r.now())
+		return nil
+	}
+	select {
+	case <-r.measuring:
+		return nil
+	case <-r.stop:
+		return errStopped
+	}
+}
+
+// pace sends each message at its time, or as soon after it as possible; several with one write only when they are due
+// together. Nothing moves the schedule.
+func (p *publisher) pace(r *run) error {
+	plan := schedule{r.load.Rate, p.publisher, r.load.Publishers}
+	p.first.Store(int64(plan.before(r.load.WarmUp)))
+	end := plan.before(r.load.WarmUp + r.load.Duration)
+	for p.sequence < end {
+		now := r.now()
+		batch := min(plan.before(now+1)-p.sequence, r.load.Pipeline, r.window.share, end-p.sequence)
+		if batch <= 0 {
+			if err := p.alarm.wait(plan.due(p.sequence) - now); err != nil {
+				return errStopped
+			}
+			continue
+		}
+		if err := p.room(r, batch); err != nil {
+			return err
+		}
+		now = r.now()
+		for i := range batch {
+			if n := p.sequence + i; int64(n) >= p.first.Load() {
+				record(p.late, now-plan.due(n))
+			}
+		}
+		if err := p.write(batch, plan.due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// room waits until a batch fits into the window.
+func (p *publisher) room(r *run, batch int) error {
+	need := p.sequence + batch - r.window.share
+	if need <= p.lowest {
+		return nil
+	}
+	lowest, ok := r.window.await(p.publisher, need, r.stop)
+	if !ok {
+		return errStopped
+	}
+	p.lowest = lowest
+	return nil
+}
+
+func (p *publisher) write(batch int, at func(sequence int) time.Duration) error {
+	b := p.next(p.sequence, batch, at)
+	p.sequence += batch
+	p.sent.Store(int64(p.sequence))
+	if _, err := p.sock.Write(b); err != nil {
+		return fmt.Errorf("publisher %d: %w", p.publisher, closedBy(err))
+	}
+	return nil
+}
+
+// countReplies reads what the server answers, until the socket ends or all that is owed has come. An error reply ends
+// the run.
+func (p *publisher) countReplies(d Dialect) error {
+	buf := make([]byte, minReadBuffer)
+	have := copy(buf, p.already)
+	for {
+		n, err := p.sock.Read(buf[have:])
+		if err != nil {
+			return fmt.Errorf("publisher %d: %w", p.publisher, closedBy(err))
+		}
+		have += n
+		used, answers, err := replies(d, buf[:have])
+		if err != nil {
+			return fmt.Errorf("publisher %d: %w", p.publisher, err)
+		}
+		if answers.pings > 0 {
+			if _, err := io.WriteString(p.sock, strings.Repeat("PONG\r\n", answers.pings)); err != nil {
+				return fmt.Errorf("publisher %d: %w", p.publisher, closedBy(err))
+			}
+		}
+		have = copy(buf, buf[used:have])
+		if got := p.answered.Add(int64(answers.replies)); got == p.owed.Load() {
+			close(p.done)
+			return nil
+		}
+	}
+}
+
+// answers is what a publisher was sent: replies to its messages, and pings to be answered.
+type answers struct{ replies, pings int }
+
+// replies takes apart what a publisher reads: one line each. It returns how many bytes that was.
+func replies(d Dialect, b []byte) (used int, a answers, err error) {
+	for {
+		end := bytes.IndexByte(b[used:], '\n')
+		if end < 0 {
+			if len(b)-used > maxStray {
+				return used, a, errors.New("a reply does not end")
+			}
+			return used, a, nil
+		}
+		line := b[used : used+end]
+		used += end + 1
+		switch {
+		case isReply(d, line):
+			a.replies++
+		case d == NATS && bytes.HasPrefix(line, []byte("PING")):
+			a.pings++
+		case d == NATS && (bytes.HasPrefix(line, []byte("INFO ")) || bytes.HasPrefix(line, []byte("+OK"))):
+		default:
+			return used, a, fmt.Errorf("the server says: %s", bytes.TrimSpace(line[:min(len(line), 200)]))
+		}
+	}
+}
+
+func isReply(d Dialect, line []byte) bool {
+	switch d {
+	case RESP2, RESP3:
+		return len(line) > 0 && line[0] == ':'
+	case Line:
+		return len(line) > 1 && line[0] == 'O' && line[1] == 'K'
+	default:
+		return false
+	}
+}

@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"errors"
+	"time"
+)
+
+// Result is what came of a load. Times are in nanoseconds in JSON.
+type Result struct {
+	Load
+	Published           int64         `json:"published"`  // messages of the measured part
+	Deliveries          int64         `json:"deliveries"` // of these, to all subscribers together
+	Lost                int64         `json:"lost"`       // deliveries that did not happen, warm-up included
+	Elapsed             time.Duration `json:"elapsed_ns"` // until the last subscriber had the last message
+	DeliveriesPerSecond float64       `json:"deliveries_per_second"`
+	BytesPerSecond      float64       `json:"bytes_per_second"` // payload alone
+
+	P50          time.Duration `json:"p50_ns"`
+	P90          time.Duration `json:"p90_ns"`
+	P99          time.Duration `json:"p99_ns"`
+	P999         time.Duration `json:"p999_ns"`
+	Max          time.Duration `json:"max_ns"`
+	Samples      int64         `json:"samples"`                // deliveries whose latency was recorded: all if paced
+	LateP99      time.Duration `json:"late_p99_ns"`            // of a paced load: how late the generator itself was
+	LateMax      time.Duration `json:"late_max_ns"`            //
+	Distribution []Quantile    `json:"distribution,omitempty"` // the latencies again, finer
+
+	CPU            time.Duration `json:"cpu_ns"`              // the server's, over the measured part
+	CPUPerDelivery time.Duration `json:"cpu_per_delivery_ns"` // rounded to nanoseconds
+	Memory         int64         `json:"memory_bytes"`        // the server's resident memory at the end of the load
+	PeakMemory     int64         `json:"peak_memory_bytes"`   // since the server started
+	ProcessNote    string        `json:"process_note,omitempty"`
+
+	Ceiling            float64 `json:"ceiling"` // deliveries a second of the bare relay; 0: not measured
+	LimitedByGenerator bool    `json:"limited_by_generator"`
+	CeilingNote        string  `json:"ceiling_note,omitempty"` // why there is none
+	Timeline           []Point `json:"timeline,omitempty"`
+}
+
+// Quantile is one point of the distribution: so many percent of the latencies were not above Latency.
+type Quantile struct {
+	Percent float64       `json:"percent"`
+	Latency time.Duration `json:"latency_ns"`
+}
+
+// near is from which part of the ceiling on a result says more of the generator than of the server.
+const near = 0.9
+
+// Against sets what the bare relay reached under the same load, in deliveries a second.
+func (r *Result) Against(ceiling float64) {
+	r.Ceiling = ceiling
+	r.LimitedByGenerator = ceiling > 0 && r.DeliveriesPerSecond >= near*ceiling
+}
+
+// errNothingDue is for a load whose measured part is too short for its rate.
+var errNothingDue = errors.New("no message was due in the measured part: raise the rate or the duration")
+
+// result sums up a run that has ended. There is none when the measured part had not begun.
+func (t *timeline) result() (*Result, error) {
+	r := t.run
+	out := &Result{Load: r.load, Timeline: t.points}
+	t.count(out)
+	if out.Published == 0 || !r.isMeasuring() {
+		if r.failure == nil {
+			return nil, errNothingDue
+		}
+		return nil, r.failure
+	}
+	out.Elapsed = max(r.lastDelivery()-time.Duration(r.started.Load()), 1)
+	out.DeliveriesPerSecond = float64(out.Deliveries) / out.Elapsed.Seconds()
+	out.BytesPerSecond = out.DeliveriesPerSecond * r.wire.meanSize()
+	t.distribution(out)
+	t.account(out)
+	if errors.Is(r.failure, errStalled) {
+		return out, nil // it is in the losses
+	}
+	return out, r.failure
+}
+
+// count counts messages and losses.
+func (t *timeline) count(out *Result) {
+	r := t.run
+	for i, p := range r.publishers {
+		first, sent := r.firsts[i].Load(), p.sent.Load()
+		if first != notYet {
+			out.Published += max(0, sent-first)
+		}
+		for _, s := range r.subscribers {
+			got := s.row[i].got.Load()
+			out.Deliveries += max(0, got-first)
+			if t.stalled {
+				out.Lost += sent - got
+			}
+		}
+	}
+	for _, s := range r.subscribers {
+		out.Lost += s.missed.Load()
+		out.Deliveries -= s.missedHere.Load()
+	}
+}
+
+func (t *timeline) distribution(out *Result) {
+	h := t.run.latencies.total()
+	if out.Samples = h.TotalCount(); out.Samples == 0 {
+		return
+	}
+	out.P50, out.P90, out.P99, out.P999 = quantile(h, 50), quantile(h, 90), quantile(h, 99), quantile(h, 99.9)
+	out.Max = quantile(h, 100)
+	for _, percent := range []float64{
+		0, 10, 25, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 96, 97, 98, 98.5, 99, 99.3, 99.5, 99.7, 99.9, 99.95, 99.99, 99.995, 99.999, 100,
+	} {
+		out.Distribution = append(out.Distribution, Quantile{percent, quantile(h, percent)})
+	}
+	late := newHistogram(2)
+	for _, p := range t.run.publishers {
+		late.Merge(p.late)
+	}
+	if late.TotalCount() > 0 {
+		out.LateP99, out.LateMax = quantile(late, 99), quantile(late, 100)
+	}
+}
+
+// account adds what the server's process used.
+func (t *timeline) account(out *Result) {
+	switch {
+	case out.PID == 0:
+	case t.run.before.err != nil:
+		out.ProcessNote = t.run.before.err.Error()
+	case t.after.err != nil:
+		out.ProcessNote = t.after.err.Error()
+	default:
+		out.CPU = t.after.cpu - t.run.before.cpu
+		out.CPUPerDelivery = out.CPU / time.Duration(max(out.Deliveries, 1))
+		out.Memory, out.PeakMemory = t.after.rss, t.after.peak
+	}
+}

@@ -1,0 +1,46 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// A stamp comes back as it was written, and a line shows it as it is.
+func TestStamp(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 1000 {
+		publisher, sequence := random.IntN(maxPublishers), random.IntN(maxSequence+1)
+		at := time.Duration(random.Int64N(1 << 48))
+		switch i {
+		case 0:
+			publisher, sequence, at = 0, 0, 0
+		case 1:
+			publisher, sequence, at = maxPublishers-1, maxSequence, 1<<48-1
+		}
+		var b [stampLen]byte
+		putStamp(b[:], publisher, sequence, at)
+		_, ok := word(b[:])
+		assert.True(t, ok)
+		assert.Equal(t, stamp{publisher, sequence, at}, readStamp(b[:]))
+		for _, c := range b[:16] {
+			assert.True(t, '0' <= c && c <= 'o', "%q", b)
+		}
+	}
+}
+
+// Characters that no stamp has are noticed, wherever they stand.
+func TestWordRefusesOtherCharacters(t *testing.T) {
+	for _, c := range []byte{0, ' ', '/', 'p', 'z', '~', 0x7F, 0x80, 0xFF, '\r', '\n'} {
+		for i := range 8 {
+			b := []byte("00000000")
+			b[i] = c
+			_, ok := word(b)
+			assert.False(t, ok, "%q", b)
+		}
+	}
+	_, ok := word([]byte("0Aaoooo0"))
+	assert.True(t, ok)
+}

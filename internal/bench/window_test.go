@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// A publisher waits for the slowest subscriber, and for nobody else's messages.
+func TestWindowWaitsForTheSlowest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(2, 3, 100)
+		returned := false
+		go func() {
+			lowest, ok := w.await(1, 10, nil)
+			assert.True(t, ok)
+			assert.Equal(t, 10, lowest)
+			returned = true
+		}()
+		for _, tell := range []struct{ subscriber, publisher, got int }{
+			{0, 1, 10}, {1, 1, 9}, {2, 1, 30}, {1, 0, 50}, {1, 1, 9}, {0, 1, 12},
+		} {
+			w.tell(w.of(tell.subscriber), tell.publisher, tell.got)
+			synctest.Wait()
+			assert.False(t, returned, "%+v", tell)
+		}
+		w.tell(w.of(1), 1, 10)
+		synctest.Wait()
+		assert.True(t, returned)
+	})
+}
+
+func TestWindowStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(1, 1, 1)
+		stop := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(stop) })
+		_, ok := w.await(0, 1, stop)
+		assert.False(t, ok)
+	})
+}
+
+// No wake-up is lost, however the two sides meet.
+func TestWindowUnderLoad(t *testing.T) {
+	const publishers, subscribers, messages = 3, 4, 5000
+	w := newWindow(publishers, subscribers, 9)
+	var running sync.WaitGroup
+	type to struct{ publisher, got int }
+	var sockets [subscribers]chan to
+	for s := range subscribers {
+		sockets[s] = make(chan to, publishers*messages)
+		running.Go(func() {
+			for range publishers * messages {
+				m := <-sockets[s]
+				w.tell(w.of(s), m.publisher, m.got)
+			}
+		})
+	}
+	for p := range publishers {
+		running.Go(func() {
+			for n := range messages {
+				_, ok := w.await(p, n-2, nil)
+				assert.True(t, ok)
+				for s := range subscribers {
+					sockets[s] <- to{p, n + 1}
+				}
+			}
+		})
+	}
+	running.Wait()
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Parsing is what a reader's stack is deepest for. A goroutine starts with 2 KiB of it, gets 4 when that is too little,
+// and never gives them back: that would be a third of what an idle connection costs. So commands are put together where
+// they stay, in the batch, and what is rare is in functions of its own. TestAnIdleConnectionKeepsASmallStack watches.
+
+// parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
+// taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small.
+func (c *conn) parse(b *batch) Reason {
+	in := &c.inbound
+	in.fence = false
+	for b.used < len(b.data) && !in.fence {
+		n, ok, err := b.next(&c.reader)
+		if err != nil {
+			b.used = len(b.data)
+			k := b.add()
+			k.handler, k.err = answerError, err
+			return ReasonProtocol
+		}
+		if !ok {
+			b.used += n
+			return ReasonNone
+		}
+		if b.command.Hostile() {
+			b.used = len(b.data)
+			return ReasonHostile
+		}
+		k := b.add()
+		c.check(k, &b.command)
+		if c.runs(k) {
+			n = b.findRun(k, n, &c.srv.options.Limits)
+		}
+		b.used += n
+		if k.handler == answerQuit {
+			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
+			return ReasonQuit
+		}
+		in.fence = k.row != nil && k.row.Ample
+	}
+	in.again = b.used < len(b.data)
+	return ReasonNone
+}
+
+// check makes k of a command: it looks it up and checks what can be checked without the core.
+func (c *conn) check(k *call, cmd *protocol.Command) {
+	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
+	k.row, k.err = cmd.Resolve()
+	if k.err == nil {
+		k.handler = byPlace[k.row.Place()]
+		k.err = c.checkTopics(k)
+	}
+	if k.err != nil {
+		k.handler = answerError
+	}
+	if c.traced() {
+		c.trace(k)
+	}
+}
+
+// runs tells whether publishes like k that follow it are to be taken together. At trace each command is logged.
+func (c *conn) runs(k *call) bool {
+	if k.handler.op != broker.Publish || c.traced() {
+		return false
+	}
+	return k.dialect == protocol.Line || k.dialect == protocol.RESP && k.row.Shape == protocol.ShapeRedis
+}
+
+func (c *conn) traced() bool {
+	return zerolog.GlobalLevel() <= zerolog.TraceLevel && c.srv.options.Log.GetLevel() <= zerolog.TraceLevel
+}
+
+// trace writes one line for a command.
+func (c *conn) trace(k *call) {
+	c.log(zerolog.TraceLevel).Bytes("command", showArgs(masked(k.row, k.args))).AnErr("error", asError(k.err)).Send()
+}
+
+// maxAmpleArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
+// the core makes the whole answer while everybody waits.
+const maxAmpleArgs = 1024
+
+// checkTopics holds topics, and what is matched against many of them, to their limit.
+func (c *conn) checkTopics(k *call) *protocol.Error {
+	names := k.topics()
+	if k.row.Ample {
+		names = k.args
+		if len(names) > maxAmpleArgs {
+			return tooManyArgs(k.row)
+		}
+	}
+	for _, name := range names {
+		if len(name) > c.srv.options.Limits.Topic {
+			return c.srv.options.Limits.CheckTopic(name)
+		}
+	}
+	return nil
+}
+
+func tooManyArgs(row *protocol.Row) *protocol.Error {
+	return protocol.Errorf("more than %d arguments for '%s' command", maxAmpleArgs, row.FullName())
+}
+
+// masked hides what may be a password.
+func masked(row *protocol.Row, args [][]byte) [][]byte {
+	if row == nil || row.Name != "AUTH" && row.Name != "HELLO" {
+		return args
+	}
+	shown := [][]byte{args[0]}
+	for range args[1:] {
+		shown = append(shown, []byte("(hidden)"))
+	}
+	return shown
+}
+
+// showArgs is a command as the trace log shows it, cut to a screenful.
+func showArgs(args [][]byte) []byte {
+	const room = 256
+	var line []byte
+	for i, arg := range args {
+		if i > 0 {
+			line = append(line, ' ')
+		}
+		line = protocol.ShowMessage(line, arg[:min(len(arg), room)])
+		if len(line) > room {
+			return append(line[:room], "..."...)
+		}
+	}
+	return line
+}
+
+// asError keeps a nil *protocol.Error from becoming an error that is not nil.
+func asError(err *protocol.Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
