@@ -109,10 +109,18 @@ func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload
 	return redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
 }
 
-// AppendUpdate appends a message as a line, without its end.
-func AppendUpdate(dst, topic, payload []byte) []byte {
+// AppendUpdates appends messages of one topic as lines.
+func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
+	start := len(dst)
 	dst = append(ShowTopic(append(dst, "UPDATE "...), topic), ' ')
-	return ShowMessage(dst, payload)
+	head := len(dst) - start
+	for i, payload := range payloads {
+		if i > 0 {
+			dst = append(dst, dst[start:start+head]...)
+		}
+		dst = AppendLineEnd(ShowMessage(dst, payload), crlf)
+	}
+	return dst
 }
 
 // AppendLineOK appends the confirmation of a verb, without a line end: `OK SUB a`, and `OK UNSUB` for no name.

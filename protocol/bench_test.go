@@ -57,7 +57,7 @@ func BenchmarkAppend(b *testing.B) {
 		"resp2":    func(dst []byte) []byte { return RESP2.AppendMessage(dst, "message", topic, payload) },
 		"resp3":    func(dst []byte) []byte { return RESP3.AppendMessage(dst, "message", topic, payload) },
 		"pmessage": func(dst []byte) []byte { return RESP2.AppendPatternMessage(dst, "n*", topic, payload) },
-		"line":     func(dst []byte) []byte { return AppendLineEnd(AppendUpdate(dst, topic, payload), false) },
+		"line":     func(dst []byte) []byte { return AppendUpdates(dst, topic, [][]byte{payload}, false) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

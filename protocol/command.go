@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 )
 
@@ -29,8 +30,9 @@ type Row struct {
 	Immediate bool   // takes effect at once inside MULTI, instead of being queued
 	Since     string // the version of Redis that brought it; empty for what is conch's own
 
-	full  string // lower case, "client|id": as Redis names it in errors
-	place int    // in Table
+	full  string    // lower case, "client|id": as Redis names it in errors
+	place int       // in Table
+	heads [2]string // how it begins in RESP, in upper and in lower case, if it always has so many arguments
 	subs  map[string]*Row
 }
 
@@ -206,6 +208,11 @@ func index(table []*Row) map[string]*Row {
 		}
 		group = row.Group
 		row.full = strings.ToLower(strings.ReplaceAll(row.Name, " ", "|"))
+		if row.Arity > 0 && row.Shape == ShapeRedis {
+			for i, name := range []string{row.Name, row.full} {
+				row.heads[i] = fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n", row.Arity, len(name), name)
+			}
+		}
 		parent, sub, ok := strings.Cut(row.full, "|")
 		if !ok {
 			top[row.full] = row

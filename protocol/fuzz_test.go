@@ -107,7 +107,7 @@ func FuzzFrames(f *testing.F) {
 		}
 
 		for _, crlf := range []bool{false, true} {
-			line := AppendLineEnd(AppendUpdate(nil, topic, payload), crlf)
+			line := AppendUpdates(nil, topic, [][]byte{payload}, crlf)
 			require.Equal(t, len(line), FrameLen(line))
 			for _, b := range bytes.TrimRight(line, "\r\n") {
 				require.True(t, b >= ' ' && b != 0x7f && b != 0xff || b == '\t', "%q", line)

@@ -238,3 +238,32 @@ func (r *Reader) take(buf []byte, args [][]byte) (c Command, used int, ok bool, 
 	used, ok, err = r.Next(&c, buf, args)
 	return c, used, ok, err
 }
+
+// The head that a command shares with the one before is skipped; nobody may notice.
+func TestCommandsOfOneNameInARow(t *testing.T) {
+	in := bulks("PUBLISH", "a", "1") + bulks("PUBLISH", "b", "22") + bulks("publish", "c", "") + bulks("PUBLISHED", "d", "e") +
+		bulks("PUBLISH", "a") + bulks("PUBLISH", "e", "f") + bulks("PING") + bulks("PING") + bulks("PING", "x") + bulks("PUBLISH", "g", "h")
+	want := [][]string{
+		{"PUBLISH", "a", "1"}, {"PUBLISH", "b", "22"}, {"publish", "c", ""}, {"PUBLISHED", "d", "e"}, {"PUBLISH", "a"},
+		{"PUBLISH", "e", "f"}, {"PING"}, {"PING"}, {"PING", "x"}, {"PUBLISH", "g", "h"},
+	}
+	for cut := 0; cut <= len(in); cut++ {
+		r := NewReader(Limits{})
+		var got [][]string
+		var c Command
+		for buf, rest := []byte(in[:cut]), in[cut:]; ; {
+			used, ok, err := r.Next(&c, buf, nil)
+			require.Nil(t, err)
+			buf = buf[used:]
+			if ok {
+				got = append(got, texts(c.Args))
+				continue
+			}
+			if rest == "" {
+				break
+			}
+			buf, rest = append(bytes.Clone(buf), rest...), ""
+		}
+		require.Equal(t, want, got, "cut at %d", cut)
+	}
+}

@@ -27,6 +27,12 @@ func (s *respScanner) reset() {
 	*s = respScanner{left: -1, length: -1, args: s.args[:0]}
 }
 
+// skip takes a head of n bytes as scanned: the count of all arguments, and the first one, of name bytes.
+func (s *respScanner) skip(n, name, all int) {
+	s.args = append(s.args, [2]int{n - 2 - name, n - 2})
+	s.at, s.seek, s.left = n, 0, all-1
+}
+
 // next looks at buf, which starts with the command's first byte. It returns the length of the command, or 0 if more
 // bytes are needed. Memory grows with the arguments that are there, never with the number announced.
 func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {

@@ -66,6 +66,9 @@ func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload 
 	return buf[at:end:end], end + 2
 }
 
+// maxLines is from how many bytes on a run of lines is cut: what is made of it should fit into pooled memory.
+const maxLines = 32 << 10
+
 // FindLines is Find for a PUB in a line. Such a run has no frames: UPDATE lines are made anew.
 func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit int) (end int) {
 	verb, topic, payload := c.Args[0], c.Args[1], c.Args[2]
@@ -82,7 +85,7 @@ func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit i
 	upToPayload := buf[first:last]
 	for {
 		p, n := nextLine(buf[used:], upToPayload, ending)
-		if n == 0 || n > limit {
+		if n == 0 || n > limit || used > maxLines {
 			break
 		}
 		r.Payloads = append(r.Payloads, p)

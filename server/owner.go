@@ -98,15 +98,14 @@ func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages, receivers int) {
 	k := r.Call.(*call)
-	if k.row.Shape != protocol.ShapeRedis {
-		for range messages {
-			c.replyVerb(k, k.args[1:2])
-		}
-		return
-	}
-	b := c.srv.press.replies.begin(max(512, 24*messages))
-	for range messages {
+	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+16)))
+	if k.row.Shape == protocol.ShapeRedis {
 		b = protocol.AppendInt(b, int64(receivers))
+	} else {
+		b = appendVerb(b, k, k.args[1:2])
+	}
+	for one := len(b); messages > 1; messages-- {
+		b = append(b, b[:one]...)
 	}
 	c.reply(b)
 }
@@ -155,13 +154,13 @@ func (c *conn) confirmVerb(k *call, name []byte, last bool) {
 }
 
 // replyVerb answers a verb in the dialect it came in.
-func (c *conn) replyVerb(k *call, names [][]byte) {
-	b := c.begin()
+func (c *conn) replyVerb(k *call, names [][]byte) { c.reply(appendVerb(c.begin(), k, names)) }
+
+func appendVerb(b []byte, k *call, names [][]byte) []byte {
 	if k.dialect == protocol.Line {
-		c.reply(protocol.AppendLineEnd(protocol.AppendLineOK(b, k.row.Name, names...), k.crlf))
-		return
+		return protocol.AppendLineEnd(protocol.AppendLineOK(b, k.row.Name, names...), k.crlf)
 	}
-	c.reply(append(protocol.AppendLineOK(append(b, '+'), k.row.Name, names...), "\r\n"...))
+	return append(protocol.AppendLineOK(append(b, '+'), k.row.Name, names...), "\r\n"...)
 }
 
 // Answer runs the commands that the core has no part in, at their instant in the order.

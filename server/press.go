@@ -45,25 +45,22 @@ type arena struct {
 	at int
 }
 
-// begin lends room to append one frame to, for about size bytes. Very large frames get an array of their own.
+// begin lends room to append about size bytes of frames to.
 func (a *arena) begin(size int) []byte {
-	if size > mediumBuffers.size {
-		return make([]byte, 0, size)
-	}
 	if a.in == nil || len(a.in.bytes)-a.at < size {
 		a.in.release()
-		a.in, a.at = mediumBuffers.get(), 0
+		a.in, a.at = newBuffer(size), 0
 	}
 	return a.in.bytes[a.at:a.at]
 }
 
-// commit keeps a frame that was appended to what begin lent, unless append had to make an array of its own for it.
-func (a *arena) commit(frame []byte) span {
-	if a.in == nil || a.at == len(a.in.bytes) || len(frame) == 0 || &frame[0] != &a.in.bytes[a.at] {
-		return span{bytes: frame}
+// commit keeps frames that were appended to what begin lent, unless append had to make an array of its own for them.
+func (a *arena) commit(frames []byte) span {
+	if a.at == len(a.in.bytes) || len(frames) == 0 || &frames[0] != &a.in.bytes[a.at] {
+		return span{bytes: frames}
 	}
-	a.at += len(frame)
-	return span{bytes: frame, in: a.in}
+	a.at += len(frames)
+	return span{bytes: frames, in: a.in}
 }
 
 // message returns m as the subscription's conn reads it.
@@ -81,17 +78,27 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
 			return im.span
 		}
 	}
-	size := len(m.Payloads) * (2*len(m.Topic) + len(pattern) + 80) // escapes are rare: append grows if there are many
+	b := im.arena.begin(sizeOf(m, pattern))
+	if w >= wayLF {
+		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, w == wayCRLF)
+	} else {
+		for _, payload := range m.Payloads {
+			b = appendMessage(b, version(w), m.Topic, payload, s)
+		}
+	}
+	im.span = im.arena.commit(b)
+	p.large = p.large || im.span.in == nil || im.span.in.pool == nil
+	return im.span
+}
+
+// sizeOf is about what m takes; escapes are rare, and append grows if there are many.
+func sizeOf(m *broker.Message, pattern string) int {
+	size := 0
 	for _, payload := range m.Payloads {
 		size += len(payload)
 	}
-	b := im.arena.begin(size)
-	for _, payload := range m.Payloads {
-		b = appendMessage(b, w, m.Topic, payload, s)
-	}
-	im.span = im.arena.commit(b)
-	p.large = p.large || im.span.in == nil
-	return im.span
+	frame := len("*4\r\n$8\r\npmessage\r\n$\r\n\r\n$\r\n\r\n$\r\n\r\n") + 3*4 + len(pattern) + len(m.Topic)
+	return size + len(m.Payloads)*frame
 }
 
 // forward sends frames on as they came in: see protocol.Run. If they fill a good part of what was read, or if there is
@@ -117,21 +124,27 @@ func (p *press) forget() {
 	}
 	p.large = false
 	for w := range ways {
-		p.messages[w].span, p.messages[w].sequence = span{}, 0
-		p.patterns[w].span, p.patterns[w].sequence = span{}, 0
+		p.messages[w].forget()
+		p.patterns[w].forget()
 	}
 }
 
-func appendMessage(b []byte, w way, topic, payload []byte, s *broker.Subscription) []byte {
-	switch {
-	case w >= wayLF:
-		return protocol.AppendLineEnd(protocol.AppendUpdate(b, topic, payload), w == wayCRLF)
-	case s.Kind() == broker.Shard:
-		return version(w).AppendMessage(b, "smessage", topic, payload)
-	case s.Kind() == broker.Pattern:
-		return version(w).AppendPatternMessage(b, s.Name(), topic, payload)
+func (im *impression) forget() {
+	im.span, im.sequence = span{}, 0
+	if im.arena.in != nil && im.arena.in.pool == nil {
+		im.arena.in.release()
+		im.arena = arena{}
 	}
-	return version(w).AppendMessage(b, "message", topic, payload)
+}
+
+func appendMessage(b []byte, v protocol.Version, topic, payload []byte, s *broker.Subscription) []byte {
+	switch s.Kind() {
+	case broker.Shard:
+		return v.AppendMessage(b, "smessage", topic, payload)
+	case broker.Pattern:
+		return v.AppendPatternMessage(b, s.Name(), topic, payload)
+	}
+	return v.AppendMessage(b, "message", topic, payload)
 }
 
 // version is the RESP version of a way that is not a line.
