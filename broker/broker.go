@@ -134,6 +134,12 @@ func (b *Broker) request(s *Subscriber, r *Request) {
 		b.end(s, Evicted, r.Call)
 		return
 	}
+	if len(r.Payloads) > 1 {
+		if parts, whole := s.owner.Whole(r); !whole {
+			b.parts(s, parts)
+			return
+		}
+	}
 	if !s.owner.Admit(r) {
 		return
 	}

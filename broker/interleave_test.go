@@ -51,7 +51,7 @@ func (d *draw) batch() []Request {
 		switch q := &requests[i]; {
 		case d.IntN(20) == 0 && q.Op != Evict && q.Op != Exec:
 			q.Call = refused
-		case d.IntN(8) == 0 && q.Op == Publish:
+		case d.IntN(8) == 0 && len(q.Payloads) > 1:
 			q.Call = apart
 		}
 	}

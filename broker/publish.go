@@ -4,12 +4,6 @@ package broker
 // comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
 // nothing else can happen.
 func (b *Broker) publish(s *Subscriber, r *Request) {
-	if len(r.Payloads) > 1 {
-		if parts, whole := s.owner.Whole(r); !whole {
-			b.parts(s, parts)
-			return
-		}
-	}
 	b.match(r.Kind, r.Names[0])
 	receivers := 0
 	for _, a := range b.matched {

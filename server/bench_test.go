@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/server"
+)
+
+// load is one publisher and some subscribers over loopback. Its ends allocate nothing while it runs.
+type load struct {
+	publisher   *conchtest.Conn
+	subscribers []*conchtest.Conn
+	write       []byte // some messages in one write
+	messages    int    // so many
+	frame       int    // bytes that a subscriber gets for each
+}
+
+func newLoad(t testing.TB, subscribers, size, pipeline int) *load {
+	s := conchtest.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
+	l := &load{publisher: s.Dial(t), messages: pipeline}
+	for range subscribers {
+		c := s.Dial(t)
+		c.Send("%s", conchtest.RESP("SUBSCRIBE", "news"))
+		_, err := c.Frame()
+		require.NoError(t, err)
+		l.subscribers = append(l.subscribers, c)
+	}
+	one := conchtest.RESP("PUBLISH", "news", strings.Repeat("x", size))
+	l.write, l.frame = []byte(strings.Repeat(one, pipeline)), len(one)
+	return l
+}
+
+// run publishes n messages, a write at a time, and returns once they are everywhere. Few writes are under way at once,
+// so that the sockets' buffers are what holds the publisher back, and not the limit of an outbox.
+func (l *load) run(t testing.TB, n int) {
+	writes := n / l.messages
+	var ends sync.WaitGroup
+	window := make(chan struct{}, 16)
+	read := func(c *conchtest.Conn, bytes int, each func()) {
+		buf, unit := make([]byte, 64<<10), bytes/writes
+		for got, told := 0, 0; got < bytes; {
+			k, err := c.Read(buf[:min(len(buf), bytes-got)])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for got += k; told < got/unit; told++ {
+				each()
+			}
+		}
+	}
+	for i, c := range l.subscribers {
+		ends.Go(func() {
+			read(c, writes*l.messages*l.frame, func() {
+				if i == 0 {
+					<-window
+				}
+			})
+		})
+	}
+	replies := l.messages * len(fmt.Sprintf(":%d\r\n", len(l.subscribers)))
+	ends.Go(func() { read(l.publisher, writes*replies, func() {}) })
+	for range writes {
+		window <- struct{}{}
+		if _, err := l.publisher.Write(l.write); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	ends.Wait()
+}
+
+// The whole path over loopback, both ends in this process. One operation is one message to all its subscribers.
+func BenchmarkLoopback(b *testing.B) {
+	for _, bm := range []struct{ subscribers, size, pipeline int }{
+		{1, 64, 64}, {100, 64, 64}, {1, 64, 1}, {1, 16 << 10, 4},
+	} {
+		b.Run(fmt.Sprintf("subscribers=%d/size=%d/pipeline=%d", bm.subscribers, bm.size, bm.pipeline), func(b *testing.B) {
+			l := newLoad(b, bm.subscribers, bm.size, bm.pipeline)
+			b.SetBytes(int64(bm.size * bm.subscribers))
+			b.ReportAllocs()
+			b.ResetTimer()
+			l.run(b, max(b.N, bm.pipeline))
+		})
+	}
+}
+
+// In the steady state a message costs no memory: buffers go round. Fresh ones for each read once cost more than all
+// copying.
+func TestTheSteadyStateAllocatesNothing(t *testing.T) {
+	if invariant.On {
+		t.Skip("the race detector's builds allocate for themselves")
+	}
+	for _, size := range []int{64, 16 << 10} {
+		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
+			l := newLoad(t, 3, size, 16)
+			l.run(t, 2_000) // pools fill
+			var before, after runtime.MemStats
+			const messages = 20_000
+			runtime.ReadMemStats(&before)
+			l.run(t, messages)
+			runtime.ReadMemStats(&after)
+			// Now and then a collection empties the pools, a writer's goroutine is started, a list of chunks grows.
+			each := float64(after.Mallocs-before.Mallocs) / messages
+			bytes := float64(after.TotalAlloc-before.TotalAlloc) / messages
+			t.Logf("%.3f allocations and %.0f bytes a message", each, bytes)
+			assert.Less(t, each, 0.5)
+			assert.Less(t, bytes, float64(size)/4+64)
+		})
+	}
+}
