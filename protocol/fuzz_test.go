@@ -124,6 +124,8 @@ func FuzzRuns(f *testing.F) {
 	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$9223372036854775807\r\n"), uint8(64))
 	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$01\r\na\r\n"), uint8(64))
 	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$3\r\nabc\r"), uint8(2))
+	f.Add([]byte("news"), []byte(bulks("PUBLISH", "other", "b")), uint8(64))
+	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$05\r\nother\r\n$1\r\nb\r\n"), uint8(64))
 	f.Add([]byte(""), []byte("*3\r\n$7\r\nPUBLISH\r\n$0\r\n\r\n$-1\r\n\r\n"), uint8(0))
 	f.Fuzz(func(t *testing.T, topic, behind []byte, most uint8) {
 		limits := Limits{Message: int(most) + len("PUBLISH") + len(topic) + 1}.WithDefaults()
@@ -132,7 +134,7 @@ func FuzzRuns(f *testing.F) {
 		c, used, ok, err := r.take(in, nil)
 		require.True(t, ok && err == nil)
 		var run Run
-		end := run.Find(&c, in, used, nil, limits.Message)
+		end := run.Find(c.Args, in, used, nil, limits.Message)
 		require.LessOrEqual(t, end, len(in))
 		rest := in[used:end]
 		for _, payload := range run.Payloads[1:] {
@@ -142,6 +144,13 @@ func FuzzRuns(f *testing.F) {
 			rest = rest[used:]
 		}
 		require.Empty(t, rest)
+		behindRun := bytes.Clone(in[end:])
+		if args, n := NextPublish(behindRun, c.Args[0], nil, &limits); n > 0 {
+			next, used, ok, err := NewReader(limits).take(behindRun, nil)
+			require.True(t, ok && err == nil, "%q", behindRun)
+			require.Equal(t, n, used)
+			require.Equal(t, texts(next.Args), texts(args))
+		}
 		want := []byte{}
 		for _, payload := range run.Payloads {
 			want = RESP3.AppendMessage(want, "message", topic, payload)

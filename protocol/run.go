@@ -16,14 +16,14 @@ type Run struct {
 // nameAt is where the name stands in a command of three arguments whose name has less than ten letters.
 const nameAt = len("*3\r\n$7\r\n")
 
-// Find makes r the run that begins with c, a PUBLISH or SPUBLISH in RESP that Next has just found to end at buf[used].
+// Find makes r the run that begins with a PUBLISH or SPUBLISH in RESP, just found to end at buf[used].
 // It appends the payloads to room, and returns where the run ends: before the first command that is of another kind, to
 // another topic, spelt differently, wrong, longer than limit, or not whole. That one is for Next. A command costs two
 // comparisons here.
-func (r *Run) Find(c *Command, buf []byte, used int, room [][]byte, limit int) (end int) {
-	name, topic, payload := c.Args[0], c.Args[1], c.Args[2]
+func (r *Run) Find(args [][]byte, buf []byte, used int, room [][]byte, limit int) (end int) {
+	name, topic, payload := args[0], args[1], args[2]
 	r.fixed = nameAt + len(name) + 2 + header(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
-	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped by Next
+	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped
 	first := buf[start:used]
 	upToPayload := first[:len(first)-len(payload)-2]
 	upToLength := first[:len(upToPayload)-header(len(payload))+1]
@@ -64,6 +64,40 @@ func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload 
 		return nil, 0
 	}
 	return buf[at:end:end], end + 2
+}
+
+// NextPublish takes one more command from the front of buf if it is written as the one before was, whose name was spelt
+// so, but may go to another topic. It appends its arguments to room; n is 0 for a command that is Next's. Next needs
+// three times as long: it must be ready for anything, and for half of it.
+func NextPublish(buf, name []byte, room [][]byte, l *Limits) (args [][]byte, n int) {
+	end := nameAt + len(name)
+	if len(buf) < end+2 || string(buf[nameAt:end]) != string(name) || string(buf[:5]) != "*3\r\n$" ||
+		buf[5] != byte('0'+len(name)) || string(buf[6:nameAt]) != "\r\n" || string(buf[end:end+2]) != "\r\n" {
+		return room, 0
+	}
+	topic, at := bulk(buf, end+2, l.Topic)
+	if at == 0 {
+		return room, 0
+	}
+	payload, at := bulk(buf, at, l.Message)
+	if at == 0 {
+		return room, 0
+	}
+	return append(room, name, topic, payload), at
+}
+
+// bulk reads the bulk string at buf[at:]. end is 0 if it is not whole, too long, or wrong.
+func bulk(buf []byte, at, limit int) (s []byte, end int) {
+	n, start := 0, at+1
+	for at = start; at < len(buf) && buf[at]-'0' <= 9 && n <= limit; at++ {
+		n = n*10 + int(buf[at]-'0')
+	}
+	end = at + 2 + n
+	if at == start || n > limit || len(buf) < end+2 || buf[start-1] != '$' || buf[start] == '0' && at > start+1 ||
+		buf[at] != '\r' || buf[at+1] != '\n' || buf[end] != '\r' || buf[end+1] != '\n' {
+		return nil, 0
+	}
+	return buf[at+2 : end : end], end + 2
 }
 
 // maxLines is from how many bytes on a run of lines is cut: what is made of it should fit into pooled memory.

@@ -17,7 +17,7 @@ func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte)
 	c, used, ok, err := NewReader(l).take(buf, nil)
 	require.True(t, ok)
 	require.Nil(t, err)
-	end := r.Find(&c, buf, used, nil, l.WithDefaults().Message)
+	end := r.Find(c.Args, buf, used, nil, l.WithDefaults().Message)
 	return r, in[end:], buf
 }
 
@@ -140,6 +140,40 @@ func TestFindLines(t *testing.T) {
 			assert.Equal(t, test.payloads, texts(r.Payloads))
 			assert.Equal(t, test.rest, test.in[end:])
 			assert.Empty(t, r.Frames)
+		})
+	}
+}
+
+func TestNextPublish(t *testing.T) {
+	l := Limits{Message: 200, Topic: 5}.WithDefaults()
+	for _, test := range []struct {
+		sentence, in string
+		args         []string
+	}{
+		{"another topic", bulks("PUBLISH", "other", "hi") + "rest", []string{"PUBLISH", "other", "hi"}},
+		{"nothing said about nothing", bulks("PUBLISH", "", ""), []string{"PUBLISH", "", ""}},
+		{"lengths of several digits", bulks("PUBLISH", "t", strings.Repeat("x", 123)), []string{"PUBLISH", "t", strings.Repeat("x", 123)}},
+		{"another spelling is for Next", bulks("publish", "t", "hi"), nil},
+		{"another command is for Next", bulks("ECHO", "t", "hi"), nil},
+		{"an argument too many is for Next", bulks("PUBLISH", "t", "hi", "ho"), nil},
+		{"a topic over the limit is for Next", bulks("PUBLISH", "longer", "hi"), nil},
+		{"a message over the limit is for Next", bulks("PUBLISH", "t", strings.Repeat("x", 201)), nil},
+		{"a leading zero is for Next", "*3\r\n$7\r\nPUBLISH\r\n$01\r\nt\r\n$1\r\nx\r\n", nil},
+		{"a negative length is for Next", "*3\r\n$7\r\nPUBLISH\r\n$-1\r\n$1\r\nx\r\n", nil},
+		{"no length is for Next", "*3\r\n$7\r\nPUBLISH\r\n$\r\nt\r\n$1\r\nx\r\n", nil},
+		{"a giant length is for Next", "*3\r\n$7\r\nPUBLISH\r\n$99999999999999999999\r\nt\r\n$1\r\nx\r\n", nil},
+		{"a line end that is not there is for Next", "*3\r\n$7\r\nPUBLISH\r\n$1\r\ntx\r\n$1\r\nx\r\n", nil},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			args, n := NextPublish([]byte(test.in), []byte("PUBLISH"), nil, &l)
+			assert.Equal(t, test.args, texts(args))
+			if test.args != nil {
+				assert.Equal(t, len(bulks(test.args...)), n)
+				for cut := range n {
+					_, n := NextPublish([]byte(test.in)[:cut], []byte("PUBLISH"), nil, &l)
+					assert.Zero(t, n, "half of it is for Next")
+				}
+			}
 		})
 	}
 }

@@ -103,19 +103,33 @@ func (b *batch) add() *call {
 	return &b.calls[len(b.calls)-1]
 }
 
-// findRun makes k the run that begins with the command just found, n bytes of data. It returns the bytes of the run.
-func (b *batch) findRun(k *call, n int, l *protocol.Limits) (end int) {
-	room, data := spare(&b.payloads), b.data[b.used:]
+// findRuns makes k the run that begins with the command just found, n bytes of data, and adds a call for each run that
+// follows it and is written the same way, to whatever topics.
+func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
 	if k.dialect == protocol.Line {
-		end = k.run.FindLines(&b.command, data, n, room, l.Line)
-	} else {
-		end = k.run.Find(&b.command, data, n, room, l.Message)
-		k.in = b.in
-		k.keepName()
-		k.run.Rename()
+		b.used += k.run.FindLines(&b.command, b.data[b.used:], n, spare(&b.payloads), l.Line)
+		b.payloads = grown(b.payloads, k.run.Payloads)
+		return
 	}
+	k.keepName()
+	for b.findRun(k, n, l); ; b.findRun(k, n, l) {
+		var args [][]byte
+		if args, n = protocol.NextPublish(b.data[b.used:], k.args[0], spare(&b.args), l); n == 0 {
+			return
+		}
+		b.args = grown(b.args, args)
+		like := k
+		k = b.add()
+		k.handler, k.row, k.args = like.handler, like.row, args
+	}
+}
+
+// findRun makes k the run that begins with its command, n bytes of data.
+func (b *batch) findRun(k *call, n int, l *protocol.Limits) {
+	b.used += k.run.Find(k.args, b.data[b.used:], n, spare(&b.payloads), l.Message)
 	b.payloads = grown(b.payloads, k.run.Payloads)
-	return end
+	k.in = b.in
+	k.run.Rename()
 }
 
 // request fills b.Requests from b.calls, and returns how many commands that are.

@@ -35,7 +35,8 @@ func (c *conn) parse(b *batch) Reason {
 		k := b.add()
 		c.check(k, &b.command)
 		if c.runs(k) {
-			n = b.findRun(k, n, &c.srv.options.Limits)
+			b.findRuns(k, n, &c.srv.options.Limits)
+			continue
 		}
 		b.used += n
 		if k.handler == answerQuit {
