@@ -10,8 +10,8 @@ import (
 // How the number of processors follows the load.
 const (
 	lookEvery = 100 * time.Millisecond
-	busyAbove = 0.65 // of the processors in use: then there are to be twice as many
-	calmBelow = 0.4  // of the processors in use, for calmLooks in a row: then half as many
+	busyAbove = 0.7 // of the processors in use: then there are to be twice as many
+	calmBelow = 0.4 // of the processors in use, for calmLooks in a row: then half as many
 	calmLooks = 20
 )
 

@@ -16,11 +16,11 @@ func TestTheNumberOfProcessorsFollowsTheLoad(t *testing.T) {
 		used      []float64 // processors' worth of time, look by look
 		want      int
 	}{
-		{"one serves while it is not busy", 1, 8, []float64{0.7, 0.8, 0.1}, 1},
+		{"one serves while it is not busy", 1, 8, []float64{0.6, 0.7, 0.1}, 1},
 		{"twice as many when it is", 1, 8, []float64{0.9}, 2},
 		{"and again", 1, 8, []float64{0.9, 1.9, 3.9}, 8},
 		{"never more than there are", 2, 3, []float64{2, 3, 3}, 3},
-		{"they stay while they are used", 4, 4, []float64{1.3, 1.3, 1.3}, 4},
+		{"they stay while they are used", 4, 4, []float64{1.7, 1.7, 1.7}, 4},
 		{"they stay for a while when they are not", 4, 4, calm(calmLooks - 1), 4},
 		{"then half of them goes", 4, 4, calm(calmLooks), 2},
 		{"and half of those", 4, 4, calm(2 * calmLooks), 1},
