@@ -28,7 +28,7 @@ race: ## the same under the race detector, then once more on one processor
 order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
-e2e: ## real telnet, nc, redis-cli, and answers against redis-server (Debian: telnet netcat-openbsd redis)
+e2e: ## real telnet, nc, redis-cli, and answers against redis-server (Debian: telnet netcat-openbsd openssl redis)
 	go test -count=1 -tags e2e ./e2e
 
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: compat/install)

@@ -27,7 +27,7 @@ Sizes are bytes, or with a unit: 64KiB, 16mb, 1g; k, kb and KiB are all 1024. Ti
 number is seconds. In the file, a setting is a line such as: max-message = "16MiB"
 
 Signals: SIGINT and SIGTERM stop conch when connections have drained, a second one at once. SIGUSR1 makes the log
-more talkative by one level, and after trace as talkative as it was set.
+more talkative by one level, and after trace as talkative as it was set. SIGHUP reads the TLS files again.
 `
 
 // helpText is what --help prints.
@@ -43,7 +43,11 @@ func helpText() string {
 		if r.bare {
 			separator = "=" // "--protected-mode false" would be two things
 		}
-		entry("--"+r.name+separator+r.value, r.usage, "default "+r.fallback+", env "+r.env())
+		note := "env " + r.env()
+		if r.fallback != "" {
+			note = "default " + r.fallback + ", " + note
+		}
+		entry("--"+r.name+separator+r.value, r.usage, note)
 	}
 	entry("--config FILE", "read settings from this TOML file", "env "+envName("config"))
 	fmt.Fprintf(&b, "  %-26s %s\n", "--help, -h", "print this")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,7 +160,7 @@ type known struct{ name, example string }
 func settingNames() []known {
 	names := make([]known, len(table))
 	for i := range table {
-		names[i] = known{table[i].name, table[i].fallback}
+		names[i] = known{table[i].name, cmp.Or(table[i].fallback, table[i].value)}
 	}
 	return names
 }

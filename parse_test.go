@@ -34,7 +34,21 @@ func TestWrongUse(t *testing.T) {
 		{"--listen", "flag --listen needs a value, e.g. --listen 0.0.0.0:8889; see conch --help"},
 		{"--config", "flag --config needs a value; see conch --help"},
 		{"--config=", `file "" cannot be read: no such file or directory; see conch --help`},
-		{"--listen=", `flag --listen: "" is not an address; expected host:port or :port, e.g. 127.0.0.1:8889; see conch --help`},
+		{"--listen=x", "flag --listen: x is not an address; expected host:port or :port, e.g. 127.0.0.1:8889, or none; see conch --help"},
+		{"--listen=", "there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set; see conch --help"},
+		{"--listen=none", "there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set; see conch --help"},
+		{"--tls-listen=:1", "tls-listen needs tls-cert and tls-key, the files of a certificate and its private key; see conch --help"},
+		{"--tls-key=k", "tls-cert, tls-key and tls-client-ca have no effect without tls-listen; see conch --help"},
+		{"--tls-listen=:1 --tls-cert=c --tls-key=k --tls-client-auth=optional", "tls-client-auth has no effect without tls-client-ca; see conch --help"},
+		{
+			"--tls-listen=:1 --tls-cert=c --tls-key=k --tls-user",
+			"tls-user needs tls-client-ca: only a verified certificate can name a user; see conch --help",
+		},
+		{
+			"--tls-listen=localhost:8889 --tls-cert=c --tls-key=k",
+			"tls-listen localhost:8889 is the port that listen has; choose another one, or switch that off with --listen=none; see conch --help",
+		},
+		{"--tls-cert", "flag --tls-cert needs a value, e.g. --tls-cert FILE; see conch --help"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, stderr bytes.Buffer
@@ -72,7 +86,11 @@ func TestHelpTellsEverySetting(t *testing.T) {
 		for i := range table {
 			r := &table[i]
 			assert.Regexp(t, `(?m)^  --`+r.name+"[ =]"+r.value+" +"+r.usage[:10], text)
-			assert.Contains(t, text, "[default "+r.fallback+", env "+r.env()+"]")
+			if r.fallback == "" {
+				assert.Contains(t, text, "[env "+r.env()+"]")
+			} else {
+				assert.Contains(t, text, "[default "+r.fallback+", env "+r.env()+"]")
+			}
 		}
 		for line := range strings.Lines(text) {
 			assert.LessOrEqual(t, len(line), 120)

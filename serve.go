@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -19,11 +16,11 @@ import (
 
 // conch is the running broker: what serve has built and takes down again, in the opposite order.
 type conch struct {
-	log      *logbook
-	core     *core
-	server   *server.Server
-	listener net.Listener
-	asked    chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
+	log       *logbook
+	core      *core
+	server    *server.Server
+	listeners *listeners
+	asked     chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
 }
 
 // serve runs the broker until a signal ends it.
@@ -38,13 +35,14 @@ func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
 	stop, followed := make(chan struct{}), make(chan struct{})
 	defer func() { close(stop); <-followed }()
 	go func() { defer close(followed); followLoad(stop) }()
-	c.server.Serve(c.listener)
+	defer c.listeners.follow(log.Logger)()
+	c.listeners.serve(c.server)
 	return c.wait(signals)
 }
 
-// build makes all parts. The port comes first: it is what fails in practice, and nothing is to be undone then.
+// build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
 func build(s *settings, log *logbook) (*conch, error) {
-	listener, err := listen(s.listen)
+	listeners, err := openListeners(s)
 	if err != nil {
 		return nil, err
 	}
@@ -60,51 +58,19 @@ func build(s *settings, log *logbook) (*conch, error) {
 	b := broker.New(broker.Options{})
 	srv, err := server.New(b, s.options)
 	if err != nil {
-		_ = listener.Close() // nobody has connected: there is nobody to tell
+		listeners.close()
+		if errors.Is(err, server.ErrACLFile) {
+			return nil, err //nolint:wrapcheck // it says which file and what to do
+		}
 		return nil, wrongUse("%w", err)
 	}
 	s.options = srv.Options() // with what the server made of them: the log shows what is in force
-	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listener: listener, asked: asked}, nil
-}
-
-// listen opens the port, and says in plain words why it cannot.
-func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err == nil {
-		return l, nil
-	}
-	reason := err
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		reason = errno // without the name of the system call
-	}
-	if dns := new(net.DNSError); errors.As(err, &dns) {
-		reason = dns
-	}
-	advice := "choose another address, e.g. conch " + neighbor(address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		advice = "another conch (or another program) has it; " + advice
-	case errors.Is(err, syscall.EACCES):
-		advice = "ports under 1024 are often reserved; " + advice
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		advice = "this machine has no such address; choose another one, e.g. conch 127.0.0.1:8889"
-	}
-	return nil, fmt.Errorf("cannot listen on %s: %w; %s", address, reason, advice)
-}
-
-// neighbor is an address that may be free where address is not.
-func neighbor(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	n, err2 := strconv.Atoi(port)
-	if err != nil || err2 != nil || n < 1024 || n == 65535 {
-		return net.JoinHostPort(host, "8889")
-	}
-	return net.JoinHostPort(host, strconv.Itoa(n+1))
+	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, asked: asked}, nil
 }
 
 // announce writes the first line of the log: what runs where, with which settings in force.
 func (c *conch) announce(s *settings) {
-	line := c.log.Info().Str("version", version).Stringer("address", c.listener.Addr())
+	line := c.log.Info().Str("version", version).Func(c.listeners.describe)
 	if s.config != "" {
 		line = line.Str("config", s.config)
 	}
@@ -134,8 +100,7 @@ func (c *conch) wait(signals <-chan os.Signal) error {
 	for {
 		select {
 		case sig := <-signals:
-			if sig == talkSignal {
-				c.log.talk()
+			if c.heed(sig) {
 				continue
 			}
 			always(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
@@ -147,6 +112,30 @@ func (c *conch) wait(signals <-chan os.Signal) error {
 			return c.core.outcome()
 		}
 	}
+}
+
+// heed does what a signal asks for, if that is not to end.
+func (c *conch) heed(sig os.Signal) bool {
+	switch sig {
+	case talkSignal:
+		c.log.talk()
+	case reloadSignal:
+		c.reload()
+	default:
+		return false
+	}
+	return true
+}
+
+// reload reads again what can change while conch runs. What comes of it is said by who reads it.
+func (c *conch) reload() {
+	line := always(&c.log.Logger, zerolog.InfoLevel)
+	if c.listeners.files == nil {
+		line.Msg("nothing to reload: there are no TLS files, and settings are read at the start alone")
+		return
+	}
+	line.Msg("reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone")
+	c.listeners.files.Reload()
 }
 
 // drainSlack is what the end of a connection may take besides drain-time: lingering, and getting its turn.
@@ -175,8 +164,7 @@ func (c *conch) stop(signals <-chan os.Signal) error {
 			}
 			dead = nil // the goroutine above has stopped it
 		case sig := <-signals:
-			if sig == talkSignal {
-				c.log.talk()
+			if c.heed(sig) {
 				continue
 			}
 			c.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")

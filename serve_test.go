@@ -85,7 +85,7 @@ func TestATakenPort(t *testing.T) {
 }
 
 func TestAnAddressOfAnotherMachine(t *testing.T) {
-	_, err := listen("192.0.2.1:8889") // of a network that exists in documents only
+	_, err := listen("192.0.2.1:8889", "conch ") // of a network that exists in documents only
 	assert.ErrorIs(t, err, syscall.EADDRNOTAVAIL)
 	assert.ErrorContains(t, err, "this machine has no such address")
 }
@@ -187,8 +187,8 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 
 	die := make(chan struct{})
 	c.core = startCore(log.Logger, func(context.Context) { <-die; panic("a broken table") })
-	c.server.Serve(c.listener)
-	p := &process{t: t, address: c.listener.Addr().String()}
+	c.listeners.serve(c.server)
+	p := &process{t: t, address: c.listeners.plain.Addr().String()}
 	conn := p.dial()
 	lines.await(t, "connected", 1)
 

@@ -1,21 +1,30 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/tlsfiles"
 	"github.com/conchmq/conch/server"
 )
 
 // settings are what conch was told, from all sources together.
 type settings struct {
-	listen    string
-	logLevel  zerolog.Level
-	logFormat string
-	options   server.Options
-	config    string // the file that was read, if any
+	listen     string // empty: not at all, and so with the other two
+	tlsListen  string
+	tlsFiles   tlsfiles.Files
+	unixSocket string
+	unixMode   fs.FileMode
+	guarded    bool // there is a requirepass
+	logLevel   zerolog.Level
+	logFormat  string
+	options    server.Options
+	config     string // the file that was read, if any
 }
 
 // row is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
@@ -23,7 +32,7 @@ type settings struct {
 type row struct {
 	name     string
 	value    string // what stands for the value in the help
-	fallback string
+	fallback string // may be empty, where the setting is then off
 	usage    string
 	set      func(s *settings, text string) error // the error says what is expected
 	get      func(s *settings) any                // as the log shows it
@@ -32,9 +41,39 @@ type row struct {
 
 // table is every setting there is: flags, environment, file, help and the first line of the log follow from it.
 var table = []row{
+	address("listen", "0.0.0.0:8889", "where to listen, as host:port or :port, or none",
+		func(s *settings) *string { return &s.listen }),
+	address("tls-listen", none, "where to listen for TLS as well",
+		func(s *settings) *string { return &s.tlsListen }),
+	file("tls-cert", "certificate for tls-listen, in PEM; a change of it is noticed",
+		func(s *settings) *string { return &s.tlsFiles.Cert }),
+	file("tls-key", "its private key, in PEM; only its owner may be able to read it",
+		func(s *settings) *string { return &s.tlsFiles.Key }),
+	file("tls-client-ca", "verify the certificates of clients against these, in PEM",
+		func(s *settings) *string { return &s.tlsFiles.ClientCA }),
 	{
-		name: "listen", value: "ADDRESS", fallback: "0.0.0.0:8889", usage: "where to listen, as host:port or :port",
-		set: setListen, get: func(s *settings) any { return s.listen },
+		name: "tls-client-auth", value: "WORD", fallback: authRequire,
+		usage: "with tls-client-ca: require a certificate of each client, or optional",
+		set:   setClientAuth, get: clientAuth,
+	},
+	{
+		name: "tls-user", value: "BOOL", fallback: "false", bare: true,
+		usage: "with tls-client-ca: the common name of the certificate is the user",
+		set: func(s *settings, text string) (err error) {
+			s.options.CertificateUser, err = parseBool(text)
+			return err
+		},
+		get: func(s *settings) any { return s.options.CertificateUser },
+	},
+	period("handshake-time", "10s", "time for a TLS handshake",
+		func(s *settings) *time.Duration { return &s.options.HandshakeTime }),
+	{
+		name: "unix-socket", value: "FILE", usage: "Unix socket to listen on as well",
+		set: setUnixSocket, get: func(s *settings) any { return s.unixSocket },
+	},
+	{
+		name: "unix-mode", value: "MODE", fallback: "0700", usage: "who may connect to it, in octal: whom it lets write",
+		set: setUnixMode, get: func(s *settings) any { return fmt.Sprintf("%04o", s.unixMode) },
 	},
 	{
 		name: "protected-mode", value: "BOOL", fallback: "true", bare: true,
@@ -53,12 +92,29 @@ var table = []row{
 		func(s *settings) *int { return &s.options.Limits.Arguments }),
 	size("max-command", "64MiB", "longest command as a whole; at least what a message needs",
 		func(s *settings) *int { return &s.options.Limits.Command }),
+	count("max-subscriptions", "1048576", "topics and patterns that one connection may listen to",
+		func(s *settings) *int { return &s.options.MaxSubscriptions }),
+	period("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
+		func(s *settings) *time.Duration { return &s.options.KeepAlive }),
 	size("slow-hard", "32MiB", "evict a subscriber at once when this much waits for it",
 		func(s *settings) *int { return &s.options.SlowHard }),
 	size("slow-soft", "8MiB", "evict a subscriber when this much waits for it for slow-time",
 		func(s *settings) *int { return &s.options.SlowSoft }),
 	period("slow-time", "60s", "see slow-soft; also how long a peer may read nothing at all",
 		func(s *settings) *time.Duration { return &s.options.SlowTime }),
+	file("aclfile", "the users and what they may do, in Redis' syntax",
+		func(s *settings) *string { return &s.options.ACLFile }),
+	{
+		name: "requirepass", value: "PASSWORD",
+		usage: "the default user's password; others on this machine see flags, so prefer env",
+		set: func(s *settings, text string) error {
+			s.options.RequirePassword, s.guarded = text, text != ""
+			return nil
+		},
+		get: func(s *settings) any { return s.guarded }, // whether there is one: the log shows no more
+	},
+	period("auth-time", "10s", "time to say who one is, where that is asked",
+		func(s *settings) *time.Duration { return &s.options.AuthTime }),
 	period("drain-time", "5s", "time for a connection that ends to read what waits for it",
 		func(s *settings) *time.Duration { return &s.options.DrainTime }),
 	{
@@ -103,6 +159,24 @@ func period(name, fallback, usage string, field func(*settings) *time.Duration) 
 	}
 }
 
+// address makes a row for where to listen. The field is empty where that is nowhere.
+func address(name, fallback, usage string, field func(*settings) *string) row {
+	return row{
+		name: name, value: "ADDRESS", fallback: fallback, usage: usage,
+		set: func(s *settings, text string) (err error) { *field(s), err = parseAddress(text); return err },
+		get: func(s *settings) any { return cmp.Or(*field(s), none) },
+	}
+}
+
+// file makes a row for the name of a file. It is looked for when it is opened.
+func file(name, usage string, field func(*settings) *string) row {
+	return row{
+		name: name, value: "FILE", usage: usage,
+		set: func(s *settings, text string) error { *field(s) = text; return nil },
+		get: func(s *settings) any { return *field(s) },
+	}
+}
+
 // lookup finds an environment variable, as os.LookupEnv does.
 type lookup func(name string) (value string, ok bool)
 
@@ -131,6 +205,9 @@ func (from sources) resolve() (*settings, error) {
 	}
 	if o.SlowSoft > o.SlowHard {
 		return nil, wrongUse("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
+	}
+	if err := s.checkListeners(byDefault["tls-client-auth"]); err != nil {
+		return nil, wrongUse("%w", err)
 	}
 	return s, nil
 }

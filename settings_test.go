@@ -36,20 +36,44 @@ type sample struct {
 }
 
 var samples = map[string]sample{
-	"listen":          {"0.0.0.0:8889", `":1"`, ":2", "localhost:3", ":1", ":2", "localhost:3"},
-	"protected-mode":  {true, `false`, "yes", "off", false, true, false},
-	"max-connections": {10000, `11`, "12", "13", 11, 12, 13},
-	"max-message":     {16 << 20, `"1MiB"`, "2mb", "3", 1 << 20, 2 << 20, 3},
-	"max-line":        {64 << 10, `1000`, "2k", "3KB", 1000, 2 << 10, 3 << 10},
-	"max-topic":       {4 << 10, `"11b"`, "12", "13", 11, 12, 13},
-	"max-arguments":   {1 << 20, `"11"`, "12", "13", 11, 12, 13},
-	"max-command":     {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
-	"slow-hard":       {32 << 20, `"31m"`, "30m", "29m", 31 << 20, 30 << 20, 29 << 20},
-	"slow-soft":       {8 << 20, `"7m"`, "6m", "5m", 7 << 20, 6 << 20, 5 << 20},
-	"slow-time":       {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
-	"drain-time":      {"5s", `0.5`, "1500ms", "2", "500ms", "1.5s", "2s"},
-	"log-level":       {"info", `"trace"`, "debug", "ERROR", "trace", "debug", "error"},
-	"log-format":      {"auto", `"json"`, "console", "JSON", "json", "console", "json"},
+	"listen":            {"0.0.0.0:8889", `":1"`, ":2", "localhost:3", ":1", ":2", "localhost:3"},
+	"protected-mode":    {true, `false`, "yes", "off", false, true, false},
+	"max-connections":   {10000, `11`, "12", "13", 11, 12, 13},
+	"max-message":       {16 << 20, `"1MiB"`, "2mb", "3", 1 << 20, 2 << 20, 3},
+	"max-line":          {64 << 10, `1000`, "2k", "3KB", 1000, 2 << 10, 3 << 10},
+	"max-topic":         {4 << 10, `"11b"`, "12", "13", 11, 12, 13},
+	"max-arguments":     {1 << 20, `"11"`, "12", "13", 11, 12, 13},
+	"max-command":       {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
+	"max-subscriptions": {1 << 20, `11`, "12", "13", 11, 12, 13},
+	"keep-alive":        {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"slow-hard":         {32 << 20, `"31m"`, "30m", "29m", 31 << 20, 30 << 20, 29 << 20},
+	"slow-soft":         {8 << 20, `"7m"`, "6m", "5m", 7 << 20, 6 << 20, 5 << 20},
+	"slow-time":         {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"drain-time":        {"5s", `0.5`, "1500ms", "2", "500ms", "1.5s", "2s"},
+	"tls-listen":        {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"tls-cert":          {"", `"a"`, "b", "c", "a", "b", "c"},
+	"tls-key":           {"", `"a"`, "b", "c", "a", "b", "c"},
+	"tls-client-ca":     {"", `"a"`, "b", "c", "a", "b", "c"},
+	"tls-client-auth":   {"require", `"optional"`, "require", "OPTIONAL", "optional", "require", "optional"},
+	"tls-user":          {false, `true`, "no", "yes", true, false, true},
+	"handshake-time":    {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"aclfile":           {"", `"a"`, "b", "c", "a", "b", "c"},
+	"requirepass":       {false, `"a"`, "b", "c", true, true, true},
+	"auth-time":         {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"unix-socket":       {"", `"a"`, "b", "c", "a", "b", "c"},
+	"unix-mode":         {"0700", `"777"`, "0770", "600", "0777", "0770", "0600"},
+	"log-level":         {"info", `"trace"`, "debug", "ERROR", "trace", "debug", "error"},
+	"log-format":        {"auto", `"json"`, "console", "JSON", "json", "console", "json"},
+}
+
+// companions are what a setting is not taken without.
+var companions = map[string]string{
+	"tls-listen":      "--tls-cert=x --tls-key=x",
+	"tls-cert":        "--tls-listen=:7 --tls-key=x",
+	"tls-key":         "--tls-listen=:7 --tls-cert=x",
+	"tls-client-ca":   "--tls-listen=:7 --tls-cert=x --tls-key=x",
+	"tls-client-auth": "--tls-listen=:7 --tls-cert=x --tls-key=x --tls-client-ca=x",
+	"tls-user":        "--tls-listen=:7 --tls-cert=x --tls-key=x --tls-client-ca=x",
 }
 
 func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
@@ -77,7 +101,11 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 				{"flag over env", []string{flag}, env, s.out},
 				{"flag over all", []string{file, flag}, env, s.out},
 			} {
-				got, err := parse(append([]string{"conch"}, c.args...), c.env, nil)
+				args := append([]string{"conch"}, c.args...)
+				if c.name != "nothing" {
+					args = append(args, strings.Fields(companions[r.name])...)
+				}
+				got, err := parse(args, c.env, nil)
 				require.NoError(t, err, c.name)
 				assert.Equal(t, c.want, r.get(got), c.name)
 			}
@@ -88,10 +116,12 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 	const size, number, period = "expected a size such as", "expected a whole number from 1 on", "expected a time such as"
 	for name, expected := range map[string]string{
-		"listen": "expected host:port", "protected-mode": "expected true or false",
-		"max-connections": number, "max-arguments": number,
+		"listen": "expected host:port", "tls-listen": "expected host:port", "tls-client-auth": "expected require or optional",
+		"tls-user": "expected true or false", "handshake-time": period, "unix-mode": "expected an octal mode",
+		"protected-mode":  "expected true or false",
+		"max-connections": number, "max-arguments": number, "max-subscriptions": number,
 		"max-message": size, "max-line": size, "max-topic": size, "max-command": size, "slow-hard": size, "slow-soft": size,
-		"slow-time": period, "drain-time": period,
+		"slow-time": period, "drain-time": period, "keep-alive": period,
 		"log-level": "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -90,12 +91,72 @@ func setLogFormat(s *settings, text string) error {
 	return nil
 }
 
-func setListen(s *settings, text string) error {
-	s.listen = text
+// none switches a listener off. An empty value does so too.
+const none = "none"
+
+// parseAddress reads an address to listen on; it is empty for none.
+func parseAddress(text string) (string, error) {
+	if text == "" || strings.EqualFold(text, none) {
+		return "", nil
+	}
 	if err := checkAddress(text); err != nil {
-		return fmt.Errorf("%w; expected host:port or :port, e.g. 127.0.0.1:8889", err)
+		return "", fmt.Errorf("%w; expected host:port or :port, e.g. 127.0.0.1:8889, or none", err)
+	}
+	return text, nil
+}
+
+// What tls-client-auth may be.
+const (
+	authRequire  = "require"
+	authOptional = "optional"
+)
+
+func setClientAuth(s *settings, text string) error {
+	text = strings.ToLower(text)
+	s.tlsFiles.Optional = text == authOptional
+	if text != authRequire && text != authOptional {
+		return fmt.Errorf("expected require or optional, not %q", text)
 	}
 	return nil
+}
+
+func clientAuth(s *settings) any {
+	if s.tlsFiles.Optional {
+		return authOptional
+	}
+	return authRequire
+}
+
+// checkListeners refuses what does not go together. A TLS setting without effect is refused too: whoever wrote it
+// believes that it has one.
+func (s *settings) checkListeners(authByDefault bool) error {
+	f := &s.tlsFiles
+	switch {
+	case s.listen == "" && s.tlsListen == "" && s.unixSocket == "":
+		return errors.New("there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set")
+	case s.tlsListen != "" && (f.Cert == "" || f.Key == ""):
+		return errors.New("tls-listen needs tls-cert and tls-key, the files of a certificate and its private key")
+	case s.tlsListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
+		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen")
+	case f.ClientCA == "" && !authByDefault:
+		return errors.New("tls-client-auth has no effect without tls-client-ca")
+	case f.ClientCA == "" && s.options.CertificateUser:
+		return errors.New("tls-user needs tls-client-ca: only a verified certificate can name a user")
+	case clash(s.listen, s.tlsListen):
+		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", s.tlsListen)
+	}
+	return nil
+}
+
+// clash tells whether two addresses are the same port.
+func clash(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	every := func(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
+	return hostA == hostB || every(hostA) || every(hostB)
 }
 
 // checkAddress sees to it that a mistyped address is called that. Left to the network it would be looked up as a

@@ -76,8 +76,9 @@ const (
 type Owner interface {
 	// Admit is asked before each request but Leave and Evict, which nobody may refuse. An owner that returns false has answered the request itself, with a refusal.
 	Admit(r *Request) bool
-	// Whole is asked after Admit about a Publish of several messages: true says that nothing about this owner wants them
-	// one by one. Otherwise it returns a request for each, which the core applies in its place.
+	// Whole is asked before Admit about a Publish of several messages: true says that nothing about this owner wants them
+	// one by one. Otherwise it returns a request for each, which the core applies in its place, and Admit is asked about
+	// those: what is refused or kept back is so message by message.
 	Whole(r *Request) (parts []Request, whole bool)
 	// Published answers that many messages of a Publish, one after the other, with the number of subscriptions that each
 	// of them is being queued to.

@@ -42,6 +42,20 @@ func TestSubscribing(t *testing.T) {
 	})
 }
 
+func TestHeld(t *testing.T) {
+	spec(t, "what is held comes in the order in which it was subscribed", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("b", "a"), psubscribe("p*"), unsubscribe("b"), subscribe("b"))
+		var held []string
+		for sub := range ann.sub.Held() {
+			held = append(held, sub.Name())
+		}
+		assert.Equal(t, []string{"a", "p*", "b"}, held)
+		for range ann.sub.Held() {
+			break // whoever has seen enough may stop
+		}
+	})
+}
+
 func TestUnsubscribing(t *testing.T) {
 	spec(t, "names not held are confirmed as if they had been", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"), psubscribe("p"))

@@ -1,5 +1,7 @@
 package broker
 
+import "iter"
+
 // Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
 // batch, and from then on belongs to the core's goroutine until [Owner.Ended].
 type Subscriber struct {
@@ -39,6 +41,23 @@ func (s *Subscriber) Count(f Form, k Kind) int {
 
 // CountKind is what the subscriber holds of one kind alone.
 func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
+
+// Holdings is how many subscriptions the subscriber has, of all kinds and forms.
+func (s *Subscriber) Holdings() int { return s.held.live }
+
+// Holds tells whether it has one.
+func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.holds(k, f, name) != nil }
+
+// Held yields the subscriptions in the order in which they were made. Only for Owner methods: it is the core's state.
+func (s *Subscriber) Held() iter.Seq[*Subscription] {
+	return func(yield func(*Subscription) bool) {
+		for _, sub := range s.held.items {
+			if sub != nil && !yield(sub) {
+				return
+			}
+		}
+	}
+}
 
 // subscribe adds one subscription; a repeated one changes nothing.
 func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte) {

@@ -87,7 +87,7 @@ func (c *aclComparison) change(rules []string) {
 		ours = "-ERR " + err.Error() + "\r\n"
 	}
 	theirs := c.redis.ask(append([]string{"ACL", "SETUSER", "alice"}, rules...)...)
-	if at, _, ok := strings.Cut(theirs, ": Adding a pattern"); ok && strings.Contains(at, "'%") {
+	if at, _, ok := strings.Cut(theirs, ": Adding a pattern"); ok && strings.ContainsAny(at, "%") {
 		ours, _, _ = strings.Cut(ours, ": ")
 		theirs = at
 	}
@@ -165,7 +165,7 @@ func (c *aclComparison) rules() []string {
 		case g.oneIn(2):
 			rules = append(rules, "("+rule+" "+c.rule()+")")
 		default:
-			rules = append(rules, "("+rule, c.rule(), c.rule()+")")
+			rules = append(rules, "("+strings.Trim(rule, ")"), c.rule(), c.rule()+")") // "()" would end it at once
 		}
 	}
 	if g.oneIn(30) {

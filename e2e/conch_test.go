@@ -48,6 +48,8 @@ type conch struct {
 	host string
 	port string
 	log  chan map[string]any // its log lines; the test reads those it waits for
+
+	started map[string]any // the line that said where it listens
 }
 
 // start runs conch on a free port, behind a shell command such as a ulimit if there is one.
@@ -72,8 +74,8 @@ func start(t *testing.T, before string, args ...string) *conch {
 		}
 	}()
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // most tests have ended it already
-	started := c.awaitLog("address")
-	c.host, c.port, err = net.SplitHostPort(started["address"].(string))
+	c.started = c.awaitLog("address")
+	c.host, c.port, err = net.SplitHostPort(c.started["address"].(string))
 	require.NoError(t, err)
 	return c
 }

@@ -11,6 +11,8 @@ const (
 	CodeDenied    Code = "DENIED"  // protected mode
 	CodeNoProto   Code = "NOPROTO" // HELLO with a protocol version that is not spoken
 	CodeWrong     Code = "WRONGPASS"
+	CodeNoAuth    Code = "NOAUTH"    // the peer has not said who it is
+	CodeNoPerm    Code = "NOPERM"    // its user may not do this
 	CodeExecAbort Code = "EXECABORT" // a transaction in which a command was refused
 )
 
@@ -63,10 +65,17 @@ func ErrorSyntax(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
 }
 
-// ErrorAbort is Redis' answer to an EXEC that is refused itself.
+// ErrorAbort is Redis' answer to an EXEC that is refused itself. It quotes the reason with its code, unless that is ERR.
 func ErrorAbort(why *Error) *Error {
-	return &Error{Code: CodeExecAbort, Text: "Transaction discarded because of: " + why.Text}
+	reason := why.Text
+	if why.Code != CodeErr {
+		reason = why.Error()
+	}
+	return &Error{Code: CodeExecAbort, Text: "Transaction discarded because of: " + reason}
 }
+
+// ErrorNoAuth is Redis' answer to a peer that has yet to say who it is.
+func ErrorNoAuth() *Error { return &Error{Code: CodeNoAuth, Text: "Authentication required."} }
 
 // ErrorMode is Redis' answer to a command that a RESP2 subscriber may not run.
 func ErrorMode(name string) *Error {

@@ -7,7 +7,15 @@ type Limits struct {
 	Topic     int // bytes of a topic or pattern. Default 4 KiB
 	Arguments int // arguments of one RESP command. Default 1,048,576, as Redis: libraries resubscribe with one command
 	Command   int // bytes of one RESP command as a whole. Default 64 MiB
+
+	guest bool // see Reader.SetGuest
 }
+
+// What a RESP command may be before its sender has authenticated, as in Redis.
+const (
+	guestArguments = 10
+	guestArgument  = 16 << 10 // bytes
+)
 
 // WithDefaults fills in what is zero. Command is never under what a message needs.
 func (l Limits) WithDefaults() Limits {

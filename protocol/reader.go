@@ -72,6 +72,9 @@ func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool,
 	}
 }
 
+// SetGuest says whether the sender has yet to authenticate: its commands in RESP are then held to 10 arguments of 16 KiB.
+func (r *Reader) SetGuest(guest bool) { r.limits.guest = guest }
+
 // Idle tells whether the reader stands between two commands: nothing is half read.
 func (r *Reader) Idle() bool { return r.within == between && r.line.telnet.state == telnetText }
 

@@ -267,3 +267,35 @@ func TestCommandsOfOneNameInARow(t *testing.T) {
 		require.Equal(t, want, got, "cut at %d", cut)
 	}
 }
+
+// Before authentication a command is held to Redis' bounds, wherever it is cut and whatever came before it.
+func TestGuests(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"*10\r\n" + strings.Repeat("$1\r\nx\r\n", 10), ""},
+		{"*11\r\n", "ERR Protocol error: unauthenticated multibulk length"},
+		{"*2\r\n$4\r\nPING\r\n$16384\r\n", ""},
+		{"*2\r\n$4\r\nPING\r\n$16385\r\n", "ERR Protocol error: unauthenticated bulk length"},
+		{"*1\r\n$16777217\r\n", "ERR Protocol error: invalid bulk length (over --max-message 16777216)"},
+		{"*1\r\n$-1\r\n", "ERR Protocol error: invalid bulk length"},
+		{"PING " + strings.Repeat("x ", 100) + "\n", ""},
+	}
+	for _, test := range tests {
+		for cut := range min(len(test.in), 40) {
+			r := NewReader(Limits{})
+			r.SetGuest(true)
+			c := new(Command)
+			used, _, err := r.Next(c, []byte(test.in[:cut]), nil)
+			if err == nil {
+				_, _, err = r.Next(c, []byte(test.in[used:]), nil)
+			}
+			if test.want == "" {
+				assert.Nil(t, err, "%q cut at %d", test.in, cut)
+			} else if assert.NotNil(t, err, "%q cut at %d", test.in, cut) {
+				assert.Equal(t, test.want, err.Error())
+			}
+			r = NewReader(Limits{})
+			_, _, err = r.Next(c, []byte(test.in), nil)
+			assert.False(t, err != nil && strings.Contains(err.Text, "unauthenticated"), "who has authenticated is free of that")
+		}
+	}
+}

@@ -41,6 +41,9 @@ func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {
 		if err != nil || !done {
 			return 0, err
 		}
+		if l.guest && n > guestArguments {
+			return 0, fatal("unauthenticated multibulk length")
+		}
 		if n > int64(l.Arguments) {
 			return 0, fatalf("invalid multibulk length (over --max-arguments %d)", l.Arguments)
 		}
@@ -68,7 +71,7 @@ func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
 		if err != nil || !done {
 			return false, err
 		}
-		if n < 0 || n > int64(min(l.Message, l.Command-s.at)) {
+		if n < 0 || n > int64(min(l.Message, l.Command-s.at)) || l.guest && n > guestArgument {
 			return false, wrongLength(n, l)
 		}
 		s.length = int(n)
@@ -94,6 +97,8 @@ func wrongLength(n int64, l *Limits) *Error {
 	switch {
 	case n < 0:
 		return fatalf("invalid bulk length")
+	case l.guest && n <= int64(l.Message):
+		return fatal("unauthenticated bulk length")
 	case n > int64(l.Message):
 		return fatalf("invalid bulk length (over --max-message %d)", l.Message)
 	}

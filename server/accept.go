@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"syscall"
@@ -19,14 +20,17 @@ const (
 	maxRefusals = 256
 )
 
-// accept takes connections from one listener until the server stops.
-func (s *Server) accept(l net.Listener) {
+// accept takes connections from one listener until the server stops. With a config they speak TLS.
+func (s *Server) accept(l net.Listener, config *tls.Config) {
 	log := s.options.Log
 	var pause time.Duration
 	for {
 		sock, err := l.Accept()
 		if err == nil {
 			pause = 0
+			if config != nil {
+				sock = newTLS(sock, config)
+			}
 			s.welcome(sock)
 			continue
 		}
@@ -57,9 +61,10 @@ func (s *Server) accept(l net.Listener) {
 func (s *Server) welcome(sock net.Conn) {
 	s.counts.accepted.Add(1)
 	switch {
-	case !s.options.Unprotected && !local(sock.RemoteAddr()):
+	case !s.options.Unprotected && !local(sock.RemoteAddr()) && s.access.open.Load():
 		s.refuse(sock, ReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
-			"mode and serves this machine only. To serve others, start it with --protected-mode=false behind a firewall"})
+			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
+			"start it with --protected-mode=false behind a firewall"})
 	case s.counts.open.Load() >= int64(s.options.MaxConnections):
 		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
 		s.refuse(sock, ReasonFull, protocol.Errorf("max number of clients reached"))
@@ -79,10 +84,11 @@ func local(a net.Addr) bool {
 	return false
 }
 
-// refuse tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks.
+// refuse tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
+// the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
 func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
 	s.counts.endings[reason].Add(1)
-	s.options.Log.Debug().Stringer("peer", sock.RemoteAddr()).Stringer("reason", reason).
+	s.options.Log.Debug().Stringer("peer", peerAddress(sock)).Stringer("reason", reason).
 		Int("max-connections", s.options.MaxConnections).Msg("connection refused")
 	if s.counts.refusing.Add(1) > maxRefusals {
 		s.counts.refusing.Add(-1)
@@ -101,13 +107,17 @@ func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
 
 // serve starts a connection's reader.
 func (s *Server) serve(sock net.Conn) {
+	keepAlive(sock, s.options.KeepAlive)
 	c := newConn(s, sock)
 	s.counts.open.Add(1)
+	if _, ok := sock.(*tlsConn); ok { // see shakeHands
+		_ = sock.SetDeadline(time.Now().Add(s.options.HandshakeTime)) // fails only on a closed socket: so does the handshake
+	}
 	if !s.add(c) {
 		s.counts.open.Add(-1)
 		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
 		return
 	}
-	c.log(zerolog.DebugLevel).Stringer("peer", sock.RemoteAddr()).Msg("connected")
+	c.log(zerolog.DebugLevel).Stringer("peer", peerAddress(sock)).Msg("connected")
 	s.tasks.Go(c.run)
 }

@@ -28,18 +28,22 @@ const lingerTime = time.Second
 
 // conn is one connection. Its reader goroutine is run; see broker.Owner's methods in owner.go for the core's side.
 type conn struct {
-	srv    *Server
-	sock   net.Conn
-	raw    syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
-	id     int64
-	sub    *broker.Subscriber
-	begun  time.Duration // by uptime
-	reason atomic.Int32  // a Reason; the first one stays
-	heard  atomic.Int64  // when the peer last sent something, by the sweeper's clock, in Unix seconds
+	srv      *Server
+	sock     net.Conn
+	raw      syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
+	id       int64
+	sub      *broker.Subscriber
+	begun    time.Duration // by uptime
+	reason   atomic.Int32  // a Reason; the first one stays
+	certName string        // see certificateName
+	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
+	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock, in Unix seconds
 
 	// The reader's.
 	reader  protocol.Reader
 	inbound inbound
+
+	errand *errand // the core's until a fence has passed, the reader's afterwards
 
 	// Between the core and the writer.
 	outbox outbox
@@ -90,14 +94,14 @@ func (c *conn) finish() {
 	if reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
 		level = zerolog.WarnLevel
 	}
-	c.log(level).Stringer("peer", c.sock.RemoteAddr()).Stringer("reason", reason).Int64("bytes_lost", lost).
+	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).
 		Dur("lasted", uptime()-c.begun).Msg("disconnected")
 }
 
 // log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.
 func (c *conn) log(level zerolog.Level) *zerolog.Event {
 	log := &c.srv.options.Log
-	return log.WithLevel(level).Int64("conn", c.id)
+	return log.WithLevel(level).Int64("conn", c.id) //nolint:zerologlint // the caller sends it
 }
 
 // end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
@@ -141,9 +145,18 @@ func (c *conn) readAll() (reason Reason) {
 			reason = ReasonPanic
 		}
 	}()
+	if reason := c.shakeHands(); reason != ReasonNone {
+		return reason
+	}
+	if c.certificateName() == "" { // else greet looks whether there is such a user
+		c.expectPassword()
+	}
 	for {
 		if !c.outbox.waitToRead(c.inbound.fence) {
 			return ReasonBroken // ended by another goroutine, which has said why: its reason came first and stays
+		}
+		if c.errand != nil {
+			c.runErrand()
 		}
 		b, err := c.fill()
 		if err != nil {
@@ -184,13 +197,23 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 	}
 }
 
-// overSoft keeps watch on the soft limit. Called by the sweeper only, under the server's lock.
+// overdue is why a connection must go now, if it must. Called by the sweeper only, under the server's lock.
+func (c *conn) overdue() Reason {
+	switch {
+	case Reason(c.reason.Load()) != ReasonNone: // it is on its way out
+		return ReasonNone
+	case c.overSoft():
+		return ReasonSlowSoft
+	case c.unknown() && int64(uptime())-c.stranger.Load() > int64(c.srv.options.AuthTime):
+		return ReasonUnknown
+	}
+	return ReasonNone
+}
+
+// overSoft keeps watch on the soft limit.
 func (c *conn) overSoft() bool {
 	now := uptime()
 	o := &c.outbox
-	if Reason(c.reason.Load()) != ReasonNone {
-		return false // it is on its way out
-	}
 	if o.messages() <= int64(c.srv.options.SlowSoft) {
 		o.softSince = 0
 		return false

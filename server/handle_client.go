@@ -149,12 +149,12 @@ func (c *conn) describe(running *call) string {
 	waiting := c.outbox.waiting.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
-		"user=default redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d",
-		c.id, c.sock.RemoteAddr(), c.sock.LocalAddr(), c.descriptor(), w.name, int((uptime()-c.begun)/time.Second),
+		"user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d",
+		c.id, peerAddress(c.sock), ownAddress(c.sock), c.descriptor(), w.name, int((uptime()-c.begun)/time.Second),
 		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
 		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
 		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
-		"r", last, w.version.Number(), lib.name, lib.version,
+		"r", last, c.userName(), w.version.Number(), lib.name, lib.version,
 		c.sub.Count(formLine, broker.Topic))
 }
 
@@ -188,14 +188,14 @@ func (c *conn) descriptor() int {
 func clientKill(x *exchange) {
 	args := x.call.args[2:]
 	if len(args) == 1 {
-		if x.kill(func(c *conn) bool { return c.sock.RemoteAddr().String() == string(args[0]) }, false) == 0 {
+		if x.kill(func(c *conn) bool { return peerAddress(c.sock).String() == string(args[0]) }, false) == 0 {
 			x.fail(protocol.Errorf("No such client"))
 			return
 		}
 		x.ok()
 		return
 	}
-	holds, skipMe, err := killFilters(args)
+	holds, skipMe, err := x.killFilters(args)
 	if err != nil {
 		x.fail(err)
 		return
@@ -215,7 +215,7 @@ func (x *exchange) kill(meant func(*conn) bool, skipMe bool) (killed int) {
 	return killed
 }
 
-func killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *protocol.Error) {
+func (x *exchange) killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *protocol.Error) {
 	skipMe = true
 	var filters []func(*conn) bool
 	if len(args)%2 != 0 {
@@ -234,7 +234,7 @@ func killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *proto
 			}
 			continue
 		}
-		filter, err := killFilter(strings.ToUpper(string(args[0])), value)
+		filter, err := x.killFilter(strings.ToUpper(string(args[0])), value)
 		if err != nil {
 			return nil, false, err
 		}
@@ -250,7 +250,7 @@ func killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *proto
 	}, skipMe, nil
 }
 
-func killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
+func (x *exchange) killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
 	switch name {
 	case "ID":
 		id, err := strconv.ParseInt(value, 10, 64)
@@ -259,16 +259,16 @@ func killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
 		}
 		return func(c *conn) bool { return c.id == id }, nil
 	case "ADDR":
-		return func(c *conn) bool { return c.sock.RemoteAddr().String() == value }, nil
+		return func(c *conn) bool { return peerAddress(c.sock).String() == value }, nil
 	case "LADDR":
-		return func(c *conn) bool { return c.sock.LocalAddr().String() == value }, nil
+		return func(c *conn) bool { return ownAddress(c.sock).String() == value }, nil
 	case "TYPE":
 		return typeFilter(value)
 	case "USER":
-		if value != "default" {
+		if x.users().Find(value) == nil {
 			return nil, protocol.Errorf("No such user '%s'", value)
 		}
-		return func(*conn) bool { return true }, nil
+		return func(c *conn) bool { return c.userName() == value }, nil
 	case "MAXAGE":
 		seconds, err := strconv.ParseInt(value, 10, 32)
 		if err != nil || seconds < 1 {

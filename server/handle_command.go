@@ -61,8 +61,11 @@ func (x *exchange) commandEntry(row *protocol.Row) {
 	x.integer(0)
 	x.integer(0)
 	x.integer(0) // first key, last key, step
-	x.set(1)
-	x.simple("@" + row.Group)
+	categories := rights[row.Place()].command.Categories()
+	x.set(len(categories))
+	for _, category := range categories {
+		x.simple(category)
+	}
 	x.array(0) // tips
 	x.array(0) // key specifications
 	subs := row.Subcommands()
@@ -85,7 +88,7 @@ func commandFlags(row *protocol.Row) []string {
 
 func commandCount(x *exchange) { x.integer(int64(len(topRows()))) }
 
-// commandList is COMMAND LIST, with its filters: by glob, by category (our groups), by module (there are none).
+// commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
 func commandList(x *exchange) {
 	args := x.call.args[2:]
 	by, value := "", ""
@@ -99,8 +102,9 @@ func commandList(x *exchange) {
 	case "PATTERN":
 		x.names(func(row *protocol.Row) bool { return broker.Match(value, []byte(row.FullName())) })
 	case "ACLCAT":
-		group := strings.TrimPrefix(value, "@")
-		x.names(func(row *protocol.Row) bool { return row.Group == group })
+		x.names(func(row *protocol.Row) bool {
+			return slices.Contains(rights[row.Place()].command.Categories(), "@"+value)
+		})
 	case "MODULE":
 		x.array(0)
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -53,25 +54,28 @@ func selectDB(x *exchange) {
 // hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
 func hello(x *exchange) {
 	args := x.call.args[1:]
+	version := x.conn.wire.version
 	if len(args) > 0 {
-		version, ok := protocol.ParseInt(args[0])
+		number, ok := protocol.ParseInt(args[0])
 		switch {
 		case !ok:
 			x.fail(protocol.Errorf("Protocol version is not an integer or out of range"))
 			return
-		case version != 2 && version != 3:
+		case number != 2 && number != 3:
 			x.fail(&protocol.Error{Code: protocol.CodeNoProto, Text: "unsupported protocol version"})
 			return
 		}
-		if err := x.helloOptions(args[1:]); err != nil {
-			x.fail(err)
-			return
+		version = protocol.RESP2
+		if number == 3 {
+			version = protocol.RESP3
 		}
-		x.conn.wire.version = protocol.RESP2
-		if version == 3 {
-			x.conn.wire.version = protocol.RESP3
-		}
+		args = args[1:]
 	}
+	if err := x.applyHello(args); err != nil {
+		x.fail(err)
+		return
+	}
+	x.conn.wire.version = version
 	x.mapping(7)
 	x.text("server")
 	x.text("redis")
@@ -89,42 +93,74 @@ func hello(x *exchange) {
 	x.array(0)
 }
 
-func (x *exchange) helloOptions(args [][]byte) *protocol.Error {
-	name, named := "", false
-	for len(args) > 0 {
-		switch option := strings.ToUpper(string(args[0])); {
-		case option == "AUTH" && len(args) >= 3:
-			if string(args[1]) != "default" { // there are no users yet; the default one has no password
-				return errWrongPass
+// helloOptions is what HELLO asks for besides a version.
+type helloOptions struct {
+	auth  int    // where the user stands among the options, the password behind it; 0 if neither is there
+	name  string // what SETNAME says
+	named bool
+}
+
+// parseHello reads the options. The reader calls it too, to find the password.
+func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
+	for i := 0; i < len(options); {
+		left := len(options) - i
+		switch option := strings.ToUpper(string(options[i])); {
+		case option == "AUTH" && left >= 3:
+			h.auth = i + 1
+			i += 3
+		case option == "SETNAME" && left >= 2:
+			if !printable(options[i+1]) {
+				return h, errorName("Client names")
 			}
-			args = args[3:]
-		case option == "SETNAME" && len(args) >= 2:
-			if !printable(args[1]) {
-				return errorName("Client names")
-			}
-			name, named = string(args[1]), true
-			args = args[2:]
+			h.name, h.named = string(options[i+1]), true
+			i += 2
 		default:
-			return protocol.Errorf("Syntax error in HELLO option '%s'", args[0])
+			return h, protocol.Errorf("Syntax error in HELLO option '%s'", options[i])
 		}
 	}
-	if named {
-		x.conn.wire.name = name
+	return h, nil
+}
+
+func (x *exchange) applyHello(options [][]byte) *protocol.Error {
+	h, err := parseHello(options)
+	if err != nil {
+		return err
+	}
+	if h.auth > 0 {
+		if err := x.authenticate(string(options[h.auth]), digest(options[h.auth+1])); err != nil {
+			return err
+		}
+	}
+	if x.conn.stranger.Load() != 0 {
+		return errHelloFirst
+	}
+	if h.named {
+		x.conn.wire.name = h.name
 	}
 	return nil
 }
 
-// auth is Redis' answer where no password is set: the default user gets in with any, others do not exist.
+var errHelloFirst = &protocol.Error{Code: protocol.CodeNoAuth, Text: "HELLO must be called with the client already " +
+	"authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select " +
+	"the RESP protocol version at the same time"}
+
+// auth is AUTH [user] password. The password is a digest here: see hashSecrets.
 func auth(x *exchange) {
-	switch args := x.call.args[1:]; {
+	args, name := x.call.args[1:], acl.DefaultUser
+	if len(args) == 2 {
+		name = string(args[0])
+	}
+	switch {
 	case len(args) > 2:
 		x.fail(protocol.Errorf("syntax error"))
-	case len(args) == 1:
+	case len(args) == 1 && x.users().Find(name).NoPassword():
 		x.fail(protocol.Errorf("AUTH <password> called without any password configured for the default user. " +
 			"Are you sure your configuration is correct?"))
-	case string(args[0]) != "default":
-		x.fail(errWrongPass)
 	default:
+		if err := x.authenticate(name, digest(args[len(args)-1])); err != nil {
+			x.fail(err)
+			return
+		}
 		x.ok()
 	}
 }
@@ -134,6 +170,7 @@ func auth(x *exchange) {
 func reset(x *exchange) {
 	w := &x.conn.wire
 	w.version, w.database, w.name, w.multi, w.mute, w.switched = protocol.RESP2, 0, "", nil, mute{}, switches{}
+	x.conn.forgetUser()
 	x.conn.srv.press.unwatch(x.conn)
 	x.simple("RESET")
 }

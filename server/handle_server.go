@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -91,6 +92,9 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("messages_published:%d", n.Published),
 		fmt.Sprintf("messages_delivered:%d", n.Delivered),
 		fmt.Sprintf("core_inbox_batches:%d", n.Waiting),
+		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
+		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),
+		fmt.Sprintf("acl_access_denied_channel:%d", s.access.denied.channel),
 		fmt.Sprintf("accept_pauses:%d", c.pausedFor.Load()),
 		fmt.Sprintf("log_lines_dropped:%d", s.options.LogDropped()),
 	}
@@ -109,6 +113,8 @@ func (s *Server) parameters() []struct{ name, value string } {
 	return []struct{ name, value string }{
 		{"loglevel", zerolog.GlobalLevel().String()},
 		{"max-connections", number(o.MaxConnections)},
+		{"max-subscriptions", number(o.MaxSubscriptions)},
+		{"keep-alive", o.KeepAlive.String()},
 		{"max-message", number(o.Limits.Message)},
 		{"max-line", number(o.Limits.Line)},
 		{"max-topic", number(o.Limits.Topic)},
@@ -118,7 +124,11 @@ func (s *Server) parameters() []struct{ name, value string } {
 		{"slow-soft", number(o.SlowSoft)},
 		{"slow-time", seconds},
 		{"drain-time", o.DrainTime.String()},
+		{"handshake-time", o.HandshakeTime.String()},
 		{"protected-mode", map[bool]string{true: "no", false: "yes"}[o.Unprotected]},
+		{"auth-time", o.AuthTime.String()},
+		{"aclfile", o.ACLFile},
+		{"requirepass", s.access.requirepass()},
 		{"maxclients", number(o.MaxConnections)},
 		{"proto-max-bulk-len", number(o.Limits.Message)},
 		{"client-output-buffer-limit", fmt.Sprintf("pubsub %d %d %s", o.SlowHard, o.SlowSoft, seconds)},
@@ -148,27 +158,46 @@ func configGet(x *exchange) {
 	}
 }
 
-// configSet sets the log level, the one option that can change at run time. Redis' words for levels are known too.
+// configSet sets the options that can change at run time: the log level, for which Redis' words are known too, and the
+// default user's password, which comes as a digest: see hashSecrets. All are checked before any is set.
 func configSet(x *exchange) {
 	args := x.call.args[2:]
 	if len(args)%2 != 0 {
 		x.fail(protocol.ErrorArity(x.call.row.FullName()))
 		return
 	}
-	var level zerolog.Level
+	var changes []func()
 	for i := 0; i < len(args); i += 2 {
-		if !strings.EqualFold(string(args[i]), "loglevel") {
+		value := args[i+1]
+		switch strings.ToLower(string(args[i])) {
+		case "loglevel":
+			level, err := ParseLevel(string(value))
+			if err != nil {
+				x.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument 'loglevel') - %s", err))
+				return
+			}
+			changes = append(changes, func() { zerolog.SetGlobalLevel(level) })
+		case "requirepass":
+			changes = append(changes, func() { x.requirePassword(value) })
+		default:
 			x.fail(x.cannotSet(string(args[i])))
 			return
 		}
-		var err error
-		if level, err = ParseLevel(string(args[i+1])); err != nil {
-			x.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument 'loglevel') - %s", err))
-			return
-		}
 	}
-	zerolog.SetGlobalLevel(level)
+	for _, change := range changes {
+		change()
+	}
 	x.ok()
+}
+
+// requirePassword gives the default user a password, and no other; none if there is no digest.
+func (x *exchange) requirePassword(d []byte) {
+	var password *acl.Digest
+	if len(d) > 0 {
+		password = new(digest(d))
+	}
+	x.users().RequirePassword(password)
+	x.conn.srv.review(x.view)
 }
 
 func (x *exchange) cannotSet(name string) *protocol.Error {

@@ -249,8 +249,42 @@ func TestSmallCommandsBehindALargeOne(t *testing.T) {
 	}()
 	c.Expect(fmt.Sprintf("$%d\r\n%s\r\n", len(large), large))
 	for range n {
-		assert.Equal(t, ":41", c.Line())
+		assert.Equal(t, ":42", c.Line())
 		_, err := c.Frame()
 		require.NoError(t, err)
 	}
+}
+
+// The connection stays, and so does what it holds.
+func TestTooManySubscriptions(t *testing.T) {
+	s := conchtest.Start(t, server.Options{MaxSubscriptions: 3})
+	const refusal = "ERR you would listen to more than 3 topics and patterns (--max-subscriptions)"
+	t.Run("in lines", func(t *testing.T) {
+		c := s.Dial(t)
+		c.Send("SUB a b c\nPSUB d*\nSUB d\nSUB a b c\nUNSUB a\nPSUB d*\n")
+		c.Expect("OK SUB a\nOK SUB b\nOK SUB c\n" + refusal + "\n" + refusal + "\nOK SUB a\nOK SUB b\nOK SUB c\nOK UNSUB a\nOK PSUB d*\n")
+	})
+	t.Run("over RESP, all names of a command or none", func(t *testing.T) {
+		c := s.Dial(t)
+		c.Send("%s", conchtest.RESP("SUBSCRIBE", "a", "b", "c", "d"))
+		c.Expect("-" + refusal + "\r\n")
+		c.Send("%s", conchtest.RESP("PING"))
+		c.Expect("+PONG\r\n")
+	})
+	t.Run("a library that subscribes anew to all it knows gets through", func(t *testing.T) {
+		c := s.Dial(t)
+		for range 2 {
+			c.Send("%s", conchtest.RESP("SUBSCRIBE", "a", "b", "c"))
+			for range 3 {
+				_, err := c.Frame()
+				require.NoError(t, err)
+			}
+		}
+	})
+	t.Run("in a transaction, when its turn comes", func(t *testing.T) {
+		c := s.Dial(t)
+		c.Send("%s", conchtest.RESP("MULTI")+conchtest.RESP("SUBSCRIBE", "a", "b")+conchtest.RESP("SUBSCRIBE", "c", "d")+conchtest.RESP("EXEC"))
+		c.Expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" +
+			"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n-" + refusal + "\r\n")
+	})
 }

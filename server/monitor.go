@@ -15,8 +15,8 @@ func (p *press) watch(from *conn, k *call) {
 	}
 	now := time.Now()
 	line := fmt.Appendf(p.replies.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
-		from.wire.database, from.sock.RemoteAddr())
-	for _, arg := range k.args {
+		from.wire.database, monitorAddress(from.sock))
+	for _, arg := range redactedArgs(k.row, k.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
 	shown := p.replies.commit(append(line, "\r\n"...))

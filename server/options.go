@@ -22,6 +22,12 @@ type Options struct {
 	// MaxConnections may be open at once; one more is told so and closed. Default 10,000, as Redis.
 	MaxConnections int
 
+	// MaxSubscriptions may be held by one connection. Default 1,048,576, as many as a command has arguments.
+	MaxSubscriptions int
+	// KeepAlive is how long a peer may be silent before the kernel asks whether it is still there. One that does not
+	// answer is given up after as long again, and so is one that does not acknowledge what it was sent. Default 60 s.
+	KeepAlive time.Duration
+
 	// SlowHard is how many bytes may wait for one subscriber before it is evicted at once. Default 32 MiB. An outbox
 	// under it always takes one more message. Replies to the connection's own commands do not count.
 	SlowHard int
@@ -36,6 +42,18 @@ type Options struct {
 	// DrainTime is how long a connection that ends may take to read what was queued for it. Default 5 s.
 	DrainTime time.Duration
 
+	// HandshakeTime is how long a TLS handshake may take as a whole. Default 10 s.
+	HandshakeTime time.Duration
+	// CertificateUser takes the common name of a verified client certificate for the name of the user.
+	CertificateUser bool
+
+	// ACLFile holds the users, in Redis' syntax. Empty if there is none: then SETUSER makes users for this run.
+	ACLFile string
+	// RequirePassword is the default user's password; empty for none. New keeps nothing but its digest.
+	RequirePassword string
+	// AuthTime is how long a peer may take to say who it is, where that is asked. Default 10 s.
+	AuthTime time.Duration
+
 	Version string         // what INFO and HELLO say; default "dev"
 	Log     zerolog.Logger // the zero Logger writes nowhere
 	// Stop is called when a peer says SHUTDOWN. It must not block: it runs on the core's goroutine. Nil refuses.
@@ -48,15 +66,22 @@ type Options struct {
 func (o Options) withDefaults() (Options, error) {
 	o.Limits = o.Limits.WithDefaults()
 	defaultTo(&o.MaxConnections, 10_000)
+	defaultTo(&o.MaxSubscriptions, 1<<20)
+	defaultTo(&o.KeepAlive, 60*time.Second)
 	defaultTo(&o.SlowHard, 32<<20)
 	defaultTo(&o.SlowSoft, min(8<<20, o.SlowHard))
 	defaultTo(&o.SlowTime, 60*time.Second)
 	defaultTo(&o.DrainTime, 5*time.Second)
+	defaultTo(&o.HandshakeTime, 10*time.Second)
+	defaultTo(&o.AuthTime, 10*time.Second)
 	defaultTo(&o.Version, "dev")
 	if o.LogDropped == nil {
 		o.LogDropped = func() uint64 { return 0 }
 	}
-	for name, n := range map[string]int{"max-connections": o.MaxConnections, "slow-hard": o.SlowHard, "slow-soft": o.SlowSoft} {
+	for name, n := range map[string]int{
+		"max-connections": o.MaxConnections, "max-subscriptions": o.MaxSubscriptions,
+		"slow-hard": o.SlowHard, "slow-soft": o.SlowSoft,
+	} {
 		if n < 0 {
 			return o, fmt.Errorf("--%s must not be negative: %d", name, n)
 		}
@@ -64,8 +89,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.SlowSoft > o.SlowHard {
 		return o, fmt.Errorf("--slow-soft %d is over --slow-hard %d", o.SlowSoft, o.SlowHard)
 	}
-	if o.SlowTime < 0 || o.DrainTime < 0 {
-		return o, errors.New("--slow-time and --drain-time must not be negative")
+	if min(o.KeepAlive, o.SlowTime, o.DrainTime, o.HandshakeTime, o.AuthTime) < 0 {
+		return o, errors.New("--keep-alive, --slow-time, --drain-time, --handshake-time and --auth-time must not be negative")
 	}
 	return o, nil
 }

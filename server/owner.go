@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -19,6 +20,9 @@ type wire struct {
 	crlf     bool             // how its last line ended, and so how lines to it end
 	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
 	version  protocol.Version // of RESP
+	user     *acl.User        // nil before the first command
+	token    string           // of user, that it came in with; empty if with a password
+	free     bool             // user may do everything, and nothing need be judged
 	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
 	library  *library      // what CLIENT SETINFO said, nil if nothing
@@ -47,17 +51,25 @@ var _ broker.Owner = (*conn)(nil)
 func (c *conn) Admit(r *broker.Request) bool {
 	k := r.Call.(*call)
 	if c.executing() {
-		return c.admitKept(k)
+		return c.admitKept(r, k)
 	}
 	c.noteCommand(k)
 	switch {
 	case k.err != nil:
 		c.answerErr(k, c.spoil(k, k.err))
 		return false
+	case !c.wire.free && c.refuses(k):
+		return false
+	case r.Op == broker.Subscribe && c.tooMany(r):
+		c.answerErr(k, c.spoil(k, c.errTooMany()))
+		return false
 	case k.dialect == protocol.Line:
 	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listens(formRESP):
 		err := protocol.ErrorMode(k.row.FullName())
 		c.answerErr(k, c.spoil(k, err))
+		return false
+	case c.wire.multi != nil && k.row.Alone:
+		c.answerErr(k, c.spoil(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name)))
 		return false
 	case c.wire.multi != nil && !k.row.Immediate:
 		c.keep(r)
@@ -65,6 +77,34 @@ func (c *conn) Admit(r *broker.Request) bool {
 	}
 	c.srv.press.watch(c, k)
 	return true
+}
+
+// tooMany tells whether a command would take the connection over its limit. Names that it holds already do not count:
+// a library that subscribes anew to all it knows must get through.
+func (c *conn) tooMany(r *broker.Request) bool {
+	room := c.srv.options.MaxSubscriptions - c.sub.Holdings()
+	if len(r.Names) <= room {
+		return false
+	}
+	for _, name := range r.Names {
+		if !c.sub.Holds(r.Kind, r.Form, name) {
+			room--
+		}
+	}
+	return room < 0
+}
+
+func (c *conn) errTooMany() *protocol.Error {
+	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", c.srv.options.MaxSubscriptions)
+}
+
+// refuses judges a command, and answers it if the user may not run it.
+func (c *conn) refuses(k *call) bool {
+	err := c.permit(k)
+	if err != nil {
+		c.answerErr(k, c.spoil(k, err))
+	}
+	return err != nil
 }
 
 // noteCommand takes note of how the peer speaks now.
@@ -85,10 +125,10 @@ func (c *conn) listens(f broker.Form) bool {
 	return c.sub.Count(f, broker.Topic)+c.sub.Count(f, broker.Shard) > 0
 }
 
-// Whole wants a run message by message where each command in it is answered, kept, or shown by itself.
+// Whole wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 	w := &c.wire
-	if w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
+	if c.mayRun(r.Call.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
@@ -285,24 +325,49 @@ func (c *conn) Ended(e broker.Ending, evict any) {
 			reason = ReasonSlowHard
 		}
 		c.end(reason)
-		if reason != ReasonKilled && c.outbox.evict(c.sock, c.parting(reason)) { // who is killed gets what waits for it
-			c.startWriter()
-		}
+		c.dismiss(reason)
 	}
 	c.Flush() // now: leave is about to wait for the writer that this may start
 }
 
-// parting tells an evicted subscriber why, where its protocol has a way to say it: an unsolicited frame would be taken
-// for a reply by RESP2 clients.
+// dismiss says the last words. Who is slow loses what waits; whoever else must go gets it first.
+func (c *conn) dismiss(reason Reason) {
+	switch reason {
+	case ReasonKilled:
+	case ReasonUnknown, ReasonRights, ReasonToken:
+		c.push(c.parting(reason))
+	default:
+		if c.outbox.evict(c.sock, c.parting(reason)) {
+			c.startWriter()
+		}
+	}
+}
+
+// partingText is why a connection must go.
+func (o *Options) partingText(reason Reason) string {
+	switch reason {
+	case ReasonUnknown:
+		return fmt.Sprintf("you did not say who you are within %v (--auth-time); the connection is closed", o.AuthTime)
+	case ReasonRights:
+		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
+	case ReasonToken:
+		return "your token has expired or was revoked; the connection is closed"
+	case ReasonSlowSoft:
+		return fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
+			"and the connection is closed", o.SlowSoft, o.SlowTime)
+	}
+	return fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
+}
+
+// parting tells a peer why it must go, where its protocol has a way to say it: an unsolicited frame would be taken for a
+// reply by RESP2 clients. Who has yet to authenticate waits for no message, and is told in any protocol.
 func (c *conn) parting(reason Reason) []byte {
+	text := c.srv.options.partingText(reason)
+	if !c.wire.lines && reason == ReasonUnknown {
+		return protocol.AppendError(nil, protocol.Errorf("%s", text))
+	}
 	if !c.wire.lines && c.wire.version == protocol.RESP2 {
 		return nil
-	}
-	o := &c.srv.options
-	text := fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
-	if reason == ReasonSlowSoft {
-		text = fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
-			"and the connection is closed", o.SlowSoft, o.SlowTime)
 	}
 	if !c.wire.lines { // a push of a kind of its own; unknown kinds are safe in RESP3
 		b := c.wire.version.AppendHeader(nil, protocol.Push, 3)

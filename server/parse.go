@@ -16,6 +16,7 @@ import (
 func (c *conn) parse(b *batch) Reason {
 	in := &c.inbound
 	in.fence = false
+	c.reader.SetGuest(c.unknown())
 	for b.used < len(b.data) && !in.fence {
 		n, ok, err := b.next(&c.reader)
 		if err != nil {
@@ -43,7 +44,7 @@ func (c *conn) parse(b *batch) Reason {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return ReasonQuit
 		}
-		in.fence = k.row != nil && k.row.Ample
+		in.fence = k.row != nil && (k.row.Ample || k.row.Fence)
 	}
 	in.again = b.used < len(b.data)
 	return ReasonNone
@@ -57,8 +58,11 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 		k.handler = byPlace[k.row.Place()]
 		k.err = c.checkTopics(k)
 	}
-	if k.err != nil {
+	switch {
+	case k.err != nil:
 		k.handler = answerError
+	case k.row.Secret:
+		c.hashSecrets(k.row, k.args)
 	}
 	if c.traced() {
 		c.trace(k)
@@ -79,7 +83,7 @@ func (c *conn) traced() bool {
 
 // trace writes one line for a command.
 func (c *conn) trace(k *call) {
-	c.log(zerolog.TraceLevel).Bytes("command", showArgs(masked(k.row, k.args))).AnErr("error", asError(k.err)).Send()
+	c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(k.row, k.args))).AnErr("error", asError(k.err)).Send()
 }
 
 // maxAmpleArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
@@ -105,18 +109,6 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 
 func tooManyArgs(row *protocol.Row) *protocol.Error {
 	return protocol.Errorf("more than %d arguments for '%s' command", maxAmpleArgs, row.FullName())
-}
-
-// masked hides what may be a password.
-func masked(row *protocol.Row, args [][]byte) [][]byte {
-	if row == nil || row.Name != "AUTH" && row.Name != "HELLO" {
-		return args
-	}
-	shown := [][]byte{args[0]}
-	for range args[1:] {
-		shown = append(shown, []byte("(hidden)"))
-	}
-	return shown
 }
 
 // showArgs is a command as the trace log shows it, cut to a screenful.

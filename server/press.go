@@ -73,7 +73,7 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
 		return im.span
 	}
 	im.sequence, im.messages, im.pattern = m.Sequence, len(m.Payloads), pattern
-	if im.pattern == "" && w < wayLF {
+	if im == &p.messages[w] && w < wayLF { // not by its pattern, which may be empty
 		if im.span = p.forward(w, m, &im.arena); im.span.bytes != nil {
 			return im.span
 		}

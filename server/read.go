@@ -28,11 +28,14 @@ const tailRoom = 1 << 10
 func (c *conn) room() (*buffer, int) {
 	in := &c.inbound
 	if in.ahead == nil {
-		size := mediumBuffers.size
-		if in.eager {
-			size = largeBuffers.size
+		switch {
+		case in.eager:
+			in.ahead = newBuffer(largeBuffers.size)
+		case c.raw == nil:
+			in.ahead = smallBuffers.get() // it is kept until there is something to read
+		default:
+			in.ahead = newBuffer(mediumBuffers.size)
 		}
-		in.ahead = newBuffer(size)
 		in.have = copy(in.ahead.bytes, in.rest)
 		in.rest = in.rest[:0]
 	}

@@ -17,6 +17,10 @@ const (
 	ReasonStalled                 // it took not one byte for as long as that
 	ReasonShutdown                // the server stops
 	ReasonKilled                  // somebody said CLIENT KILL
+	ReasonHandshake               // no TLS handshake, or a failed one, on a TLS port
+	ReasonUnknown                 // it did not say who it is in time
+	ReasonRights                  // its user is gone, or may no longer listen to what it holds
+	ReasonToken                   // the token that it came in with expired or was revoked
 	ReasonPanic                   // a defect of ours, in this connection alone
 	ReasonProtected               // refused: protected mode
 	ReasonFull                    // refused: too many connections
@@ -26,7 +30,8 @@ const (
 var reasonNames = [reasons]string{
 	ReasonNone: "none", ReasonEOF: "eof", ReasonBroken: "broken", ReasonQuit: "quit", ReasonProtocol: "protocol",
 	ReasonHostile: "hostile", ReasonSlowHard: "slow_hard", ReasonSlowSoft: "slow_soft", ReasonStalled: "stalled",
-	ReasonShutdown: "shutdown", ReasonKilled: "killed", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
+	ReasonShutdown: "shutdown", ReasonKilled: "killed", ReasonHandshake: "handshake", ReasonUnknown: "unauthenticated",
+	ReasonRights: "rights", ReasonToken: "token", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
 }
 
 // String is the reason as logs and INFO show it.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,12 +13,14 @@ import (
 
 // Server serves one core to any number of listeners.
 type Server struct {
-	options Options
-	core    *broker.Broker
-	press   *press // the core's goroutine's
-	started time.Time
-	counts  counts
-	clock   atomic.Int64 // Unix seconds, set by the sweeper: readers look at it for each read, which must be cheap
+	options    Options
+	core       *broker.Broker
+	press      *press // the core's goroutine's
+	access     *access
+	started    time.Time
+	counts     counts
+	handshakes gate         // for what the log says of failed ones
+	clock      atomic.Int64 // Unix seconds, set by the sweeper: readers look at it for each read, which must be cheap
 
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
@@ -48,8 +51,13 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	access, err := newAccess(&o)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		options:   o,
+		access:    access,
 		core:      core,
 		press:     new(press),
 		started:   time.Now(),
@@ -66,7 +74,13 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 func (s *Server) Options() Options { return s.options }
 
 // Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
-func (s *Server) Serve(l net.Listener) {
+func (s *Server) Serve(l net.Listener) { s.serveWith(l, nil) }
+
+// ServeTLS is Serve for connections that speak TLS. The handshake of each has HandshakeTime, and is its own affair. To
+// change certificates while it runs, give the config a GetConfigForClient.
+func (s *Server) ServeTLS(l net.Listener, config *tls.Config) { s.serveWith(l, config) }
+
+func (s *Server) serveWith(l net.Listener, config *tls.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -74,7 +88,7 @@ func (s *Server) Serve(l net.Listener) {
 		return
 	}
 	s.listeners[l] = struct{}{}
-	s.tasks.Go(func() { s.accept(l) })
+	s.tasks.Go(func() { s.accept(l, config) })
 }
 
 // Shutdown stops accepting, lets each connection's outbox drain for DrainTime at most, and returns when every
@@ -126,10 +140,10 @@ func (s *Server) remove(c *conn) {
 // sweepEvery is how often outboxes are looked at for the soft limit; SlowTime is kept to within that.
 const sweepEvery = time.Second
 
-// sweep evicts who has been over the soft limit for too long. It is a clock outside the core: what it finds enters
+// sweep evicts who has been over the soft limit for too long, or has not said who it is for too long. It is a clock outside the core: what it finds enters
 // the core as a request.
 func (s *Server) sweep() {
-	tick := time.NewTicker(min(sweepEvery, max(s.options.SlowTime/4, time.Millisecond)))
+	tick := time.NewTicker(min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTime)/4, time.Millisecond)))
 	defer tick.Stop()
 	for {
 		select {
@@ -139,11 +153,12 @@ func (s *Server) sweep() {
 			s.clock.Store(now.Unix())
 			s.mu.Lock()
 			for c := range s.conns {
-				if c.overSoft() {
-					s.tasks.Go(func() { c.submitEvict(ReasonSlowSoft) }) // Submit may wait; the lock must not
+				if reason := c.overdue(); reason != ReasonNone {
+					s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait; the lock must not
 				}
 			}
 			s.mu.Unlock()
+			s.expireTokens(now)
 		}
 	}
 }

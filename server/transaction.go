@@ -34,10 +34,18 @@ func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
 
 // admitKept lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
-func (c *conn) admitKept(k *call) bool {
+func (c *conn) admitKept(r *broker.Request, k *call) bool {
+	if err := c.permitKept(k); err != nil {
+		c.answerErr(k, err)
+		return false
+	}
 	c.srv.press.watch(c, k)
-	if k.row.Name == "SSUBSCRIBE" {
+	switch {
+	case k.row.Name == "SSUBSCRIBE":
 		c.answerErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+		return false
+	case r.Op == broker.Subscribe && c.tooMany(r):
+		c.answerErr(k, c.errTooMany())
 		return false
 	}
 	return true

@@ -14,6 +14,8 @@ import (
 const (
 	// maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
 	maxWrite = 1 << 20
+	// maxRecord is the most that fits into a record of TLS: RFC 8446, 5.1.
+	maxRecord = 16 << 10
 	// maxVectors is how many chunks go into one call; Linux takes 1,024.
 	maxVectors = 1024
 	// partingTime is how long an evicted subscriber has to take the rest of a frame and the reason.
@@ -105,8 +107,8 @@ func (c *conn) writeChunks(chunks []chunk) error {
 func (c *conn) writeSome(chunks []chunk, at int) (int, error) {
 	first := chunks[0].bytes[at:]
 	first = first[:min(len(first), maxWrite)]
-	if c.raw == nil {
-		return c.sock.Write(first)
+	if c.raw == nil { // one record of TLS, so that an eviction waits for no more than that
+		return c.sock.Write(first[:min(len(first), maxRecord)])
 	}
 	w := &c.outbound
 	w.vector = vectors.Get().(*[]syscall.Iovec)

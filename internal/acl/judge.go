@@ -38,6 +38,13 @@ func (r *Refusal) Detail() string {
 	return fmt.Sprintf("User %s has no permissions to run the '%s' command", r.User, r.Object)
 }
 
+// MayAll tells whether [User.Judge] refuses the user nothing.
+func (u *User) MayAll() bool {
+	return slices.ContainsFunc(u.selectors, func(s selector) bool {
+		return s.channels.all && s.commands.future && len(s.commands.rules) == 0
+	})
+}
+
 // Judge decides about a command with the arguments behind its full name. It returns nil if the user may run it, on
 // all of its topics. Whether the arguments are right is not judged, and what is missing is not refused.
 func (u *User) Judge(c *Command, args [][]byte) *Refusal {

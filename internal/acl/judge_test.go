@@ -148,6 +148,16 @@ func TestWhatMayStillBeHeld(t *testing.T) {
 	}
 }
 
+func TestWhoMayDoAllNeedsNoJudge(t *testing.T) {
+	for rules, all := range map[string]bool{
+		"+@all &*": true, "allcommands allchannels": true, "+@all": false, "&*": false, "+@all &* -ping": false,
+		"+@all %R&*": false, "+@all &a": false, "-@all (+@all &*)": true, "+@all (&*)": false, "+@all &* -@all": false,
+		"+@pubsub &*": false, "+@all &* resetchannels": false,
+	} {
+		assert.Equal(t, all, alice(t, rules).Find("alice").MayAll(), rules)
+	}
+}
+
 func TestJudgingAllocatesNothing(t *testing.T) {
 	u := alice(t, "+publish +subscribe &a &b.*").Find("alice")
 	publish, args := u.language.Command("publish"), arguments([]string{"b.c", "x"})

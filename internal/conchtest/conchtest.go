@@ -73,6 +73,12 @@ func (s *Server) Dial(t testing.TB) *Conn {
 	t.Helper()
 	sock, err := net.Dial("tcp", s.Addr)
 	require.NoError(t, err)
+	return Use(t, sock)
+}
+
+// Use makes a connection of any sort one of the test's.
+func Use(t testing.TB, sock net.Conn) *Conn {
+	t.Helper()
 	c := &Conn{Conn: sock, t: t, r: bufio.NewReader(sock)}
 	require.NoError(t, sock.SetDeadline(time.Now().Add(Patience)))
 	t.Cleanup(func() { _ = sock.Close() }) // most tests have closed it already

@@ -35,17 +35,18 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/invariant"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/invariant"},
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"main": {
-		own: []string{"server", "broker", "protocol", "internal/bench"},
+		own: []string{"server", "broker", "protocol", "internal/bench", "internal/tlsfiles"},
 		others: []string{
 			"github.com/urfave/cli", "github.com/BurntSushi/toml", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
 			"golang.org/x/sys",
 		},
 	},
-	"internal/acl": {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
+	"internal/acl":      {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
+	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
@@ -143,10 +144,14 @@ func TestTheRules(t *testing.T) {
 			"the load generator knows a server by its sockets alone",
 			"internal/bench", "net os github.com/HdrHistogram/hdrhistogram-go", "@server @protocol @broker github.com/rs/zerolog",
 		},
+		{
+			"the files of TLS know neither server nor settings",
+			"internal/tlsfiles", "crypto/tls os github.com/fsnotify/fsnotify github.com/rs/zerolog", "@server @protocol @broker",
+		},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{
 			"the server has both, and a log",
-			"server", "net sync time @broker @protocol @internal/invariant github.com/rs/zerolog",
+			"server", "net sync time @broker @protocol @internal/acl @internal/invariant github.com/rs/zerolog",
 			"github.com/urfave/cli/v3 @server @internal/conchtest",
 		},
 		{

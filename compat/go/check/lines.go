@@ -3,14 +3,13 @@ package check
 import (
 	"bufio"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 )
 
 // PublishLines publishes as a person would, in typed lines, and reads every answer.
 func PublishLines(address string, messages []Event) error {
-	conn, err := net.DialTimeout("tcp", address, Patience)
+	conn, err := dial(address)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ var ctx = context.Background()
 
 func main() {
 	address, protocol := check.Arguments()
-	options := redis.Options{Addr: address, Protocol: 3}
+	options := redis.Options{Addr: address, Protocol: 3, TLSConfig: check.TLS()}
 	if protocol == "RESP2" {
 		options.Protocol = 2
 	}

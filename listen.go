@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/tlsfiles"
+	"github.com/conchmq/conch/server"
+)
+
+// listeners are where peers connect to. What there is none of is nil.
+type listeners struct {
+	plain  net.Listener
+	secure net.Listener
+	files  *tlsfiles.Source // of secure
+	unix   net.Listener
+}
+
+// openListeners opens all that the settings name, or none.
+func openListeners(s *settings) (_ *listeners, err error) {
+	l := &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if s.listen != "" {
+		if l.plain, err = listen(s.listen, "conch "); err != nil {
+			return nil, err
+		}
+	}
+	if s.tlsListen != "" {
+		if l.files, err = tlsfiles.Open(s.tlsFiles); err != nil {
+			return nil, err //nolint:wrapcheck // it names the file and what is wrong with it
+		}
+		if l.secure, err = listen(s.tlsListen, "conch --tls-listen "); err != nil {
+			return nil, err
+		}
+	}
+	if s.unixSocket != "" {
+		if l.unix, err = listenUnix(s.unixSocket, s.unixMode); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// serve hands them all over to the server, which closes them.
+func (l *listeners) serve(srv *server.Server) {
+	if l.plain != nil {
+		srv.Serve(l.plain)
+	}
+	if l.secure != nil {
+		srv.ServeTLS(l.secure, l.files.Config())
+	}
+	if l.unix != nil {
+		srv.Serve(l.unix)
+	}
+}
+
+// follow keeps the certificates those of the files, until stop is called.
+func (l *listeners) follow(log zerolog.Logger) (stop func()) {
+	if l.files == nil {
+		return func() {}
+	}
+	l.files.Follow(log)
+	return l.files.Close
+}
+
+// close is for when nobody has connected yet: there is nobody to tell.
+func (l *listeners) close() {
+	for _, one := range []net.Listener{l.plain, l.secure, l.unix} {
+		if one != nil {
+			_ = one.Close()
+		}
+	}
+}
+
+// describe tells the addresses that came of the settings, whose ports may be 0.
+func (l *listeners) describe(line *zerolog.Event) {
+	if l.plain != nil {
+		line.Stringer("address", l.plain.Addr())
+	}
+	if l.secure != nil {
+		line.Stringer("tls-address", l.secure.Addr())
+	}
+}
+
+// listen opens a port, and says in plain words why it cannot. command is how to ask for another one.
+func listen(address, command string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	reason := err
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		reason = errno // without the name of the system call
+	}
+	if dns := new(net.DNSError); errors.As(err, &dns) {
+		reason = dns
+	}
+	advice := "choose another address, e.g. " + command + neighbor(address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = "another conch (or another program) has it; " + advice
+	case errors.Is(err, syscall.EACCES):
+		advice = "ports under 1024 are often reserved; " + advice
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		advice = "this machine has no such address; choose another one, e.g. " + command + "127.0.0.1:8889"
+	}
+	return nil, fmt.Errorf("cannot listen on %s: %w; %s", address, reason, advice)
+}
+
+// neighbor is an address that may be free where address is not.
+func neighbor(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	n, err2 := strconv.Atoi(port)
+	if err != nil || err2 != nil || n < 1024 || n == 65535 {
+		return net.JoinHostPort(host, "8889")
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
+}

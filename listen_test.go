@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+)
+
+const certificateLoaded = "the TLS certificate is loaded"
+
+// dialTLS connects to the TLS port, and tells by which name the server's certificate goes.
+func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate string) {
+	p.t.Helper()
+	address, ok := p.first["tls-address"].(string)
+	require.True(p.t, ok, "no TLS port in %v", p.first)
+	sock, err := tls.Dial("tcp", address, &tls.Config{RootCAs: a.Pool(), ServerName: "localhost"})
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { _ = sock.Close() })
+	return sock, sock.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+func TestSIGHUPReadsTheTLSFilesAgainAndDropsNobody(t *testing.T) {
+	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	cert, key := a.Valid(t, "first").Write(t, folder)
+	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
+	assert.Equal(t, "CN=first", p.log.await(t, certificateLoaded, 1)["certificate"])
+	old, name := p.dialTLS(a)
+	assert.Equal(t, "first", name)
+	p.ask(old, "SUB a\n", "OK SUB a\n")
+
+	a.Valid(t, "second").Write(t, folder)
+	p.signals <- reloadSignal
+	p.log.await(t, "reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone", 1)
+	conchtest.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
+	c, _ := p.dialTLS(a)
+	p.ask(c, "PUB a still here\n", "OK PUB a\n")
+	p.ask(old, "", "UPDATE a still here\n")
+
+	require.NoError(t, os.Chmod(key, 0o640))
+	p.signals <- reloadSignal
+	line := p.log.await(t, "the TLS files cannot be used; what was loaded before stays in force", 1)
+	assert.Contains(t, line["error"], "set mode 0600")
+	_, name = p.dialTLS(a)
+	assert.Equal(t, "second", name)
+}
+
+func TestSIGHUPWithoutTLSEndsNothing(t *testing.T) {
+	p := start(t)
+	p.signals <- reloadSignal
+	p.log.await(t, "nothing to reload: there are no TLS files, and settings are read at the start alone", 1)
+	p.ask(p.dial(), "PING\n", "+PONG\r\n")
+}
+
+func TestTheLogNamesFilesAndNoKey(t *testing.T) {
+	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	pair := a.Valid(t, "conch")
+	cert, key := pair.Write(t, folder)
+	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--log-level=trace")
+	assert.Equal(t, key, p.first["tls-key"])
+	c, _ := p.dialTLS(a)
+	p.ask(c, "PING\n", "+PONG\r\n")
+	assert.NotContains(t, p.log.text(), strings.Split(string(pair.Key), "\n")[1])
+}
+
+// One listener is enough, whichever it is.
+func TestWithoutThePlainPort(t *testing.T) {
+	path := t.TempDir() + "/conch.sock"
+	log, signals, ended := newLogLines(), make(chan os.Signal, 1), make(chan int)
+	go func() {
+		ended <- run([]string{"conch", "--listen=none", "--unix-socket", path, "--unix-mode=600"}, nothing, io.Discard, log, signals)
+	}()
+	first := log.await(t, "listening", 1)
+	assert.Equal(t, "none", first["listen"])
+	assert.NotContains(t, first, "address")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	sock, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	conchtest.Use(t, sock).Fence()
+	signals <- os.Interrupt
+	assert.Equal(t, statusOK, <-ended)
+	assert.NoFileExists(t, path)
+}
+
+// What cannot be opened is one line, and leaves nothing behind.
+func TestWhatCannotBeListenedOn(t *testing.T) {
+	folder := t.TempDir()
+	cert, key := conchtest.NewAuthority(t).Valid(t, "conch").Write(t, folder)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	path := folder + "/conch.sock"
+	for _, c := range []struct{ args, want string }{
+		{
+			"--tls-listen=127.0.0.1:0 --tls-cert=" + folder + "/none --tls-key=" + key,
+			"tls-cert " + folder + "/none: no such file or directory",
+		},
+		{
+			"--tls-listen=" + taken.Addr().String() + " --tls-cert=" + cert + " --tls-key=" + key,
+			"cannot listen on " + taken.Addr().String() + ": address already in use; another conch (or another program) has it; " +
+				"choose another address, e.g. conch --tls-listen " + neighbor(taken.Addr().String()),
+		},
+		{
+			"--unix-socket=" + folder,
+			"cannot listen on the Unix socket " + folder + ": something else is there, which conch does not replace; " +
+				"remove it or choose another path",
+		},
+		{"--unix-socket=" + path + " --slow-hard=1 --slow-soft=2", "slow-soft (2 bytes) is over slow-hard (1 bytes), where it has no effect; see conch --help"},
+	} {
+		var stderr bytes.Buffer
+		status := run(append([]string{"conch", "127.0.0.1:0"}, strings.Fields(c.args)...), nothing, io.Discard, &stderr, nil)
+		assert.NotEqual(t, statusOK, status)
+		assert.Equal(t, "conch: "+c.want+"\n", stderr.String())
+		assert.NoFileExists(t, path)
+	}
+}
+
+func TestClash(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{":1", ":1", true},
+		{":1", ":2", false},
+		{"127.0.0.1:1", "127.0.0.1:1", true},
+		{"127.0.0.1:1", "127.0.0.2:1", false},
+		{"0.0.0.0:1", "127.0.0.2:1", true},
+		{"127.0.0.1:1", "[::]:1", true},
+		{":0", ":0", false},
+		{"", "", false},
+		{":1", "", false},
+	} {
+		assert.Equal(t, c.want, clash(c.a, c.b), "%s %s", c.a, c.b)
+	}
+}

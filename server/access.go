@@ -1,0 +1,277 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+// access is who may come in, and what they may do there. It belongs to the core's goroutine, but for what is atomic or
+// a channel.
+type access struct {
+	users   *acl.Users
+	log     acl.Log
+	denied  denials
+	guesses gate   // for what the log says of wrong passwords
+	file    string // of the rules; empty if there is none
+
+	open    atomic.Bool   // whoever connects is the default user, without a password
+	expiry  atomic.Int64  // when the next token expires, in Unix seconds; 0 if none does
+	hashing chan struct{} // a place for each reader that hashes passwords just now
+}
+
+// denials count what INFO shows of refusals.
+type denials struct{ auth, command, channel int64 }
+
+// right is what is judged for a row of the table.
+type right struct {
+	command *acl.Command
+	behind  int // the arguments from here on are the command's own
+}
+
+var (
+	language = newLanguage()
+	rights   = func() []right {
+		by := make([]right, len(protocol.Table))
+		for i, row := range protocol.Table {
+			by[i] = right{language.Command(row.FullName()), 1 + strings.Count(row.Name, " ")}
+		}
+		return by
+	}()
+)
+
+func newLanguage() *acl.Language {
+	var present []string
+	for _, row := range protocol.Table {
+		present = append(present, row.FullName())
+	}
+	l, err := acl.NewLanguage(present, broker.Match)
+	if err != nil {
+		panic(err) // a row was added to the table, and not to the categories
+	}
+	return l
+}
+
+// newAccess reads the rules. What the file says about the default user counts more than a password for it.
+func newAccess(o *Options) (*access, error) {
+	a := &access{users: acl.NewUsers(language), file: o.ACLFile, hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if o.RequirePassword != "" {
+		digest := acl.Hash([]byte(o.RequirePassword))
+		a.users.RequirePassword(&digest)
+		o.RequirePassword = "" // the digest will do
+	}
+	if a.file != "" {
+		if err := a.readAtStart(&o.Log); err != nil {
+			return nil, err
+		}
+	}
+	a.changed()
+	return a, nil
+}
+
+// changed works out again what other goroutines ask.
+func (a *access) changed() {
+	u := a.users.Find(acl.DefaultUser)
+	a.open.Store(u.Enabled() && u.NoPassword())
+	next, ok := a.users.NextExpiry()
+	if !ok {
+		a.expiry.Store(0)
+		return
+	}
+	a.expiry.Store(max(1, next.Unix()))
+}
+
+// requirepass is what CONFIG GET says of the default user's password: whether there is one. Nobody knows which.
+func (a *access) requirepass() string {
+	if a.users.Find(acl.DefaultUser).NoPassword() {
+		return ""
+	}
+	return string(redacted)
+}
+
+// hash makes the digest of a password on a reader's goroutine. As many as there are processors do so at once: the rest
+// wait, so that peers who guess leave something for those who publish.
+func (a *access) hash(password []byte) acl.Digest {
+	a.hashing <- struct{}{}
+	defer func() { <-a.hashing }()
+	return acl.Hash(password)
+}
+
+// permit judges a command on its way in. Nil lets it pass.
+func (c *conn) permit(k *call) *protocol.Error {
+	w := &c.wire
+	if w.user == nil {
+		c.greet()
+	}
+	switch {
+	case w.free || k.row.Free:
+		return nil
+	case c.unknown():
+		return noAuth(k)
+	}
+	if r := c.judge(k); r != nil {
+		c.denied(r, k)
+		return noPerm(k, r)
+	}
+	return nil
+}
+
+// mayRun tells whether permit would let a run of publishes pass.
+func (c *conn) mayRun(k *call) bool {
+	return c.wire.free || c.wire.user != nil && !c.unknown() && c.judge(k) == nil
+}
+
+// unknown tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
+func (c *conn) unknown() bool { return c.stranger.Load() != 0 && !c.srv.access.open.Load() }
+
+func (c *conn) judge(k *call) *acl.Refusal {
+	r := &rights[k.row.Place()]
+	return c.wire.user.Judge(r.command, k.args[min(r.behind, len(k.args)):])
+}
+
+// permitKept judges a command of a transaction once more, at EXEC: rights may have changed since it was queued.
+func (c *conn) permitKept(k *call) *protocol.Error {
+	if c.wire.free {
+		return nil
+	}
+	r := c.judge(k)
+	if r == nil {
+		return nil
+	}
+	c.denied(r, k)
+	why := "no permission to execute the command or subcommand"
+	if r.Reason == acl.ReasonChannel {
+		why = "no permission to access one of the channels used as arguments"
+	}
+	return &protocol.Error{Code: protocol.CodeNoPerm, Text: "ACLs rules changed between the moment the transaction was " +
+		"accumulated and the EXEC call. This command is no longer allowed for the following reason: " + why}
+}
+
+// noAuth and noPerm speak to programs in Redis' words, and tell those who type what to type.
+
+func noAuth(k *call) *protocol.Error {
+	if k.dialect == protocol.Line {
+		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
+	}
+	return protocol.ErrorNoAuth()
+}
+
+func noPerm(k *call, r *acl.Refusal) *protocol.Error {
+	text := r.Text()
+	if k.dialect == protocol.Line {
+		text += "; to be another user, type: AUTH user password"
+	}
+	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
+}
+
+// become makes the connection that user's.
+func (c *conn) become(u *acl.User) {
+	c.wire.user = u
+	c.wire.free = u.MayAll() && c.stranger.Load() == 0
+}
+
+// greet makes the connection its first user's: whom its certificate names, else the default user. Who that is is found
+// out at the first command, so that what has become of the users since the peer came is not missed.
+func (c *conn) greet() {
+	if name := c.certificateName(); name != "" {
+		if u := c.srv.access.users.Find(name); u != nil && u.Enabled() {
+			c.stranger.Store(0)
+			c.become(u)
+			return
+		}
+		c.expectPassword() // readAll has left it to us
+	}
+	c.become(c.srv.access.users.Find(acl.DefaultUser))
+}
+
+// expectPassword makes the peer a stranger, unless none is asked who it is.
+func (c *conn) expectPassword() {
+	c.stranger.Store(0)
+	if !c.srv.access.open.Load() {
+		c.stranger.Store(int64(uptime()))
+	}
+}
+
+// forgetUser makes the connection as it was when it came.
+func (c *conn) forgetUser() {
+	c.expectPassword()
+	c.wire.token = ""
+	c.greet()
+}
+
+func (c *conn) userName() string {
+	if c.wire.user == nil { // it has not said a word
+		return acl.DefaultUser
+	}
+	return c.wire.user.Name()
+}
+
+// authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
+func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Error {
+	c, a := x.conn, x.conn.srv.access
+	u, token, ok := a.users.Authenticate(name, password, time.Now())
+	if !ok {
+		c.denied(&acl.Refusal{Reason: acl.ReasonAuth, User: name, Object: string(x.call.args[0])}, x.call)
+		c.noteGuess(name)
+		return errWrongPass
+	}
+	c.stranger.Store(0)
+	c.wire.token = token
+	c.become(u)
+	return nil
+}
+
+// noteGuess logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
+// wrong place.
+func (c *conn) noteGuess(name string) {
+	held, ok := c.srv.access.guesses.pass(uptime())
+	if !ok {
+		return
+	}
+	if c.srv.access.users.Find(name) == nil {
+		name = "(no such user)"
+	}
+	c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Str("user", name).Int("not_logged_before", held).
+		Msg("authentication failed")
+}
+
+// maxLogged bounds what a refused peer can have kept in ACL LOG.
+const maxLogged = 256
+
+// denied counts a refusal, and notes it in ACL LOG.
+func (c *conn) denied(r *acl.Refusal, k *call) {
+	a := c.srv.access
+	switch r.Reason {
+	case acl.ReasonAuth:
+		a.denied.auth++
+	case acl.ReasonCommand:
+		a.denied.command++
+	case acl.ReasonChannel:
+		a.denied.channel++
+	}
+	context := "toplevel"
+	if c.wire.multi != nil {
+		context = "multi"
+	}
+	a.log.Add(acl.Entry{
+		Reason: r.Reason, Context: context, Object: cut(r.Object), Username: cut(r.User), Client: c.describe(k),
+	}, time.Now())
+}
+
+func cut(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }
+
+// secret returns so many hex digits that nobody can guess.
+func secret(digits int) string {
+	b := make([]byte, (digits+1)/2)
+	_, _ = rand.Read(b) // it never fails: without randomness the process ends
+	return hex.EncodeToString(b)[:digits]
+}

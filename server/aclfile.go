@@ -1,0 +1,89 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/acl"
+)
+
+// ErrACLFile is in the chain of what New returns when the ACL file cannot be used.
+var ErrACLFile = errors.New("ACL file")
+
+// readAtStart takes the rules of the file. With a wrong one there is no server: it would let the wrong people in, or
+// nobody.
+func (a *access) readAtStart(log *zerolog.Logger) error {
+	text, err := readRules(a.file, log)
+	if err != nil {
+		return fmt.Errorf("%w %s cannot be read: %w; create it, an empty one will do", ErrACLFile, a.file, bare(err))
+	}
+	err = a.users.Load(a.file, text)
+	if wrong := new(acl.FileError); errors.As(err, &wrong) {
+		var lines []string
+		for _, l := range wrong.Lines {
+			lines = append(lines, fmt.Sprintf("%s:%d: '%s': %s", a.file, l.Line, l.Word, strings.TrimSuffix(l.Why.Error(), ".")))
+		}
+		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, strings.Join(lines, "; "))
+	}
+	return err //nolint:wrapcheck // there is no other
+}
+
+// bare is an error of a file without the name of the file and the call, which the line around it tells.
+func bare(err error) error {
+	if inner := new(fs.PathError); errors.As(err, &inner) {
+		return inner.Err
+	}
+	return err
+}
+
+// readRules reads the file, and warns if everybody on the machine can: with digests in hand, passwords can be guessed
+// without asking the server. Mounted secrets are often readable, so it is no error.
+func readRules(path string, log *zerolog.Logger) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the callers word it
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
+		log.Warn().Str("aclfile", path).Stringer("mode", info.Mode().Perm()).
+			Msg("the ACL file is readable by everybody on this machine: chmod 600")
+	}
+	return text, nil
+}
+
+// writeRules replaces the file, as a whole or not at all: what was there stays until the new one is on the disk. A
+// new file is readable by its owner alone; one that was there keeps its mode.
+func writeRules(path string, text []byte) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // or the link would become a file
+	}
+	mode := fs.FileMode(0o600)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err //nolint:wrapcheck // the caller words it
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the error that counts is the first one
+		}
+	}()
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path) //nolint:wrapcheck // the caller words it
+}

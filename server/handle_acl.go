@@ -1,0 +1,269 @@
+package server
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+// The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
+
+func (x *exchange) users() *acl.Users { return x.conn.srv.access.users }
+
+func (x *exchange) texts(list []string) {
+	x.array(len(list))
+	for _, s := range list {
+		x.text(s)
+	}
+}
+
+// failWith answers an error of package acl, whose texts have no code.
+func (x *exchange) failWith(err error) { x.fail(protocol.Errorf("%s", err)) }
+
+func aclWhoami(x *exchange) { x.text(x.conn.userName()) }
+
+func aclUsers(x *exchange) { x.texts(x.users().Names()) }
+
+func aclList(x *exchange) {
+	names := x.users().Names()
+	x.array(len(names))
+	for _, name := range names {
+		x.text(x.users().Find(name).String())
+	}
+}
+
+func aclCat(x *exchange) {
+	switch args := x.call.args[2:]; len(args) {
+	case 0:
+		x.texts(language.Categories())
+	case 1:
+		names, err := language.Cat(string(args[0]))
+		if err != nil {
+			x.failWith(err)
+			return
+		}
+		x.texts(names)
+	default:
+		x.wrongSubcommandArity()
+	}
+}
+
+func aclGetuser(x *exchange) {
+	u := x.users().Find(string(x.call.args[2]))
+	if u == nil {
+		x.null()
+		return
+	}
+	d := u.Describe()
+	x.mapping(6)
+	x.text("flags")
+	x.set(len(d.Flags))
+	for _, flag := range d.Flags {
+		x.text(flag)
+	}
+	x.text("passwords")
+	x.texts(d.Passwords)
+	x.rights(d.Rights)
+	x.text("selectors")
+	x.array(len(d.Selectors))
+	for _, s := range d.Selectors {
+		x.mapping(3)
+		x.rights(s)
+	}
+}
+
+func (x *exchange) rights(r acl.Rights) {
+	for _, field := range []struct{ name, value string }{{"commands", r.Commands}, {"keys", r.Keys}, {"channels", r.Channels}} {
+		x.text(field.name)
+		x.text(field.value)
+	}
+}
+
+// aclSetuser gets rules with digests where there were passwords: see hashSecrets.
+func aclSetuser(x *exchange) {
+	var rules []string
+	for _, rule := range x.call.args[3:] {
+		rules = append(rules, string(rule))
+	}
+	if err := x.users().Set(string(x.call.args[2]), rules...); err != nil {
+		x.failWith(err)
+		return
+	}
+	x.conn.srv.review(x.view)
+	x.ok()
+}
+
+func aclDeluser(x *exchange) {
+	var names []string
+	for _, name := range x.call.args[2:] {
+		names = append(names, string(name))
+	}
+	deleted, err := x.users().Delete(names...)
+	if err != nil {
+		x.failWith(err)
+		return
+	}
+	x.conn.srv.review(x.view)
+	x.integer(int64(deleted))
+}
+
+func aclDryrun(x *exchange) {
+	u := x.users().Find(string(x.call.args[2]))
+	if u == nil {
+		x.fail(protocol.Errorf("User '%.128s' not found", x.call.args[2]))
+		return
+	}
+	cmd := protocol.Command{Args: x.call.args[3:], Row: protocol.Find(x.call.args[3])}
+	row, err := cmd.Resolve()
+	switch {
+	case row == nil:
+		x.fail(protocol.Errorf("Command '%.128s' not found", x.call.args[3]))
+		return
+	case err != nil:
+		x.fail(err)
+		return
+	}
+	r := rights[row.Place()]
+	if refusal := u.Judge(r.command, cmd.Args[r.behind:]); refusal != nil {
+		x.text(refusal.Detail())
+		return
+	}
+	x.ok()
+}
+
+func aclGenpass(x *exchange) {
+	bits := int64(256)
+	switch args := x.call.args[2:]; {
+	case len(args) > 1:
+		x.wrongSubcommandArity()
+		return
+	case len(args) == 1:
+		var ok bool
+		if bits, ok = protocol.ParseInt(args[0]); !ok {
+			x.fail(errNotInteger)
+			return
+		}
+	}
+	digits, err := acl.GeneratedLength(int(max(math.MinInt32, min(bits, math.MaxInt32))))
+	if err != nil {
+		x.failWith(err)
+		return
+	}
+	x.text(secret(digits))
+}
+
+var errNotInteger = protocol.Errorf("value is not an integer or out of range")
+
+// aclLog is ACL LOG [count | RESET].
+func aclLog(x *exchange) {
+	most := int64(10)
+	log := &x.conn.srv.access.log
+	switch args := x.call.args[2:]; {
+	case len(args) > 1:
+		x.wrongSubcommandArity()
+		return
+	case len(args) == 1 && strings.EqualFold(string(args[0]), "RESET"):
+		log.Reset()
+		x.ok()
+		return
+	case len(args) == 1:
+		var ok bool
+		if most, ok = protocol.ParseInt(args[0]); !ok {
+			x.fail(errNotInteger)
+			return
+		}
+	}
+	entries := log.Entries(int(max(0, min(most, math.MaxInt32))))
+	x.array(len(entries))
+	now := time.Now()
+	for i := range entries {
+		x.logEntry(&entries[i], now)
+	}
+}
+
+func (x *exchange) logEntry(e *acl.Entry, now time.Time) {
+	x.mapping(10)
+	x.text("count")
+	x.integer(int64(e.Count))
+	for _, field := range []struct{ name, value string }{
+		{"reason", string(e.Reason)}, {"context", e.Context}, {"object", e.Object}, {"username", e.Username},
+	} {
+		x.text(field.name)
+		x.text(field.value)
+	}
+	x.text("age-seconds")
+	x.double(float64(now.Sub(e.Updated).Milliseconds()) / 1000)
+	x.text("client-info")
+	x.text(e.Client)
+	x.text("entry-id")
+	x.integer(int64(e.ID)) //nolint:gosec // a count
+	x.text("timestamp-created")
+	x.integer(e.Created.UnixMilli())
+	x.text("timestamp-last-updated")
+	x.integer(e.Updated.UnixMilli())
+}
+
+// double is a floating-point number: a string in RESP2.
+func (x *exchange) double(f float64) {
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if x.conn.wire.version == protocol.RESP2 {
+		x.text(s)
+		return
+	}
+	x.out = append(x.out, ","+s+"\r\n"...)
+}
+
+var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
+	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
+	"order to store users in the Redis configuration.")
+
+// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
+func aclLoad(x *exchange) {
+	s := x.conn.srv
+	file := s.access.file
+	if file == "" {
+		x.fail(errNoFile)
+		return
+	}
+	x.park(func() func(*exchange) {
+		text, err := readRules(file, &s.options.Log)
+		return func(x *exchange) {
+			if err != nil {
+				x.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, bare(err)))
+				return
+			}
+			if err := s.access.users.Load(file, text); err != nil {
+				x.failWith(err)
+				return
+			}
+			s.review(x.view)
+			x.ok()
+		}
+	})
+}
+
+// aclSave writes on the reader's goroutine what the rules were at the command's instant.
+func aclSave(x *exchange) {
+	s := x.conn.srv
+	file := s.access.file
+	if file == "" {
+		x.fail(errNoFile)
+		return
+	}
+	text := s.access.users.Text()
+	x.park(func() func(*exchange) {
+		err := writeRules(file, text)
+		return func(x *exchange) {
+			if err != nil {
+				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")
+				x.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))
+				return
+			}
+			x.ok()
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	tokenDigits = 64                     // of a token's secret, in hex: 256 bits
+	longestLife = 1000 * 366 * 24 * 3600 // of a token, in seconds: who wants one for ever wants a password
+)
+
+// aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is a password with a name
+// and an expiry; AUTH takes it as one.
+func aclToken(x *exchange) {
+	args := x.call.args[3:]
+	switch what := strings.ToUpper(string(x.call.args[2])); {
+	case what == "CREATE" && len(args) == 3:
+		x.createToken(string(args[0]), string(args[1]), args[2])
+	case what == "LIST" && len(args) <= 1:
+		x.listTokens(args)
+	case what == "REVOKE" && len(args) == 2:
+		if err := x.users().RevokeToken(string(args[0]), string(args[1])); err != nil {
+			x.failWith(err)
+			return
+		}
+		x.conn.srv.review(x.view)
+		x.ok()
+	default:
+		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.call.row.Usage))
+	}
+}
+
+// createToken answers the secret, which nobody can ask for again: only its digest is kept.
+func (x *exchange) createToken(user, token string, life []byte) {
+	seconds, ok := protocol.ParseInt(life)
+	if !ok || seconds < 1 || seconds > longestLife {
+		x.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
+		return
+	}
+	s := secret(tokenDigits)
+	expires := time.Unix(time.Now().Unix()+seconds, 0)
+	if err := x.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
+		x.failWith(err)
+		return
+	}
+	x.conn.srv.review(x.view)
+	x.text(s)
+}
+
+// listTokens answers a map for each token: whose it is, its name, and when it expires in Unix seconds.
+func (x *exchange) listTokens(of [][]byte) {
+	names := x.users().Names()
+	if len(of) > 0 {
+		names = []string{string(of[0])}
+	}
+	type owned struct {
+		user string
+		acl.Token
+	}
+	var all []owned
+	for _, name := range names {
+		u := x.users().Find(name)
+		if u == nil {
+			x.fail(protocol.Errorf("User '%.128s' not found", name))
+			return
+		}
+		for _, t := range u.Tokens() {
+			all = append(all, owned{name, t})
+		}
+	}
+	x.array(len(all))
+	for _, t := range all {
+		x.mapping(3)
+		x.text("username")
+		x.text(t.user)
+		x.text("token")
+		x.text(t.Name)
+		x.text("expires")
+		x.integer(t.Expires.Unix())
+	}
+}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
+)
+
+// review looks at all connections after users have changed: who is there no more is closed, and so is who listens to
+// what it may not listen to any longer, or came in with a token that is gone. The others get their new rights. It is
+// what Redis does; see ACLKillPubsubClientsIfNeeded there.
+func (s *Server) review(v broker.View) {
+	s.access.changed()
+	now := time.Now()
+	for _, c := range s.all() {
+		if reason := c.review(now); reason != ReasonNone {
+			v.Evict(c.sub, reason)
+		}
+	}
+}
+
+func (c *conn) review(now time.Time) Reason {
+	w := &c.wire
+	if w.user == nil {
+		return ReasonNone // it has not said a word, and will be judged by what holds when it does
+	}
+	u := c.srv.access.users.Find(w.user.Name())
+	switch {
+	case u == nil:
+		return ReasonRights
+	case w.token != "" && !u.HasToken(w.token, now):
+		return ReasonToken
+	case u == w.user:
+		return ReasonNone
+	case !c.mayKeep(u):
+		return ReasonRights
+	}
+	c.become(u)
+	return ReasonNone
+}
+
+// mayKeep tells whether u may hold all that the connection is subscribed to.
+func (c *conn) mayKeep(u *acl.User) bool {
+	for sub := range c.sub.Held() {
+		name := []byte(sub.Name())
+		if sub.Kind() == broker.Pattern && !u.MayHoldPattern(name) || sub.Kind() != broker.Pattern && !u.MayHoldTopic(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// expireTokens takes away the tokens whose time has come. The sweeper calls it each second: the core is asked only when
+// there is something to do.
+func (s *Server) expireTokens(now time.Time) {
+	at := s.access.expiry.Load()
+	if at == 0 || now.Unix() < at || !s.access.expiry.CompareAndSwap(at, 0) {
+		return
+	}
+	s.tasks.Go(func() {
+		s.visit(func(v broker.View) {
+			for _, t := range s.access.users.ExpireTokens(time.Now()) {
+				s.options.Log.Info().Str("user", t.User).Str("token", t.Token).Msg("token expired")
+			}
+			s.review(v)
+		})
+	})
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Passwords end here. The reader puts digests in their place before anybody else sees the command, and what is shown of
+// such a command, in MONITOR and in the log, is without either.
+
+// redacted stands for what is not shown, in Redis' word.
+var redacted = []byte("(redacted)")
+
+// hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with its digest in ACL SETUSER.
+func (c *conn) hashSecrets(row *protocol.Row, args [][]byte) {
+	switch row.FullName() {
+	case "auth":
+		c.hashArg(args, len(args)-1)
+	case "hello":
+		options := args[min(2, len(args)):]
+		if h, err := parseHello(options); err == nil && h.auth > 0 {
+			c.hashArg(options, h.auth+1)
+		}
+	case "config|set":
+		for i := 2; i+1 < len(args); i += 2 {
+			if isRequirepass(args[i]) && len(args[i+1]) > 0 {
+				c.hashArg(args, i+1)
+			}
+		}
+	case "acl|setuser":
+		for i, rule := range args[3:] {
+			if len(rule) > 0 && (rule[0] == '>' || rule[0] == '<') {
+				args[3+i] = c.hashRule(rule)
+			}
+		}
+	}
+}
+
+func (c *conn) hashArg(args [][]byte, i int) {
+	if i < len(args) {
+		digest := c.srv.access.hash(args[i])
+		clear(args[i])
+		args[i] = digest[:]
+	}
+}
+
+// hashRule makes #digest of >password, and !digest of <password.
+func (c *conn) hashRule(rule []byte) []byte {
+	sign := map[byte]string{'>': "#", '<': "!"}[rule[0]]
+	digest := c.srv.access.hash(rule[1:])
+	clear(rule)
+	return []byte(sign + digest.String())
+}
+
+// digest reads what hashArg has left.
+func digest(arg []byte) acl.Digest { return acl.Digest(arg) }
+
+func isRequirepass(name []byte) bool { return bytes.EqualFold(name, []byte("requirepass")) }
+
+// redactedArgs is a command as others may see it.
+func redactedArgs(row *protocol.Row, args [][]byte) [][]byte {
+	if row == nil || !row.Secret {
+		return args
+	}
+	args = slices.Clone(args)
+	switch row.FullName() {
+	case "auth":
+		redact(args, 1, len(args))
+	case "hello":
+		for i := 2; i < len(args); i++ {
+			if bytes.EqualFold(args[i], []byte("AUTH")) { // also where something is missing behind it
+				redact(args, i+1, i+3)
+			}
+		}
+	case "config|set":
+		for i := 2; i < len(args); i++ {
+			if isRequirepass(args[i]) {
+				redact(args, i+1, i+2)
+			}
+		}
+	default:
+		redact(args, 3, len(args))
+	}
+	return args
+}
+
+func redact(args [][]byte, from, to int) {
+	for i := from; i < min(to, len(args)); i++ {
+		args[i] = redacted
+	}
+}

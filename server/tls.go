@@ -1,0 +1,160 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// tlsConn is a connection that speaks TLS. It has no descriptor to read and write behind TLS's back, so conn.raw is nil.
+type tlsConn struct {
+	*tls.Conn
+	below *ciphered
+}
+
+// newTLS puts TLS over a socket. The handshake happens with the first use of it, on whichever goroutine that is.
+func newTLS(sock net.Conn, config *tls.Config) *tlsConn {
+	below := &ciphered{Conn: sock}
+	return &tlsConn{Conn: tls.Server(below, config), below: below}
+}
+
+// CloseWrite says goodbye in TLS, if there was a handshake, and then in TCP, which every peer understands.
+func (t *tlsConn) CloseWrite() error {
+	t.below.ending = true
+	_ = t.Conn.CloseWrite() // before a handshake, or to a peer that takes nothing, there is no goodbye
+	half, ok := t.below.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite() //nolint:wrapcheck // the caller wants to know whether, not why
+}
+
+// Close closes the socket at once. TLS's own Close would first wait until the peer takes a goodbye.
+func (t *tlsConn) Close() error { return t.below.Close() } //nolint:wrapcheck // as that of any socket
+
+// ciphered is the socket below TLS. A TLS connection is lost once a write has failed in the middle of a record, be it
+// for a deadline that passed. So the record is finished here wherever a TCP connection would go on: for a peer that is
+// slow but takes something, and for one that is evicted and still has its last moment.
+type ciphered struct {
+	net.Conn
+	conn    *conn // nil during the handshake, and for a peer that is refused
+	parting bool  // the last moment has begun
+	ending  bool  // we have closed our side
+	torn    error // what ended a write in the middle of a record: nothing may follow
+}
+
+// Write writes a record. Calls come one at a time: TLS sees to that, also for those of the reader's goroutine, which
+// answers a peer that changes its keys.
+func (s *ciphered) Write(b []byte) (n int, err error) {
+	if s.torn != nil {
+		return 0, s.torn
+	}
+	for begun := uptime(); ; {
+		m, err := s.Conn.Write(b[n:])
+		n += m
+		switch {
+		case err == nil:
+			return n, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.ending, !s.goOn(m, uptime()-begun):
+			s.torn = err
+			return n, err //nolint:wrapcheck // TLS looks at what it is
+		}
+	}
+}
+
+// goOn sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until
+// the old one, and waited how long it had for them: next to nothing, where the deadline was one of long ago.
+func (s *ciphered) goOn(took int, waited time.Duration) bool {
+	o, patience := &s.conn.outbox, s.conn.srv.options.SlowTime
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.evicted.Load():
+		if s.parting {
+			return false
+		}
+		s.parting, patience = true, partingTime
+	case o.broken || o.final || took == 0 && waited >= patience:
+		return false
+	}
+	return s.SetWriteDeadline(time.Now().Add(patience)) == nil
+}
+
+// SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
+func (s *ciphered) SetWriteDeadline(t time.Time) error {
+	if latest := time.Now().Add(lingerTime); s.ending && t.After(latest) {
+		t = latest
+	}
+	return s.Conn.SetWriteDeadline(t) //nolint:wrapcheck // as that of any socket
+}
+
+// shakeHands does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
+// the deadline that serve has set before the connection could be ended by others.
+func (c *conn) shakeHands() Reason {
+	sock, ok := c.sock.(*tlsConn)
+	if !ok {
+		return ReasonNone
+	}
+	if err := sock.Handshake(); err != nil {
+		return c.refuseHandshake(err)
+	}
+	sock.below.conn = c
+	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket: so does the read that follows
+	if Reason(c.reason.Load()) != ReasonNone {
+		return ReasonBroken // end came before us, and we have just undone its wake-up. Its reason came first and stays
+	}
+	state := sock.ConnectionState()
+	if c.srv.options.CertificateUser && len(state.VerifiedChains) > 0 {
+		c.certName = state.VerifiedChains[0][0].Subject.CommonName
+	}
+	c.log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
+		Str("certificate_name", c.certificateName()).Msg("handshake done")
+	return ReasonNone
+}
+
+// certificateName is the name in the certificate that the peer has proved to be its own: the user that it wants to be.
+// Empty if there is none, or if certificates do not name users here. It never changes after the handshake.
+func (c *conn) certificateName() string { return c.certName }
+
+// refuseHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
+func (c *conn) refuseHandshake(err error) Reason {
+	if errors.Is(err, io.EOF) {
+		return ReasonEOF // it came and went, as those do who look whether the port is open
+	}
+	if Reason(c.reason.Load()) != ReasonNone {
+		return ReasonBroken // ended by another goroutine, which has said why
+	}
+	text := "a TLS handshake failed"
+	plain := tls.RecordHeaderError{}
+	switch {
+	case errors.As(err, &plain) && plain.Conn != nil:
+		text = "a peer that does not speak TLS came to the TLS port"
+		if typed(plain.RecordHeader[:]) {
+			why := protocol.Errorf("this port speaks TLS: connect with TLS (redis-cli --tls, openssl s_client), or to a port without it")
+			_, _ = plain.Conn.Write(protocol.AppendError(nil, why)) // best effort: the connection closes either way
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		text = "a TLS handshake was not done in time"
+	}
+	if held, ok := c.srv.handshakes.pass(uptime()); ok {
+		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", held).Msg(text)
+	}
+	return ReasonHandshake
+}
+
+// typed tells whether bytes may be the start of a line or of a RESP command.
+func typed(b []byte) bool {
+	for _, c := range b {
+		if (c < ' ' || c > '~') && c != '\r' && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,57 @@
+package server
+
+import "github.com/conchmq/conch/broker"
+
+// visitor enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
+type visitor struct {
+	broker.Owner // whose other methods are never called for who neither publishes nor subscribes
+	run          func(broker.View)
+	done         chan struct{}
+}
+
+// Admit, Answer, Applied and Flush are what the core asks of a visitor.
+func (*visitor) Admit(*broker.Request) bool                { return true }
+func (v *visitor) Answer(_ *broker.Request, w broker.View) { v.run(w) }
+func (v *visitor) Applied(*broker.Batch)                   { close(v.done) }
+func (*visitor) Flush()                                    {}
+
+// visit runs something on the core's goroutine. It returns when that is done, or when the core has stopped.
+func (s *Server) visit(run func(broker.View)) {
+	v := &visitor{run: run, done: make(chan struct{})}
+	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Answer}}}) {
+		return
+	}
+	select {
+	case <-v.done:
+	case <-s.core.Stopped():
+	}
+}
+
+// errand is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
+// it while the connection is parked: nothing else of it is read meanwhile. answer then runs on the core's goroutine.
+type errand struct {
+	work   func() (answer func(*exchange))
+	silent bool // CLIENT REPLY wants no answer
+}
+
+// park has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
+// see protocol.Row.Fence.
+func (x *exchange) park(work func() func(*exchange)) {
+	m := x.conn.wire.mute
+	x.conn.errand = &errand{work, m.off || m.skip}
+}
+
+// runErrand is the reader's part.
+func (c *conn) runErrand() {
+	e := c.errand
+	c.errand = nil
+	answer := e.work()
+	c.srv.visit(func(v broker.View) {
+		x := &exchange{conn: c, view: v, out: c.begin()}
+		answer(x)
+		if !e.silent {
+			c.push(x.out)
+		}
+		c.Flush() // the core flushes only those whom it spoke to itself
+	})
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAUnixSocketLetsInWhomItsModeNames(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o700, 0o770, 0o777} {
+		path := t.TempDir() + "/s"
+		l, err := listenUnix(path, mode)
+		require.NoError(t, err)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, mode|os.ModeSocket, info.Mode())
+		require.NoError(t, l.Close())
+		assert.NoFileExists(t, path)
+	}
+}
+
+// A file that a killed server left is replaced. One that somebody answers on is not, nor is anything else.
+func TestWhatIsInTheWayOfAUnixSocket(t *testing.T) {
+	t.Run("a socket that nobody answers on", func(t *testing.T) {
+		path := t.TempDir() + "/s"
+		killed, err := net.Listen("unix", path)
+		require.NoError(t, err)
+		killed.(*net.UnixListener).SetUnlinkOnClose(false)
+		require.NoError(t, killed.Close())
+		l, err := listenUnix(path, 0o700)
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+	})
+	t.Run("a socket that somebody answers on", func(t *testing.T) {
+		path := t.TempDir() + "/s"
+		other, err := listenUnix(path, 0o700)
+		require.NoError(t, err)
+		_, err = listenUnix(path, 0o700)
+		assert.EqualError(t, err, "cannot listen on the Unix socket "+path+": another conch (or another program) has it; choose another path")
+		c, err := net.Dial("unix", path)
+		require.NoError(t, err, "the other one is not disturbed")
+		require.NoError(t, c.Close())
+		require.NoError(t, other.Close())
+	})
+	t.Run("a file", func(t *testing.T) {
+		path := t.TempDir() + "/s"
+		require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
+		_, err := listenUnix(path, 0o700)
+		assert.ErrorContains(t, err, "something else is there")
+		assert.FileExists(t, path)
+	})
+	t.Run("a link, wherever it leads", func(t *testing.T) {
+		path := t.TempDir() + "/s"
+		require.NoError(t, os.Symlink("elsewhere", path))
+		_, err := listenUnix(path, 0o700)
+		assert.ErrorContains(t, err, "something else is there")
+	})
+	t.Run("no folder", func(t *testing.T) {
+		path := t.TempDir() + "/none/s"
+		_, err := listenUnix(path, 0o700)
+		assert.EqualError(t, err, "cannot listen on the Unix socket "+path+": no such file or directory; "+
+			"its folder must exist, and conch be allowed to write there")
+	})
+}
+
+func TestSetUnixSocket(t *testing.T) {
+	assert.NoError(t, setUnixSocket(&settings{}, "/"+strings.Repeat("x", maxSocketPath-1)))
+	assert.ErrorContains(t, setUnixSocket(&settings{}, "/"+strings.Repeat("x", maxSocketPath)), "expected a path of at most")
+	assert.ErrorContains(t, setUnixSocket(&settings{}, "@conch"), "expected the path of a file")
+	assert.ErrorContains(t, setUnixSocket(&settings{}, "a\x00b"), "expected the path of a file")
+}
+
+func TestSetUnixMode(t *testing.T) {
+	for text, want := range map[string]os.FileMode{"0700": 0o700, "770": 0o770, "600": 0o600, "0777": 0o777} {
+		s := &settings{}
+		require.NoError(t, setUnixMode(s, text), text)
+		assert.Equal(t, want, s.unixMode)
+	}
+	for _, text := range []string{"", "0", "0070", "1777", "rwx", "-700", "448", "504", "511", "0o700", "70000"} {
+		assert.ErrorContains(t, setUnixMode(&settings{}, text), "expected an octal mode", text)
+	}
+}
