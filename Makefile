@@ -7,7 +7,8 @@ LINT_VERSION := v2.15.0
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
-FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzIndex
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzIndex \
+	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -56,11 +57,14 @@ fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 		go test $${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 50x || exit 1; \
 	done
 
+bench-test: ## tests of the comparison itself, a module of its own
+	cd bench && go vet ./... && go test ./...
+
 cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...
 	go tool cover -func cover.out | tail -1
 
-ci: test race lint e2e compat ## what a change must pass
+ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e compat lint fmt bench bench-peers fuzz cover ci
+.PHONY: help build run test race order e2e compat lint fmt bench bench-peers bench-test fuzz cover ci

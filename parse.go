@@ -148,7 +148,7 @@ func (c *commandLine) takeAddress(arguments []string) error {
 		return wrongUse("%s is not an address (did you mean --protected-mode=%s?)", address, address)
 	}
 	if err := checkAddress(address); err != nil {
-		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889", err)
+		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch bench", err)
 	}
 	c.address, c.given = address, true
 	return nil

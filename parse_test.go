@@ -13,7 +13,7 @@ import (
 
 // A mistake is answered with one line and status 2.
 func TestWrongUse(t *testing.T) {
-	const usage = "; usage: conch [address], e.g. conch 127.0.0.1:8889; see conch --help"
+	const usage = "; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch bench; see conch --help"
 	for _, c := range []struct{ args, want string }{
 		{"serev", "serev is not an address" + usage},
 		{"help", "help is not an address" + usage},
