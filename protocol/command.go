@@ -160,7 +160,7 @@ var Table = []*Row{
 		Summary: "Lists the ACL categories, or the commands inside a category."},
 	{Name: "ACL DELUSER", Arity: -3, Usage: "ACL DELUSER username [username ...]", Since: "6.0.0",
 		Summary: "Deletes ACL users, and terminates their connections."},
-	{Name: "ACL DRYRUN", Arity: -4, Usage: "ACL DRYRUN username command [arg [arg ...]]", Since: "7.0.0",
+	{Name: "ACL DRYRUN", Arity: -4, Usage: "ACL DRYRUN username command [arg [arg ...]]", Secret: true, Since: "7.0.0",
 		Summary: "Simulates the execution of a command by a user, without executing the command."},
 	{Name: "ACL GENPASS", Arity: -2, Usage: "ACL GENPASS [bits]", Since: "6.0.0",
 		Summary: "Generates a pseudorandom, secure password that can be used to identify ACL users."},

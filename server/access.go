@@ -179,8 +179,8 @@ func (c *conn) become(u *acl.User) {
 	c.wire.free = u.MayAll() && c.stranger.Load() == 0
 }
 
-// greet makes the connection its first user's: whom its certificate names, else the default user. Who that is is found
-// out at the first command, so that what has become of the users since the peer came is not missed.
+// greet makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
+// is found out at once, else at the first command: until then nothing of the connection is with the core.
 func (c *conn) greet() {
 	if name := c.certificateName(); name != "" {
 		if u := c.srv.access.users.Find(name); u != nil && u.Enabled() {
@@ -188,17 +188,17 @@ func (c *conn) greet() {
 			c.become(u)
 			return
 		}
-		c.expectPassword() // readAll has left it to us
 	}
 	c.become(c.srv.access.users.Find(acl.DefaultUser))
 }
 
 // expectPassword makes the peer a stranger, unless none is asked who it is.
 func (c *conn) expectPassword() {
-	c.stranger.Store(0)
-	if !c.srv.access.open.Load() {
-		c.stranger.Store(int64(uptime()))
+	if c.srv.access.open.Load() {
+		c.stranger.Store(0)
+		return
 	}
+	c.stranger.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-time
 }
 
 // forgetUser makes the connection as it was when it came.

@@ -148,8 +148,9 @@ func (c *conn) readAll() (reason Reason) {
 	if reason := c.shakeHands(); reason != ReasonNone {
 		return reason
 	}
-	if c.certificateName() == "" { // else greet looks whether there is such a user
-		c.expectPassword()
+	c.expectPassword()
+	if c.certificateName() != "" { // a user it may be; until the core has looked, it is a stranger
+		c.srv.visit(func(broker.View) { c.greet() })
 	}
 	for {
 		if !c.outbox.waitToRead(c.inbound.fence) {

@@ -104,11 +104,11 @@ type helloOptions struct {
 func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	for i := 0; i < len(options); {
 		left := len(options) - i
-		switch option := strings.ToUpper(string(options[i])); {
-		case option == "AUTH" && left >= 3:
+		switch option := lower(options[i]); {
+		case option == "auth" && left >= 3:
 			h.auth = i + 1
 			i += 3
-		case option == "SETNAME" && left >= 2:
+		case option == "setname" && left >= 2:
 			if !printable(options[i+1]) {
 				return h, errorName("Client names")
 			}

@@ -169,7 +169,7 @@ func configSet(x *exchange) {
 	var changes []func()
 	for i := 0; i < len(args); i += 2 {
 		value := args[i+1]
-		switch strings.ToLower(string(args[i])) {
+		switch lower(args[i]) {
 		case "loglevel":
 			level, err := ParseLevel(string(value))
 			if err != nil {

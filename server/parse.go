@@ -83,7 +83,11 @@ func (c *conn) traced() bool {
 
 // trace writes one line for a command.
 func (c *conn) trace(k *call) {
-	c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(k.row, k.args))).AnErr("error", asError(k.err)).Send()
+	e := c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(k.row, k.args)))
+	if k.err != nil { // its text may quote the arguments, which are not for everybody
+		e = e.Str("error", string(k.err.Code))
+	}
+	e.Send()
 }
 
 // maxAmpleArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
@@ -125,12 +129,4 @@ func showArgs(args [][]byte) []byte {
 		}
 	}
 	return line
-}
-
-// asError keeps a nil *protocol.Error from becoming an error that is not nil.
-func asError(err *protocol.Error) error {
-	if err == nil {
-		return nil
-	}
-	return err
 }

@@ -54,9 +54,10 @@ func (a *arena) begin(size int) []byte {
 	return a.in.bytes[a.at:a.at]
 }
 
-// commit keeps frames that were appended to what begin lent, unless append had to make an array of its own for them.
+// commit keeps frames that were appended to what begin lent. Those that were made elsewhere, by append for want of room
+// or by somebody who did not ask, stay where they are.
 func (a *arena) commit(frames []byte) span {
-	if a.at == len(a.in.bytes) || len(frames) == 0 || &frames[0] != &a.in.bytes[a.at] {
+	if a.in == nil || a.at == len(a.in.bytes) || len(frames) == 0 || &frames[0] != &a.in.bytes[a.at] {
 		return span{bytes: frames}
 	}
 	a.at += len(frames)

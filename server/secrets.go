@@ -55,14 +55,36 @@ func (c *conn) hashRule(rule []byte) []byte {
 	return []byte(sign + digest.String())
 }
 
-// digest reads what hashArg has left.
-func digest(arg []byte) acl.Digest { return acl.Digest(arg) }
+// digest reads what hashArg has left. Of anything else it makes a digest that no password has.
+func digest(arg []byte) (d acl.Digest) {
+	if len(arg) == len(d) {
+		d = acl.Digest(arg)
+	}
+	return d
+}
 
-func isRequirepass(name []byte) bool { return bytes.EqualFold(name, []byte("requirepass")) }
+func isRequirepass(name []byte) bool { return lower(name) == "requirepass" }
+
+// lower is a word in lower case. Only ASCII has cases here: to strings.ToLower and bytes.EqualFold a word with an İ in it
+// is or is not an option, and a password that one of them overlooks is a password that is seen.
+func lower(word []byte) string {
+	b := bytes.Clone(word)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
 
 // redactedArgs is a command as others may see it.
 func redactedArgs(row *protocol.Row, args [][]byte) [][]byte {
-	if row == nil || !row.Secret {
+	if row == nil { // mistyped: whatever follows may be a password
+		args = slices.Clone(args)
+		redact(args, 1, len(args))
+		return args
+	}
+	if !row.Secret {
 		return args
 	}
 	args = slices.Clone(args)
@@ -70,14 +92,12 @@ func redactedArgs(row *protocol.Row, args [][]byte) [][]byte {
 	case "auth":
 		redact(args, 1, len(args))
 	case "hello":
-		for i := 2; i < len(args); i++ {
-			if bytes.EqualFold(args[i], []byte("AUTH")) { // also where something is missing behind it
-				redact(args, i+1, i+3)
-			}
+		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return lower(arg) == "auth" }); i >= 0 {
+			redact(args, i+2, len(args)) // also where something is missing before or behind it
 		}
 	case "config|set":
-		for i := 2; i < len(args); i++ {
-			if isRequirepass(args[i]) {
+		for i := 2; i < len(args); i += 2 {
+			if lower(args[i]) != "loglevel" { // also where the name is mistyped
 				redact(args, i+1, i+2)
 			}
 		}

@@ -33,6 +33,9 @@ func TestNoSecretIsShown(t *testing.T) {
 		"AUTH Sesame1", "ACL SETUSER u on >Sesame4 +@all", "ACL SETUSER u <Sesame5", "ACL SETUSER u >Sesame4 +nosuch",
 		"ACL SETUSER u #Sesame6", "CONFIG SET requirepass Sesame7", "CONFIG SET loglevel trace requirepass Sesame7",
 		"CONFIG SET requirepass", "CONFIG GET requirepass", "MULTI", "AUTH default Sesame7", "EXEC", "CLIENT INFO",
+		"HELLO AUTH default Sesame3", "HELLO 3 SETNAME AUTH AUTH default Sesame3 x", "HELLO 3 SETNAME AUTH AUTH default Sesame3",
+		"ACL DRYRUN default AUTH x Sesame3", "ACL DRYRUN u ACL SETUSER x >Sesame3", "AUHT Sesame3", "ACL SETUSR u >Sesame3",
+		"CONFIG SET requ\u0130repass Sesame3", "AUTH a b c Sesame3",
 		"ACL TOKEN CREATE u ci 1000", "ACL LOAD", "AUTH nobody Sesame8",
 	} {
 		c.Command(strings.Fields(words)...)

@@ -1,0 +1,93 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// untilClosed reads what a connection that has to go is told.
+func untilClosed(t *testing.T, c *conchtest.Conn) string {
+	t.Helper()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(conchtest.Patience)))
+	text, err := io.ReadAll(c)
+	require.NoError(t, err)
+	return string(text)
+}
+
+const mayBeUnknownFor = 20 * time.Millisecond
+
+const notInTime = "-ERR you did not say who you are within 20ms (--auth-time); the connection is closed\r\n"
+
+// Whatever a stranger does or leaves undone, it gets auth-time and no more, and the server goes on.
+func TestStrangersHaveTheirTimeAndNoMore(t *testing.T) {
+	options := server.Options{RequirePassword: "pw", AuthTime: mayBeUnknownFor}
+	t.Run("one that says nothing, on a server that has never said a word", func(t *testing.T) {
+		s := conchtest.Start(t, options)
+		assert.Equal(t, notInTime, untilClosed(t, s.Dial(t)))
+		c := s.Dial(t)
+		become(c, "default", "pw")
+		c.Fence()
+	})
+	t.Run("one that says RESET all the time", func(t *testing.T) {
+		s := conchtest.Start(t, options)
+		c := s.Dial(t)
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			often := time.NewTicker(mayBeUnknownFor / 4)
+			defer often.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-often.C:
+				}
+				if _, err := io.WriteString(c, "RESET\r\n"); err != nil {
+					return
+				}
+			}
+		}()
+		assert.Contains(t, untilClosed(t, c), notInTime)
+		close(stop)
+		<-stopped
+	})
+	t.Run("one whose certificate names nobody", func(t *testing.T) {
+		s := startTLS(t, server.Options{CertificateUser: true, RequirePassword: "pw", AuthTime: mayBeUnknownFor},
+			func(s *secureServer) {
+				s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, s.authority.Pool()
+			})
+		own := s.authority.Valid(t, "nobody").TLS(t)
+		c := s.dial(t, func(c *tls.Config) { c.Certificates = []tls.Certificate{own} })
+		assert.Equal(t, notInTime, untilClosed(t, c))
+	})
+	t.Run("and nothing large before that either", func(t *testing.T) {
+		s := startTLS(t, server.Options{CertificateUser: true, RequirePassword: "pw"}, func(s *secureServer) {
+			s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, s.authority.Pool()
+		})
+		own := s.authority.Valid(t, "nobody").TLS(t)
+		c := s.dial(t, func(c *tls.Config) { c.Certificates = []tls.Certificate{own} })
+		c.Command("PUBLISH", "a", strings.Repeat("x", 20_000))
+		assert.Equal(t, "-ERR Protocol error: unauthenticated bulk length\r\n", untilClosed(t, c))
+	})
+}
+
+// Only ASCII has cases: what looks like an option to one part of the server does so to all.
+func TestOptionsAreFoldedInOneWay(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	for _, value := range []string{"x", strings.Repeat("x", 32), ""} {
+		c.Command("CONFIG", "SET", "requ\u0130repass", value)
+		assert.Contains(t, c.Line(), "-ERR Unknown option or number of arguments for CONFIG SET")
+	}
+	c.Fence()
+	assert.Equal(t, "default", ask(t, c, "ACL", "WHOAMI"))
+}
