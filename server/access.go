@@ -204,7 +204,7 @@ func (c *conn) expectPassword() {
 // forgetUser makes the connection as it was when it came.
 func (c *conn) forgetUser() {
 	c.expectPassword()
-	c.wire.token = ""
+	c.wire.token = nil
 	c.greet()
 }
 
@@ -227,6 +227,9 @@ func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Erro
 	c.stranger.Store(0)
 	c.wire.token = token
 	c.become(u)
+	if !c.mayKeep(u) {
+		c.condemn(x.view, ReasonRights)
+	}
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 
@@ -21,17 +23,35 @@ var ErrACLFile = errors.New("ACL file")
 func (a *access) readAtStart(log *zerolog.Logger) error {
 	text, err := readRules(a.file, log)
 	if err != nil {
-		return fmt.Errorf("%w %s cannot be read: %w; create it, an empty one will do", ErrACLFile, a.file, bare(err))
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "; create it, an empty one will do"
+		}
+		return fmt.Errorf("%w %s cannot be read: %w%s", ErrACLFile, a.file, bare(err), hint)
 	}
 	err = a.users.Load(a.file, text)
 	if wrong := new(acl.FileError); errors.As(err, &wrong) {
-		var lines []string
-		for _, l := range wrong.Lines {
-			lines = append(lines, fmt.Sprintf("%s:%d: '%s': %s", a.file, l.Line, l.Word, strings.TrimSuffix(l.Why.Error(), ".")))
-		}
-		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, strings.Join(lines, "; "))
+		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, shown(strings.Join(wrong.Faults(), "; ")))
 	}
 	return err //nolint:wrapcheck // there is no other
+}
+
+// shown is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
+// [protocol.ShowMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
+func shown(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			b.WriteString(text[:size])
+		} else {
+			for _, c := range []byte(text[:size]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // bare is an error of a file without the name of the file and the call, which the line around it tells.

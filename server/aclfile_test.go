@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,9 +19,12 @@ import (
 func TestAWrongFileKeepsTheServerFromStarting(t *testing.T) {
 	tests := []struct{ sentence, text, want string }{
 		{"a word", "user a on\nuser b on +nosuch\n", `users.acl:2: '+nosuch': Unknown command or category name in ACL`},
-		{"a keyword", "users a on\n", `users.acl:1: 'users': should start with user keyword followed by the username`},
+		{"a keyword", "users a on\n", `users.acl:1: '(a word of 5 letters, not shown)': should start with user keyword followed by the username`},
 		{"twice", "user a\nuser a\n", `users.acl:2: 'a': Duplicate user found`},
 		{"a secret is not shown", "user a #secret\n", `users.acl:1: '#...': The password hash must be exactly 64 characters`},
+		{"what may be one neither", "user a on mysecretpw\n", `users.acl:1: '(a word of 10 letters, not shown)': Syntax error`},
+		{"what drives a terminal", "user a %\x1b[2J\x00\xff\u009bé&\n", `users.acl:1: '%\x1b[2J\x00\xff\xc2\x9bé&': Syntax error`},
+		{"ten of many", strings.Repeat("user\n", 3000), `users.acl:10: 'user': should start with user keyword followed by the username; and 2990 more`},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -28,11 +32,32 @@ func TestAWrongFileKeepsTheServerFromStarting(t *testing.T) {
 			require.ErrorIs(t, err, server.ErrACLFile)
 			assert.ErrorContains(t, err, test.want)
 			assert.NotContains(t, err.Error(), "previously active")
+			assert.Less(t, len(err.Error()), 4096)
 		})
 	}
 	_, err := server.New(broker.New(broker.Options{}), server.Options{ACLFile: "nowhere.acl"})
 	require.ErrorIs(t, err, server.ErrACLFile)
 	assert.EqualError(t, err, "ACL file nowhere.acl cannot be read: no such file or directory; create it, an empty one will do")
+	folder := t.TempDir()
+	_, err = server.New(broker.New(broker.Options{}), server.Options{ACLFile: folder})
+	assert.EqualError(t, err, "ACL file "+folder+" cannot be read: is a directory")
+}
+
+// Whoever is answered OK has its rules in the file, however many save at once.
+func TestSavesAtOnce(t *testing.T) {
+	path := rules(t)
+	s := conchtest.Start(t, server.Options{ACLFile: path})
+	a, b := s.Dial(t), s.Dial(t)
+	for round := range 60 {
+		for name, c := range map[string]*conchtest.Conn{"a": a, "b": b} {
+			c.Send("%s", conchtest.RESP("ACL", "SETUSER", name, "resetchannels", fmt.Sprintf("&%d", round))+conchtest.RESP("ACL", "SAVE"))
+		}
+		a.Expect("+OK\r\n+OK\r\n")
+		b.Expect("+OK\r\n+OK\r\n")
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, 2, strings.Count(string(text), fmt.Sprintf(" &%d ", round)), "round %d:\n%s", round, text)
+	}
 }
 
 func TestLoadTakesAllOrNothing(t *testing.T) {
@@ -50,6 +75,11 @@ func TestLoadTakesAllOrNothing(t *testing.T) {
 		"WARNING: ACL errors detected, no change to the previously active ACL rules was performed\r\n")
 	u.Fence()
 	assert.Contains(t, ask(t, root, "ACL", "LIST"), "user u on sanitize-payload")
+
+	require.NoError(t, os.WriteFile(path, []byte("user a %\x1b\xfe\nuser b on Sesame\n"), 0o600))
+	root.Command("ACL", "LOAD")
+	root.Expect("-ERR " + path + ":1: '%\\x1b\\xfe': Syntax error. " + path + ":2: '(a word of 6 letters, not shown)': Syntax error. " +
+		"WARNING: ACL errors detected, no change to the previously active ACL rules was performed\r\n")
 
 	require.NoError(t, os.WriteFile(path, []byte("user u on >pw resetchannels +@all\nuser v on +ping\n"), 0o600))
 	root.Command("ACL", "LOAD")

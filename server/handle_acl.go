@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/protocol"
 )
@@ -237,7 +238,7 @@ func aclLoad(x *exchange) {
 				return
 			}
 			if err := s.access.users.Load(file, text); err != nil {
-				x.failWith(err)
+				x.fail(protocol.Errorf("%s", shown(err.Error())))
 				return
 			}
 			s.review(x.view)
@@ -246,7 +247,8 @@ func aclLoad(x *exchange) {
 	})
 }
 
-// aclSave writes on the reader's goroutine what the rules were at the command's instant.
+// aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
+// than the command: what is in the file afterwards is never older than what another SAVE has put there.
 func aclSave(x *exchange) {
 	s := x.conn.srv
 	file := s.access.file
@@ -254,8 +256,11 @@ func aclSave(x *exchange) {
 		x.fail(errNoFile)
 		return
 	}
-	text := s.access.users.Text()
 	x.park(func() func(*exchange) {
+		var text []byte
+		if !s.visit(func(broker.View) { text = s.access.users.Text() }) {
+			return func(*exchange) {} // which nobody will run: the core has stopped
+		}
 		err := writeRules(file, text)
 		return func(x *exchange) {
 			if err != nil {

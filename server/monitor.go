@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/conchmq/conch/internal/acl"
 )
 
 // watch shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
@@ -35,9 +37,22 @@ func (p *press) unwatch(c *conn) {
 	p.monitors = slices.DeleteFunc(p.monitors, func(m *conn) bool { return m == c })
 }
 
+func (c *conn) monitors() bool { return slices.Contains(c.srv.press.monitors, c) }
+
+// mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
+// what everybody does.
+func mayMonitor(u *acl.User) bool {
+	return u.Enabled() && u.Judge(language.Command("monitor"), nil) == nil
+}
+
 func monitor(x *exchange) {
-	if !slices.Contains(x.conn.srv.press.monitors, x.conn) {
-		x.conn.srv.press.monitors = append(x.conn.srv.press.monitors, x.conn)
+	c := x.conn
+	if !mayMonitor(c.wire.user) {
+		x.fail(noPerm(x.call, &acl.Refusal{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
+		return
+	}
+	if !c.monitors() {
+		c.srv.press.monitors = append(c.srv.press.monitors, c)
 	}
 	x.ok()
 }

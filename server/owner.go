@@ -21,8 +21,9 @@ type wire struct {
 	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
 	version  protocol.Version // of RESP
 	user     *acl.User        // nil before the first command
-	token    string           // of user, that it came in with; empty if with a password
+	token    *acl.Token       // of user, that it came in with; nil if with a password
 	free     bool             // user may do everything, and nothing need be judged
+	leaving  bool             // it is closed as soon as the request at hand is done: see condemn
 	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
 	library  *library      // what CLIENT SETINFO said, nil if nothing
@@ -225,6 +226,9 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 // Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
+	if c.wire.leaving {
+		return false
+	}
 	over = c.over()
 	frames := c.srv.press.message(c.way(s.Form), m, s)
 	c.wire.messages += len(frames.bytes)

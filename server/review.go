@@ -9,15 +9,26 @@ import (
 
 // review looks at all connections after users have changed: who is there no more is closed, and so is who listens to
 // what it may not listen to any longer, or came in with a token that is gone. The others get their new rights. It is
-// what Redis does; see ACLKillPubsubClientsIfNeeded there.
+// what Redis does; see ACLKillPubsubClientsIfNeeded there. MONITOR counts as listening to everything.
+//
+// Whose user has not changed need not be looked at: authenticate closes who becomes a user that may not hold what the
+// connection holds, so at any time everybody may have all that it has.
 func (s *Server) review(v broker.View) {
 	s.access.changed()
 	now := time.Now()
 	for _, c := range s.all() {
 		if reason := c.review(now); reason != ReasonNone {
-			v.Evict(c.sub, reason)
+			c.condemn(v, reason)
 		}
 	}
+}
+
+// condemn has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
+// it neither reaches the connection nor, if it is the connection's own, runs.
+func (c *conn) condemn(v broker.View, reason Reason) {
+	c.wire.leaving = true
+	c.srv.press.unwatch(c)
+	v.Evict(c.sub, reason)
 }
 
 func (c *conn) review(now time.Time) Reason {
@@ -29,7 +40,7 @@ func (c *conn) review(now time.Time) Reason {
 	switch {
 	case u == nil:
 		return ReasonRights
-	case w.token != "" && !u.HasToken(w.token, now):
+	case w.token != nil && !u.HasToken(w.token, now):
 		return ReasonToken
 	case u == w.user:
 		return ReasonNone
@@ -40,8 +51,14 @@ func (c *conn) review(now time.Time) Reason {
 	return ReasonNone
 }
 
-// mayKeep tells whether u may hold all that the connection is subscribed to.
+// mayKeep tells whether u may have all that the connection is subscribed to, and its MONITOR.
 func (c *conn) mayKeep(u *acl.User) bool {
+	if c.monitors() && !mayMonitor(u) {
+		return false
+	}
+	if u.MayAll() {
+		return true
+	}
 	for sub := range c.sub.Held() {
 		name := []byte(sub.Name())
 		if sub.Kind() == broker.Pattern && !u.MayHoldPattern(name) || sub.Kind() != broker.Pattern && !u.MayHoldTopic(name) {

@@ -25,6 +25,8 @@ type Server struct {
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
 
+	errands sync.Mutex // held by a reader while it runs an errand; never by the core
+
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}

@@ -35,6 +35,10 @@ func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
 // admitKept lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
 func (c *conn) admitKept(r *broker.Request, k *call) bool {
+	if c.wire.leaving {
+		c.answerErr(k, errLeaving)
+		return false
+	}
 	if err := c.permitKept(k); err != nil {
 		c.answerErr(k, err)
 		return false
@@ -50,6 +54,9 @@ func (c *conn) admitKept(r *broker.Request, k *call) bool {
 	}
 	return true
 }
+
+// errLeaving answers what is behind the command of a transaction that cost its own connection its rights.
+var errLeaving = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
 
 const (
 	keptOverhead = 256 // what one kept command costs besides its arguments, about

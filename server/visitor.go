@@ -15,15 +15,18 @@ func (v *visitor) Answer(_ *broker.Request, w broker.View) { v.run(w) }
 func (v *visitor) Applied(*broker.Batch)                   { close(v.done) }
 func (*visitor) Flush()                                    {}
 
-// visit runs something on the core's goroutine. It returns when that is done, or when the core has stopped.
-func (s *Server) visit(run func(broker.View)) {
+// visit runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
+// without doing it.
+func (s *Server) visit(run func(broker.View)) bool {
 	v := &visitor{run: run, done: make(chan struct{})}
 	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Answer}}}) {
-		return
+		return false
 	}
 	select {
 	case <-v.done:
+		return true
 	case <-s.core.Stopped():
+		return false
 	}
 }
 
@@ -41,10 +44,13 @@ func (x *exchange) park(work func() func(*exchange)) {
 	x.conn.errand = &errand{work, m.off || m.skip}
 }
 
-// runErrand is the reader's part.
+// runErrand is the reader's part. All errands are about the one file, so one is run after the other, each until its
+// answer: else an older text could replace a newer one, in the file or in the core. The core never takes this lock.
 func (c *conn) runErrand() {
 	e := c.errand
 	c.errand = nil
+	c.srv.errands.Lock()
+	defer c.srv.errands.Unlock()
 	answer := e.work()
 	c.srv.visit(func(v broker.View) {
 		x := &exchange{conn: c, view: v, out: c.begin()}

@@ -31,18 +31,19 @@ func (us *Users) Text() []byte {
 // a [FileError]. A default user that is not in the file is as [NewUsers] and [Users.RequirePassword] made it.
 //
 // A line is empty, or "user name rule …", or "token user name #sha256 expiry" below its user. As in Redis there are no
-// comments, because they would be lost when the file is saved.
+// comments, because they would be lost when the file is saved. A byte order mark, which some editors put in front, is
+// skipped.
 func (us *Users) Load(file string, text []byte) error {
 	fresh := &Users{language: us.language, byName: make(map[string]*User), required: us.required}
 	var wrong []LineError
 	number := 0
-	for line := range strings.SplitSeq(string(text), "\n") {
+	for line := range strings.SplitSeq(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		number++
 		if line = strings.Trim(line, " \t\r"); line == "" {
 			continue
 		}
 		for _, e := range fresh.loadLine(strings.Split(line, " ")) {
-			e.Line, e.Word = number, blurred(e.Word)
+			e.Line = number
 			wrong = append(wrong, e)
 		}
 	}
@@ -62,11 +63,11 @@ func (us *Users) loadLine(words []string) []LineError {
 	case words[0] == "token":
 		return us.loadToken(words)
 	case words[0] != "user" || len(words) < 2:
-		return []LineError{{Word: words[0], Why: errKeyword}}
+		return []LineError{{Word: blurred(words[0]), Why: errKeyword}}
 	case hasSpace(words[1]):
-		return []LineError{{Word: words[1], Why: errFileName}}
+		return []LineError{{Word: blurredName(words[1]), Why: errFileName}}
 	case us.byName[words[1]] != nil:
-		return []LineError{{Word: words[1], Why: fault("Duplicate user found")}}
+		return []LineError{{Word: blurredName(words[1]), Why: fault("Duplicate user found")}}
 	}
 	u := newUser(us.language, words[1])
 	us.put(u) // also if its rules are wrong: its tokens are not, then
@@ -75,12 +76,12 @@ func (us *Users) loadLine(words []string) []LineError {
 	}
 	rules, err := joinSelectors(words[2:])
 	if err != nil {
-		return []LineError{{Word: words[1], Why: fault("Unmatched parenthesis in selector definition")}}
+		return []LineError{{Word: blurredName(words[1]), Why: fault("Unmatched parenthesis in selector definition")}}
 	}
 	var wrong []LineError
 	for _, rule := range rules {
 		if err := u.apply(rule); err != nil {
-			wrong = append(wrong, LineError{Word: rule, Why: err})
+			wrong = append(wrong, LineError{Word: blurred(rule), Why: err})
 		}
 	}
 	us.put(u)
@@ -93,14 +94,14 @@ func (us *Users) loadToken(words []string) []LineError {
 	}
 	digest, ok := parseDigest(words[3][1:])
 	if !ok {
-		return []LineError{{Word: words[3], Why: errHash}}
+		return []LineError{{Word: blurred(words[3]), Why: errHash}}
 	}
 	expires, err := time.Parse(time.RFC3339, words[4])
 	if err != nil {
-		return []LineError{{Word: words[4], Why: errTokenLine}}
+		return []LineError{{Word: blurred(words[4]), Why: errTokenLine}}
 	}
 	if err := us.CreateToken(words[1], words[2], digest, expires); err != nil {
-		return []LineError{{Word: words[2], Why: err}}
+		return []LineError{{Word: blurredName(words[2]), Why: err}}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ func TestLoad(t *testing.T) {
 			"spaces and tabs do not matter", "  user bob  on \t&a   +ping\t\nuser default reset\t\r\n \t\n",
 			"user bob on sanitize-payload resetchannels &a -@all +ping\nuser default off sanitize-payload resetchannels -@all",
 		},
+		{"a byte order mark is skipped", "\ufeffuser default off", "user default off sanitize-payload resetchannels -@all"},
 		{
 			"a token stands below its user",
 			"user default off\ntoken default ci #" + digest + " 2027-01-01T01:00:00.7+01:00\ntoken default a #" + digest + " 2026-12-31T00:00:00Z",
@@ -44,21 +46,31 @@ func TestLoad(t *testing.T) {
 func TestAFileWithAWrongLineChangesNothing(t *testing.T) {
 	const user = "user bob on\n"
 	tests := []struct{ sentence, file, want string }{
-		{"a word", user + "user eve onn", "users.acl:2: 'onn': Syntax error. "},
+		{"a word, which may be a password", user + "user eve onn", "users.acl:2: '(a word of 3 letters, not shown)': Syntax error. "},
+		{"a password with a space", user + "user eve >S3 CRÉTpw", "users.acl:2: '(a word of 6 letters, not shown)': Syntax error. "},
+		{"one in a selector", user + "user eve (CRETpw >S3 on &a)", "users.acl:2: '((a word of 6 letters, not shown) >... on &a)': Syntax error. "},
+		{"a line parted by tabs", user + "user\teve\t>S3\tCRETpw", "users.acl:2: 'user (a word of 3 letters, not shown) >... (a word of 6 letters, not shown)': should start with user keyword followed by the username. "},
+		{"a rule parted by tabs", user + "user eve &a\tCRETpw", "users.acl:2: '&a (a word of 6 letters, not shown)': Syntax error. "},
+		{"a sign", user + "user eve ~*  ~a %X~b", "users.acl:2: '~a': Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. " +
+			"Try 'resetkeys' to start with an empty list of patterns. users.acl:2: '%X~b': Syntax error. "},
 		{"an unknown command", user + "\n\nuser eve +get +nosuch +ping", "users.acl:4: '+nosuch': Unknown command or category name in ACL. "},
-		{"another keyword", "usr bob", "users.acl:1: 'usr': should start with user keyword followed by the username. "},
+		{"another keyword", "usr bob", "users.acl:1: '(a word of 3 letters, not shown)': should start with user keyword followed by the username. "},
 		{"a comment", user + "# bob", "users.acl:2: '#...': should start with user keyword followed by the username. "},
 		{"no name", "user", "users.acl:1: 'user': should start with user keyword followed by the username. "},
-		{"a tab in a name", "user a\tb on", "users.acl:1: 'a\tb': username contains invalid characters. "},
+		{"a tab in a name", "user a\tb on", "users.acl:1: 'a...': username contains invalid characters. "},
 		{"a user twice", user + user, "users.acl:2: 'bob': Duplicate user found. "},
 		{"a selector without end", "user bob (+get ~a", "users.acl:1: 'bob': Unmatched parenthesis in selector definition. "},
 		{"a password is not shown", "user bob <secret", "users.acl:1: '<...': The password you are trying to remove from the user does not exist. "},
 		{"nor what was meant as one", "user bob #secret", "users.acl:1: '#...': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters. "},
 		{"nor in a selector", "user bob (+get >secret)", "users.acl:1: '(+get >...': Syntax error. "},
-		{"everything that is wrong", "user bob onn &a\nuser eve offf\n", "users.acl:1: 'onn': Syntax error. users.acl:2: 'offf': Syntax error. "},
+		{"ten of many", strings.Repeat("user\n", 3000), faults("users.acl:%d: 'user': should start with user keyword followed by the username. ", 10) +
+			"and 2990 more. "},
+		{"a fault of any length", "user bob &" + strings.Repeat("a", 9000) + " &* &" + strings.Repeat("b", 9000),
+			"users.acl:1: '&" + strings.Repeat("b", 127) + "': " + errAllChannels.Error() + ". "},
+		{"everything that is wrong", "user bob onn &a\nuser eve offf\n", "users.acl:1: '(a word of 3 letters, not shown)': Syntax error. users.acl:2: '(a word of 4 letters, not shown)': Syntax error. "},
 		{"a token of nobody", "token bob ci #" + digest + " 2027-01-01T00:00:00Z", "users.acl:1: 'ci': User 'bob' not found. "},
 		{"a token without an end", user + "token bob ci #" + digest, "users.acl:2: 'token': a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z. "},
-		{"a token with a bad end", user + "token bob ci #" + digest + " soon", "users.acl:2: 'soon': a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z. "},
+		{"a token with a bad end", user + "token bob ci #" + digest + " soon", "users.acl:2: '(a word of 4 letters, not shown)': a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z. "},
 		{"a token with a secret", user + "token bob ci #hush 2027-01-01T00:00:00Z", "users.acl:2: '#...': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters. "},
 		{"a token twice", user + strings.Repeat("token bob ci #"+digest+" 2027-01-01T00:00:00Z\n", 2), "users.acl:3: 'ci': User 'bob' already has a token 'ci'. "},
 	}
@@ -76,6 +88,15 @@ func TestAFileWithAWrongLineChangesNothing(t *testing.T) {
 			assert.NotEmpty(t, file.Lines)
 		})
 	}
+}
+
+// faults words one for each line.
+func faults(format string, lines int) string {
+	var b strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&b, format, i+1)
+	}
+	return b.String()
 }
 
 func TestARequiredPasswordOutlivesAFileWithoutADefaultUser(t *testing.T) {

@@ -26,13 +26,13 @@ func parseDigest(s string) (d Digest, ok bool) {
 	return d, err == nil
 }
 
-// Authenticate looks for a user with this password, given as its [Hash]. If it was the secret of a token, token is its
-// name, otherwise it is empty.
+// Authenticate looks for a user with this password, given as its [Hash]. If it was the secret of a token, token is
+// that one, otherwise it is nil.
 //
 // How long it takes depends on nothing but the most passwords and tokens that any user has had, neither on whether
 // there is such a user nor on what was right in the password. A user that is off and an expired token are as absent
 // ones.
-func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *User, token string, ok bool) {
+func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *User, token *Token, ok bool) {
 	u = us.byName[name]
 	known := u != nil && u.enabled
 	if !known {
@@ -44,9 +44,10 @@ func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *U
 	}
 	switch {
 	case !known || found < 0 && !u.nopass:
-		return nil, "", false
+		return nil, nil, false
 	case found >= len(u.passwords):
-		token = u.tokens[found-len(u.passwords)].Name
+		t := u.tokens[found-len(u.passwords)] // a copy: it must not keep the user alive
+		token = &t
 	}
 	return u, token, true
 }

@@ -92,10 +92,11 @@ func (us *Users) RevokeToken(user, name string) error {
 // Tokens returns the user's tokens by name, expired ones too until [Users.ExpireTokens] has taken them.
 func (u *User) Tokens() []Token { return slices.Clone(u.tokens) }
 
-// HasToken tells whether a connection that came in with this token may stay.
-func (u *User) HasToken(name string, now time.Time) bool {
-	i, found := u.findToken(name)
-	return found && u.tokens[i].Expires.After(now)
+// HasToken tells whether a connection that came in with this token may stay. A token of the same name with another
+// secret is another token.
+func (u *User) HasToken(t *Token, now time.Time) bool {
+	i, found := u.findToken(t.Name)
+	return found && u.tokens[i].digest == t.digest && u.tokens[i].Expires.After(now)
 }
 
 // ExpireTokens takes away all tokens that have expired, and names them.
