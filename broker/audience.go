@@ -11,6 +11,7 @@ type audience struct {
 // Subscription joins one subscriber to one name. Owned by the core; an Owner may read it during a call.
 type Subscription struct {
 	Form     Form
+	Note     any // the owner's own, which the core does not look at; the owner may set it in [Owner.Message]
 	to       *audience
 	by       *Subscriber
 	inMember int // its place in to.members

@@ -27,7 +27,7 @@ type Broker struct {
 	patterns    index
 	subscribers int // those that hold at least one subscription
 	sequence    uint64
-	delivered   uint64
+	matches     uint64
 	dirty       []*Subscriber
 	over        []*Subscriber
 	matched     []*audience // scratch for publish

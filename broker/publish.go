@@ -17,8 +17,8 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	} else {
 		b.run(s, r)
 	}
-	b.delivered += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
-	b.message = Message{}                              // nothing of the batch, nor a freed audience, may be kept alive from here
+	b.matches += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
+	b.message = Message{}                            // nothing of the batch, nor a freed audience, may be kept alive from here
 	clear(b.matched)
 }
 

@@ -81,7 +81,7 @@ func (r *recorder) Commit(*Request) { r.tell("commit") }
 func (r *recorder) Answer(_ *Request, v View) {
 	c := v.Counts()
 	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
-		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Delivered)
+		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
 }
 
 func (r *recorder) Message(m *Message, s *Subscription) bool {

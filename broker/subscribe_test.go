@@ -144,8 +144,8 @@ func TestView(t *testing.T) {
 		ann := c.client(subscribe("a", "b"), psubscribe("*"), publish("a", ""), publish("c", ""))
 		c.client(psubscribe("*"))
 		c.client() // holds nothing: no subscriber
-		assert.Equal(t, Counts{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Delivered: 3}, View{c.Broker}.Counts())
+		assert.Equal(t, Counts{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Matched: 3}, View{c.Broker}.Counts())
 		c.do(ann, unsubscribe(), punsubscribe())
-		assert.Equal(t, Counts{Patterns: 1, Subscribers: 1, Published: 2, Delivered: 3}, View{c.Broker}.Counts())
+		assert.Equal(t, Counts{Patterns: 1, Subscribers: 1, Published: 2, Matched: 3}, View{c.Broker}.Counts())
 	})
 }

@@ -16,7 +16,7 @@ type Counts struct {
 	Patterns    int    // distinct patterns subscribed to
 	Subscribers int    // subscribers that hold at least one subscription
 	Published   uint64 // messages taken since the start: the place of the last in the one order
-	Delivered   uint64 // messages queued to subscriptions since the start
+	Matched     uint64 // messages times the subscriptions that they were queued to, since the start
 	Waiting     int    // batches in the inbox just now
 }
 
@@ -28,7 +28,7 @@ func (v View) Counts() Counts {
 		Patterns:    len(v.b.audiences[Pattern]),
 		Subscribers: v.b.subscribers,
 		Published:   v.b.sequence,
-		Delivered:   v.b.delivered,
+		Matched:     v.b.matches,
 		Waiting:     len(v.b.inbox),
 	}
 }
