@@ -96,7 +96,16 @@ var table = []row{
 		func(s *settings) *int { return &s.options.MaxSubscriptions }),
 	period("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
 		func(s *settings) *time.Duration { return &s.options.KeepAlive }),
-	size("slow-hard", "32MiB", "evict a subscriber at once when this much waits for it",
+	{
+		name: "slow-consumer", value: "POLICY", fallback: server.Disconnect.String(),
+		usage: "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
+		set: func(s *settings, text string) (err error) {
+			s.options.SlowConsumer, err = server.ParsePolicy(text)
+			return err
+		},
+		get: func(s *settings) any { return s.options.SlowConsumer.String() },
+	},
+	size("slow-hard", "32MiB", "slow-consumer applies to a subscriber when this much waits for it",
 		func(s *settings) *int { return &s.options.SlowHard }),
 	size("slow-soft", "8MiB", "evict a subscriber when this much waits for it for slow-time",
 		func(s *settings) *int { return &s.options.SlowSoft }),

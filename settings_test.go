@@ -46,6 +46,7 @@ var samples = map[string]sample{
 	"max-command":       {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
 	"max-subscriptions": {1 << 20, `11`, "12", "13", 11, 12, 13},
 	"keep-alive":        {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"slow-consumer":     {"disconnect", `"drop-newest"`, "Drop-Oldest", "disconnect", "drop-newest", "drop-oldest", "disconnect"},
 	"slow-hard":         {32 << 20, `"31m"`, "30m", "29m", 31 << 20, 30 << 20, 29 << 20},
 	"slow-soft":         {8 << 20, `"7m"`, "6m", "5m", 7 << 20, 6 << 20, 5 << 20},
 	"slow-time":         {"1m0s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
@@ -122,6 +123,7 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 		"max-connections": number, "max-arguments": number, "max-subscriptions": number,
 		"max-message": size, "max-line": size, "max-topic": size, "max-command": size, "slow-hard": size, "slow-soft": size,
 		"slow-time": period, "drain-time": period, "keep-alive": period,
+		"slow-consumer": "must be disconnect, drop-newest or drop-oldest",
 		"log-level": "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,6 +123,13 @@ func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	return dst
 }
 
+// AppendMissed appends the line that says that so many messages of a subscription are missing in its place. name is the
+// topic or the glob subscribed to.
+func AppendMissed(dst []byte, name string, count int, crlf bool) []byte {
+	dst = append(strconv.AppendInt(append(dst, "MISSED "...), int64(count), 10), ' ')
+	return AppendLineEnd(ShowTopic(dst, []byte(name)), crlf)
+}
+
 // AppendLineOK appends the confirmation of a verb, without a line end: `OK SUB a`, and `OK UNSUB` for no name.
 func AppendLineOK(dst []byte, verb string, names ...[]byte) []byte {
 	dst = append(append(dst, "OK "...), verb...)

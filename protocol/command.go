@@ -52,6 +52,8 @@ var Table = []*Row{
 		Shape: ShapeNames, Listener: true},
 	{Name: "PUNSUB", Arity: -1, Usage: "PUNSUB [glob ...]", Summary: "stop listening to some globs, or to all of them",
 		Shape: ShapeNames, Listener: true},
+	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "read too slowly and: disconnect, drop-newest or drop-oldest; alone: what holds",
+		Shape: ShapeNames, Listener: true},
 	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Shape: ShapeNames, Ample: true, Free: true},
 
 	{Name: "PUBLISH", Arity: 3, Usage: "PUBLISH channel message", Since: "2.0.0",
@@ -122,6 +124,8 @@ var Table = []*Row{
 		Summary: "Sets information specific to the client or connection."},
 	{Name: "CLIENT REPLY", Arity: 3, Usage: "CLIENT REPLY <ON | OFF | SKIP>", Since: "3.2.0",
 		Summary: "Instructs the server whether to reply to commands."},
+	{Name: "CLIENT SLOW", Arity: -2, Usage: "CLIENT SLOW [DISCONNECT | DROP-NEWEST | DROP-OLDEST]",
+		Summary: "Chooses what happens when the connection reads too slowly, or tells what was chosen."},
 	{Name: "CLIENT NO-EVICT", Arity: 3, Usage: "CLIENT NO-EVICT <ON | OFF>", Since: "7.0.0",
 		Summary: "Sets the client eviction mode of the connection: accepted, without effect."},
 	{Name: "CLIENT NO-TOUCH", Arity: 3, Usage: "CLIENT NO-TOUCH <ON | OFF>", Since: "7.2.0",

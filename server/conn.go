@@ -62,7 +62,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 	}
 	c.inbound.ready, c.outbound.ready = c.readReady, c.writeReady
 	c.heard.Store(time.Now().Unix())
-	c.outbox.init(s.options.SlowHard)
+	c.outbox.init(&s.options, &s.counts.messages)
 	c.sub = broker.NewSubscriber(c)
 	if sc, ok := sock.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // on failure the buffered way serves as well
@@ -95,7 +95,7 @@ func (c *conn) finish() {
 		level = zerolog.WarnLevel
 	}
 	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).
-		Dur("lasted", uptime()-c.begun).Msg("disconnected")
+		Dur("lasted", uptime()-c.begun).EmbedObject(c.settled()).Msg("disconnected")
 }
 
 // log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.
@@ -215,7 +215,7 @@ func (c *conn) overdue() Reason {
 func (c *conn) overSoft() bool {
 	now := uptime()
 	o := &c.outbox
-	if o.messages() <= int64(c.srv.options.SlowSoft) {
+	if o.policy() != Disconnect || o.messages() <= int64(c.srv.options.SlowSoft) {
 		o.softSince = 0
 		return false
 	}

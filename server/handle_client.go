@@ -125,7 +125,7 @@ func (s *Server) all() []*conn {
 // subscribed tells whether a connection listens to anything, in whichever form.
 func (c *conn) subscribed() bool { return c.listens(formRESP) || c.listens(formLine) }
 
-// describe is a connection's line in CLIENT LIST: the fields of Redis 7.2, in their order, then one of our own.
+// describe is a connection's line in CLIENT LIST: the fields of Redis 7.2, in their order, then some of our own.
 func (c *conn) describe(running *call) string {
 	w := &c.wire
 	now := time.Now()
@@ -149,13 +149,13 @@ func (c *conn) describe(running *call) string {
 	waiting := c.outbox.waiting.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
-		"user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d",
+		"user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d%s",
 		c.id, peerAddress(c.sock), ownAddress(c.sock), c.descriptor(), w.name, int((uptime()-c.begun)/time.Second),
 		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
 		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
 		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
 		"r", last, c.userName(), w.version.Number(), lib.name, lib.version,
-		c.sub.Count(formLine, broker.Topic))
+		c.sub.Count(formLine, broker.Topic), c.describeAccount())
 }
 
 func (c *conn) flags() string {

@@ -171,6 +171,7 @@ func reset(x *exchange) {
 	w := &x.conn.wire
 	w.version, w.database, w.name, w.multi, w.mute, w.switched = protocol.RESP2, 0, "", nil, mute{}, switches{}
 	x.conn.forgetUser()
+	x.conn.outbox.chosen.Store(int32(x.conn.srv.options.SlowConsumer))
 	x.conn.srv.press.unwatch(x.conn)
 	x.simple("RESET")
 }

@@ -27,6 +27,7 @@ var handlers = map[string]*handler{
 	"unsub":  {op: broker.Unsubscribe},
 	"psub":   {op: broker.Subscribe, kind: broker.Pattern},
 	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
+	"slow":   {answer: slow},
 	"help":   {answer: help},
 
 	"publish":              {op: broker.Publish},
@@ -65,6 +66,7 @@ var handlers = map[string]*handler{
 	"client|setname":  {answer: clientSetname},
 	"client|getname":  {answer: clientGetname},
 	"client|setinfo":  {answer: clientSetinfo},
+	"client|slow":     {answer: clientSlow},
 	"client|reply":    {answer: clientReply},
 	"client|no-evict": {answer: clientSwitch(func(s *switches) *bool { return &s.noEvict })},
 	"client|no-touch": {answer: clientSwitch(func(s *switches) *bool { return &s.noTouch })},

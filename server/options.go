@@ -28,10 +28,14 @@ type Options struct {
 	// answer is given up after as long again, and so is one that does not acknowledge what it was sent. Default 60 s.
 	KeepAlive time.Duration
 
-	// SlowHard is how many bytes may wait for one subscriber before it is evicted at once. Default 32 MiB. An outbox
-	// under it always takes one more message. Replies to the connection's own commands do not count.
+	// SlowConsumer is what a subscriber that is too slow loses: its connection, or messages. A connection may choose
+	// otherwise for itself. Default Disconnect.
+	SlowConsumer Policy
+	// SlowHard is how many bytes may wait for one subscriber before SlowConsumer says what to do. Default 32 MiB. An
+	// outbox under it always takes one more message. Replies to the connection's own commands do not count.
 	SlowHard int
-	// SlowSoft is how many bytes may wait for longer than SlowTime. Default 8 MiB. Both as Redis' pubsub class.
+	// SlowSoft is how many bytes may wait for longer than SlowTime, under Disconnect only. Default 8 MiB. Both as Redis'
+	// pubsub class.
 	SlowSoft int
 	// SlowTime is also how long a peer may take no byte at all while bytes wait for it. Default 60 s.
 	SlowTime time.Duration

@@ -17,14 +17,17 @@ const (
 	maxInFlight = 4
 )
 
-// outbox is the bytes that wait for one connection: a list of chunks, never one growing slice. The core adds at the
-// back, one lock a round; the writer takes all there is, one lock a write.
+// outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
+// writer takes from the front, about as much as one call to the kernel gets, one lock a write.
 type outbox struct {
-	limit int64 // of message bytes; replies to the connection's own commands never evict it
+	limit  int64   // of message bytes; replies to the connection's own commands never evict it
+	totals *totals // the server's
 
 	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
 	waiting atomic.Int64 // bytes handed over and not yet written
 	replies atomic.Int64 // those of them that are replies
+	noted   atomic.Int64 // those of them that stand for notes of what was missed, whatever those will take
+	chosen  atomic.Int32 // a Policy; set by the core
 
 	softSince time.Duration // the sweeper's, by uptime
 	extended  time.Duration // the writer's: when it last set a deadline, by uptime
@@ -33,32 +36,21 @@ type outbox struct {
 
 	mu       sync.Mutex // guards what follows; held for copying at most a chunk's worth at a time
 	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
-	chunks   []chunk
-	writing  bool // there is a writer goroutine
-	closing  bool // the connection is ending: its reader need not wait any more
-	final    bool // nothing more will come, and the last deadline is set
-	broken   bool // what comes is thrown away
+	queue    *queue     // nil while nothing waits that is not in the writer's hand
+	tally    tally      // of all messages that were queued
+	writing  bool       // there is a writer goroutine
+	closing  bool       // the connection is ending: its reader need not wait any more
+	final    bool       // nothing more will come, and the last deadline is set
+	broken   bool       // what comes is thrown away
 	inFlight int
 }
 
-// chunk is a piece of an outbox. It starts where a frame starts.
-type chunk struct {
-	bytes   []byte
-	in      *buffer // what they lie in, to be released
-	own     bool    // nobody else reads it: there may be room to append
-	replies int     // bytes of it that are replies and are still counted as waiting
-	parting bool    // the last words to an evicted subscriber
-}
+// totals are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
+type totals struct{ delivered, dropped, undelivered atomic.Int64 }
 
-// span is frames that lie side by side in memory, on their way into an outbox.
-type span struct {
-	bytes []byte
-	in    *buffer
-	reply bool
-}
-
-func (o *outbox) init(limit int) {
-	o.limit = int64(limit)
+func (o *outbox) init(options *Options, t *totals) {
+	o.limit, o.totals = int64(options.SlowHard), t
+	o.chosen.Store(int32(options.SlowConsumer))
 	o.reader.L = &o.mu
 }
 
@@ -69,7 +61,10 @@ func (o *outbox) messages() int64 { return o.waiting.Load() - o.replies.Load() }
 func (o *outbox) length() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.chunks)
+	if o.queue == nil {
+		return 0
+	}
+	return o.queue.chunks.len()
 }
 
 // submitted notes a batch on its way to the core.
@@ -102,56 +97,121 @@ func (o *outbox) wakeReader() {
 	o.reader.Broadcast()
 }
 
-// add takes what the core has queued in a round, and tells whether a writer must be started.
-func (o *outbox) add(spans []span, applied int) (start bool) {
+// add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
+// of it are the last message: an outbox that is under its limit without it keeps it.
+func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inFlight -= applied
 	o.reader.Signal()
+	if p == nil {
+		return false
+	}
 	if o.broken || o.evicted.Load() {
-		o.lose(spans)
+		o.lose(p)
 		return false
 	}
-	for _, s := range spans {
-		o.addSpan(s)
+	if o.queue == nil {
+		o.queue = queues.Get().(*queue)
 	}
-	if o.writing || len(o.chunks) == 0 {
+	at := 0
+	for _, s := range p.spans {
+		o.addSpan(s, p.entries[at:at+s.entries])
+		at += s.entries
+	}
+	if o.policy() == DropOldest {
+		o.cut(newest)
+	}
+	if o.queue.chunks.len() == 0 {
+		o.queue.recycle()
+		o.queue = nil
 		return false
 	}
+	start = !o.writing
 	o.writing = true
-	return true
+	return start
 }
 
-// lose counts what can no longer be written: it stays counted as waiting, and what waits when the connection has ended
-// is what it lost.
-func (o *outbox) lose(spans []span) {
-	for _, s := range spans {
+// lose counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
+// ended is what it lost.
+func (o *outbox) lose(p *post) {
+	lost := 0
+	for i := range p.entries {
+		switch e := &p.entries[i]; e.kind {
+		case kindMissed:
+			e.way = wayRESP2 // nobody is left to be told
+			o.match(e)
+			o.drop(*e, 0)
+		case kindMessages:
+			o.match(e)
+			o.settle(e, 0)
+			lost += e.count
+		}
+	}
+	o.totals.undelivered.Add(int64(lost))
+	for _, s := range p.spans {
 		o.waiting.Add(int64(len(s.bytes)))
 		s.in.release()
 	}
 }
 
+// match counts messages as they come in.
+func (o *outbox) match(e *entry) { o.book(e.account, tally{matched: int64(e.count)}) }
+
+// settle is the end of an entry that is no longer to be written: so many of its messages have been.
+func (o *outbox) settle(e *entry, written int) {
+	if e.kind == kindMessages {
+		o.book(e.account, tally{delivered: int64(written), undelivered: int64(e.count - written)})
+	}
+}
+
 // addSpan takes over the hold on the span's buffer.
-func (o *outbox) addSpan(s span) {
-	replies := 0
-	if s.reply {
-		replies = len(s.bytes)
-		o.replies.Add(int64(replies))
+func (o *outbox) addSpan(s span, entries []entry) {
+	q := o.queue
+	for i := range entries {
+		switch e := &entries[i]; e.kind {
+		case kindReplies:
+			o.replies.Add(int64(e.bytes))
+		case kindMessages:
+			o.match(e)
+		case kindMissed:
+			o.match(e)
+			o.drop(*e, q.chunks.len())
+		}
+	}
+	if len(s.bytes) == 0 {
+		return
 	}
 	o.waiting.Add(int64(len(s.bytes)))
 	if len(s.bytes) >= shareAt && (s.in == nil || s.in.worth(len(s.bytes))) {
-		o.chunks = append(o.chunks, chunk{bytes: s.bytes, in: s.in, replies: replies})
+		q.push(chunk{bytes: s.bytes, in: s.in}, entries...)
 		return
 	}
-	last := len(o.chunks) - 1
-	if last < 0 || !o.chunks[last].own || cap(o.chunks[last].bytes)-len(o.chunks[last].bytes) < len(s.bytes) {
-		o.chunks = append(o.chunks, newChunk(len(s.bytes), last < 0 || !o.chunks[last].own))
+	q.copy(s.bytes, entries)
+	s.in.release()
+}
+
+// copy appends bytes to the last chunk, or to a new one.
+func (q *queue) copy(b []byte, entries []entry) {
+	last := q.chunks.len() - 1
+	own := last >= 0 && q.chunks.at(last).own
+	if !own || cap(q.chunks.at(last).bytes)-len(q.chunks.at(last).bytes) < len(b) {
+		q.push(newChunk(len(b), !own))
 		last++
 	}
-	c := &o.chunks[last]
-	c.bytes = append(c.bytes, s.bytes...)
-	c.replies += replies
-	s.in.release()
+	c := q.chunks.at(last)
+	c.bytes = append(c.bytes, b...)
+	for i := range entries {
+		e := &entries[i]
+		if c.entries > 0 {
+			if before := q.entries.at(q.entries.len() - 1); before.follows(e) {
+				before.extend(e)
+				continue
+			}
+		}
+		c.entries++
+		q.entries.push(*e)
+	}
 }
 
 // newChunk makes room for at least size bytes. The first, and the first behind a shared span, is small if that will do.
@@ -163,44 +223,6 @@ func newChunk(size int, first bool) chunk {
 		in = newBuffer(size)
 	}
 	return chunk{bytes: in.bytes[:0], in: in, own: true}
-}
-
-// release gives a chunk's bytes back once the writer is done with them.
-func (c *chunk) release() {
-	c.in.release()
-	*c = chunk{}
-}
-
-// takeAll hands all chunks to the writer, which gives back the empty slice it had before. False ends the writer.
-func (o *outbox) takeAll(empty []chunk, sock net.Conn) ([]chunk, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(partingTime))
-	}
-	if len(o.chunks) == 0 || o.broken {
-		o.writing = false
-		if cap(o.chunks) > 8 {
-			o.chunks = nil // it was long once; an idle connection must not keep that
-		}
-		return nil, false
-	}
-	chunks := o.chunks
-	o.chunks = empty
-	return chunks, true
-}
-
-// wrote notes progress: n bytes are with the kernel, so many of them replies.
-func (o *outbox) wrote(n, replies int) {
-	o.waiting.Add(-int64(n))
-	if replies == 0 {
-		return
-	}
-	if left := o.replies.Add(-int64(replies)); left <= maxReplies && left+int64(replies) > maxReplies {
-		o.mu.Lock()
-		o.mu.Unlock() //nolint:staticcheck // the reader is either before its check or waiting: none misses the signal
-		o.reader.Signal()
-	}
 }
 
 // extend gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
@@ -238,16 +260,17 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 		return false
 	}
 	o.evicted.Store(true)
-	o.drop()
+	o.clear()
 	if len(parting) > 0 {
 		o.waiting.Add(int64(len(parting)))
-		o.chunks = append(o.chunks, chunk{bytes: parting, parting: true})
+		o.queue = queues.Get().(*queue)
+		o.queue.push(chunk{bytes: parting, parting: true}, entry{kind: kindOther, bytes: len(parting)})
 	}
 	if o.writing {
-		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and takeAll for the next one
+		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and take for the next one
 		return false
 	}
-	o.writing = len(o.chunks) > 0
+	o.writing = o.queue != nil
 	return o.writing
 }
 
@@ -258,18 +281,21 @@ func (o *outbox) part(sock net.Conn) error {
 	return sock.SetWriteDeadline(time.Now().Add(partingTime))
 }
 
-// fail throws away what waits and what may still come: the peer will not get it.
-func (o *outbox) fail() {
+// fail throws away what waits, what the writer has in hand, and what may still come: the peer will not get it.
+func (o *outbox) fail(h *hand) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.broken, o.writing = true, false
-	o.drop()
+	o.letGo(h)
+	o.clear()
 	o.reader.Broadcast()
 }
 
-func (o *outbox) drop() {
-	for i := range o.chunks {
-		o.chunks[i].release()
+// clear drops what waits.
+func (o *outbox) clear() {
+	if o.queue != nil {
+		h := hand{queue: o.queue}
+		o.queue = nil
+		o.letGo(&h)
 	}
-	o.chunks = nil
 }

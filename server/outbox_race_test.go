@@ -13,6 +13,6 @@ func TestReleasedBuffersArePaintedOver(t *testing.T) {
 	c := newChunk(6, true)
 	c.bytes = append(c.bytes, "secret"...)
 	kept := c.bytes
-	c.release()
+	c.in.release()
 	assert.Equal(t, "######", string(kept))
 }

@@ -14,13 +14,32 @@ import (
 	"github.com/conchmq/conch/broker"
 )
 
+func newOutbox(limit int) *outbox {
+	o := new(outbox)
+	o.init(&Options{SlowHard: limit}, new(totals))
+	return o
+}
+
+// put hands frames over as the core does.
+func put(o *outbox, s span, e entry) (start bool) {
+	p := new(post)
+	p.add(s, e)
+	s.in.release() // the post's hold is the one that counts
+	return o.add(p, 0, 0)
+}
+
+func (o *outbox) all() []chunk { return o.queue.chunks.all() }
+
 func contents(o *outbox) string {
 	var all []byte
-	for _, c := range o.chunks {
+	for _, c := range o.all() {
 		all = append(all, c.bytes...)
 	}
 	return string(all)
 }
+
+// of makes an entry for messages of a subscription.
+func of(a *account, count int) entry { return entry{account: a, count: count} }
 
 // What keeps a slow subscriber from pinning much more than it counts: of two traps, the one that a small piece of a
 // large buffer keeps all of it.
@@ -38,18 +57,17 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			var o outbox
-			o.init(1 << 20)
+			o := newOutbox(1 << 20)
 			in := newBuffer(test.buffer)
 			in.hold() // the outbox' hold
-			assert.True(t, o.add([]span{{bytes: in.bytes[:test.span], in: in}}, 0), "the first one starts a writer")
-			assert.Equal(t, test.shared, &in.bytes[0] == &o.chunks[0].bytes[0])
+			assert.True(t, put(o, span{bytes: in.bytes[:test.span], in: in}, of(new(account), 1)), "the first one starts a writer")
+			assert.Equal(t, test.shared, &in.bytes[0] == &o.all()[0].bytes[0])
 			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.holders.Load())
 			in.hold()
-			assert.False(t, o.add([]span{{bytes: in.bytes[:10], in: in, reply: true}}, 0), "there is a writer already")
+			assert.False(t, put(o, span{bytes: in.bytes[:10], in: in}, entry{kind: kindReplies}), "there is a writer already")
 			assert.EqualValues(t, test.span+10, o.waiting.Load())
 			assert.EqualValues(t, test.span, o.messages(), "replies do not count against the limit")
-			o.drop()
+			o.clear()
 			assert.EqualValues(t, 1, in.holders.Load(), "what is dropped is released")
 			in.release()
 		})
@@ -57,20 +75,19 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 }
 
 func TestAnOutboxIsAListOfChunks(t *testing.T) {
-	var o outbox
-	o.init(1 << 20)
+	o := newOutbox(1 << 20)
 	var want strings.Builder
 	for i := range 3000 {
-		frame := []byte(strings.Repeat(string(rune('a'+i%26)), i%300))
+		frame := []byte(strings.Repeat(string(rune('a'+i%26)), 1+i%300))
 		want.Write(frame)
-		o.add([]span{{bytes: frame}}, 0)
+		put(o, span{bytes: frame}, of(new(account), 1))
 	}
-	assert.Equal(t, want.String(), contents(&o))
-	assert.Equal(t, smallBuffers.size, cap(o.chunks[0].bytes), "one message must not cost 16 KiB")
-	for _, c := range o.chunks[1:] {
+	assert.Equal(t, want.String(), contents(o))
+	assert.Equal(t, smallBuffers.size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
+	for _, c := range o.all()[1:] {
 		assert.Equal(t, mediumBuffers.size, cap(c.bytes))
 	}
-	o.drop()
+	o.clear()
 }
 
 func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
@@ -78,14 +95,15 @@ func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
 	for _, text := range []string{"+one\r\n", "+two\r\n", "+three\r\n"} {
 		c.reply(append(c.begin(), text...))
 	}
-	require.Len(t, c.wire.pending, 1)
-	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.pending[0].bytes))
+	require.Len(t, c.wire.post.spans, 1)
+	require.Len(t, c.wire.post.entries, 1)
+	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.post.spans[0].bytes))
 	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
 	c.reply(append(c.begin(), large...))
 	c.reply(append(c.begin(), "+four\r\n"...))
-	require.Len(t, c.wire.pending, 3, "a reply that outgrew the arena stands alone")
-	assert.Equal(t, "+four\r\n", string(c.wire.pending[2].bytes))
-	assert.Equal(t, large, c.wire.pending[1].bytes)
+	require.Len(t, c.wire.post.spans, 3, "a reply that outgrew the arena stands alone")
+	assert.Equal(t, "+four\r\n", string(c.wire.post.spans[2].bytes))
+	assert.Equal(t, large, c.wire.post.spans[1].bytes)
 }
 
 // A connection without a descriptor to wait on works as well: TLS will be one.
@@ -112,15 +130,15 @@ func TestAConnectionMayBeAnyNetConn(t *testing.T) {
 }
 
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
-	var o outbox
-	o.init(1 << 30)
+	o := newOutbox(1 << 30)
 	arena := mediumBuffers.get()
 	held := 0
 	for range 1000 {
 		arena.holders.Add(2)
-		o.add([]span{{bytes: arena.bytes[:shareAt], in: arena}, {bytes: arena.bytes[:7], in: arena}}, 0)
+		put(o, span{bytes: arena.bytes[:shareAt], in: arena}, of(new(account), 1))
+		put(o, span{bytes: arena.bytes[:7], in: arena}, of(new(account), 1))
 	}
-	for _, c := range o.chunks {
+	for _, c := range o.all() {
 		if c.own {
 			held += cap(c.bytes)
 		} else {
@@ -128,25 +146,24 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 		}
 	}
 	assert.Less(t, held, int(o.waiting.Load())*2)
-	o.drop()
+	o.clear()
 	arena.release()
 }
 
 // Replies that are half written must not stand for messages that wait: the limit would not hold.
 func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
-	c := &conn{srv: &Server{press: new(press)}}
-	c.outbox.init(1 << 20)
+	o := newOutbox(1 << 20)
 	reply := make([]byte, 10<<20)
-	c.outbox.add([]span{{bytes: reply, reply: true}, {bytes: reply[:5000]}}, 0)
-	chunks := c.outbox.chunks
-	for at, n := 0, 1<<20; at < len(reply); {
-		chunks, at = c.advance(chunks, at+n, n)
-		assert.EqualValues(t, 5000, c.outbox.messages())
-		if len(chunks) == 1 {
-			break
-		}
+	put(o, span{bytes: reply}, entry{kind: kindReplies})
+	put(o, span{bytes: reply[:5000]}, of(new(account), 1))
+	h := &hand{queue: o.queue}
+	o.queue = nil
+	for range 10 {
+		o.wrote(h, 1<<20)
+		assert.EqualValues(t, 5000, o.messages())
 	}
-	_, _ = c.advance(chunks, 5000, 5000)
-	assert.Zero(t, c.outbox.waiting.Load())
-	assert.Zero(t, c.outbox.messages())
+	o.wrote(h, 5000)
+	assert.Zero(t, o.waiting.Load())
+	assert.Zero(t, o.messages())
+	assert.Zero(t, h.chunks.len()+h.entries.len())
 }

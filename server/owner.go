@@ -32,9 +32,10 @@ type wire struct {
 	switched switches
 	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi    *transaction
-	pending  []span // queued since the last flush
-	messages int    // bytes of messages among it
-	applied  int    // batches applied since the last flush
+	post     *post // queued since the last flush; nil if nothing is
+	messages int   // bytes of messages among it
+	newest   int   // bytes of the last of them
+	applied  int   // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
@@ -230,15 +231,34 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 		return false
 	}
 	over = c.over()
-	frames := c.srv.press.message(c.way(s.Form), m, s)
-	c.wire.messages += len(frames.bytes)
-	if c.executing() { // what a transaction sends to its own connection comes after its answer, as in Redis 7.2
-		frames.in.hold()
-		c.wire.multi.messages = append(c.wire.multi.messages, frames)
-		return over
+	e := entry{account: accountOf(s), count: len(m.Payloads), way: c.way(s.Form)}
+	policy := c.outbox.policy()
+	if over && policy != Disconnect && c.outbox.noted.Load() <= c.outbox.limit { // or the notes alone are too much
+		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
+			e.kind = kindMissed
+			c.deliver(span{}, e)
+			return false
+		}
 	}
-	c.queue(frames)
+	frames := c.srv.press.message(e.way, m, s)
+	c.wire.messages += len(frames.bytes)
+	c.wire.newest = len(frames.bytes)
+	c.deliver(frames, e)
+	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
+		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
+	}
 	return over
+}
+
+// deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
+// as in Redis 7.2.
+func (c *conn) deliver(frames span, e entry) {
+	if !c.executing() {
+		c.queue(frames, e)
+		return
+	}
+	frames.in.hold()
+	c.wire.multi.messages = append(c.wire.multi.messages, delivery{frames, e})
 }
 
 // over tells whether more messages wait than may.
@@ -269,23 +289,16 @@ func (c *conn) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
-		s := c.srv.press.replies.commit(frame)
-		s.reply = true
-		c.queue(s)
+		c.queue(c.srv.press.replies.commit(frame), entry{kind: kindReplies})
 	}
 }
 
-// queue appends to what the next flush hands over. Frames that lie side by side become one span.
-func (c *conn) queue(s span) {
-	if n := len(c.wire.pending); n > 0 {
-		last := &c.wire.pending[n-1]
-		if last.reply == s.reply && adjacent(last.bytes, s.bytes) {
-			last.bytes = last.bytes[:len(last.bytes)+len(s.bytes)]
-			return
-		}
+// queue appends to what the next flush hands over.
+func (c *conn) queue(s span, e entry) {
+	if c.wire.post == nil {
+		c.wire.post = posts.Get().(*post)
 	}
-	s.in.hold()
-	c.wire.pending = append(c.wire.pending, s)
+	c.wire.post.add(s, e)
 }
 
 // Applied takes a batch back.
@@ -302,16 +315,14 @@ func (c *conn) Applied(b *broker.Batch) {
 
 // Flush hands over what was queued, under one lock and with one wake-up for all of it.
 func (c *conn) Flush() {
-	if c.outbox.add(c.wire.pending, c.wire.applied) {
+	w := &c.wire
+	if c.outbox.add(w.post, w.applied, w.newest) {
 		c.startWriter()
 	}
-	c.wire.messages, c.wire.applied = 0, 0
-	if cap(c.wire.pending) > 16 {
-		c.wire.pending = nil // what one busy round needed must not stay with an idle connection
-		return
+	if w.post != nil {
+		w.post.recycle()
 	}
-	clear(c.wire.pending)
-	c.wire.pending = c.wire.pending[:0]
+	w.post, w.messages, w.newest, w.applied = nil, 0, 0, 0
 }
 
 func (c *conn) startWriter() {

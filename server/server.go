@@ -43,6 +43,7 @@ type counts struct {
 	lastConn  atomic.Int64 // the newest connection's id
 	bytesIn   atomic.Int64
 	bytesOut  atomic.Int64
+	messages  totals
 	bytesLost atomic.Int64 // queued, and not written when the connection had ended
 	pausedFor atomic.Int64 // times that accepting paused because descriptors ran out
 }

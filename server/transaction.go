@@ -14,7 +14,7 @@ type transaction struct {
 	ample     int  // commands whose answer may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
-	messages  []span // what the transaction sends to its own connection, for after its answer
+	messages  []delivery // what the transaction sends to its own connection, for after its answer
 }
 
 func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
@@ -117,10 +117,16 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 func (c *conn) Commit(*broker.Request) {
 	messages := c.wire.multi.messages
 	c.wire.multi = nil
-	for _, s := range messages {
-		c.queue(s)
-		s.in.release()
+	for _, d := range messages {
+		c.queue(d.frames, d.entry)
+		d.frames.in.release()
 	}
+}
+
+// delivery is messages that have been encoded, and whose they are.
+type delivery struct {
+	frames span
+	entry  entry
 }
 
 func multi(x *exchange) {

@@ -24,6 +24,7 @@ const (
 
 // outbound is the writer's side of a connection with a descriptor: one call to the kernel.
 type outbound struct {
+	hand   hand             // what it has taken out of the outbox
 	vector *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
 	size   int              // bytes of it
 	ready  func(fd uintptr) bool
@@ -47,23 +48,17 @@ func (c *conn) write() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.defect(p)
-			c.outbox.fail()
+			c.outbox.fail(&c.outbound.hand)
 			c.end(ReasonPanic)
 		}
 	}()
-	var empty []chunk
-	for {
-		chunks, ok := c.outbox.takeAll(empty, c.sock)
-		if !ok {
-			return
-		}
-		if err := c.writeChunks(chunks); err != nil {
-			c.outbox.fail()
+	h := &c.outbound.hand
+	for c.outbox.take(h, c.sock) {
+		if err := c.writeOut(h); err != nil {
+			c.outbox.fail(h)
 			c.end(writeReason(err))
 			return
 		}
-		clear(chunks)
-		empty = chunks[:0]
 	}
 }
 
@@ -76,26 +71,24 @@ func writeReason(err error) Reason {
 	return ReasonBroken
 }
 
-// writeChunks writes all chunks, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
-// the frame that has been begun and drops the rest.
-func (c *conn) writeChunks(chunks []chunk) error {
-	at := 0 // how much of the first chunk is written
-	for len(chunks) > 0 {
-		if c.outbox.evicted.Load() && !chunks[0].parting {
-			return c.finishFrame(chunks, at)
+// writeOut writes what is in hand, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
+// the frame that has been begun and leaves the rest.
+func (c *conn) writeOut(h *hand) error {
+	for h.chunks.len() > 0 {
+		if c.outbox.evicted.Load() && !h.chunks.at(0).parting {
+			return c.finishFrame(h)
 		}
 		c.outbox.extend(c.sock, c.srv.options.SlowTime)
-		n, err := c.writeSome(chunks, at)
+		n, err := c.writeSome(h.chunks.all(), h.at)
 		c.srv.counts.bytesOut.Add(int64(n))
-		chunks, at = c.advance(chunks, at+n, n)
+		c.outbox.wrote(h, n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if err != nil && (!late || n == 0 && !c.outbox.evicted.Load()) {
-			releaseAll(chunks)
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
 			c.outbox.extended = 0
-			if c.outbox.evicted.Load() && len(chunks) > 0 && chunks[0].parting {
+			if c.outbox.evicted.Load() && h.chunks.len() > 0 && h.chunks.at(0).parting {
 				return err
 			}
 		}
@@ -137,51 +130,27 @@ func (w *outbound) gather(b []byte) {
 	*w.vector, w.size = append(*w.vector, v), w.size+len(b)
 }
 
-// advance drops what is written, n bytes just now, from the front of chunks.
-func (c *conn) advance(chunks []chunk, at, n int) ([]chunk, int) {
-	replies := 0
-	for len(chunks) > 0 && at >= len(chunks[0].bytes) {
-		at -= len(chunks[0].bytes)
-		replies += chunks[0].replies
-		chunks[0].release()
-		chunks = chunks[1:]
-	}
-	if len(chunks) > 0 { // a long reply counts as far as it is written, or what is left of it would hide messages
-		part := min(chunks[0].replies, n)
-		chunks[0].replies -= part
-		replies += part
-	}
-	c.outbox.wrote(n, replies)
-	return chunks, at
-}
-
-// finishFrame writes the rest of the frame that byte at of the first chunk belongs to: parting words may follow a
-// frame, but must not stand inside one.
-func (c *conn) finishFrame(chunks []chunk, at int) error {
-	defer releaseAll(chunks)
-	first, end := chunks[0].bytes, 0
-	for end < at {
+// finishFrame writes the rest of the frame that has been begun, if there is one: parting words may follow a frame, but
+// must not stand inside one.
+func (c *conn) finishFrame(h *hand) error {
+	first, end := h.chunks.at(0).bytes, 0
+	for end < h.at {
 		n := protocol.FrameLen(first[end:])
 		if n == 0 {
 			return errTornFrame
 		}
 		end += n
 	}
-	if end == at {
+	if end == h.at {
 		return nil
 	}
 	if err := c.outbox.part(c.sock); err != nil {
 		return err
 	}
-	n, err := c.sock.Write(first[at:end])
-	c.outbox.wrote(n, 0)
+	n, err := c.sock.Write(first[h.at:end])
+	c.srv.counts.bytesOut.Add(int64(n))
+	c.outbox.wrote(h, n)
 	return err
 }
 
 var errTornFrame = errors.New("a chunk that ends inside a frame")
-
-func releaseAll(chunks []chunk) {
-	for i := range chunks {
-		chunks[i].release()
-	}
-}

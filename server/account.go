@@ -1,0 +1,73 @@
+package server
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/invariant"
+)
+
+// tally is what became of messages. Each one that was matched ends in exactly one of the other three; until then it
+// waits.
+type tally struct {
+	matched     int64 // its publisher was told that it is queued
+	delivered   int64 // the kernel has taken its last byte
+	dropped     int64 // by the policy for slow consumers; told where the protocol has a way to say it
+	undelivered int64 // it waited, or was half written, when its connection ended
+}
+
+// waiting is how many have no end yet.
+func (t *tally) waiting() int64 { return t.matched - t.delivered - t.dropped - t.undelivered }
+
+func (t *tally) add(more tally) {
+	t.matched += more.matched
+	t.delivered += more.delivered
+	t.dropped += more.dropped
+	t.undelivered += more.undelivered
+}
+
+// MarshalZerologObject writes the four numbers into a line of the log.
+func (t tally) MarshalZerologObject(e *zerolog.Event) {
+	e.Int64("matched", t.matched).Int64("delivered", t.delivered).Int64("dropped", t.dropped).Int64("undelivered", t.undelivered)
+}
+
+// account is the tally of one subscription. It lives for as long as a message of the subscription waits, which may be
+// longer than the subscription itself. But for its name it is guarded by the outbox's mutex.
+type account struct {
+	tally
+	name string // of the topic or the pattern, as MISSED says it
+	// Where the subscription's messages were missed last: most losses follow each other.
+	gap   *gap
+	place int // in gap.notes
+}
+
+// accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
+func accountOf(s *broker.Subscription) *account {
+	if a, ok := s.Note.(*account); ok {
+		return a
+	}
+	a := &account{name: s.Name()}
+	s.Note = a
+	return a
+}
+
+// book notes what became of messages of one account. Called under the mutex.
+func (o *outbox) book(a *account, t tally) {
+	a.add(t)
+	o.tally.add(t)
+	invariant.Check(a.waiting() >= 0, "more messages of %s have ended than were matched", a.name)
+}
+
+// booked are all four numbers at this moment.
+func (o *outbox) booked() tally {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.tally
+}
+
+// settled is the account of a connection that has ended: nothing of it waits any more.
+func (c *conn) settled() tally {
+	t := c.outbox.booked()
+	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
+	return t
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// Policy is what becomes of a subscriber, or of its messages, when more of them wait than its outbox may hold.
+type Policy int32
+
+// The policies.
+const (
+	Disconnect Policy = iota // the subscriber is evicted
+	DropNewest               // what would be queued is not
+	DropOldest               // what has waited longest makes room
+)
+
+var policyNames = []string{Disconnect: "disconnect", DropNewest: "drop-newest", DropOldest: "drop-oldest"}
+
+// String is the policy as it is typed.
+func (p Policy) String() string { return policyNames[p] }
+
+// ParsePolicy reads a policy, in any letter case.
+func ParsePolicy(s string) (Policy, error) {
+	if i := slices.Index(policyNames, strings.ToLower(s)); i >= 0 {
+		return Policy(i), nil //nolint:gosec // an index of three
+	}
+	return 0, fmt.Errorf("slow-consumer must be disconnect, drop-newest or drop-oldest, not %q", s)
+}
+
+// policy is the one in force for a connection. The core sets it; the sweeper reads it too.
+func (o *outbox) policy() Policy { return Policy(o.chosen.Load()) }
+
+// slow is SLOW [policy], in both dialects.
+func slow(x *exchange) {
+	if args := x.call.args[1:]; len(args) > 1 {
+		x.failVerb(protocol.Errorf("SLOW takes one policy; type: %s", x.call.row.Usage))
+		return
+	} else if err := x.choose(args); err != nil {
+		x.failVerb(err)
+		return
+	}
+	x.out = appendVerb(x.out, x.call, [][]byte{[]byte(x.conn.outbox.policy().String())})
+}
+
+// clientSlow is CLIENT SLOW [policy].
+func clientSlow(x *exchange) {
+	args := x.call.args[2:]
+	switch err := x.choose(args); {
+	case len(args) > 1:
+		x.wrongSubcommandArity()
+	case err != nil:
+		x.fail(err)
+	case len(args) == 0:
+		x.text(x.conn.outbox.policy().String())
+	default:
+		x.ok()
+	}
+}
+
+// choose sets the policy if there is one to set.
+func (x *exchange) choose(args [][]byte) *protocol.Error {
+	if len(args) != 1 {
+		return nil
+	}
+	p, err := ParsePolicy(string(args[0]))
+	if err != nil {
+		return protocol.Errorf("%s", err)
+	}
+	x.conn.outbox.chosen.Store(int32(p))
+	return nil
+}
+
+// failVerb answers a verb of conch's own, in the dialect it came in.
+func (x *exchange) failVerb(err *protocol.Error) {
+	if x.call.dialect == protocol.Line {
+		x.out = protocol.AppendLineEnd(protocol.AppendLineError(x.out, err), x.call.crlf)
+		return
+	}
+	x.fail(err)
+}
+
+// describeAccount is the end of a connection's line in CLIENT LIST. What is queued in this very round counts: it is
+// handed over first.
+func (c *conn) describeAccount() string {
+	c.Flush()
+	t := c.outbox.booked()
+	return fmt.Sprintf(" slow=%s matched=%d delivered=%d dropped=%d undelivered=%d",
+		c.outbox.policy(), t.matched, t.delivered, t.dropped, t.undelivered)
+}
