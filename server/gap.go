@@ -10,8 +10,8 @@ import (
 // connection has subscriptions.
 type gap struct{ notes []entry }
 
-// noteWeight is what a note costs in memory besides its name, about. It is held against the limit as if it were a
-// message, or a connection could make us remember more than it may have wait.
+// noteWeight is what a note costs in memory besides its name, about. Notes have a limit too, which is that of messages: a
+// connection could make us remember more than it may have wait. Over it no policy helps.
 const noteWeight = 128
 
 func (e *entry) weight() int { return noteWeight + len(e.account.name) }
@@ -51,28 +51,20 @@ func (g *gap) appendNotes(b []byte) []byte {
 }
 
 // drop notes that e.count messages, which were matched but are not waiting, are lost to the policy. It makes a note of it
-// in the gap that is chunk i of what waits, or stood in front of chunk i, or in a new one; RESP2 has no word for it.
-// It returns how many chunks there are more.
-func (o *outbox) drop(e entry, i int) (chunks int) {
+// in the gap in front of chunk i of what waits, or in a new one there; RESP2 has no word for it.
+func (o *outbox) drop(e entry, i int) {
 	o.book(e.account, tally{dropped: int64(e.count)})
 	o.totals.dropped.Add(int64(e.count))
 	if e.way == wayRESP2 {
-		return 0
+		return
 	}
 	if i > 0 && o.queue.chunks.at(i-1).gap != nil {
-		o.weigh(o.queue.chunks.at(i - 1).gap.add(e))
-		return 0
+		o.noted.Add(int64(o.queue.chunks.at(i - 1).gap.add(e)))
+		return
 	}
 	g := new(gap)
-	o.weigh(g.add(e))
+	o.noted.Add(int64(g.add(e)))
 	o.queue.insertGap(i, g)
-	return 1
-}
-
-// weigh counts the cost of notes: as bytes that wait, and on their own.
-func (o *outbox) weigh(n int) {
-	o.waiting.Add(int64(n))
-	o.noted.Add(int64(n))
 }
 
 // insertGap puts a gap in front of chunk i. Its entry is for the notes' bytes.
@@ -200,7 +192,7 @@ func (o *outbox) closeUp() {
 	}
 	first, second := q.chunks.at(i-1).gap, q.chunks.at(i).gap
 	for _, e := range second.notes {
-		o.weigh(first.add(e) - e.weight())
+		o.noted.Add(int64(first.add(e) - e.weight()))
 	}
 	q.chunks.remove(i)
 	q.entries.remove(q.oldest.entry)

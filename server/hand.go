@@ -46,7 +46,7 @@ func (o *outbox) tell(h *hand) {
 	for i := range h.chunks.all() {
 		c := h.chunks.at(i)
 		if c.gap != nil {
-			o.weigh(-c.gap.weight())
+			o.noted.Add(-int64(c.gap.weight()))
 			c.bytes, c.gap = c.gap.appendNotes(nil), nil
 			h.entries.at(at).bytes = len(c.bytes)
 			o.waiting.Add(int64(len(c.bytes)))
@@ -119,7 +119,7 @@ func (o *outbox) letGo(h *hand) {
 	for i := range h.chunks.all() {
 		c := h.chunks.at(i)
 		if c.gap != nil {
-			o.weigh(-c.gap.weight())
+			o.noted.Add(-int64(c.gap.weight()))
 		}
 		c.in.release()
 	}

@@ -146,7 +146,7 @@ func (c *conn) describe(running *call) string {
 	if w.library != nil {
 		lib = *w.library
 	}
-	waiting := c.outbox.waiting.Load()
+	waiting := c.outbox.waiting.Load() + c.outbox.noted.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
 		"user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d%s",

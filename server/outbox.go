@@ -26,7 +26,7 @@ type outbox struct {
 	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
 	waiting atomic.Int64 // bytes handed over and not yet written
 	replies atomic.Int64 // those of them that are replies
-	noted   atomic.Int64 // those of them that stand for notes of what was missed, whatever those will take
+	noted   atomic.Int64 // bytes of memory that notes of what was missed take; not among waiting until they are written out
 	chosen  atomic.Int32 // a Policy; set by the core
 
 	softSince time.Duration // the sweeper's, by uptime

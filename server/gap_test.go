@@ -1,0 +1,424 @@
+package server
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// bench is an outbox in a test that reads as a list of steps. Messages are numbered over all topics.
+type bench struct {
+	t         *testing.T
+	outbox    *outbox
+	hand      hand
+	way       way
+	accounts  map[string]*account
+	published int
+	got       strings.Builder
+}
+
+func newBench(t *testing.T, limit int, p Policy, w way) *bench {
+	b := &bench{t: t, outbox: newOutbox(limit), way: w, accounts: make(map[string]*account)}
+	b.outbox.chosen.Store(int32(p))
+	return b
+}
+
+func (b *bench) account(topic string) *account {
+	if b.accounts[topic] == nil {
+		b.accounts[topic] = &account{name: topic}
+	}
+	return b.accounts[topic]
+}
+
+// frame is the next message to a topic. All have the same length, so that limits can be said in messages.
+func (b *bench) frame(topic string) []byte {
+	b.published++
+	payload := fmt.Appendf(nil, "%03d", b.published)
+	switch b.way {
+	case wayLF, wayCRLF:
+		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way == wayCRLF)
+	}
+	return version(b.way).AppendMessage(nil, "message", []byte(topic), payload)
+}
+
+// publish queues messages that lie side by side, in one round.
+func (b *bench) publish(topics string) {
+	p, arena, newest := new(post), make([]byte, 0, 1<<20), 0
+	for _, topic := range strings.Fields(topics) {
+		at := len(arena)
+		if topic == "reply" {
+			arena = append(arena, "+reply\r\n"...)
+			p.add(span{bytes: arena[at:]}, entry{kind: kindReplies})
+			continue
+		}
+		arena = append(arena, b.frame(topic)...)
+		newest = len(arena) - at
+		p.add(span{bytes: arena[at:]}, entry{account: b.account(topic), count: 1, way: b.way})
+	}
+	b.outbox.add(p, 0, newest)
+}
+
+// run queues a run of n messages as one span in a buffer that others hold too.
+func (b *bench) run(topic string, n int) *buffer {
+	var frames []byte
+	for range n {
+		frames = append(frames, b.frame(topic)...)
+	}
+	require.GreaterOrEqual(b.t, len(frames), shareAt)
+	in := &buffer{bytes: frames}
+	in.holders.Store(1)
+	p := new(post)
+	p.add(span{bytes: frames, in: in}, entry{account: b.account(topic), count: n, way: b.way})
+	in.release()
+	b.outbox.add(p, 0, len(frames)/n)
+	return in
+}
+
+// miss is what the core does with messages under drop-newest.
+func (b *bench) miss(topics string) {
+	p := new(post)
+	for _, topic := range strings.Fields(topics) {
+		b.published++
+		p.add(span{}, entry{account: b.account(topic), count: 1, kind: kindMissed, way: b.way})
+	}
+	b.outbox.add(p, 0, 0)
+}
+
+// write has the kernel take so many bytes.
+func (b *bench) write(n int) {
+	for n > 0 {
+		if b.hand.queue == nil || b.hand.chunks.len() == 0 {
+			require.True(b.t, b.outbox.take(&b.hand, nil), "%d bytes less than expected", n)
+		}
+		part := min(n, len(b.hand.chunks.at(0).bytes)-b.hand.at)
+		b.got.Write(b.hand.chunks.at(0).bytes[b.hand.at:][:part])
+		b.outbox.wrote(&b.hand, part)
+		n -= part
+	}
+}
+
+// drain has the kernel take all there is, and returns what it took from the start, without what is the same in each.
+func (b *bench) drain() string {
+	for {
+		for b.hand.queue != nil && b.hand.chunks.len() > 0 {
+			b.write(1)
+		}
+		if !b.outbox.take(&b.hand, nil) {
+			return strings.Join(strings.Fields(short.Replace(b.got.String())), " ")
+		}
+	}
+}
+
+var short = strings.NewReplacer("UPDATE a 0", "a", "UPDATE b 0", "b", "+reply", "reply", "MISSED ", "-", " a\n", "a\n", " b\n", "b\n",
+	"$7\r\nmessage\r\n", "", "$6\r\nmissed\r\n", "-", "*3\r\n", "", ">3\r\n", "", "$1\r\n", "", "$3\r\n0", "", "\r\n:", "")
+
+const lineSize = len("UPDATE a 001\n")
+
+func TestDropOldest(t *testing.T) {
+	for _, tt := range []struct {
+		sentence string
+		limit    int // in messages
+		steps    func(b *bench)
+		want     string // of lines: topic and number; how many are missing of which
+		dropped  map[string]int64
+	}{
+		{"an outbox under its limit takes one more", 2, func(b *bench) { b.publish("a a a") }, "a01 a02 a03", nil},
+		{"then the oldest makes room, and a note stands in its place", 2, func(b *bench) { b.publish("a a a a") },
+			"-1a a02 a03 a04", map[string]int64{"a": 1}},
+		{"losses that follow each other are told as one", 2, func(b *bench) {
+			for range 10 {
+				b.publish("a")
+			}
+		}, "-7a a08 a09 a10", map[string]int64{"a": 7}},
+		{"each subscription is told of its own", 2, func(b *bench) { b.publish("a b a b a b a b") }, "-3a -2b b06 a07 b08",
+			map[string]int64{"a": 3, "b": 2}},
+		{"and once for each place, however they take turns", 2, func(b *bench) {
+			for range 10 {
+				b.publish("a b")
+			}
+		}, "-9a -8b b18 a19 b20", map[string]int64{"a": 9, "b": 8}},
+		{"replies are not dropped, and keep their places", 2, func(b *bench) { b.publish("reply a reply reply a a b reply b b") },
+			"reply -1a reply reply -2a b04 reply b05 b06", map[string]int64{"a": 3}},
+		{"when all between two gaps is lost, they are one", 1, func(b *bench) {
+			b.publish("a a")
+			b.miss("a")
+			b.publish("b b")
+		}, "-3a b04 b05", map[string]int64{"a": 3}},
+		{"what the writer has begun is finished", 2, func(b *bench) {
+			b.publish("a")
+			b.write(5)
+			b.publish("a a a a")
+		}, "a01 -2a a04 a05", map[string]int64{"a": 2}},
+		{"a note that is written is closed: the next loss is told anew", 2, func(b *bench) {
+			b.publish("a a a a")
+			b.write(len("MISSED 1 a\n") + 2*lineSize)
+			b.publish("a a a a a a a")
+		}, "-1a a02 a03 a04 -5a a10 a11", map[string]int64{"a": 6}},
+		{"the newest goes too if there is no other way", 2, func(b *bench) {
+			b.publish("a a a")
+			b.write(1)
+			b.publish("a")
+			b.publish("b")
+		}, "a01 a02 a03 -1a -1b", map[string]int64{"a": 1, "b": 1}},
+		{"after a gap the outbox goes on as before", 2, func(b *bench) {
+			b.publish("a a a a")
+			b.drain()
+			b.publish("a reply b")
+		}, "-1a a02 a03 a04 a05 reply b06", map[string]int64{"a": 1}},
+	} {
+		t.Run(tt.sentence, func(t *testing.T) {
+			b := newBench(t, tt.limit*lineSize, DropOldest, wayLF)
+			tt.steps(b)
+			assert.Equal(t, tt.want, b.drain())
+			b.balanced(tt.dropped)
+		})
+	}
+}
+
+// balanced holds that nothing waits any more and every message has had one end.
+func (b *bench) balanced(dropped map[string]int64) {
+	b.t.Helper()
+	o := b.outbox
+	for topic, a := range b.accounts {
+		assert.Equal(b.t, dropped[topic], a.dropped, topic)
+		assert.Zero(b.t, a.waiting(), topic)
+	}
+	assert.EqualValues(b.t, b.published, o.tally.matched)
+	assert.Zero(b.t, o.tally.waiting())
+	assert.Equal(b.t, o.tally.delivered, o.totals.delivered.Load())
+	assert.Equal(b.t, o.tally.dropped, o.totals.dropped.Load())
+	assert.Equal(b.t, o.tally.undelivered, o.totals.undelivered.Load())
+	assert.Zero(b.t, o.waiting.Load(), "bytes that wait")
+	assert.Zero(b.t, o.replies.Load())
+	assert.Zero(b.t, o.noted.Load())
+}
+
+// A run is shared by all its receivers: who loses a part of it must not change it for the others.
+func TestDropOldestInsideASharedRun(t *testing.T) {
+	const n = 400
+	b := newBench(t, n/2*lineSize, DropOldest, wayLF)
+	in := b.run("a", n)
+	in.hold() // another receiver's
+	before := string(in.bytes)
+	b.publish("b")
+	assert.Equal(t, before, string(in.bytes), "it is read by others")
+	assert.Equal(t, "UPDATE a "+fmt.Sprintf("%03d", b.outbox.tally.dropped+1), string(b.outbox.all()[1].bytes[:12]), "and by us, where it is")
+	got := b.drain()
+	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.tally.dropped)), got[:40])
+	assert.True(t, strings.HasSuffix(got, " b 401"), got[len(got)-40:])
+	assert.EqualValues(t, 1, in.holders.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, n/2, b.outbox.tally.dropped)
+	b.balanced(map[string]int64{"a": b.outbox.tally.dropped})
+}
+
+func TestDropNewest(t *testing.T) {
+	b := newBench(t, 1000, DropNewest, wayLF)
+	b.publish("a")
+	b.miss("a b a a b")
+	b.publish("reply")
+	b.miss("a")
+	b.publish("b")
+	b.miss("b")
+	assert.Equal(t, "a01 -3a -2b reply -1a b08 -1b", b.drain())
+	b.balanced(map[string]int64{"a": 4, "b": 3})
+}
+
+// RESP2 has no frame for it that its clients would not take for something else.
+func TestMissedIsToldInTheFormOfTheSubscription(t *testing.T) {
+	for w, want := range map[way]string{
+		wayLF: "MISSED 3 a\n", wayCRLF: "MISSED 3 a\r\n", wayRESP2: "", wayRESP3: ">3\r\n$6\r\nmissed\r\n$1\r\na\r\n:3\r\n",
+	} {
+		b := newBench(t, 0, DropNewest, w)
+		b.miss("a a a")
+		b.drain()
+		assert.Equal(t, want, b.got.String())
+		b.balanced(map[string]int64{"a": 3})
+
+		b = newBench(t, 0, DropOldest, w)
+		b.publish("a a a a")
+		b.drain()
+		b.published = 3
+		assert.Equal(t, want+string(b.frame("a")), b.got.String())
+		b.balanced(map[string]int64{"a": 3})
+	}
+}
+
+// A connection that ends in the middle of a frame has got the frames before it, and not that one.
+func TestTheEndInMidFrame(t *testing.T) {
+	for _, tt := range []struct {
+		sentence               string
+		publish                string
+		written                int
+		delivered, undelivered int64
+	}{
+		{"nothing was written", "a a a", 0, 0, 3},
+		{"a part of the first", "a a a", 1, 0, 3},
+		{"all but its last byte", "a a a", lineSize - 1, 0, 3},
+		{"just the first", "a a a", lineSize, 1, 2},
+		{"a part of the second", "a a a", lineSize + 1, 1, 2},
+		{"of another subscription", "a b b", 2*lineSize + 1, 2, 1},
+		{"behind a reply", "a reply b b", 2*lineSize + 8 + 1, 2, 1},
+		{"in a reply", "a reply b b", lineSize + 3, 1, 2},
+		{"all", "a b", 2 * lineSize, 2, 0},
+	} {
+		t.Run(tt.sentence, func(t *testing.T) {
+			for _, waits := range []string{"", "a b"} {
+				b := newBench(t, 1<<20, Disconnect, wayLF)
+				b.publish(tt.publish)
+				b.write(tt.written)
+				b.publish(waits)
+				b.outbox.fail(&b.hand)
+				b.publish("a") // too late
+				undelivered := tt.undelivered + 1 + int64(len(strings.Fields(waits)))
+				assert.Equal(t, tally{matched: tt.delivered + undelivered, delivered: tt.delivered, undelivered: undelivered}, b.outbox.tally)
+				for _, a := range b.accounts {
+					assert.Zero(t, a.waiting(), a.name)
+				}
+			}
+		})
+	}
+}
+
+// Replies keep notes apart for ever. There is a limit to that as well: see conn.Message.
+func TestNotesAreWeighed(t *testing.T) {
+	b := newBench(t, 0, DropOldest, wayLF)
+	for i := range 100 {
+		b.publish("a reply b")
+		assert.EqualValues(t, noteWeight+1+i*2*(noteWeight+1), b.outbox.noted.Load())
+	}
+	b.drain()
+	b.balanced(map[string]int64{"a": 100, "b": 99})
+}
+
+var outboxSeed = flag.Int64("outbox.seed", 0, "replay a run of TestWhatIsMissingIsToldInItsPlace")
+
+// The oracle of all that is above: whatever is queued, dropped and written in whatever order, what comes out is what
+// went in, in order, but for messages that a note counts between what came before them and what comes behind.
+func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
+	seed := *outboxSeed
+	if seed == 0 {
+		seed = rand.Int64()
+	}
+	t.Logf("-outbox.seed=%d", seed)
+	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // a test that is to be replayed
+	for range 300 {
+		b := newBench(t, 50+random.IntN(20_000), Policy(1+random.IntN(2)), wayLF)
+		var topics []string // of what is published, by its number; empty for a reply
+		next := func() int { topics = append(topics, ""); return len(topics) }
+		for range 30 + random.IntN(300) {
+			p, newest := new(post), 0
+			for range random.IntN(4) {
+				topic := string(rune('a' + random.IntN(3)))
+				e := entry{account: b.account(topic), way: wayLF}
+				switch {
+				case random.IntN(4) == 0:
+					p.add(span{bytes: fmt.Appendf(nil, "+%d\r\n", next())}, entry{kind: kindReplies})
+					continue
+				case b.outbox.policy() == DropNewest && b.outbox.messages() > b.outbox.limit:
+					topics[next()-1] = topic
+					e.count, e.kind = 1, kindMissed
+					p.add(span{}, e)
+				default:
+					var frames []byte
+					for e.count = 0; e.count < 1+random.IntN(40)*random.IntN(10); e.count++ {
+						topics[next()-1] = topic
+						frames = fmt.Appendf(frames, "UPDATE %s %d\n", topic, len(topics))
+					}
+					newest = len(frames)
+					p.add(span{bytes: frames}, e)
+				}
+				b.published += e.count
+			}
+			b.outbox.add(p, 0, newest)
+			if int64(newest)+b.outbox.limit < b.outbox.messages() && b.outbox.policy() == DropOldest {
+				require.NotNil(t, b.hand.queue, "over the limit, though nothing is being written")
+			}
+			for n := random.IntN(3) * random.IntN(2000); n > 0 && b.writeOnce(&n); {
+			}
+		}
+		b.drain()
+		checkPlaces(t, topics, b.got.String())
+		dropped := make(map[string]int64)
+		for topic, a := range b.accounts {
+			dropped[topic] = a.dropped
+		}
+		b.balanced(dropped)
+	}
+}
+
+// writeOnce has the kernel take at most n bytes; false if there are none.
+func (b *bench) writeOnce(n *int) bool {
+	if (b.hand.queue == nil || b.hand.chunks.len() == 0) && !b.outbox.take(&b.hand, nil) {
+		return false
+	}
+	part := min(*n, len(b.hand.chunks.at(0).bytes)-b.hand.at)
+	b.write(part)
+	*n -= part
+	return true
+}
+
+func checkPlaces(t *testing.T, topics []string, got string) {
+	t.Helper()
+	missing, told, last := make(map[string]int), make(map[string]int), 0
+	upTo := func(n int) {
+		for ; last < n-1; last++ {
+			require.NotEmpty(t, topics[last], "reply %d is missing", last+1)
+			missing[topics[last]]++
+		}
+		last = n
+		require.Equal(t, missing, told, "in front of %d", n)
+		clear(missing)
+		clear(told)
+	}
+	for line := range strings.Lines(got) {
+		words := strings.Fields(line)
+		number, err := strconv.Atoi(strings.TrimPrefix(words[len(words)-1], "+"))
+		switch {
+		case words[0] == "MISSED":
+			n, err := strconv.Atoi(words[1])
+			require.NoError(t, err)
+			told[words[2]] += n // a note that the writer had in hand is not added to
+		case words[0] == "UPDATE":
+			require.NoError(t, err)
+			require.Equal(t, topics[number-1], words[1])
+			upTo(number)
+		default:
+			require.NoError(t, err)
+			upTo(number)
+		}
+	}
+	upTo(len(topics) + 1)
+}
+
+func TestDeque(t *testing.T) {
+	var d deque[int]
+	var want []int
+	for i := range 5000 {
+		switch i % 7 {
+		case 0, 1, 2, 3:
+			d.push(i)
+			want = append(want, i)
+		case 4:
+			d.skip(1)
+			want = want[1:]
+		case 5:
+			at := i * 31 % (len(want) + 1)
+			d.insert(at, -i)
+			want = append(want[:at:at], append([]int{-i}, want[at:]...)...)
+		case 6:
+			at := i * 17 % len(want)
+			d.remove(at)
+			want = append(want[:at:at], want[at+1:]...)
+		}
+		require.Equal(t, len(want), d.len())
+	}
+	assert.Equal(t, want, d.all())
+}
