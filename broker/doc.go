@@ -14,10 +14,11 @@
 //  4. The reply to a publish counts the subscriptions that the message was queued to. A publisher that is itself
 //     subscribed gets the reply to each publish first, then that message, then the reply to its next publish. An
 //     answered PING means that everything before it has been queued.
-//  5. Nobody waits for a subscriber. Each connection has one bounded outbox; who overflows it is evicted. A publisher
-//     is slowed only by the core being busy, or by not reading its own replies.
-//  6. What is lost is counted, and told to whoever lost it wherever its protocol has a way to say it. Nothing is lost
-//     silently. Delivery is at most once: who is not subscribed at the instant of a publish never gets it.
+//  5. Nobody waits for a subscriber. Each connection has one bounded outbox; who overflows it is evicted, or loses
+//     messages if it has chosen so. A publisher is slowed only by the core being busy, or by not reading its own
+//     replies.
+//  6. What is lost is counted, and told to whoever lost it, in its place, wherever its protocol has a way to say it.
+//     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end. Delivery is at most once: who is not subscribed at the instant of a publish never gets it.
 //
 // # How it is built
 //

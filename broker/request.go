@@ -97,7 +97,7 @@ type Owner interface {
 	Commit(r *Request)
 	// Message queues m, all messages of it, for the subscription s. True means that the outbox was over its limit
 	// already: m is queued all the same (the publisher has been told the count), and the core evicts the subscriber
-	// before it takes the next request.
+	// before it takes the next request. An owner that would rather lose messages returns false; that is its own account.
 	Message(m *Message, s *Subscription) (over bool)
 	// Applied hands a batch back: the core will not read it, nor its bytes, again.
 	Applied(b *Batch)

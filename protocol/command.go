@@ -52,7 +52,7 @@ var Table = []*Row{
 		Shape: ShapeNames, Listener: true},
 	{Name: "PUNSUB", Arity: -1, Usage: "PUNSUB [glob ...]", Summary: "stop listening to some globs, or to all of them",
 		Shape: ShapeNames, Listener: true},
-	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "read too slowly and: disconnect, drop-newest or drop-oldest; alone: what holds",
+	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "what happens if you read too slowly: disconnect, drop-newest or drop-oldest",
 		Shape: ShapeNames, Listener: true},
 	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Shape: ShapeNames, Ample: true, Free: true},
 

@@ -381,12 +381,12 @@ func checkPlaces(t *testing.T, topics []string, got string) {
 	for line := range strings.Lines(got) {
 		words := strings.Fields(line)
 		number, err := strconv.Atoi(strings.TrimPrefix(words[len(words)-1], "+"))
-		switch {
-		case words[0] == "MISSED":
+		switch words[0] {
+		case "MISSED":
 			n, err := strconv.Atoi(words[1])
 			require.NoError(t, err)
 			told[words[2]] += n // a note that the writer had in hand is not added to
-		case words[0] == "UPDATE":
+		case "UPDATE":
 			require.NoError(t, err)
 			require.Equal(t, topics[number-1], words[1])
 			upTo(number)

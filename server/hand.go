@@ -123,7 +123,7 @@ func (o *outbox) letGo(h *hand) {
 		}
 		c.in.release()
 	}
-	h.queue.recycle()
+	h.recycle()
 	*h = hand{}
 }
 

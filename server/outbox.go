@@ -34,7 +34,7 @@ type outbox struct {
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
-	mu       sync.Mutex // guards what follows; held for copying at most a chunk's worth at a time
+	mu       sync.Mutex // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
 	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
 	queue    *queue     // nil while nothing waits that is not in the writer's hand
 	tally    tally      // of all messages that were queued

@@ -38,8 +38,8 @@ func contents(o *outbox) string {
 	return string(all)
 }
 
-// of makes an entry for messages of a subscription.
-func of(a *account, count int) entry { return entry{account: a, count: count} }
+// one makes an entry for a message of some subscription.
+func one() entry { return entry{account: new(account), count: 1} }
 
 // What keeps a slow subscriber from pinning much more than it counts: of two traps, the one that a small piece of a
 // large buffer keeps all of it.
@@ -60,7 +60,7 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 			o := newOutbox(1 << 20)
 			in := newBuffer(test.buffer)
 			in.hold() // the outbox' hold
-			assert.True(t, put(o, span{bytes: in.bytes[:test.span], in: in}, of(new(account), 1)), "the first one starts a writer")
+			assert.True(t, put(o, span{bytes: in.bytes[:test.span], in: in}, one()), "the first one starts a writer")
 			assert.Equal(t, test.shared, &in.bytes[0] == &o.all()[0].bytes[0])
 			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.holders.Load())
 			in.hold()
@@ -80,7 +80,7 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 	for i := range 3000 {
 		frame := []byte(strings.Repeat(string(rune('a'+i%26)), 1+i%300))
 		want.Write(frame)
-		put(o, span{bytes: frame}, of(new(account), 1))
+		put(o, span{bytes: frame}, one())
 	}
 	assert.Equal(t, want.String(), contents(o))
 	assert.Equal(t, smallBuffers.size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
@@ -135,8 +135,8 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	held := 0
 	for range 1000 {
 		arena.holders.Add(2)
-		put(o, span{bytes: arena.bytes[:shareAt], in: arena}, of(new(account), 1))
-		put(o, span{bytes: arena.bytes[:7], in: arena}, of(new(account), 1))
+		put(o, span{bytes: arena.bytes[:shareAt], in: arena}, one())
+		put(o, span{bytes: arena.bytes[:7], in: arena}, one())
 	}
 	for _, c := range o.all() {
 		if c.own {
@@ -155,7 +155,7 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	o := newOutbox(1 << 20)
 	reply := make([]byte, 10<<20)
 	put(o, span{bytes: reply}, entry{kind: kindReplies})
-	put(o, span{bytes: reply[:5000]}, of(new(account), 1))
+	put(o, span{bytes: reply[:5000]}, one())
 	h := &hand{queue: o.queue}
 	o.queue = nil
 	for range 10 {

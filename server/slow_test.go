@@ -194,3 +194,47 @@ func TestEvictedRESP3SubscriberIsTold(t *testing.T) {
 	}
 	c.ExpectEnd()
 }
+
+// What a transaction sends to its own connection is held back until its answer is complete: there is nothing to cut yet.
+func TestATransactionDropsItsNewestMessages(t *testing.T) {
+	for _, policy := range []server.Policy{server.DropNewest, server.DropOldest} {
+		t.Run(policy.String(), func(t *testing.T) {
+			s := conchtest.Start(t, server.Options{SlowHard: 20, SlowConsumer: policy})
+			c := s.Dial(t)
+			c.Send("SUB a b\n")
+			c.Expect("OK SUB a\nOK SUB b\n")
+			c.Command("MULTI")
+			c.Expect("+OK\r\n")
+			for _, topic := range strings.Fields("a b a a b") {
+				c.Command("PUBLISH", topic, "x")
+				c.Expect("+QUEUED\r\n")
+			}
+			c.Command("EXEC")
+			c.Expect("*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\nUPDATE a x\nUPDATE b x\nMISSED 2 a\nMISSED 1 b\n")
+			assert.Equal(t, 5, s.Info(t, "messages_matched"))
+			assert.Equal(t, 3, s.Info(t, "messages_dropped"))
+		})
+	}
+}
+
+// Replies keep the notes of what was missed apart, and a peer that reads nothing could make us remember any number of
+// them. They have a limit too.
+func TestNotesAloneMayBeTooMuch(t *testing.T) {
+	s := conchtest.Start(t, server.Options{SlowHard: 1000, SlowConsumer: server.DropNewest})
+	c := s.Dial(t)
+	c.Send("SUB a\n")
+	c.Expect("OK SUB a\n")
+	large := conchtest.RESP("PUBLISH", "a", strings.Repeat("x", 50_000))
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for {
+			if _, err := io.WriteString(c, large); err != nil {
+				return
+			}
+		}
+	}()
+	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "the notes know no limit")
+	_ = c.Close()
+	<-written
+}
