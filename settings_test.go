@@ -124,7 +124,7 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 		"max-message": size, "max-line": size, "max-topic": size, "max-command": size, "slow-hard": size, "slow-soft": size,
 		"slow-time": period, "drain-time": period, "keep-alive": period,
 		"slow-consumer": "must be disconnect, drop-newest or drop-oldest",
-		"log-level": "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
+		"log-level":     "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := findRow(name)

@@ -249,7 +249,7 @@ func TestSmallCommandsBehindALargeOne(t *testing.T) {
 	}()
 	c.Expect(fmt.Sprintf("$%d\r\n%s\r\n", len(large), large))
 	for range n {
-		assert.Equal(t, ":42", c.Line())
+		assert.Equal(t, ":43", c.Line())
 		_, err := c.Frame()
 		require.NoError(t, err)
 	}
