@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/conchmq/conch/internal/invariant"
 )
 
 const (
@@ -156,12 +158,22 @@ func (o *outbox) lose(p *post) {
 }
 
 // match counts messages as they come in.
-func (o *outbox) match(e *entry) { o.book(e.account, tally{matched: int64(e.count)}) }
+func (o *outbox) match(e *entry) {
+	e.account.matched += int64(e.count)
+	o.tally.matched += int64(e.count)
+}
 
 // settle is the end of an entry that is no longer to be written: so many of its messages have been.
 func (o *outbox) settle(e *entry, written int) {
 	if e.kind == kindMessages {
-		o.book(e.account, tally{delivered: int64(written), undelivered: int64(e.count - written)})
+		a, rest := e.account, int64(e.count-written)
+		a.delivered += int64(written)
+		o.tally.delivered += int64(written)
+		if rest > 0 {
+			a.undelivered += rest
+			o.tally.undelivered += rest
+		}
+		invariant.Check(a.waiting() >= 0, "more messages of %s have ended than were matched", a.name)
 	}
 }
 

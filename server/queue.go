@@ -56,7 +56,7 @@ func (a *entry) extend(b *entry) {
 var queues = sync.Pool{New: func() any { return new(queue) }}
 
 // keepEntries bounds what a pooled queue keeps after a long one.
-const keepEntries = 1024
+const keepEntries = 64 << 10
 
 // recycle gives back a queue that is empty.
 func (q *queue) recycle() {
