@@ -1,0 +1,146 @@
+package faulty
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// link is one connection, from the client to the server and back.
+type link struct {
+	plan           Plan
+	client, server net.Conn
+	suffered       func(Fault) // called once for each kind, from any goroutine
+
+	passed  atomic.Int64 // bytes, in both directions
+	had     [faults]sync.Once
+	stalled atomic.Bool // the stall has begun
+}
+
+// errCut ends both directions.
+var errCut = errors.New("cut by plan")
+
+// run passes bytes on until both sides have closed, one of them has failed, or the plan or ctx cuts the connection.
+func (l *link) run(ctx context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		l.cut(errors.Is(context.Cause(ctx), errCut) && l.plan.CutReset)
+	})()
+	var back sync.WaitGroup
+	back.Go(func() { cancelOn(cancel, l.pass(ctx, l.client, l.server, 1)) })
+	cancelOn(cancel, l.pass(ctx, l.server, l.client, 0))
+	back.Wait()
+}
+
+// cancelOn ends the other direction with this one, unless this one came to its proper end.
+func cancelOn(cancel context.CancelCauseFunc, err error) {
+	if err != nil {
+		cancel(err)
+	}
+}
+
+// pass carries one direction. Nil means that src has closed its side, which dst has been told.
+func (l *link) pass(ctx context.Context, dst, src net.Conn, direction uint64) error {
+	rng := rand.New(rand.NewPCG(l.plan.Seed, direction))
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := src.Read(buffer)
+		for rest := buffer[:n]; len(rest) > 0; {
+			piece := rest[:l.length(len(rest), rng)]
+			rest = rest[len(piece):]
+			if err := l.carry(ctx, dst, piece, rng); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return halfClose(dst)
+		}
+		if err != nil {
+			return err //nolint:wrapcheck // nobody reads it: it only says that this is no proper end
+		}
+	}
+}
+
+// length is that of the next piece, of n bytes that are there.
+func (l *link) length(n int, rng *rand.Rand) int {
+	if l.plan.Split <= 0 || n == 1 {
+		return n
+	}
+	l.suffer(Split)
+	return min(n, 1+rng.IntN(l.plan.Split))
+}
+
+// carry brings one piece over, or as much of it as the plan lets pass.
+func (l *link) carry(ctx context.Context, dst net.Conn, piece []byte, rng *rand.Rand) error {
+	var pause time.Duration
+	if l.plan.Delay > 0 {
+		l.suffer(Delay)
+		pause = time.Duration(1 + rng.Int64N(int64(l.plan.Delay)))
+	}
+	if l.plan.Rate > 0 {
+		l.suffer(Throttle)
+		pause += time.Duration(len(piece)) * time.Second / time.Duration(l.plan.Rate)
+	}
+	after := l.passed.Add(int64(len(piece)))
+	if l.plan.Stall > 0 && after > l.plan.StallAt && l.stalled.CompareAndSwap(false, true) {
+		l.suffer(Stall)
+		pause += l.plan.Stall
+	}
+	if !wait(ctx, pause) {
+		return context.Cause(ctx)
+	}
+	over := after - l.plan.CutAt
+	cut := l.plan.CutAt > 0 && over >= 0
+	if cut {
+		piece = piece[:max(0, int64(len(piece))-over)]
+	}
+	if _, err := dst.Write(piece); err != nil && !cut {
+		return err //nolint:wrapcheck // as in pass
+	}
+	if cut {
+		l.suffer(map[bool]Fault{true: Reset, false: Close}[l.plan.CutReset])
+		return errCut
+	}
+	return nil
+}
+
+func (l *link) suffer(f Fault) { l.had[f].Do(func() { l.suffered(f) }) }
+
+// cut ends both sides, which also wakes whoever reads from or writes to them.
+func (l *link) cut(reset bool) {
+	for _, sock := range []net.Conn{l.client, l.server} {
+		if tcp, ok := sock.(*net.TCPConn); ok && reset {
+			_ = tcp.SetLinger(0) // should it fail, the close is a plain one
+		}
+		_ = sock.Close() // whatever it says, the socket is gone
+	}
+}
+
+// halfClose tells a side that nothing more comes.
+func halfClose(sock net.Conn) error {
+	if tcp, ok := sock.(*net.TCPConn); ok {
+		return tcp.CloseWrite() //nolint:wrapcheck // as in pass
+	}
+	return sock.Close() //nolint:wrapcheck // as in pass
+}
+
+// wait lets time pass, unless ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
