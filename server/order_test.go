@@ -3,7 +3,6 @@ package server_test
 import (
 	"flag"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"strconv"
@@ -157,7 +156,7 @@ func (l *listener) listen() {
 			l.ends--
 			continue
 		}
-		id, ok := verify(payload)
+		id, ok := conchtest.Verify(payload)
 		if !assert.True(l.t, ok, "a message is not what was published: %.80q", payload) {
 			return
 		}
@@ -192,21 +191,6 @@ func (l *listener) check(t *testing.T, order map[string]int, witness *listener) 
 	require.Equal(t, want, l.got)
 }
 
-// message makes a payload that says what it is and shows when a byte of it is not its own.
-func message(publisher, number, size int) string {
-	body := fmt.Sprintf("%d-%d:%s", publisher, number, strings.Repeat(string(rune('a'+number%26)), size))
-	return fmt.Sprintf("%s:%08x", body, crc32.ChecksumIEEE([]byte(body)))
-}
-
-func verify(payload string) (id string, ok bool) {
-	i := strings.LastIndexByte(payload, ':')
-	if i < 0 || fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(payload[:i]))) != payload[i+1:] {
-		return "", false
-	}
-	id, _, ok = strings.Cut(payload, ":")
-	return id, ok
-}
-
 // publish sends in batches of random length while it reads its replies. Every third publisher speaks lines, and
 // subscribes to what it publishes: it must get each reply, then that message, then the next reply (clause 4).
 func publish(t *testing.T, s *conchtest.Server, seed uint64, i int) {
@@ -228,7 +212,7 @@ func publish(t *testing.T, s *conchtest.Server, seed uint64, i int) {
 			if rng.IntN(200) == 0 {
 				size = rng.IntN(40_000)
 			}
-			m, topic := message(i, number, size), topicName(rng.IntN(orderTopics))
+			m, topic := conchtest.Payload(i, number, size), topicName(rng.IntN(orderTopics))
 			number++
 			if !lines {
 				batch.WriteString(conchtest.RESP("PUBLISH", topic, m))

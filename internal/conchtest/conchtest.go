@@ -3,7 +3,6 @@ package conchtest
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -136,32 +135,8 @@ func (c *Conn) Line() string {
 	return strings.TrimRight(line, "\r\n")
 }
 
-// Frame reads one answer, a RESP value of either version or a line, as it came. It returns io.EOF at the end.
-func (c *Conn) Frame() ([]byte, error) {
-	var frame []byte
-	for values := 1; values > 0; values-- {
-		header, err := c.r.ReadBytes('\n')
-		if err != nil {
-			return append(frame, header...), err
-		}
-		frame = append(frame, header...)
-		n, err := strconv.Atoi(string(bytes.TrimSpace(header[1:])))
-		switch {
-		case err != nil || n < 0:
-		case header[0] == '*' || header[0] == '>' || header[0] == '~':
-			values += n
-		case header[0] == '%':
-			values += 2 * n
-		case header[0] == '$' || header[0] == '=':
-			body := make([]byte, n+2)
-			if _, err := io.ReadFull(c.r, body); err != nil {
-				return frame, err
-			}
-			frame = append(frame, body...)
-		}
-	}
-	return frame, nil
-}
+// Frame reads one answer; see ReadFrame.
+func (c *Conn) Frame() ([]byte, error) { return ReadFrame(c.r) }
 
 // Fence returns when all that was sent before on this connection has taken effect. The connection must not be a RESP2
 // subscriber, nor have anything else to read.

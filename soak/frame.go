@@ -1,0 +1,72 @@
+package soak
+
+import (
+	"strconv"
+	"strings"
+)
+
+// kind is what a frame is to a subscriber.
+type kind int
+
+const (
+	other   kind = iota // a reply, or something unknown
+	message             // a message of ours
+	missing             // notice of messages that are lost at this place
+	parting             // why the connection is about to be closed
+	spoiled             // a message that is not what was published
+)
+
+// parse reads one frame, in lines or RESP of either version. verify is what tells the id of a payload.
+func parse(frame string, verify func(payload string) (id string, ok bool)) (event, kind) {
+	var words []string // kind, topic or pattern, ..., payload
+	switch {
+	case strings.HasPrefix(frame, "UPDATE "):
+		words = strings.SplitN(strings.TrimRight(frame, "\r\n"), " ", 3)
+		words[0] = "message"
+	case strings.HasPrefix(frame, "MISSED "):
+		words = strings.Fields(frame)
+		if len(words) == 3 {
+			words = []string{"missed", words[2], words[1]}
+		}
+	case strings.HasPrefix(frame, "ERR "):
+		return event{}, parting
+	case strings.HasPrefix(frame, "*"), strings.HasPrefix(frame, ">"):
+		words = elements(frame)
+	}
+	if len(words) < 3 {
+		return event{}, other
+	}
+	last := words[len(words)-1]
+	switch words[0] {
+	case "message", "pmessage":
+		id, ok := verify(last)
+		if !ok {
+			return event{topic: words[len(words)-2], id: last}, spoiled
+		}
+		return event{topic: words[len(words)-2], id: id}, message
+	case "missed":
+		n, err := strconv.Atoi(last)
+		if err != nil {
+			return event{}, other
+		}
+		return event{topic: words[1], missed: n}, missing
+	case "closing":
+		return event{}, parting
+	}
+	return event{}, other
+}
+
+// elements are those of an array of bulk strings and numbers whose bytes hold no line ends.
+func elements(frame string) (all []string) {
+	lines := strings.Split(strings.TrimSuffix(frame, "\r\n"), "\r\n")[1:]
+	for i := 0; i < len(lines); i++ {
+		switch {
+		case strings.HasPrefix(lines[i], "$") && i+1 < len(lines):
+			i++
+			all = append(all, lines[i])
+		case strings.HasPrefix(lines[i], ":"):
+			all = append(all, lines[i][1:])
+		}
+	}
+	return all
+}
