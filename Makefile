@@ -32,6 +32,12 @@ order: ## the test of the one order, for ten minutes of random load
 e2e: ## real telnet, nc, redis-cli, and answers against redis-server (Debian: telnet netcat-openbsd openssl redis)
 	go test -count=1 -tags e2e ./e2e
 
+# Root and iproute2 are for the partition: without them the table says that there was none.
+MINUTES ?= 1
+SEED ?= 0
+soak: ## load and faults of all kinds for MINUTES (1), with the order and the account checked; SEED replays
+	go test -count=1 -v -tags soak -timeout 0 ./soak -run TestSoak -minutes $(MINUTES) -seed $(SEED) $(ARGS)
+
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: compat/install)
 	compat/run $(ARGS)
 
@@ -67,4 +73,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e compat lint fmt bench bench-peers bench-test fuzz cover ci
+.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-test fuzz cover ci

@@ -28,10 +28,12 @@ var errCut = errors.New("cut by plan")
 // run passes bytes on until both sides have closed, one of them has failed, or the plan or ctx cuts the connection.
 func (l *link) run(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() {
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
 		l.cut(errors.Is(context.Cause(ctx), errCut) && l.plan.CutReset)
-	})()
+	})
+	defer func() { cancel(nil); <-ended }()
 	var back sync.WaitGroup
 	back.Go(func() { cancelOn(cancel, l.pass(ctx, l.client, l.server, 1)) })
 	cancelOn(cancel, l.pass(ctx, l.server, l.client, 0))

@@ -53,12 +53,12 @@ func Draw(seed, number uint64) Plan {
 		p.Hold = time.Duration(1 + rng.IntN(int(200*time.Millisecond)))
 	}
 	if often(3) {
-		p.Delay = time.Duration(1 + rng.IntN(int(5*time.Millisecond)))
+		p.Delay = time.Duration(1 + rng.IntN(int(2*time.Millisecond)))
 	}
 	if often(2) {
 		p.Split = 1 << rng.IntN(10)
 		if p.Delay > 0 {
-			p.Split = max(p.Split, 256) // else the two together pass a few hundred bytes a second
+			p.Split = max(p.Split, 4<<10) // else the two together pass next to nothing
 		}
 	}
 	if often(3) {
@@ -66,7 +66,7 @@ func Draw(seed, number uint64) Plan {
 		p.StallAt = place(rng)
 	}
 	if often(4) {
-		p.Rate = 64<<10 + rng.IntN(1<<20)
+		p.Rate = 512<<10 + rng.IntN(4<<20)
 	}
 	if often(3) {
 		p.CutAt, p.CutReset = 1+place(rng), often(2)

@@ -54,7 +54,9 @@ var rules = map[string]rule{
 	},
 	"internal/invariant": {},
 	"internal/conchtest": {anything: true},
+	"internal/faulty":    {},
 	"e2e":                {}, // tests, and a word about them
+	"soak":               {}, // the same, and what judges them
 }
 
 func TestImports(t *testing.T) {
@@ -173,7 +175,7 @@ func TestTheRules(t *testing.T) {
 		})
 	}
 	t.Run("what serves tests is for tests alone", func(t *testing.T) {
-		kit := "github.com/stretchr/testify/require go.uber.org/goleak @internal/conchtest @internal/lint"
+		kit := "github.com/stretchr/testify/require go.uber.org/goleak @internal/conchtest @internal/faulty @internal/lint"
 		for pkg, r := range rules {
 			if r.anything {
 				continue

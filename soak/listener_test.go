@@ -1,0 +1,154 @@
+//go:build soak
+
+package soak
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/conchmq/conch/internal/conchtest"
+)
+
+// dialect is what a subscriber speaks.
+type dialect int
+
+const (
+	lines dialect = iota
+	resp2
+	resp3
+	dialects
+)
+
+// subscription says how somebody listens to a round.
+type subscription struct {
+	dialect dialect
+	by      way
+	all     bool // by one pattern that matches every topic
+	topics  map[string]bool
+	lazy    bool // reads nothing before all is published, and takes drop-oldest where that is known
+	witness bool
+}
+
+func (s subscription) String() string {
+	return fmt.Sprintf("listener(dialect %d, way %d, all %t, lazy %t)", s.dialect, s.by, s.all, s.lazy)
+}
+
+// listener is one subscriber of a round, and what it got.
+type listener struct {
+	subscription
+	round      *round
+	w          *wire
+	got        []event
+	stayed     bool // it got the last message
+	parted     bool // it was told why it is disconnected
+	err        error
+	violations []string
+}
+
+// draw says how the i-th listener listens: all dialects, all ways, patterns and topics, every fifth one lazy.
+func (r *round) draw(i int) subscription {
+	rng := r.rng("listener", r.number*roundListeners+i)
+	s := subscription{dialect: dialect((i + r.number) % int(dialects)), by: way(rng.IntN(int(ways))), topics: make(map[string]bool)}
+	if i < int(ways) {
+		s.by = way(i) // each way at least once
+	}
+	s.lazy = i >= 10
+	s.all = s.lazy || rng.IntN(3) == 0
+	for topic := range roundTopics {
+		if rng.IntN(2) == 0 {
+			s.topics[r.topic(topic)] = true
+		}
+	}
+	s.topics[r.prefix+"end"] = true
+	return s
+}
+
+// name is the subscription that a topic matches.
+func (l *listener) name(topic string) (string, bool) {
+	if l.all {
+		return l.round.prefix + "*", true
+	}
+	return topic, l.topics[topic]
+}
+
+// subscribe connects a listener and waits until it is subscribed.
+func (r *round) subscribe(s subscription) (*listener, error) {
+	w, err := r.dial(s.by)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{subscription: s, round: r, w: w}
+	if err := l.subscribe(); err != nil {
+		w.shut()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *listener) subscribe() error {
+	if l.lazy {
+		l.w.narrow()
+		slow := conchtest.RESP("CLIENT", "SLOW", "drop-oldest")
+		if l.dialect == lines {
+			slow = "SLOW drop-oldest\n"
+		}
+		if _, err := l.w.ask(slow); err != nil { // an error is an answer, too: then it is disconnected instead
+			return err
+		}
+	}
+	if l.dialect == resp3 {
+		if _, err := l.w.ask(conchtest.RESP("HELLO", "3")); err != nil {
+			return err
+		}
+	}
+	verb, names := "SUB", slices.Sorted(maps.Keys(l.topics))
+	if l.all {
+		verb, names = "PSUB", []string{l.round.prefix + "*"}
+	}
+	for _, name := range names {
+		command := verb + " " + name + "\n"
+		if l.dialect != lines {
+			command = conchtest.RESP(map[string]string{"SUB": "SUBSCRIBE", "PSUB": "PSUBSCRIBE"}[verb], name)
+		}
+		if _, err := l.w.ask(command); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen reads until the last message or the end of the connection.
+func (l *listener) listen() {
+	if l.lazy {
+		<-l.round.published
+		l.w.widen()
+	}
+	for {
+		var frame string
+		if frame, l.err = l.w.frame(); l.err != nil {
+			if l.witness {
+				l.round.window.open()
+			}
+			return
+		}
+		e, kind := parse(frame, conchtest.Verify)
+		switch kind {
+		case message:
+			if l.witness {
+				l.round.window.give(len(frame))
+			}
+			if e.topic == l.round.prefix+"end" {
+				l.stayed = true
+				return
+			}
+			l.got = append(l.got, e)
+		case missing:
+			l.got = append(l.got, e)
+		case parting:
+			l.parted = true
+		case spoiled, other:
+			l.violations = append(l.violations, fmt.Sprintf("%v got %.80q", l.subscription, frame))
+		}
+	}
+}

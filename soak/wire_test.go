@@ -1,0 +1,105 @@
+//go:build soak
+
+package soak
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"time"
+
+	"github.com/conchmq/conch/internal/conchtest"
+)
+
+// patience bounds every wait. Nothing is measured with it.
+const patience = 2 * time.Minute
+
+// way is how a connection gets to the server.
+type way int
+
+const (
+	direct  way = iota
+	proxied     // through the faulty proxy
+	secure      // over TLS, if the binary has it
+	remote      // from a network namespace, if there is one
+	ways
+)
+
+// wire is a connection that may fail at any time, which is nobody's fault here.
+type wire struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func newWire(sock net.Conn) *wire {
+	_ = sock.SetDeadline(time.Now().Add(patience)) // a socket that does not take it fails at the next step
+	return &wire{sock, bufio.NewReader(sock)}
+}
+
+func (w *wire) send(text string) error {
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// frame reads one answer or message.
+func (w *wire) frame() (string, error) {
+	b, err := conchtest.ReadFrame(w.r)
+	return string(b), err
+}
+
+// ask sends a command and reads its answer.
+func (w *wire) ask(command string) (string, error) {
+	if err := w.send(command); err != nil {
+		return "", err
+	}
+	return w.frame()
+}
+
+func (w *wire) shut() { _ = w.Close() } // nothing is done about its failure
+
+// reset closes with a RST, where that can be said.
+func (w *wire) reset() {
+	sock := w.Conn
+	if over, ok := sock.(*tls.Conn); ok {
+		sock = over.NetConn()
+	}
+	if tcp, ok := sock.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // should it fail, the close is a plain one
+	}
+	_ = sock.Close()
+}
+
+// narrow and widen set how much the kernel takes for a peer that does not read. Not less than a segment of the loopback
+// interface: with a smaller window, a stream that is read again crawls at some ten KiB a second.
+func (w *wire) narrow() { w.room(64 << 10) }
+func (w *wire) widen()  { w.room(4 << 20) }
+
+func (w *wire) room(bytes int) {
+	if tcp, ok := w.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(bytes) // should it fail, something takes longer
+	}
+}
+
+// dial connects, by another way if there is none such. Failures are common while the server restarts.
+func (s *run) dial(by way) (*wire, error) {
+	p := s.target.current()
+	var sock net.Conn
+	var err error
+	switch {
+	case by == proxied:
+		sock, err = net.DialTimeout("tcp", s.proxy.Addr(), patience)
+	case by == secure && p.tlsAddr != "":
+		dialer := &net.Dialer{Timeout: patience}
+		sock, err = tls.DialWithDialer(dialer, "tcp", p.tlsAddr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // its own
+	case by == remote && s.near != nil:
+		sock, err = s.near.dial(p.addr)
+	default:
+		sock, err = net.DialTimeout("tcp", p.addr, patience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.report.add(rowConns, 1)
+	return newWire(sock), nil
+}
