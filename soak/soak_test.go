@@ -29,6 +29,7 @@ var (
 	seed    = flag.Uint64("seed", 0, "seed of what is sent and of what goes wrong; 0 takes a new one")
 	race    = flag.Bool("race-binary", false, "build the server with the race detector")
 
+	given  = flag.String("binary", "", "a binary to test, instead of one that is built from the tree")
 	binary string
 )
 
@@ -71,8 +72,12 @@ func TestSoak(t *testing.T) {
 	assert.Empty(t, wrong)
 }
 
-// build builds the binary.
+// build builds the binary, unless one is given.
 func (s *run) build(t *testing.T) {
+	if *given != "" {
+		binary = *given
+		return
+	}
 	binary = filepath.Join(t.TempDir(), "conch")
 	args := []string{"build", "-o", binary}
 	if *race {
