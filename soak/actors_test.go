@@ -139,7 +139,7 @@ func (s *run) dribble(ctx context.Context, rng *rand.Rand) {
 }
 
 // resetInFrame resets a connection in the middle of a command, or of a message that it should receive.
-func (s *run) resetInFrame(_ context.Context, rng *rand.Rand) {
+func (s *run) resetInFrame(ctx context.Context, rng *rand.Rand) {
 	w, err := s.dial(direct)
 	if err != nil {
 		return
@@ -150,6 +150,7 @@ func (s *run) resetInFrame(_ context.Context, rng *rand.Rand) {
 		if _, err := w.ask("SUB flood:0\n"); err != nil {
 			return
 		}
+		defer context.AfterFunc(ctx, w.shut)() // at the end, nobody floods any more
 		_, _ = io.ReadFull(w, make([]byte, 1+rng.IntN(1000)))
 	} else {
 		command := conchtest.RESP("PUBLISH", "bad", strings.Repeat("x", rng.IntN(50_000)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/conchmq/conch/internal/conchtest"
 )
@@ -44,6 +45,8 @@ type listener struct {
 	parted     bool // it was told why it is disconnected
 	err        error
 	violations []string
+	// mute is the connection's id where losses are counted and not told: RESP2 has no word for them.
+	mute string
 }
 
 // draw says how the i-th listener listens: all dialects, all ways, patterns and topics, every fifth one lazy.
@@ -93,8 +96,16 @@ func (l *listener) subscribe() error {
 		if l.dialect == lines {
 			slow = "SLOW drop-oldest\n"
 		}
-		if _, err := l.w.ask(slow); err != nil { // an error is an answer, too: then it is disconnected instead
+		answer, err := l.w.ask(slow) // an error is an answer, too: then it is disconnected instead
+		if err != nil {
 			return err
+		}
+		if l.dialect == resp2 && answer == "+OK\r\n" {
+			id, err := l.w.ask(conchtest.RESP("CLIENT", "ID"))
+			if err != nil {
+				return err
+			}
+			l.mute = strings.Trim(id, ":\r\n")
 		}
 	}
 	if l.dialect == resp3 {
@@ -116,6 +127,23 @@ func (l *listener) subscribe() error {
 		}
 	}
 	return nil
+}
+
+// counted is how many messages the server says that it has dropped for a mute listener.
+func (l *listener) counted() int {
+	w, err := l.round.dial(direct)
+	if err != nil {
+		return 0
+	}
+	defer w.shut()
+	list, err := w.ask(conchtest.RESP("CLIENT", "LIST", "ID", l.mute))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(list, " dropped=")
+	var n int
+	_, _ = fmt.Sscan(after, &n) // no number leaves 0, and the messages unaccounted for
+	return n
 }
 
 // listen reads until the last message or the end of the connection.

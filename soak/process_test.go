@@ -167,19 +167,18 @@ func (t *target) restart(sig syscall.Signal) {
 	t.process = next
 }
 
-// account takes over what a run has counted, before it ends. It returns INFO.
-func (t *target) account(p *process) map[string]int64 {
+// account takes over what a run has counted, before it ends.
+func (t *target) account(p *process) {
 	t.report.most(rowPeak, p.peak())
 	info, err := inform(p.addr)
 	if err != nil {
 		t.report.fail("INFO: %v", err)
-		return nil
+		return
 	}
 	t.report.add(rowEndedBySlow, info["client_output_buffer_limit_disconnections"]+info["ended_stalled"])
 	if info["ended_panic"] != 0 {
 		t.report.fail("%d connections ended for a defect", info["ended_panic"])
 	}
-	return info
 }
 
 // inform reads the numbers of INFO.

@@ -19,6 +19,7 @@ const (
 	rowPublished    = "messages acknowledged"
 	rowDelivered    = "messages delivered"
 	rowTold         = "messages lost and told of in their place"
+	rowCounted      = "messages lost and counted, where RESP2 cannot tell"
 	rowUndelivered  = "messages lost with a connection that ended"
 	rowParted       = "subscribers told why they are disconnected"
 	rowUnaccounted  = "messages unaccounted for"
@@ -52,7 +53,7 @@ const (
 func rows(proxied []string) []row {
 	all := []row{
 		{rowConns, true, false}, {rowRounds, true, false}, {rowPublished, true, false}, {rowDelivered, true, false},
-		{rowTold, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
+		{rowTold, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
 		{rowEndedBySlow, true, false}, {rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
 	}
 	for _, kind := range proxied {

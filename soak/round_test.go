@@ -166,11 +166,20 @@ func (r *round) judge(listeners []*listener) {
 	r.report.add(rowUnaccounted, int64(unaccounted))
 	for _, l := range listeners {
 		v := o.check(l.got, l.name, l.stayed)
+		switch {
+		case l.mute != "" && l.stayed:
+			n := l.counted()
+			r.report.add(rowCounted, int64(n))
+			v.unaccounted -= n
+		case l.mute != "":
+			v.undelivered += v.unaccounted // the count went with the connection
+			v.unaccounted = 0
+		}
 		r.report.add(rowDelivered, int64(v.received))
 		r.report.add(rowTold, int64(v.told))
 		r.report.add(rowUndelivered, int64(v.undelivered))
 		r.report.add(rowUnaccounted, int64(v.unaccounted))
-		if v.unaccounted > 0 {
+		if v.unaccounted != 0 {
 			r.report.fail("round %d, %v: %d messages unaccounted for, %d received", r.number, l.subscription, v.unaccounted, v.received)
 		}
 		r.complain(append(v.violations, l.violations...))
