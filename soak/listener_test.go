@@ -91,7 +91,6 @@ func (r *round) subscribe(s subscription) (*listener, error) {
 
 func (l *listener) subscribe() error {
 	if l.lazy {
-		l.w.narrow()
 		slow := conchtest.RESP("CLIENT", "SLOW", "drop-oldest")
 		if l.dialect == lines {
 			slow = "SLOW drop-oldest\n"
@@ -150,7 +149,6 @@ func (l *listener) counted() int {
 func (l *listener) listen() {
 	if l.lazy {
 		<-l.round.published
-		l.w.widen()
 	}
 	for {
 		var frame string

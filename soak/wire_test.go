@@ -70,14 +70,11 @@ func (w *wire) reset() {
 	_ = sock.Close()
 }
 
-// narrow and widen set how much the kernel takes for a peer that does not read. Not less than a segment of the loopback
-// interface: with a smaller window, a stream that is read again crawls at some ten KiB a second.
-func (w *wire) narrow() { w.room(64 << 10) }
-func (w *wire) widen()  { w.room(4 << 20) }
-
-func (w *wire) room(bytes int) {
+// narrow keeps the kernel from taking much for a peer that does not read. It is not for those who will: with a window
+// that is smaller than a segment of the loopback interface, a stream crawls at some ten KiB a second.
+func (w *wire) narrow() {
 	if tcp, ok := w.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(bytes) // should it fail, something takes longer
+		_ = tcp.SetReadBuffer(4 << 10) // should it fail, it takes longer until the server notices
 	}
 }
 
