@@ -92,6 +92,11 @@ var table = []row{
 		func(s *settings) *int { return &s.options.Limits.Arguments }),
 	size("max-command", "64MiB", "longest command as a whole; at least what a message needs",
 		func(s *settings) *int { return &s.options.Limits.Command }),
+	{
+		name: "max-memory", value: "SIZE", fallback: auto,
+		usage: "what all clients together may make conch hold; auto is half of the machine's",
+		set:   setMaxMemory, get: func(s *settings) any { return s.options.MaxMemory },
+	},
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may listen to",
 		func(s *settings) *int { return &s.options.MaxSubscriptions }),
 	period("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",

@@ -37,6 +37,7 @@ func TestTheAccountBalances(t *testing.T) {
 		{"drop-newest, in RESP3", server.Options{SlowHard: 1 << 20}, "HELLO 3\r\nCLIENT SLOW drop-newest\r\n", forceDrop},
 		{"drop-newest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-newest\r\n", forceDrop},
 		{"drop-oldest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-oldest\r\n", forceDrop},
+		{"the memory cap", server.Options{MaxMemory: 1 << 20, SlowHard: 1 << 30}, "", forceMemoryCap},
 		{"killed in mid-frame", server.Options{DrainTime: 50 * time.Millisecond}, "HELLO 3\r\n", forceKillInFrame},
 		{"reset in mid-frame", server.Options{}, "", forceReset},
 		{"closed in mid-frame", server.Options{}, "HELLO 2\r\n", forceClose},
@@ -238,6 +239,14 @@ func forceHardLimit(a *audit) {
 	}
 	a.readAll()
 	assert.Equal(a.t, "slow_hard", a.log.ended(a.id)["reason"])
+	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
+}
+
+func forceMemoryCap(a *audit) {
+	for a.publish(1, 10_000) > 0 {
+	}
+	a.readAll()
+	assert.Equal(a.t, "memory", a.log.ended(a.id)["reason"])
 	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
 }
 

@@ -39,6 +39,8 @@ type conn struct {
 	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
 	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock, in Unix seconds
 
+	share share // of what all hold together; see memory.go
+
 	// The reader's.
 	reader  protocol.Reader
 	inbound inbound
@@ -88,10 +90,11 @@ func (c *conn) finish() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
+	c.forget()
 	lost := c.outbox.waiting.Load()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel
-	if reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
+	if reason == ReasonMemory || reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
 		level = zerolog.WarnLevel
 	}
 	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).

@@ -163,6 +163,7 @@ func (o *outbox) cutOldest(over int64) {
 		}
 	}
 	o.waiting.Add(-int64(lost.bytes))
+	o.totals.memory.hold(-int64(lost.bytes))
 	o.drop(lost, q.oldest.chunk)
 	o.closeUp()
 }

@@ -50,6 +50,7 @@ func (o *outbox) tell(h *hand) {
 			c.bytes, c.gap = c.gap.appendNotes(nil), nil
 			h.entries.at(at).bytes = len(c.bytes)
 			o.waiting.Add(int64(len(c.bytes)))
+			o.totals.memory.hold(int64(len(c.bytes)))
 		}
 		at += c.entries
 	}
@@ -58,6 +59,7 @@ func (o *outbox) tell(h *hand) {
 // wrote notes progress: n bytes more are with the kernel.
 func (o *outbox) wrote(h *hand, n int) {
 	o.waiting.Add(-int64(n))
+	o.totals.memory.hold(-int64(n))
 	o.mu.Lock()
 	replies, delivered, done := 0, 0, 0
 	for left := n; done < h.entries.len(); done++ {
@@ -103,7 +105,7 @@ func (o *outbox) letGo(h *hand) {
 	if h.queue == nil {
 		return
 	}
-	delivered, undelivered := 0, 0
+	delivered, undelivered, left := 0, 0, -h.at
 	for i := range h.entries.all() {
 		e, written := h.entries.at(i), 0
 		if i == 0 && h.begun > 0 && e.kind == kindMessages {
@@ -121,8 +123,10 @@ func (o *outbox) letGo(h *hand) {
 		if c.gap != nil {
 			o.noted.Add(-int64(c.gap.weight()))
 		}
+		left += len(c.bytes)
 		c.in.release()
 	}
+	o.totals.memory.hold(-int64(left))
 	h.recycle()
 	*h = hand{}
 }

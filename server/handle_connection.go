@@ -169,7 +169,9 @@ func auth(x *exchange) {
 // it was subscribed to.
 func reset(x *exchange) {
 	w := &x.conn.wire
-	w.version, w.database, w.name, w.multi, w.mute, w.switched = protocol.RESP2, 0, "", nil, mute{}, switches{}
+	w.version, w.database, w.name, w.mute, w.switched = protocol.RESP2, 0, "", mute{}, switches{}
+	x.conn.endMulti()
+	x.conn.weigh(nil) // the core has dropped all names
 	x.conn.forgetUser()
 	x.conn.outbox.chosen.Store(int32(x.conn.srv.options.SlowConsumer))
 	x.conn.srv.press.unwatch(x.conn)

@@ -24,6 +24,9 @@ type Options struct {
 
 	// MaxSubscriptions may be held by one connection. Default 1,048,576, as many as a command has arguments.
 	MaxSubscriptions int
+	// MaxMemory is how many bytes all connections together may make the server hold: see memory.go. Over it, who holds
+	// most is evicted. Default 0, which is no cap; the conch command sets one.
+	MaxMemory int64
 	// KeepAlive is how long a peer may be silent before the kernel asks whether it is still there. One that does not
 	// answer is given up after as long again, and so is one that does not acknowledge what it was sent. Default 60 s.
 	KeepAlive time.Duration
@@ -89,6 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 		if n < 0 {
 			return o, fmt.Errorf("--%s must not be negative: %d", name, n)
 		}
+	}
+	if o.MaxMemory < 0 {
+		return o, fmt.Errorf("--max-memory must not be negative: %d", o.MaxMemory)
 	}
 	if o.SlowSoft > o.SlowHard {
 		return o, fmt.Errorf("--slow-soft %d is over --slow-hard %d", o.SlowSoft, o.SlowHard)

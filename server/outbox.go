@@ -48,7 +48,10 @@ type outbox struct {
 }
 
 // totals are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
-type totals struct{ delivered, dropped, undelivered atomic.Int64 }
+type totals struct {
+	delivered, dropped, undelivered atomic.Int64
+	memory                          *memory
+}
 
 func (o *outbox) init(options *Options, t *totals) {
 	o.limit, o.totals = int64(options.SlowHard), t
@@ -116,11 +119,13 @@ func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
-	at := 0
+	at, bytes := 0, 0
 	for _, s := range p.spans {
+		bytes += len(s.bytes)
 		o.addSpan(s, p.entries[at:at+s.entries])
 		at += s.entries
 	}
+	o.totals.memory.hold(int64(bytes))
 	if o.policy() == DropOldest {
 		o.cut(newest)
 	}
@@ -275,6 +280,7 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	o.clear()
 	if len(parting) > 0 {
 		o.waiting.Add(int64(len(parting)))
+		o.totals.memory.hold(int64(len(parting)))
 		o.queue = queues.Get().(*queue)
 		o.queue.push(chunk{bytes: parting, parting: true}, entry{kind: kindOther, bytes: len(parting)})
 	}

@@ -32,6 +32,7 @@ type wire struct {
 	switched switches
 	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi    *transaction
+	holdings int   // subscriptions, when they were weighed last
 	post     *post // queued since the last flush; nil if nothing is
 	messages int   // bytes of messages among it
 	newest   int   // bytes of the last of them
@@ -154,6 +155,7 @@ func (c *conn) Published(r *broker.Request, messages, receivers int) {
 
 // Subscribed confirms one name.
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
+	c.weigh(name)
 	k := r.Call.(*call)
 	if k.row.Shape == protocol.ShapeRedis {
 		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
@@ -164,6 +166,7 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 
 // Unsubscribed confirms one name.
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
+	c.weigh(name)
 	k := r.Call.(*call)
 	if k.row.Shape == protocol.ShapeRedis {
 		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
@@ -333,7 +336,7 @@ func (c *conn) startWriter() {
 // Ended is the core's last word: it will queue nothing more.
 func (c *conn) Ended(e broker.Ending, evict any) {
 	c.srv.press.unwatch(c)
-	c.wire.multi = nil
+	c.endMulti()
 	if e == broker.Evicted {
 		reason, asked := evict.(Reason)
 		if !asked {
@@ -367,6 +370,9 @@ func (o *Options) partingText(reason Reason) string {
 		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
 	case ReasonToken:
 		return "your token has expired or was revoked; the connection is closed"
+	case ReasonMemory:
+		return fmt.Sprintf("all connections together hold more than %d bytes (--max-memory), and you hold most of it; what waited "+
+			"for you is lost, and the connection is closed", o.MaxMemory)
 	case ReasonSlowSoft:
 		return fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
 			"and the connection is closed", o.SlowSoft, o.SlowTime)

@@ -129,6 +129,7 @@ func (c *conn) take(b *batch) Reason {
 	if len(b.calls) == 0 && b.used == 0 { // still not whole: the buffer stays ours
 		c.inbound.ahead, c.inbound.have = b.in, len(b.data)
 		b.in.hold()
+		c.srv.memory.set(&c.share.partial, len(b.in.bytes))
 		b.release()
 		return reason
 	}
@@ -161,4 +162,9 @@ func (c *conn) leaveOver(tail []byte) {
 	default:
 		in.rest = nil
 	}
+	kept := len(in.rest)
+	if in.ahead != nil {
+		kept = len(in.ahead.bytes)
+	}
+	c.srv.memory.set(&c.share.partial, kept)
 }

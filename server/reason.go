@@ -15,6 +15,7 @@ const (
 	ReasonSlowHard                // its outbox went over the hard limit
 	ReasonSlowSoft                // its outbox was over the soft limit for too long
 	ReasonStalled                 // it took not one byte for as long as that
+	ReasonMemory                  // all together held too much, and it held most
 	ReasonShutdown                // the server stops
 	ReasonKilled                  // somebody said CLIENT KILL
 	ReasonHandshake               // no TLS handshake, or a failed one, on a TLS port
@@ -30,7 +31,7 @@ const (
 var reasonNames = [reasons]string{
 	ReasonNone: "none", ReasonEOF: "eof", ReasonBroken: "broken", ReasonQuit: "quit", ReasonProtocol: "protocol",
 	ReasonHostile: "hostile", ReasonSlowHard: "slow_hard", ReasonSlowSoft: "slow_soft", ReasonStalled: "stalled",
-	ReasonShutdown: "shutdown", ReasonKilled: "killed", ReasonHandshake: "handshake", ReasonUnknown: "unauthenticated",
+	ReasonMemory: "memory", ReasonShutdown: "shutdown", ReasonKilled: "killed", ReasonHandshake: "handshake", ReasonUnknown: "unauthenticated",
 	ReasonRights: "rights", ReasonToken: "token", ReasonPanic: "panic", ReasonProtected: "protected", ReasonFull: "full",
 }
 

@@ -19,6 +19,7 @@ type Server struct {
 	access     *access
 	started    time.Time
 	counts     counts
+	memory     memory
 	handshakes gate         // for what the log says of failed ones
 	clock      atomic.Int64 // Unix seconds, set by the sweeper: readers look at it for each read, which must be cheap
 
@@ -69,7 +70,10 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		conns:     make(map[*conn]struct{}),
 	}
 	s.clock.Store(s.started.Unix())
+	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
+	s.counts.messages.memory = &s.memory
 	s.tasks.Go(s.sweep)
+	s.tasks.Go(s.relieve)
 	return s, nil
 }
 

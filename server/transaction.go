@@ -23,7 +23,7 @@ func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.exe
 // It returns what to answer.
 func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
 	if k.row != nil && k.row.Name == "EXEC" {
-		c.wire.multi = nil
+		c.endMulti()
 		return protocol.ErrorAbort(why)
 	}
 	if c.wire.multi != nil {
@@ -85,6 +85,7 @@ func (c *conn) keep(r *broker.Request) {
 		c.answerErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
+	c.srv.memory.set(&c.share.kept, m.bytes)
 	if !m.spoiled {
 		m.kept = append(m.kept, broker.Request{})
 		k.ask(&m.kept[len(m.kept)-1])
@@ -100,7 +101,7 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 		c.reply(protocol.AppendError(c.begin(), protocol.Errorf("EXEC without MULTI")))
 		return nil
 	case m.spoiled:
-		c.wire.multi = nil
+		c.endMulti()
 		c.reply(protocol.AppendError(c.begin(), &protocol.Error{Code: protocol.CodeExecAbort,
 			Text: "Transaction discarded because of previous errors."}))
 		return nil
@@ -108,7 +109,7 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 	c.reply(protocol.AppendArray(c.begin(), len(m.kept)))
 	m.executing = len(m.kept) > 0
 	if !m.executing {
-		c.wire.multi = nil
+		c.endMulti()
 	}
 	return m.kept
 }
@@ -116,7 +117,7 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 // Commit ends an EXEC: now come the messages that it sent to its own connection.
 func (c *conn) Commit(*broker.Request) {
 	messages := c.wire.multi.messages
-	c.wire.multi = nil
+	c.endMulti()
 	for _, d := range messages {
 		c.queue(d.frames, d.entry)
 		d.frames.in.release()
@@ -143,6 +144,12 @@ func discard(x *exchange) {
 		x.fail(protocol.Errorf("DISCARD without MULTI"))
 		return
 	}
-	x.conn.wire.multi = nil
+	x.conn.endMulti()
 	x.ok()
+}
+
+// endMulti forgets the transaction, if there is one.
+func (c *conn) endMulti() {
+	c.wire.multi = nil
+	c.srv.memory.set(&c.share.kept, 0)
 }

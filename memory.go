@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// auto lets conch find a value by itself.
+const auto = "auto"
+
+// memoryOverhead is what conch needs besides what its clients make it hold: about, and generously.
+const memoryOverhead = 64 << 20
+
+// setMaxMemory reads a size, or takes half of what the machine has.
+func setMaxMemory(s *settings, text string) error {
+	if strings.EqualFold(text, auto) {
+		s.options.MaxMemory = machineMemory(os.ReadFile) / 2
+		return nil
+	}
+	n, err := parseSize(text)
+	if err != nil {
+		return fmt.Errorf("%w, or auto", err)
+	}
+	s.options.MaxMemory = int64(n)
+	return nil
+}
+
+// limitHeap has the runtime collect more eagerly before the cap is reached. Shared buffers may hold more than is counted,
+// hence the quarter on top. Whoever sets GOMEMLIMIT has decided.
+func limitHeap(most int64) {
+	if _, decided := os.LookupEnv("GOMEMLIMIT"); !decided && most > 0 {
+		debug.SetMemoryLimit(most + most/4 + memoryOverhead)
+	}
+}
+
+// machineMemory is how much there is for this process, 0 if nobody knows: what the machine has, or its control group may
+// have.
+func machineMemory(read func(name string) ([]byte, error)) int64 {
+	least := int64(math.MaxInt64)
+	take := func(n int64, err error) {
+		if err == nil && n > 0 {
+			least = min(least, n)
+		}
+	}
+	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if text, err := read(name); err == nil {
+			take(strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)) // "max" is none
+		}
+	}
+	if text, err := read("/proc/meminfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemTotal:" {
+				n, err := strconv.ParseInt(fields[1], 10, 64)
+				take(n<<10, err)
+			}
+		}
+	}
+	if least == math.MaxInt64 {
+		return 0
+	}
+	return least
+}
