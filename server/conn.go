@@ -37,7 +37,7 @@ type conn struct {
 	reason   atomic.Int32  // a Reason; the first one stays
 	certName string        // see certificateName
 	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
-	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock, in Unix seconds
+	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
 	share share // of what all hold together; see memory.go
 
@@ -63,7 +63,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 		reader: *protocol.NewReader(s.options.Limits),
 	}
 	c.inbound.ready, c.outbound.ready = c.readReady, c.writeReady
-	c.heard.Store(time.Now().Unix())
+	c.heard.Store(int64(c.begun))
 	c.outbox.init(&s.options, &s.counts.messages)
 	c.sub = broker.NewSubscriber(c)
 	if sc, ok := sock.(syscall.Conn); ok {

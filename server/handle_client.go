@@ -128,7 +128,6 @@ func (c *conn) subscribed() bool { return c.listens(formRESP) || c.listens(formL
 // describe is a connection's line in CLIENT LIST: the fields of Redis 7.2, in their order, then some of our own.
 func (c *conn) describe(running *call) string {
 	w := &c.wire
-	now := time.Now()
 	multi, multiMemory := -1, 0
 	if w.multi != nil {
 		multi, multiMemory = len(w.multi.kept), w.multi.bytes
@@ -151,7 +150,7 @@ func (c *conn) describe(running *call) string {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s "+
 		"user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s line-subs=%d%s",
 		c.id, peerAddress(c.sock), ownAddress(c.sock), c.descriptor(), w.name, int((uptime()-c.begun)/time.Second),
-		max(0, now.Unix()-c.heard.Load()), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
+		max(0, int64(uptime())-c.heard.Load())/int64(time.Second), c.flags(), w.database, c.sub.CountKind(formRESP, broker.Topic),
 		c.sub.CountKind(formRESP, broker.Pattern), c.sub.CountKind(formRESP, broker.Shard), multi,
 		argBytes, 0, argBytes, multiMemory, 0, 0, 0, c.outbox.length(), waiting, waiting+int64(argBytes+multiMemory),
 		"r", last, c.userName(), w.version.Number(), lib.name, lib.version,

@@ -21,7 +21,7 @@ type Server struct {
 	counts     counts
 	memory     memory
 	handshakes gate         // for what the log says of failed ones
-	clock      atomic.Int64 // Unix seconds, set by the sweeper: readers look at it for each read, which must be cheap
+	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
 
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
@@ -69,7 +69,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 	}
-	s.clock.Store(s.started.Unix())
+	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
 	s.counts.messages.memory = &s.memory
 	s.tasks.Go(s.sweep)
@@ -157,7 +157,7 @@ func (s *Server) sweep() {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
-			s.clock.Store(now.Unix())
+			s.clock.Store(int64(uptime()))
 			s.mu.Lock()
 			for c := range s.conns {
 				if reason := c.overdue(); reason != ReasonNone {

@@ -1,0 +1,44 @@
+package lint
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// wall lists where the server asks what time it is for people, and why. Everything else counts by uptime, or sets
+// deadlines, which the runtime counts from now on: somebody who sets the machine's clock must not close a connection,
+// keep one open, or make anything wait.
+var wall = map[string]string{
+	"access.go":        "tokens end at a time that people know; ACL LOG says when",
+	"conn.go":          "the start, from which uptime counts without the wall",
+	"handle_acl.go":    "ACL LOG says how long ago",
+	"handle_server.go": "TIME",
+	"handle_token.go":  "tokens end at a time that people know",
+	"monitor.go":       "MONITOR says when",
+	"review.go":        "tokens end at a time that people know",
+	"server.go":        "INFO says since when, as a difference",
+}
+
+func TestOnlyPeopleAreToldTheTime(t *testing.T) {
+	files, err := filepath.Glob("../../server/*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := filepath.Base(file)
+		if strings.HasSuffix(name, "_test.go") || wall[name] != "" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "time.Now()") {
+				assert.Contains(t, line, "time.Now().Add(", "%s: count by uptime", name)
+			}
+		}
+	}
+}
