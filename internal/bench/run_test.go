@@ -270,11 +270,13 @@ func TestRunKeepsTheWindow(t *testing.T) {
 			most := 0
 			f := &fake{}
 			f.forward = func(_ int, frame []byte) [][]byte {
-				// Here, before anybody gets this message, sent counts all that are on their way.
+				// Here, before anybody gets this message, sent counts all that are on their way. It is read first: what
+				// arrives between the two readings makes room for more to be sent.
 				inFlight := 0
 				for p := range checked.Publishers {
+					sent := int(r.publishers[p].sent.Load())
 					lowest, _ := r.window.await(p, 0, nil)
-					inFlight += int(r.publishers[p].sent.Load()) - lowest
+					inFlight += sent - lowest
 				}
 				most = max(most, inFlight)
 				return [][]byte{frame}
