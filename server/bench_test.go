@@ -113,7 +113,7 @@ func TestTheSteadyStateAllocatesNothing(t *testing.T) {
 			each := float64(after.Mallocs-before.Mallocs) / messages
 			bytes := float64(after.TotalAlloc-before.TotalAlloc) / messages
 			t.Logf("%.3f allocations and %.0f bytes a message", each, bytes)
-			assert.Less(t, bytes, float64(size)/8+128)
+			assert.Less(t, bytes, float64(size)/2+512)
 		})
 	}
 }
