@@ -19,13 +19,6 @@ type tally struct {
 // waiting is how many have no end yet.
 func (t *tally) waiting() int64 { return t.matched - t.delivered - t.dropped - t.undelivered }
 
-func (t *tally) add(more tally) {
-	t.matched += more.matched
-	t.delivered += more.delivered
-	t.dropped += more.dropped
-	t.undelivered += more.undelivered
-}
-
 // MarshalZerologObject writes the four numbers into a line of the log.
 func (t tally) MarshalZerologObject(e *zerolog.Event) {
 	e.Int64("matched", t.matched).Int64("delivered", t.delivered).Int64("dropped", t.dropped).Int64("undelivered", t.undelivered)
@@ -51,10 +44,8 @@ func accountOf(s *broker.Subscription) *account {
 	return a
 }
 
-// book notes what became of messages of one account. Called under the mutex.
-func (o *outbox) book(a *account, t tally) {
-	a.add(t)
-	o.tally.add(t)
+// check holds that no message has ended twice.
+func (a *account) check() {
 	invariant.Check(a.waiting() >= 0, "more messages of %s have ended than were matched", a.name)
 }
 

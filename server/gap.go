@@ -53,7 +53,9 @@ func (g *gap) appendNotes(b []byte) []byte {
 // drop notes that e.count messages, which were matched but are not waiting, are lost to the policy. It makes a note of it
 // in the gap in front of chunk i of what waits, or in a new one there; RESP2 has no word for it.
 func (o *outbox) drop(e entry, i int) {
-	o.book(e.account, tally{dropped: int64(e.count)})
+	e.account.dropped += int64(e.count)
+	o.tally.dropped += int64(e.count)
+	e.account.check()
 	o.totals.dropped.Add(int64(e.count))
 	if e.way == wayRESP2 {
 		return

@@ -222,15 +222,20 @@ var errNoFile = protocol.Errorf("This Redis instance is not configured to use an
 	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
 	"order to store users in the Redis configuration.")
 
-// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
-func aclLoad(x *exchange) {
-	s := x.conn.srv
-	file := s.access.file
+// parkWithFile has the reader work on the ACL file, if there is one.
+func (x *exchange) parkWithFile(work func(file string) (answer func(*exchange))) {
+	file := x.conn.srv.access.file
 	if file == "" {
 		x.fail(errNoFile)
 		return
 	}
-	x.park(func() func(*exchange) {
+	x.park(func() func(*exchange) { return work(file) })
+}
+
+// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
+func aclLoad(x *exchange) {
+	s := x.conn.srv
+	x.parkWithFile(func(file string) func(*exchange) {
 		text, err := readRules(file, &s.options.Log)
 		return func(x *exchange) {
 			if err != nil {
@@ -251,12 +256,7 @@ func aclLoad(x *exchange) {
 // than the command: what is in the file afterwards is never older than what another SAVE has put there.
 func aclSave(x *exchange) {
 	s := x.conn.srv
-	file := s.access.file
-	if file == "" {
-		x.fail(errNoFile)
-		return
-	}
-	x.park(func() func(*exchange) {
+	x.parkWithFile(func(file string) func(*exchange) {
 		var text []byte
 		if !s.visit(func(broker.View) { text = s.access.users.Text() }) {
 			return func(*exchange) {} // which nobody will run: the core has stopped

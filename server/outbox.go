@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/conchmq/conch/internal/invariant"
 )
 
 const (
@@ -178,7 +176,7 @@ func (o *outbox) settle(e *entry, written int) {
 			a.undelivered += rest
 			o.tally.undelivered += rest
 		}
-		invariant.Check(a.waiting() >= 0, "more messages of %s have ended than were matched", a.name)
+		a.check()
 	}
 }
 

@@ -219,12 +219,15 @@ func (c *conn) Answer(r *broker.Request, v broker.View) {
 }
 
 func (c *conn) answerErr(k *call, err *protocol.Error) {
-	b := c.begin()
+	c.reply(appendErr(c.begin(), k, err))
+}
+
+// appendErr words an error in the dialect of the command that it answers.
+func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 	if k.dialect == protocol.Line && !err.Fatal {
-		c.reply(protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf))
-		return
+		return protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
 	}
-	c.reply(protocol.AppendError(b, err))
+	return protocol.AppendError(b, err)
 }
 
 // Message queues one message for one subscription. The limit is held against what waited before: an outbox under it

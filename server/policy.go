@@ -37,10 +37,10 @@ func (o *outbox) policy() Policy { return Policy(o.chosen.Load()) }
 // slow is SLOW [policy], in both dialects.
 func slow(x *exchange) {
 	if args := x.call.args[1:]; len(args) > 1 {
-		x.failVerb(protocol.Errorf("SLOW takes one policy; type: %s", x.call.row.Usage))
+		x.out = appendErr(x.out, x.call, protocol.Errorf("SLOW takes one policy; type: %s", x.call.row.Usage))
 		return
 	} else if err := x.choose(args); err != nil {
-		x.failVerb(err)
+		x.out = appendErr(x.out, x.call, err)
 		return
 	}
 	x.out = appendVerb(x.out, x.call, [][]byte{[]byte(x.conn.outbox.policy().String())})
@@ -72,15 +72,6 @@ func (x *exchange) choose(args [][]byte) *protocol.Error {
 	}
 	x.conn.outbox.chosen.Store(int32(p))
 	return nil
-}
-
-// failVerb answers a verb of conch's own, in the dialect it came in.
-func (x *exchange) failVerb(err *protocol.Error) {
-	if x.call.dialect == protocol.Line {
-		x.out = protocol.AppendLineEnd(protocol.AppendLineError(x.out, err), x.call.crlf)
-		return
-	}
-	x.fail(err)
 }
 
 // describeAccount is the end of a connection's line in CLIENT LIST. What is queued in this very round counts: it is
