@@ -43,24 +43,15 @@ func (r *Run) Find(args [][]byte, buf []byte, used int, room [][]byte, limit int
 // nextAlike takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
 // that is tried first.
 func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload []byte, n int) {
-	at := len(upToPayload)
 	if !bytes.HasPrefix(buf, upToPayload) {
 		if !bytes.HasPrefix(buf, upToLength) {
 			return nil, 0
 		}
-		at = len(upToLength)
-		digits := bytes.IndexByte(buf[at:min(len(buf), at+20)], '\r')
-		if digits < 0 {
-			return nil, 0
-		}
-		n, ok := ParseInt(buf[at : at+digits])
-		if !ok || n < 0 || n > int64(limit) {
-			return nil, 0
-		}
-		length, at = int(n), at+digits+2
+		return bulk(buf, len(upToLength)-len("$"), limit)
 	}
+	at := len(upToPayload)
 	end := at + length
-	if len(buf) < end+2 || buf[at-1] != '\n' || buf[end] != '\r' || buf[end+1] != '\n' {
+	if len(buf) < end+2 || buf[end] != '\r' || buf[end+1] != '\n' {
 		return nil, 0
 	}
 	return buf[at:end:end], end + 2
