@@ -4,8 +4,11 @@ package broker
 type audience struct {
 	name    string
 	kind    Kind
-	members list[*Subscription] // in subscription order, which is the order of delivery
+	members list[*Subscription] // those without a predicate, in subscription order, which is the order of delivery
 	pattern *pattern            // what Broker.patterns knows of it, for a pattern
+	narrow  *narrow             // those with one, who come behind the others; nil while there are none
+
+	published uint64 // messages that reached the name since it has had a member
 }
 
 // Subscription joins one subscriber to one name. Owned by the core; an Owner may read it during a call.
@@ -13,16 +16,37 @@ type Subscription struct {
 	Form     Form
 	Note     any // the owner's own, which the core does not look at; the owner may set it in [Owner.Message]
 	to       *audience
+	in       *circle // of to, if it has a predicate
 	by       *Subscriber
-	inMember int // its place in to.members
-	inHeld   int // its place in by.held
+	inMember int   // its place in the members of in, or of to
+	inHeld   int   // its place in by.held
+	since    tally // what had come to the name, or to the circle, before it
 }
 
 // Kind tells whether the subscription is to a topic or to a pattern.
 func (s *Subscription) Kind() Kind { return s.to.kind }
 
-// Name is the topic or the pattern subscribed to, as it was given.
-func (s *Subscription) Name() string { return s.to.name }
+// Name is what was subscribed to, as it was given: a topic or a glob, and perhaps a predicate.
+func (s *Subscription) Name() string {
+	if s.in != nil {
+		return s.in.name
+	}
+	return s.to.name
+}
+
+// Topic is the topic or the glob in the name.
+func (s *Subscription) Topic() string { return s.to.name }
+
+// Conditional tells whether the subscription has a predicate.
+func (s *Subscription) Conditional() bool { return s.in != nil }
+
+// live is how many subscriptions there are to the name.
+func (a *audience) live() int {
+	if a.narrow == nil {
+		return a.members.live
+	}
+	return a.members.live + a.narrow.members
+}
 
 func movedMember(s *Subscription, place int) { s.inMember = place }
 func movedHeld(s *Subscription, place int)   { s.inHeld = place }
@@ -50,8 +74,12 @@ func (b *Broker) open(k Kind, name []byte) *audience {
 // names that no one listens to.
 func (b *Broker) leave(s *Subscription) {
 	a := s.to
-	a.members.remove(s.inMember)
-	if a.members.live > 0 {
+	if s.in != nil {
+		b.leaveCircle(s)
+	} else if a.members.remove(s.inMember); a.members.live == 0 && a.kind == Pattern {
+		b.patterned--
+	}
+	if a.members.live > 0 || a.narrow != nil {
 		return
 	}
 	delete(b.audiences[a.kind], a.name)

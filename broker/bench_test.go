@@ -13,6 +13,9 @@ import (
 type idler struct{ onApplied func() }
 
 func (*idler) Admit(*Request) bool                  { return true }
+func (*idler) Takes(*Request) bool                  { return true }
+func (*idler) Returned(*Batch)                      {}
+func (*idler) Kept(*Request) []Request              { return nil }
 func (*idler) Whole(*Request) ([]Request, bool)     { return nil, true }
 func (*idler) Published(*Request, int, int)         {}
 func (*idler) Subscribed(*Request, []byte, int)     {}

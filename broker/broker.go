@@ -30,8 +30,16 @@ type Broker struct {
 	matches     uint64
 	dirty       []*Subscriber
 	over        []*Subscriber
-	matched     []*audience // scratch for publish
+	matched     []*audience // whom the topic in flight reaches
 	message     Message     // what is in flight; a field so that passing it on does not allocate
+
+	circles    int      // distinct names with a predicate
+	patterned  int      // distinct patterns, with a predicate or without
+	filtered   tally    // of messages times subscriptions: what predicates kept back
+	urgent     int      // batches that have run out of patience: see park.go
+	waiting    []*Batch // those that wait until there is none
+	ready      []*Batch // those that need not wait any more
+	committing bool     // a transaction is being applied: nothing in it goes back or waits
 }
 
 // New makes a Broker that Run has yet to start.
@@ -73,7 +81,7 @@ func (b *Broker) Run(ctx context.Context) {
 	for {
 		select {
 		case batch := <-b.inbox:
-			b.apply(batch)
+			b.take(batch)
 			b.drain()
 			b.flush()
 		case <-ctx.Done():
@@ -87,7 +95,7 @@ func (b *Broker) drain() {
 	for range round - 1 {
 		select {
 		case batch := <-b.inbox:
-			b.apply(batch)
+			b.take(batch)
 		default:
 			return
 		}
@@ -112,45 +120,64 @@ func (b *Broker) touch(s *Subscriber) {
 	}
 }
 
+// take applies a batch, and those that wait for nothing but it.
+func (b *Broker) take(batch *Batch) {
+	b.apply(batch)
+	for len(b.ready) > 0 {
+		next := b.ready[0]
+		b.ready[0] = nil
+		if b.ready = b.ready[1:]; len(b.ready) == 0 {
+			b.ready = nil
+		}
+		b.apply(next)
+	}
+}
+
 func (b *Broker) apply(batch *Batch) {
 	s := batch.From
+	if b.hold(batch) {
+		return
+	}
 	for i := range batch.Requests {
 		if s.ended {
 			break // evicted: its later commands never take effect, and its connection is being closed
 		}
-		b.request(s, &batch.Requests[i])
+		if o := b.request(s, &batch.Requests[i]); o != done {
+			b.park(batch, i, o)
+			return
+		}
 		b.evict()
 	}
+	b.unpark(batch)
 	b.touch(s)
 	s.owner.Applied(batch)
 }
 
-func (b *Broker) request(s *Subscriber, r *Request) {
+func (b *Broker) request(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
 		b.end(s, Left, nil)
-		return
+		return done
 	case Evict:
 		b.end(s, Evicted, r.Call)
-		return
-	}
-	if len(r.Payloads) > 1 {
-		if parts, whole := s.owner.Whole(r); !whole {
-			b.parts(s, parts)
-			return
+		return done
+	case Publish:
+		return b.publication(s, r)
+	case Subscribe:
+		if b.urgent > 0 && !b.committing && b.brings(r) {
+			return deferred
+		}
+	case Exec:
+		if b.needsKept(s, r) {
+			return returned
 		}
 	}
 	if !s.owner.Admit(r) {
-		return
+		return done
 	}
 	switch r.Op {
-	case Publish:
-		b.publish(s, r)
 	case Subscribe:
-		for _, name := range r.Names {
-			b.subscribe(s, r.Kind, r.Form, name)
-			s.owner.Subscribed(r, name, s.Count(r.Form, r.Kind))
-		}
+		b.subscribeAll(s, r)
 	case Unsubscribe:
 		b.unsubscribe(s, r)
 	case Exec:
@@ -161,14 +188,17 @@ func (b *Broker) request(s *Subscriber, r *Request) {
 		}
 		s.owner.Answer(r, View{b})
 	}
+	return done
 }
 
 // exec applies a transaction: one request of the order, whatever is in it.
 func (b *Broker) exec(s *Subscriber, r *Request) {
 	kept := s.owner.Begin(r)
+	b.committing = true
 	for i := range kept {
 		b.request(s, &kept[i])
 	}
+	b.committing = false
 	if len(kept) > 0 {
 		s.owner.Commit(r)
 	}
@@ -197,6 +227,9 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 			if sub := s.holds(r.Kind, r.Form, name); sub != nil {
 				b.drop(sub)
 			}
+			if r.Wide {
+				b.dropNarrow(s, r, name)
+			}
 			s.owner.Unsubscribed(r, name, s.Count(r.Form, r.Kind))
 		}
 		return
@@ -217,7 +250,7 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	}
 	for _, sub := range going {
 		b.drop(sub)
-		s.owner.Unsubscribed(r, []byte(sub.to.name), s.Count(r.Form, r.Kind))
+		s.owner.Unsubscribed(r, []byte(sub.Name()), s.Count(r.Form, r.Kind))
 	}
 }
 

@@ -1,12 +1,37 @@
 package broker
 
+// publication sees to it that a publish can take effect.
+func (b *Broker) publication(s *Subscriber, r *Request) outcome {
+	b.match(r.Kind, r.Names[0])
+	if b.circles > 0 && !b.committing && b.needs(s, r) {
+		clear(b.matched)
+		return returned
+	}
+	if len(r.Payloads) > 1 {
+		if parts, whole := s.owner.Whole(r); !whole {
+			b.parts(s, parts)
+			return done
+		}
+	}
+	if s.owner.Admit(r) {
+		b.publish(s, r)
+	}
+	b.message = Message{} // nothing of the batch, nor a freed audience, may be kept alive from here
+	clear(b.matched)
+	return done
+}
+
 // publish is the instant of clause 1, or as many instants with nothing between them as there are messages. The reply
 // comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
 // nothing else can happen.
 func (b *Broker) publish(s *Subscriber, r *Request) {
-	b.match(r.Kind, r.Names[0])
+	if b.circles > 0 && b.narrows() {
+		b.publishNarrow(s, r)
+		return
+	}
 	receivers := 0
 	for _, a := range b.matched {
+		a.published += uint64(len(r.Payloads))
 		receivers += a.members.live
 	}
 	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Call}
@@ -18,8 +43,6 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 		b.run(s, r)
 	}
 	b.matches += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
-	b.message = Message{}                            // nothing of the batch, nor a freed audience, may be kept alive from here
-	clear(b.matched)
 }
 
 // parts applies the messages of a run as requests of their own. Evictions come between them as between all requests.

@@ -11,8 +11,10 @@ import (
 type recorder struct {
 	lines   []string
 	applied []*Batch
-	flushes int
-	owed    bool // told something since its last Flush
+
+	returned []*Batch // by the core, for verdicts
+	flushes  int
+	owed     bool // told something since its last Flush
 
 	limit    int // Message says "over" from this many messages on; 0 is never
 	messages int
@@ -67,6 +69,18 @@ func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 		return
 	}
 	r.tell("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
+}
+
+// Takes tells what Admit will say.
+func (r *recorder) Takes(q *Request) bool { return q.Call != refused }
+
+// Returned keeps the batch for the test, which judges it and submits it again.
+func (r *recorder) Returned(b *Batch) { r.returned = append(r.returned, b) }
+
+// Kept is what Begin will return.
+func (r *recorder) Kept(q *Request) []Request {
+	kept, _ := q.Call.([]Request)
+	return kept
 }
 
 // Begin gives back what the test put into the Exec request's Call.

@@ -42,6 +42,11 @@ type Request struct {
 	Names    [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
 	Payloads [][]byte // for Publish: a run of messages, one or more, each with an instant of its own
 	Call     any      // the owner's note of what asked for this, handed back untouched
+
+	Conditions []Condition // for Subscribe: Conditions[i] is that of Names[i]; nil if there are none
+	Wide       bool        // for Unsubscribe: a name that is a topic or a glob stands for all subscriptions to it, whatever their predicates
+	Asked      []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
+	Verdicts   []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
 }
 
 // Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
@@ -49,7 +54,8 @@ type Request struct {
 type Batch struct {
 	From     *Subscriber
 	Requests []Request
-	Note     any // the submitter's own, handed back untouched
+	Note     any     // the submitter's own, handed back untouched
+	parking  parking // the core's
 }
 
 // Message is a publish on its way to its receivers: one message, or a run of messages that followed each other to the
@@ -80,6 +86,15 @@ type Owner interface {
 	// one by one. Otherwise it returns a request for each, which the core applies in its place, and Admit is asked about
 	// those: what is refused or kept back is so message by message.
 	Whole(r *Request) (parts []Request, whole bool)
+	// Takes tells whether Admit would let a Publish or an Exec through, without a trace of having been asked.
+	Takes(r *Request) bool
+	// Returned hands back a batch that the core cannot go on with: its first request, and perhaps others, have no verdict
+	// on what they were Asked. The owner works them out, on another goroutine, and submits the batch again. It may put
+	// other requests into it that amount to the same, as it must for a run: one for each message. Nothing else from the
+	// same subscriber takes effect before that but an Evict. The batch must come again, even if the subscriber has ended.
+	Returned(b *Batch)
+	// Kept are the requests that Begin would return, so that those that publish can be asked for verdicts.
+	Kept(r *Request) []Request
 	// Published answers that many messages of a Publish, one after the other, with the number of subscriptions that each
 	// of them is being queued to.
 	Published(r *Request, messages, receivers int)

@@ -1,6 +1,9 @@
 package broker
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
 // batch, and from then on belongs to the core's goroutine until [Owner.Ended].
@@ -14,6 +17,11 @@ type Subscriber struct {
 	why     any   // then, the call of who asked for that
 	dirty   bool  // in Broker.dirty: a Flush is owed
 	reached reach // by the run in flight
+
+	narrow     map[heldKey][]*Subscription // what it holds with predicates, by the topic alone
+	conditions int                         // how many those are
+	parked     *Batch                      // what must be applied before anything else of it: see park.go
+	behind     []*Batch                    // what came meanwhile
 }
 
 // heldKey finds a subscriber's own subscription. Its index is what makes leaving cost what is held, not what exists.
@@ -45,6 +53,9 @@ func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
 // Holdings is how many subscriptions the subscriber has, of all kinds and forms.
 func (s *Subscriber) Holdings() int { return s.held.live }
 
+// Conditions is how many of them have a predicate.
+func (s *Subscriber) Conditions() int { return s.conditions }
+
 // Holds tells whether it has one.
 func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.holds(k, f, name) != nil }
 
@@ -59,14 +70,33 @@ func (s *Subscriber) Held() iter.Seq[*Subscription] {
 	}
 }
 
+// subscribeAll adds the subscriptions asked for, and confirms each.
+func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
+	for i, name := range r.Names {
+		c := Condition{Topic: len(name)}
+		if r.Conditions != nil && r.Conditions[i].Predicate != nil {
+			c = r.Conditions[i]
+		}
+		b.subscribe(s, r.Kind, r.Form, name, c)
+		s.owner.Subscribed(r, name, s.Count(r.Form, r.Kind))
+	}
+}
+
 // subscribe adds one subscription; a repeated one changes nothing.
-func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte) {
+func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, c Condition) {
 	if s.holds(k, f, name) != nil {
 		return
 	}
-	a := b.open(k, name)
+	a := b.open(k, name[:c.Topic])
 	sub := &Subscription{Form: f, to: a, by: s}
-	a.members.add(sub)
+	if c.Predicate == nil {
+		if a.members.add(sub); a.members.live == 1 && k == Pattern {
+			b.patterned++
+		}
+		sub.since = tally{messages: a.published, matched: a.published}
+	} else {
+		b.narrowTo(sub, c.Predicate, name)
+	}
 	s.held.add(sub)
 	if s.held.live == 1 {
 		b.subscribers++
@@ -85,7 +115,7 @@ func (s *Subscriber) holds(k Kind, f Form, name []byte) *Subscription {
 		return s.index[heldKey{string(name), k, f}]
 	}
 	for _, sub := range s.held.items {
-		if sub != nil && sub.to.kind == k && sub.Form == f && sub.to.name == string(name) {
+		if sub != nil && sub.to.kind == k && sub.Form == f && sub.Name() == string(name) {
 			return sub
 		}
 	}
@@ -95,7 +125,7 @@ func (s *Subscriber) holds(k Kind, f Form, name []byte) *Subscription {
 // enter makes the subscription just added to held one that is found quickly when there are many.
 func (s *Subscriber) enter(sub *Subscription) {
 	if s.index != nil {
-		s.index[heldKey{sub.to.name, sub.to.kind, sub.Form}] = sub // the audience's copy of the name, shared by all who hold it
+		s.index[heldKey{sub.Name(), sub.to.kind, sub.Form}] = sub // the audience's copy of the name, shared by all who hold it
 		return
 	}
 	if s.held.live <= few {
@@ -109,15 +139,53 @@ func (s *Subscriber) enter(sub *Subscription) {
 	}
 }
 
+// narrowTo gives a subscription its predicate.
+func (b *Broker) narrowTo(sub *Subscription, p Predicate, name []byte) {
+	a, s := sub.to, sub.by
+	sub.in = b.openCircle(a, p, name)
+	sub.in.members.add(sub)
+	sub.since = sub.in.seen
+	a.narrow.members++
+	if s.narrow == nil {
+		s.narrow = make(map[heldKey][]*Subscription)
+	}
+	key := heldKey{a.name, a.kind, sub.Form}
+	s.narrow[key] = append(s.narrow[key], sub)
+	s.conditions++
+}
+
+// widen forgets that a subscription had a predicate.
+func (s *Subscriber) widen(sub *Subscription) {
+	key := heldKey{sub.to.name, sub.to.kind, sub.Form}
+	rest := s.narrow[key]
+	i := slices.Index(rest, sub)
+	if rest = slices.Delete(rest, i, i+1); len(rest) > 0 {
+		s.narrow[key] = rest
+	} else {
+		delete(s.narrow, key)
+	}
+	s.conditions--
+}
+
+// dropNarrow ends all subscriptions to a name that have predicates.
+func (b *Broker) dropNarrow(s *Subscriber, r *Request, name []byte) {
+	for _, sub := range slices.Clone(s.narrow[heldKey{string(name), r.Kind, r.Form}]) {
+		b.drop(sub)
+	}
+}
+
 // drop ends one subscription in every index at once.
 func (b *Broker) drop(sub *Subscription) {
 	s, a := sub.by, sub.to
-	delete(s.index, heldKey{a.name, a.kind, sub.Form})
+	delete(s.index, heldKey{sub.Name(), a.kind, sub.Form})
+	if sub.in != nil {
+		s.widen(sub)
+	}
 	s.held.remove(sub.inHeld)
 	s.counts[sub.Form][a.kind]--
 	b.leave(sub)
 	if s.held.live == 0 {
-		s.index, s.held.items = nil, nil // a connection that listens to nothing costs nothing here
+		s.index, s.held.items, s.narrow = nil, nil, nil // a connection that listens to nothing costs nothing here
 		b.subscribers--
 	}
 }

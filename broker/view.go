@@ -13,10 +13,13 @@ func (v View) Evict(s *Subscriber, call any) { v.b.condemn(s, call) }
 type Counts struct {
 	Topics      int    // names with at least one exact subscription
 	Shards      int    // the same for shards
-	Patterns    int    // distinct patterns subscribed to
+	Patterns    int    // distinct patterns subscribed to, predicates and all
 	Subscribers int    // subscribers that hold at least one subscription
 	Published   uint64 // messages taken since the start: the place of the last in the one order
 	Matched     uint64 // messages times the subscriptions that they were queued to, since the start
+	Filtered    uint64 // messages times the subscriptions whose predicate kept them back
+	Unreadable  uint64 // those of them that lacked what the predicate reads
+	Predicates  int    // distinct names with a predicate
 	Waiting     int    // batches in the inbox just now
 }
 
@@ -25,7 +28,10 @@ func (v View) Counts() Counts {
 	return Counts{
 		Topics:      len(v.b.audiences[Topic]),
 		Shards:      len(v.b.audiences[Shard]),
-		Patterns:    len(v.b.audiences[Pattern]),
+		Patterns:    v.b.patterned,
+		Filtered:    v.b.filtered.messages,
+		Unreadable:  v.b.filtered.unreadable,
+		Predicates:  v.b.circles,
 		Subscribers: v.b.subscribers,
 		Published:   v.b.sequence,
 		Matched:     v.b.matches,
@@ -47,7 +53,7 @@ func (v View) Names(k Kind) iter.Seq[string] {
 // Members is how many subscriptions one name has.
 func (v View) Members(k Kind, name []byte) int {
 	if a := v.b.find(k, name); a != nil {
-		return a.members.live
+		return a.live()
 	}
 	return 0
 }

@@ -1,0 +1,155 @@
+package broker
+
+// A publish to a topic with predicates takes effect with the verdict of each of them, and the core does not work those out:
+// decoding a payload would keep everybody waiting. Whoever publishes asks the predicates that it knows of, ahead of time.
+// If the core finds at the instant of the publish that one is missing, the way is back: the batch returns to its owner with
+// what to ask, and comes again. Until then its subscriber is parked. Nothing that it sent behind takes effect, so its order
+// stays (clause 3); messages to it go on, and nobody else notices.
+//
+// A predicate that is subscribed to while the batch is away may send it back once more. Somebody who subscribes to new
+// ones all the time could keep a publisher from ever getting through, so there is an end to patience: while a publish has
+// come back in vain so often, subscriptions that bring a new predicate wait.
+
+// patience is how often a request goes back before new predicates must wait for it.
+const patience = 2
+
+// maxAsked bounds, for a batch that goes back, the questions that are put in advance for requests behind the first.
+const maxAsked = 64 << 10
+
+// outcome is what became of a request.
+type outcome uint8
+
+const (
+	done     outcome = iota
+	returned         // it must go back for verdicts
+	deferred         // it must wait for a publish that runs out of patience
+)
+
+// parking is the core's note on a batch.
+type parking struct {
+	returns int  // how often its first request has gone back
+	urgent  bool // it is one of those that new predicates wait for
+}
+
+// hold keeps a batch of a parked subscriber for later. An eviction does not wait: it comes from others.
+func (b *Broker) hold(batch *Batch) bool {
+	s := batch.From
+	if s.parked == nil || s.parked == batch || len(batch.Requests) == 1 && batch.Requests[0].Op == Evict {
+		return false
+	}
+	s.behind = append(s.behind, batch)
+	return true
+}
+
+// park stops a batch before its request i.
+func (b *Broker) park(batch *Batch, i int, why outcome) {
+	s := batch.From
+	s.parked = batch
+	if i > 0 { // it got somewhere
+		b.calm(batch)
+		clear(batch.Requests[:i])
+		batch.Requests = batch.Requests[i:]
+	}
+	b.touch(s)
+	switch {
+	case why == deferred && b.urgent > 0:
+		b.waiting = append(b.waiting, batch)
+		return
+	case why == deferred: // what it was to wait for has stood in front of it
+		b.ready = append(b.ready, batch)
+		return
+	}
+	if batch.parking.returns++; batch.parking.returns == patience {
+		batch.parking.urgent = true
+		b.urgent++
+	}
+	b.askAhead(batch)
+	s.owner.Returned(batch)
+}
+
+// askAhead puts the questions of the requests behind the first, which has them: that saves them a way back of their own.
+func (b *Broker) askAhead(batch *Batch) {
+	asked := len(batch.Requests[0].Asked)
+	for i := range batch.Requests[1:] {
+		r := &batch.Requests[1+i]
+		if r.Op != Publish {
+			continue
+		}
+		b.match(r.Kind, r.Names[0])
+		if b.narrows() && !b.judged(r) {
+			b.ask(r)
+			if asked += len(r.Asked) * len(r.Payloads); asked > maxAsked {
+				break
+			}
+		}
+	}
+	clear(b.matched)
+}
+
+// unpark lets go on what waited behind a batch that is done.
+func (b *Broker) unpark(batch *Batch) {
+	b.calm(batch)
+	if s := batch.From; s.parked == batch {
+		s.parked = nil
+		b.ready = append(b.ready, s.behind...)
+		s.behind = nil
+	}
+}
+
+// calm ends the urgency of a batch, and with the last one the wait of those who bring new predicates.
+func (b *Broker) calm(batch *Batch) {
+	urgent := batch.parking.urgent
+	batch.parking = parking{}
+	if !urgent {
+		return
+	}
+	if b.urgent--; b.urgent == 0 {
+		b.ready = append(b.ready, b.waiting...)
+		b.waiting = nil
+	}
+}
+
+// needs tells whether a publish must go back: if so, it now says what to ask. The topic is in flight. A run always goes
+// back, to come again message by message; its owner decides whether it would be let in at all.
+func (b *Broker) needs(s *Subscriber, r *Request) bool {
+	if !b.narrows() || len(r.Payloads) == 1 && b.judged(r) || !s.owner.Takes(r) {
+		return false
+	}
+	b.ask(r)
+	return true
+}
+
+// needsKept is needs for a transaction: all verdicts must be there when it begins.
+func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
+	if b.circles == 0 || !s.owner.Takes(r) {
+		return false
+	}
+	kept := s.owner.Kept(r)
+	for i := range kept {
+		if kept[i].Op != Publish {
+			continue
+		}
+		b.match(kept[i].Kind, kept[i].Names[0])
+		if b.narrows() && !b.judged(&kept[i]) {
+			b.ask(&kept[i])
+			needs = true
+		}
+	}
+	clear(b.matched)
+	return needs
+}
+
+// brings tells whether a Subscribe brings a predicate that its name does not have yet.
+func (b *Broker) brings(r *Request) bool {
+	for i := range r.Conditions {
+		c := &r.Conditions[i]
+		if c.Predicate == nil {
+			continue
+		}
+		a := b.find(r.Kind, r.Names[i][:c.Topic])
+		if a == nil || a.narrow == nil || a.narrow.find(c.Predicate) == nil {
+			return true
+		}
+	}
+	return false
+}
