@@ -46,6 +46,11 @@ var rules = map[string]rule{
 		},
 	},
 	"internal/acl":      {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
+	"internal/filter": {
+		others:  []string{"github.com/expr-lang/expr", "github.com/tidwall/gjson"},
+		notStd:  []string{"net", "os", "log", "time"},
+		noClock: true,
+	},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
@@ -142,6 +147,11 @@ func TestTheRules(t *testing.T) {
 		},
 		{"the protocol does not know the broker", "protocol", "", "@broker @server @internal/invariant"},
 		{"the rules of access are pure", "internal/acl", "crypto/sha256 time", "net os log sync context @broker @protocol @server"},
+		{
+			"predicates are pure",
+			"internal/filter", "sync unsafe encoding/json github.com/expr-lang/expr/ast github.com/tidwall/gjson",
+			"net os log time @broker @protocol @server github.com/rs/zerolog",
+		},
 		{
 			"the load generator knows a server by its sockets alone",
 			"internal/bench", "net os github.com/HdrHistogram/hdrhistogram-go", "@server @protocol @broker github.com/rs/zerolog",

@@ -1,0 +1,402 @@
+package filter
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// condition is a compiled boolean, operand anything else; an operand that is false could not be read.
+type (
+	condition func(m *Message) Verdict
+	operand   func(m *Message) (value, bool)
+)
+
+// term is a compiled part of an expression.
+type term struct {
+	kinds    kind      // what it may be
+	read     operand   // nil if there is a test
+	test     condition // of what is a boolean by its operator
+	constant bool      // reading it needs no message
+}
+
+// condition is the term as a boolean.
+func (t term) condition() condition {
+	if t.test != nil {
+		return t.test
+	}
+	read := t.read
+	return func(m *Message) Verdict {
+		v, ok := read(m)
+		if !ok || v.kind != truth {
+			return Unreadable
+		}
+		return v.verdict()
+	}
+}
+
+// operand is the term as a value.
+func (t term) operand() operand {
+	if t.read != nil {
+		return t.read
+	}
+	test := t.test
+	return func(m *Message) (value, bool) {
+		v := test(m)
+		return truthValue(v == Yes), v != Unreadable
+	}
+}
+
+func constant(v value) term {
+	return term{kinds: v.kind, constant: true, read: func(*Message) (value, bool) { return v, true }}
+}
+
+func test(c condition) term { return term{kinds: truth, test: c} }
+
+// compiler turns the tree of one expression into closures. The parser lets two parents share a child (a < b < c has b
+// twice), so that what counts is not nodes but visits: they bound what compiling costs, and matching.
+type compiler struct {
+	source []rune
+	left   int // visits
+}
+
+// visit counts a part, and refuses one too many.
+func (c *compiler) visit(n ast.Node) *Error {
+	if c.left--; c.left < 0 {
+		return errorAt(start(n), "the expression has too many parts: split it into several subscriptions")
+	}
+	return nil
+}
+
+// need compiles what an operator takes, and refuses what it never can.
+func (c *compiler) need(n ast.Node, want kind, whose string) (term, *Error) {
+	if choice, ok := n.(*ast.ConditionalNode); ok {
+		return c.choice(choice, want, whose)
+	}
+	t, err := c.term(n)
+	if err != nil {
+		return term{}, err
+	}
+	if t.kinds&want == 0 {
+		return term{}, errorAt(start(n), "%s needs %s, and this is %s%s", whose, plural(want), t.kinds, bindsTighter(n))
+	}
+	return t, nil
+}
+
+// bindsTighter explains not a == b, which is (not a) == b.
+func bindsTighter(n ast.Node) string {
+	if u, ok := n.(*ast.UnaryNode); ok && u.Operator != "-" {
+		return ": " + u.Operator + " binds tighter, so put all that it negates in parentheses"
+	}
+	return ""
+}
+
+// plural names what an operator takes.
+func plural(want kind) string {
+	switch want {
+	case truth:
+		return "a condition: a boolean"
+	case number:
+		return "a number"
+	case text:
+		return "a string"
+	case number | text:
+		return "numbers or strings"
+	}
+	return "numbers, strings or booleans"
+}
+
+// start is where the text of a term begins, or its operator stands.
+func start(n ast.Node) int {
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		return start(n.Node)
+	case *ast.SliceNode:
+		return start(n.Node)
+	case *ast.ConditionalNode:
+		return start(n.Cond)
+	}
+	return n.Location().From
+}
+
+func (c *compiler) term(n ast.Node) (term, *Error) {
+	if err := c.visit(n); err != nil {
+		return term{}, err
+	}
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		return constant(truthValue(n.Value)), nil
+	case *ast.IntegerNode:
+		return constant(wholeValue(int64(n.Value))), nil
+	case *ast.FloatNode:
+		return c.float(n)
+	case *ast.StringNode:
+		return constant(textValue(n.Value)), nil
+	case *ast.IdentifierNode, *ast.MemberNode:
+		return c.field(n)
+	case *ast.CallNode:
+		return c.has(n)
+	case *ast.UnaryNode:
+		return c.unary(n)
+	case *ast.BinaryNode:
+		return c.binary(n)
+	case *ast.ConditionalNode:
+		return c.choice(n, anyKind, "?:")
+	case *ast.NilNode:
+		return term{}, errorAt(start(n), "nil can only be compared, with == or !=")
+	case *ast.ArrayNode:
+		return term{}, errorAt(start(n), "an array can only stand behind in")
+	}
+	return term{}, errorAt(start(n), "this is not available in predicates")
+}
+
+// float reads the digits again, because an integer may be written as a float and not be one.
+func (c *compiler) float(n *ast.FloatNode) (term, *Error) {
+	at := n.Location()
+	v, ok := literal(string(c.source[at.From:at.To]))
+	if !ok {
+		return term{}, errorAt(at.From, "this is not a number, or too large for one")
+	}
+	return constant(v), nil
+}
+
+func (c *compiler) unary(n *ast.UnaryNode) (term, *Error) {
+	switch n.Operator {
+	case "!", "not":
+		t, err := c.need(n.Node, truth, n.Operator)
+		if err != nil {
+			return term{}, err
+		}
+		return test(not(t.condition())), nil
+	case "-":
+		t, err := c.need(n.Node, number, "-")
+		if err != nil {
+			return term{}, err
+		}
+		return c.computed(n, "-", constant(wholeValue(0)), t)
+	}
+	return term{}, errorAt(start(n), "leave the %s out", n.Operator)
+}
+
+func not(c condition) condition {
+	return func(m *Message) Verdict {
+		switch c(m) {
+		case Yes:
+			return No
+		case No:
+			return Yes
+		}
+		return Unreadable
+	}
+}
+
+func (c *compiler) binary(n *ast.BinaryNode) (term, *Error) {
+	switch n.Operator {
+	case "&&", "and", "||", "or":
+		return c.logic(n)
+	case "==", "!=":
+		return c.equality(n)
+	case "<", "<=", ">", ">=":
+		return c.order(n)
+	case "+", "-", "*", "/", "%":
+		l, r, err := c.both(n, number)
+		if err != nil {
+			return term{}, err
+		}
+		return c.computed(n, n.Operator, l, r)
+	case "in":
+		return c.membership(n)
+	case "contains":
+		return c.texts(n, strings.Contains)
+	case "startsWith":
+		return c.texts(n, strings.HasPrefix)
+	case "endsWith":
+		return c.texts(n, strings.HasSuffix)
+	}
+	return term{}, errorAt(start(n), "%s is not available in predicates", n.Operator)
+}
+
+// both compiles two operands of which an operator takes the same.
+func (c *compiler) both(n *ast.BinaryNode, want kind) (l, r term, err *Error) {
+	if l, err = c.need(n.Left, want, n.Operator); err != nil {
+		return l, r, err
+	}
+	r, err = c.need(n.Right, want, n.Operator)
+	return l, r, err
+}
+
+func (c *compiler) logic(n *ast.BinaryNode) (term, *Error) {
+	l, r, err := c.both(n, truth)
+	if err != nil {
+		return term{}, err
+	}
+	goesOn := Yes
+	if n.Operator == "||" || n.Operator == "or" {
+		goesOn = No
+	}
+	first, second := l.condition(), r.condition()
+	return test(func(m *Message) Verdict {
+		if v := first(m); v != goesOn {
+			return v
+		}
+		return second(m)
+	}), nil
+}
+
+// choice is condition ? this : that. Each branch must be what is needed.
+func (c *compiler) choice(n *ast.ConditionalNode, want kind, whose string) (term, *Error) {
+	if err := c.visit(n); err != nil {
+		return term{}, err
+	}
+	cond, err := c.need(n.Cond, truth, "?:")
+	if err != nil {
+		return term{}, err
+	}
+	this, err := c.need(n.Exp1, want, whose)
+	if err != nil {
+		return term{}, err
+	}
+	that, err := c.need(n.Exp2, want, whose)
+	if err != nil {
+		return term{}, err
+	}
+	if this.test != nil && that.test != nil {
+		return test(choose(cond.condition(), this.test, that.test)), nil
+	}
+	decide, yes, no := cond.condition(), this.operand(), that.operand()
+	read := func(m *Message) (value, bool) {
+		switch decide(m) {
+		case Yes:
+			return yes(m)
+		case No:
+			return no(m)
+		}
+		return value{}, false
+	}
+	return term{kinds: this.kinds | that.kinds, read: read}, nil
+}
+
+func choose(decide, yes, no condition) condition {
+	return func(m *Message) Verdict {
+		switch decide(m) {
+		case Yes:
+			return yes(m)
+		case No:
+			return no(m)
+		}
+		return Unreadable
+	}
+}
+
+// membership is x in an array, a literal one or a field.
+func (c *compiler) membership(n *ast.BinaryNode) (term, *Error) {
+	l, err := c.need(n.Left, scalar, "in")
+	if err != nil {
+		return term{}, err
+	}
+	if list, ok := n.Right.(*ast.ArrayNode); ok {
+		return c.literalArray(n, list, l)
+	}
+	p, err := c.path(n.Right)
+	switch {
+	case err != nil:
+		return term{}, err
+	case p == nil:
+		return term{}, errorAt(start(n.Right), "behind in stands an array, [1, 2] or a field; for text use contains")
+	}
+	read := l.operand()
+	return test(func(m *Message) Verdict {
+		v, ok := read(m)
+		if !ok || v.kind&scalar == 0 {
+			return Unreadable
+		}
+		of := m.lookup(p)
+		if of == nil || of.value.kind != array {
+			return Unreadable
+		}
+		return verdict(m.inside(of).contains(v))
+	}), nil
+}
+
+func (c *compiler) literalArray(in *ast.BinaryNode, list *ast.ArrayNode, l term) (term, *Error) {
+	if err := c.visit(list); err != nil {
+		return term{}, err
+	}
+	var elements []operand
+	kinds, constants := kind(0), true
+	for _, n := range list.Nodes {
+		e, err := c.need(n, scalar, "in")
+		if err != nil {
+			return term{}, err
+		}
+		elements = append(elements, e.operand())
+		kinds |= e.kinds
+		constants = constants && e.constant
+	}
+	if len(elements) > 0 && !overlap(l.kinds, kinds) {
+		return term{}, errorAt(start(list), "nothing in this array is %s%s", l.kinds, bindsTighter(in.Left))
+	}
+	if constants {
+		return test(isAmong(l.operand(), elements)), nil
+	}
+	return test(isAmongRead(l.operand(), elements)), nil
+}
+
+// isAmong compares with constants.
+func isAmong(read operand, elements []operand) condition {
+	var list []value
+	all := map[value]struct{}{}
+	for _, e := range elements {
+		v, _ := e(nil)
+		list, all[v] = append(list, v), struct{}{}
+	}
+	return func(m *Message) Verdict {
+		v, ok := read(m)
+		if !ok || v.kind&scalar == 0 {
+			return Unreadable
+		}
+		if len(list) <= many {
+			return verdict(slices.Contains(list, v))
+		}
+		_, ok = all[v]
+		return verdict(ok)
+	}
+}
+
+// isAmongRead reads every element, also when an earlier one was equal already: one that is missing decides.
+func isAmongRead(read operand, elements []operand) condition {
+	return func(m *Message) Verdict {
+		v, ok := read(m)
+		if !ok || v.kind&scalar == 0 {
+			return Unreadable
+		}
+		found := false
+		for _, element := range elements {
+			e, ok := element(m)
+			if !ok {
+				return Unreadable
+			}
+			found = found || e == v
+		}
+		return verdict(found)
+	}
+}
+
+// overlap tells whether two terms can be of one type.
+func overlap(a, b kind) bool {
+	return a&b&scalar != 0 || a&number != 0 && b&number != 0
+}
+
+// foreign is what other languages write for nil, true and false.
+var foreign = []string{"null", "NULL", "Null", "undefined", "None", "NIL", "Nil", "True", "TRUE", "False", "FALSE"}
+
+func isForeign(name string) (instead string, ok bool) {
+	if !slices.Contains(foreign, name) {
+		return "", false
+	}
+	if instead = strings.ToLower(name); instead != "true" && instead != "false" {
+		instead = "nil"
+	}
+	return instead, true
+}

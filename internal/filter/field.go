@@ -1,0 +1,126 @@
+package filter
+
+import "github.com/expr-lang/expr/ast"
+
+// path leads from the payload to a field: user.items[0] has three steps. It is never empty.
+type path []step
+
+type step struct {
+	name    string
+	place   int // counted from 0
+	byPlace bool
+}
+
+// field compiles what is read: a field of the payload, or something of the message itself.
+func (c *compiler) field(n ast.Node) (term, *Error) {
+	if id, ok := n.(*ast.IdentifierNode); ok {
+		if t, ok := ofMessage(id.Value); ok {
+			return t, nil
+		}
+	}
+	p, err := c.path(n)
+	switch {
+	case err != nil:
+		return term{}, err
+	case p == nil:
+		return term{}, errorAt(start(n), "only fields have fields: write user.id or items[0].price")
+	}
+	return term{kinds: anyKind, read: func(m *Message) (value, bool) {
+		found := m.lookup(p)
+		if found == nil {
+			return value{}, false
+		}
+		return found.value, true
+	}}, nil
+}
+
+// ofMessage is what every message has, JSON or not.
+func ofMessage(name string) (term, bool) {
+	switch name {
+	case "topic":
+		return term{kinds: text, read: func(m *Message) (value, bool) { return textValue(m.topic), true }}, true
+	case "payload":
+		return term{kinds: text, read: func(m *Message) (value, bool) {
+			return textValue(m.payload), len(m.payload) <= m.limits.payload()
+		}}, true
+	case "size":
+		return term{kinds: whole, read: func(m *Message) (value, bool) {
+			return wholeValue(int64(len(m.payload))), true
+		}}, true
+	}
+	return term{}, false
+}
+
+// path reads a path. It is nil without an error for what is none at all.
+func (c *compiler) path(n ast.Node) (path, *Error) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return c.firstStep(n)
+	case *ast.MemberNode:
+		if err := c.visit(n); err != nil {
+			return nil, err
+		}
+		s, err := c.step(n.Property)
+		if err != nil {
+			return nil, err
+		}
+		if id, ok := n.Node.(*ast.IdentifierNode); ok && id.Value == "$env" {
+			if s.byPlace {
+				return nil, errorAt(n.Property.Location().From, "fields of the payload have names: write $env[\"0\"]")
+			}
+			return path{s}, nil
+		}
+		p, err := c.path(n.Node)
+		if err != nil || p == nil {
+			return nil, err
+		}
+		return append(p, s), nil
+	}
+	return nil, nil
+}
+
+func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
+	at := n.Location().From
+	if instead, ok := isForeign(n.Value); ok {
+		return nil, errorAt(at, "write %s; a field of this name is $env.%s", instead, n.Value)
+	}
+	switch n.Value {
+	case "$env":
+		return nil, errorAt(at, "$env needs a name: $env.size is the field size of the payload")
+	case "topic", "payload", "size":
+		return nil, errorAt(at, "%s is of the message, always there and without fields; a field of the payload of this name is $env.%[1]s", n.Value)
+	}
+	return path{{name: n.Value}}, nil
+}
+
+// step reads what stands behind a dot or in brackets.
+func (c *compiler) step(n ast.Node) (step, *Error) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return step{name: n.Value}, nil
+	case *ast.IntegerNode:
+		return step{place: n.Value, byPlace: true}, nil
+	case *ast.UnaryNode:
+		return step{}, errorAt(start(n), "places are counted from 0, and not from the end")
+	}
+	return step{}, errorAt(start(n), "in brackets stands a number or a string: items[0] or user[\"first-name\"]")
+}
+
+// has asks for a field, and never fails.
+func (c *compiler) has(n *ast.CallNode) (term, *Error) {
+	name, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || name.Value != "has" {
+		return term{}, errorAt(start(n), "the one function is has(field)")
+	}
+	if len(n.Arguments) != 1 {
+		return term{}, errorAt(start(n), "has takes one field: has(user.id)")
+	}
+	p, err := c.path(n.Arguments[0])
+	switch {
+	case err != nil:
+		return term{}, err
+	case p == nil:
+		return term{}, errorAt(start(n.Arguments[0]), "has takes a field: has(user.id)")
+	}
+	return test(func(m *Message) Verdict { return verdict(m.lookup(p) != nil) }), nil
+}

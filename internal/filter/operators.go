@@ -1,0 +1,222 @@
+package filter
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// equality is == and !=, also with nil.
+func (c *compiler) equality(n *ast.BinaryNode) (term, *Error) {
+	equal := n.Operator == "=="
+	_, leftNil := n.Left.(*ast.NilNode)
+	_, rightNil := n.Right.(*ast.NilNode)
+	switch {
+	case leftNil:
+		return c.isNil(n, n.Right, equal)
+	case rightNil:
+		return c.isNil(n, n.Left, equal)
+	}
+	l, r, err := c.both(n, scalar)
+	if err != nil {
+		return term{}, err
+	}
+	if !overlap(l.kinds, r.kinds) {
+		return term{}, errorAt(start(n), "%s compares %s with %s, which are never equal", n.Operator, l.kinds, r.kinds)
+	}
+	left, right := l.operand(), r.operand()
+	return test(func(m *Message) Verdict {
+		a, ok := left(m)
+		if !ok {
+			return Unreadable
+		}
+		b, ok := right(m)
+		if !ok || !alike(a, b) {
+			return Unreadable
+		}
+		return verdict((a == b) == equal)
+	}), nil
+}
+
+func (c *compiler) isNil(n *ast.BinaryNode, of ast.Node, equal bool) (term, *Error) {
+	t, err := c.term(of)
+	switch {
+	case err != nil:
+		return term{}, err
+	case t.kinds&null == 0:
+		return term{}, errorAt(start(n), "%s is never nil", t.kinds)
+	}
+	read := t.operand()
+	return test(func(m *Message) Verdict {
+		v, ok := read(m)
+		if !ok {
+			return Unreadable
+		}
+		return verdict((v.kind == null) == equal)
+	}), nil
+}
+
+// Which results of a comparison an operator holds for: bit 0 for less, 1 for equal, 2 for greater.
+var orders = map[string]uint{"<": 0b001, "<=": 0b011, ">": 0b100, ">=": 0b110}
+
+func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
+	l, r, err := c.both(n, number|text)
+	if err != nil {
+		return term{}, err
+	}
+	if !overlap(l.kinds&^truth, r.kinds&^truth) {
+		return term{}, errorAt(start(n), "%s compares %s with %s", n.Operator, l.kinds, r.kinds)
+	}
+	left, right, holds := l.operand(), r.operand(), orders[n.Operator]
+	return test(func(m *Message) Verdict {
+		a, ok := left(m)
+		if !ok {
+			return Unreadable
+		}
+		b, ok := right(m)
+		if !ok || !alike(a, b) || a.kind == truth {
+			return Unreadable
+		}
+		return verdict(holds>>(compare(a, b)+1)&1 == 1)
+	}), nil
+}
+
+// compare puts two numbers or two strings in order: -1, 0, 1.
+func compare(a, b value) int {
+	switch {
+	case a.kind == text:
+		return strings.Compare(a.text, b.text)
+	case a.kind == whole && b.kind == whole:
+		return cmp.Compare(a.whole(), b.whole())
+	case a.kind == whole:
+		return compareMixed(a.whole(), b.float())
+	case b.kind == whole:
+		return -compareMixed(b.whole(), a.float())
+	}
+	return cmp.Compare(a.float(), b.float())
+}
+
+// compareMixed puts an integer and a fraction in order, exactly. They are never equal: f is beyond the integers, or
+// between two that float64 has.
+func compareMixed(i int64, f float64) int {
+	switch {
+	case f >= -math.MinInt64:
+		return -1
+	case f < math.MinInt64:
+		return 1
+	case i <= int64(math.Floor(f)):
+		return -1
+	}
+	return 1
+}
+
+// texts is an operator on two strings.
+func (c *compiler) texts(n *ast.BinaryNode, holds func(s, part string) bool) (term, *Error) {
+	l, r, err := c.both(n, text)
+	if err != nil {
+		return term{}, err
+	}
+	left, right := l.operand(), r.operand()
+	return test(func(m *Message) Verdict {
+		a, ok := left(m)
+		if !ok || a.kind != text {
+			return Unreadable
+		}
+		b, ok := right(m)
+		if !ok || b.kind != text {
+			return Unreadable
+		}
+		return verdict(holds(a.text, b.text))
+	}), nil
+}
+
+// computed is an operator on two numbers. Of constants it is computed now, and must have a value.
+func (c *compiler) computed(n ast.Node, operator string, l, r term) (term, *Error) {
+	compute := arithmetic[operator]
+	left, right := l.operand(), r.operand()
+	read := func(m *Message) (value, bool) {
+		a, ok := left(m)
+		if !ok || !a.isNumber() {
+			return value{}, false
+		}
+		b, ok := right(m)
+		if !ok || !b.isNumber() {
+			return value{}, false
+		}
+		return compute(a, b)
+	}
+	if !l.constant || !r.constant {
+		return term{kinds: number, read: read}, nil
+	}
+	v, ok := read(nil)
+	if !ok {
+		return term{}, errorAt(start(n), "this has no value: it divides by zero, or leaves the 64 bits of numbers")
+	}
+	return constant(v), nil
+}
+
+// arithmetic is false for what has no value.
+var arithmetic = map[string]func(a, b value) (value, bool){
+	"+": add, "-": subtract, "*": multiply, "/": divide, "%": remainder,
+}
+
+func add(a, b value) (value, bool) {
+	if a.kind&b.kind != whole {
+		return floatValue(a.nearest() + b.nearest())
+	}
+	x, y := a.whole(), b.whole()
+	sum := x + y
+	return wholeValue(sum), (sum > x) == (y > 0)
+}
+
+func subtract(a, b value) (value, bool) {
+	if a.kind&b.kind != whole {
+		return floatValue(a.nearest() - b.nearest())
+	}
+	x, y := a.whole(), b.whole()
+	difference := x - y
+	return wholeValue(difference), (difference < x) == (y > 0)
+}
+
+func multiply(a, b value) (value, bool) {
+	if a.kind&b.kind != whole {
+		return floatValue(a.nearest() * b.nearest())
+	}
+	x, y := a.whole(), b.whole()
+	high, low := bits.Mul64(magnitude(x), magnitude(y))
+	limit := uint64(math.MaxInt64)
+	if (x < 0) != (y < 0) {
+		limit++
+	}
+	return wholeValue(x * y), high == 0 && low <= limit
+}
+
+func magnitude(i int64) uint64 {
+	if i < 0 {
+		return -uint64(i)
+	}
+	return uint64(i)
+}
+
+func divide(a, b value) (value, bool) {
+	if a.kind&b.kind == whole {
+		x, y := a.whole(), b.whole()
+		if y == 0 || x == math.MinInt64 && y == -1 {
+			return value{}, false
+		}
+		if x%y == 0 {
+			return wholeValue(x / y), true
+		}
+	}
+	return floatValue(a.nearest() / b.nearest())
+}
+
+func remainder(a, b value) (value, bool) {
+	if a.kind&b.kind != whole || b.whole() == 0 {
+		return value{}, false
+	}
+	return wholeValue(a.whole() % b.whole()), true
+}

@@ -1,0 +1,186 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser/lexer"
+)
+
+// nesting is how deep brackets and signs before a value may stand in each other. The parser recurses.
+const nesting = 64
+
+// refused is what the parser would read and predicates do not have, with what to say about it. Whatever is missing
+// here is refused by the compiler, in fewer words.
+var refused = map[string]string{
+	"matches": "there are no regular expressions in predicates: use contains, startsWith or endsWith",
+	"..":      "there are no ranges in predicates: compare with < and <=",
+	"??":      "?? is not available in predicates: has(field) asks whether a field is there",
+	"?.":      "?. is not available in predicates: has(field) asks whether a field is there",
+	"|":       "there are no pipes in predicates: write || for or",
+	";":       "a predicate is one expression: join conditions with && or ||",
+	"let":     "there are no variables in predicates",
+	"if":      "write condition ? this : that",
+	"else":    "write condition ? this : that",
+	"#":       "# is not available in predicates",
+	"##":      "# is not available in predicates",
+	"::":      ":: is not available in predicates",
+	"**":      "there are no powers in predicates: the operators on numbers are + - * / %",
+	"^":       "there are no powers in predicates: the operators on numbers are + - * / %",
+	"{":       "there are no maps in predicates; an array is written [1, 2]",
+	"=":       "write == to compare",
+	"&":       "write && for and",
+	"!!":      "write ! once",
+}
+
+// scan refuses by the words of an expression what need not be parsed, or must not be: the parser recurses and has no
+// bounds of its own.
+func scan(expression string, l Limits) *Error {
+	if err := scanBytes(expression, l); err != nil {
+		return err
+	}
+	tokens, err := lexer.Lex(file.NewSource(expression))
+	if err != nil {
+		return parseError(expression, err)
+	}
+	depth, signs := 0, 0
+	for i, t := range tokens {
+		if err := scanToken(tokens, i); err != nil {
+			return err
+		}
+		switch {
+		case t.Is(lexer.Bracket, "(", "[", "{"):
+			depth++
+		case t.Is(lexer.Bracket):
+			depth--
+		}
+		if signs++; !t.Is(lexer.Operator, "!", "not", "-", "+") {
+			signs = 0
+		}
+		if depth+signs > nesting {
+			return errorAt(t.From, "this is nested too deeply: %d levels are enough", nesting)
+		}
+	}
+	return nil
+}
+
+// scanBytes looks at the text before anything reads words in it.
+func scanBytes(expression string, l Limits) *Error {
+	if len(expression) > l.expression() {
+		return errorAt(0, "the expression has %d bytes, and may have %d", len(expression), l.expression())
+	}
+	place := 0
+	for i, r := range expression {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(expression[i:], "\uFFFD"):
+			return errorAt(place, "this byte is no UTF-8: 0x%02X", expression[i])
+		case r < ' ' || r == 0x7F || r == '\u0085' || r == '\u2028' || r == '\u2029':
+			return errorAt(place, "an expression is one line without control characters, and this is %U", r)
+		}
+		place++
+	}
+	if strings.TrimSpace(expression) == "" {
+		return errorAt(0, `the expression is empty: write a condition, like price > 100 && region == "eu"`)
+	}
+	return nil
+}
+
+// scanToken looks at one word, and at its neighbors.
+func scanToken(tokens []lexer.Token, i int) *Error {
+	t := tokens[i]
+	switch t.Kind {
+	case lexer.Number:
+		if _, ok := literal(t.Value); !ok {
+			return errorAt(t.From, "%s is not a number, or too large for one", brief(t.Value))
+		}
+	case lexer.Bytes:
+		return errorAt(t.From, "write a string without the b before it")
+	case lexer.Identifier:
+		if isCall(tokens, i) && (t.Value != "has" || isName(tokens, i)) {
+			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", brief(t.Value))
+		}
+		if w := strings.ToLower(t.Value); followsValue(tokens, i) && (w == "and" || w == "or" || w == "in" || w == "not") {
+			return errorAt(t.From, "write %s in small letters", w)
+		}
+	case lexer.Operator, lexer.Bracket:
+		if t.Is(lexer.Operator, "?") && i+1 < len(tokens) && tokens[i+1].Is(lexer.Operator, ":") {
+			return errorAt(tokens[i+1].From, "a value is missing between ? and :")
+		}
+		if text, ok := refused[t.Value]; ok && !isName(tokens, i) {
+			return errorAt(t.From, "%s", text)
+		}
+	}
+	return nil
+}
+
+// isName tells whether a word stands behind a dot, where also let and matches are names of fields.
+func isName(tokens []lexer.Token, i int) bool {
+	return i > 0 && tokens[i-1].Is(lexer.Operator, ".", "?.")
+}
+
+func isCall(tokens []lexer.Token, i int) bool {
+	return i+1 < len(tokens) && tokens[i+1].Is(lexer.Bracket, "(")
+}
+
+// followsValue tells whether an operator was due where this word stands.
+func followsValue(tokens []lexer.Token, i int) bool {
+	if i == 0 {
+		return false
+	}
+	t := tokens[i-1]
+	return t.Is(lexer.Identifier) || t.Is(lexer.Number) || t.Is(lexer.String) || t.Is(lexer.Bracket, ")", "]")
+}
+
+// literal is the value of a number in an expression: decimal, or 0x, 0o, 0b, and with _ between digits.
+func literal(s string) (value, bool) {
+	s = strings.ToLower(strings.ReplaceAll(s, "_", ""))
+	if len(s) > 1 && s[0] == '0' && strings.IndexByte("xob", s[1]) >= 0 {
+		i, err := strconv.ParseInt(s, 0, 64)
+		return wholeValue(i), err == nil
+	}
+	return parseNumber(s)
+}
+
+// parseError says in the words of this package what lexer or parser did not like.
+func parseError(expression string, err error) *Error {
+	var broken *file.Error
+	if !errors.As(err, &broken) {
+		return errorAt(0, "this cannot be read")
+	}
+	length := utf8.RuneCountInString(expression)
+	tokens, err := lexer.Lex(file.NewSource(expression))
+	if err != nil { // it was the lexer, which knows best
+		return errorAt(min(broken.From, length), "%s", broken.Message)
+	}
+	for _, t := range tokens {
+		switch {
+		case t.From != broken.From:
+		case t.Is(lexer.EOF):
+			return errorAt(length, "the expression ends too early")
+		case t.Kind == lexer.Bracket:
+			return errorAt(t.From, "this %s does not belong here", t.Value)
+		default:
+			return errorAt(t.From, "%s does not belong here: an operator or a bracket is missing or wrong", word(t))
+		}
+	}
+	return errorAt(min(broken.From, length), "%s", broken.Message)
+}
+
+func word(t lexer.Token) string {
+	if t.Kind == lexer.String {
+		return "this string"
+	}
+	return brief(t.Value)
+}
+
+// brief is a word of the expression for an error text, not too much of it.
+func brief(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return fmt.Sprintf("%s…", string(r[:40]))
+	}
+	return s
+}
