@@ -79,7 +79,7 @@ func (c *compiler) need(n ast.Node, want kind, whose string) (term, *Error) {
 		return term{}, err
 	}
 	if t.kinds&want == 0 {
-		return term{}, errorAt(start(n), "%s needs %s, and this is %s%s", whose, plural(want), t.kinds, bindsTighter(n))
+		return term{}, errorAt(start(n), "%s needs %s, and this is %s%s", whose, wanted(want), t.kinds, bindsTighter(n))
 	}
 	return t, nil
 }
@@ -92,11 +92,11 @@ func bindsTighter(n ast.Node) string {
 	return ""
 }
 
-// plural names what an operator takes.
-func plural(want kind) string {
+// wanted names what an operator takes.
+func wanted(want kind) string {
 	switch want {
 	case truth:
-		return "a condition: a boolean"
+		return "a condition (a boolean)"
 	case number:
 		return "a number"
 	case text:
@@ -148,7 +148,7 @@ func (c *compiler) term(n ast.Node) (term, *Error) {
 	case *ast.ArrayNode:
 		return term{}, errorAt(start(n), "an array can only stand behind in")
 	}
-	return term{}, errorAt(start(n), "this is not available in predicates")
+	return term{}, errorAt(start(n), "this is not available in predicates: neither are slices, maps and closures")
 }
 
 // float reads the digits again, because an integer may be written as a float and not be one.
@@ -386,17 +386,4 @@ func isAmongRead(read operand, elements []operand) condition {
 // overlap tells whether two terms can be of one type.
 func overlap(a, b kind) bool {
 	return a&b&scalar != 0 || a&number != 0 && b&number != 0
-}
-
-// foreign is what other languages write for nil, true and false.
-var foreign = []string{"null", "NULL", "Null", "undefined", "None", "NIL", "Nil", "True", "TRUE", "False", "FALSE"}
-
-func isForeign(name string) (instead string, ok bool) {
-	if !slices.Contains(foreign, name) {
-		return "", false
-	}
-	if instead = strings.ToLower(name); instead != "true" && instead != "false" {
-		instead = "nil"
-	}
-	return instead, true
 }

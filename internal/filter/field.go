@@ -81,8 +81,8 @@ func (c *compiler) path(n ast.Node) (path, *Error) {
 
 func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 	at := n.Location().From
-	if instead, ok := isForeign(n.Value); ok {
-		return nil, errorAt(at, "write %s; a field of this name is $env.%s", instead, n.Value)
+	if text, ok := foreign[n.Value]; ok {
+		return nil, errorAt(at, "%s; a field of this name is $env.%s", text, n.Value)
 	}
 	switch n.Value {
 	case "$env":
@@ -91,6 +91,13 @@ func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 		return nil, errorAt(at, "%s is of the message, always there and without fields; a field of the payload of this name is $env.%[1]s", n.Value)
 	}
 	return path{{name: n.Value}}, nil
+}
+
+// foreign are words that mean something in other languages. Read as a field, each would never match and never tell.
+var foreign = map[string]string{
+	"null": "write nil", "NULL": "write nil", "Null": "write nil", "None": "write nil", "undefined": "write nil or has(field)",
+	"True": "write true", "TRUE": "write true", "False": "write false", "FALSE": "write false",
+	"NaN": "there is no NaN in JSON", "Infinity": "there is no infinity in JSON", "Inf": "there is no infinity in JSON",
 }
 
 // step reads what stands behind a dot or in brackets.

@@ -153,7 +153,7 @@ func (c *compiler) computed(n ast.Node, operator string, l, r term) (term, *Erro
 	}
 	v, ok := read(nil)
 	if !ok {
-		return term{}, errorAt(start(n), "this has no value: it divides by zero, or leaves the 64 bits of numbers")
+		return term{}, errorAt(start(n), "this has no value: a division by zero, a %% of fractions, or a number beyond 64 bits")
 	}
 	return constant(v), nil
 }

@@ -47,26 +47,43 @@ func scan(expression string, l Limits) *Error {
 	if err != nil {
 		return parseError(expression, err)
 	}
-	depth, signs := 0, 0
-	for i, t := range tokens {
+	for i := range tokens {
 		if err := scanToken(tokens, i); err != nil {
 			return err
 		}
-		switch {
-		case t.Is(lexer.Bracket, "(", "[", "{"):
-			depth++
-		case t.Is(lexer.Bracket):
-			depth--
-		}
+	}
+	return scanNesting(tokens)
+}
+
+// scanNesting holds brackets to each other, and to a depth.
+func scanNesting(tokens []lexer.Token) *Error {
+	var open []lexer.Token
+	signs := 0 // in a row
+	for _, t := range tokens {
 		if signs++; !t.Is(lexer.Operator, "!", "not", "-", "+") {
 			signs = 0
 		}
-		if depth+signs > nesting {
+		switch {
+		case t.Is(lexer.Bracket, "(", "["):
+			open = append(open, t)
+		case t.Is(lexer.Bracket):
+			if len(open) == 0 || closing[open[len(open)-1].Value] != t.Value {
+				return errorAt(t.From, "this %s closes nothing", t.Value)
+			}
+			open = open[:len(open)-1]
+		}
+		if len(open)+signs > nesting {
 			return errorAt(t.From, "this is nested too deeply: %d levels are enough", nesting)
 		}
 	}
+	if len(open) > 0 {
+		t := open[len(open)-1]
+		return errorAt(t.From, "this %s is never closed", t.Value)
+	}
 	return nil
 }
+
+var closing = map[string]string{"(": ")", "[": "]"}
 
 // scanBytes looks at the text before anything reads words in it.
 func scanBytes(expression string, l Limits) *Error {
@@ -100,11 +117,11 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 	case lexer.Bytes:
 		return errorAt(t.From, "write a string without the b before it")
 	case lexer.Identifier:
+		if w := strings.ToLower(t.Value); isWordOperator(w) && (isValue(tokens, i-1) || isValue(tokens, i+1)) {
+			return errorAt(t.From, "write %s in small letters", w)
+		}
 		if isCall(tokens, i) && (t.Value != "has" || isName(tokens, i)) {
 			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", brief(t.Value))
-		}
-		if w := strings.ToLower(t.Value); followsValue(tokens, i) && (w == "and" || w == "or" || w == "in" || w == "not") {
-			return errorAt(t.From, "write %s in small letters", w)
 		}
 	case lexer.Operator, lexer.Bracket:
 		if t.Is(lexer.Operator, "?") && i+1 < len(tokens) && tokens[i+1].Is(lexer.Operator, ":") {
@@ -126,13 +143,15 @@ func isCall(tokens []lexer.Token, i int) bool {
 	return i+1 < len(tokens) && tokens[i+1].Is(lexer.Bracket, "(")
 }
 
-// followsValue tells whether an operator was due where this word stands.
-func followsValue(tokens []lexer.Token, i int) bool {
-	if i == 0 {
+func isWordOperator(w string) bool { return w == "and" || w == "or" || w == "not" || w == "in" }
+
+// isValue tells whether a word is a value or the bracket on one side of it. Two of them in a row lack an operator.
+func isValue(tokens []lexer.Token, i int) bool {
+	if i < 0 || i >= len(tokens) {
 		return false
 	}
-	t := tokens[i-1]
-	return t.Is(lexer.Identifier) || t.Is(lexer.Number) || t.Is(lexer.String) || t.Is(lexer.Bracket, ")", "]")
+	t := tokens[i]
+	return t.Is(lexer.Identifier) || t.Is(lexer.Number) || t.Is(lexer.String) || t.Is(lexer.Bracket, ")", "]", "(")
 }
 
 // literal is the value of a number in an expression: decimal, or 0x, 0o, 0b, and with _ between digits.
@@ -153,21 +172,28 @@ func parseError(expression string, err error) *Error {
 	}
 	length := utf8.RuneCountInString(expression)
 	tokens, err := lexer.Lex(file.NewSource(expression))
-	if err != nil { // it was the lexer, which knows best
-		return errorAt(min(broken.From, length), "%s", broken.Message)
+	if err != nil {
+		return lexerError(min(broken.From, length), broken.Message)
+	}
+	if broken.Message == "unexpected token EOF" {
+		return errorAt(length, "the expression ends too early")
 	}
 	for _, t := range tokens {
-		switch {
-		case t.From != broken.From:
-		case t.Is(lexer.EOF):
-			return errorAt(length, "the expression ends too early")
-		case t.Kind == lexer.Bracket:
-			return errorAt(t.From, "this %s does not belong here", t.Value)
-		default:
-			return errorAt(t.From, "%s does not belong here: an operator or a bracket is missing or wrong", word(t))
+		if t.From == broken.From {
+			return errorAt(t.From, "%s does not belong here: something before it is missing or wrong", word(t))
 		}
 	}
 	return errorAt(min(broken.From, length), "%s", broken.Message)
+}
+
+func lexerError(place int, message string) *Error {
+	switch message {
+	case "literal not terminated":
+		return errorAt(place, "this string has no closing quote")
+	case "invalid char escape":
+		return errorAt(place, `there is no such escape: write \\ for a backslash`)
+	}
+	return errorAt(place, "%s", message)
 }
 
 func word(t lexer.Token) string {

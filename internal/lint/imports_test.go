@@ -45,7 +45,7 @@ var rules = map[string]rule{
 			"golang.org/x/sys",
 		},
 	},
-	"internal/acl":      {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
+	"internal/acl": {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
 	"internal/filter": {
 		others:  []string{"github.com/expr-lang/expr", "github.com/tidwall/gjson"},
 		notStd:  []string{"net", "os", "log", "time"},
