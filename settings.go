@@ -99,6 +99,12 @@ var table = []row{
 	},
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may listen to",
 		func(s *settings) *int { return &s.options.MaxSubscriptions }),
+	count("max-predicates", "1000", "predicates that one connection may hold",
+		func(s *settings) *int { return &s.options.MaxPredicates }),
+	size("max-predicate", "4KiB", "longest predicate",
+		func(s *settings) *int { return &s.options.MaxPredicate }),
+	size("max-predicate-payload", "1MiB", "longest message that predicates look into",
+		func(s *settings) *int { return &s.options.MaxPredicatePayload }),
 	period("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
 		func(s *settings) *time.Duration { return &s.options.KeepAlive }),
 	{

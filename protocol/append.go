@@ -127,14 +127,14 @@ func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 // topic or the glob subscribed to.
 func AppendMissed(dst []byte, name string, count int, crlf bool) []byte {
 	dst = append(strconv.AppendInt(append(dst, "MISSED "...), int64(count), 10), ' ')
-	return AppendLineEnd(ShowTopic(dst, []byte(name)), crlf)
+	return AppendLineEnd(ShowName(dst, []byte(name)), crlf)
 }
 
 // AppendLineOK appends the confirmation of a verb, without a line end: `OK SUB a`, and `OK UNSUB` for no name.
 func AppendLineOK(dst []byte, verb string, names ...[]byte) []byte {
 	dst = append(append(dst, "OK "...), verb...)
 	for _, name := range names {
-		dst = ShowTopic(append(dst, ' '), name)
+		dst = ShowName(append(dst, ' '), name)
 	}
 	return dst
 }
@@ -143,6 +143,14 @@ func AppendLineOK(dst []byte, verb string, names ...[]byte) []byte {
 func AppendLineError(dst []byte, err *Error) []byte {
 	dst = append(append(dst, err.Code...), ' ')
 	return ShowMessage(dst, []byte(err.Text))
+}
+
+// AppendLineNotes appends the further lines of an error: those who type read them, programs skip them by their #.
+func AppendLineNotes(dst []byte, err *Error, crlf bool) []byte {
+	for _, note := range err.Notes {
+		dst = AppendLineEnd(ShowMessage(append(dst, "# "...), []byte(note)), crlf)
+	}
+	return dst
 }
 
 // AppendLineEnd ends a line as its reader ends them.

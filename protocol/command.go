@@ -32,6 +32,7 @@ type Row struct {
 	Fence     bool   // what follows it is read when it is done: it may change what the peer may send, or takes a file
 	Alone     bool   // may not be part of a transaction
 	Secret    bool   // there may be a password among its arguments
+	Where     bool   // what is listened to may have a predicate; behind the names of a verb, one that holds for each of them
 	Since     string // the version of Redis that brought it; empty for what is conch's own
 
 	full  string    // lower case, "client|id": as Redis names it in errors
@@ -45,13 +46,13 @@ var Table = []*Row{
 	{Name: "PUB", Group: "pubsub", Arity: 3, Usage: "PUB topic message", Summary: "publish a message: all that follows the topic and one space",
 		Shape: ShapeMessage},
 	{Name: "SUB", Arity: -2, Usage: "SUB topic [topic ...]", Summary: "listen to topics; messages come as UPDATE lines",
-		Shape: ShapeNames, Listener: true},
+		Shape: ShapeNames, Listener: true, Where: true},
 	{Name: "UNSUB", Arity: -1, Usage: "UNSUB [topic ...]", Summary: "stop listening to some topics, or to all of them",
-		Shape: ShapeNames, Listener: true},
+		Shape: ShapeNames, Listener: true, Where: true},
 	{Name: "PSUB", Arity: -2, Usage: "PSUB glob [glob ...]", Summary: "listen to every topic that matches: * ? [a-z]",
-		Shape: ShapeNames, Listener: true},
+		Shape: ShapeNames, Listener: true, Where: true},
 	{Name: "PUNSUB", Arity: -1, Usage: "PUNSUB [glob ...]", Summary: "stop listening to some globs, or to all of them",
-		Shape: ShapeNames, Listener: true},
+		Shape: ShapeNames, Listener: true, Where: true},
 	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "what happens if you read too slowly: disconnect, drop-newest or drop-oldest",
 		Shape: ShapeNames, Listener: true},
 	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Shape: ShapeNames, Ample: true, Free: true},
@@ -62,7 +63,7 @@ var Table = []*Row{
 		Summary: "Listens for messages published to channels."},
 	{Name: "UNSUBSCRIBE", Arity: -1, Usage: "UNSUBSCRIBE [channel [channel ...]]", Since: "2.0.0", Listener: true,
 		Summary: "Stops listening to messages posted to channels."},
-	{Name: "PSUBSCRIBE", Arity: -2, Usage: "PSUBSCRIBE pattern [pattern ...]", Since: "2.0.0", Listener: true,
+	{Name: "PSUBSCRIBE", Arity: -2, Usage: "PSUBSCRIBE pattern [pattern ...]", Since: "2.0.0", Listener: true, Where: true,
 		Summary: "Listens for messages published to channels that match one or more patterns."},
 	{Name: "PUNSUBSCRIBE", Arity: -1, Usage: "PUNSUBSCRIBE [pattern [pattern ...]]", Since: "2.0.0", Listener: true,
 		Summary: "Stops listening to messages published to channels that match one or more patterns."},
@@ -337,13 +338,22 @@ func (c *Command) Resolve() (*Row, *Error) {
 	return row, nil
 }
 
-// checkVerb holds a verb that came as RESP to the rule that its line form is held to.
+// checkVerb holds a verb that came as RESP to the rules that its line form is held to. What stands behind WHERE becomes one
+// predicate, in as many arguments as it may have come.
 func (c *Command) checkVerb(row *Row) *Error {
 	names := c.Args[1:]
 	if row.Shape == ShapeMessage {
 		names = names[:1]
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if row.Where && i > 0 && string(name) == where {
+			if i+1 == len(names) {
+				return noPredicate(row)
+			}
+			predicate := bytes.Join(names[i+1:], []byte{' '})
+			c.Args = append(c.Args[:1:1], withPredicate(names[:i], predicate)...)
+			return nil
+		}
 		if err := reserved(row, name); err != nil {
 			return err
 		}
@@ -360,6 +370,7 @@ func HelpLines() []string {
 		}
 	}
 	return append(lines,
+		"# ... WHERE predicate     behind what SUB and PSUB name: only messages for which it holds, such as price > 100",
 		"# Redis commands work too (PING, SUBSCRIBE, PUBLISH, INFO, QUIT ...) and answer as Redis does.")
 }
 

@@ -19,8 +19,9 @@ const (
 // Error is an error reply: what the peer is told.
 type Error struct {
 	Code  Code
-	Text  string // one line, no CR or LF: encoders show them as \r and \n
-	Fatal bool   // the stream cannot be read on: answer, then close
+	Text  string   // one line, no CR or LF: encoders show them as \r and \n
+	Fatal bool     // the stream cannot be read on: answer, then close
+	Notes []string // what helps who types, in lines of their own; not for RESP
 }
 
 // Error gives the reply as it is sent, without the dash and the line end.

@@ -92,10 +92,18 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 		}
 		return append(args, topic, message[1:]), nil // one separator; further ones belong to the message
 	}
+	verb := len(args)
 	for {
 		var name []byte
 		if name, rest = word(rest); len(name) == 0 {
 			break
+		}
+		if row.Where && len(args) > verb && string(name) == where {
+			predicate := bytes.Trim(rest, " \t")
+			if len(predicate) == 0 {
+				return args, noPredicate(row)
+			}
+			return append(args[:verb], withPredicate(args[verb:], predicate)...), nil
 		}
 		if err := reserved(row, name); err != nil {
 			return args, err
@@ -108,10 +116,26 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 	return args, nil
 }
 
+// where stands between names and a predicate.
+const where = "WHERE"
+
+// withPredicate makes each name one that says its predicate: `orders WHERE price > 100`.
+func withPredicate(names [][]byte, predicate []byte) [][]byte {
+	full := make([][]byte, len(names))
+	for i, name := range names {
+		full[i] = bytes.Join([][]byte{name, []byte(where), predicate}, []byte{' '})
+	}
+	return full
+}
+
+func noPredicate(row *Row) *Error {
+	return Errorf("WHERE needs a predicate behind it, such as price > 100; type: %s", row.Usage)
+}
+
 // reserved keeps three words free, so that a later version can give them a meaning without changing anybody's.
 func reserved(row *Row, name []byte) *Error {
 	switch string(name) {
-	case "WHERE", "FROM", "LAST":
+	case where, "FROM", "LAST":
 		return Errorf("%s is reserved and cannot be a topic here; type: %s", name, row.Usage)
 	}
 	return nil

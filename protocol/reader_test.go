@@ -63,7 +63,13 @@ func TestReader(t *testing.T) {
 		{"tabs separate as spaces do", "PUB\ta\thi\tho\n", []string{`line ["PUB" "a" "hi\tho"]`}},
 		{"verbs come in any case", "sUb a b\nunsub\n", []string{`line ["sUb" "a" "b"]`, `line ["unsub"]`}},
 		{"SUB needs a topic", "SUB  \n", []string{`line ERR SUB needs a topic; type: SUB topic [topic ...]`}},
-		{"WHERE is reserved", "SUB orders WHERE price\n", []string{`line ERR WHERE is reserved and cannot be a topic here; type: SUB topic [topic ...]`}},
+		{"WHERE begins a predicate, which holds for each name", "SUB a \t b  WHERE \t price > 1 WHERE \nunsub a WHERE x\r\n", []string{
+			`line ["SUB" "a WHERE price > 1 WHERE" "b WHERE price > 1 WHERE"]`, `line+cr ["unsub" "a WHERE x"]`}},
+		{"WHERE is no topic, and wants a predicate", "SUB WHERE x\nPSUB a WHERE \nPUB WHERE x\nSLOW a WHERE x\n", []string{
+			`line ERR WHERE is reserved and cannot be a topic here; type: SUB topic [topic ...]`,
+			`line ERR WHERE needs a predicate behind it, such as price > 100; type: PSUB glob [glob ...]`,
+			`line ERR WHERE is reserved and cannot be a topic here; type: PUB topic message`,
+			`line ERR WHERE is reserved and cannot be a topic here; type: SLOW [policy]`}},
 		{"FROM and LAST too, and for PUB", "PUB FROM x\nPSUB LAST\n", []string{
 			`line ERR FROM is reserved and cannot be a topic here; type: PUB topic message`,
 			`line ERR LAST is reserved and cannot be a topic here; type: PSUB glob [glob ...]`}},

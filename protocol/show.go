@@ -1,6 +1,9 @@
 package protocol
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 const hexDigits = "0123456789abcdef"
 
@@ -46,6 +49,16 @@ func ShowTopic(dst, topic []byte) []byte {
 		} else {
 			dst = appendShown(dst, c)
 		}
+	}
+	return dst
+}
+
+// ShowName is the same for what was subscribed to: behind ` WHERE ` stands a predicate, which is shown as a message is.
+func ShowName(dst, name []byte) []byte {
+	topic, predicate, found := bytes.Cut(name, []byte(" "+where+" "))
+	dst = ShowTopic(dst, topic)
+	if found {
+		dst = ShowMessage(append(append(append(dst, ' '), where...), ' '), predicate)
 	}
 	return dst
 }

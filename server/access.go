@@ -135,7 +135,11 @@ func (c *conn) unknown() bool { return c.stranger.Load() != 0 && !c.srv.access.o
 
 func (c *conn) judge(k *call) *acl.Refusal {
 	r := &rights[k.row.Place()]
-	return c.wire.user.Judge(r.command, k.args[min(r.behind, len(k.args)):])
+	args := k.args[min(r.behind, len(k.args)):]
+	if k.conditions != nil {
+		args = topicsOf(args)
+	}
+	return c.wire.user.Judge(r.command, args)
 }
 
 // permitKept judges a command of a transaction once more, at EXEC: rights may have changed since it was queued.

@@ -36,6 +36,8 @@ type call struct {
 	err     *protocol.Error // if there is one, it is the answer
 	run     protocol.Run    // for a publish in RESP or in lines
 	in      *buffer         // where the frames of run are
+
+	conditions []broker.Condition // of what is subscribed to; nil if nothing has a predicate
 }
 
 var batches = sync.Pool{New: func() any {
@@ -157,9 +159,11 @@ func (k *call) topics() [][]byte {
 // ask fills in what the core is asked; r is empty.
 func (k *call) ask(r *broker.Request) {
 	r.Op, r.Kind, r.Form, r.Names, r.Call = k.handler.op, k.handler.kind, formRESP, k.topics(), k
+	r.Conditions = k.conditions
 	if k.dialect == protocol.Line {
 		r.Form = formLine
 	}
+	r.Wide = r.Op == broker.Unsubscribe && k.row.Shape == protocol.ShapeNames
 	switch {
 	case k.run.Payloads != nil:
 		r.Payloads = k.run.Payloads

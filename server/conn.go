@@ -45,11 +45,13 @@ type conn struct {
 	reader  protocol.Reader
 	inbound inbound
 
+	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
+
 	errand *errand // the core's until a fence has passed, the reader's afterwards
 
 	// Between the core and the writer.
 	outbox outbox
-	writer sync.WaitGroup // the writer goroutine, while there is one. Add is the core's; Wait comes after leave
+	writer sync.WaitGroup // the writer goroutine, while there is one, and one that judges. Add is the core's; Wait comes after leave
 
 	outbound outbound // the writer's
 

@@ -128,8 +128,12 @@ func aclDryrun(x *exchange) {
 		x.fail(err)
 		return
 	}
-	r := rights[row.Place()]
-	if refusal := u.Judge(r.command, cmd.Args[r.behind:]); refusal != nil {
+	r, args := rights[row.Place()], cmd.Args
+	args = args[r.behind:]
+	if row.Where {
+		args = topicsOf(args)
+	}
+	if refusal := u.Judge(r.command, args); refusal != nil {
 		x.text(refusal.Detail())
 		return
 	}

@@ -1,12 +1,162 @@
 package server
 
-import "github.com/conchmq/conch/broker"
+import (
+	"sync"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Predicates are asked by whoever publishes: on the goroutine of its reader, which remembers what the core asked it
+// about a topic before; or, when the core has handed a batch back, on one of its own. The core only takes the verdicts.
+
+const (
+	// maxVerdicts bounds what is asked ahead for one batch. What is behind it goes back once more.
+	maxVerdicts = 64 << 10
+	// maxKeptVerdicts bounds a transaction, for which all must be asked before it begins.
+	maxKeptVerdicts = 4 << 20
+	// maxKnown bounds the topics that a connection remembers the predicates of, and knownTopic their length.
+	maxKnown, knownTopic = 256, 256
+	// askAnew is after so many messages that a topic is forgotten, so that predicates which have gone are.
+	askAnew = 1024
+)
+
+// known are the predicates that decide about the messages a connection publishes, as far as it has found out. The reader
+// uses it, and so does the goroutine that judges a returned batch.
+type known struct {
+	mu     sync.Mutex
+	topics map[knownKey]*question
+}
+
+type knownKey struct {
+	kind  broker.Kind
+	topic string
+}
+
+// question is what to ask about the messages of a topic.
+type question struct {
+	asked []broker.Predicate
+	same  []int // same[i] is the first place of asked[i]; nil if no predicate stands in it twice
+	left  int   // messages until it is forgotten
+}
+
+func newQuestion(asked []broker.Predicate) *question {
+	q := &question{asked: asked, left: askAnew}
+	first := make(map[broker.Predicate]int, len(asked))
+	for i, p := range asked {
+		if _, ok := first[p]; !ok {
+			first[p] = i
+		}
+	}
+	if len(first) == len(asked) {
+		return q
+	}
+	q.same = make([]int, len(asked))
+	for i, p := range asked {
+		q.same[i] = first[p]
+	}
+	return q
+}
+
+// about returns what to ask about a topic, or nil.
+func (kn *known) about(kind broker.Kind, topic []byte) *question {
+	if len(topic) > knownTopic {
+		return nil
+	}
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	key := knownKey{kind, string(topic)}
+	q := kn.topics[key]
+	if q == nil {
+		return nil
+	}
+	if q.left--; q.left <= 0 {
+		delete(kn.topics, key)
+	}
+	return q
+}
+
+// learn remembers what the core asked about a topic.
+func (kn *known) learn(r *broker.Request) *question {
+	q := newQuestion(r.Asked)
+	if len(r.Names[0]) > knownTopic {
+		return q
+	}
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	if len(kn.topics) >= maxKnown || kn.topics == nil {
+		kn.topics = make(map[knownKey]*question)
+	}
+	kn.topics[knownKey{r.Kind, string(r.Names[0])}] = q
+	return q
+}
+
+// judge asks what the predicates say of a message. It is decoded once.
+func (q *question) judge(m *filter.Message, r *broker.Request, l filter.Limits) {
+	m.Reset(r.Names[0], r.Payloads[0], l)
+	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
+	for i, p := range q.asked {
+		if q.same != nil && q.same[i] < i {
+			r.Verdicts[i] = r.Verdicts[q.same[i]]
+			continue
+		}
+		switch p.(*filter.Predicate).Match(m) {
+		case filter.Yes:
+			r.Verdicts[i] = broker.Yes
+		case filter.Unreadable:
+			r.Verdicts[i] = broker.Unreadable
+		default:
+		}
+	}
+}
+
+// judgeAhead asks the predicates that the connection knows of, before the core sees the batch.
+func (c *conn) judgeAhead(b *batch) {
+	if kn := c.known.Load(); kn != nil {
+		b.Requests = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
+	}
+}
+
+// judged asks about all publishes of a batch, within bounds, but about the first in any case. Runs become single messages.
+func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *question) []broker.Request {
+	var m filter.Message
+	limits := c.srv.options.filterLimits()
+	out, asked := requests, 0
+	apart := false // out has an array of its own
+	for i := range requests {
+		r := &requests[i]
+		var q *question
+		if r.Op == broker.Publish && asked < maxVerdicts {
+			q = ask(r)
+		}
+		parts := requests[i : i+1]
+		if q != nil && len(r.Payloads) > 1 {
+			if parts = r.Call.(*call).parts(); !apart {
+				out, apart = append([]broker.Request(nil), requests[:i]...), true
+			}
+		}
+		for j := range parts {
+			if q != nil && asked < maxVerdicts {
+				q.judge(&m, &parts[j], limits)
+				asked += len(q.asked)
+			}
+		}
+		if apart {
+			out = append(out, parts...)
+		}
+	}
+	return out
+}
 
 // Takes tells whether a publish, or a transaction, would run.
 func (c *conn) Takes(r *broker.Request) bool {
 	k := r.Call.(*call)
-	if r.Op == broker.Exec || c.executing() {
+	if r.Op == broker.Exec {
 		return k.err == nil
+	}
+	if c.wire.user == nil {
+		c.greet()
 	}
 	return k.err == nil && c.wire.multi == nil && c.mayRun(k)
 }
@@ -20,4 +170,62 @@ func (c *conn) Kept(*broker.Request) []broker.Request {
 }
 
 // Returned has the verdicts worked out that the core has missed.
-func (c *conn) Returned(*broker.Batch) {}
+func (c *conn) Returned(b *broker.Batch) {
+	var kept []broker.Request
+	if first := &b.Requests[0]; first.Op == broker.Exec {
+		kept = c.Kept(first)
+	}
+	c.writer.Add(1)
+	go c.judgeReturned(b, kept)
+}
+
+// judgeReturned works on a batch that the core has handed back, and submits it again. Until then nothing of the
+// connection takes effect, so what the batch refers to is this goroutine's.
+func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
+	defer c.writer.Done()
+	defer c.srv.core.Submit(b)
+	defer func() {
+		if p := recover(); p != nil {
+			c.defect(p)
+			b.Requests = nil // nothing more of it: the connection ends
+			c.end(ReasonPanic)
+		}
+	}()
+	if kept != nil {
+		c.judgeKept(&b.Requests[0], kept)
+		return
+	}
+	kn := c.known.Load()
+	if kn == nil {
+		kn = new(known)
+		c.known.Store(kn)
+	}
+	b.Requests = c.judged(b.Requests, func(r *broker.Request) *question {
+		if r.Asked != nil && len(r.Verdicts) == 0 { // the core has just asked
+			return kn.learn(r)
+		}
+		return kn.about(r.Kind, r.Names[0])
+	})
+}
+
+// judgeKept asks for all of a transaction, or refuses it.
+func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) {
+	asked := 0
+	for i := range kept {
+		if len(kept[i].Verdicts) == 0 {
+			asked += len(kept[i].Asked)
+		}
+	}
+	if asked > maxKeptVerdicts {
+		exec.Call.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates %d times, "+
+			"%d at most: make it smaller", asked, maxKeptVerdicts)
+		return
+	}
+	var m filter.Message
+	limits := c.srv.options.filterLimits()
+	for i := range kept {
+		if r := &kept[i]; r.Asked != nil && len(r.Verdicts) == 0 {
+			newQuestion(r.Asked).judge(&m, r, limits)
+		}
+	}
+}

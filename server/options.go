@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -24,6 +25,12 @@ type Options struct {
 
 	// MaxSubscriptions may be held by one connection. Default 1,048,576, as many as a command has arguments.
 	MaxSubscriptions int
+	// MaxPredicates may be held by one connection: each costs whoever publishes to its topic. Default 1,000.
+	MaxPredicates int
+	// MaxPredicate is how many bytes a predicate may have. Default 4 KiB.
+	MaxPredicate int
+	// MaxPredicatePayload is up to how many bytes a message is looked into; a larger one has no fields. Default 1 MiB.
+	MaxPredicatePayload int
 	// MaxMemory is how many bytes all connections together may make the server hold: see memory.go. Over it, who holds
 	// most is evicted. Default 0, which is no cap; the conch command sets one.
 	MaxMemory int64
@@ -74,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Limits = o.Limits.WithDefaults()
 	defaultTo(&o.MaxConnections, 10_000)
 	defaultTo(&o.MaxSubscriptions, 1<<20)
+	defaultTo(&o.MaxPredicates, 1000)
+	defaultTo(&o.MaxPredicate, 4<<10)
+	defaultTo(&o.MaxPredicatePayload, 1<<20)
 	defaultTo(&o.KeepAlive, 60*time.Second)
 	defaultTo(&o.SlowHard, 32<<20)
 	defaultTo(&o.SlowSoft, min(8<<20, o.SlowHard))
@@ -87,6 +97,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	for name, n := range map[string]int{
 		"max-connections": o.MaxConnections, "max-subscriptions": o.MaxSubscriptions,
+		"max-predicates": o.MaxPredicates, "max-predicate": o.MaxPredicate, "max-predicate-payload": o.MaxPredicatePayload,
 		"slow-hard": o.SlowHard, "slow-soft": o.SlowSoft,
 	} {
 		if n < 0 {
@@ -103,6 +114,11 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("--keep-alive, --slow-time, --drain-time, --handshake-time and --auth-time must not be negative")
 	}
 	return o, nil
+}
+
+// filterLimits are what bounds a predicate.
+func (o *Options) filterLimits() filter.Limits {
+	return filter.Limits{Expression: o.MaxPredicate, Payload: o.MaxPredicatePayload}
 }
 
 func defaultTo[T comparable](field *T, value T) {

@@ -66,6 +66,8 @@ func (c *conn) Admit(r *broker.Request) bool {
 	case r.Op == broker.Subscribe && c.tooMany(r):
 		c.answerErr(k, c.spoil(k, c.errTooMany()))
 		return false
+	case k.conditions != nil && c.refusesCondition(r, k):
+		return false
 	case k.dialect == protocol.Line:
 	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listens(formRESP):
 		err := protocol.ErrorMode(k.row.FullName())
@@ -99,6 +101,15 @@ func (c *conn) tooMany(r *broker.Request) bool {
 
 func (c *conn) errTooMany() *protocol.Error {
 	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", c.srv.options.MaxSubscriptions)
+}
+
+// refusesCondition answers a subscription whose predicates are not possible here.
+func (c *conn) refusesCondition(r *broker.Request, k *call) bool {
+	err := c.errCondition(r, k)
+	if err != nil {
+		c.answerErr(k, c.spoil(k, err))
+	}
+	return err != nil
 }
 
 // refuses judges a command, and answers it if the user may not run it.
@@ -225,7 +236,8 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 // appendErr words an error in the dialect of the command that it answers.
 func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 	if k.dialect == protocol.Line && !err.Fatal {
-		return protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
+		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
+		return protocol.AppendLineNotes(b, err, k.crlf)
 	}
 	return protocol.AppendError(b, err)
 }

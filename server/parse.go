@@ -4,6 +4,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -58,6 +59,9 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 		k.handler = byPlace[k.row.Place()]
 		k.err = c.checkTopics(k)
 	}
+	if k.err == nil && k.handler.op == broker.Subscribe && mayHavePredicate(k.topics()) {
+		k.err = c.condition(k)
+	}
 	switch {
 	case k.err != nil:
 		k.handler = answerError
@@ -105,10 +109,23 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 	}
 	for _, name := range names {
 		if len(name) > c.srv.options.Limits.Topic {
-			return c.srv.options.Limits.CheckTopic(name)
+			return c.checkName(k, name)
 		}
 	}
 	return nil
+}
+
+// checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
+func (c *conn) checkName(k *call, name []byte) *protocol.Error {
+	l := &c.srv.options.Limits
+	topic, expression, _ := filter.Split(name)
+	if k.handler.op == broker.Publish || len(topic) > l.Topic || len(expression) == 0 {
+		return l.CheckTopic(name)
+	}
+	if k.handler.op == broker.Unsubscribe && len(expression) > c.srv.options.MaxPredicate {
+		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), c.srv.options.MaxPredicate)
+	}
+	return nil // subscribing says more about it
 }
 
 func tooManyArgs(row *protocol.Row) *protocol.Error {

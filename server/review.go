@@ -60,7 +60,7 @@ func (c *conn) mayKeep(u *acl.User) bool {
 		return true
 	}
 	for sub := range c.sub.Held() {
-		name := []byte(sub.Name())
+		name := []byte(sub.Topic())
 		if sub.Kind() == broker.Pattern && !u.MayHoldPattern(name) || sub.Kind() != broker.Pattern && !u.MayHoldTopic(name) {
 			return false
 		}

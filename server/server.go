@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
 )
 
 // Server serves one core to any number of listeners.
@@ -20,6 +21,7 @@ type Server struct {
 	started    time.Time
 	counts     counts
 	memory     memory
+	predicates filter.Cache // those that are subscribed to, each compiled once
 	handshakes gate         // for what the log says of failed ones
 	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
 

@@ -35,7 +35,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/acl", "internal/invariant"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant"},
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"main": {

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/protocol"
+)
+
+// condition reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
+// PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
+func (c *conn) condition(k *call) *protocol.Error {
+	names := k.topics()
+	for i, name := range names {
+		topic, expression, found := filter.Split(name)
+		if !found {
+			continue
+		}
+		if !k.row.Where {
+			return errNoPattern
+		}
+		if len(topic) == 0 {
+			return protocol.Errorf("there is no topic in front of WHERE; type: %s", "orders WHERE price > 100")
+		}
+		p, err := c.srv.predicates.Compile(string(expression), c.srv.options.filterLimits())
+		if err != nil {
+			return wrongPredicate(string(expression), err)
+		}
+		if k.conditions == nil {
+			k.conditions = make([]broker.Condition, len(names))
+		}
+		k.conditions[i] = broker.Condition{Predicate: p, Topic: len(topic)}
+	}
+	return nil
+}
+
+var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
+	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)
+
+// wrongPredicate says what is wrong and where, and points at it for those who type.
+func wrongPredicate(expression string, err error) *protocol.Error {
+	var at *filter.Error
+	if !errors.As(err, &at) {
+		return protocol.Errorf("%s", err)
+	}
+	e := protocol.Errorf("wrong predicate, column %d: %s", at.Column, at.Text)
+	shown, column := window(expression, at.Column-1)
+	e.Notes = []string{shown, strings.Repeat(" ", column) + "^"}
+	return e
+}
+
+// window is the part of an expression around a column that fits into a line of a terminal, as it is shown there, and
+// where the column is in it.
+func window(expression string, column int) (shown string, at int) {
+	const before, room = 40, 70
+	text := []rune(expression)
+	column = min(column, len(text))
+	from := max(0, column-before)
+	part := text[from:min(len(text), from+room)]
+	for i, r := range part {
+		if r < ' ' || r == 0x7f { // it would be shown as more than one character
+			part[i] = ' '
+		}
+	}
+	return string(part), column - from
+}
+
+// errCondition refuses subscriptions with predicates where they are not possible, or too many.
+func (c *conn) errCondition(r *broker.Request, k *call) *protocol.Error {
+	if k.conditions == nil {
+		return nil
+	}
+	if c.wire.multi != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
+		return protocol.Errorf("a predicate is not possible inside a transaction")
+	}
+	room := c.srv.options.MaxPredicates - c.sub.Conditions()
+	for i := range k.conditions {
+		if k.conditions[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+			room--
+		}
+	}
+	if room < 0 {
+		return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
+	}
+	return nil
+}
+
+// topicsOf are the names with their predicates taken off: a right is one to topics.
+func topicsOf(names [][]byte) [][]byte {
+	var bare [][]byte
+	for i, name := range names {
+		topic, _, found := filter.Split(name)
+		if !found {
+			continue
+		}
+		if bare == nil {
+			bare = append(bare, names...)
+		}
+		bare[i] = topic
+	}
+	if bare == nil {
+		return names
+	}
+	return bare
+}
+
+// mayHavePredicate is quick to find out that nothing among names has one, as it mostly is.
+func mayHavePredicate(names [][]byte) bool {
+	for _, name := range names {
+		if bytes.IndexByte(name, ' ') >= 0 {
+			return true
+		}
+	}
+	return false
+}
