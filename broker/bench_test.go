@@ -17,7 +17,7 @@ func (*idler) Takes(*Request) bool                  { return true }
 func (*idler) Returned(*Batch)                      {}
 func (*idler) Kept(*Request) []Request              { return nil }
 func (*idler) Whole(*Request) ([]Request, bool)     { return nil, true }
-func (*idler) Published(*Request, int, int)         {}
+func (*idler) Published(*Request, int, uint64, int) {}
 func (*idler) Subscribed(*Request, []byte, int)     {}
 func (*idler) Unsubscribed(*Request, []byte, int)   {}
 func (*idler) Answer(*Request, View)                {}

@@ -93,7 +93,7 @@ func (m *model) publish(who int, kind Kind, topic, payload string) {
 	m.published++
 	receivers := m.receivers(kind, topic)
 	m.delivered += len(receivers)
-	m.tell(who, "published %s: %d", topic, len(receivers))
+	m.tell(who, "published %s as %d: %d", topic, m.published, len(receivers))
 	for _, h := range receivers {
 		m.tell(h.by, "message %d %s=%s for %s", m.published, topic, payload, label(h.kind, h.form, h.name))
 		c := m.clients[h.by]

@@ -205,7 +205,7 @@ func (b *Broker) publishNarrow(s *Subscriber, r *Request) {
 	b.sequence++
 	b.matches += uint64(receivers) //nolint:gosec // a count
 	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Call}
-	s.owner.Published(r, 1, receivers)
+	s.owner.Published(r, 1, b.message.Sequence, receivers)
 	for _, a := range b.matched {
 		b.deliverTo(&a.members)
 		if a.narrow == nil {

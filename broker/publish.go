@@ -37,7 +37,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Call}
 	b.sequence += uint64(len(r.Payloads))
 	if len(r.Payloads) == 1 {
-		s.owner.Published(r, 1, receivers)
+		s.owner.Published(r, 1, b.message.Sequence, receivers)
 		b.deliver(everyone)
 	} else {
 		b.run(s, r)
@@ -65,7 +65,7 @@ func (b *Broker) run(s *Subscriber, r *Request) {
 	own := s.reached.times > 1 // mark has counted it
 	receivers := b.message.Receivers
 	if !own {
-		s.owner.Published(r, len(r.Payloads), receivers)
+		s.owner.Published(r, len(r.Payloads), b.message.Sequence, receivers)
 	}
 	b.deliver(once)
 	if !tangled {
@@ -73,7 +73,7 @@ func (b *Broker) run(s *Subscriber, r *Request) {
 	}
 	for i := range r.Payloads {
 		if own {
-			s.owner.Published(r, 1, receivers)
+			s.owner.Published(r, 1, b.message.Sequence, receivers)
 		}
 		b.message.Payloads = r.Payloads[i : i+1]
 		b.deliver(severalTimes)

@@ -21,7 +21,7 @@ type recorder struct {
 	pieces   int    // calls of Message: a run that comes whole is one
 	onFlush  func() // for fences
 
-	writesApplied, writesFlush bool // write these down as well
+	writesApplied, writesFlush, writesPlaces bool // write these down as well
 }
 
 // refused is the Call of requests that a recorder does not admit.
@@ -53,9 +53,13 @@ func (r *recorder) Whole(q *Request) (parts []Request, whole bool) {
 	return parts, false
 }
 
-func (r *recorder) Published(q *Request, messages, receivers int) {
-	for range messages {
-		r.tell("published %s: %d", q.Names[0], receivers)
+func (r *recorder) Published(q *Request, messages int, first uint64, receivers int) {
+	for i := range messages {
+		place := ""
+		if r.writesPlaces {
+			place = fmt.Sprintf(" as %d", first+uint64(i)) //nolint:gosec // a count
+		}
+		r.tell("published %s%s: %d", q.Names[0], place, receivers)
 	}
 }
 

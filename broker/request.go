@@ -95,9 +95,9 @@ type Owner interface {
 	Returned(b *Batch)
 	// Kept are the requests that Begin would return, so that those that publish can be asked for verdicts.
 	Kept(r *Request) []Request
-	// Published answers that many messages of a Publish, one after the other, with the number of subscriptions that each
-	// of them is being queued to.
-	Published(r *Request, messages, receivers int)
+	// Published answers that many messages of a Publish, one after the other: first is the place of the first in the one
+	// order, as in Message, and receivers the number of subscriptions that each of them is being queued to.
+	Published(r *Request, messages int, first uint64, receivers int)
 	// Subscribed confirms one name of a Subscribe. count is what the subscriber now holds in this form.
 	Subscribed(r *Request, name []byte, count int)
 	// Unsubscribed confirms one name of an Unsubscribe, held or not. name is nil when all were to be left and there

@@ -150,7 +150,7 @@ func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 }
 
 // Published answers a publish, or several in a row.
-func (c *conn) Published(r *broker.Request, messages, receivers int) {
+func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	k := r.Call.(*call)
 	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+16)))
 	if k.row.Shape == protocol.ShapeRedis {
