@@ -55,6 +55,8 @@ var Table = []*Row{
 		Shape: ShapeNames, Listener: true, Where: true},
 	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "what happens if you read too slowly: disconnect, drop-newest or drop-oldest",
 		Shape: ShapeNames, Listener: true},
+	{Name: "SEQ", Arity: -1, Usage: "SEQ [ON | OFF]", Summary: "show the numbers of messages, with the epoch that they belong to",
+		Shape: ShapeNames, Listener: true},
 	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Shape: ShapeNames, Ample: true, Free: true},
 
 	{Name: "PUBLISH", Arity: 3, Usage: "PUBLISH channel message", Since: "2.0.0",
@@ -134,7 +136,7 @@ var Table = []*Row{
 	{Name: "CLIENT TRACKING", Arity: -3, Usage: "CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", Since: "6.0.0",
 		Summary: "Controls client-side caching: accepted, there are no keys to tell of."},
 	{Name: "CLIENT CAPA", Arity: -3, Usage: "CLIENT CAPA capability [capability ...]", Since: "8.0.0",
-		Summary: "Tells what the client can do: accepted, as Valkey does."},
+		Summary: "Tells what the client can do: seq asks for the numbers of messages, all else is accepted, as Valkey does."},
 	{Name: "CLIENT HELP", Arity: 2, Usage: "CLIENT HELP", Since: "5.0.0", Ample: true,
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "COMMAND", Arity: -1, Usage: "COMMAND", Since: "2.8.13", Group: "server", Ample: true, Parent: true,

@@ -31,7 +31,12 @@ type account struct {
 	name string // of the topic or the pattern, as MISSED says it
 	// Where the subscription's messages were missed last: most losses follow each other.
 	gap   *gap
-	place int // in gap.notes
+	place int    // in gap.notes
+	cut   uint64 // see outbox.hole
+
+	// The core's own, and numbers of messages: the last one that was owed to the subscription, whether it was queued or
+	// not, and the last one that is known to be lost. Where they are the same, the next message to come says so.
+	owed, lost uint64
 }
 
 // accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.

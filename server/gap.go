@@ -40,9 +40,9 @@ func (g *gap) add(e entry) int {
 // appendNotes writes the notes out, each in the form of its subscription.
 func (g *gap) appendNotes(b []byte) []byte {
 	for i := range g.notes {
-		switch e := &g.notes[i]; e.way {
-		case wayLF, wayCRLF:
-			b = protocol.AppendMissed(b, e.account.name, e.count, e.way == wayCRLF)
+		switch e := &g.notes[i]; {
+		case e.way.line():
+			b = protocol.AppendMissed(b, e.account.name, e.count, e.way.crlf())
 		default:
 			b = protocol.RESP3.AppendCount(b, "missed", []byte(e.account.name), e.count)
 		}
@@ -143,10 +143,15 @@ func (o *outbox) cutOldest(over int64) {
 	frames := q.chunks.at(q.oldest.chunk).bytes[q.oldest.offset:][:e.bytes]
 	lost := *e
 	if int64(e.bytes) > over {
+		last := 0
 		lost.count, lost.bytes = 0, 0
 		for int64(lost.bytes) < over {
-			lost.bytes += frameLen(frames[lost.bytes:])
+			last = lost.bytes
+			lost.bytes += frameLen(frames[last:])
 			lost.count++
+		}
+		if lost.bytes < e.bytes {
+			lost.number = lost.way.numberOf(frames[last:])
 		}
 	}
 	invariant.Check(lost.count <= e.count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.count, lost.count)
@@ -166,6 +171,7 @@ func (o *outbox) cutOldest(over int64) {
 	}
 	o.waiting.Add(-int64(lost.bytes))
 	o.totals.memory.hold(-int64(lost.bytes))
+	o.hole(&lost)
 	o.drop(lost, q.oldest.chunk)
 	o.closeUp()
 }

@@ -42,11 +42,21 @@ func (b *bench) account(topic string) *account {
 func (b *bench) frame(topic string) []byte {
 	b.published++
 	payload := fmt.Appendf(nil, "%03d", b.published)
-	switch b.way {
-	case wayLF, wayCRLF:
-		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way == wayCRLF)
+	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
+	previous := a.previous(b.way)
+	a.owed = number
+	switch {
+	case b.way.numbered():
+		return protocol.AppendNumberedUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
+	case b.way.line():
+		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf())
 	}
 	return version(b.way).AppendMessage(nil, "message", []byte(topic), payload)
+}
+
+// entry says that the last n messages are those of a topic.
+func (b *bench) entry(topic string, n int) entry {
+	return entry{account: b.account(topic), count: n, number: uint64(b.published), way: b.way} //nolint:gosec // a count
 }
 
 // publish queues messages that lie side by side, in one round.
@@ -61,7 +71,7 @@ func (b *bench) publish(topics string) {
 		}
 		arena = append(arena, b.frame(topic)...)
 		newest = len(arena) - at
-		p.add(span{bytes: arena[at:]}, entry{account: b.account(topic), count: 1, way: b.way})
+		p.add(span{bytes: arena[at:]}, b.entry(topic, 1))
 	}
 	b.outbox.add(p, 0, newest)
 }
@@ -76,7 +86,7 @@ func (b *bench) run(topic string, n int) *buffer {
 	in := &buffer{bytes: frames}
 	in.holders.Store(1)
 	p := new(post)
-	p.add(span{bytes: frames, in: in}, entry{account: b.account(topic), count: n, way: b.way})
+	p.add(span{bytes: frames, in: in}, b.entry(topic, n))
 	in.release()
 	b.outbox.add(p, 0, len(frames)/n)
 	return in
@@ -87,7 +97,9 @@ func (b *bench) miss(topics string) {
 	p := new(post)
 	for _, topic := range strings.Fields(topics) {
 		b.published++
-		p.add(span{}, entry{account: b.account(topic), count: 1, kind: kindMissed, way: b.way})
+		e := b.entry(topic, 1)
+		e.kind, e.account.owed, e.account.lost = kindMissed, e.number, e.number
+		p.add(span{}, e)
 	}
 	b.outbox.add(p, 0, 0)
 }

@@ -35,8 +35,10 @@ func (o *outbox) take(h *hand, sock net.Conn) bool {
 		o.queue.recycle()
 		o.queue = nil
 	}
+	cuts := o.takeCuts(h)
 	o.mu.Unlock()
 	o.tell(h)
+	o.tellCuts(h, cuts)
 	return true
 }
 

@@ -76,7 +76,12 @@ func hello(x *exchange) {
 		return
 	}
 	x.conn.wire.version = version
-	x.mapping(7)
+	numbered := x.conn.wire.numbered && version == protocol.RESP3
+	if numbered {
+		x.mapping(9)
+	} else {
+		x.mapping(7)
+	}
 	x.text("server")
 	x.text("redis")
 	x.text("version")
@@ -91,6 +96,12 @@ func hello(x *exchange) {
 	x.text("master")
 	x.text("modules")
 	x.array(0)
+	if numbered {
+		x.text("epoch")
+		x.text(x.conn.srv.epoch)
+		x.text("number")
+		x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
+	}
 }
 
 // helloOptions is what HELLO asks for besides a version.
@@ -169,7 +180,7 @@ func auth(x *exchange) {
 // it was subscribed to.
 func reset(x *exchange) {
 	w := &x.conn.wire
-	w.version, w.database, w.name, w.mute, w.switched = protocol.RESP2, 0, "", mute{}, switches{}
+	w.version, w.database, w.name, w.mute, w.switched, w.numbered = protocol.RESP2, 0, "", mute{}, switches{}, false
 	x.conn.endMulti()
 	x.conn.weigh(nil) // the core has dropped all names
 	x.conn.forgetUser()

@@ -28,6 +28,7 @@ var handlers = map[string]*handler{
 	"psub":   {op: broker.Subscribe, kind: broker.Pattern},
 	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
 	"slow":   {answer: slow},
+	"seq":    {answer: seq},
 	"help":   {answer: help},
 
 	"publish":              {op: broker.Publish},
@@ -71,7 +72,7 @@ var handlers = map[string]*handler{
 	"client|no-evict": {answer: clientSwitch(func(s *switches) *bool { return &s.noEvict })},
 	"client|no-touch": {answer: clientSwitch(func(s *switches) *bool { return &s.noTouch })},
 	"client|tracking": {answer: clientSwitch(func(s *switches) *bool { return &s.tracking })},
-	"client|capa":     {answer: (*exchange).ok},
+	"client|capa":     {answer: clientCapa},
 	"client|help":     answerHelp,
 
 	"command":       {answer: command},

@@ -43,6 +43,9 @@ type outbox struct {
 	final    bool       // nothing more will come, and the last deadline is set
 	broken   bool       // what comes is thrown away
 	inFlight int
+	holes    int // accounts with a cut that has to be told
+
+	numbered bool // the core's: what waits may have numbers
 }
 
 // totals are the sums of all connections' tallies, those that have ended included. What was matched the core knows.

@@ -30,6 +30,7 @@ type wire struct {
 	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it
 	mute     mute          // CLIENT REPLY
 	switched switches
+	numbered bool     // it has asked for numbers: see handle_seq.go
 	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi    *transaction
 	holdings int   // subscriptions, when they were weighed last
@@ -152,6 +153,10 @@ func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	k := r.Call.(*call)
+	if c.answersNumbers(k) {
+		c.reply(c.appendNumbers(k, messages, first, receivers))
+		return
+	}
 	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+16)))
 	if k.row.Shape == protocol.ShapeRedis {
 		b = protocol.AppendInt(b, int64(receivers))
@@ -249,16 +254,19 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 		return false
 	}
 	over = c.over()
-	e := entry{account: accountOf(s), count: len(m.Payloads), way: c.way(s.Form)}
+	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
+	e := entry{account: a, count: len(m.Payloads), number: last, way: c.way(s.Form)}
 	policy := c.outbox.policy()
 	if over && policy != Disconnect && c.outbox.noted.Load() <= c.outbox.limit { // or the notes alone are too much
 		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
 			e.kind = kindMissed
+			a.owed, a.lost = last, last
 			c.deliver(span{}, e)
 			return false
 		}
 	}
-	frames := c.srv.press.message(e.way, m, s)
+	frames := c.srv.press.message(e.way, m, s, a.previous(e.way))
+	a.owed = last
 	c.wire.messages += len(frames.bytes)
 	c.wire.newest = len(frames.bytes)
 	c.deliver(frames, e)
@@ -284,15 +292,19 @@ func (c *conn) over() bool { return c.outbox.messages()+int64(c.wire.messages) >
 
 // way is how this connection reads messages of a form.
 func (c *conn) way(f broker.Form) way {
+	w := wayRESP2
 	switch {
 	case f == formLine && c.wire.crlf:
-		return wayCRLF
+		w = wayCRLF
 	case f == formLine:
-		return wayLF
+		w = wayLF
 	case c.wire.version == protocol.RESP3:
-		return wayRESP3
+		w = wayRESP3
 	}
-	return wayRESP2
+	if c.wire.numbered {
+		return withNumbers[w]
+	}
+	return w
 }
 
 // begin lends room for a reply; reply queues it.

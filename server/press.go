@@ -24,10 +24,17 @@ type way uint8
 const (
 	wayRESP2 way = iota
 	wayRESP3
-	wayLF
+	wayNumberedRESP3
+	wayLF // this one and what follows are lines
 	wayCRLF
+	wayNumberedLF
+	wayNumberedCRLF
 	ways
 )
+
+func (w way) line() bool     { return w >= wayLF }
+func (w way) crlf() bool     { return w == wayCRLF || w == wayNumberedCRLF }
+func (w way) numbered() bool { return w >= wayNumberedLF || w == wayNumberedRESP3 }
 
 // impression is the last message, or run of messages, in one way of writing.
 type impression struct {
@@ -35,6 +42,7 @@ type impression struct {
 	sequence uint64 // of the first message
 	messages int
 	pattern  string // for a pmessage, what it matched
+	previous uint64 // for a numbered one: see account.previous
 	span     span
 }
 
@@ -65,24 +73,27 @@ func (a *arena) commit(frames []byte) span {
 }
 
 // message returns m as the subscription's conn reads it.
-func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
+func (p *press) message(w way, m *broker.Message, s *broker.Subscription, previous uint64) span {
 	im, pattern := &p.messages[w], ""
-	if w < wayLF && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
+	if !w.line() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
 		im, pattern = &p.patterns[w], s.Name()
 	}
-	if im.sequence == m.Sequence && im.messages == len(m.Payloads) && im.pattern == pattern {
+	if im.sequence == m.Sequence && im.messages == len(m.Payloads) && im.pattern == pattern && im.previous == previous {
 		return im.span
 	}
-	im.sequence, im.messages, im.pattern = m.Sequence, len(m.Payloads), pattern
-	if im == &p.messages[w] && w < wayLF { // not by its pattern, which may be empty
+	im.sequence, im.messages, im.pattern, im.previous = m.Sequence, len(m.Payloads), pattern, previous
+	if im == &p.messages[w] && w <= wayRESP3 { // not by its pattern, which may be empty
 		if im.span = p.forward(w, m, &im.arena); im.span.bytes != nil {
 			return im.span
 		}
 	}
-	b := im.arena.begin(sizeOf(m, pattern))
-	if w >= wayLF {
-		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, w == wayCRLF)
-	} else {
+	b := im.arena.begin(sizeOf(w, m, pattern))
+	switch {
+	case w.numbered():
+		b = appendNumbered(b, w, m, s, previous)
+	case w.line():
+		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, w.crlf())
+	default:
 		for _, payload := range m.Payloads {
 			b = appendMessage(b, version(w), m.Topic, payload, s)
 		}
@@ -93,12 +104,15 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription) span {
 }
 
 // sizeOf is about what m takes; escapes are rare, and append grows if there are many.
-func sizeOf(m *broker.Message, pattern string) int {
+func sizeOf(w way, m *broker.Message, pattern string) int {
 	size := 0
 	for _, payload := range m.Payloads {
 		size += len(payload)
 	}
 	frame := len("*4\r\n$8\r\npmessage\r\n$\r\n\r\n$\r\n\r\n$\r\n\r\n") + 3*4 + len(pattern) + len(m.Topic)
+	if w.numbered() {
+		frame += 2 * len(":18446744073709551615\r\n")
+	}
 	return size + len(m.Payloads)*frame
 }
 
@@ -150,10 +164,10 @@ func appendMessage(b []byte, v protocol.Version, topic, payload []byte, s *broke
 
 // version is the RESP version of a way that is not a line.
 func version(w way) protocol.Version {
-	if w == wayRESP3 {
-		return protocol.RESP3
+	if w == wayRESP2 {
+		return protocol.RESP2
 	}
-	return protocol.RESP2
+	return protocol.RESP3
 }
 
 // adjacent tells whether b lies right behind a in the same memory.

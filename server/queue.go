@@ -27,6 +27,7 @@ type entry struct {
 	account *account // whose messages they are; nil for the other kinds
 	count   int      // messages
 	bytes   int
+	number  uint64 // of the last of the messages
 	kind    kind
 	way     way // how messages are written
 }
@@ -50,6 +51,7 @@ func (a *entry) follows(b *entry) bool {
 func (a *entry) extend(b *entry) {
 	a.count += b.count
 	a.bytes += b.bytes
+	a.number = b.number
 }
 
 // queues are kept for the next outbox that has something to write: an idle one has none.

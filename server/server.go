@@ -19,6 +19,7 @@ type Server struct {
 	press      *press // the core's goroutine's
 	access     *access
 	started    time.Time
+	epoch      string // which sequence of numbers this is: another one for each start
 	counts     counts
 	memory     memory
 	predicates filter.Cache // those that are subscribed to, each compiled once
@@ -67,6 +68,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		core:      core,
 		press:     new(press),
 		started:   time.Now(),
+		epoch:     secret(16),
 		stopping:  make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),

@@ -71,9 +71,13 @@ var chance = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
 	`((?:expires|timestamp-created|timestamp-last-updated)\r\n:)\d+|` +
 	`(age-seconds\r\n)(?:\$\d+\r\n|,)[0-9.]+|` +
 	`(client-info\r\n)\$\d+\r\n[^\r]*|` +
-	`^(\$64\r\n)[0-9a-f]{64}`)
+	`^(\$64\r\n)[0-9a-f]{64}|` +
+	`(\$5\r\nepoch\r\n\$16\r\n)[0-9a-f]{16}|` +
+	`(OK SEQ ON )[0-9a-f]{16}`)
 
-func mask(frame []byte) []byte { return chance.ReplaceAll(frame, []byte("${1}${2}${3}${4}${5}N")) }
+func mask(frame []byte) []byte {
+	return chance.ReplaceAll(frame, []byte("${1}${2}${3}${4}${5}${6}${7}N"))
+}
 
 func (p *player) step(line string, got *strings.Builder) {
 	at := strings.IndexAny(line, ">:=")

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// withNumbers is each way of writing as a connection gets it that asked for numbers. RESP2 has none: a frame of another
+// length would break its clients.
+var withNumbers = [ways]way{
+	wayRESP2: wayRESP2, wayRESP3: wayNumberedRESP3, wayLF: wayNumberedLF, wayCRLF: wayNumberedCRLF,
+}
+
+// previous is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
+// the same if it is lost. 0 is nothing.
+func (a *account) previous(w way) uint64 {
+	if w == wayNumberedRESP3 || w.numbered() && a.lost == a.owed {
+		return a.owed
+	}
+	return 0
+}
+
+// appendNumbered writes a message, or a run: nothing stands between the messages of a run, so each but the first
+// follows the one before.
+func appendNumbered(b []byte, w way, m *broker.Message, s *broker.Subscription, previous uint64) []byte {
+	if w.line() {
+		return protocol.AppendNumberedUpdates(b, m.Topic, m.Payloads, w.crlf(), m.Sequence, previous)
+	}
+	number := m.Sequence
+	for _, payload := range m.Payloads {
+		switch s.Kind() {
+		case broker.Pattern:
+			b = protocol.AppendNumberedPatternMessage(b, s.Name(), m.Topic, payload, number, previous)
+		case broker.Shard:
+			b = protocol.AppendNumberedMessage(b, "smessage", m.Topic, payload, number, previous)
+		default:
+			b = protocol.AppendNumberedMessage(b, "message", m.Topic, payload, number, previous)
+		}
+		previous, number = number, number+1
+	}
+	return b
+}
+
+// answersNumbers tells whether the answer to a publish has its number.
+func (c *conn) answersNumbers(k *call) bool {
+	return c.wire.numbered && (k.dialect == protocol.Line || c.wire.version == protocol.RESP3)
+}
+
+// appendNumbers answers publishes that follow each other.
+func (c *conn) appendNumbers(k *call, messages int, first uint64, receivers int) []byte {
+	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+48)))
+	var room [24]byte
+	for i := range messages {
+		number := first + uint64(i) //nolint:gosec // an index
+		if k.row.Shape == protocol.ShapeRedis {
+			b = protocol.AppendNumberedReply(b, receivers, number)
+		} else {
+			b = appendVerb(b, k, [][]byte{k.args[1], protocol.AppendNumber(room[:0], number)})
+		}
+	}
+	return b
+}
+
+// numberOf is the number of the first of some frames, 0 if they do not show it as lines do.
+func (w way) numberOf(frames []byte) uint64 {
+	if !w.line() || !w.numbered() {
+		return 0
+	}
+	number, _ := protocol.UpdateNumber(frames)
+	return number
+}
