@@ -40,6 +40,32 @@ func (s *Subscription) Topic() string { return s.to.name }
 // Conditional tells whether the subscription has a predicate.
 func (s *Subscription) Conditional() bool { return s.in != nil }
 
+// Tally is what has come to a subscription since it was made.
+type Tally struct {
+	Published  uint64 // messages to its topics
+	Matched    uint64 // of these, those queued for it, or dropped at once
+	Filtered   uint64 // of these, those that its predicate kept back: the rest
+	Unreadable uint64 // of the filtered, those that lacked what the predicate reads
+}
+
+// Tally counts. It is the core's state: only for Owner methods.
+func (s *Subscription) Tally() Tally {
+	if s.in == nil {
+		n := s.to.published - s.since.messages
+		return Tally{Published: n, Matched: n}
+	}
+	now, then := &s.in.seen, &s.since
+	t := Tally{
+		Published: now.messages - then.messages, Matched: now.matched - then.matched,
+		Unreadable: now.unreadable - then.unreadable,
+	}
+	t.Filtered = t.Published - t.Matched
+	return t
+}
+
+// Owner is who gets its messages.
+func (s *Subscription) Owner() Owner { return s.by.owner }
+
 // live is how many subscriptions there are to the name.
 func (a *audience) live() int {
 	if a.narrow == nil {

@@ -1,6 +1,9 @@
 package broker
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // View is a look at the core, valid during the [Owner.Answer] call that got it and nowhere else.
 type View struct{ b *Broker }
@@ -48,6 +51,62 @@ func (v View) Names(k Kind) iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// Published is how many messages have come to a topic, a pattern or a shard since somebody listens to it.
+func (v View) Published(k Kind, name string) uint64 {
+	if a := v.b.audiences[k][name]; a != nil {
+		return a.published
+	}
+	return 0
+}
+
+// Subscriptions yields those to one name, those with a predicate last, each group in the order of delivery.
+func (v View) Subscriptions(k Kind, name string) iter.Seq[*Subscription] {
+	return func(yield func(*Subscription) bool) {
+		if a := v.b.audiences[k][name]; a != nil {
+			a.each(yield)
+		}
+	}
+}
+
+// Reached yields the subscriptions that a message to a topic, or to a shard, is held against now, in the order of
+// delivery.
+func (v View) Reached(k Kind, topic []byte) iter.Seq[*Subscription] {
+	return func(yield func(*Subscription) bool) {
+		v.b.match(k, topic)
+		reached := slices.Clone(v.b.matched)
+		clear(v.b.matched)
+		for _, a := range reached {
+			if !a.each(yield) {
+				return
+			}
+		}
+	}
+}
+
+// each walks over all subscriptions to the name. False means that yield wanted no more.
+func (a *audience) each(yield func(*Subscription) bool) bool {
+	walk := func(members *list[*Subscription]) bool {
+		for _, s := range members.items {
+			if s != nil && !yield(s) {
+				return false
+			}
+		}
+		return true
+	}
+	if !walk(&a.members) {
+		return false
+	}
+	if a.narrow == nil {
+		return true
+	}
+	for _, c := range a.narrow.circles.items {
+		if c != nil && !walk(&c.members) {
+			return false
+		}
+	}
+	return true
 }
 
 // Members is how many subscriptions one name has.

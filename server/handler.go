@@ -29,6 +29,8 @@ var handlers = map[string]*handler{
 	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
 	"slow":   {answer: slow},
 	"seq":    {answer: seq},
+	"topics": {answer: topics},
+	"who":    {answer: who},
 	"help":   {answer: help},
 
 	"publish":              {op: broker.Publish},
@@ -45,6 +47,8 @@ var handlers = map[string]*handler{
 	"pubsub|numsub":        {answer: pubsubCounts(broker.Topic)},
 	"pubsub|shardchannels": {answer: pubsubNames(broker.Shard)},
 	"pubsub|shardnumsub":   {answer: pubsubCounts(broker.Shard)},
+	"pubsub|stats":         {answer: pubsubStats},
+	"pubsub|who":           {answer: pubsubWho},
 	"pubsub|help":          answerHelp,
 
 	"multi":   {answer: multi},

@@ -17,6 +17,7 @@ var categories = strings.Fields("keyspace read write set sortedset list hash str
 // verbs are judged, named and refused as the commands of Redis that they stand for.
 var verbs = map[string]string{
 	"pub": "publish", "sub": "subscribe", "unsub": "unsubscribe", "psub": "psubscribe", "punsub": "punsubscribe",
+	"topics": "pubsub|stats", "who": "pubsub|who",
 }
 
 // topics says which commands have topics among their arguments. Leaving one needs no right to it.

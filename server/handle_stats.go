@@ -1,0 +1,260 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	// maxRows bounds a table: it is made while everybody waits. What was left out is told.
+	maxRows = 1000
+	// maxCounted bounds the subscriptions whose accounts are looked at for one table.
+	maxCounted = 50_000
+)
+
+var kindNames = [...]string{broker.Topic: "topic", broker.Pattern: "pattern", broker.Shard: "shard"}
+
+// flow is what has come to one subscription, or to all of a name. Every message published to a subscription is in
+// exactly one of filtered, delivered, dropped, queued and undelivered.
+type flow struct {
+	published  uint64
+	filtered   uint64
+	unreadable uint64 // of the filtered
+	tally
+}
+
+func (f *flow) add(g flow) {
+	f.published += g.published
+	f.filtered += g.filtered
+	f.unreadable += g.unreadable
+	f.matched += g.matched
+	f.delivered += g.delivered
+	f.dropped += g.dropped
+	f.undelivered += g.undelivered
+}
+
+// flowOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
+// over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
+func flowOf(s *broker.Subscription) flow {
+	t := s.Tally()
+	f := flow{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
+	c := s.Owner().(*conn)
+	c.Flush()
+	if a, ok := s.Note.(*account); ok {
+		c.outbox.mu.Lock()
+		f.tally = a.tally
+		c.outbox.mu.Unlock()
+	}
+	f.matched = int64(t.Matched) //nolint:gosec // a count
+	return f
+}
+
+// name is a topic, a pattern or a shard that is listened to.
+type name struct {
+	kind      broker.Kind
+	text      string
+	published uint64
+}
+
+// busiest are the names that glob matches, those with the most messages first, and how many there are in all.
+func (x *exchange) busiest(glob string) (top []name, all int) {
+	shorten := func() {
+		slices.SortFunc(top, func(a, b name) int {
+			return cmp.Or(cmp.Compare(b.published, a.published), cmp.Compare(a.text, b.text), cmp.Compare(a.kind, b.kind))
+		})
+		top = top[:min(len(top), maxRows)]
+	}
+	for kind := range kindNames {
+		k := broker.Kind(kind) //nolint:gosec // an index of three
+		for text := range x.view.Names(k) {
+			if !broker.Match(glob, []byte(text)) && glob != "*" { // no glob matches the empty topic
+				continue
+			}
+			all++
+			if top = append(top, name{k, text, x.view.Published(k, text)}); len(top) == 4*maxRows {
+				shorten()
+			}
+		}
+	}
+	shorten()
+	return top, all
+}
+
+// row is a line of TOPICS.
+type row struct {
+	name
+	subscriptions int
+	flow
+}
+
+// traffic is what TOPICS and PUBSUB STATS show.
+func (x *exchange) traffic(glob string) (rows []row, all int) {
+	names, all := x.busiest(glob)
+	counted := 0
+	for _, n := range names {
+		if counted += x.view.Members(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
+			break
+		}
+		r := row{name: n}
+		for s := range x.view.Subscriptions(n.kind, n.text) {
+			r.subscriptions++
+			r.add(flowOf(s))
+		}
+		r.flow.published = n.published // each message once
+		rows = append(rows, r)
+	}
+	return rows, all
+}
+
+// topics is TOPICS [glob].
+func topics(x *exchange) {
+	args := x.call.args[1:]
+	if len(args) > 1 {
+		x.out = appendErr(x.out, x.call, protocol.Errorf("TOPICS takes one glob; type: %s", x.call.row.Usage))
+		return
+	}
+	rows, all := x.traffic(globOf(args))
+	t := table{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
+	for i := range rows {
+		r := &rows[i]
+		t.add(string(protocol.ShowName(nil, []byte(r.text))), kindNames[r.kind], r.subscriptions, r.flow.published, r.delivered, r.filtered,
+			r.dropped, r.waiting())
+	}
+	x.table(&t, all)
+}
+
+func globOf(args [][]byte) string {
+	if len(args) == 0 {
+		return "*"
+	}
+	return string(args[0])
+}
+
+// pubsubStats is PUBSUB STATS [pattern]: how many names there are, and a map for each of the busiest.
+func pubsubStats(x *exchange) {
+	args := x.call.args[2:]
+	if len(args) > 1 {
+		x.wrongSubcommandArity()
+		return
+	}
+	rows, all := x.traffic(globOf(args))
+	x.mapping(3)
+	x.text("number")
+	x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
+	x.text("names")
+	x.integer(int64(all))
+	x.text("busiest")
+	x.array(len(rows))
+	for i := range rows {
+		r := &rows[i]
+		x.mapping(3 + flowFields)
+		x.field("name", r.text)
+		x.field("kind", kindNames[r.kind])
+		x.count("subscribers", r.subscriptions)
+		x.flow(&r.flow)
+	}
+}
+
+// flowFields is how many fields flow appends.
+const flowFields = 7
+
+func (x *exchange) flow(f *flow) {
+	x.count("published", int(f.published)) //nolint:gosec // counts
+	x.count("delivered", int(f.delivered))
+	x.count("filtered", int(f.filtered))     //nolint:gosec // counts
+	x.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
+	x.count("dropped", int(f.dropped))
+	x.count("undelivered", int(f.undelivered))
+	x.count("queued", int(f.waiting()))
+}
+
+func (x *exchange) field(name, value string) {
+	x.text(name)
+	x.text(value)
+}
+
+func (x *exchange) count(name string, n int) {
+	x.text(name)
+	x.integer(int64(n))
+}
+
+// listener is a line of WHO.
+type listener struct {
+	conn         *conn
+	subscription *broker.Subscription
+	flow
+}
+
+// listeners are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
+func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
+	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
+		for s := range x.view.Reached(kind, topic) {
+			if all++; len(rows) < maxRows {
+				rows = append(rows, listener{s.Owner().(*conn), s, flowOf(s)})
+			}
+		}
+	}
+	return rows, all
+}
+
+func (l *listener) dialect() string {
+	switch w := l.conn.way(l.subscription.Form); {
+	case w.line():
+		return "lines"
+	default:
+		return fmt.Sprintf("RESP%d", version(w).Number())
+	}
+}
+
+// backlog is how many bytes wait for the connection, whatever for.
+func (l *listener) backlog() int {
+	return int(l.conn.outbox.waiting.Load() + l.conn.outbox.noted.Load())
+}
+
+func (l *listener) age() int { return int((uptime() - l.conn.begun) / time.Second) }
+
+// who is WHO topic.
+func who(x *exchange) {
+	if len(x.call.args) != 2 {
+		x.out = appendErr(x.out, x.call, protocol.Errorf("WHO takes one topic; type: %s", x.call.row.Usage))
+		return
+	}
+	rows, all := x.listeners(x.call.args[1])
+	t := table{head: []string{
+		"id", "address", "user", "dialect", "age", "subscription", "published", "delivered", "filtered", "dropped", "queued", "backlog",
+	}}
+	for i := range rows {
+		l := &rows[i]
+		t.add(l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
+			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), l.flow.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
+	}
+	x.table(&t, all)
+}
+
+// pubsubWho is PUBSUB WHO topic.
+func pubsubWho(x *exchange) {
+	rows, all := x.listeners(x.call.args[2])
+	x.mapping(2)
+	x.count("subscriptions", all)
+	x.text("first")
+	x.array(len(rows))
+	for i := range rows {
+		l := &rows[i]
+		x.mapping(9 + flowFields)
+		x.count("id", int(l.conn.id))
+		x.field("addr", peerAddress(l.conn.sock).String())
+		x.field("name", l.conn.wire.name)
+		x.field("user", l.conn.userName())
+		x.field("dialect", l.dialect())
+		x.count("age", l.age())
+		x.field("subscription", l.subscription.Name())
+		x.field("kind", kindNames[l.subscription.Kind()])
+		x.flow(&l.flow)
+		x.count("backlog", l.backlog())
+	}
+}
