@@ -208,7 +208,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (term, *Error) {
 	case "in":
 		return c.membership(n)
 	case "contains":
-		return c.texts(n, strings.Contains)
+		return c.texts(n, contains)
 	case "startsWith":
 		return c.texts(n, strings.HasPrefix)
 	case "endsWith":

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -50,7 +49,7 @@ func TestErrors(t *testing.T) {
 		}
 		assert.Nil(t, p)
 		var e *Error
-		require.True(t, errors.As(err, &e))
+		require.ErrorAs(t, err, &e)
 		fmt.Fprintf(&got, "%s\n%s\n%s\n\n", shown(expression), e.Caret(), e.Text)
 	}
 	name := filepath.Join("testdata", "errors.txt")

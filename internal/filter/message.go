@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -38,7 +39,7 @@ type member struct {
 // many members are found by a map: up to there, looking at each is faster.
 const many = 12
 
-// kept is how many members a composite keeps room for when its message is over.
+// kept is how many composites are kept when their message is over, and for how many members each keeps room.
 const kept = 64
 
 // Reset makes m the message with this topic and payload. Neither may change before the next Reset.
@@ -50,6 +51,9 @@ func (m *Message) Reset(topic, payload []byte, l Limits) {
 		c.clear()
 	}
 	m.used = 0
+	if len(m.expanded) > kept {
+		m.expanded = slices.Clone(m.expanded[:kept])
+	}
 }
 
 // view is b as a string, for as long as nobody writes to it. Predicates neither write to it nor keep any of it.
@@ -157,6 +161,9 @@ func (m *Message) expand(raw string) *composite {
 	m.used++
 	all := gjson.Result{Type: gjson.JSON, Raw: raw}
 	c.isArray = all.IsArray()
+	if len(raw) > large {
+		c.members = make([]member, 0, count(all))
+	}
 	all.ForEach(func(name, v gjson.Result) bool {
 		c.members = append(c.members, member{name: unquote(name), value: valueOf(v)})
 		return true
@@ -165,6 +172,18 @@ func (m *Message) expand(raw string) *composite {
 		c.index()
 	}
 	return c
+}
+
+// large is from how many bytes on members are counted before room is made for them: letting the slice grow would cost
+// five times the memory.
+const large = 4 << 10
+
+func count(all gjson.Result) (n int) {
+	all.ForEach(func(_, _ gjson.Result) bool {
+		n++
+		return true
+	})
+	return n
 }
 
 func (c *composite) index() {

@@ -120,7 +120,10 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 		if w := strings.ToLower(t.Value); isWordOperator(w) && (isValue(tokens, i-1) || isValue(tokens, i+1)) {
 			return errorAt(t.From, "write %s in small letters", w)
 		}
-		if isCall(tokens, i) && (t.Value != "has" || isName(tokens, i)) {
+		if isCall(tokens, i) && isName(tokens, i) {
+			return errorAt(t.From, "fields have no methods: the one function is has(field)")
+		}
+		if isCall(tokens, i) && t.Value != "has" {
 			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", brief(t.Value))
 		}
 	case lexer.Operator, lexer.Bracket:
@@ -183,9 +186,10 @@ func parseError(expression string, err error) *Error {
 			return errorAt(t.From, "%s does not belong here: something before it is missing or wrong", word(t))
 		}
 	}
-	return errorAt(min(broken.From, length), "%s", broken.Message)
+	return errorAt(min(broken.From, length), "%s", brief(broken.Message))
 }
 
+// lexerError says it in the words of this package where those of the lexer are few or many.
 func lexerError(place int, message string) *Error {
 	switch message {
 	case "literal not terminated":
@@ -193,7 +197,10 @@ func lexerError(place int, message string) *Error {
 	case "invalid char escape":
 		return errorAt(place, `there is no such escape: write \\ for a backslash`)
 	}
-	return errorAt(place, "%s", message)
+	if strings.HasPrefix(message, "bad number syntax") {
+		return errorAt(place, "this is not a number, and a name cannot begin with a digit")
+	}
+	return errorAt(place, "%s", brief(message))
 }
 
 func word(t lexer.Token) string {
