@@ -32,7 +32,7 @@ var wrong = []string{
 	`items | len > 1`, `name matches "a.*"`, `name not matches "a"`, `price in 1..3`, `price ?? 1 > 1`, `user?.id == 1`,
 	`items[0:1] == 1`, `items[:1] == 1`, `items[-1] == 1`, `items[i] == 1`, `items[1.5] == 1`, `items[true] == 1`, `user[nil] == 1`,
 	`{"a": 1} == 1`, `let x = 1; x > 1`, `vip; vip`, `if vip { 1 } else { 2 }`, `2 ** 3 > 1`, `2 ^ 3 > price`, `+price > 1`,
-	`b"eu" == region`, `::len(x)`, `#`, `(1).x == 1`, `"a".x == 1`, `$env == 1`, `$env[0] == 1`, `topic.x == 1`, `size[0] == 1`,
+	`b"eu" == region`, `::len(x)`, `#`, `(1).x == 1`, `"a".x == 1`, `$env == 1`, `$env[0] == 1`, `topic.x == 1`, `payload.price > 1`, `payload[0] == 1`, `size[0] == 1`,
 
 	`price > 9223372036854775808`, `price > 1e400`, `price > 0x8000000000000000`, `price > 1e`, `price > 12ab`, `price > NaN`,
 	`1 / 0 > price`, `9223372036854775807 + 1 > price`, `5 % 0 == price`, `5 % 1.5 == price`, `-9223372036854775807 - 2 < price`,

@@ -64,7 +64,11 @@ func (c *compiler) path(n ast.Node) (path, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		if id, ok := n.Node.(*ast.IdentifierNode); ok && id.Value == "$env" {
+		id, ok := n.Node.(*ast.IdentifierNode)
+		if ok && id.Value == "payload" && !s.byPlace {
+			return nil, errorAt(start(n), "fields stand alone: write price, not payload.price")
+		}
+		if ok && id.Value == "$env" {
 			if s.byPlace {
 				return nil, errorAt(n.Property.Location().From, "fields of the payload have names: write $env[\"0\"]")
 			}
@@ -88,7 +92,7 @@ func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 	case "$env":
 		return nil, errorAt(at, "$env needs a name: $env.size is the field size of the payload")
 	case "topic", "payload", "size":
-		return nil, errorAt(at, "%s is of the message, always there and without fields; a field of the payload of this name is $env.%[1]s", n.Value)
+		return nil, errorAt(at, "%s is of the message: always there, and without fields; a field of this name is $env.%[1]s", n.Value)
 	}
 	return path{{name: n.Value}}, nil
 }

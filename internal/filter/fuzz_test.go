@@ -35,7 +35,7 @@ func TestMatchAgainstTheOracle(t *testing.T) {
 	r := random{rand.New(rand.NewPCG(5, 6))}
 	count := map[Verdict]int{}
 	refused := 0
-	for range 20_000 {
+	for range 6_000 {
 		expression := r.condition(r.IntN(4))
 		p, err := Compile(expression, Limits{})
 		if err != nil {
@@ -48,7 +48,7 @@ func TestMatchAgainstTheOracle(t *testing.T) {
 	}
 	t.Log(count, "refused:", refused)
 	for _, v := range []Verdict{No, Yes, Unreadable} {
-		assert.Greater(t, count[v], 3000, "%s: a test of little", v)
+		assert.Greater(t, count[v], 1000, "%s: a test of little", v)
 	}
 }
 
