@@ -25,13 +25,21 @@ func confirmed(what, name string, count int) string {
 func requireEmpty(t *testing.T, b *Broker) {
 	t.Helper()
 	c := View{b}.Counts()
-	require.Zero(t, c.Topics+c.Patterns+c.Subscribers)
-	require.Empty(t, b.audiences[Topic])
-	require.Empty(t, b.audiences[Pattern])
+	require.Zero(t, c.Topics+c.Shards+c.Patterns+c.Subscribers+c.Predicates)
+	for k := range kinds {
+		require.Empty(t, b.audiences[k])
+	}
 	requireNoPatterns(t, &b.patterns)
 	require.Empty(t, b.dirty)
 	require.Empty(t, b.over)
 	require.Zero(t, b.message)
+	require.Zero(t, b.urgent)
+	require.Empty(t, b.waiting)
+	require.Empty(t, b.ready)
+	require.False(t, b.committing)
+	for _, a := range b.matched[:cap(b.matched)] {
+		require.Nil(t, a, "an audience that has gone is kept alive")
+	}
 }
 
 func requireHoldsNothing(t *testing.T, s *Subscriber) {
@@ -40,12 +48,20 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	require.Empty(t, s.held.items)
 	require.Zero(t, s.held.live)
 	require.Zero(t, s.counts)
+	require.Empty(t, s.narrow)
+	require.Zero(t, s.conditions)
+	require.Nil(t, s.parked)
+	require.Empty(t, s.behind)
 }
 
 func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
 	names := manyNames(3 * minSqueeze)
 	all := []Request{
 		subscribe(names...), psubscribe(names...), otherForm(subscribe(names...)), otherForm(psubscribe(names...)),
+		where(even, subscribe(names...)), where(even, psubscribe(names...)), otherForm(where(odd, subscribe(names...))),
+	}
+	for i := range 3 * few { // and one name with many
+		all = append(all, where(digit(fmt.Sprint("digit ", i)), subscribe(names[0])))
 	}
 	ways := map[string][]Request{
 		"by leaving":                  {leave()},
@@ -56,7 +72,12 @@ func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
 		},
 		"name by name": {
 			punsubscribe(names...), otherForm(unsubscribe(names...)), otherForm(punsubscribe(names...)),
-			unsubscribe(names...),
+			where(even, unsubscribe(names...)), where(even, punsubscribe(names...)), otherForm(where(odd, unsubscribe(names...))),
+			wide(unsubscribe(names...)),
+		},
+		"by wide names": {
+			wide(unsubscribe(names...)), wide(punsubscribe(names...)), otherForm(wide(unsubscribe(names...))),
+			otherForm(wide(punsubscribe(names...))),
 		},
 	}
 	for way, requests := range ways {
@@ -66,8 +87,8 @@ func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
 			if way == "by being over" {
 				ann.limit, bob.limit = 1, 1
 			}
-			c.do(ann, fresh(requests)...)
-			c.do(bob, fresh(requests)...)
+			c.say(ann, fresh(requests)...)
+			c.say(bob, fresh(requests)...)
 			requireHoldsNothing(t, ann.sub)
 			requireHoldsNothing(t, bob.sub)
 			requireEmpty(t, c.Broker)
@@ -107,6 +128,30 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		assert.Len(t, ann.sub.index, len(kept))
 		c.do(ann, leave())
 		requireEmpty(t, c.Broker)
+	})
+	spec(t, "a name that keeps one predicate does not pay for those that left, nor its subscriber", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")))
+		for i := range 500 {
+			passing := digit(fmt.Sprint("digit ", i))
+			c.do(ann, where(passing, subscribe("a")), where(passing, unsubscribe("a")))
+		}
+		n := c.audiences[Topic]["a"].narrow
+		assert.Less(t, len(n.circles.items), 2*minSqueeze)
+		assert.LessOrEqual(t, len(n.index), 1)
+		assert.Len(t, ann.sub.narrow, 1)
+		assert.Len(t, ann.sub.narrow[heldKey{"a", Topic, 0}], 1)
+		assert.LessOrEqual(t, cap(ann.sub.narrow[heldKey{"a", Topic, 0}]), minSqueeze)
+		c.do(ann, leave())
+		requireEmpty(t, c.Broker)
+	})
+	spec(t, "a predicate that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		for range 500 {
+			c.client(where(even, subscribe("a")), leave())
+		}
+		circles := c.audiences[Topic]["a"].narrow.circles
+		assert.Equal(t, 1, circles.live)
+		assert.Less(t, len(circles.items[0].members.items), 2*minSqueeze)
 	})
 	spec(t, "a topic that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
