@@ -40,9 +40,12 @@ var (
 type draw struct {
 	*rand.Rand
 	payload int
+	narrow  bool // conditions are drawn as well
 }
 
 func (d *draw) one(of []string) []byte { return []byte(of[d.IntN(len(of))]) }
+
+func (d *draw) condition() *condition { return someConditions[d.IntN(len(someConditions))] }
 
 func (d *draw) batch() []Request {
 	requests := make([]Request, 1+d.IntN(6))
@@ -77,10 +80,19 @@ func (d *draw) request() Request {
 		for range 1 + d.IntN(3) {
 			q.Names = append(q.Names, d.one(names))
 		}
+		if d.narrow && d.IntN(2) == 0 {
+			return where(d.condition(), q)
+		}
 	case n < 185:
 		q.Op = Unsubscribe
 		for range d.IntN(4) { // none means all
 			q.Names = append(q.Names, d.one(names))
+		}
+		switch d.IntN(4) {
+		case 0:
+			return where(d.condition(), q)
+		case 1:
+			return wide(q)
 		}
 	case n < 190:
 		q.Op, q.Call = Exec, []Request(nil)
@@ -99,10 +111,10 @@ func (d *draw) request() Request {
 	return q
 }
 
-// endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one, and what it keeps is
-// kept message by message.
+// endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one, what it keeps is kept
+// message by message, and it brings no predicates.
 func endsOrExec(q Request) bool {
-	return q.Op == Leave || q.Op == Evict || q.Op == Exec || len(q.Payloads) > 1
+	return q.Op == Leave || q.Op == Evict || q.Op == Exec || len(q.Payloads) > 1 || q.Conditions != nil
 }
 
 // pair drives the core and the model side by side.
@@ -111,8 +123,9 @@ type pair struct {
 	draw  *draw
 	core  *Broker
 	model *model
-	all   []*client // by number, as in the model
-	seats []int     // who is around: replaced now and then once they have ended
+	all   []*client                // by number, as in the model
+	seats []int                    // who is around: replaced now and then once they have ended
+	stale map[heldKey][]*condition // what some topic was asked once
 }
 
 func (p *pair) join() int {
@@ -129,11 +142,62 @@ func (p *pair) step() {
 	seat := p.draw.IntN(len(p.seats))
 	who := p.seats[seat]
 	requests := p.draw.batch()
+	for i := range requests {
+		p.judgeAhead(&requests[i])
+	}
+	p.model.asks = false
 	p.model.apply(who, requests)
 	require.True(p.t, p.core.Submit(p.all[who].batch(requests...)))
+	if p.model.asks {
+		p.settle(p.all[who])
+	}
 	if p.model.clients[who].ended && p.draw.IntN(3) == 0 { // until then it goes on asking, in vain
 		p.seats[seat] = p.join()
 	}
+}
+
+// judgeAhead gives a publish the verdicts that it needs as things stand, those that it needed once, or none.
+func (p *pair) judgeAhead(q *Request) {
+	for i, kept := 0, keptOf(q); i < len(kept); i++ {
+		p.judgeAhead(&kept[i])
+	}
+	if q.Op != Publish || len(q.Payloads) != 1 {
+		return
+	}
+	key := heldKey{name: string(q.Names[0]), kind: q.Kind}
+	if p.draw.IntN(4) == 0 {
+		p.stale[key] = nil
+		for _, question := range p.model.questions(key.kind, key.name) {
+			p.stale[key] = append(p.stale[key], question.condition)
+		}
+	}
+	if p.draw.IntN(3) > 0 {
+		*q = judged(*q, p.stale[key]...)
+	}
+}
+
+// settle sees a batch through that has something to ask. Nobody else submits meanwhile, so that the model knows the
+// order; and runs behind its first request come back on their own, so that the model knows which are taken apart.
+func (p *pair) settle(c *client) {
+	p.t.Helper()
+	for range 100 {
+		synctest.Wait()
+		if len(c.returned) == 0 {
+			return
+		}
+		batch := c.returned[0]
+		c.returned = c.returned[1:]
+		go func() {
+			for i := range batch.Requests[1:] {
+				if q := &batch.Requests[1+i]; len(q.Payloads) > 1 {
+					q.Asked = nil
+				}
+			}
+			judge(batch)
+			p.core.Submit(batch)
+		}()
+	}
+	p.t.Fatal("a batch comes back without end")
 }
 
 // compare holds each transcript since the last time against the model's.
@@ -155,11 +219,15 @@ func TestRandomInterleavingsAgreeWithTheModel(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		p := &pair{t: t, draw: &draw{Rand: rand.New(rand.NewPCG(seed, 2))}, core: New(Options{}), model: &model{}}
+		p.stale = make(map[heldKey][]*condition)
 		for range 8 {
 			p.seats = append(p.seats, p.join())
 		}
 		go p.core.Run(ctx)
 		for left := *stepsFlag; left > 0; {
+			if p.draw.IntN(10) == 0 { // long without any, so that there are rounds of many batches
+				p.draw.narrow = !p.draw.narrow
+			}
 			for n := min(left, 1+p.draw.IntN(100)); n > 0; n-- { // rounds of many batches, and of one
 				p.step()
 				left--

@@ -9,17 +9,34 @@ import (
 // numbered by when they joined, and for each the model writes the transcript that its owner must have.
 type model struct {
 	held      []hold   // all subscriptions of all, in the order in which they were made
-	patterns  []string // that somebody holds, in order of creation
+	patterns  []string // that somebody holds, with a condition or without, in order of creation
+	narrow    []question
 	clients   []*modelClient
 	published int
 	delivered int
+	filtered  int
+	unread    int
+	asks      bool // a publish has had something to ask since this was last set to false
 }
 
+// hold is one subscription. Its name says all there is to know.
 type hold struct {
 	by   int
 	kind Kind
 	form Form
 	name string
+}
+
+func (h hold) topic() string {
+	topic, _ := conditionOf(h.name)
+	return topic
+}
+
+// question is a condition on a topic or a glob, which somebody holds. They stand in order of creation.
+type question struct {
+	kind  Kind
+	topic string
+	*condition
 }
 
 type modelClient struct {
@@ -63,12 +80,13 @@ func (m *model) request(who int, q *Request) {
 	case q.Call == refused:
 		m.tell(who, "refused")
 	case q.Op == Publish:
+		separate := q.Call == apart || len(m.questions(q.Kind, string(q.Names[0]))) > 0
 		for _, payload := range q.Payloads {
-			if q.Call == apart && m.clients[who].ended {
+			if separate && m.clients[who].ended {
 				break
 			}
 			m.publish(who, q.Kind, string(q.Names[0]), string(payload))
-			if q.Call == apart {
+			if separate && len(q.Payloads) > 1 {
 				m.evict()
 			}
 		}
@@ -91,8 +109,9 @@ func (m *model) request(who int, q *Request) {
 
 func (m *model) publish(who int, kind Kind, topic, payload string) {
 	m.published++
-	receivers := m.receivers(kind, topic)
+	receivers := m.receivers(kind, topic, payload)
 	m.delivered += len(receivers)
+	m.asks = m.asks || len(m.questions(kind, topic)) > 0
 	m.tell(who, "published %s as %d: %d", topic, m.published, len(receivers))
 	for _, h := range receivers {
 		m.tell(h.by, "message %d %s=%s for %s", m.published, topic, payload, label(h.kind, h.form, h.name))
@@ -102,22 +121,58 @@ func (m *model) publish(who int, kind Kind, topic, payload string) {
 	}
 }
 
-// receivers are the exact subscriptions first, then those of each pattern, patterns in order of creation.
-func (m *model) receivers(kind Kind, topic string) (out []hold) {
-	of := func(k Kind, name string) {
-		for _, h := range m.held {
-			if h.kind == k && h.name == name {
-				out = append(out, h)
-			}
-		}
-	}
-	of(kind, topic)
+// names are those that a topic reaches: itself first, then patterns in order of creation.
+func (m *model) names(kind Kind, topic string) []question {
+	names := []question{{kind: kind, topic: topic}}
 	if kind == Shard {
-		return out
+		return names
 	}
 	for _, glob := range m.patterns {
 		if plainMatch(glob, topic) {
-			of(Pattern, glob)
+			names = append(names, question{kind: Pattern, topic: glob})
+		}
+	}
+	return names
+}
+
+// questions are the conditions that decide about a topic, in the order of delivery.
+func (m *model) questions(kind Kind, topic string) (out []question) {
+	for _, name := range m.names(kind, topic) {
+		for _, q := range m.narrow {
+			if q.kind == name.kind && q.topic == name.topic {
+				out = append(out, q)
+			}
+		}
+	}
+	return out
+}
+
+// receivers are for each name that the topic reaches those who hold it without a condition, and then those with one, by
+// the age of the condition on that name.
+func (m *model) receivers(kind Kind, topic, payload string) (out []hold) {
+	for _, name := range m.names(kind, topic) {
+		for _, h := range m.held {
+			if h.kind == name.kind && h.name == name.topic {
+				out = append(out, h)
+			}
+		}
+		for _, q := range m.narrow {
+			if q.kind != name.kind || q.topic != name.topic {
+				continue
+			}
+			verdict := q.says([]byte(topic), []byte(payload))
+			for _, h := range m.held {
+				switch {
+				case h.kind != q.kind || h.name != q.topic+whereMark+q.word:
+				case verdict == Yes:
+					out = append(out, h)
+				case verdict == Unreadable:
+					m.unread++
+					fallthrough
+				default:
+					m.filtered++
+				}
+			}
 		}
 	}
 	return out
@@ -128,16 +183,34 @@ func (m *model) subscribe(h hold) {
 		return
 	}
 	m.held = append(m.held, h)
-	if h.kind == Pattern && !slices.Contains(m.patterns, h.name) {
-		m.patterns = append(m.patterns, h.name)
+	topic, p := conditionOf(h.name)
+	if h.kind == Pattern && !slices.Contains(m.patterns, topic) {
+		m.patterns = append(m.patterns, topic)
+	}
+	if q := (question{h.kind, topic, p}); p != nil && !slices.Contains(m.narrow, q) {
+		m.narrow = append(m.narrow, q)
 	}
 }
 
 func (m *model) drop(gone hold) {
 	m.held = slices.DeleteFunc(m.held, func(h hold) bool { return h == gone })
 	m.patterns = slices.DeleteFunc(m.patterns, func(glob string) bool {
-		return !slices.ContainsFunc(m.held, func(h hold) bool { return h.kind == Pattern && h.name == glob })
+		return !slices.ContainsFunc(m.held, func(h hold) bool { return h.kind == Pattern && h.topic() == glob })
 	})
+	m.narrow = slices.DeleteFunc(m.narrow, func(q question) bool {
+		return !slices.ContainsFunc(m.held, func(h hold) bool {
+			return h.kind == q.kind && h.name == q.topic+whereMark+q.word
+		})
+	})
+}
+
+// dropWide ends all that who holds of a name, whatever the condition.
+func (m *model) dropWide(who int, kind Kind, form Form, topic string) {
+	for _, h := range slices.Clone(m.held) {
+		if h.by == who && h.kind == kind && h.form == form && h.topic() == topic {
+			m.drop(h)
+		}
+	}
 }
 
 func (m *model) unsubscribe(who int, q *Request) {
@@ -157,12 +230,18 @@ func (m *model) unsubscribe(who int, q *Request) {
 	}
 	for _, h := range going {
 		m.drop(h)
+		if q.Wide && len(q.Names) > 0 {
+			m.dropWide(who, h.kind, h.form, h.name)
+		}
 		m.tell(who, "unsubscribed %s: %d", label(h.kind, h.form, h.name), m.count(who, h.form, h.kind))
 	}
 }
 
 func (m *model) exec(who int, q *Request) {
 	kept := q.Call.([]Request)
+	for _, q := range kept { // what is refused, or leaves the condition before, is asked all the same
+		m.asks = m.asks || q.Op == Publish && len(m.questions(q.Kind, string(q.Names[0]))) > 0
+	}
 	m.tell(who, "begin %d", len(kept))
 	for i := range kept {
 		m.request(who, &kept[i])
@@ -197,13 +276,19 @@ func (m *model) count(who int, f Form, k Kind) (n int) {
 }
 
 func (m *model) answer(who int) {
-	topics, subscribers := map[string]bool{}, map[int]bool{}
+	topics, patterns, subscribers := map[string]bool{}, map[string]bool{}, map[int]bool{}
 	for _, h := range m.held {
 		subscribers[h.by] = true
-		if h.kind == Topic {
-			topics[h.name] = true
+		switch h.kind {
+		case Topic:
+			topics[h.topic()] = true
+		case Pattern:
+			patterns[h.name] = true
 		}
 	}
 	m.tell(who, "answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
-		len(topics), len(m.patterns), len(subscribers), m.published, m.delivered)
+		len(topics), len(patterns), len(subscribers), m.published, m.delivered)
+	if len(m.narrow)+m.filtered > 0 {
+		m.tell(who, "and: %d predicates, %d filtered, %d unreadable", len(m.narrow), m.filtered, m.unread)
+	}
 }

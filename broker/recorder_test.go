@@ -100,6 +100,9 @@ func (r *recorder) Answer(_ *Request, v View) {
 	c := v.Counts()
 	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
 		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
+	if c.Predicates > 0 || c.Filtered > 0 {
+		r.tell("and: %d predicates, %d filtered, %d unreadable", c.Predicates, c.Filtered, c.Unreadable)
+	}
 }
 
 func (r *recorder) Message(m *Message, s *Subscription) bool {

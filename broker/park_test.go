@@ -1,0 +1,528 @@
+package broker
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func payloads(b *Batch) (out []string) {
+	for _, q := range b.Requests {
+		for _, payload := range q.Payloads {
+			out = append(out, string(payload))
+		}
+	}
+	return out
+}
+
+// resubmit hands a batch in as it is.
+func (c *core) resubmit(batch *Batch) {
+	c.t.Helper()
+	require.True(c.t, c.Submit(batch))
+	synctest.Wait()
+}
+
+func TestAPublishWithoutVerdictsComesBack(t *testing.T) {
+	spec(t, "with what to ask, in the order of delivery, and takes effect when it comes again", func(t *testing.T, c *core) {
+		ann := c.client(where(even, psubscribe("*")), where(onA, subscribe("a")), where(even, subscribe("a")))
+		bob := c.client()
+		c.do(bob, publish("a", "2"))
+		assert.Empty(t, ann.heard())
+		assert.Empty(t, bob.heard())
+		assert.Empty(t, bob.applied)
+		require.Len(t, bob.returned, 1)
+		assert.Equal(t, []string{"on a", "even", "even"}, asked(bob.returned[0].Requests[0]))
+		c.again(bob)
+		assert.Len(t, ann.heard(), 3)
+		assert.Equal(t, []string{"published a: 3"}, bob.heard())
+		assert.Len(t, bob.applied, 1)
+		assert.Empty(t, bob.returned)
+	})
+	spec(t, "all of the batch is asked for at once: it comes back once", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), where(odd, psubscribe("b*")), subscribe("c")), c.client()
+		c.do(bob, publish("a", "2"), publish("c", "0"), subscribe("x"), publish("b", "1"), publish("a", "3"))
+		require.Len(t, bob.returned, 1)
+		var questions [][]string
+		for _, q := range bob.returned[0].Requests {
+			questions = append(questions, asked(q))
+		}
+		assert.Equal(t, [][]string{{"even"}, nil, nil, {"odd"}, {"even"}}, questions)
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{
+			"published a: 1", "published c: 1", "subscribed x: 1", "published b: 1", "published a: 0",
+		}, bob.heard())
+		assert.Len(t, ann.heard(), 3)
+	})
+	spec(t, "what came before it has been applied, is answered and flushed, and is not applied again", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("b")), c.client()
+		c.do(bob, publish("b", "1"), subscribe("x"), publish("a", "2"), publish("b", "3"))
+		assert.Equal(t, []string{"published b: 1", "subscribed x: 1"}, bob.heard())
+		assert.False(t, bob.owed)
+		assert.Equal(t, []string{"message 1 b=1 for b"}, ann.heard())
+		assert.Equal(t, []string{"2", "3"}, payloads(bob.returned[0]))
+		c.settle(bob)
+		assert.Equal(t, []string{"published a: 1", "published b: 1"}, bob.heard())
+		assert.Equal(t, []string{"message 2 a=2 for a WHERE even", "message 3 b=3 for b"}, ann.heard())
+	})
+	spec(t, "not if all verdicts are there, in order, with others of predicates that have gone", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), where(onA, psubscribe("*"))), c.client()
+		c.do(bob, judged(publish("a", "2"), odd, even, never, onA, blind))
+		assert.Equal(t, []string{"published a: 2"}, bob.heard())
+		assert.Len(t, ann.heard(), 2)
+		c.do(bob, judged(publish("a", "2"), onA, even))
+		assert.Equal(t, []string{"even", "on a"}, asked(c.back(bob).Requests[0]), "in another order they do not count")
+	})
+	spec(t, "if one verdict is missing, with all of them to ask", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")), where(odd, subscribe("a")), where(onA, subscribe("a")))
+		bob := c.client()
+		c.do(bob, judged(publish("a", "2"), even, onA))
+		batch := c.back(bob)
+		assert.Equal(t, []string{"even", "odd", "on a"}, asked(batch.Requests[0]))
+		assert.Empty(t, batch.Requests[0].Verdicts)
+	})
+	spec(t, "not if it would be refused: it is, with all of a run", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		c.do(bob, refuse(publish("a", "2")), refuse(publish("a", "2", "4")), answer())
+		assert.Equal(t, []string{"refused", "refused"}, bob.heard()[:2])
+		assert.Empty(t, bob.returned)
+		assert.Empty(t, ann.heard())
+	})
+	spec(t, "a predicate of the same batch is asked like any other", func(t *testing.T, c *core) {
+		ann := c.client()
+		c.do(ann, publish("a", "0"), where(even, subscribe("a")), publish("a", "2"))
+		assert.Equal(t, []string{"published a: 0", "subscribed a WHERE even: 1"}, ann.heard())
+		assert.Equal(t, 1, c.settle(ann))
+		assert.Equal(t, []string{"published a: 1", "message 2 a=2 for a WHERE even"}, ann.heard())
+	})
+	spec(t, "questions in advance are bounded; the rest is asked when its turn comes", func(t *testing.T, c *core) {
+		const questions = 1024
+		ann, bob := c.client(), c.client()
+		for i := range questions {
+			c.do(ann, where(digit(string(rune('a'+i))), subscribe("a")))
+		}
+		batch := make([]Request, 2*maxAsked/questions)
+		for i := range batch {
+			batch[i] = publish("a", "a")
+		}
+		c.do(bob, batch...)
+		ahead := 0
+		for _, q := range bob.returned[0].Requests {
+			ahead += len(q.Asked)
+		}
+		assert.LessOrEqual(t, ahead, maxAsked+questions)
+		assert.Equal(t, 2, c.settle(bob))
+		assert.Len(t, bob.heard(), len(batch))
+	})
+}
+
+func TestARunComesBackToComeAgainMessageByMessage(t *testing.T) {
+	spec(t, "always, where there is a predicate", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("a", "b")), c.client()
+		c.do(bob, publish("b", "1", "2"), publish("a", "2", "3", "4"), publish("a", "5", "6"), publish("b", "7", "8"))
+		assert.Len(t, bob.heard(), 2, "a run to a topic without goes through")
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{
+			"published a: 2", "published a: 1", "published a: 2", "published a: 1", "published a: 2", "published b: 1", "published b: 1",
+		}, bob.heard())
+		assert.Equal(t, []string{
+			"message 1 b=1 for b", "message 2 b=2 for b",
+			"message 3 a=2 for a", "message 3 a=2 for a WHERE even", "message 4 a=3 for a",
+			"message 5 a=4 for a", "message 5 a=4 for a WHERE even", "message 6 a=5 for a",
+			"message 7 a=6 for a", "message 7 a=6 for a WHERE even", "message 8 b=7 for b", "message 9 b=8 for b",
+		}, ann.heard())
+	})
+	spec(t, "who is over is evicted between two of its messages", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		ann.limit = 1
+		c.say(bob, publish("a", "2", "4"))
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "evicted"}, ann.heard())
+		assert.Equal(t, []string{"published a: 1", "published a: 0"}, bob.heard())
+	})
+	spec(t, "a run that its owner wants message by message does so as well", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		c.do(bob, messageByMessage(publish("a", "1", "2")))
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 0", "published a: 1"}, bob.heard())
+		assert.Equal(t, []string{"message 2 a=2 for a WHERE even"}, ann.heard())
+	})
+}
+
+func TestWhileABatchIsAway(t *testing.T) {
+	spec(t, "later batches of the same subscriber wait, in order, and all others go on", func(t *testing.T, c *core) {
+		ann, bob, cid := c.client(where(even, subscribe("a")), subscribe("b")), c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(bob, publish("b", "3"))
+		c.do(bob, refuse(answer()), publish("b", "4"))
+		c.do(bob, unsubscribe())
+		c.do(cid, publish("b", "1"), judged(publish("a", "0"), even))
+		assert.Empty(t, bob.heard())
+		assert.Equal(t, []string{"message 1 b=1 for b", "message 2 a=0 for a WHERE even"}, ann.heard())
+		c.again(bob)
+		assert.Equal(t, []string{
+			"message 3 a=2 for a WHERE even", "message 4 b=3 for b", "message 5 b=4 for b",
+		}, ann.heard())
+		assert.Equal(t, []string{
+			"published a: 1", "published b: 1", "refused", "published b: 1", "unsubscribed nothing: 0",
+		}, bob.heard())
+		assert.Len(t, bob.applied, 4)
+	})
+	spec(t, "what waits may come back in its turn, and what is behind it waits on", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		for _, payload := range []string{"0", "2", "4"} {
+			c.do(bob, publish("a", payload))
+		}
+		for range 3 {
+			c.again(bob)
+		}
+		assert.Equal(t, []string{
+			"message 1 a=0 for a WHERE even", "message 2 a=2 for a WHERE even", "message 3 a=4 for a WHERE even",
+		}, ann.heard())
+		assert.Len(t, bob.applied, 3)
+	})
+	spec(t, "it gets messages, and what it subscribed to before counts", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("b")), c.client()
+		c.do(ann, publish("a", "2"))
+		c.do(bob, publish("b", "1"))
+		assert.Equal(t, []string{"message 1 b=1 for b"}, ann.heard())
+		c.again(ann)
+		assert.Equal(t, []string{"published a: 1", "message 2 a=2 for a WHERE even"}, ann.heard())
+	})
+	spec(t, "a leave waits", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client(subscribe("b"))
+		c.do(bob, publish("a", "2"))
+		c.do(bob, leave())
+		assert.Empty(t, bob.heard())
+		assert.Equal(t, 1, View{c.Broker}.Members(Topic, []byte("b")))
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1", "left"}, bob.heard())
+		assert.Len(t, ann.heard(), 1)
+		assert.Len(t, bob.applied, 3)
+		requireHoldsNothing(t, bob.sub)
+	})
+	spec(t, "an eviction does not: it ends at once, and the batch gives only what is handed back", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("b")), c.client(subscribe("b"))
+		c.do(bob, publish("a", "2"), publish("b", "3"))
+		c.do(bob, publish("b", "4"))
+		c.do(bob, evictBy("eve"))
+		assert.Equal(t, []string{"evicted by eve"}, bob.heard())
+		assert.Len(t, bob.applied, 2, "its subscribe, and the eviction's own batch")
+		assert.Equal(t, 1, View{c.Broker}.Members(Topic, []byte("b")))
+		c.again(bob)
+		assert.Empty(t, bob.heard())
+		assert.Empty(t, ann.heard())
+		assert.Len(t, bob.applied, 4)
+		assert.Zero(t, View{c.Broker}.Counts().Published)
+		requireHoldsNothing(t, bob.sub)
+		c.do(bob, publish("b", "5"))
+		assert.Len(t, bob.applied, 5)
+		assert.Empty(t, bob.heard())
+	})
+	spec(t, "so with who is over meanwhile", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")), subscribe("b"))
+		ann.limit = 1
+		c.do(ann, publish("a", "2"))
+		c.do(c.client(), publish("b", "1"))
+		assert.Equal(t, []string{"message 1 b=1 for b", "evicted"}, ann.heard())
+		c.again(ann)
+		assert.Empty(t, ann.heard())
+		requireEmpty(t, c.Broker)
+		requireHoldsNothing(t, ann.sub)
+	})
+	spec(t, "an eviction behind other requests of its batch waits with them", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(bob, subscribe("b"), evictBy("eve"))
+		assert.Empty(t, bob.heard())
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1", "subscribed b: 1", "evicted by eve"}, bob.heard())
+	})
+	spec(t, "several may be away, and come again in any order", func(t *testing.T, c *core) {
+		ann, bob, cid := c.client(where(even, subscribe("a"))), c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(cid, publish("a", "4"))
+		c.again(cid)
+		c.again(bob)
+		assert.Equal(t, []string{"message 1 a=4 for a WHERE even", "message 2 a=2 for a WHERE even"}, ann.heard())
+	})
+}
+
+func TestPredicatesThatComeAndGoWhileABatchIsAway(t *testing.T) {
+	spec(t, "one that came sends it back again", func(t *testing.T, c *core) {
+		ann, bob, cid := c.client(where(even, subscribe("a"))), c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(cid, where(onA, psubscribe("*")))
+		c.again(bob)
+		assert.Empty(t, ann.heard())
+		require.Len(t, bob.returned, 1)
+		assert.Equal(t, []string{"even", "on a"}, asked(bob.returned[0].Requests[0]))
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 2"}, bob.heard())
+		assert.Len(t, ann.heard(), 1)
+		assert.Len(t, cid.heard(), 2)
+	})
+	spec(t, "one that is known by its name already does not: whoever joins it is counted", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, cid := c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(cid, where(even, subscribe("a")))
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 2"}, bob.heard())
+	})
+	spec(t, "one that has gone does not", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), where(onA, subscribe("a")), where(odd, psubscribe("*"))), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(ann, where(even, unsubscribe("a")), wide(punsubscribe("*")))
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 1"}, bob.heard())
+	})
+	spec(t, "when all have gone nothing is asked, whatever the batch brings", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("a")), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(ann, where(even, unsubscribe("a")))
+		c.resubmit(c.back(bob))
+		assert.Equal(t, []string{"published a: 1"}, bob.heard())
+	})
+	spec(t, "who comes back without verdicts is sent back", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := c.client()
+		c.do(bob, publish("a", "2"))
+		for range 3 * patience {
+			c.resubmit(c.back(bob))
+		}
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 1"}, bob.heard())
+		assert.Zero(t, c.urgent)
+	})
+}
+
+// impatient is a client whose publish to a has come back so often that new predicates must wait for it.
+func impatient(t *testing.T, c *core, behind ...Request) (bob *client) {
+	t.Helper()
+	bob = c.client()
+	c.do(bob, append([]Request{publish("a", "2")}, behind...)...)
+	for i := range patience - 1 {
+		require.Zero(t, c.urgent)
+		c.client(where(digit(string(rune('a'+i))), subscribe("a")))
+		c.again(bob)
+	}
+	require.Equal(t, 1, c.urgent)
+	return bob
+}
+
+func TestPatienceHasAnEnd(t *testing.T) {
+	spec(t, "then a new predicate waits, and what is behind it, until the publish has taken effect", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")))
+		bob, cid := impatient(t, c), c.client()
+		c.do(cid, subscribe("b"), where(onA, subscribe("a")), publish("b", "1"))
+		c.do(cid, subscribe("c"))
+		assert.Equal(t, []string{"subscribed b: 1"}, cid.heard())
+		assert.Empty(t, cid.returned, "there is nothing to ask")
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1"}, bob.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even"}, ann.heard())
+		assert.Equal(t, []string{
+			"subscribed a WHERE on a: 2", "published b: 1", "message 2 b=1 for b", "subscribed c: 3",
+		}, cid.heard())
+		assert.Len(t, cid.applied, 2)
+	})
+	spec(t, "one that its name has does not wait, nor a plain subscription", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, cid, dan := impatient(t, c), c.client(), c.client()
+		c.do(cid, where(even, subscribe("a")), subscribe("a"), psubscribe("*"))
+		c.do(dan, where(even, psubscribe("a")))
+		assert.Len(t, cid.heard(), 3)
+		assert.Empty(t, dan.heard(), "the same on another name is new")
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 4"}, bob.heard())
+		assert.Len(t, dan.heard(), 1)
+	})
+	spec(t, "a predicate that went and comes again is new", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")), subscribe("b"))
+		bob := impatient(t, c)
+		c.do(ann, where(even, unsubscribe("a")), where(even, subscribe("a")))
+		assert.Equal(t, []string{"unsubscribed a WHERE even: 1"}, ann.heard())
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 0"}, bob.heard())
+		assert.Equal(t, []string{"subscribed a WHERE even: 2"}, ann.heard())
+	})
+	spec(t, "a request that would be refused waits too, and is", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, cid := impatient(t, c), c.client()
+		c.do(cid, refuse(where(onA, subscribe("a"))))
+		c.settle(bob)
+		assert.Equal(t, []string{"refused"}, cid.heard())
+	})
+	spec(t, "those who wait go on in the order in which they came", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := impatient(t, c)
+		cid, dan := c.client(where(onA, subscribe("x"))), c.client(where(odd, subscribe("x")))
+		c.settle(bob)
+		c.do(c.client(), judged(publish("x", "1"), onA, odd))
+		assert.Equal(t, []string{"subscribed x WHERE on a: 1"}, cid.heard())
+		assert.Equal(t, []string{"subscribed x WHERE odd: 1", "message 2 x=1 for x WHERE odd"}, dan.heard())
+	})
+	spec(t, "while several publishes are out of patience, until the last has taken effect", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, dan, cid := c.client(), c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(dan, publish("a", "2"))
+		c.client(where(onA, subscribe("a")))
+		c.again(bob)
+		c.again(dan)
+		require.Equal(t, 2, c.urgent)
+		c.do(cid, where(odd, subscribe("a")))
+		c.again(bob)
+		assert.Empty(t, cid.heard())
+		c.again(dan)
+		assert.Equal(t, []string{"subscribed a WHERE odd: 1"}, cid.heard())
+		assert.Equal(t, []string{"published a: 2"}, dan.heard())
+	})
+	spec(t, "until it would be refused, or is evicted: others go on when its batch comes again", func(t *testing.T, c *core) {
+		for _, end := range []func(bob *client, batch *Batch){
+			func(_ *client, batch *Batch) { batch.Requests[0].Call = refused },
+			func(bob *client, _ *Batch) { c.do(bob, evictBy("eve")) },
+		} {
+			ann := c.client(where(even, subscribe("a")))
+			bob, cid := impatient(t, c), c.client()
+			c.do(cid, where(onA, subscribe("a")))
+			batch := c.back(bob)
+			end(bob, batch)
+			assert.Empty(t, cid.heard())
+			c.resubmit(batch)
+			assert.Equal(t, []string{"subscribed a WHERE on a: 1"}, cid.heard())
+			assert.Zero(t, c.urgent)
+			assert.Empty(t, ann.heard())
+			c.do(ann, leave())
+			c.do(cid, leave())
+		}
+	})
+	spec(t, "a publisher's own new predicate behind its publish waits for nothing else", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := impatient(t, c, where(onA, subscribe("a")), publish("a", "4"))
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1", "subscribed a WHERE on a: 1"}, bob.heard())
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{"published a: 2", "message 2 a=4 for a WHERE on a"}, bob.heard())
+	})
+	spec(t, "nor in a batch of its own behind it", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := impatient(t, c)
+		c.do(bob, where(onA, subscribe("a")))
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1", "subscribed a WHERE on a: 1"}, bob.heard())
+	})
+	spec(t, "but for another publisher that is out of patience: and both get through", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, dan := c.client(), c.client()
+		c.do(bob, publish("a", "2"), where(odd, subscribe("a")), publish("a", "3"))
+		c.do(dan, publish("a", "4"), where(blind, subscribe("a")), publish("a", "5"))
+		c.client(where(onA, subscribe("a")))
+		c.again(bob)
+		c.again(dan)
+		require.Equal(t, 2, c.urgent)
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 2"}, bob.heard(), "it waits for dan")
+		c.again(dan)
+		for len(bob.returned)+len(dan.returned) > 0 {
+			c.settle(bob)
+			c.settle(dan)
+		}
+		assert.Len(t, bob.applied, 1)
+		assert.Len(t, dan.applied, 1)
+		assert.Zero(t, c.urgent)
+		assert.Empty(t, c.waiting)
+	})
+	spec(t, "who waits and is evicted is handed back its batch in the end", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, cid := impatient(t, c), c.client(subscribe("b"))
+		c.do(cid, where(onA, subscribe("a")))
+		c.do(cid, publish("b", "1"))
+		c.do(cid, evictBy("eve"))
+		assert.Equal(t, []string{"evicted by eve"}, cid.heard())
+		c.settle(bob)
+		assert.Empty(t, cid.heard())
+		assert.Len(t, cid.applied, 4)
+		requireHoldsNothing(t, cid.sub)
+		assert.Empty(t, c.waiting)
+	})
+	spec(t, "patience starts anew with each publish of a batch", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a", "b"))), c.client()
+		c.do(bob, publish("a", "2"), publish("b", "2"))
+		c.do(ann, where(onA, subscribe("b")))
+		c.again(bob)
+		assert.Equal(t, []string{"published a: 1"}, bob.heard())
+		assert.Zero(t, c.urgent)
+		c.again(bob)
+		assert.Equal(t, []string{"published b: 1"}, bob.heard())
+	})
+}
+
+// exec makes a transaction.
+func exec(kept ...Request) Request { return Request{Op: Exec, Call: kept} }
+
+func TestATransactionComesBackAsAWhole(t *testing.T) {
+	spec(t, "once for all that it keeps, and is one instant", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), where(odd, subscribe("b"))), c.client()
+		c.do(bob, exec(publish("a", "2"), publish("c", "0"), subscribe("x"), publish("b", "2"), publish("a", "4")))
+		assert.Empty(t, bob.heard())
+		assert.Empty(t, ann.heard())
+		assert.Equal(t, 1, c.settle(bob))
+		assert.Equal(t, []string{
+			"begin 5", "published a: 1", "published c: 0", "subscribed x: 1", "published b: 0", "published a: 1", "commit",
+		}, bob.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 4 a=4 for a WHERE even"}, ann.heard())
+	})
+	spec(t, "not if all verdicts are there", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := c.client()
+		c.do(bob, exec(judged(publish("a", "2"), even), publish("b", "2")))
+		assert.Equal(t, []string{"begin 2", "published a: 1", "published b: 0", "commit"}, bob.heard())
+	})
+	spec(t, "nor an empty one, nor one without a publish that anything is asked of", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob := c.client()
+		c.do(bob, exec(), exec(subscribe("a"), unsubscribe("a"), publish("b", "1")))
+		assert.Len(t, bob.heard(), 6)
+		assert.Empty(t, bob.returned)
+	})
+	spec(t, "a predicate that it leaves itself is not asked any more", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")), subscribe("a"))
+		c.say(ann, exec(publish("a", "2"), wide(unsubscribe("a")), publish("a", "4")))
+		assert.Equal(t, []string{
+			"begin 3", "published a: 2", "message 1 a=2 for a", "message 1 a=2 for a WHERE even",
+			"unsubscribed a: 0", "published a: 0", "commit",
+		}, ann.heard())
+	})
+	spec(t, "a predicate that came meanwhile sends it back, and patience has its end", func(t *testing.T, c *core) {
+		c.client(where(even, subscribe("a")))
+		bob, cid := c.client(), c.client()
+		c.do(bob, exec(publish("b", "2"), publish("a", "2")))
+		c.client(where(even, subscribe("b")))
+		c.again(bob)
+		require.Equal(t, 1, c.urgent)
+		c.do(cid, where(onA, subscribe("a")))
+		assert.Empty(t, cid.heard())
+		c.again(bob)
+		assert.Equal(t, []string{"begin 2", "published b: 1", "published a: 1", "commit"}, bob.heard())
+		assert.Len(t, cid.heard(), 1)
+	})
+	spec(t, "who is over during it is evicted behind it", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		ann.limit = 1
+		c.say(bob, exec(publish("a", "2"), publish("a", "4")), publish("a", "6"))
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even", "evicted"}, ann.heard())
+		assert.Equal(t, []string{"begin 2", "published a: 1", "published a: 1", "commit", "published a: 0"}, bob.heard())
+	})
+	spec(t, "an eviction while it is away leaves nothing of it", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a"))), c.client()
+		c.do(bob, exec(publish("c", "1"), publish("a", "2")))
+		c.do(bob, evictBy("eve"))
+		c.again(bob)
+		assert.Equal(t, []string{"evicted by eve"}, bob.heard())
+		assert.Empty(t, ann.heard())
+		assert.Zero(t, View{c.Broker}.Counts().Published)
+	})
+}
