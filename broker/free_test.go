@@ -153,6 +153,16 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		assert.Equal(t, 1, circles.live)
 		assert.Less(t, len(circles.items[0].members.items), 2*minSqueeze)
 	})
+	spec(t, "a name that has gone is not kept by what was looked up in advance", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, psubscribe("*", "a*", "?"))), c.client()
+		c.do(bob, publish("a", "2"), publish("bb", "2"))
+		cid := c.client()
+		c.do(cid, exec(publish("a", "2"), publish("bb", "2")))
+		c.do(ann, leave())
+		c.settle(bob)
+		c.settle(cid)
+		requireEmpty(t, c.Broker)
+	})
 	spec(t, "a topic that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
 		for range 500 {

@@ -78,12 +78,12 @@ func (b *Broker) askAhead(batch *Batch) {
 		b.match(r.Kind, r.Names[0])
 		if b.narrows() && !b.judged(r) {
 			b.ask(r)
-			if asked += len(r.Asked) * len(r.Payloads); asked > maxAsked {
-				break
-			}
+			asked += len(r.Asked) * len(r.Payloads)
+		}
+		if clear(b.matched); asked > maxAsked {
+			break
 		}
 	}
-	clear(b.matched)
 }
 
 // unpark lets go on what waited behind a batch that is done.
@@ -134,8 +134,8 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 			b.ask(&kept[i])
 			needs = true
 		}
+		clear(b.matched)
 	}
-	clear(b.matched)
 	return needs
 }
 
