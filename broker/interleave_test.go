@@ -45,6 +45,16 @@ type draw struct {
 
 func (d *draw) one(of []string) []byte { return []byte(of[d.IntN(len(of))]) }
 
+// everyCondition subscribes to one name with each of them, so that they are more than a few.
+func everyCondition(q Request, name []byte) Request {
+	q.Names = nil
+	for _, p := range someConditions {
+		one := where(p, Request{Op: q.Op, Names: [][]byte{name}})
+		q.Names, q.Conditions = append(q.Names, one.Names...), append(q.Conditions, one.Conditions...)
+	}
+	return q
+}
+
 func (d *draw) condition() *condition { return someConditions[d.IntN(len(someConditions))] }
 
 func (d *draw) batch() []Request {
@@ -80,8 +90,11 @@ func (d *draw) request() Request {
 		for range 1 + d.IntN(3) {
 			q.Names = append(q.Names, d.one(names))
 		}
-		if d.narrow && d.IntN(2) == 0 {
+		switch {
+		case d.narrow && d.IntN(2) == 0:
 			return where(d.condition(), q)
+		case d.narrow && d.IntN(16) == 0:
+			return everyCondition(q, d.one(names))
 		}
 	case n < 185:
 		q.Op = Unsubscribe

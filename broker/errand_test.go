@@ -1,3 +1,0 @@
-package broker
-
-type errand struct{ kept []Request }
