@@ -33,10 +33,13 @@ func TestNumbersTellWhatIsMissing(t *testing.T) {
 	n.join(false, "SEQ ON\n", "SUB a b\nPSUB c*\n")
 	n.join(false, "SEQ ON\r\n", "SUB c a\r\nPSUB d\r\n")
 	n.join(false, "HELLO 3\nCLIENT CAPA seq\n", "SUBSCRIBE a b c\r\nPSUBSCRIBE * a*\r\n")
+	n.join(false, "SEQ ON\n", "SUB a b"+large+"\nPSUB c*"+large+"\n")
+	n.join(false, "HELLO 3\nCLIENT CAPA seq\n", "SUBSCRIBE b\nPSUBSCRIBE a"+large+" *\n")
 	for _, policy := range []string{"drop-oldest", "drop-newest"} {
 		n.join(true, "SEQ ON\nSLOW "+policy+"\n", "SUB a b\nPSUB c*\n")
 		n.join(true, "SEQ ON\nSLOW "+policy+"\n", "SUB a\n")
 		n.join(true, "SEQ ON\r\nSLOW "+policy+"\r\n", "SUB c a\r\nPSUB d\r\n")
+		n.join(true, "SEQ ON\nSLOW "+policy+"\n", "SUB a b d"+large+"\nPSUB c*"+large+"\n")
 		n.join(true, "HELLO 3\nCLIENT CAPA seq\nSLOW "+policy+"\n", "SUBSCRIBE a b c\nPSUBSCRIBE * a*\n")
 	}
 	n.join(true, "", "SUB a b c d\n") // it asks when it has lost something
@@ -79,6 +82,12 @@ func TestNumbersTellWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// large is a predicate that keeps back two messages of five.
+const (
+	large     = " WHERE size>2000"
+	largeSize = 2000
+)
 
 // numbering is one run of the test.
 type numbering struct {
@@ -134,17 +143,9 @@ func (n *numbering) join(lazy bool, greeting, subscribe string) {
 func (s *numbered) subscribe() {
 	s.owed, s.came, s.received = make(map[string][]int), make(map[string]int), make(map[string]int)
 	for _, line := range s.subs {
-		words := strings.Fields(line)
-		if s.resp {
-			s.c.Command(words...)
-		} else {
-			s.c.Send("%s%s", strings.TrimSpace(line), s.end)
-		}
-		for _, name := range words[1:] {
-			_, err := s.c.Frame()
-			require.NoError(s.t, err)
+		for _, name := range s.ask("", line) {
 			key := name
-			if strings.HasPrefix(words[0], "P") {
+			if line[0] == 'P' {
 				key = "pattern " + name
 			}
 			s.owed[key] = nil
@@ -152,21 +153,36 @@ func (s *numbered) subscribe() {
 	}
 }
 
+// ask subscribes to what a line says, or leaves it, and returns the names in it. A predicate holds for all names of a line,
+// and over RESP for the one that it stands behind.
+func (s *numbered) ask(prefix, line string) []string {
+	verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	verb = strings.Replace(verb, "SUB", prefix+"SUB", 1)
+	left, predicate := strings.CutSuffix(rest, large)
+	names := strings.Fields(left)
+	if s.resp {
+		names = strings.Fields(strings.ReplaceAll(rest, large, "#"))
+		for i := range names {
+			names[i] = strings.ReplaceAll(names[i], "#", large)
+		}
+		s.c.Command(append([]string{verb}, names...)...)
+	} else {
+		s.c.Send("%s %s%s", verb, rest, s.end)
+	}
+	for i := range names {
+		_, err := s.c.Frame()
+		require.NoError(s.t, err)
+		if predicate && !s.resp {
+			names[i] += large
+		}
+	}
+	return names
+}
+
 // again leaves everything and subscribes once more.
 func (s *numbered) again() {
 	for _, line := range s.subs {
-		words := strings.Fields(line)
-		verb := strings.Replace(words[0], "SUB", "UNSUB", 1)
-		words[0] = verb
-		if s.resp {
-			s.c.Command(words...)
-		} else {
-			s.c.Send("%s%s", strings.Join(words, " "), s.end)
-		}
-		for range words[1:] {
-			_, err := s.c.Frame()
-			require.NoError(s.t, err)
-		}
+		s.ask("UN", line)
 	}
 	s.subscribe()
 }
@@ -174,7 +190,7 @@ func (s *numbered) again() {
 // publish sends messages in one write, runs among them, and notes to whom each is owed.
 func (n *numbering) publish(c *conchtest.Conn, resp bool) {
 	var b strings.Builder
-	var topics []string
+	var topics, payloads []string
 	for range 1 + n.random.IntN(10) {
 		topic := string(rune('a' + n.random.IntN(4)))
 		for range 1 + n.random.IntN(5) {
@@ -184,17 +200,21 @@ func (n *numbering) publish(c *conchtest.Conn, resp bool) {
 			} else {
 				fmt.Fprintf(&b, "PUB %s %s\n", topic, payload)
 			}
-			topics = append(topics, topic)
+			topics, payloads = append(topics, topic), append(payloads, payload)
 		}
 	}
 	c.Send("%s", b.String())
-	for _, topic := range topics {
+	for i, topic := range topics {
 		n.last++
 		receivers := 0
 		for _, s := range n.subscribers {
 			for key := range s.owed {
-				glob, pattern := strings.CutPrefix(key, "pattern ")
-				if key == topic || pattern && (glob == "*" || glob[0] == topic[0]) {
+				name, predicate := strings.CutSuffix(key, large)
+				glob, pattern := strings.CutPrefix(name, "pattern ")
+				if predicate && len(payloads[i]) <= largeSize {
+					continue
+				}
+				if name == topic || pattern && (glob == "*" || glob[0] == topic[0]) {
 					s.owed[key] = append(s.owed[key], n.last)
 					receivers++
 				}
@@ -251,11 +271,11 @@ func (s *numbered) line(words []string) {
 	number, err := strconv.Atoi(own)
 	require.NoError(s.t, err)
 	key := words[len(words)-2]
-	if _, exact := s.owed[key]; !exact {
-		for _, pattern := range []string{"pattern " + key, "pattern " + key + "*"} {
-			if _, held := s.owed[pattern]; held {
-				key = pattern
-			}
+	for name := range s.owed {
+		plain := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(name, large), "*"), "pattern ")
+		if plain == key {
+			key = name
+			break
 		}
 	}
 	before := s.before(key, number)
