@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/conchmq/conch/broker"
@@ -79,16 +80,22 @@ func (kn *known) about(kind broker.Kind, topic []byte) *question {
 
 // learn remembers what the core asked about a topic.
 func (kn *known) learn(r *broker.Request) *question {
-	q := newQuestion(r.Asked)
 	if len(r.Names[0]) > knownTopic {
-		return q
+		return newQuestion(r.Asked)
 	}
 	kn.mu.Lock()
 	defer kn.mu.Unlock()
+	key := knownKey{r.Kind, string(r.Names[0])}
+	q := kn.topics[key]
+	if q != nil && slices.Equal(q.asked, r.Asked) { // the same again: the batch before it was too large to be judged whole
+		q.left = askAnew
+		return q
+	}
+	q = newQuestion(r.Asked)
 	if len(kn.topics) >= maxKnown || kn.topics == nil {
 		kn.topics = make(map[knownKey]*question)
 	}
-	kn.topics[knownKey{r.Kind, string(r.Names[0])}] = q
+	kn.topics[key] = q
 	return q
 }
 
