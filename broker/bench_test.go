@@ -83,6 +83,124 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
+// conditions makes so many of them, of which none says anything: verdicts are given.
+func conditions(n int) []*condition {
+	out := make([]*condition, n)
+	for i := range out {
+		out[i] = &condition{word: strconv.Itoa(i)}
+	}
+	return out
+}
+
+// withVerdicts is a publish for which the first of those asked says yes, and all others no.
+func withVerdicts(q Request, asked []*condition) Request {
+	for _, p := range asked {
+		q.Asked = append(q.Asked, p)
+	}
+	q.Verdicts = make([]Verdict, len(asked))
+	q.Verdicts[0] = Yes
+	return q
+}
+
+// One operation is one message published to a topic that so many predicates are asked about, all verdicts given. One
+// matches, and one subscriber gets the message.
+func BenchmarkPublishToPredicates(b *testing.B) {
+	for _, count := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("predicates=%d", count), func(b *testing.B) {
+			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				all := conditions(count)
+				for _, p := range all {
+					o, s := newIdler()
+					submit(o, s, []Request{where(p, subscribe("news"))})
+				}
+				o, s := newIdler()
+				batch := make([]Request, 64)
+				for i := range batch {
+					batch[i] = withVerdicts(publish("news", "sixteen bytes..."), all)
+				}
+				b.ResetTimer()
+				for left := b.N; left > 0; left -= len(batch) {
+					submit(o, s, batch[:min(left, len(batch))])
+				}
+			})
+		})
+	}
+}
+
+// One operation is one message published to a topic without predicates, to one receiver, while others have so many.
+func BenchmarkPublishBesidePredicates(b *testing.B) {
+	for _, count := range []int{0, 1, 10_000} {
+		b.Run(fmt.Sprintf("elsewhere=%d", count), func(b *testing.B) {
+			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				for i, p := range conditions(count) {
+					o, s := newIdler()
+					submit(o, s, []Request{where(p, subscribe(fmt.Sprintf("other-%d", i%100)))})
+				}
+				o, s := newIdler()
+				submit(o, s, []Request{subscribe("news")})
+				batch := slices.Repeat([]Request{publish("news", "sixteen bytes...")}, 64)
+				b.ResetTimer()
+				for left := b.N; left > 0; left -= len(batch) {
+					submit(o, s, batch[:min(left, len(batch))])
+				}
+			})
+		})
+	}
+}
+
+// One operation is a subscribe with a predicate that nobody else has, and its end, among others on the same name: of
+// others, or of the same subscriber.
+func BenchmarkChurnAmongPredicates(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		for name, alone := range map[string]bool{"of-others": false, "all-its-own": true} {
+			b.Run(fmt.Sprintf("predicates=%d/%s", count, name), func(b *testing.B) {
+				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+					o, s := newIdler()
+					for _, p := range conditions(count) {
+						if !alone {
+							o, s = newIdler()
+						}
+						submit(o, s, []Request{where(p, subscribe("news"))})
+					}
+					if !alone {
+						o, s = newIdler()
+					}
+					var batch []Request
+					for i := range 32 {
+						p := &condition{word: fmt.Sprint("churn ", i)}
+						batch = append(batch, where(p, subscribe("news")), where(p, unsubscribe("news")))
+					}
+					b.ResetTimer()
+					for left := 2 * b.N; left > 0; left -= len(batch) {
+						submit(o, s, batch[:min(left, len(batch))])
+					}
+				})
+			})
+		}
+	}
+}
+
+// One operation is a subscriber that leaves with so many predicates on one name.
+func BenchmarkLeaveManyPredicates(b *testing.B) {
+	for _, count := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("predicates=%d", count), func(b *testing.B) {
+			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				var join []Request
+				for _, p := range conditions(count) {
+					join = append(join, where(p, subscribe("news")))
+				}
+				for range b.N {
+					b.StopTimer()
+					o, s := newIdler()
+					submit(o, s, join)
+					b.StartTimer()
+					submit(o, s, []Request{leave()})
+				}
+			})
+		})
+	}
+}
+
 // One operation is a subscribe to a topic that nobody else has, and its end, among 100,000 others that stay.
 func BenchmarkChurnAmongManyTopics(b *testing.B) {
 	benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {

@@ -278,6 +278,14 @@ func TestPredicatesThatComeAndGoWhileABatchIsAway(t *testing.T) {
 		assert.Equal(t, 1, c.settle(bob))
 		assert.Equal(t, []string{"published a: 1"}, bob.heard())
 	})
+	spec(t, "nor is it asked any more", func(t *testing.T, c *core) {
+		ann, bob, cid := c.client(where(even, subscribe("a")), where(onA, subscribe("a"))), c.client(), c.client()
+		c.do(bob, publish("a", "2"))
+		c.do(ann, where(even, unsubscribe("a")))
+		c.do(cid, publish("a", "2"))
+		assert.Equal(t, []string{"even", "on a"}, asked(bob.returned[0].Requests[0]), "nobody changes what is being asked")
+		assert.Equal(t, []string{"on a"}, asked(cid.returned[0].Requests[0]))
+	})
 	spec(t, "when all have gone nothing is asked, whatever the batch brings", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a")), subscribe("a")), c.client()
 		c.do(bob, publish("a", "2"))
