@@ -107,8 +107,8 @@ func (b *Broker) openCircle(a *audience, p Predicate, name []byte) *circle {
 
 // leaveCircle takes s out of its circle, and frees what is empty then.
 func (b *Broker) leaveCircle(s *Subscription) {
-	n, c := s.to.narrow, s.in
-	c.members.remove(s.inMember)
+	n, c := s.to.narrow, s.in.circle
+	c.members.remove(int(s.inMember))
 	n.members--
 	if c.members.live > 0 {
 		return

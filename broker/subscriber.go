@@ -93,7 +93,7 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, c Conditi
 		if a.members.add(sub); a.members.live == 1 && k == Pattern {
 			b.patterned++
 		}
-		sub.since = tally{messages: a.published, matched: a.published}
+		sub.since = a.published
 	} else {
 		b.narrowTo(sub, c.Predicate, name)
 	}
@@ -142,9 +142,9 @@ func (s *Subscriber) enter(sub *Subscription) {
 // narrowTo gives a subscription its predicate.
 func (b *Broker) narrowTo(sub *Subscription, p Predicate, name []byte) {
 	a, s := sub.to, sub.by
-	sub.in = b.openCircle(a, p, name)
-	sub.in.members.add(sub)
-	sub.since = sub.in.seen
+	c := b.openCircle(a, p, name)
+	sub.in = &seat{c, c.seen}
+	c.members.add(sub)
 	a.narrow.members++
 	if s.narrow == nil {
 		s.narrow = make(map[heldKey][]*Subscription)
@@ -181,7 +181,7 @@ func (b *Broker) drop(sub *Subscription) {
 	if sub.in != nil {
 		s.widen(sub)
 	}
-	s.held.remove(sub.inHeld)
+	s.held.remove(int(sub.inHeld))
 	s.counts[sub.Form][a.kind]--
 	b.leave(sub)
 	if s.held.live == 0 {
