@@ -6,6 +6,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
 )
 
 // memory is what clients make the server hold, all together, against a cap: bytes that wait in outboxes, commands that
@@ -35,6 +36,10 @@ func (m *memory) hold(n int64) {
 // the only subscriber of a topic.
 const subscriptionWeight = 300
 
+// conditionWeight is what a predicate costs on top, about: its text, and what it was compiled to. It is the same for each,
+// so that what is left by the topic alone weighs what it weighed when it came.
+const conditionWeight = 2 << 10
+
 // share is a connection's part of the memory. Whoever changes it is named; anybody may read it.
 type share struct {
 	partial atomic.Int64 // of commands that have come in part: the reader's
@@ -59,13 +64,16 @@ func (c *conn) forget() {
 
 // weigh counts a name that was subscribed to, or left, if that made a difference. The core's.
 func (c *conn) weigh(name []byte) {
-	now, was := c.sub.Holdings(), c.wire.holdings
-	c.wire.holdings = now
+	more, conditions := c.sub.Holdings()-c.wire.holdings, c.sub.Conditions()-c.wire.conditions
+	c.wire.holdings += more
+	c.wire.conditions += conditions
 	switch {
-	case now == 0:
+	case c.wire.holdings == 0:
 		c.srv.memory.set(&c.share.names, 0)
-	case now != was:
-		c.srv.memory.set(&c.share.names, int(c.share.names.Load())+(now-was)*(subscriptionWeight+len(name)))
+	case more != 0:
+		topic, _, _ := filter.Split(name)
+		weight := more*(subscriptionWeight+len(topic)) + conditions*conditionWeight
+		c.srv.memory.set(&c.share.names, int(c.share.names.Load())+weight)
 	}
 }
 

@@ -53,3 +53,27 @@ func TestWhoHoldsMostIsEvictedFirst(t *testing.T) {
 		conchtest.Eventually(t, func() bool { return s.Info(t, "client_memory") == 0 }, "something is still counted")
 	})
 }
+
+// What is left by its topic alone weighs what it weighed when it came, predicates and all.
+func TestPredicatesWeighTheSameWhenTheyGo(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	a := s.Dial(t)
+	weight := func() int { return s.Info(t, "client_memory") }
+	say := func(line string, answers ...string) {
+		a.Send("%s\n", line)
+		for _, answer := range answers {
+			assert.Equal(t, answer, a.Line())
+		}
+	}
+	say("SUB stays", "OK SUB stays")
+	before := weight()
+	for range 3 {
+		say("SUB orders WHERE price > 100", "OK SUB orders WHERE price > 100")
+		say("SUB orders WHERE price > 200", "OK SUB orders WHERE price > 200")
+		say("SUB orders", "OK SUB orders")
+		assert.Greater(t, weight(), before+2*(2<<10))
+		say("UNSUB orders WHERE price > 200", "OK UNSUB orders WHERE price > 200")
+		say("UNSUB orders", "OK UNSUB orders")
+		assert.Equal(t, before, weight())
+	}
+}
