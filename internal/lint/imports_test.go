@@ -45,6 +45,8 @@ var rules = map[string]rule{
 			"golang.org/x/sys",
 		},
 	},
+	"client": {}, // the standard library alone: applications import it
+
 	"internal/acl": {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
 	"internal/filter": {
 		others:  []string{"github.com/expr-lang/expr", "github.com/tidwall/gjson"},
@@ -170,6 +172,10 @@ func TestTheRules(t *testing.T) {
 			"the command puts everything together",
 			"main", "os @server @broker @protocol github.com/urfave/cli/v3 github.com/BurntSushi/toml golang.org/x/sys/unix",
 			"@internal/conchtest",
+		},
+		{
+			"the client knows a server by its sockets alone",
+			"client", "net crypto/tls", "@server @protocol @broker github.com/rs/zerolog",
 		},
 		{"nobody else imports the server", "internal/invariant", "", "@server"},
 		{"names that only begin alike are not alike", "broker", "osx timetable", ""},

@@ -1,0 +1,78 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What this package returns can be told apart with errors.Is and errors.As: these values, *Error for what the server
+// answered, the error of a context that ended, and what package net says of a socket.
+var (
+	// ErrClosed is returned by everything that is used after its Close.
+	ErrClosed = errors.New("closed")
+	// ErrOptions is wrapped by what is wrong with Options, a URL, or the names of a subscription. Nothing has been sent.
+	ErrOptions = errors.New("wrong option")
+	// ErrMalformed is wrapped by what is wrong with bytes that are no RESP, or that answer nothing that was asked. The
+	// connection cannot be read on.
+	ErrMalformed = errors.New("malformed reply")
+	// ErrSilent is returned when a server has neither sent anything nor answered a PING in time.
+	ErrSilent = errors.New("no answer to PING")
+)
+
+// Code is the first word of an error that a server answered. The constants are those that conch answers, and that mean
+// the same in Redis; others come as they are.
+type Code string
+
+// The codes.
+const (
+	CodeErr       Code = "ERR"       // anything that has no code of its own
+	CodeDenied    Code = "DENIED"    // protected mode: the server serves its own machine only
+	CodeNoProto   Code = "NOPROTO"   // a protocol version that is not spoken
+	CodeWrongPass Code = "WRONGPASS" // user and password do not go together
+	CodeNoAuth    Code = "NOAUTH"    // the server asks who we are
+	CodeNoPerm    Code = "NOPERM"    // the user may not do this
+)
+
+// Error is what a server answered.
+type Error struct {
+	Code Code
+	Text string // what follows the code: one line of the server's, to be shown quoted if the server is not trusted
+}
+
+// Error gives the answer as it came.
+func (e *Error) Error() string {
+	if e.Text == "" {
+		return string(e.Code)
+	}
+	return string(e.Code) + " " + e.Text
+}
+
+// newError takes the text of an error reply apart.
+func newError(text []byte) *Error {
+	code, rest, _ := strings.Cut(string(text), " ")
+	return &Error{Code: Code(code), Text: rest}
+}
+
+// final tells whether trying again would come to the same end: the server has said no, and will go on saying it until
+// somebody changes a password, a rule or the program.
+func final(err error) bool {
+	var said *Error
+	if errors.As(err, &said) {
+		switch said.Code {
+		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto:
+			return true
+		}
+	}
+	return errors.Is(err, ErrOptions)
+}
+
+// wrong makes an error about an option.
+func wrong(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+}
+
+// malformed makes an error about a reply. What a server sent stands in it quoted, and cut.
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,102 @@
+package client
+
+import (
+	"cmp"
+	"crypto/tls"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// schemes are those of URLs, with the port that is meant when none is named, and whether they mean TLS.
+var schemes = map[string]struct {
+	port string
+	tls  bool
+}{
+	"conch":  {port: "8889"},
+	"conchs": {port: "8890", tls: true},
+	"redis":  {port: "6379"},
+	"rediss": {port: "6379", tls: true},
+}
+
+// ParseURL reads one of these forms; user, password, port and everything behind the host may be left out:
+//
+//	conch://user:password@host:port?numbers=true
+//	conchs://…   the same with TLS; the port left out is 8890, as for conch 8889
+//	redis://…    rediss://…; the port left out is 6379, and a database behind the host is ignored, as by pub/sub
+//	unix://user:password@/path/of/the/socket
+//
+// Options behind the question mark: numbers (true or false), and dial_timeout, min_backoff, max_backoff and ping_after
+// as Go durations such as 5s. Anything else is an error that wraps ErrOptions. No error quotes the password.
+func ParseURL(s string) (Options, error) {
+	u, err := url.Parse(s)
+	if err != nil { // it quotes the URL, with the password
+		return Options{}, wrong("no URL: not of the form scheme://user:password@host:port, or not escaped as it must be")
+	}
+	var o Options
+	if err := o.locate(u); err != nil {
+		return Options{}, err
+	}
+	if u.User != nil {
+		o.Username = u.User.Username()
+		o.Password, _ = u.User.Password()
+	}
+	if err := o.query(u); err != nil {
+		return Options{}, err
+	}
+	_, err = o.withDefaults()
+	return o, err
+}
+
+// locate reads scheme, host, port and path.
+func (o *Options) locate(u *url.URL) error {
+	if u.Scheme == "unix" {
+		if u.Host != "" || u.Path == "" {
+			return wrong("a Unix socket is unix:///path or unix://user:password@/path")
+		}
+		o.Addr = unixPrefix + u.Path
+		return nil
+	}
+	scheme, ok := schemes[u.Scheme]
+	if !ok {
+		return wrong("scheme %q is none of conch, conchs, redis, rediss and unix", u.Scheme)
+	}
+	if database := strings.TrimPrefix(u.Path, "/"); database != "" {
+		if _, err := strconv.ParseUint(database, 10, 16); err != nil || !strings.HasPrefix(u.Scheme, "redis") {
+			return wrong("nothing may stand behind the host but options: %q", u.Path)
+		}
+	}
+	o.Addr = net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), scheme.port))
+	if scheme.tls {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return nil
+}
+
+// query reads what stands behind the question mark.
+func (o *Options) query(u *url.URL) error {
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return wrong("the options behind the question mark cannot be read: %v", err)
+	}
+	durations := map[string]*time.Duration{
+		"dial_timeout": &o.DialTimeout, "min_backoff": &o.MinBackoff, "max_backoff": &o.MaxBackoff,
+		"ping_after": &o.PingAfter,
+	}
+	for name, all := range values {
+		value := all[len(all)-1]
+		if d, ok := durations[name]; ok {
+			*d, err = time.ParseDuration(value)
+		} else if name == "numbers" {
+			o.Numbers, err = strconv.ParseBool(value)
+		} else {
+			return wrong("there is no option %q", name)
+		}
+		if err != nil {
+			return wrong("option %s cannot be %q", name, value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// wire is one connection that has been greeted. Reading and writing are its owner's business: one goroutine at a time
+// each. Close may be called from anywhere, and ends both.
+type wire struct {
+	net.Conn
+	replies  *replyReader
+	version  int    // of RESP: 2 or 3
+	numbered bool   // messages and replies to PUBLISH carry numbers
+	epoch    string // that numbers belong to: they begin anew with each start of the server
+	number   uint64 // the last one given before the greeting was answered
+
+	pulse pulse
+}
+
+// pulse is what replies are read from: the socket, with a watch over how long it says nothing. It stands below the
+// reader, so that what has come of a reply is not lost by looking at the time.
+type pulse struct {
+	net.Conn
+	after time.Duration // of silence
+	// ping is called then, by the goroutine that reads, and sends a PING, or does nothing where none may be sent now.
+	// Set by the wire's owner before it reads; nil: silence means nothing.
+	ping func() error
+}
+
+// Read fails with ErrSilent when nothing has come for twice the time.
+func (p *pulse) Read(b []byte) (int, error) {
+	if p.ping == nil || p.after <= 0 {
+		return p.Conn.Read(b) //nolint:wrapcheck // a reader passes on what it gets
+	}
+	for asked := false; ; asked = true {
+		if err := p.SetReadDeadline(time.Now().Add(p.after)); err != nil {
+			return 0, err //nolint:wrapcheck // as above
+		}
+		n, err := p.Conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err //nolint:wrapcheck // as above
+		}
+		if asked {
+			return 0, ErrSilent
+		}
+		if err := p.ping(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
+// caller's to close; ctx bounds dialing alone.
+func (o *Options) dial(ctx context.Context) (*wire, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	defer cancel()
+	network, addr := o.target()
+	sock, err := o.Dialer(ctx, network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", o.Addr, err)
+	}
+	keep := context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends whatever it waits for
+	w, err := o.greet(ctx, sock)
+	if !keep() && err == nil {
+		err = ctx.Err() // just now
+	}
+	if err != nil {
+		_ = sock.Close() // why tells more than this could
+		if cause := ctx.Err(); cause != nil {
+			err = cause
+		}
+		return nil, fmt.Errorf("cannot greet %s: %w", o.Addr, err)
+	}
+	return w, nil
+}
+
+// greet makes a wire of a socket.
+func (o *Options) greet(ctx context.Context, sock net.Conn) (*wire, error) {
+	if o.TLS != nil {
+		config := o.TLS.Clone()
+		if config.ServerName == "" {
+			config.ServerName = o.host()
+		}
+		secured := tls.Client(sock, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		sock = secured
+	}
+	w := &wire{Conn: sock}
+	w.pulse = pulse{Conn: sock, after: o.PingAfter}
+	w.replies = newReplyReader(&w.pulse, o.MaxMessage)
+	if err := w.hello(o.Username, o.Password); err != nil {
+		return nil, err
+	}
+	return w, w.introduce(o.Numbers)
+}
+
+// hello agrees on a version of RESP, and says who we are.
+func (w *wire) hello(username, password string) error {
+	command := []string{"HELLO", "3"}
+	known := username != "" || password != ""
+	if known {
+		command = append(command, "AUTH", defaultUser(username), password)
+	}
+	var said *Error
+	err := w.ask(nil, command...)
+	switch {
+	case err == nil:
+		w.version = 3
+		return nil
+	case !errors.As(err, &said) || said.Code != CodeNoProto && !strings.HasPrefix(said.Text, "unknown command"):
+		return err
+	}
+	w.version = 2
+	switch {
+	case !known:
+		return nil
+	case username == "":
+		return w.ask(nil, "AUTH", password) // all that servers before Redis 6 understand
+	default:
+		return w.ask(nil, "AUTH", username, password)
+	}
+}
+
+func defaultUser(name string) string {
+	if name == "" {
+		return "default"
+	}
+	return name
+}
+
+// introduce says what we are, which any server may refuse, and asks for numbers.
+func (w *wire) introduce(numbers bool) error {
+	command := appendCommand(nil, "CLIENT", "SETINFO", "LIB-NAME", "conch-go")
+	answers := []func(*reply){nil}
+	if numbers && w.version == 3 {
+		able := false
+		command = appendCommand(command, "CLIENT", "CAPA", "seq")
+		answers = append(answers, func(*reply) { able = true })
+		command = appendCommand(command, "HELLO")
+		answers = append(answers, func(r *reply) { w.numbered = able && w.position(r) })
+	}
+	if _, err := w.Write(command); err != nil {
+		return fmt.Errorf("cannot write: %w", err)
+	}
+	var refused *Error
+	for _, take := range answers {
+		if err := w.answer(take); err != nil && !errors.As(err, &refused) {
+			return err
+		}
+	}
+	return nil
+}
+
+// position finds epoch and number in the answer to HELLO. A server that takes CLIENT CAPA for a promise of something
+// else has none.
+func (w *wire) position(r *reply) bool {
+	var number int64
+	for i := 0; i+1 < len(r.elements); i += 2 {
+		switch value := &r.elements[i+1]; {
+		case r.elements[i].says("epoch"):
+			w.epoch = string(value.bytes)
+		case r.elements[i].says("number"):
+			number = value.integer
+		}
+	}
+	w.number = uint64(max(0, number))
+	return w.epoch != ""
+}
+
+// ask sends a command and waits for the answer. take gets it, if it is no error, and may be nil.
+func (w *wire) ask(take func(*reply), args ...string) error {
+	if _, err := w.Write(appendCommand(nil, args...)); err != nil {
+		return fmt.Errorf("cannot write: %w", err)
+	}
+	return w.answer(take)
+}
+
+// answer reads replies up to the first that is no push. An error among them is returned as *Error.
+func (w *wire) answer(take func(*reply)) error {
+	for {
+		r, err := w.replies.read()
+		switch {
+		case err != nil:
+			return fmt.Errorf("no answer: %w", err)
+		case r.kind == kindPush:
+			continue
+		case r.kind == kindError:
+			return newError(r.bytes)
+		case take != nil:
+			take(&r)
+		}
+		return nil
+	}
+}
