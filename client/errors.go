@@ -16,6 +16,13 @@ var (
 	// ErrMalformed is wrapped by what is wrong with bytes that are no RESP, or that answer nothing that was asked. The
 	// connection cannot be read on.
 	ErrMalformed = errors.New("malformed reply")
+	// ErrFateUnknown is wrapped by what is said of a message that was not acknowledged before its connection broke, or
+	// before whoever published it gave up waiting. It may have been published, or not.
+	ErrFateUnknown = errors.New("not acknowledged, fate unknown")
+	// ErrDismissed is wrapped by the reason that conch gives when it ends a connection, such as reading too slowly.
+	ErrDismissed = errors.New("dismissed by the server")
+	// ErrNoPredicates is returned when a predicate is to be sent to a server that would take it for a part of a name.
+	ErrNoPredicates = errors.New("the server knows no predicates")
 	// ErrSilent is returned when a server has neither sent anything nor answered a PING in time.
 	ErrSilent = errors.New("no answer to PING")
 )
@@ -57,6 +64,10 @@ func newError(text []byte) *Error {
 // final tells whether trying again would come to the same end: the server has said no, and will go on saying it until
 // somebody changes a password, a rule or the program.
 func final(err error) bool {
+	var refused refusal
+	if errors.As(err, &refused) {
+		return true
+	}
 	var said *Error
 	if errors.As(err, &said) {
 		switch said.Code {
@@ -64,8 +75,17 @@ func final(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, ErrOptions)
+	return errors.Is(err, ErrOptions) || errors.Is(err, ErrNoPredicates)
 }
+
+// refusal is what a server answered to a subscription. It would answer the same the next time.
+type refusal struct{ answer *Error }
+
+func (r refusal) Error() string { return r.answer.Error() }
+func (r refusal) Unwrap() error { return r.answer }
+
+// dismissed is an error that a server sent without being asked: it says so before it closes.
+func dismissed(r *reply) error { return fmt.Errorf("%w: %w", ErrDismissed, newError(r.bytes)) }
 
 // wrong makes an error about an option.
 func wrong(format string, args ...any) error {

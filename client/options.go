@@ -40,6 +40,10 @@ type Options struct {
 	// Redis sends. Memory is taken as bytes arrive, never because a length was announced.
 	MaxMessage int
 
+	// Buffer is how many messages a Subscription has ready for its reader. When they are that many, nothing more is read
+	// from the server, and what it then does with a subscriber that is too slow is the server's affair. Default 256.
+	Buffer int
+
 	// Dialer makes the connection in place of package net; for tests, proxies and the like. TLS comes on top of it.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -61,6 +65,7 @@ func (o Options) withDefaults() (Options, error) {
 	defaultTo(&o.MaxBackoff, max(10*time.Second, o.MinBackoff))
 	defaultTo(&o.PingAfter, 30*time.Second)
 	defaultTo(&o.MaxMessage, 512<<20)
+	defaultTo(&o.Buffer, 256)
 	if o.Dialer == nil {
 		o.Dialer = new(net.Dialer).DialContext
 	}
@@ -81,6 +86,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, wrong("MinBackoff %s and MaxBackoff %s are no range", o.MinBackoff, o.MaxBackoff)
 	case o.MaxMessage < 0:
 		return o, wrong("MaxMessage must not be negative: %d", o.MaxMessage)
+	case o.Buffer < 0:
+		return o, wrong("Buffer must not be negative: %d", o.Buffer)
 	}
 	return o, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -20,6 +21,9 @@ type wire struct {
 	numbered bool   // messages and replies to PUBLISH carry numbers
 	epoch    string // that numbers belong to: they begin anew with each start of the server
 	number   uint64 // the last one given before the greeting was answered
+	foreign  bool   // it was asked for numbers, and is no conch
+
+	farewell error // what the server said before it ended the connection; the reading goroutine's
 
 	pulse pulse
 }
@@ -141,8 +145,8 @@ func defaultUser(name string) string {
 func (w *wire) introduce(numbers bool) error {
 	command := appendCommand(nil, "CLIENT", "SETINFO", "LIB-NAME", "conch-go")
 	answers := []func(*reply){nil}
+	able := false
 	if numbers && w.version == 3 {
-		able := false
 		command = appendCommand(command, "CLIENT", "CAPA", "seq")
 		answers = append(answers, func(*reply) { able = true })
 		command = appendCommand(command, "HELLO")
@@ -151,12 +155,16 @@ func (w *wire) introduce(numbers bool) error {
 	if _, err := w.Write(command); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
 	}
-	var refused *Error
-	for _, take := range answers {
+	barred := false
+	for i, take := range answers {
+		var refused *Error
 		if err := w.answer(take); err != nil && !errors.As(err, &refused) {
 			return err
 		}
+		// Who may not say CLIENT CAPA may be a user of conch all the same: others do not know it.
+		barred = barred || i == 1 && refused != nil && refused.Code == CodeNoPerm
 	}
+	w.foreign = numbers && !w.numbered && !barred
 	return nil
 }
 
@@ -192,6 +200,7 @@ func (w *wire) answer(take func(*reply)) error {
 		case err != nil:
 			return fmt.Errorf("no answer: %w", err)
 		case r.kind == kindPush:
+			w.heed(&r)
 			continue
 		case r.kind == kindError:
 			return newError(r.bytes)
@@ -200,4 +209,22 @@ func (w *wire) answer(take func(*reply)) error {
 		}
 		return nil
 	}
+}
+
+// heed notes it when a push says why the server is about to end the connection.
+func (w *wire) heed(push *reply) {
+	if len(push.elements) == 3 && push.elements[0].says("closing") {
+		w.farewell = fmt.Errorf("%w: %s: %s", ErrDismissed, push.elements[1].bytes, push.elements[2].bytes)
+	}
+}
+
+// ended is why reading ended: what the server said before tells more than that it closed.
+func (w *wire) ended(err error) error {
+	switch {
+	case w.farewell != nil:
+		return w.farewell
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("the server closed the connection: %w", err)
+	}
+	return fmt.Errorf("the connection is lost: %w", err)
 }

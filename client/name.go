@@ -1,0 +1,101 @@
+package client
+
+import "strings"
+
+// Name is what one subscribes to: a topic, or all topics that match a pattern; and of their messages all, or those for
+// which a predicate holds. Topic and Pattern make one. Names can be compared.
+type Name struct {
+	text      string // as the wire has it
+	pattern   bool
+	predicate bool
+	err       error
+}
+
+// where parts a pattern and a predicate on the wire; the first one that stands there does.
+const where = " WHERE "
+
+// Topic is one topic. Any bytes will do.
+func Topic(topic string) Name { return Name{text: topic} }
+
+// Pattern is every topic that matches a glob as Redis has them: * is any text, ? any byte, [a-z] one of these, [^x] none
+// of these, and \ takes a byte as it is.
+func Pattern(glob string) Name { return Name{text: glob, pattern: true} }
+
+// Where is the name with a predicate, in conch's language: Topic("orders").Where(`price > 100 && region == "eu"`). The
+// server judges it, and refuses one that is wrong with an *Error that says where. Its messages carry the name as
+// their Pattern, also when it is a topic.
+func (n Name) Where(predicate string) Name {
+	switch {
+	case n.predicate:
+		n.err = wrong("%q has a predicate already", n.text)
+		return n
+	case strings.TrimSpace(predicate) == "":
+		n.err = wrong("the predicate of %q is empty", n.text)
+		return n
+	case !n.pattern:
+		n.text = escape(n.text)
+	}
+	// What looks like the part between the two must not be taken for it.
+	n.text = strings.ReplaceAll(n.text, where, ` \WHERE `) + where + predicate
+	n.pattern, n.predicate = true, true
+	return n
+}
+
+// String is the name as the server has it. Of a pattern, and of any name with a predicate, it is what Message.Pattern
+// says; of a topic it is what Message.Topic says.
+func (n Name) String() string { return n.text }
+
+// escape makes a glob that matches this topic and no other.
+func escape(topic string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(topic)
+}
+
+// names are those of one subscription, each once, in the order in which they were given.
+type names struct {
+	topics, patterns []string
+	predicates       bool
+}
+
+func newNames(all []Name) (n names, err error) {
+	if len(all) == 0 {
+		return n, wrong("nothing to subscribe to")
+	}
+	seen := map[Name]bool{}
+	for _, name := range all {
+		switch {
+		case name.err != nil:
+			return n, name.err
+		case seen[name]:
+			continue
+		case name.pattern:
+			n.patterns = append(n.patterns, name.text)
+		default:
+			n.topics = append(n.topics, name.text)
+		}
+		seen[name] = true
+		n.predicates = n.predicates || name.predicate
+	}
+	return n, nil
+}
+
+// pieceBytes is how long one command may become by adding a name. The server's answer to a piece is read before the next
+// one is written, so neither side has to hold what the other one does not read yet.
+const pieceBytes = 16 << 10
+
+// pieces yields the commands that subscribe to all names, and how many confirmations each one has.
+func (n *names) pieces(yield func(command []byte, confirmations int) bool) {
+	for _, form := range []struct {
+		verb  string
+		names []string
+	}{{"SUBSCRIBE", n.topics}, {"PSUBSCRIBE", n.patterns}} {
+		for rest := form.names; len(rest) > 0; {
+			args, size := []string{form.verb}, 0
+			for len(rest) > 0 && (size == 0 || size+len(rest[0]) <= pieceBytes) {
+				args, size, rest = append(args, rest[0]), size+len(rest[0])+1, rest[1:]
+			}
+			if !yield(appendCommand(nil, args...), len(args)-1) {
+				return
+			}
+		}
+	}
+}
