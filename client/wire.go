@@ -44,9 +44,7 @@ func (p *pulse) Read(b []byte) (int, error) {
 		return p.Conn.Read(b) //nolint:wrapcheck // a reader passes on what it gets
 	}
 	for asked := false; ; asked = true {
-		if err := p.SetReadDeadline(time.Now().Add(p.after)); err != nil {
-			return 0, err //nolint:wrapcheck // as above
-		}
+		_ = p.SetReadDeadline(time.Now().Add(p.after)) // fails on a dead socket, and so will reading
 		n, err := p.Conn.Read(b)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err //nolint:wrapcheck // as above
@@ -182,6 +180,15 @@ func (w *wire) position(r *reply) bool {
 	}
 	w.number = uint64(max(0, number))
 	return w.epoch != ""
+}
+
+// hurry bounds everything that is done on the wire from now on; 0 lifts the bound.
+func (w *wire) hurry(d time.Duration) {
+	var deadline time.Time
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	_ = w.SetDeadline(deadline) // fails on a dead socket, and so will what comes next
 }
 
 // ask sends a command and waits for the answer. take gets it, if it is no error, and may be nil.

@@ -1,0 +1,212 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// dialed is a client of a fake.
+func dialed(t *testing.T, scripts ...string) *Client {
+	_, o := serve(t, scripts...)
+	o.Numbers = strings.Contains(scripts[0], "CAPA")
+	c, err := Dial(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func TestAcknowledgement(t *testing.T) {
+	tests := []struct {
+		sentence, says string
+		want           Published
+		err            string
+		is             error
+	}{
+		{sentence: "receivers", says: ":3", want: Published{Receivers: 3}},
+		{sentence: "receivers and number", says: "*2|:3|:12", want: Published{3, 12}},
+		{sentence: "what comes in between is passed over", says: ">2|+a|+b|+PONG|:1", want: Published{Receivers: 1}},
+		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
+		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrFateUnknown},
+		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrFateUnknown},
+		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "dismissed by the server: slow-hard: too slow", is: ErrFateUnknown},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			c := dialed(t, resp3+"> PUBLISH a hi\n< "+test.says)
+			got, err := c.Publish(t.Context(), "a", []byte("hi"))
+			assert.Equal(t, test.want, got)
+			if test.err == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, test.err)
+			if test.is != nil {
+				assert.ErrorIs(t, err, test.is)
+			} else {
+				assert.NotErrorIs(t, err, ErrFateUnknown, "it was not published")
+			}
+		})
+	}
+}
+
+func TestWhatNobodyAsked(t *testing.T) {
+	for says, want := range map[string]string{
+		":1": "an answer to nothing that was asked", "-ERR enough": "dismissed by the server: ERR enough",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dialed(t, resp3+"< "+says+"\nhang", resp3+"> PUBLISH a\n< :0\nhang")
+			synctest.Wait()
+			require.True(t, c.line.broken())
+			assert.ErrorContains(t, c.line.cause, want)
+		})
+	}
+}
+
+// A publish that is on its way when the connection breaks is never sent again. The next one makes a new connection.
+func TestPublishOverANewConnection(t *testing.T) {
+	c := dialed(t, numbered("ee", "0")+"> PUBLISH a 1\n< *2|:0|:1\n> PUBLISH a 2", resp3+`
+		> CLIENT CAPA seq
+		< -ERR unknown
+		> HELLO
+		< %0
+		> PUBLISH a 3
+		< :0`)
+	assert.True(t, c.Numbered())
+	got, err := c.Publish(t.Context(), "a", []byte("1"))
+	assert.NoError(t, err)
+	assert.Equal(t, Published{0, 1}, got)
+	_, err = c.Publish(t.Context(), "a", []byte("2"))
+	assert.ErrorIs(t, err, ErrFateUnknown)
+	_, err = c.Publish(t.Context(), "a", []byte("3"))
+	assert.NoError(t, err)
+	assert.False(t, c.Numbered())
+}
+
+// All who find the connection broken wait for one and the same new one.
+func TestOneDials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dials := 0
+		f, o := serve(t, resp3+"> PUBLISH a 0")
+		f.dialed = func() { dials++ }
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		_, err = c.Publish(t.Context(), "a", []byte("0"))
+		require.ErrorIs(t, err, ErrFateUnknown)
+		f.add("gate\n" + resp3 + strings.Repeat("> PUBLISH a hi\n< :0\n", 20))
+		var tasks sync.WaitGroup
+		for i := range 20 {
+			tasks.Go(func() {
+				_, err := c.Publish(t.Context(), "a", []byte("hi"))
+				assert.NoError(t, err, i)
+			})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err = c.Publish(ctx, "a", []byte("gives up"))
+		cancel()
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, ErrFateUnknown)
+		f.goOn()
+		tasks.Wait()
+		assert.Equal(t, 2, dials)
+		require.NoError(t, c.Close())
+		_, err = c.Publish(t.Context(), "a", nil)
+		assert.Equal(t, ErrClosed, err)
+	})
+}
+
+// A server that acknowledges nothing holds publishers up, and each learns what it can.
+func TestStalledServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, o := serve(t, resp3+"gate")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		big := make([]byte, batchBytes)
+		unknown, unsent := 0, 0
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := c.Publish(ctx, "a", big)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			if strings.Contains(err.Error(), ErrFateUnknown.Error()) {
+				unknown++
+			} else {
+				unsent++
+			}
+		}
+		assert.Equal(t, 1, unknown, "the one that is being written")
+		assert.Equal(t, 4, unsent)
+		begin := time.Now()
+		_, err = c.Publish(t.Context(), "a", big)
+		assert.ErrorIs(t, err, ErrSilent)
+		assert.NotErrorIs(t, err, ErrFateUnknown)
+		assert.Equal(t, 55*time.Second, time.Since(begin), "twice PingAfter since the server was heard last")
+		f.goOn()
+		require.NoError(t, c.Close())
+	})
+}
+
+// More may be on their way than a server answers in between.
+func TestManyPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 3 * maxPending
+		script := resp3
+		for range maxPending {
+			script += "> PUBLISH a hi\n"
+		}
+		script += "< :0" + strings.Repeat("|:0", maxPending-1) + "\n"
+		for range many - maxPending {
+			script += "> PUBLISH a hi\n< :1\n"
+		}
+		c := dialed(t, script+"hang")
+		var tasks sync.WaitGroup
+		for range many {
+			tasks.Go(func() {
+				_, err := c.Publish(t.Context(), "a", []byte("hi"))
+				assert.NoError(t, err)
+			})
+		}
+		tasks.Wait()
+	})
+}
+
+func TestNames(t *testing.T) {
+	for name, want := range map[Name]string{
+		Topic("a*"):                            "a*",
+		Pattern("a*"):                          "a*",
+		Topic(`a*?[x]\`).Where("b > 1"):        `a\*\?\[x]\\ WHERE b > 1`,
+		Pattern("a*").Where(" b > 1"):          "a* WHERE  b > 1",
+		Topic("a WHERE b").Where("c WHERE d"):  `a \WHERE b WHERE c WHERE d`,
+		Pattern("a WHERE b").Where("c == 'd'"): `a \WHERE b WHERE c == 'd'`,
+	} {
+		assert.Equal(t, want, name.String())
+		assert.NoError(t, name.err)
+	}
+}
+
+func TestManyNamesAreSentInPieces(t *testing.T) {
+	var all []Name
+	for i := range 100 {
+		all = append(all, Topic(fmt.Sprintf("%01000d", i)), Pattern(strings.Repeat("p", 20_000)+fmt.Sprint(i%2)))
+	}
+	n, err := newNames(all)
+	require.NoError(t, err)
+	topics, patterns, pieces := 0, 0, 0
+	for command, confirmations := range n.pieces {
+		assert.LessOrEqual(t, len(command), 2*pieceBytes)
+		if strings.Contains(string(command[:30]), "PSUBSCRIBE") {
+			patterns += confirmations
+		} else {
+			topics += confirmations
+		}
+		pieces++
+	}
+	assert.Equal(t, []int{100, 2, 7 + 2}, []int{topics, patterns, pieces})
+}

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// fake is a server that plays one script for each connection, in the order in which they are made, and refuses those
+// for which it has none. A script is lines:
+//
+//	> HELLO 3      this command must come, its arguments joined by blanks
+//	< +a|:1        this is sent, with CR LF for each bar and at the end
+//	hang           nothing more is sent, until the client closes
+//	gate           waits until the test says go
+type fake struct {
+	t       *testing.T
+	mu      sync.Mutex
+	scripts []string // those to come
+	dialed  func()   // may be nil
+	gate    chan struct{}
+}
+
+// errRefused is what a fake without a script says.
+var errRefused = errors.New("connection refused by the fake")
+
+// serve makes Options that lead to a fake. Everything that it runs ends before the test does.
+func serve(t *testing.T, scripts ...string) (*fake, Options) {
+	f := &fake{t: t, scripts: scripts, gate: make(chan struct{})}
+	var tasks sync.WaitGroup
+	t.Cleanup(tasks.Wait)
+	return f, Options{
+		random: func(int64) int64 { return 0 },
+		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.dialed != nil {
+				f.dialed()
+			}
+			if len(f.scripts) == 0 {
+				return nil, errRefused
+			}
+			script := f.scripts[0]
+			f.scripts = f.scripts[1:]
+			ours, theirs := net.Pipe()
+			tasks.Go(func() { f.play(ours, script) })
+			return theirs, nil
+		},
+	}
+}
+
+func (f *fake) goOn() { f.gate <- struct{}{} }
+
+// add is a script for one more connection.
+func (f *fake) add(script string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scripts = append(f.scripts, script)
+}
+
+// play plays one script.
+func (f *fake) play(sock net.Conn, script string) {
+	defer func() { _ = sock.Close() }()
+	commands := newReplyReader(sock, 1<<20)
+	for line := range strings.Lines(script) {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "":
+		case ">":
+			f.expect(commands, rest)
+		case "<":
+			_, _ = io.WriteString(sock, strings.ReplaceAll(rest, "|", "\r\n")+"\r\n") // the client may have closed: then it says why
+		case "hang":
+			_, _ = io.Copy(io.Discard, sock)
+		case "gate":
+			<-f.gate
+		default:
+			assert.Fail(f.t, "no line of a script", line)
+		}
+	}
+}
+
+// expect reads one command.
+func (f *fake) expect(commands *replyReader, want string) {
+	command, err := commands.read()
+	args := make([]string, len(command.elements))
+	for i := range args {
+		args[i] = string(command.elements[i].bytes)
+	}
+	if !assert.NoError(f.t, err, "where %q was due", want) || !assert.Equal(f.t, want, strings.Join(args, " ")) {
+		runtime.Goexit()
+	}
+}
+
+// The beginnings of scripts.
+const (
+	resp3 = `
+		> HELLO 3
+		< %2|+server|+redis|+proto|:3
+		> CLIENT SETINFO LIB-NAME conch-go
+		< +OK
+	`
+	resp2 = `
+		> HELLO 3
+		< -NOPROTO unsupported protocol version
+		> CLIENT SETINFO LIB-NAME conch-go
+		< +OK
+	`
+)
+
+// numbered is the beginning of a script of a server with numbers.
+func numbered(epoch, number string) string {
+	return resp3 + `
+		> CLIENT CAPA seq
+		< +OK
+		> HELLO
+		< %2|+epoch|+` + epoch + `|+number|:` + number + `
+	`
+}

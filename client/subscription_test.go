@@ -1,0 +1,449 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// told writes an event so that a table can hold it.
+func told(e Event) string {
+	switch e := e.(type) {
+	case *Message:
+		return fmt.Sprintf("%s|%s|%s %s:%d<%d", e.Topic, e.Pattern, e.Payload, e.Epoch, e.Number, e.Previous)
+	case *Missed:
+		return fmt.Sprintf("missed %d of %s, %d to %d", e.Count, e.Name, e.After, e.Before)
+	case *Disconnected:
+		return "disconnected: " + e.Err.Error()
+	case *Reconnected:
+		return fmt.Sprintf("reconnected %s %t, %d to %d", e.Epoch, e.SameEpoch, e.After, e.Before)
+	case *Late:
+		return fmt.Sprintf("late %d after %d", e.Message.Number, e.After)
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+// subscribe makes a client of a fake whose first connection, for publishing, does nothing, and subscribes.
+func subscribe(t *testing.T, o Options, names ...Name) (*Subscription, error) {
+	c, err := Dial(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c.Subscribe(t.Context(), names...)
+}
+
+// events reads n of them.
+func events(t *testing.T, s *Subscription, n int) []string {
+	t.Helper()
+	all := []string{}
+	for range n {
+		e, err := s.Next(t.Context())
+		require.NoError(t, err)
+		all = append(all, told(e))
+	}
+	return all
+}
+
+func TestEvents(t *testing.T) {
+	const publishing = resp3 + "hang"
+	tests := []struct {
+		sentence string
+		names    []Name
+		numbers  bool
+		scripts  []string
+		want     []string
+	}{
+		{
+			sentence: "messages in RESP3",
+			names:    []Name{Topic("a"), Pattern("b*"), Topic("a")},
+			scripts: []string{resp3 + `
+				> SUBSCRIBE a
+				< >3|+subscribe|+a|:1
+				> PSUBSCRIBE b*
+				< >3|+psubscribe|+b*|:2
+				< >3|+message|+a|$2|hi
+				< +PONG
+				< >2|+something|+new
+				< >4|+pmessage|+b*|+bc|$0|
+				hang`},
+			want: []string{"a||hi :0<0", "bc|b*| :0<0"},
+		},
+		{
+			sentence: "messages in RESP2, where they are arrays",
+			names:    []Name{Topic("a")},
+			scripts: []string{resp2 + `
+				> SUBSCRIBE a
+				< *3|$9|subscribe|$1|a|:1
+				< *2|$4|pong|$0|
+				< *3|$7|message|$1|a|$2|hi
+				hang`},
+			want: []string{"a||hi :0<0"},
+		},
+		{
+			sentence: "a message may come before the last confirmation",
+			names:    []Name{Topic("a"), Topic("b")},
+			scripts: []string{resp3 + `
+				> SUBSCRIBE a b
+				< >3|+subscribe|+a|:1
+				< >3|+message|+a|+early
+				< >3|+subscribe|+b|:2
+				hang`},
+			want: []string{"a||early :0<0"},
+		},
+		{
+			sentence: "a predicate is a part of a pattern, and asks for conch",
+			names:    []Name{Topic("a*[b]").Where("price > 1")},
+			scripts: []string{numbered("ee", "5") + `
+				> PSUBSCRIBE a\*\[b] WHERE price > 1
+				< >3|+psubscribe|+a\*\[b] WHERE price > 1|:1
+				> HELLO
+				< %2|+epoch|+ee|+number|:6
+				< >6|+pmessage|+a\*\[b] WHERE price > 1|+a*[b]|+{}|:7|:0
+				hang`},
+			want: []string{`a*[b]|a\*\[b] WHERE price > 1|{} ee:7<0`},
+		},
+		{
+			sentence: "what was dropped is told, by the server or by the numbers, once",
+			numbers:  true,
+			names:    []Name{Topic("a"), Pattern("b*")},
+			scripts: []string{numbered("ee", "5") + `
+				> SUBSCRIBE a
+				< >3|+subscribe|+a|:1
+				> PSUBSCRIBE b*
+				< >3|+psubscribe|+b*|:2
+				> HELLO
+				< %2|+epoch|+ee|+number|:5
+				< >5|+message|+a|+1|:6|:0
+				< >5|+message|+a|+2|:8|:6
+				< >6|+pmessage|+b*|+bb|+1|:9|:0
+				< >5|+message|+a|+3|:12|:10
+				< >3|+missed|+b*|:3
+				< >6|+pmessage|+b*|+bb|+2|:20|:15
+				< >6|+pmessage|+b*|+bb|+3|:22|:21
+				hang`},
+			want: []string{
+				"a||1 ee:6<0", "a||2 ee:8<6", "bb|b*|1 ee:9<0",
+				"missed 0 of a, 8 to 12", "a||3 ee:12<10",
+				"missed 3 of b*, 9 to 0", "bb|b*|2 ee:20<15",
+				"missed 0 of b*, 20 to 22", "bb|b*|3 ee:22<21",
+			},
+		},
+		{
+			sentence: "a lost connection is made anew, with the numbers between which something was missed",
+			numbers:  true,
+			names:    []Name{Topic("a")},
+			scripts: []string{
+				numbered("ee", "5") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					> HELLO
+					< %2|+epoch|+ee|+number|:5
+					< >5|+message|+a|+1|:8|:0`,
+				numbered("ee", "20") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1|>5|+message|+a|+2|:22|:0
+					> HELLO
+					< %2|+epoch|+ee|+number|:23
+					< >3|+closing|+killed|+go away`,
+				numbered("ff", "2") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					> HELLO
+					< %2|+epoch|+ff|+number|:2
+					< -ERR enough`,
+				resp3 + `
+					> CLIENT CAPA seq
+					< -ERR unknown
+					> HELLO
+					< %0
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					< >3|+message|+a|+3
+					hang`,
+			},
+			want: []string{
+				"a||1 ee:8<0",
+				"disconnected: the server closed the connection: EOF", "reconnected ee true, 8 to 23",
+				"a||2 ee:22<0",
+				"disconnected: dismissed by the server: killed: go away", "reconnected ff false, 22 to 2",
+				"disconnected: dismissed by the server: ERR enough", "reconnected  false, 2 to 0",
+				"a||3 :0<0",
+			},
+		},
+		{
+			sentence: "attempts that fail are repeated, and what came in them is gone",
+			names:    []Name{Topic("a"), Topic("b")},
+			scripts: []string{
+				resp3 + "> SUBSCRIBE a b\n< >3|+subscribe|+a|:1|>3|+subscribe|+b|:2",
+				"> HELLO 3\n< -ERR max number of clients reached",
+				"> HELLO 3\n< -LOADING",
+				resp3 + "> SUBSCRIBE a b\n< >3|+subscribe|+a|:1|>3|+message|+a|+gone",
+				resp3 + "> SUBSCRIBE a b\n< >3|+subscribe|+a|:1|>3|+subscribe|+b|:2|>3|+message|+a|+here\nhang",
+			},
+			want: []string{"disconnected: the server closed the connection: EOF", "reconnected  false, 0 to 0", "a||here :0<0"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			first := publishing
+			if test.numbers {
+				first = numbered("ee", "0") + "hang"
+			}
+			_, o := serve(t, append([]string{first}, test.scripts...)...)
+			o.Numbers = test.numbers
+			s, err := subscribe(t, o, test.names...)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, events(t, s, len(test.want)))
+			require.NoError(t, s.Close())
+			_, err = s.Next(t.Context())
+			assert.Equal(t, ErrClosed, err)
+		})
+	}
+}
+
+// What makes no sense ends the connection, and is told as the reason.
+func TestHostileServer(t *testing.T) {
+	tests := []struct{ says, want string }{
+		{">3|+message|+b|+hi", `a message of "b", to which we have not subscribed`},
+		{">3|+message|_|_", `a message of "", to which we have not subscribed`},
+		{">2|+message|+a", "a message of 2 elements"},
+		{">4|+message|+a|+hi|:1", "a message of 4 elements"},
+		{">1|+pmessage", "a message of 1 elements"},
+		{">2|+missed|+a", "a push missed of 2 elements"},
+		{">3|+missed|+a|+b", "a push missed of 3 elements"},
+		{"+OK", `'+' comes to a subscription`},
+		{":1", `':' comes to a subscription`},
+		{">0", `'>' comes to a subscription`},
+		{">3|+unsubscribe|+a|:0", "the server has ended a subscription by itself"},
+		{"$-7", `"-7" is no length`},
+	}
+	for _, test := range tests {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1|"+test.says)
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		e, err := s.Next(t.Context())
+		require.NoError(t, err)
+		require.IsType(t, &Disconnected{}, e)
+		assert.ErrorIs(t, e.(*Disconnected).Err, ErrMalformed)
+		assert.ErrorContains(t, e.(*Disconnected).Err, test.want)
+		require.NoError(t, s.Close())
+	}
+}
+
+func TestSubscribeFails(t *testing.T) {
+	tests := []struct {
+		sentence, script string
+		names            []Name
+		is               error
+		want             string
+	}{
+		{sentence: "no name", is: ErrOptions, want: "nothing to subscribe to"},
+		{
+			sentence: "no predicate", names: []Name{Topic("a").Where(" ")}, is: ErrOptions,
+			want: `the predicate of "a" is empty`,
+		},
+		{
+			sentence: "two predicates", names: []Name{Topic("a").Where("b").Where("c")}, is: ErrOptions,
+			want: `"a WHERE b" has a predicate already`,
+		},
+		{
+			sentence: "a user who may not", names: []Name{Topic("a")},
+			script: resp3 + "> SUBSCRIBE a\n< -NOPERM no", want: "cannot subscribe: NOPERM no",
+		},
+		{
+			sentence: "a predicate that is wrong", names: []Name{Topic("a").Where("(")},
+			script: numbered("ee", "0") + "> PSUBSCRIBE a WHERE (\n< -ERR column 1: what?", want: "cannot subscribe: ERR column 1: what?",
+		},
+		{
+			sentence: "a predicate for Redis", names: []Name{Topic("a").Where("b > 1")}, is: ErrNoPredicates,
+			script: resp3 + "> CLIENT CAPA seq\n< -ERR unknown\n> HELLO\n< %0",
+		},
+		{sentence: "the end in between", names: []Name{Topic("a")}, script: resp3 + "> SUBSCRIBE a", is: io.EOF},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			_, o := serve(t, resp3+"hang", test.script)
+			_, err := subscribe(t, o, test.names...)
+			require.Error(t, err)
+			if test.is != nil {
+				assert.ErrorIs(t, err, test.is)
+			}
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+// When the server will not have us back, there is no use in asking again.
+func TestRefusedWhenReconnecting(t *testing.T) {
+	for _, again := range []string{
+		"> HELLO 3\n< -WRONGPASS no", "> HELLO 3\n< -NOAUTH no", resp3 + "> SUBSCRIBE a\n< -NOPERM no",
+		resp3 + "> SUBSCRIBE a\n< -ERR too many",
+	} {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1", again)
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		events(t, s, 1)
+		for range 2 {
+			_, err = s.Next(t.Context())
+			assert.ErrorAs(t, err, new(*Error))
+		}
+		require.NoError(t, s.Close())
+	}
+}
+
+// The pauses double up to the longest, and begin anew after a connection that has lasted.
+func TestBackoff(t *testing.T) {
+	const once = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
+	synctest.Test(t, func(t *testing.T) {
+		f, o := serve(t, resp3+"hang", once)
+		var pauses []time.Duration
+		o.random = func(n int64) int64 { return n - 1 }
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		last := time.Now()
+		f.mu.Lock()
+		f.dialed = func() {
+			pauses = append(pauses, time.Since(last))
+			last = time.Now()
+			switch len(pauses) {
+			case 9: // taken, and dropped at once: the pauses do not begin anew
+				f.scripts = []string{once}
+			case 10: // taken, and kept for a minute
+				f.scripts = []string{once + "gate"}
+			}
+		}
+		f.mu.Unlock()
+		const ms = time.Millisecond
+		events(t, s, 1+1+1+1)
+		time.Sleep(time.Minute) //nolint:forbidigo // the clock is the bubble's
+		last = time.Now()
+		f.goOn()
+		events(t, s, 1)
+		time.Sleep(time.Second) //nolint:forbidigo // the clock is the bubble's
+		require.NoError(t, s.Close())
+		assert.Equal(t, []time.Duration{
+			100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms,
+			10000 * ms, 100 * ms, 200 * ms, 400 * ms,
+		}, pauses)
+	})
+}
+
+func TestPause(t *testing.T) {
+	o, err := Options{MinBackoff: time.Hour, MaxBackoff: 1000 * time.Hour}.withDefaults()
+	require.NoError(t, err)
+	var most int64
+	o.random = func(n int64) int64 { most = n; return 0 }
+	for attempt, want := range map[int]time.Duration{0: 1, 1: 2, 9: 512, 10: 1000, 30: 1000, 64: 1000, 1 << 40: 1000} {
+		assert.Zero(t, o.pause(attempt))
+		assert.Equal(t, int64(want*time.Hour)+1, most, "attempt %d", attempt)
+	}
+}
+
+// A connection that is only half there is noticed.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
+		_, o := serve(t, resp3+"> PING\n< +PONG\nhang", confirmed+"> PING\n< +PONG\n> PING\nhang", confirmed+"hang")
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		begin := time.Now()
+		assert.Equal(t, []string{"disconnected: the connection is lost: no answer to PING"}, events(t, s, 1))
+		assert.Equal(t, 90*time.Second, time.Since(begin))
+		events(t, s, 1)
+		// The connection for publishing has been given up as well, and is made anew when it is used; here it cannot be.
+		_, err = s.client.Publish(t.Context(), "a", nil)
+		assert.ErrorIs(t, err, errRefused)
+	})
+}
+
+// A subscriber that does not read holds the server up, and can be closed all the same.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		script := resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
+		for i := range 100 {
+			script += fmt.Sprintf("< >3|+message|+a|$40000|%040000d\n", i)
+		}
+		f, o := serve(t, resp3+"hang", script+"gate")
+		o.Buffer = 4
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Len(t, s.events, 4)
+		for i := range 50 {
+			e, err := s.Next(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, fmt.Sprintf("%040000d", i), string(e.(*Message).Payload))
+		}
+		synctest.Wait()
+		require.NoError(t, s.Close())
+		left := 0
+		for e, err := range s.All(t.Context()) {
+			if err != nil {
+				assert.Equal(t, ErrClosed, err)
+				assert.Nil(t, e)
+				break
+			}
+			left++
+		}
+		assert.Equal(t, 4, left, "what had been received can still be read")
+		f.goOn()
+	})
+}
+
+func TestContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\nhang")
+		begin := time.Now()
+		_, err := subscribe(t, o, Topic("a"))
+		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		assert.Equal(t, 10*time.Second, time.Since(begin), "as long as dialing may take")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1\nhang", resp3+"> SUBSCRIBE a\nhang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s, err := c.Subscribe(ctx, Topic("a"))
+		require.NoError(t, err)
+		_, err = s.Next(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		_, err = c.Subscribe(ctx, Topic("a"))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = c.Subscribe(ctx, Topic("a"))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		go func() { assert.NoError(t, c.Close()) }()
+		_, err = s.Next(t.Context())
+		assert.Equal(t, ErrClosed, err)
+		_, err = c.Subscribe(t.Context(), Topic("a"))
+		assert.ErrorIs(t, err, ErrClosed)
+		_, err = c.Publish(t.Context(), "a", nil)
+		assert.ErrorIs(t, err, ErrClosed)
+	})
+}
+
+func TestCloseWhileSubscribing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\nhang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		failed := make(chan error)
+		go func() {
+			_, err := c.Subscribe(t.Context(), Topic("a"))
+			failed <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, c.Close())
+		assert.True(t, errors.Is(<-failed, ErrClosed))
+		require.NoError(t, c.Close())
+	})
+}

@@ -1,0 +1,188 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestGreeting(t *testing.T) {
+	const unknown = "-ERR unknown command `HELLO`, with args beginning with: `3`, "
+	tests := []struct {
+		sentence, script string
+		options          Options
+		version          int
+		numbered         bool
+		epoch            string
+		number           uint64
+		foreign          bool
+	}{
+		{sentence: "RESP3", script: resp3, version: 3},
+		{sentence: "a server that is too old", script: resp2, version: 2},
+		{
+			sentence: "a server that is older still",
+			script:   "> HELLO 3\n< " + unknown + "\n> CLIENT SETINFO LIB-NAME conch-go\n< -ERR unknown command",
+			version:  2,
+		},
+		{
+			sentence: "a user", options: Options{Username: "desk", Password: "secret"},
+			script:  "> HELLO 3 AUTH desk secret\n< %0\n> CLIENT SETINFO LIB-NAME conch-go\n< -NOPERM no",
+			version: 3,
+		},
+		{
+			sentence: "a password alone", options: Options{Password: "secret"},
+			script:  "> HELLO 3 AUTH default secret\n< %0\n> CLIENT SETINFO LIB-NAME conch-go\n< +OK",
+			version: 3,
+		},
+		{
+			sentence: "a password in RESP2", options: Options{Password: "secret"},
+			script:  "> HELLO 3 AUTH default secret\n< " + unknown + "\n> AUTH secret\n< +OK\n> CLIENT SETINFO LIB-NAME conch-go\n< +OK",
+			version: 2,
+		},
+		{
+			sentence: "a user in RESP2", options: Options{Username: "desk", Password: "secret"},
+			script: "> HELLO 3 AUTH desk secret\n< -NOPROTO no\n> AUTH desk secret\n< +OK\n" +
+				"> CLIENT SETINFO LIB-NAME conch-go\n< +OK",
+			version: 2,
+		},
+		{
+			sentence: "numbers", options: Options{Numbers: true}, script: numbered("00ff", "7"),
+			version: 3, numbered: true, epoch: "00ff", number: 7,
+		},
+		{
+			sentence: "Redis has no numbers", options: Options{Numbers: true}, version: 3, foreign: true,
+			script: resp3 + "> CLIENT CAPA seq\n< -ERR unknown subcommand 'CAPA'. Try CLIENT HELP.\n> HELLO\n< %1|+proto|:3",
+		},
+		{
+			sentence: "who takes CLIENT CAPA may have none either", options: Options{Numbers: true}, version: 3, foreign: true,
+			script: resp3 + "> CLIENT CAPA seq\n< +OK\n> HELLO\n< %1|+proto|:3",
+		},
+		{
+			sentence: "who may not ask does not know", options: Options{Numbers: true}, version: 3,
+			script: resp3 + "> CLIENT CAPA seq\n< -NOPERM no\n> HELLO\n< %1|+proto|:3",
+		},
+		{
+			sentence: "RESP2 has no numbers, and nothing asks for them", options: Options{Numbers: true}, version: 2,
+			script: resp2, foreign: true,
+		},
+		{
+			sentence: "a push is no answer", version: 3,
+			script: "> HELLO 3\n< >2|+invalidate|_\n< %0\n> CLIENT SETINFO LIB-NAME conch-go\n< +OK",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			_, o := serve(t, test.script)
+			o.Username, o.Password, o.Numbers = test.options.Username, test.options.Password, test.options.Numbers
+			o, err := o.withDefaults()
+			require.NoError(t, err)
+			w, err := o.dial(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, test.version, w.version)
+			assert.Equal(t, test.numbered, w.numbered)
+			assert.Equal(t, test.epoch, w.epoch)
+			assert.Equal(t, test.number, w.number)
+			assert.Equal(t, test.foreign, w.foreign)
+			require.NoError(t, w.Close())
+		})
+	}
+}
+
+func TestGreetingFails(t *testing.T) {
+	tests := []struct {
+		sentence, script, want string
+		is                     error
+		code                   Code
+		final                  bool
+	}{
+		{sentence: "nobody listens", is: errRefused, want: "cannot connect to 127.0.0.1:8889: "},
+		{sentence: "a password is asked for", script: "> HELLO 3\n< -NOAUTH say who you are", code: CodeNoAuth, final: true},
+		{sentence: "it is the wrong one", script: "> HELLO 3\n< -WRONGPASS no", code: CodeWrongPass, final: true},
+		{sentence: "strangers are not served", script: "> HELLO 3\n< -DENIED by protected mode", code: CodeDenied, final: true},
+		{sentence: "it is full", script: "> HELLO 3\n< -ERR max number of clients reached", code: CodeErr},
+		{sentence: "it loads", script: "> HELLO 3\n< -LOADING", code: "LOADING", want: "cannot greet 127.0.0.1:8889: LOADING"},
+		{sentence: "it closes", script: "> HELLO 3", want: "cannot greet 127.0.0.1:8889: no answer: EOF"},
+		{sentence: "it closes within an answer", script: "> HELLO 3\n< %2|+a", want: "unexpected EOF"},
+		{sentence: "it is a web server", script: "> HELLO 3\n< HTTP/1.1 400 Bad Request", is: ErrMalformed},
+		{sentence: "it closes later", script: "> HELLO 3\n< %0\n> CLIENT SETINFO LIB-NAME conch-go", want: "no answer: EOF"},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			_, o := serve(t, test.script)
+			if test.script == "" {
+				_, o = serve(t)
+			}
+			_, err := Dial(t.Context(), o)
+			require.Error(t, err)
+			if test.is != nil {
+				assert.ErrorIs(t, err, test.is)
+			}
+			if said := (*Error)(nil); test.code != "" && assert.ErrorAs(t, err, &said) {
+				assert.Equal(t, test.code, said.Code)
+			}
+			assert.ErrorContains(t, err, test.want)
+			assert.Equal(t, test.final, final(err))
+		})
+	}
+}
+
+func TestDialingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, "hang", "hang")
+		begin := time.Now()
+		_, err := Dial(t.Context(), o)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 10*time.Second, time.Since(begin))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin = time.Now()
+		_, err = Dial(ctx, o)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(begin))
+	})
+}
+
+// What has come of a reply must not be lost when its rest keeps one waiting.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer func() { _ = ours.Close() }()
+		pings := 0
+		p := &pulse{Conn: theirs, after: time.Second, ping: func() error { pings++; return nil }}
+		r := newReplyReader(p, 100)
+		go func() {
+			for _, piece := range []string{"$5\r\nhe", "ll", "o\r\n"} {
+				time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the clock is the bubble's
+				_, _ = ours.Write([]byte(piece))
+			}
+		}()
+		got, err := r.read()
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(got.bytes))
+		assert.Equal(t, 3, pings)
+		begin := time.Now()
+		_, err = r.read()
+		assert.ErrorIs(t, err, ErrSilent)
+		assert.Equal(t, 2*time.Second, time.Since(begin))
+		p.ping = func() error { return errRefused }
+		_, err = p.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, errRefused)
+	})
+}
+
+func TestErrors(t *testing.T) {
+	for text, want := range map[string]Error{"NOPERM no way": {"NOPERM", "no way"}, "LOADING": {"LOADING", ""}, "": {}} {
+		err := newError([]byte(text))
+		assert.Equal(t, want, *err)
+		assert.Equal(t, text, err.Error())
+	}
+	assert.False(t, final(errors.New("anything else")))
+	assert.True(t, final(wrong("an option")))
+}
