@@ -127,3 +127,9 @@ func numbered(epoch, number string) string {
 		< %2|+epoch|+` + epoch + `|+number|:` + number + `
 	`
 }
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}

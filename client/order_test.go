@@ -1,0 +1,229 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// script makes events of words: a5<3 is message 5 of topic a, to which 3 was owed before; *5<3 the same of pattern *;
+// -a says that some of a are missing; E:x begins epoch x; ! is an error.
+func script(t *testing.T, words string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		epoch := "e"
+		for _, word := range strings.Fields(words) {
+			var e Event
+			var err error
+			switch {
+			case word == "!":
+				err = errors.New("!")
+			case strings.HasPrefix(word, "E:"):
+				epoch = word[2:]
+				e = &Reconnected{Epoch: epoch}
+			case word[0] == '-':
+				e = &Missed{Name: word[1:]}
+			default:
+				m := &Message{Topic: word[:1], Epoch: epoch}
+				if word[0] == '*' {
+					m.Pattern = "*"
+				}
+				_, serr := fmt.Sscanf(word[1:], "%d<%d", &m.Number, &m.Previous)
+				require.NoError(t, serr, word)
+				e = m
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// ordered plays a script through InOrder, and writes what comes.
+func ordered(t *testing.T, words string, window int, subs ...*Subscription) string {
+	var out []string
+	for e, err := range InOrder(script(t, words), window, subs...) {
+		switch e := e.(type) {
+		case nil:
+			out = append(out, err.Error())
+		case *Message:
+			out = append(out, fmt.Sprint(e.Number))
+		case *Late:
+			out = append(out, fmt.Sprintf("late%d/%d", e.Message.Number, e.After))
+		case *Missed:
+			out = append(out, "-"+e.Name)
+		case *Reconnected:
+			out = append(out, "E:"+e.Epoch)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func TestInOrder(t *testing.T) {
+	tests := []struct {
+		sentence, in string
+		window       int
+		want         string
+	}{
+		{"one name has its order already, and waits for nothing", "a1<0 a5<1 a9<5", 9, "1 5 9"},
+		{"two names wait for each other", "a1<0 b2<0 a8<1 b5<2 b6<5 E:e b9<6", 9, "1 2 5 6 E:e 8 9"},
+		{"consecutive numbers have nothing between them", "b1<0 a2<0 a3<2 a4<3", 9, "1 2 3 4"},
+		{"a quiet name holds the others back, up to the window", "b1<0 a3<0 a5<3 a7<5 a9<7 -x", 2, "1 3 5 -x 7 9"},
+		{"what comes too late is said to be", "b1<0 a3<0 a5<3 a7<5 b4<1 b8<4", 1, "1 3 5 late4/5 7 8"},
+		{"a window of nothing delays nothing", "a5<0 b3<0 a6<5 b4<3", 0, "5 late3/5 6 late4/6"},
+		{"a gap in a name waits for what was owed", "a1<0 a5<3 a3<1", 9, "1 3 5"},
+		{"and for a chain of it", "a1<0 a9<7 a7<5 a5<3 -x a3<1 a10<9", 9, "1 -x 3 5 7 9 10"},
+		{"unless it is told that it will not come", "a1<0 -a a5<3 a6<5", 9, "1 -a 5 6"},
+		{"of a pattern, too", "*1<0 -* *5<3 *6<5", 9, "1 -* 5 6"},
+		{"or the window is full", "a1<0 a5<3 a6<5 a8<6 a3<1", 2, "1 5 6 8 late3/8"},
+		{"the same message may come by several names", "a1<0 *1<0 *4<1 a4<1", 9, "1 1 4 4"},
+		{"the end hands out what is held", "b1<0 a3<0 a5<3", 9, "1 3 5"},
+		{"and so does an error", "b1<0 a5<0 a3<0 ! b4<1", 9, "1 3 5 ! late4/5"},
+		{"without numbers everything passes", "a0<0 b0<0 a0<0", 9, "0 0 0"},
+		{"a new epoch begins anew", "b1<0 a7<0 E:f a2<0 b3<0 E:e b8<1 E:f a4<2", 9, "1 E:f 7 2 3 E:e late8/0 E:f 4"},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			assert.Equal(t, test.want, ordered(t, test.in, test.window))
+		})
+	}
+}
+
+// A name that is known is waited for before anything has come of it.
+func TestInOrderOfKnownNames(t *testing.T) {
+	assert.Equal(t, "5 late3/5 6", ordered(t, "a5<0 *3<0 a6<5", 9))
+	s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"*"}}}
+	out := []uint64{}
+	for e := range InOrder(func(yield func(Event, error) bool) {
+		for e := range script(t, "a5<0 *3<0 a6<5 E:f a2<0 *1<0") {
+			if m, ok := e.(*Message); ok {
+				m.from = s
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}, 9, s) {
+		if m, ok := e.(*Message); ok {
+			out = append(out, m.Number)
+		}
+	}
+	assert.Equal(t, []uint64{3, 5, 6, 1, 2}, out)
+}
+
+// Whatever the messages of several names are mixed to, as long as each name keeps its order and the window is as large
+// as they can be apart, they come in order and each once.
+func TestInOrderOfAnyMixture(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		queues := make([][]*Message, 1+rng.IntN(5))
+		last := make([]uint64, len(queues))
+		sub := &Subscription{}
+		for q := range queues {
+			sub.names.topics = append(sub.names.topics, fmt.Sprint(q))
+		}
+		total := 0
+		for number := uint64(1); number <= 200; number++ {
+			if q := rng.IntN(len(queues) + 1); q < len(queues) {
+				queues[q] = append(queues[q], &Message{Topic: fmt.Sprint(q), Number: number, Previous: last[q], from: sub})
+				last[q], total = number, total+1
+			}
+		}
+		mixed := func(yield func(Event, error) bool) {
+			for left := total; left > 0; {
+				if q := rng.IntN(len(queues)); len(queues[q]) > 0 {
+					if !yield(queues[q][0], nil) {
+						return
+					}
+					queues[q] = queues[q][1:]
+					left--
+				}
+			}
+		}
+		var before uint64
+		for e, err := range InOrder(mixed, 200, sub) {
+			require.NoError(t, err)
+			require.Less(t, before, e.(*Message).Number, "seed %d", seed)
+			before = e.(*Message).Number
+			total--
+		}
+		require.Zero(t, total, "seed %d", seed)
+	}
+}
+
+func TestInOrderBreaksOff(t *testing.T) {
+	for range InOrder(script(t, "a1<0 a2<1 a3<2"), 9) {
+		break
+	}
+	for range InOrder(script(t, "b1<0 a5<0 a3<0 !"), 9) {
+		break
+	}
+	for e := range InOrder(script(t, "b1<0 a5<0 a6<5"), 9) {
+		if e.(*Message).Number == 5 {
+			break
+		}
+	}
+}
+
+// The state does not grow with what has been lost.
+func TestOrderingForgetsWhatItHandedOut(t *testing.T) {
+	o := &ordering{window: 4, names: map[nameOf]*progress{}, retired: map[string]bool{}}
+	for i := range uint64(1000) {
+		o.take(&Message{Topic: "a", Number: 10 * i, Previous: 10*i - 5})
+		assert.LessOrEqual(t, len(o.held), 4)
+	}
+	assert.LessOrEqual(t, len(o.names[nameOf{name: "a"}].waiting), 4)
+}
+
+func TestMerge(t *testing.T) {
+	make2 := func() (*Subscription, *Subscription) {
+		a := &Subscription{events: make(chan Event, 9), err: errors.New("a ended")}
+		b := &Subscription{events: make(chan Event, 9), err: errors.New("b ended")}
+		for i := range uint64(9) {
+			a.events <- &Message{Topic: "a", Number: i}
+			b.events <- &Message{Topic: "b", Number: i}
+		}
+		return a, b
+	}
+	a, b := make2()
+	close(a.events)
+	close(b.events)
+	next := map[string]uint64{}
+	var ends []string
+	for e, err := range Merge(t.Context(), a, b) {
+		if err != nil {
+			ends = append(ends, err.Error())
+			continue
+		}
+		m := e.(*Message)
+		assert.Equal(t, next[m.Topic], m.Number)
+		next[m.Topic]++
+	}
+	assert.Equal(t, map[string]uint64{"a": 9, "b": 9}, next)
+	assert.ElementsMatch(t, []string{"a ended", "b ended"}, ends)
+
+	a, b = make2()
+	for range Merge(t.Context(), a, b) {
+		break
+	}
+	assert.Equal(t, 17, len(a.events)+len(b.events), "nothing is taken that is not yielded")
+	close(a.events)
+	for range len(a.events) {
+		<-a.events
+	}
+	for _, err := range Merge(t.Context(), a) {
+		assert.EqualError(t, err, "a ended")
+		break
+	}
+	for range len(b.events) {
+		<-b.events
+	}
+	for _, err := range Merge(canceled(), b) {
+		assert.ErrorContains(t, err, "no event: context canceled")
+	}
+}
