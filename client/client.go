@@ -65,7 +65,8 @@ type Published struct {
 //
 // An error that wraps ErrFateUnknown says that the message may have been published: ctx ended or the connection broke
 // when it was on its way. It is not sent again. With any other error it was not published; it is an *Error if the
-// server refused it.
+// server refused it. A connection that broke is made anew by the next call: once, and at once; how long to wait before
+// calling again is the caller's to decide.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Published, error) {
 	line, err := c.pipeline(ctx)
 	if err != nil {

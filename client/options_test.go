@@ -82,7 +82,7 @@ func TestWrongURLs(t *testing.T) {
 		"conch://host/path":               "nothing may stand behind the host",
 		"conch://host/0":                  "nothing may stand behind the host",
 		"redis://host/one":                "nothing may stand behind the host",
-		"conch://host?colour=red":         `there is no option "colour"`,
+		"conch://host?weather=rain":       `there is no option "weather"`,
 		"conch://host?numbers=perhaps":    `option numbers cannot be "perhaps"`,
 		"conch://host?ping_after=5":       `option ping_after cannot be "5"`,
 		"conch://host?dial_timeout=-5s":   "DialTimeout must not be negative",

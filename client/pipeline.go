@@ -207,10 +207,9 @@ func acknowledgement(r *reply) (Published, error) {
 	switch {
 	case r.kind == kindError:
 		return Published{}, newError(r.bytes)
-	case r.kind == kindInteger:
+	case r.isCount():
 		return Published{Receivers: int(r.integer)}, nil
-	case r.kind == kindArray && len(r.elements) == 2 &&
-		r.elements[0].kind == kindInteger && r.elements[1].kind == kindInteger:
+	case r.kind == kindArray && len(r.elements) == 2 && r.elements[0].isCount() && r.elements[1].isCount():
 		return Published{Receivers: int(r.elements[0].integer), Number: uint64(r.elements[1].integer)}, nil
 	}
 	return Published{}, malformed("%q is no answer to PUBLISH", r.kind)

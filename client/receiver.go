@@ -123,7 +123,11 @@ func (rc *receiver) message(all map[string]*track, e []reply, texts int) error {
 		m.Topic, m.Pattern = rc.intern(e[1].bytes), t.name
 	}
 	if len(e) == texts+3 {
-		m.Number, m.Previous = uint64(e[texts+1].integer), uint64(e[texts+2].integer)
+		number, previous := &e[texts+1], &e[texts+2]
+		if !number.isCount() || !previous.isCount() {
+			return malformed("a message whose number is %q %d, and %q %d the one before", number.kind, number.integer, previous.kind, previous.integer)
+		}
+		m.Number, m.Previous = uint64(number.integer), uint64(previous.integer)
 		rc.number(m, t)
 	}
 	rc.ready = append(rc.ready, m)
@@ -142,7 +146,7 @@ func (rc *receiver) number(m *Message, t *track) {
 
 // missed takes the server's word that messages of a name were dropped here.
 func (rc *receiver) missed(e []reply) error {
-	if len(e) != 2 || e[1].kind != kindInteger {
+	if len(e) != 2 || !e[1].isCount() {
 		return malformed("a push missed of %d elements", len(e)+1)
 	}
 	m := &Missed{Name: string(e[0].bytes), Count: int(e[1].integer), from: rc.subscription}

@@ -45,6 +45,9 @@ func (r *reply) says(s string) bool {
 	return (r.kind == kindBulk || r.kind == kindSimple) && string(r.bytes) == s
 }
 
+// isCount tells whether the reply is an integer that can be a number of something.
+func (r *reply) isCount() bool { return r.kind == kindInteger && r.integer >= 0 }
+
 // Limits of what one reply may be, besides Options.MaxMessage. No server that is used by this package comes near them.
 const (
 	maxLine     = 32 << 10 // of what has no length of its own: lengths, integers, errors. It is the read buffer

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -218,6 +217,9 @@ func TestHostileServer(t *testing.T) {
 		{">1|+pmessage", "a message of 1 elements"},
 		{">2|+missed|+a", "a push missed of 2 elements"},
 		{">3|+missed|+a|+b", "a push missed of 3 elements"},
+		{">5|+message|+a|+hi|:-1|:0", "a message whose number is ':' -1, and ':' 0 the one before"},
+		{">5|+message|+a|+hi|:1|+0", "a message whose number is ':' 1, and '+' 0 the one before"},
+		{">3|+missed|+a|:-3", "a push missed of 3 elements"},
 		{"+OK", `'+' comes to a subscription`},
 		{":1", `':' comes to a subscription`},
 		{">0", `'>' comes to a subscription`},
@@ -323,11 +325,13 @@ func TestBackoff(t *testing.T) {
 		const ms = time.Millisecond
 		events(t, s, 1+1+1+1)
 		time.Sleep(time.Minute) //nolint:forbidigo // the clock is the bubble's
+		f.mu.Lock()
 		last = time.Now()
+		f.mu.Unlock()
 		f.goOn()
 		events(t, s, 1)
 		time.Sleep(time.Second) //nolint:forbidigo // the clock is the bubble's
-		require.NoError(t, s.Close())
+		require.NoError(t, s.client.Close())
 		assert.Equal(t, []time.Duration{
 			100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms,
 			10000 * ms, 100 * ms, 200 * ms, 400 * ms,
@@ -357,6 +361,7 @@ func TestSilence(t *testing.T) {
 		assert.Equal(t, []string{"disconnected: the connection is lost: no answer to PING"}, events(t, s, 1))
 		assert.Equal(t, 90*time.Second, time.Since(begin))
 		events(t, s, 1)
+		synctest.Wait()
 		// The connection for publishing has been given up as well, and is made anew when it is used; here it cannot be.
 		_, err = s.client.Publish(t.Context(), "a", nil)
 		assert.ErrorIs(t, err, errRefused)
@@ -443,7 +448,7 @@ func TestCloseWhileSubscribing(t *testing.T) {
 		}()
 		synctest.Wait()
 		require.NoError(t, c.Close())
-		assert.True(t, errors.Is(<-failed, ErrClosed))
+		assert.ErrorIs(t, <-failed, ErrClosed)
 		require.NoError(t, c.Close())
 	})
 }

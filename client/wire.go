@@ -113,7 +113,7 @@ func (w *wire) hello(username, password string) error {
 		command = append(command, "AUTH", defaultUser(username), password)
 	}
 	var said *Error
-	err := w.ask(nil, command...)
+	err := w.ask(command...)
 	switch {
 	case err == nil:
 		w.version = 3
@@ -126,9 +126,9 @@ func (w *wire) hello(username, password string) error {
 	case !known:
 		return nil
 	case username == "":
-		return w.ask(nil, "AUTH", password) // all that servers before Redis 6 understand
+		return w.ask("AUTH", password) // all that servers before Redis 6 understand
 	default:
-		return w.ask(nil, "AUTH", username, password)
+		return w.ask("AUTH", username, password)
 	}
 }
 
@@ -191,15 +191,16 @@ func (w *wire) hurry(d time.Duration) {
 	_ = w.SetDeadline(deadline) // fails on a dead socket, and so will what comes next
 }
 
-// ask sends a command and waits for the answer. take gets it, if it is no error, and may be nil.
-func (w *wire) ask(take func(*reply), args ...string) error {
+// ask sends a command and waits for the answer, of which it returns what is an error.
+func (w *wire) ask(args ...string) error {
 	if _, err := w.Write(appendCommand(nil, args...)); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
 	}
-	return w.answer(take)
+	return w.answer(nil)
 }
 
-// answer reads replies up to the first that is no push. An error among them is returned as *Error.
+// answer reads replies up to the first that is no push. An error is returned as *Error; anything else goes to take, if
+// that is not nil.
 func (w *wire) answer(take func(*reply)) error {
 	for {
 		r, err := w.replies.read()

@@ -1,0 +1,44 @@
+package client
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzEvents: whatever a server sends, a subscription makes events of it or gives the connection up, a publisher takes it
+// for an acknowledgement or gives it up, and what is handed out is of the names that were subscribed to.
+func FuzzEvents(f *testing.F) {
+	for _, text := range []string{
+		">3\r\n+message\r\n+a\r\n+hi\r\n", ">5\r\n+message\r\n+a\r\n+hi\r\n:2\r\n:1\r\n",
+		">6\r\n+pmessage\r\n+b*\r\n+bb\r\n+hi\r\n:9\r\n:3\r\n>3\r\n+missed\r\n+b*\r\n:3\r\n",
+		"*2\r\n+pong\r\n$0\r\n\r\n", "%2\r\n+epoch\r\n+ee\r\n+number\r\n:-5\r\n", "%1\r\n*0\r\n_\r\n",
+		">1\r\n+message\r\n", ">3\r\n+missed\r\n_\r\n:9223372036854775807\r\n", ">1\r\n*1\r\n_\r\n", ">3\r\n+closing\r\n_\r\n_\r\n",
+		">5\r\n+message\r\n+a\r\n*0\r\n:9223372036854775807\r\n:-9223372036854775808\r\n", "*2\r\n:1\r\n:-1\r\n", "-\r\n", "+PONG\r\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"b*"}}}
+		s.receiver.subscription = s
+		w := &wire{replies: newReplyReader(bytes.NewReader(text), 1<<10), epoch: "e", number: 1, numbered: true}
+		s.receiver.begin(w)
+		for {
+			r, err := w.replies.read()
+			if err != nil {
+				break
+			}
+			_, _ = acknowledgement(&r) // either is fine
+			if _, err := s.receiver.digest(&r); err != nil {
+				break
+			}
+		}
+		for _, e := range s.receiver.ready {
+			if m, ok := e.(*Message); ok {
+				require.True(t, m.Topic == "a" && m.Pattern == "" || m.Pattern == "b*")
+			}
+		}
+		w.heed(&reply{})
+	})
+}
