@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,6 +169,13 @@ func TestPasswords(t *testing.T) {
 	_, err = desk.Subscribe(t.Context(), Topic("desk.a"), Topic("others"))
 	assert.ErrorContains(t, err, "cannot subscribe: NOPERM")
 
+	// That it may not ask for numbers does not keep it from predicates.
+	filtered := listenTo(t, desk, Pattern("desk.*").Where("size > 2"))
+	mustPublish(t, desk, "desk.a", "hi")
+	mustPublish(t, desk, "desk.a", "hello")
+	assert.Equal(t, []string{"desk.a|desk.* WHERE size > 2|hello :0<0"}, events(t, filtered, 1))
+	events(t, sub, 2)
+
 	// A user that is gone stays away.
 	admin.Command("ACL", "DELUSER", "desk")
 	admin.Expect(":1\r\n")
@@ -237,61 +246,161 @@ func TestDroppedByPolicy(t *testing.T) {
 	assert.NotZero(t, missed)
 }
 
-// Over a bad network, what comes is a part of what was published, in its order and never twice, and a hole is only where
-// the connection was lost.
+// Over a bad network, what comes is a part of what was published, in its order and never twice; and what is missing has a
+// number between the two that the reconnect behind it names.
 func TestBadNetwork(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	p, err := faulty.Start(s.Addr, func(number uint64) faulty.Plan {
 		plan := faulty.Draw(3, number)
 		plan.Hold, plan.Delay, plan.Rate, plan.Stall = 0, 0, 0, 0 // they cost time
-		if number > 0 && number < 40 {
-			plan.CutAt = int64(100 + number*37%400)
-		} else {
+		plan.CutAt = int64(300 + number*37%900)
+		if number == 0 || number > 60 {
 			plan.CutAt = 0
 		}
 		return plan
 	})
 	require.NoError(t, err)
 	t.Cleanup(p.Shut)
-	direct := connect(t, Options{Addr: s.Addr})
-	sub := listenThrough(t, connect(t, Options{Addr: p.Addr()}))
+	direct := connect(t, Options{Addr: s.Addr, Numbers: true})
+	sub := listenThrough(t, connect(t, Options{Addr: p.Addr(), Numbers: true}))
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
-	tasks.Go(func() {
-		for i := 1; ; i++ {
+	tasks.Go(func() { // to one topic alone, so that the numbers have no holes
+		for {
 			select {
 			case <-stop:
 				return
 			default:
-				mustPublish(t, direct, "a", strconv.Itoa(i))
+				mustPublish(t, direct, "a", "hi")
 			}
 		}
 	})
-	last, lost, away, back := 0, false, false, 0
+	// Up to last everything is accounted for; what lies in (after, before] may be missing since then.
+	var last, after, before uint64
+	back := 0
 	for e, err := range sub.All(t.Context()) {
 		require.NoError(t, err)
 		switch e := e.(type) {
-		case *Disconnected:
-			assert.False(t, away)
-			lost, away = true, true
 		case *Reconnected:
-			assert.True(t, away)
-			away = false
+			require.True(t, e.SameEpoch)
+			require.LessOrEqual(t, e.After, e.Before)
+			if before == 0 {
+				after = e.After
+			}
+			require.True(t, before == 0 || e.After <= before, "%d to %d after %d to %d", e.After, e.Before, after, before)
+			before = e.Before
 			back++
 		case *Message:
-			i, err := strconv.Atoi(string(e.Payload))
-			require.NoError(t, err)
-			require.Greater(t, i, last)
-			require.True(t, lost || last == 0 || i == last+1, "%d after %d", i, last)
-			last, lost = i, false
+			require.Greater(t, e.Number, last)
+			missed := before > 0 && after <= last && e.Number <= before+1
+			require.True(t, missed || e.Number == last+1, "%d after %d, %d to %d", e.Number, last, after, before)
+			if last = e.Number; last >= before {
+				after, before = 0, 0
+			}
+		case *Missed:
+			require.Fail(t, "nothing was dropped", "%+v", e)
 		}
-		if p.Conns() > 40 && !lost {
+		if p.Conns() > 60 && before == 0 {
 			break
 		}
 	}
 	close(stop)
 	tasks.Wait()
 	assert.NotZero(t, back)
+}
+
+func TestNumbers(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := connect(t, Options{Addr: s.Addr, Numbers: true})
+	require.True(t, c.Numbered())
+	a, b := listenTo(t, c, Topic("a")), listenTo(t, c, Topic("b"), Pattern("*"))
+	for i, topic := range []string{"a", "b", "a", "c", "a", "b"} {
+		got, err := c.Publish(t.Context(), topic, nil)
+		require.NoError(t, err)
+		assert.EqualValues(t, i+1, got.Number)
+	}
+	epoch := c.line.wire.epoch
+	assert.Len(t, epoch, 16)
+	assert.Equal(t, fmt.Sprintf("a|| %[1]s:1<0,a|| %[1]s:3<1,a|| %[1]s:5<3", epoch), strings.Join(events(t, a, 3), ","))
+	assert.Equal(t, "b|| "+epoch+":6<2", events(t, b, 8)[6])
+
+	admin := s.Dial(t)
+	admin.Command("CLIENT", "KILL", "TYPE", "pubsub")
+	admin.Expect(":2\r\n")
+	assert.Equal(t, "reconnected "+epoch+" true, 5 to 6", events(t, a, 2)[1])
+	assert.Equal(t, "reconnected "+epoch+" true, 6 to 6", events(t, b, 2)[1])
+}
+
+// Two subscriptions merged and brought into the one order.
+func TestTheOneOrder(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := connect(t, Options{Addr: s.Addr, Numbers: true, Buffer: 16})
+	subs := []*Subscription{listenTo(t, c, Topic("a"), Topic("c")), listenTo(t, c, Topic("b"))}
+	const all = 600
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		for i := range all {
+			mustPublish(t, c, string(rune('a'+i%3)), "")
+		}
+	})
+	next := uint64(1)
+	for e, err := range InOrder(Merge(t.Context(), subs...), all, subs...) {
+		require.NoError(t, err)
+		require.IsType(t, &Message{}, e)
+		require.Equal(t, next, e.(*Message).Number)
+		if next++; next > all {
+			break
+		}
+	}
+	tasks.Wait()
+}
+
+// A server that was started anew has another epoch, and its numbers have nothing to do with those before.
+func TestAnotherEpoch(t *testing.T) {
+	first, second := conchtest.Start(t, server.Options{}), conchtest.Start(t, server.Options{})
+	var now atomic.Pointer[conchtest.Server]
+	now.Store(first)
+	c := connect(t, Options{Numbers: true, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, now.Load().Addr)
+	}})
+	sub := listenTo(t, c, Topic("a"))
+	mustPublish(t, c, "a", "")
+	before, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	now.Store(second)
+	admin := first.Dial(t)
+	admin.Command("CLIENT", "KILL", "TYPE", "pubsub")
+	admin.Expect(":1\r\n")
+	events(t, sub, 1)
+	e, err := sub.Next(t.Context())
+	require.NoError(t, err)
+	back := e.(*Reconnected)
+	assert.False(t, back.SameEpoch)
+	assert.NotEqual(t, before.(*Message).Epoch, back.Epoch)
+	assert.Equal(t, []uint64{1, 0}, []uint64{back.After, back.Before})
+}
+
+func TestPredicates(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	c := connect(t, Options{Addr: s.Addr})
+	sub := listenTo(t, c, Topic("orders").Where("price > 100"), Pattern("o[rs]*").Where(`region == "eu"`), Topic("a*b WHERE c").Where("size < 3"))
+	assert.Equal(t, 0, mustPublish(t, c, "orders", `{"price": 100}`))
+	assert.Equal(t, 2, mustPublish(t, c, "orders", `{"price": 101, "region": "eu"}`))
+	assert.Equal(t, 0, mustPublish(t, c, "axb WHERE c", ""))
+	assert.Equal(t, 1, mustPublish(t, c, "a*b WHERE c", "hi"))
+	var got []string
+	for range 3 {
+		e, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		got = append(got, e.(*Message).Topic+"|"+e.(*Message).Pattern)
+	}
+	assert.Equal(t, []string{
+		"orders|orders WHERE price > 100", `orders|o[rs]* WHERE region == "eu"`, `a*b WHERE c|a\*b \WHERE c WHERE size < 3`,
+	}, got)
+	_, err := c.Subscribe(t.Context(), Topic("orders").Where("price >> 100"))
+	said := (*Error)(nil)
+	require.ErrorAs(t, err, &said)
+	assert.Contains(t, said.Text, "column")
 }
 
 // listenThrough subscribes over a network that may cut the connection meanwhile.

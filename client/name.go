@@ -22,8 +22,9 @@ func Topic(topic string) Name { return Name{text: topic} }
 func Pattern(glob string) Name { return Name{text: glob, pattern: true} }
 
 // Where is the name with a predicate, in conch's language: Topic("orders").Where(`price > 100 && region == "eu"`). The
-// server judges it, and refuses one that is wrong with an *Error that says where. Its messages carry the name as
-// their Pattern, also when it is a topic.
+// server judges it, and refuses one that is wrong with an *Error that says where. Messages carry the name as their
+// Pattern, also when it is a topic; numbers come with them in any case, for it is by these that conch is known. To the
+// server all names with a predicate are patterns, so a user needs the right to the topic as a pattern.
 func (n Name) Where(predicate string) Name {
 	switch {
 	case n.predicate:
