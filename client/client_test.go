@@ -35,6 +35,7 @@ func TestAcknowledgement(t *testing.T) {
 		{sentence: "what comes in between is passed over", says: ">2|+a|+b|+PONG|:1", want: Published{Receivers: 1}},
 		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
 		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrFateUnknown},
+		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, as number 3", is: ErrFateUnknown},
 		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrFateUnknown},
 		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "dismissed by the server: slow-hard: too slow", is: ErrFateUnknown},
 	}

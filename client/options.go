@@ -41,7 +41,8 @@ type Options struct {
 	MaxMessage int
 
 	// Buffer is how many messages a Subscription has ready for its reader. When they are that many, nothing more is read
-	// from the server, and what it then does with a subscriber that is too slow is the server's affair. Default 256.
+	// from the server, and what it then does with a subscriber that is too slow is the server's affair. It is a number of
+	// messages, whatever their size. Default 256.
 	Buffer int
 
 	// Dialer makes the connection in place of package net; for tests, proxies and the like. TLS comes on top of it.

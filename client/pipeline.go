@@ -204,13 +204,17 @@ func (p *pipeline) acknowledge(r *reply) error {
 
 // acknowledgement reads the answer to PUBLISH: receivers, and the number where there are numbers.
 func acknowledgement(r *reply) (Published, error) {
+	receivers, number := r, &reply{kind: kindInteger}
+	if r.kind == kindArray && len(r.elements) == 2 {
+		receivers, number = &r.elements[0], &r.elements[1]
+	}
 	switch {
 	case r.kind == kindError:
 		return Published{}, newError(r.bytes)
-	case r.isCount():
-		return Published{Receivers: int(r.integer)}, nil
-	case r.kind == kindArray && len(r.elements) == 2 && r.elements[0].isCount() && r.elements[1].isCount():
-		return Published{Receivers: int(r.elements[0].integer), Number: uint64(r.elements[1].integer)}, nil
+	case receivers.kind != kindInteger || number.kind != kindInteger:
+		return Published{}, malformed("%q is no answer to PUBLISH", r.kind)
+	case receivers.integer < 0 || number.integer < 0:
+		return Published{}, malformed("published to %d receivers, as number %d", receivers.integer, number.integer)
 	}
-	return Published{}, malformed("%q is no answer to PUBLISH", r.kind)
+	return Published{Receivers: int(receivers.integer), Number: uint64(number.integer)}, nil
 }
