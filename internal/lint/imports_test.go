@@ -45,7 +45,7 @@ var rules = map[string]rule{
 			"golang.org/x/sys",
 		},
 	},
-	"client": {}, // the standard library alone: applications import it
+	"client": {own: []string{"internal/invariant"}}, // else the standard library alone: applications import it
 
 	"internal/acl": {notStd: []string{"net", "os", "log", "sync", "context"}, noClock: true},
 	"internal/filter": {

@@ -1,0 +1,373 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// far is the server's end of a connection without a buffer: what is written has been read.
+type far struct {
+	net.Conn
+	t        *testing.T
+	received int // messages
+}
+
+// pipe is a greeted connection to a server that a test plays.
+func pipe(t *testing.T, numbered bool) (*wire, *far) {
+	near, end := net.Pipe()
+	return &wire{Conn: near, replies: newReplyReader(near, 1<<10), numbered: numbered},
+		&far{Conn: end, t: t}
+}
+
+// receive takes so many messages off the wire, and not a byte more.
+func (f *far) receive(n int) {
+	var b [1]byte
+	for lines := 7 * n; lines > 0; { // of commands whose texts have none
+		_, err := f.Read(b[:])
+		require.NoError(f.t, err)
+		if b[0] == '\n' {
+			lines--
+		}
+	}
+	f.received += n
+	synctest.Wait()
+}
+
+// say writes what the publisher is to read; it may be gone.
+func (f *far) say(text string) {
+	_, _ = io.WriteString(f.Conn, text)
+	synctest.Wait()
+}
+
+func (f *far) close() {
+	_ = f.Close() // a pipe's does not fail
+	synctest.Wait()
+}
+
+var patient = PublisherOptions{Window: 100, WindowBytes: 1 << 20, Grace: 5 * time.Second}
+
+// A server that is false: one message is published and written, then two more. No acknowledgement counts for a message that had
+// not left, and whatever is said, the publisher knows of each message whether it is acknowledged.
+func TestFalseServer(t *testing.T) {
+	tests := []struct {
+		sentence string
+		numbered bool
+		server   func(*far)
+		acked    []string
+		cause    string // why the connection broke
+	}{
+		{"tells the truth", false, func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n") }, []string{"m-0", "n-0", "n-1"}, ""},
+		{"closes at once", false, func(f *far) { f.close() }, nil, "connection 0: "},
+		{"closes when it has read", false, func(f *far) { f.receive(3); f.close() }, nil, "EOF"},
+		{"acknowledges one and closes", false, func(f *far) { f.receive(3); f.say(":1\r\n"); f.close() }, []string{"m-0"}, "EOF"},
+		{
+			"acknowledges before it has read",
+			false,
+			func(f *far) { f.say(":1\r\n"); f.close() },
+			nil,
+			"connection 0: ", // reader or writer may be the first to see it
+		},
+		{"acknowledges more than was given to the socket", false, func(f *far) { f.say(":1\r\n:1\r\n") }, nil, "a reply to nothing"},
+		{
+			"acknowledges one twice, with the next on its way",
+			false,
+			func(f *far) { f.receive(1); f.say(":1\r\n:1\r\n"); f.close() },
+			[]string{"m-0"},
+			"connection 0: ",
+		},
+		{
+			"acknowledges all, and one once more",
+			false,
+			func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n:1\r\n") },
+			[]string{"m-0", "n-0", "n-1"},
+			"a reply to nothing",
+		},
+		{
+			"acknowledges after garbage",
+			false,
+			func(f *far) { f.receive(3); f.say(":1\r\n?what\r\n:1\r\n:1\r\n") },
+			[]string{"m-0"},
+			"malformed reply",
+		},
+		{"says half an acknowledgement", false, func(f *far) { f.receive(3); f.say(":1\r\n:1"); f.close() }, []string{"m-0"}, "unexpected EOF"},
+		{
+			"says half an acknowledgement, and nothing more",
+			false,
+			func(f *far) { f.receive(3); f.say(":1\r\n:1"); time.Sleep(time.Hour) }, //nolint:forbidigo // no time passes
+			[]string{"m-0"},
+			ErrUnanswered.Error(),
+		},
+		{"says OK", false, func(f *far) { f.receive(3); f.say("+OK\r\n") }, nil, "'+' is no answer"},
+		{"says null", false, func(f *far) { f.receive(3); f.say("$-1\r\n") }, nil, "'_' is no answer"},
+		{"answers what another asked", false, func(f *far) { f.receive(3); f.say("$1\r\n1\r\n") }, nil, "'$' is no answer"},
+		{"counts receivers below zero", false, func(f *far) { f.receive(3); f.say(":-1\r\n") }, nil, "-1 receivers"},
+		{
+			"pushes, which acknowledges nothing, and says why it closes",
+			false,
+			func(f *far) {
+				f.receive(3)
+				f.say(":1\r\n>3\r\n$7\r\nclosing\r\n$4\r\nstop\r\n$3\r\nbye\r\n:1\r\n")
+				f.close()
+			},
+			[]string{"m-0", "n-0"},
+			"dismissed by the server: stop: bye",
+		},
+		{"gives numbers that nobody asked for", false, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 are no answer"},
+		{
+			"numbers well",
+			true,
+			func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n*2\r\n:0\r\n:9\r\n*2\r\n:1\r\n:10\r\n") },
+			[]string{"m-0", "n-0", "n-1"},
+			"",
+		},
+		{
+			"acknowledges one twice, which its number shows",
+			true,
+			func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n*2\r\n:1\r\n:7\r\n") },
+			[]string{"m-0"},
+			"number 7 after number 7",
+		},
+		{"gives no number", true, func(f *far) { f.receive(3); f.say(":1\r\n") }, nil, "number 0 are no answer"},
+		{"gives half a number", true, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
+		{"gives a number too many", true, func(f *far) { f.receive(3); f.say("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "'*' is no answer"},
+		{"refuses one", false, func(f *far) { f.receive(3); f.say(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},
+		{
+			"refuses one, numbered",
+			true,
+			func(f *far) { f.receive(3); f.say("-NOPERM no\r\n*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n:2\r\n") },
+			[]string{"n-0", "n-1"},
+			"",
+		},
+		{"says good-bye when nobody asked", false, func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "dismissed by the server: ERR bye"},
+		{"reads, and never answers", false, func(f *far) { f.receive(3) }, nil, ErrUnanswered.Error()},
+		{"neither reads nor answers", false, func(*far) {}, nil, ErrUnanswered.Error()},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, f := pipe(t, test.numbered)
+				p := startPublisher([]*wire{w}, time.Minute, patient)
+				messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
+				require.NoError(t, err)
+				synctest.Wait() // the writer has it, and no other
+				more, err := publishAll(t.Context(), p, "t", "n", 2, "")
+				require.NoError(t, err)
+				messages = append(messages, more...)
+				test.server(f)
+				_ = p.Flush(context.Background()) // of what became of it the tally tells
+				if test.cause == "" {
+					require.NoError(t, p.Err())
+				} else {
+					require.ErrorContains(t, p.Err(), test.cause)
+					_, err := p.Publish(t.Context(), "t", nil)
+					require.ErrorIs(t, err, p.Err())
+				}
+				_ = p.Close()
+				acked, unacked := tally(t, p, "t", messages)
+				assert.Len(t, acked, len(test.acked))
+				for _, payload := range test.acked {
+					assert.True(t, acked[payload], payload)
+				}
+				assert.LessOrEqual(t, len(acked), f.received)
+				assert.Len(t, unacked, 3-len(acked))
+				_, err = p.Publish(t.Context(), "t", nil)
+				require.Error(t, err)
+				f.close()
+			})
+		})
+	}
+}
+
+// One connection of two breaks, with messages in flight on both.
+func TestPoison(t *testing.T) {
+	two := func(t *testing.T, keepGoing bool, test func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent)) {
+		synctest.Test(t, func(t *testing.T) {
+			a, one := pipe(t, false)
+			b, other := pipe(t, false)
+			o := patient
+			o.KeepGoing = keepGoing
+			p := startPublisher([]*wire{a, b}, time.Minute, o)
+			messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
+			require.NoError(t, err)
+			broken, healthy := one, other
+			if messages[0].id.connection() == 1 {
+				broken, healthy = other, one
+			}
+			broken.receive(2)
+			test(t, p, broken, healthy, messages)
+			broken.close()
+			healthy.close()
+		})
+	}
+	t.Run("the healthy one is flushed", func(t *testing.T) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+			broken.close()
+			_, err := p.Publish(t.Context(), "t", nil)
+			require.ErrorIs(t, err, io.EOF)
+			healthy.receive(2)
+			healthy.say(":1\r\n:1\r\n")
+			left := p.Unacked()
+			require.Len(t, left, 2)
+			assert.Equal(t, messages[0].id, left[0].ID)
+			assert.Equal(t, messages[2].id, left[1].ID)
+			_, err = p.Wait(t.Context(), messages[3].id)
+			require.NoError(t, err)
+			require.NoError(t, p.Close(), "everything is accounted for")
+		})
+	})
+	t.Run("the healthy one is not waited for longer than the grace", func(t *testing.T) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+			healthy.receive(2)
+			healthy.say(":1\r\n")
+			begin := time.Now()
+			broken.close()
+			left := p.Unacked()
+			assert.Equal(t, patient.Grace, time.Since(begin))
+			require.Len(t, left, 3)
+			assert.Equal(t, messages[0].id, left[0].ID)
+			assert.Equal(t, messages[2].id, left[1].ID)
+			assert.Equal(t, messages[3].id, left[2].ID)
+			require.ErrorIs(t, left[0].Cause, io.EOF)
+			require.ErrorIs(t, left[2].Cause, ErrUnanswered)
+			require.ErrorIs(t, p.Err(), io.EOF, "the first cause")
+			require.NoError(t, p.Close())
+		})
+	})
+	t.Run("a publish that waits for room gets the first cause", func(t *testing.T) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+			failed := make(chan error)
+			go func() {
+				more, err := publishAll(t.Context(), p, "t", "n", 1000, "")
+				messages = append(messages, more...)
+				failed <- err
+			}()
+			synctest.Wait()
+			broken.close()
+			err := <-failed
+			require.ErrorIs(t, err, p.Err())
+			_ = p.Close()
+			acked, _ := tally(t, p, "t", messages)
+			assert.Empty(t, acked)
+		})
+	})
+	t.Run("the others keep going", func(t *testing.T) {
+		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+			broken.close()
+			left := p.Unacked()
+			require.Len(t, left, 2)
+			assert.Equal(t, messages[0].id, left[0].ID)
+			assert.Equal(t, messages[2].id, left[1].ID)
+			require.ErrorIs(t, p.Err(), io.EOF)
+			more, err := publishAll(t.Context(), p, "t", "n", 10, "")
+			require.NoError(t, err)
+			healthy.receive(2 + 10)
+			healthy.say(strings.Repeat(":1\r\n", 2+10))
+			require.NoError(t, p.Flush(t.Context()))
+			require.NoError(t, p.Close())
+			acked, unacked := tally(t, p, "t", more)
+			assert.Len(t, acked, 10)
+			assert.Empty(t, unacked)
+		})
+	})
+	t.Run("until none is left", func(t *testing.T) {
+		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+			broken.close()
+			healthy.say("*\r\n")
+			_, err := p.Publish(t.Context(), "t", nil)
+			require.ErrorIs(t, err, io.EOF, "the first cause")
+			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+			acked, unacked := tally(t, p, "t", messages)
+			assert.Empty(t, acked)
+			assert.Len(t, unacked, 4)
+		})
+	})
+}
+
+func TestBackPressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := pipe(t, false)
+		o := patient
+		o.Window = 4
+		p := startPublisher([]*wire{w}, 0, o)
+		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err = p.Publish(ctx, "t", nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded, "the window is full")
+		require.ErrorIs(t, p.Flush(ctx), context.DeadlineExceeded)
+		_, err = p.Wait(ctx, messages[0].id)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		room := make(chan error)
+		go func() {
+			more, err := batchAll(t.Context(), p, "t", "n", 6, "")
+			messages = append(messages, more...)
+			room <- err
+		}()
+		f.receive(4)
+		f.say(":0\r\n")
+		f.receive(1)
+		f.say(strings.Repeat(":0\r\n", 4))
+		f.receive(4)
+		f.say(strings.Repeat(":0\r\n", 4))
+		f.receive(1)
+		require.NoError(t, <-room)
+		f.say(":0\r\n")
+		require.NoError(t, p.Close())
+		acked, _ := tally(t, p, "t", messages)
+		assert.Len(t, acked, 10)
+		f.close()
+	})
+}
+
+func TestRefusalsStopAPublisherThatNobodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := pipe(t, false)
+		o := patient
+		o.Window = 4
+		p := startPublisher([]*wire{w}, 0, o)
+		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
+		require.NoError(t, err)
+		f.receive(4)
+		f.say(strings.Repeat("-NOPERM not here\r\n", 4))
+		var refusal *Error
+		require.ErrorAs(t, p.Flush(t.Context()), &refusal)
+		_, err = p.Publish(t.Context(), "t", nil)
+		require.ErrorIs(t, err, ErrClogged)
+		require.ErrorAs(t, err, &refusal)
+		_, err = p.Wait(t.Context(), messages[0].id)
+		assert.Equal(t, &Error{Code: CodeNoPerm, Text: "not here"}, err)
+		assert.Len(t, p.Unacked(), 4)
+
+		require.NoError(t, p.Flush(t.Context()))
+		_, err = p.Publish(t.Context(), "t", nil)
+		require.NoError(t, err)
+		f.receive(1)
+		f.say(":0\r\n")
+		require.NoError(t, p.Close())
+		f.close()
+	})
+}
+
+func TestWaitForWhatWasNeverPublished(t *testing.T) {
+	w, f := pipe(t, false)
+	p := startPublisher([]*wire{w}, 0, patient)
+	for _, id := range []MessageID{0, newMessageID(0, 1), newMessageID(1, 1), ^MessageID(0)} {
+		_, err := p.Wait(t.Context(), id)
+		require.ErrorIs(t, err, ErrOptions, "%x", id)
+	}
+	require.NoError(t, p.Close())
+	require.NoError(t, p.Close(), "a second time")
+	_, err := p.Publish(t.Context(), "t", nil)
+	require.ErrorIs(t, err, ErrClosed)
+	require.NoError(t, f.Close())
+}

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzPublisher lets a server say anything, in two pieces, having read so many bytes. Whatever it says, the account is
+// right, nothing that has not left is acknowledged, and the publisher ends.
+func FuzzPublisher(f *testing.F) {
+	for _, text := range []string{
+		"", ":1\r\n:1\r\n:1\r\n:1\r\n", ":1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", ":1\r\n:", "-ERR no\r\n:1\r\n", "*2\r\n:1\r\n:1\r\n*2\r\n:1\r\n:2\r\n",
+		"*2\r\n:1\r\n:1\r\n*2\r\n:1\r\n:1\r\n", ">1\r\n:1\r\n", "$9223372036854775807\r\n", "*-2\r\n", ":-1\r\n", "|1\r\n:1\r\n:1\r\n:1\r\n",
+		"-\r\n-\r\n-\r\n-\r\n", "!5\r\nERR x\r\n:1\r\n", "*2\r\n:1\r\n-ERR\r\n",
+	} {
+		f.Add([]byte(text), uint(3), uint(50), false)
+		f.Add([]byte(text), uint(9), uint(1000), true)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, split, read uint, numbered bool) {
+		synctest.Test(t, func(t *testing.T) {
+			w, server := pipe(t, numbered)
+			p := startPublisher([]*wire{w}, time.Second, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
+			published := make(chan []sent)
+			go func() {
+				messages, _ := publishAll(context.Background(), p, "t", "m", 4, "") // as many as there is room for
+				published <- messages
+			}()
+			got, _ := io.ReadFull(server, make([]byte, min(read, 20)))
+			split = min(split, uint(len(text)))
+			server.say(string(text[:split]))
+			more := make(chan int)
+			go func() {
+				n, _ := io.Copy(io.Discard, io.LimitReader(server, int64(read)))
+				more <- int(n)
+			}()
+			server.say(string(text[split:]))
+			server.close()
+			messages := <-published
+			_ = p.Close() // the tally tells
+			acked, unacked := tally(t, p, "t", messages)
+			length := len(appendPublish(nil, "t", []byte("m-0")))
+			assert.LessOrEqual(t, len(acked), (got+<-more)/length, "acknowledged, and not sent")
+			require.Len(t, messages, len(acked)+len(unacked))
+		})
+	})
+}

@@ -1,0 +1,212 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// Several goroutines publish over several connections, each message with a key of its goroutine's.
+func TestOrder(t *testing.T) {
+	tests := []struct {
+		sentence    string
+		connections int
+		keys        []string
+	}{
+		{"one connection keeps the order", 1, []string{""}},
+		{"a key keeps it over several", 8, []string{"a", "b", "c"}},
+		{"several alone keep that of each", 8, []string{""}},
+	}
+	s := conchtest.Start(t, server.Options{})
+	for i, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			topic := fmt.Sprintf("order-%d", i)
+			l := listen(t, s)
+			l.begin(topic)
+			p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: test.connections, Window: 64})
+			require.NoError(t, err)
+			published := make([][]sent, 4)
+			var tasks sync.WaitGroup
+			for g := range published {
+				tasks.Go(func() {
+					for n := range 50 {
+						for _, key := range test.keys {
+							more, err := publishAll(t.Context(), p, topic, fmt.Sprintf("%d-%s-%d", g, key, n), 5, key)
+							assert.NoError(t, err)
+							published[g] = append(published[g], more...)
+						}
+					}
+				})
+			}
+			tasks.Wait()
+			require.NoError(t, p.Flush(t.Context()))
+			received := l.end(topic)
+			require.NoError(t, p.Close())
+			acked, unacked := tally(t, p, topic, published...)
+			assert.Empty(t, unacked)
+			assert.Len(t, acked, 4*50*len(test.keys)*5)
+			assert.Len(t, received, len(acked))
+			for _, messages := range published {
+				keepsOrder(t, messages, acked, received)
+				if test.connections == 1 {
+					one := map[string]bool{}
+					for i := range messages {
+						messages[i].key = "all"
+						one[messages[i].payload] = true
+					}
+					keepsOrder(t, messages, one, received)
+				}
+			}
+		})
+	}
+}
+
+func TestConnectionsTakeTurns(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: maxConnections})
+	require.NoError(t, err)
+	messages, err := publishAll(t.Context(), p, "t", "m", 3*maxConnections, "")
+	require.NoError(t, err)
+	turns := make(map[int]int)
+	for _, m := range messages {
+		turns[m.id.connection()]++
+	}
+	assert.Len(t, turns, maxConnections)
+	for connection, n := range turns {
+		assert.Equal(t, 3, n, "connection %d", connection)
+	}
+	require.NoError(t, p.Close())
+}
+
+func TestReceiversAreCounted(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	listen(t, s).begin("t")
+	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{})
+	require.NoError(t, err)
+	for topic, receivers := range map[string]int{"t": 1, "nobody": 0} {
+		id, err := p.Publish(t.Context(), topic, []byte("hi"))
+		require.NoError(t, err)
+		ack, err := p.Wait(t.Context(), id)
+		require.NoError(t, err)
+		assert.Equal(t, Published{Receivers: receivers}, ack)
+	}
+	require.NoError(t, p.Close())
+}
+
+func TestNoPublisher(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	tests := []struct {
+		sentence string
+		ctx      context.Context
+		o        Options
+		po       PublisherOptions
+		err      error
+	}{
+		{"too many connections", t.Context(), Options{}, PublisherOptions{Connections: 65}, ErrOptions},
+		{"too few", t.Context(), Options{}, PublisherOptions{Connections: -1}, ErrOptions},
+		{"no window", t.Context(), Options{}, PublisherOptions{Window: -1}, ErrOptions},
+		{"no bytes", t.Context(), Options{}, PublisherOptions{WindowBytes: -1}, ErrOptions},
+		{"no grace", t.Context(), Options{}, PublisherOptions{Grace: -1}, ErrOptions},
+		{"no address", t.Context(), Options{Addr: "?"}, PublisherOptions{}, ErrOptions},
+		{"a context that has ended", ended, Options{Addr: s.Addr}, PublisherOptions{Connections: 3}, context.Canceled},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			_, err := NewPublisher(test.ctx, test.o, test.po)
+			require.ErrorIs(t, err, test.err)
+		})
+	}
+	t.Run("nothing is published with a context that has ended", func(t *testing.T) {
+		p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{})
+		require.NoError(t, err)
+		_, err = p.Publish(ended, "t", nil)
+		require.ErrorIs(t, err, context.Canceled)
+		ids, err := p.PublishBatch(t.Context(), nil)
+		require.NoError(t, err)
+		require.Empty(t, ids)
+		require.NoError(t, p.Close())
+	})
+}
+
+// The server that ends says so to whoever publishes.
+func TestAServerThatEnds(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: 4})
+	require.NoError(t, err)
+	before, err := publishAll(t.Context(), p, "t", "m", 100, "")
+	require.NoError(t, err)
+	require.NoError(t, p.Flush(t.Context()))
+	s.Shutdown(t.Context())
+	published := before
+	conchtest.Eventually(t, func() bool {
+		more, err := publishAll(t.Context(), p, "t", fmt.Sprint(len(published)), 1, "")
+		published = append(published, more...)
+		return err != nil
+	}, "the publisher did not notice")
+	_ = p.Close() // of what was not acknowledged the tally tells
+	acked, _ := tally(t, p, "t", published)
+	assert.Len(t, acked, len(before))
+}
+
+// Publishing allocates nothing: neither does the publisher nor, while it counts the replies, its lane.
+func TestPublishAllocatesNothing(t *testing.T) {
+	const size = 100
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	near, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	end, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	var server sync.WaitGroup
+	server.Go(func() { acknowledge(end, len(appendPublish(nil, "topic", make([]byte, size)))) })
+	p := startPublisher([]*wire{{Conn: near, replies: newReplyReader(near, 1<<10)}}, time.Minute, PublisherOptions{
+		Window: 256, WindowBytes: 1 << 20, Grace: conchtest.Patience,
+	})
+	ctx, payload := context.Background(), make([]byte, size)
+	publish := func() {
+		id, err := p.Publish(ctx, "topic", payload, OrderedBy("key"))
+		if err != nil || id == 0 {
+			t.Fatal(err)
+		}
+	}
+	for range 10_000 {
+		publish()
+	}
+	allocs := testing.AllocsPerRun(20_000, publish)
+	require.NoError(t, p.Close())
+	server.Wait()
+	assert.Zero(t, allocs)
+}
+
+// acknowledge reads messages of one length and says that nobody receives them.
+func acknowledge(sock net.Conn, length int) {
+	in, out := make([]byte, 64<<10), make([]byte, 0, 64<<10)
+	for waiting := 0; ; {
+		n, err := sock.Read(in)
+		if err != nil {
+			_ = sock.Close() // the publisher has
+			return
+		}
+		out = out[:0]
+		for waiting += n; waiting >= length; waiting -= length {
+			out = append(out, ":0\r\n"...)
+		}
+		if _, err := sock.Write(out); err != nil && err != io.EOF { //nolint:errorlint // never wrapped
+			_ = sock.Close()
+			return
+		}
+	}
+}

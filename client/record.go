@@ -1,0 +1,33 @@
+package client
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// Record is a message on its way out: what is published where.
+type Record struct {
+	Topic   string
+	Payload []byte // copied by whoever takes the record
+}
+
+// bound is how many bytes the record takes as a command at most.
+func (r *Record) bound() int {
+	const all = len("*3\r\n$7\r\nPUBLISH\r\n") + 2*len("$1234567890123456789\r\n\r\n")
+	return all + len(r.Topic) + len(r.Payload)
+}
+
+// parseRecord takes apart what appendPublish wrote. The record has a copy of the bytes.
+func parseRecord(command []byte) Record {
+	_, rest, _ := bytes.Cut(command, []byte("PUBLISH\r\n"))
+	topic, rest := cutText(rest)
+	payload, _ := cutText(rest)
+	return Record{Topic: string(topic), Payload: bytes.Clone(payload)}
+}
+
+// cutText is appendText undone. It does not look at what it takes for granted.
+func cutText(b []byte) (text, rest []byte) {
+	length, rest, _ := bytes.Cut(b[len("$"):], []byte("\r\n"))
+	n, _ := strconv.Atoi(string(length))
+	return rest[:n], rest[n+len("\r\n"):]
+}

@@ -1,0 +1,45 @@
+package client
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
+
+var (
+	// ErrUnanswered is why a connection was given up that acknowledged nothing for too long.
+	ErrUnanswered = errors.New("no acknowledgement in time")
+	// ErrClogged is wrapped by what a publisher says when a whole window of messages has been refused, and nobody has taken
+	// them from Unacked. It goes on when somebody has.
+	ErrClogged = errors.New("too many refused messages wait to be taken from Unacked")
+	// ErrForgotten is returned by Wait for a message that is long past, and of which it is not known any more whether it
+	// was acknowledged or refused: Unacked has handed back refused messages since.
+	ErrForgotten = errors.New("acknowledged or refused, too long ago to tell")
+)
+
+// Unacked is a message that was not acknowledged.
+type Unacked struct {
+	ID      MessageID
+	Topic   string
+	Payload []byte
+	// Cause wraps ErrFateUnknown and says why the connection ended; or it is the *Error with which the server refused the
+	// message, which then was not published.
+	Cause error
+}
+
+// unacked is one with its place among all messages of the publisher.
+type unacked struct {
+	Unacked
+	order uint64
+	taken bool // handed back: topic and payload are gone, the cause is kept for Wait
+}
+
+// inOrder sorts by the order of publishing.
+func inOrder(all []unacked) []Unacked {
+	slices.SortFunc(all, func(a, b unacked) int { return cmp.Compare(a.order, b.order) })
+	sorted := make([]Unacked, len(all))
+	for i := range all {
+		sorted[i] = all[i].Unacked
+	}
+	return sorted
+}
