@@ -214,6 +214,8 @@ func TestPoison(t *testing.T) {
 			require.ErrorIs(t, err, io.EOF)
 			healthy.receive(2)
 			healthy.say(":1\r\n:1\r\n")
+			_, err = healthy.Read(make([]byte, 1))
+			require.ErrorIs(t, err, io.EOF, "it is closed when it has done what it had to")
 			left := p.Unacked()
 			require.Len(t, left, 2)
 			assert.Equal(t, messages[0].id, left[0].ID)
@@ -250,9 +252,11 @@ func TestPoison(t *testing.T) {
 				failed <- err
 			}()
 			synctest.Wait()
+			begin := time.Now()
 			broken.close()
 			err := <-failed
 			require.ErrorIs(t, err, p.Err())
+			assert.Zero(t, time.Since(begin), "it waited for what the other connection does")
 			_ = p.Close()
 			acked, _ := tally(t, p, "t", messages)
 			assert.Empty(t, acked)

@@ -1,6 +1,10 @@
 package client
 
-import "github.com/conchmq/conch/internal/invariant"
+import (
+	"slices"
+
+	"github.com/conchmq/conch/internal/invariant"
+)
 
 // segmentSize is how much memory for messages is taken at once, and about how much one write brings to the socket.
 const segmentSize = 32 << 10
@@ -67,7 +71,7 @@ func (q *segments) release(before uint64) {
 		if q.writing == s {
 			q.writing = s.next
 		}
-		invariant.Scribble(s.bytes)
+		invariant.Scribble(slices.Clip(s.bytes))
 		if cap(s.bytes) > segmentSize { // a large message had it to itself
 			continue
 		}
