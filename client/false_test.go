@@ -243,25 +243,35 @@ func TestPoison(t *testing.T) {
 			require.NoError(t, p.Close())
 		})
 	})
-	t.Run("a publish that waits for room gets the first cause", func(t *testing.T) {
-		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
-			failed := make(chan error)
-			go func() {
-				more, err := publishAll(t.Context(), p, "t", "n", 1000, "")
-				messages = append(messages, more...)
-				failed <- err
-			}()
-			synctest.Wait()
-			begin := time.Now()
-			broken.close()
-			err := <-failed
-			require.ErrorIs(t, err, p.Err())
-			assert.Zero(t, time.Since(begin), "it waited for what the other connection does")
-			_ = p.Close()
-			acked, _ := tally(t, p, "t", messages)
-			assert.Empty(t, acked)
+	for _, of := range []string{"the broken one", "the healthy one"} {
+		t.Run("a publish that waits for room of "+of+" gets the first cause", func(t *testing.T) {
+			two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+				at := messages[0].id.connection() // the broken one's
+				if of == "the healthy one" {
+					at = 1 - at
+				}
+				key := "k"
+				for p.next(key, true) != at {
+					key += "k"
+				}
+				failed := make(chan error)
+				go func() {
+					more, err := publishAll(t.Context(), p, "t", "n", 1000, key)
+					messages = append(messages, more...)
+					failed <- err
+				}()
+				synctest.Wait()
+				begin := time.Now()
+				broken.close()
+				err := <-failed
+				require.ErrorIs(t, err, p.Err())
+				assert.Zero(t, time.Since(begin), "it waited for what the other connection does")
+				_ = p.Close()
+				acked, _ := tally(t, p, "t", messages)
+				assert.Empty(t, acked)
+			})
 		})
-	})
+	}
 	t.Run("the others keep going", func(t *testing.T) {
 		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
 			broken.close()
