@@ -42,4 +42,8 @@
 //
 // A [Client] publishes over one connection, and each Subscription has one of its own. Calls of Publish from several
 // goroutines share theirs without waiting for each other.
+//
+// A [Publisher] is for many messages: it has up to 64 connections, does not wait for acknowledgements, and keeps account
+// of them. It makes no connection anew: when one breaks, it says which messages are not acknowledged, and leaves what
+// becomes of them to the program.
 package client

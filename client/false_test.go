@@ -108,7 +108,7 @@ func TestFalseServer(t *testing.T) {
 		{"says OK", false, func(f *far) { f.receive(3); f.say("+OK\r\n") }, nil, "'+' is no answer"},
 		{"says null", false, func(f *far) { f.receive(3); f.say("$-1\r\n") }, nil, "'_' is no answer"},
 		{"answers what another asked", false, func(f *far) { f.receive(3); f.say("$1\r\n1\r\n") }, nil, "'$' is no answer"},
-		{"counts receivers below zero", false, func(f *far) { f.receive(3); f.say(":-1\r\n") }, nil, "-1 receivers"},
+		{"counts receivers below zero", false, func(f *far) { f.receive(3); f.say(":-1\r\n") }, nil, "to -1 receivers"},
 		{
 			"pushes, which acknowledges nothing, and says why it closes",
 			false,
@@ -120,7 +120,7 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0", "n-0"},
 			"dismissed by the server: stop: bye",
 		},
-		{"gives numbers that nobody asked for", false, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 are no answer"},
+		{"gives numbers that nobody asked for", false, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 is no answer"},
 		{
 			"numbers well",
 			true,
@@ -135,7 +135,8 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0"},
 			"number 7 after number 7",
 		},
-		{"gives no number", true, func(f *far) { f.receive(3); f.say(":1\r\n") }, nil, "number 0 are no answer"},
+		{"gives the number 0", true, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:0\r\n") }, nil, "number 0 is no answer"},
+		{"gives no number", true, func(f *far) { f.receive(3); f.say(":1\r\n") }, nil, "number 0 is no answer"},
 		{"gives half a number", true, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
 		{"gives a number too many", true, func(f *far) { f.receive(3); f.say("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "'*' is no answer"},
 		{"refuses one", false, func(f *far) { f.receive(3); f.say(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},

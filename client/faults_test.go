@@ -64,6 +64,7 @@ type run struct {
 	goroutines int
 	messages   int // of each goroutine
 	keys       bool
+	numbers    bool
 }
 
 // play publishes, ends the publisher, and holds it to what the server has published. It tells how many connections were
@@ -75,7 +76,7 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	ctx, cancel := context.WithTimeout(context.Background(), conchtest.Patience)
 	defer cancel()
 	l.begin(r.topic)
-	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter}, r.options)
+	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Numbers: r.numbers}, r.options)
 	cuts := func() int64 { return proxy.Count(faulty.Close) + proxy.Count(faulty.Reset) }
 	if err != nil {
 		assert.NoError(t, ctx.Err(), "the greeting hangs")
@@ -181,7 +182,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			for at := int64(1); ; at += step {
 				r := &run{
 					seed: 1, topic: fmt.Sprintf("cut-%v-%d", reset, at), pingAfter: time.Minute,
-					options: PublisherOptions{Connections: 2, Window: 8}, goroutines: 1, messages: 30,
+					options: PublisherOptions{Connections: 2, Window: 8}, goroutines: 1, messages: 30, numbers: reset,
 					plan: func(connection uint64) (p faulty.Plan) {
 						if connection == 0 {
 							p.CutAt, p.CutReset = at, reset
@@ -218,7 +219,7 @@ func drawRun(seed uint64) *run {
 			Connections: 1 + rng.IntN(8), Window: 1 << rng.IntN(8), WindowBytes: 64 << rng.IntN(10), KeepGoing: often(2),
 			Grace: time.Duration(1+rng.IntN(20)) * time.Millisecond,
 		},
-		goroutines: 1 + rng.IntN(3), messages: 10 + rng.IntN(60), keys: often(2),
+		goroutines: 1 + rng.IntN(3), messages: 10 + rng.IntN(60), keys: often(2), numbers: often(2),
 	}
 	if often(3) {
 		r.pingAfter = time.Duration(1+rng.IntN(5)) * time.Millisecond

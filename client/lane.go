@@ -183,8 +183,8 @@ func (l *lane) answer(r *reply) (answer, error) {
 		return answer{refusal: refused}, nil
 	case err != nil:
 		return answer{}, err
-	case published.Receivers < 0 || int64(published.Number) < 0 || l.wire.numbered != (published.Number != 0):
-		return answer{}, malformed("%d receivers and number %d are no answer to PUBLISH", published.Receivers, int64(published.Number))
+	case l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0):
+		return answer{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
 	}
 	return answer{published: published}, nil
 }

@@ -103,6 +103,55 @@ func TestReceiversAreCounted(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
+func TestPublisherNumbers(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr, Numbers: true}, PublisherOptions{Connections: 4, Window: 50})
+	require.NoError(t, err)
+	messages, err := publishAll(t.Context(), p, "t", "m", 400, "")
+	require.NoError(t, err)
+	seen, last := make(map[uint64]bool), make(map[int]uint64)
+	for _, m := range messages {
+		published, err := p.Wait(t.Context(), m.id)
+		require.NoError(t, err)
+		assert.False(t, seen[published.Number])
+		assert.Greater(t, published.Number, last[m.id.connection()])
+		seen[published.Number], last[m.id.connection()] = true, published.Number
+	}
+	assert.Len(t, seen, 400)
+	assert.True(t, seen[1] && seen[400])
+	more, err := publishAll(t.Context(), p, "t", "n", 400, "")
+	require.NoError(t, err)
+	require.NoError(t, p.Flush(t.Context()))
+	for i, m := range append(messages, more...) {
+		published, err := p.Wait(t.Context(), m.id)
+		require.NoError(t, err)
+		if i < 400 { // of each connection, the last 100 are known
+			assert.Equal(t, Published{Receivers: -1}, published)
+		} else {
+			assert.NotZero(t, published.Number)
+		}
+	}
+	require.NoError(t, p.Close())
+}
+
+func TestPublisherAgainstRedis(t *testing.T) {
+	o, err := ParseURL(redis(t)) // with numbers, which it has not
+	require.NoError(t, err)
+	p, err := NewPublisher(t.Context(), o, PublisherOptions{Connections: 3, Window: 10})
+	require.NoError(t, err)
+	messages, err := publishAll(t.Context(), p, "t", "m", 100, "")
+	require.NoError(t, err)
+	batch, err := batchAll(t.Context(), p, "t", "n", 100, "key")
+	require.NoError(t, err)
+	require.NoError(t, p.Flush(t.Context()))
+	published, err := p.Wait(t.Context(), batch[99].id)
+	require.NoError(t, err)
+	assert.Equal(t, Published{}, published)
+	require.NoError(t, p.Close())
+	acked, _ := tally(t, p, "t", messages, batch)
+	assert.Len(t, acked, 200)
+}
+
 func TestNoPublisher(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	ended, end := context.WithCancel(t.Context())
