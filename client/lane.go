@@ -177,16 +177,22 @@ func (l *lane) read() error {
 // answer is what a reply says. Anything that does not answer a PUBLISH is an error.
 func (l *lane) answer(r *reply) (answer, error) {
 	published, err := acknowledgement(r)
-	var refused *Error
-	switch {
-	case errors.As(err, &refused):
-		return answer{refusal: refused}, nil
-	case err != nil:
-		return answer{}, err
-	case l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0):
+	if err != nil {
+		return refusalIn(err)
+	}
+	if l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0) {
 		return answer{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
 	}
 	return answer{published: published}, nil
+}
+
+// refusalIn is what an error of the server's is to a publisher. It is apart from answer because errors.As allocates.
+func refusalIn(err error) (answer, error) {
+	var refused *Error
+	if errors.As(err, &refused) {
+		return answer{refusal: refused}, nil
+	}
+	return answer{}, err
 }
 
 // more tells whether one more reply is there as a whole, so that those before it may wait for it to be booked together.
