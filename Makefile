@@ -8,7 +8,7 @@ LINT_VERSION := v2.15.0
 FUZZ_TIME ?= 1000000x
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzIndex \
-	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./client:FuzzReply ./client:FuzzEvents
+	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
