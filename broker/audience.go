@@ -26,8 +26,9 @@ type Subscription struct {
 
 // seat is a subscription's place in a circle.
 type seat struct {
-	circle *circle
-	since  tally // what had come to the circle before it
+	circle  *circle
+	reached uint64 // what had come to circle.of before it
+	said    tally  // what the predicate had said before it
 }
 
 // Kind tells whether the subscription is to a topic or to a pattern.
@@ -61,10 +62,10 @@ func (s *Subscription) Tally() Tally {
 		n := s.to.published - s.since
 		return Tally{Published: n, Matched: n}
 	}
-	now, then := &s.in.circle.seen, &s.in.since
+	c := s.in.circle
 	t := Tally{
-		Published: now.messages - then.messages, Matched: now.matched - then.matched,
-		Unreadable: now.unreadable - then.unreadable,
+		Published: c.of.reached - s.in.reached, Matched: c.said.matched - s.in.said.matched,
+		Unreadable: c.said.unreadable - s.in.said.unreadable,
 	}
 	t.Filtered = t.Published - t.Matched
 	return t

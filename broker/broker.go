@@ -35,7 +35,9 @@ type Broker struct {
 
 	circles    int      // distinct names with a predicate
 	patterned  int      // distinct patterns, with a predicate or without
-	filtered   tally    // of messages times subscriptions: what predicates kept back
+	filtered   uint64   // messages times subscriptions: what predicates kept back
+	unreadable uint64   // of these, for want of what the predicate reads
+	said       []said   // of the message in flight
 	urgent     int      // batches that have run out of patience: see park.go
 	waiting    []*Batch // those that wait until there is none
 	ready      []*Batch // those that need not wait any more

@@ -37,6 +37,9 @@ func requireEmpty(t *testing.T, b *Broker) {
 	require.Empty(t, b.waiting)
 	require.Empty(t, b.ready)
 	require.False(t, b.committing)
+	for _, s := range b.said[:cap(b.said)] {
+		require.Zero(t, s, "a circle that has gone is kept alive")
+	}
 	for _, a := range b.matched[:cap(b.matched)] {
 		require.Nil(t, a, "an audience that has gone is kept alive")
 	}

@@ -80,7 +80,7 @@ func (b *Broker) askAhead(batch *Batch) {
 			b.ask(r)
 			asked += len(r.Asked) * len(r.Payloads)
 		}
-		if clear(b.matched); asked > maxAsked {
+		if b.letGo(); asked > maxAsked {
 			break
 		}
 	}
@@ -134,7 +134,7 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 			b.ask(&kept[i])
 			needs = true
 		}
-		clear(b.matched)
+		b.letGo()
 	}
 	return needs
 }

@@ -4,7 +4,7 @@ package broker
 func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 	b.match(r.Kind, r.Names[0])
 	if b.circles > 0 && !b.committing && b.needs(s, r) {
-		clear(b.matched)
+		b.letGo()
 		return returned
 	}
 	if len(r.Payloads) > 1 {
@@ -16,8 +16,8 @@ func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 	if s.owner.Admit(r) {
 		b.publish(s, r)
 	}
-	b.message = Message{} // nothing of the batch, nor a freed audience, may be kept alive from here
-	clear(b.matched)
+	b.message = Message{}
+	b.letGo()
 	return done
 }
 
@@ -118,6 +118,13 @@ func (b *Broker) match(k Kind, topic []byte) {
 		return
 	}
 	b.matched = b.patterns.gather(b.matched, topic)
+}
+
+// letGo forgets whom the topic in flight reaches: nothing that is freed may be kept alive from here.
+func (b *Broker) letGo() {
+	clear(b.matched)
+	clear(b.said)
+	b.said = b.said[:0]
 }
 
 // to says which receivers are meant.

@@ -143,7 +143,7 @@ func (s *Subscriber) enter(sub *Subscription) {
 func (b *Broker) narrowTo(sub *Subscription, p Predicate, name []byte) {
 	a, s := sub.to, sub.by
 	c := b.openCircle(a, p, name)
-	sub.in = &seat{c, c.seen}
+	sub.in = &seat{c, c.of.reached, c.said}
 	c.members.add(sub)
 	a.narrow.members++
 	if s.narrow == nil {

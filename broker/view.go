@@ -32,8 +32,8 @@ func (v View) Counts() Counts {
 		Topics:      len(v.b.audiences[Topic]),
 		Shards:      len(v.b.audiences[Shard]),
 		Patterns:    v.b.patterned,
-		Filtered:    v.b.filtered.messages,
-		Unreadable:  v.b.filtered.unreadable,
+		Filtered:    v.b.filtered,
+		Unreadable:  v.b.unreadable,
 		Predicates:  v.b.circles,
 		Subscribers: v.b.subscribers,
 		Published:   v.b.sequence,
@@ -76,7 +76,7 @@ func (v View) Reached(k Kind, topic []byte) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		v.b.match(k, topic)
 		reached := slices.Clone(v.b.matched)
-		clear(v.b.matched)
+		v.b.letGo()
 		for _, a := range reached {
 			if !a.each(yield) {
 				return
