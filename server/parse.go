@@ -53,8 +53,8 @@ func (c *conn) parse(b *batch) Reason {
 
 // check makes k of a command: it looks it up and checks what can be checked without the core.
 func (c *conn) check(k *call, cmd *protocol.Command) {
+	k.row, k.err = cmd.Resolve() // which may put arguments together
 	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
-	k.row, k.err = cmd.Resolve()
 	if k.err == nil {
 		k.handler = byPlace[k.row.Place()]
 		k.err = c.checkTopics(k)
