@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -89,33 +87,4 @@ func TestShutdownByCommand(t *testing.T) {
 	c := start(t, "")
 	assert.Empty(t, strings.TrimSpace(c.cli("SHUTDOWN", "NOSAVE")))
 	c.wait()
-}
-
-// The README's first minute is real: what it shows is what happens.
-func TestFirstMinuteOfTheREADME(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	c := start(t, "")
-	anna, ben := c.telnet(), c.telnet()
-	for _, line := range regexp.MustCompile(`(?m)^(one|two|three)\s*(>|<|\$) (.*)$`).FindAllStringSubmatch(string(readme), -1) {
-		who, sort, text := line[1], line[2], line[3]
-		p := map[string]*program{"one": anna, "two": ben}[who]
-		switch {
-		case sort == ">":
-			p.enter(text)
-		case sort == "<" && p != nil:
-			assert.Equal(t, text, p.line())
-		case sort == "$":
-			words := strings.Fields(text)
-			require.Equal(t, "redis-cli", words[0])
-			require.Equal(t, []string{"-p", "8889"}, words[1:3])
-			rest := strings.SplitN(strings.Join(words[3:], " "), " ", 3)
-			rest[2] = strings.Trim(rest[2], `"`)
-			got := c.cli(append([]string{"--no-raw"}, rest...)...) // as on a terminal
-			_, after, _ := strings.Cut(string(readme), line[0]+"\n")
-			shown, _, _ := strings.Cut(after, "\n")
-			assert.Equal(t, strings.TrimPrefix(shown, "three < "), strings.TrimSpace(got))
-		}
-	}
-	c.stop()
 }

@@ -18,7 +18,7 @@ func match(t testing.TB, expression, payload string) Verdict {
 	return p.Match(&m)
 }
 
-// What predicates mean, row by row. The README has this table.
+// What predicates mean, row by row. The README has a shorter table: see readme_test.go.
 func TestMatch(t *testing.T) {
 	tests := []struct {
 		expression, payload string

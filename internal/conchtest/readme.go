@@ -1,0 +1,43 @@
+package conchtest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Table reads a table that a document holds between <!-- name:begin --> and <!-- name:end -->: its rows without the
+// head, cell by cell. A cell that is code loses its marks, and a bar that was escaped for the table's sake its
+// backslash.
+func Table(t testing.TB, path, name string) (rows [][]string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(text), "<!-- "+name+":begin -->\n")
+	require.True(t, found, "%s has no table %s", path, name)
+	table, _, found := strings.Cut(after, "<!-- "+name+":end -->\n")
+	require.True(t, found, "the table %s of %s does not end", name, path)
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	require.Greater(t, len(lines), 2, "the table %s of %s has no rows", name, path)
+	for _, line := range lines[2:] {
+		rows = append(rows, cells(line))
+	}
+	return rows
+}
+
+// cells splits a row at bars that are not escaped.
+func cells(row string) []string {
+	const bar = "\x00" // stands for an escaped one meanwhile
+	row = strings.ReplaceAll(strings.Trim(row, "| "), `\|`, bar)
+	all := strings.Split(row, "|")
+	for i, cell := range all {
+		cell = strings.ReplaceAll(strings.TrimSpace(cell), bar, "|")
+		if n := len(cell); n > 1 && cell[0] == '`' && strings.IndexByte(cell[1:], '`') == n-2 {
+			cell = cell[1 : n-1]
+		}
+		all[i] = cell
+	}
+	return all
+}
