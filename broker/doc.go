@@ -5,27 +5,34 @@
 // Tests quote these clauses by number.
 //
 //  1. A publish takes effect at one instant: when the core takes it. All publishes form one sequence, across all
-//     topics and all connections.
+//     topics and all connections. The number of a message is its place in that sequence, counted from 1.
 //  2. A subscriber receives exactly the messages of its subscriptions that were published between its subscribe and
 //     its unsubscribe, both of which are instants in the same sequence, and it receives them in that sequence. A
-//     message that matches k of its subscriptions comes k times, exact ones first, before the next message comes once.
+//     subscription with a predicate has those messages for which the predicate holds. A message that matches k of its
+//     subscriptions comes k times, exact ones first, before the next message comes once. Of subscriptions to one name,
+//     those without a predicate come first.
 //  3. The commands of one connection take effect in the order in which it sent them, and its replies come back in
 //     that order.
-//  4. The reply to a publish counts the subscriptions that the message was queued to. A publisher that is itself
-//     subscribed gets the reply to each publish first, then that message, then the reply to its next publish. An
-//     answered PING means that everything before it has been queued.
+//  4. The reply to a publish counts the subscriptions that the message was queued to, and none whose predicate did not
+//     hold. A publisher that is itself subscribed gets the reply to each publish first, then that message, then the
+//     reply to its next publish. An answered PING means that everything before it has been queued.
 //  5. Nobody waits for a subscriber. Each connection has one bounded outbox; who overflows it is evicted, or loses
-//     messages if it has chosen so. A publisher is slowed only by the core being busy, or by not reading its own
-//     replies.
+//     messages if it has chosen so. A publisher is slowed only by the core being busy, by not reading its own replies,
+//     or by the predicates on what it publishes. Who brings a new predicate may wait for a publish that has gone back
+//     for verdicts too often.
 //  6. What is lost is counted, and told to whoever lost it, in its place, wherever its protocol has a way to say it.
-//     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end. Delivery is at most once: who is not subscribed at the instant of a publish never gets it.
+//     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.
+//     What a predicate keeps back was never owed: it is no loss, and is counted apart. Delivery is at most once: who is
+//     not subscribed at the instant of a publish never gets it.
 //
 // # How it is built
 //
 // A connection's reader submits a [Batch] of requests, one channel send for each socket read. [Broker.Run] applies
 // batches one after the other and answers through the [Owner] of each subscriber; there is no other way in and no
-// other way out, so the order in which Run takes requests is the order of everything. Nothing in this package locks,
-// blocks, logs, reads a clock or knows a byte of the wire: state changes only by applying requests in order.
+// other way out, so the order in which Run takes requests is the order of everything. What predicates say of a message
+// a publish brings along; if a verdict is missing, the batch returns to its owner, and its subscriber is parked (park.go).
+// Nothing in this package locks, blocks, logs, reads a clock or knows a byte of the wire: state changes only by applying
+// requests in order.
 //
 // Every Owner method runs on the core's goroutine. What an Owner does there, everybody waits for.
 package broker
