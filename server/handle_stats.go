@@ -231,7 +231,7 @@ func who(x *exchange) {
 	for i := range rows {
 		l := &rows[i]
 		t.add(l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
-			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), l.flow.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
+			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
 	}
 	x.table(&t, all)
 }
