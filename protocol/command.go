@@ -360,8 +360,11 @@ func (c *Command) checkVerb(row *Row) *Error {
 				return noPredicate(row)
 			}
 			predicate := bytes.Join(names[i+1:], []byte{' '})
-			c.Args = append(c.Args[:1:1], withPredicate(names[:i], predicate)...)
-			return nil
+			full, err := withPredicate(row, names[:i], predicate)
+			if err == nil {
+				c.Args = append(c.Args[:1:1], full...)
+			}
+			return err
 		}
 		if err := reserved(row, name); err != nil {
 			return err

@@ -103,7 +103,8 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 			if len(predicate) == 0 {
 				return args, noPredicate(row)
 			}
-			return append(args[:verb], withPredicate(args[verb:], predicate)...), nil
+			names, err := withPredicate(row, args[verb:], predicate)
+			return append(args[:verb], names...), err
 		}
 		if err := reserved(row, name); err != nil {
 			return args, err
@@ -119,13 +120,19 @@ func splitVerb(row *Row, rest []byte, args [][]byte) ([][]byte, *Error) {
 // where stands between names and a predicate.
 const where = "WHERE"
 
+// maxSpelt bounds what withPredicate makes of one command: a predicate is sent once, and spelt out for each name.
+const maxSpelt = 8 << 20
+
 // withPredicate makes each name one that says its predicate: `orders WHERE price > 100`.
-func withPredicate(names [][]byte, predicate []byte) [][]byte {
+func withPredicate(row *Row, names [][]byte, predicate []byte) ([][]byte, *Error) {
+	if len(names)*len(predicate) > maxSpelt {
+		return nil, Errorf("%d names are too many for a predicate of %d bytes: name fewer; type: %s", len(names), len(predicate), row.Usage)
+	}
 	full := make([][]byte, len(names))
 	for i, name := range names {
 		full[i] = bytes.Join([][]byte{name, []byte(where), predicate}, []byte{' '})
 	}
-	return full
+	return full, nil
 }
 
 func noPredicate(row *Row) *Error {

@@ -13,11 +13,14 @@ import (
 // condition reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
 // PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
 func (c *conn) condition(k *call) *protocol.Error {
-	names := k.topics()
+	names, conditions := k.topics(), 0
 	for i, name := range names {
 		topic, expression, found := filter.Split(name)
 		if !found {
 			continue
+		}
+		if conditions++; conditions > c.srv.options.MaxPredicates { // the core would refuse them all, when they are compiled
+			return c.errTooManyConditions()
 		}
 		if !k.row.Where {
 			return errNoPattern
@@ -83,9 +86,13 @@ func (c *conn) errCondition(r *broker.Request, k *call) *protocol.Error {
 		}
 	}
 	if room < 0 {
-		return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
+		return c.errTooManyConditions()
 	}
 	return nil
+}
+
+func (c *conn) errTooManyConditions() *protocol.Error {
+	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
 }
 
 // topicsOf are the names with their predicates taken off: a right is one to topics.

@@ -165,7 +165,8 @@ func (c *conn) Takes(r *broker.Request) bool {
 	if c.wire.user == nil {
 		c.greet()
 	}
-	return k.err == nil && c.wire.multi == nil && c.mayRun(k)
+	kept := c.wire.multi != nil && k.dialect != protocol.Line
+	return k.err == nil && !kept && c.mayRun(k)
 }
 
 // Kept are the commands of the transaction that EXEC will run.

@@ -119,10 +119,11 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 func (c *conn) checkName(k *call, name []byte) *protocol.Error {
 	l := &c.srv.options.Limits
 	topic, expression, _ := filter.Split(name)
-	if k.handler.op == broker.Publish || len(topic) > l.Topic || len(expression) == 0 {
+	subscribes := k.handler.op == broker.Subscribe
+	if !subscribes && k.handler.op != broker.Unsubscribe || len(topic) > l.Topic || len(expression) == 0 {
 		return l.CheckTopic(name)
 	}
-	if k.handler.op == broker.Unsubscribe && len(expression) > c.srv.options.MaxPredicate {
+	if !subscribes && len(expression) > c.srv.options.MaxPredicate {
 		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), c.srv.options.MaxPredicate)
 	}
 	return nil // subscribing says more about it
