@@ -28,6 +28,9 @@ func (c *conn) condition(k *call) *protocol.Error {
 		if len(topic) == 0 {
 			return protocol.Errorf("there is no topic in front of WHERE; type: %s", "orders WHERE price > 100")
 		}
+		if err := c.checkExpression(expression); err != nil {
+			return err
+		}
 		p, err := c.srv.predicates.Compile(string(expression), c.srv.options.filterLimits())
 		if err != nil {
 			return wrongPredicate(string(expression), err)

@@ -118,15 +118,22 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 // checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
 func (c *conn) checkName(k *call, name []byte) *protocol.Error {
 	l := &c.srv.options.Limits
-	topic, expression, _ := filter.Split(name)
-	subscribes := k.handler.op == broker.Subscribe
-	if !subscribes && k.handler.op != broker.Unsubscribe || len(topic) > l.Topic || len(expression) == 0 {
+	topic, expression, found := filter.Split(name)
+	if !found || k.handler.op != broker.Subscribe && k.handler.op != broker.Unsubscribe {
 		return l.CheckTopic(name)
 	}
-	if !subscribes && len(expression) > c.srv.options.MaxPredicate {
-		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), c.srv.options.MaxPredicate)
+	if err := l.CheckTopic(topic); err != nil {
+		return err
 	}
-	return nil // subscribing says more about it
+	return c.checkExpression(expression)
+}
+
+// checkExpression holds a predicate to its limit.
+func (c *conn) checkExpression(expression []byte) *protocol.Error {
+	if most := c.srv.options.MaxPredicate; len(expression) > most {
+		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), most)
+	}
+	return nil
 }
 
 func tooManyArgs(row *protocol.Row) *protocol.Error {
