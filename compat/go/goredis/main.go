@@ -30,7 +30,55 @@ func main() {
 	r.Killed(address, s, pub)
 	_ = s.PubSub.Close() // it is not needed any more
 	r.Try("Channel, killed and back", func() error { return channel(sub, pub) })
+	if check.Conch() {
+		r.Try("a predicate", func() error { return predicate(sub, pub) })
+	} else {
+		r.Skip("a predicate", "this server has none")
+	}
 	r.Exit()
+}
+
+// predicate subscribes to what a predicate says, in the name of a pattern: messages come back by that very name.
+func predicate(c *redis.Client, pub *publisher) error {
+	topic := check.Topic("orders.eu")
+	named := check.Topic("orders.*") + " WHERE price > 100"
+	ps := c.PSubscribe(ctx, named)
+	defer ps.Close()
+	limited, cancel := context.WithTimeout(ctx, check.Patience)
+	defer cancel()
+	got, err := ps.Receive(limited)
+	if err != nil {
+		return err
+	}
+	if s, ok := got.(*redis.Subscription); !ok || s.Channel != named {
+		return fmt.Errorf("PSUBSCRIBE %s: confirmed by %v", named, got)
+	}
+	for payload, want := range map[string]int64{`{"price":100}`: 0, "no JSON": 0, `{"price":100.5}`: 1} {
+		n, err := pub.Publish(topic, payload)
+		if err != nil {
+			return err
+		}
+		if n != want {
+			return fmt.Errorf("PUBLISH %s: %d receivers, not %d", payload, n, want)
+		}
+	}
+	m, err := ps.ReceiveMessage(limited)
+	if err != nil {
+		return err
+	}
+	if m.Pattern != named || m.Channel != topic || m.Payload != `{"price":100.5}` {
+		return fmt.Errorf("not what matches: %v", m)
+	}
+	if err := ps.PUnsubscribe(ctx, named); err != nil {
+		return err
+	}
+	if got, err = ps.Receive(limited); err != nil {
+		return err
+	}
+	if s, ok := got.(*redis.Subscription); !ok || s.Kind != "punsubscribe" || s.Channel != named || s.Count != 0 {
+		return fmt.Errorf("PUNSUBSCRIBE %s: confirmed by %v", named, got)
+	}
+	return nil
 }
 
 // agreed asks which protocol the connection ended up with: the library falls back in silence.
