@@ -116,30 +116,6 @@ func TestOneCommandCannotBeBlownUp(t *testing.T) {
 	assert.Zero(t, s.Info(t, "pubsub_predicates"))
 }
 
-// Leaving all forms of a name gives back what each of them weighed.
-func TestPredicatesWeighWhatTheyAre(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
-	c := s.Dial(t)
-	c.Send("SUB a\n")
-	c.Line()
-	waiting := func(want int) {
-		t.Helper()
-		conchtest.Eventually(t, func() bool { return s.Info(t, "client_memory") == want }, "what is held is not counted so")
-	}
-	before := 300 + len("a")
-	waiting(before)
-	for range 3 {
-		c.Send("SUB b\nSUB b WHERE x == %q\nSUB b WHERE y\n", strings.Repeat("x", 1000))
-		for range 3 {
-			c.Line()
-		}
-		conchtest.Eventually(t, func() bool { return s.Info(t, "client_memory") > before+3*300+1000 }, "they are not counted")
-		c.Send("UNSUB b\n")
-		c.Expect("OK UNSUB b\n")
-		waiting(before)
-	}
-}
-
 // Hostile expressions are refused where they are read, with one line, and nothing else happens.
 func TestHostileExpressions(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
