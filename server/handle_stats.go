@@ -61,13 +61,20 @@ type name struct {
 	published uint64
 }
 
+// compare has the busiest come first.
+func (n name) compare(m name) int {
+	return cmp.Or(cmp.Compare(m.published, n.published), cmp.Compare(n.text, m.text), cmp.Compare(n.kind, m.kind))
+}
+
 // busiest are the names that glob matches, those with the most messages first, and how many there are in all.
 func (x *exchange) busiest(glob string) (top []name, all int) {
+	var last name // what must be beaten to be among them, once there are enough
+	full := false
 	shorten := func() {
-		slices.SortFunc(top, func(a, b name) int {
-			return cmp.Or(cmp.Compare(b.published, a.published), cmp.Compare(a.text, b.text), cmp.Compare(a.kind, b.kind))
-		})
-		top = top[:min(len(top), maxRows)]
+		slices.SortFunc(top, name.compare)
+		if top = top[:min(len(top), maxRows)]; len(top) == maxRows {
+			last, full = top[maxRows-1], true
+		}
 	}
 	for kind := range kindNames {
 		k := broker.Kind(kind) //nolint:gosec // an index of three
@@ -76,7 +83,11 @@ func (x *exchange) busiest(glob string) (top []name, all int) {
 				continue
 			}
 			all++
-			if top = append(top, name{k, text, x.view.Published(k, text)}); len(top) == 4*maxRows {
+			n := name{k, text, x.view.Published(k, text)}
+			if full && n.compare(last) > 0 {
+				continue
+			}
+			if top = append(top, n); len(top) == 2*maxRows {
 				shorten()
 			}
 		}

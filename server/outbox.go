@@ -163,6 +163,16 @@ func (o *outbox) lose(p *post) {
 	}
 }
 
+// forfeit counts messages that were matched by a connection which may not have them any more.
+func (o *outbox) forfeit(a *account, count int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := entry{account: a, count: count}
+	o.match(&e)
+	o.settle(&e, 0)
+	o.totals.undelivered.Add(int64(count))
+}
+
 // match counts messages as they come in.
 func (o *outbox) match(e *entry) {
 	e.account.matched += int64(e.count)

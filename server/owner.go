@@ -252,6 +252,7 @@ func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 	if c.wire.leaving {
+		c.outbox.forfeit(accountOf(s), len(m.Payloads))
 		return false
 	}
 	over = c.over()

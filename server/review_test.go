@@ -178,4 +178,8 @@ func TestWhoIsClosedByATransactionHearsNoMoreOfIt(t *testing.T) {
 		line = watching.Line()
 	}
 	watching.ExpectEnd()
+	// The publisher was told of both.
+	assert.Equal(t, 2, s.Info(t, "messages_matched"))
+	assert.Equal(t, 1, s.Info(t, "messages_undelivered"))
+	conchtest.Eventually(t, func() bool { return s.Info(t, "messages_delivered") == 1 }, "the first is not counted")
 }
