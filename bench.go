@@ -13,9 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-isatty"
-	"github.com/urfave/cli/v3"
-
 	"github.com/conchmq/conch/internal/bench"
 )
 
@@ -27,30 +24,30 @@ type order struct {
 	noCeiling bool
 }
 
-// benchRow is one flag of conch bench that takes a value. A fallback that is no value is for the help alone.
-type benchRow struct {
-	name, value, fallback, usage, example string
-	set                                   func(o *order, text string) error
-}
-
-var benchTable = []benchRow{
+var benchTable = []option[order]{
 	benchCount("publishers", "1", "connections that publish", "4", func(o *order) *int { return &o.load.Publishers }),
 	benchCount("subscribers", "1", "connections that listen, each to all topics", "100", func(o *order) *int { return &o.load.Subscribers }),
 	benchCount("topics", "1", "topics, used in turn, message by message", "100", func(o *order) *int { return &o.load.Topics }),
-	{"size", "SIZE", "64", "bytes of a payload, or a range of them; 24 at least", "64-16KiB", setBenchSize},
+	benchOption("size", "SIZE", "64", "bytes of a payload, or a range of them; 24 at least", "64-16KiB", setBenchSize),
 	benchCount("pipeline", "64", "commands in one write", "1", func(o *order) *int { return &o.load.Pipeline }),
-	{"rate", "NUMBER", "as fast as they go", "messages a second, over all publishers, each at its time", "5000", setBenchRate},
-	{"duration", "TIME", "10s", "how long to measure", "10s", setBenchDuration},
-	{"warm-up", "TIME", "1s", "the same load before that, not counted; 0 is none", "1s", setBenchWarmUp},
-	{"dialect", "NAME", "resp2", "resp2, resp3, line or nats", "line", setBenchDialect},
+	benchOption("rate", "NUMBER", "as fast as they go", "messages a second, over all publishers, each at its time", "5000", setBenchRate),
+	benchOption("duration", "TIME", "10s", "how long to measure", "10s", setBenchDuration),
+	benchOption("warm-up", "TIME", "1s", "the same load before that, not counted; 0 is none", "1s", setBenchWarmUp),
+	benchOption("dialect", "NAME", "resp2", "resp2, resp3, line or nats", "line", setBenchDialect),
 	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *order) *int { return &o.load.InFlight }),
 	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *order) *int { return &o.load.PID }),
-	{"html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage},
+	benchOption("html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage),
+	toggle("no-ceiling", "", "do not measure the bare relay first", func(o *order) *bool { return &o.noCeiling }),
+	toggle("json", "", "print the result as one JSON object, and nothing else, on stdout", func(o *order) *bool { return &o.json }),
 }
 
-func benchCount(name, fallback, usage, example string, field func(*order) *int) benchRow {
+func benchOption(name, value, fallback, usage, example string, set func(*order, string) error) option[order] {
+	return option[order]{name: name, value: value, fallback: fallback, usage: usage, example: example, set: set}
+}
+
+func benchCount(name, fallback, usage, example string, field func(*order) *int) option[order] {
 	set := func(o *order, text string) (err error) { *field(o), err = parseCount(text); return err }
-	return benchRow{name, "NUMBER", fallback, usage, example, set}
+	return benchOption(name, "NUMBER", fallback, usage, example, set)
 }
 
 func setBenchSize(o *order, text string) (err error) {
@@ -100,41 +97,15 @@ func setBenchPage(o *order, text string) error {
 	return nil
 }
 
-// wrongBench is wrongUse for conch bench.
-func wrongBench(format string, args ...any) error {
-	return &failure{status: statusUsage, err: fmt.Errorf("bench: "+format+"; see conch bench --help", args...)}
-}
-
 // parseBench reads the arguments after "bench". There is no order when the help was asked for, and answered.
 func parseBench(args []string, stdout io.Writer) (*order, error) {
 	o := &order{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
-	values := make([]flagValue, len(benchTable))
-	names := make([]known, len(benchTable))
-	help, plain, jsonOnly := flagValue{bare: true}, flagValue{bare: true}, flagValue{bare: true}
-	flags := []cli.Flag{
-		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Value: &help},
-		&cli.GenericFlag{Name: "no-ceiling", Value: &plain},
-		&cli.GenericFlag{Name: "json", Value: &jsonOnly},
-	}
-	for i, r := range benchTable {
-		names[i] = known{r.name, r.example}
-		flags = append(flags, &cli.GenericFlag{Name: r.name, Value: &values[i]})
-	}
-	arguments, err := split(append([]string{"conch bench"}, args...), flags, append(names, known{name: "no-ceiling"}, known{name: "json"}))
-	if err != nil {
-		return nil, wrongBench("%w", err)
-	}
-	if help.isSet {
+	arguments, help, err := readOptions("bench", benchTable, o, args, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case help:
 		return nil, answer(stdout, benchHelp())
-	}
-	o.noCeiling, o.json = plain.isSet, jsonOnly.isSet
-	for i, r := range benchTable {
-		if !values[i].isSet {
-			continue
-		}
-		if err := r.set(o, values[i].text); err != nil {
-			return nil, wrongBench("flag --%s: %w", r.name, err)
-		}
 	}
 	return o, o.takeAddress(arguments)
 }
@@ -142,16 +113,16 @@ func parseBench(args []string, stdout io.Writer) (*order, error) {
 // takeAddress reads the one positional argument, and checks the whole order.
 func (o *order) takeAddress(arguments []string) error {
 	if len(arguments) > 1 {
-		return wrongBench("expected one address, got %d arguments: %q", len(arguments), arguments)
+		return wrongIn("bench", "expected one address, got %d arguments: %q", len(arguments), arguments)
 	}
 	if len(arguments) == 1 {
 		o.load.Address = arguments[0]
 		if err := checkAddress(o.load.Address); err != nil {
-			return wrongBench("%w", err)
+			return wrongIn("bench", "%w", err)
 		}
 	}
 	if err := o.load.Check(); err != nil {
-		return wrongBench("%w", err)
+		return wrongIn("bench", "%w", err)
 	}
 	return nil
 }
@@ -170,13 +141,7 @@ Examples:
   conch bench 127.0.0.1:4222 --dialect nats          another server
 
 `)
-	line := func(flag, usage string) { fmt.Fprintf(&b, "  %-22s %s\n", flag, usage) }
-	for _, r := range benchTable {
-		line("--"+r.name+" "+r.value, r.usage+" [default "+r.fallback+"]")
-	}
-	line("--no-ceiling", "do not measure the bare relay first")
-	line("--json", "print the result as one JSON object, and nothing else, on stdout")
-	line("--help, -h", "print this")
+	b.WriteString(optionsHelp(benchTable))
 	b.WriteString(`
 Each load runs first, for a short time, against a bare relay: a process that reads and writes and does nothing else.
 What it reaches is the ceiling of this generator on this machine. A result near it is marked: it says little about the
@@ -189,48 +154,15 @@ ends the load and prints what there is.
 }
 
 // benchmark is the subcommand: conch bench.
-func benchmark(args []string, stdout, stderr io.Writer, signals <-chan os.Signal) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	caught := catch(ctx, cancel, signals)
-	if len(args) > 0 && args[0] == "relay" { // hidden: the ceiling's process
-		return benchRelay(ctx, args[1:], stdout)
+func benchmark(ctx context.Context, c *call) error {
+	if len(c.args) > 0 && c.args[0] == "relay" { // hidden: the ceiling's process
+		return benchRelay(ctx, c.args[1:], c.stdout)
 	}
-	o, err := parseBench(args, stdout)
+	o, err := parseBench(c.args, c.stdout)
 	if err != nil || o == nil {
 		return err
 	}
-	err = o.execute(ctx, stdout, stderr)
-	if sig := caught(); sig != nil {
-		return &failure{status: signalStatus(sig)}
-	}
-	return err
-}
-
-// catch ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
-// which signal it was, if any.
-func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
-	found := make(chan os.Signal, 1)
-	go func() {
-		defer close(found)
-		for {
-			select {
-			case sig := <-signals:
-				if sig == talkSignal {
-					continue
-				}
-				found <- sig
-				cancel()
-				return
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() os.Signal {
-		cancel()
-		return <-found
-	}
+	return o.execute(ctx, c.stdout, c.stderr)
 }
 
 // execute measures, first the bare relay and then the server, and prints.
@@ -366,7 +298,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	var subscribers, frame int
 	if _, err := fmt.Sscan(strings.Join(args, " "), &subscribers, &frame); err != nil {
-		return wrongBench("relay is for conch bench itself, and takes two numbers")
+		return wrongIn("bench", "relay is for conch bench itself, and takes two numbers")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -382,9 +314,4 @@ func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	return bench.Relay(ctx, listener, subscribers, frame) //nolint:wrapcheck // it says that it is the relay
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd())
 }

@@ -20,7 +20,7 @@ import (
 // A test that measures the bare relay starts its own binary again, which then is to be conch.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "relay" {
-		os.Exit(run(os.Args, nothing, os.Stdout, os.Stderr, nil))
+		os.Exit(run(os.Args, nothing, nil, os.Stdout, os.Stderr, nil))
 	}
 }
 
@@ -28,7 +28,7 @@ func init() {
 func measure(address string, flags ...string) (status int, stdout, stderr string) {
 	var out, log bytes.Buffer
 	args := append([]string{"conch", "bench", address, "--duration", "50ms", "--warm-up", "10ms"}, flags...)
-	status = run(args, nothing, &out, &log, nil)
+	status = run(args, nothing, nil, &out, &log, nil)
 	return status, out.String(), log.String()
 }
 
@@ -83,7 +83,7 @@ func TestBenchStopsAtASignal(t *testing.T) {
 	})
 	var out bytes.Buffer
 	args := []string{"conch", "bench", p.address, "--duration", "1h", "--warm-up", "1ms", "--no-ceiling"}
-	assert.Equal(t, 128+int(syscall.SIGINT), run(args, nothing, &out, log, signals))
+	assert.Equal(t, 128+int(syscall.SIGINT), run(args, nothing, nil, &out, log, signals))
 	assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
 }
 
@@ -122,7 +122,7 @@ func TestBenchWrongUse(t *testing.T) {
 	} {
 		t.Run(args, func(t *testing.T) {
 			var out, log bytes.Buffer
-			status := run(append([]string{"conch", "bench"}, strings.Fields(args)...), nothing, &out, &log, nil)
+			status := run(append([]string{"conch", "bench"}, strings.Fields(args)...), nothing, nil, &out, &log, nil)
 			assert.Equal(t, statusUsage, status)
 			assert.Equal(t, "conch: bench: "+want+"; see conch bench --help\n", log.String())
 			assert.Empty(t, out.String())
@@ -133,7 +133,7 @@ func TestBenchWrongUse(t *testing.T) {
 func TestBenchHelpTellsEveryFlag(t *testing.T) {
 	for _, flag := range []string{"--help", "-h"} {
 		var out, log bytes.Buffer
-		require.Equal(t, statusOK, run([]string{"conch", "bench", flag}, nothing, &out, &log, nil))
+		require.Equal(t, statusOK, run([]string{"conch", "bench", flag}, nothing, nil, &out, &log, nil))
 		assert.Empty(t, log.String())
 		for _, r := range benchTable {
 			assert.Regexp(t, `(?m)^  --`+r.name+" "+r.value+" +"+r.usage, out.String())

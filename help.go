@@ -10,7 +10,10 @@ import (
 const helpHead = `conch is a broker for publish and subscribe. It serves Redis clients, and anybody who can type a line.
 
 Usage: conch [address] [settings]
-       conch bench [address] [flags]        put load on a server and measure it; see conch bench --help
+`
+
+const helpExamples = `
+Each of these says more with --help.
 
 Examples:
   conch                                    listen on port 8889, serve this machine
@@ -34,6 +37,10 @@ more talkative by one level, and after trace as talkative as it was set. SIGHUP 
 func helpText() string {
 	var b strings.Builder
 	b.WriteString(helpHead)
+	for _, s := range subcommands() {
+		fmt.Fprintf(&b, "       conch %-31s %s\n", s.name+" "+s.synopsis, s.usage)
+	}
+	b.WriteString(helpExamples)
 	entry := func(flag, usage, note string) {
 		fmt.Fprintf(&b, "  %-26s %s\n  %-26s   [%s]\n", flag, usage, "", note)
 	}

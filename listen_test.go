@@ -76,7 +76,7 @@ func TestWithoutThePlainPort(t *testing.T) {
 	path := t.TempDir() + "/conch.sock"
 	log, signals, ended := newLogLines(), make(chan os.Signal, 1), make(chan int)
 	go func() {
-		ended <- run([]string{"conch", "--listen=none", "--unix-socket", path, "--unix-mode=600"}, nothing, io.Discard, log, signals)
+		ended <- run([]string{"conch", "--listen=none", "--unix-socket", path, "--unix-mode=600"}, nothing, nil, io.Discard, log, signals)
 	}()
 	first := log.await(t, "listening", 1)
 	assert.Equal(t, "none", first["listen"])
@@ -118,7 +118,7 @@ func TestWhatCannotBeListenedOn(t *testing.T) {
 		{"--unix-socket=" + path + " --slow-hard=1 --slow-soft=2", "slow-soft (2 bytes) is over slow-hard (1 bytes), where it has no effect; see conch --help"},
 	} {
 		var stderr bytes.Buffer
-		status := run(append([]string{"conch", "127.0.0.1:0"}, strings.Fields(c.args)...), nothing, io.Discard, &stderr, nil)
+		status := run(append([]string{"conch", "127.0.0.1:0"}, strings.Fields(c.args)...), nothing, nil, io.Discard, &stderr, nil)
 		assert.NotEqual(t, statusOK, status)
 		assert.Equal(t, "conch: "+c.want+"\n", stderr.String())
 		assert.NoFileExists(t, path)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // version is set at build time: -ldflags "-X main.version=v1.2.3".
@@ -45,13 +47,18 @@ func main() {
 	ignoreBrokenPipes()
 	signals := make(chan os.Signal, 8) // room for the impatient: the runtime drops what does not fit
 	signal.Notify(signals, handledSignals...)
-	os.Exit(run(os.Args, os.LookupEnv, os.Stdout, os.Stderr, signals))
+	os.Exit(run(os.Args, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr, signals))
 }
 
 // run is the program. Everything it needs from the process comes in as an argument, so that tests run it too.
-func run(args []string, env lookup, stdout, stderr io.Writer, signals <-chan os.Signal) int {
-	if len(args) > 1 && args[1] == "bench" { // which is no address: it has no port
-		return report(benchmark(args[2:], stdout, stderr, signals), stderr)
+func run(args []string, env lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	if asksCompletion(args) {
+		return report(complete(args, stdout), stderr)
+	}
+	for _, s := range subcommands() {
+		if len(args) > 1 && args[1] == s.name {
+			return report(s.execute(&call{args[2:], env, stdin, stdout, stderr}, signals), stderr)
+		}
 	}
 	s, err := parse(args, env, stdout)
 	if err == nil && s != nil { // no settings: the question was answered, on stdout
@@ -68,6 +75,7 @@ func report(err error, stderr io.Writer) int {
 	f := &failure{status: statusFailure, err: err}
 	if !errors.As(err, &f) || f.err != nil {
 		line := strings.Join(strings.Fields(err.Error()), " ") // whatever was quoted: a line stays one
+		line = string(protocol.ShowMessage(nil, []byte(line))) // and drives no terminal
 		_, _ = fmt.Fprintf(stderr, "conch: %s\n", line)        // should this fail, the status still tells
 	}
 	return f.status

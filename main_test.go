@@ -99,7 +99,7 @@ func start(t *testing.T, args ...string) *process {
 		defer close(p.exited)
 		defer p.log.end()
 		args := append([]string{"conch", "127.0.0.1:0"}, args...)
-		p.status = run(args, nothing, io.Discard, p.log, p.signals)
+		p.status = run(args, nothing, nil, io.Discard, p.log, p.signals)
 	}()
 	t.Cleanup(func() {
 		p.signals <- os.Interrupt

@@ -43,15 +43,19 @@ func parse(args []string, env lookup, stdout io.Writer) (*settings, error) {
 // elsewhere, so that a wrong value is called wrong in the same words wherever it comes from.
 type flagValue struct {
 	text  string
+	all   []string // of a flag that was given several times; text is the last
 	isSet bool
 	bare  bool
 }
 
 // Set, String, Get and IsBoolFlag are what the flag parser asks for.
-func (v *flagValue) Set(text string) error { v.text, v.isSet = text, true; return nil }
-func (v *flagValue) String() string        { return v.text }
-func (v *flagValue) Get() any              { return v.text }
-func (v *flagValue) IsBoolFlag() bool      { return v.bare }
+func (v *flagValue) Set(text string) error {
+	v.text, v.all, v.isSet = text, append(v.all, text), true
+	return nil
+}
+func (v *flagValue) String() string   { return v.text }
+func (v *flagValue) Get() any         { return v.text }
+func (v *flagValue) IsBoolFlag() bool { return v.bare }
 
 // commandLine is what the arguments say.
 type commandLine struct {
@@ -103,8 +107,22 @@ func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 // screenful in which the mistake drowns; so it may not print, it has no help of its own, and no subcommands that a
 // wrong word could be. names are the flags that take a value.
 func split(args []string, flags []cli.Flag, names []known) (arguments []string, err error) {
-	command := &cli.Command{
-		Name:            args[0],
+	command := bare(args[0], flags)
+	command.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, names) }
+	command.Action = func(_ context.Context, command *cli.Command) error {
+		arguments = command.Args().Slice()
+		return nil
+	}
+	if err := command.Run(context.Background(), args); err != nil {
+		return nil, err //nolint:wrapcheck // it is of usageError
+	}
+	return arguments, nil
+}
+
+// bare is a command of the flag library that prints nothing by itself.
+func bare(name string, flags []cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name:            name,
 		HideHelp:        true,
 		HideVersion:     true,
 		HideHelpCommand: true,
@@ -112,16 +130,7 @@ func split(args []string, flags []cli.Flag, names []known) (arguments []string, 
 		Writer:          io.Discard,
 		ErrWriter:       io.Discard,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // only run decides how the process ends
-		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, names) },
-		Action: func(_ context.Context, command *cli.Command) error {
-			arguments = command.Args().Slice()
-			return nil
-		},
 	}
-	if err := command.Run(context.Background(), args); err != nil {
-		return nil, err //nolint:wrapcheck // it is of usageError
-	}
-	return arguments, nil
 }
 
 func answer(stdout io.Writer, text string) error {
@@ -148,7 +157,7 @@ func (c *commandLine) takeAddress(arguments []string) error {
 		return wrongUse("%s is not an address (did you mean --protected-mode=%s?)", address, address)
 	}
 	if err := checkAddress(address); err != nil {
-		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch bench", err)
+		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch sub, pub, bench or completion", err)
 	}
 	c.address, c.given = address, true
 	return nil

@@ -13,11 +13,11 @@ import (
 
 // A mistake is answered with one line and status 2.
 func TestWrongUse(t *testing.T) {
-	const usage = "; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch bench; see conch --help"
+	const usage = "; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch sub, pub, bench or completion; see conch --help"
 	for _, c := range []struct{ args, want string }{
 		{"serev", "serev is not an address" + usage},
 		{"help", "help is not an address" + usage},
-		{"completion", "completion is not an address" + usage},
+		{"subscribe", "subscribe is not an address" + usage},
 		{"7777", "7777 is only a port (did you mean :7777?)" + usage},
 		{"-5", "-5 is not an address" + usage},
 		{"-", "- is not an address" + usage},
@@ -30,7 +30,7 @@ func TestWrongUse(t *testing.T) {
 		{"--max_line=1", "unknown flag --max_line (did you mean --max-line?); see conch --help"},
 		{"--zzzzzz", "unknown flag --zzzzzz; see conch --help"},
 		{"-x", "unknown flag -x; see conch --help"},
-		{"--generate-shell-completion", "unknown flag --generate-shell-completion; see conch --help"},
+		{"--generate-shell-completion :1", "unknown flag --generate-shell-completion; see conch --help"},
 		{"--listen", "flag --listen needs a value, e.g. --listen 0.0.0.0:8889; see conch --help"},
 		{"--config", "flag --config needs a value; see conch --help"},
 		{"--config=", `file "" cannot be read: no such file or directory; see conch --help`},
@@ -52,7 +52,7 @@ func TestWrongUse(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, stderr bytes.Buffer
-			status := run(append([]string{"conch"}, strings.Fields(c.args)...), nothing, &out, &stderr, nil)
+			status := run(append([]string{"conch"}, strings.Fields(c.args)...), nothing, nil, &out, &stderr, nil)
 			assert.Equal(t, statusUsage, status)
 			assert.Equal(t, "conch: "+strings.Join(strings.Fields(c.want), " ")+"\n", stderr.String())
 			assert.Empty(t, out.String())
@@ -77,7 +77,7 @@ func TestTheAddressMayBeAnArgument(t *testing.T) {
 func TestHelpTellsEverySetting(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"--help", "serev"}, {":1", "-h"}} {
 		var out, stderr bytes.Buffer
-		require.Equal(t, statusOK, run(append([]string{"conch"}, args...), nothing, &out, &stderr, nil))
+		require.Equal(t, statusOK, run(append([]string{"conch"}, args...), nothing, nil, &out, &stderr, nil))
 		assert.Empty(t, stderr.String())
 		text := out.String()
 		assert.Contains(t, text, "Usage: conch [address] [settings]")
@@ -101,7 +101,7 @@ func TestHelpTellsEverySetting(t *testing.T) {
 func TestVersion(t *testing.T) {
 	for _, flag := range []string{"--version", "-v"} {
 		var out, stderr bytes.Buffer
-		require.Equal(t, statusOK, run([]string{"conch", flag}, nothing, &out, &stderr, nil))
+		require.Equal(t, statusOK, run([]string{"conch", flag}, nothing, nil, &out, &stderr, nil))
 		assert.True(t, strings.HasPrefix(out.String(), "conch "+version+" ("+runtime.Version()), "%s", &out)
 		assert.Equal(t, 1, strings.Count(out.String(), "\n"))
 		assert.Empty(t, stderr.String())
@@ -116,7 +116,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
 func TestAnAnswerThatNobodyReadsIsAFailure(t *testing.T) {
 	var stderr bytes.Buffer
-	assert.Equal(t, statusFailure, run([]string{"conch", "--help"}, nothing, brokenWriter{}, &stderr, nil))
+	assert.Equal(t, statusFailure, run([]string{"conch", "--help"}, nothing, nil, brokenWriter{}, &stderr, nil))
 	assert.Equal(t, "conch: cannot write the answer: nobody reads\n", stderr.String())
 }
 

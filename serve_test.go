@@ -67,7 +67,7 @@ func TestTheLogCanBeReadByPeople(t *testing.T) {
 	var log bytes.Buffer // written to by one goroutine, which run has waited for when it returns
 	signals := make(chan os.Signal, 1)
 	signals <- os.Interrupt
-	assert.Equal(t, statusOK, run([]string{"conch", "127.0.0.1:0", "--log-format=console"}, nothing, io.Discard, &log, signals))
+	assert.Equal(t, statusOK, run([]string{"conch", "127.0.0.1:0", "--log-format=console"}, nothing, nil, io.Discard, &log, signals))
 	assert.Regexp(t, `(?m)^\S+ INF listening .*max-line=65536`, log.String())
 	assert.NotContains(t, log.String(), "\x1b", "no colors: it is no terminal")
 	assert.NotContains(t, log.String(), "{")
@@ -79,7 +79,7 @@ func TestATakenPort(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	address := l.Addr().String()
 	var stderr bytes.Buffer
-	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, io.Discard, &stderr, nil))
+	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, nil, io.Discard, &stderr, nil))
 	assert.Equal(t, "conch: cannot listen on "+address+": address already in use; another conch (or another program) "+
 		"has it; choose another address, e.g. conch "+neighbor(address)+"\n", stderr.String())
 }

@@ -199,7 +199,7 @@ func TestTheFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := tomlFile(t, c.text)
 			var out bytes.Buffer
-			assert.Equal(t, statusUsage, run([]string{"conch", "--config", file}, nothing, nil, &out, nil))
+			assert.Equal(t, statusUsage, run([]string{"conch", "--config", file}, nothing, nil, nil, &out, nil))
 			assert.Contains(t, out.String(), "conch: file "+file)
 			assert.Contains(t, out.String(), c.want)
 			assert.Equal(t, 1, strings.Count(out.String(), "\n"), "one line: %s", &out)

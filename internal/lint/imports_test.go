@@ -39,10 +39,10 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"main": {
-		own: []string{"server", "broker", "protocol", "internal/bench", "internal/tlsfiles"},
+		own: []string{"server", "broker", "protocol", "client", "internal/bench", "internal/tlsfiles"},
 		others: []string{
 			"github.com/urfave/cli", "github.com/BurntSushi/toml", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
-			"golang.org/x/sys",
+			"github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
 	"client": {own: []string{"internal/invariant"}}, // else the standard library alone: applications import it
@@ -170,7 +170,7 @@ func TestTheRules(t *testing.T) {
 		},
 		{
 			"the command puts everything together",
-			"main", "os @server @broker @protocol github.com/urfave/cli/v3 github.com/BurntSushi/toml golang.org/x/sys/unix",
+			"main", "os @server @broker @protocol @client github.com/urfave/cli/v3 github.com/BurntSushi/toml golang.org/x/sys/unix",
 			"@internal/conchtest",
 		},
 		{

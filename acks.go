@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"context"
+
+	"github.com/conchmq/conch/client"
+)
+
+// acks waits for the acknowledgements of what is published, in order, and tells of them.
+type acks struct {
+	publisher *client.Publisher
+	topic     []byte
+	json      bool
+	out       *bufio.Writer // keeps the first error for whoever flushes it
+	meter     *meter
+	stop      context.CancelFunc // called when there is one that does not come
+
+	sent chan sent
+	done chan struct{} // closed when the goroutine has ended; what follows is its own until then
+
+	published, receivers int
+	line                 []byte
+}
+
+// sent is a message on its way.
+type sent struct {
+	id   client.MessageID
+	size int // bytes of its line
+}
+
+// ackJSON is an acknowledgement as a JSON object.
+type ackJSON struct {
+	Topic       *string `json:"topic,omitempty"`
+	TopicBase64 []byte  `json:"topic_base64,omitempty"`
+	Receivers   int     `json:"receivers"`
+	Number      uint64  `json:"number,omitempty"`
+}
+
+func newAcks(p *client.Publisher, o *pubOrder, c *call, in *intake, stop context.CancelFunc) *acks {
+	a := &acks{
+		publisher: p, topic: []byte(o.topic), json: o.json, out: bufio.NewWriter(c.stdout), stop: stop,
+		sent: make(chan sent, 1024), // far less than two windows, for which a publisher keeps what was answered
+		done: make(chan struct{}),
+	}
+	if o.message == nil && !o.quiet && !o.json && isTerminal(c.stderr) && !isTerminal(c.stdin) {
+		a.meter = newMeter(c.stderr, in.size)
+	}
+	go a.run()
+	return a
+}
+
+func (a *acks) run() {
+	defer close(a.done)
+	for m := range a.sent {
+		published, err := a.publisher.Wait(context.Background(), m.id)
+		if err != nil {
+			a.stop() // Unacked has it, with the reason
+			continue
+		}
+		a.take(published)
+		a.meter.add(m.size)
+		if len(a.sent) == 0 {
+			_ = a.out.Flush() // as out says
+		}
+	}
+	a.meter.end()
+}
+
+func (a *acks) take(p client.Published) {
+	a.published++
+	a.receivers += p.Receivers
+	if a.json {
+		j := ackJSON{Receivers: p.Receivers, Number: p.Number}
+		j.Topic, j.TopicBase64 = textJSON(a.topic)
+		a.line = appendJSON(a.line[:0], j)
+		_, _ = a.out.Write(a.line) // as out says
+	}
+}
+
+// end waits for the goroutine. Nothing more is sent.
+func (a *acks) end() {
+	close(a.sent)
+	<-a.done
+}
+

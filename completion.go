@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	_ "embed" // the script
+	"io"
+	"slices"
+
+	"github.com/urfave/cli/v3"
+)
+
+// bashScript is our own. That of the library has the shell evaluate what stands in the line, so that a TAB would run a
+// command substitution or empty the file behind a >; and it needs the package bash-completion.
+//
+//go:embed completion.bash
+var bashScript string
+
+// completionHelp is what conch completion --help prints.
+const completionHelp = `conch completion prints what makes a shell complete conch's commands and flags.
+
+Usage: conch completion bash|zsh|fish
+
+  bash    source <(conch completion bash)      in ~/.bashrc
+  zsh     source <(conch completion zsh)       in ~/.zshrc, behind compinit
+  fish    conch completion fish > ~/.config/fish/completions/conch.fish
+`
+
+// completion is the subcommand: conch completion.
+func completion(ctx context.Context, c *call) error {
+	arguments, help, err := readOptions("completion", []option[struct{}]{}, &struct{}{}, c.args, c.env)
+	switch {
+	case err != nil:
+		return err
+	case help:
+		return answer(c.stdout, completionHelp)
+	case len(arguments) != 1:
+		return wrongIn("completion", "expected the name of a shell: bash, zsh or fish")
+	}
+	switch shell := arguments[0]; shell {
+	case "bash":
+		return answer(c.stdout, bashScript)
+	case "zsh", "fish":
+		return completionTree(c.stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
+	default:
+		return wrongIn("completion", "no script for %s: expected bash, zsh or fish", visible(shell))
+	}
+}
+
+// completionFlag is the last argument when a shell asks what could stand in its place.
+const completionFlag = "--generate-shell-completion"
+
+func asksCompletion(args []string) bool { return len(args) > 1 && args[len(args)-1] == completionFlag }
+
+// complete answers a shell.
+func complete(args []string, stdout io.Writer) error {
+	return completionTree(stdout).Run(context.Background(), args) //nolint:wrapcheck // it writes
+}
+
+// completionTree is the whole command line as the flag library has it, which does nothing but complete.
+func completionTree(stdout io.Writer) *cli.Command {
+	flags := []cli.Flag{
+		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this", Value: &flagValue{bare: true}},
+		&cli.GenericFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Value: &flagValue{bare: true}},
+		&cli.GenericFlag{Name: "config", Usage: "read settings from this TOML file", Value: &flagValue{}},
+	}
+	for i := range table {
+		flags = append(flags, &cli.GenericFlag{Name: table[i].name, Usage: table[i].usage, Value: &flagValue{bare: table[i].bare}})
+	}
+	root := bare("conch", flags)
+	root.EnableShellCompletion = true
+	root.Writer, root.ErrWriter = stdout, io.Discard
+	root.ConfigureShellCompletionCommand = func(c *cli.Command) { // which the library adds, with its scripts
+		c.Hidden = false
+		c.Commands = slices.DeleteFunc(c.Commands, func(shell *cli.Command) bool { return shell.Name == "pwsh" })
+	}
+	for _, s := range subcommands() {
+		if s.name != "completion" {
+			c := bare(s.name, s.flags())
+			c.Usage = s.usage
+			root.Commands = append(root.Commands, c)
+		}
+	}
+	return root
+}

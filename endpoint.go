@@ -1,0 +1,110 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/conchmq/conch/client"
+)
+
+// endpoint is what the command lines of sub and pub say about the server.
+type endpoint struct {
+	url          string
+	passwordFile string
+	ca           string // files in PEM
+	cert, key    string
+}
+
+// endpointOptions are the flags for that. The password has none: others on the machine can see a command line.
+func endpointOptions[T any](of func(*T) *endpoint) []option[T] {
+	url := freeText("url", "URL", "the server",
+		"conch://127.0.0.1:8889", func(o *T) *string { return &of(o).url })
+	url.letter, url.fallback, url.env = "u", "conch://127.0.0.1:8889", true
+	password := freeText("password-file", "FILE", "the password is the first line of this file",
+		"password", func(o *T) *string { return &of(o).passwordFile })
+	password.env = true
+	return []option[T]{
+		url, password,
+		freeText("tls-ca", "FILE", "the authority that signs the server's certificate, in PEM; that of the system if not given", "ca.pem",
+			func(o *T) *string { return &of(o).ca }),
+		freeText("tls-cert", "FILE", "a certificate that says who we are, in PEM", "cert.pem", func(o *T) *string { return &of(o).cert }),
+		freeText("tls-key", "FILE", "its private key, in PEM", "key.pem", func(o *T) *string { return &of(o).key }),
+	}
+}
+
+// endpointHelp is what both helps say about it.
+const endpointHelp = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path; all but
+the host may be left out, and the host too. Others on this machine can see a command line: keep a password in CONCH_URL
+or in a file.
+`
+
+// options are those of the client. A wrong URL is wrong use of the subcommand.
+func (e *endpoint) options(name string) (client.Options, error) {
+	url := e.url
+	if !strings.Contains(url, "://") { // host:port, or nothing
+		url = "conch://" + url
+	}
+	o, err := client.ParseURL(url)
+	if err != nil {
+		return o, wrongIn(name, "%s", strings.TrimPrefix(err.Error(), client.ErrOptions.Error()+": "))
+	}
+	if o.TLS == nil && (e.ca != "" || e.cert != "" || e.key != "") {
+		return o, wrongIn(name, "tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890")
+	}
+	if (e.cert == "") != (e.key == "") {
+		return o, wrongIn(name, "tls-cert and tls-key belong together; give both")
+	}
+	if err := errors.Join(e.readPassword(&o), e.readTLS(o.TLS)); err != nil {
+		return o, fmt.Errorf("%s: %w", name, err)
+	}
+	return o, nil
+}
+
+func (e *endpoint) readPassword(o *client.Options) error {
+	if e.passwordFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(e.passwordFile)
+	if err != nil {
+		return fmt.Errorf("password-file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if o.Password = strings.TrimSuffix(line, "\r"); o.Password == "" {
+		return fmt.Errorf("password-file: there is no password in the first line of %s", e.passwordFile)
+	}
+	return nil
+}
+
+func (e *endpoint) readTLS(config *tls.Config) error {
+	if e.ca != "" {
+		pem, err := os.ReadFile(e.ca)
+		if err != nil {
+			return fmt.Errorf("tls-ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("tls-ca: there is no certificate in %s", e.ca)
+		}
+	}
+	if e.cert != "" {
+		pair, err := tls.LoadX509KeyPair(e.cert, e.key)
+		if err != nil {
+			return fmt.Errorf("tls-cert and tls-key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return nil
+}
+
+// unreachable says what to do about an error of connecting, where that is known.
+func unreachable(name string, o client.Options, err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%s: nobody listens on %s; start a server first, or say where it is with --url", name, o.Addr)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// option is one flag of a subcommand. It sets something of T, which is what its command line asks for.
+type option[T any] struct {
+	name     string
+	letter   string // the short form, or none
+	value    string // what stands for the value in the help; empty: the flag alone says all
+	fallback string // what holds without it, for the help alone
+	usage    string
+	example  string // of a value
+	env      bool   // the environment may say it too, under the name that a setting would have
+	set      func(o *T, text string) error
+}
+
+// toggle is a flag without a value.
+func toggle[T any](name, letter, usage string, field func(*T) *bool) option[T] {
+	set := func(o *T, text string) (err error) { *field(o), err = parseBool(text); return err }
+	return option[T]{name: name, letter: letter, usage: usage, set: set}
+}
+
+// freeText is a flag that takes any text.
+func freeText[T any](name, value, usage, example string, field func(*T) *string) option[T] {
+	set := func(o *T, text string) error { *field(o) = text; return nil }
+	return option[T]{name: name, value: value, usage: usage, example: example, set: set}
+}
+
+// cliFlags are the options as the flag library has them, and --help as the last one; with what it will find.
+func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) {
+	for _, o := range append(table[:len(table):len(table)], option[T]{name: "help", letter: "h", usage: "print this"}) {
+		v := &flagValue{bare: o.value == ""}
+		f := &cli.GenericFlag{Name: o.name, Usage: o.usage, Value: v}
+		if o.letter != "" {
+			f.Aliases = []string{o.letter}
+		}
+		flags, values = append(flags, f), append(values, v)
+	}
+	return flags, values
+}
+
+// readOptions sets what the arguments of a subcommand say, and the environment where they do not, and returns the
+// arguments that are no flags. A flag that is given several times is set as often.
+func readOptions[T any](name string, table []option[T], o *T, args []string, env lookup) (arguments []string, help bool, err error) {
+	flags, values := cliFlags(table)
+	names := make([]known, len(table))
+	for i, f := range table {
+		names[i] = known{f.name, f.example}
+	}
+	arguments, err = split(append([]string{"conch " + name}, args...), flags, names)
+	if err != nil {
+		return nil, false, wrongIn(name, "%w", err)
+	}
+	if values[len(table)].isSet {
+		return nil, true, nil
+	}
+	for i, f := range table {
+		from, texts := "flag --"+f.name, values[i].all
+		if f.env && len(texts) == 0 {
+			if text, _ := env(envName(f.name)); text != "" { // empty is as good as none, as with settings
+				from, texts = "env "+envName(f.name), []string{text}
+			}
+		}
+		for _, text := range texts {
+			if err := f.set(o, text); err != nil {
+				return nil, false, wrongIn(name, "%s: %w", from, err)
+			}
+		}
+	}
+	return arguments, false, nil
+}
+
+// wrongIn is wrongUse for a subcommand.
+func wrongIn(name, format string, args ...any) error {
+	return &failure{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
+}
+
+// optionsHelp is one line for each option.
+func optionsHelp[T any](table []option[T]) string {
+	const width = 25 // of the longest flag
+	var b strings.Builder
+	for _, o := range table {
+		flag, usage := "--"+o.name, o.usage
+		if o.letter != "" {
+			flag += ", -" + o.letter
+		}
+		if o.value != "" {
+			flag += " " + o.value
+		}
+		var notes []string
+		if o.fallback != "" {
+			notes = append(notes, "default "+o.fallback)
+		}
+		if o.env {
+			notes = append(notes, "env "+envName(o.name))
+		}
+		if len(notes) > 0 {
+			usage += " [" + strings.Join(notes, ", ") + "]"
+		}
+		fmt.Fprintf(&b, "  %-*s %s\n", width, flag, usage)
+	}
+	fmt.Fprintf(&b, "  %-*s %s\n", width, "--help, -h", "print this")
+	return b.String()
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// leftover takes the messages that were not acknowledged, a line each: in a file, or else on standard error.
+type leftover struct {
+	file   *os.File // nil: standard error
+	out    *bufio.Writer
+	shown  bool // on a terminal, which they must not drive
+	count  int
+	buffer []byte
+}
+
+// openLeftover makes the file at once: later, when there is something to write, would be too late to hear that it
+// cannot be made. What is there already may be the rest of another time, and is not touched.
+func openLeftover(name string, stderr io.Writer) (*leftover, error) {
+	if name == "" {
+		return &leftover{out: bufio.NewWriter(stderr), shown: isTerminal(stderr)}, nil
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller does
+	}
+	return &leftover{file: file, out: bufio.NewWriter(file)}, nil
+}
+
+func (l *leftover) add(line []byte) {
+	if l.count++; l.shown {
+		l.buffer = protocol.ShowMessage(l.buffer[:0], line)
+		line = l.buffer
+	}
+	_, _ = l.out.Write(line)  // close hears of an error
+	_ = l.out.WriteByte('\n') // as above
+}
+
+// close ends the file, and removes it if there is nothing in it. It returns why, the error there was before, and with
+// it what went wrong with the file.
+func (l *leftover) close(why error) error {
+	err := l.out.Flush()
+	if l.file != nil {
+		err = errors.Join(err, l.file.Close())
+		if l.count == 0 {
+			_ = os.Remove(l.file.Name()) // an empty file harms nobody
+		}
+	}
+	if err != nil && l.count > 0 {
+		return &failure{statusUnacked, fmt.Errorf("%w; and they cannot be written: %w", why, err)}
+	}
+	return why
+}

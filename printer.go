@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/protocol"
+)
+
+// form is how events are printed. Without json and raw they are lines.
+type form struct{ json, raw, numbers bool }
+
+// printer prints the events of a subscription: messages as out has them, and for people, what happens to the
+// connection.
+type printer struct {
+	form
+	out   *bufio.Writer
+	notes io.Writer // lines about the connection
+	line  []byte    // reused
+}
+
+// print prints one event. An error is that of writing it.
+func (p *printer) print(e client.Event) error {
+	p.line = p.line[:0]
+	m, isMessage := e.(*client.Message)
+	switch {
+	case p.json:
+		p.line = appendJSON(p.line, newEventJSON(e))
+	case isMessage && p.raw:
+		p.line = append(append(p.line, m.Payload...), '\n')
+	case isMessage:
+		p.line = p.appendLine(p.line, m)
+	}
+	if _, err := p.out.Write(p.line); err != nil {
+		return err //nolint:wrapcheck // unlessClosed does
+	}
+	if isMessage {
+		return nil
+	}
+	err := p.out.Flush() // so that on a terminal both are in order
+	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.ShowMessage(nil, []byte(note(e))))
+	return err //nolint:wrapcheck // as above
+}
+
+// appendLine is a message as a line that no publisher can make look like two.
+func (p *printer) appendLine(line []byte, m *client.Message) []byte {
+	if p.numbers {
+		line = append(strconv.AppendUint(append(line, '#'), m.Number, 10), ' ')
+	}
+	line = append(protocol.ShowTopic(line, []byte(m.Topic)), ' ')
+	return append(protocol.ShowMessage(line, m.Payload), '\n')
+}
+
+// note tells people what has happened to the connection.
+func note(e client.Event) string {
+	switch e := e.(type) {
+	case *client.Disconnected:
+		return fmt.Sprintf("disconnected: %s; coming back", e.Err)
+	case *client.Reconnected:
+		switch {
+		case e.Epoch == "":
+			return "reconnected; what was published meanwhile was missed"
+		case !e.SameEpoch:
+			return "reconnected, to a server that was started anew; what was published meanwhile was missed"
+		case e.After == e.Before:
+			return "reconnected; nothing was missed"
+		}
+		return fmt.Sprintf("reconnected; messages with a number over %d, up to %d, may have been missed", e.After, e.Before)
+	case *client.Missed:
+		count := "messages"
+		if e.Count > 0 {
+			count = fmt.Sprintf("%d messages", e.Count)
+		}
+		return fmt.Sprintf("%s of %s were dropped here, because they were read too slowly", count, e.Name)
+	}
+	return fmt.Sprintf("%T", e)
+}
+

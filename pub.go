@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/conchmq/conch/client"
+)
+
+// pubOrder is what the command line of conch pub asks for.
+type pubOrder struct {
+	endpoint
+	topic       string
+	message     *string // nil: the lines of standard input
+	connections int
+	unacked     string // a file, or nothing
+	json, quiet bool
+}
+
+var pubTable = append(endpointOptions(func(o *pubOrder) *endpoint { return &o.endpoint }), []option[pubOrder]{
+	{
+		name: "connections", letter: "c", value: "NUMBER", fallback: "1", example: "4",
+		usage: "publish over so many connections; several do not keep the order of the lines",
+		set:   func(o *pubOrder, text string) (err error) { o.connections, err = parseCount(text); return err },
+	},
+	freeText("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
+		func(o *pubOrder) *string { return &o.unacked }),
+	toggle("json", "j", "one JSON object per line for each acknowledgement: topic, receivers, number",
+		func(o *pubOrder) *bool { return &o.json }),
+	toggle("quiet", "q", "print nothing but errors", func(o *pubOrder) *bool { return &o.quiet }),
+}...)
+
+// pubHelp is what conch pub --help prints.
+func pubHelp() string {
+	return `conch pub publishes a message, or each line of the standard input as one.
+
+Usage: conch pub [flags] topic [message]
+
+Examples:
+  conch pub news "I'm a message!"
+  conch pub news several words              are one message, with single spaces
+  conch pub orders < orders.jsonl           a message for each line
+  conch pub orders --connections 4 --unacked rest.jsonl < orders.jsonl
+  conch pub orders < rest.jsonl             what is left of it
+
+` + optionsHelp(pubTable) + `
+A message that begins with a dash stands behind --, as in: conch pub news -- -5
+
+conch pub ends with 0 when the server has acknowledged all. When something is not acknowledged, because the server has
+refused it or the connection broke, nothing more is published. What was on its way then may have been published or not;
+it is not sent again, but written, in order, to the file of --unacked, and behind it the rest of the input. Without that
+file, what was on its way is written to standard error, and the rest of the input is not read.
+
+` + endpointHelp + "\n" + statusHelp()
+}
+
+// parsePub reads the arguments after "pub". There is no order when the help was asked for, and answered.
+func parsePub(c *call) (*pubOrder, error) {
+	o := &pubOrder{connections: 1}
+	arguments, help, err := readOptions("pub", pubTable, o, c.args, c.env)
+	switch {
+	case err != nil:
+		return nil, err
+	case help:
+		return nil, answer(c.stdout, pubHelp())
+	case len(arguments) == 0:
+		return nil, wrongIn("pub", "expected a topic; usage: conch pub [flags] topic [message]")
+	case o.json && o.quiet:
+		return nil, wrongIn("pub", "--json and --quiet exclude each other")
+	case o.connections > 64:
+		return nil, wrongIn("pub", "flag --connections: expected 1 to 64, not %d", o.connections)
+	}
+	o.topic = arguments[0]
+	if len(arguments) > 1 {
+		message := strings.Join(arguments[1:], " ")
+		o.message = &message
+	}
+	return o, nil
+}
+
+// publish is the subcommand: conch pub.
+func publish(ctx context.Context, c *call) (err error) {
+	o, err := parsePub(c)
+	if err != nil || o == nil {
+		return err
+	}
+	options, err := o.options("pub")
+	if err != nil {
+		return err
+	}
+	options.Numbers = options.Numbers || o.json
+	rest, err := openLeftover(o.unacked, c.stderr)
+	if err != nil {
+		return fmt.Errorf("pub: unacked: %w", err)
+	}
+	defer func() { err = rest.close(err) }()
+	publisher, err := client.NewPublisher(ctx, options, client.PublisherOptions{Connections: o.connections})
+	if err != nil {
+		return unreachable("pub", options, err)
+	}
+	s := newSending(ctx, o, c, publisher)
+	return s.finish(s.send(), rest)
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/protocol"
+)
+
+// subOrder is what the command line of conch sub asks for.
+type subOrder struct {
+	endpoint
+	topics, patterns []string
+	where            string
+	form             form
+	count            int           // 0: no end
+	timeout          time.Duration // 0: none
+}
+
+var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.endpoint }), []option[subOrder]{
+	{
+		name: "pattern", letter: "p", value: "GLOB", example: "'orders.*'",
+		usage: "listen to all topics that match: * ? [a-z] [^x]; may be given several times",
+		set:   func(o *subOrder, text string) error { o.patterns = append(o.patterns, text); return nil },
+	},
+	{
+		name: "where", letter: "w", value: "EXPR", example: "'price > 100'",
+		usage: "only messages for which this holds, of all topics and patterns", set: setWhere,
+	},
+	toggle("json", "j", "one JSON object per line, for messages and for what happens to the connection",
+		func(o *subOrder) *bool { return &o.form.json }),
+	toggle("raw", "r", "the bytes of each message and a newline, nothing else",
+		func(o *subOrder) *bool { return &o.form.raw }),
+	toggle("numbers", "", "show each message's number in the one order; JSON has it too then",
+		func(o *subOrder) *bool { return &o.form.numbers }),
+	{
+		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
+		set: func(o *subOrder, text string) (err error) { o.count, err = parseCount(text); return err },
+	},
+	{
+		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long",
+		set: func(o *subOrder, text string) (err error) { o.timeout, err = parsePeriod(text); return err },
+	},
+}...)
+
+func setWhere(o *subOrder, text string) error {
+	if o.where = text; strings.TrimSpace(text) == "" {
+		return errors.New("expected an expression, such as 'price > 100'")
+	}
+	return nil
+}
+
+// subHelp is what conch sub --help prints.
+func subHelp() string {
+	return `conch sub prints the messages of topics and patterns as they come.
+
+Usage: conch sub [flags] topic...
+
+Examples:
+  conch sub news weather                    as lines: topic message
+  conch sub --pattern 'orders.*' --where 'price > 100'
+  conch sub --json orders | jq .payload     for programs
+  conch sub --raw --count 1 jobs            the next message alone, byte for byte
+
+` + optionsHelp(subTable) + `
+Arguments are topics, whatever is in them; patterns are given with --pattern. In lines, control bytes are shown as \n
+or \x1b, so that nobody who publishes can forge a line or drive a terminal; --raw shows bytes as they are. A text that
+is no UTF-8 is in JSON under another key, in base64: payload_base64 for payload, and so on. When the connection breaks,
+conch sub comes back by itself; standard error, and JSON too, say what may have been missed.
+
+` + endpointHelp + "\n" + statusHelp()
+}
+
+// parseSub reads the arguments after "sub". There is no order when the help was asked for, and answered.
+func parseSub(c *call) (*subOrder, error) {
+	o := &subOrder{}
+	topics, help, err := readOptions("sub", subTable, o, c.args, c.env)
+	switch {
+	case err != nil:
+		return nil, err
+	case help:
+		return nil, answer(c.stdout, subHelp())
+	case len(topics)+len(o.patterns) == 0:
+		return nil, wrongIn("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
+	case o.form.json && o.form.raw:
+		return nil, wrongIn("sub", "--json and --raw exclude each other")
+	case o.form.raw && o.form.numbers:
+		return nil, wrongIn("sub", "--raw shows no numbers; leave out --numbers, or take --json")
+	}
+	o.topics = topics
+	return o, nil
+}
+
+// names are what to subscribe to.
+func (o *subOrder) names() (all []client.Name) {
+	for _, topic := range o.topics {
+		all = append(all, client.Topic(topic))
+	}
+	for _, pattern := range o.patterns {
+		all = append(all, client.Pattern(pattern))
+	}
+	for i := range all {
+		if o.where != "" {
+			all[i] = all[i].Where(o.where)
+		}
+	}
+	return all
+}
+
+// subscribe is the subcommand: conch sub.
+func subscribe(ctx context.Context, c *call) error {
+	o, err := parseSub(c)
+	if err != nil || o == nil {
+		return err
+	}
+	options, err := o.options("sub")
+	if err != nil {
+		return err
+	}
+	options.Numbers = options.Numbers || o.form.numbers
+	o.form.numbers = options.Numbers // the URL may ask for them
+	for _, topic := range o.topics {
+		if strings.ContainsAny(topic, "*?[") {
+			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
+				protocol.ShowMessage(nil, []byte(topic)))
+		}
+	}
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeUp)
+		defer cancel()
+	}
+	conn, err := client.Dial(ctx, options)
+	if err != nil {
+		return unreachable("sub", options, err)
+	}
+	defer func() { _ = conn.Close() }() // it returns nil
+	s, err := conn.Subscribe(ctx, o.names()...)
+	if err != nil {
+		return unreachable("sub", options, err)
+	}
+	return o.listen(ctx, s, c.stdout, c.stderr)
+}
+
+// errTimeUp is why the context ends when --timeout is over.
+var errTimeUp = errors.New("the time is up")
+
+// listen prints events until there are enough, or ctx ends, or nobody reads them.
+func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, stderr io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := make(chan client.Event, 256)
+	var ended error // set before events is closed
+	go func() {
+		defer close(events)
+		ended = pass(ctx, s, events)
+	}()
+	defer func() { // listen waits for its goroutine
+		cancel()
+		for range events { //nolint:revive // nobody wants them any more
+		}
+	}()
+	out := bufio.NewWriterSize(stdout, 64<<10)
+	show := &printer{form: o.form, out: out, notes: stderr}
+	for n := 0; o.count == 0 || n < o.count; {
+		e, ok, err := next(events, out)
+		if err == nil && ok {
+			err = show.print(e)
+		}
+		switch {
+		case err != nil:
+			return unlessClosed(err)
+		case !ok:
+			return o.outcome(ctx, ended, n)
+		}
+		if _, is := e.(*client.Message); is {
+			n++
+		}
+	}
+	return unlessClosed(out.Flush())
+}
+
+// pass hands on what a subscription gets, until it ends.
+func pass(ctx context.Context, s *client.Subscription, events chan<- client.Event) error {
+	for e, err := range s.All(ctx) {
+		if err != nil {
+			return err
+		}
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return ctx.Err() //nolint:wrapcheck // outcome asks ctx why
+		}
+	}
+	return nil // not reached: All ends with an error
+}
+
+// next is the next event. What has been printed leaves when there is none at once.
+func next(events <-chan client.Event, out *bufio.Writer) (e client.Event, ok bool, err error) {
+	select {
+	case e, ok = <-events:
+	default:
+		if err := out.Flush(); err != nil {
+			return nil, false, err //nolint:wrapcheck // unlessClosed does
+		}
+		e, ok = <-events
+	}
+	if !ok {
+		err = out.Flush()
+	}
+	return e, ok, err //nolint:wrapcheck // as above
+}
+
+// outcome is why there are no more events, after n messages.
+func (o *subOrder) outcome(ctx context.Context, ended error, n int) error {
+	switch {
+	case errors.Is(context.Cause(ctx), errTimeUp) && o.count > 0:
+		return &failure{statusTimeout, fmt.Errorf("sub: %d of %d messages came within %s", n, o.count, o.timeout)}
+	case ctx.Err() != nil:
+		return nil
+	}
+	return fmt.Errorf("sub: %w", ended)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+)
+
+// subcommand is what conch does when its name is the first argument. The names are no addresses: they have no port.
+type subcommand struct {
+	name, synopsis, usage string
+	flags                 func() []cli.Flag // for the completion
+	run                   func(ctx context.Context, c *call) error
+}
+
+// subcommands are all of them, in the order of the help. It is a function because completion is one, and lists them.
+func subcommands() []subcommand {
+	return []subcommand{
+		{"sub", "[flags] topic...", "print the messages of topics and patterns", flagsOf(subTable), subscribe},
+		{"pub", "[flags] topic [message]", "publish a message, or each line of the standard input", flagsOf(pubTable), publish},
+		{"bench", "[address] [flags]", "put load on a server and measure it", flagsOf(benchTable), benchmark},
+		{"completion", "bash|zsh|fish", "print what makes a shell complete conch's commands and flags", noFlags, completion},
+	}
+}
+
+func flagsOf[T any](table []option[T]) func() []cli.Flag {
+	return func() []cli.Flag { flags, _ := cliFlags(table); return flags }
+}
+
+func noFlags() []cli.Flag { return nil }
+
+// call is one call of a subcommand: what it needs from the process.
+type call struct {
+	args           []string // behind its name
+	env            lookup
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// execute runs a subcommand until it is done or a signal ends it.
+func (s *subcommand) execute(c *call, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	caught := catch(ctx, cancel, signals)
+	err := s.run(ctx, c)
+	sig := caught()
+	var f *failure
+	if sig == nil || errors.As(err, &f) && f.status == statusUnacked { // which says more than that it was interrupted
+		return err
+	}
+	return &failure{status: signalStatus(sig)}
+}
+
+// catch ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
+// which signal it was, if any.
+func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
+	found := make(chan os.Signal, 1)
+	go func() {
+		defer close(found)
+		for {
+			select {
+			case sig := <-signals:
+				if sig == talkSignal {
+					continue
+				}
+				found <- sig
+				cancel()
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() os.Signal {
+		cancel()
+		return <-found
+	}
+}
+
+// The statuses of sub and pub, beside those of main.go.
+const (
+	statusUnacked = 3
+	statusTimeout = 4
+)
+
+// statusTable is every status with which conch sub and conch pub end.
+var statusTable = []struct{ status, meaning string }{
+	{"0", "all went well; also when nobody reads standard output any more"},
+	{"1", "it cannot be done: no server, or it says no; a file cannot be read or written"},
+	{"2", "the command line makes no sense"},
+	{"3", "pub: messages are not acknowledged"},
+	{"4", "sub: --timeout was over before --count messages came"},
+	{"130, 143", "ended by SIGINT, SIGTERM"},
+}
+
+func statusHelp() string {
+	var b strings.Builder
+	b.WriteString("Exit status:\n")
+	for _, s := range statusTable {
+		fmt.Fprintf(&b, "  %-9s %s\n", s.status, s.meaning)
+	}
+	return b.String()
+}
+
+// unlessClosed is an error of writing to standard output, or nil if nobody reads it any more: whoever looked at the
+// first lines alone has got what was wanted.
+func unlessClosed(err error) error {
+	if err == nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+		return nil
+	}
+	return fmt.Errorf("cannot write: %w", err)
+}
+
+func isTerminal(w any) bool {
+	file, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}
