@@ -83,4 +83,3 @@ func (a *acks) end() {
 	close(a.sent)
 	<-a.done
 }
-

@@ -58,13 +58,15 @@ func complete(args []string, stdout io.Writer) error {
 
 // completionTree is the whole command line as the flag library has it, which does nothing but complete.
 func completionTree(stdout io.Writer) *cli.Command {
-	flags := []cli.Flag{
-		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this", Value: &flagValue{bare: true}},
-		&cli.GenericFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Value: &flagValue{bare: true}},
-		&cli.GenericFlag{Name: "config", Usage: "read settings from this TOML file", Value: &flagValue{}},
+	own := func(name, usage string, alone bool) cli.Flag { // no flag of the subcommands
+		return &cli.GenericFlag{Name: name, Usage: usage, Value: &flagValue{bare: alone}, Local: true}
 	}
-	for i := range table {
-		flags = append(flags, &cli.GenericFlag{Name: table[i].name, Usage: table[i].usage, Value: &flagValue{bare: table[i].bare}})
+	flags := []cli.Flag{
+		own("help", "print this", true), own("version", "print the version", true),
+		own("config", "read settings from this TOML file", false),
+	}
+	for _, r := range table {
+		flags = append(flags, own(r.name, r.usage, r.bare))
 	}
 	root := bare("conch", flags)
 	root.EnableShellCompletion = true
@@ -75,10 +77,20 @@ func completionTree(stdout io.Writer) *cli.Command {
 	}
 	for _, s := range subcommands() {
 		if s.name != "completion" {
-			c := bare(s.name, s.flags())
+			c := bare(s.name, longOnly(s.flags()))
 			c.Usage = s.usage
 			root.Commands = append(root.Commands, c)
 		}
 	}
 	return root
+}
+
+// longOnly takes the letters away: the library would take the beginning --r of --raw for -r, and complete nothing.
+func longOnly(flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		if g, ok := f.(*cli.GenericFlag); ok {
+			g.Aliases = nil
+		}
+	}
+	return flags
 }

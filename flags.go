@@ -22,7 +22,7 @@ type option[T any] struct {
 // toggle is a flag without a value.
 func toggle[T any](name, letter, usage string, field func(*T) *bool) option[T] {
 	set := func(o *T, text string) (err error) { *field(o), err = parseBool(text); return err }
-	return option[T]{name: name, letter: letter, usage: usage, set: set}
+	return option[T]{name: name, letter: letter, usage: usage, example: "true", set: set}
 }
 
 // freeText is a flag that takes any text.

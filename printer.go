@@ -78,4 +78,3 @@ func note(e client.Event) string {
 	}
 	return fmt.Sprintf("%T", e)
 }
-

@@ -81,10 +81,13 @@ func (s *sending) finish(why error, rest *leftover) error {
 		rest.add(s.left)
 	}
 	if rest.count > 0 {
-		where := "written above; the rest of the input is not read"
-		if rest.file != nil {
+		where := "written above"
+		switch {
+		case rest.file != nil:
 			s.copyRest(rest)
 			where = "in " + rest.file.Name()
+		case s.order.message == nil:
+			where += "; the rest of the input is not read"
 		}
 		_ = s.summary() // the failure is worse
 		return &failure{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", messages(rest.count), where, why)}

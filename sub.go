@@ -163,7 +163,7 @@ func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, s
 	}()
 	defer func() { // listen waits for its goroutine
 		cancel()
-		for range events { //nolint:revive // nobody wants them any more
+		for range events { // which nobody wants any more
 		}
 	}()
 	out := bufio.NewWriterSize(stdout, 64<<10)

@@ -1,0 +1,116 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shell starts a shell script in which conch is the binary, and CONCH_URL says where c is.
+func (c *conch) shell(script string) *program {
+	c.t.Helper()
+	c.t.Setenv("PATH", filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	c.t.Setenv("CONCH_URL", "conch://"+net.JoinHostPort(c.host, c.port)+"?min_backoff=1ms&max_backoff=10ms")
+	return c.run("bash", "-c", script)
+}
+
+// await waits until so many connections listen to a topic.
+func (c *conch) await(topic string, n int) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool {
+		return c.cli("PUBSUB", "NUMSUB", topic) == fmt.Sprintf("%s\n%d\n", topic, n)
+	}, patience, 1)
+}
+
+func TestSubAndPubInPipes(t *testing.T) {
+	c := start(t, "")
+	sub := c.shell(`conch sub --json news 2>&1 | head -2; echo "${PIPESTATUS[@]}"`)
+	c.await("news", 1)
+	pub := c.shell(`seq 3 | conch pub news; echo done | conch pub --quiet news; echo $?`)
+	assert.Equal(t, "published 3 messages, 3 receivers\n0\n", pub.rest())
+	assert.JSONEq(t, `{"event":"message","topic":"news","payload":"1"}`, sub.line())
+	assert.JSONEq(t, `{"event":"message","topic":"news","payload":"2"}`, sub.line())
+	c.cli("PUBLISH", "news", "one more, so that conch sub finds the pipe closed, if it has not yet")
+	assert.Equal(t, "0 0\n", sub.rest(), "and nothing else is said")
+	c.stop()
+}
+
+func TestSubCannotBeDriven(t *testing.T) {
+	c := start(t, "")
+	sub := c.shell("conch sub -n 1 news")
+	c.await("news", 1)
+	c.shell(`printf 'a\x1b[2J\rb\xff\n' | conch pub news`).until("published 1 message, 1 receivers")
+	assert.Equal(t, `news a\x1b[2J\rb\xff`+"\n", sub.rest())
+	c.stop()
+}
+
+func TestSubIsInterrupted(t *testing.T) {
+	c := start(t, "")
+	sub := c.shell("exec conch sub news")
+	c.await("news", 1)
+	require.NoError(t, sub.cmd.Process.Signal(syscall.SIGINT))
+	assert.Empty(t, sub.rest())
+	state, err := sub.cmd.Process.Wait()
+	require.NoError(t, err)
+	assert.Equal(t, 130, state.ExitCode())
+	c.stop()
+}
+
+// The server dies in the middle. What it had acknowledged and what is in the file are together the whole input.
+func TestPubWhenTheServerIsKilled(t *testing.T) {
+	const n = 200_000
+	c := start(t, "")
+	file := filepath.Join(t.TempDir(), "rest")
+	pub := c.shell(fmt.Sprintf(`seq %d | conch pub --json --unacked %s news; echo "status ${PIPESTATUS[1]}"`, n, file))
+	for range 10_000 {
+		require.True(t, strings.HasPrefix(pub.line(), `{"topic":"news","receivers":0,"number":`))
+	}
+	require.NoError(t, c.cmd.Process.Kill())
+	out := pub.rest()
+	assert.Contains(t, out, "status 3\n")
+	assert.Contains(t, out, "conch: pub: not acknowledged: ")
+	acknowledged := 10_000 + strings.Count(out, `{"topic":"news"`)
+	rest, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var want strings.Builder
+	for i := acknowledged + 1; i <= n; i++ {
+		fmt.Fprintln(&want, i)
+	}
+	same := want.String() == string(rest) // a difference of megabytes is nothing to print
+	assert.True(t, same, "%d acknowledged, %d in the file", acknowledged, strings.Count(string(rest), "\n"))
+}
+
+// Bash asks conch, and nothing in the line is evaluated by that.
+func TestCompletionInBash(t *testing.T) {
+	c := start(t, "")
+	evil := filepath.Join(t.TempDir(), "evil")
+	complete := func(words ...string) string {
+		args := append([]string{"--norc", "-c", `source <(conch completion bash)
+			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _conch conch; echo "${COMPREPLY[@]}"`, "bash"}, words...)
+		cmd := exec.Command("bash", args...)
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	assert.Equal(t, "sub pub bench completion", complete("conch", ""))
+	assert.Equal(t, "pub", complete("conch", "p"))
+	assert.Equal(t, "bash zsh fish", complete("conch", "completion", ""))
+	assert.Equal(t, "--slow-consumer --slow-hard --slow-soft --slow-time", complete("conch", "--slow"))
+	assert.Equal(t, "--where", complete("conch", "sub", "news", "--w"))
+	assert.Equal(t, "--raw", complete("conch", "sub", "--where", "'price > 1'", "--r"))
+	assert.Empty(t, complete("conch", "sub", ""), "bash goes on to names of files")
+	assert.Equal(t, "--json", complete("conch", "pub", "$(touch "+evil+")", "`touch "+evil+"`", ">"+evil, "--j"))
+	assert.NoFileExists(t, evil)
+	c.stop()
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/server"
+)
+
+func TestPub(t *testing.T) {
+	for _, c := range []struct {
+		args  []string
+		input string
+		want  []string // what is received
+		out   string
+	}{
+		{[]string{"news", "hi"}, "not read", []string{"hi"}, "published 1 message, 1 receivers\n"},
+		{[]string{"news", "several", "words  as they", "are"}, "", []string{"several words  as they are"}, "published 1 message, 1 receivers\n"},
+		{[]string{"news", ""}, "not read", []string{""}, "published 1 message, 1 receivers\n"},
+		{[]string{"news", "--", "-5"}, "", []string{"-5"}, "published 1 message, 1 receivers\n"},
+		{[]string{"news"}, "one\n\ntwo\r\nlast without end", []string{"one", "", `two\r`, "last without end"}, "published 4 messages, 4 receivers\n"},
+		{[]string{"news"}, "", nil, "published 0 messages, 0 receivers\n"},
+		{[]string{"--quiet", "news"}, "one\ntwo\n", []string{"one", "two"}, ""},
+		{[]string{"--json", "news"}, "one\ntwo\n", []string{"one", "two"}, `{"topic":"news","receivers":1,"number":1}
+{"topic":"news","receivers":1,"number":2}
+`},
+		{[]string{"-j", "\xff", "x"}, "", nil, `{"topic_base64":"/w==","receivers":0,"number":1}` + "\n"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			s := conchtest.Start(t, server.Options{})
+			ear := s.Dial(t)
+			ear.Send("SUB news\n")
+			ear.Expect("OK SUB news\n")
+			r := begin(t, s.Addr, append([]string{"pub"}, c.args...)...)
+			go func() {
+				_, _ = io.WriteString(r.stdin, c.input)
+				_ = r.stdin.Close()
+			}()
+			r.ends(statusOK)
+			assert.Equal(t, c.out, r.out.String())
+			assert.Empty(t, r.err.String())
+			for _, m := range c.want {
+				ear.Expect("UPDATE news " + m + "\n")
+			}
+			ear.Fence()
+		})
+	}
+}
+
+func TestPubTenThousandLines(t *testing.T) {
+	const n = 10_000
+	for _, connections := range []string{"1", "4"} {
+		s := conchtest.Start(t, server.Options{})
+		sub := begin(t, s.Addr, "sub", "--raw", "-n", fmt.Sprint(n), "news")
+		listening(t, s.Addr, 1)
+		pub := begin(t, s.Addr, "pub", "-c", connections, "news")
+		var all strings.Builder
+		for i := range n {
+			fmt.Fprintln(&all, "line", i)
+		}
+		pub.enter("%s", all.String())
+		require.NoError(t, pub.stdin.Close())
+		pub.ends(statusOK)
+		assert.Equal(t, "published 10000 messages, 10000 receivers\n", pub.out.String())
+		sub.ends(statusOK)
+		if connections == "1" {
+			assert.Equal(t, all.String(), sub.out.String())
+		} else {
+			assert.ElementsMatch(t, strings.Split(all.String(), "\n"), strings.Split(sub.out.String(), "\n"))
+		}
+	}
+}
+
+// What is acknowledged and what is in the file are together what was put in.
+func TestPubWhenTheConnectionBreaks(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	proxy, err := faulty.Start(s.Addr, func(uint64) faulty.Plan { return faulty.Plan{} })
+	require.NoError(t, err)
+	t.Cleanup(proxy.Shut)
+	file := filepath.Join(t.TempDir(), "rest")
+	r := begin(t, proxy.Addr(), "pub", "--json", "--unacked", file, "news")
+	input := ""
+	enter := func(from, to int) {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintln(&b, "line", i)
+		}
+		input += b.String()
+		r.enter("%s", b.String())
+	}
+	enter(0, 1000)
+	r.out.await(t, `"number":10}`) // some are acknowledged, and others are on their way
+	proxy.Shut()
+	enter(1000, 2000)
+	require.NoError(t, r.stdin.Close())
+	r.ends(statusUnacked)
+
+	rest, err := os.ReadFile(file)
+	require.NoError(t, err)
+	acknowledged := strings.Count(r.out.String(), "\n")
+	assert.GreaterOrEqual(t, acknowledged, 10)
+	lines := strings.SplitAfter(input, "\n")
+	assert.Equal(t, strings.Join(lines[acknowledged:], ""), string(rest))
+	assert.Regexp(t, fmt.Sprintf(`^conch: pub: not acknowledged: %d messages, in %s; the first because: .*connection 0: `,
+		2000-acknowledged, file), r.err.String())
+}
+
+// refuser is a server that greets, and then answers each publish with an error.
+func refuser(t *testing.T) (address string) {
+	t.Helper()
+	s := conchtest.Start(t, server.Options{})
+	c := s.Dial(t)
+	c.Send("ACL SETUSER default resetchannels &ok\n")
+	c.Expect("+OK\r\n")
+	return s.Addr
+}
+
+func TestPubIsRefused(t *testing.T) {
+	const noPermission = "NOPERM No permissions to access a channel"
+	address := refuser(t)
+	r := begin(t, address, "pub", "ok", "hi")
+	r.ends(statusOK)
+
+	r = begin(t, address, "pub", "news", "hi")
+	r.ends(statusUnacked)
+	assert.Equal(t, "hi\nconch: pub: not acknowledged: 1 message, written above; the first because: "+noPermission+"\n", r.err.String())
+	assert.Equal(t, "published 0 messages, 0 receivers\n", r.out.String())
+
+	file := filepath.Join(t.TempDir(), "rest")
+	r = begin(t, address, "pub", "--unacked", file, "news")
+	r.enter("one\ntwo\n")
+	r.enter("three\n") // the first one is refused before or after that is read
+	require.NoError(t, r.stdin.Close())
+	r.ends(statusUnacked)
+	rest, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "one\ntwo\nthree\n", string(rest))
+	assert.Equal(t, "conch: pub: not acknowledged: 3 messages, in "+file+"; the first because: "+noPermission+"\n", r.err.String())
+}
+
+func TestPubRemovesAnEmptyFile(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	for address, status := range map[string]int{s.Addr: statusOK, "127.0.0.1:1": statusFailure} {
+		file := filepath.Join(t.TempDir(), "rest")
+		r := begin(t, address, "pub", "--unacked", file, "news", "hi")
+		r.ends(status)
+		assert.NoFileExists(t, file)
+	}
+}
+
+func TestPubEndsByASignal(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "pub", "--json", "news")
+	r.enter("one\n")
+	r.out.await(t, `"number":1}`) // said at once, though the input goes on
+	r.signals <- syscall.SIGINT
+	r.ends(130)
+	assert.Empty(t, r.err.String())
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
+
+func TestPubWhenTheInputFails(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	var out, stderr bytes.Buffer
+	input := io.MultiReader(strings.NewReader("one\n"), brokenReader{})
+	status := run([]string{"conch", "pub", "-u", s.Addr, "news"}, nothing, input, &out, &stderr, nil)
+	assert.Equal(t, statusFailure, status)
+	assert.Equal(t, "published 1 message, 0 receivers\n", out.String())
+	assert.Equal(t, "conch: pub: cannot read the standard input: nobody reads\n", stderr.String())
+}
+
+// A pipe that nobody reads any more is no reason to publish less.
+func TestPubGoesOnWhenNobodyReads(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	from, to := io.Pipe()
+	require.NoError(t, from.Close())
+	var stderr bytes.Buffer
+	input := strings.NewReader(strings.Repeat("line\n", 5000))
+	assert.Equal(t, statusOK, run([]string{"conch", "pub", "-j", "-u", s.Addr, "news"}, nothing, input, to, &stderr, nil))
+	assert.Empty(t, stderr.String())
+	assert.Equal(t, 5000, s.Info(t, "messages_published"))
+}

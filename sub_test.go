@@ -1,0 +1,143 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/server"
+)
+
+// say publishes in lines, and waits until that has taken effect.
+func say(t *testing.T, s *conchtest.Server, lines ...string) {
+	t.Helper()
+	c := s.Dial(t)
+	for _, line := range lines {
+		c.Send("PUB %s\n", line)
+		c.Expect("OK PUB " + strings.Fields(line)[0] + "\n")
+	}
+}
+
+func TestSub(t *testing.T) {
+	orders := []string{`orders.eu {"price": 50}`, `orders.us {"price": 150}`, `news {"price": 200}`}
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"-n 1 news", "news {\"price\": 200}\n"},
+		{"-n 3 -p o* news", "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
+		{"-n 3 -p o*eu -p o*us news", "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
+		{"-n 2 --numbers -p * -w price>100", "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
+		{"-n 2 --raw -p o*", "{\"price\": 50}\n{\"price\": 150}\n"},
+		{"-n 1 -j news", "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			s := conchtest.Start(t, server.Options{})
+			r := begin(t, s.Addr, append([]string{"sub"}, strings.Fields(c.args)...)...)
+			listening(t, s.Addr, 1)
+			say(t, s, orders...)
+			r.ends(statusOK)
+			assert.Equal(t, c.want, r.out.String())
+			assert.Empty(t, r.err.String())
+		})
+	}
+}
+
+func TestSubTakesArgumentsForTopics(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "sub", "-n", "1", "a*")
+	listening(t, s.Addr, 1)
+	say(t, s, "ab no", "a* yes")
+	r.ends(statusOK)
+	assert.Equal(t, "a* yes\n", r.out.String())
+	assert.Equal(t, "conch: sub: a* is taken for one topic; patterns are given with --pattern\n", r.err.String())
+}
+
+func TestSubTimeout(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "sub", "-t", "1ms", "news")
+	r.ends(statusOK)
+	r = begin(t, s.Addr, "sub", "-t", "50ms", "-n", "2", "news")
+	r.ends(statusTimeout)
+	assert.Equal(t, "conch: sub: 0 of 2 messages came within 50ms\n", r.err.String())
+}
+
+func TestSubEndsByASignal(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		r := begin(t, s.Addr, "sub", "news")
+		listening(t, s.Addr, 1)
+		say(t, s, "news one")
+		r.out.await(t, "news one\n") // nothing waits in a buffer while no message comes
+		r.signals <- sig
+		r.ends(signalStatus(sig))
+		assert.Empty(t, r.err.String())
+		listening(t, s.Addr, 0)
+	}
+}
+
+func TestSubIsRefused(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "sub", "-w", "price >", "news")
+	r.ends(statusFailure)
+	assert.Equal(t, "conch: sub: cannot subscribe: ERR wrong predicate, column 8: the expression ends too early\n", r.err.String())
+}
+
+func TestSubComesBack(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "sub", "--json", "--numbers", "-n", "2", "news")
+	listening(t, s.Addr, 1)
+	say(t, s, "news one")
+	r.out.await(t, `"one"`)
+	c := s.Dial(t)
+	c.Send("CLIENT KILL TYPE pubsub\n")
+	c.Expect(":1\r\n")
+	r.out.await(t, `"event":"reconnected"`)
+	say(t, s, "news two")
+	r.ends(statusOK)
+	assert.Regexp(t, `^{"event":"message","topic":"news","payload":"one","epoch":"[0-9a-f]{16}","number":1,"previous":0}
+{"event":"disconnected","error":"[^"]+"}
+{"event":"reconnected","epoch":"[0-9a-f]{16}","same_epoch":true,"after":1,"before":1}
+{"event":"message","topic":"news","payload":"two","epoch":"[0-9a-f]{16}","number":2,"previous":0}
+$`, r.out.String())
+	assert.Regexp(t, `^conch: sub: disconnected: .*; coming back
+conch: sub: reconnected; nothing was missed
+$`, r.err.String())
+}
+
+// Whoever has read enough closes the pipe. That is no failure, and nothing is said about it.
+func TestSubEndsWhenNobodyReads(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	from, to := io.Pipe()
+	ended := make(chan int, 1)
+	var stderr screen
+	go func() { ended <- run([]string{"conch", "sub", "-u", s.Addr, "news"}, nothing, nil, to, &stderr, nil) }()
+	listening(t, s.Addr, 1)
+	say(t, s, "news one")
+	first := make([]byte, len("news one\n"))
+	_, err := io.ReadFull(from, first)
+	require.NoError(t, err)
+	require.NoError(t, from.Close())
+	say(t, s, "news two")
+	assert.Equal(t, statusOK, <-ended)
+	assert.Empty(t, stderr.String())
+}
+
+func TestSubWhenOutputFails(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	ended := make(chan int, 1)
+	var stderr screen
+	go func() {
+		ended <- run([]string{"conch", "sub", "-u", s.Addr, "news"}, nothing, nil, brokenWriter{}, &stderr, nil)
+	}()
+	listening(t, s.Addr, 1)
+	say(t, s, "news one")
+	assert.Equal(t, statusFailure, <-ended)
+	assert.Equal(t, "conch: cannot write: nobody reads\n", stderr.String())
+}

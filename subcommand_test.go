@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
+)
+
+// screen is what a subcommand has written so far.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// await waits until a text is there.
+func (s *screen) await(t *testing.T, text string) {
+	t.Helper()
+	conchtest.Eventually(t, func() bool { return strings.Contains(s.String(), text) }, "no "+text)
+}
+
+// running is a subcommand that runs inside the test.
+type running struct {
+	t        *testing.T
+	stdin    *io.PipeWriter
+	out, err screen
+	signals  chan os.Signal
+	exited   chan int
+}
+
+// begin runs a subcommand with an address as CONCH_URL, and quick attempts to come back.
+func begin(t *testing.T, address string, args ...string) *running {
+	t.Helper()
+	r := &running{t: t, signals: make(chan os.Signal, 1), exited: make(chan int, 1)}
+	from, to := io.Pipe()
+	r.stdin = to
+	t.Cleanup(func() { _ = to.Close() })
+	env := environment(map[string]string{"CONCH_URL": "conch://" + address + "?min_backoff=1ms&max_backoff=10ms"})
+	go func() { r.exited <- run(append([]string{"conch"}, args...), env, from, &r.out, &r.err, r.signals) }()
+	return r
+}
+
+// enter writes to the standard input.
+func (r *running) enter(format string, args ...any) {
+	r.t.Helper()
+	_, err := fmt.Fprintf(r.stdin, format, args...)
+	require.NoError(r.t, err)
+}
+
+// ends holds with which status the subcommand ends.
+func (r *running) ends(status int) {
+	r.t.Helper()
+	require.Equal(r.t, status, <-r.exited, "%s", r.err.String())
+}
+
+// listening waits until so many connections listen to topics or patterns.
+func listening(t *testing.T, address string, n int) {
+	t.Helper()
+	sock, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := conchtest.Use(t, sock)
+	conchtest.Eventually(t, func() bool {
+		c.Command("CLIENT", "LIST")
+		frame, err := c.Frame()
+		require.NoError(t, err)
+		here := 0
+		for line := range strings.Lines(string(frame)) {
+			if none := strings.Contains(line, " sub=0 ") && strings.Contains(line, " psub=0 "); !none && strings.Contains(line, " sub=") {
+				here++
+			}
+		}
+		return here == n
+	}, "nobody listens")
+}
+
+func TestStatusTable(t *testing.T) {
+	known := map[string]bool{}
+	for _, s := range statusTable {
+		known[s.status] = true
+		for _, help := range []string{subHelp(), pubHelp()} {
+			assert.Contains(t, help, fmt.Sprintf("  %-9s %s\n", s.status, s.meaning))
+		}
+	}
+	for _, status := range []int{statusOK, statusFailure, statusUsage, statusUnacked, statusTimeout} {
+		assert.True(t, known[fmt.Sprint(status)], status)
+	}
+	assert.Equal(t, 130, signalStatus(syscall.SIGINT))
+	assert.Equal(t, 143, signalStatus(syscall.SIGTERM))
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	for _, s := range statusTable {
+		row := fmt.Sprintf("| %s | %s |\n", s.status, s.meaning)
+		assert.True(t, bytes.Contains(page, []byte(row)), "README.md has no %s", row)
+	}
+}
+
+func TestHelpOfEachSubcommand(t *testing.T) {
+	for _, s := range subcommands() {
+		for _, flag := range []string{"--help", "-h"} {
+			var out, stderr bytes.Buffer
+			require.Equal(t, statusOK, run([]string{"conch", s.name, flag}, nothing, nil, &out, &stderr, nil))
+			assert.Empty(t, stderr.String())
+			assert.Contains(t, out.String(), "Usage: conch "+s.name)
+			for _, f := range s.flags() {
+				assert.Regexp(t, `(?m)^  --`+f.Names()[0]+`[ ,]`, out.String())
+			}
+			for line := range strings.Lines(out.String()) {
+				assert.LessOrEqual(t, len(line), 121, line)
+			}
+		}
+		assert.Contains(t, helpText(), "conch "+s.name)
+	}
+}
+
+// What stands in the help as an example of a value is one.
+func TestExamplesOfFlags(t *testing.T) {
+	for _, o := range subTable {
+		assert.NoError(t, o.set(&subOrder{}, o.example), o.name)
+	}
+	for _, o := range pubTable {
+		assert.NoError(t, o.set(&pubOrder{}, o.example), o.name)
+	}
+}
+
+func TestWrongUseOfSubAndPub(t *testing.T) {
+	password := t.TempDir() + "/empty"
+	require.NoError(t, os.WriteFile(password, []byte("\n"), 0o600))
+	for _, c := range []struct{ args, want string }{
+		{"sub", "sub: expected a topic, or --pattern; usage: conch sub [flags] topic...; see conch sub --help"},
+		{"sub --jsn a", "sub: unknown flag --jsn (did you mean --json?); see conch sub --help"},
+		{"sub --json --raw a", "sub: --json and --raw exclude each other; see conch sub --help"},
+		{"sub --raw --numbers a", "sub: --raw shows no numbers; leave out --numbers, or take --json; see conch sub --help"},
+		{"sub -n 0 a", `sub: flag --count: expected a whole number from 1 on, not "0"; see conch sub --help`},
+		{"sub -t soon a", `sub: flag --timeout: expected a time such as 500ms, 60s or 5m, or seconds such as 60, not "soon"; see conch sub --help`},
+		{"sub --where= a", "sub: flag --where: expected an expression, such as 'price > 100'; see conch sub --help"},
+		{"sub --pattern", "sub: flag --pattern needs a value, e.g. --pattern 'orders.*'; see conch sub --help"},
+		{"sub --url http://x a", `sub: scheme "http" is none of conch, conchs, redis, rediss and unix; see conch sub --help`},
+		{"sub --url conch://u:secret@%zz a", "sub: no URL: not of the form scheme://user:password@host:port, or not escaped as it must be; see conch sub --help"},
+		{"sub --tls-ca x a", "sub: tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890; see conch sub --help"},
+		{"pub", "pub: expected a topic; usage: conch pub [flags] topic [message]; see conch pub --help"},
+		{"pub --json --quiet a", "pub: --json and --quiet exclude each other; see conch pub --help"},
+		{"pub -c 65 a", "pub: flag --connections: expected 1 to 64, not 65; see conch pub --help"},
+		{"pub --url conchs://x --tls-cert x a", "pub: tls-cert and tls-key belong together; give both; see conch pub --help"},
+		{"completion", "completion: expected the name of a shell: bash, zsh or fish; see conch completion --help"},
+		{"completion csh", "completion: no script for csh: expected bash, zsh or fish; see conch completion --help"},
+		{"pub --password-file /none a b", "pub: password-file: open /none: no such file or directory"},
+		{"pub --password-file " + password + " a b", "pub: password-file: there is no password in the first line of " + password},
+		{"pub --url conchs://x --tls-ca " + password + " a b", "pub: tls-ca: there is no certificate in " + password},
+		{"pub --unacked " + password + " a b", "pub: unacked: open " + password + ": file exists"},
+		{"sub --url 127.0.0.1:1 a", "sub: nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
+		{"pub --url 127.0.0.1:1 a b", "pub: nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			var out, stderr bytes.Buffer
+			status := run(append([]string{"conch"}, strings.Fields(c.args)...), nothing, strings.NewReader(""), &out, &stderr, nil)
+			want := statusFailure
+			if strings.Contains(c.want, "--help") {
+				want = statusUsage
+			}
+			assert.Equal(t, want, status)
+			assert.Equal(t, "conch: "+c.want+"\n", stderr.String())
+			assert.Empty(t, out.String())
+		})
+	}
+}
+
+func TestTheEnvironmentSaysWhere(t *testing.T) {
+	env := environment(map[string]string{"CONCH_URL": "http://x", "CONCH_PASSWORD_FILE": "/none"})
+	var stderr bytes.Buffer
+	assert.Equal(t, statusUsage, run([]string{"conch", "pub", "a", "b"}, env, nil, io.Discard, &stderr, nil))
+	assert.Contains(t, stderr.String(), `scheme "http"`)
+	stderr.Reset()
+	assert.Equal(t, statusFailure, run([]string{"conch", "pub", "-u", "127.0.0.1:1", "a", "b"}, env, nil, io.Discard, &stderr, nil))
+	assert.Contains(t, stderr.String(), "open /none")
+}
+
+// A server with a password and a certificate of its own authority.
+func TestPasswordAndTLS(t *testing.T) {
+	folder := t.TempDir()
+	a := conchtest.NewAuthority(t)
+	cert, key := a.Valid(t, "localhost").Write(t, folder)
+	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
+	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\nnot this\n"))
+	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame")
+	url, _ := p.first["tls-address"].(string)
+	args := []string{"conch", "pub", "--url", "conchs://" + url, "--tls-ca", folder + "/ca.pem"}
+	try := func(args ...string) (status int, text string) {
+		var out screen
+		status = run(append(args, "news", "hi"), nothing, nil, &out, &out, nil)
+		return status, out.String()
+	}
+	status, text := try(append(args, "--password-file", folder+"/password")...)
+	assert.Equal(t, statusOK, status)
+	assert.Equal(t, "published 1 message, 0 receivers\n", text)
+	status, text = try(args...)
+	assert.Equal(t, statusFailure, status)
+	assert.Contains(t, text, "NOAUTH")
+	conchtest.WriteFile(t, folder+"/password", []byte("close sesame"))
+	status, text = try(append(args, "--password-file", folder+"/password")...)
+	assert.Equal(t, statusFailure, status)
+	assert.Contains(t, text, "WRONGPASS")
+	status, text = try("conch", "pub", "--url", "conchs://"+url)
+	assert.Equal(t, statusFailure, status)
+	assert.Contains(t, text, "unknown authority")
+}
