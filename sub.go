@@ -44,7 +44,7 @@ var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.en
 		set: func(o *subOrder, text string) (err error) { o.count, err = parseCount(text); return err },
 	},
 	{
-		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long",
+		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after listening for so long",
 		set: func(o *subOrder, text string) (err error) { o.timeout, err = parsePeriod(text); return err },
 	},
 }...)
@@ -131,11 +131,6 @@ func subscribe(ctx context.Context, c *call) error {
 				protocol.ShowMessage(nil, []byte(topic)))
 		}
 	}
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeUp)
-		defer cancel()
-	}
 	conn, err := client.Dial(ctx, options)
 	if err != nil {
 		return unreachable("sub", options, err)
@@ -144,6 +139,11 @@ func subscribe(ctx context.Context, c *call) error {
 	s, err := conn.Subscribe(ctx, o.names()...)
 	if err != nil {
 		return unreachable("sub", options, err)
+	}
+	if o.timeout > 0 { // connecting has a bound of its own
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeUp)
+		defer cancel()
 	}
 	return o.listen(ctx, s, c.stdout, c.stderr)
 }

@@ -27,20 +27,21 @@ func say(t *testing.T, s *conchtest.Server, lines ...string) {
 func TestSub(t *testing.T) {
 	orders := []string{`orders.eu {"price": 50}`, `orders.us {"price": 150}`, `news {"price": 200}`}
 	for _, c := range []struct {
-		args string
-		want string
+		args  string
+		names int
+		want  string
 	}{
-		{"-n 1 news", "news {\"price\": 200}\n"},
-		{"-n 3 -p o* news", "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
-		{"-n 3 -p o*eu -p o*us news", "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
-		{"-n 2 --numbers -p * -w price>100", "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
-		{"-n 2 --raw -p o*", "{\"price\": 50}\n{\"price\": 150}\n"},
-		{"-n 1 -j news", "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
+		{"-n 1 news", 1, "news {\"price\": 200}\n"},
+		{"-n 3 -p o* news", 2, "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
+		{"-n 3 -p o*eu -p o*us news", 3, "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
+		{"-n 2 --numbers -p * -w price>100", 1, "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
+		{"-n 2 --raw -p o*", 1, "{\"price\": 50}\n{\"price\": 150}\n"},
+		{"-n 1 -j news", 1, "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{})
 			r := begin(t, s.Addr, append([]string{"sub"}, strings.Fields(c.args)...)...)
-			listening(t, s.Addr, 1)
+			listening(t, s.Addr, c.names)
 			say(t, s, orders...)
 			r.ends(statusOK)
 			assert.Equal(t, c.want, r.out.String())

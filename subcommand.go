@@ -97,7 +97,7 @@ var statusTable = []struct{ status, meaning string }{
 	{"2", "the command line makes no sense"},
 	{"3", "pub: messages are not acknowledged"},
 	{"4", "sub: --timeout was over before --count messages came"},
-	{"130, 143", "ended by SIGINT, SIGTERM"},
+	{"128 + n", "ended by signal n: 130 by SIGINT, 143 by SIGTERM"},
 }
 
 func statusHelp() string {
