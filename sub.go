@@ -155,6 +155,7 @@ var errTimeUp = errors.New("the time is up")
 func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer watchReader(stdout, cancel)()
 	events := make(chan client.Event, 256)
 	var ended error // set before events is closed
 	go func() {

@@ -130,6 +130,21 @@ func TestSubEndsWhenNobodyReads(t *testing.T) {
 	assert.Empty(t, stderr.String())
 }
 
+// It ends at once, not when the next message comes.
+func TestSubNoticesThatNobodyReads(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	from, to, err := os.Pipe()
+	require.NoError(t, err)
+	defer func() { _ = to.Close() }()
+	ended := make(chan int, 1)
+	var stderr screen
+	go func() { ended <- run([]string{"conch", "sub", "-u", s.Addr, "news"}, nothing, nil, to, &stderr, nil) }()
+	listening(t, s.Addr, 1)
+	require.NoError(t, from.Close())
+	assert.Equal(t, statusOK, <-ended)
+	assert.Empty(t, stderr.String())
+}
+
 func TestSubWhenOutputFails(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	ended := make(chan int, 1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -58,6 +59,9 @@ func (s *subcommand) execute(c *call, signals <-chan os.Signal) error {
 	return &failure{status: signalStatus(sig)}
 }
 
+// endSignals are left to the system after the first one: a write that nobody reads can be ended by nothing else.
+var endSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+
 // catch ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
 // which signal it was, if any.
 func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
@@ -71,6 +75,7 @@ func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Sig
 					continue
 				}
 				found <- sig
+				signal.Reset(endSignals...)
 				cancel()
 				return
 			case <-ctx.Done():
