@@ -259,8 +259,8 @@ func TestRightsToWhatStandsLeftOfWhere(t *testing.T) {
 		c.Command("PSUBSCRIBE", "orders.* WHERE x")
 		c.Expect("-NOPERM User mute has no permissions to run the 'psubscribe' command\r\n")
 	})
-	t.Run("TOPICS and WHO", func(t *testing.T) {
-		for user, may := range map[string][2]bool{"watch": {true, false}, "names": {false, true}, "shop": {true, true}, "mute": {false, false}} {
+	t.Run("TOPICS and WHO, which shows addresses and so is not among +@pubsub", func(t *testing.T) {
+		for user, may := range map[string][2]bool{"watch": {true, false}, "names": {false, true}, "shop": {true, false}, "mute": {false, false}} {
 			c := s.Dial(t)
 			become(c, user, "pw")
 			for i, line := range []string{"TOPICS nosuch", "WHO nosuch"} {
