@@ -9,12 +9,12 @@ import (
 // churnCost compares what it costs to subscribe to topics and to leave them again beside 100 and beside 100,000 topics
 // that nobody touches.
 func churnCost(ctx context.Context, p *process, duration time.Duration) (sample, error) {
-	holder, err := dial(ctx, p.address)
+	holder, err := dial(ctx, p.Address)
 	if err != nil {
 		return nil, err
 	}
 	defer holder.close()
-	mover, err := dial(ctx, p.address)
+	mover, err := dial(ctx, p.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func moveCost(ctx context.Context, p *process, mover *wire, duration time.Durati
 // leavingTime compares how long it takes until 1,000 clients that leave at once, each with 100 topics of its own, are
 // gone from all of them, when there are no other topics and when there are 100,000.
 func leavingTime(ctx context.Context, p *process, _ time.Duration) (sample, error) {
-	observer, err := dial(ctx, p.address)
+	observer, err := dial(ctx, p.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func leavingTime(ctx context.Context, p *process, _ time.Duration) (sample, erro
 	if got[few], err = leaveTogether(ctx, p, observer); err != nil {
 		return nil, err
 	}
-	holder, err := dial(ctx, p.address)
+	holder, err := dial(ctx, p.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func leaveOnce(ctx context.Context, p *process, observer *wire) (float64, error)
 	}
 	last := make([]string, 0, leaving) // one topic of each client: they go together
 	for i := range leaving {
-		c, err := dial(ctx, p.address)
+		c, err := dial(ctx, p.Address)
 		if err != nil {
 			closeAll()
 			return 0, err

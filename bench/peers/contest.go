@@ -6,6 +6,10 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/conchmq/conch/bench/page"
+	"github.com/conchmq/conch/bench/servers"
+	"github.com/conchmq/conch/internal/bench"
 )
 
 // contest is one run of the comparison.
@@ -58,26 +62,31 @@ func (c *contest) order(s *scenario, round int) (all []contestant) {
 	return append(all[first:len(all):len(all)], all[:first]...)
 }
 
+// process is a running server, and how to talk to it.
+type process struct {
+	*servers.Process
+	dialect bench.Dialect
+}
+
 // measure starts a contestant's server, measures once and stops it.
 func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (got sample, err error) {
-	var p *process
+	p := process{dialect: one.dialect}
 	if one.server == relayName {
-		p, err = startRelay(ctx, *s.load)
+		p.Process, err = startRelay(ctx, *s.load)
 	} else {
-		p, err = start(ctx, serverNamed(one.server))
+		p.Process, err = servers.Start(ctx, servers.Named(one.server))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot start: %w", err)
 	}
-	defer p.stop()
-	p.dialect = one.dialect
+	defer p.Stop()
 	duration := c.duration * time.Duration(max(s.longer, 1))
 	if s.own != nil {
-		got, err = s.own(ctx, p, duration)
+		got, err = s.own(ctx, &p, duration)
 	} else {
-		got, err = loaded(ctx, p, *s.load, duration)
+		got, err = loaded(ctx, &p, *s.load, duration)
 	}
-	if died := p.running(); died != nil {
+	if died := p.Running(); died != nil {
 		return nil, died
 	}
 	return got, err
@@ -91,7 +100,7 @@ func (c *contest) tell(s *scenario, got outcome) {
 		return
 	}
 	for _, f := range s.figures {
-		fmt.Fprintf(c.progress, "  %s %s", number(got.Sample[f]), f)
+		fmt.Fprintf(c.progress, "  %s %s", page.Number(got.Sample[f]), f)
 	}
 	fmt.Fprintln(c.progress)
 }

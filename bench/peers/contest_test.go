@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/bench/servers"
 )
 
 func TestWhoComesFirstChangesFromRoundToRound(t *testing.T) {
@@ -44,7 +46,7 @@ func TestEachScenarioIsSound(t *testing.T) {
 					assert.Zero(t, s.load.Rate, "the relay has no part where the rate is given")
 					assert.Equal(t, 1, s.load.Topics)
 				} else {
-					assert.NotNil(t, serverNamed(one.server))
+					assert.NotNil(t, servers.Named(one.server))
 				}
 			}
 			if s.load != nil {

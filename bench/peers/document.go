@@ -8,10 +8,11 @@ import (
 	"strings"
 
 	"github.com/conchmq/conch/bench/page"
+	"github.com/conchmq/conch/bench/servers"
 )
 
 // write puts the run into the document: tables between its marks, plots beside it.
-func (c *contest) write(doc string, where environment) error {
+func (c *contest) write(doc string, where servers.Environment) error {
 	plots := filepath.Join(filepath.Dir(doc), "performance")
 	if err := os.MkdirAll(plots, 0o755); err != nil {
 		return err
@@ -71,9 +72,9 @@ func (s *scenario) judges(f figure) bool {
 }
 
 // markdown is the section that a run writes.
-func (c *contest) markdown(where environment) string {
+func (c *contest) markdown(where servers.Environment) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each. %s\n\n", where.Date, c.rounds, c.duration, where.machine())
+	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each. %s\n\n", where.Date, c.rounds, c.duration, where.Machine())
 	var rows [][]string
 	for _, d := range where.Servers {
 		rows = append(rows, []string{d.Name, d.Version, "`" + d.Command + "`"})
@@ -104,7 +105,7 @@ func (c *contest) goalTable() string {
 				word = "**" + word + "**"
 			}
 			rows = append(rows, []string{
-				s.title, string(g.figure), number(c.outcomes[s.name].median(conchName, g.figure)), v.reached(), g.String(), word,
+				s.title, string(g.figure), page.Number(c.outcomes[s.name].median(conchName, g.figure)), v.reached(), g.String(), word,
 			})
 		}
 	}
@@ -118,7 +119,7 @@ func (c *contest) figureTable() string {
 		for _, f := range s.figures {
 			row := []string{s.title, string(f)}
 			for _, name := range columns {
-				cell := number(c.outcomes[s.name].median(name, f))
+				cell := page.Number(c.outcomes[s.name].median(name, f))
 				if f == deliveries && c.outcomes[s.name].limited(name) != "" {
 					cell += " *"
 				}

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-)
+import "fmt"
 
 // figure is one thing that is measured, by the name under which it is shown.
 type figure string
@@ -36,29 +32,5 @@ func (f figure) better(a, b float64) float64 {
 
 // sample is what one measurement of one contestant yields.
 type sample map[figure]float64
-
-// number shows a value with three significant digits and no exponent: 45.1 M, 5,000 and 0.021 are what people compare.
-func number(v float64) string {
-	if math.IsNaN(v) {
-		return "–"
-	}
-	for _, unit := range []struct {
-		from, size float64
-		name       string
-	}{{1e6, 1e6, " M"}, {1e4, 1e3, " k"}} {
-		if math.Abs(v) >= unit.from {
-			return digits(v/unit.size) + unit.name
-		}
-	}
-	return digits(v)
-}
-
-func digits(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	decimals := max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
-	return strconv.FormatFloat(v, 'f', min(decimals, 4), 64)
-}
 
 func times(v float64) string { return fmt.Sprintf("%.2f×", v) }

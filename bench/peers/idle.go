@@ -20,7 +20,7 @@ func idleMemory(ctx context.Context, p *process, _ time.Duration) (sample, error
 	if err != nil {
 		return nil, err
 	}
-	connections, err := bench.Idle(ctx, p.address, idleConnections, p.dialect)
+	connections, err := bench.Idle(ctx, p.Address, idleConnections, p.dialect)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (p *process) settled(ctx context.Context) (int64, error) {
 	const look, calm, most = 100 * time.Millisecond, 10, 150
 	var reference int64
 	for still, looks := 0, 0; still < calm && looks < most; looks++ {
-		now, err := p.resident()
+		now, err := p.Resident()
 		if err != nil {
 			return 0, err
 		}
@@ -52,12 +52,12 @@ func (p *process) settled(ctx context.Context) (int64, error) {
 		case <-time.After(look):
 		}
 	}
-	return p.resident()
+	return p.Resident()
 }
 
 // loaded runs a load of the generator against a server and takes from the result what is shown.
 func loaded(ctx context.Context, p *process, l bench.Load, duration time.Duration) (sample, error) {
-	l.Address, l.Dialect, l.PID = p.address, p.dialect, p.pid
+	l.Address, l.Dialect, l.PID = p.Address, p.dialect, p.PID
 	l.Duration, l.WarmUp = duration, warmUp(duration)
 	result, err := bench.Run(ctx, l, nil)
 	if err != nil {

@@ -12,12 +12,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/conchmq/conch/bench/servers"
 )
 
 func main() {
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	if c.servers, err = prepare(ctx, o, stderr); err != nil {
+	if c.servers, err = servers.Prepare(ctx, o.with, o.conch, stderr); err != nil {
 		return err
 	}
 	return c.play(ctx, o, stdout)
@@ -72,8 +73,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // play runs the contest and writes it everywhere it was asked for.
 func (c *contest) play(ctx context.Context, o options, stdout io.Writer) error {
-	where := look(ctx, c.servers)
-	fmt.Fprintln(stdout, where.machine())
+	where := servers.Look(ctx, c.servers)
+	fmt.Fprintln(stdout, where.Machine())
 	for _, d := range where.Servers {
 		fmt.Fprintf(stdout, "%-7s %s\n        %s\n", d.Name, d.Version, d.Command)
 	}
@@ -137,31 +138,6 @@ func chosen(only string) (some []scenario, err error) {
 	return some, nil
 }
 
-// prepare finds, builds or installs the servers that were asked for.
-func prepare(ctx context.Context, o options, stderr io.Writer) (map[string]bool, error) {
-	there := map[string]bool{}
-	for name := range strings.SplitSeq(o.with, ",") {
-		s := serverNamed(name)
-		if s == nil {
-			return nil, fmt.Errorf("there is no server %q", name)
-		}
-		find := s.find
-		if name == conchName && o.conch != "" {
-			find = func(context.Context) (string, error) { return exec.LookPath(o.conch) }
-		}
-		binary, err := find(ctx)
-		if errors.Is(err, errAbsent) {
-			fmt.Fprintf(stderr, "%s is left out: it %v\n", name, err)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		s.binary, there[name] = binary, true
-	}
-	return there, nil
-}
-
 // raiseFileLimit allows as many open files as the system lets us, to this program and to those that it starts.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
@@ -173,7 +149,7 @@ func raiseFileLimit() error {
 }
 
 // save writes all there is as JSON.
-func (c *contest) save(file string, where environment) error {
+func (c *contest) save(file string, where servers.Environment) error {
 	type reached struct {
 		Scenario, Figure, Goal, Peer string
 		Value                        *float64

@@ -23,12 +23,12 @@ func patternCost(ctx context.Context, p *process, duration time.Duration) (got s
 
 // publishCost is the CPU µs of a publish when one connection holds n patterns. kind keeps them apart from others.
 func publishCost(ctx context.Context, p *process, kind string, n int, duration time.Duration) (float64, error) {
-	listener, err := dial(ctx, p.address)
+	listener, err := dial(ctx, p.Address)
 	if err != nil {
 		return 0, err
 	}
 	defer listener.close()
-	publisher, err := dial(ctx, p.address)
+	publisher, err := dial(ctx, p.Address)
 	if err != nil {
 		return 0, err
 	}
@@ -56,14 +56,14 @@ func publishCost(ctx context.Context, p *process, kind string, n int, duration t
 
 // costOf is the server's CPU µs for each of the commands that f sends.
 func (p *process) costOf(f func() (int, int64, error)) (cost float64, commands int, sum int64, err error) {
-	before, err := p.usage()
+	before, err := p.Usage()
 	if err != nil {
 		return 0, 0, 0, err
 	}
 	if commands, sum, err = f(); err != nil {
 		return 0, 0, 0, err
 	}
-	after, err := p.usage()
+	after, err := p.Usage()
 	if err == nil && (commands == 0 || after == before) {
 		err = errors.New("too little happened to be measured; take a longer --duration")
 	}

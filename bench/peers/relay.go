@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 
+	"github.com/conchmq/conch/bench/servers"
 	"github.com/conchmq/conch/internal/bench"
 )
 
@@ -15,7 +16,7 @@ import (
 const relayVerb = "be-the-relay"
 
 // startRelay runs the bare relay for a load, as a process of its own: its CPU time is not the generator's.
-func startRelay(ctx context.Context, l bench.Load) (*process, error) {
+func startRelay(ctx context.Context, l bench.Load) (*servers.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func startRelay(ctx context.Context, l bench.Load) (*process, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	return launch(ctx, l.Address, func(ctx context.Context) *exec.Cmd {
+	return servers.Launch(ctx, l.Address, func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, self, relayVerb, strconv.Itoa(l.Subscribers), strconv.Itoa(bench.FrameLength(l)))
 		cmd.ExtraFiles = []*os.File{file}
 		return cmd

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/conchmq/conch/bench/page"
 )
 
 // report writes each scenario as a table of medians, and under it the goals with what was reached, whether conch wins
@@ -24,7 +26,7 @@ func (c *contest) report(w io.Writer) {
 		for _, name := range c.contestants(s) {
 			fmt.Fprintf(table, "  %s\t", name)
 			for _, f := range s.figures {
-				fmt.Fprintf(table, "%s\t", number(all.median(name, f)))
+				fmt.Fprintf(table, "%s\t", page.Number(all.median(name, f)))
 			}
 			fmt.Fprintf(table, "%s\n", strings.TrimSpace(all.limited(name)+" "+failed(all, name)))
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/bench/servers"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -45,9 +47,12 @@ func played() *contest {
 	return c
 }
 
-var somewhere = environment{
+var somewhere = servers.Environment{
 	Date: "2026-01-31", CPU: "A CPU", Kernel: "6.1", Go: "go1.26", Cores: 2, Memory: "8 GiB",
-	Servers: []description{{"conch", "conch v1", "conch 127.0.0.1:PORT"}, {"redis", "v=7", "redis-server --save ''"}},
+	Servers: []servers.Description{
+		{Name: "conch", Version: "conch v1", Command: "conch 127.0.0.1:PORT"},
+		{Name: "redis", Version: "v=7", Command: "redis-server --save ''"},
+	},
 }
 
 func TestReport(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/conchmq/conch/bench/servers"
 	"github.com/conchmq/conch/internal/bench"
 )
 
@@ -25,12 +26,12 @@ type scenario struct {
 // contestant is a server in a dialect.
 type contestant struct {
 	name    string // conch is judged, relay is the ceiling, resp is conch's own other dialect; all others are peers
-	server  string // in servers
+	server  string // in package servers
 	dialect bench.Dialect
 }
 
 const (
-	conchName = "conch"
+	conchName = servers.Conch
 	relayName = "relay"
 	respName  = "conch RESP"
 )

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/conchmq/conch/bench/median"
+	"github.com/conchmq/conch/bench/page"
 )
 
 // goal is what conch set out to reach in one figure of a scenario.
@@ -45,7 +46,7 @@ func (g goal) show(v float64) string {
 	case g.against == relayName:
 		return fmt.Sprintf("%.0f %%", 100*v)
 	case g.against == "" && g.figure == memory:
-		return number(v) + " KiB"
+		return page.Number(v) + " KiB"
 	}
 	return times(v)
 }

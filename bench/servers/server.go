@@ -1,9 +1,11 @@
-package main
+// Package servers finds, builds and starts the servers that are compared, and says on what machine.
+package servers
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -11,15 +13,18 @@ import (
 	"strings"
 )
 
+// Conch is the name of the server that the others are held against.
+const Conch = "conch"
+
 const natsVersion = "v2.15.2"
 
 // waiting is how many bytes may wait for one subscriber before a server disconnects it. It is over everything that the
 // generator keeps in flight, so that nobody is evicted, and the same for all: 64 MiB is what NATS has by default.
 const waiting = "64mb"
 
-// server is a program to compare. Its settings are the defaults but for what command says.
-type server struct {
-	name    string
+// Server is a program to compare. Its settings are the defaults but for what command says.
+type Server struct {
+	Name    string
 	find    func(ctx context.Context) (binary string, err error) // errAbsent: it may be left out
 	command func(port string) []string                           // arguments
 	version []string                                             // arguments that make it tell
@@ -29,16 +34,16 @@ type server struct {
 // errAbsent says that a server which is welcome but not required is not installed.
 var errAbsent = errors.New("is not on the PATH")
 
-// servers are in the order in which the first round goes.
-var servers = []*server{
+// all are in the order in which they are described.
+var all = []*Server{
 	{
-		name: "conch", find: buildConch, version: []string{"--version"},
+		Name: Conch, find: buildConch, version: []string{"--version"},
 		command: func(port string) []string {
 			return []string{"127.0.0.1:" + port, "--slow-hard", waiting, "--slow-soft", waiting, "--log-level", "warn"}
 		},
 	},
 	{
-		name: "redis", version: []string{"--version"}, command: redisArguments,
+		Name: "redis", version: []string{"--version"}, command: redisArguments,
 		find: func(context.Context) (string, error) {
 			binary, err := exec.LookPath("redis-server")
 			if err != nil {
@@ -48,7 +53,7 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "valkey", version: []string{"--version"}, command: redisArguments,
+		Name: "valkey", version: []string{"--version"}, command: redisArguments,
 		find: func(context.Context) (string, error) {
 			binary, err := exec.LookPath("valkey-server")
 			if err != nil {
@@ -58,7 +63,7 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "nats", find: installNATS, version: []string{"--version"},
+		Name: "nats", find: installNATS, version: []string{"--version"},
 		command: func(port string) []string { return []string{"-a", "127.0.0.1", "-p", port} },
 	},
 }
@@ -105,8 +110,7 @@ func goTool(ctx context.Context, env []string, args ...string) error {
 	return nil
 }
 
-// describe is what the output says of a server: its version and how it was started.
-func (s *server) describe(ctx context.Context) description {
+func (s *Server) describe(ctx context.Context) Description {
 	out, err := exec.CommandContext(ctx, s.binary, s.version...).CombinedOutput()
 	said, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil {
@@ -119,13 +123,14 @@ func (s *server) describe(ctx context.Context) description {
 		}
 		args = append(args, a)
 	}
-	return description{
-		Name: s.name, Version: said,
+	return Description{
+		Name: s.Name, Version: said,
 		Command: strings.Join(append([]string{filepath.Base(s.binary)}, args...), " "),
 	}
 }
 
-type description struct{ Name, Version, Command string }
+// Description is what the output says of a server: its version and how it was started.
+type Description struct{ Name, Version, Command string }
 
 // freePort is a loopback port that nobody listened on a moment ago.
 func freePort() (string, error) {
@@ -137,11 +142,39 @@ func freePort() (string, error) {
 	return port, l.Close()
 }
 
-func serverNamed(name string) *server {
-	for _, s := range servers {
-		if s.name == name {
+// Named is the server of a name, or nil.
+func Named(name string) *Server {
+	for _, s := range all {
+		if s.Name == name {
 			return s
 		}
 	}
 	return nil
+}
+
+// Prepare finds, builds or installs servers, named in a list parted by commas, and returns the names of those that are
+// there. Of those that may be absent, it says so to stderr. conch is the binary to take instead of building the tree.
+// The directory must be that of this module.
+func Prepare(ctx context.Context, list, conch string, stderr io.Writer) (map[string]bool, error) {
+	there := map[string]bool{}
+	for name := range strings.SplitSeq(list, ",") {
+		s := Named(name)
+		if s == nil {
+			return nil, fmt.Errorf("there is no server %q", name)
+		}
+		find := s.find
+		if name == Conch && conch != "" {
+			find = func(context.Context) (string, error) { return exec.LookPath(conch) }
+		}
+		binary, err := find(ctx)
+		if errors.Is(err, errAbsent) {
+			fmt.Fprintf(stderr, "%s is left out: it %v\n", name, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.binary, there[name] = binary, true
+	}
+	return there, nil
 }

@@ -1,4 +1,4 @@
-package main
+package servers
 
 import (
 	"bytes"
@@ -13,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/conchmq/conch/internal/bench"
 )
 
 const (
@@ -23,45 +21,44 @@ const (
 	pause     = 10 * time.Millisecond
 )
 
-// process is a running server. Whoever started it stops it.
-type process struct {
-	address string
-	pid     int
-	dialect bench.Dialect      // to talk to it in
+// Process is a running server. Whoever started it stops it.
+type Process struct {
+	Address string // host:port
+	PID     int
 	cancel  context.CancelFunc // asks it to end
 	done    chan struct{}      // closed when it has ended
 	said    *tail
 	dir     string // its working directory, removed in the end
 }
 
-// start runs a server on a free port and waits until it can be connected to.
-func start(ctx context.Context, s *server) (*process, error) {
+// Start runs a server on a free port and waits until it can be connected to.
+func Start(ctx context.Context, s *Server) (*Process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(ctx, net.JoinHostPort("127.0.0.1", port), func(ctx context.Context) *exec.Cmd {
+	p, err := Launch(ctx, net.JoinHostPort("127.0.0.1", port), func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, s.binary, s.command(port)...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err := p.await(ctx); err != nil {
-		p.stop()
+		p.Stop()
 		return nil, err
 	}
 	return p, nil
 }
 
-// launch starts a command in a directory of its own. It ends with ctx, by SIGTERM first.
-func launch(ctx context.Context, address string, command func(context.Context) *exec.Cmd) (*process, error) {
-	dir, err := os.MkdirTemp("", "conch-peers-")
+// Launch starts a command in a directory of its own. It ends with ctx, by SIGTERM first.
+func Launch(ctx context.Context, address string, command func(context.Context) *exec.Cmd) (*Process, error) {
+	dir, err := os.MkdirTemp("", "conch-bench-")
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := command(ctx)
-	p := &process{address: address, cancel: cancel, done: make(chan struct{}), said: &tail{}, dir: dir}
+	p := &Process{Address: address, cancel: cancel, done: make(chan struct{}), said: &tail{}, dir: dir}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, p.said, p.said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
@@ -69,20 +66,20 @@ func launch(ctx context.Context, address string, command func(context.Context) *
 		cancel()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p.pid = cmd.Process.Pid
+	p.PID = cmd.Process.Pid
 	go func() {
-		_ = cmd.Wait() // how it ended does not matter; that it did before it was told to is seen by running
+		_ = cmd.Wait() // how it ended does not matter; that it did before it was told to is seen by Running
 		close(p.done)
 	}()
 	return p, nil
 }
 
 // await connects until that works.
-func (p *process) await(ctx context.Context) error {
+func (p *Process) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
-		sock, err := new(net.Dialer).DialContext(ctx, "tcp", p.address)
+		sock, err := new(net.Dialer).DialContext(ctx, "tcp", p.Address)
 		if err == nil {
 			return sock.Close()
 		}
@@ -96,8 +93,8 @@ func (p *process) await(ctx context.Context) error {
 	}
 }
 
-// running tells whether the process is still there; a server that is not has lost whatever was measured.
-func (p *process) running() error {
+// Running tells whether the process is still there; a server that is not has lost whatever was measured.
+func (p *Process) Running() error {
 	select {
 	case <-p.done:
 		return fmt.Errorf("the server died: %s", p.said)
@@ -106,32 +103,32 @@ func (p *process) running() error {
 	}
 }
 
-// stop ends the process and waits until it has ended.
-func (p *process) stop() {
+// Stop ends the process and waits until it has ended.
+func (p *Process) Stop() {
 	p.cancel()
 	<-p.done
 	_ = os.RemoveAll(p.dir) // a temporary directory left behind harms nobody
 }
 
-// usage is the CPU time the process has used, in user and kernel. The kernel counts it in ticks of 10 ms.
-func (p *process) usage() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+// Usage is the CPU time the process has used, in user and kernel. The kernel counts it in ticks of 10 ms.
+func (p *Process) Usage() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
 	if err != nil {
 		return 0, err
 	}
 	// The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is cut short", p.pid)
+		return 0, fmt.Errorf("/proc/%d/stat is cut short", p.PID)
 	}
 	user, errUser := strconv.ParseInt(fields[11], 10, 64)
 	kernel, errKernel := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+kernel) * 10 * time.Millisecond, errors.Join(errUser, errKernel)
 }
 
-// resident is the memory of the process that is in RAM, in bytes.
-func (p *process) resident() (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+// Resident is the memory of the process that is in RAM, in bytes.
+func (p *Process) Resident() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 	if err != nil {
 		return 0, err
 	}
@@ -141,7 +138,7 @@ func (p *process) resident() (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", p.pid)
+	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", p.PID)
 }
 
 // tail keeps the last of what a process writes, for the error message.

@@ -1,4 +1,4 @@
-package main
+package servers
 
 import (
 	"context"
@@ -10,24 +10,25 @@ import (
 	"time"
 )
 
-// environment is on what a run was made, without anything that names the machine.
-type environment struct {
+// Environment is on what a run was made, without anything that names the machine.
+type Environment struct {
 	Date, CPU, Kernel, Go string
 	Cores                 int
 	Memory                string
-	Servers               []description
+	Servers               []Description
 }
 
-func look(ctx context.Context, there map[string]bool) environment {
-	e := environment{
+// Look describes the machine and those servers that are there.
+func Look(ctx context.Context, there map[string]bool) Environment {
+	e := Environment{
 		Date: time.Now().Format(time.DateOnly), Cores: runtime.NumCPU(), Go: runtime.Version(),
 		CPU: field("/proc/cpuinfo", "model name"), Memory: gibibytes(field("/proc/meminfo", "MemTotal")),
 	}
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		e.Kernel = strings.TrimSpace(string(release))
 	}
-	for _, s := range servers {
-		if there[s.name] {
+	for _, s := range all {
+		if there[s.Name] {
 			e.Servers = append(e.Servers, s.describe(ctx))
 		}
 	}
@@ -57,8 +58,8 @@ func gibibytes(kib string) string {
 	return fmt.Sprintf("%.0f GiB", float64(n)/(1<<20))
 }
 
-// machine is one sentence.
-func (e environment) machine() string {
+// Machine is one sentence.
+func (e Environment) Machine() string {
 	return fmt.Sprintf("%s, %d cores for servers and generator together, %s of memory, Linux %s, %s.",
 		e.CPU, e.Cores, e.Memory, e.Kernel, e.Go)
 }
