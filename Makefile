@@ -57,6 +57,9 @@ bench: ## benchmarks, with allocations
 bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
 	cd bench && go run ./peers $(ARGS)
 
+bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
+	cd bench && go run ./clients $(ARGS)
+
 fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 	@for f in $(FUZZ); do \
 		echo "go test $${f%%:*} -fuzz $${f##*:} -fuzztime $(FUZZ_TIME)"; \
@@ -73,4 +76,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-test fuzz cover ci
+.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-client bench-test fuzz cover ci
