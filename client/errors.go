@@ -64,21 +64,20 @@ func newError(text []byte) *Error {
 // final tells whether trying again would come to the same end: the server has said no, and will go on saying it until
 // somebody changes a password, a rule or the program.
 func final(err error) bool {
-	var refused refusal
-	if errors.As(err, &refused) {
-		return true
-	}
 	var said *Error
 	if errors.As(err, &said) {
 		switch said.Code {
 		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto:
 			return true
+		case CodeErr: // elsewhere it may be that there are too many connections at the moment
+			return errors.As(err, new(refusal))
 		}
 	}
 	return errors.Is(err, ErrOptions) || errors.Is(err, ErrNoPredicates)
 }
 
-// refusal is what a server answered to a subscription. It would answer the same the next time.
+// refusal is what a server answered to a subscription. With CodeErr it would answer the same the next time; codes that
+// we do not know are those of a server that cannot serve now, such as LOADING and BUSY of Redis.
 type refusal struct{ answer *Error }
 
 func (r refusal) Error() string { return r.answer.Error() }

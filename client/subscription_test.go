@@ -300,6 +300,19 @@ func TestRefusedWhenReconnecting(t *testing.T) {
 	}
 }
 
+// Redis says so while it runs a script, or loads its data.
+func TestBusyWhenReconnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
+		_, o := serve(t, resp3+"hang", confirmed, resp3+"> SUBSCRIBE a\n< -BUSY it runs a script", "> HELLO 3\n< -LOADING",
+			confirmed+"hang")
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		events(t, s, 2) // disconnected and reconnected
+		require.NoError(t, s.Close())
+	})
+}
+
 // The pauses double up to the longest, and begin anew after a connection that has lasted.
 func TestBackoff(t *testing.T) {
 	const once = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
