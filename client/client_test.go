@@ -154,6 +154,18 @@ func TestStalledServer(t *testing.T) {
 	})
 }
 
+func TestPublishWhenTheContextHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialed(t, resp3+"hang")
+		for range 20 {
+			synctest.Wait() // for the writer, who would take it
+			_, err := c.Publish(canceled(), "a", []byte("hi"))
+			require.ErrorIs(t, err, context.Canceled)
+			require.NotErrorIs(t, err, ErrFateUnknown)
+		}
+	})
+}
+
 // More may be on their way than a server answers in between.
 func TestManyPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -72,6 +72,9 @@ func (p *pipeline) broken() bool {
 
 // publish sends one message and waits for its acknowledgement.
 func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (Published, error) {
+	if err := ctx.Err(); err != nil { // else it might be sent all the same
+		return Published{}, fmt.Errorf("not sent: %w", err)
+	}
 	c := &call{command: appendPublish(nil, topic, payload), result: make(chan result, 1)}
 	select {
 	case p.calls <- c:
