@@ -13,7 +13,7 @@ type Client struct {
 	options Options                 // with defaults
 	ctx     context.Context         // ends with Close
 	cancel  context.CancelCauseFunc // with ErrClosed
-	tasks   sync.WaitGroup          // dialing, and the goroutines of each pipeline
+	tasks   sync.WaitGroup          // dialing, the goroutines of each pipeline, and the subscriptions
 
 	mu      sync.Mutex // held for a few instructions at a time
 	line    *pipeline  // publishes go over it; nil, or one that is broken, until the next publish
@@ -95,7 +95,7 @@ func (c *Client) Close() error {
 		line.fail(ErrClosed)
 	}
 	for s := range subs {
-		s.end()
+		s.cancel()
 	}
 	c.tasks.Wait()
 	return nil

@@ -43,7 +43,7 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	defer stop(nil)
 	defer context.AfterFunc(c.ctx, func() { stop(ErrClosed) })()
 	w, err := s.connect(both)
-	if err == nil && !c.adopt(s) {
+	if err == nil && !c.adopt(s, w) {
 		_ = w.Close() // nothing was read from it
 		err = ErrClosed
 	}
@@ -54,18 +54,18 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 		}
 		return nil, err
 	}
-	go s.run(w)
 	return s, nil
 }
 
-// adopt notes a subscription, which then ends with the client, unless that has ended already.
-func (c *Client) adopt(s *Subscription) bool {
+// adopt runs a subscription, which then ends with the client, unless that has ended already.
+func (c *Client) adopt(s *Subscription, w *wire) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.subs == nil {
 		return false
 	}
 	c.subs[s] = struct{}{}
+	c.tasks.Go(func() { s.run(w) })
 	return true
 }
 
@@ -100,13 +100,9 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[Event, error] {
 // Close ends the subscription. It returns when its goroutine has ended. What had been received can still be read. It
 // returns nil, and may be called again.
 func (s *Subscription) Close() error {
-	s.end()
-	return nil
-}
-
-func (s *Subscription) end() {
 	s.cancel()
 	<-s.done
+	return nil
 }
 
 // run receives until the subscription is closed or refused. It owns the receiver and every connection.

@@ -465,3 +465,27 @@ func TestCloseWhileSubscribing(t *testing.T) {
 		require.NoError(t, c.Close())
 	})
 }
+
+// Whoever calls it, Close returns when nothing is left; here a Dialer does not hear that it is to end.
+func TestCloseFromSeveralGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1")
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		f.mu.Lock()
+		f.dialed = func() { <-f.gate }
+		f.mu.Unlock()
+		events(t, s, 1)
+		synctest.Wait()
+		closed := make(chan error, 3)
+		for range cap(closed) {
+			go func() { closed <- s.client.Close() }()
+		}
+		synctest.Wait()
+		assert.Empty(t, closed, "a goroutine is left")
+		f.goOn()
+		for range cap(closed) {
+			require.NoError(t, <-closed)
+		}
+	})
+}
