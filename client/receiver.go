@@ -12,7 +12,7 @@ type receiver struct {
 	greeting uint64
 
 	ready []Event // to be handed out
-	held  int     // bytes of payload among them
+	held  int     // about how many bytes they take
 }
 
 // place is how far one has come in the one order.
@@ -36,6 +36,9 @@ const (
 	confirmed                // one name
 	greeted                  // HELLO was answered
 )
+
+// eventBytes is about what an event takes besides its payload.
+const eventBytes = 200
 
 // begin starts with a new connection, to which nothing is owed from before.
 func (rc *receiver) begin(w *wire) {
@@ -77,6 +80,7 @@ func (rc *receiver) digest(r *reply) (outcome, error) {
 	case r.kind == kindMap:
 		if rc.wire.position(r) {
 			rc.greeting = rc.wire.number
+			rc.place.number = max(rc.place.number, rc.greeting) // a Reconnected tells what was missed before
 		}
 		return greeted, nil
 	case r.says("PONG"):
@@ -131,7 +135,7 @@ func (rc *receiver) message(all map[string]*track, e []reply, texts int) error {
 		rc.number(m, t)
 	}
 	rc.ready = append(rc.ready, m)
-	rc.held += len(m.Payload)
+	rc.held += len(m.Payload) + eventBytes
 	return nil
 }
 
@@ -156,6 +160,7 @@ func (rc *receiver) missed(e []reply) error {
 		}
 	}
 	rc.ready = append(rc.ready, m)
+	rc.held += eventBytes
 	return nil
 }
 

@@ -3,7 +3,9 @@ package client
 import (
 	"bytes"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,4 +43,20 @@ func FuzzEvents(f *testing.F) {
 		}
 		w.heed(&reply{})
 	})
+}
+
+// What comes before the confirmation is held, and a server must not fill the memory with it: not with messages that are
+// empty either.
+func TestTooMuchBeforeTheConfirmation(t *testing.T) {
+	_, o := serve(t, "> x\n< >3|+message|+a|+|>3|+missed|+a|:1|>3|+message|+a|+last\nhang")
+	sock, err := o.Dialer(t.Context(), "", "")
+	require.NoError(t, err)
+	w := &wire{Conn: sock, replies: newReplyReader(sock, 100)}
+	s := &Subscription{options: Options{MaxMessage: 100, DialTimeout: time.Minute}, names: names{topics: []string{"a"}}}
+	s.receiver = receiver{subscription: s}
+	s.receiver.begin(w)
+	s.receiver.held = maxHeld - 2*eventBytes
+	assert.ErrorContains(t, s.await(w, appendCommand(nil, "x"), confirmed, 1), "too much came")
+	assert.Len(t, s.receiver.ready, 3)
+	require.NoError(t, w.Close())
 }

@@ -280,7 +280,7 @@ func (s *Subscription) await(w *wire, command []byte, want outcome, answers int)
 	return nil
 }
 
-// maxHeld is how many bytes of payloads may come between subscribing and the confirmations. They are handed out
+// maxHeld is about how many bytes of events may come between subscribing and the confirmations. They are handed out
 // afterwards.
 const maxHeld = 64 << 20
 

@@ -171,9 +171,36 @@ func TestEvents(t *testing.T) {
 				"a||1 ee:8<0",
 				"disconnected: the server closed the connection: EOF", "reconnected ee true, 8 to 23",
 				"a||2 ee:22<0",
-				"disconnected: dismissed by the server: killed: go away", "reconnected ff false, 22 to 2",
+				"disconnected: dismissed by the server: killed: go away", "reconnected ff false, 23 to 2",
 				"disconnected: dismissed by the server: ERR enough", "reconnected  false, 2 to 0",
 				"a||3 :0<0",
+			},
+		},
+		{
+			sentence: "what one Reconnected has told, the next one does not tell again",
+			numbers:  true,
+			names:    []Name{Topic("a")},
+			scripts: []string{
+				numbered("ee", "5") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					> HELLO
+					< %2|+epoch|+ee|+number|:7`,
+				numbered("ee", "7") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					> HELLO
+					< %2|+epoch|+ee|+number|:9`,
+				numbered("ee", "9") + `
+					> SUBSCRIBE a
+					< >3|+subscribe|+a|:1
+					> HELLO
+					< %2|+epoch|+ee|+number|:9
+					hang`,
+			},
+			want: []string{
+				"disconnected: the server closed the connection: EOF", "reconnected ee true, 7 to 9",
+				"disconnected: the server closed the connection: EOF", "reconnected ee true, 9 to 9",
 			},
 		},
 		{
