@@ -150,6 +150,7 @@ func (a *account) end(cause error) {
 	}
 	for count := a.settled + 1; count <= a.count; count++ {
 		a.lost = append(a.lost, a.copyOf(count, cause))
+		a.segments.release(a.slot(count).end) // so that the next one is found at once
 	}
 	a.segments = segments{}
 	invariant.Check(a.settled+uint64(len(a.lost)) == a.count, "%d messages: %d settled, %d lost", a.count, a.settled, len(a.lost))
