@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,6 +343,60 @@ func TestBackPressure(t *testing.T) {
 		assert.Len(t, acked, 10)
 		f.close()
 	})
+}
+
+// Small messages do not keep a large one out, however many come. The server is a millisecond away, so that there is always
+// something in flight.
+func TestALargeMessageAmongSmallOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := pipe(t, false)
+		o := patient
+		o.Window, o.WindowBytes = 8, 1000
+		p := startPublisher([]*wire{w}, 0, o)
+		large := make([]byte, 2000)
+		var server, tasks sync.WaitGroup
+		server.Go(func() { distant(f, 100, len(large)) })
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 3 {
+			tasks.Go(func() {
+				_, err := publishAll(ctx, p, "t", "m", 10_000, "")
+				assert.ErrorIs(t, err, context.Canceled, "all of them were faster")
+			})
+		}
+		synctest.Wait()
+		brief, end := context.WithTimeout(ctx, time.Millisecond)
+		_, err := p.Publish(brief, "t", large)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		end()
+		_, err = p.Publish(ctx, "t", large)
+		require.NoError(t, err)
+		cancel()
+		tasks.Wait()
+		require.NoError(t, p.Close())
+		server.Wait()
+	})
+}
+
+// distant acknowledges every message one millisecond after it has come.
+func distant(f *far, window, largest int) {
+	in := newReplyReader(f, largest)
+	due := make(chan time.Time, window)
+	var answers sync.WaitGroup
+	answers.Go(func() {
+		for at := range due {
+			time.Sleep(time.Until(at)) //nolint:forbidigo // the clock is the bubble's
+			_, _ = io.WriteString(f.Conn, ":0\r\n")
+		}
+	})
+	for {
+		if _, err := in.read(); err != nil {
+			break
+		}
+		due <- time.Now().Add(time.Millisecond)
+	}
+	close(due)
+	answers.Wait()
+	_ = f.Close()
 }
 
 func TestRefusalsStopAPublisherThatNobodyAsks(t *testing.T) {

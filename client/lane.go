@@ -30,6 +30,7 @@ type lane struct {
 	account
 	waiters waiters
 	writer  sync.Cond // the writer waits here for messages
+	kept    bool      // the next room is for somebody who has waited long
 	closed  bool      // takes no more messages
 	by      time.Time // once closed: until when replies are waited for
 	broken  error     // why nothing can be written any more, or not read
@@ -66,20 +67,8 @@ func (l *lane) run() {
 func (l *lane) publish(ctx context.Context, order *atomic.Uint64, records []Record) (first uint64, n int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for {
-		if l.closed {
-			return 0, 0, errElsewhere
-		}
-		if err := l.clogged(); err != nil {
-			return 0, 0, err
-		}
-		if l.room(&records[0]) {
-			break
-		}
-		// Not woken for every single place, which would cost more than the message.
-		if err := l.awaitLocked(ctx, l.settled+(l.inFlight()+3)/4); err != nil {
-			return 0, 0, err
-		}
+	if err := l.roomLocked(ctx, &records[0]); err != nil {
+		return 0, 0, err
 	}
 	first = l.count + 1
 	for n < len(records) && l.room(&records[n]) {
@@ -88,6 +77,38 @@ func (l *lane) publish(ctx context.Context, order *atomic.Uint64, records []Reco
 	}
 	l.writer.Signal()
 	return first, n, nil
+}
+
+// passedOver is how often others may have taken the room that somebody waits for. Then it is kept for who waits, or else a
+// large message would wait for as long as there are small ones.
+const passedOver = 16
+
+// roomLocked waits until there is room for a record. It lets go of the lock meanwhile.
+func (l *lane) roomLocked(ctx context.Context, r *Record) error {
+	kept := false // for us
+	for waits := 0; ; waits++ {
+		err := l.clogged()
+		switch {
+		case l.closed:
+			err = errElsewhere
+		case err == nil && (kept || !l.kept) && l.room(r):
+			l.kept = l.kept && !kept
+			return nil
+		case err == nil:
+			if waits >= passedOver && !l.kept {
+				kept, l.kept = true, true
+			}
+			// Not woken for every single place, which would cost more than the message.
+			err = l.awaitLocked(ctx, l.settled+max(1, (l.inFlight()+3)/4))
+		}
+		if err != nil {
+			if kept {
+				l.kept = false
+				l.waiters.wake(math.MaxUint64) // they may have waited for us alone
+			}
+			return err
+		}
+	}
 }
 
 // await waits until so many messages are settled, or the lane is dead. It returns the error of ctx if that ends first.
