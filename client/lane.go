@@ -296,7 +296,6 @@ func (l *lane) endLocked() {
 	l.ended = true
 	_ = l.wire.SetDeadline(time.Unix(1, 0)) // fails only for a socket that is closed, where nobody waits
 	l.writer.Signal()
-	l.waiters.wake(math.MaxUint64)
 }
 
 // deadlineLocked sets until when the next acknowledgement must come.

@@ -61,7 +61,7 @@ func (p *pulse) Read(b []byte) (int, error) {
 // dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
 // caller's to close; ctx bounds dialing alone.
 func (o *Options) dial(ctx context.Context) (*wire, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("it took longer than DialTimeout (%s): %w", o.DialTimeout, context.DeadlineExceeded))
 	defer cancel()
 	network, addr := o.target()
 	sock, err := o.Dialer(ctx, network, addr)
@@ -71,11 +71,11 @@ func (o *Options) dial(ctx context.Context) (*wire, error) {
 	keep := context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends whatever it waits for
 	w, err := o.greet(ctx, sock)
 	if !keep() && err == nil {
-		err = ctx.Err() // just now
+		err = context.Cause(ctx) // just now
 	}
 	if err != nil {
 		_ = sock.Close() // why tells more than this could
-		if cause := ctx.Err(); cause != nil {
+		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		return nil, fmt.Errorf("cannot greet %s: %w", o.Addr, err)

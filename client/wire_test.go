@@ -138,6 +138,7 @@ func TestDialingIsBounded(t *testing.T) {
 		begin := time.Now()
 		_, err := Dial(t.Context(), o)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "DialTimeout (10s)")
 		assert.Equal(t, 10*time.Second, time.Since(begin))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -145,6 +146,7 @@ func TestDialingIsBounded(t *testing.T) {
 		begin = time.Now()
 		_, err = Dial(ctx, o)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotContains(t, err.Error(), "DialTimeout")
 		assert.Equal(t, time.Second, time.Since(begin))
 	})
 }
