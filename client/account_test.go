@@ -158,6 +158,19 @@ func TestAccount(t *testing.T) {
 			[]string{"1", "2"},
 		},
 		{
+			"what is refused without having left is not handed back before it is lost",
+			func(b *book) {
+				b.publish(2)
+				b.hand()
+				b.refuse()
+				assert.Empty(b.t, b.unacknowledged())
+				require.NoError(b.t, b.failure())
+				b.write(len(b.piece))
+			},
+			0,
+			[]string{"1", "2"},
+		},
+		{
 			"a lost message and a refused one",
 			func(b *book) { b.publish(3); b.hand(); b.write(0); b.refuse() },
 			1,
@@ -247,6 +260,15 @@ func TestRefusalsClog(t *testing.T) {
 	require.NoError(t, b.clogged())
 	b.refuse()
 	require.ErrorIs(t, b.clogged(), ErrClogged)
+	b.take()
+	require.NoError(t, b.clogged())
+
+	b = &book{account: newAccount(0, 3, 1), t: t}
+	b.publish(1)
+	b.hand()
+	b.write(0)
+	b.refuse()
+	require.ErrorIs(t, b.clogged(), ErrClogged, "the bytes count as well")
 	b.take()
 	require.NoError(t, b.clogged())
 }

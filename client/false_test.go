@@ -149,6 +149,13 @@ func TestFalseServer(t *testing.T) {
 			"",
 		},
 		{"says good-bye when nobody asked", false, func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "dismissed by the server: ERR bye"},
+		{
+			"refuses one as too long, and closes",
+			false,
+			func(f *far) { f.receive(3); f.say(":1\r\n-ERR Protocol error: too long\r\n"); f.close() },
+			[]string{"m-0"},
+			"dismissed by the server: ERR Protocol error: too long",
+		},
 		{"reads, and never answers", false, func(f *far) { f.receive(3) }, nil, ErrUnanswered.Error()},
 		{"neither reads nor answers", false, func(*far) {}, nil, ErrUnanswered.Error()},
 	}
@@ -186,6 +193,69 @@ func TestFalseServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message of which the server wants to see no more than the beginning: that it was refused is not proven, but told.
+func TestTooLongAMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := pipe(t, false)
+		p := startPublisher([]*wire{w}, time.Minute, patient)
+		id, err := p.Publish(t.Context(), "t", []byte("hi"))
+		require.NoError(t, err)
+		_, err = f.Read(make([]byte, 3))
+		require.NoError(t, err)
+		f.say("-ERR Protocol error: too long\r\n")
+		f.close()
+		_, err = p.Wait(t.Context(), id)
+		require.ErrorIs(t, err, ErrFateUnknown)
+		require.ErrorContains(t, err, "dismissed by the server: ERR Protocol error: too long")
+		left := p.Unacked()
+		require.Len(t, left, 1)
+		require.ErrorContains(t, left[0].Cause, "too long")
+		require.NoError(t, p.Close())
+	})
+}
+
+// A reply that has come as a whole does not wait for the rest of the next one.
+func TestHalfAReplyHoldsNothingUp(t *testing.T) {
+	for _, test := range []struct {
+		numbered bool
+		says     string
+	}{{false, ":0\r\n:"}, {true, "*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n"}} {
+		synctest.Test(t, func(t *testing.T) {
+			w, f := pipe(t, test.numbered)
+			p := startPublisher([]*wire{w}, 0, patient)
+			messages, err := publishAll(t.Context(), p, "t", "m", 2, "")
+			require.NoError(t, err)
+			f.receive(2)
+			f.say(test.says)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err = p.Wait(ctx, messages[0].id)
+			require.NoError(t, err)
+			f.close()
+			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+		})
+	}
+}
+
+// A publisher has stopped as soon as a connection has broken, and not when somebody has got round to closing the others.
+func TestStoppedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f := pipe(t, false)
+		p := startPublisher([]*wire{w}, 0, patient)
+		messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
+		require.NoError(t, err)
+		cause := assert.AnError
+		p.first.Store(&cause) // what blame does, before it wakes who closes them
+		_, err = p.Publish(t.Context(), "t", nil)
+		require.ErrorIs(t, err, cause)
+		left := p.Unacked()
+		require.Len(t, left, 1, "what is in flight is waited for")
+		require.Equal(t, messages[0].id, left[0].ID)
+		require.NoError(t, p.Close())
+		f.close()
+	})
 }
 
 // One connection of two breaks, with messages in flight on both.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,9 @@ func (l *lane) run() {
 	writer.Wait()
 	_ = l.wire.Close() // whatever it says, the socket is gone
 	l.mu.Lock()
+	if said := l.wire.farewell; said != nil && l.broken != nil && !errors.Is(l.broken, said) {
+		l.broken = fmt.Errorf("%w; %w", l.broken, said) // the writer was the first to notice
+	}
 	l.end(l.broken)
 	l.dead = true
 	l.waiters.wake(math.MaxUint64)
@@ -197,23 +201,21 @@ func (l *lane) read() error {
 
 // answer is what a reply says. Anything that does not answer a PUBLISH is an error.
 func (l *lane) answer(r *reply) (answer, error) {
-	published, err := acknowledgement(r)
-	if err != nil {
-		return refusalIn(err)
+	if r.kind == kindError {
+		refused := newError(r.bytes)
+		if strings.HasPrefix(refused.Text, "Protocol error") { // such as a message that is too long: it closes behind that
+			l.wire.farewell = fmt.Errorf("%w: %s", ErrDismissed, refused.Error()) // in words alone, as in answered
+		}
+		return answer{refusal: refused}, nil
 	}
-	if l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0) {
+	published, err := acknowledgement(r)
+	switch {
+	case err != nil:
+		return answer{}, err
+	case l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0):
 		return answer{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
 	}
 	return answer{published: published}, nil
-}
-
-// refusalIn is what an error of the server's is to a publisher. It is apart from answer because errors.As allocates.
-func refusalIn(err error) (answer, error) {
-	var refused *Error
-	if errors.As(err, &refused) {
-		return answer{refusal: refused}, nil
-	}
-	return answer{}, err
 }
 
 // more tells whether one more reply is there as a whole, so that those before it may wait for it to be booked together.

@@ -177,6 +177,11 @@ func TestNoPublisher(t *testing.T) {
 			require.ErrorIs(t, err, test.err)
 		})
 	}
+	t.Run("the connections that there are already are closed", func(t *testing.T) {
+		_, o := serve(t, "> HELLO 3\n< -ERR no", resp3+"hang", resp3+"hang") // which ends when the client closes
+		_, err := NewPublisher(t.Context(), o, PublisherOptions{Connections: 3})
+		require.ErrorContains(t, err, "ERR no")
+	})
 	t.Run("nothing is published with a context that has ended", func(t *testing.T) {
 		p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{})
 		require.NoError(t, err)
