@@ -154,6 +154,28 @@ func TestStalledServer(t *testing.T) {
 	})
 }
 
+func TestCloseWhileDialing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, o := serve(t, resp3, "hang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		synctest.Wait() // it has closed
+		f.mu.Lock()
+		f.dialed = func() { <-f.gate }
+		f.mu.Unlock()
+		failed := make(chan error)
+		go func() {
+			_, err := c.Publish(t.Context(), "a", nil)
+			failed <- err
+		}()
+		synctest.Wait()
+		go func() { failed <- c.Close() }()
+		synctest.Wait()
+		f.goOn()
+		assert.ElementsMatch(t, []error{ErrClosed, nil}, []error{<-failed, <-failed})
+	})
+}
+
 func TestPublishWhenTheContextHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dialed(t, resp3+"hang")

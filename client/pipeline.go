@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -188,9 +187,9 @@ func (p *pipeline) acknowledge(r *reply) error {
 		return nil
 	}
 	var res result
-	var refused *Error
 	res.published, res.err = acknowledgement(r)
-	if res.err != nil && !errors.As(res.err, &refused) {
+	refused := r.kind == kindError
+	if res.err != nil && !refused {
 		return res.err
 	}
 	select {
@@ -199,7 +198,7 @@ func (p *pipeline) acknowledge(r *reply) error {
 		return nil
 	default:
 	}
-	if refused != nil {
+	if refused {
 		return dismissed(r)
 	}
 	return malformed("an answer to nothing that was asked")

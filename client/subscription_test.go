@@ -408,6 +408,21 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// Without PINGs silence means nothing, however long it is.
+func TestQuietForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1\nhang")
+		o.PingAfter = -1
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
+		defer cancel()
+		_, err = s.Next(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, s.Close())
+	})
+}
+
 // A subscriber that does not read holds the server up, and can be closed all the same.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
