@@ -329,6 +329,7 @@ func TestSegments(t *testing.T) {
 	spare := 0
 	for s := a.segments.spare; s != nil; s = s.next {
 		spare++
+		assert.LessOrEqual(t, cap(s.bytes), segmentSize, "what a large message took is given back")
 	}
 	assert.LessOrEqual(t, spare, 8)
 }

@@ -100,8 +100,9 @@ func (p *Publisher) Publish(
 	return ids[0], err
 }
 
-// PublishBatch is Publish for many, which all go over the same connection, in order. After an error, the messages of the
-// ids that are returned were taken, and those behind them were not.
+// PublishBatch is Publish for many, which all go over the same connection, in order; with KeepGoing, those behind the
+// break go over another one. After an error, the messages of the ids that are returned were taken, and those behind them
+// were not.
 func (p *Publisher) PublishBatch(ctx context.Context, batch []Record, options ...PublishOption) ([]MessageID, error) {
 	ids := make([]MessageID, len(batch))
 	n, err := p.publish(ctx, batch, ids, options)
@@ -151,8 +152,10 @@ func (p *Publisher) next(key string, ordered bool) int {
 
 // Wait waits until the server has acknowledged a message, and returns the acknowledgement. Of a message that is more
 // than two windows of its connection ago it knows no more than that: then the number is 0 and the receivers are -1. The
-// error is that of ctx, or says why the message is not
-// acknowledged, as Unacked does: it wraps ErrFateUnknown or is the *Error of the server.
+// error is that of ctx, or says why the message is not acknowledged, as Unacked does: it wraps ErrFateUnknown or is the
+// *Error of the server. It is ErrForgotten for a message that is so long ago, on a connection of which Unacked has handed
+// back a refused one since. An id that this publisher has not given is refused with ErrOptions where that can be seen;
+// one of another publisher may be taken for its own.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	if id.connection() >= len(p.lanes) {
 		return Published{}, wrong("no message of this publisher")

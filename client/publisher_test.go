@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -192,6 +193,34 @@ func TestNoPublisher(t *testing.T) {
 		require.Empty(t, ids)
 		require.NoError(t, p.Close())
 	})
+}
+
+// How long a server may acknowledge nothing follows from PingAfter, as it does elsewhere.
+func TestAServerThatStalls(t *testing.T) {
+	for _, test := range []struct {
+		pingAfter, want time.Duration // 0: it is waited for without end
+	}{{0, time.Minute}, {time.Second, 2 * time.Second}, {-1, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			_, o := serve(t, resp3+"hang")
+			o.PingAfter = test.pingAfter
+			p, err := NewPublisher(t.Context(), o, PublisherOptions{})
+			require.NoError(t, err)
+			begin := time.Now()
+			id, err := p.Publish(t.Context(), "t", nil)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			_, err = p.Wait(ctx, id)
+			if test.want == 0 {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NoError(t, p.Err())
+			} else {
+				require.ErrorIs(t, err, ErrUnanswered)
+				require.Equal(t, test.want, time.Since(begin))
+			}
+			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+		})
+	}
 }
 
 // The server that ends says so to whoever publishes.
