@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Client publishes over one connection, and makes subscriptions, each of which has a connection of its own: in RESP2 a
@@ -18,6 +19,7 @@ type Client struct {
 	mu      sync.Mutex // held for a few instructions at a time
 	line    *pipeline  // publishes go over it; nil, or one that is broken, until the next publish
 	dialing *dialing   // nil while nobody dials
+	last    time.Time  // when somebody last had
 	subs    map[*Subscription]struct{}
 }
 
@@ -65,8 +67,9 @@ type Published struct {
 //
 // An error that wraps ErrFateUnknown says that the message may have been published: ctx ended or the connection broke
 // when it was on its way. It is not sent again. With any other error it was not published; it is an *Error if the
-// server refused it. A connection that broke is made anew by the next call: once, and at once; how long to wait before
-// calling again is the caller's to decide.
+// server refused it. A connection that broke is made anew by the next call: once, and at once, but for a random pause up to
+// MinBackoff when the last attempt is not longer ago than that. How long to wait before calling again is the caller's to
+// decide.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Published, error) {
 	line, err := c.pipeline(ctx)
 	if err != nil {
@@ -131,18 +134,26 @@ func (c *Client) dialLocked() (*dialing, error) {
 		return c.dialing, nil
 	}
 	d := &dialing{done: make(chan struct{})}
+	soon := time.Since(c.last) < c.options.MinBackoff
 	c.dialing = d
-	c.tasks.Go(func() { c.dial(d) })
+	c.tasks.Go(func() { c.dial(d, soon) })
 	return d, nil
 }
 
-// dial makes the connection, and runs it if it can.
-func (c *Client) dial(d *dialing) {
+// dial makes the connection, and runs it if it can; after a pause if that is soon after the last attempt, so that who
+// publishes in a loop does not flood a server that is down.
+func (c *Client) dial(d *dialing, soon bool) {
+	if soon {
+		select {
+		case <-time.After(c.options.pause(0)):
+		case <-c.ctx.Done():
+		}
+	}
 	w, err := c.options.dial(c.ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer close(d.done)
-	c.dialing = nil
+	c.dialing, c.last = nil, time.Now()
 	switch {
 	case c.ctx.Err() != nil:
 		d.err = ErrClosed

@@ -154,6 +154,33 @@ func TestStalledServer(t *testing.T) {
 	})
 }
 
+// Who publishes in a loop to a server that is down does not dial in a loop.
+func TestDialingTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, o := serve(t, resp3)
+		o.random = func(n int64) int64 { return n - 1 }
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		dials := 0
+		f.mu.Lock()
+		f.dialed = func() { dials++ }
+		f.mu.Unlock()
+		time.Sleep(time.Minute) //nolint:forbidigo // the clock is the bubble's
+		begin := time.Now()
+		for range 11 {
+			_, err := c.Publish(t.Context(), "a", nil)
+			require.ErrorIs(t, err, errRefused)
+		}
+		assert.Equal(t, 11, dials)
+		assert.Equal(t, 10*100*time.Millisecond, time.Since(begin), "the first one is at once")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err = c.Publish(ctx, "a", nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, c.Close())
+	})
+}
+
 func TestCloseWhileDialing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3, "hang")
