@@ -344,6 +344,35 @@ func TestPoison(t *testing.T) {
 			})
 		})
 	}
+	t.Run("what the broken one has still said counts", func(t *testing.T) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+			l := p.lanes[messages[0].id.connection()]
+			l.mu.Lock()
+			l.breakLocked(io.ErrClosedPipe) // nothing can be written any more
+			l.mu.Unlock()
+			broken.say(":1\r\n")
+			_, err := p.Wait(t.Context(), messages[0].id)
+			require.NoError(t, err)
+			_, err = p.Wait(t.Context(), messages[2].id)
+			require.ErrorIs(t, err, ErrFateUnknown)
+		})
+	})
+	t.Run("a batch that is taken in part says so", func(t *testing.T) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+			failed := make(chan error)
+			go func() {
+				more, err := batchAll(t.Context(), p, "t", "n", 1000, "")
+				assert.Len(t, more, patient.Window-2, "all that there was room for")
+				messages = append(messages, more...)
+				failed <- err
+			}()
+			synctest.Wait()
+			broken.close()
+			require.ErrorIs(t, <-failed, p.Err())
+			_ = p.Close()
+			tally(t, p, "t", messages)
+		})
+	})
 	t.Run("the others keep going", func(t *testing.T) {
 		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
 			broken.close()
@@ -415,8 +444,8 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
-// Small messages do not keep a large one out, however many come. The server is a millisecond away, so that there is always
-// something in flight.
+// Small messages do not keep a large one out, however many come. The server takes a millisecond for each, so that there
+// is always something in flight.
 func TestALargeMessageAmongSmallOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, f := pipe(t, false)
@@ -425,7 +454,7 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 		p := startPublisher([]*wire{w}, 0, o)
 		large := make([]byte, 2000)
 		var server, tasks sync.WaitGroup
-		server.Go(func() { distant(f, 100, len(large)) })
+		server.Go(func() { lazy(f, 100, len(large)) })
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 3 {
 			tasks.Go(func() {
@@ -438,8 +467,12 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 		_, err := p.Publish(brief, "t", large)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		end()
-		_, err = p.Publish(ctx, "t", large)
-		require.NoError(t, err)
+		for range 2 { // the second one shows that the first one keeps nothing any more
+			_, err = p.Publish(ctx, "t", large)
+			require.NoError(t, err)
+			_, err = p.Publish(ctx, "t", nil)
+			require.NoError(t, err)
+		}
 		cancel()
 		tasks.Wait()
 		require.NoError(t, p.Close())
@@ -447,14 +480,14 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 	})
 }
 
-// distant acknowledges every message one millisecond after it has come.
-func distant(f *far, window, largest int) {
+// lazy acknowledges one message each millisecond.
+func lazy(f *far, window, largest int) {
 	in := newReplyReader(f, largest)
-	due := make(chan time.Time, window)
+	due := make(chan struct{}, window)
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		for at := range due {
-			time.Sleep(time.Until(at)) //nolint:forbidigo // the clock is the bubble's
+		for range due {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // the clock is the bubble's
 			_, _ = io.WriteString(f.Conn, ":0\r\n")
 		}
 	})
@@ -462,7 +495,7 @@ func distant(f *far, window, largest int) {
 		if _, err := in.read(); err != nil {
 			break
 		}
-		due <- time.Now().Add(time.Millisecond)
+		due <- struct{}{}
 	}
 	close(due)
 	answers.Wait()
