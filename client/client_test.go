@@ -154,6 +154,25 @@ func TestStalledServer(t *testing.T) {
 	})
 }
 
+// Close ends those that wait for a place among the pending, too.
+func TestCloseWithManyPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		var tasks sync.WaitGroup
+		for range maxPending + 10 {
+			tasks.Go(func() {
+				_, err := c.Publish(t.Context(), "a", nil)
+				assert.ErrorIs(t, err, ErrClosed)
+			})
+		}
+		synctest.Wait()
+		require.NoError(t, c.Close())
+		tasks.Wait()
+	})
+}
+
 // Who publishes in a loop to a server that is down does not dial in a loop.
 func TestDialingTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -383,12 +383,19 @@ func TestPoison(t *testing.T) {
 			require.ErrorIs(t, p.Err(), io.EOF)
 			more, err := publishAll(t.Context(), p, "t", "n", 10, "")
 			require.NoError(t, err)
-			healthy.receive(2 + 10)
-			healthy.say(strings.Repeat(":1\r\n", 2+10))
+			key := "k"
+			for p.next(key, true) != messages[0].id.connection() {
+				key += "k"
+			}
+			moved, err := publishAll(t.Context(), p, "t", "moved", 1, key)
+			require.NoError(t, err)
+			more = append(more, moved...)
+			healthy.receive(2 + 11)
+			healthy.say(strings.Repeat(":1\r\n", 2+11))
 			require.NoError(t, p.Flush(t.Context()))
 			require.NoError(t, p.Close())
 			acked, unacked := tally(t, p, "t", more)
-			assert.Len(t, acked, 10)
+			assert.Len(t, acked, 11)
 			assert.Empty(t, unacked)
 		})
 	})

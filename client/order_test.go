@@ -217,12 +217,12 @@ func TestMerge(t *testing.T) {
 	for range len(a.events) {
 		<-a.events
 	}
-	for _, err := range Merge(t.Context(), a) {
-		assert.EqualError(t, err, "a ended")
-		break
-	}
 	for range len(b.events) {
 		<-b.events
+	}
+	for _, err := range Merge(t.Context(), a, b) {
+		assert.EqualError(t, err, "a ended")
+		break
 	}
 	for _, err := range Merge(canceled(), b) {
 		assert.ErrorContains(t, err, "no event: context canceled")
