@@ -244,7 +244,7 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 }
 
 func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
-	going := make([]*Subscription, 0, s.counts[r.Form][r.Kind])
+	going := make([]*Subscription, 0, s.CountKind(r.Form, r.Kind))
 	for _, sub := range s.held.items {
 		if sub != nil && sub.Form == r.Form && sub.to.kind == r.Kind {
 			going = append(going, sub)

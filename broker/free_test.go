@@ -54,7 +54,6 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	require.Empty(t, s.narrow)
 	require.Zero(t, s.conditions)
 	require.Nil(t, s.parked)
-	require.Empty(t, s.behind)
 }
 
 func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {

@@ -37,7 +37,7 @@ func (b *Broker) hold(batch *Batch) bool {
 	if s.parked == nil || s.parked == batch || len(batch.Requests) == 1 && batch.Requests[0].Op == Evict {
 		return false
 	}
-	s.behind = append(s.behind, batch)
+	s.parked.behind = append(s.parked.behind, batch)
 	return true
 }
 
@@ -91,8 +91,8 @@ func (b *Broker) unpark(batch *Batch) {
 	b.calm(batch)
 	if s := batch.From; s.parked == batch {
 		s.parked = nil
-		b.ready = append(b.ready, s.behind...)
-		s.behind = nil
+		b.ready = append(b.ready, batch.behind...)
+		batch.behind = nil
 	}
 }
 

@@ -54,8 +54,9 @@ type Request struct {
 type Batch struct {
 	From     *Subscriber
 	Requests []Request
-	Note     any     // the submitter's own, handed back untouched
-	parking  parking // the core's
+	Note     any      // the submitter's own, handed back untouched
+	parking  parking  // the core's
+	behind   []*Batch // the core's: what came from the same subscriber while this one was on its way back
 }
 
 // Message is a publish on its way to its receivers: one message, or a run of messages that followed each other to the

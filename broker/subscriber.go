@@ -11,17 +11,16 @@ type Subscriber struct {
 	owner   Owner
 	held    list[*Subscription] // in subscription order
 	index   map[heldKey]*Subscription
-	counts  [Forms][kinds]int
+	counts  [Forms][kinds]int32
+	why     any   // if it is over, the call of who asked for that
+	reached reach // by the run in flight
 	ended   bool  // nothing more is applied for it
 	over    bool  // to be evicted before the next request
-	why     any   // then, the call of who asked for that
 	dirty   bool  // in Broker.dirty: a Flush is owed
-	reached reach // by the run in flight
 
-	narrow     map[heldKey][]*Subscription // what it holds with predicates, by the topic alone
-	conditions int                         // how many those are
+	conditions int32                       // how many of what it holds have predicates
+	narrow     map[heldKey][]*Subscription // those, by the topic alone
 	parked     *Batch                      // what must be applied before anything else of it: see park.go
-	behind     []*Batch                    // what came meanwhile
 }
 
 // heldKey finds a subscriber's own subscription. Its index is what makes leaving cost what is held, not what exists.
@@ -42,19 +41,19 @@ func NewSubscriber(o Owner) *Subscriber {
 // shards by themselves. Only for Owner methods: it is the core's state.
 func (s *Subscriber) Count(f Form, k Kind) int {
 	if k == Shard {
-		return s.counts[f][Shard]
+		return int(s.counts[f][Shard])
 	}
-	return s.counts[f][Topic] + s.counts[f][Pattern]
+	return int(s.counts[f][Topic] + s.counts[f][Pattern])
 }
 
 // CountKind is what the subscriber holds of one kind alone.
-func (s *Subscriber) CountKind(f Form, k Kind) int { return s.counts[f][k] }
+func (s *Subscriber) CountKind(f Form, k Kind) int { return int(s.counts[f][k]) }
 
 // Holdings is how many subscriptions the subscriber has, of all kinds and forms.
 func (s *Subscriber) Holdings() int { return s.held.live }
 
 // Conditions is how many of them have a predicate.
-func (s *Subscriber) Conditions() int { return s.conditions }
+func (s *Subscriber) Conditions() int { return int(s.conditions) }
 
 // Holds tells whether it has one.
 func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.holds(k, f, name) != nil }
