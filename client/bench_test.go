@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,37 @@ func BenchmarkPublish(b *testing.B) {
 			require.NoError(b, p.Flush(ctx))
 			b.StopTimer()
 			require.NoError(b, p.Close())
+		})
+	}
+}
+
+// BenchmarkClientPublish has goroutines publish 100 bytes each time to a topic without subscribers, over one connection,
+// and wait for every acknowledgement. Time and allocations are those of client and server together.
+func BenchmarkClientPublish(b *testing.B) {
+	s := conchtest.Start(b, server.Options{})
+	for _, goroutines := range []int{1, 64, 4096} {
+		b.Run(fmt.Sprintf("goroutines=%d", goroutines), func(b *testing.B) {
+			c, err := Dial(b.Context(), Options{Addr: s.Addr})
+			require.NoError(b, err)
+			ctx, payload := context.Background(), make([]byte, 100)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(payload)))
+			b.ResetTimer()
+			var begun atomic.Int64
+			var tasks sync.WaitGroup
+			for range goroutines {
+				tasks.Go(func() {
+					for begun.Add(1) <= int64(b.N) {
+						if _, err := c.Publish(ctx, "topic", payload); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			tasks.Wait()
+			b.StopTimer()
+			require.NoError(b, c.Close())
 		})
 	}
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -11,9 +13,11 @@ const (
 	batchBytes = 64 << 10 // a write is not made longer than this by adding one more command
 )
 
-// call is one publish. The goroutine that publishes gives it away at the moment when its fate becomes unknown.
+// call is one publish. Topic and payload are the caller's: they are read while the call stands in the queue, where the
+// caller can take it out, and not any more when it has been sent.
 type call struct {
-	command []byte
+	topic   string
+	payload []byte
 	result  chan result // holds one
 }
 
@@ -22,30 +26,35 @@ type result struct {
 	err       error
 }
 
-// pipeline is a connection for publishing: one goroutine writes what is given to it, as much at once as has come
-// meanwhile, another one reads the acknowledgements, which come in the same order.
+// pipeline is a connection for publishing. Callers queue up, one goroutine writes all that have come meanwhile at once,
+// another one reads the acknowledgements, which come in the same order.
 type pipeline struct {
-	wire    *wire
-	calls   chan *call    // to the writer, which takes a call when it can send it
-	pending chan *call    // from the writer to the reader, in the order of sending
-	pings   chan struct{} // from the reader to the writer; holds one
+	wire  *wire
+	spare sync.Pool // calls that nobody has a hand on; not shared, because their channels may belong to a test's bubble
 
-	once  sync.Once
-	cause error         // set once, before cut is closed
-	cut   chan struct{} // closed when the connection is of no use any more
-	ended chan struct{} // closed by the reader behind the last result
+	mu         sync.Mutex // guards what follows; held for copying a batch at most
+	queue      []*call    // not sent: their callers may still take them out
+	sent       []*call    // what the reader has not taken over of those that the writer took, in order
+	unanswered int        // taken by the writer, and not booked as answered
+	ping       bool       // a PING is to be sent
+	writer     sync.Cond  // the writer waits here for something to write
+	cause      error      // why the connection is of no use any more; set once
+
+	// What follows is the reader's.
+	pending  []*call // the next answers belong to these, and then to those in sent
+	next     int     // the first of them that has none
+	answered int     // calls, since that was booked
 }
 
 func newPipeline(w *wire) *pipeline {
-	p := &pipeline{
-		wire: w, calls: make(chan *call), pending: make(chan *call, maxPending), pings: make(chan struct{}, 1),
-		cut: make(chan struct{}), ended: make(chan struct{}),
-	}
+	p := &pipeline{wire: w}
+	p.spare.New = func() any { return &call{result: make(chan result, 1)} }
+	p.writer.L = &p.mu
 	w.pulse.ping = func() error {
-		select {
-		case p.pings <- struct{}{}:
-		default: // the writer has not come to the last one: it waits for the peer, too
-		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ping = true // if it was, the writer waits for the peer, too
+		p.writer.Signal()
 		return nil
 	}
 	return p
@@ -53,20 +62,22 @@ func newPipeline(w *wire) *pipeline {
 
 // fail ends the connection. The first cause is the one that is told.
 func (p *pipeline) fail(cause error) {
-	p.once.Do(func() {
+	p.mu.Lock()
+	first := p.cause == nil
+	if first {
 		p.cause = cause
-		close(p.cut)
+		p.writer.Signal()
+	}
+	p.mu.Unlock()
+	if first {
 		_ = p.wire.Close() // wakes reader and writer; what else it says does not matter
-	})
+	}
 }
 
 func (p *pipeline) broken() bool {
-	select {
-	case <-p.cut:
-		return true
-	default:
-		return false
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cause != nil
 }
 
 // publish sends one message and waits for its acknowledgement.
@@ -74,45 +85,59 @@ func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (P
 	if err := ctx.Err(); err != nil { // else it might be sent all the same
 		return Published{}, fmt.Errorf("not sent: %w", err)
 	}
-	c := &call{command: appendPublish(nil, topic, payload), result: make(chan result, 1)}
-	select {
-	case p.calls <- c:
-	case <-p.cut:
-		return Published{}, p.cause
-	case <-ctx.Done():
-		return Published{}, fmt.Errorf("not sent: %w", ctx.Err())
+	c := p.spare.Get().(*call)
+	c.topic, c.payload = topic, payload
+	if err := p.enqueue(c); err != nil {
+		return Published{}, err
 	}
 	select {
 	case r := <-c.result:
+		p.spare.Put(c)
 		return r.published, r.err
 	case <-ctx.Done():
-		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, ctx.Err())
-	case <-p.ended:
+	}
+	if p.withdraw(c) {
+		return Published{}, fmt.Errorf("not sent: %w", ctx.Err())
 	}
 	select {
-	case r := <-c.result: // it came with the end
+	case r := <-c.result: // it came in the same moment
 		return r.published, r.err
-	default:
-		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, p.cause)
+	default: // the reader still has the call, so nobody may use it again
+		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, ctx.Err())
 	}
 }
 
-// write sends what it is given until the connection is cut.
+func (p *pipeline) enqueue(c *call) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cause != nil {
+		return p.cause
+	}
+	p.queue = append(p.queue, c)
+	p.writer.Signal()
+	return nil
+}
+
+// withdraw takes a call out of the queue, if it is still there.
+func (p *pipeline) withdraw(c *call) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.queue, c)
+	if i < 0 {
+		return false
+	}
+	p.queue = slices.Delete(p.queue, i, i+1)
+	return true
+}
+
+// write sends what is queued until the connection is cut.
 func (p *pipeline) write() {
 	var batch []byte
-	for {
-		batch = batch[:0]
-		select {
-		case <-p.cut:
-			return
-		case <-p.pings:
-			batch = appendCommand(batch, "PING")
-		case c := <-p.calls:
-			batch = p.take(batch, c)
-		}
-		batch = p.more(batch)
-		if p.broken() {
-			return
+	for p.await() {
+		runtime.Gosched() // those who are just about to publish go with this write, not the next
+		batch = p.take(batch[:0])
+		if len(batch) == 0 { // they have taken their calls back meanwhile
+			continue
 		}
 		if _, err := p.wire.Write(batch); err != nil {
 			p.fail(fmt.Errorf("cannot write: %w", err))
@@ -124,47 +149,48 @@ func (p *pipeline) write() {
 	}
 }
 
-// more takes what else has come, up to about a batch.
-func (p *pipeline) more(batch []byte) []byte {
-	for len(batch) < batchBytes {
-		select {
-		case c := <-p.calls:
-			batch = p.take(batch, c)
-		default:
-			return batch
-		}
+// await waits until there is something to write that may be written. It returns false when the connection is cut.
+func (p *pipeline) await() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.cause == nil && !p.ping && (len(p.queue) == 0 || p.unanswered == maxPending) {
+		p.writer.Wait()
 	}
+	return p.cause == nil
+}
+
+// take appends what is to be written, up to about a batch. Answers may come as soon as that is done, so the calls are on
+// their way from now on.
+func (p *pipeline) take(batch []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cause != nil {
+		return batch
+	}
+	if p.ping {
+		batch = appendCommand(batch, "PING")
+		p.ping = false
+	}
+	n := 0
+	for n < len(p.queue) && len(batch) < batchBytes && p.unanswered < maxPending {
+		c := p.queue[n]
+		batch = appendPublish(batch, c.topic, c.payload)
+		c.topic, c.payload = "", nil
+		p.sent = append(p.sent, c)
+		p.unanswered++
+		n++
+	}
+	p.queue = slices.Delete(p.queue, 0, n)
 	return batch
 }
 
-// take adds one call to what will be written. Its answer may come as soon as that is done, so it is pending from now on.
-// While as many as may be are pending, what was taken before must be written, else nobody would answer.
-func (p *pipeline) take(batch []byte, c *call) []byte {
-	select {
-	case p.pending <- c:
-	default:
-		if len(batch) > 0 {
-			if _, err := p.wire.Write(batch); err != nil {
-				p.fail(fmt.Errorf("cannot write: %w", err))
-				return batch[:0]
-			}
-			batch = batch[:0]
-		}
-		select {
-		case p.pending <- c:
-		case <-p.cut:
-			return batch
-		}
-	}
-	batch = append(batch, c.command...)
-	c.command = nil
-	return batch
-}
-
-// read hands out the acknowledgements until the connection ends.
+// read hands out the acknowledgements until the connection ends, and tells all that are left what they can know.
 func (p *pipeline) read() {
-	defer close(p.ended)
+	defer p.end()
 	for {
+		if p.answered > 0 && p.wire.replies.buffered() == 0 {
+			p.book() // before waiting, because the writer may wait for it
+		}
 		r, err := p.wire.replies.read()
 		if err != nil {
 			p.fail(p.wire.ended(err))
@@ -175,6 +201,48 @@ func (p *pipeline) read() {
 			return
 		}
 	}
+}
+
+// end tells all calls what they can know when nothing more is read.
+func (p *pipeline) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lost := result{err: fmt.Errorf("%w: %w", ErrFateUnknown, p.cause)}
+	for _, c := range slices.Concat(p.pending[p.next:], p.sent) {
+		c.result <- lost
+	}
+	for _, c := range p.queue {
+		c.result <- result{err: p.cause}
+	}
+	p.pending, p.sent, p.queue = nil, nil, nil
+}
+
+// book counts what has been answered, and takes over what has been sent when all that was is answered.
+func (p *pipeline) book() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unanswered -= p.answered
+	p.answered = 0
+	if p.next == len(p.pending) {
+		p.pending, p.sent, p.next = p.sent, p.pending[:0], 0
+	}
+	if len(p.queue) > 0 {
+		p.writer.Signal()
+	}
+}
+
+// oldest is the call that the next answer belongs to, or nil if there is none.
+func (p *pipeline) oldest() *call {
+	if p.next == len(p.pending) {
+		p.book()
+	}
+	if p.next == len(p.pending) {
+		return nil
+	}
+	c := p.pending[p.next]
+	p.next++
+	p.answered++
+	return c
 }
 
 // acknowledge gives an answer to the call that it belongs to.
@@ -192,13 +260,11 @@ func (p *pipeline) acknowledge(r *reply) error {
 	if res.err != nil && !refused {
 		return res.err
 	}
-	select {
-	case c := <-p.pending:
-		c.result <- res
+	switch c := p.oldest(); {
+	case c != nil:
+		c.result <- res // from now on, it is its caller's again
 		return nil
-	default:
-	}
-	if refused {
+	case refused:
 		return dismissed(r)
 	}
 	return malformed("an answer to nothing that was asked")
