@@ -33,9 +33,13 @@ type account struct {
 
 	refused []unacked // by count: those that nobody has taken, and those taken that Wait may still ask for
 	untaken struct{ messages, bytes int }
-	faded   uint64    // count of the last one that has left refused
+	past    []uint64  // counts of those that have left refused, rising
+	faded   uint64    // the last count that has left past
 	lost    []unacked // what was not settled when the connection ended
 }
+
+// maxPast is how many refused messages are remembered when they are neither recent nor to be taken any more.
+const maxPast = 64 << 10
 
 // slot is one message: where it is, and what the reply was.
 type slot struct {
@@ -177,10 +181,14 @@ func (a *account) take() []unacked {
 	}
 	old := 0
 	for old < len(a.refused) && a.refused[old].taken && !a.recent(a.refused[old].ID.count()) {
-		a.faded = a.refused[old].ID.count()
+		a.past = append(a.past, a.refused[old].ID.count())
 		old++
 	}
 	a.refused = slices.Delete(a.refused, 0, old)
+	if over := len(a.past) - maxPast; over > 0 {
+		a.faded = a.past[over-1]
+		a.past = a.past[over:] // and not moved: append does so now and then
+	}
 	return taken
 }
 
@@ -199,6 +207,9 @@ func (a *account) ack(count uint64) (Published, error) {
 		return a.slot(count).published, nil
 	case count <= a.faded:
 		return Published{}, ErrForgotten
+	}
+	if _, refused := slices.BinarySearch(a.past, count); refused {
+		return Published{}, ErrRefused
 	}
 	return Published{Receivers: -1}, nil
 }

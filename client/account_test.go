@@ -242,12 +242,47 @@ func TestARefusalIsNotForgottenFalsely(t *testing.T) {
 	require.ErrorContains(t, err, "NOPERM", "nobody has taken it")
 	assert.Equal(t, []string{"2"}, b.unacknowledged())
 	require.NoError(t, b.failure())
-	for _, count := range []uint64{1, 2} {
-		_, err = b.ack(count)
-		require.ErrorIs(t, err, ErrForgotten)
+	_, err = b.ack(2)
+	require.ErrorIs(t, err, ErrRefused)
+	for _, count := range []uint64{1, 3} {
+		ack, err := b.ack(count)
+		require.NoError(t, err)
+		assert.Equal(t, Published{Receivers: -1}, ack)
 	}
-	_, err = b.ack(3)
-	require.NoError(t, err)
+}
+
+// Of refused messages that are long past, so many are remembered; what is behind the last forgotten one is still known.
+func TestRefusalsArePast(t *testing.T) {
+	const forgotten = 3
+	b := &book{account: newAccount(0, 4, 1<<20), t: t}
+	two := func(answers ...func()) {
+		b.publish(2)
+		b.hand()
+		b.write(0)
+		for _, answer := range answers {
+			answer()
+		}
+	}
+	for range maxPast + forgotten { // the even ones are refused
+		two(func() { b.ok(1) }, b.refuse)
+		b.take()
+	}
+	for range b.window {
+		two(func() { b.ok(2) })
+	}
+	b.take()
+	for count := uint64(1); count <= 2*(maxPast+forgotten); count++ {
+		_, err := b.ack(count)
+		switch {
+		case count <= 2*forgotten:
+			require.Equal(t, ErrForgotten, err, count)
+		case count%2 == 0:
+			require.Equal(t, ErrRefused, err, count)
+		default:
+			require.NoError(t, err, count)
+		}
+	}
+	assert.LessOrEqual(t, cap(b.past), 2*maxPast)
 }
 
 func TestRefusalsClog(t *testing.T) {

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,15 +163,20 @@ func TestCloseWithManyPending(t *testing.T) {
 		c, err := Dial(t.Context(), o)
 		require.NoError(t, err)
 		var tasks sync.WaitGroup
+		var unknown atomic.Int64
 		for range maxPending + 10 {
 			tasks.Go(func() {
 				_, err := c.Publish(t.Context(), "a", nil)
 				assert.ErrorIs(t, err, ErrClosed)
+				if errors.Is(err, ErrFateUnknown) {
+					unknown.Add(1)
+				}
 			})
 		}
 		synctest.Wait()
 		require.NoError(t, c.Close())
 		tasks.Wait()
+		assert.EqualValues(t, maxPending, unknown.Load(), "the others have not been sent")
 	})
 }
 

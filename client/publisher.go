@@ -153,8 +153,9 @@ func (p *Publisher) next(key string, ordered bool) int {
 // Wait waits until the server has acknowledged a message, and returns the acknowledgement. Of a message that is more
 // than two windows of its connection ago it knows no more than that: then the number is 0 and the receivers are -1. The
 // error is that of ctx, or says why the message is not acknowledged, as Unacked does: it wraps ErrFateUnknown or is the
-// *Error of the server. It is ErrForgotten for a message that is so long ago, on a connection of which Unacked has handed
-// back a refused one since. An id that this publisher has not given is refused with ErrOptions where that can be seen;
+// *Error of the server, or ErrRefused when that message is so long ago. It is ErrForgotten where even that is not known any
+// more: on a connection of which Unacked has handed back more than 65,536 refused messages, for those up to the last one
+// that is not remembered. An id that this publisher has not given is refused with ErrOptions where that can be seen;
 // one of another publisher may be taken for its own.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	if id.connection() >= len(p.lanes) {
