@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,6 +149,9 @@ func (l *lane) write() {
 	for {
 		for l.handed == l.count && !l.ended && l.broken == nil {
 			l.writer.Wait()
+			l.mu.Unlock()
+			runtime.Gosched() // those who are just about to publish go with this write, not the next
+			l.mu.Lock()
 		}
 		if l.ended || l.broken != nil {
 			return
