@@ -117,8 +117,9 @@ func (g *generator) publish(d time.Duration) (int64, error) {
 	)
 	for i, send := range g.senders {
 		running.Go(func() {
+			// Each sends once at least, however late it comes to run: so nothing that fails goes by unseen.
 			n := int64(0)
-			for !over.Load() {
+			for first := true; first || !over.Load(); first = false {
 				start := time.Now()
 				if errs[i] = send(); errs[i] != nil {
 					break
