@@ -4,6 +4,7 @@ package client
 type waiter struct {
 	until uint64
 	ready chan struct{} // holds one word, sent under the lane's lock
+	at    int           // its place among those waiting, or -1
 }
 
 // waiters are those of one lane. The lane's lock guards them.
@@ -17,7 +18,7 @@ func (ws *waiters) add(until uint64) *waiter {
 	}
 	w := ws.spare[len(ws.spare)-1]
 	ws.spare = ws.spare[:len(ws.spare)-1]
-	w.until = until
+	w.until, w.at = until, len(ws.waiting)
 	ws.waiting = append(ws.waiting, w)
 	return w
 }
@@ -27,8 +28,10 @@ func (ws *waiters) wake(settled uint64) {
 	rest := ws.waiting[:0]
 	for _, w := range ws.waiting {
 		if w.until <= settled {
+			w.at = -1
 			w.ready <- struct{}{}
 		} else {
+			w.at = len(rest)
 			rest = append(rest, w)
 		}
 	}
@@ -38,13 +41,11 @@ func (ws *waiters) wake(settled uint64) {
 
 // done takes back a waiter, whether it was woken or has given up.
 func (ws *waiters) done(w *waiter) {
-	for i, other := range ws.waiting {
-		if other == w {
-			last := len(ws.waiting) - 1
-			ws.waiting[i], ws.waiting[last] = ws.waiting[last], nil
-			ws.waiting = ws.waiting[:last]
-			break
-		}
+	if last := len(ws.waiting) - 1; w.at >= 0 {
+		ws.waiting[w.at] = ws.waiting[last]
+		ws.waiting[w.at].at = w.at
+		ws.waiting[last] = nil
+		ws.waiting = ws.waiting[:last]
 	}
 	select {
 	case <-w.ready: // woken in the moment in which it gave up
