@@ -116,7 +116,7 @@ func (a *account) answered(r answer) error {
 		refused := a.copyOf(a.replied, r.refusal)
 		a.refused = append(a.refused, refused)
 		a.untaken.messages++
-		a.untaken.bytes += len(refused.Payload)
+		a.untaken.bytes += len(refused.Topic) + len(refused.Payload)
 	}
 	a.slot(a.replied).published = r.published
 	return nil
@@ -164,7 +164,7 @@ func (a *account) end(cause error) {
 func (a *account) forget(u *unacked) {
 	if !u.taken {
 		a.untaken.messages--
-		a.untaken.bytes -= len(u.Payload)
+		a.untaken.bytes -= len(u.Topic) + len(u.Payload)
 	}
 	u.Topic, u.Payload, u.taken = "", nil, true
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -304,6 +305,16 @@ func TestRefusalsClog(t *testing.T) {
 	b.write(0)
 	b.refuse()
 	require.ErrorIs(t, b.clogged(), ErrClogged, "the bytes count as well")
+	b.take()
+	require.NoError(t, b.clogged())
+
+	b = &book{account: newAccount(0, 3, 100), t: t}
+	require.True(t, b.room(&Record{}))
+	b.put(&Record{Topic: strings.Repeat("t", 100)}, 1)
+	b.hand()
+	b.write(0)
+	b.refuse()
+	require.ErrorIs(t, b.clogged(), ErrClogged, "and those of the topic")
 	b.take()
 	require.NoError(t, b.clogged())
 }
