@@ -34,7 +34,7 @@ func TestAcknowledgement(t *testing.T) {
 	}{
 		{sentence: "receivers", says: ":3", want: Published{Receivers: 3}},
 		{sentence: "receivers and number", says: "*2|:3|:12", want: Published{3, 12}},
-		{sentence: "what comes in between is passed over", says: ">2|+a|+b|+PONG|:1", want: Published{Receivers: 1}},
+		{sentence: "what comes in between is passed over", says: ">2|+a|+b|:1", want: Published{Receivers: 1}},
 		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
 		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrFateUnknown},
 		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, as number 3", is: ErrFateUnknown},

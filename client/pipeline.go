@@ -19,6 +19,9 @@ type call struct {
 	topic   string
 	payload []byte
 	result  chan result // holds one
+
+	queued         bool // it stands in the queue, whose lock guards this and its neighbors
+	before, behind *call
 }
 
 type result struct {
@@ -29,11 +32,12 @@ type result struct {
 // pipeline is a connection for publishing. Callers queue up, one goroutine writes all that have come meanwhile at once,
 // another one reads the acknowledgements, which come in the same order.
 type pipeline struct {
-	wire  *wire
-	spare sync.Pool // calls that nobody has a hand on; not shared, because their channels may belong to a test's bubble
+	wire   *wire
+	pinged call      // stands in sent for a PING, whose answer belongs to no caller
+	spare  sync.Pool // calls that nobody has a hand on; not shared, because their channels may belong to a test's bubble
 
 	mu         sync.Mutex // guards what follows; held for copying a batch at most
-	queue      []*call    // not sent: their callers may still take them out
+	queue      queue      // not sent: their callers may still take them out
 	sent       []*call    // what the reader has not taken over of those that the writer took, in order
 	unanswered int        // taken by the writer, and not booked as answered
 	ping       bool       // a PING is to be sent
@@ -113,7 +117,7 @@ func (p *pipeline) enqueue(c *call) error {
 	if p.cause != nil {
 		return p.cause
 	}
-	p.queue = append(p.queue, c)
+	p.queue.push(c)
 	p.writer.Signal()
 	return nil
 }
@@ -122,12 +126,7 @@ func (p *pipeline) enqueue(c *call) error {
 func (p *pipeline) withdraw(c *call) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.queue, c)
-	if i < 0 {
-		return false
-	}
-	p.queue = slices.Delete(p.queue, i, i+1)
-	return true
+	return p.queue.remove(c)
 }
 
 // write sends what is queued until the connection is cut.
@@ -153,7 +152,7 @@ func (p *pipeline) write() {
 func (p *pipeline) await() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.cause == nil && !p.ping && (len(p.queue) == 0 || p.unanswered == maxPending) {
+	for p.cause == nil && !p.ping && (p.queue.empty() || p.unanswered >= maxPending) {
 		p.writer.Wait()
 	}
 	return p.cause == nil
@@ -170,17 +169,16 @@ func (p *pipeline) take(batch []byte) []byte {
 	if p.ping {
 		batch = appendCommand(batch, "PING")
 		p.ping = false
+		p.sent = append(p.sent, &p.pinged)
+		p.unanswered++
 	}
-	n := 0
-	for n < len(p.queue) && len(batch) < batchBytes && p.unanswered < maxPending {
-		c := p.queue[n]
+	for !p.queue.empty() && len(batch) < batchBytes && p.unanswered < maxPending {
+		c := p.queue.pop()
 		batch = appendPublish(batch, c.topic, c.payload)
 		c.topic, c.payload = "", nil
 		p.sent = append(p.sent, c)
 		p.unanswered++
-		n++
 	}
-	p.queue = slices.Delete(p.queue, 0, n)
 	return batch
 }
 
@@ -209,12 +207,14 @@ func (p *pipeline) end() {
 	defer p.mu.Unlock()
 	lost := result{err: fmt.Errorf("%w: %w", ErrFateUnknown, p.cause)}
 	for _, c := range slices.Concat(p.pending[p.next:], p.sent) {
-		c.result <- lost
+		if c != &p.pinged {
+			c.result <- lost
+		}
 	}
-	for _, c := range p.queue {
-		c.result <- result{err: p.cause}
+	for !p.queue.empty() {
+		p.queue.pop().result <- result{err: p.cause}
 	}
-	p.pending, p.sent, p.queue = nil, nil, nil
+	p.pending, p.sent = nil, nil
 }
 
 // book counts what has been answered, and takes over what has been sent when all that was is answered.
@@ -226,7 +226,7 @@ func (p *pipeline) book() {
 	if p.next == len(p.pending) {
 		p.pending, p.sent, p.next = p.sent, p.pending[:0], 0
 	}
-	if len(p.queue) > 0 {
+	if !p.queue.empty() {
 		p.writer.Signal()
 	}
 }
@@ -239,35 +239,42 @@ func (p *pipeline) oldest() *call {
 	if p.next == len(p.pending) {
 		return nil
 	}
-	c := p.pending[p.next]
+	return p.pending[p.next]
+}
+
+// done counts the oldest call as answered.
+func (p *pipeline) done() {
 	p.next++
 	p.answered++
-	return c
 }
 
 // acknowledge gives an answer to the call that it belongs to.
 func (p *pipeline) acknowledge(r *reply) error {
-	switch {
-	case r.kind == kindPush:
+	if r.kind == kindPush {
 		p.wire.heed(r)
 		return nil
-	case r.says("PONG"):
-		return nil
 	}
-	var res result
-	res.published, res.err = acknowledgement(r)
 	refused := r.kind == kindError
-	if res.err != nil && !refused {
-		return res.err
-	}
 	switch c := p.oldest(); {
-	case c != nil:
-		c.result <- res // from now on, it is its caller's again
-		return nil
-	case refused:
-		return dismissed(r)
+	case c == nil && refused:
+		// In words alone: what is lost thereby must not look as if it had been refused.
+		return fmt.Errorf("%w: %s", ErrDismissed, newError(r.bytes).Error())
+	case c == nil:
+		return malformed("an answer to nothing that was asked")
+	case c == &p.pinged:
+		if !refused && !r.says("PONG") { // who refuses a PING is there, too: users may lack the right to it
+			return malformed("%q is no answer to PING", r.kind)
+		}
+		p.done()
+	default:
+		published, err := acknowledgement(r)
+		if err != nil && !refused {
+			return err
+		}
+		p.done()
+		c.result <- result{published, err} // from now on, it is its caller's again
 	}
-	return malformed("an answer to nothing that was asked")
+	return nil
 }
 
 // acknowledgement reads the answer to PUBLISH: receivers, and the number where there are numbers.

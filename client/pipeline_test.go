@@ -3,10 +3,12 @@ package client
 import (
 	"context"
 	"errors"
+	"net"
 	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +27,58 @@ func begin(ctx context.Context, c *Client, payload string) <-chan result {
 	}()
 	synctest.Wait()
 	return done
+}
+
+// A user may lack the right to PING, and Redis refuses it while it cannot save. That says that the server is there, and is
+// the answer of no message.
+func TestRefusedPing(t *testing.T) {
+	const refused = "< -MISCONF cannot save\n"
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"> PING\n"+refused+"> PING\n> PUBLISH a 1\n> PUBLISH a 2\n"+refused+"< :5|-NOPERM no\nhang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		time.Sleep(61 * time.Second) //nolint:forbidigo // the bubble's: two PINGs, of which one is answered
+		first, second := begin(t.Context(), c, "1"), begin(t.Context(), c, "2")
+		assert.Equal(t, result{published: Published{Receivers: 5}}, <-first)
+		assert.Equal(t, &Error{Code: "NOPERM", Text: "no"}, (<-second).err)
+		require.NoError(t, c.Close())
+	})
+}
+
+// What is no answer to PING must not be passed over: it may be that of a message.
+func TestWrongAnswerToPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"> PING\n> PUBLISH a 1\n< :5\nhang")
+		c, err := Dial(t.Context(), o)
+		require.NoError(t, err)
+		time.Sleep(31 * time.Second) //nolint:forbidigo // the bubble's
+		got := <-begin(t.Context(), c, "1")
+		assert.ErrorIs(t, got.err, ErrFateUnknown)
+		assert.ErrorIs(t, got.err, ErrMalformed)
+		require.NoError(t, c.Close())
+	})
+}
+
+// An error that answers nothing is not taken for the refusal of what was sent meanwhile.
+func TestDismissalIsNoRefusal(t *testing.T) {
+	near, far := net.Pipe()
+	t.Cleanup(func() { _ = far.Close() })
+	p := newPipeline(&wire{Conn: near, replies: newReplyReader(near, 1<<10)})
+	cause := p.acknowledge(&reply{kind: kindError, bytes: []byte("ERR enough")})
+	sent, queued := &call{topic: "a", result: make(chan result, 1)}, &call{topic: "a", result: make(chan result, 1)}
+	require.NoError(t, p.enqueue(sent))
+	p.take(nil)
+	require.NoError(t, p.enqueue(queued))
+	p.fail(cause)
+	p.end()
+	var answer *Error
+	lost := (<-sent.result).err
+	assert.ErrorIs(t, lost, ErrFateUnknown)
+	assert.NotErrorAs(t, lost, &answer)
+	unsent := (<-queued.result).err
+	assert.ErrorIs(t, unsent, ErrDismissed)
+	assert.NotErrorIs(t, unsent, ErrFateUnknown)
+	assert.NotErrorAs(t, unsent, &answer)
 }
 
 // Who gives up while the message waits to be sent takes it back: it is not sent, and those around it are.

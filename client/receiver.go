@@ -13,6 +13,7 @@ type receiver struct {
 
 	ready []Event // to be handed out
 	held  int     // about how many bytes they take
+	pings int     // sent, and not answered
 }
 
 // place is how far one has come in the one order.
@@ -42,7 +43,7 @@ const eventBytes = 200
 
 // begin starts with a new connection, to which nothing is owed from before.
 func (rc *receiver) begin(w *wire) {
-	rc.wire, rc.place, rc.greeting = w, place{w.epoch, w.number}, 0
+	rc.wire, rc.place, rc.greeting, rc.pings = w, place{w.epoch, w.number}, 0, 0
 	rc.topics, rc.patterns = tracks(rc.subscription.names.topics), tracks(rc.subscription.names.patterns)
 	rc.handed()
 }
@@ -75,6 +76,9 @@ func (rc *receiver) reconnected(cause error, before place) *Reconnected {
 // digest takes one reply. An error ends the connection.
 func (rc *receiver) digest(r *reply) (outcome, error) {
 	switch {
+	case rc.pings > 0 && (r.kind == kindError || r.says("PONG")): // who refuses a PING is there, too
+		rc.pings--
+		return received, nil
 	case r.kind == kindError:
 		return received, dismissed(r)
 	case r.kind == kindMap:
@@ -101,6 +105,9 @@ func (rc *receiver) push(word string, r *reply) (outcome, error) {
 		return received, rc.message(rc.patterns, e, 2)
 	case "missed":
 		return received, rc.missed(e)
+	case "pong": // RESP2
+		rc.pings = max(0, rc.pings-1)
+		return received, nil
 	case "subscribe", "psubscribe":
 		return confirmed, nil
 	case "unsubscribe", "punsubscribe":

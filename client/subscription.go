@@ -287,6 +287,7 @@ const maxHeld = 64 << 20
 // ping is called by run's own goroutine, the only one that writes.
 func (s *Subscription) ping(w *wire) error {
 	_ = w.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, and so will writing
+	s.receiver.pings++
 	_, err := w.Write(appendCommand(nil, "PING"))
 	return err //nolint:wrapcheck // ended does
 }

@@ -408,6 +408,19 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// Who refuses a PING is there. An error behind that, which nobody has asked for, ends the connection.
+func TestSubscriptionIsRefusedAPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
+		const refused = "> PING\n< -NOPERM no ping\n"
+		_, o := serve(t, resp3+"hang", confirmed+refused+refused+"< >3|+message|+a|+hi\n< -ERR enough\nhang", confirmed+"hang")
+		s, err := subscribe(t, o, Topic("a"))
+		require.NoError(t, err)
+		assert.Equal(t, []string{"a||hi :0<0", "disconnected: dismissed by the server: ERR enough"}, events(t, s, 2))
+		events(t, s, 1) // it is back
+	})
+}
+
 // Without PINGs silence means nothing, however long it is.
 func TestQuietForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
