@@ -237,12 +237,12 @@ func who(x *exchange) {
 	}
 	rows, all := x.listeners(x.call.args[1])
 	t := table{head: []string{
-		"id", "address", "user", "dialect", "age", "subscription", "published", "delivered", "filtered", "dropped", "queued", "backlog",
+		"id", "address", "user", "dialect", "age", "subscription", "kind", "published", "delivered", "filtered", "dropped", "queued", "backlog",
 	}}
 	for i := range rows {
 		l := &rows[i]
 		t.add(l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
-			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
+			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
 	}
 	x.table(&t, all)
 }

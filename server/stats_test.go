@@ -312,8 +312,8 @@ func TestTablesAreBounded(t *testing.T) {
 	c.Send("WHO t1400\n")
 	assert.Equal(t, "OK WHO 1", c.Line())
 	head, row := strings.Fields(c.Line()[1:]), strings.Fields(c.Line()[1:])
-	assert.Equal(t, strings.Fields("id address user dialect age subscription published delivered filtered dropped queued backlog"), head)
+	assert.Equal(t, strings.Fields("id address user dialect age subscription kind published delivered filtered dropped queued backlog"), head)
 	assert.Equal(t, []string{sub.LocalAddr().String(), "default", "RESP2"}, row[1:4])
 	assert.Regexp(t, `^\d+s$`, row[4])
-	assert.Equal(t, []string{"t1400", "3"}, row[5:7])
+	assert.Equal(t, []string{"t1400", "topic", "3"}, row[5:8])
 }
