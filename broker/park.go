@@ -16,6 +16,10 @@ const patience = 2
 // maxAsked bounds, for a batch that goes back, the questions that are put in advance for requests behind the first.
 const maxAsked = 64 << 10
 
+// MaxVerdicts bounds the verdicts that a transaction may need. One that comes back with more questions than that has not
+// been asked all of them: its owner must refuse it.
+const MaxVerdicts = 4 << 20
+
 // outcome is what became of a request.
 type outcome uint8
 
@@ -69,7 +73,8 @@ func (b *Broker) park(batch *Batch, i int, why outcome) {
 
 // askAhead puts the questions of the requests behind the first, which has them: that saves them a way back of their own.
 func (b *Broker) askAhead(batch *Batch) {
-	asked := len(batch.Requests[0].Asked)
+	before := batch.Requests[0].Asked
+	asked := len(before)
 	for i := range batch.Requests[1:] {
 		r := &batch.Requests[1+i]
 		if r.Op != Publish {
@@ -77,8 +82,9 @@ func (b *Broker) askAhead(batch *Batch) {
 		}
 		b.match(r.Kind, r.Names[0])
 		if b.narrows() && !b.judged(r) {
-			b.ask(r)
-			asked += len(r.Asked) * len(r.Payloads)
+			b.ask(r, before)
+			before = r.Asked
+			asked += len(before) * len(r.Payloads)
 		}
 		if b.letGo(); asked > maxAsked {
 			break
@@ -115,15 +121,18 @@ func (b *Broker) needs(s *Subscriber, r *Request) bool {
 	if !b.narrows() || len(r.Payloads) == 1 && b.judged(r) || !s.owner.Takes(r) {
 		return false
 	}
-	b.ask(r)
+	b.ask(r, nil)
 	return true
 }
 
-// needsKept is needs for a transaction: all verdicts must be there when it begins.
+// needsKept is needs for a transaction: all verdicts must be there when it begins. It stops when they are too many, since
+// everybody waits for it.
 func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 	if b.circles == 0 || !s.owner.Takes(r) {
 		return false
 	}
+	var before []Predicate
+	asked := 0
 	kept := s.owner.Kept(r)
 	for i := range kept {
 		if kept[i].Op != Publish {
@@ -131,10 +140,14 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 		}
 		b.match(kept[i].Kind, kept[i].Names[0])
 		if b.narrows() && !b.judged(&kept[i]) {
-			b.ask(&kept[i])
+			b.ask(&kept[i], before)
+			before = kept[i].Asked
+			asked += len(before)
 			needs = true
 		}
-		b.letGo()
+		if b.letGo(); asked > MaxVerdicts {
+			break
+		}
 	}
 	return needs
 }

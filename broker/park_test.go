@@ -524,6 +524,39 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even", "evicted"}, ann.heard())
 		assert.Equal(t, []string{"begin 2", "published a: 1", "published a: 1", "commit", "published a: 0"}, bob.heard())
 	})
+	spec(t, "with so many questions, and a few, that its owner knows that they are too many", func(t *testing.T, c *core) {
+		const predicates = 1024 // on two names
+		ann, bob := c.client(), c.client()
+		for i := range predicates / 2 {
+			c.do(ann, where(digit(string(rune('a'+i))), subscribe("a")), where(digit(string(rune('a'+i))), psubscribe("a*")))
+		}
+		kept := make([]Request, MaxVerdicts/predicates+1000)
+		for i := range kept {
+			kept[i] = publish("a", "2")
+		}
+		c.do(bob, exec(kept...))
+		c.back(bob)
+		asked, first := 0, kept[0].Asked
+		for i := range kept {
+			if asked += len(kept[i].Asked); len(kept[i].Asked) > 0 {
+				require.Same(t, &first[0], &kept[i].Asked[0], "those to one topic share a list")
+			}
+		}
+		assert.Equal(t, MaxVerdicts+predicates, asked)
+	})
+	spec(t, "to many topics with few lists: those that follow each other and are asked the same share one", func(t *testing.T, c *core) {
+		c.client(where(even, psubscribe("*")), where(odd, subscribe("a", "b")), where(onA, psubscribe("c")))
+		bob := c.client()
+		kept := []Request{publish("a", "2"), publish("b", "2"), publish("c", "2"), publish("d", "2")}
+		c.do(bob, exec(kept...))
+		c.back(bob)
+		var questions [][]string
+		for _, q := range kept {
+			questions = append(questions, asked(q))
+		}
+		assert.Equal(t, [][]string{{"odd", "even"}, {"odd", "even"}, {"even", "on a"}, {"even"}}, questions)
+		assert.Same(t, &kept[0].Asked[0], &kept[1].Asked[0])
+	})
 	spec(t, "an eviction while it is away leaves nothing of it", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a"))), c.client()
 		c.do(bob, exec(publish("c", "1"), publish("a", "2")))

@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/conchmq/conch/internal/invariant"
+import (
+	"slices"
+
+	"github.com/conchmq/conch/internal/invariant"
+)
 
 // said is a verdict other than No.
 type said struct {
@@ -59,21 +63,46 @@ func (b *Broker) hear(circles []*circle, verdicts []Verdict) {
 	}
 }
 
-// ask has a publish say what the predicates of the topic in flight would be asked.
-func (b *Broker) ask(r *Request) {
-	r.Asked, r.Verdicts = nil, nil
+// ask has a publish say what the predicates of the topic in flight would be asked. If they are those that were asked
+// before, it shares the list: a batch may hold very many publishes to one topic.
+func (b *Broker) ask(r *Request, before []Predicate) {
+	r.Asked, r.Verdicts = before, nil
+	if b.asks(before) {
+		return
+	}
+	names, asked := 0, 0
 	for _, a := range b.matched {
-		switch {
-		case a.narrow == nil:
-			continue
-		case r.Asked == nil:
+		if a.narrow != nil {
 			a.narrow.list()
 			r.Asked = a.narrow.asked
-		default: // a new array: the first one is the audience's
-			a.narrow.list()
-			r.Asked = append(r.Asked[:len(r.Asked):len(r.Asked)], a.narrow.asked...)
+			names, asked = names+1, asked+len(r.Asked)
 		}
 	}
+	if names == 1 {
+		return
+	}
+	r.Asked = make([]Predicate, 0, asked)
+	for _, a := range b.matched {
+		if a.narrow != nil {
+			r.Asked = append(r.Asked, a.narrow.asked...)
+		}
+	}
+}
+
+// asks tells whether a list is just what the predicates of the topic in flight are.
+func (b *Broker) asks(list []Predicate) bool {
+	for _, a := range b.matched {
+		if a.narrow == nil {
+			continue
+		}
+		a.narrow.list()
+		n := len(a.narrow.asked)
+		if len(list) < n || &list[0] != &a.narrow.asked[0] && !slices.Equal(list[:n], a.narrow.asked) {
+			return false
+		}
+		list = list[n:]
+	}
+	return len(list) == 0
 }
 
 // publishNarrow is publish for one message to a topic that somebody listens to with a predicate.

@@ -15,8 +15,6 @@ import (
 const (
 	// maxVerdicts bounds what is asked ahead for one batch. What is behind it goes back once more.
 	maxVerdicts = 64 << 10
-	// maxKeptVerdicts bounds a transaction, for which all must be asked before it begins.
-	maxKeptVerdicts = 4 << 20
 	// maxKnown bounds the topics that a connection remembers the predicates of, and knownTopic their length.
 	maxKnown, knownTopic = 256, 256
 	// askAnew is after so many messages that a topic is forgotten, so that predicates which have gone are.
@@ -224,9 +222,9 @@ func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) {
 			asked += len(kept[i].Asked)
 		}
 	}
-	if asked > maxKeptVerdicts {
-		exec.Call.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates %d times, "+
-			"%d at most: make it smaller", asked, maxKeptVerdicts)
+	if asked > broker.MaxVerdicts { // by how much nobody knows: the core has stopped asking
+		exec.Call.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
+			"%d times: make it smaller", broker.MaxVerdicts)
 		return
 	}
 	var m filter.Message
