@@ -91,8 +91,9 @@ type Owner interface {
 	Takes(r *Request) bool
 	// Returned hands back a batch that the core cannot go on with: its first request, and perhaps others, have no verdict
 	// on what they were Asked. The owner works them out, on another goroutine, and submits the batch again. It may put
-	// other requests into it that amount to the same, as it must for a run: one for each message. Nothing else from the
-	// same subscriber takes effect before that but an Evict. The batch must come again, even if the subscriber has ended.
+	// other requests into it that amount to the same, as it must for a run: one for each message; or a Leave, if it gives
+	// up. Nothing else from the same subscriber takes effect before that but an Evict. The batch must come again, even if
+	// the subscriber has ended.
 	Returned(b *Batch)
 	// Kept are the requests that Begin would return, so that those that publish can be asked for verdicts.
 	Kept(r *Request) []Request

@@ -36,6 +36,7 @@ type conn struct {
 	begun    time.Duration // by uptime
 	reason   atomic.Int32  // a Reason; the first one stays
 	certName string        // see certificateName
+	cut      atomic.Bool   // it ends in a way that leaves what it sent undone: see Reason.heardOut
 	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
 	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
@@ -112,7 +113,11 @@ func (c *conn) log(level zerolog.Level) *zerolog.Event {
 // end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
 // it, the core's too: it does not block.
 func (c *conn) end(reason Reason) {
-	if !c.reason.CompareAndSwap(int32(ReasonNone), int32(reason)) {
+	first := c.reason.CompareAndSwap(int32(ReasonNone), int32(reason))
+	if !reason.heardOut() {
+		c.cut.Store(true) // also if it was to be heard out until now
+	}
+	if !first {
 		return // it is ending already, for the reason that came first
 	}
 	c.srv.counts.endings[reason].Add(1)

@@ -97,11 +97,15 @@ func (kn *known) learn(r *broker.Request) *question {
 	return q
 }
 
-// judge asks what the predicates say of a message. It is decoded once.
-func (q *question) judge(m *filter.Message, r *broker.Request, l filter.Limits) {
-	m.Reset(r.Names[0], r.Payloads[0], l)
+// ask asks what the predicates say of a message. It is decoded once. False means that the connection ends meanwhile: a
+// few costly predicates may take a second, many take minutes, and whoever ended it waits for us.
+func (c *conn) ask(q *question, m *filter.Message, r *broker.Request) bool {
+	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
 	for i, p := range q.asked {
+		if c.cut.Load() {
+			return false
+		}
 		if q.same != nil && q.same[i] < i {
 			r.Verdicts[i] = r.Verdicts[q.same[i]]
 			continue
@@ -114,21 +118,25 @@ func (q *question) judge(m *filter.Message, r *broker.Request, l filter.Limits) 
 		default:
 		}
 	}
+	return true
 }
 
-// judgeAhead asks the predicates that the connection knows of, before the core sees the batch.
-func (c *conn) judgeAhead(b *batch) {
-	if kn := c.known.Load(); kn != nil {
-		b.Requests = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
+// judgeAhead asks the predicates that the connection knows of, before the core sees the batch. False is that of ask.
+func (c *conn) judgeAhead(b *batch) (ok bool) {
+	kn := c.known.Load()
+	if kn == nil {
+		return true
 	}
+	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
+	return ok
 }
 
 // judged asks about all publishes of a batch, within bounds, but about the first in any case. Runs become single messages.
-func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *question) []broker.Request {
+// False is that of ask.
+func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *question) (out []broker.Request, ok bool) {
 	var m filter.Message
-	limits := c.srv.options.filterLimits()
-	out, asked := requests, 0
-	apart := false // out has an array of its own
+	asked, apart := 0, false // apart: out has an array of its own
+	out = requests
 	for i := range requests {
 		r := &requests[i]
 		var q *question
@@ -142,16 +150,19 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 			}
 		}
 		for j := range parts {
-			if q != nil && asked < maxVerdicts {
-				q.judge(&m, &parts[j], limits)
-				asked += len(q.asked)
+			if q == nil || asked >= maxVerdicts {
+				break
 			}
+			if !c.ask(q, &m, &parts[j]) {
+				return nil, false
+			}
+			asked += len(q.asked)
 		}
 		if apart {
 			out = append(out, parts...)
 		}
 	}
-	return out
+	return out, true
 }
 
 // Takes tells whether a publish, or a transaction, would run.
@@ -190,15 +201,18 @@ func (c *conn) Returned(b *broker.Batch) {
 func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	defer c.writer.Done()
 	defer c.srv.core.Submit(b)
+	ok := false
 	defer func() {
 		if p := recover(); p != nil {
 			c.defect(p)
-			b.Requests = nil // nothing more of it: the connection ends
 			c.end(ReasonPanic)
+		}
+		if !ok { // the connection ends, and what it sent behind the batch must not take effect without it
+			b.Requests = []broker.Request{{Op: broker.Leave}}
 		}
 	}()
 	if kept != nil {
-		c.judgeKept(&b.Requests[0], kept)
+		ok = c.judgeKept(&b.Requests[0], kept)
 		return
 	}
 	kn := c.known.Load()
@@ -206,7 +220,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 		kn = new(known)
 		c.known.Store(kn)
 	}
-	b.Requests = c.judged(b.Requests, func(r *broker.Request) *question {
+	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question {
 		if r.Asked != nil && len(r.Verdicts) == 0 { // the core has just asked
 			return kn.learn(r)
 		}
@@ -214,8 +228,8 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	})
 }
 
-// judgeKept asks for all of a transaction, or refuses it.
-func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) {
+// judgeKept asks for all of a transaction, or refuses it. False is that of ask.
+func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 	asked := 0
 	for i := range kept {
 		if len(kept[i].Verdicts) == 0 {
@@ -225,13 +239,13 @@ func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) {
 	if asked > broker.MaxVerdicts { // by how much nobody knows: the core has stopped asking
 		exec.Call.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
 			"%d times: make it smaller", broker.MaxVerdicts)
-		return
+		return true
 	}
 	var m filter.Message
-	limits := c.srv.options.filterLimits()
 	for i := range kept {
-		if r := &kept[i]; r.Asked != nil && len(r.Verdicts) == 0 {
-			newQuestion(r.Asked).judge(&m, r, limits)
+		if r := &kept[i]; r.Asked != nil && len(r.Verdicts) == 0 && !c.ask(newQuestion(r.Asked), &m, r) {
+			return false
 		}
 	}
+	return true
 }

@@ -346,3 +346,49 @@ func TestPublishersGetOnWhilePredicatesCome(t *testing.T) {
 	assert.Positive(t, <-came)
 	assert.Len(t, even.got(), 2*publishers*n/2)
 }
+
+// What costly predicates have to say of a large message would take minutes. Nobody waits for that when the connection
+// ends, whoever ends it and wherever they are asked.
+func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
+	const predicates = 1000
+	patterns := make([]string, predicates)
+	for i := range patterns {
+		patterns[i] = fmt.Sprintf("orders WHERE %sn == %d", strings.Repeat("s contains t || ", 60), i)
+	}
+	large := conchtest.RESP("PUBLISH", "orders", fmt.Sprintf(`{"s":"%s","t":"%sb"}`, strings.Repeat("a", 800<<10), strings.Repeat("a", 100<<10)))
+	for _, tt := range []struct {
+		sentence, first, answers, sent string
+		number                         int // of messages that take effect
+	}{
+		{"on the way back", "", "", large, 0},
+		{"ahead", pipelined("orders", 1, 1), ":0\r\n", large, 1},
+		{"in a transaction", "MULTI\r\n" + large, "+OK\r\n+QUEUED\r\n", "EXEC\r\n", 0},
+		{"behind which there is more", "", "", large + pipelined("quiet", 1, 1), 0},
+		{"behind which it ends by itself", "", "", large + "QUIT\r\n", 0},
+	} {
+		costly := func(t *testing.T) (s *conchtest.Server, number string) {
+			s = conchtest.Start(t, server.Options{})
+			newWitness(t, s, patterns...)
+			c := s.Dial(t)
+			number = id(t, c)
+			c.Send("%s", tt.first)
+			c.Expect(tt.answers)
+			before := s.Info(t, "total_net_input_bytes")
+			c.Send("%s", tt.sent)
+			conchtest.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") >= before+len(tt.sent) }, "it does not arrive")
+			return s, number
+		}
+		t.Run(tt.sentence+", killed", func(t *testing.T) {
+			s, number := costly(t)
+			k := s.Dial(t)
+			k.Command("CLIENT", "KILL", "ID", number)
+			k.Expect(":1\r\n")
+			require.NoError(t, k.Close())
+			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
+			assert.Equal(t, tt.number, s.Info(t, "number"))
+		})
+		t.Run(tt.sentence+", when the server stops", func(t *testing.T) {
+			costly(t) // and it stops, as behind every test
+		})
+	}
+}

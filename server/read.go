@@ -149,7 +149,9 @@ func (c *conn) take(b *batch) Reason {
 //go:noinline
 func (c *conn) submit(b *batch) bool {
 	c.srv.counts.commands.Add(int64(b.request()))
-	c.judgeAhead(b)
+	if !c.judgeAhead(b) {
+		return false // the reason has been said already
+	}
 	c.outbox.submitted()
 	return c.srv.core.Submit(&b.Batch)
 }

@@ -37,3 +37,13 @@ var reasonNames = [reasons]string{
 
 // String is the reason as logs and INFO show it.
 func (r Reason) String() string { return reasonNames[r] }
+
+// heardOut tells whether what the peer sent before such an end is still carried out: it ended the connection itself, and
+// some send what they have to say and go.
+func (r Reason) heardOut() bool {
+	switch r {
+	case ReasonNone, ReasonEOF, ReasonBroken, ReasonQuit, ReasonProtocol, ReasonHostile:
+		return true
+	}
+	return false
+}
