@@ -15,8 +15,11 @@ import (
 const (
 	// maxVerdicts bounds what is asked ahead for one batch. What is behind it goes back once more.
 	maxVerdicts = 64 << 10
-	// maxKnown bounds the topics that a connection remembers the predicates of, and knownTopic their length.
-	maxKnown, knownTopic = 256, 256
+	// maxKnown bounds the topics that a connection remembers the predicates of, knownTopic their length, and
+	// maxKnownPredicates the predicates of all of them.
+	maxKnown, knownTopic, maxKnownPredicates = 256, 256, 16 << 10
+	// knownWeight and knownPredicateWeight are what a topic and a predicate cost there, about.
+	knownWeight, knownPredicateWeight = 400, 24
 	// askAnew is after so many messages that a topic is forgotten, so that predicates which have gone are.
 	askAnew = 1024
 )
@@ -24,8 +27,10 @@ const (
 // known are the predicates that decide about the messages a connection publishes, as far as it has found out. The reader
 // uses it, and so does the goroutine that judges a returned batch.
 type known struct {
-	mu     sync.Mutex
-	topics map[knownKey]*question
+	of         *conn
+	mu         sync.Mutex
+	topics     map[knownKey]*question
+	predicates int // of all of them
 }
 
 type knownKey struct {
@@ -71,16 +76,13 @@ func (kn *known) about(kind broker.Kind, topic []byte) *question {
 		return nil
 	}
 	if q.left--; q.left <= 0 {
-		delete(kn.topics, key)
+		kn.forget(key)
 	}
 	return q
 }
 
 // learn remembers what the core asked about a topic.
 func (kn *known) learn(r *broker.Request) *question {
-	if len(r.Names[0]) > knownTopic {
-		return newQuestion(r.Asked)
-	}
 	kn.mu.Lock()
 	defer kn.mu.Unlock()
 	key := knownKey{r.Kind, string(r.Names[0])}
@@ -89,12 +91,32 @@ func (kn *known) learn(r *broker.Request) *question {
 		q.left = askAnew
 		return q
 	}
+	kn.forget(key)
 	q = newQuestion(r.Asked)
-	if len(kn.topics) >= maxKnown || kn.topics == nil {
-		kn.topics = make(map[knownKey]*question)
+	if len(key.topic) > knownTopic || len(q.asked) > maxKnownPredicates { // it is learned anew each time
+		return q
+	}
+	if len(kn.topics) >= maxKnown || kn.predicates+len(q.asked) > maxKnownPredicates || kn.topics == nil {
+		kn.topics, kn.predicates = make(map[knownKey]*question), 0
 	}
 	kn.topics[key] = q
+	kn.predicates += len(q.asked)
+	kn.weigh()
 	return q
+}
+
+// forget drops a topic, if it is known. kn.mu is held.
+func (kn *known) forget(key knownKey) {
+	if q := kn.topics[key]; q != nil {
+		delete(kn.topics, key)
+		kn.predicates -= len(q.asked)
+		kn.weigh()
+	}
+}
+
+// weigh counts what is remembered in what the connection holds. kn.mu is held.
+func (kn *known) weigh() {
+	kn.of.srv.memory.set(&kn.of.share.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
 // ask asks what the predicates say of a message. It is decoded once. False means that the connection ends meanwhile: a
@@ -217,7 +239,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	}
 	kn := c.known.Load()
 	if kn == nil {
-		kn = new(known)
+		kn = &known{of: c}
 		c.known.Store(kn)
 	}
 	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question {

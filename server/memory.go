@@ -10,8 +10,8 @@ import (
 )
 
 // memory is what clients make the server hold, all together, against a cap: bytes that wait in outboxes, commands that
-// have come in part, what transactions keep, names that are subscribed to. Batches on their way through the core are
-// not counted: they are few, and bounded for each connection.
+// have come in part, what transactions keep, names that are subscribed to, predicates that publishers remember. Batches
+// on their way through the core are not counted: they are few, and bounded for each connection.
 type memory struct {
 	most    int64 // 0 is no cap
 	held    atomic.Int64
@@ -45,6 +45,7 @@ type share struct {
 	partial atomic.Int64 // of commands that have come in part: the reader's
 	names   atomic.Int64 // of subscriptions: the core's
 	kept    atomic.Int64 // of a transaction: the core's
+	known   atomic.Int64 // of what it publishes to: whoever holds known.mu
 }
 
 // set makes one part of a share n bytes.
@@ -60,6 +61,7 @@ func (c *conn) forget() {
 	m.set(&c.share.partial, 0)
 	m.set(&c.share.names, 0)
 	m.set(&c.share.kept, 0)
+	m.set(&c.share.known, 0)
 }
 
 // weigh counts a name that was subscribed to, or left, if that made a difference. The core's.
@@ -79,7 +81,8 @@ func (c *conn) weigh(name []byte) {
 
 // holds is what the connection has its part in.
 func (c *conn) holds() int64 {
-	return c.outbox.waiting.Load() + c.outbox.noted.Load() + c.share.partial.Load() + c.share.names.Load() + c.share.kept.Load()
+	return c.outbox.waiting.Load() + c.outbox.noted.Load() + c.share.partial.Load() + c.share.names.Load() + c.share.kept.Load() +
+		c.share.known.Load()
 }
 
 // relieve is the goroutine that evicts who holds most, one after the other, while all together hold too much. For a
