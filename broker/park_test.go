@@ -117,6 +117,44 @@ func TestAPublishWithoutVerdictsComesBack(t *testing.T) {
 	})
 }
 
+func TestWhoAskedInVainIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		sentence string
+		publish  Request
+		stale    int
+	}{
+		{"not if nothing is asked", publish("c", "2"), 0},
+		{"nor of a run", publish("c", "2", "4"), 0},
+		{"nor if just that was asked which had to be", judged(publish("a", "2"), onA, even), 0},
+		{"but if the first is superfluous", judged(publish("a", "2"), odd, onA, even), 1},
+		{"or one between others", judged(publish("a", "2"), onA, odd, even), 1},
+		{"or the last", judged(publish("a", "2"), onA, even, odd), 1},
+		{"or all", judged(publish("c", "2"), odd), 1},
+		{"also in a transaction", exec(judged(publish("a", "2"), onA, even), judged(publish("c", "2"), odd), judged(publish("a", "2"), onA, odd, even)), 2},
+	} {
+		spec(t, tt.sentence, func(t *testing.T, c *core) {
+			c.client(where(onA, subscribe("a")), where(even, psubscribe("[ab]")))
+			bob := c.client()
+			c.do(bob, tt.publish)
+			assert.Empty(t, bob.returned)
+			assert.Equal(t, tt.stale, bob.stale)
+		})
+	}
+	spec(t, "also where nobody has predicates", func(t *testing.T, c *core) {
+		bob := c.client()
+		c.do(bob, publish("a", "1"), publish("a", "2", "4"), judged(publish("a", "2"), even))
+		assert.Equal(t, 1, bob.stale)
+	})
+	spec(t, "once, since what comes back is asked anew", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(onA, subscribe("a")), where(even, subscribe("a"))), c.client()
+		c.do(bob, judged(publish("a", "2"), onA, odd, even), judged(publish("a", "4"), onA, odd))
+		assert.Equal(t, 1, bob.stale)
+		c.again(bob)
+		assert.Equal(t, 1, bob.stale)
+		assert.Len(t, ann.heard(), 4)
+	})
+}
+
 func TestARunComesBackToComeAgainMessageByMessage(t *testing.T) {
 	spec(t, "always, where there is a predicate", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a")), subscribe("a", "b")), c.client()

@@ -29,6 +29,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 		b.publishNarrow(s, r)
 		return
 	}
+	r.Stale = len(r.Verdicts) > 0
 	receivers := 0
 	for _, a := range b.matched {
 		a.published += uint64(len(r.Payloads))

@@ -18,6 +18,7 @@ type recorder struct {
 
 	limit    int // Message says "over" from this many messages on; 0 is never
 	messages int
+	stale    int    // publishes that some predicate was asked for in vain
 	pieces   int    // calls of Message: a run that comes whole is one
 	onFlush  func() // for fences
 
@@ -60,6 +61,9 @@ func (r *recorder) Published(q *Request, messages int, first uint64, receivers i
 			place = fmt.Sprintf(" as %d", first+uint64(i)) //nolint:gosec // a count
 		}
 		r.tell("published %s%s: %d", q.Names[0], place, receivers)
+	}
+	if q.Stale {
+		r.stale++
 	}
 }
 

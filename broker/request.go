@@ -47,6 +47,7 @@ type Request struct {
 	Wide       bool        // for Unsubscribe: a name that is a topic or a glob stands for all subscriptions to it, whatever their predicates
 	Asked      []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
 	Verdicts   []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
+	Stale      bool        // the core's, in Owner.Published: some of Asked are on the topic no more
 }
 
 // Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it

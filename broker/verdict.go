@@ -27,14 +27,14 @@ func (b *Broker) narrows() bool {
 // gone since.
 func (b *Broker) judged(r *Request) (all bool) {
 	b.said = b.said[:0]
-	next := 0
-	all = true
+	next, needed := 0, 0
 	for _, a := range b.matched {
 		if a.narrow == nil {
 			continue
 		}
 		n := a.narrow
 		n.list()
+		needed += len(n.asked)
 		if rest := r.Asked[next:]; len(r.Verdicts) == len(r.Asked) && len(rest) >= len(n.asked) && &rest[0] == &n.asked[0] {
 			b.hear(n.order, r.Verdicts[next:]) // it is the very list, as it mostly is: nothing has changed
 			next += len(n.asked)
@@ -51,7 +51,8 @@ func (b *Broker) judged(r *Request) (all bool) {
 			next++
 		}
 	}
-	return all
+	r.Stale = needed < len(r.Verdicts)
+	return true
 }
 
 // hear takes down what the predicates of some circles say.

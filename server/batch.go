@@ -38,6 +38,7 @@ type call struct {
 	in      *buffer         // where the frames of run are
 
 	conditions []broker.Condition // of what is subscribed to; nil if nothing has a predicate
+	question   *question          // that has been put about what it publishes, if one has
 }
 
 var batches = sync.Pool{New: func() any {

@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
@@ -20,8 +21,6 @@ const (
 	maxKnown, knownTopic, maxKnownPredicates = 256, 256, 16 << 10
 	// knownWeight and knownPredicateWeight are what a topic and a predicate cost there, about.
 	knownWeight, knownPredicateWeight = 400, 24
-	// askAnew is after so many messages that a topic is forgotten, so that predicates which have gone are.
-	askAnew = 1024
 )
 
 // known are the predicates that decide about the messages a connection publishes, as far as it has found out. The reader
@@ -41,12 +40,12 @@ type knownKey struct {
 // question is what to ask about the messages of a topic.
 type question struct {
 	asked []broker.Predicate
-	same  []int // same[i] is the first place of asked[i]; nil if no predicate stands in it twice
-	left  int   // messages until it is forgotten
+	same  []int       // same[i] is the first place of asked[i]; nil if no predicate stands in it twice
+	stale atomic.Bool // some of asked have gone, the core says
 }
 
 func newQuestion(asked []broker.Predicate) *question {
-	q := &question{asked: asked, left: askAnew}
+	q := &question{asked: asked}
 	first := make(map[broker.Predicate]int, len(asked))
 	for i, p := range asked {
 		if _, ok := first[p]; !ok {
@@ -72,11 +71,9 @@ func (kn *known) about(kind broker.Kind, topic []byte) *question {
 	defer kn.mu.Unlock()
 	key := knownKey{kind, string(topic)}
 	q := kn.topics[key]
-	if q == nil {
-		return nil
-	}
-	if q.left--; q.left <= 0 {
+	if q != nil && q.stale.Load() {
 		kn.forget(key)
+		return nil
 	}
 	return q
 }
@@ -88,7 +85,6 @@ func (kn *known) learn(r *broker.Request) *question {
 	key := knownKey{r.Kind, string(r.Names[0])}
 	q := kn.topics[key]
 	if q != nil && slices.Equal(q.asked, r.Asked) { // the same again: the batch before it was too large to be judged whole
-		q.left = askAnew
 		return q
 	}
 	kn.forget(key)
@@ -124,6 +120,7 @@ func (kn *known) weigh() {
 func (c *conn) ask(q *question, m *filter.Message, r *broker.Request) bool {
 	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
+	r.Call.(*call).question = q
 	for i, p := range q.asked {
 		if c.cut.Load() {
 			return false

@@ -154,6 +154,9 @@ func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	k := r.Call.(*call)
+	if r.Stale {
+		k.question.stale.Store(true)
+	}
 	if c.answersNumbers(k) {
 		c.reply(c.appendNumbers(k, messages, first, receivers))
 		return

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// piped is a connection over a pipe, and its other end.
+type piped struct {
+	*conn
+	t    *testing.T
+	sock net.Conn
+	from *bufio.Reader
+}
+
+// servePipes starts a server with so many connections, until the test ends.
+func servePipes(t *testing.T, n int) (all []*piped) {
+	core := broker.New(broker.Options{})
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() { defer close(ran); core.Run(ctx) }()
+	s, err := New(core, Options{Unprotected: true})
+	require.NoError(t, err)
+	known := make(map[*conn]bool)
+	for range n {
+		ours, theirs := net.Pipe()
+		s.serve(theirs)
+		for _, c := range s.all() {
+			if !known[c] {
+				known[c] = true
+				all = append(all, &piped{c, t, ours, bufio.NewReader(ours)})
+			}
+		}
+	}
+	require.Len(t, all, n)
+	t.Cleanup(func() {
+		for _, p := range all {
+			_ = p.sock.Close()
+		}
+		s.Shutdown(context.Background())
+		stop()
+		<-ran
+	})
+	return all
+}
+
+// say sends lines, and takes the first word of each answer.
+func (p *piped) say(lines ...string) {
+	p.t.Helper()
+	for _, line := range lines {
+		_, err := fmt.Fprintln(p.sock, line)
+		require.NoError(p.t, err)
+		answer, err := p.from.ReadString('\n')
+		require.NoError(p.t, err)
+		require.Equal(p.t, "OK ", answer[:3], answer)
+	}
+}
+
+// asks is how many predicates the connection remembers for a topic; none at all are -1.
+func (p *piped) asks(topic string) int {
+	kn := p.known.Load()
+	if kn == nil {
+		return -1
+	}
+	kn.mu.Lock()
+	defer kn.mu.Unlock()
+	q := kn.topics[knownKey{broker.Topic, topic}]
+	if q == nil {
+		return -1
+	}
+	return len(q.asked)
+}
+
+// What has gone is asked once more, and not again: a costly predicate that somebody removes is gone for publishers, too.
+func TestPredicatesThatHaveGoneAreForgotten(t *testing.T) {
+	all := servePipes(t, 2)
+	sub, pub := all[0], all[1]
+	const message = "PUB orders x"
+	pub.say(message)
+	assert.Equal(t, -1, pub.asks("orders"))
+	sub.say("SUB orders WHERE n == 1", "SUB orders WHERE n == 2", "SUB quiet WHERE n == 1")
+	pub.say(message, "PUB quiet x")
+	assert.Equal(t, 2, pub.asks("orders"))
+	sub.say("UNSUB orders WHERE n == 1")
+	pub.say(message, message)
+	assert.Equal(t, 1, pub.asks("orders"))
+	sub.say("SUB orders WHERE n == 3")
+	pub.say(message)
+	assert.Equal(t, 2, pub.asks("orders"))
+	sub.say("UNSUB orders")
+	pub.say(message, message)
+	assert.Equal(t, -1, pub.asks("orders"), "its runs are sent as they come again")
+	assert.Equal(t, 1, pub.asks("quiet"))
+}
