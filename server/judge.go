@@ -240,7 +240,10 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 		c.known.Store(kn)
 	}
 	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question {
-		if r.Asked != nil && len(r.Verdicts) == 0 { // the core has just asked
+		switch {
+		case len(r.Verdicts) > 0: // they still do, or the core has not come to them
+			return nil
+		case len(r.Asked) > 0: // the core has just asked
 			return kn.learn(r)
 		}
 		return kn.about(r.Kind, r.Names[0])

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
 )
 
 // piped is a connection over a pipe, and its other end.
@@ -99,4 +100,24 @@ func TestPredicatesThatHaveGoneAreForgotten(t *testing.T) {
 	pub.say(message, message)
 	assert.Equal(t, -1, pub.asks("orders"), "its runs are sent as they come again")
 	assert.Equal(t, 1, pub.asks("quiet"))
+}
+
+// Of a batch that goes back, only that is asked which has no verdicts.
+func TestNothingIsAskedTwice(t *testing.T) {
+	c := &conn{srv: &Server{core: broker.New(broker.Options{})}} // which is not run: it only takes the batch
+	one, err := c.srv.predicates.Compile("n == 1", filter.Limits{})
+	require.NoError(t, err)
+	publish := func(asked []broker.Predicate, verdicts ...broker.Verdict) broker.Request {
+		args := [][]byte{[]byte("orders"), []byte(`{"n":1}`)}
+		return broker.Request{Op: broker.Publish, Names: args[:1], Payloads: args[1:], Call: new(call), Asked: asked, Verdicts: verdicts}
+	}
+	asked := []broker.Predicate{one}
+	b := &broker.Batch{Requests: []broker.Request{publish(asked), publish(asked, broker.Unreadable), publish(asked), publish(nil)}}
+	c.writer.Add(1)
+	c.judgeReturned(b, nil)
+	var verdicts [][]broker.Verdict
+	for _, r := range b.Requests {
+		verdicts = append(verdicts, r.Verdicts)
+	}
+	assert.Equal(t, [][]broker.Verdict{{broker.Yes}, {broker.Unreadable}, {broker.Yes}, {broker.Yes}}, verdicts, "the second is as it was")
 }
