@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,21 @@ func newIntake(message *string, stdin io.Reader) *intake {
 
 // stop has the goroutine end, as soon as it is in no read.
 func (in *intake) stop() { close(in.quit) }
+
+// copyTo brings what is not taken yet to rest, until the input or ctx ends. It returns why the input ended before its end.
+func (in *intake) copyTo(ctx context.Context, rest *leftover) error {
+	for ctx.Err() == nil { // what comes after a signal counts as not read
+		select {
+		case line, ok := <-in.lines:
+			if !ok {
+				return in.err
+			}
+			rest.add(line)
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
 
 func (in *intake) read(from *bufio.Reader) {
 	defer close(in.lines)

@@ -50,7 +50,8 @@ A message that begins with a dash stands behind --, as in: conch pub news -- -5
 conch pub ends with 0 when the server has acknowledged all. When something is not acknowledged, because the server has
 refused it or the connection broke, nothing more is published. What was on its way then may have been published or not;
 it is not sent again, but written, in order, to the file of --unacked, and behind it the rest of the input. Without that
-file, what was on its way is written to standard error, and the rest of the input is not read.
+file, what was on its way is written to standard error, and the rest of the input is not read. When there is no server,
+or it wants a password, the file gets the whole input, which is read to its end, and the status is 1.
 
 ` + endpointHelp + "\n" + statusHelp()
 }
@@ -97,7 +98,7 @@ func publish(ctx context.Context, c *call) (err error) {
 	defer func() { err = rest.close(err) }()
 	publisher, err := client.NewPublisher(ctx, options, client.PublisherOptions{Connections: o.connections})
 	if err != nil {
-		return unreachable("pub", options, err)
+		return divert(ctx, newIntake(o.message, c.stdin), rest, unreachable("pub", options, err))
 	}
 	s := newSending(ctx, o, c, publisher)
 	return s.finish(s.send(), rest)

@@ -149,11 +149,60 @@ func TestPubIsRefused(t *testing.T) {
 	assert.Equal(t, "conch: pub: not acknowledged: 3 messages, in "+file+"; the first because: "+noPermission+"\n", r.err.String())
 }
 
+// Where nothing can be published, the file is the whole input, and whoever writes to the pipe may go on to the end.
+func TestPubWhenThereIsNoConnection(t *testing.T) {
+	locked := conchtest.Start(t, server.Options{})
+	c := locked.Dial(t)
+	c.Send("ACL SETUSER default >secret\n")
+	c.Expect("+OK\r\n")
+	input := strings.Repeat("line\n", 100_000) + "last without end"
+	for _, test := range []struct{ address, why string }{
+		{"127.0.0.1:1", "nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
+		{locked.Addr, "NOAUTH .*"},
+	} {
+		file := filepath.Join(t.TempDir(), "rest")
+		r := begin(t, test.address, "pub", "--unacked", file, "news")
+		go func() {
+			_, _ = io.WriteString(r.stdin, input)
+			_ = r.stdin.Close()
+		}()
+		r.ends(statusFailure)
+		assert.Regexp(t, "^conch: pub: .*"+test.why+"; not published: 100001 messages, in "+file+"\n$", r.err.String())
+		assert.Empty(t, r.out.String())
+		rest, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.True(t, input+"\n" == string(rest)) //nolint:testifylint // the difference would be half a megabyte
+
+		file += "-of-one"
+		begin(t, test.address, "pub", "--unacked", file, "news", "hi").ends(statusFailure)
+		rest, err = os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, "hi\n", string(rest))
+	}
+}
+
+// What a signal interrupts there says what is in the file.
+func TestPubIsInterruptedWithoutAConnection(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rest")
+	r := begin(t, "127.0.0.1:1", "pub", "--unacked", file, "news")
+	r.enter("%s", strings.Repeat("line\n", 10_000))
+	conchtest.Eventually(t, func() bool {
+		info, err := os.Stat(file)
+		return err == nil && info.Size() > 0
+	}, "nothing is written")
+	r.signals <- syscall.SIGINT
+	r.ends(statusFailure)
+	rest, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, r.err.String(), fmt.Sprintf("; not published: %d messages, in ", strings.Count(string(rest), "\n")))
+}
+
 func TestPubRemovesAnEmptyFile(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	for address, status := range map[string]int{s.Addr: statusOK, "127.0.0.1:1": statusFailure} {
 		file := filepath.Join(t.TempDir(), "rest")
-		r := begin(t, address, "pub", "--unacked", file, "news", "hi")
+		r := begin(t, address, "pub", "--unacked", file, "news")
+		require.NoError(t, r.stdin.Close())
 		r.ends(status)
 		assert.NoFileExists(t, file)
 	}

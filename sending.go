@@ -84,7 +84,7 @@ func (s *sending) finish(why error, rest *leftover) error {
 		where := "written above"
 		switch {
 		case rest.file != nil:
-			s.copyRest(rest)
+			_ = s.in.copyTo(s.ctx, rest) // the failure is worse
 			where = "in " + rest.file.Name()
 		case s.order.message == nil:
 			where += "; the rest of the input is not read"
@@ -98,19 +98,20 @@ func (s *sending) finish(why error, rest *leftover) error {
 	return fmt.Errorf("pub: %w", why)
 }
 
-// copyRest brings what is not read yet to rest.
-func (s *sending) copyRest(rest *leftover) {
-	for {
-		select {
-		case line, ok := <-s.in.lines:
-			if !ok {
-				return
-			}
-			rest.add(line)
-		case <-s.ctx.Done():
-			return
-		}
+// divert brings the whole input to rest, where there is a file for it: nothing could be published at all, and the
+// status remains that of why.
+func divert(ctx context.Context, in *intake, rest *leftover, why error) error {
+	defer in.stop()
+	if rest.file == nil {
+		return why
 	}
+	if err := in.copyTo(ctx, rest); err != nil {
+		why = fmt.Errorf("%w; and %w", why, err)
+	}
+	if rest.count == 0 {
+		return why
+	}
+	return &failure{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, messages(rest.count), rest.file.Name())}
 }
 
 // summary ends the output.

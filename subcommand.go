@@ -53,8 +53,8 @@ func (s *subcommand) execute(c *call, signals <-chan os.Signal) error {
 	err := s.run(ctx, c)
 	sig := caught()
 	var f *failure
-	if sig == nil || errors.As(err, &f) && f.status == statusUnacked { // which says more than that it was interrupted
-		return err
+	if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
+		return err // it says what is in which file, and so more than that it was interrupted
 	}
 	return &failure{status: signalStatus(sig)}
 }
@@ -98,7 +98,7 @@ const (
 // statusTable is every status with which conch sub and conch pub end.
 var statusTable = []struct{ status, meaning string }{
 	{"0", "all went well; also when nobody reads standard output any more"},
-	{"1", "it cannot be done: no server, or it says no; a file cannot be read or written"},
+	{"1", "it cannot be done: no server, or it says no (pub --unacked has the input); a file cannot be read or written"},
 	{"2", "the command line makes no sense"},
 	{"3", "pub: messages are not acknowledged"},
 	{"4", "sub: --timeout was over before --count messages came"},
