@@ -11,19 +11,23 @@ import (
 
 // intake brings the messages to publish: the lines of standard input, or the one of the command line.
 type intake struct {
-	lines chan []byte // without their newline; closed behind the last one
-	err   error       // why they end before the input does; set before lines is closed
-	size  int64       // bytes of the input, if that is a file; 0: nobody knows
-	quit  chan struct{}
+	lines   chan []byte // without their newline; closed behind the last one
+	err     error       // why they end before the input does; set before lines is closed
+	raw     chan []byte // pieces of what is behind the lines then, byte for byte; closed behind the last one, after lines
+	broken  error       // why the input cannot be read to its end; set before raw is closed
+	longest int         // bytes that a line may have
+	size    int64       // bytes of the input, if that is a file; 0: nobody knows
+	quit    chan struct{}
 }
 
 // newIntake begins to read. Nothing can end a read of standard input; so its goroutine is told to stop, and not waited
 // for.
-func newIntake(message *string, stdin io.Reader) *intake {
-	in := &intake{lines: make(chan []byte, 256), quit: make(chan struct{})}
-	if message != nil {
-		in.lines <- []byte(*message)
+func newIntake(o *pubOrder, stdin io.Reader) *intake {
+	in := &intake{lines: make(chan []byte, 256), raw: make(chan []byte), longest: o.longest, quit: make(chan struct{})}
+	if o.message != nil {
+		in.lines <- []byte(*o.message)
 		close(in.lines)
+		close(in.raw)
 		return in
 	}
 	if file, ok := stdin.(*os.File); ok {
@@ -38,56 +42,104 @@ func newIntake(message *string, stdin io.Reader) *intake {
 // stop has the goroutine end, as soon as it is in no read.
 func (in *intake) stop() { close(in.quit) }
 
-// copyTo brings what is not taken yet to rest, until the input or ctx ends. It returns why the input ended before its end.
+// copyTo brings what is not taken yet to rest, until the input or ctx ends. It returns why the input cannot be read to
+// its end.
 func (in *intake) copyTo(ctx context.Context, rest *leftover) error {
-	for ctx.Err() == nil { // what comes after a signal counts as not read
-		select {
-		case line, ok := <-in.lines:
-			if !ok {
-				return in.err
+	for _, part := range []struct {
+		from <-chan []byte
+		add  func([]byte)
+	}{{in.lines, rest.add}, {in.raw, rest.addRaw}} {
+		for more := true; more; {
+			if ctx.Err() != nil {
+				return nil // what comes after a signal counts as not read
 			}
-			rest.add(line)
-		case <-ctx.Done():
+			var bytes []byte
+			select {
+			case bytes, more = <-part.from:
+				if more {
+					part.add(bytes)
+				}
+			case <-ctx.Done():
+			}
 		}
 	}
-	return nil
+	return in.broken
 }
 
 func (in *intake) read(from *bufio.Reader) {
+	defer close(in.raw)
+	piece, err := in.readLines(from)
+	for (len(piece) == 0 || in.put(in.raw, piece)) && err == nil {
+		piece = make([]byte, 64<<10)
+		var n int
+		n, err = from.Read(piece)
+		piece, err = piece[:n], unreadable(err)
+	}
+	if !errors.Is(err, io.EOF) {
+		in.broken = err
+	}
+}
+
+// readLines reads lines as long as they can be messages. It returns what it has of one that cannot, and the error that
+// keeps it from reading on, if there is one.
+func (in *intake) readLines(from *bufio.Reader) (part []byte, err error) {
 	defer close(in.lines)
 	for {
-		line, err := readLine(from)
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				in.err = fmt.Errorf("cannot read the standard input: %w", err)
-			}
-			return
-		}
-		select {
-		case in.lines <- line:
-		case <-in.quit:
-			return
+		line, err := readLine(from, in.longest)
+		switch {
+		case errors.Is(err, errLongLine):
+			in.err = err
+			return line, nil
+		case errors.Is(err, io.EOF):
+			return nil, io.EOF
+		case err != nil:
+			in.err = unreadable(err)
+			return line, in.err
+		case !in.put(in.lines, line):
+			return nil, io.EOF // nobody wants more
 		}
 	}
+}
+
+// put tells whether anybody wanted it.
+func (in *intake) put(to chan<- []byte, bytes []byte) bool {
+	select {
+	case to <- bytes:
+		return true
+	case <-in.quit:
+		return false
+	}
+}
+
+// unreadable says of an error what it is an error of; the end of the input is none.
+func unreadable(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("cannot read the standard input: %w", err)
 }
 
 // longestLine is the longest message that Redis' protocol has.
 const longestLine = 512 << 20
 
+// errLongLine is wrapped by what is said of a line that cannot be a message.
+var errLongLine = errors.New("a line is too long for a message")
+
 // readLine reads up to a newline, or to the end of the input, where there need not be one. The line is the caller's.
-func readLine(from *bufio.Reader) (line []byte, err error) {
+// With an error comes what has been read of it.
+func readLine(from *bufio.Reader, longest int) (line []byte, err error) {
 	for {
 		part, err := from.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case err == nil:
+		case err == nil && len(line)-1 <= longest:
 			return line[:len(line)-1], nil
-		case len(line) > longestLine:
-			return nil, fmt.Errorf("a line is longer than %d bytes", longestLine)
+		case len(line) > longest:
+			return line, fmt.Errorf("%w: more than %d bytes", errLongLine, longest)
 		case errors.Is(err, io.EOF) && len(line) > 0:
 			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err //nolint:wrapcheck // read does
+			return line, err //nolint:wrapcheck // readLines does
 		}
 	}
 }

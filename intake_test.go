@@ -30,7 +30,7 @@ func TestReadLine(t *testing.T) {
 		from := bufio.NewReaderSize(strings.NewReader(c.input), 16)
 		var got []string
 		for {
-			line, err := readLine(from)
+			line, err := readLine(from, 100)
 			if err != nil {
 				assert.ErrorIs(t, err, io.EOF)
 				break
@@ -41,13 +41,44 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
+// A line that cannot be a message is read, with all behind it, by whoever wants that: not a byte is missing.
+func TestIntakeOfLongLines(t *testing.T) {
+	long := strings.Repeat("x", 101)
+	for _, c := range []struct {
+		input string
+		lines []string
+		raw   string
+		count int
+	}{
+		{"a\n" + long[1:] + "\nb", []string{"a", long[1:], "b"}, "", 0},
+		{long + "\n", nil, long + "\n", 1},
+		{"a\n" + long, []string{"a"}, long, 1},
+		{"\n" + long + "\nb\n\n" + long + "c\nd", []string{""}, long + "\nb\n\n" + long + "c\nd", 5},
+		{strings.Repeat(long, 5000) + "\nb\n", nil, strings.Repeat(long, 5000) + "\nb\n", 2},
+	} {
+		in := newIntake(&pubOrder{longest: 100}, strings.NewReader(c.input))
+		var lines []string
+		for line := range in.lines {
+			lines = append(lines, string(line))
+		}
+		assert.Equal(t, c.lines, lines)
+		assert.Equal(t, c.raw != "", in.err != nil)
+		var out bytes.Buffer
+		rest := &leftover{out: bufio.NewWriter(&out)}
+		require.NoError(t, in.copyTo(t.Context(), rest))
+		require.NoError(t, rest.out.Flush())
+		assert.Equal(t, c.raw, out.String())
+		assert.Equal(t, c.count, rest.count)
+	}
+}
+
 func TestIntakeKnowsTheSizeOfAFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lines")
 	require.NoError(t, os.WriteFile(name, []byte("one\ntwo\n"), 0o600))
 	file, err := os.Open(name)
 	require.NoError(t, err)
 	defer func() { _ = file.Close() }()
-	in := newIntake(nil, file)
+	in := newIntake(&pubOrder{longest: longestLine}, file)
 	defer in.stop()
 	assert.EqualValues(t, 8, in.size)
 	assert.Equal(t, "one", string(<-in.lines))
@@ -55,7 +86,7 @@ func TestIntakeKnowsTheSizeOfAFile(t *testing.T) {
 	_, more := <-in.lines
 	assert.False(t, more)
 	assert.NoError(t, in.err)
-	assert.Zero(t, newIntake(nil, strings.NewReader("")).size)
+	assert.Zero(t, newIntake(&pubOrder{}, strings.NewReader("")).size)
 }
 
 func TestMeter(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ type leftover struct {
 	out    *bufio.Writer
 	shown  bool // on a terminal, which they must not drive
 	count  int
+	within bool // a line that addRaw has begun
 	buffer []byte
 }
 
@@ -39,6 +41,17 @@ func (l *leftover) add(line []byte) {
 	}
 	_, _ = l.out.Write(line)  // close hears of an error
 	_ = l.out.WriteByte('\n') // as above
+}
+
+// addRaw is add for pieces of lines, with their newlines. Nothing is added behind them in another way.
+func (l *leftover) addRaw(piece []byte) {
+	for line := range bytes.Lines(piece) {
+		if !l.within {
+			l.count++
+		}
+		l.within = !bytes.HasSuffix(line, []byte("\n"))
+	}
+	_, _ = l.out.Write(piece) // as above
 }
 
 // close ends the file, and removes it if there is nothing in it. It returns why, the error there was before, and with

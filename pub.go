@@ -16,6 +16,7 @@ type pubOrder struct {
 	connections int
 	unacked     string // a file, or nothing
 	json, quiet bool
+	longest     int // bytes of a line of the input
 }
 
 var pubTable = append(endpointOptions(func(o *pubOrder) *endpoint { return &o.endpoint }), []option[pubOrder]{
@@ -51,14 +52,15 @@ conch pub ends with 0 when the server has acknowledged all. When something is no
 refused it or the connection broke, nothing more is published. What was on its way then may have been published or not;
 it is not sent again, but written, in order, to the file of --unacked, and behind it the rest of the input. Without that
 file, what was on its way is written to standard error, and the rest of the input is not read. When there is no server,
-or it wants a password, the file gets the whole input, which is read to its end, and the status is 1.
+or it wants a password, the file gets the whole input, which is read to its end, and the status is 1. A line may have
+512 MiB at most; a longer one, and all behind it, is not published, but written to the file.
 
 ` + endpointHelp + "\n" + statusHelp()
 }
 
 // parsePub reads the arguments after "pub". There is no order when the help was asked for, and answered.
 func parsePub(c *call) (*pubOrder, error) {
-	o := &pubOrder{connections: 1}
+	o := &pubOrder{connections: 1, longest: longestLine}
 	arguments, help, err := readOptions("pub", pubTable, o, c.args, c.env)
 	switch {
 	case err != nil:
@@ -81,11 +83,15 @@ func parsePub(c *call) (*pubOrder, error) {
 }
 
 // publish is the subcommand: conch pub.
-func publish(ctx context.Context, c *call) (err error) {
+func publish(ctx context.Context, c *call) error {
 	o, err := parsePub(c)
 	if err != nil || o == nil {
 		return err
 	}
+	return o.execute(ctx, c)
+}
+
+func (o *pubOrder) execute(ctx context.Context, c *call) (err error) {
 	options, err := o.options("pub")
 	if err != nil {
 		return err
@@ -98,7 +104,7 @@ func publish(ctx context.Context, c *call) (err error) {
 	defer func() { err = rest.close(err) }()
 	publisher, err := client.NewPublisher(ctx, options, client.PublisherOptions{Connections: o.connections})
 	if err != nil {
-		return divert(ctx, newIntake(o.message, c.stdin), rest, unreachable("pub", options, err))
+		return divert(ctx, newIntake(o, c.stdin), rest, unreachable("pub", options, err))
 	}
 	s := newSending(ctx, o, c, publisher)
 	return s.finish(s.send(), rest)

@@ -232,6 +232,41 @@ func TestPubWhenTheInputFails(t *testing.T) {
 	assert.Equal(t, "conch: pub: cannot read the standard input: nobody reads\n", stderr.String())
 }
 
+// With a file, even half a line that was read is not lost.
+func TestPubKeepsWhatItHasRead(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	long := strings.Repeat("x", 40)
+	for _, test := range []struct {
+		input io.Reader
+		rest  string
+		want  string
+	}{
+		{
+			strings.NewReader("one\n" + long + "\ntwo"), long + "\ntwo",
+			"2 messages, in FILE; the first because: a line is too long for a message: more than 30 bytes",
+		},
+		{
+			io.MultiReader(strings.NewReader("one\ntw"), brokenReader{}), "tw",
+			"1 message, in FILE; the first because: cannot read the standard input: nobody reads",
+		},
+		{
+			io.MultiReader(strings.NewReader("one\n"+long), brokenReader{}), long,
+			"1 message, in FILE, but cannot read the standard input: nobody reads; the first because: a line is too long for a message: more than 30 bytes",
+		},
+	} {
+		var out, stderr bytes.Buffer
+		file := filepath.Join(t.TempDir(), "rest")
+		o := &pubOrder{endpoint: endpoint{url: s.Addr}, topic: "news", connections: 1, longest: 30, unacked: file}
+		err := o.execute(t.Context(), &call{stdin: test.input, stdout: &out, stderr: &stderr})
+		assert.Equal(t, statusUnacked, report(err, &stderr))
+		assert.Equal(t, "published 1 message, 0 receivers\n", out.String())
+		assert.Equal(t, "conch: pub: not acknowledged: "+strings.ReplaceAll(test.want, "FILE", file)+"\n", stderr.String())
+		rest, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, test.rest, string(rest))
+	}
+}
+
 // A pipe that nobody reads any more is no reason to publish less.
 func TestPubGoesOnWhenNobodyReads(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})

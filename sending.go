@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/conchmq/conch/client"
@@ -21,7 +22,7 @@ type sending struct {
 }
 
 func newSending(ctx context.Context, o *pubOrder, c *call, p *client.Publisher) *sending {
-	s := &sending{order: o, ctx: ctx, publisher: p, in: newIntake(o.message, c.stdin)}
+	s := &sending{order: o, ctx: ctx, publisher: p, in: newIntake(o, c.stdin)}
 	s.going, s.stop = context.WithCancel(ctx)
 	s.acks = newAcks(p, o, c, s.in, s.stop)
 	return s
@@ -80,12 +81,18 @@ func (s *sending) finish(why error, rest *leftover) error {
 	if s.left != nil && !interrupted {
 		rest.add(s.left)
 	}
+	var unread error
+	if why != nil && rest.file != nil {
+		unread = s.in.copyTo(s.ctx, rest)
+	}
 	if rest.count > 0 {
 		where := "written above"
 		switch {
 		case rest.file != nil:
-			_ = s.in.copyTo(s.ctx, rest) // the failure is worse
 			where = "in " + rest.file.Name()
+			if unread != nil && !errors.Is(why, unread) {
+				where += ", but " + unread.Error()
+			}
 		case s.order.message == nil:
 			where += "; the rest of the input is not read"
 		}
