@@ -31,7 +31,7 @@ var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.en
 	},
 	{
 		name: "where", letter: "w", value: "EXPR", example: "'price > 100'",
-		usage: "only messages for which this holds, of all topics and patterns", set: setWhere,
+		usage: "only messages for which this holds, of all topics and patterns; && joins several", set: setWhere,
 	},
 	toggle("json", "j", "one JSON object per line, for messages and for what happens to the connection",
 		func(o *subOrder) *bool { return &o.form.json }),
@@ -50,9 +50,13 @@ var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.en
 }...)
 
 func setWhere(o *subOrder, text string) error {
-	if o.where = text; strings.TrimSpace(text) == "" {
+	switch {
+	case strings.TrimSpace(text) == "":
 		return errors.New("expected an expression, such as 'price > 100'")
+	case o.where != "":
+		return errors.New("it is given twice; join the expressions with &&, as in 'price > 100 && size < 5'")
 	}
+	o.where = text
 	return nil
 }
 

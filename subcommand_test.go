@@ -158,6 +158,7 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"sub -n 0 a", `sub: flag --count: expected a whole number from 1 on, not "0"; see conch sub --help`},
 		{"sub -t soon a", `sub: flag --timeout: expected a time such as 500ms, 60s or 5m, or seconds such as 60, not "soon"; see conch sub --help`},
 		{"sub --where= a", "sub: flag --where: expected an expression, such as 'price > 100'; see conch sub --help"},
+		{"sub --where a --where b c", "sub: flag --where: it is given twice; join the expressions with &&, as in 'price > 100 && size < 5'; see conch sub --help"},
 		{"sub --pattern", "sub: flag --pattern needs a value, e.g. --pattern 'orders.*'; see conch sub --help"},
 		{"sub --url http://x a", `sub: scheme "http" is none of conch, conchs, redis, rediss and unix; see conch sub --help`},
 		{"sub --url conch://u:secret@%zz a", "sub: no URL: not of the form scheme://user:password@host:port, or not escaped as it must be; see conch sub --help"},
