@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,10 +74,13 @@ Examples:
   conch sub --raw --count 1 jobs            the next message alone, byte for byte
 
 ` + optionsHelp(subTable) + `
-Arguments are topics, whatever is in them; patterns are given with --pattern. In lines, control bytes are shown as \n
-or \x1b, so that nobody who publishes can forge a line or drive a terminal; --raw shows bytes as they are. A text that
-is no UTF-8 is in JSON under another key, in base64: payload_base64 for payload, and so on. When the connection breaks,
-conch sub comes back by itself; standard error, and JSON too, say what may have been missed.
+Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate begins there, and that is given with
+--where; to listen to the topic 'a WHERE b', give the pattern 'a \WHERE b'. Patterns are given with --pattern.
+
+In lines, control bytes are shown as \n or \x1b, so that nobody who publishes can forge a line or drive a terminal;
+--raw shows bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for
+payload, and so on. When the connection breaks, conch sub comes back by itself; standard error, and JSON too, say what
+may have been missed.
 
 ` + endpointHelp + "\n" + statusHelp()
 }
@@ -142,7 +146,7 @@ func subscribe(ctx context.Context, c *call) error {
 	defer func() { _ = conn.Close() }() // it returns nil
 	s, err := conn.Subscribe(ctx, o.names()...)
 	if err != nil {
-		return unreachable("sub", options, err)
+		return o.refused(unreachable("sub", options, err))
 	}
 	if o.timeout > 0 { // connecting has a bound of its own
 		var cancel context.CancelFunc
@@ -150,6 +154,17 @@ func subscribe(ctx context.Context, c *call) error {
 		defer cancel()
 	}
 	return o.listen(ctx, s, c.stdout, c.stderr)
+}
+
+// refused says what to do about an error of subscribing, where that is known: what the server says of WHERE in a name is
+// said to programs.
+func (o *subOrder) refused(err error) error {
+	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
+	var said *client.Error
+	if o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr {
+		return fmt.Errorf("%w; on the command line a predicate is given with --where", err)
+	}
+	return err
 }
 
 // errTimeUp is why the context ends when --timeout is over.

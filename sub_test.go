@@ -88,6 +88,20 @@ func TestSubIsRefused(t *testing.T) {
 	r := begin(t, s.Addr, "sub", "-w", "price >", "news")
 	r.ends(statusFailure)
 	assert.Equal(t, "conch: sub: cannot subscribe: ERR wrong predicate, column 8: the expression ends too early\n", r.err.String())
+
+	r = begin(t, s.Addr, "sub", "news WHERE size > 3")
+	r.ends(statusFailure)
+	assert.Regexp(t, `^conch: sub: cannot subscribe: ERR .*; on the command line a predicate is given with --where\n$`, r.err.String())
+}
+
+// A topic may look as if it had a predicate.
+func TestSubToATopicWithWhere(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	r := begin(t, s.Addr, "sub", "--raw", "-n", "1", "-p", `a \WHERE b`)
+	listening(t, s.Addr, 1)
+	begin(t, s.Addr, "pub", "a WHERE b", "hi").ends(statusOK)
+	r.ends(statusOK)
+	assert.Equal(t, "hi\n", r.out.String())
 }
 
 func TestSubComesBack(t *testing.T) {

@@ -14,7 +14,8 @@ type Name struct {
 // where parts a pattern and a predicate on the wire; the first one that stands there does.
 const where = " WHERE "
 
-// Topic is one topic. Any bytes will do.
+// Topic is one topic. Any bytes will do, but " WHERE " in it, which begins a predicate to conch: it refuses to subscribe
+// to such a topic without one. Pattern(`a \WHERE b`) is the topic "a WHERE b". Redis takes it as it is.
 func Topic(topic string) Name { return Name{text: topic} }
 
 // Pattern is every topic that matches a glob as Redis has them: * is any text, ? any byte, [a-z] one of these, [^x] none
