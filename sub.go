@@ -146,7 +146,7 @@ func subscribe(ctx context.Context, c *call) error {
 	defer func() { _ = conn.Close() }() // it returns nil
 	s, err := conn.Subscribe(ctx, o.names()...)
 	if err != nil {
-		return o.refused(unreachable("sub", options, err))
+		return o.refused(options, err)
 	}
 	if o.timeout > 0 { // connecting has a bound of its own
 		var cancel context.CancelFunc
@@ -156,15 +156,19 @@ func subscribe(ctx context.Context, c *call) error {
 	return o.listen(ctx, s, c.stdout, c.stderr)
 }
 
-// refused says what to do about an error of subscribing, where that is known: what the server says of WHERE in a name is
-// said to programs.
-func (o *subOrder) refused(err error) error {
+// refused says what to do about an error of subscribing, where that is known: what the server and the client say of
+// WHERE in a name is said to programs.
+func (o *subOrder) refused(options client.Options, err error) error {
+	const instead = "on the command line a predicate is given with --where"
 	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
 	var said *client.Error
-	if o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr {
-		return fmt.Errorf("%w; on the command line a predicate is given with --where", err)
+	switch {
+	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrOptions):
+		return wrongIn("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrOptions.Error()+": "), instead)
+	case o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr:
+		err = fmt.Errorf("%w; %s", err, instead)
 	}
-	return err
+	return unreachable("sub", options, err)
 }
 
 // errTimeUp is why the context ends when --timeout is over.

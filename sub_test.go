@@ -92,6 +92,11 @@ func TestSubIsRefused(t *testing.T) {
 	r = begin(t, s.Addr, "sub", "news WHERE size > 3")
 	r.ends(statusFailure)
 	assert.Regexp(t, `^conch: sub: cannot subscribe: ERR .*; on the command line a predicate is given with --where\n$`, r.err.String())
+
+	r = begin(t, s.Addr, "sub", "-p", "n* WHERE size > 3")
+	r.ends(statusUsage)
+	assert.Equal(t, `conch: sub: the pattern "n* WHERE size > 3" has WHERE in it; use Where for a predicate, or write \WHERE `+
+		"for those letters; on the command line a predicate is given with --where; see conch sub --help\n", r.err.String())
 }
 
 // A topic may look as if it had a predicate.

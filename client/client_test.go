@@ -267,15 +267,28 @@ func TestManyPending(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for name, want := range map[Name]string{
-		Topic("a*"):                            "a*",
-		Pattern("a*"):                          "a*",
-		Topic(`a*?[x]\`).Where("b > 1"):        `a\*\?\[x]\\ WHERE b > 1`,
-		Pattern("a*").Where(" b > 1"):          "a* WHERE  b > 1",
-		Topic("a WHERE b").Where("c WHERE d"):  `a \WHERE b WHERE c WHERE d`,
-		Pattern("a WHERE b").Where("c == 'd'"): `a \WHERE b WHERE c == 'd'`,
+		Topic("a*"):                             "a*",
+		Pattern("a*"):                           "a*",
+		Topic(`a*?[x]\`).Where("b > 1"):         `a\*\?\[x]\\ WHERE b > 1`,
+		Pattern("a*").Where(" b > 1"):           "a* WHERE  b > 1",
+		Topic("a WHERE b").Where("c WHERE d"):   `a \WHERE b WHERE c WHERE d`,
+		Pattern(`a \WHERE b`):                   `a \WHERE b`,
+		Pattern(`a \WHERE b`).Where("c == 'd'"): `a \WHERE b WHERE c == 'd'`,
+		Topic("a WHERE WHERE b").Where("c"):     `a \WHERE \WHERE b WHERE c`,
+		Topic("a WHERE").Where("c"):             `a \WHERE WHERE c`,
+		Pattern("a* WHERE").Where("c"):          `a* \WHERE WHERE c`,
 	} {
 		assert.Equal(t, want, name.String())
 		assert.NoError(t, name.err)
+	}
+}
+
+// To conch it would be a predicate by itself, and none with another one.
+func TestPatternWithWhere(t *testing.T) {
+	for _, name := range []Name{Pattern("a WHERE b > 1"), Pattern("a WHERE b > 1").Where("c")} {
+		_, err := newNames([]Name{name})
+		assert.EqualError(t, err, `wrong option: the pattern "a WHERE b > 1" has WHERE in it; use Where for a predicate, or write \WHERE for those letters`)
+		assert.ErrorIs(t, err, ErrOptions)
 	}
 }
 

@@ -397,6 +397,10 @@ func TestPredicates(t *testing.T) {
 	assert.Equal(t, []string{
 		"orders|orders WHERE price > 100", `orders|o[rs]* WHERE region == "eu"`, `a*b WHERE c|a\*b \WHERE c WHERE size < 3`,
 	}, got)
+	_ = listenTo(t, c, Topic("a WHERE WHERE b").Where("size < 3"), Topic("a WHERE").Where("size < 3"))
+	assert.Equal(t, 1, mustPublish(t, c, "a WHERE WHERE b", "hi"))
+	assert.Equal(t, 1, mustPublish(t, c, "a WHERE", "hi"))
+	assert.Equal(t, 0, mustPublish(t, c, "a WHERE", "long"))
 	_, err := c.Subscribe(t.Context(), Topic("orders").Where("price >> 100"))
 	said := (*Error)(nil)
 	require.ErrorAs(t, err, &said)

@@ -19,8 +19,15 @@ const where = " WHERE "
 func Topic(topic string) Name { return Name{text: topic} }
 
 // Pattern is every topic that matches a glob as Redis has them: * is any text, ? any byte, [a-z] one of these, [^x] none
-// of these, and \ takes a byte as it is.
-func Pattern(glob string) Name { return Name{text: glob, pattern: true} }
+// of these, and \ takes a byte as it is. " WHERE " in it is refused with ErrOptions, because conch would take what is
+// behind it for a predicate: Where gives one, and \WHERE stands for those letters.
+func Pattern(glob string) Name {
+	n := Name{text: glob, pattern: true}
+	if strings.Contains(glob, where) {
+		n.err = wrong(`the pattern %q has WHERE in it; use Where for a predicate, or write \WHERE for those letters`, glob)
+	}
+	return n
+}
 
 // Where is the name with a predicate, in conch's language: Topic("orders").Where(`price > 100 && region == "eu"`). The
 // server judges it, and refuses one that is wrong with an *Error that says where. Messages carry the name as their
@@ -28,6 +35,8 @@ func Pattern(glob string) Name { return Name{text: glob, pattern: true} }
 // server all names with a predicate are patterns, so a user needs the right to the topic as a pattern.
 func (n Name) Where(predicate string) Name {
 	switch {
+	case n.err != nil:
+		return n
 	case n.predicate:
 		n.err = wrong("%q has a predicate already", n.text)
 		return n
@@ -37,8 +46,8 @@ func (n Name) Where(predicate string) Name {
 	case !n.pattern:
 		n.text = escape(n.text)
 	}
-	// What looks like the part between the two must not be taken for it.
-	n.text = strings.ReplaceAll(n.text, where, ` \WHERE `) + where + predicate
+	// What looks like the part between the two must not be taken for it, nor what makes one with its first blank.
+	n.text = strings.ReplaceAll(n.text, " WHERE", ` \WHERE`) + where + predicate
 	n.pattern, n.predicate = true, true
 	return n
 }

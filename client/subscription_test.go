@@ -283,6 +283,10 @@ func TestSubscribeFails(t *testing.T) {
 			want: `"a WHERE b" has a predicate already`,
 		},
 		{
+			sentence: "a predicate in a pattern", names: []Name{Topic("a"), Pattern("a WHERE b > 1")}, is: ErrOptions,
+			want: `the pattern "a WHERE b > 1" has WHERE in it; use Where`,
+		},
+		{
 			sentence: "a user who may not", names: []Name{Topic("a")},
 			script: resp3 + "> SUBSCRIBE a\n< -NOPERM no", want: "cannot subscribe: NOPERM no",
 		},
