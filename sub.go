@@ -45,7 +45,7 @@ var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.en
 		set: func(o *subOrder, text string) (err error) { o.count, err = parseCount(text); return err },
 	},
 	{
-		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after listening for so long",
+		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long, connecting included",
 		set: func(o *subOrder, text string) (err error) { o.timeout, err = parsePeriod(text); return err },
 	},
 }...)
@@ -80,7 +80,7 @@ Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate b
 In lines, control bytes are shown as \n or \x1b, so that nobody who publishes can forge a line or drive a terminal;
 --raw shows bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for
 payload, and so on. When the connection breaks, conch sub comes back by itself; standard error, and JSON too, say what
-may have been missed.
+may have been missed. When --timeout is over before the server has answered, the status is 1, as without a server.
 
 ` + endpointHelp + "\n" + statusHelp()
 }
@@ -139,30 +139,32 @@ func subscribe(ctx context.Context, c *call) error {
 				protocol.ShowMessage(nil, []byte(topic)))
 		}
 	}
-	conn, err := client.Dial(ctx, options)
-	if err != nil {
-		return unreachable("sub", options, err)
-	}
-	defer func() { _ = conn.Close() }() // it returns nil
-	s, err := conn.Subscribe(ctx, o.names()...)
-	if err != nil {
-		return o.refused(options, err)
-	}
-	if o.timeout > 0 { // connecting has a bound of its own
+	if o.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeUp)
 		defer cancel()
 	}
+	conn, err := client.Dial(ctx, options)
+	if err != nil {
+		return o.refused(ctx, options, err)
+	}
+	defer func() { _ = conn.Close() }() // it returns nil
+	s, err := conn.Subscribe(ctx, o.names()...)
+	if err != nil {
+		return o.refused(ctx, options, err)
+	}
 	return o.listen(ctx, s, c.stdout, c.stderr)
 }
 
-// refused says what to do about an error of subscribing, where that is known: what the server and the client say of
+// refused says what to do about an error of connecting or subscribing, where that is known: what the server and the client say of
 // WHERE in a name is said to programs.
-func (o *subOrder) refused(options client.Options, err error) error {
+func (o *subOrder) refused(ctx context.Context, options client.Options, err error) error {
 	const instead = "on the command line a predicate is given with --where"
 	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
 	var said *client.Error
 	switch {
+	case errors.Is(context.Cause(ctx), errTimeUp):
+		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
 	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrOptions):
 		return wrongIn("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrOptions.Error()+": "), instead)
 	case o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr:

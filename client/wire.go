@@ -61,7 +61,8 @@ func (p *pulse) Read(b []byte) (int, error) {
 // dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
 // caller's to close; ctx bounds dialing alone.
 func (o *Options) dial(ctx context.Context) (*wire, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("it took longer than DialTimeout (%s): %w", o.DialTimeout, context.DeadlineExceeded))
+	tooLong := fmt.Errorf("no answer within %s (Options.DialTimeout): %w", o.DialTimeout, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, tooLong)
 	defer cancel()
 	network, addr := o.target()
 	sock, err := o.Dialer(ctx, network, addr)

@@ -138,7 +138,7 @@ func TestDialingIsBounded(t *testing.T) {
 		begin := time.Now()
 		_, err := Dial(t.Context(), o)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "DialTimeout (10s)")
+		assert.ErrorContains(t, err, "no answer within 10s (Options.DialTimeout)")
 		assert.Equal(t, 10*time.Second, time.Since(begin))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
