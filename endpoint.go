@@ -103,8 +103,12 @@ func (e *endpoint) readTLS(config *tls.Config) error {
 
 // unreachable says what to do about an error of connecting, where that is known.
 func unreachable(name string, o client.Options, err error) error {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	var said *client.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: nobody listens on %s; start a server first, or say where it is with --url", name, o.Addr)
+	case errors.As(err, &said) && said.Code == client.CodeNoAuth:
+		return fmt.Errorf("%s: %w; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL", name, err)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
