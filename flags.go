@@ -50,7 +50,10 @@ func readOptions[T any](name string, table []option[T], o *T, args []string, env
 	flags, values := cliFlags(table)
 	names := make([]known, len(table))
 	for i, f := range table {
-		names[i] = known{f.name, f.example}
+		names[i] = known{name: f.name, example: f.example}
+		if f.value != "" {
+			names[i].letter = f.letter
+		}
 	}
 	arguments, err = split(append([]string{"conch " + name}, args...), flags, names)
 	if err != nil {

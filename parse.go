@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -108,7 +109,8 @@ func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 // wrong word could be. names are the flags that take a value.
 func split(args []string, flags []cli.Flag, names []known) (arguments []string, err error) {
 	command := bare(args[0], flags)
-	command.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, names) }
+	command.UseShortOptionHandling = true // -jn 1 is -j -n 1
+	command.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, args, names) }
 	command.Action = func(_ context.Context, command *cli.Command) error {
 		arguments = command.Args().Slice()
 		return nil
@@ -163,29 +165,31 @@ func (c *commandLine) takeAddress(arguments []string) error {
 	return nil
 }
 
-// known is the name of something that takes a value, and an example of one.
-type known struct{ name, example string }
+// known is the name of something that takes a value, and an example of one. Letter is its short form, or empty; so it is
+// where no value may stand behind the letter.
+type known struct{ name, example, letter string }
 
 func settingNames() []known {
 	names := make([]known, len(table))
 	for i := range table {
-		names[i] = known{table[i].name, cmp.Or(table[i].fallback, table[i].value)}
+		names[i] = known{name: table[i].name, example: cmp.Or(table[i].fallback, table[i].value)}
 	}
 	return names
 }
 
 // usageError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
 // tests: when a new version of the library changes one, the user still gets one line, but the library's.
-func usageError(err error, names []known) error {
+func usageError(err error, args []string, names []known) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return fmt.Errorf("unknown flag %s%s", visible(dashes(name)+name), nearest("--", name, names))
+		typed := dashes(name, args) + name
+		return fmt.Errorf("unknown flag %s%s", visible(typed), cmp.Or(nearest("--", name, names), spaced(typed, names)))
 	}
 	if flag, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		name := strings.TrimLeft(flag, "-")
 		for _, k := range names {
-			if k.name == name {
-				return fmt.Errorf("flag --%s needs a value, e.g. --%s %s", name, name, k.example)
+			if k.name == name || k.letter == name {
+				return fmt.Errorf("flag --%s needs a value, e.g. --%s %s", k.name, k.name, k.example)
 			}
 		}
 		return fmt.Errorf("flag --%s needs a value", name)
@@ -193,11 +197,23 @@ func usageError(err error, names []known) error {
 	return errors.New(text)
 }
 
-func dashes(name string) string {
-	if len(name) == 1 {
+// dashes are those that were typed in front of a name: the library forgets how many there were.
+func dashes(name string, args []string) string {
+	single := func(arg string) bool { before, _, _ := strings.Cut(arg, "="); return before == "-"+name }
+	if slices.ContainsFunc(args, single) {
 		return "-"
 	}
 	return "--"
+}
+
+// spaced says how a value is given behind a letter, if that was probably meant: -n2.
+func spaced(typed string, names []known) string {
+	for _, k := range names {
+		if value, ok := strings.CutPrefix(typed, "-"+k.letter); ok && k.letter != "" {
+			return fmt.Sprintf(" (did you mean -%s %s?)", k.letter, value)
+		}
+	}
+	return ""
 }
 
 // didYouMean names the setting that was probably meant, with its prefix; nothing if none comes near.

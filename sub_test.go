@@ -37,7 +37,7 @@ func TestSub(t *testing.T) {
 		{"-n 3 -p o*eu -p o*us news", 3, "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
 		{"-n 2 --numbers -p * -w price>100", 1, "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
 		{"-n 2 --raw -p o*", 1, "{\"price\": 50}\n{\"price\": 150}\n"},
-		{"-n 1 -j news", 1, "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
+		{"-jn 1 news", 1, "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{})
