@@ -101,6 +101,14 @@ func TestHostilePayloads(t *testing.T) {
 		{"nothing", ``, Limits{}, false},
 		{"a string", `"a"`, Limits{}, false},
 	}
+	for i, digits := range append(tooLong, farExponents...) {
+		name := fmt.Sprintf("a number made to be read wrong, %d", i)
+		tests = append(tests, struct {
+			name, payload string
+			limits        Limits
+			readable      bool
+		}{name, `{"a":` + digits + `}`, Limits{}, true})
+	}
 	var m Message // one for all: nothing of one message may be left in the next
 	p, err := Compile("has(a)", Limits{})
 	require.NoError(t, err)

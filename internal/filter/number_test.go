@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,6 +62,49 @@ func TestNumbers(t *testing.T) {
 		assert.Equal(t, Yes, match(t, "a == "+number, `{"a":16}`), number)
 	}
 	assert.Equal(t, Yes, match(t, "a == .5", `{"a":0.5}`))
+}
+
+// zeros are n of them, as digits.
+func zeros(n int) string { return strings.Repeat("0", n) }
+
+// tooLong are numbers that strconv.ParseFloat takes for others, because it does not read all of their digits or of
+// their exponents. As it reads them, some of the exponents overflow.
+var tooLong = []string{
+	"1" + zeros(92233+18) + ".0e-9223372036854775808",
+	"1" + zeros(92233+18) + ".0e-9223372036854775807",
+	"1" + zeros(10_000+18) + ".0e-10000000000",
+	"-1" + zeros(99_999+18) + "e-999999",
+	"0." + zeros(92233-18) + "1e9223372036854775807",
+	"0." + zeros(92233-18) + "1e99999999999999999999",
+	"1" + zeros(999_000) + "e-999000",
+	"1" + zeros(800) + "e-800",
+	"9007199254740993" + zeros(784) + "1",
+	"9007199254740993" + zeros(784) + "1e-785",
+	"1." + zeros(799),
+}
+
+// farExponents are short, with exponents that overflow.
+var farExponents = []string{
+	"1e9223372036854775807", "-1e9223372036854775808", "1.0e99999999999999999999", "1e99999", "1e" + strings.Repeat("9", 700),
+	"1.0e-9223372036854775808", "1.00e-9223372036854775807", "-1e-99999999999999999999", "0e99999", "1e-" + strings.Repeat("9", 700),
+}
+
+// What is too long to be read right is not read, and what is not is read right.
+func TestLongNumbers(t *testing.T) {
+	for _, digits := range append(tooLong, farExponents[:5]...) {
+		assert.Equal(t, Unreadable, match(t, "a == a", `{"a":`+digits+`}`), brief(digits))
+		assert.Equal(t, Yes, match(t, "has(a)", `{"a":`+digits+`}`), brief(digits))
+	}
+	for _, digits := range farExponents[5:] {
+		assert.Equal(t, Yes, match(t, "a == 0", `{"a":`+digits+`}`), digits)
+	}
+	for _, digits := range []string{
+		"1e" + zeros(798), "1e+" + zeros(797), "1" + zeros(790) + "e-790", "1" + zeros(790) + "e-" + zeros(3) + "790",
+		"0." + zeros(789) + "1e790", "1." + zeros(798),
+	} {
+		assert.Equal(t, Yes, match(t, "a == 1", `{"a":`+digits+`}`), brief(digits))
+	}
+	assert.Equal(t, Yes, match(t, "a == 9007199254740993", `{"a":9007199254740993`+zeros(770)+"e-770}"))
 }
 
 // Integers against big.Int, at the ends of 64 bits and anywhere else.

@@ -104,10 +104,11 @@ func oracleDecode(d *json.Decoder) (v any, depth int) {
 func oracleNumber(s string) any {
 	f, err := strconv.ParseFloat(s, 64)
 	isDigits := !strings.ContainsAny(s, ".eE")
-	if !isDigits && err != nil {
+	if len(s) > 800 || !isDigits && err != nil {
 		return tooLarge{}
 	}
-	if len(s) < 400 && (isDigits || f != 0 && len(s[strings.LastIndexAny(s, "eE")+1:]) < 5 || !strings.ContainsAny(s, "eE")) {
+	_, exponent, _ := strings.Cut(strings.ToLower(s), "e")
+	if len(strings.TrimLeft(exponent, "+-0")) < 5 { // else it is zero: see err
 		exact, ok := new(big.Rat).SetString(s)
 		if !ok {
 			panic(s)

@@ -86,9 +86,17 @@ func (v value) nearest() float64 {
 	return v.float()
 }
 
+// longestNumber is how many bytes a number may have. strconv.ParseFloat keeps 800 digits, and five of an exponent: of
+// what has more it makes another number. Up to here it is right: an exponent that it cut short is 10000 at least, and
+// 800 digits do not bring that back to where a float64 is.
+const longestNumber = 800
+
 // parseNumber reads a decimal number as JSON has them, and also 1. and .5. It is false for what is none, and for one
-// that no value can hold.
+// that no value can hold, or that is too long.
 func parseNumber(s string) (value, bool) {
+	if len(s) > longestNumber {
+		return value{}, false
+	}
 	if !strings.ContainsAny(s, ".eE") {
 		i, err := strconv.ParseInt(s, 10, 64)
 		return wholeValue(i), err == nil
@@ -106,7 +114,8 @@ func parseNumber(s string) (value, bool) {
 	return floatValue(f)
 }
 
-// parseWhole reads a number with a point or an exponent whose value is an int64.
+// parseWhole reads a number with a point or an exponent whose value is an int64. What comes here is not too long and
+// between 2^53 and 2^63, about, so that its exponent is small.
 func parseWhole(s string) (int64, bool) {
 	sign := ""
 	if s[0] == '-' {
