@@ -53,6 +53,7 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	require.Zero(t, s.counts)
 	require.Empty(t, s.narrow)
 	require.Zero(t, s.conditions)
+	require.Zero(t, s.weight)
 	require.Nil(t, s.parked)
 }
 

@@ -51,7 +51,7 @@ const whereMark = " WHERE "
 func where(p *condition, q Request) Request {
 	for i, name := range q.Names {
 		if q.Op == Subscribe {
-			q.Conditions = append(q.Conditions, Condition{p, len(name)})
+			q.Conditions = append(q.Conditions, Condition{Predicate: p, Topic: len(name), Weight: len(p.word)})
 		}
 		q.Names[i] = append(bytes.Clone(name), whereMark+p.word...)
 	}

@@ -16,6 +16,7 @@ type narrow struct {
 type circle struct {
 	name      string // as it was subscribed to, predicate and all
 	predicate Predicate
+	weight    int // of the condition
 	members   list[*Subscription]
 	of        *narrow
 	place     int // in of.circles
@@ -41,16 +42,16 @@ func (n *narrow) find(p Predicate) *circle {
 }
 
 // openCircle returns the circle of a predicate in an audience, which it makes if need be.
-func (b *Broker) openCircle(a *audience, p Predicate, name []byte) *circle {
+func (b *Broker) openCircle(a *audience, condition Condition, name []byte) *circle {
 	if a.narrow == nil {
 		a.narrow = new(narrow)
 		a.narrow.circles.moved = movedCircle
 	}
-	n := a.narrow
+	n, p := a.narrow, condition.Predicate
 	if c := n.find(p); c != nil {
 		return c
 	}
-	c := &circle{name: string(name), predicate: p, of: n}
+	c := &circle{name: string(name), predicate: p, weight: condition.Weight, of: n}
 	c.members.moved = movedMember
 	n.circles.add(c)
 	n.asked, n.order = nil, nil

@@ -8,6 +8,7 @@ type Predicate any
 type Condition struct {
 	Predicate Predicate // nil: there is none, and all of the name is the topic
 	Topic     int       // how many bytes of the name are the topic, or the glob
+	Weight    int       // what it costs, in a measure that the core does not know: see [Subscriber.Weight]
 }
 
 // Verdict is what a predicate says of a message.

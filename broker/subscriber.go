@@ -19,6 +19,7 @@ type Subscriber struct {
 	dirty   bool  // in Broker.dirty: a Flush is owed
 
 	conditions int32                       // how many of what it holds have predicates
+	weight     int                         // of those conditions together
 	narrow     map[heldKey][]*Subscription // those, by the topic alone
 	parked     *Batch                      // what must be applied before anything else of it: see park.go
 }
@@ -54,6 +55,9 @@ func (s *Subscriber) Holdings() int { return s.held.live }
 
 // Conditions is how many of them have a predicate.
 func (s *Subscriber) Conditions() int { return int(s.conditions) }
+
+// Weight is that of their conditions together.
+func (s *Subscriber) Weight() int { return s.weight }
 
 // Holds tells whether it has one.
 func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.holds(k, f, name) != nil }
@@ -94,7 +98,7 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, c Conditi
 		}
 		sub.since = a.published
 	} else {
-		b.narrowTo(sub, c.Predicate, name)
+		b.narrowTo(sub, c, name)
 	}
 	s.held.add(sub)
 	if s.held.live == 1 {
@@ -139,9 +143,9 @@ func (s *Subscriber) enter(sub *Subscription) {
 }
 
 // narrowTo gives a subscription its predicate.
-func (b *Broker) narrowTo(sub *Subscription, p Predicate, name []byte) {
+func (b *Broker) narrowTo(sub *Subscription, condition Condition, name []byte) {
 	a, s := sub.to, sub.by
-	c := b.openCircle(a, p, name)
+	c := b.openCircle(a, condition, name)
 	sub.in = &seat{c, c.of.reached, c.said}
 	c.members.add(sub)
 	a.narrow.members++
@@ -151,6 +155,7 @@ func (b *Broker) narrowTo(sub *Subscription, p Predicate, name []byte) {
 	key := heldKey{a.name, a.kind, sub.Form}
 	s.narrow[key] = append(s.narrow[key], sub)
 	s.conditions++
+	s.weight += c.weight
 }
 
 // widen forgets that a subscription had a predicate.
@@ -164,6 +169,7 @@ func (s *Subscriber) widen(sub *Subscription) {
 		delete(s.narrow, key)
 	}
 	s.conditions--
+	s.weight -= sub.in.circle.weight
 }
 
 // dropNarrow ends all subscriptions to a name that have predicates.

@@ -36,9 +36,9 @@ func (m *memory) hold(n int64) {
 // the only subscriber of a topic.
 const subscriptionWeight = 300
 
-// conditionWeight is what a predicate costs on top, about: its text, and what it was compiled to. It is the same for each,
-// so that what is left by the topic alone weighs what it weighed when it came.
-const conditionWeight = 2 << 10
+// conditionWeight is what a subscription costs on top if it has a predicate, about, besides the predicate. The predicate
+// itself weighs what [filter.Predicate.Weight] says, for each who holds it.
+const conditionWeight = 768
 
 // share is a connection's part of the memory. Whoever changes it is named; anybody may read it.
 type share struct {
@@ -66,16 +66,16 @@ func (c *conn) forget() {
 
 // weigh counts a name that was subscribed to, or left, if that made a difference. The core's.
 func (c *conn) weigh(name []byte) {
-	more, conditions := c.sub.Holdings()-c.wire.holdings, c.sub.Conditions()-c.wire.conditions
+	more, heavier := c.sub.Holdings()-c.wire.holdings, c.sub.Weight()-c.wire.weight
 	c.wire.holdings += more
-	c.wire.conditions += conditions
+	c.wire.weight += heavier
 	switch {
 	case c.wire.holdings == 0:
 		c.srv.memory.set(&c.share.names, 0)
 	case more != 0:
 		topic, _, _ := filter.Split(name)
-		weight := more*(subscriptionWeight+len(topic)) + conditions*conditionWeight
-		c.srv.memory.set(&c.share.names, int(c.share.names.Load())+weight)
+		heavier += more * (subscriptionWeight + len(topic))
+		c.srv.memory.set(&c.share.names, int(c.share.names.Load())+heavier)
 	}
 }
 

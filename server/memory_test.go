@@ -70,13 +70,16 @@ func TestPredicatesWeighTheSameWhenTheyGo(t *testing.T) {
 		}
 	}
 	say("SUB stays", "OK SUB stays")
+	long := "price in [1" + strings.Repeat(",1", 250) + "]"
 	before := 300 + len("stays")
 	weighs(func(n int) bool { return n == before })
 	for range 3 {
 		say("SUB orders WHERE price > 100", "OK SUB orders WHERE price > 100")
 		say("SUB orders WHERE price > 200", "OK SUB orders WHERE price > 200")
 		say("SUB orders", "OK SUB orders")
-		weighs(func(n int) bool { return n > before+2*(2<<10) })
+		weighs(func(n int) bool { return n > before+2*1000 && n < before+2*4000 })
+		say("SUB orders WHERE "+long, "OK SUB orders WHERE "+long)
+		weighs(func(n int) bool { return n > before+2*1000+25_000 })
 		say("UNSUB orders WHERE price > 200", "OK UNSUB orders WHERE price > 200")
 		say("UNSUB orders", "OK UNSUB orders")
 		weighs(func(n int) bool { return n == before })

@@ -17,28 +17,28 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf       bool             // how its last line ended, and so how lines to it end
-	lines      bool             // it speaks lines, and no RESP since: parting words can be a line
-	version    protocol.Version // of RESP
-	user       *acl.User        // nil before the first command
-	token      *acl.Token       // of user, that it came in with; nil if with a password
-	free       bool             // user may do everything, and nothing need be judged
-	leaving    bool             // it is closed as soon as the request at hand is done: see condemn
-	database   int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name       string
-	library    *library      // what CLIENT SETINFO said, nil if nothing
-	last       *protocol.Row // the command it sent last, as CLIENT LIST shows it
-	mute       mute          // CLIENT REPLY
-	switched   switches
-	numbered   bool     // it has asked for numbers: see handle_seq.go
-	names      [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi      *transaction
-	holdings   int   // subscriptions, when they were weighed last
-	conditions int   // those of them with a predicate, then
-	post       *post // queued since the last flush; nil if nothing is
-	messages   int   // bytes of messages among it
-	newest     int   // bytes of the last of them
-	applied    int   // batches applied since the last flush
+	crlf     bool             // how its last line ended, and so how lines to it end
+	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
+	version  protocol.Version // of RESP
+	user     *acl.User        // nil before the first command
+	token    *acl.Token       // of user, that it came in with; nil if with a password
+	free     bool             // user may do everything, and nothing need be judged
+	leaving  bool             // it is closed as soon as the request at hand is done: see condemn
+	database int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name     string
+	library  *library      // what CLIENT SETINFO said, nil if nothing
+	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it
+	mute     mute          // CLIENT REPLY
+	switched switches
+	numbered bool     // it has asked for numbers: see handle_seq.go
+	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	multi    *transaction
+	holdings int   // subscriptions, when they were counted last
+	weight   int   // of their predicates, then
+	post     *post // queued since the last flush; nil if nothing is
+	messages int   // bytes of messages among it
+	newest   int   // bytes of the last of them
+	applied  int   // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.

@@ -343,24 +343,26 @@ func (c *compiler) literalArray(in *ast.BinaryNode, list *ast.ArrayNode, l term)
 	return test(isAmongRead(l.operand(), elements)), nil
 }
 
-// isAmong compares with constants.
+// isAmong compares with constants: one by one, or by a map if they are many.
 func isAmong(read operand, elements []operand) condition {
-	var list []value
-	all := map[value]struct{}{}
-	for _, e := range elements {
-		v, _ := e(nil)
-		list, all[v] = append(list, v), struct{}{}
+	list := make([]value, len(elements))
+	for i, e := range elements {
+		list[i], _ = e(nil)
+	}
+	among := func(v value) bool { return slices.Contains(list, v) }
+	if len(list) > many {
+		all := map[value]struct{}{}
+		for _, v := range list {
+			all[v] = struct{}{}
+		}
+		among = func(v value) bool { _, ok := all[v]; return ok }
 	}
 	return func(m *Message) Verdict {
 		v, ok := read(m)
 		if !ok || v.kind&scalar == 0 {
 			return Unreadable
 		}
-		if len(list) <= many {
-			return verdict(slices.Contains(list, v))
-		}
-		_, ok = all[v]
-		return verdict(ok)
+		return verdict(among(v))
 	}
 }
 

@@ -38,40 +38,45 @@ func Split(name []byte) (topic, expression []byte, ok bool) {
 type Predicate struct {
 	expression string
 	test       condition
+	parts      int // that were compiled: see compiler.visit
 }
 
 // Compile reads an expression. The error is an *Error. What it costs is bounded by the limits on Expression and Nodes;
 // the others play no part here.
 func Compile(expression string, l Limits) (*Predicate, error) {
-	test, err := compile(expression, l)
+	test, parts, err := compile(expression, l)
 	if err != nil {
 		return nil, err // an *Error: returned as it is only here, so that a nil one never becomes a non-nil error
 	}
-	return &Predicate{expression: strings.Clone(expression), test: test}, nil
+	return &Predicate{strings.Clone(expression), test, parts}, nil
 }
 
-func compile(expression string, l Limits) (test condition, err *Error) {
+func compile(expression string, l Limits) (test condition, parts int, err *Error) {
 	if err := scan(expression, l); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	// The scan leaves the parser little to stumble over. Should it still panic, that is one more thing that it cannot
 	// read, and not the end of a server.
 	defer func() {
 		if recover() != nil {
-			test, err = nil, errorAt(0, "this cannot be read")
+			test, parts, err = nil, 0, errorAt(0, "this cannot be read")
 		}
 	}()
 	tree, broken := parser.Parse(expression)
 	if broken != nil {
-		return nil, parseError(expression, broken)
+		return nil, 0, parseError(expression, broken)
 	}
 	c := &compiler{source: []rune(expression), left: l.nodes()}
 	t, err := c.need(tree.Node, truth, "a predicate")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return t.condition(), nil
+	return t.condition(), l.nodes() - c.left, nil
 }
+
+// Weight is how many bytes of memory a predicate takes, about: rather more than less. Its text is there several times, and
+// each part has become a closure and what that holds; of a long array, an entry in a map.
+func (p *Predicate) Weight() int { return 256 + 5*len(p.expression) + 112*p.parts }
 
 // String is the expression as it was written.
 func (p *Predicate) String() string { return p.expression }
