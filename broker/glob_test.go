@@ -132,6 +132,7 @@ func TestMatchTakesAnyBytes(t *testing.T) {
 
 func TestMatchAgreesWithThePlainRules(t *testing.T) {
 	const marks = `ab*?[]^-\`
+	const stars = `aab*`
 	random := rand.New(rand.NewPCG(seedFor(t), 1))
 	pick := func(alphabet string, most int) string {
 		b := make([]byte, random.IntN(most+1))
@@ -141,8 +142,11 @@ func TestMatchAgreesWithThePlainRules(t *testing.T) {
 		return string(b)
 	}
 	hits := 0
-	for range 100_000 {
+	for i := range 200_000 {
 		glob, topic := pick(marks, 8), pick("aabb"+marks, 6)
+		if i%2 == 0 {
+			glob, topic = pick(stars, 10), pick("aab", 10)
+		}
 		want := plainMatch(glob, topic)
 		require.Equal(t, want, Match(glob, []byte(topic)), "glob %q, topic %q", glob, topic)
 		if want {
@@ -159,6 +163,23 @@ func TestMatchNeverTakesExponentialTime(t *testing.T) {
 	assert.False(t, Match(strings.Repeat("*a", 500)+"?c", []byte(long+"b")))
 	assert.True(t, Match(strings.Repeat("a*", 500)+"b", []byte(long+"b")))
 	assert.False(t, Match(strings.Repeat("*[^b]", 500)+"c", []byte(long)))
+}
+
+// Were bytes behind a star tried at each place, this would outlive the tests as well.
+func TestMatchReadsBytesBehindAStarOnce(t *testing.T) {
+	piece, topic := strings.Repeat("a", 1<<20)+"b", []byte(strings.Repeat("a", 1<<23))
+	for _, glob := range []string{"*" + piece, "*" + piece + "*", "a*" + piece + "*a", "*" + piece + "*?"} {
+		assert.False(t, Match(glob, topic))
+	}
+	assert.True(t, Match("*"+piece+"*", append(topic, 'b')))
+}
+
+func TestLaborious(t *testing.T) {
+	for glob, want := range map[string]bool{
+		"": false, "a": false, "*": false, "a*b*c": false, "a?[b]*": false, "*?": true, "a*b[c]": true, `a*\b`: true, "**a*?": true,
+	} {
+		assert.Equal(t, want, Laborious(glob), glob)
+	}
 }
 
 func FuzzMatch(f *testing.F) {
@@ -178,4 +199,7 @@ func FuzzMatch(f *testing.F) {
 func TestMatchDoesNotAllocate(t *testing.T) {
 	topic := []byte("news.sport.football")
 	assert.Zero(t, testing.AllocsPerRun(100, func() { Match("news.*.[e-g]oot?all", topic) }))
+	long := strings.Repeat("b", 1000)
+	glob, topic := "*"+long+"c*d", []byte("a"+long+"c"+long+"d")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { Match(glob, topic) }), "the bytes behind a star are not copied")
 }

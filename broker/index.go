@@ -18,10 +18,10 @@ import (
 // What a publish costs at most, whoever chose the names: the walk along the prefixes reads each byte of the topic once.
 // Each prefix on it that has suffixes may read the topic once more; but whatever is read is held against a node, there
 // are at most five nodes to a pattern, and together they have no more bytes than the patterns. So finding candidates
-// never costs more than a look at each pattern. Candidates that need Match cost what Match costs, at worst the length
-// of the glob times that of the topic: patterns that differ only in their middle (*a*, *b*) are tried one by one. What
-// is found is sorted, which is less than delivering it. Adding and removing cost the length of the glob, however many
-// others there are. Nothing is remembered of topics.
+// never costs more than a look at each pattern. Candidates that need Match cost what Match costs: patterns that differ
+// only in their middle (*a*, *b*) are tried one by one, and one that is Laborious may take the length of the glob times
+// that of the topic, 10 ms at worst with names of 4 KiB. What is found is sorted, which is less than delivering it.
+// Adding and removing cost the length of the glob, however many others there are. Nothing is remembered of topics.
 //
 // Measured with one match: 33 ns among 10 patterns; among 10,000 it is 32 ns while topics go to the same one, and
 // 96 ns when each goes to another, for then their nodes are no longer in the cache. Trying all of them was 140 µs.

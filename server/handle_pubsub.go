@@ -9,15 +9,16 @@ func pubsubNames(k broker.Kind) func(*exchange) {
 			x.wrongSubcommandArity()
 			return
 		}
-		all, glob := len(x.call.args) == 2, ""
-		if !all {
-			glob = string(x.call.args[2])
-		}
+		all, g := len(x.call.args) == 2, newGlob(globOf(x.call.args[2:]))
 		var names []string
 		for name := range x.view.Names(k) {
-			if all || broker.Match(glob, []byte(name)) {
+			if all || g.matches(name) {
 				names = append(names, name)
 			}
+		}
+		if err := g.err(); err != nil {
+			x.fail(err)
+			return
 		}
 		x.array(len(names))
 		for _, name := range names {

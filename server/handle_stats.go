@@ -67,7 +67,7 @@ func (n name) compare(m name) int {
 }
 
 // busiest are the names that glob matches, those with the most messages first, and how many there are in all.
-func (x *exchange) busiest(glob string) (top []name, all int) {
+func (x *exchange) busiest(g *glob) (top []name, all int) {
 	var last name // what must be beaten to be among them, once there are enough
 	full := false
 	shorten := func() {
@@ -79,7 +79,7 @@ func (x *exchange) busiest(glob string) (top []name, all int) {
 	for kind := range kindNames {
 		k := broker.Kind(kind) //nolint:gosec // an index of three
 		for text := range x.view.Names(k) {
-			if !broker.Match(glob, []byte(text)) && glob != "*" { // no glob matches the empty topic
+			if !g.matches(text) && g.text != "*" { // no glob matches the empty topic
 				continue
 			}
 			all++
@@ -104,8 +104,12 @@ type row struct {
 }
 
 // traffic is what TOPICS and PUBSUB STATS show.
-func (x *exchange) traffic(glob string) (rows []row, all int) {
-	names, all := x.busiest(glob)
+func (x *exchange) traffic(args [][]byte) (rows []row, all int, err *protocol.Error) {
+	g := newGlob(globOf(args))
+	names, all := x.busiest(g)
+	if err := g.err(); err != nil {
+		return nil, 0, err
+	}
 	counted := 0
 	for _, n := range names {
 		if counted += x.view.Members(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
@@ -119,7 +123,7 @@ func (x *exchange) traffic(glob string) (rows []row, all int) {
 		r.flow.published = n.published // each message once
 		rows = append(rows, r)
 	}
-	return rows, all
+	return rows, all, nil
 }
 
 // topics is TOPICS [glob].
@@ -129,7 +133,11 @@ func topics(x *exchange) {
 		x.out = appendErr(x.out, x.call, protocol.Errorf("TOPICS takes one glob; type: %s", x.call.row.Usage))
 		return
 	}
-	rows, all := x.traffic(globOf(args))
+	rows, all, err := x.traffic(args)
+	if err != nil {
+		x.out = appendErr(x.out, x.call, err)
+		return
+	}
 	t := table{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
 	for i := range rows {
 		r := &rows[i]
@@ -153,7 +161,11 @@ func pubsubStats(x *exchange) {
 		x.wrongSubcommandArity()
 		return
 	}
-	rows, all := x.traffic(globOf(args))
+	rows, all, err := x.traffic(args)
+	if err != nil {
+		x.fail(err)
+		return
+	}
 	x.mapping(3)
 	x.text("number")
 	x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
