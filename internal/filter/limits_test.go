@@ -130,6 +130,7 @@ func TestStrings(t *testing.T) {
 		{"the second half alone", `{"a":"\ude00\ud83d"}`, "\uFFFD\uFFFD"},
 		{"what only looks like one", `{"a":"\\ud83d"}`, `\ud83d`},
 		{"NUL", `{"a":"\u0000"}`, "\x00"},
+		{"control characters", `{"a":"\t\n\r"}`, "\t\n\r"},
 		{"an escaped name", `{"\u0061":"x"}`, "x"},
 		{"an escaped name is the same name", `{"a":"x","\u0061":"y"}`, "x"},
 		{"the empty string", `{"a":""}`, ""},

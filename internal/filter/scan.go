@@ -85,6 +85,13 @@ func scanNesting(tokens []lexer.Token) *Error {
 
 var closing = map[string]string{"(": ")", "[": "]"}
 
+// instead are the control characters that somebody types, or that an editor leaves, with what to do.
+var instead = map[rune]string{
+	'\t': `a tab: write a space, or \t in a string`,
+	'\n': `a line break: write a space, or \n in a string`,
+	'\r': `a line break: write a space, or \r in a string`,
+}
+
 // scanBytes looks at the text before anything reads words in it.
 func scanBytes(expression string, l Limits) *Error {
 	if len(expression) > l.expression() {
@@ -95,6 +102,8 @@ func scanBytes(expression string, l Limits) *Error {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(expression[i:], "\uFFFD"):
 			return errorAt(place, "this byte is no UTF-8: 0x%02X", expression[i])
+		case r < ' ' && instead[r] != "":
+			return errorAt(place, "this is %s", instead[r])
 		case r < ' ' || r == 0x7F || r == '\u0085' || r == '\u2028' || r == '\u2029':
 			return errorAt(place, "an expression is one line without control characters, and this is %U", r)
 		}
