@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/protocol"
@@ -59,19 +61,26 @@ func wrongPredicate(expression string, err error) *protocol.Error {
 }
 
 // window is the part of an expression around a column that fits into a line of a terminal, as it is shown there, and
-// where the column is in it.
+// in which cell the column is: a terminal gives two to a character of Chinese, and none to an accent.
 func window(expression string, column int) (shown string, at int) {
 	const before, room = 40, 70
 	text := []rune(expression)
-	column = min(column, len(text))
-	from := max(0, column-before)
-	part := text[from:min(len(text), from+room)]
-	for i, r := range part {
+	for i, r := range text {
 		if r < ' ' || r == 0x7f { // it would be shown as more than one character
-			part[i] = ' '
+			text[i] = ' '
 		}
 	}
-	return string(part), column - from
+	cells := func(from, to int) int { return uniseg.StringWidth(string(text[from:to])) }
+	column = min(column, len(text))
+	from := max(0, column-before)
+	for cells(from, column) > before {
+		from++
+	}
+	to := min(len(text), from+room)
+	for cells(from, to) > room {
+		to--
+	}
+	return string(text[from:to]), cells(from, column)
 }
 
 // errCondition refuses subscriptions with predicates where they are not possible, or too many.

@@ -166,6 +166,29 @@ func TestHostileExpressions(t *testing.T) {
 	assert.Zero(t, s.Info(t, "pubsub_clients"))
 }
 
+// The caret stands below the mistake in a terminal, where some characters take two cells and some none.
+func TestTheCaretStandsBelowTheMistake(t *testing.T) {
+	c := conchtest.Start(t, server.Options{}).Dial(t)
+	tests := []struct {
+		what, expression, shown string
+		cells                   int // before the caret
+	}{
+		{"two cells each", `name == "日本語" && price >> 5`, `name == "日本語" && price >> 5`, 27},
+		{"accents of their own", "name == \"e\u0301\" && price >> 5", "name == \"e\u0301\" && price >> 5", 22},
+		{"one emoji of several", `name == "👩‍👩‍👧" && price >> 5`, `name == "👩‍👩‍👧" && price >> 5`, 23},
+		{"behind what does not fit", `x == "` + strings.Repeat("語", 60) + `" > > ` + strings.Repeat("y", 60), strings.Repeat("語", 18) + `" > > ` + strings.Repeat("y", 28), 40},
+		{"before what does not fit", `x > > "` + strings.Repeat("語", 60) + `"`, `x > > "` + strings.Repeat("語", 31), 4},
+	}
+	for _, test := range tests {
+		t.Run(test.what, func(t *testing.T) {
+			c.Send("SUB o WHERE %s\n", test.expression)
+			assert.Regexp(t, "^ERR wrong predicate", c.Line())
+			assert.Equal(t, "# "+test.shown, c.Line())
+			assert.Equal(t, "# "+strings.Repeat(" ", test.cells)+"^", c.Line())
+		})
+	}
+}
+
 // Whatever is published, somebody else is served meanwhile, and nothing of it matches.
 func TestHostilePayloads(t *testing.T) {
 	s := conchtest.Start(t, server.Options{MaxPredicatePayload: 16 << 20})

@@ -36,7 +36,7 @@ var rules = map[string]rule{
 	},
 	"server": {
 		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant"},
-		others: []string{"github.com/rs/zerolog"},
+		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {
 		own: []string{"server", "broker", "protocol", "client", "internal/bench", "internal/tlsfiles"},
