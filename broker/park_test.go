@@ -277,6 +277,19 @@ func TestWhileABatchIsAway(t *testing.T) {
 		c.again(bob)
 		assert.Equal(t, []string{"published a: 1", "subscribed b: 1", "evicted by eve"}, bob.heard())
 	})
+	spec(t, "its owner may give up, by a leave: nothing that waits takes effect without it", func(t *testing.T, c *core) {
+		ann, bob := c.client(where(even, subscribe("a")), subscribe("b")), c.client(subscribe("b"))
+		c.do(bob, publish("b", "1"), publish("a", "2"), publish("b", "3"))
+		c.do(bob, publish("b", "4"))
+		c.do(bob, leave())
+		batch := c.back(bob)
+		batch.Requests = []Request{leave()}
+		c.resubmit(batch)
+		assert.Equal(t, []string{"message 1 b=1 for b"}, ann.heard())
+		assert.Equal(t, []string{"published b: 2", "message 1 b=1 for b", "left"}, bob.heard())
+		assert.Len(t, bob.applied, 4)
+		requireHoldsNothing(t, bob.sub)
+	})
 	spec(t, "several may be away, and come again in any order", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(where(even, subscribe("a"))), c.client(), c.client()
 		c.do(bob, publish("a", "2"))
