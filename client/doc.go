@@ -23,7 +23,8 @@
 //  6. A subscription is given up only when it is closed, or when the server says no: a wrong password, no permission, a
 //     wrong predicate. Then Next returns the server's answer. Whatever else fails is tried again, with pauses that
 //     double and are random, so that not all clients come back in the same instant.
-//  7. A server that says nothing is asked by a PING; if it stays silent, the connection counts as lost.
+//  7. A server that says nothing is asked by a PING; if it stays silent, the connection counts as lost. A refusal will do:
+//     users may lack the right to it.
 //
 // # Numbers
 //
