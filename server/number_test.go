@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,8 +29,10 @@ func TestNumbersTellWhatIsMissing(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-number.seed=%d", seed)
+	const never = time.Hour                                       // nobody is disconnected, however slow the machine is
 	n := &numbering{t: t, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that is to be replayed
-		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropOldest})}
+		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropOldest,
+			SlowTime: never, KeepAlive: never})}
 	n.join(false, "SEQ ON\n", "SUB a b\nPSUB c*\n")
 	n.join(false, "SEQ ON\r\n", "SUB c a\r\nPSUB d\r\n")
 	n.join(false, "HELLO 3\nCLIENT CAPA seq\n", "SUBSCRIBE a b c\r\nPSUBSCRIBE * a*\r\n")

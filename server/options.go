@@ -47,7 +47,8 @@ type Options struct {
 	// SlowSoft is how many bytes may wait for longer than SlowTime, under Disconnect only. Default 8 MiB. Both as Redis'
 	// pubsub class.
 	SlowSoft int
-	// SlowTime is also how long a peer may take no byte at all while bytes wait for it. Default 60 s.
+	// SlowTime is also how long a peer may take no byte at all while bytes wait for it. Default 60 s. More than twice
+	// KeepAlive has no effect on that: tcp(7) has one time for peers that are gone and for those that do not read.
 	SlowTime time.Duration
 
 	// Unprotected switches protected mode off: peers from other machines are served.
