@@ -14,10 +14,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
 )
 
 // conch and a real redis-server let the same users do the same, and say so in the same words, but for what this list
@@ -197,9 +198,8 @@ func dialACL(t *testing.T, address string) *aclConn {
 	t.Helper()
 	sock, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = sock.Close() }) // nobody needs it any more
-	require.NoError(t, sock.SetDeadline(time.Now().Add(patience)))
-	return &aclConn{t, sock, bufio.NewReader(sock)}
+	c := conchtest.Use(t, sock)
+	return &aclConn{t, c, bufio.NewReader(c)}
 }
 
 // ask returns the answer to a command, one value with all that is in it.

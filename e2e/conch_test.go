@@ -18,10 +18,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
 )
 
 // patience bounds every wait; nothing is measured with it.
-const patience = 60 * time.Second
+const patience = conchtest.Patience
 
 var binary string // the conch under test
 
@@ -115,9 +117,7 @@ func (c *conch) dial() net.Conn {
 	c.t.Helper()
 	sock, err := net.Dial("tcp", net.JoinHostPort(c.host, c.port))
 	require.NoError(c.t, err)
-	require.NoError(c.t, sock.SetDeadline(time.Now().Add(patience)))
-	c.t.Cleanup(func() { _ = sock.Close() })
-	return sock
+	return conchtest.Use(c.t, sock)
 }
 
 // program is another program that talks to conch through pipes.
