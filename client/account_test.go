@@ -299,24 +299,23 @@ func TestRefusalsClog(t *testing.T) {
 	b.take()
 	require.NoError(t, b.clogged())
 
-	b = &book{account: newAccount(0, 3, 1), t: t}
-	b.publish(1)
-	b.hand()
-	b.write(0)
-	b.refuse()
-	require.ErrorIs(t, b.clogged(), ErrClogged, "the bytes count as well")
-	b.take()
-	require.NoError(t, b.clogged())
-
-	b = &book{account: newAccount(0, 3, 100), t: t}
-	require.True(t, b.room(&Record{}))
-	b.put(&Record{Topic: strings.Repeat("t", 100)}, 1)
-	b.hand()
-	b.write(0)
-	b.refuse()
-	require.ErrorIs(t, b.clogged(), ErrClogged, "and those of the topic")
-	b.take()
-	require.NoError(t, b.clogged())
+	for _, c := range []struct {
+		sentence string
+		record   Record
+	}{
+		{"the bytes count as well", Record{Payload: make([]byte, 100)}},
+		{"and those of the topic", Record{Topic: strings.Repeat("t", 100)}},
+	} {
+		b = &book{account: newAccount(0, 3, 100), t: t}
+		require.True(t, b.room(&Record{}))
+		b.put(&c.record, 1)
+		b.hand()
+		b.write(0)
+		b.refuse()
+		require.ErrorIs(t, b.clogged(), ErrClogged, c.sentence)
+		b.take()
+		require.NoError(t, b.clogged())
+	}
 }
 
 func TestWindow(t *testing.T) {

@@ -2,16 +2,12 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"io"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/conchmq/conch/broker"
 )
 
 func newOutbox(limit int) *outbox {
@@ -108,25 +104,14 @@ func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
 
 // A connection without a descriptor to wait on works as well: TLS will be one.
 func TestAConnectionMayBeAnyNetConn(t *testing.T) {
-	core := broker.New(broker.Options{})
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan struct{})
-	go func() { defer close(ran); core.Run(ctx) }()
-	s, err := New(core, Options{Unprotected: true})
-	require.NoError(t, err)
-	ours, theirs := net.Pipe()
-	s.serve(theirs)
-	_, err = io.WriteString(ours, "SUB a\nPUB a "+strings.Repeat("x", 50_000)+"\n")
+	p := servePipes(t, 1)[0]
+	_, err := io.WriteString(p.sock, "SUB a\nPUB a "+strings.Repeat("x", 50_000)+"\n")
 	require.NoError(t, err)
 	want := "OK SUB a\nOK PUB a\nUPDATE a " + strings.Repeat("x", 50_000) + "\n"
 	got := make([]byte, len(want))
-	_, err = io.ReadFull(ours, got)
+	_, err = io.ReadFull(p.from, got)
 	require.NoError(t, err)
 	assert.Equal(t, want, string(got))
-	require.NoError(t, ours.Close())
-	s.Shutdown(context.Background())
-	stop()
-	<-ran
 }
 
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
