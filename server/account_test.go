@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func TestTheAccountBalances(t *testing.T) {
 			t.Parallel()
 			log := new(logBook)
 			r.options.Log = zerolog.New(log).Level(zerolog.DebugLevel) // at trace there are no runs
-			a := &audit{t: t, server: conchtest.Start(t, r.options), log: log}
+			a := &audit{t: t, server: conchtest.StartOn(t, shallow(t), r.options), log: log}
 			a.sub = a.server.Dial(t)
 			require.NoError(t, a.sub.Conn.(*net.TCPConn).SetReadBuffer(64<<10))
 			a.id = id(t, a.sub)
@@ -56,6 +57,17 @@ func TestTheAccountBalances(t *testing.T) {
 			a.close()
 		})
 	}
+}
+
+// shallow is a listener whose connections keep little in the kernel: what a subscriber reads makes room soon, so that it
+// does not seem to stand still where the machine is slow.
+func shallow(t *testing.T) net.Listener {
+	return listenBroken(t, math.MaxInt32, func(c net.Conn) (net.Conn, error) {
+		if c == nil {
+			return nil, nil
+		}
+		return c, c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	})
 }
 
 // audit is one run: a publisher, and a subscriber whose account is checked.
@@ -259,8 +271,7 @@ func forceSoftLimit(a *audit) {
 		}
 	}
 	a.readAll()
-	// On a machine that stops for a second it is as if the subscriber had.
-	require.Contains(a.t, []any{"slow_soft", "stalled"}, a.log.ended(a.id)["reason"])
+	require.Equal(a.t, "slow_soft", a.log.ended(a.id)["reason"])
 	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
 }
 
