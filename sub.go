@@ -156,8 +156,8 @@ func subscribe(ctx context.Context, c *call) error {
 	return o.listen(ctx, s, c.stdout, c.stderr)
 }
 
-// refused says what to do about an error of connecting or subscribing, where that is known: what the server and the client say of
-// WHERE in a name is said to programs.
+// refused says what to do about an error of connecting or subscribing, where that is known: what the server and the
+// client say of WHERE in a name is said to programs.
 func (o *subOrder) refused(ctx context.Context, options client.Options, err error) error {
 	const instead = "on the command line a predicate is given with --where"
 	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }

@@ -29,7 +29,8 @@ func TestNumbersTellWhatIsMissing(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-number.seed=%d", seed)
-	const never = time.Hour                                       // nobody is disconnected, however slow the machine is
+	// Nobody is disconnected, however slow the machine is.
+	const never = time.Hour
 	n := &numbering{t: t, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that is to be replayed
 		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropOldest,
 			SlowTime: never, KeepAlive: never})}

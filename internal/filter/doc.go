@@ -32,7 +32,8 @@
 //
 // A number that is whole, however it is written (100, 100.0, 1e2), is an integer of 64 bits if it fits, and exact. Any
 // other is a float64, except that digits alone beyond 64 bits, what is beyond a float64, and what is written with more
-// than 800 bytes, are no number at all: refused in an expression, Unreadable in a payload. An integer is compared with a float exactly. + - * of integers are
-// exact, and Unreadable where they overflow. / of integers is an integer if nothing remains, else a float64. % takes
-// integers, and has the sign of its left side. Division by zero is Unreadable, and so is what leaves the float64s.
+// than 800 bytes, are no number at all: refused in an expression, Unreadable in a payload. An integer is compared with a
+// float exactly. + - * of integers are exact, and Unreadable where they overflow. / of integers is an integer if nothing
+// remains, else a float64. % takes integers, and has the sign of its left side. Division by zero is Unreadable, and so
+// is what leaves the float64s.
 package filter
