@@ -13,9 +13,6 @@ import (
 // auto lets conch find a value by itself.
 const auto = "auto"
 
-// memoryOverhead is what conch needs besides what its clients make it hold: about, and generously.
-const memoryOverhead = 64 << 20
-
 // setMaxMemory reads a size, or takes half of what the machine has.
 func setMaxMemory(s *settings, text string) error {
 	if strings.EqualFold(text, auto) {
@@ -30,11 +27,11 @@ func setMaxMemory(s *settings, text string) error {
 	return nil
 }
 
-// limitHeap has the runtime collect more eagerly before the cap is reached. Shared buffers may hold more than is counted,
-// hence the quarter on top. Whoever sets GOMEMLIMIT has decided.
-func limitHeap(most int64) {
-	if _, decided := os.LookupEnv("GOMEMLIMIT"); !decided && most > 0 {
-		debug.SetMemoryLimit(most + most/4 + memoryOverhead)
+// collect has the runtime collect more eagerly as the cap comes near. An operator that sets GOGC or GOMEMLIMIT has decided.
+func collect(percent int) {
+	_, limit := os.LookupEnv("GOMEMLIMIT")
+	if _, rate := os.LookupEnv("GOGC"); !limit && !rate {
+		debug.SetGCPercent(percent)
 	}
 }
 

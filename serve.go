@@ -46,7 +46,7 @@ func build(s *settings, log *logbook) (*conch, error) {
 	if err != nil {
 		return nil, err
 	}
-	limitHeap(s.options.MaxMemory)
+	s.options.Collect = collect
 	s.options.Log = log.Logger
 	s.options.LogDropped = log.dropped
 	asked := make(chan struct{}, 1)

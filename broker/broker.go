@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/conchmq/conch/internal/invariant"
 )
@@ -13,9 +14,16 @@ type Options struct {
 	Inbox int
 }
 
-// round is how many batches the core applies at most before it flushes: under load one flush, and so one lock and one
-// wake-up, serves many batches; the bound keeps the first of them from waiting for long.
-const round = 64
+// A round ends with a flush: under load one flush, and so one lock and one wake-up, serves many batches. Bounds keep the
+// first of them from waiting for long, and what waits from growing.
+const (
+	round     = 64   // batches at most
+	roundWork = 4096 // requests, names and deliveries, about: no request begins in a round that has done so many
+)
+
+// maxDrops is how many subscriptions a request ends at most, if it ends all that somebody holds: a million would take
+// half a second. Whoever holds more comes again: see Request.Unfinished.
+const maxDrops = 1000
 
 // Broker is the core. Make it with New, run it with Run, speak to it with Submit.
 type Broker struct {
@@ -42,6 +50,7 @@ type Broker struct {
 	waiting    []*Batch // those that wait until there is none
 	ready      []*Batch // those that need not wait any more
 	committing bool     // a transaction is being applied: nothing in it goes back or waits
+	work       int      // done in this round
 }
 
 // New makes a Broker that Run has yet to start.
@@ -86,6 +95,9 @@ func (b *Broker) Run(ctx context.Context) {
 			b.take(batch)
 			b.drain()
 			b.flush()
+			if len(b.inbox) > 0 {
+				runtime.Gosched()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -95,6 +107,9 @@ func (b *Broker) Run(ctx context.Context) {
 // drain applies what has come in meanwhile, so that a flush serves as many batches as are ready.
 func (b *Broker) drain() {
 	for range round - 1 {
+		if b.work >= roundWork {
+			return
+		}
 		select {
 		case batch := <-b.inbox:
 			b.take(batch)
@@ -112,6 +127,14 @@ func (b *Broker) flush() {
 		b.dirty[i] = nil
 	}
 	b.dirty = b.dirty[:0]
+	b.work = 0
+}
+
+// spend counts work, and flushes what a request in the middle of others has made too much.
+func (b *Broker) spend(work int) {
+	if b.work += work; b.work >= roundWork {
+		b.flush()
+	}
 }
 
 // touch notes that s is owed a Flush.
@@ -141,7 +164,11 @@ func (b *Broker) apply(batch *Batch) {
 		return
 	}
 	for i := range batch.Requests {
+		if i > 0 {
+			b.spend(1)
+		}
 		if s.ended {
+			b.leaveRest(s, batch)
 			break // evicted: its later commands never take effect, and its connection is being closed
 		}
 		if o := b.request(s, &batch.Requests[i]); o != done {
@@ -158,10 +185,12 @@ func (b *Broker) apply(batch *Batch) {
 func (b *Broker) request(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
-		b.end(s, Left, nil)
+		if r.Unfinished = !b.dropSome(s, maxDrops); !r.Unfinished {
+			b.end(s, Left, nil)
+		}
 		return done
 	case Evict:
-		b.end(s, Evicted, r.Call)
+		b.condemn(s, r.Call)
 		return done
 	case Publish:
 		return b.publication(s, r)
@@ -186,7 +215,9 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 		b.exec(s, r)
 	default:
 		if r.Op == Reset {
-			b.dropAll(s)
+			if r.Unfinished = !b.dropSome(s, maxDrops); r.Unfinished {
+				return done
+			}
 		}
 		s.owner.Answer(r, View{b})
 	}
@@ -199,6 +230,7 @@ func (b *Broker) exec(s *Subscriber, r *Request) {
 	b.committing = true
 	for i := range kept {
 		b.request(s, &kept[i])
+		b.spend(1)
 	}
 	b.committing = false
 	if len(kept) > 0 {
@@ -214,12 +246,24 @@ func (b *Broker) condemn(s *Subscriber, why any) {
 	}
 }
 
+// evict ends those condemned. What they hold together and is too much for one instant, their owners leave.
 func (b *Broker) evict() {
+	left := maxDrops
 	for i, s := range b.over {
+		holds := s.held.live
+		b.dropSome(s, left)
+		left -= holds - s.held.live
 		b.end(s, Evicted, s.why)
 		b.over[i] = nil
 	}
 	b.over = b.over[:0]
+}
+
+// leaveRest lets an evicted subscriber leave what it still holds.
+func (b *Broker) leaveRest(s *Subscriber, batch *Batch) {
+	if r := &batch.Requests[0]; r.Op == Leave {
+		r.Unfinished = !b.dropSome(s, maxDrops)
+	}
 }
 
 // unsubscribe answers each name, held or not, as Redis does; and once, with no name, if all were meant and none held.
@@ -243,23 +287,31 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	b.unsubscribeAll(s, r)
 }
 
+// unsubscribeAll is one request as far as it goes. In a transaction it goes all the way: that is one instant.
 func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
-	going := make([]*Subscription, 0, s.CountKind(r.Form, r.Kind))
+	most := s.CountKind(r.Form, r.Kind)
+	if !b.committing {
+		most = min(most, maxDrops)
+	}
+	going := make([]*Subscription, 0, most)
 	for _, sub := range s.held.items {
 		if sub != nil && sub.Form == r.Form && sub.to.kind == r.Kind {
-			going = append(going, sub)
+			if going = append(going, sub); len(going) == most {
+				break
+			}
 		}
 	}
 	for _, sub := range going {
 		b.drop(sub)
 		s.owner.Unsubscribed(r, []byte(sub.Name()), s.Count(r.Form, r.Kind))
 	}
+	b.work += len(going)
+	r.Unfinished = s.CountKind(r.Form, r.Kind) > 0
 }
 
 // end is the one way out of the core, whoever wanted it. Nothing of s is applied afterwards, so it comes once.
 func (b *Broker) end(s *Subscriber, e Ending, call any) {
 	invariant.Check(!s.ended, "a subscriber ends twice")
-	b.dropAll(s)
 	s.ended = true
 	s.owner.Ended(e, call)
 }

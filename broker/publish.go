@@ -141,6 +141,7 @@ const (
 // not change under the walk, and the publisher has been told the count.
 func (b *Broker) deliver(meant to) {
 	for _, a := range b.matched {
+		b.work += a.members.live
 		for _, sub := range a.members.items {
 			if sub == nil || meant != everyone && (sub.by.reached.times > 1) != (meant == severalTimes) {
 				continue

@@ -9,7 +9,7 @@ const (
 	Publish               // queue each of Payloads to whoever is subscribed to Names[0]
 	Subscribe             // add one subscription for each name
 	Unsubscribe           // drop the named subscriptions, or all of this Kind and Form when there are no names
-	Leave                 // the owner is going: drop everything it holds. Idempotent
+	Leave                 // the owner is going: drop everything it holds. Comes again while it is Unfinished; idempotent
 	Evict                 // somebody outside the core finds that the subscriber must go
 	Reset                 // drop everything the subscriber holds, without a word for each; the owner answers once
 	Exec                  // apply what the owner has kept back, as one instant: see Owner.Begin
@@ -48,6 +48,8 @@ type Request struct {
 	Asked      []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
 	Verdicts   []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
 	Stale      bool        // the core's, in Owner.Published: some of Asked are on the topic no more
+
+	Unfinished bool // the core's, in Owner.Applied, for Leave, Reset and an Unsubscribe of all: there was more than one request may do
 }
 
 // Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
@@ -114,14 +116,16 @@ type Owner interface {
 	// Commit ends an Exec that had requests.
 	Commit(r *Request)
 	// Message queues m, all messages of it, for the subscription s. True means that the outbox was over its limit
-	// already: m is queued all the same (the publisher has been told the count), and the core evicts the subscriber
-	// before it takes the next request. An owner that would rather lose messages returns false; that is its own account.
+	// already: the core evicts the subscriber before it takes the next request, and m is lost with all that waits for it.
+	// An owner that would rather lose messages returns false; that is its own account. It may be called after Ended, as long
+	// as a subscriber that was evicted has yet to leave some of its names: the owner counts such messages as lost.
 	Message(m *Message, s *Subscription) (over bool)
 	// Applied hands a batch back: the core will not read it, nor its bytes, again.
 	Applied(b *Batch)
 	// Flush ends a round: what was queued since the last Flush may be written now. Never called without cause.
 	Flush()
-	// Ended says that the subscriber holds nothing any more. Of later calls there are only Applied, for batches that
-	// were on their way, and the Flush that follows. call is that of the Evict request, nil if there was none.
+	// Ended says that nothing more of the subscriber takes effect. Of later calls there are only Applied, for batches that
+	// were on their way, the Flush that follows, and Message, for one that was evicted. call is that of the Evict request, nil if
+	// there was none.
 	Ended(e Ending, call any)
 }

@@ -83,6 +83,7 @@ func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 		b.subscribe(s, r.Kind, r.Form, name, c)
 		s.owner.Subscribed(r, name, s.Count(r.Form, r.Kind))
 	}
+	b.work += len(r.Names)
 }
 
 // subscribe adds one subscription; a repeated one changes nothing.
@@ -195,12 +196,18 @@ func (b *Broker) drop(sub *Subscription) {
 	}
 }
 
-// dropAll ends everything a subscriber holds, at the cost of what it holds. The walk is over the array that was there
-// at its start: should the list be squeezed meanwhile, what is still to come stands there unchanged.
-func (b *Broker) dropAll(s *Subscriber) {
+// dropSome ends at most so many subscriptions, and reports whether none is left. The walk is over the array that was
+// there at its start: should the list be squeezed meanwhile, what is still to come stands there unchanged.
+func (b *Broker) dropSome(s *Subscriber, most int) (none bool) {
 	for _, sub := range s.held.items {
+		if s.held.live == 0 || most == 0 {
+			break
+		}
 		if sub != nil {
 			b.drop(sub)
+			b.work++
+			most--
 		}
 	}
+	return s.held.live == 0
 }

@@ -157,6 +157,7 @@ func (b *Broker) countVerdicts() (receivers int) {
 
 // deliverTo queues the message in flight to all of a list.
 func (b *Broker) deliverTo(members *list[*Subscription]) {
+	b.work += members.live
 	for _, sub := range members.items {
 		if sub == nil {
 			continue

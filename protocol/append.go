@@ -15,6 +15,11 @@ func AppendArray(dst []byte, n int) []byte { return redcon.AppendArray(dst, n) }
 // AppendBulk appends a bulk string.
 func AppendBulk(dst, s []byte) []byte { return redcon.AppendBulk(dst, s) }
 
+// AppendBulkHead appends what stands in front of a bulk string of n bytes. CR and LF stand behind it.
+func AppendBulkHead(dst []byte, n int) []byte {
+	return append(strconv.AppendInt(append(dst, '$'), int64(n), 10), '\r', '\n')
+}
+
 // AppendBulkString appends a bulk string.
 func AppendBulkString(dst []byte, s string) []byte { return redcon.AppendBulkString(dst, s) }
 
@@ -112,7 +117,7 @@ func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload
 // AppendUpdates appends messages of one topic as lines.
 func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	start := len(dst)
-	dst = append(ShowTopic(append(dst, "UPDATE "...), topic), ' ')
+	dst = AppendUpdateHead(dst, topic, 0, 0)
 	head := len(dst) - start
 	for i, payload := range payloads {
 		if i > 0 {

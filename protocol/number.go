@@ -23,6 +23,11 @@ func AppendNumberedReply(dst []byte, receivers int, number uint64) []byte {
 func AppendNumberedMessage(dst []byte, kind string, topic, payload []byte, number, previous uint64) []byte {
 	dst = redcon.AppendBulkString(RESP3.AppendHeader(dst, Push, 5), kind)
 	dst = redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
+	return AppendNumbers(dst, number, previous)
+}
+
+// AppendNumbers appends the last two elements of such a frame.
+func AppendNumbers(dst []byte, number, previous uint64) []byte {
 	return appendUint(appendUint(dst, number), previous)
 }
 
@@ -31,7 +36,7 @@ func AppendNumberedPatternMessage(dst []byte, pattern string, topic, payload []b
 	dst = redcon.AppendBulkString(RESP3.AppendHeader(dst, Push, 6), "pmessage")
 	dst = redcon.AppendBulkString(dst, pattern)
 	dst = redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
-	return appendUint(appendUint(dst, number), previous)
+	return AppendNumbers(dst, number, previous)
 }
 
 func appendUint(dst []byte, n uint64) []byte {
@@ -42,14 +47,25 @@ func appendUint(dst []byte, n uint64) []byte {
 // A previous that is not 0 was not delivered, and the first line says so: `UPDATE #12<9 orders hi`.
 func AppendNumberedUpdates(dst, topic []byte, payloads [][]byte, crlf bool, first, previous uint64) []byte {
 	for i, payload := range payloads {
-		dst = AppendNumber(append(dst, update...), first+uint64(i)) //nolint:gosec // an index
-		if i == 0 && previous != 0 {
-			dst = strconv.AppendUint(append(dst, '<'), previous, 10)
-		}
-		dst = append(ShowTopic(append(dst, ' '), topic), ' ')
+		dst = AppendUpdateHead(dst, topic, first+uint64(i), previous) //nolint:gosec // an index
 		dst = AppendLineEnd(ShowMessage(dst, payload), crlf)
+		previous = 0
 	}
 	return dst
+}
+
+// AppendUpdateHead appends what stands in front of the payload in a line: `UPDATE orders `, and with a number that is not
+// 0 `UPDATE #12 orders ` or `UPDATE #12<9 orders `.
+func AppendUpdateHead(dst, topic []byte, number, previous uint64) []byte {
+	dst = append(dst, update...)
+	if number != 0 {
+		dst = AppendNumber(dst, number)
+		if previous != 0 {
+			dst = strconv.AppendUint(append(dst, '<'), previous, 10)
+		}
+		dst = append(dst, ' ')
+	}
+	return append(ShowTopic(dst, topic), ' ')
 }
 
 const update = "UPDATE "

@@ -1,6 +1,9 @@
 package protocol
 
-import "bytes"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // Dialect is how a command was written, and so how it is answered.
 type Dialect uint8
@@ -85,6 +88,14 @@ func (r *Reader) Missing(have int) int {
 		return 0
 	}
 	return max(0, r.resp.at+r.resp.length+2-have)
+}
+
+// Held is how many bytes of memory the reader takes for the arguments of a command that is not whole yet.
+func (r *Reader) Held() int {
+	if n := cap(r.resp.args); n > 4 {
+		return n * int(unsafe.Sizeof(r.resp.args[0]))
+	}
+	return 0
 }
 
 // begin finds where the next command starts and which dialect it is in.

@@ -40,6 +40,31 @@ func plainLength(message []byte) (n int) {
 	return n
 }
 
+// ShownLength is how many bytes ShowMessage appends.
+func ShownLength(message []byte) (n int) {
+	n = plainLength(message)
+	for rest := message[n:]; len(rest) > 0; {
+		for _, c := range rest[:min(len(rest), 8)] {
+			n += int(shownLength[c])
+		}
+		rest = rest[min(len(rest), 8):]
+		plain := plainLength(rest)
+		n, rest = n+plain, rest[plain:]
+	}
+	return n
+}
+
+// shownLength is the length of each byte as it is shown.
+var shownLength = func() (lengths [256]uint8) {
+	for c := range lengths {
+		lengths[c] = 1
+		if !isPlain(byte(c)) {
+			lengths[c] = uint8(len(appendShown(nil, byte(c)))) //nolint:gosec // 2 or 4
+		}
+	}
+	return lengths
+}()
+
 // ShowTopic is the same for a topic or a pattern, which in a line ends at a space: spaces and backslashes are shown as
 // \x20 and \x5c.
 func ShowTopic(dst, topic []byte) []byte {

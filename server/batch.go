@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/protocol"
@@ -17,12 +18,14 @@ const keepCalls = 4096
 type batch struct {
 	broker.Batch
 	in       *buffer
-	data     []byte           // what there is to parse, in it
+	start    int              // of data in it
+	data     []byte           // what there is to parse
 	used     int              // so much of data is parsed
 	command  protocol.Command // just found
 	calls    []call
 	args     [][]byte // room for arguments
 	payloads [][]byte // room for payloads of runs
+	weight   int64    // what it is counted for in memory, besides in
 }
 
 // call is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
@@ -35,10 +38,12 @@ type call struct {
 	args    [][]byte        // of a run, those of the first command
 	err     *protocol.Error // if there is one, it is the answer
 	run     protocol.Run    // for a publish in RESP or in lines
-	in      *buffer         // where the frames of run are
+	in      *buffer         // what the arguments lie in
 
 	conditions []broker.Condition // of what is subscribed to; nil if nothing has a predicate
 	question   *question          // that has been put about what it publishes, if one has
+	long       *long              // if it has so many names that it comes in pieces
+	piece      int                // of long: 0 is the first
 }
 
 var batches = sync.Pool{New: func() any {
@@ -47,11 +52,17 @@ var batches = sync.Pool{New: func() any {
 	return b
 }}
 
-// newBatch makes a batch of the first n bytes of in, which it holds from now on.
-func newBatch(from *broker.Subscriber, in *buffer, n int) *batch {
+// newBatch makes a batch of the bytes from start to n of in, which it holds from now on.
+func newBatch(from *broker.Subscriber, in *buffer, start, n int) *batch {
 	b := batches.Get().(*batch)
-	b.From, b.in, b.data, b.used = from, in, in.bytes[:n], 0
+	b.From, b.in, b.start, b.data, b.used = from, in, start, in.bytes[start:n], 0
 	return b
+}
+
+// memory is what the batch costs besides its buffer.
+func (b *batch) memory() int64 {
+	const call, request, slice = unsafe.Sizeof(call{}), unsafe.Sizeof(broker.Request{}), unsafe.Sizeof([]byte(nil))
+	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*int(slice))
 }
 
 // release puts b back. Nobody may hold a byte of it from here on, but of in, whose holders are counted.
@@ -115,7 +126,7 @@ func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
 		return
 	}
 	k.keepName()
-	for b.findRun(k, n, l); ; b.findRun(k, n, l) {
+	for b.findRun(k, n, l); len(b.calls) < maxCalls; b.findRun(k, n, l) {
 		var args [][]byte
 		if args, n = protocol.NextPublish(b.data[b.used:], k.args[0], spare(&b.args), l); n == 0 {
 			return
@@ -123,15 +134,18 @@ func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
 		b.args = grown(b.args, args)
 		like := k
 		k = b.add()
-		k.handler, k.row, k.args = like.handler, like.row, args
+		k.handler, k.row, k.args, k.in = like.handler, like.row, args, b.in
 	}
 }
 
-// findRun makes k the run that begins with its command, n bytes of data.
+// findRun makes k the run that begins with its command, n bytes of data. A large message is a run of its own.
 func (b *batch) findRun(k *call, n int, l *protocol.Limits) {
-	b.used += k.run.Find(k.args, b.data[b.used:], n, spare(&b.payloads), l.Message)
+	data := b.data[b.used:]
+	if len(k.args[2]) >= largePayload {
+		data = data[:n]
+	}
+	b.used += k.run.Find(k.args, data, n, spare(&b.payloads), min(l.Message, largePayload-1))
 	b.payloads = grown(b.payloads, k.run.Payloads)
-	k.in = b.in
 	k.run.Rename()
 }
 
@@ -141,7 +155,9 @@ func (b *batch) request() (commands int) {
 	for i := range b.calls {
 		k := &b.calls[i]
 		k.ask(&b.Requests[i])
-		commands += max(1, len(k.run.Payloads))
+		if k.piece == 0 {
+			commands += max(1, len(k.run.Payloads))
+		}
 	}
 	return commands
 }

@@ -15,7 +15,8 @@ import (
 type buffer struct {
 	bytes   []byte
 	holders atomic.Int32
-	pool    *pool // nil: not to be used again
+	pool    *pool   // nil: not to be used again
+	memory  *memory // that counts it, from its first holder to its last, however many share it; nil in tests
 }
 
 // pool keeps buffers of one size.
@@ -31,26 +32,46 @@ var (
 )
 
 // get returns a buffer that the caller holds. Its bytes are whatever they were.
-func (p *pool) get() *buffer {
+func (p *pool) get(m *memory) *buffer {
 	b, _ := p.free.Get().(*buffer)
 	if b == nil {
 		b = &buffer{bytes: make([]byte, p.size), pool: p}
 	}
 	b.holders.Store(1)
-	return b
+	return b.counted(m)
 }
 
 // newBuffer returns a buffer for at least size bytes.
-func newBuffer(size int) *buffer {
+func newBuffer(m *memory, size int) *buffer {
 	switch {
 	case size <= mediumBuffers.size:
-		return mediumBuffers.get()
+		return mediumBuffers.get(m)
 	case size <= largeBuffers.size:
-		return largeBuffers.get()
+		return largeBuffers.get(m)
 	}
-	b := &buffer{bytes: make([]byte, size)}
+	return wrap(m, make([]byte, size))
+}
+
+// wrap makes a buffer of bytes that were made elsewhere.
+func wrap(m *memory, bytes []byte) *buffer {
+	b := &buffer{bytes: bytes}
 	b.holders.Store(1)
+	return b.counted(m)
+}
+
+// counted has the buffer counted until its last holder releases it. The caller holds it.
+func (b *buffer) counted(m *memory) *buffer {
+	b.memory = m
+	m.hold(int64(len(b.bytes)))
 	return b
+}
+
+// size is how many bytes the buffer takes.
+func (b *buffer) size() int64 {
+	if b == nil {
+		return 0
+	}
+	return int64(len(b.bytes))
 }
 
 func (b *buffer) hold() {
@@ -69,6 +90,7 @@ func (b *buffer) release() {
 	if left > 0 {
 		return
 	}
+	b.memory.hold(-int64(len(b.bytes)))
 	invariant.Scribble(b.bytes)
 	if b.pool != nil {
 		b.pool.free.Put(b)

@@ -48,7 +48,8 @@ type conn struct {
 
 	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
 
-	errand *errand // the core's until a fence has passed, the reader's afterwards
+	errand     *errand // the core's until a fence has passed, the reader's afterwards
+	unfinished *call   // a command that must come again: the same
 
 	// Between the core and the writer.
 	outbox outbox
@@ -93,6 +94,7 @@ func (c *conn) finish() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
+	c.dropAhead()
 	c.forget()
 	lost := c.outbox.waiting.Load()
 	c.srv.counts.bytesLost.Add(lost)
@@ -127,12 +129,16 @@ func (c *conn) end(reason Reason) {
 
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
 func (c *conn) leave() {
-	gone := make(farewell)
-	bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Note: gone}
-	if c.srv.core.Submit(bye) {
-		select {
-		case <-gone:
-		case <-c.srv.core.Stopped():
+	for more := true; more; {
+		gone := make(farewell)
+		bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Note: gone}
+		more = false
+		if c.srv.core.Submit(bye) {
+			select {
+			case <-gone:
+				more = bye.Requests[0].Unfinished // it held very many names
+			case <-c.srv.core.Stopped():
+			}
 		}
 	}
 	c.outbox.close(c.sock, c.srv.options.DrainTime)
@@ -168,6 +174,12 @@ func (c *conn) readAll() (reason Reason) {
 		}
 		if c.errand != nil {
 			c.runErrand()
+		}
+		if c.unfinished != nil {
+			if !c.goOn() {
+				return ReasonShutdown
+			}
+			continue
 		}
 		b, err := c.fill()
 		if err != nil {

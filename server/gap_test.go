@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func (b *bench) frame(topic string) []byte {
 
 // entry says that the last n messages are those of a topic.
 func (b *bench) entry(topic string, n int) entry {
-	return entry{account: b.account(topic), count: n, number: uint64(b.published), way: b.way} //nolint:gosec // a count
+	return entry{account: b.account(topic), count: int32(n), number: uint64(b.published), way: b.way} //nolint:gosec // counts
 }
 
 // publish queues messages that lie side by side, in one round.
@@ -107,11 +108,11 @@ func (b *bench) miss(topics string) {
 // write has the kernel take so many bytes.
 func (b *bench) write(n int) {
 	for n > 0 {
-		if b.hand.queue == nil || b.hand.chunks.len() == 0 {
+		if b.hand.queue == nil || b.hand.first == nil {
 			require.True(b.t, b.outbox.take(&b.hand, nil), "%d bytes less than expected", n)
 		}
-		part := min(n, len(b.hand.chunks.at(0).bytes)-b.hand.at)
-		b.got.Write(b.hand.chunks.at(0).bytes[b.hand.at:][:part])
+		part := min(n, len(b.hand.first.bytes)-b.hand.at)
+		b.got.Write(b.hand.first.bytes[b.hand.at:][:part])
 		b.outbox.wrote(&b.hand, part)
 		n -= part
 	}
@@ -120,7 +121,7 @@ func (b *bench) write(n int) {
 // drain has the kernel take all there is, and returns what it took from the start, without what is the same in each.
 func (b *bench) drain() string {
 	for {
-		for b.hand.queue != nil && b.hand.chunks.len() > 0 {
+		for b.hand.queue != nil && b.hand.first != nil {
 			b.write(1)
 		}
 		if !b.outbox.take(&b.hand, nil) {
@@ -211,6 +212,7 @@ func (b *bench) balanced(dropped map[string]int64) {
 	assert.Zero(b.t, o.waiting.Load(), "bytes that wait")
 	assert.Zero(b.t, o.replies.Load())
 	assert.Zero(b.t, o.noted.Load())
+	assert.Zero(b.t, o.weight.Load(), "bytes of memory that are counted")
 }
 
 // A run is shared by all its receivers: who loses a part of it must not change it for the others.
@@ -340,14 +342,14 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 					p.add(span{}, e)
 				default:
 					var frames []byte
-					for e.count = 0; e.count < 1+random.IntN(40)*random.IntN(10); e.count++ {
+					for e.count = 0; int(e.count) < 1+random.IntN(40)*random.IntN(10); e.count++ {
 						topics[next()-1] = topic
 						frames = fmt.Appendf(frames, "UPDATE %s %d\n", topic, len(topics))
 					}
 					newest = len(frames)
 					p.add(span{bytes: frames}, e)
 				}
-				b.published += e.count
+				b.published += int(e.count)
 			}
 			b.outbox.add(p, 0, newest)
 			if int64(newest)+b.outbox.limit < b.outbox.messages() && b.outbox.policy() == DropOldest {
@@ -368,10 +370,10 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 
 // writeOnce has the kernel take at most n bytes; false if there are none.
 func (b *bench) writeOnce(n *int) bool {
-	if (b.hand.queue == nil || b.hand.chunks.len() == 0) && !b.outbox.take(&b.hand, nil) {
+	if (b.hand.queue == nil || b.hand.first == nil) && !b.outbox.take(&b.hand, nil) {
 		return false
 	}
-	part := min(*n, len(b.hand.chunks.at(0).bytes)-b.hand.at)
+	part := min(*n, len(b.hand.first.bytes)-b.hand.at)
 	b.write(part)
 	*n -= part
 	return true
@@ -410,27 +412,48 @@ func checkPlaces(t *testing.T, topics []string, got string) {
 	upTo(len(topics) + 1)
 }
 
-func TestDeque(t *testing.T) {
-	var d deque[int]
-	var want []int
+// A queue is a list whose chunks come and go anywhere, and whose front can be cut off.
+func TestQueue(t *testing.T) {
+	q, random := new(queue), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	var want []*chunk
 	for i := range 5000 {
-		switch i % 7 {
-		case 0, 1, 2, 3:
-			d.push(i)
-			want = append(want, i)
-		case 4:
-			d.skip(1)
-			want = want[1:]
-		case 5:
-			at := i * 31 % (len(want) + 1)
-			d.insert(at, -i)
-			want = append(want[:at:at], append([]int{-i}, want[at:]...)...)
-		case 6:
-			at := i * 17 % len(want)
-			d.remove(at)
-			want = append(want[:at:at], want[at+1:]...)
+		c := &chunk{bytes: make([]byte, 1+i%5)}
+		at := random.IntN(len(want) + 1)
+		switch {
+		case i%3 < 2 && at < len(want):
+			q.insert(want[at], c)
+			want = slices.Insert(want, at, c)
+		case i%3 < 2:
+			q.push(c)
+			want = append(want, c)
+		case at < len(want):
+			q.remove(want[at])
+			want = slices.Delete(want, at, at+1)
 		}
-		require.Equal(t, len(want), d.len())
+		if i%500 == 499 {
+			front := q.split(1 + random.IntN(2000))
+			got := inBothDirections(front)
+			assert.Equal(t, want[:len(got)], got)
+			assert.NotEmpty(t, got)
+			want = want[len(got):]
+		}
+		require.Equal(t, len(want), q.length)
 	}
-	assert.Equal(t, want, d.all())
+	assert.Equal(t, want, inBothDirections(q))
+}
+
+// inBothDirections walks a queue both ways.
+func inBothDirections(q *queue) (all []*chunk) {
+	var back []*chunk
+	for c := q.last; c != nil; c = c.prev {
+		back = append(back, c)
+	}
+	for c := q.first; c != nil; c = c.next {
+		all = append(all, c)
+	}
+	slices.Reverse(back)
+	if !slices.Equal(all, back) {
+		return nil
+	}
+	return all
 }

@@ -10,7 +10,8 @@ import (
 type hand struct {
 	*queue
 	at    int // bytes of the first chunk that are written
-	begun int // bytes of the first entry that are written
+	entry int // the entry in it that they end in
+	begun int // bytes of that entry that are written
 }
 
 // most is about how many bytes the writer takes at once. What it has in hand cannot be dropped any more, so where the
@@ -25,15 +26,21 @@ func (o *outbox) take(h *hand, sock net.Conn) bool {
 		_ = sock.SetWriteDeadline(time.Now().Add(partingTime))
 	}
 	if o.broken || o.queue == nil {
+		o.inHand.Store(0)
 		o.writing = false
 		o.mu.Unlock()
 		return false
 	}
-	if most := o.most(); o.waiting.Load() <= int64(most) {
+	if most, waiting := o.most(), o.waiting.Load(); waiting <= int64(most) {
+		o.inHand.Store(waiting)
 		h.queue, o.queue = o.queue, nil
-	} else if h.queue = o.queue.split(most); o.queue.chunks.len() == 0 {
-		o.queue.recycle()
-		o.queue = nil
+	} else {
+		h.queue = o.queue.split(most)
+		o.inHand.Store(max(int64(most), int64(h.first.size())))
+		if o.queue.length == 0 {
+			o.queue.recycle()
+			o.queue = nil
+		}
 	}
 	cuts := o.takeCuts(h)
 	o.mu.Unlock()
@@ -44,42 +51,49 @@ func (o *outbox) take(h *hand, sock net.Conn) bool {
 
 // tell writes out the notes of what was missed. From here on the gaps are closed: the next loss opens a new one.
 func (o *outbox) tell(h *hand) {
-	at := 0
-	for i := range h.chunks.all() {
-		c := h.chunks.at(i)
-		if c.gap != nil {
-			o.noted.Add(-int64(c.gap.weight()))
-			c.bytes, c.gap = c.gap.appendNotes(nil), nil
-			h.entries.at(at).bytes = len(c.bytes)
-			o.waiting.Add(int64(len(c.bytes)))
-			o.totals.memory.hold(int64(len(c.bytes)))
+	for c := h.first; c != nil; c = c.next {
+		if c.gap == nil {
+			continue
 		}
-		at += c.entries
+		o.note(-c.gap.weight())
+		c.bytes, c.gap = c.gap.appendNotes(nil), nil
+		c.entries[0].bytes = int32(len(c.bytes)) //nolint:gosec // bounded by what notes may weigh
+		o.waiting.Add(int64(len(c.bytes)))
+		o.weigh(c, c.memory())
 	}
+}
+
+// note counts what notes of what was missed cost.
+func (o *outbox) note(n int) {
+	o.noted.Add(int64(n))
+	o.holdMemory(n)
 }
 
 // wrote notes progress: n bytes more are with the kernel.
 func (o *outbox) wrote(h *hand, n int) {
 	o.waiting.Add(-int64(n))
-	o.totals.memory.hold(-int64(n))
 	o.mu.Lock()
-	replies, delivered, done := 0, 0, 0
-	for left := n; done < h.entries.len(); done++ {
-		e := h.entries.at(done)
-		part := min(left, e.bytes-h.begun)
-		left -= part
-		h.begun += part
-		if e.kind == kindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
-			replies += part
+	replies, delivered, done := 0, 0, (*chunk)(nil) // done: the chunks up to here are written
+	for c := h.first; c != nil; c = c.next {
+		for ; h.entry < len(c.entries); h.entry++ {
+			e := &c.entries[h.entry]
+			part := min(n, int(e.bytes)-h.begun)
+			n, h.at, h.begun = n-part, h.at+part, h.begun+part
+			if e.kind == kindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
+				replies += part
+			}
+			if h.begun < int(e.bytes) {
+				break
+			}
+			o.settle(e, int(e.count))
+			delivered += int(e.count)
+			h.begun = 0
 		}
-		if h.begun < e.bytes {
+		if h.entry < len(c.entries) {
 			break
 		}
-		o.settle(e, e.count)
-		delivered += e.count
-		h.begun = 0
+		done, h.at, h.entry = c, 0, 0
 	}
-	h.entries.skip(done)
 	o.totals.delivered.Add(int64(delivered))
 	if replies > 0 {
 		if left := o.replies.Add(-int64(replies)); left <= maxReplies && left+int64(replies) > maxReplies {
@@ -87,18 +101,13 @@ func (o *outbox) wrote(h *hand, n int) {
 		}
 	}
 	o.mu.Unlock()
-	h.advance(n)
-}
-
-// advance gives back the chunks that are written.
-func (h *hand) advance(n int) {
-	done := 0
-	for h.at += n; done < h.chunks.len() && h.at >= len(h.chunks.at(done).bytes); done++ {
-		c := h.chunks.at(done)
-		h.at -= len(c.bytes)
-		c.in.release()
+	for c := h.first; done != nil; c = h.first { // without the lock: the chunks are the writer's
+		h.remove(c)
+		if c == done {
+			done = nil
+		}
+		o.free(c)
 	}
-	h.chunks.skip(done)
 }
 
 // letGo is the end of what the writer has in hand, if there is anything left: whole frames that were written are
@@ -107,28 +116,28 @@ func (o *outbox) letGo(h *hand) {
 	if h.queue == nil {
 		return
 	}
-	delivered, undelivered, left := 0, 0, -h.at
-	for i := range h.entries.all() {
-		e, written := h.entries.at(i), 0
-		if i == 0 && h.begun > 0 && e.kind == kindMessages {
-			start := h.at - h.begun
-			written = wholeFrames(h.chunks.at(0).bytes[start:start+e.bytes], h.begun)
+	delivered, undelivered := 0, 0
+	for c := h.first; c != nil; c = h.first {
+		for ; h.entry < len(c.entries); h.entry++ {
+			e, written := &c.entries[h.entry], 0
+			if h.begun > 0 && e.kind == kindMessages && c.large == nil {
+				start := h.at - h.begun
+				written = wholeFrames(c.bytes[start:start+int(e.bytes)], h.begun)
+			}
+			h.begun = 0
+			o.settle(e, written)
+			delivered += written
+			undelivered += int(e.count) - written
 		}
-		o.settle(e, written)
-		delivered += written
-		undelivered += e.count - written
+		if c.gap != nil {
+			o.note(-c.gap.weight())
+		}
+		h.entry = 0
+		h.remove(c)
+		o.free(c)
 	}
 	o.totals.delivered.Add(int64(delivered))
 	o.totals.undelivered.Add(int64(undelivered))
-	for i := range h.chunks.all() {
-		c := h.chunks.at(i)
-		if c.gap != nil {
-			o.noted.Add(-int64(c.gap.weight()))
-		}
-		left += len(c.bytes)
-		c.in.release()
-	}
-	o.totals.memory.hold(-int64(left))
 	h.recycle()
 	*h = hand{}
 }

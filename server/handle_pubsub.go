@@ -31,7 +31,12 @@ func pubsubNames(k broker.Kind) func(*exchange) {
 func pubsubCounts(k broker.Kind) func(*exchange) {
 	return func(x *exchange) {
 		names := x.call.args[2:]
-		x.array(2 * len(names))
+		switch {
+		case x.call.long == nil:
+			x.array(2 * len(names))
+		case x.call.piece == 0:
+			x.array(2 * x.call.long.names)
+		}
 		for _, name := range names {
 			x.bulk(name)
 			x.integer(int64(x.view.Members(k, name)))

@@ -84,7 +84,7 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("total_net_input_bytes:%d", c.bytesIn.Load()),
 		fmt.Sprintf("total_net_output_bytes:%d", c.bytesOut.Load()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.held.Load()),
+		fmt.Sprintf("client_memory:%d", s.memory.held.Load()-x.call.in.size()-x.conn.share.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", c.endings[ReasonFull].Load()),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", slow),

@@ -33,96 +33,95 @@ func (o *outbox) hole(e *entry) {
 
 // torn is a hole in front of an entry that a writer has in hand.
 type torn struct {
+	chunk  *chunk
 	entry  int
 	number uint64 // of the last message that is missing
 }
 
 // takeCuts closes the holes in front of what is in hand: the next loss opens a new one. Called under the mutex.
 func (o *outbox) takeCuts(h *hand) (cuts []torn) {
-	for i := 0; o.holes > 0 && i < h.entries.len(); i++ {
-		e := h.entries.at(i)
-		if e.kind != kindMessages || e.account.cut == 0 {
-			continue
+	for c := h.first; o.holes > 0 && c != nil; c = c.next {
+		for i := range c.entries {
+			e := &c.entries[i]
+			if e.kind != kindMessages || e.account.cut == 0 {
+				continue
+			}
+			if e.way.line() && e.way.numbered() {
+				cuts = append(cuts, torn{c, i, e.account.cut})
+			}
+			e.account.cut = 0
+			o.holes--
 		}
-		if e.way.line() && e.way.numbered() {
-			cuts = append(cuts, torn{i, e.account.cut})
-		}
-		e.account.cut = 0
-		o.holes--
 	}
 	return cuts
 }
 
-// tellCuts writes the first line of each of these entries anew. The others stay where they are, in a hand that has more
-// chunks than before: all are passed on in one walk, because there may be a hole for each of many subscriptions.
+// tellCuts writes the first line of each of these entries anew. The other lines stay where they are, in a hand that has
+// more chunks than before. The cuts of one chunk are told from its end on, so that the places of the others stay.
 func (o *outbox) tellCuts(h *hand, cuts []torn) {
-	if len(cuts) == 0 {
+	for i := len(cuts) - 1; i >= 0; i-- {
+		o.tellCut(h, &cuts[i])
+	}
+}
+
+// tellCut writes one line anew, in a chunk of its own between what stood before it and what stands behind.
+func (o *outbox) tellCut(h *hand, cut *torn) {
+	c, at := cut.chunk, 0
+	for i := range cut.entry {
+		at += int(c.entries[i].bytes)
+	}
+	e := &c.entries[cut.entry]
+	if c.large != nil {
+		o.tellLargeCut(c, cut.number)
 		return
 	}
-	p := patch{from: h.queue, to: queues.Get().(*queue), cuts: cuts}
-	for i := range h.chunks.all() {
-		p.pass(h.chunks.at(i))
-	}
-	h.recycle()
-	h.queue = p.to
-	o.waiting.Add(int64(p.added))
-	o.totals.memory.hold(int64(p.added))
-}
-
-// patch is a queue on its way into another, with some lines written anew.
-type patch struct {
-	from, to *queue
-	cuts     []torn // still to come
-	at       int    // among the entries of from
-	added    int    // bytes
-}
-
-// pass passes one chunk on, in as many pieces as are needed. It takes over the chunk's hold on its buffer.
-func (p *patch) pass(c *chunk) {
-	entries := p.from.entries.all()[p.at:][:c.entries]
-	start, end, first := 0, 0, 0 // what is not passed yet begins in bytes, and among the entries
-	for i := range entries {
-		e := &entries[i]
-		if len(p.cuts) > 0 && p.cuts[0].entry == p.at+i {
-			n := frameLen(c.bytes[end:])
-			if line := p.anew(c.bytes[end : end+n]); line != nil {
-				p.piece(c, c.bytes[start:end], entries[first:i])
-				p.to.push(chunk{bytes: line}, entry{account: e.account, count: 1, bytes: len(line), way: e.way})
-				end, start, first = end+n, end+n, i
-				if e.count, e.bytes = e.count-1, e.bytes-n; e.count == 0 {
-					first++
-				}
-			}
-		}
-		end += e.bytes
-	}
-	p.at += c.entries
-	if start == 0 && first == 0 {
-		p.to.push(*c, entries...)
-		return
-	}
-	p.piece(c, c.bytes[start:], entries[first:])
-	c.in.release()
-}
-
-// anew writes the line behind the next cut. It is nil if the line tells of a loss already, which then came after the cut.
-func (p *patch) anew(line []byte) []byte {
-	number := p.cuts[0].number
-	p.cuts = p.cuts[1:]
+	n := frameLen(c.bytes[at:])
+	line := c.bytes[at : at+n]
 	own, tells := protocol.UpdateNumber(line)
-	invariant.Check(number < own, "message %d is cut in front of %.40q", number, line)
-	if tells {
-		return nil
+	invariant.Check(cut.number < own, "message %d is cut in front of %.40q", cut.number, line)
+	if tells { // of a loss that came after the cut
+		return
 	}
-	told := protocol.AppendAfterLoss(make([]byte, 0, len(line)+24), line, number)
-	p.added += len(told) - len(line)
-	return told
+	told := newChunk()
+	told.bytes = protocol.AppendAfterLoss(make([]byte, 0, n+24), line, cut.number)
+	told.entries = append(told.entries, entry{account: e.account, count: 1, bytes: int32(len(told.bytes)), number: own, way: e.way}) //nolint:gosec // a line
+	o.waiting.Add(int64(len(told.bytes) - n))
+
+	e.count, e.bytes = e.count-1, e.bytes-int32(n) //nolint:gosec // a line
+	behind, first := newChunk(), cut.entry
+	if e.count == 0 {
+		first++
+	}
+	c.in.hold()
+	behind.in, behind.bytes = c.in, c.bytes[at+n:]
+	behind.entries = append(behind.entries, c.entries[first:]...)
+	c.bytes, c.entries = c.bytes[:at:at], c.entries[:cut.entry]
+	c.own = false
+	next := c.next
+	for _, piece := range []*chunk{told, behind} {
+		if h.insert(next, piece); len(piece.entries) > 0 {
+			o.weigh(piece, piece.memory())
+			continue
+		}
+		h.remove(piece)
+		piece.recycle()
+	}
+	if len(c.entries) == 0 {
+		h.remove(c)
+		o.free(c)
+	}
 }
 
-// piece passes a part of a chunk on.
-func (p *patch) piece(c *chunk, part []byte, entries []entry) {
-	if len(entries) > 0 {
-		c.in.hold()
-		p.to.push(chunk{bytes: part, in: c.in}, entries...)
+// tellLargeCut has a large line tell of a loss. Its head is the connection's own from here on.
+func (o *outbox) tellLargeCut(c *chunk, number uint64) {
+	if _, tells := protocol.UpdateNumber(c.large.head); tells {
+		return
 	}
+	f := *c.large
+	f.head = protocol.AppendAfterLoss(nil, f.head, number)
+	more := len(f.head) - len(c.large.head)
+	f.size += more
+	c.large = &f
+	c.entries[0].bytes += int32(more) //nolint:gosec // a number
+	o.waiting.Add(int64(more))
 }

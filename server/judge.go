@@ -211,6 +211,9 @@ func (c *conn) Returned(b *broker.Batch) {
 	if first := &b.Requests[0]; first.Op == broker.Exec {
 		kept = c.Kept(first)
 	}
+	for i := range kept { // an eviction meanwhile ends the transaction
+		kept[i].Call.(*call).in.hold()
+	}
 	c.writer.Add(1)
 	go c.judgeReturned(b, kept)
 }
@@ -222,6 +225,9 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	defer c.srv.core.Submit(b)
 	ok := false
 	defer func() {
+		for i := range kept {
+			kept[i].Call.(*call).in.release()
+		}
 		if p := recover(); p != nil {
 			c.defect(p)
 			c.end(ReasonPanic)

@@ -16,7 +16,7 @@ func (p *press) watch(from *conn, k *call) {
 		return
 	}
 	now := time.Now()
-	line := fmt.Appendf(p.replies.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
+	line := fmt.Appendf(p.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
 		from.wire.database, monitorAddress(from.sock))
 	for _, arg := range redactedArgs(k.row, k.args) {
 		line = appendQuoted(append(line, ' '), arg)

@@ -48,7 +48,7 @@ func (c *conn) answersNumbers(k *call) bool {
 
 // appendNumbers answers publishes that follow each other.
 func (c *conn) appendNumbers(k *call, messages int, first uint64, receivers int) []byte {
-	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+48)))
+	b := c.srv.press.begin(max(512, messages*(len(k.args[1])+48)))
 	var room [24]byte
 	for i := range messages {
 		number := first + uint64(i) //nolint:gosec // an index

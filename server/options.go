@@ -73,6 +73,9 @@ type Options struct {
 	Log     zerolog.Logger // the zero Logger writes nowhere
 	// Stop is called when a peer says SHUTDOWN. It must not block: it runs on the core's goroutine. Nil refuses.
 	Stop func()
+	// Collect is called when the runtime's collector should let less garbage pile up, or may let more: in percent of what
+	// lives, as debug.SetGCPercent takes it. May be nil.
+	Collect func(percent int)
 	// LogDropped tells how many log lines were lost because the log could not be written fast enough. May be nil.
 	LogDropped func() uint64
 }

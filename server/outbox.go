@@ -14,7 +14,7 @@ const (
 	// maxReplies is how many bytes of replies may wait before the connection's socket is left unread.
 	maxReplies = 1 << 20
 	// maxInFlight is how many batches of one connection may be with the core: the next is read when one is done.
-	maxInFlight = 4
+	maxInFlight = 2
 )
 
 // outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
@@ -27,10 +27,13 @@ type outbox struct {
 	waiting atomic.Int64 // bytes handed over and not yet written
 	replies atomic.Int64 // those of them that are replies
 	noted   atomic.Int64 // bytes of memory that notes of what was missed take; not among waiting until they are written out
+	weight  atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, notes
 	chosen  atomic.Int32 // a Policy; set by the core
 
 	softSince time.Duration // the sweeper's, by uptime
 	extended  time.Duration // the writer's: when it last set a deadline, by uptime
+
+	inHand atomic.Int64 // bytes that the writer took at once last, about: an eviction does not give them back
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
@@ -70,7 +73,7 @@ func (o *outbox) length() int {
 	if o.queue == nil {
 		return 0
 	}
-	return o.queue.chunks.len()
+	return o.queue.length
 }
 
 // submitted notes a batch on its way to the core.
@@ -120,17 +123,16 @@ func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
-	at, bytes := 0, 0
-	for _, s := range p.spans {
-		bytes += len(s.bytes)
+	at := 0
+	for i := range p.spans {
+		s := &p.spans[i]
 		o.addSpan(s, p.entries[at:at+s.entries])
 		at += s.entries
 	}
-	o.totals.memory.hold(int64(bytes))
 	if o.policy() == DropOldest {
 		o.cut(newest)
 	}
-	if o.queue.chunks.len() == 0 {
+	if o.queue.length == 0 {
 		o.queue.recycle()
 		o.queue = nil
 		return false
@@ -138,6 +140,31 @@ func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	start = !o.writing
 	o.writing = true
 	return start
+}
+
+// weigh counts what a chunk costs in memory. The chunk carries the sum, so that its end gives back just that.
+func (o *outbox) weigh(c *chunk, n int) {
+	if more := n - c.weight; more != 0 {
+		c.weight = n
+		o.holdMemory(more)
+	}
+}
+
+func (o *outbox) holdMemory(n int) {
+	o.weight.Add(int64(n))
+	o.totals.memory.hold(int64(n))
+}
+
+// push appends a chunk to what waits.
+func (o *outbox) push(c *chunk) {
+	o.queue.push(c)
+	o.weigh(c, c.memory())
+}
+
+// free is the end of a chunk that is in no queue any more.
+func (o *outbox) free(c *chunk) {
+	o.weigh(c, 0)
+	c.recycle()
 }
 
 // lose counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
@@ -149,17 +176,17 @@ func (o *outbox) lose(p *post) {
 		case kindMissed:
 			e.way = wayRESP2 // nobody is left to be told
 			o.match(e)
-			o.drop(*e, 0)
+			o.drop(*e, nil)
 		case kindMessages:
 			o.match(e)
 			o.settle(e, 0)
-			lost += e.count
+			lost += int(e.count)
 		}
 	}
 	o.totals.undelivered.Add(int64(lost))
-	for _, s := range p.spans {
-		o.waiting.Add(int64(len(s.bytes)))
-		s.in.release()
+	for i := range p.spans {
+		o.waiting.Add(int64(p.spans[i].size()))
+		p.spans[i].release()
 	}
 }
 
@@ -167,7 +194,7 @@ func (o *outbox) lose(p *post) {
 func (o *outbox) forfeit(a *account, count int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e := entry{account: a, count: count}
+	e := entry{account: a, count: int32(count)} //nolint:gosec // of one run
 	o.match(&e)
 	o.settle(&e, 0)
 	o.totals.undelivered.Add(int64(count))
@@ -182,7 +209,7 @@ func (o *outbox) match(e *entry) {
 // settle is the end of an entry that is no longer to be written: so many of its messages have been.
 func (o *outbox) settle(e *entry, written int) {
 	if e.kind == kindMessages {
-		a, rest := e.account, int64(e.count-written)
+		a, rest := e.account, int64(e.count)-int64(written)
 		a.delivered += int64(written)
 		o.tally.delivered += int64(written)
 		if rest > 0 {
@@ -194,8 +221,7 @@ func (o *outbox) settle(e *entry, written int) {
 }
 
 // addSpan takes over the hold on the span's buffer.
-func (o *outbox) addSpan(s span, entries []entry) {
-	q := o.queue
+func (o *outbox) addSpan(s *span, entries []entry) {
 	for i := range entries {
 		switch e := &entries[i]; e.kind {
 		case kindReplies:
@@ -204,53 +230,53 @@ func (o *outbox) addSpan(s span, entries []entry) {
 			o.match(e)
 		case kindMissed:
 			o.match(e)
-			o.drop(*e, q.chunks.len())
+			o.drop(*e, nil)
 		}
 	}
-	if len(s.bytes) == 0 {
+	size := s.size()
+	if size == 0 {
 		return
 	}
-	o.waiting.Add(int64(len(s.bytes)))
-	if len(s.bytes) >= shareAt && (s.in == nil || s.in.worth(len(s.bytes))) {
-		q.push(chunk{bytes: s.bytes, in: s.in}, entries...)
+	o.waiting.Add(int64(size))
+	if s.large == nil && (size < shareAt || s.in != nil && !s.in.worth(size)) {
+		o.copy(s.bytes, entries)
+		s.in.release()
 		return
 	}
-	q.copy(s.bytes, entries)
-	s.in.release()
+	c := newChunk()
+	c.bytes, c.in, c.large = s.bytes, s.in, s.large
+	c.entries = append(c.entries, entries...)
+	o.push(c)
 }
 
 // copy appends bytes to the last chunk, or to a new one.
-func (q *queue) copy(b []byte, entries []entry) {
-	last := q.chunks.len() - 1
-	own := last >= 0 && q.chunks.at(last).own
-	if !own || cap(q.chunks.at(last).bytes)-len(q.chunks.at(last).bytes) < len(b) {
-		q.push(newChunk(len(b), !own))
-		last++
+func (o *outbox) copy(b []byte, entries []entry) {
+	c := o.queue.last
+	own := c != nil && c.own
+	if !own || cap(c.bytes)-len(c.bytes) < len(b) {
+		c = o.ownChunk(len(b), !own)
+		o.push(c)
 	}
-	c := q.chunks.at(last)
 	c.bytes = append(c.bytes, b...)
+	grown := false
 	for i := range entries {
-		e := &entries[i]
-		if c.entries > 0 {
-			if before := q.entries.at(q.entries.len() - 1); before.follows(e) {
-				before.extend(e)
-				continue
-			}
-		}
-		c.entries++
-		q.entries.push(*e)
+		grown = c.add(&entries[i]) || grown
+	}
+	if grown {
+		o.weigh(c, c.memory())
 	}
 }
 
-// newChunk makes room for at least size bytes. The first, and the first behind a shared span, is small if that will do.
-func newChunk(size int, first bool) chunk {
-	var in *buffer
+// ownChunk makes room for at least size bytes. The first, and the first behind a shared span, is small if that will do.
+func (o *outbox) ownChunk(size int, first bool) *chunk {
+	c := newChunk()
 	if first && size <= smallBuffers.size {
-		in = smallBuffers.get()
+		c.in = smallBuffers.get(o.totals.memory)
 	} else {
-		in = newBuffer(size)
+		c.in = newBuffer(o.totals.memory, size)
 	}
-	return chunk{bytes: in.bytes[:0], in: in, own: true}
+	c.bytes, c.own = c.in.bytes[:0], true
+	return c
 }
 
 // extend gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
@@ -291,9 +317,11 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	o.clear()
 	if len(parting) > 0 {
 		o.waiting.Add(int64(len(parting)))
-		o.totals.memory.hold(int64(len(parting)))
 		o.queue = queues.Get().(*queue)
-		o.queue.push(chunk{bytes: parting, parting: true}, entry{kind: kindOther, bytes: len(parting)})
+		c := newChunk()
+		c.bytes, c.parting = parting, true
+		c.entries = append(c.entries, entry{kind: kindOther, bytes: int32(len(parting))}) //nolint:gosec // a line
+		o.push(c)
 	}
 	if o.writing {
 		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and take for the next one

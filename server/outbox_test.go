@@ -24,7 +24,7 @@ func put(o *outbox, s span, e entry) (start bool) {
 	return o.add(p, 0, 0)
 }
 
-func (o *outbox) all() []chunk { return o.queue.chunks.all() }
+func (o *outbox) all() []*chunk { return inBothDirections(o.queue) }
 
 func contents(o *outbox) string {
 	var all []byte
@@ -54,7 +54,7 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			o := newOutbox(1 << 20)
-			in := newBuffer(test.buffer)
+			in := newBuffer(nil, test.buffer)
 			in.hold() // the outbox' hold
 			assert.True(t, put(o, span{bytes: in.bytes[:test.span], in: in}, one()), "the first one starts a writer")
 			assert.Equal(t, test.shared, &in.bytes[0] == &o.all()[0].bytes[0])
@@ -116,7 +116,7 @@ func TestAConnectionMayBeAnyNetConn(t *testing.T) {
 
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	o := newOutbox(1 << 30)
-	arena := mediumBuffers.get()
+	arena := mediumBuffers.get(nil)
 	held := 0
 	for range 1000 {
 		arena.holders.Add(2)
@@ -150,5 +150,5 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	o.wrote(h, 5000)
 	assert.Zero(t, o.waiting.Load())
 	assert.Zero(t, o.messages())
-	assert.Zero(t, h.chunks.len()+h.entries.len())
+	assert.Zero(t, h.length)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/conchmq/conch/broker"
@@ -58,25 +59,28 @@ func (c *conn) Admit(r *broker.Request) bool {
 	if c.executing() {
 		return c.admitKept(r, k)
 	}
-	c.noteCommand(k)
+	if k.piece == 0 {
+		c.noteCommand(k)
+	}
 	switch {
+	case !c.admitPiece(k):
+		return false
 	case k.err != nil:
-		c.answerErr(k, c.spoil(k, k.err))
+		c.refuse(k, k.err)
 		return false
 	case !c.wire.free && c.refuses(k):
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.answerErr(k, c.spoil(k, c.errTooMany()))
+		c.refuse(k, c.errTooMany())
 		return false
 	case k.conditions != nil && c.refusesCondition(r, k):
 		return false
 	case k.dialect == protocol.Line:
 	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listens(formRESP):
-		err := protocol.ErrorMode(k.row.FullName())
-		c.answerErr(k, c.spoil(k, err))
+		c.refuse(k, protocol.ErrorMode(k.row.FullName()))
 		return false
 	case c.wire.multi != nil && k.row.Alone:
-		c.answerErr(k, c.spoil(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name)))
+		c.refuse(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name))
 		return false
 	case c.wire.multi != nil && !k.row.Immediate:
 		c.keep(r)
@@ -109,7 +113,7 @@ func (c *conn) errTooMany() *protocol.Error {
 func (c *conn) refusesCondition(r *broker.Request, k *call) bool {
 	err := c.errCondition(r, k)
 	if err != nil {
-		c.answerErr(k, c.spoil(k, err))
+		c.refuse(k, err)
 	}
 	return err != nil
 }
@@ -118,7 +122,7 @@ func (c *conn) refusesCondition(r *broker.Request, k *call) bool {
 func (c *conn) refuses(k *call) bool {
 	err := c.permit(k)
 	if err != nil {
-		c.answerErr(k, c.spoil(k, err))
+		c.refuse(k, err)
 	}
 	return err != nil
 }
@@ -161,7 +165,7 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 		c.reply(c.appendNumbers(k, messages, first, receivers))
 		return
 	}
-	b := c.srv.press.replies.begin(max(512, messages*(len(k.args[1])+16)))
+	b := c.srv.press.begin(max(512, messages*(len(k.args[1])+16)))
 	if k.row.Shape == protocol.ShapeRedis {
 		b = protocol.AppendInt(b, int64(receivers))
 	} else {
@@ -181,7 +185,7 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
 		return
 	}
-	c.confirmVerb(k, name, len(c.wire.names)+1 == len(r.Names))
+	c.confirmVerb(k, name, k.isLast() && c.isLastOf(k, r))
 }
 
 // Unsubscribed confirms one name.
@@ -192,11 +196,19 @@ func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
 		return
 	}
-	last := len(c.wire.names)+1 == len(r.Names)
+	last := k.isLast() && c.isLastOf(k, r)
 	if len(r.Names) == 0 { // all were meant: the last one leaves none of its kind
 		last = c.sub.CountKind(r.Form, r.Kind) == 0
 	}
 	c.confirmVerb(k, name, last)
+}
+
+// isLastOf reports whether the name being confirmed is the last one of a verb that came as RESP.
+func (c *conn) isLastOf(k *call, r *broker.Request) bool {
+	if k.long != nil {
+		return len(c.wire.names)+1 == k.long.names
+	}
+	return len(c.wire.names)+1 == len(r.Names)
 }
 
 // confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
@@ -210,6 +222,9 @@ func (c *conn) confirmVerb(k *call, name []byte, last bool) {
 		return
 	}
 	if name != nil {
+		if k.long != nil {
+			name = bytes.Clone(name) // the piece that it came in is about to be given back
+		}
 		c.wire.names = append(c.wire.names, name)
 	}
 	if last {
@@ -234,7 +249,11 @@ func (c *conn) Answer(r *broker.Request, v broker.View) {
 	x := &c.srv.press.exchange
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
 	k.handler.answer(x)
-	c.reply(x.out)
+	if k.long == nil {
+		c.reply(x.out)
+	} else if k.long.answer = append(k.long.answer, x.out...); k.isLast() {
+		c.reply(k.long.answer)
+	}
 	*x = exchange{} // it must not keep the reply, nor the connection, alive
 }
 
@@ -254,13 +273,16 @@ func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 // Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
+	if c.srv.memory.core {
+		c.srv.evictGreediest()
+	}
 	if c.wire.leaving {
 		c.outbox.forfeit(accountOf(s), len(m.Payloads))
 		return false
 	}
 	over = c.over()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
-	e := entry{account: a, count: len(m.Payloads), number: last, way: c.way(s.Form)}
+	e := entry{account: a, count: int32(len(m.Payloads)), number: last, way: c.way(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
 	if over && policy != Disconnect && c.outbox.noted.Load() <= c.outbox.limit { // or the notes alone are too much
 		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
@@ -270,10 +292,15 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 			return false
 		}
 	}
+	if over { // what waits for it is lost with it: encoding one more for each pattern took 9.7 s once
+		a.owed = last
+		c.outbox.forfeit(a, len(m.Payloads))
+		return true
+	}
 	frames := c.srv.press.message(e.way, m, s, a.previous(e.way))
 	a.owed = last
-	c.wire.messages += len(frames.bytes)
-	c.wire.newest = len(frames.bytes)
+	c.wire.newest = frames.size()
+	c.wire.messages += c.wire.newest
 	c.deliver(frames, e)
 	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
@@ -288,8 +315,7 @@ func (c *conn) deliver(frames span, e entry) {
 		c.queue(frames, e)
 		return
 	}
-	frames.in.hold()
-	c.wire.multi.messages = append(c.wire.multi.messages, delivery{frames, e})
+	c.wire.multi.hold(frames, e)
 }
 
 // over tells whether more messages wait than may.
@@ -313,7 +339,7 @@ func (c *conn) way(f broker.Form) way {
 }
 
 // begin lends room for a reply; reply queues it.
-func (c *conn) begin() []byte { return c.srv.press.replies.begin(512) }
+func (c *conn) begin() []byte { return c.srv.press.begin(512) }
 
 func (c *conn) reply(frame []byte) {
 	if !c.wire.mute.off && !c.wire.mute.skip {
@@ -342,6 +368,11 @@ func (c *conn) Applied(b *broker.Batch) {
 	case *batch:
 		c.wire.applied++
 		c.srv.press.forget()
+		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && Reason(c.reason.Load()) == ReasonNone {
+			c.notFinished(b.Requests[n-1].Call.(*call))
+		}
+		c.share.batches.Add(-note.weight)
+		c.srv.memory.hold(-note.weight)
 		note.release()
 	case farewell:
 		close(note)
@@ -370,12 +401,15 @@ func (c *conn) Ended(e broker.Ending, evict any) {
 	c.srv.press.unwatch(c)
 	c.endMulti()
 	if e == broker.Evicted {
+		c.wire.leaving = true // names that are still to be left reach it no more
 		reason, asked := evict.(Reason)
 		if !asked {
 			reason = ReasonSlowHard
 		}
 		c.end(reason)
-		c.dismiss(reason)
+		if !c.outbox.evicted.Load() { // see expel
+			c.dismiss(reason)
+		}
 	}
 	c.Flush() // now: leave is about to wait for the writer that this may start
 }

@@ -13,12 +13,13 @@ import (
 // they stay, in the batch, and what is rare is in functions of its own. TestAnIdleConnectionKeepsASmallStack watches.
 
 // parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
-// taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small.
+// taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
+// after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
 func (c *conn) parse(b *batch) Reason {
 	in := &c.inbound
 	in.fence = false
 	c.reader.SetGuest(c.unknown())
-	for b.used < len(b.data) && !in.fence {
+	for b.used < len(b.data) && !in.fence && len(b.calls) < maxCalls {
 		n, ok, err := b.next(&c.reader)
 		if err != nil {
 			b.used = len(b.data)
@@ -36,6 +37,7 @@ func (c *conn) parse(b *batch) Reason {
 		}
 		k := b.add()
 		c.check(k, &b.command)
+		k.in = b.in
 		if c.runs(k) {
 			b.findRuns(k, n, &c.srv.options.Limits)
 			continue
@@ -45,11 +47,17 @@ func (c *conn) parse(b *batch) Reason {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return ReasonQuit
 		}
-		in.fence = k.row != nil && (k.row.Ample || k.row.Fence)
+		in.fence = k.row != nil && (k.row.Ample || k.row.Fence || k.leavesAll())
+		if k.isLong() {
+			break
+		}
 	}
 	in.again = b.used < len(b.data)
 	return ReasonNone
 }
+
+// maxCalls bounds a batch. More would not be faster: 256 of the smallest keep the core busy for as long as a reader needs.
+const maxCalls = 256
 
 // check makes k of a command: it looks it up and checks what can be checked without the core.
 func (c *conn) check(k *call, cmd *protocol.Command) {

@@ -8,10 +8,15 @@ import (
 // press encodes what the core says: each message once for each way of writing it that has a receiver, however many
 // receive it. It belongs to the core's goroutine.
 type press struct {
-	messages  [ways]impression
-	patterns  [ways]impression
-	large     bool   // there is one that should not be kept
+	messages [ways]impression
+	patterns [ways]impression
+	large    bool     // there is one that should not be kept
+	shown    struct { // how long the last large message is in a line
+		sequence uint64
+		length   int
+	}
 	forwarded uint64 // the first message of the run whose frames are sent from where they were read
+	memory    *memory
 	replies   arena
 	exchange  exchange // of the command being answered; here so that answering does not allocate
 	monitors  []*conn  // who watches all commands, in the order in which they asked to
@@ -54,13 +59,28 @@ type arena struct {
 }
 
 // begin lends room to append about size bytes of frames to.
-func (a *arena) begin(size int) []byte {
+func (a *arena) begin(m *memory, size int) []byte {
 	if a.in == nil || len(a.in.bytes)-a.at < size {
-		a.in.release()
-		a.in, a.at = newBuffer(size), 0
+		a.leave(m)
+		a.in, a.at = newBuffer(nil, size), 0
+		if m != nil {
+			m.core = m.core || m.over()
+		}
 	}
 	return a.in.bytes[a.at:a.at]
 }
+
+// leave gives the buffer to those who hold frames in it. From here on it is counted as what clients hold.
+func (a *arena) leave(m *memory) {
+	if a.in != nil {
+		a.in.counted(m)
+		a.in.release()
+		a.in = nil
+	}
+}
+
+// begin lends room for a reply.
+func (p *press) begin(size int) []byte { return p.replies.begin(p.memory, size) }
 
 // commit keeps frames that were appended to what begin lent. Those that were made elsewhere, by append for want of room
 // or by somebody who did not ask, stay where they are.
@@ -87,7 +107,12 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription, previo
 			return im.span
 		}
 	}
-	b := im.arena.begin(sizeOf(w, m, pattern))
+	if isLarge(m) {
+		p.large = true
+		im.span = p.largeMessage(w, m, s, previous)
+		return im.span
+	}
+	b := im.arena.begin(p.memory, sizeOf(w, m, pattern))
 	switch {
 	case w.numbered():
 		b = appendNumbered(b, w, m, s, previous)
@@ -129,7 +154,10 @@ func (p *press) forward(w way, m *broker.Message, a *arena) span {
 		k.run.SetVersion(version(w))
 		return span{bytes: k.run.Frames, in: k.in}
 	}
-	return a.commit(k.run.AppendFrames(a.begin(len(k.run.Frames)), version(w)))
+	if isLarge(m) {
+		return span{} // a frame of the other version, around the payload where it is
+	}
+	return a.commit(k.run.AppendFrames(a.begin(p.memory, len(k.run.Frames)), version(w)))
 }
 
 // forget drops large frames once their batch is done, so that an idle server does not keep the last ones.
@@ -139,16 +167,15 @@ func (p *press) forget() {
 	}
 	p.large = false
 	for w := range ways {
-		p.messages[w].forget()
-		p.patterns[w].forget()
+		p.messages[w].forget(p.memory)
+		p.patterns[w].forget(p.memory)
 	}
 }
 
-func (im *impression) forget() {
+func (im *impression) forget(m *memory) {
 	im.span, im.sequence = span{}, 0
 	if im.arena.in != nil && im.arena.in.pool == nil {
-		im.arena.in.release()
-		im.arena = arena{}
+		im.arena.leave(m)
 	}
 }
 

@@ -1,142 +1,113 @@
 package server
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
-// queue is what waits in an outbox, or what its writer has in hand: bytes, and whose they are.
+// queue is what waits in an outbox, or what its writer has in hand: a list of chunks. Each carries its own entries, so
+// that whatever is added, taken or dropped costs no more than one chunk: a slice over all of them took up to 1.2 s to grow.
 type queue struct {
-	chunks  deque[chunk]
-	entries deque[entry] // of all chunks, in order
-	oldest  cursor
-}
-
-// chunk is a piece of an outbox. It starts where a frame starts.
-type chunk struct {
-	bytes   []byte
-	in      *buffer // what they lie in, to be released
-	entries int     // how many of the queue's are its own; they cover its bytes
-	own     bool    // nobody else reads what follows its bytes: there may be room to append
-	parting bool    // the last words to an evicted subscriber
-	gap     *gap    // instead of bytes, until a writer takes it
-}
-
-// entry says what some whole frames, side by side in one chunk, are.
-type entry struct {
-	account *account // whose messages they are; nil for the other kinds
-	count   int      // messages
-	bytes   int
-	number  uint64 // of the last of the messages
-	kind    kind
-	way     way // how messages are written
-}
-
-// kind is what an entry stands for.
-type kind uint8
-
-// The kinds.
-const (
-	kindMessages kind = iota
-	kindReplies       // to the connection's own commands: never dropped, and not held against its limit
-	kindMissed        // messages that were never queued: no bytes. On its way into an outbox only
-	kindOther         // commands that a monitor is shown, notes of what was missed, last words
-)
-
-// follows tells whether b says more of what a says, so that one entry will do.
-func (a *entry) follows(b *entry) bool {
-	return a.account == b.account && a.kind == b.kind && a.way == b.way
-}
-
-func (a *entry) extend(b *entry) {
-	a.count += b.count
-	a.bytes += b.bytes
-	a.number = b.number
+	first, last *chunk
+	length      int
+	oldest      cursor
 }
 
 // queues are kept for the next outbox that has something to write: an idle one has none.
 var queues = sync.Pool{New: func() any { return new(queue) }}
 
-// keepEntries bounds what a pooled queue keeps after a long one.
-const keepEntries = 64 << 10
-
 // recycle gives back a queue that is empty.
 func (q *queue) recycle() {
-	q.chunks.reset()
-	q.entries.reset()
-	q.oldest = cursor{}
+	*q = queue{}
 	queues.Put(q)
 }
 
-// push appends a chunk with its entries.
-func (q *queue) push(c chunk, entries ...entry) {
-	c.entries = len(entries)
-	q.chunks.push(c)
-	for i := range entries {
-		q.entries.push(entries[i])
+// push appends a chunk.
+func (q *queue) push(c *chunk) { q.insert(nil, c) }
+
+// insert puts c in front of another chunk, or at the end if that is nil.
+func (q *queue) insert(before, c *chunk) {
+	c.next = before
+	if before == nil {
+		c.prev, q.last = q.last, c
+	} else {
+		c.prev, before.prev = before.prev, c
 	}
+	if c.prev == nil {
+		q.first = c
+	} else {
+		c.prev.next = c
+	}
+	q.length++
+}
+
+// remove takes a chunk out of the queue. The cursor is the caller's to move.
+func (q *queue) remove(c *chunk) {
+	if c.prev == nil {
+		q.first = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next == nil {
+		q.last = c.prev
+	} else {
+		c.next.prev = c.prev
+	}
+	c.next, c.prev = nil, nil
+	q.length--
 }
 
 // split cuts off the first chunks, about size bytes of them, and one at least.
 func (q *queue) split(size int) *queue {
 	front := queues.Get().(*queue)
-	chunks, entries := 0, 0
-	for i := range q.chunks.all() {
-		c := &q.chunks.all()[i]
-		if size -= len(c.bytes); chunks > 0 && size < 0 {
+	for c := q.first; c != nil; c = q.first {
+		if size -= c.size(); front.length > 0 && size < 0 {
 			break
 		}
-		chunks++
-		entries += c.entries
+		if q.oldest.chunk == c {
+			q.oldest = cursor{}
+		}
+		q.remove(c)
+		front.push(c)
 	}
-	front.chunks.items = append(front.chunks.items, q.chunks.all()[:chunks]...)
-	front.entries.items = append(front.entries.items, q.entries.all()[:entries]...)
-	q.chunks.skip(chunks)
-	q.entries.skip(entries)
-	q.oldest.skip(chunks, entries)
 	return front
 }
 
-// deque is a list that is cheap to shorten at the front. Elsewhere a change costs the shorter side of it.
-type deque[T any] struct {
-	items []T
-	head  int
+// cursor is where the oldest message in a queue is. What is in front of it cannot be dropped.
+type cursor struct {
+	chunk  *chunk // nil: the first
+	entry  int    // of the chunk
+	offset int    // in the chunk's bytes, where the entry starts
 }
 
-func (d *deque[T]) all() []T    { return d.items[d.head:] }
-func (d *deque[T]) len() int    { return len(d.items) - d.head }
-func (d *deque[T]) at(i int) *T { return &d.items[d.head+i] }
-
-func (d *deque[T]) push(v T) {
-	if d.head > 0 && len(d.items) == cap(d.items) && d.head >= len(d.items)/2 {
-		d.items = slices.Delete(d.items, 0, d.head)
-		d.head = 0
+// findOldest moves the cursor to the first message. It stays in front of the last entry there is, which may still grow.
+func (q *queue) findOldest() bool {
+	at := &q.oldest
+	if at.chunk == nil {
+		*at = cursor{chunk: q.first}
 	}
-	d.items = append(d.items, v)
-}
-
-// skip drops the first n.
-func (d *deque[T]) skip(n int) {
-	clear(d.items[d.head : d.head+n]) // they must not keep anything alive
-	if d.head += n; d.head == len(d.items) {
-		d.items, d.head = d.items[:0], 0
+	for at.chunk != nil {
+		c := at.chunk
+		switch {
+		case at.entry == len(c.entries):
+			if c.next == nil {
+				return false
+			}
+			*at = cursor{chunk: c.next}
+		case c.entries[at.entry].kind == kindMessages:
+			return true
+		case c.next == nil && at.entry == len(c.entries)-1:
+			return false
+		default:
+			at.offset += int(c.entries[at.entry].bytes)
+			at.entry++
+		}
 	}
+	return false
 }
 
-func (d *deque[T]) insert(i int, v T) { d.items = slices.Insert(d.items, d.head+i, v) }
-
-func (d *deque[T]) remove(i int) {
-	if i < d.len()/2 {
-		copy(d.items[d.head+1:], d.items[d.head:d.head+i])
-		d.skip(1)
-		return
-	}
-	d.items = slices.Delete(d.items, d.head+i, d.head+i+1)
-}
-
-func (d *deque[T]) reset() {
-	d.skip(d.len())
-	if cap(d.items) > keepEntries {
-		d.items = nil
+// stepBack moves the cursor from behind the last chunk into it, in front of its last entry: both may still grow.
+func (q *queue) stepBack() {
+	q.oldest = cursor{}
+	if c := q.last; c != nil {
+		last := len(c.entries) - 1
+		q.oldest = cursor{chunk: c, entry: last, offset: c.size() - int(c.entries[last].bytes)}
 	}
 }

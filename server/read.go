@@ -12,7 +12,8 @@ type inbound struct {
 	rest  []byte  // a few bytes of a command that is not whole yet
 	ahead *buffer // instead of rest, when there are many: they stand where the next bytes are to follow
 	have  int     // so many in ahead
-	again bool    // rest or ahead may hold whole commands: look before reading on
+	start int     // of ahead: what is not parsed yet begins here. 0, unless again
+	again bool    // ahead may hold whole commands: look before reading on
 	eager bool    // the peer sends faster than a medium buffer takes it
 	fence bool    // the core must have applied everything before we go on: see protocol.Row.Ample
 	ready func(fd uintptr) bool
@@ -30,11 +31,11 @@ func (c *conn) room() (*buffer, int) {
 	if in.ahead == nil {
 		switch {
 		case in.eager:
-			in.ahead = newBuffer(largeBuffers.size)
+			in.ahead = newBuffer(&c.srv.memory, largeBuffers.size)
 		case c.raw == nil:
-			in.ahead = smallBuffers.get() // it is kept until there is something to read
+			in.ahead = smallBuffers.get(&c.srv.memory) // it is kept until there is something to read
 		default:
-			in.ahead = newBuffer(mediumBuffers.size)
+			in.ahead = newBuffer(&c.srv.memory, mediumBuffers.size)
 		}
 		in.have = copy(in.ahead.bytes, in.rest)
 		in.rest = in.rest[:0]
@@ -42,10 +43,12 @@ func (c *conn) room() (*buffer, int) {
 	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
 	// costs nothing.
 	if len(in.ahead.bytes)-in.have < in.have/2 {
-		grown := newBuffer(2 * in.have)
+		c.share.reading.Store(int64(3 * in.have)) // first: for a moment there are both
+		grown := newBuffer(&c.srv.memory, 2*in.have)
 		copy(grown.bytes, in.ahead.bytes[:in.have])
 		in.ahead.release()
 		in.ahead = grown
+		c.share.reading.Store(grown.size())
 	}
 	return in.ahead, in.have
 }
@@ -55,8 +58,7 @@ func (c *conn) fill() (*batch, error) {
 	in := &c.inbound
 	if in.again {
 		in.again = false
-		_, n := c.room()
-		return c.filled(n), nil
+		return c.filled(in.have), nil
 	}
 	in.batch, in.err = nil, nil
 	if c.raw == nil {
@@ -105,18 +107,18 @@ func (c *conn) receive(read func([]byte) (int, error)) bool {
 	return true
 }
 
-// filled makes a batch of the first n bytes of ahead.
+// filled makes a batch of what is not parsed yet of the first n bytes of ahead.
 func (c *conn) filled(n int) *batch {
 	in := &c.inbound
-	b := newBatch(c.sub, in.ahead, n)
-	in.ahead = nil
+	b := newBatch(c.sub, in.ahead, in.start, n)
+	in.ahead, in.start = nil, 0
 	return b
 }
 
 // dropAhead gives the buffer back.
 func (c *conn) dropAhead() {
 	c.inbound.ahead.release()
-	c.inbound.ahead = nil
+	c.inbound.ahead, c.inbound.start = nil, 0
 }
 
 // take splits what was read into commands and submits them as one batch, in one send.
@@ -126,19 +128,13 @@ func (c *conn) take(b *batch) Reason {
 	if len(b.in.bytes) > largeBuffers.size {
 		c.inbound.fence = true // one large command of a connection at a time is enough in memory
 	}
-	if len(b.calls) == 0 && b.used == 0 { // still not whole: the buffer stays ours
-		c.inbound.ahead, c.inbound.have = b.in, len(b.data)
-		b.in.hold()
-		c.srv.memory.set(&c.share.partial, len(b.in.bytes))
-		b.release()
-		return reason
-	}
-	c.leaveOver(b.data[b.used:])
+	c.leaveOver(b)
+	c.weighReading()
 	if len(b.calls) == 0 {
 		b.release()
 		return reason
 	}
-	if !c.submit(b) {
+	if !c.submitAll(b) {
 		return ReasonShutdown
 	}
 	return reason
@@ -152,29 +148,40 @@ func (c *conn) submit(b *batch) bool {
 	if !c.judgeAhead(b) {
 		return false // the reason has been said already
 	}
+	b.weight = b.memory()
+	c.share.batches.Add(b.weight)
+	c.srv.memory.hold(b.weight)
 	c.outbox.submitted()
 	return c.srv.core.Submit(&b.Batch)
 }
 
-// leaveOver keeps the start of a command that is not whole yet.
-func (c *conn) leaveOver(tail []byte) {
-	in := &c.inbound
+// leaveOver keeps what is not parsed yet.
+func (c *conn) leaveOver(b *batch) {
+	in, tail := &c.inbound, b.data[b.used:]
 	switch {
+	case in.again, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
+		in.ahead, in.start, in.have = b.in, b.start+b.used, b.start+len(b.data)
+		b.in.hold()
 	case len(tail) > tailRoom:
 		size := len(tail) + len(tail)/2
 		if in.eager {
 			size = max(size, largeBuffers.size)
 		}
-		in.ahead = newBuffer(size)
+		in.ahead = newBuffer(&c.srv.memory, size)
 		in.have = copy(in.ahead.bytes, tail)
 	case len(tail) > 0:
 		in.rest = append(in.rest[:0], tail...)
 	default:
 		in.rest = nil
 	}
-	kept := len(in.rest)
-	if in.ahead != nil {
-		kept = len(in.ahead.bytes)
+}
+
+// weighReading counts what the reader holds until the next bytes come. Buffers count themselves in the sum of all.
+func (c *conn) weighReading() {
+	held := int64(0)
+	if c.inbound.ahead != nil {
+		held = c.inbound.ahead.size()
 	}
-	c.srv.memory.set(&c.share.partial, kept)
+	c.share.reading.Store(held)
+	c.srv.memory.set(&c.share.partial, c.reader.Held())
 }

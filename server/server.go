@@ -75,7 +75,8 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	}
 	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
-	s.counts.messages.memory = &s.memory
+	s.memory.mark.Store(o.MaxMemory)
+	s.counts.messages.memory, s.press.memory = &s.memory, &s.memory
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.relieve)
 	return s, nil

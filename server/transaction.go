@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/protocol"
 )
@@ -11,10 +9,12 @@ import (
 type transaction struct {
 	kept      []broker.Request
 	bytes     int  // that it holds in memory, about
+	buffered  int  // those of them in buffers, which count themselves
 	ample     int  // commands whose answer may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
-	messages  []delivery // what the transaction sends to its own connection, for after its answer
+	messages  []delivery       // what the transaction sends to its own connection, for after its answer
+	missed    map[*account]int // places in messages of what was lost since the last message that was not
 }
 
 func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
@@ -66,31 +66,60 @@ const (
 // keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (c *conn) keep(r *broker.Request) {
 	m, k := c.wire.multi, *r.Call.(*call)
-	k.args, k.run, k.in = make([][]byte, len(k.args)), protocol.Run{}, nil
-	m.bytes += keptOverhead
-	for i, arg := range r.Call.(*call).args {
-		k.args[i] = bytes.Clone(arg)
-		m.bytes += len(arg) + 32
-	}
+	k.keep(&c.srv.memory, m)
 	if k.row.Ample {
 		m.ample++
 	}
 	if m.ample > maxAmple {
 		m.spoiled = true
+		k.in.release()
 		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers in one transaction", maxAmple))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
-		m.kept, m.spoiled = nil, true
+		k.in.release()
+		m.release()
+		m.spoiled = true
 		c.answerErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
-	c.srv.memory.set(&c.share.kept, m.bytes)
-	if !m.spoiled {
+	c.srv.memory.set(&c.share.kept, m.bytes-m.buffered)
+	if m.spoiled {
+		k.in.release()
+	} else {
 		m.kept = append(m.kept, broker.Request{})
 		k.ask(&m.kept[len(m.kept)-1])
 	}
 	c.reply(append(c.begin(), "+QUEUED\r\n"...))
+}
+
+// keep makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
+func (k *call) keep(memory *memory, m *transaction) {
+	size := 0
+	for _, arg := range k.args {
+		size += len(arg)
+	}
+	room, args := make([]byte, size), k.args
+	k.args, k.run, k.in = make([][]byte, len(args)), protocol.Run{}, nil
+	m.bytes += keptOverhead + size + 32*len(args)
+	if size >= largePayload {
+		k.in = wrap(memory, room)
+		m.buffered += size
+	}
+	at := 0
+	for i, arg := range args {
+		end := at + copy(room[at:], arg)
+		k.args[i] = room[at:end:end]
+		at = end
+	}
+}
+
+// release lets go of what was kept.
+func (m *transaction) release() {
+	for i := range m.kept {
+		m.kept[i].Call.(*call).in.release()
+	}
+	m.kept, m.messages = nil, nil
 }
 
 // Begin answers EXEC: with the header of the replies to come, or with why there are none.
@@ -117,10 +146,11 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 // Commit ends an EXEC: now come the messages that it sent to its own connection.
 func (c *conn) Commit(*broker.Request) {
 	messages := c.wire.multi.messages
+	c.wire.multi.messages = nil
 	c.endMulti()
 	for _, d := range messages {
 		c.queue(d.frames, d.entry)
-		d.frames.in.release()
+		d.frames.release()
 	}
 }
 
@@ -128,6 +158,24 @@ func (c *conn) Commit(*broker.Request) {
 type delivery struct {
 	frames span
 	entry  entry
+}
+
+// hold keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
+// may cause millions.
+func (m *transaction) hold(frames span, e entry) {
+	if e.kind != kindMissed {
+		m.missed = nil
+	} else if i, ok := m.missed[e.account]; ok {
+		m.messages[i].entry.extend(&e)
+		return
+	} else {
+		if m.missed == nil {
+			m.missed = make(map[*account]int)
+		}
+		m.missed[e.account] = len(m.messages)
+	}
+	frames.hold()
+	m.messages = append(m.messages, delivery{frames, e})
 }
 
 func multi(x *exchange) {
@@ -150,6 +198,12 @@ func discard(x *exchange) {
 
 // endMulti forgets the transaction, if there is one.
 func (c *conn) endMulti() {
+	if m := c.wire.multi; m != nil {
+		for i := range m.messages {
+			m.messages[i].frames.release()
+		}
+		m.release()
+	}
 	c.wire.multi = nil
 	c.srv.memory.set(&c.share.kept, 0)
 }

@@ -25,6 +25,7 @@ const (
 // outbound is the writer's side of a connection with a descriptor: one call to the kernel.
 type outbound struct {
 	hand   hand             // what it has taken out of the outbox
+	shown  *shownFrame      // the large line that is being written, if one is
 	vector *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
 	size   int              // bytes of it
 	ready  func(fd uintptr) bool
@@ -59,6 +60,7 @@ func (c *conn) write() {
 			c.end(writeReason(err))
 			return
 		}
+		c.outbound.shown = nil
 	}
 }
 
@@ -74,12 +76,12 @@ func writeReason(err error) Reason {
 // writeOut writes what is in hand, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
 // the frame that has been begun and leaves the rest.
 func (c *conn) writeOut(h *hand) error {
-	for h.chunks.len() > 0 {
-		if c.outbox.evicted.Load() && !h.chunks.at(0).parting {
+	for h.first != nil {
+		if c.outbox.evicted.Load() && !h.first.parting {
 			return c.finishFrame(h)
 		}
 		c.outbox.extend(c.sock, c.srv.options.SlowTime)
-		n, err := c.writeSome(h.chunks.all(), h.at)
+		n, err := c.writeSome(h.first, h.at)
 		c.srv.counts.bytesOut.Add(int64(n))
 		c.outbox.wrote(h, n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
@@ -88,7 +90,7 @@ func (c *conn) writeOut(h *hand) error {
 		}
 		if late { // it took something, or was woken to be evicted
 			c.outbox.extended = 0
-			if c.outbox.evicted.Load() && h.chunks.len() > 0 && h.chunks.at(0).parting {
+			if c.outbox.evicted.Load() && h.first != nil && h.first.parting {
 				return err
 			}
 		}
@@ -96,22 +98,29 @@ func (c *conn) writeOut(h *hand) error {
 	return nil
 }
 
-// writeSome is one call to the kernel, or a wait until there can be one.
-func (c *conn) writeSome(chunks []chunk, at int) (int, error) {
-	first := chunks[0].bytes[at:]
+// writeSome is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
+// behind it.
+func (c *conn) writeSome(from *chunk, at int) (int, error) {
+	w := &c.outbound
+	first := w.piece(from, at)
 	first = first[:min(len(first), maxWrite)]
 	if c.raw == nil { // one record of TLS, so that an eviction waits for no more than that
 		return c.sock.Write(first[:min(len(first), maxRecord)])
 	}
-	w := &c.outbound
 	w.vector = vectors.Get().(*[]syscall.Iovec)
 	w.n, w.err, w.size = 0, nil, 0
 	w.gather(first)
-	for _, chunk := range chunks[1:] {
-		if w.size+len(chunk.bytes) > maxWrite || len(*w.vector) == maxVectors {
+	for from != nil && len(*w.vector) < maxVectors {
+		if at += len(first); at >= from.size() {
+			from, at = from.next, 0
+		}
+		if from == nil || from.large != nil && from.large.shown { // which is encoded as it goes
 			break
 		}
-		w.gather(chunk.bytes)
+		if first = w.piece(from, at); w.size+len(first) > maxWrite {
+			break
+		}
+		w.gather(first)
 	}
 	err := c.raw.Write(w.ready)
 	clear(*w.vector)
@@ -124,6 +133,20 @@ func (c *conn) writeSome(chunks []chunk, at int) (int, error) {
 	return w.n, err
 }
 
+// piece is what can be written of a chunk from a place on: as much as lies side by side.
+func (w *outbound) piece(c *chunk, at int) []byte {
+	switch {
+	case c.large == nil:
+		return c.bytes[at:]
+	case c.large.shown:
+		if w.shown == nil || w.shown.frame != c.large || at == 0 { // or the same frame once more
+			w.shown = newShownFrame(c.large)
+		}
+		return w.shown.piece(at)
+	}
+	return c.large.piece(at)
+}
+
 func (w *outbound) gather(b []byte) {
 	v := syscall.Iovec{Base: unsafe.SliceData(b)}
 	v.SetLen(len(b))
@@ -133,24 +156,38 @@ func (w *outbound) gather(b []byte) {
 // finishFrame writes the rest of the frame that has been begun, if there is one: parting words may follow a frame, but
 // must not stand inside one.
 func (c *conn) finishFrame(h *hand) error {
-	first, end := h.chunks.at(0).bytes, 0
-	for end < h.at {
-		n := protocol.FrameLen(first[end:])
-		if n == 0 {
-			return errTornFrame
-		}
-		end += n
-	}
-	if end == h.at {
-		return nil
+	end, err := frameEnd(h.first, h.at)
+	if err != nil || end == h.at {
+		return err
 	}
 	if err := c.outbox.part(c.sock); err != nil {
 		return err
 	}
-	n, err := c.sock.Write(first[h.at:end])
-	c.srv.counts.bytesOut.Add(int64(n))
-	c.outbox.wrote(h, n)
-	return err
+	for at := h.at; at < end; {
+		rest := c.outbound.piece(h.first, at)
+		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
+		c.srv.counts.bytesOut.Add(int64(n))
+		c.outbox.wrote(h, n)
+		if at += n; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frameEnd is where the frame ends that at is in: at itself, if that is between two.
+func frameEnd(c *chunk, at int) (end int, err error) {
+	if c.large != nil && at > 0 {
+		return c.large.size, nil
+	}
+	for end < at {
+		n := protocol.FrameLen(c.bytes[end:])
+		if n == 0 {
+			return 0, errTornFrame
+		}
+		end += n
+	}
+	return end, nil
 }
 
 var errTornFrame = errors.New("a chunk that ends inside a frame")

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"bytes"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// maxNames is how many names of one command the core takes at once: a million of them would be seconds for everybody. The
+// reader submits a longer command in pieces, with other connections' batches between them, so each name has its own
+// instant (clause 2). No other command of the connection comes between.
+const maxNames = 1000
+
+// long is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
+type long struct {
+	names   int    // of the whole command
+	refused bool   // a piece was refused, and answered so: those behind it are passed over
+	answer  []byte // to the whole command, as far as it is made; nothing may stand between its parts
+}
+
+// fixed is how many arguments stand before the names.
+func (k *call) fixed() int {
+	if k.row.Long && k.handler.op == broker.Answer {
+		return 2
+	}
+	return 1
+}
+
+// isLong reports whether a command comes in pieces.
+func (k *call) isLong() bool {
+	return k.err == nil && k.row.Long && len(k.args)-k.fixed() > maxNames
+}
+
+// leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
+func (k *call) leavesAll() bool {
+	return k.err == nil && (k.handler.op == broker.Unsubscribe && len(k.args) == 1 || k.handler.op == broker.Reset)
+}
+
+// submitAll submits a batch, and if its last command is a long one, the pieces of that behind it.
+func (c *conn) submitAll(b *batch) bool {
+	if k := &b.calls[len(b.calls)-1]; k.isLong() {
+		return c.submitLong(b, k)
+	}
+	return c.submit(b)
+}
+
+// submitLong stands by itself for the sake of take's stack, as goOn does for readAll's.
+//
+//go:noinline
+func (c *conn) submitLong(b *batch, k *call) bool {
+	whole, n := *k, k.fixed()
+	whole.long = &long{names: len(k.args) - n}
+	in, from := b.in, b.From
+	in.hold() // the names lie in it
+	defer in.release()
+	c.srv.memory.set(&c.share.partial, cap(b.args)*24)
+	b.args = nil // they stay with the command, which outlives the batch
+	*k = whole.cut(nil, 0)
+	ok := c.submit(b)
+	for at := maxNames; ok && at < whole.long.names; at += maxNames {
+		if !c.outbox.waitToRead(false) {
+			return true // ended by another goroutine, which has said why
+		}
+		in.hold()
+		next := newBatch(from, in, 0, 0)
+		*next.add() = whole.cut(spare(&next.args), at)
+		ok = c.submit(next)
+	}
+	return ok
+}
+
+// cut is the piece of a command that begins with a name. Its arguments are appended to room.
+func (k *call) cut(room [][]byte, at int) call {
+	piece, n, end := *k, k.fixed(), min(at+maxNames, k.long.names)
+	piece.piece = at / maxNames
+	piece.args = append(append(room, k.args[:n]...), k.args[n+at:n+end]...)
+	if k.conditions != nil {
+		piece.conditions = k.conditions[at:end]
+	}
+	return piece
+}
+
+// isLast reports whether a command is whole once k is done.
+func (k *call) isLast() bool { return k.long == nil || (k.piece+1)*maxNames >= k.long.names }
+
+// admitPiece is asked about a piece first. It returns false for one that is passed over.
+func (c *conn) admitPiece(k *call) bool {
+	switch {
+	case k.long == nil:
+		return true
+	case k.long.refused:
+		return false
+	case k.piece == 0 && c.wire.multi != nil && k.dialect != protocol.Line:
+		c.refuse(k, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+		return false
+	}
+	return true
+}
+
+// refuse answers a command that does not run.
+func (c *conn) refuse(k *call, err *protocol.Error) {
+	if k.long != nil {
+		k.long.refused, k.long.answer, c.wire.names = true, nil, nil
+	}
+	c.answerErr(k, c.spoil(k, err))
+}
+
+// goOn submits a command once more that the core has not finished: the connection held too many names for one instant.
+//
+//go:noinline
+func (c *conn) goOn() bool {
+	k := c.unfinished
+	c.unfinished = nil
+	b := newBatch(c.sub, wrap(nil, nil), 0, 0)
+	*b.add() = *k
+	c.inbound.fence = true
+	return c.submit(b)
+}
+
+// notFinished has the reader submit a command again as soon as it is applied. The command must be one that nothing is
+// read behind.
+func (c *conn) notFinished(k *call) {
+	again := *k
+	again.args = make([][]byte, len(k.args))
+	for i, arg := range k.args {
+		again.args[i] = bytes.Clone(arg)
+	}
+	again.in = nil
+	again.piece++
+	c.unfinished = &again
+}

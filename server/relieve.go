@@ -1,0 +1,120 @@
+package server
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// relieve is the goroutine that is woken when clients hold much together. It has the collector keep up, and the core evict
+// over the cap. For a moment there may be more than that: nobody waits for it.
+func (s *Server) relieve() {
+	percent := 0
+	follow := func() {
+		now, next := s.memory.collection()
+		s.memory.mark.Store(next)
+		if now != percent && s.options.Collect != nil {
+			s.options.Collect(now)
+		}
+		percent = now
+	}
+	if s.memory.most > 0 {
+		follow()
+	}
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case <-s.memory.pressed:
+		case <-tick.C:
+		}
+		if s.memory.most == 0 {
+			continue
+		}
+		follow()
+		if s.memory.over() {
+			s.visit(func(broker.View) { s.evictGreediest() })
+		}
+	}
+}
+
+// claim is a connection's part in what all hold, while the core looks for those to evict.
+type claim struct {
+	conn       *conn
+	all, waits int64
+}
+
+// compare has the first to go come first: those with much in their outboxes, because they do not read, and then those that
+// hold most. A publisher that sends a large message holds it too, for a good reason.
+func (a claim) compare(b claim, much int64) int {
+	if a.waits < much && b.waits < much {
+		return cmp.Compare(b.all, a.all)
+	}
+	return cmp.Compare(b.waits, a.waits)
+}
+
+// minWaits and waitsPart say from how many bytes in an outbox on its connection goes first: so many, or that part of the cap.
+const (
+	minWaits  = 64 << 10
+	waitsPart = 64
+)
+
+// evictGreediest evicts those that hold most, until all together hold no more than they may. It runs on the core's
+// goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
+func (s *Server) evictGreediest() {
+	m := &s.memory
+	m.core = false
+	claims, excess := s.claims()
+	if excess <= 0 {
+		return
+	}
+	much := max(minWaits, m.most/waitsPart)
+	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
+	var evicted []*conn
+	for _, cl := range claims {
+		if excess <= 0 {
+			break
+		}
+		cl.conn.expel(ReasonMemory)
+		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.held.Load()).
+			Int64("max-memory", m.most).Msg("clients hold too much memory together: the one that holds most is evicted")
+		excess -= cl.all // less, if others share it: then there is a next time
+		evicted = append(evicted, cl.conn)
+	}
+	s.tasks.Go(func() { // Submit may wait, and the core must not
+		for _, c := range evicted {
+			c.submitEvict(ReasonMemory)
+		}
+	})
+}
+
+// claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
+func (s *Server) claims() (claims []claim, excess int64) {
+	excess = s.memory.held.Load() - s.memory.most
+	for _, c := range s.all() {
+		all, waits := c.holds()
+		if Reason(c.reason.Load()) != ReasonNone {
+			excess -= c.passing() + c.outbox.inHand.Load()
+			continue
+		}
+		queued := int64(c.wire.messages)
+		claims = append(claims, claim{c, all + queued, waits + queued})
+	}
+	return claims, excess
+}
+
+// expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
+// audiences must not change under a delivery.
+func (c *conn) expel(reason Reason) {
+	c.wire.leaving = true
+	c.srv.press.unwatch(c)
+	c.end(reason)
+	c.dismiss(reason)
+	c.Flush() // what was queued is lost now
+}
