@@ -33,7 +33,7 @@ func (c *conn) condition(k *call) *protocol.Error {
 		if err := c.checkExpression(expression); err != nil {
 			return err
 		}
-		p, err := c.srv.predicates.Compile(string(expression), c.srv.options.filterLimits())
+		p, err := c.compile(string(expression))
 		if err != nil {
 			return wrongPredicate(string(expression), err)
 		}
@@ -44,6 +44,18 @@ func (c *conn) condition(k *call) *protocol.Error {
 	}
 	return nil
 }
+
+// compile compiles a predicate in a place of the evaluators.
+func (c *conn) compile(expression string) (*filter.Predicate, error) {
+	if !c.srv.evaluators.enter(c) {
+		return nil, errCut
+	}
+	defer c.srv.evaluators.leave()
+	return c.srv.predicates.Compile(expression, c.srv.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
+}
+
+// errCut is not read by anybody: the connection has been cut.
+var errCut = errors.New("the connection is closed")
 
 var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
 	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)
@@ -105,6 +117,17 @@ func (c *conn) errCondition(r *broker.Request, k *call) *protocol.Error {
 
 func (c *conn) errTooManyConditions() *protocol.Error {
 	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
+}
+
+// unauthenticatedPredicate refuses what a client subscribes to before it has authenticated, if there is a predicate in it. That
+// is left as it is: neither its length nor its text is looked at, and nothing of it is kept.
+func (c *conn) unauthenticatedPredicate(k *call) *protocol.Error {
+	for _, name := range k.topics() {
+		if _, _, found := filter.Split(name); found {
+			return noAuth(k)
+		}
+	}
+	return nil
 }
 
 // topicsOf are the names with their predicates taken off: a right is one to topics.

@@ -40,6 +40,8 @@ type conn struct {
 	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
 	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
+	cutting atomic.Pointer[chan struct{}] // closed when cut is set; nil until the connection waits for a place: see evaluate.go
+
 	share share // of what all hold together; see memory.go
 
 	// The reader's.
@@ -117,7 +119,7 @@ func (c *conn) log(level zerolog.Level) *zerolog.Event {
 func (c *conn) end(reason Reason) {
 	first := c.reason.CompareAndSwap(int32(ReasonNone), int32(reason))
 	if !reason.heardOut() {
-		c.cut.Store(true) // also if it was to be heard out until now
+		c.setCut() // also if it was to be heard out until now
 	}
 	if !first {
 		return // it is ending already, for the reason that came first

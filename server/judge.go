@@ -115,9 +115,9 @@ func (kn *known) weigh() {
 	kn.of.srv.memory.set(&kn.of.share.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
-// ask asks what the predicates say of a message. It is decoded once. False means that the connection ends meanwhile: a
-// few costly predicates may take a second, many take minutes, and whoever ended it waits for us.
-func (c *conn) ask(q *question, m *filter.Message, r *broker.Request) bool {
+// ask evaluates the predicates of a question on a message, which is decoded once. False means that the connection ends
+// meanwhile: a few costly predicates may take a second, many take minutes, and the end of the connection waits for us.
+func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
 	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
 	r.Call.(*call).question = q
@@ -129,7 +129,11 @@ func (c *conn) ask(q *question, m *filter.Message, r *broker.Request) bool {
 			r.Verdicts[i] = r.Verdicts[q.same[i]]
 			continue
 		}
-		switch p.(*filter.Predicate).Match(m) {
+		p := p.(*filter.Predicate)
+		if !t.step(len(r.Payloads[0]) + p.Weight()) {
+			return false
+		}
+		switch p.Match(m) {
 		case filter.Yes:
 			r.Verdicts[i] = broker.Yes
 		case filter.Unreadable:
@@ -143,7 +147,7 @@ func (c *conn) ask(q *question, m *filter.Message, r *broker.Request) bool {
 // judgeAhead asks the predicates that the connection knows of, before the core sees the batch. False is that of ask.
 func (c *conn) judgeAhead(b *batch) (ok bool) {
 	kn := c.known.Load()
-	if kn == nil {
+	if kn == nil || c.unknown() { // RESET leaves what is known, and takes the rights
 		return true
 	}
 	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
@@ -154,6 +158,8 @@ func (c *conn) judgeAhead(b *batch) (ok bool) {
 // False is that of ask.
 func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *question) (out []broker.Request, ok bool) {
 	var m filter.Message
+	t := turn{conn: c}
+	defer t.end()
 	asked, apart := 0, false // apart: out has an array of its own
 	out = requests
 	for i := range requests {
@@ -172,7 +178,7 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 			if q == nil || asked >= maxVerdicts {
 				break
 			}
-			if !c.ask(q, &m, &parts[j]) {
+			if !c.ask(q, &t, &m, &parts[j]) {
 				return nil, false
 			}
 			asked += len(q.asked)
@@ -270,8 +276,10 @@ func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 		return true
 	}
 	var m filter.Message
+	t := turn{conn: c}
+	defer t.end()
 	for i := range kept {
-		if r := &kept[i]; r.Asked != nil && len(r.Verdicts) == 0 && !c.ask(newQuestion(r.Asked), &m, r) {
+		if r := &kept[i]; r.Asked != nil && len(r.Verdicts) == 0 && !c.ask(newQuestion(r.Asked), &t, &m, r) {
 			return false
 		}
 	}

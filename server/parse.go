@@ -65,6 +65,11 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if k.err == nil {
 		k.handler = byPlace[k.row.Place()]
+		if k.handler.op == broker.Subscribe && c.unknown() && mayHavePredicate(k.topics()) {
+			k.err = c.unauthenticatedPredicate(k)
+		}
+	}
+	if k.err == nil {
 		k.err = c.checkTopics(k)
 	}
 	if k.err == nil && k.handler.op == broker.Subscribe && mayHavePredicate(k.topics()) {

@@ -23,6 +23,7 @@ type Server struct {
 	counts     counts
 	memory     memory
 	predicates filter.Cache // those that are subscribed to, each compiled once
+	evaluators evaluators
 	handshakes gate         // for what the log says of failed ones
 	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
 
@@ -73,6 +74,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 	}
+	s.evaluators.places = evaluatorPlaces()
 	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
 	s.memory.mark.Store(o.MaxMemory)

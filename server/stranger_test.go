@@ -90,3 +90,22 @@ func TestOptionsAreFoldedInOneWay(t *testing.T) {
 	c.Fence()
 	assert.Equal(t, "default", ask(t, c, "ACL", "WHOAMI"))
 }
+
+// Before a client has authenticated, its predicates are not looked at: right or wrong, too long or too many.
+func TestPredicatesOfUnauthenticatedClientsAreNotRead(t *testing.T) {
+	s := conchtest.Start(t, server.Options{RequirePassword: "pw", MaxPredicate: 100})
+	c := s.Dial(t)
+	for _, predicate := range []string{"n == 1", "n ==", "", strings.Repeat("n", 200)} {
+		c.Command("PSUBSCRIBE", "orders WHERE "+predicate)
+		assert.Equal(t, "-NOAUTH Authentication required.", c.Line())
+		c.Send("SUBSCRIBE \"orders WHERE %s\"\n", predicate)
+		assert.Equal(t, "-NOAUTH Authentication required.", c.Line())
+		if predicate != "" {
+			c.Send("SUB orders WHERE %s\n", predicate)
+			assert.Equal(t, "NOAUTH say who you are first; type: AUTH user password", c.Line())
+		}
+	}
+	become(c, "default", "pw")
+	c.Send("SUB orders WHERE n ==\n")
+	assert.Contains(t, c.Line(), "wrong predicate")
+}

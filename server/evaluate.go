@@ -1,0 +1,104 @@
+package server
+
+import (
+	"runtime"
+	"sync/atomic"
+)
+
+// turnWork is how much of a long evaluation is done before a waiting one gets its place: bytes of payloads, and the
+// weights of the predicates.
+const turnWork = 64 << 10
+
+// evaluators bounds how many goroutines compile or evaluate predicates at once: one fewer than there are processors, so
+// that the core has one left. Readers and the goroutines of returned batches enter; the core never does.
+type evaluators struct {
+	places  chan struct{} // holds one value for each goroutine at work
+	waiting atomic.Int32
+}
+
+// evaluatorPlaces leaves one processor to the core, where there are several.
+func evaluatorPlaces() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
+
+// enter waits for a place. False means that the connection was cut meanwhile, and there is no place to give back.
+func (e *evaluators) enter(c *conn) bool {
+	select {
+	case e.places <- struct{}{}:
+		return true
+	default:
+	}
+	e.waiting.Add(1)
+	defer e.waiting.Add(-1)
+	select {
+	case e.places <- struct{}{}:
+		return true
+	case <-c.cutNote():
+		return false
+	}
+}
+
+func (e *evaluators) leave() { <-e.places }
+
+// turn is one goroutine's use of a place, over all predicates of a batch.
+type turn struct {
+	conn *conn
+	held bool
+	work int // since the place was taken
+}
+
+// step makes sure of a place before the next predicate, which costs about so much. A place that has been used for long
+// goes to the goroutine that waits longest. False is that of enter.
+func (t *turn) step(work int) bool {
+	e := &t.conn.srv.evaluators
+	if t.held && t.work >= turnWork && e.waiting.Load() > 0 {
+		t.end()
+	}
+	if !t.held {
+		if t.held = e.enter(t.conn); !t.held {
+			return false
+		}
+		t.work = 0
+	}
+	t.work += work
+	return true
+}
+
+// end gives the place back, if there is one.
+func (t *turn) end() {
+	if t.held {
+		t.held = false
+		t.conn.srv.evaluators.leave()
+	}
+}
+
+// cutNote is closed when the connection is cut. It is made at the first wait: few connections ever wait.
+func (c *conn) cutNote() <-chan struct{} {
+	note := c.cutting.Load()
+	if note == nil {
+		fresh := make(chan struct{})
+		if c.cutting.CompareAndSwap(nil, &fresh) {
+			note = &fresh
+		} else {
+			note = c.cutting.Load()
+		}
+	}
+	if c.cut.Load() { // setCut may have come before the note
+		return closed
+	}
+	return *note
+}
+
+// setCut leaves undone what the connection has sent: see Reason.heardOut. Any goroutine may call it, any number of times.
+func (c *conn) setCut() {
+	if c.cut.Swap(true) {
+		return
+	}
+	if note := c.cutting.Load(); note != nil {
+		close(*note)
+	}
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
