@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -311,9 +312,9 @@ func TestCountsOfPredicates(t *testing.T) {
 			v.Members(Topic, []byte("a")), v.Members(Topic, []byte("b")), v.Members(Pattern, []byte("a")),
 			v.Members(Topic, []byte("a WHERE even")),
 		})
-		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(v.Names(Topic)))
+		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
 		c.do(ann, leave())
-		assert.Equal(t, []string{"a"}, slices.Collect(v.Names(Topic)))
+		assert.Equal(t, []string{"a"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
 		assert.Equal(t, 1, v.Members(Topic, []byte("a")))
 	})
 }

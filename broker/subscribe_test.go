@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -132,7 +133,7 @@ func TestView(t *testing.T) {
 		c.client(subscribe("a", "b"), otherForm(subscribe("a")), psubscribe("c"))
 		c.client(subscribe("a"), psubscribe("a"))
 		v := View{c.Broker} // the core is idle: nothing else reads it
-		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(v.Names(Topic)))
+		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
 		assert.Equal(t, 3, v.Members(Topic, []byte("a")))
 		assert.Equal(t, 1, v.Members(Topic, []byte("b")))
 		assert.Zero(t, v.Members(Topic, []byte("c")))

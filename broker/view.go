@@ -42,23 +42,16 @@ func (v View) Counts() Counts {
 	}
 }
 
-// Names yields every topic, pattern or shard that is subscribed to, in no order.
-func (v View) Names(k Kind) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for name := range v.b.audiences[k] {
-			if !yield(name) {
+// Names yields every topic, pattern or shard that is subscribed to, in no order, each with how many messages have come
+// to it since its first subscription.
+func (v View) Names(k Kind) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for name, a := range v.b.audiences[k] {
+			if !yield(name, a.published) {
 				return
 			}
 		}
 	}
-}
-
-// Published is how many messages have come to a topic, a pattern or a shard since somebody listens to it.
-func (v View) Published(k Kind, name string) uint64 {
-	if a := v.b.audiences[k][name]; a != nil {
-		return a.published
-	}
-	return 0
 }
 
 // Subscriptions yields those to one name, those with a predicate last, each group in the order of delivery.

@@ -32,6 +32,9 @@ func (g *glob) matches(name string) bool {
 	return g.left >= 0 && broker.Match(g.text, []byte(name))
 }
 
+// work is what has been done so far, as budget.go counts it.
+func (g *glob) work() int { return (maxGlobWork - max(g.left, 0)) / globWorkPerUnit }
+
 // err is for when all names have been asked for.
 func (g *glob) err() *protocol.Error {
 	if g.left >= 0 {

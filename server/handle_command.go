@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/protocol"
@@ -15,7 +16,7 @@ func command(x *exchange) {
 	top := topRows()
 	x.array(len(top))
 	for _, row := range top {
-		x.commandEntry(row)
+		x.out = append(x.out, x.entryOf(row)...)
 	}
 }
 
@@ -26,16 +27,50 @@ func commandInfo(x *exchange) {
 		command(x)
 		return
 	}
-	x.array(len(names))
-	for _, name := range names {
+	entries, bytes := make([]string, len(names)), 0
+	for i, name := range names {
 		if row := protocol.FindFull(name); row != nil {
-			x.commandEntry(row)
+			entries[i] = x.entryOf(row)
+			bytes += len(entries[i])
+		}
+	}
+	if bytes > maxEntries {
+		x.fail(protocol.Errorf("the answer would be larger than %d bytes: give fewer names", maxEntries))
+		return
+	}
+	x.array(len(names))
+	for _, entry := range entries {
+		if entry != "" {
+			x.out = append(x.out, entry...)
 		} else if x.conn.wire.version == protocol.RESP3 {
 			x.null()
 		} else {
 			x.out = append(x.out, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
 		}
 	}
+}
+
+// maxEntries bounds the answer of COMMAND INFO, which may be given the same name many times.
+const maxEntries = 1 << 20
+
+// entries are those of all commands, by their places in the table, in each version of RESP. They never change.
+var entries = map[protocol.Version]func() []string{
+	protocol.RESP2: sync.OnceValue(func() []string { return newEntries(protocol.RESP2) }),
+	protocol.RESP3: sync.OnceValue(func() []string { return newEntries(protocol.RESP3) }),
+}
+
+func newEntries(v protocol.Version) []string {
+	all := make([]string, len(protocol.Table))
+	for i, row := range protocol.Table {
+		x := exchange{conn: &conn{wire: wire{version: v}}}
+		x.commandEntry(row)
+		all[i] = string(x.out)
+	}
+	return all
+}
+
+func (x *exchange) entryOf(row *protocol.Row) string {
+	return entries[x.conn.wire.version]()[row.Place()]
 }
 
 func topRows() []*protocol.Row {

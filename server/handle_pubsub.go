@@ -1,6 +1,17 @@
 package server
 
-import "github.com/conchmq/conch/broker"
+import (
+	"slices"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// maxAnswer bounds the names of one answer; bulkBytes is what each takes besides its text. All of it is made while
+// everybody waits.
+const maxAnswer, bulkBytes = 64 << 20, 16
+
+var errLargeAnswer = protocol.Errorf("the answer would be larger than %d bytes: give a pattern that matches less", maxAnswer)
 
 // pubsubNames lists the topics, or the shards, that somebody subscribes to by name, in whichever dialect.
 func pubsubNames(k broker.Kind) func(*exchange) {
@@ -11,15 +22,23 @@ func pubsubNames(k broker.Kind) func(*exchange) {
 		}
 		all, g := len(x.call.args) == 2, newGlob(globOf(x.call.args[2:]))
 		var names []string
+		bytes := 0
 		for name := range x.view.Names(k) {
+			x.work += workPerName
 			if all || g.matches(name) {
+				if bytes += len(name) + bulkBytes; bytes > maxAnswer {
+					x.fail(errLargeAnswer)
+					return
+				}
 				names = append(names, name)
 			}
 		}
+		x.work += g.work()
 		if err := g.err(); err != nil {
 			x.fail(err)
 			return
 		}
+		x.out = slices.Grow(x.out, bytes+bulkBytes)
 		x.array(len(names))
 		for _, name := range names {
 			x.text(name)

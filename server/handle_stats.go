@@ -15,6 +15,8 @@ const (
 	maxRows = 1000
 	// maxCounted bounds the subscriptions whose accounts are looked at for one table.
 	maxCounted = 50_000
+	// maxRowBytes bounds the rows of PUBSUB STATS and WHO, where names are whole; rowBytes is what a row has besides them.
+	maxRowBytes, rowBytes = 1 << 20, 256
 )
 
 var kindNames = [...]string{broker.Topic: "topic", broker.Pattern: "pattern", broker.Shard: "shard"}
@@ -78,12 +80,13 @@ func (x *exchange) busiest(g *glob) (top []name, all int) {
 	}
 	for kind := range kindNames {
 		k := broker.Kind(kind) //nolint:gosec // an index of three
-		for text := range x.view.Names(k) {
+		for text, published := range x.view.Names(k) {
+			x.work += workPerName
 			if !g.matches(text) && g.text != "*" { // no glob matches the empty topic
 				continue
 			}
 			all++
-			n := name{k, text, x.view.Published(k, text)}
+			n := name{k, text, published}
 			if full && n.compare(last) > 0 {
 				continue
 			}
@@ -93,6 +96,7 @@ func (x *exchange) busiest(g *glob) (top []name, all int) {
 		}
 	}
 	shorten()
+	x.work += g.work()
 	return top, all
 }
 
@@ -118,6 +122,7 @@ func (x *exchange) traffic(args [][]byte) (rows []row, all int, err *protocol.Er
 		r := row{name: n}
 		for s := range x.view.Subscriptions(n.kind, n.text) {
 			r.subscriptions++
+			x.work += workPerSubscription
 			r.add(flowOf(s))
 		}
 		r.flow.published = n.published // each message once
@@ -141,10 +146,22 @@ func topics(x *exchange) {
 	t := table{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
 	for i := range rows {
 		r := &rows[i]
-		t.add(string(protocol.ShowName(nil, []byte(r.text))), kindNames[r.kind], r.subscriptions, r.flow.published, r.delivered, r.filtered,
+		t.add(x, showName(r.text), kindNames[r.kind], r.subscriptions, r.flow.published, r.delivered, r.filtered,
 			r.dropped, r.waiting())
 	}
 	x.table(&t, all)
+}
+
+// within leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
+// many bytes the names in a row have.
+func within[T any](rows []T, name func(*T) int) []T {
+	bytes := 0
+	for i := range rows {
+		if bytes += rowBytes + name(&rows[i]); bytes > maxRowBytes && i > 0 {
+			return rows[:i]
+		}
+	}
+	return rows
 }
 
 func globOf(args [][]byte) string {
@@ -166,6 +183,7 @@ func pubsubStats(x *exchange) {
 		x.fail(err)
 		return
 	}
+	rows = within(rows, func(r *row) int { return len(r.text) })
 	x.mapping(3)
 	x.text("number")
 	x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
@@ -217,6 +235,7 @@ type listener struct {
 func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
 	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
 		for s := range x.view.Reached(kind, topic) {
+			x.work += workPerSubscription
 			if all++; len(rows) < maxRows {
 				rows = append(rows, listener{s.Owner().(*conn), s, flowOf(s)})
 			}
@@ -253,8 +272,8 @@ func who(x *exchange) {
 	}}
 	for i := range rows {
 		l := &rows[i]
-		t.add(l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
-			string(protocol.ShowName(nil, []byte(l.subscription.Name()))), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
+		t.add(x, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
+			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
 	}
 	x.table(&t, all)
 }
@@ -262,6 +281,9 @@ func who(x *exchange) {
 // pubsubWho is PUBSUB WHO topic.
 func pubsubWho(x *exchange) {
 	rows, all := x.listeners(x.call.args[2])
+	rows = within(rows, func(l *listener) int {
+		return len(l.subscription.Name()) + len(l.conn.wire.name) + len(l.conn.userName())
+	})
 	x.mapping(2)
 	x.count("subscriptions", all)
 	x.text("first")

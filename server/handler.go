@@ -18,6 +18,7 @@ type exchange struct {
 	call *call
 	view broker.View
 	out  []byte // the reply so far
+	work int    // done for it besides: see budget.go
 }
 
 // handlers has one row for each row of protocol.Table; a test holds the two together.

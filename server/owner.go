@@ -248,7 +248,7 @@ func (c *conn) Answer(r *broker.Request, v broker.View) {
 	k := r.Call.(*call)
 	x := &c.srv.press.exchange
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
-	k.handler.answer(x)
+	x.answer()
 	if k.long == nil {
 		c.reply(x.out)
 	} else if k.long.answer = append(k.long.answer, x.out...); k.isLast() {

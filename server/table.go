@@ -5,21 +5,81 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/conchmq/conch/protocol"
 )
 
-// table is text in columns, for people.
+// maxCells bounds a cell of a table, in cells of a terminal; maxCellBytes bounds what is looked at for that, because a
+// character may have any number of accents.
+const maxCells, maxCellBytes = 64, 256
+
+// table is text in columns, for people. Longer cells are cut: one name of some kilobytes would widen all rows.
 type table struct {
 	head []string
 	rows [][]string
 }
 
-func (t *table) add(cells ...any) {
+func (t *table) add(x *exchange, cells ...any) {
+	x.work += workPerRow
 	row := make([]string, len(cells))
 	for i, cell := range cells {
-		row[i] = fmt.Sprint(cell)
+		row[i] = clip(fmt.Sprint(cell))
 	}
 	t.rows = append(t.rows, row)
+}
+
+// clip cuts a cell that is too wide, and ends it with an ellipsis.
+func clip(s string) string {
+	if len(s) <= maxCells { // no character takes more cells than bytes
+		return s
+	}
+	if isASCII(s[:maxCells+1]) {
+		return s[:maxCells-1] + "…"
+	}
+	fit, width, state := 0, 0, -1
+	for rest := s; rest != ""; {
+		var cells int
+		_, rest, cells, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		end := len(s) - len(rest)
+		if width += cells; width > maxCells || end > maxCellBytes {
+			return s[:fit] + "…"
+		}
+		if width < maxCells {
+			fit = end
+		}
+	}
+	return s
+}
+
+// cellsOf is how wide a string is. Nearly all are ASCII, for which that is quick to find out.
+func cellsOf(s string) int {
+	if isASCII(s) {
+		return len(s)
+	}
+	return uniseg.StringWidth(s)
+}
+
+// isASCII tells whether s has characters of one cell each only.
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// showName shows what was subscribed to. Only that much of a long one is looked at that a cell has room for.
+func showName(name string) string {
+	if len(name) <= maxCellBytes {
+		return string(protocol.ShowName(nil, []byte(name)))
+	}
+	end := maxCellBytes
+	for end > maxCellBytes-utf8.UTFMax && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return string(protocol.ShowName(nil, []byte(name[:end]))) + "…" // which is cut off again, mostly
 }
 
 // lines are the head and the rows, with the columns under each other.
@@ -28,14 +88,14 @@ func (t *table) lines() []string {
 	all := append([][]string{t.head}, t.rows...)
 	for _, row := range all {
 		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
+			width[i] = max(width[i], cellsOf(cell))
 		}
 	}
 	lines := make([]string, len(all))
 	for i, row := range all {
 		var line strings.Builder
 		for j, cell := range row {
-			line.WriteString("  " + cell + strings.Repeat(" ", width[j]-utf8.RuneCountInString(cell)))
+			line.WriteString("  " + cell + strings.Repeat(" ", width[j]-cellsOf(cell)))
 		}
 		lines[i] = "#" + strings.TrimRight(line.String()[1:], " ")
 	}

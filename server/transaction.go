@@ -13,6 +13,7 @@ type transaction struct {
 	ample     int  // commands whose answer may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
+	spent     int              // on the answers so far: see budget.go
 	messages  []delivery       // what the transaction sends to its own connection, for after its answer
 	missed    map[*account]int // places in messages of what was lost since the last message that was not
 }
