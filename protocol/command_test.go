@@ -72,6 +72,15 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Errors show arguments as Redis does: up to the first NUL, with CR and LF as spaces.
+func TestQuotedArguments(t *testing.T) {
+	args := [][]byte{[]byte("fo\r\no\x00x"), []byte("a\nb"), []byte("\x00c"), []byte("d\r\n")}
+	assert.EqualError(t, ErrorUnknown(args), "ERR unknown command 'fo  o', with args beginning with: 'a b' '' 'd  ' ")
+	assert.EqualError(t, ErrorSubcommand("CLIENT", args[0]), "ERR unknown subcommand 'fo  o'. Try CLIENT HELP.")
+	assert.EqualError(t, ErrorSyntax("CLIENT", args[0]), "ERR unknown subcommand or wrong number of arguments for 'fo  o'. Try CLIENT HELP.")
+	assert.Equal(t, "fo\r\no\x00x", string(args[0]), "what was quoted stays as it is")
+}
+
 func TestHostile(t *testing.T) {
 	for _, line := range []string{"POST / HTTP/1.1", "post x", "Host: localhost"} {
 		r := NewReader(Limits{})

@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Code is the first word of an error reply; client libraries branch on it. The set is closed.
 type Code string
@@ -51,19 +54,34 @@ func ErrorUnknown(args [][]byte) *Error {
 		if len(quoted) >= room {
 			break
 		}
-		quoted = append(append(append(quoted, '\''), arg[:min(len(arg), room-len(quoted))]...), "' "...)
+		quoted = append(append(append(quoted, '\''), quotable(arg, room-len(quoted))...), "' "...)
 	}
-	return Errorf("unknown command '%s', with args beginning with: %s", args[0][:min(len(args[0]), room)], quoted)
+	return Errorf("unknown command '%s', with args beginning with: %s", quotable(args[0], room), quoted)
+}
+
+// quotable is what an error shows of an argument, as Redis does: at most so many bytes, up to the first NUL, with CR and
+// LF as spaces.
+func quotable(arg []byte, room int) []byte {
+	arg = bytes.Clone(arg[:min(len(arg), room)])
+	if end := bytes.IndexByte(arg, 0); end >= 0 {
+		arg = arg[:end]
+	}
+	for i, c := range arg {
+		if c == '\r' || c == '\n' {
+			arg[i] = ' '
+		}
+	}
+	return arg
 }
 
 // ErrorSubcommand is Redis' answer to a subcommand that does not exist. parent is upper case.
 func ErrorSubcommand(parent string, sub []byte) *Error {
-	return Errorf("unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
+	return Errorf("unknown subcommand '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
 // ErrorSyntax is Redis' answer to a subcommand whose own arguments do not fit. parent is upper case.
 func ErrorSyntax(parent string, sub []byte) *Error {
-	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", sub[:min(len(sub), 128)], parent)
+	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
 // ErrorAbort is Redis' answer to an EXEC that is refused itself. It quotes the reason with its code, unless that is ERR.
