@@ -143,7 +143,7 @@ func kill(g *generator) []string {
 // wrong is what is no command, or has not the right number of arguments.
 func wrong(g *generator) []string {
 	return [][]string{
-		append([]string{pick(g, "NOSUCH", "foo", "a b", "SUBSCRIBER", strings.Repeat("long", 50), "")}, g.odd()...),
+		append([]string{pick(g, "NOSUCH", "foo", "a b", "a\r\nb", "a\x00b", "SUBSCRIBER", strings.Repeat("long", 50), "")}, g.odd()...),
 		append([]string{"NOSUCH", strings.Repeat("y", 120)}, g.odd()...),
 		{pick(g, "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "PUBLISH", "SPUBLISH", "PUBSUB", "ECHO", "SELECT", "CLIENT")},
 		{pick(g, "PUBLISH", "SPUBLISH"), "a"},
@@ -156,12 +156,16 @@ func wrong(g *generator) []string {
 		{"CLIENT", pick(g, "ID", "GETNAME", "INFO"), "a"},
 		{"CLIENT", pick(g, "SETNAME", "REPLY", "NO-EVICT"), "a", "b"},
 		{"CLIENT", "REPLY", pick(g, "x", "")},
-		append([]string{"CLIENT", pick(g, "NOSUCH", "", "GET NAME")}, g.odd()...),
-	}[g.Intn(14)]
+		append([]string{"CLIENT", pick(g, "NOSUCH", "", "GET NAME", "GET\nNAME")}, g.odd()...),
+		append([]string{"SCAN", pick(g, "0", "1", "-1", "+1", "x", "", " 1", "1 ", "18446744073709551615", "18446744073709551616")},
+			g.some([]string{"MATCH", "a*", "count", "10", "0", "x", "TYPE", "string"})...),
+		{"SCAN", "0", "MATCH", "a*", "count", "10", "type", "x"},
+		{"SCAN"},
+	}[g.Intn(17)]
 }
 
 func (g *generator) odd() []string {
-	return g.some([]string{"a", "", "b c", "'e'", strings.Repeat("f", 130), "é"})[:g.Intn(2)]
+	return g.some([]string{"a", "", "b c", "b\r\n\r\nc", "b\x00c", "'e'", strings.Repeat("f", 130), "é"})[:g.Intn(2)]
 }
 
 // empty publishes nothing, or is nothing.

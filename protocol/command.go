@@ -209,6 +209,8 @@ var Table = []*Row{
 		Summary: "Returns the replication role: always master, of nobody."},
 	{Name: "DBSIZE", Arity: 1, Usage: "DBSIZE", Since: "1.0.0",
 		Summary: "Returns the number of keys: always 0."},
+	{Name: "SCAN", Arity: -2, Usage: "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]", Since: "2.8.0", Group: "generic",
+		Summary: "Iterates over the keys: there are none."},
 	{Name: "WAIT", Arity: 3, Usage: "WAIT numreplicas timeout", Since: "3.0.0", Group: "generic",
 		Summary: "Waits for replicas: there are none, so 0 at once."},
 	{Name: "LATENCY", Arity: -2, Usage: "LATENCY subcommand", Since: "2.8.13", Group: "server", Parent: true,

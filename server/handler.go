@@ -113,6 +113,7 @@ var handlers = map[string]*handler{
 
 	// What conch has nothing to say about, in the shape that clients and operators' tools expect.
 	"dbsize":          answerZero,
+	"scan":            {answer: scan},
 	"wait":            answerZero,
 	"latency":         answerHelp,
 	"latency|latest":  answerNothing,
