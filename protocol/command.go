@@ -167,6 +167,8 @@ var Table = []*Row{
 		Summary: "Returns the effective values of configuration parameters."},
 	{Name: "CONFIG SET", Arity: -4, Usage: "CONFIG SET parameter value [parameter value ...]", Since: "2.0.0", Secret: true,
 		Summary: "Sets configuration parameters in-flight."},
+	{Name: "CONFIG RESETSTAT", Arity: 2, Usage: "CONFIG RESETSTAT", Since: "2.0.0",
+		Summary: "Resets the server's statistics, but for those of messages and of connections' ends."},
 	{Name: "CONFIG HELP", Arity: 2, Usage: "CONFIG HELP", Since: "5.0.0", Ample: true,
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "ACL", Arity: -2, Usage: "ACL subcommand", Since: "6.0.0", Parent: true,

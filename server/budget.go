@@ -19,11 +19,15 @@ var errSpent = protocol.Errorf("the answers of this transaction are too large to
 // answer runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
 // a transaction costs no more than maxSpent and one answer.
 func (x *exchange) answer() {
-	m := x.conn.wire.multi
-	if m == nil || !m.executing {
+	if m := x.conn.wire.multi; m != nil && m.executing {
+		x.answerWithin(m)
+	} else {
 		x.call.handler.answer(x)
-		return
 	}
+	x.conn.srv.stats.failed(x.call.row, x.out, x.call.dialect)
+}
+
+func (x *exchange) answerWithin(m *transaction) {
 	if x.call.row.Ample && m.spent > maxSpent {
 		x.fail(errSpent)
 		return

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -24,26 +25,33 @@ func (x *exchange) wrongSubcommandArity() {
 type section struct {
 	name  string
 	lines func(x *exchange) []string
+	asked bool // only if it is asked for, or all are
 }
 
 var sections = []section{
-	{"Server", infoServer},
-	{"Clients", infoClients},
-	{"Stats", infoStats},
-	{"Replication", func(*exchange) []string { return []string{"role:master", "connected_slaves:0"} }},
+	{"Server", infoServer, false},
+	{"Clients", infoClients, false},
+	{"Memory", infoMemory, false},
+	{"Stats", infoStats, false},
+	{"Replication", func(*exchange) []string { return []string{"role:master", "connected_slaves:0"} }, false},
+	{"CPU", infoCPU, false},
+	{"Commandstats", infoCommandstats, true},
+	{"Errorstats", infoErrorstats, false},
 }
 
-// info writes the sections asked for, or all.
+// info writes the sections that were named. None is as default; all and everything are the same here.
 func info(x *exchange) {
 	wanted := make(map[string]bool)
 	for _, arg := range x.call.args[1:] {
 		wanted[strings.ToLower(string(arg))] = true
 	}
-	all := len(wanted) == 0 || wanted["all"] || wanted["default"] || wanted["everything"]
+	all := wanted["all"] || wanted["everything"]
+	usual := all || len(wanted) == 0 || wanted["default"]
 	var parts []string
 	for _, s := range sections {
-		if all || wanted[strings.ToLower(s.name)] {
-			parts = append(parts, "# "+s.name+"\r\n"+strings.Join(s.lines(x), "\r\n")+"\r\n")
+		if all || usual && !s.asked || wanted[strings.ToLower(s.name)] {
+			lines := append([]string{"# " + s.name}, s.lines(x)...)
+			parts = append(parts, strings.Join(lines, "\r\n")+"\r\n")
 		}
 	}
 	x.prose(strings.Join(parts, "\r\n"))
@@ -58,6 +66,9 @@ func infoServer(x *exchange) []string {
 		"redis_mode:standalone",
 		"os:" + runtime.GOOS + " " + runtime.GOARCH,
 		"go_version:" + runtime.Version(),
+		fmt.Sprintf("process_id:%d", os.Getpid()),
+		"run_id:" + s.runID,
+		fmt.Sprintf("tcp_port:%d", s.port.Load()),
 		fmt.Sprintf("uptime_in_seconds:%d", up),
 		fmt.Sprintf("uptime_in_days:%d", up/86400),
 		"loading:0",
@@ -77,17 +88,18 @@ func infoClients(x *exchange) []string {
 func infoStats(x *exchange) []string {
 	s, n := x.conn.srv, x.view.Counts()
 	c := &s.counts
-	slow := c.endings[ReasonSlowHard].Load() + c.endings[ReasonSlowSoft].Load()
+	since := c.base().minus(s.stats.base)
 	lines := []string{
-		fmt.Sprintf("total_connections_received:%d", c.accepted.Load()),
-		fmt.Sprintf("total_commands_processed:%d", c.commands.Load()),
-		fmt.Sprintf("total_net_input_bytes:%d", c.bytesIn.Load()),
-		fmt.Sprintf("total_net_output_bytes:%d", c.bytesOut.Load()),
+		fmt.Sprintf("total_connections_received:%d", since.accepted),
+		fmt.Sprintf("total_commands_processed:%d", since.commands),
+		fmt.Sprintf("total_net_input_bytes:%d", since.bytesIn),
+		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
+		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
 		fmt.Sprintf("client_memory:%d", s.memory.held.Load()-x.call.in.size()-x.conn.share.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
-		fmt.Sprintf("rejected_connections:%d", c.endings[ReasonFull].Load()),
-		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", slow),
+		fmt.Sprintf("rejected_connections:%d", since.full),
+		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
 		fmt.Sprintf("pubsub_channels:%d", n.Topics),
 		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
 		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),

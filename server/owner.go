@@ -55,7 +55,8 @@ var _ broker.Owner = (*conn)(nil)
 // and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
 // so lines are free.
 func (c *conn) Admit(r *broker.Request) bool {
-	k := r.Call.(*call)
+	k, stats := r.Call.(*call), &c.srv.stats
+	stats.begin(c)
 	if c.executing() {
 		return c.admitKept(r, k)
 	}
@@ -66,6 +67,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 	case !c.admitPiece(k):
 		return false
 	case k.err != nil:
+		c.noteMissing(k)
 		c.refuse(k, k.err)
 		return false
 	case !c.wire.free && c.refuses(k):
@@ -87,6 +89,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 		return false
 	}
 	c.srv.press.watch(c, k)
+	stats.called(k.row, max(1, len(r.Payloads)))
 	return true
 }
 
@@ -257,7 +260,9 @@ func (c *conn) Answer(r *broker.Request, v broker.View) {
 	*x = exchange{} // it must not keep the reply, nor the connection, alive
 }
 
+// answerErr refuses a command.
 func (c *conn) answerErr(k *call, err *protocol.Error) {
+	c.srv.stats.rejected(k.row, err)
 	c.reply(appendErr(c.begin(), k, err))
 }
 
@@ -367,6 +372,7 @@ func (c *conn) Applied(b *broker.Batch) {
 	switch note := b.Note.(type) {
 	case *batch:
 		c.wire.applied++
+		c.srv.stats.end(c)
 		c.srv.press.forget()
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && Reason(c.reason.Load()) == ReasonNone {
 			c.notFinished(b.Requests[n-1].Call.(*call))
@@ -382,6 +388,7 @@ func (c *conn) Applied(b *broker.Batch) {
 // Flush hands over what was queued, under one lock and with one wake-up for all of it.
 func (c *conn) Flush() {
 	w := &c.wire
+	c.srv.stats.end(c) // of a batch that the core puts off
 	if c.outbox.add(w.post, w.applied, w.newest) {
 		c.startWriter()
 	}

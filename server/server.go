@@ -24,6 +24,11 @@ type Server struct {
 	memory     memory
 	predicates filter.Cache // those that are subscribed to, each compiled once
 	evaluators evaluators
+	stats      commandStats // the core's goroutine's
+	missing    missing      // the core's goroutine's
+	usage      usage
+	runID      string
+	port       atomic.Int64 // of the first TCP listener; 0 before there is one
 	handshakes gate         // for what the log says of failed ones
 	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
 
@@ -75,6 +80,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		conns:     make(map[*conn]struct{}),
 	}
 	s.evaluators.places = evaluatorPlaces()
+	s.stats, s.runID = newCommandStats(), secret(40)
 	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
 	s.memory.mark.Store(o.MaxMemory)
@@ -102,6 +108,9 @@ func (s *Server) serveWith(l net.Listener, config *tls.Config) {
 		return
 	}
 	s.listeners[l] = struct{}{}
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+		s.port.CompareAndSwap(0, int64(tcp.Port))
+	}
 	s.tasks.Go(func() { s.accept(l, config) })
 }
 
@@ -164,6 +173,7 @@ func (s *Server) sweep() {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
+			s.usage.memory()
 			s.clock.Store(int64(uptime()))
 			s.mu.Lock()
 			for c := range s.conns {

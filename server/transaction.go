@@ -53,6 +53,7 @@ func (c *conn) admitKept(r *broker.Request, k *call) bool {
 		c.answerErr(k, c.errTooMany())
 		return false
 	}
+	c.srv.stats.called(k.row, 1)
 	return true
 }
 
@@ -124,16 +125,15 @@ func (m *transaction) release() {
 }
 
 // Begin answers EXEC: with the header of the replies to come, or with why there are none.
-func (c *conn) Begin(*broker.Request) []broker.Request {
+func (c *conn) Begin(r *broker.Request) []broker.Request {
 	m := c.wire.multi
 	switch {
 	case m == nil:
-		c.reply(protocol.AppendError(c.begin(), protocol.Errorf("EXEC without MULTI")))
+		c.fail(r, protocol.Errorf("EXEC without MULTI"))
 		return nil
 	case m.spoiled:
 		c.endMulti()
-		c.reply(protocol.AppendError(c.begin(), &protocol.Error{Code: protocol.CodeExecAbort,
-			Text: "Transaction discarded because of previous errors."}))
+		c.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
 	}
 	c.reply(protocol.AppendArray(c.begin(), len(m.kept)))
@@ -142,6 +142,13 @@ func (c *conn) Begin(*broker.Request) []broker.Request {
 		c.endMulti()
 	}
 	return m.kept
+}
+
+// fail answers an EXEC that has run, and found nothing that it may do.
+func (c *conn) fail(r *broker.Request, err *protocol.Error) {
+	answer := protocol.AppendError(c.begin(), err)
+	c.srv.stats.failed(r.Call.(*call).row, answer, protocol.RESP)
+	c.reply(answer)
 }
 
 // Commit ends an EXEC: now come the messages that it sent to its own connection.

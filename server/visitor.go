@@ -1,6 +1,9 @@
 package server
 
-import "github.com/conchmq/conch/broker"
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
 
 // visitor enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
 type visitor struct {
@@ -35,13 +38,14 @@ func (s *Server) visit(run func(broker.View)) bool {
 type errand struct {
 	work   func() (answer func(*exchange))
 	silent bool // CLIENT REPLY wants no answer
+	row    *protocol.Row
 }
 
 // park has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
 // see protocol.Row.Fence.
 func (x *exchange) park(work func() func(*exchange)) {
 	m := x.conn.wire.mute
-	x.conn.errand = &errand{work, m.off || m.skip}
+	x.conn.errand = &errand{work, m.off || m.skip, x.call.row}
 }
 
 // runErrand is the reader's part. All errands are about the one file, so one is run after the other, each until its
@@ -55,6 +59,7 @@ func (c *conn) runErrand() {
 	c.srv.visit(func(v broker.View) {
 		x := &exchange{conn: c, view: v, out: c.begin()}
 		answer(x)
+		c.srv.stats.failed(e.row, x.out, protocol.RESP)
 		if !e.silent {
 			c.push(x.out)
 		}

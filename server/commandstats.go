@@ -1,0 +1,165 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// commandStats are what INFO shows of commands and of error replies, and what CONFIG RESETSTAT resets. They belong to the
+// core's goroutine: counting takes no atomics. The clock is read twice for a batch and never for a message.
+type commandStats struct {
+	rows   []rowStats // by their places in protocol.Table
+	errors map[protocol.Code]int64
+
+	// The batch at hand.
+	from    *conn         // nil between batches
+	begun   time.Duration // by uptime, at its first command
+	places  []int         // of the rows that have commands pending
+	pending int           // commands so far
+
+	base base
+}
+
+// rowStats are those of one command, as Redis has them.
+type rowStats struct {
+	calls, rejected, failed int64
+	time                    time.Duration // on the core
+	pending                 int           // calls in the batch at hand, whose time is not known yet
+}
+
+// base is what the counters of a server had at the last CONFIG RESETSTAT. They themselves only grow: the account of
+// messages and the reasons of ends must add up.
+type base struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
+
+func newCommandStats() commandStats {
+	return commandStats{rows: make([]rowStats, len(protocol.Table)), errors: make(map[protocol.Code]int64)}
+}
+
+// begin starts the clock at the first command of a batch.
+func (s *commandStats) begin(from *conn) {
+	if s.from == from {
+		return
+	}
+	s.end(s.from)
+	s.from, s.begun = from, uptime()
+}
+
+// end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
+func (s *commandStats) end(from *conn) {
+	if s.from != from || from == nil {
+		return
+	}
+	s.from = nil
+	if s.pending == 0 {
+		return
+	}
+	each := (uptime() - s.begun) / time.Duration(s.pending)
+	for _, place := range s.places {
+		r := &s.rows[place]
+		r.time += each * time.Duration(r.pending)
+		r.pending = 0
+	}
+	s.places, s.pending = s.places[:0], 0
+}
+
+// called counts a command that runs, or a run of them.
+func (s *commandStats) called(row *protocol.Row, commands int) {
+	r := &s.rows[row.Place()]
+	if r.pending == 0 {
+		s.places = append(s.places, row.Place())
+	}
+	r.calls += int64(commands)
+	r.pending += commands
+	s.pending += commands
+}
+
+// rejected counts a command that was refused before it ran; row is nil if there is no such command.
+func (s *commandStats) rejected(row *protocol.Row, err *protocol.Error) {
+	s.errors[err.Code]++
+	if row != nil {
+		s.rows[row.Place()].rejected++
+	}
+}
+
+// failed counts a command that ran, if its answer is an error.
+func (s *commandStats) failed(row *protocol.Row, answer []byte, dialect protocol.Dialect) {
+	switch {
+	case len(answer) == 0:
+		return
+	case answer[0] == '-':
+		answer = answer[1:]
+	case dialect != protocol.Line || answer[0] == '#' || bytes.HasPrefix(answer, []byte("OK")):
+		return
+	}
+	code, _, _ := bytes.Cut(answer, []byte{' '})
+	s.errors[protocol.Code(code)]++
+	s.rows[row.Place()].failed++
+}
+
+// reset is CONFIG RESETSTAT, which counts as the first command afterwards.
+func (s *commandStats) reset(row *protocol.Row, now base) {
+	clear(s.rows)
+	clear(s.errors)
+	s.places, s.pending, s.base = s.places[:0], 0, now
+	s.called(row, 1)
+}
+
+// replies is how many error replies there were.
+func (s *commandStats) replies() (all int64) {
+	for _, n := range s.errors {
+		all += n
+	}
+	return all
+}
+
+func infoCommandstats(x *exchange) []string {
+	var lines []string
+	for place, r := range x.conn.srv.stats.rows {
+		if r.calls+r.rejected+r.failed == 0 {
+			continue
+		}
+		usec, per := r.time.Microseconds(), 0.0
+		if r.calls > 0 {
+			per = float64(usec) / float64(r.calls)
+		}
+		lines = append(lines, fmt.Sprintf("cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			protocol.Table[place].FullName(), r.calls, usec, per, r.rejected, r.failed))
+	}
+	return lines
+}
+
+func infoErrorstats(x *exchange) []string {
+	errors := x.conn.srv.stats.errors
+	var lines []string
+	for _, code := range slices.Sorted(maps.Keys(errors)) {
+		lines = append(lines, fmt.Sprintf("errorstat_%s:count=%d", code, errors[code]))
+	}
+	return lines
+}
+
+// base is what the counters have now that CONFIG RESETSTAT resets.
+func (c *counts) base() base {
+	return base{
+		accepted: c.accepted.Load(), commands: c.commands.Load(), bytesIn: c.bytesIn.Load(), bytesOut: c.bytesOut.Load(),
+		full: c.endings[ReasonFull].Load(), slow: c.endings[ReasonSlowHard].Load() + c.endings[ReasonSlowSoft].Load(),
+	}
+}
+
+// minus is what was counted since then.
+func (b base) minus(then base) base {
+	return base{
+		b.accepted - then.accepted, b.commands - then.commands, b.bytesIn - then.bytesIn, b.bytesOut - then.bytesOut,
+		b.full - then.full, b.slow - then.slow,
+	}
+}
+
+func configResetstat(x *exchange) {
+	s := x.conn.srv
+	s.stats.reset(x.call.row, s.counts.base())
+	x.ok()
+}
