@@ -6,10 +6,10 @@ import "github.com/conchmq/conch/protocol"
 // is the work that takes long without making bytes: it counts as many bytes as could be made meanwhile, about.
 const (
 	maxSpent            = 4 << 20
-	workPerName         = 16  // looking at a name
-	workPerRow          = 512 // writing a row of a table
-	workPerSubscription = 64  // adding up the account of a subscription
-	globWorkPerUnit     = 16  // steps of a laborious glob
+	workPerName         = 16   // looking at a name
+	workPerRow          = 1024 // writing a row of a table
+	workPerSubscription = 64   // adding up the account of a subscription
+	globWorkPerUnit     = 16   // steps of a laborious glob
 )
 
 // errSpent answers a command with a large answer in a transaction that has had its share of them.

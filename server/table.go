@@ -14,6 +14,8 @@ import (
 // character may have any number of accents.
 const maxCells, maxCellBytes = 64, 256
 
+const ellipsis = "…"
+
 // table is text in columns, for people. Longer cells are cut: one name of some kilobytes would widen all rows.
 type table struct {
 	head []string
@@ -35,7 +37,7 @@ func clip(s string) string {
 		return s
 	}
 	if isASCII(s[:maxCells+1]) {
-		return s[:maxCells-1] + "…"
+		return s[:maxCells-1] + ellipsis
 	}
 	fit, width, state := 0, 0, -1
 	for rest := s; rest != ""; {
@@ -43,7 +45,7 @@ func clip(s string) string {
 		_, rest, cells, state = uniseg.FirstGraphemeClusterInString(rest, state)
 		end := len(s) - len(rest)
 		if width += cells; width > maxCells || end > maxCellBytes {
-			return s[:fit] + "…"
+			return s[:fit] + ellipsis
 		}
 		if width < maxCells {
 			fit = end
@@ -54,7 +56,10 @@ func clip(s string) string {
 
 // cellsOf is how wide a string is. Nearly all are ASCII, for which that is quick to find out.
 func cellsOf(s string) int {
-	if isASCII(s) {
+	if start, cut := strings.CutSuffix(s, ellipsis); isASCII(start) {
+		if cut {
+			return len(start) + 1
+		}
 		return len(s)
 	}
 	return uniseg.StringWidth(s)
@@ -79,7 +84,7 @@ func showName(name string) string {
 	for end > maxCellBytes-utf8.UTFMax && !utf8.RuneStart(name[end]) {
 		end--
 	}
-	return string(protocol.ShowName(nil, []byte(name[:end]))) + "…" // which is cut off again, mostly
+	return string(protocol.ShowName(nil, []byte(name[:end]))) + ellipsis // which is cut off again, mostly
 }
 
 // lines are the head and the rows, with the columns under each other.
