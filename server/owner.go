@@ -89,7 +89,9 @@ func (c *conn) Admit(r *broker.Request) bool {
 		return false
 	}
 	c.srv.press.watch(c, k)
-	stats.called(k.row, max(1, len(r.Payloads)))
+	if k.piece == 0 {
+		stats.called(k.row, max(1, len(r.Payloads)))
+	}
 	return true
 }
 
