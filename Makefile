@@ -57,6 +57,9 @@ bench: ## benchmarks, with allocations
 bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
 	cd bench && go run ./peers $(ARGS)
 
+bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="-server conch -scenario 1"; see docs/performance.md
+	cd bench && go run ./stalls $(ARGS)
+
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
 	cd bench && go run ./clients $(ARGS)
 
@@ -76,4 +79,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-client bench-test fuzz cover ci
+.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci

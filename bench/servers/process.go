@@ -32,13 +32,16 @@ type Process struct {
 }
 
 // Start runs a server on a free port and waits until it can be connected to.
-func Start(ctx context.Context, s *Server) (*Process, error) {
+func Start(ctx context.Context, s *Server) (*Process, error) { return StartWith(ctx, s, s.command) }
+
+// StartWith is Start with arguments of the caller's own.
+func StartWith(ctx context.Context, s *Server, arguments func(port string) []string) (*Process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	p, err := Launch(ctx, net.JoinHostPort("127.0.0.1", port), func(ctx context.Context) *exec.Cmd {
-		return exec.CommandContext(ctx, s.binary, s.command(port)...)
+		return exec.CommandContext(ctx, s.binary, arguments(port)...)
 	})
 	if err != nil {
 		return nil, err
@@ -127,18 +130,23 @@ func (p *Process) Usage() (time.Duration, error) {
 }
 
 // Resident is the memory of the process that is in RAM, in bytes.
-func (p *Process) Resident() (int64, error) {
+func (p *Process) Resident() (int64, error) { return p.memory("VmRSS:") }
+
+// Peak is the most that Resident has been so far.
+func (p *Process) Peak() (int64, error) { return p.memory("VmHWM:") }
+
+func (p *Process) memory(field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", p.PID)
+	return 0, fmt.Errorf("/proc/%d/status has no %s", p.PID, field)
 }
 
 // tail keeps the last of what a process writes, for the error message.

@@ -59,6 +59,7 @@ var rules = map[string]rule{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
+	"internal/attack":    {},
 	"internal/invariant": {},
 	"internal/conchtest": {anything: true},
 	"internal/faulty":    {},

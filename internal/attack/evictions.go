@@ -1,0 +1,100 @@
+package attack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// evictionAttacks fill the memory with slow subscribers while a healthy client needs some. Point 14.
+var evictionAttacks = []Scenario{
+	{Name: "14-publisher", Title: "4 slow subscribers, and a message of 16 MiB that comes slowly", Cap: "40MiB", run: largeBesideSlow},
+}
+
+// largeBesideSlow notes which connections are disconnected.
+func largeBesideSlow(t *Target) error {
+	var slow []*conn
+	for range 4 {
+		c, err := t.slow(command("SUBSCRIBE", "a"), 1)
+		if err != nil {
+			return err
+		}
+		slow = append(slow, c)
+	}
+	large, err := t.dial()
+	if err != nil {
+		return err
+	}
+	t.begin()
+	filler, err := t.quick("", 0)
+	if err != nil {
+		return err
+	}
+	filling, stop := context.WithCancel(t.ctx)
+	var all sync.WaitGroup
+	all.Go(func() { // 32 MiB in the time of the large message, to each of the subscribers
+		text := command("PUBLISH", "a", strings.Repeat("x", 64<<10))
+		for range 512 {
+			if filler.pour(filling, text, 1) == 0 || !wait(filling, 10*time.Millisecond) {
+				return
+			}
+		}
+	})
+	err = largeMessage(large)
+	stop()
+	all.Wait()
+	evicted := 0
+	for _, c := range slow {
+		if c.ended() {
+			evicted++
+		}
+	}
+	fate := "published"
+	if err != nil {
+		fate = fmt.Sprintf("evicted (%v)", err)
+	}
+	t.note("the publisher of 16 MiB: %s; slow subscribers evicted: %d of %d", fate, evicted, len(slow))
+	return nil
+}
+
+// largeMessage publishes 16 MiB within five seconds.
+func largeMessage(c *conn) error {
+	text := command("PUBLISH", "large", strings.Repeat("x", 16*mebi))
+	const pieces = 100
+	for i := range pieces {
+		if err := c.send(text[i*len(text)/pieces : (i+1)*len(text)/pieces]); err != nil {
+			return err
+		}
+		if !wait(c.t.ctx, 50*time.Millisecond) {
+			return c.t.ctx.Err()
+		}
+	}
+	return c.answers(1)
+}
+
+// ended reads what is there, and tells whether the connection has ended behind it.
+func (c *conn) ended() bool {
+	scratch := make([]byte, 64<<10)
+	for {
+		_ = c.SetReadDeadline(time.Now().Add(time.Second)) // fails on a dead socket, as the read then does
+		if _, err := c.in.Read(scratch); err != nil {
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// wait lets time pass, unless ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

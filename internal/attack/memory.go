@@ -1,0 +1,237 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const mebi = 1 << 20
+
+// memoryAttacks make the server hold much. Points 1 to 6.
+var memoryAttacks = []Scenario{
+	{Name: "1-patterns", Title: "16 MiB to 100 patterns of one subscriber that does not read", Cap: "50MiB", run: patternsOfOne},
+	{Name: "1b-pattern-each", Title: "16 MiB to 100 subscribers with a pattern each", Cap: "50MiB", run: patternsOfMany},
+	{Name: "1c-exec", Title: "16 MiB in EXEC to 100 patterns of the own connection", Cap: "50MiB", run: patternsInExec},
+	{Name: "1d-predicates", Title: "16 MiB to 100 predicates of one subscriber that does not read", Cap: "50MiB",
+		ConchOnly: "Redis has no predicates", run: predicatesOfOne},
+	{Name: "2-strangers", Title: "50 unauthenticated clients send a\\n and do not read", Locked: true, run: tinyCommands},
+	{Name: "2b-tiny", Title: "50 clients send a\\n and do not read", run: tinyCommands},
+	{Name: "3-entries", Title: "4 slow line subscribers of two topics in turn", Cap: "128MiB", run: slowLines},
+	{Name: "4-oldest", Title: "a slow drop-oldest subscriber, small messages and replies", ConchOnly: "Redis drops no messages", run: dropOldest},
+	{Name: "5-zeros", Title: "16 MiB of zero bytes, 1 line subscriber", run: zeros(1)},
+	{Name: "5b-zeros", Title: "16 MiB of zero bytes, 4 line subscribers", run: zeros(4)},
+	{Name: "6-slow-at-cap", Title: "100 slow line subscribers at the cap", Cap: "100MiB", run: slowAtCap},
+	{Name: "6b-exec-at-cap", Title: "EXEC of 90,000 PUBLISH to 100 slow subscribers at the cap", Cap: "100MiB", run: execAtCap},
+}
+
+const big = "big"
+
+// glob is one of many patterns that match big.
+func glob(i int) string { return fmt.Sprintf("[b%03d]ig", i) }
+
+func globs(n int) (all []string) {
+	for i := range n {
+		all = append(all, glob(i))
+	}
+	return all
+}
+
+func patternsOfOne(t *Target) error {
+	if _, err := t.slow(command(append([]string{"PSUBSCRIBE"}, globs(100)...)...), 100); err != nil {
+		return err
+	}
+	return t.publishBig()
+}
+
+func predicatesOfOne(t *Target) error {
+	text := []string{"PSUBSCRIBE"}
+	for i := range 100 {
+		text = append(text, fmt.Sprintf("big WHERE size > %d", i))
+	}
+	if _, err := t.slow(command(text...), 100); err != nil {
+		return err
+	}
+	return t.publishBig()
+}
+
+func patternsOfMany(t *Target) error {
+	for i := range 100 {
+		if _, err := t.slow(command("PSUBSCRIBE", glob(i)), 1); err != nil {
+			return err
+		}
+	}
+	return t.publishBig()
+}
+
+// publishBig publishes one message of 16 MiB.
+func (t *Target) publishBig() error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	text := command("PUBLISH", big, strings.Repeat("x", 16*mebi))
+	t.begin()
+	return c.sendAndWait(text, 1)
+}
+
+func (c *conn) sendAndWait(text string, answers int) error {
+	if err := c.send(text); err != nil {
+		return err
+	}
+	return c.answers(answers)
+}
+
+func patternsInExec(t *Target) error {
+	text := command("HELLO", "3") + command(append([]string{"PSUBSCRIBE"}, globs(100)...)...)
+	c, err := t.slow(text, 101)
+	if err != nil {
+		return err
+	}
+	text = command("MULTI") + command("PUBLISH", big, strings.Repeat("x", 16*mebi)) + command("EXEC")
+	t.begin()
+	_ = c.send(text) // it may well be disconnected meanwhile
+	wait(t.ctx, FloodTime)
+	return t.settle()
+}
+
+// settle waits until the server has answered somebody else.
+func (t *Target) settle() error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	return c.ask("PING")
+}
+
+func tinyCommands(t *Target) error {
+	text := strings.Repeat("a\n", 32<<10)
+	var conns []*conn
+	for range 50 {
+		c, err := t.stranger()
+		if err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	t.begin()
+	ctx, stop := t.flooding()
+	defer stop()
+	return each(len(conns), func(i int) error {
+		conns[i].pour(ctx, text, 64*mebi)
+		return nil
+	})
+}
+
+// lines subscribes in lines, or in RESP where there are none.
+func (t *Target) lines(topics ...string) (text string, answers int) {
+	if t.Redis {
+		return command(append([]string{"SUBSCRIBE"}, topics...)...), len(topics)
+	}
+	return "SUB " + strings.Join(topics, " ") + "\n", len(topics)
+}
+
+func slowLines(t *Target) error { return t.alternate(4, 3_200_000) }
+func slowAtCap(t *Target) error { return t.alternate(100, 400_000) }
+
+// alternate publishes a byte to one and the other of two topics, which so many slow subscribers have subscribed to.
+func (t *Target) alternate(subscribers, messages int) error {
+	text, answers := t.lines("a", "b")
+	for range subscribers {
+		if _, err := t.slow(text, answers); err != nil {
+			return err
+		}
+	}
+	t.begin()
+	return t.publishInTurn(t.ctx, messages)
+}
+
+// publishInTurn publishes so many messages of a byte to a and b in turn, as fast as they are taken.
+func (t *Target) publishInTurn(ctx context.Context, messages int) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	c.drain()
+	const pairs = 1000
+	text := strings.Repeat(command("PUBLISH", "a", "x")+command("PUBLISH", "b", "x"), pairs)
+	messages = t.scaled(messages)
+	sent := c.pour(ctx, text, messages/(2*pairs)*len(text))
+	if err := t.settle(); err != nil {
+		return err
+	}
+	if want := messages / (2 * pairs) * len(text); sent < want {
+		t.note("%d of %d published", sent/len(text)*2*pairs, messages)
+	}
+	return nil
+}
+
+func dropOldest(t *Target) error {
+	c, err := t.slow("SLOW drop-oldest\nSUB a b\n", 3)
+	if err != nil {
+		return err
+	}
+	t.begin()
+	ctx, stop := context.WithTimeout(t.ctx, 3*FloodTime)
+	defer stop()
+	t.readers.Go(func() { // replies between the messages, until so many wait that it is not read any more
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil && c.pour(ctx, strings.Repeat("PING\n", 100), 1) > 0 {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return t.publishInTurn(ctx, 4_000_000)
+}
+
+func zeros(subscribers int) func(*Target) error {
+	return func(t *Target) error {
+		// Each is another way of writing the message, where there is one.
+		ways := []string{"SUB big\n", "SUB big\r\n", "SEQ ON\nSUB big\n", "SEQ ON\r\nSUB big\r\n"}
+		for i := range subscribers {
+			text, answers := ways[i], strings.Count(ways[i], "\n")
+			if t.Redis {
+				text, answers = t.lines(big)
+			}
+			if _, err := t.quick(text, answers); err != nil {
+				return err
+			}
+		}
+		c, err := t.dial()
+		if err != nil {
+			return err
+		}
+		text := command("PUBLISH", big, strings.Repeat("\x00", 16*mebi))
+		t.begin()
+		return c.sendAndWait(text, 1)
+	}
+}
+
+func execAtCap(t *Target) error {
+	text, answers := t.lines("a", "b")
+	for range 100 {
+		if _, err := t.slow(text, answers); err != nil {
+			return err
+		}
+	}
+	return t.execPublish(90_000)
+}
+
+// execPublish publishes to a and b in turn in one transaction.
+func (t *Target) execPublish(messages int) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	messages = t.scaled(messages)
+	text := command("MULTI") + strings.Repeat(command("PUBLISH", "a", "x")+command("PUBLISH", "b", "x"), messages/2)
+	if err := c.sendAndWait(text, 1+messages/2*2); err != nil {
+		return err
+	}
+	t.begin()
+	return c.ask("EXEC")
+}
