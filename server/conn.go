@@ -222,22 +222,37 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 	}
 }
 
+// forgive takes time off what counts for slow-time and auth-time. The sweeper's, as overdue is.
+func (c *conn) forgive(late, now time.Duration) {
+	if o := &c.outbox; o.softSince != 0 {
+		o.softSince = min(o.softSince+late, now)
+	}
+	if since := c.stranger.Load(); since != 0 { // unless it logs in at this moment
+		c.stranger.CompareAndSwap(since, min(since+int64(late), int64(now)))
+	}
+}
+
 // overdue is why a connection must go now, if it must. Called by the sweeper only, under the server's lock.
-func (c *conn) overdue() Reason {
+func (c *conn) overdue(now time.Duration) Reason {
 	switch {
 	case Reason(c.reason.Load()) != ReasonNone: // it is on its way out
 		return ReasonNone
-	case c.overSoft():
+	case c.overSoft(now):
 		return ReasonSlowSoft
-	case c.unknown() && int64(uptime())-c.stranger.Load() > int64(c.srv.options.AuthTime):
+	case c.lateToLogIn(now):
 		return ReasonUnknown
 	}
 	return ReasonNone
 }
 
+// lateToLogIn looks at the time once: when the peer logs in at this moment, there is none any more.
+func (c *conn) lateToLogIn(now time.Duration) bool {
+	since := time.Duration(c.stranger.Load())
+	return since != 0 && !c.srv.access.open.Load() && now-since > c.srv.options.AuthTime
+}
+
 // overSoft keeps watch on the soft limit.
-func (c *conn) overSoft() bool {
-	now := uptime()
+func (c *conn) overSoft(now time.Duration) bool {
 	o := &c.outbox
 	if o.policy() != Disconnect || o.messages() <= int64(c.srv.options.SlowSoft) {
 		o.softSince = 0

@@ -305,6 +305,13 @@ func (o *outbox) close(sock net.Conn, drain time.Duration) {
 	}
 }
 
+// isFinal tells whether the last deadline is set: once that has passed, there is no other.
+func (o *outbox) isFinal() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.final
+}
+
 // evict drops what waits and leaves parting words instead, if there are any. The writer is woken out of a write that
 // the peer does not take. True means that a writer must be started.
 func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {

@@ -166,23 +166,44 @@ const sweepEvery = time.Second
 // sweep evicts who has been over the soft limit for too long, or has not said who it is for too long. It is a clock outside the core: what it finds enters
 // the core as a request.
 func (s *Server) sweep() {
-	tick := time.NewTicker(min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTime)/4, time.Millisecond)))
+	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTime)/4, time.Millisecond))
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
+	for last := uptime(); ; {
 		select {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
 			s.usage.memory()
-			s.clock.Store(int64(uptime()))
-			s.mu.Lock()
-			for c := range s.conns {
-				if reason := c.overdue(); reason != ReasonNone {
-					s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait; the lock must not
-				}
-			}
-			s.mu.Unlock()
+			at := uptime()
+			s.sweepConns(at, lateness(at-last, every))
+			last = at
 			s.expireTokens(now)
+		}
+	}
+}
+
+// lateness is how much later a tick came than it should have. Up to a period is a busy machine; more is a process that
+// was stopped, or a machine that was.
+func lateness(since, every time.Duration) time.Duration {
+	if since <= 2*every {
+		return 0
+	}
+	return since - every
+}
+
+// sweepConns evicts those connections whose time is over at a moment. late is the time before it in which the process
+// stood still: no client could do anything about it, so it does not count for slow-time and auth-time.
+func (s *Server) sweepConns(at, late time.Duration) {
+	s.clock.Store(int64(at))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if late > 0 {
+			c.forgive(late, at)
+		}
+		if reason := c.overdue(at); reason != ReasonNone {
+			s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait; the lock must not
 		}
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/rs/zerolog"
 
@@ -58,15 +60,37 @@ func (s *ciphered) Write(b []byte) (n int, err error) {
 	}
 	for begun := uptime(); ; {
 		m, err := s.Conn.Write(b[n:])
+		if m == 0 && errors.Is(err, os.ErrDeadlineExceeded) && s.conn != nil {
+			m = s.writeAfterDeadline(b[n:])
+		}
 		n += m
 		switch {
-		case err == nil:
+		case err == nil, n == len(b):
 			return n, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.ending, !s.goOn(m, uptime()-begun):
 			s.torn = err
 			return n, err //nolint:wrapcheck // TLS looks at what it is
 		}
 	}
+}
+
+// writeAfterDeadline writes what the kernel takes without waiting: see that of conn. Nothing, where the socket has no
+// descriptor.
+func (s *ciphered) writeAfterDeadline(b []byte) (n int) {
+	sock, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	vector := syscall.Iovec{Base: unsafe.SliceData(b)}
+	vector.SetLen(len(b))
+	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only
+		n, _ = writeNow(fd, []syscall.Iovec{vector}, len(b)) // the error comes again, with the next write
+	})
+	return max(0, n)
 }
 
 // goOn sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until

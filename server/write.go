@@ -90,7 +90,8 @@ func (c *conn) writeOut(h *hand) error {
 		}
 		if late { // it took something, or was woken to be evicted
 			c.outbox.extended = 0
-			if c.outbox.evicted.Load() && h.first != nil && h.first.parting {
+			evicted := c.outbox.evicted.Load()
+			if evicted && h.first != nil && h.first.parting || !evicted && c.outbox.isFinal() {
 				return err
 			}
 		}
@@ -123,6 +124,9 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 		w.gather(first)
 	}
 	err := c.raw.Write(w.ready)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.evicted.Load() {
+		err = c.writeAfterDeadline(err)
+	}
 	clear(*w.vector)
 	*w.vector = (*w.vector)[:0]
 	vectors.Put(w.vector)
@@ -145,6 +149,19 @@ func (w *outbound) piece(c *chunk, at int) []byte {
 		return w.shown.piece(at)
 	}
 	return c.large.piece(at)
+}
+
+// writeAfterDeadline tries once more what a deadline has ended, without waiting. After a pause of the whole process the
+// deadline has passed before the runtime could notice that the peer has taken all that was in the kernel.
+func (c *conn) writeAfterDeadline(late error) error {
+	w := &c.outbound
+	if err := c.raw.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
+		return late // closed meanwhile
+	}
+	if w.err != nil && !errors.Is(w.err, syscall.EAGAIN) {
+		return w.err
+	}
+	return late
 }
 
 func (w *outbound) gather(b []byte) {
