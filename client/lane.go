@@ -35,6 +35,7 @@ type lane struct {
 	kept    bool      // the next room is for somebody who has waited long
 	closed  bool      // takes no more messages
 	by      time.Time // once closed: until when replies are waited for
+	until   time.Time // before: when there must have been an acknowledgement; zero if there is no such moment
 	broken  error     // why nothing can be written any more, or not read
 	ended   bool      // nothing is read or written any more
 	dead    bool      // reader and writer are gone, the account is final
@@ -43,6 +44,7 @@ type lane struct {
 func newLane(w *wire, a account, silent, grace time.Duration, blame func(error)) *lane {
 	l := &lane{wire: w, silent: silent, grace: grace, blame: blame, account: a}
 	l.number = w.number
+	w.pulse.again = l.again
 	l.writer.L = &l.mu
 	return l
 }
@@ -307,6 +309,7 @@ func (l *lane) endLocked() {
 // deadlineLocked sets until when the next acknowledgement must come.
 func (l *lane) deadlineLocked() {
 	var by time.Time
+	l.until = time.Time{}
 	switch {
 	case l.ended:
 		return
@@ -314,8 +317,26 @@ func (l *lane) deadlineLocked() {
 		by = l.by
 	case l.silent > 0 && l.handed > l.settled:
 		by = time.Now().Add(l.silent)
+		l.until = by
 	}
 	_ = l.wire.SetReadDeadline(by) // as in endLocked
+}
+
+// again gives the reader back, once, the time by which it noticed its deadline too late: while the process stood still,
+// the acknowledgement may have come.
+func (l *lane) again() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.until.IsZero() {
+		return false
+	}
+	late := time.Since(l.until)
+	if late <= 0 {
+		return false
+	}
+	l.until = time.Time{}
+	_ = l.wire.SetReadDeadline(time.Now().Add(min(late, l.silent))) // as in endLocked
+	return true
 }
 
 // taken is how many messages the lane has taken.

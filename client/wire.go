@@ -36,27 +36,52 @@ type pulse struct {
 	// ping is called then, by the goroutine that reads, and sends a PING, or does nothing where none may be sent now.
 	// Set by the wire's owner before it reads; nil: silence means nothing.
 	ping func() error
+	// again is called, where there is no ping, when a deadline has passed: true if it has set another one.
+	again func() bool
 }
 
 // Read fails with ErrSilent when nothing has come for twice the time.
 func (p *pulse) Read(b []byte) (int, error) {
 	if p.ping == nil || p.after <= 0 {
-		return p.Conn.Read(b) //nolint:wrapcheck // a reader passes on what it gets
+		n, err := p.Conn.Read(b)
+		for passed(n, err) && p.again != nil && p.again() {
+			n, err = p.Conn.Read(b)
+		}
+		return n, err //nolint:wrapcheck // a reader passes on what it gets
 	}
 	for asked := false; ; asked = true {
-		_ = p.SetReadDeadline(time.Now().Add(p.after)) // fails on a dead socket, and so will reading
-		n, err := p.Conn.Read(b)
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err //nolint:wrapcheck // as above
+		begun := time.Now()
+		n, err := p.readWithin(b, p.after)
+		if !passed(n, err) {
+			return n, err
 		}
 		if asked {
-			return 0, ErrSilent
+			return p.readOnceMore(b, time.Since(begun)-p.after)
 		}
 		if err := p.ping(); err != nil {
 			return 0, err
 		}
 	}
 }
+
+// readOnceMore gives back the time by which a deadline was noticed too late, because the process stood still: the
+// answer to the PING may have been there for long. Otherwise the server is silent.
+func (p *pulse) readOnceMore(b []byte, late time.Duration) (int, error) {
+	if late > 0 {
+		if n, err := p.readWithin(b, min(late, p.after)); !passed(n, err) {
+			return n, err
+		}
+	}
+	return 0, ErrSilent
+}
+
+func (p *pulse) readWithin(b []byte, d time.Duration) (int, error) {
+	_ = p.SetReadDeadline(time.Now().Add(d)) // fails on a dead socket, and so will reading
+	return p.Conn.Read(b)                    //nolint:wrapcheck // a reader passes on what it gets
+}
+
+// passed tells whether reading ended with its deadline.
+func passed(n int, err error) bool { return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) }
 
 // dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
 // caller's to close; ctx bounds dialing alone.
