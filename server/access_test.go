@@ -68,6 +68,10 @@ func TestUsersTopicsCommandsDialects(t *testing.T) {
 						}
 						got := dialect.ask(c, action, topic)
 						assert.Equal(t, dialect.wants(want[3*i+j], action, user), got)
+						c.Send("RESET\r\n") // what is subscribed to is no receiver of the next one's message
+						for line := ""; line != "+RESET"; {
+							line = c.Line()
+						}
 					})
 				}
 			}
