@@ -104,7 +104,7 @@ func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit i
 	}
 	last := used - len(ending) - len(payload)
 	first := last - len(verb) - len(topic) - 2
-	if first < 0 || string(buf[first:first+len(verb)]) != string(verb) {
+	if !standsAt(verb, buf, first) || !standsAt(topic, buf, first+len(verb)+1) {
 		return used // more blanks than needed, or telnet's sequences in between
 	}
 	upToPayload := buf[first:last]
@@ -118,6 +118,11 @@ func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit i
 	}
 	return used
 }
+
+// standsAt tells whether arg, which is not empty, is the bytes of buf from at on and not bytes like them. Addresses decide:
+// where the scanner has dropped something, it has moved the text, and an argument stands elsewhere than the end of its
+// line suggests. With verb and topic in place the payload is too: what is left between topic and end has its length.
+func standsAt(arg, buf []byte, at int) bool { return at >= 0 && &arg[0] == &buf[at] }
 
 // nextLine takes one more line of a run from the front of buf. A line with telnet's sequences in it is for Next.
 func nextLine(buf, upToPayload []byte, ending string) (payload []byte, n int) {

@@ -126,6 +126,12 @@ func TestFindLines(t *testing.T) {
 		{"half a line ends it", "PUB a b\nPUB a c", []string{"b"}, "PUB a c"},
 		{"telnet's sequences end it", "PUB a b\nPUB a c\xff\xff\n", []string{"b"}, "PUB a c\xff\xff\n"},
 		{"telnet's sequences in the first line make it a run of one", "PUB a\xff\xf1 b\nPUB a c\n", []string{"b"}, "PUB a c\n"},
+		{
+			"also if what is left looks as if nothing had been there", "PUB PUB x\xff\xf1\xff\xf1\nPUB x\xff\xf1\xff\xf1hello there\n",
+			[]string{"x"}, "PUB x\xff\xf1\xff\xf1hello there\n",
+		},
+		{"telnet's sequences between CR and LF do so", "PUB a b\r\xff\xf1\nPUB a c\r\n", []string{"b"}, "PUB a c\r\n"},
+		{"telnet's sequences before the line do not", "\xff\xfb\x01PUB a b\nPUB a c\n", []string{"b", "c"}, ""},
 		{"so do further blanks", "PUB  a b\nPUB  a c\n", []string{"b"}, "PUB  a c\n"},
 		{"a CR inside belongs to the message", "PUB a b\rc\nPUB a d\re\n", []string{"b\rc", "d\re"}, ""},
 		{"a line over the limit is for Next", "PUB a b\nPUB a " + strings.Repeat("x", 90) + "\n", []string{"b"}, "PUB a " + strings.Repeat("x", 90) + "\n"},
