@@ -7,7 +7,7 @@ LINT_VERSION := v2.15.0
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
-FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzIndex \
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher
 
 help: ## list the targets

@@ -174,14 +174,6 @@ func TestMatchReadsBytesBehindAStarOnce(t *testing.T) {
 	assert.True(t, Match("*"+piece+"*", append(topic, 'b')))
 }
 
-func TestLaborious(t *testing.T) {
-	for glob, want := range map[string]bool{
-		"": false, "a": false, "*": false, "a*b*c": false, "a?[b]*": false, "*?": true, "a*b[c]": true, `a*\b`: true, "**a*?": true,
-	} {
-		assert.Equal(t, want, Laborious(glob), glob)
-	}
-}
-
 func FuzzMatch(f *testing.F) {
 	for _, glob := range []string{"", "*", "a*b", "[a-c]?", "[^", `[\`, `\`, "[]", "[a-]", "**a**", "\xff*\x00"} {
 		f.Add(glob, []byte("abc"))

@@ -6,38 +6,53 @@ import (
 )
 
 const (
-	// maxGlobWork bounds what the names of one question may cost together while everybody waits, in bytes of the glob
-	// times bytes of the name: some 70 ms at worst.
-	maxGlobWork = 64 << 20
-	// freeGlobWork is not counted, of each name: what a glob and a name of common length cost.
-	freeGlobWork = 1 << 10
+	// maxGlobSteps bounds what one command may match together while everybody waits, in steps of broker.Matcher: some
+	// 20 ms.
+	maxGlobSteps = 16 << 20
+	// freeGlobSteps are not counted, of each match: a glob and a name of common length take fewer, and a server may have
+	// a million names.
+	freeGlobSteps = 512
 )
+
+// globWork matches for one command, and stops when that has cost too much.
+type globWork struct {
+	matcher broker.Matcher
+	left    int // of maxGlobSteps
+}
+
+func newGlobWork() globWork { return globWork{left: maxGlobSteps} }
+
+// match is broker.Match. Once it has cost too much, nothing matches: see exhausted.
+func (w *globWork) match(glob string, name []byte) bool {
+	if w.exhausted() {
+		return false
+	}
+	w.matcher.Steps = 0
+	ok := w.matcher.Match(glob, name)
+	w.left -= max(0, w.matcher.Steps-freeGlobSteps)
+	return ok && !w.exhausted()
+}
+
+// exhausted is for when all has been matched.
+func (w *globWork) exhausted() bool { return w.left < 0 }
 
 // glob is what a question holds all names against.
 type glob struct {
-	text      string
-	laborious bool
-	left      int // of maxGlobWork
+	text string
+	globWork
 }
 
-func newGlob(text string) *glob {
-	return &glob{text: text, laborious: broker.Laborious(text), left: maxGlobWork}
-}
+func newGlob(text string) *glob { return &glob{text: text, globWork: newGlobWork()} }
 
-// matches holds one name against the glob. Once that has cost too much, nothing matches: see err.
-func (g *glob) matches(name string) bool {
-	if g.laborious && g.left >= 0 {
-		g.left -= max(0, len(g.text)*len(name)-freeGlobWork)
-	}
-	return g.left >= 0 && broker.Match(g.text, []byte(name))
-}
+// matches holds one name against the glob.
+func (g *glob) matches(name string) bool { return g.match(g.text, []byte(name)) }
 
 // work is what has been done so far, as budget.go counts it.
 func (g *glob) work() int { return (maxGlobWork - max(g.left, 0)) / globWorkPerUnit }
 
 // err is for when all names have been asked for.
 func (g *glob) err() *protocol.Error {
-	if g.left >= 0 {
+	if !g.exhausted() {
 		return nil
 	}
 	return protocol.Errorf(`this glob costs too much, with as many long names as there are: make it shorter, or use no ? [ \ behind a *`)
