@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/protocol"
 )
@@ -168,16 +168,23 @@ func (s *Server) parameters() []struct{ name, value string } {
 	}
 }
 
-// configGet looks parameters up by globs.
+// configGet looks parameters up by globs, which all together may cost as much as one of PUBSUB CHANNELS.
 func configGet(x *exchange) {
+	globs := make([]string, len(x.call.args)-2)
+	for i, arg := range x.call.args[2:] {
+		globs[i] = strings.ToLower(string(arg))
+	}
+	work := newGlobWork()
 	var found []string
 	for _, option := range x.conn.srv.parameters() {
-		for _, glob := range x.call.args[2:] {
-			if broker.Match(strings.ToLower(string(glob)), []byte(option.name)) {
-				found = append(found, option.name, option.value)
-				break
-			}
+		name := []byte(option.name)
+		if slices.ContainsFunc(globs, func(glob string) bool { return work.match(glob, name) }) {
+			found = append(found, option.name, option.value)
 		}
+	}
+	if work.exhausted() {
+		x.fail(protocol.Errorf("these globs cost too much together: send fewer at a time, or shorter ones"))
+		return
 	}
 	x.mapping(len(found) / 2)
 	for _, s := range found {

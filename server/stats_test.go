@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,6 +129,21 @@ func TestGlobsThatCostTooMuch(t *testing.T) {
 	}
 	ask.Send("TOPICS *%s*\n", run)
 	assert.Equal(t, fmt.Sprint("OK TOPICS ", names), ask.Line())
+}
+
+func TestConfigGetOfGlobsThatCostTooMuch(t *testing.T) {
+	c := conchtest.Start(t, server.Options{}).Dial(t)
+	globs := func(n int, glob string) []string {
+		return append([]string{"CONFIG", "GET"}, slices.Repeat([]string{glob}, n)...)
+	}
+	for _, glob := range []string{"*[" + strings.Repeat("_", 4000) + "]", "*" + strings.Repeat("_", 4000)} {
+		c.Command(globs(1000, glob)...)
+		assert.Equal(t, "-ERR these globs cost too much together: send fewer at a time, or shorter ones", c.Line())
+		c.Command(globs(10, glob)...)
+		assert.Equal(t, "*0", c.Line())
+	}
+	c.Command(append(globs(1000, "*nosuch*?[x]*"), "SA?E")...)
+	assert.Equal(t, []string{"*2", "$4", "save", "$0", ""}, []string{c.Line(), c.Line(), c.Line(), c.Line(), c.Line()})
 }
 
 // What is asked in one batch with the publishes is of that instant, and what is asked in one transaction is of one.
