@@ -2,6 +2,7 @@ package acl
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -9,30 +10,45 @@ import (
 // commandSet is which commands may be run: a bit for each, and the rules that led there, because Redis shows those
 // again instead of working them out of the bits.
 type commandSet struct {
-	bits   [8]uint64        // by Command.id
-	future bool             // began with +@all and so includes what later versions bring; a matter of showing it
-	rules  []string         // since the last +@all or -@all, lower case: "+publish", "-@admin"
-	firsts map[int][]string // of a command that may not be run: first arguments with which it may, lower case
+	bits   commandBits
+	future bool                        // began with +@all and so includes what later versions bring; a matter of showing it
+	rules  list[string, bool]          // since the last +@all or -@all, in lower case: publish, @admin; true allows
+	below  map[string][]string         // of rules: those about what is below a command, by its name
+	firsts map[int]map[string]struct{} // of a command that may not be run: first arguments with which it may, lower case
+	some   commandBits                 // the commands that have firsts
 }
+
+// commandBits is a set of commands, by Command.id.
+type commandBits [8]uint64
+
+func (b *commandBits) has(c *Command) bool { return b[c.id/64]&(1<<(c.id%64)) != 0 }
+func (b *commandBits) add(c *Command)      { b[c.id/64] |= 1 << (c.id % 64) }
 
 func (s *commandSet) clone() commandSet {
 	c := *s
-	c.rules = slices.Clone(s.rules)
-	c.firsts = maps.Clone(s.firsts)
+	c.rules = s.rules.clone()
+	c.below, c.firsts = maps.Clone(s.below), maps.Clone(s.firsts)
+	for name, rules := range c.below {
+		c.below[name] = slices.Clone(rules)
+	}
+	for id, firsts := range c.firsts {
+		c.firsts[id] = maps.Clone(firsts)
+	}
 	return c
 }
 
 // allows judges a command with its first argument, if it has one.
 func (s *commandSet) allows(c *Command, args [][]byte) bool {
-	if c.needless || s.has(c) {
+	if c.needless || s.bits.has(c) {
 		return true
 	}
-	return len(args) > 0 && slices.ContainsFunc(s.firsts[c.id], func(first string) bool {
-		return lower(string(args[0])) == first
-	})
+	firsts := s.firsts[c.id]
+	if len(firsts) == 0 || len(args) == 0 {
+		return false
+	}
+	_, found := firsts[lower(string(args[0]))]
+	return found
 }
-
-func (s *commandSet) has(c *Command) bool { return s.bits[c.id/64]&(1<<(c.id%64)) != 0 }
 
 // everything is +@all or -@all: it forgets all rules before.
 func (s *commandSet) everything(allow bool) {
@@ -50,11 +66,7 @@ func (s *commandSet) category(l *Language, category string, allow bool) error {
 	if bit == 0 {
 		return errUnknown
 	}
-	for _, c := range l.commands {
-		if c.categories&bit != 0 {
-			s.change(c, allow)
-		}
-	}
+	s.change(l.within[bit], allow)
 	s.note("@"+category, allow)
 	return nil
 }
@@ -63,7 +75,7 @@ func (s *commandSet) category(l *Language, category string, allow bool) error {
 // "select|0" where select has nothing below it.
 func (s *commandSet) command(l *Language, name string, allow bool) error {
 	if c := l.Command(name); c != nil {
-		s.change(c, allow)
+		s.change(c.within, allow)
 		s.note(c.name, allow)
 		return nil
 	}
@@ -90,37 +102,45 @@ func (s *commandSet) command(l *Language, name string, allow bool) error {
 }
 
 func (s *commandSet) allowFirst(c *Command, first string) {
-	if s.firsts == nil {
-		s.firsts = make(map[int][]string)
+	if s.firsts[c.id] == nil {
+		if s.firsts == nil {
+			s.firsts = make(map[int]map[string]struct{})
+		}
+		s.firsts[c.id] = make(map[string]struct{})
+		s.some.add(c)
 	}
-	if !slices.Contains(s.firsts[c.id], first) {
-		s.firsts[c.id] = append(slices.Clip(s.firsts[c.id]), first) // clipped, because users share it
-	}
+	s.firsts[c.id][first] = struct{}{}
 	s.note(c.name+"|"+first, true)
 }
 
-func (s *commandSet) change(c *Command, allow bool) {
-	bit := uint64(1) << (c.id % 64)
-	s.bits[c.id/64] &^= bit
-	if allow {
-		s.bits[c.id/64] |= bit
-	}
-	delete(s.firsts, c.id)
-	for _, sub := range c.below {
-		s.change(sub, allow)
+// change allows or denies commands. What was said of their first arguments is forgotten.
+func (s *commandSet) change(these *commandBits, allow bool) {
+	for w, word := range these {
+		s.bits[w] &^= word
+		if allow {
+			s.bits[w] |= word
+		}
+		for rest := s.some[w] & word; rest != 0; rest &= rest - 1 {
+			delete(s.firsts, w*64+bits.TrailingZeros64(rest))
+		}
+		s.some[w] &^= word
 	}
 }
 
 // note keeps a rule, and drops those that it overrules: about the same name, or about what is below it.
 func (s *commandSet) note(name string, allow bool) {
-	s.rules = slices.DeleteFunc(s.rules, func(rule string) bool {
-		return rule[1:] == name || strings.HasPrefix(rule[1:], name+"|")
-	})
-	sign := "-"
-	if allow {
-		sign = "+"
+	for _, below := range s.below[name] {
+		s.rules.remove(below)
 	}
-	s.rules = append(s.rules, sign+name)
+	delete(s.below, name)
+	parent, _, below := strings.Cut(name, "|")
+	if again := s.rules.remove(name); below && !again {
+		if s.below == nil {
+			s.below = make(map[string][]string)
+		}
+		s.below[parent] = append(s.below[parent], name)
+	}
+	*s.rules.reach(name) = allow
 }
 
 // String gives the rules that lead here, "-@all +@pubsub": what ACL GETUSER calls commands.
@@ -129,5 +149,13 @@ func (s *commandSet) String() string {
 	if s.future {
 		first = "+@all"
 	}
-	return strings.Join(append([]string{first}, s.rules...), " ")
+	words := []string{first}
+	for _, rule := range s.rules.items {
+		sign := "-"
+		if rule.value {
+			sign = "+"
+		}
+		words = append(words, sign+rule.key)
+	}
+	return strings.Join(words, " ")
 }

@@ -84,6 +84,10 @@ func (us *Users) loadLine(words []string) []LineError {
 			wrong = append(wrong, LineError{Word: blurred(rule), Why: err})
 		}
 	}
+	u.settle()
+	if err := u.tooMuch(); err != nil {
+		wrong = append(wrong, LineError{Word: blurredName(words[1]), Why: err})
+	}
 	us.put(u)
 	return wrong
 }
@@ -100,8 +104,13 @@ func (us *Users) loadToken(words []string) []LineError {
 	if err != nil {
 		return []LineError{{Word: blurred(words[4]), Why: errTokenLine}}
 	}
-	if err := us.CreateToken(words[1], words[2], digest, expires); err != nil {
+	u, err := us.known(words[1])
+	if err == nil {
+		err = u.addToken(Token{Name: words[2], Expires: expires, digest: digest})
+	}
+	if err != nil {
 		return []LineError{{Word: blurredName(words[2]), Why: err}}
 	}
+	us.put(u)
 	return nil
 }

@@ -41,7 +41,7 @@ func (r *Refusal) Detail() string {
 // MayAll tells whether [User.Judge] refuses the user nothing.
 func (u *User) MayAll() bool {
 	return slices.ContainsFunc(u.selectors, func(s selector) bool {
-		return s.channels.all && s.commands.future && len(s.commands.rules) == 0
+		return s.channels.all && s.commands.future && s.commands.rules.len() == 0
 	})
 }
 
@@ -88,12 +88,20 @@ func (s *selector) refused(a access, args [][]byte, match func(glob string, topi
 // is closed. As in Redis, the right to the topic alone counts, not that to the command. It holds for topics and for
 // shard topics.
 func (u *User) MayHoldTopic(topic []byte) bool {
-	return slices.ContainsFunc(u.selectors, func(s selector) bool {
-		return s.channels.allowsTopic(topic, read, u.language.match)
-	})
+	for i := range u.selectors {
+		if u.selectors[i].channels.allowsTopic(topic, read, u.language.match) {
+			return true
+		}
+	}
+	return false
 }
 
 // MayHoldPattern is [User.MayHoldTopic] for a glob.
 func (u *User) MayHoldPattern(glob []byte) bool {
-	return slices.ContainsFunc(u.selectors, func(s selector) bool { return s.channels.allowsGlob(glob) })
+	for i := range u.selectors {
+		if u.selectors[i].channels.allowsGlob(glob) {
+			return true
+		}
+	}
+	return false
 }

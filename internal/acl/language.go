@@ -47,6 +47,7 @@ type Command struct {
 	categories uint32 // the bit i is for categories[i]
 	parent     *Command
 	below      []*Command
+	within     *commandBits // the command and all below it
 	access     access
 	present    bool // exists here
 	needless   bool // runs without any right
@@ -70,6 +71,7 @@ func (c *Command) Categories() []string {
 type Language struct {
 	commands []*Command
 	byName   map[string]*Command
+	within   map[uint32]*commandBits // by the bit of a category: its commands, with what is below them
 	match    func(glob string, topic []byte) bool
 }
 
@@ -82,6 +84,7 @@ func NewLanguage(present []string, match func(glob string, topic []byte) bool) (
 			l.add(strings.Fields(line))
 		}
 	}
+	l.settle()
 	for verb, name := range verbs {
 		l.byName[verb] = l.byName[name]
 	}
@@ -110,6 +113,25 @@ func (l *Language) add(line []string) {
 	}
 	l.commands = append(l.commands, c)
 	l.byName[name] = c
+}
+
+// settle works out which commands a rule is about.
+func (l *Language) settle() {
+	l.within = make(map[uint32]*commandBits)
+	for i := range categories {
+		l.within[1<<i] = new(commandBits)
+	}
+	for _, c := range l.commands {
+		c.within = new(commandBits)
+		for _, below := range append(slices.Clone(c.below), c) {
+			c.within.add(below)
+			for bit, all := range l.within {
+				if c.categories&bit != 0 {
+					all.add(below)
+				}
+			}
+		}
+	}
 }
 
 // Command finds a command by its full name, in any letter case; a verb of the line dialect gives the command that it

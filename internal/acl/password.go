@@ -45,8 +45,8 @@ func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *U
 	switch {
 	case !known || found < 0 && !u.nopass:
 		return nil, nil, false
-	case found >= len(u.passwords):
-		t := u.tokens[found-len(u.passwords)] // a copy: it must not keep the user alive
+	case found >= u.passwords.len():
+		t := u.tokens[found-u.passwords.len()] // a copy: it must not keep the user alive
 		token = &t
 	}
 	return u, token, true
@@ -57,9 +57,9 @@ func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *U
 func (u *User) matches(i int, password *Digest, now time.Time) int {
 	var d Digest
 	valid := 1
-	switch t := i - len(u.passwords); {
+	switch t := i - u.passwords.len(); {
 	case t < 0:
-		d = u.passwords[i]
+		d = u.passwords.items[i].key
 	case t < len(u.tokens) && u.tokens[t].Expires.After(now):
 		d = u.tokens[t].digest
 	default:

@@ -14,25 +14,19 @@ const (
 	both  = read | write
 )
 
-// pattern is a glob of topics, or of keys, with what it grants.
-type pattern struct {
-	glob   string
-	rights rights
-}
-
 // patterns are the topics, or the keys, that a selector is about.
 type patterns struct {
 	sigil string // "&" or "~"
 	all   bool
-	list  []pattern // empty if all
+	list  list[string, rights] // by glob; empty if all
 }
 
 func (p *patterns) clone() patterns {
-	return patterns{sigil: p.sigil, all: p.all, list: slices.Clone(p.list)}
+	return patterns{sigil: p.sigil, all: p.all, list: p.list.clone()}
 }
 
 // reset leaves everything or nothing.
-func (p *patterns) reset(all bool) { p.all, p.list = all, nil }
+func (p *patterns) reset(all bool) { p.all, p.list = all, list[string, rights]{} }
 
 // add grants a glob. What is granted about the same glob already is kept. Rights to read and to write * that were
 // granted apart are everything, as ~* is: Redis keeps them apart and shows ~*, which then reads as something else.
@@ -40,13 +34,8 @@ func (p *patterns) add(glob string, r rights) error {
 	if hasSpace(glob) {
 		return errSyntax
 	}
-	i := slices.IndexFunc(p.list, func(q pattern) bool { return q.glob == glob })
-	if i < 0 {
-		i = len(p.list)
-		p.list = append(p.list, pattern{glob: glob})
-	}
-	p.list[i].rights |= r
-	if p.list[i] == (pattern{"*", both}) {
+	granted := p.list.reach(glob)
+	if *granted |= r; glob == "*" && *granted == both {
 		p.reset(true)
 	}
 	return nil
@@ -54,15 +43,15 @@ func (p *patterns) add(glob string, r rights) error {
 
 // allowsTopic judges one topic.
 func (p *patterns) allowsTopic(topic []byte, need rights, match func(glob string, topic []byte) bool) bool {
-	return p.all || slices.ContainsFunc(p.list, func(q pattern) bool {
-		return q.rights&need == need && match(q.glob, topic)
+	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
+		return q.value&need == need && match(q.key, topic)
 	})
 }
 
 // allowsGlob judges a subscription to a glob; the package comment has the rule.
 func (p *patterns) allowsGlob(glob []byte) bool {
-	return p.all || slices.ContainsFunc(p.list, func(q pattern) bool {
-		return q.rights&read != 0 && covers(q.glob, string(glob))
+	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
+		return q.value&read != 0 && covers(q.key, string(glob))
 	})
 }
 
@@ -90,10 +79,10 @@ func (p *patterns) String() string {
 	if p.all {
 		return p.sigil + "*"
 	}
-	rules := make([]string, len(p.list))
-	for i, q := range p.list {
-		rules[i] = p.sigil + q.glob
-		switch q.rights {
+	rules := make([]string, len(p.list.items))
+	for i, q := range p.list.items {
+		rules[i] = p.sigil + q.key
+		switch q.value {
 		case read:
 			rules[i] = "%R" + rules[i]
 		case write:

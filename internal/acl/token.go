@@ -33,11 +33,19 @@ func (us *Users) CreateToken(user, name string, secret Digest, expires time.Time
 	if err != nil {
 		return err
 	}
-	if u, err = u.withToken(Token{Name: name, Expires: expires, digest: secret}); err != nil {
+	c := u.withTokens(u.tokens)
+	if err := c.addToken(Token{Name: name, Expires: expires, digest: secret}); err != nil {
 		return err
 	}
-	us.put(u)
+	us.put(c)
 	return nil
+}
+
+// withTokens is a copy of the user with a copy of these tokens. It shares all else, which does not change.
+func (u *User) withTokens(tokens []Token) *User {
+	c := *u
+	c.tokens = slices.Clone(tokens)
+	return &c
 }
 
 func (us *Users) known(user string) (*User, error) {
@@ -47,20 +55,22 @@ func (us *Users) known(user string) (*User, error) {
 	return nil, fault(fmt.Sprintf("User '%s' not found", user))
 }
 
-func (u *User) withToken(t Token) (*User, error) {
+// addToken is for a user that nobody else has yet.
+func (u *User) addToken(t Token) error {
 	t.Expires = t.Expires.UTC().Truncate(time.Second)
 	i, found := u.findToken(t.Name)
 	switch {
 	case !validTokenName(t.Name):
-		return nil, errTokenName
+		return errTokenName
 	case t.Expires.Year() < 1 || t.Expires.Year() > 9999: // what the file can say
-		return nil, errTokenExpiry
+		return errTokenExpiry
 	case found:
-		return nil, fault(fmt.Sprintf("User '%s' already has a token '%s'", u.name, t.Name))
+		return fault(fmt.Sprintf("User '%s' already has a token '%s'", u.name, t.Name))
+	case u.passwords.len()+len(u.tokens) >= mostPasswords:
+		return errManyPasswords
 	}
-	c := u.clone()
-	c.tokens = slices.Insert(c.tokens, i, t)
-	return c, nil
+	u.tokens = slices.Insert(u.tokens, i, t)
+	return nil
 }
 
 func validTokenName(name string) bool {
@@ -83,7 +93,7 @@ func (us *Users) RevokeToken(user, name string) error {
 	if !found {
 		return fault(fmt.Sprintf("User '%s' has no token '%s'", user, name))
 	}
-	c := u.clone()
+	c := u.withTokens(u.tokens)
 	c.tokens = slices.Delete(c.tokens, i, i+1)
 	us.put(c)
 	return nil
@@ -103,14 +113,17 @@ func (u *User) HasToken(t *Token, now time.Time) bool {
 func (us *Users) ExpireTokens(now time.Time) []TokenName {
 	var expired []TokenName
 	for _, name := range us.Names() {
-		for _, t := range us.byName[name].tokens {
+		u, before := us.byName[name], len(expired)
+		for _, t := range u.tokens {
 			if !t.Expires.After(now) {
 				expired = append(expired, TokenName{User: name, Token: t.Name})
 			}
 		}
-	}
-	for _, t := range expired {
-		_ = us.RevokeToken(t.User, t.Token) // it was there a moment ago
+		if len(expired) > before {
+			c := u.withTokens(u.tokens)
+			c.tokens = slices.DeleteFunc(c.tokens, func(t Token) bool { return !t.Expires.After(now) })
+			us.put(c)
+		}
 	}
 	return expired
 }

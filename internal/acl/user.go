@@ -12,10 +12,10 @@ const DefaultUser = "default"
 type User struct {
 	name      string
 	enabled   bool
-	nopass    bool     // any password will do
-	unchecked bool     // skip-sanitize-payload: about keys, kept to be shown again
-	passwords []Digest // none if nopass
-	tokens    []Token  // by name
+	nopass    bool                   // any password will do
+	unchecked bool                   // skip-sanitize-payload: about keys, kept to be shown again
+	passwords list[Digest, struct{}] // none if nopass
+	tokens    []Token                // by name
 	selectors []selector
 	language  *Language
 }
@@ -27,7 +27,7 @@ func newUser(l *Language, name string) *User {
 
 func (u *User) clone() *User {
 	c := *u
-	c.passwords, c.tokens = slices.Clone(u.passwords), slices.Clone(u.tokens)
+	c.passwords, c.tokens = u.passwords.clone(), slices.Clone(u.tokens)
 	c.selectors = make([]selector, len(u.selectors))
 	for i := range u.selectors {
 		c.selectors[i] = u.selectors[i].clone()
@@ -52,7 +52,58 @@ func (u *User) with(rules []string) (*User, error) {
 			return nil, &RuleError{Rule: rule, Why: err}
 		}
 	}
+	c.settle()
+	if err := c.tooMuch(); err != nil && len(rules) > 0 {
+		return nil, &RuleError{Rule: rules[len(rules)-1], Why: err}
+	}
 	return c, nil
+}
+
+// settle is for when all rules are applied: see list.
+func (u *User) settle() {
+	u.passwords.settle()
+	for i := range u.selectors {
+		s := &u.selectors[i]
+		s.commands.rules.settle()
+		s.channels.list.settle()
+		s.keys.list.settle()
+	}
+}
+
+// What one user may have, so that neither judging nor authenticating takes long while everybody waits.
+const (
+	mostPasswords = 1000   // with its tokens: so many are compared for each AUTH
+	mostSelectors = 1000   // in parentheses
+	mostPatterns  = 10_000 // of topics and of keys, in all selectors together
+	mostRules     = 10_000 // about commands, likewise
+)
+
+const (
+	errManyPasswords fault = "A user can have at most 1000 passwords and tokens"
+	errManySelectors fault = "A user can have at most 1000 selectors"
+	errManyPatterns  fault = "A user can have at most 10000 patterns of channels and keys"
+	errManyRules     fault = "A user can have at most 10000 rules about commands"
+)
+
+// tooMuch holds a user to these limits.
+func (u *User) tooMuch() error {
+	patterns, rules := 0, 0
+	for i := range u.selectors {
+		s := &u.selectors[i]
+		patterns += s.channels.list.len() + s.keys.list.len()
+		rules += s.commands.rules.len()
+	}
+	switch {
+	case u.passwords.len()+len(u.tokens) > mostPasswords:
+		return errManyPasswords
+	case len(u.selectors)-1 > mostSelectors:
+		return errManySelectors
+	case patterns > mostPatterns:
+		return errManyPatterns
+	case rules > mostRules:
+		return errManyRules
+	}
+	return nil
 }
 
 // apply takes one rule. It fails with one of Redis' faults.
@@ -64,7 +115,7 @@ func (u *User) apply(rule string) error {
 	case word == "sanitize-payload", word == "skip-sanitize-payload":
 		u.unchecked = word == "skip-sanitize-payload"
 	case word == "nopass", word == "resetpass":
-		u.passwords, u.tokens, u.nopass = nil, nil, word == "nopass"
+		u.passwords, u.tokens, u.nopass = list[Digest, struct{}]{}, nil, word == "nopass"
 	case word == "clearselectors":
 		u.selectors = u.selectors[:1]
 	case word == "reset":
@@ -92,18 +143,14 @@ func (u *User) applyPassword(rule string) error {
 			return errHash
 		}
 	}
-	i := slices.Index(u.passwords, digest)
 	if rule[0] == '>' || rule[0] == '#' {
 		u.nopass = false
-		if i < 0 {
-			u.passwords = append(u.passwords, digest)
-		}
+		u.passwords.reach(digest)
 		return nil
 	}
-	if i < 0 {
+	if !u.passwords.remove(digest) {
 		return errNoPassword
 	}
-	u.passwords = slices.Delete(u.passwords, i, i+1)
 	return nil
 }
 
@@ -121,8 +168,8 @@ type Description struct {
 // Describe returns what ACL GETUSER shows. Tokens are not among it.
 func (u *User) Describe() Description {
 	d := Description{Flags: u.flags(), Passwords: []string{}, Selectors: []Rights{}}
-	for _, p := range u.passwords {
-		d.Passwords = append(d.Passwords, p.String())
+	for _, p := range u.passwords.items {
+		d.Passwords = append(d.Passwords, p.key.String())
 	}
 	for i := range u.selectors {
 		s := &u.selectors[i]
@@ -153,8 +200,8 @@ func (u *User) flags() []string {
 // String is the user's line in ACL LIST and in the file, "user alice on …". It has digests of passwords in it.
 func (u *User) String() string {
 	words := append([]string{"user", u.name}, u.flags()...)
-	for _, p := range u.passwords {
-		words = append(words, "#"+p.String())
+	for _, p := range u.passwords.items {
+		words = append(words, "#"+p.key.String())
 	}
 	for i := range u.selectors {
 		s := u.selectors[i].String()

@@ -35,7 +35,7 @@ func (us *Users) newDefault() *User {
 
 func (us *Users) put(u *User) {
 	us.byName[u.name] = u
-	us.most = max(us.most, len(u.passwords)+len(u.tokens))
+	us.most = max(us.most, u.passwords.len()+len(u.tokens))
 }
 
 // Find returns a user, or nil.
