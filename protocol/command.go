@@ -26,6 +26,7 @@ type Row struct {
 	Shape     Shape
 	Listener  bool   // a RESP2 connection may run it while it is subscribed
 	Ample     bool   // the answer may be much larger than the question: such commands are taken one at a time
+	Costly    bool   // may be much more work than it is long: taken one at a time too, and counted with the ample ones in transactions
 	Parent    bool   // its second word names a row of its own
 	Immediate bool   // takes effect at once inside MULTI, instead of being queued
 	Free      bool   // may be run by everybody, and before authentication: acl has the same list
@@ -125,7 +126,7 @@ var Table = []*Row{
 		Summary: "Returns information about the connection."},
 	{Name: "CLIENT LIST", Arity: -2, Usage: "CLIENT LIST [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", Since: "2.4.0", Ample: true,
 		Summary: "Lists open connections."},
-	{Name: "CLIENT KILL", Arity: -3, Usage: "CLIENT KILL <ip:port | <[ID client-id] | [TYPE type] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE seconds]> ...>", Since: "2.4.0",
+	{Name: "CLIENT KILL", Arity: -3, Usage: "CLIENT KILL <ip:port | <[ID client-id] | [TYPE type] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE seconds]> ...>", Since: "2.4.0", Costly: true,
 		Summary: "Terminates open connections."},
 	{Name: "CLIENT SETNAME", Arity: 3, Usage: "CLIENT SETNAME connection-name", Since: "2.6.9",
 		Summary: "Sets the connection name."},
@@ -165,7 +166,7 @@ var Table = []*Row{
 		Summary: "A container for server configuration commands."},
 	{Name: "CONFIG GET", Arity: -3, Usage: "CONFIG GET parameter [parameter ...]", Since: "2.0.0", Ample: true,
 		Summary: "Returns the effective values of configuration parameters."},
-	{Name: "CONFIG SET", Arity: -4, Usage: "CONFIG SET parameter value [parameter value ...]", Since: "2.0.0", Secret: true,
+	{Name: "CONFIG SET", Arity: -4, Usage: "CONFIG SET parameter value [parameter value ...]", Since: "2.0.0", Secret: true, Costly: true,
 		Summary: "Sets configuration parameters in-flight."},
 	{Name: "CONFIG RESETSTAT", Arity: 2, Usage: "CONFIG RESETSTAT", Since: "2.0.0",
 		Summary: "Resets the server's statistics, but for those of messages and of connections' ends."},
@@ -175,7 +176,7 @@ var Table = []*Row{
 		Summary: "A container for Access List Control commands."},
 	{Name: "ACL CAT", Arity: -2, Usage: "ACL CAT [category]", Since: "6.0.0", Ample: true,
 		Summary: "Lists the ACL categories, or the commands inside a category."},
-	{Name: "ACL DELUSER", Arity: -3, Usage: "ACL DELUSER username [username ...]", Since: "6.0.0",
+	{Name: "ACL DELUSER", Arity: -3, Usage: "ACL DELUSER username [username ...]", Since: "6.0.0", Costly: true,
 		Summary: "Deletes ACL users, and terminates their connections."},
 	{Name: "ACL DRYRUN", Arity: -4, Usage: "ACL DRYRUN username command [arg [arg ...]]", Secret: true, Since: "7.0.0",
 		Summary: "Simulates the execution of a command by a user, without executing the command."},
@@ -191,7 +192,7 @@ var Table = []*Row{
 		Summary: "Lists recent security events generated due to ACL rules."},
 	{Name: "ACL SAVE", Arity: 2, Usage: "ACL SAVE", Since: "6.0.0", Fence: true, Alone: true,
 		Summary: "Saves the effective ACL rules in the configured ACL file."},
-	{Name: "ACL SETUSER", Arity: -3, Usage: "ACL SETUSER username [rule [rule ...]]", Since: "6.0.0", Secret: true,
+	{Name: "ACL SETUSER", Arity: -3, Usage: "ACL SETUSER username [rule [rule ...]]", Since: "6.0.0", Secret: true, Costly: true,
 		Summary: "Creates and modifies an ACL user and its rules."},
 	{Name: "ACL TOKEN", Arity: -3, Usage: "ACL TOKEN <CREATE username token seconds | LIST [username] | REVOKE username token>", Ample: true,
 		Summary: "Makes, lists and takes away passwords that have a name and expire. CREATE returns the secret, once."},

@@ -9,7 +9,7 @@ const (
 	workPerName         = 16   // looking at a name
 	workPerRow          = 1024 // writing a row of a table
 	workPerSubscription = 64   // adding up the account of a subscription
-	globWorkPerUnit     = 16   // steps of a laborious glob
+	globWorkPerUnit     = 4    // steps of a laborious glob
 )
 
 // errSpent answers a command with a large answer in a transaction that has had its share of them.

@@ -48,7 +48,7 @@ func newGlob(text string) *glob { return &glob{text: text, globWork: newGlobWork
 func (g *glob) matches(name string) bool { return g.match(g.text, []byte(name)) }
 
 // work is what has been done so far, as budget.go counts it.
-func (g *glob) work() int { return (maxGlobWork - max(g.left, 0)) / globWorkPerUnit }
+func (g *glob) work() int { return (maxGlobSteps - max(g.left, 0)) / globWorkPerUnit }
 
 // err is for when all names have been asked for.
 func (g *glob) err() *protocol.Error {

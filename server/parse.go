@@ -47,7 +47,7 @@ func (c *conn) parse(b *batch) Reason {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return ReasonQuit
 		}
-		in.fence = k.row != nil && (k.row.Ample || k.row.Fence || k.leavesAll())
+		in.fence = k.row != nil && (k.row.Ample || k.row.Costly || k.row.Fence || k.leavesAll())
 		if k.isLong() {
 			break
 		}

@@ -10,7 +10,7 @@ type transaction struct {
 	kept      []broker.Request
 	bytes     int  // that it holds in memory, about
 	buffered  int  // those of them in buffers, which count themselves
-	ample     int  // commands whose answer may be much larger than themselves
+	ample     int  // commands whose answer or work may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
 	spent     int              // on the answers so far: see budget.go
@@ -62,20 +62,20 @@ var errLeaving = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connectio
 
 const (
 	keptOverhead = 256 // what one kept command costs besides its arguments, about
-	maxAmple     = 16  // of one transaction: its answers are made in one go, while everybody waits
+	maxAmple     = 16  // of one transaction: it runs in one go, while everybody waits
 )
 
 // keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (c *conn) keep(r *broker.Request) {
 	m, k := c.wire.multi, *r.Call.(*call)
 	k.keep(&c.srv.memory, m)
-	if k.row.Ample {
+	if k.row.Ample || k.row.Costly {
 		m.ample++
 	}
 	if m.ample > maxAmple {
 		m.spoiled = true
 		k.in.release()
-		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers in one transaction", maxAmple))
+		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxAmple))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
