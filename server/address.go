@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 )
 
 // unixEnd is either end of a Unix connection as Redis shows it: the socket's path, and 0 for the port that it has not.
@@ -30,4 +32,33 @@ func monitorAddress(sock net.Conn) string {
 		return "unix:" + a.Name
 	}
 	return sock.RemoteAddr().String()
+}
+
+// end is an address as a client writes it, to be compared with those of connections without formatting them.
+type end struct {
+	text string // for addresses that are neither of a Unix socket nor of TCP
+	unix bool   // the text is path and the port 0
+	path string
+	tcp  netip.AddrPort // not valid if the text is none
+}
+
+func newEnd(text string) *end {
+	e := &end{text: text}
+	e.path, e.unix = strings.CutSuffix(text, ":0")
+	if a, err := netip.ParseAddrPort(text); err == nil && a.String() == text { // spelt as we would
+		e.tcp = a
+	}
+	return e
+}
+
+// is tells whether the text is what peerAddress or ownAddress show for this end of a connection.
+func (e *end) is(sock net.Conn, of net.Addr) bool {
+	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
+		return e.unix && e.path == a.Name
+	}
+	if a, ok := of.(*net.TCPAddr); ok {
+		ours := a.AddrPort()
+		return e.tcp.IsValid() && e.tcp == netip.AddrPortFrom(ours.Addr().Unmap(), ours.Port())
+	}
+	return of.String() == e.text
 }

@@ -90,11 +90,12 @@ func aclSetuser(x *exchange) {
 	for _, rule := range x.call.args[3:] {
 		rules = append(rules, string(rule))
 	}
-	if err := x.users().Set(string(x.call.args[2]), rules...); err != nil {
+	name := string(x.call.args[2])
+	if err := x.users().Set(name, rules...); err != nil {
 		x.failWith(err)
 		return
 	}
-	x.conn.srv.review(x.view)
+	x.conn.srv.review(x.view, name)
 	x.ok()
 }
 

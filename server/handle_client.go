@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func clientInfo(x *exchange) { x.prose(x.conn.describe(x.call) + "\n") }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].
 func clientList(x *exchange) {
-	listed, err := listed(x.conn.srv.all(), x.call.args[2:])
+	listed, err := x.listed(x.call.args[2:])
 	if err != nil {
 		x.fail(err)
 		return
@@ -70,16 +69,17 @@ func clientList(x *exchange) {
 }
 
 // listed picks connections: those of a type, or those with the ids given, in that order and as often.
-func listed(all []*conn, args [][]byte) ([]*conn, *protocol.Error) {
+func (x *exchange) listed(args [][]byte) ([]*conn, *protocol.Error) {
+	s := x.conn.srv
 	switch {
 	case len(args) == 0:
-		return all, nil
+		return s.clients(), nil
 	case strings.EqualFold(string(args[0]), "TYPE") && len(args) == 2:
 		ofType, err := typeFilter(string(args[1]))
 		if err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(all, func(c *conn) bool { return !ofType(c) }), nil
+		return slices.DeleteFunc(s.clients(), func(c *conn) bool { return !ofType(c) }), nil
 	case strings.EqualFold(string(args[0]), "ID") && len(args) > 1:
 		var picked []*conn
 		for _, arg := range args[1:] {
@@ -87,9 +87,8 @@ func listed(all []*conn, args [][]byte) ([]*conn, *protocol.Error) {
 			if !ok {
 				return nil, protocol.Errorf("Invalid client ID")
 			}
-			i, found := slices.BinarySearchFunc(all, id, func(c *conn, id int64) int { return cmp.Compare(c.id, id) })
-			if found {
-				picked = append(picked, all[i])
+			if c := s.client(id); c != nil {
+				picked = append(picked, c)
 			}
 		}
 		return picked, nil
@@ -107,19 +106,6 @@ func typeFilter(name string) (func(*conn) bool, *protocol.Error) {
 		return func(*conn) bool { return false }, nil
 	}
 	return nil, protocol.Errorf("Unknown client type '%s'", name)
-}
-
-// all are the connections being served, in the order in which they came. On the core's goroutine their wire and
-// subscriptions may be read.
-func (s *Server) all() []*conn {
-	s.mu.Lock()
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	s.mu.Unlock()
-	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
-	return conns
 }
 
 // subscribed tells whether a connection listens to anything, in whichever form.
@@ -181,99 +167,4 @@ func (c *conn) descriptor() int {
 		_ = c.raw.Control(func(n uintptr) { fd = int(n) }) // fails on a closed socket, which has none
 	}
 	return fd
-}
-
-// clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
-func clientKill(x *exchange) {
-	args := x.call.args[2:]
-	if len(args) == 1 {
-		if x.kill(func(c *conn) bool { return peerAddress(c.sock).String() == string(args[0]) }, false) == 0 {
-			x.fail(protocol.Errorf("No such client"))
-			return
-		}
-		x.ok()
-		return
-	}
-	holds, skipMe, err := x.killFilters(args)
-	if err != nil {
-		x.fail(err)
-		return
-	}
-	x.integer(int64(x.kill(holds, skipMe)))
-}
-
-// kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
-// close as soon as what waits for them is written.
-func (x *exchange) kill(meant func(*conn) bool, skipMe bool) (killed int) {
-	for _, c := range x.conn.srv.all() {
-		if meant(c) && (!skipMe || c != x.conn) {
-			x.view.Evict(c.sub, ReasonKilled)
-			killed++
-		}
-	}
-	return killed
-}
-
-func (x *exchange) killFilters(args [][]byte) (holds func(*conn) bool, skipMe bool, err *protocol.Error) {
-	skipMe = true
-	var filters []func(*conn) bool
-	if len(args)%2 != 0 {
-		return nil, false, protocol.Errorf("syntax error")
-	}
-	for ; len(args) > 0; args = args[2:] {
-		value := string(args[1])
-		if strings.EqualFold(string(args[0]), "SKIPME") {
-			switch strings.ToLower(value) {
-			case "yes":
-				skipMe = true
-			case "no":
-				skipMe = false
-			default:
-				return nil, false, protocol.Errorf("syntax error")
-			}
-			continue
-		}
-		filter, err := x.killFilter(strings.ToUpper(string(args[0])), value)
-		if err != nil {
-			return nil, false, err
-		}
-		filters = append(filters, filter)
-	}
-	return func(c *conn) bool {
-		for _, filter := range filters {
-			if !filter(c) {
-				return false
-			}
-		}
-		return true
-	}, skipMe, nil
-}
-
-func (x *exchange) killFilter(name, value string) (func(*conn) bool, *protocol.Error) {
-	switch name {
-	case "ID":
-		id, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || id < 1 {
-			return nil, protocol.Errorf("client-id should be greater than 0")
-		}
-		return func(c *conn) bool { return c.id == id }, nil
-	case "ADDR":
-		return func(c *conn) bool { return peerAddress(c.sock).String() == value }, nil
-	case "LADDR":
-		return func(c *conn) bool { return ownAddress(c.sock).String() == value }, nil
-	case "TYPE":
-		return typeFilter(value)
-	case "USER":
-		if x.users().Find(value) == nil {
-			return nil, protocol.Errorf("No such user '%s'", value)
-		}
-		return func(c *conn) bool { return c.userName() == value }, nil
-	case "MAXAGE":
-		seconds, err := strconv.ParseInt(value, 10, 32)
-		if err != nil || seconds < 1 {
-			return nil, protocol.Errorf("maxage is not an integer or out of range")
-		}
-		return func(c *conn) bool { return uptime()-c.begun >= time.Duration(seconds)*time.Second }, nil
-	}
-	return nil, protocol.Errorf("syntax error")
 }

@@ -78,7 +78,7 @@ func infoServer(x *exchange) []string {
 func infoClients(x *exchange) []string {
 	s, n := x.conn.srv, x.view.Counts()
 	return []string{
-		fmt.Sprintf("connected_clients:%d", s.counts.open.Load()),
+		fmt.Sprintf("connected_clients:%d", s.connected()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
 		fmt.Sprintf("pubsub_clients:%d", n.Subscribers),
 		"blocked_clients:0",
@@ -231,7 +231,7 @@ func (x *exchange) requirePassword(d []byte) {
 		password = new(digest(d))
 	}
 	x.users().RequirePassword(password)
-	x.conn.srv.review(x.view)
+	x.conn.srv.review(x.view, acl.DefaultUser)
 }
 
 func (x *exchange) cannotSet(name string) *protocol.Error {

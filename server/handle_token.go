@@ -27,7 +27,7 @@ func aclToken(x *exchange) {
 			x.failWith(err)
 			return
 		}
-		x.conn.srv.review(x.view)
+		x.conn.srv.review(x.view, string(args[0]))
 		x.ok()
 	default:
 		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.call.row.Usage))
@@ -47,7 +47,7 @@ func (x *exchange) createToken(user, token string, life []byte) {
 		x.failWith(err)
 		return
 	}
-	x.conn.srv.review(x.view)
+	x.conn.srv.review(x.view, user)
 	x.text(s)
 }
 

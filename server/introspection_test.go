@@ -112,6 +112,54 @@ func TestClientKill(t *testing.T) {
 			conchtest.Eventually(t, func() bool { return s.Info(t, "ended_killed") == 1 }, "it is not counted")
 		})
 	}
+	t.Run("of each kind the last filter counts", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		a, b, c := s.Dial(t), s.Dial(t), s.Dial(t)
+		c.Command("CLIENT", "KILL", "ID", id(t, a), "ADDR", b.LocalAddr().String(), "ID", id(t, b))
+		c.Expect(":1\r\n")
+		c.Command("CLIENT", "KILL", "ADDR", a.LocalAddr().String(), "ADDR", "127.0.0.1:1")
+		c.Expect(":0\r\n")
+		c.Command("CLIENT", "KILL", "SKIPME", "no", "LADDR", s.Addr, "SKIPME", "yes")
+		c.Expect(":1\r\n")
+		b.ExpectEnd()
+		a.ExpectEnd()
+	})
+	t.Run("whoever is killed is no client any more", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		a, c := s.Dial(t), s.Dial(t)
+		number := id(t, a)
+		c.Send("%s", conchtest.RESP("CLIENT", "KILL", "ID", number)+conchtest.RESP("CLIENT", "KILL", "ID", number))
+		c.Expect(":1\r\n:0\r\n")
+		assert.Contains(t, ask(t, c, "INFO", "clients"), "connected_clients:1\r\n")
+		assert.NotContains(t, ask(t, c, "CLIENT", "LIST"), "id="+number+" ")
+		assert.Empty(t, ask(t, c, "CLIENT", "LIST", "ID", number))
+		a.ExpectEnd()
+		assert.Equal(t, 1, s.Info(t, "connected_clients")-1, "and is not taken off twice") // Info dials
+	})
+	t.Run("nor within the transaction that does so", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		a, c := s.Dial(t), s.Dial(t)
+		number := id(t, a)
+		c.Send("MULTI\r\nCLIENT KILL ID %s\r\nCLIENT KILL ID %s\r\nEXEC\r\n", number, number)
+		c.Expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:0\r\n")
+		a.ExpectEnd()
+	})
+	t.Run("numbers are spelt in one way", func(t *testing.T) {
+		s := conchtest.Start(t, server.Options{})
+		a, c := s.Dial(t), s.Dial(t)
+		number := id(t, a)
+		for _, spelling := range []string{"+" + number, "0" + number, " " + number, number + " ", "", "-1", "0", "9223372036854775808"} {
+			c.Command("CLIENT", "KILL", "ID", spelling)
+			c.Expect("-ERR client-id should be greater than 0\r\n")
+		}
+		for _, spelling := range []string{"+1", "01", "0", "-1", "", "x", "2147483648"} {
+			c.Command("CLIENT", "KILL", "MAXAGE", spelling)
+			c.Expect("-ERR maxage is not an integer or out of range\r\n")
+		}
+		c.Command("CLIENT", "LIST", "ID", "+1")
+		c.Expect("-ERR Invalid client ID\r\n")
+		a.Fence()
+	})
 	t.Run("filters that do not all hold kill nobody", func(t *testing.T) {
 		s := conchtest.Start(t, server.Options{})
 		a, b := s.Dial(t), s.Dial(t)

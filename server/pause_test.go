@@ -171,7 +171,9 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
 	stranger.stranger.Store(int64(begun))
 	newcomer.stranger.Store(int64(later - time.Second)) // it came at the end of the pause
-	s.conns = map[*conn]struct{}{slow: {}, stranger: {}, newcomer: {}, quiet: {}}
+	for _, c := range []*conn{slow, stranger, newcomer, quiet} {
+		s.conns.add(c)
+	}
 
 	s.sweepConns(later, pause)
 	assert.EqualValues(t, later, s.clock.Load())

@@ -7,16 +7,23 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// review looks at all connections after users have changed: who is there no more is closed, and so is who listens to
-// what it may not listen to any longer, or came in with a token that is gone. The others get their new rights. It is
-// what Redis does; see ACLKillPubsubClientsIfNeeded there. MONITOR counts as listening to everything.
+// review looks at connections after users have changed, at those of one user if no other has. Who is there no more is
+// closed, and so is who listens to what it may not listen to any longer, or came in with a token that is gone. The others
+// get their new rights. It is what Redis does; see ACLKillPubsubClientsIfNeeded there. MONITOR counts as listening to
+// everything.
 //
 // Whose user has not changed need not be looked at: authenticate closes who becomes a user that may not hold what the
 // connection holds, so at any time everybody may have all that it has.
-func (s *Server) review(v broker.View) {
+func (s *Server) review(v broker.View, changed ...string) {
 	s.access.changed()
 	now := time.Now()
-	for _, c := range s.all() {
+	for _, c := range s.clients() {
+		if c.wire.user == nil { // it has sent nothing, and will be judged by what holds when it does
+			continue
+		}
+		if len(changed) == 1 && c.wire.user.Name() != changed[0] {
+			continue
+		}
 		if reason := c.review(now); reason != ReasonNone {
 			c.condemn(v, reason)
 		}
@@ -33,9 +40,6 @@ func (c *conn) condemn(v broker.View, reason Reason) {
 
 func (c *conn) review(now time.Time) Reason {
 	w := &c.wire
-	if w.user == nil {
-		return ReasonNone // it has not said a word, and will be judged by what holds when it does
-	}
 	u := c.srv.access.users.Find(w.user.Name())
 	switch {
 	case u == nil:

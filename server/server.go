@@ -39,7 +39,7 @@ type Server struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
+	conns     connList
 	stopped   bool
 }
 
@@ -47,6 +47,7 @@ type Server struct {
 type counts struct {
 	accepted  atomic.Int64
 	open      atomic.Int64 // connections being served now
+	ending    atomic.Int64 // those of them that the core has ended
 	commands  atomic.Int64
 	refusing  atomic.Int64 // refused connections that are being told so
 	endings   [reasons]atomic.Int64
@@ -77,7 +78,6 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		epoch:     secret(16),
 		stopping:  make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
-		conns:     make(map[*conn]struct{}),
 	}
 	s.evaluators.places = evaluatorPlaces()
 	s.stats, s.runID = newCommandStats(), secret(40)
@@ -125,7 +125,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	for l := range s.listeners {
 		_ = l.Close() // the accept loop sees it and ends
 	}
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		c.end(ReasonShutdown)
 	}
 	s.mu.Unlock()
@@ -138,7 +138,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 func (s *Server) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		_ = c.sock.Close() // its goroutines notice and end it
 	}
 }
@@ -150,14 +150,14 @@ func (s *Server) add(c *conn) bool {
 	if s.stopped {
 		return false
 	}
-	s.conns[c] = struct{}{}
+	s.conns.add(c)
 	return true
 }
 
 func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c)
+	s.conns.remove(c)
 }
 
 // sweepEvery is how often outboxes are looked at for the soft limit; SlowTime is kept to within that.
@@ -198,7 +198,7 @@ func (s *Server) sweepConns(at, late time.Duration) {
 	s.clock.Store(int64(at))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		if late > 0 {
 			c.forgive(late, at)
 		}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
+
+// connList is the connections being served, in the order of their ids, which is the order in which they came. The
+// server's lock guards it. A connection that ends leaves a gap, so that one is added, found and removed without a look
+// at the others; gaps are closed when they are half of the list.
+type connList struct {
+	places []connPlace
+	gaps   int
+}
+
+type connPlace struct {
+	id   int64
+	conn *conn // nil once it has ended
+}
+
+// add puts a connection in its place: the last, or nearly, if several listeners accept at once.
+func (l *connList) add(c *conn) {
+	at := len(l.places)
+	for at > 0 && l.places[at-1].id > c.id {
+		at--
+	}
+	l.places = slices.Insert(l.places, at, connPlace{c.id, c})
+}
+
+func (l *connList) place(id int64) *connPlace {
+	i, found := slices.BinarySearchFunc(l.places, id, func(p connPlace, id int64) int { return cmp.Compare(p.id, id) })
+	if !found {
+		return nil
+	}
+	return &l.places[i]
+}
+
+// find returns the connection with an id, or nil.
+func (l *connList) find(id int64) *conn {
+	if p := l.place(id); p != nil {
+		return p.conn
+	}
+	return nil
+}
+
+func (l *connList) remove(c *conn) {
+	p := l.place(c.id)
+	if p == nil || p.conn == nil {
+		return
+	}
+	p.conn = nil
+	if l.gaps++; l.gaps > len(l.places)/2 {
+		l.places = slices.DeleteFunc(l.places, func(p connPlace) bool { return p.conn == nil })
+		l.gaps = 0
+	}
+}
+
+func (l *connList) len() int { return len(l.places) - l.gaps }
+
+func (l *connList) all() iter.Seq[*conn] {
+	return func(yield func(*conn) bool) {
+		for _, p := range l.places {
+			if p.conn != nil && !yield(p.conn) {
+				return
+			}
+		}
+	}
+}
+
+// all are the connections being served, in the order in which they came. Any goroutine may ask.
+func (s *Server) all() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.AppendSeq(make([]*conn, 0, s.conns.len()), s.conns.all())
+}
+
+// clients are those of them that the core has not ended yet: a killed connection takes a moment to close, and is nobody's
+// client meanwhile. Only on the core's goroutine, where their wire and subscriptions may be read.
+func (s *Server) clients() []*conn {
+	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.wire.ended })
+}
+
+// client is the one with an id, or nil.
+func (s *Server) client(id int64) *conn {
+	s.mu.Lock()
+	c := s.conns.find(id)
+	s.mu.Unlock()
+	if c == nil || c.wire.ended {
+		return nil
+	}
+	return c
+}
+
+// connected is how many clients there are: fewer than the open descriptors that max-connections bounds.
+func (s *Server) connected() int64 { return s.counts.open.Load() - s.counts.ending.Load() }

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"math"
+	"time"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
+func clientKill(x *exchange) {
+	args := x.call.args[2:]
+	if len(args) == 1 {
+		f := killFilter{peer: newEnd(string(args[0]))}
+		if x.kill(&f) == 0 {
+			x.fail(protocol.Errorf("No such client"))
+			return
+		}
+		x.ok()
+		return
+	}
+	f, err := x.killFilter(args)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.integer(int64(x.kill(&f)))
+}
+
+// killFilter is which connections are meant. Of each kind the filter that came last counts, as in Redis: so what a
+// connection costs does not depend on how many filters there are.
+type killFilter struct {
+	id     int64 // 0 is any
+	peer   *end  // nil is any, and so on
+	own    *end
+	ofType func(*conn) bool
+	user   *string
+	maxAge time.Duration
+	skipMe bool
+}
+
+func (f *killFilter) matches(c, me *conn) bool {
+	return (f.id == 0 || c.id == f.id) &&
+		(!f.skipMe || c != me) &&
+		(f.ofType == nil || f.ofType(c)) &&
+		(f.user == nil || c.userName() == *f.user) &&
+		(f.maxAge == 0 || uptime()-c.begun >= f.maxAge) &&
+		(f.peer == nil || f.peer.is(c.sock, c.sock.RemoteAddr())) &&
+		(f.own == nil || f.own.is(c.sock, c.sock.LocalAddr()))
+}
+
+// kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
+// close as soon as what waits for them is written.
+func (x *exchange) kill(f *killFilter) (killed int) {
+	for _, c := range x.candidates(f) {
+		if !f.matches(c, x.conn) || c.wire.leaving {
+			continue
+		}
+		if c != x.conn { // which still runs what is left of its transaction
+			c.wire.leaving = true
+		}
+		x.view.Evict(c.sub, ReasonKilled)
+		killed++
+	}
+	return killed
+}
+
+// candidates are the connections to look at: one, if there is an id.
+func (x *exchange) candidates(f *killFilter) []*conn {
+	if f.id == 0 {
+		return x.conn.srv.clients()
+	}
+	if c := x.conn.srv.client(f.id); c != nil {
+		return []*conn{c}
+	}
+	return nil
+}
+
+func (x *exchange) killFilter(args [][]byte) (killFilter, *protocol.Error) {
+	f := killFilter{skipMe: true}
+	for ; len(args) > 0; args = args[2:] {
+		if len(args) == 1 {
+			return f, errKillSyntax
+		}
+		if err := x.addFilter(&f, lower(args[0]), args[1]); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+var errKillSyntax = protocol.Errorf("syntax error")
+
+// addFilter takes one filter, in the place of an earlier one of its kind.
+func (x *exchange) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
+	text := string(value)
+	switch name {
+	case "id":
+		id, ok := protocol.ParseInt(value)
+		if !ok || id < 1 {
+			return protocol.Errorf("client-id should be greater than 0")
+		}
+		f.id = id
+	case "addr":
+		f.peer = newEnd(text)
+	case "laddr":
+		f.own = newEnd(text)
+	case "type":
+		f.ofType, err = typeFilter(text)
+	case "user":
+		if x.users().Find(text) == nil {
+			return protocol.Errorf("No such user '%s'", value)
+		}
+		f.user = &text
+	case "maxage":
+		seconds, ok := protocol.ParseInt(value)
+		if !ok || seconds < 1 || seconds > math.MaxInt32 {
+			return protocol.Errorf("maxage is not an integer or out of range")
+		}
+		f.maxAge = time.Duration(seconds) * time.Second
+	case "skipme":
+		return f.parseSkipMe(lower(value))
+	default:
+		return errKillSyntax
+	}
+	return err
+}
+
+func (f *killFilter) parseSkipMe(value string) *protocol.Error {
+	if value != "yes" && value != "no" {
+		return errKillSyntax
+	}
+	f.skipMe = value == "yes"
+	return nil
+}
