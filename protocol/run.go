@@ -186,6 +186,9 @@ func (r *Run) size(n int) int { return r.fixed + digits(n) + n }
 // header is the length of the line $n.
 func header(n int) int { return len("$\r\n") + digits(n) }
 
+// HeaderLen is the length of the line that announces n arguments, or an argument of n bytes.
+func HeaderLen(n int) int { return header(n) }
+
 func digits(n int) int {
 	d := 1
 	for ; n > 9; n /= 10 {

@@ -270,8 +270,8 @@ func (c *conn) denied(r *acl.Refusal, k *call) {
 		context = "multi"
 	}
 	a.log.Add(acl.Entry{
-		Reason: r.Reason, Context: context, Object: cut(r.Object), Username: cut(r.User), Client: c.describe(k),
-	}, time.Now())
+		Reason: r.Reason, Context: context, Object: cut(r.Object), Username: cut(r.User),
+	}, time.Now(), func() string { return string(c.appendInfo(nil, k)) })
 }
 
 func cut(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }

@@ -16,14 +16,23 @@ func (path unixEnd) String() string { return string(path) + ":0" }
 // peerAddress is where a connection comes from, as CLIENT LIST and the log show it.
 func peerAddress(sock net.Conn) fmt.Stringer { return endOf(sock, sock.RemoteAddr()) }
 
-// ownAddress is our end of it.
-func ownAddress(sock net.Conn) fmt.Stringer { return endOf(sock, sock.LocalAddr()) }
-
+// endOf shows one end of a connection.
 func endOf(sock net.Conn, end net.Addr) fmt.Stringer {
 	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
 		return unixEnd(a.Name)
 	}
 	return end
+}
+
+// appendEnd appends what endOf shows, which for TCP needs no memory.
+func appendEnd(b []byte, sock net.Conn, of net.Addr) []byte {
+	if a, ok := of.(*net.TCPAddr); ok {
+		ours := a.AddrPort()
+		if ours.Addr().IsValid() {
+			return netip.AddrPortFrom(ours.Addr().Unmap(), ours.Port()).AppendTo(b)
+		}
+	}
+	return append(b, endOf(sock, of).String()...)
 }
 
 // monitorAddress is where a connection comes from, as MONITOR shows it: other than CLIENT LIST does, in Redis too.
@@ -51,7 +60,7 @@ func newEnd(text string) *end {
 	return e
 }
 
-// is tells whether the text is what peerAddress or ownAddress show for this end of a connection.
+// is tells whether the text is what CLIENT LIST shows for this end of a connection.
 func (e *end) is(sock net.Conn, of net.Addr) bool {
 	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
 		return e.unix && e.path == a.Name

@@ -71,11 +71,44 @@ func TestClientList(t *testing.T) {
 	}
 	assert.NotEqual(t, "-1", fields["fd"])
 	assert.Contains(t, lines[1], "cmd=client|list")
-	assert.Contains(t, lines[1], "qbuf=10 ")
+	assert.Contains(t, lines[0], " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 ", "it is idle")
+	assert.Contains(t, lines[1], " qbuf=26 qbuf-free=16358 argv-mem=10 multi-mem=0 ", "as Redis' own tests want it")
+	idle, err := strconv.Atoi(fields["tot-mem"])
+	require.NoError(t, err)
+	assert.Greater(t, idle, 4<<10, "an idle connection costs something")
 	assert.Equal(t, lines[0]+"\n", strings.SplitAfter(ask(t, b, "CLIENT", "LIST", "TYPE", "pubsub"), "\n")[0])
 	assert.Empty(t, ask(t, b, "CLIENT", "LIST", "TYPE", "replica"))
 	assert.Contains(t, ask(t, b, "CLIENT", "LIST", "ID", id(t, b)), "cmd=client|list")
 	assert.Contains(t, ask(t, b, "CLIENT", "INFO"), "cmd=client|info")
+}
+
+func TestClientInfoOfTheCommandAtHand(t *testing.T) {
+	s := conchtest.Start(t, server.Options{})
+	for sent, want := range map[string]string{
+		"CLIENT INFO\r\n":                            " qbuf=13 qbuf-free=16371 argv-mem=10 ",
+		"CLIENT INFO\n":                              " qbuf=12 qbuf-free=16372 argv-mem=10 ",
+		conchtest.RESP("client", "info"):             " qbuf=26 qbuf-free=16358 argv-mem=10 ",
+		"PING\r\nCLIENT INFO\r\nPING\r\n":            " qbuf=13 ",
+		"MULTI\r\nCLIENT INFO\r\nEXEC\r\n":           " cmd=exec ",
+		conchtest.RESP("CLIENT", "LIST", "ID", "99"): "$0",
+	} {
+		c := s.Dial(t)
+		c.Send("%s", sent)
+		line := c.Line()
+		for !strings.HasPrefix(line, "id=") && line != "$0" {
+			line = c.Line()
+		}
+		assert.Contains(t, line, want, sent)
+	}
+	c, watcher := s.Dial(t), s.Dial(t)
+	number := id(t, c)
+	for _, unknown := range [][]string{{"NOSUCH"}, {"CLIENT", "NOSUCH"}} {
+		c.Fence()
+		assert.Contains(t, ask(t, watcher, "CLIENT", "LIST", "ID", number), " cmd=ping ")
+		c.Command(unknown...)
+		c.Line()
+		assert.Contains(t, ask(t, watcher, "CLIENT", "LIST", "ID", number), " cmd=NULL ", "as in Redis")
+	}
 }
 
 func TestClientKill(t *testing.T) {

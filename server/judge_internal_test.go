@@ -17,13 +17,13 @@ import (
 // piped is a connection over a pipe, and its other end.
 type piped struct {
 	*conn
-	t    *testing.T
+	t    testing.TB
 	sock net.Conn
 	from *bufio.Reader
 }
 
 // servePipes starts a server with so many connections, until the test ends.
-func servePipes(t *testing.T, n int) (all []*piped) {
+func servePipes(t testing.TB, n int) (all []*piped) {
 	core := broker.New(broker.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan struct{})

@@ -29,7 +29,7 @@ type wire struct {
 	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
 	library  *library      // what CLIENT SETINFO said, nil if nothing
-	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it
+	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it; nil if there is none such
 	mute     mute          // CLIENT REPLY
 	switched switches
 	numbered bool     // it has asked for numbers: see handle_seq.go
@@ -140,9 +140,7 @@ func (c *conn) noteCommand(k *call) {
 		w.crlf = k.crlf
 	}
 	w.lines = k.dialect == protocol.Line || w.lines && k.dialect == protocol.Inline // a PING in between changes nothing
-	if k.row != nil {
-		w.last = k.row
-	}
+	w.last = k.row
 	w.mute.skip, w.mute.skipNext = w.mute.skipNext, false
 }
 

@@ -73,12 +73,3 @@ func (x *exchange) choose(args [][]byte) *protocol.Error {
 	x.conn.outbox.chosen.Store(int32(p))
 	return nil
 }
-
-// describeAccount is the end of a connection's line in CLIENT LIST. What is queued in this very round counts: it is
-// handed over first.
-func (c *conn) describeAccount() string {
-	c.Flush()
-	t := c.outbox.booked()
-	return fmt.Sprintf(" slow=%s matched=%d delivered=%d dropped=%d undelivered=%d",
-		c.outbox.policy(), t.matched, t.delivered, t.dropped, t.undelivered)
-}

@@ -7,9 +7,10 @@ import (
 
 // Limits of the log, those of Redis.
 const (
-	longestLog = 128              // entries: what is older is forgotten
-	logLooks   = 10               // of the newest entries, for one that says the same
-	logGroups  = 60 * time.Second // as long after the last time an entry still says the same
+	longestLog = 128                    // entries: what is older is forgotten
+	logLooks   = 10                     // of the newest entries, for one that says the same
+	logGroups  = 60 * time.Second       // as long after the last time an entry still says the same
+	logFresh   = 100 * time.Millisecond // as long what it says of the client is not worked out again
 )
 
 // Entry is something that was refused: one entry of ACL LOG. The age there is the time since Updated.
@@ -18,12 +19,14 @@ type Entry struct {
 	Context  string // "toplevel" or "multi"
 	Object   string // a command, a topic, or for ReasonAuth the command as it was typed
 	Username string
-	Client   string // CLIENT INFO of who tried it last
+	Client   string // CLIENT INFO of who tried it last, or up to a tenth of a second before
 
 	Count   int    // how often
 	ID      uint64 // rises from 0 with every new entry, and does not start again
 	Created time.Time
 	Updated time.Time
+
+	described time.Time // when Client was worked out
 }
 
 // Log is what was refused lately. One goroutine owns it. The zero value is an empty log.
@@ -32,14 +35,16 @@ type Log struct {
 	next    uint64
 }
 
-// Add notes what was refused: the first five fields of an entry. Who tries the same again within a minute is counted up
+// Add notes what was refused: the first four fields of an entry. The fifth is what client returns, which is called for a new
+// entry, and not more than ten times a second for one that is repeated: a peer can be refused much faster than that. Who tries the same again within a minute is counted up
 // and comes to the front, so that one peer cannot push all others out by repeating itself.
-func (l *Log) Add(e Entry, now time.Time) {
+func (l *Log) Add(e Entry, now time.Time, client func() string) {
 	e.Count, e.ID, e.Created, e.Updated = 1, l.next, now, now
 	looked := l.entries[:min(len(l.entries), logLooks)]
 	i := slices.IndexFunc(looked, func(old Entry) bool { return old.sameAs(e) })
 	if i < 0 {
 		l.next++
+		e.Client, e.described = client(), now
 		if len(l.entries) == longestLog {
 			l.entries = l.entries[:longestLog-1]
 		}
@@ -47,7 +52,10 @@ func (l *Log) Add(e Entry, now time.Time) {
 		return
 	}
 	old := l.entries[i]
-	old.Count, old.Updated, old.Client = old.Count+1, now, e.Client
+	old.Count, old.Updated = old.Count+1, now
+	if now.Sub(old.described).Abs() >= logFresh {
+		old.Client, old.described = client(), now
+	}
 	l.entries = slices.Insert(slices.Delete(l.entries, i, i+1), 0, old)
 }
 
