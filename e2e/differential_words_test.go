@@ -155,13 +155,12 @@ func wrong(g *generator) []string {
 		{"CLIENT", pick(g, "SETNAME", "KILL", "REPLY", "NO-EVICT")},
 		{"CLIENT", pick(g, "ID", "GETNAME", "INFO"), "a"},
 		{"CLIENT", pick(g, "SETNAME", "REPLY", "NO-EVICT"), "a", "b"},
-		{"CLIENT", "REPLY", pick(g, "x", "")},
 		append([]string{"CLIENT", pick(g, "NOSUCH", "", "GET NAME", "GET\nNAME")}, g.odd()...),
 		append([]string{"SCAN", pick(g, "0", "1", "-1", "+1", "x", "", " 1", "1 ", "18446744073709551615", "18446744073709551616")},
 			g.some([]string{"MATCH", "a*", "count", "10", "0", "x", "TYPE", "string"})...),
 		{"SCAN", "0", "MATCH", "a*", "count", "10", "type", "x"},
 		{"SCAN"},
-	}[g.Intn(17)]
+	}[g.Intn(16)]
 }
 
 func (g *generator) odd() []string {
@@ -202,11 +201,16 @@ func reply(g *generator) []command {
 		return g.family(func(f family) bool { return f.name == "connection" || f.name == "publish" || f.name == "wrong" }).make(g)
 	}
 	on := g.command([]string{"CLIENT", "REPLY", pick(g, "ON", "on")})
-	switch g.Intn(3) {
+	skip := g.command([]string{"CLIENT", "REPLY", "SKIP"})
+	switch g.Intn(5) {
 	case 0:
 		return []command{on}
 	case 1:
-		return append([]command{g.command([]string{"CLIENT", "REPLY", "SKIP"})}, quiet()...)
+		return append([]command{skip}, quiet()...)
+	case 2:
+		return append([]command{skip}, fixed("RESET")(g)...)
+	case 3:
+		return []command{g.command([]string{"CLIENT", "REPLY", pick(g, "x", "")})}
 	default:
 		return append(append(append([]command{g.command([]string{"CLIENT", "REPLY", "OFF"})}, quiet()...), quiet()...), on)
 	}

@@ -134,7 +134,7 @@ var Table = []*Row{
 		Summary: "Returns the name of the connection."},
 	{Name: "CLIENT SETINFO", Arity: 4, Usage: "CLIENT SETINFO <LIB-NAME libname | LIB-VER libver>", Since: "7.2.0",
 		Summary: "Sets information specific to the client or connection."},
-	{Name: "CLIENT REPLY", Arity: 3, Usage: "CLIENT REPLY <ON | OFF | SKIP>", Since: "3.2.0",
+	{Name: "CLIENT REPLY", Arity: 3, Usage: "CLIENT REPLY <ON | OFF | SKIP>", Since: "3.2.0", Alone: true,
 		Summary: "Instructs the server whether to reply to commands."},
 	{Name: "CLIENT SLOW", Arity: -2, Usage: "CLIENT SLOW [DISCONNECT | DROP-NEWEST | DROP-OLDEST]",
 		Summary: "Chooses what happens when the connection reads too slowly, or tells what was chosen."},

@@ -65,7 +65,8 @@ func (c *conn) addMemory(f *fields, running *call) {
 	f.number(" multi-mem=", int64(multiMemory))
 	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.length()))
 	f.number(" omem=", c.outbox.waiting.Load()+c.outbox.noted.Load())
-	f.number(" tot-mem=", idleCost+c.holds()+int64(query+free+arguments))
+	held, _ := c.holds()
+	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
 
 // addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.

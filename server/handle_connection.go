@@ -177,10 +177,11 @@ func auth(x *exchange) {
 }
 
 // reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
-// it was subscribed to.
+// it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
 func reset(x *exchange) {
 	w := &x.conn.wire
-	w.version, w.database, w.name, w.mute, w.switched, w.numbered = protocol.RESP2, 0, "", mute{}, switches{}, false
+	w.version, w.database, w.name, w.switched, w.numbered = protocol.RESP2, 0, "", switches{}, false
+	w.mute = mute{skip: w.mute.skip}
 	x.conn.endMulti()
 	x.conn.weigh(nil) // the core has dropped all names
 	x.conn.forgetUser()
