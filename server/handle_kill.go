@@ -113,17 +113,25 @@ func (x *exchange) addFilter(f *killFilter, name string, value []byte) (err *pro
 		}
 		f.user = &text
 	case "maxage":
-		seconds, ok := protocol.ParseInt(value)
-		if !ok || seconds < 1 || seconds > math.MaxInt32 {
-			return protocol.Errorf("maxage is not an integer or out of range")
-		}
-		f.maxAge = time.Duration(seconds) * time.Second
+		return f.parseMaxAge(value)
 	case "skipme":
 		return f.parseSkipMe(lower(value))
 	default:
 		return errKillSyntax
 	}
 	return err
+}
+
+func (f *killFilter) parseMaxAge(value []byte) *protocol.Error {
+	seconds, ok := protocol.ParseInt(value)
+	switch {
+	case !ok:
+		return protocol.Errorf("maxage is not an integer or out of range")
+	case seconds < 1:
+		return protocol.Errorf("maxage should be greater than 0")
+	}
+	f.maxAge = time.Duration(min(seconds, math.MaxInt64/int64(time.Second))) * time.Second
+	return nil
 }
 
 func (f *killFilter) parseSkipMe(value string) *protocol.Error {

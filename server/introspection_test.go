@@ -185,10 +185,16 @@ func TestClientKill(t *testing.T) {
 			c.Command("CLIENT", "KILL", "ID", spelling)
 			c.Expect("-ERR client-id should be greater than 0\r\n")
 		}
-		for _, spelling := range []string{"+1", "01", "0", "-1", "", "x", "2147483648"} {
+		for _, spelling := range []string{"+1", "01", "", "x", "9223372036854775808"} {
 			c.Command("CLIENT", "KILL", "MAXAGE", spelling)
 			c.Expect("-ERR maxage is not an integer or out of range\r\n")
 		}
+		for _, spelling := range []string{"0", "-1"} {
+			c.Command("CLIENT", "KILL", "MAXAGE", spelling)
+			c.Expect("-ERR maxage should be greater than 0\r\n")
+		}
+		c.Command("CLIENT", "KILL", "MAXAGE", "9223372036854775807")
+		c.Expect(":0\r\n")
 		c.Command("CLIENT", "LIST", "ID", "+1")
 		c.Expect("-ERR Invalid client ID\r\n")
 		a.Fence()
