@@ -62,12 +62,11 @@ func newEnd(text string) *end {
 
 // is tells whether the text is what CLIENT LIST shows for this end of a connection.
 func (e *end) is(sock net.Conn, of net.Addr) bool {
+	if a, ok := of.(*net.TCPAddr); ok {
+		return int(e.tcp.Port()) == a.Port && e.tcp.IsValid() && e.tcp.Addr() == a.AddrPort().Addr().Unmap()
+	}
 	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
 		return e.unix && e.path == a.Name
-	}
-	if a, ok := of.(*net.TCPAddr); ok {
-		ours := a.AddrPort()
-		return e.tcp.IsValid() && e.tcp == netip.AddrPortFrom(ours.Addr().Unmap(), ours.Port())
 	}
 	return of.String() == e.text
 }

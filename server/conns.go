@@ -81,6 +81,18 @@ func (s *Server) clients() []*conn {
 	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.wire.ended })
 }
 
+// eachClient is clients without a copy of them, for what runs often. It holds the server's lock: what do does must not
+// take that, nor take long.
+func (s *Server) eachClient(do func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns.all() {
+		if !c.wire.ended {
+			do(c)
+		}
+	}
+}
+
 // client is the one with an id, or nil.
 func (s *Server) client(id int64) *conn {
 	s.mu.Lock()

@@ -52,9 +52,9 @@ func (f *killFilter) matches(c, me *conn) bool {
 // kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
 // close as soon as what waits for them is written.
 func (x *exchange) kill(f *killFilter) (killed int) {
-	for _, c := range x.candidates(f) {
+	kill := func(c *conn) {
 		if !f.matches(c, x.conn) || c.wire.leaving {
-			continue
+			return
 		}
 		if c != x.conn { // which still runs what is left of its transaction
 			c.wire.leaving = true
@@ -62,18 +62,12 @@ func (x *exchange) kill(f *killFilter) (killed int) {
 		x.view.Evict(c.sub, ReasonKilled)
 		killed++
 	}
-	return killed
-}
-
-// candidates are the connections to look at: one, if there is an id.
-func (x *exchange) candidates(f *killFilter) []*conn {
 	if f.id == 0 {
-		return x.conn.srv.clients()
+		x.conn.srv.eachClient(kill)
+	} else if c := x.conn.srv.client(f.id); c != nil {
+		kill(c)
 	}
-	if c := x.conn.srv.client(f.id); c != nil {
-		return []*conn{c}
-	}
-	return nil
+	return killed
 }
 
 func (x *exchange) killFilter(args [][]byte) (killFilter, *protocol.Error) {

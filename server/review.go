@@ -17,13 +17,14 @@ import (
 func (s *Server) review(v broker.View, changed ...string) {
 	s.access.changed()
 	now := time.Now()
-	for _, c := range s.clients() {
-		if c.wire.user == nil { // it has sent nothing, and will be judged by what holds when it does
-			continue
+	var affected []*conn
+	s.eachClient(func(c *conn) {
+		u := c.wire.user // nil if it has sent nothing: it will be judged by what holds when it does
+		if u != nil && (len(changed) != 1 || u.Name() == changed[0]) {
+			affected = append(affected, c)
 		}
-		if len(changed) == 1 && c.wire.user.Name() != changed[0] {
-			continue
-		}
+	})
+	for _, c := range affected {
 		if reason := c.review(now); reason != ReasonNone {
 			c.condemn(v, reason)
 		}
