@@ -110,11 +110,13 @@ func (s *Server) serve(sock net.Conn) {
 	keepAlive(sock, s.options.KeepAlive)
 	c := newConn(s, sock)
 	s.counts.open.Add(1)
+	s.counts.clients.Add(1)
 	if _, ok := sock.(*tlsConn); ok { // see shakeHands
 		_ = sock.SetDeadline(time.Now().Add(s.options.HandshakeTime)) // fails only on a closed socket: so does the handshake
 	}
 	if !s.add(c) {
 		s.counts.open.Add(-1)
+		s.counts.clients.Add(-1)
 		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
 		return
 	}

@@ -328,7 +328,9 @@ func (c *churn) settle(told bool) {
 	}
 	conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
 	matched := s.Info(t, "messages_matched")
-	assert.Equal(t, matched, s.Info(t, "messages_delivered")+s.Info(t, "messages_dropped")+s.Info(t, "messages_undelivered"))
+	conchtest.Eventually(t, func() bool { // a connection that was evicted is none any more, and its writer may not know yet
+		return matched == s.Info(t, "messages_delivered")+s.Info(t, "messages_dropped")+s.Info(t, "messages_undelivered")
+	}, "the account does not balance")
 	if told {
 		assert.Equal(t, c.receivers, matched)
 	}

@@ -89,8 +89,8 @@ func (c *conn) finish() {
 	defer c.srv.counts.open.Add(-1)
 	defer c.srv.remove(c)
 	c.leave()
-	if c.wire.ended { // written by the core, which will touch the connection no more
-		defer c.srv.counts.ending.Add(-1)
+	if !c.wire.evicted { // written by the core, which will touch the connection no more
+		defer c.srv.counts.clients.Add(-1)
 	}
 	c.writer.Wait()
 

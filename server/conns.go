@@ -75,10 +75,10 @@ func (s *Server) all() []*conn {
 	return slices.AppendSeq(make([]*conn, 0, s.conns.len()), s.conns.all())
 }
 
-// clients are those of them that the core has not ended yet: a killed connection takes a moment to close, and is nobody's
+// clients are those of them that have not been evicted: a killed connection takes a moment to close, and is nobody's
 // client meanwhile. Only on the core's goroutine, where their wire and subscriptions may be read.
 func (s *Server) clients() []*conn {
-	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.wire.ended })
+	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.wire.evicted })
 }
 
 // eachClient is clients without a copy of them, for what runs often. It holds the server's lock: what do does must not
@@ -87,7 +87,7 @@ func (s *Server) eachClient(do func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns.all() {
-		if !c.wire.ended {
+		if !c.wire.evicted {
 			do(c)
 		}
 	}
@@ -98,11 +98,8 @@ func (s *Server) client(id int64) *conn {
 	s.mu.Lock()
 	c := s.conns.find(id)
 	s.mu.Unlock()
-	if c == nil || c.wire.ended {
+	if c == nil || c.wire.evicted {
 		return nil
 	}
 	return c
 }
-
-// connected is how many clients there are: fewer than the open descriptors that max-connections bounds.
-func (s *Server) connected() int64 { return s.counts.open.Load() - s.counts.ending.Load() }

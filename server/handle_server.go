@@ -78,7 +78,7 @@ func infoServer(x *exchange) []string {
 func infoClients(x *exchange) []string {
 	s, n := x.conn.srv, x.view.Counts()
 	return []string{
-		fmt.Sprintf("connected_clients:%d", s.connected()),
+		fmt.Sprintf("connected_clients:%d", s.counts.clients.Load()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
 		fmt.Sprintf("pubsub_clients:%d", n.Subscribers),
 		"blocked_clients:0",

@@ -24,7 +24,7 @@ type wire struct {
 	user     *acl.User        // nil before the first command
 	token    *acl.Token       // of user, that it came in with; nil if with a password
 	free     bool             // user may do everything, and nothing need be judged
-	ended    bool             // the core has ended it: it is no client any more, though its socket may be open
+	evicted  bool             // it is no client any more, though its socket may be open for a moment
 	leaving  bool             // it is closed as soon as the request at hand is done: see condemn
 	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
@@ -407,11 +407,11 @@ func (c *conn) startWriter() {
 // Ended is the core's last word: it will queue nothing more.
 func (c *conn) Ended(e broker.Ending, evict any) {
 	c.srv.press.unwatch(c)
-	c.wire.ended = true
-	c.srv.counts.ending.Add(1)
 	c.endMulti()
 	if e == broker.Evicted {
 		c.wire.leaving = true // names that are still to be left reach it no more
+		c.wire.evicted = true
+		c.srv.counts.clients.Add(-1)
 		reason, asked := evict.(Reason)
 		if !asked {
 			reason = ReasonSlowHard

@@ -47,7 +47,7 @@ type Server struct {
 type counts struct {
 	accepted  atomic.Int64
 	open      atomic.Int64 // connections being served now
-	ending    atomic.Int64 // those of them that the core has ended
+	clients   atomic.Int64 // those of them that have not been evicted
 	commands  atomic.Int64
 	refusing  atomic.Int64 // refused connections that are being told so
 	endings   [reasons]atomic.Int64
