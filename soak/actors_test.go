@@ -35,6 +35,7 @@ func (s *run) actors() []actor {
 		{"storm", 1, time.Second, s.storm},
 		{"vanisher", 1, 100 * time.Millisecond, s.vanish},
 		{"descriptors", 1, 5 * time.Second, s.descriptors},
+		{"stop", 1, 2 * time.Second, s.stopLong},
 		{"nc", 1, 200 * time.Millisecond, s.scripts},
 		{"redis-cli", 1, 200 * time.Millisecond, s.commands},
 	}

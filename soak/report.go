@@ -39,10 +39,14 @@ const (
 	rowKilled       = "fault: SIGKILL and restart"
 	rowTerminated   = "fault: SIGTERM and restart"
 	rowStopped      = "fault: process stopped, so that its clocks jump"
+	rowStoppedLong  = "fault: process stopped for longer than slow-time"
 	rowWallClock    = "fault: jump of the wall clock"
 	rowReturned     = "clients that came back after a restart"
 	rowAccount      = "account: matched - delivered - dropped - undelivered"
 	rowPeak         = "peak memory of the server, MiB"
+	rowStall        = "longest stall: a PING on an idle connection, ms"
+	rowStallP99     = "99 of 100 of these PINGs within, ms"
+	rowAttackPrefix = "attacks of point "
 	rowGoroutines   = "goroutines at the end"
 	rowProxyPrefix  = "fault: proxy, connections with "
 	rowEndedBySlow  = "connections that the server ended as too slow"
@@ -50,7 +54,8 @@ const (
 )
 
 // rows is the table, from top to bottom. proxied are the kinds of faults of the proxy.
-func rows(proxied []string) []row {
+// points are those of attacks.
+func rows(proxied, points []string) []row {
 	all := []row{
 		{rowConns, true, false}, {rowRounds, true, false}, {rowPublished, true, false}, {rowDelivered, true, false},
 		{rowTold, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
@@ -59,13 +64,16 @@ func rows(proxied []string) []row {
 	for _, kind := range proxied {
 		all = append(all, row{rowProxyPrefix + kind, true, false})
 	}
+	for _, point := range points {
+		all = append(all, row{rowAttackPrefix + point, true, false})
+	}
 	return append(all,
 		row{rowSilent, true, false}, row{rowDribble, true, false}, row{rowReset, true, false}, row{rowVanished, true, false},
 		row{rowHoarders, true, false}, row{rowStorm, true, false}, row{rowPartition, true, false},
-		row{rowDescriptors, true, false}, row{rowAcceptPauses, true, false}, row{rowStopped, true, false},
+		row{rowDescriptors, true, false}, row{rowAcceptPauses, true, false}, row{rowStopped, true, false}, row{rowStoppedLong, true, false},
 		row{rowWallClock, true, false},
 		row{rowKilled, true, false}, row{rowTerminated, true, false}, row{rowReturned, true, false},
-		row{rowPeak, true, false}, row{rowGoroutines, true, false},
+		row{rowStall, true, false}, row{rowStallP99, false, false}, row{rowPeak, true, false}, row{rowGoroutines, true, false},
 		row{rowAccount, false, true}, row{rowUnaccounted, false, true}, row{rowViolations, false, true})
 }
 

@@ -107,6 +107,8 @@ func (r *round) fault() {
 		r.report.add(rowTerminated, 1)
 	case stopping:
 		p := r.target.current().cmd.Process
+		r.stops.Add(1)
+		defer r.stops.Add(1)
 		if p.Signal(syscall.SIGSTOP) == nil {
 			pause(context.Background(), 2*time.Second)
 			_ = p.Signal(syscall.SIGCONT) // should it fail, everything else does

@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/attack"
 	"github.com/conchmq/conch/internal/faulty"
 )
 
@@ -33,10 +36,6 @@ var (
 	binary string
 )
 
-// memoryBound is what the server may take at most, in MiB: far over what the limits it is given add up to, far under what
-// a leak or an unbounded queue would make of some minutes of load.
-const memoryBound = 1024
-
 // run is one soak.
 type run struct {
 	report *report
@@ -45,6 +44,10 @@ type run struct {
 	proxy  *faulty.Proxy
 	near   *island // whose link comes and goes; nil without root
 	far    *island // from which peers vanish; nil without root
+
+	attacks  chan struct{} // holds as many as run at once
+	attacked sync.Map      // how often the scenario of a name was tried
+	stops    atomic.Int64  // grows when the server is stopped, and when it goes on
 }
 
 func TestSoak(t *testing.T) {
@@ -55,7 +58,13 @@ func TestSoak(t *testing.T) {
 	for _, f := range faulty.Faults() {
 		kinds = append(kinds, f.String())
 	}
-	s := &run{report: newReport(rows(kinds)), seed: *seed}
+	var points []string
+	for _, a := range attack.Scenarios() {
+		points = append(points, a.Point())
+	}
+	s := &run{
+		report: newReport(rows(kinds, slices.Compact(points))), seed: *seed, attacks: make(chan struct{}, attacksAtOnce),
+	}
 	t.Logf("seed %d; again with: make soak MINUTES=%g SEED=%d", *seed, *minutes, *seed)
 	s.build(t)
 	s.start(t)
@@ -93,6 +102,7 @@ func (s *run) start(t *testing.T) {
 	args := []string{
 		"--log-format", "json",
 		"--slow-hard", "1MiB", "--slow-soft", "1MiB", "--slow-time", "10s", "--drain-time", "2s",
+		"--max-memory", fmt.Sprintf("%dMiB", maxMemory),
 	}
 	var err error
 	if s.near, err = newIsland(0); err == nil {
@@ -126,11 +136,12 @@ func (s *run) start(t *testing.T) {
 	t.Cleanup(s.proxy.Shut)
 }
 
-// play lets everything happen at once, until the time is over and each kind of round has been played.
+// play lets everything happen at once, until the time is over, each kind of round has been played and each attack tried.
 func (s *run) play(limit context.Context) {
 	ctx, stop := context.WithCancel(context.Background())
 	var actors sync.WaitGroup
-	for _, a := range s.actors() {
+	actors.Go(func() { s.measureStalls(ctx) })
+	for _, a := range append(s.actors(), s.attackers()...) {
 		for number := range a.count {
 			rng := s.rng(a.name, number)
 			actors.Go(func() {
@@ -140,7 +151,7 @@ func (s *run) play(limit context.Context) {
 			})
 		}
 	}
-	for number := 0; number < len(roundKinds) || limit.Err() == nil; number++ {
+	for number := 0; number < len(roundKinds) || limit.Err() == nil || !s.attackedByAll(); number++ {
 		s.round(number)
 		s.report.add(rowRounds, 1)
 	}
@@ -173,7 +184,7 @@ func (s *run) settle() {
 	}
 	peak := s.report.counts[rowPeak]
 	if peak > memoryBound && !*race {
-		s.report.fail("the server took %d MiB, more than %d", peak, memoryBound)
+		s.report.fail("the server took %d MiB, more than %d: 1.5 × max-memory + 100", peak, memoryBound)
 	}
 	s.goroutines(p, info)
 }

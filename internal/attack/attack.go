@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -11,10 +12,10 @@ import (
 // Password is the default user's where a scenario wants one to be set. The prober logs in with it.
 const Password = "attack-password"
 
-// Limit bounds an attack. Scenarios that flood take FloodTime of it.
+// How long an attack may take, and a flood within it, where the target does not want less.
 const (
-	Limit     = 20 * time.Second
-	FloodTime = 4 * time.Second
+	defaultLimit = 20 * time.Second
+	defaultFlood = 4 * time.Second
 )
 
 // Scenario is one attack.
@@ -59,20 +60,23 @@ type Target struct {
 	Begin func()                           // called when all is prepared and the attack begins; may be nil
 	Note  func(format string, args ...any) // called with what is worth a word in the report; may be nil
 	Scale int                              // divides the size of what takes long; 0 is 1
+	Limit time.Duration                    // of an attack; 0 is 20 s
+	Flood time.Duration                    // how long a flood takes; 0 is 4 s
 
 	locked  bool
 	ctx     context.Context
-	stop    context.CancelFunc
 	readers sync.WaitGroup
 	mu      sync.Mutex
 	conns   []*conn
 }
 
-// Run runs a scenario until it is through or Limit has passed, and closes what it has opened. An error is a step that
+// Run runs a scenario until it is through or Limit is over, and closes what it has opened. An error is a step that
 // failed where nothing should: it may well be the finding. That time ran out is noted, and is no error.
 func (t *Target) Run(ctx context.Context, s Scenario) error {
-	t.ctx, t.stop = context.WithTimeout(ctx, Limit)
-	defer t.stop()
+	t.Limit, t.Flood = cmp.Or(t.Limit, defaultLimit), cmp.Or(t.Flood, defaultFlood)
+	ctx, stop := context.WithTimeout(ctx, t.Limit)
+	defer stop()
+	t.ctx = ctx
 	t.locked = s.Locked
 	closing := context.AfterFunc(t.ctx, t.closeAll)
 	defer closing()
@@ -81,7 +85,7 @@ func (t *Target) Run(ctx context.Context, s Scenario) error {
 	t.closeAll()
 	t.readers.Wait()
 	if over {
-		t.note("not through within %v", Limit)
+		t.note("not through within %v", t.Limit)
 		return nil
 	}
 	return err
@@ -125,7 +129,7 @@ func each(n int, do func(i int) error) error {
 
 // flooding tells how long a flood goes on.
 func (t *Target) flooding() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.ctx, FloodTime)
+	return context.WithTimeout(t.ctx, t.Flood)
 }
 
 // command is a RESP command.

@@ -73,14 +73,21 @@ func (t *Target) quick(text string, answers int) (*conn, error) {
 	return c, nil
 }
 
-// crowd connects n clients that do nothing.
+// crowd connects n clients that do nothing, and waits until all are served.
 func (t *Target) crowd(n int) error {
+	var conns []*conn
 	for range n {
 		c, err := t.dial()
 		if err != nil {
 			return err
 		}
-		if err := c.ask("PING"); err != nil {
+		if err := c.send(command("PING")); err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		if err := c.answers(1); err != nil {
 			return err
 		}
 	}

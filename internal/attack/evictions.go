@@ -39,7 +39,7 @@ func largeBesideSlow(t *Target) error {
 	all.Go(func() { // 32 MiB in the time of the large message, to each of the subscribers
 		text := command("PUBLISH", "a", strings.Repeat("x", 64<<10))
 		for range 512 {
-			if filler.pour(filling, text, 1) == 0 || !wait(filling, 10*time.Millisecond) {
+			if filler.pour(filling, text, 1) == 0 || !wait(filling, t.Flood/512) {
 				return
 			}
 		}
@@ -61,7 +61,7 @@ func largeBesideSlow(t *Target) error {
 	return nil
 }
 
-// largeMessage publishes 16 MiB within five seconds.
+// largeMessage publishes 16 MiB, and takes as long as a flood for it.
 func largeMessage(c *conn) error {
 	text := command("PUBLISH", "large", strings.Repeat("x", 16*mebi))
 	const pieces = 100
@@ -69,7 +69,7 @@ func largeMessage(c *conn) error {
 		if err := c.send(text[i*len(text)/pieces : (i+1)*len(text)/pieces]); err != nil {
 			return err
 		}
-		if !wait(c.t.ctx, 50*time.Millisecond) {
+		if !wait(c.t.ctx, c.t.Flood/pieces) {
 			return c.t.ctx.Err()
 		}
 	}

@@ -1,9 +1,6 @@
 package attack
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // floodAttacks are publishers that send as fast as they can. Point 10.
 var floodAttacks = []Scenario{
@@ -42,12 +39,7 @@ func flood(publishers, subscribers int) func(*Target) error {
 		for _, n := range sent {
 			total += n
 		}
-		t.note("%s published", rate(total/len(text)*messages))
+		t.note("%.0f k/s published", float64(total/len(text)*messages)/t.Flood.Seconds()/1000)
 		return err
 	}
-}
-
-// rate is a number of messages in a flood, for a second.
-func rate(messages int) string {
-	return fmt.Sprintf("%.0f k/s", float64(messages)/FloodTime.Seconds()/1000)
 }

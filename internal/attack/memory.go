@@ -92,7 +92,7 @@ func patternsInExec(t *Target) error {
 	text = command("MULTI") + command("PUBLISH", big, strings.Repeat("x", 16*mebi)) + command("EXEC")
 	t.begin()
 	_ = c.send(text) // it may well be disconnected meanwhile
-	wait(t.ctx, FloodTime)
+	wait(t.ctx, t.Flood)
 	return t.settle()
 }
 
@@ -173,7 +173,7 @@ func dropOldest(t *Target) error {
 		return err
 	}
 	t.begin()
-	ctx, stop := context.WithTimeout(t.ctx, 3*FloodTime)
+	ctx, stop := context.WithTimeout(t.ctx, 3*t.Flood)
 	defer stop()
 	t.readers.Go(func() { // replies between the messages, until so many wait that it is not read any more
 		tick := time.NewTicker(10 * time.Millisecond)

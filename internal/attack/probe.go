@@ -19,6 +19,10 @@ const patience = 2 * time.Minute
 
 // Prober sends PING on a connection that does nothing else, and notes how long each answer takes.
 type Prober struct {
+	// Disturbed grows when a PING may take long for what is done to the server from outside, and again when that is over:
+	// it is odd meanwhile. Such PINGs do not count. It may be nil.
+	Disturbed func() int64
+
 	sock net.Conn
 	in   *bufio.Reader
 
@@ -48,11 +52,15 @@ func (p *Prober) Run(ctx context.Context) error {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		begun := time.Now()
-		err := p.ask("PING\r\n", "+PONG\r\n")
-		p.note(time.Since(begun))
-		if err != nil {
+		before, begun := p.disturbed(), time.Now()
+		if err := p.ask("PING\r\n", "+PONG\r\n"); err != nil {
+			if ctx.Err() == nil && before == p.disturbed() { // it was waited for all that time
+				p.note(time.Since(begun))
+			}
 			return err
+		}
+		if before%2 == 0 && before == p.disturbed() {
+			p.note(time.Since(begun))
 		}
 		select {
 		case <-ctx.Done():
@@ -60,6 +68,13 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (p *Prober) disturbed() int64 {
+	if p.Disturbed == nil {
+		return 0
+	}
+	return p.Disturbed()
 }
 
 func (p *Prober) ask(text, want string) error {
