@@ -47,7 +47,9 @@ func Named(name string) (found []Scenario) {
 
 // Scenarios are all there are, in the order of their points.
 func Scenarios() (all []Scenario) {
-	for _, some := range [][]Scenario{memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, evictionAttacks} {
+	for _, some := range [][]Scenario{
+		memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, uncountedAttacks, evictionAttacks,
+	} {
 		all = append(all, some...)
 	}
 	return all

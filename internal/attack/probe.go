@@ -15,7 +15,7 @@ import (
 const probeEvery = 5 * time.Millisecond
 
 // patience is how long a PING may take before the server is given up.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // Prober sends PING on a connection that does nothing else, and notes how long each answer takes.
 type Prober struct {

@@ -1,0 +1,99 @@
+package attack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// uncountedAttacks make the server hold what is easily left out of its account. Point 13, too.
+var uncountedAttacks = []Scenario{
+	{Name: "13c-half", Title: "40 clients with half a command of 1,000,000 empty arguments", Cap: "100MiB", run: halfCommands},
+	{Name: "13d-names", Title: "40 clients subscribe to 50,000 names each", Cap: "100MiB", RedisArgs: patientRedis, run: namesOfMany},
+	{Name: "13e-missed", Title: "a drop-newest subscriber misses messages to 20,000 names", Cap: "100MiB",
+		ConchOnly: "Redis drops no messages", run: missMany},
+	{Name: "13f-fences", Title: "100 clients send COMMAND and 60 KiB behind it, and do not read", Cap: "100MiB", run: fencesUnread},
+}
+
+// halfCommands leaves out the last argument. The server may disconnect any of the clients.
+func halfCommands(t *Target) error {
+	n := t.scaled(1_000_000)
+	text := fmt.Sprintf("*%d\r\n$9\r\nSUBSCRIBE\r\n", n+2) + strings.Repeat("$0\r\n\r\n", n)
+	var conns []*conn
+	for range 40 {
+		c, err := t.dial()
+		if err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	t.begin()
+	ctx, stop := t.flooding()
+	defer stop()
+	_ = each(len(conns), func(i int) error {
+		conns[i].pour(ctx, text, 1)
+		return nil
+	})
+	return t.settle()
+}
+
+func namesOfMany(t *Target) error {
+	texts := make([]string, 40)
+	for i := range texts {
+		args := []string{"SUBSCRIBE"}
+		for j := range t.scaled(50_000) {
+			args = append(args, fmt.Sprintf("%d:%d", i, j))
+		}
+		texts[i] = command(args...)
+	}
+	t.begin()
+	_ = each(len(texts), func(i int) error { // it may be disconnected
+		_, err := t.quick(texts[i], t.scaled(50_000))
+		return err
+	})
+	return t.settle()
+}
+
+// missMany fills the outbox first.
+func missMany(t *Target) error {
+	args := []string{"SUBSCRIBE", "filler"}
+	topic := func(i int) string { return fmt.Sprintf("%05d", i) + strings.Repeat("n", 1000) }
+	for i := range t.scaled(20_000) {
+		args = append(args, topic(i))
+	}
+	if _, err := t.slow(command("HELLO", "3")+command("CLIENT", "SLOW", "drop-newest")+command(args...), len(args)+1); err != nil {
+		return err
+	}
+	pub, err := t.quick("", 0)
+	if err != nil {
+		return err
+	}
+	if err := pub.send(strings.Repeat(command("PUBLISH", "filler", strings.Repeat("x", mebi)), 48)); err != nil {
+		return err
+	}
+	t.begin()
+	for i := range t.scaled(20_000) {
+		if err := pub.send(command("PUBLISH", topic(i), "x")); err != nil {
+			return err
+		}
+	}
+	return t.settle()
+}
+
+func fencesUnread(t *Target) error {
+	text := "COMMAND\r\n" + strings.Repeat("PING\r\n", 10<<10)
+	var conns []*conn
+	for range 100 {
+		c, err := t.slow("", 0)
+		if err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	t.begin()
+	ctx, stop := t.flooding()
+	defer stop()
+	return each(len(conns), func(i int) error {
+		conns[i].pour(ctx, text, mebi)
+		return nil
+	})
+}
