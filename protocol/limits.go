@@ -1,5 +1,7 @@
 package protocol
 
+import "math"
+
 // Limits bound what one command may be. The zero value of a field means its default.
 type Limits struct {
 	Message   int // bytes of one RESP argument, a message among them. Default 16 MiB
@@ -17,7 +19,8 @@ const (
 	guestArgument  = 16 << 10 // bytes
 )
 
-// WithDefaults fills in what is zero. Command is never under what a message needs.
+// WithDefaults fills in what is zero. Command is never under what a message needs, nor
+// over 4 GiB.
 func (l Limits) WithDefaults() Limits {
 	for _, f := range []struct {
 		field *int
@@ -27,7 +30,7 @@ func (l Limits) WithDefaults() Limits {
 			*f.field = f.value
 		}
 	}
-	l.Command = max(l.Command, l.Message+l.Topic+1024)
+	l.Command = min(max(l.Command, l.Message+l.Topic+1024), math.MaxUint32)
 	return l
 }
 

@@ -44,7 +44,7 @@ const (
 // NewReader makes a Reader for one connection.
 func NewReader(l Limits) *Reader {
 	r := &Reader{limits: l.WithDefaults()}
-	r.resp.args = make([][2]int, 0, 4) // here, where the stack is shallow: see TestAnIdleConnectionKeepsASmallStack
+	r.resp.args = make([]extent, 0, 4) // here, where the stack is shallow: see TestAnIdleConnectionKeepsASmallStack
 	r.resp.reset()
 	return r
 }
@@ -133,7 +133,7 @@ func (r *Reader) resume(buf []byte) {
 // respCommand makes the command that the scanner has found at the front of buf; false for an empty one.
 func (r *Reader) respCommand(c *Command, buf []byte, args [][]byte) (ok bool) {
 	for _, a := range r.resp.args {
-		args = append(args, buf[a[0]:a[1]:a[1]])
+		args = append(args, buf[a.start:a.end:a.end])
 	}
 	r.resp.reset()
 	r.within = between

@@ -219,7 +219,7 @@ func TestReaderResumesWhereItStopped(t *testing.T) {
 		require.Zero(t, used)
 		copy(in, "painted")
 		for i := 1; i < len(r.resp.args); i++ {
-			header := in[r.resp.args[i-1][1]:r.resp.args[i][0]]
+			header := in[r.resp.args[i-1].end:r.resp.args[i].start]
 			copy(header, bytes.Repeat([]byte{'#'}, len(header)))
 		}
 	}

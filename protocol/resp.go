@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"math"
+	"slices"
 )
 
 // headerRoom is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
@@ -17,8 +18,12 @@ type respScanner struct {
 	seek   int      // bytes in which the CR of the header at `at` has been looked for already
 	left   int      // arguments still to come; -1 before the count is known
 	length int      // length of the argument being read; -1 before it is known
-	args   [][2]int // start and end of each argument found
+	args   []extent // of each argument found
 }
+
+// extent is where an argument starts and ends. A command may have a million of them, and each six bytes: two offsets of
+// 64 bits were more than twice that. Limits.WithDefaults keeps a command under 4 GiB.
+type extent struct{ start, end uint32 }
 
 func (s *respScanner) reset() {
 	if cap(s.args) > 1024 { // a rare giant must not stay with an idle connection
@@ -29,7 +34,7 @@ func (s *respScanner) reset() {
 
 // skip takes a head of n bytes as scanned: the count of all arguments, and the first one, of name bytes.
 func (s *respScanner) skip(n, name, all int) {
-	s.args = append(s.args, [2]int{n - 2 - name, n - 2})
+	s.args = append(s.args, extent{uint32(n - 2 - name), uint32(n - 2)}) //nolint:gosec // see extent
 	s.at, s.seek, s.left = n, 0, all-1
 }
 
@@ -84,7 +89,10 @@ func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
 	if buf[end] != '\r' || buf[end+1] != '\n' {
 		return false, noLineEnd(s.length)
 	}
-	s.args = append(s.args, [2]int{s.at, end})
+	if n := len(s.args); n == cap(s.args) && n > 1024 {
+		s.args = slices.Grow(s.args, n) // twice: append would copy it more often, and leave more garbage
+	}
+	s.args = append(s.args, extent{uint32(s.at), uint32(end)}) //nolint:gosec // see extent
 	s.at, s.length, s.left = end+2, -1, s.left-1
 	return true, nil
 }

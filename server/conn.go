@@ -88,6 +88,7 @@ func (c *conn) run() {
 func (c *conn) finish() {
 	defer c.srv.counts.open.Add(-1)
 	defer c.srv.remove(c)
+	c.dropInbound()
 	c.leave()
 	if !c.wire.evicted { // written by the core, which will touch the connection no more
 		defer c.srv.counts.clients.Add(-1)
@@ -99,7 +100,6 @@ func (c *conn) finish() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
-	c.dropAhead()
 	c.forget()
 	lost := c.outbox.waiting.Load()
 	c.srv.counts.bytesLost.Add(lost)

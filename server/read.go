@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"syscall"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // inbound is the reader's side of a connection: what has been read of a command that is not whole yet, and where the
@@ -119,6 +121,14 @@ func (c *conn) filled(n int) *batch {
 func (c *conn) dropAhead() {
 	c.inbound.ahead.release()
 	c.inbound.ahead, c.inbound.start = nil, 0
+}
+
+// dropInbound gives back what is there of a command that will never be whole. What is still to be written to the peer, and
+// how long it takes to close, may take seconds.
+func (c *conn) dropInbound() {
+	c.dropAhead()
+	c.inbound.rest, c.reader = nil, protocol.Reader{}
+	c.weighReading()
 }
 
 // take splits what was read into commands and submits them as one batch, in one send.

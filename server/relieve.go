@@ -75,10 +75,11 @@ func (s *Server) evictGreediest() {
 		return
 	}
 	much := max(minWaits, m.most/waitsPart)
+	least := m.most / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
 	var evicted []*conn
 	for _, cl := range claims {
-		if excess <= 0 {
+		if excess <= 0 || cl.all < least {
 			break
 		}
 		cl.conn.expel(ReasonMemory)
