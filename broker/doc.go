@@ -8,16 +8,18 @@
 //     topics and all connections. The number of a message is its place in that sequence, counted from 1.
 //  2. A subscriber receives exactly the messages of its subscriptions that were published between its subscribe and
 //     its unsubscribe, both of which are instants in the same sequence, and it receives them in that sequence. A
-//     subscription with a predicate has those messages for which the predicate holds. A message that matches k of its
+//     subscription with a predicate has those messages for which the predicate holds. Each name of a command has its own
+//     instant, and a connection that ends leaves its names one after the other. A message that matches k of its
 //     subscriptions comes k times, exact ones first, before the next message comes once. Of subscriptions to one name,
 //     those without a predicate come first.
 //  3. The commands of one connection take effect in the order in which it sent them, and its replies come back in
-//     that order.
+//     that order. No command of it takes effect between two names of another; commands of other connections may. A
+//     transaction is one instant, whatever is in it.
 //  4. The reply to a publish counts the subscriptions that the message was queued to, and none whose predicate did not
 //     hold. A publisher that is itself subscribed gets the reply to each publish first, then that message, then the
 //     reply to its next publish. An answered PING means that everything before it has been queued.
-//  5. Nobody waits for a subscriber. Each connection has one bounded outbox; who overflows it is evicted, or loses
-//     messages if it has chosen so. A publisher is slowed only by the core being busy, by not reading its own replies,
+//  5. Nobody waits for a subscriber. Each connection has one bounded outbox; a subscriber that overflows it is evicted,
+//     with all that waits for it and the message at hand, or loses messages if it has chosen so. A publisher is slowed only by the core being busy, by not reading its own replies,
 //     or by the predicates on what it publishes. Who brings a new predicate may wait for a publish that has gone back
 //     for verdicts too often.
 //  6. What is lost is counted, and told to whoever lost it, in its place, wherever its protocol has a way to say it.

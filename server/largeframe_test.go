@@ -113,3 +113,21 @@ func TestALargeMessageReachesEveryDialect(t *testing.T) {
 		}
 	}
 }
+
+// The cap acts in the middle of a delivery: what is evicted there makes room for the rest of it.
+func TestTheCapActsWithinADelivery(t *testing.T) {
+	const subscribers, size, limit = 400, 60 << 10, 4 << 20 // just small enough to be copied for each pattern: 23 MiB
+	s := conchtest.Start(t, server.Options{MaxMemory: limit})
+	for i := range subscribers {
+		s.Dial(t).Command("PSUBSCRIBE", "a"+strings.Repeat("*", 1+i))
+	}
+	conchtest.Eventually(t, func() bool { return s.Info(t, "pubsub_patterns") == subscribers }, "not all have subscribed")
+	publisher := s.Dial(t)
+	bytes := allocated(func() {
+		publisher.Command("PUBLISH", "a", strings.Repeat("x", size))
+		publisher.Expect(fmt.Sprintf(":%d\r\n", subscribers))
+	})
+	assert.Less(t, bytes, subscribers*size/2)
+	assert.Positive(t, s.Info(t, "ended_memory"))
+	publisher.Fence()
+}

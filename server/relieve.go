@@ -59,13 +59,16 @@ func (a claim) compare(b claim, much int64) int {
 	return cmp.Compare(b.waits, a.waits)
 }
 
-// minWaits and waitsPart say from how many bytes in an outbox on its connection goes first: so many, or that part of the cap.
+// minWaits and waitsPart are from how many bytes in its outbox on a connection goes first: so many, or that part of the cap.
 const (
 	minWaits  = 64 << 10
 	waitsPart = 64
+	// roomPart is the part of the cap that an eviction makes room for beyond it: to look for the next one costs as much
+	// as there are connections.
+	roomPart = 8
 )
 
-// evictGreediest evicts those that hold most, until all together hold no more than they may. It runs on the core's
+// evictGreediest evicts those that hold most, until all together hold a little less than they may. It runs on the core's
 // goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
 func (s *Server) evictGreediest() {
 	m := &s.memory
@@ -74,6 +77,7 @@ func (s *Server) evictGreediest() {
 	if excess <= 0 {
 		return
 	}
+	excess += m.most / roomPart
 	much := max(minWaits, m.most/waitsPart)
 	least := m.most / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })

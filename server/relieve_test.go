@@ -1,0 +1,106 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// What waits for those that do not read goes first; then it is the turn of those that hold most of anything.
+func TestTheOrderOfEviction(t *testing.T) {
+	const much = 100
+	claims := []claim{{all: 90, waits: 90}, {all: 5000}, {all: 120, waits: 110}, {all: 300, waits: 20}, {all: 700, waits: 600}}
+	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
+	assert.Equal(t, []claim{{all: 700, waits: 600}, {all: 120, waits: 110}, {all: 5000}, {all: 300, waits: 20}, {all: 90, waits: 90}}, claims)
+}
+
+// The collector works harder the closer the cap is, and never all the time: there is no limit that it could not keep.
+func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
+	m := memory{most: 1000, pressed: make(chan struct{}, 1)}
+	for _, step := range []struct {
+		held    int64
+		percent int
+		mark    int64
+	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
+		m.held.Store(step.held)
+		percent, mark := m.collection()
+		assert.Equal(t, step.percent, percent, "%d held", step.held)
+		assert.Equal(t, step.mark, mark, "%d held", step.held)
+	}
+	m.held.Store(0)
+	m.mark.Store(500)
+	m.hold(400)
+	assert.Empty(t, m.pressed)
+	m.hold(200)
+	assert.Len(t, m.pressed, 1, "somebody looks as soon as it is more")
+}
+
+// Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
+func TestEntriesAreWeighed(t *testing.T) {
+	const n = 10_000
+	b := newBench(t, 1<<30, Disconnect, wayLF)
+	for range n / 2 {
+		b.publish("a b")
+	}
+	assert.Greater(t, int(b.outbox.weight.Load()), n*entrySize)
+	assert.Less(t, int(b.outbox.weight.Load()), 3*n*entrySize)
+	b.drain()
+	b.balanced(map[string]int64{})
+}
+
+// However long an outbox is, what is added to it moves nothing that is there: a slice of all entries took 1.2 s to grow.
+func TestAddingToALongOutboxMovesNothing(t *testing.T) {
+	b := newBench(t, 1<<30, Disconnect, wayLF)
+	for range 20_000 {
+		b.publish("a b a b a b")
+	}
+	most := 0
+	for c := b.outbox.queue.first; c != nil; c = c.next {
+		most = max(most, cap(c.entries))
+	}
+	assert.LessOrEqual(t, most, 2*mediumBuffers.size/lineSize, "no chunk has more entries than its bytes have lines")
+	b.drain()
+}
+
+// A buffer is counted once, from its first holder to its last.
+func TestASharedBufferIsCountedOnce(t *testing.T) {
+	m := &memory{}
+	in := newBuffer(m, 1<<20)
+	var outboxes []*outbox
+	for range 100 {
+		o := newOutbox(1 << 30)
+		o.totals.memory = m
+		in.hold()
+		put(o, span{bytes: in.bytes, in: in}, one())
+		outboxes = append(outboxes, o)
+	}
+	in.release()
+	assert.Less(t, m.held.Load(), int64(1<<20+100*1024))
+	for _, o := range outboxes {
+		assert.Positive(t, m.held.Load())
+		o.clear()
+	}
+	assert.Zero(t, m.held.Load())
+}
+
+// 64 KiB of two-byte commands are 32,768 of them: as one batch they took 10 MB, and everybody waited for all.
+func TestABatchIsBounded(t *testing.T) {
+	c := newConn(servePipes(t, 1)[0].srv, nil)
+	in := newBuffer(nil, 64<<10)
+	copy(in.bytes, strings.Repeat("a\n", 32<<10))
+	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.bytes))
+	assert.Equal(t, ReasonNone, c.parse(b))
+	b.request()
+	assert.Len(t, b.calls, maxCalls)
+	assert.True(t, c.inbound.again, "the rest is taken without another read")
+	assert.Less(t, b.memory(), int64(512<<10))
+	c.leaveOver(b)
+	assert.Same(t, in, c.inbound.ahead, "and without a copy")
+	assert.Equal(t, b.used, c.inbound.start)
+	c.dropInbound()
+	b.release()
+}
