@@ -36,6 +36,7 @@ type wire struct {
 	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi    *transaction
 	holdings int   // subscriptions, when they were counted last
+	patterns int   // of them
 	weight   int   // of their predicates, then
 	post     *post // queued since the last flush; nil if nothing is
 	messages int   // bytes of messages among it
