@@ -6,6 +6,8 @@ LINT_VERSION := v2.15.0
 # A count, never a duration: up to Go 1.26 a run that ends by the clock can fail with "context deadline
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
+# For a package: the race detector on a machine with ten times as much to do as processors takes more than Go's ten minutes.
+TEST_TIMEOUT ?= 60m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher
@@ -20,11 +22,11 @@ run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for
 	bin/conch $(ARGS)
 
 test: ## all tests that need nothing but Go
-	go test ./...
+	go test -timeout $(TEST_TIMEOUT) ./...
 
 race: ## the same under the race detector, then once more on one processor
-	go test -race -count=1 ./...
-	GOMAXPROCS=1 go test -race -count=1 ./...
+	go test -timeout $(TEST_TIMEOUT) -race -count=1 ./...
+	GOMAXPROCS=1 go test -timeout $(TEST_TIMEOUT) -race -count=1 ./...
 
 order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
