@@ -1,24 +1,33 @@
 package attack
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // floodAttacks are publishers that send as fast as they can. Point 10.
 var floodAttacks = []Scenario{
-	{Name: "10-flood", Title: "1 flooding publisher, 4 subscribers that read", run: flood(1, 4)},
-	{Name: "10b-flood", Title: "8 flooding publishers, 4 subscribers that read", run: flood(8, 4)},
-	{Name: "10c-flood", Title: "1 flooding publisher, no subscriber", run: flood(1, 0)},
-	{Name: "10d-flood", Title: "8 flooding publishers, no subscriber", run: flood(8, 0)},
+	{Name: "10-flood", Title: "1 flooding publisher, 4 subscribers that read", run: flood(1, 4, 1)},
+	{Name: "10b-flood", Title: "8 flooding publishers, 4 subscribers that read", run: flood(8, 4, 1)},
+	{Name: "10c-flood", Title: "1 flooding publisher, no subscriber", run: flood(1, 0, 1)},
+	{Name: "10d-flood", Title: "8 flooding publishers, no subscriber", run: flood(8, 0, 1)},
+	{Name: "10e-flood", Title: "8 publishers flood two topics in turn, 20 subscribers that read", run: flood(8, 20, 2)},
 }
 
-func flood(publishers, subscribers int) func(*Target) error {
+// flood publishes to so many topics in turn: to one, all messages of a read are one run.
+func flood(publishers, subscribers, topics int) func(*Target) error {
 	return func(t *Target) error {
 		for range subscribers {
-			if _, err := t.quick(command("SUBSCRIBE", "flood"), 1); err != nil {
+			if _, err := t.quick(command("SUBSCRIBE", "flood0", "flood1"), 2); err != nil {
 				return err
 			}
 		}
 		const messages = 1000
-		text := strings.Repeat(command("PUBLISH", "flood", strings.Repeat("x", 64)), messages)
+		var pieces strings.Builder
+		for i := range messages {
+			pieces.WriteString(command("PUBLISH", fmt.Sprintf("flood%d", i%topics), strings.Repeat("x", 64)))
+		}
+		text := pieces.String()
 		var conns []*conn
 		for range publishers {
 			c, err := t.quick("", 0)
