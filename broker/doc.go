@@ -20,7 +20,7 @@
 //     reply to its next publish. An answered PING means that everything before it has been queued.
 //  5. Nobody waits for a subscriber. Each connection has one bounded outbox; a subscriber that overflows it is evicted,
 //     with all that waits for it and the message at hand, or loses messages if it has chosen so. A publisher is slowed only by the core being busy, by not reading its own replies,
-//     or by the predicates on what it publishes. Who brings a new predicate may wait for a publish that has gone back
+//     by the predicates on what it publishes, or, with a large command, by too much memory being held. Who brings a new predicate may wait for a publish that has gone back
 //     for verdicts too often.
 //  6. What is lost is counted, and told to whoever lost it, in its place, wherever its protocol has a way to say it.
 //     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.

@@ -59,6 +59,7 @@ func (c *conn) submitLong(b *batch, k *call) bool {
 	*k = whole.cut(nil, 0)
 	ok := c.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
+		c.awaitMemory()
 		if !c.outbox.waitToRead(false) {
 			return true // ended by another goroutine, which has said why
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
@@ -16,6 +17,29 @@ type memory struct {
 	mark    atomic.Int64  // what held must not pass unnoticed: see Server.relieve
 	pressed chan struct{} // holds a note that it did
 	core    bool          // the core's: it has noticed in the middle of a delivery that the cap is passed
+
+	mu     sync.Mutex
+	passed chan struct{} // closed, and another one made, whenever the relieving goroutine has been through
+}
+
+// nextPass returns what is closed when the relieving goroutine has been through once more.
+func (m *memory) nextPass() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.passed == nil {
+		m.passed = make(chan struct{})
+	}
+	return m.passed
+}
+
+// endPass wakes the readers that wait for one.
+func (m *memory) endPass() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.passed != nil {
+		close(m.passed)
+		m.passed = nil
+	}
 }
 
 // hold counts n bytes more, or less, and has somebody look when they are too many.
@@ -26,6 +50,11 @@ func (m *memory) hold(n int64) {
 	if m.held.Add(n) <= m.mark.Load() || n <= 0 || m.most == 0 {
 		return
 	}
+	m.press()
+}
+
+// press wakes the relieving goroutine.
+func (m *memory) press() {
 	select {
 	case m.pressed <- struct{}{}:
 	default: // it is known

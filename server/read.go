@@ -62,6 +62,9 @@ func (c *conn) fill() (*batch, error) {
 		in.again = false
 		return c.filled(in.have), nil
 	}
+	if in.ahead != nil && len(in.ahead.bytes)-in.have < in.have/2 {
+		c.awaitMemory()
+	}
 	in.batch, in.err = nil, nil
 	if c.raw == nil {
 		c.receive(c.sock.Read)

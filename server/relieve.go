@@ -41,6 +41,24 @@ func (s *Server) relieve() {
 		if s.memory.over() {
 			s.visit(func(broker.View) { s.evictGreediest() })
 		}
+		s.memory.endPass()
+	}
+}
+
+// awaitMemory holds a reader back while clients hold too much together: what it is about to ask for comes on top. It
+// returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
+func (c *conn) awaitMemory() {
+	m := &c.srv.memory
+	for first := true; m.over() && Reason(c.reason.Load()) == ReasonNone; first = false {
+		passed := m.nextPass()
+		if first { // later passes come by themselves: what holds the memory may be about to go
+			m.press()
+		}
+		select {
+		case <-passed:
+		case <-c.srv.stopping:
+			return
+		}
 	}
 }
 
