@@ -127,6 +127,7 @@ func (s *shownFrame) piece(at int) []byte {
 	for at >= s.start+len(s.encoded) {
 		s.start += len(s.encoded)
 		if s.next == len(s.frame.payload) {
+			s.encoded = s.encoded[:0] // or the next call would take it for the tail
 			return s.frame.tail[at-s.start:]
 		}
 		end := min(s.next+shownPiece, len(s.frame.payload))
