@@ -122,3 +122,21 @@ func TestNothingIsAskedTwice(t *testing.T) {
 	}
 	assert.Equal(t, [][]broker.Verdict{{broker.Yes}, {broker.Unreadable}, {broker.Yes}, {broker.Yes}}, verdicts, "the second is as it was")
 }
+
+// A connection that is cut while its predicates are asked never submits that batch. Its memory goes with it all the same.
+func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
+	s := servePipes(t, 1)[0].srv
+	c := newConn(s, nil)
+	p, err := s.predicates.Compile("n == 1", filter.Limits{})
+	require.NoError(t, err)
+	kn := &known{of: c}
+	kn.learn(&broker.Request{Names: [][]byte{[]byte("orders")}, Asked: []broker.Predicate{p}})
+	c.known.Store(kn)
+	in := newBuffer(&s.memory, 1<<20)
+	n := copy(in.bytes, "PUBLISH orders x\n")
+	b := newBatch(c.sub, in, 0, n)
+	require.Equal(t, ReasonNone, c.parse(b))
+	c.setCut()
+	assert.False(t, c.submit(b))
+	assert.Zero(t, in.holders.Load())
+}

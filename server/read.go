@@ -159,6 +159,7 @@ func (c *conn) take(b *batch) Reason {
 func (c *conn) submit(b *batch) bool {
 	c.srv.counts.commands.Add(int64(b.request()))
 	if !c.judgeAhead(b) {
+		b.release()
 		return false // the reason has been said already
 	}
 	b.weight = b.memory()
