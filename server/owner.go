@@ -306,8 +306,6 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 	}
 	frames := c.srv.press.message(e.way, m, s, a.previous(e.way))
 	a.owed = last
-	c.wire.newest = frames.size()
-	c.wire.messages += c.wire.newest
 	c.deliver(frames, e)
 	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
@@ -319,14 +317,33 @@ func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
 // as in Redis 7.2.
 func (c *conn) deliver(frames span, e entry) {
 	if !c.executing() {
-		c.queue(frames, e)
+		c.queueMessages(frames, e)
 		return
 	}
 	c.wire.multi.hold(frames, e)
 }
 
+// queueMessages is queue for messages, which count against the limit.
+func (c *conn) queueMessages(frames span, e entry) {
+	if size := frames.size(); size > 0 {
+		c.wire.newest = size
+		c.wire.messages += size
+	}
+	c.queue(frames, e)
+}
+
 // over tells whether more messages wait than may.
-func (c *conn) over() bool { return c.outbox.messages()+int64(c.wire.messages) > c.outbox.limit }
+func (c *conn) over() bool { return c.outbox.messages()+c.pending() > c.outbox.limit }
+
+// pending is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
+// a transaction holds back.
+func (c *conn) pending() int64 {
+	n := c.wire.messages
+	if m := c.wire.multi; m != nil {
+		n += m.held
+	}
+	return int64(n)
+}
 
 // way is how this connection reads messages of a form.
 func (c *conn) way(f broker.Form) way {

@@ -126,7 +126,7 @@ func (s *Server) claims() (claims []claim, excess int64) {
 			excess -= c.passing() + c.outbox.inHand.Load()
 			continue
 		}
-		queued := int64(c.wire.messages)
+		queued := c.pending()
 		claims = append(claims, claim{c, all + queued, waits + queued})
 	}
 	return claims, excess

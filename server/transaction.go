@@ -15,6 +15,7 @@ type transaction struct {
 	executing bool
 	spent     int              // on the answers so far: see budget.go
 	messages  []delivery       // what the transaction sends to its own connection, for after its answer
+	held      int              // bytes of them
 	missed    map[*account]int // places in messages of what was lost since the last message that was not
 }
 
@@ -157,7 +158,7 @@ func (c *conn) Commit(*broker.Request) {
 	c.wire.multi.messages = nil
 	c.endMulti()
 	for _, d := range messages {
-		c.queue(d.frames, d.entry)
+		c.queueMessages(d.frames, d.entry)
 		d.frames.release()
 	}
 }
@@ -183,6 +184,7 @@ func (m *transaction) hold(frames span, e entry) {
 		m.missed[e.account] = len(m.messages)
 	}
 	frames.hold()
+	m.held += frames.size()
 	m.messages = append(m.messages, delivery{frames, e})
 }
 
