@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -107,7 +108,11 @@ func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
 
 // serve starts a connection's reader.
 func (s *Server) serve(sock net.Conn) {
-	keepAlive(sock, s.options.KeepAlive)
+	plain := sock
+	if t, ok := sock.(*tlsConn); ok {
+		plain = t.below.Conn
+	}
+	sockio.KeepAlive(plain, s.options.KeepAlive)
 	c := newConn(s, sock)
 	s.counts.open.Add(1)
 	s.counts.clients.Add(1)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -76,7 +77,7 @@ func (c *conn) fill() (*batch, error) {
 
 // readReady is called by the runtime when the socket may be readable; false means that it is not.
 func (c *conn) readReady(fd uintptr) bool {
-	return c.receive(func(b []byte) (int, error) { return readNow(fd, b) })
+	return c.receive(func(b []byte) (int, error) { return sockio.TryRead(fd, b) })
 }
 
 // receive reads once; false means that there is nothing yet.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -88,7 +89,7 @@ func (s *ciphered) writeAfterDeadline(b []byte) (n int) {
 	vector := syscall.Iovec{Base: unsafe.SliceData(b)}
 	vector.SetLen(len(b))
 	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only
-		n, _ = writeNow(fd, []syscall.Iovec{vector}, len(b)) // the error comes again, with the next write
+		n, _ = sockio.TryWritev(fd, []syscall.Iovec{vector}, len(b)) // the error comes again, with the next write
 	})
 	return max(0, n)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -38,7 +39,7 @@ var vectors = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); ret
 // writeReady is called by the runtime when the socket may be writable; false means that it is not.
 func (c *conn) writeReady(fd uintptr) bool {
 	w := &c.outbound
-	w.n, w.err = writeNow(fd, *w.vector, w.size)
+	w.n, w.err = sockio.TryWritev(fd, *w.vector, w.size)
 	return !errors.Is(w.err, syscall.EAGAIN)
 }
 

@@ -35,7 +35,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/sockio"},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {
@@ -53,6 +53,7 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
+	"internal/sockio":   {notStd: []string{"os", "log", "sync"}},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
@@ -163,6 +164,7 @@ func TestTheRules(t *testing.T) {
 			"the files of TLS know neither server nor settings",
 			"internal/tlsfiles", "crypto/tls os github.com/fsnotify/fsnotify github.com/rs/zerolog", "@server @protocol @broker",
 		},
+		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{
 			"the server has both, and a log",

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package server
+package sockio
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// readNow reads what is there; syscall.EAGAIN if that is nothing.
-func readNow(fd uintptr, b []byte) (int, error) {
+// TryRead reads what is there; syscall.EAGAIN if that is nothing.
+func TryRead(fd uintptr, b []byte) (int, error) {
 	for {
 		if n, err := syscall.Read(int(fd), b); !errors.Is(err, syscall.EINTR) {
 			return n, err
@@ -17,8 +17,8 @@ func readNow(fd uintptr, b []byte) (int, error) {
 	}
 }
 
-// writeNow writes what fits of the first buffer; syscall.EAGAIN if nothing does.
-func writeNow(fd uintptr, buffers []syscall.Iovec, _ int) (int, error) {
+// TryWritev writes what fits of the first buffer; syscall.EAGAIN if nothing does.
+func TryWritev(fd uintptr, buffers []syscall.Iovec, _ int) (int, error) {
 	for {
 		n, err := syscall.Write(int(fd), unsafe.Slice(buffers[0].Base, buffers[0].Len))
 		if !errors.Is(err, syscall.EINTR) {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package server
+package sockio
 
 import (
 	"net"
@@ -23,7 +23,7 @@ func TestTheKernelAsksSilentPeersWhetherTheyAreThere(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, sock.Close()) }()
 
-	keepAlive(sock, 30*time.Second)
+	KeepAlive(sock, 30*time.Second)
 
 	raw, err := sock.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)

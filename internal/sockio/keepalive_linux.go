@@ -1,4 +1,4 @@
-package server
+package sockio
 
 import (
 	"net"
@@ -9,9 +9,9 @@ import (
 // tcpUserTimeout is TCP_USER_TIMEOUT of Linux, tcp(7), in milliseconds.
 const tcpUserTimeout = 18
 
-// giveUp sets after which time a connection is over whose peer does not acknowledge what was sent to it. Left alone the
+// setUserTimeout sets after which time a connection is over whose peer does not acknowledge what was sent to it. Left alone the
 // kernel tries for a quarter of an hour; keep-alive does not help, because it waits until nothing is on its way.
-func giveUp(sock *net.TCPConn, after time.Duration) {
+func setUserTimeout(sock *net.TCPConn, after time.Duration) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		return // it is closed
