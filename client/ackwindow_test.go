@@ -28,254 +28,254 @@ func TestRecord(t *testing.T) {
 		{"large", make([]byte, 100_000)},
 	} {
 		command := appendPublish(nil, r.Topic, r.Payload)
-		assert.LessOrEqual(t, len(command), r.bound())
+		assert.LessOrEqual(t, len(command), r.maxSize())
 		assert.Equal(t, r, parseRecord(command))
 	}
 }
 
-// book is an account as a test sees it: messages are told by their payloads, which are "1", "2" and so on.
-type book struct {
-	account
+// testWindow is an account as a test sees it: messages are told by their payloads, which are "1", "2" and so on.
+type testWindow struct {
+	ackWindow
 	t     *testing.T
-	piece []byte
+	chunk []byte
 }
 
-func (b *book) publish(n int) {
+func (w *testWindow) publish(n int) {
 	for range n {
-		r := Record{"t", []byte(fmt.Sprint(b.count + 1))}
-		require.True(b.t, b.room(&r))
-		b.put(&r, 10*b.count)
+		r := Record{"t", []byte(fmt.Sprint(w.count + 1))}
+		require.True(w.t, w.hasRoom(&r))
+		w.append(&r, 10*w.count)
 	}
 }
 
-// hand gives the writer one piece.
-func (b *book) hand() {
-	b.piece = b.account.piece()
+// takeWrite gives the writer one piece.
+func (w *testWindow) takeWrite() {
+	w.chunk = w.ackWindow.nextWrite()
 }
 
 // write is a write that took all but so many bytes.
-func (b *book) write(missing int) {
-	b.wrote(missing)
-	b.settle()
+func (w *testWindow) write(missing int) {
+	w.recordWritten(missing)
+	w.settle()
 }
 
 // ok is so many acknowledgements.
-func (b *book) ok(n int) {
+func (w *testWindow) ok(n int) {
 	for range n {
-		require.NoError(b.t, b.answered(answer{published: Published{Receivers: 1}}))
+		require.NoError(w.t, w.recordReply(ack{published: Published{Receivers: 1}}))
 	}
-	b.settle()
+	w.settle()
 }
 
-func (b *book) refuse() {
-	require.NoError(b.t, b.answered(answer{refusal: &Error{Code: CodeNoPerm}}))
-	b.settle()
+func (w *testWindow) refuse() {
+	require.NoError(w.t, w.recordReply(ack{refusal: &Error{Code: CodeNoPerm}}))
+	w.settle()
 }
 
-func (b *book) nothing() {
-	require.ErrorIs(b.t, b.answered(answer{}), ErrMalformed)
-	b.settle()
+func (w *testWindow) replyToNothing() {
+	require.ErrorIs(w.t, w.recordReply(ack{}), ErrMalformed)
+	w.settle()
 }
 
 // unacknowledged is what take hands out, by payload.
-func (b *book) unacknowledged() (payloads []string) {
-	for _, u := range b.take() {
+func (w *testWindow) unacknowledged() (payloads []string) {
+	for _, u := range w.take() {
 		payloads = append(payloads, string(u.Payload))
 	}
 	return payloads
 }
 
-func TestAccount(t *testing.T) {
+func TestAckWindow(t *testing.T) {
 	tests := []struct {
 		sentence string
-		do       func(*book)
+		do       func(*testWindow)
 		settled  uint64
 		lost     []string
 	}{
-		{"what is written and replied to is settled", func(b *book) { b.publish(2); b.hand(); b.write(0); b.ok(2) }, 2, nil},
+		{"what is written and replied to is settled", func(w *testWindow) { w.publish(2); w.takeWrite(); w.write(0); w.ok(2) }, 2, nil},
 		{
 			"what is not replied to is lost, written or not",
-			func(b *book) {
-				b.publish(2)
-				b.hand()
-				b.write(0)
-				b.publish(1)
-				b.hand()
-				b.publish(1)
-				b.ok(1)
+			func(w *testWindow) {
+				w.publish(2)
+				w.takeWrite()
+				w.write(0)
+				w.publish(1)
+				w.takeWrite()
+				w.publish(1)
+				w.ok(1)
 			},
 			1,
 			[]string{"2", "3", "4"},
 		},
 		{
 			"a reply that comes while its message is being written counts when it is",
-			func(b *book) { b.publish(2); b.hand(); b.ok(2); assert.Zero(b.t, b.settled); b.write(0) },
+			func(w *testWindow) { w.publish(2); w.takeWrite(); w.ok(2); assert.Zero(w.t, w.settled); w.write(0) },
 			2,
 			nil,
 		},
 		{
 			"a reply to a message that never left does not count",
-			func(b *book) { b.publish(2); b.hand(); b.ok(2); b.write(len(b.piece)) },
+			func(w *testWindow) { w.publish(2); w.takeWrite(); w.ok(2); w.write(len(w.chunk)) },
 			0,
 			[]string{"1", "2"},
 		},
 		{
 			"a message of which one byte is missing has not left",
-			func(b *book) { b.publish(2); b.hand(); b.ok(2); b.write(1) },
+			func(w *testWindow) { w.publish(2); w.takeWrite(); w.ok(2); w.write(1) },
 			1,
 			[]string{"2"},
 		},
-		{"a reply to nothing is none", func(b *book) { b.nothing() }, 0, nil},
+		{"a reply to nothing is none", func(w *testWindow) { w.replyToNothing() }, 0, nil},
 		{
 			"a reply to what the writer was not given is none",
-			func(b *book) {
-				b.publish(1)
-				b.hand()
-				b.publish(1)
-				b.ok(1)
-				b.nothing()
-				b.write(0)
+			func(w *testWindow) {
+				w.publish(1)
+				w.takeWrite()
+				w.publish(1)
+				w.ok(1)
+				w.replyToNothing()
+				w.write(0)
 			},
 			1,
 			[]string{"2"},
 		},
 		{
 			"what is refused is handed back among the others",
-			func(b *book) {
-				b.publish(3)
-				b.hand()
-				b.write(0)
-				b.ok(1)
-				b.refuse()
-				b.ok(1)
+			func(w *testWindow) {
+				w.publish(3)
+				w.takeWrite()
+				w.write(0)
+				w.ok(1)
+				w.refuse()
+				w.ok(1)
 			},
 			3,
 			[]string{"2"},
 		},
 		{
 			"what is refused without having left is lost, and only once",
-			func(b *book) { b.publish(2); b.hand(); b.refuse(); b.refuse(); b.write(len(b.piece)) },
+			func(w *testWindow) { w.publish(2); w.takeWrite(); w.refuse(); w.refuse(); w.write(len(w.chunk)) },
 			0,
 			[]string{"1", "2"},
 		},
 		{
 			"what is refused without having left is not handed back before it is lost",
-			func(b *book) {
-				b.publish(2)
-				b.hand()
-				b.refuse()
-				assert.Empty(b.t, b.unacknowledged())
-				require.NoError(b.t, b.failure())
-				b.write(len(b.piece))
+			func(w *testWindow) {
+				w.publish(2)
+				w.takeWrite()
+				w.refuse()
+				assert.Empty(w.t, w.unacknowledged())
+				require.NoError(w.t, w.firstErr())
+				w.write(len(w.chunk))
 			},
 			0,
 			[]string{"1", "2"},
 		},
 		{
 			"a lost message and a refused one",
-			func(b *book) { b.publish(3); b.hand(); b.write(0); b.refuse() },
+			func(w *testWindow) { w.publish(3); w.takeWrite(); w.write(0); w.refuse() },
 			1,
 			[]string{"2", "3", "1"},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			b := &book{account: newAccount(0, 4, 1<<20), t: t}
-			test.do(b)
-			b.end(assert.AnError)
-			assert.Equal(t, test.settled, b.settled)
-			assert.Equal(t, test.lost, b.unacknowledged())
-			assert.Empty(t, b.take(), "a second time")
-			assert.Zero(t, b.untaken)
+			w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
+			test.do(w)
+			w.finish(assert.AnError)
+			assert.Equal(t, test.settled, w.settled)
+			assert.Equal(t, test.lost, w.unacknowledged())
+			assert.Empty(t, w.take(), "a second time")
+			assert.Zero(t, w.unreturned)
 		})
 	}
 }
 
-func TestTheNumberIsKnownForTwoWindows(t *testing.T) {
-	b := &book{account: newAccount(0, 4, 1<<20), t: t}
+func TestSequenceIsKnownForTwoWindows(t *testing.T) {
+	w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
 	for i := range uint64(20) {
-		b.publish(1)
-		b.hand()
-		b.wrote(0)
-		require.NoError(t, b.answered(answer{published: Published{Receivers: 3, Number: 100 + i + 1}}))
-		b.settle()
+		w.publish(1)
+		w.takeWrite()
+		w.recordWritten(0)
+		require.NoError(t, w.recordReply(ack{published: Published{Receivers: 3, Number: 100 + i + 1}}))
+		w.settle()
 	}
 	for count := uint64(1); count <= 12; count++ {
-		ack, err := b.ack(count)
+		ack, err := w.result(count)
 		require.NoError(t, err)
 		assert.Equal(t, Published{Receivers: -1}, ack)
 	}
 	for count := uint64(13); count <= 20; count++ {
-		ack, err := b.ack(count)
+		ack, err := w.result(count)
 		require.NoError(t, err)
 		assert.Equal(t, Published{Receivers: 3, Number: 100 + count}, ack)
 	}
 }
 
-func TestNumbersRise(t *testing.T) {
-	b := &book{account: newAccount(0, 4, 1<<20), t: t}
-	b.number = 7 // told by the greeting
-	b.publish(4)
-	b.hand()
-	numbered := func(number uint64) answer { return answer{published: Published{Number: number}} }
-	require.ErrorIs(t, b.answered(numbered(7)), ErrMalformed)
-	require.NoError(t, b.answered(numbered(8)))
-	require.ErrorIs(t, b.answered(numbered(8)), ErrMalformed)
-	require.NoError(t, b.answered(numbered(12)))
+func TestSequencesRise(t *testing.T) {
+	w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
+	w.lastSeq = 7 // told by the greeting
+	w.publish(4)
+	w.takeWrite()
+	withSeq := func(seq uint64) ack { return ack{published: Published{Number: seq}} }
+	require.ErrorIs(t, w.recordReply(withSeq(7)), ErrMalformed)
+	require.NoError(t, w.recordReply(withSeq(8)))
+	require.ErrorIs(t, w.recordReply(withSeq(8)), ErrMalformed)
+	require.NoError(t, w.recordReply(withSeq(12)))
 }
 
 // A refused message never turns into an acknowledged one by being forgotten.
-func TestARefusalIsNotForgottenFalsely(t *testing.T) {
-	b := &book{account: newAccount(0, 2, 1<<20), t: t}
+func TestARefusalNeverBecomesAnAck(t *testing.T) {
+	w := &testWindow{ackWindow: newAckWindow(0, 2, 1<<20), t: t}
 	one := func(answer func()) {
-		b.publish(1)
-		b.hand()
-		b.write(0)
+		w.publish(1)
+		w.takeWrite()
+		w.write(0)
 		answer()
 	}
-	one(func() { b.ok(1) })
-	one(b.refuse)
-	require.Error(t, b.failure())
+	one(func() { w.ok(1) })
+	one(w.refuse)
+	require.Error(t, w.firstErr())
 	for range 10 {
-		one(func() { b.ok(1) })
+		one(func() { w.ok(1) })
 	}
-	_, err := b.ack(2)
+	_, err := w.result(2)
 	require.ErrorContains(t, err, "NOPERM", "nobody has taken it")
-	assert.Equal(t, []string{"2"}, b.unacknowledged())
-	require.NoError(t, b.failure())
-	_, err = b.ack(2)
+	assert.Equal(t, []string{"2"}, w.unacknowledged())
+	require.NoError(t, w.firstErr())
+	_, err = w.result(2)
 	require.ErrorIs(t, err, ErrRefused)
 	for _, count := range []uint64{1, 3} {
-		ack, err := b.ack(count)
+		ack, err := w.result(count)
 		require.NoError(t, err)
 		assert.Equal(t, Published{Receivers: -1}, ack)
 	}
 }
 
 // Of refused messages that are long past, so many are remembered; what is behind the last forgotten one is still known.
-func TestRefusalsArePast(t *testing.T) {
-	const forgotten = 3
-	b := &book{account: newAccount(0, 4, 1<<20), t: t}
+func TestRefusedIDsExpire(t *testing.T) {
+	const expired = 3
+	w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
 	two := func(answers ...func()) {
-		b.publish(2)
-		b.hand()
-		b.write(0)
+		w.publish(2)
+		w.takeWrite()
+		w.write(0)
 		for _, answer := range answers {
 			answer()
 		}
 	}
-	for range maxPast + forgotten { // the even ones are refused
-		two(func() { b.ok(1) }, b.refuse)
-		b.take()
+	for range maxRefusedIDs + expired { // the even ones are refused
+		two(func() { w.ok(1) }, w.refuse)
+		w.take()
 	}
-	for range b.window {
-		two(func() { b.ok(2) })
+	for range w.window {
+		two(func() { w.ok(2) })
 	}
-	b.take()
-	for count := uint64(1); count <= 2*(maxPast+forgotten); count++ {
-		_, err := b.ack(count)
+	w.take()
+	for count := uint64(1); count <= 2*(maxRefusedIDs+expired); count++ {
+		_, err := w.result(count)
 		switch {
-		case count <= 2*forgotten:
+		case count <= 2*expired:
 			require.Equal(t, ErrForgotten, err, count)
 		case count%2 == 0:
 			require.Equal(t, ErrRefused, err, count)
@@ -283,21 +283,21 @@ func TestRefusalsArePast(t *testing.T) {
 			require.NoError(t, err, count)
 		}
 	}
-	assert.LessOrEqual(t, cap(b.past), 2*maxPast)
+	assert.LessOrEqual(t, cap(w.refusedIDs), 2*maxRefusedIDs)
 }
 
-func TestRefusalsClog(t *testing.T) {
-	b := &book{account: newAccount(0, 3, 1<<20), t: t}
-	b.publish(3)
-	b.hand()
-	b.write(0)
-	b.refuse()
-	b.refuse()
-	require.NoError(t, b.clogged())
-	b.refuse()
-	require.ErrorIs(t, b.clogged(), ErrClogged)
-	b.take()
-	require.NoError(t, b.clogged())
+func TestBacklog(t *testing.T) {
+	w := &testWindow{ackWindow: newAckWindow(0, 3, 1<<20), t: t}
+	w.publish(3)
+	w.takeWrite()
+	w.write(0)
+	w.refuse()
+	w.refuse()
+	require.NoError(t, w.backlogErr())
+	w.refuse()
+	require.ErrorIs(t, w.backlogErr(), ErrClogged)
+	w.take()
+	require.NoError(t, w.backlogErr())
 
 	for _, c := range []struct {
 		sentence string
@@ -306,75 +306,75 @@ func TestRefusalsClog(t *testing.T) {
 		{"the bytes count as well", Record{Payload: make([]byte, 100)}},
 		{"and those of the topic", Record{Topic: strings.Repeat("t", 100)}},
 	} {
-		b = &book{account: newAccount(0, 3, 100), t: t}
-		require.True(t, b.room(&Record{}))
-		b.put(&c.record, 1)
-		b.hand()
-		b.write(0)
-		b.refuse()
-		require.ErrorIs(t, b.clogged(), ErrClogged, c.sentence)
-		b.take()
-		require.NoError(t, b.clogged())
+		w = &testWindow{ackWindow: newAckWindow(0, 3, 100), t: t}
+		require.True(t, w.hasRoom(&Record{}))
+		w.append(&c.record, 1)
+		w.takeWrite()
+		w.write(0)
+		w.refuse()
+		require.ErrorIs(t, w.backlogErr(), ErrClogged, c.sentence)
+		w.take()
+		require.NoError(t, w.backlogErr())
 	}
 }
 
 func TestWindow(t *testing.T) {
 	small, large := &Record{"t", []byte("x")}, &Record{"t", make([]byte, 200_000)}
 	t.Run("of messages", func(t *testing.T) {
-		a := newAccount(0, 2, 1<<20)
-		a.put(small, 1)
-		require.True(t, a.room(small))
-		a.put(small, 2)
-		require.False(t, a.room(small))
+		w := newAckWindow(0, 2, 1<<20)
+		w.append(small, 1)
+		require.True(t, w.hasRoom(small))
+		w.append(small, 2)
+		require.False(t, w.hasRoom(small))
 	})
 	t.Run("of bytes", func(t *testing.T) {
-		a := newAccount(0, 1000, len(appendPublish(nil, small.Topic, small.Payload))+small.bound())
-		a.put(small, 1)
-		require.True(t, a.room(small))
-		a.put(small, 2)
-		require.False(t, a.room(small))
+		w := newAckWindow(0, 1000, len(appendPublish(nil, small.Topic, small.Payload))+small.maxSize())
+		w.append(small, 1)
+		require.True(t, w.hasRoom(small))
+		w.append(small, 2)
+		require.False(t, w.hasRoom(small))
 	})
 	t.Run("what is larger than the window goes alone", func(t *testing.T) {
-		a := newAccount(0, 1000, 100_000)
-		require.True(t, a.room(large))
-		a.put(large, 1)
-		require.False(t, a.room(small))
-		assert.Len(t, a.piece(), len(appendPublish(nil, large.Topic, large.Payload)))
+		w := newAckWindow(0, 1000, 100_000)
+		require.True(t, w.hasRoom(large))
+		w.append(large, 1)
+		require.False(t, w.hasRoom(small))
+		assert.Len(t, w.nextWrite(), len(appendPublish(nil, large.Topic, large.Payload)))
 	})
 }
 
 // Bytes come out of the segments as they went in, in any mixture of sizes, and memory is used again.
-func TestSegments(t *testing.T) {
-	a := newAccount(0, 1000, 1<<20)
+func TestSendBuffer(t *testing.T) {
+	w := newAckWindow(0, 1000, 1<<20)
 	var want, got []byte
 	write := func(keep uint64) {
-		for a.handed < a.count {
-			got = append(got, a.piece()...)
-			a.wrote(0)
+		for w.sent < w.count {
+			got = append(got, w.nextWrite()...)
+			w.recordWritten(0)
 		}
-		for a.replied+keep < a.count {
-			require.NoError(t, a.answered(answer{}))
+		for w.replied+keep < w.count {
+			require.NoError(t, w.recordReply(ack{}))
 		}
-		a.settle()
+		w.settle()
 	}
 	for i := range 3000 {
 		r := Record{"t", make([]byte, i*7919%5000)}
 		if i%500 == 0 {
-			r.Payload = make([]byte, 3*segmentSize)
+			r.Payload = make([]byte, 3*blockSize)
 		}
 		want = appendPublish(want, r.Topic, r.Payload)
-		a.put(&r, uint64(i))
+		w.append(&r, uint64(i))
 		if i%17 == 0 {
 			write(uint64(i % 5))
 		}
 	}
 	write(0)
 	require.Equal(t, string(want), string(got))
-	assert.Nil(t, a.segments.head)
+	assert.Nil(t, w.buffer.head)
 	spare := 0
-	for s := a.segments.spare; s != nil; s = s.next {
+	for blk := w.buffer.free; blk != nil; blk = blk.next {
 		spare++
-		assert.LessOrEqual(t, cap(s.bytes), segmentSize, "what a large message took is given back")
+		assert.LessOrEqual(t, cap(blk.bytes), blockSize, "what a large message took is given back")
 	}
 	assert.LessOrEqual(t, spare, 8)
 }

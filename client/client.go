@@ -16,17 +16,17 @@ type Client struct {
 	cancel  context.CancelCauseFunc // with ErrClosed
 	tasks   sync.WaitGroup          // dialing, the goroutines of each pipeline, and the subscriptions
 
-	mu      sync.Mutex // held for a few instructions at a time
-	line    *pipeline  // publishes go over it; nil, or one that is broken, until the next publish
-	dialing *dialing   // nil while nobody dials
-	last    time.Time  // when somebody last had
-	subs    map[*Subscription]struct{}
+	mu       sync.Mutex // held for a few instructions at a time
+	pipe     *pipeline  // publishes go over it; nil, or one that is broken, until the next publish
+	dialing  *dialing   // nil while nobody dials
+	lastDial time.Time  // when somebody last had
+	subs     map[*Subscription]struct{}
 }
 
 // dialing is a connection in the making, for all who wait for it.
 type dialing struct {
 	done chan struct{} // closed when line and err are set
-	line *pipeline
+	pipe *pipeline
 	err  error
 }
 
@@ -71,11 +71,11 @@ type Published struct {
 // MinBackoff when the last attempt is not longer ago than that. How long to wait before calling again is the caller's to
 // decide.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Published, error) {
-	line, err := c.pipeline(ctx)
+	pipe, err := c.pipeline(ctx)
 	if err != nil {
 		return Published{}, err
 	}
-	return line.publish(ctx, topic, payload)
+	return pipe.publish(ctx, topic, payload)
 }
 
 // Numbered tells whether messages come and are acknowledged with numbers: that is asked for by Options.Numbers, and some
@@ -83,7 +83,7 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Pub
 func (c *Client) Numbered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.line != nil && c.line.wire.numbered
+	return c.pipe != nil && c.pipe.conn.hasSeq
 }
 
 // Close ends the connection and all subscriptions. It returns when no goroutine of theirs is left. Calls of Publish that
@@ -91,11 +91,11 @@ func (c *Client) Numbered() bool {
 func (c *Client) Close() error {
 	c.cancel(ErrClosed)
 	c.mu.Lock()
-	line, subs := c.line, c.subs
+	pipe, subs := c.pipe, c.subs
 	c.subs = nil // from now on, none is made
 	c.mu.Unlock()
-	if line != nil {
-		line.fail(ErrClosed)
+	if pipe != nil {
+		pipe.fail(ErrClosed)
 	}
 	for s := range subs {
 		s.cancel()
@@ -108,9 +108,9 @@ func (c *Client) Close() error {
 // end by the ctx of one of them would be wrong for the others.
 func (c *Client) pipeline(ctx context.Context) (*pipeline, error) {
 	c.mu.Lock()
-	if c.line != nil && !c.line.broken() {
+	if c.pipe != nil && !c.pipe.broken() {
 		defer c.mu.Unlock()
-		return c.line, nil
+		return c.pipe, nil
 	}
 	d, err := c.dialLocked()
 	c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *Client) pipeline(ctx context.Context) (*pipeline, error) {
 	}
 	select {
 	case <-d.done:
-		return d.line, d.err
+		return d.pipe, d.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("no connection yet: %w", ctx.Err())
 	}
@@ -134,7 +134,7 @@ func (c *Client) dialLocked() (*dialing, error) {
 		return c.dialing, nil
 	}
 	d := &dialing{done: make(chan struct{})}
-	soon := time.Since(c.last) < c.options.MinBackoff
+	soon := time.Since(c.lastDial) < c.options.MinBackoff
 	c.dialing = d
 	c.tasks.Go(func() { c.dial(d, soon) })
 	return d, nil
@@ -145,15 +145,15 @@ func (c *Client) dialLocked() (*dialing, error) {
 func (c *Client) dial(d *dialing, soon bool) {
 	if soon {
 		select {
-		case <-time.After(c.options.pause(0)):
+		case <-time.After(c.options.backoff(0)):
 		case <-c.ctx.Done():
 		}
 	}
-	w, err := c.options.dial(c.ctx)
+	conn, err := c.options.dial(c.ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer close(d.done)
-	c.dialing, c.last = nil, time.Now()
+	c.dialing, c.lastDial = nil, time.Now()
 	switch {
 	case c.ctx.Err() != nil:
 		d.err = ErrClosed
@@ -161,13 +161,13 @@ func (c *Client) dial(d *dialing, soon bool) {
 		d.err = err
 	}
 	if d.err != nil {
-		if w != nil {
-			_ = w.Close() // it was never used
+		if conn != nil {
+			_ = conn.Close() // it was never used
 		}
 		return
 	}
-	d.line = newPipeline(w)
-	c.line = d.line
-	c.tasks.Go(d.line.write)
-	c.tasks.Go(d.line.read)
+	d.pipe = newPipeline(conn)
+	c.pipe = d.pipe
+	c.tasks.Go(d.pipe.write)
+	c.tasks.Go(d.pipe.read)
 }

@@ -60,22 +60,22 @@ func TestAcknowledgement(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyAsked(t *testing.T) {
+func TestUnsolicitedReplies(t *testing.T) {
 	for says, want := range map[string]string{
 		":1": "an answer to nothing that was asked", "-ERR enough": "dismissed by the server: ERR enough",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := dialed(t, resp3+"< "+says+"\nhang", resp3+"> PUBLISH a\n< :0\nhang")
 			synctest.Wait()
-			require.True(t, c.line.broken())
-			assert.ErrorContains(t, c.line.cause, want)
+			require.True(t, c.pipe.broken())
+			assert.ErrorContains(t, c.pipe.cause, want)
 		})
 	}
 }
 
 // A publish that is on its way when the connection breaks is never sent again. The next one makes a new connection.
 func TestPublishOverANewConnection(t *testing.T) {
-	c := dialed(t, numbered("ee", "0")+"> PUBLISH a 1\n< *2|:0|:1\n> PUBLISH a 2", resp3+`
+	c := dialed(t, withSeq("ee", "0")+"> PUBLISH a 1\n< *2|:0|:1\n> PUBLISH a 2", resp3+`
 		> CLIENT CAPA seq
 		< -ERR unknown
 		> HELLO
@@ -116,7 +116,7 @@ func TestOneDials(t *testing.T) {
 		cancel()
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.NotErrorIs(t, err, ErrFateUnknown)
-		f.goOn()
+		f.openGate()
 		tasks.Wait()
 		assert.Equal(t, 2, dials)
 		require.NoError(t, c.Close())
@@ -151,7 +151,7 @@ func TestStalledServer(t *testing.T) {
 		assert.ErrorIs(t, err, ErrSilent)
 		assert.NotErrorIs(t, err, ErrFateUnknown)
 		assert.Equal(t, 55*time.Second, time.Since(begin), "twice PingAfter since the server was heard last")
-		f.goOn()
+		f.openGate()
 		require.NoError(t, c.Close())
 	})
 }
@@ -164,7 +164,7 @@ func TestCloseWithManyPending(t *testing.T) {
 		require.NoError(t, err)
 		var tasks sync.WaitGroup
 		var unknown atomic.Int64
-		for range maxPending + 10 {
+		for range maxInFlight + 10 {
 			tasks.Go(func() {
 				_, err := c.Publish(t.Context(), "a", nil)
 				assert.ErrorIs(t, err, ErrClosed)
@@ -176,7 +176,7 @@ func TestCloseWithManyPending(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, c.Close())
 		tasks.Wait()
-		assert.EqualValues(t, maxPending, unknown.Load(), "the others have not been sent")
+		assert.EqualValues(t, maxInFlight, unknown.Load(), "the others have not been sent")
 	})
 }
 
@@ -224,7 +224,7 @@ func TestCloseWhileDialing(t *testing.T) {
 		synctest.Wait()
 		go func() { failed <- c.Close() }()
 		synctest.Wait()
-		f.goOn()
+		f.openGate()
 		assert.ElementsMatch(t, []error{ErrClosed, nil}, []error{<-failed, <-failed})
 	})
 }
@@ -244,13 +244,13 @@ func TestPublishWhenTheContextHasEnded(t *testing.T) {
 // More may be on their way than a server answers in between.
 func TestManyPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const many = 3 * maxPending
+		const many = 3 * maxInFlight
 		script := resp3
-		for range maxPending {
+		for range maxInFlight {
 			script += "> PUBLISH a hi\n"
 		}
-		script += "< :0" + strings.Repeat("|:0", maxPending-1) + "\n"
-		for range many - maxPending {
+		script += "< :0" + strings.Repeat("|:0", maxInFlight-1) + "\n"
+		for range many - maxInFlight {
 			script += "> PUBLISH a hi\n< :1\n"
 		}
 		c := dialed(t, script+"hang")
@@ -292,7 +292,7 @@ func TestPatternWithWhere(t *testing.T) {
 	}
 }
 
-func TestManyNamesAreSentInPieces(t *testing.T) {
+func TestManyNamesAreSentInSeveralCommands(t *testing.T) {
 	var all []Name
 	for i := range 100 {
 		all = append(all, Topic(fmt.Sprintf("%01000d", i)), Pattern(strings.Repeat("p", 20_000)+fmt.Sprint(i%2)))
@@ -300,8 +300,8 @@ func TestManyNamesAreSentInPieces(t *testing.T) {
 	n, err := newNames(all)
 	require.NoError(t, err)
 	topics, patterns, pieces := 0, 0, 0
-	for command, confirmations := range n.pieces {
-		assert.LessOrEqual(t, len(command), 2*pieceBytes)
+	for command, confirmations := range n.commands {
+		assert.LessOrEqual(t, len(command), 2*maxCommandBytes)
 		if strings.Contains(string(command[:30]), "PSUBSCRIBE") {
 			patterns += confirmations
 		} else {

@@ -12,16 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestGreeting(t *testing.T) {
+func TestHandshake(t *testing.T) {
 	const unknown = "-ERR unknown command `HELLO`, with args beginning with: `3`, "
 	tests := []struct {
 		sentence, script string
 		options          Options
 		version          int
-		numbered         bool
+		hasSeq           bool
 		epoch            string
-		number           uint64
-		foreign          bool
+		lastSeq          uint64
+		notConch         bool
 	}{
 		{sentence: "RESP3", script: resp3, version: 3},
 		{sentence: "a server that is too old", script: resp2, version: 2},
@@ -52,15 +52,15 @@ func TestGreeting(t *testing.T) {
 			version: 2,
 		},
 		{
-			sentence: "numbers", options: Options{Numbers: true}, script: numbered("00ff", "7"),
-			version: 3, numbered: true, epoch: "00ff", number: 7,
+			sentence: "numbers", options: Options{Numbers: true}, script: withSeq("00ff", "7"),
+			version: 3, hasSeq: true, epoch: "00ff", lastSeq: 7,
 		},
 		{
-			sentence: "Redis has no numbers", options: Options{Numbers: true}, version: 3, foreign: true,
+			sentence: "Redis has no numbers", options: Options{Numbers: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< -ERR unknown subcommand 'CAPA'. Try CLIENT HELP.\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "who takes CLIENT CAPA may have none either", options: Options{Numbers: true}, version: 3, foreign: true,
+			sentence: "who takes CLIENT CAPA may have none either", options: Options{Numbers: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< +OK\n> HELLO\n< %1|+proto|:3",
 		},
 		{
@@ -69,7 +69,7 @@ func TestGreeting(t *testing.T) {
 		},
 		{
 			sentence: "RESP2 has no numbers, and nothing asks for them", options: Options{Numbers: true}, version: 2,
-			script: resp2, foreign: true,
+			script: resp2, notConch: true,
 		},
 		{
 			sentence: "a push is no answer", version: 3,
@@ -82,19 +82,19 @@ func TestGreeting(t *testing.T) {
 			o.Username, o.Password, o.Numbers = test.options.Username, test.options.Password, test.options.Numbers
 			o, err := o.withDefaults()
 			require.NoError(t, err)
-			w, err := o.dial(t.Context())
+			c, err := o.dial(t.Context())
 			require.NoError(t, err)
-			assert.Equal(t, test.version, w.version)
-			assert.Equal(t, test.numbered, w.numbered)
-			assert.Equal(t, test.epoch, w.epoch)
-			assert.Equal(t, test.number, w.number)
-			assert.Equal(t, test.foreign, w.foreign)
-			require.NoError(t, w.Close())
+			assert.Equal(t, test.version, c.version)
+			assert.Equal(t, test.hasSeq, c.hasSeq)
+			assert.Equal(t, test.epoch, c.epoch)
+			assert.Equal(t, test.lastSeq, c.lastSeq)
+			assert.Equal(t, test.notConch, c.notConch)
+			require.NoError(t, c.Close())
 		})
 	}
 }
 
-func TestGreetingFails(t *testing.T) {
+func TestHandshakeFails(t *testing.T) {
 	tests := []struct {
 		sentence, script, want string
 		is                     error
@@ -127,7 +127,7 @@ func TestGreetingFails(t *testing.T) {
 				assert.Equal(t, test.code, said.Code)
 			}
 			assert.ErrorContains(t, err, test.want)
-			assert.Equal(t, test.final, final(err))
+			assert.Equal(t, test.final, isPermanent(err))
 		})
 	}
 }
@@ -152,12 +152,12 @@ func TestDialingIsBounded(t *testing.T) {
 }
 
 // What has come of a reply must not be lost when its rest keeps one waiting.
-func TestPulse(t *testing.T) {
+func TestPingReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer func() { _ = ours.Close() }()
 		pings := 0
-		p := &pulse{Conn: theirs, after: time.Second, ping: func() error { pings++; return nil }}
+		p := &pingReader{Conn: theirs, idle: time.Second, sendPing: func() error { pings++; return nil }}
 		r := newReplyReader(p, 100)
 		go func() {
 			for _, piece := range []string{"$5\r\nhe", "ll", "o\r\n"} {
@@ -173,7 +173,7 @@ func TestPulse(t *testing.T) {
 		_, err = r.read()
 		assert.ErrorIs(t, err, ErrSilent)
 		assert.Equal(t, 2*time.Second, time.Since(begin))
-		p.ping = func() error { return errRefused }
+		p.sendPing = func() error { return errRefused }
 		_, err = p.Read(make([]byte, 1))
 		assert.ErrorIs(t, err, errRefused)
 	})
@@ -185,6 +185,6 @@ func TestErrors(t *testing.T) {
 		assert.Equal(t, want, *err)
 		assert.Equal(t, text, err.Error())
 	}
-	assert.False(t, final(errors.New("anything else")))
-	assert.True(t, final(wrong("an option")))
+	assert.False(t, isPermanent(errors.New("anything else")))
+	assert.True(t, isPermanent(invalidOption("an option")))
 }

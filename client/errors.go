@@ -61,12 +61,12 @@ func newError(text []byte) *Error {
 	return &Error{Code: Code(code), Text: rest}
 }
 
-// final tells whether trying again would come to the same end: the server has said no, and will go on saying it until
+// isPermanent tells whether trying again would come to the same end: the server has said no, and will go on saying it until
 // somebody changes a password, a rule or the program.
-func final(err error) bool {
-	var said *Error
-	if errors.As(err, &said) {
-		switch said.Code {
+func isPermanent(err error) bool {
+	var serverErr *Error
+	if errors.As(err, &serverErr) {
+		switch serverErr.Code {
 		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto:
 			return true
 		case CodeErr: // elsewhere it may be that there are too many connections at the moment
@@ -83,11 +83,11 @@ type refusal struct{ answer *Error }
 func (r refusal) Error() string { return r.answer.Error() }
 func (r refusal) Unwrap() error { return r.answer }
 
-// dismissed is an error that a server sent without being asked: it says so before it closes.
-func dismissed(r *reply) error { return fmt.Errorf("%w: %w", ErrDismissed, newError(r.bytes)) }
+// closedByServer is an error that a server sent without being asked: it says so before it closes.
+func closedByServer(r *reply) error { return fmt.Errorf("%w: %w", ErrDismissed, newError(r.bytes)) }
 
-// wrong makes an error about an option.
-func wrong(format string, args ...any) error {
+// invalidOption makes an error about an option.
+func invalidOption(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
 }
 

@@ -59,7 +59,7 @@ func serve(t *testing.T, scripts ...string) (*fake, Options) {
 	}
 }
 
-func (f *fake) goOn() { f.gate <- struct{}{} }
+func (f *fake) openGate() { f.gate <- struct{}{} }
 
 // add is a script for one more connection.
 func (f *fake) add(script string) {
@@ -118,13 +118,13 @@ const (
 	`
 )
 
-// numbered is the beginning of a script of a server with numbers.
-func numbered(epoch, number string) string {
+// withSeq is the beginning of a script of a server with numbers.
+func withSeq(epoch, seq string) string {
 	return resp3 + `
 		> CLIENT CAPA seq
 		< +OK
 		> HELLO
-		< %2|+epoch|+` + epoch + `|+number|:` + number + `
+		< %2|+epoch|+` + epoch + `|+number|:` + seq + `
 	`
 }
 

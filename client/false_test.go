@@ -14,22 +14,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// far is the server's end of a connection without a buffer: what is written has been read.
-type far struct {
+// serverEnd is the server's end of a connection without a buffer: what is written has been read.
+type serverEnd struct {
 	net.Conn
 	t        *testing.T
 	received int // messages
 }
 
 // pipe is a greeted connection to a server that a test plays.
-func pipe(t *testing.T, numbered bool) (*wire, *far) {
+func pipe(t *testing.T, hasSeq bool) (*conn, *serverEnd) {
 	near, end := net.Pipe()
-	return &wire{Conn: near, replies: newReplyReader(near, 1<<10), numbered: numbered},
-		&far{Conn: end, t: t}
+	return &conn{Conn: near, replies: newReplyReader(near, 1<<10), hasSeq: hasSeq},
+		&serverEnd{Conn: end, t: t}
 }
 
 // receive takes so many messages off the wire, and not a byte more.
-func (f *far) receive(n int) {
+func (f *serverEnd) receive(n int) {
 	var b [1]byte
 	for lines := 7 * n; lines > 0; { // of commands whose texts have none
 		_, err := f.Read(b[:])
@@ -42,13 +42,13 @@ func (f *far) receive(n int) {
 	synctest.Wait()
 }
 
-// say writes what the publisher is to read; it may be gone.
-func (f *far) say(text string) {
+// send writes what the publisher is to read; it may be gone.
+func (f *serverEnd) send(text string) {
 	_, _ = io.WriteString(f.Conn, text)
 	synctest.Wait()
 }
 
-func (f *far) close() {
+func (f *serverEnd) close() {
 	_ = f.Close() // a pipe's does not fail
 	synctest.Wait()
 }
@@ -60,110 +60,110 @@ var patient = PublisherOptions{Window: 100, WindowBytes: 1 << 20, Grace: 5 * tim
 func TestFalseServer(t *testing.T) {
 	tests := []struct {
 		sentence string
-		numbered bool
-		server   func(*far)
+		hasSeq   bool
+		server   func(*serverEnd)
 		acked    []string
 		cause    string // why the connection broke
 	}{
-		{"tells the truth", false, func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n") }, []string{"m-0", "n-0", "n-1"}, ""},
-		{"closes at once", false, func(f *far) { f.close() }, nil, "connection 0: "},
-		{"closes when it has read", false, func(f *far) { f.receive(3); f.close() }, nil, "EOF"},
-		{"acknowledges one and closes", false, func(f *far) { f.receive(3); f.say(":1\r\n"); f.close() }, []string{"m-0"}, "EOF"},
+		{"tells the truth", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n") }, []string{"m-0", "n-0", "n-1"}, ""},
+		{"closes at once", false, func(f *serverEnd) { f.close() }, nil, "connection 0: "},
+		{"closes when it has read", false, func(f *serverEnd) { f.receive(3); f.close() }, nil, "EOF"},
+		{"acknowledges one and closes", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n"); f.close() }, []string{"m-0"}, "EOF"},
 		{
 			"acknowledges before it has read",
 			false,
-			func(f *far) { f.say(":1\r\n"); f.close() },
+			func(f *serverEnd) { f.send(":1\r\n"); f.close() },
 			nil,
 			"connection 0: ", // reader or writer may be the first to see it
 		},
-		{"acknowledges more than was given to the socket", false, func(f *far) { f.say(":1\r\n:1\r\n") }, nil, "a reply to nothing"},
+		{"acknowledges more than was given to the socket", false, func(f *serverEnd) { f.send(":1\r\n:1\r\n") }, nil, "a reply to nothing"},
 		{
 			"acknowledges one twice, with the next on its way",
 			false,
-			func(f *far) { f.receive(1); f.say(":1\r\n:1\r\n"); f.close() },
+			func(f *serverEnd) { f.receive(1); f.send(":1\r\n:1\r\n"); f.close() },
 			[]string{"m-0"},
 			"connection 0: ",
 		},
 		{
 			"acknowledges all, and one once more",
 			false,
-			func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n:1\r\n") },
+			func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n:1\r\n") },
 			[]string{"m-0", "n-0", "n-1"},
 			"a reply to nothing",
 		},
 		{
 			"acknowledges after garbage",
 			false,
-			func(f *far) { f.receive(3); f.say(":1\r\n?what\r\n:1\r\n:1\r\n") },
+			func(f *serverEnd) { f.receive(3); f.send(":1\r\n?what\r\n:1\r\n:1\r\n") },
 			[]string{"m-0"},
 			"malformed reply",
 		},
-		{"says half an acknowledgement", false, func(f *far) { f.receive(3); f.say(":1\r\n:1"); f.close() }, []string{"m-0"}, "unexpected EOF"},
+		{"says half an acknowledgement", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); f.close() }, []string{"m-0"}, "unexpected EOF"},
 		{
 			"says half an acknowledgement, and nothing more",
 			false,
-			func(f *far) { f.receive(3); f.say(":1\r\n:1"); time.Sleep(time.Hour) }, //nolint:forbidigo // no time passes
+			func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); time.Sleep(time.Hour) }, //nolint:forbidigo // no time passes
 			[]string{"m-0"},
 			ErrUnanswered.Error(),
 		},
-		{"says OK", false, func(f *far) { f.receive(3); f.say("+OK\r\n") }, nil, "'+' is no answer"},
-		{"says null", false, func(f *far) { f.receive(3); f.say("$-1\r\n") }, nil, "'_' is no answer"},
-		{"answers what another asked", false, func(f *far) { f.receive(3); f.say("$1\r\n1\r\n") }, nil, "'$' is no answer"},
-		{"counts receivers below zero", false, func(f *far) { f.receive(3); f.say(":-1\r\n") }, nil, "to -1 receivers"},
+		{"says OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "'+' is no answer"},
+		{"says null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "'_' is no answer"},
+		{"answers what another asked", false, func(f *serverEnd) { f.receive(3); f.send("$1\r\n1\r\n") }, nil, "'$' is no answer"},
+		{"counts receivers below zero", false, func(f *serverEnd) { f.receive(3); f.send(":-1\r\n") }, nil, "to -1 receivers"},
 		{
 			"pushes, which acknowledges nothing, and says why it closes",
 			false,
-			func(f *far) {
+			func(f *serverEnd) {
 				f.receive(3)
-				f.say(":1\r\n>3\r\n$7\r\nclosing\r\n$4\r\nstop\r\n$3\r\nbye\r\n:1\r\n")
+				f.send(":1\r\n>3\r\n$7\r\nclosing\r\n$4\r\nstop\r\n$3\r\nbye\r\n:1\r\n")
 				f.close()
 			},
 			[]string{"m-0", "n-0"},
 			"dismissed by the server: stop: bye",
 		},
-		{"gives numbers that nobody asked for", false, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 is no answer"},
+		{"gives numbers that nobody asked for", false, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 is no answer"},
 		{
 			"numbers well",
 			true,
-			func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n*2\r\n:0\r\n:9\r\n*2\r\n:1\r\n:10\r\n") },
+			func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n*2\r\n:0\r\n:9\r\n*2\r\n:1\r\n:10\r\n") },
 			[]string{"m-0", "n-0", "n-1"},
 			"",
 		},
 		{
 			"acknowledges one twice, which its number shows",
 			true,
-			func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:7\r\n*2\r\n:1\r\n:7\r\n") },
+			func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n*2\r\n:1\r\n:7\r\n") },
 			[]string{"m-0"},
 			"number 7 after number 7",
 		},
-		{"gives the number 0", true, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:0\r\n") }, nil, "number 0 is no answer"},
-		{"gives no number", true, func(f *far) { f.receive(3); f.say(":1\r\n") }, nil, "number 0 is no answer"},
-		{"gives half a number", true, func(f *far) { f.receive(3); f.say("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
-		{"gives a number too many", true, func(f *far) { f.receive(3); f.say("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "'*' is no answer"},
-		{"refuses one", false, func(f *far) { f.receive(3); f.say(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},
+		{"gives the number 0", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:0\r\n") }, nil, "number 0 is no answer"},
+		{"gives no number", true, func(f *serverEnd) { f.receive(3); f.send(":1\r\n") }, nil, "number 0 is no answer"},
+		{"gives half a number", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
+		{"gives a number too many", true, func(f *serverEnd) { f.receive(3); f.send("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "'*' is no answer"},
+		{"refuses one", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},
 		{
 			"refuses one, numbered",
 			true,
-			func(f *far) { f.receive(3); f.say("-NOPERM no\r\n*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n:2\r\n") },
+			func(f *serverEnd) { f.receive(3); f.send("-NOPERM no\r\n*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n:2\r\n") },
 			[]string{"n-0", "n-1"},
 			"",
 		},
-		{"says good-bye when nobody asked", false, func(f *far) { f.receive(3); f.say(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "dismissed by the server: ERR bye"},
+		{"says good-bye when nobody asked", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "dismissed by the server: ERR bye"},
 		{
 			"refuses one as too long, and closes",
 			false,
-			func(f *far) { f.receive(3); f.say(":1\r\n-ERR Protocol error: too long\r\n"); f.close() },
+			func(f *serverEnd) { f.receive(3); f.send(":1\r\n-ERR Protocol error: too long\r\n"); f.close() },
 			[]string{"m-0"},
 			"dismissed by the server: ERR Protocol error: too long",
 		},
-		{"reads, and never answers", false, func(f *far) { f.receive(3) }, nil, ErrUnanswered.Error()},
-		{"neither reads nor answers", false, func(*far) {}, nil, ErrUnanswered.Error()},
+		{"reads, and never answers", false, func(f *serverEnd) { f.receive(3) }, nil, ErrUnanswered.Error()},
+		{"neither reads nor answers", false, func(*serverEnd) {}, nil, ErrUnanswered.Error()},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, f := pipe(t, test.numbered)
-				p := startPublisher([]*wire{w}, time.Minute, patient)
+				c, f := pipe(t, test.hasSeq)
+				p := startPublisher([]*conn{c}, time.Minute, patient)
 				messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 				require.NoError(t, err)
 				synctest.Wait() // the writer has it, and no other
@@ -198,13 +198,13 @@ func TestFalseServer(t *testing.T) {
 // A message of which the server wants to see no more than the beginning: that it was refused is not proven, but told.
 func TestTooLongAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, f := pipe(t, false)
-		p := startPublisher([]*wire{w}, time.Minute, patient)
+		c, f := pipe(t, false)
+		p := startPublisher([]*conn{c}, time.Minute, patient)
 		id, err := p.Publish(t.Context(), "t", []byte("hi"))
 		require.NoError(t, err)
 		_, err = f.Read(make([]byte, 3))
 		require.NoError(t, err)
-		f.say("-ERR Protocol error: too long\r\n")
+		f.send("-ERR Protocol error: too long\r\n")
 		f.close()
 		_, err = p.Wait(t.Context(), id)
 		require.ErrorIs(t, err, ErrFateUnknown)
@@ -219,16 +219,16 @@ func TestTooLongAMessage(t *testing.T) {
 // A reply that has come as a whole does not wait for the rest of the next one.
 func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 	for _, test := range []struct {
-		numbered bool
-		says     string
+		hasSeq bool
+		says   string
 	}{{false, ":0\r\n:"}, {true, "*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n"}} {
 		synctest.Test(t, func(t *testing.T) {
-			w, f := pipe(t, test.numbered)
-			p := startPublisher([]*wire{w}, 0, patient)
+			c, f := pipe(t, test.hasSeq)
+			p := startPublisher([]*conn{c}, 0, patient)
 			messages, err := publishAll(t.Context(), p, "t", "m", 2, "")
 			require.NoError(t, err)
 			f.receive(2)
-			f.say(test.says)
+			f.send(test.says)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err = p.Wait(ctx, messages[0].id)
@@ -242,12 +242,12 @@ func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 // A publisher has stopped as soon as a connection has broken, and not when somebody has got round to closing the others.
 func TestStoppedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, f := pipe(t, false)
-		p := startPublisher([]*wire{w}, 0, patient)
+		c, f := pipe(t, false)
+		p := startPublisher([]*conn{c}, 0, patient)
 		messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 		require.NoError(t, err)
 		cause := assert.AnError
-		p.first.Store(&cause) // what blame does, before it wakes who closes them
+		p.firstErr.Store(&cause) // what blame does, before it wakes who closes them
 		_, err = p.Publish(t.Context(), "t", nil)
 		require.ErrorIs(t, err, cause)
 		left := p.Unacked()
@@ -260,13 +260,13 @@ func TestStoppedAtOnce(t *testing.T) {
 
 // One connection of two breaks, with messages in flight on both.
 func TestPoison(t *testing.T) {
-	two := func(t *testing.T, keepGoing bool, test func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent)) {
+	two := func(t *testing.T, keepGoing bool, test func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent)) {
 		synctest.Test(t, func(t *testing.T) {
 			a, one := pipe(t, false)
 			b, other := pipe(t, false)
 			o := patient
 			o.KeepGoing = keepGoing
-			p := startPublisher([]*wire{a, b}, time.Minute, o)
+			p := startPublisher([]*conn{a, b}, time.Minute, o)
 			messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 			require.NoError(t, err)
 			broken, healthy := one, other
@@ -280,12 +280,12 @@ func TestPoison(t *testing.T) {
 		})
 	}
 	t.Run("the healthy one is flushed", func(t *testing.T) {
-		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent) {
 			broken.close()
 			_, err := p.Publish(t.Context(), "t", nil)
 			require.ErrorIs(t, err, io.EOF)
 			healthy.receive(2)
-			healthy.say(":1\r\n:1\r\n")
+			healthy.send(":1\r\n:1\r\n")
 			_, err = healthy.Read(make([]byte, 1))
 			require.ErrorIs(t, err, io.EOF, "it is closed when it has done what it had to")
 			left := p.Unacked()
@@ -298,9 +298,9 @@ func TestPoison(t *testing.T) {
 		})
 	})
 	t.Run("the healthy one is not waited for longer than the grace", func(t *testing.T) {
-		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent) {
 			healthy.receive(2)
-			healthy.say(":1\r\n")
+			healthy.send(":1\r\n")
 			begin := time.Now()
 			broken.close()
 			left := p.Unacked()
@@ -317,13 +317,13 @@ func TestPoison(t *testing.T) {
 	})
 	for _, of := range []string{"the broken one", "the healthy one"} {
 		t.Run("a publish that waits for room of "+of+" gets the first cause", func(t *testing.T) {
-			two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+			two(t, false, func(t *testing.T, p *Publisher, broken, _ *serverEnd, messages []sent) {
 				at := messages[0].id.connection() // the broken one's
 				if of == "the healthy one" {
 					at = 1 - at
 				}
 				key := "k"
-				for p.next(key, true) != at {
+				for p.pickConn(key, true) != at {
 					key += "k"
 				}
 				failed := make(chan error)
@@ -345,12 +345,12 @@ func TestPoison(t *testing.T) {
 		})
 	}
 	t.Run("what the broken one has still said counts", func(t *testing.T) {
-		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
-			l := p.lanes[messages[0].id.connection()]
+		two(t, false, func(t *testing.T, p *Publisher, broken, _ *serverEnd, messages []sent) {
+			l := p.conns[messages[0].id.connection()]
 			l.mu.Lock()
 			l.breakLocked(io.ErrClosedPipe) // nothing can be written any more
 			l.mu.Unlock()
-			broken.say(":1\r\n")
+			broken.send(":1\r\n")
 			_, err := p.Wait(t.Context(), messages[0].id)
 			require.NoError(t, err)
 			_, err = p.Wait(t.Context(), messages[2].id)
@@ -358,7 +358,7 @@ func TestPoison(t *testing.T) {
 		})
 	})
 	t.Run("a batch that is taken in part says so", func(t *testing.T) {
-		two(t, false, func(t *testing.T, p *Publisher, broken, _ *far, messages []sent) {
+		two(t, false, func(t *testing.T, p *Publisher, broken, _ *serverEnd, messages []sent) {
 			failed := make(chan error)
 			go func() {
 				more, err := batchAll(t.Context(), p, "t", "n", 1000, "")
@@ -374,7 +374,7 @@ func TestPoison(t *testing.T) {
 		})
 	})
 	t.Run("the others keep going", func(t *testing.T) {
-		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent) {
 			broken.close()
 			left := p.Unacked()
 			require.Len(t, left, 2)
@@ -384,14 +384,14 @@ func TestPoison(t *testing.T) {
 			more, err := publishAll(t.Context(), p, "t", "n", 10, "")
 			require.NoError(t, err)
 			key := "k"
-			for p.next(key, true) != messages[0].id.connection() {
+			for p.pickConn(key, true) != messages[0].id.connection() {
 				key += "k"
 			}
 			moved, err := publishAll(t.Context(), p, "t", "moved", 1, key)
 			require.NoError(t, err)
 			more = append(more, moved...)
 			healthy.receive(2 + 11)
-			healthy.say(strings.Repeat(":1\r\n", 2+11))
+			healthy.send(strings.Repeat(":1\r\n", 2+11))
 			require.NoError(t, p.Flush(t.Context()))
 			require.NoError(t, p.Close())
 			acked, unacked := tally(t, p, "t", more)
@@ -400,9 +400,9 @@ func TestPoison(t *testing.T) {
 		})
 	})
 	t.Run("until none is left", func(t *testing.T) {
-		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *far, messages []sent) {
+		two(t, true, func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent) {
 			broken.close()
-			healthy.say("*\r\n")
+			healthy.send("*\r\n")
 			_, err := p.Publish(t.Context(), "t", nil)
 			require.ErrorIs(t, err, io.EOF, "the first cause")
 			require.ErrorIs(t, p.Close(), ErrFateUnknown)
@@ -415,10 +415,10 @@ func TestPoison(t *testing.T) {
 
 func TestBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, f := pipe(t, false)
+		c, f := pipe(t, false)
 		o := patient
 		o.Window = 4
-		p := startPublisher([]*wire{w}, 0, o)
+		p := startPublisher([]*conn{c}, 0, o)
 		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -436,14 +436,14 @@ func TestBackPressure(t *testing.T) {
 			room <- err
 		}()
 		f.receive(4)
-		f.say(":0\r\n")
+		f.send(":0\r\n")
 		f.receive(1)
-		f.say(strings.Repeat(":0\r\n", 4))
+		f.send(strings.Repeat(":0\r\n", 4))
 		f.receive(4)
-		f.say(strings.Repeat(":0\r\n", 4))
+		f.send(strings.Repeat(":0\r\n", 4))
 		f.receive(1)
 		require.NoError(t, <-room)
-		f.say(":0\r\n")
+		f.send(":0\r\n")
 		require.NoError(t, p.Close())
 		acked, _ := tally(t, p, "t", messages)
 		assert.Len(t, acked, 10)
@@ -455,10 +455,10 @@ func TestBackPressure(t *testing.T) {
 // is always something in flight.
 func TestALargeMessageAmongSmallOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, f := pipe(t, false)
+		c, f := pipe(t, false)
 		o := patient
 		o.Window, o.WindowBytes = 8, 1000
-		p := startPublisher([]*wire{w}, 0, o)
+		p := startPublisher([]*conn{c}, 0, o)
 		large := make([]byte, 2000)
 		var server, tasks sync.WaitGroup
 		server.Go(func() { lazy(f, 100, len(large)) })
@@ -488,7 +488,7 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 }
 
 // lazy acknowledges one message each millisecond.
-func lazy(f *far, window, largest int) {
+func lazy(f *serverEnd, window, largest int) {
 	in := newReplyReader(f, largest)
 	due := make(chan struct{}, window)
 	var answers sync.WaitGroup
@@ -509,16 +509,16 @@ func lazy(f *far, window, largest int) {
 	_ = f.Close()
 }
 
-func TestRefusalsStopAPublisherThatNobodyAsks(t *testing.T) {
+func TestBacklogStopsAPublisher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, f := pipe(t, false)
+		c, f := pipe(t, false)
 		o := patient
 		o.Window = 4
-		p := startPublisher([]*wire{w}, 0, o)
+		p := startPublisher([]*conn{c}, 0, o)
 		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 		require.NoError(t, err)
 		f.receive(4)
-		f.say(strings.Repeat("-NOPERM not here\r\n", 4))
+		f.send(strings.Repeat("-NOPERM not here\r\n", 4))
 		var refusal *Error
 		require.ErrorAs(t, p.Flush(t.Context()), &refusal)
 		_, err = p.Publish(t.Context(), "t", nil)
@@ -532,15 +532,15 @@ func TestRefusalsStopAPublisherThatNobodyAsks(t *testing.T) {
 		_, err = p.Publish(t.Context(), "t", nil)
 		require.NoError(t, err)
 		f.receive(1)
-		f.say(":0\r\n")
+		f.send(":0\r\n")
 		require.NoError(t, p.Close())
 		f.close()
 	})
 }
 
 func TestWaitForWhatWasNeverPublished(t *testing.T) {
-	w, f := pipe(t, false)
-	p := startPublisher([]*wire{w}, 0, patient)
+	c, f := pipe(t, false)
+	p := startPublisher([]*conn{c}, 0, patient)
 	for _, id := range []MessageID{0, newMessageID(0, 1), newMessageID(1, 1), ^MessageID(0)} {
 		_, err := p.Wait(t.Context(), id)
 		require.ErrorIs(t, err, ErrOptions, "%x", id)

@@ -41,7 +41,7 @@ func (l *listener) begin(topic string) {
 func (l *listener) end(topic string) map[string]int {
 	l.Command("UNSUBSCRIBE", topic)
 	received := make(map[string]int)
-	for place := 0; ; place++ {
+	for position := 0; ; position++ {
 		frame, err := l.Frame()
 		require.NoError(l.t, err)
 		lines := strings.Split(string(frame), "\r\n")
@@ -49,7 +49,7 @@ func (l *listener) end(topic string) map[string]int {
 			return received
 		}
 		require.NotContains(l.t, received, lines[6], "published twice")
-		received[lines[6]] = place
+		received[lines[6]] = position
 	}
 }
 
@@ -63,7 +63,7 @@ type run struct {
 	goroutines int
 	messages   int // of each goroutine
 	keys       bool
-	numbers    bool
+	sequences  bool
 }
 
 // play publishes, ends the publisher, and holds it to what the server has published. It tells how many connections were
@@ -75,7 +75,7 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	ctx, cancel := context.WithTimeout(context.Background(), conchtest.Patience)
 	defer cancel()
 	l.begin(r.topic)
-	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Numbers: r.numbers}, r.options)
+	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Numbers: r.sequences}, r.options)
 	cuts := func() int64 { return proxy.Count(faulty.Close) + proxy.Count(faulty.Reset) }
 	if err != nil {
 		assert.NoError(t, ctx.Err(), "the greeting hangs")
@@ -181,7 +181,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			for at := int64(1); ; at += step {
 				r := &run{
 					seed: 1, topic: fmt.Sprintf("cut-%v-%d", reset, at), pingAfter: time.Minute,
-					options: PublisherOptions{Connections: 2, Window: 8}, goroutines: 1, messages: 30, numbers: reset,
+					options: PublisherOptions{Connections: 2, Window: 8}, goroutines: 1, messages: 30, sequences: reset,
 					plan: func(connection uint64) (p faulty.Plan) {
 						if connection == 0 {
 							p.CutAt, p.CutReset = at, reset
@@ -218,7 +218,7 @@ func drawRun(seed uint64) *run {
 			Connections: 1 + rng.IntN(8), Window: 1 << rng.IntN(8), WindowBytes: 64 << rng.IntN(10), KeepGoing: often(2),
 			Grace: time.Duration(1+rng.IntN(20)) * time.Millisecond,
 		},
-		goroutines: 1 + rng.IntN(3), messages: 10 + rng.IntN(60), keys: often(2), numbers: often(2),
+		goroutines: 1 + rng.IntN(3), messages: 10 + rng.IntN(60), keys: often(2), sequences: often(2),
 	}
 	if often(3) {
 		r.pingAfter = time.Duration(1+rng.IntN(5)) * time.Millisecond

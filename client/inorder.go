@@ -31,36 +31,36 @@ import (
 // what is held is handed out. If the loop breaks off, what is held is lost.
 func InOrder(seq iter.Seq2[Event, error], window int, subs ...*Subscription) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		o := &ordering{window: max(0, window), subs: subs, names: map[nameOf]*progress{}, retired: map[string]bool{}}
-		o.expect()
+		o := &orderer{window: max(0, window), subs: subs, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
+		o.addExpected()
 		for e, err := range seq {
 			if err != nil {
-				o.all()
+				o.releaseAll()
 			} else {
-				o.take(e)
+				o.handle(e)
 			}
-			if !o.hand(yield) || err != nil && !yield(nil, err) {
+			if !o.yieldReady(yield) || err != nil && !yield(nil, err) {
 				return
 			}
 		}
-		o.all()
-		o.hand(yield)
+		o.releaseAll()
+		o.yieldReady(yield)
 	}
 }
 
-// hand yields what goes now, and tells whether the loop goes on.
-func (o *ordering) hand(yield func(Event, error) bool) bool {
-	for _, e := range o.out {
+// yieldReady yields what goes now, and tells whether the loop goes on.
+func (o *orderer) yieldReady(yield func(Event, error) bool) bool {
+	for _, e := range o.ready {
 		if !yield(e, nil) {
 			return false
 		}
 	}
-	o.out = o.out[:0]
+	o.ready = o.ready[:0]
 	return true
 }
 
-// nameOf is a name of one subscription. The same name of another one has messages of its own.
-type nameOf struct {
+// nameKey is a name of one subscription. The same name of another one has messages of its own.
+type nameKey struct {
 	from    *Subscription
 	pattern bool
 	name    string
@@ -68,163 +68,163 @@ type nameOf struct {
 
 // progress is how far one name has come.
 type progress struct {
-	upTo uint64 // everything that was owed to the name up to here has come, or will not come any more
-	gap  bool   // what is missing before its next message will not come
+	completeTo uint64 // everything that was owed to the name up to here has come, or will not come any more
+	lost       bool   // what is missing before its next message will not come
 	// held messages behind a gap: their numbers, by the number of the one that was owed before
-	waiting map[uint64]uint64
-	at      int // its place in ordering.behind
+	waiting   map[uint64]uint64
+	heapIndex int // its place in ordering.behind
 }
 
-// reach notes that everything up to a number has come, and with it what waited for that.
-func (p *progress) reach(number uint64) {
-	p.upTo = max(p.upTo, number)
-	for next, ok := p.waiting[p.upTo]; ok; next, ok = p.waiting[p.upTo] {
-		delete(p.waiting, p.upTo)
-		p.upTo = max(p.upTo, next)
+// advanceTo notes that everything up to a number has come, and with it what waited for that.
+func (p *progress) advanceTo(seq uint64) {
+	p.completeTo = max(p.completeTo, seq)
+	for next, ok := p.waiting[p.completeTo]; ok; next, ok = p.waiting[p.completeTo] {
+		delete(p.waiting, p.completeTo)
+		p.completeTo = max(p.completeTo, next)
 	}
 }
 
-// ordering is the state of one iteration.
-type ordering struct {
-	window  int
-	subs    []*Subscription // whose names are waited for from the beginning
-	epoch   string
-	retired map[string]bool // epochs that are over: one for each start of the server
-	any     bool            // something of this epoch has been handed out
-	last    uint64          // its number, the largest so far
-	held    byNumber
-	names   map[nameOf]*progress
-	behind  byProgress // all of names, furthest behind first
-	out     []Event    // what goes now
+// orderer is the state of one iteration.
+type orderer struct {
+	window     int
+	subs       []*Subscription // whose names are waited for from the beginning
+	epoch      string
+	oldEpochs  map[string]bool // epochs that are over: one for each start of the server
+	started    bool            // something of this epoch has been handed out
+	lastSeq    uint64          // its number, the largest so far
+	held       bySeq
+	names      map[nameKey]*progress
+	byProgress byProgress // all of names, furthest behind first
+	ready      []Event    // what goes now
 }
 
-// take takes one event, and puts into out what may go now.
-func (o *ordering) take(e Event) {
+// handle takes one event, and puts into out what may go now.
+func (o *orderer) handle(e Event) {
 	switch e := e.(type) {
 	case *Message:
 		if e.Number == 0 {
-			o.out = append(o.out, e)
+			o.ready = append(o.ready, e)
 			return
 		}
-		o.message(e)
+		o.handleMessage(e)
 	case *Missed:
 		// Which of the two a name is was not told.
 		for _, pattern := range []bool{false, true} {
-			if p := o.names[nameOf{e.from, pattern, e.Name}]; p != nil {
-				p.gap = true
+			if p := o.names[nameKey{e.from, pattern, e.Name}]; p != nil {
+				p.lost = true
 			}
 		}
-		o.out = append(o.out, e)
+		o.ready = append(o.ready, e)
 	default:
-		o.out = append(o.out, e)
+		o.ready = append(o.ready, e)
 	}
 }
 
-func (o *ordering) message(m *Message) {
-	if m.Epoch != o.epoch && !o.retired[m.Epoch] {
-		o.begin(m.Epoch)
+func (o *orderer) handleMessage(m *Message) {
+	if m.Epoch != o.epoch && !o.oldEpochs[m.Epoch] {
+		o.beginEpoch(m.Epoch)
 	}
 	switch {
 	case m.Epoch != o.epoch:
-		o.out = append(o.out, &Late{Message: m})
+		o.ready = append(o.ready, &Late{Message: m})
 		return
-	case o.any && m.Number < o.last:
-		o.advance(m)
-		o.out = append(o.out, &Late{Message: m, After: o.last})
+	case o.started && m.Number < o.lastSeq:
+		o.recordArrival(m)
+		o.ready = append(o.ready, &Late{Message: m, After: o.lastSeq})
 	default:
-		o.advance(m)
+		o.recordArrival(m)
 		heap.Push(&o.held, m)
 	}
-	for len(o.held) > 0 && (len(o.held) > o.window || o.known(o.held[0])) {
+	for len(o.held) > 0 && (len(o.held) > o.window || o.isNext(o.held[0])) {
 		o.release()
 	}
 }
 
-// begin begins a new epoch.
-func (o *ordering) begin(epoch string) {
-	o.all()
-	o.retired[o.epoch] = true
-	o.epoch, o.any, o.last = epoch, false, 0
+// beginEpoch begins a new epoch.
+func (o *orderer) beginEpoch(epoch string) {
+	o.releaseAll()
+	o.oldEpochs[o.epoch] = true
+	o.epoch, o.started, o.lastSeq = epoch, false, 0
 	clear(o.names)
-	o.behind = nil
-	o.expect()
+	o.byProgress = nil
+	o.addExpected()
 }
 
-// expect begins with the names that are known, which have come nowhere yet.
-func (o *ordering) expect() {
+// addExpected begins with the names that are known, which have come nowhere yet.
+func (o *orderer) addExpected() {
 	for _, s := range o.subs {
 		for _, topic := range s.names.topics {
-			o.progress(nameOf{s, false, topic})
+			o.progressOf(nameKey{s, false, topic})
 		}
 		for _, pattern := range s.names.patterns {
-			o.progress(nameOf{s, true, pattern})
+			o.progressOf(nameKey{s, true, pattern})
 		}
 	}
 }
 
-func (o *ordering) progress(of nameOf) *progress {
-	p := o.names[of]
+func (o *orderer) progressOf(key nameKey) *progress {
+	p := o.names[key]
 	if p == nil {
 		p = &progress{}
-		o.names[of] = p
-		heap.Push(&o.behind, p)
+		o.names[key] = p
+		heap.Push(&o.byProgress, p)
 	}
 	return p
 }
 
-// known tells whether nothing can be outstanding before the message with the smallest number.
-func (o *ordering) known(m *Message) bool {
-	return o.any && m.Number <= o.last+1 || o.behind[0].upTo >= m.Number
+// isNext tells whether nothing can be outstanding before the message with the smallest number.
+func (o *orderer) isNext(m *Message) bool {
+	return o.started && m.Number <= o.lastSeq+1 || o.byProgress[0].completeTo >= m.Number
 }
 
 // release hands out the message with the smallest number.
-func (o *ordering) release() {
+func (o *orderer) release() {
 	m := heap.Pop(&o.held).(*Message)
-	o.any, o.last = true, m.Number
-	o.out = append(o.out, m)
-	if p := o.names[m.of()]; p.upTo < m.Number { // it went because it had to: what it waited for is late from now on
+	o.started, o.lastSeq = true, m.Number
+	o.ready = append(o.ready, m)
+	if p := o.names[m.key()]; p.completeTo < m.Number { // it went because it had to: what it waited for is late from now on
 		delete(p.waiting, m.Previous)
-		p.reach(m.Number)
-		heap.Fix(&o.behind, p.at)
+		p.advanceTo(m.Number)
+		heap.Fix(&o.byProgress, p.heapIndex)
 	}
 }
 
-// all hands out what is held.
-func (o *ordering) all() {
+// releaseAll hands out what is held.
+func (o *orderer) releaseAll() {
 	for len(o.held) > 0 {
 		o.release()
 	}
 }
 
-// advance notes that a message of a name has come.
-func (o *ordering) advance(m *Message) {
-	p := o.progress(m.of())
-	if !p.gap && m.Previous > max(p.upTo, o.last) {
+// recordArrival notes that a message of a name has come.
+func (o *orderer) recordArrival(m *Message) {
+	p := o.progressOf(m.key())
+	if !p.lost && m.Previous > max(p.completeTo, o.lastSeq) {
 		if p.waiting == nil {
 			p.waiting = map[uint64]uint64{}
 		}
 		p.waiting[m.Previous] = m.Number
 		return
 	}
-	p.gap = false
-	p.reach(m.Number)
-	heap.Fix(&o.behind, p.at)
+	p.lost = false
+	p.advanceTo(m.Number)
+	heap.Fix(&o.byProgress, p.heapIndex)
 }
 
-// of is the name by which a message came.
-func (m *Message) of() nameOf {
-	return nameOf{m.from, m.Pattern != "", cmp.Or(m.Pattern, m.Topic)}
+// key is the name by which a message came.
+func (m *Message) key() nameKey {
+	return nameKey{m.from, m.Pattern != "", cmp.Or(m.Pattern, m.Topic)}
 }
 
-// byNumber is a heap of messages.
-type byNumber []*Message
+// bySeq is a heap of messages.
+type bySeq []*Message
 
-func (h byNumber) Len() int           { return len(h) }
-func (h byNumber) Less(i, j int) bool { return h[i].Number < h[j].Number }
-func (h byNumber) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byNumber) Push(m any)        { *h = append(*h, m.(*Message)) }
+func (h bySeq) Len() int           { return len(h) }
+func (h bySeq) Less(i, j int) bool { return h[i].Number < h[j].Number }
+func (h bySeq) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *bySeq) Push(m any)        { *h = append(*h, m.(*Message)) }
 
-func (h *byNumber) Pop() any {
+func (h *bySeq) Pop() any {
 	last := len(*h) - 1
 	m := (*h)[last]
 	*h = slices.Delete(*h, last, last+1)
@@ -235,14 +235,14 @@ func (h *byNumber) Pop() any {
 type byProgress []*progress
 
 func (h byProgress) Len() int           { return len(h) }
-func (h byProgress) Less(i, j int) bool { return h[i].upTo < h[j].upTo }
+func (h byProgress) Less(i, j int) bool { return h[i].completeTo < h[j].completeTo }
 func (h byProgress) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
+	h[i].heapIndex, h[j].heapIndex = i, j
 }
 
 func (h *byProgress) Push(p any) {
-	p.(*progress).at = len(*h)
+	p.(*progress).heapIndex = len(*h)
 	*h = append(*h, p.(*progress))
 }
 

@@ -129,10 +129,10 @@ func TestInOrderOfAnyMixture(t *testing.T) {
 			sub.names.topics = append(sub.names.topics, fmt.Sprint(q))
 		}
 		total := 0
-		for number := uint64(1); number <= 200; number++ {
+		for seq := uint64(1); seq <= 200; seq++ {
 			if q := rng.IntN(len(queues) + 1); q < len(queues) {
-				queues[q] = append(queues[q], &Message{Topic: fmt.Sprint(q), Number: number, Previous: last[q], from: sub})
-				last[q], total = number, total+1
+				queues[q] = append(queues[q], &Message{Topic: fmt.Sprint(q), Number: seq, Previous: last[q], from: sub})
+				last[q], total = seq, total+1
 			}
 		}
 		mixed := func(yield func(Event, error) bool) {
@@ -171,13 +171,13 @@ func TestInOrderBreaksOff(t *testing.T) {
 }
 
 // The state does not grow with what has been lost.
-func TestOrderingForgetsWhatItHandedOut(t *testing.T) {
-	o := &ordering{window: 4, names: map[nameOf]*progress{}, retired: map[string]bool{}}
+func TestOrdererReleasesWhatItYielded(t *testing.T) {
+	o := &orderer{window: 4, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
 	for i := range uint64(1000) {
-		o.take(&Message{Topic: "a", Number: 10 * i, Previous: 10*i - 5})
+		o.handle(&Message{Topic: "a", Number: 10 * i, Previous: 10*i - 5})
 		assert.LessOrEqual(t, len(o.held), 4)
 	}
-	assert.LessOrEqual(t, len(o.names[nameOf{name: "a"}].waiting), 4)
+	assert.LessOrEqual(t, len(o.names[nameKey{name: "a"}].waiting), 4)
 }
 
 func TestMerge(t *testing.T) {

@@ -309,7 +309,7 @@ func TestBadNetwork(t *testing.T) {
 	assert.NotZero(t, back)
 }
 
-func TestNumbers(t *testing.T) {
+func TestSequences(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr, Numbers: true})
 	require.True(t, c.Numbered())
@@ -319,7 +319,7 @@ func TestNumbers(t *testing.T) {
 		require.NoError(t, err)
 		assert.EqualValues(t, i+1, got.Number)
 	}
-	epoch := c.line.wire.epoch
+	epoch := c.pipe.conn.epoch
 	assert.Len(t, epoch, 16)
 	assert.Equal(t, fmt.Sprintf("a|| %[1]s:1<0,a|| %[1]s:3<1,a|| %[1]s:5<3", epoch), strings.Join(events(t, a, 3), ","))
 	assert.Equal(t, "b|| "+epoch+":6<2", events(t, b, 8)[6])

@@ -11,8 +11,8 @@ type Name struct {
 	err       error
 }
 
-// where parts a pattern and a predicate on the wire; the first one that stands there does.
-const where = " WHERE "
+// whereSep parts a pattern and a predicate on the wire; the first one that stands there does.
+const whereSep = " WHERE "
 
 // Topic is one topic. Any bytes will do, but " WHERE " in it, which begins a predicate to conch: it refuses to subscribe
 // to such a topic without one. Pattern(`a \WHERE b`) is the topic "a WHERE b". Redis takes it as it is.
@@ -23,8 +23,8 @@ func Topic(topic string) Name { return Name{text: topic} }
 // behind it for a predicate: Where gives one, and \WHERE stands for those letters.
 func Pattern(glob string) Name {
 	n := Name{text: glob, pattern: true}
-	if strings.Contains(glob, where) {
-		n.err = wrong(`the pattern %q has WHERE in it; use Where for a predicate, or write \WHERE for those letters`, glob)
+	if strings.Contains(glob, whereSep) {
+		n.err = invalidOption(`the pattern %q has WHERE in it; use Where for a predicate, or write \WHERE for those letters`, glob)
 	}
 	return n
 }
@@ -38,16 +38,16 @@ func (n Name) Where(predicate string) Name {
 	case n.err != nil:
 		return n
 	case n.predicate:
-		n.err = wrong("%q has a predicate already", n.text)
+		n.err = invalidOption("%q has a predicate already", n.text)
 		return n
 	case strings.TrimSpace(predicate) == "":
-		n.err = wrong("the predicate of %q is empty", n.text)
+		n.err = invalidOption("the predicate of %q is empty", n.text)
 		return n
 	case !n.pattern:
-		n.text = escape(n.text)
+		n.text = escapeGlob(n.text)
 	}
 	// What looks like the part between the two must not be taken for it, nor what makes one with its first blank.
-	n.text = strings.ReplaceAll(n.text, " WHERE", ` \WHERE`) + where + predicate
+	n.text = strings.ReplaceAll(n.text, " WHERE", ` \WHERE`) + whereSep + predicate
 	n.pattern, n.predicate = true, true
 	return n
 }
@@ -56,8 +56,8 @@ func (n Name) Where(predicate string) Name {
 // says; of a topic it is what Message.Topic says.
 func (n Name) String() string { return n.text }
 
-// escape makes a glob that matches this topic and no other.
-func escape(topic string) string {
+// escapeGlob makes a glob that matches this topic and no other.
+func escapeGlob(topic string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(topic)
 }
 
@@ -69,7 +69,7 @@ type names struct {
 
 func newNames(all []Name) (n names, err error) {
 	if len(all) == 0 {
-		return n, wrong("nothing to subscribe to")
+		return n, invalidOption("nothing to subscribe to")
 	}
 	seen := map[Name]bool{}
 	for _, name := range all {
@@ -89,19 +89,19 @@ func newNames(all []Name) (n names, err error) {
 	return n, nil
 }
 
-// pieceBytes is how long one command may become by adding a name. The server's answer to a piece is read before the next
+// maxCommandBytes is how long one command may become by adding a name. The server's answer to a piece is read before the next
 // one is written, so neither side has to hold what the other one does not read yet.
-const pieceBytes = 16 << 10
+const maxCommandBytes = 16 << 10
 
-// pieces yields the commands that subscribe to all names, and how many confirmations each one has.
-func (n *names) pieces(yield func(command []byte, confirmations int) bool) {
+// commands yields the commands that subscribe to all names, and how many confirmations each one has.
+func (n *names) commands(yield func(command []byte, confirmations int) bool) {
 	for _, form := range []struct {
 		verb  string
 		names []string
 	}{{"SUBSCRIBE", n.topics}, {"PSUBSCRIBE", n.patterns}} {
 		for rest := form.names; len(rest) > 0; {
 			args, size := []string{form.verb}, 0
-			for len(rest) > 0 && (size == 0 || size+len(rest[0]) <= pieceBytes) {
+			for len(rest) > 0 && (size == 0 || size+len(rest[0]) <= maxCommandBytes) {
 				args, size, rest = append(args, rest[0]), size+len(rest[0])+1, rest[1:]
 			}
 			if !yield(appendCommand(nil, args...), len(args)-1) {

@@ -75,20 +75,20 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
 		if path == "" {
-			return o, wrong("no path in the address %q", o.Addr)
+			return o, invalidOption("no path in the address %q", o.Addr)
 		}
 	} else if _, _, err := net.SplitHostPort(o.Addr); err != nil {
-		return o, wrong("%q is no host:port: %v", o.Addr, err)
+		return o, invalidOption("%q is no host:port: %v", o.Addr, err)
 	}
 	switch {
 	case o.DialTimeout < 0:
-		return o, wrong("DialTimeout must not be negative: %s", o.DialTimeout)
+		return o, invalidOption("DialTimeout must not be negative: %s", o.DialTimeout)
 	case o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff:
-		return o, wrong("MinBackoff %s and MaxBackoff %s are no range", o.MinBackoff, o.MaxBackoff)
+		return o, invalidOption("MinBackoff %s and MaxBackoff %s are no range", o.MinBackoff, o.MaxBackoff)
 	case o.MaxMessage < 0:
-		return o, wrong("MaxMessage must not be negative: %d", o.MaxMessage)
+		return o, invalidOption("MaxMessage must not be negative: %d", o.MaxMessage)
 	case o.Buffer < 0:
-		return o, wrong("Buffer must not be negative: %d", o.Buffer)
+		return o, invalidOption("Buffer must not be negative: %d", o.Buffer)
 	}
 	return o, nil
 }
@@ -100,16 +100,16 @@ func defaultTo[T comparable](field *T, value T) {
 	}
 }
 
-// target is what the Dialer is called with.
-func (o *Options) target() (network, addr string) {
+// dialTarget is what the Dialer is called with.
+func (o *Options) dialTarget() (network, addr string) {
 	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
 		return "unix", path
 	}
 	return "tcp", o.Addr
 }
 
-// host is the name that a certificate is held against.
-func (o *Options) host() string {
+// serverName is the name that a certificate is held against.
+func (o *Options) serverName() string {
 	if strings.HasPrefix(o.Addr, unixPrefix) {
 		return "localhost"
 	}

@@ -11,7 +11,7 @@ import (
 func TestDefaults(t *testing.T) {
 	o, err := Options{}.withDefaults()
 	require.NoError(t, err)
-	network, addr := o.target()
+	network, addr := o.dialTarget()
 	assert.Equal(t, "tcp 127.0.0.1:8889", network+" "+addr)
 	assert.Equal(t, 10*time.Second, o.DialTimeout)
 	assert.Equal(t, 30*time.Second, o.PingAfter)
@@ -68,7 +68,7 @@ func TestParseURL(t *testing.T) {
 		assert.Equal(t, test.secure, got.TLS != nil, test.url)
 		got.TLS = nil
 		assert.Equal(t, test.want, got, test.url)
-		assert.Equal(t, test.host, got.host(), test.url)
+		assert.Equal(t, test.host, got.serverName(), test.url)
 	}
 }
 

@@ -20,7 +20,7 @@ type paused struct {
 
 func (p *paused) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
-	if passed(n, err) {
+	if timedOut(n, err) {
 		time.Sleep(p.pause) //nolint:forbidigo // the clock is the bubble's
 		p.pause = 0
 	}
@@ -32,8 +32,8 @@ func TestAPauseOfTheProcessIsNoSilence(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer func() { _ = ours.Close() }()
 		sock := &paused{Conn: theirs}
-		p := &pulse{Conn: sock, after: time.Second}
-		p.ping = func() error {
+		p := &pingReader{Conn: sock, idle: time.Second}
+		p.sendPing = func() error {
 			sock.pause = time.Hour // it stops behind the PING
 			go func() {
 				time.Sleep(time.Minute) //nolint:forbidigo // as above
@@ -46,7 +46,7 @@ func TestAPauseOfTheProcessIsNoSilence(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "+", string(got[:n]))
 
-		p.ping = func() error { sock.pause = time.Hour; return nil }
+		p.sendPing = func() error { sock.pause = time.Hour; return nil }
 		begun := time.Now()
 		_, err = p.Read(got)
 		assert.ErrorIs(t, err, ErrSilent)
@@ -76,7 +76,7 @@ func TestAPauseOfTheProcessIsNoStall(t *testing.T) {
 				id, err := p.Publish(t.Context(), "t", []byte("m"))
 				require.NoError(t, err)
 				time.Sleep(time.Minute) //nolint:forbidigo // the clock is the bubble's
-				f.goOn()
+				f.openGate()
 				_, err = p.Wait(t.Context(), id)
 				assert.ErrorIs(t, err, test.want)
 				if test.want == nil {

@@ -60,17 +60,17 @@ func TestWrongAnswerToPing(t *testing.T) {
 }
 
 // An error that answers nothing is not taken for the refusal of what was sent meanwhile.
-func TestDismissalIsNoRefusal(t *testing.T) {
+func TestCloseByServerIsNoRefusal(t *testing.T) {
 	near, far := net.Pipe()
 	t.Cleanup(func() { _ = far.Close() })
-	p := newPipeline(&wire{Conn: near, replies: newReplyReader(near, 1<<10)})
-	cause := p.acknowledge(&reply{kind: kindError, bytes: []byte("ERR enough")})
-	sent, queued := &call{topic: "a", result: make(chan result, 1)}, &call{topic: "a", result: make(chan result, 1)}
+	p := newPipeline(&conn{Conn: near, replies: newReplyReader(near, 1<<10)})
+	cause := p.handleReply(&reply{kind: kindError, bytes: []byte("ERR enough")})
+	sent, queued := &pendingPublish{topic: "a", result: make(chan result, 1)}, &pendingPublish{topic: "a", result: make(chan result, 1)}
 	require.NoError(t, p.enqueue(sent))
-	p.take(nil)
+	p.nextBatch(nil)
 	require.NoError(t, p.enqueue(queued))
 	p.fail(cause)
-	p.end()
+	p.failAll()
 	var answer *Error
 	lost := (<-sent.result).err
 	assert.ErrorIs(t, lost, ErrFateUnknown)
@@ -94,7 +94,7 @@ func TestGivingUpBeforeSending(t *testing.T) {
 		got := <-third
 		assert.ErrorIs(t, got.err, context.Canceled)
 		assert.NotErrorIs(t, got.err, ErrFateUnknown)
-		f.goOn()
+		f.openGate()
 		assert.Equal(t, result{published: Published{Receivers: 1}}, <-first)
 		assert.Equal(t, result{published: Published{Receivers: 2}}, <-second)
 		assert.Equal(t, result{published: Published{Receivers: 4}}, <-fourth)
@@ -115,7 +115,7 @@ func TestGivingUpBehindSending(t *testing.T) {
 		assert.ErrorIs(t, got.err, context.Canceled)
 		assert.ErrorIs(t, got.err, ErrFateUnknown)
 		third := begin(t.Context(), c, "3")
-		f.goOn()
+		f.openGate()
 		assert.Equal(t, result{published: Published{Receivers: 2}}, <-second)
 		assert.Equal(t, result{published: Published{Receivers: 3}}, <-third)
 		require.NoError(t, c.Close())
@@ -129,7 +129,7 @@ func TestBreakWithAQueue(t *testing.T) {
 		c, err := Dial(t.Context(), o)
 		require.NoError(t, err)
 		sent, cut, queued := begin(t.Context(), c, "1"), begin(t.Context(), c, "2"), begin(t.Context(), c, "3")
-		f.goOn()
+		f.openGate()
 		assert.ErrorIs(t, (<-sent).err, ErrFateUnknown)
 		assert.ErrorIs(t, (<-cut).err, ErrFateUnknown, "it was being written")
 		got := <-queued

@@ -14,189 +14,189 @@ import (
 	"time"
 )
 
-// errElsewhere says that a lane takes no more messages.
-var errElsewhere = errors.New("this connection takes no more messages")
+// errConnClosed says that a pubConn takes no more messages.
+var errConnClosed = errors.New("this connection takes no more messages")
 
-// lane is one connection of a Publisher: a pipeline with a window. Publishers add messages to its account, a writer
+// pubConn is one connection of a Publisher: a pipeline with a window. Publishers add messages to its account, a writer
 // brings them to the socket, as many at once as have come together meanwhile, and a reader counts the replies.
 //
-// A lane that works is closed by drain, when its publisher stops, and then ends when nothing is in flight any more; or
+// A pubConn that works is closed by drain, when its publisher stops, and then ends when nothing is in flight any more; or
 // it breaks, and then the account tells what is lost. It never sends anything twice, and nobody dials it again.
-type lane struct {
-	wire   *wire
-	silent time.Duration // how long there may be no acknowledgement while something is in flight; 0: for ever
-	grace  time.Duration // how long replies are waited for when nothing can be written any more
-	blame  func(error)   // told why the lane broke, before anybody can notice that it has; must not block
+type pubConn struct {
+	conn       *conn
+	ackTimeout time.Duration // how long there may be no acknowledgement while something is in flight; 0: for ever
+	grace      time.Duration // how long replies are waited for when nothing can be written any more
+	onBroken   func(error)   // told why the pubConn broke, before anybody can notice that it has; must not block
 
 	mu sync.Mutex // guards what follows; nobody waits while holding it
-	account
-	waiters waiters
-	writer  sync.Cond // the writer waits here for messages
-	kept    bool      // the next room is for somebody who has waited long
-	closed  bool      // takes no more messages
-	by      time.Time // once closed: until when replies are waited for
-	until   time.Time // before: when there must have been an acknowledgement; zero if there is no such moment
-	broken  error     // why nothing can be written any more, or not read
-	ended   bool      // nothing is read or written any more
-	dead    bool      // reader and writer are gone, the account is final
+	ackWindow
+	waiters       waiters
+	writer        sync.Cond // the writer waits here for messages
+	reserved      bool      // the next room is for somebody who has waited long
+	closed        bool      // takes no more messages
+	drainDeadline time.Time // once closed: until when replies are waited for
+	ackDeadline   time.Time // before: when there must have been an acknowledgement; zero if there is no such moment
+	broken        error     // why nothing can be written any more, or not read
+	ended         bool      // nothing is read or written any more
+	finished      bool      // reader and writer are gone, the account is final
 }
 
-func newLane(w *wire, a account, silent, grace time.Duration, blame func(error)) *lane {
-	l := &lane{wire: w, silent: silent, grace: grace, blame: blame, account: a}
-	l.number = w.number
-	w.pulse.again = l.again
-	l.writer.L = &l.mu
-	return l
+func newPubConn(conn *conn, window ackWindow, ackTimeout, grace time.Duration, onBroken func(error)) *pubConn {
+	c := &pubConn{conn: conn, ackTimeout: ackTimeout, grace: grace, onBroken: onBroken, ackWindow: window}
+	c.lastSeq = conn.lastSeq
+	conn.pings.extendDeadline = c.extendDeadline
+	c.writer.L = &c.mu
+	return c
 }
 
-// run is the lane's reader, and waits for its writer. When it returns, the account is final.
-func (l *lane) run() {
+// run is the pubConn's reader, and waits for its writer. When it returns, the account is final.
+func (c *pubConn) run() {
 	var writer sync.WaitGroup
-	writer.Go(l.write)
-	err := l.read()
-	l.mu.Lock()
-	l.breakLocked(err)
-	l.endLocked()
-	l.mu.Unlock()
+	writer.Go(c.write)
+	err := c.read()
+	c.mu.Lock()
+	c.breakLocked(err)
+	c.endLocked()
+	c.mu.Unlock()
 	writer.Wait()
-	_ = l.wire.Close() // whatever it says, the socket is gone
-	l.mu.Lock()
-	if said := l.wire.farewell; said != nil && l.broken != nil && !errors.Is(l.broken, said) {
-		l.broken = fmt.Errorf("%w; %w", l.broken, said) // the writer was the first to notice
+	_ = c.conn.Close() // whatever it says, the socket is gone
+	c.mu.Lock()
+	if reason := c.conn.closeReason; reason != nil && c.broken != nil && !errors.Is(c.broken, reason) {
+		c.broken = fmt.Errorf("%w; %w", c.broken, reason) // the writer was the first to notice
 	}
-	l.end(l.broken)
-	l.dead = true
-	l.waiters.wake(math.MaxUint64)
-	l.mu.Unlock()
+	c.finish(c.broken)
+	c.finished = true
+	c.waiters.wake(math.MaxUint64)
+	c.mu.Unlock()
 }
 
 // publish takes at least one of the records, waiting for room if it must, and as many more as there is room for.
-func (l *lane) publish(ctx context.Context, order *atomic.Uint64, records []Record) (first uint64, n int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.roomLocked(ctx, &records[0]); err != nil {
+func (c *pubConn) publish(ctx context.Context, ordinals *atomic.Uint64, records []Record) (first uint64, n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.awaitRoomLocked(ctx, &records[0]); err != nil {
 		return 0, 0, err
 	}
-	first = l.count + 1
-	for n < len(records) && l.room(&records[n]) {
-		l.put(&records[n], order.Add(1))
+	first = c.count + 1
+	for n < len(records) && c.hasRoom(&records[n]) {
+		c.append(&records[n], ordinals.Add(1))
 		n++
 	}
-	l.writer.Signal()
+	c.writer.Signal()
 	return first, n, nil
 }
 
-// passedOver is how often others may have taken the room that somebody waits for. Then it is kept for who waits, or else a
+// maxSkips is how often others may have taken the room that somebody waits for. Then it is kept for who waits, or else a
 // large message would wait for as long as there are small ones.
-const passedOver = 16
+const maxSkips = 16
 
-// roomLocked waits until there is room for a record. It lets go of the lock meanwhile.
-func (l *lane) roomLocked(ctx context.Context, r *Record) error {
-	kept := false // for us
+// awaitRoomLocked waits until there is room for a record. It lets go of the lock meanwhile.
+func (c *pubConn) awaitRoomLocked(ctx context.Context, r *Record) error {
+	reserved := false // for us
 	for waits := 0; ; waits++ {
-		err := l.clogged()
+		err := c.backlogErr()
 		switch {
-		case l.closed:
-			err = errElsewhere
-		case err == nil && (kept || !l.kept) && l.room(r):
-			l.kept = l.kept && !kept
+		case c.closed:
+			err = errConnClosed
+		case err == nil && (reserved || !c.reserved) && c.hasRoom(r):
+			c.reserved = c.reserved && !reserved
 			return nil
 		case err == nil:
-			if waits >= passedOver && !l.kept {
-				kept, l.kept = true, true
+			if waits >= maxSkips && !c.reserved {
+				reserved, c.reserved = true, true
 			}
 			// Not woken for every single place, which would cost more than the message.
-			err = l.awaitLocked(ctx, l.settled+max(1, (l.inFlight()+3)/4))
+			err = c.awaitLocked(ctx, c.settled+max(1, (c.inFlight()+3)/4))
 		}
 		if err != nil {
-			if kept {
-				l.kept = false
-				l.waiters.wake(math.MaxUint64) // they may have waited for us alone
+			if reserved {
+				c.reserved = false
+				c.waiters.wake(math.MaxUint64) // they may have waited for us alone
 			}
 			return err
 		}
 	}
 }
 
-// await waits until so many messages are settled, or the lane is dead. It returns the error of ctx if that ends first.
-func (l *lane) await(ctx context.Context, count uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.settled < count && !l.dead {
-		if err := l.awaitLocked(ctx, count); err != nil {
+// awaitSettled waits until so many messages are settled, or the pubConn is dead. It returns the error of ctx if that ends first.
+func (c *pubConn) awaitSettled(ctx context.Context, count uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.settled < count && !c.finished {
+		if err := c.awaitLocked(ctx, count); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// awaitLocked lets go of the lock until so many messages are settled, something has happened to the lane, or ctx ends.
-func (l *lane) awaitLocked(ctx context.Context, until uint64) (err error) {
-	w := l.waiters.add(until)
-	l.mu.Unlock()
+// awaitLocked lets go of the lock until so many messages are settled, something has happened to the pubConn, or ctx ends.
+func (c *pubConn) awaitLocked(ctx context.Context, until uint64) (err error) {
+	w := c.waiters.add(until)
+	c.mu.Unlock()
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	l.mu.Lock()
-	l.waiters.done(w)
+	c.mu.Lock()
+	c.waiters.done(w)
 	return err
 }
 
 // write is the writer: it takes all that is there of a segment, and writes it without the lock.
-func (l *lane) write() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (c *pubConn) write() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for {
-		for l.handed == l.count && !l.ended && l.broken == nil {
-			l.writer.Wait()
-			l.mu.Unlock()
+		for c.sent == c.count && !c.ended && c.broken == nil {
+			c.writer.Wait()
+			c.mu.Unlock()
 			runtime.Gosched() // those who are just about to publish go with this write, not the next
-			l.mu.Lock()
+			c.mu.Lock()
 		}
-		if l.ended || l.broken != nil {
+		if c.ended || c.broken != nil {
 			return
 		}
-		idle := l.handed == l.settled
-		piece := l.piece()
+		idle := c.sent == c.settled
+		chunk := c.nextWrite()
 		if idle {
-			l.deadlineLocked()
+			c.setReadDeadlineLocked()
 		}
-		l.mu.Unlock()
-		n, err := l.wire.Write(piece)
-		l.mu.Lock()
-		l.wrote(len(piece) - n)
+		c.mu.Unlock()
+		n, err := c.conn.Write(chunk)
+		c.mu.Lock()
+		c.recordWritten(len(chunk) - n)
 		if err != nil {
-			l.breakLocked(err)
+			c.breakLocked(err)
 		}
-		l.settleLocked()
+		c.settleLocked()
 	}
 }
 
 // read is the reader. It returns when the connection cannot be read on, cannot be believed, or has been ended.
-func (l *lane) read() error {
+func (c *pubConn) read() error {
 	var (
-		answers [128]answer
-		n       int
+		acks [128]ack
+		n    int
 	)
 	for {
-		r, err := l.wire.replies.read()
+		r, err := c.conn.replies.read()
 		switch {
 		case err != nil:
-			err = l.wire.ended(err)
+			err = c.conn.readError(err)
 		case r.kind == kindPush: // answers nothing
-			l.wire.heed(&r)
+			c.conn.noteClosing(&r)
 		default:
-			if answers[n], err = l.answer(&r); err == nil {
+			if acks[n], err = c.parseReply(&r); err == nil {
 				n++
 			}
 		}
-		if err == nil && n < len(answers) && l.more() {
+		if err == nil && n < len(acks) && c.nextReplyBuffered() {
 			continue
 		}
-		if faulty := l.book(answers[:n]); faulty != nil {
-			return faulty
+		if bad := c.recordReplies(acks[:n]); bad != nil {
+			return bad
 		}
 		if err != nil {
 			return err
@@ -205,180 +205,180 @@ func (l *lane) read() error {
 	}
 }
 
-// answer is what a reply says. Anything that does not answer a PUBLISH is an error.
-func (l *lane) answer(r *reply) (answer, error) {
+// parseReply is what a reply says. Anything that does not answer a PUBLISH is an error.
+func (c *pubConn) parseReply(r *reply) (ack, error) {
 	if r.kind == kindError {
-		refused := newError(r.bytes)
-		if strings.HasPrefix(refused.Text, "Protocol error") { // such as a message that is too long: it closes behind that
-			l.wire.farewell = fmt.Errorf("%w: %s", ErrDismissed, refused.Error()) // in words alone, as in answered
+		refusal := newError(r.bytes)
+		if strings.HasPrefix(refusal.Text, "Protocol error") { // such as a message that is too long: it closes behind that
+			c.conn.closeReason = fmt.Errorf("%w: %s", ErrDismissed, refusal.Error()) // in words alone, as in answered
 		}
-		return answer{refusal: refused}, nil
+		return ack{refusal: refusal}, nil
 	}
-	published, err := acknowledgement(r)
+	published, err := parseAck(r)
 	switch {
 	case err != nil:
-		return answer{}, err
-	case l.wire.numbered != (r.kind == kindArray) || l.wire.numbered != (published.Number != 0):
-		return answer{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
+		return ack{}, err
+	case c.conn.hasSeq != (r.kind == kindArray) || c.conn.hasSeq != (published.Number != 0):
+		return ack{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
 	}
-	return answer{published: published}, nil
+	return ack{published: published}, nil
 }
 
-// more tells whether one more reply is there as a whole, so that those before it may wait for it to be booked together.
-func (l *lane) more() bool {
-	const longest = 64 // bytes of an array of two integers
+// nextReplyBuffered tells whether one more reply is there as a whole, so that those before it may wait for it to be booked together.
+func (c *pubConn) nextReplyBuffered() bool {
+	const maxLen = 64 // bytes of an array of two integers
 	lines := 1
-	if l.wire.numbered {
+	if c.conn.hasSeq {
 		lines = 3
 	}
-	there, _ := l.wire.replies.in.Peek(min(l.wire.replies.buffered(), longest)) // which does not read
-	return bytes.Count(there, []byte{'\n'}) >= lines
+	buffered, _ := c.conn.replies.in.Peek(min(c.conn.replies.buffered(), maxLen)) // which does not read
+	return bytes.Count(buffered, []byte{'\n'}) >= lines
 }
 
-// book counts replies, up to the first that cannot be believed.
-func (l *lane) book(answers []answer) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.settleLocked()
-	for _, a := range answers {
-		if err := l.answered(a); err != nil {
+// recordReplies counts replies, up to the first that cannot be believed.
+func (c *pubConn) recordReplies(acks []ack) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.settleLocked()
+	for _, a := range acks {
+		if err := c.recordReply(a); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settleLocked counts what has become settled, and ends the lane when nothing more can.
-func (l *lane) settleLocked() {
-	if l.settle() {
-		l.waiters.wake(l.settled)
-		l.deadlineLocked()
+// settleLocked counts what has become settled, and ends the pubConn when nothing more can.
+func (c *pubConn) settleLocked() {
+	if c.settle() {
+		c.waiters.wake(c.settled)
+		c.setReadDeadlineLocked()
 	}
-	last := l.count
-	if l.broken != nil {
-		last = l.written
+	last := c.count
+	if c.broken != nil {
+		last = c.written
 	}
-	if l.closed && l.settled == last {
-		l.endLocked()
-	}
-}
-
-// drain closes the lane: what has been taken is still written and waited for, until a moment.
-func (l *lane) drain(by time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		l.closeLocked(by)
-		l.settleLocked()
+	if c.closed && c.settled == last {
+		c.endLocked()
 	}
 }
 
-func (l *lane) closeLocked(by time.Time) {
-	l.closed, l.by = true, by
-	l.deadlineLocked()
-	l.waiters.wake(math.MaxUint64)
+// drain closes the pubConn: what has been taken is still written and waited for, until a moment.
+func (c *pubConn) drain(deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closeLocked(deadline)
+		c.settleLocked()
+	}
+}
+
+func (c *pubConn) closeLocked(drainDeadline time.Time) {
+	c.closed, c.drainDeadline = true, drainDeadline
+	c.setReadDeadlineLocked()
+	c.waiters.wake(math.MaxUint64)
 }
 
 // breakLocked notes why the connection is of no use any more. What the server has said before that is still read, but
 // not for long.
-func (l *lane) breakLocked(err error) {
-	if l.broken != nil || l.ended {
+func (c *pubConn) breakLocked(err error) {
+	if c.broken != nil || c.ended {
 		return
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = ErrUnanswered
 	}
-	l.broken = fmt.Errorf("connection %d: %w", l.connection, err)
-	l.blame(l.broken)
-	if !l.closed {
-		l.closeLocked(time.Now().Add(l.grace))
+	c.broken = fmt.Errorf("connection %d: %w", c.connection, err)
+	c.onBroken(c.broken)
+	if !c.closed {
+		c.closeLocked(time.Now().Add(c.grace))
 	}
-	l.writer.Signal()
+	c.writer.Signal()
 }
 
 // endLocked stops reader and writer, wherever they wait.
-func (l *lane) endLocked() {
-	if l.ended {
+func (c *pubConn) endLocked() {
+	if c.ended {
 		return
 	}
-	l.ended = true
-	_ = l.wire.SetDeadline(time.Unix(1, 0)) // fails only for a socket that is closed, where nobody waits
-	l.writer.Signal()
+	c.ended = true
+	_ = c.conn.SetDeadline(time.Unix(1, 0)) // fails only for a socket that is closed, where nobody waits
+	c.writer.Signal()
 }
 
-// deadlineLocked sets until when the next acknowledgement must come.
-func (l *lane) deadlineLocked() {
-	var by time.Time
-	l.until = time.Time{}
+// setReadDeadlineLocked sets until when the next acknowledgement must come.
+func (c *pubConn) setReadDeadlineLocked() {
+	var deadline time.Time
+	c.ackDeadline = time.Time{}
 	switch {
-	case l.ended:
+	case c.ended:
 		return
-	case l.closed:
-		by = l.by
-	case l.silent > 0 && l.handed > l.settled:
-		by = time.Now().Add(l.silent)
-		l.until = by
+	case c.closed:
+		deadline = c.drainDeadline
+	case c.ackTimeout > 0 && c.sent > c.settled:
+		deadline = time.Now().Add(c.ackTimeout)
+		c.ackDeadline = deadline
 	}
-	_ = l.wire.SetReadDeadline(by) // as in endLocked
+	_ = c.conn.SetReadDeadline(deadline) // as in endLocked
 }
 
-// again gives the reader back, once, the time by which it noticed its deadline too late: while the process stood still,
+// extendDeadline gives the reader back, once, the time by which it noticed its deadline too late: while the process stood still,
 // the acknowledgement may have come.
-func (l *lane) again() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ended || l.until.IsZero() {
+func (c *pubConn) extendDeadline() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || c.ackDeadline.IsZero() {
 		return false
 	}
-	late := time.Since(l.until)
+	late := time.Since(c.ackDeadline)
 	if late <= 0 {
 		return false
 	}
-	l.until = time.Time{}
-	_ = l.wire.SetReadDeadline(time.Now().Add(min(late, l.silent))) // as in endLocked
+	c.ackDeadline = time.Time{}
+	_ = c.conn.SetReadDeadline(time.Now().Add(min(late, c.ackTimeout))) // as in endLocked
 	return true
 }
 
-// taken is how many messages the lane has taken.
-func (l *lane) taken() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.count
+// accepted is how many messages the pubConn has taken.
+func (c *pubConn) accepted() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count
 }
 
 // wait waits until a message is settled or lost, and says which.
-func (l *lane) wait(ctx context.Context, count uint64) (Published, error) {
-	if taken := l.taken(); count == 0 || count > taken {
-		return Published{}, wrong("no message of this publisher")
+func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
+	if accepted := c.accepted(); count == 0 || count > accepted {
+		return Published{}, invalidOption("no message of this publisher")
 	}
-	if err := l.await(ctx, count); err != nil {
+	if err := c.awaitSettled(ctx, count); err != nil {
 		return Published{}, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if count > l.settled {
-		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, l.broken)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if count > c.settled {
+		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, c.broken)
 	}
-	return l.ack(count)
+	return c.result(count)
 }
 
 // flush waits until all that has been taken is settled, and tells whether something has been refused or lost that
 // nobody knows of.
-func (l *lane) flush(ctx context.Context) error {
-	if err := l.await(ctx, l.taken()); err != nil {
+func (c *pubConn) flush(ctx context.Context) error {
+	if err := c.awaitSettled(ctx, c.accepted()); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failure()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.firstErr()
 }
 
-// handBack hands out what was not acknowledged, once. If the lane is closed, it waits for its end.
-func (l *lane) handBack() []unacked {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.closed && !l.dead {
-		_ = l.awaitLocked(context.Background(), math.MaxUint64) // which does not end
+// takeUnacked hands out what was not acknowledged, once. If the pubConn is closed, it waits for its end.
+func (c *pubConn) takeUnacked() []unacked {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.closed && !c.finished {
+		_ = c.awaitLocked(context.Background(), math.MaxUint64) // which does not end
 	}
-	return l.take()
+	return c.take()
 }

@@ -26,18 +26,18 @@ import (
 // says what nobody asked for. Without numbers, a server that acknowledges one message twice is only found out at the
 // end of what is in flight; with them at once.
 type Publisher struct {
-	lanes     []*lane
+	conns     []*pubConn
 	keepGoing bool
 	grace     time.Duration
 	seed      maphash.Seed
 
-	turn    atomic.Uint64 // of the connections
-	order   atomic.Uint64 // messages taken by all lanes
-	closing atomic.Bool
-	first   atomic.Pointer[error] // why a connection broke first
-	halted  chan struct{}         // closed when the lanes are to be drained
-	halt    func()                // closes it, once
-	tasks   sync.WaitGroup        // the lanes, and who drains them
+	nextConn atomic.Uint64 // of the connections
+	ordinals atomic.Uint64 // messages taken by all connections
+	closing  atomic.Bool
+	firstErr atomic.Pointer[error] // why a connection broke first
+	halted   chan struct{}         // closed when the connections are to be drained
+	halt     func()                // closes it, once
+	tasks    sync.WaitGroup        // the connections, and who drains them
 }
 
 // NewPublisher connects. ctx bounds that alone. It fails unless all connections are there.
@@ -50,37 +50,37 @@ func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publish
 	if err != nil {
 		return nil, err
 	}
-	wires := make([]*wire, po.Connections)
+	conns := make([]*conn, po.Connections)
 	failures := make([]error, po.Connections)
 	var dials sync.WaitGroup
-	for i := range wires {
-		dials.Go(func() { wires[i], failures[i] = o.dial(ctx) })
+	for i := range conns {
+		dials.Go(func() { conns[i], failures[i] = o.dial(ctx) })
 	}
 	dials.Wait()
 	for _, err := range failures {
 		if err == nil {
 			continue
 		}
-		for _, w := range wires {
-			if w != nil {
-				_ = w.Close() // nothing was sent
+		for _, c := range conns {
+			if c != nil {
+				_ = c.Close() // nothing was sent
 			}
 		}
 		return nil, err
 	}
-	return startPublisher(wires, 2*max(0, o.PingAfter), po), nil
+	return startPublisher(conns, 2*max(0, o.PingAfter), po), nil
 }
 
 // startPublisher runs a publisher over connections that have been greeted.
-func startPublisher(wires []*wire, silent time.Duration, po PublisherOptions) *Publisher {
+func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions) *Publisher {
 	p := &Publisher{keepGoing: po.KeepGoing, grace: po.Grace, seed: maphash.MakeSeed(), halted: make(chan struct{})}
 	p.halt = sync.OnceFunc(func() { close(p.halted) })
-	for i, w := range wires {
-		l := newLane(w, newAccount(i, po.Window, po.WindowBytes), silent, po.Grace, p.blame)
-		p.lanes = append(p.lanes, l)
+	for i, conn := range conns {
+		c := newPubConn(conn, newAckWindow(i, po.Window, po.WindowBytes), ackTimeout, po.Grace, p.connBroken)
+		p.conns = append(p.conns, c)
 	}
-	for _, l := range p.lanes {
-		p.tasks.Go(l.run)
+	for _, c := range p.conns {
+		p.tasks.Go(c.run)
 	}
 	p.tasks.Go(func() {
 		<-p.halted
@@ -116,23 +116,23 @@ func (p *Publisher) publish(
 		return 0, err //nolint:wrapcheck // the caller's own
 	}
 	key, ordered := keyOf(options)
-	at := p.next(key, ordered)
+	at := p.pickConn(key, ordered)
 	for tries := 0; done < len(records); {
-		if p.stopped() || tries == 2*len(p.lanes) {
-			return done, p.reason()
+		if p.stopped() || tries == 2*len(p.conns) {
+			return done, p.stopErr()
 		}
-		first, n, err := p.lanes[at].publish(ctx, &p.order, records[done:])
+		first, n, err := p.conns[at].publish(ctx, &p.ordinals, records[done:])
 		for i := range n {
 			ids[done+i] = newMessageID(at, first+uint64(i))
 		}
 		done += n
 		switch {
-		case errors.Is(err, errElsewhere):
+		case errors.Is(err, errConnClosed):
 			tries++
-			if ordered || tries >= len(p.lanes) { // surely comes to each
-				at = (at + 1) % len(p.lanes)
+			if ordered || tries >= len(p.conns) { // surely comes to each
+				at = (at + 1) % len(p.conns)
 			} else { // those that are left share the turns of those that are not
-				at = p.next(key, false)
+				at = p.pickConn(key, false)
 			}
 		case err != nil:
 			return done, err
@@ -141,13 +141,13 @@ func (p *Publisher) publish(
 	return done, nil
 }
 
-// next is the connection of a key, or the one whose turn it is.
-func (p *Publisher) next(key string, ordered bool) int {
-	n := uint64(len(p.lanes))
+// pickConn is the connection of a key, or the one whose turn it is.
+func (p *Publisher) pickConn(key string, ordered bool) int {
+	n := uint64(len(p.conns))
 	if ordered {
 		return int(maphash.String(p.seed, key) % n)
 	}
-	return int(p.turn.Add(1) % n)
+	return int(p.nextConn.Add(1) % n)
 }
 
 // Wait waits until the server has acknowledged a message, and returns the acknowledgement. Of a message that is more
@@ -158,17 +158,17 @@ func (p *Publisher) next(key string, ordered bool) int {
 // that is not remembered. An id that this publisher has not given is refused with ErrOptions where that can be seen;
 // one of another publisher may be taken for its own.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
-	if id.connection() >= len(p.lanes) {
-		return Published{}, wrong("no message of this publisher")
+	if id.connection() >= len(p.conns) {
+		return Published{}, invalidOption("no message of this publisher")
 	}
-	return p.lanes[id.connection()].wait(ctx, id.count())
+	return p.conns[id.connection()].wait(ctx, id.count())
 }
 
 // Flush waits until all messages published so far are acknowledged. The error is that of ctx, or says why a message is
 // not that Unacked has not handed back yet.
 func (p *Publisher) Flush(ctx context.Context) error {
-	for _, l := range p.lanes {
-		if err := l.flush(ctx); err != nil {
+	for _, c := range p.conns {
+		if err := c.flush(ctx); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 
 // Err is why the first connection broke that did, or nil.
 func (p *Publisher) Err() error {
-	if first := p.first.Load(); first != nil {
+	if first := p.firstErr.Load(); first != nil {
 		return *first
 	}
 	return nil
@@ -192,10 +192,10 @@ func (p *Publisher) Unacked() []Unacked {
 		p.drain()
 	}
 	var all []unacked
-	for _, l := range p.lanes {
-		all = append(all, l.handBack()...)
+	for _, c := range p.conns {
+		all = append(all, c.takeUnacked()...)
 	}
-	return inOrder(all)
+	return sortUnacked(all)
 }
 
 // Close takes no more messages, waits for the acknowledgement of those in flight, at most for PublisherOptions.Grace,
@@ -210,20 +210,20 @@ func (p *Publisher) Close() error {
 
 // stopped tells whether nothing more is taken.
 func (p *Publisher) stopped() bool {
-	return p.closing.Load() || !p.keepGoing && p.first.Load() != nil
+	return p.closing.Load() || !p.keepGoing && p.firstErr.Load() != nil
 }
 
-// reason is why nothing more is taken.
-func (p *Publisher) reason() error {
+// stopErr is why nothing more is taken.
+func (p *Publisher) stopErr() error {
 	if err := p.Err(); err != nil {
 		return fmt.Errorf("the publisher has stopped: %w", err)
 	}
 	return ErrClosed
 }
 
-// blame keeps the first cause. A lane calls it, holding its lock.
-func (p *Publisher) blame(cause error) {
-	p.first.CompareAndSwap(nil, &cause)
+// connBroken keeps the first cause. A pubConn calls it, holding its lock.
+func (p *Publisher) connBroken(cause error) {
+	p.firstErr.CompareAndSwap(nil, &cause)
 	if !p.keepGoing {
 		p.halt()
 	}
@@ -231,8 +231,8 @@ func (p *Publisher) blame(cause error) {
 
 // drain closes all connections that still work, once they have their acknowledgements.
 func (p *Publisher) drain() {
-	by := time.Now().Add(p.grace)
-	for _, l := range p.lanes {
-		l.drain(by)
+	deadline := time.Now().Add(p.grace)
+	for _, c := range p.conns {
+		c.drain(deadline)
 	}
 }

@@ -22,10 +22,10 @@ func FuzzPublisher(f *testing.F) {
 		f.Add([]byte(text), uint(3), uint(50), false)
 		f.Add([]byte(text), uint(9), uint(1000), true)
 	}
-	f.Fuzz(func(t *testing.T, text []byte, split, read uint, numbered bool) {
+	f.Fuzz(func(t *testing.T, text []byte, split, read uint, hasSeq bool) {
 		synctest.Test(t, func(t *testing.T) {
-			w, server := pipe(t, numbered)
-			p := startPublisher([]*wire{w}, time.Second, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
+			c, server := pipe(t, hasSeq)
+			p := startPublisher([]*conn{c}, time.Second, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
 			published := make(chan []sent)
 			go func() {
 				messages, _ := publishAll(context.Background(), p, "t", "m", 4, "") // as many as there is room for
@@ -33,13 +33,13 @@ func FuzzPublisher(f *testing.F) {
 			}()
 			got, _ := io.ReadFull(server, make([]byte, min(read, 20)))
 			split = min(split, uint(len(text)))
-			server.say(string(text[:split]))
+			server.send(string(text[:split]))
 			more := make(chan int)
 			go func() {
 				n, _ := io.Copy(io.Discard, io.LimitReader(server, int64(read)))
 				more <- int(n)
 			}()
-			server.say(string(text[split:]))
+			server.send(string(text[split:]))
 			server.close()
 			messages := <-published
 			_ = p.Close() // the tally tells

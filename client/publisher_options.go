@@ -29,13 +29,13 @@ func (o PublisherOptions) withDefaults() (PublisherOptions, error) {
 	defaultTo(&o.Grace, 5*time.Second)
 	switch {
 	case o.Connections < 1 || o.Connections > maxConnections:
-		return o, wrong("Connections must be 1 to %d: %d", maxConnections, o.Connections)
+		return o, invalidOption("Connections must be 1 to %d: %d", maxConnections, o.Connections)
 	case o.Window < 1 || o.Window > 1<<24:
-		return o, wrong("Window must be 1 to %d: %d", 1<<24, o.Window)
+		return o, invalidOption("Window must be 1 to %d: %d", 1<<24, o.Window)
 	case o.WindowBytes < 1:
-		return o, wrong("WindowBytes must be positive: %d", o.WindowBytes)
+		return o, invalidOption("WindowBytes must be positive: %d", o.WindowBytes)
 	case o.Grace < 0:
-		return o, wrong("Grace must not be negative: %s", o.Grace)
+		return o, invalidOption("Grace must not be negative: %s", o.Grace)
 	}
 	return o, nil
 }

@@ -104,7 +104,7 @@ func TestReceiversAreCounted(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-func TestPublisherNumbers(t *testing.T) {
+func TestPublisherSequences(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr, Numbers: true}, PublisherOptions{Connections: 4, Window: 50})
 	require.NoError(t, err)
@@ -243,7 +243,7 @@ func TestAServerThatEnds(t *testing.T) {
 	assert.Len(t, acked, len(before))
 }
 
-// Publishing allocates nothing: neither does the publisher nor, while it counts the replies, its lane.
+// Publishing allocates nothing: neither does the publisher nor, while it counts the replies, its pubConn.
 func TestPublishAllocatesNothing(t *testing.T) {
 	const size = 100
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -255,7 +255,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	require.NoError(t, l.Close())
 	var server sync.WaitGroup
 	server.Go(func() { acknowledge(end, len(appendPublish(nil, "topic", make([]byte, size)))) })
-	p := startPublisher([]*wire{{Conn: near, replies: newReplyReader(near, 1<<10)}}, time.Minute, PublisherOptions{
+	p := startPublisher([]*conn{{Conn: near, replies: newReplyReader(near, 1<<10)}}, time.Minute, PublisherOptions{
 		Window: 256, WindowBytes: 1 << 20, Grace: conchtest.Patience,
 	})
 	ctx, payload := context.Background(), make([]byte, size)

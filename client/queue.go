@@ -2,42 +2,42 @@ package client
 
 // queue is the calls that are not sent, in order. A call may leave it from any place, and that many do at once, whose
 // contexts end together, is no reason to search for each.
-type queue struct{ first, last *call }
+type queue struct{ first, last *pendingPublish }
 
 func (q *queue) empty() bool { return q.first == nil }
 
-func (q *queue) push(c *call) {
-	c.queued, c.before, c.behind = true, q.last, nil
+func (q *queue) push(p *pendingPublish) {
+	p.queued, p.prev, p.next = true, q.last, nil
 	if q.last == nil {
-		q.first = c
+		q.first = p
 	} else {
-		q.last.behind = c
+		q.last.next = p
 	}
-	q.last = c
+	q.last = p
 }
 
 // remove takes a call out, and tells whether it was still there.
-func (q *queue) remove(c *call) bool {
-	if !c.queued {
+func (q *queue) remove(p *pendingPublish) bool {
+	if !p.queued {
 		return false
 	}
-	if c.before == nil {
-		q.first = c.behind
+	if p.prev == nil {
+		q.first = p.next
 	} else {
-		c.before.behind = c.behind
+		p.prev.next = p.next
 	}
-	if c.behind == nil {
-		q.last = c.before
+	if p.next == nil {
+		q.last = p.prev
 	} else {
-		c.behind.before = c.before
+		p.next.prev = p.prev
 	}
-	c.queued, c.before, c.behind = false, nil, nil
+	p.queued, p.prev, p.next = false, nil, nil
 	return true
 }
 
 // pop takes out the oldest call. There must be one.
-func (q *queue) pop() *call {
-	c := q.first
-	q.remove(c)
-	return c
+func (q *queue) pop() *pendingPublish {
+	p := q.first
+	q.remove(p)
+	return p
 }

@@ -15,11 +15,11 @@ func TestQueue(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var (
 		q        queue
-		expected []*call
-		calls    = make([]*call, 8)
+		expected []*pendingPublish
+		calls    = make([]*pendingPublish, 8)
 	)
 	for i := range calls {
-		calls[i] = &call{}
+		calls[i] = &pendingPublish{}
 	}
 	for range 10_000 {
 		c := calls[random.IntN(len(calls))]

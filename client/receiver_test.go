@@ -24,15 +24,15 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"b*"}}}
 		s.receiver.subscription = s
-		w := &wire{replies: newReplyReader(bytes.NewReader(text), 1<<10), epoch: "e", number: 1, numbered: true}
-		s.receiver.begin(w)
+		c := &conn{replies: newReplyReader(bytes.NewReader(text), 1<<10), epoch: "e", lastSeq: 1, hasSeq: true}
+		s.receiver.reset(c)
 		for {
-			r, err := w.replies.read()
+			r, err := c.replies.read()
 			if err != nil {
 				break
 			}
-			_, _ = acknowledgement(&r) // either is fine
-			if _, err := s.receiver.digest(&r); err != nil {
+			_, _ = parseAck(&r) // either is fine
+			if _, err := s.receiver.handle(&r); err != nil {
 				break
 			}
 		}
@@ -41,7 +41,7 @@ func FuzzEvents(f *testing.F) {
 				require.True(t, m.Topic == "a" && m.Pattern == "" || m.Pattern == "b*")
 			}
 		}
-		w.heed(&reply{})
+		c.noteClosing(&reply{})
 	})
 }
 
@@ -51,12 +51,12 @@ func TestTooMuchBeforeTheConfirmation(t *testing.T) {
 	_, o := serve(t, "> x\n< >3|+message|+a|+|>3|+missed|+a|:1|>3|+message|+a|+last\nhang")
 	sock, err := o.Dialer(t.Context(), "", "")
 	require.NoError(t, err)
-	w := &wire{Conn: sock, replies: newReplyReader(sock, 100)}
+	c := &conn{Conn: sock, replies: newReplyReader(sock, 100)}
 	s := &Subscription{options: Options{MaxMessage: 100, DialTimeout: time.Minute}, names: names{topics: []string{"a"}}}
 	s.receiver = receiver{subscription: s}
-	s.receiver.begin(w)
-	s.receiver.held = maxHeld - 2*eventBytes
-	assert.ErrorContains(t, s.await(w, appendCommand(nil, "x"), confirmed, 1), "too much came")
+	s.receiver.reset(c)
+	s.receiver.bufferedBytes = maxBufferedBytes - 2*eventBytes
+	assert.ErrorContains(t, s.roundTrip(c, appendCommand(nil, "x"), replyConfirmation, 1), "too much came")
 	assert.Len(t, s.receiver.ready, 3)
-	require.NoError(t, w.Close())
+	require.NoError(t, c.Close())
 }

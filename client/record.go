@@ -11,8 +11,8 @@ type Record struct {
 	Payload []byte // copied by whoever takes the record
 }
 
-// bound is how many bytes the record takes as a command at most.
-func (r *Record) bound() int {
+// maxSize is how many bytes the record takes as a command at most.
+func (r *Record) maxSize() int {
 	const all = len("*3\r\n$7\r\nPUBLISH\r\n") + 2*len("$1234567890123456789\r\n\r\n")
 	return all + len(r.Topic) + len(r.Payload)
 }

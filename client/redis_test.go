@@ -50,7 +50,7 @@ func TestRedis(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNoPredicates)
 	w, err := c.options.dial(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, w.ask("CLIENT", "KILL", "TYPE", "pubsub"))
+	require.NoError(t, w.do("CLIENT", "KILL", "TYPE", "pubsub"))
 	require.NoError(t, w.Close())
 	assert.Equal(t, "reconnected  false, 0 to 0", events(t, sub, 2)[1])
 	assert.Equal(t, 1, mustPublish(t, c, "a", "again"))

@@ -40,8 +40,8 @@ type reply struct {
 	elements []reply
 }
 
-// says tells whether the reply is a text that says this.
-func (r *reply) says(s string) bool {
+// isText tells whether the reply is a text that says this.
+func (r *reply) isText(s string) bool {
 	return (r.kind == kindBulk || r.kind == kindSimple) && string(r.bytes) == s
 }
 
@@ -60,11 +60,11 @@ const (
 // Everything is bounded by what has arrived: a length that is announced costs nothing until the bytes are there. On a
 // reply that is an integer, a line or a flat push it allocates nothing, once its buffers have grown to what comes.
 type replyReader struct {
-	in      *bufio.Reader
-	maxBulk int
-	body    []byte  // the texts of the current reply. When it moves, what refers to the old place still holds
-	top     []reply // the elements of the current reply itself; deeper ones are allocated
-	count   int     // elements so far
+	in           *bufio.Reader
+	maxBulk      int
+	text         []byte  // the texts of the current reply. When it moves, what refers to the old place still holds
+	elements     []reply // the elements of the current reply itself; deeper ones are allocated
+	elementCount int     // elements so far
 }
 
 func newReplyReader(in io.Reader, maxBulk int) *replyReader {
@@ -77,37 +77,37 @@ func (r *replyReader) buffered() int { return r.in.Buffered() }
 // keep is how many bytes of texts, and keepElements how many elements, a reader keeps room for. What a larger reply
 // took is given back.
 const (
-	keep         = 256 << 10
-	keepElements = 1 << 10
+	maxKept         = 256 << 10
+	maxKeptElements = 1 << 10
 )
 
 // read returns the next reply. The error is io.EOF when the server closed between two replies, io.ErrUnexpectedEOF
 // within one, wraps ErrMalformed, or is the socket's; after any, the reader is of no further use.
 func (r *replyReader) read() (reply, error) {
-	r.body, r.top, r.count = r.body[:0], r.top[:0], 0
-	if cap(r.body) > keep {
-		r.body = nil
+	r.text, r.elements, r.elementCount = r.text[:0], r.elements[:0], 0
+	if cap(r.text) > maxKept {
+		r.text = nil
 	}
-	if cap(r.top) > keepElements {
-		r.top = nil
+	if cap(r.elements) > maxKeptElements {
+		r.elements = nil
 	}
 	if _, err := r.in.Peek(1); err != nil {
 		return reply{}, err //nolint:wrapcheck // the socket's, named by whoever reads
 	}
-	v, err := r.value(0)
+	v, err := r.readValue(0)
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return v, err
 }
 
-// value reads one value, at a depth of 0 for the reply itself.
-func (r *replyReader) value(depth int) (v reply, err error) {
-	line, err := r.line()
+// readValue reads one value, at a depth of 0 for the reply itself.
+func (r *replyReader) readValue(depth int) (v reply, err error) {
+	line, err := r.readLine()
 	for err == nil && kind(line[0]) == kindAttribute { // it says something about the value behind it
 		v.kind = kindAttribute
-		if err = r.aggregate(&v, line[1:], depth+1); err == nil {
-			line, err = r.line()
+		if err = r.readAggregate(&v, line[1:], depth+1); err == nil {
+			line, err = r.readLine()
 		}
 	}
 	if err != nil {
@@ -117,27 +117,27 @@ func (r *replyReader) value(depth int) (v reply, err error) {
 	rest := line[1:]
 	switch v.kind {
 	case kindSimple, kindError, kindDouble, kindBigNumber:
-		v.bytes = r.hold(rest)
+		v.bytes = r.copyText(rest)
 	case kindInteger:
-		v.integer, err = integer(rest)
+		v.integer, err = parseInteger(rest)
 	case kindBoolean:
-		v.integer, err = boolean(rest)
+		v.integer, err = parseBoolean(rest)
 	case kindNull:
 		if len(rest) > 0 {
 			err = malformed("a null that says %.40q", rest)
 		}
 	case kindBulk, kindBlobError, kindVerbatim:
-		err = r.blob(&v, rest)
+		err = r.readBlob(&v, rest)
 	case kindArray, kindMap, kindSet, kindPush:
-		err = r.aggregate(&v, rest, depth)
+		err = r.readAggregate(&v, rest, depth)
 	default:
 		err = malformed("a reply that begins with %q", line[0])
 	}
 	return v, err
 }
 
-// line reads up to CR LF, and returns at least one byte, which holds until more is read.
-func (r *replyReader) line() ([]byte, error) {
+// readLine reads up to CR LF, and returns at least one byte, which holds until more is read.
+func (r *replyReader) readLine() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		return nil, malformed("a line of more than %d bytes: %.40q", maxLine, line)
@@ -156,16 +156,16 @@ func (r *replyReader) line() ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// hold copies a text to where it holds until the next reply.
-func (r *replyReader) hold(text []byte) []byte {
-	from := len(r.body)
-	r.body = append(r.body, text...)
-	return r.body[from:len(r.body):len(r.body)]
+// copyText copies a text to where it holds until the next reply.
+func (r *replyReader) copyText(text []byte) []byte {
+	from := len(r.text)
+	r.text = append(r.text, text...)
+	return r.text[from:len(r.text):len(r.text)]
 }
 
-// blob reads a text with a length.
-func (r *replyReader) blob(v *reply, length []byte) error {
-	n, err := size(length)
+// readBlob reads a text with a length.
+func (r *replyReader) readBlob(v *reply, length []byte) error {
+	n, err := parseLength(length)
 	switch {
 	case err != nil:
 		return err
@@ -177,7 +177,7 @@ func (r *replyReader) blob(v *reply, length []byte) error {
 	case n > r.maxBulk:
 		return malformed("a text of %d bytes, of which at most %d are taken", n, r.maxBulk)
 	}
-	if v.bytes, err = r.text(n); err != nil {
+	if v.bytes, err = r.readText(n); err != nil {
 		return err
 	}
 	switch v.kind {
@@ -192,34 +192,34 @@ func (r *replyReader) blob(v *reply, length []byte) error {
 	return nil
 }
 
-// text reads n bytes and CR LF. It makes room as the bytes come: at most as much again as there already is.
-func (r *replyReader) text(n int) ([]byte, error) {
-	from := len(r.body)
+// readText reads n bytes and CR LF. It makes room as the bytes come: at most as much again as there already is.
+func (r *replyReader) readText(n int) ([]byte, error) {
+	from := len(r.text)
 	for {
-		got := len(r.body) - from
+		got := len(r.text) - from
 		if got == n {
 			break
 		}
 		some := min(n-got, max(4<<10, got))
-		r.body = slices.Grow(r.body, some)
-		r.body = r.body[:from+got+some]
-		if _, err := io.ReadFull(r.in, r.body[from+got:]); err != nil {
-			return nil, unexpected(err)
+		r.text = slices.Grow(r.text, some)
+		r.text = r.text[:from+got+some]
+		if _, err := io.ReadFull(r.in, r.text[from+got:]); err != nil {
+			return nil, unexpectedEOF(err)
 		}
 	}
 	for _, want := range "\r\n" {
 		if c, err := r.in.ReadByte(); err != nil {
-			return nil, unexpected(err)
+			return nil, unexpectedEOF(err)
 		} else if c != byte(want) {
 			return nil, malformed("a text of %d bytes that goes on behind them", n)
 		}
 	}
-	return r.body[from:len(r.body):len(r.body)], nil
+	return r.text[from:len(r.text):len(r.text)], nil
 }
 
-// aggregate reads the elements of an array and the like.
-func (r *replyReader) aggregate(v *reply, length []byte, depth int) error {
-	n, err := size(length)
+// readAggregate reads the elements of an array and the like.
+func (r *replyReader) readAggregate(v *reply, length []byte, depth int) error {
+	n, err := parseLength(length)
 	switch {
 	case err != nil:
 		return err
@@ -228,46 +228,46 @@ func (r *replyReader) aggregate(v *reply, length []byte, depth int) error {
 		return nil
 	case n < 0:
 		return malformed("an aggregate of negative length")
-	case n > maxElements-r.count:
+	case n > maxElements-r.elementCount:
 		return malformed("a reply of more than %d elements", maxElements)
 	case depth >= maxDepth:
 		return malformed("a reply of more than %d levels", maxDepth)
 	}
-	return r.elements(v, n, depth)
+	return r.readElements(v, n, depth)
 }
 
-// elements reads n values, or n pairs.
-func (r *replyReader) elements(v *reply, n, depth int) error {
+// readElements reads n values, or n pairs.
+func (r *replyReader) readElements(v *reply, n, depth int) error {
 	if v.kind == kindMap || v.kind == kindAttribute {
 		n *= 2
 	}
-	r.count += n + 1
+	r.elementCount += n + 1
 	if depth == 0 {
-		v.elements = r.top
+		v.elements = r.elements
 	}
 	for range n {
-		element, err := r.value(depth + 1)
+		element, err := r.readValue(depth + 1)
 		if err != nil {
 			return err
 		}
 		v.elements = append(v.elements, element)
 	}
 	if depth == 0 {
-		r.top = v.elements
+		r.elements = v.elements
 	}
 	return nil
 }
 
-// unexpected is the error for an end within a text.
-func unexpected(err error) error {
+// unexpectedEOF is the error for an end within a text.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// size reads a length. It is -1 at least.
-func size(digits []byte) (int, error) {
+// parseLength reads a length. It is -1 at least.
+func parseLength(digits []byte) (int, error) {
 	n, err := strconv.ParseInt(string(digits), 10, 32)
 	if err != nil || n < -1 || digits[0] == '+' {
 		return 0, malformed("%.40q is no length", digits)
@@ -275,7 +275,7 @@ func size(digits []byte) (int, error) {
 	return int(n), nil
 }
 
-func integer(digits []byte) (int64, error) {
+func parseInteger(digits []byte) (int64, error) {
 	n, err := strconv.ParseInt(string(digits), 10, 64)
 	if err != nil {
 		return 0, malformed("%.40q is no integer", digits)
@@ -283,7 +283,7 @@ func integer(digits []byte) (int64, error) {
 	return n, nil
 }
 
-func boolean(letter []byte) (int64, error) {
+func parseBoolean(letter []byte) (int64, error) {
 	switch string(letter) {
 	case "t":
 		return 1, nil

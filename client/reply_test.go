@@ -118,22 +118,22 @@ func TestAnAnnouncedLengthCostsNothing(t *testing.T) {
 	reader := newReplyReader(strings.NewReader("$536870912\r\nabc"), 512<<20)
 	_, err := reader.read()
 	assert.Equal(t, io.ErrUnexpectedEOF, err)
-	assert.LessOrEqual(t, cap(reader.body), 8<<10)
+	assert.LessOrEqual(t, cap(reader.text), 8<<10)
 	reader = newReplyReader(strings.NewReader("*65535\r\n:1\r\n"), 100)
 	_, err = reader.read()
 	assert.Equal(t, io.ErrUnexpectedEOF, err)
-	assert.LessOrEqual(t, cap(reader.top), 8)
+	assert.LessOrEqual(t, cap(reader.elements), 8)
 }
 
 func TestALargeReplyIsGivenBack(t *testing.T) {
-	large := fmt.Sprintf("$%d\r\n%s\r\n", 2*keep, strings.Repeat("a", 2*keep))
-	reader := newReplyReader(strings.NewReader(large+":1\r\n"), 4*keep)
+	large := fmt.Sprintf("$%d\r\n%s\r\n", 2*maxKept, strings.Repeat("a", 2*maxKept))
+	reader := newReplyReader(strings.NewReader(large+":1\r\n"), 4*maxKept)
 	r, err := reader.read()
 	require.NoError(t, err)
-	assert.Len(t, r.bytes, 2*keep)
+	assert.Len(t, r.bytes, 2*maxKept)
 	_, err = reader.read()
 	require.NoError(t, err)
-	assert.Less(t, cap(reader.body), keep)
+	assert.Less(t, cap(reader.text), maxKept)
 }
 
 // What a reply refers to must hold until the next one, although the buffers of the reader move while it is read.
@@ -197,8 +197,8 @@ func FuzzReply(f *testing.F) {
 				break
 			}
 			require.Equal(t, single[i], show(&r))
-			require.LessOrEqual(t, cap(reader.body), 16<<10+4*len(text))
-			require.LessOrEqual(t, reader.count, 2*maxElements+1)
+			require.LessOrEqual(t, cap(reader.text), 16<<10+4*len(text))
+			require.LessOrEqual(t, reader.elementCount, 2*maxElements+1)
 		}
 	})
 }

@@ -42,9 +42,9 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	both, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(c.ctx, func() { stop(ErrClosed) })()
-	w, err := s.connect(both)
-	if err == nil && !c.adopt(s, w) {
-		_ = w.Close() // nothing was read from it
+	conn, err := s.connect(both)
+	if err == nil && !c.register(s, conn) {
+		_ = conn.Close() // nothing was read from it
 		err = ErrClosed
 	}
 	if err != nil {
@@ -57,15 +57,15 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	return s, nil
 }
 
-// adopt runs a subscription, which then ends with the client, unless that has ended already.
-func (c *Client) adopt(s *Subscription, w *wire) bool {
+// register runs a subscription, which then ends with the client, unless that has ended already.
+func (c *Client) register(s *Subscription, conn *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.subs == nil {
 		return false
 	}
 	c.subs[s] = struct{}{}
-	c.tasks.Go(func() { s.run(w) })
+	c.tasks.Go(func() { s.run(conn) })
 	return true
 }
 
@@ -106,9 +106,9 @@ func (s *Subscription) Close() error {
 }
 
 // run receives until the subscription is closed or refused. It owns the receiver and every connection.
-func (s *Subscription) run(w *wire) {
+func (s *Subscription) run(c *conn) {
 	defer close(s.done)
-	s.err = s.receive(w)
+	s.err = s.receive(c)
 	close(s.events)
 	s.client.mu.Lock()
 	delete(s.client.subs, s) // nil when the client has been closed
@@ -117,54 +117,54 @@ func (s *Subscription) run(w *wire) {
 }
 
 // receive hands out what comes, over one connection after the other. It returns why there is no next one.
-func (s *Subscription) receive(w *wire) error {
+func (s *Subscription) receive(c *conn) error {
 	attempts := 0
 	for {
 		since := time.Now()
-		cause := s.listen(w)
+		cause := s.readLoop(c)
 		if s.ctx.Err() != nil || !s.emit(&Disconnected{Err: cause}) {
 			return ErrClosed
 		}
 		if time.Since(since) > s.options.MaxBackoff {
 			attempts = 0 // else it goes on: a server that takes us and drops us is not asked without pause
 		}
-		before := s.receiver.place
+		before := s.receiver.position
 		var err error
-		if w, err = s.reconnect(&attempts); err != nil {
+		if c, err = s.reconnect(&attempts); err != nil {
 			return err
 		}
 		if !s.emit(s.receiver.reconnected(cause, before)) {
-			_ = w.Close() // listen would have
+			_ = c.Close() // listen would have
 			return ErrClosed
 		}
 	}
 }
 
-// listen hands out what comes over one connection, until it ends; it returns why.
-func (s *Subscription) listen(w *wire) error {
-	defer context.AfterFunc(s.ctx, func() { _ = w.Close() })()
-	defer func() { _ = w.Close() }() // what it says matters less than why
-	for s.flush() {
-		r, err := w.replies.read()
+// readLoop hands out what comes over one connection, until it ends; it returns why.
+func (s *Subscription) readLoop(c *conn) error {
+	defer context.AfterFunc(s.ctx, func() { _ = c.Close() })()
+	defer func() { _ = c.Close() }() // what it says matters less than why
+	for s.deliver() {
+		r, err := c.replies.read()
 		if err != nil {
-			return w.ended(err)
+			return c.readError(err)
 		}
-		if _, err := s.receiver.digest(&r); err != nil {
+		if _, err := s.receiver.handle(&r); err != nil {
 			return err
 		}
 	}
 	return ErrClosed
 }
 
-// flush hands out what the receiver has made of a reply. It waits for whoever reads the events, and tells whether it
+// deliver hands out what the receiver has made of a reply. It waits for whoever reads the events, and tells whether it
 // could.
-func (s *Subscription) flush() bool {
+func (s *Subscription) deliver() bool {
 	for _, e := range s.receiver.ready {
 		if !s.emit(e) {
 			return false
 		}
 	}
-	s.receiver.handed()
+	s.receiver.clear()
 	return true
 }
 
@@ -178,116 +178,116 @@ func (s *Subscription) emit(e Event) bool {
 }
 
 // reconnect tries until it can, is refused, or the subscription is closed.
-func (s *Subscription) reconnect(attempts *int) (*wire, error) {
+func (s *Subscription) reconnect(attempts *int) (*conn, error) {
 	for {
-		pause := s.options.pause(*attempts)
+		backoff := s.options.backoff(*attempts)
 		*attempts++
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(backoff)
 		select {
 		case <-timer.C:
 		case <-s.ctx.Done():
 			timer.Stop()
 			return nil, ErrClosed
 		}
-		w, err := s.connect(s.ctx)
+		c, err := s.connect(s.ctx)
 		switch {
 		case s.ctx.Err() != nil:
-			if w != nil {
-				_ = w.Close() // nobody will read from it
+			if c != nil {
+				_ = c.Close() // nobody will read from it
 			}
 			return nil, ErrClosed
 		case err == nil:
-			return w, nil
-		case final(err):
+			return c, nil
+		case isPermanent(err):
 			return nil, err
 		}
 	}
 }
 
-// pause is how long to wait before an attempt, counted from 0: a random time, so that the many who have lost one server
+// backoff is how long to wait before an attempt, counted from 0: a random time, so that the many who have lost one server
 // do not all come back to it at once.
-func (o *Options) pause(attempt int) time.Duration {
-	longest := o.MaxBackoff
+func (o *Options) backoff(attempt int) time.Duration {
+	limit := o.MaxBackoff
 	if doubled := o.MinBackoff << min(attempt, 30); doubled>>min(attempt, 30) == o.MinBackoff {
-		longest = min(longest, doubled)
+		limit = min(limit, doubled)
 	}
-	return time.Duration(o.random(int64(longest) + 1))
+	return time.Duration(o.random(int64(limit) + 1))
 }
 
 // connect makes a connection that is subscribed to everything.
-func (s *Subscription) connect(ctx context.Context) (*wire, error) {
-	w, err := s.options.dial(ctx)
+func (s *Subscription) connect(ctx context.Context) (*conn, error) {
+	c, err := s.options.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
-	err = s.join(w)
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	err = s.subscribeAll(c)
 	if !stop() {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		_ = w.Close() // why tells more
+		_ = c.Close() // why tells more
 		return nil, fmt.Errorf("cannot subscribe: %w", err)
 	}
-	w.pulse.ping = func() error { return s.ping(w) }
-	return w, nil
+	c.pings.sendPing = func() error { return s.ping(c) }
+	return c, nil
 }
 
-// join subscribes to all names, and waits for the confirmations. Messages may come before the last of them.
-func (s *Subscription) join(w *wire) error {
-	if s.names.predicates && w.foreign {
+// subscribeAll subscribes to all names, and waits for the confirmations. Messages may come before the last of them.
+func (s *Subscription) subscribeAll(c *conn) error {
+	if s.names.predicates && c.notConch {
 		return ErrNoPredicates
 	}
-	s.receiver.begin(w)
-	for command, confirmations := range s.names.pieces {
-		if err := s.await(w, command, confirmed, confirmations); err != nil {
+	s.receiver.reset(c)
+	for command, confirmations := range s.names.commands {
+		if err := s.roundTrip(c, command, replyConfirmation, confirmations); err != nil {
 			return err
 		}
 	}
-	if w.numbered { // where in the one order are we now?
-		if err := s.await(w, appendCommand(nil, "HELLO"), greeted, 1); err != nil {
+	if c.hasSeq { // where in the one order are we now?
+		if err := s.roundTrip(c, appendCommand(nil, "HELLO"), replyHello, 1); err != nil {
 			return err
 		}
 	}
-	w.hurry(0)
+	c.setTimeout(0)
 	return nil
 }
 
-// await sends a command and receives up to the last of its answers.
-func (s *Subscription) await(w *wire, command []byte, want outcome, answers int) error {
-	w.hurry(s.options.DialTimeout)
-	if _, err := w.Write(command); err != nil {
+// roundTrip sends a command and receives up to the last of its answers.
+func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answers int) error {
+	c.setTimeout(s.options.DialTimeout)
+	if _, err := c.Write(command); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
 	}
 	for answers > 0 {
-		r, err := w.replies.read()
+		r, err := c.replies.read()
 		if err != nil {
-			return w.ended(err)
+			return c.readError(err)
 		}
 		if r.kind == kindError {
 			return refusal{newError(r.bytes)}
 		}
-		got, err := s.receiver.digest(&r)
+		got, err := s.receiver.handle(&r)
 		switch {
 		case err != nil:
 			return err
 		case got == want:
 			answers--
-		case s.receiver.held > max(maxHeld, s.options.MaxMessage):
+		case s.receiver.bufferedBytes > max(maxBufferedBytes, s.options.MaxMessage):
 			return errors.New("too much came before the last confirmation")
 		}
 	}
 	return nil
 }
 
-// maxHeld is about how many bytes of events may come between subscribing and the confirmations. They are handed out
+// maxBufferedBytes is about how many bytes of events may come between subscribing and the confirmations. They are handed out
 // afterwards.
-const maxHeld = 64 << 20
+const maxBufferedBytes = 64 << 20
 
 // ping is called by run's own goroutine, the only one that writes.
-func (s *Subscription) ping(w *wire) error {
-	_ = w.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, and so will writing
+func (s *Subscription) ping(c *conn) error {
+	_ = c.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, and so will writing
 	s.receiver.pings++
-	_, err := w.Write(appendCommand(nil, "PING"))
+	_, err := c.Write(appendCommand(nil, "PING"))
 	return err //nolint:wrapcheck // ended does
 }

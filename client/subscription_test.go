@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// told writes an event so that a table can hold it.
-func told(e Event) string {
+// describe writes an event so that a table can hold it.
+func describe(e Event) string {
 	switch e := e.(type) {
 	case *Message:
 		return fmt.Sprintf("%s|%s|%s %s:%d<%d", e.Topic, e.Pattern, e.Payload, e.Epoch, e.Number, e.Previous)
@@ -45,7 +45,7 @@ func events(t *testing.T, s *Subscription, n int) []string {
 	for range n {
 		e, err := s.Next(t.Context())
 		require.NoError(t, err)
-		all = append(all, told(e))
+		all = append(all, describe(e))
 	}
 	return all
 }
@@ -53,11 +53,11 @@ func events(t *testing.T, s *Subscription, n int) []string {
 func TestEvents(t *testing.T) {
 	const publishing = resp3 + "hang"
 	tests := []struct {
-		sentence string
-		names    []Name
-		numbers  bool
-		scripts  []string
-		want     []string
+		sentence  string
+		names     []Name
+		sequences bool
+		scripts   []string
+		want      []string
 	}{
 		{
 			sentence: "messages in RESP3",
@@ -99,7 +99,7 @@ func TestEvents(t *testing.T) {
 		{
 			sentence: "a predicate is a part of a pattern, and asks for conch",
 			names:    []Name{Topic("a*[b]").Where("price > 1")},
-			scripts: []string{numbered("ee", "5") + `
+			scripts: []string{withSeq("ee", "5") + `
 				> PSUBSCRIBE a\*\[b] WHERE price > 1
 				< >3|+psubscribe|+a\*\[b] WHERE price > 1|:1
 				> HELLO
@@ -109,10 +109,10 @@ func TestEvents(t *testing.T) {
 			want: []string{`a*[b]|a\*\[b] WHERE price > 1|{} ee:7<0`},
 		},
 		{
-			sentence: "what was dropped is told, by the server or by the numbers, once",
-			numbers:  true,
-			names:    []Name{Topic("a"), Pattern("b*")},
-			scripts: []string{numbered("ee", "5") + `
+			sentence:  "what was dropped is told, by the server or by the numbers, once",
+			sequences: true,
+			names:     []Name{Topic("a"), Pattern("b*")},
+			scripts: []string{withSeq("ee", "5") + `
 				> SUBSCRIBE a
 				< >3|+subscribe|+a|:1
 				> PSUBSCRIBE b*
@@ -135,23 +135,23 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		{
-			sentence: "a lost connection is made anew, with the numbers between which something was missed",
-			numbers:  true,
-			names:    []Name{Topic("a")},
+			sentence:  "a lost connection is made anew, with the numbers between which something was missed",
+			sequences: true,
+			names:     []Name{Topic("a")},
 			scripts: []string{
-				numbered("ee", "5") + `
+				withSeq("ee", "5") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
 					< %2|+epoch|+ee|+number|:5
 					< >5|+message|+a|+1|:8|:0`,
-				numbered("ee", "20") + `
+				withSeq("ee", "20") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1|>5|+message|+a|+2|:22|:0
 					> HELLO
 					< %2|+epoch|+ee|+number|:23
 					< >3|+closing|+killed|+go away`,
-				numbered("ff", "2") + `
+				withSeq("ff", "2") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
@@ -177,21 +177,21 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		{
-			sentence: "what one Reconnected has told, the next one does not tell again",
-			numbers:  true,
-			names:    []Name{Topic("a")},
+			sentence:  "what one Reconnected has told, the next one does not tell again",
+			sequences: true,
+			names:     []Name{Topic("a")},
 			scripts: []string{
-				numbered("ee", "5") + `
+				withSeq("ee", "5") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
 					< %2|+epoch|+ee|+number|:7`,
-				numbered("ee", "7") + `
+				withSeq("ee", "7") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
 					< %2|+epoch|+ee|+number|:9`,
-				numbered("ee", "9") + `
+				withSeq("ee", "9") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
@@ -219,11 +219,11 @@ func TestEvents(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			first := publishing
-			if test.numbers {
-				first = numbered("ee", "0") + "hang"
+			if test.sequences {
+				first = withSeq("ee", "0") + "hang"
 			}
 			_, o := serve(t, append([]string{first}, test.scripts...)...)
-			o.Numbers = test.numbers
+			o.Numbers = test.sequences
 			s, err := subscribe(t, o, test.names...)
 			require.NoError(t, err)
 			assert.Equal(t, test.want, events(t, s, len(test.want)))
@@ -292,7 +292,7 @@ func TestSubscribeFails(t *testing.T) {
 		},
 		{
 			sentence: "a predicate that is wrong", names: []Name{Topic("a").Where("(")},
-			script: numbered("ee", "0") + "> PSUBSCRIBE a WHERE (\n< -ERR column 1: what?", want: "cannot subscribe: ERR column 1: what?",
+			script: withSeq("ee", "0") + "> PSUBSCRIBE a WHERE (\n< -ERR column 1: what?", want: "cannot subscribe: ERR column 1: what?",
 		},
 		{
 			sentence: "a predicate for Redis", names: []Name{Topic("a").Where("b > 1")}, is: ErrNoPredicates,
@@ -372,7 +372,7 @@ func TestBackoff(t *testing.T) {
 		f.mu.Lock()
 		last = time.Now()
 		f.mu.Unlock()
-		f.goOn()
+		f.openGate()
 		events(t, s, 1)
 		time.Sleep(time.Second) //nolint:forbidigo // the clock is the bubble's
 		require.NoError(t, s.client.Close())
@@ -383,13 +383,13 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-func TestPause(t *testing.T) {
+func TestBackoffBounds(t *testing.T) {
 	o, err := Options{MinBackoff: time.Hour, MaxBackoff: 1000 * time.Hour}.withDefaults()
 	require.NoError(t, err)
 	var most int64
 	o.random = func(n int64) int64 { most = n; return 0 }
 	for attempt, want := range map[int]time.Duration{0: 1, 1: 2, 9: 512, 10: 1000, 30: 1000, 64: 1000, 1 << 40: 1000} {
-		assert.Zero(t, o.pause(attempt))
+		assert.Zero(t, o.backoff(attempt))
 		assert.Equal(t, int64(want*time.Hour)+1, most, "attempt %d", attempt)
 	}
 }
@@ -470,7 +470,7 @@ func TestSlowReader(t *testing.T) {
 			left++
 		}
 		assert.Equal(t, 4, left, "what had been received can still be read")
-		f.goOn()
+		f.openGate()
 	})
 }
 
@@ -542,7 +542,7 @@ func TestCloseFromSeveralGoroutines(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.Empty(t, closed, "a goroutine is left")
-		f.goOn()
+		f.openGate()
 		for range cap(closed) {
 			require.NoError(t, <-closed)
 		}

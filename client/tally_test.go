@@ -22,13 +22,13 @@ type sent struct {
 func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acked, unacked map[string]bool) {
 	t.Helper()
 	acked, unacked = make(map[string]bool), make(map[string]bool)
-	fates := make(map[MessageID]error)
+	results := make(map[MessageID]error)
 	for _, messages := range goroutines {
 		for _, m := range messages {
 			_, err := p.Wait(context.Background(), m.id) // which all is decided for
-			_, twice := fates[m.id]
+			_, twice := results[m.id]
 			require.False(t, twice, "%d is the name of two messages", m.id)
-			fates[m.id] = err
+			results[m.id] = err
 			if err == nil {
 				acked[m.payload] = true
 			}
@@ -41,7 +41,7 @@ func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acke
 		require.False(t, unacked[payload] || acked[payload], "%s is accounted for twice", payload)
 		unacked[payload] = true
 		place[u.ID] = i
-		require.Error(t, fates[u.ID], payload)
+		require.Error(t, results[u.ID], payload)
 		assert.Equal(t, topic, u.Topic)
 		var refusal *Error
 		assert.NotEqual(t, errors.Is(u.Cause, ErrFateUnknown), errors.As(u.Cause, &refusal), "%v", u.Cause)
@@ -58,7 +58,7 @@ func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acke
 			}
 		}
 	}
-	require.Len(t, fates, len(acked)+len(unacked))
+	require.Len(t, results, len(acked)+len(unacked))
 	require.Empty(t, p.Unacked(), "a second time")
 	return acked, unacked
 }

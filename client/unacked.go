@@ -33,13 +33,13 @@ type Unacked struct {
 // unacked is one with its place among all messages of the publisher.
 type unacked struct {
 	Unacked
-	order uint64
-	taken bool // handed back: topic and payload are gone, the cause is kept for Wait
+	ordinal  uint64
+	returned bool // handed back: topic and payload are gone, the cause is kept for Wait
 }
 
-// inOrder sorts by the order of publishing.
-func inOrder(all []unacked) []Unacked {
-	slices.SortFunc(all, func(a, b unacked) int { return cmp.Compare(a.order, b.order) })
+// sortUnacked sorts by the order of publishing.
+func sortUnacked(all []unacked) []Unacked {
+	slices.SortFunc(all, func(a, b unacked) int { return cmp.Compare(a.ordinal, b.ordinal) })
 	sorted := make([]Unacked, len(all))
 	for i := range all {
 		sorted[i] = all[i].Unacked

@@ -33,39 +33,39 @@ var schemes = map[string]struct {
 func ParseURL(s string) (Options, error) {
 	u, err := url.Parse(s)
 	if err != nil { // it quotes the URL, with the password
-		return Options{}, wrong("no URL: not of the form scheme://user:password@host:port, or not escaped as it must be")
+		return Options{}, invalidOption("no URL: not of the form scheme://user:password@host:port, or not escaped as it must be")
 	}
 	var o Options
-	if err := o.locate(u); err != nil {
+	if err := o.parseAddr(u); err != nil {
 		return Options{}, err
 	}
 	if u.User != nil {
 		o.Username = u.User.Username()
 		o.Password, _ = u.User.Password()
 	}
-	if err := o.query(u); err != nil {
+	if err := o.parseQuery(u); err != nil {
 		return Options{}, err
 	}
 	_, err = o.withDefaults()
 	return o, err
 }
 
-// locate reads scheme, host, port and path.
-func (o *Options) locate(u *url.URL) error {
+// parseAddr reads scheme, host, port and path.
+func (o *Options) parseAddr(u *url.URL) error {
 	if u.Scheme == "unix" {
 		if u.Host != "" || u.Path == "" {
-			return wrong("a Unix socket is unix:///path or unix://user:password@/path")
+			return invalidOption("a Unix socket is unix:///path or unix://user:password@/path")
 		}
 		o.Addr = unixPrefix + u.Path
 		return nil
 	}
 	scheme, ok := schemes[u.Scheme]
 	if !ok {
-		return wrong("scheme %q is none of conch, conchs, redis, rediss and unix", u.Scheme)
+		return invalidOption("scheme %q is none of conch, conchs, redis, rediss and unix", u.Scheme)
 	}
 	if database := strings.TrimPrefix(u.Path, "/"); database != "" {
 		if _, err := strconv.ParseUint(database, 10, 16); err != nil || !strings.HasPrefix(u.Scheme, "redis") {
-			return wrong("nothing may stand behind the host but options: %q", u.Path)
+			return invalidOption("nothing may stand behind the host but options: %q", u.Path)
 		}
 	}
 	o.Addr = net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), scheme.port))
@@ -75,11 +75,11 @@ func (o *Options) locate(u *url.URL) error {
 	return nil
 }
 
-// query reads what stands behind the question mark.
-func (o *Options) query(u *url.URL) error {
+// parseQuery reads what stands behind the question mark.
+func (o *Options) parseQuery(u *url.URL) error {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return wrong("the options behind the question mark cannot be read: %v", err)
+		return invalidOption("the options behind the question mark cannot be read: %v", err)
 	}
 	durations := map[string]*time.Duration{
 		"dial_timeout": &o.DialTimeout, "min_backoff": &o.MinBackoff, "max_backoff": &o.MaxBackoff,
@@ -92,10 +92,10 @@ func (o *Options) query(u *url.URL) error {
 		} else if name == "numbers" {
 			o.Numbers, err = strconv.ParseBool(value)
 		} else {
-			return wrong("there is no option %q", name)
+			return invalidOption("there is no option %q", name)
 		}
 		if err != nil {
-			return wrong("option %s cannot be %q", name, value)
+			return invalidOption("option %s cannot be %q", name, value)
 		}
 	}
 	return nil
