@@ -71,7 +71,7 @@ func (a *acks) take(p client.Published) {
 	a.published++
 	a.receivers += p.Receivers
 	if a.json {
-		j := ackJSON{Receivers: p.Receivers, Number: p.Number}
+		j := ackJSON{Receivers: p.Receivers, Number: p.Sequence}
 		j.Topic, j.TopicBase64 = textJSON(a.topic)
 		a.line = appendJSON(a.line[:0], j)
 		_, _ = a.out.Write(a.line) // as out says

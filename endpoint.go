@@ -51,7 +51,7 @@ func (e *endpoint) options(name string) (client.Options, error) {
 	}
 	o, err := client.ParseURL(url)
 	if err != nil {
-		return o, wrongIn(name, "%s", strings.TrimPrefix(err.Error(), client.ErrOptions.Error()+": "))
+		return o, wrongIn(name, "%s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "))
 	}
 	if o.TLS == nil && (e.ca != "" || e.cert != "" || e.key != "") {
 		return o, wrongIn(name, "tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890")

@@ -48,8 +48,8 @@ func newEventJSON(e client.Event) (j eventJSON) {
 		if e.Pattern != "" {
 			j.Pattern, j.PatternBase64 = textJSON([]byte(e.Pattern))
 		}
-		if e.Number > 0 {
-			j.Number, j.Previous = &e.Number, &e.Previous
+		if e.Sequence > 0 {
+			j.Number, j.Previous = &e.Sequence, &e.Previous
 		}
 	case *client.Missed:
 		j.Event, j.Count = "missed", e.Count

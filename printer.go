@@ -48,7 +48,7 @@ func (p *printer) print(e client.Event) error {
 // appendLine is a message as a line that no publisher can make look like two.
 func (p *printer) appendLine(line []byte, m *client.Message) []byte {
 	if p.numbers {
-		line = append(strconv.AppendUint(append(line, '#'), m.Number, 10), ' ')
+		line = append(strconv.AppendUint(append(line, '#'), m.Sequence, 10), ' ')
 	}
 	line = append(protocol.ShowTopic(line, []byte(m.Topic)), ' ')
 	return append(protocol.ShowMessage(line, m.Payload), '\n')

@@ -36,8 +36,8 @@ func TestForms(t *testing.T) {
 	events := []client.Event{
 		&client.Message{Topic: "news", Payload: []byte("I'm a message!")},
 		&client.Message{Topic: "news", Payload: []byte{}},
-		&client.Message{Topic: "orders.eu", Pattern: "orders.*", Payload: []byte(`{"price": 120, "html": "<b>&"}`), Number: 12, Epoch: "e1"},
-		&client.Message{Topic: "orders.eu", Pattern: "orders.* WHERE price > 100", Payload: []byte("x"), Number: 15, Previous: 12, Epoch: "e1"},
+		&client.Message{Topic: "orders.eu", Pattern: "orders.*", Payload: []byte(`{"price": 120, "html": "<b>&"}`), Sequence: 12, Epoch: "e1"},
+		&client.Message{Topic: "orders.eu", Pattern: "orders.* WHERE price > 100", Payload: []byte("x"), Sequence: 15, Previous: 12, Epoch: "e1"},
 		&client.Message{Topic: "two words\\", Payload: []byte("forged\nnews line\r\x1b[2J\x00 ü\t.")},
 		&client.Message{Topic: "\xff\xfe", Pattern: "\xff*", Payload: []byte("\xc3\x28")},
 		&client.Missed{Name: "news", Count: 3},

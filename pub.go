@@ -96,7 +96,7 @@ func (o *pubOrder) execute(ctx context.Context, c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	options.Numbers = options.Numbers || o.json
+	options.Sequences = options.Sequences || o.json
 	rest, err := openLeftover(o.unacked, c.stderr)
 	if err != nil {
 		return fmt.Errorf("pub: unacked: %w", err)

@@ -131,8 +131,8 @@ func subscribe(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	options.Numbers = options.Numbers || o.form.numbers
-	o.form.numbers = options.Numbers // the URL may ask for them
+	options.Sequences = options.Sequences || o.form.numbers
+	o.form.numbers = options.Sequences // the URL may ask for them
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
@@ -165,8 +165,8 @@ func (o *subOrder) refused(ctx context.Context, options client.Options, err erro
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeUp):
 		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
-	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrOptions):
-		return wrongIn("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrOptions.Error()+": "), instead)
+	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrInvalidOption):
+		return wrongIn("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
 	case o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr:
 		err = fmt.Errorf("%w; %s", err, instead)
 	}

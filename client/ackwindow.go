@@ -100,10 +100,10 @@ func (w *ackWindow) recordWritten(missing int) {
 
 // recordReply books the reply to the oldest message that has none. An error means that the server cannot be believed.
 func (w *ackWindow) recordReply(reply ack) error {
-	switch seq := reply.published.Number; {
+	switch seq := reply.published.Sequence; {
 	case w.replied == w.sent && reply.refusal != nil:
 		// In words alone: what is lost thereby must not look as if it had been refused.
-		return fmt.Errorf("%w: %s", ErrDismissed, reply.refusal.Error())
+		return fmt.Errorf("%w: %s", ErrClosedByServer, reply.refusal.Error())
 	case w.replied == w.sent:
 		return malformed("a reply to nothing")
 	case seq > 0 && seq <= w.lastSeq:
@@ -150,7 +150,7 @@ func (w *ackWindow) finish(cause error) {
 		w.refused = w.refused[:n-1]
 	}
 	if w.settled < w.count {
-		cause = fmt.Errorf("%w: %w", ErrFateUnknown, cause)
+		cause = fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause)
 	}
 	for count := w.settled + 1; count <= w.count; count++ {
 		w.lost = append(w.lost, w.copyUnacked(count, cause))
@@ -206,7 +206,7 @@ func (w *ackWindow) result(count uint64) (Published, error) {
 	case w.recent(count):
 		return w.slot(count).published, nil
 	case count <= w.expiredUpTo:
-		return Published{}, ErrForgotten
+		return Published{}, ErrExpired
 	}
 	if _, refused := slices.BinarySearch(w.refusedIDs, count); refused {
 		return Published{}, ErrRefused
@@ -233,5 +233,5 @@ func (w *ackWindow) backlogErr() error {
 		return nil
 	}
 	last := w.refused[len(w.refused)-1] // which is among them, because take leaves none out
-	return fmt.Errorf("%w: %w", ErrClogged, last.Cause)
+	return fmt.Errorf("%w: %w", ErrBacklog, last.Cause)
 }

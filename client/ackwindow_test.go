@@ -197,7 +197,7 @@ func TestSequenceIsKnownForTwoWindows(t *testing.T) {
 		w.publish(1)
 		w.takeWrite()
 		w.recordWritten(0)
-		require.NoError(t, w.recordReply(ack{published: Published{Receivers: 3, Number: 100 + i + 1}}))
+		require.NoError(t, w.recordReply(ack{published: Published{Receivers: 3, Sequence: 100 + i + 1}}))
 		w.settle()
 	}
 	for count := uint64(1); count <= 12; count++ {
@@ -208,7 +208,7 @@ func TestSequenceIsKnownForTwoWindows(t *testing.T) {
 	for count := uint64(13); count <= 20; count++ {
 		ack, err := w.result(count)
 		require.NoError(t, err)
-		assert.Equal(t, Published{Receivers: 3, Number: 100 + count}, ack)
+		assert.Equal(t, Published{Receivers: 3, Sequence: 100 + count}, ack)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestSequencesRise(t *testing.T) {
 	w.lastSeq = 7 // told by the greeting
 	w.publish(4)
 	w.takeWrite()
-	withSeq := func(seq uint64) ack { return ack{published: Published{Number: seq}} }
+	withSeq := func(seq uint64) ack { return ack{published: Published{Sequence: seq}} }
 	require.ErrorIs(t, w.recordReply(withSeq(7)), ErrMalformed)
 	require.NoError(t, w.recordReply(withSeq(8)))
 	require.ErrorIs(t, w.recordReply(withSeq(8)), ErrMalformed)
@@ -276,7 +276,7 @@ func TestRefusedIDsExpire(t *testing.T) {
 		_, err := w.result(count)
 		switch {
 		case count <= 2*expired:
-			require.Equal(t, ErrForgotten, err, count)
+			require.Equal(t, ErrExpired, err, count)
 		case count%2 == 0:
 			require.Equal(t, ErrRefused, err, count)
 		default:
@@ -295,7 +295,7 @@ func TestBacklog(t *testing.T) {
 	w.refuse()
 	require.NoError(t, w.backlogErr())
 	w.refuse()
-	require.ErrorIs(t, w.backlogErr(), ErrClogged)
+	require.ErrorIs(t, w.backlogErr(), ErrBacklog)
 	w.take()
 	require.NoError(t, w.backlogErr())
 
@@ -312,7 +312,7 @@ func TestBacklog(t *testing.T) {
 		w.takeWrite()
 		w.write(0)
 		w.refuse()
-		require.ErrorIs(t, w.backlogErr(), ErrClogged, c.sentence)
+		require.ErrorIs(t, w.backlogErr(), ErrBacklog, c.sentence)
 		w.take()
 		require.NoError(t, w.backlogErr())
 	}

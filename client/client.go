@@ -58,14 +58,14 @@ func DialURL(ctx context.Context, url string) (*Client, error) {
 // Published is the acknowledgement of a message.
 type Published struct {
 	Receivers int    // subscriptions that it was queued to
-	Number    uint64 // its place in the one order; 0 without numbers
+	Sequence  uint64 // its place in the one order; 0 without numbers
 }
 
 // Publish publishes and waits for the acknowledgement. The payload is copied. Calls from several goroutines share the
 // connection, and do not wait for each other; they take effect in some order, of which is known only that a call that
 // has returned was before one that had not begun.
 //
-// An error that wraps ErrFateUnknown says that the message may have been published: ctx ended or the connection broke
+// An error that wraps ErrOutcomeUnknown says that the message may have been published: ctx ended or the connection broke
 // when it was on its way. It is not sent again. With any other error it was not published; it is an *Error if the
 // server refused it. A connection that broke is made anew by the next call: once, and at once, but for a random pause up to
 // MinBackoff when the last attempt is not longer ago than that. How long to wait before calling again is the caller's to
@@ -78,9 +78,9 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Pub
 	return pipe.publish(ctx, topic, payload)
 }
 
-// Numbered tells whether messages come and are acknowledged with numbers: that is asked for by Options.Numbers, and some
+// HasSequences tells whether messages come and are acknowledged with numbers: that is asked for by Options.Sequences, and some
 // servers have none. It speaks of the connection that was made last.
-func (c *Client) Numbered() bool {
+func (c *Client) HasSequences() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pipe != nil && c.pipe.conn.hasSeq

@@ -18,7 +18,7 @@ import (
 // dialed is a client of a fake.
 func dialed(t *testing.T, scripts ...string) *Client {
 	_, o := serve(t, scripts...)
-	o.Numbers = strings.Contains(scripts[0], "CAPA")
+	o.Sequences = strings.Contains(scripts[0], "CAPA")
 	c, err := Dial(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -36,10 +36,10 @@ func TestAcknowledgement(t *testing.T) {
 		{sentence: "receivers and number", says: "*2|:3|:12", want: Published{3, 12}},
 		{sentence: "what comes in between is passed over", says: ">2|+a|+b|:1", want: Published{Receivers: 1}},
 		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
-		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrFateUnknown},
-		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, as number 3", is: ErrFateUnknown},
-		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrFateUnknown},
-		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "dismissed by the server: slow-hard: too slow", is: ErrFateUnknown},
+		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrOutcomeUnknown},
+		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, as number 3", is: ErrOutcomeUnknown},
+		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrOutcomeUnknown},
+		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "dismissed by the server: slow-hard: too slow", is: ErrOutcomeUnknown},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestAcknowledgement(t *testing.T) {
 			if test.is != nil {
 				assert.ErrorIs(t, err, test.is)
 			} else {
-				assert.NotErrorIs(t, err, ErrFateUnknown, "it was not published")
+				assert.NotErrorIs(t, err, ErrOutcomeUnknown, "it was not published")
 			}
 		})
 	}
@@ -82,15 +82,15 @@ func TestPublishOverANewConnection(t *testing.T) {
 		< %0
 		> PUBLISH a 3
 		< :0`)
-	assert.True(t, c.Numbered())
+	assert.True(t, c.HasSequences())
 	got, err := c.Publish(t.Context(), "a", []byte("1"))
 	assert.NoError(t, err)
 	assert.Equal(t, Published{0, 1}, got)
 	_, err = c.Publish(t.Context(), "a", []byte("2"))
-	assert.ErrorIs(t, err, ErrFateUnknown)
+	assert.ErrorIs(t, err, ErrOutcomeUnknown)
 	_, err = c.Publish(t.Context(), "a", []byte("3"))
 	assert.NoError(t, err)
-	assert.False(t, c.Numbered())
+	assert.False(t, c.HasSequences())
 }
 
 // All who find the connection broken wait for one and the same new one.
@@ -102,7 +102,7 @@ func TestOneDials(t *testing.T) {
 		c, err := Dial(t.Context(), o)
 		require.NoError(t, err)
 		_, err = c.Publish(t.Context(), "a", []byte("0"))
-		require.ErrorIs(t, err, ErrFateUnknown)
+		require.ErrorIs(t, err, ErrOutcomeUnknown)
 		f.add("gate\n" + resp3 + strings.Repeat("> PUBLISH a hi\n< :0\n", 20))
 		var tasks sync.WaitGroup
 		for i := range 20 {
@@ -115,7 +115,7 @@ func TestOneDials(t *testing.T) {
 		_, err = c.Publish(ctx, "a", []byte("gives up"))
 		cancel()
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.NotErrorIs(t, err, ErrFateUnknown)
+		assert.NotErrorIs(t, err, ErrOutcomeUnknown)
 		f.openGate()
 		tasks.Wait()
 		assert.Equal(t, 2, dials)
@@ -138,7 +138,7 @@ func TestStalledServer(t *testing.T) {
 			_, err := c.Publish(ctx, "a", big)
 			cancel()
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			if strings.Contains(err.Error(), ErrFateUnknown.Error()) {
+			if strings.Contains(err.Error(), ErrOutcomeUnknown.Error()) {
 				unknown++
 			} else {
 				unsent++
@@ -148,8 +148,8 @@ func TestStalledServer(t *testing.T) {
 		assert.Equal(t, 4, unsent)
 		begin := time.Now()
 		_, err = c.Publish(t.Context(), "a", big)
-		assert.ErrorIs(t, err, ErrSilent)
-		assert.NotErrorIs(t, err, ErrFateUnknown)
+		assert.ErrorIs(t, err, ErrPingTimeout)
+		assert.NotErrorIs(t, err, ErrOutcomeUnknown)
 		assert.Equal(t, 55*time.Second, time.Since(begin), "twice PingAfter since the server was heard last")
 		f.openGate()
 		require.NoError(t, c.Close())
@@ -168,7 +168,7 @@ func TestCloseWithManyPending(t *testing.T) {
 			tasks.Go(func() {
 				_, err := c.Publish(t.Context(), "a", nil)
 				assert.ErrorIs(t, err, ErrClosed)
-				if errors.Is(err, ErrFateUnknown) {
+				if errors.Is(err, ErrOutcomeUnknown) {
 					unknown.Add(1)
 				}
 			})
@@ -236,7 +236,7 @@ func TestPublishWhenTheContextHasEnded(t *testing.T) {
 			synctest.Wait() // for the writer, who would take it
 			_, err := c.Publish(canceled(), "a", []byte("hi"))
 			require.ErrorIs(t, err, context.Canceled)
-			require.NotErrorIs(t, err, ErrFateUnknown)
+			require.NotErrorIs(t, err, ErrOutcomeUnknown)
 		}
 	})
 }
@@ -288,7 +288,7 @@ func TestPatternWithWhere(t *testing.T) {
 	for _, name := range []Name{Pattern("a WHERE b > 1"), Pattern("a WHERE b > 1").Where("c")} {
 		_, err := newNames([]Name{name})
 		assert.EqualError(t, err, `wrong option: the pattern "a WHERE b > 1" has WHERE in it; use Where for a predicate, or write \WHERE for those letters`)
-		assert.ErrorIs(t, err, ErrOptions)
+		assert.ErrorIs(t, err, ErrInvalidOption)
 	}
 }
 

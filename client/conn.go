@@ -40,7 +40,7 @@ type pingReader struct {
 	extendDeadline func() bool
 }
 
-// Read fails with ErrSilent when nothing has come for twice the time.
+// Read fails with ErrPingTimeout when nothing has come for twice the time.
 func (r *pingReader) Read(b []byte) (int, error) {
 	if r.sendPing == nil || r.idle <= 0 {
 		n, err := r.Conn.Read(b)
@@ -72,7 +72,7 @@ func (r *pingReader) readAfterStall(b []byte, late time.Duration) (int, error) {
 			return n, err
 		}
 	}
-	return 0, ErrSilent
+	return 0, ErrPingTimeout
 }
 
 func (r *pingReader) readWithin(b []byte, d time.Duration) (int, error) {
@@ -128,7 +128,7 @@ func (o *Options) handshake(ctx context.Context, sock net.Conn) (*conn, error) {
 	if err := c.hello(o.Username, o.Password); err != nil {
 		return nil, err
 	}
-	return c, c.negotiate(o.Numbers)
+	return c, c.negotiate(o.Sequences)
 }
 
 // hello agrees on a version of RESP, and says who we are.
@@ -248,7 +248,7 @@ func (c *conn) readReply(handle func(*reply)) error {
 // noteClosing notes it when a push says why the server is about to end the connection.
 func (c *conn) noteClosing(push *reply) {
 	if len(push.elements) == 3 && push.elements[0].isText("closing") {
-		c.closeReason = fmt.Errorf("%w: %s: %s", ErrDismissed, push.elements[1].bytes, push.elements[2].bytes)
+		c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, push.elements[1].bytes, push.elements[2].bytes)
 	}
 }
 

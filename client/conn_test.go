@@ -52,23 +52,23 @@ func TestHandshake(t *testing.T) {
 			version: 2,
 		},
 		{
-			sentence: "numbers", options: Options{Numbers: true}, script: withSeq("00ff", "7"),
+			sentence: "numbers", options: Options{Sequences: true}, script: withSeq("00ff", "7"),
 			version: 3, hasSeq: true, epoch: "00ff", lastSeq: 7,
 		},
 		{
-			sentence: "Redis has no numbers", options: Options{Numbers: true}, version: 3, notConch: true,
+			sentence: "Redis has no numbers", options: Options{Sequences: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< -ERR unknown subcommand 'CAPA'. Try CLIENT HELP.\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "who takes CLIENT CAPA may have none either", options: Options{Numbers: true}, version: 3, notConch: true,
+			sentence: "who takes CLIENT CAPA may have none either", options: Options{Sequences: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< +OK\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "who may not ask does not know", options: Options{Numbers: true}, version: 3,
+			sentence: "who may not ask does not know", options: Options{Sequences: true}, version: 3,
 			script: resp3 + "> CLIENT CAPA seq\n< -NOPERM no\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "RESP2 has no numbers, and nothing asks for them", options: Options{Numbers: true}, version: 2,
+			sentence: "RESP2 has no numbers, and nothing asks for them", options: Options{Sequences: true}, version: 2,
 			script: resp2, notConch: true,
 		},
 		{
@@ -79,7 +79,7 @@ func TestHandshake(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			_, o := serve(t, test.script)
-			o.Username, o.Password, o.Numbers = test.options.Username, test.options.Password, test.options.Numbers
+			o.Username, o.Password, o.Sequences = test.options.Username, test.options.Password, test.options.Sequences
 			o, err := o.withDefaults()
 			require.NoError(t, err)
 			c, err := o.dial(t.Context())
@@ -171,7 +171,7 @@ func TestPingReader(t *testing.T) {
 		assert.Equal(t, 3, pings)
 		begin := time.Now()
 		_, err = r.read()
-		assert.ErrorIs(t, err, ErrSilent)
+		assert.ErrorIs(t, err, ErrPingTimeout)
 		assert.Equal(t, 2*time.Second, time.Since(begin))
 		p.sendPing = func() error { return errRefused }
 		_, err = p.Read(make([]byte, 1))

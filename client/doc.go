@@ -11,7 +11,7 @@
 //  1. A publish that returns without an error was acknowledged: the message has its place in the one order of the
 //     server, and was queued to as many subscriptions as it says.
 //  2. Nothing is published twice by this package: what was on its way when a connection broke is never sent again. The
-//     error then wraps [ErrFateUnknown]. With any other error the message was not published.
+//     error then wraps [ErrOutcomeUnknown]. With any other error the message was not published.
 //  3. When Subscribe returns, every message published from then on that matches one of the names comes, in the
 //     server's order, as long as the connection lasts.
 //  4. A [Subscription] whose connection breaks comes back by itself, and subscribes to everything again. Delivery is at
@@ -28,7 +28,7 @@
 //
 // # Numbers
 //
-// With Options.Numbers, conch tells each message's place in the one order over all topics, and for how long that order
+// With Options.Sequences, conch tells each message's place in the one order over all topics, and for how long that order
 // holds: the epoch, which is another one after each start of the server. Numbers of a subscription rise, with holes where
 // other topics had messages. [InOrder] brings the messages of several subscriptions into their order. Redis and others have
 // no numbers; everything else works without.

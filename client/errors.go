@@ -11,20 +11,20 @@ import (
 var (
 	// ErrClosed is returned by everything that is used after its Close.
 	ErrClosed = errors.New("closed")
-	// ErrOptions is wrapped by what is wrong with Options, a URL, or the names of a subscription. Nothing has been sent.
-	ErrOptions = errors.New("wrong option")
+	// ErrInvalidOption is wrapped by what is wrong with Options, a URL, or the names of a subscription. Nothing has been sent.
+	ErrInvalidOption = errors.New("wrong option")
 	// ErrMalformed is wrapped by what is wrong with bytes that are no RESP, or that answer nothing that was asked. The
 	// connection cannot be read on.
 	ErrMalformed = errors.New("malformed reply")
-	// ErrFateUnknown is wrapped by what is said of a message that was not acknowledged before its connection broke, or
+	// ErrOutcomeUnknown is wrapped by what is said of a message that was not acknowledged before its connection broke, or
 	// before whoever published it gave up waiting. It may have been published, or not.
-	ErrFateUnknown = errors.New("not acknowledged, fate unknown")
-	// ErrDismissed is wrapped by the reason that conch gives when it ends a connection, such as reading too slowly.
-	ErrDismissed = errors.New("dismissed by the server")
+	ErrOutcomeUnknown = errors.New("not acknowledged, fate unknown")
+	// ErrClosedByServer is wrapped by the reason that conch gives when it ends a connection, such as reading too slowly.
+	ErrClosedByServer = errors.New("dismissed by the server")
 	// ErrNoPredicates is returned when a predicate is to be sent to a server that would take it for a part of a name.
 	ErrNoPredicates = errors.New("the server knows no predicates")
-	// ErrSilent is returned when a server has neither sent anything nor answered a PING in time.
-	ErrSilent = errors.New("no answer to PING")
+	// ErrPingTimeout is returned when a server has neither sent anything nor answered a PING in time.
+	ErrPingTimeout = errors.New("no answer to PING")
 )
 
 // Code is the first word of an error that a server answered. The constants are those that conch answers, and that mean
@@ -73,7 +73,7 @@ func isPermanent(err error) bool {
 			return errors.As(err, new(refusal))
 		}
 	}
-	return errors.Is(err, ErrOptions) || errors.Is(err, ErrNoPredicates)
+	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates)
 }
 
 // refusal is what a server answered to a subscription. With CodeErr it would answer the same the next time; codes that
@@ -84,11 +84,13 @@ func (r refusal) Error() string { return r.answer.Error() }
 func (r refusal) Unwrap() error { return r.answer }
 
 // closedByServer is an error that a server sent without being asked: it says so before it closes.
-func closedByServer(r *reply) error { return fmt.Errorf("%w: %w", ErrDismissed, newError(r.bytes)) }
+func closedByServer(r *reply) error {
+	return fmt.Errorf("%w: %w", ErrClosedByServer, newError(r.bytes))
+}
 
 // invalidOption makes an error about an option.
 func invalidOption(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
 }
 
 // malformed makes an error about a reply. What a server sent stands in it quoted, and cut.

@@ -10,10 +10,10 @@ type Message struct {
 	Pattern string // the name by which it came (see Name.String), if that is a pattern or has a predicate
 	Payload []byte
 
-	// Number is the message's place in the one order, over all topics; 0 without numbers. Those of one subscription rise
+	// Sequence is the message's place in the one order, over all topics; 0 without numbers. Those of one subscription rise
 	// and have holes, where other topics had messages. They begin anew with each Epoch, which is that of the server's
 	// start: the two together name a message.
-	Number uint64
+	Sequence uint64
 	// Previous is the number of the message that was owed to this name before, delivered or dropped; 0 if there was none
 	// on this connection.
 	Previous uint64

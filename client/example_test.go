@@ -89,7 +89,7 @@ func Example() {
 
 func ExampleParseURL() {
 	o, err := client.ParseURL("conchs://desk:secret@broker.example.com?numbers=true&ping_after=5s")
-	fmt.Println(o.Addr, o.Username, o.TLS != nil, o.Numbers, o.PingAfter, err)
+	fmt.Println(o.Addr, o.Username, o.TLS != nil, o.Sequences, o.PingAfter, err)
 	_, err = client.ParseURL("http://localhost")
 	fmt.Println(err)
 	// Output:
@@ -111,12 +111,12 @@ func ExampleName_Where() {
 func ExampleInOrder() {
 	events := func(yield func(client.Event, error) bool) {
 		for _, m := range []*client.Message{
-			{Topic: "sports", Number: 1, Epoch: "a3"},
-			{Topic: "news", Number: 3, Epoch: "a3"}, // sports may have something before it
-			{Topic: "news", Number: 5, Previous: 3, Epoch: "a3"},
-			{Topic: "sports", Number: 4, Previous: 1, Epoch: "a3"}, // it had nothing
-			{Topic: "sports", Number: 8, Previous: 4, Epoch: "a3"},
-			{Topic: "weather", Number: 2, Epoch: "a3"}, // of which nothing was known
+			{Topic: "sports", Sequence: 1, Epoch: "a3"},
+			{Topic: "news", Sequence: 3, Epoch: "a3"}, // sports may have something before it
+			{Topic: "news", Sequence: 5, Previous: 3, Epoch: "a3"},
+			{Topic: "sports", Sequence: 4, Previous: 1, Epoch: "a3"}, // it had nothing
+			{Topic: "sports", Sequence: 8, Previous: 4, Epoch: "a3"},
+			{Topic: "weather", Sequence: 2, Epoch: "a3"}, // of which nothing was known
 		} {
 			if !yield(m, nil) {
 				return
@@ -129,9 +129,9 @@ func ExampleInOrder() {
 		}
 		switch e := event.(type) {
 		case *client.Message:
-			fmt.Println(e.Number, e.Topic)
+			fmt.Println(e.Sequence, e.Topic)
 		case *client.Late:
-			fmt.Println(e.Message.Number, e.Message.Topic, "came after", e.After, "was handed out")
+			fmt.Println(e.Message.Sequence, e.Message.Topic, "came after", e.After, "was handed out")
 		}
 	}
 	// Output:

@@ -104,7 +104,7 @@ func TestFalseServer(t *testing.T) {
 			false,
 			func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); time.Sleep(time.Hour) }, //nolint:forbidigo // no time passes
 			[]string{"m-0"},
-			ErrUnanswered.Error(),
+			ErrAckTimeout.Error(),
 		},
 		{"says OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "'+' is no answer"},
 		{"says null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "'_' is no answer"},
@@ -156,8 +156,8 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0"},
 			"dismissed by the server: ERR Protocol error: too long",
 		},
-		{"reads, and never answers", false, func(f *serverEnd) { f.receive(3) }, nil, ErrUnanswered.Error()},
-		{"neither reads nor answers", false, func(*serverEnd) {}, nil, ErrUnanswered.Error()},
+		{"reads, and never answers", false, func(f *serverEnd) { f.receive(3) }, nil, ErrAckTimeout.Error()},
+		{"neither reads nor answers", false, func(*serverEnd) {}, nil, ErrAckTimeout.Error()},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestTooLongAMessage(t *testing.T) {
 		f.send("-ERR Protocol error: too long\r\n")
 		f.close()
 		_, err = p.Wait(t.Context(), id)
-		require.ErrorIs(t, err, ErrFateUnknown)
+		require.ErrorIs(t, err, ErrOutcomeUnknown)
 		require.ErrorContains(t, err, "dismissed by the server: ERR Protocol error: too long")
 		left := p.Unacked()
 		require.Len(t, left, 1)
@@ -234,7 +234,7 @@ func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 			_, err = p.Wait(ctx, messages[0].id)
 			require.NoError(t, err)
 			f.close()
-			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+			require.ErrorIs(t, p.Close(), ErrOutcomeUnknown)
 		})
 	}
 }
@@ -310,7 +310,7 @@ func TestPoison(t *testing.T) {
 			assert.Equal(t, messages[2].id, left[1].ID)
 			assert.Equal(t, messages[3].id, left[2].ID)
 			require.ErrorIs(t, left[0].Cause, io.EOF)
-			require.ErrorIs(t, left[2].Cause, ErrUnanswered)
+			require.ErrorIs(t, left[2].Cause, ErrAckTimeout)
 			require.ErrorIs(t, p.Err(), io.EOF, "the first cause")
 			require.NoError(t, p.Close())
 		})
@@ -354,7 +354,7 @@ func TestPoison(t *testing.T) {
 			_, err := p.Wait(t.Context(), messages[0].id)
 			require.NoError(t, err)
 			_, err = p.Wait(t.Context(), messages[2].id)
-			require.ErrorIs(t, err, ErrFateUnknown)
+			require.ErrorIs(t, err, ErrOutcomeUnknown)
 		})
 	})
 	t.Run("a batch that is taken in part says so", func(t *testing.T) {
@@ -405,7 +405,7 @@ func TestPoison(t *testing.T) {
 			healthy.send("*\r\n")
 			_, err := p.Publish(t.Context(), "t", nil)
 			require.ErrorIs(t, err, io.EOF, "the first cause")
-			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+			require.ErrorIs(t, p.Close(), ErrOutcomeUnknown)
 			acked, unacked := tally(t, p, "t", messages)
 			assert.Empty(t, acked)
 			assert.Len(t, unacked, 4)
@@ -522,7 +522,7 @@ func TestBacklogStopsAPublisher(t *testing.T) {
 		var refusal *Error
 		require.ErrorAs(t, p.Flush(t.Context()), &refusal)
 		_, err = p.Publish(t.Context(), "t", nil)
-		require.ErrorIs(t, err, ErrClogged)
+		require.ErrorIs(t, err, ErrBacklog)
 		require.ErrorAs(t, err, &refusal)
 		_, err = p.Wait(t.Context(), messages[0].id)
 		assert.Equal(t, &Error{Code: CodeNoPerm, Text: "not here"}, err)
@@ -543,7 +543,7 @@ func TestWaitForWhatWasNeverPublished(t *testing.T) {
 	p := startPublisher([]*conn{c}, 0, patient)
 	for _, id := range []MessageID{0, newMessageID(0, 1), newMessageID(1, 1), ^MessageID(0)} {
 		_, err := p.Wait(t.Context(), id)
-		require.ErrorIs(t, err, ErrOptions, "%x", id)
+		require.ErrorIs(t, err, ErrInvalidOption, "%x", id)
 	}
 	require.NoError(t, p.Close())
 	require.NoError(t, p.Close(), "a second time")

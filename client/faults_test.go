@@ -75,7 +75,7 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	ctx, cancel := context.WithTimeout(context.Background(), conchtest.Patience)
 	defer cancel()
 	l.begin(r.topic)
-	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Numbers: r.sequences}, r.options)
+	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Sequences: r.sequences}, r.options)
 	cuts := func() int64 { return proxy.Count(faulty.Close) + proxy.Count(faulty.Reset) }
 	if err != nil {
 		assert.NoError(t, ctx.Err(), "the greeting hangs")
@@ -154,7 +154,7 @@ func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent 
 				}
 				if err != nil {
 					assert.NoError(t, ctx.Err(), "Wait or Flush hangs")
-					assert.ErrorIs(t, err, ErrFateUnknown)
+					assert.ErrorIs(t, err, ErrOutcomeUnknown)
 				}
 			}
 		})

@@ -102,7 +102,7 @@ type orderer struct {
 func (o *orderer) handle(e Event) {
 	switch e := e.(type) {
 	case *Message:
-		if e.Number == 0 {
+		if e.Sequence == 0 {
 			o.ready = append(o.ready, e)
 			return
 		}
@@ -128,7 +128,7 @@ func (o *orderer) handleMessage(m *Message) {
 	case m.Epoch != o.epoch:
 		o.ready = append(o.ready, &Late{Message: m})
 		return
-	case o.started && m.Number < o.lastSeq:
+	case o.started && m.Sequence < o.lastSeq:
 		o.recordArrival(m)
 		o.ready = append(o.ready, &Late{Message: m, After: o.lastSeq})
 	default:
@@ -174,17 +174,17 @@ func (o *orderer) progressOf(key nameKey) *progress {
 
 // isNext tells whether nothing can be outstanding before the message with the smallest number.
 func (o *orderer) isNext(m *Message) bool {
-	return o.started && m.Number <= o.lastSeq+1 || o.byProgress[0].completeTo >= m.Number
+	return o.started && m.Sequence <= o.lastSeq+1 || o.byProgress[0].completeTo >= m.Sequence
 }
 
 // release hands out the message with the smallest number.
 func (o *orderer) release() {
 	m := heap.Pop(&o.held).(*Message)
-	o.started, o.lastSeq = true, m.Number
+	o.started, o.lastSeq = true, m.Sequence
 	o.ready = append(o.ready, m)
-	if p := o.names[m.key()]; p.completeTo < m.Number { // it went because it had to: what it waited for is late from now on
+	if p := o.names[m.key()]; p.completeTo < m.Sequence { // it went because it had to: what it waited for is late from now on
 		delete(p.waiting, m.Previous)
-		p.advanceTo(m.Number)
+		p.advanceTo(m.Sequence)
 		heap.Fix(&o.byProgress, p.heapIndex)
 	}
 }
@@ -203,11 +203,11 @@ func (o *orderer) recordArrival(m *Message) {
 		if p.waiting == nil {
 			p.waiting = map[uint64]uint64{}
 		}
-		p.waiting[m.Previous] = m.Number
+		p.waiting[m.Previous] = m.Sequence
 		return
 	}
 	p.lost = false
-	p.advanceTo(m.Number)
+	p.advanceTo(m.Sequence)
 	heap.Fix(&o.byProgress, p.heapIndex)
 }
 
@@ -220,7 +220,7 @@ func (m *Message) key() nameKey {
 type bySeq []*Message
 
 func (h bySeq) Len() int           { return len(h) }
-func (h bySeq) Less(i, j int) bool { return h[i].Number < h[j].Number }
+func (h bySeq) Less(i, j int) bool { return h[i].Sequence < h[j].Sequence }
 func (h bySeq) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *bySeq) Push(m any)        { *h = append(*h, m.(*Message)) }
 

@@ -33,7 +33,7 @@ func script(t *testing.T, words string) iter.Seq2[Event, error] {
 				if word[0] == '*' {
 					m.Pattern = "*"
 				}
-				_, serr := fmt.Sscanf(word[1:], "%d<%d", &m.Number, &m.Previous)
+				_, serr := fmt.Sscanf(word[1:], "%d<%d", &m.Sequence, &m.Previous)
 				require.NoError(t, serr, word)
 				e = m
 			}
@@ -52,9 +52,9 @@ func ordered(t *testing.T, words string, window int, subs ...*Subscription) stri
 		case nil:
 			out = append(out, err.Error())
 		case *Message:
-			out = append(out, fmt.Sprint(e.Number))
+			out = append(out, fmt.Sprint(e.Sequence))
 		case *Late:
-			out = append(out, fmt.Sprintf("late%d/%d", e.Message.Number, e.After))
+			out = append(out, fmt.Sprintf("late%d/%d", e.Message.Sequence, e.After))
 		case *Missed:
 			out = append(out, "-"+e.Name)
 		case *Reconnected:
@@ -111,7 +111,7 @@ func TestInOrderOfKnownNames(t *testing.T) {
 	}, 9, s) {
 		require.NoError(t, err)
 		if m, ok := e.(*Message); ok {
-			out = append(out, m.Number)
+			out = append(out, m.Sequence)
 		}
 	}
 	assert.Equal(t, []uint64{3, 5, 6, 1, 2}, out)
@@ -131,7 +131,7 @@ func TestInOrderOfAnyMixture(t *testing.T) {
 		total := 0
 		for seq := uint64(1); seq <= 200; seq++ {
 			if q := rng.IntN(len(queues) + 1); q < len(queues) {
-				queues[q] = append(queues[q], &Message{Topic: fmt.Sprint(q), Number: seq, Previous: last[q], from: sub})
+				queues[q] = append(queues[q], &Message{Topic: fmt.Sprint(q), Sequence: seq, Previous: last[q], from: sub})
 				last[q], total = seq, total+1
 			}
 		}
@@ -149,8 +149,8 @@ func TestInOrderOfAnyMixture(t *testing.T) {
 		var before uint64
 		for e, err := range InOrder(mixed, 200, sub) {
 			require.NoError(t, err)
-			require.Less(t, before, e.(*Message).Number, "seed %d", seed)
-			before = e.(*Message).Number
+			require.Less(t, before, e.(*Message).Sequence, "seed %d", seed)
+			before = e.(*Message).Sequence
 			total--
 		}
 		require.Zero(t, total, "seed %d", seed)
@@ -161,7 +161,7 @@ func TestInOrderBreaksOff(t *testing.T) {
 	for _, words := range []string{"a1<0 a2<1 a3<2", "b1<0 a5<0 a3<0 !", "b1<0 a5<0 a6<5"} {
 		for last := range uint64(4) {
 			for e, err := range InOrder(script(t, words), 9) {
-				if m, ok := e.(*Message); !ok || m.Number > last {
+				if m, ok := e.(*Message); !ok || m.Sequence > last {
 					assert.Equal(t, ok, err == nil)
 					break
 				}
@@ -174,7 +174,7 @@ func TestInOrderBreaksOff(t *testing.T) {
 func TestOrdererReleasesWhatItYielded(t *testing.T) {
 	o := &orderer{window: 4, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
 	for i := range uint64(1000) {
-		o.handle(&Message{Topic: "a", Number: 10 * i, Previous: 10*i - 5})
+		o.handle(&Message{Topic: "a", Sequence: 10 * i, Previous: 10*i - 5})
 		assert.LessOrEqual(t, len(o.held), 4)
 	}
 	assert.LessOrEqual(t, len(o.names[nameKey{name: "a"}].waiting), 4)
@@ -185,8 +185,8 @@ func TestMerge(t *testing.T) {
 		a := &Subscription{events: make(chan Event, 9), err: errors.New("a ended")}
 		b := &Subscription{events: make(chan Event, 9), err: errors.New("b ended")}
 		for i := range uint64(9) {
-			a.events <- &Message{Topic: "a", Number: i}
-			b.events <- &Message{Topic: "b", Number: i}
+			a.events <- &Message{Topic: "a", Sequence: i}
+			b.events <- &Message{Topic: "b", Sequence: i}
 		}
 		return a, b
 	}
@@ -201,7 +201,7 @@ func TestMerge(t *testing.T) {
 			continue
 		}
 		m := e.(*Message)
-		assert.Equal(t, next[m.Topic], m.Number)
+		assert.Equal(t, next[m.Topic], m.Sequence)
 		next[m.Topic]++
 	}
 	assert.Equal(t, map[string]uint64{"a": 9, "b": 9}, next)

@@ -159,8 +159,8 @@ func TestPasswords(t *testing.T) {
 	admin.Command("ACL", "SETUSER", "desk", "on", ">desk", "resetchannels", "&desk.*", "+@pubsub", "+ping")
 	admin.Expect("+OK\r\n+OK\r\n")
 
-	desk := connect(t, Options{Addr: s.Addr, Username: "desk", Password: "desk", Numbers: true})
-	assert.False(t, desk.Numbered(), "it may not say CLIENT")
+	desk := connect(t, Options{Addr: s.Addr, Username: "desk", Password: "desk", Sequences: true})
+	assert.False(t, desk.HasSequences(), "it may not say CLIENT")
 	sub := listenTo(t, desk, Topic("desk.a"))
 	mustPublish(t, desk, "desk.a", "hi")
 	assert.Equal(t, []string{"desk.a||hi :0<0"}, events(t, sub, 1))
@@ -261,8 +261,8 @@ func TestBadNetwork(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(p.Shut)
-	direct := connect(t, Options{Addr: s.Addr, Numbers: true})
-	sub := listenThrough(t, connect(t, Options{Addr: p.Addr(), Numbers: true}))
+	direct := connect(t, Options{Addr: s.Addr, Sequences: true})
+	sub := listenThrough(t, connect(t, Options{Addr: p.Addr(), Sequences: true}))
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
 	tasks.Go(func() { // to one topic alone, so that the numbers have no holes
@@ -291,10 +291,10 @@ func TestBadNetwork(t *testing.T) {
 			before = e.Before
 			back++
 		case *Message:
-			require.Greater(t, e.Number, last)
-			missed := before > 0 && after <= last && e.Number <= before+1
-			require.True(t, missed || e.Number == last+1, "%d after %d, %d to %d", e.Number, last, after, before)
-			if last = e.Number; last >= before {
+			require.Greater(t, e.Sequence, last)
+			missed := before > 0 && after <= last && e.Sequence <= before+1
+			require.True(t, missed || e.Sequence == last+1, "%d after %d, %d to %d", e.Sequence, last, after, before)
+			if last = e.Sequence; last >= before {
 				after, before = 0, 0
 			}
 		case *Missed:
@@ -311,13 +311,13 @@ func TestBadNetwork(t *testing.T) {
 
 func TestSequences(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
-	c := connect(t, Options{Addr: s.Addr, Numbers: true})
-	require.True(t, c.Numbered())
+	c := connect(t, Options{Addr: s.Addr, Sequences: true})
+	require.True(t, c.HasSequences())
 	a, b := listenTo(t, c, Topic("a")), listenTo(t, c, Topic("b"), Pattern("*"))
 	for i, topic := range []string{"a", "b", "a", "c", "a", "b"} {
 		got, err := c.Publish(t.Context(), topic, nil)
 		require.NoError(t, err)
-		assert.EqualValues(t, i+1, got.Number)
+		assert.EqualValues(t, i+1, got.Sequence)
 	}
 	epoch := c.pipe.conn.epoch
 	assert.Len(t, epoch, 16)
@@ -334,7 +334,7 @@ func TestSequences(t *testing.T) {
 // Two subscriptions merged and brought into the one order.
 func TestTheOneOrder(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
-	c := connect(t, Options{Addr: s.Addr, Numbers: true, Buffer: 16})
+	c := connect(t, Options{Addr: s.Addr, Sequences: true, Buffer: 16})
 	subs := []*Subscription{listenTo(t, c, Topic("a"), Topic("c")), listenTo(t, c, Topic("b"))}
 	const all = 600
 	var tasks sync.WaitGroup
@@ -347,7 +347,7 @@ func TestTheOneOrder(t *testing.T) {
 	for e, err := range InOrder(Merge(t.Context(), subs...), all, subs...) {
 		require.NoError(t, err)
 		require.IsType(t, &Message{}, e)
-		require.Equal(t, next, e.(*Message).Number)
+		require.Equal(t, next, e.(*Message).Sequence)
 		if next++; next > all {
 			break
 		}
@@ -360,7 +360,7 @@ func TestAnotherEpoch(t *testing.T) {
 	first, second := conchtest.Start(t, server.Options{}), conchtest.Start(t, server.Options{})
 	var now atomic.Pointer[conchtest.Server]
 	now.Store(first)
-	c := connect(t, Options{Numbers: true, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	c := connect(t, Options{Sequences: true, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, now.Load().Addr)
 	}})
 	sub := listenTo(t, c, Topic("a"))

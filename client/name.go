@@ -19,7 +19,7 @@ const whereSep = " WHERE "
 func Topic(topic string) Name { return Name{text: topic} }
 
 // Pattern is every topic that matches a glob as Redis has them: * is any text, ? any byte, [a-z] one of these, [^x] none
-// of these, and \ takes a byte as it is. " WHERE " in it is refused with ErrOptions, because conch would take what is
+// of these, and \ takes a byte as it is. " WHERE " in it is refused with ErrInvalidOption, because conch would take what is
 // behind it for a predicate: Where gives one, and \WHERE stands for those letters.
 func Pattern(glob string) Name {
 	n := Name{text: glob, pattern: true}

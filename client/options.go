@@ -21,9 +21,9 @@ type Options struct {
 	// TLS switches it on. The name to verify is the host of Addr, unless ServerName is set.
 	TLS *tls.Config
 
-	// Numbers asks for the number of each message in the one order. A server that has none, such as Redis, is used
+	// Sequences asks for the number of each message in the one order. A server that has none, such as Redis, is used
 	// without: then all numbers are 0.
-	Numbers bool
+	Sequences bool
 
 	// DialTimeout bounds connecting, TLS and the greeting together. Default 10 s.
 	DialTimeout time.Duration

@@ -33,7 +33,7 @@ func TestWrongOptions(t *testing.T) {
 		"Buffer must not be negative: -1":     {Buffer: -1},
 	} {
 		_, err := Dial(t.Context(), o)
-		assert.ErrorIs(t, err, ErrOptions)
+		assert.ErrorIs(t, err, ErrInvalidOption)
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -50,7 +50,7 @@ func TestParseURL(t *testing.T) {
 		{url: "conchs://example.com", want: Options{Addr: "example.com:8890"}, secure: true, host: "example.com"},
 		{
 			url:  "conch://desk:p%40ss@[::1]:7777/?numbers=true&ping_after=5s",
-			want: Options{Addr: "[::1]:7777", Username: "desk", Password: "p@ss", Numbers: true, PingAfter: 5 * time.Second},
+			want: Options{Addr: "[::1]:7777", Username: "desk", Password: "p@ss", Sequences: true, PingAfter: 5 * time.Second},
 			host: "::1",
 		},
 		{url: "redis://:secret@localhost/0", want: Options{Addr: "localhost:6379", Password: "secret"}, host: "localhost"},
@@ -94,10 +94,10 @@ func TestWrongURLs(t *testing.T) {
 	}
 	for url, want := range tests {
 		_, err := ParseURL(url)
-		require.ErrorIs(t, err, ErrOptions, url)
+		require.ErrorIs(t, err, ErrInvalidOption, url)
 		assert.ErrorContains(t, err, want, url)
 		assert.NotContains(t, err.Error(), "sec", url)
 		_, err = DialURL(t.Context(), url)
-		assert.ErrorIs(t, err, ErrOptions, url)
+		assert.ErrorIs(t, err, ErrInvalidOption, url)
 	}
 }

@@ -49,7 +49,7 @@ func TestAPauseOfTheProcessIsNoSilence(t *testing.T) {
 		p.sendPing = func() error { sock.pause = time.Hour; return nil }
 		begun := time.Now()
 		_, err = p.Read(got)
-		assert.ErrorIs(t, err, ErrSilent)
+		assert.ErrorIs(t, err, ErrPingTimeout)
 		assert.Equal(t, time.Hour+3*time.Second, time.Since(begun), "what it missed is given back, and no more than a turn")
 	})
 }
@@ -60,7 +60,7 @@ func TestAPauseOfTheProcessIsNoStall(t *testing.T) {
 		want             error
 	}{
 		{"the acknowledgement came meanwhile", "> PUBLISH t m\ngate\n< :1\nhang", nil},
-		{"it did not come", "> PUBLISH t m\ngate\nhang", ErrUnanswered},
+		{"it did not come", "> PUBLISH t m\ngate\nhang", ErrAckTimeout},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestAPauseOfTheProcessIsNoStall(t *testing.T) {
 				if test.want == nil {
 					assert.NoError(t, p.Close())
 				} else {
-					assert.ErrorIs(t, p.Close(), ErrFateUnknown)
+					assert.ErrorIs(t, p.Close(), ErrOutcomeUnknown)
 				}
 			})
 		})

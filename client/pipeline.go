@@ -107,7 +107,7 @@ func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (P
 	case r := <-pub.result: // it came in the same moment
 		return r.published, r.err
 	default: // the reader still has the call, so nobody may use it again
-		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, ctx.Err())
+		return Published{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
 	}
 }
 
@@ -205,7 +205,7 @@ func (p *pipeline) read() {
 func (p *pipeline) failAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lost := result{err: fmt.Errorf("%w: %w", ErrFateUnknown, p.cause)}
+	lost := result{err: fmt.Errorf("%w: %w", ErrOutcomeUnknown, p.cause)}
 	for _, pub := range slices.Concat(p.pending[p.next:], p.sent) {
 		if pub != &p.pingCall {
 			pub.result <- lost
@@ -258,7 +258,7 @@ func (p *pipeline) handleReply(r *reply) error {
 	switch pub := p.oldest(); {
 	case pub == nil && refused:
 		// In words alone: what is lost thereby must not look as if it had been refused.
-		return fmt.Errorf("%w: %s", ErrDismissed, newError(r.bytes).Error())
+		return fmt.Errorf("%w: %s", ErrClosedByServer, newError(r.bytes).Error())
 	case pub == nil:
 		return malformed("an answer to nothing that was asked")
 	case pub == &p.pingCall:
@@ -291,5 +291,5 @@ func parseAck(r *reply) (Published, error) {
 	case receivers.integer < 0 || seq.integer < 0:
 		return Published{}, malformed("published to %d receivers, as number %d", receivers.integer, seq.integer)
 	}
-	return Published{Receivers: int(receivers.integer), Number: uint64(seq.integer)}, nil
+	return Published{Receivers: int(receivers.integer), Sequence: uint64(seq.integer)}, nil
 }

@@ -53,7 +53,7 @@ func TestWrongAnswerToPing(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(31 * time.Second) //nolint:forbidigo // the bubble's
 		got := <-begin(t.Context(), c, "1")
-		assert.ErrorIs(t, got.err, ErrFateUnknown)
+		assert.ErrorIs(t, got.err, ErrOutcomeUnknown)
 		assert.ErrorIs(t, got.err, ErrMalformed)
 		require.NoError(t, c.Close())
 	})
@@ -73,11 +73,11 @@ func TestCloseByServerIsNoRefusal(t *testing.T) {
 	p.failAll()
 	var answer *Error
 	lost := (<-sent.result).err
-	assert.ErrorIs(t, lost, ErrFateUnknown)
+	assert.ErrorIs(t, lost, ErrOutcomeUnknown)
 	assert.NotErrorAs(t, lost, &answer)
 	unsent := (<-queued.result).err
-	assert.ErrorIs(t, unsent, ErrDismissed)
-	assert.NotErrorIs(t, unsent, ErrFateUnknown)
+	assert.ErrorIs(t, unsent, ErrClosedByServer)
+	assert.NotErrorIs(t, unsent, ErrOutcomeUnknown)
 	assert.NotErrorAs(t, unsent, &answer)
 }
 
@@ -93,7 +93,7 @@ func TestGivingUpBeforeSending(t *testing.T) {
 		cancel()
 		got := <-third
 		assert.ErrorIs(t, got.err, context.Canceled)
-		assert.NotErrorIs(t, got.err, ErrFateUnknown)
+		assert.NotErrorIs(t, got.err, ErrOutcomeUnknown)
 		f.openGate()
 		assert.Equal(t, result{published: Published{Receivers: 1}}, <-first)
 		assert.Equal(t, result{published: Published{Receivers: 2}}, <-second)
@@ -113,7 +113,7 @@ func TestGivingUpBehindSending(t *testing.T) {
 		cancel()
 		got := <-first
 		assert.ErrorIs(t, got.err, context.Canceled)
-		assert.ErrorIs(t, got.err, ErrFateUnknown)
+		assert.ErrorIs(t, got.err, ErrOutcomeUnknown)
 		third := begin(t.Context(), c, "3")
 		f.openGate()
 		assert.Equal(t, result{published: Published{Receivers: 2}}, <-second)
@@ -130,11 +130,11 @@ func TestBreakWithAQueue(t *testing.T) {
 		require.NoError(t, err)
 		sent, cut, queued := begin(t.Context(), c, "1"), begin(t.Context(), c, "2"), begin(t.Context(), c, "3")
 		f.openGate()
-		assert.ErrorIs(t, (<-sent).err, ErrFateUnknown)
-		assert.ErrorIs(t, (<-cut).err, ErrFateUnknown, "it was being written")
+		assert.ErrorIs(t, (<-sent).err, ErrOutcomeUnknown)
+		assert.ErrorIs(t, (<-cut).err, ErrOutcomeUnknown, "it was being written")
 		got := <-queued
 		assert.Error(t, got.err)
-		assert.NotErrorIs(t, got.err, ErrFateUnknown)
+		assert.NotErrorIs(t, got.err, ErrOutcomeUnknown)
 		require.NoError(t, c.Close())
 	})
 }
@@ -173,7 +173,7 @@ func TestGivingUpAtAnyTime(t *testing.T) {
 		received[payload] = true
 	}
 	for i, err := range fates {
-		if !errors.Is(err, ErrFateUnknown) {
+		if !errors.Is(err, ErrOutcomeUnknown) {
 			require.Equal(t, err == nil, received[strconv.Itoa(i)], "%d: %v", i, err)
 		}
 	}

@@ -210,7 +210,7 @@ func (c *pubConn) parseReply(r *reply) (ack, error) {
 	if r.kind == kindError {
 		refusal := newError(r.bytes)
 		if strings.HasPrefix(refusal.Text, "Protocol error") { // such as a message that is too long: it closes behind that
-			c.conn.closeReason = fmt.Errorf("%w: %s", ErrDismissed, refusal.Error()) // in words alone, as in answered
+			c.conn.closeReason = fmt.Errorf("%w: %s", ErrClosedByServer, refusal.Error()) // in words alone, as in answered
 		}
 		return ack{refusal: refusal}, nil
 	}
@@ -218,8 +218,8 @@ func (c *pubConn) parseReply(r *reply) (ack, error) {
 	switch {
 	case err != nil:
 		return ack{}, err
-	case c.conn.hasSeq != (r.kind == kindArray) || c.conn.hasSeq != (published.Number != 0):
-		return ack{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Number)
+	case c.conn.hasSeq != (r.kind == kindArray) || c.conn.hasSeq != (published.Sequence != 0):
+		return ack{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Sequence)
 	}
 	return ack{published: published}, nil
 }
@@ -286,7 +286,7 @@ func (c *pubConn) breakLocked(err error) {
 		return
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = ErrUnanswered
+		err = ErrAckTimeout
 	}
 	c.broken = fmt.Errorf("connection %d: %w", c.connection, err)
 	c.onBroken(c.broken)
@@ -357,7 +357,7 @@ func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if count > c.settled {
-		return Published{}, fmt.Errorf("%w: %w", ErrFateUnknown, c.broken)
+		return Published{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.broken)
 	}
 	return c.result(count)
 }

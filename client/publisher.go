@@ -91,7 +91,7 @@ func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions
 
 // Publish gives one message to a connection, and returns at once unless its window is full. Then it waits until there
 // is room; if ctx ends before, the message was not published. An error other than that of ctx is the one with which the
-// first connection broke, ErrClosed, or wraps ErrClogged.
+// first connection broke, ErrClosed, or wraps ErrBacklog.
 func (p *Publisher) Publish(
 	ctx context.Context, topic string, payload []byte, options ...PublishOption,
 ) (MessageID, error) {
@@ -152,10 +152,10 @@ func (p *Publisher) pickConn(key string, ordered bool) int {
 
 // Wait waits until the server has acknowledged a message, and returns the acknowledgement. Of a message that is more
 // than two windows of its connection ago it knows no more than that: then the number is 0 and the receivers are -1. The
-// error is that of ctx, or says why the message is not acknowledged, as Unacked does: it wraps ErrFateUnknown or is the
-// *Error of the server, or ErrRefused when that message is so long ago. It is ErrForgotten where even that is not known any
+// error is that of ctx, or says why the message is not acknowledged, as Unacked does: it wraps ErrOutcomeUnknown or is the
+// *Error of the server, or ErrRefused when that message is so long ago. It is ErrExpired where even that is not known any
 // more: on a connection of which Unacked has handed back more than 65,536 refused messages, for those up to the last one
-// that is not remembered. An id that this publisher has not given is refused with ErrOptions where that can be seen;
+// that is not remembered. An id that this publisher has not given is refused with ErrInvalidOption where that can be seen;
 // one of another publisher may be taken for its own.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	if id.connection() >= len(p.conns) {

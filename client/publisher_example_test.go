@@ -14,7 +14,7 @@ func ExamplePublisher() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	p, err := client.NewPublisher(ctx, client.Options{Addr: addr, Numbers: true}, client.PublisherOptions{Connections: 4})
+	p, err := client.NewPublisher(ctx, client.Options{Addr: addr, Sequences: true}, client.PublisherOptions{Connections: 4})
 	if err != nil {
 		panic(err)
 	}
@@ -27,7 +27,7 @@ func ExamplePublisher() {
 		}
 	}
 	if published, err := p.Wait(ctx, last); err == nil {
-		fmt.Println("it has a number:", published.Number > 0)
+		fmt.Println("it has a number:", published.Sequence > 0)
 	}
 	fmt.Println("flushed:", p.Flush(ctx))
 	fmt.Println("closed:", p.Close())

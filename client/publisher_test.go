@@ -106,7 +106,7 @@ func TestReceiversAreCounted(t *testing.T) {
 
 func TestPublisherSequences(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
-	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr, Numbers: true}, PublisherOptions{Connections: 4, Window: 50})
+	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr, Sequences: true}, PublisherOptions{Connections: 4, Window: 50})
 	require.NoError(t, err)
 	messages, err := publishAll(t.Context(), p, "t", "m", 400, "")
 	require.NoError(t, err)
@@ -114,9 +114,9 @@ func TestPublisherSequences(t *testing.T) {
 	for _, m := range messages {
 		published, err := p.Wait(t.Context(), m.id)
 		require.NoError(t, err)
-		assert.False(t, seen[published.Number])
-		assert.Greater(t, published.Number, last[m.id.connection()])
-		seen[published.Number], last[m.id.connection()] = true, published.Number
+		assert.False(t, seen[published.Sequence])
+		assert.Greater(t, published.Sequence, last[m.id.connection()])
+		seen[published.Sequence], last[m.id.connection()] = true, published.Sequence
 	}
 	assert.Len(t, seen, 400)
 	assert.True(t, seen[1] && seen[400])
@@ -129,7 +129,7 @@ func TestPublisherSequences(t *testing.T) {
 		if i < 400 { // of each connection, the last 100 are known
 			assert.Equal(t, Published{Receivers: -1}, published)
 		} else {
-			assert.NotZero(t, published.Number)
+			assert.NotZero(t, published.Sequence)
 		}
 	}
 	require.NoError(t, p.Close())
@@ -164,12 +164,12 @@ func TestNoPublisher(t *testing.T) {
 		po       PublisherOptions
 		err      error
 	}{
-		{"too many connections", t.Context(), Options{}, PublisherOptions{Connections: 65}, ErrOptions},
-		{"too few", t.Context(), Options{}, PublisherOptions{Connections: -1}, ErrOptions},
-		{"no window", t.Context(), Options{}, PublisherOptions{Window: -1}, ErrOptions},
-		{"no bytes", t.Context(), Options{}, PublisherOptions{WindowBytes: -1}, ErrOptions},
-		{"no grace", t.Context(), Options{}, PublisherOptions{Grace: -1}, ErrOptions},
-		{"no address", t.Context(), Options{Addr: "?"}, PublisherOptions{}, ErrOptions},
+		{"too many connections", t.Context(), Options{}, PublisherOptions{Connections: 65}, ErrInvalidOption},
+		{"too few", t.Context(), Options{}, PublisherOptions{Connections: -1}, ErrInvalidOption},
+		{"no window", t.Context(), Options{}, PublisherOptions{Window: -1}, ErrInvalidOption},
+		{"no bytes", t.Context(), Options{}, PublisherOptions{WindowBytes: -1}, ErrInvalidOption},
+		{"no grace", t.Context(), Options{}, PublisherOptions{Grace: -1}, ErrInvalidOption},
+		{"no address", t.Context(), Options{Addr: "?"}, PublisherOptions{}, ErrInvalidOption},
 		{"a context that has ended", ended, Options{Addr: s.Addr}, PublisherOptions{Connections: 3}, context.Canceled},
 	}
 	for _, test := range tests {
@@ -215,10 +215,10 @@ func TestAServerThatStalls(t *testing.T) {
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.NoError(t, p.Err())
 			} else {
-				require.ErrorIs(t, err, ErrUnanswered)
+				require.ErrorIs(t, err, ErrAckTimeout)
 				require.Equal(t, test.want, time.Since(begin))
 			}
-			require.ErrorIs(t, p.Close(), ErrFateUnknown)
+			require.ErrorIs(t, p.Close(), ErrOutcomeUnknown)
 		})
 	}
 }

@@ -138,7 +138,7 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 		if !seq.isCount() || !previous.isCount() {
 			return malformed("a message whose number is %q %d, and %q %d the one before", seq.kind, seq.integer, previous.kind, previous.integer)
 		}
-		m.Number, m.Previous = uint64(seq.integer), uint64(previous.integer)
+		m.Sequence, m.Previous = uint64(seq.integer), uint64(previous.integer)
 		rc.recordSeq(m, state)
 	}
 	rc.ready = append(rc.ready, m)
@@ -149,10 +149,10 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 // recordSeq holds a message against the last one of its name. What is missing in between, and was not told, is now.
 func (rc *receiver) recordSeq(m *Message, state *nameState) {
 	if m.Previous > state.lastSeq && !state.lossReported {
-		rc.ready = append(rc.ready, &Missed{Name: state.name, After: state.lastSeq, Before: m.Number, from: rc.subscription})
+		rc.ready = append(rc.ready, &Missed{Name: state.name, After: state.lastSeq, Before: m.Sequence, from: rc.subscription})
 	}
-	state.lastSeq, state.lossReported = m.Number, false
-	rc.position.seq = max(rc.position.seq, m.Number)
+	state.lastSeq, state.lossReported = m.Sequence, false
+	rc.position.seq = max(rc.position.seq, m.Sequence)
 }
 
 // handleMissed takes the server's word that messages of a name were dropped here.

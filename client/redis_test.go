@@ -39,7 +39,7 @@ func TestRedis(t *testing.T) {
 	c, err := DialURL(t.Context(), redis(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	assert.False(t, c.Numbered())
+	assert.False(t, c.HasSequences())
 	sub := listenTo(t, c, Topic("a"), Pattern("b*"), Topic("c WHERE d"))
 	assert.Equal(t, 1, mustPublish(t, c, "a", "hi"))
 	assert.Equal(t, 1, mustPublish(t, c, "bb", "\x00\r\n"))

@@ -36,7 +36,7 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	s := &Subscription{
 		client: c, options: c.options, names: n, events: make(chan Event, c.options.Buffer), done: make(chan struct{}),
 	}
-	s.options.Numbers = s.options.Numbers || n.predicates // it is how conch is known
+	s.options.Sequences = s.options.Sequences || n.predicates // it is how conch is known
 	s.receiver = receiver{subscription: s}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	both, stop := context.WithCancelCause(ctx)

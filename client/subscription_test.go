@@ -17,7 +17,7 @@ import (
 func describe(e Event) string {
 	switch e := e.(type) {
 	case *Message:
-		return fmt.Sprintf("%s|%s|%s %s:%d<%d", e.Topic, e.Pattern, e.Payload, e.Epoch, e.Number, e.Previous)
+		return fmt.Sprintf("%s|%s|%s %s:%d<%d", e.Topic, e.Pattern, e.Payload, e.Epoch, e.Sequence, e.Previous)
 	case *Missed:
 		return fmt.Sprintf("missed %d of %s, %d to %d", e.Count, e.Name, e.After, e.Before)
 	case *Disconnected:
@@ -25,7 +25,7 @@ func describe(e Event) string {
 	case *Reconnected:
 		return fmt.Sprintf("reconnected %s %t, %d to %d", e.Epoch, e.SameEpoch, e.After, e.Before)
 	case *Late:
-		return fmt.Sprintf("late %d after %d", e.Message.Number, e.After)
+		return fmt.Sprintf("late %d after %d", e.Message.Sequence, e.After)
 	}
 	return fmt.Sprintf("%T", e)
 }
@@ -223,7 +223,7 @@ func TestEvents(t *testing.T) {
 				first = withSeq("ee", "0") + "hang"
 			}
 			_, o := serve(t, append([]string{first}, test.scripts...)...)
-			o.Numbers = test.sequences
+			o.Sequences = test.sequences
 			s, err := subscribe(t, o, test.names...)
 			require.NoError(t, err)
 			assert.Equal(t, test.want, events(t, s, len(test.want)))
@@ -273,17 +273,17 @@ func TestSubscribeFails(t *testing.T) {
 		is               error
 		want             string
 	}{
-		{sentence: "no name", is: ErrOptions, want: "nothing to subscribe to"},
+		{sentence: "no name", is: ErrInvalidOption, want: "nothing to subscribe to"},
 		{
-			sentence: "no predicate", names: []Name{Topic("a").Where(" ")}, is: ErrOptions,
+			sentence: "no predicate", names: []Name{Topic("a").Where(" ")}, is: ErrInvalidOption,
 			want: `the predicate of "a" is empty`,
 		},
 		{
-			sentence: "two predicates", names: []Name{Topic("a").Where("b").Where("c")}, is: ErrOptions,
+			sentence: "two predicates", names: []Name{Topic("a").Where("b").Where("c")}, is: ErrInvalidOption,
 			want: `"a WHERE b" has a predicate already`,
 		},
 		{
-			sentence: "a predicate in a pattern", names: []Name{Topic("a"), Pattern("a WHERE b > 1")}, is: ErrOptions,
+			sentence: "a predicate in a pattern", names: []Name{Topic("a"), Pattern("a WHERE b > 1")}, is: ErrInvalidOption,
 			want: `the pattern "a WHERE b > 1" has WHERE in it; use Where`,
 		},
 		{

@@ -44,7 +44,7 @@ func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acke
 		require.Error(t, results[u.ID], payload)
 		assert.Equal(t, topic, u.Topic)
 		var refusal *Error
-		assert.NotEqual(t, errors.Is(u.Cause, ErrFateUnknown), errors.As(u.Cause, &refusal), "%v", u.Cause)
+		assert.NotEqual(t, errors.Is(u.Cause, ErrOutcomeUnknown), errors.As(u.Cause, &refusal), "%v", u.Cause)
 	}
 	for _, messages := range goroutines {
 		before := -1

@@ -7,17 +7,17 @@ import (
 )
 
 var (
-	// ErrUnanswered is why a connection was given up that acknowledged nothing for too long.
-	ErrUnanswered = errors.New("no acknowledgement in time")
-	// ErrClogged is wrapped by what a publisher says when a whole window of messages has been refused, and nobody has taken
+	// ErrAckTimeout is why a connection was given up that acknowledged nothing for too long.
+	ErrAckTimeout = errors.New("no acknowledgement in time")
+	// ErrBacklog is wrapped by what a publisher says when a whole window of messages has been refused, and nobody has taken
 	// them from Unacked. It goes on when somebody has.
-	ErrClogged = errors.New("too many refused messages wait to be taken from Unacked")
+	ErrBacklog = errors.New("too many refused messages wait to be taken from Unacked")
 	// ErrRefused is returned by Wait for a message that the server has refused, and that Unacked has handed back, when that
 	// is so long ago that the words of the server are forgotten.
 	ErrRefused = errors.New("refused, too long ago to tell why")
-	// ErrForgotten is returned by Wait for a message that is long past, and of which it is not known any more whether it
+	// ErrExpired is returned by Wait for a message that is long past, and of which it is not known any more whether it
 	// was acknowledged or refused: Unacked has handed back more than 65,536 messages since that its connection was refused.
-	ErrForgotten = errors.New("acknowledged or refused, too long ago to tell")
+	ErrExpired = errors.New("acknowledged or refused, too long ago to tell")
 )
 
 // Unacked is a message that was not acknowledged.
@@ -25,7 +25,7 @@ type Unacked struct {
 	ID      MessageID
 	Topic   string
 	Payload []byte
-	// Cause wraps ErrFateUnknown and says why the connection ended; or it is the *Error with which the server refused the
+	// Cause wraps ErrOutcomeUnknown and says why the connection ended; or it is the *Error with which the server refused the
 	// message, which then was not published.
 	Cause error
 }

@@ -29,7 +29,7 @@ var schemes = map[string]struct {
 //	unix://user:password@/path/of/the/socket
 //
 // Options behind the question mark: numbers (true or false), and dial_timeout, min_backoff, max_backoff and ping_after
-// as Go durations such as 5s. Anything else is an error that wraps ErrOptions. No error quotes the password.
+// as Go durations such as 5s. Anything else is an error that wraps ErrInvalidOption. No error quotes the password.
 func ParseURL(s string) (Options, error) {
 	u, err := url.Parse(s)
 	if err != nil { // it quotes the URL, with the password
@@ -90,7 +90,7 @@ func (o *Options) parseQuery(u *url.URL) error {
 		if d, ok := durations[name]; ok {
 			*d, err = time.ParseDuration(value)
 		} else if name == "numbers" {
-			o.Numbers, err = strconv.ParseBool(value)
+			o.Sequences, err = strconv.ParseBool(value)
 		} else {
 			return invalidOption("there is no option %q", name)
 		}
