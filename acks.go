@@ -34,7 +34,7 @@ type ackJSON struct {
 	Topic       *string `json:"topic,omitempty"`
 	TopicBase64 []byte  `json:"topic_base64,omitempty"`
 	Receivers   int     `json:"receivers"`
-	Number      uint64  `json:"number,omitempty"`
+	Sequence    uint64  `json:"sequence,omitempty"`
 }
 
 func newAcks(p *client.Publisher, o *pubOrder, c *call, in *intake, stop context.CancelFunc) *acks {
@@ -71,7 +71,7 @@ func (a *acks) take(p client.Published) {
 	a.published++
 	a.receivers += p.Receivers
 	if a.json {
-		j := ackJSON{Receivers: p.Receivers, Number: p.Sequence}
+		j := ackJSON{Receivers: p.Receivers, Sequence: p.Sequence}
 		j.Topic, j.TopicBase64 = textJSON(a.topic)
 		a.line = appendJSON(a.line[:0], j)
 		_, _ = a.out.Write(a.line) // as out says

@@ -24,9 +24,9 @@ type eventJSON struct {
 	Error         string  `json:"error,omitempty"`
 	Epoch         string  `json:"epoch,omitempty"`
 	SameEpoch     *bool   `json:"same_epoch,omitempty"`
-	Number        *uint64 `json:"number,omitempty"`
+	Sequence      *uint64 `json:"sequence,omitempty"`
 	Previous      *uint64 `json:"previous,omitempty"`
-	After         *uint64 `json:"after,omitempty"` // what may have been missed has a number over this one
+	After         *uint64 `json:"after,omitempty"` // what may have been missed has a sequence over this one
 	Before        *uint64 `json:"before,omitempty"`
 }
 
@@ -49,7 +49,7 @@ func newEventJSON(e client.Event) (j eventJSON) {
 			j.Pattern, j.PatternBase64 = textJSON([]byte(e.Pattern))
 		}
 		if e.Sequence > 0 {
-			j.Number, j.Previous = &e.Sequence, &e.Previous
+			j.Sequence, j.Previous = &e.Sequence, &e.Previous
 		}
 	case *client.Missed:
 		j.Event, j.Count = "missed", e.Count

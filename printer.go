@@ -11,7 +11,7 @@ import (
 )
 
 // form is how events are printed. Without json and raw they are lines.
-type form struct{ json, raw, numbers bool }
+type form struct{ json, raw, sequences bool }
 
 // printer prints the events of a subscription: messages as out has them, and for people, what happens to the
 // connection.
@@ -47,7 +47,7 @@ func (p *printer) print(e client.Event) error {
 
 // appendLine is a message as a line that no publisher can make look like two.
 func (p *printer) appendLine(line []byte, m *client.Message) []byte {
-	if p.numbers {
+	if p.sequences {
 		line = append(strconv.AppendUint(append(line, '#'), m.Sequence, 10), ' ')
 	}
 	line = append(protocol.ShowTopic(line, []byte(m.Topic)), ' ')
@@ -68,7 +68,7 @@ func note(e client.Event) string {
 		case e.After == e.Before:
 			return "reconnected; nothing was missed"
 		}
-		return fmt.Sprintf("reconnected; messages with a number over %d, up to %d, may have been missed", e.After, e.Before)
+		return fmt.Sprintf("reconnected; messages with a sequence number over %d, up to %d, may have been missed", e.After, e.Before)
 	case *client.Missed:
 		count := "messages"
 		if e.Count > 0 {

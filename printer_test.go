@@ -49,7 +49,7 @@ func TestForms(t *testing.T) {
 		&client.Reconnected{Err: lost, Epoch: "e2", After: 40, Before: 2},
 	}
 	for name, f := range map[string]form{
-		"lines": {}, "numbers": {numbers: true}, "raw": {raw: true}, "json": {json: true},
+		"lines": {}, "sequences": {sequences: true}, "raw": {raw: true}, "json": {json: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, notes bytes.Buffer

@@ -27,7 +27,7 @@ var pubTable = append(endpointOptions(func(o *pubOrder) *endpoint { return &o.en
 	},
 	freeText("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
 		func(o *pubOrder) *string { return &o.unacked }),
-	toggle("json", "j", "one JSON object per line for each acknowledgement: topic, receivers, number",
+	toggle("json", "j", "one JSON object per line for each acknowledgement: topic, receivers, sequence",
 		func(o *pubOrder) *bool { return &o.json }),
 	toggle("quiet", "q", "print nothing but errors", func(o *pubOrder) *bool { return &o.quiet }),
 }...)

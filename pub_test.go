@@ -32,10 +32,10 @@ func TestPub(t *testing.T) {
 		{[]string{"news"}, "one\n\ntwo\r\nlast without end", []string{"one", "", `two\r`, "last without end"}, "published 4 messages, 4 receivers\n"},
 		{[]string{"news"}, "", nil, "published 0 messages, 0 receivers\n"},
 		{[]string{"--quiet", "news"}, "one\ntwo\n", []string{"one", "two"}, ""},
-		{[]string{"--json", "news"}, "one\ntwo\n", []string{"one", "two"}, `{"topic":"news","receivers":1,"number":1}
-{"topic":"news","receivers":1,"number":2}
+		{[]string{"--json", "news"}, "one\ntwo\n", []string{"one", "two"}, `{"topic":"news","receivers":1,"sequence":1}
+{"topic":"news","receivers":1,"sequence":2}
 `},
-		{[]string{"-j", "\xff", "x"}, "", nil, `{"topic_base64":"/w==","receivers":0,"number":1}` + "\n"},
+		{[]string{"-j", "\xff", "x"}, "", nil, `{"topic_base64":"/w==","receivers":0,"sequence":1}` + "\n"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{})
@@ -100,7 +100,7 @@ func TestPubWhenTheConnectionBreaks(t *testing.T) {
 		r.enter("%s", b.String())
 	}
 	enter(0, 1000)
-	r.out.await(t, `"number":10}`) // some are acknowledged, and others are on their way
+	r.out.await(t, `"sequence":10}`) // some are acknowledged, and others are on their way
 	proxy.Shut()
 	enter(1000, 2000)
 	require.NoError(t, r.stdin.Close())
@@ -212,7 +212,7 @@ func TestPubEndsByASignal(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	r := begin(t, s.Addr, "pub", "--json", "news")
 	r.enter("one\n")
-	r.out.await(t, `"number":1}`) // said at once, though the input goes on
+	r.out.await(t, `"sequence":1}`) // said at once, though the input goes on
 	r.signals <- syscall.SIGINT
 	r.ends(130)
 	assert.Empty(t, r.err.String())

@@ -38,8 +38,8 @@ var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.en
 		func(o *subOrder) *bool { return &o.form.json }),
 	toggle("raw", "r", "the bytes of each message and a newline, nothing else",
 		func(o *subOrder) *bool { return &o.form.raw }),
-	toggle("numbers", "", "show each message's number in the one order; JSON has it too then",
-		func(o *subOrder) *bool { return &o.form.numbers }),
+	toggle("sequences", "", "show the sequence number of each message; JSON has it too then",
+		func(o *subOrder) *bool { return &o.form.sequences }),
 	{
 		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
 		set: func(o *subOrder, text string) (err error) { o.count, err = parseCount(text); return err },
@@ -98,8 +98,8 @@ func parseSub(c *call) (*subOrder, error) {
 		return nil, wrongIn("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
 	case o.form.json && o.form.raw:
 		return nil, wrongIn("sub", "--json and --raw exclude each other")
-	case o.form.raw && o.form.numbers:
-		return nil, wrongIn("sub", "--raw shows no numbers; leave out --numbers, or take --json")
+	case o.form.raw && o.form.sequences:
+		return nil, wrongIn("sub", "--raw shows no sequence numbers; leave out --sequences, or take --json")
 	}
 	o.topics = topics
 	return o, nil
@@ -131,8 +131,8 @@ func subscribe(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	options.Sequences = options.Sequences || o.form.numbers
-	o.form.numbers = options.Sequences // the URL may ask for them
+	options.Sequences = options.Sequences || o.form.sequences
+	o.form.sequences = options.Sequences // the URL may ask for them
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",

@@ -35,7 +35,7 @@ func TestSub(t *testing.T) {
 		{"-n 1 news", 1, "news {\"price\": 200}\n"},
 		{"-n 3 -p o* news", 2, "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
 		{"-n 3 -p o*eu -p o*us news", 3, "orders.eu {\"price\": 50}\norders.us {\"price\": 150}\nnews {\"price\": 200}\n"},
-		{"-n 2 --numbers -p * -w price>100", 1, "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
+		{"-n 2 --sequences -p * -w price>100", 1, "#2 orders.us {\"price\": 150}\n#3 news {\"price\": 200}\n"},
 		{"-n 2 --raw -p o*", 1, "{\"price\": 50}\n{\"price\": 150}\n"},
 		{"-jn 1 news", 1, "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
 	} {
@@ -124,7 +124,7 @@ func TestSubToATopicWithWhere(t *testing.T) {
 
 func TestSubComesBack(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
-	r := begin(t, s.Addr, "sub", "--json", "--numbers", "-n", "2", "news")
+	r := begin(t, s.Addr, "sub", "--json", "--sequences", "-n", "2", "news")
 	listening(t, s.Addr, 1)
 	say(t, s, "news one")
 	r.out.await(t, `"one"`)
@@ -134,10 +134,10 @@ func TestSubComesBack(t *testing.T) {
 	r.out.await(t, `"event":"reconnected"`)
 	say(t, s, "news two")
 	r.ends(statusOK)
-	assert.Regexp(t, `^{"event":"message","topic":"news","payload":"one","epoch":"[0-9a-f]{16}","number":1,"previous":0}
+	assert.Regexp(t, `^{"event":"message","topic":"news","payload":"one","epoch":"[0-9a-f]{16}","sequence":1,"previous":0}
 {"event":"disconnected","error":"[^"]+"}
 {"event":"reconnected","epoch":"[0-9a-f]{16}","same_epoch":true,"after":1,"before":1}
-{"event":"message","topic":"news","payload":"two","epoch":"[0-9a-f]{16}","number":2,"previous":0}
+{"event":"message","topic":"news","payload":"two","epoch":"[0-9a-f]{16}","sequence":2,"previous":0}
 $`, r.out.String())
 	assert.Regexp(t, `^conch: sub: disconnected: .*; coming back
 conch: sub: reconnected; nothing was missed

@@ -105,9 +105,9 @@ func (w *ackWindow) recordReply(reply ack) error {
 		// In words alone: what is lost thereby must not look as if it had been refused.
 		return fmt.Errorf("%w: %s", ErrClosedByServer, reply.refusal.Error())
 	case w.replied == w.sent:
-		return malformed("a reply to nothing")
+		return malformed("a reply to no command")
 	case seq > 0 && seq <= w.lastSeq:
-		return malformed("number %d after number %d", seq, w.lastSeq)
+		return malformed("sequence %d after sequence %d", seq, w.lastSeq)
 	case seq > 0:
 		w.lastSeq = seq
 	}

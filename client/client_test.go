@@ -36,10 +36,10 @@ func TestAcknowledgement(t *testing.T) {
 		{sentence: "receivers and number", says: "*2|:3|:12", want: Published{3, 12}},
 		{sentence: "what comes in between is passed over", says: ">2|+a|+b|:1", want: Published{Receivers: 1}},
 		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
-		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: '*' is no answer to PUBLISH", is: ErrOutcomeUnknown},
-		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, as number 3", is: ErrOutcomeUnknown},
+		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: unexpected reply '*' to PUBLISH", is: ErrOutcomeUnknown},
+		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, sequence 3", is: ErrOutcomeUnknown},
 		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrOutcomeUnknown},
-		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "dismissed by the server: slow-hard: too slow", is: ErrOutcomeUnknown},
+		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "closed by the server: slow-hard: too slow", is: ErrOutcomeUnknown},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestAcknowledgement(t *testing.T) {
 
 func TestUnsolicitedReplies(t *testing.T) {
 	for says, want := range map[string]string{
-		":1": "an answer to nothing that was asked", "-ERR enough": "dismissed by the server: ERR enough",
+		":1": "a reply to no command", "-ERR enough": "closed by the server: ERR enough",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := dialed(t, resp3+"< "+says+"\nhang", resp3+"> PUBLISH a\n< :0\nhang")
@@ -287,7 +287,7 @@ func TestNames(t *testing.T) {
 func TestPatternWithWhere(t *testing.T) {
 	for _, name := range []Name{Pattern("a WHERE b > 1"), Pattern("a WHERE b > 1").Where("c")} {
 		_, err := newNames([]Name{name})
-		assert.EqualError(t, err, `wrong option: the pattern "a WHERE b > 1" has WHERE in it; use Where for a predicate, or write \WHERE for those letters`)
+		assert.EqualError(t, err, `invalid option: the pattern "a WHERE b > 1" has WHERE in it; use Where for a predicate, or write \WHERE for those letters`)
 		assert.ErrorIs(t, err, ErrInvalidOption)
 	}
 }

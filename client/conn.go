@@ -86,7 +86,7 @@ func timedOut(n int, err error) bool { return n == 0 && errors.Is(err, os.ErrDea
 // dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
 // caller's to close; ctx bounds dialing alone.
 func (o *Options) dial(ctx context.Context) (*conn, error) {
-	timeout := fmt.Errorf("no answer within %s (Options.DialTimeout): %w", o.DialTimeout, context.DeadlineExceeded)
+	timeout := fmt.Errorf("no reply within %s (Options.DialTimeout): %w", o.DialTimeout, context.DeadlineExceeded)
 	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, timeout)
 	defer cancel()
 	network, addr := o.dialTarget()
@@ -104,7 +104,7 @@ func (o *Options) dial(ctx context.Context) (*conn, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, fmt.Errorf("cannot greet %s: %w", o.Addr, err)
+		return nil, fmt.Errorf("handshake with %s: %w", o.Addr, err)
 	}
 	return c, nil
 }
@@ -232,7 +232,7 @@ func (c *conn) readReply(handle func(*reply)) error {
 		r, err := c.replies.read()
 		switch {
 		case err != nil:
-			return fmt.Errorf("no answer: %w", err)
+			return fmt.Errorf("no reply: %w", err)
 		case r.kind == kindPush:
 			c.noteClosing(&r)
 			continue

@@ -106,11 +106,11 @@ func TestHandshakeFails(t *testing.T) {
 		{sentence: "it is the wrong one", script: "> HELLO 3\n< -WRONGPASS no", code: CodeWrongPass, final: true},
 		{sentence: "strangers are not served", script: "> HELLO 3\n< -DENIED by protected mode", code: CodeDenied, final: true},
 		{sentence: "it is full", script: "> HELLO 3\n< -ERR max number of clients reached", code: CodeErr},
-		{sentence: "it loads", script: "> HELLO 3\n< -LOADING", code: "LOADING", want: "cannot greet 127.0.0.1:8889: LOADING"},
-		{sentence: "it closes", script: "> HELLO 3", want: "cannot greet 127.0.0.1:8889: no answer: EOF"},
+		{sentence: "it loads", script: "> HELLO 3\n< -LOADING", code: "LOADING", want: "handshake with 127.0.0.1:8889: LOADING"},
+		{sentence: "it closes", script: "> HELLO 3", want: "handshake with 127.0.0.1:8889: no reply: EOF"},
 		{sentence: "it closes within an answer", script: "> HELLO 3\n< %2|+a", want: "unexpected EOF"},
 		{sentence: "it is a web server", script: "> HELLO 3\n< HTTP/1.1 400 Bad Request", is: ErrMalformed},
-		{sentence: "it closes later", script: "> HELLO 3\n< %0\n> CLIENT SETINFO LIB-NAME conch-go", want: "no answer: EOF"},
+		{sentence: "it closes later", script: "> HELLO 3\n< %0\n> CLIENT SETINFO LIB-NAME conch-go", want: "no reply: EOF"},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestDialingIsBounded(t *testing.T) {
 		begin := time.Now()
 		_, err := Dial(t.Context(), o)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "no answer within 10s (Options.DialTimeout)")
+		assert.ErrorContains(t, err, "no reply within 10s (Options.DialTimeout)")
 		assert.Equal(t, 10*time.Second, time.Since(begin))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

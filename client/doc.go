@@ -1,7 +1,7 @@
 // Package client publishes to conch and subscribes to it; and to Redis, where Redis has the commands. It needs the
 // standard library alone, keeps no global state, and leaves no goroutine behind when what was opened has been closed.
 //
-//	c, err := client.DialURL(ctx, "conch://user:password@host:8889?numbers=true")
+//	c, err := client.DialURL(ctx, "conch://user:password@host:8889?sequences=true")
 //	published, err := c.Publish(ctx, "orders", payload)
 //	sub, err := c.Subscribe(ctx, client.Topic("orders").Where("price > 100"), client.Pattern("news.*"))
 //	for event, err := range sub.All(ctx) { … }

@@ -12,17 +12,17 @@ var (
 	// ErrClosed is returned by everything that is used after its Close.
 	ErrClosed = errors.New("closed")
 	// ErrInvalidOption is wrapped by what is wrong with Options, a URL, or the names of a subscription. Nothing has been sent.
-	ErrInvalidOption = errors.New("wrong option")
+	ErrInvalidOption = errors.New("invalid option")
 	// ErrMalformed is wrapped by what is wrong with bytes that are no RESP, or that answer nothing that was asked. The
 	// connection cannot be read on.
 	ErrMalformed = errors.New("malformed reply")
 	// ErrOutcomeUnknown is wrapped by what is said of a message that was not acknowledged before its connection broke, or
 	// before whoever published it gave up waiting. It may have been published, or not.
-	ErrOutcomeUnknown = errors.New("not acknowledged, fate unknown")
+	ErrOutcomeUnknown = errors.New("not acknowledged, outcome unknown")
 	// ErrClosedByServer is wrapped by the reason that conch gives when it ends a connection, such as reading too slowly.
-	ErrClosedByServer = errors.New("dismissed by the server")
+	ErrClosedByServer = errors.New("closed by the server")
 	// ErrNoPredicates is returned when a predicate is to be sent to a server that would take it for a part of a name.
-	ErrNoPredicates = errors.New("the server knows no predicates")
+	ErrNoPredicates = errors.New("the server has no predicates")
 	// ErrPingTimeout is returned when a server has neither sent anything nor answered a PING in time.
 	ErrPingTimeout = errors.New("no answer to PING")
 )

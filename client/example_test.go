@@ -88,13 +88,13 @@ func Example() {
 }
 
 func ExampleParseURL() {
-	o, err := client.ParseURL("conchs://desk:secret@broker.example.com?numbers=true&ping_after=5s")
+	o, err := client.ParseURL("conchs://desk:secret@broker.example.com?sequences=true&ping_after=5s")
 	fmt.Println(o.Addr, o.Username, o.TLS != nil, o.Sequences, o.PingAfter, err)
 	_, err = client.ParseURL("http://localhost")
 	fmt.Println(err)
 	// Output:
 	// broker.example.com:8890 desk true true 5s <nil>
-	// wrong option: scheme "http" is none of conch, conchs, redis, rediss and unix
+	// invalid option: scheme "http" is none of conch, conchs, redis, rediss and unix
 }
 
 func ExampleName_Where() {

@@ -76,7 +76,7 @@ func TestFalseServer(t *testing.T) {
 			nil,
 			"connection 0: ", // reader or writer may be the first to see it
 		},
-		{"acknowledges more than was given to the socket", false, func(f *serverEnd) { f.send(":1\r\n:1\r\n") }, nil, "a reply to nothing"},
+		{"acknowledges more than was given to the socket", false, func(f *serverEnd) { f.send(":1\r\n:1\r\n") }, nil, "a reply to no command"},
 		{
 			"acknowledges one twice, with the next on its way",
 			false,
@@ -89,7 +89,7 @@ func TestFalseServer(t *testing.T) {
 			false,
 			func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n:1\r\n") },
 			[]string{"m-0", "n-0", "n-1"},
-			"a reply to nothing",
+			"a reply to no command",
 		},
 		{
 			"acknowledges after garbage",
@@ -106,9 +106,9 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0"},
 			ErrAckTimeout.Error(),
 		},
-		{"says OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "'+' is no answer"},
-		{"says null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "'_' is no answer"},
-		{"answers what another asked", false, func(f *serverEnd) { f.receive(3); f.send("$1\r\n1\r\n") }, nil, "'$' is no answer"},
+		{"says OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "unexpected reply '+'"},
+		{"says null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "unexpected reply '_'"},
+		{"answers what another asked", false, func(f *serverEnd) { f.receive(3); f.send("$1\r\n1\r\n") }, nil, "unexpected reply '$'"},
 		{"counts receivers below zero", false, func(f *serverEnd) { f.receive(3); f.send(":-1\r\n") }, nil, "to -1 receivers"},
 		{
 			"pushes, which acknowledges nothing, and says why it closes",
@@ -119,9 +119,9 @@ func TestFalseServer(t *testing.T) {
 				f.close()
 			},
 			[]string{"m-0", "n-0"},
-			"dismissed by the server: stop: bye",
+			"closed by the server: stop: bye",
 		},
-		{"gives numbers that nobody asked for", false, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n") }, nil, "number 7 is no answer"},
+		{"gives numbers that nobody asked for", false, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n") }, nil, "with sequence 7"},
 		{
 			"numbers well",
 			true,
@@ -134,12 +134,12 @@ func TestFalseServer(t *testing.T) {
 			true,
 			func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n*2\r\n:1\r\n:7\r\n") },
 			[]string{"m-0"},
-			"number 7 after number 7",
+			"sequence 7 after sequence 7",
 		},
-		{"gives the number 0", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:0\r\n") }, nil, "number 0 is no answer"},
-		{"gives no number", true, func(f *serverEnd) { f.receive(3); f.send(":1\r\n") }, nil, "number 0 is no answer"},
+		{"gives the number 0", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:0\r\n") }, nil, "with sequence 0"},
+		{"gives no number", true, func(f *serverEnd) { f.receive(3); f.send(":1\r\n") }, nil, "with sequence 0"},
 		{"gives half a number", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
-		{"gives a number too many", true, func(f *serverEnd) { f.receive(3); f.send("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "'*' is no answer"},
+		{"gives a number too many", true, func(f *serverEnd) { f.receive(3); f.send("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "unexpected reply '*'"},
 		{"refuses one", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},
 		{
 			"refuses one, numbered",
@@ -148,13 +148,13 @@ func TestFalseServer(t *testing.T) {
 			[]string{"n-0", "n-1"},
 			"",
 		},
-		{"says good-bye when nobody asked", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "dismissed by the server: ERR bye"},
+		{"says good-bye when nobody asked", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "closed by the server: ERR bye"},
 		{
 			"refuses one as too long, and closes",
 			false,
 			func(f *serverEnd) { f.receive(3); f.send(":1\r\n-ERR Protocol error: too long\r\n"); f.close() },
 			[]string{"m-0"},
-			"dismissed by the server: ERR Protocol error: too long",
+			"closed by the server: ERR Protocol error: too long",
 		},
 		{"reads, and never answers", false, func(f *serverEnd) { f.receive(3) }, nil, ErrAckTimeout.Error()},
 		{"neither reads nor answers", false, func(*serverEnd) {}, nil, ErrAckTimeout.Error()},
@@ -208,7 +208,7 @@ func TestTooLongAMessage(t *testing.T) {
 		f.close()
 		_, err = p.Wait(t.Context(), id)
 		require.ErrorIs(t, err, ErrOutcomeUnknown)
-		require.ErrorContains(t, err, "dismissed by the server: ERR Protocol error: too long")
+		require.ErrorContains(t, err, "closed by the server: ERR Protocol error: too long")
 		left := p.Unacked()
 		require.Len(t, left, 1)
 		require.ErrorContains(t, left[0].Cause, "too long")

@@ -78,13 +78,13 @@ func (o Options) withDefaults() (Options, error) {
 			return o, invalidOption("no path in the address %q", o.Addr)
 		}
 	} else if _, _, err := net.SplitHostPort(o.Addr); err != nil {
-		return o, invalidOption("%q is no host:port: %v", o.Addr, err)
+		return o, invalidOption("%q is not host:port: %v", o.Addr, err)
 	}
 	switch {
 	case o.DialTimeout < 0:
 		return o, invalidOption("DialTimeout must not be negative: %s", o.DialTimeout)
 	case o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff:
-		return o, invalidOption("MinBackoff %s and MaxBackoff %s are no range", o.MinBackoff, o.MaxBackoff)
+		return o, invalidOption("MinBackoff %s and MaxBackoff %s are not a range", o.MinBackoff, o.MaxBackoff)
 	case o.MaxMessage < 0:
 		return o, invalidOption("MaxMessage must not be negative: %d", o.MaxMessage)
 	case o.Buffer < 0:

@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 
 func TestWrongOptions(t *testing.T) {
 	for want, o := range map[string]Options{
-		`"here" is no host:port`:              {Addr: "here"},
+		`"here" is not host:port`:             {Addr: "here"},
 		`no path in the address "unix://"`:    {Addr: "unix://"},
 		"DialTimeout must not be negative":    {DialTimeout: -1},
 		"MinBackoff 1s and MaxBackoff 1ms":    {MinBackoff: time.Second, MaxBackoff: time.Millisecond},
@@ -49,7 +49,7 @@ func TestParseURL(t *testing.T) {
 		{url: "conch://example.com", want: Options{Addr: "example.com:8889"}, host: "example.com"},
 		{url: "conchs://example.com", want: Options{Addr: "example.com:8890"}, secure: true, host: "example.com"},
 		{
-			url:  "conch://desk:p%40ss@[::1]:7777/?numbers=true&ping_after=5s",
+			url:  "conch://desk:p%40ss@[::1]:7777/?sequences=true&ping_after=5s",
 			want: Options{Addr: "[::1]:7777", Username: "desk", Password: "p@ss", Sequences: true, PingAfter: 5 * time.Second},
 			host: "::1",
 		},
@@ -57,7 +57,7 @@ func TestParseURL(t *testing.T) {
 		{url: "rediss://localhost:1234", want: Options{Addr: "localhost:1234"}, secure: true, host: "localhost"},
 		{url: "unix:///tmp/conch.sock", want: Options{Addr: "unix:///tmp/conch.sock"}, host: "localhost"},
 		{
-			url:  "unix://desk:secret@/tmp/a?dial_timeout=1s&min_backoff=2s&max_backoff=3s&numbers=0",
+			url:  "unix://desk:secret@/tmp/a?dial_timeout=1s&min_backoff=2s&max_backoff=3s&sequences=0",
 			want: Options{Addr: "unix:///tmp/a", Username: "desk", Password: "secret", DialTimeout: time.Second, MinBackoff: 2 * time.Second, MaxBackoff: 3 * time.Second},
 			host: "localhost",
 		},
@@ -77,20 +77,20 @@ func TestWrongURLs(t *testing.T) {
 		"":                                "scheme \"\" is none of",
 		"http://localhost":                "scheme \"http\" is none of",
 		"localhost:8889":                  "scheme \"localhost\" is none of",
-		"conch://desk:secret@host:80x":    "no URL",
-		"conch://desk:sec%zzret@host":     "no URL",
-		"conch://host/path":               "nothing may stand behind the host",
-		"conch://host/0":                  "nothing may stand behind the host",
-		"redis://host/one":                "nothing may stand behind the host",
-		"conch://host?weather=rain":       `there is no option "weather"`,
-		"conch://host?numbers=perhaps":    `option numbers cannot be "perhaps"`,
+		"conch://desk:secret@host:80x":    "invalid URL",
+		"conch://desk:sec%zzret@host":     "invalid URL",
+		"conch://host/path":               "only options may follow the host",
+		"conch://host/0":                  "only options may follow the host",
+		"redis://host/one":                "only options may follow the host",
+		"conch://host?weather=rain":       `unknown option "weather"`,
+		"conch://host?sequences=perhaps":  `option sequences cannot be "perhaps"`,
 		"conch://host?ping_after=5":       `option ping_after cannot be "5"`,
 		"conch://host?dial_timeout=-5s":   "DialTimeout must not be negative",
 		"conch://host?a;b":                "cannot be read",
 		"unix://host/tmp/a":               "a Unix socket is unix:///path",
 		"unix://":                         "a Unix socket is unix:///path",
-		"conch://desk:secret@ho st:1/":    "no URL",
-		"conch://desk:secret@host:1%2f/x": "no URL",
+		"conch://desk:secret@ho st:1/":    "invalid URL",
+		"conch://desk:secret@host:1%2f/x": "invalid URL",
 	}
 	for url, want := range tests {
 		_, err := ParseURL(url)

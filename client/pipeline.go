@@ -260,10 +260,10 @@ func (p *pipeline) handleReply(r *reply) error {
 		// In words alone: what is lost thereby must not look as if it had been refused.
 		return fmt.Errorf("%w: %s", ErrClosedByServer, newError(r.bytes).Error())
 	case pub == nil:
-		return malformed("an answer to nothing that was asked")
+		return malformed("a reply to no command")
 	case pub == &p.pingCall:
 		if !refused && !r.isText("PONG") { // who refuses a PING is there, too: users may lack the right to it
-			return malformed("%q is no answer to PING", r.kind)
+			return malformed("unexpected reply %q to PING", r.kind)
 		}
 		p.advance()
 	default:
@@ -287,9 +287,9 @@ func parseAck(r *reply) (Published, error) {
 	case r.kind == kindError:
 		return Published{}, newError(r.bytes)
 	case receivers.kind != kindInteger || seq.kind != kindInteger:
-		return Published{}, malformed("%q is no answer to PUBLISH", r.kind)
+		return Published{}, malformed("unexpected reply %q to PUBLISH", r.kind)
 	case receivers.integer < 0 || seq.integer < 0:
-		return Published{}, malformed("published to %d receivers, as number %d", receivers.integer, seq.integer)
+		return Published{}, malformed("published to %d receivers, sequence %d", receivers.integer, seq.integer)
 	}
 	return Published{Receivers: int(receivers.integer), Sequence: uint64(seq.integer)}, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // errConnClosed says that a pubConn takes no more messages.
-var errConnClosed = errors.New("this connection takes no more messages")
+var errConnClosed = errors.New("this connection accepts no more messages")
 
 // pubConn is one connection of a Publisher: a pipeline with a window. Publishers add messages to its account, a writer
 // brings them to the socket, as many at once as have come together meanwhile, and a reader counts the replies.
@@ -219,7 +219,7 @@ func (c *pubConn) parseReply(r *reply) (ack, error) {
 	case err != nil:
 		return ack{}, err
 	case c.conn.hasSeq != (r.kind == kindArray) || c.conn.hasSeq != (published.Sequence != 0):
-		return ack{}, malformed("%q with number %d is no answer to PUBLISH here", r.kind, published.Sequence)
+		return ack{}, malformed("unexpected reply %q with sequence %d to PUBLISH", r.kind, published.Sequence)
 	}
 	return ack{published: published}, nil
 }
@@ -349,7 +349,7 @@ func (c *pubConn) accepted() uint64 {
 // wait waits until a message is settled or lost, and says which.
 func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
 	if accepted := c.accepted(); count == 0 || count > accepted {
-		return Published{}, invalidOption("no message of this publisher")
+		return Published{}, invalidOption("not an id of this publisher")
 	}
 	if err := c.awaitSettled(ctx, count); err != nil {
 		return Published{}, err

@@ -159,7 +159,7 @@ func (p *Publisher) pickConn(key string, ordered bool) int {
 // one of another publisher may be taken for its own.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	if id.connection() >= len(p.conns) {
-		return Published{}, invalidOption("no message of this publisher")
+		return Published{}, invalidOption("not an id of this publisher")
 	}
 	return p.conns[id.connection()].wait(ctx, id.count())
 }

@@ -90,7 +90,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 	case r.isText("PONG"):
 		return replyEvent, nil
 	case r.kind != kindPush && r.kind != kindArray || len(r.elements) == 0:
-		return replyEvent, malformed("%q comes to a subscription", r.kind)
+		return replyEvent, malformed("unexpected reply %q on a subscription", r.kind)
 	}
 	return rc.handlePush(string(r.elements[0].bytes), r)
 }
@@ -111,7 +111,7 @@ func (rc *receiver) handlePush(kind string, r *reply) (replyKind, error) {
 	case "subscribe", "psubscribe":
 		return replyConfirmation, nil
 	case "unsubscribe", "punsubscribe":
-		return replyEvent, malformed("the server has ended a subscription by itself")
+		return replyEvent, malformed("an unsubscribe that was not requested")
 	}
 	rc.conn.noteClosing(r)
 	return replyEvent, nil // a PONG in RESP2, and kinds of push that we do not know: those are safe to ignore
@@ -124,7 +124,7 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 	}
 	state := states[string(e[0].bytes)]
 	if state == nil {
-		return malformed("a message of %.40q, to which we have not subscribed", e[0].bytes)
+		return malformed("a message for %.40q, which is not subscribed", e[0].bytes)
 	}
 	m := &Message{
 		Topic: state.name, Payload: append(make([]byte, 0, len(e[texts].bytes)), e[texts].bytes...),
@@ -136,7 +136,7 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 	if len(e) == texts+3 {
 		seq, previous := &e[texts+1], &e[texts+2]
 		if !seq.isCount() || !previous.isCount() {
-			return malformed("a message whose number is %q %d, and %q %d the one before", seq.kind, seq.integer, previous.kind, previous.integer)
+			return malformed("a message with sequence %q %d and previous %q %d", seq.kind, seq.integer, previous.kind, previous.integer)
 		}
 		m.Sequence, m.Previous = uint64(seq.integer), uint64(previous.integer)
 		rc.recordSeq(m, state)

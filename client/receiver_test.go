@@ -56,7 +56,7 @@ func TestTooMuchBeforeTheConfirmation(t *testing.T) {
 	s.receiver = receiver{subscription: s}
 	s.receiver.reset(c)
 	s.receiver.bufferedBytes = maxBufferedBytes - 2*eventBytes
-	assert.ErrorContains(t, s.roundTrip(c, appendCommand(nil, "x"), replyConfirmation, 1), "too much came")
+	assert.ErrorContains(t, s.roundTrip(c, appendCommand(nil, "x"), replyConfirmation, 1), "too many messages")
 	assert.Len(t, s.receiver.ready, 3)
 	require.NoError(t, c.Close())
 }

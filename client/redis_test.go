@@ -28,7 +28,7 @@ func redis(t *testing.T) (url string) {
 	})
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if strings.Contains(lines.Text(), "ready to accept connections") {
-			return "unix://" + path + "?numbers=true&min_backoff=1ms"
+			return "unix://" + path + "?sequences=true&min_backoff=1ms"
 		}
 	}
 	require.FailNow(t, "redis-server ended before it was ready")

@@ -124,7 +124,7 @@ func (r *replyReader) readValue(depth int) (v reply, err error) {
 		v.integer, err = parseBoolean(rest)
 	case kindNull:
 		if len(rest) > 0 {
-			err = malformed("a null that says %.40q", rest)
+			err = malformed("a null with text %.40q", rest)
 		}
 	case kindBulk, kindBlobError, kindVerbatim:
 		err = r.readBlob(&v, rest)
@@ -175,7 +175,7 @@ func (r *replyReader) readBlob(v *reply, length []byte) error {
 	case n < 0:
 		return malformed("a text of negative length")
 	case n > r.maxBulk:
-		return malformed("a text of %d bytes, of which at most %d are taken", n, r.maxBulk)
+		return malformed("a text of %d bytes, more than the limit of %d", n, r.maxBulk)
 	}
 	if v.bytes, err = r.readText(n); err != nil {
 		return err
@@ -211,7 +211,7 @@ func (r *replyReader) readText(n int) ([]byte, error) {
 		if c, err := r.in.ReadByte(); err != nil {
 			return nil, unexpectedEOF(err)
 		} else if c != byte(want) {
-			return nil, malformed("a text of %d bytes that goes on behind them", n)
+			return nil, malformed("a text of %d bytes without CR LF behind it", n)
 		}
 	}
 	return r.text[from:len(r.text):len(r.text)], nil
@@ -270,7 +270,7 @@ func unexpectedEOF(err error) error {
 func parseLength(digits []byte) (int, error) {
 	n, err := strconv.ParseInt(string(digits), 10, 32)
 	if err != nil || n < -1 || digits[0] == '+' {
-		return 0, malformed("%.40q is no length", digits)
+		return 0, malformed("%.40q is not a length", digits)
 	}
 	return int(n), nil
 }
@@ -278,7 +278,7 @@ func parseLength(digits []byte) (int, error) {
 func parseInteger(digits []byte) (int64, error) {
 	n, err := strconv.ParseInt(string(digits), 10, 64)
 	if err != nil {
-		return 0, malformed("%.40q is no integer", digits)
+		return 0, malformed("%.40q is not an integer", digits)
 	}
 	return n, nil
 }
@@ -290,5 +290,5 @@ func parseBoolean(letter []byte) (int64, error) {
 	case "f":
 		return 0, nil
 	}
-	return 0, malformed("%.40q is no boolean", letter)
+	return 0, malformed("%.40q is not a boolean", letter)
 }

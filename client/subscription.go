@@ -274,7 +274,7 @@ func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answer
 		case got == want:
 			answers--
 		case s.receiver.bufferedBytes > max(maxBufferedBytes, s.options.MaxMessage):
-			return errors.New("too much came before the last confirmation")
+			return errors.New("too many messages before the last confirmation")
 		}
 	}
 	return nil

@@ -171,8 +171,8 @@ func TestEvents(t *testing.T) {
 				"a||1 ee:8<0",
 				"disconnected: the server closed the connection: EOF", "reconnected ee true, 8 to 23",
 				"a||2 ee:22<0",
-				"disconnected: dismissed by the server: killed: go away", "reconnected ff false, 23 to 2",
-				"disconnected: dismissed by the server: ERR enough", "reconnected  false, 2 to 0",
+				"disconnected: closed by the server: killed: go away", "reconnected ff false, 23 to 2",
+				"disconnected: closed by the server: ERR enough", "reconnected  false, 2 to 0",
 				"a||3 :0<0",
 			},
 		},
@@ -237,21 +237,21 @@ func TestEvents(t *testing.T) {
 // What makes no sense ends the connection, and is told as the reason.
 func TestHostileServer(t *testing.T) {
 	tests := []struct{ says, want string }{
-		{">3|+message|+b|+hi", `a message of "b", to which we have not subscribed`},
-		{">3|+message|_|_", `a message of "", to which we have not subscribed`},
+		{">3|+message|+b|+hi", `a message for "b", which is not subscribed`},
+		{">3|+message|_|_", `a message for "", which is not subscribed`},
 		{">2|+message|+a", "a message of 2 elements"},
 		{">4|+message|+a|+hi|:1", "a message of 4 elements"},
 		{">1|+pmessage", "a message of 1 elements"},
 		{">2|+missed|+a", "a push missed of 2 elements"},
 		{">3|+missed|+a|+b", "a push missed of 3 elements"},
-		{">5|+message|+a|+hi|:-1|:0", "a message whose number is ':' -1, and ':' 0 the one before"},
-		{">5|+message|+a|+hi|:1|+0", "a message whose number is ':' 1, and '+' 0 the one before"},
+		{">5|+message|+a|+hi|:-1|:0", "a message with sequence ':' -1 and previous ':' 0"},
+		{">5|+message|+a|+hi|:1|+0", "a message with sequence ':' 1 and previous '+' 0"},
 		{">3|+missed|+a|:-3", "a push missed of 3 elements"},
-		{"+OK", `'+' comes to a subscription`},
-		{":1", `':' comes to a subscription`},
-		{">0", `'>' comes to a subscription`},
-		{">3|+unsubscribe|+a|:0", "the server has ended a subscription by itself"},
-		{"$-7", `"-7" is no length`},
+		{"+OK", `unexpected reply '+' on a subscription`},
+		{":1", `unexpected reply ':' on a subscription`},
+		{">0", `unexpected reply '>' on a subscription`},
+		{">3|+unsubscribe|+a|:0", "an unsubscribe that was not requested"},
+		{"$-7", `"-7" is not a length`},
 	}
 	for _, test := range tests {
 		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1|"+test.says)
@@ -420,7 +420,7 @@ func TestSubscriptionIsRefusedAPing(t *testing.T) {
 		_, o := serve(t, resp3+"hang", confirmed+refused+refused+"< >3|+message|+a|+hi\n< -ERR enough\nhang", confirmed+"hang")
 		s, err := subscribe(t, o, Topic("a"))
 		require.NoError(t, err)
-		assert.Equal(t, []string{"a||hi :0<0", "disconnected: dismissed by the server: ERR enough"}, events(t, s, 2))
+		assert.Equal(t, []string{"a||hi :0<0", "disconnected: closed by the server: ERR enough"}, events(t, s, 2))
 		events(t, s, 1) // it is back
 	})
 }

@@ -11,13 +11,13 @@ var (
 	ErrAckTimeout = errors.New("no acknowledgement in time")
 	// ErrBacklog is wrapped by what a publisher says when a whole window of messages has been refused, and nobody has taken
 	// them from Unacked. It goes on when somebody has.
-	ErrBacklog = errors.New("too many refused messages wait to be taken from Unacked")
+	ErrBacklog = errors.New("too many refused messages not yet taken from Unacked")
 	// ErrRefused is returned by Wait for a message that the server has refused, and that Unacked has handed back, when that
 	// is so long ago that the words of the server are forgotten.
-	ErrRefused = errors.New("refused, too long ago to tell why")
+	ErrRefused = errors.New("refused, and the reason is no longer kept")
 	// ErrExpired is returned by Wait for a message that is long past, and of which it is not known any more whether it
 	// was acknowledged or refused: Unacked has handed back more than 65,536 messages since that its connection was refused.
-	ErrExpired = errors.New("acknowledged or refused, too long ago to tell")
+	ErrExpired = errors.New("acknowledged or refused, and no longer kept which")
 )
 
 // Unacked is a message that was not acknowledged.

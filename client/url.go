@@ -23,17 +23,17 @@ var schemes = map[string]struct {
 
 // ParseURL reads one of these forms; user, password, port and everything behind the host may be left out:
 //
-//	conch://user:password@host:port?numbers=true
+//	conch://user:password@host:port?sequences=true
 //	conchs://…   the same with TLS; the port left out is 8890, as for conch 8889
 //	redis://…    rediss://…; the port left out is 6379, and a database behind the host is ignored, as by pub/sub
 //	unix://user:password@/path/of/the/socket
 //
-// Options behind the question mark: numbers (true or false), and dial_timeout, min_backoff, max_backoff and ping_after
+// Options behind the question mark: sequences (true or false), and dial_timeout, min_backoff, max_backoff and ping_after
 // as Go durations such as 5s. Anything else is an error that wraps ErrInvalidOption. No error quotes the password.
 func ParseURL(s string) (Options, error) {
 	u, err := url.Parse(s)
 	if err != nil { // it quotes the URL, with the password
-		return Options{}, invalidOption("no URL: not of the form scheme://user:password@host:port, or not escaped as it must be")
+		return Options{}, invalidOption("invalid URL: expected scheme://user:password@host:port, with special characters escaped")
 	}
 	var o Options
 	if err := o.parseAddr(u); err != nil {
@@ -65,7 +65,7 @@ func (o *Options) parseAddr(u *url.URL) error {
 	}
 	if database := strings.TrimPrefix(u.Path, "/"); database != "" {
 		if _, err := strconv.ParseUint(database, 10, 16); err != nil || !strings.HasPrefix(u.Scheme, "redis") {
-			return invalidOption("nothing may stand behind the host but options: %q", u.Path)
+			return invalidOption("only options may follow the host: %q", u.Path)
 		}
 	}
 	o.Addr = net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), scheme.port))
@@ -89,10 +89,10 @@ func (o *Options) parseQuery(u *url.URL) error {
 		value := all[len(all)-1]
 		if d, ok := durations[name]; ok {
 			*d, err = time.ParseDuration(value)
-		} else if name == "numbers" {
+		} else if name == "sequences" {
 			o.Sequences, err = strconv.ParseBool(value)
 		} else {
-			return invalidOption("there is no option %q", name)
+			return invalidOption("unknown option %q", name)
 		}
 		if err != nil {
 			return invalidOption("option %s cannot be %q", name, value)

@@ -86,7 +86,7 @@ func TestPubWhenTheServerIsKilled(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rest")
 	pub := c.shell(fmt.Sprintf(`seq %d | conch pub --json --unacked %s news; echo "status ${PIPESTATUS[1]}"`, n, file))
 	for range 10_000 {
-		require.True(t, strings.HasPrefix(pub.line(), `{"topic":"news","receivers":0,"number":`))
+		require.True(t, strings.HasPrefix(pub.line(), `{"topic":"news","receivers":0,"sequence":`))
 	}
 	require.NoError(t, c.cmd.Process.Kill())
 	out := pub.rest()
