@@ -8,50 +8,52 @@ import (
 	"github.com/conchmq/conch/internal/invariant"
 )
 
-// ackWindow is what has become of each message of one connection. It knows neither sockets nor locks: its pubConn guards it.
+// ackWindow keeps the state of each message of one connection. It has no lock of its own: the mu of its pubConn guards
+// it.
 //
-// Messages are counted from 1, and replies come in the order of the messages, so that five counts tell everything:
+// Messages are counted from 1, and replies arrive in their order, so five counts describe all states:
 //
-//	settled ≤ written ≤ handed ≤ count    settled ≤ replied ≤ handed
+//	settled ≤ written ≤ sent ≤ count    settled ≤ replied ≤ sent
 //
-// A message is settled when it is replied to and written: a reply that comes before its message has left us is kept
-// until it has, and never counts if it does not.
+// A message is settled when it is both written and replied to. A reply that arrives before its message is written
+// counts only once it is.
 type ackWindow struct {
 	connection  int
 	window      int // messages
 	windowBytes int
 
-	count   uint64 // messages taken
-	sent    uint64 // given to the writer, who may be writing them
-	written uint64 // all of whose bytes the socket has taken
+	count   uint64 // messages accepted
+	sent    uint64 // given to the writer, perhaps still being written
+	written uint64 // completely written to the socket
 	replied uint64
-	settled uint64 // acknowledged, or refused
+	settled uint64 // acknowledged or refused
 
-	slots   []slot // by count; as many as fit in two windows, rounded up to a power of two
+	slots   []slot // indexed by count; two windows, rounded up to a power of two
 	buffer  sendBuffer
-	lastSeq uint64 // the last that came, or 0 where none do
+	lastSeq uint64 // of the last reply; 0 without sequence numbers
 
-	refused     []unacked // by count: those that nobody has taken, and those taken that Wait may still ask for
-	unreturned  struct{ messages, bytes int }
-	refusedIDs  []uint64  // counts of those that have left refused, rising
-	expiredUpTo uint64    // the last count that has left past
-	lost        []unacked // what was not settled when the connection ended
+	refused     []unacked                     // by count: not yet returned, or recent enough for result to need the cause
+	unreturned  struct{ messages, bytes int } // refused and not returned by take
+	refusedIDs  []uint64                      // counts of messages that have left refused, ascending
+	expiredUpTo uint64                        // last count that has left refusedIDs
+	lost        []unacked                     // not settled when the connection ended
 }
 
-// maxRefusedIDs is how many refused messages are remembered when they are neither recent nor to be taken any more.
+// maxRefusedIDs bounds the refused messages whose ids are kept after they were returned and have left the last two
+// windows.
 const maxRefusedIDs = 64 << 10
 
-// slot is one message: where it is, and what the reply was.
+// slot is the state of one message.
 type slot struct {
-	ordinal   uint64 // its place among all messages of the publisher
-	end       uint64 // where the byte behind it stands in the stream
+	ordinal   uint64 // position among all messages of the publisher
+	end       uint64 // offset of the byte behind it in the stream
 	published Published
 }
 
-// ack is one reply to one message.
+// ack is the reply to one message.
 type ack struct {
 	published Published
-	refusal   *Error // in place of it
+	refusal   *Error // in place of published
 }
 
 func newAckWindow(connection, window, windowBytes int) ackWindow {
@@ -64,17 +66,17 @@ func newAckWindow(connection, window, windowBytes int) ackWindow {
 
 func (w *ackWindow) slot(count uint64) *slot { return &w.slots[count&uint64(len(w.slots)-1)] }
 
-// inFlight is how many messages have no reply, those that have not been written included.
+// inFlight returns how many messages are not settled, unwritten ones included.
 func (w *ackWindow) inFlight() uint64 { return w.count - w.settled }
 
-// hasRoom tells whether a record fits into the window. One that is larger than the window goes alone.
+// hasRoom reports whether a record fits. A record larger than the window fits when the window is empty.
 func (w *ackWindow) hasRoom(r *Record) bool {
 	used := w.slot(w.count).end - w.slot(w.settled).end
 	return w.inFlight() == 0 ||
 		w.inFlight() < uint64(w.window) && used+uint64(r.maxSize()) <= uint64(w.windowBytes)
 }
 
-// append takes a record that there is room for.
+// append adds a record, for which there must be room.
 func (w *ackWindow) append(r *Record, ordinal uint64) {
 	end := w.slot(w.count).end
 	b := w.buffer.grow(r.maxSize(), end)
@@ -84,25 +86,25 @@ func (w *ackWindow) append(r *Record, ordinal uint64) {
 	*w.slot(w.count) = slot{ordinal: ordinal, end: b.end()}
 }
 
-// nextWrite gives the next bytes to write. There must be some.
+// nextWrite returns the next bytes to write. There must be some.
 func (w *ackWindow) nextWrite() []byte {
 	chunk, last := w.buffer.nextWrite()
 	w.sent = last
 	return chunk
 }
 
-// recordWritten books how many bytes of the last piece the socket did not take. If there are any, nothing more must be written.
+// recordWritten records a write that left out the last missing bytes. If there are any, nothing more may be written.
 func (w *ackWindow) recordWritten(missing int) {
 	for w.written < w.sent && w.slot(w.written+1).end <= w.buffer.sent-uint64(missing) {
 		w.written++
 	}
 }
 
-// recordReply books the reply to the oldest message that has none. An error means that the server cannot be believed.
+// recordReply records the reply to the oldest message without one. An error means that the server breaks the protocol.
 func (w *ackWindow) recordReply(reply ack) error {
 	switch seq := reply.published.Sequence; {
 	case w.replied == w.sent && reply.refusal != nil:
-		// In words alone: what is lost thereby must not look as if it had been refused.
+		// Not wrapped: errors.As must not find a refusal of messages that are lost here.
 		return fmt.Errorf("%w: %s", ErrClosedByServer, reply.refusal.Error())
 	case w.replied == w.sent:
 		return malformed("a reply to no command")
@@ -122,7 +124,7 @@ func (w *ackWindow) recordReply(reply ack) error {
 	return nil
 }
 
-// settle counts what is both written and replied to, and tells whether that was anything.
+// settle settles what is both written and replied to, and reports whether that was any message.
 func (w *ackWindow) settle() bool {
 	settled := min(w.written, w.replied)
 	if settled == w.settled {
@@ -133,7 +135,7 @@ func (w *ackWindow) settle() bool {
 	return true
 }
 
-// copyUnacked is a message that is in flight, with a copy of its bytes.
+// copyUnacked returns a message in flight with a copy of its bytes.
 func (w *ackWindow) copyUnacked(count uint64, cause error) unacked {
 	s := w.slot(count)
 	r := parseRecord(w.buffer.slice(w.slot(count-1).end, s.end))
@@ -143,10 +145,10 @@ func (w *ackWindow) copyUnacked(count uint64, cause error) unacked {
 	}
 }
 
-// finish draws the line: whatever is not settled is lost. The writer must be done.
+// finish makes all messages that are not settled lost. The writer must have returned.
 func (w *ackWindow) finish(cause error) {
 	for n := len(w.refused); n > 0 && w.refused[n-1].ID.count() > w.settled; n-- {
-		w.releaseRefused(&w.refused[n-1]) // refused before it was written: its reply does not count
+		w.releaseRefused(&w.refused[n-1]) // refused before it was written: the reply does not count
 		w.refused = w.refused[:n-1]
 	}
 	if w.settled < w.count {
@@ -154,13 +156,13 @@ func (w *ackWindow) finish(cause error) {
 	}
 	for count := w.settled + 1; count <= w.count; count++ {
 		w.lost = append(w.lost, w.copyUnacked(count, cause))
-		w.buffer.release(w.slot(count).end) // so that the next one is found at once
+		w.buffer.release(w.slot(count).end) // the next lookup starts at the head
 	}
 	w.buffer = sendBuffer{}
 	invariant.Check(w.settled+uint64(len(w.lost)) == w.count, "%d messages: %d settled, %d lost", w.count, w.settled, len(w.lost))
 }
 
-// releaseRefused lets go of the bytes of a refused message.
+// releaseRefused drops the bytes of a refused message; its cause stays for result.
 func (w *ackWindow) releaseRefused(u *unacked) {
 	if !u.returned {
 		w.unreturned.messages--
@@ -169,7 +171,7 @@ func (w *ackWindow) releaseRefused(u *unacked) {
 	u.Topic, u.Payload, u.returned = "", nil, true
 }
 
-// take hands out, once, what was refused and what was lost.
+// take returns each refused or lost message once.
 func (w *ackWindow) take() []unacked {
 	taken := w.lost
 	w.lost = nil
@@ -187,15 +189,15 @@ func (w *ackWindow) take() []unacked {
 	w.refused = slices.Delete(w.refused, 0, old)
 	if excess := len(w.refusedIDs) - maxRefusedIDs; excess > 0 {
 		w.expiredUpTo = w.refusedIDs[excess-1]
-		w.refusedIDs = w.refusedIDs[excess:] // and not moved: append does so now and then
+		w.refusedIDs = w.refusedIDs[excess:] // append moves the rest when it reallocates
 	}
 	return taken
 }
 
-// recent tells whether a message is among the last two windows.
+// recent reports whether a message is among the last two windows.
 func (w *ackWindow) recent(count uint64) bool { return count+2*uint64(w.window) > w.count }
 
-// result says what has become of a message that is settled.
+// result returns the acknowledgement or the error of a settled message.
 func (w *ackWindow) result(count uint64) (Published, error) {
 	i, refused := slices.BinarySearchFunc(w.refused, count, func(u unacked, count uint64) int {
 		return cmp.Compare(u.ID.count(), count)
@@ -214,7 +216,7 @@ func (w *ackWindow) result(count uint64) (Published, error) {
 	return Published{Receivers: -1}, nil
 }
 
-// firstErr is why messages have not been acknowledged that nobody has taken, or nil if there are none.
+// firstErr returns the cause of the first unacknowledged message that take has not returned, or nil.
 func (w *ackWindow) firstErr() error {
 	if len(w.lost) > 0 {
 		return w.lost[0].Cause
@@ -227,11 +229,12 @@ func (w *ackWindow) firstErr() error {
 	return nil
 }
 
-// backlogErr is an error when so much has been refused that nothing more is taken before somebody has asked for it.
+// backlogErr returns an error while refused messages that take has not returned fill a window. Without this bound they
+// would fill the memory.
 func (w *ackWindow) backlogErr() error {
 	if w.unreturned.messages < w.window && w.unreturned.bytes < w.windowBytes {
 		return nil
 	}
-	last := w.refused[len(w.refused)-1] // which is among them, because take leaves none out
+	last := w.refused[len(w.refused)-1] // not returned either: take leaves none out
 	return fmt.Errorf("%w: %w", ErrBacklog, last.Cause)
 }

@@ -12,42 +12,42 @@ import (
 	"time"
 )
 
-// conn is one connection that has been greeted. Reading and writing are its owner's business: one goroutine at a time
-// each. Close may be called from anywhere, and ends both.
+// conn is one connection after its handshake. At most one goroutine reads and at most one writes at a time. Close may
+// be called from any goroutine; it ends both.
 type conn struct {
 	net.Conn
 	replies  *replyReader
-	version  int    // of RESP: 2 or 3
-	hasSeq   bool   // messages and replies to PUBLISH carry numbers
-	epoch    string // that numbers belong to: they begin anew with each start of the server
-	lastSeq  uint64 // the last one given before the greeting was answered
-	notConch bool   // it was asked for numbers, and is no conch
+	version  int    // RESP version: 2 or 3
+	hasSeq   bool   // messages and replies to PUBLISH carry sequence numbers
+	epoch    string // of the sequence numbers; each start of the server has a new one
+	lastSeq  uint64 // of the server, at the handshake
+	notConch bool   // sequence numbers were requested, and the server is not conch
 
-	closeReason error // what the server said before it ended the connection; the reading goroutine's
+	closeReason error // sent by the server before it closed the connection; owned by the reading goroutine
 
 	pings pingReader
 }
 
-// pingReader is what replies are read from: the socket, with a watch over how long it says nothing. It stands below the
-// reader, so that what has come of a reply is not lost by looking at the time.
+// pingReader reads from the socket and watches for silence. It sits below the replyReader, so a deadline in the middle
+// of a reply loses none of its bytes.
 type pingReader struct {
 	net.Conn
-	idle time.Duration // of silence
-	// sendPing is called then, by the goroutine that reads, and sends a PING, or does nothing where none may be sent now.
-	// Set by the wire's owner before it reads; nil: silence means nothing.
+	idle time.Duration // silence before a PING
+	// sendPing runs on the reading goroutine after each idle time. It sends a PING, or nothing if none may be sent now.
+	// The owner of the conn sets it before the first read; nil disables the watch.
 	sendPing func() error
-	// extendDeadline is called, where there is no ping, when a deadline has passed: true if it has set another one.
+	// extendDeadline runs after a deadline if sendPing is nil. It reports whether it has set a new deadline.
 	extendDeadline func() bool
 }
 
-// Read fails with ErrPingTimeout when nothing has come for twice the time.
+// Read fails with ErrPingTimeout if nothing arrives for twice the idle time.
 func (r *pingReader) Read(b []byte) (int, error) {
 	if r.sendPing == nil || r.idle <= 0 {
 		n, err := r.Conn.Read(b)
 		for timedOut(n, err) && r.extendDeadline != nil && r.extendDeadline() {
 			n, err = r.Conn.Read(b)
 		}
-		return n, err //nolint:wrapcheck // a reader passes on what it gets
+		return n, err //nolint:wrapcheck // a reader returns the error of the socket as it is
 	}
 	for pinged := false; ; pinged = true {
 		start := time.Now()
@@ -64,8 +64,8 @@ func (r *pingReader) Read(b []byte) (int, error) {
 	}
 }
 
-// readAfterStall gives back the time by which a deadline was noticed too late, because the process stood still: the
-// answer to the PING may have been there for long. Otherwise the server is silent.
+// readAfterStall reads once more for as long as the deadline was noticed too late. A stopped process misses its
+// deadline, and the reply to the PING may already be in the socket.
 func (r *pingReader) readAfterStall(b []byte, late time.Duration) (int, error) {
 	if late > 0 {
 		if n, err := r.readWithin(b, min(late, r.idle)); !timedOut(n, err) {
@@ -76,15 +76,15 @@ func (r *pingReader) readAfterStall(b []byte, late time.Duration) (int, error) {
 }
 
 func (r *pingReader) readWithin(b []byte, d time.Duration) (int, error) {
-	_ = r.SetReadDeadline(time.Now().Add(d)) // fails on a dead socket, and so will reading
-	return r.Conn.Read(b)                    //nolint:wrapcheck // a reader passes on what it gets
+	_ = r.SetReadDeadline(time.Now().Add(d)) // fails on a dead socket, as the read then does
+	return r.Conn.Read(b)                    //nolint:wrapcheck // a reader returns the error of the socket as it is
 }
 
-// timedOut tells whether reading ended with its deadline.
+// timedOut reports whether a read ended with its deadline and without data.
 func timedOut(n int, err error) bool { return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) }
 
-// dial connects, and greets the server: HELLO 3, or AUTH where that is unknown. o has its defaults. The wire is the
-// caller's to close; ctx bounds dialing alone.
+// dial connects and performs the handshake: HELLO 3, or AUTH on servers without HELLO. The options have their defaults.
+// The caller closes the conn; ctx bounds dialing only.
 func (o *Options) dial(ctx context.Context) (*conn, error) {
 	timeout := fmt.Errorf("no reply within %s (Options.DialTimeout): %w", o.DialTimeout, context.DeadlineExceeded)
 	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, timeout)
@@ -94,13 +94,13 @@ func (o *Options) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %s: %w", o.Addr, err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends whatever it waits for
+	stop := context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends all reads and writes of the handshake
 	c, err := o.handshake(ctx, sock)
 	if !stop() && err == nil {
-		err = context.Cause(ctx) // just now
+		err = context.Cause(ctx) // ctx ended at the same moment
 	}
 	if err != nil {
-		_ = sock.Close() // why tells more than this could
+		_ = sock.Close() // err matters more than the error of Close
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
@@ -109,7 +109,7 @@ func (o *Options) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// handshake makes a wire of a socket.
+// handshake turns a socket into a conn.
 func (o *Options) handshake(ctx context.Context, sock net.Conn) (*conn, error) {
 	if o.TLS != nil {
 		config := o.TLS.Clone()
@@ -131,7 +131,7 @@ func (o *Options) handshake(ctx context.Context, sock net.Conn) (*conn, error) {
 	return c, c.negotiate(o.Sequences)
 }
 
-// hello agrees on a version of RESP, and says who we are.
+// hello negotiates the RESP version and authenticates.
 func (c *conn) hello(username, password string) error {
 	command := []string{"HELLO", "3"}
 	authenticate := username != "" || password != ""
@@ -152,7 +152,7 @@ func (c *conn) hello(username, password string) error {
 	case !authenticate:
 		return nil
 	case username == "":
-		return c.do("AUTH", password) // all that servers before Redis 6 understand
+		return c.do("AUTH", password) // servers before Redis 6 have no user names
 	default:
 		return c.do("AUTH", username, password)
 	}
@@ -165,7 +165,7 @@ func defaultUser(name string) string {
 	return name
 }
 
-// negotiate says what we are, which any server may refuse, and asks for numbers.
+// negotiate sends the library name, which any server may refuse, and enables sequence numbers.
 func (c *conn) negotiate(sequences bool) error {
 	command := appendCommand(nil, "CLIENT", "SETINFO", "LIB-NAME", "conch-go")
 	handlers := []func(*reply){nil}
@@ -185,15 +185,15 @@ func (c *conn) negotiate(sequences bool) error {
 		if err := c.readReply(handle); err != nil && !errors.As(err, &serverErr) {
 			return err
 		}
-		// Who may not say CLIENT CAPA may be a user of conch all the same: others do not know it.
+		// NOPERM does not rule out conch: other servers answer that the subcommand is unknown.
 		forbidden = forbidden || i == 1 && serverErr != nil && serverErr.Code == CodeNoPerm
 	}
 	c.notConch = sequences && !c.hasSeq && !forbidden
 	return nil
 }
 
-// readPosition finds epoch and number in the answer to HELLO. A server that takes CLIENT CAPA for a promise of something
-// else has none.
+// readPosition reads epoch and sequence from the reply to HELLO. It reports false for a server that accepts CLIENT CAPA
+// but has no epoch.
 func (c *conn) readPosition(r *reply) bool {
 	var seq int64
 	for i := 0; i+1 < len(r.elements); i += 2 {
@@ -208,16 +208,16 @@ func (c *conn) readPosition(r *reply) bool {
 	return c.epoch != ""
 }
 
-// setTimeout bounds everything that is done on the wire from now on; 0 lifts the bound.
+// setTimeout bounds all reads and writes from now on; 0 removes the bound.
 func (c *conn) setTimeout(d time.Duration) {
 	var deadline time.Time
 	if d > 0 {
 		deadline = time.Now().Add(d)
 	}
-	_ = c.SetDeadline(deadline) // fails on a dead socket, and so will what comes next
+	_ = c.SetDeadline(deadline) // fails on a dead socket, as the next call then does
 }
 
-// do sends a command and waits for the answer, of which it returns what is an error.
+// do sends a command and waits for the reply. It returns an error reply as *Error.
 func (c *conn) do(args ...string) error {
 	if _, err := c.Write(appendCommand(nil, args...)); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
@@ -225,8 +225,8 @@ func (c *conn) do(args ...string) error {
 	return c.readReply(nil)
 }
 
-// readReply reads replies up to the first that is no push. An error is returned as *Error; anything else goes to take, if
-// that is not nil.
+// readReply reads up to the first reply that is not a push. It returns an error reply as *Error and passes any other to
+// handle, which may be nil.
 func (c *conn) readReply(handle func(*reply)) error {
 	for {
 		r, err := c.replies.read()
@@ -245,14 +245,14 @@ func (c *conn) readReply(handle func(*reply)) error {
 	}
 }
 
-// noteClosing notes it when a push says why the server is about to end the connection.
+// noteClosing keeps the reason of a push that announces the end of the connection.
 func (c *conn) noteClosing(push *reply) {
 	if len(push.elements) == 3 && push.elements[0].isText("closing") {
 		c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, push.elements[1].bytes, push.elements[2].bytes)
 	}
 }
 
-// readError is why reading ended: what the server said before tells more than that it closed.
+// readError explains why reading ended. The reason that the server sent takes precedence over the error of the socket.
 func (c *conn) readError(err error) error {
 	switch {
 	case c.closeReason != nil:

@@ -14,31 +14,31 @@ import (
 	"time"
 )
 
-// errConnClosed says that a pubConn takes no more messages.
+// errConnClosed means that a pubConn accepts no more messages: the publisher tries another one.
 var errConnClosed = errors.New("this connection accepts no more messages")
 
-// pubConn is one connection of a Publisher: a pipeline with a window. Publishers add messages to its account, a writer
-// brings them to the socket, as many at once as have come together meanwhile, and a reader counts the replies.
+// pubConn is one connection of a Publisher: a pipeline with a window. Publishers append messages to the window. A
+// writer sends all that have accumulated in one write, and a reader records the replies.
 //
-// A pubConn that works is closed by drain, when its publisher stops, and then ends when nothing is in flight any more; or
-// it breaks, and then the account tells what is lost. It never sends anything twice, and nobody dials it again.
+// The publisher closes a healthy pubConn with drain; it then ends when nothing is in flight. A pubConn that breaks
+// keeps what is lost in its window. It never sends a message twice and never reconnects.
 type pubConn struct {
 	conn       *conn
-	ackTimeout time.Duration // how long there may be no acknowledgement while something is in flight; 0: for ever
-	grace      time.Duration // how long replies are waited for when nothing can be written any more
-	onBroken   func(error)   // told why the pubConn broke, before anybody can notice that it has; must not block
+	ackTimeout time.Duration // longest time without an acknowledgement while messages are in flight; 0: no limit
+	grace      time.Duration // longest wait for replies after the last write
+	onBroken   func(error)   // called with mu held, before the break is visible elsewhere; must not block
 
-	mu sync.Mutex // guards what follows; nobody waits while holding it
+	mu sync.Mutex // guards all fields below, the embedded window included; never held across a blocking call
 	ackWindow
 	waiters       waiters
-	writer        sync.Cond // the writer waits here for messages
-	reserved      bool      // the next room is for somebody who has waited long
-	closed        bool      // takes no more messages
-	drainDeadline time.Time // once closed: until when replies are waited for
-	ackDeadline   time.Time // before: when there must have been an acknowledgement; zero if there is no such moment
-	broken        error     // why nothing can be written any more, or not read
-	ended         bool      // nothing is read or written any more
-	finished      bool      // reader and writer are gone, the account is final
+	writer        sync.Cond // signaled when there is something to write
+	reserved      bool      // the next room belongs to a publish that has waited long
+	closed        bool      // accepts no more messages
+	drainDeadline time.Time // once closed: end of the wait for replies
+	ackDeadline   time.Time // before: when the next acknowledgement is due; zero: none is
+	broken        error     // why reading or writing failed
+	ended         bool      // reader and writer must stop
+	finished      bool      // reader and writer have returned, the window is final
 }
 
 func newPubConn(conn *conn, window ackWindow, ackTimeout, grace time.Duration, onBroken func(error)) *pubConn {
@@ -49,7 +49,7 @@ func newPubConn(conn *conn, window ackWindow, ackTimeout, grace time.Duration, o
 	return c
 }
 
-// run is the pubConn's reader, and waits for its writer. When it returns, the account is final.
+// run is the reader, and waits for the writer. When it returns, the window is final.
 func (c *pubConn) run() {
 	var writer sync.WaitGroup
 	writer.Go(c.write)
@@ -59,10 +59,10 @@ func (c *pubConn) run() {
 	c.endLocked()
 	c.mu.Unlock()
 	writer.Wait()
-	_ = c.conn.Close() // whatever it says, the socket is gone
+	_ = c.conn.Close() // the socket is of no use, whatever Close returns
 	c.mu.Lock()
 	if reason := c.conn.closeReason; reason != nil && c.broken != nil && !errors.Is(c.broken, reason) {
-		c.broken = fmt.Errorf("%w; %w", c.broken, reason) // the writer was the first to notice
+		c.broken = fmt.Errorf("%w; %w", c.broken, reason) // the writer failed before the reason was read
 	}
 	c.finish(c.broken)
 	c.finished = true
@@ -70,7 +70,7 @@ func (c *pubConn) run() {
 	c.mu.Unlock()
 }
 
-// publish takes at least one of the records, waiting for room if it must, and as many more as there is room for.
+// publish appends at least one of the records, waiting for room if necessary, and as many more as fit at once.
 func (c *pubConn) publish(ctx context.Context, ordinals *atomic.Uint64, records []Record) (first uint64, n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,13 +86,13 @@ func (c *pubConn) publish(ctx context.Context, ordinals *atomic.Uint64, records 
 	return first, n, nil
 }
 
-// maxSkips is how often others may have taken the room that somebody waits for. Then it is kept for who waits, or else a
-// large message would wait for as long as there are small ones.
+// maxSkips is how often a waiting publish may lose the room to others. The room is then reserved for it: a large
+// message could otherwise wait for ever behind small ones.
 const maxSkips = 16
 
-// awaitRoomLocked waits until there is room for a record. It lets go of the lock meanwhile.
+// awaitRoomLocked waits until a record fits. It releases c.mu while it waits.
 func (c *pubConn) awaitRoomLocked(ctx context.Context, r *Record) error {
-	reserved := false // for us
+	reserved := false // for this call
 	for waits := 0; ; waits++ {
 		err := c.backlogErr()
 		switch {
@@ -105,20 +105,21 @@ func (c *pubConn) awaitRoomLocked(ctx context.Context, r *Record) error {
 			if waits >= maxSkips && !c.reserved {
 				reserved, c.reserved = true, true
 			}
-			// Not woken for every single place, which would cost more than the message.
+			// A wake for every single place would cost more than the message.
 			err = c.awaitLocked(ctx, c.settled+max(1, (c.inFlight()+3)/4))
 		}
 		if err != nil {
 			if reserved {
 				c.reserved = false
-				c.waiters.wake(math.MaxUint64) // they may have waited for us alone
+				c.waiters.wake(math.MaxUint64) // the room was all that kept them waiting
 			}
 			return err
 		}
 	}
 }
 
-// awaitSettled waits until so many messages are settled, or the pubConn is dead. It returns the error of ctx if that ends first.
+// awaitSettled waits until count messages are settled or the pubConn is finished. It returns the error of ctx if ctx
+// ends first.
 func (c *pubConn) awaitSettled(ctx context.Context, count uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +131,7 @@ func (c *pubConn) awaitSettled(ctx context.Context, count uint64) error {
 	return nil
 }
 
-// awaitLocked lets go of the lock until so many messages are settled, something has happened to the pubConn, or ctx ends.
+// awaitLocked releases c.mu until count messages are settled, the state of the pubConn changes, or ctx ends.
 func (c *pubConn) awaitLocked(ctx context.Context, until uint64) (err error) {
 	w := c.waiters.add(until)
 	c.mu.Unlock()
@@ -144,7 +145,7 @@ func (c *pubConn) awaitLocked(ctx context.Context, until uint64) (err error) {
 	return err
 }
 
-// write is the writer: it takes all that is there of a segment, and writes it without the lock.
+// write is the writer. It takes all bytes of a block and writes them without holding c.mu.
 func (c *pubConn) write() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,7 +153,7 @@ func (c *pubConn) write() {
 		for c.sent == c.count && !c.ended && c.broken == nil {
 			c.writer.Wait()
 			c.mu.Unlock()
-			runtime.Gosched() // those who are just about to publish go with this write, not the next
+			runtime.Gosched() // goroutines that are about to publish join this write
 			c.mu.Lock()
 		}
 		if c.ended || c.broken != nil {
@@ -174,7 +175,7 @@ func (c *pubConn) write() {
 	}
 }
 
-// read is the reader. It returns when the connection cannot be read on, cannot be believed, or has been ended.
+// read is the reader. It returns when the connection fails, breaks the protocol, or has ended.
 func (c *pubConn) read() error {
 	var (
 		acks [128]ack
@@ -185,7 +186,7 @@ func (c *pubConn) read() error {
 		switch {
 		case err != nil:
 			err = c.conn.readError(err)
-		case r.kind == kindPush: // answers nothing
+		case r.kind == kindPush: // no reply to a command
 			c.conn.noteClosing(&r)
 		default:
 			if acks[n], err = c.parseReply(&r); err == nil {
@@ -205,12 +206,12 @@ func (c *pubConn) read() error {
 	}
 }
 
-// parseReply is what a reply says. Anything that does not answer a PUBLISH is an error.
+// parseReply turns a reply into an ack. A reply that does not belong to a PUBLISH is an error.
 func (c *pubConn) parseReply(r *reply) (ack, error) {
 	if r.kind == kindError {
 		refusal := newError(r.bytes)
-		if strings.HasPrefix(refusal.Text, "Protocol error") { // such as a message that is too long: it closes behind that
-			c.conn.closeReason = fmt.Errorf("%w: %s", ErrClosedByServer, refusal.Error()) // in words alone, as in answered
+		if strings.HasPrefix(refusal.Text, "Protocol error") { // the server closes after it, as for a message that is too long
+			c.conn.closeReason = fmt.Errorf("%w: %s", ErrClosedByServer, refusal.Error()) // not wrapped, as in recordReply
 		}
 		return ack{refusal: refusal}, nil
 	}
@@ -224,18 +225,19 @@ func (c *pubConn) parseReply(r *reply) (ack, error) {
 	return ack{published: published}, nil
 }
 
-// nextReplyBuffered tells whether one more reply is there as a whole, so that those before it may wait for it to be booked together.
+// nextReplyBuffered reports whether another complete reply is in the read buffer. The replies before it can then be
+// recorded together with it, under one lock.
 func (c *pubConn) nextReplyBuffered() bool {
 	const maxLen = 64 // bytes of an array of two integers
 	lines := 1
 	if c.conn.hasSeq {
 		lines = 3
 	}
-	buffered, _ := c.conn.replies.in.Peek(min(c.conn.replies.buffered(), maxLen)) // which does not read
+	buffered, _ := c.conn.replies.in.Peek(min(c.conn.replies.buffered(), maxLen)) // never reads
 	return bytes.Count(buffered, []byte{'\n'}) >= lines
 }
 
-// recordReplies counts replies, up to the first that cannot be believed.
+// recordReplies records replies up to the first that breaks the protocol.
 func (c *pubConn) recordReplies(acks []ack) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -248,7 +250,7 @@ func (c *pubConn) recordReplies(acks []ack) error {
 	return nil
 }
 
-// settleLocked counts what has become settled, and ends the pubConn when nothing more can.
+// settleLocked settles messages, and ends the pubConn when none can follow.
 func (c *pubConn) settleLocked() {
 	if c.settle() {
 		c.waiters.wake(c.settled)
@@ -263,7 +265,7 @@ func (c *pubConn) settleLocked() {
 	}
 }
 
-// drain closes the pubConn: what has been taken is still written and waited for, until a moment.
+// drain closes the pubConn: accepted messages are still written, and their replies awaited until the deadline.
 func (c *pubConn) drain(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -279,8 +281,8 @@ func (c *pubConn) closeLocked(drainDeadline time.Time) {
 	c.waiters.wake(math.MaxUint64)
 }
 
-// breakLocked notes why the connection is of no use any more. What the server has said before that is still read, but
-// not for long.
+// breakLocked records why the connection failed. Replies that the server sent before are still read, for the grace at
+// most.
 func (c *pubConn) breakLocked(err error) {
 	if c.broken != nil || c.ended {
 		return
@@ -296,17 +298,17 @@ func (c *pubConn) breakLocked(err error) {
 	c.writer.Signal()
 }
 
-// endLocked stops reader and writer, wherever they wait.
+// endLocked stops reader and writer: the expired deadline ends a blocked call.
 func (c *pubConn) endLocked() {
 	if c.ended {
 		return
 	}
 	c.ended = true
-	_ = c.conn.SetDeadline(time.Unix(1, 0)) // fails only for a socket that is closed, where nobody waits
+	_ = c.conn.SetDeadline(time.Unix(1, 0)) // fails only for a closed socket, on which no call blocks
 	c.writer.Signal()
 }
 
-// setReadDeadlineLocked sets until when the next acknowledgement must come.
+// setReadDeadlineLocked sets the moment by which the next acknowledgement must arrive.
 func (c *pubConn) setReadDeadlineLocked() {
 	var deadline time.Time
 	c.ackDeadline = time.Time{}
@@ -322,8 +324,8 @@ func (c *pubConn) setReadDeadlineLocked() {
 	_ = c.conn.SetReadDeadline(deadline) // as in endLocked
 }
 
-// extendDeadline gives the reader back, once, the time by which it noticed its deadline too late: while the process stood still,
-// the acknowledgement may have come.
+// extendDeadline extends an expired deadline once, by the time that it was noticed too late. While the process was
+// stopped, the acknowledgement may have arrived.
 func (c *pubConn) extendDeadline() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -339,14 +341,14 @@ func (c *pubConn) extendDeadline() bool {
 	return true
 }
 
-// accepted is how many messages the pubConn has taken.
+// accepted returns how many messages the pubConn has accepted.
 func (c *pubConn) accepted() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count
 }
 
-// wait waits until a message is settled or lost, and says which.
+// wait waits until a message is settled or lost, and returns which.
 func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
 	if accepted := c.accepted(); count == 0 || count > accepted {
 		return Published{}, invalidOption("not an id of this publisher")
@@ -362,8 +364,8 @@ func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
 	return c.result(count)
 }
 
-// flush waits until all that has been taken is settled, and tells whether something has been refused or lost that
-// nobody knows of.
+// flush waits until all accepted messages are settled. It returns the cause of one that was refused or lost and not yet
+// returned by takeUnacked.
 func (c *pubConn) flush(ctx context.Context) error {
 	if err := c.awaitSettled(ctx, c.accepted()); err != nil {
 		return err
@@ -373,12 +375,12 @@ func (c *pubConn) flush(ctx context.Context) error {
 	return c.firstErr()
 }
 
-// takeUnacked hands out what was not acknowledged, once. If the pubConn is closed, it waits for its end.
+// takeUnacked returns each unacknowledged message once. It waits for the end of a pubConn that is closed.
 func (c *pubConn) takeUnacked() []unacked {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.closed && !c.finished {
-		_ = c.awaitLocked(context.Background(), math.MaxUint64) // which does not end
+		_ = c.awaitLocked(context.Background(), math.MaxUint64) // never canceled
 	}
 	return c.take()
 }
