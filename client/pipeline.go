@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	maxInFlight = 1 << 10  // publishes on their way at once; who comes then waits until one is acknowledged
-	batchBytes  = 64 << 10 // a write is not made longer than this by adding one more command
+	maxInFlight = 1 << 10  // sent publishes without a reply; further ones stay queued
+	batchBytes  = 64 << 10 // a batch of this size takes no further command
 )
 
-// pendingPublish is one publish. Topic and payload are the caller's: they are read while the call stands in the queue, where the
-// caller can take it out, and not any more when it has been sent.
+// pendingPublish is one call of Publish. Topic and payload belong to the caller and are read only while the publish is
+// queued, where the caller can cancel it.
 type pendingPublish struct {
 	topic   string
 	payload []byte
-	result  chan result // holds one
+	result  chan result // capacity 1
 
-	queued     bool // it stands in the queue, whose lock guards this and its neighbors
+	queued     bool // in the queue; guarded, with prev and next, by the pipeline's mu
 	prev, next *pendingPublish
 }
 
@@ -29,25 +29,25 @@ type result struct {
 	err       error
 }
 
-// pipeline is a connection for publishing. Callers queue up, one goroutine writes all that have come meanwhile at once,
-// another one reads the acknowledgements, which come in the same order.
+// pipeline is a connection for publishing. Callers queue up; one goroutine writes all that has accumulated at once,
+// another one reads the acknowledgements, which arrive in the same order.
 type pipeline struct {
 	conn     *conn
-	pingCall pendingPublish // stands in sent for a PING, whose answer belongs to no caller
-	pool     sync.Pool      // calls that nobody has a hand on; not shared, because their channels may belong to a test's bubble
+	pingCall pendingPublish // stands in sent for a PING, which has no caller
+	pool     sync.Pool      // of unused calls; per pipeline, because a channel made in a synctest bubble must stay there
 
-	mu       sync.Mutex        // guards what follows; held for copying a batch at most
-	queue    queue             // not sent: their callers may still take them out
-	sent     []*pendingPublish // what the reader has not taken over of those that the writer took, in order
-	inFlight int               // taken by the writer, and not booked as answered
+	mu       sync.Mutex        // guards the fields below; held for copying one batch at most
+	queue    queue             // not sent, can be canceled
+	sent     []*pendingPublish // sent, and not yet taken over by the reader, in order
+	inFlight int               // sent, and not yet recorded as answered
 	pingDue  bool              // a PING is to be sent
-	writer   sync.Cond         // the writer waits here for something to write
-	cause    error             // why the connection is of no use any more; set once
+	writer   sync.Cond         // signaled when there is something to write
+	cause    error             // of the end of the connection; set once
 
-	// What follows is the reader's.
-	pending  []*pendingPublish // the next answers belong to these, and then to those in sent
-	next     int               // the first of them that has none
-	answered int               // calls, since that was booked
+	// The fields below belong to the reader.
+	pending  []*pendingPublish // the next replies belong to these, then to those in sent
+	next     int               // first of pending without a reply
+	answered int               // replies since the last recordAnswers
 }
 
 func newPipeline(conn *conn) *pipeline {
@@ -57,14 +57,14 @@ func newPipeline(conn *conn) *pipeline {
 	conn.pings.sendPing = func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.pingDue = true // if it was, the writer waits for the peer, too
+		p.pingDue = true // if one is due already, the writer is blocked by the server too
 		p.writer.Signal()
 		return nil
 	}
 	return p
 }
 
-// fail ends the connection. The first cause is the one that is told.
+// fail ends the connection. Only the first cause is kept.
 func (p *pipeline) fail(cause error) {
 	p.mu.Lock()
 	first := p.cause == nil
@@ -74,7 +74,7 @@ func (p *pipeline) fail(cause error) {
 	}
 	p.mu.Unlock()
 	if first {
-		_ = p.conn.Close() // wakes reader and writer; what else it says does not matter
+		_ = p.conn.Close() // wakes reader and writer
 	}
 }
 
@@ -86,7 +86,7 @@ func (p *pipeline) broken() bool {
 
 // publish sends one message and waits for its acknowledgement.
 func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (Published, error) {
-	if err := ctx.Err(); err != nil { // else it might be sent all the same
+	if err := ctx.Err(); err != nil { // the select below chooses at random
 		return Published{}, fmt.Errorf("not sent: %w", err)
 	}
 	pub := p.pool.Get().(*pendingPublish)
@@ -104,9 +104,9 @@ func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (P
 		return Published{}, fmt.Errorf("not sent: %w", ctx.Err())
 	}
 	select {
-	case r := <-pub.result: // it came in the same moment
+	case r := <-pub.result: // arrived at the same moment
 		return r.published, r.err
-	default: // the reader still has the call, so nobody may use it again
+	default: // the reader still has the call: it must not return to the pool
 		return Published{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
 	}
 }
@@ -122,20 +122,20 @@ func (p *pipeline) enqueue(pub *pendingPublish) error {
 	return nil
 }
 
-// cancel takes a call out of the queue, if it is still there.
+// cancel removes a publish from the queue and reports whether it was still there.
 func (p *pipeline) cancel(pub *pendingPublish) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.queue.remove(pub)
 }
 
-// write sends what is queued until the connection is cut.
+// write sends what is queued until the connection ends.
 func (p *pipeline) write() {
 	var batch []byte
 	for p.awaitWork() {
-		runtime.Gosched() // those who are just about to publish go with this write, not the next
+		runtime.Gosched() // goroutines that are about to publish join this write
 		batch = p.nextBatch(batch[:0])
-		if len(batch) == 0 { // they have taken their calls back meanwhile
+		if len(batch) == 0 { // all were canceled meanwhile
 			continue
 		}
 		if _, err := p.conn.Write(batch); err != nil {
@@ -148,7 +148,8 @@ func (p *pipeline) write() {
 	}
 }
 
-// awaitWork waits until there is something to write that may be written. It returns false when the connection is cut.
+// awaitWork waits until there is something to write and the window permits it. It returns false when the connection has
+// ended.
 func (p *pipeline) awaitWork() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,8 +159,7 @@ func (p *pipeline) awaitWork() bool {
 	return p.cause == nil
 }
 
-// nextBatch appends what is to be written, up to about a batch. Answers may come as soon as that is done, so the calls are on
-// their way from now on.
+// nextBatch appends about one batch of commands. The reader must find each of them in sent before its reply can arrive.
 func (p *pipeline) nextBatch(batch []byte) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,12 +182,12 @@ func (p *pipeline) nextBatch(batch []byte) []byte {
 	return batch
 }
 
-// read hands out the acknowledgements until the connection ends, and tells all that are left what they can know.
+// read delivers the acknowledgements until the connection ends.
 func (p *pipeline) read() {
 	defer p.failAll()
 	for {
 		if p.answered > 0 && p.conn.replies.buffered() == 0 {
-			p.recordAnswers() // before waiting, because the writer may wait for it
+			p.recordAnswers() // before read blocks: the writer may wait for the window
 		}
 		r, err := p.conn.replies.read()
 		if err != nil {
@@ -201,7 +201,7 @@ func (p *pipeline) read() {
 	}
 }
 
-// failAll tells all calls what they can know when nothing more is read.
+// failAll completes all calls that have no reply, with the outcome as far as it is known.
 func (p *pipeline) failAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +217,7 @@ func (p *pipeline) failAll() {
 	p.pending, p.sent = nil, nil
 }
 
-// recordAnswers counts what has been answered, and takes over what has been sent when all that was is answered.
+// recordAnswers reopens the window by what was answered, and takes over sent when pending is used up.
 func (p *pipeline) recordAnswers() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -231,7 +231,7 @@ func (p *pipeline) recordAnswers() {
 	}
 }
 
-// oldest is the call that the next answer belongs to, or nil if there is none.
+// oldest returns the call that the next reply belongs to, or nil.
 func (p *pipeline) oldest() *pendingPublish {
 	if p.next == len(p.pending) {
 		p.recordAnswers()
@@ -242,13 +242,13 @@ func (p *pipeline) oldest() *pendingPublish {
 	return p.pending[p.next]
 }
 
-// advance counts the oldest call as answered.
+// advance marks the oldest call as answered.
 func (p *pipeline) advance() {
 	p.next++
 	p.answered++
 }
 
-// handleReply gives an answer to the call that it belongs to.
+// handleReply delivers a reply to the call that it belongs to.
 func (p *pipeline) handleReply(r *reply) error {
 	if r.kind == kindPush {
 		p.conn.noteClosing(r)
@@ -257,12 +257,12 @@ func (p *pipeline) handleReply(r *reply) error {
 	refused := r.kind == kindError
 	switch pub := p.oldest(); {
 	case pub == nil && refused:
-		// In words alone: what is lost thereby must not look as if it had been refused.
+		// Not wrapped: errors.As must not find a refusal of messages that are lost here.
 		return fmt.Errorf("%w: %s", ErrClosedByServer, newError(r.bytes).Error())
 	case pub == nil:
 		return malformed("a reply to no command")
 	case pub == &p.pingCall:
-		if !refused && !r.isText("PONG") { // who refuses a PING is there, too: users may lack the right to it
+		if !refused && !r.isText("PONG") { // a refusal proves a live server too: the user may lack the right
 			return malformed("unexpected reply %q to PING", r.kind)
 		}
 		p.advance()
@@ -272,12 +272,12 @@ func (p *pipeline) handleReply(r *reply) error {
 			return err
 		}
 		p.advance()
-		pub.result <- result{published, err} // from now on, it is its caller's again
+		pub.result <- result{published, err} // the caller owns it again
 	}
 	return nil
 }
 
-// parseAck reads the answer to PUBLISH: receivers, and the number where there are numbers.
+// parseAck reads the reply to PUBLISH: receivers, and the sequence if enabled.
 func parseAck(r *reply) (Published, error) {
 	receivers, seq := r, &reply{kind: kindInteger}
 	if r.kind == kindArray && len(r.elements) == 2 {

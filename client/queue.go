@@ -1,7 +1,7 @@
 package client
 
-// queue is the calls that are not sent, in order. A call may leave it from any place, and that many do at once, whose
-// contexts end together, is no reason to search for each.
+// queue is the list of publishes that are not sent. Each can be removed from any place without a search, because many
+// may be canceled at once.
 type queue struct{ first, last *pendingPublish }
 
 func (q *queue) empty() bool { return q.first == nil }
@@ -16,7 +16,7 @@ func (q *queue) push(p *pendingPublish) {
 	q.last = p
 }
 
-// remove takes a call out, and tells whether it was still there.
+// remove takes a publish out and reports whether it was in the queue.
 func (q *queue) remove(p *pendingPublish) bool {
 	if !p.queued {
 		return false
@@ -35,7 +35,7 @@ func (q *queue) remove(p *pendingPublish) bool {
 	return true
 }
 
-// pop takes out the oldest call. There must be one.
+// pop takes out the oldest publish. There must be one.
 func (q *queue) pop() *pendingPublish {
 	p := q.first
 	q.remove(p)

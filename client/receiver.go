@@ -1,47 +1,48 @@
 package client
 
-// receiver makes events of what one connection after the other sends to a subscription. It belongs to one goroutine.
+// receiver turns the replies of one connection after the other into the events of a subscription. It belongs to one
+// goroutine.
 type receiver struct {
 	subscription *Subscription
-	conn         *conn // of now; nil before the first
+	conn         *conn // current one; nil before the first
 
-	topics, patterns map[string]*nameState // by name: what this connection has received
-	topic            string                // of the last message that came by a pattern: they often repeat
+	topics, patterns map[string]*nameState // by name
+	topic            string                // of the last message of a pattern; topics often repeat
 
-	position     position // in the one order
-	subscribedAt uint64
+	position     position
+	subscribedAt uint64 // sequence of the server when all names were confirmed
 
-	ready         []Event // to be handed out
-	bufferedBytes int     // about how many bytes they take
-	pings         int     // sent, and not answered
+	ready         []Event // not yet delivered
+	bufferedBytes int     // roughly, of ready
+	pings         int     // sent and not answered
 }
 
-// position is how far one has come in the one order.
+// position is how far a subscription has read the sequence of an epoch.
 type position struct {
 	epoch string
-	seq   uint64 // nothing up to here was missed by losing the connection
+	seq   uint64 // no message up to here was missed by losing the connection
 }
 
-// nameState is what has come of one name.
+// nameState is what this connection has received for one name.
 type nameState struct {
 	name         string
-	lastSeq      uint64 // the number of the last message
-	lossReported bool   // that some are missing since then
+	lastSeq      uint64 // of the last message
+	lossReported bool   // a loss after lastSeq is reported
 }
 
-// replyKind is what a reply was, for whoever waits for an answer.
+// replyKind classifies a reply for roundTrip.
 type replyKind int
 
 const (
-	replyEvent        replyKind = iota // whatever comes by itself
-	replyConfirmation                  // one name
-	replyHello                         // HELLO was answered
+	replyEvent        replyKind = iota // sent by the server on its own
+	replyConfirmation                  // of one name
+	replyHello                         // to HELLO
 )
 
-// eventBytes is about what an event takes besides its payload.
+// eventBytes is roughly what an event takes besides its payload.
 const eventBytes = 200
 
-// reset starts with a new connection, to which nothing is owed from before.
+// reset starts with a new connection, on which no name has received anything.
 func (rc *receiver) reset(c *conn) {
 	rc.conn, rc.position, rc.subscribedAt, rc.pings = c, position{c.epoch, c.lastSeq}, 0, 0
 	rc.topics, rc.patterns = newNameStates(rc.subscription.names.topics), newNameStates(rc.subscription.names.patterns)
@@ -56,7 +57,7 @@ func newNameStates(names []string) map[string]*nameState {
 	return all
 }
 
-// clear is called when the events have been handed out.
+// clear drops the events after their delivery.
 func (rc *receiver) clear() {
 	clear(rc.ready)
 	rc.ready, rc.bufferedBytes = rc.ready[:0], 0
@@ -65,7 +66,7 @@ func (rc *receiver) clear() {
 	}
 }
 
-// reconnected is the event that this connection came in place of one that had got as far as before.
+// reconnected returns the event for this connection, after one that had reached the position before.
 func (rc *receiver) reconnected(cause error, before position) *Reconnected {
 	return &Reconnected{
 		Err: cause, Epoch: rc.conn.epoch, SameEpoch: rc.conn.hasSeq && rc.conn.epoch == before.epoch,
@@ -73,10 +74,10 @@ func (rc *receiver) reconnected(cause error, before position) *Reconnected {
 	}
 }
 
-// handle takes one reply. An error ends the connection.
+// handle handles one reply. An error ends the connection.
 func (rc *receiver) handle(r *reply) (replyKind, error) {
 	switch {
-	case rc.pings > 0 && (r.kind == kindError || r.isText("PONG")): // who refuses a PING is there, too
+	case rc.pings > 0 && (r.kind == kindError || r.isText("PONG")): // a refusal proves a live server too
 		rc.pings--
 		return replyEvent, nil
 	case r.kind == kindError:
@@ -84,7 +85,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 	case r.kind == kindMap:
 		if rc.conn.readPosition(r) {
 			rc.subscribedAt = rc.conn.lastSeq
-			rc.position.seq = max(rc.position.seq, rc.subscribedAt) // a Reconnected tells what was missed before
+			rc.position.seq = max(rc.position.seq, rc.subscribedAt) // Reconnected reports what was missed before
 		}
 		return replyHello, nil
 	case r.isText("PONG"):
@@ -95,7 +96,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 	return rc.handlePush(string(r.elements[0].bytes), r)
 }
 
-// handlePush takes a push, or an array that is one in RESP2.
+// handlePush handles a push, or an array that stands for one in RESP2.
 func (rc *receiver) handlePush(kind string, r *reply) (replyKind, error) {
 	e := r.elements[1:]
 	switch kind {
@@ -114,10 +115,11 @@ func (rc *receiver) handlePush(kind string, r *reply) (replyKind, error) {
 		return replyEvent, malformed("an unsubscribe that was not requested")
 	}
 	rc.conn.noteClosing(r)
-	return replyEvent, nil // a PONG in RESP2, and kinds of push that we do not know: those are safe to ignore
+	return replyEvent, nil // unknown kinds of push are safe to ignore
 }
 
-// handleMessage takes one message: name, topic if the name is a pattern, payload; and with numbers two more.
+// handleMessage handles one message: name, topic if the name is a pattern, payload; with sequence numbers two elements
+// more.
 func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts int) error {
 	if len(e) != texts+1 && len(e) != texts+3 {
 		return malformed("a message of %d elements", len(e)+1)
@@ -146,7 +148,8 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 	return nil
 }
 
-// recordSeq holds a message against the last one of its name. What is missing in between, and was not told, is now.
+// recordSeq compares a message with the last one of its name, and reports a loss between them that the server has not
+// reported.
 func (rc *receiver) recordSeq(m *Message, state *nameState) {
 	if m.Previous > state.lastSeq && !state.lossReported {
 		rc.ready = append(rc.ready, &Missed{Name: state.name, After: state.lastSeq, Before: m.Sequence, from: rc.subscription})
@@ -155,7 +158,7 @@ func (rc *receiver) recordSeq(m *Message, state *nameState) {
 	rc.position.seq = max(rc.position.seq, m.Sequence)
 }
 
-// handleMissed takes the server's word that messages of a name were dropped here.
+// handleMissed handles the push that reports dropped messages of a name.
 func (rc *receiver) handleMissed(e []reply) error {
 	if len(e) != 2 || !e[1].isCount() {
 		return malformed("a push missed of %d elements", len(e)+1)
@@ -171,7 +174,7 @@ func (rc *receiver) handleMissed(e []reply) error {
 	return nil
 }
 
-// intern is a topic as a string.
+// intern returns a topic as a string, without allocating when it repeats.
 func (rc *receiver) intern(topic []byte) string {
 	if rc.topic != string(topic) {
 		rc.topic = string(topic)

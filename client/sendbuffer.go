@@ -6,30 +6,30 @@ import (
 	"github.com/conchmq/conch/internal/invariant"
 )
 
-// blockSize is how much memory for messages is taken at once, and about how much one write brings to the socket.
+// blockSize is the size of a block, and roughly of one write.
 const blockSize = 32 << 10
 
-// block is a piece of memory with whole messages in it, as they go over the wire. Bytes are added behind those that
-// are there and never moved, so that the writer may read what it was given while others add.
+// block is a piece of memory that holds whole messages in wire format. Bytes are appended and never moved, so the
+// writer reads what it was given while publishers append.
 type block struct {
-	offset    uint64 // where it stands in the stream of all bytes of the connection
+	offset    uint64 // in the stream of all bytes of the connection
 	bytes     []byte
-	lastCount uint64 // count of the last message in it
+	lastCount uint64 // of the last message in it
 	next      *block
 }
 
 func (b *block) end() uint64 { return b.offset + uint64(len(b.bytes)) }
 
-// sendBuffer are the bytes of all messages that are in flight or wait to be written, in order. Memory is used again and
-// again: after a while none is allocated any more.
+// sendBuffer holds the bytes of all messages in flight or not yet written, in order. Blocks are reused: after a while
+// none is allocated.
 type sendBuffer struct {
-	head, tail *block // nil while there is nothing
-	writing    *block // the one that the writer got last; nil: it has none yet, and the head is next
+	head, tail *block // nil while empty
+	writing    *block // block of the last write; nil before the first, which takes head
 	free       *block
-	sent       uint64 // how many bytes the writer has been given
+	sent       uint64 // bytes given to the writer
 }
 
-// grow makes room for n bytes and returns the segment to add them to. The stream is at position end.
+// grow makes room for n bytes and returns the block to append them to. The stream ends at end.
 func (b *sendBuffer) grow(n int, end uint64) *block {
 	if b.tail != nil && cap(b.tail.bytes)-len(b.tail.bytes) >= n {
 		return b.tail
@@ -50,7 +50,7 @@ func (b *sendBuffer) grow(n int, end uint64) *block {
 	return blk
 }
 
-// nextWrite gives the writer all that is there of one segment, and the count of the last message in it.
+// nextWrite returns all bytes of one block that are not sent, and the count of the last message in it.
 func (b *sendBuffer) nextWrite() (chunk []byte, last uint64) {
 	if b.writing == nil {
 		b.writing = b.head
@@ -63,7 +63,7 @@ func (b *sendBuffer) nextWrite() (chunk []byte, last uint64) {
 	return chunk, b.writing.lastCount
 }
 
-// release gives back what lies before a position. The writer must be done with it.
+// release frees the blocks before an offset. The writer must be done with them.
 func (b *sendBuffer) release(before uint64) {
 	for b.head != nil && b.head.end() <= before {
 		blk := b.head
@@ -72,7 +72,7 @@ func (b *sendBuffer) release(before uint64) {
 			b.writing = blk.next
 		}
 		invariant.Scribble(slices.Clip(blk.bytes))
-		if cap(blk.bytes) > blockSize { // a large message had it to itself
+		if cap(blk.bytes) > blockSize { // made for one large message
 			continue
 		}
 		blk.bytes = blk.bytes[:0]
@@ -83,7 +83,7 @@ func (b *sendBuffer) release(before uint64) {
 	}
 }
 
-// slice returns the bytes between two positions, which are those of one message.
+// slice returns the bytes of one message, between two offsets.
 func (b *sendBuffer) slice(from, to uint64) []byte {
 	blk := b.head
 	for blk.end() <= from {

@@ -8,26 +8,25 @@ import (
 	"time"
 )
 
-// Subscription listens to topics and patterns over a connection of its own, which it makes anew when it breaks. Its
-// methods may be called from any goroutine.
+// Subscription receives the messages of topics and patterns over a connection of its own, and reconnects when that
+// breaks. Its methods may be called from any goroutine.
 type Subscription struct {
 	client  *Client
 	options Options
 	names   names
 
-	events chan Event // closed by run, behind the last one
-	err    error      // why; set before events is closed
+	events chan Event // closed by run after the last event
+	err    error      // of Next, after the last event; set before events is closed
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	done   chan struct{} // closed when run has returned
+	done   chan struct{} // closed when run returns
 
-	receiver receiver // run's alone, once Subscribe has returned
+	receiver receiver // owned by run once Subscribe has returned
 }
 
-// Subscribe subscribes to all the names, and returns when the server has confirmed them: what is published after that is
-// received. It fails if that cannot be done at once; ctx bounds it, and means nothing afterwards. The subscription is
-// the caller's to close.
+// Subscribe subscribes to all names and returns when the server has confirmed them: messages published after that are
+// received. It does not retry; ctx bounds it and has no effect afterwards. The caller closes the subscription.
 func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, error) {
 	n, err := newNames(all)
 	if err != nil {
@@ -36,7 +35,7 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	s := &Subscription{
 		client: c, options: c.options, names: n, events: make(chan Event, c.options.Buffer), done: make(chan struct{}),
 	}
-	s.options.Sequences = s.options.Sequences || n.predicates // it is how conch is known
+	s.options.Sequences = s.options.Sequences || n.predicates // the epoch shows that the server is conch
 	s.receiver = receiver{subscription: s}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	both, stop := context.WithCancelCause(ctx)
@@ -44,7 +43,7 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	defer context.AfterFunc(c.ctx, func() { stop(ErrClosed) })()
 	conn, err := s.connect(both)
 	if err == nil && !c.register(s, conn) {
-		_ = conn.Close() // nothing was read from it
+		_ = conn.Close() // no event was delivered from it
 		err = ErrClosed
 	}
 	if err != nil {
@@ -57,7 +56,7 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	return s, nil
 }
 
-// register runs a subscription, which then ends with the client, unless that has ended already.
+// register starts a subscription, which ends with the client. It returns false if the client is closed.
 func (c *Client) register(s *Subscription, conn *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,9 +68,9 @@ func (c *Client) register(s *Subscription, conn *conn) bool {
 	return true
 }
 
-// Next returns the next event, and waits for it as long as ctx lasts. After the last one it returns why there are no
-// more: ErrClosed after Close, or what the server answered when it would not take the subscription back (see Error). An
-// error of ctx leaves everything as it was.
+// Next returns the next event, and waits for it until ctx ends. After the last event it returns why there are no more:
+// ErrClosed after Close, or the refusal of the server (see Error). An error of ctx changes nothing: Next can be called
+// again.
 func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	select {
 	case e, ok := <-s.events:
@@ -84,8 +83,8 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	}
 }
 
-// All iterates over the events. The last pair has an error, that of Next, and no event. Breaking off leaves everything
-// as it was: another loop goes on where this one stopped.
+// All iterates over the events. The last pair has the error of Next and no event. A loop that breaks off loses nothing:
+// another one continues at the same place.
 func (s *Subscription) All(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
@@ -97,7 +96,7 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[Event, error] {
 	}
 }
 
-// Close ends the subscription. It returns when its goroutine has ended. What had been received can still be read. It
+// Close ends the subscription and returns when its goroutine has ended. Events received before can still be read. Close
 // returns nil, and may be called again.
 func (s *Subscription) Close() error {
 	s.cancel()
@@ -111,12 +110,12 @@ func (s *Subscription) run(c *conn) {
 	s.err = s.receive(c)
 	close(s.events)
 	s.client.mu.Lock()
-	delete(s.client.subs, s) // nil when the client has been closed
+	delete(s.client.subs, s) // nil after Client.Close
 	s.client.mu.Unlock()
 	s.cancel()
 }
 
-// receive hands out what comes, over one connection after the other. It returns why there is no next one.
+// receive delivers events over one connection after the other. It returns why there is no next one.
 func (s *Subscription) receive(c *conn) error {
 	attempts := 0
 	for {
@@ -126,7 +125,7 @@ func (s *Subscription) receive(c *conn) error {
 			return ErrClosed
 		}
 		if time.Since(since) > s.options.MaxBackoff {
-			attempts = 0 // else it goes on: a server that takes us and drops us is not asked without pause
+			attempts = 0 // a server that accepts and drops at once is retried with growing pauses
 		}
 		before := s.receiver.position
 		var err error
@@ -134,16 +133,16 @@ func (s *Subscription) receive(c *conn) error {
 			return err
 		}
 		if !s.emit(s.receiver.reconnected(cause, before)) {
-			_ = c.Close() // listen would have
+			_ = c.Close() // readLoop, which closes it, does not run
 			return ErrClosed
 		}
 	}
 }
 
-// readLoop hands out what comes over one connection, until it ends; it returns why.
+// readLoop delivers the events of one connection until that ends, and returns why.
 func (s *Subscription) readLoop(c *conn) error {
 	defer context.AfterFunc(s.ctx, func() { _ = c.Close() })()
-	defer func() { _ = c.Close() }() // what it says matters less than why
+	defer func() { _ = c.Close() }() // the cause matters more than the error of Close
 	for s.deliver() {
 		r, err := c.replies.read()
 		if err != nil {
@@ -156,8 +155,8 @@ func (s *Subscription) readLoop(c *conn) error {
 	return ErrClosed
 }
 
-// deliver hands out what the receiver has made of a reply. It waits for whoever reads the events, and tells whether it
-// could.
+// deliver hands the receiver's events to the reader of the subscription, and blocks until all are taken. It returns
+// false if the subscription is closed.
 func (s *Subscription) deliver() bool {
 	for _, e := range s.receiver.ready {
 		if !s.emit(e) {
@@ -177,7 +176,7 @@ func (s *Subscription) emit(e Event) bool {
 	}
 }
 
-// reconnect tries until it can, is refused, or the subscription is closed.
+// reconnect retries until it succeeds, the server refuses, or the subscription is closed.
 func (s *Subscription) reconnect(attempts *int) (*conn, error) {
 	for {
 		backoff := s.options.backoff(*attempts)
@@ -193,7 +192,7 @@ func (s *Subscription) reconnect(attempts *int) (*conn, error) {
 		switch {
 		case s.ctx.Err() != nil:
 			if c != nil {
-				_ = c.Close() // nobody will read from it
+				_ = c.Close() // it is not used
 			}
 			return nil, ErrClosed
 		case err == nil:
@@ -204,8 +203,8 @@ func (s *Subscription) reconnect(attempts *int) (*conn, error) {
 	}
 }
 
-// backoff is how long to wait before an attempt, counted from 0: a random time, so that the many who have lost one server
-// do not all come back to it at once.
+// backoff returns how long to wait before an attempt, counted from 0. The time is random, so that the clients of a lost
+// server do not all return at once.
 func (o *Options) backoff(attempt int) time.Duration {
 	limit := o.MaxBackoff
 	if doubled := o.MinBackoff << min(attempt, 30); doubled>>min(attempt, 30) == o.MinBackoff {
@@ -214,7 +213,7 @@ func (o *Options) backoff(attempt int) time.Duration {
 	return time.Duration(o.random(int64(limit) + 1))
 }
 
-// connect makes a connection that is subscribed to everything.
+// connect makes a connection that is subscribed to all names.
 func (s *Subscription) connect(ctx context.Context) (*conn, error) {
 	c, err := s.options.dial(ctx)
 	if err != nil {
@@ -226,14 +225,14 @@ func (s *Subscription) connect(ctx context.Context) (*conn, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		_ = c.Close() // why tells more
+		_ = c.Close() // err matters more than the error of Close
 		return nil, fmt.Errorf("cannot subscribe: %w", err)
 	}
 	c.pings.sendPing = func() error { return s.ping(c) }
 	return c, nil
 }
 
-// subscribeAll subscribes to all names, and waits for the confirmations. Messages may come before the last of them.
+// subscribeAll subscribes to all names and waits for the confirmations. Messages may arrive before the last of them.
 func (s *Subscription) subscribeAll(c *conn) error {
 	if s.names.predicates && c.notConch {
 		return ErrNoPredicates
@@ -244,7 +243,7 @@ func (s *Subscription) subscribeAll(c *conn) error {
 			return err
 		}
 	}
-	if c.hasSeq { // where in the one order are we now?
+	if c.hasSeq { // HELLO returns the current sequence
 		if err := s.roundTrip(c, appendCommand(nil, "HELLO"), replyHello, 1); err != nil {
 			return err
 		}
@@ -253,7 +252,7 @@ func (s *Subscription) subscribeAll(c *conn) error {
 	return nil
 }
 
-// roundTrip sends a command and receives up to the last of its answers.
+// roundTrip sends a command and receives up to the last of its replies.
 func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answers int) error {
 	c.setTimeout(s.options.DialTimeout)
 	if _, err := c.Write(command); err != nil {
@@ -280,14 +279,14 @@ func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answer
 	return nil
 }
 
-// maxBufferedBytes is about how many bytes of events may come between subscribing and the confirmations. They are handed out
-// afterwards.
+// maxBufferedBytes bounds, roughly, the events received between subscribing and the last confirmation. They are
+// delivered after it.
 const maxBufferedBytes = 64 << 20
 
-// ping is called by run's own goroutine, the only one that writes.
+// ping runs on run's goroutine, the only one that writes.
 func (s *Subscription) ping(c *conn) error {
-	_ = c.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, and so will writing
+	_ = c.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, as the write then does
 	s.receiver.pings++
 	_, err := c.Write(appendCommand(nil, "PING"))
-	return err //nolint:wrapcheck // ended does
+	return err //nolint:wrapcheck // readError does
 }

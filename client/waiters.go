@@ -4,10 +4,10 @@ package client
 type waiter struct {
 	until uint64
 	ready chan struct{} // holds one word, sent under the pubConn's lock
-	index int           // its place among those waiting, or -1
+	index int           // in waiting, or -1
 }
 
-// waiters are those of one pubConn. The pubConn's lock guards them.
+// waiters are those of one pubConn, guarded by its mu.
 type waiters struct {
 	waiting, free []*waiter
 }
@@ -23,7 +23,7 @@ func (ws *waiters) add(until uint64) *waiter {
 	return w
 }
 
-// wake wakes those whose wait is over.
+// wake wakes each waiter for at most settled messages.
 func (ws *waiters) wake(settled uint64) {
 	rest := ws.waiting[:0]
 	for _, w := range ws.waiting {
@@ -39,7 +39,7 @@ func (ws *waiters) wake(settled uint64) {
 	ws.waiting = rest
 }
 
-// done takes back a waiter, whether it was woken or has given up.
+// done returns a waiter to the free list, woken or not.
 func (ws *waiters) done(w *waiter) {
 	if last := len(ws.waiting) - 1; w.index >= 0 {
 		ws.waiting[w.index] = ws.waiting[last]
@@ -48,7 +48,7 @@ func (ws *waiters) done(w *waiter) {
 		ws.waiting = ws.waiting[:last]
 	}
 	select {
-	case <-w.ready: // woken in the moment in which it gave up
+	case <-w.ready: // woken at the moment its context ended
 	default:
 	}
 	ws.free = append(ws.free, w)
