@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// Client publishes over one connection, and makes subscriptions, each of which has a connection of its own: in RESP2 a
-// subscribed connection cannot publish, and what a subscriber does not read must not hold up acknowledgements. All
-// methods may be called from any goroutine.
+// Client publishes over one connection, and makes subscriptions with a connection each. In RESP2 a subscribed
+// connection cannot publish, and a slow subscriber must not delay acknowledgements. All methods may be called from any
+// goroutine.
 type Client struct {
 	options Options                 // with defaults
 	ctx     context.Context         // ends with Close
 	cancel  context.CancelCauseFunc // with ErrClosed
-	tasks   sync.WaitGroup          // dialing, the goroutines of each pipeline, and the subscriptions
+	tasks   sync.WaitGroup          // dial attempts, the goroutines of pipelines and subscriptions
 
-	mu       sync.Mutex // held for a few instructions at a time
-	pipe     *pipeline  // publishes go over it; nil, or one that is broken, until the next publish
-	dialing  *dialing   // nil while nobody dials
-	lastDial time.Time  // when somebody last had
+	mu       sync.Mutex // guards the fields below; never held across a blocking call
+	pipe     *pipeline  // for publishing; nil or broken until the next publish
+	dialing  *dialing   // nil if no attempt is under way
+	lastDial time.Time  // end of the last attempt
 	subs     map[*Subscription]struct{}
 }
 
-// dialing is a connection in the making, for all who wait for it.
+// dialing is a connection attempt shared by all callers that wait for it.
 type dialing struct {
-	done chan struct{} // closed when line and err are set
+	done chan struct{} // closed when pipe and err are set
 	pipe *pipeline
 	err  error
 }
 
-// Dial connects to a server. It fails if that cannot be done at once: the address, the certificate or the password may
-// be wrong. From then on, a connection that breaks is made anew by the next Publish.
+// Dial connects to a server. It fails if the first attempt fails, because the address, the certificate or the password
+// may be wrong. Afterwards, Publish replaces a connection that breaks.
 func Dial(ctx context.Context, o Options) (*Client, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -40,13 +40,13 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	c := &Client{options: o, subs: map[*Subscription]struct{}{}}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if _, err := c.pipeline(ctx); err != nil {
-		_ = c.Close() // there is nothing in it that could fail
+		_ = c.Close() // always nil
 		return nil, err
 	}
 	return c, nil
 }
 
-// DialURL is Dial with what ParseURL says.
+// DialURL is Dial with the options of ParseURL.
 func DialURL(ctx context.Context, url string) (*Client, error) {
 	o, err := ParseURL(url)
 	if err != nil {
@@ -57,19 +57,20 @@ func DialURL(ctx context.Context, url string) (*Client, error) {
 
 // Published is the acknowledgement of a message.
 type Published struct {
-	Receivers int    // subscriptions that it was queued to
-	Sequence  uint64 // its place in the one order; 0 without numbers
+	Receivers int    // subscriptions that the message was queued to
+	Sequence  uint64 // 0 without sequence numbers
 }
 
-// Publish publishes and waits for the acknowledgement. The payload is copied. Calls from several goroutines share the
-// connection, and do not wait for each other; they take effect in some order, of which is known only that a call that
-// has returned was before one that had not begun.
+// Publish publishes a message and waits for the acknowledgement. The payload is copied. Calls from several goroutines
+// share the connection without waiting for each other. A call that has returned is ordered before one that begins
+// later; the order of concurrent calls is undefined.
 //
-// An error that wraps ErrOutcomeUnknown says that the message may have been published: ctx ended or the connection broke
-// when it was on its way. It is not sent again. With any other error it was not published; it is an *Error if the
-// server refused it. A connection that broke is made anew by the next call: once, and at once, but for a random pause up to
-// MinBackoff when the last attempt is not longer ago than that. How long to wait before calling again is the caller's to
-// decide.
+// An error that wraps ErrOutcomeUnknown means that the message may have been published: ctx ended or the connection
+// broke after it was sent. It is not sent again. With any other error it was not published; an *Error is a refusal by
+// the server.
+//
+// The next call replaces a broken connection. It makes one attempt, at once, or after a random pause up to MinBackoff
+// if the last attempt was less than that ago. The caller decides how long to wait before calling again.
 func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Published, error) {
 	pipe, err := c.pipeline(ctx)
 	if err != nil {
@@ -78,21 +79,21 @@ func (c *Client) Publish(ctx context.Context, topic string, payload []byte) (Pub
 	return pipe.publish(ctx, topic, payload)
 }
 
-// HasSequences tells whether messages come and are acknowledged with numbers: that is asked for by Options.Sequences, and some
-// servers have none. It speaks of the connection that was made last.
+// HasSequences reports whether messages and acknowledgements carry sequence numbers. Options.Sequences requests them,
+// and some servers have none. The result describes the latest connection.
 func (c *Client) HasSequences() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pipe != nil && c.pipe.conn.hasSeq
 }
 
-// Close ends the connection and all subscriptions. It returns when no goroutine of theirs is left. Calls of Publish that
-// wait return an error. It returns nil, and may be called again.
+// Close ends the connection and all subscriptions, and returns when their goroutines have ended. Waiting calls of
+// Publish return an error. Close returns nil, and may be called again.
 func (c *Client) Close() error {
 	c.cancel(ErrClosed)
 	c.mu.Lock()
 	pipe, subs := c.pipe, c.subs
-	c.subs = nil // from now on, none is made
+	c.subs = nil // register fails from now on
 	c.mu.Unlock()
 	if pipe != nil {
 		pipe.fail(ErrClosed)
@@ -104,8 +105,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// pipeline returns the connection for publishing. If there is none that works, one goroutine dials for all who ask; its
-// end by the ctx of one of them would be wrong for the others.
+// pipeline returns the connection for publishing. If there is none, one goroutine dials for all callers. The ctx of a
+// single caller does not end the attempt, because others wait for it.
 func (c *Client) pipeline(ctx context.Context) (*pipeline, error) {
 	c.mu.Lock()
 	if c.pipe != nil && !c.pipe.broken() {
@@ -125,7 +126,7 @@ func (c *Client) pipeline(ctx context.Context) (*pipeline, error) {
 	}
 }
 
-// dialLocked begins to dial, if nobody has. c.mu is held.
+// dialLocked returns the current connection attempt, or starts one. c.mu is held.
 func (c *Client) dialLocked() (*dialing, error) {
 	switch {
 	case c.ctx.Err() != nil:
@@ -140,8 +141,8 @@ func (c *Client) dialLocked() (*dialing, error) {
 	return d, nil
 }
 
-// dial makes the connection, and runs it if it can; after a pause if that is soon after the last attempt, so that who
-// publishes in a loop does not flood a server that is down.
+// dial makes the connection and starts it. After a recent attempt it pauses first, so that a loop of publishes does not
+// flood a server that is down.
 func (c *Client) dial(d *dialing, soon bool) {
 	if soon {
 		select {
@@ -162,7 +163,7 @@ func (c *Client) dial(d *dialing, soon bool) {
 	}
 	if d.err != nil {
 		if conn != nil {
-			_ = conn.Close() // it was never used
+			_ = conn.Close() // it is not used
 		}
 		return
 	}

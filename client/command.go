@@ -2,7 +2,7 @@ package client
 
 import "strconv"
 
-// appendCommand appends a command as the wire has it, in either version of RESP.
+// appendCommand appends a command in RESP.
 func appendCommand(b []byte, args ...string) []byte {
 	b = appendHead(b, '*', len(args))
 	for _, arg := range args {

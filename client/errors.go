@@ -6,48 +6,49 @@ import (
 	"strings"
 )
 
-// What this package returns can be told apart with errors.Is and errors.As: these values, *Error for what the server
-// answered, the error of a context that ended, and what package net says of a socket.
+// Errors of this package are distinguished with errors.Is and errors.As. They wrap the values below, an *Error from the
+// server, the error of a context, or an error of package net.
 var (
 	// ErrClosed is returned by everything that is used after its Close.
 	ErrClosed = errors.New("closed")
-	// ErrInvalidOption is wrapped by what is wrong with Options, a URL, or the names of a subscription. Nothing has been sent.
+	// ErrInvalidOption is wrapped by errors about Options, a URL or the names of a subscription. Nothing has been sent.
 	ErrInvalidOption = errors.New("invalid option")
-	// ErrMalformed is wrapped by what is wrong with bytes that are no RESP, or that answer nothing that was asked. The
-	// connection cannot be read on.
+	// ErrMalformed is wrapped by errors about bytes that are not RESP, and about replies that belong to no command. The
+	// connection is unusable afterwards.
 	ErrMalformed = errors.New("malformed reply")
-	// ErrOutcomeUnknown is wrapped by what is said of a message that was not acknowledged before its connection broke, or
-	// before whoever published it gave up waiting. It may have been published, or not.
+	// ErrOutcomeUnknown is wrapped by errors for messages that were sent but not acknowledged when the connection or
+	// the caller's context ended. They may have been published or not.
 	ErrOutcomeUnknown = errors.New("not acknowledged, outcome unknown")
-	// ErrClosedByServer is wrapped by the reason that conch gives when it ends a connection, such as reading too slowly.
+	// ErrClosedByServer is wrapped by the reason that a server gave when it closed the connection, such as a slow
+	// subscriber.
 	ErrClosedByServer = errors.New("closed by the server")
-	// ErrNoPredicates is returned when a predicate is to be sent to a server that would take it for a part of a name.
+	// ErrNoPredicates is returned for a predicate on a server other than conch, which would take it for part of a name.
 	ErrNoPredicates = errors.New("the server has no predicates")
 	// ErrPingTimeout is returned when a server has neither sent anything nor answered a PING in time.
 	ErrPingTimeout = errors.New("no answer to PING")
 )
 
-// Code is the first word of an error that a server answered. The constants are those that conch answers, and that mean
-// the same in Redis; others come as they are.
+// Code is the first word of an error reply. The constants are the codes of conch, with the meaning that they have in
+// Redis; other codes are passed on unchanged.
 type Code string
 
 // The codes.
 const (
-	CodeErr       Code = "ERR"       // anything that has no code of its own
-	CodeDenied    Code = "DENIED"    // protected mode: the server serves its own machine only
-	CodeNoProto   Code = "NOPROTO"   // a protocol version that is not spoken
-	CodeWrongPass Code = "WRONGPASS" // user and password do not go together
-	CodeNoAuth    Code = "NOAUTH"    // the server asks who we are
-	CodeNoPerm    Code = "NOPERM"    // the user may not do this
+	CodeErr       Code = "ERR"       // errors without a code of their own
+	CodeDenied    Code = "DENIED"    // protected mode: only local clients are served
+	CodeNoProto   Code = "NOPROTO"   // the protocol version is not supported
+	CodeWrongPass Code = "WRONGPASS" // wrong user name or password
+	CodeNoAuth    Code = "NOAUTH"    // authentication is required
+	CodeNoPerm    Code = "NOPERM"    // the user lacks permission
 )
 
-// Error is what a server answered.
+// Error is an error reply of a server.
 type Error struct {
 	Code Code
-	Text string // what follows the code: one line of the server's, to be shown quoted if the server is not trusted
+	Text string // rest of the line; quote it if the server is not trusted
 }
 
-// Error gives the answer as it came.
+// Error returns the reply as it was received.
 func (e *Error) Error() string {
 	if e.Text == "" {
 		return string(e.Code)
@@ -55,45 +56,45 @@ func (e *Error) Error() string {
 	return string(e.Code) + " " + e.Text
 }
 
-// newError takes the text of an error reply apart.
+// newError splits the text of an error reply into code and text.
 func newError(text []byte) *Error {
 	code, rest, _ := strings.Cut(string(text), " ")
 	return &Error{Code: Code(code), Text: rest}
 }
 
-// isPermanent tells whether trying again would come to the same end: the server has said no, and will go on saying it until
-// somebody changes a password, a rule or the program.
+// isPermanent reports whether a retry would fail too: the server refuses until a password, a rule or the program
+// changes.
 func isPermanent(err error) bool {
 	var serverErr *Error
 	if errors.As(err, &serverErr) {
 		switch serverErr.Code {
 		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto:
 			return true
-		case CodeErr: // elsewhere it may be that there are too many connections at the moment
+		case CodeErr: // outside a subscription it may be temporary, such as too many connections
 			return errors.As(err, new(refusal))
 		}
 	}
 	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates)
 }
 
-// refusal is what a server answered to a subscription. With CodeErr it would answer the same the next time; codes that
-// we do not know are those of a server that cannot serve now, such as LOADING and BUSY of Redis.
+// refusal is an error reply to a subscription. With CodeErr it is permanent; unknown codes, such as LOADING and BUSY of
+// Redis, are temporary.
 type refusal struct{ answer *Error }
 
 func (r refusal) Error() string { return r.answer.Error() }
 func (r refusal) Unwrap() error { return r.answer }
 
-// closedByServer is an error that a server sent without being asked: it says so before it closes.
+// closedByServer returns the error for an error reply to no command: a server sends one before it closes.
 func closedByServer(r *reply) error {
 	return fmt.Errorf("%w: %w", ErrClosedByServer, newError(r.bytes))
 }
 
-// invalidOption makes an error about an option.
+// invalidOption returns an error about an option.
 func invalidOption(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
 }
 
-// malformed makes an error about a reply. What a server sent stands in it quoted, and cut.
+// malformed returns an error about a reply. Callers quote and cut what the server sent.
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }

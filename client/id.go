@@ -1,7 +1,7 @@
 package client
 
-// MessageID names one message of one Publisher, for Wait. The zero MessageID names none. What it is made of is no
-// promise: the connection is in the upper 6 bits, the connection's own count, from 1, in the other 58.
+// MessageID identifies one message of one Publisher, for Wait. The zero MessageID identifies none. Its layout may
+// change: the upper 6 bits are the connection, the other 58 the count of the message on it, from 1.
 type MessageID uint64
 
 const (

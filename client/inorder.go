@@ -7,28 +7,27 @@ import (
 	"slices"
 )
 
-// InOrder restores the one order over messages that come from several subscriptions, as Merge yields them: it holds
-// messages back, at most window at a time, and hands them out by rising number. Numbers must be on; messages without
-// one pass as they come.
+// InOrder restores the sequence of messages that arrive from several subscriptions, as Merge yields them. It buffers at
+// most window messages and yields them by ascending sequence. Sequence numbers must be enabled; messages without one
+// pass at once.
 //
-// A message is handed out as soon as nothing before it can be outstanding, as far as that can be known:
+// A message is yielded as soon as nothing before it can be outstanding:
 //
-//   - its number is one more than the last one, or
-//   - every name has come at least as far, without a gap: Message.Previous tells what was owed to a name before. Where
-//     the server has told that messages are missing, they are not waited for;
+//   - its sequence is one more than the last one, or
+//   - every name has reached that sequence without a gap. Message.Previous is the sequence that a name was owed before;
+//     a loss that was reported is not waited for;
 //
-// or when window messages are held and one more comes: then the one with the smallest number goes. What comes too late
-// after that is not dropped and does not break the order: it comes as *Late. A window of 0 delays nothing, and what is
-// out of order is late.
+// or when the buffer is full and one more message arrives: then the one with the smallest sequence goes. A message that
+// arrives after a larger one was yielded comes as *Late; it is neither dropped nor out of order. With a window of 0
+// nothing is delayed, and all that is out of order is late.
 //
-// The names that must have come as far are those of subs, which may be empty, and each from which a message has come.
-// What cannot be known: holes in the numbers are normal, for they count the messages of all topics. So a name that is
-// quiet, or whose subscription has ended, may always be about to bring a smaller number, and the others wait for it
-// until the window is full. Nothing is measured in time.
+// The names that are waited for are those of subs, which may be empty, and each name that has had a message. Gaps in
+// the sequence are normal, because it counts the messages of all topics. A quiet name, or one whose subscription has
+// ended, can therefore hold up the others until the window is full. Time plays no part.
 //
-// A message of a new epoch ends the order of the old one: what is held is handed out first. What then still comes of an
-// old epoch is *Late, After 0. Events that are no messages pass at once. At the end of seq, and before an error of it,
-// what is held is handed out. If the loop breaks off, what is held is lost.
+// A message of a new epoch ends the old epoch: the buffered messages are yielded first. A later message of an old epoch
+// comes as *Late with After 0. Events that are not messages pass at once. At the end of seq, and before an error of it,
+// the buffer is emptied. A loop that breaks off loses what is buffered.
 func InOrder(seq iter.Seq2[Event, error], window int, subs ...*Subscription) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		o := &orderer{window: max(0, window), subs: subs, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
@@ -48,7 +47,7 @@ func InOrder(seq iter.Seq2[Event, error], window int, subs ...*Subscription) ite
 	}
 }
 
-// yieldReady yields what goes now, and tells whether the loop goes on.
+// yieldReady yields what is ready and reports whether the loop continues.
 func (o *orderer) yieldReady(yield func(Event, error) bool) bool {
 	for _, e := range o.ready {
 		if !yield(e, nil) {
@@ -59,7 +58,7 @@ func (o *orderer) yieldReady(yield func(Event, error) bool) bool {
 	return true
 }
 
-// nameKey is a name of one subscription. The same name of another one has messages of its own.
+// nameKey is a name of one subscription. The same name of another subscription has messages of its own.
 type nameKey struct {
 	from    *Subscription
 	pattern bool
@@ -68,14 +67,14 @@ type nameKey struct {
 
 // progress is how far one name has come.
 type progress struct {
-	completeTo uint64 // everything that was owed to the name up to here has come, or will not come any more
-	lost       bool   // what is missing before its next message will not come
-	// held messages behind a gap: their numbers, by the number of the one that was owed before
+	completeTo uint64 // all that was owed to the name up to here has arrived or is lost
+	lost       bool   // what is missing before the next message is lost
+	// sequences of buffered messages behind a gap, by the sequence that their name was owed before
 	waiting   map[uint64]uint64
-	heapIndex int // its place in ordering.behind
+	heapIndex int // in orderer.byProgress
 }
 
-// advanceTo notes that everything up to a number has come, and with it what waited for that.
+// advanceTo marks everything up to a sequence as complete, and with it what waits for that.
 func (p *progress) advanceTo(seq uint64) {
 	p.completeTo = max(p.completeTo, seq)
 	for next, ok := p.waiting[p.completeTo]; ok; next, ok = p.waiting[p.completeTo] {
@@ -87,18 +86,18 @@ func (p *progress) advanceTo(seq uint64) {
 // orderer is the state of one iteration.
 type orderer struct {
 	window     int
-	subs       []*Subscription // whose names are waited for from the beginning
+	subs       []*Subscription // their names are waited for from the beginning
 	epoch      string
-	oldEpochs  map[string]bool // epochs that are over: one for each start of the server
-	started    bool            // something of this epoch has been handed out
-	lastSeq    uint64          // its number, the largest so far
+	oldEpochs  map[string]bool // one for each start of the server
+	started    bool            // a message of this epoch was yielded
+	lastSeq    uint64          // of the last message yielded, the largest
 	held       bySeq
 	names      map[nameKey]*progress
-	byProgress byProgress // all of names, furthest behind first
-	ready      []Event    // what goes now
+	byProgress byProgress // all of names
+	ready      []Event    // to be yielded now
 }
 
-// handle takes one event, and puts into out what may go now.
+// handle handles one event and appends to ready what may go now.
 func (o *orderer) handle(e Event) {
 	switch e := e.(type) {
 	case *Message:
@@ -108,7 +107,7 @@ func (o *orderer) handle(e Event) {
 		}
 		o.handleMessage(e)
 	case *Missed:
-		// Which of the two a name is was not told.
+		// Missed.Name does not show whether it is a topic or a pattern.
 		for _, pattern := range []bool{false, true} {
 			if p := o.names[nameKey{e.from, pattern, e.Name}]; p != nil {
 				p.lost = true
@@ -140,7 +139,7 @@ func (o *orderer) handleMessage(m *Message) {
 	}
 }
 
-// beginEpoch begins a new epoch.
+// beginEpoch starts a new epoch.
 func (o *orderer) beginEpoch(epoch string) {
 	o.releaseAll()
 	o.oldEpochs[o.epoch] = true
@@ -150,7 +149,7 @@ func (o *orderer) beginEpoch(epoch string) {
 	o.addExpected()
 }
 
-// addExpected begins with the names that are known, which have come nowhere yet.
+// addExpected adds the names that are known from the beginning.
 func (o *orderer) addExpected() {
 	for _, s := range o.subs {
 		for _, topic := range s.names.topics {
@@ -172,31 +171,31 @@ func (o *orderer) progressOf(key nameKey) *progress {
 	return p
 }
 
-// isNext tells whether nothing can be outstanding before the message with the smallest number.
+// isNext reports whether nothing can be outstanding before the message with the smallest sequence.
 func (o *orderer) isNext(m *Message) bool {
 	return o.started && m.Sequence <= o.lastSeq+1 || o.byProgress[0].completeTo >= m.Sequence
 }
 
-// release hands out the message with the smallest number.
+// release moves the message with the smallest sequence to ready.
 func (o *orderer) release() {
 	m := heap.Pop(&o.held).(*Message)
 	o.started, o.lastSeq = true, m.Sequence
 	o.ready = append(o.ready, m)
-	if p := o.names[m.key()]; p.completeTo < m.Sequence { // it went because it had to: what it waited for is late from now on
+	if p := o.names[m.key()]; p.completeTo < m.Sequence { // released because the window is full: what it waited for is late from now on
 		delete(p.waiting, m.Previous)
 		p.advanceTo(m.Sequence)
 		heap.Fix(&o.byProgress, p.heapIndex)
 	}
 }
 
-// releaseAll hands out what is held.
+// releaseAll moves all buffered messages to ready.
 func (o *orderer) releaseAll() {
 	for len(o.held) > 0 {
 		o.release()
 	}
 }
 
-// recordArrival notes that a message of a name has come.
+// recordArrival records the arrival of a message for its name.
 func (o *orderer) recordArrival(m *Message) {
 	p := o.progressOf(m.key())
 	if !p.lost && m.Previous > max(p.completeTo, o.lastSeq) {
@@ -211,7 +210,7 @@ func (o *orderer) recordArrival(m *Message) {
 	heap.Fix(&o.byProgress, p.heapIndex)
 }
 
-// key is the name by which a message came.
+// key is the name that matched the message.
 func (m *Message) key() nameKey {
 	return nameKey{m.from, m.Pattern != "", cmp.Or(m.Pattern, m.Topic)}
 }
@@ -231,7 +230,7 @@ func (h *bySeq) Pop() any {
 	return m
 }
 
-// byProgress is a heap of names.
+// byProgress is a heap of names, furthest behind first.
 type byProgress []*progress
 
 func (h byProgress) Len() int           { return len(h) }
@@ -246,5 +245,5 @@ func (h *byProgress) Push(p any) {
 	*h = append(*h, p.(*progress))
 }
 
-// Pop is there for package heap; no name is ever taken out.
+// Pop exists for package heap. No name is ever removed.
 func (h *byProgress) Pop() any { panic("client: a name was taken out of the order") }

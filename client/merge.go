@@ -7,10 +7,10 @@ import (
 	"reflect"
 )
 
-// Merge iterates over the events of several subscriptions: each one's in its own order, and all as they come. A
-// subscription that ends yields the error of its Next, and the others go on; the iteration ends with the last of them,
-// or with the error of ctx. Breaking off leaves everything as it was: nothing is taken from a subscription that is not
-// yielded.
+// Merge iterates over the events of several subscriptions as they arrive, each subscription in its own order. A
+// subscription that ends yields the error of its Next, and the others continue. The iteration ends with the last
+// subscription or with the error of ctx. A loop that breaks off loses nothing: only yielded events are taken from a
+// subscription.
 func Merge(ctx context.Context, subs ...*Subscription) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		open := append([]*Subscription{}, subs...)

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// kind is the byte that a reply begins with. Nulls are all kindNull, in whichever of their three forms they came.
+// kind is the first byte of a reply. All three forms of null are kindNull.
 type kind byte
 
 const (
@@ -31,8 +31,8 @@ const (
 	kindAttribute kind = '|'
 )
 
-// reply is one value of RESP2 or RESP3. What bytes and elements refer to is the reader's, and holds until the next
-// call of read.
+// reply is one value of RESP2 or RESP3. Its bytes and elements belong to the reader and are valid until the next call
+// of read.
 type reply struct {
 	kind     kind
 	integer  int64
@@ -40,49 +40,49 @@ type reply struct {
 	elements []reply
 }
 
-// isText tells whether the reply is a text that says this.
+// isText reports whether the reply is the text s.
 func (r *reply) isText(s string) bool {
 	return (r.kind == kindBulk || r.kind == kindSimple) && string(r.bytes) == s
 }
 
-// isCount tells whether the reply is an integer that can be a number of something.
+// isCount reports whether the reply is an integer that is not negative.
 func (r *reply) isCount() bool { return r.kind == kindInteger && r.integer >= 0 }
 
-// Limits of what one reply may be, besides Options.MaxMessage. No server that is used by this package comes near them.
+// Limits of one reply, besides Options.MaxMessage. No known server comes near them.
 const (
-	maxLine     = 32 << 10 // of what has no length of its own: lengths, integers, errors. It is the read buffer
+	maxLine     = 32 << 10 // of types without a length: lengths, integers, errors. Also the size of the read buffer
 	maxDepth    = 8        // of arrays in arrays
-	maxElements = 1 << 16  // in one reply, those of all depths together
+	maxElements = 1 << 16  // in one reply, of all depths together
 )
 
-// replyReader takes what a server sends apart. It is used by one goroutine at a time.
+// replyReader parses what a server sends. One goroutine at a time uses it.
 //
-// Everything is bounded by what has arrived: a length that is announced costs nothing until the bytes are there. On a
-// reply that is an integer, a line or a flat push it allocates nothing, once its buffers have grown to what comes.
+// Memory is bounded by what has arrived: an announced length allocates nothing before its bytes are there. Integers,
+// lines and flat pushes allocate nothing once the buffers have grown.
 type replyReader struct {
 	in           *bufio.Reader
 	maxBulk      int
-	text         []byte  // the texts of the current reply. When it moves, what refers to the old place still holds
-	elements     []reply // the elements of the current reply itself; deeper ones are allocated
-	elementCount int     // elements so far
+	text         []byte  // of the current reply. Slices into an outgrown array stay valid
+	elements     []reply // of the current reply itself; nested ones are allocated
+	elementCount int     // in the current reply so far
 }
 
 func newReplyReader(in io.Reader, maxBulk int) *replyReader {
 	return &replyReader{in: bufio.NewReaderSize(in, maxLine), maxBulk: maxBulk}
 }
 
-// buffered is how many bytes have been read from the server and not been returned. When it is 0, read may block.
+// buffered returns how many bytes are read and not parsed. If 0, read may block.
 func (r *replyReader) buffered() int { return r.in.Buffered() }
 
-// keep is how many bytes of texts, and keepElements how many elements, a reader keeps room for. What a larger reply
-// took is given back.
+// maxKept bounds the bytes, and maxKeptElements the elements, of the buffers that a reader keeps. Larger buffers are
+// released after use.
 const (
 	maxKept         = 256 << 10
 	maxKeptElements = 1 << 10
 )
 
-// read returns the next reply. The error is io.EOF when the server closed between two replies, io.ErrUnexpectedEOF
-// within one, wraps ErrMalformed, or is the socket's; after any, the reader is of no further use.
+// read returns the next reply. The error is io.EOF if the server closed between two replies, io.ErrUnexpectedEOF within
+// one, wraps ErrMalformed, or is that of the socket. After an error the reader is unusable.
 func (r *replyReader) read() (reply, error) {
 	r.text, r.elements, r.elementCount = r.text[:0], r.elements[:0], 0
 	if cap(r.text) > maxKept {
@@ -101,10 +101,10 @@ func (r *replyReader) read() (reply, error) {
 	return v, err
 }
 
-// readValue reads one value, at a depth of 0 for the reply itself.
+// readValue reads one value. The depth of the reply itself is 0.
 func (r *replyReader) readValue(depth int) (v reply, err error) {
 	line, err := r.readLine()
-	for err == nil && kind(line[0]) == kindAttribute { // it says something about the value behind it
+	for err == nil && kind(line[0]) == kindAttribute { // attributes are skipped
 		v.kind = kindAttribute
 		if err = r.readAggregate(&v, line[1:], depth+1); err == nil {
 			line, err = r.readLine()
@@ -136,7 +136,7 @@ func (r *replyReader) readValue(depth int) (v reply, err error) {
 	return v, err
 }
 
-// readLine reads up to CR LF, and returns at least one byte, which holds until more is read.
+// readLine reads up to CR LF. It returns at least one byte, valid until the next read.
 func (r *replyReader) readLine() ([]byte, error) {
 	line, err := r.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -156,7 +156,7 @@ func (r *replyReader) readLine() ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// copyText copies a text to where it holds until the next reply.
+// copyText copies a text to where it is valid until the next reply.
 func (r *replyReader) copyText(text []byte) []byte {
 	from := len(r.text)
 	r.text = append(r.text, text...)
@@ -192,7 +192,7 @@ func (r *replyReader) readBlob(v *reply, length []byte) error {
 	return nil
 }
 
-// readText reads n bytes and CR LF. It makes room as the bytes come: at most as much again as there already is.
+// readText reads n bytes and CR LF. It grows the buffer as bytes arrive, at most doubling it.
 func (r *replyReader) readText(n int) ([]byte, error) {
 	from := len(r.text)
 	for {
@@ -217,7 +217,7 @@ func (r *replyReader) readText(n int) ([]byte, error) {
 	return r.text[from:len(r.text):len(r.text)], nil
 }
 
-// readAggregate reads the elements of an array and the like.
+// readAggregate reads an array, map, set, push or attribute.
 func (r *replyReader) readAggregate(v *reply, length []byte, depth int) error {
 	n, err := parseLength(length)
 	switch {
@@ -258,7 +258,7 @@ func (r *replyReader) readElements(v *reply, n, depth int) error {
 	return nil
 }
 
-// unexpectedEOF is the error for an end within a text.
+// unexpectedEOF turns an end within a text into io.ErrUnexpectedEOF.
 func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -266,7 +266,7 @@ func unexpectedEOF(err error) error {
 	return err
 }
 
-// parseLength reads a length. It is -1 at least.
+// parseLength parses a length, which is at least -1.
 func parseLength(digits []byte) (int, error) {
 	n, err := strconv.ParseInt(string(digits), 10, 32)
 	if err != nil || n < -1 || digits[0] == '+' {

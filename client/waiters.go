@@ -3,7 +3,7 @@ package client
 // waiter waits until so many messages of a pubConn are settled.
 type waiter struct {
 	until uint64
-	ready chan struct{} // holds one word, sent under the pubConn's lock
+	ready chan struct{} // capacity 1; sent to with the pubConn's mu held
 	index int           // in waiting, or -1
 }
 
