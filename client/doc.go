@@ -1,50 +1,48 @@
-// Package client publishes to conch and subscribes to it; and to Redis, where Redis has the commands. It needs the
-// standard library alone, keeps no global state, and leaves no goroutine behind when what was opened has been closed.
+// Package client publishes and subscribes to conch, and to Redis with the commands that Redis has. It imports only the
+// standard library, keeps no global state, and leaves no goroutine behind once all is closed.
 //
 //	c, err := client.DialURL(ctx, "conch://user:password@host:8889?sequences=true")
 //	published, err := c.Publish(ctx, "orders", payload)
 //	sub, err := c.Subscribe(ctx, client.Topic("orders").Where("price > 100"), client.Pattern("news.*"))
 //	for event, err := range sub.All(ctx) { … }
 //
-// # What is guaranteed
+// # Guarantees
 //
-//  1. A publish that returns without an error was acknowledged: the message has its place in the one order of the
-//     server, and was queued to as many subscriptions as it says.
-//  2. Nothing is published twice by this package: what was on its way when a connection broke is never sent again. The
-//     error then wraps [ErrOutcomeUnknown]. With any other error the message was not published.
-//  3. When Subscribe returns, every message published from then on that matches one of the names comes, in the
-//     server's order, as long as the connection lasts.
-//  4. A [Subscription] whose connection breaks comes back by itself, and subscribes to everything again. Delivery is at
-//     most once: what was published meanwhile is missed. That is said by events in the place where it happened:
-//     [Disconnected], then [Reconnected], with the two numbers between which something may have been missed where
-//     numbers are on; if both are equal, nothing was.
-//  5. What the server drops because it was read too slowly is said by [Missed], where the server tells: conch does, in
-//     RESP3. Others end the connection, which is said as above.
-//  6. A subscription is given up only when it is closed, or when the server says no: a wrong password, no permission, a
-//     wrong predicate. Then Next returns the server's answer. Whatever else fails is tried again, with pauses that
-//     double and are random, so that not all clients come back in the same instant.
-//  7. A server that says nothing is asked by a PING; if it stays silent, the connection counts as lost. A refusal will do:
-//     users may lack the right to it.
+//  1. A publish that returns without an error is acknowledged: the message has its position in the server's order, and
+//     is queued to as many subscriptions as the acknowledgement counts.
+//  2. This package never sends a message twice. An error for a message in flight wraps [ErrOutcomeUnknown]. With any
+//     other error the message was not published.
+//  3. When Subscribe has returned, all messages that match one of the names arrive in the server's order, for as long
+//     as the connection lasts.
+//  4. A [Subscription] reconnects and subscribes again. Delivery is at most once: messages published meanwhile are
+//     missed. Events report this at its place in the stream: [Disconnected], then [Reconnected]. With sequence numbers,
+//     Reconnected has the range that may have been missed; if it is empty, nothing was.
+//  5. [Missed] reports messages that the server dropped because they were read too slowly. conch reports them in RESP3.
+//     Other servers close the connection instead.
+//  6. A subscription ends only when it is closed or refused: a wrong password, no permission, a wrong predicate. Next
+//     then returns the reply of the server. After any other failure it retries, with pauses that double and are random.
+//  7. A silent server is sent a PING; if it stays silent, the connection counts as lost. A refusal of the PING proves a
+//     live server too, because the user may lack the right.
 //
-// # Numbers
+// # Sequence numbers
 //
-// With Options.Sequences, conch tells each message's place in the one order over all topics, and for how long that order
-// holds: the epoch, which is another one after each start of the server. Numbers of a subscription rise, with holes where
-// other topics had messages. [InOrder] brings the messages of several subscriptions into their order. Redis and others have
-// no numbers; everything else works without.
+// With Options.Sequences, each message carries its position in the server's order over all topics, and the epoch of that
+// order. Each start of the server has a new epoch. The sequence numbers of a subscription ascend, with gaps for messages
+// of other topics. [InOrder] merges several subscriptions by sequence. Redis has no sequence numbers; all else works
+// without them.
 //
 // # Slow readers
 //
-// A Subscription holds Options.Buffer messages ready. While they are not read, it reads nothing from the server: first
-// the sockets' buffers fill, then the server's outbox for this connection, and then the server does with it what it does
-// with slow consumers. Publishers do not notice.
+// A Subscription buffers Options.Buffer messages. While the buffer is full it reads nothing from the server. The buffers
+// of the sockets fill, then the server's outbox, and the server applies its policy for slow consumers. Publishers are
+// not slowed down.
 //
 // # Connections
 //
-// A [Client] publishes over one connection, and each Subscription has one of its own. Calls of Publish from several
-// goroutines share theirs without waiting for each other.
+// A [Client] publishes over one connection, and each Subscription has one of its own. Concurrent calls of Publish share
+// theirs without waiting for each other.
 //
-// A [Publisher] is for many messages: it has up to 64 connections, does not wait for acknowledgements, and keeps account
-// of them. It makes no connection anew: when one breaks, it says which messages are not acknowledged, and leaves what
-// becomes of them to the program.
+// A [Publisher] is for high rates: it has up to 64 connections, does not wait for acknowledgements, and keeps the state
+// of each message. It never reconnects: when a connection breaks, it returns the unacknowledged messages, and the
+// program decides about them.
 package client

@@ -2,25 +2,25 @@ package client
 
 import "strings"
 
-// Name is what one subscribes to: a topic, or all topics that match a pattern; and of their messages all, or those for
-// which a predicate holds. Topic and Pattern make one. Names can be compared.
+// Name is what a subscription receives: a topic or all topics that match a pattern, optionally only messages for which
+// a predicate holds. Topic and Pattern make one. Names are comparable.
 type Name struct {
-	text      string // as the wire has it
+	text      string // in wire format
 	pattern   bool
 	predicate bool
 	err       error
 }
 
-// whereSep parts a pattern and a predicate on the wire; the first one that stands there does.
+// whereSep separates a pattern from a predicate on the wire, where it first occurs.
 const whereSep = " WHERE "
 
-// Topic is one topic. Any bytes will do, but " WHERE " in it, which begins a predicate to conch: it refuses to subscribe
-// to such a topic without one. Pattern(`a \WHERE b`) is the topic "a WHERE b". Redis takes it as it is.
+// Topic is one topic, of any bytes. conch refuses a topic with " WHERE " in it, because a predicate begins there; Redis
+// accepts it. Use Pattern(`a \WHERE b`) for the topic "a WHERE b".
 func Topic(topic string) Name { return Name{text: topic} }
 
-// Pattern is every topic that matches a glob as Redis has them: * is any text, ? any byte, [a-z] one of these, [^x] none
-// of these, and \ takes a byte as it is. " WHERE " in it is refused with ErrInvalidOption, because conch would take what is
-// behind it for a predicate: Where gives one, and \WHERE stands for those letters.
+// Pattern is every topic that matches a glob of Redis: * is any text, ? any byte, [a-z] one of these, [^x] none of
+// these, and \ takes a byte literally. " WHERE " in it is refused with ErrInvalidOption, because conch reads a
+// predicate behind it. Where adds a predicate, and \WHERE stands for the letters.
 func Pattern(glob string) Name {
 	n := Name{text: glob, pattern: true}
 	if strings.Contains(glob, whereSep) {
@@ -29,10 +29,11 @@ func Pattern(glob string) Name {
 	return n
 }
 
-// Where is the name with a predicate, in conch's language: Topic("orders").Where(`price > 100 && region == "eu"`). The
-// server judges it, and refuses one that is wrong with an *Error that says where. Messages carry the name as their
-// Pattern, also when it is a topic; numbers come with them in any case, for it is by these that conch is known. To the
-// server all names with a predicate are patterns, so a user needs the right to the topic as a pattern.
+// Where adds a predicate in conch's language: Topic("orders").Where(`price > 100 && region == "eu"`). The server
+// evaluates it, and refuses a wrong one with an *Error that names the column.
+//
+// Messages carry the name as their Pattern, for a topic too, and always have sequence numbers, because these identify
+// conch. The server treats all names with a predicate as patterns: a user needs the right to the topic as a pattern.
 func (n Name) Where(predicate string) Name {
 	switch {
 	case n.err != nil:
@@ -46,22 +47,22 @@ func (n Name) Where(predicate string) Name {
 	case !n.pattern:
 		n.text = escapeGlob(n.text)
 	}
-	// What looks like the part between the two must not be taken for it, nor what makes one with its first blank.
+	// A separator in the pattern, or one that its last bytes and a blank would form, is escaped.
 	n.text = strings.ReplaceAll(n.text, " WHERE", ` \WHERE`) + whereSep + predicate
 	n.pattern, n.predicate = true, true
 	return n
 }
 
-// String is the name as the server has it. Of a pattern, and of any name with a predicate, it is what Message.Pattern
-// says; of a topic it is what Message.Topic says.
+// String returns the name as the server has it: Message.Pattern for a pattern or a name with a predicate, Message.Topic
+// for a topic.
 func (n Name) String() string { return n.text }
 
-// escapeGlob makes a glob that matches this topic and no other.
+// escapeGlob returns a glob that matches this topic only.
 func escapeGlob(topic string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(topic)
 }
 
-// names are those of one subscription, each once, in the order in which they were given.
+// names are the names of one subscription, without duplicates, in their order.
 type names struct {
 	topics, patterns []string
 	predicates       bool
@@ -89,11 +90,11 @@ func newNames(all []Name) (n names, err error) {
 	return n, nil
 }
 
-// maxCommandBytes is how long one command may become by adding a name. The server's answer to a piece is read before the next
-// one is written, so neither side has to hold what the other one does not read yet.
+// maxCommandBytes bounds the length at which a command takes a further name. The replies to a command are read before
+// the next one is written, so neither side has to buffer what the other does not read yet.
 const maxCommandBytes = 16 << 10
 
-// commands yields the commands that subscribe to all names, and how many confirmations each one has.
+// commands yields the commands that subscribe to all names, each with its number of confirmations.
 func (n *names) commands(yield func(command []byte, confirmations int) bool) {
 	for _, form := range []struct {
 		verb  string

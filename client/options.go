@@ -9,46 +9,45 @@ import (
 	"time"
 )
 
-// Options say where a server is and how to speak to it. The zero value speaks to a conch on this machine. A value is
-// copied when it is used; what it points to must not change afterwards.
+// Options describe the server and the connection. The zero value connects to a conch on this machine. Options are
+// copied when used; what they point to must not change afterwards.
 type Options struct {
 	// Addr is host:port, or unix:///path for a Unix socket. Default 127.0.0.1:8889.
 	Addr string
 
-	// Username and Password are sent if either is set. A password alone is that of the user default.
+	// Username and Password are sent if either is set. A password without a name is that of the user default.
 	Username, Password string
 
-	// TLS switches it on. The name to verify is the host of Addr, unless ServerName is set.
+	// TLS enables TLS. The server's certificate is verified for the host of Addr, unless ServerName is set.
 	TLS *tls.Config
 
-	// Sequences asks for the number of each message in the one order. A server that has none, such as Redis, is used
-	// without: then all numbers are 0.
+	// Sequences requests the sequence number of each message. Servers without them, such as Redis, are used all the
+	// same: all sequence numbers are then 0.
 	Sequences bool
 
-	// DialTimeout bounds connecting, TLS and the greeting together. Default 10 s.
+	// DialTimeout bounds connecting, TLS and handshake together. Default 10 s.
 	DialTimeout time.Duration
 
-	// MinBackoff and MaxBackoff bound the pause before a lost connection is made anew: before attempt n it is a random
-	// time up to MinBackoff doubled n times, and up to MaxBackoff. Defaults 100 ms and 10 s.
+	// MinBackoff and MaxBackoff bound the pause before a reconnect. Before attempt n it is a random time up to
+	// MinBackoff doubled n times, at most MaxBackoff. Defaults 100 ms and 10 s.
 	MinBackoff, MaxBackoff time.Duration
 
-	// PingAfter is how long a server may be silent before it is asked whether it is still there; when it stays silent as
-	// long again, the connection is lost. Default 30 s. Negative: it is never asked.
+	// PingAfter is the silence after which a PING is sent; after as much silence again, the connection is lost. Default
+	// 30 s. Negative: no PING.
 	PingAfter time.Duration
 
-	// MaxMessage is how many bytes one message, or any other text of a server, may have. Default 512 MiB, the most that
-	// Redis sends. Memory is taken as bytes arrive, never because a length was announced.
+	// MaxMessage bounds the bytes of one message or any other text of a server. Default 512 MiB, the maximum of Redis.
+	// Memory is allocated as bytes arrive, never for an announced length.
 	MaxMessage int
 
-	// Buffer is how many messages a Subscription has ready for its reader. When they are that many, nothing more is read
-	// from the server, and what it then does with a subscriber that is too slow is the server's affair. It is a number of
-	// messages, whatever their size. Default 256.
+	// Buffer is how many messages, of any size, a Subscription reads ahead. When it is full, nothing more is read from
+	// the server, which applies its policy for slow consumers. Default 256.
 	Buffer int
 
-	// Dialer makes the connection in place of package net; for tests, proxies and the like. TLS comes on top of it.
+	// Dialer makes the connection in place of package net, for tests or proxies. TLS runs on top of it.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// random draws from [0, n). Tests set it.
+	// random draws from [0, n). Tests replace it.
 	random func(n int64) int64
 }
 
@@ -57,8 +56,8 @@ const (
 	unixPrefix  = "unix://"
 )
 
-// withDefaults fills in what is zero and refuses what makes no sense. Whoever takes Options from a caller calls it
-// first; everything else relies on that.
+// withDefaults replaces zero values and rejects invalid ones. Each exported function that takes Options calls it first;
+// the rest of the package relies on that.
 func (o Options) withDefaults() (Options, error) {
 	defaultTo(&o.Addr, defaultAddr)
 	defaultTo(&o.DialTimeout, 10*time.Second)
@@ -100,7 +99,7 @@ func defaultTo[T comparable](field *T, value T) {
 	}
 }
 
-// dialTarget is what the Dialer is called with.
+// dialTarget returns the arguments of the Dialer.
 func (o *Options) dialTarget() (network, addr string) {
 	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
 		return "unix", path
@@ -108,12 +107,12 @@ func (o *Options) dialTarget() (network, addr string) {
 	return "tcp", o.Addr
 }
 
-// serverName is the name that a certificate is held against.
+// serverName returns the name for which the certificate is verified.
 func (o *Options) serverName() string {
 	if strings.HasPrefix(o.Addr, unixPrefix) {
 		return "localhost"
 	}
-	host, _, _ := net.SplitHostPort(o.Addr) // withDefaults has looked
+	host, _, _ := net.SplitHostPort(o.Addr) // checked by withDefaults
 	if host == "" {
 		return "localhost"
 	}

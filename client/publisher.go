@@ -10,37 +10,37 @@ import (
 	"time"
 )
 
-// Publisher publishes over one connection or several, and knows of each message whether the server has acknowledged
-// it. Any number of goroutines may use it.
+// Publisher publishes over one connection or several, and keeps the state of each message until it is acknowledged. Any
+// number of goroutines may use it.
 //
-// A publish returns when the message has been copied into the window of a connection, which takes them in turn. The
-// order of what one goroutine publishes is kept by one connection, not between several, unless OrderedBy says so; a
-// receiver that has numbers can restore the one order of all.
+// Publish returns when the message is copied into the window of a connection; the connections take turns. One
+// connection keeps the order of what one goroutine publishes. Several do not, unless OrderedBy is used; receivers can
+// restore the order by sequence number.
 //
-// When a connection breaks, what was in flight on it has an unknown fate and is never sent again. The publisher stops
-// as a whole: the other connections have PublisherOptions.Grace to get their acknowledgements, nothing more is taken,
-// and Unacked hands back all messages that are not acknowledged. With KeepGoing it goes on with the connections that
-// are left. No connection is made anew; make another Publisher.
+// When a connection breaks, the outcome of its messages in flight is unknown, and they are never sent again. The whole
+// publisher then stops: the other connections have PublisherOptions.Grace for their acknowledgements, nothing more is
+// accepted, and Unacked returns all unacknowledged messages. With KeepGoing it continues with the remaining
+// connections. It never reconnects; make another Publisher.
 //
-// The same holds for a connection that acknowledges nothing for twice Options.PingAfter while messages are in flight, or that
-// says what nobody asked for. Without numbers, a server that acknowledges one message twice is only found out at the
-// end of what is in flight; with them at once.
+// A connection also breaks if it acknowledges nothing for twice Options.PingAfter while messages are in flight, or if
+// it sends an unexpected reply. A second acknowledgement of one message is detected at once with sequence numbers;
+// without them, only when nothing else is in flight.
 type Publisher struct {
 	conns     []*pubConn
 	keepGoing bool
 	grace     time.Duration
 	seed      maphash.Seed
 
-	nextConn atomic.Uint64 // of the connections
-	ordinals atomic.Uint64 // messages taken by all connections
+	nextConn atomic.Uint64 // picks the connection
+	ordinals atomic.Uint64 // of messages, over all connections
 	closing  atomic.Bool
-	firstErr atomic.Pointer[error] // why a connection broke first
-	halted   chan struct{}         // closed when the connections are to be drained
-	halt     func()                // closes it, once
-	tasks    sync.WaitGroup        // the connections, and who drains them
+	firstErr atomic.Pointer[error] // cause of the first break
+	halted   chan struct{}         // closed when the connections must drain
+	halt     func()                // closes halted, once
+	tasks    sync.WaitGroup        // the connections, and the goroutine that drains them
 }
 
-// NewPublisher connects. ctx bounds that alone. It fails unless all connections are there.
+// NewPublisher connects; ctx bounds nothing else. It fails if any of the connections fails.
 func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publisher, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -63,7 +63,7 @@ func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publish
 		}
 		for _, c := range conns {
 			if c != nil {
-				_ = c.Close() // nothing was sent
+				_ = c.Close() // nothing was published
 			}
 		}
 		return nil, err
@@ -71,7 +71,7 @@ func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publish
 	return startPublisher(conns, 2*max(0, o.PingAfter), po), nil
 }
 
-// startPublisher runs a publisher over connections that have been greeted.
+// startPublisher starts a publisher over connections after their handshake.
 func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions) *Publisher {
 	p := &Publisher{keepGoing: po.KeepGoing, grace: po.Grace, seed: maphash.MakeSeed(), halted: make(chan struct{})}
 	p.halt = sync.OnceFunc(func() { close(p.halted) })
@@ -89,9 +89,9 @@ func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions
 	return p
 }
 
-// Publish gives one message to a connection, and returns at once unless its window is full. Then it waits until there
-// is room; if ctx ends before, the message was not published. An error other than that of ctx is the one with which the
-// first connection broke, ErrClosed, or wraps ErrBacklog.
+// Publish appends one message to the window of a connection. It waits only while the window is full; if ctx ends first,
+// the message was not published. Any other error is the cause of the first broken connection, ErrClosed, or wraps
+// ErrBacklog.
 func (p *Publisher) Publish(
 	ctx context.Context, topic string, payload []byte, options ...PublishOption,
 ) (MessageID, error) {
@@ -100,9 +100,8 @@ func (p *Publisher) Publish(
 	return ids[0], err
 }
 
-// PublishBatch is Publish for many, which all go over the same connection, in order; with KeepGoing, those behind the
-// break go over another one. After an error, the messages of the ids that are returned were taken, and those behind them
-// were not.
+// PublishBatch is Publish for many records, which go over one connection in order; with KeepGoing, the rest continues
+// on another one after a break. After an error, the records of the returned ids were accepted and the others were not.
 func (p *Publisher) PublishBatch(ctx context.Context, batch []Record, options ...PublishOption) ([]MessageID, error) {
 	ids := make([]MessageID, len(batch))
 	n, err := p.publish(ctx, batch, ids, options)
@@ -113,7 +112,7 @@ func (p *Publisher) publish(
 	ctx context.Context, records []Record, ids []MessageID, options []PublishOption,
 ) (done int, err error) {
 	if err := ctx.Err(); err != nil {
-		return 0, err //nolint:wrapcheck // the caller's own
+		return 0, err //nolint:wrapcheck // the error of the caller's ctx
 	}
 	key, ordered := keyOf(options)
 	at := p.pickConn(key, ordered)
@@ -129,9 +128,9 @@ func (p *Publisher) publish(
 		switch {
 		case errors.Is(err, errConnClosed):
 			tries++
-			if ordered || tries >= len(p.conns) { // surely comes to each
+			if ordered || tries >= len(p.conns) { // visits each connection
 				at = (at + 1) % len(p.conns)
-			} else { // those that are left share the turns of those that are not
+			} else { // the remaining connections share the turns of a broken one
 				at = p.pickConn(key, false)
 			}
 		case err != nil:
@@ -141,7 +140,7 @@ func (p *Publisher) publish(
 	return done, nil
 }
 
-// pickConn is the connection of a key, or the one whose turn it is.
+// pickConn returns the connection of a key, or the next one in turn.
 func (p *Publisher) pickConn(key string, ordered bool) int {
 	n := uint64(len(p.conns))
 	if ordered {
@@ -150,13 +149,15 @@ func (p *Publisher) pickConn(key string, ordered bool) int {
 	return int(p.nextConn.Add(1) % n)
 }
 
-// Wait waits until the server has acknowledged a message, and returns the acknowledgement. Of a message that is more
-// than two windows of its connection ago it knows no more than that: then the number is 0 and the receivers are -1. The
-// error is that of ctx, or says why the message is not acknowledged, as Unacked does: it wraps ErrOutcomeUnknown or is the
-// *Error of the server, or ErrRefused when that message is so long ago. It is ErrExpired where even that is not known any
-// more: on a connection of which Unacked has handed back more than 65,536 refused messages, for those up to the last one
-// that is not remembered. An id that this publisher has not given is refused with ErrInvalidOption where that can be seen;
-// one of another publisher may be taken for its own.
+// Wait waits until a message is acknowledged, and returns the acknowledgement. Details are kept for two windows per
+// connection; for older acknowledged messages Sequence is 0 and Receivers -1.
+//
+// The error is that of ctx, or the cause as in Unacked: it wraps ErrOutcomeUnknown or is the *Error of the server.
+// ErrRefused replaces the *Error of an old message. ErrExpired means that not even that is known: each connection keeps
+// the ids of 65,536 refused messages that Unacked has returned.
+//
+// An id of another publisher is refused with ErrInvalidOption if it is out of range; otherwise it is taken for one of
+// this publisher.
 func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	if id.connection() >= len(p.conns) {
 		return Published{}, invalidOption("not an id of this publisher")
@@ -164,8 +165,8 @@ func (p *Publisher) Wait(ctx context.Context, id MessageID) (Published, error) {
 	return p.conns[id.connection()].wait(ctx, id.count())
 }
 
-// Flush waits until all messages published so far are acknowledged. The error is that of ctx, or says why a message is
-// not that Unacked has not handed back yet.
+// Flush waits until all messages published so far are acknowledged. The error is that of ctx, or the cause of an
+// unacknowledged message that Unacked has not returned.
 func (p *Publisher) Flush(ctx context.Context) error {
 	for _, c := range p.conns {
 		if err := c.flush(ctx); err != nil {
@@ -175,7 +176,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Err is why the first connection broke that did, or nil.
+// Err returns the cause of the first broken connection, or nil.
 func (p *Publisher) Err() error {
 	if first := p.firstErr.Load(); first != nil {
 		return *first
@@ -183,10 +184,11 @@ func (p *Publisher) Err() error {
 	return nil
 }
 
-// Unacked hands back the messages that are not acknowledged, in the order of publishing, each once: a second call
-// returns those that have come since. Of a publisher that works, that is what the server has refused; what is in flight
-// is none of it, because its fate is open. When a connection has broken, Unacked waits until it is decided, at most for
-// PublisherOptions.Grace. What could not be sent at all is returned as well.
+// Unacked returns the unacknowledged messages in the order of publishing, each once: a second call returns only later
+// ones. While the publisher works, these are the refused messages; messages in flight are not included.
+//
+// After a break, Unacked waits for the other connections, at most for PublisherOptions.Grace. It returns unsent
+// messages too.
 func (p *Publisher) Unacked() []Unacked {
 	if p.stopped() {
 		p.drain()
@@ -198,9 +200,9 @@ func (p *Publisher) Unacked() []Unacked {
 	return sortUnacked(all)
 }
 
-// Close takes no more messages, waits for the acknowledgement of those in flight, at most for PublisherOptions.Grace,
-// and closes the connections. The error says why a message is not acknowledged that Unacked has not handed back yet;
-// Unacked works after Close.
+// Close accepts no more messages, waits for the acknowledgements of those in flight, at most for
+// PublisherOptions.Grace, and closes the connections. The error is the cause of an unacknowledged message that Unacked
+// has not returned. Unacked works after Close.
 func (p *Publisher) Close() error {
 	p.closing.Store(true)
 	p.halt()
@@ -208,12 +210,12 @@ func (p *Publisher) Close() error {
 	return p.Flush(context.Background())
 }
 
-// stopped tells whether nothing more is taken.
+// stopped reports whether the publisher accepts no more messages.
 func (p *Publisher) stopped() bool {
 	return p.closing.Load() || !p.keepGoing && p.firstErr.Load() != nil
 }
 
-// stopErr is why nothing more is taken.
+// stopErr returns why the publisher accepts no more messages.
 func (p *Publisher) stopErr() error {
 	if err := p.Err(); err != nil {
 		return fmt.Errorf("the publisher has stopped: %w", err)
@@ -221,7 +223,7 @@ func (p *Publisher) stopErr() error {
 	return ErrClosed
 }
 
-// connBroken keeps the first cause. A pubConn calls it, holding its lock.
+// connBroken keeps the first cause. A pubConn calls it with its mu held.
 func (p *Publisher) connBroken(cause error) {
 	p.firstErr.CompareAndSwap(nil, &cause)
 	if !p.keepGoing {
@@ -229,7 +231,7 @@ func (p *Publisher) connBroken(cause error) {
 	}
 }
 
-// drain closes all connections that still work, once they have their acknowledgements.
+// drain closes all working connections once their messages are acknowledged.
 func (p *Publisher) drain() {
 	deadline := time.Now().Add(p.grace)
 	for _, c := range p.conns {

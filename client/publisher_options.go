@@ -2,23 +2,23 @@ package client
 
 import "time"
 
-// PublisherOptions say how a Publisher works. The zero value has one connection.
+// PublisherOptions configure a Publisher. The zero value has one connection.
 type PublisherOptions struct {
-	// Connections is how many, 1 to 64. Default 1. Each keeps the order of what it carries; between several there is none,
-	// but for OrderedBy.
+	// Connections is the number of connections, 1 to 64. Default 1. Each keeps the order of its messages; between
+	// connections there is no order except with OrderedBy.
 	Connections int
 
-	// Window is how many messages of one connection may be without acknowledgement, and WindowBytes how many bytes they
-	// may have as commands together; a message that is larger than that goes alone. Publish waits when the window is full.
-	// Defaults 4096 and 1 MiB. Each connection keeps up to as many bytes, and 64 for each message of the window.
+	// Window bounds the unacknowledged messages of one connection, and WindowBytes their bytes as commands; a larger
+	// message goes alone. Publish waits while the window is full. Defaults 4096 and 1 MiB. Each connection allocates up
+	// to WindowBytes, and 64 bytes for each message of the window.
 	Window, WindowBytes int
 
-	// KeepGoing goes on with the other connections when one has broken, instead of stopping the publisher. What the broken
-	// one carried is in Unacked all the same.
+	// KeepGoing continues with the other connections after a break instead of stopping the publisher. Unacked returns
+	// the messages of the broken one all the same.
 	KeepGoing bool
 
-	// Grace is how long acknowledgements of what is in flight are waited for, by Close and when a connection of several has
-	// broken. Default 5 s.
+	// Grace bounds the wait for acknowledgements in Close and after the break of one of several connections. Default 5
+	// s.
 	Grace time.Duration
 }
 
@@ -40,15 +40,15 @@ func (o PublisherOptions) withDefaults() (PublisherOptions, error) {
 	return o, nil
 }
 
-// PublishOption is one choice about one publish. The zero value is none.
+// PublishOption is an option of one publish. The zero value has no effect.
 type PublishOption struct {
 	key     string
 	ordered bool
 }
 
-// OrderedBy keeps the order of all messages that are published with the same key, by giving them to the same
-// connection. With PublisherOptions.KeepGoing, a key whose connection has broken moves to another one: messages that are
-// acknowledged stay in order, but one of unknown fate may have been published after later ones.
+// OrderedBy keeps the order of all messages with the same key by using one connection for them. With
+// PublisherOptions.KeepGoing, the key of a broken connection moves to another one. Acknowledged messages stay in order
+// then; one of unknown outcome may have been published after later ones.
 func OrderedBy(key string) PublishOption { return PublishOption{key, true} }
 
 func keyOf(options []PublishOption) (key string, ordered bool) {

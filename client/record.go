@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// Record is a message on its way out: what is published where.
+// Record is a message to be published.
 type Record struct {
 	Topic   string
-	Payload []byte // copied by whoever takes the record
+	Payload []byte // copied by Publish
 }
 
-// maxSize is how many bytes the record takes as a command at most.
+// maxSize returns the maximum length of the record as a command.
 func (r *Record) maxSize() int {
 	const all = len("*3\r\n$7\r\nPUBLISH\r\n") + 2*len("$1234567890123456789\r\n\r\n")
 	return all + len(r.Topic) + len(r.Payload)
 }
 
-// parseRecord takes apart what appendPublish wrote. The record has a copy of the bytes.
+// parseRecord reverses appendPublish, with a copy of the bytes.
 func parseRecord(command []byte) Record {
 	_, rest, _ := bytes.Cut(command, []byte("PUBLISH\r\n"))
 	topic, rest := cutText(rest)
@@ -25,7 +25,7 @@ func parseRecord(command []byte) Record {
 	return Record{Topic: string(topic), Payload: bytes.Clone(payload)}
 }
 
-// cutText is appendText undone. It does not look at what it takes for granted.
+// cutText reverses appendText. It relies on valid input.
 func cutText(b []byte) (text, rest []byte) {
 	length, rest, _ := bytes.Cut(b[len("$"):], []byte("\r\n"))
 	n, _ := strconv.Atoi(string(length))

@@ -7,16 +7,16 @@ import (
 )
 
 var (
-	// ErrAckTimeout is why a connection was given up that acknowledged nothing for too long.
+	// ErrAckTimeout is the cause of a break when a connection acknowledged nothing for too long.
 	ErrAckTimeout = errors.New("no acknowledgement in time")
-	// ErrBacklog is wrapped by what a publisher says when a whole window of messages has been refused, and nobody has taken
-	// them from Unacked. It goes on when somebody has.
+	// ErrBacklog is wrapped by the error of Publish while a whole window of refused messages has not been taken from
+	// Unacked. Publishing continues once it has.
 	ErrBacklog = errors.New("too many refused messages not yet taken from Unacked")
-	// ErrRefused is returned by Wait for a message that the server has refused, and that Unacked has handed back, when that
-	// is so long ago that the words of the server are forgotten.
+	// ErrRefused is returned by Wait for a refused message that Unacked returned so long ago that the reply of the
+	// server is not kept.
 	ErrRefused = errors.New("refused, and the reason is no longer kept")
-	// ErrExpired is returned by Wait for a message that is long past, and of which it is not known any more whether it
-	// was acknowledged or refused: Unacked has handed back more than 65,536 messages since that its connection was refused.
+	// ErrExpired is returned by Wait for an old message that was acknowledged or refused, and it is unknown which. More
+	// than 65,536 refused messages of its connection were returned by Unacked since.
 	ErrExpired = errors.New("acknowledged or refused, and no longer kept which")
 )
 
@@ -25,16 +25,16 @@ type Unacked struct {
 	ID      MessageID
 	Topic   string
 	Payload []byte
-	// Cause wraps ErrOutcomeUnknown and says why the connection ended; or it is the *Error with which the server refused the
-	// message, which then was not published.
+	// Cause wraps ErrOutcomeUnknown and explains why the connection ended; or it is the *Error with which the server
+	// refused the message, which was then not published.
 	Cause error
 }
 
-// unacked is one with its place among all messages of the publisher.
+// unacked is an Unacked with its position among all messages of the publisher.
 type unacked struct {
 	Unacked
 	ordinal  uint64
-	returned bool // handed back: topic and payload are gone, the cause is kept for Wait
+	returned bool // by Unacked: topic and payload are dropped, the cause is kept for Wait
 }
 
 // sortUnacked sorts by the order of publishing.

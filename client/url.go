@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// schemes are those of URLs, with the port that is meant when none is named, and whether they mean TLS.
+// schemes maps the scheme of a URL to its default port and whether it uses TLS.
 var schemes = map[string]struct {
 	port string
 	tls  bool
@@ -21,18 +21,19 @@ var schemes = map[string]struct {
 	"rediss": {port: "6379", tls: true},
 }
 
-// ParseURL reads one of these forms; user, password, port and everything behind the host may be left out:
+// ParseURL parses one of these forms; user, password, port and everything behind the host are optional:
 //
 //	conch://user:password@host:port?sequences=true
-//	conchs://…   the same with TLS; the port left out is 8890, as for conch 8889
-//	redis://…    rediss://…; the port left out is 6379, and a database behind the host is ignored, as by pub/sub
+//	conchs://…   the same with TLS; the default port is 8890, that of conch 8889
+//	redis://…    rediss://…; the default port is 6379, and a database behind the host is ignored, as by pub/sub
 //	unix://user:password@/path/of/the/socket
 //
-// Options behind the question mark: sequences (true or false), and dial_timeout, min_backoff, max_backoff and ping_after
-// as Go durations such as 5s. Anything else is an error that wraps ErrInvalidOption. No error quotes the password.
+// Options behind the question mark are sequences (true or false), and dial_timeout, min_backoff, max_backoff and
+// ping_after as Go durations such as 5s. Anything else is an error that wraps ErrInvalidOption. No error quotes the
+// password.
 func ParseURL(s string) (Options, error) {
 	u, err := url.Parse(s)
-	if err != nil { // it quotes the URL, with the password
+	if err != nil { // err quotes the URL, password included
 		return Options{}, invalidOption("invalid URL: expected scheme://user:password@host:port, with special characters escaped")
 	}
 	var o Options
@@ -50,7 +51,7 @@ func ParseURL(s string) (Options, error) {
 	return o, err
 }
 
-// parseAddr reads scheme, host, port and path.
+// parseAddr parses scheme, host, port and path.
 func (o *Options) parseAddr(u *url.URL) error {
 	if u.Scheme == "unix" {
 		if u.Host != "" || u.Path == "" {
@@ -75,7 +76,7 @@ func (o *Options) parseAddr(u *url.URL) error {
 	return nil
 }
 
-// parseQuery reads what stands behind the question mark.
+// parseQuery parses the options behind the question mark.
 func (o *Options) parseQuery(u *url.URL) error {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
