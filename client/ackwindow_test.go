@@ -33,7 +33,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// testWindow is an account as a test sees it: messages are told by their payloads, which are "1", "2" and so on.
+// testWindow is an ackWindow for tests. The payloads identify the messages: "1", "2" and so on.
 type testWindow struct {
 	ackWindow
 	t     *testing.T
@@ -48,18 +48,18 @@ func (w *testWindow) publish(n int) {
 	}
 }
 
-// takeWrite gives the writer one piece.
+// takeWrite takes the next chunk, as the writer does.
 func (w *testWindow) takeWrite() {
 	w.chunk = w.ackWindow.nextWrite()
 }
 
-// write is a write that took all but so many bytes.
+// write records a write that left out the last missing bytes.
 func (w *testWindow) write(missing int) {
 	w.recordWritten(missing)
 	w.settle()
 }
 
-// ok is so many acknowledgements.
+// ok records n acknowledgements.
 func (w *testWindow) ok(n int) {
 	for range n {
 		require.NoError(w.t, w.recordReply(ack{published: Published{Receivers: 1}}))
@@ -77,7 +77,7 @@ func (w *testWindow) replyToNothing() {
 	w.settle()
 }
 
-// unacknowledged is what take hands out, by payload.
+// unacknowledged returns the payloads of take.
 func (w *testWindow) unacknowledged() (payloads []string) {
 	for _, u := range w.take() {
 		payloads = append(payloads, string(u.Payload))
@@ -214,7 +214,7 @@ func TestSequenceIsKnownForTwoWindows(t *testing.T) {
 
 func TestSequencesRise(t *testing.T) {
 	w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
-	w.lastSeq = 7 // told by the greeting
+	w.lastSeq = 7 // from the handshake
 	w.publish(4)
 	w.takeWrite()
 	withSeq := func(seq uint64) ack { return ack{published: Published{Sequence: seq}} }
@@ -224,7 +224,7 @@ func TestSequencesRise(t *testing.T) {
 	require.NoError(t, w.recordReply(withSeq(12)))
 }
 
-// A refused message never turns into an acknowledged one by being forgotten.
+// A refused message never counts as acknowledged, however old it is.
 func TestARefusalNeverBecomesAnAck(t *testing.T) {
 	w := &testWindow{ackWindow: newAckWindow(0, 2, 1<<20), t: t}
 	one := func(answer func()) {
@@ -252,7 +252,7 @@ func TestARefusalNeverBecomesAnAck(t *testing.T) {
 	}
 }
 
-// Of refused messages that are long past, so many are remembered; what is behind the last forgotten one is still known.
+// The ids of old refused messages are kept up to a bound. Later ones are still known.
 func TestRefusedIDsExpire(t *testing.T) {
 	const expired = 3
 	w := &testWindow{ackWindow: newAckWindow(0, 4, 1<<20), t: t}
@@ -343,7 +343,7 @@ func TestWindow(t *testing.T) {
 	})
 }
 
-// Bytes come out of the segments as they went in, in any mixture of sizes, and memory is used again.
+// Bytes leave the buffer in their order, in any mixture of sizes, and blocks are reused.
 func TestSendBuffer(t *testing.T) {
 	w := newAckWindow(0, 1000, 1<<20)
 	var want, got []byte

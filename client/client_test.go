@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dialed is a client of a fake.
+// dialed returns a client of a fake.
 func dialed(t *testing.T, scripts ...string) *Client {
 	_, o := serve(t, scripts...)
 	o.Sequences = strings.Contains(scripts[0], "CAPA")
@@ -73,7 +73,7 @@ func TestUnsolicitedReplies(t *testing.T) {
 	}
 }
 
-// A publish that is on its way when the connection breaks is never sent again. The next one makes a new connection.
+// A publish in flight when the connection breaks is never sent again. The next one makes a new connection.
 func TestPublishOverANewConnection(t *testing.T) {
 	c := dialed(t, withSeq("ee", "0")+"> PUBLISH a 1\n< *2|:0|:1\n> PUBLISH a 2", resp3+`
 		> CLIENT CAPA seq
@@ -93,7 +93,7 @@ func TestPublishOverANewConnection(t *testing.T) {
 	assert.False(t, c.HasSequences())
 }
 
-// All who find the connection broken wait for one and the same new one.
+// All callers that find the connection broken wait for the same new one.
 func TestOneDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dials := 0
@@ -125,7 +125,7 @@ func TestOneDials(t *testing.T) {
 	})
 }
 
-// A server that acknowledges nothing holds publishers up, and each learns what it can.
+// A server that acknowledges nothing blocks publishers, and each returns what is known of its message.
 func TestStalledServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"gate")
@@ -156,7 +156,7 @@ func TestStalledServer(t *testing.T) {
 	})
 }
 
-// Close ends those that wait for a place among the pending, too.
+// Close ends queued publishes as well.
 func TestCloseWithManyPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, o := serve(t, resp3+"hang")
@@ -180,7 +180,7 @@ func TestCloseWithManyPending(t *testing.T) {
 	})
 }
 
-// Who publishes in a loop to a server that is down does not dial in a loop.
+// A loop of publishes to a server that is down does not dial in a loop.
 func TestDialingTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3)
@@ -233,7 +233,7 @@ func TestPublishWhenTheContextHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dialed(t, resp3+"hang")
 		for range 20 {
-			synctest.Wait() // for the writer, who would take it
+			synctest.Wait() // the writer would take it
 			_, err := c.Publish(canceled(), "a", []byte("hi"))
 			require.ErrorIs(t, err, context.Canceled)
 			require.NotErrorIs(t, err, ErrOutcomeUnknown)
@@ -241,7 +241,7 @@ func TestPublishWhenTheContextHasEnded(t *testing.T) {
 	})
 }
 
-// More may be on their way than a server answers in between.
+// More publishes can be in flight than a server answers in between.
 func TestManyPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 3 * maxInFlight
@@ -283,7 +283,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// To conch it would be a predicate by itself, and none with another one.
+// conch would parse it as a predicate, or as part of one.
 func TestPatternWithWhere(t *testing.T) {
 	for _, name := range []Name{Pattern("a WHERE b > 1"), Pattern("a WHERE b > 1").Where("c")} {
 		_, err := newNames([]Name{name})

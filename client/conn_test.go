@@ -151,7 +151,7 @@ func TestDialingIsBounded(t *testing.T) {
 	})
 }
 
-// What has come of a reply must not be lost when its rest keeps one waiting.
+// The first part of a reply is not lost when the rest is late.
 func TestPingReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()

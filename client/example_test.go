@@ -11,7 +11,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// start runs a server within the program, so that the examples have one to talk to.
+// start runs a server for the examples.
 func start() (addr string, stop func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +64,7 @@ func Example() {
 	messages := 0
 	for event, err := range sub.All(ctx) {
 		if err != nil {
-			panic(err) // it will not come back: sub was closed, or the server has refused it
+			panic(err) // permanent: sub was closed or refused
 		}
 		switch e := event.(type) {
 		case *client.Message:
@@ -105,18 +105,17 @@ func ExampleName_Where() {
 	// orders.* WHERE has(price)
 }
 
-// Two subscriptions have a connection each, so what comes over one may overtake the other. InOrder holds messages back,
-// nine at most, until nothing before them can be outstanding, as far as that can be known. The events are usually those
-// of Merge(ctx, one, two).
+// Each subscription has a connection, so their messages may overtake each other. InOrder buffers messages, nine at most
+// here, until nothing before them can be outstanding. The events usually come from Merge(ctx, one, two).
 func ExampleInOrder() {
 	events := func(yield func(client.Event, error) bool) {
 		for _, m := range []*client.Message{
 			{Topic: "sports", Sequence: 1, Epoch: "a3"},
 			{Topic: "news", Sequence: 3, Epoch: "a3"}, // sports may have something before it
 			{Topic: "news", Sequence: 5, Previous: 3, Epoch: "a3"},
-			{Topic: "sports", Sequence: 4, Previous: 1, Epoch: "a3"}, // it had nothing
+			{Topic: "sports", Sequence: 4, Previous: 1, Epoch: "a3"}, // nothing was before it
 			{Topic: "sports", Sequence: 8, Previous: 4, Epoch: "a3"},
-			{Topic: "weather", Sequence: 2, Epoch: "a3"}, // of which nothing was known
+			{Topic: "weather", Sequence: 2, Epoch: "a3"}, // a name without a message so far
 		} {
 			if !yield(m, nil) {
 				return
@@ -131,7 +130,7 @@ func ExampleInOrder() {
 		case *client.Message:
 			fmt.Println(e.Sequence, e.Topic)
 		case *client.Late:
-			fmt.Println(e.Message.Sequence, e.Message.Topic, "came after", e.After, "was handed out")
+			fmt.Println(e.Message.Sequence, e.Message.Topic, "came after", e.After, "was yielded")
 		}
 	}
 	// Output:
@@ -139,6 +138,6 @@ func ExampleInOrder() {
 	// 3 news
 	// 4 sports
 	// 5 news
-	// 2 weather came after 5 was handed out
+	// 2 weather came after 5 was yielded
 	// 8 sports
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// fake is a server that plays one script for each connection, in the order in which they are made, and refuses those
-// for which it has none. A script is lines:
+// fake is a server that plays one script per connection, in order, and refuses further connections. The lines of a
+// script:
 //
-//	> HELLO 3      this command must come, its arguments joined by blanks
-//	< +a|:1        this is sent, with CR LF for each bar and at the end
-//	hang           nothing more is sent, until the client closes
-//	gate           waits until the test says go
+//	> HELLO 3      expects this command, its arguments joined by blanks
+//	< +a|:1        sends this, with CR LF for each bar and at the end
+//	hang           sends nothing until the client closes
+//	gate           waits for openGate
 type fake struct {
 	t       *testing.T
 	mu      sync.Mutex
-	scripts []string // those to come
+	scripts []string // of later connections
 	dialed  func()   // may be nil
 	gate    chan struct{}
 }
 
-// errRefused is what a fake without a script says.
+// errRefused is the error of a fake without a script.
 var errRefused = errors.New("connection refused by the fake")
 
-// serve makes Options that lead to a fake. Everything that it runs ends before the test does.
+// serve returns Options that connect to a fake. All that it runs ends before the test does.
 func serve(t *testing.T, scripts ...string) (*fake, Options) {
 	f := &fake{t: t, scripts: scripts, gate: make(chan struct{})}
 	var tasks sync.WaitGroup
@@ -61,7 +61,7 @@ func serve(t *testing.T, scripts ...string) (*fake, Options) {
 
 func (f *fake) openGate() { f.gate <- struct{}{} }
 
-// add is a script for one more connection.
+// add adds a script for one more connection.
 func (f *fake) add(script string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +79,7 @@ func (f *fake) play(sock net.Conn, script string) {
 		case ">":
 			f.expect(commands, rest)
 		case "<":
-			_, _ = io.WriteString(sock, strings.ReplaceAll(rest, "|", "\r\n")+"\r\n") // the client may have closed: then it says why
+			_, _ = io.WriteString(sock, strings.ReplaceAll(rest, "|", "\r\n")+"\r\n") // the client may have closed; the test then fails there
 		case "hang":
 			_, _ = io.Copy(io.Discard, sock)
 		case "gate":
@@ -102,7 +102,7 @@ func (f *fake) expect(commands *replyReader, want string) {
 	}
 }
 
-// The beginnings of scripts.
+// Handshakes, for the beginning of a script.
 const (
 	resp3 = `
 		> HELLO 3
@@ -118,7 +118,7 @@ const (
 	`
 )
 
-// withSeq is the beginning of a script of a server with numbers.
+// withSeq is the handshake of a server with sequence numbers.
 func withSeq(epoch, seq string) string {
 	return resp3 + `
 		> CLIENT CAPA seq

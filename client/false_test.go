@@ -14,21 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serverEnd is the server's end of a connection without a buffer: what is written has been read.
+// serverEnd is the server's end of a connection without a buffer: all that the client has written is read.
 type serverEnd struct {
 	net.Conn
 	t        *testing.T
 	received int // messages
 }
 
-// pipe is a greeted connection to a server that a test plays.
+// pipe returns a connection after its handshake, and the server's end of it.
 func pipe(t *testing.T, hasSeq bool) (*conn, *serverEnd) {
 	near, end := net.Pipe()
 	return &conn{Conn: near, replies: newReplyReader(near, 1<<10), hasSeq: hasSeq},
 		&serverEnd{Conn: end, t: t}
 }
 
-// receive takes so many messages off the wire, and not a byte more.
+// receive reads n messages and not a byte more.
 func (f *serverEnd) receive(n int) {
 	var b [1]byte
 	for lines := 7 * n; lines > 0; { // of commands whose texts have none
@@ -42,21 +42,21 @@ func (f *serverEnd) receive(n int) {
 	synctest.Wait()
 }
 
-// send writes what the publisher is to read; it may be gone.
+// send writes replies; the publisher may have closed.
 func (f *serverEnd) send(text string) {
 	_, _ = io.WriteString(f.Conn, text)
 	synctest.Wait()
 }
 
 func (f *serverEnd) close() {
-	_ = f.Close() // a pipe's does not fail
+	_ = f.Close() // always nil for a pipe
 	synctest.Wait()
 }
 
 var patient = PublisherOptions{Window: 100, WindowBytes: 1 << 20, Grace: 5 * time.Second}
 
-// A server that is false: one message is published and written, then two more. No acknowledgement counts for a message that had
-// not left, and whatever is said, the publisher knows of each message whether it is acknowledged.
+// A faulty server: one message is published and written, then two more. No acknowledgement counts for a message that
+// was not written, and the publisher knows the state of each message.
 func TestFalseServer(t *testing.T) {
 	tests := []struct {
 		sentence string
@@ -74,7 +74,7 @@ func TestFalseServer(t *testing.T) {
 			false,
 			func(f *serverEnd) { f.send(":1\r\n"); f.close() },
 			nil,
-			"connection 0: ", // reader or writer may be the first to see it
+			"connection 0: ", // reader or writer may fail first
 		},
 		{"acknowledges more than was given to the socket", false, func(f *serverEnd) { f.send(":1\r\n:1\r\n") }, nil, "a reply to no command"},
 		{
@@ -166,12 +166,12 @@ func TestFalseServer(t *testing.T) {
 				p := startPublisher([]*conn{c}, time.Minute, patient)
 				messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 				require.NoError(t, err)
-				synctest.Wait() // the writer has it, and no other
+				synctest.Wait() // the writer has this message only
 				more, err := publishAll(t.Context(), p, "t", "n", 2, "")
 				require.NoError(t, err)
 				messages = append(messages, more...)
 				test.server(f)
-				_ = p.Flush(context.Background()) // of what became of it the tally tells
+				_ = p.Flush(context.Background()) // tally checks the outcome
 				if test.cause == "" {
 					require.NoError(t, p.Err())
 				} else {
@@ -195,7 +195,8 @@ func TestFalseServer(t *testing.T) {
 	}
 }
 
-// A message of which the server wants to see no more than the beginning: that it was refused is not proven, but told.
+// A server may refuse a message after reading its beginning. The outcome is unknown, and the error has the text of the
+// refusal.
 func TestTooLongAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
@@ -216,7 +217,7 @@ func TestTooLongAMessage(t *testing.T) {
 	})
 }
 
-// A reply that has come as a whole does not wait for the rest of the next one.
+// A complete reply does not wait for the rest of the next one.
 func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 	for _, test := range []struct {
 		hasSeq bool
@@ -239,7 +240,7 @@ func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// A publisher has stopped as soon as a connection has broken, and not when somebody has got round to closing the others.
+// A publisher stops as soon as a connection breaks, before the others are closed.
 func TestStoppedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
@@ -247,7 +248,7 @@ func TestStoppedAtOnce(t *testing.T) {
 		messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 		require.NoError(t, err)
 		cause := assert.AnError
-		p.firstErr.Store(&cause) // what blame does, before it wakes who closes them
+		p.firstErr.Store(&cause) // as connBroken does, before it closes the others
 		_, err = p.Publish(t.Context(), "t", nil)
 		require.ErrorIs(t, err, cause)
 		left := p.Unacked()
@@ -348,7 +349,7 @@ func TestPoison(t *testing.T) {
 		two(t, false, func(t *testing.T, p *Publisher, broken, _ *serverEnd, messages []sent) {
 			l := p.conns[messages[0].id.connection()]
 			l.mu.Lock()
-			l.breakLocked(io.ErrClosedPipe) // nothing can be written any more
+			l.breakLocked(io.ErrClosedPipe) // the writer fails
 			l.mu.Unlock()
 			broken.send(":1\r\n")
 			_, err := p.Wait(t.Context(), messages[0].id)
@@ -451,8 +452,7 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
-// Small messages do not keep a large one out, however many come. The server takes a millisecond for each, so that there
-// is always something in flight.
+// Small messages cannot starve a large one. The server takes a millisecond for each, so something is always in flight.
 func TestALargeMessageAmongSmallOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
@@ -474,7 +474,7 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 		_, err := p.Publish(brief, "t", large)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		end()
-		for range 2 { // the second one shows that the first one keeps nothing any more
+		for range 2 { // the second one shows that the reservation of the first is gone
 			_, err = p.Publish(ctx, "t", large)
 			require.NoError(t, err)
 			_, err = p.Publish(ctx, "t", nil)

@@ -22,7 +22,7 @@ import (
 
 var faultSeed = flag.Uint64("fault.seed", 0, "play only this seed of the faults, as a failure printed it")
 
-// listener is a subscriber that writes down what the server publishes, of one run after another.
+// listener is a subscriber that records what the server publishes, one run after another.
 type listener struct {
 	*conchtest.Conn
 	t *testing.T
@@ -37,7 +37,7 @@ func (l *listener) begin(topic string) {
 	require.NoError(l.t, err)
 }
 
-// end returns what has been published so far, and where in the order each payload stands.
+// end returns the payloads published so far, with their positions.
 func (l *listener) end(topic string) map[string]int {
 	l.Command("UNSUBSCRIBE", topic)
 	received := make(map[string]int)
@@ -66,8 +66,8 @@ type run struct {
 	sequences  bool
 }
 
-// play publishes, ends the publisher, and holds it to what the server has published. It tells how many connections were
-// cut and how many messages were not acknowledged, or that the publisher could not even connect.
+// play publishes, closes the publisher, and compares its account with what the server published. It returns the number
+// of cut connections and of unacknowledged messages, or that the publisher could not connect.
 func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, unacknowledged int, connected bool) {
 	proxy, err := faulty.Start(s.Addr, r.plan)
 	require.NoError(t, err)
@@ -78,12 +78,12 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Sequences: r.sequences}, r.options)
 	cuts := func() int64 { return proxy.Count(faulty.Close) + proxy.Count(faulty.Reset) }
 	if err != nil {
-		assert.NoError(t, ctx.Err(), "the greeting hangs")
+		assert.NoError(t, ctx.Err(), "the handshake hangs")
 		assert.Empty(t, l.end(r.topic))
 		return cuts(), 0, false
 	}
 	published := r.publish(t, ctx, p)
-	_ = p.Close() // of what is not acknowledged the tally tells
+	_ = p.Close() // tally checks the outcome
 	acked, unacked := tally(t, p, r.topic, published...)
 	received := l.end(r.topic)
 	for payload := range received {
@@ -102,8 +102,8 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	return cuts(), len(unacked), true
 }
 
-// keepsOrder holds that what one goroutine published over one connection was received in order, and what it published
-// with one key as well, as far as it was acknowledged.
+// keepsOrder checks that what a goroutine published over one connection arrived in order, and acknowledged messages of
+// one key too.
 func keepsOrder(t *testing.T, messages []sent, acked map[string]bool, received map[string]int) {
 	t.Helper()
 	byConnection, byKey := make(map[int]int), make(map[string]int)
@@ -121,8 +121,8 @@ func keepsOrder(t *testing.T, messages []sent, acked map[string]bool, received m
 	}
 }
 
-// publish has goroutines publish one by one and in batches, some with a key, some with waiting for a message or for
-// all, until the publisher stops or all is done.
+// publish runs goroutines that publish singly and in batches, with and without a key, with and without waiting, until
+// all is done or the publisher stops.
 func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent {
 	published := make([][]sent, r.goroutines)
 	var tasks sync.WaitGroup
@@ -163,11 +163,11 @@ func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent 
 	return published
 }
 
-// One of two connections is cut behind each byte that passes, from the first one of the greeting to the last one.
+// One of two connections is cut after each byte, from the first of the handshake to the last.
 func TestCutAtEveryByte(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	step := int64(1)
-	if invariant.On { // everything takes several times as long
+	if invariant.On { // the checks slow everything down
 		step = 3
 	}
 	if testing.Short() {
@@ -208,7 +208,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// drawRun is everything at once, by a seed. The faults are those of package faulty, on a smaller scale.
+// drawRun draws a run from a seed, with the faults of package faulty on a smaller scale.
 func drawRun(seed uint64) *run {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	often := func(one int) bool { return rng.IntN(one) == 0 }
@@ -228,11 +228,11 @@ func drawRun(seed uint64) *run {
 		p := faulty.Draw(seed, uint64(i))
 		p.Hold, p.Delay, p.Stall = p.Hold/100, p.Delay/100, p.Stall/50
 		if !often(4) {
-			p.Delay = 0 // a pause for each piece is what takes the time
+			p.Delay = 0 // a pause per chunk takes too long
 		}
 		p.StallAt, p.CutAt, p.Rate = p.StallAt%3000, p.CutAt%3000, 0
 		if p.CutAt > 0 && often(2) {
-			p.CutAt += 300 // behind the greeting
+			p.CutAt += 300 // after the handshake
 		}
 		plans[i] = p
 	}

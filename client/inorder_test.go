@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script makes events of words: a5<3 is message 5 of topic a, to which 3 was owed before; *5<3 the same of pattern *;
-// -a says that some of a are missing; E:x begins epoch x; ! is an error.
+// script turns words into events: a5<3 is message 5 of topic a, which was owed 3 before; *5<3 the same of pattern *; -a
+// reports a loss of a; E:x begins epoch x; ! is an error.
 func script(t *testing.T, words string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		epoch := "e"
@@ -44,7 +44,7 @@ func script(t *testing.T, words string) iter.Seq2[Event, error] {
 	}
 }
 
-// ordered plays a script through InOrder, and writes what comes.
+// ordered passes a script through InOrder and formats the result.
 func ordered(t *testing.T, words string, window int, subs ...*Subscription) string {
 	var out []string
 	for e, err := range InOrder(script(t, words), window, subs...) {
@@ -94,7 +94,7 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// A name that is known is waited for before anything has come of it.
+// A known name is waited for before its first message.
 func TestInOrderOfKnownNames(t *testing.T) {
 	assert.Equal(t, "5 late3/5 6", ordered(t, "a5<0 *3<0 a6<5", 9))
 	s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"*"}}}
@@ -117,8 +117,8 @@ func TestInOrderOfKnownNames(t *testing.T) {
 	assert.Equal(t, []uint64{3, 5, 6, 1, 2}, out)
 }
 
-// Whatever the messages of several names are mixed to, as long as each name keeps its order and the window is as large
-// as they can be apart, they come in order and each once.
+// Any mixture of several names comes out in order and complete, if each name keeps its order and the window is as large
+// as the distance between them.
 func TestInOrderOfAnyMixture(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -170,7 +170,7 @@ func TestInOrderBreaksOff(t *testing.T) {
 	}
 }
 
-// The state does not grow with what has been lost.
+// The state does not grow with losses.
 func TestOrdererReleasesWhatItYielded(t *testing.T) {
 	o := &orderer{window: 4, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
 	for i := range uint64(1000) {

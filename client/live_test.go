@@ -21,7 +21,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// connect dials a server, with quick attempts to come back.
+// connect dials a server, with short backoff.
 func connect(t *testing.T, o Options) *Client {
 	t.Helper()
 	o.MinBackoff, o.MaxBackoff = time.Millisecond, 10*time.Millisecond
@@ -38,7 +38,7 @@ func listenTo(t *testing.T, c *Client, names ...Name) *Subscription {
 	return s
 }
 
-// mustPublish publishes and returns how many received it.
+// mustPublish publishes and returns the number of receivers.
 func mustPublish(t *testing.T, c *Client, topic, payload string) int {
 	t.Helper()
 	got, err := c.Publish(t.Context(), topic, []byte(payload))
@@ -62,7 +62,7 @@ func TestConch(t *testing.T) {
 	conchtest.Eventually(t, func() bool { return mustPublish(t, c, "news", "") == 2 }, "the closed one is gone")
 }
 
-// What is published after Subscribe has returned is received.
+// All messages published after Subscribe has returned are received.
 func TestSubscribedMeansSubscribed(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
@@ -91,7 +91,7 @@ func TestThousandsOfNames(t *testing.T) {
 	}
 }
 
-// Many publish over one connection; each of them in its own order.
+// Many goroutines publish over one connection, each in its own order.
 func TestConcurrentPublishers(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
@@ -138,7 +138,7 @@ func TestKilledAndBack(t *testing.T) {
 	admin.Command("CLIENT", "KILL", "TYPE", "normal")
 	admin.Expect(":1\r\n")
 	conchtest.Eventually(t, func() bool {
-		_, err := c.Publish(t.Context(), "a", nil) // the first one or two may not know yet
+		_, err := c.Publish(t.Context(), "a", nil) // the break may not be noticed yet
 		return err == nil
 	}, "the client publishes again")
 }
@@ -169,14 +169,14 @@ func TestPasswords(t *testing.T) {
 	_, err = desk.Subscribe(t.Context(), Topic("desk.a"), Topic("others"))
 	assert.ErrorContains(t, err, "cannot subscribe: NOPERM")
 
-	// That it may not ask for numbers does not keep it from predicates.
+	// The user may not enable sequence numbers, and can use predicates all the same.
 	filtered := listenTo(t, desk, Pattern("desk.*").Where("size > 2"))
 	mustPublish(t, desk, "desk.a", "hi")
 	mustPublish(t, desk, "desk.a", "hello")
 	assert.Equal(t, []string{"desk.a|desk.* WHERE size > 2|hello :0<0"}, events(t, filtered, 1))
 	events(t, sub, 2)
 
-	// A user that is gone stays away.
+	// A deleted user is refused for good.
 	admin.Command("ACL", "DELUSER", "desk")
 	admin.Expect(":1\r\n")
 	events(t, sub, 1)
@@ -218,7 +218,7 @@ func TestUnixSocket(t *testing.T) {
 	assert.Equal(t, []string{"a||hi :0<0"}, events(t, sub, 1))
 }
 
-// A subscriber that does not read is left to the server's policy, and each message is received or told to be missed.
+// The server's policy applies to a slow subscriber, and each message is received or reported as missed.
 func TestDroppedByPolicy(t *testing.T) {
 	s := conchtest.Start(t, server.Options{SlowConsumer: server.DropOldest, SlowHard: 1 << 20})
 	c := connect(t, Options{Addr: s.Addr, Buffer: 1})
@@ -246,13 +246,13 @@ func TestDroppedByPolicy(t *testing.T) {
 	assert.NotZero(t, missed)
 }
 
-// Over a bad network, what comes is a part of what was published, in its order and never twice; and what is missing has a
-// number between the two that the reconnect behind it names.
+// Over a bad network, messages arrive in order and at most once. A missing message has a sequence in the range of the
+// next Reconnected.
 func TestBadNetwork(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	p, err := faulty.Start(s.Addr, func(number uint64) faulty.Plan {
 		plan := faulty.Draw(3, number)
-		plan.Hold, plan.Delay, plan.Rate, plan.Stall = 0, 0, 0, 0 // they cost time
+		plan.Hold, plan.Delay, plan.Rate, plan.Stall = 0, 0, 0, 0 // these slow the test down
 		plan.CutAt = int64(300 + number*37%900)
 		if number == 0 || number > 60 {
 			plan.CutAt = 0
@@ -265,7 +265,7 @@ func TestBadNetwork(t *testing.T) {
 	sub := listenThrough(t, connect(t, Options{Addr: p.Addr(), Sequences: true}))
 	stop := make(chan struct{})
 	var tasks sync.WaitGroup
-	tasks.Go(func() { // to one topic alone, so that the numbers have no holes
+	tasks.Go(func() { // one topic only, so that the sequence has no gaps
 		for {
 			select {
 			case <-stop:
@@ -275,7 +275,7 @@ func TestBadNetwork(t *testing.T) {
 			}
 		}
 	})
-	// Up to last everything is accounted for; what lies in (after, before] may be missing since then.
+	// Up to last all is accounted for; messages in (after, before] may be missing.
 	var last, after, before uint64
 	back := 0
 	for e, err := range sub.All(t.Context()) {
@@ -331,7 +331,7 @@ func TestSequences(t *testing.T) {
 	assert.Equal(t, "reconnected "+epoch+" true, 6 to 6", events(t, b, 2)[1])
 }
 
-// Two subscriptions merged and brought into the one order.
+// Two subscriptions are merged into one order.
 func TestTheOneOrder(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr, Sequences: true, Buffer: 16})
@@ -355,7 +355,7 @@ func TestTheOneOrder(t *testing.T) {
 	tasks.Wait()
 }
 
-// A server that was started anew has another epoch, and its numbers have nothing to do with those before.
+// A restarted server has a new epoch, unrelated to the sequence numbers before.
 func TestAnotherEpoch(t *testing.T) {
 	first, second := conchtest.Start(t, server.Options{}), conchtest.Start(t, server.Options{})
 	var now atomic.Pointer[conchtest.Server]

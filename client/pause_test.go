@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// paused is a socket whose owner stands still when its first deadline passes, as it does while the process is stopped.
-// It finds that the deadline has passed, and does not look at what has come meanwhile.
+// paused is the socket of a process that is stopped when the first deadline passes. The read then fails with the
+// deadline, although data may have arrived meanwhile.
 type paused struct {
 	net.Conn
 	pause time.Duration
@@ -34,7 +34,7 @@ func TestAPauseOfTheProcessIsNoSilence(t *testing.T) {
 		sock := &paused{Conn: theirs}
 		p := &pingReader{Conn: sock, idle: time.Second}
 		p.sendPing = func() error {
-			sock.pause = time.Hour // it stops behind the PING
+			sock.pause = time.Hour // the process stops after the PING
 			go func() {
 				time.Sleep(time.Minute) //nolint:forbidigo // as above
 				_, _ = ours.Write([]byte("+"))

@@ -17,8 +17,8 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// begin publishes, until ctx ends, and returns where its result comes. What could be done has been done when it returns;
-// the test runs in a bubble.
+// begin publishes in a goroutine and returns the channel of the result. It returns when the goroutine blocks; the test
+// runs in a bubble.
 func begin(ctx context.Context, c *Client, payload string) <-chan result {
 	done := make(chan result, 1)
 	go func() {
@@ -29,8 +29,8 @@ func begin(ctx context.Context, c *Client, payload string) <-chan result {
 	return done
 }
 
-// A user may lack the right to PING, and Redis refuses it while it cannot save. That says that the server is there, and is
-// the answer of no message.
+// A user may lack the right to PING, and Redis refuses it while it cannot save. The refusal proves a live server, and
+// belongs to no message.
 func TestRefusedPing(t *testing.T) {
 	const refused = "< -MISCONF cannot save\n"
 	synctest.Test(t, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestRefusedPing(t *testing.T) {
 	})
 }
 
-// What is no answer to PING must not be passed over: it may be that of a message.
+// An unexpected reply to PING ends the connection: it may belong to a message.
 func TestWrongAnswerToPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, o := serve(t, resp3+"> PING\n> PUBLISH a 1\n< :5\nhang")
@@ -59,7 +59,7 @@ func TestWrongAnswerToPing(t *testing.T) {
 	})
 }
 
-// An error that answers nothing is not taken for the refusal of what was sent meanwhile.
+// An error reply to no command is not taken for the refusal of a message in flight.
 func TestCloseByServerIsNoRefusal(t *testing.T) {
 	near, far := net.Pipe()
 	t.Cleanup(func() { _ = far.Close() })
@@ -81,7 +81,7 @@ func TestCloseByServerIsNoRefusal(t *testing.T) {
 	assert.NotErrorAs(t, unsent, &answer)
 }
 
-// Who gives up while the message waits to be sent takes it back: it is not sent, and those around it are.
+// A publish canceled in the queue is not sent, and its neighbors are.
 func TestGivingUpBeforeSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"gate\n> PUBLISH a 1\n< :1\n> PUBLISH a 2\n< :2\n> PUBLISH a 4\n< :4\nhang")
@@ -102,7 +102,7 @@ func TestGivingUpBeforeSending(t *testing.T) {
 	})
 }
 
-// Who gives up behind that does not know, and the answer goes to nobody else.
+// A publish canceled after it was sent has an unknown outcome, and its reply goes to no other call.
 func TestGivingUpBehindSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"> PUBLISH a 1\n> PUBLISH a 2\ngate\n< :1|:2\n> PUBLISH a 3\n< :3\nhang")
@@ -122,7 +122,7 @@ func TestGivingUpBehindSending(t *testing.T) {
 	})
 }
 
-// When the connection breaks, what was sent has an unknown fate, and what was not has none.
+// When the connection breaks, sent messages have an unknown outcome, and queued ones were not published.
 func TestBreakWithAQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"> PUBLISH a 1\ngate")
@@ -139,7 +139,7 @@ func TestBreakWithAQueue(t *testing.T) {
 	})
 }
 
-// Whenever somebody gives up, the server has published what it acknowledged and nothing of what was not sent.
+// Whenever calls are canceled, all acknowledged messages were published, and no unsent one was.
 func TestGivingUpAtAnyTime(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})

@@ -20,22 +20,22 @@ func ExamplePublisher() {
 	}
 	var last client.MessageID
 	for i := range 1000 {
-		// What is said about one order stays in order: it goes over one connection.
+		// Messages about one order keep their order: they use one connection.
 		key := client.OrderedBy(fmt.Sprint("order ", i%10))
 		if last, err = p.Publish(ctx, "orders", fmt.Appendf(nil, "message %d", i), key); err != nil {
 			break // the publisher has stopped; see below
 		}
 	}
 	if published, err := p.Wait(ctx, last); err == nil {
-		fmt.Println("it has a number:", published.Sequence > 0)
+		fmt.Println("has a sequence:", published.Sequence > 0)
 	}
 	fmt.Println("flushed:", p.Flush(ctx))
 	fmt.Println("closed:", p.Close())
-	for _, u := range p.Unacked() { // to be sent again, or not: it may have been published
+	for _, u := range p.Unacked() { // the program decides whether to send it again: it may have been published
 		fmt.Println(u.Topic, string(u.Payload), u.Cause)
 	}
 	// Output:
-	// it has a number: true
+	// has a sequence: true
 	// flushed: <nil>
 	// closed: <nil>
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzPublisher lets a server say anything, in two pieces, having read so many bytes. Whatever it says, the account is
-// right, nothing that has not left is acknowledged, and the publisher ends.
+// FuzzPublisher lets a server send anything, in two parts, after reading so many bytes. The account of the publisher is
+// right, no unwritten message is acknowledged, and the publisher ends.
 func FuzzPublisher(f *testing.F) {
 	for _, text := range []string{
 		"", ":1\r\n:1\r\n:1\r\n:1\r\n", ":1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", ":1\r\n:", "-ERR no\r\n:1\r\n", "*2\r\n:1\r\n:1\r\n*2\r\n:1\r\n:2\r\n",
@@ -28,7 +28,7 @@ func FuzzPublisher(f *testing.F) {
 			p := startPublisher([]*conn{c}, time.Second, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
 			published := make(chan []sent)
 			go func() {
-				messages, _ := publishAll(context.Background(), p, "t", "m", 4, "") // as many as there is room for
+				messages, _ := publishAll(context.Background(), p, "t", "m", 4, "") // as many as fit
 				published <- messages
 			}()
 			got, _ := io.ReadFull(server, make([]byte, min(read, 20)))
@@ -42,7 +42,7 @@ func FuzzPublisher(f *testing.F) {
 			server.send(string(text[split:]))
 			server.close()
 			messages := <-published
-			_ = p.Close() // the tally tells
+			_ = p.Close() // tally checks the outcome
 			acked, unacked := tally(t, p, "t", messages)
 			length := len(appendPublish(nil, "t", []byte("m-0")))
 			assert.LessOrEqual(t, len(acked), (got+<-more)/length, "acknowledged, and not sent")

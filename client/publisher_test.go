@@ -17,7 +17,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// Several goroutines publish over several connections, each message with a key of its goroutine's.
+// Several goroutines publish over several connections, each with a key of its own.
 func TestOrder(t *testing.T) {
 	tests := []struct {
 		sentence    string
@@ -126,7 +126,7 @@ func TestPublisherSequences(t *testing.T) {
 	for i, m := range append(messages, more...) {
 		published, err := p.Wait(t.Context(), m.id)
 		require.NoError(t, err)
-		if i < 400 { // of each connection, the last 100 are known
+		if i < 400 { // details of the last 100 per connection are kept
 			assert.Equal(t, Published{Receivers: -1}, published)
 		} else {
 			assert.NotZero(t, published.Sequence)
@@ -136,7 +136,7 @@ func TestPublisherSequences(t *testing.T) {
 }
 
 func TestPublisherAgainstRedis(t *testing.T) {
-	o, err := ParseURL(redis(t)) // with numbers, which it has not
+	o, err := ParseURL(redis(t)) // sequences are requested, and Redis has none
 	require.NoError(t, err)
 	p, err := NewPublisher(t.Context(), o, PublisherOptions{Connections: 3, Window: 10})
 	require.NoError(t, err)
@@ -179,7 +179,7 @@ func TestNoPublisher(t *testing.T) {
 		})
 	}
 	t.Run("the connections that there are already are closed", func(t *testing.T) {
-		_, o := serve(t, "> HELLO 3\n< -ERR no", resp3+"hang", resp3+"hang") // which ends when the client closes
+		_, o := serve(t, "> HELLO 3\n< -ERR no", resp3+"hang", resp3+"hang") // hang ends when the client closes
 		_, err := NewPublisher(t.Context(), o, PublisherOptions{Connections: 3})
 		require.ErrorContains(t, err, "ERR no")
 	})
@@ -195,10 +195,10 @@ func TestNoPublisher(t *testing.T) {
 	})
 }
 
-// How long a server may acknowledge nothing follows from PingAfter, as it does elsewhere.
+// The limit for a server that acknowledges nothing follows from PingAfter.
 func TestAServerThatStalls(t *testing.T) {
 	for _, test := range []struct {
-		pingAfter, want time.Duration // 0: it is waited for without end
+		pingAfter, want time.Duration // 0: no limit
 	}{{0, time.Minute}, {time.Second, 2 * time.Second}, {-1, 0}} {
 		synctest.Test(t, func(t *testing.T) {
 			_, o := serve(t, resp3+"hang")
@@ -223,7 +223,7 @@ func TestAServerThatStalls(t *testing.T) {
 	}
 }
 
-// The server that ends says so to whoever publishes.
+// The error of the publisher has the reason that a closing server gave.
 func TestAServerThatEnds(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: 4})
@@ -238,12 +238,12 @@ func TestAServerThatEnds(t *testing.T) {
 		published = append(published, more...)
 		return err != nil
 	}, "the publisher did not notice")
-	_ = p.Close() // of what was not acknowledged the tally tells
+	_ = p.Close() // tally checks the outcome
 	acked, _ := tally(t, p, "t", published)
 	assert.Len(t, acked, len(before))
 }
 
-// Publishing allocates nothing: neither does the publisher nor, while it counts the replies, its pubConn.
+// Publishing allocates nothing, neither in the publisher nor in the reader of its connection.
 func TestPublishAllocatesNothing(t *testing.T) {
 	const size = 100
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -260,7 +260,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	})
 	ctx, payload := context.Background(), make([]byte, size)
 	publish := func() {
-		for range 100 { // so that one allocation in many messages shows
+		for range 100 { // so that one allocation in many messages counts
 			id, err := p.Publish(ctx, "topic", payload, OrderedBy("key"))
 			if err != nil || id == 0 {
 				t.Fatal(err)
@@ -276,13 +276,13 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	assert.Zero(t, allocs, "in 100 messages")
 }
 
-// acknowledge reads messages of one length and says that nobody receives them.
+// acknowledge reads messages of one length and acknowledges them with 0 receivers.
 func acknowledge(sock net.Conn, length int) {
 	in, out := make([]byte, 64<<10), make([]byte, 0, 64<<10)
 	for waiting := 0; ; {
 		n, err := sock.Read(in)
 		if err != nil {
-			_ = sock.Close() // the publisher has
+			_ = sock.Close() // the publisher has closed
 			return
 		}
 		out = out[:0]

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The queue is held against a slice, in which everything is found by searching.
+// The queue is compared with a slice.
 func TestQueue(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzEvents: whatever a server sends, a subscription makes events of it or gives the connection up, a publisher takes it
-// for an acknowledgement or gives it up, and what is handed out is of the names that were subscribed to.
+// FuzzEvents feeds any bytes to a subscription and a publisher. Each parses them or ends the connection, and all
+// messages match a subscribed name.
 func FuzzEvents(f *testing.F) {
 	for _, text := range []string{
 		">3\r\n+message\r\n+a\r\n+hi\r\n", ">5\r\n+message\r\n+a\r\n+hi\r\n:2\r\n:1\r\n",
@@ -31,7 +31,7 @@ func FuzzEvents(f *testing.F) {
 			if err != nil {
 				break
 			}
-			_, _ = parseAck(&r) // either is fine
+			_, _ = parseAck(&r) // must not panic
 			if _, err := s.receiver.handle(&r); err != nil {
 				break
 			}
@@ -45,8 +45,7 @@ func FuzzEvents(f *testing.F) {
 	})
 }
 
-// What comes before the confirmation is held, and a server must not fill the memory with it: not with messages that are
-// empty either.
+// Messages before the confirmation are buffered up to a bound, empty ones included.
 func TestTooMuchBeforeTheConfirmation(t *testing.T) {
 	_, o := serve(t, "> x\n< >3|+message|+a|+|>3|+missed|+a|:1|>3|+message|+a|+last\nhang")
 	sock, err := o.Dialer(t.Context(), "", "")

@@ -23,8 +23,8 @@ func redis(t *testing.T) (url string) {
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // it has nothing to save
-		_ = command.Wait()         // says that it was killed
+		_ = command.Process.Kill() // there is nothing to save
+		_ = command.Wait()         // the error of the kill
 	})
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if strings.Contains(lines.Text(), "ready to accept connections") {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// show writes a reply so that a table can hold it.
+// show formats a reply for a table.
 func show(r *reply) string {
 	switch r.kind {
 	case kindNull:
@@ -72,7 +72,7 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// hostile are bytes that no server sends, each with what is said about it.
+// hostile are invalid bytes, each with its error.
 var hostile = []struct{ text, want string }{
 	{"hello\r\n", `a reply that begins with 'h'`},
 	{"\r\n", "an empty line"},
@@ -136,7 +136,7 @@ func TestALargeReplyIsGivenBack(t *testing.T) {
 	assert.Less(t, cap(reader.text), maxKept)
 }
 
-// What a reply refers to must hold until the next one, although the buffers of the reader move while it is read.
+// The bytes of a reply stay valid until the next one, although the buffers may move while it is read.
 func TestTextsOfOneReplyDoNotTouchEachOther(t *testing.T) {
 	var text strings.Builder
 	var want []string
@@ -169,7 +169,7 @@ func TestTheHotPathAllocatesNothing(t *testing.T) {
 	const many = ":1\r\n*2\r\n:1\r\n:12\r\n+OK\r\n>4\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n:12\r\n"
 	reader := newReplyReader(&endless{text: many}, 100)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() {
-		for range 100 { // of all kinds, so that one allocation in many replies shows
+		for range 100 { // so that one allocation in many replies counts
 			if _, err := reader.read(); err != nil {
 				panic(err)
 			}
@@ -177,8 +177,8 @@ func TestTheHotPathAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// FuzzReply: whatever comes, and wherever it is split, the same replies come out, then the same error; nothing takes
-// more memory than has arrived.
+// FuzzReply checks that any bytes, split anywhere, yield the same replies and then the same error. No reply takes more
+// memory than has arrived.
 func FuzzReply(f *testing.F) {
 	for _, h := range hostile {
 		f.Add([]byte(h.text[:min(len(h.text), 1000)]))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// describe writes an event so that a table can hold it.
+// describe formats an event for a table.
 func describe(e Event) string {
 	switch e := e.(type) {
 	case *Message:
@@ -30,7 +30,7 @@ func describe(e Event) string {
 	return fmt.Sprintf("%T", e)
 }
 
-// subscribe makes a client of a fake whose first connection, for publishing, does nothing, and subscribes.
+// subscribe dials a fake whose first connection, for publishing, stays idle, and subscribes.
 func subscribe(t *testing.T, o Options, names ...Name) (*Subscription, error) {
 	c, err := Dial(t.Context(), o)
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func subscribe(t *testing.T, o Options, names ...Name) (*Subscription, error) {
 	return c.Subscribe(t.Context(), names...)
 }
 
-// events reads n of them.
+// events reads n events.
 func events(t *testing.T, s *Subscription, n int) []string {
 	t.Helper()
 	all := []string{}
@@ -234,7 +234,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// What makes no sense ends the connection, and is told as the reason.
+// Invalid replies end the connection, and are the cause of Disconnected.
 func TestHostileServer(t *testing.T) {
 	tests := []struct{ says, want string }{
 		{">3|+message|+b|+hi", `a message for "b", which is not subscribed`},
@@ -313,7 +313,7 @@ func TestSubscribeFails(t *testing.T) {
 	}
 }
 
-// When the server will not have us back, there is no use in asking again.
+// A subscription that is refused after a reconnect does not retry.
 func TestRefusedWhenReconnecting(t *testing.T) {
 	for _, again := range []string{
 		"> HELLO 3\n< -WRONGPASS no", "> HELLO 3\n< -NOAUTH no", resp3 + "> SUBSCRIBE a\n< -NOPERM no",
@@ -331,7 +331,7 @@ func TestRefusedWhenReconnecting(t *testing.T) {
 	}
 }
 
-// Redis says so while it runs a script, or loads its data.
+// Redis answers this while it runs a script or loads its data.
 func TestBusyWhenReconnecting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
@@ -344,7 +344,7 @@ func TestBusyWhenReconnecting(t *testing.T) {
 	})
 }
 
-// The pauses double up to the longest, and begin anew after a connection that has lasted.
+// The pauses double up to the maximum, and start again after a connection that lasted.
 func TestBackoff(t *testing.T) {
 	const once = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
 	synctest.Test(t, func(t *testing.T) {
@@ -359,9 +359,9 @@ func TestBackoff(t *testing.T) {
 			pauses = append(pauses, time.Since(last))
 			last = time.Now()
 			switch len(pauses) {
-			case 9: // taken, and dropped at once: the pauses do not begin anew
+			case 9: // accepted and dropped at once: the pauses do not start again
 				f.scripts = []string{once}
-			case 10: // taken, and kept for a minute
+			case 10: // accepted and kept for a minute
 				f.scripts = []string{once + "gate"}
 			}
 		}
@@ -394,7 +394,7 @@ func TestBackoffBounds(t *testing.T) {
 	}
 }
 
-// A connection that is only half there is noticed.
+// A dead connection is detected.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
@@ -406,13 +406,13 @@ func TestSilence(t *testing.T) {
 		assert.Equal(t, 90*time.Second, time.Since(begin))
 		events(t, s, 1)
 		synctest.Wait()
-		// The connection for publishing has been given up as well, and is made anew when it is used; here it cannot be.
+		// The connection for publishing is lost too. The next publish cannot replace it here.
 		_, err = s.client.Publish(t.Context(), "a", nil)
 		assert.ErrorIs(t, err, errRefused)
 	})
 }
 
-// Who refuses a PING is there. An error behind that, which nobody has asked for, ends the connection.
+// A refused PING proves a live server. A further error reply, to no command, ends the connection.
 func TestSubscriptionIsRefusedAPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
@@ -421,11 +421,11 @@ func TestSubscriptionIsRefusedAPing(t *testing.T) {
 		s, err := subscribe(t, o, Topic("a"))
 		require.NoError(t, err)
 		assert.Equal(t, []string{"a||hi :0<0", "disconnected: closed by the server: ERR enough"}, events(t, s, 2))
-		events(t, s, 1) // it is back
+		events(t, s, 1) // reconnected
 	})
 }
 
-// Without PINGs silence means nothing, however long it is.
+// Without PINGs, silence never ends a connection.
 func TestQuietForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1\nhang")
@@ -440,7 +440,7 @@ func TestQuietForLong(t *testing.T) {
 	})
 }
 
-// A subscriber that does not read holds the server up, and can be closed all the same.
+// A subscriber that does not read blocks the server, and can be closed all the same.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		script := resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
@@ -525,7 +525,7 @@ func TestCloseWhileSubscribing(t *testing.T) {
 	})
 }
 
-// Whoever calls it, Close returns when nothing is left; here a Dialer does not hear that it is to end.
+// Close returns when nothing is left, from any goroutine; the Dialer here ignores its ctx.
 func TestCloseFromSeveralGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\n< >3|+subscribe|+a|:1")

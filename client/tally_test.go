@@ -16,16 +16,15 @@ type sent struct {
 	payload, key string
 }
 
-// tally holds a publisher that has been closed to its account: each message that was published is either acknowledged
-// or handed back, with its own topic and payload, once, in the order in which each of several goroutines published. It
-// returns the payloads.
+// tally checks the account of a closed publisher: each message is either acknowledged or returned by Unacked. Unacked
+// returns topic and payload, once, in the order in which each goroutine published. tally returns the payloads.
 func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acked, unacked map[string]bool) {
 	t.Helper()
 	acked, unacked = make(map[string]bool), make(map[string]bool)
 	results := make(map[MessageID]error)
 	for _, messages := range goroutines {
 		for _, m := range messages {
-			_, err := p.Wait(context.Background(), m.id) // which all is decided for
+			_, err := p.Wait(context.Background(), m.id) // all outcomes are final
 			_, twice := results[m.id]
 			require.False(t, twice, "%d is the name of two messages", m.id)
 			results[m.id] = err
@@ -63,7 +62,7 @@ func tally(t *testing.T, p *Publisher, topic string, goroutines ...[]sent) (acke
 	return acked, unacked
 }
 
-// publishAll publishes n messages one by one, or as many as are taken. Their payloads begin with name.
+// publishAll publishes n messages singly, or as many as are accepted. Their payloads begin with name.
 func publishAll(ctx context.Context, p *Publisher, topic, name string, n int, key string) ([]sent, error) {
 	var messages []sent
 	for i := range n {
@@ -91,7 +90,7 @@ func batchAll(ctx context.Context, p *Publisher, topic, name string, n int, key 
 	return messages, err
 }
 
-// keyed is OrderedBy a key, or nothing for none.
+// keyed returns OrderedBy a key, or nothing without a key.
 func keyed(key string) []PublishOption {
 	if key == "" {
 		return nil

@@ -12,7 +12,7 @@ func TestWaiters(t *testing.T) {
 	ws.wake(1)
 	assert.Len(t, one.ready, 1)
 	assert.Empty(t, two.ready)
-	ws.done(one) // it gave up in that very moment
+	ws.done(one) // its context ended at that moment
 	assert.Same(t, one, ws.add(4), "it is used again")
 	assert.Empty(t, one.ready, "of what woke it before, nothing is left")
 	ws.done(two)
