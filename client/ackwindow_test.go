@@ -225,7 +225,7 @@ func TestSequencesRise(t *testing.T) {
 }
 
 // A refused message never counts as acknowledged, however old it is.
-func TestARefusalNeverBecomesAnAck(t *testing.T) {
+func TestRefusalNeverBecomesAck(t *testing.T) {
 	w := &testWindow{ackWindow: newAckWindow(0, 2, 1<<20), t: t}
 	one := func(answer func()) {
 		w.publish(1)

@@ -27,23 +27,23 @@ func dialed(t *testing.T, scripts ...string) *Client {
 
 func TestAcknowledgement(t *testing.T) {
 	tests := []struct {
-		sentence, says string
-		want           Published
-		err            string
-		is             error
+		sentence, reply string
+		want            Published
+		err             string
+		is              error
 	}{
-		{sentence: "receivers", says: ":3", want: Published{Receivers: 3}},
-		{sentence: "receivers and number", says: "*2|:3|:12", want: Published{3, 12}},
-		{sentence: "what comes in between is passed over", says: ">2|+a|+b|:1", want: Published{Receivers: 1}},
-		{sentence: "a refusal", says: "-NOPERM no", err: "NOPERM no"},
-		{sentence: "no answer to PUBLISH", says: "*1|:3", err: "malformed reply: unexpected reply '*' to PUBLISH", is: ErrOutcomeUnknown},
-		{sentence: "less than nobody", says: "*2|:-1|:3", err: "published to -1 receivers, sequence 3", is: ErrOutcomeUnknown},
-		{sentence: "no RESP", says: "hello", err: "malformed reply", is: ErrOutcomeUnknown},
-		{sentence: "the last words", says: ">3|+closing|+slow-hard|+too slow", err: "closed by the server: slow-hard: too slow", is: ErrOutcomeUnknown},
+		{sentence: "receivers", reply: ":3", want: Published{Receivers: 3}},
+		{sentence: "receivers and sequence", reply: "*2|:3|:12", want: Published{3, 12}},
+		{sentence: "unknown pushes are skipped", reply: ">2|+a|+b|:1", want: Published{Receivers: 1}},
+		{sentence: "a refusal", reply: "-NOPERM no", err: "NOPERM no"},
+		{sentence: "unexpected reply", reply: "*1|:3", err: "malformed reply: unexpected reply '*' to PUBLISH", is: ErrOutcomeUnknown},
+		{sentence: "negative receivers", reply: "*2|:-1|:3", err: "published to -1 receivers, sequence 3", is: ErrOutcomeUnknown},
+		{sentence: "no RESP", reply: "hello", err: "malformed reply", is: ErrOutcomeUnknown},
+		{sentence: "a close notice", reply: ">3|+closing|+slow-hard|+too slow", err: "closed by the server: slow-hard: too slow", is: ErrOutcomeUnknown},
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			c := dialed(t, resp3+"> PUBLISH a hi\n< "+test.says)
+			c := dialed(t, resp3+"> PUBLISH a hi\n< "+test.reply)
 			got, err := c.Publish(t.Context(), "a", []byte("hi"))
 			assert.Equal(t, test.want, got)
 			if test.err == "" {
@@ -94,7 +94,7 @@ func TestPublishOverANewConnection(t *testing.T) {
 }
 
 // All callers that find the connection broken wait for the same new one.
-func TestOneDials(t *testing.T) {
+func TestOneDialServesAllCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dials := 0
 		f, o := serve(t, resp3+"> PUBLISH a 0")
@@ -181,7 +181,7 @@ func TestCloseWithManyPending(t *testing.T) {
 }
 
 // A loop of publishes to a server that is down does not dial in a loop.
-func TestDialingTakesItsTime(t *testing.T) {
+func TestDialIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3)
 		o.random = func(n int64) int64 { return n - 1 }

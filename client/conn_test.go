@@ -52,27 +52,27 @@ func TestHandshake(t *testing.T) {
 			version: 2,
 		},
 		{
-			sentence: "numbers", options: Options{Sequences: true}, script: withSeq("00ff", "7"),
+			sentence: "sequence numbers", options: Options{Sequences: true}, script: withSeq("00ff", "7"),
 			version: 3, hasSeq: true, epoch: "00ff", lastSeq: 7,
 		},
 		{
-			sentence: "Redis has no numbers", options: Options{Sequences: true}, version: 3, notConch: true,
+			sentence: "Redis has no sequence numbers", options: Options{Sequences: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< -ERR unknown subcommand 'CAPA'. Try CLIENT HELP.\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "who takes CLIENT CAPA may have none either", options: Options{Sequences: true}, version: 3, notConch: true,
+			sentence: "a server that accepts CLIENT CAPA may have none", options: Options{Sequences: true}, version: 3, notConch: true,
 			script: resp3 + "> CLIENT CAPA seq\n< +OK\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "who may not ask does not know", options: Options{Sequences: true}, version: 3,
+			sentence: "a user without the right to CLIENT CAPA", options: Options{Sequences: true}, version: 3,
 			script: resp3 + "> CLIENT CAPA seq\n< -NOPERM no\n> HELLO\n< %1|+proto|:3",
 		},
 		{
-			sentence: "RESP2 has no numbers, and nothing asks for them", options: Options{Sequences: true}, version: 2,
+			sentence: "RESP2 has no sequence numbers, and none are requested", options: Options{Sequences: true}, version: 2,
 			script: resp2, notConch: true,
 		},
 		{
-			sentence: "a push is no answer", version: 3,
+			sentence: "a push is no reply", version: 3,
 			script: "> HELLO 3\n< >2|+invalidate|_\n< %0\n> CLIENT SETINFO LIB-NAME conch-go\n< +OK",
 		},
 	}
@@ -99,12 +99,12 @@ func TestHandshakeFails(t *testing.T) {
 		sentence, script, want string
 		is                     error
 		code                   Code
-		final                  bool
+		permanent              bool
 	}{
-		{sentence: "nobody listens", is: errRefused, want: "cannot connect to 127.0.0.1:8889: "},
-		{sentence: "a password is asked for", script: "> HELLO 3\n< -NOAUTH say who you are", code: CodeNoAuth, final: true},
-		{sentence: "it is the wrong one", script: "> HELLO 3\n< -WRONGPASS no", code: CodeWrongPass, final: true},
-		{sentence: "strangers are not served", script: "> HELLO 3\n< -DENIED by protected mode", code: CodeDenied, final: true},
+		{sentence: "connection refused", is: errRefused, want: "cannot connect to 127.0.0.1:8889: "},
+		{sentence: "a password is required", script: "> HELLO 3\n< -NOAUTH say who you are", code: CodeNoAuth, permanent: true},
+		{sentence: "it is the wrong one", script: "> HELLO 3\n< -WRONGPASS no", code: CodeWrongPass, permanent: true},
+		{sentence: "strangers are not served", script: "> HELLO 3\n< -DENIED by protected mode", code: CodeDenied, permanent: true},
 		{sentence: "it is full", script: "> HELLO 3\n< -ERR max number of clients reached", code: CodeErr},
 		{sentence: "it loads", script: "> HELLO 3\n< -LOADING", code: "LOADING", want: "handshake with 127.0.0.1:8889: LOADING"},
 		{sentence: "it closes", script: "> HELLO 3", want: "handshake with 127.0.0.1:8889: no reply: EOF"},
@@ -127,7 +127,7 @@ func TestHandshakeFails(t *testing.T) {
 				assert.Equal(t, test.code, said.Code)
 			}
 			assert.ErrorContains(t, err, test.want)
-			assert.Equal(t, test.final, isPermanent(err))
+			assert.Equal(t, test.permanent, isPermanent(err))
 		})
 	}
 }

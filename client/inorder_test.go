@@ -72,19 +72,19 @@ func TestInOrder(t *testing.T) {
 	}{
 		{"one name has its order already, and waits for nothing", "a1<0 a5<1 a9<5", 9, "1 5 9"},
 		{"two names wait for each other", "a1<0 b2<0 a8<1 b5<2 b6<5 E:e b9<6", 9, "1 2 5 6 E:e 8 9"},
-		{"consecutive numbers have nothing between them", "b1<0 a2<0 a3<2 a4<3", 9, "1 2 3 4"},
+		{"consecutive sequences have nothing between them", "b1<0 a2<0 a3<2 a4<3", 9, "1 2 3 4"},
 		{"a quiet name holds the others back, up to the window", "b1<0 a3<0 a5<3 a7<5 a9<7 -x", 2, "1 3 5 -x 7 9"},
-		{"what comes too late is said to be", "b1<0 a3<0 a5<3 a7<5 b4<1 b8<4", 1, "1 3 5 late4/5 7 8"},
+		{"a message behind a larger one is Late", "b1<0 a3<0 a5<3 a7<5 b4<1 b8<4", 1, "1 3 5 late4/5 7 8"},
 		{"a window of nothing delays nothing", "a5<0 b3<0 a6<5 b4<3", 0, "5 late3/5 6 late4/6"},
 		{"a gap in a name waits for what was owed", "a1<0 a5<3 a3<1", 9, "1 3 5"},
 		{"and for a chain of it", "a1<0 a9<7 a7<5 a5<3 -x a3<1 a10<9", 9, "1 -x 3 5 7 9 10"},
-		{"unless it is told that it will not come", "a1<0 -a a5<3 -x a6<5", 9, "1 -a 5 -x 6"},
+		{"unless its loss is reported", "a1<0 -a a5<3 -x a6<5", 9, "1 -a 5 -x 6"},
 		{"of a pattern, too", "*1<0 -* *5<3 -x *6<5", 9, "1 -* 5 -x 6"},
 		{"or the window is full", "a1<0 a5<3 a6<5 a8<6 a3<1", 2, "1 5 6 8 late3/8"},
 		{"the same message may come by several names", "a1<0 *1<0 *4<1 a4<1", 9, "1 1 4 4"},
 		{"the end hands out what is held", "b1<0 a3<0 a5<3", 9, "1 3 5"},
 		{"and so does an error", "b1<0 a5<0 a3<0 ! b4<1", 9, "1 3 5 ! late4/5"},
-		{"without numbers everything passes", "a0<0 b0<0 a0<0", 9, "0 0 0"},
+		{"without sequences everything passes", "a0<0 b0<0 a0<0", 9, "0 0 0"},
 		{"a new epoch begins anew", "b1<0 a7<0 E:f a2<0 b3<0 E:e b8<1 E:f a4<2", 9, "1 E:f 7 2 3 E:e late8/0 E:f 4"},
 	}
 	for _, test := range tests {

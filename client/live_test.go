@@ -332,7 +332,7 @@ func TestSequences(t *testing.T) {
 }
 
 // Two subscriptions are merged into one order.
-func TestTheOneOrder(t *testing.T) {
+func TestOneOrder(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr, Sequences: true, Buffer: 16})
 	subs := []*Subscription{listenTo(t, c, Topic("a"), Topic("c")), listenTo(t, c, Topic("b"))}

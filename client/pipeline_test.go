@@ -82,7 +82,7 @@ func TestCloseByServerIsNoRefusal(t *testing.T) {
 }
 
 // A publish canceled in the queue is not sent, and its neighbors are.
-func TestGivingUpBeforeSending(t *testing.T) {
+func TestCancelBeforeSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"gate\n> PUBLISH a 1\n< :1\n> PUBLISH a 2\n< :2\n> PUBLISH a 4\n< :4\nhang")
 		c, err := Dial(t.Context(), o)
@@ -103,7 +103,7 @@ func TestGivingUpBeforeSending(t *testing.T) {
 }
 
 // A publish canceled after it was sent has an unknown outcome, and its reply goes to no other call.
-func TestGivingUpBehindSending(t *testing.T) {
+func TestCancelAfterSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, o := serve(t, resp3+"> PUBLISH a 1\n> PUBLISH a 2\ngate\n< :1|:2\n> PUBLISH a 3\n< :3\nhang")
 		c, err := Dial(t.Context(), o)
@@ -140,7 +140,7 @@ func TestBreakWithAQueue(t *testing.T) {
 }
 
 // Whenever calls are canceled, all acknowledged messages were published, and no unsent one was.
-func TestGivingUpAtAnyTime(t *testing.T) {
+func TestCancelAtAnyTime(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	sub := listenTo(t, c, Topic("a"))

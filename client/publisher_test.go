@@ -196,7 +196,7 @@ func TestNoPublisher(t *testing.T) {
 }
 
 // The limit for a server that acknowledges nothing follows from PingAfter.
-func TestAServerThatStalls(t *testing.T) {
+func TestServerStalls(t *testing.T) {
 	for _, test := range []struct {
 		pingAfter, want time.Duration // 0: no limit
 	}{{0, time.Minute}, {time.Second, 2 * time.Second}, {-1, 0}} {
@@ -224,7 +224,7 @@ func TestAServerThatStalls(t *testing.T) {
 }
 
 // The error of the publisher has the reason that a closing server gave.
-func TestAServerThatEnds(t *testing.T) {
+func TestServerCloses(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: 4})
 	require.NoError(t, err)

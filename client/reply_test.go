@@ -106,7 +106,7 @@ var hostile = []struct{ text, want string }{
 	{"*?\r\n", `"?" is not a length`},
 }
 
-func TestWhatIsNoReply(t *testing.T) {
+func TestInvalidReplies(t *testing.T) {
 	for _, test := range hostile {
 		_, err := replies(test.text, 100)
 		assert.ErrorIs(t, err, ErrMalformed, "%.40q", test.text)
@@ -165,7 +165,7 @@ func (e *endless) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-func TestTheHotPathAllocatesNothing(t *testing.T) {
+func TestHotPathAllocatesNothing(t *testing.T) {
 	const many = ":1\r\n*2\r\n:1\r\n:12\r\n+OK\r\n>4\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n:12\r\n"
 	reader := newReplyReader(&endless{text: many}, 100)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() {

@@ -97,7 +97,7 @@ func TestEvents(t *testing.T) {
 			want: []string{"a||early :0<0"},
 		},
 		{
-			sentence: "a predicate is a part of a pattern, and asks for conch",
+			sentence: "a predicate is part of a pattern, and requires conch",
 			names:    []Name{Topic("a*[b]").Where("price > 1")},
 			scripts: []string{withSeq("ee", "5") + `
 				> PSUBSCRIBE a\*\[b] WHERE price > 1
@@ -109,7 +109,7 @@ func TestEvents(t *testing.T) {
 			want: []string{`a*[b]|a\*\[b] WHERE price > 1|{} ee:7<0`},
 		},
 		{
-			sentence:  "what was dropped is told, by the server or by the numbers, once",
+			sentence:  "a loss is reported once, by the server or by the sequence",
 			sequences: true,
 			names:     []Name{Topic("a"), Pattern("b*")},
 			scripts: []string{withSeq("ee", "5") + `
@@ -135,7 +135,7 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		{
-			sentence:  "a lost connection is made anew, with the numbers between which something was missed",
+			sentence:  "a reconnect, with the range that may have been missed",
 			sequences: true,
 			names:     []Name{Topic("a")},
 			scripts: []string{
@@ -177,7 +177,7 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		{
-			sentence:  "what one Reconnected has told, the next one does not tell again",
+			sentence:  "a Reconnected does not repeat the range of the last one",
 			sequences: true,
 			names:     []Name{Topic("a")},
 			scripts: []string{
@@ -287,7 +287,7 @@ func TestSubscribeFails(t *testing.T) {
 			want: `the pattern "a WHERE b > 1" has WHERE in it; use Where`,
 		},
 		{
-			sentence: "a user who may not", names: []Name{Topic("a")},
+			sentence: "a user without permission", names: []Name{Topic("a")},
 			script: resp3 + "> SUBSCRIBE a\n< -NOPERM no", want: "cannot subscribe: NOPERM no",
 		},
 		{
@@ -413,7 +413,7 @@ func TestSilence(t *testing.T) {
 }
 
 // A refused PING proves a live server. A further error reply, to no command, ends the connection.
-func TestSubscriptionIsRefusedAPing(t *testing.T) {
+func TestSubscriptionPingRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const confirmed = resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n"
 		const refused = "> PING\n< -NOPERM no ping\n"

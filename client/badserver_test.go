@@ -57,7 +57,7 @@ var patient = PublisherOptions{Window: 100, WindowBytes: 1 << 20, Grace: 5 * tim
 
 // A faulty server: one message is published and written, then two more. No acknowledgement counts for a message that
 // was not written, and the publisher knows the state of each message.
-func TestFalseServer(t *testing.T) {
+func TestBadServer(t *testing.T) {
 	tests := []struct {
 		sentence string
 		hasSeq   bool
@@ -65,7 +65,7 @@ func TestFalseServer(t *testing.T) {
 		acked    []string
 		cause    string // why the connection broke
 	}{
-		{"tells the truth", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n") }, []string{"m-0", "n-0", "n-1"}, ""},
+		{"acknowledges all", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n") }, []string{"m-0", "n-0", "n-1"}, ""},
 		{"closes at once", false, func(f *serverEnd) { f.close() }, nil, "connection 0: "},
 		{"closes when it has read", false, func(f *serverEnd) { f.receive(3); f.close() }, nil, "EOF"},
 		{"acknowledges one and closes", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n"); f.close() }, []string{"m-0"}, "EOF"},
@@ -98,20 +98,20 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0"},
 			"malformed reply",
 		},
-		{"says half an acknowledgement", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); f.close() }, []string{"m-0"}, "unexpected EOF"},
+		{"sends half an acknowledgement", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); f.close() }, []string{"m-0"}, "unexpected EOF"},
 		{
-			"says half an acknowledgement, and nothing more",
+			"sends half an acknowledgement, and nothing more",
 			false,
 			func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1"); time.Sleep(time.Hour) }, //nolint:forbidigo // no time passes
 			[]string{"m-0"},
 			ErrAckTimeout.Error(),
 		},
-		{"says OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "unexpected reply '+'"},
-		{"says null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "unexpected reply '_'"},
-		{"answers what another asked", false, func(f *serverEnd) { f.receive(3); f.send("$1\r\n1\r\n") }, nil, "unexpected reply '$'"},
+		{"sends OK", false, func(f *serverEnd) { f.receive(3); f.send("+OK\r\n") }, nil, "unexpected reply '+'"},
+		{"sends null", false, func(f *serverEnd) { f.receive(3); f.send("$-1\r\n") }, nil, "unexpected reply '_'"},
+		{"sends the reply to another command", false, func(f *serverEnd) { f.receive(3); f.send("$1\r\n1\r\n") }, nil, "unexpected reply '$'"},
 		{"counts receivers below zero", false, func(f *serverEnd) { f.receive(3); f.send(":-1\r\n") }, nil, "to -1 receivers"},
 		{
-			"pushes, which acknowledges nothing, and says why it closes",
+			"sends a close notice, which acknowledges nothing",
 			false,
 			func(f *serverEnd) {
 				f.receive(3)
@@ -121,34 +121,34 @@ func TestFalseServer(t *testing.T) {
 			[]string{"m-0", "n-0"},
 			"closed by the server: stop: bye",
 		},
-		{"gives numbers that nobody asked for", false, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n") }, nil, "with sequence 7"},
+		{"sends sequences that were not requested", false, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n") }, nil, "with sequence 7"},
 		{
-			"numbers well",
+			"acknowledges with sequences",
 			true,
 			func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n*2\r\n:0\r\n:9\r\n*2\r\n:1\r\n:10\r\n") },
 			[]string{"m-0", "n-0", "n-1"},
 			"",
 		},
 		{
-			"acknowledges one twice, which its number shows",
+			"acknowledges one twice, with the same sequence",
 			true,
 			func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:7\r\n*2\r\n:1\r\n:7\r\n") },
 			[]string{"m-0"},
 			"sequence 7 after sequence 7",
 		},
-		{"gives the number 0", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:0\r\n") }, nil, "with sequence 0"},
-		{"gives no number", true, func(f *serverEnd) { f.receive(3); f.send(":1\r\n") }, nil, "with sequence 0"},
-		{"gives half a number", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
-		{"gives a number too many", true, func(f *serverEnd) { f.receive(3); f.send("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "unexpected reply '*'"},
+		{"sends sequence 0", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:0\r\n") }, nil, "with sequence 0"},
+		{"sends no sequence", true, func(f *serverEnd) { f.receive(3); f.send(":1\r\n") }, nil, "with sequence 0"},
+		{"sends half a sequence", true, func(f *serverEnd) { f.receive(3); f.send("*2\r\n:1\r\n:"); f.close() }, nil, "unexpected EOF"},
+		{"sends an element too many", true, func(f *serverEnd) { f.receive(3); f.send("*3\r\n:1\r\n:1\r\n:1\r\n") }, nil, "unexpected reply '*'"},
 		{"refuses one", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n-NOPERM no\r\n:1\r\n") }, []string{"m-0", "n-1"}, ""},
 		{
-			"refuses one, numbered",
+			"refuses one, with sequences",
 			true,
 			func(f *serverEnd) { f.receive(3); f.send("-NOPERM no\r\n*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n:2\r\n") },
 			[]string{"n-0", "n-1"},
 			"",
 		},
-		{"says good-bye when nobody asked", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "closed by the server: ERR bye"},
+		{"sends an error reply to no command", false, func(f *serverEnd) { f.receive(3); f.send(":1\r\n:1\r\n:1\r\n-ERR bye\r\n") }, []string{"m-0", "n-0", "n-1"}, "closed by the server: ERR bye"},
 		{
 			"refuses one as too long, and closes",
 			false,
@@ -197,7 +197,7 @@ func TestFalseServer(t *testing.T) {
 
 // A server may refuse a message after reading its beginning. The outcome is unknown, and the error has the text of the
 // refusal.
-func TestTooLongAMessage(t *testing.T) {
+func TestMessageTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
 		p := startPublisher([]*conn{c}, time.Minute, patient)
@@ -218,10 +218,10 @@ func TestTooLongAMessage(t *testing.T) {
 }
 
 // A complete reply does not wait for the rest of the next one.
-func TestHalfAReplyHoldsNothingUp(t *testing.T) {
+func TestPartialReplyDelaysNothing(t *testing.T) {
 	for _, test := range []struct {
 		hasSeq bool
-		says   string
+		reply  string
 	}{{false, ":0\r\n:"}, {true, "*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n"}} {
 		synctest.Test(t, func(t *testing.T) {
 			c, f := pipe(t, test.hasSeq)
@@ -229,7 +229,7 @@ func TestHalfAReplyHoldsNothingUp(t *testing.T) {
 			messages, err := publishAll(t.Context(), p, "t", "m", 2, "")
 			require.NoError(t, err)
 			f.receive(2)
-			f.send(test.says)
+			f.send(test.reply)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err = p.Wait(ctx, messages[0].id)
@@ -260,7 +260,7 @@ func TestStoppedAtOnce(t *testing.T) {
 }
 
 // One connection of two breaks, with messages in flight on both.
-func TestPoison(t *testing.T) {
+func TestOneOfTwoBreaks(t *testing.T) {
 	two := func(t *testing.T, keepGoing bool, test func(t *testing.T, p *Publisher, broken, healthy *serverEnd, messages []sent)) {
 		synctest.Test(t, func(t *testing.T) {
 			a, one := pipe(t, false)
