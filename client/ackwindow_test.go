@@ -50,7 +50,7 @@ func (w *testWindow) publish(n int) {
 
 // takeWrite takes the next chunk, as the writer does.
 func (w *testWindow) takeWrite() {
-	w.chunk = w.ackWindow.nextWrite()
+	w.chunk = w.nextWrite()
 }
 
 // write records a write that left out the last missing bytes.
@@ -140,7 +140,7 @@ func TestAckWindow(t *testing.T) {
 			[]string{"2"},
 		},
 		{
-			"what is refused is handed back among the others",
+			"a refused message is returned among the others",
 			func(w *testWindow) {
 				w.publish(3)
 				w.takeWrite()
@@ -159,7 +159,7 @@ func TestAckWindow(t *testing.T) {
 			[]string{"1", "2"},
 		},
 		{
-			"what is refused without having left is not handed back before it is lost",
+			"a message refused before it is written is not returned before it is lost",
 			func(w *testWindow) {
 				w.publish(2)
 				w.takeWrite()

@@ -345,7 +345,7 @@ func TestOneOfTwoBreaks(t *testing.T) {
 			})
 		})
 	}
-	t.Run("what the broken one has still said counts", func(t *testing.T) {
+	t.Run("acknowledgements of the broken one still count", func(t *testing.T) {
 		two(t, false, func(t *testing.T, p *Publisher, broken, _ *serverEnd, messages []sent) {
 			l := p.conns[messages[0].id.connection()]
 			l.mu.Lock()

@@ -123,8 +123,8 @@ func TestHandshakeFails(t *testing.T) {
 			if test.is != nil {
 				assert.ErrorIs(t, err, test.is)
 			}
-			if said := (*Error)(nil); test.code != "" && assert.ErrorAs(t, err, &said) {
-				assert.Equal(t, test.code, said.Code)
+			if serverErr := (*Error)(nil); test.code != "" && assert.ErrorAs(t, err, &serverErr) {
+				assert.Equal(t, test.code, serverErr.Code)
 			}
 			assert.ErrorContains(t, err, test.want)
 			assert.Equal(t, test.permanent, isPermanent(err))

@@ -121,8 +121,8 @@ func keepsOrder(t *testing.T, messages []sent, acked map[string]bool, received m
 	}
 }
 
-// publish runs goroutines that publish singly and in batches, with and without a key, with and without waiting, until
-// all is done or the publisher stops.
+// publish runs goroutines that publish singly and in batches, with and without a key, with and without waiting. It
+// returns when all is done or the publisher has stopped.
 func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent {
 	published := make([][]sent, r.goroutines)
 	var tasks sync.WaitGroup

@@ -117,8 +117,8 @@ func TestInOrderOfKnownNames(t *testing.T) {
 	assert.Equal(t, []uint64{3, 5, 6, 1, 2}, out)
 }
 
-// Any mixture of several names comes out in order and complete, if each name keeps its order and the window is as large
-// as the distance between them.
+// Any mixture of several names comes out in order and complete. Each name must keep its order, and the window be as
+// large as the distance between them.
 func TestInOrderOfAnyMixture(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))

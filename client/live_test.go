@@ -147,9 +147,9 @@ func TestPasswords(t *testing.T) {
 	s := conchtest.Start(t, server.Options{RequirePassword: "secret"})
 	for password, code := range map[string]Code{"": CodeNoAuth, "wrong": CodeWrongPass} {
 		_, err := Dial(t.Context(), Options{Addr: s.Addr, Password: password})
-		said := (*Error)(nil)
-		require.ErrorAs(t, err, &said)
-		assert.Equal(t, code, said.Code)
+		serverErr := (*Error)(nil)
+		require.ErrorAs(t, err, &serverErr)
+		assert.Equal(t, code, serverErr.Code)
 	}
 	c, err := DialURL(t.Context(), "conch://default:secret@"+s.Addr)
 	require.NoError(t, err)
@@ -181,9 +181,9 @@ func TestPasswords(t *testing.T) {
 	admin.Expect(":1\r\n")
 	events(t, sub, 1)
 	_, err = sub.Next(t.Context())
-	said := (*Error)(nil)
-	require.ErrorAs(t, err, &said)
-	assert.Equal(t, CodeWrongPass, said.Code)
+	serverErr := (*Error)(nil)
+	require.ErrorAs(t, err, &serverErr)
+	assert.Equal(t, CodeWrongPass, serverErr.Code)
 }
 
 func TestTLS(t *testing.T) {
@@ -402,9 +402,9 @@ func TestPredicates(t *testing.T) {
 	assert.Equal(t, 1, mustPublish(t, c, "a WHERE", "hi"))
 	assert.Equal(t, 0, mustPublish(t, c, "a WHERE", "long"))
 	_, err := c.Subscribe(t.Context(), Topic("orders").Where("price >> 100"))
-	said := (*Error)(nil)
-	require.ErrorAs(t, err, &said)
-	assert.Contains(t, said.Text, "column")
+	serverErr := (*Error)(nil)
+	require.ErrorAs(t, err, &serverErr)
+	assert.Contains(t, serverErr.Text, "column")
 }
 
 // listenThrough subscribes over a network that may cut the connection meanwhile.

@@ -91,7 +91,7 @@ func newNames(all []Name) (n names, err error) {
 }
 
 // maxCommandBytes bounds the length at which a command takes a further name. The replies to a command are read before
-// the next one is written, so neither side has to buffer what the other does not read yet.
+// the next one is written, so neither side has to buffer for the other.
 const maxCommandBytes = 16 << 10
 
 // commands yields the commands that subscribe to all names, each with its number of confirmations.
