@@ -167,9 +167,9 @@ func (b *Broker) apply(batch *Batch) {
 		if i > 0 {
 			b.spend(1)
 		}
-		if s.ended {
+		if s.ended || s.leaving && !batch.Requests[i].ends() {
 			b.leaveRest(s, batch)
-			break // evicted: its later commands never take effect, and its connection is being closed
+			break // evicted, or leaving: its later commands never take effect, and its connection is being closed
 		}
 		if o := b.request(s, &batch.Requests[i]); o != done {
 			b.park(batch, i, o)
@@ -185,6 +185,7 @@ func (b *Broker) apply(batch *Batch) {
 func (b *Broker) request(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
+		s.leaving = true
 		if r.Unfinished = !b.dropSome(s, maxDrops); !r.Unfinished {
 			b.end(s, Left, nil)
 		}

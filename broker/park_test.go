@@ -618,3 +618,24 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 		assert.Zero(t, View{c.Broker}.Counts().Published)
 	})
 }
+
+// An owner that gives up puts a Leave in the place of a batch. However much there is to leave, what came behind that batch
+// must not take effect without it: clause 3.
+func TestNothingTakesEffectBehindALeave(t *testing.T) {
+	spec(t, "that is not finished", func(t *testing.T, c *core) {
+		ann := c.client(where(even, subscribe("a")), subscribe("b"))
+		bob := c.client(subscribe(manyNames(maxDrops + 1)...))
+		c.do(bob, publish("a", "2"))
+		c.do(bob, publish("b", "behind"), subscribe("more"))
+		given := c.back(bob)
+		given.Requests = []Request{leave()}
+		c.resubmit(given)
+		assert.True(t, given.Requests[0].Unfinished)
+		assert.Empty(t, bob.heard())
+		c.do(bob, publish("b", "still"))
+		assert.Empty(t, ann.heard())
+		c.do(bob, leave())
+		assert.Equal(t, []string{"left"}, bob.heard())
+		assert.Zero(t, bob.sub.Holdings())
+	})
+}

@@ -52,6 +52,9 @@ type Request struct {
 	Unfinished bool // the core's, in Owner.Applied, for Leave, Reset and an Unsubscribe of all: there was more than one request may do
 }
 
+// ends reports whether the request is one that a subscriber is to end by.
+func (r *Request) ends() bool { return r.Op == Leave || r.Op == Evict }
+
 // Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
 // from Submit until Owner.Applied.
 type Batch struct {

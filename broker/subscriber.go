@@ -15,6 +15,7 @@ type Subscriber struct {
 	why     any   // if it is over, the call of who asked for that
 	reached reach // by the run in flight
 	ended   bool  // nothing more is applied for it
+	leaving bool  // nothing is but the rest of a Leave, and an Evict
 	over    bool  // to be evicted before the next request
 	dirty   bool  // in Broker.dirty: a Flush is owed
 
