@@ -31,7 +31,11 @@ func (o *outbox) take(h *hand, sock net.Conn) bool {
 		o.mu.Unlock()
 		return false
 	}
-	if most, waiting := o.most(), o.waiting.Load(); waiting <= int64(most) {
+	most, waiting := o.most(), o.waiting.Load()
+	if o.evicted.Load() { // what was lost still counts as waiting: there is but the last words
+		waiting = int64(o.queue.first.size())
+	}
+	if waiting <= int64(most) {
 		o.inHand.Store(waiting)
 		h.queue, o.queue = o.queue, nil
 	} else {

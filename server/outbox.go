@@ -350,6 +350,7 @@ func (o *outbox) fail(h *hand) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.broken, o.writing = true, false
+	o.inHand.Store(0)
 	o.letGo(h)
 	o.clear()
 	o.reader.Broadcast()

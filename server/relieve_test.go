@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -103,4 +104,19 @@ func TestABatchIsBounded(t *testing.T) {
 	assert.Equal(t, b.used, c.inbound.start)
 	c.dropInbound()
 	b.release()
+}
+
+// What evicted connections have in hand is not looked for elsewhere. It must be no more than they have: thousands of them
+// would keep the cap from acting.
+func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer func() { _ = ours.Close(); _ = theirs.Close() }()
+	o := newOutbox(1 << 30)
+	put(o, span{bytes: make([]byte, 8<<20)}, one())
+	h := new(hand)
+	o.evict(ours, []byte("last words\n"))
+	assert.True(t, o.take(h, ours))
+	assert.EqualValues(t, len("last words\n"), o.inHand.Load())
+	o.fail(h)
+	assert.Zero(t, o.inHand.Load())
 }
