@@ -270,6 +270,7 @@ func (b *Broker) leaveRest(s *Subscriber, batch *Batch) {
 // unsubscribe answers each name, held or not, as Redis does; and once, with no name, if all were meant and none held.
 func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	if len(r.Names) > 0 {
+		b.work += len(r.Names)
 		for _, name := range r.Names {
 			if sub := s.holds(r.Kind, r.Form, name); sub != nil {
 				b.drop(sub)

@@ -99,6 +99,17 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		assert.LessOrEqual(t, longest, roundWork)
 		assert.Greater(t, longest, 64, "a round of many small batches is one")
 	})
+	waiting(t, "names count, those that are left too", func(t *testing.T, b *Broker, run func()) {
+		ann, bob := newClient(), newClient()
+		bob.writesFlush = true
+		for range 20 {
+			require.True(t, b.Submit(ann.batch(unsubscribe(manyNames(maxDrops)...))))
+		}
+		require.True(t, b.Submit(bob.batch(answer())))
+		ann.onFlush = func() { bob.tell("ann is flushed after %d", len(ann.lines)) }
+		run()
+		assert.Equal(t, "ann is flushed after 5000", bob.heard()[0])
+	})
 	spec(t, "a transaction flushes in its middle", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
 		ann.writesFlush = true
