@@ -64,11 +64,18 @@ func (c *conn) submitLong(b *batch, k *call) bool {
 			return true // ended by another goroutine, which has said why
 		}
 		in.hold()
-		next := newBatch(from, in, 0, 0)
-		*next.add() = whole.cut(spare(&next.args), at)
-		ok = c.submit(next)
+		ok = c.submit(whole.batch(from, in, at))
 	}
 	return ok
+}
+
+// batch is that of a piece alone.
+func (k *call) batch(from *broker.Subscriber, in *buffer, at int) *batch {
+	b := newBatch(from, in, 0, 0)
+	piece := k.cut(spare(&b.args), at)
+	b.args = grown(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
+	*b.add() = piece
+	return b
 }
 
 // cut is the piece of a command that begins with a name. Its arguments are appended to room.
