@@ -24,8 +24,8 @@ type chunk struct {
 type entry struct {
 	account *account // that the messages belong to; nil for the other kinds
 	number  uint64   // of the last of the messages
+	bytes   int      // where --max-message is large, 32 bits are too few
 	count   int32    // messages
-	bytes   int32
 	kind    kind
 	way     way // how messages are written
 }

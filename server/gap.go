@@ -135,7 +135,7 @@ func (c *chunk) oldest(over int64) (lost entry) {
 		size += frameLen(c.bytes[size:])
 		lost.count++
 	}
-	if lost.bytes = int32(size); lost.bytes < c.entries[0].bytes { //nolint:gosec // a part of an entry
+	if lost.bytes = size; lost.bytes < c.entries[0].bytes {
 		lost.number = lost.way.numberOf(c.bytes[last:])
 	}
 	e := &c.entries[0]

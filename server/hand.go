@@ -61,7 +61,7 @@ func (o *outbox) tell(h *hand) {
 		}
 		o.note(-c.gap.weight())
 		c.bytes, c.gap = c.gap.appendNotes(nil), nil
-		c.entries[0].bytes = int32(len(c.bytes)) //nolint:gosec // bounded by what notes may weigh
+		c.entries[0].bytes = len(c.bytes)
 		o.waiting.Add(int64(len(c.bytes)))
 		o.weigh(c, c.memory())
 	}
@@ -81,12 +81,12 @@ func (o *outbox) wrote(h *hand, n int) {
 	for c := h.first; c != nil; c = c.next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
-			part := min(n, int(e.bytes)-h.begun)
+			part := min(n, e.bytes-h.begun)
 			n, h.at, h.begun = n-part, h.at+part, h.begun+part
 			if e.kind == kindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
 				replies += part
 			}
-			if h.begun < int(e.bytes) {
+			if h.begun < e.bytes {
 				break
 			}
 			o.settle(e, int(e.count))
@@ -126,7 +126,7 @@ func (o *outbox) letGo(h *hand) {
 			e, written := &c.entries[h.entry], 0
 			if h.begun > 0 && e.kind == kindMessages && c.large == nil {
 				start := h.at - h.begun
-				written = wholeFrames(c.bytes[start:start+int(e.bytes)], h.begun)
+				written = wholeFrames(c.bytes[start:start+e.bytes], h.begun)
 			}
 			h.begun = 0
 			o.settle(e, written)

@@ -68,7 +68,7 @@ func (o *outbox) tellCuts(h *hand, cuts []torn) {
 func (o *outbox) tellCut(h *hand, cut *torn) {
 	c, at := cut.chunk, 0
 	for i := range cut.entry {
-		at += int(c.entries[i].bytes)
+		at += c.entries[i].bytes
 	}
 	e := &c.entries[cut.entry]
 	if c.large != nil {
@@ -84,10 +84,10 @@ func (o *outbox) tellCut(h *hand, cut *torn) {
 	}
 	told := newChunk()
 	told.bytes = protocol.AppendAfterLoss(make([]byte, 0, n+24), line, cut.number)
-	told.entries = append(told.entries, entry{account: e.account, count: 1, bytes: int32(len(told.bytes)), number: own, way: e.way}) //nolint:gosec // a line
+	told.entries = append(told.entries, entry{account: e.account, count: 1, bytes: len(told.bytes), number: own, way: e.way})
 	o.waiting.Add(int64(len(told.bytes) - n))
 
-	e.count, e.bytes = e.count-1, e.bytes-int32(n) //nolint:gosec // a line
+	e.count, e.bytes = e.count-1, e.bytes-n
 	behind, first := newChunk(), cut.entry
 	if e.count == 0 {
 		first++
@@ -122,6 +122,6 @@ func (o *outbox) tellLargeCut(c *chunk, number uint64) {
 	more := len(f.head) - len(c.large.head)
 	f.size += more
 	c.large = &f
-	c.entries[0].bytes += int32(more) //nolint:gosec // a number
+	c.entries[0].bytes += more
 	o.waiting.Add(int64(more))
 }

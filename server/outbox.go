@@ -327,7 +327,7 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 		o.queue = queues.Get().(*queue)
 		c := newChunk()
 		c.bytes, c.parting = parting, true
-		c.entries = append(c.entries, entry{kind: kindOther, bytes: int32(len(parting))}) //nolint:gosec // a line
+		c.entries = append(c.entries, entry{kind: kindOther, bytes: len(parting)})
 		o.push(c)
 	}
 	if o.writing {

@@ -152,3 +152,17 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	assert.Zero(t, o.messages())
 	assert.Zero(t, h.length)
 }
+
+// Where --max-message is large, a line with much to show otherwise has more bytes than 31 bits can count.
+func TestAFrameMayBeVeryLarge(t *testing.T) {
+	const size = 5 << 30
+	o := newOutbox(1 << 40)
+	put(o, span{large: &largeFrame{size: size, shown: true}}, one())
+	h := new(hand)
+	require.True(t, o.take(h, nil))
+	o.wrote(h, size-1)
+	assert.Zero(t, o.tally.delivered)
+	o.wrote(h, 1)
+	assert.EqualValues(t, 1, o.tally.delivered)
+	assert.Zero(t, o.waiting.Load())
+}

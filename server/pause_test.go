@@ -44,7 +44,7 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	s := &Server{options: o}
 	s.counts.messages.memory = &s.memory
 	c := newConn(s, sock)
-	put(&c.outbox, span{bytes: []byte(text)}, entry{kind: kindOther, bytes: int32(len(text))})
+	put(&c.outbox, span{bytes: []byte(text)}, entry{kind: kindOther, bytes: len(text)})
 	c.outbox.extended = uptime() // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
 	require.True(t, c.outbox.take(&c.outbound.hand, sock))

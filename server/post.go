@@ -47,7 +47,7 @@ var posts = sync.Pool{New: func() any { return new(post) }}
 
 // add appends frames, and what they are. Frames that lie side by side become one span.
 func (p *post) add(s span, e entry) {
-	e.bytes = int32(s.size()) //nolint:gosec // of a frame, or of what fits into a buffer
+	e.bytes = s.size()
 	spans, entries := len(p.spans), len(p.entries)
 	var last *span
 	if spans > 0 {

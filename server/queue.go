@@ -96,7 +96,7 @@ func (q *queue) findOldest() bool {
 		case c.next == nil && at.entry == len(c.entries)-1:
 			return false
 		default:
-			at.offset += int(c.entries[at.entry].bytes)
+			at.offset += c.entries[at.entry].bytes
 			at.entry++
 		}
 	}
@@ -108,6 +108,6 @@ func (q *queue) stepBack() {
 	q.oldest = cursor{}
 	if c := q.last; c != nil {
 		last := len(c.entries) - 1
-		q.oldest = cursor{chunk: c, entry: last, offset: c.size() - int(c.entries[last].bytes)}
+		q.oldest = cursor{chunk: c, entry: last, offset: c.size() - c.entries[last].bytes}
 	}
 }
