@@ -22,6 +22,12 @@ func (o *outbox) most() int { return int(min(maxWrite, max(o.limit/4, shareAt)))
 func (o *outbox) take(h *hand, sock net.Conn) bool {
 	o.mu.Lock()
 	o.letGo(h)
+	if dropped := o.dropped; dropped != nil {
+		o.dropped = nil
+		o.mu.Unlock()
+		o.discard(dropped)
+		o.mu.Lock()
+	}
 	if o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(partingTime))
 	}

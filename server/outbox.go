@@ -40,6 +40,7 @@ type outbox struct {
 	mu       sync.Mutex // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
 	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
 	queue    *queue     // nil while nothing waits that is not in the writer's hand
+	dropped  *queue     // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
 	tally    tally      // of all messages that were queued
 	writing  bool       // there is a writer goroutine
 	closing  bool       // the connection is ending: its reader need not wait any more
@@ -321,7 +322,8 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 		return false
 	}
 	o.evicted.Store(true)
-	o.clear()
+	o.dropped, o.queue = o.queue, nil
+	o.inHand.Add(o.waiting.Load() + o.weight.Load())
 	if len(parting) > 0 {
 		o.waiting.Add(int64(len(parting)))
 		o.queue = queues.Get().(*queue)
@@ -334,7 +336,7 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and take for the next one
 		return false
 	}
-	o.writing = o.queue != nil
+	o.writing = o.queue != nil || o.dropped != nil
 	return o.writing
 }
 
@@ -345,22 +347,41 @@ func (o *outbox) part(sock net.Conn) error {
 	return sock.SetWriteDeadline(time.Now().Add(partingTime))
 }
 
-// fail throws away what waits, what the writer has in hand, and what may still come: the peer will not get it.
+// fail throws away what waits, what the writer has in hand, and what may still come: the peer will not get it. It is the
+// writer's last word.
 func (o *outbox) fail(h *hand) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.broken, o.writing = true, false
-	o.inHand.Store(0)
 	o.letGo(h)
-	o.clear()
+	queue, dropped := o.queue, o.dropped
+	o.queue, o.dropped = nil, nil
 	o.reader.Broadcast()
+	o.mu.Unlock()
+	o.discard(queue)
+	o.discard(dropped)
+	o.inHand.Store(0)
 }
 
-// clear drops what waits.
-func (o *outbox) clear() {
-	if o.queue != nil {
-		h := hand{queue: o.queue}
-		o.queue = nil
-		o.letGo(&h)
+// discard is the end of what waited and will not be written. There may be millions of entries, which take the core's time
+// if it must wait for the mutex: so it is held for a chunk at a time. A nil queue is an empty one.
+func (o *outbox) discard(q *queue) {
+	if q == nil {
+		return
 	}
+	for c := q.first; c != nil; c = q.first {
+		o.mu.Lock()
+		undelivered := 0
+		for i := range c.entries {
+			o.settle(&c.entries[i], 0)
+			undelivered += int(c.entries[i].count)
+		}
+		if c.gap != nil {
+			o.note(-c.gap.weight())
+		}
+		o.mu.Unlock()
+		o.totals.undelivered.Add(int64(undelivered))
+		q.remove(c)
+		o.free(c)
+	}
+	q.recycle()
 }

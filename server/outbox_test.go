@@ -26,6 +26,12 @@ func put(o *outbox, s span, e entry) (start bool) {
 
 func (o *outbox) all() []*chunk { return inBothDirections(o.queue) }
 
+// clear throws away what waits.
+func (o *outbox) clear() {
+	o.discard(o.queue)
+	o.queue = nil
+}
+
 func contents(o *outbox) string {
 	var all []byte
 	for _, c := range o.all() {

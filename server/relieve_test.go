@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
 )
@@ -119,4 +120,24 @@ func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
 	assert.EqualValues(t, len("last words\n"), o.inHand.Load())
 	o.fail(h)
 	assert.Zero(t, o.inHand.Load())
+}
+
+// An outbox at its limit may have millions of entries. The core leaves them to the connection's writer when it evicts.
+func TestAnEvictionIsSettledByTheWriter(t *testing.T) {
+	sock, other := net.Pipe()
+	t.Cleanup(func() { _, _ = sock.Close(), other.Close() })
+	b := newBench(t, 1<<30, Disconnect, wayLF)
+	for range 1000 {
+		b.publish("a b a b")
+	}
+	require.False(t, b.outbox.evict(sock, []byte("ERR too slow\n")), "there is a writer already")
+	assert.Zero(t, b.outbox.tally.undelivered)
+	require.True(t, b.outbox.take(&b.hand, sock))
+	assert.EqualValues(t, 4000, b.outbox.tally.undelivered)
+	assert.Equal(t, "ERR too slow\n", string(b.hand.first.bytes))
+	b.outbox.wrote(&b.hand, b.hand.first.size())
+	require.False(t, b.outbox.take(&b.hand, sock))
+	assert.Zero(t, b.outbox.weight.Load())
+	assert.Zero(t, b.outbox.inHand.Load())
+	assert.Zero(t, b.outbox.tally.waiting())
 }
