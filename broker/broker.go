@@ -93,10 +93,10 @@ func (b *Broker) Run(ctx context.Context) {
 		select {
 		case batch := <-b.inbox:
 			b.take(batch)
-			b.drain()
+			full := b.drain()
 			b.flush()
-			if len(b.inbox) > 0 {
-				runtime.Gosched()
+			if full {
+				runtime.Gosched() // readers and writers need a processor, too: else they wait until the core is interrupted
 			}
 		case <-ctx.Done():
 			return
@@ -104,19 +104,21 @@ func (b *Broker) Run(ctx context.Context) {
 	}
 }
 
-// drain applies what has come in meanwhile, so that a flush serves as many batches as are ready.
-func (b *Broker) drain() {
+// drain applies what has come in meanwhile, so that a flush serves as many batches as are ready. It reports whether more
+// may be waiting.
+func (b *Broker) drain() (full bool) {
 	for range round - 1 {
 		if b.work >= roundWork {
-			return
+			return true
 		}
 		select {
 		case batch := <-b.inbox:
 			b.take(batch)
 		default:
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // flush tells everyone who was spoken to in this round, once each.
