@@ -97,7 +97,7 @@ func TestABatchIsBounded(t *testing.T) {
 	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.bytes))
 	assert.Equal(t, ReasonNone, c.parse(b))
 	b.request()
-	assert.Len(t, b.calls, maxCalls)
+	assert.Len(t, b.calls, maxOthers)
 	assert.True(t, c.inbound.again, "the rest is taken without another read")
 	assert.Less(t, b.memory(), int64(512<<10))
 	c.leaveOver(b)
