@@ -35,12 +35,12 @@ import (
 // which the selector ends there), quotes inside a selector (Redis takes them away), a first argument with a space in
 // it, verbs of the line dialect.
 
-func aclLanguage(t *testing.T) (l *acl.Language, present []string) {
+func aclLanguage(t *testing.T) (l *acl.Registry, present []string) {
 	t.Helper()
 	for _, row := range protocol.Table {
 		present = append(present, row.FullName())
 	}
-	l, err := acl.NewLanguage(present, broker.Match)
+	l, err := acl.NewRegistry(present, broker.Match)
 	require.NoError(t, err)
 	return l, present
 }
@@ -67,7 +67,7 @@ func TestACLRulesMeanWhatRedisMeans(t *testing.T) {
 type aclComparison struct {
 	t         *testing.T
 	redis     *diffConn
-	language  *acl.Language
+	language  *acl.Registry
 	users     *acl.Users
 	generator *generator
 	given     [][]string // the rules so far
@@ -144,7 +144,7 @@ func (c *aclComparison) sameJudgement(typed []string) {
 		args[i] = []byte(word)
 	}
 	ours := "+OK\r\n"
-	if r := c.users.Find("alice").Judge(c.language.Command(typed[0]), args); r != nil {
+	if r := c.users.Find("alice").Check(c.language.Command(typed[0]), args); r != nil {
 		ours = bulkString(r.Detail())
 	}
 	theirs := c.redis.ask(slices.Concat([]string{"ACL", "DRYRUN", "alice"}, strings.Split(typed[0], "|"), typed[1:])...)
@@ -240,7 +240,7 @@ func TestACLRefusesAsRedis(t *testing.T) {
 	l, _ := aclLanguage(t)
 	us := acl.NewUsers(l)
 	_, catError := l.Cat("nosuch")
-	_, bitsError := acl.GeneratedLength(4097)
+	_, bitsError := acl.GenPassLen(4097)
 	_, deleteError := us.Delete("x", "default")
 	for asked, err := range map[string]error{
 		"CAT nosuch": catError, "GENPASS 4097": bitsError, "DELUSER x default": deleteError,

@@ -49,12 +49,12 @@ var (
 	}()
 )
 
-func newLanguage() *acl.Language {
+func newLanguage() *acl.Registry {
 	var present []string
 	for _, row := range protocol.Table {
 		present = append(present, row.FullName())
 	}
-	l, err := acl.NewLanguage(present, broker.Match)
+	l, err := acl.NewRegistry(present, broker.Match)
 	if err != nil {
 		panic(err) // a row was added to the table, and not to the categories
 	}
@@ -133,13 +133,13 @@ func (c *conn) mayRun(k *call) bool {
 // unknown tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
 func (c *conn) unknown() bool { return c.stranger.Load() != 0 && !c.srv.access.open.Load() }
 
-func (c *conn) judge(k *call) *acl.Refusal {
+func (c *conn) judge(k *call) *acl.Denial {
 	r := &rights[k.row.Place()]
 	args := k.args[min(r.behind, len(k.args)):]
 	if k.conditions != nil {
 		args = topicsOf(args)
 	}
-	return c.wire.user.Judge(r.command, args)
+	return c.wire.user.Check(r.command, args)
 }
 
 // permitKept judges a command of a transaction once more, at EXEC: rights may have changed since it was queued.
@@ -169,7 +169,7 @@ func noAuth(k *call) *protocol.Error {
 	return protocol.ErrorNoAuth()
 }
 
-func noPerm(k *call, r *acl.Refusal) *protocol.Error {
+func noPerm(k *call, r *acl.Denial) *protocol.Error {
 	text := r.Text()
 	if k.dialect == protocol.Line {
 		text += "; to be another user, type: AUTH user password"
@@ -180,7 +180,7 @@ func noPerm(k *call, r *acl.Refusal) *protocol.Error {
 // become makes the connection that user's.
 func (c *conn) become(u *acl.User) {
 	c.wire.user = u
-	c.wire.free = u.MayAll() && c.stranger.Load() == 0
+	c.wire.free = u.Unrestricted() && c.stranger.Load() == 0
 }
 
 // greet makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
@@ -224,7 +224,7 @@ func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Erro
 	c, a := x.conn, x.conn.srv.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
-		c.denied(&acl.Refusal{Reason: acl.ReasonAuth, User: name, Object: string(x.call.args[0])}, x.call)
+		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(x.call.args[0])}, x.call)
 		c.noteGuess(name)
 		return errWrongPass
 	}
@@ -255,7 +255,7 @@ func (c *conn) noteGuess(name string) {
 const maxLogged = 256
 
 // denied counts a refusal, and notes it in ACL LOG.
-func (c *conn) denied(r *acl.Refusal, k *call) {
+func (c *conn) denied(r *acl.Denial, k *call) {
 	a := c.srv.access
 	switch r.Reason {
 	case acl.ReasonAuth:

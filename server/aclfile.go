@@ -31,7 +31,7 @@ func (a *access) readAtStart(log *zerolog.Logger) error {
 	}
 	err = a.users.Load(a.file, text)
 	if wrong := new(acl.FileError); errors.As(err, &wrong) {
-		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, shown(strings.Join(wrong.Faults(), "; ")))
+		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, shown(strings.Join(wrong.Problems(), "; ")))
 	}
 	return err //nolint:wrapcheck // there is no other
 }

@@ -134,7 +134,7 @@ func aclDryrun(x *exchange) {
 	if row.Where {
 		args = topicsOf(args)
 	}
-	if refusal := u.Judge(r.command, args); refusal != nil {
+	if refusal := u.Check(r.command, args); refusal != nil {
 		x.text(refusal.Detail())
 		return
 	}
@@ -154,7 +154,7 @@ func aclGenpass(x *exchange) {
 			return
 		}
 	}
-	digits, err := acl.GeneratedLength(int(max(math.MinInt32, min(bits, math.MaxInt32))))
+	digits, err := acl.GenPassLen(int(max(math.MinInt32, min(bits, math.MaxInt32))))
 	if err != nil {
 		x.failWith(err)
 		return

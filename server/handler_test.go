@@ -40,7 +40,7 @@ func TestFreeRowsAreFreeForEverybody(t *testing.T) {
 	require.NoError(t, nobody.Set("nobody"))
 	u := nobody.Find("nobody")
 	for _, row := range protocol.Table {
-		refusal := u.Judge(rights[row.Place()].command, nil)
+		refusal := u.Check(rights[row.Place()].command, nil)
 		assert.Equal(t, row.Free, refusal == nil, row.Name)
 	}
 }

@@ -42,13 +42,13 @@ func (c *conn) monitors() bool { return slices.Contains(c.srv.press.monitors, c)
 // mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
 // what everybody does.
 func mayMonitor(u *acl.User) bool {
-	return u.Enabled() && u.Judge(language.Command("monitor"), nil) == nil
+	return u.Enabled() && u.Check(language.Command("monitor"), nil) == nil
 }
 
 func monitor(x *exchange) {
 	c := x.conn
 	if !mayMonitor(c.wire.user) {
-		x.fail(noPerm(x.call, &acl.Refusal{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
+		x.fail(noPerm(x.call, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
 		return
 	}
 	if !c.monitors() {

@@ -61,12 +61,12 @@ func (c *conn) mayKeep(u *acl.User) bool {
 	if c.monitors() && !mayMonitor(u) {
 		return false
 	}
-	if u.MayAll() {
+	if u.Unrestricted() {
 		return true
 	}
 	for sub := range c.sub.Held() {
 		name := []byte(sub.Topic())
-		if sub.Kind() == broker.Pattern && !u.MayHoldPattern(name) || sub.Kind() != broker.Pattern && !u.MayHoldTopic(name) {
+		if sub.Kind() == broker.Pattern && !u.MaySubscribePattern(name) || sub.Kind() != broker.Pattern && !u.MaySubscribe(name) {
 			return false
 		}
 	}

@@ -16,13 +16,13 @@ import (
 var now = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
 // language is that of the commands there are.
-func language(t testing.TB) *Language {
+func language(t testing.TB) *Registry {
 	t.Helper()
 	var present []string
 	for _, row := range protocol.Table {
 		present = append(present, row.FullName())
 	}
-	l, err := NewLanguage(present, broker.Match)
+	l, err := NewRegistry(present, broker.Match)
 	require.NoError(t, err)
 	return l
 }
@@ -158,7 +158,7 @@ func TestAUserThatWasHandedOutDoesNotChange(t *testing.T) {
 		assert.Equal(t, line, handedOut.String(), rules)
 		assert.Equal(t, tokens, handedOut.Tokens(), rules)
 		for arg, want := range map[string]bool{"0": true, "1": false} {
-			got := handedOut.Judge(us.language.Command("select"), [][]byte{[]byte(arg)}) == nil
+			got := handedOut.Check(us.registry.Command("select"), [][]byte{[]byte(arg)}) == nil
 			assert.Equal(t, want, got, "select %s after %s", arg, rules)
 		}
 	}
@@ -216,7 +216,7 @@ func TestCategories(t *testing.T) {
 	assert.Equal(t, []string{"@pubsub", "@fast"}, l.Command("PUBLISH").Categories())
 	assert.Same(t, l.Command("psubscribe"), l.Command("PSUB"))
 	assert.Nil(t, l.Command("nosuch"))
-	_, err = NewLanguage([]string{"ping", "nosuch"}, broker.Match)
+	_, err = NewRegistry([]string{"ping", "nosuch"}, broker.Match)
 	assert.ErrorContains(t, err, `"nosuch"`)
 }
 
@@ -233,12 +233,12 @@ func TestTheTableFitsIntoACommandSet(t *testing.T) {
 
 func TestGeneratedLength(t *testing.T) {
 	for bits, digits := range map[int]int{1: 1, 4: 1, 5: 2, 256: 64, 4096: 1024} {
-		got, err := GeneratedLength(bits)
+		got, err := GenPassLen(bits)
 		assert.NoError(t, err)
 		assert.Equal(t, digits, got, bits)
 	}
 	for _, bits := range []int{-1, 0, 4097} {
-		_, err := GeneratedLength(bits)
+		_, err := GenPassLen(bits)
 		assert.EqualError(t, err, "ACL GENPASS argument must be the number of bits for the output password, "+
 			"a positive number up to 4096")
 	}

@@ -10,12 +10,12 @@ import (
 // commandSet is which commands may be run: a bit for each, and the rules that led there, because Redis shows those
 // again instead of working them out of the bits.
 type commandSet struct {
-	bits   commandBits
-	future bool                        // began with +@all and so includes what later versions bring; a matter of showing it
-	rules  list[string, bool]          // since the last +@all or -@all, in lower case: publish, @admin; true allows
-	below  map[string][]string         // of rules: those about what is below a command, by its name
-	firsts map[int]map[string]struct{} // of a command that may not be run: first arguments with which it may, lower case
-	some   commandBits                 // the commands that have firsts
+	bits          commandBits
+	allCommands   bool                        // began with +@all and so includes what later versions bring; a matter of showing it
+	rules         list[string, bool]          // since the last +@all or -@all, in lower case: publish, @admin; true allows
+	subRules      map[string][]string         // of rules: those about what is below a command, by its name
+	firstArgs     map[int]map[string]struct{} // of a command that may not be run: first arguments with which it may, lower case
+	withFirstArgs commandBits                 // the commands that have firsts
 }
 
 // commandBits is a set of commands, by Command.id.
@@ -27,22 +27,22 @@ func (b *commandBits) add(c *Command)      { b[c.id/64] |= 1 << (c.id % 64) }
 func (s *commandSet) clone() commandSet {
 	c := *s
 	c.rules = s.rules.clone()
-	c.below, c.firsts = maps.Clone(s.below), maps.Clone(s.firsts)
-	for name, rules := range c.below {
-		c.below[name] = slices.Clone(rules)
+	c.subRules, c.firstArgs = maps.Clone(s.subRules), maps.Clone(s.firstArgs)
+	for name, rules := range c.subRules {
+		c.subRules[name] = slices.Clone(rules)
 	}
-	for id, firsts := range c.firsts {
-		c.firsts[id] = maps.Clone(firsts)
+	for id, firsts := range c.firstArgs {
+		c.firstArgs[id] = maps.Clone(firsts)
 	}
 	return c
 }
 
 // allows judges a command with its first argument, if it has one.
 func (s *commandSet) allows(c *Command, args [][]byte) bool {
-	if c.needless || s.bits.has(c) {
+	if c.exempt || s.bits.has(c) {
 		return true
 	}
-	firsts := s.firsts[c.id]
+	firsts := s.firstArgs[c.id]
 	if len(firsts) == 0 || len(args) == 0 {
 		return false
 	}
@@ -50,9 +50,9 @@ func (s *commandSet) allows(c *Command, args [][]byte) bool {
 	return found
 }
 
-// everything is +@all or -@all: it forgets all rules before.
-func (s *commandSet) everything(allow bool) {
-	*s = commandSet{future: allow}
+// setAll is +@all or -@all: it forgets all rules before.
+func (s *commandSet) setAll(allow bool) {
+	*s = commandSet{allCommands: allow}
 	if allow {
 		for i := range s.bits {
 			s.bits[i] = ^uint64(0)
@@ -61,22 +61,22 @@ func (s *commandSet) everything(allow bool) {
 }
 
 // category allows or denies all commands of a category, with what is below them.
-func (s *commandSet) category(l *Language, category string, allow bool) error {
+func (s *commandSet) category(l *Registry, category string, allow bool) error {
 	bit := categoryBit(category)
 	if bit == 0 {
 		return errUnknown
 	}
 	s.change(l.within[bit], allow)
-	s.note("@"+category, allow)
+	s.addRule("@"+category, allow)
 	return nil
 }
 
 // command allows or denies a command with all below it, or allows a first argument: "client", "client|kill", and
 // "select|0" where select has nothing below it.
-func (s *commandSet) command(l *Language, name string, allow bool) error {
+func (s *commandSet) command(l *Registry, name string, allow bool) error {
 	if c := l.Command(name); c != nil {
 		s.change(c.within, allow)
-		s.note(c.name, allow)
+		s.addRule(c.name, allow)
 		return nil
 	}
 	name = lower(name)
@@ -89,28 +89,28 @@ func (s *commandSet) command(l *Language, name string, allow bool) error {
 	case c == nil:
 		return errUnknown
 	case c.parent != nil:
-		return errFirstBelow
+		return errSubcommandFirstArg
 	case first == "":
 		return errSyntax
-	case c.below != nil:
+	case c.subcommands != nil:
 		return errUnknown
 	case hasSpace(first):
 		return errSyntax // Redis takes it, and cannot read the file that it then writes
 	}
-	s.allowFirst(c, first)
+	s.allowFirstArg(c, first)
 	return nil
 }
 
-func (s *commandSet) allowFirst(c *Command, first string) {
-	if s.firsts[c.id] == nil {
-		if s.firsts == nil {
-			s.firsts = make(map[int]map[string]struct{})
+func (s *commandSet) allowFirstArg(c *Command, first string) {
+	if s.firstArgs[c.id] == nil {
+		if s.firstArgs == nil {
+			s.firstArgs = make(map[int]map[string]struct{})
 		}
-		s.firsts[c.id] = make(map[string]struct{})
-		s.some.add(c)
+		s.firstArgs[c.id] = make(map[string]struct{})
+		s.withFirstArgs.add(c)
 	}
-	s.firsts[c.id][first] = struct{}{}
-	s.note(c.name+"|"+first, true)
+	s.firstArgs[c.id][first] = struct{}{}
+	s.addRule(c.name+"|"+first, true)
 }
 
 // change allows or denies commands. What was said of their first arguments is forgotten.
@@ -120,33 +120,33 @@ func (s *commandSet) change(these *commandBits, allow bool) {
 		if allow {
 			s.bits[w] |= word
 		}
-		for rest := s.some[w] & word; rest != 0; rest &= rest - 1 {
-			delete(s.firsts, w*64+bits.TrailingZeros64(rest))
+		for rest := s.withFirstArgs[w] & word; rest != 0; rest &= rest - 1 {
+			delete(s.firstArgs, w*64+bits.TrailingZeros64(rest))
 		}
-		s.some[w] &^= word
+		s.withFirstArgs[w] &^= word
 	}
 }
 
-// note keeps a rule, and drops those that it overrules: about the same name, or about what is below it.
-func (s *commandSet) note(name string, allow bool) {
-	for _, below := range s.below[name] {
+// addRule keeps a rule, and drops those that it overrules: about the same name, or about what is below it.
+func (s *commandSet) addRule(name string, allow bool) {
+	for _, below := range s.subRules[name] {
 		s.rules.remove(below)
 	}
-	delete(s.below, name)
+	delete(s.subRules, name)
 	parent, _, below := strings.Cut(name, "|")
 	if again := s.rules.remove(name); below && !again {
-		if s.below == nil {
-			s.below = make(map[string][]string)
+		if s.subRules == nil {
+			s.subRules = make(map[string][]string)
 		}
-		s.below[parent] = append(s.below[parent], name)
+		s.subRules[parent] = append(s.subRules[parent], name)
 	}
-	*s.rules.reach(name) = allow
+	*s.rules.getOrAdd(name) = allow
 }
 
 // String gives the rules that lead here, "-@all +@pubsub": what ACL GETUSER calls commands.
 func (s *commandSet) String() string {
 	first := "-@all"
-	if s.future {
+	if s.allCommands {
 		first = "+@all"
 	}
 	words := []string{first}

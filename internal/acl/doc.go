@@ -18,8 +18,8 @@
 // # Who owns it
 //
 // [Users] and [Log] belong to one goroutine: nothing here locks, starts anything or reads a clock, "now" is an
-// argument. A [User] and a [Language] never change, so that they may be handed to others: a change to a user makes a
+// argument. A [User] and a [Registry] never change, so that they may be handed to others: a change to a user makes a
 // new one under the same name.
 //
-// Texts of errors are Redis', without the code in front, which is NOPERM for a [Refusal] and ERR for the rest.
+// Texts of errors are Redis', without the code in front, which is NOPERM for a [Denial] and ERR for the rest.
 package acl

@@ -7,36 +7,36 @@ import (
 	"unicode/utf8"
 )
 
-// fault is what is wrong with a rule, in Redis' words, which begin with a capital letter.
-type fault string
+// ruleErr is what is wrong with a rule, in Redis' words, which begin with a capital letter.
+type ruleErr string
 
-func (f fault) Error() string { return string(f) }
+func (f ruleErr) Error() string { return string(f) }
 
 const (
-	errUnknown    fault = "Unknown command or category name in ACL"
-	errSyntax     fault = "Syntax error"
-	errFirstBelow fault = "Allowing first-arg of a subcommand is not supported"
-	errNoPassword fault = "The password you are trying to remove from the user does not exist"
-	errHash       fault = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
-	errAllKeys    fault = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have " +
+	errUnknown            ruleErr = "Unknown command or category name in ACL"
+	errSyntax             ruleErr = "Syntax error"
+	errSubcommandFirstArg ruleErr = "Allowing first-arg of a subcommand is not supported"
+	errNoPassword         ruleErr = "The password you are trying to remove from the user does not exist"
+	errHash               ruleErr = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+	errAllKeys            ruleErr = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have " +
 		"any effect. Try 'resetkeys' to start with an empty list of patterns"
-	errAllChannels fault = "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not " +
+	errAllChannels ruleErr = "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not " +
 		"have any effect. Try 'resetchannels' to start with an empty list of channels"
-	errUserName fault = "Usernames can't contain spaces or null characters"
-	errDefault  fault = "The 'default' user cannot be removed"
+	errUserName ruleErr = "Usernames can't contain spaces or null characters"
+	errDefault  ruleErr = "The 'default' user cannot be removed"
 )
 
 // RuleError is a rule that ACL SETUSER cannot take.
 type RuleError struct {
 	Rule string // as it was given; a password's rule quotes the password, so log Why alone
-	Why  error
+	Err  error
 }
 
 func (e *RuleError) Error() string {
-	return fmt.Sprintf("Error in ACL SETUSER modifier '%s': %s", e.Rule, e.Why)
+	return fmt.Sprintf("Error in ACL SETUSER modifier '%s': %s", e.Rule, e.Err)
 }
 
-func (e *RuleError) Unwrap() error { return e.Why }
+func (e *RuleError) Unwrap() error { return e.Err }
 
 // ParenthesisError is a selector that does not end.
 type ParenthesisError struct{ Start string }
@@ -48,8 +48,8 @@ func (e *ParenthesisError) Error() string {
 // LineError is a line of an ACL file that cannot be taken.
 type LineError struct {
 	Line int    // from 1
-	Word string // the word that is wrong, as logs may show it: see blurred. Bytes of any value, as in the file
-	Why  error
+	Word string // the word that is wrong, as logs may show it: see redacted. Bytes of any value, as in the file
+	Err  error
 }
 
 // FileError is an ACL file that cannot be taken, with everything that is wrong with it. Its text is one line, as the
@@ -60,20 +60,20 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	return strings.Join(e.Faults(), ". ") +
+	return strings.Join(e.Problems(), ". ") +
 		". WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 }
 
-// mostFaults are told: a file of another sort is wrong in every line.
-const mostFaults = 10
+// maxProblems are told: a file of another sort is wrong in every line.
+const maxProblems = 10
 
-// Faults words what is wrong: the first ten, each with file, line and the beginning of the word, without a full stop;
+// Problems words what is wrong: the first ten, each with file, line and the beginning of the word, without a full stop;
 // then how many more there are. The words may be any bytes: escape them before they reach a terminal.
-func (e *FileError) Faults() []string {
-	told := e.Lines[:min(len(e.Lines), mostFaults)]
+func (e *FileError) Problems() []string {
+	told := e.Lines[:min(len(e.Lines), maxProblems)]
 	var faults []string
 	for _, l := range told {
-		why := strings.TrimSuffix(l.Why.Error(), ".")
+		why := strings.TrimSuffix(l.Err.Error(), ".")
 		faults = append(faults, fmt.Sprintf("%s:%d: '%.128s': %.256s", e.File, l.Line, l.Word, why))
 	}
 	if more := len(e.Lines) - len(told); more > 0 {
@@ -86,17 +86,17 @@ func (e *FileError) Faults() []string {
 var keywords = strings.Fields("user token on off nopass resetpass reset clearselectors sanitize-payload " +
 	"skip-sanitize-payload allkeys resetkeys allchannels resetchannels allcommands nocommands")
 
-// blurred is a word of a file, or the words of a selector, as logs may show them: without a password, and without what
+// redacted is a word of a file, or the words of a selector, as logs may show them: without a password, and without what
 // may have been meant as one.
-func blurred(word string) string {
+func redacted(word string) string {
 	parts := strings.FieldsFunc(word, isSpace)
 	for i, part := range parts {
-		parts[i] = blurredRule(part)
+		parts[i] = redactedRule(part)
 	}
 	return strings.Join(parts, " ")
 }
 
-func blurredRule(part string) string {
+func redactedRule(part string) string {
 	rule := strings.TrimPrefix(part, "(")
 	open := part[:len(part)-len(rule)]
 	bare := strings.TrimSuffix(rule, ")")
@@ -109,9 +109,9 @@ func blurredRule(part string) string {
 	return open + fmt.Sprintf("(a word of %d letters, not shown)", utf8.RuneCountInString(rule))
 }
 
-// blurredName is a name from the place of one. What is behind a space in it is not part of a name: in a line parted by
+// redactedName is a name from the place of one. What is behind a space in it is not part of a name: in a line parted by
 // tabs it may be a password.
-func blurredName(word string) string {
+func redactedName(word string) string {
 	if i := strings.IndexFunc(word, isSpace); i >= 0 {
 		word = word[:i] + "..."
 	}

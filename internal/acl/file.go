@@ -8,9 +8,9 @@ import (
 
 // The faults of a file that Redis knows as well, in its words, and that of a token's line.
 const (
-	errKeyword   fault = "should start with user keyword followed by the username"
-	errFileName  fault = "username contains invalid characters"
-	errTokenLine fault = "a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z"
+	errKeyword   ruleErr = "should start with user keyword followed by the username"
+	errFileName  ruleErr = "username contains invalid characters"
+	errTokenLine ruleErr = "a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z"
 )
 
 // Text is the file that leads to these users: the lines of ACL LIST, behind each user the lines of its tokens. Redis
@@ -34,7 +34,7 @@ func (us *Users) Text() []byte {
 // comments, because they would be lost when the file is saved. A byte order mark, which some editors put in front, is
 // skipped.
 func (us *Users) Load(file string, text []byte) error {
-	fresh := &Users{language: us.language, byName: make(map[string]*User), required: us.required}
+	fresh := &Users{registry: us.registry, byName: make(map[string]*User), requiredPassword: us.requiredPassword}
 	var wrong []LineError
 	number := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
@@ -51,7 +51,7 @@ func (us *Users) Load(file string, text []byte) error {
 		return &FileError{File: file, Lines: wrong}
 	}
 	if fresh.byName[DefaultUser] == nil {
-		fresh.put(fresh.newDefault())
+		fresh.store(fresh.newDefault())
 	}
 	*us = *fresh
 	return nil
@@ -63,54 +63,54 @@ func (us *Users) loadLine(words []string) []LineError {
 	case words[0] == "token":
 		return us.loadToken(words)
 	case words[0] != "user" || len(words) < 2:
-		return []LineError{{Word: blurred(words[0]), Why: errKeyword}}
+		return []LineError{{Word: redacted(words[0]), Err: errKeyword}}
 	case hasSpace(words[1]):
-		return []LineError{{Word: blurredName(words[1]), Why: errFileName}}
+		return []LineError{{Word: redactedName(words[1]), Err: errFileName}}
 	case us.byName[words[1]] != nil:
-		return []LineError{{Word: blurredName(words[1]), Why: fault("Duplicate user found")}}
+		return []LineError{{Word: redactedName(words[1]), Err: ruleErr("Duplicate user found")}}
 	}
-	u := newUser(us.language, words[1])
-	us.put(u) // also if its rules are wrong: its tokens are not, then
+	u := newUser(us.registry, words[1])
+	us.store(u) // also if its rules are wrong: its tokens are not, then
 	for i, word := range words {
 		words[i] = strings.Trim(word, "\t\r")
 	}
 	rules, err := joinSelectors(words[2:])
 	if err != nil {
-		return []LineError{{Word: blurredName(words[1]), Why: fault("Unmatched parenthesis in selector definition")}}
+		return []LineError{{Word: redactedName(words[1]), Err: ruleErr("Unmatched parenthesis in selector definition")}}
 	}
 	var wrong []LineError
 	for _, rule := range rules {
 		if err := u.apply(rule); err != nil {
-			wrong = append(wrong, LineError{Word: blurred(rule), Why: err})
+			wrong = append(wrong, LineError{Word: redacted(rule), Err: err})
 		}
 	}
-	u.settle()
-	if err := u.tooMuch(); err != nil {
-		wrong = append(wrong, LineError{Word: blurredName(words[1]), Why: err})
+	u.compact()
+	if err := u.checkLimits(); err != nil {
+		wrong = append(wrong, LineError{Word: redactedName(words[1]), Err: err})
 	}
-	us.put(u)
+	us.store(u)
 	return wrong
 }
 
 func (us *Users) loadToken(words []string) []LineError {
 	if len(words) != 5 || !strings.HasPrefix(words[3], "#") {
-		return []LineError{{Word: words[0], Why: errTokenLine}}
+		return []LineError{{Word: words[0], Err: errTokenLine}}
 	}
 	digest, ok := parseDigest(words[3][1:])
 	if !ok {
-		return []LineError{{Word: blurred(words[3]), Why: errHash}}
+		return []LineError{{Word: redacted(words[3]), Err: errHash}}
 	}
 	expires, err := time.Parse(time.RFC3339, words[4])
 	if err != nil {
-		return []LineError{{Word: blurred(words[4]), Why: errTokenLine}}
+		return []LineError{{Word: redacted(words[4]), Err: errTokenLine}}
 	}
-	u, err := us.known(words[1])
+	u, err := us.find(words[1])
 	if err == nil {
 		err = u.addToken(Token{Name: words[2], Expires: expires, digest: digest})
 	}
 	if err != nil {
-		return []LineError{{Word: blurredName(words[2]), Why: err}}
+		return []LineError{{Word: redactedName(words[2]), Err: err}}
 	}
-	us.put(u)
+	us.store(u)
 	return nil
 }

@@ -166,7 +166,7 @@ func FuzzSetUser(f *testing.F) {
 		require.Equal(t, saved, string(us.Text()))
 		if c := l.Command(command); c != nil {
 			args := [][]byte{[]byte(topic)}
-			assert.Equal(t, u.Judge(c, args), us.Find(name).Judge(c, args), "a saved user may do the same")
+			assert.Equal(t, u.Check(c, args), us.Find(name).Check(c, args), "a saved user may do the same")
 		}
 	})
 }

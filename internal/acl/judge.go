@@ -15,15 +15,15 @@ const (
 	ReasonAuth    Reason = "auth"    // AUTH or HELLO with a wrong password: for the log alone
 )
 
-// Refusal is what a user may not do.
-type Refusal struct {
+// Denial is what a user may not do.
+type Denial struct {
 	Reason Reason
 	User   string
 	Object string // the full name of the command, or the topic
 }
 
 // Text is what the peer is told, behind NOPERM. It does not name the topic, as Redis does not.
-func (r *Refusal) Text() string {
+func (r *Denial) Text() string {
 	if r.Reason == ReasonChannel {
 		return "No permissions to access a channel"
 	}
@@ -31,73 +31,73 @@ func (r *Refusal) Text() string {
 }
 
 // Detail is what ACL DRYRUN answers.
-func (r *Refusal) Detail() string {
+func (r *Denial) Detail() string {
 	if r.Reason == ReasonChannel {
 		return fmt.Sprintf("User %s has no permissions to access the '%s' channel", r.User, r.Object)
 	}
 	return fmt.Sprintf("User %s has no permissions to run the '%s' command", r.User, r.Object)
 }
 
-// MayAll tells whether [User.Judge] refuses the user nothing.
-func (u *User) MayAll() bool {
+// Unrestricted tells whether [User.Check] refuses the user nothing.
+func (u *User) Unrestricted() bool {
 	return slices.ContainsFunc(u.selectors, func(s selector) bool {
-		return s.channels.all && s.commands.future && s.commands.rules.len() == 0
+		return s.channels.all && s.commands.allCommands && s.commands.rules.len() == 0
 	})
 }
 
-// Judge decides about a command with the arguments behind its full name. It returns nil if the user may run it, on
+// Check decides about a command with the arguments behind its full name. It returns nil if the user may run it, on
 // all of its topics. Whether the arguments are right is not judged, and what is missing is not refused.
-func (u *User) Judge(c *Command, args [][]byte) *Refusal {
+func (u *User) Check(c *Command, args [][]byte) *Denial {
 	reason, topic := ReasonCommand, -1
 	for i := range u.selectors {
 		s := &u.selectors[i]
 		if !s.commands.allows(c, args) {
 			continue
 		}
-		refused := s.refused(c.access, args, u.language.match)
+		refused := s.firstDenied(c.access, args, u.registry.match)
 		if refused < 0 {
 			return nil
 		}
 		reason, topic = ReasonChannel, max(topic, refused)
 	}
 	if reason == ReasonCommand {
-		return &Refusal{Reason: reason, User: u.name, Object: c.name}
+		return &Denial{Reason: reason, User: u.name, Object: c.name}
 	}
-	return &Refusal{Reason: reason, User: u.name, Object: string(args[topic])}
+	return &Denial{Reason: reason, User: u.name, Object: string(args[topic])}
 }
 
-// refused finds the first argument that is a topic out of bounds, or returns -1.
-func (s *selector) refused(a access, args [][]byte, match func(glob string, topic []byte) bool) int {
+// firstDenied finds the first argument that is a topic out of bounds, or returns -1.
+func (s *selector) firstDenied(a access, args [][]byte, match func(glob string, topic []byte) bool) int {
 	if s.channels.all {
 		return -1
 	}
 	switch a {
-	case publishes:
+	case publish:
 		return slices.IndexFunc(args[:min(len(args), 1)], func(topic []byte) bool {
 			return !s.channels.allowsTopic(topic, write, match)
 		})
-	case listens:
+	case subscribe:
 		return slices.IndexFunc(args, func(topic []byte) bool { return !s.channels.allowsTopic(topic, read, match) })
-	case listensGlob:
+	case subscribePattern:
 		return slices.IndexFunc(args, func(glob []byte) bool { return !s.channels.allowsGlob(glob) })
 	}
 	return -1
 }
 
-// MayHoldTopic judges a subscription that exists: when rights shrink, a connection that holds a topic no longer allowed
+// MaySubscribe judges a subscription that exists: when rights shrink, a connection that holds a topic no longer allowed
 // is closed. As in Redis, the right to the topic alone counts, not that to the command. It holds for topics and for
 // shard topics.
-func (u *User) MayHoldTopic(topic []byte) bool {
+func (u *User) MaySubscribe(topic []byte) bool {
 	for i := range u.selectors {
-		if u.selectors[i].channels.allowsTopic(topic, read, u.language.match) {
+		if u.selectors[i].channels.allowsTopic(topic, read, u.registry.match) {
 			return true
 		}
 	}
 	return false
 }
 
-// MayHoldPattern is [User.MayHoldTopic] for a glob.
-func (u *User) MayHoldPattern(glob []byte) bool {
+// MaySubscribePattern is [User.MaySubscribe] for a glob.
+func (u *User) MaySubscribePattern(glob []byte) bool {
 	for i := range u.selectors {
 		if u.selectors[i].channels.allowsGlob(glob) {
 			return true

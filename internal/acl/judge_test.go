@@ -86,10 +86,10 @@ func TestJudge(t *testing.T) {
 			u := alice(t, test.rules).Find("alice")
 			for typed, want := range test.want {
 				words := strings.Fields(typed)
-				command := u.language.Command(words[0])
+				command := u.registry.Command(words[0])
 				require.NotNil(t, command, typed)
 				got := yes
-				if r := u.Judge(command, arguments(words[1:])); r != nil {
+				if r := u.Check(command, arguments(words[1:])); r != nil {
 					got = strings.TrimPrefix(r.Detail(), "User alice has no permissions to ")
 				}
 				assert.Equal(t, want, got, typed)
@@ -104,13 +104,13 @@ func arguments(words []string) [][]byte {
 
 func TestRefusalTexts(t *testing.T) {
 	u := alice(t, "+publish").Find("alice")
-	r := u.Judge(u.language.Command("sub"), arguments([]string{"a"}))
-	assert.Equal(t, &Refusal{Reason: ReasonCommand, User: "alice", Object: "subscribe"}, r)
+	r := u.Check(u.registry.Command("sub"), arguments([]string{"a"}))
+	assert.Equal(t, &Denial{Reason: ReasonCommand, User: "alice", Object: "subscribe"}, r)
 	assert.Equal(t, "User alice has no permissions to run the 'subscribe' command", r.Text())
 	assert.Equal(t, r.Text(), r.Detail())
 
-	r = u.Judge(u.language.Command("publish"), arguments([]string{"secret", "x"}))
-	assert.Equal(t, &Refusal{Reason: ReasonChannel, User: "alice", Object: "secret"}, r)
+	r = u.Check(u.registry.Command("publish"), arguments([]string{"secret", "x"}))
+	assert.Equal(t, &Denial{Reason: ReasonChannel, User: "alice", Object: "secret"}, r)
 	assert.Equal(t, "No permissions to access a channel", r.Text(), "the topic is not told")
 	assert.Equal(t, "User alice has no permissions to access the 'secret' channel", r.Detail())
 }
@@ -118,7 +118,7 @@ func TestRefusalTexts(t *testing.T) {
 func TestMissingArgumentsAreNotJudged(t *testing.T) {
 	u := alice(t, "+@all").Find("alice")
 	for _, name := range []string{"publish", "subscribe", "psubscribe", "select"} {
-		assert.Nil(t, u.Judge(u.language.Command(name), nil), name)
+		assert.Nil(t, u.Check(u.registry.Command(name), nil), name)
 	}
 }
 
@@ -136,12 +136,12 @@ func TestWhatMayStillBeHeld(t *testing.T) {
 			u := alice(t, test.rules).Find("alice")
 			for held, want := range map[string]bool{test.topics: true, test.notTopics: false} {
 				for _, topic := range strings.Fields(held) {
-					assert.Equal(t, want, u.MayHoldTopic([]byte(topic)), topic)
+					assert.Equal(t, want, u.MaySubscribe([]byte(topic)), topic)
 				}
 			}
 			for held, want := range map[string]bool{test.globs: true, test.notGlobs: false} {
 				for _, glob := range strings.Fields(held) {
-					assert.Equal(t, want, u.MayHoldPattern([]byte(glob)), glob)
+					assert.Equal(t, want, u.MaySubscribePattern([]byte(glob)), glob)
 				}
 			}
 		})
@@ -154,12 +154,12 @@ func TestWhoMayDoAllNeedsNoJudge(t *testing.T) {
 		"+@all %R&*": false, "+@all &a": false, "-@all (+@all &*)": true, "+@all (&*)": false, "+@all &* -@all": false,
 		"+@pubsub &*": false, "+@all &* resetchannels": false,
 	} {
-		assert.Equal(t, all, alice(t, rules).Find("alice").MayAll(), rules)
+		assert.Equal(t, all, alice(t, rules).Find("alice").Unrestricted(), rules)
 	}
 }
 
 func TestJudgingAllocatesNothing(t *testing.T) {
 	u := alice(t, "+publish +subscribe &a &b.*").Find("alice")
-	publish, args := u.language.Command("publish"), arguments([]string{"b.c", "x"})
-	assert.Zero(t, testing.AllocsPerRun(100, func() { u.Judge(publish, args) }))
+	publish, args := u.registry.Command("publish"), arguments([]string{"b.c", "x"})
+	assert.Zero(t, testing.AllocsPerRun(100, func() { u.Check(publish, args) }))
 }

@@ -10,7 +10,7 @@ import "slices"
 // them, which leaves no gaps. Those may be ranged over by items.
 type list[K comparable, V any] struct {
 	items []item[K, V]
-	place map[K]int // of each key in items; nil until the first look-up
+	index map[K]int // of each key in items; nil until the first look-up
 	gaps  int
 	steps int // items that were looked at or moved, for tests
 }
@@ -25,28 +25,28 @@ func (l *list[K, V]) len() int { return len(l.items) - l.gaps }
 
 func (l *list[K, V]) clone() list[K, V] {
 	c := list[K, V]{items: slices.Clone(l.items), gaps: l.gaps, steps: l.steps}
-	c.settle()
+	c.compact()
 	return c
 }
 
 // find returns the value of a key, or nil.
 func (l *list[K, V]) find(key K) *V {
-	if l.place == nil {
-		l.place = make(map[K]int, len(l.items))
-		l.learn()
+	if l.index == nil {
+		l.index = make(map[K]int, len(l.items))
+		l.reindex()
 	}
-	if i, found := l.place[key]; found {
+	if i, found := l.index[key]; found {
 		return &l.items[i].value
 	}
 	return nil
 }
 
-// reach returns the value of a key, which comes last and has no value yet if it is new.
-func (l *list[K, V]) reach(key K) *V {
+// getOrAdd returns the value of a key, which comes last and has no value yet if it is new.
+func (l *list[K, V]) getOrAdd(key K) *V {
 	if v := l.find(key); v != nil {
 		return v
 	}
-	l.place[key] = len(l.items)
+	l.index[key] = len(l.items)
 	l.items = append(l.items, item[K, V]{key: key})
 	return &l.items[len(l.items)-1].value
 }
@@ -56,17 +56,17 @@ func (l *list[K, V]) remove(key K) bool {
 	if l.find(key) == nil {
 		return false
 	}
-	l.items[l.place[key]] = item[K, V]{gone: true} // it must not keep anything alive
-	delete(l.place, key)
+	l.items[l.index[key]] = item[K, V]{gone: true} // it must not keep anything alive
+	delete(l.index, key)
 	if l.gaps++; l.gaps > len(l.items)/2 {
-		l.settle()
-		l.learn()
+		l.compact()
+		l.reindex()
 	}
 	return true
 }
 
-// settle closes the gaps.
-func (l *list[K, V]) settle() {
+// compact closes the gaps.
+func (l *list[K, V]) compact() {
 	if l.gaps > 0 {
 		l.steps += len(l.items)
 		l.items = slices.DeleteFunc(l.items, func(i item[K, V]) bool { return i.gone })
@@ -74,12 +74,12 @@ func (l *list[K, V]) settle() {
 	}
 }
 
-// learn notes the place of each key.
-func (l *list[K, V]) learn() {
+// reindex notes the place of each key.
+func (l *list[K, V]) reindex() {
 	l.steps += len(l.items)
 	for i := range l.items {
 		if !l.items[i].gone {
-			l.place[l.items[i].key] = i
+			l.index[l.items[i].key] = i
 		}
 	}
 }

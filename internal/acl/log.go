@@ -7,10 +7,10 @@ import (
 
 // Limits of the log, those of Redis.
 const (
-	longestLog = 128                    // entries: what is older is forgotten
-	logLooks   = 10                     // of the newest entries, for one that says the same
-	logGroups  = 60 * time.Second       // as long after the last time an entry still says the same
-	logFresh   = 100 * time.Millisecond // as long what it says of the client is not worked out again
+	maxLog         = 128                    // entries: what is older is forgotten
+	logSearched    = 10                     // of the newest entries, for one that says the same
+	logMergeWindow = 60 * time.Second       // as long after the last time an entry still says the same
+	clientRefresh  = 100 * time.Millisecond // as long what it says of the client is not worked out again
 )
 
 // Entry is something that was refused: one entry of ACL LOG. The age there is the time since Updated.
@@ -26,7 +26,7 @@ type Entry struct {
 	Created time.Time
 	Updated time.Time
 
-	described time.Time // when Client was worked out
+	clientUpdated time.Time // when Client was worked out
 }
 
 // Log is what was refused lately. One goroutine owns it. The zero value is an empty log.
@@ -40,28 +40,28 @@ type Log struct {
 // and comes to the front, so that one peer cannot push all others out by repeating itself.
 func (l *Log) Add(e Entry, now time.Time, client func() string) {
 	e.Count, e.ID, e.Created, e.Updated = 1, l.next, now, now
-	looked := l.entries[:min(len(l.entries), logLooks)]
+	looked := l.entries[:min(len(l.entries), logSearched)]
 	i := slices.IndexFunc(looked, func(old Entry) bool { return old.sameAs(e) })
 	if i < 0 {
 		l.next++
-		e.Client, e.described = client(), now
-		if len(l.entries) == longestLog {
-			l.entries = l.entries[:longestLog-1]
+		e.Client, e.clientUpdated = client(), now
+		if len(l.entries) == maxLog {
+			l.entries = l.entries[:maxLog-1]
 		}
 		l.entries = slices.Insert(l.entries, 0, e)
 		return
 	}
 	old := l.entries[i]
 	old.Count, old.Updated = old.Count+1, now
-	if now.Sub(old.described).Abs() >= logFresh {
-		old.Client, old.described = client(), now
+	if now.Sub(old.clientUpdated).Abs() >= clientRefresh {
+		old.Client, old.clientUpdated = client(), now
 	}
 	l.entries = slices.Insert(slices.Delete(l.entries, i, i+1), 0, old)
 }
 
 func (e Entry) sameAs(later Entry) bool {
 	return e.Reason == later.Reason && e.Context == later.Context && e.Object == later.Object &&
-		e.Username == later.Username && later.Updated.Sub(e.Updated).Abs() <= logGroups
+		e.Username == later.Username && later.Updated.Sub(e.Updated).Abs() <= logMergeWindow
 }
 
 // Entries returns the newest, at most so many.

@@ -43,7 +43,7 @@ func TestLogCountsWhatIsRepeated(t *testing.T) {
 	l.Add(refused("b"), now, client)
 	l.Add(refused("a"), now.Add(time.Minute), func() string { return "id=2" })
 	want := refused("a")
-	want.Client, want.described = "id=2", now.Add(time.Minute)
+	want.Client, want.clientUpdated = "id=2", now.Add(time.Minute)
 	want.Count, want.ID, want.Created, want.Updated = 2, 0, now, now.Add(time.Minute)
 	require.Len(t, l.Entries(10), 2)
 	assert.Equal(t, want, l.Entries(10)[0], "the last one comes first")

@@ -85,7 +85,7 @@ func TestAUserIsBounded(t *testing.T) {
 
 func TestTokensAreBoundedToo(t *testing.T) {
 	us := alice(t, "on >1")
-	for i := range mostPasswords - 1 {
+	for i := range maxPasswords - 1 {
 		require.NoError(t, us.CreateToken("alice", fmt.Sprint(i), Hash(nil), now.Add(time.Duration(i%2)*time.Hour)))
 	}
 	assert.EqualError(t, us.CreateToken("alice", "more", Hash(nil), now), errManyPasswords.Error())

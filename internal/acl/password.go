@@ -39,7 +39,7 @@ func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *U
 		u = &User{}
 	}
 	found := -1
-	for i := range us.most {
+	for i := range us.maxSecrets {
 		found = subtle.ConstantTimeSelect(u.matches(i, &password, now), i, found)
 	}
 	switch {
@@ -68,11 +68,11 @@ func (u *User) matches(i int, password *Digest, now time.Time) int {
 	return valid & subtle.ConstantTimeCompare(d[:], password[:])
 }
 
-// GeneratedLength is how many hex digits ACL GENPASS answers when asked for so many bits.
-func GeneratedLength(bits int) (digits int, err error) {
+// GenPassLen is how many hex digits ACL GENPASS answers when asked for so many bits.
+func GenPassLen(bits int) (digits int, err error) {
 	const most = 4096
 	if bits <= 0 || bits > most {
-		return 0, fault(fmt.Sprintf("ACL GENPASS argument must be the number of bits for the output password, "+
+		return 0, ruleErr(fmt.Sprintf("ACL GENPASS argument must be the number of bits for the output password, "+
 			"a positive number up to %d", most))
 	}
 	return (bits + 3) / 4, nil

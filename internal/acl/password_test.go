@@ -62,11 +62,11 @@ func TestAuthenticate(t *testing.T) {
 func TestEverybodyIsComparedAsOften(t *testing.T) {
 	us := alice(t, "on >1 >2")
 	require.NoError(t, us.CreateToken("alice", "ci", Hash(nil), now))
-	assert.Equal(t, 3, us.most)
+	assert.Equal(t, 3, us.maxSecrets)
 	require.NoError(t, us.Set("alice", "resetpass"))
-	assert.Equal(t, 3, us.most)
+	assert.Equal(t, 3, us.maxSecrets)
 	require.NoError(t, us.Load("f", []byte("user bob >1")))
-	assert.Equal(t, 1, us.most)
+	assert.Equal(t, 1, us.maxSecrets)
 }
 
 func TestTokens(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 type rights uint8
 
 const (
-	read  rights = 1 << iota // of a topic: to listen to it
-	write                    // of a topic: to publish to it
-	both  = read | write
+	read      rights = 1 << iota // of a topic: to listen to it
+	write                        // of a topic: to publish to it
+	readWrite = read | write
 )
 
 // patterns are the topics, or the keys, that a selector is about.
@@ -34,8 +34,8 @@ func (p *patterns) add(glob string, r rights) error {
 	if hasSpace(glob) {
 		return errSyntax
 	}
-	granted := p.list.reach(glob)
-	if *granted |= r; glob == "*" && *granted == both {
+	granted := p.list.getOrAdd(glob)
+	if *granted |= r; glob == "*" && *granted == readWrite {
 		p.reset(true)
 	}
 	return nil

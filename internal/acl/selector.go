@@ -18,7 +18,7 @@ func (s *selector) clone() selector {
 }
 
 // apply takes one rule about commands, topics or keys. It fails with one of Redis' faults.
-func (s *selector) apply(l *Language, rule string) error {
+func (s *selector) apply(l *Registry, rule string) error {
 	switch word := lower(rule); word {
 	case "":
 		return errSyntax
@@ -31,9 +31,9 @@ func (s *selector) apply(l *Language, rule string) error {
 	case "resetchannels":
 		s.channels.reset(false)
 	case "allcommands", "+@all":
-		s.commands.everything(true)
+		s.commands.setAll(true)
 	case "nocommands", "-@all":
-		s.commands.everything(false)
+		s.commands.setAll(false)
 	default:
 		return s.applySigil(l, rule)
 	}
@@ -41,15 +41,15 @@ func (s *selector) apply(l *Language, rule string) error {
 }
 
 // applySigil takes the rules that are a sign and a name.
-func (s *selector) applySigil(l *Language, rule string) error {
+func (s *selector) applySigil(l *Registry, rule string) error {
 	allow := rule[0] == '+'
 	switch rule[0] {
 	case '~':
-		return s.grant(&s.keys, rule[1:], both)
+		return s.grant(&s.keys, rule[1:], readWrite)
 	case '&':
-		return s.grant(&s.channels, rule[1:], both)
+		return s.grant(&s.channels, rule[1:], readWrite)
 	case '%':
-		return s.grantSome(rule)
+		return s.grantRights(rule)
 	case '+', '-':
 		if category, ok := strings.CutPrefix(rule[1:], "@"); ok {
 			return s.commands.category(l, lower(category), allow)
@@ -59,8 +59,8 @@ func (s *selector) applySigil(l *Language, rule string) error {
 	return errSyntax
 }
 
-// grantSome takes %R~glob and its kin: the letters in any order, each once, then the sigil of keys or of topics.
-func (s *selector) grantSome(rule string) error {
+// grantRights takes %R~glob and its kin: the letters in any order, each once, then the sigil of keys or of topics.
+func (s *selector) grantRights(rule string) error {
 	var granted rights
 	for i := 1; i < len(rule); i++ {
 		right := map[byte]rights{'R': read, 'W': write}[rule[i]&^0x20]
@@ -91,7 +91,7 @@ func (s *selector) grant(p *patterns, glob string, r rights) error {
 }
 
 // parseSelector takes rules in parentheses. They are what the user itself may have but on, off and passwords.
-func parseSelector(l *Language, rules string) (selector, error) {
+func parseSelector(l *Registry, rules string) (selector, error) {
 	s := newSelector()
 	for _, rule := range strings.FieldsFunc(rules[1:len(rules)-1], isSpace) {
 		if strings.HasSuffix(rule, ")") {

@@ -18,18 +18,18 @@ type Token struct {
 // TokenName says which token of which user.
 type TokenName struct{ User, Token string }
 
-// longestToken is in bytes.
-const longestToken = 128
+// maxTokenName is in bytes.
+const maxTokenName = 128
 
 const (
-	errTokenName   fault = "A token's name is 1 to 128 bytes without spaces and control bytes"
-	errTokenExpiry fault = "A token must expire between the years 1 and 9999"
+	errTokenName   ruleErr = "A token's name is 1 to 128 bytes without spaces and control bytes"
+	errTokenExpiry ruleErr = "A token must expire between the years 1 and 9999"
 )
 
 // CreateToken gives a user one more token, whose secret is known to the caller alone. It fails if the user does not
 // exist or has a token of that name.
 func (us *Users) CreateToken(user, name string, secret Digest, expires time.Time) error {
-	u, err := us.known(user)
+	u, err := us.find(user)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (us *Users) CreateToken(user, name string, secret Digest, expires time.Time
 	if err := c.addToken(Token{Name: name, Expires: expires, digest: secret}); err != nil {
 		return err
 	}
-	us.put(c)
+	us.store(c)
 	return nil
 }
 
@@ -48,11 +48,11 @@ func (u *User) withTokens(tokens []Token) *User {
 	return &c
 }
 
-func (us *Users) known(user string) (*User, error) {
+func (us *Users) find(user string) (*User, error) {
 	if u := us.byName[user]; u != nil {
 		return u, nil
 	}
-	return nil, fault(fmt.Sprintf("User '%s' not found", user))
+	return nil, ruleErr(fmt.Sprintf("User '%s' not found", user))
 }
 
 // addToken is for a user that nobody else has yet.
@@ -65,8 +65,8 @@ func (u *User) addToken(t Token) error {
 	case t.Expires.Year() < 1 || t.Expires.Year() > 9999: // what the file can say
 		return errTokenExpiry
 	case found:
-		return fault(fmt.Sprintf("User '%s' already has a token '%s'", u.name, t.Name))
-	case u.passwords.len()+len(u.tokens) >= mostPasswords:
+		return ruleErr(fmt.Sprintf("User '%s' already has a token '%s'", u.name, t.Name))
+	case u.passwords.len()+len(u.tokens) >= maxPasswords:
 		return errManyPasswords
 	}
 	u.tokens = slices.Insert(u.tokens, i, t)
@@ -74,7 +74,7 @@ func (u *User) addToken(t Token) error {
 }
 
 func validTokenName(name string) bool {
-	return name != "" && len(name) <= longestToken && !strings.ContainsFunc(name, func(r rune) bool {
+	return name != "" && len(name) <= maxTokenName && !strings.ContainsFunc(name, func(r rune) bool {
 		return r <= ' ' || r == 0x7f
 	})
 }
@@ -85,17 +85,17 @@ func (u *User) findToken(name string) (int, bool) {
 
 // RevokeToken takes a token away. It fails if the user or the token does not exist.
 func (us *Users) RevokeToken(user, name string) error {
-	u, err := us.known(user)
+	u, err := us.find(user)
 	if err != nil {
 		return err
 	}
 	i, found := u.findToken(name)
 	if !found {
-		return fault(fmt.Sprintf("User '%s' has no token '%s'", user, name))
+		return ruleErr(fmt.Sprintf("User '%s' has no token '%s'", user, name))
 	}
 	c := u.withTokens(u.tokens)
 	c.tokens = slices.Delete(c.tokens, i, i+1)
-	us.put(c)
+	us.store(c)
 	return nil
 }
 
@@ -122,7 +122,7 @@ func (us *Users) ExpireTokens(now time.Time) []TokenName {
 		if len(expired) > before {
 			c := u.withTokens(u.tokens)
 			c.tokens = slices.DeleteFunc(c.tokens, func(t Token) bool { return !t.Expires.After(now) })
-			us.put(c)
+			us.store(c)
 		}
 	}
 	return expired

@@ -10,19 +10,19 @@ const DefaultUser = "default"
 
 // User is who somebody may be, with what it may do. It never changes: see [Users.Set].
 type User struct {
-	name      string
-	enabled   bool
-	nopass    bool                   // any password will do
-	unchecked bool                   // skip-sanitize-payload: about keys, kept to be shown again
-	passwords list[Digest, struct{}] // none if nopass
-	tokens    []Token                // by name
-	selectors []selector
-	language  *Language
+	name         string
+	enabled      bool
+	nopass       bool                   // any password will do
+	skipSanitize bool                   // skip-sanitize-payload: about keys, kept to be shown again
+	passwords    list[Digest, struct{}] // none if nopass
+	tokens       []Token                // by name
+	selectors    []selector
+	registry     *Registry
 }
 
 // newUser makes a user who may do nothing, as ACL SETUSER with a name alone.
-func newUser(l *Language, name string) *User {
-	return &User{name: name, language: l, selectors: []selector{newSelector()}}
+func newUser(l *Registry, name string) *User {
+	return &User{name: name, registry: l, selectors: []selector{newSelector()}}
 }
 
 func (u *User) clone() *User {
@@ -49,44 +49,44 @@ func (u *User) with(rules []string) (*User, error) {
 	c := u.clone()
 	for _, rule := range rules {
 		if err := c.apply(rule); err != nil {
-			return nil, &RuleError{Rule: rule, Why: err}
+			return nil, &RuleError{Rule: rule, Err: err}
 		}
 	}
-	c.settle()
-	if err := c.tooMuch(); err != nil && len(rules) > 0 {
-		return nil, &RuleError{Rule: rules[len(rules)-1], Why: err}
+	c.compact()
+	if err := c.checkLimits(); err != nil && len(rules) > 0 {
+		return nil, &RuleError{Rule: rules[len(rules)-1], Err: err}
 	}
 	return c, nil
 }
 
-// settle is for when all rules are applied: see list.
-func (u *User) settle() {
-	u.passwords.settle()
+// compact is for when all rules are applied: see list.
+func (u *User) compact() {
+	u.passwords.compact()
 	for i := range u.selectors {
 		s := &u.selectors[i]
-		s.commands.rules.settle()
-		s.channels.list.settle()
-		s.keys.list.settle()
+		s.commands.rules.compact()
+		s.channels.list.compact()
+		s.keys.list.compact()
 	}
 }
 
 // What one user may have, so that neither judging nor authenticating takes long while everybody waits.
 const (
-	mostPasswords = 1000   // with its tokens: so many are compared for each AUTH
-	mostSelectors = 1000   // in parentheses
-	mostPatterns  = 10_000 // of topics and of keys, in all selectors together
-	mostRules     = 10_000 // about commands, likewise
+	maxPasswords = 1000   // with its tokens: so many are compared for each AUTH
+	maxSelectors = 1000   // in parentheses
+	maxPatterns  = 10_000 // of topics and of keys, in all selectors together
+	maxRules     = 10_000 // about commands, likewise
 )
 
 const (
-	errManyPasswords fault = "A user can have at most 1000 passwords and tokens"
-	errManySelectors fault = "A user can have at most 1000 selectors"
-	errManyPatterns  fault = "A user can have at most 10000 patterns of channels and keys"
-	errManyRules     fault = "A user can have at most 10000 rules about commands"
+	errManyPasswords ruleErr = "A user can have at most 1000 passwords and tokens"
+	errManySelectors ruleErr = "A user can have at most 1000 selectors"
+	errManyPatterns  ruleErr = "A user can have at most 10000 patterns of channels and keys"
+	errManyRules     ruleErr = "A user can have at most 10000 rules about commands"
 )
 
-// tooMuch holds a user to these limits.
-func (u *User) tooMuch() error {
+// checkLimits holds a user to these limits.
+func (u *User) checkLimits() error {
 	patterns, rules := 0, 0
 	for i := range u.selectors {
 		s := &u.selectors[i]
@@ -94,13 +94,13 @@ func (u *User) tooMuch() error {
 		rules += s.commands.rules.len()
 	}
 	switch {
-	case u.passwords.len()+len(u.tokens) > mostPasswords:
+	case u.passwords.len()+len(u.tokens) > maxPasswords:
 		return errManyPasswords
-	case len(u.selectors)-1 > mostSelectors:
+	case len(u.selectors)-1 > maxSelectors:
 		return errManySelectors
-	case patterns > mostPatterns:
+	case patterns > maxPatterns:
 		return errManyPatterns
-	case rules > mostRules:
+	case rules > maxRules:
 		return errManyRules
 	}
 	return nil
@@ -113,23 +113,23 @@ func (u *User) apply(rule string) error {
 	case word == "on", word == "off":
 		u.enabled = word == "on"
 	case word == "sanitize-payload", word == "skip-sanitize-payload":
-		u.unchecked = word == "skip-sanitize-payload"
+		u.skipSanitize = word == "skip-sanitize-payload"
 	case word == "nopass", word == "resetpass":
 		u.passwords, u.tokens, u.nopass = list[Digest, struct{}]{}, nil, word == "nopass"
 	case word == "clearselectors":
 		u.selectors = u.selectors[:1]
 	case word == "reset":
-		*u = *newUser(u.language, u.name)
+		*u = *newUser(u.registry, u.name)
 	case strings.ContainsAny(word[:1], "><#!"):
 		return u.applyPassword(rule)
 	case word[0] == '(' && strings.HasSuffix(word, ")"):
-		s, err := parseSelector(u.language, rule)
+		s, err := parseSelector(u.registry, rule)
 		if err != nil {
 			return err
 		}
 		u.selectors = append(u.selectors, s)
 	default:
-		return u.selectors[0].apply(u.language, rule)
+		return u.selectors[0].apply(u.registry, rule)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (u *User) applyPassword(rule string) error {
 	}
 	if rule[0] == '>' || rule[0] == '#' {
 		u.nopass = false
-		u.passwords.reach(digest)
+		u.passwords.getOrAdd(digest)
 		return nil
 	}
 	if !u.passwords.remove(digest) {
@@ -191,7 +191,7 @@ func (u *User) flags() []string {
 	if u.nopass {
 		flags = append(flags, "nopass")
 	}
-	if u.unchecked {
+	if u.skipSanitize {
 		return append(flags, "skip-sanitize-payload")
 	}
 	return append(flags, "sanitize-payload")

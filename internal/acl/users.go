@@ -7,35 +7,35 @@ import (
 
 // Users is all users by name, the default user always among them. One goroutine owns it.
 type Users struct {
-	language *Language
-	byName   map[string]*User
-	required *Digest // the default user's password, where the file says nothing about that user
-	most     int     // no user has ever had more passwords and tokens: so many are compared for everybody
+	registry         *Registry
+	byName           map[string]*User
+	requiredPassword *Digest // the default user's password, where the file says nothing about that user
+	maxSecrets       int     // no user has ever had more passwords and tokens: so many are compared for everybody
 }
 
 // NewUsers returns the users of a server that nobody has set up: the default user, who needs no password and may do
 // everything.
-func NewUsers(l *Language) *Users {
-	us := &Users{language: l, byName: make(map[string]*User)}
-	us.put(us.newDefault())
+func NewUsers(l *Registry) *Users {
+	us := &Users{registry: l, byName: make(map[string]*User)}
+	us.store(us.newDefault())
 	return us
 }
 
 func (us *Users) newDefault() *User {
 	password := "nopass"
-	if us.required != nil {
-		password = "#" + us.required.String()
+	if us.requiredPassword != nil {
+		password = "#" + us.requiredPassword.String()
 	}
-	u, err := newUser(us.language, DefaultUser).with([]string{"on", password, "~*", "&*", "+@all"})
+	u, err := newUser(us.registry, DefaultUser).with([]string{"on", password, "~*", "&*", "+@all"})
 	if err != nil {
 		panic(err) // these rules are part of the language
 	}
 	return u
 }
 
-func (us *Users) put(u *User) {
+func (us *Users) store(u *User) {
 	us.byName[u.name] = u
-	us.most = max(us.most, u.passwords.len()+len(u.tokens))
+	us.maxSecrets = max(us.maxSecrets, u.passwords.len()+len(u.tokens))
 }
 
 // Find returns a user, or nil.
@@ -58,12 +58,12 @@ func (us *Users) Set(name string, rules ...string) error {
 	}
 	u := us.byName[name]
 	if u == nil {
-		u = newUser(us.language, name)
+		u = newUser(us.registry, name)
 	}
 	if u, err = u.with(joined); err != nil {
 		return err
 	}
-	us.put(u)
+	us.store(u)
 	return nil
 }
 
@@ -83,7 +83,7 @@ func (us *Users) Delete(names ...string) (deleted int, err error) {
 // RequirePassword gives the default user this password and no other, and so it stays when a file is loaded that does
 // not speak of that user. nil takes the password away.
 func (us *Users) RequirePassword(password *Digest) {
-	us.required = password
+	us.requiredPassword = password
 	rule := "nopass"
 	if password != nil {
 		rule = "#" + password.String()
@@ -92,5 +92,5 @@ func (us *Users) RequirePassword(password *Digest) {
 	if err != nil {
 		panic(err) // these rules are part of the language
 	}
-	us.put(u)
+	us.store(u)
 }
