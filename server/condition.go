@@ -40,7 +40,7 @@ func (c *conn) condition(k *call) *protocol.Error {
 		if k.conditions == nil {
 			k.conditions = make([]broker.Condition, len(names))
 		}
-		k.conditions[i] = broker.Condition{Predicate: p, Topic: len(topic), Weight: conditionWeight + p.Weight()}
+		k.conditions[i] = broker.Condition{Predicate: p, Topic: len(topic), Weight: conditionWeight + p.MemSize()}
 	}
 	return nil
 }

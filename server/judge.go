@@ -130,7 +130,7 @@ func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) b
 			continue
 		}
 		p := p.(*filter.Predicate)
-		if !t.step(len(r.Payloads[0]) + p.Weight()) {
+		if !t.step(len(r.Payloads[0]) + p.MemSize()) {
 			return false
 		}
 		switch p.Match(m) {

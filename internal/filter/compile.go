@@ -29,7 +29,7 @@ func (t term) condition() condition {
 	read := t.read
 	return func(m *Message) Verdict {
 		v, ok := read(m)
-		if !ok || v.kind != truth {
+		if !ok || v.kind != boolean {
 			return Unreadable
 		}
 		return v.verdict()
@@ -44,7 +44,7 @@ func (t term) operand() operand {
 	test := t.test
 	return func(m *Message) (value, bool) {
 		v := test(m)
-		return truthValue(v == Yes), v != Unreadable
+		return boolValue(v == Yes), v != Unreadable
 	}
 }
 
@@ -52,56 +52,56 @@ func constant(v value) term {
 	return term{kinds: v.kind, constant: true, read: func(*Message) (value, bool) { return v, true }}
 }
 
-func test(c condition) term { return term{kinds: truth, test: c} }
+func test(c condition) term { return term{kinds: boolean, test: c} }
 
 // compiler turns the tree of one expression into closures. The parser lets two parents share a child (a < b < c has b
 // twice), so that what counts is not nodes but visits: they bound what compiling costs, and matching.
 type compiler struct {
-	source []rune
-	left   int // visits
+	source     []rune
+	visitsLeft int // visits
 }
 
 // visit counts a part, and refuses one too many.
 func (c *compiler) visit(n ast.Node) *Error {
-	if c.left--; c.left < 0 {
+	if c.visitsLeft--; c.visitsLeft < 0 {
 		return errorAt(start(n), "the expression has too many parts: split it into several subscriptions")
 	}
 	return nil
 }
 
-// need compiles what an operator takes, and refuses what it never can.
-func (c *compiler) need(n ast.Node, want kind, whose string) (term, *Error) {
+// expect compiles what an operator takes, and refuses what it never can.
+func (c *compiler) expect(n ast.Node, want kind, operator string) (term, *Error) {
 	if choice, ok := n.(*ast.ConditionalNode); ok {
-		return c.choice(choice, want, whose)
+		return c.choice(choice, want, operator)
 	}
 	t, err := c.term(n)
 	if err != nil {
 		return term{}, err
 	}
 	if t.kinds&want == 0 {
-		return term{}, errorAt(start(n), "%s needs %s, and this is %s%s", whose, wanted(want), t.kinds, bindsTighter(n))
+		return term{}, errorAt(start(n), "%s needs %s, and this is %s%s", operator, describeKind(want), t.kinds, precedenceHint(n))
 	}
 	return t, nil
 }
 
-// bindsTighter explains not a == b, which is (not a) == b.
-func bindsTighter(n ast.Node) string {
+// precedenceHint explains not a == b, which is (not a) == b.
+func precedenceHint(n ast.Node) string {
 	if u, ok := n.(*ast.UnaryNode); ok && u.Operator != "-" {
 		return ": " + u.Operator + " binds tighter, so put all that it negates in parentheses"
 	}
 	return ""
 }
 
-// wanted names what an operator takes.
-func wanted(want kind) string {
+// describeKind names what an operator takes.
+func describeKind(want kind) string {
 	switch want {
-	case truth:
+	case boolean:
 		return "a condition (a boolean)"
 	case number:
 		return "a number"
-	case text:
+	case str:
 		return "a string"
-	case number | text:
+	case number | str:
 		return "numbers or strings"
 	}
 	return "numbers, strings or booleans"
@@ -126,13 +126,13 @@ func (c *compiler) term(n ast.Node) (term, *Error) {
 	}
 	switch n := n.(type) {
 	case *ast.BoolNode:
-		return constant(truthValue(n.Value)), nil
+		return constant(boolValue(n.Value)), nil
 	case *ast.IntegerNode:
-		return constant(wholeValue(int64(n.Value))), nil
+		return constant(intValue(int64(n.Value))), nil
 	case *ast.FloatNode:
 		return c.float(n)
 	case *ast.StringNode:
-		return constant(textValue(n.Value)), nil
+		return constant(strValue(n.Value)), nil
 	case *ast.IdentifierNode, *ast.MemberNode:
 		return c.field(n)
 	case *ast.CallNode:
@@ -164,17 +164,17 @@ func (c *compiler) float(n *ast.FloatNode) (term, *Error) {
 func (c *compiler) unary(n *ast.UnaryNode) (term, *Error) {
 	switch n.Operator {
 	case "!", "not":
-		t, err := c.need(n.Node, truth, n.Operator)
+		t, err := c.expect(n.Node, boolean, n.Operator)
 		if err != nil {
 			return term{}, err
 		}
 		return test(not(t.condition())), nil
 	case "-":
-		t, err := c.need(n.Node, number, "-")
+		t, err := c.expect(n.Node, number, "-")
 		if err != nil {
 			return term{}, err
 		}
-		return c.computed(n, "-", constant(wholeValue(0)), t)
+		return c.arithmeticTerm(n, "-", constant(intValue(0)), t)
 	}
 	return term{}, errorAt(start(n), "leave the %s out", n.Operator)
 }
@@ -204,40 +204,40 @@ func (c *compiler) binary(n *ast.BinaryNode) (term, *Error) {
 		if err != nil {
 			return term{}, err
 		}
-		return c.computed(n, n.Operator, l, r)
+		return c.arithmeticTerm(n, n.Operator, l, r)
 	case "in":
 		return c.membership(n)
 	case "contains":
-		return c.texts(n, contains)
+		return c.stringTest(n, contains)
 	case "startsWith":
-		return c.texts(n, strings.HasPrefix)
+		return c.stringTest(n, strings.HasPrefix)
 	case "endsWith":
-		return c.texts(n, strings.HasSuffix)
+		return c.stringTest(n, strings.HasSuffix)
 	}
 	return term{}, errorAt(start(n), "%s is not available in predicates", n.Operator)
 }
 
 // both compiles two operands of which an operator takes the same.
 func (c *compiler) both(n *ast.BinaryNode, want kind) (l, r term, err *Error) {
-	if l, err = c.need(n.Left, want, n.Operator); err != nil {
+	if l, err = c.expect(n.Left, want, n.Operator); err != nil {
 		return l, r, err
 	}
-	r, err = c.need(n.Right, want, n.Operator)
+	r, err = c.expect(n.Right, want, n.Operator)
 	return l, r, err
 }
 
 func (c *compiler) logic(n *ast.BinaryNode) (term, *Error) {
-	l, r, err := c.both(n, truth)
+	l, r, err := c.both(n, boolean)
 	if err != nil {
 		return term{}, err
 	}
-	goesOn := Yes
+	continueOn := Yes
 	if n.Operator == "||" || n.Operator == "or" {
-		goesOn = No
+		continueOn = No
 	}
 	first, second := l.condition(), r.condition()
 	return test(func(m *Message) Verdict {
-		if v := first(m); v != goesOn {
+		if v := first(m); v != continueOn {
 			return v
 		}
 		return second(m)
@@ -245,19 +245,19 @@ func (c *compiler) logic(n *ast.BinaryNode) (term, *Error) {
 }
 
 // choice is condition ? this : that. Each branch must be what is needed.
-func (c *compiler) choice(n *ast.ConditionalNode, want kind, whose string) (term, *Error) {
+func (c *compiler) choice(n *ast.ConditionalNode, want kind, operator string) (term, *Error) {
 	if err := c.visit(n); err != nil {
 		return term{}, err
 	}
-	cond, err := c.need(n.Cond, truth, "?:")
+	cond, err := c.expect(n.Cond, boolean, "?:")
 	if err != nil {
 		return term{}, err
 	}
-	this, err := c.need(n.Exp1, want, whose)
+	this, err := c.expect(n.Exp1, want, operator)
 	if err != nil {
 		return term{}, err
 	}
-	that, err := c.need(n.Exp2, want, whose)
+	that, err := c.expect(n.Exp2, want, operator)
 	if err != nil {
 		return term{}, err
 	}
@@ -291,7 +291,7 @@ func choose(decide, yes, no condition) condition {
 
 // membership is x in an array, a literal one or a field.
 func (c *compiler) membership(n *ast.BinaryNode) (term, *Error) {
-	l, err := c.need(n.Left, scalar, "in")
+	l, err := c.expect(n.Left, scalar, "in")
 	if err != nil {
 		return term{}, err
 	}
@@ -315,7 +315,7 @@ func (c *compiler) membership(n *ast.BinaryNode) (term, *Error) {
 		if of == nil || of.value.kind != array {
 			return Unreadable
 		}
-		return verdict(m.inside(of).contains(v))
+		return verdict(m.children(of).contains(v))
 	}), nil
 }
 
@@ -326,7 +326,7 @@ func (c *compiler) literalArray(in *ast.BinaryNode, list *ast.ArrayNode, l term)
 	var elements []operand
 	kinds, constants := kind(0), true
 	for _, n := range list.Nodes {
-		e, err := c.need(n, scalar, "in")
+		e, err := c.expect(n, scalar, "in")
 		if err != nil {
 			return term{}, err
 		}
@@ -335,22 +335,22 @@ func (c *compiler) literalArray(in *ast.BinaryNode, list *ast.ArrayNode, l term)
 		constants = constants && e.constant
 	}
 	if len(elements) > 0 && !overlap(l.kinds, kinds) {
-		return term{}, errorAt(start(list), "nothing in this array is %s%s", l.kinds, bindsTighter(in.Left))
+		return term{}, errorAt(start(list), "nothing in this array is %s%s", l.kinds, precedenceHint(in.Left))
 	}
 	if constants {
-		return test(isAmong(l.operand(), elements)), nil
+		return test(inConstants(l.operand(), elements)), nil
 	}
-	return test(isAmongRead(l.operand(), elements)), nil
+	return test(inOperands(l.operand(), elements)), nil
 }
 
-// isAmong compares with constants: one by one, or by a map if they are many.
-func isAmong(read operand, elements []operand) condition {
+// inConstants compares with constants: one by one, or by a map if they are many.
+func inConstants(read operand, elements []operand) condition {
 	list := make([]value, len(elements))
 	for i, e := range elements {
 		list[i], _ = e(nil)
 	}
 	among := func(v value) bool { return slices.Contains(list, v) }
-	if len(list) > many {
+	if len(list) > mapThreshold {
 		all := map[value]struct{}{}
 		for _, v := range list {
 			all[v] = struct{}{}
@@ -366,8 +366,8 @@ func isAmong(read operand, elements []operand) condition {
 	}
 }
 
-// isAmongRead reads every element, also when an earlier one was equal already: one that is missing decides.
-func isAmongRead(read operand, elements []operand) condition {
+// inOperands reads every element, also when an earlier one was equal already: one that is missing decides.
+func inOperands(read operand, elements []operand) condition {
 	return func(m *Message) Verdict {
 		v, ok := read(m)
 		if !ok || v.kind&scalar == 0 {

@@ -7,14 +7,14 @@ type path []step
 
 type step struct {
 	name    string
-	place   int // counted from 0
-	byPlace bool
+	index   int // counted from 0
+	byIndex bool
 }
 
 // field compiles what is read: a field of the payload, or something of the message itself.
 func (c *compiler) field(n ast.Node) (term, *Error) {
 	if id, ok := n.(*ast.IdentifierNode); ok {
-		if t, ok := ofMessage(id.Value); ok {
+		if t, ok := messageField(id.Value); ok {
 			return t, nil
 		}
 	}
@@ -34,18 +34,18 @@ func (c *compiler) field(n ast.Node) (term, *Error) {
 	}}, nil
 }
 
-// ofMessage is what every message has, JSON or not.
-func ofMessage(name string) (term, bool) {
+// messageField is what every message has, JSON or not.
+func messageField(name string) (term, bool) {
 	switch name {
 	case "topic":
-		return term{kinds: text, read: func(m *Message) (value, bool) { return textValue(m.topic), true }}, true
+		return term{kinds: str, read: func(m *Message) (value, bool) { return strValue(m.topic), true }}, true
 	case "payload":
-		return term{kinds: text, read: func(m *Message) (value, bool) {
-			return textValue(m.payload), len(m.payload) <= m.limits.payload()
+		return term{kinds: str, read: func(m *Message) (value, bool) {
+			return strValue(m.payload), len(m.payload) <= m.limits.payload()
 		}}, true
 	case "size":
-		return term{kinds: whole, read: func(m *Message) (value, bool) {
-			return wholeValue(int64(len(m.payload))), true
+		return term{kinds: integer, read: func(m *Message) (value, bool) {
+			return intValue(int64(len(m.payload))), true
 		}}, true
 	}
 	return term{}, false
@@ -65,11 +65,11 @@ func (c *compiler) path(n ast.Node) (path, *Error) {
 			return nil, err
 		}
 		id, ok := n.Node.(*ast.IdentifierNode)
-		if ok && id.Value == "payload" && !s.byPlace {
+		if ok && id.Value == "payload" && !s.byIndex {
 			return nil, errorAt(start(n), "fields stand alone: write price, not payload.price")
 		}
 		if ok && id.Value == "$env" {
-			if s.byPlace {
+			if s.byIndex {
 				return nil, errorAt(n.Property.Location().From, "fields of the payload have names: write $env[\"0\"]")
 			}
 			return path{s}, nil
@@ -85,7 +85,7 @@ func (c *compiler) path(n ast.Node) (path, *Error) {
 
 func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 	at := n.Location().From
-	if text, ok := foreign[n.Value]; ok {
+	if text, ok := foreignLiterals[n.Value]; ok {
 		return nil, errorAt(at, "%s; a field of this name is $env.%s", text, n.Value)
 	}
 	switch n.Value {
@@ -97,8 +97,8 @@ func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 	return path{{name: n.Value}}, nil
 }
 
-// foreign are words that mean something in other languages. Read as a field, each would never match and never tell.
-var foreign = map[string]string{
+// foreignLiterals are words that mean something in other languages. Read as a field, each would never match and never tell.
+var foreignLiterals = map[string]string{
 	"null": "write nil", "NULL": "write nil", "Null": "write nil", "None": "write nil", "undefined": "write nil or has(field)",
 	"True": "write true", "TRUE": "write true", "False": "write false", "FALSE": "write false",
 	"NaN": "there is no NaN in JSON", "Infinity": "there is no infinity in JSON", "Inf": "there is no infinity in JSON",
@@ -110,7 +110,7 @@ func (c *compiler) step(n ast.Node) (step, *Error) {
 	case *ast.StringNode:
 		return step{name: n.Value}, nil
 	case *ast.IntegerNode:
-		return step{place: n.Value, byPlace: true}, nil
+		return step{index: n.Value, byIndex: true}, nil
 	case *ast.UnaryNode:
 		return step{}, errorAt(start(n), "places are counted from 0, and not from the end")
 	}

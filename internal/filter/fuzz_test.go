@@ -24,7 +24,7 @@ func requireSound(t *testing.T, p *Predicate, payload string) Verdict {
 	m.decode()
 	for i := 0; i < m.used; i++ {
 		for j := range m.expanded[i].members {
-			m.inside(&m.expanded[i].members[j])
+			m.children(&m.expanded[i].members[j])
 		}
 	}
 	require.Equal(t, v, p.Match(&m), "all taken apart before: %s\n%s", p, payload)

@@ -169,7 +169,7 @@ func TestPayloadOverTheLimit(t *testing.T) {
 
 // Objects and arrays of any size are read alike: from some size on, by a map.
 func TestLargeObjectsAndArrays(t *testing.T) {
-	for _, n := range []int{1, many - 1, many, many + 1, many + 2, 1000} {
+	for _, n := range []int{1, mapThreshold - 1, mapThreshold, mapThreshold + 1, mapThreshold + 2, 1000} {
 		var object, array strings.Builder
 		for i := range n {
 			fmt.Fprintf(&object, `"f%d":%d,`, i, i)

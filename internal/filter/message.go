@@ -36,32 +36,32 @@ type member struct {
 	value value
 }
 
-// many members are found by a map: up to there, looking at each is faster.
-const many = 12
+// mapThreshold members are found by a map: up to there, looking at each is faster.
+const mapThreshold = 12
 
-// kept is how many composites are kept when their message is over, and for how many members each keeps room.
-const kept = 64
+// maxPooled is how many composites are kept when their message is over, and for how many members each keeps room.
+const maxPooled = 64
 
 // Reset makes m the message with this topic and payload. Neither may change before the next Reset.
 func (m *Message) Reset(topic, payload []byte, l Limits) {
-	m.topic, m.payload = view(topic), view(payload)
+	m.topic, m.payload = unsafeString(topic), unsafeString(payload)
 	m.limits = l
 	m.decoded, m.root = false, nil
 	for _, c := range m.expanded[:m.used] {
 		c.clear()
 	}
 	m.used = 0
-	if len(m.expanded) > kept {
-		m.expanded = slices.Clone(m.expanded[:kept])
+	if len(m.expanded) > maxPooled {
+		m.expanded = slices.Clone(m.expanded[:maxPooled])
 	}
 }
 
-// view is b as a string, for as long as nobody writes to it. Predicates neither write to it nor keep any of it.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// unsafeString is b as a string, for as long as nobody writes to it. Predicates neither write to it nor keep any of it.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // clear lets go of the message, and of room that an ordinary one will not need.
 func (c *composite) clear() {
-	if cap(c.members) > kept {
+	if cap(c.members) > maxPooled {
 		c.members = nil
 	}
 	clear(c.members)
@@ -79,7 +79,7 @@ func (m *Message) lookup(p path) *member {
 		if found == nil {
 			return nil
 		}
-		c = m.inside(found)
+		c = m.children(found)
 	}
 	return c.member(p[len(p)-1])
 }
@@ -90,7 +90,7 @@ func (m *Message) decode() {
 	if len(m.payload) > m.limits.payload() || !startsObject(m.payload) {
 		return
 	}
-	if nests(m.payload, m.limits.depth()) || !utf8.ValidString(m.payload) || !gjson.Valid(m.payload) {
+	if exceedsDepth(m.payload, m.limits.depth()) || !utf8.ValidString(m.payload) || !gjson.Valid(m.payload) {
 		return
 	}
 	m.root = m.expand(m.payload)
@@ -107,9 +107,9 @@ func startsObject(s string) bool {
 	return false
 }
 
-// nests tells whether braces and brackets outside of strings go deeper than depth. Up to the first error in s it reads
+// exceedsDepth tells whether braces and brackets outside of strings go deeper than depth. Up to the first error in s it reads
 // strings as JSON does; behind it, nobody goes.
-func nests(s string, depth int) bool {
+func exceedsDepth(s string, depth int) bool {
 	if strings.Count(s, "{")+strings.Count(s, "[") <= depth { // much faster, and nearly always enough
 		return false
 	}
@@ -140,8 +140,8 @@ func endOfString(s string, i int) int {
 	return i
 }
 
-// inside is what an object or array has in it, and nil for any other value.
-func (m *Message) inside(of *member) *composite {
+// children is what an object or array has in it, and nil for any other value.
+func (m *Message) children(of *member) *composite {
 	if of.value.kind&(object|array) == 0 {
 		return nil
 	}
@@ -161,22 +161,22 @@ func (m *Message) expand(raw string) *composite {
 	m.used++
 	all := gjson.Result{Type: gjson.JSON, Raw: raw}
 	c.isArray = all.IsArray()
-	if len(raw) > large {
+	if len(raw) > countFirstAt {
 		c.members = make([]member, 0, count(all))
 	}
 	all.ForEach(func(name, v gjson.Result) bool {
 		c.members = append(c.members, member{name: unquote(name), value: valueOf(v)})
 		return true
 	})
-	if !c.isArray && len(c.members) > many {
+	if !c.isArray && len(c.members) > mapThreshold {
 		c.index()
 	}
 	return c
 }
 
-// large is from how many bytes on members are counted before room is made for them: letting the slice grow would cost
+// countFirstAt is from how many bytes on members are counted before room is made for them: letting the slice grow would cost
 // five times the memory.
-const large = 4 << 10
+const countFirstAt = 4 << 10
 
 func count(all gjson.Result) (n int) {
 	all.ForEach(func(_, _ gjson.Result) bool {
@@ -198,11 +198,11 @@ func (c *composite) index() {
 // member finds one by its name or place, or nil. A nil composite has none.
 func (c *composite) member(s step) *member {
 	switch {
-	case c == nil || c.isArray != s.byPlace:
+	case c == nil || c.isArray != s.byIndex:
 		return nil
-	case s.byPlace:
-		if s.place < len(c.members) {
-			return &c.members[s.place]
+	case s.byIndex:
+		if s.index < len(c.members) {
+			return &c.members[s.index]
 		}
 		return nil
 	case c.names != nil:
@@ -221,7 +221,7 @@ func (c *composite) member(s step) *member {
 
 // contains tells whether a scalar is among the elements of an array. Those that are none are equal to nothing.
 func (c *composite) contains(v value) bool {
-	if len(c.members) <= many {
+	if len(c.members) <= mapThreshold {
 		for i := range c.members {
 			if c.members[i].value == v {
 				return true
@@ -245,16 +245,16 @@ func (c *composite) contains(v value) bool {
 func valueOf(r gjson.Result) value {
 	switch r.Type {
 	case gjson.True:
-		return truthValue(true)
+		return boolValue(true)
 	case gjson.False:
-		return truthValue(false)
+		return boolValue(false)
 	case gjson.String:
-		return textValue(unquote(r))
+		return strValue(unquote(r))
 	case gjson.Number:
 		if v, ok := parseNumber(r.Raw); ok {
 			return v
 		}
-		return value{kind: huge}
+		return value{kind: unrepresentable}
 	case gjson.JSON:
 		if r.Raw[0] == '[' {
 			return value{kind: array, text: r.Raw}

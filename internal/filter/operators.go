@@ -34,7 +34,7 @@ func (c *compiler) equality(n *ast.BinaryNode) (term, *Error) {
 			return Unreadable
 		}
 		b, ok := right(m)
-		if !ok || !alike(a, b) {
+		if !ok || !sameType(a, b) {
 			return Unreadable
 		}
 		return verdict((a == b) == equal)
@@ -63,11 +63,11 @@ func (c *compiler) isNil(n *ast.BinaryNode, of ast.Node, equal bool) (term, *Err
 var orders = map[string]uint{"<": 0b001, "<=": 0b011, ">": 0b100, ">=": 0b110}
 
 func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
-	l, r, err := c.both(n, number|text)
+	l, r, err := c.both(n, number|str)
 	if err != nil {
 		return term{}, err
 	}
-	if !overlap(l.kinds&^truth, r.kinds&^truth) {
+	if !overlap(l.kinds&^boolean, r.kinds&^boolean) {
 		return term{}, errorAt(start(n), "%s compares %s with %s", n.Operator, l.kinds, r.kinds)
 	}
 	left, right, holds := l.operand(), r.operand(), orders[n.Operator]
@@ -77,7 +77,7 @@ func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
 			return Unreadable
 		}
 		b, ok := right(m)
-		if !ok || !alike(a, b) || a.kind == truth {
+		if !ok || !sameType(a, b) || a.kind == boolean {
 			return Unreadable
 		}
 		return verdict(holds>>(compare(a, b)+1)&1 == 1)
@@ -87,14 +87,14 @@ func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
 // compare puts two numbers or two strings in order: -1, 0, 1.
 func compare(a, b value) int {
 	switch {
-	case a.kind == text:
+	case a.kind == str:
 		return strings.Compare(a.text, b.text)
-	case a.kind == whole && b.kind == whole:
-		return cmp.Compare(a.whole(), b.whole())
-	case a.kind == whole:
-		return compareMixed(a.whole(), b.float())
-	case b.kind == whole:
-		return -compareMixed(b.whole(), a.float())
+	case a.kind == integer && b.kind == integer:
+		return cmp.Compare(a.integer(), b.integer())
+	case a.kind == integer:
+		return compareMixed(a.integer(), b.float())
+	case b.kind == integer:
+		return -compareMixed(b.integer(), a.float())
 	}
 	return cmp.Compare(a.float(), b.float())
 }
@@ -113,28 +113,28 @@ func compareMixed(i int64, f float64) int {
 	return 1
 }
 
-// texts is an operator on two strings.
-func (c *compiler) texts(n *ast.BinaryNode, holds func(s, part string) bool) (term, *Error) {
-	l, r, err := c.both(n, text)
+// stringTest is an operator on two strings.
+func (c *compiler) stringTest(n *ast.BinaryNode, holds func(s, part string) bool) (term, *Error) {
+	l, r, err := c.both(n, str)
 	if err != nil {
 		return term{}, err
 	}
 	left, right := l.operand(), r.operand()
 	return test(func(m *Message) Verdict {
 		a, ok := left(m)
-		if !ok || a.kind != text {
+		if !ok || a.kind != str {
 			return Unreadable
 		}
 		b, ok := right(m)
-		if !ok || b.kind != text {
+		if !ok || b.kind != str {
 			return Unreadable
 		}
 		return verdict(holds(a.text, b.text))
 	}), nil
 }
 
-// computed is an operator on two numbers. Of constants it is computed now, and must have a value.
-func (c *compiler) computed(n ast.Node, operator string, l, r term) (term, *Error) {
+// arithmeticTerm is an operator on two numbers. Of constants it is computed now, and must have a value.
+func (c *compiler) arithmeticTerm(n ast.Node, operator string, l, r term) (term, *Error) {
 	compute := arithmetic[operator]
 	left, right := l.operand(), r.operand()
 	read := func(m *Message) (value, bool) {
@@ -164,34 +164,34 @@ var arithmetic = map[string]func(a, b value) (value, bool){
 }
 
 func add(a, b value) (value, bool) {
-	if a.kind&b.kind != whole {
-		return floatValue(a.nearest() + b.nearest())
+	if a.kind&b.kind != integer {
+		return floatValue(a.asFloat() + b.asFloat())
 	}
-	x, y := a.whole(), b.whole()
+	x, y := a.integer(), b.integer()
 	sum := x + y
-	return wholeValue(sum), (sum > x) == (y > 0)
+	return intValue(sum), (sum > x) == (y > 0)
 }
 
 func subtract(a, b value) (value, bool) {
-	if a.kind&b.kind != whole {
-		return floatValue(a.nearest() - b.nearest())
+	if a.kind&b.kind != integer {
+		return floatValue(a.asFloat() - b.asFloat())
 	}
-	x, y := a.whole(), b.whole()
+	x, y := a.integer(), b.integer()
 	difference := x - y
-	return wholeValue(difference), (difference < x) == (y > 0)
+	return intValue(difference), (difference < x) == (y > 0)
 }
 
 func multiply(a, b value) (value, bool) {
-	if a.kind&b.kind != whole {
-		return floatValue(a.nearest() * b.nearest())
+	if a.kind&b.kind != integer {
+		return floatValue(a.asFloat() * b.asFloat())
 	}
-	x, y := a.whole(), b.whole()
+	x, y := a.integer(), b.integer()
 	high, low := bits.Mul64(magnitude(x), magnitude(y))
 	limit := uint64(math.MaxInt64)
 	if (x < 0) != (y < 0) {
 		limit++
 	}
-	return wholeValue(x * y), high == 0 && low <= limit
+	return intValue(x * y), high == 0 && low <= limit
 }
 
 func magnitude(i int64) uint64 {
@@ -202,21 +202,21 @@ func magnitude(i int64) uint64 {
 }
 
 func divide(a, b value) (value, bool) {
-	if a.kind&b.kind == whole {
-		x, y := a.whole(), b.whole()
+	if a.kind&b.kind == integer {
+		x, y := a.integer(), b.integer()
 		if y == 0 || x == math.MinInt64 && y == -1 {
 			return value{}, false
 		}
 		if x%y == 0 {
-			return wholeValue(x / y), true
+			return intValue(x / y), true
 		}
 	}
-	return floatValue(a.nearest() / b.nearest())
+	return floatValue(a.asFloat() / b.asFloat())
 }
 
 func remainder(a, b value) (value, bool) {
-	if a.kind&b.kind != whole || b.whole() == 0 {
+	if a.kind&b.kind != integer || b.integer() == 0 {
 		return value{}, false
 	}
-	return wholeValue(a.whole() % b.whole()), true
+	return intValue(a.integer() % b.integer()), true
 }

@@ -38,7 +38,7 @@ func Split(name []byte) (topic, expression []byte, ok bool) {
 type Predicate struct {
 	expression string
 	test       condition
-	parts      int // that were compiled: see compiler.visit
+	visits     int // that were compiled: see compiler.visit
 }
 
 // Compile reads an expression. The error is an *Error. What it costs is bounded by the limits on Expression and Nodes;
@@ -66,17 +66,17 @@ func compile(expression string, l Limits) (test condition, parts int, err *Error
 	if broken != nil {
 		return nil, 0, parseError(expression, broken)
 	}
-	c := &compiler{source: []rune(expression), left: l.nodes()}
-	t, err := c.need(tree.Node, truth, "a predicate")
+	c := &compiler{source: []rune(expression), visitsLeft: l.nodes()}
+	t, err := c.expect(tree.Node, boolean, "a predicate")
 	if err != nil {
 		return nil, 0, err
 	}
-	return t.condition(), l.nodes() - c.left, nil
+	return t.condition(), l.nodes() - c.visitsLeft, nil
 }
 
-// Weight is how many bytes of memory a predicate takes, about: rather more than less. Its text is there several times, and
+// MemSize is how many bytes of memory a predicate takes, about: rather more than less. Its text is there several times, and
 // each part has become a closure and what that holds; of a long array, an entry in a map.
-func (p *Predicate) Weight() int { return 256 + 5*len(p.expression) + 112*p.parts }
+func (p *Predicate) MemSize() int { return 256 + 5*len(p.expression) + 112*p.visits }
 
 // String is the expression as it was written.
 func (p *Predicate) String() string { return p.expression }

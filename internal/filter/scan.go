@@ -11,12 +11,12 @@ import (
 	"github.com/expr-lang/expr/parser/lexer"
 )
 
-// nesting is how deep brackets and signs before a value may stand in each other. The parser recurses.
-const nesting = 64
+// maxNesting is how deep brackets and signs before a value may stand in each other. The parser recurses.
+const maxNesting = 64
 
-// refused is what the parser would read and predicates do not have, with what to say about it. Whatever is missing
+// unsupported is what the parser would read and predicates do not have, with what to say about it. Whatever is missing
 // here is refused by the compiler, in fewer words.
-var refused = map[string]string{
+var unsupported = map[string]string{
 	"matches": "there are no regular expressions in predicates: use contains, startsWith or endsWith",
 	"..":      "there are no ranges in predicates: compare with < and <=",
 	"??":      "?? is not available in predicates: has(field) asks whether a field is there",
@@ -72,8 +72,8 @@ func scanNesting(tokens []lexer.Token) *Error {
 			}
 			open = open[:len(open)-1]
 		}
-		if len(open)+signs > nesting {
-			return errorAt(t.From, "this is nested too deeply: %d levels are enough", nesting)
+		if len(open)+signs > maxNesting {
+			return errorAt(t.From, "this is nested too deeply: %d levels are enough", maxNesting)
 		}
 	}
 	if len(open) > 0 {
@@ -85,8 +85,8 @@ func scanNesting(tokens []lexer.Token) *Error {
 
 var closing = map[string]string{"(": ")", "[": "]"}
 
-// instead are the control characters that somebody types, or that an editor leaves, with what to do.
-var instead = map[rune]string{
+// controlHints are the control characters that somebody types, or that an editor leaves, with what to do.
+var controlHints = map[rune]string{
 	'\t': `a tab: write a space, or \t in a string`,
 	'\n': `a line break: write a space, or \n in a string`,
 	'\r': `a line break: write a space, or \r in a string`,
@@ -102,8 +102,8 @@ func scanBytes(expression string, l Limits) *Error {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(expression[i:], "\uFFFD"):
 			return errorAt(place, "this byte is no UTF-8: 0x%02X", expression[i])
-		case r < ' ' && instead[r] != "":
-			return errorAt(place, "this is %s", instead[r])
+		case r < ' ' && controlHints[r] != "":
+			return errorAt(place, "this is %s", controlHints[r])
 		case r < ' ' || r == 0x7F || r == '\u0085' || r == '\u2028' || r == '\u2029':
 			return errorAt(place, "an expression is one line without control characters, and this is %U", r)
 		}
@@ -121,7 +121,7 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 	switch t.Kind {
 	case lexer.Number:
 		if _, ok := literal(t.Value); !ok {
-			return errorAt(t.From, "%s is not a number, or too large for one", brief(t.Value))
+			return errorAt(t.From, "%s is not a number, or too large for one", truncate(t.Value))
 		}
 	case lexer.Bytes:
 		return errorAt(t.From, "write a string without the b before it")
@@ -133,13 +133,13 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 			return errorAt(t.From, "fields have no methods: the one function is has(field)")
 		}
 		if isCall(tokens, i) && t.Value != "has" {
-			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", brief(t.Value))
+			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", truncate(t.Value))
 		}
 	case lexer.Operator, lexer.Bracket:
 		if t.Is(lexer.Operator, "?") && i+1 < len(tokens) && tokens[i+1].Is(lexer.Operator, ":") {
 			return errorAt(tokens[i+1].From, "a value is missing between ? and :")
 		}
-		if text, ok := refused[t.Value]; ok && !isName(tokens, i) {
+		if text, ok := unsupported[t.Value]; ok && !isName(tokens, i) {
 			return errorAt(t.From, "%s", text)
 		}
 	}
@@ -171,7 +171,7 @@ func literal(s string) (value, bool) {
 	s = strings.ToLower(strings.ReplaceAll(s, "_", ""))
 	if len(s) > 1 && s[0] == '0' && strings.IndexByte("xob", s[1]) >= 0 {
 		i, err := strconv.ParseInt(s, 0, 64)
-		return wholeValue(i), err == nil
+		return intValue(i), err == nil
 	}
 	return parseNumber(s)
 }
@@ -192,10 +192,10 @@ func parseError(expression string, err error) *Error {
 	}
 	for _, t := range tokens {
 		if t.From == broken.From {
-			return errorAt(t.From, "%s does not belong here: something before it is missing or wrong", word(t))
+			return errorAt(t.From, "%s does not belong here: something before it is missing or wrong", tokenText(t))
 		}
 	}
-	return errorAt(min(broken.From, length), "%s", brief(broken.Message))
+	return errorAt(min(broken.From, length), "%s", truncate(broken.Message))
 }
 
 // lexerError says it in the words of this package where those of the lexer are few or many.
@@ -209,18 +209,18 @@ func lexerError(place int, message string) *Error {
 	if strings.HasPrefix(message, "bad number syntax") {
 		return errorAt(place, "this is not a number, and a name cannot begin with a digit")
 	}
-	return errorAt(place, "%s", brief(message))
+	return errorAt(place, "%s", truncate(message))
 }
 
-func word(t lexer.Token) string {
+func tokenText(t lexer.Token) string {
 	if t.Kind == lexer.String {
 		return "this string"
 	}
-	return brief(t.Value)
+	return truncate(t.Value)
 }
 
-// brief is a word of the expression for an error text, not too much of it.
-func brief(s string) string {
+// truncate is a word of the expression for an error text, not too much of it.
+func truncate(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		return fmt.Sprintf("%s…", string(r[:40]))
 	}

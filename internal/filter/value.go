@@ -11,17 +11,17 @@ type kind uint8
 
 const (
 	null kind = 1 << iota
-	truth
-	whole    // a number that is an int64
-	fraction // a number that is a float64 and no int64
-	text
+	boolean
+	integer // a number that is an int64
+	float   // a number that is a float64 and no int64
+	str
 	array
 	object
-	huge // a number that is neither: nothing can be done with it
+	unrepresentable // a number that is neither: nothing can be done with it
 
-	number  = whole | fraction
-	scalar  = truth | number | text
-	anyKind = null | scalar | array | object | huge
+	number  = integer | float
+	scalar  = boolean | number | str
+	anyKind = null | scalar | array | object | unrepresentable
 )
 
 // String names one kind, or the number, for people.
@@ -29,11 +29,11 @@ func (k kind) String() string {
 	switch {
 	case k == null:
 		return "nil"
-	case k == truth:
+	case k == boolean:
 		return "a boolean"
 	case k&number != 0 && k&^number == 0:
 		return "a number"
-	case k == text:
+	case k == str:
 		return "a string"
 	}
 	return "one or the other"
@@ -47,23 +47,23 @@ type value struct {
 	text string // of an array or object, its JSON
 }
 
-func wholeValue(i int64) value { return value{kind: whole, bits: uint64(i)} }
-func textValue(s string) value { return value{kind: text, text: s} }
-func (v value) whole() int64   { return int64(v.bits) }
+func intValue(i int64) value   { return value{kind: integer, bits: uint64(i)} }
+func strValue(s string) value  { return value{kind: str, text: s} }
+func (v value) integer() int64 { return int64(v.bits) }
 func (v value) float() float64 { return math.Float64frombits(v.bits) }
 func (v value) isNumber() bool { return v.kind&number != 0 }
-func alike(a, b value) bool {
+func sameType(a, b value) bool {
 	return a.kind == b.kind && a.kind&scalar != 0 || a.isNumber() && b.isNumber()
 }
 func isInt64(f float64) bool     { return f == math.Trunc(f) && f >= math.MinInt64 && f < -math.MinInt64 }
 func isFinite(f float64) bool    { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 func (v value) verdict() Verdict { return Verdict(v.bits) }
 
-func truthValue(b bool) value {
+func boolValue(b bool) value {
 	if b {
-		return value{kind: truth, bits: 1}
+		return value{kind: boolean, bits: 1}
 	}
-	return value{kind: truth}
+	return value{kind: boolean}
 }
 
 // floatValue is the one form of a number: whole if it can be, so that -0, 1e2 and 100.0 are 0, 100 and 100. It is false
@@ -71,35 +71,35 @@ func truthValue(b bool) value {
 func floatValue(f float64) (value, bool) {
 	switch {
 	case isInt64(f):
-		return wholeValue(int64(f)), true
+		return intValue(int64(f)), true
 	case isFinite(f):
-		return value{kind: fraction, bits: math.Float64bits(f)}, true
+		return value{kind: float, bits: math.Float64bits(f)}, true
 	}
 	return value{}, false
 }
 
-// nearest is a number as a float64, exact for a fraction and for a whole up to 2^53.
-func (v value) nearest() float64 {
-	if v.kind == whole {
-		return float64(v.whole())
+// asFloat is a number as a float64, exact for a fraction and for a whole up to 2^53.
+func (v value) asFloat() float64 {
+	if v.kind == integer {
+		return float64(v.integer())
 	}
 	return v.float()
 }
 
-// longestNumber is how many bytes a number may have. strconv.ParseFloat keeps 800 digits, and five of an exponent: of
+// maxNumberLen is how many bytes a number may have. strconv.ParseFloat keeps 800 digits, and five of an exponent: of
 // what has more it makes another number. Up to here it is right: an exponent that it cut short is 10000 at least, and
 // 800 digits do not bring that back to where a float64 is.
-const longestNumber = 800
+const maxNumberLen = 800
 
 // parseNumber reads a decimal number as JSON has them, and also 1. and .5. It is false for what is none, and for one
 // that no value can hold, or that is too long.
 func parseNumber(s string) (value, bool) {
-	if len(s) > longestNumber {
+	if len(s) > maxNumberLen {
 		return value{}, false
 	}
 	if !strings.ContainsAny(s, ".eE") {
 		i, err := strconv.ParseInt(s, 10, 64)
-		return wholeValue(i), err == nil
+		return intValue(i), err == nil
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -107,16 +107,16 @@ func parseNumber(s string) (value, bool) {
 	}
 	// From 2^53 on not every integer is a float64, so that the digits must be asked.
 	if math.Abs(f) >= 1<<53 && math.Abs(f) <= 1<<63 {
-		if i, ok := parseWhole(s); ok {
-			return wholeValue(i), true
+		if i, ok := parseInteger(s); ok {
+			return intValue(i), true
 		}
 	}
 	return floatValue(f)
 }
 
-// parseWhole reads a number with a point or an exponent whose value is an int64. What comes here is not too long and
+// parseInteger reads a number with a point or an exponent whose value is an int64. What comes here is not too long and
 // between 2^53 and 2^63, about, so that its exponent is small.
-func parseWhole(s string) (int64, bool) {
+func parseInteger(s string) (int64, bool) {
 	sign := ""
 	if s[0] == '-' {
 		sign, s = "-", s[1:]

@@ -45,7 +45,7 @@ func TestAPredicateHoldsNoMoreThanItsWeight(t *testing.T) {
 				held[i] = p
 			}
 			each := (heap() - before) / len(held)
-			assert.LessOrEqual(t, each, held[len(held)-1].Weight())
+			assert.LessOrEqual(t, each, held[len(held)-1].MemSize())
 			runtime.KeepAlive(&c)
 		})
 	}
