@@ -36,7 +36,7 @@ func openLeftover(name string, stderr io.Writer) (*leftover, error) {
 
 func (l *leftover) add(line []byte) {
 	if l.count++; l.shown {
-		l.buffer = protocol.ShowMessage(l.buffer[:0], line)
+		l.buffer = protocol.EscapeMessage(l.buffer[:0], line)
 		line = l.buffer
 	}
 	_, _ = l.out.Write(line)  // close hears of an error

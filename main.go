@@ -74,9 +74,9 @@ func report(err error, stderr io.Writer) int {
 	}
 	f := &failure{status: statusFailure, err: err}
 	if !errors.As(err, &f) || f.err != nil {
-		line := strings.Join(strings.Fields(err.Error()), " ") // whatever was quoted: a line stays one
-		line = string(protocol.ShowMessage(nil, []byte(line))) // and drives no terminal
-		_, _ = fmt.Fprintf(stderr, "conch: %s\n", line)        // should this fail, the status still tells
+		line := strings.Join(strings.Fields(err.Error()), " ")   // whatever was quoted: a line stays one
+		line = string(protocol.EscapeMessage(nil, []byte(line))) // and drives no terminal
+		_, _ = fmt.Fprintf(stderr, "conch: %s\n", line)          // should this fail, the status still tells
 	}
 	return f.status
 }

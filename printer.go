@@ -41,7 +41,7 @@ func (p *printer) print(e client.Event) error {
 		return nil
 	}
 	err := p.out.Flush() // so that on a terminal both are in order
-	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.ShowMessage(nil, []byte(note(e))))
+	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.EscapeMessage(nil, []byte(note(e))))
 	return err //nolint:wrapcheck // as above
 }
 
@@ -50,8 +50,8 @@ func (p *printer) appendLine(line []byte, m *client.Message) []byte {
 	if p.sequences {
 		line = append(strconv.AppendUint(append(line, '#'), m.Sequence, 10), ' ')
 	}
-	line = append(protocol.ShowTopic(line, []byte(m.Topic)), ' ')
-	return append(protocol.ShowMessage(line, m.Payload), '\n')
+	line = append(protocol.EscapeTopic(line, []byte(m.Topic)), ' ')
+	return append(protocol.EscapeMessage(line, m.Payload), '\n')
 }
 
 // note tells people what has happened to the connection.

@@ -136,7 +136,7 @@ func subscribe(ctx context.Context, c *call) error {
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
-				protocol.ShowMessage(nil, []byte(topic)))
+				protocol.EscapeMessage(nil, []byte(topic)))
 		}
 	}
 	if o.timeout > 0 {

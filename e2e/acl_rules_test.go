@@ -37,7 +37,7 @@ import (
 
 func aclLanguage(t *testing.T) (l *acl.Registry, present []string) {
 	t.Helper()
-	for _, row := range protocol.Table {
+	for _, row := range protocol.Commands {
 		present = append(present, row.FullName())
 	}
 	l, err := acl.NewRegistry(present, broker.Match)

@@ -15,8 +15,8 @@ func AppendArray(dst []byte, n int) []byte { return redcon.AppendArray(dst, n) }
 // AppendBulk appends a bulk string.
 func AppendBulk(dst, s []byte) []byte { return redcon.AppendBulk(dst, s) }
 
-// AppendBulkHead appends what stands in front of a bulk string of n bytes. CR and LF stand behind it.
-func AppendBulkHead(dst []byte, n int) []byte {
+// AppendBulkHeader appends what stands in front of a bulk string of n bytes. CR and LF stand behind it.
+func AppendBulkHeader(dst []byte, n int) []byte {
 	return append(strconv.AppendInt(append(dst, '$'), int64(n), 10), '\r', '\n')
 }
 
@@ -31,13 +31,13 @@ func AppendOK(dst []byte) []byte { return redcon.AppendOK(dst) }
 
 // AppendSimple appends a simple string. Bytes that would end it early, or drive a terminal, are shown as in lines.
 func AppendSimple(dst, s []byte) []byte {
-	return append(ShowMessage(append(dst, '+'), s), '\r', '\n')
+	return append(EscapeMessage(append(dst, '+'), s), '\r', '\n')
 }
 
 // AppendError appends an error reply. A part quoted from a peer cannot end it early: see AppendSimple.
 func AppendError(dst []byte, err *Error) []byte {
 	dst = append(append(append(dst, '-'), err.Code...), ' ')
-	return append(ShowMessage(dst, []byte(err.Text)), '\r', '\n')
+	return append(EscapeMessage(dst, []byte(err.Text)), '\r', '\n')
 }
 
 // Version is the version of RESP that a connection speaks. The zero value is RESP2, as every connection starts.
@@ -80,8 +80,8 @@ func (v Version) AppendNull(dst []byte) []byte {
 	return redcon.AppendNull(dst)
 }
 
-// AppendText appends text for people: a verbatim string in RESP3.
-func (v Version) AppendText(dst []byte, text string) []byte {
+// AppendVerbatim appends text for people: a verbatim string in RESP3.
+func (v Version) AppendVerbatim(dst []byte, text string) []byte {
 	if v == RESP2 {
 		return redcon.AppendBulkString(dst, text)
 	}
@@ -89,8 +89,8 @@ func (v Version) AppendText(dst []byte, text string) []byte {
 	return append(append(dst, text...), '\r', '\n')
 }
 
-// AppendCount appends one confirmation: kind is "subscribe" and the like. A nil name is null.
-func (v Version) AppendCount(dst []byte, kind string, name []byte, count int) []byte {
+// AppendConfirmation appends one confirmation: kind is "subscribe" and the like. A nil name is null.
+func (v Version) AppendConfirmation(dst []byte, kind string, name []byte, count int) []byte {
 	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 3), kind)
 	if name == nil {
 		dst = v.AppendNull(dst)
@@ -117,13 +117,13 @@ func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload
 // AppendUpdates appends messages of one topic as lines.
 func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	start := len(dst)
-	dst = AppendUpdateHead(dst, topic, 0, 0)
+	dst = AppendUpdateHeader(dst, topic, 0, 0)
 	head := len(dst) - start
 	for i, payload := range payloads {
 		if i > 0 {
 			dst = append(dst, dst[start:start+head]...)
 		}
-		dst = AppendLineEnd(ShowMessage(dst, payload), crlf)
+		dst = AppendLineEnd(EscapeMessage(dst, payload), crlf)
 	}
 	return dst
 }
@@ -132,14 +132,14 @@ func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 // topic or the glob subscribed to.
 func AppendMissed(dst []byte, name string, count int, crlf bool) []byte {
 	dst = append(strconv.AppendInt(append(dst, "MISSED "...), int64(count), 10), ' ')
-	return AppendLineEnd(ShowName(dst, []byte(name)), crlf)
+	return AppendLineEnd(EscapeName(dst, []byte(name)), crlf)
 }
 
 // AppendLineOK appends the confirmation of a verb, without a line end: `OK SUB a`, and `OK UNSUB` for no name.
 func AppendLineOK(dst []byte, verb string, names ...[]byte) []byte {
 	dst = append(append(dst, "OK "...), verb...)
 	for _, name := range names {
-		dst = ShowName(append(dst, ' '), name)
+		dst = EscapeName(append(dst, ' '), name)
 	}
 	return dst
 }
@@ -147,13 +147,13 @@ func AppendLineOK(dst []byte, verb string, names ...[]byte) []byte {
 // AppendLineError appends an error as a line, without its end.
 func AppendLineError(dst []byte, err *Error) []byte {
 	dst = append(append(dst, err.Code...), ' ')
-	return ShowMessage(dst, []byte(err.Text))
+	return EscapeMessage(dst, []byte(err.Text))
 }
 
-// AppendLineNotes appends the further lines of an error: those who type read them, programs skip them by their #.
-func AppendLineNotes(dst []byte, err *Error, crlf bool) []byte {
-	for _, note := range err.Notes {
-		dst = AppendLineEnd(ShowMessage(append(dst, "# "...), []byte(note)), crlf)
+// AppendHints appends the further lines of an error: those who type read them, programs skip them by their #.
+func AppendHints(dst []byte, err *Error, crlf bool) []byte {
+	for _, note := range err.Hints {
+		dst = AppendLineEnd(EscapeMessage(append(dst, "# "...), []byte(note)), crlf)
 	}
 	return dst
 }

@@ -45,7 +45,7 @@ func BenchmarkFind(b *testing.B) {
 	for left := b.N; left > 0; left -= 64 {
 		c, used, _, _ := r.take(buf, args[:0])
 		var run Run
-		run.Find(c.Args, buf, used, room[:0], l.Message)
+		run.Scan(c.Args, buf, used, room[:0], l.Message)
 		args, room = c.Args, run.Payloads
 	}
 }

@@ -6,125 +6,125 @@ import (
 	"strings"
 )
 
-// Shape is how the rest of a line is split into arguments.
-type Shape uint8
+// ArgSyntax is how the rest of a line is split into arguments.
+type ArgSyntax uint8
 
 // The shapes.
 const (
-	ShapeRedis   Shape = iota // by Redis' quoting rules
-	ShapeNames                // names, separated by spaces
-	ShapeMessage              // a topic, one space, and the message as it stands
+	ArgsInline  ArgSyntax = iota // by Redis' quoting rules
+	ArgsNames                    // names, separated by spaces
+	ArgsMessage                  // a topic, one space, and the message as it stands
 )
 
-// Row is one command. Dispatch, arity errors, HELP and COMMAND are all made from the table of rows.
-type Row struct {
-	Name      string // as it is typed; "CLIENT ID" for a subcommand
-	Group     string // as redis-cli sorts its help; said once, it holds for the rows that follow
-	Arity     int    // arguments with the name, or with both words of it; negative: at least so many. As in Redis
-	Usage     string
-	Summary   string
-	Shape     Shape
-	Listener  bool   // a RESP2 connection may run it while it is subscribed
-	Ample     bool   // the answer may be much larger than the question: such commands are taken one at a time
-	Costly    bool   // may be much more work than it is long: taken one at a time too, and counted with the ample ones in transactions
-	Parent    bool   // its second word names a row of its own
-	Immediate bool   // takes effect at once inside MULTI, instead of being queued
-	Free      bool   // may be run by everybody, and before authentication: acl has the same list
-	Fence     bool   // what follows it is read when it is done: it may change what the peer may send, or takes a file
-	Alone     bool   // may not be part of a transaction
-	Secret    bool   // there may be a password among its arguments
-	Where     bool   // what is listened to may have a predicate; behind the names of a verb, one that holds for each of them
-	Long      bool   // it may name very many topics, and is then carried out in pieces
-	Since     string // the version of Redis that brought it; empty for what is conch's own
+// CommandSpec is one command. Dispatch, arity errors, HELP and COMMAND are all made from the table of rows.
+type CommandSpec struct {
+	Name              string // as it is typed; "CLIENT ID" for a subcommand
+	Group             string // as redis-cli sorts its help; said once, it holds for the rows that follow
+	Arity             int    // arguments with the name, or with both words of it; negative: at least so many. As in Redis
+	Usage             string
+	Summary           string
+	Syntax            ArgSyntax
+	AllowedSubscribed bool   // a RESP2 connection may run it while it is subscribed
+	LargeReply        bool   // the answer may be much larger than the question: such commands are taken one at a time
+	Costly            bool   // may be much more work than it is long: taken one at a time too, and counted with the ample ones in transactions
+	Container         bool   // its second word names a command of its own
+	RunsInMulti       bool   // takes effect at once inside MULTI, instead of being queued
+	NoAuth            bool   // may be run by everybody, and before authentication: acl has the same list
+	Sync              bool   // what follows it is read when it is done: it may change what the peer may send, or takes a file
+	NoMulti           bool   // may not be part of a transaction
+	HasSecrets        bool   // there may be a password among its arguments
+	TakesPredicate    bool   // what is listened to may have a predicate; behind the names of a verb, one that holds for each of them
+	Divisible         bool   // it may name very many topics, and is then carried out in pieces
+	Since             string // the version of Redis that brought it; empty for what is conch's own
 
-	full  string    // lower case, "client|id": as Redis names it in errors
-	place int       // in Table
-	heads [2]string // how it begins in RESP, in upper and in lower case, if it always has so many arguments
-	subs  map[string]*Row
+	fullName     string    // lower case, "client|id": as Redis names it in errors
+	index        int       // in Commands
+	respPrefixes [2]string // how it begins in RESP, in upper and in lower case, if it always has so many arguments
+	subcommands  map[string]*CommandSpec
 }
 
-// Table holds every command there is, in the order in which HELP shows them.
-var Table = []*Row{
+// Commands holds every command there is, in the order in which HELP shows them.
+var Commands = []*CommandSpec{
 	{Name: "PUB", Group: "pubsub", Arity: 3, Usage: "PUB topic message", Summary: "publish a message: all that follows the topic and one space",
-		Shape: ShapeMessage},
+		Syntax: ArgsMessage},
 	{Name: "SUB", Arity: -2, Usage: "SUB topic [topic ...]", Summary: "listen to topics; messages come as UPDATE lines",
-		Shape: ShapeNames, Listener: true, Where: true, Long: true},
+		Syntax: ArgsNames, AllowedSubscribed: true, TakesPredicate: true, Divisible: true},
 	{Name: "UNSUB", Arity: -1, Usage: "UNSUB [topic ...]", Summary: "stop listening to some topics, or to all of them",
-		Shape: ShapeNames, Listener: true, Where: true, Long: true},
+		Syntax: ArgsNames, AllowedSubscribed: true, TakesPredicate: true, Divisible: true},
 	{Name: "PSUB", Arity: -2, Usage: "PSUB glob [glob ...]", Summary: "listen to every topic that matches: * ? [a-z]",
-		Shape: ShapeNames, Listener: true, Where: true, Long: true},
+		Syntax: ArgsNames, AllowedSubscribed: true, TakesPredicate: true, Divisible: true},
 	{Name: "PUNSUB", Arity: -1, Usage: "PUNSUB [glob ...]", Summary: "stop listening to some globs, or to all of them",
-		Shape: ShapeNames, Listener: true, Where: true, Long: true},
+		Syntax: ArgsNames, AllowedSubscribed: true, TakesPredicate: true, Divisible: true},
 	{Name: "SLOW", Arity: -1, Usage: "SLOW [policy]", Summary: "what happens if you read too slowly: disconnect, drop-newest or drop-oldest",
-		Shape: ShapeNames, Listener: true},
+		Syntax: ArgsNames, AllowedSubscribed: true},
 	{Name: "SEQ", Arity: -1, Usage: "SEQ [ON | OFF]", Summary: "show the numbers of messages, with the epoch that they belong to",
-		Shape: ShapeNames, Listener: true},
-	{Name: "TOPICS", Arity: -1, Usage: "TOPICS [glob]", Summary: "what is listened to, and what comes of it", Shape: ShapeNames,
-		Listener: true, Ample: true},
-	{Name: "WHO", Arity: -2, Usage: "WHO topic", Summary: "who listens to a topic", Shape: ShapeNames, Listener: true, Ample: true},
-	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Shape: ShapeNames, Ample: true, Free: true},
+		Syntax: ArgsNames, AllowedSubscribed: true},
+	{Name: "TOPICS", Arity: -1, Usage: "TOPICS [glob]", Summary: "what is listened to, and what comes of it", Syntax: ArgsNames,
+		AllowedSubscribed: true, LargeReply: true},
+	{Name: "WHO", Arity: -2, Usage: "WHO topic", Summary: "who listens to a topic", Syntax: ArgsNames, AllowedSubscribed: true, LargeReply: true},
+	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Syntax: ArgsNames, LargeReply: true, NoAuth: true},
 
 	{Name: "PUBLISH", Arity: 3, Usage: "PUBLISH channel message", Since: "2.0.0",
 		Summary: "Posts a message to a channel."},
-	{Name: "SUBSCRIBE", Arity: -2, Usage: "SUBSCRIBE channel [channel ...]", Since: "2.0.0", Listener: true, Long: true,
+	{Name: "SUBSCRIBE", Arity: -2, Usage: "SUBSCRIBE channel [channel ...]", Since: "2.0.0", AllowedSubscribed: true, Divisible: true,
 		Summary: "Listens for messages published to channels."},
-	{Name: "UNSUBSCRIBE", Arity: -1, Usage: "UNSUBSCRIBE [channel [channel ...]]", Since: "2.0.0", Listener: true, Long: true,
+	{Name: "UNSUBSCRIBE", Arity: -1, Usage: "UNSUBSCRIBE [channel [channel ...]]", Since: "2.0.0", AllowedSubscribed: true, Divisible: true,
 		Summary: "Stops listening to messages posted to channels."},
-	{Name: "PSUBSCRIBE", Arity: -2, Usage: "PSUBSCRIBE pattern [pattern ...]", Since: "2.0.0", Listener: true, Where: true, Long: true,
+	{Name: "PSUBSCRIBE", Arity: -2, Usage: "PSUBSCRIBE pattern [pattern ...]", Since: "2.0.0", AllowedSubscribed: true, TakesPredicate: true, Divisible: true,
 		Summary: "Listens for messages published to channels that match one or more patterns."},
-	{Name: "PUNSUBSCRIBE", Arity: -1, Usage: "PUNSUBSCRIBE [pattern [pattern ...]]", Since: "2.0.0", Listener: true, Long: true,
+	{Name: "PUNSUBSCRIBE", Arity: -1, Usage: "PUNSUBSCRIBE [pattern [pattern ...]]", Since: "2.0.0", AllowedSubscribed: true, Divisible: true,
 		Summary: "Stops listening to messages published to channels that match one or more patterns."},
 	{Name: "SPUBLISH", Arity: 3, Usage: "SPUBLISH shardchannel message", Since: "7.0.0",
 		Summary: "Posts a message to a shard channel."},
-	{Name: "SSUBSCRIBE", Arity: -2, Usage: "SSUBSCRIBE shardchannel [shardchannel ...]", Since: "7.0.0", Listener: true, Long: true,
+	{Name: "SSUBSCRIBE", Arity: -2, Usage: "SSUBSCRIBE shardchannel [shardchannel ...]", Since: "7.0.0", AllowedSubscribed: true, Divisible: true,
 		Summary: "Listens for messages published to shard channels."},
-	{Name: "SUNSUBSCRIBE", Arity: -1, Usage: "SUNSUBSCRIBE [shardchannel [shardchannel ...]]", Since: "7.0.0", Listener: true, Long: true,
+	{Name: "SUNSUBSCRIBE", Arity: -1, Usage: "SUNSUBSCRIBE [shardchannel [shardchannel ...]]", Since: "7.0.0", AllowedSubscribed: true, Divisible: true,
 		Summary: "Stops listening to messages posted to shard channels."},
-	{Name: "PUBSUB", Arity: -2, Usage: "PUBSUB subcommand", Since: "2.8.0", Parent: true,
+	{Name: "PUBSUB", Arity: -2, Usage: "PUBSUB subcommand", Since: "2.8.0", Container: true,
 		Summary: "A container for Pub/Sub commands."},
-	{Name: "PUBSUB CHANNELS", Arity: -2, Usage: "PUBSUB CHANNELS [pattern]", Since: "2.8.0", Ample: true,
+	{Name: "PUBSUB CHANNELS", Arity: -2, Usage: "PUBSUB CHANNELS [pattern]", Since: "2.8.0", LargeReply: true,
 		Summary: "Returns the active channels."},
 	{Name: "PUBSUB NUMPAT", Arity: 2, Usage: "PUBSUB NUMPAT", Since: "2.8.0",
 		Summary: "Returns a count of unique pattern subscriptions."},
-	{Name: "PUBSUB NUMSUB", Arity: -2, Usage: "PUBSUB NUMSUB [channel [channel ...]]", Since: "2.8.0", Long: true,
+	{Name: "PUBSUB NUMSUB", Arity: -2, Usage: "PUBSUB NUMSUB [channel [channel ...]]", Since: "2.8.0", Divisible: true,
 		Summary: "Returns a count of subscribers to channels."},
-	{Name: "PUBSUB SHARDCHANNELS", Arity: -2, Usage: "PUBSUB SHARDCHANNELS [pattern]", Since: "7.0.0", Ample: true,
+	{Name: "PUBSUB SHARDCHANNELS", Arity: -2, Usage: "PUBSUB SHARDCHANNELS [pattern]", Since: "7.0.0", LargeReply: true,
 		Summary: "Returns the active shard channels."},
-	{Name: "PUBSUB SHARDNUMSUB", Arity: -2, Usage: "PUBSUB SHARDNUMSUB [shardchannel [shardchannel ...]]", Since: "7.0.0", Long: true,
+	{Name: "PUBSUB SHARDNUMSUB", Arity: -2, Usage: "PUBSUB SHARDNUMSUB [shardchannel [shardchannel ...]]", Since: "7.0.0", Divisible: true,
 		Summary: "Returns a count of subscribers of shard channels."},
-	{Name: "PUBSUB STATS", Arity: -2, Usage: "PUBSUB STATS [pattern]", Ample: true,
+	{Name: "PUBSUB STATS", Arity: -2, Usage: "PUBSUB STATS [pattern]", LargeReply: true,
 		Summary: "Returns what comes of the messages to each topic and pattern that is listened to."},
-	{Name: "PUBSUB WHO", Arity: 3, Usage: "PUBSUB WHO topic", Ample: true,
+	{Name: "PUBSUB WHO", Arity: 3, Usage: "PUBSUB WHO topic", LargeReply: true,
 		Summary: "Returns who listens to a topic, and what comes of its messages."},
-	{Name: "PUBSUB HELP", Arity: 2, Usage: "PUBSUB HELP", Since: "6.2.0", Ample: true,
+	{Name: "PUBSUB HELP", Arity: 2, Usage: "PUBSUB HELP", Since: "6.2.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "MULTI", Arity: 1, Usage: "MULTI", Since: "1.2.0", Group: "transactions", Immediate: true,
+	{Name: "MULTI", Arity: 1, Usage: "MULTI", Since: "1.2.0", Group: "transactions", RunsInMulti: true,
 		Summary: "Starts a transaction."},
-	{Name: "EXEC", Arity: 1, Usage: "EXEC", Since: "1.2.0", Immediate: true, Ample: true,
+	{Name: "EXEC", Arity: 1, Usage: "EXEC", Since: "1.2.0", RunsInMulti: true, LargeReply: true,
 		Summary: "Executes all commands in a transaction."},
-	{Name: "DISCARD", Arity: 1, Usage: "DISCARD", Since: "2.0.0", Immediate: true,
+	{Name: "DISCARD", Arity: 1, Usage: "DISCARD", Since: "2.0.0", RunsInMulti: true,
 		Summary: "Discards a transaction."},
-	{Name: "PING", Arity: -1, Usage: "PING [message]", Since: "1.0.0", Group: "connection", Listener: true,
+	{Name: "PING", Arity: -1, Usage: "PING [message]", Since: "1.0.0", Group: "connection", AllowedSubscribed: true,
 		Summary: "Returns the server's liveliness response."},
 	{Name: "ECHO", Arity: 2, Usage: "ECHO message", Since: "1.0.0",
 		Summary: "Returns the given string."},
-	{Name: "QUIT", Arity: -1, Usage: "QUIT", Since: "1.0.0", Listener: true, Immediate: true, Free: true,
+	{Name: "QUIT", Arity: -1, Usage: "QUIT", Since: "1.0.0", AllowedSubscribed: true, RunsInMulti: true, NoAuth: true,
 		Summary: "Closes the connection."},
-	{Name: "RESET", Arity: 1, Usage: "RESET", Since: "6.2.0", Listener: true, Immediate: true, Free: true, Fence: true,
+	{Name: "RESET", Arity: 1, Usage: "RESET", Since: "6.2.0", AllowedSubscribed: true, RunsInMulti: true, NoAuth: true, Sync: true,
 		Summary: "Resets the connection."},
 	{Name: "SELECT", Arity: 2, Usage: "SELECT index", Since: "1.0.0",
 		Summary: "Changes the selected database: accepted, without effect."},
-	{Name: "AUTH", Arity: -2, Usage: "AUTH [username] password", Since: "1.0.0", Free: true, Fence: true, Secret: true,
+	{Name: "AUTH", Arity: -2, Usage: "AUTH [username] password", Since: "1.0.0", NoAuth: true, Sync: true, HasSecrets: true,
 		Summary: "Authenticates the connection."},
-	{Name: "HELLO", Arity: -1, Usage: "HELLO [protover [AUTH username password] [SETNAME clientname]]", Since: "6.0.0", Free: true, Fence: true, Secret: true,
+	{Name: "HELLO", Arity: -1, Usage: "HELLO [protover [AUTH username password] [SETNAME clientname]]", Since: "6.0.0", NoAuth: true, Sync: true, HasSecrets: true,
 		Summary: "Handshakes with the server."},
-	{Name: "CLIENT", Arity: -2, Usage: "CLIENT subcommand", Since: "2.4.0", Parent: true,
+	{Name: "CLIENT", Arity: -2, Usage: "CLIENT subcommand", Since: "2.4.0", Container: true,
 		Summary: "A container for client connection commands."},
 	{Name: "CLIENT ID", Arity: 2, Usage: "CLIENT ID", Since: "5.0.0",
 		Summary: "Returns the unique client ID of the connection."},
-	{Name: "CLIENT INFO", Arity: 2, Usage: "CLIENT INFO", Since: "6.2.0", Ample: true,
+	{Name: "CLIENT INFO", Arity: 2, Usage: "CLIENT INFO", Since: "6.2.0", LargeReply: true,
 		Summary: "Returns information about the connection."},
-	{Name: "CLIENT LIST", Arity: -2, Usage: "CLIENT LIST [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", Since: "2.4.0", Ample: true,
+	{Name: "CLIENT LIST", Arity: -2, Usage: "CLIENT LIST [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", Since: "2.4.0", LargeReply: true,
 		Summary: "Lists open connections."},
 	{Name: "CLIENT KILL", Arity: -3, Usage: "CLIENT KILL <ip:port | <[ID client-id] | [TYPE type] | [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE seconds]> ...>", Since: "2.4.0", Costly: true,
 		Summary: "Terminates open connections."},
@@ -134,7 +134,7 @@ var Table = []*Row{
 		Summary: "Returns the name of the connection."},
 	{Name: "CLIENT SETINFO", Arity: 4, Usage: "CLIENT SETINFO <LIB-NAME libname | LIB-VER libver>", Since: "7.2.0",
 		Summary: "Sets information specific to the client or connection."},
-	{Name: "CLIENT REPLY", Arity: 3, Usage: "CLIENT REPLY <ON | OFF | SKIP>", Since: "3.2.0", Alone: true,
+	{Name: "CLIENT REPLY", Arity: 3, Usage: "CLIENT REPLY <ON | OFF | SKIP>", Since: "3.2.0", NoMulti: true,
 		Summary: "Instructs the server whether to reply to commands."},
 	{Name: "CLIENT SLOW", Arity: -2, Usage: "CLIENT SLOW [DISCONNECT | DROP-NEWEST | DROP-OLDEST]",
 		Summary: "Chooses what happens when the connection reads too slowly, or tells what was chosen."},
@@ -146,61 +146,61 @@ var Table = []*Row{
 		Summary: "Controls client-side caching: accepted, there are no keys to tell of."},
 	{Name: "CLIENT CAPA", Arity: -3, Usage: "CLIENT CAPA capability [capability ...]", Since: "8.0.0",
 		Summary: "Tells what the client can do: seq asks for the numbers of messages, all else is accepted, as Valkey does."},
-	{Name: "CLIENT HELP", Arity: 2, Usage: "CLIENT HELP", Since: "5.0.0", Ample: true,
+	{Name: "CLIENT HELP", Arity: 2, Usage: "CLIENT HELP", Since: "5.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "COMMAND", Arity: -1, Usage: "COMMAND", Since: "2.8.13", Group: "server", Ample: true, Parent: true,
+	{Name: "COMMAND", Arity: -1, Usage: "COMMAND", Since: "2.8.13", Group: "server", LargeReply: true, Container: true,
 		Summary: "Returns detailed information about all commands."},
 	{Name: "COMMAND COUNT", Arity: 2, Usage: "COMMAND COUNT", Since: "2.8.13",
 		Summary: "Returns a count of commands."},
-	{Name: "COMMAND DOCS", Arity: -2, Usage: "COMMAND DOCS [command-name [command-name ...]]", Since: "7.0.0", Ample: true,
+	{Name: "COMMAND DOCS", Arity: -2, Usage: "COMMAND DOCS [command-name [command-name ...]]", Since: "7.0.0", LargeReply: true,
 		Summary: "Returns documentary information about one, multiple or all commands."},
-	{Name: "COMMAND INFO", Arity: -2, Usage: "COMMAND INFO [command-name [command-name ...]]", Since: "2.8.13", Ample: true,
+	{Name: "COMMAND INFO", Arity: -2, Usage: "COMMAND INFO [command-name [command-name ...]]", Since: "2.8.13", LargeReply: true,
 		Summary: "Returns information about one, multiple or all commands."},
-	{Name: "COMMAND LIST", Arity: -2, Usage: "COMMAND LIST [FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", Since: "7.0.0", Ample: true,
+	{Name: "COMMAND LIST", Arity: -2, Usage: "COMMAND LIST [FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", Since: "7.0.0", LargeReply: true,
 		Summary: "Returns a list of command names."},
-	{Name: "COMMAND HELP", Arity: 2, Usage: "COMMAND HELP", Since: "5.0.0", Ample: true,
+	{Name: "COMMAND HELP", Arity: 2, Usage: "COMMAND HELP", Since: "5.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "INFO", Arity: -1, Usage: "INFO [section [section ...]]", Since: "1.0.0", Ample: true,
+	{Name: "INFO", Arity: -1, Usage: "INFO [section [section ...]]", Since: "1.0.0", LargeReply: true,
 		Summary: "Returns information and statistics about the server."},
-	{Name: "CONFIG", Arity: -2, Usage: "CONFIG subcommand", Since: "2.0.0", Parent: true,
+	{Name: "CONFIG", Arity: -2, Usage: "CONFIG subcommand", Since: "2.0.0", Container: true,
 		Summary: "A container for server configuration commands."},
-	{Name: "CONFIG GET", Arity: -3, Usage: "CONFIG GET parameter [parameter ...]", Since: "2.0.0", Ample: true,
+	{Name: "CONFIG GET", Arity: -3, Usage: "CONFIG GET parameter [parameter ...]", Since: "2.0.0", LargeReply: true,
 		Summary: "Returns the effective values of configuration parameters."},
-	{Name: "CONFIG SET", Arity: -4, Usage: "CONFIG SET parameter value [parameter value ...]", Since: "2.0.0", Secret: true, Costly: true,
+	{Name: "CONFIG SET", Arity: -4, Usage: "CONFIG SET parameter value [parameter value ...]", Since: "2.0.0", HasSecrets: true, Costly: true,
 		Summary: "Sets configuration parameters in-flight."},
 	{Name: "CONFIG RESETSTAT", Arity: 2, Usage: "CONFIG RESETSTAT", Since: "2.0.0",
 		Summary: "Resets the server's statistics, but for those of messages and of connections' ends."},
-	{Name: "CONFIG HELP", Arity: 2, Usage: "CONFIG HELP", Since: "5.0.0", Ample: true,
+	{Name: "CONFIG HELP", Arity: 2, Usage: "CONFIG HELP", Since: "5.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "ACL", Arity: -2, Usage: "ACL subcommand", Since: "6.0.0", Parent: true,
+	{Name: "ACL", Arity: -2, Usage: "ACL subcommand", Since: "6.0.0", Container: true,
 		Summary: "A container for Access List Control commands."},
-	{Name: "ACL CAT", Arity: -2, Usage: "ACL CAT [category]", Since: "6.0.0", Ample: true,
+	{Name: "ACL CAT", Arity: -2, Usage: "ACL CAT [category]", Since: "6.0.0", LargeReply: true,
 		Summary: "Lists the ACL categories, or the commands inside a category."},
 	{Name: "ACL DELUSER", Arity: -3, Usage: "ACL DELUSER username [username ...]", Since: "6.0.0", Costly: true,
 		Summary: "Deletes ACL users, and terminates their connections."},
-	{Name: "ACL DRYRUN", Arity: -4, Usage: "ACL DRYRUN username command [arg [arg ...]]", Secret: true, Since: "7.0.0",
+	{Name: "ACL DRYRUN", Arity: -4, Usage: "ACL DRYRUN username command [arg [arg ...]]", HasSecrets: true, Since: "7.0.0",
 		Summary: "Simulates the execution of a command by a user, without executing the command."},
 	{Name: "ACL GENPASS", Arity: -2, Usage: "ACL GENPASS [bits]", Since: "6.0.0",
 		Summary: "Generates a pseudorandom, secure password that can be used to identify ACL users."},
-	{Name: "ACL GETUSER", Arity: 3, Usage: "ACL GETUSER username", Since: "6.0.0", Ample: true,
+	{Name: "ACL GETUSER", Arity: 3, Usage: "ACL GETUSER username", Since: "6.0.0", LargeReply: true,
 		Summary: "Lists the ACL rules of a user."},
-	{Name: "ACL LIST", Arity: 2, Usage: "ACL LIST", Since: "6.0.0", Ample: true,
+	{Name: "ACL LIST", Arity: 2, Usage: "ACL LIST", Since: "6.0.0", LargeReply: true,
 		Summary: "Dumps the effective rules in ACL file format."},
-	{Name: "ACL LOAD", Arity: 2, Usage: "ACL LOAD", Since: "6.0.0", Fence: true, Alone: true,
+	{Name: "ACL LOAD", Arity: 2, Usage: "ACL LOAD", Since: "6.0.0", Sync: true, NoMulti: true,
 		Summary: "Reloads the rules from the configured ACL file."},
-	{Name: "ACL LOG", Arity: -2, Usage: "ACL LOG [count | RESET]", Since: "6.0.0", Ample: true,
+	{Name: "ACL LOG", Arity: -2, Usage: "ACL LOG [count | RESET]", Since: "6.0.0", LargeReply: true,
 		Summary: "Lists recent security events generated due to ACL rules."},
-	{Name: "ACL SAVE", Arity: 2, Usage: "ACL SAVE", Since: "6.0.0", Fence: true, Alone: true,
+	{Name: "ACL SAVE", Arity: 2, Usage: "ACL SAVE", Since: "6.0.0", Sync: true, NoMulti: true,
 		Summary: "Saves the effective ACL rules in the configured ACL file."},
-	{Name: "ACL SETUSER", Arity: -3, Usage: "ACL SETUSER username [rule [rule ...]]", Since: "6.0.0", Secret: true, Costly: true,
+	{Name: "ACL SETUSER", Arity: -3, Usage: "ACL SETUSER username [rule [rule ...]]", Since: "6.0.0", HasSecrets: true, Costly: true,
 		Summary: "Creates and modifies an ACL user and its rules."},
-	{Name: "ACL TOKEN", Arity: -3, Usage: "ACL TOKEN <CREATE username token seconds | LIST [username] | REVOKE username token>", Ample: true,
+	{Name: "ACL TOKEN", Arity: -3, Usage: "ACL TOKEN <CREATE username token seconds | LIST [username] | REVOKE username token>", LargeReply: true,
 		Summary: "Makes, lists and takes away passwords that have a name and expire. CREATE returns the secret, once."},
-	{Name: "ACL USERS", Arity: 2, Usage: "ACL USERS", Since: "6.0.0", Ample: true,
+	{Name: "ACL USERS", Arity: 2, Usage: "ACL USERS", Since: "6.0.0", LargeReply: true,
 		Summary: "Lists all ACL users."},
 	{Name: "ACL WHOAMI", Arity: 2, Usage: "ACL WHOAMI", Since: "6.0.0",
 		Summary: "Returns the authenticated username of the current connection."},
-	{Name: "ACL HELP", Arity: 2, Usage: "ACL HELP", Since: "6.0.0", Ample: true,
+	{Name: "ACL HELP", Arity: 2, Usage: "ACL HELP", Since: "6.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "MONITOR", Arity: 1, Usage: "MONITOR", Since: "1.0.0",
 		Summary: "Listens for all requests received by the server in real-time."},
@@ -216,7 +216,7 @@ var Table = []*Row{
 		Summary: "Iterates over the keys: there are none."},
 	{Name: "WAIT", Arity: 3, Usage: "WAIT numreplicas timeout", Since: "3.0.0", Group: "generic",
 		Summary: "Waits for replicas: there are none, so 0 at once."},
-	{Name: "LATENCY", Arity: -2, Usage: "LATENCY subcommand", Since: "2.8.13", Group: "server", Parent: true,
+	{Name: "LATENCY", Arity: -2, Usage: "LATENCY subcommand", Since: "2.8.13", Group: "server", Container: true,
 		Summary: "A container for latency diagnostics commands."},
 	{Name: "LATENCY LATEST", Arity: 2, Usage: "LATENCY LATEST", Since: "2.8.13",
 		Summary: "Returns the latest latency samples: always none."},
@@ -224,9 +224,9 @@ var Table = []*Row{
 		Summary: "Returns timestamp-latency samples for an event: always none."},
 	{Name: "LATENCY RESET", Arity: -2, Usage: "LATENCY RESET [event [event ...]]", Since: "2.8.13",
 		Summary: "Resets the latency data: there is none."},
-	{Name: "LATENCY HELP", Arity: 2, Usage: "LATENCY HELP", Since: "2.8.13", Ample: true,
+	{Name: "LATENCY HELP", Arity: 2, Usage: "LATENCY HELP", Since: "2.8.13", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "SLOWLOG", Arity: -2, Usage: "SLOWLOG subcommand", Since: "2.2.12", Parent: true,
+	{Name: "SLOWLOG", Arity: -2, Usage: "SLOWLOG subcommand", Since: "2.2.12", Container: true,
 		Summary: "A container for slow log commands."},
 	{Name: "SLOWLOG GET", Arity: -2, Usage: "SLOWLOG GET [count]", Since: "2.2.12",
 		Summary: "Returns the slow log's entries: always none."},
@@ -234,13 +234,13 @@ var Table = []*Row{
 		Summary: "Returns the number of entries in the slow log: always 0."},
 	{Name: "SLOWLOG RESET", Arity: 2, Usage: "SLOWLOG RESET", Since: "2.2.12",
 		Summary: "Clears all entries from the slow log: there are none."},
-	{Name: "SLOWLOG HELP", Arity: 2, Usage: "SLOWLOG HELP", Since: "6.2.0", Ample: true,
+	{Name: "SLOWLOG HELP", Arity: 2, Usage: "SLOWLOG HELP", Since: "6.2.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "MEMORY", Arity: -2, Usage: "MEMORY subcommand", Since: "4.0.0", Parent: true,
+	{Name: "MEMORY", Arity: -2, Usage: "MEMORY subcommand", Since: "4.0.0", Container: true,
 		Summary: "A container for memory diagnostics commands."},
 	{Name: "MEMORY USAGE", Arity: -3, Usage: "MEMORY USAGE key [SAMPLES count]", Since: "4.0.0",
 		Summary: "Estimates the memory usage of a key: there are no keys."},
-	{Name: "MEMORY HELP", Arity: 2, Usage: "MEMORY HELP", Since: "4.0.0", Ample: true,
+	{Name: "MEMORY HELP", Arity: 2, Usage: "MEMORY HELP", Since: "4.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "CLUSTER", Arity: -2, Usage: "CLUSTER subcommand", Since: "3.0.0", Group: "cluster",
 		Summary: "Always an error, by which clients see that this is no cluster."},
@@ -250,129 +250,129 @@ var Table = []*Row{
 		Summary: "As CLUSTER."},
 }
 
-var rows = index(Table)
+var byName = index(Commands)
 
-func index(table []*Row) map[string]*Row {
-	top := make(map[string]*Row)
+func index(table []*CommandSpec) map[string]*CommandSpec {
+	top := make(map[string]*CommandSpec)
 	group := ""
-	for place, row := range table {
-		row.place = place
-		if row.Group == "" {
-			row.Group = group
+	for place, spec := range table {
+		spec.index = place
+		if spec.Group == "" {
+			spec.Group = group
 		}
-		group = row.Group
-		row.full = strings.ToLower(strings.ReplaceAll(row.Name, " ", "|"))
-		if row.Arity > 0 && row.Shape == ShapeRedis {
-			for i, name := range []string{row.Name, row.full} {
-				row.heads[i] = fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n", row.Arity, len(name), name)
+		group = spec.Group
+		spec.fullName = strings.ToLower(strings.ReplaceAll(spec.Name, " ", "|"))
+		if spec.Arity > 0 && spec.Syntax == ArgsInline {
+			for i, name := range []string{spec.Name, spec.fullName} {
+				spec.respPrefixes[i] = fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n", spec.Arity, len(name), name)
 			}
 		}
-		parent, sub, ok := strings.Cut(row.full, "|")
+		parent, sub, ok := strings.Cut(spec.fullName, "|")
 		if !ok {
-			top[row.full] = row
+			top[spec.fullName] = spec
 			continue
 		}
-		if top[parent].subs == nil {
-			top[parent].subs = make(map[string]*Row)
+		if top[parent].subcommands == nil {
+			top[parent].subcommands = make(map[string]*CommandSpec)
 		}
-		top[parent].subs[sub] = row
+		top[parent].subcommands[sub] = spec
 	}
 	return top
 }
 
-// longest is more than any name in the table: longer words are no commands.
-const longest = 32
+// maxNameLen is more than any name in the table: longer words are no commands.
+const maxNameLen = 32
 
-// Find returns the row of a command, in any letter case, or nil.
-func Find(name []byte) *Row { return lookUp(rows, name) }
+// Lookup returns the spec of a command, in any letter case, or nil.
+func Lookup(name []byte) *CommandSpec { return lookup(byName, name) }
 
-// FindFull finds a row by its full name, "client|id" as well as "client", in any letter case.
-func FindFull(name []byte) *Row {
+// LookupFull finds a spec by its full name, "client|id" as well as "client", in any letter case.
+func LookupFull(name []byte) *CommandSpec {
 	parent, sub, below := bytes.Cut(name, []byte{'|'})
-	row := Find(parent)
-	if row == nil || !below {
-		return row
+	spec := Lookup(parent)
+	if spec == nil || !below {
+		return spec
 	}
-	return lookUp(row.subs, sub)
+	return lookup(spec.subcommands, sub)
 }
 
-func lookUp(rows map[string]*Row, name []byte) *Row {
-	if len(name) > longest {
+func lookup(specs map[string]*CommandSpec, name []byte) *CommandSpec {
+	if len(name) > maxNameLen {
 		return nil
 	}
-	var lower [longest]byte
+	var lower [maxNameLen]byte
 	for i, c := range name {
 		if c >= 'A' && c <= 'Z' {
 			c += 'a' - 'A'
 		}
 		lower[i] = c
 	}
-	return rows[string(lower[:len(name)])]
+	return specs[string(lower[:len(name)])]
 }
 
 // FullName is the name in Redis' errors: lower case, "client|id" for a subcommand.
-func (r *Row) FullName() string { return r.full }
+func (s *CommandSpec) FullName() string { return s.fullName }
 
-// Place is where the row stands in Table.
-func (r *Row) Place() int { return r.place }
+// Index is where the spec stands in Commands.
+func (s *CommandSpec) Index() int { return s.index }
 
 // Subcommands returns the rows below a parent, in the order of the table.
-func (r *Row) Subcommands() []*Row {
-	var subs []*Row
-	for _, row := range Table {
-		if strings.HasPrefix(row.Name, r.Name+" ") {
-			subs = append(subs, row)
+func (s *CommandSpec) Subcommands() []*CommandSpec {
+	var subs []*CommandSpec
+	for _, spec := range Commands {
+		if strings.HasPrefix(spec.Name, s.Name+" ") {
+			subs = append(subs, spec)
 		}
 	}
 	return subs
 }
 
-// Resolve finds the row that is to run: the subcommand's for a parent. It checks, in Redis' order, that the command
+// Resolve finds the spec that is to run: the subcommand's for a parent. It checks, in Redis' order, that the command
 // exists and that it has the right number of arguments.
-func (c *Command) Resolve() (*Row, *Error) {
+func (c *Command) Resolve() (*CommandSpec, *Error) {
 	if c.Err != nil {
-		return c.Row, c.Err
+		return c.Spec, c.Err
 	}
-	row := c.Row
-	if row == nil {
-		return nil, ErrorUnknown(c.Args)
+	spec := c.Spec
+	if spec == nil {
+		return nil, ErrUnknownCommand(c.Args)
 	}
-	if row.Parent && len(c.Args) > 1 {
-		sub := lookUp(row.subs, c.Args[1])
+	if spec.Container && len(c.Args) > 1 {
+		sub := lookup(spec.subcommands, c.Args[1])
 		if sub == nil {
-			return nil, ErrorSubcommand(row.Name, c.Args[1])
+			return nil, ErrUnknownSubcommand(spec.Name, c.Args[1])
 		}
-		row = sub
+		spec = sub
 	}
-	if n := len(c.Args); row.Arity > 0 && n != row.Arity || n < -row.Arity {
-		return row, ErrorArity(row.full)
+	if n := len(c.Args); spec.Arity > 0 && n != spec.Arity || n < -spec.Arity {
+		return spec, ErrArity(spec.fullName)
 	}
-	if c.Dialect == RESP && row.Shape != ShapeRedis {
-		return row, c.checkVerb(row)
+	if c.Dialect == RESP && spec.Syntax != ArgsInline {
+		return spec, c.checkVerb(spec)
 	}
-	return row, nil
+	return spec, nil
 }
 
 // checkVerb holds a verb that came as RESP to the rules that its line form is held to. What stands behind WHERE becomes one
 // predicate, in as many arguments as it may have come.
-func (c *Command) checkVerb(row *Row) *Error {
+func (c *Command) checkVerb(spec *CommandSpec) *Error {
 	names := c.Args[1:]
-	if row.Shape == ShapeMessage {
+	if spec.Syntax == ArgsMessage {
 		names = names[:1]
 	}
 	for i, name := range names {
-		if row.Where && i > 0 && string(name) == where {
+		if spec.TakesPredicate && i > 0 && string(name) == whereKeyword {
 			if i+1 == len(names) {
-				return noPredicate(row)
+				return errNoPredicate(spec)
 			}
 			predicate := bytes.Join(names[i+1:], []byte{' '})
-			full, err := withPredicate(row, names[:i], predicate)
+			full, err := attachPredicate(spec, names[:i], predicate)
 			if err == nil {
 				c.Args = append(c.Args[:1:1], full...)
 			}
 			return err
 		}
-		if err := reserved(row, name); err != nil {
+		if err := checkReserved(spec, name); err != nil {
 			return err
 		}
 	}
@@ -382,9 +382,9 @@ func (c *Command) checkVerb(row *Row) *Error {
 // HelpLines are what HELP shows, without line ends.
 func HelpLines() []string {
 	var lines []string
-	for _, row := range Table {
-		if row.Shape != ShapeRedis {
-			lines = append(lines, "# "+row.Usage+strings.Repeat(" ", max(1, 24-len(row.Usage)))+row.Summary)
+	for _, spec := range Commands {
+		if spec.Syntax != ArgsInline {
+			lines = append(lines, "# "+spec.Usage+strings.Repeat(" ", max(1, 24-len(spec.Usage)))+spec.Summary)
 		}
 	}
 	return append(lines,
@@ -393,7 +393,7 @@ func HelpLines() []string {
 }
 
 // AppendHelp appends what `CLIENT HELP` and its like answer: the subcommands with their summaries, one string each.
-func AppendHelp(dst []byte, parent *Row) []byte {
+func AppendHelp(dst []byte, parent *CommandSpec) []byte {
 	subs := parent.Subcommands()
 	dst = AppendArray(dst, 1+2*len(subs))
 	dst = AppendSimple(dst, []byte(parent.Name+" <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"))

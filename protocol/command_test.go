@@ -11,21 +11,21 @@ import (
 
 func TestTableIsSound(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, row := range Table {
-		t.Run(row.Name, func(t *testing.T) {
-			assert.False(t, seen[row.Name], "twice in the table")
-			seen[row.Name] = true
-			assert.Less(t, len(row.Name), longest)
-			assert.NotZero(t, row.Arity)
-			assert.NotEmpty(t, row.Summary)
-			assert.True(t, strings.HasPrefix(row.Usage, row.Name), row.Usage)
-			assert.Equal(t, row.Parent, len(row.Subcommands()) > 0)
-			if row.Shape != ShapeRedis {
-				assert.Contains(t, strings.Join(HelpLines(), "\n"), row.Usage)
+	for _, spec := range Commands {
+		t.Run(spec.Name, func(t *testing.T) {
+			assert.False(t, seen[spec.Name], "twice in the table")
+			seen[spec.Name] = true
+			assert.Less(t, len(spec.Name), maxNameLen)
+			assert.NotZero(t, spec.Arity)
+			assert.NotEmpty(t, spec.Summary)
+			assert.True(t, strings.HasPrefix(spec.Usage, spec.Name), spec.Usage)
+			assert.Equal(t, spec.Container, len(spec.Subcommands()) > 0)
+			if spec.Syntax != ArgsInline {
+				assert.Contains(t, strings.Join(HelpLines(), "\n"), spec.Usage)
 			}
-			if !strings.Contains(row.Name, " ") {
-				assert.Same(t, row, Find([]byte(row.Name)))
-				assert.Same(t, row, Find([]byte(strings.ToLower(row.Name))))
+			if !strings.Contains(spec.Name, " ") {
+				assert.Same(t, spec, Lookup([]byte(spec.Name)))
+				assert.Same(t, spec, Lookup([]byte(strings.ToLower(spec.Name))))
 			}
 		})
 	}
@@ -33,7 +33,7 @@ func TestTableIsSound(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	long := strings.Repeat("x", 200)
-	for _, tt := range []struct{ in, row, want string }{
+	for _, tt := range []struct{ in, spec, want string }{
 		{"PING", "PING", ""},
 		{"client id", "CLIENT ID", ""},
 		{"CLIENT", "CLIENT", "ERR wrong number of arguments for 'client' command"},
@@ -56,12 +56,12 @@ func TestResolve(t *testing.T) {
 			c, _, ok, fatal := r.take([]byte(bulks(strings.Fields(tt.in)...)), nil)
 			require.Nil(t, fatal)
 			require.True(t, ok)
-			row, err := c.Resolve()
-			if tt.row == "" {
-				assert.Nil(t, row)
+			spec, err := c.Resolve()
+			if tt.spec == "" {
+				assert.Nil(t, spec)
 			} else {
-				require.NotNil(t, row)
-				assert.Equal(t, tt.row, row.Name)
+				require.NotNil(t, spec)
+				assert.Equal(t, tt.spec, spec.Name)
 			}
 			if tt.want == "" {
 				assert.Nil(t, err)
@@ -75,9 +75,9 @@ func TestResolve(t *testing.T) {
 // Errors show arguments as Redis does: up to the first NUL, with CR and LF as spaces.
 func TestQuotedArguments(t *testing.T) {
 	args := [][]byte{[]byte("fo\r\no\x00x"), []byte("a\nb"), []byte("\x00c"), []byte("d\r\n")}
-	assert.EqualError(t, ErrorUnknown(args), "ERR unknown command 'fo  o', with args beginning with: 'a b' '' 'd  ' ")
-	assert.EqualError(t, ErrorSubcommand("CLIENT", args[0]), "ERR unknown subcommand 'fo  o'. Try CLIENT HELP.")
-	assert.EqualError(t, ErrorSyntax("CLIENT", args[0]), "ERR unknown subcommand or wrong number of arguments for 'fo  o'. Try CLIENT HELP.")
+	assert.EqualError(t, ErrUnknownCommand(args), "ERR unknown command 'fo  o', with args beginning with: 'a b' '' 'd  ' ")
+	assert.EqualError(t, ErrUnknownSubcommand("CLIENT", args[0]), "ERR unknown subcommand 'fo  o'. Try CLIENT HELP.")
+	assert.EqualError(t, ErrSubcommandSyntax("CLIENT", args[0]), "ERR unknown subcommand or wrong number of arguments for 'fo  o'. Try CLIENT HELP.")
 	assert.Equal(t, "fo\r\no\x00x", string(args[0]), "what was quoted stays as it is")
 }
 
@@ -87,6 +87,6 @@ func TestHostile(t *testing.T) {
 		c, _, ok, err := r.take([]byte(line+"\r\n"), nil)
 		require.True(t, ok)
 		require.Nil(t, err)
-		assert.True(t, c.Hostile(), line)
+		assert.True(t, c.LooksLikeHTTP(), line)
 	}
 }

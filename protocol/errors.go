@@ -13,7 +13,7 @@ const (
 	CodeErr       Code = "ERR"     // anything that has no code of its own
 	CodeDenied    Code = "DENIED"  // protected mode
 	CodeNoProto   Code = "NOPROTO" // HELLO with a protocol version that is not spoken
-	CodeWrong     Code = "WRONGPASS"
+	CodeWrongPass Code = "WRONGPASS"
 	CodeNoAuth    Code = "NOAUTH"    // the peer has not said who it is
 	CodeNoPerm    Code = "NOPERM"    // its user may not do this
 	CodeExecAbort Code = "EXECABORT" // a transaction in which a command was refused
@@ -24,7 +24,7 @@ type Error struct {
 	Code  Code
 	Text  string   // one line, no CR or LF: encoders show them as \r and \n
 	Fatal bool     // the stream cannot be read on: answer, then close
-	Notes []string // what helps who types, in lines of their own; not for RESP
+	Hints []string // what helps who types, in lines of their own; not for RESP
 }
 
 // Error gives the reply as it is sent, without the dash and the line end.
@@ -40,14 +40,14 @@ func fatalf(format string, args ...any) *Error {
 	return &Error{Code: CodeErr, Text: "Protocol error: " + fmt.Sprintf(format, args...), Fatal: true}
 }
 
-// ErrorArity is Redis' answer to too few or too many arguments. name is lower case, "client|id" for a subcommand.
-func ErrorArity(name string) *Error {
+// ErrArity is Redis' answer to too few or too many arguments. name is lower case, "client|id" for a subcommand.
+func ErrArity(name string) *Error {
 	return Errorf("wrong number of arguments for '%s' command", name)
 }
 
-// ErrorUnknown is Redis' answer to a command that does not exist: it quotes the name and as many arguments as fit into
+// ErrUnknownCommand is Redis' answer to a command that does not exist: it quotes the name and as many arguments as fit into
 // 128 bytes, each cut to what is left of them, and ends with a space (server.c, Redis 7.2).
-func ErrorUnknown(args [][]byte) *Error {
+func ErrUnknownCommand(args [][]byte) *Error {
 	const room = 128
 	text := append(append([]byte("unknown command '"), quotable(args[0], room)...), "', with args beginning with: "...)
 	start := len(text)
@@ -75,18 +75,18 @@ func quotable(arg []byte, room int) []byte {
 	return arg
 }
 
-// ErrorSubcommand is Redis' answer to a subcommand that does not exist. parent is upper case.
-func ErrorSubcommand(parent string, sub []byte) *Error {
+// ErrUnknownSubcommand is Redis' answer to a subcommand that does not exist. parent is upper case.
+func ErrUnknownSubcommand(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
-// ErrorSyntax is Redis' answer to a subcommand whose own arguments do not fit. parent is upper case.
-func ErrorSyntax(parent string, sub []byte) *Error {
+// ErrSubcommandSyntax is Redis' answer to a subcommand whose own arguments do not fit. parent is upper case.
+func ErrSubcommandSyntax(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
-// ErrorAbort is Redis' answer to an EXEC that is refused itself. It quotes the reason with its code, unless that is ERR.
-func ErrorAbort(why *Error) *Error {
+// ErrExecAbort is Redis' answer to an EXEC that is refused itself. It quotes the reason with its code, unless that is ERR.
+func ErrExecAbort(why *Error) *Error {
 	reason := why.Text
 	if why.Code != CodeErr {
 		reason = why.Error()
@@ -94,11 +94,11 @@ func ErrorAbort(why *Error) *Error {
 	return &Error{Code: CodeExecAbort, Text: "Transaction discarded because of: " + reason}
 }
 
-// ErrorNoAuth is Redis' answer to a peer that has yet to say who it is.
-func ErrorNoAuth() *Error { return &Error{Code: CodeNoAuth, Text: "Authentication required."} }
+// ErrNoAuth is Redis' answer to a peer that has yet to say who it is.
+func ErrNoAuth() *Error { return &Error{Code: CodeNoAuth, Text: "Authentication required."} }
 
-// ErrorMode is Redis' answer to a command that a RESP2 subscriber may not run.
-func ErrorMode(name string) *Error {
+// ErrSubscribed is Redis' answer to a command that a RESP2 subscriber may not run.
+func ErrSubscribed(name string) *Error {
 	return Errorf("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "+
 		"this context", name)
 }

@@ -102,7 +102,7 @@ func FuzzFrames(f *testing.F) {
 		for _, version := range []Version{RESP2, RESP3} {
 			pmessage := version.AppendPatternMessage(nil, string(pattern), topic, payload)
 			require.Equal(t, len(pmessage), FrameLen(append(pmessage, message...)))
-			text := version.AppendText(nil, string(payload))
+			text := version.AppendVerbatim(nil, string(payload))
 			require.Equal(t, len(text), FrameLen(append(text, message...)))
 		}
 
@@ -112,7 +112,7 @@ func FuzzFrames(f *testing.F) {
 			for _, b := range bytes.TrimRight(line, "\r\n") {
 				require.True(t, b >= ' ' && b != 0x7f && b != 0xff || b == '\t', "%q", line)
 			}
-			require.Equal(t, 2, bytes.Count(line[:len("UPDATE ")+len(ShowTopic(nil, topic))+1], []byte{' '}), "%q", line)
+			require.Equal(t, 2, bytes.Count(line[:len("UPDATE ")+len(EscapeTopic(nil, topic))+1], []byte{' '}), "%q", line)
 		}
 	})
 }
@@ -134,7 +134,7 @@ func FuzzRuns(f *testing.F) {
 		c, used, ok, err := r.take(in, nil)
 		require.True(t, ok && err == nil)
 		var run Run
-		end := run.Find(c.Args, in, used, nil, limits.Message)
+		end := run.Scan(c.Args, in, used, nil, limits.Message)
 		require.LessOrEqual(t, end, len(in))
 		rest := in[used:end]
 		for _, payload := range run.Payloads[1:] {
@@ -155,7 +155,7 @@ func FuzzRuns(f *testing.F) {
 		for _, payload := range run.Payloads {
 			want = RESP3.AppendMessage(want, "message", topic, payload)
 		}
-		run.Rename()
+		run.RewriteAsMessages()
 		require.Equal(t, want, run.AppendFrames([]byte{}, RESP3))
 	})
 }
@@ -178,12 +178,12 @@ func FuzzLines(f *testing.F) {
 		in := append(bytes.Clone(first), behind...)
 		r := NewReader(limits)
 		c, used, ok, err := r.take(in, nil)
-		if !ok || err != nil || c.Dialect != Line || c.Row.Name != "PUB" || c.Err != nil {
+		if !ok || err != nil || c.Dialect != Line || c.Spec.Name != "PUB" || c.Err != nil {
 			return
 		}
 		want := texts(c.Args[:2])
 		var run Run
-		end := run.FindLines(&c, in, used, nil, limits.Line)
+		end := run.ScanLines(&c, in, used, nil, limits.Line)
 		rest := in[used:end]
 		for _, payload := range run.Payloads[1:] {
 			n, used, ok, err := r.take(rest, nil)

@@ -10,13 +10,13 @@ type Limits struct {
 	Arguments int // arguments of one RESP command. Default 1,048,576, as Redis: libraries resubscribe with one command
 	Command   int // bytes of one RESP command as a whole. Default 64 MiB
 
-	guest bool // see Reader.SetGuest
+	unauth bool // see Reader.SetUnauthenticated
 }
 
 // What a RESP command may be before its sender has authenticated, as in Redis.
 const (
-	guestArguments = 10
-	guestArgument  = 16 << 10 // bytes
+	maxUnauthArgs   = 10
+	maxUnauthArgLen = 16 << 10 // bytes
 )
 
 // WithDefaults fills in what is zero. Command is never under what a message needs, nor

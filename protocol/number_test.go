@@ -25,17 +25,17 @@ func TestNumberedUpdates(t *testing.T) {
 		{" #3<1", [][]byte{nil}, false, 12, 0, `UPDATE #12 \x20#3<1 ` + "\n", 12, false, `UPDATE #12<7 \x20#3<1 ` + "\n"},
 		{"a", [][]byte{hi}, false, 1<<64 - 1, 1<<64 - 2, "UPDATE #18446744073709551615<18446744073709551614 a hi\n", 1<<64 - 1, true, ""},
 	} {
-		got := AppendNumberedUpdates(nil, []byte(tt.topic), tt.payloads, tt.crlf, tt.first, tt.previous)
+		got := AppendSeqUpdates(nil, []byte(tt.topic), tt.payloads, tt.crlf, tt.first, tt.previous)
 		assert.Equal(t, tt.want, string(got))
-		number, tells := UpdateNumber(got)
+		number, tells := ParseUpdateSeq(got)
 		assert.Equal(t, tt.number, number, tt.want)
 		assert.Equal(t, tt.tells, tells, tt.want)
 		if !tells {
-			assert.Equal(t, "> "+tt.afterLoss, string(AppendAfterLoss([]byte("> "), got, 7)))
+			assert.Equal(t, "> "+tt.afterLoss, string(AppendWithPrevious([]byte("> "), got, 7)))
 		}
 	}
 	for _, other := range []string{"", "UPDATE a hi\n", "UPDATE #x a\n", "+OK\r\n"} {
-		number, _ := UpdateNumber([]byte(other))
+		number, _ := ParseUpdateSeq([]byte(other))
 		assert.Zero(t, number, other)
 	}
 }
@@ -43,10 +43,10 @@ func TestNumberedUpdates(t *testing.T) {
 // The end of a connection is found frame by frame.
 func TestNumberedFramesHaveALength(t *testing.T) {
 	for _, frame := range [][]byte{
-		AppendNumberedMessage(nil, "message", []byte("a"), []byte("\r\n$1\r\n"), 12, 9),
-		AppendNumberedPatternMessage(nil, "*", []byte("a"), nil, 12, 0),
-		AppendNumberedUpdates(nil, []byte("a"), [][]byte{[]byte("hi")}, true, 12, 9),
-		AppendNumberedReply(nil, 3, 12),
+		AppendSeqMessage(nil, "message", []byte("a"), []byte("\r\n$1\r\n"), 12, 9),
+		AppendSeqPatternMessage(nil, "*", []byte("a"), nil, 12, 0),
+		AppendSeqUpdates(nil, []byte("a"), [][]byte{[]byte("hi")}, true, 12, 9),
+		AppendSeqReply(nil, 3, 12),
 	} {
 		assert.Equal(t, len(frame), FrameLen(append(frame, "+next\r\n"...)), "%q", frame)
 	}

@@ -18,27 +18,27 @@ const (
 // Command is one command as it was read.
 type Command struct {
 	Dialect Dialect
-	CRLF    bool     // how the line ended; meaningless for RESP
-	Row     *Row     // its row in the table, nil if there is none
-	Args    [][]byte // the name first; they alias the bytes that were read
-	Err     *Error   // what is wrong with it, for its answer; the connection goes on
+	CRLF    bool         // how the line ended; meaningless for RESP
+	Spec    *CommandSpec // its spec in the table, nil if there is none
+	Args    [][]byte     // the name first; they alias the bytes that were read
+	Err     *Error       // what is wrong with it, for its answer; the connection goes on
 }
 
 // Reader splits a stream of bytes into commands. It holds no bytes itself, only its place in the command at hand.
 type Reader struct {
-	limits Limits
-	resp   respScanner
-	line   lineScanner
-	within dialectState
-	last   *Row // of the last command in RESP: the next one is often of the same name
+	limits   Limits
+	resp     respScanner
+	line     lineScanner
+	state    readerState
+	lastSpec *CommandSpec // of the last command in RESP: the next one is often of the same name
 }
 
-type dialectState uint8
+type readerState uint8
 
 const (
-	between dialectState = iota // the next byte decides
-	inRESP
-	inLine
+	stateStart readerState = iota // the next byte decides
+	stateRESP
+	stateLine
 )
 
 // NewReader makes a Reader for one connection.
@@ -56,14 +56,14 @@ func NewReader(l Limits) *Reader {
 // Next may change the bytes of buf that it has looked at, and never looks at a byte of one command twice.
 func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool, err *Error) {
 	for {
-		used += r.begin(buf[used:])
+		used += r.detectDialect(buf[used:])
 		rest := buf[used:]
 		if len(rest) == 0 {
 			return used, false, nil
 		}
 		var n int
-		if r.within == inRESP {
-			r.resume(rest)
+		if r.state == stateRESP {
+			r.skipRepeatedHeader(rest)
 			n, err = r.resp.next(rest, &r.limits)
 			ok = n > 0 && r.respCommand(c, rest, args)
 		} else {
@@ -75,56 +75,56 @@ func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool,
 	}
 }
 
-// SetGuest says whether the sender has yet to authenticate: its commands in RESP are then held to 10 arguments of 16 KiB.
-func (r *Reader) SetGuest(guest bool) { r.limits.guest = guest }
+// SetUnauthenticated says whether the sender has yet to authenticate: its commands in RESP are then held to 10 arguments of 16 KiB.
+func (r *Reader) SetUnauthenticated(unauth bool) { r.limits.unauth = unauth }
 
 // Idle tells whether the reader stands between two commands: nothing is half read.
-func (r *Reader) Idle() bool { return r.within == between && r.line.telnet.state == telnetText }
+func (r *Reader) Idle() bool { return r.state == stateStart && r.line.telnet.state == telnetText }
 
-// Missing is how many bytes the command at hand is known to need still, when have of them have been looked at. It may
+// MissingBytes is how many bytes the command at hand is known to need still, when have of them have been looked at. It may
 // need more than that.
-func (r *Reader) Missing(have int) int {
-	if r.within != inRESP || r.resp.length < 0 {
+func (r *Reader) MissingBytes(have int) int {
+	if r.state != stateRESP || r.resp.argLen < 0 {
 		return 0
 	}
-	return max(0, r.resp.at+r.resp.length+2-have)
+	return max(0, r.resp.scanned+r.resp.argLen+2-have)
 }
 
-// Held is how many bytes of memory the reader takes for the arguments of a command that is not whole yet.
-func (r *Reader) Held() int {
+// MemSize is how many bytes of memory the reader takes for the arguments of a command that is not whole yet.
+func (r *Reader) MemSize() int {
 	if n := cap(r.resp.args); n > 4 {
 		return n * int(unsafe.Sizeof(r.resp.args[0]))
 	}
 	return 0
 }
 
-// begin finds where the next command starts and which dialect it is in.
-func (r *Reader) begin(buf []byte) int {
-	if r.within != between || len(buf) == 0 {
+// detectDialect finds where the next command starts and which dialect it is in.
+func (r *Reader) detectDialect(buf []byte) int {
+	if r.state != stateStart || len(buf) == 0 {
 		return 0
 	}
-	n := r.line.skip(buf)
+	n := r.line.skipTelnet(buf)
 	if n == len(buf) {
 		return n
 	}
-	r.within = inLine
-	if buf[n] == '*' && r.line.at == 0 {
-		r.within = inRESP
+	r.state = stateLine
+	if buf[n] == '*' && r.line.scanned == 0 {
+		r.state = stateRESP
 	}
 	return n
 }
 
-// resume skips what a command has in common with the one before: the same name, the same number of arguments. That
+// skipRepeatedHeader skips what a command has in common with the one before: the same name, the same number of arguments. That
 // saves a PUBLISH two headers of its five lines, and the look-up of its name: one seventh of the time that Next takes.
 //
 //go:noinline
-func (r *Reader) resume(buf []byte) {
-	if r.last == nil || r.resp.at > 0 {
+func (r *Reader) skipRepeatedHeader(buf []byte) {
+	if r.lastSpec == nil || r.resp.scanned > 0 {
 		return
 	}
-	for _, head := range &r.last.heads {
+	for _, head := range &r.lastSpec.respPrefixes {
 		if head != "" && len(buf) > len(head) && string(buf[:len(head)]) == head {
-			r.resp.skip(len(head), len(r.last.Name), r.last.Arity)
+			r.resp.skipHeader(len(head), len(r.lastSpec.Name), r.lastSpec.Arity)
 			return
 		}
 	}
@@ -136,14 +136,14 @@ func (r *Reader) respCommand(c *Command, buf []byte, args [][]byte) (ok bool) {
 		args = append(args, buf[a.start:a.end:a.end])
 	}
 	r.resp.reset()
-	r.within = between
+	r.state = stateStart
 	if len(args) == 0 {
 		return false
 	}
-	if r.last == nil || string(args[0]) != r.last.Name && string(args[0]) != r.last.full {
-		r.last = Find(args[0])
+	if r.lastSpec == nil || string(args[0]) != r.lastSpec.Name && string(args[0]) != r.lastSpec.fullName {
+		r.lastSpec = Lookup(args[0])
 	}
-	*c = Command{Dialect: RESP, Row: r.last, Args: args}
+	*c = Command{Dialect: RESP, Spec: r.lastSpec, Args: args}
 	return true
 }
 
@@ -154,11 +154,11 @@ func (r *Reader) lineCommand(c *Command, buf []byte, args [][]byte) (n int, ok b
 	if err != nil || n == 0 {
 		return 0, false, err
 	}
-	r.within = between
-	name, rest := word(line)
-	if row := Find(name); row != nil && row.Shape != ShapeRedis {
-		*c = Command{Dialect: Line, CRLF: crlf, Row: row}
-		c.Args, c.Err = splitVerb(row, rest, append(args, name))
+	r.state = stateStart
+	name, rest := cutWord(line)
+	if spec := Lookup(name); spec != nil && spec.Syntax != ArgsInline {
+		*c = Command{Dialect: Line, CRLF: crlf, Spec: spec}
+		c.Args, c.Err = splitVerbArgs(spec, rest, append(args, name))
 		return n, true, nil
 	}
 	args, closed := splitInline(line, args)
@@ -168,12 +168,12 @@ func (r *Reader) lineCommand(c *Command, buf []byte, args [][]byte) (n int, ok b
 	if len(args) == 0 {
 		return n, false, nil
 	}
-	*c = Command{Dialect: Inline, CRLF: crlf, Row: Find(args[0]), Args: args}
+	*c = Command{Dialect: Inline, CRLF: crlf, Spec: Lookup(args[0]), Args: args}
 	return n, true, nil
 }
 
-// Hostile tells whether a command is the start of an HTTP request: a browser that was tricked into talking to this
+// LooksLikeHTTP tells whether a command is the start of an HTTP request: a browser that was tricked into talking to this
 // port. Redis closes such a connection at once, before the body can be taken for commands.
-func (c *Command) Hostile() bool {
+func (c *Command) LooksLikeHTTP() bool {
 	return bytes.EqualFold(c.Args[0], []byte("POST")) || bytes.EqualFold(c.Args[0], []byte("HOST:"))
 }

@@ -95,7 +95,7 @@ func TestReader(t *testing.T) {
 		{"count: plus sign", "*+1\r\n", []string{"ERR Protocol error: invalid multibulk length"}},
 		{"count: over the limit", "*1048577\r\n", []string{"ERR Protocol error: invalid multibulk length (over --max-arguments 1048576)"}},
 		{"count: overflows 64 bits", "*18446744073709551617\r\n", []string{"ERR Protocol error: invalid multibulk length"}},
-		{"count: never ends", "*" + strings.Repeat("1", headerRoom+1), []string{"ERR Protocol error: too big mbulk count string"}},
+		{"count: never ends", "*" + strings.Repeat("1", maxHeader+1), []string{"ERR Protocol error: too big mbulk count string"}},
 		{"count: CR without LF", "*1\rx", []string{"ERR Protocol error: invalid multibulk length"}},
 		{"bulk: another type", "*1\r\n:1\r\n", []string{"ERR Protocol error: expected '$', got ':'"}},
 		{"bulk: a control byte", "*1\r\n\r\n", []string{`ERR Protocol error: expected '$', got '\r'`}},
@@ -103,7 +103,7 @@ func TestReader(t *testing.T) {
 		{"bulk: the 26 bytes", "*1\r\n$9223372036854775807\r\n", []string{"ERR Protocol error: invalid bulk length (over --max-message 16777216)"}},
 		{"bulk: overflows 64 bits", "*1\r\n$9223372036854775808\r\n", []string{"ERR Protocol error: invalid bulk length"}},
 		{"bulk: over the limit", "*1\r\n$16777217\r\n", []string{"ERR Protocol error: invalid bulk length (over --max-message 16777216)"}},
-		{"bulk: never ends", "*1\r\n$" + strings.Repeat("1", headerRoom), []string{"ERR Protocol error: too big bulk count string"}},
+		{"bulk: never ends", "*1\r\n$" + strings.Repeat("1", maxHeader), []string{"ERR Protocol error: too big bulk count string"}},
 		{"bulk: longer than it said", "*1\r\n$4\r\nPINGS\r\n", []string{"ERR Protocol error: invalid bulk length (no line end after 4 bytes)"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestGuests(t *testing.T) {
 	for _, test := range tests {
 		for cut := range min(len(test.in), 40) {
 			r := NewReader(Limits{})
-			r.SetGuest(true)
+			r.SetUnauthenticated(true)
 			c := new(Command)
 			used, _, err := r.Next(c, []byte(test.in[:cut]), nil)
 			if err == nil {

@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// headerRoom is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
-const headerRoom = 64 << 10
+// maxHeader is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
+const maxHeader = 64 << 10
 
 // respScanner finds the end of one RESP command. It remembers how far it got, so that a command which arrives in many
 // pieces is still looked at once: redcon starts over with each read and needs seconds for what this does in no time.
 //
 // Offsets count from the first byte of the command, so that the caller may move the bytes between two calls.
 type respScanner struct {
-	at     int      // bytes scanned
-	seek   int      // bytes in which the CR of the header at `at` has been looked for already
-	left   int      // arguments still to come; -1 before the count is known
-	length int      // length of the argument being read; -1 before it is known
-	args   []extent // of each argument found
+	scanned  int      // bytes scanned
+	searched int      // bytes in which the CR of the header at `at` has been looked for already
+	argsLeft int      // arguments still to come; -1 before the count is known
+	argLen   int      // length of the argument being read; -1 before it is known
+	args     []extent // of each argument found
 }
 
 // extent is where an argument starts and ends. A command may have a million of them, and each six bytes: two offsets of
@@ -29,83 +29,83 @@ func (s *respScanner) reset() {
 	if cap(s.args) > 1024 { // a rare giant must not stay with an idle connection
 		s.args = nil
 	}
-	*s = respScanner{left: -1, length: -1, args: s.args[:0]}
+	*s = respScanner{argsLeft: -1, argLen: -1, args: s.args[:0]}
 }
 
-// skip takes a head of n bytes as scanned: the count of all arguments, and the first one, of name bytes.
-func (s *respScanner) skip(n, name, all int) {
+// skipHeader takes a head of n bytes as scanned: the count of all arguments, and the first one, of name bytes.
+func (s *respScanner) skipHeader(n, name, all int) {
 	s.args = append(s.args, extent{uint32(n - 2 - name), uint32(n - 2)}) //nolint:gosec // see extent
-	s.at, s.seek, s.left = n, 0, all-1
+	s.scanned, s.searched, s.argsLeft = n, 0, all-1
 }
 
 // next looks at buf, which starts with the command's first byte. It returns the length of the command, or 0 if more
 // bytes are needed. Memory grows with the arguments that are there, never with the number announced.
 func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {
-	if s.left < 0 {
+	if s.argsLeft < 0 {
 		n, done, err := s.header(buf, "invalid multibulk length", "too big mbulk count string")
 		if err != nil || !done {
 			return 0, err
 		}
-		if l.guest && n > guestArguments {
+		if l.unauth && n > maxUnauthArgs {
 			return 0, fatal("unauthenticated multibulk length")
 		}
 		if n > int64(l.Arguments) {
 			return 0, fatalf("invalid multibulk length (over --max-arguments %d)", l.Arguments)
 		}
-		s.left = int(max(n, 0)) // Redis ignores *0 and *-1
+		s.argsLeft = int(max(n, 0)) // Redis ignores *0 and *-1
 	}
-	for s.left > 0 {
+	for s.argsLeft > 0 {
 		done, err := s.argument(buf, l)
 		if err != nil || !done {
 			return 0, err
 		}
 	}
-	return s.at, nil
+	return s.scanned, nil
 }
 
 // argument reads one bulk string.
 func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
-	if s.length < 0 {
-		if s.at >= len(buf) {
+	if s.argLen < 0 {
+		if s.scanned >= len(buf) {
 			return false, nil
 		}
-		if buf[s.at] != '$' {
-			return false, noLength(buf[s.at : s.at+1])
+		if buf[s.scanned] != '$' {
+			return false, errNoLength(buf[s.scanned : s.scanned+1])
 		}
 		n, done, err := s.header(buf, "invalid bulk length", "too big bulk count string")
 		if err != nil || !done {
 			return false, err
 		}
-		if n < 0 || n > int64(min(l.Message, l.Command-s.at)) || l.guest && n > guestArgument {
-			return false, wrongLength(n, l)
+		if n < 0 || n > int64(min(l.Message, l.Command-s.scanned)) || l.unauth && n > maxUnauthArgLen {
+			return false, errLength(n, l)
 		}
-		s.length = int(n)
+		s.argLen = int(n)
 	}
-	end := s.at + s.length
+	end := s.scanned + s.argLen
 	if len(buf) < end+2 {
 		return false, nil
 	}
 	// Redis skips these two bytes unread. A sender that counts wrongly is better told than misunderstood.
 	if buf[end] != '\r' || buf[end+1] != '\n' {
-		return false, noLineEnd(s.length)
+		return false, errNoLineEnd(s.argLen)
 	}
 	if n := len(s.args); n == cap(s.args) && n > 1024 {
 		s.args = slices.Grow(s.args, n) // twice: append would copy it more often, and leave more garbage
 	}
-	s.args = append(s.args, extent{uint32(s.at), uint32(end)}) //nolint:gosec // see extent
-	s.at, s.length, s.left = end+2, -1, s.left-1
+	s.args = append(s.args, extent{uint32(s.scanned), uint32(end)}) //nolint:gosec // see extent
+	s.scanned, s.argLen, s.argsLeft = end+2, -1, s.argsLeft-1
 	return true, nil
 }
 
 // What is wrong is said in functions of its own: what they need on the stack, only those get who did it wrong.
 
-func noLength(c []byte) *Error { return fatalf("expected '$', got '%s'", ShowTopic(nil, c)) }
+func errNoLength(c []byte) *Error { return fatalf("expected '$', got '%s'", EscapeTopic(nil, c)) }
 
-func wrongLength(n int64, l *Limits) *Error {
+func errLength(n int64, l *Limits) *Error {
 	switch {
 	case n < 0:
 		return fatalf("invalid bulk length")
-	case l.guest && n <= int64(l.Message):
+	case l.unauth && n <= int64(l.Message):
 		return fatal("unauthenticated bulk length")
 	case n > int64(l.Message):
 		return fatalf("invalid bulk length (over --max-message %d)", l.Message)
@@ -113,42 +113,42 @@ func wrongLength(n int64, l *Limits) *Error {
 	return fatalf("invalid bulk length (command over --max-command %d)", l.Command)
 }
 
-func noLineEnd(length int) *Error {
+func errNoLineEnd(length int) *Error {
 	return fatalf("invalid bulk length (no line end after %d bytes)", length)
 }
 
 // header reads the number of a line like *3 or $12 whose first byte is at s.at.
 func (s *respScanner) header(buf []byte, invalid, tooBig string) (n int64, done bool, err *Error) {
-	line := buf[s.at:]
-	if n, length := shortHeader(line); length > 0 && s.seek == 0 {
-		s.at += length
+	line := buf[s.scanned:]
+	if n, length := shortHeader(line); length > 0 && s.searched == 0 {
+		s.scanned += length
 		return n, true, nil
 	}
 	return s.longHeader(line, invalid, tooBig)
 }
 
 func (s *respScanner) longHeader(line []byte, invalid, tooBig string) (n int64, done bool, err *Error) {
-	cr := bytes.IndexByte(line[min(s.seek, len(line)):], '\r')
+	cr := bytes.IndexByte(line[min(s.searched, len(line)):], '\r')
 	if cr < 0 {
-		s.seek = len(line)
-		if len(line) > headerRoom {
+		s.searched = len(line)
+		if len(line) > maxHeader {
 			return 0, false, fatal(tooBig)
 		}
 		return 0, false, nil
 	}
-	cr += s.seek
+	cr += s.searched
 	n, ok := ParseInt(line[1:max(cr, 1)])
 	if !ok {
 		return 0, false, fatal(invalid)
 	}
 	if cr+1 == len(line) {
-		s.seek = cr // look at this CR again once what follows it is there
+		s.searched = cr // look at this CR again once what follows it is there
 		return 0, false, nil
 	}
 	if line[cr+1] != '\n' {
 		return 0, false, fatal(invalid)
 	}
-	s.at, s.seek = s.at+cr+2, 0
+	s.scanned, s.searched = s.scanned+cr+2, 0
 	return n, true, nil
 }
 

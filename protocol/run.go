@@ -2,7 +2,7 @@ package protocol
 
 import "bytes"
 
-// Run is one PUBLISH command or several in a row, to one topic and written alike. Such a command differs from the
+// Run is one PUBLISH command or several in a spec, to one topic and written alike. Such a command differs from the
 // message frame of RESP2 in its name only, and the names have the same length: PUBLISH and message, SPUBLISH and
 // smessage. So what was read can be what is sent, without being written anew.
 //
@@ -10,26 +10,26 @@ import "bytes"
 type Run struct {
 	Frames   []byte // whole commands, side by side
 	Payloads [][]byte
-	fixed    int // bytes of each frame but for the payload and its length
+	overhead int // bytes of each frame but for the payload and its length
 }
 
-// nameAt is where the name stands in a command of three arguments whose name has less than ten letters.
-const nameAt = len("*3\r\n$7\r\n")
+// nameOffset is where the name stands in a command of three arguments whose name has less than ten letters.
+const nameOffset = len("*3\r\n$7\r\n")
 
-// Find makes r the run that begins with a PUBLISH or SPUBLISH in RESP, just found to end at buf[used].
+// Scan makes r the run that begins with a PUBLISH or SPUBLISH in RESP, just found to end at buf[used].
 // It appends the payloads to room, and returns where the run ends: before the first command that is of another kind, to
 // another topic, spelt differently, wrong, longer than limit, or not whole. That one is for Next. A command costs two
 // comparisons here.
-func (r *Run) Find(args [][]byte, buf []byte, used int, room [][]byte, limit int) (end int) {
+func (r *Run) Scan(args [][]byte, buf []byte, used int, scratch [][]byte, limit int) (end int) {
 	name, topic, payload := args[0], args[1], args[2]
-	r.fixed = nameAt + len(name) + 2 + header(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
+	r.overhead = nameOffset + len(name) + 2 + headerLen(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
 	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped
 	first := buf[start:used]
-	upToPayload := first[:len(first)-len(payload)-2]
-	upToLength := first[:len(upToPayload)-header(len(payload))+1]
-	r.Payloads = append(room, payload)
+	prefixWithLen := first[:len(first)-len(payload)-2]
+	prefix := first[:len(prefixWithLen)-headerLen(len(payload))+1]
+	r.Payloads = append(scratch, payload)
 	for {
-		p, n := nextAlike(buf[used:], upToPayload, upToLength, len(payload), limit)
+		p, n := nextSameTopic(buf[used:], prefixWithLen, prefix, len(payload), limit)
 		if n == 0 {
 			break
 		}
@@ -40,16 +40,16 @@ func (r *Run) Find(args [][]byte, buf []byte, used int, room [][]byte, limit int
 	return used
 }
 
-// nextAlike takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
+// nextSameTopic takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
 // that is tried first.
-func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload []byte, n int) {
-	if !bytes.HasPrefix(buf, upToPayload) {
-		if !bytes.HasPrefix(buf, upToLength) {
+func nextSameTopic(buf, prefixWithLen, prefix []byte, length, limit int) (payload []byte, n int) {
+	if !bytes.HasPrefix(buf, prefixWithLen) {
+		if !bytes.HasPrefix(buf, prefix) {
 			return nil, 0
 		}
-		return bulk(buf, len(upToLength)-len("$"), limit)
+		return bulk(buf, len(prefix)-len("$"), limit)
 	}
-	at := len(upToPayload)
+	at := len(prefixWithLen)
 	end := at + length
 	if len(buf) < end+2 || buf[end] != '\r' || buf[end+1] != '\n' {
 		return nil, 0
@@ -60,21 +60,21 @@ func nextAlike(buf, upToPayload, upToLength []byte, length, limit int) (payload 
 // NextPublish takes one more command from the front of buf if it is written as the one before was, whose name was spelt
 // so, but may go to another topic. It appends its arguments to room; n is 0 for a command that is Next's. Next needs
 // three times as long: it must be ready for anything, and for half of it.
-func NextPublish(buf, name []byte, room [][]byte, l *Limits) (args [][]byte, n int) {
-	end := nameAt + len(name)
-	if len(buf) < end+2 || string(buf[nameAt:end]) != string(name) || string(buf[:5]) != "*3\r\n$" ||
-		buf[5] != byte('0'+len(name)) || string(buf[6:nameAt]) != "\r\n" || string(buf[end:end+2]) != "\r\n" {
-		return room, 0
+func NextPublish(buf, name []byte, scratch [][]byte, l *Limits) (args [][]byte, n int) {
+	end := nameOffset + len(name)
+	if len(buf) < end+2 || string(buf[nameOffset:end]) != string(name) || string(buf[:5]) != "*3\r\n$" ||
+		buf[5] != byte('0'+len(name)) || string(buf[6:nameOffset]) != "\r\n" || string(buf[end:end+2]) != "\r\n" {
+		return scratch, 0
 	}
 	topic, at := bulk(buf, end+2, l.Topic)
 	if at == 0 {
-		return room, 0
+		return scratch, 0
 	}
 	payload, at := bulk(buf, at, l.Message)
 	if at == 0 {
-		return room, 0
+		return scratch, 0
 	}
-	return append(room, name, topic, payload), at
+	return append(scratch, name, topic, payload), at
 }
 
 // bulk reads the bulk string at buf[at:]. end is 0 if it is not whole, too long, or wrong.
@@ -91,13 +91,13 @@ func bulk(buf []byte, at, limit int) (s []byte, end int) {
 	return buf[at+2 : end : end], end + 2
 }
 
-// maxLines is from how many bytes on a run of lines is cut: what is made of it should fit into pooled memory.
-const maxLines = 32 << 10
+// maxLineRun is from how many bytes on a run of lines is cut: what is made of it should fit into pooled memory.
+const maxLineRun = 32 << 10
 
-// FindLines is Find for a PUB in a line. Such a run has no frames: UPDATE lines are made anew.
-func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit int) (end int) {
+// ScanLines is Find for a PUB in a line. Such a run has no frames: UPDATE lines are made anew.
+func (r *Run) ScanLines(c *Command, buf []byte, used int, scratch [][]byte, limit int) (end int) {
 	verb, topic, payload := c.Args[0], c.Args[1], c.Args[2]
-	r.Payloads = append(room, payload)
+	r.Payloads = append(scratch, payload)
 	ending := "\n"
 	if c.CRLF {
 		ending = "\r\n"
@@ -107,10 +107,10 @@ func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit i
 	if !standsAt(verb, buf, first) || !standsAt(topic, buf, first+len(verb)+1) {
 		return used // more blanks than needed, or telnet's sequences in between
 	}
-	upToPayload := buf[first:last]
+	prefix := buf[first:last]
 	for {
-		p, n := nextLine(buf[used:], upToPayload, ending)
-		if n == 0 || n > limit || used > maxLines {
+		p, n := nextLine(buf[used:], prefix, ending)
+		if n == 0 || n > limit || used > maxLineRun {
 			break
 		}
 		r.Payloads = append(r.Payloads, p)
@@ -125,11 +125,11 @@ func (r *Run) FindLines(c *Command, buf []byte, used int, room [][]byte, limit i
 func standsAt(arg, buf []byte, at int) bool { return at >= 0 && &arg[0] == &buf[at] }
 
 // nextLine takes one more line of a run from the front of buf. A line with telnet's sequences in it is for Next.
-func nextLine(buf, upToPayload []byte, ending string) (payload []byte, n int) {
-	if !bytes.HasPrefix(buf, upToPayload) {
+func nextLine(buf, prefix []byte, ending string) (payload []byte, n int) {
+	if !bytes.HasPrefix(buf, prefix) {
 		return nil, 0
 	}
-	rest := buf[len(upToPayload):]
+	rest := buf[len(prefix):]
 	lf := bytes.IndexByte(rest, '\n')
 	if lf < 0 || bytes.IndexByte(rest[:lf], iac) >= 0 {
 		return nil, 0
@@ -138,18 +138,18 @@ func nextLine(buf, upToPayload []byte, ending string) (payload []byte, n int) {
 	if cr != (len(ending) == 2) {
 		return nil, 0
 	}
-	return line, len(upToPayload) + lf + 1
+	return line, len(prefix) + lf + 1
 }
 
-// Rename makes the commands message frames of RESP2, in place.
-func (r *Run) Rename() {
+// RewriteAsMessages makes the commands message frames of RESP2, in place.
+func (r *Run) RewriteAsMessages() {
 	kind := "message"
-	if r.Frames[nameAt-3] == '8' {
+	if r.Frames[nameOffset-3] == '8' {
 		kind = "smessage"
 	}
 	at := 0
 	for _, payload := range r.Payloads {
-		copy(r.Frames[at+nameAt:], kind)
+		copy(r.Frames[at+nameOffset:], kind)
 		at += r.size(len(payload))
 	}
 }
@@ -181,13 +181,13 @@ func (r *Run) setVersion(frames []byte, v Version) {
 }
 
 // size is the length of a frame with n bytes of payload.
-func (r *Run) size(n int) int { return r.fixed + digits(n) + n }
+func (r *Run) size(n int) int { return r.overhead + digits(n) + n }
 
-// header is the length of the line $n.
-func header(n int) int { return len("$\r\n") + digits(n) }
+// headerLen is the length of the line $n.
+func headerLen(n int) int { return len("$\r\n") + digits(n) }
 
 // HeaderLen is the length of the line that announces n arguments, or an argument of n bytes.
-func HeaderLen(n int) int { return header(n) }
+func HeaderLen(n int) int { return headerLen(n) }
 
 func digits(n int) int {
 	d := 1

@@ -17,7 +17,7 @@ func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte)
 	c, used, ok, err := NewReader(l).take(buf, nil)
 	require.True(t, ok)
 	require.Nil(t, err)
-	end := r.Find(c.Args, buf, used, nil, l.WithDefaults().Message)
+	end := r.Scan(c.Args, buf, used, nil, l.WithDefaults().Message)
 	return r, in[end:], buf
 }
 
@@ -96,7 +96,7 @@ func TestARunBecomesItsMessages(t *testing.T) {
 				}
 				r, rest, buf := findRun(t, string(in), Limits{})
 				require.Empty(t, rest)
-				r.Rename()
+				r.RewriteAsMessages()
 				assert.Equal(t, string(want3), string(r.AppendFrames(nil, RESP3)), "a copy in RESP3")
 				assert.Equal(t, string(want2), string(r.AppendFrames(nil, RESP2)), "a copy in RESP2")
 				r.SetVersion(RESP3)
@@ -142,7 +142,7 @@ func TestFindLines(t *testing.T) {
 			c, used, ok, err := NewReader(l).take(buf, nil)
 			require.True(t, ok && err == nil)
 			var r Run
-			end := r.FindLines(&c, buf, used, nil, l.Line)
+			end := r.ScanLines(&c, buf, used, nil, l.Line)
 			assert.Equal(t, test.payloads, texts(r.Payloads))
 			assert.Equal(t, test.rest, test.in[end:])
 			assert.Empty(t, r.Frames)

@@ -18,8 +18,8 @@ func TestWhatIsShownInLines(t *testing.T) {
 		{"Grüße \xfe", "Grüße \xfe", "Grüße\\x20\xfe"},
 		{"", "", ""},
 	} {
-		assert.Equal(t, tt.message, string(ShowMessage(nil, []byte(tt.in))), "message %q", tt.in)
-		assert.Equal(t, tt.topic, string(ShowTopic(nil, []byte(tt.in))), "topic %q", tt.in)
+		assert.Equal(t, tt.message, string(EscapeMessage(nil, []byte(tt.in))), "message %q", tt.in)
+		assert.Equal(t, tt.topic, string(EscapeTopic(nil, []byte(tt.in))), "topic %q", tt.in)
 	}
 }
 

@@ -41,8 +41,8 @@ type right struct {
 var (
 	language = newLanguage()
 	rights   = func() []right {
-		by := make([]right, len(protocol.Table))
-		for i, row := range protocol.Table {
+		by := make([]right, len(protocol.Commands))
+		for i, row := range protocol.Commands {
 			by[i] = right{language.Command(row.FullName()), 1 + strings.Count(row.Name, " ")}
 		}
 		return by
@@ -51,7 +51,7 @@ var (
 
 func newLanguage() *acl.Registry {
 	var present []string
-	for _, row := range protocol.Table {
+	for _, row := range protocol.Commands {
 		present = append(present, row.FullName())
 	}
 	l, err := acl.NewRegistry(present, broker.Match)
@@ -113,7 +113,7 @@ func (c *conn) permit(k *call) *protocol.Error {
 		c.greet()
 	}
 	switch {
-	case w.free || k.row.Free:
+	case w.free || k.row.NoAuth:
 		return nil
 	case c.unknown():
 		return noAuth(k)
@@ -134,7 +134,7 @@ func (c *conn) mayRun(k *call) bool {
 func (c *conn) unknown() bool { return c.stranger.Load() != 0 && !c.srv.access.open.Load() }
 
 func (c *conn) judge(k *call) *acl.Denial {
-	r := &rights[k.row.Place()]
+	r := &rights[k.row.Index()]
 	args := k.args[min(r.behind, len(k.args)):]
 	if k.conditions != nil {
 		args = topicsOf(args)
@@ -166,7 +166,7 @@ func noAuth(k *call) *protocol.Error {
 	if k.dialect == protocol.Line {
 		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
 	}
-	return protocol.ErrorNoAuth()
+	return protocol.ErrNoAuth()
 }
 
 func noPerm(k *call, r *acl.Denial) *protocol.Error {

@@ -37,7 +37,7 @@ func (a *access) readAtStart(log *zerolog.Logger) error {
 }
 
 // shown is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
-// [protocol.ShowMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
+// [protocol.EscapeMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
 func shown(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {

@@ -32,7 +32,7 @@ type batch struct {
 // it.
 type call struct {
 	handler *handler
-	row     *protocol.Row
+	row     *protocol.CommandSpec
 	dialect protocol.Dialect
 	crlf    bool
 	args    [][]byte        // of a run, those of the first command
@@ -121,7 +121,7 @@ func (b *batch) add() *call {
 // follows it and is written the same way, to whatever topics.
 func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
 	if k.dialect == protocol.Line {
-		b.used += k.run.FindLines(&b.command, b.data[b.used:], n, spare(&b.payloads), l.Line)
+		b.used += k.run.ScanLines(&b.command, b.data[b.used:], n, spare(&b.payloads), l.Line)
 		b.payloads = grown(b.payloads, k.run.Payloads)
 		return
 	}
@@ -144,9 +144,9 @@ func (b *batch) findRun(k *call, n int, l *protocol.Limits) {
 	if len(k.args[2]) >= largePayload {
 		data = data[:n]
 	}
-	b.used += k.run.Find(k.args, data, n, spare(&b.payloads), min(l.Message, largePayload-1))
+	b.used += k.run.Scan(k.args, data, n, spare(&b.payloads), min(l.Message, largePayload-1))
 	b.payloads = grown(b.payloads, k.run.Payloads)
-	k.run.Rename()
+	k.run.RewriteAsMessages()
 }
 
 // request fills b.Requests from b.calls, and returns how many commands that are.
@@ -180,7 +180,7 @@ func (k *call) ask(r *broker.Request) {
 	if k.dialect == protocol.Line {
 		r.Form = formLine
 	}
-	r.Wide = r.Op == broker.Unsubscribe && k.row.Shape == protocol.ShapeNames
+	r.Wide = r.Op == broker.Unsubscribe && k.row.Syntax == protocol.ArgsNames
 	switch {
 	case k.run.Payloads != nil:
 		r.Payloads = k.run.Payloads

@@ -28,7 +28,7 @@ func (x *exchange) answer() {
 }
 
 func (x *exchange) answerWithin(m *transaction) {
-	if x.call.row.Ample && m.spent > maxSpent {
+	if x.call.row.LargeReply && m.spent > maxSpent {
 		x.fail(errSpent)
 		return
 	}

@@ -89,7 +89,7 @@ func (f *fields) number(name string, value int64) {
 }
 
 // lastCommand is how CLIENT LIST shows a command; NULL is none, or one that does not exist.
-func lastCommand(row *protocol.Row) string {
+func lastCommand(row *protocol.CommandSpec) string {
 	if row == nil {
 		return "NULL"
 	}

@@ -13,7 +13,7 @@ import (
 // commandStats are what INFO shows of commands and of error replies, and what CONFIG RESETSTAT resets. They belong to the
 // core's goroutine: counting takes no atomics. The clock is read twice for a batch and never for a message.
 type commandStats struct {
-	rows   []rowStats // by their places in protocol.Table
+	rows   []rowStats // by their places in protocol.Commands
 	errors map[protocol.Code]int64
 
 	// The batch at hand.
@@ -37,7 +37,7 @@ type rowStats struct {
 type base struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
 
 func newCommandStats() commandStats {
-	return commandStats{rows: make([]rowStats, len(protocol.Table)), errors: make(map[protocol.Code]int64)}
+	return commandStats{rows: make([]rowStats, len(protocol.Commands)), errors: make(map[protocol.Code]int64)}
 }
 
 // begin starts the clock at the first command of a batch.
@@ -68,10 +68,10 @@ func (s *commandStats) end(from *conn) {
 }
 
 // called counts a command that runs, or a run of them.
-func (s *commandStats) called(row *protocol.Row, commands int) {
-	r := &s.rows[row.Place()]
+func (s *commandStats) called(row *protocol.CommandSpec, commands int) {
+	r := &s.rows[row.Index()]
 	if r.pending == 0 {
-		s.places = append(s.places, row.Place())
+		s.places = append(s.places, row.Index())
 	}
 	r.calls += int64(commands)
 	r.pending += commands
@@ -79,15 +79,15 @@ func (s *commandStats) called(row *protocol.Row, commands int) {
 }
 
 // rejected counts a command that was refused before it ran; row is nil if there is no such command.
-func (s *commandStats) rejected(row *protocol.Row, err *protocol.Error) {
+func (s *commandStats) rejected(row *protocol.CommandSpec, err *protocol.Error) {
 	s.errors[err.Code]++
 	if row != nil {
-		s.rows[row.Place()].rejected++
+		s.rows[row.Index()].rejected++
 	}
 }
 
 // failed counts a command that ran, if its answer is an error.
-func (s *commandStats) failed(row *protocol.Row, answer []byte, dialect protocol.Dialect) {
+func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect protocol.Dialect) {
 	switch {
 	case len(answer) == 0:
 		return
@@ -98,11 +98,11 @@ func (s *commandStats) failed(row *protocol.Row, answer []byte, dialect protocol
 	}
 	code, _, _ := bytes.Cut(answer, []byte{' '})
 	s.errors[protocol.Code(code)]++
-	s.rows[row.Place()].failed++
+	s.rows[row.Index()].failed++
 }
 
 // reset is CONFIG RESETSTAT, which counts as the first command afterwards.
-func (s *commandStats) reset(row *protocol.Row, now base) {
+func (s *commandStats) reset(row *protocol.CommandSpec, now base) {
 	clear(s.rows)
 	clear(s.errors)
 	s.places, s.pending, s.base = s.places[:0], 0, now
@@ -128,7 +128,7 @@ func infoCommandstats(x *exchange) []string {
 			per = float64(usec) / float64(r.calls)
 		}
 		lines = append(lines, fmt.Sprintf("cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
-			protocol.Table[place].FullName(), r.calls, usec, per, r.rejected, r.failed))
+			protocol.Commands[place].FullName(), r.calls, usec, per, r.rejected, r.failed))
 	}
 	return lines
 }

@@ -24,7 +24,7 @@ func (c *conn) condition(k *call) *protocol.Error {
 		if conditions++; conditions > c.srv.options.MaxPredicates { // the core would refuse them all, when they are compiled
 			return c.errTooManyConditions()
 		}
-		if !k.row.Where {
+		if !k.row.TakesPredicate {
 			return errNoPattern
 		}
 		if len(topic) == 0 {
@@ -68,7 +68,7 @@ func wrongPredicate(expression string, err error) *protocol.Error {
 	}
 	e := protocol.Errorf("wrong predicate, column %d: %s", at.Column, at.Text)
 	shown, column := window(expression, at.Column-1)
-	e.Notes = []string{shown, strings.Repeat(" ", column) + "^"}
+	e.Hints = []string{shown, strings.Repeat(" ", column) + "^"}
 	return e
 }
 

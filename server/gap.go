@@ -50,7 +50,7 @@ func (g *gap) appendNotes(b []byte) []byte {
 		case n.way.line():
 			b = protocol.AppendMissed(b, n.account.name, n.count, n.way.crlf())
 		default:
-			b = protocol.RESP3.AppendCount(b, "missed", []byte(n.account.name), n.count)
+			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(n.account.name), n.count)
 		}
 	}
 	return b

@@ -48,7 +48,7 @@ func (b *bench) frame(topic string) []byte {
 	a.owed = number
 	switch {
 	case b.way.numbered():
-		return protocol.AppendNumberedUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
+		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
 	case b.way.line():
 		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf())
 	}

@@ -119,7 +119,7 @@ func aclDryrun(x *exchange) {
 		x.fail(protocol.Errorf("User '%.128s' not found", x.call.args[2]))
 		return
 	}
-	cmd := protocol.Command{Args: x.call.args[3:], Row: protocol.Find(x.call.args[3])}
+	cmd := protocol.Command{Args: x.call.args[3:], Spec: protocol.Lookup(x.call.args[3])}
 	row, err := cmd.Resolve()
 	switch {
 	case row == nil:
@@ -129,9 +129,9 @@ func aclDryrun(x *exchange) {
 		x.fail(err)
 		return
 	}
-	r, args := rights[row.Place()], cmd.Args
+	r, args := rights[row.Index()], cmd.Args
 	args = args[r.behind:]
-	if row.Where {
+	if row.TakesPredicate {
 		args = topicsOf(args)
 	}
 	if refusal := u.Check(r.command, args); refusal != nil {

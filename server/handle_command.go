@@ -9,7 +9,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Everything in this file is made from protocol.Table.
+// Everything in this file is made from protocol.Commands.
 
 // command describes all commands.
 func command(x *exchange) {
@@ -29,7 +29,7 @@ func commandInfo(x *exchange) {
 	}
 	entries, bytes := make([]string, len(names)), 0
 	for i, name := range names {
-		if row := protocol.FindFull(name); row != nil {
+		if row := protocol.LookupFull(name); row != nil {
 			entries[i] = x.entryOf(row)
 			bytes += len(entries[i])
 		}
@@ -60,8 +60,8 @@ var entries = map[protocol.Version]func() []string{
 }
 
 func newEntries(v protocol.Version) []string {
-	all := make([]string, len(protocol.Table))
-	for i, row := range protocol.Table {
+	all := make([]string, len(protocol.Commands))
+	for i, row := range protocol.Commands {
 		x := exchange{conn: &conn{wire: wire{version: v}}}
 		x.commandEntry(row)
 		all[i] = string(x.out)
@@ -69,13 +69,13 @@ func newEntries(v protocol.Version) []string {
 	return all
 }
 
-func (x *exchange) entryOf(row *protocol.Row) string {
-	return entries[x.conn.wire.version]()[row.Place()]
+func (x *exchange) entryOf(row *protocol.CommandSpec) string {
+	return entries[x.conn.wire.version]()[row.Index()]
 }
 
-func topRows() []*protocol.Row {
-	var top []*protocol.Row
-	for _, row := range protocol.Table {
+func topRows() []*protocol.CommandSpec {
+	var top []*protocol.CommandSpec
+	for _, row := range protocol.Commands {
 		if !strings.Contains(row.Name, " ") {
 			top = append(top, row)
 		}
@@ -84,7 +84,7 @@ func topRows() []*protocol.Row {
 }
 
 // commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
-func (x *exchange) commandEntry(row *protocol.Row) {
+func (x *exchange) commandEntry(row *protocol.CommandSpec) {
 	x.array(10)
 	x.text(row.FullName())
 	x.integer(int64(row.Arity))
@@ -96,7 +96,7 @@ func (x *exchange) commandEntry(row *protocol.Row) {
 	x.integer(0)
 	x.integer(0)
 	x.integer(0) // first key, last key, step
-	categories := rights[row.Place()].command.Categories()
+	categories := rights[row.Index()].command.Categories()
 	x.set(len(categories))
 	for _, category := range categories {
 		x.simple(category)
@@ -110,12 +110,12 @@ func (x *exchange) commandEntry(row *protocol.Row) {
 	}
 }
 
-func commandFlags(row *protocol.Row) []string {
+func commandFlags(row *protocol.CommandSpec) []string {
 	flags := []string{"loading", "stale"}
 	if row.Group == "pubsub" {
 		flags = append([]string{"pubsub"}, flags...)
 	}
-	if !row.Ample {
+	if !row.LargeReply {
 		flags = append(flags, "fast")
 	}
 	return flags
@@ -135,10 +135,10 @@ func commandList(x *exchange) {
 	}
 	switch by {
 	case "PATTERN":
-		x.names(func(row *protocol.Row) bool { return broker.Match(value, []byte(row.FullName())) })
+		x.names(func(row *protocol.CommandSpec) bool { return broker.Match(value, []byte(row.FullName())) })
 	case "ACLCAT":
-		x.names(func(row *protocol.Row) bool {
-			return slices.Contains(rights[row.Place()].command.Categories(), "@"+value)
+		x.names(func(row *protocol.CommandSpec) bool {
+			return slices.Contains(rights[row.Index()].command.Categories(), "@"+value)
 		})
 	case "MODULE":
 		x.array(0)
@@ -147,9 +147,9 @@ func commandList(x *exchange) {
 	}
 }
 
-func (x *exchange) names(wanted func(*protocol.Row) bool) {
+func (x *exchange) names(wanted func(*protocol.CommandSpec) bool) {
 	var found []string
-	for _, row := range protocol.Table {
+	for _, row := range protocol.Commands {
 		if wanted(row) {
 			found = append(found, row.FullName())
 		}
@@ -166,7 +166,7 @@ func commandDocs(x *exchange) {
 	if names := x.call.args[2:]; len(names) > 0 {
 		rows = nil
 		for _, name := range names {
-			if row := protocol.FindFull(name); row != nil && !slices.Contains(rows, row) {
+			if row := protocol.LookupFull(name); row != nil && !slices.Contains(rows, row) {
 				rows = append(rows, row)
 			}
 		}
@@ -174,7 +174,7 @@ func commandDocs(x *exchange) {
 	x.docs(rows)
 }
 
-func (x *exchange) docs(rows []*protocol.Row) {
+func (x *exchange) docs(rows []*protocol.CommandSpec) {
 	x.mapping(len(rows))
 	for _, row := range rows {
 		x.text(row.FullName())
@@ -211,10 +211,10 @@ type argument struct {
 }
 
 // arguments splits what follows the name in a usage line at its outermost brackets.
-func arguments(row *protocol.Row) []argument {
+func arguments(row *protocol.CommandSpec) []argument {
 	var found []argument
 	rest := strings.TrimSpace(strings.TrimPrefix(row.Usage, row.Name))
-	for rest != "" && !row.Parent {
+	for rest != "" && !row.Container {
 		depth, end := 0, len(rest)
 		for i, c := range rest {
 			switch c {

@@ -11,12 +11,12 @@ import (
 // redisVersion is what clients that ask are told: the Redis whose pub/sub conch follows.
 const redisVersion = "7.2.4"
 
-var errWrongPass = &protocol.Error{Code: protocol.CodeWrong, Text: "invalid username-password pair or user is disabled."}
+var errWrongPass = &protocol.Error{Code: protocol.CodeWrongPass, Text: "invalid username-password pair or user is disabled."}
 
 func ping(x *exchange) {
 	args := x.call.args[1:]
 	if len(args) > 1 {
-		x.fail(protocol.ErrorArity("ping"))
+		x.fail(protocol.ErrArity("ping"))
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.

@@ -18,7 +18,7 @@ import (
 // wrongSubcommandArity is Redis' answer where the table allows any number of arguments and the subcommand does not.
 func (x *exchange) wrongSubcommandArity() {
 	parent, _, _ := strings.Cut(x.call.row.Name, " ")
-	x.fail(protocol.ErrorSyntax(parent, x.call.args[1]))
+	x.fail(protocol.ErrSubcommandSyntax(parent, x.call.args[1]))
 }
 
 // section is a part of INFO.
@@ -197,7 +197,7 @@ func configGet(x *exchange) {
 func configSet(x *exchange) {
 	args := x.call.args[2:]
 	if len(args)%2 != 0 {
-		x.fail(protocol.ErrorArity(x.call.row.FullName()))
+		x.fail(protocol.ErrArity(x.call.row.FullName()))
 		return
 	}
 	var changes []func()

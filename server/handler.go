@@ -21,7 +21,7 @@ type exchange struct {
 	work int    // done for it besides: see budget.go
 }
 
-// handlers has one row for each row of protocol.Table; a test holds the two together.
+// handlers has one row for each row of protocol.Commands; a test holds the two together.
 var handlers = map[string]*handler{
 	"pub":    {op: broker.Publish},
 	"sub":    {op: broker.Subscribe},
@@ -136,8 +136,8 @@ var handlers = map[string]*handler{
 
 // byPlace is handlers by the place of their rows in the table: the reader looks one up for each command.
 var byPlace = func() []*handler {
-	by := make([]*handler, len(protocol.Table))
-	for i, row := range protocol.Table {
+	by := make([]*handler, len(protocol.Commands))
+	for i, row := range protocol.Commands {
 		by[i] = handlers[row.FullName()]
 	}
 	return by
@@ -168,7 +168,7 @@ func (x *exchange) header(kind byte, n int) { x.out = x.conn.wire.version.Append
 func (x *exchange) mapping(n int)           { x.header(protocol.Map, n) }
 func (x *exchange) set(n int)               { x.header(protocol.Set, n) }
 func (x *exchange) null()                   { x.out = x.conn.wire.version.AppendNull(x.out) }
-func (x *exchange) prose(s string)          { x.out = x.conn.wire.version.AppendText(x.out, s) }
+func (x *exchange) prose(s string)          { x.out = x.conn.wire.version.AppendVerbatim(x.out, s) }
 func (x *exchange) simple(s string)         { x.out = protocol.AppendSimple(x.out, []byte(s)) }
 
 // help says what can be typed: comment lines in a line, an array of strings over RESP.
@@ -187,6 +187,6 @@ func help(x *exchange) {
 }
 
 func subcommandHelp(x *exchange) {
-	parent := protocol.Find(x.call.args[0])
+	parent := protocol.Lookup(x.call.args[0])
 	x.out = protocol.AppendHelp(x.out, parent)
 }

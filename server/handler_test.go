@@ -13,7 +13,7 @@ import (
 
 func TestEveryRowHasAHandlerAndEveryHandlerARow(t *testing.T) {
 	rows := make(map[string]bool)
-	for _, row := range protocol.Table {
+	for _, row := range protocol.Commands {
 		rows[row.FullName()] = true
 		h := handlers[row.FullName()]
 		if assert.NotNil(t, h, "no handler for %s", row.Name) {
@@ -39,8 +39,8 @@ func TestFreeRowsAreFreeForEverybody(t *testing.T) {
 	nobody := acl.NewUsers(language)
 	require.NoError(t, nobody.Set("nobody"))
 	u := nobody.Find("nobody")
-	for _, row := range protocol.Table {
-		refusal := u.Check(rights[row.Place()].command, nil)
-		assert.Equal(t, row.Free, refusal == nil, row.Name)
+	for _, row := range protocol.Commands {
+		refusal := u.Check(rights[row.Index()].command, nil)
+		assert.Equal(t, row.NoAuth, refusal == nil, row.Name)
 	}
 }

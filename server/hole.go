@@ -77,13 +77,13 @@ func (o *outbox) tellCut(h *hand, cut *torn) {
 	}
 	n := frameLen(c.bytes[at:])
 	line := c.bytes[at : at+n]
-	own, tells := protocol.UpdateNumber(line)
+	own, tells := protocol.ParseUpdateSeq(line)
 	invariant.Check(cut.number < own, "message %d is cut in front of %.40q", cut.number, line)
 	if tells { // of a loss that came after the cut
 		return
 	}
 	told := newChunk()
-	told.bytes = protocol.AppendAfterLoss(make([]byte, 0, n+24), line, cut.number)
+	told.bytes = protocol.AppendWithPrevious(make([]byte, 0, n+24), line, cut.number)
 	told.entries = append(told.entries, entry{account: e.account, count: 1, bytes: len(told.bytes), number: own, way: e.way})
 	o.waiting.Add(int64(len(told.bytes) - n))
 
@@ -114,11 +114,11 @@ func (o *outbox) tellCut(h *hand, cut *torn) {
 
 // tellLargeCut has a large line tell of a loss. Its head is the connection's own from here on.
 func (o *outbox) tellLargeCut(c *chunk, number uint64) {
-	if _, tells := protocol.UpdateNumber(c.large.head); tells {
+	if _, tells := protocol.ParseUpdateSeq(c.large.head); tells {
 		return
 	}
 	f := *c.large
-	f.head = protocol.AppendAfterLoss(nil, f.head, number)
+	f.head = protocol.AppendWithPrevious(nil, f.head, number)
 	more := len(f.head) - len(c.large.head)
 	f.size += more
 	c.large = &f

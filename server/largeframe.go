@@ -63,7 +63,7 @@ func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, p
 		}
 		n = p.shownLength(m)
 		f.shown = n != len(payload)
-		f.head, f.tail = protocol.AppendUpdateHead(nil, m.Topic, number, previous), protocol.AppendLineEnd(nil, w.crlf())
+		f.head, f.tail = protocol.AppendUpdateHeader(nil, m.Topic, number, previous), protocol.AppendLineEnd(nil, w.crlf())
 	} else {
 		f.head, f.tail = respFrame(w, m, s, previous)
 	}
@@ -74,7 +74,7 @@ func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, p
 // shownLength is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.
 func (p *press) shownLength(m *broker.Message) int {
 	if p.shown.sequence != m.Sequence {
-		p.shown.sequence, p.shown.length = m.Sequence, protocol.ShownLength(m.Payloads[0])
+		p.shown.sequence, p.shown.length = m.Sequence, protocol.EscapedLen(m.Payloads[0])
 	}
 	return p.shown.length
 }
@@ -94,7 +94,7 @@ func respFrame(w way, m *broker.Message, s *broker.Subscription, previous uint64
 	}
 	if w.numbered() {
 		elements += 2
-		tail = protocol.AppendNumbers([]byte("\r\n"), m.Sequence, previous)
+		tail = protocol.AppendSeqs([]byte("\r\n"), m.Sequence, previous)
 	} else {
 		tail = []byte("\r\n")
 	}
@@ -103,7 +103,7 @@ func respFrame(w way, m *broker.Message, s *broker.Subscription, previous uint64
 		head = protocol.AppendBulkString(head, pattern)
 	}
 	head = protocol.AppendBulk(head, m.Topic)
-	return protocol.AppendBulkHead(head, len(m.Payloads[0])), tail
+	return protocol.AppendBulkHeader(head, len(m.Payloads[0])), tail
 }
 
 // shownFrame is a writer's place in a large frame that is encoded as it is written: 16 MiB of control characters are 64 MiB
@@ -131,7 +131,7 @@ func (s *shownFrame) piece(at int) []byte {
 			return s.frame.tail[at-s.start:]
 		}
 		end := min(s.next+shownPiece, len(s.frame.payload))
-		s.encoded = protocol.ShowMessage(s.encoded[:0], s.frame.payload[s.next:end])
+		s.encoded = protocol.EscapeMessage(s.encoded[:0], s.frame.payload[s.next:end])
 		s.next = end
 	}
 	return s.encoded[at-s.start:]

@@ -21,7 +21,7 @@ type long struct {
 
 // fixed is how many arguments stand before the names.
 func (k *call) fixed() int {
-	if k.row.Long && k.handler.op == broker.Answer {
+	if k.row.Divisible && k.handler.op == broker.Answer {
 		return 2
 	}
 	return 1
@@ -29,7 +29,7 @@ func (k *call) fixed() int {
 
 // isLong reports whether a command comes in pieces.
 func (k *call) isLong() bool {
-	return k.err == nil && k.row.Long && len(k.args)-k.fixed() > maxNames
+	return k.err == nil && k.row.Divisible && len(k.args)-k.fixed() > maxNames
 }
 
 // leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.

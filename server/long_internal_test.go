@@ -13,8 +13,8 @@ import (
 // A long command may be 64 MiB. Its pieces leave nothing of it in the pool.
 func TestAPieceLeavesNothingInThePool(t *testing.T) {
 	const names = maxNames + 100
-	sub := protocol.Find([]byte("SUB"))
-	k := call{row: sub, handler: byPlace[sub.Place()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &long{names: names}}
+	sub := protocol.Lookup([]byte("SUB"))
+	k := call{row: sub, handler: byPlace[sub.Index()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &long{names: names}}
 	b := k.batch(nil, wrap(nil, nil), maxNames)
 	args := b.calls[0].args
 	assert.Len(t, args, 1+100)

@@ -56,7 +56,7 @@ func missingName(args [][]byte) string {
 		return ""
 	}
 	name := args[0]
-	if parent := protocol.Find(name); parent != nil && parent.Parent && len(args) > 1 {
+	if parent := protocol.Lookup(name); parent != nil && parent.Container && len(args) > 1 {
 		name = append(append(append([]byte(nil), name...), '|'), args[1][:min(len(args[1]), longest)]...)
 	}
 	if len(name) > longest || language.Command(string(name)) == nil {

@@ -24,17 +24,17 @@ func (a *account) previous(w way) uint64 {
 // follows the one before.
 func appendNumbered(b []byte, w way, m *broker.Message, s *broker.Subscription, previous uint64) []byte {
 	if w.line() {
-		return protocol.AppendNumberedUpdates(b, m.Topic, m.Payloads, w.crlf(), m.Sequence, previous)
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, w.crlf(), m.Sequence, previous)
 	}
 	number := m.Sequence
 	for _, payload := range m.Payloads {
 		switch s.Kind() {
 		case broker.Pattern:
-			b = protocol.AppendNumberedPatternMessage(b, s.Name(), m.Topic, payload, number, previous)
+			b = protocol.AppendSeqPatternMessage(b, s.Name(), m.Topic, payload, number, previous)
 		case broker.Shard:
-			b = protocol.AppendNumberedMessage(b, "smessage", m.Topic, payload, number, previous)
+			b = protocol.AppendSeqMessage(b, "smessage", m.Topic, payload, number, previous)
 		default:
-			b = protocol.AppendNumberedMessage(b, "message", m.Topic, payload, number, previous)
+			b = protocol.AppendSeqMessage(b, "message", m.Topic, payload, number, previous)
 		}
 		previous, number = number, number+1
 	}
@@ -52,10 +52,10 @@ func (c *conn) appendNumbers(k *call, messages int, first uint64, receivers int)
 	var room [24]byte
 	for i := range messages {
 		number := first + uint64(i) //nolint:gosec // an index
-		if k.row.Shape == protocol.ShapeRedis {
-			b = protocol.AppendNumberedReply(b, receivers, number)
+		if k.row.Syntax == protocol.ArgsInline {
+			b = protocol.AppendSeqReply(b, receivers, number)
 		} else {
-			b = appendVerb(b, k, [][]byte{k.args[1], protocol.AppendNumber(room[:0], number)})
+			b = appendVerb(b, k, [][]byte{k.args[1], protocol.AppendSeq(room[:0], number)})
 		}
 	}
 	return b
@@ -66,6 +66,6 @@ func (w way) numberOf(frames []byte) uint64 {
 	if !w.line() || !w.numbered() {
 		return 0
 	}
-	number, _ := protocol.UpdateNumber(frames)
+	number, _ := protocol.ParseUpdateSeq(frames)
 	return number
 }

@@ -28,9 +28,9 @@ type wire struct {
 	leaving  bool             // it is closed as soon as the request at hand is done: see condemn
 	database int              // what SELECT chose; shown in CLIENT LIST, without effect
 	name     string
-	library  *library      // what CLIENT SETINFO said, nil if nothing
-	last     *protocol.Row // the command it sent last, as CLIENT LIST shows it; nil if there is none such
-	mute     mute          // CLIENT REPLY
+	library  *library              // what CLIENT SETINFO said, nil if nothing
+	last     *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
+	mute     mute                  // CLIENT REPLY
 	switched switches
 	numbered bool     // it has asked for numbers: see handle_seq.go
 	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
@@ -80,13 +80,13 @@ func (c *conn) Admit(r *broker.Request) bool {
 	case k.conditions != nil && c.refusesCondition(r, k):
 		return false
 	case k.dialect == protocol.Line:
-	case !k.row.Listener && c.wire.version == protocol.RESP2 && c.listens(formRESP):
-		c.refuse(k, protocol.ErrorMode(k.row.FullName()))
+	case !k.row.AllowedSubscribed && c.wire.version == protocol.RESP2 && c.listens(formRESP):
+		c.refuse(k, protocol.ErrSubscribed(k.row.FullName()))
 		return false
-	case c.wire.multi != nil && k.row.Alone:
+	case c.wire.multi != nil && k.row.NoMulti:
 		c.refuse(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name))
 		return false
-	case c.wire.multi != nil && !k.row.Immediate:
+	case c.wire.multi != nil && !k.row.RunsInMulti:
 		c.keep(r)
 		return false
 	}
@@ -171,7 +171,7 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 		return
 	}
 	b := c.srv.press.begin(max(512, messages*(len(k.args[1])+16)))
-	if k.row.Shape == protocol.ShapeRedis {
+	if k.row.Syntax == protocol.ArgsInline {
 		b = protocol.AppendInt(b, int64(receivers))
 	} else {
 		b = appendVerb(b, k, k.args[1:2])
@@ -186,8 +186,8 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 	c.weigh(name)
 	k := r.Call.(*call)
-	if k.row.Shape == protocol.ShapeRedis {
-		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
+	if k.row.Syntax == protocol.ArgsInline {
+		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	c.confirmVerb(k, name, k.isLast() && c.isLastOf(k, r))
@@ -197,8 +197,8 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 	c.weigh(name)
 	k := r.Call.(*call)
-	if k.row.Shape == protocol.ShapeRedis {
-		c.push(c.wire.version.AppendCount(c.begin(), k.row.FullName(), name, count))
+	if k.row.Syntax == protocol.ArgsInline {
+		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	last := k.isLast() && c.isLastOf(k, r)
@@ -272,7 +272,7 @@ func (c *conn) answerErr(k *call, err *protocol.Error) {
 func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 	if k.dialect == protocol.Line && !err.Fatal {
 		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
-		return protocol.AppendLineNotes(b, err, k.crlf)
+		return protocol.AppendHints(b, err, k.crlf)
 	}
 	return protocol.AppendError(b, err)
 }

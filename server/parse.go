@@ -18,7 +18,7 @@ import (
 func (c *conn) parse(b *batch) Reason {
 	in := &c.inbound
 	in.fence = false
-	c.reader.SetGuest(c.unknown())
+	c.reader.SetUnauthenticated(c.unknown())
 	for others := 0; b.used < len(b.data) && !in.fence && len(b.calls) < maxCalls && others < maxOthers; others++ {
 		n, ok, err := b.next(&c.reader)
 		if err != nil {
@@ -31,7 +31,7 @@ func (c *conn) parse(b *batch) Reason {
 			b.used += n
 			return ReasonNone
 		}
-		if b.command.Hostile() {
+		if b.command.LooksLikeHTTP() {
 			b.used = len(b.data)
 			return ReasonHostile
 		}
@@ -48,7 +48,7 @@ func (c *conn) parse(b *batch) Reason {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return ReasonQuit
 		}
-		in.fence = k.row != nil && (k.row.Ample || k.row.Costly || k.row.Fence || k.leavesAll())
+		in.fence = k.row != nil && (k.row.LargeReply || k.row.Costly || k.row.Sync || k.leavesAll())
 		if k.isLong() {
 			break
 		}
@@ -67,7 +67,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 	k.row, k.err = cmd.Resolve() // which may put arguments together
 	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if k.err == nil {
-		k.handler = byPlace[k.row.Place()]
+		k.handler = byPlace[k.row.Index()]
 		if k.handler.op == broker.Subscribe && c.unknown() && mayHavePredicate(k.topics()) {
 			k.err = c.unauthenticatedPredicate(k)
 		}
@@ -81,7 +81,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 	switch {
 	case k.err != nil:
 		k.handler = answerError
-	case k.row.Secret:
+	case k.row.HasSecrets:
 		c.hashSecrets(k.row, k.args)
 	}
 	if c.traced() {
@@ -94,7 +94,7 @@ func (c *conn) runs(k *call) bool {
 	if k.handler.op != broker.Publish || c.traced() {
 		return false
 	}
-	return k.dialect == protocol.Line || k.dialect == protocol.RESP && k.row.Shape == protocol.ShapeRedis
+	return k.dialect == protocol.Line || k.dialect == protocol.RESP && k.row.Syntax == protocol.ArgsInline
 }
 
 func (c *conn) traced() bool {
@@ -117,7 +117,7 @@ const maxAmpleArgs = 1024
 // checkTopics holds topics, and what is matched against many of them, to their limit.
 func (c *conn) checkTopics(k *call) *protocol.Error {
 	names := k.topics()
-	if k.row.Ample {
+	if k.row.LargeReply {
 		names = k.args
 		if len(names) > maxAmpleArgs {
 			return tooManyArgs(k.row)
@@ -152,7 +152,7 @@ func (c *conn) checkExpression(expression []byte) *protocol.Error {
 	return nil
 }
 
-func tooManyArgs(row *protocol.Row) *protocol.Error {
+func tooManyArgs(row *protocol.CommandSpec) *protocol.Error {
 	return protocol.Errorf("more than %d arguments for '%s' command", maxAmpleArgs, row.FullName())
 }
 
@@ -164,7 +164,7 @@ func showArgs(args [][]byte) []byte {
 		if i > 0 {
 			line = append(line, ' ')
 		}
-		line = protocol.ShowMessage(line, arg[:min(len(arg), room)])
+		line = protocol.EscapeMessage(line, arg[:min(len(arg), room)])
 		if len(line) > room {
 			return append(line[:room], "..."...)
 		}

@@ -18,7 +18,7 @@ type inbound struct {
 	start int     // of ahead: what is not parsed yet begins here. 0, unless again
 	again bool    // ahead may hold whole commands: look before reading on
 	eager bool    // the peer sends faster than a medium buffer takes it
-	fence bool    // the core must have applied everything before we go on: see protocol.Row.Ample
+	fence bool    // the core must have applied everything before we go on: see protocol.CommandSpec.LargeReply
 	ready func(fd uintptr) bool
 	batch *batch // of ready
 	err   error  // of ready
@@ -88,7 +88,7 @@ func (c *conn) receive(read func([]byte) (int, error)) bool {
 	if most > largeBuffers.size {
 		// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a
 		// peer could have megabytes of small commands taken for one batch.
-		most = min(most, have+c.reader.Missing(have)+mediumBuffers.size/2)
+		most = min(most, have+c.reader.MissingBytes(have)+mediumBuffers.size/2)
 	}
 	n, err := read(b.bytes[have:most])
 	if errors.Is(err, syscall.EAGAIN) {
@@ -198,5 +198,5 @@ func (c *conn) weighReading() {
 		held = c.inbound.ahead.size()
 	}
 	c.share.reading.Store(held)
-	c.srv.memory.set(&c.share.partial, c.reader.Held())
+	c.srv.memory.set(&c.share.partial, c.reader.MemSize())
 }

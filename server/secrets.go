@@ -15,7 +15,7 @@ import (
 var redacted = []byte("(redacted)")
 
 // hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with its digest in ACL SETUSER.
-func (c *conn) hashSecrets(row *protocol.Row, args [][]byte) {
+func (c *conn) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
 	switch row.FullName() {
 	case "auth":
 		c.hashArg(args, len(args)-1)
@@ -78,13 +78,13 @@ func lower(word []byte) string {
 }
 
 // redactedArgs is a command as others may see it.
-func redactedArgs(row *protocol.Row, args [][]byte) [][]byte {
+func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 	if row == nil { // mistyped: whatever follows may be a password
 		args = slices.Clone(args)
 		redact(args, 1, len(args))
 		return args
 	}
-	if !row.Secret {
+	if !row.HasSecrets {
 		return args
 	}
 	args = slices.Clone(args)

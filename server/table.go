@@ -78,13 +78,13 @@ func isASCII(s string) bool {
 // showName shows what was subscribed to. Only that much of a long one is looked at that a cell has room for.
 func showName(name string) string {
 	if len(name) <= maxCellBytes {
-		return string(protocol.ShowName(nil, []byte(name)))
+		return string(protocol.EscapeName(nil, []byte(name)))
 	}
 	end := maxCellBytes
 	for end > maxCellBytes-utf8.UTFMax && !utf8.RuneStart(name[end]) {
 		end--
 	}
-	return string(protocol.ShowName(nil, []byte(name[:end]))) + ellipsis // which is cut off again, mostly
+	return string(protocol.EscapeName(nil, []byte(name[:end]))) + ellipsis // which is cut off again, mostly
 }
 
 // lines are the head and the rows, with the columns under each other.

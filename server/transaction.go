@@ -26,7 +26,7 @@ func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.exe
 func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
 	if k.row != nil && k.row.Name == "EXEC" {
 		c.endMulti()
-		return protocol.ErrorAbort(why)
+		return protocol.ErrExecAbort(why)
 	}
 	if c.wire.multi != nil {
 		c.wire.multi.spoiled = true
@@ -70,7 +70,7 @@ const (
 func (c *conn) keep(r *broker.Request) {
 	m, k := c.wire.multi, *r.Call.(*call)
 	k.keep(&c.srv.memory, m)
-	if k.row.Ample || k.row.Costly {
+	if k.row.LargeReply || k.row.Costly {
 		m.ample++
 	}
 	if m.ample > maxAmple {

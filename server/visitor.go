@@ -38,7 +38,7 @@ func (s *Server) visit(run func(broker.View)) bool {
 type errand struct {
 	work   func() (answer func(*exchange))
 	silent bool // CLIENT REPLY wants no answer
-	row    *protocol.Row
+	row    *protocol.CommandSpec
 }
 
 // park has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:

@@ -19,7 +19,7 @@ var now = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 func language(t testing.TB) *Registry {
 	t.Helper()
 	var present []string
-	for _, row := range protocol.Table {
+	for _, row := range protocol.Commands {
 		present = append(present, row.FullName())
 	}
 	l, err := NewRegistry(present, broker.Match)
