@@ -177,8 +177,8 @@ func (o *order) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if r == nil {
 		return o.explain(err)
 	}
-	r.Against(ceiling)
-	r.CeilingNote = note
+	r.CompareTo(ceiling)
+	r.BaselineNote = note
 	if err := o.print(r, stdout); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (o *order) ceiling(ctx context.Context, show *bench.Progress, stderr io.Wri
 	case o.load.Dialect == bench.Raw:
 		return 0, "none: this is the bare relay"
 	}
-	l := bench.Bare(o.load)
+	l := bench.RelayLoad(o.load)
 	l.Duration, l.WarmUp = min(l.Duration, longestCeiling), min(l.WarmUp, longestCeiling/4)
 	address, stop, err := startRelay(l, stderr)
 	if err == nil {

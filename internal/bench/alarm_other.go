@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// alarm wakes a publisher at its time, as exactly as the runtime does.
-type alarm struct{ closed chan struct{} }
+// preciseTimer wakes a publisher at its time, as exactly as the runtime does.
+type preciseTimer struct{ closed chan struct{} }
 
-func newAlarm() (*alarm, error) { return &alarm{make(chan struct{})}, nil }
+func newPreciseTimer() (*preciseTimer, error) { return &preciseTimer{make(chan struct{})}, nil }
 
-// wait returns after d, or with an error once the alarm is closed.
-func (a *alarm) wait(d time.Duration) error {
+// wait returns after d, or with an error once the timer is closed.
+func (t *preciseTimer) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
-	case <-a.closed:
-		return errors.New("the alarm is closed")
+	case <-t.closed:
+		return errors.New("the timer is closed")
 	}
 }
 
 // close is to be called once.
-func (a *alarm) close() { close(a.closed) }
+func (t *preciseTimer) close() { close(t.closed) }

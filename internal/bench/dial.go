@@ -12,57 +12,56 @@ import (
 	"time"
 )
 
-// patience is how long a server may take for a connection, or for an answer to what the generator needs to begin.
-const patience = 30 * time.Second
+// setupTimeout is how long a server may take for a connection, or for an answer to what the generator needs to begin.
+const setupTimeout = 30 * time.Second
 
 // dial connects, and greets the server in its dialect.
-func dial(ctx context.Context, address string, d Dialect) (*greeter, error) {
-	dialer := net.Dialer{Timeout: patience}
-	sock, err := dialer.DialContext(ctx, "tcp", address)
+func dial(ctx context.Context, address string, d Dialect) (*dialer, error) {
+	sock, err := (&net.Dialer{Timeout: setupTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
 	}
-	g := &greeter{Conn: sock, d: d, r: bufio.NewReader(sock)}
-	g.keep = context.AfterFunc(ctx, func() { _ = sock.Close() }) // which ends whatever it waits for
-	if err := g.greet(); err != nil {
-		g.drop()
+	c := &dialer{Conn: sock, dialect: d, r: bufio.NewReader(sock)}
+	c.stopClosing = context.AfterFunc(ctx, func() { _ = sock.Close() }) // which ends whatever it waits for
+	if err := c.handshake(); err != nil {
+		c.drop()
 		return nil, fmt.Errorf("%s does not answer as a server of dialect %s: %w", address, d, err)
 	}
-	return g, nil
+	return c, nil
 }
 
-// greeter is a connection that is being set up. Afterwards it is a plain one. Until then it closes when the context
+// dialer is a connection that is being set up. Afterwards it is a plain one. Until then it closes when the context
 // that it was dialed with ends.
-type greeter struct {
+type dialer struct {
 	net.Conn
-	d    Dialect
-	r    *bufio.Reader
-	keep func() bool // ends that
+	dialect     Dialect
+	r           *bufio.Reader
+	stopClosing func() bool // ends that
 }
 
 // drop closes a connection that could not be set up. The error that tells why tells more than this one could.
-func (g *greeter) drop() {
-	g.keep()
-	_ = g.Close()
+func (c *dialer) drop() {
+	c.stopClosing()
+	_ = c.Close()
 }
 
-func (g *greeter) greet() error {
-	if err := g.SetDeadline(time.Now().Add(patience)); err != nil {
+func (c *dialer) handshake() error {
+	if err := c.SetDeadline(time.Now().Add(setupTimeout)); err != nil {
 		return err //nolint:wrapcheck // a dead socket, named by the caller
 	}
-	if g.d == NATS {
-		if err := g.expectLine("INFO "); err != nil {
+	if c.dialect == NATS {
+		if err := c.expectLine("INFO "); err != nil {
 			return err
 		}
 	}
-	if _, err := io.WriteString(g, g.d.hello()); err != nil {
+	if _, err := io.WriteString(c, c.dialect.hello()); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
 	}
-	switch g.d {
+	switch c.dialect {
 	case RESP3:
-		return g.value('%')
+		return c.value('%')
 	case NATS:
-		return g.expectLine("PONG")
+		return c.expectLine("PONG")
 	default:
 		return nil
 	}
@@ -70,18 +69,18 @@ func (g *greeter) greet() error {
 
 // subscribe subscribes to all topics, and waits for the confirmations. It does so in pieces: neither side may have to
 // hold what the other one does not read yet.
-func (g *greeter) subscribe(topics []string) error {
+func (c *dialer) subscribe(topics []string) error {
 	const piece = 500
-	if g.d == Raw && len(topics) > 0 {
+	if c.dialect == Raw && len(topics) > 0 {
 		topics = topics[:1] // they are all one to the relay
 	}
 	for before := 0; before < len(topics); before += piece {
 		some := topics[before:min(before+piece, len(topics))]
-		command, confirmation := g.d.subscribe(some, before)
-		if _, err := io.WriteString(g, command); err != nil {
+		command, confirmation := c.dialect.subscribe(some, before)
+		if _, err := io.WriteString(c, command); err != nil {
 			return fmt.Errorf("cannot subscribe: %w", err)
 		}
-		if err := g.confirm(confirmation); err != nil {
+		if err := c.confirm(confirmation); err != nil {
 			return fmt.Errorf("cannot subscribe: %w", err)
 		}
 	}
@@ -89,12 +88,12 @@ func (g *greeter) subscribe(topics []string) error {
 }
 
 // confirm reads what must come, byte for byte.
-func (g *greeter) confirm(want string) error {
-	if g.d == NATS {
-		return g.expectLine(strings.TrimSpace(want))
+func (c *dialer) confirm(want string) error {
+	if c.dialect == NATS {
+		return c.expectLine(strings.TrimSpace(want))
 	}
 	for line := range strings.Lines(want) {
-		if err := g.expectLine(strings.TrimRight(line, "\r\n")); err != nil {
+		if err := c.expectLine(strings.TrimRight(line, "\r\n")); err != nil {
 			return err
 		}
 	}
@@ -102,8 +101,8 @@ func (g *greeter) confirm(want string) error {
 }
 
 // expectLine reads a line that begins as it must.
-func (g *greeter) expectLine(want string) error {
-	line, err := g.line(want)
+func (c *dialer) expectLine(want string) error {
+	line, err := c.line(want)
 	switch text := strings.TrimRight(line, "\r\n"); {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("it closed the connection where %q was due, having sent %q", want, text)
@@ -119,14 +118,14 @@ func (g *greeter) expectLine(want string) error {
 
 // line reads a line. A NATS server sends more INFO and PING at any time: the one is passed over, unless it is wanted,
 // the other one answered.
-func (g *greeter) line(want string) (string, error) {
+func (c *dialer) line(want string) (string, error) {
 	for {
-		line, err := g.r.ReadString('\n')
+		line, err := c.r.ReadString('\n')
 		switch {
-		case err != nil || g.d != NATS:
+		case err != nil || c.dialect != NATS:
 			return line, err //nolint:wrapcheck // the caller does
 		case strings.TrimSpace(line) == "PING":
-			if _, err := io.WriteString(g, "PONG\r\n"); err != nil {
+			if _, err := io.WriteString(c, "PONG\r\n"); err != nil {
 				return line, err //nolint:wrapcheck // the caller does
 			}
 		case !strings.HasPrefix(line, "INFO ") || strings.HasPrefix(want, "INFO "):
@@ -136,12 +135,12 @@ func (g *greeter) line(want string) (string, error) {
 }
 
 // value reads one RESP value of a kind, whatever it says.
-func (g *greeter) value(kind byte) error {
-	if first, err := g.r.Peek(1); err == nil && first[0] != kind {
-		return g.expectLine(string(kind)) // which says what came
+func (c *dialer) value(kind byte) error {
+	if first, err := c.r.Peek(1); err == nil && first[0] != kind {
+		return c.expectLine(string(kind)) // which says what came
 	}
 	for values := 1; values > 0; values-- {
-		line, err := g.r.ReadString('\n')
+		line, err := c.r.ReadString('\n')
 		if err != nil {
 			return fmt.Errorf("no answer: %w", err)
 		}
@@ -153,7 +152,7 @@ func (g *greeter) value(kind byte) error {
 		case line[0] == '%':
 			values += 2 * n
 		case line[0] == '$' || line[0] == '=':
-			if _, err := g.r.Discard(n + 2); err != nil {
+			if _, err := c.r.Discard(n + 2); err != nil {
 				return fmt.Errorf("no answer: %w", err)
 			}
 		}
@@ -162,13 +161,13 @@ func (g *greeter) value(kind byte) error {
 }
 
 // done is the connection, and what has been read from it and belongs to what comes now.
-func (g *greeter) done() (sock net.Conn, already []byte, err error) {
-	already, err = g.r.Peek(g.r.Buffered())
-	if !g.keep() && err == nil {
+func (c *dialer) done() (sock net.Conn, already []byte, err error) {
+	already, err = c.r.Peek(c.r.Buffered())
+	if !c.stopClosing() && err == nil {
 		err = net.ErrClosed // by the context, just now
 	}
 	if err == nil {
-		err = g.SetDeadline(time.Time{})
+		err = c.SetDeadline(time.Time{})
 	}
-	return g.Conn, already, err //nolint:wrapcheck // neither can fail on a socket that is open
+	return c.Conn, already, err //nolint:wrapcheck // neither can fail on a socket that is open
 }

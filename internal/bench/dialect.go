@@ -59,22 +59,22 @@ func (d Dialect) lineEnd() string {
 	return "\r\n"
 }
 
-// publishHead is all of a publish command that stands before the payload, except the payload's size at its end.
-func (d Dialect) publishHead(topic string) string {
+// publishHeader is all of a publish command that stands before the payload, except the payload's size at its end.
+func (d Dialect) publishHeader(topic string) string {
 	switch d {
 	case Line:
 		return "PUB " + topic + " "
 	case NATS:
 		return "PUB " + topic + " "
 	case Raw:
-		return d.messageHead(topic)
+		return d.messageHeader(topic)
 	default:
 		return fmt.Sprintf("*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$", len(topic), topic)
 	}
 }
 
-// messageHead is the same of a message that a subscriber gets.
-func (d Dialect) messageHead(topic string) string {
+// messageHeader is the same of a message that a subscriber gets.
+func (d Dialect) messageHeader(topic string) string {
 	switch d {
 	case Line:
 		return "UPDATE " + topic + " "

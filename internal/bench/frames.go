@@ -5,15 +5,15 @@ import "time"
 // frames are the commands of one write of a publisher. They are made ahead; before each write only the stamps and, if
 // there are several, the topics are written anew. When sizes vary, the whole write is put together each time.
 type frames struct {
-	*wire
+	*layout
 	publisher int
 	buf       []byte
 	length    int // of a command, when all are alike
-	headLen   int
+	headerLen int
 }
 
-func newFrames(w *wire, publisher, pipeline int) *frames {
-	f := &frames{wire: w, publisher: publisher, headLen: len(w.publish[0])}
+func newFrames(w *layout, publisher, pipeline int) *frames {
+	f := &frames{layout: w, publisher: publisher, headerLen: len(w.publish[0])}
 	for n := range pipeline {
 		f.add(n, 0)
 		if f.length == 0 {
@@ -55,7 +55,7 @@ func (f *frames) next(sequence, n int, at func(sequence int) time.Duration) []by
 				topic = 0
 			}
 		}
-		putStamp(b[f.headLen:], f.publisher, sequence+i, at(sequence+i))
+		putStamp(b[f.headerLen:], f.publisher, sequence+i, at(sequence+i))
 	}
 	return f.buf[:n*f.length]
 }

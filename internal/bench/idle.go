@@ -29,15 +29,15 @@ func Idle(ctx context.Context, address string, n int, d Dialect) (io.Closer, err
 }
 
 func idleOne(ctx context.Context, address string, d Dialect, topic string) (net.Conn, error) {
-	g, err := dial(ctx, address, d)
+	c, err := dial(ctx, address, d)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.subscribe([]string{topic}); err != nil {
-		g.drop()
+	if err := c.subscribe([]string{topic}); err != nil {
+		c.drop()
 		return nil, err
 	}
-	sock, _, err := g.done()
+	sock, _, err := c.done()
 	return sock, err
 }
 

@@ -83,7 +83,7 @@ func TestFramesOnTheWire(t *testing.T) {
 		NATS:  {"PUB bench:0 26\r\n", "MSG bench:0 bench:0 26\r\n"},
 		Raw:   {"*3\r\n$7\r\nmessage\r\n$7\r\nbench:0\r\n$26\r\n", "*3\r\n$7\r\nmessage\r\n$7\r\nbench:0\r\n$26\r\n"},
 	} {
-		w := newWire(loadOf(t, Load{Dialect: d, Size: Range{Min: 26}}))
+		w := newLayout(loadOf(t, Load{Dialect: d, Size: Range{Min: 26}}))
 		w.mark = [8]byte{'m', 'm', 'm', 'm', 'm', 'm', 'm', 'm'}
 		f := newFrames(w, 1, 2)
 		b := f.next(5, 2, func(sequence int) time.Duration { return time.Duration(sequence) })
@@ -99,15 +99,15 @@ func TestFramesOnTheWire(t *testing.T) {
 // All sizes of a range come alike often, its ends among them, and on every topic.
 func TestSizes(t *testing.T) {
 	all := sizes(Range{100, 700})
-	assert.Len(t, all, cycle)
+	assert.Len(t, all, numSizes)
 	assert.Contains(t, all, 100)
 	assert.Contains(t, all, 700)
-	assert.InDelta(t, 400, (&wire{sizes: all}).meanSize(), 1)
+	assert.InDelta(t, 400, (&layout{sizes: all}).meanSize(), 1)
 	for _, topics := range []int{1, 2, 10, 60, 62, 100} {
 		seen := map[[2]int]bool{}
-		for n := range cycle * topics {
-			seen[[2]int{n % topics, n % cycle}] = true
+		for n := range numSizes * topics {
+			seen[[2]int{n % topics, n % numSizes}] = true
 		}
-		assert.Len(t, seen, cycle*topics)
+		assert.Len(t, seen, numSizes*topics)
 	}
 }

@@ -13,41 +13,41 @@ import (
 // parser takes what one subscriber reads apart, and holds each frame against the one that must come. It is the
 // generator's innermost loop: it allocates nothing and reads no clock.
 type parser struct {
-	*wire
-	headLen int
-	mark    uint64
-	lead    byte // what every message begins with, and nothing else does
-	every   bool // note the times of all messages, not only of the first and the last of each take
+	*layout
+	headerLen int
+	mark      uint64
+	firstByte byte // what every message begins with, and nothing else does
+	sampleAll bool // note the times of all messages, not only of the first and the last of each take
 
-	from  []origin        // by publisher
-	times []time.Duration // when the noted messages were meant to be sent; the caller takes them after each take
-	pings int             // that a server sent and that nobody has answered yet
-	lost  int64           // messages that were skipped
+	from  []publisherState // by publisher
+	times []time.Duration  // when the noted messages were meant to be sent; the caller takes them after each take
+	pings int              // that a server sent and that nobody has answered yet
+	lost  int64            // messages that were skipped
 	// lostMeasured are those of lost that belong to the measured part.
 	lostMeasured int64
 
 	// The frame whose end has not come yet: rest bytes of it are missing.
-	rest int
-	open stamp
+	missingBytes int
+	openStamp    stamp
 }
 
-// origin is what a subscriber knows of one publisher.
-type origin struct {
-	next  int           // the number of the message that must come next
-	topic int           // its topic
-	size  int           // the place of its size in wire.sizes
-	first *atomic.Int64 // the number of the publisher's first measured message, notYet until that is decided
-	told  int           // what the subscriber has told the others of next
+// publisherState is what a subscriber knows of one publisher.
+type publisherState struct {
+	next     int           // the number of the message that must come next
+	topic    int           // its topic
+	size     int           // the place of its size in layout.sizes
+	first    *atomic.Int64 // the number of the publisher's first measured message, notYet until that is decided
+	reported int           // what the subscriber has told the others of next
 }
 
-// notYet is the number of the first measured message while there is none.
-const notYet = math.MaxInt64
+// notMeasured is the number of the first measured message while there is none.
+const notMeasured = math.MaxInt64
 
 // newParser makes the parser of one subscriber. firsts has the first measured message of each publisher.
-func newParser(w *wire, firsts []atomic.Int64, every bool) *parser {
+func newParser(w *layout, firsts []atomic.Int64, every bool) *parser {
 	p := &parser{
-		wire: w, headLen: len(w.message[0]), mark: binary.BigEndian.Uint64(w.mark[:]), lead: w.message[0][0],
-		every: every, from: make([]origin, len(firsts)),
+		layout: w, headerLen: len(w.message[0]), mark: binary.BigEndian.Uint64(w.mark[:]), firstByte: w.message[0][0],
+		sampleAll: every, from: make([]publisherState, len(firsts)),
 	}
 	for i := range p.from {
 		p.from[i].first = &firsts[i]
@@ -57,19 +57,19 @@ func newParser(w *wire, firsts []atomic.Int64, every bool) *parser {
 }
 
 // jump makes a message the next one.
-func (o *origin) jump(w *wire, publisher, sequence int) {
+func (o *publisherState) jump(w *layout, publisher, sequence int) {
 	o.next, o.topic, o.size = sequence, w.topicOf(publisher, sequence), sequence%len(w.sizes)
 }
 
-// take parses what has been read. It returns how many bytes it is done with; the caller presents the others again,
+// parse parses what has been read. It returns how many bytes it is done with; the caller presents the others again,
 // with more behind them.
-func (p *parser) take(b []byte) (used int, err error) {
+func (p *parser) parse(b []byte) (used int, err error) {
 	p.times = p.times[:0]
-	i, first, last := p.continued(b), -1, -1
-	for p.rest == 0 {
-		at := i + p.headLen
+	i, first, last := p.finishOpen(b), -1, -1
+	for p.missingBytes == 0 {
+		at := i + p.headerLen
 		if len(p.sizes) > 1 {
-			at = p.behindSize(b, at)
+			at = p.payloadStart(b, at)
 		}
 		publisher, sequence, ok := p.stamp(b, at)
 		if ok && sequence != p.from[publisher].next {
@@ -77,8 +77,8 @@ func (p *parser) take(b []byte) (used int, err error) {
 				return i, err
 			}
 		}
-		if !ok || !p.isHead(b[i:at], &p.from[publisher]) {
-			n, err := p.other(b[i:], at+stampLen > len(b))
+		if !ok || !p.isHeader(b[i:at], &p.from[publisher]) {
+			n, err := p.handleOther(b[i:], at+stampLen > len(b))
 			if i += n; n == 0 {
 				p.noteLast(b, first, last)
 				return i, err
@@ -88,11 +88,11 @@ func (p *parser) take(b []byte) (used int, err error) {
 		o := &p.from[publisher]
 		i = at + p.sizes[o.size] + len(p.end)
 		if i > len(b) {
-			p.open, p.rest = readStamp(b[at:]), i-len(b)
+			p.openStamp, p.missingBytes = readStamp(b[at:]), i-len(b)
 			break
 		}
-		p.accept(o)
-		if last = at; first < 0 || p.every {
+		p.expectNext(o)
+		if last = at; first < 0 || p.sampleAll {
 			first = at
 			p.note(readStamp(b[at:]))
 		}
@@ -107,32 +107,32 @@ func (p *parser) stamp(b []byte, at int) (publisher, sequence int, ok bool) {
 		return 0, 0, false
 	}
 	b = b[at : at+stampLen]
-	v, ok := word(b)
+	v, ok := readWord(b)
 	publisher = int(v >> sequenceBits)
 	return publisher, int(v & maxSequence), ok && binary.BigEndian.Uint64(b[16:]) == p.mark && publisher < len(p.from)
 }
 
-// isHead tells whether this is what stands before the payload of a publisher's next message.
-func (p *parser) isHead(b []byte, o *origin) bool {
+// isHeader tells whether this is what stands before the payload of a publisher's next message.
+func (p *parser) isHeader(b []byte, o *publisherState) bool {
 	if len(p.sizes) == 1 {
 		return string(b) == p.message[o.topic]
 	}
-	return string(b[:p.headLen]) == p.message[o.topic] && string(b[p.headLen:]) == p.sizeText[o.size]
+	return string(b[:p.headerLen]) == p.message[o.topic] && string(b[p.headerLen:]) == p.sizeText[o.size]
 }
 
-// continued takes the rest of a frame that had begun before. It returns how many bytes of b that were.
-func (p *parser) continued(b []byte) int {
-	n := min(p.rest, len(b))
-	if p.rest -= n; n > 0 && p.rest == 0 {
-		p.accept(&p.from[p.open.publisher])
-		p.note(p.open)
+// finishOpen takes the rest of a frame that had begun before. It returns how many bytes of b that were.
+func (p *parser) finishOpen(b []byte) int {
+	n := min(p.missingBytes, len(b))
+	if p.missingBytes -= n; n > 0 && p.missingBytes == 0 {
+		p.expectNext(&p.from[p.openStamp.publisher])
+		p.note(p.openStamp)
 	}
 	return n
 }
 
-// behindSize is where the payload begins, when the size of the message stands before it; beyond b if it is not all
+// payloadStart is where the payload begins, when the size of the message stands before it; beyond b if it is not all
 // there. In lines there is no size.
-func (p *parser) behindSize(b []byte, at int) int {
+func (p *parser) payloadStart(b []byte, at int) int {
 	if !p.dialect.sized() {
 		return at
 	}
@@ -146,8 +146,8 @@ func (p *parser) behindSize(b []byte, at int) int {
 	return at + end + 1
 }
 
-// accept makes the message after the expected one the next one.
-func (p *parser) accept(o *origin) {
+// expectNext makes the message after the expected one the next one.
+func (p *parser) expectNext(o *publisherState) {
 	o.next++
 	if o.topic++; o.topic == len(p.topics) {
 		o.topic = 0
@@ -166,7 +166,7 @@ func (p *parser) skip(publisher, sequence int) error {
 	}
 	p.lost += int64(sequence - o.next)
 	p.lostMeasured += max(0, int64(sequence)-max(int64(o.next), o.first.Load()))
-	o.jump(p.wire, publisher, sequence)
+	o.jump(p.layout, publisher, sequence)
 	return nil
 }
 
@@ -179,26 +179,26 @@ func (p *parser) note(s stamp) {
 
 // noteLast notes the message whose payload begins at a place, if it was not the only one that was taken.
 func (p *parser) noteLast(b []byte, first, last int) {
-	if last > first && !p.every {
+	if last > first && !p.sampleAll {
 		p.note(readStamp(b[last:]))
 	}
 }
 
-// other looks at what is no whole stamp where one is due. It returns how many bytes can be passed over: none, if that
+// handleOther looks at what is no whole stamp where one is due. It returns how many bytes can be passed over: none, if that
 // may still become a message.
-func (p *parser) other(b []byte, short bool) (int, error) {
-	if len(b) == 0 || short && b[0] == p.lead {
+func (p *parser) handleOther(b []byte, short bool) (int, error) {
+	if len(b) == 0 || short && b[0] == p.firstByte {
 		return 0, nil
 	}
-	return p.stray(b)
+	return p.handleStray(b)
 }
 
 // maxStray is the longest line that a server may send between messages.
 const maxStray = 8 << 10
 
-// stray handles what is no message: an error ends the run, what a NATS server says in between is passed over. It
+// handleStray handles what is no message: an error ends the run, what a NATS server says in between is passed over. It
 // returns how many bytes that was; none, if the line's end has not come.
-func (p *parser) stray(b []byte) (int, error) {
+func (p *parser) handleStray(b []byte) (int, error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 && len(b) < maxStray {
 		return 0, nil

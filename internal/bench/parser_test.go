@@ -13,7 +13,7 @@ import (
 )
 
 // delivered is the wire as a subscriber sees it: the publish commands that frames makes, with the heads of messages.
-func delivered(w *wire, publisher, first, n int) []byte {
+func delivered(w *layout, publisher, first, n int) []byte {
 	as := *w
 	as.publish = w.message
 	f := newFrames(&as, publisher, n)
@@ -67,11 +67,11 @@ func everyShape(t *testing.T, test func(t *testing.T, l *Load)) {
 // feed gives a parser bytes in two reads, as a subscriber does.
 func feed(p *parser, b []byte, cut int) error {
 	var times []time.Duration
-	used, err := p.take(b[:cut])
+	used, err := p.parse(b[:cut])
 	times = append(times, p.times...)
 	if err == nil {
 		var rest int
-		rest, err = p.take(b[used:])
+		rest, err = p.parse(b[used:])
 		times = append(times, p.times...)
 		if used += rest; err == nil && used != len(b) {
 			err = fmt.Errorf("%d of %d bytes used", used, len(b))
@@ -84,7 +84,7 @@ func feed(p *parser, b []byte, cut int) error {
 // Wherever a read ends, the same messages come, and each with its time.
 func TestParserSplitAnywhere(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
-		w := newWire(l)
+		w := newLayout(l)
 		var b []byte
 		for publisher := range l.Publishers {
 			b = append(b, delivered(w, publisher, 0, 5)...)
@@ -104,11 +104,11 @@ func TestParserSplitAnywhere(t *testing.T) {
 
 // Without a rate, the first and the last message of a read are enough.
 func TestParserSamples(t *testing.T) {
-	w := newWire(loadOf(t, Load{}))
+	w := newLayout(loadOf(t, Load{}))
 	length := len(delivered(w, 0, 0, 1))
 	for n, want := range map[int][]time.Duration{0: {}, 1: {1}, 2: {1, 2}, 3: {1, 3}, 50: {1, 50}} {
 		p := newParser(w, measuring(1, 0), false)
-		_, err := p.take(delivered(w, 0, 0, 50)[:n*length])
+		_, err := p.parse(delivered(w, 0, 0, 50)[:n*length])
 		require.NoError(t, err)
 		require.Len(t, p.times, len(want))
 		for i := range want {
@@ -120,7 +120,7 @@ func TestParserSamples(t *testing.T) {
 // Every byte of a head counts, and of a stamp all that says which message it is.
 func TestParserNoticesAWrongByte(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
-		w := newWire(l)
+		w := newLayout(l)
 		b := delivered(w, 0, 0, 2)
 		head := len(w.message[0]) + len(w.sizeText[0])
 		if l.Topics > 1 {
@@ -133,7 +133,7 @@ func TestParserNoticesAWrongByte(t *testing.T) {
 			wrong := bytes.Clone(b)
 			wrong[i] ^= 0x01
 			p := newParser(w, measuring(l.Publishers, 0), true)
-			used, err := p.take(wrong)
+			used, err := p.parse(wrong)
 			if err == nil && p.lost == 0 { // a byte that looks like the beginning of a line, or moves the end of the frame
 				assert.Zero(t, p.from[0].next, "byte %d of %q", i, b)
 				assert.Less(t, used, len(b))
@@ -145,13 +145,13 @@ func TestParserNoticesAWrongByte(t *testing.T) {
 // What was skipped is lost, and what is not measured is told apart.
 func TestParserCountsAGap(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
-		w := newWire(l)
+		w := newLayout(l)
 		p := newParser(w, measuring(l.Publishers, 10), true)
-		_, err := p.take(append(delivered(w, 0, 0, 3), delivered(w, 0, 5, 3)...))
+		_, err := p.parse(append(delivered(w, 0, 0, 3), delivered(w, 0, 5, 3)...))
 		require.NoError(t, err)
 		assert.EqualValues(t, 2, p.lost)
 		assert.Zero(t, p.lostMeasured)
-		_, err = p.take(delivered(w, 0, 13, 2))
+		_, err = p.parse(delivered(w, 0, 13, 2))
 		require.NoError(t, err)
 		assert.EqualValues(t, 2+5, p.lost)
 		assert.EqualValues(t, 3, p.lostMeasured)
@@ -161,10 +161,10 @@ func TestParserCountsAGap(t *testing.T) {
 
 func TestParserEndsOnABrokenOrder(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
-		w := newWire(l)
+		w := newLayout(l)
 		for _, again := range []int{0, 2} {
 			p := newParser(w, measuring(l.Publishers, 0), true)
-			_, err := p.take(append(delivered(w, 0, 0, 3), delivered(w, 0, again, 1)...))
+			_, err := p.parse(append(delivered(w, 0, 0, 3), delivered(w, 0, again, 1)...))
 			assert.EqualError(t, err, fmt.Sprintf("message %d of publisher 0 came where 3 was due: repeated, or out of order", again))
 		}
 	})
@@ -191,7 +191,7 @@ func TestParserStrays(t *testing.T) {
 		{NATS, strings.Repeat("x", maxStray+1), "got what is no message of this run", 0},
 	} {
 		t.Run(fmt.Sprintf("%v %.20q", c.dialect, c.text), func(t *testing.T) {
-			w := newWire(loadOf(t, Load{Dialect: c.dialect}))
+			w := newLayout(loadOf(t, Load{Dialect: c.dialect}))
 			b := append(delivered(w, 0, 0, 2), c.text...)
 			if c.want == "" {
 				b = append(b, delivered(w, 0, 2, 2)...)
@@ -245,21 +245,21 @@ func TestReplies(t *testing.T) {
 // wherever a read ends.
 func FuzzParser(f *testing.F) {
 	for d := range dialects {
-		w := newWire(loadOf(f, Load{Dialect: Dialect(d)}))
+		w := newLayout(loadOf(f, Load{Dialect: Dialect(d)}))
 		f.Add(d, delivered(w, 0, 0, 3), 50)
 		f.Add(d, []byte("-ERR\r\nPING\r\n"+strings.Repeat("*3\r\n", 100)), 3)
 		f.Add(d, []byte("*3\r\n$7\r\nmessage\r\n$7\r\nbench:0\r\n$9223372036854775807\r\n"), 20)
 	}
 	f.Fuzz(func(t *testing.T, d int, b []byte, cut int) {
 		l := loadOf(t, Load{Dialect: dialects[uint(d)%uint(len(dialects)-1)], Size: Range{24, 100}, Topics: 3})
-		w := newWire(l)
+		w := newLayout(l)
 		whole, halves := newParser(w, measuring(1, 0), true), newParser(w, measuring(1, 0), true)
-		used, err := whole.take(b)
+		used, err := whole.parse(b)
 		require.LessOrEqual(t, used, len(b))
 		cut = min(len(b), int(uint(cut)%uint(len(b)+1)))
-		used2, err2 := halves.take(b[:cut])
+		used2, err2 := halves.parse(b[:cut])
 		if err2 == nil {
-			_, err2 = halves.take(b[used2:])
+			_, err2 = halves.parse(b[used2:])
 		}
 		require.Equal(t, err == nil, err2 == nil, "%v, %v", err, err2)
 		require.Equal(t, whole.from[0].next, halves.from[0].next)
@@ -275,14 +275,14 @@ func BenchmarkParser(b *testing.B) {
 				continue
 			}
 			b.Run(fmt.Sprintf("%v/%s", d, strings.ReplaceAll(shape.name, " ", "-")), func(b *testing.B) {
-				w := newWire(loadOf(b, l))
+				w := newLayout(loadOf(b, l))
 				frames := delivered(w, 0, 0, n)
 				p := newParser(w, measuring(max(l.Publishers, 1), 0), false)
 				b.SetBytes(int64(len(frames) / n))
 				b.ReportAllocs()
 				for left := b.N; left > 0; left -= n {
 					p.from[0].jump(w, 0, 0)
-					if _, err := p.take(frames); err != nil {
+					if _, err := p.parse(frames); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -294,7 +294,7 @@ func BenchmarkParser(b *testing.B) {
 func BenchmarkFrames(b *testing.B) {
 	for _, shape := range shapes {
 		b.Run(strings.ReplaceAll(shape.name, " ", "-"), func(b *testing.B) {
-			w := newWire(loadOf(b, shape.load))
+			w := newLayout(loadOf(b, shape.load))
 			f := newFrames(w, 0, defaultPipeline)
 			b.ReportAllocs()
 			for n := 0; n < b.N; n += defaultPipeline {

@@ -61,7 +61,7 @@ func rates(name string, v Live) string {
 	if v.WarmUp {
 		name += ", warm-up"
 	}
-	return fmt.Sprintf("%s: %s/s published, %s/s delivered", name, short(v.PublishedPerSecond), short(v.DeliveriesPerSecond))
+	return fmt.Sprintf("%s: %s/s published, %s/s delivered", name, formatNumber(v.PublishedPerSecond), formatNumber(v.DeliveriesPerSecond))
 }
 
 // describe is the same with how far it is, which a bar shows by itself.

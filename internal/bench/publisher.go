@@ -16,18 +16,18 @@ import (
 // publisher is one publishing connection. Two goroutines serve it: publish writes, and countReplies reads.
 type publisher struct {
 	*frames
-	sock     net.Conn
-	already  []byte
-	first    *atomic.Int64           // the number of its first measured message
-	sent     atomic.Int64            // messages given to the socket, or being given
-	answered atomic.Int64            // replies that have come
-	owed     atomic.Int64            // replies to come in all; -1 while that is not known
-	done     chan struct{}           // closed when they are there
-	alarm    *alarm                  // of a paced load
-	late     *hdrhistogram.Histogram // how long after their time messages were written
-	sequence int                     // of the next message
-	lowest   int                     // messages that all subscribers are known to have
-	_        [64]byte
+	sock            net.Conn
+	prefetched      []byte
+	first           *atomic.Int64           // the number of its first measured message
+	sent            atomic.Int64            // messages given to the socket, or being given
+	answered        atomic.Int64            // replies that have come
+	expectedReplies atomic.Int64            // replies to come in all; -1 while that is not known
+	done            chan struct{}           // closed when they are there
+	timer           *preciseTimer           // of a paced load
+	lateness        *hdrhistogram.Histogram // how long after their time messages were written
+	sequence        int                     // of the next message
+	lowest          int                     // messages that all subscribers are known to have
+	_               [64]byte
 }
 
 // publish sends the whole load and returns when every subscriber has all of it, and every reply has come.
@@ -45,7 +45,7 @@ func (p *publisher) publish(r *run) error {
 	if !r.load.Dialect.replies() {
 		return nil
 	}
-	p.owed.Store(int64(p.sequence))
+	p.expectedReplies.Store(int64(p.sequence))
 	if p.answered.Load() >= int64(p.sequence) {
 		return nil
 	}
@@ -61,18 +61,18 @@ func (p *publisher) publish(r *run) error {
 func (p *publisher) flood(r *run) error {
 	batch := min(r.load.Pipeline, r.window.share)
 	for {
-		if err := p.room(r, batch); err != nil {
+		if err := p.waitForRoom(r, batch); err != nil {
 			return err
 		}
 		now := r.now()
-		if p.first.Load() == notYet && now >= r.load.WarmUp {
+		if p.first.Load() == notMeasured && now >= r.load.WarmUp {
 			if err := p.startMeasuring(r); err != nil {
 				return err
 			}
 			now = r.now()
 		}
 		// On a machine that has no time for this goroutine, one batch is measured all the same.
-		if first := p.first.Load(); first != notYet && int64(p.sequence) > first && now >= time.Duration(r.started.Load())+r.load.Duration {
+		if first := p.first.Load(); first != notMeasured && int64(p.sequence) > first && now >= time.Duration(r.started.Load())+r.load.Duration {
 			return nil
 		}
 		if err := p.write(batch, func(int) time.Duration { return now }); err != nil {
@@ -110,18 +110,18 @@ func (p *publisher) pace(r *run) error {
 		now := r.now()
 		batch := min(plan.before(now+1)-p.sequence, r.load.Pipeline, r.window.share, end-p.sequence)
 		if batch <= 0 {
-			if err := p.alarm.wait(plan.due(p.sequence) - now); err != nil {
+			if err := p.timer.wait(plan.due(p.sequence) - now); err != nil {
 				return errStopped
 			}
 			continue
 		}
-		if err := p.room(r, batch); err != nil {
+		if err := p.waitForRoom(r, batch); err != nil {
 			return err
 		}
 		now = r.now()
 		for i := range batch {
 			if n := p.sequence + i; int64(n) >= p.first.Load() {
-				record(p.late, now-plan.due(n))
+				record(p.lateness, now-plan.due(n))
 			}
 		}
 		if err := p.write(batch, plan.due); err != nil {
@@ -131,8 +131,8 @@ func (p *publisher) pace(r *run) error {
 	return nil
 }
 
-// room waits until a batch fits into the window.
-func (p *publisher) room(r *run, batch int) error {
+// waitForRoom waits until a batch fits into the window.
+func (p *publisher) waitForRoom(r *run, batch int) error {
 	need := p.sequence + batch - r.window.share
 	if need <= p.lowest {
 		return nil
@@ -159,7 +159,7 @@ func (p *publisher) write(batch int, at func(sequence int) time.Duration) error 
 // the run.
 func (p *publisher) countReplies(d Dialect) error {
 	buf := make([]byte, minReadBuffer)
-	have := copy(buf, p.already)
+	have := copy(buf, p.prefetched)
 	for {
 		n, err := p.sock.Read(buf[have:])
 		if err != nil {
@@ -176,7 +176,7 @@ func (p *publisher) countReplies(d Dialect) error {
 			}
 		}
 		have = copy(buf, buf[used:have])
-		if got := p.answered.Add(int64(answers.replies)); got == p.owed.Load() {
+		if got := p.answered.Add(int64(answers.replies)); got == p.expectedReplies.Load() {
 			close(p.done)
 			return nil
 		}

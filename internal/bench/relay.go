@@ -16,11 +16,11 @@ const relayBuffer = 64 << 10
 type relay struct {
 	frame int // bytes
 
-	mu    sync.Mutex
-	all   []net.Conn    // every connection, to be closed in the end
-	subs  []net.Conn    // who gets everything
-	want  int           // subscribers that are to be there before anything is forwarded
-	there chan struct{} // closed when they are
+	mu          sync.Mutex
+	conns       []net.Conn    // every connection, to be closed in the end
+	subscribers []net.Conn    // who gets everything
+	want        int           // subscribers that are to be there before anything is forwarded
+	complete    chan struct{} // closed when they are
 
 	write sync.Mutex // held while one piece goes to all subscribers: it makes the order
 }
@@ -36,7 +36,7 @@ func Relay(ctx context.Context, listener net.Listener, subscribers, frame int) e
 	if subscribers < 1 || frame < 1 {
 		return fmt.Errorf("a relay needs a subscriber and frames of a length, not %d and %d", subscribers, frame)
 	}
-	r := &relay{frame: frame, want: subscribers, there: make(chan struct{})}
+	r := &relay{frame: frame, want: subscribers, complete: make(chan struct{})}
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer r.close()
@@ -51,7 +51,7 @@ func Relay(ctx context.Context, listener net.Listener, subscribers, frame int) e
 			return fmt.Errorf("relay: %w", err)
 		}
 		r.mu.Lock()
-		r.all = append(r.all, sock)
+		r.conns = append(r.conns, sock)
 		r.mu.Unlock()
 		running.Go(func() { r.serve(ctx, sock) })
 	}
@@ -60,7 +60,7 @@ func Relay(ctx context.Context, listener net.Listener, subscribers, frame int) e
 func (r *relay) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, sock := range r.all {
+	for _, sock := range r.conns {
 		_ = sock.Close() // nobody is owed anything
 	}
 }
@@ -76,7 +76,7 @@ func (r *relay) serve(ctx context.Context, sock net.Conn) {
 		r.subscribe(sock)
 	case "pub\n":
 		select {
-		case <-r.there:
+		case <-r.complete:
 			r.forward(sock)
 		case <-ctx.Done():
 		}
@@ -89,12 +89,12 @@ func (r *relay) serve(ctx context.Context, sock net.Conn) {
 func (r *relay) subscribe(sock net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, err := io.WriteString(sock, "ok\n"); err != nil || len(r.subs) == r.want {
+	if _, err := io.WriteString(sock, "ok\n"); err != nil || len(r.subscribers) == r.want {
 		_ = sock.Close()
 		return
 	}
-	if r.subs = append(r.subs, sock); len(r.subs) == r.want {
-		close(r.there)
+	if r.subscribers = append(r.subscribers, sock); len(r.subscribers) == r.want {
+		close(r.complete)
 	}
 }
 
@@ -120,7 +120,7 @@ func (r *relay) toAll(b []byte) error {
 	r.write.Lock()
 	defer r.write.Unlock()
 	var failed error
-	for _, sub := range r.subs {
+	for _, sub := range r.subscribers {
 		_, err := sub.Write(b)
 		failed = errors.Join(failed, err)
 	}
@@ -131,11 +131,11 @@ func (r *relay) toAll(b []byte) error {
 func FrameLength(l Load) int {
 	l.fill()
 	l.Dialect, l.Size.Max = Raw, l.Size.Min
-	return newFrames(newWire(&l), 0, 1).length
+	return newFrames(newLayout(&l), 0, 1).length
 }
 
-// Bare is a load as it is put on a [Relay]: it takes the frames of one size only, here the average,.
-func Bare(l Load) Load {
+// RelayLoad is a load as it is put on a [Relay]: it takes the frames of one size only, here the average,.
+func RelayLoad(l Load) Load {
 	l.fill()
 	l.Dialect, l.PID = Raw, 0
 	l.Size = Range{l.Size.mean(), l.Size.mean()}

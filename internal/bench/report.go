@@ -48,18 +48,18 @@ func (r *Result) facts() []fact {
 		{"published", fmt.Sprint(r.Published), ""},
 		{"deliveries", fmt.Sprint(r.Deliveries), fmt.Sprintf("in %.3f s", r.Elapsed.Seconds())},
 		{"lost", fmt.Sprint(r.Lost), lost},
-		{"deliveries/s", short(r.DeliveriesPerSecond), limited},
-		{"bytes/s", shortBytes(r.BytesPerSecond), "payload alone"},
-		{"latency p50", period(r.P50), fmt.Sprintf("of %d samples: %s", r.Samples, sampled)},
-		{"latency p90", period(r.P90), ""},
-		{"latency p99", period(r.P99), ""},
-		{"latency p99.9", period(r.P999), ""},
-		{"latency max", period(r.Max), ""},
+		{"deliveries/s", formatNumber(r.DeliveriesPerSecond), limited},
+		{"bytes/s", formatBytes(r.BytesPerSecond), "payload alone"},
+		{"latency p50", formatDuration(r.P50), fmt.Sprintf("of %d samples: %s", r.Samples, sampled)},
+		{"latency p90", formatDuration(r.P90), ""},
+		{"latency p99", formatDuration(r.P99), ""},
+		{"latency p99.9", formatDuration(r.P999), ""},
+		{"latency max", formatDuration(r.Max), ""},
 	}
 	if r.Rate > 0 {
-		out = append(out, fact{"late p99", period(r.LateP99), fmt.Sprintf("how late the generator itself sent; at most %s", period(r.LateMax))})
+		out = append(out, fact{"late p99", formatDuration(r.LateP99), fmt.Sprintf("how late the generator itself sent; at most %s", formatDuration(r.LateMax))})
 	}
-	return append(append(out, r.serverFacts()...), r.ceilingFact())
+	return append(append(out, r.serverFacts()...), r.baselineFact())
 }
 
 func (r *Result) serverFacts() []fact {
@@ -72,17 +72,17 @@ func (r *Result) serverFacts() []fact {
 	each := float64(r.CPU) / float64(max(r.Deliveries, 1)) / float64(time.Microsecond)
 	return []fact{
 		{"server CPU", fmt.Sprintf("%.4g µs", each), fmt.Sprintf("a delivery; %.0f %% of one processor", 100*r.CPU.Seconds()/r.Elapsed.Seconds())},
-		{"server memory", shortBytes(float64(r.Memory)), "resident at the end; at most " + shortBytes(float64(r.PeakMemory))},
+		{"server memory", formatBytes(float64(r.Memory)), "resident at the end; at most " + formatBytes(float64(r.PeakMemory))},
 	}
 }
 
-func (r *Result) ceilingFact() fact {
-	if r.Ceiling == 0 {
-		return fact{"ceiling", "-", r.CeilingNote}
+func (r *Result) baselineFact() fact {
+	if r.Baseline == 0 {
+		return fact{"ceiling", "-", r.BaselineNote}
 	}
 	return fact{
-		"ceiling", short(r.Ceiling),
-		fmt.Sprintf("deliveries/s of a bare relay; the server reached %.0f %% of it", 100*r.DeliveriesPerSecond/r.Ceiling),
+		"ceiling", formatNumber(r.Baseline),
+		fmt.Sprintf("deliveries/s of a bare relay; the server reached %.0f %% of it", 100*r.DeliveriesPerSecond/r.Baseline),
 	}
 }
 
@@ -103,8 +103,8 @@ func (r *Result) WriteJSON(out io.Writer) error {
 	return json.NewEncoder(out).Encode(r) //nolint:wrapcheck // of the writer
 }
 
-// short is a number with three digits and a unit.
-func short(v float64) string {
+// formatNumber is a number with three digits and a unit.
+func formatNumber(v float64) string {
 	switch {
 	case v >= 999.5e6:
 		return fmt.Sprintf("%.3g G", v/1e9)
@@ -117,7 +117,7 @@ func short(v float64) string {
 	}
 }
 
-func shortBytes(v float64) string {
+func formatBytes(v float64) string {
 	unit := 0
 	for v >= 1023.5 && unit < 4 {
 		v /= 1024
@@ -126,7 +126,7 @@ func shortBytes(v float64) string {
 	return fmt.Sprintf("%.1f %s", v, [...]string{"B", "KiB", "MiB", "GiB", "TiB"}[unit])
 }
 
-func period(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	switch {
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.0f µs", float64(d)/float64(time.Microsecond))

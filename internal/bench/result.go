@@ -31,9 +31,9 @@ type Result struct {
 	PeakMemory     int64         `json:"peak_memory_bytes"`   // since the server started
 	ProcessNote    string        `json:"process_note,omitempty"`
 
-	Ceiling            float64 `json:"ceiling"` // deliveries a second of the bare relay; 0: not measured
+	Baseline           float64 `json:"ceiling"` // deliveries a second of the bare relay; 0: not measured
 	LimitedByGenerator bool    `json:"limited_by_generator"`
-	CeilingNote        string  `json:"ceiling_note,omitempty"` // why there is none
+	BaselineNote       string  `json:"ceiling_note,omitempty"` // why there is none
 	Timeline           []Point `json:"timeline,omitempty"`
 }
 
@@ -43,13 +43,13 @@ type Quantile struct {
 	Latency time.Duration `json:"latency_ns"`
 }
 
-// near is from which part of the ceiling on a result says more of the generator than of the server.
-const near = 0.9
+// nearBaseline is from which part of the ceiling on a result says more of the generator than of the server.
+const nearBaseline = 0.9
 
-// Against sets what the bare relay reached under the same load, in deliveries a second.
-func (r *Result) Against(ceiling float64) {
-	r.Ceiling = ceiling
-	r.LimitedByGenerator = ceiling > 0 && r.DeliveriesPerSecond >= near*ceiling
+// CompareTo sets what the bare relay reached under the same load, in deliveries a second.
+func (r *Result) CompareTo(baseline float64) {
+	r.Baseline = baseline
+	r.LimitedByGenerator = baseline > 0 && r.DeliveriesPerSecond >= nearBaseline*baseline
 }
 
 // errNothingDue is for a load whose measured part is too short for its rate.
@@ -68,9 +68,9 @@ func (t *timeline) result() (*Result, error) {
 	}
 	out.Elapsed = max(r.lastDelivery()-time.Duration(r.started.Load()), 1)
 	out.DeliveriesPerSecond = float64(out.Deliveries) / out.Elapsed.Seconds()
-	out.BytesPerSecond = out.DeliveriesPerSecond * r.wire.meanSize()
+	out.BytesPerSecond = out.DeliveriesPerSecond * r.layout.meanSize()
 	t.distribution(out)
-	t.account(out)
+	t.addUsage(out)
 	if errors.Is(r.failure, errStalled) {
 		return out, nil // it is in the losses
 	}
@@ -82,7 +82,7 @@ func (t *timeline) count(out *Result) {
 	r := t.run
 	for i, p := range r.publishers {
 		first, sent := r.firsts[i].Load(), p.sent.Load()
-		if first != notYet {
+		if first != notMeasured {
 			out.Published += max(0, sent-first)
 		}
 		for _, s := range r.subscribers {
@@ -113,15 +113,15 @@ func (t *timeline) distribution(out *Result) {
 	}
 	late := newHistogram(2)
 	for _, p := range t.run.publishers {
-		late.Merge(p.late)
+		late.Merge(p.lateness)
 	}
 	if late.TotalCount() > 0 {
 		out.LateP99, out.LateMax = quantile(late, 99), quantile(late, 100)
 	}
 }
 
-// account adds what the server's process used.
-func (t *timeline) account(out *Result) {
+// addUsage adds what the server's process used.
+func (t *timeline) addUsage(out *Result) {
 	switch {
 	case out.PID == 0:
 	case t.run.before.err != nil:

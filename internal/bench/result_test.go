@@ -49,9 +49,9 @@ func golden(t *testing.T, name, text string) {
 func TestTable(t *testing.T) {
 	flooded := sample()
 	flooded.Rate, flooded.ProcessNote, flooded.Lost = 0, "there is no process 4711 on this machine", 3
-	flooded.Against(500_000)
+	flooded.CompareTo(500_000)
 	plain := sample()
-	plain.PID, plain.Rate, plain.CeilingNote = 0, 0, "not measured"
+	plain.PID, plain.Rate, plain.BaselineNote = 0, 0, "not measured"
 	var b strings.Builder
 	for _, r := range []*Result{sample(), flooded, plain} {
 		require.NoError(t, r.WriteTable(&b))
@@ -75,9 +75,9 @@ func TestJSON(t *testing.T) {
 func TestLimitedByTheGenerator(t *testing.T) {
 	for ceiling, want := range map[float64]bool{0: false, 400_000: true, 494_023: true, 548_000: true, 550_000: false, 5e6: false} {
 		r := sample()
-		r.Against(ceiling)
+		r.CompareTo(ceiling)
 		assert.Equal(t, want, r.LimitedByGenerator, ceiling)
-		assert.InDelta(t, ceiling, r.Ceiling, 0)
+		assert.InDelta(t, ceiling, r.Baseline, 0)
 	}
 }
 
@@ -121,9 +121,9 @@ func TestProgress(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for want, v := range map[string]float64{"0": 0, "999": 999, "99900": 99_900, "100 k": 100_000, "1 M": 1e6, "12.3 M": 12.34e6, "1.5 G": 1.5e9} {
-		assert.Equal(t, want, short(v))
+		assert.Equal(t, want, formatNumber(v))
 	}
 	for want, v := range map[string]float64{"0.0 B": 0, "1.0 KiB": 1024, "1.5 MiB": 3 << 19, "1.0 GiB": 1 << 30} {
-		assert.Equal(t, want, shortBytes(v))
+		assert.Equal(t, want, formatBytes(v))
 	}
 }

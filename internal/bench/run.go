@@ -37,7 +37,7 @@ type Live struct {
 // run is a load that is being put on a server.
 type run struct {
 	load        Load
-	wire        *wire
+	layout      *layout
 	window      *window
 	latencies   *latencies
 	firsts      []atomic.Int64 // by publisher: its first measured message
@@ -92,8 +92,8 @@ func (r *run) close() {
 	}
 	for _, p := range r.publishers {
 		_ = p.sock.Close()
-		if p.alarm != nil {
-			p.alarm.close()
+		if p.timer != nil {
+			p.timer.close()
 		}
 	}
 }
@@ -129,12 +129,12 @@ func runLoad(ctx context.Context, l Load, stall time.Duration, watch func(Live))
 // newRun prepares a run of a load that has been checked.
 func newRun(l Load) *run {
 	r := &run{
-		load: l, wire: newWire(&l), window: newWindow(l.Publishers, l.Subscribers, l.InFlight),
+		load: l, layout: newLayout(&l), window: newWindow(l.Publishers, l.Subscribers, l.InFlight),
 		latencies: newLatencies(), firsts: make([]atomic.Int64, l.Publishers),
 		stop: make(chan struct{}), measuring: make(chan struct{}),
 	}
 	for i := range r.firsts {
-		r.firsts[i].Store(notYet)
+		r.firsts[i].Store(notMeasured)
 	}
 	return r
 }
@@ -142,12 +142,12 @@ func newRun(l Load) *run {
 // connect makes all connections. When it returns, every subscription is confirmed.
 func (r *run) connect(ctx context.Context) error {
 	for i := range r.load.Subscribers {
-		sock, already, err := r.open(ctx, r.wire.topics)
+		sock, already, err := r.open(ctx, r.layout.topics)
 		if err != nil {
 			return err
 		}
 		r.subscribers = append(r.subscribers, &subscriber{
-			parser: newParser(r.wire, r.firsts, r.load.Rate > 0), number: i, sock: sock, already: already, row: r.window.of(i),
+			parser: newParser(r.layout, r.firsts, r.load.Rate > 0), number: i, sock: sock, prefetched: already, row: r.window.of(i),
 		})
 	}
 	for i := range r.load.Publishers {
@@ -156,13 +156,13 @@ func (r *run) connect(ctx context.Context) error {
 			return err
 		}
 		p := &publisher{
-			frames: newFrames(r.wire, i, min(r.load.Pipeline, r.window.share)), sock: sock, already: already,
-			first: &r.firsts[i], done: make(chan struct{}), late: newHistogram(2),
+			frames: newFrames(r.layout, i, min(r.load.Pipeline, r.window.share)), sock: sock, prefetched: already,
+			first: &r.firsts[i], done: make(chan struct{}), lateness: newHistogram(2),
 		}
-		p.owed.Store(-1)
+		p.expectedReplies.Store(-1)
 		r.publishers = append(r.publishers, p)
 		if r.load.Rate > 0 {
-			if p.alarm, err = newAlarm(); err != nil {
+			if p.timer, err = newPreciseTimer(); err != nil {
 				return err
 			}
 		}
@@ -172,15 +172,15 @@ func (r *run) connect(ctx context.Context) error {
 
 // open makes one connection and subscribes it to some topics.
 func (r *run) open(ctx context.Context, topics []string) (net.Conn, []byte, error) {
-	g, err := dial(ctx, r.load.Address, r.load.Dialect)
+	c, err := dial(ctx, r.load.Address, r.load.Dialect)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := g.subscribe(topics); err != nil {
-		g.drop()
+	if err := c.subscribe(topics); err != nil {
+		c.drop()
 		return nil, nil, err
 	}
-	return g.done()
+	return c.done()
 }
 
 // startRaw tells a bare relay which connections are publishers.

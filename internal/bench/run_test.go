@@ -97,7 +97,7 @@ func TestRunAgainstTheRelay(t *testing.T) {
 			require.NoError(t, err)
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan error)
-			l := Bare(brief(listener.Addr().String(), l))
+			l := RelayLoad(brief(listener.Addr().String(), l))
 			go func() { ended <- Relay(ctx, listener, l.Subscribers, FrameLength(l)) }()
 			r, err := Run(t.Context(), l, nil)
 			whole(t, r, err)

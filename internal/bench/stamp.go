@@ -30,8 +30,8 @@ func putWord(b []byte, v uint64) {
 	binary.BigEndian.PutUint64(b, x+zeros)
 }
 
-// word reads what putWord wrote. It is not ok if one of the characters is none of ours.
-func word(b []byte) (v uint64, ok bool) {
+// readWord reads what putWord wrote. It is not ok if one of the characters is none of ours.
+func readWord(b []byte) (v uint64, ok bool) {
 	x := binary.BigEndian.Uint64(b) - zeros
 	y := x&0x003F003F003F003F | x&0x3F003F003F003F00>>2
 	z := y&0x00000FFF00000FFF | y&0x0FFF00000FFF0000>>4
@@ -51,7 +51,7 @@ type stamp struct {
 }
 
 func readStamp(b []byte) stamp {
-	v, _ := word(b)
-	at, _ := word(b[8:])
+	v, _ := readWord(b)
+	at, _ := readWord(b[8:])
 	return stamp{int(v >> sequenceBits), int(v & maxSequence), time.Duration(at)}
 }

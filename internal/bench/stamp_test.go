@@ -22,7 +22,7 @@ func TestStamp(t *testing.T) {
 		}
 		var b [stampLen]byte
 		putStamp(b[:], publisher, sequence, at)
-		_, ok := word(b[:])
+		_, ok := readWord(b[:])
 		assert.True(t, ok)
 		assert.Equal(t, stamp{publisher, sequence, at}, readStamp(b[:]))
 		for _, c := range b[:16] {
@@ -37,10 +37,10 @@ func TestWordRefusesOtherCharacters(t *testing.T) {
 		for i := range 8 {
 			b := []byte("00000000")
 			b[i] = c
-			_, ok := word(b)
+			_, ok := readWord(b)
 			assert.False(t, ok, "%q", b)
 		}
 	}
-	_, ok := word([]byte("0Aaoooo0"))
+	_, ok := readWord([]byte("0Aaoooo0"))
 	assert.True(t, ok)
 }

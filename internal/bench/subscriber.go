@@ -22,7 +22,7 @@ type subscriber struct {
 	*parser
 	number     int
 	sock       net.Conn
-	already    []byte // read while it subscribed
+	prefetched []byte // read while it subscribed
 	row        []cell // of the window
 	last       atomic.Int64
 	missed     atomic.Int64 // parser.lost, for others to see
@@ -33,7 +33,7 @@ type subscriber struct {
 // read takes messages until the socket ends. Only the end of the run is no error.
 func (s *subscriber) read(r *run) error {
 	buf := make([]byte, max(minReadBuffer, min(maxReadBuffer, allReadBuffers/r.load.Subscribers)))
-	have := copy(buf, s.already)
+	have := copy(buf, s.prefetched)
 	for {
 		n, err := s.sock.Read(buf[have:])
 		now := r.now()
@@ -41,9 +41,9 @@ func (s *subscriber) read(r *run) error {
 			return fmt.Errorf("subscriber %d: %w", s.number, closedBy(err))
 		}
 		have += n
-		used, err := s.take(buf[:have])
+		used, err := s.parse(buf[:have])
 		r.latencies.add(s.number, s.times, now)
-		s.tell(r.window, now)
+		s.report(r.window, now)
 		if err != nil {
 			return fmt.Errorf("subscriber %d: %w", s.number, err)
 		}
@@ -56,17 +56,17 @@ func (s *subscriber) read(r *run) error {
 	}
 }
 
-// tell says how far the subscriber is.
-func (s *subscriber) tell(w *window, now time.Duration) {
+// report says how far the subscriber is.
+func (s *subscriber) report(w *window, now time.Duration) {
 	s.last.Store(int64(now)) // before the window: who is woken looks at it
 	if s.lost != s.missed.Load() {
 		s.missed.Store(s.lost)
 		s.missedHere.Store(s.lostMeasured)
 	}
 	for i := range s.from {
-		if o := &s.from[i]; o.next != o.told {
-			o.told = o.next
-			w.tell(s.row, i, o.next)
+		if o := &s.from[i]; o.next != o.reported {
+			o.reported = o.next
+			w.report(s.row, i, o.next)
 		}
 	}
 }

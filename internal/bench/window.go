@@ -22,8 +22,8 @@ type cell struct {
 	_    [48]byte
 }
 
-// nothing is what a publisher wants while it does not wait.
-const nothing = math.MaxInt64
+// notWaiting is what a publisher wants while it does not wait.
+const notWaiting = math.MaxInt64
 
 func newWindow(publishers, subscribers, inFlight int) *window {
 	w := &window{
@@ -31,7 +31,7 @@ func newWindow(publishers, subscribers, inFlight int) *window {
 		cells: make([]cell, publishers*subscribers), wake: make([]chan struct{}, publishers),
 	}
 	for i := range w.cells {
-		w.cells[i].want.Store(nothing)
+		w.cells[i].want.Store(notWaiting)
 	}
 	for i := range w.wake {
 		w.wake[i] = make(chan struct{}, 1)
@@ -44,11 +44,11 @@ func (w *window) of(subscriber int) []cell {
 	return w.cells[subscriber*w.publishers : (subscriber+1)*w.publishers]
 }
 
-// tell says how far a subscriber is, and wakes the publisher if it waits for that.
-func (w *window) tell(row []cell, publisher, got int) {
+// report says how far a subscriber is, and wakes the publisher if it waits for that.
+func (w *window) report(row []cell, publisher, got int) {
 	c := &row[publisher]
 	c.got.Store(int64(got))
-	if want := c.want.Load(); want <= int64(got) && c.want.CompareAndSwap(want, nothing) {
+	if want := c.want.Load(); want <= int64(got) && c.want.CompareAndSwap(want, notWaiting) {
 		select {
 		case w.wake[publisher] <- struct{}{}:
 		default: // it has been woken already
@@ -67,7 +67,7 @@ func (w *window) await(publisher, position int, stop <-chan struct{}) (lowest in
 			// First say what is wanted, then look again: whichever of the two sides comes second sees the other.
 			c.want.Store(int64(position))
 			if got = c.got.Load(); got >= int64(position) {
-				c.want.Store(nothing)
+				c.want.Store(notWaiting)
 				break
 			}
 			select {

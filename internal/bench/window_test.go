@@ -23,11 +23,11 @@ func TestWindowWaitsForTheSlowest(t *testing.T) {
 		for _, tell := range []struct{ subscriber, publisher, got int }{
 			{0, 1, 10}, {1, 1, 9}, {2, 1, 30}, {1, 0, 50}, {1, 1, 9}, {0, 1, 12},
 		} {
-			w.tell(w.of(tell.subscriber), tell.publisher, tell.got)
+			w.report(w.of(tell.subscriber), tell.publisher, tell.got)
 			synctest.Wait()
 			assert.False(t, returned, "%+v", tell)
 		}
-		w.tell(w.of(1), 1, 10)
+		w.report(w.of(1), 1, 10)
 		synctest.Wait()
 		assert.True(t, returned)
 	})
@@ -55,7 +55,7 @@ func TestWindowUnderLoad(t *testing.T) {
 		running.Go(func() {
 			for range publishers * messages {
 				m := <-sockets[s]
-				w.tell(w.of(s), m.publisher, m.got)
+				w.report(w.of(s), m.publisher, m.got)
 			}
 		})
 	}

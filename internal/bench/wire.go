@@ -6,14 +6,14 @@ import (
 	"strconv"
 )
 
-// cycle is how many sizes there are when they vary. It is prime, so that each topic gets all of them.
-const cycle = 61
+// numSizes is how many sizes there are when they vary. It is prime, so that each topic gets all of them.
+const numSizes = 61
 
-// wire is what a load's bytes look like. It is made once for a run; all publishers and subscribers read it.
+// layout is what a load's bytes look like. It is made once for a run; all publishers and subscribers read it.
 //
 // Which topic and which size a message has follows from its publisher and its number. So a subscriber knows each
 // frame beforehand, but for the times, and which publisher's message comes next.
-type wire struct {
+type layout struct {
 	dialect  Dialect
 	topics   []string // all of one length, and so are the heads
 	publish  []string // by topic: what a publisher writes before the payload's size
@@ -25,14 +25,14 @@ type wire struct {
 	filler   []byte   // all payloads behind their stamps
 }
 
-func newWire(l *Load) *wire {
-	w := &wire{dialect: l.Dialect, end: l.Dialect.lineEnd(), sizes: sizes(l.Size)}
+func newLayout(l *Load) *layout {
+	w := &layout{dialect: l.Dialect, end: l.Dialect.lineEnd(), sizes: sizes(l.Size)}
 	width := len(strconv.Itoa(l.Topics - 1))
 	for i := range l.Topics {
 		topic := fmt.Sprintf("bench:%0*d", width, i)
 		w.topics = append(w.topics, topic)
-		w.publish = append(w.publish, l.Dialect.publishHead(topic))
-		w.message = append(w.message, l.Dialect.messageHead(topic))
+		w.publish = append(w.publish, l.Dialect.publishHeader(topic))
+		w.message = append(w.message, l.Dialect.messageHeader(topic))
 	}
 	for _, n := range w.sizes {
 		text := ""
@@ -61,20 +61,20 @@ func sizes(r Range) []int {
 	if r.Min == r.Max {
 		return []int{r.Min}
 	}
-	all := make([]int, cycle)
+	all := make([]int, numSizes)
 	for i := range all {
-		all[i] = r.Min + (r.Max-r.Min)*i/(cycle-1)
+		all[i] = r.Min + (r.Max-r.Min)*i/(numSizes-1)
 	}
 	order := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // an order, not a secret
-	order.Shuffle(cycle, func(i, j int) { all[i], all[j] = all[j], all[i] })
+	order.Shuffle(numSizes, func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
 
 // topicOf is the topic of a message. Publishers start at topics of their own.
-func (w *wire) topicOf(publisher, sequence int) int { return (publisher + sequence) % len(w.topics) }
+func (w *layout) topicOf(publisher, sequence int) int { return (publisher + sequence) % len(w.topics) }
 
 // meanSize is the average payload, in bytes.
-func (w *wire) meanSize() float64 {
+func (w *layout) meanSize() float64 {
 	sum := 0
 	for _, n := range w.sizes {
 		sum += n
