@@ -44,7 +44,7 @@ func (f Files) load() (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := read("tls-key", f.Key, private)
+	key, err := read("tls-key", f.Key, checkPrivate)
 	if err != nil {
 		return nil, err
 	}
@@ -109,16 +109,16 @@ func readChecked(name string, check func(fs.FileMode) error) ([]byte, error) {
 	return text, err
 }
 
-// private refuses a file that others than its owner can read.
-func private(mode fs.FileMode) error {
+// checkPrivate refuses a file that others than its owner can read.
+func checkPrivate(mode fs.FileMode) error {
 	if mode.Perm()&0o044 == 0 {
 		return nil
 	}
 	return fmt.Errorf("it can be read by others than its owner (mode %04o): set mode 0600 (chmod 600)", mode.Perm())
 }
 
-// announce tells what is in force now, and warns of a certificate that clients will refuse.
-func (l *loaded) announce(log *zerolog.Logger, now time.Time, text string) {
+// logLoaded tells what is in force now, and warns of a certificate that clients will refuse.
+func (l *loaded) logLoaded(log *zerolog.Logger, now time.Time, text string) {
 	left := l.leaf.NotAfter.Sub(now)
 	level, warning := zerolog.InfoLevel, ""
 	switch {

@@ -256,7 +256,7 @@ func TestACertificateThatClientsWillRefuse(t *testing.T) {
 
 	first, err := f.load()
 	require.NoError(t, err)
-	first.announce(&l.Source.log, first.leaf.NotBefore.Add(-time.Hour), atStart)
+	first.logLoaded(&l.Source.log, first.leaf.NotBefore.Add(-time.Hour), atStart)
 	l.expect(atStart + "; but it is not valid yet, and clients will refuse it")
 }
 

@@ -55,19 +55,19 @@ func (s *Source) watch() {
 	}
 	for folder := range s.watched {
 		if !wanted[folder] {
-			_ = s.changes.Remove(folder) // fails when the folder itself is gone, and the watch with it
+			_ = s.watcher.Remove(folder) // fails when the folder itself is gone, and the watch with it
 		}
 	}
 	for folder := range wanted {
-		if err := s.changes.Add(folder); err != nil { // which is nothing for one that is watched already
+		if err := s.watcher.Add(folder); err != nil { // which is nothing for one that is watched already
 			if !s.watched[folder] {
-				s.cannotWatch(err)
+				s.warnUnwatched(err)
 			}
 		}
 	}
 	s.watched = wanted
 }
 
-func (s *Source) cannotWatch(err error) {
+func (s *Source) warnUnwatched(err error) {
 	s.log.Warn().Err(err).Msg("the TLS files cannot be watched: send SIGHUP when they have changed")
 }
