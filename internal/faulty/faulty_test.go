@@ -25,7 +25,7 @@ func through(t *testing.T, plan Plan, pieces ...string) (got []arrival, faults m
 	client, near := net.Pipe()
 	far, server := net.Pipe()
 	faults = make(map[Fault]int)
-	l := &link{plan: plan, client: near, server: far, suffered: func(f Fault) { faults[f]++ }}
+	l := &link{plan: plan, client: near, server: far, onFault: func(f Fault) { faults[f]++ }}
 	var tasks sync.WaitGroup
 	begin := time.Now()
 	tasks.Go(func() { l.run(t.Context()) })

@@ -15,11 +15,11 @@ import (
 type link struct {
 	plan           Plan
 	client, server net.Conn
-	suffered       func(Fault) // called once for each kind, from any goroutine
+	onFault        func(Fault) // called once for each kind, from any goroutine
 
-	passed  atomic.Int64 // bytes, in both directions
-	had     [faults]sync.Once
-	stalled atomic.Bool // the stall has begun
+	forwarded atomic.Int64 // bytes, in both directions
+	recorded  [faults]sync.Once
+	stalled   atomic.Bool // the stall has begun
 }
 
 // errCut ends both directions.
@@ -35,8 +35,8 @@ func (l *link) run(ctx context.Context) {
 	})
 	defer func() { cancel(nil); <-ended }()
 	var back sync.WaitGroup
-	back.Go(func() { cancelOn(cancel, l.pass(ctx, l.client, l.server, 1)) })
-	cancelOn(cancel, l.pass(ctx, l.server, l.client, 0))
+	back.Go(func() { cancelOn(cancel, l.forward(ctx, l.client, l.server, 1)) })
+	cancelOn(cancel, l.forward(ctx, l.server, l.client, 0))
 	back.Wait()
 }
 
@@ -47,16 +47,16 @@ func cancelOn(cancel context.CancelCauseFunc, err error) {
 	}
 }
 
-// pass carries one direction. Nil means that src has closed its side, which dst has been told.
-func (l *link) pass(ctx context.Context, dst, src net.Conn, direction uint64) error {
+// forward carries one direction. Nil means that src has closed its side, which dst has been told.
+func (l *link) forward(ctx context.Context, dst, src net.Conn, direction uint64) error {
 	rng := rand.New(rand.NewPCG(l.plan.Seed, direction))
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buffer)
 		for rest := buffer[:n]; len(rest) > 0; {
-			piece := rest[:l.length(len(rest), rng)]
+			piece := rest[:l.pieceLen(len(rest), rng)]
 			rest = rest[len(piece):]
-			if err := l.carry(ctx, dst, piece, rng); err != nil {
+			if err := l.forwardPiece(ctx, dst, piece, rng); err != nil {
 				return err
 			}
 		}
@@ -69,29 +69,29 @@ func (l *link) pass(ctx context.Context, dst, src net.Conn, direction uint64) er
 	}
 }
 
-// length is that of the next piece, of n bytes that are there.
-func (l *link) length(n int, rng *rand.Rand) int {
+// pieceLen is that of the next piece, of n bytes that are there.
+func (l *link) pieceLen(n int, rng *rand.Rand) int {
 	if l.plan.Split <= 0 || n == 1 {
 		return n
 	}
-	l.suffer(Split)
+	l.record(Split)
 	return min(n, 1+rng.IntN(l.plan.Split))
 }
 
-// carry brings one piece over, or as much of it as the plan lets pass.
-func (l *link) carry(ctx context.Context, dst net.Conn, piece []byte, rng *rand.Rand) error {
+// forwardPiece brings one piece over, or as much of it as the plan lets pass.
+func (l *link) forwardPiece(ctx context.Context, dst net.Conn, piece []byte, rng *rand.Rand) error {
 	var pause time.Duration
 	if l.plan.Delay > 0 {
-		l.suffer(Delay)
+		l.record(Delay)
 		pause = time.Duration(1 + rng.Int64N(int64(l.plan.Delay)))
 	}
 	if l.plan.Rate > 0 {
-		l.suffer(Throttle)
+		l.record(Throttle)
 		pause += time.Duration(len(piece)) * time.Second / time.Duration(l.plan.Rate)
 	}
-	after := l.passed.Add(int64(len(piece)))
+	after := l.forwarded.Add(int64(len(piece)))
 	if l.plan.Stall > 0 && after > l.plan.StallAt && l.stalled.CompareAndSwap(false, true) {
-		l.suffer(Stall)
+		l.record(Stall)
 		pause += l.plan.Stall
 	}
 	if !wait(ctx, pause) {
@@ -106,13 +106,13 @@ func (l *link) carry(ctx context.Context, dst net.Conn, piece []byte, rng *rand.
 		return err //nolint:wrapcheck // as in pass
 	}
 	if cut {
-		l.suffer(map[bool]Fault{true: Reset, false: Close}[l.plan.CutReset])
+		l.record(map[bool]Fault{true: Reset, false: Close}[l.plan.CutReset])
 		return errCut
 	}
 	return nil
 }
 
-func (l *link) suffer(f Fault) { l.had[f].Do(func() { l.suffered(f) }) }
+func (l *link) record(f Fault) { l.recorded[f].Do(func() { l.onFault(f) }) }
 
 // cut ends both sides, which also wakes whoever reads from or writes to them.
 func (l *link) cut(reset bool) {

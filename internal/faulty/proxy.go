@@ -68,9 +68,9 @@ func (p *Proxy) accept() {
 // serve is one connection. A server that cannot be reached looks like one that closes at once.
 func (p *Proxy) serve(sock net.Conn, plan Plan) {
 	defer func() { _ = sock.Close() }() // once more where it was cut
-	l := &link{plan: plan, client: sock, suffered: func(f Fault) { p.counts[f].Add(1) }}
+	l := &link{plan: plan, client: sock, onFault: func(f Fault) { p.counts[f].Add(1) }}
 	if plan.Hold > 0 {
-		l.suffer(Hold)
+		l.record(Hold)
 		if !wait(p.ctx, plan.Hold) {
 			return
 		}
