@@ -61,7 +61,7 @@ func (s *run) tries(scenario attack.Scenario) *atomic.Int64 {
 // disconnect those who take too much. A scenario that wants a password has a server of its own.
 func (s *run) assault(ctx context.Context, scenario attack.Scenario) {
 	p := s.target.current()
-	if scenario.Locked {
+	if scenario.NeedsPassword {
 		var err error
 		p, err = launch(s.report, "", "127.0.0.1:0", "--log-format", "json", "--requirepass", attack.Password,
 			"--max-memory", fmt.Sprintf("%dMiB", maxMemory))

@@ -68,7 +68,7 @@ func measure(ctx context.Context, s attack.Scenario, name string) (f figures, er
 	}
 	defer p.Stop()
 	password := ""
-	if s.Locked {
+	if s.NeedsPassword {
 		password = attack.Password
 	}
 	prober, err := attack.NewProber(ctx, p.Address, password)
@@ -113,7 +113,7 @@ func arguments(s attack.Scenario, name, port string) []string {
 			args = append(args, "--max-memory", s.Cap)
 		}
 	}
-	if s.Locked {
+	if s.NeedsPassword {
 		args = append(args, "--requirepass", attack.Password)
 	}
 	return args

@@ -26,7 +26,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	s := attack.Scenario{Cap: "50MiB", Locked: true, RedisArgs: []string{"--maxclients", "5"}}
+	s := attack.Scenario{Cap: "50MiB", NeedsPassword: true, RedisArgs: []string{"--maxclients", "5"}}
 	assert.Equal(t, []string{"127.0.0.1:7", "--log-level", "warn", "--max-memory", "50MiB", "--requirepass", attack.Password},
 		arguments(s, "conch", "7"))
 	assert.Equal(t, []string{"--bind", "127.0.0.1", "--port", "7", "--save", "", "--appendonly", "no", "--maxclients", "5",

@@ -20,13 +20,13 @@ const (
 
 // Scenario is one attack.
 type Scenario struct {
-	Name      string // its point, and a word: 1-patterns
-	Title     string
-	Cap       string // --max-memory of conch; empty is its default
-	Locked    bool   // the server wants Password: clients come as strangers
-	ConchOnly string // why it cannot be tried with Redis; empty if it can
-	RedisArgs []string
-	run       func(*Target) error
+	Name          string // its point, and a word: 1-patterns
+	Title         string
+	Cap           string // --max-memory of conch; empty is its default
+	NeedsPassword bool   // the server wants Password: clients come as strangers
+	ConchOnly     string // why it cannot be tried with Redis; empty if it can
+	RedisArgs     []string
+	run           func(*Target) error
 }
 
 // Point is the part of a name in front of the first dash, without a letter behind the number: 1b-pattern-each is of point 1.
@@ -65,11 +65,11 @@ type Target struct {
 	Limit time.Duration                    // of an attack; 0 is 20 s
 	Flood time.Duration                    // how long a flood takes; 0 is 4 s
 
-	locked  bool
-	ctx     context.Context
-	readers sync.WaitGroup
-	mu      sync.Mutex
-	conns   []*conn
+	needsPassword bool
+	ctx           context.Context
+	readers       sync.WaitGroup
+	mu            sync.Mutex
+	conns         []*conn
 }
 
 // Run runs a scenario until it is through or Limit is over, and closes what it has opened. An error is a step that
@@ -79,7 +79,7 @@ func (t *Target) Run(ctx context.Context, s Scenario) error {
 	ctx, stop := context.WithTimeout(ctx, t.Limit)
 	defer stop()
 	t.ctx = ctx
-	t.locked = s.Locked
+	t.needsPassword = s.NeedsPassword
 	closing := context.AfterFunc(t.ctx, t.closeAll)
 	defer closing()
 	err := s.run(t)
@@ -109,8 +109,8 @@ func (t *Target) note(format string, args ...any) {
 // scaled is a count that takes long, or a part of it.
 func (t *Target) scaled(n int) int { return n / max(1, t.Scale) }
 
-// each does something for numbers 0 to n-1 at once, and returns the first error.
-func each(n int, do func(i int) error) error {
+// inParallel does something for numbers 0 to n-1 at once, and returns the first error.
+func inParallel(n int, do func(i int) error) error {
 	var all sync.WaitGroup
 	failed := make(chan error, n)
 	for i := range n {
@@ -129,8 +129,8 @@ func each(n int, do func(i int) error) error {
 	}
 }
 
-// flooding tells how long a flood goes on.
-func (t *Target) flooding() (context.Context, context.CancelFunc) {
+// floodContext tells how long a flood goes on.
+func (t *Target) floodContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.ctx, t.Flood)
 }
 

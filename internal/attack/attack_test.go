@@ -32,9 +32,9 @@ func TestFramesAreSkipped(t *testing.T) {
 func TestAStallCountsForThePINGsThatWereNotSent(t *testing.T) {
 	p := &Prober{}
 	for range 100 {
-		p.note(time.Millisecond)
+		p.record(time.Millisecond)
 	}
-	p.note(time.Second)
+	p.record(time.Second)
 	longest, p99 := p.Stall()
 	assert.Equal(t, time.Second, longest)
 	assert.Greater(t, p99, 900*time.Millisecond)

@@ -8,23 +8,23 @@ import (
 
 // commandAttacks are commands that cost the server more than they cost the client. Points 7 to 9.
 var commandAttacks = []Scenario{
-	{Name: "7-kill", Title: "CLIENT KILL with 1,000 filters, 20 pipelined, 2,000 connections", run: besideCrowd(killMany)},
-	{Name: "7b-kill", Title: "CLIENT KILL of one id, 2,000 pipelined, 2,000 connections", run: besideCrowd(killOften)},
-	{Name: "7c-setuser", Title: "ACL SETUSER, 1,000 pipelined, 2,000 connections", run: besideCrowd(setUsers)},
-	{Name: "7d-deluser", Title: "ACL DELUSER, 1,000 pipelined, 2,000 connections", run: besideCrowd(deleteUsers)},
-	{Name: "7e-revoke", Title: "ACL TOKEN REVOKE, 200 pipelined, 2,000 connections", ConchOnly: "Redis has no tokens", run: besideCrowd(revokeTokens)},
+	{Name: "7-kill", Title: "CLIENT KILL with 1,000 filters, 20 pipelined, 2,000 connections", run: withIdleConns(killMany)},
+	{Name: "7b-kill", Title: "CLIENT KILL of one id, 2,000 pipelined, 2,000 connections", run: withIdleConns(killOften)},
+	{Name: "7c-setuser", Title: "ACL SETUSER, 1,000 pipelined, 2,000 connections", run: withIdleConns(setUsers)},
+	{Name: "7d-deluser", Title: "ACL DELUSER, 1,000 pipelined, 2,000 connections", run: withIdleConns(deleteUsers)},
+	{Name: "7e-revoke", Title: "ACL TOKEN REVOKE, 200 pipelined, 2,000 connections", ConchOnly: "Redis has no tokens", run: withIdleConns(revokeTokens)},
 	{Name: "8-topics", Title: "16 times TOPICS in EXEC, 1,000 names of 4 KiB", ConchOnly: "Redis has no TOPICS", run: topicsInExec},
 	{Name: "8b-config-get", Title: "CONFIG GET of 1,000 globs of 4 KiB", run: configGet},
-	{Name: "8c-client-list", Title: "CLIENT LIST, 100 pipelined, 2,000 connections", run: besideCrowd(clientList)},
+	{Name: "8c-client-list", Title: "CLIENT LIST, 100 pipelined, 2,000 connections", run: withIdleConns(clientList)},
 	{Name: "8d-command-info", Title: "COMMAND INFO of 1,020 times client, 20 pipelined", run: commandInfo},
 	{Name: "9-refused", Title: "64 KiB of TIME by a user without rights, 1 connection", run: refused(1)},
 	{Name: "9b-refused", Title: "64 KiB of TIME by a user without rights, 8 connections", run: refused(8)},
 }
 
-// besideCrowd is an attack beside 2,000 connections that do nothing.
-func besideCrowd(attack func(*Target) error) func(*Target) error {
+// withIdleConns is an attack beside 2,000 connections that do nothing.
+func withIdleConns(attack func(*Target) error) func(*Target) error {
 	return func(t *Target) error {
-		if err := t.crowd(t.scaled(2000)); err != nil {
+		if err := t.dialIdle(t.scaled(2000)); err != nil {
 			return err
 		}
 		return attack(t)
@@ -72,7 +72,7 @@ func deleteUsers(t *Target) error {
 	for i := range users {
 		name := fmt.Sprintf("attack%d", i)
 		deletions.WriteString(command("ACL", "DELUSER", name))
-		if err := c.ask("ACL", "SETUSER", name, "on"); err != nil {
+		if err := c.request("ACL", "SETUSER", name, "on"); err != nil {
 			return err
 		}
 	}
@@ -85,14 +85,14 @@ func revokeTokens(t *Target) error {
 		return err
 	}
 	const tokens = 200
-	if err := c.ask("ACL", "SETUSER", "attack", "on", "+@all", "&*"); err != nil {
+	if err := c.request("ACL", "SETUSER", "attack", "on", "+@all", "&*"); err != nil {
 		return err
 	}
 	var text strings.Builder
 	made := 0
 	for i := range tokens {
 		name := fmt.Sprintf("token%d", i)
-		if err := c.ask("ACL", "TOKEN", "CREATE", "attack", name, "3600"); err != nil {
+		if err := c.request("ACL", "TOKEN", "CREATE", "attack", name, "3600"); err != nil {
 			t.note("%d tokens: %v", made, err)
 			break
 		}
@@ -107,7 +107,7 @@ func topicsInExec(t *Target) error {
 	for i := range 1000 {
 		args = append(args, fmt.Sprintf("%04d", i)+strings.Repeat("t", 4000))
 	}
-	if _, err := t.quick(command(args...), 1000); err != nil {
+	if _, err := t.dialReader(command(args...), 1000); err != nil {
 		return err
 	}
 	return t.pipeline(command("MULTI")+strings.Repeat(command("TOPICS"), 16)+command("EXEC"), 18)
@@ -140,12 +140,12 @@ func refused(connections int) func(*Target) error {
 		if err != nil {
 			return err
 		}
-		if err := operator.ask("ACL", "SETUSER", "nobody", "on", ">nothing", "-@all", "+auth"); err != nil {
+		if err := operator.request("ACL", "SETUSER", "nobody", "on", ">nothing", "-@all", "+auth"); err != nil {
 			return err
 		}
 		var conns []*conn
 		for range connections {
-			c, err := t.quick(command("AUTH", "nobody", "nothing"), 1)
+			c, err := t.dialReader(command("AUTH", "nobody", "nothing"), 1)
 			if err != nil {
 				return err
 			}
@@ -153,7 +153,7 @@ func refused(connections int) func(*Target) error {
 		}
 		text := strings.Repeat("TIME\r\n", 64<<10/6)
 		t.begin()
-		err = each(len(conns), func(i int) error { return conns[i].send(text) })
-		return errors.Join(err, t.settle())
+		err = inParallel(len(conns), func(i int) error { return conns[i].send(text) })
+		return errors.Join(err, t.roundTrip())
 	}
 }

@@ -19,8 +19,8 @@ type conn struct {
 	in *bufio.Reader
 }
 
-// stranger connects and does not log in.
-func (t *Target) stranger() (*conn, error) {
+// dialUnauthenticated connects and does not log in.
+func (t *Target) dialUnauthenticated() (*conn, error) {
 	sock, err := new(net.Dialer).DialContext(t.ctx, "tcp", t.Addr)
 	if err != nil {
 		return nil, err
@@ -38,15 +38,15 @@ func (t *Target) stranger() (*conn, error) {
 
 // dial connects as a user who may do everything.
 func (t *Target) dial() (*conn, error) {
-	c, err := t.stranger()
-	if err != nil || !t.locked {
+	c, err := t.dialUnauthenticated()
+	if err != nil || !t.needsPassword {
 		return c, err
 	}
-	return c, c.ask("AUTH", Password)
+	return c, c.request("AUTH", Password)
 }
 
-// slow connects a client of which the kernel takes little. It sends text and reads the answers to it, but nothing afterwards.
-func (t *Target) slow(text string, answers int) (*conn, error) {
+// dialSlow connects a client of which the kernel takes little. It sends text and reads the answers to it, but nothing afterwards.
+func (t *Target) dialSlow(text string, answers int) (*conn, error) {
 	c, err := t.dial()
 	if err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func (t *Target) slow(text string, answers int) (*conn, error) {
 	return c, c.answers(answers)
 }
 
-// quick connects a client that sends text, and then reads all that comes.
-func (t *Target) quick(text string, answers int) (*conn, error) {
+// dialReader connects a client that sends text, and then reads all that comes.
+func (t *Target) dialReader(text string, answers int) (*conn, error) {
 	c, err := t.dial()
 	if err != nil {
 		return nil, err
@@ -69,12 +69,12 @@ func (t *Target) quick(text string, answers int) (*conn, error) {
 	if err := errors.Join(c.send(text), c.answers(answers)); err != nil {
 		return nil, err
 	}
-	c.drain()
+	c.discardAll()
 	return c, nil
 }
 
-// crowd connects n clients that do nothing, and waits until all are served.
-func (t *Target) crowd(n int) error {
+// dialIdle connects n clients that do nothing, and waits until all are served.
+func (t *Target) dialIdle(n int) error {
 	var conns []*conn
 	for range n {
 		c, err := t.dial()
@@ -109,13 +109,13 @@ func (c *conn) send(text string) error {
 	return err
 }
 
-// drain reads what comes until the connection ends.
-func (c *conn) drain() {
+// discardAll reads what comes until the connection ends.
+func (c *conn) discardAll() {
 	c.t.readers.Go(func() { _, _ = io.Copy(io.Discard, c.in) }) // its end is that of the connection
 }
 
-// ask sends one command and waits for its answer, which must be no error.
-func (c *conn) ask(args ...string) error {
+// request sends one command and waits for its answer, which must be no error.
+func (c *conn) request(args ...string) error {
 	if err := c.send(command(args...)); err != nil {
 		return err
 	}
@@ -165,9 +165,9 @@ func (c *conn) skipFrame() error {
 	return nil
 }
 
-// pour writes text again and again until ctx ends, the connection does, or n bytes are written. It is no error that the
+// writeRepeatedly writes text again and again until ctx ends, the connection does, or n bytes are written. It is no error that the
 // server takes no more. It returns how many bytes it has taken.
-func (c *conn) pour(ctx context.Context, text string, n int) int {
+func (c *conn) writeRepeatedly(ctx context.Context, text string, n int) int {
 	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })()
 	sent := 0
 	for sent < n && ctx.Err() == nil {

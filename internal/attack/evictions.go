@@ -19,7 +19,7 @@ var evictionAttacks = []Scenario{
 func largeBesideSlow(t *Target) error {
 	var slow []*conn
 	for range 4 {
-		c, err := t.slow(command("SUBSCRIBE", "a"), 1)
+		c, err := t.dialSlow(command("SUBSCRIBE", "a"), 1)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func largeBesideSlow(t *Target) error {
 		return err
 	}
 	t.begin()
-	filler, err := t.quick("", 0)
+	filler, err := t.dialReader("", 0)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func largeBesideSlow(t *Target) error {
 	all.Go(func() { // 32 MiB in the time of the large message, to each of the subscribers
 		text := command("PUBLISH", "a", strings.Repeat("x", 64<<10))
 		for range 512 {
-			if filler.pour(filling, text, 1) == 0 || !wait(filling, t.Flood/512) {
+			if filler.writeRepeatedly(filling, text, 1) == 0 || !wait(filling, t.Flood/512) {
 				return
 			}
 		}
@@ -63,7 +63,7 @@ func largeBesideSlow(t *Target) error {
 
 // largeMessage publishes 16 MiB, and takes as long as a flood for it.
 func largeMessage(c *conn) error {
-	text := command("PUBLISH", "large", strings.Repeat("x", 16*mebi))
+	text := command("PUBLISH", "large", strings.Repeat("x", 16*mib))
 	const pieces = 100
 	for i := range pieces {
 		if err := c.send(text[i*len(text)/pieces : (i+1)*len(text)/pieces]); err != nil {

@@ -18,7 +18,7 @@ var floodAttacks = []Scenario{
 func flood(publishers, subscribers, topics int) func(*Target) error {
 	return func(t *Target) error {
 		for range subscribers {
-			if _, err := t.quick(command("SUBSCRIBE", "flood0", "flood1"), 2); err != nil {
+			if _, err := t.dialReader(command("SUBSCRIBE", "flood0", "flood1"), 2); err != nil {
 				return err
 			}
 		}
@@ -30,18 +30,18 @@ func flood(publishers, subscribers, topics int) func(*Target) error {
 		text := pieces.String()
 		var conns []*conn
 		for range publishers {
-			c, err := t.quick("", 0)
+			c, err := t.dialReader("", 0)
 			if err != nil {
 				return err
 			}
 			conns = append(conns, c)
 		}
 		t.begin()
-		ctx, stop := t.flooding()
+		ctx, stop := t.floodContext()
 		defer stop()
 		sent := make([]int, publishers)
-		err := each(publishers, func(i int) error {
-			sent[i] = conns[i].pour(ctx, text, 1<<40)
+		err := inParallel(publishers, func(i int) error {
+			sent[i] = conns[i].writeRepeatedly(ctx, text, 1<<40)
 			return nil
 		})
 		total := 0

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-const mebi = 1 << 20
+const mib = 1 << 20
 
 // memoryAttacks make the server hold much. Points 1 to 6.
 var memoryAttacks = []Scenario{
@@ -16,7 +16,7 @@ var memoryAttacks = []Scenario{
 	{Name: "1c-exec", Title: "16 MiB in EXEC to 100 patterns of the own connection", Cap: "50MiB", run: patternsInExec},
 	{Name: "1d-predicates", Title: "16 MiB to 100 predicates of one subscriber that does not read", Cap: "50MiB",
 		ConchOnly: "Redis has no predicates", run: predicatesOfOne},
-	{Name: "2-strangers", Title: "50 unauthenticated clients send a\\n and do not read", Locked: true, run: tinyCommands},
+	{Name: "2-strangers", Title: "50 unauthenticated clients send a\\n and do not read", NeedsPassword: true, run: tinyCommands},
 	{Name: "2b-tiny", Title: "50 clients send a\\n and do not read", run: tinyCommands},
 	{Name: "3-entries", Title: "4 slow line subscribers of two topics in turn", Cap: "128MiB", run: slowLines},
 	{Name: "4-oldest", Title: "a slow drop-oldest subscriber, small messages and replies", ConchOnly: "Redis drops no messages", run: dropOldest},
@@ -39,7 +39,7 @@ func globs(n int) (all []string) {
 }
 
 func patternsOfOne(t *Target) error {
-	if _, err := t.slow(command(append([]string{"PSUBSCRIBE"}, globs(100)...)...), 100); err != nil {
+	if _, err := t.dialSlow(command(append([]string{"PSUBSCRIBE"}, globs(100)...)...), 100); err != nil {
 		return err
 	}
 	return t.publishBig()
@@ -50,7 +50,7 @@ func predicatesOfOne(t *Target) error {
 	for i := range 100 {
 		text = append(text, fmt.Sprintf("big WHERE size > %d", i))
 	}
-	if _, err := t.slow(command(text...), 100); err != nil {
+	if _, err := t.dialSlow(command(text...), 100); err != nil {
 		return err
 	}
 	return t.publishBig()
@@ -58,7 +58,7 @@ func predicatesOfOne(t *Target) error {
 
 func patternsOfMany(t *Target) error {
 	for i := range 100 {
-		if _, err := t.slow(command("PSUBSCRIBE", glob(i)), 1); err != nil {
+		if _, err := t.dialSlow(command("PSUBSCRIBE", glob(i)), 1); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (t *Target) publishBig() error {
 	if err != nil {
 		return err
 	}
-	text := command("PUBLISH", big, strings.Repeat("x", 16*mebi))
+	text := command("PUBLISH", big, strings.Repeat("x", 16*mib))
 	t.begin()
 	return c.sendAndWait(text, 1)
 }
@@ -85,47 +85,47 @@ func (c *conn) sendAndWait(text string, answers int) error {
 
 func patternsInExec(t *Target) error {
 	text := command("HELLO", "3") + command(append([]string{"PSUBSCRIBE"}, globs(100)...)...)
-	c, err := t.slow(text, 101)
+	c, err := t.dialSlow(text, 101)
 	if err != nil {
 		return err
 	}
-	text = command("MULTI") + command("PUBLISH", big, strings.Repeat("x", 16*mebi)) + command("EXEC")
+	text = command("MULTI") + command("PUBLISH", big, strings.Repeat("x", 16*mib)) + command("EXEC")
 	t.begin()
 	_ = c.send(text) // it may well be disconnected meanwhile
 	wait(t.ctx, t.Flood)
-	return t.settle()
+	return t.roundTrip()
 }
 
-// settle waits until the server has answered somebody else.
-func (t *Target) settle() error {
+// roundTrip waits until the server has answered somebody else.
+func (t *Target) roundTrip() error {
 	c, err := t.dial()
 	if err != nil {
 		return err
 	}
-	return c.ask("PING")
+	return c.request("PING")
 }
 
 func tinyCommands(t *Target) error {
 	text := strings.Repeat("a\n", 32<<10)
 	var conns []*conn
 	for range 50 {
-		c, err := t.stranger()
+		c, err := t.dialUnauthenticated()
 		if err != nil {
 			return err
 		}
 		conns = append(conns, c)
 	}
 	t.begin()
-	ctx, stop := t.flooding()
+	ctx, stop := t.floodContext()
 	defer stop()
-	return each(len(conns), func(i int) error {
-		conns[i].pour(ctx, text, 64*mebi)
+	return inParallel(len(conns), func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, 64*mib)
 		return nil
 	})
 }
 
-// lines subscribes in lines, or in RESP where there are none.
-func (t *Target) lines(topics ...string) (text string, answers int) {
+// subscribeText subscribes in lines, or in RESP where there are none.
+func (t *Target) subscribeText(topics ...string) (text string, answers int) {
 	if t.Redis {
 		return command(append([]string{"SUBSCRIBE"}, topics...)...), len(topics)
 	}
@@ -137,9 +137,9 @@ func slowAtCap(t *Target) error { return t.alternate(100, 400_000) }
 
 // alternate publishes a byte to one and the other of two topics, which so many slow subscribers have subscribed to.
 func (t *Target) alternate(subscribers, messages int) error {
-	text, answers := t.lines("a", "b")
+	text, answers := t.subscribeText("a", "b")
 	for range subscribers {
-		if _, err := t.slow(text, answers); err != nil {
+		if _, err := t.dialSlow(text, answers); err != nil {
 			return err
 		}
 	}
@@ -153,12 +153,12 @@ func (t *Target) publishInTurn(ctx context.Context, messages int) error {
 	if err != nil {
 		return err
 	}
-	c.drain()
+	c.discardAll()
 	const pairs = 1000
 	text := strings.Repeat(command("PUBLISH", "a", "x")+command("PUBLISH", "b", "x"), pairs)
 	messages = t.scaled(messages)
-	sent := c.pour(ctx, text, messages/(2*pairs)*len(text))
-	if err := t.settle(); err != nil {
+	sent := c.writeRepeatedly(ctx, text, messages/(2*pairs)*len(text))
+	if err := t.roundTrip(); err != nil {
 		return err
 	}
 	if want := messages / (2 * pairs) * len(text); sent < want {
@@ -168,7 +168,7 @@ func (t *Target) publishInTurn(ctx context.Context, messages int) error {
 }
 
 func dropOldest(t *Target) error {
-	c, err := t.slow("SLOW drop-oldest\nSUB a b\n", 3)
+	c, err := t.dialSlow("SLOW drop-oldest\nSUB a b\n", 3)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func dropOldest(t *Target) error {
 	t.readers.Go(func() { // replies between the messages, until so many wait that it is not read any more
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for ctx.Err() == nil && c.pour(ctx, strings.Repeat("PING\n", 100), 1) > 0 {
+		for ctx.Err() == nil && c.writeRepeatedly(ctx, strings.Repeat("PING\n", 100), 1) > 0 {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -195,9 +195,9 @@ func zeros(subscribers int) func(*Target) error {
 		for i := range subscribers {
 			text, answers := ways[i], strings.Count(ways[i], "\n")
 			if t.Redis {
-				text, answers = t.lines(big)
+				text, answers = t.subscribeText(big)
 			}
-			if _, err := t.quick(text, answers); err != nil {
+			if _, err := t.dialReader(text, answers); err != nil {
 				return err
 			}
 		}
@@ -205,16 +205,16 @@ func zeros(subscribers int) func(*Target) error {
 		if err != nil {
 			return err
 		}
-		text := command("PUBLISH", big, strings.Repeat("\x00", 16*mebi))
+		text := command("PUBLISH", big, strings.Repeat("\x00", 16*mib))
 		t.begin()
 		return c.sendAndWait(text, 1)
 	}
 }
 
 func execAtCap(t *Target) error {
-	text, answers := t.lines("a", "b")
+	text, answers := t.subscribeText("a", "b")
 	for range 100 {
-		if _, err := t.slow(text, answers); err != nil {
+		if _, err := t.dialSlow(text, answers); err != nil {
 			return err
 		}
 	}
@@ -233,5 +233,5 @@ func (t *Target) execPublish(messages int) error {
 		return err
 	}
 	t.begin()
-	return c.ask("EXEC")
+	return c.request("EXEC")
 }

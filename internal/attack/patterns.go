@@ -8,11 +8,11 @@ import (
 
 // patternAttacks are predicates, globs and rules that cost much. Points 12 and 13.
 var patternAttacks = []Scenario{
-	{Name: "12-compile", Title: "100 unauthenticated clients pipeline predicates of 4 KiB", Locked: true,
+	{Name: "12-compile", Title: "100 unauthenticated clients pipeline predicates of 4 KiB", NeedsPassword: true,
 		ConchOnly: "Redis has no predicates", run: compileMany},
 	{Name: "12b-evaluate", Title: "8 publishers of 100 KiB JSON, 200 costly predicates",
 		ConchOnly: "Redis has no predicates", run: evaluateMany},
-	{Name: "13-globs", Title: "PUBLISH to a topic of 4 KB, 200 laborious globs of 2 KB", run: laboriousGlobs},
+	{Name: "13-globs", Title: "PUBLISH to a topic of 4 KB, 200 laborious globs of 2 KB", run: costlyGlobs},
 	{Name: "13b-rules", Title: "ACL SETUSER with 379 KiB of rules", run: manyRules},
 }
 
@@ -21,11 +21,11 @@ func compileMany(t *Target) error {
 	const clients, each0 = 100, 50
 	var conns []*conn
 	for range clients {
-		c, err := t.stranger()
+		c, err := t.dialUnauthenticated()
 		if err != nil {
 			return err
 		}
-		c.drain()
+		c.discardAll()
 		conns = append(conns, c)
 	}
 	texts := make([]string, clients)
@@ -37,11 +37,11 @@ func compileMany(t *Target) error {
 		texts[i] = text.String()
 	}
 	t.begin()
-	err := each(clients, func(i int) error {
+	err := inParallel(clients, func(i int) error {
 		_ = conns[i].send(texts[i]) // it may be closed meanwhile
 		return nil
 	})
-	return errors.Join(err, t.settle())
+	return errors.Join(err, t.roundTrip())
 }
 
 // longPredicate is one of about 4 KiB and less than 256 parts.
@@ -66,33 +66,33 @@ func evaluateMany(t *Target) error {
 		}
 		args = append(args, "json WHERE "+b.String())
 	}
-	if _, err := t.quick(command(args...), 200); err != nil {
+	if _, err := t.dialReader(command(args...), 200); err != nil {
 		return err
 	}
 	text := command("PUBLISH", "json", `{"a": "`+strings.Repeat("a", 100<<10)+`"}`)
 	var conns []*conn
 	for range 8 {
-		c, err := t.quick("", 0)
+		c, err := t.dialReader("", 0)
 		if err != nil {
 			return err
 		}
 		conns = append(conns, c)
 	}
 	t.begin()
-	ctx, stop := t.flooding()
+	ctx, stop := t.floodContext()
 	defer stop()
-	return each(len(conns), func(i int) error {
-		conns[i].pour(ctx, text, 1<<40)
+	return inParallel(len(conns), func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, 1<<40)
 		return nil
 	})
 }
 
-func laboriousGlobs(t *Target) error {
+func costlyGlobs(t *Target) error {
 	args := []string{"PSUBSCRIBE"}
 	for i := range 200 { // at each place of a name of a only, each is compared almost to its end
 		args = append(args, "*"+strings.Repeat("a?", 1000)+fmt.Sprintf("b%03d*", i))
 	}
-	if _, err := t.quick(command(args...), 200); err != nil {
+	if _, err := t.dialReader(command(args...), 200); err != nil {
 		return err
 	}
 	return t.pipeline(command("PUBLISH", strings.Repeat("a", 4000), "x"), 1)

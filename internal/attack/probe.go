@@ -14,8 +14,8 @@ import (
 // probeEvery is the pause between two PINGs.
 const probeEvery = 5 * time.Millisecond
 
-// patience is how long a PING may take before the server is given up.
-const patience = time.Minute
+// pingTimeout is how long a PING may take before the server is given up.
+const pingTimeout = time.Minute
 
 // Prober sends PING on a connection that does nothing else, and notes how long each answer takes.
 type Prober struct {
@@ -26,8 +26,8 @@ type Prober struct {
 	sock net.Conn
 	in   *bufio.Reader
 
-	mu    sync.Mutex
-	taken []time.Duration
+	mu        sync.Mutex
+	latencies []time.Duration
 }
 
 // NewProber connects, and logs in if there is a password.
@@ -38,7 +38,7 @@ func NewProber(ctx context.Context, addr, password string) (*Prober, error) {
 	}
 	p := &Prober{sock: sock, in: bufio.NewReader(sock)}
 	if password != "" {
-		if err := p.ask("AUTH "+password+"\r\n", "+OK\r\n"); err != nil {
+		if err := p.request("AUTH "+password+"\r\n", "+OK\r\n"); err != nil {
 			_ = sock.Close()
 			return nil, err
 		}
@@ -53,14 +53,14 @@ func (p *Prober) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		before, begun := p.disturbed(), time.Now()
-		if err := p.ask("PING\r\n", "+PONG\r\n"); err != nil {
+		if err := p.request("PING\r\n", "+PONG\r\n"); err != nil {
 			if ctx.Err() == nil && before == p.disturbed() { // it was waited for all that time
-				p.note(time.Since(begun))
+				p.record(time.Since(begun))
 			}
 			return err
 		}
 		if before%2 == 0 && before == p.disturbed() {
-			p.note(time.Since(begun))
+			p.record(time.Since(begun))
 		}
 		select {
 		case <-ctx.Done():
@@ -77,8 +77,8 @@ func (p *Prober) disturbed() int64 {
 	return p.Disturbed()
 }
 
-func (p *Prober) ask(text, want string) error {
-	_ = p.sock.SetDeadline(time.Now().Add(patience)) // fails on a dead socket, as the write then does
+func (p *Prober) request(text, want string) error {
+	_ = p.sock.SetDeadline(time.Now().Add(pingTimeout)) // fails on a dead socket, as the write then does
 	if _, err := io.WriteString(p.sock, text); err != nil {
 		return err
 	}
@@ -92,14 +92,14 @@ func (p *Prober) ask(text, want string) error {
 	return nil
 }
 
-// note keeps a time, and those of the PINGs that were not sent meanwhile: else one stall of a second would count as
+// record keeps a time, and those of the PINGs that were not sent meanwhile: else one stall of a second would count as
 // little as one answer.
-func (p *Prober) note(d time.Duration) {
+func (p *Prober) record(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.taken = append(p.taken, d)
+	p.latencies = append(p.latencies, d)
 	for d -= probeEvery; d > probeEvery; d -= probeEvery {
-		p.taken = append(p.taken, d)
+		p.latencies = append(p.latencies, d)
 	}
 }
 
@@ -107,16 +107,16 @@ func (p *Prober) note(d time.Duration) {
 func (p *Prober) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.taken = nil
+	p.latencies = nil
 }
 
 // Stall is the longest time that an answer took, and P99 that within which 99 of 100 came.
 func (p *Prober) Stall() (longest, p99 time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.taken) == 0 {
+	if len(p.latencies) == 0 {
 		return 0, 0
 	}
-	all := slices.Sorted(slices.Values(p.taken))
+	all := slices.Sorted(slices.Values(p.latencies))
 	return all[len(all)-1], all[(len(all)-1)*99/100]
 }

@@ -8,7 +8,7 @@ import (
 // uncountedAttacks make the server hold what is easily left out of its account. Point 13, too.
 var uncountedAttacks = []Scenario{
 	{Name: "13c-half", Title: "40 clients with half a command of 1,000,000 empty arguments", Cap: "100MiB", run: halfCommands},
-	{Name: "13d-names", Title: "40 clients subscribe to 50,000 names each", Cap: "100MiB", RedisArgs: patientRedis, run: namesOfMany},
+	{Name: "13d-names", Title: "40 clients subscribe to 50,000 names each", Cap: "100MiB", RedisArgs: noOutputLimit, run: namesOfMany},
 	{Name: "13e-missed", Title: "a drop-newest subscriber misses messages to 20,000 names", Cap: "100MiB",
 		ConchOnly: "Redis drops no messages", run: missMany},
 	{Name: "13f-fences", Title: "100 clients send COMMAND and 60 KiB behind it, and do not read", Cap: "100MiB", run: fencesUnread},
@@ -27,13 +27,13 @@ func halfCommands(t *Target) error {
 		conns = append(conns, c)
 	}
 	t.begin()
-	ctx, stop := t.flooding()
+	ctx, stop := t.floodContext()
 	defer stop()
-	_ = each(len(conns), func(i int) error {
-		conns[i].pour(ctx, text, 1)
+	_ = inParallel(len(conns), func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, 1)
 		return nil
 	})
-	return t.settle()
+	return t.roundTrip()
 }
 
 func namesOfMany(t *Target) error {
@@ -46,11 +46,11 @@ func namesOfMany(t *Target) error {
 		texts[i] = command(args...)
 	}
 	t.begin()
-	_ = each(len(texts), func(i int) error { // it may be disconnected
-		_, err := t.quick(texts[i], t.scaled(50_000))
+	_ = inParallel(len(texts), func(i int) error { // it may be disconnected
+		_, err := t.dialReader(texts[i], t.scaled(50_000))
 		return err
 	})
-	return t.settle()
+	return t.roundTrip()
 }
 
 // missMany fills the outbox first.
@@ -60,14 +60,14 @@ func missMany(t *Target) error {
 	for i := range t.scaled(20_000) {
 		args = append(args, topic(i))
 	}
-	if _, err := t.slow(command("HELLO", "3")+command("CLIENT", "SLOW", "drop-newest")+command(args...), len(args)+1); err != nil {
+	if _, err := t.dialSlow(command("HELLO", "3")+command("CLIENT", "SLOW", "drop-newest")+command(args...), len(args)+1); err != nil {
 		return err
 	}
-	pub, err := t.quick("", 0)
+	pub, err := t.dialReader("", 0)
 	if err != nil {
 		return err
 	}
-	if err := pub.send(strings.Repeat(command("PUBLISH", "filler", strings.Repeat("x", mebi)), 48)); err != nil {
+	if err := pub.send(strings.Repeat(command("PUBLISH", "filler", strings.Repeat("x", mib)), 48)); err != nil {
 		return err
 	}
 	t.begin()
@@ -76,24 +76,24 @@ func missMany(t *Target) error {
 			return err
 		}
 	}
-	return t.settle()
+	return t.roundTrip()
 }
 
 func fencesUnread(t *Target) error {
 	text := "COMMAND\r\n" + strings.Repeat("PING\r\n", 10<<10)
 	var conns []*conn
 	for range 100 {
-		c, err := t.slow("", 0)
+		c, err := t.dialSlow("", 0)
 		if err != nil {
 			return err
 		}
 		conns = append(conns, c)
 	}
 	t.begin()
-	ctx, stop := t.flooding()
+	ctx, stop := t.floodContext()
 	defer stop()
-	return each(len(conns), func(i int) error {
-		conns[i].pour(ctx, text, mebi)
+	return inParallel(len(conns), func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, mib)
 		return nil
 	})
 }

@@ -33,7 +33,7 @@ func Play(t *testing.T, path string, update bool) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	p := &player{t: t, server: Start(t, server.Options{Version: "test"}), conns: make(map[string]*Conn),
-		multi: make(map[string]bool), ends: make(map[string]string)}
+		inMulti: make(map[string]bool), lineEnds: make(map[string]string)}
 	var got strings.Builder
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\n")
@@ -58,16 +58,16 @@ func Play(t *testing.T, path string, update bool) {
 var step = regexp.MustCompile(`^[a-z0-9]+[<>:=]( |$)`)
 
 type player struct {
-	t      *testing.T
-	server *Server
-	conns  map[string]*Conn
-	order  []string
-	multi  map[string]bool   // who is inside MULTI
-	ends   map[string]string // how whose lines end
+	t        *testing.T
+	server   *Server
+	conns    map[string]*Conn
+	order    []string
+	inMulti  map[string]bool   // who is inside MULTI
+	lineEnds map[string]string // how whose lines end
 }
 
-// chance is the parts of answers that differ from run to run, each behind what stays: ids, times, secrets.
-var chance = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
+// varying is the parts of answers that differ from run to run, each behind what stays: ids, times, secrets.
+var varying = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
 	`((?:expires|timestamp-created|timestamp-last-updated)\r\n:)\d+|` +
 	`(age-seconds\r\n)(?:\$\d+\r\n|,)[0-9.]+|` +
 	`(client-info\r\n)\$\d+\r\n[^\r]*|` +
@@ -76,7 +76,7 @@ var chance = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
 	`(OK SEQ ON )[0-9a-f]{16}`)
 
 func mask(frame []byte) []byte {
-	return chance.ReplaceAll(frame, []byte("${1}${2}${3}${4}${5}${6}${7}N"))
+	return varying.ReplaceAll(frame, []byte("${1}${2}${3}${4}${5}${6}${7}N"))
 }
 
 func (p *player) step(line string, got *strings.Builder) {
@@ -85,7 +85,7 @@ func (p *player) step(line string, got *strings.Builder) {
 	c := p.conns[name]
 	if c == nil {
 		c = p.server.Dial(p.t)
-		p.ends[name] = "\n"
+		p.lineEnds[name] = "\n"
 		p.conns[name] = c
 		p.order = append(p.order, name)
 	}
@@ -105,7 +105,7 @@ func (p *player) step(line string, got *strings.Builder) {
 			return // the first half of something: there is nothing to wait for
 		}
 		if strings.HasSuffix(raw, "\r\n") && raw[0] != '*' {
-			p.ends[name] = "\r\n"
+			p.lineEnds[name] = "\r\n"
 		}
 	}
 	p.settle(c, name, got)
@@ -132,8 +132,8 @@ func (p *player) fence(name string) string {
 	if strings.HasPrefix(name, "guest") {
 		return RESP(mark) // that there is no such command is said before anything is asked
 	}
-	if p.multi[name] {
-		return "UNSUB " + mark + p.ends[name]
+	if p.inMulti[name] {
+		return "UNSUB " + mark + p.lineEnds[name]
 	}
 	return RESP("UNSUBSCRIBE", mark)
 }
@@ -144,9 +144,9 @@ func (p *player) note(name, sent string) {
 	switch {
 	case len(words) == 0:
 	case words[0] == "MULTI":
-		p.multi[name] = true
+		p.inMulti[name] = true
 	case words[0] == "EXEC" || words[0] == "DISCARD" || words[0] == "RESET":
-		p.multi[name] = false
+		p.inMulti[name] = false
 	}
 }
 
