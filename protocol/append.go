@@ -6,8 +6,7 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// RESP replies are built with redcon's encoders; these names gather the ones conch uses, so that the rest of the
-// project needs to know one place only.
+// This file wraps the encoders of redcon, so that no other package depends on redcon.
 
 // AppendArray appends the header of an array of n elements.
 func AppendArray(dst []byte, n int) []byte { return redcon.AppendArray(dst, n) }
@@ -15,7 +14,7 @@ func AppendArray(dst []byte, n int) []byte { return redcon.AppendArray(dst, n) }
 // AppendBulk appends a bulk string.
 func AppendBulk(dst, s []byte) []byte { return redcon.AppendBulk(dst, s) }
 
-// AppendBulkHeader appends what stands in front of a bulk string of n bytes. CR and LF stand behind it.
+// AppendBulkHeader appends the header of a bulk string of n bytes. The caller appends the bytes, CR and LF.
 func AppendBulkHeader(dst []byte, n int) []byte {
 	return append(strconv.AppendInt(append(dst, '$'), int64(n), 10), '\r', '\n')
 }
@@ -29,18 +28,18 @@ func AppendInt(dst []byte, n int64) []byte { return redcon.AppendInt(dst, n) }
 // AppendOK appends +OK.
 func AppendOK(dst []byte) []byte { return redcon.AppendOK(dst) }
 
-// AppendSimple appends a simple string. Bytes that would end it early, or drive a terminal, are shown as in lines.
+// AppendSimple appends a simple string. It escapes bytes that would end the string early or control a terminal.
 func AppendSimple(dst, s []byte) []byte {
 	return append(EscapeMessage(append(dst, '+'), s), '\r', '\n')
 }
 
-// AppendError appends an error reply. A part quoted from a peer cannot end it early: see AppendSimple.
+// AppendError appends an error reply. Input quoted in the text cannot end it early: see AppendSimple.
 func AppendError(dst []byte, err *Error) []byte {
 	dst = append(append(append(dst, '-'), err.Code...), ' ')
 	return append(EscapeMessage(dst, []byte(err.Text)), '\r', '\n')
 }
 
-// Version is the version of RESP that a connection speaks. The zero value is RESP2, as every connection starts.
+// Version is the RESP version of a connection. The zero value is RESP2: every connection starts with it.
 type Version uint8
 
 // The versions.
@@ -49,11 +48,11 @@ const (
 	RESP3
 )
 
-// Number is how clients name the version: 2 or 3.
+// Number is the argument of HELLO for the version: 2 or 3.
 func (v Version) Number() int { return int(v) + 2 }
 
-// AppendHeader appends the header of something that holds n elements, or n pairs in a map. RESP2 knows arrays only:
-// there a map of n pairs is an array of 2n.
+// AppendHeader appends the header of an aggregate of n elements, or of n pairs for a map. RESP2 has arrays only: a map
+// of n pairs becomes an array of 2n.
 func (v Version) AppendHeader(dst []byte, kind byte, n int) []byte {
 	if v == RESP2 {
 		if kind == Map {
@@ -64,7 +63,7 @@ func (v Version) AppendHeader(dst []byte, kind byte, n int) []byte {
 	return append(strconv.AppendInt(append(dst, kind), int64(n), 10), '\r', '\n')
 }
 
-// The first bytes of what holds elements.
+// The type bytes of aggregates.
 const (
 	Array = '*'
 	Map   = '%'
@@ -80,7 +79,7 @@ func (v Version) AppendNull(dst []byte) []byte {
 	return redcon.AppendNull(dst)
 }
 
-// AppendVerbatim appends text for people: a verbatim string in RESP3.
+// AppendVerbatim appends text meant for reading: a verbatim string in RESP3, a bulk string in RESP2.
 func (v Version) AppendVerbatim(dst []byte, text string) []byte {
 	if v == RESP2 {
 		return redcon.AppendBulkString(dst, text)
@@ -89,7 +88,8 @@ func (v Version) AppendVerbatim(dst []byte, text string) []byte {
 	return append(append(dst, text...), '\r', '\n')
 }
 
-// AppendConfirmation appends one confirmation: kind is "subscribe" and the like. A nil name is null.
+// AppendConfirmation appends one confirmation of SUBSCRIBE and its relatives. kind is "subscribe", "punsubscribe" and
+// so on; a nil name becomes null.
 func (v Version) AppendConfirmation(dst []byte, kind string, name []byte, count int) []byte {
 	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 3), kind)
 	if name == nil {
@@ -100,14 +100,14 @@ func (v Version) AppendConfirmation(dst []byte, kind string, name []byte, count 
 	return redcon.AppendInt(dst, int64(count))
 }
 
-// AppendMessage appends a message frame as a subscriber of the topic gets it. kind is "message", or "smessage" for a
-// shard.
+// AppendMessage appends the message frame for subscribers of a topic. kind is "message", or "smessage" for a shard
+// topic.
 func (v Version) AppendMessage(dst []byte, kind string, topic, payload []byte) []byte {
 	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 3), kind)
 	return redcon.AppendBulk(redcon.AppendBulk(dst, topic), payload)
 }
 
-// AppendPatternMessage appends a message frame as a subscriber of the pattern gets it.
+// AppendPatternMessage appends the message frame for subscribers of a pattern.
 func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload []byte) []byte {
 	dst = redcon.AppendBulkString(v.AppendHeader(dst, Push, 4), "pmessage")
 	dst = redcon.AppendBulkString(dst, pattern)
@@ -128,8 +128,8 @@ func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	return dst
 }
 
-// AppendMissed appends the line that says that so many messages of a subscription are missing in its place. name is the
-// topic or the glob subscribed to.
+// AppendMissed appends a MISSED line: count messages of a subscription were dropped at this point. name is the topic or
+// the pattern of the subscription.
 func AppendMissed(dst []byte, name string, count int, crlf bool) []byte {
 	dst = append(strconv.AppendInt(append(dst, "MISSED "...), int64(count), 10), ' ')
 	return AppendLineEnd(EscapeName(dst, []byte(name)), crlf)
@@ -150,7 +150,7 @@ func AppendLineError(dst []byte, err *Error) []byte {
 	return EscapeMessage(dst, []byte(err.Text))
 }
 
-// AppendHints appends the further lines of an error: those who type read them, programs skip them by their #.
+// AppendHints appends the hints of an error as comment lines. Programs skip lines that start with #.
 func AppendHints(dst []byte, err *Error, crlf bool) []byte {
 	for _, note := range err.Hints {
 		dst = AppendLineEnd(EscapeMessage(append(dst, "# "...), []byte(note)), crlf)
@@ -158,7 +158,7 @@ func AppendHints(dst []byte, err *Error, crlf bool) []byte {
 	return dst
 }
 
-// AppendLineEnd ends a line as its reader ends them.
+// AppendLineEnd appends the line end that the client uses: CRLF or LF.
 func AppendLineEnd(dst []byte, crlf bool) []byte {
 	if crlf {
 		dst = append(dst, '\r')

@@ -6,44 +6,44 @@ import (
 	"strings"
 )
 
-// ArgSyntax is how the rest of a line is split into arguments.
+// ArgSyntax selects how the text after a command name in a line is split into arguments.
 type ArgSyntax uint8
 
-// The shapes.
+// The argument syntaxes.
 const (
 	ArgsInline  ArgSyntax = iota // by Redis' quoting rules
 	ArgsNames                    // names, separated by spaces
-	ArgsMessage                  // a topic, one space, and the message as it stands
+	ArgsMessage                  // a topic, one space, and the unparsed message
 )
 
-// CommandSpec is one command. Dispatch, arity errors, HELP and COMMAND are all made from the table of rows.
+// CommandSpec specifies one command. Dispatch, arity errors, HELP and COMMAND all derive from the table of specs.
 type CommandSpec struct {
-	Name              string // as it is typed; "CLIENT ID" for a subcommand
-	Group             string // as redis-cli sorts its help; said once, it holds for the rows that follow
-	Arity             int    // arguments with the name, or with both words of it; negative: at least so many. As in Redis
+	Name              string // upper case; "CLIENT ID" for a subcommand
+	Group             string // group in the help of redis-cli; an empty one repeats that of the spec before
+	Arity             int    // as in Redis: arguments with the name, or with both words of it; negative: the minimum
 	Usage             string
 	Summary           string
 	Syntax            ArgSyntax
-	AllowedSubscribed bool   // a RESP2 connection may run it while it is subscribed
-	LargeReply        bool   // the answer may be much larger than the question: such commands are taken one at a time
-	Costly            bool   // may be much more work than it is long: taken one at a time too, and counted with the ample ones in transactions
-	Container         bool   // its second word names a command of its own
-	RunsInMulti       bool   // takes effect at once inside MULTI, instead of being queued
-	NoAuth            bool   // may be run by everybody, and before authentication: acl has the same list
-	Sync              bool   // what follows it is read when it is done: it may change what the peer may send, or takes a file
-	NoMulti           bool   // may not be part of a transaction
-	HasSecrets        bool   // there may be a password among its arguments
-	TakesPredicate    bool   // what is listened to may have a predicate; behind the names of a verb, one that holds for each of them
-	Divisible         bool   // it may name very many topics, and is then carried out in pieces
-	Since             string // the version of Redis that brought it; empty for what is conch's own
+	AllowedSubscribed bool   // allowed on a RESP2 connection that is subscribed
+	LargeReply        bool   // the reader submits nothing more until this command has been applied
+	Costly            bool   // much work for few bytes: one at a time as LargeReply, and counted with those in MULTI
+	Container         bool   // has subcommands: the second word selects one
+	RunsInMulti       bool   // runs at once inside MULTI, instead of being queued
+	NoAuth            bool   // needs no authentication and no permission; package acl has the same list
+	Sync              bool   // the reader waits for it: it may change parsing limits, or use a file
+	NoMulti           bool   // rejected inside MULTI
+	HasSecrets        bool   // an argument may be a password: logs and MONITOR redact it
+	TakesPredicate    bool   // names may carry a predicate; after the names of a verb, one for all of them
+	Divisible         bool   // may name very many topics: then it is applied in pieces
+	Since             string // first version of Redis with it; empty for commands of conch alone
 
-	fullName     string    // lower case, "client|id": as Redis names it in errors
+	fullName     string    // lower case, "client|id": the name in Redis' errors
 	index        int       // in Commands
-	respPrefixes [2]string // how it begins in RESP, in upper and in lower case, if it always has so many arguments
+	respPrefixes [2]string // for a fixed arity: its first bytes in RESP, upper and lower case
 	subcommands  map[string]*CommandSpec
 }
 
-// Commands holds every command there is, in the order in which HELP shows them.
+// Commands is the table of all commands, in the order of HELP.
 var Commands = []*CommandSpec{
 	{Name: "PUB", Group: "pubsub", Arity: 3, Usage: "PUB topic message", Summary: "publish a message: all that follows the topic and one space",
 		Syntax: ArgsMessage},
@@ -280,13 +280,13 @@ func index(table []*CommandSpec) map[string]*CommandSpec {
 	return top
 }
 
-// maxNameLen is more than any name in the table: longer words are no commands.
+// maxNameLen is longer than every name in the table; lookup needs no allocation up to it.
 const maxNameLen = 32
 
-// Lookup returns the spec of a command, in any letter case, or nil.
+// Lookup returns the spec of a command, or nil. It ignores letter case.
 func Lookup(name []byte) *CommandSpec { return lookup(byName, name) }
 
-// LookupFull finds a spec by its full name, "client|id" as well as "client", in any letter case.
+// LookupFull returns the spec for a full name, "client|id" or "client", or nil. It ignores letter case.
 func LookupFull(name []byte) *CommandSpec {
 	parent, sub, below := bytes.Cut(name, []byte{'|'})
 	spec := Lookup(parent)
@@ -310,13 +310,13 @@ func lookup(specs map[string]*CommandSpec, name []byte) *CommandSpec {
 	return specs[string(lower[:len(name)])]
 }
 
-// FullName is the name in Redis' errors: lower case, "client|id" for a subcommand.
+// FullName is the lower-case name, "client|id" for a subcommand, as in Redis' errors.
 func (s *CommandSpec) FullName() string { return s.fullName }
 
-// Index is where the spec stands in Commands.
+// Index is the position of the spec in Commands.
 func (s *CommandSpec) Index() int { return s.index }
 
-// Subcommands returns the rows below a parent, in the order of the table.
+// Subcommands returns the subcommands of a container, in the order of the table.
 func (s *CommandSpec) Subcommands() []*CommandSpec {
 	var subs []*CommandSpec
 	for _, spec := range Commands {
@@ -327,8 +327,8 @@ func (s *CommandSpec) Subcommands() []*CommandSpec {
 	return subs
 }
 
-// Resolve finds the spec that is to run: the subcommand's for a parent. It checks, in Redis' order, that the command
-// exists and that it has the right number of arguments.
+// Resolve returns the spec to run, for a container that of the subcommand. It checks in Redis' order that the command
+// exists and that the number of arguments is right.
 func (c *Command) Resolve() (*CommandSpec, *Error) {
 	if c.Err != nil {
 		return c.Spec, c.Err
@@ -353,8 +353,7 @@ func (c *Command) Resolve() (*CommandSpec, *Error) {
 	return spec, nil
 }
 
-// checkVerb holds a verb that came as RESP to the rules that its line form is held to. What stands behind WHERE becomes one
-// predicate, in as many arguments as it may have come.
+// checkVerb applies the rules of lines to a verb sent as RESP. It joins all arguments after WHERE to one predicate.
 func (c *Command) checkVerb(spec *CommandSpec) *Error {
 	names := c.Args[1:]
 	if spec.Syntax == ArgsMessage {
@@ -379,7 +378,7 @@ func (c *Command) checkVerb(spec *CommandSpec) *Error {
 	return nil
 }
 
-// HelpLines are what HELP shows, without line ends.
+// HelpLines returns the reply to HELP, without line ends.
 func HelpLines() []string {
 	var lines []string
 	for _, spec := range Commands {
@@ -392,13 +391,13 @@ func HelpLines() []string {
 		"# Redis commands work too (PING, SUBSCRIBE, PUBLISH, INFO, QUIT ...) and answer as Redis does.")
 }
 
-// AppendHelp appends what `CLIENT HELP` and its like answer: the subcommands with their summaries, one string each.
-func AppendHelp(dst []byte, parent *CommandSpec) []byte {
-	subs := parent.Subcommands()
+// AppendHelp appends the reply to `CLIENT HELP` and its relatives: usage and summary of each subcommand.
+func AppendHelp(dst []byte, container *CommandSpec) []byte {
+	subs := container.Subcommands()
 	dst = AppendArray(dst, 1+2*len(subs))
-	dst = AppendSimple(dst, []byte(parent.Name+" <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"))
+	dst = AppendSimple(dst, []byte(container.Name+" <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"))
 	for _, sub := range subs {
-		dst = AppendSimple(dst, bytes.TrimPrefix([]byte(sub.Usage), []byte(parent.Name+" ")))
+		dst = AppendSimple(dst, bytes.TrimPrefix([]byte(sub.Usage), []byte(container.Name+" ")))
 		dst = AppendSimple(dst, []byte("    "+sub.Summary))
 	}
 	return dst

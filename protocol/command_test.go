@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTableIsSound(t *testing.T) {
+func TestCommandsAreSound(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, spec := range Commands {
 		t.Run(spec.Name, func(t *testing.T) {

@@ -10,24 +10,24 @@ type Code string
 
 // The codes. Those of Redis mean what they mean there.
 const (
-	CodeErr       Code = "ERR"     // anything that has no code of its own
+	CodeErr       Code = "ERR"     // any error without a code of its own
 	CodeDenied    Code = "DENIED"  // protected mode
-	CodeNoProto   Code = "NOPROTO" // HELLO with a protocol version that is not spoken
+	CodeNoProto   Code = "NOPROTO" // HELLO with an unsupported version
 	CodeWrongPass Code = "WRONGPASS"
-	CodeNoAuth    Code = "NOAUTH"    // the peer has not said who it is
-	CodeNoPerm    Code = "NOPERM"    // its user may not do this
-	CodeExecAbort Code = "EXECABORT" // a transaction in which a command was refused
+	CodeNoAuth    Code = "NOAUTH"    // authentication required
+	CodeNoPerm    Code = "NOPERM"    // the user lacks the permission
+	CodeExecAbort Code = "EXECABORT" // a command of the transaction was rejected
 )
 
-// Error is an error reply: what the peer is told.
+// Error is an error reply.
 type Error struct {
 	Code  Code
-	Text  string   // one line, no CR or LF: encoders show them as \r and \n
-	Fatal bool     // the stream cannot be read on: answer, then close
-	Hints []string // what helps who types, in lines of their own; not for RESP
+	Text  string   // one line; encoders escape CR and LF as \r and \n
+	Fatal bool     // the rest of the stream cannot be parsed: reply, then close
+	Hints []string // comment lines after the error, for lines only, not for RESP
 }
 
-// Error gives the reply as it is sent, without the dash and the line end.
+// Error returns the reply without the dash and the line end.
 func (e *Error) Error() string { return string(e.Code) + " " + e.Text }
 
 // Errorf makes an error of code ERR that leaves the connection open.
@@ -40,13 +40,13 @@ func fatalf(format string, args ...any) *Error {
 	return &Error{Code: CodeErr, Text: "Protocol error: " + fmt.Sprintf(format, args...), Fatal: true}
 }
 
-// ErrArity is Redis' answer to too few or too many arguments. name is lower case, "client|id" for a subcommand.
+// ErrArity is Redis' error for a wrong number of arguments. name is lower case, "client|id" for a subcommand.
 func ErrArity(name string) *Error {
 	return Errorf("wrong number of arguments for '%s' command", name)
 }
 
-// ErrUnknownCommand is Redis' answer to a command that does not exist: it quotes the name and as many arguments as fit into
-// 128 bytes, each cut to what is left of them, and ends with a space (server.c, Redis 7.2).
+// ErrUnknownCommand is Redis' error for an unknown command. It quotes the name and as many arguments as fit into 128
+// bytes, the last one truncated, and ends with a space (server.c, Redis 7.2).
 func ErrUnknownCommand(args [][]byte) *Error {
 	const room = 128
 	text := append(append([]byte("unknown command '"), quotable(args[0], room)...), "', with args beginning with: "...)
@@ -60,8 +60,8 @@ func ErrUnknownCommand(args [][]byte) *Error {
 	return &Error{Code: CodeErr, Text: string(text)} // without fmt, which took half the time of a flood of nonsense
 }
 
-// quotable is what an error shows of an argument, as Redis does: at most so many bytes, up to the first NUL, with CR and
-// LF as spaces.
+// quotable prepares an argument for an error as Redis does: truncated to room bytes and at the first NUL, with CR and LF
+// replaced by spaces.
 func quotable(arg []byte, room int) []byte {
 	arg = bytes.Clone(arg[:min(len(arg), room)])
 	if end := bytes.IndexByte(arg, 0); end >= 0 {
@@ -75,17 +75,18 @@ func quotable(arg []byte, room int) []byte {
 	return arg
 }
 
-// ErrUnknownSubcommand is Redis' answer to a subcommand that does not exist. parent is upper case.
+// ErrUnknownSubcommand is Redis' error for an unknown subcommand. parent is upper case.
 func ErrUnknownSubcommand(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
-// ErrSubcommandSyntax is Redis' answer to a subcommand whose own arguments do not fit. parent is upper case.
+// ErrSubcommandSyntax is Redis' error for wrong arguments of a subcommand. parent is upper case.
 func ErrSubcommandSyntax(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quotable(sub, 128), parent)
 }
 
-// ErrExecAbort is Redis' answer to an EXEC that is refused itself. It quotes the reason with its code, unless that is ERR.
+// ErrExecAbort is Redis' error for an EXEC that is itself rejected. It quotes the reason, with the code unless that is
+// ERR.
 func ErrExecAbort(why *Error) *Error {
 	reason := why.Text
 	if why.Code != CodeErr {
@@ -94,10 +95,10 @@ func ErrExecAbort(why *Error) *Error {
 	return &Error{Code: CodeExecAbort, Text: "Transaction discarded because of: " + reason}
 }
 
-// ErrNoAuth is Redis' answer to a peer that has yet to say who it is.
+// ErrNoAuth is Redis' error for a command before authentication.
 func ErrNoAuth() *Error { return &Error{Code: CodeNoAuth, Text: "Authentication required."} }
 
-// ErrSubscribed is Redis' answer to a command that a RESP2 subscriber may not run.
+// ErrSubscribed is Redis' error for a command that a RESP2 subscriber may not run.
 func ErrSubscribed(name string) *Error {
 	return Errorf("Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "+
 		"this context", name)

@@ -7,9 +7,9 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// EscapeMessage appends a message as it is shown in a line. Nothing that a publisher sends can start another line or
-// drive a terminal: CR and LF are shown as \r and \n; the other C0 controls but TAB, DEL, and 0xFF (which telnet would
-// take for the start of a command) as \xNN. It is for eyes, and not reversible: a backslash stands as it is.
+// EscapeMessage appends a message escaped for a line, so that a publisher can neither start another line nor control a
+// terminal. CR and LF become \r and \n; the other C0 controls except TAB, DEL, and 0xFF (telnet's IAC) become \xNN. The
+// escape is not reversible: a backslash stays a backslash.
 func EscapeMessage(dst, message []byte) []byte {
 	start := printablePrefixLen(message)
 	dst = append(dst, message[:start]...)
@@ -23,8 +23,8 @@ func EscapeMessage(dst, message []byte) []byte {
 	return append(dst, message[start:]...)
 }
 
-// printablePrefixLen is how much of message is surely shown as it is, looked at eight bytes at a time: a line of 64 bytes
-// without anything to show otherwise is written in two thirds of the time.
+// printablePrefixLen is the length of a prefix of message that needs no escape, a multiple of eight: it tests eight bytes
+// at a time, which saves a third of the time for a line of 64 printable bytes.
 func printablePrefixLen(message []byte) (n int) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for ; len(message)-n >= 8; n += 8 {
@@ -40,7 +40,7 @@ func printablePrefixLen(message []byte) (n int) {
 	return n
 }
 
-// EscapedLen is how many bytes EscapeMessage appends.
+// EscapedLen is the number of bytes that EscapeMessage appends.
 func EscapedLen(message []byte) (n int) {
 	n = printablePrefixLen(message)
 	for rest := message[n:]; len(rest) > 0; {
@@ -54,7 +54,7 @@ func EscapedLen(message []byte) (n int) {
 	return n
 }
 
-// escapedLens is the length of each byte as it is shown.
+// escapedLens is the escaped length of each byte.
 var escapedLens = func() (lengths [256]uint8) {
 	for c := range lengths {
 		lengths[c] = 1
@@ -65,8 +65,8 @@ var escapedLens = func() (lengths [256]uint8) {
 	return lengths
 }()
 
-// EscapeTopic is the same for a topic or a pattern, which in a line ends at a space: spaces and backslashes are shown as
-// \x20 and \x5c.
+// EscapeTopic is EscapeMessage for a topic or a pattern, which ends at a space in lines: a space becomes \x20 and a
+// backslash \x5c.
 func EscapeTopic(dst, topic []byte) []byte {
 	for _, c := range topic {
 		if isPrintable(c) && c != ' ' && c != '\\' {
@@ -78,7 +78,7 @@ func EscapeTopic(dst, topic []byte) []byte {
 	return dst
 }
 
-// EscapeName is the same for what was subscribed to: behind ` WHERE ` stands a predicate, which is shown as a message is.
+// EscapeName is EscapeTopic for the name of a subscription: a predicate after ` WHERE ` is escaped as a message.
 func EscapeName(dst, name []byte) []byte {
 	topic, predicate, found := bytes.Cut(name, []byte(" "+whereKeyword+" "))
 	dst = EscapeTopic(dst, topic)

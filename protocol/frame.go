@@ -2,8 +2,9 @@ package protocol
 
 import "bytes"
 
-// FrameLen is the length of the first frame in buf, a line or a RESP value as this package writes them, or 0 if it is
-// not whole. It is for the rare moment when a connection is cut off and the frame being written must be finished first.
+// FrameLen is the length of the first frame in buf, a line or a RESP value encoded by this package; 0 if the frame is
+// incomplete. It walks the bytes: use it only off the hot path, such as for the frame that an eviction leaves partly
+// written.
 func FrameLen(buf []byte) int {
 	at, values := 0, 1
 	for ; values > 0; values-- {

@@ -1,8 +1,8 @@
 package protocol
 
 // splitInline splits a line as Redis' sdssplitargs does: white space separates, "…" knows \n \r \t \b \a \xHH and \",
-// '…' knows only \'. A quote must be closed, and be followed by white space or the end; ok is false otherwise.
-// The arguments are written into line's own bytes, which only ever shrink.
+// '…' knows only \'. A quote must be closed and followed by white space or the end; ok is false otherwise. The arguments
+// overwrite the bytes of line: unquoting never lengthens.
 func splitInline(line []byte, args [][]byte) (_ [][]byte, ok bool) {
 	out := line[:0] // never overtakes i: each argument is at most as long as what it was read from
 	for i := 0; ; {

@@ -2,9 +2,9 @@ package protocol
 
 import "math"
 
-// Limits bound what one command may be. The zero value of a field means its default.
+// Limits bound one command. The zero value of a field means its default.
 type Limits struct {
-	Message   int // bytes of one RESP argument, a message among them. Default 16 MiB
+	Message   int // bytes of one RESP argument, such as a message. Default 16 MiB
 	Line      int // bytes of a line without its end. Default 64 KiB, as Redis
 	Topic     int // bytes of a topic or pattern. Default 4 KiB
 	Arguments int // arguments of one RESP command. Default 1,048,576, as Redis: libraries resubscribe with one command
@@ -13,14 +13,14 @@ type Limits struct {
 	unauth bool // see Reader.SetUnauthenticated
 }
 
-// What a RESP command may be before its sender has authenticated, as in Redis.
+// Limits of a RESP command before authentication, as in Redis.
 const (
 	maxUnauthArgs   = 10
 	maxUnauthArgLen = 16 << 10 // bytes
 )
 
-// WithDefaults fills in what is zero. Command is never under what a message needs, nor
-// over 4 GiB.
+// WithDefaults replaces zeros by defaults. Command holds at least one message of the largest size, and stays under
+// 4 GiB: see extent.
 func (l Limits) WithDefaults() Limits {
 	for _, f := range []struct {
 		field *int
@@ -34,7 +34,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// CheckTopic tells whether name may be a topic or a pattern.
+// CheckTopic rejects a topic or a pattern over the limit.
 func (l Limits) CheckTopic(name []byte) *Error {
 	if len(name) > l.Topic {
 		return Errorf("topic of %d bytes is longer than %d (--max-topic)", len(name), l.Topic)

@@ -2,18 +2,18 @@ package protocol
 
 import "bytes"
 
-// lineScanner finds the end of one line, strips telnet sequences on the way, and remembers how far it got. Offsets
-// count from the first byte of the line, so that the caller may move the bytes between two calls.
+// lineScanner finds the end of one line and strips telnet sequences. It keeps its position between calls, so that no
+// byte is scanned twice. Offsets count from the first byte of the line: the caller may move the bytes between calls.
 type lineScanner struct {
 	telnet  telnet
 	scanned int // bytes scanned
 	textLen int // bytes of text; they are moved to the front of the buffer as the rest is dropped
 }
 
-// next looks at buf, which starts with the line's first byte, and returns the line without its end, and the bytes it
-// took. used is 0 if more are needed. It changes buf.
+// next scans buf, which starts with the first byte of the line. It returns the line without its end and the number of
+// bytes used, which is 0 if the line is incomplete. It changes buf.
 func (s *lineScanner) next(buf []byte, limit int) (line []byte, used int, crlf bool, err *Error) {
-	// A person's line holds no telnet sequence: then there is nothing to move, and the fast search finds the end.
+	// Fast path: without a telnet sequence there is nothing to move, and IndexByte finds the end.
 	if s.scanned == s.textLen && s.telnet.state == telnetText {
 		plain := buf[s.scanned:]
 		if i := bytes.IndexByte(plain, '\n'); i >= 0 {
@@ -44,15 +44,15 @@ func (s *lineScanner) next(buf []byte, limit int) (line []byte, used int, crlf b
 			s.textLen++
 		}
 	}
-	// Refuse as soon as it cannot be right any more: one byte over the limit may still be the CR of the line's end. Bytes
-	// of telnet sequences count too, or they could fill the memory unseen.
+	// Reject as early as possible: one byte over the limit may still be the CR of the line end. Bytes of telnet sequences
+	// count too; otherwise they would fill the memory without a bound.
 	if s.scanned > limit+1 || s.scanned == limit+1 && buf[s.scanned-1] != '\r' {
 		return nil, 0, false, errLineTooLong(limit)
 	}
 	return nil, 0, false, nil
 }
 
-// skipTelnet drops the telnet sequences that stand before a command and returns their length. They need not be complete.
+// skipTelnet skips the telnet sequences in front of a command and returns their length. The last one may be incomplete.
 func (s *lineScanner) skipTelnet(buf []byte) int {
 	for i, c := range buf {
 		if s.telnet.state == telnetText && c != iac {
@@ -71,7 +71,7 @@ func errLineTooLong(limit int) *Error {
 	return fatalf("too big inline request (over --max-line %d)", limit)
 }
 
-// cutWord splits a line after its first word. Spaces and tabs separate.
+// cutWord splits a line after its first word. Spaces and tabs are separators.
 func cutWord(line []byte) (first, rest []byte) {
 	line = bytes.TrimLeft(line, " \t")
 	if i := bytes.IndexAny(line, " \t"); i >= 0 {
@@ -80,7 +80,7 @@ func cutWord(line []byte) (first, rest []byte) {
 	return line, nil
 }
 
-// splitVerbArgs turns what follows a verb into its arguments, by the verb's shape.
+// splitVerbArgs splits the text after a verb into arguments, by the argument syntax of the verb.
 func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Error) {
 	if spec.Syntax == ArgsMessage {
 		topic, message := cutWord(rest)
@@ -117,13 +117,13 @@ func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Er
 	return args, nil
 }
 
-// whereKeyword stands between names and a predicate.
+// whereKeyword separates names from a predicate.
 const whereKeyword = "WHERE"
 
-// maxExpanded bounds what attachPredicate makes of one command: a predicate is sent once, and spelt out for each name.
+// maxExpanded bounds the output of attachPredicate, in bytes: it copies one predicate to every name of the command.
 const maxExpanded = 8 << 20
 
-// attachPredicate makes each name one that says its predicate: `orders WHERE price > 100`.
+// attachPredicate appends the predicate to each name: `orders WHERE price > 100`.
 func attachPredicate(spec *CommandSpec, names [][]byte, predicate []byte) ([][]byte, *Error) {
 	if len(names)*len(predicate) > maxExpanded {
 		return nil, Errorf("%d names are too many for a predicate of %d bytes: name fewer; type: %s", len(names), len(predicate), spec.Usage)
@@ -139,7 +139,7 @@ func errNoPredicate(spec *CommandSpec) *Error {
 	return Errorf("WHERE needs a predicate behind it, such as price > 100; type: %s", spec.Usage)
 }
 
-// checkReserved keeps three words free, so that a later version can give them a meaning without changing anybody's.
+// checkReserved rejects three words as topics, so that later versions can use them without breaking clients.
 func checkReserved(spec *CommandSpec, name []byte) *Error {
 	switch string(name) {
 	case whereKeyword, "FROM", "LAST":

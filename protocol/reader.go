@@ -5,43 +5,44 @@ import (
 	"unsafe"
 )
 
-// Dialect is how a command was written, and so how it is answered.
+// Dialect is the syntax of a command, which also selects the syntax of its reply.
 type Dialect uint8
 
 // The dialects.
 const (
 	RESP   Dialect = iota // a RESP array
-	Inline                // a line that Redis would understand; answered in RESP
-	Line                  // one of conch's own verbs in a line; answered in lines
+	Inline                // an inline command of Redis; the reply is RESP
+	Line                  // a verb of conch in a line; the reply is lines
 )
 
-// Command is one command as it was read.
+// Command is one parsed command.
 type Command struct {
 	Dialect Dialect
-	CRLF    bool         // how the line ended; meaningless for RESP
-	Spec    *CommandSpec // its spec in the table, nil if there is none
-	Args    [][]byte     // the name first; they alias the bytes that were read
-	Err     *Error       // what is wrong with it, for its answer; the connection goes on
+	CRLF    bool         // the line ended with CRLF; meaningless for RESP
+	Spec    *CommandSpec // nil for an unknown command
+	Args    [][]byte     // the name first; they alias the read buffer
+	Err     *Error       // not fatal: the reply to send instead of running the command
 }
 
-// Reader splits a stream of bytes into commands. It holds no bytes itself, only its place in the command at hand.
+// Reader splits a byte stream into commands. It holds no bytes, only the state of the current command. The reader
+// goroutine of its connection owns it.
 type Reader struct {
 	limits   Limits
 	resp     respScanner
 	line     lineScanner
 	state    readerState
-	lastSpec *CommandSpec // of the last command in RESP: the next one is often of the same name
+	lastSpec *CommandSpec // of the last RESP command: the next one is often the same
 }
 
 type readerState uint8
 
 const (
-	stateStart readerState = iota // the next byte decides
+	stateStart readerState = iota // the next byte selects the dialect
 	stateRESP
 	stateLine
 )
 
-// NewReader makes a Reader for one connection.
+// NewReader returns a Reader for one connection.
 func NewReader(l Limits) *Reader {
 	r := &Reader{limits: l.WithDefaults()}
 	r.resp.args = make([]extent, 0, 4) // here, where the stack is shallow: see TestAnIdleConnectionKeepsASmallStack
@@ -49,11 +50,11 @@ func NewReader(l Limits) *Reader {
 	return r
 }
 
-// Next takes one command from the front of buf, into c. used is how many bytes it is done with, which may be some even
-// when there is no command yet: ok is false then, and the caller comes again with the rest and what arrives behind it.
-// Its arguments are appended to args. A non-nil error is fatal: there is no way to tell where the next command starts.
+// Next parses one command from the front of buf into c and appends the arguments to args. used is the number of bytes
+// consumed, also without a command. ok is false for an incomplete command: the caller calls again with the rest of buf
+// and the bytes read since. A non-nil error is fatal: the start of the next command is unknown.
 //
-// Next may change the bytes of buf that it has looked at, and never looks at a byte of one command twice.
+// Next may change the bytes of buf that it has scanned, and scans no byte of a command twice.
 func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool, err *Error) {
 	for {
 		used += r.detectDialect(buf[used:])
@@ -75,14 +76,14 @@ func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool,
 	}
 }
 
-// SetUnauthenticated says whether the sender has yet to authenticate: its commands in RESP are then held to 10 arguments of 16 KiB.
+// SetUnauthenticated limits RESP commands to 10 arguments of 16 KiB until the client has authenticated.
 func (r *Reader) SetUnauthenticated(unauth bool) { r.limits.unauth = unauth }
 
-// Idle tells whether the reader stands between two commands: nothing is half read.
+// Idle reports whether no command is partly read.
 func (r *Reader) Idle() bool { return r.state == stateStart && r.line.telnet.state == telnetText }
 
-// MissingBytes is how many bytes the command at hand is known to need still, when have of them have been looked at. It may
-// need more than that.
+// MissingBytes is the number of bytes known to be missing from the current command, of which have bytes have arrived. The
+// command may need more.
 func (r *Reader) MissingBytes(have int) int {
 	if r.state != stateRESP || r.resp.argLen < 0 {
 		return 0
@@ -90,7 +91,7 @@ func (r *Reader) MissingBytes(have int) int {
 	return max(0, r.resp.scanned+r.resp.argLen+2-have)
 }
 
-// MemSize is how many bytes of memory the reader takes for the arguments of a command that is not whole yet.
+// MemSize is the memory of the reader for the arguments of an incomplete command, in bytes.
 func (r *Reader) MemSize() int {
 	if n := cap(r.resp.args); n > 4 {
 		return n * int(unsafe.Sizeof(r.resp.args[0]))
@@ -98,7 +99,7 @@ func (r *Reader) MemSize() int {
 	return 0
 }
 
-// detectDialect finds where the next command starts and which dialect it is in.
+// detectDialect returns the offset of the next command and sets the state by its first byte.
 func (r *Reader) detectDialect(buf []byte) int {
 	if r.state != stateStart || len(buf) == 0 {
 		return 0
@@ -114,8 +115,8 @@ func (r *Reader) detectDialect(buf []byte) int {
 	return n
 }
 
-// skipRepeatedHeader skips what a command has in common with the one before: the same name, the same number of arguments. That
-// saves a PUBLISH two headers of its five lines, and the look-up of its name: one seventh of the time that Next takes.
+// skipRepeatedHeader skips the start of a command whose name and number of arguments are those of the one before. That
+// saves a PUBLISH two of its five headers and the lookup of its name: one seventh of the time of Next.
 //
 //go:noinline
 func (r *Reader) skipRepeatedHeader(buf []byte) {
@@ -130,7 +131,7 @@ func (r *Reader) skipRepeatedHeader(buf []byte) {
 	}
 }
 
-// respCommand makes the command that the scanner has found at the front of buf; false for an empty one.
+// respCommand fills c from the arguments found by the scanner. ok is false for an empty command.
 func (r *Reader) respCommand(c *Command, buf []byte, args [][]byte) (ok bool) {
 	for _, a := range r.resp.args {
 		args = append(args, buf[a.start:a.end:a.end])
@@ -147,8 +148,7 @@ func (r *Reader) respCommand(c *Command, buf []byte, args [][]byte) (ok bool) {
 	return true
 }
 
-// lineCommand makes the command of the line at the front of buf, n bytes long; false for an empty one, n is 0 for one
-// that is not whole.
+// lineCommand parses the line at the front of buf, n bytes long; n is 0 for an incomplete line, ok false for an empty one.
 func (r *Reader) lineCommand(c *Command, buf []byte, args [][]byte) (n int, ok bool, err *Error) {
 	line, n, crlf, err := r.line.next(buf, r.limits.Line)
 	if err != nil || n == 0 {
@@ -172,8 +172,8 @@ func (r *Reader) lineCommand(c *Command, buf []byte, args [][]byte) (n int, ok b
 	return n, true, nil
 }
 
-// LooksLikeHTTP tells whether a command is the start of an HTTP request: a browser that was tricked into talking to this
-// port. Redis closes such a connection at once, before the body can be taken for commands.
+// LooksLikeHTTP reports whether a command is the start of an HTTP request: a browser that an attacker has directed to this
+// port. As in Redis, the server closes the connection at once, so that the body is never parsed as commands.
 func (c *Command) LooksLikeHTTP() bool {
 	return bytes.EqualFold(c.Args[0], []byte("POST")) || bytes.EqualFold(c.Args[0], []byte("HOST:"))
 }

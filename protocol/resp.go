@@ -6,40 +6,40 @@ import (
 	"slices"
 )
 
-// maxHeader is how far a header line is searched for its CR before it is refused: Redis' own 64 KiB.
+// maxHeader is the length of a header line without CR at which it is rejected: 64 KiB as in Redis.
 const maxHeader = 64 << 10
 
-// respScanner finds the end of one RESP command. It remembers how far it got, so that a command which arrives in many
-// pieces is still looked at once: redcon starts over with each read and needs seconds for what this does in no time.
+// respScanner finds the end of one RESP command. It keeps its position between calls: a command that arrives in many
+// pieces is scanned once. redcon starts over with each read, which takes quadratic time.
 //
-// Offsets count from the first byte of the command, so that the caller may move the bytes between two calls.
+// Offsets count from the first byte of the command: the caller may move the bytes between calls.
 type respScanner struct {
 	scanned  int      // bytes scanned
-	searched int      // bytes in which the CR of the header at `at` has been looked for already
-	argsLeft int      // arguments still to come; -1 before the count is known
-	argLen   int      // length of the argument being read; -1 before it is known
-	args     []extent // of each argument found
+	searched int      // bytes of the header at `scanned` that hold no CR
+	argsLeft int      // arguments still missing; -1 before the count is known
+	argLen   int      // length of the current argument; -1 before it is known
+	args     []extent // of the complete arguments
 }
 
-// extent is where an argument starts and ends. A command may have a million of them, and each six bytes: two offsets of
-// 64 bits were more than twice that. Limits.WithDefaults keeps a command under 4 GiB.
+// extent is the start and end of an argument. It has 32 bits for each: a command may have a million arguments of a few
+// bytes, and 64 bits would take more than twice their memory. Limits.WithDefaults keeps a command under 4 GiB.
 type extent struct{ start, end uint32 }
 
 func (s *respScanner) reset() {
-	if cap(s.args) > 1024 { // a rare giant must not stay with an idle connection
+	if cap(s.args) > 1024 { // an idle connection must not keep the memory of a rare large command
 		s.args = nil
 	}
 	*s = respScanner{argsLeft: -1, argLen: -1, args: s.args[:0]}
 }
 
-// skipHeader takes a head of n bytes as scanned: the count of all arguments, and the first one, of name bytes.
+// skipHeader marks the first n bytes as scanned: the count of all arguments, and the first argument, of name bytes.
 func (s *respScanner) skipHeader(n, name, all int) {
 	s.args = append(s.args, extent{uint32(n - 2 - name), uint32(n - 2)}) //nolint:gosec // see extent
 	s.scanned, s.searched, s.argsLeft = n, 0, all-1
 }
 
-// next looks at buf, which starts with the command's first byte. It returns the length of the command, or 0 if more
-// bytes are needed. Memory grows with the arguments that are there, never with the number announced.
+// next scans buf, which starts with the first byte of the command. It returns the length of the command, or 0 if it is
+// incomplete. Memory grows with the arguments received, never with the announced count.
 func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {
 	if s.argsLeft < 0 {
 		n, done, err := s.header(buf, "invalid multibulk length", "too big mbulk count string")
@@ -63,7 +63,7 @@ func (s *respScanner) next(buf []byte, l *Limits) (int, *Error) {
 	return s.scanned, nil
 }
 
-// argument reads one bulk string.
+// argument scans one bulk string.
 func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
 	if s.argLen < 0 {
 		if s.scanned >= len(buf) {
@@ -85,19 +85,19 @@ func (s *respScanner) argument(buf []byte, l *Limits) (done bool, err *Error) {
 	if len(buf) < end+2 {
 		return false, nil
 	}
-	// Redis skips these two bytes unread. A sender that counts wrongly is better told than misunderstood.
+	// Redis skips these two bytes unchecked. An error is better than misreading a client that miscounts.
 	if buf[end] != '\r' || buf[end+1] != '\n' {
 		return false, errNoLineEnd(s.argLen)
 	}
 	if n := len(s.args); n == cap(s.args) && n > 1024 {
-		s.args = slices.Grow(s.args, n) // twice: append would copy it more often, and leave more garbage
+		s.args = slices.Grow(s.args, n) // double: append grows less at a time, copies more often and leaves more garbage
 	}
 	s.args = append(s.args, extent{uint32(s.scanned), uint32(end)}) //nolint:gosec // see extent
 	s.scanned, s.argLen, s.argsLeft = end+2, -1, s.argsLeft-1
 	return true, nil
 }
 
-// What is wrong is said in functions of its own: what they need on the stack, only those get who did it wrong.
+// Errors are built in functions of their own, so that the hot path does not pay for their stack frames.
 
 func errNoLength(c []byte) *Error { return fatalf("expected '$', got '%s'", EscapeTopic(nil, c)) }
 
@@ -117,7 +117,7 @@ func errNoLineEnd(length int) *Error {
 	return fatalf("invalid bulk length (no line end after %d bytes)", length)
 }
 
-// header reads the number of a line like *3 or $12 whose first byte is at s.at.
+// header parses the number of a line such as *3 or $12 at s.scanned.
 func (s *respScanner) header(buf []byte, invalid, tooBig string) (n int64, done bool, err *Error) {
 	line := buf[s.scanned:]
 	if n, length := shortHeader(line); length > 0 && s.searched == 0 {
@@ -142,7 +142,7 @@ func (s *respScanner) longHeader(line []byte, invalid, tooBig string) (n int64, 
 		return 0, false, fatal(invalid)
 	}
 	if cr+1 == len(line) {
-		s.searched = cr // look at this CR again once what follows it is there
+		s.searched = cr // check this CR again when the next byte has arrived
 		return 0, false, nil
 	}
 	if line[cr+1] != '\n' {
@@ -154,8 +154,8 @@ func (s *respScanner) longHeader(line []byte, invalid, tooBig string) (n int64, 
 
 func fatal(text string) *Error { return fatalf("%s", text) }
 
-// shortHeader reads a number of one digit or two, as most are: that needs no search, and takes a quarter off the time of a
-// PUBLISH of 64 bytes. Length 0 is anything else.
+// shortHeader parses a number of one or two digits without a search, which saves a quarter of the time of a PUBLISH of 64
+// bytes. length is 0 for any other header.
 func shortHeader(line []byte) (n int64, length int) {
 	if len(line) < 5 {
 		return 0, 0
@@ -171,7 +171,7 @@ func shortHeader(line []byte) (n int64, length int) {
 	return 0, 0
 }
 
-// ParseInt reads a decimal integer as strictly as Redis' string2ll: no sign but '-', no leading zero, no overflow.
+// ParseInt parses a decimal integer as strictly as Redis' string2ll: no sign but '-', no leading zero, no overflow.
 func ParseInt(b []byte) (int64, bool) {
 	negative := len(b) > 1 && b[0] == '-'
 	if negative {

@@ -2,31 +2,30 @@ package protocol
 
 import "bytes"
 
-// Run is one PUBLISH command or several in a spec, to one topic and written alike. Such a command differs from the
-// message frame of RESP2 in its name only, and the names have the same length: PUBLISH and message, SPUBLISH and
-// smessage. So what was read can be what is sent, without being written anew.
+// Run is one or more adjacent PUBLISH commands to one topic, spelled alike. Such a command differs from the message frame
+// of RESP2 in the name only, and the names have the same length: PUBLISH and message, SPUBLISH and smessage. So
+// RewriteAsMessages turns the bytes read into the bytes sent, in place, without encoding a frame.
 //
-// Lines make runs as well. Those have no frames.
+// Lines form runs too, without frames.
 type Run struct {
-	Frames   []byte // whole commands, side by side
+	Frames   []byte // complete commands, adjacent; they alias the read buffer
 	Payloads [][]byte
-	overhead int // bytes of each frame but for the payload and its length
+	overhead int // bytes of each frame without the payload and the digits of its length
 }
 
-// nameOffset is where the name stands in a command of three arguments whose name has less than ten letters.
+// nameOffset is the offset of the name in a command of three arguments whose name has fewer than ten letters.
 const nameOffset = len("*3\r\n$7\r\n")
 
-// Scan makes r the run that begins with a PUBLISH or SPUBLISH in RESP, just found to end at buf[used].
-// It appends the payloads to room, and returns where the run ends: before the first command that is of another kind, to
-// another topic, spelt differently, wrong, longer than limit, or not whole. That one is for Next. A command costs two
-// comparisons here.
+// Scan sets r to the run that starts with args, a PUBLISH or SPUBLISH in RESP that ends at buf[used]. It appends the
+// payloads to scratch and returns the end of the run: the start of the first command with another name, topic or
+// spelling, with a payload over limit, malformed or incomplete. Next parses that one. A command costs two comparisons.
 func (r *Run) Scan(args [][]byte, buf []byte, used int, scratch [][]byte, limit int) (end int) {
 	name, topic, payload := args[0], args[1], args[2]
-	r.overhead = nameOffset + len(name) + 2 + headerLen(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
-	start := used - r.size(len(payload)) // what stands before that, such as an empty command, has been skipped
+	r.overhead = nameOffset + len(name) + 2 + HeaderLen(len(topic)) + len(topic) + 2 + len("$\r\n") + 2
+	start := used - r.size(len(payload)) // bytes before it, such as an empty command, are not part of the run
 	first := buf[start:used]
 	prefixWithLen := first[:len(first)-len(payload)-2]
-	prefix := first[:len(prefixWithLen)-headerLen(len(payload))+1]
+	prefix := first[:len(prefixWithLen)-HeaderLen(len(payload))+1]
 	r.Payloads = append(scratch, payload)
 	for {
 		p, n := nextSameTopic(buf[used:], prefixWithLen, prefix, len(payload), limit)
@@ -40,8 +39,8 @@ func (r *Run) Scan(args [][]byte, buf []byte, used int, scratch [][]byte, limit 
 	return used
 }
 
-// nextSameTopic takes one more command of a run from the front of buf. Most payloads of a run have the same length, so
-// that is tried first.
+// nextSameTopic parses the next command of a run from the front of buf. It tries the length of the last payload first:
+// most payloads of a run have the same length.
 func nextSameTopic(buf, prefixWithLen, prefix []byte, length, limit int) (payload []byte, n int) {
 	if !bytes.HasPrefix(buf, prefixWithLen) {
 		if !bytes.HasPrefix(buf, prefix) {
@@ -57,9 +56,9 @@ func nextSameTopic(buf, prefixWithLen, prefix []byte, length, limit int) (payloa
 	return buf[at:end:end], end + 2
 }
 
-// NextPublish takes one more command from the front of buf if it is written as the one before was, whose name was spelt
-// so, but may go to another topic. It appends its arguments to room; n is 0 for a command that is Next's. Next needs
-// three times as long: it must be ready for anything, and for half of it.
+// NextPublish parses one more publish from the front of buf: the same spelling of the name as before, any topic. It
+// appends the arguments to scratch; n is 0 for any other command, which Next parses. Next takes three times as long,
+// because it accepts every command, also in pieces.
 func NextPublish(buf, name []byte, scratch [][]byte, l *Limits) (args [][]byte, n int) {
 	end := nameOffset + len(name)
 	if len(buf) < end+2 || string(buf[nameOffset:end]) != string(name) || string(buf[:5]) != "*3\r\n$" ||
@@ -77,7 +76,7 @@ func NextPublish(buf, name []byte, scratch [][]byte, l *Limits) (args [][]byte, 
 	return append(scratch, name, topic, payload), at
 }
 
-// bulk reads the bulk string at buf[at:]. end is 0 if it is not whole, too long, or wrong.
+// bulk parses the bulk string at buf[at:]. end is 0 if it is incomplete, over limit, or malformed.
 func bulk(buf []byte, at, limit int) (s []byte, end int) {
 	n, start := 0, at+1
 	for at = start; at < len(buf) && buf[at]-'0' <= 9 && n <= limit; at++ {
@@ -91,10 +90,10 @@ func bulk(buf []byte, at, limit int) (s []byte, end int) {
 	return buf[at+2 : end : end], end + 2
 }
 
-// maxLineRun is from how many bytes on a run of lines is cut: what is made of it should fit into pooled memory.
+// maxLineRun ends a run of lines at so many bytes, so that the encoded messages fit into a pooled buffer.
 const maxLineRun = 32 << 10
 
-// ScanLines is Find for a PUB in a line. Such a run has no frames: UPDATE lines are made anew.
+// ScanLines is Scan for PUB lines. Such a run has no frames: UPDATE lines are encoded.
 func (r *Run) ScanLines(c *Command, buf []byte, used int, scratch [][]byte, limit int) (end int) {
 	verb, topic, payload := c.Args[0], c.Args[1], c.Args[2]
 	r.Payloads = append(scratch, payload)
@@ -105,7 +104,7 @@ func (r *Run) ScanLines(c *Command, buf []byte, used int, scratch [][]byte, limi
 	last := used - len(ending) - len(payload)
 	first := last - len(verb) - len(topic) - 2
 	if !standsAt(verb, buf, first) || !standsAt(topic, buf, first+len(verb)+1) {
-		return used // more blanks than needed, or telnet's sequences in between
+		return used // extra blanks, or telnet sequences in between
 	}
 	prefix := buf[first:last]
 	for {
@@ -119,12 +118,12 @@ func (r *Run) ScanLines(c *Command, buf []byte, used int, scratch [][]byte, limi
 	return used
 }
 
-// standsAt tells whether arg, which is not empty, is the bytes of buf from at on and not bytes like them. Addresses decide:
-// where the scanner has dropped something, it has moved the text, and an argument stands elsewhere than the end of its
-// line suggests. With verb and topic in place the payload is too: what is left between topic and end has its length.
+// standsAt reports whether the non-empty arg aliases buf at offset at. It compares addresses, not bytes: the scanner moves
+// text to drop telnet sequences, so that an argument may lie elsewhere than the end of its line suggests. With verb and
+// topic in place the payload is too, because its length is the distance from topic to line end.
 func standsAt(arg, buf []byte, at int) bool { return at >= 0 && &arg[0] == &buf[at] }
 
-// nextLine takes one more line of a run from the front of buf. A line with telnet's sequences in it is for Next.
+// nextLine parses the next line of a run from the front of buf. Next parses lines with telnet sequences.
 func nextLine(buf, prefix []byte, ending string) (payload []byte, n int) {
 	if !bytes.HasPrefix(buf, prefix) {
 		return nil, 0
@@ -141,7 +140,8 @@ func nextLine(buf, prefix []byte, ending string) (payload []byte, n int) {
 	return line, len(prefix) + lf + 1
 }
 
-// RewriteAsMessages makes the commands message frames of RESP2, in place.
+// RewriteAsMessages overwrites the commands with message frames of RESP2, in place. It destroys the command names in the
+// read buffer: the caller must have kept the arguments that it still needs.
 func (r *Run) RewriteAsMessages() {
 	kind := "message"
 	if r.Frames[nameOffset-3] == '8' {
@@ -154,7 +154,7 @@ func (r *Run) RewriteAsMessages() {
 	}
 }
 
-// AppendFrames appends the renamed frames as they are read in one version.
+// AppendFrames appends the rewritten frames in a version of RESP.
 func (r *Run) AppendFrames(dst []byte, v Version) []byte {
 	n := len(dst)
 	dst = append(dst, r.Frames...)
@@ -162,7 +162,7 @@ func (r *Run) AppendFrames(dst []byte, v Version) []byte {
 	return dst
 }
 
-// SetVersion makes the renamed frames those of one version, in place.
+// SetVersion changes the rewritten frames to a version of RESP, in place.
 func (r *Run) SetVersion(v Version) { r.setVersion(r.Frames, v) }
 
 func (r *Run) setVersion(frames []byte, v Version) {
@@ -171,7 +171,7 @@ func (r *Run) setVersion(frames []byte, v Version) {
 		first = Push
 	}
 	if frames[0] == first {
-		return // they are read in one piece, and so are alike
+		return // all frames have the same version
 	}
 	at := 0
 	for _, payload := range r.Payloads {
@@ -180,14 +180,11 @@ func (r *Run) setVersion(frames []byte, v Version) {
 	}
 }
 
-// size is the length of a frame with n bytes of payload.
+// size is the length of a frame with a payload of n bytes.
 func (r *Run) size(n int) int { return r.overhead + digits(n) + n }
 
-// headerLen is the length of the line $n.
-func headerLen(n int) int { return len("$\r\n") + digits(n) }
-
-// HeaderLen is the length of the line that announces n arguments, or an argument of n bytes.
-func HeaderLen(n int) int { return headerLen(n) }
+// HeaderLen is the length of the header for n arguments, or for an argument of n bytes.
+func HeaderLen(n int) int { return len("$\r\n") + digits(n) }
 
 func digits(n int) int {
 	d := 1

@@ -2,15 +2,15 @@ package protocol
 
 // Bytes of the telnet protocol, RFC 854.
 const (
-	iac  = 0xff // what follows is a command, or another iac that stands for the byte itself
-	dont = 0xfe // dont, do, wont and will (0xfb to 0xfe) take one more byte
+	iac  = 0xff // introduces a command; doubled, it is the byte itself
+	dont = 0xfe // dont, do, wont and will (0xfb to 0xfe) have one more byte
 	will = 0xfb
 	sb   = 0xfa // a subnegotiation, up to iac se
 	se   = 0xf0
 )
 
-// telnet drops telnet's own sequences from a stream of bytes. It keeps its place between reads. The bytes of a
-// sequence are never taken for text: a window size (RFC 1073) may well hold the byte that ends a line.
+// telnet drops telnet sequences from a byte stream and keeps its state between reads. Bytes of a sequence are never
+// text: a window size (RFC 1073) may contain the byte that ends a line.
 type telnet struct{ state telnetState }
 
 type telnetState uint8
@@ -23,7 +23,7 @@ const (
 	telnetSubIAC             // after iac inside a subnegotiation
 )
 
-// text feeds one byte and tells whether it is text.
+// text advances the state by one byte and reports whether the byte is text.
 func (t *telnet) text(c byte) bool {
 	switch t.state {
 	case telnetText:
