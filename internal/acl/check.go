@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// Reason is why something was refused, in the word of ACL LOG.
+// Reason is the reason of a denial, as in ACL LOG.
 type Reason string
 
-// The reasons, the graver one last: if each selector refuses for another one, the last is told.
+// The reasons. If selectors deny for different reasons, the later one in this list counts.
 const (
 	ReasonCommand Reason = "command" // the user may not run it
 	ReasonChannel Reason = "channel" // not on this topic
-	ReasonAuth    Reason = "auth"    // AUTH or HELLO with a wrong password: for the log alone
+	ReasonAuth    Reason = "auth"    // AUTH or HELLO with a wrong password; in the log only
 )
 
-// Denial is what a user may not do.
+// Denial is a command or a topic that the rules of a user do not allow.
 type Denial struct {
 	Reason Reason
 	User   string
 	Object string // the full name of the command, or the topic
 }
 
-// Text is what the peer is told, behind NOPERM. It does not name the topic, as Redis does not.
+// Text is the error text after NOPERM. As in Redis, it does not name the topic.
 func (r *Denial) Text() string {
 	if r.Reason == ReasonChannel {
 		return "No permissions to access a channel"
@@ -30,7 +30,7 @@ func (r *Denial) Text() string {
 	return r.Detail()
 }
 
-// Detail is what ACL DRYRUN answers.
+// Detail is the reply of ACL DRYRUN.
 func (r *Denial) Detail() string {
 	if r.Reason == ReasonChannel {
 		return fmt.Sprintf("User %s has no permissions to access the '%s' channel", r.User, r.Object)
@@ -38,15 +38,15 @@ func (r *Denial) Detail() string {
 	return fmt.Sprintf("User %s has no permissions to run the '%s' command", r.User, r.Object)
 }
 
-// Unrestricted tells whether [User.Check] refuses the user nothing.
+// Unrestricted reports whether [User.Check] allows the user everything.
 func (u *User) Unrestricted() bool {
 	return slices.ContainsFunc(u.selectors, func(s selector) bool {
 		return s.channels.all && s.commands.allCommands && s.commands.rules.len() == 0
 	})
 }
 
-// Check decides about a command with the arguments behind its full name. It returns nil if the user may run it, on
-// all of its topics. Whether the arguments are right is not judged, and what is missing is not refused.
+// Check returns nil if the user may run a command on all of its topics. args are the arguments after the full name. Check
+// does not validate them: a missing argument is no denial.
 func (u *User) Check(c *Command, args [][]byte) *Denial {
 	reason, topic := ReasonCommand, -1
 	for i := range u.selectors {
@@ -54,11 +54,11 @@ func (u *User) Check(c *Command, args [][]byte) *Denial {
 		if !s.commands.allows(c, args) {
 			continue
 		}
-		refused := s.firstDenied(c.access, args, u.registry.match)
-		if refused < 0 {
+		denied := s.firstDenied(c.access, args, u.registry.match)
+		if denied < 0 {
 			return nil
 		}
-		reason, topic = ReasonChannel, max(topic, refused)
+		reason, topic = ReasonChannel, max(topic, denied)
 	}
 	if reason == ReasonCommand {
 		return &Denial{Reason: reason, User: u.name, Object: c.name}
@@ -66,7 +66,7 @@ func (u *User) Check(c *Command, args [][]byte) *Denial {
 	return &Denial{Reason: reason, User: u.name, Object: string(args[topic])}
 }
 
-// firstDenied finds the first argument that is a topic out of bounds, or returns -1.
+// firstDenied returns the index of the first topic or pattern that the selector does not allow, or -1.
 func (s *selector) firstDenied(a access, args [][]byte, match func(glob string, topic []byte) bool) int {
 	if s.channels.all {
 		return -1
@@ -84,9 +84,9 @@ func (s *selector) firstDenied(a access, args [][]byte, match func(glob string, 
 	return -1
 }
 
-// MaySubscribe judges a subscription that exists: when rights shrink, a connection that holds a topic no longer allowed
-// is closed. As in Redis, the right to the topic alone counts, not that to the command. It holds for topics and for
-// shard topics.
+// MaySubscribe reports whether the user may hold a subscription to a topic or a shard topic. The server uses it after a
+// change of rules, to close connections with subscriptions that are no longer allowed. As in Redis, the rules about
+// topics alone count, not those about commands.
 func (u *User) MaySubscribe(topic []byte) bool {
 	for i := range u.selectors {
 		if u.selectors[i].channels.allowsTopic(topic, read, u.registry.match) {
@@ -96,7 +96,7 @@ func (u *User) MaySubscribe(topic []byte) bool {
 	return false
 }
 
-// MaySubscribePattern is [User.MaySubscribe] for a glob.
+// MaySubscribePattern is [User.MaySubscribe] for a pattern.
 func (u *User) MaySubscribePattern(glob []byte) bool {
 	for i := range u.selectors {
 		if u.selectors[i].channels.allowsGlob(glob) {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// commandSet is which commands may be run: a bit for each, and the rules that led there, because Redis shows those
-// again instead of working them out of the bits.
+// commandSet is the set of allowed commands: a bit for each, and the rules that produced the bits. ACL LIST shows the rules
+// as given, as in Redis, so that they cannot be derived from the bits.
 type commandSet struct {
 	bits          commandBits
-	allCommands   bool                        // began with +@all and so includes what later versions bring; a matter of showing it
-	rules         list[string, bool]          // since the last +@all or -@all, in lower case: publish, @admin; true allows
-	subRules      map[string][]string         // of rules: those about what is below a command, by its name
-	firstArgs     map[int]map[string]struct{} // of a command that may not be run: first arguments with which it may, lower case
-	withFirstArgs commandBits                 // the commands that have firsts
+	allCommands   bool                        // starts with +@all, which includes commands of later versions; for String
+	rules         list[string, bool]          // after the last +@all or -@all, lower case: publish, @admin; true allows
+	subRules      map[string][]string         // by command: the rules about its subcommands
+	firstArgs     map[int]map[string]struct{} // by denied command: first arguments with which it is allowed, lower case
+	withFirstArgs commandBits                 // the commands in firstArgs
 }
 
 // commandBits is a set of commands, by Command.id.
@@ -37,7 +37,7 @@ func (s *commandSet) clone() commandSet {
 	return c
 }
 
-// allows judges a command with its first argument, if it has one.
+// allows reports whether the set allows a command, or the command with its first argument.
 func (s *commandSet) allows(c *Command, args [][]byte) bool {
 	if c.exempt || s.bits.has(c) {
 		return true
@@ -50,7 +50,7 @@ func (s *commandSet) allows(c *Command, args [][]byte) bool {
 	return found
 }
 
-// setAll is +@all or -@all: it forgets all rules before.
+// setAll applies +@all or -@all, which drops all rules before.
 func (s *commandSet) setAll(allow bool) {
 	*s = commandSet{allCommands: allow}
 	if allow {
@@ -60,21 +60,21 @@ func (s *commandSet) setAll(allow bool) {
 	}
 }
 
-// category allows or denies all commands of a category, with what is below them.
-func (s *commandSet) category(l *Registry, category string, allow bool) error {
+// category allows or denies all commands of a category with their subcommands.
+func (s *commandSet) category(reg *Registry, category string, allow bool) error {
 	bit := categoryBit(category)
 	if bit == 0 {
 		return errUnknown
 	}
-	s.change(l.within[bit], allow)
+	s.change(reg.within[bit], allow)
 	s.addRule("@"+category, allow)
 	return nil
 }
 
-// command allows or denies a command with all below it, or allows a first argument: "client", "client|kill", and
-// "select|0" where select has nothing below it.
-func (s *commandSet) command(l *Registry, name string, allow bool) error {
-	if c := l.Command(name); c != nil {
+// command allows or denies a command with its subcommands, or allows a first argument: "client", "client|kill", and
+// "select|0", because select has no subcommands.
+func (s *commandSet) command(reg *Registry, name string, allow bool) error {
+	if c := reg.Command(name); c != nil {
 		s.change(c.within, allow)
 		s.addRule(c.name, allow)
 		return nil
@@ -84,7 +84,7 @@ func (s *commandSet) command(l *Registry, name string, allow bool) error {
 	if i < 0 || !allow {
 		return errUnknown
 	}
-	c, first := l.Command(name[:i]), name[i+1:]
+	c, first := reg.Command(name[:i]), name[i+1:]
 	switch {
 	case c == nil:
 		return errUnknown
@@ -95,7 +95,7 @@ func (s *commandSet) command(l *Registry, name string, allow bool) error {
 	case c.subcommands != nil:
 		return errUnknown
 	case hasSpace(first):
-		return errSyntax // Redis takes it, and cannot read the file that it then writes
+		return errSyntax // Redis accepts it, and then writes a file that it cannot read
 	}
 	s.allowFirstArg(c, first)
 	return nil
@@ -113,7 +113,7 @@ func (s *commandSet) allowFirstArg(c *Command, first string) {
 	s.addRule(c.name+"|"+first, true)
 }
 
-// change allows or denies commands. What was said of their first arguments is forgotten.
+// change allows or denies commands and drops the rules about their first arguments.
 func (s *commandSet) change(these *commandBits, allow bool) {
 	for w, word := range these {
 		s.bits[w] &^= word
@@ -127,7 +127,7 @@ func (s *commandSet) change(these *commandBits, allow bool) {
 	}
 }
 
-// addRule keeps a rule, and drops those that it overrules: about the same name, or about what is below it.
+// addRule records a rule and drops those that it overrides: about the same name or its subcommands.
 func (s *commandSet) addRule(name string, allow bool) {
 	for _, below := range s.subRules[name] {
 		s.rules.remove(below)
@@ -143,7 +143,7 @@ func (s *commandSet) addRule(name string, allow bool) {
 	*s.rules.getOrAdd(name) = allow
 }
 
-// String gives the rules that lead here, "-@all +@pubsub": what ACL GETUSER calls commands.
+// String returns the rules, "-@all +@pubsub": the commands field of ACL GETUSER.
 func (s *commandSet) String() string {
 	first := "-@all"
 	if s.allCommands {

@@ -1,25 +1,25 @@
-// Package acl says who may do what: users with passwords and tokens, and what they may run and on which topics, in the
-// language of Redis' ACL files as its version 7.2 reads them.
+// Package acl implements users, their passwords and tokens, and the rules about their commands and topics, in the syntax
+// of ACL files of Redis 7.2.
 //
 // # What rules grant here
 //
-// There are commands and topics, which Redis calls channels, and no keys. Rules about keys and about commands that
-// only Redis has are read, kept and shown again, so that existing files work; they grant nothing. Two things are new:
+// There are commands and topics, which Redis calls channels, and no keys. Rules about keys and about commands of Redis
+// alone are parsed, kept and listed again, so that existing files work; they grant nothing. Two rules are extensions:
 //
-//   - %R&glob and %W&glob grant listening and publishing apart, as %R~ and %W~ do for keys in Redis; &glob and %RW&glob
-//     grant both.
-//   - A glob subscription is allowed where Redis allows it, which is where it equals a granted glob, and also when both
-//     are a literal prefix and one star and the granted prefix begins it: &orders.* allows PSUBSCRIBE orders.eu.*.
-//     Nothing cleverer, because nobody could tell what it grants. Who may listen to * may listen to every glob.
+//   - %R&glob grants subscribing and %W&glob publishing, as %R~ and %W~ do for keys in Redis; &glob and %RW&glob grant
+//     both.
+//   - A pattern subscription is allowed as in Redis if it equals a granted glob. It is also allowed if both are a literal
+//     prefix and one star, and the granted prefix starts it: &orders.* allows PSUBSCRIBE orders.eu.*. Any further
+//     comparison of globs would make it hard to see what a rule grants. A grant of * allows every pattern.
 //
-// As in Redis a user's own rules and each of its selectors, the rules in parentheses, stand alone: one of them must
+// As in Redis, the rules of a user and each of its selectors, the rules in parentheses, stand alone: one of them must
 // allow the command and all of its topics.
 //
-// # Who owns it
+// # Ownership
 //
-// [Users] and [Log] belong to one goroutine: nothing here locks, starts anything or reads a clock, "now" is an
-// argument. A [User] and a [Registry] never change, so that they may be handed to others: a change to a user makes a
-// new one under the same name.
+// One goroutine owns [Users] and [Log]. The package has no lock, no goroutine and no clock: "now" is an argument. A
+// [User] and a [Registry] are immutable, so that any goroutine may read them: a change to a user creates a new one under
+// the same name.
 //
-// Texts of errors are Redis', without the code in front, which is NOPERM for a [Denial] and ERR for the rest.
+// Error texts are those of Redis without the code in front, which is NOPERM for a [Denial] and ERR for the rest.
 package acl

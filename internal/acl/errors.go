@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// ruleErr is what is wrong with a rule, in Redis' words, which begin with a capital letter.
+// ruleErr is an error of a rule, in Redis' words, which start with a capital letter.
 type ruleErr string
 
 func (f ruleErr) Error() string { return string(f) }
@@ -26,9 +26,9 @@ const (
 	errDefault  ruleErr = "The 'default' user cannot be removed"
 )
 
-// RuleError is a rule that ACL SETUSER cannot take.
+// RuleError is an invalid rule of ACL SETUSER.
 type RuleError struct {
-	Rule string // as it was given; a password's rule quotes the password, so log Why alone
+	Rule string // as given; a password rule contains the password, so log Err alone
 	Err  error
 }
 
@@ -38,22 +38,21 @@ func (e *RuleError) Error() string {
 
 func (e *RuleError) Unwrap() error { return e.Err }
 
-// ParenthesisError is a selector that does not end.
+// ParenthesisError is a selector without its closing parenthesis.
 type ParenthesisError struct{ Start string }
 
 func (e *ParenthesisError) Error() string {
 	return fmt.Sprintf("Unmatched parenthesis in acl selector starting at '%s'.", e.Start)
 }
 
-// LineError is a line of an ACL file that cannot be taken.
+// LineError is an invalid line of an ACL file.
 type LineError struct {
 	Line int    // from 1
-	Word string // the word that is wrong, as logs may show it: see redacted. Bytes of any value, as in the file
+	Word string // the invalid word, redacted; any bytes, as in the file
 	Err  error
 }
 
-// FileError is an ACL file that cannot be taken, with everything that is wrong with it. Its text is one line, as the
-// answer to ACL LOAD must be.
+// FileError is an invalid ACL file with all its errors. Its text is one line, because it is the reply to ACL LOAD.
 type FileError struct {
 	File  string
 	Lines []LineError // at least one
@@ -64,30 +63,30 @@ func (e *FileError) Error() string {
 		". WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 }
 
-// maxProblems are told: a file of another sort is wrong in every line.
+// maxProblems bounds the errors listed: a file of another format has one in every line.
 const maxProblems = 10
 
-// Problems words what is wrong: the first ten, each with file, line and the beginning of the word, without a full stop;
-// then how many more there are. The words may be any bytes: escape them before they reach a terminal.
+// Problems describes the first ten errors, each with file, line and a prefix of the word, without a full stop, and then
+// the number of the others. The words may be any bytes: escape them before they reach a terminal.
 func (e *FileError) Problems() []string {
-	told := e.Lines[:min(len(e.Lines), maxProblems)]
-	var faults []string
-	for _, l := range told {
-		why := strings.TrimSuffix(l.Err.Error(), ".")
-		faults = append(faults, fmt.Sprintf("%s:%d: '%.128s': %.256s", e.File, l.Line, l.Word, why))
+	listed := e.Lines[:min(len(e.Lines), maxProblems)]
+	var problems []string
+	for _, l := range listed {
+		text := strings.TrimSuffix(l.Err.Error(), ".")
+		problems = append(problems, fmt.Sprintf("%s:%d: '%.128s': %.256s", e.File, l.Line, l.Word, text))
 	}
-	if more := len(e.Lines) - len(told); more > 0 {
-		faults = append(faults, fmt.Sprintf("and %d more", more))
+	if more := len(e.Lines) - len(listed); more > 0 {
+		problems = append(problems, fmt.Sprintf("and %d more", more))
 	}
-	return faults
+	return problems
 }
 
-// keywords are the words of a file that have no sign in front. Any other word without one may be a password.
+// keywords are the words of a file without a sign in front. Any other word without a sign may be a password.
 var keywords = strings.Fields("user token on off nopass resetpass reset clearselectors sanitize-payload " +
 	"skip-sanitize-payload allkeys resetkeys allchannels resetchannels allcommands nocommands")
 
-// redacted is a word of a file, or the words of a selector, as logs may show them: without a password, and without what
-// may have been meant as one.
+// redacted returns a word of a file, or the words of a selector, for logs: without passwords and without words that may
+// be mistyped passwords.
 func redacted(word string) string {
 	parts := strings.FieldsFunc(word, isSpace)
 	for i, part := range parts {
@@ -109,8 +108,8 @@ func redactedRule(part string) string {
 	return open + fmt.Sprintf("(a word of %d letters, not shown)", utf8.RuneCountInString(rule))
 }
 
-// redactedName is a name from the place of one. What is behind a space in it is not part of a name: in a line parted by
-// tabs it may be a password.
+// redactedName returns the word at the position of a name, for logs, up to its first white space: the rest is no name, and
+// in a line separated by tabs it may be a password.
 func redactedName(word string) string {
 	if i := strings.IndexFunc(word, isSpace); i >= 0 {
 		word = word[:i] + "..."

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// The faults of a file that Redis knows as well, in its words, and that of a token's line.
+// Errors of a file, in Redis' words, and the one of token lines, which Redis does not have.
 const (
 	errKeyword   ruleErr = "should start with user keyword followed by the username"
 	errFileName  ruleErr = "username contains invalid characters"
 	errTokenLine ruleErr = "a token is: token user name #sha256 expiry, the expiry as 2006-01-02T15:04:05Z"
 )
 
-// Text is the file that leads to these users: the lines of ACL LIST, behind each user the lines of its tokens. Redis
-// reads it too, but refuses what it does not know: tokens, rules with %R& or %W&, and commands that are conch's own.
+// Text returns the file of these users: the lines of ACL LIST, each followed by the lines of the user's tokens. Redis
+// reads it too, except for tokens, rules with %R& or %W&, and commands of conch alone.
 func (us *Users) Text() []byte {
 	var b strings.Builder
 	for _, name := range us.Names() {
@@ -27,15 +27,14 @@ func (us *Users) Text() []byte {
 	return []byte(b.String())
 }
 
-// Load replaces all users by those of a file: all or, if a line is wrong, none. The name of the file is for the error,
-// a [FileError]. A default user that is not in the file is as [NewUsers] and [Users.RequirePassword] made it.
+// Load replaces all users by those of a file, or none if a line is invalid. The error is a [FileError], which contains
+// the name of the file. A default user missing from the file is as [NewUsers] and [Users.RequirePassword] set it.
 //
-// A line is empty, or "user name rule …", or "token user name #sha256 expiry" below its user. As in Redis there are no
-// comments, because they would be lost when the file is saved. A byte order mark, which some editors put in front, is
-// skipped.
+// A line is empty, or "user name rule …", or "token user name #sha256 expiry" after its user. As in Redis there are no
+// comments, because saving the file would lose them. Load skips a byte order mark, which some editors write.
 func (us *Users) Load(file string, text []byte) error {
 	fresh := &Users{registry: us.registry, byName: make(map[string]*User), requiredPassword: us.requiredPassword}
-	var wrong []LineError
+	var invalid []LineError
 	number := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		number++
@@ -44,11 +43,11 @@ func (us *Users) Load(file string, text []byte) error {
 		}
 		for _, e := range fresh.loadLine(strings.Split(line, " ")) {
 			e.Line = number
-			wrong = append(wrong, e)
+			invalid = append(invalid, e)
 		}
 	}
-	if wrong != nil {
-		return &FileError{File: file, Lines: wrong}
+	if invalid != nil {
+		return &FileError{File: file, Lines: invalid}
 	}
 	if fresh.byName[DefaultUser] == nil {
 		fresh.store(fresh.newDefault())
@@ -57,7 +56,7 @@ func (us *Users) Load(file string, text []byte) error {
 	return nil
 }
 
-// loadLine takes one line and says what is wrong with it, each rule for itself.
+// loadLine loads one line and returns its errors, one for each invalid rule.
 func (us *Users) loadLine(words []string) []LineError {
 	switch {
 	case words[0] == "token":
@@ -70,7 +69,7 @@ func (us *Users) loadLine(words []string) []LineError {
 		return []LineError{{Word: redactedName(words[1]), Err: ruleErr("Duplicate user found")}}
 	}
 	u := newUser(us.registry, words[1])
-	us.store(u) // also if its rules are wrong: its tokens are not, then
+	us.store(u) // also with invalid rules, so that its tokens are not reported as errors
 	for i, word := range words {
 		words[i] = strings.Trim(word, "\t\r")
 	}

@@ -2,17 +2,17 @@ package acl
 
 import "slices"
 
-// list keeps values by key, in the order in which the keys came. All that it does takes the same time however long it
-// is, or a command of many rules would take the square of that: a removed item leaves a gap, and gaps are closed when
-// they are half of the list.
+// list is a map from keys to values in insertion order. Every operation takes amortized constant time; otherwise a
+// command with many rules would take quadratic time. A removed item leaves a tombstone, and the list compacts itself when
+// half of it are tombstones.
 //
-// Lists of users that were handed out are shared and do not change: who changes a user works on clones, and settles
-// them, which leaves no gaps. Those may be ranged over by items.
+// Lists of published users are shared and immutable: a change works on clones and compacts them. Only a compacted list
+// may be ranged over by items.
 type list[K comparable, V any] struct {
 	items []item[K, V]
-	index map[K]int // of each key in items; nil until the first look-up
+	index map[K]int // of each key in items; nil until the first lookup
 	gaps  int
-	steps int // items that were looked at or moved, for tests
+	steps int // items visited or moved, for tests
 }
 
 type item[K comparable, V any] struct {
@@ -29,7 +29,7 @@ func (l *list[K, V]) clone() list[K, V] {
 	return c
 }
 
-// find returns the value of a key, or nil.
+// find returns the value of a key, or nil. The first call builds the index.
 func (l *list[K, V]) find(key K) *V {
 	if l.index == nil {
 		l.index = make(map[K]int, len(l.items))
@@ -41,7 +41,7 @@ func (l *list[K, V]) find(key K) *V {
 	return nil
 }
 
-// getOrAdd returns the value of a key, which comes last and has no value yet if it is new.
+// getOrAdd returns the value of a key. It appends a new key with a zero value.
 func (l *list[K, V]) getOrAdd(key K) *V {
 	if v := l.find(key); v != nil {
 		return v
@@ -51,12 +51,12 @@ func (l *list[K, V]) getOrAdd(key K) *V {
 	return &l.items[len(l.items)-1].value
 }
 
-// remove takes a key out, and tells whether it was there.
+// remove removes a key and reports whether the list had it.
 func (l *list[K, V]) remove(key K) bool {
 	if l.find(key) == nil {
 		return false
 	}
-	l.items[l.index[key]] = item[K, V]{gone: true} // it must not keep anything alive
+	l.items[l.index[key]] = item[K, V]{gone: true} // a tombstone must keep no memory alive
 	delete(l.index, key)
 	if l.gaps++; l.gaps > len(l.items)/2 {
 		l.compact()
@@ -65,7 +65,7 @@ func (l *list[K, V]) remove(key K) bool {
 	return true
 }
 
-// compact closes the gaps.
+// compact removes the tombstones. It does not rebuild the index.
 func (l *list[K, V]) compact() {
 	if l.gaps > 0 {
 		l.steps += len(l.items)
@@ -74,7 +74,7 @@ func (l *list[K, V]) compact() {
 	}
 }
 
-// reindex notes the place of each key.
+// reindex rebuilds the index.
 func (l *list[K, V]) reindex() {
 	l.steps += len(l.items)
 	for i := range l.items {

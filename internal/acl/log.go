@@ -5,43 +5,44 @@ import (
 	"time"
 )
 
-// Limits of the log, those of Redis.
+// Limits of the log, as in Redis.
 const (
-	maxLog         = 128                    // entries: what is older is forgotten
-	logSearched    = 10                     // of the newest entries, for one that says the same
-	logMergeWindow = 60 * time.Second       // as long after the last time an entry still says the same
-	clientRefresh  = 100 * time.Millisecond // as long what it says of the client is not worked out again
+	maxLog         = 128                    // entries; an older one is dropped
+	logSearched    = 10                     // newest entries searched for an equal one
+	logMergeWindow = 60 * time.Second       // an equal denial within it counts on the same entry
+	clientRefresh  = 100 * time.Millisecond // Client of a repeated entry is renewed after it
 )
 
-// Entry is something that was refused: one entry of ACL LOG. The age there is the time since Updated.
+// Entry is one entry of ACL LOG: a denial. The age in the reply is the time since Updated.
 type Entry struct {
 	Reason   Reason
 	Context  string // "toplevel" or "multi"
-	Object   string // a command, a topic, or for ReasonAuth the command as it was typed
+	Object   string // a command, a topic, or for ReasonAuth the command as typed
 	Username string
-	Client   string // CLIENT INFO of who tried it last, or up to a tenth of a second before
+	Client   string // CLIENT INFO of the last client, at most clientRefresh old
 
-	Count   int    // how often
-	ID      uint64 // rises from 0 with every new entry, and does not start again
+	Count   int
+	ID      uint64 // counts new entries from 0; Reset does not restart it
 	Created time.Time
 	Updated time.Time
 
-	clientUpdated time.Time // when Client was worked out
+	clientUpdated time.Time // when Client was computed
 }
 
-// Log is what was refused lately. One goroutine owns it. The zero value is an empty log.
+// Log holds the last denials. One goroutine owns it. The zero value is an empty log.
 type Log struct {
 	entries []Entry // the newest first
 	next    uint64
 }
 
-// Add notes what was refused: the first four fields of an entry. The fifth is what client returns, which is called for a new
-// entry, and not more than ten times a second for one that is repeated: a peer can be refused much faster than that. Who tries the same again within a minute is counted up
-// and comes to the front, so that one peer cannot push all others out by repeating itself.
+// Add records a denial: the first four fields of e, and client() as the fifth. It calls client for a new entry, and at
+// most ten times a second for a repeated one, because denials can be much more frequent and formatting is costly. A
+// denial repeated within a minute increments its entry and moves it to the front, so that one client cannot displace all
+// other entries.
 func (l *Log) Add(e Entry, now time.Time, client func() string) {
 	e.Count, e.ID, e.Created, e.Updated = 1, l.next, now, now
-	looked := l.entries[:min(len(l.entries), logSearched)]
-	i := slices.IndexFunc(looked, func(old Entry) bool { return old.sameAs(e) })
+	searched := l.entries[:min(len(l.entries), logSearched)]
+	i := slices.IndexFunc(searched, func(old Entry) bool { return old.sameAs(e) })
 	if i < 0 {
 		l.next++
 		e.Client, e.clientUpdated = client(), now
@@ -64,10 +65,10 @@ func (e Entry) sameAs(later Entry) bool {
 		e.Username == later.Username && later.Updated.Sub(e.Updated).Abs() <= logMergeWindow
 }
 
-// Entries returns the newest, at most so many.
-func (l *Log) Entries(most int) []Entry {
-	return slices.Clone(l.entries[:max(0, min(most, len(l.entries)))])
+// Entries returns the newest entries, at most limit.
+func (l *Log) Entries(limit int) []Entry {
+	return slices.Clone(l.entries[:max(0, min(limit, len(l.entries)))])
 }
 
-// Reset forgets all entries.
+// Reset drops all entries.
 func (l *Log) Reset() { l.entries = nil }

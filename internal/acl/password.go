@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Digest is the SHA-256 of a password or of a token's secret. Nothing else of either is kept.
+// Digest is the SHA-256 of a password or of a token's secret. The server stores nothing else of either.
 type Digest [sha256.Size]byte
 
-// Hash makes the digest of a password. It takes time in proportion to the password and may run anywhere.
+// Hash returns the digest of a password. It takes time in proportion to the password; any goroutine may call it.
 func Hash(password []byte) Digest { return sha256.Sum256(password) }
 
-// String is the digest in lower-case hex, as it stands behind # in rules.
+// String returns the digest in lower-case hex, as after # in rules.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 func parseDigest(s string) (d Digest, ok bool) {
@@ -26,12 +26,12 @@ func parseDigest(s string) (d Digest, ok bool) {
 	return d, err == nil
 }
 
-// Authenticate looks for a user with this password, given as its [Hash]. If it was the secret of a token, token is
-// that one, otherwise it is nil.
+// Authenticate returns the user of a name if it has this password, given as its [Hash]. token is the token with that
+// secret, or nil for a password.
 //
-// How long it takes depends on nothing but the most passwords and tokens that any user has had, neither on whether
-// there is such a user nor on what was right in the password. A user that is off and an expired token are as absent
-// ones.
+// The time depends only on the largest number of secrets that a user has ever had, not on the existence of the user nor
+// on matching bytes. Otherwise a client could measure which users exist. A disabled user and an expired token fail as
+// absent ones do.
 func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *User, token *Token, ok bool) {
 	u = us.byName[name]
 	known := u != nil && u.enabled
@@ -46,14 +46,14 @@ func (us *Users) Authenticate(name string, password Digest, now time.Time) (u *U
 	case !known || found < 0 && !u.nopass:
 		return nil, nil, false
 	case found >= u.passwords.len():
-		t := u.tokens[found-u.passwords.len()] // a copy: it must not keep the user alive
+		t := u.tokens[found-u.passwords.len()] // a copy, which does not keep the user alive
 		token = &t
 	}
 	return u, token, true
 }
 
-// matches compares with the i-th of the passwords and the tokens behind them: 1 if it is the same. Behind the last it
-// compares all the same, and says 0.
+// matches returns 1 if the i-th secret, counting passwords and then tokens, equals the password. After the last one it
+// compares too, for constant time, and returns 0.
 func (u *User) matches(i int, password *Digest, now time.Time) int {
 	var d Digest
 	valid := 1
@@ -68,7 +68,7 @@ func (u *User) matches(i int, password *Digest, now time.Time) int {
 	return valid & subtle.ConstantTimeCompare(d[:], password[:])
 }
 
-// GenPassLen is how many hex digits ACL GENPASS answers when asked for so many bits.
+// GenPassLen returns the number of hex digits of an ACL GENPASS reply of so many bits.
 func GenPassLen(bits int) (digits int, err error) {
 	const most = 4096
 	if bits <= 0 || bits > most {

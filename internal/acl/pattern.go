@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// rights is what a pattern grants.
+// rights is a set of permissions that a glob grants.
 type rights uint8
 
 const (
-	read      rights = 1 << iota // of a topic: to listen to it
-	write                        // of a topic: to publish to it
+	read      rights = 1 << iota // of a topic: to subscribe
+	write                        // of a topic: to publish
 	readWrite = read | write
 )
 
-// patterns are the topics, or the keys, that a selector is about.
+// patterns holds the globs of topics, or of keys, that a selector grants.
 type patterns struct {
 	sigil string // "&" or "~"
 	all   bool
@@ -25,11 +25,11 @@ func (p *patterns) clone() patterns {
 	return patterns{sigil: p.sigil, all: p.all, list: p.list.clone()}
 }
 
-// reset leaves everything or nothing.
+// reset grants everything or nothing.
 func (p *patterns) reset(all bool) { p.all, p.list = all, list[string, rights]{} }
 
-// add grants a glob. What is granted about the same glob already is kept. Rights to read and to write * that were
-// granted apart are everything, as ~* is: Redis keeps them apart and shows ~*, which then reads as something else.
+// add grants rights on a glob, in addition to earlier ones on the same glob. Read and write on * granted separately
+// become everything. Redis keeps them separate and lists them as ~*, which means something else when read again.
 func (p *patterns) add(glob string, r rights) error {
 	if hasSpace(glob) {
 		return errSyntax
@@ -41,21 +41,21 @@ func (p *patterns) add(glob string, r rights) error {
 	return nil
 }
 
-// allowsTopic judges one topic.
+// allowsTopic reports whether a glob with the needed rights matches the topic.
 func (p *patterns) allowsTopic(topic []byte, need rights, match func(glob string, topic []byte) bool) bool {
 	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
 		return q.value&need == need && match(q.key, topic)
 	})
 }
 
-// allowsGlob judges a subscription to a glob; the package comment has the rule.
+// allowsGlob reports whether a subscription to a pattern is allowed; the package comment has the rule.
 func (p *patterns) allowsGlob(glob []byte) bool {
 	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
 		return q.value&read != 0 && covers(q.key, string(glob))
 	})
 }
 
-// covers reports whether a granted glob allows to subscribe to another.
+// covers reports whether a granted glob allows a subscription to the wanted one.
 func covers(granted, wanted string) bool {
 	if granted == wanted || granted == "*" {
 		return true
@@ -68,13 +68,13 @@ func covers(granted, wanted string) bool {
 	return ok && strings.HasPrefix(want, have)
 }
 
-// prefix takes the star off a glob that is a literal and one star.
+// prefix returns the literal of a glob that is a literal and one star.
 func prefix(glob string) (literal string, ok bool) {
 	literal, ok = strings.CutSuffix(glob, "*")
 	return literal, ok && !strings.ContainsAny(literal, `*?[\`)
 }
 
-// String gives the rules that lead here: what ACL GETUSER calls channels, or keys.
+// String returns the rules: the channels or keys field of ACL GETUSER.
 func (p *patterns) String() string {
 	if p.all {
 		return p.sigil + "*"
@@ -92,7 +92,7 @@ func (p *patterns) String() string {
 	return strings.Join(rules, " ")
 }
 
-// hasSpace tells what cannot stand in a word of the file: what C calls a space, and the zero byte.
+// hasSpace reports bytes that a word of the file cannot contain: white space as in C, and NUL.
 func hasSpace(s string) bool { return strings.ContainsFunc(s, isSpace) || strings.Contains(s, "\x00") }
 
 func isSpace(r rune) bool { return strings.ContainsRune(" \t\n\v\f\r", r) }

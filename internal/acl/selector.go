@@ -2,11 +2,11 @@ package acl
 
 import "strings"
 
-// selector is a set of rules that stands alone: what may be run, and on which topics.
+// selector is a set of rules that stands alone: allowed commands and the topics that they may use.
 type selector struct {
 	commands commandSet
 	channels patterns
-	keys     patterns // nothing here has keys: kept to be shown again
+	keys     patterns // without effect: kept for ACL LIST
 }
 
 func newSelector() selector {
@@ -17,8 +17,8 @@ func (s *selector) clone() selector {
 	return selector{commands: s.commands.clone(), channels: s.channels.clone(), keys: s.keys.clone()}
 }
 
-// apply takes one rule about commands, topics or keys. It fails with one of Redis' faults.
-func (s *selector) apply(l *Registry, rule string) error {
+// apply applies one rule about commands, topics or keys. Its errors are ruleErrs.
+func (s *selector) apply(reg *Registry, rule string) error {
 	switch word := lower(rule); word {
 	case "":
 		return errSyntax
@@ -35,13 +35,13 @@ func (s *selector) apply(l *Registry, rule string) error {
 	case "nocommands", "-@all":
 		s.commands.setAll(false)
 	default:
-		return s.applySigil(l, rule)
+		return s.applySigil(reg, rule)
 	}
 	return nil
 }
 
-// applySigil takes the rules that are a sign and a name.
-func (s *selector) applySigil(l *Registry, rule string) error {
+// applySigil applies a rule that is a sign and a name.
+func (s *selector) applySigil(reg *Registry, rule string) error {
 	allow := rule[0] == '+'
 	switch rule[0] {
 	case '~':
@@ -52,14 +52,14 @@ func (s *selector) applySigil(l *Registry, rule string) error {
 		return s.grantRights(rule)
 	case '+', '-':
 		if category, ok := strings.CutPrefix(rule[1:], "@"); ok {
-			return s.commands.category(l, lower(category), allow)
+			return s.commands.category(reg, lower(category), allow)
 		}
-		return s.commands.command(l, rule[1:], allow)
+		return s.commands.command(reg, rule[1:], allow)
 	}
 	return errSyntax
 }
 
-// grantRights takes %R~glob and its kin: the letters in any order, each once, then the sigil of keys or of topics.
+// grantRights applies %R~glob and its relatives: each letter once in any order, then the sigil of keys or topics.
 func (s *selector) grantRights(rule string) error {
 	var granted rights
 	for i := 1; i < len(rule); i++ {
@@ -78,8 +78,8 @@ func (s *selector) grantRights(rule string) error {
 	return errSyntax
 }
 
-// grant adds a glob to the topics or the keys. Where everything is granted already it would change nothing, and who
-// wrote it thought that it would: Redis refuses that.
+// grant adds a glob to the topics or the keys. As in Redis it fails if everything is granted already: the rule would
+// have no effect, which is probably a mistake.
 func (s *selector) grant(p *patterns, glob string, r rights) error {
 	switch {
 	case p.all && p == &s.keys:
@@ -90,21 +90,21 @@ func (s *selector) grant(p *patterns, glob string, r rights) error {
 	return p.add(glob, r)
 }
 
-// parseSelector takes rules in parentheses. They are what the user itself may have but on, off and passwords.
-func parseSelector(l *Registry, rules string) (selector, error) {
+// parseSelector parses rules in parentheses: all rules of a user except on, off and passwords.
+func parseSelector(reg *Registry, rules string) (selector, error) {
 	s := newSelector()
 	for _, rule := range strings.FieldsFunc(rules[1:len(rules)-1], isSpace) {
 		if strings.HasSuffix(rule, ")") {
-			return s, errSyntax // Redis takes it, and then writes a file in which the selector ends here
+			return s, errSyntax // Redis accepts it, and then writes a file in which the selector ends here
 		}
-		if err := s.apply(l, rule); err != nil {
+		if err := s.apply(reg, rule); err != nil {
 			return s, err
 		}
 	}
 	return s, nil
 }
 
-// joinSelectors puts together the words of selectors that were split at spaces.
+// joinSelectors joins the words of selectors that were split at spaces.
 func joinSelectors(words []string) ([]string, error) {
 	var out []string
 	for i := 0; i < len(words); i++ {
@@ -125,7 +125,7 @@ func joinSelectors(words []string) ([]string, error) {
 	return out, nil
 }
 
-// String is the selector as ACL LIST shows it.
+// String returns the selector as in ACL LIST.
 func (s *selector) String() string {
 	var words []string
 	if keys := s.keys.String(); keys != "" {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Token is one more password of a user, which has a name and ends by itself. resetpass, nopass and reset take tokens
-// away as they take passwords: who locks a user out must not leave a door.
+// Token is a password of a user with a name and an expiry. resetpass, nopass and reset remove tokens together with the
+// passwords, so that they lock the user out completely.
 type Token struct {
 	Name    string    // unique among the user's tokens
-	Expires time.Time // in UTC, to the second; from then on it opens nothing
+	Expires time.Time // in UTC, in seconds; invalid from then on
 	digest  Digest
 }
 
-// TokenName says which token of which user.
+// TokenName identifies a token of a user.
 type TokenName struct{ User, Token string }
 
 // maxTokenName is in bytes.
@@ -26,8 +26,8 @@ const (
 	errTokenExpiry ruleErr = "A token must expire between the years 1 and 9999"
 )
 
-// CreateToken gives a user one more token, whose secret is known to the caller alone. It fails if the user does not
-// exist or has a token of that name.
+// CreateToken adds a token to a user. Only the caller knows the secret; Users keeps the digest. It fails if the user does
+// not exist or has a token of that name.
 func (us *Users) CreateToken(user, name string, secret Digest, expires time.Time) error {
 	u, err := us.find(user)
 	if err != nil {
@@ -41,7 +41,7 @@ func (us *Users) CreateToken(user, name string, secret Digest, expires time.Time
 	return nil
 }
 
-// withTokens is a copy of the user with a copy of these tokens. It shares all else, which does not change.
+// withTokens returns a copy of the user with a copy of these tokens. The copies share the rest, which is immutable.
 func (u *User) withTokens(tokens []Token) *User {
 	c := *u
 	c.tokens = slices.Clone(tokens)
@@ -55,14 +55,14 @@ func (us *Users) find(user string) (*User, error) {
 	return nil, ruleErr(fmt.Sprintf("User '%s' not found", user))
 }
 
-// addToken is for a user that nobody else has yet.
+// addToken changes u, which must not be published yet.
 func (u *User) addToken(t Token) error {
 	t.Expires = t.Expires.UTC().Truncate(time.Second)
 	i, found := u.findToken(t.Name)
 	switch {
 	case !validTokenName(t.Name):
 		return errTokenName
-	case t.Expires.Year() < 1 || t.Expires.Year() > 9999: // what the file can say
+	case t.Expires.Year() < 1 || t.Expires.Year() > 9999: // the range of the file's syntax
 		return errTokenExpiry
 	case found:
 		return ruleErr(fmt.Sprintf("User '%s' already has a token '%s'", u.name, t.Name))
@@ -83,7 +83,7 @@ func (u *User) findToken(name string) (int, bool) {
 	return slices.BinarySearchFunc(u.tokens, name, func(t Token, name string) int { return strings.Compare(t.Name, name) })
 }
 
-// RevokeToken takes a token away. It fails if the user or the token does not exist.
+// RevokeToken removes a token. It fails if the user or the token does not exist.
 func (us *Users) RevokeToken(user, name string) error {
 	u, err := us.find(user)
 	if err != nil {
@@ -99,17 +99,17 @@ func (us *Users) RevokeToken(user, name string) error {
 	return nil
 }
 
-// Tokens returns the user's tokens by name, expired ones too until [Users.ExpireTokens] has taken them.
+// Tokens returns the user's tokens sorted by name, expired ones included until [Users.ExpireTokens] removes them.
 func (u *User) Tokens() []Token { return slices.Clone(u.tokens) }
 
-// HasToken tells whether a connection that came in with this token may stay. A token of the same name with another
-// secret is another token.
+// HasToken reports whether a token is still valid for connections that authenticated with it. A token of the same name
+// with another secret is another token.
 func (u *User) HasToken(t *Token, now time.Time) bool {
 	i, found := u.findToken(t.Name)
 	return found && u.tokens[i].digest == t.digest && u.tokens[i].Expires.After(now)
 }
 
-// ExpireTokens takes away all tokens that have expired, and names them.
+// ExpireTokens removes all expired tokens and returns their names.
 func (us *Users) ExpireTokens(now time.Time) []TokenName {
 	var expired []TokenName
 	for _, name := range us.Names() {
@@ -128,7 +128,7 @@ func (us *Users) ExpireTokens(now time.Time) []TokenName {
 	return expired
 }
 
-// NextExpiry is when a token expires that does so before all others; ok is false if there is none. It is in the past if
+// NextExpiry returns the earliest expiry of a token; ok is false without tokens. It is in the past if
 // [Users.ExpireTokens] is due.
 func (us *Users) NextExpiry() (next time.Time, ok bool) {
 	for _, u := range us.byName {
@@ -141,7 +141,7 @@ func (us *Users) NextExpiry() (next time.Time, ok bool) {
 	return next, ok
 }
 
-// line is the token's line in the file. Redis refuses a file with such a line.
+// line returns the token's line in the file. Redis rejects a file with such a line.
 func (t Token) line(user string) string {
 	return strings.Join([]string{"token", user, t.Name, "#" + t.digest.String(), t.Expires.Format(time.RFC3339)}, " ")
 }

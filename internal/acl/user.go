@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// DefaultUser is the name of the user that everybody is before AUTH. It always exists.
+// DefaultUser is the user of connections before AUTH. It always exists.
 const DefaultUser = "default"
 
-// User is who somebody may be, with what it may do. It never changes: see [Users.Set].
+// User is a user with its secrets and rules. A published user is immutable: [Users.Set] replaces it.
 type User struct {
 	name         string
 	enabled      bool
-	nopass       bool                   // any password will do
-	skipSanitize bool                   // skip-sanitize-payload: about keys, kept to be shown again
+	nopass       bool                   // accepts any password
+	skipSanitize bool                   // skip-sanitize-payload: without effect, kept for ACL LIST
 	passwords    list[Digest, struct{}] // none if nopass
 	tokens       []Token                // by name
 	selectors    []selector
 	registry     *Registry
 }
 
-// newUser makes a user who may do nothing, as ACL SETUSER with a name alone.
-func newUser(l *Registry, name string) *User {
-	return &User{name: name, registry: l, selectors: []selector{newSelector()}}
+// newUser returns a disabled user without rights, as ACL SETUSER with a name alone creates.
+func newUser(reg *Registry, name string) *User {
+	return &User{name: name, registry: reg, selectors: []selector{newSelector()}}
 }
 
 func (u *User) clone() *User {
@@ -35,16 +35,16 @@ func (u *User) clone() *User {
 	return &c
 }
 
-// Name is the name to authenticate with: any bytes but spaces and the zero byte.
+// Name is any bytes except white space and NUL.
 func (u *User) Name() string { return u.name }
 
-// Enabled tells whether the user can authenticate. Who already has stays, as in Redis.
+// Enabled reports whether clients can authenticate as the user. As in Redis, authenticated ones stay.
 func (u *User) Enabled() bool { return u.enabled }
 
-// NoPassword tells whether any password will do; for the default user that none is needed.
+// NoPassword reports whether any password is accepted; the default user then needs no AUTH.
 func (u *User) NoPassword() bool { return u.nopass }
 
-// with makes the user that these rules lead to, all of them or none. Selectors must be joined.
+// with returns a copy changed by these rules, all or none. Selectors must be joined.
 func (u *User) with(rules []string) (*User, error) {
 	c := u.clone()
 	for _, rule := range rules {
@@ -59,7 +59,7 @@ func (u *User) with(rules []string) (*User, error) {
 	return c, nil
 }
 
-// compact is for when all rules are applied: see list.
+// compact compacts all lists, after the last rule and before the user is published: see list.
 func (u *User) compact() {
 	u.passwords.compact()
 	for i := range u.selectors {
@@ -70,12 +70,12 @@ func (u *User) compact() {
 	}
 }
 
-// What one user may have, so that neither judging nor authenticating takes long while everybody waits.
+// Limits of one user. [User.Check] and [Users.Authenticate] run on the core, and every connection waits for them.
 const (
-	maxPasswords = 1000   // with its tokens: so many are compared for each AUTH
+	maxPasswords = 1000   // tokens included; each AUTH compares as many
 	maxSelectors = 1000   // in parentheses
-	maxPatterns  = 10_000 // of topics and of keys, in all selectors together
-	maxRules     = 10_000 // about commands, likewise
+	maxPatterns  = 10_000 // of topics and keys, in all selectors together
+	maxRules     = 10_000 // about commands, in all selectors together
 )
 
 const (
@@ -85,7 +85,7 @@ const (
 	errManyRules     ruleErr = "A user can have at most 10000 rules about commands"
 )
 
-// checkLimits holds a user to these limits.
+// checkLimits returns an error if the user exceeds a limit.
 func (u *User) checkLimits() error {
 	patterns, rules := 0, 0
 	for i := range u.selectors {
@@ -106,7 +106,7 @@ func (u *User) checkLimits() error {
 	return nil
 }
 
-// apply takes one rule. It fails with one of Redis' faults.
+// apply applies one rule. Its errors are ruleErrs.
 func (u *User) apply(rule string) error {
 	switch word := lower(rule); {
 	case word == "":
@@ -134,7 +134,7 @@ func (u *User) apply(rule string) error {
 	return nil
 }
 
-// applyPassword takes the four rules about one password: > and < with the password, # and ! with its digest.
+// applyPassword applies the four rules about one password: > and < with the password, # and ! with its digest.
 func (u *User) applyPassword(rule string) error {
 	digest := Hash([]byte(rule[1:]))
 	if rule[0] == '#' || rule[0] == '!' {
@@ -154,10 +154,10 @@ func (u *User) applyPassword(rule string) error {
 	return nil
 }
 
-// Rights is what one set of rules grants, as ACL GETUSER words it.
+// Rights is what one set of rules grants, as in ACL GETUSER.
 type Rights struct{ Commands, Keys, Channels string }
 
-// Description is a user as ACL GETUSER shows it.
+// Description is a user as in ACL GETUSER.
 type Description struct {
 	Flags     []string // "on" or "off", "nopass", "sanitize-payload" or "skip-sanitize-payload"
 	Passwords []string // digests in hex
@@ -165,7 +165,7 @@ type Description struct {
 	Selectors []Rights
 }
 
-// Describe returns what ACL GETUSER shows. Tokens are not among it.
+// Describe returns the fields of ACL GETUSER, which do not include tokens.
 func (u *User) Describe() Description {
 	d := Description{Flags: u.flags(), Passwords: []string{}, Selectors: []Rights{}}
 	for _, p := range u.passwords.items {
@@ -197,7 +197,7 @@ func (u *User) flags() []string {
 	return append(flags, "sanitize-payload")
 }
 
-// String is the user's line in ACL LIST and in the file, "user alice on …". It has digests of passwords in it.
+// String returns the user's line in ACL LIST and in the file, "user alice on …". It contains digests of passwords.
 func (u *User) String() string {
 	words := append([]string{"user", u.name}, u.flags()...)
 	for _, p := range u.passwords.items {

@@ -5,18 +5,17 @@ import (
 	"slices"
 )
 
-// Users is all users by name, the default user always among them. One goroutine owns it.
+// Users holds all users by name, always including the default user. One goroutine owns it.
 type Users struct {
 	registry         *Registry
 	byName           map[string]*User
-	requiredPassword *Digest // the default user's password, where the file says nothing about that user
-	maxSecrets       int     // no user has ever had more passwords and tokens: so many are compared for everybody
+	requiredPassword *Digest // of the default user, if the ACL file does not define that user
+	maxSecrets       int     // most passwords and tokens that a user has ever had: Authenticate compares as many
 }
 
-// NewUsers returns the users of a server that nobody has set up: the default user, who needs no password and may do
-// everything.
-func NewUsers(l *Registry) *Users {
-	us := &Users{registry: l, byName: make(map[string]*User)}
+// NewUsers returns the users of an unconfigured server: the default user, without a password and with all rights.
+func NewUsers(reg *Registry) *Users {
+	us := &Users{registry: reg, byName: make(map[string]*User)}
 	us.store(us.newDefault())
 	return us
 }
@@ -28,7 +27,7 @@ func (us *Users) newDefault() *User {
 	}
 	u, err := newUser(us.registry, DefaultUser).with([]string{"on", password, "~*", "&*", "+@all"})
 	if err != nil {
-		panic(err) // these rules are part of the language
+		panic(err) // these rules are valid
 	}
 	return u
 }
@@ -41,13 +40,13 @@ func (us *Users) store(u *User) {
 // Find returns a user, or nil.
 func (us *Users) Find(name string) *User { return us.byName[name] }
 
-// Names returns all names in the order of their bytes, as ACL USERS and ACL LIST do.
+// Names returns all names sorted by bytes, as in ACL USERS and ACL LIST.
 func (us *Users) Names() []string { return slices.Sorted(maps.Keys(us.byName)) }
 
-// Set changes a user by rules, or makes a new one, who may do nothing but what the rules say: ACL SETUSER. It takes all
-// rules or none. A selector may be split over several rules, as redis-cli sends it.
+// Set implements ACL SETUSER: it changes a user by rules, or creates one that has no other rights. It applies all rules
+// or none. A selector may be split over several rules, as redis-cli sends it.
 //
-// It fails with a [RuleError] or a [ParenthesisError], or for a name with a space or a zero byte.
+// It fails with a [RuleError] or a [ParenthesisError], or for a name with white space or NUL.
 func (us *Users) Set(name string, rules ...string) error {
 	if hasSpace(name) {
 		return errUserName
@@ -67,8 +66,8 @@ func (us *Users) Set(name string, rules ...string) error {
 	return nil
 }
 
-// Delete forgets users with their passwords and tokens, and says how many there were. The default user cannot be
-// deleted: if it is named, nobody is.
+// Delete removes users with their secrets and returns how many existed. It fails without removing any if the default
+// user is among the names.
 func (us *Users) Delete(names ...string) (deleted int, err error) {
 	if slices.Contains(names, DefaultUser) {
 		return 0, errDefault
@@ -80,8 +79,8 @@ func (us *Users) Delete(names ...string) (deleted int, err error) {
 	return before - len(us.byName), nil
 }
 
-// RequirePassword gives the default user this password and no other, and so it stays when a file is loaded that does
-// not speak of that user. nil takes the password away.
+// RequirePassword sets the only password of the default user; nil removes it. The setting also applies after [Users.Load]
+// of a file without that user.
 func (us *Users) RequirePassword(password *Digest) {
 	us.requiredPassword = password
 	rule := "nopass"
@@ -90,7 +89,7 @@ func (us *Users) RequirePassword(password *Digest) {
 	}
 	u, err := us.byName[DefaultUser].with([]string{"resetpass", rule})
 	if err != nil {
-		panic(err) // these rules are part of the language
+		panic(err) // these rules are valid
 	}
 	us.store(u)
 }
