@@ -7,20 +7,20 @@ import (
 	"weak"
 )
 
-// Cache gives equal texts the same Predicate, for as long as anybody holds it. Any number of goroutines may use one at
-// once. The zero value is empty.
+// Cache returns the same Predicate for equal texts while the predicate is reachable. It is safe for concurrent use. The
+// zero value is empty.
 type Cache struct {
 	mu   sync.Mutex
-	held map[string]weak.Pointer[Predicate] // guarded by mu; an entry goes when its predicate has been collected
+	held map[string]weak.Pointer[Predicate] // guarded by mu; forget removes the entry of a collected predicate
 }
 
-// Compile is Compile, unless the text has been compiled already and the predicate is still held. Limits do not tell
-// predicates apart: one that is held was within those of its time.
+// Compile returns the cached predicate of the text, or compiles it. Limits are not part of the key: a cached predicate was
+// within the limits of its own call.
 func (c *Cache) Compile(expression string, l Limits) (*Predicate, error) {
 	if p := c.find(expression); p != nil {
 		return p, nil
 	}
-	p, err := Compile(expression, l) // not under the lock: others need not wait for a text that may be refused
+	p, err := Compile(expression, l) // outside the lock: compiling is slow
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (c *Cache) find(expression string) *Predicate {
 	return c.held[expression].Value()
 }
 
-// keep returns p, or the predicate of the same text that somebody else has kept meanwhile.
+// keep adds p, or returns the predicate of the same text that another goroutine has added in the meantime.
 func (c *Cache) keep(p *Predicate) *Predicate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *Cache) keep(p *Predicate) *Predicate {
 	return p
 }
 
-// forget runs when the predicate of an entry has been collected. The same text may have another one by now.
+// forget removes the entry of a collected predicate, unless the text has a new predicate. The runtime calls it.
 func (c *Cache) forget(expression string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

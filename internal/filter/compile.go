@@ -7,21 +7,21 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// condition is a compiled boolean, operand anything else; an operand that is false could not be read.
+// condition is a compiled boolean expression, operand any other. The bool of an operand is false for Unreadable.
 type (
 	condition func(m *Message) Verdict
 	operand   func(m *Message) (value, bool)
 )
 
-// term is a compiled part of an expression.
+// term is a compiled part of an expression: read, or test for a boolean operator.
 type term struct {
-	kinds    kind      // what it may be
-	read     operand   // nil if there is a test
-	test     condition // of what is a boolean by its operator
-	constant bool      // reading it needs no message
+	kinds    kind      // its possible kinds
+	read     operand   // nil with test
+	test     condition // set by operators whose result is a boolean
+	constant bool      // reads no message
 }
 
-// condition is the term as a boolean.
+// condition returns the term as a condition.
 func (t term) condition() condition {
 	if t.test != nil {
 		return t.test
@@ -36,7 +36,7 @@ func (t term) condition() condition {
 	}
 }
 
-// operand is the term as a value.
+// operand returns the term as an operand.
 func (t term) operand() operand {
 	if t.read != nil {
 		return t.read
@@ -54,14 +54,14 @@ func constant(v value) term {
 
 func test(c condition) term { return term{kinds: boolean, test: c} }
 
-// compiler turns the tree of one expression into closures. The parser lets two parents share a child (a < b < c has b
-// twice), so that what counts is not nodes but visits: they bound what compiling costs, and matching.
+// compiler compiles the tree of one expression into closures. In the parser's tree two parents may share a child (b in
+// a < b < c), so visits bound the cost of compiling and matching, not nodes.
 type compiler struct {
 	source     []rune
-	visitsLeft int // visits
+	visitsLeft int
 }
 
-// visit counts a part, and refuses one too many.
+// visit counts one part and fails at the limit.
 func (c *compiler) visit(n ast.Node) *Error {
 	if c.visitsLeft--; c.visitsLeft < 0 {
 		return errorAt(start(n), "the expression has too many parts: split it into several subscriptions")
@@ -69,7 +69,7 @@ func (c *compiler) visit(n ast.Node) *Error {
 	return nil
 }
 
-// expect compiles what an operator takes, and refuses what it never can.
+// expect compiles an operand, and fails if none of its kinds is among those that the operator accepts.
 func (c *compiler) expect(n ast.Node, want kind, operator string) (term, *Error) {
 	if choice, ok := n.(*ast.ConditionalNode); ok {
 		return c.choice(choice, want, operator)
@@ -84,7 +84,7 @@ func (c *compiler) expect(n ast.Node, want kind, operator string) (term, *Error)
 	return t, nil
 }
 
-// precedenceHint explains not a == b, which is (not a) == b.
+// precedenceHint explains the error of not a == b, which means (not a) == b.
 func precedenceHint(n ast.Node) string {
 	if u, ok := n.(*ast.UnaryNode); ok && u.Operator != "-" {
 		return ": " + u.Operator + " binds tighter, so put all that it negates in parentheses"
@@ -92,7 +92,7 @@ func precedenceHint(n ast.Node) string {
 	return ""
 }
 
-// describeKind names what an operator takes.
+// describeKind names the kinds that an operator accepts.
 func describeKind(want kind) string {
 	switch want {
 	case boolean:
@@ -107,7 +107,7 @@ func describeKind(want kind) string {
 	return "numbers, strings or booleans"
 }
 
-// start is where the text of a term begins, or its operator stands.
+// start is the offset of a term, or of its operator.
 func start(n ast.Node) int {
 	switch n := n.(type) {
 	case *ast.MemberNode:
@@ -151,7 +151,7 @@ func (c *compiler) term(n ast.Node) (term, *Error) {
 	return term{}, errorAt(start(n), "this is not available in predicates: neither are slices, maps and closures")
 }
 
-// float reads the digits again, because an integer may be written as a float and not be one.
+// float parses the source text again, because 100.0 is an integer here.
 func (c *compiler) float(n *ast.FloatNode) (term, *Error) {
 	at := n.Location()
 	v, ok := literal(string(c.source[at.From:at.To]))
@@ -217,7 +217,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (term, *Error) {
 	return term{}, errorAt(start(n), "%s is not available in predicates", n.Operator)
 }
 
-// both compiles two operands of which an operator takes the same.
+// both compiles the two operands of an operator that accepts the same kinds on both sides.
 func (c *compiler) both(n *ast.BinaryNode, want kind) (l, r term, err *Error) {
 	if l, err = c.expect(n.Left, want, n.Operator); err != nil {
 		return l, r, err
@@ -244,7 +244,7 @@ func (c *compiler) logic(n *ast.BinaryNode) (term, *Error) {
 	}), nil
 }
 
-// choice is condition ? this : that. Each branch must be what is needed.
+// choice compiles condition ? this : that. Both branches must be of the wanted kinds.
 func (c *compiler) choice(n *ast.ConditionalNode, want kind, operator string) (term, *Error) {
 	if err := c.visit(n); err != nil {
 		return term{}, err
@@ -289,7 +289,7 @@ func choose(decide, yes, no condition) condition {
 	}
 }
 
-// membership is x in an array, a literal one or a field.
+// membership compiles x in array, a literal or a field.
 func (c *compiler) membership(n *ast.BinaryNode) (term, *Error) {
 	l, err := c.expect(n.Left, scalar, "in")
 	if err != nil {
@@ -343,7 +343,7 @@ func (c *compiler) literalArray(in *ast.BinaryNode, list *ast.ArrayNode, l term)
 	return test(inOperands(l.operand(), elements)), nil
 }
 
-// inConstants compares with constants: one by one, or by a map if they are many.
+// inConstants compares with constants: one by one, or by a map above mapThreshold.
 func inConstants(read operand, elements []operand) condition {
 	list := make([]value, len(elements))
 	for i, e := range elements {
@@ -366,7 +366,7 @@ func inConstants(read operand, elements []operand) condition {
 	}
 }
 
-// inOperands reads every element, also when an earlier one was equal already: one that is missing decides.
+// inOperands reads every element, also after an equal one: a missing element makes the result Unreadable.
 func inOperands(read operand, elements []operand) condition {
 	return func(m *Message) Verdict {
 		v, ok := read(m)
@@ -385,7 +385,7 @@ func inOperands(read operand, elements []operand) condition {
 	}
 }
 
-// overlap tells whether two terms can be of one type.
+// overlap reports whether two terms can have the same type.
 func overlap(a, b kind) bool {
 	return a&b&scalar != 0 || a&number != 0 && b&number != 0
 }

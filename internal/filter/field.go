@@ -2,16 +2,16 @@ package filter
 
 import "github.com/expr-lang/expr/ast"
 
-// path leads from the payload to a field: user.items[0] has three steps. It is never empty.
+// path is the path from the payload to a field: user.items[0] has three steps. It is never empty.
 type path []step
 
 type step struct {
 	name    string
-	index   int // counted from 0
+	index   int // from 0
 	byIndex bool
 }
 
-// field compiles what is read: a field of the payload, or something of the message itself.
+// field compiles a field of the payload or a property of the message.
 func (c *compiler) field(n ast.Node) (term, *Error) {
 	if id, ok := n.(*ast.IdentifierNode); ok {
 		if t, ok := messageField(id.Value); ok {
@@ -34,7 +34,7 @@ func (c *compiler) field(n ast.Node) (term, *Error) {
 	}}, nil
 }
 
-// messageField is what every message has, JSON or not.
+// messageField returns the properties of the message itself, which exist also without JSON.
 func messageField(name string) (term, bool) {
 	switch name {
 	case "topic":
@@ -51,7 +51,7 @@ func messageField(name string) (term, bool) {
 	return term{}, false
 }
 
-// path reads a path. It is nil without an error for what is none at all.
+// path compiles a path. It returns nil without an error if n is no path.
 func (c *compiler) path(n ast.Node) (path, *Error) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
@@ -97,14 +97,14 @@ func (c *compiler) firstStep(n *ast.IdentifierNode) (path, *Error) {
 	return path{{name: n.Value}}, nil
 }
 
-// foreignLiterals are words that mean something in other languages. Read as a field, each would never match and never tell.
+// foreignLiterals are literals of other languages. As a field name, each would silently never match.
 var foreignLiterals = map[string]string{
 	"null": "write nil", "NULL": "write nil", "Null": "write nil", "None": "write nil", "undefined": "write nil or has(field)",
 	"True": "write true", "TRUE": "write true", "False": "write false", "FALSE": "write false",
 	"NaN": "there is no NaN in JSON", "Infinity": "there is no infinity in JSON", "Inf": "there is no infinity in JSON",
 }
 
-// step reads what stands behind a dot or in brackets.
+// step compiles the name after a dot, or the index or name in brackets.
 func (c *compiler) step(n ast.Node) (step, *Error) {
 	switch n := n.(type) {
 	case *ast.StringNode:
@@ -117,7 +117,7 @@ func (c *compiler) step(n ast.Node) (step, *Error) {
 	return step{}, errorAt(start(n), "in brackets stands a number or a string: items[0] or user[\"first-name\"]")
 }
 
-// has asks for a field, and never fails.
+// has compiles has(field), which is never Unreadable.
 func (c *compiler) has(n *ast.CallNode) (term, *Error) {
 	name, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok || name.Value != "has" {

@@ -2,12 +2,12 @@ package filter
 
 import "cmp"
 
-// Limits bound what an expression and a message may cost. The zero value of each is its default.
+// Limits bound the cost of an expression and of a message. The zero value of a field means its default.
 type Limits struct {
 	Expression int // bytes of an expression: 4 KiB
 	Nodes      int // names, literals and operators in an expression: 256
-	Payload    int // bytes up to which a payload is looked into: 1 MiB
-	Depth      int // nesting up to which a payload is looked into, its own braces being 1: 64
+	Payload    int // bytes of a payload with fields: 1 MiB
+	Depth      int // nesting of a payload with fields, its own braces being 1: 64
 }
 
 func (l Limits) expression() int { return cmp.Or(l.Expression, 4<<10) }

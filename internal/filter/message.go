@@ -10,25 +10,25 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Message is one message as predicates see it. Nothing of its payload is looked at before a predicate reads a field,
-// and then each object and array that is read from is taken apart once, however many predicates follow. One goroutine
-// at a time may use it; Reset makes it the next message. The zero value is an empty one.
+// Message is the input of predicates. It decodes lazily: nothing before a predicate reads a field, and then each object
+// and array on the path once, however many predicates follow. It is not safe for concurrent use. Reset reuses it for the
+// next message. The zero value is an empty message.
 type Message struct {
 	topic, payload string // alias the caller's bytes
 	limits         Limits
 
-	decoded  bool         // whether root has been looked for
-	root     *composite   // the payload, nil if it has no fields
-	expanded []*composite // the first used of them are of this message, the others are kept for the next
+	decoded  bool         // decode has run
+	root     *composite   // the payload; nil if it has no fields
+	expanded []*composite // pool: the first used ones belong to this message
 	used     int
 }
 
-// composite is an object or an array, taken apart.
+// composite is a decoded object or array; its children are decoded on demand.
 type composite struct {
 	isArray bool
 	members []member
-	names   map[string]int32   // where each name is first, if there are many
-	values  map[value]struct{} // the elements of an array, if there are many and somebody asked what is in it
+	names   map[string]int32   // first index of each name; only above mapThreshold
+	values  map[value]struct{} // elements of an array; only above mapThreshold and after the first `in`
 }
 
 type member struct {
@@ -36,13 +36,13 @@ type member struct {
 	value value
 }
 
-// mapThreshold members are found by a map: up to there, looking at each is faster.
+// mapThreshold is the number of members above which a map finds one faster than a scan.
 const mapThreshold = 12
 
-// maxPooled is how many composites are kept when their message is over, and for how many members each keeps room.
+// maxPooled bounds the composites that Reset keeps, and the members for which each keeps memory.
 const maxPooled = 64
 
-// Reset makes m the message with this topic and payload. Neither may change before the next Reset.
+// Reset sets the topic and payload of m. The caller must not change either before the next Reset.
 func (m *Message) Reset(topic, payload []byte, l Limits) {
 	m.topic, m.payload = unsafeString(topic), unsafeString(payload)
 	m.limits = l
@@ -56,10 +56,10 @@ func (m *Message) Reset(topic, payload []byte, l Limits) {
 	}
 }
 
-// unsafeString is b as a string, for as long as nobody writes to it. Predicates neither write to it nor keep any of it.
+// unsafeString returns b as a string without a copy. It is valid until b changes: predicates keep no part of it.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// clear lets go of the message, and of room that an ordinary one will not need.
+// clear drops references to the message, and memory beyond that of an ordinary one.
 func (c *composite) clear() {
 	if cap(c.members) > maxPooled {
 		c.members = nil
@@ -68,7 +68,7 @@ func (c *composite) clear() {
 	*c = composite{members: c.members[:0]}
 }
 
-// lookup finds the member at the end of a path, or nil. It holds until the next Reset.
+// lookup returns the member at the end of a path, or nil. It is valid until the next Reset.
 func (m *Message) lookup(p path) *member {
 	if !m.decoded {
 		m.decode()
@@ -84,7 +84,7 @@ func (m *Message) lookup(p path) *member {
 	return c.member(p[len(p)-1])
 }
 
-// decode looks whether the payload is a JSON object. What it calls recurses, so the nesting is bounded first.
+// decode sets root if the payload is a JSON object. gjson recurses, so decode checks the depth first.
 func (m *Message) decode() {
 	m.decoded = true
 	if len(m.payload) > m.limits.payload() || !startsObject(m.payload) {
@@ -107,10 +107,10 @@ func startsObject(s string) bool {
 	return false
 }
 
-// exceedsDepth tells whether braces and brackets outside of strings go deeper than depth. Up to the first error in s it reads
-// strings as JSON does; behind it, nobody goes.
+// exceedsDepth reports whether braces and brackets outside of strings nest deeper than depth. It is exact up to the first
+// syntax error in s, which is enough: gjson stops there.
 func exceedsDepth(s string, depth int) bool {
-	if strings.Count(s, "{")+strings.Count(s, "[") <= depth { // much faster, and nearly always enough
+	if strings.Count(s, "{")+strings.Count(s, "[") <= depth { // the fast and usual case
 		return false
 	}
 	at := 0
@@ -130,7 +130,7 @@ func exceedsDepth(s string, depth int) bool {
 	return false
 }
 
-// endOfString is where the quote stands that ends the string that i is in.
+// endOfString is the index of the quote that ends the string around i.
 func endOfString(s string, i int) int {
 	for ; i < len(s) && s[i] != '"'; i++ {
 		if s[i] == '\\' {
@@ -140,19 +140,19 @@ func endOfString(s string, i int) int {
 	return i
 }
 
-// children is what an object or array has in it, and nil for any other value.
+// children returns the decoded object or array of a member, or nil for any other value.
 func (m *Message) children(of *member) *composite {
 	if of.value.kind&(object|array) == 0 {
 		return nil
 	}
 	if of.value.bits == 0 {
 		m.expand(of.value.text)
-		of.value.bits = uint64(m.used) // its number in expanded, from 1
+		of.value.bits = uint64(m.used) // its index in expanded, plus 1
 	}
 	return m.expanded[of.value.bits-1]
 }
 
-// expand takes one object or array apart, and not what is in it.
+// expand decodes one object or array, without its children.
 func (m *Message) expand(raw string) *composite {
 	if m.used == len(m.expanded) {
 		m.expanded = append(m.expanded, new(composite))
@@ -174,7 +174,7 @@ func (m *Message) expand(raw string) *composite {
 	return c
 }
 
-// countFirstAt is from how many bytes on members are counted before room is made for them: letting the slice grow would cost
+// countFirstAt is the size in bytes above which expand counts members before it allocates: growing by append would take
 // five times the memory.
 const countFirstAt = 4 << 10
 
@@ -195,7 +195,7 @@ func (c *composite) index() {
 	}
 }
 
-// member finds one by its name or place, or nil. A nil composite has none.
+// member returns a member by name or index, or nil. A nil composite has no members.
 func (c *composite) member(s step) *member {
 	switch {
 	case c == nil || c.isArray != s.byIndex:
@@ -219,7 +219,7 @@ func (c *composite) member(s step) *member {
 	return nil
 }
 
-// contains tells whether a scalar is among the elements of an array. Those that are none are equal to nothing.
+// contains reports whether an array has a scalar as an element. Elements that are no scalars equal nothing.
 func (c *composite) contains(v value) bool {
 	if len(c.members) <= mapThreshold {
 		for i := range c.members {
@@ -241,7 +241,7 @@ func (c *composite) contains(v value) bool {
 	return ok
 }
 
-// valueOf is a JSON value as predicates know it.
+// valueOf converts a JSON value.
 func valueOf(r gjson.Result) value {
 	switch r.Type {
 	case gjson.True:
@@ -264,8 +264,8 @@ func valueOf(r gjson.Result) value {
 	return value{kind: null}
 }
 
-// unquote is the text of a JSON string. gjson drops what follows half a surrogate pair (\ud800A), so such strings
-// are read by the standard library, which puts U+FFFD for the half and keeps the rest.
+// unquote returns the text of a JSON string. gjson drops the character after half a surrogate pair (\ud800A), so
+// encoding/json decodes such strings: it replaces the half by U+FFFD and keeps the rest.
 func unquote(r gjson.Result) string {
 	escaped := len(r.Raw) != len(r.Str)+2
 	if escaped && (strings.Contains(r.Raw, `\ud`) || strings.Contains(r.Raw, `\uD`)) {

@@ -9,7 +9,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// equality is == and !=, also with nil.
+// equality compiles == and !=, also with nil.
 func (c *compiler) equality(n *ast.BinaryNode) (term, *Error) {
 	equal := n.Operator == "=="
 	_, leftNil := n.Left.(*ast.NilNode)
@@ -59,7 +59,7 @@ func (c *compiler) isNil(n *ast.BinaryNode, of ast.Node, equal bool) (term, *Err
 	}), nil
 }
 
-// Which results of a comparison an operator holds for: bit 0 for less, 1 for equal, 2 for greater.
+// orders maps an operator to the results of compare for which it holds: bit 0 for less, 1 for equal, 2 for greater.
 var orders = map[string]uint{"<": 0b001, "<=": 0b011, ">": 0b100, ">=": 0b110}
 
 func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
@@ -84,7 +84,7 @@ func (c *compiler) order(n *ast.BinaryNode) (term, *Error) {
 	}), nil
 }
 
-// compare puts two numbers or two strings in order: -1, 0, 1.
+// compare compares two numbers or two strings: -1, 0, 1.
 func compare(a, b value) int {
 	switch {
 	case a.kind == str:
@@ -99,8 +99,8 @@ func compare(a, b value) int {
 	return cmp.Compare(a.float(), b.float())
 }
 
-// compareMixed puts an integer and a fraction in order, exactly. They are never equal: f is beyond the integers, or
-// between two that float64 has.
+// compareMixed compares an integer and a float exactly. They are never equal: an integral float64 in range is an integer
+// already, see floatValue.
 func compareMixed(i int64, f float64) int {
 	switch {
 	case f >= -math.MinInt64:
@@ -113,7 +113,7 @@ func compareMixed(i int64, f float64) int {
 	return 1
 }
 
-// stringTest is an operator on two strings.
+// stringTest compiles an operator on two strings.
 func (c *compiler) stringTest(n *ast.BinaryNode, holds func(s, part string) bool) (term, *Error) {
 	l, r, err := c.both(n, str)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *compiler) stringTest(n *ast.BinaryNode, holds func(s, part string) bool
 	}), nil
 }
 
-// arithmeticTerm is an operator on two numbers. Of constants it is computed now, and must have a value.
+// arithmeticTerm compiles an operator on two numbers. It folds constants, and fails if the result has no value.
 func (c *compiler) arithmeticTerm(n ast.Node, operator string, l, r term) (term, *Error) {
 	compute := arithmetic[operator]
 	left, right := l.operand(), r.operand()
@@ -158,7 +158,7 @@ func (c *compiler) arithmeticTerm(n ast.Node, operator string, l, r term) (term,
 	return constant(v), nil
 }
 
-// arithmetic is false for what has no value.
+// arithmetic has the functions of the operators; their bool is false for a result without a value.
 var arithmetic = map[string]func(a, b value) (value, bool){
 	"+": add, "-": subtract, "*": multiply, "/": divide, "%": remainder,
 }

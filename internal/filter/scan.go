@@ -11,11 +11,11 @@ import (
 	"github.com/expr-lang/expr/parser/lexer"
 )
 
-// maxNesting is how deep brackets and signs before a value may stand in each other. The parser recurses.
+// maxNesting bounds the depth of brackets and of signs before a value, because the parser recurses.
 const maxNesting = 64
 
-// unsupported is what the parser would read and predicates do not have, with what to say about it. Whatever is missing
-// here is refused by the compiler, in fewer words.
+// unsupported maps tokens that the parser accepts and predicates do not have to error texts. The compiler rejects the
+// constructs missing here, with a less specific text.
 var unsupported = map[string]string{
 	"matches": "there are no regular expressions in predicates: use contains, startsWith or endsWith",
 	"..":      "there are no ranges in predicates: compare with < and <=",
@@ -37,8 +37,8 @@ var unsupported = map[string]string{
 	"!!":      "write ! once",
 }
 
-// scan refuses by the words of an expression what need not be parsed, or must not be: the parser recurses and has no
-// bounds of its own.
+// scan checks the tokens of an expression before it is parsed: the parser recurses without bounds of its own, and its
+// error texts are poor.
 func scan(expression string, l Limits) *Error {
 	if err := scanBytes(expression, l); err != nil {
 		return err
@@ -55,10 +55,10 @@ func scan(expression string, l Limits) *Error {
 	return scanNesting(tokens)
 }
 
-// scanNesting holds brackets to each other, and to a depth.
+// scanNesting checks that brackets match, and their depth.
 func scanNesting(tokens []lexer.Token) *Error {
 	var open []lexer.Token
-	signs := 0 // in a row
+	signs := 0 // adjacent
 	for _, t := range tokens {
 		if signs++; !t.Is(lexer.Operator, "!", "not", "-", "+") {
 			signs = 0
@@ -85,14 +85,14 @@ func scanNesting(tokens []lexer.Token) *Error {
 
 var closing = map[string]string{"(": ")", "[": "]"}
 
-// controlHints are the control characters that somebody types, or that an editor leaves, with what to do.
+// controlHints maps the usual control characters to error texts with a correction.
 var controlHints = map[rune]string{
 	'\t': `a tab: write a space, or \t in a string`,
 	'\n': `a line break: write a space, or \n in a string`,
 	'\r': `a line break: write a space, or \r in a string`,
 }
 
-// scanBytes looks at the text before anything reads words in it.
+// scanBytes checks length and characters before the lexer runs.
 func scanBytes(expression string, l Limits) *Error {
 	if len(expression) > l.expression() {
 		return errorAt(0, "the expression has %d bytes, and may have %d", len(expression), l.expression())
@@ -115,7 +115,7 @@ func scanBytes(expression string, l Limits) *Error {
 	return nil
 }
 
-// scanToken looks at one word, and at its neighbors.
+// scanToken checks one token and its neighbors.
 func scanToken(tokens []lexer.Token, i int) *Error {
 	t := tokens[i]
 	switch t.Kind {
@@ -146,7 +146,7 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 	return nil
 }
 
-// isName tells whether a word stands behind a dot, where also let and matches are names of fields.
+// isName reports whether a token follows a dot, where let and matches are names of fields too.
 func isName(tokens []lexer.Token, i int) bool {
 	return i > 0 && tokens[i-1].Is(lexer.Operator, ".", "?.")
 }
@@ -157,7 +157,7 @@ func isCall(tokens []lexer.Token, i int) bool {
 
 func isWordOperator(w string) bool { return w == "and" || w == "or" || w == "not" || w == "in" }
 
-// isValue tells whether a word is a value or the bracket on one side of it. Two of them in a row lack an operator.
+// isValue reports whether a token is a value or a bracket next to one. Between two of them an operator is missing.
 func isValue(tokens []lexer.Token, i int) bool {
 	if i < 0 || i >= len(tokens) {
 		return false
@@ -166,7 +166,7 @@ func isValue(tokens []lexer.Token, i int) bool {
 	return t.Is(lexer.Identifier) || t.Is(lexer.Number) || t.Is(lexer.String) || t.Is(lexer.Bracket, ")", "]", "(")
 }
 
-// literal is the value of a number in an expression: decimal, or 0x, 0o, 0b, and with _ between digits.
+// literal parses a number in an expression: decimal, or 0x, 0o, 0b, with _ between digits.
 func literal(s string) (value, bool) {
 	s = strings.ToLower(strings.ReplaceAll(s, "_", ""))
 	if len(s) > 1 && s[0] == '0' && strings.IndexByte("xob", s[1]) >= 0 {
@@ -176,7 +176,7 @@ func literal(s string) (value, bool) {
 	return parseNumber(s)
 }
 
-// parseError says in the words of this package what lexer or parser did not like.
+// parseError rewords an error of lexer or parser.
 func parseError(expression string, err error) *Error {
 	var broken *file.Error
 	if !errors.As(err, &broken) {
@@ -198,7 +198,7 @@ func parseError(expression string, err error) *Error {
 	return errorAt(min(broken.From, length), "%s", truncate(broken.Message))
 }
 
-// lexerError says it in the words of this package where those of the lexer are few or many.
+// lexerError rewords an error of the lexer.
 func lexerError(place int, message string) *Error {
 	switch message {
 	case "literal not terminated":
@@ -219,7 +219,7 @@ func tokenText(t lexer.Token) string {
 	return truncate(t.Value)
 }
 
-// truncate is a word of the expression for an error text, not too much of it.
+// truncate shortens a token for an error text to 40 characters.
 func truncate(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		return fmt.Sprintf("%s…", string(r[:40]))

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// kind is what a value is; several of them together are what it may be.
+// kind is the kind of a value, or a set of possible kinds.
 type kind uint8
 
 const (
 	null kind = 1 << iota
 	boolean
-	integer // a number that is an int64
-	float   // a number that is a float64 and no int64
+	integer // a number in the range of int64
+	float   // any other number in the range of float64
 	str
 	array
 	object
-	unrepresentable // a number that is neither: nothing can be done with it
+	unrepresentable // a number that is neither; every operator on it is Unreadable
 
 	number  = integer | float
 	scalar  = boolean | number | str
 	anyKind = null | scalar | array | object | unrepresentable
 )
 
-// String names one kind, or the number, for people.
+// String names one kind, or number, for error texts.
 func (k kind) String() string {
 	switch {
 	case k == null:
@@ -39,12 +39,12 @@ func (k kind) String() string {
 	return "one or the other"
 }
 
-// value is a scalar, or tells what else was read. Two scalars of one type are equal if they are equal by ==, because
-// each number has one form only: see floatValue.
+// value is a scalar, or the raw text of an array or object. Two scalars of one type are equal if == holds, because each
+// number has one form only: see floatValue.
 type value struct {
 	kind kind
-	bits uint64 // of a whole, of a fraction, 1 for true; of an array or object that was expanded, where: see Message
-	text string // of an array or object, its JSON
+	bits uint64 // of an integer or a float; 1 for true; of an expanded array or object, its index: see Message.children
+	text string // of a string; of an array or object, its JSON
 }
 
 func intValue(i int64) value   { return value{kind: integer, bits: uint64(i)} }
@@ -66,8 +66,8 @@ func boolValue(b bool) value {
 	return value{kind: boolean}
 }
 
-// floatValue is the one form of a number: whole if it can be, so that -0, 1e2 and 100.0 are 0, 100 and 100. It is false
-// for what is no finite number.
+// floatValue returns the one form of a number: an integer if possible, so that -0, 1e2 and 100.0 are 0, 100 and 100. The
+// bool is false if f is not finite.
 func floatValue(f float64) (value, bool) {
 	switch {
 	case isInt64(f):
@@ -78,7 +78,7 @@ func floatValue(f float64) (value, bool) {
 	return value{}, false
 }
 
-// asFloat is a number as a float64, exact for a fraction and for a whole up to 2^53.
+// asFloat returns a number as a float64: exact for a float, and for an integer up to 2^53.
 func (v value) asFloat() float64 {
 	if v.kind == integer {
 		return float64(v.integer())
@@ -86,13 +86,13 @@ func (v value) asFloat() float64 {
 	return v.float()
 }
 
-// maxNumberLen is how many bytes a number may have. strconv.ParseFloat keeps 800 digits, and five of an exponent: of
-// what has more it makes another number. Up to here it is right: an exponent that it cut short is 10000 at least, and
-// 800 digits do not bring that back to where a float64 is.
+// maxNumberLen is the maximum length of a number in bytes. strconv.ParseFloat keeps 800 digits and five digits of an
+// exponent, and returns another number for longer ones. Up to this length it is exact: a truncated exponent is at least
+// 10000, and 800 digits do not bring that back into the range of float64.
 const maxNumberLen = 800
 
-// parseNumber reads a decimal number as JSON has them, and also 1. and .5. It is false for what is none, and for one
-// that no value can hold, or that is too long.
+// parseNumber parses a decimal number of JSON, and also 1. and .5. The bool is false for other text, for a number that no value
+// can hold, and for one that is too long.
 func parseNumber(s string) (value, bool) {
 	if len(s) > maxNumberLen {
 		return value{}, false
@@ -105,7 +105,7 @@ func parseNumber(s string) (value, bool) {
 	if err != nil {
 		return value{}, false
 	}
-	// From 2^53 on not every integer is a float64, so that the digits must be asked.
+	// From 2^53 on not every integer is a float64: parse the digits.
 	if math.Abs(f) >= 1<<53 && math.Abs(f) <= 1<<63 {
 		if i, ok := parseInteger(s); ok {
 			return intValue(i), true
@@ -114,8 +114,8 @@ func parseNumber(s string) (value, bool) {
 	return floatValue(f)
 }
 
-// parseInteger reads a number with a point or an exponent whose value is an int64. What comes here is not too long and
-// between 2^53 and 2^63, about, so that its exponent is small.
+// parseInteger parses a number with a point or an exponent whose value is an int64. Its input is at most maxNumberLen long
+// and about between 2^53 and 2^63, so that the exponent is small.
 func parseInteger(s string) (int64, bool) {
 	sign := ""
 	if s[0] == '-' {
@@ -131,7 +131,7 @@ func parseInteger(s string) (int64, bool) {
 	}
 	before, after, _ := strings.Cut(s, ".")
 	digits := strings.TrimLeft(before+after, "0")
-	zeros := exponent - len(after) // how many zeros follow the digits, or how many digits are behind the point
+	zeros := exponent - len(after) // zeros after the digits; negative: digits after the point
 	if zeros < 0 {
 		trimmed := strings.TrimRight(digits, "0")
 		if len(digits)-len(trimmed) < -zeros {
