@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// setupTimeout is how long a server may take for a connection, or for an answer to what the generator needs to begin.
+// setupTimeout bounds the connect, and each wait for a reply before the load starts.
 const setupTimeout = 30 * time.Second
 
-// dial connects, and greets the server in its dialect.
+// dial connects and completes the handshake of the dialect.
 func dial(ctx context.Context, address string, d Dialect) (*dialer, error) {
 	sock, err := (&net.Dialer{Timeout: setupTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
 	}
 	c := &dialer{Conn: sock, dialect: d, r: bufio.NewReader(sock)}
-	c.stopClosing = context.AfterFunc(ctx, func() { _ = sock.Close() }) // which ends whatever it waits for
+	c.stopClosing = context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends a pending read or write
 	if err := c.handshake(); err != nil {
 		c.drop()
 		return nil, fmt.Errorf("%s does not answer as a server of dialect %s: %w", address, d, err)
@@ -30,16 +30,15 @@ func dial(ctx context.Context, address string, d Dialect) (*dialer, error) {
 	return c, nil
 }
 
-// dialer is a connection that is being set up. Afterwards it is a plain one. Until then it closes when the context
-// that it was dialed with ends.
+// dialer is a connection during setup. Until done it closes when the context of dial ends.
 type dialer struct {
 	net.Conn
 	dialect     Dialect
 	r           *bufio.Reader
-	stopClosing func() bool // ends that
+	stopClosing func() bool // cancels closing by the context
 }
 
-// drop closes a connection that could not be set up. The error that tells why tells more than this one could.
+// drop closes a connection after a failed setup. The caller returns the cause, so the error of Close is dropped.
 func (c *dialer) drop() {
 	c.stopClosing()
 	_ = c.Close()
@@ -67,12 +66,12 @@ func (c *dialer) handshake() error {
 	}
 }
 
-// subscribe subscribes to all topics, and waits for the confirmations. It does so in pieces: neither side may have to
-// hold what the other one does not read yet.
+// subscribe subscribes to all topics and reads the confirmations. It sends them in pieces, so that neither side blocks on
+// data that the other does not read yet.
 func (c *dialer) subscribe(topics []string) error {
 	const piece = 500
 	if c.dialect == Raw && len(topics) > 0 {
-		topics = topics[:1] // they are all one to the relay
+		topics = topics[:1] // the relay has no topics
 	}
 	for before := 0; before < len(topics); before += piece {
 		some := topics[before:min(before+piece, len(topics))]
@@ -87,7 +86,7 @@ func (c *dialer) subscribe(topics []string) error {
 	return nil
 }
 
-// confirm reads what must come, byte for byte.
+// confirm reads the expected bytes.
 func (c *dialer) confirm(want string) error {
 	if c.dialect == NATS {
 		return c.expectLine(strings.TrimSpace(want))
@@ -100,7 +99,7 @@ func (c *dialer) confirm(want string) error {
 	return nil
 }
 
-// expectLine reads a line that begins as it must.
+// expectLine reads a line with the expected prefix.
 func (c *dialer) expectLine(want string) error {
 	line, err := c.line(want)
 	switch text := strings.TrimRight(line, "\r\n"); {
@@ -116,8 +115,7 @@ func (c *dialer) expectLine(want string) error {
 	return nil
 }
 
-// line reads a line. A NATS server sends more INFO and PING at any time: the one is passed over, unless it is wanted,
-// the other one answered.
+// line reads a line. A NATS server sends INFO and PING at any time: line skips an unwanted INFO and answers PING.
 func (c *dialer) line(want string) (string, error) {
 	for {
 		line, err := c.r.ReadString('\n')
@@ -134,10 +132,10 @@ func (c *dialer) line(want string) (string, error) {
 	}
 }
 
-// value reads one RESP value of a kind, whatever it says.
+// value reads and discards one RESP value of a type.
 func (c *dialer) value(kind byte) error {
 	if first, err := c.r.Peek(1); err == nil && first[0] != kind {
-		return c.expectLine(string(kind)) // which says what came
+		return c.expectLine(string(kind)) // returns an error with the line
 	}
 	for values := 1; values > 0; values-- {
 		line, err := c.r.ReadString('\n')
@@ -160,14 +158,14 @@ func (c *dialer) value(kind byte) error {
 	return nil
 }
 
-// done is the connection, and what has been read from it and belongs to what comes now.
+// done ends the setup. It returns the connection and the bytes already read from it.
 func (c *dialer) done() (sock net.Conn, already []byte, err error) {
 	already, err = c.r.Peek(c.r.Buffered())
 	if !c.stopClosing() && err == nil {
-		err = net.ErrClosed // by the context, just now
+		err = net.ErrClosed // the context has ended
 	}
 	if err == nil {
 		err = c.SetDeadline(time.Time{})
 	}
-	return c.Conn, already, err //nolint:wrapcheck // neither can fail on a socket that is open
+	return c.Conn, already, err //nolint:wrapcheck // neither fails on an open socket
 }

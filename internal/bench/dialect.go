@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Dialect is how the generator talks to a server.
+// Dialect is the protocol between generator and server.
 type Dialect int
 
-// The dialects. Raw is for the bare [Relay]: publishers send what subscribers are to get, RESP2's message frames.
+// The dialects. Raw is for the [Relay]: publishers send the message frames of RESP2, which it forwards.
 const (
 	RESP2 Dialect = iota
 	RESP3
@@ -26,7 +26,7 @@ func (d Dialect) String() string {
 	return dialectNames[d]
 }
 
-// ParseDialect reads a dialect's name, in any letter case.
+// ParseDialect parses a dialect's name. It ignores letter case.
 func ParseDialect(name string) (Dialect, error) {
 	for d, known := range dialectNames {
 		if strings.EqualFold(name, known) {
@@ -36,7 +36,7 @@ func ParseDialect(name string) (Dialect, error) {
 	return 0, fmt.Errorf("expected resp2, resp3, line, nats or raw, not %q", name)
 }
 
-// MarshalText and UnmarshalText have JSON show the name.
+// MarshalText encodes the dialect as its name, for JSON.
 func (d Dialect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
@@ -45,13 +45,13 @@ func (d *Dialect) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// sized tells whether a frame says how long its payload is. Lines end where they end.
+// sized reports whether a frame has the length of its payload. Lines have none.
 func (d Dialect) sized() bool { return d != Line }
 
-// replies tells whether every publish is answered.
+// replies reports whether every publish has a reply.
 func (d Dialect) replies() bool { return d != NATS && d != Raw }
 
-// lineEnd is what stands behind a payload. Lines come back with the ending that they were sent with.
+// lineEnd follows a payload. A server ends its lines as the client ends its own.
 func (d Dialect) lineEnd() string {
 	if d == Line {
 		return "\n"
@@ -59,7 +59,7 @@ func (d Dialect) lineEnd() string {
 	return "\r\n"
 }
 
-// publishHeader is all of a publish command that stands before the payload, except the payload's size at its end.
+// publishHeader is the part of a publish command before the payload, without the payload's length.
 func (d Dialect) publishHeader(topic string) string {
 	switch d {
 	case Line:
@@ -73,7 +73,7 @@ func (d Dialect) publishHeader(topic string) string {
 	}
 }
 
-// messageHeader is the same of a message that a subscriber gets.
+// messageHeader is the part of a delivered message before the payload, without the payload's length.
 func (d Dialect) messageHeader(topic string) string {
 	switch d {
 	case Line:
@@ -87,7 +87,7 @@ func (d Dialect) messageHeader(topic string) string {
 	}
 }
 
-// hello opens a connection, after it has been made: what is sent, before anything else.
+// hello is the first thing sent on a connection.
 func (d Dialect) hello() string {
 	switch d {
 	case RESP3:
@@ -99,8 +99,8 @@ func (d Dialect) hello() string {
 	}
 }
 
-// subscribe is the command that subscribes to topics, and the confirmation that must come back, byte for byte. before
-// is the number of topics that the connection has already.
+// subscribe returns the command that subscribes to topics and the exact confirmation. before is the number of topics that
+// the connection already has.
 func (d Dialect) subscribe(topics []string, before int) (command, confirmation string) {
 	var c, r strings.Builder
 	switch d {

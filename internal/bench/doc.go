@@ -1,23 +1,22 @@
-// Package bench loads a publish and subscribe server and says what it did with the load.
+// Package bench puts load on a publish/subscribe server and measures throughput, latency and losses.
 //
 // # What is measured
 //
-// Each subscriber and each publisher has a connection and a goroutine of its own. Every message carries a stamp: who
-// sent it, its number among that publisher's messages, and when it was meant to be sent. A subscriber checks each
-// frame against the one that must come, so that a message lost, repeated or out of order is noticed, whatever the
-// server says about it.
+// Each subscriber and each publisher has its own connection and goroutine. Every message carries a stamp: its publisher,
+// its number among the messages of that publisher, and its scheduled time. A subscriber compares each frame with the
+// expected one, and so detects lost, repeated and reordered messages independently of the server's counters.
 //
-// Nobody is measured while dropping: a publisher waits while too many of its messages are not yet with every
-// subscriber. The clock runs from the first measured message until the last subscriber has the last one; what was sent
-// to warm up has arrived before, so that the measured part begins and ends with nothing on its way. (With a rate there
-// is no such pause: the schedule goes on.)
+// Flow control keeps slow servers from dropping: a publisher waits while too many of its messages have not reached every
+// subscriber. The time runs from the first measured message until the last subscriber has the last one. Messages of the
+// warm-up have arrived before, so that nothing is in flight at either end. (With a rate there is no such pause: the
+// schedule goes on.)
 //
-// With a rate, the load is open: each message has its time on a schedule that nothing moves, and its latency counts
-// from that time. A server that stalls makes all the messages late that were due meanwhile, not only one.
+// With a rate, the load is open: each message has a fixed time on a schedule, and its latency counts from that time. A
+// server that stalls delays all messages scheduled during the stall, not only one.
 //
-// # What bounds it
+// # The relay baseline
 //
-// The generator costs CPU time itself. [Relay] forwards bytes and does nothing else; what it reaches under the same
-// load is about what the generator and the machine's sockets can do, and a server that comes near it was not what
-// limited the result.
+// The generator itself costs CPU time. [Relay] forwards bytes and does nothing else. Its throughput under the same load,
+// the relay baseline, is about the limit of the generator and of the machine's sockets: a server near the baseline did
+// not limit the result.
 package bench

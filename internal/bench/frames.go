@@ -2,13 +2,13 @@ package bench
 
 import "time"
 
-// frames are the commands of one write of a publisher. They are made ahead; before each write only the stamps and, if
-// there are several, the topics are written anew. When sizes vary, the whole write is put together each time.
+// frames holds the encoded commands of one write of a publisher. With one size, each write only overwrites the stamps
+// and, with several topics, the topics. When sizes vary, each write is encoded anew.
 type frames struct {
 	*layout
 	publisher int
 	buf       []byte
-	length    int // of a command, when all are alike
+	length    int // of a command, when all have one size
 	headerLen int
 }
 
@@ -23,7 +23,7 @@ func newFrames(w *layout, publisher, pipeline int) *frames {
 	return f
 }
 
-// add puts a command behind the others.
+// add appends a command.
 func (f *frames) add(sequence int, at time.Duration) {
 	f.buf = append(f.buf, f.publish[f.topicOf(f.publisher, sequence)]...)
 	size := sequence % len(f.sizes)
@@ -36,8 +36,8 @@ func (f *frames) add(sequence int, at time.Duration) {
 	f.buf = append(f.buf, f.end...)
 }
 
-// next are the commands of n messages from a number on, as bytes that are valid until the call after this one. at
-// gives the time that each was meant to be sent.
+// next returns the encoded commands of n messages from sequence on, valid until the next call. at returns the scheduled
+// time of each.
 func (f *frames) next(sequence, n int, at func(sequence int) time.Duration) []byte {
 	if len(f.sizes) > 1 {
 		f.buf = f.buf[:0]

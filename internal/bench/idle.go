@@ -8,14 +8,14 @@ import (
 	"net"
 )
 
-// idleGroup is how many idle connections share a topic.
+// idleGroup is the number of idle connections on one topic.
 const idleGroup = 100
 
-// idle is a crowd of connections that do nothing.
+// idle is a set of connections without traffic.
 type idle []net.Conn
 
-// Idle opens n connections, a hundred to a topic, each subscribed to it and silent from then on. They stay open until
-// the caller closes what it returns; the subscriptions are confirmed when it does. Each takes a descriptor.
+// Idle opens n connections, each subscribed to one topic and then idle, a hundred on each topic. The subscriptions are
+// confirmed when Idle returns. The connections stay open until the caller closes the result. Each takes a descriptor.
 func Idle(ctx context.Context, address string, n int, d Dialect) (io.Closer, error) {
 	all := make(idle, 0, n)
 	for i := range n {
@@ -41,7 +41,7 @@ func idleOne(ctx context.Context, address string, d Dialect, topic string) (net.
 	return sock, err
 }
 
-// Close closes all of them.
+// Close closes all connections.
 func (all idle) Close() error {
 	var failed error
 	for _, sock := range all {

@@ -7,7 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Histograms count in steps of latencyUnit and up to latencyMax; what took longer counts as that.
+// Resolution and maximum of the histograms; a longer latency counts as the maximum.
 const (
 	latencyUnit = 100 * time.Nanosecond
 	latencyMax  = 10 * time.Minute
@@ -19,18 +19,18 @@ func newHistogram(digits int) *hdrhistogram.Histogram {
 
 // record adds a latency.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(int64(min(max(d, latencyUnit), latencyMax) / latencyUnit)) // it is in range
+	_ = h.RecordValue(int64(min(max(d, latencyUnit), latencyMax) / latencyUnit)) // in range
 }
 
 func quantile(h *hdrhistogram.Histogram, percent float64) time.Duration {
 	return time.Duration(h.ValueAtPercentile(percent)) * latencyUnit
 }
 
-// shards is over how many histograms the latencies are spread. One for each of a thousand subscribers would take more
-// memory than the processor has cache; one for all would be a lock that all want.
+// shards is the number of histograms. One for each of a thousand subscribers would exceed the processor's cache; a single
+// one would be a contended lock.
 const shards = 8
 
-// latencies takes the latencies of all subscribers.
+// latencies records the latencies of all subscribers.
 type latencies struct {
 	shards [shards]shard
 	step   *hdrhistogram.Histogram // of takeStep's callers
@@ -50,7 +50,7 @@ func newLatencies() *latencies {
 	return l
 }
 
-// add records the messages that one read of a subscriber has brought: when they were due, and the time now.
+// add records the messages of one read of a subscriber. due has their scheduled times.
 func (l *latencies) add(subscriber int, due []time.Duration, now time.Duration) {
 	if len(due) == 0 {
 		return
@@ -64,7 +64,7 @@ func (l *latencies) add(subscriber int, due []time.Duration, now time.Duration) 
 	}
 }
 
-// takeStep returns what was recorded since the last call. It is valid until the next one.
+// takeStep returns the latencies since the last call, valid until the next call.
 func (l *latencies) takeStep() *hdrhistogram.Histogram {
 	l.step.Reset()
 	for i := range l.shards {
@@ -77,7 +77,7 @@ func (l *latencies) takeStep() *hdrhistogram.Histogram {
 	return l.step
 }
 
-// total is everything that was recorded.
+// total returns all latencies of the measured part.
 func (l *latencies) total() *hdrhistogram.Histogram {
 	h := newHistogram(3)
 	for i := range l.shards {

@@ -6,23 +6,23 @@ import (
 	"strconv"
 )
 
-// numSizes is how many sizes there are when they vary. It is prime, so that each topic gets all of them.
+// numSizes is the number of different sizes. It is prime, so that each topic gets all of them.
 const numSizes = 61
 
-// layout is what a load's bytes look like. It is made once for a run; all publishers and subscribers read it.
+// layout has the constant parts of a load's frames. It is immutable; all publishers and subscribers of a run share it.
 //
-// Which topic and which size a message has follows from its publisher and its number. So a subscriber knows each
-// frame beforehand, but for the times, and which publisher's message comes next.
+// Publisher and number of a message determine its topic and size. So a subscriber can compute the next frame of each
+// publisher except for the time; only the order between publishers is unknown.
 type layout struct {
 	dialect  Dialect
-	topics   []string // all of one length, and so are the heads
-	publish  []string // by topic: what a publisher writes before the payload's size
-	message  []string // by topic: what a subscriber reads before the payload's size
+	topics   []string // all of one length, and so are the headers
+	publish  []string // by topic: the publish command before the payload's size
+	message  []string // by topic: the message before the payload's size
 	sizes    []int    // of the payloads; message n has sizes[n % len(sizes)]
-	sizeText []string // by size: its digits and a line end, or nothing in a dialect without
-	end      string   // behind the payload
-	mark     [8]byte  // of the run, in each stamp
-	filler   []byte   // all payloads behind their stamps
+	sizeText []string // by size: its digits and a line end, or empty for lines
+	end      string   // after the payload
+	mark     [8]byte  // of the run, part of each stamp
+	filler   []byte   // all payloads after their stamps
 }
 
 func newLayout(l *Load) *layout {
@@ -41,7 +41,7 @@ func newLayout(l *Load) *layout {
 		}
 		w.sizeText = append(w.sizeText, text)
 	}
-	if len(w.sizes) == 1 { // then it is part of the head: one comparison less for each message
+	if len(w.sizes) == 1 { // then it is part of the header: one comparison less for each message
 		for i := range w.topics {
 			w.publish[i] += w.sizeText[0]
 			w.message[i] += w.sizeText[0]
@@ -56,7 +56,7 @@ func newLayout(l *Load) *layout {
 	return w
 }
 
-// sizes spreads the sizes of a range evenly, in an order that looks like none but is always the same.
+// sizes returns sizes spread evenly over a range, in a fixed pseudo-random order.
 func sizes(r Range) []int {
 	if r.Min == r.Max {
 		return []int{r.Min}
@@ -70,10 +70,10 @@ func sizes(r Range) []int {
 	return all
 }
 
-// topicOf is the topic of a message. Publishers start at topics of their own.
+// topicOf is the topic index of a message. Each publisher starts at another topic.
 func (w *layout) topicOf(publisher, sequence int) int { return (publisher + sequence) % len(w.topics) }
 
-// meanSize is the average payload, in bytes.
+// meanSize is the average payload in bytes.
 func (w *layout) meanSize() float64 {
 	sum := 0
 	for _, n := range w.sizes {

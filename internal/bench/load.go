@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Range is the size of payloads, in bytes. When Min and Max differ, sizes vary between them, all alike often.
+// Range is the size of payloads in bytes. When Min and Max differ, sizes are uniform between them.
 type Range struct {
 	Min int `json:"min"`
 	Max int `json:"max"`
@@ -23,23 +23,23 @@ func (r Range) String() string {
 // mean is the average size.
 func (r Range) mean() int { return (r.Min + r.Max) / 2 }
 
-// Load is what is done to a server. The zero value of a field means its default.
+// Load describes a load. The zero value of a field means its default.
 type Load struct {
 	Address     string        `json:"address"` // host:port
 	Dialect     Dialect       `json:"dialect"`
 	Publishers  int           `json:"publishers"`
 	Subscribers int           `json:"subscribers"` // each subscribes to all topics
-	Topics      int           `json:"topics"`      // publishers use them in turn, message by message
+	Topics      int           `json:"topics"`      // publishers alternate between them, message by message
 	Size        Range         `json:"size"`
 	Pipeline    int           `json:"pipeline"`    // commands a write
-	Rate        float64       `json:"rate"`        // messages a second, over all publishers; 0: as fast as they go
+	Rate        float64       `json:"rate"`        // messages a second of all publishers; 0: unlimited
 	Duration    time.Duration `json:"duration_ns"` // of the measured part
 	WarmUp      time.Duration `json:"warm_up_ns"`  // the same load before it, not counted
-	InFlight    int           `json:"in_flight"`   // messages published and not with every subscriber, over all publishers
-	PID         int           `json:"pid"`         // the server's process, to be accounted; 0: none
+	InFlight    int           `json:"in_flight"`   // messages that have not reached every subscriber, of all publishers
+	PID         int           `json:"pid"`         // the server's process, for CPU and memory; 0: none
 }
 
-// Limits of a load. A stamp has room for no more publishers, and for no longer a run.
+// Limits of a load. The stamp's format limits publishers and time.
 const (
 	maxPublishers  = 1 << 12
 	maxSubscribers = 1 << 16
@@ -55,16 +55,15 @@ const (
 	defaultDuration = 10 * time.Second
 )
 
-// What may be in flight by default, in bytes of payload and some more for each message. A server that runs ahead of
-// its subscribers needs some room to do so; more than this only fills sockets, and puts the working set out of the
-// processor's cache.
+// The default of InFlight, in bytes: payload plus an overhead for each message. A server needs some messages in flight to
+// batch; more would only fill sockets and exceed the processor's cache.
 const (
 	flightPerSubscriber = 4 << 20
 	flightInAll         = 256 << 20
 	flightOverhead      = 64
 )
 
-// Check fills in the defaults and says what is wrong with the rest.
+// Check sets the defaults and returns an error for an invalid field.
 func (l *Load) Check() error {
 	l.fill()
 	if _, _, err := net.SplitHostPort(l.Address); err != nil {

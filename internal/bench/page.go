@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// The page and uPlot, which draws its plots (under the MIT license, web/uPlot.LICENSE). All of it goes into the one file that is
-// written.
+// The page and uPlot, which draws the plots (MIT license, web/uPlot.LICENSE). WritePage embeds both into one file.
 var (
 	//go:embed web/page.html
 	pageText string
@@ -21,14 +20,14 @@ var (
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// plotData is what the page's script draws. Times are in microseconds.
+// plotData is the input of the page's script. Times are in microseconds.
 type plotData struct {
 	Percentiles []percentile `json:"percentiles"`
-	End         float64      `json:"end"` // where the maximum stands
+	End         float64      `json:"end"` // X of the maximum
 	Points      []plotPoint  `json:"points"`
 }
 
-// percentile is a latency and where it stands: 100/(100-percent).
+// percentile is a latency and its position: 100/(100-percent).
 type percentile struct {
 	X       float64 `json:"x"`
 	Latency float64 `json:"us"`
@@ -37,13 +36,13 @@ type percentile struct {
 type plotPoint struct {
 	Second     float64  `json:"s"`
 	Deliveries float64  `json:"d"`
-	P50        *float64 `json:"p50"` // absent when nothing was recorded in the step
+	P50        *float64 `json:"p50"` // absent without a latency in the step
 	P99        *float64 `json:"p99"`
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// WritePage writes the result as one HTML page with plots. It needs no other file and no network.
+// WritePage writes the result as one HTML page with plots, without references to other files.
 func (r *Result) WritePage(out io.Writer) error {
 	warning := ""
 	if r.Lost > 0 {
@@ -51,7 +50,7 @@ func (r *Result) WritePage(out io.Writer) error {
 	}
 	err := pageTemplate.Execute(out, map[string]any{
 		"Title": "Load on " + r.Address, "Words": r.Words(), "Warning": warning, "Facts": r.facts(), "Data": r.plotData(),
-		"Library": template.JS(library), "LibraryStyle": template.CSS(libraryStyle), //nolint:gosec // they are ours
+		"Library": template.JS(library), "LibraryStyle": template.CSS(libraryStyle), //nolint:gosec // embedded, not input
 	})
 	if err != nil {
 		return fmt.Errorf("page: %w", err)
@@ -62,7 +61,7 @@ func (r *Result) WritePage(out io.Writer) error {
 func (r *Result) plotData() plotData {
 	d := plotData{End: 10, Percentiles: []percentile{}, Points: []plotPoint{}}
 	for _, q := range r.Distribution {
-		// The maximum stands one step behind the last percentile that the number of samples gives a meaning to.
+		// The maximum is one step after the last percentile that the number of samples supports.
 		x := d.End
 		if q.Percent < 100 {
 			x = 100 / (100 - q.Percent)

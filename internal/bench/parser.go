@@ -10,40 +10,40 @@ import (
 	"time"
 )
 
-// parser takes what one subscriber reads apart, and holds each frame against the one that must come. It is the
-// generator's innermost loop: it allocates nothing and reads no clock.
+// parser parses the input of one subscriber and compares each frame with the expected one. It is the innermost loop of the
+// generator: it neither allocates nor reads a clock.
 type parser struct {
 	*layout
 	headerLen int
 	mark      uint64
-	firstByte byte // what every message begins with, and nothing else does
-	sampleAll bool // note the times of all messages, not only of the first and the last of each take
+	firstByte byte // first byte of every message, and of nothing else
+	sampleAll bool // record the times of all messages, not only of the first and the last of each parse
 
 	from  []publisherState // by publisher
-	times []time.Duration  // when the noted messages were meant to be sent; the caller takes them after each take
-	pings int              // that a server sent and that nobody has answered yet
-	lost  int64            // messages that were skipped
-	// lostMeasured are those of lost that belong to the measured part.
+	times []time.Duration  // scheduled times of the recorded messages of the last parse
+	pings int              // PINGs of the server without a PONG yet
+	lost  int64            // missing messages
+	// lostMeasured counts those of the measured part.
 	lostMeasured int64
 
-	// The frame whose end has not come yet: rest bytes of it are missing.
+	// The incomplete frame at the end of the input.
 	missingBytes int
 	openStamp    stamp
 }
 
-// publisherState is what a subscriber knows of one publisher.
+// publisherState is the state of one publisher at a subscriber.
 type publisherState struct {
-	next     int           // the number of the message that must come next
+	next     int           // number of the next message
 	topic    int           // its topic
-	size     int           // the place of its size in layout.sizes
-	first    *atomic.Int64 // the number of the publisher's first measured message, notYet until that is decided
-	reported int           // what the subscriber has told the others of next
+	size     int           // index of its size in layout.sizes
+	first    *atomic.Int64 // number of the publisher's first measured message, or notMeasured
+	reported int           // value of next last reported to the window
 }
 
-// notMeasured is the number of the first measured message while there is none.
+// notMeasured is the number of the first measured message before the measured part.
 const notMeasured = math.MaxInt64
 
-// newParser makes the parser of one subscriber. firsts has the first measured message of each publisher.
+// newParser returns the parser of one subscriber. firsts has the first measured message of each publisher.
 func newParser(w *layout, firsts []atomic.Int64, every bool) *parser {
 	p := &parser{
 		layout: w, headerLen: len(w.message[0]), mark: binary.BigEndian.Uint64(w.mark[:]), firstByte: w.message[0][0],
@@ -56,13 +56,12 @@ func newParser(w *layout, firsts []atomic.Int64, every bool) *parser {
 	return p
 }
 
-// jump makes a message the next one.
+// jump sets the next expected message.
 func (o *publisherState) jump(w *layout, publisher, sequence int) {
 	o.next, o.topic, o.size = sequence, w.topicOf(publisher, sequence), sequence%len(w.sizes)
 }
 
-// parse parses what has been read. It returns how many bytes it is done with; the caller presents the others again,
-// with more behind them.
+// parse parses the input and returns the number of bytes consumed. The caller passes the rest again, followed by more.
 func (p *parser) parse(b []byte) (used int, err error) {
 	p.times = p.times[:0]
 	i, first, last := p.finishOpen(b), -1, -1
@@ -101,7 +100,7 @@ func (p *parser) parse(b []byte) (used int, err error) {
 	return min(i, len(b)), nil
 }
 
-// stamp reads whose message it is and which one. It is not ok when no whole stamp of this run stands there.
+// stamp parses publisher and number of a message. ok is false without a complete stamp of this run at that offset.
 func (p *parser) stamp(b []byte, at int) (publisher, sequence int, ok bool) {
 	if at+stampLen > len(b) {
 		return 0, 0, false
@@ -112,7 +111,7 @@ func (p *parser) stamp(b []byte, at int) (publisher, sequence int, ok bool) {
 	return publisher, int(v & maxSequence), ok && binary.BigEndian.Uint64(b[16:]) == p.mark && publisher < len(p.from)
 }
 
-// isHeader tells whether this is what stands before the payload of a publisher's next message.
+// isHeader reports whether b is the header of the publisher's next message.
 func (p *parser) isHeader(b []byte, o *publisherState) bool {
 	if len(p.sizes) == 1 {
 		return string(b) == p.message[o.topic]
@@ -120,7 +119,7 @@ func (p *parser) isHeader(b []byte, o *publisherState) bool {
 	return string(b[:p.headerLen]) == p.message[o.topic] && string(b[p.headerLen:]) == p.sizeText[o.size]
 }
 
-// finishOpen takes the rest of a frame that had begun before. It returns how many bytes of b that were.
+// finishOpen consumes the rest of the incomplete frame and returns its length.
 func (p *parser) finishOpen(b []byte) int {
 	n := min(p.missingBytes, len(b))
 	if p.missingBytes -= n; n > 0 && p.missingBytes == 0 {
@@ -130,8 +129,7 @@ func (p *parser) finishOpen(b []byte) int {
 	return n
 }
 
-// payloadStart is where the payload begins, when the size of the message stands before it; beyond b if it is not all
-// there. In lines there is no size.
+// payloadStart is the offset of the payload after the size, or beyond b if the size is incomplete. Lines have no size.
 func (p *parser) payloadStart(b []byte, at int) int {
 	if !p.dialect.sized() {
 		return at
@@ -146,7 +144,7 @@ func (p *parser) payloadStart(b []byte, at int) int {
 	return at + end + 1
 }
 
-// expectNext makes the message after the expected one the next one.
+// expectNext advances to the message after the expected one.
 func (p *parser) expectNext(o *publisherState) {
 	o.next++
 	if o.topic++; o.topic == len(p.topics) {
@@ -157,8 +155,8 @@ func (p *parser) expectNext(o *publisherState) {
 	}
 }
 
-// skip counts the messages that should have come before this one as lost. It returns an error when this one should
-// have come before others: that is no loss, it is a broken order.
+// skip counts the messages between the expected one and this one as lost. It returns an error if this one is older than
+// the expected one: that is a broken order, not a loss.
 func (p *parser) skip(publisher, sequence int) error {
 	o := &p.from[publisher]
 	if sequence < o.next {
@@ -170,22 +168,22 @@ func (p *parser) skip(publisher, sequence int) error {
 	return nil
 }
 
-// note keeps the time of a message if it is a measured one.
+// note records the time of a measured message.
 func (p *parser) note(s stamp) {
 	if int64(s.sequence) >= p.from[s.publisher].first.Load() {
 		p.times = append(p.times, s.at)
 	}
 }
 
-// noteLast notes the message whose payload begins at a place, if it was not the only one that was taken.
+// noteLast records the last message of a parse, unless it was the only one.
 func (p *parser) noteLast(b []byte, first, last int) {
 	if last > first && !p.sampleAll {
 		p.note(readStamp(b[last:]))
 	}
 }
 
-// handleOther looks at what is no whole stamp where one is due. It returns how many bytes can be passed over: none, if that
-// may still become a message.
+// handleOther handles input without a complete stamp. It returns the number of bytes to skip: 0 if the input may be the
+// start of a message.
 func (p *parser) handleOther(b []byte, short bool) (int, error) {
 	if len(b) == 0 || short && b[0] == p.firstByte {
 		return 0, nil
@@ -193,11 +191,11 @@ func (p *parser) handleOther(b []byte, short bool) (int, error) {
 	return p.handleStray(b)
 }
 
-// maxStray is the longest line that a server may send between messages.
+// maxStray is the maximum length of a line between messages.
 const maxStray = 8 << 10
 
-// handleStray handles what is no message: an error ends the run, what a NATS server says in between is passed over. It
-// returns how many bytes that was; none, if the line's end has not come.
+// handleStray handles a line that is no message: an error of the server ends the run; control lines of NATS are skipped.
+// It returns the length of the line, or 0 if it is incomplete.
 func (p *parser) handleStray(b []byte) (int, error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 && len(b) < maxStray {
@@ -216,7 +214,7 @@ func (p *parser) handleStray(b []byte) (int, error) {
 	return 0, unexpected(b)
 }
 
-// unexpected is the error for bytes that are no message of this run.
+// unexpected is the error for bytes that are not part of this run.
 func unexpected(b []byte) error {
 	return fmt.Errorf("got what is no message of this run: %q; does somebody else publish to topics named bench:…?", b[:min(len(b), 80)])
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preciseTimer wakes a publisher at its time. The runtime's own timers come up to a millisecond late in a process that is
-// otherwise idle, because that is the unit of the poller's timeout; a timer that is a file wakes the poller itself.
+// preciseTimer wakes a publisher on schedule. Timers of the runtime fire up to a millisecond late in an idle process,
+// because the poller's timeout counts milliseconds; a timerfd wakes the poller itself.
 type preciseTimer struct{ file *os.File }
 
 func newPreciseTimer() (*preciseTimer, error) {
@@ -20,7 +20,7 @@ func newPreciseTimer() (*preciseTimer, error) {
 	return &preciseTimer{os.NewFile(uintptr(fd), "timer")}, nil
 }
 
-// wait returns after d, or with an error once the timer is closed.
+// wait returns after d, or with an error when the timer is closed.
 func (t *preciseTimer) wait(d time.Duration) error {
 	raw, err := t.file.SyscallConn()
 	if err != nil {
@@ -39,4 +39,4 @@ func (t *preciseTimer) wait(d time.Duration) error {
 	return err //nolint:wrapcheck // closed
 }
 
-func (t *preciseTimer) close() { _ = t.file.Close() } // it holds nothing
+func (t *preciseTimer) close() { _ = t.file.Close() } // nothing to flush

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// preciseTimer wakes a publisher at its time, as exactly as the runtime does.
+// preciseTimer wakes a publisher on schedule, with the precision of the runtime's timers.
 type preciseTimer struct{ closed chan struct{} }
 
 func newPreciseTimer() (*preciseTimer, error) { return &preciseTimer{make(chan struct{})}, nil }
 
-// wait returns after d, or with an error once the timer is closed.
+// wait returns after d, or with an error when the timer is closed.
 func (t *preciseTimer) wait(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -22,5 +22,5 @@ func (t *preciseTimer) wait(d time.Duration) error {
 	}
 }
 
-// close is to be called once.
+// close must be called once.
 func (t *preciseTimer) close() { close(t.closed) }

@@ -8,20 +8,20 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress shows how far a run is: as a bar with live rates on a terminal, as a plain line a second elsewhere.
+// Progress shows the progress of a run: a bar with live rates on a terminal, a line each second elsewhere.
 type Progress struct {
 	out      io.Writer
 	terminal bool
 	bar      *progressbar.ProgressBar
-	line     time.Duration // the next plain line is due
+	line     time.Duration // time of the next line
 }
 
-// NewProgress makes one that writes to out.
+// NewProgress returns a Progress that writes to out.
 func NewProgress(out io.Writer, terminal bool) *Progress {
 	return &Progress{out: out, terminal: terminal}
 }
 
-// Watch is what to give to Run. The name says which run it is.
+// Watch returns the watch function for Run. name is the name of the run.
 func (p *Progress) Watch(name string) func(Live) {
 	p.line = time.Second
 	if !p.terminal {
@@ -33,7 +33,7 @@ func (p *Progress) Watch(name string) func(Live) {
 				progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish())
 		}
 		p.bar.Describe(rates(name, v))
-		_ = p.bar.Set64(int64(min(v.Elapsed, v.Of))) // a bar that cannot be drawn is no reason to stop
+		_ = p.bar.Set64(int64(min(v.Elapsed, v.Of))) // a failure to draw does not end the run
 	}
 }
 
@@ -42,10 +42,10 @@ func (p *Progress) plain(name string, v Live) {
 		return
 	}
 	p.line = v.Elapsed.Truncate(time.Second) + time.Second
-	_, _ = fmt.Fprintln(p.out, describe(name, v)) // the result comes on its own way
+	_, _ = fmt.Fprintln(p.out, describe(name, v)) // the result does not depend on it
 }
 
-// End takes the bar away.
+// End removes the bar.
 func (p *Progress) End() {
 	if p.bar != nil {
 		_ = p.bar.Finish()
@@ -56,7 +56,7 @@ func (p *Progress) End() {
 // barWidth leaves room for the rates on a terminal of 80 columns.
 const barWidth = 15
 
-// rates is what stands before the bar.
+// rates is the text before the bar.
 func rates(name string, v Live) string {
 	if v.WarmUp {
 		name += ", warm-up"
@@ -64,7 +64,7 @@ func rates(name string, v Live) string {
 	return fmt.Sprintf("%s: %s/s published, %s/s delivered", name, formatNumber(v.PublishedPerSecond), formatNumber(v.DeliveriesPerSecond))
 }
 
-// describe is the same with how far it is, which a bar shows by itself.
+// describe is the text of a line: the rates, and the progress that a bar shows graphically.
 func describe(name string, v Live) string {
 	return fmt.Sprintf("%s (%.0f of %.0f s)", rates(name, v), v.Elapsed.Seconds(), v.Of.Seconds())
 }

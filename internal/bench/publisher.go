@@ -13,24 +13,24 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// publisher is one publishing connection. Two goroutines serve it: publish writes, and countReplies reads.
+// publisher is one publishing connection. Two goroutines own it: publish writes, and countReplies reads.
 type publisher struct {
 	*frames
 	sock            net.Conn
 	prefetched      []byte
-	first           *atomic.Int64           // the number of its first measured message
-	sent            atomic.Int64            // messages given to the socket, or being given
-	answered        atomic.Int64            // replies that have come
-	expectedReplies atomic.Int64            // replies to come in all; -1 while that is not known
-	done            chan struct{}           // closed when they are there
-	timer           *preciseTimer           // of a paced load
-	lateness        *hdrhistogram.Histogram // how long after their time messages were written
+	first           *atomic.Int64           // number of its first measured message, or notMeasured
+	sent            atomic.Int64            // messages written, or being written
+	answered        atomic.Int64            // replies received
+	expectedReplies atomic.Int64            // total; -1 before it is known
+	done            chan struct{}           // closed when all replies have arrived
+	timer           *preciseTimer           // with a rate
+	lateness        *hdrhistogram.Histogram // delay of the writes after the schedule
 	sequence        int                     // of the next message
-	lowest          int                     // messages that all subscribers are known to have
+	lowest          int                     // messages known to have reached all subscribers
 	_               [64]byte
 }
 
-// publish sends the whole load and returns when every subscriber has all of it, and every reply has come.
+// publish sends the load. It returns when every subscriber has all messages and every reply has arrived.
 func (p *publisher) publish(r *run) error {
 	send := p.flood
 	if r.load.Rate > 0 {
@@ -57,7 +57,7 @@ func (p *publisher) publish(r *run) error {
 	}
 }
 
-// flood sends as fast as the window lets it, until the time is over.
+// flood sends as fast as the window allows until the end of the duration.
 func (p *publisher) flood(r *run) error {
 	batch := min(r.load.Pipeline, r.window.share)
 	for {
@@ -71,7 +71,7 @@ func (p *publisher) flood(r *run) error {
 			}
 			now = r.now()
 		}
-		// On a machine that has no time for this goroutine, one batch is measured all the same.
+		// At least one batch is measured, even if a busy machine did not schedule this goroutine in time.
 		if first := p.first.Load(); first != notMeasured && int64(p.sequence) > first && now >= time.Duration(r.started.Load())+r.load.Duration {
 			return nil
 		}
@@ -81,8 +81,8 @@ func (p *publisher) flood(r *run) error {
 	}
 }
 
-// startMeasuring ends the warm-up: every message of it arrives, and all publishers begin together. If what is on its
-// way did not arrive first, the measured part would pay for delivering it, a slow server with a long queue most.
+// startMeasuring ends the warm-up: it waits until all messages have arrived and all publishers are ready. Otherwise the
+// measured part would include the delivery of earlier messages, most of all on a slow server with a long queue.
 func (p *publisher) startMeasuring(r *run) error {
 	if _, ok := r.window.await(p.publisher, p.sequence, r.stop); !ok {
 		return errStopped
@@ -100,8 +100,8 @@ func (p *publisher) startMeasuring(r *run) error {
 	}
 }
 
-// pace sends each message at its time, or as soon after it as possible; several with one write only when they are due
-// together. Nothing moves the schedule.
+// pace sends each message at its scheduled time, or as soon after it as possible. It writes several at once only if they
+// are due together. Delays never move the schedule.
 func (p *publisher) pace(r *run) error {
 	plan := schedule{r.load.Rate, p.publisher, r.load.Publishers}
 	p.first.Store(int64(plan.before(r.load.WarmUp)))
@@ -131,7 +131,7 @@ func (p *publisher) pace(r *run) error {
 	return nil
 }
 
-// waitForRoom waits until a batch fits into the window.
+// waitForRoom waits until the window has room for a batch.
 func (p *publisher) waitForRoom(r *run, batch int) error {
 	need := p.sequence + batch - r.window.share
 	if need <= p.lowest {
@@ -155,8 +155,7 @@ func (p *publisher) write(batch int, at func(sequence int) time.Duration) error 
 	return nil
 }
 
-// countReplies reads what the server answers, until the socket ends or all that is owed has come. An error reply ends
-// the run.
+// countReplies reads the server's replies until the connection ends or all have arrived. An error reply ends the run.
 func (p *publisher) countReplies(d Dialect) error {
 	buf := make([]byte, minReadBuffer)
 	have := copy(buf, p.prefetched)
@@ -183,10 +182,10 @@ func (p *publisher) countReplies(d Dialect) error {
 	}
 }
 
-// answers is what a publisher was sent: replies to its messages, and pings to be answered.
+// answers counts what a publisher has received: replies, and pings that need a PONG.
 type answers struct{ replies, pings int }
 
-// replies takes apart what a publisher reads: one line each. It returns how many bytes that was.
+// replies parses the input of a publisher, one line each. It returns the number of bytes consumed.
 func replies(d Dialect, b []byte) (used int, a answers, err error) {
 	for {
 		end := bytes.IndexByte(b[used:], '\n')

@@ -9,29 +9,28 @@ import (
 	"sync"
 )
 
-// relayBuffer is how much a publisher's goroutine reads at once, in bytes.
+// relayBuffer is the read size of a publisher's goroutine, in bytes.
 const relayBuffer = 64 << 10
 
-// relay forwards what publishers write to all subscribers.
+// relay forwards the input of publishers to all subscribers.
 type relay struct {
 	frame int // bytes
 
 	mu          sync.Mutex
-	conns       []net.Conn    // every connection, to be closed in the end
-	subscribers []net.Conn    // who gets everything
-	want        int           // subscribers that are to be there before anything is forwarded
-	complete    chan struct{} // closed when they are
+	conns       []net.Conn    // all connections, for close
+	subscribers []net.Conn    // receive everything
+	want        int           // subscribers to wait for before forwarding
+	complete    chan struct{} // closed when all subscribers are connected
 
-	write sync.Mutex // held while one piece goes to all subscribers: it makes the order
+	write sync.Mutex // held while one piece goes to all subscribers, so that all see one order
 }
 
-// Relay serves connections from a listener until ctx ends, and then returns nil. It is the least that a server can do:
-// one read, and one write for each subscriber. It parses nothing and queues nothing; a slow subscriber holds all up.
+// Relay serves connections from a listener until ctx ends, and then returns nil. It does the minimum of a server: one
+// read, and one write for each subscriber. It neither parses nor queues; a slow subscriber blocks all others.
 //
-// A connection says in its first four bytes what it is: "sub\n", answered "ok\n", or "pub\n", not answered. All that a
-// publisher sends after that must be frames of the same length, in bytes; what is forwarded is cut between frames, so
-// that those of two publishers do not mix. Nothing is read from publishers until there are as many subscribers as
-// announced. The relay closes the listener.
+// The first four bytes of a connection are its role: "sub\n", with the reply "ok\n", or "pub\n", without a reply. A
+// publisher then sends frames of one length. The relay forwards whole frames, so that those of two publishers do not mix.
+// It reads from publishers only after all subscribers have connected. The relay closes the listener.
 func Relay(ctx context.Context, listener net.Listener, subscribers, frame int) error {
 	if subscribers < 1 || frame < 1 {
 		return fmt.Errorf("a relay needs a subscriber and frames of a length, not %d and %d", subscribers, frame)
@@ -61,11 +60,11 @@ func (r *relay) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, sock := range r.conns {
-		_ = sock.Close() // nobody is owed anything
+		_ = sock.Close() // the run is over
 	}
 }
 
-// serve finds out what a connection is. A subscriber has no goroutine from then on.
+// serve reads the role of a connection. A subscriber needs no goroutine afterwards.
 func (r *relay) serve(ctx context.Context, sock net.Conn) {
 	var word [4]byte
 	if _, err := io.ReadFull(sock, word[:]); err != nil {
@@ -98,8 +97,7 @@ func (r *relay) subscribe(sock net.Conn) {
 	}
 }
 
-// forward carries what a publisher sends to the subscribers, who are all there. When it returns, the publisher or one
-// of the subscribers has gone.
+// forward forwards the frames of a publisher to all subscribers until one of their connections fails.
 func (r *relay) forward(sock net.Conn) {
 	buf := make([]byte, max(relayBuffer, 2*r.frame))
 	for have := 0; ; {
@@ -127,14 +125,15 @@ func (r *relay) toAll(b []byte) error {
 	return failed
 }
 
-// FrameLength is the length in bytes of the frames that publishers of a load send to a [Relay].
+// FrameLength is the length of the frames of a load on a [Relay], in bytes.
 func FrameLength(l Load) int {
 	l.fill()
 	l.Dialect, l.Size.Max = Raw, l.Size.Min
 	return newFrames(newLayout(&l), 0, 1).length
 }
 
-// RelayLoad is a load as it is put on a [Relay]: it takes the frames of one size only, here the average,.
+// RelayLoad returns the load that measures the relay baseline of l. A [Relay] accepts one size only, so all payloads have
+// the average size.
 func RelayLoad(l Load) Load {
 	l.fill()
 	l.Dialect, l.PID = Raw, 0

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// fact is one line of the result as people read it.
+// fact is one row of the result table.
 type fact struct{ Name, Value, Note string }
 
-// Words is the load in words.
+// Words describes the load in words.
 func (l Load) Words() string {
 	speed := "as fast as they go"
 	if l.Rate > 0 {
@@ -30,7 +30,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// facts are the lines of the table, on a terminal and on the page.
+// facts returns the rows of the table, for the terminal and the page.
 func (r *Result) facts() []fact {
 	limited := ""
 	if r.LimitedByGenerator {
@@ -86,7 +86,7 @@ func (r *Result) baselineFact() fact {
 	}
 }
 
-// WriteTable writes the result for people.
+// WriteTable writes the result as a table.
 func (r *Result) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if _, err := fmt.Fprintln(out, r.Words()); err != nil {
@@ -103,7 +103,7 @@ func (r *Result) WriteJSON(out io.Writer) error {
 	return json.NewEncoder(out).Encode(r) //nolint:wrapcheck // of the writer
 }
 
-// formatNumber is a number with three digits and a unit.
+// formatNumber formats a number with three digits and a unit.
 func formatNumber(v float64) string {
 	switch {
 	case v >= 999.5e6:

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Result is what came of a load. Times are in nanoseconds in JSON.
+// Result is the result of a load. Times are in nanoseconds in JSON.
 type Result struct {
 	Load
 	Published           int64         `json:"published"`  // messages of the measured part
-	Deliveries          int64         `json:"deliveries"` // of these, to all subscribers together
-	Lost                int64         `json:"lost"`       // deliveries that did not happen, warm-up included
+	Deliveries          int64         `json:"deliveries"` // of these, summed over all subscribers
+	Lost                int64         `json:"lost"`       // missing deliveries, warm-up included
 	Elapsed             time.Duration `json:"elapsed_ns"` // until the last subscriber had the last message
 	DeliveriesPerSecond float64       `json:"deliveries_per_second"`
 	BytesPerSecond      float64       `json:"bytes_per_second"` // payload alone
@@ -20,42 +20,42 @@ type Result struct {
 	P99          time.Duration `json:"p99_ns"`
 	P999         time.Duration `json:"p999_ns"`
 	Max          time.Duration `json:"max_ns"`
-	Samples      int64         `json:"samples"`                // deliveries whose latency was recorded: all if paced
-	LateP99      time.Duration `json:"late_p99_ns"`            // of a paced load: how late the generator itself was
+	Samples      int64         `json:"samples"`                // deliveries with a recorded latency: all with a rate
+	LateP99      time.Duration `json:"late_p99_ns"`            // with a rate: delay of the generator itself
 	LateMax      time.Duration `json:"late_max_ns"`            //
-	Distribution []Quantile    `json:"distribution,omitempty"` // the latencies again, finer
+	Distribution []Quantile    `json:"distribution,omitempty"` // more quantiles
 
-	CPU            time.Duration `json:"cpu_ns"`              // the server's, over the measured part
+	CPU            time.Duration `json:"cpu_ns"`              // of the server, in the measured part
 	CPUPerDelivery time.Duration `json:"cpu_per_delivery_ns"` // rounded to nanoseconds
 	Memory         int64         `json:"memory_bytes"`        // the server's resident memory at the end of the load
 	PeakMemory     int64         `json:"peak_memory_bytes"`   // since the server started
 	ProcessNote    string        `json:"process_note,omitempty"`
 
-	Baseline           float64 `json:"ceiling"` // deliveries a second of the bare relay; 0: not measured
+	Baseline           float64 `json:"ceiling"` // deliveries a second of the relay baseline; 0: not measured
 	LimitedByGenerator bool    `json:"limited_by_generator"`
-	BaselineNote       string  `json:"ceiling_note,omitempty"` // why there is none
+	BaselineNote       string  `json:"ceiling_note,omitempty"` // reason without a baseline
 	Timeline           []Point `json:"timeline,omitempty"`
 }
 
-// Quantile is one point of the distribution: so many percent of the latencies were not above Latency.
+// Quantile is one point of the distribution: Percent of the latencies are at most Latency.
 type Quantile struct {
 	Percent float64       `json:"percent"`
 	Latency time.Duration `json:"latency_ns"`
 }
 
-// nearBaseline is from which part of the ceiling on a result says more of the generator than of the server.
+// nearBaseline is the share of the baseline from which the generator, not the server, limits a result.
 const nearBaseline = 0.9
 
-// CompareTo sets what the bare relay reached under the same load, in deliveries a second.
+// CompareTo sets the relay baseline under the same load, in deliveries a second.
 func (r *Result) CompareTo(baseline float64) {
 	r.Baseline = baseline
 	r.LimitedByGenerator = baseline > 0 && r.DeliveriesPerSecond >= nearBaseline*baseline
 }
 
-// errNothingDue is for a load whose measured part is too short for its rate.
+// errNothingDue is the error of a measured part that is too short for the rate.
 var errNothingDue = errors.New("no message was due in the measured part: raise the rate or the duration")
 
-// result sums up a run that has ended. There is none when the measured part had not begun.
+// result returns the result of an ended run, or an error if the measured part had not begun.
 func (t *timeline) result() (*Result, error) {
 	r := t.run
 	out := &Result{Load: r.load, Timeline: t.points}
@@ -72,7 +72,7 @@ func (t *timeline) result() (*Result, error) {
 	t.distribution(out)
 	t.addUsage(out)
 	if errors.Is(r.failure, errStalled) {
-		return out, nil // it is in the losses
+		return out, nil // counted as losses
 	}
 	return out, r.failure
 }
@@ -120,7 +120,7 @@ func (t *timeline) distribution(out *Result) {
 	}
 }
 
-// addUsage adds what the server's process used.
+// addUsage adds CPU time and memory of the server's process.
 func (t *timeline) addUsage(out *Result) {
 	switch {
 	case out.PID == 0:

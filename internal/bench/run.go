@@ -11,62 +11,62 @@ import (
 	"time"
 )
 
-// errStopped is what a goroutine of a run ends with when the run was stopped from elsewhere. The reason is there.
+// errStopped ends a goroutine of a run that another one has stopped; run.failure has the reason.
 var errStopped = errors.New("stopped")
 
-// stallTime is how long nothing may arrive while something is missing. What is missing then counts as lost.
+// stallTime ends a run without progress. Missing messages then count as lost.
 const stallTime = 5 * time.Second
 
-// The time between two points of the timeline, of a run that takes up to a minute and of a longer one.
+// The time between two points of the timeline, for runs up to a minute and for longer ones.
 const (
 	stepTime     = 100 * time.Millisecond
 	longStepTime = time.Second
 )
 
-// Live is how far a run is.
+// Live is the progress of a run.
 type Live struct {
-	Elapsed             time.Duration // since the load began, warm-up included
-	Of                  time.Duration // what that is planned to be in the end
-	WarmUp              bool          // nothing counts yet
+	Elapsed             time.Duration // since the start, warm-up included
+	Of                  time.Duration // planned total
+	WarmUp              bool          // not yet in the measured part
 	Published           int64         // messages so far, warm-up included
-	Deliveries          int64         // the same, of all subscribers together
+	Deliveries          int64         // the same, summed over all subscribers
 	PublishedPerSecond  float64       // since the last report
 	DeliveriesPerSecond float64
 }
 
-// run is a load that is being put on a server.
+// run is a running load.
 type run struct {
 	load        Load
 	layout      *layout
 	window      *window
 	latencies   *latencies
-	firsts      []atomic.Int64 // by publisher: its first measured message
+	firsts      []atomic.Int64 // by publisher: number of its first measured message
 	publishers  []*publisher
 	subscribers []*subscriber
-	began       time.Time // all times count from here
+	began       time.Time // origin of all times
 
-	warm      atomic.Int64  // publishers that have ended the warm-up
-	started   atomic.Int64  // when the measured part began; read it after measuring
-	before    usage         // of the server's process, then; the same
-	measuring chan struct{} // closed when the measured part begins
+	warm      atomic.Int64  // publishers after the warm-up
+	started   atomic.Int64  // start of the measured part; valid after measuring is closed
+	before    usage         // of the server's process at that time; likewise
+	measuring chan struct{} // closed at the start of the measured part
 
-	stop     chan struct{} // closed when the run is over, for whatever reason
+	stop     chan struct{} // closed at the end of the run
 	stopOnce sync.Once
-	failure  error // the first one; read it after wait
+	failure  error // the first one; valid after stop is closed
 	running  sync.WaitGroup
 }
 
 func (r *run) now() time.Duration { return time.Since(r.began) }
 
-// measure begins the measured part, whose time counts from at. It is called once: without a rate by the last publisher
-// that is ready, with a rate, where the time is in the schedule, by the timeline.
+// measure starts the measured part at a time. Without a rate the last publisher that is ready calls it; with a rate the
+// timeline does, at the time of the schedule.
 func (r *run) measure(at time.Duration) {
 	r.before = readUsage(r.load.PID)
 	r.started.Store(int64(at))
 	close(r.measuring)
 }
 
-// isMeasuring tells whether the measured part has begun.
+// isMeasuring reports whether the measured part has begun.
 func (r *run) isMeasuring() bool {
 	select {
 	case <-r.measuring:
@@ -76,7 +76,7 @@ func (r *run) isMeasuring() bool {
 	}
 }
 
-// end ends the run. Only the first reason counts; nil is the good end.
+// end ends the run. The first reason counts; nil is success.
 func (r *run) end(reason error) {
 	r.stopOnce.Do(func() {
 		r.failure = reason
@@ -85,10 +85,10 @@ func (r *run) end(reason error) {
 	})
 }
 
-// close closes all that goroutines of the run wait for.
+// close closes all sockets and timers, which unblocks the goroutines of the run.
 func (r *run) close() {
 	for _, s := range r.subscribers {
-		_ = s.sock.Close() // what comes after the end is not wanted
+		_ = s.sock.Close() // the run is over
 	}
 	for _, p := range r.publishers {
 		_ = p.sock.Close()
@@ -98,10 +98,10 @@ func (r *run) close() {
 	}
 }
 
-// Run puts a load on a server and returns what it did. watch, which may be nil, is told now and then how far it is.
+// Run puts a load on a server and returns the result. It calls watch, which may be nil, with the progress at intervals.
 //
-// With an error there is a result as well if the measured part had begun. Losses are no error: see Result.Lost. When
-// ctx ends, Run returns what there is, and ctx's error.
+// If the measured part has begun, an error comes with a result. Losses are no error: see Result.Lost. When ctx ends, Run
+// returns the partial result and ctx's error.
 func Run(ctx context.Context, l Load, watch func(Live)) (*Result, error) {
 	return runLoad(ctx, l, stallTime, watch)
 }
@@ -126,7 +126,7 @@ func runLoad(ctx context.Context, l Load, stall time.Duration, watch func(Live))
 	return t.result()
 }
 
-// newRun prepares a run of a load that has been checked.
+// newRun prepares a run of a checked load.
 func newRun(l Load) *run {
 	r := &run{
 		load: l, layout: newLayout(&l), window: newWindow(l.Publishers, l.Subscribers, l.InFlight),
@@ -139,7 +139,7 @@ func newRun(l Load) *run {
 	return r
 }
 
-// connect makes all connections. When it returns, every subscription is confirmed.
+// connect opens all connections. When it returns, every subscription is confirmed.
 func (r *run) connect(ctx context.Context) error {
 	for i := range r.load.Subscribers {
 		sock, already, err := r.open(ctx, r.layout.topics)
@@ -170,7 +170,7 @@ func (r *run) connect(ctx context.Context) error {
 	return r.startRaw()
 }
 
-// open makes one connection and subscribes it to some topics.
+// open opens one connection and subscribes to topics.
 func (r *run) open(ctx context.Context, topics []string) (net.Conn, []byte, error) {
 	c, err := dial(ctx, r.load.Address, r.load.Dialect)
 	if err != nil {
@@ -183,7 +183,7 @@ func (r *run) open(ctx context.Context, topics []string) (net.Conn, []byte, erro
 	return c.done()
 }
 
-// startRaw tells a bare relay which connections are publishers.
+// startRaw sends the role of publishers to a relay.
 func (r *run) startRaw() error {
 	if r.load.Dialect != Raw {
 		return nil
@@ -196,7 +196,7 @@ func (r *run) startRaw() error {
 	return nil
 }
 
-// start starts all goroutines. The channel is closed when all publishers are done, for good or ill.
+// start starts all goroutines. The channel is closed when all publishers have ended.
 func (r *run) start() <-chan struct{} {
 	r.began = time.Now()
 	for _, s := range r.subscribers {
@@ -221,10 +221,10 @@ func (r *run) endOnError(err error) {
 	}
 }
 
-// progress is how far a run is, summed up.
+// progress sums up the counters of a run.
 type progress struct {
 	published, deliveries, replies int64
-	missing                        int64 // messages that subscribers still have to get, and replies
+	missing                        int64 // deliveries and replies that have not arrived
 }
 
 func (r *run) progress() progress {
@@ -244,7 +244,7 @@ func (r *run) progress() progress {
 	return g
 }
 
-// lastDelivery is when the last subscriber got the last message so far.
+// lastDelivery is the time of the latest delivery.
 func (r *run) lastDelivery() time.Duration {
 	last := slices.MaxFunc(r.subscribers, func(a, b *subscriber) int { return int(a.last.Load() - b.last.Load()) })
 	return time.Duration(last.last.Load())

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// schedule is when the messages of one publisher are due. The publishers take turns: of P publishers at R messages a
+// schedule has the scheduled times of one publisher's messages. The publishers alternate: of P publishers at R messages a
 // second, message k of publisher p is due (k·P + p)/R seconds after the start.
 type schedule struct {
 	rate                  float64
@@ -16,7 +16,7 @@ func (s schedule) due(sequence int) time.Duration {
 	return time.Duration(float64(sequence*s.publishers+s.publisher) / s.rate * float64(time.Second))
 }
 
-// before is how many messages are due before a time.
+// before is the number of messages due before a time.
 func (s schedule) before(t time.Duration) int {
 	all := t.Seconds() * s.rate
 	return max(0, int(math.Ceil((all-float64(s.publisher))/float64(s.publishers))))

@@ -8,10 +8,10 @@ import (
 // stampLen is the length of a stamp in bytes: three words of eight characters.
 //
 //	pp ssssss   the publisher (12 bits) and the number of the message among those of this publisher (36 bits)
-//	tttttttt    when it was meant to be sent, in nanoseconds from the start of the run (48 bits, three days)
-//	mmmmmmmm    the mark of the run, so that messages of somebody else are noticed
+//	tttttttt    the scheduled time, in nanoseconds from the start of the run (48 bits, three days)
+//	mmmmmmmm    the mark of the run, which distinguishes messages of other programs
 //
-// A character carries six bits and is one of the 64 from '0' to 'o': printable, so that a line shows it as it is.
+// A character carries six bits and is one of the 64 from '0' to 'o': printable, so that lines do not escape it.
 const stampLen = 24
 
 const (
@@ -30,7 +30,7 @@ func putWord(b []byte, v uint64) {
 	binary.BigEndian.PutUint64(b, x+zeros)
 }
 
-// readWord reads what putWord wrote. It is not ok if one of the characters is none of ours.
+// readWord decodes a word of putWord. ok is false if a character is out of range.
 func readWord(b []byte) (v uint64, ok bool) {
 	x := binary.BigEndian.Uint64(b) - zeros
 	y := x&0x003F003F003F003F | x&0x3F003F003F003F00>>2
@@ -38,16 +38,16 @@ func readWord(b []byte) (v uint64, ok bool) {
 	return z&0xFFFFFF | z>>8&0xFFFFFF000000, x&0xC0C0C0C0C0C0C0C0 == 0
 }
 
-// putStamp overwrites the first two words of a stamp. The third one stays the same over a run.
+// putStamp overwrites the first two words of a stamp. The third one is constant during a run.
 func putStamp(b []byte, publisher, sequence int, at time.Duration) {
 	putWord(b, uint64(publisher)<<sequenceBits|uint64(sequence))
 	putWord(b[8:], uint64(at))
 }
 
-// stamp is a stamp that has been read.
+// stamp is a decoded stamp.
 type stamp struct {
 	publisher, sequence int
-	at                  time.Duration // when it was meant to be sent
+	at                  time.Duration // scheduled time
 }
 
 func readStamp(b []byte) stamp {

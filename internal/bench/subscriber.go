@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// Read buffers: large ones mean fewer reads, but those of all subscribers together are to stay small.
+// Sizes of read buffers. Large ones need fewer reads; allReadBuffers bounds their sum.
 const (
 	maxReadBuffer  = 256 << 10
 	minReadBuffer  = 16 << 10
 	allReadBuffers = 64 << 20
 )
 
-// subscriber is one subscribed connection and what it has got. Its goroutine, in read, owns all but the atomics.
+// subscriber is one subscribed connection. The goroutine of read owns all fields except the atomics.
 type subscriber struct {
 	*parser
 	number     int
 	sock       net.Conn
-	prefetched []byte // read while it subscribed
+	prefetched []byte // read during the subscribe
 	row        []cell // of the window
 	last       atomic.Int64
-	missed     atomic.Int64 // parser.lost, for others to see
-	missedHere atomic.Int64 // parser.lostMeasured
+	missed     atomic.Int64 // copy of parser.lost for other goroutines
+	missedHere atomic.Int64 // copy of parser.lostMeasured
 	_          [64]byte
 }
 
-// read takes messages until the socket ends. Only the end of the run is no error.
+// read receives messages until the socket closes, which is an error except at the end of the run.
 func (s *subscriber) read(r *run) error {
 	buf := make([]byte, max(minReadBuffer, min(maxReadBuffer, allReadBuffers/r.load.Subscribers)))
 	have := copy(buf, s.prefetched)
@@ -56,9 +56,9 @@ func (s *subscriber) read(r *run) error {
 	}
 }
 
-// report says how far the subscriber is.
+// report publishes the progress of the subscriber.
 func (s *subscriber) report(w *window, now time.Duration) {
-	s.last.Store(int64(now)) // before the window: who is woken looks at it
+	s.last.Store(int64(now)) // before the window, because a woken publisher reads it
 	if s.lost != s.missed.Load() {
 		s.missed.Store(s.lost)
 		s.missedHere.Store(s.lostMeasured)
@@ -71,7 +71,7 @@ func (s *subscriber) report(w *window, now time.Duration) {
 	}
 }
 
-// pong answers the pings of a NATS server.
+// pong replies to the pings of a NATS server.
 func (s *subscriber) pong() error {
 	for ; s.pings > 0; s.pings-- {
 		if _, err := io.WriteString(s.sock, "PONG\r\n"); err != nil {
@@ -81,7 +81,7 @@ func (s *subscriber) pong() error {
 	return nil
 }
 
-// closedBy says in plain words that the server has gone away.
+// closedBy rewords the errors of a connection that the server has closed.
 func closedBy(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return fmt.Errorf("the server closed the connection (%w); if it was too slow for the server, lower --in-flight", err)

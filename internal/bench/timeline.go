@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// errStalled ends a run in which nothing arrives any more. In the measured part it becomes losses in the result.
+// errStalled ends a run without progress. In the measured part the result counts losses instead.
 var errStalled = errors.New("nothing arrives any more")
 
 // Point is one step of the measured part.
@@ -16,20 +16,19 @@ type Point struct {
 	P99        time.Duration `json:"p99_ns"`
 }
 
-// timeline watches a run from outside: it samples how far it is, reports that, and notices when it stalls. It is the
-// business of one goroutine.
+// timeline samples and reports the progress of a run, and detects stalls. One goroutine owns it.
 type timeline struct {
 	run     *run
 	report  func(Live)
 	step    time.Duration
 	points  []Point
 	after   usage         // of the server's process
-	counts  bool          // the step that ends next belongs to the measured part
+	counts  bool          // the current step belongs to the measured part
 	last    progress      // at the last step
-	at      time.Duration // when that was
-	changed time.Duration // when something arrived
-	stall   time.Duration // how long nothing may
-	stalled bool          // it was longer
+	at      time.Duration // time of the last step
+	changed time.Duration // time of the last progress
+	stall   time.Duration // maximum time without progress
+	stalled bool          // the maximum was exceeded
 }
 
 func newTimeline(r *run, stall time.Duration, report func(Live)) *timeline {
@@ -43,7 +42,7 @@ func newTimeline(r *run, stall time.Duration, report func(Live)) *timeline {
 	return &timeline{run: r, report: report, step: step, stall: stall}
 }
 
-// watch runs until the publishers are done, and then ends the run.
+// watch samples until the publishers are done, and then ends the run.
 func (t *timeline) watch(published <-chan struct{}) {
 	timer := time.NewTimer(t.wait())
 	defer timer.Stop()
@@ -51,7 +50,7 @@ func (t *timeline) watch(published <-chan struct{}) {
 	for {
 		select {
 		case <-published:
-			if t.run.load.Rate > 0 && !t.run.isMeasuring() { // it was over before this goroutine had its turn
+			if t.run.load.Rate > 0 && !t.run.isMeasuring() { // over before this goroutine was scheduled
 				t.run.measure(t.run.load.WarmUp)
 			}
 			t.after = readUsage(t.run.load.PID)
@@ -73,7 +72,7 @@ func (t *timeline) watch(published <-chan struct{}) {
 	}
 }
 
-// wait is the time to the next step. With a rate, one step ends exactly where the measured part begins.
+// wait is the time to the next step. With a rate, one step ends exactly at the start of the measured part.
 func (t *timeline) wait() time.Duration {
 	next, l := t.at+t.step, &t.run.load
 	if l.Rate > 0 && !t.run.isMeasuring() {
@@ -93,7 +92,7 @@ func (t *timeline) sample() {
 		DeliveriesPerSecond: float64(g.deliveries-t.last.deliveries) / seconds,
 	}
 	h := r.latencies.takeStep()
-	if t.counts && now-t.at > t.step/2 { // the last step may be too short to say something
+	if t.counts && now-t.at > t.step/2 { // the last step may be too short to be meaningful
 		t.points = append(t.points, Point{
 			Second:     (now - time.Duration(r.started.Load())).Seconds(),
 			Deliveries: live.DeliveriesPerSecond, P50: quantile(h, 50), P99: quantile(h, 99),

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// tick is the unit of the times in /proc. It is the same on every Linux, whatever the kernel counts in.
+// tick is the unit of times in /proc: 10 ms on every Linux, whatever the kernel's own tick.
 const tick = time.Second / 100
 
-// usage is what a process has used.
+// usage is the resource usage of a process.
 type usage struct {
 	cpu       time.Duration // user and system time since it began
 	rss, peak int64         // bytes
-	err       error         // why there is nothing of this
+	err       error         // reason without values
 }
 
-// readUsage reads what a process of this machine has used. It reads nothing for process 0.
+// readUsage reads the usage of a process on this machine. It returns the zero value for process 0.
 func readUsage(pid int) usage {
 	if pid == 0 {
 		return usage{}
@@ -41,8 +41,8 @@ func readUsage(pid int) usage {
 	return u
 }
 
-// parseStat reads the processor time from /proc/PID/stat. The second field is the program's name in parentheses, in
-// which anything can stand; utime and stime are the 12th and 13th after it.
+// parseStat parses the CPU time of /proc/PID/stat. The second field is the program's name in parentheses, which may
+// contain any character; utime and stime are the 12th and 13th field after it.
 func parseStat(stat []byte) (time.Duration, error) {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {
@@ -59,7 +59,7 @@ func parseStat(stat []byte) (time.Duration, error) {
 	return time.Duration(sum) * tick, nil
 }
 
-// parseStatus reads one size from /proc/PID/status, in bytes; 0 if it is not there.
+// parseStatus returns one size of /proc/PID/status in bytes, or 0 without it.
 func parseStatus(status []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(status, []byte("\n"+key))
 	value, _, _ := bytes.Cut(rest, []byte("kB"))

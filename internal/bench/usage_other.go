@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// usage is what a process has used.
+// usage is the resource usage of a process.
 type usage struct {
 	cpu       time.Duration
 	rss, peak int64
 	err       error
 }
 
-// readUsage is for Linux alone.
+// readUsage works on Linux only.
 func readUsage(pid int) usage {
 	if pid == 0 {
 		return usage{}

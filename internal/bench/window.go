@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// window is the flow control: how far each subscriber is with the messages of each publisher. A publisher has a share
-// of its own of all that may be in flight, so that none can take the room of another.
+// window is the flow control: the position of each subscriber in the messages of each publisher. Each publisher has its
+// own share of the messages in flight, so that none can use the share of another.
 type window struct {
 	share      int    // messages a publisher may have in flight
 	publishers int    // cells of one subscriber
@@ -14,15 +14,15 @@ type window struct {
 	wake       []chan struct{}
 }
 
-// cell is how far one subscriber is with one publisher. Its subscriber writes got, its publisher writes want; each
-// cell has a cache line of its own.
+// cell is the position of one subscriber in the messages of one publisher. The subscriber writes got, the publisher writes
+// want. Each cell fills a cache line, so that neighbors do not contend.
 type cell struct {
-	got  atomic.Int64 // messages that have come, or are known to be lost
-	want atomic.Int64 // the publisher waits for got to be this much
+	got  atomic.Int64 // messages received or known to be lost
+	want atomic.Int64 // the publisher waits until got reaches it
 	_    [48]byte
 }
 
-// notWaiting is what a publisher wants while it does not wait.
+// notWaiting is the value of want while the publisher does not wait.
 const notWaiting = math.MaxInt64
 
 func newWindow(publishers, subscribers, inFlight int) *window {
@@ -39,32 +39,32 @@ func newWindow(publishers, subscribers, inFlight int) *window {
 	return w
 }
 
-// of is the row of a subscriber: a cell for each publisher.
+// of returns the cells of a subscriber, one for each publisher.
 func (w *window) of(subscriber int) []cell {
 	return w.cells[subscriber*w.publishers : (subscriber+1)*w.publishers]
 }
 
-// report says how far a subscriber is, and wakes the publisher if it waits for that.
+// report sets the position of a subscriber, and wakes the publisher if it waits for that position.
 func (w *window) report(row []cell, publisher, got int) {
 	c := &row[publisher]
 	c.got.Store(int64(got))
 	if want := c.want.Load(); want <= int64(got) && c.want.CompareAndSwap(want, notWaiting) {
 		select {
 		case w.wake[publisher] <- struct{}{}:
-		default: // it has been woken already
+		default: // already woken
 		}
 	}
 }
 
-// await returns when every subscriber has got that many messages of a publisher, with the number that all of them
-// have by then. It is not ok when stop was closed before.
+// await waits until every subscriber has position messages of a publisher. It returns the number that all of them have by
+// then. ok is false if stop is closed before.
 func (w *window) await(publisher, position int, stop <-chan struct{}) (lowest int, ok bool) {
 	low := int64(math.MaxInt64)
 	for i := publisher; i < len(w.cells); i += w.publishers {
 		c := &w.cells[i]
 		got := c.got.Load()
 		for got < int64(position) {
-			// First say what is wanted, then look again: whichever of the two sides comes second sees the other.
+			// Store want, then load got again: either this side sees the new got, or the other side sees want.
 			c.want.Store(int64(position))
 			if got = c.got.Load(); got >= int64(position) {
 				c.want.Store(notWaiting)
