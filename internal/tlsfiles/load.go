@@ -15,15 +15,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Files names what to read, all in PEM.
+// Files names the files, all in PEM.
 type Files struct {
-	Cert     string // the certificate, and behind it those that lead to its authority
-	Key      string // its private key, which only its owner may be able to read
-	ClientCA string // certificates of authorities. If not empty, clients' certificates are verified against them
-	Optional bool   // a client may come without a certificate; one that it has is verified all the same
+	Cert     string // the certificate, followed by its intermediates
+	Key      string // its private key, readable by its owner only
+	ClientCA string // authorities of clients' certificates; if not empty, clients are verified
+	Optional bool   // a client may have no certificate; one that it has is verified
 }
 
-// names are the files that there are.
+// names returns the configured files.
 func (f Files) names() []string {
 	if f.ClientCA == "" {
 		return []string{f.Cert, f.Key}
@@ -31,14 +31,14 @@ func (f Files) names() []string {
 	return []string{f.Cert, f.Key, f.ClientCA}
 }
 
-// loaded is what the files came to.
+// loaded is the content of the files. It is immutable.
 type loaded struct {
 	config *tls.Config
 	leaf   *x509.Certificate
-	digest [sha256.Size]byte // of the contents: the key itself is kept by config alone
+	digest [sha256.Size]byte // of the contents, to detect changes; only config holds the key itself
 }
 
-// load reads the files. The error is one line that names the file and says what to do.
+// load loads the files. The error is one line with the name of the file and a remedy.
 func (f Files) load() (*loaded, error) {
 	cert, err := read("tls-cert", f.Cert, nil)
 	if err != nil {
@@ -71,15 +71,15 @@ func (f Files) load() (*loaded, error) {
 	return l, nil
 }
 
-// maxFile is more than any file of certificates needs, and little enough for one that was named by mistake.
+// maxFile is larger than any file of certificates, and bounds the read of a file named by mistake.
 const maxFile = 4 << 20
 
-// read reads a file, if check has nothing against it. What is checked is what is read: symbolic links, of which mounted
-// secrets are made, are followed once, by opening.
+// read reads a file if check accepts its mode. It checks the opened file, so that a symbolic link replaced in between, as
+// mounted secrets do, cannot make check and read differ.
 func read(setting, name string, check func(fs.FileMode) error) ([]byte, error) {
 	text, err := readChecked(name, check)
 	if inner := new(fs.PathError); errors.As(err, &inner) {
-		err = inner.Err // the rest would name the file once more
+		err = inner.Err // the rest repeats the file name
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", setting, name, err)
@@ -92,7 +92,7 @@ func readChecked(name string, check func(fs.FileMode) error) ([]byte, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // by read
 	}
-	defer func() { _ = file.Close() }() // it was only read
+	defer func() { _ = file.Close() }() // opened for reading only
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err //nolint:wrapcheck // by read
@@ -109,7 +109,7 @@ func readChecked(name string, check func(fs.FileMode) error) ([]byte, error) {
 	return text, err
 }
 
-// checkPrivate refuses a file that others than its owner can read.
+// checkPrivate rejects a file that group or others can read.
 func checkPrivate(mode fs.FileMode) error {
 	if mode.Perm()&0o044 == 0 {
 		return nil
@@ -117,7 +117,7 @@ func checkPrivate(mode fs.FileMode) error {
 	return fmt.Errorf("it can be read by others than its owner (mode %04o): set mode 0600 (chmod 600)", mode.Perm())
 }
 
-// logLoaded tells what is in force now, and warns of a certificate that clients will refuse.
+// logLoaded logs the certificate in force, as a warning if clients will reject it.
 func (l *loaded) logLoaded(log *zerolog.Logger, now time.Time, text string) {
 	left := l.leaf.NotAfter.Sub(now)
 	level, warning := zerolog.InfoLevel, ""
@@ -131,7 +131,7 @@ func (l *loaded) logLoaded(log *zerolog.Logger, now time.Time, text string) {
 		Time("not_before", l.leaf.NotBefore).Time("not_after", l.leaf.NotAfter).Int("days_left", int(left/(24*time.Hour))).Msg(text + warning)
 }
 
-// hosts are what clients may call the server by.
+// hosts returns the host names and addresses of the certificate.
 func hosts(leaf *x509.Certificate) []string {
 	all := append([]string{}, leaf.DNSNames...)
 	for _, ip := range leaf.IPAddresses {

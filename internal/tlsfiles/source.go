@@ -10,27 +10,27 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// debounce is how long after a first change the files are read: the other ones change with it, a moment later.
+// debounce is the delay from the first change to the reload, because the files change one after the other.
 const debounce = 200 * time.Millisecond
 
-// Source is the configuration of a listener, as its files have it. From Follow on one goroutine reads them again and is
-// waited for by Close; all others look at what it found last.
+// Source is the configuration of a listener from its files. Follow starts a goroutine that reloads them; Close waits for
+// it. Other goroutines read current only.
 type Source struct {
 	files   Files
 	current atomic.Pointer[loaded]
-	config  *tls.Config // its session tickets outlive the certificates
+	config  *tls.Config // permanent, so that its session tickets survive reloads
 	reloads chan struct{}
 	closing chan struct{}
 	closed  chan struct{}
 
-	// The goroutine's.
+	// Owned by the goroutine of Follow.
 	log       zerolog.Logger
-	watcher   *fsnotify.Watcher // nil where files cannot be watched
+	watcher   *fsnotify.Watcher // nil if watching failed
 	watched   map[string]bool   // folders
-	lastError string            // what is wrong with the files, as the log has it already; empty if nothing is
+	lastError string            // error of the last reload, already logged; empty without one
 }
 
-// Open reads the files. The error is one line.
+// Open loads the files. The error is one line.
 func Open(f Files) (*Source, error) {
 	first, err := f.load()
 	if err != nil {
@@ -48,7 +48,7 @@ func Open(f Files) (*Source, error) {
 	return s, nil
 }
 
-// Follow tells in the log what was loaded, and follows the files until Close.
+// Follow logs the loaded certificate and reloads the files on changes until Close.
 func (s *Source) Follow(log zerolog.Logger) {
 	s.log = log
 	s.current.Load().logLoaded(&s.log, time.Now(), "the TLS certificate is loaded")
@@ -61,33 +61,33 @@ func (s *Source) Follow(log zerolog.Logger) {
 	go s.follow()
 }
 
-// Config is for the listener. Each handshake takes what is in force at its moment.
+// Config returns the configuration for the listener. Each handshake uses the files loaded last.
 func (s *Source) Config() *tls.Config { return s.config }
 
-// Reload has the files read again, soon. It does not wait for that.
+// Reload requests a reload and returns at once.
 func (s *Source) Reload() {
 	select {
 	case s.reloads <- struct{}{}:
-	default: // it is about to be done
+	default: // already requested
 	}
 }
 
-// Close ends what Follow began. What is in force stays.
+// Close stops the goroutine of Follow. Config stays valid.
 func (s *Source) Close() {
 	close(s.closing)
 	<-s.closed
 }
 
-// follow is the goroutine.
+// follow reloads on requests and changes until Close.
 func (s *Source) follow() {
 	defer close(s.closed)
 	var events <-chan fsnotify.Event
 	var troubles <-chan error
 	if s.watcher != nil {
-		defer func() { _ = s.watcher.Close() }() // it has nothing to lose
+		defer func() { _ = s.watcher.Close() }() // nothing to flush
 		events, troubles = s.watcher.Events, s.watcher.Errors
 	}
-	var settled <-chan time.Time
+	var due <-chan time.Time
 	for {
 		select {
 		case <-s.closing:
@@ -95,26 +95,26 @@ func (s *Source) follow() {
 		case <-s.reloads:
 			s.reload(true)
 		case <-events:
-			if settled == nil { // not put off by further events: a folder may be a busy one
-				settled = time.After(debounce)
+			if due == nil { // further events must not delay it: the folder may be a busy one
+				due = time.After(debounce)
 			}
 		case err := <-troubles:
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				s.warnUnwatched(err)
 			}
-			settled = time.After(debounce) // events are lost
-		case <-settled:
-			settled = nil
+			due = time.After(debounce) // events were lost
+		case <-due:
+			due = nil
 			s.reload(false)
 		}
 	}
 }
 
-// reload reads the files again. Unless somebody has asked, it is silent about what has not changed: anything that
-// happens in their folders ends up here.
+// reload loads the files again. It logs unchanged contents only on request, because every event in their folders causes a
+// reload.
 func (s *Source) reload(requested bool) {
 	if s.watcher != nil {
-		s.watch() // a link may lead elsewhere now
+		s.watch() // a link may have a new target
 	}
 	next, err := s.files.load()
 	if err != nil {

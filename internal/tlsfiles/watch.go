@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symbolic links a path may lead through: as many as Linux follows.
+// maxLinks bounds the symbolic links of a path, as Linux does.
 const maxLinks = 40
 
-// folders are those in which something happens when the file behind a path is replaced: the folder of the file itself,
-// and that of each symbolic link on the way to it. Files are replaced by renaming others over them, which the file
-// itself would not show; mounted secrets by renaming a link to their folder.
+// folders returns the folders with an event when the file of a path is replaced: its own, and that of each symbolic link
+// on the path. Watching the file itself is not enough: tools replace files by renaming others over them, and mounted
+// secrets by renaming a link to their folder.
 func folders(path string) []string {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -24,7 +24,7 @@ func folders(path string) []string {
 		next := filepath.Join(at, rest[0])
 		target, err := os.Readlink(next)
 		switch {
-		case err != nil: // no link, or nothing at all
+		case err != nil: // no link, or no file
 			if len(rest) == 1 {
 				found = append(found, at)
 			}
@@ -45,7 +45,7 @@ func folders(path string) []string {
 	return slices.Compact(found)
 }
 
-// watch watches the folders of all files, and no others any more.
+// watch adds watches for the folders of all files and removes the others.
 func (s *Source) watch() {
 	wanted := make(map[string]bool)
 	for _, name := range s.files.names() {
@@ -55,11 +55,11 @@ func (s *Source) watch() {
 	}
 	for folder := range s.watched {
 		if !wanted[folder] {
-			_ = s.watcher.Remove(folder) // fails when the folder itself is gone, and the watch with it
+			_ = s.watcher.Remove(folder) // fails if the folder is gone, and the watch with it
 		}
 	}
 	for folder := range wanted {
-		if err := s.watcher.Add(folder); err != nil { // which is nothing for one that is watched already
+		if err := s.watcher.Add(folder); err != nil { // no effect for a watched one
 			if !s.watched[folder] {
 				s.warnUnwatched(err)
 			}
