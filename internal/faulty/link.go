@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// link is one connection, from the client to the server and back.
+// link is one proxied connection with both directions.
 type link struct {
 	plan           Plan
 	client, server net.Conn
-	onFault        func(Fault) // called once for each kind, from any goroutine
+	onFault        func(Fault) // called once for each kind of fault, from any goroutine
 
-	forwarded atomic.Int64 // bytes, in both directions
+	forwarded atomic.Int64 // bytes in both directions
 	recorded  [faults]sync.Once
-	stalled   atomic.Bool // the stall has begun
+	stalled   atomic.Bool // the stall of the plan has begun
 }
 
-// errCut ends both directions.
+// errCut ends both directions as planned.
 var errCut = errors.New("cut by plan")
 
-// run passes bytes on until both sides have closed, one of them has failed, or the plan or ctx cuts the connection.
+// run forwards bytes until both sides have closed, one has failed, or the plan or ctx cuts the connection.
 func (l *link) run(ctx context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
@@ -40,14 +40,14 @@ func (l *link) run(ctx context.Context) {
 	back.Wait()
 }
 
-// cancelOn ends the other direction with this one, unless this one came to its proper end.
+// cancelOn ends the other direction on an error of this one.
 func cancelOn(cancel context.CancelCauseFunc, err error) {
 	if err != nil {
 		cancel(err)
 	}
 }
 
-// forward carries one direction. Nil means that src has closed its side, which dst has been told.
+// forward forwards one direction. It returns nil after src has closed its side and dst has been half-closed.
 func (l *link) forward(ctx context.Context, dst, src net.Conn, direction uint64) error {
 	rng := rand.New(rand.NewPCG(l.plan.Seed, direction))
 	buffer := make([]byte, 32<<10)
@@ -64,12 +64,12 @@ func (l *link) forward(ctx context.Context, dst, src net.Conn, direction uint64)
 			return halfClose(dst)
 		}
 		if err != nil {
-			return err //nolint:wrapcheck // nobody reads it: it only says that this is no proper end
+			return err //nolint:wrapcheck // only its presence matters
 		}
 	}
 }
 
-// pieceLen is that of the next piece, of n bytes that are there.
+// pieceLen is the length of the next piece of n bytes.
 func (l *link) pieceLen(n int, rng *rand.Rand) int {
 	if l.plan.Split <= 0 || n == 1 {
 		return n
@@ -78,7 +78,7 @@ func (l *link) pieceLen(n int, rng *rand.Rand) int {
 	return min(n, 1+rng.IntN(l.plan.Split))
 }
 
-// forwardPiece brings one piece over, or as much of it as the plan lets pass.
+// forwardPiece delays and writes one piece, or its part before the planned cut.
 func (l *link) forwardPiece(ctx context.Context, dst net.Conn, piece []byte, rng *rand.Rand) error {
 	var pause time.Duration
 	if l.plan.Delay > 0 {
@@ -103,7 +103,7 @@ func (l *link) forwardPiece(ctx context.Context, dst net.Conn, piece []byte, rng
 		piece = piece[:max(0, int64(len(piece))-over)]
 	}
 	if _, err := dst.Write(piece); err != nil && !cut {
-		return err //nolint:wrapcheck // as in pass
+		return err //nolint:wrapcheck // as in forward
 	}
 	if cut {
 		l.record(map[bool]Fault{true: Reset, false: Close}[l.plan.CutReset])
@@ -114,25 +114,25 @@ func (l *link) forwardPiece(ctx context.Context, dst net.Conn, piece []byte, rng
 
 func (l *link) record(f Fault) { l.recorded[f].Do(func() { l.onFault(f) }) }
 
-// cut ends both sides, which also wakes whoever reads from or writes to them.
+// cut closes both sides, which unblocks their readers and writers.
 func (l *link) cut(reset bool) {
 	for _, sock := range []net.Conn{l.client, l.server} {
 		if tcp, ok := sock.(*net.TCPConn); ok && reset {
-			_ = tcp.SetLinger(0) // should it fail, the close is a plain one
+			_ = tcp.SetLinger(0) // on failure the close is a plain one
 		}
-		_ = sock.Close() // whatever it says, the socket is gone
+		_ = sock.Close() // the socket is closed in any case
 	}
 }
 
-// halfClose tells a side that nothing more comes.
+// halfClose closes the write side.
 func halfClose(sock net.Conn) error {
 	if tcp, ok := sock.(*net.TCPConn); ok {
-		return tcp.CloseWrite() //nolint:wrapcheck // as in pass
+		return tcp.CloseWrite() //nolint:wrapcheck // as in forward
 	}
-	return sock.Close() //nolint:wrapcheck // as in pass
+	return sock.Close() //nolint:wrapcheck // as in forward
 }
 
-// wait lets time pass, unless ctx ends first.
+// wait waits for d and reports false if ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

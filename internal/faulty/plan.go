@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Fault is one kind of harm that a connection can come to.
+// Fault is a kind of network fault.
 type Fault int
 
-// The faults. Nothing changes a byte or the order of bytes: TCP would not let that pass.
+// The faults. None changes bytes or their order, because TCP prevents that.
 const (
-	Hold     Fault = iota // it reaches the server later, perhaps after connections that were made later
-	Delay                 // each piece takes its time
-	Split                 // writes are taken apart at any byte
-	Stall                 // nothing passes for a while
-	Throttle              // so many bytes a second, and no more
-	Close                 // it is cut, with a FIN to both sides
-	Reset                 // it is cut, with a RST to both sides
+	Hold     Fault = iota // the server sees the connection later, perhaps after later ones
+	Delay                 // each piece is delayed
+	Split                 // writes are split at any byte
+	Stall                 // nothing is forwarded for a while
+	Throttle              // the rate is limited
+	Close                 // the connection is cut with a FIN to both sides
+	Reset                 // the connection is cut with a RST to both sides
 	faults
 )
 
@@ -24,24 +24,24 @@ var faultNames = [faults]string{"hold", "delay", "split", "stall", "throttle", "
 
 func (f Fault) String() string { return faultNames[f] }
 
-// Faults are all kinds there are.
+// Faults returns all kinds.
 func Faults() []Fault { return []Fault{Hold, Delay, Split, Stall, Throttle, Close, Reset} }
 
-// Plan is what one connection comes to. The zero Plan passes everything on as it comes.
+// Plan is the faults of one connection. The zero Plan has none.
 type Plan struct {
-	Hold     time.Duration // before the server is dialed
-	Delay    time.Duration // at most so long before each piece; the length of each is drawn
-	Split    int           // at most so many bytes in a piece; the length of each is drawn
-	Stall    time.Duration // once, in both directions, when StallAt bytes have passed
+	Hold     time.Duration // before dialing the server
+	Delay    time.Duration // maximum delay before each piece, which is random
+	Split    int           // maximum bytes of a piece, whose length is random
+	Stall    time.Duration // once, in both directions, after StallAt bytes
 	StallAt  int64
 	Rate     int   // bytes a second, in each direction
-	CutAt    int64 // cut when so many bytes have passed in both directions together; 0: never
+	CutAt    int64 // cut after so many bytes of both directions together; 0: never
 	CutReset bool  // with a RST
 	Seed     uint64
 }
 
-// Draw plans for the connection of that number, the same for the same seed. Most connections come to two or three
-// faults, every third one is cut, and one in eight is left alone.
+// Draw returns the plan of a connection, which depends on seed and number only. Most connections have two or three
+// faults, every third one is cut, and one in eight has none.
 func Draw(seed, number uint64) Plan {
 	rng := rand.New(rand.NewPCG(seed, number))
 	p := Plan{Seed: rng.Uint64()}
@@ -58,7 +58,7 @@ func Draw(seed, number uint64) Plan {
 	if often(2) {
 		p.Split = 1 << rng.IntN(10)
 		if p.Delay > 0 {
-			p.Split = max(p.Split, 4<<10) // else the two together pass next to nothing
+			p.Split = max(p.Split, 4<<10) // both together would forward almost nothing
 		}
 	}
 	if often(3) {
@@ -74,5 +74,5 @@ func Draw(seed, number uint64) Plan {
 	return p
 }
 
-// place is where in a stream something happens: near its begin as often as far into it.
+// place returns a random offset in a stream, uniform in its magnitude.
 func place(rng *rand.Rand) int64 { return rng.Int64N(1 << (4 + rng.IntN(17))) }

@@ -1,6 +1,5 @@
-// Package faulty is a proxy that does to TCP connections what bad networks do: it holds them, delays and splits what
-// passes, stalls, limits the rate, and cuts. What happens to a connection is planned before it begins, from a seed.
-// It serves tests alone.
+// Package faulty is a TCP proxy that behaves like a bad network: it holds connections, delays and splits data, stalls,
+// limits the rate, and cuts. A seed determines the faults of each connection in advance. For tests only.
 package faulty
 
 import (
@@ -18,13 +17,13 @@ type Proxy struct {
 	plan     func(number uint64) Plan
 	ctx      context.Context
 	cancel   context.CancelFunc
-	tasks    sync.WaitGroup // accepting, and the connections
+	tasks    sync.WaitGroup // the accept loop and the connections
 	counts   [faults]atomic.Int64
 	conns    atomic.Int64
 }
 
-// Start listens on a free port of the loopback interface. Connections are numbered from 0, in the order in which they
-// come; plan says what becomes of each, and is called from one goroutine.
+// Start listens on a free port of the loopback interface. plan returns the faults of each connection; connections are
+// numbered from 0 in the order of accept. One goroutine calls plan.
 func Start(target string, plan func(number uint64) Plan) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -36,20 +35,19 @@ func Start(target string, plan func(number uint64) Plan) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where to connect to.
+// Addr is the address of the proxy.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Conns is how many connections there were.
+// Conns is the number of connections so far.
 func (p *Proxy) Conns() int64 { return p.conns.Load() }
 
-// Count is how many connections have come to a fault. What was planned and never came to pass, because the connection
-// ended before, is not counted.
+// Count is the number of connections with a fault of a kind. It excludes planned faults of connections that ended before.
 func (p *Proxy) Count(f Fault) int64 { return p.counts[f].Load() }
 
-// Shut cuts everything and waits until it is gone.
+// Shut cuts all connections and waits for all goroutines.
 func (p *Proxy) Shut() {
 	p.cancel()
-	_ = p.listener.Close() // there is nothing else to do with it
+	_ = p.listener.Close() // the proxy is shut in any case
 	p.tasks.Wait()
 }
 
@@ -57,7 +55,7 @@ func (p *Proxy) accept() {
 	for number := uint64(0); ; number++ {
 		sock, err := p.listener.Accept()
 		if err != nil {
-			return // Shut, or a listener that is of no use any more: whoever dials next notices
+			return // Shut, or a broken listener, which the next dial reports
 		}
 		p.conns.Add(1)
 		plan := p.plan(number)
@@ -65,9 +63,9 @@ func (p *Proxy) accept() {
 	}
 }
 
-// serve is one connection. A server that cannot be reached looks like one that closes at once.
+// serve serves one connection. It closes the connection if the server is unreachable.
 func (p *Proxy) serve(sock net.Conn, plan Plan) {
-	defer func() { _ = sock.Close() }() // once more where it was cut
+	defer func() { _ = sock.Close() }() // again after a cut
 	l := &link{plan: plan, client: sock, onFault: func(f Fault) { p.counts[f].Add(1) }}
 	if plan.Hold > 0 {
 		l.record(Hold)
