@@ -25,7 +25,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes one that nobody else trusts.
+// NewAuthority returns a new authority.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{}
@@ -36,17 +36,17 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Pool is the authority as somebody who trusts it has it.
+// Pool returns a pool with the authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-// Pair is a certificate and its private key, in PEM.
+// Pair is a certificate and its private key in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Issue makes a certificate for a server on this machine, or for a client, valid until a moment.
+// Issue returns a certificate for a server on this machine or for a client.
 func (a *Authority) Issue(t testing.TB, name string, until time.Time) Pair {
 	t.Helper()
 	cert, _, key := certify(t, &x509.Certificate{

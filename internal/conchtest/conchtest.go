@@ -1,4 +1,4 @@
-// Package conchtest starts a server for a test and talks to it: dial, send, expect, fence. Tests only.
+// Package conchtest starts a server for a test, with connections that send, expect and fence. For tests only.
 package conchtest
 
 import (
@@ -18,8 +18,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// Patience bounds every wait. It is there to end a hanging test, never to measure: no test passes or fails by being
-// faster or slower than something.
+// Patience bounds every wait. It ends a hanging test and never measures: no test depends on speed.
 const Patience = 60 * time.Second
 
 // Server is a running server on a free port of the loopback interface.
@@ -28,7 +27,7 @@ type Server struct {
 	Addr string
 }
 
-// Start runs a server until the test ends, and then sees that it shuts down.
+// Start runs a server until the test ends, and then requires that it shuts down.
 func Start(t testing.TB, o server.Options) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,7 +35,7 @@ func Start(t testing.TB, o server.Options) *Server {
 	return StartOn(t, l, o)
 }
 
-// StartOn is Start with a listener of the test's own.
+// StartOn is Start with a listener of the test.
 func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
 	t.Helper()
 	core := broker.New(broker.Options{})
@@ -60,8 +59,7 @@ func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
 	return &Server{s, l.Addr().String()}
 }
 
-// Conn is one connection of a test. Each of its reads and writes waits for Patience at most: a long test on a slow
-// machine is not a hanging one.
+// Conn is one connection of a test. Patience bounds each read and write, not the whole test.
 type Conn struct {
 	net.Conn
 	t testing.TB
@@ -76,17 +74,17 @@ func (s *Server) Dial(t testing.TB) *Conn {
 	return Use(t, sock)
 }
 
-// Use makes a connection of any sort one of the test's.
+// Use wraps any connection as a Conn.
 func Use(t testing.TB, sock net.Conn) *Conn {
 	t.Helper()
 	c := &Conn{Conn: sock, t: t}
 	c.r = bufio.NewReader(c)
-	t.Cleanup(func() { _ = sock.Close() }) // most tests have closed it already
+	t.Cleanup(func() { _ = sock.Close() }) // most tests have closed it
 	return c
 }
 
 func (c *Conn) Read(p []byte) (int, error) {
-	_ = c.SetReadDeadline(time.Now().Add(Patience)) // who cannot is closed, as the read then says
+	_ = c.SetReadDeadline(time.Now().Add(Patience)) // fails on a closed socket, as the read then does
 	return c.Conn.Read(p)
 }
 
@@ -95,7 +93,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Send writes bytes as they are.
+// Send writes formatted text.
 func (c *Conn) Send(format string, args ...any) {
 	c.t.Helper()
 	text := format
@@ -112,7 +110,7 @@ func (c *Conn) Command(args ...string) {
 	c.Send("%s", RESP(args...))
 }
 
-// RESP is a command as a client library writes it.
+// RESP encodes a command as a client library does.
 func RESP(args ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))
@@ -122,7 +120,7 @@ func RESP(args ...string) string {
 	return b.String()
 }
 
-// Expect reads as many bytes as want has, and holds them against it.
+// Expect reads len(want) bytes and requires that they equal want.
 func (c *Conn) Expect(want string) {
 	c.t.Helper()
 	got := make([]byte, len(want))
@@ -130,7 +128,7 @@ func (c *Conn) Expect(want string) {
 	require.Equal(c.t, want, string(got[:n]), "read error: %v", err)
 }
 
-// ExpectEnd holds that the peer closes, with nothing more to read.
+// ExpectEnd requires that the server closes without further data.
 func (c *Conn) ExpectEnd() {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.r)
@@ -138,7 +136,7 @@ func (c *Conn) ExpectEnd() {
 	require.NoError(c.t, err)
 }
 
-// Line reads one line, without its end.
+// Line reads one line without its end.
 func (c *Conn) Line() string {
 	c.t.Helper()
 	line, err := c.r.ReadString('\n')
@@ -146,24 +144,24 @@ func (c *Conn) Line() string {
 	return strings.TrimRight(line, "\r\n")
 }
 
-// Frame reads one answer; see ReadFrame.
+// Frame reads one reply; see ReadFrame.
 func (c *Conn) Frame() ([]byte, error) { return ReadFrame(c.r) }
 
-// Fence returns when all that was sent before on this connection has taken effect. The connection must not be a RESP2
-// subscriber, nor have anything else to read.
+// Fence returns when everything sent before on this connection has taken effect. The connection must not be a RESP2
+// subscriber, and must have nothing else to read.
 func (c *Conn) Fence() {
 	c.t.Helper()
 	c.Send("PING\n")
 	c.Expect("+PONG\r\n")
 }
 
-// Eventually waits until something holds that nobody announces, such as a socket's death.
+// Eventually waits for a condition without an event to wait for, such as the end of a socket.
 func Eventually(t testing.TB, holds func() bool, what string) {
 	t.Helper()
 	require.Eventually(t, holds, Patience, time.Millisecond, what)
 }
 
-// Info reads one number of INFO over a connection of its own.
+// Info reads one number of INFO on a new connection.
 func (s *Server) Info(t testing.TB, key string) int {
 	t.Helper()
 	c := s.Dial(t)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ReadFrame reads one answer, a RESP value of either version or a line, as it came. It returns io.EOF at the end.
+// ReadFrame reads the bytes of one reply, a RESP value of either version or a line. It returns io.EOF at the end.
 func ReadFrame(r *bufio.Reader) ([]byte, error) {
 	var frame []byte
 	for values := 1; values > 0; values-- {
@@ -37,13 +37,13 @@ func ReadFrame(r *bufio.Reader) ([]byte, error) {
 	return frame, nil
 }
 
-// Payload is a message that says what it is and shows when a byte of it is not its own.
+// Payload returns a message that contains its publisher and number, and a checksum.
 func Payload(publisher, number, size int) string {
 	body := fmt.Sprintf("%d-%d:%s", publisher, number, strings.Repeat(string(rune('a'+number%26)), size))
 	return fmt.Sprintf("%s:%08x", body, crc32.ChecksumIEEE([]byte(body)))
 }
 
-// Verify is what a payload says it is, "publisher-number", if it is a whole one.
+// Verify returns the "publisher-number" of a Payload; ok is false if the checksum does not match.
 func Verify(payload string) (id string, ok bool) {
 	i := strings.LastIndexByte(payload, ':')
 	if i < 0 || fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(payload[:i]))) != payload[i+1:] {

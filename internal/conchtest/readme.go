@@ -8,9 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Table reads a table that a document holds between <!-- name:begin --> and <!-- name:end -->: its rows without the
-// head, cell by cell. A cell that is code loses its marks, and a bar that was escaped for the table's sake its
-// backslash.
+// Table returns the cells of a Markdown table between <!-- name:begin --> and <!-- name:end -->, without the header. It
+// removes the backticks around a cell and the backslash before an escaped bar.
 func Table(t testing.TB, path, name string) (rows [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -27,9 +26,9 @@ func Table(t testing.TB, path, name string) (rows [][]string) {
 	return rows
 }
 
-// cells splits a row at bars that are not escaped.
+// cells splits a row at unescaped bars.
 func cells(row string) []string {
-	const bar = "\x00" // stands for an escaped one meanwhile
+	const bar = "\x00" // placeholder of an escaped bar
 	row = strings.ReplaceAll(strings.Trim(row, "| "), `\|`, bar)
 	all := strings.Split(row, "|")
 	for i, cell := range all {

@@ -15,19 +15,19 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// Play plays a transcript file against a server of its own and compares; with update it rewrites the file instead.
+// Play plays a transcript file against a new server and compares; with update it rewrites the file instead.
 //
-// A transcript holds lines of four sorts. Names are single words, one for each connection. One whose name begins with
-// guest has not said who it is yet, or may do next to nothing.
+// A transcript has these kinds of lines. A name is one word and identifies a connection. A name that starts with guest is
+// an unauthenticated connection, or one almost without rights.
 //
 //	# a comment, kept
 //	a> PUB news hi      connection a sends this and a line feed
 //	a: PUBLISH news hi  connection a sends these words as one RESP command
-//	a= bytes\r\n        connection a sends these bytes, Go escapes and all; half a command must not end in \n
-//	a< …                what a then got, with Go escapes; written by the player
+//	a= bytes\r\n        connection a sends these bytes, with Go escapes; half a command must not end in \n
+//	a< …                bytes received by a, with Go escapes; written by the player
 //
-// After each step the player waits until the step has taken effect and everybody has what is theirs. It does so
-// with fences, never with time: see settle.
+// After each step the player waits until the step has taken effect and every connection has its output. It uses fences,
+// never time: see settle.
 func Play(t *testing.T, path string, update bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -39,7 +39,7 @@ func Play(t *testing.T, path string, update bool) {
 		line = strings.TrimRight(line, "\n")
 		if step.MatchString(line) {
 			if line[strings.IndexAny(line, "<>:=")] == '<' {
-				continue // yesterday's answer
+				continue // the recorded output
 			}
 			fmt.Fprintln(&got, line)
 			p.step(line, &got)
@@ -62,11 +62,11 @@ type player struct {
 	server   *Server
 	conns    map[string]*Conn
 	order    []string
-	inMulti  map[string]bool   // who is inside MULTI
-	lineEnds map[string]string // how whose lines end
+	inMulti  map[string]bool   // by connection: inside MULTI
+	lineEnds map[string]string // by connection: its line end
 }
 
-// varying is the parts of answers that differ from run to run, each behind what stays: ids, times, secrets.
+// varying matches the parts of replies that differ between runs: ids, times, secrets. The groups are the constant parts.
 var varying = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
 	`((?:expires|timestamp-created|timestamp-last-updated)\r\n:)\d+|` +
 	`(age-seconds\r\n)(?:\$\d+\r\n|,)[0-9.]+|` +
@@ -125,12 +125,12 @@ func (p *player) settle(sender *Conn, name string, got *strings.Builder) {
 
 const mark = "-mark-"
 
-// fence is a command that says mark back whatever the connection is doing. Leaving a topic that it never listened to
-// is confirmed to a RESP2 subscriber and under CLIENT REPLY OFF; inside MULTI, where that would be queued, lines of
-// conch's own still take effect at once. Such a line must end as the connection's lines did before.
+// fence returns a command whose reply contains mark in every state of the connection. A RESP2 subscriber, and a client
+// with CLIENT REPLY OFF, gets the confirmation of an UNSUBSCRIBE without subscription. MULTI would queue that, but runs
+// verbs of lines at once. Such a line must end as the lines of the connection do.
 func (p *player) fence(name string) string {
 	if strings.HasPrefix(name, "guest") {
-		return RESP(mark) // that there is no such command is said before anything is asked
+		return RESP(mark) // an unknown command is an error before authentication
 	}
 	if p.inMulti[name] {
 		return "UNSUB " + mark + p.lineEnds[name]
@@ -138,7 +138,7 @@ func (p *player) fence(name string) string {
 	return RESP("UNSUBSCRIBE", mark)
 }
 
-// note keeps track of what fence needs to know.
+// note tracks the state that fence needs.
 func (p *player) note(name, sent string) {
 	words := strings.Fields(strings.ToUpper(sent))
 	switch {
@@ -150,9 +150,9 @@ func (p *player) note(name, sent string) {
 	}
 }
 
-// read writes down a connection's frames up to the fence, or to its end.
+// read records a connection's frames up to the fence, or to its end.
 func (p *player) read(c *Conn, name string, got *strings.Builder) {
-	_, _ = c.Write([]byte(p.fence(name))) // fails when the server has closed: reading shows that
+	_, _ = c.Write([]byte(p.fence(name))) // fails if the server has closed, which the read reports
 	for {
 		frame, err := c.Frame()
 		if err != nil {
@@ -171,7 +171,7 @@ func (p *player) read(c *Conn, name string, got *strings.Builder) {
 	}
 }
 
-// quote shows bytes so that a person can read them: Go escapes, but no quotes around, and none before quotes.
+// quote escapes bytes as Go does, without surrounding quotes and without escaping quotes.
 func quote(b []byte) string {
 	s := strconv.Quote(string(b))
 	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
