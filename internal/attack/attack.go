@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Password is the default user's where a scenario wants one to be set. The prober logs in with it.
+// Password is the password of the default user for scenarios that need one. The prober authenticates with it.
 const Password = "attack-password"
 
-// How long an attack may take, and a flood within it, where the target does not want less.
+// The defaults of Target.Limit and Target.Flood.
 const (
 	defaultLimit = 20 * time.Second
 	defaultFlood = 4 * time.Second
@@ -20,22 +20,22 @@ const (
 
 // Scenario is one attack.
 type Scenario struct {
-	Name          string // its point, and a word: 1-patterns
+	Name          string // its point and a word: 1-patterns
 	Title         string
 	Cap           string // --max-memory of conch; empty is its default
-	NeedsPassword bool   // the server wants Password: clients come as strangers
-	ConchOnly     string // why it cannot be tried with Redis; empty if it can
+	NeedsPassword bool   // the server requires Password: clients start unauthenticated
+	ConchOnly     string // reason why Redis cannot run it; empty if it can
 	RedisArgs     []string
 	run           func(*Target) error
 }
 
-// Point is the part of a name in front of the first dash, without a letter behind the number: 1b-pattern-each is of point 1.
+// Point is the number at the start of the name: 1b-pattern-each is of point 1.
 func (s *Scenario) Point() string {
 	point, _, _ := strings.Cut(s.Name, "-")
 	return strings.TrimRight(point, "abcdefghij")
 }
 
-// Named finds a scenario by its name, or all of a point.
+// Named returns the scenario of a name, or all of a point.
 func Named(name string) (found []Scenario) {
 	for _, s := range Scenarios() {
 		if s.Name == name || s.Point() == name {
@@ -45,7 +45,7 @@ func Named(name string) (found []Scenario) {
 	return found
 }
 
-// Scenarios are all there are, in the order of their points.
+// Scenarios returns all scenarios in the order of their points.
 func Scenarios() (all []Scenario) {
 	for _, some := range [][]Scenario{
 		memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, uncountedAttacks, evictionAttacks,
@@ -55,15 +55,15 @@ func Scenarios() (all []Scenario) {
 	return all
 }
 
-// Target is the server under attack. One scenario runs on it at a time.
+// Target is the server under attack. It runs one scenario at a time.
 type Target struct {
 	Addr  string
-	Redis bool                             // it is no conch, and has no lines
-	Begin func()                           // called when all is prepared and the attack begins; may be nil
-	Note  func(format string, args ...any) // called with what is worth a word in the report; may be nil
-	Scale int                              // divides the size of what takes long; 0 is 1
-	Limit time.Duration                    // of an attack; 0 is 20 s
-	Flood time.Duration                    // how long a flood takes; 0 is 4 s
+	Redis bool                             // a Redis server, without lines
+	Begin func()                           // called after the preparations, when the attack begins; may be nil
+	Note  func(format string, args ...any) // called with remarks for the report; may be nil
+	Scale int                              // divides the size of long steps; 0 means 1
+	Limit time.Duration                    // of an attack; 0 means 20 s
+	Flood time.Duration                    // duration of a flood; 0 means 4 s
 
 	needsPassword bool
 	ctx           context.Context
@@ -72,8 +72,8 @@ type Target struct {
 	conns         []*conn
 }
 
-// Run runs a scenario until it is through or Limit is over, and closes what it has opened. An error is a step that
-// failed where nothing should: it may well be the finding. That time ran out is noted, and is no error.
+// Run runs a scenario until it is done or Limit has passed, and closes its connections. An error is an unexpected failure
+// of a step, which may be the finding. A timeout is noted and is no error.
 func (t *Target) Run(ctx context.Context, s Scenario) error {
 	t.Limit, t.Flood = cmp.Or(t.Limit, defaultLimit), cmp.Or(t.Flood, defaultFlood)
 	ctx, stop := context.WithTimeout(ctx, t.Limit)
@@ -93,7 +93,7 @@ func (t *Target) Run(ctx context.Context, s Scenario) error {
 	return err
 }
 
-// begin ends the preparations.
+// begin marks the start of the attack.
 func (t *Target) begin() {
 	if t.Begin != nil {
 		t.Begin()
@@ -106,10 +106,10 @@ func (t *Target) note(format string, args ...any) {
 	}
 }
 
-// scaled is a count that takes long, or a part of it.
+// scaled divides a count by Scale.
 func (t *Target) scaled(n int) int { return n / max(1, t.Scale) }
 
-// inParallel does something for numbers 0 to n-1 at once, and returns the first error.
+// inParallel calls do for 0 to n-1 in parallel and returns the first error.
 func inParallel(n int, do func(i int) error) error {
 	var all sync.WaitGroup
 	failed := make(chan error, n)
@@ -129,12 +129,12 @@ func inParallel(n int, do func(i int) error) error {
 	}
 }
 
-// floodContext tells how long a flood goes on.
+// floodContext returns a context that ends after Flood.
 func (t *Target) floodContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.ctx, t.Flood)
 }
 
-// command is a RESP command.
+// command encodes a RESP command.
 func command(args ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))

@@ -21,7 +21,7 @@ var commandAttacks = []Scenario{
 	{Name: "9b-refused", Title: "64 KiB of TIME by a user without rights, 8 connections", run: refused(8)},
 }
 
-// withIdleConns is an attack beside 2,000 connections that do nothing.
+// withIdleConns runs an attack beside 2,000 idle connections.
 func withIdleConns(attack func(*Target) error) func(*Target) error {
 	return func(t *Target) error {
 		if err := t.dialIdle(t.scaled(2000)); err != nil {
@@ -31,7 +31,7 @@ func withIdleConns(attack func(*Target) error) func(*Target) error {
 	}
 }
 
-// pipeline begins the attack: commands in one write, whose answers are read.
+// pipeline begins the attack: it sends commands in one write and reads the replies.
 func (t *Target) pipeline(text string, answers int) error {
 	c, err := t.dial()
 	if err != nil {
@@ -56,7 +56,7 @@ func killOften(t *Target) error {
 	return t.pipeline(strings.Repeat(command("CLIENT", "KILL", "ID", "1000000000"), times), times)
 }
 
-// setUsers changes the user that all connections belong to, by a rule that changes nothing.
+// setUsers changes the user of all connections by a rule without effect.
 func setUsers(t *Target) error {
 	const times = 1000
 	return t.pipeline(strings.Repeat(command("ACL", "SETUSER", "default", "on", "&*", "+@all"), times), times)
@@ -113,7 +113,7 @@ func topicsInExec(t *Target) error {
 	return t.pipeline(command("MULTI")+strings.Repeat(command("TOPICS"), 16)+command("EXEC"), 18)
 }
 
-// configGet sends globs that match no parameter, and only after much work.
+// configGet sends globs that match no parameter and are costly to compare.
 func configGet(t *Target) error {
 	args := []string{"CONFIG", "GET"}
 	for i := range 1000 {

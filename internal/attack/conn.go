@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// conn is a connection of an attack. It is closed when the attack is over.
+// conn is a connection of an attack. Run closes it at the end.
 type conn struct {
 	net.Conn
 	t  *Target
 	in *bufio.Reader
 }
 
-// dialUnauthenticated connects and does not log in.
+// dialUnauthenticated connects without AUTH.
 func (t *Target) dialUnauthenticated() (*conn, error) {
 	sock, err := new(net.Dialer).DialContext(t.ctx, "tcp", t.Addr)
 	if err != nil {
@@ -36,7 +36,7 @@ func (t *Target) dialUnauthenticated() (*conn, error) {
 	return c, nil
 }
 
-// dial connects as a user who may do everything.
+// dial connects as a user with all rights.
 func (t *Target) dial() (*conn, error) {
 	c, err := t.dialUnauthenticated()
 	if err != nil || !t.needsPassword {
@@ -45,14 +45,14 @@ func (t *Target) dial() (*conn, error) {
 	return c, c.request("AUTH", Password)
 }
 
-// dialSlow connects a client of which the kernel takes little. It sends text and reads the answers to it, but nothing afterwards.
+// dialSlow connects with a small receive buffer, sends text, reads the replies, and reads nothing afterwards.
 func (t *Target) dialSlow(text string, answers int) (*conn, error) {
 	c, err := t.dial()
 	if err != nil {
 		return nil, err
 	}
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(16 << 10) // should it fail, more waits in the kernel
+		_ = tcp.SetReadBuffer(16 << 10) // on failure the kernel buffers more
 	}
 	if err := c.send(text); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (t *Target) dialSlow(text string, answers int) (*conn, error) {
 	return c, c.answers(answers)
 }
 
-// dialReader connects a client that sends text, and then reads all that comes.
+// dialReader connects, sends text, and reads and discards everything from then on.
 func (t *Target) dialReader(text string, answers int) (*conn, error) {
 	c, err := t.dial()
 	if err != nil {
@@ -73,7 +73,7 @@ func (t *Target) dialReader(text string, answers int) (*conn, error) {
 	return c, nil
 }
 
-// dialIdle connects n clients that do nothing, and waits until all are served.
+// dialIdle opens n idle connections and waits until the server has served each.
 func (t *Target) dialIdle(n int) error {
 	var conns []*conn
 	for range n {
@@ -100,7 +100,7 @@ func (t *Target) closeAll() {
 	t.conns = nil
 	t.mu.Unlock()
 	for _, c := range conns {
-		_ = c.Close() // nothing can be done about it
+		_ = c.Close() // closed in any case
 	}
 }
 
@@ -109,12 +109,12 @@ func (c *conn) send(text string) error {
 	return err
 }
 
-// discardAll reads what comes until the connection ends.
+// discardAll reads and discards until the connection ends.
 func (c *conn) discardAll() {
-	c.t.readers.Go(func() { _, _ = io.Copy(io.Discard, c.in) }) // its end is that of the connection
+	c.t.readers.Go(func() { _, _ = io.Copy(io.Discard, c.in) }) // ends with the connection
 }
 
-// request sends one command and waits for its answer, which must be no error.
+// request sends one command and reads its reply, which must not be an error.
 func (c *conn) request(args ...string) error {
 	if err := c.send(command(args...)); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (c *conn) request(args ...string) error {
 	return c.answers(1)
 }
 
-// answers reads so many frames. An error among them is one.
+// answers reads n frames. An error frame is an error.
 func (c *conn) answers(n int) error {
 	for range n {
 		if err := c.skipFrame(); err != nil {
@@ -132,7 +132,7 @@ func (c *conn) answers(n int) error {
 	return nil
 }
 
-// skipFrame reads one frame of RESP, or one line, and keeps nothing of it.
+// skipFrame reads and discards one RESP value or one line.
 func (c *conn) skipFrame() error {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {
@@ -165,8 +165,8 @@ func (c *conn) skipFrame() error {
 	return nil
 }
 
-// writeRepeatedly writes text again and again until ctx ends, the connection does, or n bytes are written. It is no error that the
-// server takes no more. It returns how many bytes it has taken.
+// writeRepeatedly writes text repeatedly until ctx or the connection ends, or n bytes are written. A server that stops
+// reading is no error. It returns the number of bytes written.
 func (c *conn) writeRepeatedly(ctx context.Context, text string, n int) int {
 	defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })()
 	sent := 0

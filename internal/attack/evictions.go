@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// evictionAttacks fill the memory with slow subscribers while a healthy client needs some. Point 14.
+// evictionAttacks fill the memory with slow subscribers while a healthy client needs memory. Point 14.
 var evictionAttacks = []Scenario{
 	{Name: "14-publisher", Title: "4 slow subscribers, and a message of 16 MiB that comes slowly", Cap: "40MiB", run: largeBesideSlow},
 }
 
-// largeBesideSlow notes which connections are disconnected.
+// largeBesideSlow notes which connections the server evicts.
 func largeBesideSlow(t *Target) error {
 	var slow []*conn
 	for range 4 {
@@ -36,7 +36,7 @@ func largeBesideSlow(t *Target) error {
 	}
 	filling, stop := context.WithCancel(t.ctx)
 	var all sync.WaitGroup
-	all.Go(func() { // 32 MiB in the time of the large message, to each of the subscribers
+	all.Go(func() { // 32 MiB to each subscriber during the large message
 		text := command("PUBLISH", "a", strings.Repeat("x", 64<<10))
 		for range 512 {
 			if filler.writeRepeatedly(filling, text, 1) == 0 || !wait(filling, t.Flood/512) {
@@ -61,7 +61,7 @@ func largeBesideSlow(t *Target) error {
 	return nil
 }
 
-// largeMessage publishes 16 MiB, and takes as long as a flood for it.
+// largeMessage publishes 16 MiB slowly, for the time of a flood.
 func largeMessage(c *conn) error {
 	text := command("PUBLISH", "large", strings.Repeat("x", 16*mib))
 	const pieces = 100
@@ -76,7 +76,7 @@ func largeMessage(c *conn) error {
 	return c.answers(1)
 }
 
-// ended reads what is there, and tells whether the connection has ended behind it.
+// ended reads the buffered data and reports whether the connection has ended after it.
 func (c *conn) ended() bool {
 	scratch := make([]byte, 64<<10)
 	for {
@@ -87,7 +87,7 @@ func (c *conn) ended() bool {
 	}
 }
 
-// wait lets time pass, unless ctx ends first.
+// wait waits for d and reports false if ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

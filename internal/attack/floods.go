@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// floodAttacks are publishers that send as fast as they can. Point 10.
+// floodAttacks are publishers at full speed. Point 10.
 var floodAttacks = []Scenario{
 	{Name: "10-flood", Title: "1 flooding publisher, 4 subscribers that read", run: flood(1, 4, 1)},
 	{Name: "10b-flood", Title: "8 flooding publishers, 4 subscribers that read", run: flood(8, 4, 1)},
@@ -14,7 +14,7 @@ var floodAttacks = []Scenario{
 	{Name: "10e-flood", Title: "8 publishers flood two topics in turn, 20 subscribers that read", run: flood(8, 20, 2)},
 }
 
-// flood publishes to so many topics in turn: to one, all messages of a read are one run.
+// flood publishes to topics in turn. With one topic, all messages of a read are one run.
 func flood(publishers, subscribers, topics int) func(*Target) error {
 	return func(t *Target) error {
 		for range subscribers {

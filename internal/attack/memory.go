@@ -9,7 +9,7 @@ import (
 
 const mib = 1 << 20
 
-// memoryAttacks make the server hold much. Points 1 to 6.
+// memoryAttacks fill the server's memory. Points 1 to 6.
 var memoryAttacks = []Scenario{
 	{Name: "1-patterns", Title: "16 MiB to 100 patterns of one subscriber that does not read", Cap: "50MiB", run: patternsOfOne},
 	{Name: "1b-pattern-each", Title: "16 MiB to 100 subscribers with a pattern each", Cap: "50MiB", run: patternsOfMany},
@@ -28,7 +28,7 @@ var memoryAttacks = []Scenario{
 
 const big = "big"
 
-// glob is one of many patterns that match big.
+// glob returns one of many patterns that match big.
 func glob(i int) string { return fmt.Sprintf("[b%03d]ig", i) }
 
 func globs(n int) (all []string) {
@@ -91,12 +91,12 @@ func patternsInExec(t *Target) error {
 	}
 	text = command("MULTI") + command("PUBLISH", big, strings.Repeat("x", 16*mib)) + command("EXEC")
 	t.begin()
-	_ = c.send(text) // it may well be disconnected meanwhile
+	_ = c.send(text) // the server may disconnect it
 	wait(t.ctx, t.Flood)
 	return t.roundTrip()
 }
 
-// roundTrip waits until the server has answered somebody else.
+// roundTrip waits until the server has replied to another connection.
 func (t *Target) roundTrip() error {
 	c, err := t.dial()
 	if err != nil {
@@ -124,7 +124,7 @@ func tinyCommands(t *Target) error {
 	})
 }
 
-// subscribeText subscribes in lines, or in RESP where there are none.
+// subscribeText returns a subscribe command as a line, or as RESP for Redis, and the number of replies.
 func (t *Target) subscribeText(topics ...string) (text string, answers int) {
 	if t.Redis {
 		return command(append([]string{"SUBSCRIBE"}, topics...)...), len(topics)
@@ -135,7 +135,7 @@ func (t *Target) subscribeText(topics ...string) (text string, answers int) {
 func slowLines(t *Target) error { return t.alternate(4, 3_200_000) }
 func slowAtCap(t *Target) error { return t.alternate(100, 400_000) }
 
-// alternate publishes a byte to one and the other of two topics, which so many slow subscribers have subscribed to.
+// alternate publishes messages of one byte to two topics in turn, with slow subscribers of both.
 func (t *Target) alternate(subscribers, messages int) error {
 	text, answers := t.subscribeText("a", "b")
 	for range subscribers {
@@ -147,7 +147,7 @@ func (t *Target) alternate(subscribers, messages int) error {
 	return t.publishInTurn(t.ctx, messages)
 }
 
-// publishInTurn publishes so many messages of a byte to a and b in turn, as fast as they are taken.
+// publishInTurn publishes messages of one byte to a and b in turn, at full speed.
 func (t *Target) publishInTurn(ctx context.Context, messages int) error {
 	c, err := t.dial()
 	if err != nil {
@@ -175,7 +175,7 @@ func dropOldest(t *Target) error {
 	t.begin()
 	ctx, stop := context.WithTimeout(t.ctx, 3*t.Flood)
 	defer stop()
-	t.readers.Go(func() { // replies between the messages, until so many wait that it is not read any more
+	t.readers.Go(func() { // replies between the messages, until the server stops reading because of them
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil && c.writeRepeatedly(ctx, strings.Repeat("PING\n", 100), 1) > 0 {
@@ -190,7 +190,7 @@ func dropOldest(t *Target) error {
 
 func zeros(subscribers int) func(*Target) error {
 	return func(t *Target) error {
-		// Each is another way of writing the message, where there is one.
+		// Each selects another format of the message.
 		ways := []string{"SUB big\n", "SUB big\r\n", "SEQ ON\nSUB big\n", "SEQ ON\r\nSUB big\r\n"}
 		for i := range subscribers {
 			text, answers := ways[i], strings.Count(ways[i], "\n")

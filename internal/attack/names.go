@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// manyNames is how many topics one command names: less than the arguments that a command may have.
+// manyNames is the number of topics of one command, below the limit of arguments.
 const manyNames = 1_000_000
 
-// noOutputLimit keeps Redis from disconnecting those who read a million answers slower than they are made.
+// noOutputLimit keeps Redis from disconnecting clients that read a million replies slowly.
 var noOutputLimit = []string{"--client-output-buffer-limit", "pubsub 0 0 0"}
 
-// nameAttacks are commands of very many names, and very many commands in one. Point 11.
+// nameAttacks are commands with very many names, and a transaction with very many commands. Point 11.
 var nameAttacks = []Scenario{
 	{Name: "11-subscribe", Title: "SUBSCRIBE to 1,000,000 names", RedisArgs: noOutputLimit, run: subscribeMany},
 	{Name: "11b-numsub", Title: "PUBSUB NUMSUB of 1,000,000 names", RedisArgs: noOutputLimit, run: countMany},
@@ -32,7 +32,7 @@ func subscribeMany(t *Target) error {
 	return t.pipeline(t.manyTopics("SUBSCRIBE"), t.scaled(manyNames))
 }
 
-// subscribeAll subscribes to all of the names.
+// subscribeAll subscribes to all names.
 func (t *Target) subscribeAll() (*conn, error) {
 	c, err := t.dial()
 	if err != nil {
@@ -73,7 +73,7 @@ func disconnectMany(t *Target) error {
 		return err
 	}
 	t.begin()
-	_ = c.Close() // the server notices in any case
+	_ = c.Close() // the server sees the end in any case
 	return t.roundTrip()
 }
 

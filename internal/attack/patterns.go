@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// patternAttacks are predicates, globs and rules that cost much. Points 12 and 13.
+// patternAttacks are costly predicates, globs and rules. Points 12 and 13.
 var patternAttacks = []Scenario{
 	{Name: "12-compile", Title: "100 unauthenticated clients pipeline predicates of 4 KiB", NeedsPassword: true,
 		ConchOnly: "Redis has no predicates", run: compileMany},
@@ -16,7 +16,7 @@ var patternAttacks = []Scenario{
 	{Name: "13b-rules", Title: "ACL SETUSER with 379 KiB of rules", run: manyRules},
 }
 
-// compileMany sends predicates, each another one.
+// compileMany sends predicates that are all different.
 func compileMany(t *Target) error {
 	const clients, each0 = 100, 50
 	var conns []*conn
@@ -38,13 +38,13 @@ func compileMany(t *Target) error {
 	}
 	t.begin()
 	err := inParallel(clients, func(i int) error {
-		_ = conns[i].send(texts[i]) // it may be closed meanwhile
+		_ = conns[i].send(texts[i]) // the server may close it
 		return nil
 	})
 	return errors.Join(err, t.roundTrip())
 }
 
-// longPredicate is one of about 4 KiB and less than 256 parts.
+// longPredicate returns a predicate of about 4 KiB and fewer than 256 parts.
 func longPredicate(i int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "n == %d", i)
@@ -89,7 +89,7 @@ func evaluateMany(t *Target) error {
 
 func costlyGlobs(t *Target) error {
 	args := []string{"PSUBSCRIBE"}
-	for i := range 200 { // at each place of a name of a only, each is compared almost to its end
+	for i := range 200 { // at each offset of a name of a only, the match fails almost at the end
 		args = append(args, "*"+strings.Repeat("a?", 1000)+fmt.Sprintf("b%03d*", i))
 	}
 	if _, err := t.dialReader(command(args...), 200); err != nil {

@@ -14,13 +14,13 @@ import (
 // probeEvery is the pause between two PINGs.
 const probeEvery = 5 * time.Millisecond
 
-// pingTimeout is how long a PING may take before the server is given up.
+// pingTimeout bounds the reply to a PING; then the server counts as dead.
 const pingTimeout = time.Minute
 
-// Prober sends PING on a connection that does nothing else, and notes how long each answer takes.
+// Prober sends PING on its own connection and records the latency of each reply.
 type Prober struct {
-	// Disturbed grows when a PING may take long for what is done to the server from outside, and again when that is over:
-	// it is odd meanwhile. Such PINGs do not count. It may be nil.
+	// Disturbed is odd while the test disturbs the server from outside, and grows at the start and the end. PINGs during a
+	// disturbance do not count. It may be nil.
 	Disturbed func() int64
 
 	sock net.Conn
@@ -30,7 +30,7 @@ type Prober struct {
 	latencies []time.Duration
 }
 
-// NewProber connects, and logs in if there is a password.
+// NewProber connects, and authenticates if password is not empty.
 func NewProber(ctx context.Context, addr, password string) (*Prober, error) {
 	sock, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -46,7 +46,7 @@ func NewProber(ctx context.Context, addr, password string) (*Prober, error) {
 	return p, nil
 }
 
-// Run sends PINGs until ctx ends, and then waits for the last answer. It closes the connection.
+// Run sends PINGs until ctx ends and waits for the last reply. It closes the connection.
 func (p *Prober) Run(ctx context.Context) error {
 	defer func() { _ = p.sock.Close() }()
 	tick := time.NewTicker(probeEvery)
@@ -54,7 +54,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	for {
 		before, begun := p.disturbed(), time.Now()
 		if err := p.request("PING\r\n", "+PONG\r\n"); err != nil {
-			if ctx.Err() == nil && before == p.disturbed() { // it was waited for all that time
+			if ctx.Err() == nil && before == p.disturbed() { // its latency is at least that
 				p.record(time.Since(begun))
 			}
 			return err
@@ -78,7 +78,7 @@ func (p *Prober) disturbed() int64 {
 }
 
 func (p *Prober) request(text, want string) error {
-	_ = p.sock.SetDeadline(time.Now().Add(pingTimeout)) // fails on a dead socket, as the write then does
+	_ = p.sock.SetDeadline(time.Now().Add(pingTimeout)) // fails on a closed socket, as the write then does
 	if _, err := io.WriteString(p.sock, text); err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func (p *Prober) request(text, want string) error {
 	return nil
 }
 
-// record keeps a time, and those of the PINGs that were not sent meanwhile: else one stall of a second would count as
-// little as one answer.
+// record records a latency, and those of the PINGs that were due in the meantime. Otherwise a stall of a second would
+// weigh as little as one reply.
 func (p *Prober) record(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,14 +103,14 @@ func (p *Prober) record(d time.Duration) {
 	}
 }
 
-// Reset drops what was measured.
+// Reset drops all latencies.
 func (p *Prober) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.latencies = nil
 }
 
-// Stall is the longest time that an answer took, and P99 that within which 99 of 100 came.
+// Stall returns the largest latency and the 99th percentile.
 func (p *Prober) Stall() (longest, p99 time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// uncountedAttacks make the server hold what is easily left out of its account. Point 13, too.
+// uncountedAttacks use memory that an accounting easily misses. Point 13, too.
 var uncountedAttacks = []Scenario{
 	{Name: "13c-half", Title: "40 clients with half a command of 1,000,000 empty arguments", Cap: "100MiB", run: halfCommands},
 	{Name: "13d-names", Title: "40 clients subscribe to 50,000 names each", Cap: "100MiB", RedisArgs: noOutputLimit, run: namesOfMany},
@@ -14,7 +14,7 @@ var uncountedAttacks = []Scenario{
 	{Name: "13f-fences", Title: "100 clients send COMMAND and 60 KiB behind it, and do not read", Cap: "100MiB", run: fencesUnread},
 }
 
-// halfCommands leaves out the last argument. The server may disconnect any of the clients.
+// halfCommands omits the last argument. The server may disconnect any of the clients.
 func halfCommands(t *Target) error {
 	n := t.scaled(1_000_000)
 	text := fmt.Sprintf("*%d\r\n$9\r\nSUBSCRIBE\r\n", n+2) + strings.Repeat("$0\r\n\r\n", n)
@@ -46,14 +46,14 @@ func namesOfMany(t *Target) error {
 		texts[i] = command(args...)
 	}
 	t.begin()
-	_ = inParallel(len(texts), func(i int) error { // it may be disconnected
+	_ = inParallel(len(texts), func(i int) error { // the server may disconnect it
 		_, err := t.dialReader(texts[i], t.scaled(50_000))
 		return err
 	})
 	return t.roundTrip()
 }
 
-// missMany fills the outbox first.
+// missMany first fills the outbox.
 func missMany(t *Target) error {
 	args := []string{"SUBSCRIBE", "filler"}
 	topic := func(i int) string { return fmt.Sprintf("%05d", i) + strings.Repeat("n", 1000) }
