@@ -1,10 +1,10 @@
-// Package invariant holds checks that run under the race detector and cost nothing otherwise.
+// Package invariant has checks that run under the race detector and cost nothing otherwise.
 package invariant
 
 import "fmt"
 
-// Scribble overwrites bytes that nobody may read any more. A frame or a read buffer that is reused too early then
-// shows up as a message full of '#' in the tests, instead of one wrong message in a million on a busy day.
+// Scribble overwrites bytes that must not be read any more. A frame or a read buffer that is reused too early then
+// shows as a message full of '#' in every test, instead of one wrong message in a million under load.
 func Scribble(b []byte) {
 	if !On {
 		return
@@ -15,7 +15,7 @@ func Scribble(b []byte) {
 	}
 }
 
-// Check panics when something that must hold does not.
+// Check panics if an invariant does not hold.
 func Check(holds bool, format string, args ...any) {
 	if On && !holds {
 		panic("invariant: " + fmt.Sprintf(format, args...))

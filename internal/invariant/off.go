@@ -2,5 +2,5 @@
 
 package invariant
 
-// On tells whether the checks run: in builds with the race detector.
+// On reports whether the checks run: in builds with the race detector.
 const On = false

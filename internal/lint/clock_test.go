@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wall lists where the server asks what time it is for people, and why. Everything else counts by uptime, or sets
-// deadlines, which the runtime counts from now on: somebody who sets the machine's clock must not close a connection,
-// keep one open, or make anything wait.
+// wall lists the files of the server that read the wall clock, and why. All other code uses uptime, or deadlines, which
+// the runtime measures monotonically: setting the machine's clock must not close a connection, keep one open, or delay
+// anything.
 var wall = map[string]string{
 	"access.go":        "tokens end at a time that people know; ACL LOG says when",
 	"conn.go":          "the start, from which uptime counts without the wall",

@@ -13,18 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rule says what the code of one package may import. Whatever is not listed, it may not.
+// rule lists the allowed imports of one package. All others are forbidden.
 type rule struct {
 	own      []string // packages of this module
 	others   []string // modules of others, with all their packages
-	notStd   []string // of the standard library everything but these, and what is below them
-	noClock  bool     // may speak of times, but neither asks what time it is nor waits
+	notStd   []string // forbidden packages of the standard library, with those below them
+	noClock  bool     // may use times, but neither read the clock nor wait
 	anything bool
 }
 
-// The direction of all imports is main, server, then broker and protocol, which do not know each other. What a package
-// may not import it cannot do: the broker can neither lock nor wait nor log nor read a clock, the protocol can neither
-// read a socket nor share state. What serves tests stays out of the program, because nobody may import it.
+// The direction of all imports is main, server, then broker and protocol, which do not import each other. A package
+// cannot do what it may not import: the broker can neither lock nor wait nor log nor read a clock, the protocol can
+// neither read a socket nor share state. Packages for tests stay out of the program, because no package may import them.
 var rules = map[string]rule{
 	"broker": {
 		own:    []string{"internal/invariant"},
@@ -64,8 +64,8 @@ var rules = map[string]rule{
 	"internal/invariant": {},
 	"internal/conchtest": {anything: true},
 	"internal/faulty":    {},
-	"e2e":                {}, // tests, and a word about them
-	"soak":               {}, // the same, and what judges them
+	"e2e":                {}, // tests and their package comment
+	"soak":               {}, // tests and their checks
 }
 
 func TestImports(t *testing.T) {
@@ -83,7 +83,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// breach says what is wrong with one import, or nothing.
+// breach describes a forbidden import, or returns an empty string.
 func breach(pkg, imported string) string {
 	r, ok := rules[pkg]
 	if !ok || r.anything {
@@ -113,7 +113,7 @@ func breach(pkg, imported string) string {
 	return fmt.Sprintf("%s may not depend on %s", pkg, imported)
 }
 
-// clockUses finds what reads the clock or waits for it.
+// clockUses returns the uses of the clock: reading it, and waiting.
 func clockUses(tree *ast.File) (found []string) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 	for n := range ast.Preorder(tree) {
@@ -135,7 +135,7 @@ func TestClockUses(t *testing.T) {
 
 func isOrBelow(p, top string) bool { return p == top || strings.HasPrefix(p, top+"/") }
 
-// The rules themselves, held against imports that must and must not be.
+// The rules themselves, against imports that must and must not be allowed.
 func TestTheRules(t *testing.T) {
 	tests := []struct{ sentence, pkg, allowed, forbidden string }{
 		{"the broker has the standard library and the invariants", "broker", "context iter maps @internal/invariant", ""},
@@ -206,7 +206,7 @@ func TestTheRules(t *testing.T) {
 	})
 }
 
-// paths are import paths parted by blanks; those with an @ are of this module.
+// paths splits import paths at blanks; @ stands for this module.
 func paths(s string) []string {
 	return strings.Fields(strings.ReplaceAll(s, "@", module+"/"))
 }

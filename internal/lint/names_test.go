@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// banned are words that say that something does something, and not what. Code that needs one has not found its name.
+// banned are words without meaning in a name.
 var banned = []string{"hub", "manager", "session", "helper", "util"}
 
 func TestNoNameIsEmpty(t *testing.T) {
@@ -24,8 +24,7 @@ func TestNoNameIsEmpty(t *testing.T) {
 	}
 }
 
-// names yields every name that a file gives, and also those that it uses; but not what follows a dot, which was named
-// elsewhere and perhaps by others.
+// names yields the names that a file declares or uses, except those after a dot, which another package may declare.
 func names(tree *ast.File) iter.Seq[*ast.Ident] {
 	return func(yield func(*ast.Ident) bool) {
 		foreign := map[*ast.Ident]bool{}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever reads the log finds each of its lines explained.
+// docs/operations.md explains each log line.
 func TestOperationsNameEachLogLine(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func TestOperationsNameEachLogLine(t *testing.T) {
 	assert.Greater(t, lines, 10)
 }
 
-// logLine is the text of a call such as log.Info().Msg("text").
+// logLine returns the text of a call such as log.Info().Msg("text").
 func logLine(n ast.Node) (text string, ok bool) {
 	call, isCall := n.(*ast.CallExpr)
 	if !isCall || len(call.Args) != 1 {

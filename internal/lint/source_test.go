@@ -18,16 +18,15 @@ import (
 // module is the import path of the root.
 const module = "github.com/conchmq/conch"
 
-// source is one file of the code itself, tests left out.
+// source is one file of the code without tests.
 type source struct {
-	name    string // from the root of the module, with slashes
-	pkg     string // the directory of its package, "main" for that of a command
+	name    string // relative to the root of the module, with slashes
+	pkg     string // the directory of its package, or "main" for a command
 	tree    *ast.File
 	imports []string
 }
 
-// sources parses the whole module. Parsing alone sees the files of every platform and build tag, which a build of one
-// of them would not.
+// sources parses the whole module. Parsing covers the files of every platform and build tag; a build would not.
 func sources(t *testing.T) (all []source, files *token.FileSet) {
 	t.Helper()
 	const root = "../.."
