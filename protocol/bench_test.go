@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// One operation is one command of 64 bytes of payload, 64 of them in a buffer, as Next finds them.
+// One operation is one Next for a command with a payload of 64 bytes, 64 commands in a buffer.
 func BenchmarkReader(b *testing.B) {
 	payload := strings.Repeat("x", 64)
 	for name, in := range map[string]string{
@@ -50,7 +50,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// One operation is one message of 64 bytes, written the way its name says.
+// One operation encodes one message of 64 bytes in the named format.
 func BenchmarkAppend(b *testing.B) {
 	topic, payload := []byte("news"), []byte(strings.Repeat("x", 64))
 	for name, appendTo := range map[string]func([]byte) []byte{

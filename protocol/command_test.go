@@ -72,7 +72,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// Errors show arguments as Redis does: up to the first NUL, with CR and LF as spaces.
+// Errors quote arguments as Redis does: up to the first NUL, with CR and LF as spaces.
 func TestQuotedArguments(t *testing.T) {
 	args := [][]byte{[]byte("fo\r\no\x00x"), []byte("a\nb"), []byte("\x00c"), []byte("d\r\n")}
 	assert.EqualError(t, ErrUnknownCommand(args), "ERR unknown command 'fo  o', with args beginning with: 'a b' '' 'd  ' ")

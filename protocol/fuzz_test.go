@@ -9,7 +9,7 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// hostile inputs each broke, stalled or misled some parser of this protocol.
+// hostile inputs each crashed, stalled or misled some parser of this protocol.
 var hostile = []string{
 	"*1\r\n$9223372036854775807\r\n", "*1\r\n$-2\r\n", "*1\r\n$-99\r\n", "*4000000000\r\n", "*18446744073709551617\r\n",
 	"*-2147483649\r\n", "*1\r\n$18446744073709551615\r\n", "*1\r\n$4294967296\r\n", "*0\r\n", "*-1\r\n", "*\r\n", "*1\r\n$\r\n\r\n",
@@ -20,7 +20,7 @@ var hostile = []string{
 	"SUB WHERE\n", "PUB a \n", "PUB a\n",
 }
 
-// FuzzReader holds that commands do not depend on where the stream is cut, and that nothing makes the reader panic.
+// FuzzReader checks that commands do not depend on the cuts of the stream, and that the reader never panics.
 func FuzzReader(f *testing.F) {
 	for _, in := range hostile {
 		f.Add([]byte(in), uint8(3))
@@ -44,8 +44,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzRESPAgainstRedcon holds our scanner against redcon's parser wherever ours finds a command. (Where ours refuses,
-// redcon is not asked: it panics on some of those.)
+// FuzzRESPAgainstRedcon compares the scanner with redcon's parser for valid commands. redcon panics on some invalid ones.
 func FuzzRESPAgainstRedcon(f *testing.F) {
 	for _, in := range hostile {
 		f.Add([]byte(in))
@@ -64,7 +63,7 @@ func FuzzRESPAgainstRedcon(f *testing.F) {
 		rest := in
 		for {
 			if len(rest) < 2 || rest[0] != '*' || rest[1] == '-' {
-				return // telnet's sequences, blank lines and *-1 in front of it are ours alone
+				return // redcon does not skip telnet sequences, blank lines and *-1
 			}
 			complete, args, _, left, err := redcon.ReadNextCommand(rest, nil)
 			require.NoError(t, err)
@@ -83,8 +82,8 @@ func FuzzRESPAgainstRedcon(f *testing.F) {
 	})
 }
 
-// FuzzFrames holds that whatever is published, each encoder writes exactly one frame, that a RESP frame reads back
-// as what was written, and that a line is one line without control bytes.
+// FuzzFrames checks that each encoder writes exactly one frame for any message, that a RESP frame decodes to its input,
+// and that a line is one line without control bytes.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("news"), []byte("I'm a message!"), []byte("n*"))
 	f.Add([]byte("a b\\"), []byte("x\r\nOK SUB forged\n\x1b[2J\xff\x7f\t"), []byte{})
@@ -117,8 +116,8 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// FuzzRuns holds that a run is the commands that Next would find, and that it does not reach over the first one that
-// Next would refuse or wait for.
+// FuzzRuns checks that a run has the commands that Next would return, and ends before the first one that Next would reject
+// or find incomplete.
 func FuzzRuns(f *testing.F) {
 	f.Add([]byte("news"), []byte(bulks("PUBLISH", "news", "b")+bulks("PUBLISH", "news", "cc")), uint8(64))
 	f.Add([]byte("news"), []byte("*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$9223372036854775807\r\n"), uint8(64))
@@ -160,8 +159,8 @@ func FuzzRuns(f *testing.F) {
 	})
 }
 
-// FuzzLines is FuzzRuns for PUB in lines. It holds too that behind the first line of a run nothing is found that Next
-// would not find, whatever the first line is.
+// FuzzLines is FuzzRuns for PUB lines. It also checks, for any first line, that a run has no line that Next would not
+// return.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("PUB news b\n"), []byte("PUB news c\n"))
 	f.Add([]byte("PUB news b\r\n"), []byte("PUB news \xff\xfb\n\x01c\n"))

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// feed plays pieces of a stream to a Reader as a connection does, and writes down what comes out: one string a
-// command, and the fatal error last if there was one.
+// feed passes pieces of a stream to a Reader as a connection does. It returns one string for each command, and the fatal
+// error last if there is one.
 func feed(t testing.TB, l Limits, pieces ...[]byte) []string {
 	t.Helper()
 	r := NewReader(l)
@@ -199,7 +199,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// What has been looked at once is not looked at again: the headers of a half-read command can be painted over.
+// The reader scans no byte twice: overwriting the headers of a partly read command has no effect.
 func TestReaderResumesWhereItStopped(t *testing.T) {
 	args := make([]string, 1000)
 	for i := range args {
@@ -245,7 +245,7 @@ func (r *Reader) take(buf []byte, args [][]byte) (c Command, used int, ok bool, 
 	return c, used, ok, err
 }
 
-// The head that a command shares with the one before is skipped; nobody may notice.
+// Skipping the header shared with the command before does not change the result.
 func TestCommandsOfOneNameInARow(t *testing.T) {
 	in := bulks("PUBLISH", "a", "1") + bulks("PUBLISH", "b", "22") + bulks("publish", "c", "") + bulks("PUBLISHED", "d", "e") +
 		bulks("PUBLISH", "a") + bulks("PUBLISH", "e", "f") + bulks("PING") + bulks("PING") + bulks("PING", "x") + bulks("PUBLISH", "g", "h")
@@ -274,7 +274,7 @@ func TestCommandsOfOneNameInARow(t *testing.T) {
 	}
 }
 
-// Before authentication a command is held to Redis' bounds, wherever it is cut and whatever came before it.
+// Before authentication Redis' limits apply, for any cut of the stream and any command before.
 func TestGuests(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"*10\r\n" + strings.Repeat("$1\r\nx\r\n", 10), ""},

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// findRun takes the first command of in, and the run that begins with it.
+// findRun returns the first command of in and its run.
 func findRun(t *testing.T, in string, l Limits) (r Run, rest string, buf []byte) {
 	t.Helper()
 	buf = []byte(in)
@@ -78,7 +78,7 @@ func TestFind(t *testing.T) {
 	})
 }
 
-// A run forwarded is, byte for byte, the same messages encoded one by one.
+// A rewritten run has the bytes of the messages encoded one by one.
 func TestARunBecomesItsMessages(t *testing.T) {
 	for _, command := range []string{"PUBLISH", "publish", "SPUBLISH"} {
 		for _, topic := range []string{"", "n", "0123456789", strings.Repeat("t", 1000)} {

@@ -40,7 +40,7 @@ func TestNumberedUpdates(t *testing.T) {
 	}
 }
 
-// The end of a connection is found frame by frame.
+// FrameLen finds the end of each frame.
 func TestNumberedFramesHaveALength(t *testing.T) {
 	for _, frame := range [][]byte{
 		AppendSeqMessage(nil, "message", []byte("a"), []byte("\r\n$1\r\n"), 12, 9),

@@ -12,10 +12,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// now is when tests take place.
+// now is the time of all tests.
 var now = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 
-// language is that of the commands there are.
+// language returns a registry of the commands of package protocol.
 func language(t testing.TB) *Registry {
 	t.Helper()
 	var present []string
@@ -27,7 +27,7 @@ func language(t testing.TB) *Registry {
 	return l
 }
 
-// alice returns users among whom alice was made by these rules, parted by spaces.
+// alice returns users with a user alice of these rules, separated by spaces.
 func alice(t testing.TB, rules string) *Users {
 	t.Helper()
 	us := NewUsers(language(t))
@@ -43,7 +43,7 @@ func TestANewServerHasADefaultUserWhoMayDoEverything(t *testing.T) {
 	assert.True(t, ok)
 }
 
-// Where want is empty the rules must be refused with the words in err.
+// If want is empty, the rules must fail with the text err.
 func TestSetUser(t *testing.T) {
 	const (
 		pw  = "#5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8" // of "password"

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What users may do, command by command. A command is typed with its arguments; "yes" allows it, otherwise the detail
-// of the refusal follows what every refusal says.
+// Permissions of users, command by command. A key is a command with its arguments; the value is "yes", or the end of the
+// denial's detail.
 func TestJudge(t *testing.T) {
 	const yes = "yes"
 	run := func(command string) string { return "run the '" + command + "' command" }
@@ -122,7 +122,7 @@ func TestMissingArgumentsAreNotJudged(t *testing.T) {
 	}
 }
 
-// When rights shrink, what is held without a right to it must be found.
+// After a change of rules, subscriptions without a right to them must be found.
 func TestWhatMayStillBeHeld(t *testing.T) {
 	tests := []struct{ sentence, rules, topics, notTopics, globs, notGlobs string }{
 		{"everything", "&*", "a", "", "* a*", ""},

@@ -90,7 +90,7 @@ func TestAFileWithAWrongLineChangesNothing(t *testing.T) {
 	}
 }
 
-// faults words one for each line.
+// faults returns the text of each error.
 func faults(format string, lines int) string {
 	var b strings.Builder
 	for i := range lines {
@@ -113,7 +113,7 @@ func TestARequiredPasswordOutlivesAFileWithoutADefaultUser(t *testing.T) {
 	assert.True(t, us.Find("default").NoPassword())
 }
 
-// hostile are words and files that break careless parsers.
+// hostile are words and files that crash careless parsers.
 var hostile = []string{
 	"user alice on >pw ~* &* +@all", "user default reset", "user  on", "user a (", "user a ()", "user a ( )", "user a (+get",
 	"user a (~a) ~b)", "user a (&x)) +publish", "user a )", "user a %RW~* ~b", "user a %R&* %W&* &b", "user a %W&* ~*",

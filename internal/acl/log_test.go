@@ -15,7 +15,7 @@ func refused(object string) Entry {
 
 func client() string { return "id=1" }
 
-// A peer is refused thousands of times in one read, and each time its CLIENT INFO was formatted.
+// One read may cause thousands of denials; formatting CLIENT INFO for each would be costly.
 func TestLogDescribesTheClientOfNewEntriesAndNowAndThen(t *testing.T) {
 	var l Log
 	described := 0

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// steps are what the lists of a user have looked at and moved since it was new.
+// steps is the number of items that the lists of a user have visited or moved.
 func steps(u *User) int {
 	n := u.passwords.steps
 	for i := range u.selectors {
@@ -21,7 +21,7 @@ func steps(u *User) int {
 	return n
 }
 
-// rulesOf makes n rules, with a number for each N that comes round again after so many.
+// rulesOf returns n rules. It replaces each N by a number that repeats after a period.
 func rulesOf(n, round int, words ...string) []string {
 	var rules []string
 	for i := range n {
@@ -30,7 +30,7 @@ func rulesOf(n, round int, words ...string) []string {
 	return rules
 }
 
-// Rules were once held against all rules before them: 95,000 took eight seconds, in which nobody else was served.
+// Comparing each rule with all before takes quadratic time: 95,000 rules would block the core for eight seconds.
 func TestManyRulesTakeStepsInProportion(t *testing.T) {
 	const n = 100_000
 	for name, rules := range map[string][]string{

@@ -58,7 +58,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// The number of comparisons is the only thing that could tell users apart by time.
+// Only the number of comparisons could reveal by time which users exist.
 func TestEverybodyIsComparedAsOften(t *testing.T) {
 	us := alice(t, "on >1 >2")
 	require.NoError(t, us.CreateToken("alice", "ci", Hash(nil), now))

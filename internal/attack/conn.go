@@ -45,7 +45,7 @@ func (t *Target) dial() (*conn, error) {
 	return c, c.request("AUTH", Password)
 }
 
-// dialSlow connects with a small receive buffer, sends text, reads the replies, and reads nothing afterwards.
+// dialSlow connects with a small receive buffer, sends text, and reads the replies. It reads nothing afterwards.
 func (t *Target) dialSlow(text string, answers int) (*conn, error) {
 	c, err := t.dial()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fake is a server of a test: it hands each message on as forward says.
+// fake is a server of a test: forward returns the messages to deliver for each message.
 type fake struct {
 	forward func(n int, frame []byte) [][]byte // the n-th message of all, counted from 0
 
@@ -22,7 +22,7 @@ type fake struct {
 	n    int
 }
 
-// pass hands on what has come.
+// pass delivers each message unchanged.
 func pass(_ int, frame []byte) [][]byte { return [][]byte{frame} }
 
 // listen serves until the test ends.
@@ -76,7 +76,7 @@ func (f *fake) add(sock net.Conn) {
 	}
 }
 
-// raw serves as a relay does, but frame by frame.
+// raw serves as a relay, frame by frame.
 func (f *fake) raw(t *testing.T, frame int) string {
 	return f.listen(t, func(sock net.Conn) {
 		word := make([]byte, 4)
@@ -98,7 +98,7 @@ func (f *fake) raw(t *testing.T, frame int) string {
 	})
 }
 
-// nats serves as much of the NATS protocol as the generator speaks, and pings often.
+// nats serves the part of the NATS protocol that the generator uses, and pings often.
 func (f *fake) nats(t *testing.T) string {
 	return f.listen(t, func(sock net.Conn) {
 		_, _ = io.WriteString(sock, "INFO {\"server_id\":\"fake\"}\r\n")
@@ -110,7 +110,7 @@ func (f *fake) nats(t *testing.T) string {
 			}
 			words := strings.Fields(line)
 			switch words[0] {
-			case "CONNECT": // as the real one does, which then knows more
+			case "CONNECT": // as the real server does
 				_, _ = io.WriteString(sock, "INFO {\"client_id\":1}\r\n")
 			case "PING":
 				_, _ = io.WriteString(sock, "PONG\r\n")

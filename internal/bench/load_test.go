@@ -19,7 +19,7 @@ func TestCheckFillsInTheDefaults(t *testing.T) {
 		"as fast as they go, at most 32768 messages in flight", l.Words())
 }
 
-// What may be in flight is bounded in bytes, but each publisher may write once at least.
+// The messages in flight are bounded in bytes, but each publisher can write at least once.
 func TestDefaultInFlight(t *testing.T) {
 	for _, c := range []struct {
 		load Load
@@ -74,7 +74,7 @@ func TestParseDialect(t *testing.T) {
 	assert.EqualError(t, err, `expected resp2, resp3, line, nats or raw, not "stomp"`)
 }
 
-// What a publisher writes and what a subscriber must read, byte for byte.
+// The exact bytes of publishers and subscribers.
 func TestFramesOnTheWire(t *testing.T) {
 	for d, want := range map[Dialect][2]string{
 		RESP2: {"*3\r\n$7\r\nPUBLISH\r\n$7\r\nbench:0\r\n$26\r\n", "*3\r\n$7\r\nmessage\r\n$7\r\nbench:0\r\n$26\r\n"},
@@ -96,7 +96,7 @@ func TestFramesOnTheWire(t *testing.T) {
 	}
 }
 
-// All sizes of a range come alike often, its ends among them, and on every topic.
+// All sizes of a range, both ends included, are equally frequent on every topic.
 func TestSizes(t *testing.T) {
 	all := sizes(Range{100, 700})
 	assert.Len(t, all, numSizes)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// delivered is the wire as a subscriber sees it: the publish commands that frames makes, with the heads of messages.
+// delivered returns the bytes that a subscriber receives: the commands of frames, with the headers of messages.
 func delivered(w *layout, publisher, first, n int) []byte {
 	as := *w
 	as.publish = w.message
@@ -21,7 +21,7 @@ func delivered(w *layout, publisher, first, n int) []byte {
 	return bytes.Clone(b)
 }
 
-// loadOf is a small load, checked.
+// loadOf returns a small checked load.
 func loadOf(t testing.TB, l Load) *Load {
 	t.Helper()
 	l.Address = "127.0.0.1:1"
@@ -29,7 +29,7 @@ func loadOf(t testing.TB, l Load) *Load {
 	return &l
 }
 
-// measuring are publishers whose measured part begins with a message.
+// measuring returns publishers whose measured part begins with a message.
 func measuring(publishers, first int) []atomic.Int64 {
 	firsts := make([]atomic.Int64, publishers)
 	for i := range firsts {
@@ -51,7 +51,7 @@ var shapes = []struct {
 
 var dialects = []Dialect{RESP2, RESP3, Line, NATS, Raw}
 
-// everyShape runs a test for each dialect and each shape that it has.
+// everyShape runs a test for each dialect and each of its layouts.
 func everyShape(t *testing.T, test func(t *testing.T, l *Load)) {
 	for _, d := range dialects {
 		for _, shape := range shapes {
@@ -64,7 +64,7 @@ func everyShape(t *testing.T, test func(t *testing.T, l *Load)) {
 	}
 }
 
-// feed gives a parser bytes in two reads, as a subscriber does.
+// feed passes bytes to a parser in two reads, as a subscriber does.
 func feed(p *parser, b []byte, cut int) error {
 	var times []time.Duration
 	used, err := p.parse(b[:cut])
@@ -81,7 +81,7 @@ func feed(p *parser, b []byte, cut int) error {
 	return err
 }
 
-// Wherever a read ends, the same messages come, and each with its time.
+// The messages and their times do not depend on the ends of reads.
 func TestParserSplitAnywhere(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
 		w := newLayout(l)
@@ -102,7 +102,7 @@ func TestParserSplitAnywhere(t *testing.T) {
 	})
 }
 
-// Without a rate, the first and the last message of a read are enough.
+// Without a rate, only the first and the last message of a read are recorded.
 func TestParserSamples(t *testing.T) {
 	w := newLayout(loadOf(t, Load{}))
 	length := len(delivered(w, 0, 0, 1))
@@ -117,7 +117,7 @@ func TestParserSamples(t *testing.T) {
 	}
 }
 
-// Every byte of a head counts, and of a stamp all that says which message it is.
+// The parser checks every byte of a header, and the identity in a stamp.
 func TestParserNoticesAWrongByte(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
 		w := newLayout(l)
@@ -142,7 +142,7 @@ func TestParserNoticesAWrongByte(t *testing.T) {
 	})
 }
 
-// What was skipped is lost, and what is not measured is told apart.
+// Skipped messages count as lost, those of the measured part separately.
 func TestParserCountsAGap(t *testing.T) {
 	everyShape(t, func(t *testing.T, l *Load) {
 		w := newLayout(l)
@@ -170,11 +170,11 @@ func TestParserEndsOnABrokenOrder(t *testing.T) {
 	})
 }
 
-// What servers say between messages.
+// Lines of servers between messages.
 func TestParserStrays(t *testing.T) {
 	for _, c := range []struct {
 		dialect    Dialect
-		text, want string // want is the error; empty: it is passed over
+		text, want string // want is the error; empty: the line is skipped
 		pings      int
 	}{
 		{RESP2, "-ERR max clients\r\n", "the server says: -ERR max clients", 0},
@@ -241,8 +241,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// FuzzParser holds that a parser neither panics nor hangs, nor takes what is not there, whatever a server sends, and
-// wherever a read ends.
+// FuzzParser checks that a parser neither panics nor hangs nor consumes bytes beyond the input, for any input and any end
+// of a read.
 func FuzzParser(f *testing.F) {
 	for d := range dialects {
 		w := newLayout(loadOf(f, Load{Dialect: Dialect(d)}))

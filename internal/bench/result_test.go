@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// sample is a result with something in every field.
+// sample returns a result with a value in every field.
 func sample() *Result {
 	r := &Result{
 		Load: Load{
@@ -34,7 +34,7 @@ func sample() *Result {
 	return r
 }
 
-// golden holds text against a file in testdata.
+// golden compares text with a file in testdata.
 func golden(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -81,7 +81,7 @@ func TestLimitedByTheGenerator(t *testing.T) {
 	}
 }
 
-// The page is one file: nothing in it is fetched from anywhere.
+// The page is one file without references to others.
 func TestPage(t *testing.T) {
 	r := sample()
 	r.Address = `127.0.0.1:1</title><script>alert("x")</script>`

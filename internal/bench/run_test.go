@@ -21,14 +21,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// brief is a load that a test can afford.
+// brief shortens a load for a test.
 func brief(address string, l Load) Load {
 	l.Address = address
 	l.Duration, l.WarmUp = 100*time.Millisecond, 20*time.Millisecond
 	return l
 }
 
-// whole holds that a result counts every message to every subscriber.
+// whole checks that a result counts every message for every subscriber.
 func whole(t *testing.T, r *Result, err error) {
 	t.Helper()
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestRunAgainstConch(t *testing.T) {
 	}
 }
 
-// With a rate there are exactly as many messages as the schedule has, and each one's latency is known.
+// With a rate there are exactly the messages of the schedule, each with a latency.
 func TestRunPaced(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	l := brief(s.Addr, Load{Publishers: 3, Subscribers: 2, Rate: 3000})
@@ -107,7 +107,7 @@ func TestRunAgainstTheRelay(t *testing.T) {
 	}
 }
 
-// lossy runs a load, fifty messages against a server that hands on what forward says.
+// lossy runs a load of fifty messages against a fake server.
 func lossy(t *testing.T, forward func(n int, frame []byte) [][]byte) (*Result, error) {
 	t.Helper()
 	f := &fake{forward: forward}
@@ -144,7 +144,7 @@ func TestRunCountsWhatIsLost(t *testing.T) {
 	}
 }
 
-// A server that loses what warms it up is not measured, and does not hold up the end.
+// A server that loses messages of the warm-up is not measured, and the run ends.
 func TestRunStallsWhileItWarmsUp(t *testing.T) {
 	f := &fake{forward: func(int, []byte) [][]byte { return nil }}
 	l := Load{Dialect: Raw, WarmUp: time.Hour, Duration: time.Second} // it cannot be over before there was a message
@@ -213,7 +213,7 @@ func TestRunCannotBegin(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-// Who asks a server of another kind is told so, and a server that says nothing does not hold up the end.
+// A server of another kind causes an error, and a silent server does not block the end.
 func TestRunStopsWhileItGreets(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	address := (&fake{}).listen(t, func(sock net.Conn) {
@@ -224,7 +224,7 @@ func TestRunStopsWhileItGreets(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-// Who stops a run gets what there is.
+// A stopped run returns a partial result.
 func TestRunIsStopped(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	l := brief(s.Addr, Load{Subscribers: 2, InFlight: 100})
@@ -254,7 +254,7 @@ func TestIdle(t *testing.T) {
 	for _, d := range []Dialect{RESP2, RESP3, Line} {
 		all, err := Idle(t.Context(), s.Addr, 5, d)
 		require.NoError(t, err)
-		// Besides the one that asks; the one that asked before may still be ending.
+		// Besides this connection; the one of the call before may still be ending.
 		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 6 }, "the connections stay")
 		require.NoError(t, all.Close())
 		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "the connections end")
@@ -263,7 +263,7 @@ func TestIdle(t *testing.T) {
 	assert.ErrorContains(t, err, "cannot connect to 127.0.0.1:1")
 }
 
-// Never is more in flight than the load allows.
+// The messages in flight never exceed the load's limit.
 func TestRunKeepsTheWindow(t *testing.T) {
 	for _, l := range []Load{{InFlight: 10, Pipeline: 4}, {InFlight: 7, Publishers: 3, Pipeline: 4}, {InFlight: 64, Subscribers: 3, Publishers: 2}} {
 		t.Run(fmt.Sprint(l.InFlight), func(t *testing.T) {

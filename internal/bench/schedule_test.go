@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The publishers take turns, and none of them drifts.
+// The publishers alternate, and none of them drifts.
 func TestSchedule(t *testing.T) {
 	second := schedule{rate: 1000, publisher: 1, publishers: 4}
 	assert.Equal(t, time.Millisecond, second.due(0))
@@ -19,7 +19,7 @@ func TestSchedule(t *testing.T) {
 	assert.Equal(t, 1000*time.Second, thirds.due(3000))
 }
 
-// What is due before a time, and what is due at or after it, is all there is.
+// Each message is due either before a time, or at or after it.
 func TestScheduleBefore(t *testing.T) {
 	for _, s := range []schedule{
 		{1000, 0, 1}, {1000, 1, 4}, {1000, 3, 4}, {5000, 0, 1}, {20_000, 2, 4}, {0.5, 0, 1}, {7, 2, 3}, {333.3, 0, 2},
@@ -36,7 +36,7 @@ func TestScheduleBefore(t *testing.T) {
 	}
 }
 
-// The publishers together send what the rate says.
+// The publishers together send at the rate.
 func TestScheduleOfAll(t *testing.T) {
 	sum := 0
 	for p := range 7 {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A stamp comes back as it was written, and a line shows it as it is.
+// A stamp decodes to its input, and lines do not escape it.
 func TestStamp(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 1000 {
@@ -31,7 +31,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// Characters that no stamp has are noticed, wherever they stand.
+// Characters outside of the alphabet are detected at every position.
 func TestWordRefusesOtherCharacters(t *testing.T) {
 	for _, c := range []byte{0, ' ', '/', 'p', 'z', '~', 0x7F, 0x80, 0xFF, '\r', '\n'} {
 		for i := range 8 {

@@ -22,7 +22,7 @@ func TestReadUsage(t *testing.T) {
 	assert.EqualError(t, readUsage(1<<30).err, "there is no process 1073741824 on this machine")
 }
 
-// The name of a program may look like anything.
+// The name of a program may contain any character.
 func TestParseStat(t *testing.T) {
 	for name, stat := range map[string]string{
 		"plain":  "42 (conch) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 5 0 100",

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A publisher waits for the slowest subscriber, and for nobody else's messages.
+// A publisher waits for the slowest subscriber, but not for messages of other publishers.
 func TestWindowWaitsForTheSlowest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWindow(2, 3, 100)
@@ -43,7 +43,7 @@ func TestWindowStops(t *testing.T) {
 	})
 }
 
-// No wake-up is lost, however the two sides meet.
+// No wake-up is lost in any interleaving.
 func TestWindowUnderLoad(t *testing.T) {
 	const publishers, subscribers, messages = 3, 4, 5000
 	w := newWindow(publishers, subscribers, 9)

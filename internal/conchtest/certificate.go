@@ -95,7 +95,7 @@ func (p Pair) TLS(t testing.TB) tls.Certificate {
 	return c
 }
 
-// Write puts the pair into a folder, in place of what is there: each file at once, as those who renew certificates do.
+// Write writes the pair into a folder. It replaces each file atomically, as renewal tools do.
 func (p Pair) Write(t testing.TB, folder string) (cert, key string) {
 	t.Helper()
 	cert, key = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")

@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// arrival is a piece that came out of a link, and when, since the begin.
+// arrival is a piece received from a link, and its time since the start.
 type arrival struct {
 	text string
 	at   time.Duration
 }
 
-// through writes pieces into a link, waits as long as they say between them, and tells what came out on the other side.
-// It runs in a bubble: its clock is exact, and a second of it costs nothing.
+// through writes pieces into a link with pauses in between, and returns the pieces received on the other side. It runs in
+// a synctest bubble, whose clock is exact and needs no real time.
 func through(t *testing.T, plan Plan, pieces ...string) (got []arrival, faults map[Fault]int) {
 	client, near := net.Pipe()
 	far, server := net.Pipe()
@@ -99,7 +99,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// echo is a server that sends back what it gets.
+// echo is an echo server.
 func echo(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -111,7 +111,7 @@ func echo(t *testing.T) string {
 				return
 			}
 			tasks.Go(func() {
-				_, _ = io.Copy(sock, sock) // its end is the test's business
+				_, _ = io.Copy(sock, sock) // the test ends it
 				_ = sock.Close()
 			})
 		}
@@ -151,7 +151,7 @@ func TestWhatPassesIsUnchanged(t *testing.T) {
 			sending.Go(func() {
 				_, err := sock.Write(text)
 				assert.NoError(t, err)
-				assert.NoError(t, sock.CloseWrite()) // passes through, too
+				assert.NoError(t, sock.CloseWrite()) // the proxy forwards it
 			})
 			got, err := io.ReadAll(sock)
 			assert.NoError(t, err)
@@ -196,7 +196,7 @@ func TestAServerThatIsAway(t *testing.T) {
 	p, err := Start(l.Addr().String(), func(uint64) Plan { return Plan{} })
 	require.NoError(t, err)
 	t.Cleanup(p.Shut)
-	rest, _ := io.ReadAll(dial(t, p)) // closed or reset: both say it
+	rest, _ := io.ReadAll(dial(t, p)) // closed or reset
 	assert.Empty(t, rest)
 }
 

@@ -57,7 +57,7 @@ func BenchmarkMatch(b *testing.B) {
 	})
 }
 
-// One message and many predicates, all on the same fields and each with a price of its own.
+// One message and many predicates on the same fields, each with its own price.
 func BenchmarkPredicates(b *testing.B) {
 	payload := []byte(benchPayload)
 	for _, n := range []int{1, 100, 10_000} {
@@ -88,8 +88,8 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// What this package does not use: the library's own machine, with each operator as a function that is strict about
-// types, as the semantics here need it, and as it comes, with the payload decoded to a map.
+// For comparison: the library's own virtual machine, with strict functions as operators for the same semantics, and
+// unchanged, with the payload decoded to a map.
 func BenchmarkLibrary(b *testing.B) {
 	fields, _ := gjson.Parse(benchPayload).Value().(map[string]any)
 	run := func(name, expression string, options ...expr.Option) {

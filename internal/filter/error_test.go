@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// What is refused, each with its caret and its text in testdata/errors.txt.
+// Invalid expressions, each with its caret and its text in testdata/errors.txt.
 var wrong = []string{
 	``, `   `, `price >`, `price > > 1`, `(price > 1`, `price > 1)`, `price > 1 price`, `price = 1`, `price === 1`,
 	`price <> 1`, `price > 1 & vip`, `price > 1 | vip`, `price > 1 AND vip`, `price > 1 OR vip`, `NOT vip`, `vip NOT in [1]`,
@@ -61,7 +61,7 @@ func TestErrors(t *testing.T) {
 	assert.Equal(t, string(want), got.String())
 }
 
-// shown is an expression with a ? for each character that would break its line.
+// shown replaces each character of an expression that would break the line by ?.
 func shown(expression string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == '\u2028' || r == '\ufeff' || r == '\uFFFD' {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireSound holds Match to the oracle, to itself, and to a message that was taken apart as a whole before.
+// requireSound compares Match with the oracle, with itself, and with Match on a completely expanded message.
 func requireSound(t *testing.T, p *Predicate, payload string) Verdict {
 	t.Helper()
 	limits := Limits{Depth: 8}

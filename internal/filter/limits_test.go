@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What would cost too much is refused, wherever it is hidden.
+// Too costly expressions are rejected, in every part.
 func TestExpressionLimits(t *testing.T) {
 	chain := func(n int) string { return "a" + strings.Repeat(" && a", n-1) } // of n names and n-1 operators
 	nest := func(open, inside, shut string, n int) string {
@@ -59,7 +59,7 @@ func TestExpressionLimits(t *testing.T) {
 	}
 }
 
-// Each is read from by a predicate that would match, had the payload fields.
+// A predicate on each would match if the payload had fields.
 func TestHostilePayloads(t *testing.T) {
 	deep := func(n int) string {
 		return strings.Repeat(`{"a":`, n-1) + `{}` + strings.Repeat("}", n-1)
@@ -109,7 +109,7 @@ func TestHostilePayloads(t *testing.T) {
 			readable      bool
 		}{name, `{"a":` + digits + `}`, Limits{}, true})
 	}
-	var m Message // one for all: nothing of one message may be left in the next
+	var m Message // one for all: Reset must leave nothing of the message before
 	p, err := Compile("has(a)", Limits{})
 	require.NoError(t, err)
 	for _, test := range tests {
@@ -146,7 +146,7 @@ func TestStrings(t *testing.T) {
 	})
 }
 
-// A field over the limit is one thing, the text of the payload another, its size a third.
+// Payloads over the limit: fields, payload and size differ.
 func TestPayloadOverTheLimit(t *testing.T) {
 	tests := []struct {
 		expression string
@@ -167,7 +167,7 @@ func TestPayloadOverTheLimit(t *testing.T) {
 	}
 }
 
-// Objects and arrays of any size are read alike: from some size on, by a map.
+// Objects and arrays of any size behave alike, also above mapThreshold.
 func TestLargeObjectsAndArrays(t *testing.T) {
 	for _, n := range []int{1, mapThreshold - 1, mapThreshold, mapThreshold + 1, mapThreshold + 2, 1000} {
 		var object, array strings.Builder

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each row holds for the number written in the expression and for the same in a field.
+// Each row holds for the number in the expression and in a field.
 func TestNumbers(t *testing.T) {
 	tests := []struct {
 		number, is string
@@ -64,11 +64,11 @@ func TestNumbers(t *testing.T) {
 	assert.Equal(t, Yes, match(t, "a == .5", `{"a":0.5}`))
 }
 
-// zeros are n of them, as digits.
+// zeros returns n zeros.
 func zeros(n int) string { return strings.Repeat("0", n) }
 
-// tooLong are numbers that strconv.ParseFloat takes for others, because it does not read all of their digits or of
-// their exponents. As it reads them, some of the exponents overflow.
+// tooLong are numbers that strconv.ParseFloat misreads, because it ignores some of their digits or of the digits of their
+// exponents. Some of the exponents overflow.
 var tooLong = []string{
 	"1" + zeros(92233+18) + ".0e-9223372036854775808",
 	"1" + zeros(92233+18) + ".0e-9223372036854775807",
@@ -83,13 +83,13 @@ var tooLong = []string{
 	"1." + zeros(799),
 }
 
-// farExponents are short, with exponents that overflow.
+// farExponents are short numbers with exponents that overflow.
 var farExponents = []string{
 	"1e9223372036854775807", "-1e9223372036854775808", "1.0e99999999999999999999", "1e99999", "1e" + strings.Repeat("9", 700),
 	"1.0e-9223372036854775808", "1.00e-9223372036854775807", "-1e-99999999999999999999", "0e99999", "1e-" + strings.Repeat("9", 700),
 }
 
-// What is too long to be read right is not read, and what is not is read right.
+// Numbers too long for an exact result are unrepresentable; all others are exact.
 func TestLongNumbers(t *testing.T) {
 	for _, digits := range append(tooLong, farExponents[:5]...) {
 		assert.Equal(t, Unreadable, match(t, "a == a", `{"a":`+digits+`}`), truncate(digits))
@@ -145,7 +145,7 @@ func TestArithmeticIsExactOrUnreadable(t *testing.T) {
 	}
 }
 
-// Any two numbers are in the order that big.Float knows.
+// The order of any two numbers is that of big.Float.
 func TestOrderIsExact(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	pick := func() (value, *big.Float) {

@@ -13,9 +13,9 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
-// The oracle is the documented rules once more: slow and obvious, with the standard library's JSON, with numbers of any
-// size, and with nothing remembered. A value is nil, a bool, a string, a *big.Rat, []any, map[string]any or tooLarge;
-// what cannot be read ends the evaluation by a panic.
+// The oracle is a second implementation of the documented rules: slow and obvious, with encoding/json, numbers of any
+// size, and no cache. A value is nil, a bool, a string, a *big.Rat, []any, map[string]any or tooLarge. Unreadable ends the
+// evaluation by a panic.
 type oracle struct {
 	topic, payload string
 	source         []rune
@@ -27,7 +27,7 @@ type (
 	unreadable struct{}
 )
 
-// oracleMatch is what Match must say of an expression that compiles.
+// oracleMatch is the expected verdict of a valid expression.
 func oracleMatch(expression, topic, payload string, l Limits) (v Verdict) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -48,7 +48,7 @@ func oracleMatch(expression, topic, payload string, l Limits) (v Verdict) {
 	return verdict(o.truth(tree.Node))
 }
 
-// oracleObject is nil for what is no JSON object in UTF-8, or nested too deeply.
+// oracleObject returns nil if the payload is no JSON object in UTF-8, or nested too deeply.
 func oracleObject(payload string, l Limits) map[string]any {
 	if !utf8.ValidString(payload) || !json.Valid([]byte(payload)) {
 		return nil
@@ -63,7 +63,7 @@ func oracleObject(payload string, l Limits) map[string]any {
 	return fields
 }
 
-// oracleDecode reads one value, and says how deep it is nested.
+// oracleDecode decodes one value and returns its depth.
 func oracleDecode(d *json.Decoder) (v any, depth int) {
 	t, err := d.Token()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// match compiles an expression and holds it against one message of the topic orders.eu.
+// match compiles an expression and evaluates it for one message of the topic orders.eu.
 func match(t testing.TB, expression, payload string) Verdict {
 	t.Helper()
 	p, err := Compile(expression, Limits{})
@@ -18,7 +18,7 @@ func match(t testing.TB, expression, payload string) Verdict {
 	return p.Match(&m)
 }
 
-// What predicates mean, row by row. The README has a shorter table: see readme_test.go.
+// The semantics of predicates, row by row. The README has a shorter table: see readme_test.go.
 func TestMatch(t *testing.T) {
 	tests := []struct {
 		expression, payload string

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// random makes expressions that compile (most of them), and payloads that have something to do with them.
+// random generates expressions, most of them valid, and payloads with their fields.
 type random struct{ *rand.Rand }
 
 func (r random) pick(s ...string) string { return s[r.IntN(len(s))] }
@@ -76,7 +76,7 @@ func (r random) field() string {
 	return r.pick("a", "b", "c", "d", "a.b", "b.a", "c[0]", "c[1].a", "b.c.d", `$env["a"]`, "$env.size", "size", `b["a"][0]`)
 }
 
-// json is a value, now and then not quite one.
+// json returns a JSON value, sometimes an invalid one.
 func (r random) json(depth int) string {
 	blank := r.pick("", "", "", " ", "\n\t")
 	if depth == 0 || r.IntN(3) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/conchmq/conch/internal/filter"
 )
 
-// The README says what predicates mean, and each row of its table is so.
+// Each row of the README's table of predicates holds.
 func TestTheTableOfTheREADME(t *testing.T) {
 	words := map[filter.Verdict]string{filter.Yes: "yes", filter.No: "no", filter.Unreadable: "unreadable"}
 	for _, row := range conchtest.Table(t, "../../README.md", "predicates") {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Long parts of texts that repeat themselves, so that a search goes wrong often before it is right.
+// Long parts of repetitive texts, for which a search backtracks often.
 func TestContainsAgainstTheStandardLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	found := 0

@@ -91,8 +91,8 @@ func (v value) asFloat() float64 {
 // 10000, and 800 digits do not bring that back into the range of float64.
 const maxNumberLen = 800
 
-// parseNumber parses a decimal number of JSON, and also 1. and .5. The bool is false for other text, for a number that no value
-// can hold, and for one that is too long.
+// parseNumber parses a decimal number of JSON, and also 1. and .5. The bool is false for other text, for a number that no
+// value can hold, and for one that is too long.
 func parseNumber(s string) (value, bool) {
 	if len(s) > maxNumberLen {
 		return value{}, false

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A server counts what clients make it hold, so no expression may take more than is counted, however it is written.
+// The server charges clients for predicates, so MemSize must not underestimate any expression.
 func TestAPredicateHoldsNoMoreThanItsWeight(t *testing.T) {
 	list := func(element func(i int) string) string {
 		var elements []string
@@ -51,10 +51,10 @@ func TestAPredicateHoldsNoMoreThanItsWeight(t *testing.T) {
 	}
 }
 
-// heap is how many bytes are held.
+// heap returns the bytes in use.
 func heap() int {
 	runtime.GC()
-	runtime.GC() // what the first one found to be without an owner but with a cleanup
+	runtime.GC() // frees what the cleanups of the first collection released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What cannot be used is refused in one line that names the file and what is wrong with it.
+// Invalid files cause an error of one line with the file and the cause.
 func TestWhatCannotBeUsed(t *testing.T) {
 	a := conchtest.NewAuthority(t)
 	other := a.Valid(t, "other")
@@ -95,7 +95,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// following is a source that is being followed, and its log.
+// following is a followed source and its log.
 type following struct {
 	*Source
 	t   *testing.T
@@ -119,7 +119,7 @@ func (l *following) Write(line []byte) (int, error) {
 	return len(line), err
 }
 
-// expect reads the next line of the log, which must be this one.
+// expect requires the next line of the log.
 func (l *following) expect(message string) map[string]any {
 	l.t.Helper()
 	select {
@@ -132,7 +132,7 @@ func (l *following) expect(message string) map[string]any {
 	}
 }
 
-// inForce is the name in the certificate that a new connection gets.
+// inForce returns the name of the certificate of a new connection.
 func (l *following) inForce() string {
 	l.t.Helper()
 	config, err := l.Config().GetConfigForClient(nil)
@@ -179,7 +179,7 @@ func (l *following) expectOneOf(one, other string) map[string]any {
 	}
 }
 
-// Mounted secrets are a folder that a link leads to, and both links and folders come and go.
+// Mounted secrets are a link to a folder; links and folders are replaced.
 func TestALinkToAFolderThatIsReplaced(t *testing.T) {
 	a, mount := conchtest.NewAuthority(t), t.TempDir()
 	place := func(version, name string) {
@@ -204,7 +204,7 @@ func TestALinkToAFolderThatIsReplaced(t *testing.T) {
 	}
 }
 
-// A link may lead far away, and the file that it leads to is replaced there.
+// The target of a link may be replaced in another folder.
 func TestALinkIntoAnotherFolder(t *testing.T) {
 	a, live, far := conchtest.NewAuthority(t), t.TempDir(), t.TempDir()
 	f := Files{Cert: live + "/cert.pem"}
@@ -233,8 +233,8 @@ func TestWhatIsWrongIsSaidAndWhatWasRightStays(t *testing.T) {
 	assert.Equal(t, "tls-key "+f.Key+": it can be read by others than its owner (mode 0644): set mode 0600 (chmod 600)", line["error"])
 	assert.Equal(t, "first", l.inForce())
 
-	conchtest.WriteFile(t, folder+"/neighbor", nil) // something happens, but not to what is wrong
-	l.Reload()                                      // and here somebody asks
+	conchtest.WriteFile(t, folder+"/neighbor", nil) // an event without a change of the invalid file
+	l.Reload()                                      // and now a request
 	l.expect(unusable)
 
 	require.NoError(t, os.Chmod(f.Key, 0o600))
