@@ -139,12 +139,12 @@ func (c *conch) reload() {
 	c.listeners.files.Reload()
 }
 
-// drainSlack is what the end of a connection may take besides drain-time: lingering, and getting its turn.
+// drainSlack is what the end of a connection may take besides drain-timeout: lingering, and getting its turn.
 const drainSlack = 2 * time.Second
 
 // stop takes everything down: the port, then the connections, then the core, on which they depend.
 func (c *conch) stop(signals <-chan os.Signal) error {
-	ctx, hurry := context.WithTimeout(context.Background(), c.server.Options().DrainTime+drainSlack)
+	ctx, hurry := context.WithTimeout(context.Background(), c.server.Options().DrainTimeout+drainSlack)
 	defer hurry()
 	stopped, dead := make(chan struct{}), c.core.done
 	// This is waited for, except when the process is to end at once. hurry makes it end soon, too, but a defect that

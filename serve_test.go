@@ -113,7 +113,7 @@ func fill(p *process) (subscriber net.Conn, waiting string) {
 }
 
 func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
-	p := start(t, "--drain-time=1h", "--slow-soft=32MiB")
+	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	c, waiting := fill(p)
 	p.signals <- syscall.SIGTERM
 	p.log.await(t, stopping, 1)
@@ -126,7 +126,7 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 }
 
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
-	p := start(t, "--drain-time=1h", "--slow-soft=32MiB")
+	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	fill(p)
 	p.signals <- syscall.SIGTERM
 	p.log.await(t, stopping, 1)

@@ -65,8 +65,8 @@ var table = []row{
 		},
 		get: func(s *settings) any { return s.options.CertificateUser },
 	},
-	period("handshake-time", "10s", "time for a TLS handshake",
-		func(s *settings) *time.Duration { return &s.options.HandshakeTime }),
+	period("handshake-timeout", "10s", "time for a TLS handshake",
+		func(s *settings) *time.Duration { return &s.options.HandshakeTimeout }),
 	{
 		name: "unix-socket", value: "FILE", usage: "Unix socket to listen on as well",
 		set: setUnixSocket, get: func(s *settings) any { return s.unixSocket },
@@ -133,10 +133,10 @@ var table = []row{
 		},
 		get: func(s *settings) any { return s.guarded }, // whether there is one: the log shows no more
 	},
-	period("auth-time", "10s", "time to say who one is, where that is asked",
-		func(s *settings) *time.Duration { return &s.options.AuthTime }),
-	period("drain-time", "5s", "time for a connection that ends to read what waits for it",
-		func(s *settings) *time.Duration { return &s.options.DrainTime }),
+	period("auth-timeout", "10s", "time to say who one is, where that is asked",
+		func(s *settings) *time.Duration { return &s.options.AuthTimeout }),
+	period("drain-timeout", "5s", "time for a connection that ends to read what waits for it",
+		func(s *settings) *time.Duration { return &s.options.DrainTimeout }),
 	{
 		name: "log-level", value: "LEVEL", fallback: "info", usage: "trace, debug, info, warn or error",
 		set: setLogLevel, get: func(s *settings) any { return s.logLevel.String() },

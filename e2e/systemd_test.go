@@ -40,7 +40,7 @@ func TestTheUnit(t *testing.T) {
 // The options that the unit gives are options of the binary.
 func TestTheUnitsCommand(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "conch.toml")
-	require.NoError(t, os.WriteFile(config, []byte("drain-time = \"1s\"\n"), 0o600))
+	require.NoError(t, os.WriteFile(config, []byte("drain-timeout = \"1s\"\n"), 0o600))
 	c := start(t, "", "--config", config)
 	c.stop()
 }

@@ -117,7 +117,7 @@ func (s *Server) serve(sock net.Conn) {
 	s.counts.open.Add(1)
 	s.counts.clients.Add(1)
 	if _, ok := sock.(*tlsConn); ok { // see shakeHands
-		_ = sock.SetDeadline(time.Now().Add(s.options.HandshakeTime)) // fails only on a closed socket: so does the handshake
+		_ = sock.SetDeadline(time.Now().Add(s.options.HandshakeTimeout)) // fails only on a closed socket: so does the handshake
 	}
 	if !s.add(c) {
 		s.counts.open.Add(-1)

@@ -202,7 +202,7 @@ func (c *conn) expectPassword() {
 		c.stranger.Store(0)
 		return
 	}
-	c.stranger.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-time
+	c.stranger.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-timeout
 }
 
 // forgetUser makes the connection as it was when it came.

@@ -230,14 +230,14 @@ func TestTokensExpire(t *testing.T) {
 }
 
 func TestWhoDoesNotSayWhoItIsIsClosed(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "pw", AuthTime: 20 * time.Millisecond})
+	s := conchtest.Start(t, server.Options{RequirePassword: "pw", AuthTimeout: 20 * time.Millisecond})
 	silent, guesses := s.Dial(t), s.Dial(t)
 	guesses.Command("AUTH", "default", "no")
 	for _, c := range []*conchtest.Conn{silent, guesses} {
 		text, err := io.ReadAll(c)
 		require.NoError(t, err)
 		assert.True(t, strings.HasSuffix(string(text),
-			"-ERR you did not say who you are within 20ms (--auth-time); the connection is closed\r\n"), "%s", text)
+			"-ERR you did not say who you are within 20ms (--auth-timeout); the connection is closed\r\n"), "%s", text)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestTheAccountBalances(t *testing.T) {
 		{"drop-newest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-newest\r\n", forceDrop},
 		{"drop-oldest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-oldest\r\n", forceDrop},
 		{"the memory cap", server.Options{MaxMemory: 1 << 20, SlowHard: 1 << 30}, "", forceMemoryCap},
-		{"killed in mid-frame", server.Options{DrainTime: 50 * time.Millisecond}, "HELLO 3\r\n", forceKillInFrame},
+		{"killed in mid-frame", server.Options{DrainTimeout: 50 * time.Millisecond}, "HELLO 3\r\n", forceKillInFrame},
 		{"reset in mid-frame", server.Options{}, "", forceReset},
 		{"closed in mid-frame", server.Options{}, "HELLO 2\r\n", forceClose},
 	} {

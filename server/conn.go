@@ -146,7 +146,7 @@ func (c *conn) leave() {
 			}
 		}
 	}
-	c.outbox.close(c.sock, c.srv.options.DrainTime)
+	c.outbox.close(c.sock, c.srv.options.DrainTimeout)
 }
 
 // farewell is the note of a connection's last batch. It is closed when that is applied: by then the connection has
@@ -225,7 +225,7 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 	}
 }
 
-// forgive takes time off what counts for slow-time and auth-time. The sweeper's, as overdue is.
+// forgive takes time off what counts for slow-time and auth-timeout. The sweeper's, as overdue is.
 func (c *conn) forgive(late, now time.Duration) {
 	if o := &c.outbox; o.softSince != 0 {
 		o.softSince = min(o.softSince+late, now)
@@ -251,7 +251,7 @@ func (c *conn) overdue(now time.Duration) Reason {
 // lateToLogIn looks at the time once: when the peer logs in at this moment, there is none any more.
 func (c *conn) lateToLogIn(now time.Duration) bool {
 	since := time.Duration(c.stranger.Load())
-	return since != 0 && !c.srv.access.open.Load() && now-since > c.srv.options.AuthTime
+	return since != 0 && !c.srv.access.open.Load() && now-since > c.srv.options.AuthTimeout
 }
 
 // overSoft keeps watch on the soft limit.

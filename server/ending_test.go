@@ -88,7 +88,7 @@ func TestShutdownDrains(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitForWhoNeverReads(t *testing.T) {
-	s := conchtest.Start(t, server.Options{DrainTime: 50 * time.Millisecond})
+	s := conchtest.Start(t, server.Options{DrainTimeout: 50 * time.Millisecond})
 	sub, pub := s.Dial(t), s.Dial(t)
 	sub.Send("SUB a\n")
 	sub.Expect("OK SUB a\n")

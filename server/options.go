@@ -54,11 +54,11 @@ type Options struct {
 	// Unprotected switches protected mode off: peers from other machines are served.
 	Unprotected bool
 
-	// DrainTime is how long a connection that ends may take to read what was queued for it. Default 5 s.
-	DrainTime time.Duration
+	// DrainTimeout is how long a connection that ends may take to read what was queued for it. Default 5 s.
+	DrainTimeout time.Duration
 
-	// HandshakeTime is how long a TLS handshake may take as a whole. Default 10 s.
-	HandshakeTime time.Duration
+	// HandshakeTimeout is how long a TLS handshake may take as a whole. Default 10 s.
+	HandshakeTimeout time.Duration
 	// CertificateUser takes the common name of a verified client certificate for the name of the user.
 	CertificateUser bool
 
@@ -66,8 +66,8 @@ type Options struct {
 	ACLFile string
 	// RequirePassword is the default user's password; empty for none. New keeps nothing but its digest.
 	RequirePassword string
-	// AuthTime is how long a peer may take to say who it is, where that is asked. Default 10 s.
-	AuthTime time.Duration
+	// AuthTimeout is how long a peer may take to say who it is, where that is asked. Default 10 s.
+	AuthTimeout time.Duration
 
 	Version string         // what INFO and HELLO say; default "dev"
 	Log     zerolog.Logger // the zero Logger writes nowhere
@@ -92,9 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 	defaultTo(&o.SlowHard, 32<<20)
 	defaultTo(&o.SlowSoft, min(8<<20, o.SlowHard))
 	defaultTo(&o.SlowTime, 60*time.Second)
-	defaultTo(&o.DrainTime, 5*time.Second)
-	defaultTo(&o.HandshakeTime, 10*time.Second)
-	defaultTo(&o.AuthTime, 10*time.Second)
+	defaultTo(&o.DrainTimeout, 5*time.Second)
+	defaultTo(&o.HandshakeTimeout, 10*time.Second)
+	defaultTo(&o.AuthTimeout, 10*time.Second)
 	defaultTo(&o.Version, "dev")
 	if o.LogDropped == nil {
 		o.LogDropped = func() uint64 { return 0 }
@@ -114,8 +114,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.SlowSoft > o.SlowHard {
 		return o, fmt.Errorf("--slow-soft %d is over --slow-hard %d", o.SlowSoft, o.SlowHard)
 	}
-	if min(o.KeepAlive, o.SlowTime, o.DrainTime, o.HandshakeTime, o.AuthTime) < 0 {
-		return o, errors.New("--keep-alive, --slow-time, --drain-time, --handshake-time and --auth-time must not be negative")
+	if min(o.KeepAlive, o.SlowTime, o.DrainTimeout, o.HandshakeTimeout, o.AuthTimeout) < 0 {
+		return o, errors.New("--keep-alive, --slow-time, --drain-timeout, --handshake-timeout and --auth-timeout must not be negative")
 	}
 	return o, nil
 }

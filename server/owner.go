@@ -459,7 +459,7 @@ func (c *conn) dismiss(reason Reason) {
 func (o *Options) partingText(reason Reason) string {
 	switch reason {
 	case ReasonUnknown:
-		return fmt.Sprintf("you did not say who you are within %v (--auth-time); the connection is closed", o.AuthTime)
+		return fmt.Sprintf("you did not say who you are within %v (--auth-timeout); the connection is closed", o.AuthTimeout)
 	case ReasonRights:
 		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
 	case ReasonToken:

@@ -89,7 +89,7 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	assert.Equal(t, ReasonStalled, writeReason(err))
 }
 
-// What is left when drain-time is over gets one more call to the kernel, and no new deadline.
+// What is left when drain-timeout is over gets one more call to the kernel, and no new deadline.
 func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := pausedWriter(t, ours, strings.Repeat("x", maxWrite/2))
@@ -158,10 +158,10 @@ func TestLateness(t *testing.T) {
 	assert.Equal(t, 79*time.Second, lateness(80*time.Second, time.Second))
 }
 
-// The time in which the sweeper did not come round counts neither for slow-time nor for auth-time.
+// The time in which the sweeper did not come round counts neither for slow-time nor for auth-timeout.
 func TestATickThatCameLateIsForgiven(t *testing.T) {
 	const begun, later, pause = 100 * time.Second, 180 * time.Second, 79 * time.Second
-	s := &Server{options: Options{SlowHard: 1 << 30, SlowSoft: 10, SlowTime: 60 * time.Second, AuthTime: 10 * time.Second}}
+	s := &Server{options: Options{SlowHard: 1 << 30, SlowSoft: 10, SlowTime: 60 * time.Second, AuthTimeout: 10 * time.Second}}
 	s.access = new(access)
 	ours, _ := socketPair(t)
 

@@ -96,7 +96,7 @@ func (s *Server) Options() Options { return s.options }
 // Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
 func (s *Server) Serve(l net.Listener) { s.serveWith(l, nil) }
 
-// ServeTLS is Serve for connections that speak TLS. The handshake of each has HandshakeTime, and is its own affair. To
+// ServeTLS is Serve for connections that speak TLS. The handshake of each has HandshakeTimeout, and is its own affair. To
 // change certificates while it runs, give the config a GetConfigForClient.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) { s.serveWith(l, config) }
 
@@ -114,7 +114,7 @@ func (s *Server) serveWith(l net.Listener, config *tls.Config) {
 	s.tasks.Go(func() { s.accept(l, config) })
 }
 
-// Shutdown stops accepting, lets each connection's outbox drain for DrainTime at most, and returns when every
+// Shutdown stops accepting, lets each connection's outbox drain for DrainTimeout at most, and returns when every
 // goroutine of the server has ended. When ctx ends first, it closes what is left and waits no longer than that takes.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
@@ -166,7 +166,7 @@ const sweepEvery = time.Second
 // sweep evicts who has been over the soft limit for too long, or has not said who it is for too long. It is a clock outside the core: what it finds enters
 // the core as a request.
 func (s *Server) sweep() {
-	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTime)/4, time.Millisecond))
+	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTimeout)/4, time.Millisecond))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for last := uptime(); ; {
@@ -193,7 +193,7 @@ func lateness(since, every time.Duration) time.Duration {
 }
 
 // sweepConns evicts those connections whose time is over at a moment. late is the time before it in which the process
-// stood still: no client could do anything about it, so it does not count for slow-time and auth-time.
+// stood still: no client could do anything about it, so it does not count for slow-time and auth-timeout.
 func (s *Server) sweepConns(at, late time.Duration) {
 	s.clock.Store(int64(at))
 	s.mu.Lock()

@@ -24,11 +24,11 @@ func untilClosed(t *testing.T, c *conchtest.Conn) string {
 
 const mayBeUnknownFor = 20 * time.Millisecond
 
-const notInTime = "-ERR you did not say who you are within 20ms (--auth-time); the connection is closed\r\n"
+const notInTime = "-ERR you did not say who you are within 20ms (--auth-timeout); the connection is closed\r\n"
 
-// Whatever a stranger does or leaves undone, it gets auth-time and no more, and the server goes on.
+// Whatever a stranger does or leaves undone, it gets auth-timeout and no more, and the server goes on.
 func TestStrangersHaveTheirTimeAndNoMore(t *testing.T) {
-	options := server.Options{RequirePassword: "pw", AuthTime: mayBeUnknownFor}
+	options := server.Options{RequirePassword: "pw", AuthTimeout: mayBeUnknownFor}
 	t.Run("one that says nothing, on a server that has never said a word", func(t *testing.T) {
 		s := conchtest.Start(t, options)
 		assert.Equal(t, notInTime, untilClosed(t, s.Dial(t)))
@@ -60,7 +60,7 @@ func TestStrangersHaveTheirTimeAndNoMore(t *testing.T) {
 		<-stopped
 	})
 	t.Run("one whose certificate names nobody", func(t *testing.T) {
-		s := startTLS(t, server.Options{CertificateUser: true, RequirePassword: "pw", AuthTime: mayBeUnknownFor},
+		s := startTLS(t, server.Options{CertificateUser: true, RequirePassword: "pw", AuthTimeout: mayBeUnknownFor},
 			func(s *secureServer) {
 				s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, s.authority.Pool()
 			})

@@ -164,7 +164,7 @@ func TestWhoComesAndGoesOnTheTLSPortIsNoNews(t *testing.T) {
 func TestHalfATLSHandshake(t *testing.T) {
 	const half = "\x16\x03\x01\x02\x00\x01\x00\x01" // a handshake record of 512 bytes is to come
 	t.Run("its time ends", func(t *testing.T) {
-		s := startTLS(t, server.Options{HandshakeTime: 20 * time.Millisecond}, nil)
+		s := startTLS(t, server.Options{HandshakeTimeout: 20 * time.Millisecond}, nil)
 		c := s.plain(t)
 		c.Send(half)
 		_, _ = io.ReadAll(c) // an end, or a reset
@@ -172,7 +172,7 @@ func TestHalfATLSHandshake(t *testing.T) {
 		assert.Contains(t, s.log.String(), "a TLS handshake was not done in time")
 	})
 	t.Run("others come in meanwhile, until the places are taken", func(t *testing.T) {
-		s := startTLS(t, server.Options{MaxConnections: 51, HandshakeTime: time.Hour}, nil)
+		s := startTLS(t, server.Options{MaxConnections: 51, HandshakeTimeout: time.Hour}, nil)
 		var halves []*conchtest.Conn
 		for range 50 {
 			c := s.plain(t)
@@ -194,7 +194,7 @@ func TestHalfATLSHandshake(t *testing.T) {
 		conchtest.Eventually(t, comesIn, "a place that was given up is not taken again")
 	})
 	t.Run("a shutdown does not wait for it", func(t *testing.T) {
-		s := startTLS(t, server.Options{HandshakeTime: time.Hour}, nil)
+		s := startTLS(t, server.Options{HandshakeTimeout: time.Hour}, nil)
 		c := s.plain(t)
 		c.Send(half)
 		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not come in")
@@ -387,7 +387,7 @@ func TestShutdownOverTLS(t *testing.T) {
 		<-done
 	})
 	t.Run("waits neither for who never reads nor for a goodbye", func(t *testing.T) {
-		s := startTLS(t, server.Options{DrainTime: 50 * time.Millisecond}, nil)
+		s := startTLS(t, server.Options{DrainTimeout: 50 * time.Millisecond}, nil)
 		sub, pub := s.dial(t, nil), s.dial(t, nil)
 		sub.Send("SUB a\n")
 		sub.Expect("OK SUB a\n")

@@ -101,7 +101,7 @@ func (s *run) start(t *testing.T) {
 	host := "127.0.0.1"
 	args := []string{
 		"--log-format", "json",
-		"--slow-hard", "1MiB", "--slow-soft", "1MiB", "--slow-time", "10s", "--drain-time", "2s",
+		"--slow-hard", "1MiB", "--slow-soft", "1MiB", "--slow-time", "10s", "--drain-timeout", "2s",
 		"--max-memory", fmt.Sprintf("%dMiB", maxMemory),
 	}
 	var err error
