@@ -13,7 +13,7 @@ type acks struct {
 	topic     []byte
 	json      bool
 	out       *bufio.Writer // keeps the first error for whoever flushes it
-	meter     *meter
+	progress  *progress
 	stop      context.CancelFunc // called when there is one that does not come
 
 	sent chan sent
@@ -37,14 +37,14 @@ type ackJSON struct {
 	Sequence    uint64  `json:"sequence,omitempty"`
 }
 
-func newAcks(p *client.Publisher, o *pubOrder, c *call, in *intake, stop context.CancelFunc) *acks {
+func newAcks(p *client.Publisher, o *pubOptions, c *Env, in *lineReader, stop context.CancelFunc) *acks {
 	a := &acks{
 		publisher: p, topic: []byte(o.topic), json: o.json, out: bufio.NewWriter(c.stdout), stop: stop,
 		sent: make(chan sent, 1024), // far less than two windows, for which a publisher keeps what was answered
 		done: make(chan struct{}),
 	}
 	if o.message == nil && !o.quiet && !o.json && isTerminal(c.stderr) && !isTerminal(c.stdin) {
-		a.meter = newMeter(c.stderr, in.size)
+		a.progress = newProgress(c.stderr, in.size)
 	}
 	go a.run()
 	return a
@@ -59,12 +59,12 @@ func (a *acks) run() {
 			continue
 		}
 		a.take(published)
-		a.meter.add(m.size)
+		a.progress.add(m.size)
 		if len(a.sent) == 0 {
 			_ = a.out.Flush() // as out says
 		}
 	}
-	a.meter.end()
+	a.progress.end()
 }
 
 func (a *acks) take(p client.Published) {

@@ -16,41 +16,41 @@ import (
 	"github.com/conchmq/conch/internal/bench"
 )
 
-// order is what the command line of conch bench asks for.
-type order struct {
+// benchOptions is what the command line of conch bench asks for.
+type benchOptions struct {
 	load      bench.Load
 	json      bool
 	html      string // the file to write, if any
 	noCeiling bool
 }
 
-var benchTable = []option[order]{
-	benchCount("publishers", "1", "connections that publish", "4", func(o *order) *int { return &o.load.Publishers }),
-	benchCount("subscribers", "1", "connections that listen, each to all topics", "100", func(o *order) *int { return &o.load.Subscribers }),
-	benchCount("topics", "1", "topics, used in turn, message by message", "100", func(o *order) *int { return &o.load.Topics }),
+var benchTable = []option[benchOptions]{
+	benchCount("publishers", "1", "connections that publish", "4", func(o *benchOptions) *int { return &o.load.Publishers }),
+	benchCount("subscribers", "1", "connections that listen, each to all topics", "100", func(o *benchOptions) *int { return &o.load.Subscribers }),
+	benchCount("topics", "1", "topics, used in turn, message by message", "100", func(o *benchOptions) *int { return &o.load.Topics }),
 	benchOption("size", "SIZE", "64", "bytes of a payload, or a range of them; 24 at least", "64-16KiB", setBenchSize),
-	benchCount("pipeline", "64", "commands in one write", "1", func(o *order) *int { return &o.load.Pipeline }),
+	benchCount("pipeline", "64", "commands in one write", "1", func(o *benchOptions) *int { return &o.load.Pipeline }),
 	benchOption("rate", "NUMBER", "as fast as they go", "messages a second, over all publishers, each at its time", "5000", setBenchRate),
 	benchOption("duration", "TIME", "10s", "how long to measure", "10s", setBenchDuration),
 	benchOption("warm-up", "TIME", "1s", "the same load before that, not counted; 0 is none", "1s", setBenchWarmUp),
 	benchOption("dialect", "NAME", "resp2", "resp2, resp3, line or nats", "line", setBenchDialect),
-	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *order) *int { return &o.load.InFlight }),
-	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *order) *int { return &o.load.PID }),
+	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *benchOptions) *int { return &o.load.InFlight }),
+	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *benchOptions) *int { return &o.load.PID }),
 	benchOption("html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage),
-	toggle("no-ceiling", "", "do not measure the bare relay first", func(o *order) *bool { return &o.noCeiling }),
-	toggle("json", "", "print the result as one JSON object, and nothing else, on stdout", func(o *order) *bool { return &o.json }),
+	toggle("no-ceiling", "", "do not measure the bare relay first", func(o *benchOptions) *bool { return &o.noCeiling }),
+	toggle("json", "", "print the result as one JSON object, and nothing else, on stdout", func(o *benchOptions) *bool { return &o.json }),
 }
 
-func benchOption(name, value, fallback, usage, example string, set func(*order, string) error) option[order] {
-	return option[order]{name: name, value: value, fallback: fallback, usage: usage, example: example, set: set}
+func benchOption(name, value, fallback, usage, example string, set func(*benchOptions, string) error) option[benchOptions] {
+	return option[benchOptions]{name: name, value: value, fallback: fallback, usage: usage, example: example, set: set}
 }
 
-func benchCount(name, fallback, usage, example string, field func(*order) *int) option[order] {
-	set := func(o *order, text string) (err error) { *field(o), err = parseCount(text); return err }
+func benchCount(name, fallback, usage, example string, field func(*benchOptions) *int) option[benchOptions] {
+	set := func(o *benchOptions, text string) (err error) { *field(o), err = parseCount(text); return err }
 	return benchOption(name, "NUMBER", fallback, usage, example, set)
 }
 
-func setBenchSize(o *order, text string) (err error) {
+func setBenchSize(o *benchOptions, text string) (err error) {
 	low, high, isRange := strings.Cut(text, "-")
 	s := &o.load.Size
 	if s.Min, err = parseSize(low); err != nil {
@@ -65,41 +65,41 @@ func setBenchSize(o *order, text string) (err error) {
 	return err
 }
 
-func setBenchRate(o *order, text string) (err error) {
+func setBenchRate(o *benchOptions, text string) (err error) {
 	if o.load.Rate, err = strconv.ParseFloat(text, 64); err != nil || !(o.load.Rate > 0) {
 		return fmt.Errorf("expected messages a second, such as 5000 or 0.5, not %q", text)
 	}
 	return nil
 }
 
-func setBenchDuration(o *order, text string) (err error) {
-	o.load.Duration, err = parsePeriod(text)
+func setBenchDuration(o *benchOptions, text string) (err error) {
+	o.load.Duration, err = parseDuration(text)
 	return err
 }
 
-func setBenchWarmUp(o *order, text string) (err error) {
+func setBenchWarmUp(o *benchOptions, text string) (err error) {
 	if o.load.WarmUp = 0; text == "0" || text == "0s" {
 		return nil
 	}
-	o.load.WarmUp, err = parsePeriod(text)
+	o.load.WarmUp, err = parseDuration(text)
 	return err
 }
 
-func setBenchDialect(o *order, text string) (err error) {
+func setBenchDialect(o *benchOptions, text string) (err error) {
 	o.load.Dialect, err = bench.ParseDialect(text)
 	return err //nolint:wrapcheck // it says what is expected
 }
 
-func setBenchPage(o *order, text string) error {
+func setBenchPage(o *benchOptions, text string) error {
 	if o.html = text; text == "" {
 		return errors.New("expected the name of a file")
 	}
 	return nil
 }
 
-// parseBench reads the arguments after "bench". There is no order when the help was asked for, and answered.
-func parseBench(args []string, stdout io.Writer) (*order, error) {
-	o := &order{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
+// parseBench reads the arguments after "bench". There are no options when the help was asked for, and answered.
+func parseBench(args []string, stdout io.Writer) (*benchOptions, error) {
+	o := &benchOptions{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
 	arguments, help, err := readOptions("bench", benchTable, o, args, nil)
 	switch {
 	case err != nil:
@@ -110,19 +110,19 @@ func parseBench(args []string, stdout io.Writer) (*order, error) {
 	return o, o.takeAddress(arguments)
 }
 
-// takeAddress reads the one positional argument, and checks the whole order.
-func (o *order) takeAddress(arguments []string) error {
+// takeAddress reads the one positional argument, and checks the options.
+func (o *benchOptions) takeAddress(arguments []string) error {
 	if len(arguments) > 1 {
-		return wrongIn("bench", "expected one address, got %d arguments: %q", len(arguments), arguments)
+		return subcommandUsageErr("bench", "expected one address, got %d arguments: %q", len(arguments), arguments)
 	}
 	if len(arguments) == 1 {
 		o.load.Address = arguments[0]
 		if err := checkAddress(o.load.Address); err != nil {
-			return wrongIn("bench", "%w", err)
+			return subcommandUsageErr("bench", "%w", err)
 		}
 	}
 	if err := o.load.Check(); err != nil {
-		return wrongIn("bench", "%w", err)
+		return subcommandUsageErr("bench", "%w", err)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ ends the load and prints what there is.
 }
 
 // benchmark is the subcommand: conch bench.
-func benchmark(ctx context.Context, c *call) error {
+func benchmark(ctx context.Context, c *Env) error {
 	if len(c.args) > 0 && c.args[0] == "relay" { // hidden: the ceiling's process
 		return benchRelay(ctx, c.args[1:], c.stdout)
 	}
@@ -166,7 +166,7 @@ func benchmark(ctx context.Context, c *call) error {
 }
 
 // execute measures, first the bare relay and then the server, and prints.
-func (o *order) execute(ctx context.Context, stdout, stderr io.Writer) error {
+func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := o.probe(ctx); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (o *order) execute(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // probe connects once, so that nobody waits for the ceiling only to hear that there is no server.
-func (o *order) probe(ctx context.Context) error {
+func (o *benchOptions) probe(ctx context.Context) error {
 	sock, err := new(net.Dialer).DialContext(ctx, "tcp", o.load.Address)
 	if err != nil {
 		return o.explain(fmt.Errorf("cannot connect to %s: %w", o.load.Address, err))
@@ -202,14 +202,14 @@ func (o *order) probe(ctx context.Context) error {
 }
 
 // explain says what to do about an error where that is known.
-func (o *order) explain(err error) error {
+func (o *benchOptions) explain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("bench: nobody listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
 	}
 	return fmt.Errorf("bench: %w", err)
 }
 
-func (o *order) print(r *bench.Result, stdout io.Writer) error {
+func (o *benchOptions) print(r *bench.Result, stdout io.Writer) error {
 	write := r.WriteTable
 	if o.json {
 		write = r.WriteJSON
@@ -231,11 +231,11 @@ func (o *order) print(r *bench.Result, stdout io.Writer) error {
 }
 
 // longestCeiling is for how long the bare relay is measured at most.
-const longestCeiling = 2 * time.Second
+const maxCeilingTime = 2 * time.Second
 
 // ceiling measures the bare relay in a process of its own, so that its work is not the generator's. Without a result
 // there is a note that says why.
-func (o *order) ceiling(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
+func (o *benchOptions) ceiling(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
 	switch {
 	case o.noCeiling:
 		return 0, "not measured"
@@ -245,7 +245,7 @@ func (o *order) ceiling(ctx context.Context, show *bench.Progress, stderr io.Wri
 		return 0, "none: this is the bare relay"
 	}
 	l := bench.RelayLoad(o.load)
-	l.Duration, l.WarmUp = min(l.Duration, longestCeiling), min(l.WarmUp, longestCeiling/4)
+	l.Duration, l.WarmUp = min(l.Duration, maxCeilingTime), min(l.WarmUp, maxCeilingTime/4)
 	address, stop, err := startRelay(l, stderr)
 	if err == nil {
 		defer stop()
@@ -298,7 +298,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	var subscribers, frame int
 	if _, err := fmt.Sscan(strings.Join(args, " "), &subscribers, &frame); err != nil {
-		return wrongIn("bench", "relay is for conch bench itself, and takes two numbers")
+		return subcommandUsageErr("bench", "relay is for conch bench itself, and takes two numbers")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -137,7 +137,7 @@ func TestBenchHelpTellsEveryFlag(t *testing.T) {
 		assert.Empty(t, log.String())
 		for _, r := range benchTable {
 			assert.Regexp(t, `(?m)^  --`+r.name+" "+r.value+" +"+r.usage, out.String())
-			var o order
+			var o benchOptions
 			assert.NoError(t, r.set(&o, r.example), r.name)
 		}
 		for line := range strings.Lines(out.String()) {
@@ -154,7 +154,7 @@ func TestBenchDefaults(t *testing.T) {
 	assert.Equal(t, "127.0.0.1:8889", o.load.Address)
 	assert.Equal(t, time.Second, o.load.WarmUp)
 	for _, r := range benchTable {
-		var given order
+		var given benchOptions
 		if r.set(&given, r.fallback) != nil {
 			continue // it is words
 		}

@@ -26,7 +26,7 @@ Usage: conch completion bash|zsh|fish
 `
 
 // completion is the subcommand: conch completion.
-func completion(ctx context.Context, c *call) error {
+func completion(ctx context.Context, c *Env) error {
 	arguments, help, err := readOptions("completion", []option[struct{}]{}, &struct{}{}, c.args, c.env)
 	switch {
 	case err != nil:
@@ -34,7 +34,7 @@ func completion(ctx context.Context, c *call) error {
 	case help:
 		return answer(c.stdout, completionHelp)
 	case len(arguments) != 1:
-		return wrongIn("completion", "expected the name of a shell: bash, zsh or fish")
+		return subcommandUsageErr("completion", "expected the name of a shell: bash, zsh or fish")
 	}
 	switch shell := arguments[0]; shell {
 	case "bash":
@@ -42,14 +42,16 @@ func completion(ctx context.Context, c *call) error {
 	case "zsh", "fish":
 		return completionTree(c.stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
 	default:
-		return wrongIn("completion", "no script for %s: expected bash, zsh or fish", visible(shell))
+		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", quoteIfNeeded(shell))
 	}
 }
 
 // completionFlag is the last argument when a shell asks what could stand in its place.
 const completionFlag = "--generate-shell-completion"
 
-func asksCompletion(args []string) bool { return len(args) > 1 && args[len(args)-1] == completionFlag }
+func isCompletionRequest(args []string) bool {
+	return len(args) > 1 && args[len(args)-1] == completionFlag
+}
 
 // complete answers a shell.
 func complete(args []string, stdout io.Writer) error {
@@ -59,16 +61,16 @@ func complete(args []string, stdout io.Writer) error {
 // completionTree is the whole command line as the flag library has it, which does nothing but complete.
 func completionTree(stdout io.Writer) *cli.Command {
 	own := func(name, usage string, alone bool) cli.Flag { // no flag of the subcommands
-		return &cli.GenericFlag{Name: name, Usage: usage, Value: &flagValue{bare: alone}, Local: true}
+		return &cli.GenericFlag{Name: name, Usage: usage, Value: &flagValue{boolFlag: alone}, Local: true}
 	}
 	flags := []cli.Flag{
 		own("help", "print this", true), own("version", "print the version", true),
 		own("config", "read settings from this TOML file", false),
 	}
-	for _, r := range table {
-		flags = append(flags, own(r.name, r.usage, r.bare))
+	for _, r := range settingsTable {
+		flags = append(flags, own(r.name, r.usage, r.boolFlag))
 	}
-	root := bare("conch", flags)
+	root := silentCommand("conch", flags)
 	root.EnableShellCompletion = true
 	root.Writer, root.ErrWriter = stdout, io.Discard
 	root.ConfigureShellCompletionCommand = func(c *cli.Command) { // which the library adds, with its scripts
@@ -77,7 +79,7 @@ func completionTree(stdout io.Writer) *cli.Command {
 	}
 	for _, s := range subcommands() {
 		if s.name != "completion" {
-			c := bare(s.name, longOnly(s.flags()))
+			c := silentCommand(s.name, longOnly(s.flags()))
 			c.Usage = s.usage
 			root.Commands = append(root.Commands, c)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// core is the goroutine of the broker. Whoever started it stops it and waits for it.
-type core struct {
+// coreRunner is the goroutine of the broker. Whoever started it stops it and waits for it.
+type coreRunner struct {
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when it has ended, for whatever reason
 	panicked bool          // may be read when done is closed
@@ -19,9 +19,9 @@ type core struct {
 //
 // A panic in there ends the process. It left the tables of topics and subscribers in the middle of a change: a broker
 // that went on would count and deliver by tables that lie, and nobody could tell. Started anew it is empty and right.
-func startCore(log zerolog.Logger, work func(context.Context)) *core {
+func startCore(log zerolog.Logger, work func(context.Context)) *coreRunner {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &core{cancel: cancel, done: make(chan struct{})}
+	c := &coreRunner{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		defer func() {
@@ -37,15 +37,15 @@ func startCore(log zerolog.Logger, work func(context.Context)) *core {
 }
 
 // stop ends the core. Nobody may be submitting any more: what is in the inbox is not applied.
-func (c *core) stop() {
+func (c *coreRunner) stop() {
 	c.cancel()
 	<-c.done
 }
 
 // outcome is nil for a core that was stopped. The log has told the rest. Only when done is closed.
-func (c *core) outcome() error {
+func (c *coreRunner) outcome() error {
 	if c.panicked {
-		return &failure{status: statusDefect}
+		return &exitError{status: statusDefect}
 	}
 	return nil
 }

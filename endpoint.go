@@ -12,52 +12,52 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// endpoint is what the command lines of sub and pub say about the server.
-type endpoint struct {
+// serverFlags is what the command lines of sub and pub say about the server.
+type serverFlags struct {
 	url          string
 	passwordFile string
 	ca           string // files in PEM
 	cert, key    string
 }
 
-// endpointOptions are the flags for that. The password has none: others on the machine can see a command line.
-func endpointOptions[T any](of func(*T) *endpoint) []option[T] {
-	url := freeText("url", "URL", "the server",
+// serverFlagOptions are the flags for that. The password has none: others on the machine can see a command line.
+func serverFlagOptions[T any](of func(*T) *serverFlags) []option[T] {
+	url := textFlag("url", "URL", "the server",
 		"conch://127.0.0.1:8889", func(o *T) *string { return &of(o).url })
 	url.letter, url.fallback, url.env = "u", "conch://127.0.0.1:8889", true
-	password := freeText("password-file", "FILE", "the password is the first line of this file",
+	password := textFlag("password-file", "FILE", "the password is the first line of this file",
 		"password", func(o *T) *string { return &of(o).passwordFile })
 	password.env = true
 	return []option[T]{
 		url, password,
-		freeText("tls-ca", "FILE", "the authority that signs the server's certificate, in PEM; that of the system if not given", "ca.pem",
+		textFlag("tls-ca", "FILE", "the authority that signs the server's certificate, in PEM; that of the system if not given", "ca.pem",
 			func(o *T) *string { return &of(o).ca }),
-		freeText("tls-cert", "FILE", "a certificate that says who we are, in PEM", "cert.pem", func(o *T) *string { return &of(o).cert }),
-		freeText("tls-key", "FILE", "its private key, in PEM", "key.pem", func(o *T) *string { return &of(o).key }),
+		textFlag("tls-cert", "FILE", "a certificate that says who we are, in PEM", "cert.pem", func(o *T) *string { return &of(o).cert }),
+		textFlag("tls-key", "FILE", "its private key, in PEM", "key.pem", func(o *T) *string { return &of(o).key }),
 	}
 }
 
-// endpointHelp is what both helps say about it.
-const endpointHelp = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path; all but
+// serverFlagsHelp is what both helps say about it.
+const serverFlagsHelp = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path; all but
 the host may be left out, and the host too. Others on this machine can see a command line: keep a password in CONCH_URL
 or in a file.
 `
 
 // options are those of the client. A wrong URL is wrong use of the subcommand.
-func (e *endpoint) options(name string) (client.Options, error) {
+func (e *serverFlags) options(name string) (client.Options, error) {
 	url := e.url
 	if !strings.Contains(url, "://") { // host:port, or nothing
 		url = "conch://" + url
 	}
 	o, err := client.ParseURL(url)
 	if err != nil {
-		return o, wrongIn(name, "%s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "))
+		return o, subcommandUsageErr(name, "%s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "))
 	}
 	if o.TLS == nil && (e.ca != "" || e.cert != "" || e.key != "") {
-		return o, wrongIn(name, "tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890")
+		return o, subcommandUsageErr(name, "tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890")
 	}
 	if (e.cert == "") != (e.key == "") {
-		return o, wrongIn(name, "tls-cert and tls-key belong together; give both")
+		return o, subcommandUsageErr(name, "tls-cert and tls-key belong together; give both")
 	}
 	if err := errors.Join(e.readPassword(&o), e.readTLS(o.TLS)); err != nil {
 		return o, fmt.Errorf("%s: %w", name, err)
@@ -65,7 +65,7 @@ func (e *endpoint) options(name string) (client.Options, error) {
 	return o, nil
 }
 
-func (e *endpoint) readPassword(o *client.Options) error {
+func (e *serverFlags) readPassword(o *client.Options) error {
 	if e.passwordFile == "" {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (e *endpoint) readPassword(o *client.Options) error {
 	return nil
 }
 
-func (e *endpoint) readTLS(config *tls.Config) error {
+func (e *serverFlags) readTLS(config *tls.Config) error {
 	if e.ca != "" {
 		pem, err := os.ReadFile(e.ca)
 		if err != nil {
@@ -101,8 +101,8 @@ func (e *endpoint) readTLS(config *tls.Config) error {
 	return nil
 }
 
-// unreachable says what to do about an error of connecting, where that is known.
-func unreachable(name string, o client.Options, err error) error {
+// explainDialError says what to do about an error of connecting, where that is known.
+func explainDialError(name string, o client.Options, err error) error {
 	var said *client.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -11,31 +11,31 @@ import (
 
 // readFile reads the settings of a file. Every key must be a setting: one that is mistyped would otherwise leave its
 // default in force, and nobody would know.
-func readFile(path string) (map[string]given, error) {
+func readFile(path string) (map[string]rawValue, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		if inner := new(fs.PathError); errors.As(err, &inner) {
 			err = inner.Err // the rest would name the file once more
 		}
-		return nil, wrongUse("file %s cannot be read: %w", visible(path), err)
+		return nil, usageErr("file %s cannot be read: %w", quoteIfNeeded(path), err)
 	}
 	raw := make(map[string]any)
 	meta, err := toml.Decode(string(text), &raw)
 	if err != nil {
-		return nil, wrongUse("file %s: %w", path, err)
+		return nil, usageErr("file %s: %w", path, err)
 	}
-	found := make(map[string]given)
+	found := make(map[string]rawValue)
 	for _, key := range meta.Keys() {
 		name := key[0] // whatever is nested in it is refused with it
 		from := fmt.Sprintf("file %s, key %s", path, name)
-		if findRow(name) == nil {
-			return nil, wrongUse("file %s: unknown key %s%s", path, visible(name), didYouMean("", name))
+		if findSetting(name) == nil {
+			return nil, usageErr("file %s: unknown key %s%s", path, quoteIfNeeded(name), suggestSetting("", name))
 		}
 		value, err := plain(raw[name])
 		if err != nil {
-			return nil, wrongUse("%s: %w", from, err)
+			return nil, usageErr("%s: %w", from, err)
 		}
-		found[name] = given{text: value, from: from}
+		found[name] = rawValue{text: value, from: from}
 	}
 	return found, nil
 }
@@ -49,10 +49,10 @@ func plain(value any) (string, error) {
 	return "", errors.New("expected a string, a number or a boolean")
 }
 
-func findRow(name string) *row {
-	for i := range table {
-		if table[i].name == name {
-			return &table[i]
+func findSetting(name string) *setting {
+	for i := range settingsTable {
+		if settingsTable[i].name == name {
+			return &settingsTable[i]
 		}
 	}
 	return nil

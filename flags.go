@@ -25,8 +25,8 @@ func toggle[T any](name, letter, usage string, field func(*T) *bool) option[T] {
 	return option[T]{name: name, letter: letter, usage: usage, example: "true", set: set}
 }
 
-// freeText is a flag that takes any text.
-func freeText[T any](name, value, usage, example string, field func(*T) *string) option[T] {
+// textFlag is a flag that takes any text.
+func textFlag[T any](name, value, usage, example string, field func(*T) *string) option[T] {
 	set := func(o *T, text string) error { *field(o) = text; return nil }
 	return option[T]{name: name, value: value, usage: usage, example: example, set: set}
 }
@@ -34,7 +34,7 @@ func freeText[T any](name, value, usage, example string, field func(*T) *string)
 // cliFlags are the options as the flag library has them, and --help as the last one; with what it will find.
 func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) {
 	for _, o := range append(table[:len(table):len(table)], option[T]{name: "help", letter: "h", usage: "print this"}) {
-		v := &flagValue{bare: o.value == ""}
+		v := &flagValue{boolFlag: o.value == ""}
 		f := &cli.GenericFlag{Name: o.name, Usage: o.usage, Value: v}
 		if o.letter != "" {
 			f.Aliases = []string{o.letter}
@@ -48,16 +48,16 @@ func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) 
 // arguments that are no flags. A flag that is given several times is set as often.
 func readOptions[T any](name string, table []option[T], o *T, args []string, env lookup) (arguments []string, help bool, err error) {
 	flags, values := cliFlags(table)
-	names := make([]known, len(table))
+	names := make([]flagName, len(table))
 	for i, f := range table {
-		names[i] = known{name: f.name, example: f.example}
+		names[i] = flagName{name: f.name, example: f.example}
 		if f.value != "" {
 			names[i].letter = f.letter
 		}
 	}
 	arguments, err = split(append([]string{"conch " + name}, args...), flags, names)
 	if err != nil {
-		return nil, false, wrongIn(name, "%w", err)
+		return nil, false, subcommandUsageErr(name, "%w", err)
 	}
 	if values[len(table)].isSet {
 		return nil, true, nil
@@ -71,16 +71,16 @@ func readOptions[T any](name string, table []option[T], o *T, args []string, env
 		}
 		for _, text := range texts {
 			if err := f.set(o, text); err != nil {
-				return nil, false, wrongIn(name, "%s: %w", from, err)
+				return nil, false, subcommandUsageErr(name, "%s: %w", from, err)
 			}
 		}
 	}
 	return arguments, false, nil
 }
 
-// wrongIn is wrongUse for a subcommand.
-func wrongIn(name, format string, args ...any) error {
-	return &failure{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
+// subcommandUsageErr is usageErr for a subcommand.
+func subcommandUsageErr(name, format string, args ...any) error {
+	return &exitError{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
 }
 
 // optionsHelp is one line for each option.

@@ -44,10 +44,10 @@ func helpText() string {
 	entry := func(flag, usage, note string) {
 		fmt.Fprintf(&b, "  %-26s %s\n  %-26s   [%s]\n", flag, usage, "", note)
 	}
-	for i := range table {
-		r := &table[i]
+	for i := range settingsTable {
+		r := &settingsTable[i]
 		separator := " "
-		if r.bare {
+		if r.boolFlag {
 			separator = "=" // "--protected-mode false" would be two things
 		}
 		note := "env " + r.env()

@@ -9,21 +9,21 @@ import (
 	"os"
 )
 
-// intake brings the messages to publish: the lines of standard input, or the one of the command line.
-type intake struct {
+// lineReader brings the messages to publish: the lines of standard input, or the one of the command line.
+type lineReader struct {
 	lines   chan []byte // without their newline; closed behind the last one
 	err     error       // why they end before the input does; set before lines is closed
 	raw     chan []byte // pieces of what is behind the lines then, byte for byte; closed behind the last one, after lines
 	broken  error       // why the input cannot be read to its end; set before raw is closed
-	longest int         // bytes that a line may have
+	maxLine int         // bytes that a line may have
 	size    int64       // bytes of the input, if that is a file; 0: nobody knows
 	quit    chan struct{}
 }
 
-// newIntake begins to read. Nothing can end a read of standard input; so its goroutine is told to stop, and not waited
+// newLineReader begins to read. Nothing can end a read of standard input; so its goroutine is told to stop, and not waited
 // for.
-func newIntake(o *pubOrder, stdin io.Reader) *intake {
-	in := &intake{lines: make(chan []byte, 256), raw: make(chan []byte), longest: o.longest, quit: make(chan struct{})}
+func newLineReader(o *pubOptions, stdin io.Reader) *lineReader {
+	in := &lineReader{lines: make(chan []byte, 256), raw: make(chan []byte), maxLine: o.maxLine, quit: make(chan struct{})}
 	if o.message != nil {
 		in.lines <- []byte(*o.message)
 		close(in.lines)
@@ -40,11 +40,11 @@ func newIntake(o *pubOrder, stdin io.Reader) *intake {
 }
 
 // stop has the goroutine end, as soon as it is in no read.
-func (in *intake) stop() { close(in.quit) }
+func (in *lineReader) stop() { close(in.quit) }
 
 // copyTo brings what is not taken yet to rest, until the input or ctx ends. It returns why the input cannot be read to
 // its end.
-func (in *intake) copyTo(ctx context.Context, rest *leftover) error {
+func (in *lineReader) copyTo(ctx context.Context, rest *unackedFile) error {
 	for _, part := range []struct {
 		from <-chan []byte
 		add  func([]byte)
@@ -66,14 +66,14 @@ func (in *intake) copyTo(ctx context.Context, rest *leftover) error {
 	return in.broken
 }
 
-func (in *intake) read(from *bufio.Reader) {
+func (in *lineReader) read(from *bufio.Reader) {
 	defer close(in.raw)
 	piece, err := in.readLines(from)
-	for (len(piece) == 0 || in.put(in.raw, piece)) && err == nil {
+	for (len(piece) == 0 || in.offer(in.raw, piece)) && err == nil {
 		piece = make([]byte, 64<<10)
 		var n int
 		n, err = from.Read(piece)
-		piece, err = piece[:n], unreadable(err)
+		piece, err = piece[:n], wrapReadError(err)
 	}
 	if !errors.Is(err, io.EOF) {
 		in.broken = err
@@ -82,10 +82,10 @@ func (in *intake) read(from *bufio.Reader) {
 
 // readLines reads lines as long as they can be messages. It returns what it has of one that cannot, and the error that
 // keeps it from reading on, if there is one.
-func (in *intake) readLines(from *bufio.Reader) (part []byte, err error) {
+func (in *lineReader) readLines(from *bufio.Reader) (part []byte, err error) {
 	defer close(in.lines)
 	for {
-		line, err := readLine(from, in.longest)
+		line, err := readLine(from, in.maxLine)
 		switch {
 		case errors.Is(err, errLongLine):
 			in.err = err
@@ -93,16 +93,16 @@ func (in *intake) readLines(from *bufio.Reader) (part []byte, err error) {
 		case errors.Is(err, io.EOF):
 			return nil, io.EOF
 		case err != nil:
-			in.err = unreadable(err)
+			in.err = wrapReadError(err)
 			return line, in.err
-		case !in.put(in.lines, line):
+		case !in.offer(in.lines, line):
 			return nil, io.EOF // nobody wants more
 		}
 	}
 }
 
-// put tells whether anybody wanted it.
-func (in *intake) put(to chan<- []byte, bytes []byte) bool {
+// offer tells whether anybody wanted it.
+func (in *lineReader) offer(to chan<- []byte, bytes []byte) bool {
 	select {
 	case to <- bytes:
 		return true
@@ -111,31 +111,31 @@ func (in *intake) put(to chan<- []byte, bytes []byte) bool {
 	}
 }
 
-// unreadable says of an error what it is an error of; the end of the input is none.
-func unreadable(err error) error {
+// wrapReadError says of an error what it is an error of; the end of the input is none.
+func wrapReadError(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return fmt.Errorf("cannot read the standard input: %w", err)
 }
 
-// longestLine is the longest message that Redis' protocol has.
-const longestLine = 512 << 20
+// maxLineLength is the longest message that Redis' protocol has.
+const maxLineLength = 512 << 20
 
 // errLongLine is wrapped by what is said of a line that cannot be a message.
 var errLongLine = errors.New("a line is too long for a message")
 
 // readLine reads up to a newline, or to the end of the input, where there need not be one. The line is the caller's.
 // With an error comes what has been read of it.
-func readLine(from *bufio.Reader, longest int) (line []byte, err error) {
+func readLine(from *bufio.Reader, limit int) (line []byte, err error) {
 	for {
 		part, err := from.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case err == nil && len(line)-1 <= longest:
+		case err == nil && len(line)-1 <= limit:
 			return line[:len(line)-1], nil
-		case len(line) > longest:
-			return line, fmt.Errorf("%w: more than %d bytes", errLongLine, longest)
+		case len(line) > limit:
+			return line, fmt.Errorf("%w: more than %d bytes", errLongLine, limit)
 		case errors.Is(err, io.EOF) && len(line) > 0:
 			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):

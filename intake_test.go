@@ -42,7 +42,7 @@ func TestReadLine(t *testing.T) {
 }
 
 // A line that cannot be a message is read, with all behind it, by whoever wants that: not a byte is missing.
-func TestIntakeOfLongLines(t *testing.T) {
+func TestLineReaderKeepsLongLines(t *testing.T) {
 	long := strings.Repeat("x", 101)
 	for _, c := range []struct {
 		input string
@@ -56,7 +56,7 @@ func TestIntakeOfLongLines(t *testing.T) {
 		{"\n" + long + "\nb\n\n" + long + "c\nd", []string{""}, long + "\nb\n\n" + long + "c\nd", 5},
 		{strings.Repeat(long, 5000) + "\nb\n", nil, strings.Repeat(long, 5000) + "\nb\n", 2},
 	} {
-		in := newIntake(&pubOrder{longest: 100}, strings.NewReader(c.input))
+		in := newLineReader(&pubOptions{maxLine: 100}, strings.NewReader(c.input))
 		var lines []string
 		for line := range in.lines {
 			lines = append(lines, string(line))
@@ -64,7 +64,7 @@ func TestIntakeOfLongLines(t *testing.T) {
 		assert.Equal(t, c.lines, lines)
 		assert.Equal(t, c.raw != "", in.err != nil)
 		var out bytes.Buffer
-		rest := &leftover{out: bufio.NewWriter(&out)}
+		rest := &unackedFile{out: bufio.NewWriter(&out)}
 		require.NoError(t, in.copyTo(t.Context(), rest))
 		require.NoError(t, rest.out.Flush())
 		assert.Equal(t, c.raw, out.String())
@@ -72,13 +72,13 @@ func TestIntakeOfLongLines(t *testing.T) {
 	}
 }
 
-func TestIntakeKnowsTheSizeOfAFile(t *testing.T) {
+func TestLineReaderKnowsTheSizeOfAFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lines")
 	require.NoError(t, os.WriteFile(name, []byte("one\ntwo\n"), 0o600))
 	file, err := os.Open(name)
 	require.NoError(t, err)
 	defer func() { _ = file.Close() }()
-	in := newIntake(&pubOrder{longest: longestLine}, file)
+	in := newLineReader(&pubOptions{maxLine: maxLineLength}, file)
 	defer in.stop()
 	assert.EqualValues(t, 8, in.size)
 	assert.Equal(t, "one", string(<-in.lines))
@@ -86,12 +86,12 @@ func TestIntakeKnowsTheSizeOfAFile(t *testing.T) {
 	_, more := <-in.lines
 	assert.False(t, more)
 	assert.NoError(t, in.err)
-	assert.Zero(t, newIntake(&pubOrder{}, strings.NewReader("")).size)
+	assert.Zero(t, newLineReader(&pubOptions{}, strings.NewReader("")).size)
 }
 
-func TestMeter(t *testing.T) {
+func TestProgress(t *testing.T) {
 	var out bytes.Buffer
-	m := newMeter(&out, 8)
+	m := newProgress(&out, 8)
 	m.add(4)
 	m.end()
 	assert.Empty(t, out.String(), "the moment is not over")
@@ -101,7 +101,7 @@ func TestMeter(t *testing.T) {
 	m.end()
 	assert.EqualValues(t, 8, m.done)
 
-	m = newMeter(&out, 0)
+	m = newProgress(&out, 0)
 	m.add(4)
 	m.add(4)
 	assert.EqualValues(t, 2, m.done, "messages, where the size is not known")

@@ -11,8 +11,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// leftover takes the messages that were not acknowledged, a line each: in a file, or else on standard error.
-type leftover struct {
+// unackedFile takes the messages that were not acknowledged, a line each: in a file, or else on standard error.
+type unackedFile struct {
 	file   *os.File // nil: standard error
 	out    *bufio.Writer
 	shown  bool // on a terminal, which they must not drive
@@ -21,20 +21,20 @@ type leftover struct {
 	buffer []byte
 }
 
-// openLeftover makes the file at once: later, when there is something to write, would be too late to hear that it
+// openUnackedFile makes the file at once: later, when there is something to write, would be too late to hear that it
 // cannot be made. What is there already may be the rest of another time, and is not touched.
-func openLeftover(name string, stderr io.Writer) (*leftover, error) {
+func openUnackedFile(name string, stderr io.Writer) (*unackedFile, error) {
 	if name == "" {
-		return &leftover{out: bufio.NewWriter(stderr), shown: isTerminal(stderr)}, nil
+		return &unackedFile{out: bufio.NewWriter(stderr), shown: isTerminal(stderr)}, nil
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the caller does
 	}
-	return &leftover{file: file, out: bufio.NewWriter(file)}, nil
+	return &unackedFile{file: file, out: bufio.NewWriter(file)}, nil
 }
 
-func (l *leftover) add(line []byte) {
+func (l *unackedFile) add(line []byte) {
 	if l.count++; l.shown {
 		l.buffer = protocol.EscapeMessage(l.buffer[:0], line)
 		line = l.buffer
@@ -44,7 +44,7 @@ func (l *leftover) add(line []byte) {
 }
 
 // addRaw is add for pieces of lines, with their newlines. Nothing is added behind them in another way.
-func (l *leftover) addRaw(piece []byte) {
+func (l *unackedFile) addRaw(piece []byte) {
 	for line := range bytes.Lines(piece) {
 		if !l.within {
 			l.count++
@@ -56,7 +56,7 @@ func (l *leftover) addRaw(piece []byte) {
 
 // close ends the file, and removes it if there is nothing in it. It returns why, the error there was before, and with
 // it what went wrong with the file.
-func (l *leftover) close(why error) error {
+func (l *unackedFile) close(why error) error {
 	err := l.out.Flush()
 	if l.file != nil {
 		err = errors.Join(err, l.file.Close())
@@ -65,7 +65,7 @@ func (l *leftover) close(why error) error {
 		}
 	}
 	if err != nil && l.count > 0 {
-		return &failure{statusUnacked, fmt.Errorf("%w; and they cannot be written: %w", why, err)}
+		return &exitError{statusUnacked, fmt.Errorf("%w; and they cannot be written: %w", why, err)}
 	}
 	return why
 }

@@ -104,7 +104,7 @@ func listen(address, command string) (net.Listener, error) {
 	if dns := new(net.DNSError); errors.As(err, &dns) {
 		reason = dns
 	}
-	advice := "choose another address, e.g. " + command + neighbor(address)
+	advice := "choose another address, e.g. " + command + suggestAddress(address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		advice = "another conch (or another program) has it; " + advice
@@ -116,8 +116,8 @@ func listen(address, command string) (net.Listener, error) {
 	return nil, fmt.Errorf("cannot listen on %s: %w; %s", address, reason, advice)
 }
 
-// neighbor is an address that may be free where address is not.
-func neighbor(address string) string {
+// suggestAddress is an address that may be free where address is not.
+func suggestAddress(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	n, err2 := strconv.Atoi(port)
 	if err != nil || err2 != nil || n < 1024 || n == 65535 {

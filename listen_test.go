@@ -108,7 +108,7 @@ func TestWhatCannotBeListenedOn(t *testing.T) {
 		{
 			"--tls-listen=" + taken.Addr().String() + " --tls-cert=" + cert + " --tls-key=" + key,
 			"cannot listen on " + taken.Addr().String() + ": address already in use; another conch (or another program) has it; " +
-				"choose another address, e.g. conch --tls-listen " + neighbor(taken.Addr().String()),
+				"choose another address, e.g. conch --tls-listen " + suggestAddress(taken.Addr().String()),
 		},
 		{
 			"--unix-socket=" + folder,
@@ -125,7 +125,7 @@ func TestWhatCannotBeListenedOn(t *testing.T) {
 	}
 }
 
-func TestClash(t *testing.T) {
+func TestSameAddress(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want bool
@@ -140,6 +140,6 @@ func TestClash(t *testing.T) {
 		{"", "", false},
 		{":1", "", false},
 	} {
-		assert.Equal(t, c.want, clash(c.a, c.b), "%s %s", c.a, c.b)
+		assert.Equal(t, c.want, sameAddress(c.a, c.b), "%s %s", c.a, c.b)
 	}
 }

@@ -25,9 +25,9 @@ func init() {
 	zerolog.TimeFieldFormat = timeFormat // the library has this for the whole process, and reads it without a lock
 }
 
-// logbook is the log. Writing to it never waits: the core logs too, and for the core everybody waits. Lines wait in a
-// ring that one goroutine empties; the logbook owns it, and close waits for it.
-type logbook struct {
+// logger is the log. Writing to it never waits: the core logs too, and for the core everybody waits. Lines wait in a
+// ring that one goroutine empties; the logger owns it, and close waits for it.
+type logger struct {
 	zerolog.Logger
 	configured zerolog.Level
 	ring       diode.Writer
@@ -35,12 +35,12 @@ type logbook struct {
 }
 
 // openLog starts a log that writes to out.
-func openLog(s *settings, out io.Writer) *logbook {
+func openLog(s *settings, out io.Writer) *logger {
 	zerolog.SetGlobalLevel(s.logLevel) // CONFIG SET and SIGUSR1 change it there
-	b := &logbook{configured: s.logLevel, sink: &sink{out: formatted(s.logFormat, out), flushed: make(chan struct{})}}
+	b := &logger{configured: s.logLevel, sink: &sink{out: formatted(s.logFormat, out), flushed: make(chan struct{})}}
 	// The ring polls: the way that waits for a wake-up can miss it, and then the last line before a quiet time is not
 	// written until the quiet is over.
-	b.ring = diode.NewWriter(b.sink, logRoom, logPoll, b.sink.miss)
+	b.ring = diode.NewWriter(b.sink, logRoom, logPoll, b.sink.countDropped)
 	b.Logger = zerolog.New(b.ring).With().Timestamp().Logger()
 	return b
 }
@@ -58,7 +58,7 @@ func formatted(format string, out io.Writer) io.Writer {
 
 // close writes out what waits and ends the goroutine. If out takes nothing, it gives up: a process that cannot end
 // because nobody reads its log would be worse.
-func (b *logbook) close() {
+func (b *logger) close() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -74,68 +74,68 @@ func (b *logbook) close() {
 }
 
 // dropped is how many lines were lost, for INFO.
-func (b *logbook) dropped() uint64 { return b.sink.dropped.Load() }
+func (b *logger) dropped() uint64 { return b.sink.dropped.Load() }
 
-// always begins a line that is written at any level, but says which level it is of.
-func always(log *zerolog.Logger, level zerolog.Level) *zerolog.Event {
+// logAtAnyLevel begins a line that is written at any level, but says which level it is of.
+func logAtAnyLevel(log *zerolog.Logger, level zerolog.Level) *zerolog.Event {
 	return log.Log().Str(zerolog.LevelFieldName, level.String()) //nolint:zerologlint // the caller sends it
 }
 
-// talk makes the log one level more talkative; after trace, what was configured.
-func (b *logbook) talk() {
+// raiseVerbosity makes the log one level more talkative; after trace, what was configured.
+func (b *logger) raiseVerbosity() {
 	level := zerolog.GlobalLevel() - 1
 	if level < zerolog.TraceLevel {
 		level = b.configured
 	}
 	zerolog.SetGlobalLevel(level)
-	always(&b.Logger, zerolog.InfoLevel).Stringer("log-level", level).Msg("log level changed")
+	logAtAnyLevel(&b.Logger, zerolog.InfoLevel).Stringer("log-level", level).Msg("log level changed")
 }
 
 // sink is what the ring's goroutine writes to. Only that goroutine calls it.
 type sink struct {
-	out     io.Writer
-	dropped atomic.Uint64 // lines lost since the start
-	told    uint64        // how many of them the log itself has told of
-	flushed chan struct{} // closed when the mark came by
-	once    sync.Once
+	out      io.Writer
+	dropped  atomic.Uint64 // lines lost since the start
+	reported uint64        // how many of them the log itself has told of
+	flushed  chan struct{} // closed when the mark came by
+	once     sync.Once
 }
 
-// miss counts lines that the ring had no room for. The line that comes next tells of them.
-func (k *sink) miss(lines int) { k.dropped.Add(uint64(lines)) }
+// countDropped counts lines that the ring had no room for. The line that comes next tells of them.
+func (k *sink) countDropped(lines int) { k.dropped.Add(uint64(lines)) }
 
 // Write writes one line; an empty one is the mark of close. It never fails: a line that could not be written is
 // counted as dropped, and the ring could do nothing else about it.
 func (k *sink) Write(line []byte) (int, error) {
 	if len(line) == 0 {
-		k.tell()
+		k.reportDropped()
 		k.once.Do(func() { close(k.flushed) })
 		return 0, nil
 	}
-	k.tell()
+	k.reportDropped()
 	if _, err := k.out.Write(line); err != nil {
 		k.dropped.Add(1)
 	}
 	return len(line), nil
 }
 
-// tell writes how many lines are missing at this place.
-func (k *sink) tell() {
+// reportDropped writes how many lines are missing at this place.
+func (k *sink) reportDropped() {
 	total := k.dropped.Load()
-	if total == k.told {
+	if total == k.reported {
 		return
 	}
-	log := zerolog.New(telling{k}).With().Timestamp().Logger()
-	always(&log, zerolog.WarnLevel).Uint64("dropped", total-k.told).Uint64("dropped-total", total).
+	log := zerolog.New(reporter{k}).With().Timestamp().Logger()
+	logAtAnyLevel(&log, zerolog.WarnLevel).Uint64("dropped", total-k.reported).Uint64("dropped-total", total).
 		Msg("log lines were dropped: they could not be written fast enough, or not at all")
 }
 
-// telling writes the line that tells of lost ones. If it is lost as well, the next one tells of all of them.
-type telling struct{ k *sink }
+// reporter writes the line that tells of lost ones. If it is lost as well, the next one tells of all of them.
+type reporter struct{ k *sink }
 
-func (t telling) Write(line []byte) (int, error) {
+func (t reporter) Write(line []byte) (int, error) {
 	total := t.k.dropped.Load()
 	if _, err := t.k.out.Write(line); err == nil {
-		t.k.told = total
+		t.k.reported = total
 	}
 	return len(line), nil
 }

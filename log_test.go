@@ -16,7 +16,7 @@ func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
 	var out bytes.Buffer
 	log := openLog(&settings{logLevel: zerolog.ErrorLevel, logFormat: formatJSON}, &out)
 	for range 6 {
-		log.talk()
+		log.raiseVerbosity()
 	}
 	log.close()
 	var levels []string

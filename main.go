@@ -23,24 +23,24 @@ const (
 	statusDefect  = 2 // the core panicked, as when the Go runtime ends a process that panicked
 )
 
-// failure is an error that knows with which status the process ends. err is nil when all has been said in the log.
-type failure struct {
+// exitError is an error that knows with which status the process ends. err is nil when all has been said in the log.
+type exitError struct {
 	status int
 	err    error
 }
 
-func (f *failure) Error() string {
+func (f *exitError) Error() string {
 	if f.err == nil {
 		return fmt.Sprintf("exit status %d", f.status)
 	}
 	return f.err.Error()
 }
 
-func (f *failure) Unwrap() error { return f.err }
+func (f *exitError) Unwrap() error { return f.err }
 
-// wrongUse is a failure of whoever wrote the command line, the environment or the file.
-func wrongUse(format string, args ...any) error {
-	return &failure{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
+// usageErr is a failure of whoever wrote the command line, the environment or the file.
+func usageErr(format string, args ...any) error {
+	return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
 }
 
 func main() {
@@ -52,12 +52,12 @@ func main() {
 
 // run is the program. Everything it needs from the process comes in as an argument, so that tests run it too.
 func run(args []string, env lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
-	if asksCompletion(args) {
+	if isCompletionRequest(args) {
 		return report(complete(args, stdout), stderr)
 	}
 	for _, s := range subcommands() {
 		if len(args) > 1 && args[1] == s.name {
-			return report(s.execute(&call{args[2:], env, stdin, stdout, stderr}, signals), stderr)
+			return report(s.execute(&Env{args[2:], env, stdin, stdout, stderr}, signals), stderr)
 		}
 	}
 	s, err := parse(args, env, stdout)
@@ -72,7 +72,7 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return statusOK
 	}
-	f := &failure{status: statusFailure, err: err}
+	f := &exitError{status: statusFailure, err: err}
 	if !errors.As(err, &f) || f.err != nil {
 		line := strings.Join(strings.Fields(err.Error()), " ")   // whatever was quoted: a line stays one
 		line = string(protocol.EscapeMessage(nil, []byte(line))) // and drives no terminal

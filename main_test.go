@@ -144,12 +144,12 @@ func TestReport(t *testing.T) {
 	}{
 		{nil, 0, ""},
 		{errBroken, statusFailure, "conch: nobody reads\n"},
-		{wrongUse("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
-		{&failure{status: 130}, 130, ""},
+		{usageErr("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
+		{&exitError{status: 130}, 130, ""},
 	} {
 		var out bytes.Buffer
 		assert.Equal(t, c.status, report(c.err, &out))
 		assert.Equal(t, c.line, out.String())
 	}
-	assert.EqualError(t, &failure{status: 130}, "exit status 130")
+	assert.EqualError(t, &exitError{status: 130}, "exit status 130")
 }

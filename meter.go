@@ -7,8 +7,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// meter shows on a terminal how far publishing is, when it takes longer than a moment. A nil one shows nothing.
-type meter struct {
+// progress shows on a terminal how far publishing is, when it takes longer than a moment. A nil one shows nothing.
+type progress struct {
 	size  int64 // bytes of the input; 0: nobody knows
 	after time.Time
 	done  int64 // bytes, or where nobody knows the size, messages
@@ -18,9 +18,9 @@ type meter struct {
 
 const moment = time.Second
 
-// newMeter begins to count the moment.
-func newMeter(out io.Writer, size int64) *meter {
-	m := &meter{size: size, after: time.Now().Add(moment)}
+// newProgress begins to count the moment.
+func newProgress(out io.Writer, size int64) *progress {
+	m := &progress{size: size, after: time.Now().Add(moment)}
 	m.bar = progressbar.NewOptions64(m.total(), progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("published"),
 		progressbar.OptionShowBytes(size > 0), progressbar.OptionShowCount(), progressbar.OptionSetItsString("messages"),
 		progressbar.OptionSetWidth(20), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
@@ -32,7 +32,7 @@ func newMeter(out io.Writer, size int64) *meter {
 }
 
 // total is what the bar takes for everything. The last line need not end in a newline, which is counted all the same.
-func (m *meter) total() int64 {
+func (m *progress) total() int64 {
 	if m.size == 0 {
 		return -1
 	}
@@ -40,7 +40,7 @@ func (m *meter) total() int64 {
 }
 
 // add counts a message of so many bytes of the input.
-func (m *meter) add(bytes int) {
+func (m *progress) add(bytes int) {
 	if m == nil {
 		return
 	}
@@ -53,7 +53,7 @@ func (m *meter) add(bytes int) {
 }
 
 // end takes the bar away.
-func (m *meter) end() {
+func (m *progress) end() {
 	if m != nil && m.shown {
 		_ = m.bar.Finish() // as above
 	}

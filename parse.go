@@ -29,7 +29,7 @@ func parse(args []string, env lookup, stdout io.Writer) (*settings, error) {
 		if err != nil {
 			return nil, err
 		}
-		from = append(from, func(r *row) (given, bool) { g, ok := file[r.name]; return g, ok })
+		from = append(from, func(r *setting) (rawValue, bool) { g, ok := file[r.name]; return g, ok })
 	}
 	s, err := from.resolve()
 	if err != nil {
@@ -43,10 +43,10 @@ func parse(args []string, env lookup, stdout io.Writer) (*settings, error) {
 // flagValue keeps what was written after a flag as it is. The table reads it later, together with the values from
 // elsewhere, so that a wrong value is called wrong in the same words wherever it comes from.
 type flagValue struct {
-	text  string
-	all   []string // of a flag that was given several times; text is the last
-	isSet bool
-	bare  bool
+	text     string
+	all      []string // of a flag that was given several times; text is the last
+	isSet    bool
+	boolFlag bool
 }
 
 // Set, String, Get and IsBoolFlag are what the flag parser asks for.
@@ -56,7 +56,7 @@ func (v *flagValue) Set(text string) error {
 }
 func (v *flagValue) String() string   { return v.text }
 func (v *flagValue) Get() any         { return v.text }
-func (v *flagValue) IsBoolFlag() bool { return v.bare }
+func (v *flagValue) IsBoolFlag() bool { return v.boolFlag }
 
 // commandLine is what the arguments say.
 type commandLine struct {
@@ -68,32 +68,32 @@ type commandLine struct {
 }
 
 // find is the command line as a source of settings.
-func (c *commandLine) find(r *row) (given, bool) {
+func (c *commandLine) find(r *setting) (rawValue, bool) {
 	if r.name == "listen" && c.given {
-		return given{text: c.address, from: "argument"}, true
+		return rawValue{text: c.address, from: "argument"}, true
 	}
 	v := c.flags[r.name]
-	return given{text: v.text, from: "flag --" + r.name}, v.isSet
+	return rawValue{text: v.text, from: "flag --" + r.name}, v.isSet
 }
 
 // readArguments takes the arguments apart, and answers --help and --version.
 func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 	c := &commandLine{flags: make(map[string]*flagValue)}
-	help, showVersion := flagValue{bare: true}, flagValue{bare: true}
+	help, showVersion := flagValue{boolFlag: true}, flagValue{boolFlag: true}
 	flags := []cli.Flag{
 		&cli.GenericFlag{Name: "help", Aliases: []string{"h"}, Value: &help},
 		&cli.GenericFlag{Name: "version", Aliases: []string{"v"}, Value: &showVersion},
 		&cli.GenericFlag{Name: "config", Value: &c.config},
 	}
-	for i := range table {
-		v := &flagValue{bare: table[i].bare}
-		c.flags[table[i].name] = v
-		flags = append(flags, &cli.GenericFlag{Name: table[i].name, Value: v})
+	for i := range settingsTable {
+		v := &flagValue{boolFlag: settingsTable[i].boolFlag}
+		c.flags[settingsTable[i].name] = v
+		flags = append(flags, &cli.GenericFlag{Name: settingsTable[i].name, Value: v})
 	}
 	arguments, err := split(args, flags, settingNames())
 	switch {
 	case err != nil:
-		return nil, wrongUse("%w", err)
+		return nil, usageErr("%w", err)
 	case help.isSet:
 		c.answered = true
 		return c, answer(stdout, helpText())
@@ -107,22 +107,24 @@ func readArguments(args []string, stdout io.Writer) (*commandLine, error) {
 // split has the flag library tell flags from arguments, and nothing else. At a mistake it would print help, a
 // screenful in which the mistake drowns; so it may not print, it has no help of its own, and no subcommands that a
 // wrong word could be. names are the flags that take a value.
-func split(args []string, flags []cli.Flag, names []known) (arguments []string, err error) {
-	command := bare(args[0], flags)
+func split(args []string, flags []cli.Flag, names []flagName) (arguments []string, err error) {
+	command := silentCommand(args[0], flags)
 	command.UseShortOptionHandling = true // -jn 1 is -j -n 1
-	command.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError(err, args, names) }
+	command.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+		return rewordFlagError(err, args, names)
+	}
 	command.Action = func(_ context.Context, command *cli.Command) error {
 		arguments = command.Args().Slice()
 		return nil
 	}
 	if err := command.Run(context.Background(), args); err != nil {
-		return nil, err //nolint:wrapcheck // it is of usageError
+		return nil, err //nolint:wrapcheck // it is of rewordFlagError
 	}
 	return arguments, nil
 }
 
-// bare is a command of the flag library that prints nothing by itself.
-func bare(name string, flags []cli.Flag) *cli.Command {
+// silentCommand is a command of the flag library that prints nothing by itself.
+func silentCommand(name string, flags []cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name:            name,
 		HideHelp:        true,
@@ -151,39 +153,39 @@ func (c *commandLine) takeAddress(arguments []string) error {
 	listen := c.flags["listen"]
 	switch {
 	case len(arguments) > 1:
-		return wrongUse("expected one address, got %d arguments: %q; usage: conch [address]", len(arguments), arguments)
+		return usageErr("expected one address, got %d arguments: %q; usage: conch [address]", len(arguments), arguments)
 	case listen.isSet:
-		return wrongUse("the address is given twice, as --listen %q and as %q; give one of them", listen.text, address)
+		return usageErr("the address is given twice, as --listen %q and as %q; give one of them", listen.text, address)
 	}
 	if _, err := parseBool(address); err == nil && !isNumber(address) {
-		return wrongUse("%s is not an address (did you mean --protected-mode=%s?)", address, address)
+		return usageErr("%s is not an address (did you mean --protected-mode=%s?)", address, address)
 	}
 	if err := checkAddress(address); err != nil {
-		return wrongUse("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch sub, pub, bench or completion", err)
+		return usageErr("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch sub, pub, bench or completion", err)
 	}
 	c.address, c.given = address, true
 	return nil
 }
 
-// known is the name of something that takes a value, and an example of one. Letter is its short form, or empty; so it is
+// flagName is the name of something that takes a value, and an example of one. Letter is its short form, or empty; so it is
 // where no value may stand behind the letter.
-type known struct{ name, example, letter string }
+type flagName struct{ name, example, letter string }
 
-func settingNames() []known {
-	names := make([]known, len(table))
-	for i := range table {
-		names[i] = known{name: table[i].name, example: cmp.Or(table[i].fallback, table[i].value)}
+func settingNames() []flagName {
+	names := make([]flagName, len(settingsTable))
+	for i := range settingsTable {
+		names[i] = flagName{name: settingsTable[i].name, example: cmp.Or(settingsTable[i].fallback, settingsTable[i].value)}
 	}
 	return names
 }
 
-// usageError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
+// rewordFlagError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
 // tests: when a new version of the library changes one, the user still gets one line, but the library's.
-func usageError(err error, args []string, names []known) error {
+func rewordFlagError(err error, args []string, names []flagName) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
 		typed := dashes(name, args) + name
-		return fmt.Errorf("unknown flag %s%s", visible(typed), cmp.Or(nearest("--", name, names), spaced(typed, names)))
+		return fmt.Errorf("unknown flag %s%s", quoteIfNeeded(typed), cmp.Or(suggest("--", name, names), suggestSpace(typed, names)))
 	}
 	if flag, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		name := strings.TrimLeft(flag, "-")
@@ -206,8 +208,8 @@ func dashes(name string, args []string) string {
 	return "--"
 }
 
-// spaced says how a value is given behind a letter, if that was probably meant: -n2.
-func spaced(typed string, names []known) string {
+// suggestSpace says how a value is given behind a letter, if that was probably meant: -n2.
+func suggestSpace(typed string, names []flagName) string {
 	for _, k := range names {
 		if value, ok := strings.CutPrefix(typed, "-"+k.letter); ok && k.letter != "" {
 			return fmt.Sprintf(" (did you mean -%s %s?)", k.letter, value)
@@ -216,11 +218,11 @@ func spaced(typed string, names []known) string {
 	return ""
 }
 
-// didYouMean names the setting that was probably meant, with its prefix; nothing if none comes near.
-func didYouMean(prefix, name string) string { return nearest(prefix, name, settingNames()) }
+// suggestSetting names the setting that was probably meant, with its prefix; nothing if none comes near.
+func suggestSetting(prefix, name string) string { return suggest(prefix, name, settingNames()) }
 
-// nearest is the same for the names of another table.
-func nearest(prefix, name string, names []known) string {
+// suggest is the same for the names of another table.
+func suggest(prefix, name string, names []flagName) string {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	best, distance := "", 1+len(name)/3
 	for _, k := range names {

@@ -83,8 +83,8 @@ func TestHelpTellsEverySetting(t *testing.T) {
 		assert.Contains(t, text, "Usage: conch [address] [settings]")
 		assert.Contains(t, text, "--config FILE")
 		assert.Contains(t, text, "env CONCH_CONFIG")
-		for i := range table {
-			r := &table[i]
+		for i := range settingsTable {
+			r := &settingsTable[i]
 			assert.Regexp(t, `(?m)^  --`+r.name+"[ =]"+r.value+" +"+r.usage[:10], text)
 			if r.fallback == "" {
 				assert.Contains(t, text, "[env "+r.env()+"]")

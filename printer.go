@@ -10,13 +10,13 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// form is how events are printed. Without json and raw they are lines.
-type form struct{ json, raw, sequences bool }
+// outputFormat is how events are printed. Without json and raw they are lines.
+type outputFormat struct{ json, raw, sequences bool }
 
 // printer prints the events of a subscription: messages as out has them, and for people, what happens to the
 // connection.
 type printer struct {
-	form
+	outputFormat
 	out   *bufio.Writer
 	notes io.Writer // lines about the connection
 	line  []byte    // reused
@@ -41,7 +41,7 @@ func (p *printer) print(e client.Event) error {
 		return nil
 	}
 	err := p.out.Flush() // so that on a terminal both are in order
-	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.EscapeMessage(nil, []byte(note(e))))
+	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.EscapeMessage(nil, []byte(describeEvent(e))))
 	return err //nolint:wrapcheck // as above
 }
 
@@ -54,8 +54,8 @@ func (p *printer) appendLine(line []byte, m *client.Message) []byte {
 	return append(protocol.EscapeMessage(line, m.Payload), '\n')
 }
 
-// note tells people what has happened to the connection.
-func note(e client.Event) string {
+// describeEvent tells people what has happened to the connection.
+func describeEvent(e client.Event) string {
 	switch e := e.(type) {
 	case *client.Disconnected:
 		return fmt.Sprintf("disconnected: %s; coming back", e.Err)

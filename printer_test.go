@@ -48,12 +48,12 @@ func TestForms(t *testing.T) {
 		&client.Reconnected{Err: lost, Epoch: "e1", SameEpoch: true, After: 40, Before: 40},
 		&client.Reconnected{Err: lost, Epoch: "e2", After: 40, Before: 2},
 	}
-	for name, f := range map[string]form{
+	for name, f := range map[string]outputFormat{
 		"lines": {}, "sequences": {sequences: true}, "raw": {raw: true}, "json": {json: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, notes bytes.Buffer
-			p := &printer{form: f, out: bufio.NewWriter(&out), notes: &notes}
+			p := &printer{outputFormat: f, out: bufio.NewWriter(&out), notes: &notes}
 			for _, e := range events {
 				require.NoError(t, p.print(e))
 			}

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// talkSignal makes the log more talkative.
-var talkSignal os.Signal = syscall.SIGUSR1
+// verbositySignal makes the log more talkative.
+var verbositySignal os.Signal = syscall.SIGUSR1
 
 // reloadSignal has files read again. A terminal that is closed sends it too, and does not end conch.
 var reloadSignal os.Signal = syscall.SIGHUP

@@ -8,28 +8,28 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// pubOrder is what the command line of conch pub asks for.
-type pubOrder struct {
-	endpoint
+// pubOptions is what the command line of conch pub asks for.
+type pubOptions struct {
+	serverFlags
 	topic       string
 	message     *string // nil: the lines of standard input
 	connections int
 	unacked     string // a file, or nothing
 	json, quiet bool
-	longest     int // bytes of a line of the input
+	maxLine     int // bytes of a line of the input
 }
 
-var pubTable = append(endpointOptions(func(o *pubOrder) *endpoint { return &o.endpoint }), []option[pubOrder]{
+var pubTable = append(serverFlagOptions(func(o *pubOptions) *serverFlags { return &o.serverFlags }), []option[pubOptions]{
 	{
 		name: "connections", letter: "c", value: "NUMBER", fallback: "1", example: "4",
 		usage: "publish over so many connections; several do not keep the order of the lines",
-		set:   func(o *pubOrder, text string) (err error) { o.connections, err = parseCount(text); return err },
+		set:   func(o *pubOptions, text string) (err error) { o.connections, err = parseCount(text); return err },
 	},
-	freeText("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
-		func(o *pubOrder) *string { return &o.unacked }),
+	textFlag("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
+		func(o *pubOptions) *string { return &o.unacked }),
 	toggle("json", "j", "one JSON object per line for each acknowledgement: topic, receivers, sequence",
-		func(o *pubOrder) *bool { return &o.json }),
-	toggle("quiet", "q", "print nothing but errors", func(o *pubOrder) *bool { return &o.quiet }),
+		func(o *pubOptions) *bool { return &o.json }),
+	toggle("quiet", "q", "print nothing but errors", func(o *pubOptions) *bool { return &o.quiet }),
 }...)
 
 // pubHelp is what conch pub --help prints.
@@ -55,12 +55,12 @@ file, what was on its way is written to standard error, and the rest of the inpu
 or it wants a password, the file gets the whole input, which is read to its end, and the status is 1. A line may have
 512 MiB at most; a longer one, and all behind it, is not published, but written to the file.
 
-` + endpointHelp + "\n" + statusHelp()
+` + serverFlagsHelp + "\n" + statusHelp()
 }
 
-// parsePub reads the arguments after "pub". There is no order when the help was asked for, and answered.
-func parsePub(c *call) (*pubOrder, error) {
-	o := &pubOrder{connections: 1, longest: longestLine}
+// parsePub reads the arguments after "pub". There are no options when the help was asked for, and answered.
+func parsePub(c *Env) (*pubOptions, error) {
+	o := &pubOptions{connections: 1, maxLine: maxLineLength}
 	arguments, help, err := readOptions("pub", pubTable, o, c.args, c.env)
 	switch {
 	case err != nil:
@@ -68,11 +68,11 @@ func parsePub(c *call) (*pubOrder, error) {
 	case help:
 		return nil, answer(c.stdout, pubHelp())
 	case len(arguments) == 0:
-		return nil, wrongIn("pub", "expected a topic; usage: conch pub [flags] topic [message]")
+		return nil, subcommandUsageErr("pub", "expected a topic; usage: conch pub [flags] topic [message]")
 	case o.json && o.quiet:
-		return nil, wrongIn("pub", "--json and --quiet exclude each other")
+		return nil, subcommandUsageErr("pub", "--json and --quiet exclude each other")
 	case o.connections > 64:
-		return nil, wrongIn("pub", "flag --connections: expected 1 to 64, not %d", o.connections)
+		return nil, subcommandUsageErr("pub", "flag --connections: expected 1 to 64, not %d", o.connections)
 	}
 	o.topic = arguments[0]
 	if len(arguments) > 1 {
@@ -83,7 +83,7 @@ func parsePub(c *call) (*pubOrder, error) {
 }
 
 // publish is the subcommand: conch pub.
-func publish(ctx context.Context, c *call) error {
+func publish(ctx context.Context, c *Env) error {
 	o, err := parsePub(c)
 	if err != nil || o == nil {
 		return err
@@ -91,21 +91,21 @@ func publish(ctx context.Context, c *call) error {
 	return o.execute(ctx, c)
 }
 
-func (o *pubOrder) execute(ctx context.Context, c *call) (err error) {
+func (o *pubOptions) execute(ctx context.Context, c *Env) (err error) {
 	options, err := o.options("pub")
 	if err != nil {
 		return err
 	}
 	options.Sequences = options.Sequences || o.json
-	rest, err := openLeftover(o.unacked, c.stderr)
+	rest, err := openUnackedFile(o.unacked, c.stderr)
 	if err != nil {
 		return fmt.Errorf("pub: unacked: %w", err)
 	}
 	defer func() { err = rest.close(err) }()
 	publisher, err := client.NewPublisher(ctx, options, client.PublisherOptions{Connections: o.connections})
 	if err != nil {
-		return divert(ctx, newIntake(o, c.stdin), rest, unreachable("pub", options, err))
+		return saveInput(ctx, newLineReader(o, c.stdin), rest, explainDialError("pub", options, err))
 	}
-	s := newSending(ctx, o, c, publisher)
+	s := newPublishRun(ctx, o, c, publisher)
 	return s.finish(s.send(), rest)
 }

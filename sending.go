@@ -8,21 +8,21 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// sending is one run of conch pub: an intake of messages, a publisher that takes them, and what waits for their
+// publishRun is one run of conch pub: a lineReader of messages, a publisher that takes them, and what waits for their
 // acknowledgements.
-type sending struct {
-	order     *pubOrder
-	ctx       context.Context // ends with a signal
-	going     context.Context // ends with that one, and when something is not acknowledged
-	stop      context.CancelFunc
-	publisher *client.Publisher
-	in        *intake
-	acks      *acks
-	left      []byte // the message that was read and that the publisher did not take, if there is one
+type publishRun struct {
+	options     *pubOptions
+	ctx         context.Context // ends with a signal
+	going       context.Context // ends with that one, and when something is not acknowledged
+	stop        context.CancelFunc
+	publisher   *client.Publisher
+	in          *lineReader
+	acks        *acks
+	unpublished []byte // the message that was read and that the publisher did not take, if there is one
 }
 
-func newSending(ctx context.Context, o *pubOrder, c *call, p *client.Publisher) *sending {
-	s := &sending{order: o, ctx: ctx, publisher: p, in: newIntake(o, c.stdin)}
+func newPublishRun(ctx context.Context, o *pubOptions, c *Env, p *client.Publisher) *publishRun {
+	s := &publishRun{options: o, ctx: ctx, publisher: p, in: newLineReader(o, c.stdin)}
 	s.going, s.stop = context.WithCancel(ctx)
 	s.acks = newAcks(p, o, c, s.in, s.stop)
 	return s
@@ -30,28 +30,28 @@ func newSending(ctx context.Context, o *pubOrder, c *call, p *client.Publisher) 
 
 // send publishes until the input ends, something is not acknowledged, or a signal comes; and waits until it is known
 // what has become of everything. It returns why it ended before the input did.
-func (s *sending) send() error {
+func (s *publishRun) send() error {
 	defer s.stop()
-	unseen, err := s.publishAll()
+	untracked, err := s.publishAll()
 	_ = s.publisher.Close() // Unacked knows the same, message by message
-	if unseen != nil {
-		s.acks.sent <- *unseen // who waits for acknowledgements waits no more
+	if untracked != nil {
+		s.acks.sent <- *untracked // who waits for acknowledgements waits no more
 	}
 	s.acks.end()
 	return err
 }
 
-// publishAll gives messages to the publisher. Unseen is one that is on its way and not with s.acks yet.
-func (s *sending) publishAll() (unseen *sent, err error) {
+// publishAll gives messages to the publisher. untracked is one that is on its way and not with s.acks yet.
+func (s *publishRun) publishAll() (untracked *sent, err error) {
 	for {
 		select {
 		case line, ok := <-s.in.lines:
 			if !ok {
 				return nil, s.in.err
 			}
-			id, err := s.publisher.Publish(s.going, s.order.topic, line)
+			id, err := s.publisher.Publish(s.going, s.options.topic, line)
 			if err != nil {
-				s.left = line
+				s.unpublished = line
 				return nil, err //nolint:wrapcheck // finish does
 			}
 			m := sent{id, len(line) + 1}
@@ -68,7 +68,7 @@ func (s *sending) publishAll() (unseen *sent, err error) {
 
 // finish says what has become of the messages, and brings those that are not acknowledged to rest. A message that was
 // read when a signal came, and not published, counts as if it had not been read.
-func (s *sending) finish(why error, rest *leftover) error {
+func (s *publishRun) finish(why error, rest *unackedFile) error {
 	defer s.in.stop()
 	interrupted := s.ctx.Err() != nil
 	lost := s.publisher.Unacked()
@@ -78,8 +78,8 @@ func (s *sending) finish(why error, rest *leftover) error {
 	if len(lost) > 0 {
 		why = lost[0].Cause
 	}
-	if s.left != nil && !interrupted {
-		rest.add(s.left)
+	if s.unpublished != nil && !interrupted {
+		rest.add(s.unpublished)
 	}
 	var unread error
 	if why != nil && rest.file != nil {
@@ -93,11 +93,11 @@ func (s *sending) finish(why error, rest *leftover) error {
 			if unread != nil && !errors.Is(why, unread) {
 				where += ", but " + unread.Error()
 			}
-		case s.order.message == nil:
+		case s.options.message == nil:
 			where += "; the rest of the input is not read"
 		}
 		_ = s.summary() // the failure is worse
-		return &failure{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", messages(rest.count), where, why)}
+		return &exitError{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", messages(rest.count), where, why)}
 	}
 	if err := s.summary(); err != nil || interrupted || why == nil {
 		return err
@@ -105,9 +105,9 @@ func (s *sending) finish(why error, rest *leftover) error {
 	return fmt.Errorf("pub: %w", why)
 }
 
-// divert brings the whole input to rest, where there is a file for it: nothing could be published at all, and the
+// saveInput brings the whole input to rest, where there is a file for it: nothing could be published at all, and the
 // status remains that of why.
-func divert(ctx context.Context, in *intake, rest *leftover, why error) error {
+func saveInput(ctx context.Context, in *lineReader, rest *unackedFile, why error) error {
 	defer in.stop()
 	if rest.file == nil {
 		return why
@@ -118,12 +118,12 @@ func divert(ctx context.Context, in *intake, rest *leftover, why error) error {
 	if rest.count == 0 {
 		return why
 	}
-	return &failure{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, messages(rest.count), rest.file.Name())}
+	return &exitError{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, messages(rest.count), rest.file.Name())}
 }
 
 // summary ends the output.
-func (s *sending) summary() error {
-	if !s.order.quiet && !s.order.json {
+func (s *publishRun) summary() error {
+	if !s.options.quiet && !s.options.json {
 		_, _ = fmt.Fprintf(s.acks.out, "published %s, %d receivers\n", messages(s.acks.published), s.acks.receivers) // Flush says
 	}
 	return unlessClosed(s.acks.out.Flush())

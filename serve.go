@@ -14,13 +14,13 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// conch is the running broker: what serve has built and takes down again, in the opposite order.
-type conch struct {
-	log       *logbook
-	core      *core
-	server    *server.Server
-	listeners *listeners
-	asked     chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
+// daemon is the running broker: what serve has built and takes down again, in the opposite order.
+type daemon struct {
+	log               *logger
+	core              *coreRunner
+	server            *server.Server
+	listeners         *listeners
+	shutdownRequested chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
 }
 
 // serve runs the broker until a signal ends it.
@@ -34,14 +34,14 @@ func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
 	c.announce(s)
 	stop, followed := make(chan struct{}), make(chan struct{})
 	defer func() { close(stop); <-followed }()
-	go func() { defer close(followed); followLoad(stop) }()
+	go func() { defer close(followed); scaleProcs(stop) }()
 	defer c.listeners.follow(log.Logger)()
 	c.listeners.serve(c.server)
 	return c.wait(signals)
 }
 
 // build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
-func build(s *settings, log *logbook) (*conch, error) {
+func build(s *settings, log *logger) (*daemon, error) {
 	listeners, err := openListeners(s)
 	if err != nil {
 		return nil, err
@@ -49,10 +49,10 @@ func build(s *settings, log *logbook) (*conch, error) {
 	s.options.Collect = collect
 	s.options.Log = log.Logger
 	s.options.LogDropped = log.dropped
-	asked := make(chan struct{}, 1)
+	shutdownRequested := make(chan struct{}, 1)
 	s.options.Stop = func() {
 		select {
-		case asked <- struct{}{}:
+		case shutdownRequested <- struct{}{}:
 		default: // it is known already
 		}
 	}
@@ -63,20 +63,20 @@ func build(s *settings, log *logbook) (*conch, error) {
 		if errors.Is(err, server.ErrACLFile) {
 			return nil, err //nolint:wrapcheck // it says which file and what to do
 		}
-		return nil, wrongUse("%w", err)
+		return nil, usageErr("%w", err)
 	}
 	s.options = srv.Options() // with what the server made of them: the log shows what is in force
-	return &conch{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, asked: asked}, nil
+	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
 }
 
 // announce writes the first line of the log: what runs where, with which settings in force.
-func (c *conch) announce(s *settings) {
+func (c *daemon) announce(s *settings) {
 	line := c.log.Info().Str("version", version).Func(c.listeners.describe)
 	if s.config != "" {
 		line = line.Str("config", s.config)
 	}
-	for i := range table {
-		line = line.Interface(table[i].name, table[i].get(s))
+	for i := range settingsTable {
+		line = line.Interface(settingsTable[i].name, settingsTable[i].get(s))
 	}
 	line.Msg("listening")
 
@@ -97,17 +97,17 @@ func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections i
 }
 
 // wait serves until a signal to stop comes, or the core dies.
-func (c *conch) wait(signals <-chan os.Signal) error {
+func (c *daemon) wait(signals <-chan os.Signal) error {
 	for {
 		select {
 		case sig := <-signals:
-			if c.heed(sig) {
+			if c.handleSignal(sig) {
 				continue
 			}
-			always(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
+			logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
 			return c.stop(signals)
-		case <-c.asked:
-			always(&c.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
+		case <-c.shutdownRequested:
+			logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
 			return c.stop(signals)
 		case <-c.core.done:
 			return c.core.outcome()
@@ -115,11 +115,11 @@ func (c *conch) wait(signals <-chan os.Signal) error {
 	}
 }
 
-// heed does what a signal asks for, if that is not to end.
-func (c *conch) heed(sig os.Signal) bool {
+// handleSignal does what a signal asks for, if that is not to end.
+func (c *daemon) handleSignal(sig os.Signal) bool {
 	switch sig {
-	case talkSignal:
-		c.log.talk()
+	case verbositySignal:
+		c.log.raiseVerbosity()
 	case reloadSignal:
 		c.reload()
 	default:
@@ -129,8 +129,8 @@ func (c *conch) heed(sig os.Signal) bool {
 }
 
 // reload reads again what can change while conch runs. What comes of it is said by who reads it.
-func (c *conch) reload() {
-	line := always(&c.log.Logger, zerolog.InfoLevel)
+func (c *daemon) reload() {
+	line := logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel)
 	if c.listeners.files == nil {
 		line.Msg("nothing to reload: there are no TLS files, and settings are read at the start alone")
 		return
@@ -143,7 +143,7 @@ func (c *conch) reload() {
 const drainSlack = 2 * time.Second
 
 // stop takes everything down: the port, then the connections, then the core, on which they depend.
-func (c *conch) stop(signals <-chan os.Signal) error {
+func (c *daemon) stop(signals <-chan os.Signal) error {
 	ctx, hurry := context.WithTimeout(context.Background(), c.server.Options().DrainTimeout+drainSlack)
 	defer hurry()
 	stopped, dead := make(chan struct{}), c.core.done
@@ -165,11 +165,11 @@ func (c *conch) stop(signals <-chan os.Signal) error {
 			}
 			dead = nil // the goroutine above has stopped it
 		case sig := <-signals:
-			if c.heed(sig) {
+			if c.handleSignal(sig) {
 				continue
 			}
 			c.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")
-			return &failure{status: signalStatus(sig)}
+			return &exitError{status: signalStatus(sig)}
 		}
 	}
 }

@@ -46,8 +46,8 @@ func TestItServesUntilASignal(t *testing.T) {
 func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
 	file := tomlFile(t, "max-line = 2048")
 	p := start(t, "--config", file, "--slow-hard=1MiB", "--max-message=100MiB")
-	for i := range table {
-		assert.Contains(t, p.first, table[i].name)
+	for i := range settingsTable {
+		assert.Contains(t, p.first, settingsTable[i].name)
 	}
 	host, port, err := net.SplitHostPort(p.address)
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestATakenPort(t *testing.T) {
 	var stderr bytes.Buffer
 	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, nil, io.Discard, &stderr, nil))
 	assert.Equal(t, "conch: cannot listen on "+address+": address already in use; another conch (or another program) "+
-		"has it; choose another address, e.g. conch "+neighbor(address)+"\n", stderr.String())
+		"has it; choose another address, e.g. conch "+suggestAddress(address)+"\n", stderr.String())
 }
 
 func TestAnAddressOfAnotherMachine(t *testing.T) {
@@ -90,11 +90,11 @@ func TestAnAddressOfAnotherMachine(t *testing.T) {
 	assert.ErrorContains(t, err, "this machine has no such address")
 }
 
-func TestNeighbor(t *testing.T) {
+func TestSuggestAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"127.0.0.1:8889": "127.0.0.1:8890", ":7777": ":7778", "[::1]:1": "[::1]:8889", ":80": ":8889", ":65535": ":8889",
 	} {
-		assert.Equal(t, want, neighbor(address))
+		assert.Equal(t, want, suggestAddress(address))
 	}
 }
 
@@ -161,7 +161,7 @@ func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	var stderr bytes.Buffer
 	log := openLog(&settings{logFormat: formatJSON}, &stderr)
-	c := &conch{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
+	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
 	status := report(c.wait(nil), &stderr)
 	log.close()
 	assert.Equal(t, statusDefect, status)

@@ -15,32 +15,32 @@ import (
 
 // settings are what conch was told, from all sources together.
 type settings struct {
-	listen     string // empty: not at all, and so with the other two
-	tlsListen  string
-	tlsFiles   tlsfiles.Files
-	unixSocket string
-	unixMode   fs.FileMode
-	guarded    bool // there is a requirepass
-	logLevel   zerolog.Level
-	logFormat  string
-	options    server.Options
-	config     string // the file that was read, if any
+	listen      string // empty: not at all, and so with the other two
+	tlsListen   string
+	tlsFiles    tlsfiles.Files
+	unixSocket  string
+	unixMode    fs.FileMode
+	hasPassword bool // there is a requirepass
+	logLevel    zerolog.Level
+	logFormat   string
+	options     server.Options
+	config      string // the file that was read, if any
 }
 
-// row is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
+// setting is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
 // variable.
-type row struct {
+type setting struct {
 	name     string
 	value    string // what stands for the value in the help
 	fallback string // may be empty, where the setting is then off
 	usage    string
 	set      func(s *settings, text string) error // the error says what is expected
 	get      func(s *settings) any                // as the log shows it
-	bare     bool                                 // the flag alone, with no value, means true
+	boolFlag bool                                 // the flag alone, with no value, means true
 }
 
-// table is every setting there is: flags, environment, file, help and the first line of the log follow from it.
-var table = []row{
+// settingsTable is every setting there is: flags, environment, file, help and the first line of the log follow from it.
+var settingsTable = []setting{
 	address("listen", "0.0.0.0:8889", "where to listen, as host:port or :port, or none",
 		func(s *settings) *string { return &s.listen }),
 	address("tls-listen", none, "where to listen for TLS as well",
@@ -57,7 +57,7 @@ var table = []row{
 		set:   setClientAuth, get: clientAuth,
 	},
 	{
-		name: "tls-user", value: "BOOL", fallback: "false", bare: true,
+		name: "tls-user", value: "BOOL", fallback: "false", boolFlag: true,
 		usage: "with tls-client-ca: the common name of the certificate is the user",
 		set: func(s *settings, text string) (err error) {
 			s.options.CertificateUser, err = parseBool(text)
@@ -65,7 +65,7 @@ var table = []row{
 		},
 		get: func(s *settings) any { return s.options.CertificateUser },
 	},
-	period("handshake-timeout", "10s", "time for a TLS handshake",
+	duration("handshake-timeout", "10s", "time for a TLS handshake",
 		func(s *settings) *time.Duration { return &s.options.HandshakeTimeout }),
 	{
 		name: "unix-socket", value: "FILE", usage: "Unix socket to listen on as well",
@@ -76,7 +76,7 @@ var table = []row{
 		set: setUnixMode, get: func(s *settings) any { return fmt.Sprintf("%04o", s.unixMode) },
 	},
 	{
-		name: "protected-mode", value: "BOOL", fallback: "true", bare: true,
+		name: "protected-mode", value: "BOOL", fallback: "true", boolFlag: true,
 		usage: "serve this machine only, and refuse the others",
 		set:   setProtected, get: func(s *settings) any { return !s.options.Unprotected },
 	},
@@ -105,7 +105,7 @@ var table = []row{
 		func(s *settings) *int { return &s.options.MaxPredicate }),
 	size("max-predicate-payload", "1MiB", "longest message that predicates look into",
 		func(s *settings) *int { return &s.options.MaxPredicatePayload }),
-	period("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
+	duration("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
 		func(s *settings) *time.Duration { return &s.options.KeepAlive }),
 	{
 		name: "slow-consumer", value: "POLICY", fallback: server.Disconnect.String(),
@@ -120,7 +120,7 @@ var table = []row{
 		func(s *settings) *int { return &s.options.SlowHard }),
 	size("slow-soft", "8MiB", "evict a subscriber when this much waits for it for slow-time",
 		func(s *settings) *int { return &s.options.SlowSoft }),
-	period("slow-time", "60s", "see slow-soft; also how long a peer may read nothing at all",
+	duration("slow-time", "60s", "see slow-soft; also how long a peer may read nothing at all",
 		func(s *settings) *time.Duration { return &s.options.SlowTime }),
 	file("aclfile", "the users and what they may do, in Redis' syntax",
 		func(s *settings) *string { return &s.options.ACLFile }),
@@ -128,14 +128,14 @@ var table = []row{
 		name: "requirepass", value: "PASSWORD",
 		usage: "the default user's password; others on this machine see flags, so prefer env",
 		set: func(s *settings, text string) error {
-			s.options.RequirePassword, s.guarded = text, text != ""
+			s.options.RequirePassword, s.hasPassword = text, text != ""
 			return nil
 		},
-		get: func(s *settings) any { return s.guarded }, // whether there is one: the log shows no more
+		get: func(s *settings) any { return s.hasPassword }, // whether there is one: the log shows no more
 	},
-	period("auth-timeout", "10s", "time to say who one is, where that is asked",
+	duration("auth-timeout", "10s", "time to say who one is, where that is asked",
 		func(s *settings) *time.Duration { return &s.options.AuthTimeout }),
-	period("drain-timeout", "5s", "time for a connection that ends to read what waits for it",
+	duration("drain-timeout", "5s", "time for a connection that ends to read what waits for it",
 		func(s *settings) *time.Duration { return &s.options.DrainTimeout }),
 	{
 		name: "log-level", value: "LEVEL", fallback: "info", usage: "trace, debug, info, warn or error",
@@ -148,49 +148,49 @@ var table = []row{
 }
 
 // env is the name of a setting's environment variable.
-func (r *row) env() string { return envName(r.name) }
+func (r *setting) env() string { return envName(r.name) }
 
 func envName(name string) string {
 	return "CONCH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// size, count and period make rows for the types that several settings share.
-func size(name, fallback, usage string, field func(*settings) *int) row {
-	return row{
+// size, count and duration make settings for the types that several settings share.
+func size(name, fallback, usage string, field func(*settings) *int) setting {
+	return setting{
 		name: name, value: "SIZE", fallback: fallback, usage: usage,
 		set: func(s *settings, text string) (err error) { *field(s), err = parseSize(text); return err },
 		get: func(s *settings) any { return *field(s) },
 	}
 }
 
-func count(name, fallback, usage string, field func(*settings) *int) row {
-	return row{
+func count(name, fallback, usage string, field func(*settings) *int) setting {
+	return setting{
 		name: name, value: "NUMBER", fallback: fallback, usage: usage,
 		set: func(s *settings, text string) (err error) { *field(s), err = parseCount(text); return err },
 		get: func(s *settings) any { return *field(s) },
 	}
 }
 
-func period(name, fallback, usage string, field func(*settings) *time.Duration) row {
-	return row{
+func duration(name, fallback, usage string, field func(*settings) *time.Duration) setting {
+	return setting{
 		name: name, value: "TIME", fallback: fallback, usage: usage,
-		set: func(s *settings, text string) (err error) { *field(s), err = parsePeriod(text); return err },
+		set: func(s *settings, text string) (err error) { *field(s), err = parseDuration(text); return err },
 		get: func(s *settings) any { return field(s).String() },
 	}
 }
 
-// address makes a row for where to listen. The field is empty where that is nowhere.
-func address(name, fallback, usage string, field func(*settings) *string) row {
-	return row{
+// address makes a setting for where to listen. The field is empty where that is nowhere.
+func address(name, fallback, usage string, field func(*settings) *string) setting {
+	return setting{
 		name: name, value: "ADDRESS", fallback: fallback, usage: usage,
 		set: func(s *settings, text string) (err error) { *field(s), err = parseAddress(text); return err },
 		get: func(s *settings) any { return cmp.Or(*field(s), none) },
 	}
 }
 
-// file makes a row for the name of a file. It is looked for when it is opened.
-func file(name, usage string, field func(*settings) *string) row {
-	return row{
+// file makes a setting for the name of a file. It is looked for when it is opened.
+func file(name, usage string, field func(*settings) *string) setting {
+	return setting{
 		name: name, value: "FILE", usage: usage,
 		set: func(s *settings, text string) error { *field(s) = text; return nil },
 		get: func(s *settings) any { return *field(s) },
@@ -200,23 +200,23 @@ func file(name, usage string, field func(*settings) *string) row {
 // lookup finds an environment variable, as os.LookupEnv does.
 type lookup func(name string) (value string, ok bool)
 
-// given is a value as somebody wrote it, and where.
-type given struct{ text, from string }
+// rawValue is a value as somebody wrote it, and where.
+type rawValue struct{ text, from string }
 
 // sources are where settings come from, the strongest first. The table's fallback comes after all of them.
-type sources []func(r *row) (given, bool)
+type sources []func(r *setting) (rawValue, bool)
 
 // resolve takes each setting from the strongest source that has it. What weaker sources say is not even looked at, so
 // that a flag also helps against a value in the file that this version of conch does not take.
 func (from sources) resolve() (*settings, error) {
 	s := &settings{}
 	byDefault := make(map[string]bool)
-	for i := range table {
-		r := &table[i]
+	for i := range settingsTable {
+		r := &settingsTable[i]
 		g, ok := from.find(r)
 		byDefault[r.name] = !ok
 		if err := r.set(s, g.text); err != nil {
-			return nil, wrongUse("%s: %w", g.from, err)
+			return nil, usageErr("%s: %w", g.from, err)
 		}
 	}
 	o := &s.options
@@ -224,28 +224,28 @@ func (from sources) resolve() (*settings, error) {
 		o.SlowSoft = min(o.SlowSoft, o.SlowHard) // whoever lowers the hard limit alone gets both
 	}
 	if o.SlowSoft > o.SlowHard {
-		return nil, wrongUse("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
+		return nil, usageErr("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
 	}
 	if err := s.checkListeners(byDefault["tls-client-auth"]); err != nil {
-		return nil, wrongUse("%w", err)
+		return nil, usageErr("%w", err)
 	}
 	return s, nil
 }
 
-func (from sources) find(r *row) (g given, ok bool) {
+func (from sources) find(r *setting) (g rawValue, ok bool) {
 	for _, source := range from {
 		if g, ok := source(r); ok {
 			return g, true
 		}
 	}
-	return given{text: r.fallback, from: "default of " + r.name}, false
+	return rawValue{text: r.fallback, from: "default of " + r.name}, false
 }
 
 // fromEnv looks a setting up in the environment. An empty variable is as good as none: that is what a container file
 // makes of a variable that it passes on and nobody has set.
-func fromEnv(env lookup) func(*row) (given, bool) {
-	return func(r *row) (given, bool) {
+func fromEnv(env lookup) func(*setting) (rawValue, bool) {
+	return func(r *setting) (rawValue, bool) {
 		text, _ := env(r.env())
-		return given{text: text, from: "env " + r.env()}, text != ""
+		return rawValue{text: text, from: "env " + r.env()}, text != ""
 	}
 }

@@ -84,9 +84,9 @@ var companions = map[string]string{
 }
 
 func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
-	require.Len(t, samples, len(table), "a sample for each setting")
-	for i := range table {
-		r := &table[i]
+	require.Len(t, samples, len(settingsTable), "a sample for each setting")
+	for i := range settingsTable {
+		r := &settingsTable[i]
 		t.Run(r.name, func(t *testing.T) {
 			s, ok := samples[r.name]
 			require.True(t, ok)
@@ -134,7 +134,7 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 		"log-level":     "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := findRow(name)
+			r := findSetting(name)
 			file := tomlFile(t, name+` = "wr ong"`)
 			for from, c := range map[string]struct {
 				args []string
@@ -155,8 +155,8 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 }
 
 func TestEveryDefaultIsAValue(t *testing.T) {
-	for i := range table {
-		assert.NoError(t, table[i].set(&settings{}, table[i].fallback), table[i].name)
+	for i := range settingsTable {
+		assert.NoError(t, settingsTable[i].set(&settings{}, settingsTable[i].fallback), settingsTable[i].name)
 	}
 }
 

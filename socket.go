@@ -16,7 +16,7 @@ const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // listenUnix opens a Unix socket. Whom mode does not let in cannot connect, not even in its first instant.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if err := clearStale(path); err != nil {
+	if err := removeStaleSocket(path); err != nil {
 		return nil, fmt.Errorf("cannot listen on the Unix socket %s: %w", path, err)
 	}
 	before := syscall.Umask(0o777 &^ int(mode)) // the whole process has one: conch makes no other file meanwhile
@@ -31,9 +31,9 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return l, nil // Close removes the file
 }
 
-// clearStale removes the socket of a conch that was killed, if that is what is there. A socket that somebody answers
+// removeStaleSocket removes the socket of a conch that was killed, if that is what is there. A socket that somebody answers
 // on is not touched: its owner would go on and never be reached again.
-func clearStale(path string) error {
+func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -14,43 +14,43 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// subOrder is what the command line of conch sub asks for.
-type subOrder struct {
-	endpoint
+// subOptions is what the command line of conch sub asks for.
+type subOptions struct {
+	serverFlags
 	topics, patterns []string
 	where            string
-	form             form
+	format           outputFormat
 	count            int           // 0: no end
 	timeout          time.Duration // 0: none
 }
 
-var subTable = append(endpointOptions(func(o *subOrder) *endpoint { return &o.endpoint }), []option[subOrder]{
+var subTable = append(serverFlagOptions(func(o *subOptions) *serverFlags { return &o.serverFlags }), []option[subOptions]{
 	{
 		name: "pattern", letter: "p", value: "GLOB", example: "'orders.*'",
 		usage: "listen to all topics that match: * ? [a-z] [^x]; may be given several times",
-		set:   func(o *subOrder, text string) error { o.patterns = append(o.patterns, text); return nil },
+		set:   func(o *subOptions, text string) error { o.patterns = append(o.patterns, text); return nil },
 	},
 	{
 		name: "where", letter: "w", value: "EXPR", example: "'price > 100'",
 		usage: "only messages for which this holds, of all topics and patterns; && joins several", set: setWhere,
 	},
 	toggle("json", "j", "one JSON object per line, for messages and for what happens to the connection",
-		func(o *subOrder) *bool { return &o.form.json }),
+		func(o *subOptions) *bool { return &o.format.json }),
 	toggle("raw", "r", "the bytes of each message and a newline, nothing else",
-		func(o *subOrder) *bool { return &o.form.raw }),
+		func(o *subOptions) *bool { return &o.format.raw }),
 	toggle("sequences", "", "show the sequence number of each message; JSON has it too then",
-		func(o *subOrder) *bool { return &o.form.sequences }),
+		func(o *subOptions) *bool { return &o.format.sequences }),
 	{
 		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
-		set: func(o *subOrder, text string) (err error) { o.count, err = parseCount(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.count, err = parseCount(text); return err },
 	},
 	{
 		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long, connecting included",
-		set: func(o *subOrder, text string) (err error) { o.timeout, err = parsePeriod(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.timeout, err = parseDuration(text); return err },
 	},
 }...)
 
-func setWhere(o *subOrder, text string) error {
+func setWhere(o *subOptions, text string) error {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return errors.New("expected an expression, such as 'price > 100'")
@@ -82,12 +82,12 @@ In lines, control bytes are shown as \n or \x1b, so that nobody who publishes ca
 payload, and so on. When the connection breaks, conch sub comes back by itself; standard error, and JSON too, say what
 may have been missed. When --timeout is over before the server has answered, the status is 1, as without a server.
 
-` + endpointHelp + "\n" + statusHelp()
+` + serverFlagsHelp + "\n" + statusHelp()
 }
 
-// parseSub reads the arguments after "sub". There is no order when the help was asked for, and answered.
-func parseSub(c *call) (*subOrder, error) {
-	o := &subOrder{}
+// parseSub reads the arguments after "sub". There are no options when the help was asked for, and answered.
+func parseSub(c *Env) (*subOptions, error) {
+	o := &subOptions{}
 	topics, help, err := readOptions("sub", subTable, o, c.args, c.env)
 	switch {
 	case err != nil:
@@ -95,18 +95,18 @@ func parseSub(c *call) (*subOrder, error) {
 	case help:
 		return nil, answer(c.stdout, subHelp())
 	case len(topics)+len(o.patterns) == 0:
-		return nil, wrongIn("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
-	case o.form.json && o.form.raw:
-		return nil, wrongIn("sub", "--json and --raw exclude each other")
-	case o.form.raw && o.form.sequences:
-		return nil, wrongIn("sub", "--raw shows no sequence numbers; leave out --sequences, or take --json")
+		return nil, subcommandUsageErr("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
+	case o.format.json && o.format.raw:
+		return nil, subcommandUsageErr("sub", "--json and --raw exclude each other")
+	case o.format.raw && o.format.sequences:
+		return nil, subcommandUsageErr("sub", "--raw shows no sequence numbers; leave out --sequences, or take --json")
 	}
 	o.topics = topics
 	return o, nil
 }
 
 // names are what to subscribe to.
-func (o *subOrder) names() (all []client.Name) {
+func (o *subOptions) names() (all []client.Name) {
 	for _, topic := range o.topics {
 		all = append(all, client.Topic(topic))
 	}
@@ -122,7 +122,7 @@ func (o *subOrder) names() (all []client.Name) {
 }
 
 // subscribe is the subcommand: conch sub.
-func subscribe(ctx context.Context, c *call) error {
+func subscribe(ctx context.Context, c *Env) error {
 	o, err := parseSub(c)
 	if err != nil || o == nil {
 		return err
@@ -131,8 +131,8 @@ func subscribe(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	options.Sequences = options.Sequences || o.form.sequences
-	o.form.sequences = options.Sequences // the URL may ask for them
+	options.Sequences = options.Sequences || o.format.sequences
+	o.format.sequences = options.Sequences // the URL may ask for them
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
@@ -141,43 +141,43 @@ func subscribe(ctx context.Context, c *call) error {
 	}
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeUp)
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 		defer cancel()
 	}
 	conn, err := client.Dial(ctx, options)
 	if err != nil {
-		return o.refused(ctx, options, err)
+		return o.explainRefusal(ctx, options, err)
 	}
 	defer func() { _ = conn.Close() }() // it returns nil
 	s, err := conn.Subscribe(ctx, o.names()...)
 	if err != nil {
-		return o.refused(ctx, options, err)
+		return o.explainRefusal(ctx, options, err)
 	}
 	return o.listen(ctx, s, c.stdout, c.stderr)
 }
 
-// refused says what to do about an error of connecting or subscribing, where that is known: what the server and the
+// explainRefusal says what to do about an error of connecting or subscribing, where that is known: what the server and the
 // client say of WHERE in a name is said to programs.
-func (o *subOrder) refused(ctx context.Context, options client.Options, err error) error {
+func (o *subOptions) explainRefusal(ctx context.Context, options client.Options, err error) error {
 	const instead = "on the command line a predicate is given with --where"
 	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
 	var said *client.Error
 	switch {
-	case errors.Is(context.Cause(ctx), errTimeUp):
+	case errors.Is(context.Cause(ctx), errTimeout):
 		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
 	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrInvalidOption):
-		return wrongIn("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
+		return subcommandUsageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
 	case o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr:
 		err = fmt.Errorf("%w; %s", err, instead)
 	}
-	return unreachable("sub", options, err)
+	return explainDialError("sub", options, err)
 }
 
 // errTimeUp is why the context ends when --timeout is over.
-var errTimeUp = errors.New("the time is up")
+var errTimeout = errors.New("the time is up")
 
 // listen prints events until there are enough, or ctx ends, or nobody reads them.
-func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, stderr io.Writer) error {
+func (o *subOptions) listen(ctx context.Context, s *client.Subscription, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer watchReader(stdout, cancel)()
@@ -185,7 +185,7 @@ func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, s
 	var ended error // set before events is closed
 	go func() {
 		defer close(events)
-		ended = pass(ctx, s, events)
+		ended = forward(ctx, s, events)
 	}()
 	defer func() { // listen waits for its goroutine
 		cancel()
@@ -193,7 +193,7 @@ func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, s
 		}
 	}()
 	out := bufio.NewWriterSize(stdout, 64<<10)
-	show := &printer{form: o.form, out: out, notes: stderr}
+	show := &printer{outputFormat: o.format, out: out, notes: stderr}
 	for n := 0; o.count == 0 || n < o.count; {
 		e, ok, err := next(events, out)
 		if err == nil && ok {
@@ -212,8 +212,8 @@ func (o *subOrder) listen(ctx context.Context, s *client.Subscription, stdout, s
 	return unlessClosed(out.Flush())
 }
 
-// pass hands on what a subscription gets, until it ends.
-func pass(ctx context.Context, s *client.Subscription, events chan<- client.Event) error {
+// forward hands on what a subscription gets, until it ends.
+func forward(ctx context.Context, s *client.Subscription, events chan<- client.Event) error {
 	for e, err := range s.All(ctx) {
 		if err != nil {
 			return err
@@ -244,10 +244,10 @@ func next(events <-chan client.Event, out *bufio.Writer) (e client.Event, ok boo
 }
 
 // outcome is why there are no more events, after n messages.
-func (o *subOrder) outcome(ctx context.Context, ended error, n int) error {
+func (o *subOptions) outcome(ctx context.Context, ended error, n int) error {
 	switch {
-	case errors.Is(context.Cause(ctx), errTimeUp) && o.count > 0:
-		return &failure{statusTimeout, fmt.Errorf("sub: %d of %d messages came within %s", n, o.count, o.timeout)}
+	case errors.Is(context.Cause(ctx), errTimeout) && o.count > 0:
+		return &exitError{statusTimeout, fmt.Errorf("sub: %d of %d messages came within %s", n, o.count, o.timeout)}
 	case ctx.Err() != nil:
 		return nil
 	}

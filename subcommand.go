@@ -18,7 +18,7 @@ import (
 type subcommand struct {
 	name, synopsis, usage string
 	flags                 func() []cli.Flag // for the completion
-	run                   func(ctx context.Context, c *call) error
+	run                   func(ctx context.Context, c *Env) error
 }
 
 // subcommands are all of them, in the order of the help. It is a function because completion is one, and lists them.
@@ -37,8 +37,8 @@ func flagsOf[T any](table []option[T]) func() []cli.Flag {
 
 func noFlags() []cli.Flag { return nil }
 
-// call is one call of a subcommand: what it needs from the process.
-type call struct {
+// Env is one call of a subcommand: what it needs from the process.
+type Env struct {
 	args           []string // behind its name
 	env            lookup
 	stdin          io.Reader
@@ -46,32 +46,32 @@ type call struct {
 }
 
 // execute runs a subcommand until it is done or a signal ends it.
-func (s *subcommand) execute(c *call, signals <-chan os.Signal) error {
+func (s *subcommand) execute(c *Env, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	caught := catch(ctx, cancel, signals)
+	caught := cancelOnSignal(ctx, cancel, signals)
 	err := s.run(ctx, c)
 	sig := caught()
-	var f *failure
+	var f *exitError
 	if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
 		return err // it says what is in which file, and so more than that it was interrupted
 	}
-	return &failure{status: signalStatus(sig)}
+	return &exitError{status: signalStatus(sig)}
 }
 
 // endSignals are left to the system after the first one: a write that nobody reads can be ended by nothing else.
 var endSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-// catch ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
+// cancelOnSignal ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
 // which signal it was, if any.
-func catch(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
+func cancelOnSignal(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
 	found := make(chan os.Signal, 1)
 	go func() {
 		defer close(found)
 		for {
 			select {
 			case sig := <-signals:
-				if sig == talkSignal {
+				if sig == verbositySignal {
 					continue
 				}
 				found <- sig

@@ -140,10 +140,10 @@ func TestHelpOfEachSubcommand(t *testing.T) {
 // What stands in the help as an example of a value is one.
 func TestExamplesOfFlags(t *testing.T) {
 	for _, o := range subTable {
-		assert.NoError(t, o.set(&subOrder{}, o.example), o.name)
+		assert.NoError(t, o.set(&subOptions{}, o.example), o.name)
 	}
 	for _, o := range pubTable {
-		assert.NoError(t, o.set(&pubOrder{}, o.example), o.name)
+		assert.NoError(t, o.set(&pubOptions{}, o.example), o.name)
 	}
 }
 

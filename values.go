@@ -42,7 +42,7 @@ func parseCount(text string) (int, error) {
 }
 
 // parsePeriod reads a time: one of Go's durations, or plain seconds as in Redis.
-func parsePeriod(text string) (time.Duration, error) {
+func parseDuration(text string) (time.Duration, error) {
 	withUnit := text
 	if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' {
 		withUnit += "s"
@@ -142,14 +142,14 @@ func (s *settings) checkListeners(authByDefault bool) error {
 		return errors.New("tls-client-auth has no effect without tls-client-ca")
 	case f.ClientCA == "" && s.options.CertificateUser:
 		return errors.New("tls-user needs tls-client-ca: only a verified certificate can name a user")
-	case clash(s.listen, s.tlsListen):
+	case sameAddress(s.listen, s.tlsListen):
 		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", s.tlsListen)
 	}
 	return nil
 }
 
-// clash tells whether two addresses are the same port.
-func clash(a, b string) bool {
+// sameAddress tells whether two addresses are the same port.
+func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
@@ -169,10 +169,10 @@ func checkAddress(text string) error {
 	case net.ParseIP(strings.Trim(text, "[]")) != nil:
 		return fmt.Errorf("%s has no port (did you mean %s?)", text, net.JoinHostPort(strings.Trim(text, "[]"), "8889"))
 	case err != nil || strings.ContainsAny(host, " \n\t/@"):
-		return fmt.Errorf("%s is not an address", visible(text))
+		return fmt.Errorf("%s is not an address", quoteIfNeeded(text))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%s is not an address: its port is not a number from 0 to 65535", visible(text))
+		return fmt.Errorf("%s is not an address: its port is not a number from 0 to 65535", quoteIfNeeded(text))
 	}
 	return nil
 }
@@ -182,8 +182,8 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// visible quotes what would be hard to make out in a sentence.
-func visible(text string) string {
+// quoteIfNeeded quotes what would be hard to make out in a sentence.
+func quoteIfNeeded(text string) string {
 	if text == "" || strings.ContainsAny(text, " \"") || !strconv.CanBackquote(text) {
 		return strconv.Quote(text)
 	}

@@ -38,16 +38,16 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-func TestPeriods(t *testing.T) {
+func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"60": time.Minute, "0.5": 500 * time.Millisecond, "500ms": 500 * time.Millisecond, "1h30m": 90 * time.Minute, "5m": 5 * time.Minute,
 	} {
-		got, err := parsePeriod(text)
+		got, err := parseDuration(text)
 		assert.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
 	for _, text := range []string{"", "0", "0s", "-1", "-1s", "s", "soon", "1d", "99999999999999999999"} {
-		_, err := parsePeriod(text)
+		_, err := parseDuration(text)
 		assert.ErrorContains(t, err, "expected a time", "%q", text)
 	}
 }
