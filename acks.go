@@ -37,14 +37,14 @@ type ackJSON struct {
 	Sequence    uint64  `json:"sequence,omitempty"`
 }
 
-func newAcks(p *client.Publisher, o *pubOptions, c *Env, in *lineReader, stop context.CancelFunc) *acks {
+func newAcks(p *client.Publisher, o *pubOptions, e *Env, in *lineReader, stop context.CancelFunc) *acks {
 	a := &acks{
-		publisher: p, topic: []byte(o.topic), json: o.json, out: bufio.NewWriter(c.stdout), stop: stop,
+		publisher: p, topic: []byte(o.topic), json: o.json, out: bufio.NewWriter(e.Stdout), stop: stop,
 		sent: make(chan sent, 1024), // far less than two windows, for which a publisher keeps what was answered
 		done: make(chan struct{}),
 	}
-	if o.message == nil && !o.quiet && !o.json && isTerminal(c.stderr) && !isTerminal(c.stdin) {
-		a.progress = newProgress(c.stderr, in.size)
+	if o.message == nil && !o.quiet && !o.json && isTerminal(e.Stderr) && !isTerminal(e.Stdin) {
+		a.progress = newProgress(e.Stderr, in.size)
 	}
 	go a.run()
 	return a

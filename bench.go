@@ -46,18 +46,18 @@ func benchOption(name, value, fallback, usage, example string, set func(*benchOp
 }
 
 func benchCount(name, fallback, usage, example string, field func(*benchOptions) *int) option[benchOptions] {
-	set := func(o *benchOptions, text string) (err error) { *field(o), err = parseCount(text); return err }
+	set := func(o *benchOptions, text string) (err error) { *field(o), err = ParseCount(text); return err }
 	return benchOption(name, "NUMBER", fallback, usage, example, set)
 }
 
 func setBenchSize(o *benchOptions, text string) (err error) {
 	low, high, isRange := strings.Cut(text, "-")
 	s := &o.load.Size
-	if s.Min, err = parseSize(low); err != nil {
+	if s.Min, err = ParseSize(low); err != nil {
 		return err
 	}
 	if s.Max = s.Min; isRange {
-		s.Max, err = parseSize(high)
+		s.Max, err = ParseSize(high)
 	}
 	if err == nil && s.Max < s.Min {
 		return fmt.Errorf("expected the smaller size first, not %q", text)
@@ -73,7 +73,7 @@ func setBenchRate(o *benchOptions, text string) (err error) {
 }
 
 func setBenchDuration(o *benchOptions, text string) (err error) {
-	o.load.Duration, err = parseDuration(text)
+	o.load.Duration, err = ParseDuration(text)
 	return err
 }
 
@@ -81,7 +81,7 @@ func setBenchWarmUp(o *benchOptions, text string) (err error) {
 	if o.load.WarmUp = 0; text == "0" || text == "0s" {
 		return nil
 	}
-	o.load.WarmUp, err = parseDuration(text)
+	o.load.WarmUp, err = ParseDuration(text)
 	return err
 }
 
@@ -117,7 +117,7 @@ func (o *benchOptions) takeAddress(arguments []string) error {
 	}
 	if len(arguments) == 1 {
 		o.load.Address = arguments[0]
-		if err := checkAddress(o.load.Address); err != nil {
+		if err := CheckAddress(o.load.Address); err != nil {
 			return subcommandUsageErr("bench", "%w", err)
 		}
 	}
@@ -154,15 +154,15 @@ ends the load and prints what there is.
 }
 
 // benchmark is the subcommand: conch bench.
-func benchmark(ctx context.Context, c *Env) error {
-	if len(c.args) > 0 && c.args[0] == "relay" { // hidden: the ceiling's process
-		return benchRelay(ctx, c.args[1:], c.stdout)
+func benchmark(ctx context.Context, e *Env) error {
+	if len(e.Args) > 0 && e.Args[0] == "relay" { // hidden: the ceiling's process
+		return benchRelay(ctx, e.Args[1:], e.Stdout)
 	}
-	o, err := parseBench(c.args, c.stdout)
+	o, err := parseBench(e.Args, e.Stdout)
 	if err != nil || o == nil {
 		return err
 	}
-	return o.execute(ctx, c.stdout, c.stderr)
+	return o.execute(ctx, e.Stdout, e.Stderr)
 }
 
 // execute measures, first the bare relay and then the server, and prints.

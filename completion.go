@@ -26,23 +26,23 @@ Usage: conch completion bash|zsh|fish
 `
 
 // completion is the subcommand: conch completion.
-func completion(ctx context.Context, c *Env) error {
-	arguments, help, err := readOptions("completion", []option[struct{}]{}, &struct{}{}, c.args, c.env)
+func completion(ctx context.Context, e *Env) error {
+	arguments, help, err := readOptions("completion", []option[struct{}]{}, &struct{}{}, e.Args, e.LookupEnv)
 	switch {
 	case err != nil:
 		return err
 	case help:
-		return answer(c.stdout, completionHelp)
+		return answer(e.Stdout, completionHelp)
 	case len(arguments) != 1:
 		return subcommandUsageErr("completion", "expected the name of a shell: bash, zsh or fish")
 	}
 	switch shell := arguments[0]; shell {
 	case "bash":
-		return answer(c.stdout, bashScript)
+		return answer(e.Stdout, bashScript)
 	case "zsh", "fish":
-		return completionTree(c.stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
+		return completionTree(e.Stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
 	default:
-		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", quoteIfNeeded(shell))
+		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", QuoteIfNeeded(shell))
 	}
 }
 
@@ -67,8 +67,8 @@ func completionTree(stdout io.Writer) *cli.Command {
 		own("help", "print this", true), own("version", "print the version", true),
 		own("config", "read settings from this TOML file", false),
 	}
-	for _, r := range settingsTable {
-		flags = append(flags, own(r.name, r.usage, r.boolFlag))
+	for _, r := range Settings() {
+		flags = append(flags, own(r.Name, r.Usage, r.BoolFlag))
 	}
 	root := silentCommand("conch", flags)
 	root.EnableShellCompletion = true

@@ -42,10 +42,10 @@ func (c *coreRunner) stop() {
 	<-c.done
 }
 
-// outcome is nil for a core that was stopped. The log has told the rest. Only when done is closed.
+// outcome is nil for a core that was stopped, else ErrCorePanicked. Only when done is closed.
 func (c *coreRunner) outcome() error {
 	if c.panicked {
-		return &exitError{status: statusDefect}
+		return ErrCorePanicked
 	}
 	return nil
 }

@@ -17,23 +17,23 @@ func readFile(path string) (map[string]rawValue, error) {
 		if inner := new(fs.PathError); errors.As(err, &inner) {
 			err = inner.Err // the rest would name the file once more
 		}
-		return nil, usageErr("file %s cannot be read: %w", quoteIfNeeded(path), err)
+		return nil, fmt.Errorf("file %s cannot be read: %w", QuoteIfNeeded(path), err)
 	}
 	raw := make(map[string]any)
 	meta, err := toml.Decode(string(text), &raw)
 	if err != nil {
-		return nil, usageErr("file %s: %w", path, err)
+		return nil, fmt.Errorf("file %s: %w", path, err)
 	}
 	found := make(map[string]rawValue)
 	for _, key := range meta.Keys() {
 		name := key[0] // whatever is nested in it is refused with it
 		from := fmt.Sprintf("file %s, key %s", path, name)
 		if findSetting(name) == nil {
-			return nil, usageErr("file %s: unknown key %s%s", path, quoteIfNeeded(name), suggestSetting("", name))
+			return nil, fmt.Errorf("file %s: unknown key %s%s", path, QuoteIfNeeded(name), suggestSetting("", name))
 		}
 		value, err := plain(raw[name])
 		if err != nil {
-			return nil, usageErr("%s: %w", from, err)
+			return nil, fmt.Errorf("%s: %w", from, err)
 		}
 		found[name] = rawValue{text: value, from: from}
 	}
@@ -49,9 +49,9 @@ func plain(value any) (string, error) {
 	return "", errors.New("expected a string, a number or a boolean")
 }
 
-func findSetting(name string) *setting {
+func findSetting(name string) *Setting {
 	for i := range settingsTable {
-		if settingsTable[i].name == name {
+		if settingsTable[i].Name == name {
 			return &settingsTable[i]
 		}
 	}

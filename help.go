@@ -44,19 +44,18 @@ func helpText() string {
 	entry := func(flag, usage, note string) {
 		fmt.Fprintf(&b, "  %-26s %s\n  %-26s   [%s]\n", flag, usage, "", note)
 	}
-	for i := range settingsTable {
-		r := &settingsTable[i]
+	for _, r := range Settings() {
 		separator := " "
-		if r.boolFlag {
+		if r.BoolFlag {
 			separator = "=" // "--protected-mode false" would be two things
 		}
-		note := "env " + r.env()
-		if r.fallback != "" {
-			note = "default " + r.fallback + ", " + note
+		note := "env " + r.Env()
+		if r.Default != "" {
+			note = "default " + r.Default + ", " + note
 		}
-		entry("--"+r.name+separator+r.value, r.usage, note)
+		entry("--"+r.Name+separator+r.Value, r.Usage, note)
 	}
-	entry("--config FILE", "read settings from this TOML file", "env "+envName("config"))
+	entry("--config FILE", "read settings from this TOML file", "env "+EnvName("config"))
 	fmt.Fprintf(&b, "  %-26s %s\n", "--help, -h", "print this")
 	fmt.Fprintf(&b, "  %-26s %s\n", "--version, -v", "print the version")
 	b.WriteString(helpTail)
@@ -64,7 +63,7 @@ func helpText() string {
 }
 
 // versionText is what --version prints.
-func versionText() string {
+func versionText(version string) string {
 	name, details := version, []string{runtime.Version()}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		commit := ""

@@ -22,28 +22,28 @@ type listeners struct {
 }
 
 // openListeners opens all that the settings name, or none.
-func openListeners(s *settings) (_ *listeners, err error) {
+func openListeners(s *Config) (_ *listeners, err error) {
 	l := &listeners{}
 	defer func() {
 		if err != nil {
 			l.close()
 		}
 	}()
-	if s.listen != "" {
-		if l.plain, err = listen(s.listen, "conch "); err != nil {
+	if s.Listen != "" {
+		if l.plain, err = listen(s.Listen, "conch "); err != nil {
 			return nil, err
 		}
 	}
-	if s.tlsListen != "" {
-		if l.files, err = tlsfiles.Open(s.tlsFiles); err != nil {
+	if s.TLSListen != "" {
+		if l.files, err = tlsfiles.Open(s.TLSFiles); err != nil {
 			return nil, err //nolint:wrapcheck // it names the file and what is wrong with it
 		}
-		if l.secure, err = listen(s.tlsListen, "conch --tls-listen "); err != nil {
+		if l.secure, err = listen(s.TLSListen, "conch --tls-listen "); err != nil {
 			return nil, err
 		}
 	}
-	if s.unixSocket != "" {
-		if l.unix, err = listenUnix(s.unixSocket, s.unixMode); err != nil {
+	if s.UnixSocket != "" {
+		if l.unix, err = listenUnix(s.UnixSocket, s.UnixMode); err != nil {
 			return nil, err
 		}
 	}

@@ -124,22 +124,3 @@ func TestWhatCannotBeListenedOn(t *testing.T) {
 		assert.NoFileExists(t, path)
 	}
 }
-
-func TestSameAddress(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{":1", ":1", true},
-		{":1", ":2", false},
-		{"127.0.0.1:1", "127.0.0.1:1", true},
-		{"127.0.0.1:1", "127.0.0.2:1", false},
-		{"0.0.0.0:1", "127.0.0.2:1", true},
-		{"127.0.0.1:1", "[::]:1", true},
-		{":0", ":0", false},
-		{"", "", false},
-		{":1", "", false},
-	} {
-		assert.Equal(t, c.want, sameAddress(c.a, c.b), "%s %s", c.a, c.b)
-	}
-}

@@ -35,9 +35,9 @@ type logger struct {
 }
 
 // openLog starts a log that writes to out.
-func openLog(s *settings, out io.Writer) *logger {
-	zerolog.SetGlobalLevel(s.logLevel) // CONFIG SET and SIGUSR1 change it there
-	b := &logger{configured: s.logLevel, sink: &sink{out: formatted(s.logFormat, out), flushed: make(chan struct{})}}
+func openLog(s *Config, out io.Writer) *logger {
+	zerolog.SetGlobalLevel(s.LogLevel) // CONFIG SET and SIGUSR1 change it there
+	b := &logger{configured: s.LogLevel, sink: &sink{out: formatted(s.LogFormat, out), flushed: make(chan struct{})}}
 	// The ring polls: the way that waits for a wake-up can miss it, and then the last line before a quiet time is not
 	// written until the quiet is over.
 	b.ring = diode.NewWriter(b.sink, logRoom, logPoll, b.sink.countDropped)
@@ -50,7 +50,7 @@ func openLog(s *settings, out io.Writer) *logger {
 func formatted(format string, out io.Writer) io.Writer {
 	file, isFile := out.(*os.File)
 	terminal := isFile && isatty.IsTerminal(file.Fd())
-	if format == formatConsole || format == formatAuto && terminal {
+	if format == FormatConsole || format == FormatAuto && terminal {
 		return zerolog.ConsoleWriter{Out: out, TimeFormat: timeFormat, NoColor: !terminal}
 	}
 	return out

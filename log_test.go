@@ -14,7 +14,7 @@ import (
 
 func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
 	var out bytes.Buffer
-	log := openLog(&settings{logLevel: zerolog.ErrorLevel, logFormat: formatJSON}, &out)
+	log := openLog(&Config{LogLevel: zerolog.ErrorLevel, LogFormat: FormatJSON}, &out)
 	for range 6 {
 		log.raiseVerbosity()
 	}
@@ -47,7 +47,7 @@ func (s *stuck) Write(line []byte) (int, error) {
 
 func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
 	out := newStuck()
-	log := openLog(&settings{logFormat: formatJSON}, out)
+	log := openLog(&Config{LogFormat: FormatJSON}, out)
 	log.Info().Msg("a line")
 	<-out.entered
 	const lines = 1 + 2*logRoom + 17
@@ -91,7 +91,7 @@ func (f *failing) Write(line []byte) (int, error) {
 
 func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	out := &failing{times: 2}
-	log := openLog(&settings{logFormat: formatJSON}, out)
+	log := openLog(&Config{LogFormat: FormatJSON}, out)
 	log.Info().Msg("lost") // with the first failure; the second one takes the line that tells of it
 	log.Info().Msg("written")
 	log.Info().Msg("written too")
@@ -112,7 +112,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 
 func TestTheEndDoesNotWaitForALogThatNobodyReads(t *testing.T) {
 	out := newStuck()
-	log := openLog(&settings{logFormat: formatJSON}, out)
+	log := openLog(&Config{LogFormat: FormatJSON}, out)
 	log.Info().Msg("a line")
 	<-out.entered
 	log.close()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/conchmq/conch/protocol"
 )
@@ -43,28 +44,60 @@ func usageErr(format string, args ...any) error {
 	return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
 }
 
-func main() {
+func main() { os.Exit(Run(ProcessEnv(version))) }
+
+// ProcessEnv is what this process has. It takes the signals over.
+func ProcessEnv(version string) *Env {
 	ignoreBrokenPipes()
 	signals := make(chan os.Signal, 8) // room for the impatient: the runtime drops what does not fit
-	signal.Notify(signals, handledSignals...)
-	os.Exit(run(os.Args, os.LookupEnv, os.Stdin, os.Stdout, os.Stderr, signals))
+	signal.Notify(signals, Signals...)
+	return &Env{
+		Version: version, Args: os.Args, LookupEnv: os.LookupEnv,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
+	}
 }
 
-// run is the program. Everything it needs from the process comes in as an argument, so that tests run it too.
-func run(args []string, env lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
-	if isCompletionRequest(args) {
-		return report(complete(args, stdout), stderr)
+// Run is the program. Everything it needs from the process comes in as an argument, so that tests run it too. It
+// returns the exit status.
+func Run(e *Env) int {
+	if isCompletionRequest(e.Args) {
+		return report(complete(e.Args, e.Stdout), e.Stderr)
 	}
 	for _, s := range subcommands() {
-		if len(args) > 1 && args[1] == s.name {
-			return report(s.execute(&Env{args[2:], env, stdin, stdout, stderr}, signals), stderr)
+		if len(e.Args) > 1 && e.Args[1] == s.name {
+			call := *e
+			call.Args = e.Args[2:]
+			return report(s.execute(&call), e.Stderr)
 		}
 	}
-	s, err := parse(args, env, stdout)
-	if err == nil && s != nil { // no settings: the question was answered, on stdout
-		err = serve(s, stderr, signals)
+	c, err := parse(e)
+	if err == nil && c != nil { // no settings: the question was answered, on stdout
+		err = exitStatus(Serve(c, e.Stderr, e.Signals))
 	}
-	return report(err, stderr)
+	return report(err, e.Stderr)
+}
+
+// exitStatus gives the errors of the daemon their status. The log has told why the core or a signal ended it.
+func exitStatus(err error) error {
+	var refused *OptionsError
+	var ended *SignalError
+	switch {
+	case errors.As(err, &refused):
+		return usageErr("%w", err)
+	case errors.As(err, &ended):
+		return &exitError{status: signalStatus(ended.Signal)}
+	case errors.Is(err, ErrCorePanicked):
+		return &exitError{status: statusDefect}
+	}
+	return err
+}
+
+// signalStatus is the status of a process that a signal ended, as shells have it.
+func signalStatus(sig os.Signal) int {
+	if n, ok := sig.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return statusFailure
 }
 
 // report is the one place where an error is printed, in one line.

@@ -136,6 +136,11 @@ func (p *process) ask(c net.Conn, command, reply string) {
 	require.Equal(p.t, reply, string(got))
 }
 
+// run runs conch with these, as version dev.
+func run(args []string, env Lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	return Run(&Env{Version: "dev", Args: args, LookupEnv: env, Stdin: stdin, Stdout: stdout, Stderr: stderr, Signals: signals})
+}
+
 func TestReport(t *testing.T) {
 	for _, c := range []struct {
 		err    error
@@ -146,6 +151,11 @@ func TestReport(t *testing.T) {
 		{errBroken, statusFailure, "conch: nobody reads\n"},
 		{usageErr("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
 		{&exitError{status: 130}, 130, ""},
+		{exitStatus(nil), 0, ""},
+		{exitStatus(errBroken), statusFailure, "conch: nobody reads\n"},
+		{exitStatus(&OptionsError{errBroken}), statusUsage, "conch: nobody reads; see conch --help\n"},
+		{exitStatus(&SignalError{os.Interrupt}), 130, ""},
+		{exitStatus(ErrCorePanicked), statusDefect, ""},
 	} {
 		var out bytes.Buffer
 		assert.Equal(t, c.status, report(c.err, &out))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -14,25 +13,17 @@ import (
 const auto = "auto"
 
 // setMaxMemory reads a size, or takes half of what the machine has.
-func setMaxMemory(s *settings, text string) error {
+func setMaxMemory(s *Config, text string) error {
 	if strings.EqualFold(text, auto) {
-		s.options.MaxMemory = machineMemory(os.ReadFile) / 2
+		s.Server.MaxMemory = machineMemory(os.ReadFile) / 2
 		return nil
 	}
-	n, err := parseSize(text)
+	n, err := ParseSize(text)
 	if err != nil {
 		return fmt.Errorf("%w, or auto", err)
 	}
-	s.options.MaxMemory = int64(n)
+	s.Server.MaxMemory = int64(n)
 	return nil
-}
-
-// collect has the runtime collect more eagerly as the cap comes near. An operator that sets GOGC or GOMEMLIMIT has decided.
-func collect(percent int) {
-	_, limit := os.LookupEnv("GOMEMLIMIT")
-	if _, rate := os.LookupEnv("GOGC"); !limit && !rate {
-		debug.SetGCPercent(percent)
-	}
 }
 
 // machineMemory is how much there is for this process, 0 if nobody knows: what the machine has, or its control group may

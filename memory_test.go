@@ -40,10 +40,10 @@ func TestMachineMemory(t *testing.T) {
 }
 
 func TestMaxMemory(t *testing.T) {
-	var s settings
+	var s Config
 	require.NoError(t, setMaxMemory(&s, "64MiB"))
-	assert.EqualValues(t, 64<<20, s.options.MaxMemory)
+	assert.EqualValues(t, 64<<20, s.Server.MaxMemory)
 	require.NoError(t, setMaxMemory(&s, "AUTO"))
-	assert.Equal(t, machineMemory(os.ReadFile)/2, s.options.MaxMemory)
+	assert.Equal(t, machineMemory(os.ReadFile)/2, s.Server.MaxMemory)
 	assert.ErrorContains(t, setMaxMemory(&s, "much"), "or auto")
 }

@@ -6,13 +6,13 @@ import (
 	"syscall"
 )
 
-// verbositySignal makes the log more talkative.
-var verbositySignal os.Signal = syscall.SIGUSR1
+// VerbositySignal makes the log more talkative.
+var VerbositySignal os.Signal = syscall.SIGUSR1
 
 // reloadSignal has files read again. A terminal that is closed sends it too, and does not end conch.
 var reloadSignal os.Signal = syscall.SIGHUP
 
-var handledSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP}
+var Signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP}
 
 // ignoreBrokenPipes keeps the broker alive when whoever reads its log goes away. Go would end the process at the next
 // line; so the line is lost, and counted as lost.

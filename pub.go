@@ -23,7 +23,7 @@ var pubTable = append(serverFlagOptions(func(o *pubOptions) *serverFlags { retur
 	{
 		name: "connections", letter: "c", value: "NUMBER", fallback: "1", example: "4",
 		usage: "publish over so many connections; several do not keep the order of the lines",
-		set:   func(o *pubOptions, text string) (err error) { o.connections, err = parseCount(text); return err },
+		set:   func(o *pubOptions, text string) (err error) { o.connections, err = ParseCount(text); return err },
 	},
 	textFlag("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
 		func(o *pubOptions) *string { return &o.unacked }),
@@ -59,14 +59,14 @@ or it wants a password, the file gets the whole input, which is read to its end,
 }
 
 // parsePub reads the arguments after "pub". There are no options when the help was asked for, and answered.
-func parsePub(c *Env) (*pubOptions, error) {
+func parsePub(e *Env) (*pubOptions, error) {
 	o := &pubOptions{connections: 1, maxLine: maxLineLength}
-	arguments, help, err := readOptions("pub", pubTable, o, c.args, c.env)
+	arguments, help, err := readOptions("pub", pubTable, o, e.Args, e.LookupEnv)
 	switch {
 	case err != nil:
 		return nil, err
 	case help:
-		return nil, answer(c.stdout, pubHelp())
+		return nil, answer(e.Stdout, pubHelp())
 	case len(arguments) == 0:
 		return nil, subcommandUsageErr("pub", "expected a topic; usage: conch pub [flags] topic [message]")
 	case o.json && o.quiet:
@@ -83,29 +83,29 @@ func parsePub(c *Env) (*pubOptions, error) {
 }
 
 // publish is the subcommand: conch pub.
-func publish(ctx context.Context, c *Env) error {
-	o, err := parsePub(c)
+func publish(ctx context.Context, e *Env) error {
+	o, err := parsePub(e)
 	if err != nil || o == nil {
 		return err
 	}
-	return o.execute(ctx, c)
+	return o.execute(ctx, e)
 }
 
-func (o *pubOptions) execute(ctx context.Context, c *Env) (err error) {
+func (o *pubOptions) execute(ctx context.Context, e *Env) (err error) {
 	options, err := o.options("pub")
 	if err != nil {
 		return err
 	}
 	options.Sequences = options.Sequences || o.json
-	rest, err := openUnackedFile(o.unacked, c.stderr)
+	rest, err := openUnackedFile(o.unacked, e.Stderr)
 	if err != nil {
 		return fmt.Errorf("pub: unacked: %w", err)
 	}
 	defer func() { err = rest.close(err) }()
 	publisher, err := client.NewPublisher(ctx, options, client.PublisherOptions{Connections: o.connections})
 	if err != nil {
-		return saveInput(ctx, newLineReader(o, c.stdin), rest, explainDialError("pub", options, err))
+		return saveInput(ctx, newLineReader(o, e.Stdin), rest, explainDialError("pub", options, err))
 	}
-	s := newPublishRun(ctx, o, c, publisher)
+	s := newPublishRun(ctx, o, e, publisher)
 	return s.finish(s.send(), rest)
 }

@@ -257,7 +257,7 @@ func TestPubKeepsWhatItHasRead(t *testing.T) {
 		var out, stderr bytes.Buffer
 		file := filepath.Join(t.TempDir(), "rest")
 		o := &pubOptions{serverFlags: serverFlags{url: s.Addr}, topic: "news", connections: 1, maxLine: 30, unacked: file}
-		err := o.execute(t.Context(), &Env{stdin: test.input, stdout: &out, stderr: &stderr})
+		err := o.execute(t.Context(), &Env{Stdin: test.input, Stdout: &out, Stderr: &stderr})
 		assert.Equal(t, statusUnacked, report(err, &stderr))
 		assert.Equal(t, "published 1 message, 0 receivers\n", out.String())
 		assert.Equal(t, "conch: pub: not acknowledged: "+strings.ReplaceAll(test.want, "FILE", file)+"\n", stderr.String())

@@ -21,10 +21,10 @@ type publishRun struct {
 	unpublished []byte // the message that was read and that the publisher did not take, if there is one
 }
 
-func newPublishRun(ctx context.Context, o *pubOptions, c *Env, p *client.Publisher) *publishRun {
-	s := &publishRun{options: o, ctx: ctx, publisher: p, in: newLineReader(o, c.stdin)}
+func newPublishRun(ctx context.Context, o *pubOptions, e *Env, p *client.Publisher) *publishRun {
+	s := &publishRun{options: o, ctx: ctx, publisher: p, in: newLineReader(o, e.Stdin)}
 	s.going, s.stop = context.WithCancel(ctx)
-	s.acks = newAcks(p, o, c, s.in, s.stop)
+	s.acks = newAcks(p, o, e, s.in, s.stop)
 	return s
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,8 +22,8 @@ type daemon struct {
 	shutdownRequested chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
 }
 
-// serve runs the broker until a signal ends it.
-func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
+// Serve runs the broker until a signal ends it.
+func Serve(s *Config, stderr io.Writer, signals <-chan os.Signal) error {
 	log := openLog(s, stderr)
 	defer log.close()
 	c, err := build(s, log)
@@ -41,47 +40,47 @@ func serve(s *settings, stderr io.Writer, signals <-chan os.Signal) error {
 }
 
 // build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
-func build(s *settings, log *logger) (*daemon, error) {
+func build(s *Config, log *logger) (*daemon, error) {
 	listeners, err := openListeners(s)
 	if err != nil {
 		return nil, err
 	}
-	s.options.Collect = collect
-	s.options.Log = log.Logger
-	s.options.LogDropped = log.dropped
+	s.Server.Collect = collect
+	s.Server.Log = log.Logger
+	s.Server.LogDropped = log.dropped
 	shutdownRequested := make(chan struct{}, 1)
-	s.options.Stop = func() {
+	s.Server.Stop = func() {
 		select {
 		case shutdownRequested <- struct{}{}:
 		default: // it is known already
 		}
 	}
 	b := broker.New(broker.Options{})
-	srv, err := server.New(b, s.options)
+	srv, err := server.New(b, s.Server)
 	if err != nil {
 		listeners.close()
 		if errors.Is(err, server.ErrACLFile) {
 			return nil, err //nolint:wrapcheck // it says which file and what to do
 		}
-		return nil, usageErr("%w", err)
+		return nil, &OptionsError{err}
 	}
-	s.options = srv.Options() // with what the server made of them: the log shows what is in force
+	s.Server = srv.Options() // with what the server made of them: the log shows what is in force
 	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
 }
 
 // announce writes the first line of the log: what runs where, with which settings in force.
-func (c *daemon) announce(s *settings) {
-	line := c.log.Info().Str("version", version).Func(c.listeners.describe)
-	if s.config != "" {
-		line = line.Str("config", s.config)
+func (c *daemon) announce(s *Config) {
+	line := c.log.Info().Str("version", s.Server.Version).Func(c.listeners.describe)
+	if s.File != "" {
+		line = line.Str("config", s.File)
 	}
-	for i := range settingsTable {
-		line = line.Interface(settingsTable[i].name, settingsTable[i].get(s))
+	for _, setting := range Settings() {
+		line = line.Interface(setting.Name, setting.Get(s))
 	}
 	line.Msg("listening")
 
 	limit, known := descriptorLimit()
-	warnDescriptors(c.log.Logger, limit, known, s.options.MaxConnections)
+	warnDescriptors(c.log.Logger, limit, known, s.Server.MaxConnections)
 }
 
 // spareDescriptors are for what is not a served connection: the listener, the log, the poller, refusals.
@@ -118,7 +117,7 @@ func (c *daemon) wait(signals <-chan os.Signal) error {
 // handleSignal does what a signal asks for, if that is not to end.
 func (c *daemon) handleSignal(sig os.Signal) bool {
 	switch sig {
-	case verbositySignal:
+	case VerbositySignal:
 		c.log.raiseVerbosity()
 	case reloadSignal:
 		c.reload()
@@ -169,15 +168,7 @@ func (c *daemon) stop(signals <-chan os.Signal) error {
 				continue
 			}
 			c.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")
-			return &exitError{status: signalStatus(sig)}
+			return &SignalError{sig}
 		}
 	}
-}
-
-// signalStatus is the status of a process that a signal ended, as shells have it.
-func signalStatus(sig os.Signal) int {
-	if n, ok := sig.(syscall.Signal); ok {
-		return 128 + int(n)
-	}
-	return statusFailure
 }

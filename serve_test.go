@@ -47,7 +47,7 @@ func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
 	file := tomlFile(t, "max-line = 2048")
 	p := start(t, "--config", file, "--slow-hard=1MiB", "--max-message=100MiB")
 	for i := range settingsTable {
-		assert.Contains(t, p.first, settingsTable[i].name)
+		assert.Contains(t, p.first, settingsTable[i].Name)
 	}
 	host, port, err := net.SplitHostPort(p.address)
 	require.NoError(t, err)
@@ -160,11 +160,10 @@ func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 
 func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	var stderr bytes.Buffer
-	log := openLog(&settings{logFormat: formatJSON}, &stderr)
+	log := openLog(&Config{LogFormat: FormatJSON}, &stderr)
 	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
-	status := report(c.wait(nil), &stderr)
+	assert.ErrorIs(t, c.wait(nil), ErrCorePanicked)
 	log.close()
-	assert.Equal(t, statusDefect, status)
 	line := decode(t, stderr.String()) // one line: it is not said twice
 	assert.Equal(t, "fatal", line["level"])
 	assert.Equal(t, "a broken table", line["panic"])
@@ -174,13 +173,13 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 // A conn that leaves waits for the core. When the core dies meanwhile, the end must not wait with it.
 func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	lines := newLogLines()
-	s := &settings{listen: "127.0.0.1:0", logFormat: formatJSON}
+	s := &Config{Listen: "127.0.0.1:0", LogFormat: FormatJSON}
 	log := openLog(s, lines)
 	b := broker.New(broker.Options{})
 	c, err := build(s, log)
 	require.NoError(t, err)
 	c.core.stop()
-	srv, err := server.New(b, s.options) // over a broker that nobody runs yet
+	srv, err := server.New(b, s.Server) // over a broker that nobody runs yet
 	require.NoError(t, err)
 	c.server.Shutdown(t.Context())
 	c.server = srv
@@ -198,7 +197,7 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	signals <- os.Interrupt
 	lines.await(t, stopping, 1)
 	close(die)
-	assert.Equal(t, statusDefect, report(<-ended, io.Discard))
+	assert.ErrorIs(t, <-ended, ErrCorePanicked)
 
 	// The process would be gone now. Here the conn still waits for a core: it gets one.
 	rest := startCore(log.Logger, b.Run)

@@ -13,239 +13,243 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// settings are what conch was told, from all sources together.
-type settings struct {
-	listen      string // empty: not at all, and so with the other two
-	tlsListen   string
-	tlsFiles    tlsfiles.Files
-	unixSocket  string
-	unixMode    fs.FileMode
+// Config is what conch was told, from all sources together.
+type Config struct {
+	Listen      string // empty: not at all, and so with the other two
+	TLSListen   string
+	TLSFiles    tlsfiles.Files
+	UnixSocket  string
+	UnixMode    fs.FileMode
 	hasPassword bool // there is a requirepass
-	logLevel    zerolog.Level
-	logFormat   string
-	options     server.Options
-	config      string // the file that was read, if any
+	LogLevel    zerolog.Level
+	LogFormat   string
+	Server      server.Options
+	File        string // the file that was read, if any
 }
 
-// setting is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
+// Setting is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
 // variable.
-type setting struct {
-	name     string
-	value    string // what stands for the value in the help
-	fallback string // may be empty, where the setting is then off
-	usage    string
-	set      func(s *settings, text string) error // the error says what is expected
-	get      func(s *settings) any                // as the log shows it
-	boolFlag bool                                 // the flag alone, with no value, means true
+type Setting struct {
+	Name     string
+	Value    string // what stands for the value in the help
+	Default  string // may be empty, where the setting is then off
+	Usage    string
+	set      func(s *Config, text string) error // the error says what is expected
+	Get      func(s *Config) any                // as the log shows it
+	BoolFlag bool                               // the flag alone, with no value, means true
 }
 
 // settingsTable is every setting there is: flags, environment, file, help and the first line of the log follow from it.
-var settingsTable = []setting{
+var settingsTable = []Setting{
 	address("listen", "0.0.0.0:8889", "where to listen, as host:port or :port, or none",
-		func(s *settings) *string { return &s.listen }),
+		func(s *Config) *string { return &s.Listen }),
 	address("tls-listen", none, "where to listen for TLS as well",
-		func(s *settings) *string { return &s.tlsListen }),
+		func(s *Config) *string { return &s.TLSListen }),
 	file("tls-cert", "certificate for tls-listen, in PEM; a change of it is noticed",
-		func(s *settings) *string { return &s.tlsFiles.Cert }),
+		func(s *Config) *string { return &s.TLSFiles.Cert }),
 	file("tls-key", "its private key, in PEM; only its owner may be able to read it",
-		func(s *settings) *string { return &s.tlsFiles.Key }),
+		func(s *Config) *string { return &s.TLSFiles.Key }),
 	file("tls-client-ca", "verify the certificates of clients against these, in PEM",
-		func(s *settings) *string { return &s.tlsFiles.ClientCA }),
+		func(s *Config) *string { return &s.TLSFiles.ClientCA }),
 	{
-		name: "tls-client-auth", value: "WORD", fallback: authRequire,
-		usage: "with tls-client-ca: require a certificate of each client, or optional",
-		set:   setClientAuth, get: clientAuth,
+		Name: "tls-client-auth", Value: "WORD", Default: authRequire,
+		Usage: "with tls-client-ca: require a certificate of each client, or optional",
+		set:   setClientAuth, Get: clientAuth,
 	},
 	{
-		name: "tls-user", value: "BOOL", fallback: "false", boolFlag: true,
-		usage: "with tls-client-ca: the common name of the certificate is the user",
-		set: func(s *settings, text string) (err error) {
-			s.options.CertificateUser, err = parseBool(text)
+		Name: "tls-user", Value: "BOOL", Default: "false", BoolFlag: true,
+		Usage: "with tls-client-ca: the common name of the certificate is the user",
+		set: func(s *Config, text string) (err error) {
+			s.Server.CertificateUser, err = ParseBool(text)
 			return err
 		},
-		get: func(s *settings) any { return s.options.CertificateUser },
+		Get: func(s *Config) any { return s.Server.CertificateUser },
 	},
 	duration("handshake-timeout", "10s", "time for a TLS handshake",
-		func(s *settings) *time.Duration { return &s.options.HandshakeTimeout }),
+		func(s *Config) *time.Duration { return &s.Server.HandshakeTimeout }),
 	{
-		name: "unix-socket", value: "FILE", usage: "Unix socket to listen on as well",
-		set: setUnixSocket, get: func(s *settings) any { return s.unixSocket },
+		Name: "unix-socket", Value: "FILE", Usage: "Unix socket to listen on as well",
+		set: setUnixSocket, Get: func(s *Config) any { return s.UnixSocket },
 	},
 	{
-		name: "unix-mode", value: "MODE", fallback: "0700", usage: "who may connect to it, in octal: whom it lets write",
-		set: setUnixMode, get: func(s *settings) any { return fmt.Sprintf("%04o", s.unixMode) },
+		Name: "unix-mode", Value: "MODE", Default: "0700", Usage: "who may connect to it, in octal: whom it lets write",
+		set: setUnixMode, Get: func(s *Config) any { return fmt.Sprintf("%04o", s.UnixMode) },
 	},
 	{
-		name: "protected-mode", value: "BOOL", fallback: "true", boolFlag: true,
-		usage: "serve this machine only, and refuse the others",
-		set:   setProtected, get: func(s *settings) any { return !s.options.Unprotected },
+		Name: "protected-mode", Value: "BOOL", Default: "true", BoolFlag: true,
+		Usage: "serve this machine only, and refuse the others",
+		set:   setProtected, Get: func(s *Config) any { return !s.Server.Unprotected },
 	},
 	count("max-connections", "10000", "connections open at once; one more is refused",
-		func(s *settings) *int { return &s.options.MaxConnections }),
+		func(s *Config) *int { return &s.Server.MaxConnections }),
 	size("max-message", "16MiB", "longest message",
-		func(s *settings) *int { return &s.options.Limits.Message }),
+		func(s *Config) *int { return &s.Server.Limits.Message }),
 	size("max-line", "64KiB", "longest line, of those who type lines",
-		func(s *settings) *int { return &s.options.Limits.Line }),
+		func(s *Config) *int { return &s.Server.Limits.Line }),
 	size("max-topic", "4KiB", "longest topic or pattern",
-		func(s *settings) *int { return &s.options.Limits.Topic }),
+		func(s *Config) *int { return &s.Server.Limits.Topic }),
 	count("max-arguments", "1048576", "most arguments of one command",
-		func(s *settings) *int { return &s.options.Limits.Arguments }),
+		func(s *Config) *int { return &s.Server.Limits.Arguments }),
 	size("max-command", "64MiB", "longest command as a whole; at least what a message needs",
-		func(s *settings) *int { return &s.options.Limits.Command }),
+		func(s *Config) *int { return &s.Server.Limits.Command }),
 	{
-		name: "max-memory", value: "SIZE", fallback: auto,
-		usage: "what all clients together may make conch hold; auto is half of the machine's",
-		set:   setMaxMemory, get: func(s *settings) any { return s.options.MaxMemory },
+		Name: "max-memory", Value: "SIZE", Default: auto,
+		Usage: "what all clients together may make conch hold; auto is half of the machine's",
+		set:   setMaxMemory, Get: func(s *Config) any { return s.Server.MaxMemory },
 	},
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may listen to",
-		func(s *settings) *int { return &s.options.MaxSubscriptions }),
+		func(s *Config) *int { return &s.Server.MaxSubscriptions }),
 	count("max-predicates", "1000", "predicates that one connection may hold",
-		func(s *settings) *int { return &s.options.MaxPredicates }),
+		func(s *Config) *int { return &s.Server.MaxPredicates }),
 	size("max-predicate", "4KiB", "longest predicate",
-		func(s *settings) *int { return &s.options.MaxPredicate }),
+		func(s *Config) *int { return &s.Server.MaxPredicate }),
 	size("max-predicate-payload", "1MiB", "longest message that predicates look into",
-		func(s *settings) *int { return &s.options.MaxPredicatePayload }),
+		func(s *Config) *int { return &s.Server.MaxPredicatePayload }),
 	duration("keep-alive", "60s", "ask a peer that is silent for so long whether it is still there",
-		func(s *settings) *time.Duration { return &s.options.KeepAlive }),
+		func(s *Config) *time.Duration { return &s.Server.KeepAlive }),
 	{
-		name: "slow-consumer", value: "POLICY", fallback: server.Disconnect.String(),
-		usage: "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
-		set: func(s *settings, text string) (err error) {
-			s.options.SlowConsumer, err = server.ParsePolicy(text)
+		Name: "slow-consumer", Value: "POLICY", Default: server.Disconnect.String(),
+		Usage: "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
+		set: func(s *Config, text string) (err error) {
+			s.Server.SlowConsumer, err = server.ParsePolicy(text)
 			return err
 		},
-		get: func(s *settings) any { return s.options.SlowConsumer.String() },
+		Get: func(s *Config) any { return s.Server.SlowConsumer.String() },
 	},
 	size("slow-hard", "32MiB", "slow-consumer applies to a subscriber when this much waits for it",
-		func(s *settings) *int { return &s.options.SlowHard }),
+		func(s *Config) *int { return &s.Server.SlowHard }),
 	size("slow-soft", "8MiB", "evict a subscriber when this much waits for it for slow-time",
-		func(s *settings) *int { return &s.options.SlowSoft }),
+		func(s *Config) *int { return &s.Server.SlowSoft }),
 	duration("slow-time", "60s", "see slow-soft; also how long a peer may read nothing at all",
-		func(s *settings) *time.Duration { return &s.options.SlowTime }),
+		func(s *Config) *time.Duration { return &s.Server.SlowTime }),
 	file("aclfile", "the users and what they may do, in Redis' syntax",
-		func(s *settings) *string { return &s.options.ACLFile }),
+		func(s *Config) *string { return &s.Server.ACLFile }),
 	{
-		name: "requirepass", value: "PASSWORD",
-		usage: "the default user's password; others on this machine see flags, so prefer env",
-		set: func(s *settings, text string) error {
-			s.options.RequirePassword, s.hasPassword = text, text != ""
+		Name: "requirepass", Value: "PASSWORD",
+		Usage: "the default user's password; others on this machine see flags, so prefer env",
+		set: func(s *Config, text string) error {
+			s.Server.RequirePassword, s.hasPassword = text, text != ""
 			return nil
 		},
-		get: func(s *settings) any { return s.hasPassword }, // whether there is one: the log shows no more
+		Get: func(s *Config) any { return s.hasPassword }, // whether there is one: the log shows no more
 	},
 	duration("auth-timeout", "10s", "time to say who one is, where that is asked",
-		func(s *settings) *time.Duration { return &s.options.AuthTimeout }),
+		func(s *Config) *time.Duration { return &s.Server.AuthTimeout }),
 	duration("drain-timeout", "5s", "time for a connection that ends to read what waits for it",
-		func(s *settings) *time.Duration { return &s.options.DrainTimeout }),
+		func(s *Config) *time.Duration { return &s.Server.DrainTimeout }),
 	{
-		name: "log-level", value: "LEVEL", fallback: "info", usage: "trace, debug, info, warn or error",
-		set: setLogLevel, get: func(s *settings) any { return s.logLevel.String() },
+		Name: "log-level", Value: "LEVEL", Default: "info", Usage: "trace, debug, info, warn or error",
+		set: setLogLevel, Get: func(s *Config) any { return s.LogLevel.String() },
 	},
 	{
-		name: "log-format", value: "FORMAT", fallback: "auto", usage: "console, json, or auto: console on a terminal",
-		set: setLogFormat, get: func(s *settings) any { return s.logFormat },
+		Name: "log-format", Value: "FORMAT", Default: "auto", Usage: "console, json, or auto: console on a terminal",
+		set: setLogFormat, Get: func(s *Config) any { return s.LogFormat },
 	},
 }
 
-// env is the name of a setting's environment variable.
-func (r *setting) env() string { return envName(r.name) }
+// Settings are all settings, in the order of the help.
+func Settings() []Setting { return settingsTable }
 
-func envName(name string) string {
+// Env is the name of a setting's environment variable.
+func (r *Setting) Env() string { return EnvName(r.Name) }
+
+// EnvName is the name of an environment variable for what a flag of this name sets.
+func EnvName(name string) string {
 	return "CONCH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // size, count and duration make settings for the types that several settings share.
-func size(name, fallback, usage string, field func(*settings) *int) setting {
-	return setting{
-		name: name, value: "SIZE", fallback: fallback, usage: usage,
-		set: func(s *settings, text string) (err error) { *field(s), err = parseSize(text); return err },
-		get: func(s *settings) any { return *field(s) },
+func size(name, fallback, usage string, field func(*Config) *int) Setting {
+	return Setting{
+		Name: name, Value: "SIZE", Default: fallback, Usage: usage,
+		set: func(s *Config, text string) (err error) { *field(s), err = ParseSize(text); return err },
+		Get: func(s *Config) any { return *field(s) },
 	}
 }
 
-func count(name, fallback, usage string, field func(*settings) *int) setting {
-	return setting{
-		name: name, value: "NUMBER", fallback: fallback, usage: usage,
-		set: func(s *settings, text string) (err error) { *field(s), err = parseCount(text); return err },
-		get: func(s *settings) any { return *field(s) },
+func count(name, fallback, usage string, field func(*Config) *int) Setting {
+	return Setting{
+		Name: name, Value: "NUMBER", Default: fallback, Usage: usage,
+		set: func(s *Config, text string) (err error) { *field(s), err = ParseCount(text); return err },
+		Get: func(s *Config) any { return *field(s) },
 	}
 }
 
-func duration(name, fallback, usage string, field func(*settings) *time.Duration) setting {
-	return setting{
-		name: name, value: "TIME", fallback: fallback, usage: usage,
-		set: func(s *settings, text string) (err error) { *field(s), err = parseDuration(text); return err },
-		get: func(s *settings) any { return field(s).String() },
+func duration(name, fallback, usage string, field func(*Config) *time.Duration) Setting {
+	return Setting{
+		Name: name, Value: "TIME", Default: fallback, Usage: usage,
+		set: func(s *Config, text string) (err error) { *field(s), err = ParseDuration(text); return err },
+		Get: func(s *Config) any { return field(s).String() },
 	}
 }
 
 // address makes a setting for where to listen. The field is empty where that is nowhere.
-func address(name, fallback, usage string, field func(*settings) *string) setting {
-	return setting{
-		name: name, value: "ADDRESS", fallback: fallback, usage: usage,
-		set: func(s *settings, text string) (err error) { *field(s), err = parseAddress(text); return err },
-		get: func(s *settings) any { return cmp.Or(*field(s), none) },
+func address(name, fallback, usage string, field func(*Config) *string) Setting {
+	return Setting{
+		Name: name, Value: "ADDRESS", Default: fallback, Usage: usage,
+		set: func(s *Config, text string) (err error) { *field(s), err = parseAddress(text); return err },
+		Get: func(s *Config) any { return cmp.Or(*field(s), none) },
 	}
 }
 
 // file makes a setting for the name of a file. It is looked for when it is opened.
-func file(name, usage string, field func(*settings) *string) setting {
-	return setting{
-		name: name, value: "FILE", usage: usage,
-		set: func(s *settings, text string) error { *field(s) = text; return nil },
-		get: func(s *settings) any { return *field(s) },
+func file(name, usage string, field func(*Config) *string) Setting {
+	return Setting{
+		Name: name, Value: "FILE", Usage: usage,
+		set: func(s *Config, text string) error { *field(s) = text; return nil },
+		Get: func(s *Config) any { return *field(s) },
 	}
 }
 
-// lookup finds an environment variable, as os.LookupEnv does.
-type lookup func(name string) (value string, ok bool)
+// Lookup finds an environment variable, as os.LookupEnv does.
+type Lookup func(name string) (value string, ok bool)
 
 // rawValue is a value as somebody wrote it, and where.
 type rawValue struct{ text, from string }
 
 // sources are where settings come from, the strongest first. The table's fallback comes after all of them.
-type sources []func(r *setting) (rawValue, bool)
+type sources []func(r *Setting) (rawValue, bool)
 
 // resolve takes each setting from the strongest source that has it. What weaker sources say is not even looked at, so
 // that a flag also helps against a value in the file that this version of conch does not take.
-func (from sources) resolve() (*settings, error) {
-	s := &settings{}
+func (from sources) resolve() (*Config, error) {
+	s := &Config{}
 	byDefault := make(map[string]bool)
 	for i := range settingsTable {
 		r := &settingsTable[i]
 		g, ok := from.find(r)
-		byDefault[r.name] = !ok
+		byDefault[r.Name] = !ok
 		if err := r.set(s, g.text); err != nil {
-			return nil, usageErr("%s: %w", g.from, err)
+			return nil, fmt.Errorf("%s: %w", g.from, err)
 		}
 	}
-	o := &s.options
+	o := &s.Server
 	if byDefault["slow-soft"] {
 		o.SlowSoft = min(o.SlowSoft, o.SlowHard) // whoever lowers the hard limit alone gets both
 	}
 	if o.SlowSoft > o.SlowHard {
-		return nil, usageErr("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
+		return nil, fmt.Errorf("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
 	}
 	if err := s.checkListeners(byDefault["tls-client-auth"]); err != nil {
-		return nil, usageErr("%w", err)
+		return nil, err
 	}
 	return s, nil
 }
 
-func (from sources) find(r *setting) (g rawValue, ok bool) {
+func (from sources) find(r *Setting) (g rawValue, ok bool) {
 	for _, source := range from {
 		if g, ok := source(r); ok {
 			return g, true
 		}
 	}
-	return rawValue{text: r.fallback, from: "default of " + r.name}, false
+	return rawValue{text: r.Default, from: "default of " + r.Name}, false
 }
 
 // fromEnv looks a setting up in the environment. An empty variable is as good as none: that is what a container file
 // makes of a variable that it passes on and nobody has set.
-func fromEnv(env lookup) func(*setting) (rawValue, bool) {
-	return func(r *setting) (rawValue, bool) {
-		text, _ := env(r.env())
-		return rawValue{text: text, from: "env " + r.env()}, text != ""
+func fromEnv(env Lookup) func(*Setting) (rawValue, bool) {
+	return func(r *Setting) (rawValue, bool) {
+		text, _ := env(r.Env())
+		return rawValue{text: text, from: "env " + r.Env()}, text != ""
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +12,7 @@ import (
 )
 
 // environment is a lookup in a map.
-func environment(variables map[string]string) lookup {
+func environment(variables map[string]string) Lookup {
 	return func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
 }
 
@@ -25,6 +24,16 @@ func tomlFile(t *testing.T, text string) string {
 	name := filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	return name
+}
+
+// line is a command line of flags, each with its value: --listen=:1.
+func line(flags ...string) CommandLine {
+	l := CommandLine{Flags: make(map[string]string)}
+	for _, flag := range flags {
+		name, value, _ := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		l.Flags[name] = value
+	}
+	return l
 }
 
 // sample has four different values of one setting: none is the default of another source.
@@ -87,16 +96,16 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 	require.Len(t, samples, len(settingsTable), "a sample for each setting")
 	for i := range settingsTable {
 		r := &settingsTable[i]
-		t.Run(r.name, func(t *testing.T) {
-			s, ok := samples[r.name]
+		t.Run(r.Name, func(t *testing.T) {
+			s, ok := samples[r.Name]
 			require.True(t, ok)
-			file := "--config=" + tomlFile(t, r.name+" = "+s.file)
-			env := environment(map[string]string{r.env(): s.env})
-			flag := "--" + r.name + "=" + s.flag
+			file := "--config=" + tomlFile(t, r.Name+" = "+s.file)
+			env := environment(map[string]string{r.Env(): s.env})
+			flag := "--" + r.Name + "=" + s.flag
 			for _, c := range []struct {
 				name string
 				args []string
-				env  lookup
+				env  Lookup
 				want any
 			}{
 				{"nothing", nil, nothing, s.fallback},
@@ -108,13 +117,13 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 				{"flag over env", []string{flag}, env, s.out},
 				{"flag over all", []string{file, flag}, env, s.out},
 			} {
-				args := append([]string{"conch"}, c.args...)
+				args := c.args
 				if c.name != "nothing" {
-					args = append(args, strings.Fields(companions[r.name])...)
+					args = append(args, strings.Fields(companions[r.Name])...)
 				}
-				got, err := parse(args, c.env, nil)
+				got, err := Load(line(args...), c.env)
 				require.NoError(t, err, c.name)
-				assert.Equal(t, c.want, r.get(got), c.name)
+				assert.Equal(t, c.want, r.Get(got), c.name)
 			}
 		})
 	}
@@ -141,10 +150,10 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 				env  map[string]string
 			}{
 				"flag --" + name: {args: []string{"--" + name + "=wr ong"}},
-				"env " + r.env(): {env: map[string]string{r.env(): "wr ong"}},
+				"env " + r.Env(): {env: map[string]string{r.Env(): "wr ong"}},
 				fmt.Sprintf("file %s, key %s", file, name): {args: []string{"--config=" + file}},
 			} {
-				_, err := parse(append([]string{"conch"}, c.args...), environment(c.env), nil)
+				_, err := Load(line(c.args...), environment(c.env))
 				require.Error(t, err, from)
 				assert.True(t, strings.HasPrefix(err.Error(), from+": "), "%s", err)
 				assert.Contains(t, err.Error(), expected)
@@ -156,27 +165,27 @@ func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
 
 func TestEveryDefaultIsAValue(t *testing.T) {
 	for i := range settingsTable {
-		assert.NoError(t, settingsTable[i].set(&settings{}, settingsTable[i].fallback), settingsTable[i].name)
+		assert.NoError(t, settingsTable[i].set(&Config{}, settingsTable[i].Default), settingsTable[i].Name)
 	}
 }
 
 func TestAnEmptyVariableIsAsGoodAsNone(t *testing.T) {
-	s, err := parse([]string{"conch"}, environment(map[string]string{"CONCH_LISTEN": "", "CONCH_CONFIG": ""}), nil)
+	s, err := Load(line(), environment(map[string]string{"CONCH_LISTEN": "", "CONCH_CONFIG": ""}))
 	require.NoError(t, err)
-	assert.Equal(t, "0.0.0.0:8889", s.listen)
+	assert.Equal(t, "0.0.0.0:8889", s.Listen)
 }
 
 func TestAWrongValueThatIsOverruledDoesNoHarm(t *testing.T) {
-	_, err := parse([]string{"conch", "--max-line", "1k"}, environment(map[string]string{"CONCH_MAX_LINE": "wrong"}), nil)
+	_, err := Load(line("--max-line=1k"), environment(map[string]string{"CONCH_MAX_LINE": "wrong"}))
 	assert.NoError(t, err)
 }
 
 func TestTheSoftLimitFollowsTheHardOneUnlessItIsSet(t *testing.T) {
-	s, err := parse([]string{"conch", "--slow-hard=1MiB"}, nothing, nil)
+	s, err := Load(line("--slow-hard=1MiB"), nothing)
 	require.NoError(t, err)
-	assert.Equal(t, 1<<20, s.options.SlowSoft)
+	assert.Equal(t, 1<<20, s.Server.SlowSoft)
 
-	_, err = parse([]string{"conch", "--slow-hard=1MiB", "--slow-soft=2MiB"}, nothing, nil)
+	_, err = Load(line("--slow-hard=1MiB", "--slow-soft=2MiB"), nothing)
 	assert.ErrorContains(t, err, "slow-soft (2097152 bytes) is over slow-hard (1048576 bytes)")
 }
 
@@ -184,7 +193,7 @@ func TestTheFile(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":           {`loglevel = "info"`, "unknown key loglevel (did you mean log-level?)"},
 		"underscores":           {`max_line = 1`, "unknown key max_line (did you mean max-line?)"},
-		"nothing like it":       {`zzzzzz = 1`, "unknown key zzzzzz; see"},
+		"nothing like it":       {`zzzzzz = 1`, "unknown key zzzzzz"},
 		"the file itself":       {`config = "x"`, "unknown key config"},
 		"section":               {"[server]\nlisten = \":1\"", "unknown key server"},
 		"section of a setting":  {"[listen]\nx = 1", "key listen: expected a string, a number or a boolean"},
@@ -198,11 +207,9 @@ func TestTheFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := tomlFile(t, c.text)
-			var out bytes.Buffer
-			assert.Equal(t, statusUsage, run([]string{"conch", "--config", file}, nothing, nil, nil, &out, nil))
-			assert.Contains(t, out.String(), "conch: file "+file)
-			assert.Contains(t, out.String(), c.want)
-			assert.Equal(t, 1, strings.Count(out.String(), "\n"), "one line: %s", &out)
+			_, err := Load(line("--config="+file), nothing)
+			assert.ErrorContains(t, err, "file "+file)
+			assert.ErrorContains(t, err, c.want)
 		})
 	}
 }
@@ -211,17 +218,17 @@ func TestTheNameOfTheFile(t *testing.T) {
 	one, other := tomlFile(t, `listen = ":1"`), tomlFile(t, `listen = ":2"`)
 	env := environment(map[string]string{"CONCH_CONFIG": one})
 
-	s, err := parse([]string{"conch"}, env, nil)
+	s, err := Load(line(), env)
 	require.NoError(t, err)
-	assert.Equal(t, ":1", s.listen)
-	assert.Equal(t, one, s.config)
+	assert.Equal(t, ":1", s.Listen)
+	assert.Equal(t, one, s.File)
 
-	s, err = parse([]string{"conch", "--config", other}, env, nil)
+	s, err = Load(line("--config="+other), env)
 	require.NoError(t, err)
-	assert.Equal(t, ":2", s.listen, "the flag is stronger")
+	assert.Equal(t, ":2", s.Listen, "the flag is stronger")
 
 	missing := filepath.Join(t.TempDir(), "missing.toml")
-	_, err = parse([]string{"conch", "--config", missing}, env, nil)
-	assert.EqualError(t, err, "file "+missing+" cannot be read: no such file or directory; see conch --help")
+	_, err = Load(line("--config="+missing), env)
+	assert.EqualError(t, err, "file "+missing+" cannot be read: no such file or directory")
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -6,13 +6,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
-
-// maxSocketPath is the longest path that a Unix socket can have here.
-const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // listenUnix opens a Unix socket. Whom mode does not let in cannot connect, not even in its first instant.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
@@ -53,27 +48,5 @@ func removeStaleSocket(path string) error {
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("a socket that nobody answers on is there, and cannot be removed: %w", errors.Unwrap(err))
 	}
-	return nil
-}
-
-func setUnixSocket(s *settings, text string) error {
-	s.unixSocket = text
-	switch {
-	case len(text) > maxSocketPath:
-		return fmt.Errorf("expected a path of at most %d bytes, not %d: %q", maxSocketPath, len(text), text)
-	case strings.HasPrefix(text, "@") || strings.ContainsRune(text, 0):
-		return fmt.Errorf("expected the path of a file, whose mode says who may connect, not %q", text)
-	}
-	return nil
-}
-
-// setUnixMode reads a mode. That the owner must be let in also catches a number that was not meant to be octal: TOML
-// makes 504 of 0o770.
-func setUnixMode(s *settings, text string) error {
-	mode, err := strconv.ParseUint(text, 8, 32)
-	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
-		return fmt.Errorf("expected an octal mode that lets the owner in, such as 0700, 0770 or 0777, not %q", text)
-	}
-	s.unixMode = fs.FileMode(mode)
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -65,22 +64,4 @@ func TestWhatIsInTheWayOfAUnixSocket(t *testing.T) {
 		assert.EqualError(t, err, "cannot listen on the Unix socket "+path+": no such file or directory; "+
 			"its folder must exist, and conch be allowed to write there")
 	})
-}
-
-func TestSetUnixSocket(t *testing.T) {
-	assert.NoError(t, setUnixSocket(&settings{}, "/"+strings.Repeat("x", maxSocketPath-1)))
-	assert.ErrorContains(t, setUnixSocket(&settings{}, "/"+strings.Repeat("x", maxSocketPath)), "expected a path of at most")
-	assert.ErrorContains(t, setUnixSocket(&settings{}, "@conch"), "expected the path of a file")
-	assert.ErrorContains(t, setUnixSocket(&settings{}, "a\x00b"), "expected the path of a file")
-}
-
-func TestSetUnixMode(t *testing.T) {
-	for text, want := range map[string]os.FileMode{"0700": 0o700, "770": 0o770, "600": 0o600, "0777": 0o777} {
-		s := &settings{}
-		require.NoError(t, setUnixMode(s, text), text)
-		assert.Equal(t, want, s.unixMode)
-	}
-	for _, text := range []string{"", "0", "0070", "1777", "rwx", "-700", "448", "504", "511", "0o700", "70000"} {
-		assert.ErrorContains(t, setUnixMode(&settings{}, text), "expected an octal mode", text)
-	}
 }

@@ -42,11 +42,11 @@ var subTable = append(serverFlagOptions(func(o *subOptions) *serverFlags { retur
 		func(o *subOptions) *bool { return &o.format.sequences }),
 	{
 		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
-		set: func(o *subOptions, text string) (err error) { o.count, err = parseCount(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.count, err = ParseCount(text); return err },
 	},
 	{
 		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long, connecting included",
-		set: func(o *subOptions, text string) (err error) { o.timeout, err = parseDuration(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.timeout, err = ParseDuration(text); return err },
 	},
 }...)
 
@@ -86,14 +86,14 @@ may have been missed. When --timeout is over before the server has answered, the
 }
 
 // parseSub reads the arguments after "sub". There are no options when the help was asked for, and answered.
-func parseSub(c *Env) (*subOptions, error) {
+func parseSub(e *Env) (*subOptions, error) {
 	o := &subOptions{}
-	topics, help, err := readOptions("sub", subTable, o, c.args, c.env)
+	topics, help, err := readOptions("sub", subTable, o, e.Args, e.LookupEnv)
 	switch {
 	case err != nil:
 		return nil, err
 	case help:
-		return nil, answer(c.stdout, subHelp())
+		return nil, answer(e.Stdout, subHelp())
 	case len(topics)+len(o.patterns) == 0:
 		return nil, subcommandUsageErr("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
 	case o.format.json && o.format.raw:
@@ -122,8 +122,8 @@ func (o *subOptions) names() (all []client.Name) {
 }
 
 // subscribe is the subcommand: conch sub.
-func subscribe(ctx context.Context, c *Env) error {
-	o, err := parseSub(c)
+func subscribe(ctx context.Context, e *Env) error {
+	o, err := parseSub(e)
 	if err != nil || o == nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func subscribe(ctx context.Context, c *Env) error {
 	o.format.sequences = options.Sequences // the URL may ask for them
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
-			_, _ = fmt.Fprintf(c.stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
+			_, _ = fmt.Fprintf(e.Stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
 				protocol.EscapeMessage(nil, []byte(topic)))
 		}
 	}
@@ -153,7 +153,7 @@ func subscribe(ctx context.Context, c *Env) error {
 	if err != nil {
 		return o.explainRefusal(ctx, options, err)
 	}
-	return o.listen(ctx, s, c.stdout, c.stderr)
+	return o.listen(ctx, s, e.Stdout, e.Stderr)
 }
 
 // explainRefusal says what to do about an error of connecting or subscribing, where that is known: what the server and the

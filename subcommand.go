@@ -18,7 +18,7 @@ import (
 type subcommand struct {
 	name, synopsis, usage string
 	flags                 func() []cli.Flag // for the completion
-	run                   func(ctx context.Context, c *Env) error
+	run                   func(ctx context.Context, e *Env) error
 }
 
 // subcommands are all of them, in the order of the help. It is a function because completion is one, and lists them.
@@ -37,20 +37,22 @@ func flagsOf[T any](table []option[T]) func() []cli.Flag {
 
 func noFlags() []cli.Flag { return nil }
 
-// Env is one call of a subcommand: what it needs from the process.
+// Env is what conch needs from its process.
 type Env struct {
-	args           []string // behind its name
-	env            lookup
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	Version        string
+	Args           []string // with the name of the program; for a subcommand, those behind its own name
+	LookupEnv      Lookup
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Signals        <-chan os.Signal
 }
 
 // execute runs a subcommand until it is done or a signal ends it.
-func (s *subcommand) execute(c *Env, signals <-chan os.Signal) error {
+func (s *subcommand) execute(e *Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	caught := cancelOnSignal(ctx, cancel, signals)
-	err := s.run(ctx, c)
+	caught := cancelOnSignal(ctx, cancel, e.Signals)
+	err := s.run(ctx, e)
 	sig := caught()
 	var f *exitError
 	if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
@@ -71,7 +73,7 @@ func cancelOnSignal(ctx context.Context, cancel context.CancelFunc, signals <-ch
 		for {
 			select {
 			case sig := <-signals:
-				if sig == verbositySignal {
+				if sig == VerbositySignal {
 					continue
 				}
 				found <- sig

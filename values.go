@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/server"
@@ -22,8 +24,8 @@ var units = map[string]int{
 	"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30,
 }
 
-// parseSize reads a number of bytes. Zero is refused, because a limit of zero would be read as the default.
-func parseSize(text string) (int, error) {
+// ParseSize reads a number of bytes. Zero is refused, because a limit of zero would be read as the default.
+func ParseSize(text string) (int, error) {
 	digits := strings.TrimRight(text, "bBkKmMgGiI ")
 	unit, known := units[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
 	n, err := strconv.ParseUint(digits, 10, 64)
@@ -33,7 +35,8 @@ func parseSize(text string) (int, error) {
 	return int(n) * unit, nil
 }
 
-func parseCount(text string) (int, error) {
+// ParseCount reads a number that must not be zero.
+func ParseCount(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n <= 0 {
 		return 0, fmt.Errorf("expected a whole number from 1 on, not %q", text)
@@ -41,8 +44,8 @@ func parseCount(text string) (int, error) {
 	return n, nil
 }
 
-// parsePeriod reads a time: one of Go's durations, or plain seconds as in Redis.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads a time: one of Go's durations, or plain seconds as in Redis.
+func ParseDuration(text string) (time.Duration, error) {
 	withUnit := text
 	if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' {
 		withUnit += "s"
@@ -54,8 +57,8 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseBool also takes Redis' words.
-func parseBool(text string) (bool, error) {
+// ParseBool also takes Redis' words.
+func ParseBool(text string) (bool, error) {
 	switch strings.ToLower(text) {
 	case "true", "yes", "on", "1":
 		return true, nil
@@ -65,27 +68,27 @@ func parseBool(text string) (bool, error) {
 	return false, fmt.Errorf("expected true or false, not %q", text)
 }
 
-func setProtected(s *settings, text string) error {
-	v, err := parseBool(text)
-	s.options.Unprotected = !v
+func setProtected(s *Config, text string) error {
+	v, err := ParseBool(text)
+	s.Server.Unprotected = !v
 	return err
 }
 
-func setLogLevel(s *settings, text string) (err error) {
-	s.logLevel, err = server.ParseLevel(text)
+func setLogLevel(s *Config, text string) (err error) {
+	s.LogLevel, err = server.ParseLevel(text)
 	return err //nolint:wrapcheck // it says what is expected
 }
 
 // The formats of the log.
 const (
-	formatAuto    = "auto"
-	formatConsole = "console"
-	formatJSON    = "json"
+	FormatAuto    = "auto"
+	FormatConsole = "console"
+	FormatJSON    = "json"
 )
 
-func setLogFormat(s *settings, text string) error {
-	s.logFormat = strings.ToLower(text)
-	if !slices.Contains([]string{formatAuto, formatConsole, formatJSON}, s.logFormat) {
+func setLogFormat(s *Config, text string) error {
+	s.LogFormat = strings.ToLower(text)
+	if !slices.Contains([]string{FormatAuto, FormatConsole, FormatJSON}, s.LogFormat) {
 		return fmt.Errorf("expected auto, console or json, not %q", text)
 	}
 	return nil
@@ -99,7 +102,7 @@ func parseAddress(text string) (string, error) {
 	if text == "" || strings.EqualFold(text, none) {
 		return "", nil
 	}
-	if err := checkAddress(text); err != nil {
+	if err := CheckAddress(text); err != nil {
 		return "", fmt.Errorf("%w; expected host:port or :port, e.g. 127.0.0.1:8889, or none", err)
 	}
 	return text, nil
@@ -111,39 +114,64 @@ const (
 	authOptional = "optional"
 )
 
-func setClientAuth(s *settings, text string) error {
+func setClientAuth(s *Config, text string) error {
 	text = strings.ToLower(text)
-	s.tlsFiles.Optional = text == authOptional
+	s.TLSFiles.Optional = text == authOptional
 	if text != authRequire && text != authOptional {
 		return fmt.Errorf("expected require or optional, not %q", text)
 	}
 	return nil
 }
 
-func clientAuth(s *settings) any {
-	if s.tlsFiles.Optional {
+func clientAuth(s *Config) any {
+	if s.TLSFiles.Optional {
 		return authOptional
 	}
 	return authRequire
 }
 
+// maxSocketPath is the longest path that a Unix socket can have here.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+func setUnixSocket(s *Config, text string) error {
+	s.UnixSocket = text
+	switch {
+	case len(text) > maxSocketPath:
+		return fmt.Errorf("expected a path of at most %d bytes, not %d: %q", maxSocketPath, len(text), text)
+	case strings.HasPrefix(text, "@") || strings.ContainsRune(text, 0):
+		return fmt.Errorf("expected the path of a file, whose mode says who may connect, not %q", text)
+	}
+	return nil
+}
+
+// setUnixMode reads a mode. That the owner must be let in also catches a number that was not meant to be octal: TOML
+// makes 504 of 0o770.
+func setUnixMode(s *Config, text string) error {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
+		return fmt.Errorf("expected an octal mode that lets the owner in, such as 0700, 0770 or 0777, not %q", text)
+	}
+	s.UnixMode = fs.FileMode(mode)
+	return nil
+}
+
 // checkListeners refuses what does not go together. A TLS setting without effect is refused too: whoever wrote it
 // believes that it has one.
-func (s *settings) checkListeners(authByDefault bool) error {
-	f := &s.tlsFiles
+func (s *Config) checkListeners(authByDefault bool) error {
+	f := &s.TLSFiles
 	switch {
-	case s.listen == "" && s.tlsListen == "" && s.unixSocket == "":
+	case s.Listen == "" && s.TLSListen == "" && s.UnixSocket == "":
 		return errors.New("there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set")
-	case s.tlsListen != "" && (f.Cert == "" || f.Key == ""):
+	case s.TLSListen != "" && (f.Cert == "" || f.Key == ""):
 		return errors.New("tls-listen needs tls-cert and tls-key, the files of a certificate and its private key")
-	case s.tlsListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
+	case s.TLSListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
 		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen")
 	case f.ClientCA == "" && !authByDefault:
 		return errors.New("tls-client-auth has no effect without tls-client-ca")
-	case f.ClientCA == "" && s.options.CertificateUser:
+	case f.ClientCA == "" && s.Server.CertificateUser:
 		return errors.New("tls-user needs tls-client-ca: only a verified certificate can name a user")
-	case sameAddress(s.listen, s.tlsListen):
-		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", s.tlsListen)
+	case sameAddress(s.Listen, s.TLSListen):
+		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", s.TLSListen)
 	}
 	return nil
 }
@@ -159,9 +187,9 @@ func sameAddress(a, b string) bool {
 	return hostA == hostB || every(hostA) || every(hostB)
 }
 
-// checkAddress sees to it that a mistyped address is called that. Left to the network it would be looked up as a
+// CheckAddress sees to it that a mistyped address is called that. Left to the network it would be looked up as a
 // name, and the answer would be about name servers.
-func checkAddress(text string) error {
+func CheckAddress(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	switch {
 	case isNumber(text):
@@ -169,10 +197,10 @@ func checkAddress(text string) error {
 	case net.ParseIP(strings.Trim(text, "[]")) != nil:
 		return fmt.Errorf("%s has no port (did you mean %s?)", text, net.JoinHostPort(strings.Trim(text, "[]"), "8889"))
 	case err != nil || strings.ContainsAny(host, " \n\t/@"):
-		return fmt.Errorf("%s is not an address", quoteIfNeeded(text))
+		return fmt.Errorf("%s is not an address", QuoteIfNeeded(text))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%s is not an address: its port is not a number from 0 to 65535", quoteIfNeeded(text))
+		return fmt.Errorf("%s is not an address: its port is not a number from 0 to 65535", QuoteIfNeeded(text))
 	}
 	return nil
 }
@@ -182,8 +210,8 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// quoteIfNeeded quotes what would be hard to make out in a sentence.
-func quoteIfNeeded(text string) string {
+// QuoteIfNeeded quotes what would be hard to make out in a sentence.
+func QuoteIfNeeded(text string) string {
 	if text == "" || strings.ContainsAny(text, " \"") || !strconv.CanBackquote(text) {
 		return strconv.Quote(text)
 	}

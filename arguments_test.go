@@ -67,10 +67,10 @@ func TestTheAddressMayBeAnArgument(t *testing.T) {
 		{"--", "127.0.0.1:7777"}, {"--protected-mode", "127.0.0.1:7777"},
 		{"--listen", "127.0.0.1:7777"}, {"-listen=127.0.0.1:7777"}, {"--listen", ":2", "--listen", "127.0.0.1:7777"},
 	} {
-		s, err := parse(append([]string{"conch"}, args...), env, nil)
+		s, err := parse(&Env{Args: append([]string{"conch"}, args...), LookupEnv: env})
 		require.NoError(t, err, args)
-		assert.Equal(t, "127.0.0.1:7777", s.listen, args)
-		assert.False(t, s.options.Unprotected)
+		assert.Equal(t, "127.0.0.1:7777", s.Listen, args)
+		assert.False(t, s.Server.Unprotected)
 	}
 }
 
@@ -83,13 +83,12 @@ func TestHelpTellsEverySetting(t *testing.T) {
 		assert.Contains(t, text, "Usage: conch [address] [settings]")
 		assert.Contains(t, text, "--config FILE")
 		assert.Contains(t, text, "env CONCH_CONFIG")
-		for i := range settingsTable {
-			r := &settingsTable[i]
-			assert.Regexp(t, `(?m)^  --`+r.name+"[ =]"+r.value+" +"+r.usage[:10], text)
-			if r.fallback == "" {
-				assert.Contains(t, text, "[env "+r.env()+"]")
+		for _, r := range Settings() {
+			assert.Regexp(t, `(?m)^  --`+r.Name+"[ =]"+r.Value+" +"+r.Usage[:10], text)
+			if r.Default == "" {
+				assert.Contains(t, text, "[env "+r.Env()+"]")
 			} else {
-				assert.Contains(t, text, "[default "+r.fallback+", env "+r.env()+"]")
+				assert.Contains(t, text, "[default "+r.Default+", env "+r.Env()+"]")
 			}
 		}
 		for line := range strings.Lines(text) {
@@ -102,7 +101,7 @@ func TestVersion(t *testing.T) {
 	for _, flag := range []string{"--version", "-v"} {
 		var out, stderr bytes.Buffer
 		require.Equal(t, statusOK, run([]string{"conch", flag}, nothing, nil, &out, &stderr, nil))
-		assert.True(t, strings.HasPrefix(out.String(), "conch "+version+" ("+runtime.Version()), "%s", &out)
+		assert.True(t, strings.HasPrefix(out.String(), "conch dev ("+runtime.Version()), "%s", &out)
 		assert.Equal(t, 1, strings.Count(out.String(), "\n"))
 		assert.Empty(t, stderr.String())
 	}
@@ -118,13 +117,4 @@ func TestAnAnswerThatNobodyReadsIsAFailure(t *testing.T) {
 	var stderr bytes.Buffer
 	assert.Equal(t, statusFailure, run([]string{"conch", "--help"}, nothing, nil, brokenWriter{}, &stderr, nil))
 	assert.Equal(t, "conch: cannot write the answer: nobody reads\n", stderr.String())
-}
-
-func TestEdits(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"lissten", "listen", 1}, {"listen", "listen", 0}, {"kitten", "sitting", 3}} {
-		assert.Equal(t, c.want, edits(c.a, c.b), "%s %s", c.a, c.b)
-	}
 }
