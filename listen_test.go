@@ -32,14 +32,14 @@ func TestSIGHUPReadsTheTLSFilesAgainAndDropsNobody(t *testing.T) {
 	a, folder := conchtest.NewAuthority(t), t.TempDir()
 	cert, key := a.Valid(t, "first").Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
-	assert.Equal(t, "CN=first", p.log.await(t, certificateLoaded, 1)["certificate"])
+	assert.Equal(t, "CN=first", p.log.Await(t, certificateLoaded, 1)["certificate"])
 	old, name := p.dialTLS(a)
 	assert.Equal(t, "first", name)
 	p.ask(old, "SUB a\n", "OK SUB a\n")
 
 	a.Valid(t, "second").Write(t, folder)
 	p.signals <- reloadSignal
-	p.log.await(t, "reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone", 1)
+	p.log.Await(t, "reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone", 1)
 	conchtest.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
 	c, _ := p.dialTLS(a)
 	p.ask(c, "PUB a still here\n", "OK PUB a\n")
@@ -47,7 +47,7 @@ func TestSIGHUPReadsTheTLSFilesAgainAndDropsNobody(t *testing.T) {
 
 	require.NoError(t, os.Chmod(key, 0o640))
 	p.signals <- reloadSignal
-	line := p.log.await(t, "the TLS files cannot be used; what was loaded before stays in force", 1)
+	line := p.log.Await(t, "the TLS files cannot be used; what was loaded before stays in force", 1)
 	assert.Contains(t, line["error"], "set mode 0600")
 	_, name = p.dialTLS(a)
 	assert.Equal(t, "second", name)
@@ -56,7 +56,7 @@ func TestSIGHUPReadsTheTLSFilesAgainAndDropsNobody(t *testing.T) {
 func TestSIGHUPWithoutTLSEndsNothing(t *testing.T) {
 	p := start(t)
 	p.signals <- reloadSignal
-	p.log.await(t, "nothing to reload: there are no TLS files, and settings are read at the start alone", 1)
+	p.log.Await(t, "nothing to reload: there are no TLS files, and settings are read at the start alone", 1)
 	p.ask(p.dial(), "PING\n", "+PONG\r\n")
 }
 
@@ -68,17 +68,17 @@ func TestTheLogNamesFilesAndNoKey(t *testing.T) {
 	assert.Equal(t, key, p.first["tls-key"])
 	c, _ := p.dialTLS(a)
 	p.ask(c, "PING\n", "+PONG\r\n")
-	assert.NotContains(t, p.log.text(), strings.Split(string(pair.Key), "\n")[1])
+	assert.NotContains(t, p.log.Text(), strings.Split(string(pair.Key), "\n")[1])
 }
 
 // One listener is enough, whichever it is.
 func TestWithoutThePlainPort(t *testing.T) {
 	path := t.TempDir() + "/conch.sock"
-	log, signals, ended := newLogLines(), make(chan os.Signal, 1), make(chan int)
+	log, signals, ended := conchtest.NewLog(), make(chan os.Signal, 1), make(chan int)
 	go func() {
 		ended <- run([]string{"conch", "--listen=none", "--unix-socket", path, "--unix-mode=600"}, nothing, nil, io.Discard, log, signals)
 	}()
-	first := log.await(t, "listening", 1)
+	first := log.Await(t, "listening", 1)
 	assert.Equal(t, "none", first["listen"])
 	assert.NotContains(t, first, "address")
 	info, err := os.Stat(path)

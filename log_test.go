@@ -10,6 +10,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/conchtest"
 )
 
 func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
@@ -21,7 +23,7 @@ func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
 	log.close()
 	var levels []string
 	for line := range strings.Lines(out.String()) {
-		fields := decode(t, line)
+		fields := conchtest.Fields(t, line)
 		assert.Equal(t, "info", fields["level"], "also where info is not shown")
 		level, _ := fields["log-level"].(string)
 		levels = append(levels, level)
@@ -60,7 +62,7 @@ func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
 
 	written, told := 0, 0.0
 	for line := range strings.Lines(out.String()) {
-		switch fields := decode(t, line); fields["message"] {
+		switch fields := conchtest.Fields(t, line); fields["message"] {
 		case "a line":
 			written++
 		default:
@@ -98,7 +100,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	log.close()
 	var seen []any
 	for line := range strings.Lines(out.String()) {
-		fields := decode(t, line)
+		fields := conchtest.Fields(t, line)
 		seen = append(seen, fields["message"])
 		if n, ok := fields["dropped"]; ok {
 			assert.InDelta(t, 1, n, 0)

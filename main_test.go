@@ -2,90 +2,26 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net"
 	"os"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/conchmq/conch/internal/conchtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// logLines is where a conch under test writes its log. Whoever waits for a line is woken by it.
-type logLines struct {
-	mu    sync.Mutex
-	more  sync.Cond
-	lines []string
-	ended bool
-}
-
-func newLogLines() *logLines {
-	l := &logLines{}
-	l.more.L = &l.mu
-	return l
-}
-
-func (l *logLines) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, string(line))
-	l.more.Broadcast()
-	return len(line), nil
-}
-
-// end says that no more lines come.
-func (l *logLines) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	l.more.Broadcast()
-}
-
-// text is all that was written so far.
-func (l *logLines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines, "")
-}
-
-// await returns the n-th line, counted from 1, with this message. It waits for the line, or for the end of the log.
-func (l *logLines) await(t *testing.T, message string, n int) map[string]any {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for seen, found := 0, 0; ; seen++ {
-		for seen == len(l.lines) && !l.ended {
-			l.more.Wait()
-		}
-		require.Less(t, seen, len(l.lines), "no line %q in:\n%s", message, strings.Join(l.lines, ""))
-		if fields := decode(t, l.lines[seen]); fields["message"] == message {
-			if found++; found == n {
-				return fields
-			}
-		}
-	}
-}
-
-// decode reads one line of the log as JSON.
-func decode(t *testing.T, line string) map[string]any {
-	t.Helper()
-	fields := make(map[string]any)
-	require.NoError(t, json.Unmarshal([]byte(line), &fields), "%q", line)
-	return fields
-}
 
 // process is a conch that runs inside the test.
 type process struct {
 	t       *testing.T
 	address string
 	first   map[string]any // the first line of its log
-	log     *logLines
+	log     *conchtest.Log
 	signals chan os.Signal
 	exited  chan struct{} // closed when status is there
 	status  int
@@ -94,10 +30,10 @@ type process struct {
 // start runs conch on a free port and waits until it listens. When the test ends it is gone.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, log: newLogLines(), signals: make(chan os.Signal, 8), exited: make(chan struct{})}
+	p := &process{t: t, log: conchtest.NewLog(), signals: make(chan os.Signal, 8), exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
-		defer p.log.end()
+		defer p.log.End()
 		args := append([]string{"conch", "127.0.0.1:0"}, args...)
 		p.status = run(args, nothing, nil, io.Discard, p.log, p.signals)
 	}()
@@ -106,7 +42,7 @@ func start(t *testing.T, args ...string) *process {
 		p.signals <- os.Interrupt // should the first one be at work already, it is not to drain for long
 		<-p.exited
 	})
-	p.first = p.log.await(t, "listening", 1)
+	p.first = p.log.Await(t, "listening", 1)
 	p.address, _ = p.first["address"].(string)
 	return p
 }

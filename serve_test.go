@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/server"
 )
 
@@ -35,8 +36,8 @@ func TestItServesUntilASignal(t *testing.T) {
 			rest, err := io.ReadAll(c)
 			assert.NoError(t, err, "closed, not reset")
 			assert.Empty(t, rest)
-			assert.Equal(t, sig.String(), p.log.await(t, stopping, 1)["signal"])
-			p.log.await(t, "stopped", 1)
+			assert.Equal(t, sig.String(), p.log.Await(t, stopping, 1)["signal"])
+			p.log.Await(t, "stopped", 1)
 			_, err = net.Dial("tcp", p.address)
 			assert.Error(t, err, "the port is closed")
 		})
@@ -116,7 +117,7 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	c, waiting := fill(p)
 	p.signals <- syscall.SIGTERM
-	p.log.await(t, stopping, 1)
+	p.log.Await(t, stopping, 1)
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
 	assert.Len(t, got, len(waiting))
@@ -129,13 +130,13 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	fill(p)
 	p.signals <- syscall.SIGTERM
-	p.log.await(t, stopping, 1)
+	p.log.Await(t, stopping, 1)
 	p.signals <- syscall.SIGUSR1 // which is not a second one
-	p.log.await(t, changed, 1)
+	p.log.Await(t, changed, 1)
 	p.signals <- syscall.SIGTERM
 	assert.Equal(t, 128+15, p.wait(), "without an hour of draining")
-	p.log.await(t, "second signal: ending at once, undelivered messages are lost", 1)
-	assert.NotContains(t, p.log.text(), `"stopped"`)
+	p.log.Await(t, "second signal: ending at once, undelivered messages are lost", 1)
+	assert.NotContains(t, p.log.Text(), `"stopped"`)
 }
 
 func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
@@ -148,7 +149,7 @@ func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 			p := start(t, "--log-level="+configured)
 			for i, level := range want {
 				p.signals <- syscall.SIGUSR1
-				line := p.log.await(t, changed, i+1)
+				line := p.log.Await(t, changed, i+1)
 				assert.Equal(t, level, line["log-level"])
 				assert.Equal(t, "info", line["level"])
 				p.ask(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
@@ -164,7 +165,7 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
 	assert.ErrorIs(t, c.wait(nil), ErrCorePanicked)
 	log.close()
-	line := decode(t, stderr.String()) // one line: it is not said twice
+	line := conchtest.Fields(t, stderr.String()) // one line: it is not said twice
 	assert.Equal(t, "fatal", line["level"])
 	assert.Equal(t, "a broken table", line["panic"])
 	assert.Contains(t, line["stack"], "TestAPanicInTheCoreEndsTheProcess")
@@ -172,7 +173,7 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 
 // A conn that leaves waits for the core. When the core dies meanwhile, the end must not wait with it.
 func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
-	lines := newLogLines()
+	lines := conchtest.NewLog()
 	s := &Config{Listen: "127.0.0.1:0", LogFormat: FormatJSON}
 	log := openLog(s, lines)
 	b := broker.New(broker.Options{})
@@ -189,13 +190,13 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	c.listeners.serve(c.server)
 	p := &process{t: t, address: c.listeners.plain.Addr().String()}
 	conn := p.dial()
-	lines.await(t, "connected", 1)
+	lines.Await(t, "connected", 1)
 
 	signals := make(chan os.Signal, 1)
 	ended := make(chan error)
 	go func() { ended <- c.wait(signals) }()
 	signals <- os.Interrupt
-	lines.await(t, stopping, 1)
+	lines.Await(t, stopping, 1)
 	close(die)
 	assert.ErrorIs(t, <-ended, ErrCorePanicked)
 
