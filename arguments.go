@@ -10,16 +10,18 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 // parse reads the command line of conch, and what is behind it: the settings. It returns none when it has answered on
 // stdout all that was asked.
-func parse(e *Env) (*Config, error) {
+func parse(e *Env) (*config.Config, error) {
 	line, answered, err := readArguments(e)
 	if err != nil || answered {
 		return nil, err
 	}
-	c, err := Load(line, e.LookupEnv)
+	c, err := config.Load(line, e.LookupEnv)
 	if err != nil {
 		return nil, usageErr("%w", err)
 	}
@@ -46,7 +48,7 @@ func (v *flagValue) Get() any         { return v.text }
 func (v *flagValue) IsBoolFlag() bool { return v.boolFlag }
 
 // readArguments takes the arguments apart, and answers --help and --version, which leave nothing else to do.
-func readArguments(e *Env) (line CommandLine, answered bool, err error) {
+func readArguments(e *Env) (line config.CommandLine, answered bool, err error) {
 	help, showVersion := flagValue{boolFlag: true}, flagValue{boolFlag: true}
 	values := map[string]*flagValue{"config": {}}
 	flags := []cli.Flag{
@@ -54,7 +56,7 @@ func readArguments(e *Env) (line CommandLine, answered bool, err error) {
 		&cli.GenericFlag{Name: "version", Aliases: []string{"v"}, Value: &showVersion},
 		&cli.GenericFlag{Name: "config", Value: values["config"]},
 	}
-	for _, s := range Settings() {
+	for _, s := range config.Settings() {
 		v := &flagValue{boolFlag: s.BoolFlag}
 		values[s.Name] = v
 		flags = append(flags, &cli.GenericFlag{Name: s.Name, Value: v})
@@ -123,7 +125,7 @@ type flagName struct{ name, example, letter string }
 
 func settingNames() []flagName {
 	var names []flagName
-	for _, s := range Settings() {
+	for _, s := range config.Settings() {
 		names = append(names, flagName{name: s.Name, example: cmp.Or(s.Default, s.Value)})
 	}
 	return names
@@ -139,7 +141,7 @@ func rewordFlagError(err error, args []string, names []flagName) error {
 		for i, k := range names {
 			long[i] = k.name
 		}
-		return fmt.Errorf("unknown flag %s%s", QuoteIfNeeded(typed), cmp.Or(Suggest("--", name, long), suggestSpace(typed, names)))
+		return fmt.Errorf("unknown flag %s%s", config.QuoteIfNeeded(typed), cmp.Or(config.Suggest("--", name, long), suggestSpace(typed, names)))
 	}
 	if flag, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		name := strings.TrimLeft(flag, "-")

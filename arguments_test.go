@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 // A mistake is answered with one line and status 2.
@@ -83,7 +85,7 @@ func TestHelpTellsEverySetting(t *testing.T) {
 		assert.Contains(t, text, "Usage: conch [address] [settings]")
 		assert.Contains(t, text, "--config FILE")
 		assert.Contains(t, text, "env CONCH_CONFIG")
-		for _, r := range Settings() {
+		for _, r := range config.Settings() {
 			assert.Regexp(t, `(?m)^  --`+r.Name+"[ =]"+r.Value+" +"+r.Usage[:10], text)
 			if r.Default == "" {
 				assert.Contains(t, text, "[env "+r.Env()+"]")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/bench"
+	"github.com/conchmq/conch/internal/config"
 )
 
 // benchOptions is what the command line of conch bench asks for.
@@ -46,18 +47,18 @@ func benchOption(name, value, fallback, usage, example string, set func(*benchOp
 }
 
 func benchCount(name, fallback, usage, example string, field func(*benchOptions) *int) option[benchOptions] {
-	set := func(o *benchOptions, text string) (err error) { *field(o), err = ParseCount(text); return err }
+	set := func(o *benchOptions, text string) (err error) { *field(o), err = config.ParseCount(text); return err }
 	return benchOption(name, "NUMBER", fallback, usage, example, set)
 }
 
 func setBenchSize(o *benchOptions, text string) (err error) {
 	low, high, isRange := strings.Cut(text, "-")
 	s := &o.load.Size
-	if s.Min, err = ParseSize(low); err != nil {
+	if s.Min, err = config.ParseSize(low); err != nil {
 		return err
 	}
 	if s.Max = s.Min; isRange {
-		s.Max, err = ParseSize(high)
+		s.Max, err = config.ParseSize(high)
 	}
 	if err == nil && s.Max < s.Min {
 		return fmt.Errorf("expected the smaller size first, not %q", text)
@@ -73,7 +74,7 @@ func setBenchRate(o *benchOptions, text string) (err error) {
 }
 
 func setBenchDuration(o *benchOptions, text string) (err error) {
-	o.load.Duration, err = ParseDuration(text)
+	o.load.Duration, err = config.ParseDuration(text)
 	return err
 }
 
@@ -81,7 +82,7 @@ func setBenchWarmUp(o *benchOptions, text string) (err error) {
 	if o.load.WarmUp = 0; text == "0" || text == "0s" {
 		return nil
 	}
-	o.load.WarmUp, err = ParseDuration(text)
+	o.load.WarmUp, err = config.ParseDuration(text)
 	return err
 }
 
@@ -117,7 +118,7 @@ func (o *benchOptions) takeAddress(arguments []string) error {
 	}
 	if len(arguments) == 1 {
 		o.load.Address = arguments[0]
-		if err := CheckAddress(o.load.Address); err != nil {
+		if err := config.CheckAddress(o.load.Address); err != nil {
 			return subcommandUsageErr("bench", "%w", err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 // bashScript is our own. That of the library has the shell evaluate what stands in the line, so that a TAB would run a
@@ -42,7 +44,7 @@ func completion(ctx context.Context, e *Env) error {
 	case "zsh", "fish":
 		return completionTree(e.Stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
 	default:
-		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", QuoteIfNeeded(shell))
+		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", config.QuoteIfNeeded(shell))
 	}
 }
 
@@ -67,7 +69,7 @@ func completionTree(stdout io.Writer) *cli.Command {
 		own("help", "print this", true), own("version", "print the version", true),
 		own("config", "read settings from this TOML file", false),
 	}
-	for _, r := range Settings() {
+	for _, r := range config.Settings() {
 		flags = append(flags, own(r.Name, r.Usage, r.BoolFlag))
 	}
 	root := silentCommand("conch", flags)

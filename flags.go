@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 // option is one flag of a subcommand. It sets something of T, which is what its command line asks for.
@@ -21,7 +23,7 @@ type option[T any] struct {
 
 // toggle is a flag without a value.
 func toggle[T any](name, letter, usage string, field func(*T) *bool) option[T] {
-	set := func(o *T, text string) (err error) { *field(o), err = ParseBool(text); return err }
+	set := func(o *T, text string) (err error) { *field(o), err = config.ParseBool(text); return err }
 	return option[T]{name: name, letter: letter, usage: usage, example: "true", set: set}
 }
 
@@ -46,7 +48,7 @@ func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) 
 
 // readOptions sets what the arguments of a subcommand say, and the environment where they do not, and returns the
 // arguments that are no flags. A flag that is given several times is set as often.
-func readOptions[T any](name string, table []option[T], o *T, args []string, env Lookup) (arguments []string, help bool, err error) {
+func readOptions[T any](name string, table []option[T], o *T, args []string, env config.Lookup) (arguments []string, help bool, err error) {
 	flags, values := cliFlags(table)
 	names := make([]flagName, len(table))
 	for i, f := range table {
@@ -65,8 +67,8 @@ func readOptions[T any](name string, table []option[T], o *T, args []string, env
 	for i, f := range table {
 		from, texts := "flag --"+f.name, values[i].all
 		if f.env && len(texts) == 0 {
-			if text, _ := env(EnvName(f.name)); text != "" { // empty is as good as none, as with settings
-				from, texts = "env "+EnvName(f.name), []string{text}
+			if text, _ := env(config.EnvName(f.name)); text != "" { // empty is as good as none, as with settings
+				from, texts = "env "+config.EnvName(f.name), []string{text}
 			}
 		}
 		for _, text := range texts {
@@ -100,7 +102,7 @@ func optionsHelp[T any](table []option[T]) string {
 			notes = append(notes, "default "+o.fallback)
 		}
 		if o.env {
-			notes = append(notes, "env "+EnvName(o.name))
+			notes = append(notes, "env "+config.EnvName(o.name))
 		}
 		if len(notes) > 0 {
 			usage += " [" + strings.Join(notes, ", ") + "]"

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 const helpHead = `conch is a broker for publish and subscribe. It serves Redis clients, and anybody who can type a line.
@@ -44,7 +46,7 @@ func helpText() string {
 	entry := func(flag, usage, note string) {
 		fmt.Fprintf(&b, "  %-26s %s\n  %-26s   [%s]\n", flag, usage, "", note)
 	}
-	for _, r := range Settings() {
+	for _, r := range config.Settings() {
 		separator := " "
 		if r.BoolFlag {
 			separator = "=" // "--protected-mode false" would be two things
@@ -55,7 +57,7 @@ func helpText() string {
 		}
 		entry("--"+r.Name+separator+r.Value, r.Usage, note)
 	}
-	entry("--config FILE", "read settings from this TOML file", "env "+EnvName("config"))
+	entry("--config FILE", "read settings from this TOML file", "env "+config.EnvName("config"))
 	fmt.Fprintf(&b, "  %-26s %s\n", "--help, -h", "print this")
 	fmt.Fprintf(&b, "  %-26s %s\n", "--version, -v", "print the version")
 	b.WriteString(helpTail)

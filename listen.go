@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/internal/tlsfiles"
 	"github.com/conchmq/conch/server"
 )
@@ -22,7 +23,7 @@ type listeners struct {
 }
 
 // openListeners opens all that the settings name, or none.
-func openListeners(s *Config) (_ *listeners, err error) {
+func openListeners(s *config.Config) (_ *listeners, err error) {
 	l := &listeners{}
 	defer func() {
 		if err != nil {

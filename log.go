@@ -10,6 +10,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"github.com/rs/zerolog/diode"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 const (
@@ -35,7 +37,7 @@ type logger struct {
 }
 
 // openLog starts a log that writes to out.
-func openLog(s *Config, out io.Writer) *logger {
+func openLog(s *config.Config, out io.Writer) *logger {
 	zerolog.SetGlobalLevel(s.LogLevel) // CONFIG SET and SIGUSR1 change it there
 	b := &logger{configured: s.LogLevel, sink: &sink{out: formatted(s.LogFormat, out), flushed: make(chan struct{})}}
 	// The ring polls: the way that waits for a wake-up can miss it, and then the last line before a quiet time is not
@@ -50,7 +52,7 @@ func openLog(s *Config, out io.Writer) *logger {
 func formatted(format string, out io.Writer) io.Writer {
 	file, isFile := out.(*os.File)
 	terminal := isFile && isatty.IsTerminal(file.Fd())
-	if format == FormatConsole || format == FormatAuto && terminal {
+	if format == config.FormatConsole || format == config.FormatAuto && terminal {
 		return zerolog.ConsoleWriter{Out: out, TimeFormat: timeFormat, NoColor: !terminal}
 	}
 	return out

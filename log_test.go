@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/config"
 )
 
 func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
 	var out bytes.Buffer
-	log := openLog(&Config{LogLevel: zerolog.ErrorLevel, LogFormat: FormatJSON}, &out)
+	log := openLog(&config.Config{LogLevel: zerolog.ErrorLevel, LogFormat: config.FormatJSON}, &out)
 	for range 6 {
 		log.raiseVerbosity()
 	}
@@ -49,7 +50,7 @@ func (s *stuck) Write(line []byte) (int, error) {
 
 func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
 	out := newStuck()
-	log := openLog(&Config{LogFormat: FormatJSON}, out)
+	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("a line")
 	<-out.entered
 	const lines = 1 + 2*logRoom + 17
@@ -93,7 +94,7 @@ func (f *failing) Write(line []byte) (int, error) {
 
 func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	out := &failing{times: 2}
-	log := openLog(&Config{LogFormat: FormatJSON}, out)
+	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("lost") // with the first failure; the second one takes the line that tells of it
 	log.Info().Msg("written")
 	log.Info().Msg("written too")
@@ -114,7 +115,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 
 func TestTheEndDoesNotWaitForALogThatNobodyReads(t *testing.T) {
 	out := newStuck()
-	log := openLog(&Config{LogFormat: FormatJSON}, out)
+	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("a line")
 	<-out.entered
 	log.close()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,7 +74,7 @@ func (p *process) ask(c net.Conn, command, reply string) {
 }
 
 // run runs conch with these, as version dev.
-func run(args []string, env Lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+func run(args []string, env config.Lookup, stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	return Run(&Env{Version: "dev", Args: args, LookupEnv: env, Stdin: stdin, Stdout: stdout, Stderr: stderr, Signals: signals})
 }
 
@@ -99,3 +100,10 @@ func TestReport(t *testing.T) {
 	}
 	assert.EqualError(t, &exitError{status: 130}, "exit status 130")
 }
+
+// environment is a lookup in a map.
+func environment(variables map[string]string) config.Lookup {
+	return func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
+}
+
+var nothing = environment(nil)

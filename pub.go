@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/internal/config"
 )
 
 // pubOptions is what the command line of conch pub asks for.
@@ -23,7 +24,7 @@ var pubTable = append(serverFlagOptions(func(o *pubOptions) *serverFlags { retur
 	{
 		name: "connections", letter: "c", value: "NUMBER", fallback: "1", example: "4",
 		usage: "publish over so many connections; several do not keep the order of the lines",
-		set:   func(o *pubOptions, text string) (err error) { o.connections, err = ParseCount(text); return err },
+		set:   func(o *pubOptions, text string) (err error) { o.connections, err = config.ParseCount(text); return err },
 	},
 	textFlag("unacked", "FILE", "write the lines that are not acknowledged to this file, which must not exist yet", "rest.txt",
 		func(o *pubOptions) *string { return &o.unacked }),

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/server"
 )
 
@@ -23,7 +24,7 @@ type daemon struct {
 }
 
 // Serve runs the broker until a signal ends it.
-func Serve(s *Config, stderr io.Writer, signals <-chan os.Signal) error {
+func Serve(s *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	log := openLog(s, stderr)
 	defer log.close()
 	c, err := build(s, log)
@@ -40,7 +41,7 @@ func Serve(s *Config, stderr io.Writer, signals <-chan os.Signal) error {
 }
 
 // build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
-func build(s *Config, log *logger) (*daemon, error) {
+func build(s *config.Config, log *logger) (*daemon, error) {
 	listeners, err := openListeners(s)
 	if err != nil {
 		return nil, err
@@ -69,12 +70,12 @@ func build(s *Config, log *logger) (*daemon, error) {
 }
 
 // announce writes the first line of the log: what runs where, with which settings in force.
-func (c *daemon) announce(s *Config) {
+func (c *daemon) announce(s *config.Config) {
 	line := c.log.Info().Str("version", s.Server.Version).Func(c.listeners.describe)
 	if s.File != "" {
 		line = line.Str("config", s.File)
 	}
-	for _, setting := range Settings() {
+	for _, setting := range config.Settings() {
 		line = line.Interface(setting.Name, setting.Get(s))
 	}
 	line.Msg("listening")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/server"
 )
 
@@ -45,10 +47,11 @@ func TestItServesUntilASignal(t *testing.T) {
 }
 
 func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
-	file := tomlFile(t, "max-line = 2048")
+	file := filepath.Join(t.TempDir(), "conch.toml")
+	require.NoError(t, os.WriteFile(file, []byte("max-line = 2048"), 0o600))
 	p := start(t, "--config", file, "--slow-hard=1MiB", "--max-message=100MiB")
-	for i := range settingsTable {
-		assert.Contains(t, p.first, settingsTable[i].Name)
+	for _, s := range config.Settings() {
+		assert.Contains(t, p.first, s.Name)
 	}
 	host, port, err := net.SplitHostPort(p.address)
 	require.NoError(t, err)
@@ -161,7 +164,7 @@ func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 
 func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	var stderr bytes.Buffer
-	log := openLog(&Config{LogFormat: FormatJSON}, &stderr)
+	log := openLog(&config.Config{LogFormat: config.FormatJSON}, &stderr)
 	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
 	assert.ErrorIs(t, c.wait(nil), ErrCorePanicked)
 	log.close()
@@ -174,7 +177,7 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 // A conn that leaves waits for the core. When the core dies meanwhile, the end must not wait with it.
 func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	lines := conchtest.NewLog()
-	s := &Config{Listen: "127.0.0.1:0", LogFormat: FormatJSON}
+	s := &config.Config{Listen: "127.0.0.1:0", LogFormat: config.FormatJSON}
 	log := openLog(s, lines)
 	b := broker.New(broker.Options{})
 	c, err := build(s, log)

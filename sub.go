@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -42,11 +43,11 @@ var subTable = append(serverFlagOptions(func(o *subOptions) *serverFlags { retur
 		func(o *subOptions) *bool { return &o.format.sequences }),
 	{
 		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
-		set: func(o *subOptions, text string) (err error) { o.count, err = ParseCount(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.count, err = config.ParseCount(text); return err },
 	},
 	{
 		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long, connecting included",
-		set: func(o *subOptions, text string) (err error) { o.timeout, err = ParseDuration(text); return err },
+		set: func(o *subOptions, text string) (err error) { o.timeout, err = config.ParseDuration(text); return err },
 	},
 }...)
 

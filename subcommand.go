@@ -12,6 +12,8 @@ import (
 
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v3"
+
+	"github.com/conchmq/conch/internal/config"
 )
 
 // subcommand is what conch does when its name is the first argument. The names are no addresses: they have no port.
@@ -41,7 +43,7 @@ func noFlags() []cli.Flag { return nil }
 type Env struct {
 	Version        string
 	Args           []string // with the name of the program; for a subcommand, those behind its own name
-	LookupEnv      Lookup
+	LookupEnv      config.Lookup
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Signals        <-chan os.Signal

@@ -39,9 +39,9 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {
-		own: []string{"server", "broker", "protocol", "client", "internal/bench", "internal/tlsfiles"},
+		own: []string{"server", "broker", "protocol", "client", "internal/bench", "internal/config", "internal/tlsfiles"},
 		others: []string{
-			"github.com/urfave/cli", "github.com/BurntSushi/toml", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
+			"github.com/urfave/cli", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
 			"github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
@@ -53,7 +53,11 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
-	"internal/sockio":   {notStd: []string{"os", "log", "sync"}},
+	"internal/sockio": {notStd: []string{"os", "log", "sync"}},
+	"internal/config": {
+		own:    []string{"server", "internal/tlsfiles"},
+		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
+	},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
@@ -173,8 +177,13 @@ func TestTheRules(t *testing.T) {
 		},
 		{
 			"the command puts everything together",
-			"main", "os @server @broker @protocol @client github.com/urfave/cli/v3 github.com/BurntSushi/toml golang.org/x/sys/unix",
-			"@internal/conchtest",
+			"main", "os @server @broker @protocol @client @internal/config github.com/urfave/cli/v3 golang.org/x/sys/unix",
+			"@internal/conchtest github.com/BurntSushi/toml",
+		},
+		{
+			"config knows the options of the server, and no flag library",
+			"internal/config", "io/fs @server @internal/tlsfiles github.com/BurntSushi/toml",
+			"@broker @protocol @client @internal/bench github.com/urfave/cli/v3",
 		},
 		{
 			"the client knows a server by its sockets alone",

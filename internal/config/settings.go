@@ -1,4 +1,5 @@
-package main
+// Package config is the settings of conch: one table of them, and the way from flags, environment and TOML file to a Config.
+package config
 
 import (
 	"cmp"
