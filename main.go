@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/conchmq/conch/internal/daemon"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -48,9 +49,9 @@ func main() { os.Exit(Run(ProcessEnv(version))) }
 
 // ProcessEnv is what this process has. It takes the signals over.
 func ProcessEnv(version string) *Env {
-	ignoreBrokenPipes()
+	daemon.IgnoreBrokenPipes()
 	signals := make(chan os.Signal, 8) // room for the impatient: the runtime drops what does not fit
-	signal.Notify(signals, Signals...)
+	signal.Notify(signals, daemon.Signals...)
 	return &Env{
 		Version: version, Args: os.Args, LookupEnv: os.LookupEnv,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
@@ -72,21 +73,21 @@ func Run(e *Env) int {
 	}
 	c, err := parse(e)
 	if err == nil && c != nil { // no settings: the question was answered, on stdout
-		err = exitStatus(Serve(c, e.Stderr, e.Signals))
+		err = exitStatus(daemon.Serve(c, e.Stderr, e.Signals))
 	}
 	return report(err, e.Stderr)
 }
 
 // exitStatus gives the errors of the daemon their status. The log has told why the core or a signal ended it.
 func exitStatus(err error) error {
-	var refused *OptionsError
-	var ended *SignalError
+	var refused *daemon.OptionsError
+	var ended *daemon.SignalError
 	switch {
 	case errors.As(err, &refused):
 		return usageErr("%w", err)
 	case errors.As(err, &ended):
 		return &exitError{status: signalStatus(ended.Signal)}
-	case errors.Is(err, ErrCorePanicked):
+	case errors.Is(err, daemon.ErrCorePanicked):
 		return &exitError{status: statusDefect}
 	}
 	return err

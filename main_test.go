@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/daemon"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -78,6 +81,25 @@ func run(args []string, env config.Lookup, stdin io.Reader, stdout, stderr io.Wr
 	return Run(&Env{Version: "dev", Args: args, LookupEnv: env, Stdin: stdin, Stdout: stdout, Stderr: stderr, Signals: signals})
 }
 
+// The daemon ends with the status that its error has.
+func TestStatusOfTheDaemon(t *testing.T) {
+	p := start(t)
+	p.signals <- os.Interrupt
+	assert.Equal(t, statusOK, p.wait())
+
+	p = start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
+	stuck := p.dial() // and reads nothing
+	p.ask(stuck, "SUB t\n", "OK SUB t\n")
+	publisher := p.dial()
+	message := "PUB t " + strings.Repeat("x", 60<<10) + "\n"
+	for range 400 {
+		p.ask(publisher, message, "OK PUB t\n")
+	}
+	p.signals <- syscall.SIGTERM
+	p.signals <- syscall.SIGTERM
+	assert.Equal(t, 128+int(syscall.SIGTERM), p.wait())
+}
+
 func TestReport(t *testing.T) {
 	for _, c := range []struct {
 		err    error
@@ -90,9 +112,9 @@ func TestReport(t *testing.T) {
 		{&exitError{status: 130}, 130, ""},
 		{exitStatus(nil), 0, ""},
 		{exitStatus(errBroken), statusFailure, "conch: nobody reads\n"},
-		{exitStatus(&OptionsError{errBroken}), statusUsage, "conch: nobody reads; see conch --help\n"},
-		{exitStatus(&SignalError{os.Interrupt}), 130, ""},
-		{exitStatus(ErrCorePanicked), statusDefect, ""},
+		{exitStatus(&daemon.OptionsError{Err: errBroken}), statusUsage, "conch: nobody reads; see conch --help\n"},
+		{exitStatus(&daemon.SignalError{Signal: os.Interrupt}), 130, ""},
+		{exitStatus(daemon.ErrCorePanicked), statusDefect, ""},
 	} {
 		var out bytes.Buffer
 		assert.Equal(t, c.status, report(c.err, &out))

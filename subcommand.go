@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/daemon"
 )
 
 // subcommand is what conch does when its name is the first argument. The names are no addresses: they have no port.
@@ -75,7 +76,7 @@ func cancelOnSignal(ctx context.Context, cancel context.CancelFunc, signals <-ch
 		for {
 			select {
 			case sig := <-signals:
-				if sig == VerbositySignal {
+				if sig == daemon.VerbositySignal {
 					continue
 				}
 				found <- sig

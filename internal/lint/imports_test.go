@@ -39,10 +39,9 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {
-		own: []string{"server", "broker", "protocol", "client", "internal/bench", "internal/config", "internal/tlsfiles"},
+		own: []string{"protocol", "client", "internal/bench", "internal/config", "internal/daemon"},
 		others: []string{
-			"github.com/urfave/cli", "github.com/rs/zerolog", "github.com/mattn/go-isatty",
-			"github.com/schollz/progressbar", "golang.org/x/sys",
+			"github.com/urfave/cli", "github.com/mattn/go-isatty", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
 	"client": {own: []string{"internal/invariant"}}, // else the standard library alone: applications import it
@@ -57,6 +56,10 @@ var rules = map[string]rule{
 	"internal/config": {
 		own:    []string{"server", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
+	},
+	"internal/daemon": {
+		own:    []string{"broker", "server", "internal/config", "internal/tlsfiles"},
+		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
@@ -176,9 +179,14 @@ func TestTheRules(t *testing.T) {
 			"github.com/urfave/cli/v3 @server @internal/conchtest",
 		},
 		{
-			"the command puts everything together",
-			"main", "os @server @broker @protocol @client @internal/config github.com/urfave/cli/v3 golang.org/x/sys/unix",
-			"@internal/conchtest github.com/BurntSushi/toml",
+			"the command line has the daemon, the client and a flag library",
+			"main", "os @protocol @client @internal/bench @internal/config @internal/daemon github.com/urfave/cli/v3 golang.org/x/sys/unix",
+			"@server @broker @internal/conchtest github.com/BurntSushi/toml github.com/rs/zerolog",
+		},
+		{
+			"the daemon builds and stops all that runs, and knows no command line",
+			"internal/daemon", "os @broker @server @internal/config @internal/tlsfiles github.com/rs/zerolog",
+			"@client @protocol @internal/bench github.com/urfave/cli/v3",
 		},
 		{
 			"config knows the options of the server, and no flag library",

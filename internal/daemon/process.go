@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"os"
@@ -14,9 +14,9 @@ var reloadSignal os.Signal = syscall.SIGHUP
 
 var Signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP}
 
-// ignoreBrokenPipes keeps the broker alive when whoever reads its log goes away. Go would end the process at the next
+// IgnoreBrokenPipes keeps the broker alive when whoever reads its log goes away. Go would end the process at the next
 // line; so the line is lost, and counted as lost.
-func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
+func IgnoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
 
 // descriptorLimit is how many descriptors this process may have open. The Go runtime has raised it as far as it may.
 func descriptorLimit() (limit uint64, known bool) {

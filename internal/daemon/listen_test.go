@@ -1,7 +1,6 @@
-package main
+package daemon
 
 import (
-	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -74,10 +73,9 @@ func TestTheLogNamesFilesAndNoKey(t *testing.T) {
 // One listener is enough, whichever it is.
 func TestWithoutThePlainPort(t *testing.T) {
 	path := t.TempDir() + "/conch.sock"
-	log, signals, ended := conchtest.NewLog(), make(chan os.Signal, 1), make(chan int)
-	go func() {
-		ended <- run([]string{"conch", "--listen=none", "--unix-socket", path, "--unix-mode=600"}, nothing, nil, io.Discard, log, signals)
-	}()
+	log, signals, ended := conchtest.NewLog(), make(chan os.Signal, 1), make(chan error)
+	c := load(t, "--listen=none", "--unix-socket="+path, "--unix-mode=600")
+	go func() { ended <- Serve(c, log, signals) }()
 	first := log.Await(t, "listening", 1)
 	assert.Equal(t, "none", first["listen"])
 	assert.NotContains(t, first, "address")
@@ -88,7 +86,7 @@ func TestWithoutThePlainPort(t *testing.T) {
 	require.NoError(t, err)
 	conchtest.Use(t, sock).Fence()
 	signals <- os.Interrupt
-	assert.Equal(t, statusOK, <-ended)
+	assert.NoError(t, <-ended)
 	assert.NoFileExists(t, path)
 }
 
@@ -115,12 +113,14 @@ func TestWhatCannotBeListenedOn(t *testing.T) {
 			"cannot listen on the Unix socket " + folder + ": something else is there, which conch does not replace; " +
 				"remove it or choose another path",
 		},
-		{"--unix-socket=" + path + " --slow-hard=1 --slow-soft=2", "slow-soft (2 bytes) is over slow-hard (1 bytes), where it has no effect; see conch --help"},
 	} {
-		var stderr bytes.Buffer
-		status := run(append([]string{"conch", "127.0.0.1:0"}, strings.Fields(c.args)...), nothing, nil, io.Discard, &stderr, nil)
-		assert.NotEqual(t, statusOK, status)
-		assert.Equal(t, "conch: "+c.want+"\n", stderr.String())
-		assert.NoFileExists(t, path)
+		flags := append([]string{"--listen=127.0.0.1:0"}, strings.Fields(c.args)...)
+		assert.EqualError(t, Serve(load(t, flags...), io.Discard, nil), c.want)
 	}
+
+	refused := load(t, "--listen=127.0.0.1:0", "--unix-socket="+path)
+	refused.Server.SlowSoft = refused.Server.SlowHard + 1
+	var options *OptionsError
+	assert.ErrorAs(t, Serve(refused, io.Discard, nil), &options)
+	assert.NoFileExists(t, path)
 }

@@ -1,4 +1,6 @@
-package main
+// Package daemon is the running broker: it builds log, core, server and listeners, and takes them down again. Its errors
+// are typed where the exit status depends on them; the command line maps them.
+package daemon
 
 import (
 	"errors"

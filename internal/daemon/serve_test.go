@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func TestItServesUntilASignal(t *testing.T) {
 			c := p.dial()
 			p.ask(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
 			p.signals <- sig
-			assert.Equal(t, statusOK, p.wait())
+			assert.NoError(t, p.wait())
 			rest, err := io.ReadAll(c)
 			assert.NoError(t, err, "closed, not reset")
 			assert.Empty(t, rest)
@@ -49,7 +49,7 @@ func TestItServesUntilASignal(t *testing.T) {
 func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(file, []byte("max-line = 2048"), 0o600))
-	p := start(t, "--config", file, "--slow-hard=1MiB", "--max-message=100MiB")
+	p := start(t, "--config="+file, "--slow-hard=1MiB", "--max-message=100MiB")
 	for _, s := range config.Settings() {
 		assert.Contains(t, p.first, s.Name)
 	}
@@ -58,7 +58,7 @@ func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
 	assert.Equal(t, "127.0.0.1", host)
 	assert.NotEqual(t, "0", port, "the port listened on, not the one asked for")
 	for field, want := range map[string]any{
-		"level": "info", "version": version, "protected-mode": true, "config": file, "max-line": 2048.0,
+		"level": "info", "version": "dev", "protected-mode": true, "config": file, "max-line": 2048.0,
 		"slow-hard": 1048576.0, "slow-soft": 1048576.0, "slow-time": "1m0s",
 		"max-command": float64(100<<20 + 4096 + 1024), // raised to what such a message needs
 	} {
@@ -68,10 +68,10 @@ func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
 }
 
 func TestTheLogCanBeReadByPeople(t *testing.T) {
-	var log bytes.Buffer // written to by one goroutine, which run has waited for when it returns
+	var log bytes.Buffer // written to by one goroutine, which Serve has waited for when it returns
 	signals := make(chan os.Signal, 1)
 	signals <- os.Interrupt
-	assert.Equal(t, statusOK, run([]string{"conch", "127.0.0.1:0", "--log-format=console"}, nothing, nil, io.Discard, &log, signals))
+	assert.NoError(t, Serve(load(t, "--listen=127.0.0.1:0", "--log-format=console"), &log, signals))
 	assert.Regexp(t, `(?m)^\S+ INF listening .*max-line=65536`, log.String())
 	assert.NotContains(t, log.String(), "\x1b", "no colors: it is no terminal")
 	assert.NotContains(t, log.String(), "{")
@@ -82,10 +82,9 @@ func TestATakenPort(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	address := l.Addr().String()
-	var stderr bytes.Buffer
-	assert.Equal(t, statusFailure, run([]string{"conch", address}, nothing, nil, io.Discard, &stderr, nil))
-	assert.Equal(t, "conch: cannot listen on "+address+": address already in use; another conch (or another program) "+
-		"has it; choose another address, e.g. conch "+suggestAddress(address)+"\n", stderr.String())
+	err = Serve(load(t, "--listen="+address), io.Discard, nil)
+	assert.EqualError(t, err, "cannot listen on "+address+": address already in use; another conch (or another program) "+
+		"has it; choose another address, e.g. conch "+suggestAddress(address))
 }
 
 func TestAnAddressOfAnotherMachine(t *testing.T) {
@@ -126,7 +125,7 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 	assert.Len(t, got, len(waiting))
 	assert.True(t, bytes.Equal(got, []byte(waiting))) // without printing megabytes should it fail
 	_ = c.Close()
-	assert.Equal(t, statusOK, p.wait())
+	assert.NoError(t, p.wait())
 }
 
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
@@ -137,7 +136,7 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	p.signals <- syscall.SIGUSR1 // which is not a second one
 	p.log.Await(t, changed, 1)
 	p.signals <- syscall.SIGTERM
-	assert.Equal(t, 128+15, p.wait(), "without an hour of draining")
+	assert.Equal(t, &SignalError{syscall.SIGTERM}, p.wait(), "without an hour of draining")
 	p.log.Await(t, "second signal: ending at once, undelivered messages are lost", 1)
 	assert.NotContains(t, p.log.Text(), `"stopped"`)
 }
