@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -20,14 +20,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden holds a text against a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	file := "testdata/" + name
+	file := "../../testdata/" + name
 	if *update {
-		require.NoError(t, os.MkdirAll("testdata/sub", 0o755))
+		require.NoError(t, os.MkdirAll("../../testdata/sub", 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), got, "go test -run %s -update . writes it anew", t.Name())
+	assert.Equal(t, string(want), got, "go test ./internal/cli -run %s -update writes it anew", t.Name())
 }
 
 // Every kind of event in every form: what goes to standard output, and behind it what goes to standard error.

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -94,7 +94,7 @@ func cancelOnSignal(ctx context.Context, cancel context.CancelFunc, signals <-ch
 	}
 }
 
-// The statuses of sub and pub, beside those of main.go.
+// The statuses of sub and pub, beside those of run.go.
 const (
 	statusUnacked = 3
 	statusTimeout = 4
