@@ -32,16 +32,16 @@ order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
 e2e: ## real telnet, nc, redis-cli, and answers against redis-server (Debian: telnet netcat-openbsd openssl redis)
-	go test -count=1 -tags e2e ./e2e
+	go test -count=1 -tags e2e ./test/e2e
 
 # Root and iproute2 are for the partition: without them the table says that there was none.
 MINUTES ?= 1
 SEED ?= 0
 soak: ## load and faults of all kinds for MINUTES (1), with the order and the account checked; SEED replays
-	go test -count=1 -v -tags soak -timeout 0 ./soak -run TestSoak -minutes $(MINUTES) -seed $(SEED) $(ARGS)
+	go test -count=1 -v -tags soak -timeout 0 ./test/soak -run TestSoak -minutes $(MINUTES) -seed $(SEED) $(ARGS)
 
-compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: compat/install)
-	compat/run $(ARGS)
+compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: test/compat/install)
+	test/compat/run $(ARGS)
 
 lint: $(LINT) ## golangci-lint, pinned
 	$(LINT) run ./...
@@ -54,16 +54,16 @@ fmt: $(LINT) ## format the source
 
 bench: ## benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
-	cd bench && go test -run '^$$' -bench . -benchmem ./fanin
+	cd test/bench && go test -run '^$$' -bench . -benchmem ./fanin
 
 bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
-	cd bench && go run ./peers $(ARGS)
+	cd test/bench && go run ./peers $(ARGS)
 
 bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="-server conch -scenario 1"; see docs/performance.md
-	cd bench && go run ./stalls $(ARGS)
+	cd test/bench && go run ./stalls $(ARGS)
 
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
-	cd bench && go run ./clients $(ARGS)
+	cd test/bench && go run ./clients $(ARGS)
 
 fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 	@for f in $(FUZZ); do \
@@ -72,7 +72,7 @@ fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 	done
 
 bench-test: ## tests of the comparison itself, a module of its own
-	cd bench && go vet ./... && go test ./...
+	cd test/bench && go vet ./... && go test ./...
 
 cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...

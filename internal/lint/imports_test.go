@@ -72,8 +72,8 @@ var rules = map[string]rule{
 	"internal/invariant": {},
 	"internal/conchtest": {anything: true},
 	"internal/faulty":    {},
-	"e2e":                {}, // tests and their package comment
-	"soak":               {}, // tests and their checks
+	"test/e2e":           {}, // tests, and a word about them
+	"test/soak":          {}, // the same, and what judges them
 }
 
 func TestImports(t *testing.T) {

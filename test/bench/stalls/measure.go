@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/attack"
+	"github.com/conchmq/conch/test/bench/servers"
+)
+
+const redis = "redis"
+
+// settleTime is how long the server is watched after an attack: what it has taken on may stall it still.
+const settleTime = time.Second
+
+// figures are what one scenario did to one server.
+type figures struct {
+	stall, p99 time.Duration
+	peak       int64 // bytes
+	notes      []string
+}
+
+// measureAll prints a row for each scenario and server, as soon as there is one.
+func measureAll(ctx context.Context, scenarios []attack.Scenario, names []string, out io.Writer) error {
+	fmt.Fprintf(out, "%-16s %-6s %10s %10s %9s  %s\n", "scenario", "server", "stall", "p99", "peak MiB", "what")
+	for _, s := range scenarios {
+		for _, name := range names {
+			if name == redis && s.ConchOnly != "" {
+				fmt.Fprintf(out, "%-16s %-6s %10s %10s %9s  skipped: %s\n", s.Name, name, "-", "-", "-", s.ConchOnly)
+				continue
+			}
+			f, err := measure(ctx, s, name)
+			if ctx.Err() != nil {
+				return fmt.Errorf("stopped: %w", ctx.Err())
+			}
+			if err != nil {
+				f.notes = append(f.notes, err.Error())
+			}
+			what := append([]string{s.Title}, f.notes...)
+			fmt.Fprintf(out, "%-16s %-6s %10s %10s %9d  %s\n", s.Name, name, shown(f.stall), shown(f.p99), f.peak>>20,
+				strings.Join(what, "; "))
+		}
+	}
+	return nil
+}
+
+// shown is a time with about three digits.
+func shown(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= 10*time.Millisecond:
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
+}
+
+// measure attacks a fresh server. An error goes into the row: that something broke is a figure, too.
+func measure(ctx context.Context, s attack.Scenario, name string) (f figures, err error) {
+	p, err := servers.StartWith(ctx, servers.Named(name), func(port string) []string { return arguments(s, name, port) })
+	if err != nil {
+		return f, err
+	}
+	defer p.Stop()
+	password := ""
+	if s.NeedsPassword {
+		password = attack.Password
+	}
+	prober, err := attack.NewProber(ctx, p.Address, password)
+	if err != nil {
+		return f, err
+	}
+	probing, stop := context.WithCancel(ctx)
+	defer stop()
+	probed := make(chan error, 1)
+	go func() { probed <- prober.Run(probing) }()
+
+	target := &attack.Target{
+		Addr: p.Address, Redis: name == redis, Begin: prober.Reset,
+		Note: func(format string, args ...any) { f.notes = append(f.notes, fmt.Sprintf(format, args...)) },
+	}
+	err = target.Run(ctx, s)
+	select {
+	case <-ctx.Done():
+	case <-time.After(settleTime):
+	}
+	stop()
+	if broken := <-probed; broken != nil {
+		f.notes = append(f.notes, "PING: "+broken.Error())
+	}
+	if died := p.Running(); died != nil {
+		f.notes = append(f.notes, died.Error())
+	}
+	f.stall, f.p99 = prober.Stall()
+	f.peak, _ = p.Peak() // none of a server that has died, which is noted
+	return f, err
+}
+
+// arguments are those that a server is started with. Limits of the outboxes are the defaults of each.
+func arguments(s attack.Scenario, name, port string) []string {
+	var args []string
+	if name == redis {
+		args = []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"}
+		args = append(args, s.RedisArgs...)
+	} else {
+		args = []string{"127.0.0.1:" + port, "--log-level", "warn"}
+		if s.Cap != "" {
+			args = append(args, "--max-memory", s.Cap)
+		}
+	}
+	if s.NeedsPassword {
+		args = append(args, "--requirepass", attack.Password)
+	}
+	return args
+}
