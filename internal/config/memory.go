@@ -13,16 +13,16 @@ import (
 const auto = "auto"
 
 // setMaxMemory reads a size, or takes half of what the machine has.
-func setMaxMemory(s *Config, text string) error {
+func setMaxMemory(c *Config, text string) error {
 	if strings.EqualFold(text, auto) {
-		s.Server.MaxMemory = machineMemory(os.ReadFile) / 2
+		c.Server.MaxMemory = machineMemory(os.ReadFile) / 2
 		return nil
 	}
 	n, err := ParseSize(text)
 	if err != nil {
 		return fmt.Errorf("%w, or auto", err)
 	}
-	s.Server.MaxMemory = int64(n)
+	c.Server.MaxMemory = int64(n)
 	return nil
 }
 

@@ -23,7 +23,7 @@ func Load(line CommandLine, env Lookup) (*Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		from = append(from, func(r *Setting) (rawValue, bool) { g, ok := file[r.Name]; return g, ok })
+		from = append(from, func(s *Setting) (rawValue, bool) { g, ok := file[s.Name]; return g, ok })
 	}
 	c, err := from.resolve()
 	if err != nil {
@@ -34,12 +34,12 @@ func Load(line CommandLine, env Lookup) (*Config, error) {
 }
 
 // find is the command line as a source of settings.
-func (l *CommandLine) find(r *Setting) (rawValue, bool) {
-	if r.Name == "listen" && len(l.Arguments) > 0 {
+func (l *CommandLine) find(s *Setting) (rawValue, bool) {
+	if s.Name == "listen" && len(l.Arguments) > 0 {
 		return rawValue{text: l.Arguments[0], from: "argument"}, true
 	}
-	text, isSet := l.Flags[r.Name]
-	return rawValue{text: text, from: "flag --" + r.Name}, isSet
+	text, isSet := l.Flags[s.Name]
+	return rawValue{text: text, from: "flag --" + s.Name}, isSet
 }
 
 // checkAddress checks the one positional argument there may be.

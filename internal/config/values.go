@@ -68,14 +68,14 @@ func ParseBool(text string) (bool, error) {
 	return false, fmt.Errorf("expected true or false, not %q", text)
 }
 
-func setProtected(s *Config, text string) error {
+func setProtected(c *Config, text string) error {
 	v, err := ParseBool(text)
-	s.Server.Unprotected = !v
+	c.Server.Unprotected = !v
 	return err
 }
 
-func setLogLevel(s *Config, text string) (err error) {
-	s.LogLevel, err = server.ParseLevel(text)
+func setLogLevel(c *Config, text string) (err error) {
+	c.LogLevel, err = server.ParseLevel(text)
 	return err //nolint:wrapcheck // it says what is expected
 }
 
@@ -86,9 +86,9 @@ const (
 	FormatJSON    = "json"
 )
 
-func setLogFormat(s *Config, text string) error {
-	s.LogFormat = strings.ToLower(text)
-	if !slices.Contains([]string{FormatAuto, FormatConsole, FormatJSON}, s.LogFormat) {
+func setLogFormat(c *Config, text string) error {
+	c.LogFormat = strings.ToLower(text)
+	if !slices.Contains([]string{FormatAuto, FormatConsole, FormatJSON}, c.LogFormat) {
 		return fmt.Errorf("expected auto, console or json, not %q", text)
 	}
 	return nil
@@ -114,17 +114,17 @@ const (
 	authOptional = "optional"
 )
 
-func setClientAuth(s *Config, text string) error {
+func setClientAuth(c *Config, text string) error {
 	text = strings.ToLower(text)
-	s.TLSFiles.Optional = text == authOptional
+	c.TLSFiles.Optional = text == authOptional
 	if text != authRequire && text != authOptional {
 		return fmt.Errorf("expected require or optional, not %q", text)
 	}
 	return nil
 }
 
-func clientAuth(s *Config) any {
-	if s.TLSFiles.Optional {
+func clientAuth(c *Config) any {
+	if c.TLSFiles.Optional {
 		return authOptional
 	}
 	return authRequire
@@ -133,8 +133,8 @@ func clientAuth(s *Config) any {
 // maxSocketPath is the longest path that a Unix socket can have here.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-func setUnixSocket(s *Config, text string) error {
-	s.UnixSocket = text
+func setUnixSocket(c *Config, text string) error {
+	c.UnixSocket = text
 	switch {
 	case len(text) > maxSocketPath:
 		return fmt.Errorf("expected a path of at most %d bytes, not %d: %q", maxSocketPath, len(text), text)
@@ -146,32 +146,32 @@ func setUnixSocket(s *Config, text string) error {
 
 // setUnixMode reads a mode. That the owner must be let in also catches a number that was not meant to be octal: TOML
 // makes 504 of 0o770.
-func setUnixMode(s *Config, text string) error {
+func setUnixMode(c *Config, text string) error {
 	mode, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
 		return fmt.Errorf("expected an octal mode that lets the owner in, such as 0700, 0770 or 0777, not %q", text)
 	}
-	s.UnixMode = fs.FileMode(mode)
+	c.UnixMode = fs.FileMode(mode)
 	return nil
 }
 
 // checkListeners refuses what does not go together. A TLS setting without effect is refused too: whoever wrote it
 // believes that it has one.
-func (s *Config) checkListeners(authByDefault bool) error {
-	f := &s.TLSFiles
+func (c *Config) checkListeners(authByDefault bool) error {
+	f := &c.TLSFiles
 	switch {
-	case s.Listen == "" && s.TLSListen == "" && s.UnixSocket == "":
+	case c.Listen == "" && c.TLSListen == "" && c.UnixSocket == "":
 		return errors.New("there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set")
-	case s.TLSListen != "" && (f.Cert == "" || f.Key == ""):
+	case c.TLSListen != "" && (f.Cert == "" || f.Key == ""):
 		return errors.New("tls-listen needs tls-cert and tls-key, the files of a certificate and its private key")
-	case s.TLSListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
+	case c.TLSListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
 		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen")
 	case f.ClientCA == "" && !authByDefault:
 		return errors.New("tls-client-auth has no effect without tls-client-ca")
-	case f.ClientCA == "" && s.Server.CertificateUser:
+	case f.ClientCA == "" && c.Server.CertificateUser:
 		return errors.New("tls-user needs tls-client-ca: only a verified certificate can name a user")
-	case sameAddress(s.Listen, s.TLSListen):
-		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", s.TLSListen)
+	case sameAddress(c.Listen, c.TLSListen):
+		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", c.TLSListen)
 	}
 	return nil
 }
