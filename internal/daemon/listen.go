@@ -23,28 +23,28 @@ type listeners struct {
 }
 
 // openListeners opens all that the settings name, or none.
-func openListeners(s *config.Config) (_ *listeners, err error) {
+func openListeners(c *config.Config) (_ *listeners, err error) {
 	l := &listeners{}
 	defer func() {
 		if err != nil {
 			l.close()
 		}
 	}()
-	if s.Listen != "" {
-		if l.plain, err = listen(s.Listen, "conch "); err != nil {
+	if c.Listen != "" {
+		if l.plain, err = listen(c.Listen, "conch "); err != nil {
 			return nil, err
 		}
 	}
-	if s.TLSListen != "" {
-		if l.files, err = tlsfiles.Open(s.TLSFiles); err != nil {
+	if c.TLSListen != "" {
+		if l.files, err = tlsfiles.Open(c.TLSFiles); err != nil {
 			return nil, err //nolint:wrapcheck // it names the file and what is wrong with it
 		}
-		if l.secure, err = listen(s.TLSListen, "conch --tls-listen "); err != nil {
+		if l.secure, err = listen(c.TLSListen, "conch --tls-listen "); err != nil {
 			return nil, err
 		}
 	}
-	if s.UnixSocket != "" {
-		if l.unix, err = listenUnix(s.UnixSocket, s.UnixMode); err != nil {
+	if c.UnixSocket != "" {
+		if l.unix, err = listenUnix(c.UnixSocket, c.UnixMode); err != nil {
 			return nil, err
 		}
 	}

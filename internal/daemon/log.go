@@ -37,9 +37,9 @@ type logger struct {
 }
 
 // openLog starts a log that writes to out.
-func openLog(s *config.Config, out io.Writer) *logger {
-	zerolog.SetGlobalLevel(s.LogLevel) // CONFIG SET and SIGUSR1 change it there
-	b := &logger{configured: s.LogLevel, sink: &sink{out: formatted(s.LogFormat, out), flushed: make(chan struct{})}}
+func openLog(c *config.Config, out io.Writer) *logger {
+	zerolog.SetGlobalLevel(c.LogLevel) // CONFIG SET and SIGUSR1 change it there
+	b := &logger{configured: c.LogLevel, sink: &sink{out: formatted(c.LogFormat, out), flushed: make(chan struct{})}}
 	// The ring polls: the way that waits for a wake-up can miss it, and then the last line before a quiet time is not
 	// written until the quiet is over.
 	b.ring = diode.NewWriter(b.sink, logRoom, logPoll, b.sink.countDropped)
@@ -134,10 +134,10 @@ func (k *sink) reportDropped() {
 // reporter writes the line that tells of lost ones. If it is lost as well, the next one tells of all of them.
 type reporter struct{ k *sink }
 
-func (t reporter) Write(line []byte) (int, error) {
-	total := t.k.dropped.Load()
-	if _, err := t.k.out.Write(line); err == nil {
-		t.k.reported = total
+func (r reporter) Write(line []byte) (int, error) {
+	total := r.k.dropped.Load()
+	if _, err := r.k.out.Write(line); err == nil {
+		r.k.reported = total
 	}
 	return len(line), nil
 }

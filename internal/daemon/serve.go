@@ -24,40 +24,40 @@ type daemon struct {
 }
 
 // Serve runs the broker until a signal ends it.
-func Serve(s *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
-	log := openLog(s, stderr)
+func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
+	log := openLog(c, stderr)
 	defer log.close()
-	c, err := build(s, log)
+	d, err := build(c, log)
 	if err != nil {
 		return err
 	}
-	c.announce(s)
+	d.announce(c)
 	stop, followed := make(chan struct{}), make(chan struct{})
 	defer func() { close(stop); <-followed }()
 	go func() { defer close(followed); scaleProcs(stop) }()
-	defer c.listeners.follow(log.Logger)()
-	c.listeners.serve(c.server)
-	return c.wait(signals)
+	defer d.listeners.follow(log.Logger)()
+	d.listeners.serve(d.server)
+	return d.wait(signals)
 }
 
 // build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
-func build(s *config.Config, log *logger) (*daemon, error) {
-	listeners, err := openListeners(s)
+func build(c *config.Config, log *logger) (*daemon, error) {
+	listeners, err := openListeners(c)
 	if err != nil {
 		return nil, err
 	}
-	s.Server.Collect = collect
-	s.Server.Log = log.Logger
-	s.Server.LogDropped = log.dropped
+	c.Server.Collect = collect
+	c.Server.Log = log.Logger
+	c.Server.LogDropped = log.dropped
 	shutdownRequested := make(chan struct{}, 1)
-	s.Server.Stop = func() {
+	c.Server.Stop = func() {
 		select {
 		case shutdownRequested <- struct{}{}:
 		default: // it is known already
 		}
 	}
 	b := broker.New(broker.Options{})
-	srv, err := server.New(b, s.Server)
+	srv, err := server.New(b, c.Server)
 	if err != nil {
 		listeners.close()
 		if errors.Is(err, server.ErrACLFile) {
@@ -65,23 +65,23 @@ func build(s *config.Config, log *logger) (*daemon, error) {
 		}
 		return nil, &OptionsError{err}
 	}
-	s.Server = srv.Options() // with what the server made of them: the log shows what is in force
+	c.Server = srv.Options() // with what the server made of them: the log shows what is in force
 	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
 }
 
 // announce writes the first line of the log: what runs where, with which settings in force.
-func (c *daemon) announce(s *config.Config) {
-	line := c.log.Info().Str("version", s.Server.Version).Func(c.listeners.describe)
-	if s.File != "" {
-		line = line.Str("config", s.File)
+func (d *daemon) announce(c *config.Config) {
+	line := d.log.Info().Str("version", c.Server.Version).Func(d.listeners.describe)
+	if c.File != "" {
+		line = line.Str("config", c.File)
 	}
 	for _, setting := range config.Settings() {
-		line = line.Interface(setting.Name, setting.Get(s))
+		line = line.Interface(setting.Name, setting.Get(c))
 	}
 	line.Msg("listening")
 
 	limit, known := descriptorLimit()
-	warnDescriptors(c.log.Logger, limit, known, s.Server.MaxConnections)
+	warnDescriptors(d.log.Logger, limit, known, c.Server.MaxConnections)
 }
 
 // spareDescriptors are for what is not a served connection: the listener, the log, the poller, refusals.
@@ -97,31 +97,31 @@ func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections i
 }
 
 // wait serves until a signal to stop comes, or the core dies.
-func (c *daemon) wait(signals <-chan os.Signal) error {
+func (d *daemon) wait(signals <-chan os.Signal) error {
 	for {
 		select {
 		case sig := <-signals:
-			if c.handleSignal(sig) {
+			if d.handleSignal(sig) {
 				continue
 			}
-			logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
-			return c.stop(signals)
-		case <-c.shutdownRequested:
-			logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
-			return c.stop(signals)
-		case <-c.core.done:
-			return c.core.outcome()
+			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
+			return d.stop(signals)
+		case <-d.shutdownRequested:
+			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
+			return d.stop(signals)
+		case <-d.core.done:
+			return d.core.outcome()
 		}
 	}
 }
 
 // handleSignal does what a signal asks for, if that is not to end.
-func (c *daemon) handleSignal(sig os.Signal) bool {
+func (d *daemon) handleSignal(sig os.Signal) bool {
 	switch sig {
 	case VerbositySignal:
-		c.log.raiseVerbosity()
+		d.log.raiseVerbosity()
 	case reloadSignal:
-		c.reload()
+		d.reload()
 	default:
 		return false
 	}
@@ -129,46 +129,46 @@ func (c *daemon) handleSignal(sig os.Signal) bool {
 }
 
 // reload reads again what can change while conch runs. What comes of it is said by who reads it.
-func (c *daemon) reload() {
-	line := logAtAnyLevel(&c.log.Logger, zerolog.InfoLevel)
-	if c.listeners.files == nil {
+func (d *daemon) reload() {
+	line := logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel)
+	if d.listeners.files == nil {
 		line.Msg("nothing to reload: there are no TLS files, and settings are read at the start alone")
 		return
 	}
 	line.Msg("reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone")
-	c.listeners.files.Reload()
+	d.listeners.files.Reload()
 }
 
 // drainSlack is what the end of a connection may take besides drain-timeout: lingering, and getting its turn.
 const drainSlack = 2 * time.Second
 
 // stop takes everything down: the port, then the connections, then the core, on which they depend.
-func (c *daemon) stop(signals <-chan os.Signal) error {
-	ctx, hurry := context.WithTimeout(context.Background(), c.server.Options().DrainTimeout+drainSlack)
+func (d *daemon) stop(signals <-chan os.Signal) error {
+	ctx, hurry := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
 	defer hurry()
-	stopped, dead := make(chan struct{}), c.core.done
+	stopped, dead := make(chan struct{}), d.core.done
 	// This is waited for, except when the process is to end at once. hurry makes it end soon, too, but a defect that
 	// keeps it from ending must not keep the second signal from working.
 	go func() {
 		defer close(stopped)
-		c.server.Shutdown(ctx)
-		c.core.stop()
+		d.server.Shutdown(ctx)
+		d.core.stop()
 	}()
 	for {
 		select {
 		case <-stopped:
-			c.log.Info().Msg("stopped")
-			return c.core.outcome()
+			d.log.Info().Msg("stopped")
+			return d.core.outcome()
 		case <-dead:
-			if err := c.core.outcome(); err != nil {
+			if err := d.core.outcome(); err != nil {
 				return err // nobody answers the connections any more: Shutdown would wait in vain
 			}
 			dead = nil // the goroutine above has stopped it
 		case sig := <-signals:
-			if c.handleSignal(sig) {
+			if d.handleSignal(sig) {
 				continue
 			}
-			c.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")
+			d.log.Warn().Stringer("signal", sig).Msg("second signal: ending at once, undelivered messages are lost")
 			return &SignalError{sig}
 		}
 	}
