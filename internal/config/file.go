@@ -9,13 +9,13 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// readFile reads the settings of a file. Every key must be a setting: one that is mistyped would otherwise leave its
-// default in force, and nobody would know.
+// readFile reads the settings of a file. An unknown key is an error: a mistyped one would silently leave a default in
+// force.
 func readFile(path string) (map[string]rawValue, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		if inner := new(fs.PathError); errors.As(err, &inner) {
-			err = inner.Err // the rest would name the file once more
+			err = inner.Err // without the name of the file, which the message has
 		}
 		return nil, fmt.Errorf("file %s cannot be read: %w", QuoteIfNeeded(path), err)
 	}
@@ -26,7 +26,7 @@ func readFile(path string) (map[string]rawValue, error) {
 	}
 	found := make(map[string]rawValue)
 	for _, key := range meta.Keys() {
-		name := key[0] // whatever is nested in it is refused with it
+		name := key[0] // a nested key is refused with its table
 		from := fmt.Sprintf("file %s, key %s", path, name)
 		if findSetting(name) == nil {
 			return nil, fmt.Errorf("file %s: unknown key %s%s", path, QuoteIfNeeded(name), suggestSetting("", name))
@@ -40,7 +40,7 @@ func readFile(path string) (map[string]rawValue, error) {
 	return found, nil
 }
 
-// plain is a value as it would have been written as a flag.
+// plain is a TOML value in the form of a flag.
 func plain(value any) (string, error) {
 	switch value.(type) {
 	case string, int64, float64, bool:

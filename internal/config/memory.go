@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// auto lets conch find a value by itself.
+// auto is the value of max-memory that follows the machine.
 const auto = "auto"
 
-// setMaxMemory reads a size, or takes half of what the machine has.
+// setMaxMemory reads a size; auto is half of the memory of the machine.
 func setMaxMemory(c *Config, text string) error {
 	if strings.EqualFold(text, auto) {
 		c.Server.MaxMemory = machineMemory(os.ReadFile) / 2
@@ -26,8 +26,7 @@ func setMaxMemory(c *Config, text string) error {
 	return nil
 }
 
-// machineMemory is how much there is for this process, 0 if nobody knows: what the machine has, or its control group may
-// have.
+// machineMemory is the memory that this process can have: that of the machine, or less in a control group; 0 if unknown.
 func machineMemory(read func(name string) ([]byte, error)) int64 {
 	least := int64(math.MaxInt64)
 	take := func(n int64, err error) {
@@ -37,7 +36,7 @@ func machineMemory(read func(name string) ([]byte, error)) int64 {
 	}
 	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		if text, err := read(name); err == nil {
-			take(strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)) // "max" is none
+			take(strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)) // "max" does not parse: no limit
 		}
 	}
 	if text, err := read("/proc/meminfo"); err == nil {

@@ -2,10 +2,10 @@ package config
 
 import "fmt"
 
-// CommandLine is what the arguments of conch give, before anything is made of it.
+// CommandLine is the arguments of conch, taken apart and not yet interpreted.
 type CommandLine struct {
-	Flags     map[string]string // by name, config among them; the last value of a flag that is repeated
-	Arguments []string          // that are no flags
+	Flags     map[string]string // by name, config included; the last value of a repeated flag
+	Arguments []string          // positional
 }
 
 // Load reads the settings from the command line, the environment and the file.
@@ -42,7 +42,7 @@ func (l *CommandLine) find(s *Setting) (rawValue, bool) {
 	return rawValue{text: text, from: "flag --" + s.Name}, isSet
 }
 
-// checkAddress checks the one positional argument there may be.
+// checkAddress checks the positional arguments: at most one, an address.
 func (l *CommandLine) checkAddress() error {
 	if len(l.Arguments) == 0 {
 		return nil

@@ -1,4 +1,5 @@
-// Package config is the settings of conch: one table of them, and the way from flags, environment and TOML file to a Config.
+// Package config has the settings of conch: a table of them, and Load, which makes a Config of flags, environment and
+// TOML file.
 package config
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// Config is what conch was told, from all sources together.
+// Config is the settings in force, from all sources together.
 type Config struct {
 	Listen      string // empty: not at all, and so with the other two
 	TLSListen   string
@@ -28,19 +29,19 @@ type Config struct {
 	File        string // the file that was read, if any
 }
 
-// Setting is one setting. Its name is that of the flag, of the key in the file and, put another way, of the environment
-// variable.
+// Setting is one setting. Its name is the name of the flag and of the key in the file; Env derives that of the
+// environment variable.
 type Setting struct {
 	Name     string
-	Value    string // what stands for the value in the help
-	Default  string // may be empty, where the setting is then off
+	Value    string // placeholder of the value in the help
+	Default  string // empty: the setting is off
 	Usage    string
-	set      func(c *Config, text string) error // the error says what is expected
+	set      func(c *Config, text string) error // its error names what is expected
 	Get      func(c *Config) any                // as the log shows it
-	BoolFlag bool                               // the flag alone, with no value, means true
+	BoolFlag bool                               // the flag without a value means true
 }
 
-// settingsTable is every setting there is: flags, environment, file, help and the first line of the log follow from it.
+// settingsTable is the one list of settings. Flags, environment, file, help and the first line of the log follow from it.
 var settingsTable = []Setting{
 	address("listen", "0.0.0.0:8889", "where to listen, as host:port or :port, or none",
 		func(c *Config) *string { return &c.Listen }),
@@ -132,7 +133,7 @@ var settingsTable = []Setting{
 			c.Server.RequirePassword, c.hasPassword = text, text != ""
 			return nil
 		},
-		Get: func(c *Config) any { return c.hasPassword }, // whether there is one: the log shows no more
+		Get: func(c *Config) any { return c.hasPassword }, // the log shows whether there is one, and no more
 	},
 	duration("auth-timeout", "10s", "time to say who one is, where that is asked",
 		func(c *Config) *time.Duration { return &c.Server.AuthTimeout }),
@@ -154,12 +155,12 @@ func Settings() []Setting { return settingsTable }
 // Env is the name of a setting's environment variable.
 func (s *Setting) Env() string { return EnvName(s.Name) }
 
-// EnvName is the name of an environment variable for what a flag of this name sets.
+// EnvName is the environment variable that stands in for a flag.
 func EnvName(name string) string {
 	return "CONCH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// size, count and duration make settings for the types that several settings share.
+// size makes a setting that is a number of bytes.
 func size(name, fallback, usage string, field func(*Config) *int) Setting {
 	return Setting{
 		Name: name, Value: "SIZE", Default: fallback, Usage: usage,
@@ -184,7 +185,7 @@ func duration(name, fallback, usage string, field func(*Config) *time.Duration) 
 	}
 }
 
-// address makes a setting for where to listen. The field is empty where that is nowhere.
+// address makes a setting that is an address to listen on. An empty field means none.
 func address(name, fallback, usage string, field func(*Config) *string) Setting {
 	return Setting{
 		Name: name, Value: "ADDRESS", Default: fallback, Usage: usage,
@@ -193,7 +194,7 @@ func address(name, fallback, usage string, field func(*Config) *string) Setting 
 	}
 }
 
-// file makes a setting for the name of a file. It is looked for when it is opened.
+// file makes a setting that is the name of a file. Only opening it shows whether the file exists.
 func file(name, usage string, field func(*Config) *string) Setting {
 	return Setting{
 		Name: name, Value: "FILE", Usage: usage,
@@ -205,14 +206,14 @@ func file(name, usage string, field func(*Config) *string) Setting {
 // Lookup finds an environment variable, as os.LookupEnv does.
 type Lookup func(name string) (value string, ok bool)
 
-// rawValue is a value as somebody wrote it, and where.
+// rawValue is a value as it was written, and its source for error messages.
 type rawValue struct{ text, from string }
 
-// sources are where settings come from, the strongest first. The table's fallback comes after all of them.
+// sources are where settings come from, the strongest first. The defaults of the table come last.
 type sources []func(s *Setting) (rawValue, bool)
 
-// resolve takes each setting from the strongest source that has it. What weaker sources say is not even looked at, so
-// that a flag also helps against a value in the file that this version of conch does not take.
+// resolve takes each setting from the strongest source that has it. Weaker values are not parsed: a flag can overrule a
+// value in the file that this version of conch refuses.
 func (from sources) resolve() (*Config, error) {
 	c := &Config{}
 	byDefault := make(map[string]bool)
@@ -226,7 +227,7 @@ func (from sources) resolve() (*Config, error) {
 	}
 	o := &c.Server
 	if byDefault["slow-soft"] {
-		o.SlowSoft = min(o.SlowSoft, o.SlowHard) // whoever lowers the hard limit alone gets both
+		o.SlowSoft = min(o.SlowSoft, o.SlowHard) // lowering the hard limit alone lowers both
 	}
 	if o.SlowSoft > o.SlowHard {
 		return nil, fmt.Errorf("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
@@ -246,8 +247,8 @@ func (from sources) find(s *Setting) (g rawValue, ok bool) {
 	return rawValue{text: s.Default, from: "default of " + s.Name}, false
 }
 
-// fromEnv looks a setting up in the environment. An empty variable is as good as none: that is what a container file
-// makes of a variable that it passes on and nobody has set.
+// fromEnv looks a setting up in the environment. An empty variable counts as unset: container files pass unset variables
+// on as empty ones.
 func fromEnv(env Lookup) func(*Setting) (rawValue, bool) {
 	return func(s *Setting) (rawValue, bool) {
 		text, _ := env(s.Env())

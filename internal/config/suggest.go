@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// suggestSetting names the setting that was probably meant, with its prefix; nothing if none comes near.
+// suggestSetting is Suggest for the names of settings.
 func suggestSetting(prefix, name string) string {
 	names := make([]string, len(settingsTable))
 	for i := range settingsTable {
@@ -11,7 +11,7 @@ func suggestSetting(prefix, name string) string {
 	return Suggest(prefix, name, names)
 }
 
-// Suggest names the one of names that was probably meant, with a prefix; nothing if none comes near.
+// Suggest is a hint at the one of names that was probably meant, or empty if none is close.
 func Suggest(prefix, name string, names []string) string {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	best, distance := "", 1+len(name)/3
@@ -26,7 +26,7 @@ func Suggest(prefix, name string, names []string) string {
 	return " (did you mean " + prefix + best + "?)"
 }
 
-// edits counts the bytes to change, add or leave out to make b of a.
+// edits is the Levenshtein distance of a and b, in bytes.
 func edits(a, b string) int {
 	above := make([]int, len(b)+1)
 	for j := range above {

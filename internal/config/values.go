@@ -15,8 +15,8 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// units are those of Redis, but a kilobyte is 1024 bytes whichever way it is written: Redis tells 1k from 1kb, and
-// nobody remembers which is which.
+// units are those of Redis, but k, kb and KiB are all 1024: the difference that Redis makes between 1k and 1kb is easily
+// forgotten.
 var units = map[string]int{
 	"": 1, "b": 1,
 	"k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10,
@@ -24,7 +24,7 @@ var units = map[string]int{
 	"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30,
 }
 
-// ParseSize reads a number of bytes. Zero is refused, because a limit of zero would be read as the default.
+// ParseSize reads a number of bytes. Zero is refused, because the server takes a limit of zero for the default.
 func ParseSize(text string) (int, error) {
 	digits := strings.TrimRight(text, "bBkKmMgGiI ")
 	unit, known := units[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
@@ -35,7 +35,7 @@ func ParseSize(text string) (int, error) {
 	return int(n) * unit, nil
 }
 
-// ParseCount reads a number that must not be zero.
+// ParseCount reads a number from 1 on.
 func ParseCount(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n <= 0 {
@@ -44,7 +44,7 @@ func ParseCount(text string) (int, error) {
 	return n, nil
 }
 
-// ParseDuration reads a time: one of Go's durations, or plain seconds as in Redis.
+// ParseDuration reads a duration as Go writes it, or plain seconds as in Redis.
 func ParseDuration(text string) (time.Duration, error) {
 	withUnit := text
 	if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' {
@@ -57,7 +57,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// ParseBool also takes Redis' words.
+// ParseBool reads true and false, and also Redis' yes, no, on and off.
 func ParseBool(text string) (bool, error) {
 	switch strings.ToLower(text) {
 	case "true", "yes", "on", "1":
@@ -76,7 +76,7 @@ func setProtected(c *Config, text string) error {
 
 func setLogLevel(c *Config, text string) (err error) {
 	c.LogLevel, err = server.ParseLevel(text)
-	return err //nolint:wrapcheck // it says what is expected
+	return err //nolint:wrapcheck // it names what is expected
 }
 
 // The formats of the log.
@@ -94,10 +94,10 @@ func setLogFormat(c *Config, text string) error {
 	return nil
 }
 
-// none switches a listener off. An empty value does so too.
+// none switches a listener off, as an empty value does.
 const none = "none"
 
-// parseAddress reads an address to listen on; it is empty for none.
+// parseAddress reads an address to listen on; none becomes empty.
 func parseAddress(text string) (string, error) {
 	if text == "" || strings.EqualFold(text, none) {
 		return "", nil
@@ -108,7 +108,7 @@ func parseAddress(text string) (string, error) {
 	return text, nil
 }
 
-// What tls-client-auth may be.
+// The values of tls-client-auth.
 const (
 	authRequire  = "require"
 	authOptional = "optional"
@@ -144,8 +144,8 @@ func setUnixSocket(c *Config, text string) error {
 	return nil
 }
 
-// setUnixMode reads a mode. That the owner must be let in also catches a number that was not meant to be octal: TOML
-// makes 504 of 0o770.
+// setUnixMode reads a mode in octal. The owner must have access, which also catches decimal numbers: TOML makes 504 of
+// 0o770.
 func setUnixMode(c *Config, text string) error {
 	mode, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
@@ -155,8 +155,8 @@ func setUnixMode(c *Config, text string) error {
 	return nil
 }
 
-// checkListeners refuses what does not go together. A TLS setting without effect is refused too: whoever wrote it
-// believes that it has one.
+// checkListeners refuses settings that do not go together. A TLS setting without effect is refused too, because its
+// author expects protection from it.
 func (c *Config) checkListeners(authByDefault bool) error {
 	f := &c.TLSFiles
 	switch {
@@ -176,7 +176,7 @@ func (c *Config) checkListeners(authByDefault bool) error {
 	return nil
 }
 
-// sameAddress tells whether two addresses are the same port.
+// sameAddress reports whether two listeners would need the same port.
 func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -187,8 +187,8 @@ func sameAddress(a, b string) bool {
 	return hostA == hostB || every(hostA) || every(hostB)
 }
 
-// CheckAddress sees to it that a mistyped address is called that. Left to the network it would be looked up as a
-// name, and the answer would be about name servers.
+// CheckAddress refuses mistyped addresses. The network would look them up as names, and its error would be about name
+// servers.
 func CheckAddress(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	switch {
@@ -210,7 +210,7 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// QuoteIfNeeded quotes what would be hard to make out in a sentence.
+// QuoteIfNeeded quotes a text that has blanks, quotes or control bytes, or is empty.
 func QuoteIfNeeded(text string) string {
 	if text == "" || strings.ContainsAny(text, " \"") || !strconv.CanBackquote(text) {
 		return strconv.Quote(text)
