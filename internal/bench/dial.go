@@ -124,7 +124,7 @@ func (c *dialer) line(want string) (string, error) {
 			return line, err //nolint:wrapcheck // the caller does
 		case strings.TrimSpace(line) == "PING":
 			if _, err := io.WriteString(c, "PONG\r\n"); err != nil {
-				return line, err //nolint:wrapcheck // the caller does
+				return line, err
 			}
 		case !strings.HasPrefix(line, "INFO ") || strings.HasPrefix(want, "INFO "):
 			return line, nil

@@ -24,19 +24,19 @@ func newPreciseTimer() (*preciseTimer, error) {
 func (t *preciseTimer) wait(d time.Duration) error {
 	raw, err := t.file.SyscallConn()
 	if err != nil {
-		return err //nolint:wrapcheck // closed
+		return err
 	}
 	var failed error
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
 	if err := raw.Control(func(fd uintptr) { failed = unix.TimerfdSettime(int(fd), 0, &spec, nil) }); err != nil {
-		return err //nolint:wrapcheck // closed
+		return err
 	}
 	if failed != nil {
 		return fmt.Errorf("cannot set a timer: %w", failed)
 	}
 	var expirations [8]byte
 	_, err = t.file.Read(expirations[:])
-	return err //nolint:wrapcheck // closed
+	return err
 }
 
 func (t *preciseTimer) close() { _ = t.file.Close() } // nothing to flush

@@ -90,17 +90,17 @@ func (r *Result) baselineFact() fact {
 func (r *Result) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if _, err := fmt.Fprintln(out, r.Words()); err != nil {
-		return err //nolint:wrapcheck // of the writer
+		return err
 	}
 	for _, f := range r.facts() {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Name, f.Value, f.Note)
 	}
-	return w.Flush() //nolint:wrapcheck // of the writer
+	return w.Flush()
 }
 
 // WriteJSON writes the result as one line of JSON.
 func (r *Result) WriteJSON(out io.Writer) error {
-	return json.NewEncoder(out).Encode(r) //nolint:wrapcheck // of the writer
+	return json.NewEncoder(out).Encode(r)
 }
 
 // formatNumber formats a number with three digits and a unit.

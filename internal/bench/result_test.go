@@ -39,7 +39,7 @@ func golden(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644)) //nolint:gosec // it is part of the source
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644)) // it is part of the source
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -93,7 +93,7 @@ func split(args []string, flags []cli.Flag, names []flagName) (arguments []strin
 		return nil
 	}
 	if err := command.Run(context.Background(), args); err != nil {
-		return nil, err //nolint:wrapcheck // it is of rewordFlagError
+		return nil, err
 	}
 	return arguments, nil
 }

@@ -88,7 +88,7 @@ func setBenchWarmUp(o *benchOptions, text string) (err error) {
 
 func setBenchDialect(o *benchOptions, text string) (err error) {
 	o.load.Dialect, err = bench.ParseDialect(text)
-	return err //nolint:wrapcheck // it says what is expected
+	return err
 }
 
 func setBenchPage(o *benchOptions, text string) error {
@@ -314,5 +314,5 @@ func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := answer(stdout, listener.Addr().String()+"\n"); err != nil {
 		return err
 	}
-	return bench.Relay(ctx, listener, subscribers, frame) //nolint:wrapcheck // it says that it is the relay
+	return bench.Relay(ctx, listener, subscribers, frame)
 }

@@ -42,7 +42,7 @@ func completion(ctx context.Context, e *Env) error {
 	case "bash":
 		return answer(e.Stdout, bashScript)
 	case "zsh", "fish":
-		return completionTree(e.Stdout).Run(ctx, []string{"conch", "completion", shell}) //nolint:wrapcheck // it writes
+		return completionTree(e.Stdout).Run(ctx, []string{"conch", "completion", shell})
 	default:
 		return subcommandUsageErr("completion", "no script for %s: expected bash, zsh or fish", config.QuoteIfNeeded(shell))
 	}
@@ -57,7 +57,7 @@ func isCompletionRequest(args []string) bool {
 
 // complete answers a shell.
 func complete(args []string, stdout io.Writer) error {
-	return completionTree(stdout).Run(context.Background(), args) //nolint:wrapcheck // it writes
+	return completionTree(stdout).Run(context.Background(), args)
 }
 
 // completionTree is the whole command line as the flag library has it, which does nothing but complete.

@@ -139,7 +139,7 @@ func readLine(from *bufio.Reader, limit int) (line []byte, err error) {
 		case errors.Is(err, io.EOF) && len(line) > 0:
 			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return line, err //nolint:wrapcheck // readLines does
+			return line, err
 		}
 	}
 }

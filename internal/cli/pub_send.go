@@ -52,16 +52,16 @@ func (s *publishRun) publishAll() (untracked *sent, err error) {
 			id, err := s.publisher.Publish(s.going, s.options.topic, line)
 			if err != nil {
 				s.unpublished = line
-				return nil, err //nolint:wrapcheck // finish does
+				return nil, err
 			}
 			m := sent{id, len(line) + 1}
 			select {
 			case s.acks.sent <- m:
 			case <-s.going.Done():
-				return &m, s.going.Err() //nolint:wrapcheck // as above
+				return &m, s.going.Err()
 			}
 		case <-s.going.Done():
-			return nil, s.going.Err() //nolint:wrapcheck // as above
+			return nil, s.going.Err()
 		}
 	}
 }

@@ -29,7 +29,7 @@ func openUnackedFile(name string, stderr io.Writer) (*unackedFile, error) {
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller does
+		return nil, err
 	}
 	return &unackedFile{file: file, out: bufio.NewWriter(file)}, nil
 }

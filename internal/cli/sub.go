@@ -222,7 +222,7 @@ func forward(ctx context.Context, s *client.Subscription, events chan<- client.E
 		select {
 		case events <- e:
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // outcome asks ctx why
+			return ctx.Err()
 		}
 	}
 	return nil // not reached: All ends with an error
@@ -234,14 +234,14 @@ func next(events <-chan client.Event, out *bufio.Writer) (e client.Event, ok boo
 	case e, ok = <-events:
 	default:
 		if err := out.Flush(); err != nil {
-			return nil, false, err //nolint:wrapcheck // unlessClosed does
+			return nil, false, err
 		}
 		e, ok = <-events
 	}
 	if !ok {
 		err = out.Flush()
 	}
-	return e, ok, err //nolint:wrapcheck // as above
+	return e, ok, err
 }
 
 // outcome is why there are no more events, after n messages.

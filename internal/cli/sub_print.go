@@ -35,7 +35,7 @@ func (p *printer) print(e client.Event) error {
 		p.line = p.appendLine(p.line, m)
 	}
 	if _, err := p.out.Write(p.line); err != nil {
-		return err //nolint:wrapcheck // unlessClosed does
+		return err
 	}
 	if isMessage {
 		return nil

@@ -49,7 +49,7 @@ func Play(t *testing.T, path string, update bool) {
 		fmt.Fprintln(&got, line)
 	}
 	if update {
-		require.NoError(t, os.WriteFile(path, []byte(got.String()), 0o644)) //nolint:gosec // a test file of the project
+		require.NoError(t, os.WriteFile(path, []byte(got.String()), 0o644)) // a test file of the project
 		return
 	}
 	assert.Equal(t, string(text), got.String(), "if this is right now, run the test with -update")

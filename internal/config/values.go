@@ -76,7 +76,7 @@ func setProtected(c *Config, text string) error {
 
 func setLogLevel(c *Config, text string) (err error) {
 	c.LogLevel, err = server.ParseLevel(text)
-	return err //nolint:wrapcheck // it names what is expected
+	return err
 }
 
 // The formats of the log.

@@ -37,7 +37,7 @@ func openListeners(c *config.Config) (_ *listeners, err error) {
 	}
 	if c.TLSListen != "" {
 		if l.files, err = tlsfiles.Open(c.TLSFiles); err != nil {
-			return nil, err //nolint:wrapcheck // it names the file and what is wrong with it
+			return nil, err
 		}
 		if l.secure, err = listen(c.TLSListen, "conch --tls-listen "); err != nil {
 			return nil, err

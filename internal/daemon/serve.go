@@ -61,7 +61,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	if err != nil {
 		listeners.close()
 		if errors.Is(err, server.ErrACLFile) {
-			return nil, err //nolint:wrapcheck // it says which file and what to do
+			return nil, err
 		}
 		return nil, &OptionsError{err}
 	}

@@ -182,7 +182,7 @@ func TestANewCertificateIsNoticed(t *testing.T) {
 // certificate is the name in the certificate that a new connection gets.
 func (s *secure) certificate() string {
 	s.t.Helper()
-	c, err := tls.Dial("tcp", "127.0.0.1:"+s.tlsPort, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it looks, and trusts nobody
+	c, err := tls.Dial("tcp", "127.0.0.1:"+s.tlsPort, &tls.Config{InsecureSkipVerify: true}) // it looks, and trusts nobody
 	require.NoError(s.t, err)
 	defer func() { _ = c.Close() }()
 	return c.ConnectionState().PeerCertificates[0].Subject.CommonName
