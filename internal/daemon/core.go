@@ -8,17 +8,17 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// coreRunner is the goroutine of the broker. Whoever started it stops it and waits for it.
+// coreRunner owns the goroutine of the broker: stop ends it and waits for it.
 type coreRunner struct {
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when it has ended, for whatever reason
-	panicked bool          // may be read when done is closed
+	done     chan struct{} // closed when the goroutine has ended, by stop or by a panic
+	panicked bool          // read it only after done is closed
 }
 
-// startCore gives the broker its goroutine: work is its Run.
+// startCore runs the broker on a goroutine of its own: work is Broker.Run.
 //
-// A panic in there ends the process. It left the tables of topics and subscribers in the middle of a change: a broker
-// that went on would count and deliver by tables that lie, and nobody could tell. Started anew it is empty and right.
+// A panic there ends the process. The tables of topics and subscribers may be half changed: deliveries and counts could
+// be wrong without any sign. A restarted process is empty and correct.
 func startCore(log zerolog.Logger, work func(context.Context)) *coreRunner {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &coreRunner{cancel: cancel, done: make(chan struct{})}
@@ -36,13 +36,13 @@ func startCore(log zerolog.Logger, work func(context.Context)) *coreRunner {
 	return c
 }
 
-// stop ends the core. Nobody may be submitting any more: what is in the inbox is not applied.
+// stop ends the core. No goroutine may submit any more: batches in the inbox are not applied.
 func (c *coreRunner) stop() {
 	c.cancel()
 	<-c.done
 }
 
-// outcome is nil for a core that was stopped, else ErrCorePanicked. Only when done is closed.
+// outcome is nil after stop and ErrCorePanicked after a panic. Call it only after done is closed.
 func (c *coreRunner) outcome() error {
 	if c.panicked {
 		return ErrCorePanicked

@@ -1,5 +1,5 @@
-// Package daemon is the running broker: it builds log, core, server and listeners, and takes them down again. Its errors
-// are typed where the exit status depends on them; the command line maps them.
+// Package daemon runs the broker: it builds log, core, server and listeners, drains and stops them. Errors that need an
+// exit status of their own are typed; package cli maps them.
 package daemon
 
 import (
@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// ErrCorePanicked ends the daemon when its core panicked. The log has the panic.
+// ErrCorePanicked is returned after a panic on the core. The log has the panic and its stack.
 var ErrCorePanicked = errors.New("the core panicked")
 
-// SignalError ends the daemon when a second signal came before the first one was through. The log has the signal.
+// SignalError is returned when a second signal ends the daemon while connections drain. The log has the signal.
 type SignalError struct{ Signal os.Signal }
 
 func (e *SignalError) Error() string { return "ended by signal: " + e.Signal.String() }
 
-// OptionsError is about options that the server refuses.
+// OptionsError wraps the reason for which the server refused its options.
 type OptionsError struct{ Err error }
 
 func (e *OptionsError) Error() string { return e.Err.Error() }

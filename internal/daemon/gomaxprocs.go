@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// How the number of processors follows the load.
+// When scaleProcs changes the number of processors.
 const (
 	tickEvery        = 100 * time.Millisecond
-	busyAbove        = 0.7 // of the processors in use: then there are to be twice as many
-	idleBelow        = 0.4 // of the processors in use, for idleTicksToHalve ticks in a row: then half as many
+	busyAbove        = 0.7 // share of the processors in use; above it, they are doubled
+	idleBelow        = 0.4 // share; below it for idleTicksToHalve ticks in a row, they are halved
 	idleTicksToHalve = 20
 )
 
-// procScaler is how many threads the runtime lets run Go code at once. One that is idle is not free: the runtime wakes
-// it for every goroutine that becomes ready, it finds nothing to do, and goes back to sleep. At 5,000 messages a second
-// on two processors that was half of all the CPU time used. So one processor serves until it is busy.
+// procScaler decides GOMAXPROCS. An idle processor is not free: the runtime wakes a thread for each goroutine that
+// becomes ready, the thread finds no work and sleeps again. At 5,000 messages a second on two processors that was half
+// of the CPU time used. So one processor is in use until it is busy (decision 013).
 type procScaler struct {
 	now, maxProcs int
-	idleTicks     int // ticks in a row that found too little to do
+	idleTicks     int // ticks in a row below idleBelow
 }
 
-// step is told how many processors' worth of time was used lately, and returns how many there are to be.
+// step takes the CPU time used since the last tick, in processors, and returns the number to use from now on.
 func (p *procScaler) step(used float64) int {
 	share := used / float64(p.now)
 	if share >= idleBelow {
@@ -40,7 +40,7 @@ func (p *procScaler) step(used float64) int {
 	return p.now
 }
 
-// scaleProcs keeps the number of processors right until stop is closed. Whoever sets GOMAXPROCS has decided already.
+// scaleProcs adapts the number of processors until stop is closed. An operator that sets GOMAXPROCS keeps that number.
 func scaleProcs(stop <-chan struct{}) {
 	p := procScaler{now: 1, maxProcs: runtime.GOMAXPROCS(0)}
 	if _, decided := os.LookupEnv("GOMAXPROCS"); decided || p.maxProcs == 1 {
@@ -65,11 +65,11 @@ func scaleProcs(stop <-chan struct{}) {
 	}
 }
 
-// processorTime is what this process has used so far, in the kernel too.
+// processorTime is the CPU time of this process so far, user and system.
 func processorTime() time.Duration {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0 // then nothing ever seems busy, and one processor stays
+		return 0 // never busy, then: one processor stays
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// listeners are where peers connect to. What there is none of is nil.
+// listeners are the open listeners; one that is not configured is nil.
 type listeners struct {
 	plain  net.Listener
 	secure net.Listener
@@ -22,7 +22,7 @@ type listeners struct {
 	unix   net.Listener
 }
 
-// openListeners opens all that the settings name, or none.
+// openListeners opens every listener of the settings. If one fails, it closes the others.
 func openListeners(c *config.Config) (_ *listeners, err error) {
 	l := &listeners{}
 	defer func() {
@@ -51,7 +51,7 @@ func openListeners(c *config.Config) (_ *listeners, err error) {
 	return l, nil
 }
 
-// serve hands them all over to the server, which closes them.
+// serve hands the listeners over to the server, which closes them.
 func (l *listeners) serve(srv *server.Server) {
 	if l.plain != nil {
 		srv.Serve(l.plain)
@@ -64,7 +64,7 @@ func (l *listeners) serve(srv *server.Server) {
 	}
 }
 
-// follow keeps the certificates those of the files, until stop is called.
+// follow reloads the certificates when their files change, until stop is called.
 func (l *listeners) follow(log zerolog.Logger) (stop func()) {
 	if l.files == nil {
 		return func() {}
@@ -73,7 +73,7 @@ func (l *listeners) follow(log zerolog.Logger) (stop func()) {
 	return l.files.Close
 }
 
-// close is for when nobody has connected yet: there is nobody to tell.
+// close closes listeners that the server never got; their errors do not matter.
 func (l *listeners) close() {
 	for _, one := range []net.Listener{l.plain, l.secure, l.unix} {
 		if one != nil {
@@ -82,7 +82,7 @@ func (l *listeners) close() {
 	}
 }
 
-// describe tells the addresses that came of the settings, whose ports may be 0.
+// describe logs the addresses in use: the settings may have port 0.
 func (l *listeners) describe(line *zerolog.Event) {
 	if l.plain != nil {
 		line.Stringer("address", l.plain.Addr())
@@ -92,7 +92,7 @@ func (l *listeners) describe(line *zerolog.Event) {
 	}
 }
 
-// listen opens a port, and says in plain words why it cannot. command is how to ask for another one.
+// listen opens a port. Its error has advice: command is the start of a command line with another address.
 func listen(address, command string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err == nil {
@@ -117,7 +117,7 @@ func listen(address, command string) (net.Listener, error) {
 	return nil, fmt.Errorf("cannot listen on %s: %w; %s", address, reason, advice)
 }
 
-// suggestAddress is an address that may be free where address is not.
+// suggestAddress is an address that may be free: the next port, or 8889.
 func suggestAddress(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	n, err2 := strconv.Atoi(port)

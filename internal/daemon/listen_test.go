@@ -16,7 +16,7 @@ import (
 
 const certificateLoaded = "the TLS certificate is loaded"
 
-// dialTLS connects to the TLS port, and tells by which name the server's certificate goes.
+// dialTLS connects to the TLS port, and returns the common name of the certificate too.
 func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate string) {
 	p.t.Helper()
 	address, ok := p.first["tls-address"].(string)
@@ -90,7 +90,7 @@ func TestWithoutThePlainPort(t *testing.T) {
 	assert.NoFileExists(t, path)
 }
 
-// What cannot be opened is one line, and leaves nothing behind.
+// An address that cannot be opened is an error of one line, and leaves no file.
 func TestWhatCannotBeListenedOn(t *testing.T) {
 	folder := t.TempDir()
 	cert, key := conchtest.NewAuthority(t).Valid(t, "conch").Write(t, folder)

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	logRoom = 4096                  // lines that may wait to be written; what comes on top of that is dropped
-	logPoll = 20 * time.Millisecond // how often they are looked for
-	// flushTime is how long the end of the process may wait for a log that nobody reads.
+	logRoom = 4096                  // lines that the ring holds; it drops more
+	logPoll = 20 * time.Millisecond // how often the ring is read
+	// flushTime is how long close waits for a log that is not read.
 	flushTime = 2 * time.Second
 
 	timeFormat = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 with milliseconds
 )
 
 func init() {
-	zerolog.TimeFieldFormat = timeFormat // the library has this for the whole process, and reads it without a lock
+	zerolog.TimeFieldFormat = timeFormat // a global of the library, which reads it without a lock
 }
 
-// logger is the log. Writing to it never waits: the core logs too, and for the core everybody waits. Lines wait in a
-// ring that one goroutine empties; the logger owns it, and close waits for it.
+// logger is the log. Writing never blocks, because the core logs too. Lines go into a ring that one goroutine empties;
+// the logger owns that goroutine, and close waits for it.
 type logger struct {
 	zerolog.Logger
 	configured zerolog.Level
@@ -38,17 +38,17 @@ type logger struct {
 
 // openLog starts a log that writes to out.
 func openLog(c *config.Config, out io.Writer) *logger {
-	zerolog.SetGlobalLevel(c.LogLevel) // CONFIG SET and SIGUSR1 change it there
+	zerolog.SetGlobalLevel(c.LogLevel) // CONFIG SET and SIGUSR1 change the global level
 	b := &logger{configured: c.LogLevel, sink: &sink{out: formatted(c.LogFormat, out), flushed: make(chan struct{})}}
-	// The ring polls: the way that waits for a wake-up can miss it, and then the last line before a quiet time is not
-	// written until the quiet is over.
+	// The ring polls. The library's other way waits for a wake-up that it can miss: the last line before a pause would
+	// be written after the pause.
 	b.ring = diode.NewWriter(b.sink, logRoom, logPoll, b.sink.countDropped)
 	b.Logger = zerolog.New(b.ring).With().Timestamp().Logger()
 	return b
 }
 
-// formatted puts the console format between the log and out, if that is wanted. It is done behind the ring, on its
-// goroutine, because it costs more than all the rest.
+// formatted puts the console format in front of out, if it is configured. Formatting runs on the goroutine of the ring,
+// because it costs more than the rest of a log line.
 func formatted(format string, out io.Writer) io.Writer {
 	file, isFile := out.(*os.File)
 	terminal := isFile && isatty.IsTerminal(file.Fd())
@@ -58,32 +58,32 @@ func formatted(format string, out io.Writer) io.Writer {
 	return out
 }
 
-// close writes out what waits and ends the goroutine. If out takes nothing, it gives up: a process that cannot end
-// because nobody reads its log would be worse.
+// close writes the lines in the ring and ends the goroutine. After flushTime it gives up, so that a blocked out does not
+// keep the process alive.
 func (b *logger) close() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		<-b.sink.flushed
-		_ = b.ring.Close() // waits for its goroutine; there is nothing that could fail
+		_ = b.ring.Close() // waits for the goroutine; it cannot fail
 	}()
-	// An empty line marks the end. Closing the ring straight away could overtake the line before.
-	_, _ = b.ring.Write(nil) // the ring takes everything
+	// An empty line marks the end. Closing the ring at once could overtake the line before.
+	_, _ = b.ring.Write(nil) // never fails
 	select {
 	case <-closed:
 	case <-time.After(flushTime):
 	}
 }
 
-// dropped is how many lines were lost, for INFO.
+// dropped is the number of lost lines, for INFO.
 func (b *logger) dropped() uint64 { return b.sink.dropped.Load() }
 
-// logAtAnyLevel begins a line that is written at any level, but says which level it is of.
+// logAtAnyLevel begins a line of this level that is written even if the log level is higher.
 func logAtAnyLevel(log *zerolog.Logger, level zerolog.Level) *zerolog.Event {
 	return log.Log().Str(zerolog.LevelFieldName, level.String()) //nolint:zerologlint // the caller sends it
 }
 
-// raiseVerbosity makes the log one level more talkative; after trace, what was configured.
+// raiseVerbosity lowers the log level by one; after trace it returns to the configured level.
 func (b *logger) raiseVerbosity() {
 	level := zerolog.GlobalLevel() - 1
 	if level < zerolog.TraceLevel {
@@ -93,20 +93,20 @@ func (b *logger) raiseVerbosity() {
 	logAtAnyLevel(&b.Logger, zerolog.InfoLevel).Stringer("log-level", level).Msg("log level changed")
 }
 
-// sink is what the ring's goroutine writes to. Only that goroutine calls it.
+// sink writes the lines to out. Only the goroutine of the ring calls its methods.
 type sink struct {
 	out      io.Writer
 	dropped  atomic.Uint64 // lines lost since the start
-	reported uint64        // how many of them the log itself has told of
-	flushed  chan struct{} // closed when the mark came by
+	reported uint64        // how many of them are in a line of the log
+	flushed  chan struct{} // closed at the mark of close
 	once     sync.Once
 }
 
-// countDropped counts lines that the ring had no room for. The line that comes next tells of them.
+// countDropped counts lines for which the ring had no room. The next line reports them.
 func (k *sink) countDropped(lines int) { k.dropped.Add(uint64(lines)) }
 
-// Write writes one line; an empty one is the mark of close. It never fails: a line that could not be written is
-// counted as dropped, and the ring could do nothing else about it.
+// Write writes one line; an empty one is the mark of close. It never fails: a line that out refuses is counted as
+// dropped.
 func (k *sink) Write(line []byte) (int, error) {
 	if len(line) == 0 {
 		k.reportDropped()
@@ -120,7 +120,7 @@ func (k *sink) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// reportDropped writes how many lines are missing at this place.
+// reportDropped writes a line with the number of lines that are missing before it.
 func (k *sink) reportDropped() {
 	total := k.dropped.Load()
 	if total == k.reported {
@@ -131,7 +131,7 @@ func (k *sink) reportDropped() {
 		Msg("log lines were dropped: they could not be written fast enough, or not at all")
 }
 
-// reporter writes the line that tells of lost ones. If it is lost as well, the next one tells of all of them.
+// reporter writes the line about lost lines. If that line is lost too, the next one has the sum.
 type reporter struct{ k *sink }
 
 func (r reporter) Write(line []byte) (int, error) {

@@ -32,7 +32,7 @@ func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
 	assert.Equal(t, []string{"warn", "info", "debug", "trace", "error", "warn"}, levels)
 }
 
-// stuck is a place for the log that takes nothing until it is let go.
+// stuck is an out that blocks until letGo is closed.
 type stuck struct {
 	entered chan struct{} // closed by the first Write
 	letGo   chan struct{}
@@ -55,7 +55,7 @@ func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
 	<-out.entered
 	const lines = 1 + 2*logRoom + 17
 	for range lines - 1 {
-		log.Info().Msg("a line") // waits for nobody, though nothing is written
+		log.Info().Msg("a line") // does not block, though nothing is written
 	}
 	assert.Zero(t, log.dropped(), "found out when they are missed")
 	close(out.letGo)
@@ -77,8 +77,7 @@ func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
 	assert.Equal(t, uint64(told), log.dropped())
 }
 
-// failing is a place for the log that fails while it is told to. Only the log's goroutine and, when that has ended,
-// the test use it.
+// failing is an out whose first writes fail. The goroutine of the log uses it, and the test after that has ended.
 type failing struct {
 	times int
 	bytes.Buffer
@@ -95,7 +94,7 @@ func (f *failing) Write(line []byte) (int, error) {
 func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	out := &failing{times: 2}
 	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
-	log.Info().Msg("lost") // with the first failure; the second one takes the line that tells of it
+	log.Info().Msg("lost") // by the first failure; the second one hits the line that reports it
 	log.Info().Msg("written")
 	log.Info().Msg("written too")
 	log.close()
@@ -120,5 +119,5 @@ func TestTheEndDoesNotWaitForALogThatNobodyReads(t *testing.T) {
 	<-out.entered
 	log.close()
 	assert.Empty(t, out.String())
-	close(out.letGo) // the process would be gone; here the goroutines are to end, which TestMain looks after
+	close(out.letGo) // a process would be gone; here the goroutines must end, which TestMain checks
 }

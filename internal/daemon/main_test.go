@@ -53,7 +53,7 @@ func start(t *testing.T, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		p.signals <- os.Interrupt
-		p.signals <- os.Interrupt // should the first one be at work already, it is not to drain for long
+		p.signals <- os.Interrupt // a second one ends draining
 		<-p.exited
 	})
 	p.first = p.log.Await(t, "listening", 1)

@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// collect has the runtime collect more eagerly as the cap comes near. An operator that sets GOGC or GOMEMLIMIT has decided.
+// collect sets GOGC, which the server lowers near max-memory. An operator that sets GOGC or GOMEMLIMIT keeps that.
 func collect(percent int) {
 	_, limit := os.LookupEnv("GOMEMLIMIT")
 	if _, rate := os.LookupEnv("GOGC"); !limit && !rate {

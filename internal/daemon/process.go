@@ -6,23 +6,24 @@ import (
 	"syscall"
 )
 
-// VerbositySignal makes the log more talkative.
+// VerbositySignal lowers the log level by one.
 var VerbositySignal os.Signal = syscall.SIGUSR1
 
-// reloadSignal has files read again. A terminal that is closed sends it too, and does not end conch.
+// reloadSignal reloads the TLS files. A closed terminal sends it too, and must not end conch.
 var reloadSignal os.Signal = syscall.SIGHUP
 
+// Signals are the signals that Serve handles.
 var Signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP}
 
-// IgnoreBrokenPipes keeps the broker alive when whoever reads its log goes away. Go would end the process at the next
-// line; so the line is lost, and counted as lost.
+// IgnoreBrokenPipes keeps the process alive when the reader of its log is gone. Without it, Go ends the process at the
+// next line; with it, the line counts as dropped.
 func IgnoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
 
-// descriptorLimit is how many descriptors this process may have open. The Go runtime has raised it as far as it may.
+// descriptorLimit is the limit of open descriptors. The Go runtime has raised it to the hard limit.
 func descriptorLimit() (limit uint64, known bool) {
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
 		return 0, false
 	}
-	return uint64(r.Cur), true //nolint:unconvert // it is signed on some systems
+	return uint64(r.Cur), true //nolint:unconvert // signed on some systems
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// daemon is the running broker: what serve has built and takes down again, in the opposite order.
+// daemon is the running broker. Its parts stop in the order listeners, server, core, log.
 type daemon struct {
 	log               *logger
 	core              *coreRunner
 	server            *server.Server
 	listeners         *listeners
-	shutdownRequested chan struct{} // a peer said SHUTDOWN; filled by the core, which must not wait
+	shutdownRequested chan struct{} // SHUTDOWN came; the core sends without waiting, so it has room for one
 }
 
-// Serve runs the broker until a signal ends it.
+// Serve runs the broker until a signal or SHUTDOWN ends it.
 func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	log := openLog(c, stderr)
 	defer log.close()
@@ -40,7 +40,7 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	return d.wait(signals)
 }
 
-// build makes all parts. The ports come first: they are what fails in practice, and nothing is to be undone then.
+// build makes all parts. Listeners come first: they fail most often, and then there is nothing to undo.
 func build(c *config.Config, log *logger) (*daemon, error) {
 	listeners, err := openListeners(c)
 	if err != nil {
@@ -53,7 +53,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	c.Server.Stop = func() {
 		select {
 		case shutdownRequested <- struct{}{}:
-		default: // it is known already
+		default: // requested already
 		}
 	}
 	b := broker.New(broker.Options{})
@@ -65,11 +65,11 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 		}
 		return nil, &OptionsError{err}
 	}
-	c.Server = srv.Options() // with what the server made of them: the log shows what is in force
+	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
 	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
 }
 
-// announce writes the first line of the log: what runs where, with which settings in force.
+// announce writes the first line of the log: version, addresses and the settings in force.
 func (d *daemon) announce(c *config.Config) {
 	line := d.log.Info().Str("version", c.Server.Version).Func(d.listeners.describe)
 	if c.File != "" {
@@ -84,11 +84,11 @@ func (d *daemon) announce(c *config.Config) {
 	warnDescriptors(d.log.Logger, limit, known, c.Server.MaxConnections)
 }
 
-// spareDescriptors are for what is not a served connection: the listener, the log, the poller, refusals.
+// spareDescriptors are for everything but served connections: listeners, log, poller, refusals.
 const spareDescriptors = 32
 
-// warnDescriptors warns of a limit that would be hit before max-connections is: peers would then wait at a port that
-// does not accept them, and not be told why.
+// warnDescriptors warns of a descriptor limit below max-connections. At that limit accepting stops, and clients wait
+// without an error.
 func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections int) {
 	if need := uint64(connections) + spareDescriptors; known && limit < need {
 		log.Warn().Uint64("limit", limit).Uint64("needed", need).Int("max-connections", connections).
@@ -96,7 +96,7 @@ func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections i
 	}
 }
 
-// wait serves until a signal to stop comes, or the core dies.
+// wait returns when the daemon has stopped, or the core has panicked.
 func (d *daemon) wait(signals <-chan os.Signal) error {
 	for {
 		select {
@@ -115,7 +115,7 @@ func (d *daemon) wait(signals <-chan os.Signal) error {
 	}
 }
 
-// handleSignal does what a signal asks for, if that is not to end.
+// handleSignal handles a signal that does not stop conch; it reports whether this is one.
 func (d *daemon) handleSignal(sig os.Signal) bool {
 	switch sig {
 	case VerbositySignal:
@@ -128,7 +128,7 @@ func (d *daemon) handleSignal(sig os.Signal) bool {
 	return true
 }
 
-// reload reads again what can change while conch runs. What comes of it is said by who reads it.
+// reload reloads the TLS files. The source of the certificates logs the outcome.
 func (d *daemon) reload() {
 	line := logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel)
 	if d.listeners.files == nil {
@@ -139,16 +139,15 @@ func (d *daemon) reload() {
 	d.listeners.files.Reload()
 }
 
-// drainSlack is what the end of a connection may take besides drain-timeout: lingering, and getting its turn.
+// drainSlack is added to drain-timeout for lingering and scheduling.
 const drainSlack = 2 * time.Second
 
-// stop takes everything down: the port, then the connections, then the core, on which they depend.
+// stop stops listeners, then connections, then the core, on which connections depend.
 func (d *daemon) stop(signals <-chan os.Signal) error {
 	ctx, hurry := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
 	defer hurry()
 	stopped, dead := make(chan struct{}), d.core.done
-	// This is waited for, except when the process is to end at once. hurry makes it end soon, too, but a defect that
-	// keeps it from ending must not keep the second signal from working.
+	// stop waits for this goroutine, except after a second signal: a defect that blocks it must not block that signal.
 	go func() {
 		defer close(stopped)
 		d.server.Shutdown(ctx)
@@ -161,9 +160,9 @@ func (d *daemon) stop(signals <-chan os.Signal) error {
 			return d.core.outcome()
 		case <-dead:
 			if err := d.core.outcome(); err != nil {
-				return err // nobody answers the connections any more: Shutdown would wait in vain
+				return err // connections wait for the core for ever: Shutdown would not return
 			}
-			dead = nil // the goroutine above has stopped it
+			dead = nil // stopped by the goroutine above
 		case sig := <-signals:
 			if d.handleSignal(sig) {
 				continue

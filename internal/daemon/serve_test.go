@@ -123,7 +123,7 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
 	assert.Len(t, got, len(waiting))
-	assert.True(t, bytes.Equal(got, []byte(waiting))) // without printing megabytes should it fail
+	assert.True(t, bytes.Equal(got, []byte(waiting))) // a failure must not print megabytes
 	_ = c.Close()
 	assert.NoError(t, p.wait())
 }
@@ -133,7 +133,7 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	fill(p)
 	p.signals <- syscall.SIGTERM
 	p.log.Await(t, stopping, 1)
-	p.signals <- syscall.SIGUSR1 // which is not a second one
+	p.signals <- syscall.SIGUSR1 // not a second signal to stop
 	p.log.Await(t, changed, 1)
 	p.signals <- syscall.SIGTERM
 	assert.Equal(t, &SignalError{syscall.SIGTERM}, p.wait(), "without an hour of draining")
@@ -167,13 +167,13 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
 	assert.ErrorIs(t, c.wait(nil), ErrCorePanicked)
 	log.close()
-	line := conchtest.Fields(t, stderr.String()) // one line: it is not said twice
+	line := conchtest.Fields(t, stderr.String()) // one line, no second report
 	assert.Equal(t, "fatal", line["level"])
 	assert.Equal(t, "a broken table", line["panic"])
 	assert.Contains(t, line["stack"], "TestAPanicInTheCoreEndsTheProcess")
 }
 
-// A conn that leaves waits for the core. When the core dies meanwhile, the end must not wait with it.
+// A closing conn waits for the core. If the core panics meanwhile, the daemon must not wait too.
 func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	lines := conchtest.NewLog()
 	s := &config.Config{Listen: "127.0.0.1:0", LogFormat: config.FormatJSON}
@@ -182,7 +182,7 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	c, err := build(s, log)
 	require.NoError(t, err)
 	c.core.stop()
-	srv, err := server.New(b, s.Server) // over a broker that nobody runs yet
+	srv, err := server.New(b, s.Server) // over a broker that does not run yet
 	require.NoError(t, err)
 	c.server.Shutdown(t.Context())
 	c.server = srv
@@ -202,7 +202,7 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	close(die)
 	assert.ErrorIs(t, <-ended, ErrCorePanicked)
 
-	// The process would be gone now. Here the conn still waits for a core: it gets one.
+	// A process would be gone now. Here the conn still waits for a core, and gets one.
 	rest := startCore(log.Logger, b.Run)
 	_ = conn.Close()
 	c.server.Shutdown(t.Context())

@@ -9,16 +9,16 @@ import (
 	"syscall"
 )
 
-// listenUnix opens a Unix socket. Whom mode does not let in cannot connect, not even in its first instant.
+// listenUnix opens a Unix socket. The mode is in force from the first moment: the umask sets it, not a later chmod.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if err := removeStaleSocket(path); err != nil {
 		return nil, fmt.Errorf("cannot listen on the Unix socket %s: %w", path, err)
 	}
-	before := syscall.Umask(0o777 &^ int(mode)) // the whole process has one: conch makes no other file meanwhile
+	before := syscall.Umask(0o777 &^ int(mode)) // it is the umask of the process: no other file is made meanwhile
 	l, err := net.Listen("unix", path)
 	syscall.Umask(before)
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		err = errno // without the name of the system call, and the path once more
+		err = errno // without the system call and the path, which the message has
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on the Unix socket %s: %w; its folder must exist, and conch be allowed to write there", path, err)
@@ -26,8 +26,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return l, nil // Close removes the file
 }
 
-// removeStaleSocket removes the socket of a conch that was killed, if that is what is there. A socket that somebody answers
-// on is not touched: its owner would go on and never be reached again.
+// removeStaleSocket removes the socket file of a process that was killed. A socket with a listening process stays:
+// without its file, no client could reach that process.
 func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -40,9 +40,9 @@ func removeStaleSocket(path string) error {
 	}
 	probe, err := net.Dial("unix", path)
 	if err == nil {
-		_ = probe.Close() // it has told what it was for
+		_ = probe.Close() // the probe has done its work
 	}
-	if !errors.Is(err, syscall.ECONNREFUSED) { // nor when nobody may ask, or the one who answers is busy
+	if !errors.Is(err, syscall.ECONNREFUSED) { // any other error, such as EACCES or EAGAIN, does not prove that the socket is stale
 		return errors.New("another conch (or another program) has it; choose another path")
 	}
 	if err := os.Remove(path); err != nil {

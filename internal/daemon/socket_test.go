@@ -22,7 +22,7 @@ func TestAUnixSocketLetsInWhomItsModeNames(t *testing.T) {
 	}
 }
 
-// A file that a killed server left is replaced. One that somebody answers on is not, nor is anything else.
+// The socket of a killed process is replaced. A socket in use is not, nor is any other file.
 func TestWhatIsInTheWayOfAUnixSocket(t *testing.T) {
 	t.Run("a socket that nobody answers on", func(t *testing.T) {
 		path := t.TempDir() + "/s"
