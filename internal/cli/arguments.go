@@ -14,8 +14,7 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// parse reads the command line of conch, and what is behind it: the settings. It returns none when it has answered on
-// stdout all that was asked.
+// parse reads the settings of the daemon. It returns nil after it has answered --help or --version.
 func parse(e *Env) (*config.Config, error) {
 	line, answered, err := readArguments(e)
 	if err != nil || answered {
@@ -29,16 +28,16 @@ func parse(e *Env) (*config.Config, error) {
 	return c, nil
 }
 
-// flagValue keeps what was written after a flag as it is. The table reads it later, together with the values from
-// elsewhere, so that a wrong value is called wrong in the same words wherever it comes from.
+// flagValue keeps the value of a flag as text. Package config parses it later, so that errors have the same words for
+// flags, environment and file.
 type flagValue struct {
 	text     string
-	all      []string // of a flag that was given several times; text is the last
+	all      []string // values of a repeated flag; text is the last one
 	isSet    bool
 	boolFlag bool
 }
 
-// Set, String, Get and IsBoolFlag are what the flag parser asks for.
+// Set, String, Get and IsBoolFlag implement the interface of the flag library.
 func (v *flagValue) Set(text string) error {
 	v.text, v.all, v.isSet = text, append(v.all, text), true
 	return nil
@@ -47,7 +46,7 @@ func (v *flagValue) String() string   { return v.text }
 func (v *flagValue) Get() any         { return v.text }
 func (v *flagValue) IsBoolFlag() bool { return v.boolFlag }
 
-// readArguments takes the arguments apart, and answers --help and --version, which leave nothing else to do.
+// readArguments takes the arguments apart. It answers --help and --version itself.
 func readArguments(e *Env) (line config.CommandLine, answered bool, err error) {
 	help, showVersion := flagValue{boolFlag: true}, flagValue{boolFlag: true}
 	values := map[string]*flagValue{"config": {}}
@@ -79,9 +78,8 @@ func readArguments(e *Env) (line config.CommandLine, answered bool, err error) {
 	return line, false, nil
 }
 
-// split has the flag library tell flags from arguments, and nothing else. At a mistake it would print help, a
-// screenful in which the mistake drowns; so it may not print, it has no help of its own, and no subcommands that a
-// wrong word could be. names are the flags that take a value.
+// split uses the flag library to tell flags from arguments, and for nothing else. Left alone, the library prints its help
+// at a mistake, and takes a wrong word for a subcommand. names are the flags that take a value.
 func split(args []string, flags []cli.Flag, names []flagName) (arguments []string, err error) {
 	command := silentCommand(args[0], flags)
 	command.UseShortOptionHandling = true // -jn 1 is -j -n 1
@@ -108,7 +106,7 @@ func silentCommand(name string, flags []cli.Flag) *cli.Command {
 		Flags:           flags,
 		Writer:          io.Discard,
 		ErrWriter:       io.Discard,
-		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // only run decides how the process ends
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // only Run decides how the process ends
 	}
 }
 
@@ -119,8 +117,7 @@ func answer(stdout io.Writer, text string) error {
 	return nil
 }
 
-// flagName is the name of something that takes a value, and an example of one. Letter is its short form, or empty; so it is
-// where no value may stand behind the letter.
+// flagName is a flag that takes a value, with an example of a value. letter is its short form; empty: none.
 type flagName struct{ name, example, letter string }
 
 func settingNames() []flagName {
@@ -131,8 +128,8 @@ func settingNames() []flagName {
 	return names
 }
 
-// rewordFlagError puts the library's findings into our words. It gives them as text alone, and those texts are held by the
-// tests: when a new version of the library changes one, the user still gets one line, but the library's.
+// rewordFlagError puts the errors of the flag library into our words. The library has no error types, so this matches
+// texts, which the tests hold: a new version that changes one shows its own text, still in one line.
 func rewordFlagError(err error, args []string, names []flagName) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
@@ -155,7 +152,7 @@ func rewordFlagError(err error, args []string, names []flagName) error {
 	return errors.New(text)
 }
 
-// dashes are those that were typed in front of a name: the library forgets how many there were.
+// dashes are the dashes typed before a name. The error of the library does not have them.
 func dashes(name string, args []string) string {
 	single := func(arg string) bool { before, _, _ := strings.Cut(arg, "="); return before == "-"+name }
 	if slices.ContainsFunc(args, single) {
@@ -164,7 +161,7 @@ func dashes(name string, args []string) string {
 	return "--"
 }
 
-// suggestSpace says how a value is given behind a letter, if that was probably meant: -n2.
+// suggestSpace is a hint at a blank between a letter and its value, as in -n2.
 func suggestSpace(typed string, names []flagName) string {
 	for _, k := range names {
 		if value, ok := strings.CutPrefix(typed, "-"+k.letter); ok && k.letter != "" {

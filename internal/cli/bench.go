@@ -17,11 +17,11 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// benchOptions is what the command line of conch bench asks for.
+// benchOptions are the options of conch bench.
 type benchOptions struct {
 	load      bench.Load
 	json      bool
-	html      string // the file to write, if any
+	html      string // file of the page; empty: none
 	noCeiling bool
 }
 
@@ -98,7 +98,7 @@ func setBenchPage(o *benchOptions, text string) error {
 	return nil
 }
 
-// parseBench reads the arguments after "bench". There are no options when the help was asked for, and answered.
+// parseBench reads the arguments after "bench". It returns nil after it has answered --help.
 func parseBench(args []string, stdout io.Writer) (*benchOptions, error) {
 	o := &benchOptions{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
 	arguments, help, err := readOptions("bench", benchTable, o, args, nil)
@@ -156,7 +156,7 @@ ends the load and prints what there is.
 
 // benchmark is the subcommand: conch bench.
 func benchmark(ctx context.Context, e *Env) error {
-	if len(e.Args) > 0 && e.Args[0] == "relay" { // hidden: the ceiling's process
+	if len(e.Args) > 0 && e.Args[0] == "relay" { // not in the help: the process of the ceiling
 		return benchRelay(ctx, e.Args[1:], e.Stdout)
 	}
 	o, err := parseBench(e.Args, e.Stdout)
@@ -166,7 +166,7 @@ func benchmark(ctx context.Context, e *Env) error {
 	return o.execute(ctx, e.Stdout, e.Stderr)
 }
 
-// execute measures, first the bare relay and then the server, and prints.
+// execute measures the bare relay, then the server, and prints the result.
 func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := o.probe(ctx); err != nil {
 		return err
@@ -192,17 +192,17 @@ func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) er
 	return nil
 }
 
-// probe connects once, so that nobody waits for the ceiling only to hear that there is no server.
+// probe connects once: a missing server is an error before the ceiling is measured, not after.
 func (o *benchOptions) probe(ctx context.Context) error {
 	sock, err := new(net.Dialer).DialContext(ctx, "tcp", o.load.Address)
 	if err != nil {
 		return o.explain(fmt.Errorf("cannot connect to %s: %w", o.load.Address, err))
 	}
-	_ = sock.Close() // nothing was said
+	_ = sock.Close() // unused
 	return nil
 }
 
-// explain says what to do about an error where that is known.
+// explain adds what to do to an error, if that is known.
 func (o *benchOptions) explain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("bench: nobody listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
@@ -231,11 +231,11 @@ func (o *benchOptions) print(r *bench.Result, stdout io.Writer) error {
 	return nil
 }
 
-// longestCeiling is for how long the bare relay is measured at most.
+// maxCeilingTime bounds how long the bare relay is measured.
 const maxCeilingTime = 2 * time.Second
 
-// ceiling measures the bare relay in a process of its own, so that its work is not the generator's. Without a result
-// there is a note that says why.
+// ceiling measures the bare relay. The relay is a process of its own, so that its CPU time is not that of the generator.
+// Without a result, the note has the reason.
 func (o *benchOptions) ceiling(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
 	switch {
 	case o.noCeiling:
@@ -264,8 +264,8 @@ func (o *benchOptions) ceiling(ctx context.Context, show *bench.Progress, stderr
 	return 0, "not measured: " + err.Error()
 }
 
-// startRelay runs this program again, as a bare relay. It ends when stop closes its standard input, or when this
-// process dies, which closes it too.
+// startRelay runs this program again, as a bare relay. The relay ends when its standard input closes: by stop, or by the
+// death of this process.
 func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -286,7 +286,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 	}
 	stop = func() {
 		_ = stdin.Close()
-		_ = command.Wait() // it says on stderr what went wrong, if anything
+		_ = command.Wait() // the relay prints its errors on stderr
 	}
 	if _, err := fmt.Fscanln(stdout, &address); err != nil {
 		stop()
@@ -295,7 +295,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 	return address, stop, nil
 }
 
-// benchRelay is the relay's process: it prints its address and runs until its standard input ends.
+// benchRelay is the process of the relay: it prints its address, and runs until its standard input ends.
 func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	var subscribers, frame int
 	if _, err := fmt.Sscan(strings.Join(args, " "), &subscribers, &frame); err != nil {
@@ -307,7 +307,7 @@ func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	go func() { // it is not waited for: a read of standard input cannot be interrupted, and the process ends anyway
+	go func() { // not awaited: a read of standard input cannot be interrupted, and the process ends now
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		end()
 	}()

@@ -11,8 +11,8 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// bashScript is our own. That of the library has the shell evaluate what stands in the line, so that a TAB would run a
-// command substitution or empty the file behind a >; and it needs the package bash-completion.
+// bashScript is our own. The script of the library evaluates the line: a TAB would run a command substitution, or empty
+// the file behind a >. It also needs the package bash-completion.
 //
 //go:embed completion.bash
 var bashScript string
@@ -48,21 +48,21 @@ func completion(ctx context.Context, e *Env) error {
 	}
 }
 
-// completionFlag is the last argument when a shell asks what could stand in its place.
+// completionFlag stands last when a shell requests completions.
 const completionFlag = "--generate-shell-completion"
 
 func isCompletionRequest(args []string) bool {
 	return len(args) > 1 && args[len(args)-1] == completionFlag
 }
 
-// complete answers a shell.
+// complete prints the completions of the words before completionFlag.
 func complete(args []string, stdout io.Writer) error {
 	return completionTree(stdout).Run(context.Background(), args)
 }
 
-// completionTree is the whole command line as the flag library has it, which does nothing but complete.
+// completionTree is the whole command line as commands of the flag library. It only completes.
 func completionTree(stdout io.Writer) *cli.Command {
-	own := func(name, usage string, alone bool) cli.Flag { // no flag of the subcommands
+	own := func(name, usage string, alone bool) cli.Flag { // not inherited by subcommands
 		return &cli.GenericFlag{Name: name, Usage: usage, Value: &flagValue{boolFlag: alone}, Local: true}
 	}
 	flags := []cli.Flag{
@@ -75,7 +75,7 @@ func completionTree(stdout io.Writer) *cli.Command {
 	root := silentCommand("conch", flags)
 	root.EnableShellCompletion = true
 	root.Writer, root.ErrWriter = stdout, io.Discard
-	root.ConfigureShellCompletionCommand = func(c *cli.Command) { // which the library adds, with its scripts
+	root.ConfigureShellCompletionCommand = func(c *cli.Command) { // the library adds this command
 		c.Hidden = false
 		c.Commands = slices.DeleteFunc(c.Commands, func(shell *cli.Command) bool { return shell.Name == "pwsh" })
 	}
@@ -89,7 +89,7 @@ func completionTree(stdout io.Writer) *cli.Command {
 	return root
 }
 
-// longOnly takes the letters away: the library would take the beginning --r of --raw for -r, and complete nothing.
+// longOnly removes the letters: the library takes --r for -r, and would not complete it to --raw.
 func longOnly(flags []cli.Flag) []cli.Flag {
 	for _, f := range flags {
 		if g, ok := f.(*cli.GenericFlag); ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// serverFlags is what the command lines of sub and pub say about the server.
+// serverFlags are the flags of sub and pub that name the server and the credentials for it.
 type serverFlags struct {
 	url          string
 	passwordFile string
@@ -20,7 +20,7 @@ type serverFlags struct {
 	cert, key    string
 }
 
-// serverFlagOptions are the flags for that. The password has none: others on the machine can see a command line.
+// serverFlagOptions are the options for serverFlags. There is none for a password: other users see command lines.
 func serverFlagOptions[T any](of func(*T) *serverFlags) []option[T] {
 	url := textFlag("url", "URL", "the server",
 		"conch://127.0.0.1:8889", func(o *T) *string { return &of(o).url })
@@ -37,16 +37,16 @@ func serverFlagOptions[T any](of func(*T) *serverFlags) []option[T] {
 	}
 }
 
-// serverFlagsHelp is what both helps say about it.
+// serverFlagsHelp is the part of both helps about them.
 const serverFlagsHelp = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path; all but
 the host may be left out, and the host too. Others on this machine can see a command line: keep a password in CONCH_URL
 or in a file.
 `
 
-// options are those of the client. A wrong URL is wrong use of the subcommand.
+// options makes the options of the client. A wrong URL is a usage error.
 func (e *serverFlags) options(name string) (client.Options, error) {
 	url := e.url
-	if !strings.Contains(url, "://") { // host:port, or nothing
+	if !strings.Contains(url, "://") { // host:port, or empty
 		url = "conch://" + url
 	}
 	o, err := client.ParseURL(url)
@@ -101,7 +101,7 @@ func (e *serverFlags) readTLS(config *tls.Config) error {
 	return nil
 }
 
-// explainDialError says what to do about an error of connecting, where that is known.
+// explainDialError adds what to do to an error of connecting, if that is known.
 func explainDialError(name string, o client.Options, err error) error {
 	var said *client.Error
 	switch {

@@ -9,15 +9,15 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// option is one flag of a subcommand. It sets something of T, which is what its command line asks for.
+// option is one flag of a subcommand. It sets a field of T, the options of that subcommand.
 type option[T any] struct {
 	name     string
 	letter   string // the short form, or none
-	value    string // what stands for the value in the help; empty: the flag alone says all
-	fallback string // what holds without it, for the help alone
+	value    string // placeholder of the value in the help; empty: the flag takes none
+	fallback string // default, for the help alone
 	usage    string
 	example  string // of a value
-	env      bool   // the environment may say it too, under the name that a setting would have
+	env      bool   // also read from the environment, by the name that config.EnvName gives
 	set      func(o *T, text string) error
 }
 
@@ -33,7 +33,7 @@ func textFlag[T any](name, value, usage, example string, field func(*T) *string)
 	return option[T]{name: name, value: value, usage: usage, example: example, set: set}
 }
 
-// cliFlags are the options as the flag library has them, and --help as the last one; with what it will find.
+// cliFlags are the options as flags of the library, --help last, and the values that it will fill in.
 func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) {
 	for _, o := range append(table[:len(table):len(table)], option[T]{name: "help", letter: "h", usage: "print this"}) {
 		v := &flagValue{boolFlag: o.value == ""}
@@ -46,8 +46,8 @@ func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) 
 	return flags, values
 }
 
-// readOptions sets what the arguments of a subcommand say, and the environment where they do not, and returns the
-// arguments that are no flags. A flag that is given several times is set as often.
+// readOptions sets options from the arguments of a subcommand, or else from the environment. It returns the positional
+// arguments. A repeated flag is set once for each value.
 func readOptions[T any](name string, table []option[T], o *T, args []string, env config.Lookup) (arguments []string, help bool, err error) {
 	flags, values := cliFlags(table)
 	names := make([]flagName, len(table))
@@ -67,7 +67,7 @@ func readOptions[T any](name string, table []option[T], o *T, args []string, env
 	for i, f := range table {
 		from, texts := "flag --"+f.name, values[i].all
 		if f.env && len(texts) == 0 {
-			if text, _ := env(config.EnvName(f.name)); text != "" { // empty is as good as none, as with settings
+			if text, _ := env(config.EnvName(f.name)); text != "" { // empty counts as unset, as with settings
 				from, texts = "env "+config.EnvName(f.name), []string{text}
 			}
 		}
@@ -85,7 +85,7 @@ func subcommandUsageErr(name, format string, args ...any) error {
 	return &exitError{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
 }
 
-// optionsHelp is one line for each option.
+// optionsHelp has one line for each option.
 func optionsHelp[T any](table []option[T]) string {
 	const width = 25 // of the longest flag
 	var b strings.Builder

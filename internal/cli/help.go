@@ -49,7 +49,7 @@ func helpText() string {
 	for _, r := range config.Settings() {
 		separator := " "
 		if r.BoolFlag {
-			separator = "=" // "--protected-mode false" would be two things
+			separator = "=" // in "--protected-mode false", false would be an address
 		}
 		note := "env " + r.Env()
 		if r.Default != "" {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchReader calls stop when w is a pipe that nobody reads any more. A write would find out too, but the next message
-// may be long in coming, and conch sub news | head -1 is to end. What it returns ends the watch, and waits for that.
+// watchReader calls stop when w is a pipe whose read end is closed. Without it, conch sub news | head -1 would end only
+// at the next message, whose write fails. end stops the goroutine that watches, and awaits it.
 func watchReader(w io.Writer, stop func()) (end func()) {
 	file, ok := w.(*os.File)
 	if !ok {
@@ -23,7 +23,7 @@ func watchReader(w io.Writer, stop func()) (end func()) {
 	}
 	wake, quit, err := os.Pipe()
 	if err != nil {
-		return func() {} // then the next write finds out
+		return func() {} // the next write fails, then
 	}
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -32,13 +32,13 @@ func watchReader(w io.Writer, stop func()) (end func()) {
 		}
 	})
 	return func() {
-		_ = quit.Close() // which is what wake waits for
+		_ = quit.Close() // wake becomes readable
 		watch.Wait()
 		_ = wake.Close()
 	}
 }
 
-// hungUp waits until nobody reads the pipe any more, or wake is closed at its other end. It tells which.
+// hungUp blocks until the read end of pipe is closed, or the other end of wake. It reports whether it was pipe.
 func hungUp(pipe, wake *os.File) bool {
 	fds := []unix.PollFd{{Fd: int32(pipe.Fd())}, {Fd: int32(wake.Fd()), Events: unix.POLLIN}}
 	for {

@@ -9,15 +9,15 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// pubOptions is what the command line of conch pub asks for.
+// pubOptions are the options of conch pub.
 type pubOptions struct {
 	serverFlags
 	topic       string
 	message     *string // nil: the lines of standard input
 	connections int
-	unacked     string // a file, or nothing
+	unacked     string // name of the file; empty: none
 	json, quiet bool
-	maxLine     int // bytes of a line of the input
+	maxLine     int // most bytes of a line of the input
 }
 
 var pubTable = append(serverFlagOptions(func(o *pubOptions) *serverFlags { return &o.serverFlags }), []option[pubOptions]{
@@ -59,7 +59,7 @@ or it wants a password, the file gets the whole input, which is read to its end,
 ` + serverFlagsHelp + "\n" + statusHelp()
 }
 
-// parsePub reads the arguments after "pub". There are no options when the help was asked for, and answered.
+// parsePub reads the arguments after "pub". It returns nil after it has answered --help.
 func parsePub(e *Env) (*pubOptions, error) {
 	o := &pubOptions{connections: 1, maxLine: maxLineLength}
 	arguments, help, err := readOptions("pub", pubTable, o, e.Args, e.LookupEnv)

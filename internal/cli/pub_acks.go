@@ -7,23 +7,23 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// acks waits for the acknowledgements of what is published, in order, and tells of them.
+// acks awaits the acknowledgements in order, counts them and prints them. It has a goroutine; end awaits that.
 type acks struct {
 	publisher *client.Publisher
 	topic     []byte
 	json      bool
-	out       *bufio.Writer // keeps the first error for whoever flushes it
+	out       *bufio.Writer // Flush returns the first error of any write
 	progress  *progress
-	stop      context.CancelFunc // called when there is one that does not come
+	stop      context.CancelFunc // called when a message is not acknowledged
 
 	sent chan sent
-	done chan struct{} // closed when the goroutine has ended; what follows is its own until then
+	done chan struct{} // closed when the goroutine has ended; until then it owns the fields below
 
 	published, receivers int
 	line                 []byte
 }
 
-// sent is a message on its way.
+// sent is a message without an acknowledgement yet.
 type sent struct {
 	id   client.MessageID
 	size int // bytes of its line
@@ -40,7 +40,7 @@ type ackJSON struct {
 func newAcks(p *client.Publisher, o *pubOptions, e *Env, in *lineReader, stop context.CancelFunc) *acks {
 	a := &acks{
 		publisher: p, topic: []byte(o.topic), json: o.json, out: bufio.NewWriter(e.Stdout), stop: stop,
-		sent: make(chan sent, 1024), // far less than two windows, for which a publisher keeps what was answered
+		sent: make(chan sent, 1024), // less than two windows, for which a publisher keeps acknowledgements
 		done: make(chan struct{}),
 	}
 	if o.message == nil && !o.quiet && !o.json && isTerminal(e.Stderr) && !isTerminal(e.Stdin) {
@@ -55,13 +55,13 @@ func (a *acks) run() {
 	for m := range a.sent {
 		published, err := a.publisher.Wait(context.Background(), m.id)
 		if err != nil {
-			a.stop() // Unacked has it, with the reason
+			a.stop() // Publisher.Unacked has the message and the reason
 			continue
 		}
 		a.take(published)
 		a.progress.add(m.size)
 		if len(a.sent) == 0 {
-			_ = a.out.Flush() // as out says
+			_ = a.out.Flush() // the last Flush returns the error
 		}
 	}
 	a.progress.end()
@@ -74,11 +74,11 @@ func (a *acks) take(p client.Published) {
 		j := ackJSON{Receivers: p.Receivers, Sequence: p.Sequence}
 		j.Topic, j.TopicBase64 = textJSON(a.topic)
 		a.line = appendJSON(a.line[:0], j)
-		_, _ = a.out.Write(a.line) // as out says
+		_, _ = a.out.Write(a.line) // as above
 	}
 }
 
-// end waits for the goroutine. Nothing more is sent.
+// end awaits the goroutine. No message may be sent to it after that.
 func (a *acks) end() {
 	close(a.sent)
 	<-a.done

@@ -9,19 +9,18 @@ import (
 	"os"
 )
 
-// lineReader brings the messages to publish: the lines of standard input, or the one of the command line.
+// lineReader yields the messages to publish: the lines of standard input, or the message of the command line.
 type lineReader struct {
-	lines   chan []byte // without their newline; closed behind the last one
-	err     error       // why they end before the input does; set before lines is closed
-	raw     chan []byte // pieces of what is behind the lines then, byte for byte; closed behind the last one, after lines
-	broken  error       // why the input cannot be read to its end; set before raw is closed
-	maxLine int         // bytes that a line may have
-	size    int64       // bytes of the input, if that is a file; 0: nobody knows
+	lines   chan []byte // without newlines; closed after the last one
+	err     error       // why lines ended before the input; set before lines is closed
+	raw     chan []byte // the rest of the input in that case, in pieces; closed after lines
+	broken  error       // why the rest could not be read to its end; set before raw is closed
+	maxLine int         // most bytes of a line
+	size    int64       // bytes of the input, if it is a file; 0: unknown
 	quit    chan struct{}
 }
 
-// newLineReader begins to read. Nothing can end a read of standard input; so its goroutine is told to stop, and not waited
-// for.
+// newLineReader starts to read. A read of standard input cannot be interrupted, so the goroutine is stopped, not awaited.
 func newLineReader(o *pubOptions, stdin io.Reader) *lineReader {
 	in := &lineReader{lines: make(chan []byte, 256), raw: make(chan []byte), maxLine: o.maxLine, quit: make(chan struct{})}
 	if o.message != nil {
@@ -39,11 +38,10 @@ func newLineReader(o *pubOptions, stdin io.Reader) *lineReader {
 	return in
 }
 
-// stop has the goroutine end, as soon as it is in no read.
+// stop ends the goroutine once it is not in a read.
 func (in *lineReader) stop() { close(in.quit) }
 
-// copyTo brings what is not taken yet to rest, until the input or ctx ends. It returns why the input cannot be read to
-// its end.
+// copyTo writes the input from here on to rest, until the input or ctx ends. Its error is that of reading the input.
 func (in *lineReader) copyTo(ctx context.Context, rest *unackedFile) error {
 	for _, part := range []struct {
 		from <-chan []byte
@@ -51,7 +49,7 @@ func (in *lineReader) copyTo(ctx context.Context, rest *unackedFile) error {
 	}{{in.lines, rest.add}, {in.raw, rest.addRaw}} {
 		for more := true; more; {
 			if ctx.Err() != nil {
-				return nil // what comes after a signal counts as not read
+				return nil // input after a signal counts as not read
 			}
 			var bytes []byte
 			select {
@@ -80,8 +78,8 @@ func (in *lineReader) read(from *bufio.Reader) {
 	}
 }
 
-// readLines reads lines as long as they can be messages. It returns what it has of one that cannot, and the error that
-// keeps it from reading on, if there is one.
+// readLines reads lines up to the first that is too long for a message, of which it returns the part read so far. err is
+// an error of reading.
 func (in *lineReader) readLines(from *bufio.Reader) (part []byte, err error) {
 	defer close(in.lines)
 	for {
@@ -96,12 +94,12 @@ func (in *lineReader) readLines(from *bufio.Reader) (part []byte, err error) {
 			in.err = wrapReadError(err)
 			return line, in.err
 		case !in.offer(in.lines, line):
-			return nil, io.EOF // nobody wants more
+			return nil, io.EOF // stopped
 		}
 	}
 }
 
-// offer tells whether anybody wanted it.
+// offer sends bytes, unless the reader is stopped.
 func (in *lineReader) offer(to chan<- []byte, bytes []byte) bool {
 	select {
 	case to <- bytes:
@@ -111,7 +109,7 @@ func (in *lineReader) offer(to chan<- []byte, bytes []byte) bool {
 	}
 }
 
-// wrapReadError says of an error what it is an error of; the end of the input is none.
+// wrapReadError names the input in an error of reading. io.EOF stays as it is.
 func wrapReadError(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
@@ -119,14 +117,14 @@ func wrapReadError(err error) error {
 	return fmt.Errorf("cannot read the standard input: %w", err)
 }
 
-// maxLineLength is the longest message that Redis' protocol has.
+// maxLineLength is the longest message of Redis' protocol.
 const maxLineLength = 512 << 20
 
-// errLongLine is wrapped by what is said of a line that cannot be a message.
+// errLongLine is wrapped by the error for a line that is too long.
 var errLongLine = errors.New("a line is too long for a message")
 
-// readLine reads up to a newline, or to the end of the input, where there need not be one. The line is the caller's.
-// With an error comes what has been read of it.
+// readLine reads up to a newline or the end of the input. The caller owns the line. With an error, line is the part that
+// was read.
 func readLine(from *bufio.Reader, limit int) (line []byte, err error) {
 	for {
 		part, err := from.ReadSlice('\n')

@@ -8,17 +8,16 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// publishRun is one run of conch pub: a lineReader of messages, a publisher that takes them, and what waits for their
-// acknowledgements.
+// publishRun is one run of conch pub: input, publisher and acknowledgements.
 type publishRun struct {
 	options     *pubOptions
 	ctx         context.Context // ends with a signal
-	going       context.Context // ends with that one, and when something is not acknowledged
+	going       context.Context // ends with ctx, and when a message is not acknowledged
 	stop        context.CancelFunc
 	publisher   *client.Publisher
 	in          *lineReader
 	acks        *acks
-	unpublished []byte // the message that was read and that the publisher did not take, if there is one
+	unpublished []byte // a line that the publisher did not take; nil: none
 }
 
 func newPublishRun(ctx context.Context, o *pubOptions, e *Env, p *client.Publisher) *publishRun {
@@ -28,20 +27,20 @@ func newPublishRun(ctx context.Context, o *pubOptions, e *Env, p *client.Publish
 	return s
 }
 
-// send publishes until the input ends, something is not acknowledged, or a signal comes; and waits until it is known
-// what has become of everything. It returns why it ended before the input did.
+// send publishes until the input ends, a message is not acknowledged, or a signal comes. It returns when every message is
+// acknowledged or given up; err is why it ended before the input.
 func (s *publishRun) send() error {
 	defer s.stop()
 	untracked, err := s.publishAll()
-	_ = s.publisher.Close() // Unacked knows the same, message by message
+	_ = s.publisher.Close() // its error is in Unacked, message by message
 	if untracked != nil {
-		s.acks.sent <- *untracked // who waits for acknowledgements waits no more
+		s.acks.sent <- *untracked // the goroutine of acks is not blocked any more
 	}
 	s.acks.end()
 	return err
 }
 
-// publishAll gives messages to the publisher. untracked is one that is on its way and not with s.acks yet.
+// publishAll gives lines to the publisher. untracked is a message that was published and that acks does not have yet.
 func (s *publishRun) publishAll() (untracked *sent, err error) {
 	for {
 		select {
@@ -66,8 +65,8 @@ func (s *publishRun) publishAll() (untracked *sent, err error) {
 	}
 }
 
-// finish says what has become of the messages, and brings those that are not acknowledged to rest. A message that was
-// read when a signal came, and not published, counts as if it had not been read.
+// finish writes messages that are not acknowledged to rest, prints the summary and returns the error of the run. A line
+// that was read but not published when a signal came counts as not read.
 func (s *publishRun) finish(why error, rest *unackedFile) error {
 	defer s.in.stop()
 	interrupted := s.ctx.Err() != nil
@@ -96,7 +95,7 @@ func (s *publishRun) finish(why error, rest *unackedFile) error {
 		case s.options.message == nil:
 			where += "; the rest of the input is not read"
 		}
-		_ = s.summary() // the failure is worse
+		_ = s.summary() // this error matters more
 		return &exitError{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", messages(rest.count), where, why)}
 	}
 	if err := s.summary(); err != nil || interrupted || why == nil {
@@ -105,7 +104,7 @@ func (s *publishRun) finish(why error, rest *unackedFile) error {
 	return fmt.Errorf("pub: %w", why)
 }
 
-// saveInput brings the whole input to rest, where there is a file for it: nothing could be published at all, and the
+// saveInput writes the whole input to the file of rest, if there is one, because nothing could be published. The exit
 // status remains that of why.
 func saveInput(ctx context.Context, in *lineReader, rest *unackedFile, why error) error {
 	defer in.stop()
@@ -121,10 +120,10 @@ func saveInput(ctx context.Context, in *lineReader, rest *unackedFile, why error
 	return &exitError{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, messages(rest.count), rest.file.Name())}
 }
 
-// summary ends the output.
+// summary prints the last line of the output and flushes.
 func (s *publishRun) summary() error {
 	if !s.options.quiet && !s.options.json {
-		_, _ = fmt.Fprintf(s.acks.out, "published %s, %d receivers\n", messages(s.acks.published), s.acks.receivers) // Flush says
+		_, _ = fmt.Fprintf(s.acks.out, "published %s, %d receivers\n", messages(s.acks.published), s.acks.receivers) // Flush has the error
 	}
 	return unlessClosed(s.acks.out.Flush())
 }

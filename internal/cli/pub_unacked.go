@@ -11,18 +11,18 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// unackedFile takes the messages that were not acknowledged, a line each: in a file, or else on standard error.
+// unackedFile collects messages that are not acknowledged, a line each, in a file or on standard error.
 type unackedFile struct {
 	file   *os.File // nil: standard error
 	out    *bufio.Writer
-	shown  bool // on a terminal, which they must not drive
+	shown  bool // standard error is a terminal: escape control bytes
 	count  int
-	within bool // a line that addRaw has begun
+	within bool // addRaw is inside a line
 	buffer []byte
 }
 
-// openUnackedFile makes the file at once: later, when there is something to write, would be too late to hear that it
-// cannot be made. What is there already may be the rest of another time, and is not touched.
+// openUnackedFile creates the file at once, so that an error comes before anything is published. An existing file may be
+// the rest of an earlier run, and is an error.
 func openUnackedFile(name string, stderr io.Writer) (*unackedFile, error) {
 	if name == "" {
 		return &unackedFile{out: bufio.NewWriter(stderr), shown: isTerminal(stderr)}, nil
@@ -39,11 +39,11 @@ func (l *unackedFile) add(line []byte) {
 		l.buffer = protocol.EscapeMessage(l.buffer[:0], line)
 		line = l.buffer
 	}
-	_, _ = l.out.Write(line)  // close hears of an error
+	_, _ = l.out.Write(line)  // close returns the error
 	_ = l.out.WriteByte('\n') // as above
 }
 
-// addRaw is add for pieces of lines, with their newlines. Nothing is added behind them in another way.
+// addRaw is add for pieces of input with newlines. Only addRaw may follow.
 func (l *unackedFile) addRaw(piece []byte) {
 	for line := range bytes.Lines(piece) {
 		if !l.within {
@@ -54,14 +54,13 @@ func (l *unackedFile) addRaw(piece []byte) {
 	_, _ = l.out.Write(piece) // as above
 }
 
-// close ends the file, and removes it if there is nothing in it. It returns why, the error there was before, and with
-// it what went wrong with the file.
+// close closes the file, and removes an empty one. It returns why, the error so far, together with one of the file.
 func (l *unackedFile) close(why error) error {
 	err := l.out.Flush()
 	if l.file != nil {
 		err = errors.Join(err, l.file.Close())
 		if l.count == 0 {
-			_ = os.Remove(l.file.Name()) // an empty file harms nobody
+			_ = os.Remove(l.file.Name()) // an empty file does no harm
 		}
 	}
 	if err != nil && l.count > 0 {

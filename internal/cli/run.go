@@ -1,4 +1,5 @@
-// Package cli is the command line of conch: the daemon, sub, pub, bench and completion, help, and exit statuses.
+// Package cli is the command line of conch: it starts the daemon, has sub, pub, bench, completion and help, and decides
+// exit statuses.
 package cli
 
 import (
@@ -14,15 +15,15 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Exit statuses. A process that a second signal ends has 128 plus the number of that signal, as shells have it.
+// Exit statuses. A second signal ends the process with 128 plus its number, as in shells.
 const (
 	statusOK      = 0
-	statusFailure = 1 // conch was asked for something that cannot be done here, such as a port that is taken
-	statusUsage   = 2 // conch was asked for something that makes no sense
-	statusDefect  = 2 // the core panicked, as when the Go runtime ends a process that panicked
+	statusFailure = 1 // a valid command line that cannot be carried out, e.g. because the port is taken
+	statusUsage   = 2 // an invalid command line, environment or file
+	statusDefect  = 2 // the core panicked; the status is that of a Go process that panics
 )
 
-// exitError is an error that knows with which status the process ends. err is nil when all has been said in the log.
+// exitError is an error with the exit status of the process. A nil err prints nothing: the log has it.
 type exitError struct {
 	status int
 	err    error
@@ -37,15 +38,15 @@ func (f *exitError) Error() string {
 
 func (f *exitError) Unwrap() error { return f.err }
 
-// usageErr is a failure of whoever wrote the command line, the environment or the file.
+// usageErr is a mistake in the command line, the environment or the file.
 func usageErr(format string, args ...any) error {
 	return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
 }
 
-// ProcessEnv is what this process has. It takes the signals over.
+// ProcessEnv is the Env of this process. From now on, signals arrive there.
 func ProcessEnv(version string) *Env {
 	daemon.IgnoreBrokenPipes()
-	signals := make(chan os.Signal, 8) // room for the impatient: the runtime drops what does not fit
+	signals := make(chan os.Signal, 8) // the runtime drops signals that find no room
 	signal.Notify(signals, daemon.Signals...)
 	return &Env{
 		Version: version, Args: os.Args, LookupEnv: os.LookupEnv,
@@ -53,8 +54,7 @@ func ProcessEnv(version string) *Env {
 	}
 }
 
-// Run is the program. Everything it needs from the process comes in as an argument, so that tests run it too. It
-// returns the exit status.
+// Run is the program; it returns the exit status. It touches nothing of the process but e, so that tests can run it.
 func Run(e *Env) int {
 	if isCompletionRequest(e.Args) {
 		return report(complete(e.Args, e.Stdout), e.Stderr)
@@ -67,13 +67,13 @@ func Run(e *Env) int {
 		}
 	}
 	c, err := parse(e)
-	if err == nil && c != nil { // no settings: the question was answered, on stdout
+	if err == nil && c != nil { // nil: --help or --version was answered
 		err = exitStatus(daemon.Serve(c, e.Stderr, e.Signals))
 	}
 	return report(err, e.Stderr)
 }
 
-// exitStatus gives the errors of the daemon their status. The log has told why the core or a signal ended it.
+// exitStatus maps the errors of the daemon to exit statuses. A panic and a second signal are in the log already.
 func exitStatus(err error) error {
 	var refused *daemon.OptionsError
 	var ended *daemon.SignalError
@@ -88,7 +88,7 @@ func exitStatus(err error) error {
 	return err
 }
 
-// signalStatus is the status of a process that a signal ended, as shells have it.
+// signalStatus is the status of a process that a signal ended, as in shells.
 func signalStatus(sig os.Signal) int {
 	if n, ok := sig.(syscall.Signal); ok {
 		return 128 + int(n)
@@ -96,16 +96,16 @@ func signalStatus(sig os.Signal) int {
 	return statusFailure
 }
 
-// report is the one place where an error is printed, in one line.
+// report prints an error in one line, and returns the exit status. No other place prints errors.
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return statusOK
 	}
 	f := &exitError{status: statusFailure, err: err}
 	if !errors.As(err, &f) || f.err != nil {
-		line := strings.Join(strings.Fields(err.Error()), " ")   // whatever was quoted: a line stays one
-		line = string(protocol.EscapeMessage(nil, []byte(line))) // and drives no terminal
-		_, _ = fmt.Fprintf(stderr, "conch: %s\n", line)          // should this fail, the status still tells
+		line := strings.Join(strings.Fields(err.Error()), " ")   // an error may quote line ends
+		line = string(protocol.EscapeMessage(nil, []byte(line))) // and terminal sequences
+		_, _ = fmt.Fprintf(stderr, "conch: %s\n", line)          // if this fails, the status remains
 	}
 	return f.status
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// subOptions is what the command line of conch sub asks for.
+// subOptions are the options of conch sub.
 type subOptions struct {
 	serverFlags
 	topics, patterns []string
@@ -86,7 +86,7 @@ may have been missed. When --timeout is over before the server has answered, the
 ` + serverFlagsHelp + "\n" + statusHelp()
 }
 
-// parseSub reads the arguments after "sub". There are no options when the help was asked for, and answered.
+// parseSub reads the arguments after "sub". It returns nil after it has answered --help.
 func parseSub(e *Env) (*subOptions, error) {
 	o := &subOptions{}
 	topics, help, err := readOptions("sub", subTable, o, e.Args, e.LookupEnv)
@@ -106,7 +106,7 @@ func parseSub(e *Env) (*subOptions, error) {
 	return o, nil
 }
 
-// names are what to subscribe to.
+// names are the topics and patterns to subscribe to.
 func (o *subOptions) names() (all []client.Name) {
 	for _, topic := range o.topics {
 		all = append(all, client.Topic(topic))
@@ -133,7 +133,7 @@ func subscribe(ctx context.Context, e *Env) error {
 		return err
 	}
 	options.Sequences = options.Sequences || o.format.sequences
-	o.format.sequences = options.Sequences // the URL may ask for them
+	o.format.sequences = options.Sequences // the URL can switch them on
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(e.Stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
@@ -149,7 +149,7 @@ func subscribe(ctx context.Context, e *Env) error {
 	if err != nil {
 		return o.explainRefusal(ctx, options, err)
 	}
-	defer func() { _ = conn.Close() }() // it returns nil
+	defer func() { _ = conn.Close() }() // always nil
 	s, err := conn.Subscribe(ctx, o.names()...)
 	if err != nil {
 		return o.explainRefusal(ctx, options, err)
@@ -157,8 +157,8 @@ func subscribe(ctx context.Context, e *Env) error {
 	return o.listen(ctx, s, e.Stdout, e.Stderr)
 }
 
-// explainRefusal says what to do about an error of connecting or subscribing, where that is known: what the server and the
-// client say of WHERE in a name is said to programs.
+// explainRefusal adds what to do to an error of connecting or subscribing. The errors of server and client about WHERE in
+// a name are for programs; here the flag is --where.
 func (o *subOptions) explainRefusal(ctx context.Context, options client.Options, err error) error {
 	const instead = "on the command line a predicate is given with --where"
 	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
@@ -174,10 +174,10 @@ func (o *subOptions) explainRefusal(ctx context.Context, options client.Options,
 	return explainDialError("sub", options, err)
 }
 
-// errTimeUp is why the context ends when --timeout is over.
+// errTimeout is the cause of the context when --timeout is over.
 var errTimeout = errors.New("the time is up")
 
-// listen prints events until there are enough, or ctx ends, or nobody reads them.
+// listen prints events until --count is reached, ctx ends, or the reader of stdout is gone.
 func (o *subOptions) listen(ctx context.Context, s *client.Subscription, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -188,9 +188,9 @@ func (o *subOptions) listen(ctx context.Context, s *client.Subscription, stdout,
 		defer close(events)
 		ended = forward(ctx, s, events)
 	}()
-	defer func() { // listen waits for its goroutine
+	defer func() { // listen awaits its goroutine
 		cancel()
-		for range events { // which nobody wants any more
+		for range events { // so that it does not block
 		}
 	}()
 	out := bufio.NewWriterSize(stdout, 64<<10)
@@ -213,7 +213,7 @@ func (o *subOptions) listen(ctx context.Context, s *client.Subscription, stdout,
 	return unlessClosed(out.Flush())
 }
 
-// forward hands on what a subscription gets, until it ends.
+// forward sends the events of a subscription until it ends.
 func forward(ctx context.Context, s *client.Subscription, events chan<- client.Event) error {
 	for e, err := range s.All(ctx) {
 		if err != nil {
@@ -228,7 +228,7 @@ func forward(ctx context.Context, s *client.Subscription, events chan<- client.E
 	return nil // not reached: All ends with an error
 }
 
-// next is the next event. What has been printed leaves when there is none at once.
+// next returns the next event. It flushes before it blocks.
 func next(events <-chan client.Event, out *bufio.Writer) (e client.Event, ok bool, err error) {
 	select {
 	case e, ok = <-events:
@@ -244,7 +244,7 @@ func next(events <-chan client.Event, out *bufio.Writer) (e client.Event, ok boo
 	return e, ok, err
 }
 
-// outcome is why there are no more events, after n messages.
+// outcome is the error of a run that ended after n messages.
 func (o *subOptions) outcome(ctx context.Context, ended error, n int) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout) && o.count > 0:

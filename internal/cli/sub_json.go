@@ -8,29 +8,29 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// eventJSON is an event of a subscription as one JSON object. What does not belong to the kind of event is left out.
-// Texts that anybody may have sent are there twice: as a string where they are UTF-8, or else as base64.
+// eventJSON is an event as one JSON object, with the fields of its kind. A text from the wire is a string if it is UTF-8,
+// and base64 in another field if not.
 type eventJSON struct {
 	Event         string  `json:"event"` // message, missed, disconnected or reconnected
 	Topic         *string `json:"topic,omitempty"`
 	TopicBase64   []byte  `json:"topic_base64,omitempty"`
-	Pattern       *string `json:"pattern,omitempty"` // the name by which a message came, if that is no topic
+	Pattern       *string `json:"pattern,omitempty"` // the pattern that matched; absent: the topic itself
 	PatternBase64 []byte  `json:"pattern_base64,omitempty"`
 	Payload       *string `json:"payload,omitempty"`
 	PayloadBase64 []byte  `json:"payload_base64,omitempty"`
-	Name          *string `json:"name,omitempty"` // whose messages were missed
+	Name          *string `json:"name,omitempty"` // topic or pattern with missed messages
 	NameBase64    []byte  `json:"name_base64,omitempty"`
-	Count         int     `json:"count,omitempty"` // how many; not there: nobody knows
+	Count         int     `json:"count,omitempty"` // absent: unknown
 	Error         string  `json:"error,omitempty"`
 	Epoch         string  `json:"epoch,omitempty"`
 	SameEpoch     *bool   `json:"same_epoch,omitempty"`
 	Sequence      *uint64 `json:"sequence,omitempty"`
 	Previous      *uint64 `json:"previous,omitempty"`
-	After         *uint64 `json:"after,omitempty"` // what may have been missed has a sequence over this one
+	After         *uint64 `json:"after,omitempty"` // missed messages have larger sequences than this
 	Before        *uint64 `json:"before,omitempty"`
 }
 
-// textJSON is a text in the form in which JSON can have it.
+// textJSON returns a text as a string, or as bytes if it is not UTF-8.
 func textJSON(b []byte) (text *string, base64 []byte) {
 	if !utf8.Valid(b) {
 		return nil, b
@@ -71,11 +71,11 @@ func newEventJSON(e client.Event) (j eventJSON) {
 	return j
 }
 
-// appendJSON appends a value and a newline. The value is one that JSON has.
+// appendJSON appends a value and a newline. The value must be one that JSON can encode.
 func appendJSON(dst []byte, value any) []byte {
 	b := bytes.NewBuffer(dst)
 	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // there is nothing in it that could fail
+	_ = encoder.Encode(value) // cannot fail for such a value
 	return b.Bytes()
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// outputFormat is how events are printed. Without json and raw they are lines.
+// outputFormat is how events are printed; by default as lines.
 type outputFormat struct{ json, raw, sequences bool }
 
-// printer prints the events of a subscription: messages as out has them, and for people, what happens to the
-// connection.
+// printer prints events: messages to out, and what happens to the connection to notes.
 type printer struct {
 	outputFormat
 	out   *bufio.Writer
@@ -22,7 +21,7 @@ type printer struct {
 	line  []byte    // reused
 }
 
-// print prints one event. An error is that of writing it.
+// print prints one event. Its error is that of out.
 func (p *printer) print(e client.Event) error {
 	p.line = p.line[:0]
 	m, isMessage := e.(*client.Message)
@@ -40,12 +39,12 @@ func (p *printer) print(e client.Event) error {
 	if isMessage {
 		return nil
 	}
-	err := p.out.Flush() // so that on a terminal both are in order
+	err := p.out.Flush() // out and notes stay in order on a terminal
 	_, _ = fmt.Fprintf(p.notes, "conch: sub: %s\n", protocol.EscapeMessage(nil, []byte(describeEvent(e))))
-	return err //nolint:wrapcheck // as above
+	return err
 }
 
-// appendLine is a message as a line that no publisher can make look like two.
+// appendLine appends a message as one line. Control bytes are escaped, so that a payload cannot forge a second line.
 func (p *printer) appendLine(line []byte, m *client.Message) []byte {
 	if p.sequences {
 		line = append(strconv.AppendUint(append(line, '#'), m.Sequence, 10), ' ')
@@ -54,7 +53,7 @@ func (p *printer) appendLine(line []byte, m *client.Message) []byte {
 	return append(protocol.EscapeMessage(line, m.Payload), '\n')
 }
 
-// describeEvent tells people what has happened to the connection.
+// describeEvent is the text for an event that is not a message.
 func describeEvent(e client.Event) string {
 	switch e := e.(type) {
 	case *client.Disconnected:

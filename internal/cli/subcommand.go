@@ -17,14 +17,15 @@ import (
 	"github.com/conchmq/conch/internal/daemon"
 )
 
-// subcommand is what conch does when its name is the first argument. The names are no addresses: they have no port.
+// subcommand is a subcommand. Its name cannot be an address to listen on, because it has no port.
 type subcommand struct {
 	name, synopsis, usage string
-	flags                 func() []cli.Flag // for the completion
+	flags                 func() []cli.Flag // for completion
 	run                   func(ctx context.Context, e *Env) error
 }
 
-// subcommands are all of them, in the order of the help. It is a function because completion is one, and lists them.
+// subcommands are all subcommands, in the order of the help. A variable would be an initialization cycle: completion
+// lists them.
 func subcommands() []subcommand {
 	return []subcommand{
 		{"sub", "[flags] topic...", "print the messages of topics and patterns", flagsOf(subTable), subscribe},
@@ -40,10 +41,10 @@ func flagsOf[T any](table []option[T]) func() []cli.Flag {
 
 func noFlags() []cli.Flag { return nil }
 
-// Env is what conch needs from its process.
+// Env is what conch uses of its process.
 type Env struct {
 	Version        string
-	Args           []string // with the name of the program; for a subcommand, those behind its own name
+	Args           []string // as os.Args; for a subcommand, without the program and its own name
 	LookupEnv      config.Lookup
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -59,16 +60,16 @@ func (s *subcommand) execute(e *Env) error {
 	sig := caught()
 	var f *exitError
 	if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
-		return err // it says what is in which file, and so more than that it was interrupted
+		return err // it names the file with the messages, which a status alone would not
 	}
 	return &exitError{status: signalStatus(sig)}
 }
 
-// endSignals are left to the system after the first one: a write that nobody reads can be ended by nothing else.
+// endSignals have their default effect again after the first one: only that ends a write that blocks.
 var endSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-// cancelOnSignal ends a context at the first signal to stop. What it returns waits for the goroutine that does so, and says
-// which signal it was, if any.
+// cancelOnSignal cancels a context at the first signal to stop. caught ends and awaits its goroutine, and returns that
+// signal, or nil.
 func cancelOnSignal(ctx context.Context, cancel context.CancelFunc, signals <-chan os.Signal) (caught func() os.Signal) {
 	found := make(chan os.Signal, 1)
 	go func() {
@@ -100,7 +101,7 @@ const (
 	statusTimeout = 4
 )
 
-// statusTable is every status with which conch sub and conch pub end.
+// statusTable has every exit status of conch sub and conch pub.
 var statusTable = []struct{ status, meaning string }{
 	{"0", "all went well; also when nobody reads standard output any more"},
 	{"1", "it cannot be done: no server, or it says no (pub --unacked has the input); a file cannot be read or written"},
@@ -119,8 +120,7 @@ func statusHelp() string {
 	return b.String()
 }
 
-// unlessClosed is an error of writing to standard output, or nil if nobody reads it any more: whoever looked at the
-// first lines alone has got what was wanted.
+// unlessClosed is an error of writing to standard output. A closed pipe is none: conch sub news | head -1 succeeds.
 func unlessClosed(err error) error {
 	if err == nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
 		return nil
