@@ -1,4 +1,4 @@
-// Conch is a broker for publish and subscribe. It serves Redis clients, and anybody who can type a line.
+// Conch is a broker for publish and subscribe. It serves Redis clients, and people who type lines.
 package main
 
 import (

@@ -205,7 +205,7 @@ func (o *benchOptions) probe(ctx context.Context) error {
 // explain adds what to do to an error, if that is known.
 func (o *benchOptions) explain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("bench: nobody listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
+		return fmt.Errorf("bench: no server listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
 	}
 	return fmt.Errorf("bench: %w", err)
 }
@@ -290,7 +290,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 	}
 	if _, err := fmt.Fscanln(stdout, &address); err != nil {
 		stop()
-		return "", nil, fmt.Errorf("the relay does not say where it listens: %w", err)
+		return "", nil, fmt.Errorf("the relay printed no address: %w", err)
 	}
 	return address, stop, nil
 }

@@ -98,7 +98,7 @@ func TestBenchNobodyListens(t *testing.T) {
 	status, out, log := measure("127.0.0.1:1")
 	assert.Equal(t, statusFailure, status)
 	assert.Empty(t, out)
-	assert.Equal(t, "conch: bench: nobody listens on 127.0.0.1:1; start a server first, e.g. conch 127.0.0.1:1\n", log)
+	assert.Equal(t, "conch: bench: no server listens on 127.0.0.1:1; start a server first, e.g. conch 127.0.0.1:1\n", log)
 }
 
 func TestBenchWrongUse(t *testing.T) {

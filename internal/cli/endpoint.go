@@ -32,7 +32,7 @@ func serverFlagOptions[T any](of func(*T) *serverFlags) []option[T] {
 		url, password,
 		textFlag("tls-ca", "FILE", "the authority that signs the server's certificate, in PEM; that of the system if not given", "ca.pem",
 			func(o *T) *string { return &of(o).ca }),
-		textFlag("tls-cert", "FILE", "a certificate that says who we are, in PEM", "cert.pem", func(o *T) *string { return &of(o).cert }),
+		textFlag("tls-cert", "FILE", "the certificate to show to the server, in PEM", "cert.pem", func(o *T) *string { return &of(o).cert }),
 		textFlag("tls-key", "FILE", "its private key, in PEM", "key.pem", func(o *T) *string { return &of(o).key }),
 	}
 }
@@ -106,7 +106,7 @@ func explainDialError(name string, o client.Options, err error) error {
 	var said *client.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%s: nobody listens on %s; start a server first, or say where it is with --url", name, o.Addr)
+		return fmt.Errorf("%s: no server listens on %s; start one, or give its address with --url", name, o.Addr)
 	case errors.As(err, &said) && said.Code == client.CodeNoAuth:
 		return fmt.Errorf("%s: %w; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL", name, err)
 	}

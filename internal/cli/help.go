@@ -9,13 +9,13 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-const helpHead = `conch is a broker for publish and subscribe. It serves Redis clients, and anybody who can type a line.
+const helpHead = `conch is a broker for publish and subscribe. It serves Redis clients, and people who type lines.
 
 Usage: conch [address] [settings]
 `
 
 const helpExamples = `
-Each of these says more with --help.
+Each subcommand has --help.
 
 Examples:
   conch                                    listen on port 8889, serve this machine
@@ -31,8 +31,8 @@ const helpTail = `
 Sizes are bytes, or with a unit: 64KiB, 16mb, 1g; k, kb and KiB are all 1024. Times are 500ms, 60s, 5m; a plain
 number is seconds. In the file, a setting is a line such as: max-message = "16MiB"
 
-Signals: SIGINT and SIGTERM stop conch when connections have drained, a second one at once. SIGUSR1 makes the log
-more talkative by one level, and after trace as talkative as it was set. SIGHUP reads the TLS files again.
+Signals: SIGINT and SIGTERM stop conch when connections have drained, a second one at once. SIGUSR1 lowers the log
+level by one; after trace it returns to the configured level. SIGHUP reloads the TLS files.
 `
 
 // helpText is what --help prints.

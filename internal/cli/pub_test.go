@@ -157,7 +157,7 @@ func TestPubWhenThereIsNoConnection(t *testing.T) {
 	c.Expect("+OK\r\n")
 	input := strings.Repeat("line\n", 100_000) + "last without end"
 	for _, test := range []struct{ address, why string }{
-		{"127.0.0.1:1", "nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
+		{"127.0.0.1:1", "no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 		{locked.Addr, "NOAUTH .*"},
 	} {
 		file := filepath.Join(t.TempDir(), "rest")

@@ -78,10 +78,10 @@ Examples:
 Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate begins there, and that is given with
 --where; to listen to the topic 'a WHERE b', give the pattern 'a \WHERE b'. Patterns are given with --pattern.
 
-In lines, control bytes are shown as \n or \x1b, so that nobody who publishes can forge a line or drive a terminal;
+In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal;
 --raw shows bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for
-payload, and so on. When the connection breaks, conch sub comes back by itself; standard error, and JSON too, say what
-may have been missed. When --timeout is over before the server has answered, the status is 1, as without a server.
+payload, and so on. When the connection breaks, conch sub reconnects; standard error, and JSON too, show what may
+have been missed. When --timeout is over before the server has answered, the status is 1, as without a server.
 
 ` + serverFlagsHelp + "\n" + statusHelp()
 }

@@ -103,9 +103,9 @@ const (
 
 // statusTable has every exit status of conch sub and conch pub.
 var statusTable = []struct{ status, meaning string }{
-	{"0", "all went well; also when nobody reads standard output any more"},
-	{"1", "it cannot be done: no server, or it says no (pub --unacked has the input); a file cannot be read or written"},
-	{"2", "the command line makes no sense"},
+	{"0", "success; also when the reader of standard output is gone"},
+	{"1", "failure: no server, or it refuses (pub --unacked has the input); a file cannot be read or written"},
+	{"2", "the command line is invalid"},
 	{"3", "pub: messages are not acknowledged"},
 	{"4", "sub: --timeout was over before --count messages came"},
 	{"128 + n", "ended by signal n: 130 by SIGINT, 143 by SIGTERM"},

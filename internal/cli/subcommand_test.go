@@ -181,8 +181,8 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"pub --password-file " + password + " a b", "pub: password-file: there is no password in the first line of " + password},
 		{"pub --url conchs://x --tls-ca " + password + " a b", "pub: tls-ca: there is no certificate in " + password},
 		{"pub --unacked " + password + " a b", "pub: unacked: open " + password + ": file exists"},
-		{"sub --url 127.0.0.1:1 a", "sub: nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
-		{"pub --url 127.0.0.1:1 a b", "pub: nobody listens on 127.0.0.1:1; start a server first, or say where it is with --url"},
+		{"sub --url 127.0.0.1:1 a", "sub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
+		{"pub --url 127.0.0.1:1 a b", "pub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, stderr bytes.Buffer

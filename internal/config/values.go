@@ -139,7 +139,7 @@ func setUnixSocket(c *Config, text string) error {
 	case len(text) > maxSocketPath:
 		return fmt.Errorf("expected a path of at most %d bytes, not %d: %q", maxSocketPath, len(text), text)
 	case strings.HasPrefix(text, "@") || strings.ContainsRune(text, 0):
-		return fmt.Errorf("expected the path of a file, whose mode says who may connect, not %q", text)
+		return fmt.Errorf("expected the path of a file, whose mode limits connecting, not %q", text)
 	}
 	return nil
 }

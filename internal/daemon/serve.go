@@ -107,7 +107,7 @@ func (d *daemon) wait(signals <-chan os.Signal) error {
 			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
 			return d.stop(signals)
 		case <-d.shutdownRequested:
-			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("stopping: a peer said SHUTDOWN; connections drain first")
+			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("stopping: SHUTDOWN was sent; connections drain first")
 			return d.stop(signals)
 		case <-d.core.done:
 			return d.core.outcome()

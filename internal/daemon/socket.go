@@ -46,7 +46,7 @@ func removeStaleSocket(path string) error {
 		return errors.New("another conch (or another program) has it; choose another path")
 	}
 	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("a socket that nobody answers on is there, and cannot be removed: %w", errors.Unwrap(err))
+		return fmt.Errorf("a socket without a listening process is there, and cannot be removed: %w", errors.Unwrap(err))
 	}
 	return nil
 }
