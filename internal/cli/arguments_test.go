@@ -76,7 +76,7 @@ func TestTheAddressMayBeAnArgument(t *testing.T) {
 	}
 }
 
-func TestHelpTellsEverySetting(t *testing.T) {
+func TestHelpHasEverySetting(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"-h"}, {"--help", "serev"}, {":1", "-h"}} {
 		var out, stderr bytes.Buffer
 		require.Equal(t, statusOK, run(append([]string{"conch"}, args...), nothing, nil, &out, &stderr, nil))
@@ -115,7 +115,7 @@ var errBroken = errors.New("nobody reads")
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
-func TestAnAnswerThatNobodyReadsIsAFailure(t *testing.T) {
+func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	var stderr bytes.Buffer
 	assert.Equal(t, statusFailure, run([]string{"conch", "--help"}, nothing, nil, brokenWriter{}, &stderr, nil))
 	assert.Equal(t, "conch: cannot write the answer: nobody reads\n", stderr.String())

@@ -94,7 +94,7 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 var _ io.Writer = writer(nil)
 
-func TestBenchNobodyListens(t *testing.T) {
+func TestBenchWithoutAServer(t *testing.T) {
 	status, out, log := measure("127.0.0.1:1")
 	assert.Equal(t, statusFailure, status)
 	assert.Empty(t, out)
@@ -130,7 +130,7 @@ func TestBenchWrongUse(t *testing.T) {
 	}
 }
 
-func TestBenchHelpTellsEveryFlag(t *testing.T) {
+func TestBenchHelpHasEveryFlag(t *testing.T) {
 	for _, flag := range []string{"--help", "-h"} {
 		var out, log bytes.Buffer
 		require.Equal(t, statusOK, run([]string{"conch", "bench", flag}, nothing, nil, &out, &log, nil))

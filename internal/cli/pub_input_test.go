@@ -41,7 +41,7 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-// A line that cannot be a message is read, with all behind it, by whoever wants that: not a byte is missing.
+// A line that is too long is still there for copyTo, and all after it: not a byte is missing.
 func TestLineReaderKeepsLongLines(t *testing.T) {
 	long := strings.Repeat("x", 101)
 	for _, c := range []struct {
@@ -106,7 +106,7 @@ func TestProgress(t *testing.T) {
 	m.add(4)
 	assert.EqualValues(t, 2, m.done, "messages, where the size is not known")
 
-	m = nil // nobody is to see one
+	m = nil // no terminal
 	m.add(4)
 	m.end()
 }

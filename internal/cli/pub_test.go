@@ -82,7 +82,7 @@ func TestPubTenThousandLines(t *testing.T) {
 	}
 }
 
-// What is acknowledged and what is in the file are together what was put in.
+// The acknowledged lines and the file together are the input.
 func TestPubWhenTheConnectionBreaks(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	proxy, err := faulty.Start(s.Addr, func(uint64) faulty.Plan { return faulty.Plan{} })
@@ -149,7 +149,7 @@ func TestPubIsRefused(t *testing.T) {
 	assert.Equal(t, "conch: pub: not acknowledged: 3 messages, in "+file+"; the first because: "+noPermission+"\n", r.err.String())
 }
 
-// Where nothing can be published, the file is the whole input, and whoever writes to the pipe may go on to the end.
+// If nothing can be published, the file has the whole input, and the writer of the pipe is not blocked.
 func TestPubWhenThereIsNoConnection(t *testing.T) {
 	locked := conchtest.Start(t, server.Options{})
 	c := locked.Dial(t)
@@ -181,7 +181,7 @@ func TestPubWhenThereIsNoConnection(t *testing.T) {
 	}
 }
 
-// What a signal interrupts there says what is in the file.
+// After a signal in that state, the error has the number of messages in the file.
 func TestPubIsInterruptedWithoutAConnection(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rest")
 	r := begin(t, "127.0.0.1:1", "pub", "--unacked", file, "news")
@@ -212,7 +212,7 @@ func TestPubEndsByASignal(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	r := begin(t, s.Addr, "pub", "--json", "news")
 	r.enter("one\n")
-	r.out.await(t, `"sequence":1}`) // said at once, though the input goes on
+	r.out.await(t, `"sequence":1}`) // printed at once, though the input goes on
 	r.signals <- syscall.SIGINT
 	r.ends(130)
 	assert.Empty(t, r.err.String())
@@ -233,7 +233,7 @@ func TestPubWhenTheInputFails(t *testing.T) {
 }
 
 // With a file, even half a line that was read is not lost.
-func TestPubKeepsWhatItHasRead(t *testing.T) {
+func TestPubKeepsInputThatWasRead(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	long := strings.Repeat("x", 40)
 	for _, test := range []struct {
@@ -267,8 +267,8 @@ func TestPubKeepsWhatItHasRead(t *testing.T) {
 	}
 }
 
-// A pipe that nobody reads any more is no reason to publish less.
-func TestPubGoesOnWhenNobodyReads(t *testing.T) {
+// A closed pipe on standard output does not end publishing.
+func TestPubGoesOnWithoutAReader(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	from, to := io.Pipe()
 	require.NoError(t, from.Close())

@@ -43,7 +43,7 @@ func start(t *testing.T, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		p.signals <- os.Interrupt
-		p.signals <- os.Interrupt // should the first one be at work already, it is not to drain for long
+		p.signals <- os.Interrupt // a second one ends draining
 		<-p.exited
 	})
 	p.first = p.log.Await(t, "listening", 1)
@@ -65,8 +65,8 @@ func (p *process) dial() net.Conn {
 	return c
 }
 
-// ask sends a command and reads the reply, which must be as expected.
-func (p *process) ask(c net.Conn, command, reply string) {
+// request sends a command and reads the reply, which must be as expected.
+func (p *process) request(c net.Conn, command, reply string) {
 	p.t.Helper()
 	_, err := io.WriteString(c, command)
 	require.NoError(p.t, err)
@@ -89,11 +89,11 @@ func TestStatusOfTheDaemon(t *testing.T) {
 
 	p = start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	stuck := p.dial() // and reads nothing
-	p.ask(stuck, "SUB t\n", "OK SUB t\n")
+	p.request(stuck, "SUB t\n", "OK SUB t\n")
 	publisher := p.dial()
 	message := "PUB t " + strings.Repeat("x", 60<<10) + "\n"
 	for range 400 {
-		p.ask(publisher, message, "OK PUB t\n")
+		p.request(publisher, message, "OK PUB t\n")
 	}
 	p.signals <- syscall.SIGTERM
 	p.signals <- syscall.SIGTERM

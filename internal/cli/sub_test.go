@@ -15,8 +15,8 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// say publishes in lines, and waits until that has taken effect.
-func say(t *testing.T, s *conchtest.Server, lines ...string) {
+// publishLines publishes with PUB, and awaits the replies.
+func publishLines(t *testing.T, s *conchtest.Server, lines ...string) {
 	t.Helper()
 	c := s.Dial(t)
 	for _, line := range lines {
@@ -43,7 +43,7 @@ func TestSub(t *testing.T) {
 			s := conchtest.Start(t, server.Options{})
 			r := begin(t, s.Addr, append([]string{"sub"}, strings.Fields(c.args)...)...)
 			listening(t, s.Addr, c.names)
-			say(t, s, orders...)
+			publishLines(t, s, orders...)
 			r.ends(statusOK)
 			assert.Equal(t, c.want, r.out.String())
 			assert.Empty(t, r.err.String())
@@ -55,7 +55,7 @@ func TestSubTakesArgumentsForTopics(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "-n", "1", "a*")
 	listening(t, s.Addr, 1)
-	say(t, s, "ab no", "a* yes")
+	publishLines(t, s, "ab no", "a* yes")
 	r.ends(statusOK)
 	assert.Equal(t, "a* yes\n", r.out.String())
 	assert.Equal(t, "conch: sub: a* is taken for one topic; patterns are given with --pattern\n", r.err.String())
@@ -87,7 +87,7 @@ func TestSubEndsByASignal(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		r := begin(t, s.Addr, "sub", "news")
 		listening(t, s.Addr, 1)
-		say(t, s, "news one")
+		publishLines(t, s, "news one")
 		r.out.await(t, "news one\n") // nothing waits in a buffer while no message comes
 		r.signals <- sig
 		r.ends(signalStatus(sig))
@@ -126,13 +126,13 @@ func TestSubComesBack(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "--json", "--sequences", "-n", "2", "news")
 	listening(t, s.Addr, 1)
-	say(t, s, "news one")
+	publishLines(t, s, "news one")
 	r.out.await(t, `"one"`)
 	c := s.Dial(t)
 	c.Send("CLIENT KILL TYPE pubsub\n")
 	c.Expect(":1\r\n")
 	r.out.await(t, `"event":"reconnected"`)
-	say(t, s, "news two")
+	publishLines(t, s, "news two")
 	r.ends(statusOK)
 	assert.Regexp(t, `^{"event":"message","topic":"news","payload":"one","epoch":"[0-9a-f]{16}","sequence":1,"previous":0}
 {"event":"disconnected","error":"[^"]+"}
@@ -144,26 +144,26 @@ conch: sub: reconnected; nothing was missed
 $`, r.err.String())
 }
 
-// Whoever has read enough closes the pipe. That is no failure, and nothing is said about it.
-func TestSubEndsWhenNobodyReads(t *testing.T) {
+// A reader that closes the pipe has read enough: no failure, no message.
+func TestSubEndsWithoutAReader(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	from, to := io.Pipe()
 	ended := make(chan int, 1)
 	var stderr screen
 	go func() { ended <- run([]string{"conch", "sub", "-u", s.Addr, "news"}, nothing, nil, to, &stderr, nil) }()
 	listening(t, s.Addr, 1)
-	say(t, s, "news one")
+	publishLines(t, s, "news one")
 	first := make([]byte, len("news one\n"))
 	_, err := io.ReadFull(from, first)
 	require.NoError(t, err)
 	require.NoError(t, from.Close())
-	say(t, s, "news two")
+	publishLines(t, s, "news two")
 	assert.Equal(t, statusOK, <-ended)
 	assert.Empty(t, stderr.String())
 }
 
 // It ends at once, not when the next message comes.
-func TestSubNoticesThatNobodyReads(t *testing.T) {
+func TestSubNoticesAClosedPipe(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	from, to, err := os.Pipe()
 	require.NoError(t, err)
@@ -185,7 +185,7 @@ func TestSubWhenOutputFails(t *testing.T) {
 		ended <- run([]string{"conch", "sub", "-u", s.Addr, "news"}, nothing, nil, brokenWriter{}, &stderr, nil)
 	}()
 	listening(t, s.Addr, 1)
-	say(t, s, "news one")
+	publishLines(t, s, "news one")
 	assert.Equal(t, statusFailure, <-ended)
 	assert.Equal(t, "conch: cannot write: nobody reads\n", stderr.String())
 }

@@ -198,7 +198,7 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentSaysWhere(t *testing.T) {
+func TestTheEnvironmentNamesTheServer(t *testing.T) {
 	env := environment(map[string]string{"CONCH_URL": "http://x", "CONCH_PASSWORD_FILE": "/none"})
 	var stderr bytes.Buffer
 	assert.Equal(t, statusUsage, run([]string{"conch", "pub", "a", "b"}, env, nil, io.Discard, &stderr, nil))

@@ -33,7 +33,7 @@ func (l *Log) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// End says that no more lines come.
+// End marks the end of the log: Await fails instead of waiting.
 func (l *Log) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

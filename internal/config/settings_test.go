@@ -18,7 +18,7 @@ func environment(variables map[string]string) Lookup {
 
 var nothing = environment(nil)
 
-// toml writes a file and returns its name.
+// tomlFile writes a file and returns its name.
 func tomlFile(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "conch.toml")
@@ -36,9 +36,9 @@ func line(flags ...string) CommandLine {
 	return l
 }
 
-// sample has four different values of one setting: none is the default of another source.
+// sample has four different values of one setting, one for each source.
 type sample struct {
-	fallback        any    // what the setting is when nobody says anything
+	fallback        any    // without any source
 	file            string // as in the file
 	env, flag       string
 	inFile, in, out any // what those three come to
@@ -82,7 +82,7 @@ var samples = map[string]sample{
 	"log-format":        {"auto", `"json"`, "console", "JSON", "json", "console", "json"},
 }
 
-// companions are what a setting is not taken without.
+// companions are the flags without which a setting is refused.
 var companions = map[string]string{
 	"tls-listen":      "--tls-cert=x --tls-key=x",
 	"tls-cert":        "--tls-listen=:7 --tls-key=x",
@@ -129,7 +129,7 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 	}
 }
 
-func TestAWrongValueNamesItsSourceAndWhatIsExpected(t *testing.T) {
+func TestAWrongValueNamesItsSourceAndTheExpectation(t *testing.T) {
 	const size, number, period = "expected a size such as", "expected a whole number from 1 on", "expected a time such as"
 	for name, expected := range map[string]string{
 		"listen": "expected host:port", "tls-listen": "expected host:port", "tls-client-auth": "expected require or optional",

@@ -47,7 +47,7 @@ func TestProcessorsAreGivenBack(t *testing.T) {
 	assert.Equal(t, most, runtime.GOMAXPROCS(0))
 }
 
-func TestWhoSetsTheNumberHasDecided(t *testing.T) {
+func TestGOMAXPROCSIsKept(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "2")
 	was := runtime.GOMAXPROCS(3)
 	defer runtime.GOMAXPROCS(was)

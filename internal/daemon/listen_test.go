@@ -27,22 +27,22 @@ func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate strin
 	return sock, sock.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-func TestSIGHUPReadsTheTLSFilesAgainAndDropsNobody(t *testing.T) {
+func TestSIGHUPReloadsTheTLSFilesAndKeepsConnections(t *testing.T) {
 	a, folder := conchtest.NewAuthority(t), t.TempDir()
 	cert, key := a.Valid(t, "first").Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
 	assert.Equal(t, "CN=first", p.log.Await(t, certificateLoaded, 1)["certificate"])
 	old, name := p.dialTLS(a)
 	assert.Equal(t, "first", name)
-	p.ask(old, "SUB a\n", "OK SUB a\n")
+	p.request(old, "SUB a\n", "OK SUB a\n")
 
 	a.Valid(t, "second").Write(t, folder)
 	p.signals <- reloadSignal
 	p.log.Await(t, "reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone", 1)
 	conchtest.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
 	c, _ := p.dialTLS(a)
-	p.ask(c, "PUB a still here\n", "OK PUB a\n")
-	p.ask(old, "", "UPDATE a still here\n")
+	p.request(c, "PUB a still here\n", "OK PUB a\n")
+	p.request(old, "", "UPDATE a still here\n")
 
 	require.NoError(t, os.Chmod(key, 0o640))
 	p.signals <- reloadSignal
@@ -56,7 +56,7 @@ func TestSIGHUPWithoutTLSEndsNothing(t *testing.T) {
 	p := start(t)
 	p.signals <- reloadSignal
 	p.log.Await(t, "nothing to reload: there are no TLS files, and settings are read at the start alone", 1)
-	p.ask(p.dial(), "PING\n", "+PONG\r\n")
+	p.request(p.dial(), "PING\n", "+PONG\r\n")
 }
 
 func TestTheLogNamesFilesAndNoKey(t *testing.T) {
@@ -66,7 +66,7 @@ func TestTheLogNamesFilesAndNoKey(t *testing.T) {
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--log-level=trace")
 	assert.Equal(t, key, p.first["tls-key"])
 	c, _ := p.dialTLS(a)
-	p.ask(c, "PING\n", "+PONG\r\n")
+	p.request(c, "PING\n", "+PONG\r\n")
 	assert.NotContains(t, p.log.Text(), strings.Split(string(pair.Key), "\n")[1])
 }
 

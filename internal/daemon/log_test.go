@@ -15,7 +15,7 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-func TestTheLogGetsMoreTalkativeFromAnyLevel(t *testing.T) {
+func TestVerbosityRisesFromAnyLevel(t *testing.T) {
 	var out bytes.Buffer
 	log := openLog(&config.Config{LogLevel: zerolog.ErrorLevel, LogFormat: config.FormatJSON}, &out)
 	for range 6 {
@@ -48,7 +48,7 @@ func (s *stuck) Write(line []byte) (int, error) {
 	return s.Buffer.Write(line)
 }
 
-func TestALogThatIsNotReadDropsLinesAndTellsHowMany(t *testing.T) {
+func TestALogThatIsNotReadCountsDroppedLines(t *testing.T) {
 	out := newStuck()
 	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("a line")
@@ -112,7 +112,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	assert.Equal(t, uint64(1), log.dropped())
 }
 
-func TestTheEndDoesNotWaitForALogThatNobodyReads(t *testing.T) {
+func TestCloseDoesNotWaitForALogThatIsNotRead(t *testing.T) {
 	out := newStuck()
 	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("a line")

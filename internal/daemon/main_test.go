@@ -75,8 +75,8 @@ func (p *process) dial() net.Conn {
 	return c
 }
 
-// ask sends a command and reads the reply, which must be as expected.
-func (p *process) ask(c net.Conn, command, reply string) {
+// request sends a command and reads the reply, which must be as expected.
+func (p *process) request(c net.Conn, command, reply string) {
 	p.t.Helper()
 	_, err := io.WriteString(c, command)
 	require.NoError(p.t, err)

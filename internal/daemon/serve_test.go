@@ -32,7 +32,7 @@ func TestItServesUntilASignal(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			p := start(t)
 			c := p.dial()
-			p.ask(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
+			p.request(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
 			p.signals <- sig
 			assert.NoError(t, p.wait())
 			rest, err := io.ReadAll(c)
@@ -46,7 +46,7 @@ func TestItServesUntilASignal(t *testing.T) {
 	}
 }
 
-func TestTheFirstLineTellsWhatIsInForce(t *testing.T) {
+func TestTheFirstLineHasTheSettingsInForce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(file, []byte("max-line = 2048"), 0o600))
 	p := start(t, "--config="+file, "--slow-hard=1MiB", "--max-message=100MiB")
@@ -106,11 +106,11 @@ func TestSuggestAddress(t *testing.T) {
 func fill(p *process) (subscriber net.Conn, waiting string) {
 	p.t.Helper()
 	subscriber, publisher := p.dial(), p.dial()
-	p.ask(subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n")
+	p.request(subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n")
 	const messages = 24
 	payload := fmt.Sprintf("$%d\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
 	for range messages {
-		p.ask(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n"+payload, ":1\r\n")
+		p.request(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n"+payload, ":1\r\n")
 	}
 	return subscriber, strings.Repeat("*3\r\n$7\r\nmessage\r\n$1\r\nt\r\n"+payload, messages)
 }
@@ -141,7 +141,7 @@ func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	assert.NotContains(t, p.log.Text(), `"stopped"`)
 }
 
-func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
+func TestSIGUSR1RaisesTheVerbosity(t *testing.T) {
 	for configured, want := range map[string][]string{
 		"info":  {"debug", "trace", "info", "debug"},
 		"debug": {"trace", "debug", "trace"},
@@ -154,7 +154,7 @@ func TestSIGUSR1MakesTheLogMoreTalkative(t *testing.T) {
 				line := p.log.Await(t, changed, i+1)
 				assert.Equal(t, level, line["log-level"])
 				assert.Equal(t, "info", line["level"])
-				p.ask(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
+				p.request(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
 					fmt.Sprintf("*2\r\n$8\r\nloglevel\r\n$%d\r\n%s\r\n", len(level), level))
 			}
 		})

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAUnixSocketLetsInWhomItsModeNames(t *testing.T) {
+func TestAUnixSocketHasItsMode(t *testing.T) {
 	for _, mode := range []os.FileMode{0o600, 0o700, 0o770, 0o777} {
 		path := t.TempDir() + "/s"
 		l, err := listenUnix(path, mode)
