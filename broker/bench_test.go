@@ -290,7 +290,7 @@ func BenchmarkMatchAmongPatterns(b *testing.B) {
 				b.ReportAllocs()
 				core := New(Options{}) // never run: nobody but this goroutine uses it
 				for i := range count {
-					core.open(Pattern, []byte(test.glob(i)))
+					core.getOrCreate(Pattern, []byte(test.glob(i)))
 				}
 				var topic []byte
 				for i := 0; b.Loop(); i++ {
@@ -357,9 +357,9 @@ func BenchmarkChurnAmongPatterns(b *testing.B) {
 		b.Run(fmt.Sprintf("patterns=%d", count), func(b *testing.B) {
 			x := &index{}
 			for i := range count {
-				x.add(&audience{name: fmt.Sprintf("user.%d.*", i)})
+				x.add(&subscriberSet{name: fmt.Sprintf("user.%d.*", i)})
 			}
-			churn := &audience{name: fmt.Sprintf("user.%d.x*", count/2)}
+			churn := &subscriberSet{name: fmt.Sprintf("user.%d.x*", count/2)}
 			b.ReportAllocs()
 			for b.Loop() {
 				x.add(churn)

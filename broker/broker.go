@@ -33,27 +33,27 @@ type Broker struct {
 	done  chan struct{} // closed when Run has returned: nobody is left waiting in Submit
 
 	// What follows belongs to the goroutine of Run alone.
-	audiences   [kinds]map[string]*audience
-	patterns    index
-	subscribers int // those that hold at least one subscription
-	sequence    uint64
-	matches     uint64
-	dirty       []*Subscriber
-	over        []*Subscriber
-	matched     []*audience // whom the topic in flight reaches
-	message     Message     // what is in flight; a field so that passing it on does not allocate
+	sets            [kinds]map[string]*subscriberSet
+	patterns        index
+	subscriberCount int // those that hold at least one subscription
+	sequence        uint64
+	deliveries      uint64
+	dirty           []*Subscriber
+	over            []*Subscriber
+	matched         []*subscriberSet // whom the topic in flight reaches
+	message         Message          // what is in flight; a field so that passing it on does not allocate
 
-	circles    int      // distinct names with a predicate
-	patterned  int      // distinct patterns, with a predicate or without
-	filtered   uint64   // messages times subscriptions: what predicates kept back
-	unreadable uint64   // of these, for want of what the predicate reads
-	said       []said   // of the message in flight
-	urgent     int      // batches that have run out of patience: see park.go
-	waiting    []*Batch // those that wait until there is none
-	ready      []*Batch // those that need not wait any more
-	committing bool     // a transaction is being applied: nothing in it goes back or waits
-	work       int      // done in this round
-	full       uint     // rounds that ended with work left
+	predicateCount  int      // distinct names with a predicate
+	patternCount    int      // distinct patterns, with a predicate or without
+	filteredCount   uint64   // messages times subscriptions: what predicates kept back
+	unreadableCount uint64   // of these, for want of what the predicate reads
+	said            []said   // of the message in flight
+	urgent          int      // batches that have run out of patience: see park.go
+	waiting         []*Batch // those that wait until there is none
+	ready           []*Batch // those that need not wait any more
+	committing      bool     // a transaction is being applied: nothing in it goes back or waits
+	work            int      // done in this round
+	full            uint     // rounds that ended with work left
 }
 
 // New makes a Broker that Run has yet to start.
@@ -62,8 +62,8 @@ func New(o Options) *Broker {
 		o.Inbox = 128
 	}
 	b := &Broker{inbox: make(chan *Batch, o.Inbox), done: make(chan struct{})}
-	for k := range b.audiences {
-		b.audiences[k] = make(map[string]*audience)
+	for k := range b.sets {
+		b.sets[k] = make(map[string]*subscriberSet)
 	}
 	return b
 }
@@ -204,7 +204,7 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 		}
 		return done
 	case Evict:
-		b.condemn(s, r.Call)
+		b.condemn(s, r.Tag)
 		return done
 	case Publish:
 		return b.publication(s, r)
@@ -285,11 +285,11 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	if len(r.Names) > 0 {
 		b.work += len(r.Names)
 		for _, name := range r.Names {
-			if sub := s.holds(r.Kind, r.Form, name); sub != nil {
+			if sub := s.find(r.Kind, r.Form, name); sub != nil {
 				b.drop(sub)
 			}
-			if r.Wide {
-				b.dropNarrow(s, r, name)
+			if r.IncludeFiltered {
+				b.dropFiltered(s, r, name)
 			}
 			s.owner.Unsubscribed(r, name, s.Count(r.Form, r.Kind))
 		}
@@ -304,23 +304,23 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 
 // unsubscribeAll is one request as far as it goes. In a transaction it goes all the way: that is one instant.
 func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
-	most := s.CountKind(r.Form, r.Kind)
+	limit := s.CountKind(r.Form, r.Kind)
 	if !b.committing {
-		most = min(most, maxDrops)
+		limit = min(limit, maxDrops)
 	}
-	going := make([]*Subscription, 0, most)
+	leaving := make([]*Subscription, 0, limit)
 	for _, sub := range s.held.items {
-		if sub != nil && sub.Form == r.Form && sub.to.kind == r.Kind {
-			if going = append(going, sub); len(going) == most {
+		if sub != nil && sub.Form == r.Form && sub.set.kind == r.Kind {
+			if leaving = append(leaving, sub); len(leaving) == limit {
 				break
 			}
 		}
 	}
-	for _, sub := range going {
+	for _, sub := range leaving {
 		b.drop(sub)
 		s.owner.Unsubscribed(r, []byte(sub.Name()), s.Count(r.Form, r.Kind))
 	}
-	b.work += len(going)
+	b.work += len(leaving)
 	r.Unfinished = s.CountKind(r.Form, r.Kind) > 0
 }
 

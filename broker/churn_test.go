@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// errand is the Call of a request: which of its client's requests it is, in the order sent.
+// errand is the Tag of a request: which of its client's requests it is, in the order sent.
 type errand struct {
 	serial  int
 	effects int       // what the owner is told of it; 0 if that depends
@@ -59,7 +59,7 @@ type chronicler struct {
 func (c *chronicler) write(q *Request, e effect) {
 	e.who = c.who
 	if q != nil {
-		e.serial = q.Call.(*errand).serial
+		e.serial = q.Tag.(*errand).serial
 	}
 	c.log.effects = append(c.log.effects, e)
 }
@@ -105,7 +105,7 @@ func (c *chronicler) Subscribed(q *Request, name []byte, _ int) {
 }
 
 func (c *chronicler) Unsubscribed(q *Request, name []byte, _ int) {
-	c.write(q, effect{what: "unsubscribed", hold: hold{c.who, q.Kind, q.Form, string(name)}, wide: q.Wide && len(q.Names) > 0})
+	c.write(q, effect{what: "unsubscribed", hold: hold{c.who, q.Kind, q.Form, string(name)}, wide: q.IncludeFiltered && len(q.Names) > 0})
 }
 
 func (c *chronicler) Begin(q *Request) []Request {
@@ -147,10 +147,10 @@ type submitter struct {
 	returned, applied chan *Batch // never full: nobody keeps the core waiting
 	away              []*Batch    // returned, and not yet submitted again
 	out               int         // submitted, and not yet handed back
-	known             map[heldKey][]Predicate
+	known             map[subscriptionKey][]Predicate
 }
 
-// foreign is the Note of a batch that another submitter has sent.
+// foreign is the Tag of a batch that another submitter has sent.
 const foreign = "foreign"
 
 func (s *submitter) run(steps int) {
@@ -161,7 +161,7 @@ func (s *submitter) run(steps int) {
 		}
 		if s.IntN(100) == 0 {
 			victim := s.others[s.IntN(len(s.others))].current.Load()
-			s.core.Submit(&Batch{From: victim, Requests: []Request{evictBy("eve")}, Note: foreign})
+			s.core.Submit(&Batch{From: victim, Requests: []Request{evictBy("eve")}, Tag: foreign})
 		}
 		s.step()
 		if s.IntN(2) == 0 {
@@ -197,7 +197,7 @@ func (s *submitter) collect() {
 }
 
 func (s *submitter) settled(batch *Batch) {
-	if batch.Note != foreign {
+	if batch.Tag != foreign {
 		s.out--
 	}
 }
@@ -224,7 +224,7 @@ func (s *submitter) stamp(requests []Request) {
 	for i := range requests {
 		q := &requests[i]
 		e := &errand{serial: len(c.errands) + 1, effects: 1, kept: keptOf(q)}
-		if q.Call = e; q.Op == Leave || q.Op == Evict {
+		if q.Tag = e; q.Op == Leave || q.Op == Evict {
 			c.leaves = c.leaves || q.Op == Leave
 			continue
 		}
@@ -245,7 +245,9 @@ func (s *submitter) stamp(requests []Request) {
 	}
 }
 
-func topicOf(q *Request) heldKey { return heldKey{name: string(q.Names[0]), kind: q.Kind} }
+func topicOf(q *Request) subscriptionKey {
+	return subscriptionKey{name: string(q.Names[0]), kind: q.Kind}
+}
 
 // again judges a batch that is away, and submits it once more.
 func (s *submitter) again(i int) {
@@ -366,7 +368,7 @@ func TestPredicatesUnderChurn(t *testing.T) {
 	for i := range all {
 		all[i] = &submitter{
 			draw: &draw{Rand: rand.New(rand.NewPCG(seed, uint64(4+i))), narrow: true}, core: b, log: log, join: join, others: all,
-			known:    make(map[heldKey][]Predicate),
+			known:    make(map[subscriptionKey][]Predicate),
 			returned: make(chan *Batch, steps+1), applied: make(chan *Batch, (steps+1)*(submitters+1)),
 		}
 		all[i].client = join(all[i])
@@ -403,7 +405,7 @@ func TestPredicatesUnderChurn(t *testing.T) {
 // overtakes what is away.
 func requireHandedBackOnce(t *testing.T, c *chronicler) {
 	t.Helper()
-	evicts := func(b *Batch) bool { return b.Note == foreign || len(b.Requests) == 1 && b.Requests[0].Op == Evict }
+	evicts := func(b *Batch) bool { return b.Tag == foreign || len(b.Requests) == 1 && b.Requests[0].Op == Evict }
 	times, sent := map[*Batch]int{}, slices.DeleteFunc(slices.Clone(c.sent), evicts)
 	for _, batch := range c.applied {
 		times[batch]++

@@ -43,7 +43,7 @@ func TestWhoeverIsOverIsEvicted(t *testing.T) {
 		assert.Equal(t, []string{"published a: 1", "message 1 a=1 for a", "evicted"}, ann.heard())
 		assert.Empty(t, bob.heard())
 		assert.Len(t, ann.applied, 3, "each batch is handed back all the same")
-		assert.Equal(t, Counts{Topics: 1, Subscribers: 1, Published: 1, Matched: 1}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Topics: 1, Subscribers: 1, Published: 1, Matched: 1}, View{c.Broker}.Stats())
 	})
 }
 
@@ -83,7 +83,7 @@ func TestLeave(t *testing.T) {
 		c.do(ann, leave(), leave())
 		c.do(ann, leave())
 		assert.Equal(t, []string{"left"}, ann.heard())
-		assert.Zero(t, View{c.Broker}.Counts())
+		assert.Zero(t, View{c.Broker}.Stats())
 	})
 	spec(t, "ends what the subscriber may ask", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client(subscribe("a"))

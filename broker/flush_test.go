@@ -66,14 +66,14 @@ func TestEveryBatchIsHandedBackOnceAndEveryRoundFlushedOnce(t *testing.T) {
 		ann := newClient()
 		var sent []*Batch
 		for i, q := range []Request{answer(), subscribe("a"), leave(), answer(), evictBy("eve")} {
-			sent = append(sent, &Batch{From: ann.sub, Requests: []Request{q}, Note: i})
+			sent = append(sent, &Batch{From: ann.sub, Requests: []Request{q}, Tag: i})
 			require.True(t, b.Submit(sent[i]))
 		}
 		run()
 		require.Len(t, ann.applied, len(sent))
 		for i := range sent {
 			assert.Same(t, sent[i], ann.applied[i])
-			assert.Equal(t, i, ann.applied[i].Note)
+			assert.Equal(t, i, ann.applied[i].Tag)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestSubmit(t *testing.T) {
 	})
 	waiting(t, "what waits in the inbox is counted", func(t *testing.T, b *Broker, _ func()) {
 		require.True(t, b.Submit(newClient().batch()))
-		assert.Equal(t, Counts{Waiting: 1}, View{b}.Counts())
+		assert.Equal(t, Stats{InboxLen: 1}, View{b}.Stats())
 	})
 	t.Run("a submitter that waits on a full inbox is let go with false when the core ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -24,10 +24,10 @@ func confirmed(what, name string, count int) string {
 // requireEmpty holds the core to having kept nothing of anybody: names that no one listens to must not fill the memory.
 func requireEmpty(t *testing.T, b *Broker) {
 	t.Helper()
-	c := View{b}.Counts()
+	c := View{b}.Stats()
 	require.Zero(t, c.Topics+c.Shards+c.Patterns+c.Subscribers+c.Predicates)
 	for k := range kinds {
-		require.Empty(t, b.audiences[k])
+		require.Empty(t, b.sets[k])
 	}
 	requireNoPatterns(t, &b.patterns)
 	require.Empty(t, b.dirty)
@@ -38,22 +38,22 @@ func requireEmpty(t *testing.T, b *Broker) {
 	require.Empty(t, b.ready)
 	require.False(t, b.committing)
 	for _, s := range b.said[:cap(b.said)] {
-		require.Zero(t, s, "a circle that has gone is kept alive")
+		require.Zero(t, s, "a predicate set that has gone is kept alive")
 	}
 	for _, a := range b.matched[:cap(b.matched)] {
-		require.Nil(t, a, "an audience that has gone is kept alive")
+		require.Nil(t, a, "a subscriber set that has gone is kept alive")
 	}
 }
 
 func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	t.Helper()
-	require.Empty(t, s.index)
+	require.Empty(t, s.byKey)
 	require.Empty(t, s.held.items)
 	require.Zero(t, s.held.live)
 	require.Zero(t, s.counts)
-	require.Empty(t, s.narrow)
-	require.Zero(t, s.conditions)
-	require.Zero(t, s.weight)
+	require.Empty(t, s.filtered)
+	require.Zero(t, s.numFiltered)
+	require.Zero(t, s.filterCost)
 	require.Nil(t, s.parked)
 }
 
@@ -63,7 +63,7 @@ func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
 		subscribe(names...), psubscribe(names...), otherForm(subscribe(names...)), otherForm(psubscribe(names...)),
 		where(even, subscribe(names...)), where(even, psubscribe(names...)), otherForm(where(odd, subscribe(names...))),
 	}
-	for i := range 3 * few { // and one name with many
+	for i := range 3 * indexThreshold { // and one name with many
 		all = append(all, where(digit(fmt.Sprint("digit ", i)), subscribe(names[0])))
 	}
 	ways := map[string][]Request{
@@ -86,7 +86,7 @@ func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
 	for way, requests := range ways {
 		spec(t, way, func(t *testing.T, c *core) {
 			ann, bob := c.client(fresh(all)...), c.client(fresh(all)...)
-			require.Equal(t, 2*len(names), len(c.audiences[Topic])+len(c.audiences[Pattern]))
+			require.Equal(t, 2*len(names), len(c.sets[Topic])+len(c.sets[Pattern]))
 			if way == "by being over" {
 				ann.limit, bob.limit = 1, 1
 			}
@@ -118,7 +118,7 @@ func fresh(requests []Request) []Request {
 
 func TestNothingIsKeptOfALongLife(t *testing.T) {
 	spec(t, "a subscriber that keeps some topics does not pay for those it left", func(t *testing.T, c *core) {
-		kept := make([]string, few+1)
+		kept := make([]string, indexThreshold+1)
 		for i := range kept {
 			kept[i] = fmt.Sprint("kept ", i)
 		}
@@ -128,7 +128,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		}
 		assert.Less(t, len(ann.sub.held.items), 2*minSqueeze)
 		requireNoPatterns(t, &c.patterns)
-		assert.Len(t, ann.sub.index, len(kept))
+		assert.Len(t, ann.sub.byKey, len(kept))
 		c.do(ann, leave())
 		requireEmpty(t, c.Broker)
 	})
@@ -138,12 +138,12 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 			passing := digit(fmt.Sprint("digit ", i))
 			c.do(ann, where(passing, subscribe("a")), where(passing, unsubscribe("a")))
 		}
-		n := c.audiences[Topic]["a"].narrow
-		assert.Less(t, len(n.circles.items), 2*minSqueeze)
-		assert.LessOrEqual(t, len(n.index), 1)
-		assert.Len(t, ann.sub.narrow, 1)
-		assert.Len(t, ann.sub.narrow[heldKey{"a", Topic, 0}], 1)
-		assert.LessOrEqual(t, cap(ann.sub.narrow[heldKey{"a", Topic, 0}]), minSqueeze)
+		n := c.sets[Topic]["a"].filters
+		assert.Less(t, len(n.sets.items), 2*minSqueeze)
+		assert.LessOrEqual(t, len(n.byPredicate), 1)
+		assert.Len(t, ann.sub.filtered, 1)
+		assert.Len(t, ann.sub.filtered[subscriptionKey{"a", Topic, 0}], 1)
+		assert.LessOrEqual(t, cap(ann.sub.filtered[subscriptionKey{"a", Topic, 0}]), minSqueeze)
 		c.do(ann, leave())
 		requireEmpty(t, c.Broker)
 	})
@@ -152,7 +152,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		for range 500 {
 			c.client(where(even, subscribe("a")), leave())
 		}
-		circles := c.audiences[Topic]["a"].narrow.circles
+		circles := c.sets[Topic]["a"].filters.sets
 		assert.Equal(t, 1, circles.live)
 		assert.Less(t, len(circles.items[0].members.items), 2*minSqueeze)
 	})
@@ -173,14 +173,14 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		for _, name := range manyNames(50) {
 			c.do(ann, where(even, subscribe(name)), where(even, unsubscribe(name)))
 		}
-		assert.Len(t, ann.sub.narrow, 1)
+		assert.Len(t, ann.sub.filtered, 1)
 	})
 	spec(t, "a topic that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
 		for range 500 {
 			c.client(subscribe("a"), leave())
 		}
-		assert.Less(t, len(c.audiences[Topic]["a"].members.items), 2*minSqueeze)
+		assert.Less(t, len(c.sets[Topic]["a"].members.items), 2*minSqueeze)
 		c.do(c.client(), publish("a", "1"))
 		assert.Equal(t, []string{"message 1 a=1 for a"}, ann.heard())
 	})
@@ -201,7 +201,7 @@ func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
 			}
 			c.do(m, unsubscribe("a"))
 		}
-		require.Less(t, len(c.audiences[Topic]["a"].members.items), len(members), "the list has been squeezed")
+		require.Less(t, len(c.sets[Topic]["a"].members.items), len(members), "the list has been squeezed")
 		order = nil
 		c.do(c.client(), publish("a", "1"))
 		assert.Equal(t, want, order)

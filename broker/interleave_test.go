@@ -50,7 +50,7 @@ func everyCondition(q Request, name []byte) Request {
 	q.Names = nil
 	for _, p := range someConditions {
 		one := where(p, Request{Op: q.Op, Names: [][]byte{name}})
-		q.Names, q.Conditions = append(q.Names, one.Names...), append(q.Conditions, one.Conditions...)
+		q.Names, q.Filters = append(q.Names, one.Names...), append(q.Filters, one.Filters...)
 	}
 	return q
 }
@@ -63,9 +63,9 @@ func (d *draw) batch() []Request {
 		requests[i] = d.request()
 		switch q := &requests[i]; {
 		case d.IntN(20) == 0 && q.Op != Evict && q.Op != Exec:
-			q.Call = refused
+			q.Tag = refused
 		case d.IntN(8) == 0 && len(q.Payloads) > 1:
-			q.Call = apart
+			q.Tag = apart
 		}
 	}
 	return requests
@@ -108,9 +108,9 @@ func (d *draw) request() Request {
 			return wide(q)
 		}
 	case n < 190:
-		q.Op, q.Call = Exec, []Request(nil)
+		q.Op, q.Tag = Exec, []Request(nil)
 		if kept := d.batch(); !slices.ContainsFunc(kept, endsOrExec) {
-			q.Call = kept
+			q.Tag = kept
 		}
 	case n < 194:
 		q.Op = Reset
@@ -127,7 +127,7 @@ func (d *draw) request() Request {
 // endsOrExec is what a transaction does not hold: a connection ends, and executes, outside of one, what it keeps is kept
 // message by message, and it brings no predicates.
 func endsOrExec(q Request) bool {
-	return q.Op == Leave || q.Op == Evict || q.Op == Exec || len(q.Payloads) > 1 || q.Conditions != nil
+	return q.Op == Leave || q.Op == Evict || q.Op == Exec || len(q.Payloads) > 1 || q.Filters != nil
 }
 
 // pair drives the core and the model side by side.
@@ -136,9 +136,9 @@ type pair struct {
 	draw  *draw
 	core  *Broker
 	model *model
-	all   []*client                // by number, as in the model
-	seats []int                    // who is around: replaced now and then once they have ended
-	stale map[heldKey][]*condition // what some topic was asked once
+	all   []*client                        // by number, as in the model
+	seats []int                            // who is around: replaced now and then once they have ended
+	stale map[subscriptionKey][]*condition // what some topic was asked once
 }
 
 func (p *pair) join() int {
@@ -177,7 +177,7 @@ func (p *pair) judgeAhead(q *Request) {
 	if q.Op != Publish || len(q.Payloads) != 1 {
 		return
 	}
-	key := heldKey{name: string(q.Names[0]), kind: q.Kind}
+	key := subscriptionKey{name: string(q.Names[0]), kind: q.Kind}
 	if p.draw.IntN(4) == 0 {
 		p.stale[key] = nil
 		for _, question := range p.model.questions(key.kind, key.name) {
@@ -232,7 +232,7 @@ func TestRandomInterleavingsAgreeWithTheModel(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		p := &pair{t: t, draw: &draw{Rand: rand.New(rand.NewPCG(seed, 2))}, core: New(Options{}), model: &model{}}
-		p.stale = make(map[heldKey][]*condition)
+		p.stale = make(map[subscriptionKey][]*condition)
 		for range 8 {
 			p.seats = append(p.seats, p.join())
 		}

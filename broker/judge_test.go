@@ -51,7 +51,7 @@ const whereMark = " WHERE "
 func where(p *condition, q Request) Request {
 	for i, name := range q.Names {
 		if q.Op == Subscribe {
-			q.Conditions = append(q.Conditions, Condition{Predicate: p, Topic: len(name), Weight: len(p.word)})
+			q.Filters = append(q.Filters, Filter{Predicate: p, TopicLen: len(name), Cost: len(p.word)})
 		}
 		q.Names[i] = append(bytes.Clone(name), whereMark+p.word...)
 	}
@@ -60,7 +60,7 @@ func where(p *condition, q Request) Request {
 
 // wide makes an Unsubscribe mean all that a name is subscribed with.
 func wide(q Request) Request {
-	q.Wide = true
+	q.IncludeFiltered = true
 	return q
 }
 
@@ -102,7 +102,7 @@ func judge(b *Batch) {
 			for i := range kept {
 				answerAsked(&kept[i])
 			}
-		case q.Op == Publish && len(q.Asked) > 0 && len(q.Verdicts) == 0 && q.Call != refused:
+		case q.Op == Publish && len(q.Asked) > 0 && len(q.Verdicts) == 0 && q.Tag != refused:
 			for i := range q.Payloads {
 				part := q
 				part.Payloads = q.Payloads[i : i+1]
@@ -116,9 +116,9 @@ func judge(b *Batch) {
 	b.Requests = requests
 }
 
-// keptOf is what an Exec request runs, which its Call says.
+// keptOf is what an Exec request runs, which its Tag says.
 func keptOf(q *Request) []Request {
-	switch call := q.Call.(type) {
+	switch call := q.Tag.(type) {
 	case []Request:
 		return call
 	case *errand:

@@ -76,11 +76,11 @@ func (m *model) request(who int, q *Request) {
 	case q.Op == Leave:
 		m.end(who, "left")
 	case q.Op == Evict:
-		m.end(who, fmt.Sprintf("evicted by %v", q.Call))
-	case q.Call == refused:
+		m.end(who, fmt.Sprintf("evicted by %v", q.Tag))
+	case q.Tag == refused:
 		m.tell(who, "refused")
 	case q.Op == Publish:
-		separate := q.Call == apart || len(m.questions(q.Kind, string(q.Names[0]))) > 0
+		separate := q.Tag == apart || len(m.questions(q.Kind, string(q.Names[0]))) > 0
 		for _, payload := range q.Payloads {
 			if separate && m.clients[who].ended {
 				break
@@ -230,7 +230,7 @@ func (m *model) unsubscribe(who int, q *Request) {
 	}
 	for _, h := range going {
 		m.drop(h)
-		if q.Wide && len(q.Names) > 0 {
+		if q.IncludeFiltered && len(q.Names) > 0 {
 			m.dropWide(who, h.kind, h.form, h.name)
 		}
 		m.tell(who, "unsubscribed %s: %d", label(h.kind, h.form, h.name), m.count(who, h.form, h.kind))
@@ -238,7 +238,7 @@ func (m *model) unsubscribe(who int, q *Request) {
 }
 
 func (m *model) exec(who int, q *Request) {
-	kept := q.Call.([]Request)
+	kept := q.Tag.([]Request)
 	for _, q := range kept { // what is refused, or leaves the condition before, is asked all the same
 		m.asks = m.asks || q.Op == Publish && len(m.questions(q.Kind, string(q.Names[0]))) > 0
 	}

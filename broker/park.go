@@ -81,7 +81,7 @@ func (b *Broker) askAhead(batch *Batch) {
 			continue
 		}
 		b.match(r.Kind, r.Names[0])
-		if b.narrows() && !b.judged(r) {
+		if b.hasFilters() && !b.judged(r) {
 			b.ask(r, before)
 			before = r.Asked
 			asked += len(before) * len(r.Payloads)
@@ -118,7 +118,7 @@ func (b *Broker) calm(batch *Batch) {
 // needs tells whether a publish must go back: if so, it now says what to ask. The topic is in flight. A run always goes
 // back, to come again message by message; its owner decides whether it would be let in at all.
 func (b *Broker) needs(s *Subscriber, r *Request) bool {
-	if !b.narrows() || len(r.Payloads) == 1 && b.judged(r) || !s.owner.Takes(r) {
+	if !b.hasFilters() || len(r.Payloads) == 1 && b.judged(r) || !s.owner.Takes(r) {
 		return false
 	}
 	b.ask(r, nil)
@@ -128,7 +128,7 @@ func (b *Broker) needs(s *Subscriber, r *Request) bool {
 // needsKept is needs for a transaction: all verdicts must be there when it begins. It stops when they are too many, since
 // everybody waits for it.
 func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
-	if b.circles == 0 || !s.owner.Takes(r) {
+	if b.predicateCount == 0 || !s.owner.Takes(r) {
 		return false
 	}
 	var before []Predicate
@@ -139,7 +139,7 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 			continue
 		}
 		b.match(kept[i].Kind, kept[i].Names[0])
-		if b.narrows() && !b.judged(&kept[i]) {
+		if b.hasFilters() && !b.judged(&kept[i]) {
 			b.ask(&kept[i], before)
 			before = kept[i].Asked
 			asked += len(before)
@@ -154,13 +154,13 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 
 // brings tells whether a Subscribe brings a predicate that its name does not have yet.
 func (b *Broker) brings(r *Request) bool {
-	for i := range r.Conditions {
-		c := &r.Conditions[i]
-		if c.Predicate == nil {
+	for i := range r.Filters {
+		f := &r.Filters[i]
+		if f.Predicate == nil {
 			continue
 		}
-		a := b.find(r.Kind, r.Names[i][:c.Topic])
-		if a == nil || a.narrow == nil || a.narrow.find(c.Predicate) == nil {
+		set := b.lookup(r.Kind, r.Names[i][:f.TopicLen])
+		if set == nil || set.filters == nil || set.filters.find(f.Predicate) == nil {
 			return true
 		}
 	}

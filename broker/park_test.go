@@ -232,7 +232,7 @@ func TestWhileABatchIsAway(t *testing.T) {
 		c.do(bob, publish("a", "2"))
 		c.do(bob, leave())
 		assert.Empty(t, bob.heard())
-		assert.Equal(t, 1, View{c.Broker}.Members(Topic, []byte("b")))
+		assert.Equal(t, 1, View{c.Broker}.NumSubscriptions(Topic, []byte("b")))
 		c.again(bob)
 		assert.Equal(t, []string{"published a: 1", "left"}, bob.heard())
 		assert.Len(t, ann.heard(), 1)
@@ -246,12 +246,12 @@ func TestWhileABatchIsAway(t *testing.T) {
 		c.do(bob, evictBy("eve"))
 		assert.Equal(t, []string{"evicted by eve"}, bob.heard())
 		assert.Len(t, bob.applied, 2, "its subscribe, and the eviction's own batch")
-		assert.Equal(t, 1, View{c.Broker}.Members(Topic, []byte("b")))
+		assert.Equal(t, 1, View{c.Broker}.NumSubscriptions(Topic, []byte("b")))
 		c.again(bob)
 		assert.Empty(t, bob.heard())
 		assert.Empty(t, ann.heard())
 		assert.Len(t, bob.applied, 4)
-		assert.Zero(t, View{c.Broker}.Counts().Published)
+		assert.Zero(t, View{c.Broker}.Stats().Published)
 		requireHoldsNothing(t, bob.sub)
 		c.do(bob, publish("b", "5"))
 		assert.Len(t, bob.applied, 5)
@@ -441,7 +441,7 @@ func TestPatienceHasAnEnd(t *testing.T) {
 	})
 	spec(t, "until it would be refused, or is evicted: others go on when its batch comes again", func(t *testing.T, c *core) {
 		for _, end := range []func(bob *client, batch *Batch){
-			func(_ *client, batch *Batch) { batch.Requests[0].Call = refused },
+			func(_ *client, batch *Batch) { batch.Requests[0].Tag = refused },
 			func(bob *client, _ *Batch) { c.do(bob, evictBy("eve")) },
 		} {
 			ann := c.client(where(even, subscribe("a")))
@@ -520,7 +520,7 @@ func TestPatienceHasAnEnd(t *testing.T) {
 }
 
 // exec makes a transaction.
-func exec(kept ...Request) Request { return Request{Op: Exec, Call: kept} }
+func exec(kept ...Request) Request { return Request{Op: Exec, Tag: kept} }
 
 func TestATransactionComesBackAsAWhole(t *testing.T) {
 	spec(t, "once for all that it keeps, and is one instant", func(t *testing.T, c *core) {
@@ -615,7 +615,7 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 		c.again(bob)
 		assert.Equal(t, []string{"evicted by eve"}, bob.heard())
 		assert.Empty(t, ann.heard())
-		assert.Zero(t, View{c.Broker}.Counts().Published)
+		assert.Zero(t, View{c.Broker}.Stats().Published)
 	})
 }
 
@@ -636,6 +636,6 @@ func TestNothingTakesEffectBehindALeave(t *testing.T) {
 		assert.Empty(t, ann.heard())
 		c.do(bob, leave())
 		assert.Equal(t, []string{"left"}, bob.heard())
-		assert.Zero(t, bob.sub.Holdings())
+		assert.Zero(t, bob.sub.NumSubscriptions())
 	})
 }

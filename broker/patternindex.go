@@ -35,9 +35,9 @@ type index struct {
 	matcher  Matcher
 }
 
-// pattern is what an audience has besides if its name is a glob.
+// pattern is what a subscriber set has besides if its name is a glob.
 type pattern struct {
-	of         *audience
+	of         *subscriberSet
 	born       uint64 // its place in the order of creation, which is the order of delivery
 	at         *node
 	next, prev *pattern // others that end at the same node
@@ -62,10 +62,10 @@ type node struct {
 	parent   *node    // of the root of suffixes: the node that they are suffixes at
 }
 
-func (x *index) add(a *audience) {
+func (x *index) add(set *subscriberSet) {
 	x.born++
-	prefix, suffix, s := shapeOf(a.name)
-	p := &pattern{of: a, born: x.born, at: x.root.reach(prefix), shape: s}
+	prefix, suffix, s := shapeOf(set.name)
+	p := &pattern{of: set, born: x.born, at: x.root.reach(prefix), shape: s}
 	if suffix != "" {
 		if p.at.suffixes == nil {
 			p.at.suffixes = &node{parent: p.at}
@@ -75,12 +75,12 @@ func (x *index) add(a *audience) {
 		p.at = p.at.suffixes.reach(string(backwards))
 	}
 	p.link()
-	a.pattern = p
+	set.entry = p
 }
 
-func (x *index) remove(a *audience) {
-	a.pattern.unlink()
-	a.pattern.at.prune()
+func (x *index) remove(set *subscriberSet) {
+	set.entry.unlink()
+	set.entry.at.prune()
 }
 
 func (p *pattern) link() {
@@ -102,8 +102,8 @@ func (p *pattern) unlink() {
 	}
 }
 
-// gather appends the audiences whose pattern matches, in order of creation.
-func (x *index) gather(to []*audience, topic []byte) []*audience {
+// gather appends the subscriber sets whose pattern matches, in order of creation.
+func (x *index) gather(to []*subscriberSet, topic []byte) []*subscriberSet {
 	before := len(to)
 	x.reversed = x.reversed[:0]
 	for n, rest := &x.root, topic; n != nil; n, rest = n.step(rest) {
@@ -120,13 +120,13 @@ func (x *index) gather(to []*audience, topic []byte) []*audience {
 		}
 	}
 	if found := to[before:]; len(found) > 1 {
-		slices.SortFunc(found, func(a, b *audience) int { return cmp.Compare(a.pattern.born, b.pattern.born) })
+		slices.SortFunc(found, func(a, b *subscriberSet) int { return cmp.Compare(a.entry.born, b.entry.born) })
 	}
 	return to
 }
 
 // gather appends those that end here. That the topic has their prefix and suffix is known.
-func (n *node) gather(to []*audience, topic []byte, m *Matcher) []*audience {
+func (n *node) gather(to []*subscriberSet, topic []byte, m *Matcher) []*subscriberSet {
 	for p := n.patterns; p != nil; p = p.next {
 		switch {
 		case len(topic) < p.least, p.exact && len(topic) > p.least, p.try && !m.Match(p.of.name, topic):

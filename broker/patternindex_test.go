@@ -14,17 +14,17 @@ import (
 // scanned is an index beside what it stands in for: a slice of patterns in order of creation, each tried in turn.
 type scanned struct {
 	index
-	all []*audience
+	all []*subscriberSet
 }
 
 func (s *scanned) add(glob string) {
-	a := &audience{name: glob, kind: Pattern}
+	a := &subscriberSet{name: glob, kind: Pattern}
 	s.index.add(a)
 	s.all = append(s.all, a)
 }
 
 func (s *scanned) has(glob string) bool {
-	return slices.ContainsFunc(s.all, func(a *audience) bool { return a.name == glob })
+	return slices.ContainsFunc(s.all, func(a *subscriberSet) bool { return a.name == glob })
 }
 
 func (s *scanned) remove(i int) {
@@ -182,11 +182,11 @@ func TestPatternsWithDifferentEndsHangApart(t *testing.T) {
 	for _, form := range []string{"user.%d.*", "*.%d", "user.*.%d", "%d.*.error", "%d"} {
 		x := &index{}
 		for i := range 1000 {
-			a := &audience{name: fmt.Sprintf(form, i)}
+			a := &subscriberSet{name: fmt.Sprintf(form, i)}
 			x.add(a)
-			require.Same(t, a.pattern, a.pattern.at.patterns)
-			require.Nil(t, a.pattern.next, a.name)
-			require.False(t, a.pattern.try, a.name)
+			require.Same(t, a.entry, a.entry.at.patterns)
+			require.Nil(t, a.entry.next, a.name)
+			require.False(t, a.entry.try, a.name)
 		}
 	}
 }
@@ -208,7 +208,7 @@ func TestIndexKeepsNothingOfAPatternThatLeft(t *testing.T) {
 func TestALookUpDoesNotAllocate(t *testing.T) {
 	x := &index{}
 	for _, glob := range []string{"news.*.goal", "*goal", "news.*", "news.?port.*", "*"} {
-		x.add(&audience{name: glob})
+		x.add(&subscriberSet{name: glob})
 	}
 	topic := []byte("news.sport.goal")
 	to := x.gather(nil, topic)

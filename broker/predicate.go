@@ -4,11 +4,11 @@ package broker
 // asks it, and the core takes the verdicts. Equal values (==), such as the same pointer, are the same predicate.
 type Predicate any
 
-// Condition is the part of a subscription's name that is not its topic.
-type Condition struct {
+// Filter is the part of a subscription's name that is not its topic.
+type Filter struct {
 	Predicate Predicate // nil: there is none, and all of the name is the topic
-	Topic     int       // how many bytes of the name are the topic, or the glob
-	Weight    int       // what it costs, in a measure that the core does not know: see [Subscriber.Weight]
+	TopicLen  int       // how many bytes of the name are the topic, or the glob
+	Cost      int       // what it costs, in a measure that the core does not know: see [Subscriber.FilterCost]
 }
 
 // Verdict is what a predicate says of a message.

@@ -23,7 +23,7 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 		c.say(bob, publish("b", "2"), publish("a", "2"), publish("a", "1"))
 		assert.Equal(t, []string{"message 2 a=2 for pattern * WHERE blind"}, ann.heard())
 		assert.Equal(t, []string{"published b: 0", "published a: 1", "published a: 0"}, bob.heard())
-		counts := View{c.Broker}.Counts()
+		counts := View{c.Broker}.Stats()
 		assert.Equal(t, []uint64{1, 2, 1}, []uint64{counts.Matched, counts.Filtered, counts.Unreadable})
 	})
 	spec(t, "a message that nobody wants is taken, numbered and gone", func(t *testing.T, c *core) {
@@ -123,7 +123,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 			}
 		}
 		ann := c.client(append(join, part...)...)
-		require.Less(t, len(c.audiences[Topic]["a"].narrow.circles.items), len(many), "the list has been squeezed")
+		require.Less(t, len(c.sets[Topic]["a"].filters.sets.items), len(many), "the list has been squeezed")
 		c.do(ann, where(many[0], subscribe("a")), where(many[13], subscribe("a"))) // one is back, one was there
 		ann.heard()
 		c.say(c.client(), publish("a", "1"))
@@ -142,15 +142,15 @@ func TestSubscribingWithPredicates(t *testing.T) {
 			"message 2 a=1 for a", "message 2 a=1 for a WHERE on a", "message 2 a=1 for pattern a WHERE odd",
 		}, ann.heard())
 		assert.Equal(t, []string{"published a: 3", "published a: 3"}, bob.heard())
-		assert.Equal(t, []int{4, 3, len("even on a odd") - 2}, []int{ann.sub.Holdings(), ann.sub.Conditions(), ann.sub.Weight()})
+		assert.Equal(t, []int{4, 3, len("even on a odd") - 2}, []int{ann.sub.NumSubscriptions(), ann.sub.NumFiltered(), ann.sub.FilterCost()})
 	})
 	spec(t, "names with a predicate and without may be asked for at once", func(t *testing.T, c *core) {
 		ann := c.client()
 		q := where(even, subscribe("a", "b"))
-		q.Names[0], q.Conditions[0] = []byte("a"), Condition{}
+		q.Names[0], q.Filters[0] = []byte("a"), Filter{}
 		c.do(ann, q)
 		assert.Equal(t, []string{"subscribed a: 1", "subscribed b WHERE even: 2"}, ann.heard())
-		assert.Equal(t, 1, ann.sub.Conditions())
+		assert.Equal(t, 1, ann.sub.NumFiltered())
 	})
 	spec(t, "a repeated one is confirmed and changes nothing", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client()
@@ -160,7 +160,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 			"subscribed a WHERE even: 1", "subscribed a WHERE even: 1", "subscribed a WHERE even: 1",
 			"message 1 a=2 for a WHERE even",
 		}, ann.heard())
-		assert.Equal(t, []int{1, 1, len("even")}, []int{ann.sub.Holdings(), ann.sub.Conditions(), ann.sub.Weight()})
+		assert.Equal(t, []int{1, 1, len("even")}, []int{ann.sub.NumSubscriptions(), ann.sub.NumFiltered(), ann.sub.FilterCost()})
 	})
 	spec(t, "two forms of one are two subscriptions", func(t *testing.T, c *core) {
 		ann, bob := c.client(otherForm(where(even, subscribe("a"))), where(even, subscribe("a"))), c.client()
@@ -175,11 +175,11 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		bob := c.client()
 		c.do(bob, publish("a", "2"))
 		assert.Equal(t, []string{"even"}, asked(c.back(bob).Requests[0]))
-		assert.Equal(t, 1, View{c.Broker}.Counts().Predicates)
+		assert.Equal(t, 1, View{c.Broker}.Stats().Predicates)
 	})
 	spec(t, "on several names it is one for each of them", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a", "b")), where(even, psubscribe("a"))), c.client()
-		assert.Equal(t, 3, View{c.Broker}.Counts().Predicates)
+		assert.Equal(t, 3, View{c.Broker}.Stats().Predicates)
 		c.say(bob, publish("a", "2"), publish("b", "2"))
 		assert.Equal(t, []string{
 			"message 1 a=2 for a WHERE even", "message 1 a=2 for pattern a WHERE even", "message 2 b=2 for b WHERE even",
@@ -189,14 +189,14 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		assert.Equal(t, []string{"unsubscribed a WHERE even: 2", "message 3 a=2 for pattern a WHERE even"}, ann.heard())
 	})
 	spec(t, "more than a few on one name are found as well", func(t *testing.T, c *core) {
-		require.Greater(t, len(someConditions), few)
+		require.Greater(t, len(someConditions), indexThreshold)
 		var all []Request
 		for _, p := range someConditions {
 			all = append(all, where(p, subscribe("a")))
 		}
 		ann, bob, cid := c.client(fresh(all)...), c.client(fresh(all)...), c.client()
-		assert.Len(t, c.audiences[Topic]["a"].narrow.index, len(someConditions))
-		assert.Equal(t, len(someConditions), View{c.Broker}.Counts().Predicates)
+		assert.Len(t, c.sets[Topic]["a"].filters.byPredicate, len(someConditions))
+		assert.Equal(t, len(someConditions), View{c.Broker}.Stats().Predicates)
 		c.say(cid, publish("a", "4"))
 		want := []string{
 			"message 1 a=4 for a WHERE even", "message 1 a=4 for a WHERE on a", "message 1 a=4 for a WHERE blind",
@@ -205,15 +205,15 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		assert.Equal(t, want, ann.heard())
 		assert.Equal(t, want, bob.heard())
 		c.do(ann, leave())
-		assert.Equal(t, len(someConditions), View{c.Broker}.Counts().Predicates)
+		assert.Equal(t, len(someConditions), View{c.Broker}.Stats().Predicates)
 		c.do(bob, leave())
 		requireEmpty(t, c.Broker)
 	})
 	spec(t, "a subscription tells its name, its topic, and that it has a predicate", func(t *testing.T, c *core) {
 		ann := c.client(where(even, psubscribe("a*")), subscribe("a"))
 		var held []string
-		for sub := range ann.sub.Held() {
-			held = append(held, fmt.Sprint(sub.Name(), "|", sub.Topic(), "|", sub.Conditional(), "|", sub.Kind() == Pattern))
+		for sub := range ann.sub.Subscriptions() {
+			held = append(held, fmt.Sprint(sub.Name(), "|", sub.Topic(), "|", sub.Filtered(), "|", sub.Kind() == Pattern))
 		}
 		assert.Equal(t, []string{"a* WHERE even|a*|true|true", "a|a|false|false"}, held)
 		assert.True(t, ann.sub.Holds(Pattern, 0, []byte("a* WHERE even")))
@@ -238,7 +238,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		ann := c.client(where(even, psubscribe("a*")), where(odd, psubscribe("a*")), where(odd, psubscribe("*")))
 		c.do(ann, wide(punsubscribe("a*", "x")))
 		assert.Equal(t, []string{"unsubscribed pattern a*: 1", "unsubscribed pattern x: 1"}, ann.heard())
-		assert.Equal(t, 1, ann.sub.Conditions())
+		assert.Equal(t, 1, ann.sub.NumFiltered())
 	})
 	spec(t, "a wide name with its predicate leaves that one alone", func(t *testing.T, c *core) {
 		ann := c.client(three()...)
@@ -268,7 +268,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		for _, widely := range []bool{false, true} {
 			ann := c.client(append(three(), where(even, psubscribe("a")))...)
 			q := unsubscribe()
-			q.Wide = widely
+			q.IncludeFiltered = widely
 			c.do(ann, q)
 			assert.Equal(t, []string{"unsubscribed a WHERE even: 3", "unsubscribed a: 2", "unsubscribed a WHERE on a: 1"}, ann.heard())
 			c.do(ann, leave())
@@ -282,7 +282,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		ann.heard()
 		c.do(ann, wide(unsubscribe("a")))
 		assert.Equal(t, []string{"unsubscribed a: 1"}, ann.heard())
-		assert.Equal(t, Counts{Topics: 1, Subscribers: 1}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Topics: 1, Subscribers: 1}, View{c.Broker}.Stats())
 	})
 }
 
@@ -291,9 +291,9 @@ func TestCountsOfPredicates(t *testing.T) {
 		ann := c.client(where(even, psubscribe("a*", "b*")), where(odd, psubscribe("a*")), where(even, subscribe("a")),
 			where(odd, subscribe("a")))
 		c.client(where(even, psubscribe("a*")), psubscribe("a*"), psubscribe("c*"), toShard(where(even, subscribe("s"))))
-		assert.Equal(t, Counts{Topics: 1, Shards: 1, Patterns: 5, Subscribers: 2, Predicates: 6}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Topics: 1, Shards: 1, Patterns: 5, Subscribers: 2, Predicates: 6}, View{c.Broker}.Stats())
 		c.do(ann, leave())
-		assert.Equal(t, Counts{Shards: 1, Patterns: 3, Subscribers: 1, Predicates: 2}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Shards: 1, Patterns: 3, Subscribers: 1, Predicates: 2}, View{c.Broker}.Stats())
 	})
 	spec(t, "what is filtered counts by subscriptions, as what is matched does", func(t *testing.T, c *core) {
 		c.client(where(even, subscribe("b")), where(blind, subscribe("b")))
@@ -301,7 +301,7 @@ func TestCountsOfPredicates(t *testing.T) {
 		bob := c.client()
 		c.say(bob, publish("b", "1"), publish("b", "2"), publish("c", "3"))
 		assert.Equal(t, []string{"published b: 1", "published b: 3", "published c: 0"}, bob.heard())
-		got := View{c.Broker}.Counts()
+		got := View{c.Broker}.Stats()
 		assert.Equal(t, []uint64{3, 4, 7, 4}, []uint64{got.Published, got.Matched, got.Filtered, got.Unreadable})
 	})
 	spec(t, "members of a name are all its subscriptions, and a name is there while it has one", func(t *testing.T, c *core) {
@@ -309,12 +309,12 @@ func TestCountsOfPredicates(t *testing.T) {
 		c.client(where(even, subscribe("a")))
 		v := View{c.Broker} // the core is idle: nothing else reads it
 		assert.Equal(t, []int{4, 1, 1, 0}, []int{
-			v.Members(Topic, []byte("a")), v.Members(Topic, []byte("b")), v.Members(Pattern, []byte("a")),
-			v.Members(Topic, []byte("a WHERE even")),
+			v.NumSubscriptions(Topic, []byte("a")), v.NumSubscriptions(Topic, []byte("b")), v.NumSubscriptions(Pattern, []byte("a")),
+			v.NumSubscriptions(Topic, []byte("a WHERE even")),
 		})
 		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
 		c.do(ann, leave())
 		assert.Equal(t, []string{"a"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
-		assert.Equal(t, 1, v.Members(Topic, []byte("a")))
+		assert.Equal(t, 1, v.NumSubscriptions(Topic, []byte("a")))
 	})
 }

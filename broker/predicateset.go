@@ -1,107 +1,107 @@
 package broker
 
-// narrow are those subscriptions to one name that have predicates. An audience has one while there are any.
-type narrow struct {
-	circles list[*circle]
-	members int                   // of all circles
-	index   map[Predicate]*circle // once there are more than a few
+// predicateSets are those subscriptions to one name that have predicates. A subscriber set has one while there are any.
+type predicateSets struct {
+	sets        list[*predicateSet]
+	size        int                         // of all predicate sets
+	byPredicate map[Predicate]*predicateSet // once there are more than a few
 
-	// What list makes, nil when a circle has come or gone since.
-	asked   []Predicate // of all circles, in order. Whoever publishes has it too: nobody changes what is in it
-	order   []*circle   // those circles
-	reached uint64      // messages that came to the name since there is a predicate
+	// What rebuild makes, nil when a predicate set has come or gone since.
+	predicates []Predicate     // of all predicate sets, in order. Whoever publishes has it too: nobody changes what is in it
+	ordered    []*predicateSet // those predicate sets
+	published  uint64          // messages that came to the name since there is a predicate
 }
 
-// circle is everyone who subscribed to one name with one predicate. It exists while it has a member.
-type circle struct {
+// predicateSet is everyone who subscribed to one name with one predicate. It exists while it has a member.
+type predicateSet struct {
 	name      string // as it was subscribed to, predicate and all
 	predicate Predicate
-	weight    int // of the condition
+	cost      int // of the condition
 	members   list[*Subscription]
-	of        *narrow
-	place     int // in of.circles
-	said      tally
+	parent    *predicateSets
+	index     int // in parent.sets
+	counts    matchCounts
 }
 
-// tally counts verdicts. What is not in it was a No: a circle whose predicate says so is not even looked at.
-type tally struct{ matched, unreadable uint64 }
+// matchCounts counts verdicts. What is not in it was a No: a predicate set whose predicate says so is not even looked at.
+type matchCounts struct{ matched, unreadable uint64 }
 
-func movedCircle(c *circle, place int) { c.place = place }
+func predicateSetMoved(ps *predicateSet, place int) { ps.index = place }
 
-// find returns the circle of a predicate, or nil.
-func (n *narrow) find(p Predicate) *circle {
-	if n.index != nil {
-		return n.index[p]
+// find returns the predicate set of a predicate, or nil.
+func (n *predicateSets) find(p Predicate) *predicateSet {
+	if n.byPredicate != nil {
+		return n.byPredicate[p]
 	}
-	for _, c := range n.circles.items {
-		if c != nil && c.predicate == p {
-			return c
+	for _, ps := range n.sets.items {
+		if ps != nil && ps.predicate == p {
+			return ps
 		}
 	}
 	return nil
 }
 
-// openCircle returns the circle of a predicate in an audience, which it makes if need be.
-func (b *Broker) openCircle(a *audience, condition Condition, name []byte) *circle {
-	if a.narrow == nil {
-		a.narrow = new(narrow)
-		a.narrow.circles.moved = movedCircle
+// predicateSetFor returns the predicate set of a predicate in a subscriber set, which it makes if need be.
+func (b *Broker) predicateSetFor(set *subscriberSet, filter Filter, name []byte) *predicateSet {
+	if set.filters == nil {
+		set.filters = new(predicateSets)
+		set.filters.sets.moved = predicateSetMoved
 	}
-	n, p := a.narrow, condition.Predicate
-	if c := n.find(p); c != nil {
-		return c
+	filters, p := set.filters, filter.Predicate
+	if ps := filters.find(p); ps != nil {
+		return ps
 	}
-	c := &circle{name: string(name), predicate: p, weight: condition.Weight, of: n}
-	c.members.moved = movedMember
-	n.circles.add(c)
-	n.asked, n.order = nil, nil
-	b.circles++
-	if a.kind == Pattern {
-		b.patterned++
+	ps := &predicateSet{name: string(name), predicate: p, cost: filter.Cost, parent: filters}
+	ps.members.moved = memberMoved
+	filters.sets.add(ps)
+	filters.predicates, filters.ordered = nil, nil
+	b.predicateCount++
+	if set.kind == Pattern {
+		b.patternCount++
 	}
 	switch {
-	case n.index != nil:
-		n.index[p] = c
-	case n.circles.live > few:
-		n.index = make(map[Predicate]*circle)
-		for _, c := range n.circles.items {
-			if c != nil {
-				n.index[c.predicate] = c
+	case filters.byPredicate != nil:
+		filters.byPredicate[p] = ps
+	case filters.sets.live > indexThreshold:
+		filters.byPredicate = make(map[Predicate]*predicateSet)
+		for _, ps := range filters.sets.items {
+			if ps != nil {
+				filters.byPredicate[ps.predicate] = ps
 			}
 		}
 	}
-	return c
+	return ps
 }
 
-// leaveCircle takes s out of its circle, and frees what is empty then.
-func (b *Broker) leaveCircle(s *Subscription) {
-	n, c := s.to.narrow, s.in.circle
-	c.members.remove(int(s.inMember))
-	n.members--
-	if c.members.live > 0 {
+// removeFromPredicateSet takes s out of its predicate set, and frees what is empty then.
+func (b *Broker) removeFromPredicateSet(sub *Subscription) {
+	filters, ps := sub.set.filters, sub.membership.predicateSet
+	ps.members.remove(int(sub.setIndex))
+	filters.size--
+	if ps.members.live > 0 {
 		return
 	}
-	n.circles.remove(c.place)
-	delete(n.index, c.predicate)
-	n.asked, n.order = nil, nil
-	b.circles--
-	if s.to.kind == Pattern {
-		b.patterned--
+	filters.sets.remove(ps.index)
+	delete(filters.byPredicate, ps.predicate)
+	filters.predicates, filters.ordered = nil, nil
+	b.predicateCount--
+	if sub.set.kind == Pattern {
+		b.patternCount--
 	}
-	if n.circles.live == 0 {
-		s.to.narrow = nil
+	if filters.sets.live == 0 {
+		sub.set.filters = nil
 	}
 }
 
-// list makes asked and order.
-func (n *narrow) list() {
-	if n.asked != nil {
+// rebuild makes asked and order.
+func (n *predicateSets) rebuild() {
+	if n.predicates != nil {
 		return
 	}
-	n.asked, n.order = make([]Predicate, 0, n.circles.live), make([]*circle, 0, n.circles.live)
-	for _, c := range n.circles.items {
-		if c != nil {
-			n.asked, n.order = append(n.asked, c.predicate), append(n.order, c)
+	n.predicates, n.ordered = make([]Predicate, 0, n.sets.live), make([]*predicateSet, 0, n.sets.live)
+	for _, ps := range n.sets.items {
+		if ps != nil {
+			n.predicates, n.ordered = append(n.predicates, ps.predicate), append(n.ordered, ps)
 		}
 	}
 }

@@ -3,7 +3,7 @@ package broker
 // publication sees to it that a publish can take effect.
 func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 	b.match(r.Kind, r.Names[0])
-	if b.circles > 0 && !b.committing && b.needs(s, r) {
+	if b.predicateCount > 0 && !b.committing && b.needs(s, r) {
 		b.letGo()
 		return returned
 	}
@@ -25,17 +25,17 @@ func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 // comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
 // nothing else can happen.
 func (b *Broker) publish(s *Subscriber, r *Request) {
-	if b.circles > 0 && b.narrows() {
-		b.publishNarrow(s, r)
+	if b.predicateCount > 0 && b.hasFilters() {
+		b.publishFiltered(s, r)
 		return
 	}
 	r.Stale = len(r.Verdicts) > 0
 	receivers := 0
-	for _, a := range b.matched {
-		a.published += uint64(len(r.Payloads))
-		receivers += a.members.live
+	for _, set := range b.matched {
+		set.published += uint64(len(r.Payloads))
+		receivers += set.members.live
 	}
-	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Call}
+	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
 	b.sequence += uint64(len(r.Payloads))
 	if len(r.Payloads) == 1 {
 		s.owner.Published(r, 1, b.message.Sequence, receivers)
@@ -43,7 +43,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	} else {
 		b.run(s, r)
 	}
-	b.matches += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
+	b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
 }
 
 // parts applies the messages of a run as requests of their own. Evictions come between them as between all requests.
@@ -92,12 +92,12 @@ type reach struct {
 // by message. A publisher counts as if it were reached once more.
 func (b *Broker) mark(publisher *Subscriber) (tangled bool) {
 	publisher.reached = reach{b.message.Sequence, 1}
-	for _, a := range b.matched {
-		for _, sub := range a.members.items {
+	for _, set := range b.matched {
+		for _, sub := range set.members.items {
 			if sub == nil {
 				continue
 			}
-			if r := &sub.by.reached; r.run != b.message.Sequence {
+			if r := &sub.subscriber.reached; r.run != b.message.Sequence {
 				*r = reach{b.message.Sequence, 1}
 			} else {
 				r.times++
@@ -108,12 +108,12 @@ func (b *Broker) mark(publisher *Subscriber) (tangled bool) {
 	return tangled
 }
 
-// match gathers whom a topic reaches into b.matched: the exact audience, then patterns in the order in which they
+// match gathers whom a topic reaches into b.matched: the exact subscriber set, then patterns in the order in which they
 // were first subscribed (clause 2).
 func (b *Broker) match(k Kind, topic []byte) {
 	b.matched = b.matched[:0]
-	if a := b.find(k, topic); a != nil {
-		b.matched = append(b.matched, a)
+	if set := b.lookup(k, topic); set != nil {
+		b.matched = append(b.matched, set)
 	}
 	if k != Topic {
 		return
@@ -137,19 +137,19 @@ const (
 	severalTimes    // the others
 )
 
-// deliver queues the message in flight to the receivers meant. Evictions wait until all have it: the audiences must
+// deliver queues the message in flight to the receivers meant. Evictions wait until all have it: the subscriber sets must
 // not change under the walk, and the publisher has been told the count.
 func (b *Broker) deliver(meant to) {
-	for _, a := range b.matched {
-		b.work += a.members.live
-		for _, sub := range a.members.items {
-			if sub == nil || meant != everyone && (sub.by.reached.times > 1) != (meant == severalTimes) {
+	for _, set := range b.matched {
+		b.work += set.members.live
+		for _, sub := range set.members.items {
+			if sub == nil || meant != everyone && (sub.subscriber.reached.times > 1) != (meant == severalTimes) {
 				continue
 			}
-			if sub.by.owner.Message(&b.message, sub) {
-				b.condemn(sub.by, nil)
+			if sub.subscriber.owner.Message(&b.message, sub) {
+				b.condemn(sub.subscriber, nil)
 			}
-			b.touch(sub.by)
+			b.touch(sub.subscriber)
 		}
 	}
 }

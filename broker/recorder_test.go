@@ -25,7 +25,7 @@ type recorder struct {
 	writesApplied, writesFlush, writesPlaces bool // write these down as well
 }
 
-// refused is the Call of requests that a recorder does not admit.
+// refused is the Tag of requests that a recorder does not admit.
 const refused = "refused"
 
 func (r *recorder) tell(format string, args ...any) {
@@ -34,18 +34,18 @@ func (r *recorder) tell(format string, args ...any) {
 }
 
 func (r *recorder) Admit(q *Request) bool {
-	if q.Call == refused {
+	if q.Tag == refused {
 		r.tell("refused")
 		return false
 	}
 	return true
 }
 
-// apart is the Call of runs that a recorder wants to be applied message by message.
+// apart is the Tag of runs that a recorder wants to be applied message by message.
 const apart = "apart"
 
 func (r *recorder) Whole(q *Request) (parts []Request, whole bool) {
-	if q.Call != apart {
+	if q.Tag != apart {
 		return nil, true
 	}
 	for i := range q.Payloads {
@@ -80,20 +80,20 @@ func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 }
 
 // Takes tells what Admit will say.
-func (r *recorder) Takes(q *Request) bool { return q.Call != refused }
+func (r *recorder) Takes(q *Request) bool { return q.Tag != refused }
 
 // Returned keeps the batch for the test, which judges it and submits it again.
 func (r *recorder) Returned(b *Batch) { r.returned = append(r.returned, b) }
 
 // Kept is what Begin will return.
 func (r *recorder) Kept(q *Request) []Request {
-	kept, _ := q.Call.([]Request)
+	kept, _ := q.Tag.([]Request)
 	return kept
 }
 
-// Begin gives back what the test put into the Exec request's Call.
+// Begin gives back what the test put into the Exec request's Tag.
 func (r *recorder) Begin(q *Request) []Request {
-	kept, _ := q.Call.([]Request)
+	kept, _ := q.Tag.([]Request)
 	r.tell("begin %d", len(kept))
 	return kept
 }
@@ -101,7 +101,7 @@ func (r *recorder) Begin(q *Request) []Request {
 func (r *recorder) Commit(*Request) { r.tell("commit") }
 
 func (r *recorder) Answer(_ *Request, v View) {
-	c := v.Counts()
+	c := v.Stats()
 	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
 		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
 	if c.Predicates > 0 || c.Filtered > 0 {
@@ -261,7 +261,7 @@ func publish(topic string, payloads ...string) Request {
 }
 
 func messageByMessage(q Request) Request {
-	q.Call = apart
+	q.Tag = apart
 	return q
 }
 
@@ -272,10 +272,10 @@ func otherForm(q Request) Request {
 }
 
 func refuse(q Request) Request {
-	q.Call = refused
+	q.Tag = refused
 	return q
 }
 
 func answer() Request            { return Request{Op: Answer} }
 func leave() Request             { return Request{Op: Leave} }
-func evictBy(who string) Request { return Request{Op: Evict, Call: who} }
+func evictBy(who string) Request { return Request{Op: Evict, Tag: who} }

@@ -41,13 +41,13 @@ type Request struct {
 	Form     Form
 	Names    [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
 	Payloads [][]byte // for Publish: a run of messages, one or more, each with an instant of its own
-	Call     any      // the owner's note of what asked for this, handed back untouched
+	Tag      any      // the owner's note of what asked for this, handed back untouched
 
-	Conditions []Condition // for Subscribe: Conditions[i] is that of Names[i]; nil if there are none
-	Wide       bool        // for Unsubscribe: a name that is a topic or a glob stands for all subscriptions to it, whatever their predicates
-	Asked      []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
-	Verdicts   []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
-	Stale      bool        // the core's, in Owner.Published: some of Asked are on the topic no more
+	Filters         []Filter    // for Subscribe: Filters[i] is that of Names[i]; nil if there are none
+	IncludeFiltered bool        // for Unsubscribe: a name that is a topic or a glob stands for all subscriptions to it, whatever their predicates
+	Asked           []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
+	Verdicts        []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
+	Stale           bool        // the core's, in Owner.Published: some of Asked are on the topic no more
 
 	Unfinished bool // the core's, in Owner.Applied, for Leave, Reset and an Unsubscribe of all: there was more than one request may do
 }
@@ -60,7 +60,7 @@ func (r *Request) ends() bool { return r.Op == Leave || r.Op == Evict }
 type Batch struct {
 	From     *Subscriber
 	Requests []Request
-	Note     any      // the submitter's own, handed back untouched
+	Tag      any      // the submitter's own, handed back untouched
 	parking  parking  // the core's
 	behind   []*Batch // the core's: what came from the same subscriber while this one was on its way back
 }
@@ -72,7 +72,7 @@ type Message struct {
 	Topic     []byte
 	Payloads  [][]byte
 	Receivers int // how many subscriptions it is being queued to
-	Call      any // of the request that publishes it
+	Tag       any // of the request that publishes it
 }
 
 // Ending says why the core is done with a subscriber.

@@ -47,11 +47,11 @@ func TestHeld(t *testing.T) {
 	spec(t, "what is held comes in the order in which it was subscribed", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("b", "a"), psubscribe("p*"), unsubscribe("b"), subscribe("b"))
 		var held []string
-		for sub := range ann.sub.Held() {
+		for sub := range ann.sub.Subscriptions() {
 			held = append(held, sub.Name())
 		}
 		assert.Equal(t, []string{"a", "p*", "b"}, held)
-		for range ann.sub.Held() {
+		for range ann.sub.Subscriptions() {
 			break // whoever has seen enough may stop
 		}
 	})
@@ -134,9 +134,9 @@ func TestView(t *testing.T) {
 		c.client(subscribe("a"), psubscribe("a"))
 		v := View{c.Broker} // the core is idle: nothing else reads it
 		assert.ElementsMatch(t, []string{"a", "b"}, slices.Collect(maps.Keys(maps.Collect(v.Names(Topic)))))
-		assert.Equal(t, 3, v.Members(Topic, []byte("a")))
-		assert.Equal(t, 1, v.Members(Topic, []byte("b")))
-		assert.Zero(t, v.Members(Topic, []byte("c")))
+		assert.Equal(t, 3, v.NumSubscriptions(Topic, []byte("a")))
+		assert.Equal(t, 1, v.NumSubscriptions(Topic, []byte("b")))
+		assert.Zero(t, v.NumSubscriptions(Topic, []byte("c")))
 		for range v.Names(Topic) {
 			break // a walk may end early
 		}
@@ -145,8 +145,8 @@ func TestView(t *testing.T) {
 		ann := c.client(subscribe("a", "b"), psubscribe("*"), publish("a", ""), publish("c", ""))
 		c.client(psubscribe("*"))
 		c.client() // holds nothing: no subscriber
-		assert.Equal(t, Counts{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Matched: 3}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Matched: 3}, View{c.Broker}.Stats())
 		c.do(ann, unsubscribe(), punsubscribe())
-		assert.Equal(t, Counts{Patterns: 1, Subscribers: 1, Published: 2, Matched: 3}, View{c.Broker}.Counts())
+		assert.Equal(t, Stats{Patterns: 1, Subscribers: 1, Published: 2, Matched: 3}, View{c.Broker}.Stats())
 	})
 }

@@ -1,12 +1,12 @@
 package broker
 
-// audience is everyone who subscribed to one name: a topic or a pattern. It exists while it has a member.
-type audience struct {
+// subscriberSet is everyone who subscribed to one name: a topic or a pattern. It exists while it has a member.
+type subscriberSet struct {
 	name    string
 	kind    Kind
 	members list[*Subscription] // those without a predicate, in subscription order, which is the order of delivery
-	pattern *pattern            // what Broker.patterns knows of it, for a pattern
-	narrow  *narrow             // those with one, who come behind the others; nil while there are none
+	entry   *pattern            // what Broker.patterns knows of it, for a pattern
+	filters *predicateSets      // those with one, who come behind the others; nil while there are none
 
 	published uint64 // messages that reached the name since it has had a member
 }
@@ -14,110 +14,110 @@ type audience struct {
 // Subscription joins one subscriber to one name. Owned by the core; an Owner may read it during a call. It fills one cache
 // line, which is what a delivery to a thousand of them waits for.
 type Subscription struct {
-	Form     Form
-	Note     any // the owner's own, which the core does not look at; the owner may set it in [Owner.Message]
-	to       *audience
-	in       *seat // if it has a predicate
-	by       *Subscriber
-	inMember int32  // its place in the members of its circle, or of to
-	inHeld   int32  // its place in by.held
-	since    uint64 // messages that had come to the name before it; see seat for who has a predicate
+	Form             Form
+	Data             any // the owner's own, which the core does not look at; the owner may set it in [Owner.Message]
+	set              *subscriberSet
+	membership       *setMembership // if it has a predicate
+	subscriber       *Subscriber
+	setIndex         int32  // its place in the members of its predicate set, or of to
+	heldIndex        int32  // its place in by.held
+	publishedAtStart uint64 // messages that had come to the name before it; see setMembership for who has a predicate
 }
 
-// seat is a subscription's place in a circle.
-type seat struct {
-	circle  *circle
-	reached uint64 // what had come to circle.of before it
-	said    tally  // what the predicate had said before it
+// setMembership is a subscription's place in a predicate set.
+type setMembership struct {
+	predicateSet     *predicateSet
+	publishedAtStart uint64      // what had come to predicateSet.parent before it
+	countsAtStart    matchCounts // what the predicate had said before it
 }
 
 // Kind tells whether the subscription is to a topic or to a pattern.
-func (s *Subscription) Kind() Kind { return s.to.kind }
+func (s *Subscription) Kind() Kind { return s.set.kind }
 
 // Name is what was subscribed to, as it was given: a topic or a glob, and perhaps a predicate.
 func (s *Subscription) Name() string {
-	if s.in != nil {
-		return s.in.circle.name
+	if s.membership != nil {
+		return s.membership.predicateSet.name
 	}
-	return s.to.name
+	return s.set.name
 }
 
 // Topic is the topic or the glob in the name.
-func (s *Subscription) Topic() string { return s.to.name }
+func (s *Subscription) Topic() string { return s.set.name }
 
-// Conditional tells whether the subscription has a predicate.
-func (s *Subscription) Conditional() bool { return s.in != nil }
+// Filtered tells whether the subscription has a predicate.
+func (s *Subscription) Filtered() bool { return s.membership != nil }
 
-// Tally is what has come to a subscription since it was made.
-type Tally struct {
+// SubscriptionStats is what has come to a subscription since it was made.
+type SubscriptionStats struct {
 	Published  uint64 // messages to its topics
 	Matched    uint64 // of these, those queued for it, or dropped at once
 	Filtered   uint64 // of these, those that its predicate kept back: the rest
 	Unreadable uint64 // of the filtered, those that lacked what the predicate reads
 }
 
-// Tally counts. It is the core's state: only for Owner methods.
-func (s *Subscription) Tally() Tally {
-	if s.in == nil {
-		n := s.to.published - s.since
-		return Tally{Published: n, Matched: n}
+// Stats counts. It is the core's state: only for Owner methods.
+func (s *Subscription) Stats() SubscriptionStats {
+	if s.membership == nil {
+		n := s.set.published - s.publishedAtStart
+		return SubscriptionStats{Published: n, Matched: n}
 	}
-	c := s.in.circle
-	t := Tally{
-		Published: c.of.reached - s.in.reached, Matched: c.said.matched - s.in.said.matched,
-		Unreadable: c.said.unreadable - s.in.said.unreadable,
+	ps := s.membership.predicateSet
+	stats := SubscriptionStats{
+		Published: ps.parent.published - s.membership.publishedAtStart, Matched: ps.counts.matched - s.membership.countsAtStart.matched,
+		Unreadable: ps.counts.unreadable - s.membership.countsAtStart.unreadable,
 	}
-	t.Filtered = t.Published - t.Matched
-	return t
+	stats.Filtered = stats.Published - stats.Matched
+	return stats
 }
 
 // Owner is who gets its messages.
-func (s *Subscription) Owner() Owner { return s.by.owner }
+func (s *Subscription) Owner() Owner { return s.subscriber.owner }
 
-// live is how many subscriptions there are to the name.
-func (a *audience) live() int {
-	if a.narrow == nil {
-		return a.members.live
+// size is how many subscriptions there are to the name.
+func (set *subscriberSet) size() int {
+	if set.filters == nil {
+		return set.members.live
 	}
-	return a.members.live + a.narrow.members
+	return set.members.live + set.filters.size
 }
 
-func movedMember(s *Subscription, place int) { s.inMember = int32(place) } //nolint:gosec // memory ends before that does
-func movedHeld(s *Subscription, place int)   { s.inHeld = int32(place) }   //nolint:gosec // the same
+func memberMoved(s *Subscription, place int) { s.setIndex = int32(place) }  //nolint:gosec // memory ends before that does
+func heldMoved(s *Subscription, place int)   { s.heldIndex = int32(place) } //nolint:gosec // the same
 
-// find returns the audience of a name, or nil.
-func (b *Broker) find(k Kind, name []byte) *audience {
-	return b.audiences[k][string(name)] // no allocation: the compiler sees that the string does not outlive the look-up
+// lookup returns the subscriber set of a name, or nil.
+func (b *Broker) lookup(k Kind, name []byte) *subscriberSet {
+	return b.sets[k][string(name)] // no allocation: the compiler sees that the string does not outlive the look-up
 }
 
-// open returns the audience of a name, which it makes if need be. The name is copied then.
-func (b *Broker) open(k Kind, name []byte) *audience {
-	if a := b.find(k, name); a != nil {
-		return a
+// getOrCreate returns the subscriber set of a name, which it makes if need be. The name is copied then.
+func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
+	if set := b.lookup(k, name); set != nil {
+		return set
 	}
-	a := &audience{name: string(name), kind: k}
-	a.members.moved = movedMember
-	b.audiences[k][a.name] = a
+	set := &subscriberSet{name: string(name), kind: k}
+	set.members.moved = memberMoved
+	b.sets[k][set.name] = set
 	if k == Pattern {
-		b.patterns.add(a)
+		b.patterns.add(set)
 	}
-	return a
+	return set
 }
 
-// leave takes s out of its audience, and frees the audience with its last member: nobody can fill the memory with
+// remove takes s out of its subscriber set, and frees the subscriber set with its last member: nobody can fill the memory with
 // names that no one listens to.
-func (b *Broker) leave(s *Subscription) {
-	a := s.to
-	if s.in != nil {
-		b.leaveCircle(s)
-	} else if a.members.remove(int(s.inMember)); a.members.live == 0 && a.kind == Pattern {
-		b.patterned--
+func (b *Broker) remove(sub *Subscription) {
+	set := sub.set
+	if sub.membership != nil {
+		b.removeFromPredicateSet(sub)
+	} else if set.members.remove(int(sub.setIndex)); set.members.live == 0 && set.kind == Pattern {
+		b.patternCount--
 	}
-	if a.members.live > 0 || a.narrow != nil {
+	if set.members.live > 0 || set.filters != nil {
 		return
 	}
-	delete(b.audiences[a.kind], a.name)
-	if a.kind == Pattern {
-		b.patterns.remove(a)
+	delete(b.sets[set.kind], set.name)
+	if set.kind == Pattern {
+		b.patterns.remove(set)
 	}
 }

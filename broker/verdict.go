@@ -8,14 +8,14 @@ import (
 
 // said is a verdict other than No.
 type said struct {
-	circle  *circle
-	verdict Verdict
+	predicateSet *predicateSet
+	verdict      Verdict
 }
 
-// narrows tells whether the topic in flight reaches anybody through a predicate.
-func (b *Broker) narrows() bool {
-	for _, a := range b.matched {
-		if a.narrow != nil {
+// hasFilters tells whether the topic in flight reaches anybody through a predicate.
+func (b *Broker) hasFilters() bool {
+	for _, set := range b.matched {
+		if set.filters != nil {
 			return true
 		}
 	}
@@ -23,31 +23,31 @@ func (b *Broker) narrows() bool {
 }
 
 // judged finds the verdicts on the message in flight: b.said are those that are not No. It returns false if the request has
-// none of one of the predicates. What was asked is in the same order as the circles, and may hold more: those that have
+// none of one of the predicates. What was asked is in the same order as the predicate sets, and may hold more: those that have
 // gone since.
 func (b *Broker) judged(r *Request) (all bool) {
 	b.said = b.said[:0]
 	next, needed := 0, 0
-	for _, a := range b.matched {
-		if a.narrow == nil {
+	for _, set := range b.matched {
+		if set.filters == nil {
 			continue
 		}
-		n := a.narrow
-		n.list()
-		needed += len(n.asked)
-		if rest := r.Asked[next:]; len(r.Verdicts) == len(r.Asked) && len(rest) >= len(n.asked) && &rest[0] == &n.asked[0] {
-			b.hear(n.order, r.Verdicts[next:]) // it is the very list, as it mostly is: nothing has changed
-			next += len(n.asked)
+		filters := set.filters
+		filters.rebuild()
+		needed += len(filters.predicates)
+		if rest := r.Asked[next:]; len(r.Verdicts) == len(r.Asked) && len(rest) >= len(filters.predicates) && &rest[0] == &filters.predicates[0] {
+			b.hear(filters.ordered, r.Verdicts[next:]) // it is the very list, as it mostly is: nothing has changed
+			next += len(filters.predicates)
 			continue
 		}
-		for i, p := range n.asked {
+		for i, p := range filters.predicates {
 			for next < len(r.Verdicts) && r.Asked[next] != p {
 				next++
 			}
 			if next == len(r.Verdicts) {
 				return false
 			}
-			b.hear(n.order[i:i+1], r.Verdicts[next:])
+			b.hear(filters.ordered[i:i+1], r.Verdicts[next:])
 			next++
 		}
 	}
@@ -55,11 +55,11 @@ func (b *Broker) judged(r *Request) (all bool) {
 	return true
 }
 
-// hear takes down what the predicates of some circles say.
-func (b *Broker) hear(circles []*circle, verdicts []Verdict) {
-	for i, c := range circles {
+// hear takes down what the predicates of some predicate sets say.
+func (b *Broker) hear(sets []*predicateSet, verdicts []Verdict) {
+	for i, ps := range sets {
 		if v := verdicts[i]; v != No {
-			b.said = append(b.said, said{c, v})
+			b.said = append(b.said, said{ps, v})
 		}
 	}
 }
@@ -72,10 +72,10 @@ func (b *Broker) ask(r *Request, before []Predicate) {
 		return
 	}
 	names, asked := 0, 0
-	for _, a := range b.matched {
-		if a.narrow != nil {
-			a.narrow.list()
-			r.Asked = a.narrow.asked
+	for _, set := range b.matched {
+		if set.filters != nil {
+			set.filters.rebuild()
+			r.Asked = set.filters.predicates
 			names, asked = names+1, asked+len(r.Asked)
 		}
 	}
@@ -83,22 +83,22 @@ func (b *Broker) ask(r *Request, before []Predicate) {
 		return
 	}
 	r.Asked = make([]Predicate, 0, asked)
-	for _, a := range b.matched {
-		if a.narrow != nil {
-			r.Asked = append(r.Asked, a.narrow.asked...)
+	for _, set := range b.matched {
+		if set.filters != nil {
+			r.Asked = append(r.Asked, set.filters.predicates...)
 		}
 	}
 }
 
 // asks tells whether a list is just what the predicates of the topic in flight are.
 func (b *Broker) asks(list []Predicate) bool {
-	for _, a := range b.matched {
-		if a.narrow == nil {
+	for _, set := range b.matched {
+		if set.filters == nil {
 			continue
 		}
-		a.narrow.list()
-		n := len(a.narrow.asked)
-		if len(list) < n || &list[0] != &a.narrow.asked[0] && !slices.Equal(list[:n], a.narrow.asked) {
+		set.filters.rebuild()
+		n := len(set.filters.predicates)
+		if len(list) < n || &list[0] != &set.filters.predicates[0] && !slices.Equal(list[:n], set.filters.predicates) {
 			return false
 		}
 		list = list[n:]
@@ -106,27 +106,27 @@ func (b *Broker) asks(list []Predicate) bool {
 	return len(list) == 0
 }
 
-// publishNarrow is publish for one message to a topic that somebody listens to with a predicate.
-func (b *Broker) publishNarrow(s *Subscriber, r *Request) {
+// publishFiltered is publish for one message to a topic that somebody listens to with a predicate.
+func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	if b.committing || invariant.On { // else publication has just made sure
 		judged := b.judged(r)
 		invariant.Check(judged, "a publish to %q takes effect without its verdicts", r.Names[0])
 	}
 	receivers := b.countVerdicts()
-	for _, a := range b.matched {
-		a.published++
-		receivers += a.members.live
+	for _, set := range b.matched {
+		set.published++
+		receivers += set.members.live
 	}
 	b.sequence++
-	b.matches += uint64(receivers) //nolint:gosec // a count
-	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Call}
+	b.deliveries += uint64(receivers) //nolint:gosec // a count
+	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Tag}
 	s.owner.Published(r, 1, b.message.Sequence, receivers)
 	next := 0
-	for _, a := range b.matched {
-		b.deliverTo(&a.members)
-		for ; next < len(b.said) && b.said[next].circle.of == a.narrow; next++ {
+	for _, set := range b.matched {
+		b.deliverTo(&set.members)
+		for ; next < len(b.said) && b.said[next].predicateSet.parent == set.filters; next++ {
 			if b.said[next].verdict == Yes {
-				b.deliverTo(&b.said[next].circle.members)
+				b.deliverTo(&b.said[next].predicateSet.members)
 			}
 		}
 	}
@@ -135,23 +135,23 @@ func (b *Broker) publishNarrow(s *Subscriber, r *Request) {
 // countVerdicts books what the predicates say, and returns how many subscriptions with one the message is for.
 func (b *Broker) countVerdicts() (receivers int) {
 	members, unreadable := 0, 0
-	for _, a := range b.matched {
-		if a.narrow != nil {
-			a.narrow.reached++
-			members += a.narrow.members
+	for _, set := range b.matched {
+		if set.filters != nil {
+			set.filters.published++
+			members += set.filters.size
 		}
 	}
 	for _, s := range b.said {
 		if s.verdict == Yes {
-			s.circle.said.matched++
-			receivers += s.circle.members.live
+			s.predicateSet.counts.matched++
+			receivers += s.predicateSet.members.live
 		} else {
-			s.circle.said.unreadable++
-			unreadable += s.circle.members.live
+			s.predicateSet.counts.unreadable++
+			unreadable += s.predicateSet.members.live
 		}
 	}
-	b.filtered += uint64(members - receivers) //nolint:gosec // a count
-	b.unreadable += uint64(unreadable)        //nolint:gosec // a count
+	b.filteredCount += uint64(members - receivers) //nolint:gosec // a count
+	b.unreadableCount += uint64(unreadable)        //nolint:gosec // a count
 	return receivers
 }
 
@@ -162,9 +162,9 @@ func (b *Broker) deliverTo(members *list[*Subscription]) {
 		if sub == nil {
 			continue
 		}
-		if sub.by.owner.Message(&b.message, sub) {
-			b.condemn(sub.by, nil)
+		if sub.subscriber.owner.Message(&b.message, sub) {
+			b.condemn(sub.subscriber, nil)
 		}
-		b.touch(sub.by)
+		b.touch(sub.subscriber)
 	}
 }

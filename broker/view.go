@@ -10,10 +10,10 @@ type View struct{ b *Broker }
 
 // Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.
 // It is not ended twice.
-func (v View) Evict(s *Subscriber, call any) { v.b.condemn(s, call) }
+func (v View) Evict(s *Subscriber, tag any) { v.b.condemn(s, tag) }
 
-// Counts are the core's own numbers at one instant.
-type Counts struct {
+// Stats are the core's own numbers at one instant.
+type Stats struct {
 	Topics      int    // names with at least one exact subscription
 	Shards      int    // the same for shards
 	Patterns    int    // distinct patterns subscribed to, predicates and all
@@ -23,22 +23,22 @@ type Counts struct {
 	Filtered    uint64 // messages times the subscriptions whose predicate kept them back
 	Unreadable  uint64 // those of them that lacked what the predicate reads
 	Predicates  int    // distinct names with a predicate
-	Waiting     int    // batches in the inbox just now
+	InboxLen    int    // batches in the inbox just now
 }
 
-// Counts takes all numbers of one instant.
-func (v View) Counts() Counts {
-	return Counts{
-		Topics:      len(v.b.audiences[Topic]),
-		Shards:      len(v.b.audiences[Shard]),
-		Patterns:    v.b.patterned,
-		Filtered:    v.b.filtered,
-		Unreadable:  v.b.unreadable,
-		Predicates:  v.b.circles,
-		Subscribers: v.b.subscribers,
+// Stats takes all numbers of one instant.
+func (v View) Stats() Stats {
+	return Stats{
+		Topics:      len(v.b.sets[Topic]),
+		Shards:      len(v.b.sets[Shard]),
+		Patterns:    v.b.patternCount,
+		Filtered:    v.b.filteredCount,
+		Unreadable:  v.b.unreadableCount,
+		Predicates:  v.b.predicateCount,
+		Subscribers: v.b.subscriberCount,
 		Published:   v.b.sequence,
-		Matched:     v.b.matches,
-		Waiting:     len(v.b.inbox),
+		Matched:     v.b.deliveries,
+		InboxLen:    len(v.b.inbox),
 	}
 }
 
@@ -46,8 +46,8 @@ func (v View) Counts() Counts {
 // to it since its first subscription.
 func (v View) Names(k Kind) iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
-		for name, a := range v.b.audiences[k] {
-			if !yield(name, a.published) {
+		for name, set := range v.b.sets[k] {
+			if !yield(name, set.published) {
 				return
 			}
 		}
@@ -57,21 +57,21 @@ func (v View) Names(k Kind) iter.Seq2[string, uint64] {
 // Subscriptions yields those to one name, those with a predicate last, each group in the order of delivery.
 func (v View) Subscriptions(k Kind, name string) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
-		if a := v.b.audiences[k][name]; a != nil {
-			a.each(yield)
+		if set := v.b.sets[k][name]; set != nil {
+			set.each(yield)
 		}
 	}
 }
 
-// Reached yields the subscriptions that a message to a topic, or to a shard, is held against now, in the order of
+// Matching yields the subscriptions that a message to a topic, or to a shard, is held against now, in the order of
 // delivery.
-func (v View) Reached(k Kind, topic []byte) iter.Seq[*Subscription] {
+func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		v.b.match(k, topic)
-		reached := slices.Clone(v.b.matched)
+		matching := slices.Clone(v.b.matched)
 		v.b.letGo()
-		for _, a := range reached {
-			if !a.each(yield) {
+		for _, set := range matching {
+			if !set.each(yield) {
 				return
 			}
 		}
@@ -79,7 +79,7 @@ func (v View) Reached(k Kind, topic []byte) iter.Seq[*Subscription] {
 }
 
 // each walks over all subscriptions to the name. False means that yield wanted no more.
-func (a *audience) each(yield func(*Subscription) bool) bool {
+func (set *subscriberSet) each(yield func(*Subscription) bool) bool {
 	walk := func(members *list[*Subscription]) bool {
 		for _, s := range members.items {
 			if s != nil && !yield(s) {
@@ -88,24 +88,24 @@ func (a *audience) each(yield func(*Subscription) bool) bool {
 		}
 		return true
 	}
-	if !walk(&a.members) {
+	if !walk(&set.members) {
 		return false
 	}
-	if a.narrow == nil {
+	if set.filters == nil {
 		return true
 	}
-	for _, c := range a.narrow.circles.items {
-		if c != nil && !walk(&c.members) {
+	for _, ps := range set.filters.sets.items {
+		if ps != nil && !walk(&ps.members) {
 			return false
 		}
 	}
 	return true
 }
 
-// Members is how many subscriptions one name has.
-func (v View) Members(k Kind, name []byte) int {
-	if a := v.b.find(k, name); a != nil {
-		return a.live()
+// NumSubscriptions is how many subscriptions one name has.
+func (v View) NumSubscriptions(k Kind, name []byte) int {
+	if set := v.b.lookup(k, name); set != nil {
+		return set.size()
 	}
 	return 0
 }

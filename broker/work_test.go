@@ -29,12 +29,12 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 			left := all - leaving(ann.applied[len(ann.applied)-1])
 			c.do(bob, publish("name-0000", "gone"), publish("name-2000", "still there"))
 			assert.Equal(t, []string{"published name-0000: 0", "published name-2000: 1"}, bob.heard())
-			assert.Equal(t, left, ann.sub.Holdings())
+			assert.Equal(t, left, ann.sub.NumSubscriptions())
 			for range 2 {
 				c.do(ann, tt.request)
 			}
 			assert.False(t, ann.applied[len(ann.applied)-1].Requests[0].Unfinished)
-			assert.Zero(t, ann.sub.Holdings())
+			assert.Zero(t, ann.sub.NumSubscriptions())
 			lines := ann.heard()
 			if tt.request.Op == Reset {
 				tt.last = "answered: 0 topics, 0 patterns, 0 subscribers, 2 published, 1 delivered"
@@ -47,13 +47,13 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 		ann, bob := c.client(subscribe(manyNames(all)...)), c.client()
 		c.do(bob, answer())
 		c.do(ann, evictBy("eve"))
-		assert.Equal(t, all-maxDrops, ann.sub.Holdings())
+		assert.Equal(t, all-maxDrops, ann.sub.NumSubscriptions())
 		c.do(ann, publish("name-0000", "1"), subscribe("more"))
 		assert.Equal(t, []string{"evicted by eve"}, ann.heard())
 		for range 2 {
 			c.do(ann, leave())
 		}
-		assert.Zero(t, ann.sub.Holdings())
+		assert.Zero(t, ann.sub.NumSubscriptions())
 		assert.Empty(t, ann.heard(), "it has ended already")
 	})
 	spec(t, "many evictions at once share what one instant may do", func(t *testing.T, c *core) {
@@ -66,7 +66,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 		c.do(c.client(), publish("name-0000", "1"))
 		held := 0
 		for _, ann := range evicted {
-			held += ann.sub.Holdings()
+			held += ann.sub.NumSubscriptions()
 			assert.Contains(t, ann.heard(), "evicted")
 		}
 		assert.Equal(t, 5*(maxDrops-1)-maxDrops, held)
@@ -117,7 +117,7 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		for range 4 * roundWork {
 			kept = append(kept, publish("a", "1"))
 		}
-		c.do(c.client(), Request{Op: Exec, Call: kept})
+		c.do(c.client(), Request{Op: Exec, Tag: kept})
 		longest, messages := 0, 0
 		for _, line := range ann.heard() {
 			if messages++; line == "flushed" {

@@ -41,11 +41,11 @@ type account struct {
 
 // accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
 func accountOf(s *broker.Subscription) *account {
-	if a, ok := s.Note.(*account); ok {
+	if a, ok := s.Data.(*account); ok {
 		return a
 	}
 	a := &account{name: s.Name()}
-	s.Note = a
+	s.Data = a
 	return a
 }
 

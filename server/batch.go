@@ -40,15 +40,15 @@ type call struct {
 	run     protocol.Run    // for a publish in RESP or in lines
 	in      *buffer         // what the arguments lie in
 
-	conditions []broker.Condition // of what is subscribed to; nil if nothing has a predicate
-	question   *question          // that has been put about what it publishes, if one has
-	long       *long              // if it has so many names that it comes in pieces
-	piece      int                // of long: 0 is the first
+	conditions []broker.Filter // of what is subscribed to; nil if nothing has a predicate
+	question   *question       // that has been put about what it publishes, if one has
+	long       *long           // if it has so many names that it comes in pieces
+	piece      int             // of long: 0 is the first
 }
 
 var batches = sync.Pool{New: func() any {
 	b := new(batch)
-	b.Note = b
+	b.Tag = b
 	return b
 }}
 
@@ -175,12 +175,12 @@ func (k *call) topics() [][]byte {
 
 // ask fills in what the core is asked; r is empty.
 func (k *call) ask(r *broker.Request) {
-	r.Op, r.Kind, r.Form, r.Names, r.Call = k.handler.op, k.handler.kind, formRESP, k.topics(), k
-	r.Conditions = k.conditions
+	r.Op, r.Kind, r.Form, r.Names, r.Tag = k.handler.op, k.handler.kind, formRESP, k.topics(), k
+	r.Filters = k.conditions
 	if k.dialect == protocol.Line {
 		r.Form = formLine
 	}
-	r.Wide = r.Op == broker.Unsubscribe && k.row.Syntax == protocol.ArgsNames
+	r.IncludeFiltered = r.Op == broker.Unsubscribe && k.row.Syntax == protocol.ArgsNames
 	switch {
 	case k.run.Payloads != nil:
 		r.Payloads = k.run.Payloads

@@ -38,9 +38,9 @@ func (c *conn) condition(k *call) *protocol.Error {
 			return wrongPredicate(string(expression), err)
 		}
 		if k.conditions == nil {
-			k.conditions = make([]broker.Condition, len(names))
+			k.conditions = make([]broker.Filter, len(names))
 		}
-		k.conditions[i] = broker.Condition{Predicate: p, Topic: len(topic), Weight: conditionWeight + p.MemSize()}
+		k.conditions[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: conditionWeight + p.MemSize()}
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (c *conn) errCondition(r *broker.Request, k *call) *protocol.Error {
 	if c.wire.multi != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
-	room := c.srv.options.MaxPredicates - c.sub.Conditions()
+	room := c.srv.options.MaxPredicates - c.sub.NumFiltered()
 	for i := range k.conditions {
 		if k.conditions[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
 			room--

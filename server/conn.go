@@ -136,7 +136,7 @@ func (c *conn) end(reason Reason) {
 func (c *conn) leave() {
 	for more := true; more; {
 		gone := make(farewell)
-		bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Note: gone}
+		bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: gone}
 		more = false
 		if c.srv.core.Submit(bye) {
 			select {
@@ -154,7 +154,7 @@ func (c *conn) leave() {
 type farewell chan struct{}
 
 func (c *conn) submitEvict(reason Reason) {
-	c.srv.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Call: reason}}})
+	c.srv.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Tag: reason}}})
 }
 
 // readAll reads and submits until the connection ends, and says why it did. A panic here is one connection's

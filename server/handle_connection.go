@@ -100,7 +100,7 @@ func hello(x *exchange) {
 		x.text("epoch")
 		x.text(x.conn.srv.epoch)
 		x.text("number")
-		x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
+		x.integer(int64(x.view.Stats().Published)) //nolint:gosec // a count
 	}
 }
 

@@ -58,9 +58,9 @@ func pubsubCounts(k broker.Kind) func(*exchange) {
 		}
 		for _, name := range names {
 			x.bulk(name)
-			x.integer(int64(x.view.Members(k, name)))
+			x.integer(int64(x.view.NumSubscriptions(k, name)))
 		}
 	}
 }
 
-func pubsubNumpat(x *exchange) { x.integer(int64(x.view.Counts().Patterns)) }
+func pubsubNumpat(x *exchange) { x.integer(int64(x.view.Stats().Patterns)) }

@@ -26,7 +26,7 @@ func seq(x *exchange) {
 		x.out = appendVerb(x.out, x.call, [][]byte{[]byte("OFF")})
 		return
 	}
-	number := protocol.AppendSeq(nil, x.view.Counts().Published)
+	number := protocol.AppendSeq(nil, x.view.Stats().Published)
 	x.out = appendVerb(x.out, x.call, [][]byte{[]byte("ON"), []byte(x.conn.srv.epoch), number})
 }
 

@@ -76,7 +76,7 @@ func infoServer(x *exchange) []string {
 }
 
 func infoClients(x *exchange) []string {
-	s, n := x.conn.srv, x.view.Counts()
+	s, n := x.conn.srv, x.view.Stats()
 	return []string{
 		fmt.Sprintf("connected_clients:%d", s.counts.clients.Load()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
@@ -86,7 +86,7 @@ func infoClients(x *exchange) []string {
 }
 
 func infoStats(x *exchange) []string {
-	s, n := x.conn.srv, x.view.Counts()
+	s, n := x.conn.srv, x.view.Stats()
 	c := &s.counts
 	since := c.base().minus(s.stats.base)
 	lines := []string{
@@ -113,7 +113,7 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("messages_delivered:%d", c.messages.delivered.Load()),
 		fmt.Sprintf("messages_dropped:%d", c.messages.dropped.Load()),
 		fmt.Sprintf("messages_undelivered:%d", c.messages.undelivered.Load()),
-		fmt.Sprintf("core_inbox_batches:%d", n.Waiting),
+		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
 		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),
 		fmt.Sprintf("acl_access_denied_channel:%d", s.access.denied.channel),

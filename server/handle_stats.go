@@ -43,11 +43,11 @@ func (f *flow) add(g flow) {
 // flowOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
 // over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
 func flowOf(s *broker.Subscription) flow {
-	t := s.Tally()
+	t := s.Stats()
 	f := flow{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
 	c := s.Owner().(*conn)
 	c.Flush()
-	if a, ok := s.Note.(*account); ok {
+	if a, ok := s.Data.(*account); ok {
 		c.outbox.mu.Lock()
 		f.tally = a.tally
 		c.outbox.mu.Unlock()
@@ -116,7 +116,7 @@ func (x *exchange) traffic(args [][]byte) (rows []row, all int, err *protocol.Er
 	}
 	counted := 0
 	for _, n := range names {
-		if counted += x.view.Members(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
+		if counted += x.view.NumSubscriptions(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
 			break
 		}
 		r := row{name: n}
@@ -186,7 +186,7 @@ func pubsubStats(x *exchange) {
 	rows = within(rows, func(r *row) int { return len(r.text) })
 	x.mapping(3)
 	x.text("number")
-	x.integer(int64(x.view.Counts().Published)) //nolint:gosec // a count
+	x.integer(int64(x.view.Stats().Published)) //nolint:gosec // a count
 	x.text("names")
 	x.integer(int64(all))
 	x.text("busiest")
@@ -234,7 +234,7 @@ type listener struct {
 // listeners are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
 func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
 	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
-		for s := range x.view.Reached(kind, topic) {
+		for s := range x.view.Matching(kind, topic) {
 			x.work += workPerSubscription
 			if all++; len(rows) < maxRows {
 				rows = append(rows, listener{s.Owner().(*conn), s, flowOf(s)})

@@ -120,7 +120,7 @@ func (kn *known) weigh() {
 func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
 	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
-	r.Call.(*call).question = q
+	r.Tag.(*call).question = q
 	for i, p := range q.asked {
 		if c.cut.Load() {
 			return false
@@ -170,7 +170,7 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 		}
 		parts := requests[i : i+1]
 		if q != nil && len(r.Payloads) > 1 {
-			if parts = r.Call.(*call).parts(); !apart {
+			if parts = r.Tag.(*call).parts(); !apart {
 				out, apart = append([]broker.Request(nil), requests[:i]...), true
 			}
 		}
@@ -192,7 +192,7 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 
 // Takes tells whether a publish, or a transaction, would run.
 func (c *conn) Takes(r *broker.Request) bool {
-	k := r.Call.(*call)
+	k := r.Tag.(*call)
 	if r.Op == broker.Exec {
 		return k.err == nil
 	}
@@ -218,7 +218,7 @@ func (c *conn) Returned(b *broker.Batch) {
 		kept = c.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
-		kept[i].Call.(*call).in.hold()
+		kept[i].Tag.(*call).in.hold()
 	}
 	c.writer.Add(1)
 	go c.judgeReturned(b, kept)
@@ -232,7 +232,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	ok := false
 	defer func() {
 		for i := range kept {
-			kept[i].Call.(*call).in.release()
+			kept[i].Tag.(*call).in.release()
 		}
 		if p := recover(); p != nil {
 			c.defect(p)
@@ -271,7 +271,7 @@ func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 		}
 	}
 	if asked > broker.MaxVerdicts { // by how much nobody knows: the core has stopped asking
-		exec.Call.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
+		exec.Tag.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
 			"%d times: make it smaller", broker.MaxVerdicts)
 		return true
 	}

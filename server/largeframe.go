@@ -52,7 +52,7 @@ func isLarge(m *broker.Message) bool {
 func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, previous uint64) span {
 	payload := m.Payloads[0]
 	f := &largeFrame{payload: payload}
-	if k, ok := m.Call.(*call); ok {
+	if k, ok := m.Tag.(*call); ok {
 		f.in = k.in
 	}
 	n := len(payload)

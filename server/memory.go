@@ -77,7 +77,7 @@ func (m *memory) collection() (percent int, next int64) {
 	return 35, m.most
 }
 
-// subscriptionWeight is what a subscription costs besides its name, about, with its audience: measured at 250 bytes for
+// subscriptionWeight is what a subscription costs besides its name, about, with its subscriber set: measured at 250 bytes for
 // the only subscriber of a topic.
 const subscriptionWeight = 300
 
@@ -117,9 +117,9 @@ func (c *conn) forget() {
 // weigh counts a name that was subscribed to, or left, if that made a difference. The core's.
 func (c *conn) weigh(name []byte) {
 	patterns := c.sub.CountKind(formRESP, broker.Pattern) + c.sub.CountKind(formLine, broker.Pattern)
-	more, heavier := c.sub.Holdings()-c.wire.holdings, c.sub.Weight()-c.wire.weight
+	more, heavier := c.sub.NumSubscriptions()-c.wire.holdings, c.sub.FilterCost()-c.wire.weight
 	heavier += (patterns - c.wire.patterns) * patternWeight
-	c.wire.holdings, c.wire.patterns, c.wire.weight = c.sub.Holdings(), patterns, c.sub.Weight()
+	c.wire.holdings, c.wire.patterns, c.wire.weight = c.sub.NumSubscriptions(), patterns, c.sub.FilterCost()
 	switch {
 	case c.wire.holdings == 0:
 		c.srv.memory.set(&c.share.names, 0)

@@ -57,7 +57,7 @@ var _ broker.Owner = (*conn)(nil)
 // and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
 // so lines are free.
 func (c *conn) Admit(r *broker.Request) bool {
-	k, stats := r.Call.(*call), &c.srv.stats
+	k, stats := r.Tag.(*call), &c.srv.stats
 	stats.begin(c)
 	if c.executing() {
 		return c.admitKept(r, k)
@@ -100,7 +100,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 // tooMany tells whether a command would take the connection over its limit. Names that it holds already do not count:
 // a library that subscribes anew to all it knows must get through.
 func (c *conn) tooMany(r *broker.Request) bool {
-	room := c.srv.options.MaxSubscriptions - c.sub.Holdings()
+	room := c.srv.options.MaxSubscriptions - c.sub.NumSubscriptions()
 	if len(r.Names) <= room {
 		return false
 	}
@@ -153,16 +153,16 @@ func (c *conn) listens(f broker.Form) bool {
 // Whole wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
 	w := &c.wire
-	if c.mayRun(r.Call.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
+	if c.mayRun(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
-	return r.Call.(*call).parts(), false
+	return r.Tag.(*call).parts(), false
 }
 
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
-	k := r.Call.(*call)
+	k := r.Tag.(*call)
 	if r.Stale {
 		k.question.stale.Store(true)
 	}
@@ -185,7 +185,7 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 // Subscribed confirms one name.
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 	c.weigh(name)
-	k := r.Call.(*call)
+	k := r.Tag.(*call)
 	if k.row.Syntax == protocol.ArgsInline {
 		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
@@ -196,7 +196,7 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 // Unsubscribed confirms one name.
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 	c.weigh(name)
-	k := r.Call.(*call)
+	k := r.Tag.(*call)
 	if k.row.Syntax == protocol.ArgsInline {
 		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
@@ -250,7 +250,7 @@ func appendVerb(b []byte, k *call, names [][]byte) []byte {
 
 // Answer runs the commands that the core has no part in, at their instant in the order.
 func (c *conn) Answer(r *broker.Request, v broker.View) {
-	k := r.Call.(*call)
+	k := r.Tag.(*call)
 	x := &c.srv.press.exchange
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
 	x.answer()
@@ -388,13 +388,13 @@ func (c *conn) queue(s span, e entry) {
 
 // Applied takes a batch back.
 func (c *conn) Applied(b *broker.Batch) {
-	switch note := b.Note.(type) {
+	switch note := b.Tag.(type) {
 	case *batch:
 		c.wire.applied++
 		c.srv.stats.end(c)
 		c.srv.press.forget()
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && Reason(c.reason.Load()) == ReasonNone {
-			c.notFinished(b.Requests[n-1].Call.(*call))
+			c.notFinished(b.Requests[n-1].Tag.(*call))
 		}
 		c.share.batches.Add(-note.weight)
 		c.srv.memory.hold(-note.weight)

@@ -145,7 +145,7 @@ func sizeOf(w way, m *broker.Message, pattern string) int {
 // only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
 // of RESP only, that of the first who asks; the other one is a copy.
 func (p *press) forward(w way, m *broker.Message, a *arena) span {
-	k, ok := m.Call.(*call)
+	k, ok := m.Tag.(*call)
 	if !ok || k.run.Frames == nil || len(k.run.Payloads) != len(m.Payloads) {
 		return span{}
 	}

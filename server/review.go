@@ -64,7 +64,7 @@ func (c *conn) mayKeep(u *acl.User) bool {
 	if u.Unrestricted() {
 		return true
 	}
-	for sub := range c.sub.Held() {
+	for sub := range c.sub.Subscriptions() {
 		name := []byte(sub.Topic())
 		if sub.Kind() == broker.Pattern && !u.MaySubscribePattern(name) || sub.Kind() != broker.Pattern && !u.MaySubscribe(name) {
 			return false

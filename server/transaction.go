@@ -68,7 +68,7 @@ const (
 
 // keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (c *conn) keep(r *broker.Request) {
-	m, k := c.wire.multi, *r.Call.(*call)
+	m, k := c.wire.multi, *r.Tag.(*call)
 	k.keep(&c.srv.memory, m)
 	if k.row.LargeReply || k.row.Costly {
 		m.ample++
@@ -120,7 +120,7 @@ func (k *call) keep(memory *memory, m *transaction) {
 // release lets go of what was kept.
 func (m *transaction) release() {
 	for i := range m.kept {
-		m.kept[i].Call.(*call).in.release()
+		m.kept[i].Tag.(*call).in.release()
 	}
 	m.kept, m.messages = nil, nil
 }
@@ -148,7 +148,7 @@ func (c *conn) Begin(r *broker.Request) []broker.Request {
 // fail answers an EXEC that has run, and found nothing that it may do.
 func (c *conn) fail(r *broker.Request, err *protocol.Error) {
 	answer := protocol.AppendError(c.begin(), err)
-	c.srv.stats.failed(r.Call.(*call).row, answer, protocol.RESP)
+	c.srv.stats.failed(r.Tag.(*call).row, answer, protocol.RESP)
 	c.reply(answer)
 }
 
