@@ -136,7 +136,7 @@ func (b *Broker) drain() (full bool) {
 func (b *Broker) flush() {
 	for i, s := range b.dirty {
 		s.dirty = false
-		s.owner.Flush()
+		s.conn.Flush()
 		b.dirty[i] = nil
 	}
 	b.dirty = b.dirty[:0]
@@ -192,7 +192,7 @@ func (b *Broker) apply(batch *Batch) {
 	}
 	b.unpark(batch)
 	b.touch(s)
-	s.owner.Applied(batch)
+	s.conn.Applied(batch)
 }
 
 func (b *Broker) request(s *Subscriber, r *Request) outcome {
@@ -217,7 +217,7 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 			return returned
 		}
 	}
-	if !s.owner.Admit(r) {
+	if !s.conn.Admit(r) {
 		return done
 	}
 	switch r.Op {
@@ -233,14 +233,14 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 				return done
 			}
 		}
-		s.owner.Answer(r, View{b})
+		s.conn.Reply(r, View{b})
 	}
 	return done
 }
 
 // exec applies a transaction: one request of the order, whatever is in it.
 func (b *Broker) exec(s *Subscriber, r *Request) {
-	kept := s.owner.Begin(r)
+	kept := s.conn.BeginExec(r)
 	b.committing = true
 	for i := range kept {
 		b.request(s, &kept[i])
@@ -248,7 +248,7 @@ func (b *Broker) exec(s *Subscriber, r *Request) {
 	}
 	b.committing = false
 	if len(kept) > 0 {
-		s.owner.Commit(r)
+		s.conn.EndExec(r)
 	}
 }
 
@@ -291,12 +291,12 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 			if r.IncludeFiltered {
 				b.dropFiltered(s, r, name)
 			}
-			s.owner.Unsubscribed(r, name, s.Count(r.Form, r.Kind))
+			s.conn.Unsubscribed(r, name, s.Count(r.Form, r.Kind))
 		}
 		return
 	}
 	if s.counts[r.Form][r.Kind] == 0 {
-		s.owner.Unsubscribed(r, nil, s.Count(r.Form, r.Kind))
+		s.conn.Unsubscribed(r, nil, s.Count(r.Form, r.Kind))
 		return
 	}
 	b.unsubscribeAll(s, r)
@@ -318,15 +318,15 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	}
 	for _, sub := range leaving {
 		b.drop(sub)
-		s.owner.Unsubscribed(r, []byte(sub.Name()), s.Count(r.Form, r.Kind))
+		s.conn.Unsubscribed(r, []byte(sub.Name()), s.Count(r.Form, r.Kind))
 	}
 	b.work += len(leaving)
 	r.Unfinished = s.CountKind(r.Form, r.Kind) > 0
 }
 
 // end is the one way out of the core, whoever wanted it. Nothing of s is applied afterwards, so it comes once.
-func (b *Broker) end(s *Subscriber, e Ending, call any) {
+func (b *Broker) end(s *Subscriber, reason EndReason, tag any) {
 	invariant.Check(!s.ended, "a subscriber ends twice")
 	s.ended = true
-	s.owner.Ended(e, call)
+	s.conn.Ended(reason, tag)
 }

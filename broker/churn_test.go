@@ -16,11 +16,11 @@ import (
 // errand is the Tag of a request: which of its client's requests it is, in the order sent.
 type errand struct {
 	serial  int
-	effects int       // what the owner is told of it; 0 if that depends
+	effects int       // what the connection is told of it; 0 if that depends
 	kept    []Request // of an Exec
 }
 
-// effect is one call of an Owner. All clients write to one log, for all calls come from the core's goroutine.
+// effect is one call of a Conn. All clients write to one log, for all calls come from the core's goroutine.
 type effect struct {
 	what    string
 	who     int
@@ -41,7 +41,7 @@ type chronicle struct {
 	urgent   int
 }
 
-// chronicler is an Owner that writes to a chronicle.
+// chronicler is a Conn that writes to a chronicle.
 type chronicler struct {
 	*recorder // for what needs no record
 	sub       *Subscriber
@@ -68,7 +68,7 @@ func (*chronicler) Admit(*Request) bool       { return true }
 func (*chronicler) Takes(*Request) bool       { return true }
 func (*chronicler) Kept(q *Request) []Request { return keptOf(q) }
 func (*chronicler) Flush()                    {}
-func (c *chronicler) Commit(*Request)         { c.write(nil, effect{what: "commit"}) }
+func (c *chronicler) EndExec(*Request)        { c.write(nil, effect{what: "commit"}) }
 
 func (c *chronicler) Returned(b *Batch) {
 	c.log.returned++
@@ -78,7 +78,7 @@ func (c *chronicler) Returned(b *Batch) {
 	c.by.returned <- b
 }
 
-func (c *chronicler) Answer(q *Request, _ View) {
+func (c *chronicler) Reply(q *Request, _ View) {
 	what := "answer"
 	if q.Op == Reset {
 		what = "reset"
@@ -86,7 +86,7 @@ func (c *chronicler) Answer(q *Request, _ View) {
 	c.write(q, effect{what: what})
 }
 
-func (c *chronicler) Whole(q *Request) (parts []Request, whole bool) {
+func (c *chronicler) AcceptsRun(q *Request) (parts []Request, whole bool) {
 	for i := range q.Payloads {
 		part := *q
 		part.Payloads = q.Payloads[i : i+1]
@@ -108,12 +108,12 @@ func (c *chronicler) Unsubscribed(q *Request, name []byte, _ int) {
 	c.write(q, effect{what: "unsubscribed", hold: hold{c.who, q.Kind, q.Form, string(name)}, wide: q.IncludeFiltered && len(q.Names) > 0})
 }
 
-func (c *chronicler) Begin(q *Request) []Request {
+func (c *chronicler) BeginExec(q *Request) []Request {
 	c.write(q, effect{what: "begin", count: len(keptOf(q))})
 	return keptOf(q)
 }
 
-func (c *chronicler) Message(m *Message, s *Subscription) bool {
+func (c *chronicler) Deliver(m *Message, s *Subscription) bool {
 	c.messages++
 	c.write(nil, effect{what: "message", hold: hold{c.who, s.Kind(), s.Form, s.Name()}, topic: string(m.Topic),
 		payload: string(m.Payloads[0]), place: m.Sequence})
@@ -125,7 +125,7 @@ func (c *chronicler) Applied(b *Batch) {
 	c.by.applied <- b
 }
 
-func (c *chronicler) Ended(e Ending, _ any) {
+func (c *chronicler) Ended(e EndReason, _ any) {
 	c.ended.Store(true)
 	what := "evicted"
 	if e == Left {

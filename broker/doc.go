@@ -30,11 +30,11 @@
 // # How it is built
 //
 // A connection's reader submits a [Batch] of requests, one channel send for each socket read. [Broker.Run] applies
-// batches one after the other and answers through the [Owner] of each subscriber; there is no other way in and no
+// batches one after the other and answers through the [Conn] of each subscriber; there is no other way in and no
 // other way out, so the order in which Run takes requests is the order of everything. What predicates say of a message
-// a publish brings along; if a verdict is missing, the batch returns to its owner, and its subscriber is parked (park.go).
+// a publish brings along; if a verdict is missing, the batch returns to its connection, and its subscriber is parked (park.go).
 // Nothing in this package locks, blocks, logs, reads a clock or knows a byte of the wire: state changes only by applying
 // requests in order.
 //
-// Every Owner method runs on the core's goroutine. What an Owner does there, everybody waits for.
+// Every Conn method runs on the core's goroutine. What a Conn does there, everybody waits for.
 package broker

@@ -55,7 +55,7 @@ func TestEvictRequest(t *testing.T) {
 		assert.Equal(t, []string{"evicted by eve"}, ann.heard())
 		assert.Equal(t, []string{"published a: 0"}, bob.heard())
 	})
-	spec(t, "is not put to the owner for admission", func(t *testing.T, c *core) {
+	spec(t, "is not put to the connection for admission", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
 		c.do(ann, refuse(evictBy("")))
 		assert.Equal(t, []string{"evicted by refused"}, ann.heard())

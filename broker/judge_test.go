@@ -91,8 +91,8 @@ func answerAsked(q *Request) {
 	}
 }
 
-// judge does with a returned batch what its owner has to: verdicts for what was asked, and runs taken apart. A run that
-// its owner will refuse stays whole: it will not be asked again.
+// judge does with a returned batch what its connection has to: verdicts for what was asked, and runs taken apart. A run that
+// its connection will refuse stays whole: it will not be asked again.
 func judge(b *Batch) {
 	var requests []Request
 	for _, q := range b.Requests {

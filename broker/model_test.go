@@ -6,7 +6,7 @@ import (
 )
 
 // model is the contract once more, in the plainest way there is: slices, walked from end to end each time. Clients are
-// numbered by when they joined, and for each the model writes the transcript that its owner must have.
+// numbered by when they joined, and for each the model writes the transcript that its connection must have.
 type model struct {
 	held      []hold   // all subscriptions of all, in the order in which they were made
 	patterns  []string // that somebody holds, with a condition or without, in order of creation

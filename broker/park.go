@@ -2,7 +2,7 @@ package broker
 
 // A publish to a topic with predicates takes effect with the verdict of each of them, and the core does not work those out:
 // decoding a payload would keep everybody waiting. Whoever publishes asks the predicates that it knows of, ahead of time.
-// If the core finds at the instant of the publish that one is missing, the way is back: the batch returns to its owner with
+// If the core finds at the instant of the publish that one is missing, the way is back: the batch returns to its connection with
 // what to ask, and comes again. Until then its subscriber is parked. Nothing that it sent behind takes effect, so its order
 // stays (clause 3); messages to it go on, and nobody else notices.
 //
@@ -17,7 +17,7 @@ const patience = 2
 const maxAsked = 64 << 10
 
 // MaxVerdicts bounds the verdicts that a transaction may need. One that comes back with more questions than that has not
-// been asked all of them: its owner must refuse it.
+// been asked all of them: its connection must refuse it.
 const MaxVerdicts = 4 << 20
 
 // outcome is what became of a request.
@@ -68,7 +68,7 @@ func (b *Broker) park(batch *Batch, i int, why outcome) {
 		b.urgent++
 	}
 	b.askAhead(batch)
-	s.owner.Returned(batch)
+	s.conn.Returned(batch)
 }
 
 // askAhead puts the questions of the requests behind the first, which has them: that saves them a way back of their own.
@@ -116,9 +116,9 @@ func (b *Broker) calm(batch *Batch) {
 }
 
 // needs tells whether a publish must go back: if so, it now says what to ask. The topic is in flight. A run always goes
-// back, to come again message by message; its owner decides whether it would be let in at all.
+// back, to come again message by message; its connection decides whether it would be let in at all.
 func (b *Broker) needs(s *Subscriber, r *Request) bool {
-	if !b.hasFilters() || len(r.Payloads) == 1 && b.judged(r) || !s.owner.Takes(r) {
+	if !b.hasFilters() || len(r.Payloads) == 1 && b.judged(r) || !s.conn.Takes(r) {
 		return false
 	}
 	b.ask(r, nil)
@@ -128,12 +128,12 @@ func (b *Broker) needs(s *Subscriber, r *Request) bool {
 // needsKept is needs for a transaction: all verdicts must be there when it begins. It stops when they are too many, since
 // everybody waits for it.
 func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
-	if b.predicateCount == 0 || !s.owner.Takes(r) {
+	if b.predicateCount == 0 || !s.conn.Takes(r) {
 		return false
 	}
 	var before []Predicate
 	asked := 0
-	kept := s.owner.Kept(r)
+	kept := s.conn.Kept(r)
 	for i := range kept {
 		if kept[i].Op != Publish {
 			continue

@@ -178,7 +178,7 @@ func TestARunComesBackToComeAgainMessageByMessage(t *testing.T) {
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "evicted"}, ann.heard())
 		assert.Equal(t, []string{"published a: 1", "published a: 0"}, bob.heard())
 	})
-	spec(t, "a run that its owner wants message by message does so as well", func(t *testing.T, c *core) {
+	spec(t, "a run that its connection wants message by message does so as well", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a"))), c.client()
 		c.do(bob, messageByMessage(publish("a", "1", "2")))
 		assert.Equal(t, 1, c.settle(bob))
@@ -277,7 +277,7 @@ func TestWhileABatchIsAway(t *testing.T) {
 		c.again(bob)
 		assert.Equal(t, []string{"published a: 1", "subscribed b: 1", "evicted by eve"}, bob.heard())
 	})
-	spec(t, "its owner may give up, by a leave: nothing that waits takes effect without it", func(t *testing.T, c *core) {
+	spec(t, "its connection may give up, by a leave: nothing that waits takes effect without it", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a")), subscribe("b")), c.client(subscribe("b"))
 		c.do(bob, publish("b", "1"), publish("a", "2"), publish("b", "3"))
 		c.do(bob, publish("b", "4"))
@@ -575,7 +575,7 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even", "evicted"}, ann.heard())
 		assert.Equal(t, []string{"begin 2", "published a: 1", "published a: 1", "commit", "published a: 0"}, bob.heard())
 	})
-	spec(t, "with so many questions, and a few, that its owner knows that they are too many", func(t *testing.T, c *core) {
+	spec(t, "with so many questions, and a few, that its connection knows that they are too many", func(t *testing.T, c *core) {
 		const predicates = 1024 // on two names
 		ann, bob := c.client(), c.client()
 		for i := range predicates / 2 {
@@ -619,7 +619,7 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 	})
 }
 
-// An owner that gives up puts a Leave in the place of a batch. However much there is to leave, what came behind that batch
+// A connection that gives up puts a Leave in the place of a batch. However much there is to leave, what came behind that batch
 // must not take effect without it: clause 3.
 func TestNothingTakesEffectBehindALeave(t *testing.T) {
 	spec(t, "that is not finished", func(t *testing.T, c *core) {

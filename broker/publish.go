@@ -8,12 +8,12 @@ func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 		return returned
 	}
 	if len(r.Payloads) > 1 {
-		if parts, whole := s.owner.Whole(r); !whole {
+		if parts, whole := s.conn.AcceptsRun(r); !whole {
 			b.parts(s, parts)
 			return done
 		}
 	}
-	if s.owner.Admit(r) {
+	if s.conn.Admit(r) {
 		b.publish(s, r)
 	}
 	b.message = Message{}
@@ -38,7 +38,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
 	b.sequence += uint64(len(r.Payloads))
 	if len(r.Payloads) == 1 {
-		s.owner.Published(r, 1, b.message.Sequence, receivers)
+		s.conn.Published(r, 1, b.message.Sequence, receivers)
 		b.deliver(everyone)
 	} else {
 		b.run(s, r)
@@ -66,7 +66,7 @@ func (b *Broker) run(s *Subscriber, r *Request) {
 	own := s.reached.times > 1 // mark has counted it
 	receivers := b.message.Receivers
 	if !own {
-		s.owner.Published(r, len(r.Payloads), b.message.Sequence, receivers)
+		s.conn.Published(r, len(r.Payloads), b.message.Sequence, receivers)
 	}
 	b.deliver(once)
 	if !tangled {
@@ -74,7 +74,7 @@ func (b *Broker) run(s *Subscriber, r *Request) {
 	}
 	for i := range r.Payloads {
 		if own {
-			s.owner.Published(r, 1, b.message.Sequence, receivers)
+			s.conn.Published(r, 1, b.message.Sequence, receivers)
 		}
 		b.message.Payloads = r.Payloads[i : i+1]
 		b.deliver(severalTimes)
@@ -146,7 +146,7 @@ func (b *Broker) deliver(meant to) {
 			if sub == nil || meant != everyone && (sub.subscriber.reached.times > 1) != (meant == severalTimes) {
 				continue
 			}
-			if sub.subscriber.owner.Message(&b.message, sub) {
+			if sub.subscriber.conn.Deliver(&b.message, sub) {
 				b.condemn(sub.subscriber, nil)
 			}
 			b.touch(sub.subscriber)

@@ -41,7 +41,7 @@ func TestARunIsAsManyMessages(t *testing.T) {
 		}, ann.heard())
 		assert.Equal(t, []string{"message 1 ab=1 for pattern *", "message 2 ab=2 for pattern *"}, bob.heard())
 	})
-	spec(t, "an owner may want it message by message", func(t *testing.T, c *core) {
+	spec(t, "a connection may want it message by message", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("ab")), c.client()
 		c.do(bob, messageByMessage(three()))
 		assert.Equal(t, 3, ann.pieces)

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// recorder is an Owner that writes down what it is told, one line for each call.
+// recorder is a Conn that writes down what it is told, one line for each call.
 type recorder struct {
 	lines   []string
 	applied []*Batch
@@ -16,10 +16,10 @@ type recorder struct {
 	flushes  int
 	owed     bool // told something since its last Flush
 
-	limit    int // Message says "over" from this many messages on; 0 is never
+	limit    int // Deliver says "over" from this many messages on; 0 is never
 	messages int
 	stale    int    // publishes that some predicate was asked for in vain
-	pieces   int    // calls of Message: a run that comes whole is one
+	pieces   int    // calls of Deliver: a run that comes whole is one
 	onFlush  func() // for fences
 
 	writesApplied, writesFlush, writesPlaces bool // write these down as well
@@ -44,7 +44,7 @@ func (r *recorder) Admit(q *Request) bool {
 // apart is the Tag of runs that a recorder wants to be applied message by message.
 const apart = "apart"
 
-func (r *recorder) Whole(q *Request) (parts []Request, whole bool) {
+func (r *recorder) AcceptsRun(q *Request) (parts []Request, whole bool) {
 	if q.Tag != apart {
 		return nil, true
 	}
@@ -85,22 +85,22 @@ func (r *recorder) Takes(q *Request) bool { return q.Tag != refused }
 // Returned keeps the batch for the test, which judges it and submits it again.
 func (r *recorder) Returned(b *Batch) { r.returned = append(r.returned, b) }
 
-// Kept is what Begin will return.
+// Kept is what BeginExec will return.
 func (r *recorder) Kept(q *Request) []Request {
 	kept, _ := q.Tag.([]Request)
 	return kept
 }
 
-// Begin gives back what the test put into the Exec request's Tag.
-func (r *recorder) Begin(q *Request) []Request {
+// BeginExec gives back what the test put into the Exec request's Tag.
+func (r *recorder) BeginExec(q *Request) []Request {
 	kept, _ := q.Tag.([]Request)
 	r.tell("begin %d", len(kept))
 	return kept
 }
 
-func (r *recorder) Commit(*Request) { r.tell("commit") }
+func (r *recorder) EndExec(*Request) { r.tell("commit") }
 
-func (r *recorder) Answer(_ *Request, v View) {
+func (r *recorder) Reply(_ *Request, v View) {
 	c := v.Stats()
 	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
 		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
@@ -109,7 +109,7 @@ func (r *recorder) Answer(_ *Request, v View) {
 	}
 }
 
-func (r *recorder) Message(m *Message, s *Subscription) bool {
+func (r *recorder) Deliver(m *Message, s *Subscription) bool {
 	r.pieces++
 	for i, payload := range m.Payloads {
 		r.messages++
@@ -153,12 +153,12 @@ func (r *recorder) Flush() {
 	}
 }
 
-func (r *recorder) Ended(e Ending, call any) {
+func (r *recorder) Ended(e EndReason, tag any) {
 	switch {
 	case e == Left:
 		r.tell("left")
-	case call != nil:
-		r.tell("evicted by %v", call)
+	case tag != nil:
+		r.tell("evicted by %v", tag)
 	default:
 		r.tell("evicted")
 	}
@@ -276,6 +276,6 @@ func refuse(q Request) Request {
 	return q
 }
 
-func answer() Request            { return Request{Op: Answer} }
+func answer() Request            { return Request{Op: Reply} }
 func leave() Request             { return Request{Op: Leave} }
 func evictBy(who string) Request { return Request{Op: Evict, Tag: who} }

@@ -127,7 +127,7 @@ func TestFormsAreSeparate(t *testing.T) {
 	})
 }
 
-// An Answer request is lent a View of its instant.
+// A Reply request is lent a View of its instant.
 func TestView(t *testing.T) {
 	spec(t, "topics are those with an exact subscription, members their subscriptions", func(t *testing.T, c *core) {
 		c.client(subscribe("a", "b"), otherForm(subscribe("a")), psubscribe("c"))

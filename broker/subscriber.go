@@ -6,9 +6,9 @@ import (
 )
 
 // Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
-// batch, and from then on belongs to the core's goroutine until [Owner.Ended].
+// batch, and from then on belongs to the core's goroutine until [Conn.Ended].
 type Subscriber struct {
-	owner   Owner
+	conn    Conn
 	held    list[*Subscription] // in subscription order
 	byKey   map[subscriptionKey]*Subscription
 	counts  [Forms][kinds]int32
@@ -33,14 +33,14 @@ type subscriptionKey struct {
 }
 
 // NewSubscriber makes the record that the core will keep for o. It costs the core nothing until a batch comes from it.
-func NewSubscriber(o Owner) *Subscriber {
-	s := &Subscriber{owner: o}
+func NewSubscriber(c Conn) *Subscriber {
+	s := &Subscriber{conn: c}
 	s.held.moved = heldMoved
 	return s
 }
 
 // Count is the number that Redis puts into a confirmation of this kind: topics and patterns are counted together,
-// shards by themselves. Only for Owner methods: it is the core's state.
+// shards by themselves. Only for Conn methods: it is the core's state.
 func (s *Subscriber) Count(f Form, k Kind) int {
 	if k == Shard {
 		return int(s.counts[f][Shard])
@@ -63,7 +63,7 @@ func (s *Subscriber) FilterCost() int { return s.filterCost }
 // Holds tells whether it has one.
 func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.find(k, f, name) != nil }
 
-// Subscriptions yields the subscriptions in the order in which they were made. Only for Owner methods: it is the core's state.
+// Subscriptions yields the subscriptions in the order in which they were made. Only for Conn methods: it is the core's state.
 func (s *Subscriber) Subscriptions() iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		for _, sub := range s.held.items {
@@ -82,7 +82,7 @@ func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 			filter = r.Filters[i]
 		}
 		b.subscribe(s, r.Kind, r.Form, name, filter)
-		s.owner.Subscribed(r, name, s.Count(r.Form, r.Kind))
+		s.conn.Subscribed(r, name, s.Count(r.Form, r.Kind))
 	}
 	b.work += len(r.Names)
 }

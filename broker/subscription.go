@@ -11,11 +11,11 @@ type subscriberSet struct {
 	published uint64 // messages that reached the name since it has had a member
 }
 
-// Subscription joins one subscriber to one name. Owned by the core; an Owner may read it during a call. It fills one cache
+// Subscription joins one subscriber to one name. Owned by the core; a Conn may read it during a call. It fills one cache
 // line, which is what a delivery to a thousand of them waits for.
 type Subscription struct {
 	Form             Form
-	Data             any // the owner's own, which the core does not look at; the owner may set it in [Owner.Message]
+	Data             any // the connection's own, which the core does not look at; the connection may set it in [Conn.Deliver]
 	set              *subscriberSet
 	membership       *setMembership // if it has a predicate
 	subscriber       *Subscriber
@@ -56,7 +56,7 @@ type SubscriptionStats struct {
 	Unreadable uint64 // of the filtered, those that lacked what the predicate reads
 }
 
-// Stats counts. It is the core's state: only for Owner methods.
+// Stats counts. It is the core's state: only for Conn methods.
 func (s *Subscription) Stats() SubscriptionStats {
 	if s.membership == nil {
 		n := s.set.published - s.publishedAtStart
@@ -71,8 +71,8 @@ func (s *Subscription) Stats() SubscriptionStats {
 	return stats
 }
 
-// Owner is who gets its messages.
-func (s *Subscription) Owner() Owner { return s.subscriber.owner }
+// Conn is who gets its messages.
+func (s *Subscription) Conn() Conn { return s.subscriber.conn }
 
 // size is how many subscriptions there are to the name.
 func (set *subscriberSet) size() int {

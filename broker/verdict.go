@@ -120,7 +120,7 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	b.sequence++
 	b.deliveries += uint64(receivers) //nolint:gosec // a count
 	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Tag}
-	s.owner.Published(r, 1, b.message.Sequence, receivers)
+	s.conn.Published(r, 1, b.message.Sequence, receivers)
 	next := 0
 	for _, set := range b.matched {
 		b.deliverTo(&set.members)
@@ -162,7 +162,7 @@ func (b *Broker) deliverTo(members *list[*Subscription]) {
 		if sub == nil {
 			continue
 		}
-		if sub.subscriber.owner.Message(&b.message, sub) {
+		if sub.subscriber.conn.Deliver(&b.message, sub) {
 			b.condemn(sub.subscriber, nil)
 		}
 		b.touch(sub.subscriber)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// View is a look at the core, valid during the [Owner.Answer] call that got it and nowhere else.
+// View is a look at the core, valid during the [Conn.Reply] call that got it and nowhere else.
 type View struct{ b *Broker }
 
 // Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.

@@ -43,7 +43,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 			assert.Contains(t, lines, "message 2 name-2000=still there for name-2000")
 		})
 	}
-	spec(t, "by an eviction: nothing more takes effect at once, and the owner leaves the rest", func(t *testing.T, c *core) {
+	spec(t, "by an eviction: nothing more takes effect at once, and the connection leaves the rest", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe(manyNames(all)...)), c.client()
 		c.do(bob, answer())
 		c.do(ann, evictBy("eve"))

@@ -26,7 +26,7 @@ func uptime() time.Duration { return time.Since(started) + 1 }
 // with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
 const lingerTime = time.Second
 
-// conn is one connection. Its reader goroutine is run; see broker.Owner's methods in owner.go for the core's side.
+// conn is one connection. Its reader goroutine is run; see the methods of broker.Conn in owner.go for the core's side.
 type conn struct {
 	srv      *Server
 	sock     net.Conn
@@ -59,7 +59,7 @@ type conn struct {
 
 	outbound outbound // the writer's
 
-	// The core's: touched by Owner methods only.
+	// The core's: touched by Conn methods only.
 	wire wire
 }
 

@@ -301,7 +301,7 @@ func TestTheEndInMidFrame(t *testing.T) {
 	}
 }
 
-// Replies keep notes apart for ever. There is a limit to that as well: see conn.Message.
+// Replies keep notes apart for ever. There is a limit to that as well: see conn.Deliver.
 func TestNotesAreWeighed(t *testing.T) {
 	b := newBench(t, 0, DropOldest, wayLF)
 	for i := range 100 {

@@ -45,7 +45,7 @@ func (f *flow) add(g flow) {
 func flowOf(s *broker.Subscription) flow {
 	t := s.Stats()
 	f := flow{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
-	c := s.Owner().(*conn)
+	c := s.Conn().(*conn)
 	c.Flush()
 	if a, ok := s.Data.(*account); ok {
 		c.outbox.mu.Lock()
@@ -237,7 +237,7 @@ func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
 		for s := range x.view.Matching(kind, topic) {
 			x.work += workPerSubscription
 			if all++; len(rows) < maxRows {
-				rows = append(rows, listener{s.Owner().(*conn), s, flowOf(s)})
+				rows = append(rows, listener{s.Conn().(*conn), s, flowOf(s)})
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 type handler struct {
 	op     broker.Op
 	kind   broker.Kind
-	answer func(*exchange) // for broker.Answer and broker.Reset
+	answer func(*exchange) // for broker.Reply and broker.Reset
 }
 
 // exchange is one command being answered. It runs on the core's goroutine: everybody waits for it.

@@ -21,7 +21,7 @@ type long struct {
 
 // fixed is how many arguments stand before the names.
 func (k *call) fixed() int {
-	if k.row.Divisible && k.handler.op == broker.Answer {
+	if k.row.Divisible && k.handler.op == broker.Reply {
 		return 2
 	}
 	return 1

@@ -2,7 +2,7 @@
 // the core, and writes what the core queues for them.
 //
 // Each connection has a reader goroutine for its life and a writer goroutine while there is something to write. The
-// methods by which the core speaks to a connection (see [broker.Owner]) run on the core's goroutine.
+// methods by which the core speaks to a connection (see [broker.Conn]) run on the core's goroutine.
 package server
 
 import (

@@ -51,7 +51,7 @@ type mute struct {
 	skipNext bool // the reply to the one that follows
 }
 
-var _ broker.Owner = (*conn)(nil)
+var _ broker.Conn = (*conn)(nil)
 
 // Admit refuses what a RESP2 subscriber may not do, and keeps back what belongs into a transaction. Unknown commands
 // and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
@@ -150,8 +150,8 @@ func (c *conn) listens(f broker.Form) bool {
 	return c.sub.Count(f, broker.Topic)+c.sub.Count(f, broker.Shard) > 0
 }
 
-// Whole wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
-func (c *conn) Whole(r *broker.Request) (parts []broker.Request, whole bool) {
+// AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
+func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	w := &c.wire
 	if c.mayRun(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
@@ -248,8 +248,8 @@ func appendVerb(b []byte, k *call, names [][]byte) []byte {
 	return append(protocol.AppendLineOK(append(b, '+'), k.row.Name, names...), "\r\n"...)
 }
 
-// Answer runs the commands that the core has no part in, at their instant in the order.
-func (c *conn) Answer(r *broker.Request, v broker.View) {
+// Reply runs the commands that the core has no part in, at their instant in the order.
+func (c *conn) Reply(r *broker.Request, v broker.View) {
 	k := r.Tag.(*call)
 	x := &c.srv.press.exchange
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
@@ -277,9 +277,9 @@ func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 	return protocol.AppendError(b, err)
 }
 
-// Message queues one message for one subscription. The limit is held against what waited before: an outbox under it
+// Deliver queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
-func (c *conn) Message(m *broker.Message, s *broker.Subscription) (over bool) {
+func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	if c.srv.memory.core {
 		c.srv.evictGreediest()
 	}
@@ -423,7 +423,7 @@ func (c *conn) startWriter() {
 }
 
 // Ended is the core's last word: it will queue nothing more.
-func (c *conn) Ended(e broker.Ending, evict any) {
+func (c *conn) Ended(e broker.EndReason, evict any) {
 	c.srv.press.unwatch(c)
 	c.endMulti()
 	if e == broker.Evicted {

@@ -125,8 +125,8 @@ func (m *transaction) release() {
 	m.kept, m.messages = nil, nil
 }
 
-// Begin answers EXEC: with the header of the replies to come, or with why there are none.
-func (c *conn) Begin(r *broker.Request) []broker.Request {
+// BeginExec answers EXEC: with the header of the replies to come, or with why there are none.
+func (c *conn) BeginExec(r *broker.Request) []broker.Request {
 	m := c.wire.multi
 	switch {
 	case m == nil:
@@ -152,8 +152,8 @@ func (c *conn) fail(r *broker.Request, err *protocol.Error) {
 	c.reply(answer)
 }
 
-// Commit ends an EXEC: now come the messages that it sent to its own connection.
-func (c *conn) Commit(*broker.Request) {
+// EndExec ends an EXEC: now come the messages that it sent to its own connection.
+func (c *conn) EndExec(*broker.Request) {
 	messages := c.wire.multi.messages
 	c.wire.multi.messages = nil
 	c.endMulti()

@@ -7,22 +7,22 @@ import (
 
 // visitor enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
 type visitor struct {
-	broker.Owner // whose other methods are never called for who neither publishes nor subscribes
-	run          func(broker.View)
-	done         chan struct{}
+	broker.Conn // whose other methods are never called for who neither publishes nor subscribes
+	run         func(broker.View)
+	done        chan struct{}
 }
 
-// Admit, Answer, Applied and Flush are what the core asks of a visitor.
-func (*visitor) Admit(*broker.Request) bool                { return true }
-func (v *visitor) Answer(_ *broker.Request, w broker.View) { v.run(w) }
-func (v *visitor) Applied(*broker.Batch)                   { close(v.done) }
-func (*visitor) Flush()                                    {}
+// Admit, Reply, Applied and Flush are what the core asks of a visitor.
+func (*visitor) Admit(*broker.Request) bool               { return true }
+func (v *visitor) Reply(_ *broker.Request, w broker.View) { v.run(w) }
+func (v *visitor) Applied(*broker.Batch)                  { close(v.done) }
+func (*visitor) Flush()                                   {}
 
 // visit runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
 // without doing it.
 func (s *Server) visit(run func(broker.View)) bool {
 	v := &visitor{run: run, done: make(chan struct{})}
-	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Answer}}}) {
+	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
 		return false
 	}
 	select {
