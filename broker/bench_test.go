@@ -11,23 +11,10 @@ import (
 
 // idler is a Conn that costs next to nothing, so that a benchmark measures the core.
 type idler struct {
+	NopConn
 	onApplied func()
 	asked     []Predicate // by the last batch that was handed back
 }
-
-func (*idler) Admit(*Request) bool                   { return true }
-func (*idler) Takes(*Request) bool                   { return true }
-func (*idler) Kept(*Request) []Request               { return nil }
-func (*idler) AcceptsRun(*Request) ([]Request, bool) { return nil, true }
-func (*idler) Published(*Request, int, uint64, int)  {}
-func (*idler) Subscribed(*Request, []byte, int)      {}
-func (*idler) Unsubscribed(*Request, []byte, int)    {}
-func (*idler) Reply(*Request, View)                  {}
-func (*idler) BeginExec(*Request) []Request          { return nil }
-func (*idler) EndExec(*Request)                      {}
-func (*idler) Deliver(*Message, *Subscription) bool  { return false }
-func (*idler) Flush()                                {}
-func (*idler) Ended(EndReason, any)                  {}
 
 // Returned takes down what the core asks, and drops the batch.
 func (o *idler) Returned(b *Batch) {

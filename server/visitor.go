@@ -7,16 +7,16 @@ import (
 
 // visitor enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
 type visitor struct {
-	broker.Conn // whose other methods are never called for who neither publishes nor subscribes
-	run         func(broker.View)
-	done        chan struct{}
+	broker.NopConn
+	run  func(broker.View)
+	done chan struct{}
 }
 
-// Admit, Reply, Applied and Flush are what the core asks of a visitor.
-func (*visitor) Admit(*broker.Request) bool               { return true }
+// Reply runs the visit, at its instant of the order.
 func (v *visitor) Reply(_ *broker.Request, w broker.View) { v.run(w) }
-func (v *visitor) Applied(*broker.Batch)                  { close(v.done) }
-func (*visitor) Flush()                                   {}
+
+// Applied ends the visit.
+func (v *visitor) Applied(*broker.Batch) { close(v.done) }
 
 // visit runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
 // without doing it.

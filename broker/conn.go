@@ -1,0 +1,123 @@
+package broker
+
+// EndReason is the reason for the end of a subscriber.
+type EndReason uint8
+
+// The two reasons.
+const (
+	Left    EndReason = iota // a Leave request; all that was queued before stays queued
+	Evicted                  // its outbox overflowed, or an Evict request named it
+)
+
+// Conn is the connection behind a subscriber. The core calls its methods and no others, always on the core's goroutine and
+// in the one order. None may block, and none may call back into the Broker. A Conn with few duties embeds [NopConn].
+type Conn interface {
+	Admission
+	Transactor
+
+	// Published replies to that many messages of a Publish, one after the other: first is the sequence number of the
+	// first, as in Message, and receivers the number of subscriptions that each of them is being queued to.
+	Published(r *Request, messages int, first uint64, receivers int)
+	// Subscribed confirms one name of a Subscribe. count is what the subscriber now holds in this form.
+	Subscribed(r *Request, name []byte, count int)
+	// Unsubscribed confirms one name of an Unsubscribe, held or not. An Unsubscribe of all that finds none held is
+	// confirmed once, with a nil name.
+	Unsubscribed(r *Request, name []byte, count int)
+	// Reply is the instant of a Reply request, and of a Reset when nothing is held any more.
+	Reply(r *Request, v View)
+	// Deliver queues m, all messages of it, for the subscription s. True means that the outbox was over its limit
+	// already: the core evicts the subscriber before the next request, and m is lost with all that is queued.
+	// A connection that drops messages instead returns false and counts them itself. Deliver may come after Ended, while
+	// an evicted subscriber has yet to leave some of its names: the connection counts such messages as lost.
+	Deliver(m *Message, s *Subscription) (over bool)
+	// Applied hands a batch back: the core will not read it, nor its bytes, again.
+	Applied(b *Batch)
+	// Flush ends a round: the connection may now write what was queued since the last Flush. It never comes without cause.
+	Flush()
+	// Ended means that nothing more of the subscriber takes effect. Later calls are only Applied, for batches that
+	// were on their way, the Flush that follows, and Deliver, after an eviction. tag is that of the Evict request, nil if
+	// there was none.
+	Ended(reason EndReason, tag any)
+}
+
+// Admission decides which requests of a connection take effect.
+type Admission interface {
+	// Admit comes before each request but Leave and Evict, which cannot be refused. A connection that returns false
+	// has replied to the request itself, with a refusal.
+	Admit(r *Request) bool
+	// AcceptsRun comes before Admit for a Publish of several messages. True admits them together. Otherwise it returns a
+	// request for each, which the core applies instead, with an Admit for each: a refusal holds for one message.
+	AcceptsRun(r *Request) (parts []Request, whole bool)
+	// Takes reports whether Admit would let a Publish or an Exec through, and changes nothing.
+	Takes(r *Request) bool
+	// Returned hands back a batch that the core cannot go on with: its first request, and perhaps others, lack verdicts
+	// of the predicates in Asked. The connection evaluates them on another goroutine and submits the batch again. It may
+	// replace requests by equivalent ones, as it must for a run: one for each message; or by a Leave, to give up.
+	// Nothing else of the subscriber takes effect before that but an Evict. The batch must come again, even if the
+	// subscriber has ended.
+	Returned(b *Batch)
+}
+
+// Transactor holds the queued requests of a transaction until its Exec.
+type Transactor interface {
+	// Kept are the requests that BeginExec would return, so that the core can find missing verdicts before it begins.
+	Kept(r *Request) []Request
+	// BeginExec is the instant of an Exec request: it returns the requests to apply now, with none of another connection
+	// between them. None means that the connection has replied by itself.
+	BeginExec(r *Request) []Request
+	// EndExec ends an Exec that had requests.
+	EndExec(r *Request)
+}
+
+// NopConn is a Conn that admits everything and ignores all else. A participant without subscriptions embeds it and
+// implements two methods: Applied, and Published or Reply, whichever its requests lead to.
+type NopConn struct{}
+
+var _ Conn = NopConn{}
+
+// Admit admits every request.
+func (NopConn) Admit(*Request) bool { return true }
+
+// AcceptsRun admits every run.
+func (NopConn) AcceptsRun(*Request) (parts []Request, whole bool) { return nil, true }
+
+// Takes reports true, as Admit does.
+func (NopConn) Takes(*Request) bool { return true }
+
+// Returned panics: a participant that publishes to topics with predicates implements it.
+func (NopConn) Returned(*Batch) {
+	panic("broker: a publish lacks verdicts, and its Conn has no Returned")
+}
+
+// Kept returns no requests.
+func (NopConn) Kept(*Request) []Request { return nil }
+
+// BeginExec returns no requests.
+func (NopConn) BeginExec(*Request) []Request { return nil }
+
+// EndExec does nothing.
+func (NopConn) EndExec(*Request) {}
+
+// Published does nothing.
+func (NopConn) Published(*Request, int, uint64, int) {}
+
+// Subscribed does nothing.
+func (NopConn) Subscribed(*Request, []byte, int) {}
+
+// Unsubscribed does nothing.
+func (NopConn) Unsubscribed(*Request, []byte, int) {}
+
+// Reply does nothing.
+func (NopConn) Reply(*Request, View) {}
+
+// Deliver drops the message.
+func (NopConn) Deliver(*Message, *Subscription) (over bool) { return false }
+
+// Applied does nothing.
+func (NopConn) Applied(*Batch) {}
+
+// Flush does nothing.
+func (NopConn) Flush() {}
+
+// Ended does nothing.
+func (NopConn) Ended(EndReason, any) {}
