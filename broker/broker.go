@@ -17,15 +17,15 @@ type Options struct {
 // A round ends with a flush: under load one flush, and so one lock and one wake-up, serves many batches. Bounds keep the
 // first of them from waiting for long, and what waits from growing.
 const (
-	round     = 64   // batches at most
-	roundWork = 4096 // requests, names and deliveries, about: no request begins in a round that has done so many
+	maxBatchesPerFlush = 64   // batches at most
+	maxWorkPerFlush    = 4096 // requests, names and deliveries, about: no request begins in a round that has done so many
 
-	fullRounds = 4 // between two yields
+	fullRoundsPerYield = 4 // between two yields
 )
 
-// maxDrops is how many subscriptions a request ends at most, if it ends all that somebody holds: a million would take
+// maxDropsPerRequest is how many subscriptions a request ends at most, if it ends all that somebody holds: a million would take
 // half a second. Whoever holds more comes again: see Request.Unfinished.
-const maxDrops = 1000
+const maxDropsPerRequest = 1000
 
 // Broker is the core. Make it with New, run it with Run, speak to it with Submit.
 type Broker struct {
@@ -39,7 +39,7 @@ type Broker struct {
 	sequence        uint64
 	deliveries      uint64
 	dirty           []*Subscriber
-	over            []*Subscriber
+	evicting        []*Subscriber
 	matched         []*subscriberSet // whom the topic in flight reaches
 	message         Message          // what is in flight; a field so that passing it on does not allocate
 
@@ -51,9 +51,9 @@ type Broker struct {
 	urgent          int      // batches that have run out of patience: see park.go
 	waiting         []*Batch // those that wait until there is none
 	ready           []*Batch // those that need not wait any more
-	committing      bool     // a transaction is being applied: nothing in it goes back or waits
+	inExec          bool     // a transaction is being applied: nothing in it goes back or waits
 	work            int      // done in this round
-	full            uint     // rounds that ended with work left
+	fullRounds      uint     // rounds that ended with work left
 }
 
 // New makes a Broker that Run has yet to start.
@@ -110,7 +110,7 @@ func (b *Broker) Run(ctx context.Context) {
 // yield lets others have the processor after some full rounds: readers and writers need one, too, and would wait until
 // the runtime interrupts the core, which is 10 ms. After each round it would cost a tenth of the throughput.
 func (b *Broker) yield() {
-	if b.full++; b.full%fullRounds == 0 {
+	if b.fullRounds++; b.fullRounds%fullRoundsPerYield == 0 {
 		runtime.Gosched()
 	}
 }
@@ -118,8 +118,8 @@ func (b *Broker) yield() {
 // drain applies what has come in meanwhile, so that a flush serves as many batches as are ready. It reports whether more
 // may be waiting.
 func (b *Broker) drain() (full bool) {
-	for range round - 1 {
-		if b.work >= roundWork {
+	for range maxBatchesPerFlush - 1 {
+		if b.work >= maxWorkPerFlush {
 			return true
 		}
 		select {
@@ -143,15 +143,15 @@ func (b *Broker) flush() {
 	b.work = 0
 }
 
-// spend counts work, and flushes what a request in the middle of others has made too much.
-func (b *Broker) spend(work int) {
-	if b.work += work; b.work >= roundWork {
+// addWork counts work, and flushes what a request in the middle of others has made too much.
+func (b *Broker) addWork(work int) {
+	if b.work += work; b.work >= maxWorkPerFlush {
 		b.flush()
 	}
 }
 
-// touch notes that s is owed a Flush.
-func (b *Broker) touch(s *Subscriber) {
+// markDirty notes that s is owed a Flush.
+func (b *Broker) markDirty(s *Subscriber) {
 	if !s.dirty {
 		s.dirty = true
 		b.dirty = append(b.dirty, s)
@@ -178,38 +178,38 @@ func (b *Broker) apply(batch *Batch) {
 	}
 	for i := range batch.Requests {
 		if i > 0 {
-			b.spend(1)
+			b.addWork(1)
 		}
 		if s.ended || s.leaving && !batch.Requests[i].ends() {
-			b.leaveRest(s, batch)
+			b.dropRest(s, batch)
 			break // evicted, or leaving: its later commands never take effect, and its connection is being closed
 		}
-		if o := b.request(s, &batch.Requests[i]); o != done {
+		if o := b.handle(s, &batch.Requests[i]); o != done {
 			b.park(batch, i, o)
 			return
 		}
-		b.evict()
+		b.evictScheduled()
 	}
 	b.unpark(batch)
-	b.touch(s)
+	b.markDirty(s)
 	s.conn.Applied(batch)
 }
 
-func (b *Broker) request(s *Subscriber, r *Request) outcome {
+func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
 		s.leaving = true
-		if r.Unfinished = !b.dropSome(s, maxDrops); !r.Unfinished {
+		if r.Unfinished = !b.dropSome(s, maxDropsPerRequest); !r.Unfinished {
 			b.end(s, Left, nil)
 		}
 		return done
 	case Evict:
-		b.condemn(s, r.Tag)
+		b.scheduleEviction(s, r.Tag)
 		return done
 	case Publish:
 		return b.publication(s, r)
 	case Subscribe:
-		if b.urgent > 0 && !b.committing && b.brings(r) {
+		if b.urgent > 0 && !b.inExec && b.brings(r) {
 			return deferred
 		}
 	case Exec:
@@ -229,7 +229,7 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 		b.exec(s, r)
 	default:
 		if r.Op == Reset {
-			if r.Unfinished = !b.dropSome(s, maxDrops); r.Unfinished {
+			if r.Unfinished = !b.dropSome(s, maxDropsPerRequest); r.Unfinished {
 				return done
 			}
 		}
@@ -240,43 +240,43 @@ func (b *Broker) request(s *Subscriber, r *Request) outcome {
 
 // exec applies a transaction: one request of the order, whatever is in it.
 func (b *Broker) exec(s *Subscriber, r *Request) {
-	kept := s.conn.BeginExec(r)
-	b.committing = true
-	for i := range kept {
-		b.request(s, &kept[i])
-		b.spend(1)
+	queued := s.conn.BeginExec(r)
+	b.inExec = true
+	for i := range queued {
+		b.handle(s, &queued[i])
+		b.addWork(1)
 	}
-	b.committing = false
-	if len(kept) > 0 {
+	b.inExec = false
+	if len(queued) > 0 {
 		s.conn.EndExec(r)
 	}
 }
 
-// condemn has s evicted as soon as the request at hand is done. The first cause stays.
-func (b *Broker) condemn(s *Subscriber, why any) {
-	if !s.ended && !s.over {
-		s.over, s.why = true, why
-		b.over = append(b.over, s)
+// scheduleEviction has s evicted as soon as the request at hand is done. The first cause stays.
+func (b *Broker) scheduleEviction(s *Subscriber, tag any) {
+	if !s.ended && !s.evicting {
+		s.evicting, s.evictTag = true, tag
+		b.evicting = append(b.evicting, s)
 	}
 }
 
-// evict ends those condemned. What they hold together and is too much for one instant, their owners leave.
-func (b *Broker) evict() {
-	left := maxDrops
-	for i, s := range b.over {
-		holds := s.held.live
-		b.dropSome(s, left)
-		left -= holds - s.held.live
-		b.end(s, Evicted, s.why)
-		b.over[i] = nil
+// evictScheduled ends those that are to be evicted. What they hold together and is too much for one instant, their owners leave.
+func (b *Broker) evictScheduled() {
+	quota := maxDropsPerRequest
+	for i, s := range b.evicting {
+		before := s.held.live
+		b.dropSome(s, quota)
+		quota -= before - s.held.live
+		b.end(s, Evicted, s.evictTag)
+		b.evicting[i] = nil
 	}
-	b.over = b.over[:0]
+	b.evicting = b.evicting[:0]
 }
 
-// leaveRest lets an evicted subscriber leave what it still holds.
-func (b *Broker) leaveRest(s *Subscriber, batch *Batch) {
+// dropRest lets an evicted subscriber leave what it still holds.
+func (b *Broker) dropRest(s *Subscriber, batch *Batch) {
 	if r := &batch.Requests[0]; r.Op == Leave {
-		r.Unfinished = !b.dropSome(s, maxDrops)
+		r.Unfinished = !b.dropSome(s, maxDropsPerRequest)
 	}
 }
 
@@ -305,8 +305,8 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 // unsubscribeAll is one request as far as it goes. In a transaction it goes all the way: that is one instant.
 func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	limit := s.CountKind(r.Form, r.Kind)
-	if !b.committing {
-		limit = min(limit, maxDrops)
+	if !b.inExec {
+		limit = min(limit, maxDropsPerRequest)
 	}
 	leaving := make([]*Subscription, 0, limit)
 	for _, sub := range s.held.items {

@@ -17,7 +17,7 @@ func waiting(t *testing.T, sentence string, f func(t *testing.T, b *Broker, run 
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			b := New(Options{Inbox: 4 * round})
+			b := New(Options{Inbox: 4 * maxBatchesPerFlush})
 			f(t, b, func() {
 				go b.Run(ctx)
 				synctest.Wait()
@@ -45,21 +45,21 @@ func TestEveryBatchIsHandedBackOnceAndEveryRoundFlushedOnce(t *testing.T) {
 	waiting(t, "a subscriber is flushed once for a round of many messages", func(t *testing.T, b *Broker, run func()) {
 		ann, bob, cid := newClient(), newClient(), newClient()
 		require.True(t, b.Submit(ann.batch(subscribe("a"))))
-		for range round - 1 {
+		for range maxBatchesPerFlush - 1 {
 			require.True(t, b.Submit(bob.batch(publish("a", "1"))))
 		}
 		run()
 		assert.Equal(t, []int{1, 1, 0}, []int{ann.flushes, bob.flushes, cid.flushes})
-		assert.Equal(t, round-1, ann.messages)
+		assert.Equal(t, maxBatchesPerFlush-1, ann.messages)
 	})
 	waiting(t, "a round is bounded, so that its first batch does not wait for long",
 		func(t *testing.T, b *Broker, run func()) {
 			ann := newClient()
-			for range 3*round + 1 {
+			for range 3*maxBatchesPerFlush + 1 {
 				require.True(t, b.Submit(ann.batch(answer())))
 			}
 			run()
-			assert.Len(t, ann.applied, 3*round+1)
+			assert.Len(t, ann.applied, 3*maxBatchesPerFlush+1)
 			assert.Equal(t, 4, ann.flushes)
 		})
 	waiting(t, "batches come back as they were, in order, also after the end", func(t *testing.T, b *Broker, run func()) {
@@ -98,7 +98,7 @@ func TestFlush(t *testing.T) {
 
 func TestSubmit(t *testing.T) {
 	waiting(t, "an inbox as long as asked for, or a default", func(t *testing.T, b *Broker, _ func()) {
-		assert.Equal(t, 4*round, cap(b.inbox))
+		assert.Equal(t, 4*maxBatchesPerFlush, cap(b.inbox))
 		assert.Equal(t, 128, cap(New(Options{}).inbox))
 		assert.Equal(t, 128, cap(New(Options{Inbox: -1}).inbox))
 	})

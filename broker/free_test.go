@@ -31,12 +31,12 @@ func requireEmpty(t *testing.T, b *Broker) {
 	}
 	requireNoPatterns(t, &b.patterns)
 	require.Empty(t, b.dirty)
-	require.Empty(t, b.over)
+	require.Empty(t, b.evicting)
 	require.Zero(t, b.message)
 	require.Zero(t, b.urgent)
 	require.Empty(t, b.waiting)
 	require.Empty(t, b.ready)
-	require.False(t, b.committing)
+	require.False(t, b.inExec)
 	for _, s := range b.said[:cap(b.said)] {
 		require.Zero(t, s, "a predicate set that has gone is kept alive")
 	}

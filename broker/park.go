@@ -54,7 +54,7 @@ func (b *Broker) park(batch *Batch, i int, why outcome) {
 		clear(batch.Requests[:i])
 		batch.Requests = batch.Requests[i:]
 	}
-	b.touch(s)
+	b.markDirty(s)
 	switch {
 	case why == deferred && b.urgent > 0:
 		b.waiting = append(b.waiting, batch)
@@ -86,7 +86,7 @@ func (b *Broker) askAhead(batch *Batch) {
 			before = r.Asked
 			asked += len(before) * len(r.Payloads)
 		}
-		if b.letGo(); asked > maxAsked {
+		if b.clearMatched(); asked > maxAsked {
 			break
 		}
 	}
@@ -145,7 +145,7 @@ func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 			asked += len(before)
 			needs = true
 		}
-		if b.letGo(); asked > MaxVerdicts {
+		if b.clearMatched(); asked > MaxVerdicts {
 			break
 		}
 	}

@@ -624,7 +624,7 @@ func TestATransactionComesBackAsAWhole(t *testing.T) {
 func TestNothingTakesEffectBehindALeave(t *testing.T) {
 	spec(t, "that is not finished", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")), subscribe("b"))
-		bob := c.client(subscribe(manyNames(maxDrops + 1)...))
+		bob := c.client(subscribe(manyNames(maxDropsPerRequest + 1)...))
 		c.do(bob, publish("a", "2"))
 		c.do(bob, publish("b", "behind"), subscribe("more"))
 		given := c.back(bob)

@@ -3,13 +3,13 @@ package broker
 // publication sees to it that a publish can take effect.
 func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 	b.match(r.Kind, r.Names[0])
-	if b.predicateCount > 0 && !b.committing && b.needs(s, r) {
-		b.letGo()
+	if b.predicateCount > 0 && !b.inExec && b.needs(s, r) {
+		b.clearMatched()
 		return returned
 	}
 	if len(r.Payloads) > 1 {
 		if parts, whole := s.conn.AcceptsRun(r); !whole {
-			b.parts(s, parts)
+			b.publishEach(s, parts)
 			return done
 		}
 	}
@@ -17,7 +17,7 @@ func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 		b.publish(s, r)
 	}
 	b.message = Message{}
-	b.letGo()
+	b.clearMatched()
 	return done
 }
 
@@ -39,37 +39,37 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.sequence += uint64(len(r.Payloads))
 	if len(r.Payloads) == 1 {
 		s.conn.Published(r, 1, b.message.Sequence, receivers)
-		b.deliver(everyone)
+		b.deliver(allReceivers)
 	} else {
-		b.run(s, r)
+		b.publishRun(s, r)
 	}
 	b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
 }
 
-// parts applies the messages of a run as requests of their own. Evictions come between them as between all requests.
-func (b *Broker) parts(s *Subscriber, parts []Request) {
+// publishEach applies the messages of a run as requests of their own. Evictions come between them as between all requests.
+func (b *Broker) publishEach(s *Subscriber, parts []Request) {
 	for i := range parts {
-		b.request(s, &parts[i])
-		b.evict()
+		b.handle(s, &parts[i])
+		b.evictScheduled()
 		if s.ended {
 			return
 		}
 	}
 }
 
-// run queues several messages to one topic. Whoever they reach through one subscription gets them in one piece, which
+// publishRun queues several messages to one topic. Whoever they reach through one subscription gets them in one piece, which
 // costs as much as one message; with 64 messages in a run and 100 receivers that is a sixth of the time. Two kinds of
 // receivers must have them one by one: who has several subscriptions that match (clause 2: all copies of a message come
 // before the next one), and the publisher itself (clause 4: its replies and its messages take turns).
-func (b *Broker) run(s *Subscriber, r *Request) {
-	tangled := b.mark(s)
-	own := s.reached.times > 1 // mark has counted it
+func (b *Broker) publishRun(s *Subscriber, r *Request) {
+	anyMultiple := b.countRunMatches(s)
+	own := s.runMatches.count > 1 // countRunMatches has counted it
 	receivers := b.message.Receivers
 	if !own {
 		s.conn.Published(r, len(r.Payloads), b.message.Sequence, receivers)
 	}
-	b.deliver(once)
-	if !tangled {
+	b.deliver(singleMatch)
+	if !anyMultiple {
 		return
 	}
 	for i := range r.Payloads {
@@ -77,35 +77,35 @@ func (b *Broker) run(s *Subscriber, r *Request) {
 			s.conn.Published(r, 1, b.message.Sequence, receivers)
 		}
 		b.message.Payloads = r.Payloads[i : i+1]
-		b.deliver(severalTimes)
+		b.deliver(multipleMatches)
 		b.message.Sequence++
 	}
 }
 
-// reach counts how often a run reaches a subscriber.
-type reach struct {
-	run   uint64 // the sequence number of the run's first message: older counts are void
-	times int
+// runMatches counts how often a run reaches a subscriber.
+type runMatches struct {
+	firstSeq uint64 // the sequence number of the run's first message: older counts are void
+	count    int
 }
 
-// mark counts for each receiver how often the run in flight reaches it, and tells whether anyone must have it message
+// countRunMatches counts for each receiver how often the run in flight reaches it, and tells whether anyone must have it message
 // by message. A publisher counts as if it were reached once more.
-func (b *Broker) mark(publisher *Subscriber) (tangled bool) {
-	publisher.reached = reach{b.message.Sequence, 1}
+func (b *Broker) countRunMatches(publisher *Subscriber) (anyMultiple bool) {
+	publisher.runMatches = runMatches{b.message.Sequence, 1}
 	for _, set := range b.matched {
 		for _, sub := range set.members.items {
 			if sub == nil {
 				continue
 			}
-			if r := &sub.subscriber.reached; r.run != b.message.Sequence {
-				*r = reach{b.message.Sequence, 1}
+			if r := &sub.subscriber.runMatches; r.firstSeq != b.message.Sequence {
+				*r = runMatches{b.message.Sequence, 1}
 			} else {
-				r.times++
-				tangled = true
+				r.count++
+				anyMultiple = true
 			}
 		}
 	}
-	return tangled
+	return anyMultiple
 }
 
 // match gathers whom a topic reaches into b.matched: the exact subscriber set, then patterns in the order in which they
@@ -121,35 +121,35 @@ func (b *Broker) match(k Kind, topic []byte) {
 	b.matched = b.patterns.gather(b.matched, topic)
 }
 
-// letGo forgets whom the topic in flight reaches: nothing that is freed may be kept alive from here.
-func (b *Broker) letGo() {
+// clearMatched forgets whom the topic in flight reaches: nothing that is freed may be kept alive from here.
+func (b *Broker) clearMatched() {
 	clear(b.matched)
 	clear(b.said)
 	b.said = b.said[:0]
 }
 
-// to says which receivers are meant.
-type to uint8
+// receivers says which receivers are meant.
+type receivers uint8
 
 const (
-	everyone     to = iota
-	once            // those whom the run in flight reaches once
-	severalTimes    // the others
+	allReceivers    receivers = iota
+	singleMatch               // those whom the run in flight reaches once
+	multipleMatches           // the others
 )
 
 // deliver queues the message in flight to the receivers meant. Evictions wait until all have it: the subscriber sets must
 // not change under the walk, and the publisher has been told the count.
-func (b *Broker) deliver(meant to) {
+func (b *Broker) deliver(which receivers) {
 	for _, set := range b.matched {
 		b.work += set.members.live
 		for _, sub := range set.members.items {
-			if sub == nil || meant != everyone && (sub.subscriber.reached.times > 1) != (meant == severalTimes) {
+			if sub == nil || which != allReceivers && (sub.subscriber.runMatches.count > 1) != (which == multipleMatches) {
 				continue
 			}
 			if sub.subscriber.conn.Deliver(&b.message, sub) {
-				b.condemn(sub.subscriber, nil)
+				b.scheduleEviction(sub.subscriber, nil)
 			}
-			b.touch(sub.subscriber)
+			b.markDirty(sub.subscriber)
 		}
 	}
 }

@@ -8,16 +8,16 @@ import (
 // Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
 // batch, and from then on belongs to the core's goroutine until [Conn.Ended].
 type Subscriber struct {
-	conn    Conn
-	held    list[*Subscription] // in subscription order
-	byKey   map[subscriptionKey]*Subscription
-	counts  [Forms][kinds]int32
-	why     any   // if it is over, the call of who asked for that
-	reached reach // by the run in flight
-	ended   bool  // nothing more is applied for it
-	leaving bool  // nothing is but the rest of a Leave, and an Evict
-	over    bool  // to be evicted before the next request
-	dirty   bool  // in Broker.dirty: a Flush is owed
+	conn       Conn
+	held       list[*Subscription] // in subscription order
+	byKey      map[subscriptionKey]*Subscription
+	counts     [Forms][kinds]int32
+	evictTag   any        // if it is to be evicted, the tag of the request
+	runMatches runMatches // by the run in flight
+	ended      bool       // nothing more is applied for it
+	leaving    bool       // nothing is but the rest of a Leave, and an Evict
+	evicting   bool       // to be evicted before the next request
+	dirty      bool       // in Broker.dirty: a Flush is owed
 
 	numFiltered int32                               // how many of what it holds have predicates
 	filterCost  int                                 // of those conditions together

@@ -108,7 +108,7 @@ func (b *Broker) asks(list []Predicate) bool {
 
 // publishFiltered is publish for one message to a topic that somebody listens to with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
-	if b.committing || invariant.On { // else publication has just made sure
+	if b.inExec || invariant.On { // else publication has just made sure
 		judged := b.judged(r)
 		invariant.Check(judged, "a publish to %q takes effect without its verdicts", r.Names[0])
 	}
@@ -163,8 +163,8 @@ func (b *Broker) deliverTo(members *list[*Subscription]) {
 			continue
 		}
 		if sub.subscriber.conn.Deliver(&b.message, sub) {
-			b.condemn(sub.subscriber, nil)
+			b.scheduleEviction(sub.subscriber, nil)
 		}
-		b.touch(sub.subscriber)
+		b.markDirty(sub.subscriber)
 	}
 }

@@ -10,7 +10,7 @@ type View struct{ b *Broker }
 
 // Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.
 // It is not ended twice.
-func (v View) Evict(s *Subscriber, tag any) { v.b.condemn(s, tag) }
+func (v View) Evict(s *Subscriber, tag any) { v.b.scheduleEviction(s, tag) }
 
 // Stats are the core's own numbers at one instant.
 type Stats struct {
@@ -69,7 +69,7 @@ func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		v.b.match(k, topic)
 		matching := slices.Clone(v.b.matched)
-		v.b.letGo()
+		v.b.clearMatched()
 		for _, set := range matching {
 			if !set.each(yield) {
 				return

@@ -9,10 +9,10 @@ import (
 
 // What one connection holds must not keep the others waiting when it goes: clauses 2 and 3 hold for each name.
 func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
-	const all = 2*maxDrops + 1
+	const all = 2*maxDropsPerRequest + 1
 	leaving := func(unfinished *Batch) int { // how many subscriptions a request has ended
 		require.True(t, unfinished.Requests[0].Unfinished)
-		return maxDrops
+		return maxDropsPerRequest
 	}
 	for _, tt := range []struct {
 		sentence string
@@ -47,7 +47,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 		ann, bob := c.client(subscribe(manyNames(all)...)), c.client()
 		c.do(bob, answer())
 		c.do(ann, evictBy("eve"))
-		assert.Equal(t, all-maxDrops, ann.sub.NumSubscriptions())
+		assert.Equal(t, all-maxDropsPerRequest, ann.sub.NumSubscriptions())
 		c.do(ann, publish("name-0000", "1"), subscribe("more"))
 		assert.Equal(t, []string{"evicted by eve"}, ann.heard())
 		for range 2 {
@@ -59,7 +59,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 	spec(t, "many evictions at once share what one instant may do", func(t *testing.T, c *core) {
 		var evicted []*client
 		for range 5 {
-			ann := c.client(subscribe(manyNames(maxDrops - 1)...))
+			ann := c.client(subscribe(manyNames(maxDropsPerRequest - 1)...))
 			ann.limit = 1
 			evicted = append(evicted, ann)
 		}
@@ -69,7 +69,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 			held += ann.sub.NumSubscriptions()
 			assert.Contains(t, ann.heard(), "evicted")
 		}
-		assert.Equal(t, 5*(maxDrops-1)-maxDrops, held)
+		assert.Equal(t, 5*(maxDropsPerRequest-1)-maxDropsPerRequest, held)
 	})
 }
 
@@ -84,7 +84,7 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		}
 		for range 4 {
 			var many []Request
-			for range roundWork / 2 {
+			for range maxWorkPerFlush / 2 {
 				many = append(many, publish("a", "1"))
 			}
 			require.True(t, b.Submit(bob.batch(many...)))
@@ -96,14 +96,14 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 				longest, messages = max(longest, messages), 0
 			}
 		}
-		assert.LessOrEqual(t, longest, roundWork)
+		assert.LessOrEqual(t, longest, maxWorkPerFlush)
 		assert.Greater(t, longest, 64, "a round of many small batches is one")
 	})
 	waiting(t, "names count, those that are left too", func(t *testing.T, b *Broker, run func()) {
 		ann, bob := newClient(), newClient()
 		bob.writesFlush = true
 		for range 20 {
-			require.True(t, b.Submit(ann.batch(unsubscribe(manyNames(maxDrops)...))))
+			require.True(t, b.Submit(ann.batch(unsubscribe(manyNames(maxDropsPerRequest)...))))
 		}
 		require.True(t, b.Submit(bob.batch(answer())))
 		ann.onFlush = func() { bob.tell("ann is flushed after %d", len(ann.lines)) }
@@ -114,7 +114,7 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		ann := c.client(subscribe("a"))
 		ann.writesFlush = true
 		var kept []Request
-		for range 4 * roundWork {
+		for range 4 * maxWorkPerFlush {
 			kept = append(kept, publish("a", "1"))
 		}
 		c.do(c.client(), Request{Op: Exec, Tag: kept})
@@ -124,6 +124,6 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 				longest, messages = max(longest, messages), 0
 			}
 		}
-		assert.LessOrEqual(t, longest, roundWork)
+		assert.LessOrEqual(t, longest, maxWorkPerFlush)
 	})
 }
