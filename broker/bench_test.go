@@ -342,7 +342,7 @@ func BenchmarkPublishAmongPatterns(b *testing.B) {
 func BenchmarkChurnAmongPatterns(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("patterns=%d", count), func(b *testing.B) {
-			x := &index{}
+			x := &patternIndex{}
 			for i := range count {
 				x.add(&subscriberSet{name: fmt.Sprintf("user.%d.*", i)})
 			}

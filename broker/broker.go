@@ -34,7 +34,7 @@ type Broker struct {
 
 	// What follows belongs to the goroutine of Run alone.
 	sets            [kinds]map[string]*subscriberSet
-	patterns        index
+	patterns        patternIndex
 	subscriberCount int // those that hold at least one subscription
 	sequence        uint64
 	deliveries      uint64
@@ -264,9 +264,9 @@ func (b *Broker) scheduleEviction(s *Subscriber, tag any) {
 func (b *Broker) evictScheduled() {
 	quota := maxDropsPerRequest
 	for i, s := range b.evicting {
-		before := s.held.live
+		before := s.held.size
 		b.dropSome(s, quota)
-		quota -= before - s.held.live
+		quota -= before - s.held.size
 		b.end(s, Evicted, s.evictTag)
 		b.evicting[i] = nil
 	}

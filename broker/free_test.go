@@ -49,7 +49,7 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	t.Helper()
 	require.Empty(t, s.byKey)
 	require.Empty(t, s.held.items)
-	require.Zero(t, s.held.live)
+	require.Zero(t, s.held.size)
 	require.Zero(t, s.counts)
 	require.Empty(t, s.filtered)
 	require.Zero(t, s.numFiltered)
@@ -58,7 +58,7 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 }
 
 func TestNothingIsKeptOfWhatIsLeft(t *testing.T) {
-	names := manyNames(3 * minSqueeze)
+	names := manyNames(3 * minCompact)
 	all := []Request{
 		subscribe(names...), psubscribe(names...), otherForm(subscribe(names...)), otherForm(psubscribe(names...)),
 		where(even, subscribe(names...)), where(even, psubscribe(names...)), otherForm(where(odd, subscribe(names...))),
@@ -126,7 +126,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		for _, name := range manyNames(500) {
 			c.do(ann, subscribe(name), psubscribe(name), unsubscribe(name), punsubscribe(name))
 		}
-		assert.Less(t, len(ann.sub.held.items), 2*minSqueeze)
+		assert.Less(t, len(ann.sub.held.items), 2*minCompact)
 		requireNoPatterns(t, &c.patterns)
 		assert.Len(t, ann.sub.byKey, len(kept))
 		c.do(ann, leave())
@@ -139,11 +139,11 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 			c.do(ann, where(passing, subscribe("a")), where(passing, unsubscribe("a")))
 		}
 		n := c.sets[Topic]["a"].filters
-		assert.Less(t, len(n.sets.items), 2*minSqueeze)
+		assert.Less(t, len(n.sets.items), 2*minCompact)
 		assert.LessOrEqual(t, len(n.byPredicate), 1)
 		assert.Len(t, ann.sub.filtered, 1)
 		assert.Len(t, ann.sub.filtered[subscriptionKey{"a", Topic, 0}], 1)
-		assert.LessOrEqual(t, cap(ann.sub.filtered[subscriptionKey{"a", Topic, 0}]), minSqueeze)
+		assert.LessOrEqual(t, cap(ann.sub.filtered[subscriptionKey{"a", Topic, 0}]), minCompact)
 		c.do(ann, leave())
 		requireEmpty(t, c.Broker)
 	})
@@ -153,8 +153,8 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 			c.client(where(even, subscribe("a")), leave())
 		}
 		circles := c.sets[Topic]["a"].filters.sets
-		assert.Equal(t, 1, circles.live)
-		assert.Less(t, len(circles.items[0].members.items), 2*minSqueeze)
+		assert.Equal(t, 1, circles.size)
+		assert.Less(t, len(circles.items[0].members.items), 2*minCompact)
 	})
 	spec(t, "a name that has gone is not kept by what was looked up in advance", func(t *testing.T, c *core) {
 		for _, requests := range [][]Request{
@@ -180,7 +180,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		for range 500 {
 			c.client(subscribe("a"), leave())
 		}
-		assert.Less(t, len(c.sets[Topic]["a"].members.items), 2*minSqueeze)
+		assert.Less(t, len(c.sets[Topic]["a"].members.items), 2*minCompact)
 		c.do(c.client(), publish("a", "1"))
 		assert.Equal(t, []string{"message 1 a=1 for a"}, ann.heard())
 	})
@@ -189,7 +189,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
 	spec(t, "of the members of a topic, while most of them leave", func(t *testing.T, c *core) {
 		var order, want []int
-		members := make([]*client, 5*minSqueeze)
+		members := make([]*client, 5*minCompact)
 		for i := range members {
 			members[i] = c.client(subscribe("a"))
 			members[i].onFlush = func() { order = append(order, i) } // flushes come in the order of the messages
@@ -208,7 +208,7 @@ func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
 	})
 	spec(t, "of patterns, while most of them go", func(t *testing.T, c *core) {
 		var globs, want []string
-		for i := range 5 * minSqueeze {
+		for i := range 5 * minCompact {
 			globs = append(globs, strings.Repeat("*", i+1)+"a")
 		}
 		ann := c.client(psubscribe(globs...))
@@ -227,8 +227,8 @@ func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
 
 func TestList(t *testing.T) {
 	type item struct{ name, place int }
-	fill := func(n int) (*list[*item], []*item) {
-		l := &list[*item]{moved: func(i *item, place int) { i.place = place }}
+	fill := func(n int) (*orderedSet[*item], []*item) {
+		l := &orderedSet[*item]{onMove: func(i *item, place int) { i.place = place }}
 		items := make([]*item, n)
 		for i := range items {
 			items[i] = &item{name: i}
@@ -236,18 +236,18 @@ func TestList(t *testing.T) {
 		}
 		return l, items
 	}
-	names := func(l *list[*item]) (out []int) {
+	names := func(l *orderedSet[*item]) (out []int) {
 		for place, i := range l.items {
 			if i != nil {
 				require.Equal(t, place, i.place, "an item knows its place")
 				out = append(out, i.name)
 			}
 		}
-		require.Len(t, out, l.live)
+		require.Len(t, out, l.size)
 		return out
 	}
 	t.Run("removing keeps the order of the rest, squeezed or not", func(t *testing.T) {
-		l, items := fill(10 * minSqueeze)
+		l, items := fill(10 * minCompact)
 		var want []int
 		for i, it := range items {
 			if i%7 == 3 {
@@ -262,12 +262,12 @@ func TestList(t *testing.T) {
 		assert.Equal(t, append(want, 0), names(l), "what comes back comes last")
 	})
 	t.Run("holes never outnumber the items for long", func(t *testing.T) {
-		l, items := fill(10 * minSqueeze)
+		l, items := fill(10 * minCompact)
 		for _, it := range items {
 			l.remove(it.place)
-			assert.LessOrEqual(t, len(l.items), max(2*l.live+2, minSqueeze))
+			assert.LessOrEqual(t, len(l.items), max(2*l.size+2, minCompact))
 		}
-		assert.Zero(t, l.live)
+		assert.Zero(t, l.size)
 		assert.Empty(t, names(l))
 	})
 	t.Run("a list that was once long gives its memory back", func(t *testing.T) {

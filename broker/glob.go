@@ -57,14 +57,14 @@ func (m *Matcher) Match(glob string, topic []byte) bool {
 		for g < len(glob) && glob[g] == '*' {
 			g++
 		}
-		text, plain := plainPiece(glob[g:])
+		text, plain := literalPrefix(glob[g:])
 		m.Steps += len(text)
 		switch {
 		case !plain:
 			p := pieceAt(glob[g:])
 			m.Steps += len(p.text)
 			if g += len(p.text); g == len(glob) {
-				return p.ends(topic[t:])
+				return p.matchesEnd(topic[t:])
 			}
 			n := m.find(p, topic[t:])
 			if n < 0 {
@@ -74,7 +74,7 @@ func (m *Matcher) Match(glob string, topic []byte) bool {
 		case g+len(text) == len(glob):
 			return len(text) <= len(topic)-t && string(topic[len(topic)-len(text):]) == text
 		default:
-			i := strings.Index(view(topic[t:]), text)
+			i := strings.Index(unsafeString(topic[t:]), text)
 			if i < 0 {
 				return false
 			}
@@ -83,9 +83,9 @@ func (m *Matcher) Match(glob string, topic []byte) bool {
 	}
 }
 
-// plainPiece is what stands before the next star, or before the end, if that is bytes alone. If not, it is what stands
+// literalPrefix is what stands before the next star, or before the end, if that is bytes alone. If not, it is what stands
 // before the first other element.
-func plainPiece(glob string) (text string, plain bool) {
+func literalPrefix(glob string) (text string, plain bool) {
 	for i := range len(glob) {
 		switch glob[i] {
 		case '*':
@@ -109,7 +109,7 @@ func pieceAt(glob string) piece {
 	for ; g < len(glob) && glob[g] != '*'; elements++ {
 		switch glob[g] {
 		case '[', '\\':
-			g, _ = matchByte(glob, g, 0) // only to learn where the element ends
+			g, _ = matchElement(glob, g, 0) // only to learn where the element ends
 		default:
 			g++
 		}
@@ -117,8 +117,8 @@ func pieceAt(glob string) piece {
 	return piece{text: glob[:g], elements: elements}
 }
 
-// ends tells whether the topic ends with the piece.
-func (p piece) ends(topic []byte) bool {
+// matchesEnd tells whether the topic ends with the piece.
+func (p piece) matchesEnd(topic []byte) bool {
 	if p.elements > len(topic) {
 		return false
 	}
@@ -163,8 +163,8 @@ func (m *Matcher) findShort(p piece, topic []byte) int {
 	return -1
 }
 
-// view is b as a string, while nobody writes to it.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// unsafeString is b as a string, while nobody writes to it.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // matchPiece holds the front of a topic against the piece that glob begins with. It returns how much of both it has
 // read.
@@ -177,7 +177,7 @@ func matchPiece(glob string, topic []byte) (g, t int, ok bool) {
 		case '?':
 			g++
 		case '[', '\\':
-			if g, ok = matchByte(glob, g, topic[t]); !ok {
+			if g, ok = matchElement(glob, g, topic[t]); !ok {
 				return g, t, false
 			}
 		default:
@@ -191,13 +191,13 @@ func matchPiece(glob string, topic []byte) (g, t int, ok bool) {
 	return g, t, true
 }
 
-// matchByte holds one byte against the element of the glob at g, and returns where the next element starts.
-func matchByte(glob string, g int, c byte) (next int, ok bool) {
+// matchElement holds one byte against the element of the glob at g, and returns where the next element starts.
+func matchElement(glob string, g int, c byte) (next int, ok bool) {
 	switch glob[g] {
 	case '?':
 		return g + 1, true
 	case '[':
-		return matchSet(glob, g+1, c)
+		return matchClass(glob, g+1, c)
 	case '\\':
 		if g+1 < len(glob) { // a backslash that ends the glob stands for itself
 			g++
@@ -206,10 +206,10 @@ func matchByte(glob string, g int, c byte) (next int, ok bool) {
 	return g + 1, glob[g] == c
 }
 
-// matchSet holds c against the set whose first byte, after the bracket, is at g.
-func matchSet(glob string, g int, c byte) (next int, ok bool) {
-	not := g < len(glob) && glob[g] == '^'
-	if not {
+// matchClass holds c against the set whose first byte, after the bracket, is at g.
+func matchClass(glob string, g int, c byte) (next int, ok bool) {
+	negated := g < len(glob) && glob[g] == '^'
+	if negated {
 		g++
 	}
 	for g < len(glob) && glob[g] != ']' {
@@ -220,7 +220,7 @@ func matchSet(glob string, g int, c byte) (next int, ok bool) {
 	if g < len(glob) {
 		g++ // the closing bracket
 	}
-	return g, ok != not
+	return g, ok != negated
 }
 
 // rangeAt reads one byte of a set, or one range, and returns where the next one starts.

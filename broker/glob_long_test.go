@@ -21,13 +21,13 @@ func steppedMatch(glob string, topic []byte) bool {
 		if g < len(glob) && glob[g] == '*' {
 			star, mark = g, t
 			g++
-			piece, plain := plainPiece(glob[g:])
+			piece, plain := literalPrefix(glob[g:])
 			switch {
 			case !plain:
 			case g+len(piece) == len(glob):
 				return len(piece) <= len(topic)-t && string(topic[len(topic)-len(piece):]) == piece
 			default:
-				i := strings.Index(view(topic[t:]), piece)
+				i := strings.Index(unsafeString(topic[t:]), piece)
 				if i < 0 {
 					return false
 				}
@@ -36,7 +36,7 @@ func steppedMatch(glob string, topic []byte) bool {
 			continue
 		}
 		if g < len(glob) {
-			if next, ok := matchByte(glob, g, topic[t]); ok {
+			if next, ok := matchElement(glob, g, topic[t]); ok {
 				g, t = next, t+1
 				continue
 			}

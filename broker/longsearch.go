@@ -10,29 +10,29 @@ import (
 // this byte: its mask. There are masks only for bytes that the topic has, so their memory is at most 32 times the
 // topic's: 128 KiB for a topic of 4 KiB, as long as its piece.
 type longSearch struct {
-	ready bool       // what follows is about the topic at hand
-	used  [4]uint64  // which bytes the topic has
-	place [256]uint8 // of the mask of each
-	masks []uint64   // side by side; kept for the next search, but for much more than usual
-	state []uint64
+	ready     bool       // what follows is about the topic at hand
+	used      [4]uint64  // which bytes the topic has
+	maskIndex [256]uint8 // of the mask of each
+	masks     []uint64   // side by side; kept for the next search, but for much more than usual
+	state     []uint64
 }
 
-// keepMasks is how many words of masks are kept: those of a topic of common length.
-const keepMasks = 16 << 10
+// maxKeptMasks is how many words of masks are kept: those of a topic of common length.
+const maxKeptMasks = 16 << 10
 
 // find returns where the first place ends at which the topic has the piece, or -1, and how many words and bytes it has
 // looked at. Later pieces of one glob are searched in what is left of the topic.
 func (s *longSearch) find(p piece, topic []byte) (end, steps int) {
 	if !s.ready {
-		s.look(topic)
+		s.indexBytes(topic)
 		steps += len(topic)
 	}
 	words := (p.elements + 63) / 64
-	steps += s.fill(p, words)
+	steps += s.buildMasks(p, words)
 	state, found := s.state, uint64(1)<<((p.elements-1)%64)
 	end = -1
 	for t, c := range topic {
-		mask := s.masks[int(s.place[c])*words:][:len(state)]
+		mask := s.masks[int(s.maskIndex[c])*words:][:len(state)]
 		carry := uint64(1) // the piece may start at each byte
 		for w, was := range state {
 			state[w] = (was<<1 | carry) & mask[w]
@@ -44,67 +44,67 @@ func (s *longSearch) find(p piece, topic []byte) (end, steps int) {
 			break
 		}
 	}
-	if cap(s.masks) > keepMasks {
+	if cap(s.masks) > maxKeptMasks {
 		s.masks = nil
 	}
 	return end, steps
 }
 
-// look learns which bytes the topic has.
-func (s *longSearch) look(topic []byte) {
+// indexBytes learns which bytes the topic has.
+func (s *longSearch) indexBytes(topic []byte) {
 	s.used, s.ready = [4]uint64{}, true
 	masks := 0
 	for _, c := range topic {
 		if bit := uint64(1) << (c % 64); s.used[c/64]&bit == 0 {
 			s.used[c/64] |= bit
-			s.place[c] = uint8(masks) //nolint:gosec // there are 256 at most
+			s.maskIndex[c] = uint8(masks) //nolint:gosec // there are 256 at most
 			masks++
 		}
 	}
 }
 
-// fill makes the masks for a piece, so many words each. An element that takes more than half of the bytes is noted as
+// buildMasks makes the masks for a piece, so many words each. An element that takes more than half of the bytes is noted as
 // what it does not take, or each ? would cost a bit for each byte.
-func (s *longSearch) fill(p piece, words int) (steps int) {
-	masks := count(s.used)
+func (s *longSearch) buildMasks(p piece, words int) (steps int) {
+	masks := popCount(s.used)
 	s.masks, s.state = zeroed(s.masks, masks*words), zeroed(s.state, words)
-	most := s.state // which elements take most bytes, until the search begins
+	inverted := s.state // which elements take most bytes, until the search begins
 	for g, i := 0, 0; i < p.elements; i++ {
 		var taken [4]uint64
 		taken, g = elementAt(p.text, g)
 		for w := range taken {
 			taken[w] &= s.used[w]
 		}
-		if 2*count(taken) > masks {
-			most[i/64] |= 1 << (i % 64)
+		if 2*popCount(taken) > masks {
+			inverted[i/64] |= 1 << (i % 64)
 			for w := range taken {
 				taken[w] ^= s.used[w]
 			}
 		}
-		steps += s.mark(taken, words, i)
+		steps += s.setBit(taken, words, i)
 	}
 	for row := range slices.Chunk(s.masks, words) {
 		for w := range row {
-			row[w] ^= most[w]
+			row[w] ^= inverted[w]
 		}
 	}
-	clear(most)
+	clear(inverted)
 	return steps + 2*len(s.masks) + len(p.text)
 }
 
-// mark sets bit i in the masks of these bytes.
-func (s *longSearch) mark(set [4]uint64, words, i int) (steps int) {
+// setBit sets bit i in the masks of these bytes.
+func (s *longSearch) setBit(set [4]uint64, words, i int) (steps int) {
 	for w, rest := range set {
 		for ; rest != 0; rest &= rest - 1 {
 			c := w*64 + bits.TrailingZeros64(rest)
-			s.masks[int(s.place[c])*words+i/64] |= 1 << (i % 64)
+			s.masks[int(s.maskIndex[c])*words+i/64] |= 1 << (i % 64)
 			steps++
 		}
 	}
 	return steps + 1
 }
 
-func count(set [4]uint64) (n int) {
+func popCount(set [4]uint64) (n int) {
 	for _, word := range set {
 		n += bits.OnesCount64(word)
 	}
@@ -117,7 +117,7 @@ func elementAt(glob string, g int) (taken [4]uint64, next int) {
 	case c == '?':
 		return [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, g + 1
 	case c == '[':
-		return setAt(glob, g+1)
+		return classAt(glob, g+1)
 	case c == '\\' && g+1 < len(glob):
 		g++
 	}
@@ -125,10 +125,10 @@ func elementAt(glob string, g int) (taken [4]uint64, next int) {
 	return taken, g + 1
 }
 
-// setAt is elementAt for the set whose first byte, after the bracket, is at g: see matchSet.
-func setAt(glob string, g int) (taken [4]uint64, next int) {
-	not := g < len(glob) && glob[g] == '^'
-	if not {
+// classAt is elementAt for the set whose first byte, after the bracket, is at g: see matchClass.
+func classAt(glob string, g int) (taken [4]uint64, next int) {
+	negated := g < len(glob) && glob[g] == '^'
+	if negated {
 		g++
 	}
 	for g < len(glob) && glob[g] != ']' {
@@ -142,7 +142,7 @@ func setAt(glob string, g int) (taken [4]uint64, next int) {
 	if g < len(glob) {
 		g++ // the closing bracket
 	}
-	if not {
+	if negated {
 		for w := range taken {
 			taken[w] = ^taken[w]
 		}

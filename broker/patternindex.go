@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// index finds the patterns that match a topic without trying each one.
+// patternIndex finds the patterns that match a topic without trying each one.
 //
 // Every glob begins with some literal bytes and ends with some, perhaps none: user.*.error begins with user. and ends
 // with .error. A topic that it matches does so too. So patterns hang in a radix tree by their prefix, and at each
@@ -28,27 +28,27 @@ import (
 //
 // A map keyed by prefix, asked once for each length in use, is less code, but patterns of four thousand different
 // lengths make it four thousand look-ups a publish, and suffixes under the same prefix multiply them.
-type index struct {
+type patternIndex struct {
 	root     node
-	born     uint64 // patterns added so far
+	created  uint64 // patterns added so far
 	reversed []byte // scratch: the topic backwards
 	matcher  Matcher
 }
 
-// pattern is what a subscriber set has besides if its name is a glob.
-type pattern struct {
-	of         *subscriberSet
-	born       uint64 // its place in the order of creation, which is the order of delivery
-	at         *node
-	next, prev *pattern // others that end at the same node
+// patternEntry is what a subscriber set has besides if its name is a glob.
+type patternEntry struct {
+	set        *subscriberSet
+	createdAt  uint64 // its place in the order of creation, which is the order of delivery
+	node       *node
+	next, prev *patternEntry // others that end at the same node
 	shape
 }
 
 // shape is what a glob demands of a topic that has its prefix and its suffix.
 type shape struct {
-	least int  // bytes that it must have
-	exact bool // no marks: and may not exceed
-	try   bool // there is more to it: Match must decide
+	minLen     int  // bytes that it must have
+	literal    bool // no marks: and may not exceed
+	needsMatch bool // there is more to it: Match must decide
 }
 
 // node stands for the bytes on the way to it. Apart from roots it has patterns, suffixes, or at least two children:
@@ -57,57 +57,57 @@ type node struct {
 	label    string // the bytes from its parent to here; its own copy, so that no pattern that left is kept alive
 	keys     []byte // first byte of each child's label
 	children []*node
-	suffixes *node    // root of those patterns that have a suffix as well; only in the tree of prefixes
-	patterns *pattern // the first of those that end here
-	parent   *node    // of the root of suffixes: the node that they are suffixes at
+	suffixes *node         // root of those patterns that have a suffix as well; only in the tree of prefixes
+	patterns *patternEntry // the first of those that end here
+	parent   *node         // of the root of suffixes: the node that they are suffixes at
 }
 
-func (x *index) add(set *subscriberSet) {
-	x.born++
+func (x *patternIndex) add(set *subscriberSet) {
+	x.created++
 	prefix, suffix, s := shapeOf(set.name)
-	p := &pattern{of: set, born: x.born, at: x.root.reach(prefix), shape: s}
+	p := &patternEntry{set: set, createdAt: x.created, node: x.root.insertPath(prefix), shape: s}
 	if suffix != "" {
-		if p.at.suffixes == nil {
-			p.at.suffixes = &node{parent: p.at}
+		if p.node.suffixes == nil {
+			p.node.suffixes = &node{parent: p.node}
 		}
 		backwards := []byte(suffix)
 		slices.Reverse(backwards)
-		p.at = p.at.suffixes.reach(string(backwards))
+		p.node = p.node.suffixes.insertPath(string(backwards))
 	}
 	p.link()
 	set.entry = p
 }
 
-func (x *index) remove(set *subscriberSet) {
+func (x *patternIndex) remove(set *subscriberSet) {
 	set.entry.unlink()
-	set.entry.at.prune()
+	set.entry.node.prune()
 }
 
-func (p *pattern) link() {
-	p.next = p.at.patterns
+func (p *patternEntry) link() {
+	p.next = p.node.patterns
 	if p.next != nil {
 		p.next.prev = p
 	}
-	p.at.patterns = p
+	p.node.patterns = p
 }
 
-func (p *pattern) unlink() {
+func (p *patternEntry) unlink() {
 	if p.next != nil {
 		p.next.prev = p.prev
 	}
 	if p.prev != nil {
 		p.prev.next = p.next
 	} else {
-		p.at.patterns = p.next
+		p.node.patterns = p.next
 	}
 }
 
-// gather appends the subscriber sets whose pattern matches, in order of creation.
-func (x *index) gather(to []*subscriberSet, topic []byte) []*subscriberSet {
-	before := len(to)
+// appendMatches appends the subscriber sets whose pattern matches, in order of creation.
+func (x *patternIndex) appendMatches(sets []*subscriberSet, topic []byte) []*subscriberSet {
+	before := len(sets)
 	x.reversed = x.reversed[:0]
-	for n, rest := &x.root, topic; n != nil; n, rest = n.step(rest) {
-		to = n.gather(to, topic, &x.matcher)
+	for n, rest := &x.root, topic; n != nil; n, rest = n.child(rest) {
+		sets = n.appendMatches(sets, topic, &x.matcher)
 		if n.suffixes == nil || len(rest) == 0 {
 			continue
 		}
@@ -115,30 +115,30 @@ func (x *index) gather(to []*subscriberSet, topic []byte) []*subscriberSet {
 			x.reversed = append(x.reversed, topic...)
 			slices.Reverse(x.reversed)
 		}
-		for m, back := n.suffixes, x.reversed[:len(rest)]; m != nil; m, back = m.step(back) { // not into the prefix
-			to = m.gather(to, topic, &x.matcher)
+		for sn, suffix := n.suffixes, x.reversed[:len(rest)]; sn != nil; sn, suffix = sn.child(suffix) { // not into the prefix
+			sets = sn.appendMatches(sets, topic, &x.matcher)
 		}
 	}
-	if found := to[before:]; len(found) > 1 {
-		slices.SortFunc(found, func(a, b *subscriberSet) int { return cmp.Compare(a.entry.born, b.entry.born) })
+	if found := sets[before:]; len(found) > 1 {
+		slices.SortFunc(found, func(a, b *subscriberSet) int { return cmp.Compare(a.entry.createdAt, b.entry.createdAt) })
 	}
-	return to
+	return sets
 }
 
-// gather appends those that end here. That the topic has their prefix and suffix is known.
-func (n *node) gather(to []*subscriberSet, topic []byte, m *Matcher) []*subscriberSet {
+// appendMatches appends those that end here. That the topic has their prefix and suffix is known.
+func (n *node) appendMatches(sets []*subscriberSet, topic []byte, m *Matcher) []*subscriberSet {
 	for p := n.patterns; p != nil; p = p.next {
 		switch {
-		case len(topic) < p.least, p.exact && len(topic) > p.least, p.try && !m.Match(p.of.name, topic):
+		case len(topic) < p.minLen, p.literal && len(topic) > p.minLen, p.needsMatch && !m.Match(p.set.name, topic):
 		default:
-			to = append(to, p.of)
+			sets = append(sets, p.set)
 		}
 	}
-	return to
+	return sets
 }
 
-// step goes to the child that the next bytes lead to, or nowhere.
-func (n *node) step(rest []byte) (child *node, after []byte) {
+// child goes to the child that the next bytes lead to, or nowhere.
+func (n *node) child(rest []byte) (next *node, after []byte) {
 	if len(rest) == 0 {
 		return nil, nil
 	}
@@ -146,16 +146,16 @@ func (n *node) step(rest []byte) (child *node, after []byte) {
 	if i < 0 {
 		return nil, nil
 	}
-	child = n.children[i]
-	size := len(child.label)
-	if len(rest) < size || size > 1 && string(rest[:size]) != child.label {
+	next = n.children[i]
+	size := len(next.label)
+	if len(rest) < size || size > 1 && string(rest[:size]) != next.label {
 		return nil, nil
 	}
-	return child, rest[size:]
+	return next, rest[size:]
 }
 
-// reach goes all the way of key, and makes what is missing of it.
-func (n *node) reach(key string) *node {
+// insertPath goes all the way of key, and makes what is missing of it.
+func (n *node) insertPath(key string) *node {
 	for key != "" {
 		i := bytes.IndexByte(n.keys, key[0])
 		if i < 0 {
@@ -169,11 +169,11 @@ func (n *node) reach(key string) *node {
 			same++
 		}
 		if same < len(child.label) { // they part within the label: a node goes in between
-			fork := &node{label: strings.Clone(child.label[:same]), parent: n}
-			n.children[i] = fork
+			split := &node{label: strings.Clone(child.label[:same]), parent: n}
+			n.children[i] = split
 			child.label = strings.Clone(child.label[same:])
-			fork.attach(child)
-			child = fork
+			split.attach(child)
+			child = split
 		}
 		n, key = child, key[same:]
 	}
@@ -212,31 +212,31 @@ func (n *node) prune() {
 
 // shapeOf reads a glob by the rules of Match. Escapes in prefix and suffix are resolved; no marks means all prefix.
 func shapeOf(glob string) (prefix, suffix string, s shape) {
-	s.exact = true
+	s.literal = true
 	literal := make([]byte, 0, len(glob)) // since the last mark
 	for g := 0; g < len(glob); {
-		next, _ := matchByte(glob, g, 0) // only to learn where the element ends
+		next, _ := matchElement(glob, g, 0) // only to learn where the element ends
 		switch c := glob[g]; c {
 		case '*', '?', '[':
-			if s.exact {
-				s.exact, prefix = false, string(literal)
+			if s.literal {
+				s.literal, prefix = false, string(literal)
 			} else if len(literal) > 0 {
-				s.try = true // something stands between two marks
+				s.needsMatch = true // something stands between two marks
 			}
 			if c != '*' {
-				s.try = true
-				s.least++
+				s.needsMatch = true
+				s.minLen++
 			}
 			literal = literal[:0]
 		default:
 			literal = append(literal, glob[next-1]) // of an escape the byte after the backslash
-			s.least++
+			s.minLen++
 		}
 		g = next
 	}
-	if s.exact {
+	if s.literal {
 		return string(literal), "", s
 	}
-	s.least = max(s.least, 1) // no star matches the empty topic
+	s.minLen = max(s.minLen, 1) // no star matches the empty topic
 	return prefix, string(literal), s
 }

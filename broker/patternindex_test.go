@@ -13,13 +13,13 @@ import (
 
 // scanned is an index beside what it stands in for: a slice of patterns in order of creation, each tried in turn.
 type scanned struct {
-	index
+	patternIndex
 	all []*subscriberSet
 }
 
 func (s *scanned) add(glob string) {
 	a := &subscriberSet{name: glob, kind: Pattern}
-	s.index.add(a)
+	s.patternIndex.add(a)
 	s.all = append(s.all, a)
 }
 
@@ -28,7 +28,7 @@ func (s *scanned) has(glob string) bool {
 }
 
 func (s *scanned) remove(i int) {
-	s.index.remove(s.all[i])
+	s.patternIndex.remove(s.all[i])
 	s.all = slices.Delete(s.all, i, i+1)
 }
 
@@ -41,7 +41,7 @@ func (s *scanned) compare(t *testing.T, topic string) int {
 			want = append(want, a.name)
 		}
 	}
-	for _, a := range s.gather(nil, []byte(topic)) {
+	for _, a := range s.appendMatches(nil, []byte(topic)) {
 		got = append(got, a.name)
 	}
 	require.Equal(t, want, got, "topic %q", topic)
@@ -61,9 +61,9 @@ func requireSound(t *testing.T, n *node, isRoot bool) int {
 		require.Same(t, n, child.parent)
 		count += requireSound(t, child, false)
 	}
-	var before *pattern
+	var before *patternEntry
 	for p := n.patterns; p != nil; before, p = p, p.next {
-		require.Same(t, n, p.at)
+		require.Same(t, n, p.node)
 		require.Same(t, before, p.prev)
 		count++
 	}
@@ -76,7 +76,7 @@ func requireSound(t *testing.T, n *node, isRoot bool) int {
 	return count
 }
 
-func requireNoPatterns(t *testing.T, x *index) {
+func requireNoPatterns(t *testing.T, x *patternIndex) {
 	t.Helper()
 	require.Empty(t, x.root.children)
 	require.Nil(t, x.root.patterns)
@@ -124,7 +124,7 @@ func TestIndexAgreesWithTryingAll(t *testing.T) {
 				s.remove(random.IntN(len(s.all)))
 				requireSound(t, &s.root, true)
 			}
-			requireNoPatterns(t, &s.index)
+			requireNoPatterns(t, &s.patternIndex)
 			assert.Greater(t, hits, 500, "random pairs that never match would prove nothing")
 		})
 	}
@@ -145,7 +145,7 @@ func FuzzIndex(f *testing.F) {
 			s.compare(t, s.all[random.IntN(len(s.all))].name)
 			require.Equal(t, len(s.all), requireSound(t, &s.root, true))
 		}
-		requireNoPatterns(t, &s.index)
+		requireNoPatterns(t, &s.patternIndex)
 	})
 }
 
@@ -154,20 +154,20 @@ func TestShapeOfAGlob(t *testing.T) {
 		glob, prefix, suffix string
 		shape
 	}{
-		{``, ``, ``, shape{exact: true}},
-		{`news`, `news`, ``, shape{least: 4, exact: true}},
-		{`a\*b\`, `a*b\`, ``, shape{least: 4, exact: true}},
-		{`*`, ``, ``, shape{least: 1}},
-		{`***`, ``, ``, shape{least: 1}},
-		{`user.*`, `user.`, ``, shape{least: 5}},
-		{`*.error`, ``, `.error`, shape{least: 6}},
-		{`a\?**\[b`, `a?`, `[b`, shape{least: 4}},
-		{`a?`, `a`, ``, shape{least: 2, try: true}},
-		{`a[*?]b`, `a`, `b`, shape{least: 3, try: true}},
-		{`a[b`, `a`, ``, shape{least: 2, try: true}},
-		{`a*b*c`, `a`, `c`, shape{least: 3, try: true}},
-		{`*b*`, ``, ``, shape{least: 1, try: true}},
-		{`*?*`, ``, ``, shape{least: 1, try: true}},
+		{``, ``, ``, shape{literal: true}},
+		{`news`, `news`, ``, shape{minLen: 4, literal: true}},
+		{`a\*b\`, `a*b\`, ``, shape{minLen: 4, literal: true}},
+		{`*`, ``, ``, shape{minLen: 1}},
+		{`***`, ``, ``, shape{minLen: 1}},
+		{`user.*`, `user.`, ``, shape{minLen: 5}},
+		{`*.error`, ``, `.error`, shape{minLen: 6}},
+		{`a\?**\[b`, `a?`, `[b`, shape{minLen: 4}},
+		{`a?`, `a`, ``, shape{minLen: 2, needsMatch: true}},
+		{`a[*?]b`, `a`, `b`, shape{minLen: 3, needsMatch: true}},
+		{`a[b`, `a`, ``, shape{minLen: 2, needsMatch: true}},
+		{`a*b*c`, `a`, `c`, shape{minLen: 3, needsMatch: true}},
+		{`*b*`, ``, ``, shape{minLen: 1, needsMatch: true}},
+		{`*?*`, ``, ``, shape{minLen: 1, needsMatch: true}},
 	}
 	for _, test := range tests {
 		prefix, suffix, s := shapeOf(test.glob)
@@ -180,13 +180,13 @@ func TestShapeOfAGlob(t *testing.T) {
 // The point of it all: patterns that differ in a prefix or a suffix are never tried together, nor by Match.
 func TestPatternsWithDifferentEndsHangApart(t *testing.T) {
 	for _, form := range []string{"user.%d.*", "*.%d", "user.*.%d", "%d.*.error", "%d"} {
-		x := &index{}
+		x := &patternIndex{}
 		for i := range 1000 {
 			a := &subscriberSet{name: fmt.Sprintf(form, i)}
 			x.add(a)
-			require.Same(t, a.entry, a.entry.at.patterns)
+			require.Same(t, a.entry, a.entry.node.patterns)
 			require.Nil(t, a.entry.next, a.name)
-			require.False(t, a.entry.try, a.name)
+			require.False(t, a.entry.needsMatch, a.name)
 		}
 	}
 }
@@ -206,12 +206,12 @@ func TestIndexKeepsNothingOfAPatternThatLeft(t *testing.T) {
 }
 
 func TestALookUpDoesNotAllocate(t *testing.T) {
-	x := &index{}
+	x := &patternIndex{}
 	for _, glob := range []string{"news.*.goal", "*goal", "news.*", "news.?port.*", "*"} {
 		x.add(&subscriberSet{name: glob})
 	}
 	topic := []byte("news.sport.goal")
-	to := x.gather(nil, topic)
+	to := x.appendMatches(nil, topic)
 	assert.Len(t, to, 5)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { to = x.gather(to[:0], topic) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { to = x.appendMatches(to[:0], topic) }))
 }

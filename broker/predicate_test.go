@@ -110,7 +110,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even"}, ann.heard())
 	})
 	spec(t, "it stays while most of many leave, and others come", func(t *testing.T, c *core) {
-		many := make([]*condition, 5*minSqueeze)
+		many := make([]*condition, 5*minCompact)
 		var join, part []Request
 		var want []string
 		for i := range many {
@@ -276,7 +276,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 	})
 	spec(t, "a wide name with many predicates, across squeezes of the lists", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("b"))
-		for i := range 5 * minSqueeze {
+		for i := range 5 * minCompact {
 			c.do(ann, where(digit(fmt.Sprint(i)), subscribe("a")))
 		}
 		ann.heard()

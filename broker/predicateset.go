@@ -2,7 +2,7 @@ package broker
 
 // predicateSets are those subscriptions to one name that have predicates. A subscriber set has one while there are any.
 type predicateSets struct {
-	sets        list[*predicateSet]
+	sets        orderedSet[*predicateSet]
 	size        int                         // of all predicate sets
 	byPredicate map[Predicate]*predicateSet // once there are more than a few
 
@@ -17,7 +17,7 @@ type predicateSet struct {
 	name      string // as it was subscribed to, predicate and all
 	predicate Predicate
 	cost      int // of the condition
-	members   list[*Subscription]
+	members   orderedSet[*Subscription]
 	parent    *predicateSets
 	index     int // in parent.sets
 	counts    matchCounts
@@ -45,14 +45,14 @@ func (n *predicateSets) find(p Predicate) *predicateSet {
 func (b *Broker) predicateSetFor(set *subscriberSet, filter Filter, name []byte) *predicateSet {
 	if set.filters == nil {
 		set.filters = new(predicateSets)
-		set.filters.sets.moved = predicateSetMoved
+		set.filters.sets.onMove = predicateSetMoved
 	}
 	filters, p := set.filters, filter.Predicate
 	if ps := filters.find(p); ps != nil {
 		return ps
 	}
 	ps := &predicateSet{name: string(name), predicate: p, cost: filter.Cost, parent: filters}
-	ps.members.moved = memberMoved
+	ps.members.onMove = memberMoved
 	filters.sets.add(ps)
 	filters.predicates, filters.ordered = nil, nil
 	b.predicateCount++
@@ -62,7 +62,7 @@ func (b *Broker) predicateSetFor(set *subscriberSet, filter Filter, name []byte)
 	switch {
 	case filters.byPredicate != nil:
 		filters.byPredicate[p] = ps
-	case filters.sets.live > indexThreshold:
+	case filters.sets.size > indexThreshold:
 		filters.byPredicate = make(map[Predicate]*predicateSet)
 		for _, ps := range filters.sets.items {
 			if ps != nil {
@@ -78,7 +78,7 @@ func (b *Broker) removeFromPredicateSet(sub *Subscription) {
 	filters, ps := sub.set.filters, sub.membership.predicateSet
 	ps.members.remove(int(sub.setIndex))
 	filters.size--
-	if ps.members.live > 0 {
+	if ps.members.size > 0 {
 		return
 	}
 	filters.sets.remove(ps.index)
@@ -88,7 +88,7 @@ func (b *Broker) removeFromPredicateSet(sub *Subscription) {
 	if sub.set.kind == Pattern {
 		b.patternCount--
 	}
-	if filters.sets.live == 0 {
+	if filters.sets.size == 0 {
 		sub.set.filters = nil
 	}
 }
@@ -98,7 +98,7 @@ func (n *predicateSets) rebuild() {
 	if n.predicates != nil {
 		return
 	}
-	n.predicates, n.ordered = make([]Predicate, 0, n.sets.live), make([]*predicateSet, 0, n.sets.live)
+	n.predicates, n.ordered = make([]Predicate, 0, n.sets.size), make([]*predicateSet, 0, n.sets.size)
 	for _, ps := range n.sets.items {
 		if ps != nil {
 			n.predicates, n.ordered = append(n.predicates, ps.predicate), append(n.ordered, ps)

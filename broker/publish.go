@@ -33,7 +33,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	receivers := 0
 	for _, set := range b.matched {
 		set.published += uint64(len(r.Payloads))
-		receivers += set.members.live
+		receivers += set.members.size
 	}
 	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
 	b.sequence += uint64(len(r.Payloads))
@@ -118,7 +118,7 @@ func (b *Broker) match(k Kind, topic []byte) {
 	if k != Topic {
 		return
 	}
-	b.matched = b.patterns.gather(b.matched, topic)
+	b.matched = b.patterns.appendMatches(b.matched, topic)
 }
 
 // clearMatched forgets whom the topic in flight reaches: nothing that is freed may be kept alive from here.
@@ -141,7 +141,7 @@ const (
 // not change under the walk, and the publisher has been told the count.
 func (b *Broker) deliver(which receivers) {
 	for _, set := range b.matched {
-		b.work += set.members.live
+		b.work += set.members.size
 		for _, sub := range set.members.items {
 			if sub == nil || which != allReceivers && (sub.subscriber.runMatches.count > 1) != (which == multipleMatches) {
 				continue

@@ -89,7 +89,7 @@ func TestUnsubscribing(t *testing.T) {
 		assert.Equal(t, []string{"unsubscribed : 0"}, ann.heard())
 	})
 	spec(t, "all of many go in order, across squeezes of the list", func(t *testing.T, c *core) {
-		names := manyNames(5 * minSqueeze)
+		names := manyNames(5 * minCompact)
 		ann := c.client(subscribe(names...))
 		c.do(ann, unsubscribe())
 		var want []string

@@ -9,7 +9,7 @@ import (
 // batch, and from then on belongs to the core's goroutine until [Conn.Ended].
 type Subscriber struct {
 	conn       Conn
-	held       list[*Subscription] // in subscription order
+	held       orderedSet[*Subscription] // in subscription order
 	byKey      map[subscriptionKey]*Subscription
 	counts     [Forms][kinds]int32
 	evictTag   any        // if it is to be evicted, the tag of the request
@@ -35,7 +35,7 @@ type subscriptionKey struct {
 // NewSubscriber makes the record that the core will keep for o. It costs the core nothing until a batch comes from it.
 func NewSubscriber(c Conn) *Subscriber {
 	s := &Subscriber{conn: c}
-	s.held.moved = heldMoved
+	s.held.onMove = heldMoved
 	return s
 }
 
@@ -52,7 +52,7 @@ func (s *Subscriber) Count(f Form, k Kind) int {
 func (s *Subscriber) CountKind(f Form, k Kind) int { return int(s.counts[f][k]) }
 
 // NumSubscriptions is how many subscriptions the subscriber has, of all kinds and forms.
-func (s *Subscriber) NumSubscriptions() int { return s.held.live }
+func (s *Subscriber) NumSubscriptions() int { return s.held.size }
 
 // NumFiltered is how many of them have a predicate.
 func (s *Subscriber) NumFiltered() int { return int(s.numFiltered) }
@@ -95,7 +95,7 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Fi
 	set := b.getOrCreate(k, name[:filter.TopicLen])
 	sub := &Subscription{Form: f, set: set, subscriber: s}
 	if filter.Predicate == nil {
-		if set.members.add(sub); set.members.live == 1 && k == Pattern {
+		if set.members.add(sub); set.members.size == 1 && k == Pattern {
 			b.patternCount++
 		}
 		sub.publishedAtStart = set.published
@@ -103,7 +103,7 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Fi
 		b.attachFilter(sub, filter, name)
 	}
 	s.held.add(sub)
-	if s.held.live == 1 {
+	if s.held.size == 1 {
 		b.subscriberCount++
 	}
 	s.addToIndex(sub)
@@ -133,7 +133,7 @@ func (s *Subscriber) addToIndex(sub *Subscription) {
 		s.byKey[subscriptionKey{sub.Name(), sub.set.kind, sub.Form}] = sub // the subscriber set's copy of the name, shared by all who hold it
 		return
 	}
-	if s.held.live <= indexThreshold {
+	if s.held.size <= indexThreshold {
 		return
 	}
 	s.byKey = make(map[subscriptionKey]*Subscription)
@@ -191,17 +191,17 @@ func (b *Broker) drop(sub *Subscription) {
 	s.held.remove(int(sub.heldIndex))
 	s.counts[sub.Form][set.kind]--
 	b.remove(sub)
-	if s.held.live == 0 {
+	if s.held.size == 0 {
 		s.byKey, s.held.items, s.filtered = nil, nil, nil // a connection that listens to nothing costs nothing here
 		b.subscriberCount--
 	}
 }
 
 // dropSome ends at most so many subscriptions, and reports whether none is left. The walk is over the array that was
-// there at its start: should the list be squeezed meanwhile, what is still to come stands there unchanged.
+// there at its start: should it be compacted meanwhile, what is still to come stands there unchanged.
 func (b *Broker) dropSome(s *Subscriber, limit int) (none bool) {
 	for _, sub := range s.held.items {
-		if s.held.live == 0 || limit == 0 {
+		if s.held.size == 0 || limit == 0 {
 			break
 		}
 		if sub != nil {
@@ -210,5 +210,5 @@ func (b *Broker) dropSome(s *Subscriber, limit int) (none bool) {
 			limit--
 		}
 	}
-	return s.held.live == 0
+	return s.held.size == 0
 }

@@ -4,9 +4,9 @@ package broker
 type subscriberSet struct {
 	name    string
 	kind    Kind
-	members list[*Subscription] // those without a predicate, in subscription order, which is the order of delivery
-	entry   *pattern            // what Broker.patterns knows of it, for a pattern
-	filters *predicateSets      // those with one, who come behind the others; nil while there are none
+	members orderedSet[*Subscription] // those without a predicate, in subscription order, which is the order of delivery
+	entry   *patternEntry             // what Broker.patterns knows of it, for a pattern
+	filters *predicateSets            // those with one, who come behind the others; nil while there are none
 
 	published uint64 // messages that reached the name since it has had a member
 }
@@ -77,9 +77,9 @@ func (s *Subscription) Conn() Conn { return s.subscriber.conn }
 // size is how many subscriptions there are to the name.
 func (set *subscriberSet) size() int {
 	if set.filters == nil {
-		return set.members.live
+		return set.members.size
 	}
-	return set.members.live + set.filters.size
+	return set.members.size + set.filters.size
 }
 
 func memberMoved(s *Subscription, place int) { s.setIndex = int32(place) }  //nolint:gosec // memory ends before that does
@@ -96,7 +96,7 @@ func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
 		return set
 	}
 	set := &subscriberSet{name: string(name), kind: k}
-	set.members.moved = memberMoved
+	set.members.onMove = memberMoved
 	b.sets[k][set.name] = set
 	if k == Pattern {
 		b.patterns.add(set)
@@ -110,10 +110,10 @@ func (b *Broker) remove(sub *Subscription) {
 	set := sub.set
 	if sub.membership != nil {
 		b.removeFromPredicateSet(sub)
-	} else if set.members.remove(int(sub.setIndex)); set.members.live == 0 && set.kind == Pattern {
+	} else if set.members.remove(int(sub.setIndex)); set.members.size == 0 && set.kind == Pattern {
 		b.patternCount--
 	}
-	if set.members.live > 0 || set.filters != nil {
+	if set.members.size > 0 || set.filters != nil {
 		return
 	}
 	delete(b.sets[set.kind], set.name)

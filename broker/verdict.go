@@ -115,7 +115,7 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	receivers := b.countVerdicts()
 	for _, set := range b.matched {
 		set.published++
-		receivers += set.members.live
+		receivers += set.members.size
 	}
 	b.sequence++
 	b.deliveries += uint64(receivers) //nolint:gosec // a count
@@ -144,10 +144,10 @@ func (b *Broker) countVerdicts() (receivers int) {
 	for _, s := range b.said {
 		if s.verdict == Yes {
 			s.predicateSet.counts.matched++
-			receivers += s.predicateSet.members.live
+			receivers += s.predicateSet.members.size
 		} else {
 			s.predicateSet.counts.unreadable++
-			unreadable += s.predicateSet.members.live
+			unreadable += s.predicateSet.members.size
 		}
 	}
 	b.filteredCount += uint64(members - receivers) //nolint:gosec // a count
@@ -156,8 +156,8 @@ func (b *Broker) countVerdicts() (receivers int) {
 }
 
 // deliverTo queues the message in flight to all of a list.
-func (b *Broker) deliverTo(members *list[*Subscription]) {
-	b.work += members.live
+func (b *Broker) deliverTo(members *orderedSet[*Subscription]) {
+	b.work += members.size
 	for _, sub := range members.items {
 		if sub == nil {
 			continue

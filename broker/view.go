@@ -80,7 +80,7 @@ func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 
 // each walks over all subscriptions to the name. False means that yield wanted no more.
 func (set *subscriberSet) each(yield func(*Subscription) bool) bool {
-	walk := func(members *list[*Subscription]) bool {
+	walk := func(members *orderedSet[*Subscription]) bool {
 		for _, s := range members.items {
 			if s != nil && !yield(s) {
 				return false
