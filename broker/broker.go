@@ -95,7 +95,7 @@ func (b *Broker) Run(ctx context.Context) {
 	for {
 		select {
 		case batch := <-b.inbox:
-			b.take(batch)
+			b.apply(batch)
 			full := b.drain()
 			b.flush()
 			if full {
@@ -115,21 +115,24 @@ func (b *Broker) yield() {
 	}
 }
 
-// drain applies what has come in meanwhile, so that a flush serves as many batches as are ready. It reports whether more
-// may be waiting.
+// drain applies the batches that are there by now, so that one flush serves them all. Runnable batches come first and do
+// not count: they have left the inbox before. It reports whether more may be waiting.
 func (b *Broker) drain() (full bool) {
-	for range maxBatchesPerFlush - 1 {
-		if b.work >= maxWorkPerFlush {
+	for n := 1; ; {
+		if next := b.nextReady(); next != nil {
+			b.apply(next)
+			continue
+		}
+		if n++; n > maxBatchesPerFlush || b.work >= maxWorkPerFlush {
 			return true
 		}
 		select {
 		case batch := <-b.inbox:
-			b.take(batch)
+			b.apply(batch)
 		default:
 			return false
 		}
 	}
-	return true
 }
 
 // flush tells everyone who was spoken to in this round, once each.
@@ -158,19 +161,20 @@ func (b *Broker) markDirty(s *Subscriber) {
 	}
 }
 
-// take applies a batch, and those that wait for nothing but it.
-func (b *Broker) take(batch *Batch) {
-	b.apply(batch)
-	for len(b.ready) > 0 {
-		next := b.ready[0]
-		b.ready[0] = nil
-		if b.ready = b.ready[1:]; len(b.ready) == 0 {
-			b.ready = nil
-		}
-		b.apply(next)
+// nextReady returns the first of the batches that need not wait any more, or nil.
+func (b *Broker) nextReady() *Batch {
+	if len(b.ready) == 0 {
+		return nil
 	}
+	next := b.ready[0]
+	b.ready[0] = nil
+	if b.ready = b.ready[1:]; len(b.ready) == 0 {
+		b.ready = nil
+	}
+	return next
 }
 
+// apply is the one way of a batch into the core.
 func (b *Broker) apply(batch *Batch) {
 	s := batch.From
 	if b.hold(batch) {
@@ -195,6 +199,7 @@ func (b *Broker) apply(batch *Batch) {
 	s.conn.Applied(batch)
 }
 
+// handle applies one request, but for what the connection refuses.
 func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
@@ -207,7 +212,7 @@ func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 		b.scheduleEviction(s, r.Tag)
 		return done
 	case Publish:
-		return b.publication(s, r)
+		return b.publish(s, r)
 	case Subscribe:
 		if b.urgent > 0 && !b.inExec && b.brings(r) {
 			return deferred

@@ -1,7 +1,9 @@
 package broker
 
-// publication sees to it that a publish can take effect.
-func (b *Broker) publication(s *Subscriber, r *Request) outcome {
+// publish is the instant of clause 1, or as many instants with nothing between them as there are messages. The reply
+// comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
+// nothing else can happen.
+func (b *Broker) publish(s *Subscriber, r *Request) outcome {
 	b.match(r.Kind, r.Names[0])
 	if b.predicateCount > 0 && !b.inExec && b.needs(s, r) {
 		b.clearMatched()
@@ -13,43 +15,38 @@ func (b *Broker) publication(s *Subscriber, r *Request) outcome {
 			return done
 		}
 	}
-	if s.conn.Admit(r) {
-		b.publish(s, r)
+	switch {
+	case !s.conn.Admit(r):
+	case b.predicateCount > 0 && b.hasFilters():
+		b.publishFiltered(s, r)
+	default:
+		r.Stale = len(r.Verdicts) > 0
+		receivers := 0
+		for _, set := range b.matched {
+			set.published += uint64(len(r.Payloads))
+			receivers += set.members.size
+		}
+		b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
+		b.sequence += uint64(len(r.Payloads))
+		b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
+		if len(r.Payloads) > 1 {
+			b.publishRun(s, r)
+			break
+		}
+		s.conn.Published(r, 1, b.message.Sequence, receivers)
+		for _, set := range b.matched {
+			b.deliver(&set.members, allReceivers)
+		}
 	}
 	b.message = Message{}
 	b.clearMatched()
 	return done
 }
 
-// publish is the instant of clause 1, or as many instants with nothing between them as there are messages. The reply
-// comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
-// nothing else can happen.
-func (b *Broker) publish(s *Subscriber, r *Request) {
-	if b.predicateCount > 0 && b.hasFilters() {
-		b.publishFiltered(s, r)
-		return
-	}
-	r.Stale = len(r.Verdicts) > 0
-	receivers := 0
-	for _, set := range b.matched {
-		set.published += uint64(len(r.Payloads))
-		receivers += set.members.size
-	}
-	b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
-	b.sequence += uint64(len(r.Payloads))
-	if len(r.Payloads) == 1 {
-		s.conn.Published(r, 1, b.message.Sequence, receivers)
-		b.deliver(allReceivers)
-	} else {
-		b.publishRun(s, r)
-	}
-	b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
-}
-
 // publishEach applies the messages of a run as requests of their own. Evictions come between them as between all requests.
-func (b *Broker) publishEach(s *Subscriber, parts []Request) {
-	for i := range parts {
-		b.handle(s, &parts[i])
+func (b *Broker) publishEach(s *Subscriber, requests []Request) {
+	for i := range requests {
+		b.handle(s, &requests[i])
 		b.evictScheduled()
 		if s.ended {
 			return
@@ -68,7 +65,9 @@ func (b *Broker) publishRun(s *Subscriber, r *Request) {
 	if !own {
 		s.conn.Published(r, len(r.Payloads), b.message.Sequence, receivers)
 	}
-	b.deliver(singleMatch)
+	for _, set := range b.matched {
+		b.deliver(&set.members, singleMatch)
+	}
 	if !anyMultiple {
 		return
 	}
@@ -77,7 +76,9 @@ func (b *Broker) publishRun(s *Subscriber, r *Request) {
 			s.conn.Published(r, 1, b.message.Sequence, receivers)
 		}
 		b.message.Payloads = r.Payloads[i : i+1]
-		b.deliver(multipleMatches)
+		for _, set := range b.matched {
+			b.deliver(&set.members, multipleMatches)
+		}
 		b.message.Sequence++
 	}
 }
@@ -137,19 +138,17 @@ const (
 	multipleMatches           // the others
 )
 
-// deliver queues the message in flight to the receivers meant. Evictions wait until all have it: the subscriber sets must
-// not change under the walk, and the publisher has been told the count.
-func (b *Broker) deliver(which receivers) {
-	for _, set := range b.matched {
-		b.work += set.members.size
-		for _, sub := range set.members.items {
-			if sub == nil || which != allReceivers && (sub.subscriber.runMatches.count > 1) != (which == multipleMatches) {
-				continue
-			}
-			if sub.subscriber.conn.Deliver(&b.message, sub) {
-				b.scheduleEviction(sub.subscriber, nil)
-			}
-			b.markDirty(sub.subscriber)
+// deliver queues the message in flight to those receivers among some subscriptions. Evictions wait until all have it: the
+// subscriber sets must not change under the walk, and the publisher has been told the count.
+func (b *Broker) deliver(subscriptions *orderedSet[*Subscription], which receivers) {
+	b.work += subscriptions.size
+	for _, sub := range subscriptions.items {
+		if sub == nil || which != allReceivers && (sub.subscriber.runMatches.count > 1) != (which == multipleMatches) {
+			continue
 		}
+		if sub.subscriber.conn.Deliver(&b.message, sub) {
+			b.scheduleEviction(sub.subscriber, nil)
+		}
+		b.markDirty(sub.subscriber)
 	}
 }

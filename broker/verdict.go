@@ -108,7 +108,7 @@ func (b *Broker) asks(list []Predicate) bool {
 
 // publishFiltered is publish for one message to a topic that somebody listens to with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
-	if b.inExec || invariant.On { // else publication has just made sure
+	if b.inExec || invariant.On { // else publish has just made sure
 		judged := b.judged(r)
 		invariant.Check(judged, "a publish to %q takes effect without its verdicts", r.Names[0])
 	}
@@ -123,10 +123,10 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	s.conn.Published(r, 1, b.message.Sequence, receivers)
 	next := 0
 	for _, set := range b.matched {
-		b.deliverTo(&set.members)
+		b.deliver(&set.members, allReceivers)
 		for ; next < len(b.said) && b.said[next].predicateSet.parent == set.filters; next++ {
 			if b.said[next].verdict == Yes {
-				b.deliverTo(&b.said[next].predicateSet.members)
+				b.deliver(&b.said[next].predicateSet.members, allReceivers)
 			}
 		}
 	}
@@ -153,18 +153,4 @@ func (b *Broker) countVerdicts() (receivers int) {
 	b.filteredCount += uint64(members - receivers) //nolint:gosec // a count
 	b.unreadableCount += uint64(unreadable)        //nolint:gosec // a count
 	return receivers
-}
-
-// deliverTo queues the message in flight to all of a list.
-func (b *Broker) deliverTo(members *orderedSet[*Subscription]) {
-	b.work += members.size
-	for _, sub := range members.items {
-		if sub == nil {
-			continue
-		}
-		if sub.subscriber.conn.Deliver(&b.message, sub) {
-			b.scheduleEviction(sub.subscriber, nil)
-		}
-		b.markDirty(sub.subscriber)
-	}
 }
