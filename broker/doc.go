@@ -4,12 +4,12 @@
 //
 // Tests quote these clauses by number.
 //
-//  1. A publish takes effect at one instant: when the core takes it. All publishes form one sequence, across all
-//     topics and all connections. The number of a message is its place in that sequence, counted from 1.
+//  1. A publish takes effect at one instant: when the core applies it. All publishes form one sequence, across all
+//     topics and all connections. A message's sequence number is its position in that sequence, counted from 1.
 //  2. A subscriber receives exactly the messages of its subscriptions that were published between its subscribe and
 //     its unsubscribe, both of which are instants in the same sequence, and it receives them in that sequence. A
-//     subscription with a predicate has those messages for which the predicate holds. Each name of a command has its own
-//     instant, and a connection that ends leaves its names one after the other. A message that matches k of its
+//     subscription with a predicate has those messages for which the predicate holds. Each name of a command has its
+//     own instant, and a connection that ends leaves its names one after the other. A message that matches k of its
 //     subscriptions comes k times, exact ones first, before the next message comes once. Of subscriptions to one name,
 //     those without a predicate come first.
 //  3. The commands of one connection take effect in the order in which it sent them, and its replies come back in
@@ -18,23 +18,24 @@
 //  4. The reply to a publish counts the subscriptions that the message was queued to, and none whose predicate did not
 //     hold. A publisher that is itself subscribed gets the reply to each publish first, then that message, then the
 //     reply to its next publish. An answered PING means that everything before it has been queued.
-//  5. Nobody waits for a subscriber. Each connection has one bounded outbox; a subscriber that overflows it is evicted,
-//     with all that waits for it and the message at hand, or loses messages if it has chosen so. A publisher is slowed only by the core being busy, by not reading its own replies,
-//     by the predicates on what it publishes, or, with a large command, by too much memory being held. Who brings a new predicate may wait for a publish that has gone back
-//     for verdicts too often.
-//  6. What is lost is counted, and told to whoever lost it, in its place, wherever its protocol has a way to say it.
+//  5. No connection waits for a subscriber. Each connection has one bounded outbox. A subscriber that overflows it is
+//     evicted, with all that is queued for it and the message at hand, or loses messages if its policy is to drop. A
+//     publisher is slowed only by a busy core, by not reading its own replies, by the predicates on what it publishes,
+//     or, with a large command, by clients holding too much memory. A SUBSCRIBE with a new predicate may be delayed
+//     until publishes that were returned repeatedly have taken effect.
+//  6. Lost messages are counted. The subscriber gets their number, at their place, wherever its protocol has a way.
 //     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.
-//     What a predicate keeps back was never owed: it is no loss, and is counted apart. Delivery is at most once: who is
-//     not subscribed at the instant of a publish never gets it.
+//     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery is at most once: a
+//     connection that is not subscribed at the instant of a publish never gets it.
 //
 // # How it is built
 //
 // A connection's reader submits a [Batch] of requests, one channel send for each socket read. [Broker.Run] applies
-// batches one after the other and answers through the [Conn] of each subscriber; there is no other way in and no
-// other way out, so the order in which Run takes requests is the order of everything. What predicates say of a message
-// a publish brings along; if a verdict is missing, the batch returns to its connection, and its subscriber is parked (park.go).
-// Nothing in this package locks, blocks, logs, reads a clock or knows a byte of the wire: state changes only by applying
+// batches one after the other and replies through the [Conn] of each subscriber. There is no other way in and no other
+// way out, so the order in which Run applies requests is the order of everything. A publish brings the verdicts of the
+// predicates along. If one is missing, the core returns the batch to its connection and parks the subscriber (park.go).
+// Nothing in this package locks, blocks, logs, reads a clock or knows the wire format. State changes only by applying
 // requests in order.
 //
-// Every Conn method runs on the core's goroutine. What a Conn does there, everybody waits for.
+// Every Conn method runs on the core's goroutine, so a slow one delays all connections.
 package broker

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// Clause 5: Nobody waits for a subscriber. Each connection has one bounded outbox; who overflows it is evicted.
+// Clause 5: No connection waits for a subscriber. Each has one bounded outbox; one that overflows it is evicted.
 func TestWhoeverIsOverIsEvicted(t *testing.T) {
 	spec(t, "it gets the message, counted, and is evicted before the next request", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("a")), c.client()
