@@ -9,30 +9,30 @@ import (
 
 // Options are the limits of a Broker. The zero value is ready to use.
 type Options struct {
-	// Inbox is how many batches may wait for the core before submitters wait in turn. Default 128: enough to keep the
-	// core busy while readers are woken, and bounded memory (a batch is one socket read).
+	// Inbox is the number of batches that may be queued for the core before Submit blocks. Default 128: enough to keep
+	// the core busy while readers wake, and bounded memory (a batch is one socket read).
 	Inbox int
 }
 
-// A round ends with a flush: under load one flush, and so one lock and one wake-up, serves many batches. Bounds keep the
-// first of them from waiting for long, and what waits from growing.
+// A round is what the core applies between two flushes. Under load one flush, and so one lock and one wake-up, serves many
+// batches. The bounds keep the delay of the first one short, and the queued bytes few.
 const (
-	maxBatchesPerFlush = 64   // batches at most
-	maxWorkPerFlush    = 4096 // requests, names and deliveries, about: no request begins in a round that has done so many
+	maxBatchesPerFlush = 64   // batches
+	maxWorkPerFlush    = 4096 // requests, names and deliveries, about: a round that has done so many starts no further request
 
-	fullRoundsPerYield = 4 // between two yields
+	fullRoundsPerYield = 4 // see yield
 )
 
-// maxDropsPerRequest is how many subscriptions a request ends at most, if it ends all that somebody holds: a million would take
-// half a second. Whoever holds more comes again: see Request.Unfinished.
+// maxDropsPerRequest bounds the subscriptions that one request ends when it ends all of a subscriber: a million would take
+// half a second. The connection submits the request again for the rest: see Request.Unfinished.
 const maxDropsPerRequest = 1000
 
-// Broker is the core. Make it with New, run it with Run, speak to it with Submit.
+// Broker is the core. New makes it, Run runs it, Submit queues requests for it.
 type Broker struct {
 	inbox chan *Batch
-	done  chan struct{} // closed when Run has returned: nobody is left waiting in Submit
+	done  chan struct{} // closed when Run has returned: it ends every blocked Submit
 
-	// What follows belongs to the goroutine of Run alone.
+	// The fields below belong to the goroutine of Run alone.
 	sets            [kinds]map[string]*subscriberSet
 	patterns        patternIndex
 	subscriberCount int // those that hold at least one subscription
@@ -40,23 +40,23 @@ type Broker struct {
 	deliveries      uint64
 	dirty           []*Subscriber
 	evicting        []*Subscriber
-	matched         []*subscriberSet // whom the topic in flight reaches
-	message         Message          // what is in flight; a field so that passing it on does not allocate
+	matched         []*subscriberSet // the sets that the topic in flight matches
+	message         Message          // in flight; a field, because a local one would escape to the heap at each Deliver
 
 	predicateCount  int      // distinct names with a predicate
 	patternCount    int      // distinct patterns, with a predicate or without
-	filteredCount   uint64   // messages times subscriptions: what predicates kept back
-	unreadableCount uint64   // of these, for want of what the predicate reads
-	said            []said   // of the message in flight
-	urgent          int      // batches that have run out of patience: see park.go
-	waiting         []*Batch // those that wait until there is none
-	ready           []*Batch // those that need not wait any more
-	inExec          bool     // a transaction is being applied: nothing in it goes back or waits
+	filteredCount   uint64   // messages times subscriptions: what predicates rejected
+	unreadableCount uint64   // of these, those that lacked a field that the predicate reads
+	said            []said   // other than No, on the message in flight
+	urgent          int      // batches with a publish that went back too often: see park.go
+	waiting         []*Batch // subscribes that are deferred until there is none
+	ready           []*Batch // runnable: applied before the next batch of the inbox
+	inExec          bool     // a transaction is being applied: nothing in it is returned or deferred
 	work            int      // done in this round
 	fullRounds      uint     // rounds that ended with work left
 }
 
-// New makes a Broker that Run has yet to start.
+// New makes a Broker. Batches wait in its inbox until Run starts.
 func New(o Options) *Broker {
 	if o.Inbox <= 0 {
 		o.Inbox = 128
@@ -68,9 +68,9 @@ func New(o Options) *Broker {
 	return b
 }
 
-// Submit hands a batch to the core, and waits while the inbox is full. Batches of one submitter are applied in the
-// order submitted. False means that the core has stopped and will never apply it; true means that it will, unless it
-// stops first: see Stopped.
+// Submit queues a batch for the core, and blocks while the inbox is full. The core applies the batches of one submitter in
+// the order submitted. False means that the core has stopped and will never apply the batch. True means that it will,
+// unless it stops first: see Stopped. Any goroutine may call Submit but the core's own, which would deadlock.
 func (b *Broker) Submit(batch *Batch) bool {
 	select {
 	case <-b.done: // first: a select with two ready cases takes either
@@ -85,11 +85,11 @@ func (b *Broker) Submit(batch *Batch) bool {
 	}
 }
 
-// Stopped is closed when Run has returned: whoever waits for something from the core need not wait any longer.
+// Stopped is closed when Run has returned: nothing comes from the core any more.
 func (b *Broker) Stopped() <-chan struct{} { return b.done }
 
 // Run is the core's goroutine: it applies batches until ctx ends. Batches still in the inbox then are not applied, so
-// whoever stops the core first sees to it that all submitters have left.
+// the caller first ends all submitters.
 func (b *Broker) Run(ctx context.Context) {
 	defer close(b.done)
 	for {
@@ -107,8 +107,8 @@ func (b *Broker) Run(ctx context.Context) {
 	}
 }
 
-// yield lets others have the processor after some full rounds: readers and writers need one, too, and would wait until
-// the runtime interrupts the core, which is 10 ms. After each round it would cost a tenth of the throughput.
+// yield gives the processor to readers and writers once in fullRoundsPerYield full rounds: otherwise they would wait until the
+// runtime preempts the core, which takes 10 ms. A yield after each round would cost a tenth of the throughput.
 func (b *Broker) yield() {
 	if b.fullRounds++; b.fullRounds%fullRoundsPerYield == 0 {
 		runtime.Gosched()
@@ -135,7 +135,7 @@ func (b *Broker) drain() (full bool) {
 	}
 }
 
-// flush tells everyone who was spoken to in this round, once each.
+// flush ends the round with one Flush for each connection with output in it.
 func (b *Broker) flush() {
 	for i, s := range b.dirty {
 		s.dirty = false
@@ -146,14 +146,14 @@ func (b *Broker) flush() {
 	b.work = 0
 }
 
-// addWork counts work, and flushes what a request in the middle of others has made too much.
+// addWork counts work, and flushes in the middle of a batch or a transaction when the round has done too much.
 func (b *Broker) addWork(work int) {
 	if b.work += work; b.work >= maxWorkPerFlush {
 		b.flush()
 	}
 }
 
-// markDirty notes that s is owed a Flush.
+// markDirty schedules a Flush for s at the end of the round.
 func (b *Broker) markDirty(s *Subscriber) {
 	if !s.dirty {
 		s.dirty = true
@@ -161,7 +161,7 @@ func (b *Broker) markDirty(s *Subscriber) {
 	}
 }
 
-// nextReady returns the first of the batches that need not wait any more, or nil.
+// nextReady removes and returns the first runnable batch, or nil.
 func (b *Broker) nextReady() *Batch {
 	if len(b.ready) == 0 {
 		return nil
@@ -174,7 +174,8 @@ func (b *Broker) nextReady() *Batch {
 	return next
 }
 
-// apply is the one way of a batch into the core.
+// apply takes a batch through the core, request by request, and hands it back. A request that cannot take effect yet parks
+// it; an eviction ends it. Evictions happen between requests only: a walk over subscribers never sees its set change.
 func (b *Broker) apply(batch *Batch) {
 	s := batch.From
 	if b.hold(batch) {
@@ -186,7 +187,7 @@ func (b *Broker) apply(batch *Batch) {
 		}
 		if s.ended || s.leaving && !batch.Requests[i].ends() {
 			b.dropRest(s, batch)
-			break // evicted, or leaving: its later commands never take effect, and its connection is being closed
+			break // evicted, or leaving: its later commands never take effect, and the server closes the connection
 		}
 		if o := b.handle(s, &batch.Requests[i]); o != done {
 			b.park(batch, i, o)
@@ -199,7 +200,7 @@ func (b *Broker) apply(batch *Batch) {
 	s.conn.Applied(batch)
 }
 
-// handle applies one request, but for what the connection refuses.
+// handle applies one request, unless the connection refuses it. Any outcome but done means that it changed nothing.
 func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
@@ -243,7 +244,7 @@ func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 	return done
 }
 
-// exec applies a transaction: one request of the order, whatever is in it.
+// exec applies a transaction at one instant: no request of another connection comes between its own.
 func (b *Broker) exec(s *Subscriber, r *Request) {
 	queued := s.conn.BeginExec(r)
 	b.inExec = true
@@ -257,7 +258,7 @@ func (b *Broker) exec(s *Subscriber, r *Request) {
 	}
 }
 
-// scheduleEviction has s evicted as soon as the request at hand is done. The first cause stays.
+// scheduleEviction evicts s as soon as the request at hand is done. The first cause stays.
 func (b *Broker) scheduleEviction(s *Subscriber, tag any) {
 	if !s.ended && !s.evicting {
 		s.evicting, s.evictTag = true, tag
@@ -265,7 +266,8 @@ func (b *Broker) scheduleEviction(s *Subscriber, tag any) {
 	}
 }
 
-// evictScheduled ends those that are to be evicted. What they hold together and is too much for one instant, their owners leave.
+// evictScheduled ends the subscribers to be evicted. They drop maxDropsPerRequest subscriptions together; the connections
+// leave the rest by Leave requests of their own.
 func (b *Broker) evictScheduled() {
 	quota := maxDropsPerRequest
 	for i, s := range b.evicting {
@@ -278,14 +280,15 @@ func (b *Broker) evictScheduled() {
 	b.evicting = b.evicting[:0]
 }
 
-// dropRest lets an evicted subscriber leave what it still holds.
+// dropRest applies the Leave of an evicted subscriber: it drops subscriptions that the eviction had no quota for.
 func (b *Broker) dropRest(s *Subscriber, batch *Batch) {
 	if r := &batch.Requests[0]; r.Op == Leave {
 		r.Unfinished = !b.dropSome(s, maxDropsPerRequest)
 	}
 }
 
-// unsubscribe answers each name, held or not, as Redis does; and once, with no name, if all were meant and none held.
+// unsubscribe confirms each name, held or not, as Redis does. Without names it means all; if none is held, it confirms once,
+// without a name.
 func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	if len(r.Names) > 0 {
 		b.work += len(r.Names)
@@ -307,13 +310,13 @@ func (b *Broker) unsubscribe(s *Subscriber, r *Request) {
 	b.unsubscribeAll(s, r)
 }
 
-// unsubscribeAll is one request as far as it goes. In a transaction it goes all the way: that is one instant.
+// unsubscribeAll drops maxDropsPerRequest subscriptions at most, and all of them in a transaction, which is one instant.
 func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	limit := s.CountKind(r.Form, r.Kind)
 	if !b.inExec {
 		limit = min(limit, maxDropsPerRequest)
 	}
-	leaving := make([]*Subscription, 0, limit)
+	leaving := make([]*Subscription, 0, limit) // collected first: drop may compact the list under the walk
 	for _, sub := range s.held.items {
 		if sub != nil && sub.Form == r.Form && sub.set.kind == r.Kind {
 			if leaving = append(leaving, sub); len(leaving) == limit {
@@ -329,7 +332,7 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 	r.Unfinished = s.CountKind(r.Form, r.Kind) > 0
 }
 
-// end is the one way out of the core, whoever wanted it. Nothing of s is applied afterwards, so it comes once.
+// end takes a subscriber out of the core, for each EndReason. It comes once: nothing of s is applied afterwards.
 func (b *Broker) end(s *Subscriber, reason EndReason, tag any) {
 	invariant.Check(!s.ended, "a subscriber ends twice")
 	s.ended = true

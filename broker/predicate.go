@@ -1,22 +1,22 @@
 package broker
 
-// Predicate is a condition that a subscription puts on messages. What it says the core does not know: whoever publishes
-// asks it, and the core takes the verdicts. Equal values (==), such as the same pointer, are the same predicate.
+// Predicate is a condition of a subscription on messages. The core does not evaluate it: the publishing connection does, and
+// its publish brings the verdicts. Equal values (==), such as the same pointer, are the same predicate.
 type Predicate any
 
-// Filter is the part of a subscription's name that is not its topic.
+// Filter is the part of a subscription's name that follows its topic.
 type Filter struct {
-	Predicate Predicate // nil: there is none, and all of the name is the topic
-	TopicLen  int       // how many bytes of the name are the topic, or the glob
-	Cost      int       // what it costs, in a measure that the core does not know: see [Subscriber.FilterCost]
+	Predicate Predicate // nil: there is none, and the whole name is the topic
+	TopicLen  int       // bytes of the name that are the topic, or the glob
+	Cost      int       // memory, in a unit of the connection's choice: see [Subscriber.FilterCost]
 }
 
-// Verdict is what a predicate says of a message.
+// Verdict is the value of a predicate for a message.
 type Verdict uint8
 
 // The verdicts.
 const (
 	No         Verdict = iota
-	Yes                // the message is for whoever asked so
-	Unreadable         // it is not, because it lacks what the predicate reads
+	Yes                // the message matches
+	Unreadable         // it does not, because it lacks a field that the predicate reads
 )

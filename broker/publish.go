@@ -1,8 +1,8 @@
 package broker
 
-// publish is the instant of clause 1, or as many instants with nothing between them as there are messages. The reply
-// comes before the deliveries (clause 4), and counts just those that follow: between the count and the last delivery
-// nothing else can happen.
+// publish applies a Publish: the instant of clause 1, or one for each message of a run, with nothing between them. The reply
+// comes before the deliveries (clause 4) and counts exactly those that follow: nothing else happens in between.
+// It changes nothing if a verdict is missing, or if the connection refuses.
 func (b *Broker) publish(s *Subscriber, r *Request) outcome {
 	b.match(r.Kind, r.Names[0])
 	if b.predicateCount > 0 && !b.inExec && b.needs(s, r) {
@@ -43,7 +43,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) outcome {
 	return done
 }
 
-// publishEach applies the messages of a run as requests of their own. Evictions come between them as between all requests.
+// publishEach applies the messages of a run as requests of their own. Evictions happen between them, as between all requests.
 func (b *Broker) publishEach(s *Subscriber, requests []Request) {
 	for i := range requests {
 		b.handle(s, &requests[i])
@@ -54,9 +54,9 @@ func (b *Broker) publishEach(s *Subscriber, requests []Request) {
 	}
 }
 
-// publishRun queues several messages to one topic. Whoever they reach through one subscription gets them in one piece, which
-// costs as much as one message; with 64 messages in a run and 100 receivers that is a sixth of the time. Two kinds of
-// receivers must have them one by one: who has several subscriptions that match (clause 2: all copies of a message come
+// publishRun delivers several messages to one topic. A subscriber with one matching subscription gets them in one Deliver,
+// which costs as much as one message: with 64 messages in a run and 100 receivers that is a sixth of the time. Two kinds of
+// subscribers get them one by one: those with several matching subscriptions (clause 2: all copies of a message come
 // before the next one), and the publisher itself (clause 4: its replies and its messages take turns).
 func (b *Broker) publishRun(s *Subscriber, r *Request) {
 	anyMultiple := b.countRunMatches(s)
@@ -83,14 +83,14 @@ func (b *Broker) publishRun(s *Subscriber, r *Request) {
 	}
 }
 
-// runMatches counts how often a run reaches a subscriber.
+// runMatches counts the subscriptions of one subscriber that a run matches. It needs no reset between runs.
 type runMatches struct {
-	firstSeq uint64 // the sequence number of the run's first message: older counts are void
+	firstSeq uint64 // of the run; a count for another run is void
 	count    int
 }
 
-// countRunMatches counts for each receiver how often the run in flight reaches it, and tells whether anyone must have it message
-// by message. A publisher counts as if it were reached once more.
+// countRunMatches counts the matching subscriptions of each subscriber for the run in flight, and reports whether any has
+// several. The publisher counts as one match more, so that it gets a run of its own message by message.
 func (b *Broker) countRunMatches(publisher *Subscriber) (anyMultiple bool) {
 	publisher.runMatches = runMatches{b.message.Sequence, 1}
 	for _, set := range b.matched {
@@ -109,8 +109,8 @@ func (b *Broker) countRunMatches(publisher *Subscriber) (anyMultiple bool) {
 	return anyMultiple
 }
 
-// match gathers whom a topic reaches into b.matched: the exact subscriber set, then patterns in the order in which they
-// were first subscribed (clause 2).
+// match collects the subscriber sets that a topic matches in b.matched: the exact one, then those of patterns in the order
+// of their first subscription (clause 2). The caller ends with clearMatched.
 func (b *Broker) match(k Kind, topic []byte) {
 	b.matched = b.matched[:0]
 	if set := b.lookup(k, topic); set != nil {
@@ -122,24 +122,24 @@ func (b *Broker) match(k Kind, topic []byte) {
 	b.matched = b.patterns.appendMatches(b.matched, topic)
 }
 
-// clearMatched forgets whom the topic in flight reaches: nothing that is freed may be kept alive from here.
+// clearMatched clears the scratch slices, so that removed subscriptions can be collected.
 func (b *Broker) clearMatched() {
 	clear(b.matched)
 	clear(b.said)
 	b.said = b.said[:0]
 }
 
-// receivers says which receivers are meant.
+// receivers selects among the subscribers of a set, by runMatches.
 type receivers uint8
 
 const (
 	allReceivers    receivers = iota
-	singleMatch               // those whom the run in flight reaches once
+	singleMatch               // those with one match in the run in flight
 	multipleMatches           // the others
 )
 
-// deliver queues the message in flight to those receivers among some subscriptions. Evictions wait until all have it: the
-// subscriber sets must not change under the walk, and the publisher has been told the count.
+// deliver queues the message in flight to the selected ones of some subscriptions. Evictions wait until the end of the
+// request: the sets must not change under the walk, and the publisher already has the count.
 func (b *Broker) deliver(subscriptions *orderedSet[*Subscription], which receivers) {
 	b.work += subscriptions.size
 	for _, sub := range subscriptions.items {

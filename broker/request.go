@@ -1,21 +1,21 @@
 package broker
 
-// Op says what a request asks the core to do.
+// Op is the operation of a request.
 type Op uint8
 
-// The operations. The zero value is Reply: the core does nothing of its own and lets the connection reply.
+// The operations. The zero value is Reply, in which the core only gives the connection its turn.
 const (
-	Reply       Op = iota // the connection answers at this instant; the core only lends it a View
-	Publish               // queue each of Payloads to whoever is subscribed to Names[0]
+	Reply       Op = iota // the connection replies at this instant, from a View of the core
+	Publish               // queue each of Payloads to the subscriptions that match Names[0]
 	Subscribe             // add one subscription for each name
 	Unsubscribe           // drop the named subscriptions, or all of this Kind and Form when there are no names
-	Leave                 // the connection is going: drop everything it holds. Comes again while it is Unfinished; idempotent
-	Evict                 // somebody outside the core finds that the subscriber must go
-	Reset                 // drop everything the subscriber holds, without a word for each; the connection answers once
-	Exec                  // apply what the connection has kept back, as one instant: see Conn.BeginExec
+	Leave                 // the connection closes: drop all that it holds. Submitted again while it is Unfinished; idempotent
+	Evict                 // end the subscriber, for a reason found outside the core
+	Reset                 // drop all that the subscriber holds, with one reply and no confirmations
+	Exec                  // apply the queued requests of a transaction, as one instant: see Transactor.BeginExec
 )
 
-// Kind tells the name spaces of subscriptions apart.
+// Kind is the name space of a subscription.
 type Kind uint8
 
 // The kinds of subscription.
@@ -26,51 +26,51 @@ const (
 	kinds
 )
 
-// Form is how a subscription wants its messages written. The core does not know what a form means; it only keeps
-// apart what was subscribed in different forms: they are different subscriptions with counts of their own.
+// Form is the form in which a subscription gets its messages. The core does not know what a form means: it only keeps
+// subscriptions of different forms apart, with counts of their own.
 type Form uint8
 
-// Forms is how many forms there are room for: valid values are 0 to Forms-1.
+// Forms is the number of forms: valid values are 0 to Forms-1.
 const Forms = 2
 
-// Request is one thing asked of the core. Its byte slices belong to the submitter and are valid until the batch that
-// holds it is handed back by [Conn.Applied]; the core copies what it keeps.
+// Request is one operation for the core. Its byte slices belong to the submitter and stay valid until [Conn.Applied] hands
+// the batch back; the core copies what it keeps.
 type Request struct {
 	Op       Op
 	Kind     Kind
 	Form     Form
 	Names    [][]byte // topics or patterns; one for Publish, any number for Subscribe and Unsubscribe
 	Payloads [][]byte // for Publish: a run of messages, one or more, each with an instant of its own
-	Tag      any      // the connection's note of what asked for this, handed back untouched
+	Tag      any      // the connection's own, handed back untouched
 
 	Filters         []Filter    // for Subscribe: Filters[i] is that of Names[i]; nil if there are none
-	IncludeFiltered bool        // for Unsubscribe: a name that is a topic or a glob stands for all subscriptions to it, whatever their predicates
-	Asked           []Predicate // for Publish: the predicates that Verdicts are of, in the core's order. Nobody changes what is in it
-	Verdicts        []Verdict   // for Publish of one message: what they say of it; empty if they have not been asked
-	Stale           bool        // the core's, in Conn.Published: some of Asked are on the topic no more
+	IncludeFiltered bool        // for Unsubscribe: a name drops the subscriptions with predicates to that topic or glob as well
+	Asked           []Predicate // for Publish: the predicates of Verdicts, in the core's order. Shared with the core: read-only
+	Verdicts        []Verdict   // for Publish of one message: one for each of Asked, or none yet
+	Stale           bool        // set by the core, for Conn.Published: some of Asked have left the topic
 
-	Unfinished bool // the core's, in Conn.Applied, for Leave, Reset and an Unsubscribe of all: there was more than one request may do
+	Unfinished bool // set by the core, for Conn.Applied, in Leave, Reset and an Unsubscribe of all: the rest needs another request
 }
 
-// ends reports whether the request is one that a subscriber is to end by.
+// ends reports whether the request takes effect for a subscriber that is leaving.
 func (r *Request) ends() bool { return r.Op == Leave || r.Op == Evict }
 
-// Batch is what one submitter asks for at once, in order: typically all commands of one socket read. The core owns it
-// from Submit until Conn.Applied.
+// Batch holds the requests that one submitter submits together, in order: typically all commands of one socket read. The
+// core owns it from Submit until Conn.Applied.
 type Batch struct {
 	From     *Subscriber
 	Requests []Request
 	Tag      any      // the submitter's own, handed back untouched
 	parking  parking  // the core's
-	behind   []*Batch // the core's: what came from the same subscriber while this one was on its way back
+	behind   []*Batch // the core's: later batches of the same subscriber, while this one is parked
 }
 
-// Message is a publish on its way to its receivers: one message, or a run of messages that followed each other to the
-// same topic. It is the core's, and valid only during [Conn.Deliver].
+// Message is a publish in delivery: one message, or a run of successive messages to the same topic. It is the core's, and
+// valid only during [Conn.Deliver].
 type Message struct {
-	Sequence  uint64 // the place of the first in the one order, counted from 1; the others follow it
+	Sequence  uint64 // of the first, counted from 1; the others follow it
 	Topic     []byte
 	Payloads  [][]byte
-	Receivers int // how many subscriptions it is being queued to
-	Tag       any // of the request that publishes it
+	Receivers int // subscriptions that each message is being queued to
+	Tag       any // of its request
 }

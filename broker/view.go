@@ -5,28 +5,29 @@ import (
 	"slices"
 )
 
-// View is a look at the core, valid during the [Conn.Reply] call that got it and nowhere else.
+// View is read access to the core. It is valid only during the [Conn.Reply] call that got it, on the core's goroutine:
+// afterwards its iterators would read state that the core changes.
 type View struct{ b *Broker }
 
-// Evict ends a subscriber as soon as the request being answered is done, as an Evict request with that call would.
-// It is not ended twice.
+// Evict ends a subscriber as soon as the request at hand is done, as an Evict request with that tag would. A second call
+// has no effect.
 func (v View) Evict(s *Subscriber, tag any) { v.b.scheduleEviction(s, tag) }
 
-// Stats are the core's own numbers at one instant.
+// Stats are the core's counters at one instant.
 type Stats struct {
 	Topics      int    // names with at least one exact subscription
 	Shards      int    // the same for shards
-	Patterns    int    // distinct patterns subscribed to, predicates and all
+	Patterns    int    // distinct patterns; one with a predicate differs from one without
 	Subscribers int    // subscribers that hold at least one subscription
-	Published   uint64 // messages taken since the start: the place of the last in the one order
+	Published   uint64 // messages since the start: the sequence number of the last
 	Matched     uint64 // messages times the subscriptions that they were queued to, since the start
-	Filtered    uint64 // messages times the subscriptions whose predicate kept them back
-	Unreadable  uint64 // those of them that lacked what the predicate reads
+	Filtered    uint64 // messages times the subscriptions whose predicate rejected them
+	Unreadable  uint64 // of these, those that lacked a field that the predicate reads
 	Predicates  int    // distinct names with a predicate
-	InboxLen    int    // batches in the inbox just now
+	InboxLen    int    // batches in the inbox at this instant
 }
 
-// Stats takes all numbers of one instant.
+// Stats reads all counters at one instant.
 func (v View) Stats() Stats {
 	return Stats{
 		Topics:      len(v.b.sets[Topic]),
@@ -42,8 +43,8 @@ func (v View) Stats() Stats {
 	}
 }
 
-// Names yields every topic, pattern or shard that is subscribed to, in no order, each with how many messages have come
-// to it since its first subscription.
+// Names yields every topic, pattern or shard with a subscription, in no order, and the number of messages that reached it
+// since its first one.
 func (v View) Names(k Kind) iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		for name, set := range v.b.sets[k] {
@@ -54,7 +55,7 @@ func (v View) Names(k Kind) iter.Seq2[string, uint64] {
 	}
 }
 
-// Subscriptions yields those to one name, those with a predicate last, each group in the order of delivery.
+// Subscriptions yields the subscriptions to one name in the order of delivery: those with a predicate come last.
 func (v View) Subscriptions(k Kind, name string) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		if set := v.b.sets[k][name]; set != nil {
@@ -63,8 +64,8 @@ func (v View) Subscriptions(k Kind, name string) iter.Seq[*Subscription] {
 	}
 }
 
-// Matching yields the subscriptions that a message to a topic, or to a shard, is held against now, in the order of
-// delivery.
+// Matching yields the subscriptions that match a topic, or a shard, in the order of delivery. Those with a
+// predicate are among them, whatever it would decide.
 func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		v.b.match(k, topic)
@@ -78,7 +79,7 @@ func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 	}
 }
 
-// each walks over all subscriptions to the name. False means that yield wanted no more.
+// each yields all subscriptions to the name. False means that yield ended the walk.
 func (set *subscriberSet) each(yield func(*Subscription) bool) bool {
 	walk := func(members *orderedSet[*Subscription]) bool {
 		for _, s := range members.items {
@@ -102,7 +103,7 @@ func (set *subscriberSet) each(yield func(*Subscription) bool) bool {
 	return true
 }
 
-// NumSubscriptions is how many subscriptions one name has.
+// NumSubscriptions is the number of subscriptions to one name.
 func (v View) NumSubscriptions(k Kind, name []byte) int {
 	if set := v.b.lookup(k, name); set != nil {
 		return set.size()
