@@ -1,20 +1,21 @@
 package broker
 
-// orderedSet is an insertion-ordered set whose items know their own place, so that adding, removing and walking on are all
-// cheap: removing leaves a tombstone, and compact drops tombstones once they outnumber the items. A removal therefore costs
-// a constant on average, whatever the length, and the order of the rest never changes.
+// orderedSet keeps items in the order of insertion, and each item knows its index. So adding, removing and walking are all
+// cheap: a removal leaves a tombstone, and compact drops tombstones once they outnumber the items. That costs a constant
+// on average, whatever the length, and the order of the rest never changes.
 //
 // A plain slice would cost a shift and a renumbering for each removal: a thousand subscribers of one topic that leave
 // together would do half a million steps.
 type orderedSet[T comparable] struct {
 	items  []T // the zero T is a tombstone
 	size   int
-	onMove func(item T, place int) // tells an item where it now is
+	onMove func(item T, index int) // stores an item's new index in the item
 }
 
-// minCompact is the length under which tombstones stay; small lists are dropped whole soon enough.
+// minCompact is the length below which tombstones stay: a short array is not worth a copy.
 const minCompact = 16
 
+// add appends an item. The item must not be in the set.
 func (s *orderedSet[T]) add(item T) {
 	s.onMove(item, len(s.items))
 	s.items = append(s.items, item)
@@ -31,11 +32,11 @@ func (s *orderedSet[T]) remove(index int) {
 	}
 }
 
-// compact copies to an array of the right size rather than sliding down, so that a list which was once long gives
-// its memory back.
+// compact copies to a new array of the right size: a set that was once long gives its memory back, and a walk over the old
+// array goes on undisturbed.
 func (s *orderedSet[T]) compact() {
 	var tombstone T
-	kept := make([]T, 0, s.size+s.size/2)
+	kept := make([]T, 0, s.size+s.size/2) // room to grow, so that the next add does not copy again
 	for _, item := range s.items {
 		if item != tombstone {
 			s.onMove(item, len(kept))

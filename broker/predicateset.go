@@ -1,34 +1,35 @@
 package broker
 
-// predicateSets are those subscriptions to one name that have predicates. A subscriber set has one while there are any.
+// predicateSets holds the subscriptions to one name that have predicates, a set for each predicate. The verdict on a message
+// is thus needed once for each predicate, however many subscriptions share it. It exists while it has a member.
 type predicateSets struct {
 	sets        orderedSet[*predicateSet]
-	size        int                         // of all predicate sets
-	byPredicate map[Predicate]*predicateSet // once there are more than a few
+	size        int                         // subscriptions in all sets
+	byPredicate map[Predicate]*predicateSet // nil up to indexThreshold sets
 
-	// What rebuild makes, nil when a predicate set has come or gone since.
-	predicates []Predicate     // of all predicate sets, in order. Whoever publishes has it too: nobody changes what is in it
-	ordered    []*predicateSet // those predicate sets
-	published  uint64          // messages that came to the name since there is a predicate
+	// The next two are made by rebuild, and nil after a set has come or gone.
+	predicates []Predicate     // of all sets, in order. Publishers share the array: never written to again
+	ordered    []*predicateSet // the sets of predicates, index by index
+	published  uint64          // messages to the name since it has had a predicate
 }
 
-// predicateSet is everyone who subscribed to one name with one predicate. It exists while it has a member.
+// predicateSet holds the subscriptions to one name with one predicate. It exists while it has a member.
 type predicateSet struct {
-	name      string // as it was subscribed to, predicate and all
+	name      string // as subscribed to, predicate and all
 	predicate Predicate
-	cost      int // of the condition
+	cost      int // of the filter, for each member
 	members   orderedSet[*Subscription]
 	parent    *predicateSets
 	index     int // in parent.sets
 	counts    matchCounts
 }
 
-// matchCounts counts verdicts. What is not in it was a No: a predicate set whose predicate says so is not even looked at.
+// matchCounts counts verdicts. Messages in neither count had a No: the core does not touch a set for that.
 type matchCounts struct{ matched, unreadable uint64 }
 
-func predicateSetMoved(ps *predicateSet, place int) { ps.index = place }
+func predicateSetMoved(ps *predicateSet, index int) { ps.index = index }
 
-// find returns the predicate set of a predicate, or nil.
+// find returns the set of a predicate, or nil.
 func (n *predicateSets) find(p Predicate) *predicateSet {
 	if n.byPredicate != nil {
 		return n.byPredicate[p]
@@ -41,7 +42,7 @@ func (n *predicateSets) find(p Predicate) *predicateSet {
 	return nil
 }
 
-// predicateSetFor returns the predicate set of a predicate in a subscriber set, which it makes if need be.
+// predicateSetFor returns the set of a filter's predicate within a subscriber set, and makes it for the first subscription.
 func (b *Broker) predicateSetFor(set *subscriberSet, filter Filter, name []byte) *predicateSet {
 	if set.filters == nil {
 		set.filters = new(predicateSets)
@@ -73,7 +74,7 @@ func (b *Broker) predicateSetFor(set *subscriberSet, filter Filter, name []byte)
 	return ps
 }
 
-// removeFromPredicateSet takes s out of its predicate set, and frees what is empty then.
+// removeFromPredicateSet takes sub out of its predicate set, and drops the set, and all sets, when empty.
 func (b *Broker) removeFromPredicateSet(sub *Subscription) {
 	filters, ps := sub.set.filters, sub.membership.predicateSet
 	ps.members.remove(int(sub.setIndex))
@@ -93,7 +94,8 @@ func (b *Broker) removeFromPredicateSet(sub *Subscription) {
 	}
 }
 
-// rebuild makes asked and order.
+// rebuild makes predicates and ordered, at the first publish after a set has come or gone. Both are new arrays: publishers
+// may still hold the old ones.
 func (n *predicateSets) rebuild() {
 	if n.predicates != nil {
 		return

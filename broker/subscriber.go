@@ -5,42 +5,43 @@ import (
 	"slices"
 )
 
-// Subscriber is the core's view of one connection: what it holds. It is made outside, submits itself with its first
-// batch, and from then on belongs to the core's goroutine until [Conn.Ended].
+// Subscriber is the core's record of one connection: its subscriptions. The connection makes it; from the first batch on it
+// belongs to the core's goroutine, until [Conn.Ended].
 type Subscriber struct {
 	conn       Conn
 	held       orderedSet[*Subscription] // in subscription order
 	byKey      map[subscriptionKey]*Subscription
 	counts     [Forms][kinds]int32
 	evictTag   any        // if it is to be evicted, the tag of the request
-	runMatches runMatches // by the run in flight
-	ended      bool       // nothing more is applied for it
-	leaving    bool       // nothing is but the rest of a Leave, and an Evict
+	runMatches runMatches // for the run in flight
+	ended      bool       // no request of it is applied any more
+	leaving    bool       // only the rest of its Leave, and an Evict, are still applied
 	evicting   bool       // to be evicted before the next request
 	dirty      bool       // in Broker.dirty: a Flush is owed
 
-	numFiltered int32                               // how many of what it holds have predicates
-	filterCost  int                                 // of those conditions together
-	filtered    map[subscriptionKey][]*Subscription // those, by the topic alone
-	parked      *Batch                              // what must be applied before anything else of it: see park.go
+	numFiltered int32                               // subscriptions with a predicate
+	filterCost  int                                 // of those filters together
+	filtered    map[subscriptionKey][]*Subscription // those, by topic or glob alone; nil while there are none
+	parked      *Batch                              // the batch before which no other of it is applied: see park.go
 }
 
-// subscriptionKey finds a subscriber's own subscription. Its index is what makes leaving cost what is held, not what exists.
+// subscriptionKey identifies a subscription among those of its subscriber. Looking there, and not in the subscriber set of the
+// name, makes an unsubscribe cost the same for a topic with one subscriber and with a million.
 type subscriptionKey struct {
 	name string
 	kind Kind
 	form Form
 }
 
-// NewSubscriber makes the record that the core will keep for o. It costs the core nothing until a batch comes from it.
+// NewSubscriber makes the record of c. The core does not know it before its first batch.
 func NewSubscriber(c Conn) *Subscriber {
 	s := &Subscriber{conn: c}
 	s.held.onMove = heldMoved
 	return s
 }
 
-// Count is the number that Redis puts into a confirmation of this kind: topics and patterns are counted together,
-// shards by themselves. Only for Conn methods: it is the core's state.
+// Count is the number in a confirmation of this kind: as in Redis, topics and patterns are counted together, shards by
+// themselves. Only for Conn methods: it is the core's state, as in the methods below.
 func (s *Subscriber) Count(f Form, k Kind) int {
 	if k == Shard {
 		return int(s.counts[f][Shard])
@@ -48,22 +49,22 @@ func (s *Subscriber) Count(f Form, k Kind) int {
 	return int(s.counts[f][Topic] + s.counts[f][Pattern])
 }
 
-// CountKind is what the subscriber holds of one kind alone.
+// CountKind is the number of subscriptions of one kind and form.
 func (s *Subscriber) CountKind(f Form, k Kind) int { return int(s.counts[f][k]) }
 
-// NumSubscriptions is how many subscriptions the subscriber has, of all kinds and forms.
+// NumSubscriptions is the number of subscriptions of all kinds and forms.
 func (s *Subscriber) NumSubscriptions() int { return s.held.size }
 
-// NumFiltered is how many of them have a predicate.
+// NumFiltered is the number of subscriptions with a predicate.
 func (s *Subscriber) NumFiltered() int { return int(s.numFiltered) }
 
-// FilterCost is that of their conditions together.
+// FilterCost is the sum of Filter.Cost over the subscriptions with a predicate.
 func (s *Subscriber) FilterCost() int { return s.filterCost }
 
-// Holds tells whether it has one.
+// Holds reports whether the subscriber has a subscription to name.
 func (s *Subscriber) Holds(k Kind, f Form, name []byte) bool { return s.find(k, f, name) != nil }
 
-// Subscriptions yields the subscriptions in the order in which they were made. Only for Conn methods: it is the core's state.
+// Subscriptions yields the subscriptions in the order in which they were made.
 func (s *Subscriber) Subscriptions() iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		for _, sub := range s.held.items {
@@ -74,7 +75,7 @@ func (s *Subscriber) Subscriptions() iter.Seq[*Subscription] {
 	}
 }
 
-// subscribeAll adds the subscriptions asked for, and confirms each.
+// subscribeAll subscribes to each name and confirms it before the next: each name is an instant of its own (clause 2).
 func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 	for i, name := range r.Names {
 		filter := Filter{TopicLen: len(name)}
@@ -87,7 +88,7 @@ func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 	b.work += len(r.Names)
 }
 
-// subscribe adds one subscription; a repeated one changes nothing.
+// subscribe adds one subscription to every index. A repeated one changes nothing.
 func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Filter) {
 	if s.find(k, f, name) != nil {
 		return
@@ -110,11 +111,11 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Fi
 	s.counts[f][k]++
 }
 
-// indexThreshold is up to how many subscriptions are found by walking over them. Most connections hold one or two, and a map for
-// them cost half a KiB.
+// indexThreshold is the number of subscriptions up to which find walks over them. Most connections hold one or two, and a map
+// for those cost half a KiB.
 const indexThreshold = 8
 
-// find returns the subscription to a name, or nil.
+// find returns the subscription to a name, predicate and all, or nil.
 func (s *Subscriber) find(k Kind, f Form, name []byte) *Subscription {
 	if s.byKey != nil {
 		return s.byKey[subscriptionKey{string(name), k, f}]
@@ -127,10 +128,10 @@ func (s *Subscriber) find(k Kind, f Form, name []byte) *Subscription {
 	return nil
 }
 
-// addToIndex makes the subscription just added to held one that is found quickly when there are many.
+// addToIndex adds a subscription that is in held to byKey, which exists from indexThreshold on and stays.
 func (s *Subscriber) addToIndex(sub *Subscription) {
 	if s.byKey != nil {
-		s.byKey[subscriptionKey{sub.Name(), sub.set.kind, sub.Form}] = sub // the subscriber set's copy of the name, shared by all who hold it
+		s.byKey[subscriptionKey{sub.Name(), sub.set.kind, sub.Form}] = sub // the set's copy of the name, shared by all its subscriptions
 		return
 	}
 	if s.held.size <= indexThreshold {
@@ -144,7 +145,7 @@ func (s *Subscriber) addToIndex(sub *Subscription) {
 	}
 }
 
-// attachFilter gives a subscription its predicate.
+// attachFilter enters a subscription into the predicate set of its filter, and into filtered.
 func (b *Broker) attachFilter(sub *Subscription, filter Filter, name []byte) {
 	set, s := sub.set, sub.subscriber
 	ps := b.predicateSetFor(set, filter, name)
@@ -160,7 +161,7 @@ func (b *Broker) attachFilter(sub *Subscription, filter Filter, name []byte) {
 	s.filterCost += ps.cost
 }
 
-// detachFilter forgets that a subscription had a predicate.
+// detachFilter takes a subscription out of filtered. remove takes it out of its predicate set.
 func (s *Subscriber) detachFilter(sub *Subscription) {
 	key := subscriptionKey{sub.set.name, sub.set.kind, sub.Form}
 	rest := s.filtered[key]
@@ -174,14 +175,14 @@ func (s *Subscriber) detachFilter(sub *Subscription) {
 	s.filterCost -= sub.membership.predicateSet.cost
 }
 
-// dropFiltered ends all subscriptions to a name that have predicates.
+// dropFiltered drops all subscriptions to a name that have predicates.
 func (b *Broker) dropFiltered(s *Subscriber, r *Request, name []byte) {
 	for _, sub := range slices.Clone(s.filtered[subscriptionKey{string(name), r.Kind, r.Form}]) {
 		b.drop(sub)
 	}
 }
 
-// drop ends one subscription in every index at once.
+// drop takes one subscription out of every index at once. All ways to end a subscription come here.
 func (b *Broker) drop(sub *Subscription) {
 	s, set := sub.subscriber, sub.set
 	delete(s.byKey, subscriptionKey{sub.Name(), set.kind, sub.Form})
@@ -192,13 +193,13 @@ func (b *Broker) drop(sub *Subscription) {
 	s.counts[sub.Form][set.kind]--
 	b.remove(sub)
 	if s.held.size == 0 {
-		s.byKey, s.held.items, s.filtered = nil, nil, nil // a connection that listens to nothing costs nothing here
+		s.byKey, s.held.items, s.filtered = nil, nil, nil // without subscriptions a connection costs the core no memory
 		b.subscriberCount--
 	}
 }
 
-// dropSome ends at most so many subscriptions, and reports whether none is left. The walk is over the array that was
-// there at its start: should it be compacted meanwhile, what is still to come stands there unchanged.
+// dropSome drops limit subscriptions at most, and reports whether none is left. The walk is over the array that was there at
+// its start: compact copies to another array, so the items still to come stay where they are.
 func (b *Broker) dropSome(s *Subscriber, limit int) (none bool) {
 	for _, sub := range s.held.items {
 		if s.held.size == 0 || limit == 0 {

@@ -1,40 +1,42 @@
 package broker
 
-// subscriberSet is everyone who subscribed to one name: a topic or a pattern. It exists while it has a member.
+// subscriberSet holds all subscriptions to one name of one kind. It exists while it has a member: names without subscribers
+// take no memory.
 type subscriberSet struct {
 	name    string
 	kind    Kind
-	members orderedSet[*Subscription] // those without a predicate, in subscription order, which is the order of delivery
-	entry   *patternEntry             // what Broker.patterns knows of it, for a pattern
-	filters *predicateSets            // those with one, who come behind the others; nil while there are none
+	members orderedSet[*Subscription] // those without a predicate, in the order of subscription and of delivery
+	entry   *patternEntry             // its place in Broker.patterns; nil unless kind is Pattern
+	filters *predicateSets            // those with a predicate, delivered after the others; nil while there are none
 
-	published uint64 // messages that reached the name since it has had a member
+	published uint64 // messages to the name since it has had a member
 }
 
-// Subscription joins one subscriber to one name. Owned by the core; a Conn may read it during a call. It fills one cache
-// line, which is what a delivery to a thousand of them waits for.
+// Subscription joins one subscriber to one name. The core owns it; a Conn may read it during a call. It fills one cache line:
+// a delivery to a thousand subscriptions mostly waits for those lines.
 type Subscription struct {
 	Form             Form
-	Data             any // the connection's own, which the core does not look at; the connection may set it in [Conn.Deliver]
+	Data             any // the connection's own; the connection may set it in [Conn.Deliver]
 	set              *subscriberSet
-	membership       *setMembership // if it has a predicate
+	membership       *setMembership // nil without a predicate
 	subscriber       *Subscriber
-	setIndex         int32  // its place in the members of its predicate set, or of to
-	heldIndex        int32  // its place in by.held
-	publishedAtStart uint64 // messages that had come to the name before it; see setMembership for who has a predicate
+	setIndex         int32  // its index in the members of its predicate set, or of set
+	heldIndex        int32  // its index in subscriber.held
+	publishedAtStart uint64 // messages to the name before it; unused with a predicate
 }
 
-// setMembership is a subscription's place in a predicate set.
+// setMembership is a subscription's part in a predicate set: the counters at its start make its own statistics, so that a
+// message counts once for the whole set.
 type setMembership struct {
 	predicateSet     *predicateSet
-	publishedAtStart uint64      // what had come to predicateSet.parent before it
-	countsAtStart    matchCounts // what the predicate had said before it
+	publishedAtStart uint64      // messages to the name before it
+	countsAtStart    matchCounts // verdicts before it
 }
 
-// Kind tells whether the subscription is to a topic or to a pattern.
+// Kind is the name space of the subscription.
 func (s *Subscription) Kind() Kind { return s.set.kind }
 
-// Name is what was subscribed to, as it was given: a topic or a glob, and perhaps a predicate.
+// Name is the name as the connection subscribed to it: a topic or a glob, and perhaps a predicate.
 func (s *Subscription) Name() string {
 	if s.membership != nil {
 		return s.membership.predicateSet.name
@@ -42,21 +44,21 @@ func (s *Subscription) Name() string {
 	return s.set.name
 }
 
-// Topic is the topic or the glob in the name.
+// Topic is the topic or the glob of the name, without the predicate.
 func (s *Subscription) Topic() string { return s.set.name }
 
-// Filtered tells whether the subscription has a predicate.
+// Filtered reports whether the subscription has a predicate.
 func (s *Subscription) Filtered() bool { return s.membership != nil }
 
-// SubscriptionStats is what has come to a subscription since it was made.
+// SubscriptionStats are the counters of a subscription since it was made.
 type SubscriptionStats struct {
 	Published  uint64 // messages to its topics
-	Matched    uint64 // of these, those queued for it, or dropped at once
-	Filtered   uint64 // of these, those that its predicate kept back: the rest
-	Unreadable uint64 // of the filtered, those that lacked what the predicate reads
+	Matched    uint64 // of these, those handed to Conn.Deliver
+	Filtered   uint64 // the rest: those that its predicate rejected
+	Unreadable uint64 // of these, those that lacked a field that the predicate reads
 }
 
-// Stats counts. It is the core's state: only for Conn methods.
+// Stats computes the counters. Only for Conn methods: it reads the core's state.
 func (s *Subscription) Stats() SubscriptionStats {
 	if s.membership == nil {
 		n := s.set.published - s.publishedAtStart
@@ -71,10 +73,10 @@ func (s *Subscription) Stats() SubscriptionStats {
 	return stats
 }
 
-// Conn is who gets its messages.
+// Conn is the connection that gets the messages.
 func (s *Subscription) Conn() Conn { return s.subscriber.conn }
 
-// size is how many subscriptions there are to the name.
+// size is the number of subscriptions to the name, with a predicate or without.
 func (set *subscriberSet) size() int {
 	if set.filters == nil {
 		return set.members.size
@@ -82,15 +84,15 @@ func (set *subscriberSet) size() int {
 	return set.members.size + set.filters.size
 }
 
-func memberMoved(s *Subscription, place int) { s.setIndex = int32(place) }  //nolint:gosec // memory ends before that does
-func heldMoved(s *Subscription, place int)   { s.heldIndex = int32(place) } //nolint:gosec // the same
+func memberMoved(s *Subscription, index int) { s.setIndex = int32(index) }  //nolint:gosec // memory ends before that does
+func heldMoved(s *Subscription, index int)   { s.heldIndex = int32(index) } //nolint:gosec // the same
 
 // lookup returns the subscriber set of a name, or nil.
 func (b *Broker) lookup(k Kind, name []byte) *subscriberSet {
 	return b.sets[k][string(name)] // no allocation: the compiler sees that the string does not outlive the look-up
 }
 
-// getOrCreate returns the subscriber set of a name, which it makes if need be. The name is copied then.
+// getOrCreate returns the subscriber set of a name. A new one copies the name: the caller's bytes are only valid for the batch.
 func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
 	if set := b.lookup(k, name); set != nil {
 		return set
@@ -104,8 +106,8 @@ func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
 	return set
 }
 
-// remove takes s out of its subscriber set, and frees the subscriber set with its last member: nobody can fill the memory with
-// names that no one listens to.
+// remove takes sub out of its subscriber set, and the set out of the core with its last member, so that names that have lost
+// their subscribers cannot fill the memory.
 func (b *Broker) remove(sub *Subscription) {
 	set := sub.set
 	if sub.membership != nil {
