@@ -19,28 +19,28 @@ func Match(glob string, topic []byte) bool {
 	return m.Match(glob, topic)
 }
 
-// Matcher is Match for one goroutine that matches often. It counts what that costs, and keeps the memory that long
-// pieces need for the next match. The zero value is ready.
+// Matcher is Match for one goroutine that matches often. It counts the cost, and keeps the memory of long pieces for the
+// next match. The zero value is ready.
 //
-// Stars cut a glob into pieces. The first piece is anchored at the start of the topic. Each element of a piece but a
-// star takes exactly one byte, so the place of the last piece is fixed too. A piece in between is searched, and the first
-// place where it matches is as good as any later one. So a match never goes back, and its cost is bounded:
+// Stars divide a glob into pieces. The first piece is anchored at the start of the topic. Each element of a piece
+// takes exactly one byte, so the last piece has a fixed place too. A piece in between is searched, and its first
+// match is as good as any later one. So a match never backtracks, and its cost is bounded:
 //
-//   - bytes alone are found by strings.Index;
-//   - a short piece with something else in it is tried at each place, at most shortPiece bytes for each byte of the topic;
+//   - a literal piece is found by strings.Index;
+//   - a short piece with other elements is tried at each place, at most shortPiece bytes for each byte of the topic;
 //   - a long one is found by Shift-And, 64 elements at a time for each byte of the topic: see longSearch.
 type Matcher struct {
-	// Steps rises by what each match costs besides strings.Index: bytes of the glob that were read, and words of masks. A
-	// step takes about a nanosecond.
+	// Steps rises by the cost of each match besides strings.Index: bytes of the glob that it read, and words of masks. A
+	// step takes about a nanosecond. Callers bound their work by steps: a clock would make it random.
 	Steps int
 
 	long *longSearch // nil until the first long piece
 }
 
-// shortPiece is how many bytes of a glob a piece may have that is tried at each place. Shift-And would be slower.
+// shortPiece is the length of a piece, in bytes of the glob, up to which it is tried at each place: Shift-And is slower there.
 const shortPiece = 16
 
-// Match is the function Match, with its cost added to Steps.
+// Match is the function Match, and adds its cost to Steps.
 func (m *Matcher) Match(glob string, topic []byte) bool {
 	if len(topic) == 0 {
 		return glob == ""
@@ -51,7 +51,7 @@ func (m *Matcher) Match(glob string, topic []byte) bool {
 		return ok && t == len(topic)
 	}
 	if m.long != nil {
-		m.long.ready = false // it is another topic
+		m.long.ready = false // its masks are those of another topic
 	}
 	for {
 		for g < len(glob) && glob[g] == '*' {
@@ -83,8 +83,8 @@ func (m *Matcher) Match(glob string, topic []byte) bool {
 	}
 }
 
-// literalPrefix is what stands before the next star, or before the end, if that is bytes alone. If not, it is what stands
-// before the first other element.
+// literalPrefix returns the glob up to its next star or its end, if that is all literal bytes: then plain is true. Otherwise
+// it returns the bytes before the first other element.
 func literalPrefix(glob string) (text string, plain bool) {
 	for i := range len(glob) {
 		switch glob[i] {
@@ -97,19 +97,19 @@ func literalPrefix(glob string) (text string, plain bool) {
 	return glob, true
 }
 
-// piece is what stands between two stars, or behind the last, if not all of it is bytes.
+// piece is the part of a glob between two stars, or behind the last, with elements other than literal bytes.
 type piece struct {
 	text     string
 	elements int // each takes one byte
 }
 
-// pieceAt is the piece that glob begins with.
+// pieceAt returns the piece that glob begins with.
 func pieceAt(glob string) piece {
 	g, elements := 0, 0
 	for ; g < len(glob) && glob[g] != '*'; elements++ {
 		switch glob[g] {
 		case '[', '\\':
-			g, _ = matchElement(glob, g, 0) // only to learn where the element ends
+			g, _ = matchElement(glob, g, 0) // only for the end of the element
 		default:
 			g++
 		}
@@ -117,7 +117,7 @@ func pieceAt(glob string) piece {
 	return piece{text: glob[:g], elements: elements}
 }
 
-// matchesEnd tells whether the topic ends with the piece.
+// matchesEnd reports whether the topic ends with the piece.
 func (p piece) matchesEnd(topic []byte) bool {
 	if p.elements > len(topic) {
 		return false
@@ -126,7 +126,7 @@ func (p piece) matchesEnd(topic []byte) bool {
 	return ok
 }
 
-// find returns where the first place ends at which the topic has the piece, or -1.
+// find returns the end of the first match of the piece in the topic, or -1.
 func (m *Matcher) find(p piece, topic []byte) int {
 	switch {
 	case p.elements > len(topic):
@@ -142,7 +142,7 @@ func (m *Matcher) find(p piece, topic []byte) int {
 	return end
 }
 
-// findShort tries each place, but for those that do not have the first byte, if that is one.
+// findShort tries the piece at each place. If it begins with a literal byte, it skips to the next such byte in the topic.
 func (m *Matcher) findShort(p piece, topic []byte) int {
 	first := p.text[0]
 	literal := strings.IndexByte(`?[\`, first) < 0
@@ -163,11 +163,10 @@ func (m *Matcher) findShort(p piece, topic []byte) int {
 	return -1
 }
 
-// unsafeString is b as a string, while nobody writes to it.
+// unsafeString is b as a string without a copy. It is valid while no code writes to b: strings.Index keeps nothing.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// matchPiece holds the front of a topic against the piece that glob begins with. It returns how much of both it has
-// read.
+// matchPiece matches the piece that glob begins with to the start of a topic. It returns how much of both it has read.
 func matchPiece(glob string, topic []byte) (g, t int, ok bool) {
 	for g < len(glob) && glob[g] != '*' {
 		if t == len(topic) {
@@ -191,7 +190,7 @@ func matchPiece(glob string, topic []byte) (g, t int, ok bool) {
 	return g, t, true
 }
 
-// matchElement holds one byte against the element of the glob at g, and returns where the next element starts.
+// matchElement matches one byte to the element of the glob at g, and returns the index of the next element.
 func matchElement(glob string, g int, c byte) (next int, ok bool) {
 	switch glob[g] {
 	case '?':
@@ -199,14 +198,14 @@ func matchElement(glob string, g int, c byte) (next int, ok bool) {
 	case '[':
 		return matchClass(glob, g+1, c)
 	case '\\':
-		if g+1 < len(glob) { // a backslash that ends the glob stands for itself
+		if g+1 < len(glob) { // a backslash at the end of the glob is a literal
 			g++
 		}
 	}
 	return g + 1, glob[g] == c
 }
 
-// matchClass holds c against the set whose first byte, after the bracket, is at g.
+// matchClass matches c to the class whose first byte, after the bracket, is at g.
 func matchClass(glob string, g int, c byte) (next int, ok bool) {
 	negated := g < len(glob) && glob[g] == '^'
 	if negated {
@@ -223,7 +222,7 @@ func matchClass(glob string, g int, c byte) (next int, ok bool) {
 	return g, ok != negated
 }
 
-// rangeAt reads one byte of a set, or one range, and returns where the next one starts.
+// rangeAt parses one byte of a class, or one range, and returns the index of the next one.
 func rangeAt(glob string, g int) (low, high byte, next int) {
 	switch {
 	case glob[g] == '\\' && g+1 < len(glob):

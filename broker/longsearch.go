@@ -10,18 +10,18 @@ import (
 // this byte: its mask. There are masks only for bytes that the topic has, so their memory is at most 32 times the
 // topic's: 128 KiB for a topic of 4 KiB, as long as its piece.
 type longSearch struct {
-	ready     bool       // what follows is about the topic at hand
-	used      [4]uint64  // which bytes the topic has
-	maskIndex [256]uint8 // of the mask of each
-	masks     []uint64   // side by side; kept for the next search, but for much more than usual
+	ready     bool       // used and maskIndex are those of the topic at hand
+	used      [4]uint64  // the bytes that occur in the topic, one bit each
+	maskIndex [256]uint8 // of each of them
+	masks     []uint64   // one after the other; kept for the next search up to maxKeptMasks
 	state     []uint64
 }
 
-// maxKeptMasks is how many words of masks are kept: those of a topic of common length.
+// maxKeptMasks is the number of words of masks up to which they are kept: enough for a topic of common length.
 const maxKeptMasks = 16 << 10
 
-// find returns where the first place ends at which the topic has the piece, or -1, and how many words and bytes it has
-// looked at. Later pieces of one glob are searched in what is left of the topic.
+// find returns the end of the first match of the piece in the topic, or -1, and the number of words and bytes that it read.
+// Later pieces of one glob come with the rest of the same topic, so its bytes are indexed once.
 func (s *longSearch) find(p piece, topic []byte) (end, steps int) {
 	if !s.ready {
 		s.indexBytes(topic)
@@ -50,25 +50,25 @@ func (s *longSearch) find(p piece, topic []byte) (end, steps int) {
 	return end, steps
 }
 
-// indexBytes learns which bytes the topic has.
+// indexBytes gives each byte that occurs in the topic a mask.
 func (s *longSearch) indexBytes(topic []byte) {
 	s.used, s.ready = [4]uint64{}, true
 	masks := 0
 	for _, c := range topic {
 		if bit := uint64(1) << (c % 64); s.used[c/64]&bit == 0 {
 			s.used[c/64] |= bit
-			s.maskIndex[c] = uint8(masks) //nolint:gosec // there are 256 at most
+			s.maskIndex[c] = uint8(masks) //nolint:gosec // 256 at most
 			masks++
 		}
 	}
 }
 
-// buildMasks makes the masks for a piece, so many words each. An element that takes more than half of the bytes is noted as
-// what it does not take, or each ? would cost a bit for each byte.
+// buildMasks makes the masks for a piece, of so many words each. An element that takes more than half of the bytes is stored
+// as those that it does not take, and inverted at the end: otherwise each ? would set a bit for each byte.
 func (s *longSearch) buildMasks(p piece, words int) (steps int) {
 	masks := popCount(s.used)
 	s.masks, s.state = zeroed(s.masks, masks*words), zeroed(s.state, words)
-	inverted := s.state // which elements take most bytes, until the search begins
+	inverted := s.state // the inverted elements; the memory is the state's, which the search needs only later
 	for g, i := 0, 0; i < p.elements; i++ {
 		var taken [4]uint64
 		taken, g = elementAt(p.text, g)
@@ -104,6 +104,7 @@ func (s *longSearch) setBit(set [4]uint64, words, i int) (steps int) {
 	return steps + 1
 }
 
+// popCount is the number of bytes in a set of bytes.
 func popCount(set [4]uint64) (n int) {
 	for _, word := range set {
 		n += bits.OnesCount64(word)
@@ -111,7 +112,7 @@ func popCount(set [4]uint64) (n int) {
 	return n
 }
 
-// elementAt returns which bytes the element of the glob at g takes, and where the next one starts.
+// elementAt returns the bytes that the element of the glob at g takes, and the index of the next element.
 func elementAt(glob string, g int) (taken [4]uint64, next int) {
 	switch c := glob[g]; {
 	case c == '?':
@@ -125,7 +126,7 @@ func elementAt(glob string, g int) (taken [4]uint64, next int) {
 	return taken, g + 1
 }
 
-// classAt is elementAt for the set whose first byte, after the bracket, is at g: see matchClass.
+// classAt is elementAt for a class whose first byte, after the bracket, is at g: see matchClass.
 func classAt(glob string, g int) (taken [4]uint64, next int) {
 	negated := g < len(glob) && glob[g] == '^'
 	if negated {
@@ -150,7 +151,7 @@ func classAt(glob string, g int) (taken [4]uint64, next int) {
 	return taken, g
 }
 
-// zeroed is n zeros, in the memory of s if that is enough.
+// zeroed returns n zeros, in the memory of s if that is large enough.
 func zeroed(s []uint64, n int) []uint64 {
 	if cap(s) < n {
 		return make([]uint64, n)

@@ -7,59 +7,59 @@ import (
 	"strings"
 )
 
-// patternIndex finds the patterns that match a topic without trying each one.
+// patternIndex finds the patterns that match a topic, without a match against each.
 //
 // Every glob begins with some literal bytes and ends with some, perhaps none: user.*.error begins with user. and ends
 // with .error. A topic that it matches does so too. So patterns hang in a radix tree by their prefix, and at each
 // prefix in another one by their suffix, spelled backwards. A look-up walks down along the topic once, and at each
-// prefix that has suffixes, back up along what is left of the topic. What it comes by are the candidates. A glob that
-// is a prefix, stars and a suffix has thereby matched; only one with more in its middle is held against Match.
+// prefix that has suffixes, back up along the rest of the topic. The patterns on its way are the candidates. A glob that
+// is a prefix, stars and a suffix has thereby matched; only one with more in its middle needs Match.
 //
-// What a publish costs at most, whoever chose the names: the walk along the prefixes reads each byte of the topic once.
-// Each prefix on it that has suffixes may read the topic once more; but whatever is read is held against a node, there
-// are at most five nodes to a pattern, and together they have no more bytes than the patterns. So finding candidates
-// never costs more than a look at each pattern. Candidates that need Match cost what Match costs: patterns that differ
+// The cost of a publish has a bound for names chosen by an attacker too. The walk along the prefixes reads each byte of the
+// topic once. Each prefix on it that has suffixes may read the topic once more; but each read byte is compared to a node,
+// there are at most five nodes to a pattern, and together they have no more bytes than the patterns. So candidates
+// never cost more than a look at each pattern. Candidates that need Match cost what Match costs: patterns that differ
 // only in their middle (*a*, *b*) are tried one by one. With names of 4 KiB one takes 0.3 ms at worst: see Matcher.
-// What is found is sorted, which is less than delivering it.
-// Adding and removing cost the length of the glob, however many others there are. Nothing is remembered of topics.
+// The matches are sorted, which costs less than their delivery.
+// Adding and removing cost the length of the glob, however many others there are. The index keeps nothing about topics.
 //
 // Measured with one match: 33 ns among 10 patterns; among 10,000 it is 32 ns while topics go to the same one, and
 // 96 ns when each goes to another, for then their nodes are no longer in the cache. Trying all of them was 140 µs.
 //
-// A map keyed by prefix, asked once for each length in use, is less code, but patterns of four thousand different
+// A map keyed by prefix, with a look-up for each length in use, is less code, but patterns of four thousand different
 // lengths make it four thousand look-ups a publish, and suffixes under the same prefix multiply them.
 type patternIndex struct {
 	root     node
-	created  uint64 // patterns added so far
-	reversed []byte // scratch: the topic backwards
+	created  uint64 // patterns added since the start
+	reversed []byte // scratch: the topic, reversed
 	matcher  Matcher
 }
 
-// patternEntry is what a subscriber set has besides if its name is a glob.
+// patternEntry is the part of a subscriber set in the index, if its name is a glob.
 type patternEntry struct {
 	set        *subscriberSet
-	createdAt  uint64 // its place in the order of creation, which is the order of delivery
+	createdAt  uint64 // position in the order of creation, which is the order of delivery
 	node       *node
-	next, prev *patternEntry // others that end at the same node
+	next, prev *patternEntry // other patterns of the same node
 	shape
 }
 
-// shape is what a glob demands of a topic that has its prefix and its suffix.
+// shape is what a glob requires of a topic beyond its prefix and its suffix.
 type shape struct {
-	minLen     int  // bytes that it must have
-	literal    bool // no marks: and may not exceed
-	needsMatch bool // there is more to it: Match must decide
+	minLen     int  // length of the topic
+	literal    bool // no marks: minLen is the exact length
+	needsMatch bool // elements between prefix and suffix: Match decides
 }
 
-// node stands for the bytes on the way to it. Apart from roots it has patterns, suffixes, or at least two children:
-// the tree is as small as its patterns allow, at any time.
+// node stands for the bytes on the path from the root to it. Any node but a root has patterns, suffixes, or at least two
+// children: prune keeps the tree as small as its patterns allow.
 type node struct {
-	label    string // the bytes from its parent to here; its own copy, so that no pattern that left is kept alive
+	label    string // the bytes from its parent to here; a copy, so that it keeps no removed pattern alive
 	keys     []byte // first byte of each child's label
 	children []*node
-	suffixes *node         // root of those patterns that have a suffix as well; only in the tree of prefixes
-	patterns *patternEntry // the first of those that end here
-	parent   *node         // of the root of suffixes: the node that they are suffixes at
+	suffixes *node         // root of the tree of suffixes; only in the tree of prefixes
+	patterns *patternEntry // the first of those whose prefix and suffix end here
+	parent   *node         // for a root of suffixes: the node of their prefix
 }
 
 func (x *patternIndex) add(set *subscriberSet) {
@@ -111,7 +111,7 @@ func (x *patternIndex) appendMatches(sets []*subscriberSet, topic []byte) []*sub
 		if n.suffixes == nil || len(rest) == 0 {
 			continue
 		}
-		if len(x.reversed) == 0 { // at the first need, and once for all prefixes
+		if len(x.reversed) == 0 { // reversed once, for the first prefix with suffixes
 			x.reversed = append(x.reversed, topic...)
 			slices.Reverse(x.reversed)
 		}
@@ -125,7 +125,7 @@ func (x *patternIndex) appendMatches(sets []*subscriberSet, topic []byte) []*sub
 	return sets
 }
 
-// appendMatches appends those that end here. That the topic has their prefix and suffix is known.
+// appendMatches appends the matches among the node's own patterns. The walk has checked their prefix and suffix.
 func (n *node) appendMatches(sets []*subscriberSet, topic []byte, m *Matcher) []*subscriberSet {
 	for p := n.patterns; p != nil; p = p.next {
 		switch {
@@ -137,7 +137,7 @@ func (n *node) appendMatches(sets []*subscriberSet, topic []byte, m *Matcher) []
 	return sets
 }
 
-// child goes to the child that the next bytes lead to, or nowhere.
+// child returns the child whose label the rest begins with, and what follows the label; or nil.
 func (n *node) child(rest []byte) (next *node, after []byte) {
 	if len(rest) == 0 {
 		return nil, nil
@@ -154,7 +154,7 @@ func (n *node) child(rest []byte) (next *node, after []byte) {
 	return next, rest[size:]
 }
 
-// insertPath goes all the way of key, and makes what is missing of it.
+// insertPath returns the node at the end of key, and makes the missing nodes.
 func (n *node) insertPath(key string) *node {
 	for key != "" {
 		i := bytes.IndexByte(n.keys, key[0])
@@ -168,7 +168,7 @@ func (n *node) insertPath(key string) *node {
 		for same < min(len(key), len(child.label)) && key[same] == child.label[same] {
 			same++
 		}
-		if same < len(child.label) { // they part within the label: a node goes in between
+		if same < len(child.label) { // they differ within the label: a node splits it
 			split := &node{label: strings.Clone(child.label[:same]), parent: n}
 			n.children[i] = split
 			child.label = strings.Clone(child.label[same:])
@@ -186,7 +186,7 @@ func (n *node) attach(child *node) {
 	n.children = append(n.children, child)
 }
 
-// prune takes out a node that has become needless, and those above that it was the need for.
+// prune removes a node without use, and its ancestors that only led to it.
 func (n *node) prune() {
 	for n.parent != nil && n.patterns == nil && n.suffixes == nil {
 		up := n.parent
@@ -198,7 +198,7 @@ func (n *node) prune() {
 			up.keys[i], up.children[i] = up.keys[last], up.children[last]
 			up.children[last] = nil
 			up.keys, up.children = up.keys[:last], up.children[:last]
-		case len(n.children) == 1 && up.suffixes != n: // nothing ends or forks here: one label serves for two
+		case len(n.children) == 1 && up.suffixes != n: // neither an end nor a fork: its label joins that of its child
 			child := n.children[0]
 			child.label, child.parent = n.label+child.label, up
 			up.children[bytes.IndexByte(up.keys, n.label[0])] = child
@@ -210,18 +210,18 @@ func (n *node) prune() {
 	}
 }
 
-// shapeOf reads a glob by the rules of Match. Escapes in prefix and suffix are resolved; no marks means all prefix.
+// shapeOf parses a glob by the rules of Match. It resolves escapes in prefix and suffix; a glob without marks is all prefix.
 func shapeOf(glob string) (prefix, suffix string, s shape) {
 	s.literal = true
 	literal := make([]byte, 0, len(glob)) // since the last mark
 	for g := 0; g < len(glob); {
-		next, _ := matchElement(glob, g, 0) // only to learn where the element ends
+		next, _ := matchElement(glob, g, 0) // only for the end of the element
 		switch c := glob[g]; c {
 		case '*', '?', '[':
 			if s.literal {
 				s.literal, prefix = false, string(literal)
 			} else if len(literal) > 0 {
-				s.needsMatch = true // something stands between two marks
+				s.needsMatch = true // a literal between two marks
 			}
 			if c != '*' {
 				s.needsMatch = true
