@@ -9,27 +9,27 @@ import (
 	"testing"
 )
 
-// idler is a Conn that costs next to nothing, so that a benchmark measures the core.
-type idler struct {
+// nopConn is a Conn that costs next to nothing, so that a benchmark measures the core.
+type nopConn struct {
 	NopConn
 	onApplied func()
 	asked     []Predicate // by the last batch that was handed back
 }
 
 // Returned takes down what the core asks, and drops the batch.
-func (o *idler) Returned(b *Batch) {
+func (o *nopConn) Returned(b *Batch) {
 	o.asked = b.Requests[0].Asked
 	o.Applied(b)
 }
 
-func (o *idler) Applied(*Batch) {
+func (o *nopConn) Applied(*Batch) {
 	if o.onApplied != nil {
 		o.onApplied()
 	}
 }
 
 // benchmark gives f a running core, and a function that submits and waits until the batch comes back.
-func benchmark(b *testing.B, f func(b *testing.B, submit func(from *idler, s *Subscriber, requests []Request))) {
+func benchmark(b *testing.B, f func(b *testing.B, submit func(from *nopConn, s *Subscriber, requests []Request))) {
 	b.ReportAllocs()
 	ctx, stop := context.WithCancel(b.Context())
 	core := New(Options{})
@@ -38,7 +38,7 @@ func benchmark(b *testing.B, f func(b *testing.B, submit func(from *idler, s *Su
 	back := make(chan struct{}, 1)
 	handBack := func() { back <- struct{}{} }
 	batch := &Batch{}
-	f(b, func(from *idler, s *Subscriber, requests []Request) {
+	f(b, func(from *nopConn, s *Subscriber, requests []Request) {
 		from.onApplied = handBack
 		batch.From, batch.Requests = s, requests
 		core.Submit(batch)
@@ -46,8 +46,8 @@ func benchmark(b *testing.B, f func(b *testing.B, submit func(from *idler, s *Su
 	})
 }
 
-func newIdler() (*idler, *Subscriber) {
-	o := &idler{}
+func newIdler() (*nopConn, *Subscriber) {
+	o := &nopConn{}
 	return o, NewSubscriber(o)
 }
 
@@ -62,7 +62,7 @@ func BenchmarkPublish(b *testing.B) {
 	for _, receivers := range []int{1, 100, 1000} {
 		for name, batch := range map[string][]Request{"single": single, "run": {run}} {
 			b.Run(fmt.Sprintf("receivers=%d/%s", receivers, name), func(b *testing.B) {
-				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 					for range receivers {
 						o, s := newIdler()
 						submit(o, s, []Request{subscribe("news")})
@@ -100,7 +100,7 @@ func withVerdicts(q Request, asked []Predicate) Request {
 func BenchmarkPublishToPredicates(b *testing.B) {
 	for _, count := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("predicates=%d", count), func(b *testing.B) {
-			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+			benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 				all := conditions(count)
 				for _, p := range all {
 					o, s := newIdler()
@@ -126,7 +126,7 @@ func BenchmarkPublishToPredicates(b *testing.B) {
 func BenchmarkPublishBesidePredicates(b *testing.B) {
 	for _, count := range []int{0, 1, 10_000} {
 		b.Run(fmt.Sprintf("elsewhere=%d", count), func(b *testing.B) {
-			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+			benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 				for i, p := range conditions(count) {
 					o, s := newIdler()
 					submit(o, s, []Request{where(p, subscribe(fmt.Sprintf("other-%d", i%100)))})
@@ -149,7 +149,7 @@ func BenchmarkChurnAmongPredicates(b *testing.B) {
 	for _, count := range []int{10, 10_000} {
 		for name, alone := range map[string]bool{"of-others": false, "all-its-own": true} {
 			b.Run(fmt.Sprintf("predicates=%d/%s", count, name), func(b *testing.B) {
-				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 					o, s := newIdler()
 					for _, p := range conditions(count) {
 						if !alone {
@@ -179,7 +179,7 @@ func BenchmarkChurnAmongPredicates(b *testing.B) {
 func BenchmarkLeaveManyPredicates(b *testing.B) {
 	for _, count := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("predicates=%d", count), func(b *testing.B) {
-			benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+			benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 				var join []Request
 				for _, p := range conditions(count) {
 					join = append(join, where(p, subscribe("news")))
@@ -198,7 +198,7 @@ func BenchmarkLeaveManyPredicates(b *testing.B) {
 
 // One operation is a subscribe to a topic that nobody else has, and its end, among 100,000 others that stay.
 func BenchmarkChurnAmongManyTopics(b *testing.B) {
-	benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+	benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 		for range 100 {
 			o, s := newIdler()
 			names := make([]string, 1000)
@@ -222,10 +222,10 @@ func BenchmarkChurnAmongManyTopics(b *testing.B) {
 
 // One operation is one of a thousand members that leaves the topic.
 func BenchmarkLeaveATopicOfAThousand(b *testing.B) {
-	benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+	benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 		const members = 1000
 		join, part := []Request{subscribe("news")}, []Request{leave()}
-		owners, subs := make([]*idler, members), make([]*Subscriber, members)
+		owners, subs := make([]*nopConn, members), make([]*Subscriber, members)
 		b.ResetTimer()
 		for left := b.N; left > 0; left -= members {
 			b.StopTimer()
@@ -317,7 +317,7 @@ func BenchmarkPublishAmongPatterns(b *testing.B) {
 	for _, glob := range []string{"user.%d.*", "*.%d.user", "user.*.%d"} {
 		for _, count := range []int{10, 10_000} {
 			b.Run(fmt.Sprintf("%s/patterns=%d", glob, count), func(b *testing.B) {
-				benchmark(b, func(b *testing.B, submit func(*idler, *Subscriber, []Request)) {
+				benchmark(b, func(b *testing.B, submit func(*nopConn, *Subscriber, []Request)) {
 					for i := range count {
 						o, s := newIdler()
 						submit(o, s, []Request{psubscribe(fmt.Sprintf(glob, i))})

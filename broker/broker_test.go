@@ -17,14 +17,14 @@ func TestPublishesFormOneSequence(t *testing.T) {
 		c.do(bob, publish("a", "4"))
 		assert.Equal(t, []string{
 			"message 1 a=1 for a", "message 2 b=2 for b", "message 3 b=3 for b", "message 4 a=4 for a",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "a message that nobody gets has its number too", func(t *testing.T, c *core) {
 		bob := c.client()
 		c.do(bob, publish("nobody", "1"))
 		ann := c.client(subscribe("a"))
 		c.do(bob, publish("a", "2"))
-		assert.Equal(t, []string{"message 2 a=2 for a"}, ann.heard())
+		assert.Equal(t, []string{"message 2 a=2 for a"}, ann.newLines())
 	})
 }
 
@@ -40,7 +40,7 @@ func TestASubscriberGetsWhatIsPublishedMeanwhile(t *testing.T) {
 		c.do(bob, publish("a", "late"))
 		assert.Equal(t, []string{
 			"subscribed a: 1", "message 2 a=one for a", "message 4 a=two for a", "unsubscribed a: 0",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "both are instants within one batch as well", func(t *testing.T, c *core) {
 		ann := c.client()
@@ -48,18 +48,18 @@ func TestASubscriberGetsWhatIsPublishedMeanwhile(t *testing.T) {
 		assert.Equal(t, []string{
 			"published a: 0", "subscribed a: 1", "published a: 1", "message 2 a=2 for a", "unsubscribed a: 0",
 			"published a: 0",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "a pattern subscription covers topics that did not exist yet", func(t *testing.T, c *core) {
 		ann, bob := c.client(psubscribe("a*")), c.client()
 		c.do(bob, publish("a", "1"), publish("ab", "2"), publish("ba", "3"))
-		assert.Equal(t, []string{"message 1 a=1 for pattern a*", "message 2 ab=2 for pattern a*"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=1 for pattern a*", "message 2 ab=2 for pattern a*"}, ann.newLines())
 	})
 	spec(t, "the empty topic is a topic, and the empty payload a message", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("")), c.client()
 		c.do(bob, publish("", ""), publish("a", ""))
-		assert.Equal(t, []string{"message 1 = for "}, ann.heard())
-		assert.Equal(t, []string{"published : 1", "published a: 0"}, bob.heard())
+		assert.Equal(t, []string{"message 1 = for "}, ann.newLines())
+		assert.Equal(t, []string{"published : 1", "published a: 0"}, bob.newLines())
 	})
 }
 
@@ -74,26 +74,26 @@ func TestAMessageComesOnceForEachSubscriptionThatItMatches(t *testing.T) {
 			"message 1 ab=1 for pattern ?b",
 			"message 2 ab=2 for ab", "message 2 ab=2 for pattern *b", "message 2 ab=2 for pattern a*",
 			"message 2 ab=2 for pattern ?b",
-		}, ann.heard())
-		assert.Equal(t, []string{"published ab: 4", "published ab: 4"}, bob.heard())
+		}, ann.newLines())
+		assert.Equal(t, []string{"published ab: 4", "published ab: 4"}, bob.newLines())
 	})
 	spec(t, "the order of patterns is that of the first who subscribed", func(t *testing.T, c *core) {
 		zoe := c.client(psubscribe("a*", "*"))
 		ann, bob := c.client(psubscribe("*", "a*")), c.client()
 		c.do(zoe, punsubscribe("a*")) // ann keeps it alive, and in its place
 		c.do(bob, publish("a", "1"))
-		assert.Equal(t, []string{"message 1 a=1 for pattern a*", "message 1 a=1 for pattern *"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=1 for pattern a*", "message 1 a=1 for pattern *"}, ann.newLines())
 	})
 	spec(t, "a pattern that everybody left goes to the end when it comes back", func(t *testing.T, c *core) {
 		ann, bob := c.client(psubscribe("a*", "*"), punsubscribe("a*"), psubscribe("a*")), c.client()
 		c.do(bob, publish("a", "1"))
-		assert.Equal(t, []string{"message 1 a=1 for pattern *", "message 1 a=1 for pattern a*"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=1 for pattern *", "message 1 a=1 for pattern a*"}, ann.newLines())
 	})
 	spec(t, "two forms of one name are two subscriptions", func(t *testing.T, c *core) {
 		ann, bob := c.client(otherForm(subscribe("a")), subscribe("a")), c.client()
 		c.do(bob, publish("a", "1"))
-		assert.Equal(t, []string{"message 1 a=1 for a in form 1", "message 1 a=1 for a"}, ann.heard())
-		assert.Equal(t, []string{"published a: 2"}, bob.heard())
+		assert.Equal(t, []string{"message 1 a=1 for a in form 1", "message 1 a=1 for a"}, ann.newLines())
+		assert.Equal(t, []string{"published a: 2"}, bob.newLines())
 	})
 }
 
@@ -109,7 +109,7 @@ func TestRepliesComeInTheOrderOfTheRequests(t *testing.T) {
 			"subscribed a: 1", "subscribed b: 2", "refused", "published c: 0", "unsubscribed b: 1",
 			"unsubscribed nothing: 1",
 			"answered: 1 topics, 0 patterns, 1 subscribers, 1 published, 0 delivered",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "a refused request does nothing", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
@@ -117,7 +117,7 @@ func TestRepliesComeInTheOrderOfTheRequests(t *testing.T) {
 		assert.Equal(t, []string{
 			"refused", "refused", "refused", "refused",
 			"answered: 1 topics, 0 patterns, 1 subscribers, 0 published, 0 delivered",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 }
 
@@ -129,7 +129,7 @@ func TestTheReplyToAPublishCountsItsReceivers(t *testing.T) {
 		c.client(subscribe("a", "b"))
 		bob := c.client()
 		c.do(bob, publish("a", ""), publish("b", ""), publish("c", ""), publish("dd", ""))
-		assert.Equal(t, []string{"published a: 4", "published b: 2", "published c: 1", "published dd: 0"}, bob.heard())
+		assert.Equal(t, []string{"published a: 4", "published b: 2", "published c: 1", "published dd: 0"}, bob.newLines())
 	})
 	spec(t, "a publisher that listens: reply, message, next reply", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"), psubscribe("a"))
@@ -137,7 +137,7 @@ func TestTheReplyToAPublishCountsItsReceivers(t *testing.T) {
 		assert.Equal(t, []string{
 			"published a: 2", "message 1 a=1 for a", "message 1 a=1 for pattern a",
 			"published a: 2", "message 2 a=2 for a", "message 2 a=2 for pattern a",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "an answer comes after everything before it has been queued", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
@@ -145,6 +145,6 @@ func TestTheReplyToAPublishCountsItsReceivers(t *testing.T) {
 		assert.Equal(t, []string{
 			"published a: 1", "message 1 a=1 for a",
 			"answered: 1 topics, 0 patterns, 1 subscribers, 1 published, 1 delivered",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 }

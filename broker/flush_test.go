@@ -40,7 +40,7 @@ func TestEveryBatchIsHandedBackOnceAndEveryRoundFlushedOnce(t *testing.T) {
 				"applied",
 				"published a: 1", "message 2 a=2 for a", "applied",
 				"flushed",
-			}, ann.heard())
+			}, ann.newLines())
 		})
 	waiting(t, "a subscriber is flushed once for a round of many messages", func(t *testing.T, b *Broker, run func()) {
 		ann, bob, cid := newClient(), newClient(), newClient()
@@ -92,7 +92,7 @@ func TestFlush(t *testing.T) {
 			ann := c.client(subscribe("a"))
 			ann.limit, ann.writesFlush = 1, true
 			c.do(c.client(), publish("a", "1"))
-			assert.Equal(t, []string{"message 1 a=1 for a", "evicted", "flushed"}, ann.heard())
+			assert.Equal(t, []string{"message 1 a=1 for a", "evicted", "flushed"}, ann.newLines())
 		})
 }
 

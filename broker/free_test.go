@@ -182,7 +182,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		}
 		assert.Less(t, len(c.sets[Topic]["a"].members.items), 2*minCompact)
 		c.do(c.client(), publish("a", "1"))
-		assert.Equal(t, []string{"message 1 a=1 for a"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=1 for a"}, ann.newLines())
 	})
 }
 
@@ -219,9 +219,9 @@ func TestThoseWhoStayKeepTheirOrder(t *testing.T) {
 			}
 			c.do(ann, punsubscribe(glob))
 		}
-		ann.heard()
+		ann.newLines()
 		c.do(c.client(), publish("a", ""))
-		assert.Equal(t, want, ann.heard())
+		assert.Equal(t, want, ann.newLines())
 	})
 }
 

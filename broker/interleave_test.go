@@ -146,7 +146,7 @@ func (p *pair) join() int {
 	if p.draw.IntN(2) == 0 {
 		m.limit = 1 + p.draw.IntN(300)
 	}
-	c.limit, c.writesApplied, c.writesPlaces = m.limit, true, true
+	c.limit, c.writesApplied, c.writesSequences = m.limit, true, true
 	p.all, p.model.clients = append(p.all, c), append(p.model.clients, m)
 	return len(p.all) - 1
 }

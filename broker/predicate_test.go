@@ -14,23 +14,23 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 	spec(t, "those it says yes to, and the count is of exactly those", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(where(even, subscribe("a"))), c.client(subscribe("a")), c.client()
 		c.say(cid, publish("a", "1"), publish("a", "2"), publish("b", "2"))
-		assert.Equal(t, []string{"message 2 a=2 for a WHERE even"}, ann.heard())
-		assert.Equal(t, []string{"message 1 a=1 for a", "message 2 a=2 for a"}, bob.heard())
-		assert.Equal(t, []string{"published a: 1", "published a: 2", "published b: 0"}, cid.heard())
+		assert.Equal(t, []string{"message 2 a=2 for a WHERE even"}, ann.newLines())
+		assert.Equal(t, []string{"message 1 a=1 for a", "message 2 a=2 for a"}, bob.newLines())
+		assert.Equal(t, []string{"published a: 1", "published a: 2", "published b: 0"}, cid.newLines())
 	})
 	spec(t, "who lacks what it reads does not match, and is counted apart", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(blind, psubscribe("*"))), c.client()
 		c.say(bob, publish("b", "2"), publish("a", "2"), publish("a", "1"))
-		assert.Equal(t, []string{"message 2 a=2 for pattern * WHERE blind"}, ann.heard())
-		assert.Equal(t, []string{"published b: 0", "published a: 1", "published a: 0"}, bob.heard())
+		assert.Equal(t, []string{"message 2 a=2 for pattern * WHERE blind"}, ann.newLines())
+		assert.Equal(t, []string{"published b: 0", "published a: 1", "published a: 0"}, bob.newLines())
 		counts := View{c.Broker}.Stats()
 		assert.Equal(t, []uint64{1, 2, 1}, []uint64{counts.Matched, counts.Filtered, counts.Unreadable})
 	})
 	spec(t, "a message that nobody wants is taken, numbered and gone", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(never, subscribe("a")), subscribe("b")), c.client()
 		c.say(bob, publish("a", "1"), publish("b", "2"))
-		assert.Equal(t, []string{"published a: 0", "published b: 1"}, bob.heard())
-		assert.Equal(t, []string{"message 2 b=2 for b"}, ann.heard())
+		assert.Equal(t, []string{"published a: 0", "published b: 1"}, bob.newLines())
+		assert.Equal(t, []string{"message 2 b=2 for b"}, ann.newLines())
 	})
 	spec(t, "a publisher that listens gets reply, message, next reply", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")))
@@ -38,22 +38,22 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 		assert.Equal(t, []string{
 			"published a: 1", "message 1 a=2 for a WHERE even", "published a: 0",
 			"published a: 1", "message 3 a=4 for a WHERE even",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "who is over gets the message, and is evicted behind it", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(where(even, subscribe("a", "b"))), c.client(where(even, subscribe("a"))), c.client()
 		ann.limit = 1
 		c.say(cid, publish("a", "2"), publish("a", "4"))
-		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "evicted"}, ann.heard())
-		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even"}, bob.heard())
-		assert.Equal(t, []string{"published a: 2", "published a: 1"}, cid.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "evicted"}, ann.newLines())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even"}, bob.newLines())
+		assert.Equal(t, []string{"published a: 2", "published a: 1"}, cid.newLines())
 		requireHoldsNothing(t, ann.sub)
 	})
 	spec(t, "shards have predicates of their own", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, toShard(subscribe("a")))), c.client()
 		c.say(bob, publish("a", "2"), toShard(publish("a", "2")), toShard(publish("a", "3")))
-		assert.Equal(t, []string{"message 2 a=2 for shard a WHERE even"}, ann.heard())
-		assert.Equal(t, []string{"published a: 0", "published a: 1", "published a: 0"}, bob.heard())
+		assert.Equal(t, []string{"message 2 a=2 for shard a WHERE even"}, ann.newLines())
+		assert.Equal(t, []string{"published a: 0", "published a: 1", "published a: 0"}, bob.newLines())
 	})
 	spec(t, "a flood joined half-way: every match from that instant on, and none before", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client(where(even, subscribe("a")))
@@ -68,7 +68,7 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 		assert.Equal(t, []string{
 			"subscribed a WHERE even: 1", "message 7 a=6 for a WHERE even", "message 9 a=8 for a WHERE even",
 			"unsubscribed a WHERE even: 0",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 }
 
@@ -80,14 +80,14 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		assert.Equal(t, []string{
 			"message 1 a=2 for a", "message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even",
 			"message 1 a=2 for pattern *", "message 1 a=2 for pattern * WHERE even", "message 1 a=2 for pattern * WHERE on a",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "a pattern is as old as the first subscription to it, with a predicate or without", func(t *testing.T, c *core) {
 		ann := c.client(where(even, psubscribe("a*")), psubscribe("*", "a*"))
 		c.do(ann, where(even, punsubscribe("a*")))
-		ann.heard()
+		ann.newLines()
 		c.say(c.client(), publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for pattern a*", "message 1 a=2 for pattern *"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=2 for pattern a*", "message 1 a=2 for pattern *"}, ann.newLines())
 	})
 	spec(t, "of one predicate those who came first", func(t *testing.T, c *core) {
 		var order []string
@@ -107,7 +107,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		ann := c.client(where(even, subscribe("a")), where(onA, subscribe("a")), where(even, unsubscribe("a")),
 			where(even, subscribe("a")))
 		c.say(c.client(), publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even"}, ann.newLines())
 	})
 	spec(t, "it stays while most of many leave, and others come", func(t *testing.T, c *core) {
 		many := make([]*condition, 5*minCompact)
@@ -125,9 +125,9 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		ann := c.client(append(join, part...)...)
 		require.Less(t, len(c.sets[Topic]["a"].filters.sets.items), len(many), "the list has been squeezed")
 		c.do(ann, where(many[0], subscribe("a")), where(many[13], subscribe("a"))) // one is back, one was there
-		ann.heard()
+		ann.newLines()
 		c.say(c.client(), publish("a", "1"))
-		assert.Equal(t, append(want, "message 1 a=1 for a WHERE all 0"), ann.heard())
+		assert.Equal(t, append(want, "message 1 a=1 for a WHERE all 0"), ann.newLines())
 	})
 }
 
@@ -140,8 +140,8 @@ func TestSubscribingWithPredicates(t *testing.T) {
 			"subscribed a WHERE even: 1", "subscribed a WHERE on a: 2", "subscribed a: 3", "subscribed pattern a WHERE odd: 4",
 			"message 1 a=2 for a", "message 1 a=2 for a WHERE even", "message 1 a=2 for a WHERE on a",
 			"message 2 a=1 for a", "message 2 a=1 for a WHERE on a", "message 2 a=1 for pattern a WHERE odd",
-		}, ann.heard())
-		assert.Equal(t, []string{"published a: 3", "published a: 3"}, bob.heard())
+		}, ann.newLines())
+		assert.Equal(t, []string{"published a: 3", "published a: 3"}, bob.newLines())
 		assert.Equal(t, []int{4, 3, len("even on a odd") - 2}, []int{ann.sub.NumSubscriptions(), ann.sub.NumFiltered(), ann.sub.FilterCost()})
 	})
 	spec(t, "names with a predicate and without may be asked for at once", func(t *testing.T, c *core) {
@@ -149,7 +149,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		q := where(even, subscribe("a", "b"))
 		q.Names[0], q.Filters[0] = []byte("a"), Filter{}
 		c.do(ann, q)
-		assert.Equal(t, []string{"subscribed a: 1", "subscribed b WHERE even: 2"}, ann.heard())
+		assert.Equal(t, []string{"subscribed a: 1", "subscribed b WHERE even: 2"}, ann.newLines())
 		assert.Equal(t, 1, ann.sub.NumFiltered())
 	})
 	spec(t, "a repeated one is confirmed and changes nothing", func(t *testing.T, c *core) {
@@ -159,14 +159,14 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		assert.Equal(t, []string{
 			"subscribed a WHERE even: 1", "subscribed a WHERE even: 1", "subscribed a WHERE even: 1",
 			"message 1 a=2 for a WHERE even",
-		}, ann.heard())
+		}, ann.newLines())
 		assert.Equal(t, []int{1, 1, len("even")}, []int{ann.sub.NumSubscriptions(), ann.sub.NumFiltered(), ann.sub.FilterCost()})
 	})
 	spec(t, "two forms of one are two subscriptions", func(t *testing.T, c *core) {
 		ann, bob := c.client(otherForm(where(even, subscribe("a"))), where(even, subscribe("a"))), c.client()
 		c.say(bob, publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for a WHERE even in form 1", "message 1 a=2 for a WHERE even"}, ann.heard())
-		assert.Equal(t, []string{"published a: 2"}, bob.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even in form 1", "message 1 a=2 for a WHERE even"}, ann.newLines())
+		assert.Equal(t, []string{"published a: 2"}, bob.newLines())
 	})
 	spec(t, "everybody with the same predicate on a name shares it: one is asked", func(t *testing.T, c *core) {
 		for range 3 {
@@ -183,10 +183,10 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		c.say(bob, publish("a", "2"), publish("b", "2"))
 		assert.Equal(t, []string{
 			"message 1 a=2 for a WHERE even", "message 1 a=2 for pattern a WHERE even", "message 2 b=2 for b WHERE even",
-		}, ann.heard())
+		}, ann.newLines())
 		c.do(ann, where(even, unsubscribe("a")))
 		c.say(bob, publish("a", "2"))
-		assert.Equal(t, []string{"unsubscribed a WHERE even: 2", "message 3 a=2 for pattern a WHERE even"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed a WHERE even: 2", "message 3 a=2 for pattern a WHERE even"}, ann.newLines())
 	})
 	spec(t, "more than a few on one name are found as well", func(t *testing.T, c *core) {
 		require.Greater(t, len(someConditions), indexThreshold)
@@ -202,8 +202,8 @@ func TestSubscribingWithPredicates(t *testing.T) {
 			"message 1 a=4 for a WHERE even", "message 1 a=4 for a WHERE on a", "message 1 a=4 for a WHERE blind",
 			"message 1 a=4 for a WHERE 4",
 		}
-		assert.Equal(t, want, ann.heard())
-		assert.Equal(t, want, bob.heard())
+		assert.Equal(t, want, ann.newLines())
+		assert.Equal(t, want, bob.newLines())
 		c.do(ann, leave())
 		assert.Equal(t, len(someConditions), View{c.Broker}.Stats().Predicates)
 		c.do(bob, leave())
@@ -229,32 +229,32 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 	spec(t, "a wide name leaves all subscriptions to it, with one answer", func(t *testing.T, c *core) {
 		ann, bob := c.client(append(three(), subscribe("b"), where(even, psubscribe("a")))...), c.client(three()...)
 		c.do(ann, wide(unsubscribe("a")))
-		assert.Equal(t, []string{"unsubscribed a: 2"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed a: 2"}, ann.newLines())
 		c.say(c.client(), publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for pattern a WHERE even"}, ann.heard())
-		assert.Len(t, bob.heard(), 3, "what others hold stays")
+		assert.Equal(t, []string{"message 1 a=2 for pattern a WHERE even"}, ann.newLines())
+		assert.Len(t, bob.newLines(), 3, "what others hold stays")
 	})
 	spec(t, "also when there is no plain one", func(t *testing.T, c *core) {
 		ann := c.client(where(even, psubscribe("a*")), where(odd, psubscribe("a*")), where(odd, psubscribe("*")))
 		c.do(ann, wide(punsubscribe("a*", "x")))
-		assert.Equal(t, []string{"unsubscribed pattern a*: 1", "unsubscribed pattern x: 1"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed pattern a*: 1", "unsubscribed pattern x: 1"}, ann.newLines())
 		assert.Equal(t, 1, ann.sub.NumFiltered())
 	})
 	spec(t, "a wide name with its predicate leaves that one alone", func(t *testing.T, c *core) {
 		ann := c.client(three()...)
 		c.do(ann, wide(where(even, unsubscribe("a"))))
-		assert.Equal(t, []string{"unsubscribed a WHERE even: 2"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed a WHERE even: 2"}, ann.newLines())
 		c.say(c.client(), publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for a", "message 1 a=2 for a WHERE on a"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a", "message 1 a=2 for a WHERE on a"}, ann.newLines())
 	})
 	spec(t, "an exact name leaves that one alone", func(t *testing.T, c *core) {
 		ann := c.client(three()...)
 		c.do(ann, unsubscribe("a"), unsubscribe("a"), where(onA, unsubscribe("a")), where(never, unsubscribe("a")))
 		assert.Equal(t, []string{
 			"unsubscribed a: 2", "unsubscribed a: 2", "unsubscribed a WHERE on a: 1", "unsubscribed a WHERE never: 1",
-		}, ann.heard())
+		}, ann.newLines())
 		c.say(c.client(), publish("a", "2"))
-		assert.Equal(t, []string{"message 1 a=2 for a WHERE even"}, ann.heard())
+		assert.Equal(t, []string{"message 1 a=2 for a WHERE even"}, ann.newLines())
 	})
 	spec(t, "a wide name means its own kind and form", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")), otherForm(where(even, subscribe("a"))), toShard(where(even, subscribe("a"))))
@@ -262,7 +262,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		c.say(c.client(), publish("a", "2"), toShard(publish("a", "2")))
 		assert.Equal(t, []string{
 			"unsubscribed a: 0", "message 1 a=2 for a WHERE even in form 1", "message 2 a=2 for shard a WHERE even",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "all of a kind go in the order in which they came, each with its answer", func(t *testing.T, c *core) {
 		for _, widely := range []bool{false, true} {
@@ -270,7 +270,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 			q := unsubscribe()
 			q.IncludeFiltered = widely
 			c.do(ann, q)
-			assert.Equal(t, []string{"unsubscribed a WHERE even: 3", "unsubscribed a: 2", "unsubscribed a WHERE on a: 1"}, ann.heard())
+			assert.Equal(t, []string{"unsubscribed a WHERE even: 3", "unsubscribed a: 2", "unsubscribed a WHERE on a: 1"}, ann.newLines())
 			c.do(ann, leave())
 		}
 	})
@@ -279,9 +279,9 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		for i := range 5 * minCompact {
 			c.do(ann, where(digit(fmt.Sprint(i)), subscribe("a")))
 		}
-		ann.heard()
+		ann.newLines()
 		c.do(ann, wide(unsubscribe("a")))
-		assert.Equal(t, []string{"unsubscribed a: 1"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed a: 1"}, ann.newLines())
 		assert.Equal(t, Stats{Topics: 1, Subscribers: 1}, View{c.Broker}.Stats())
 	})
 }
@@ -300,7 +300,7 @@ func TestCountsOfPredicates(t *testing.T) {
 		c.client(where(even, subscribe("b")), where(blind, psubscribe("*")), subscribe("b"))
 		bob := c.client()
 		c.say(bob, publish("b", "1"), publish("b", "2"), publish("c", "3"))
-		assert.Equal(t, []string{"published b: 1", "published b: 3", "published c: 0"}, bob.heard())
+		assert.Equal(t, []string{"published b: 1", "published b: 3", "published c: 0"}, bob.newLines())
 		got := View{c.Broker}.Stats()
 		assert.Equal(t, []uint64{3, 4, 7, 4}, []uint64{got.Published, got.Matched, got.Filtered, got.Unreadable})
 	})

@@ -14,44 +14,44 @@ func TestARunIsAsManyMessages(t *testing.T) {
 		c.do(bob, publish("b", "0"), three(), publish("b", "4"))
 		assert.Equal(t, []string{
 			"message 1 b=0 for b", "message 2 ab=1 for ab", "message 3 ab=2 for ab", "message 4 ab=3 for ab", "message 5 b=4 for b",
-		}, ann.heard())
-		assert.Equal(t, []string{"published b: 1", "published ab: 1", "published ab: 1", "published ab: 1", "published b: 1"}, bob.heard())
+		}, ann.newLines())
+		assert.Equal(t, []string{"published b: 1", "published ab: 1", "published ab: 1", "published ab: 1", "published b: 1"}, bob.newLines())
 		assert.Equal(t, Stats{Topics: 2, Subscribers: 1, Published: 5, Matched: 5}, View{c.Broker}.Stats())
 	})
 	spec(t, "it is dispatched in one piece to whoever it reaches once", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(subscribe("ab")), c.client(subscribe("ab"), psubscribe("a*")), c.client()
 		c.do(cid, three())
-		assert.Equal(t, 1, ann.pieces)
-		assert.Equal(t, 6, bob.pieces)
+		assert.Equal(t, 1, ann.deliverCalls)
+		assert.Equal(t, 6, bob.deliverCalls)
 	})
 	spec(t, "who has several subscriptions gets all copies of a message before the next message", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(subscribe("ab"), psubscribe("a*")), c.client(subscribe("ab")), c.client()
 		c.do(cid, publish("ab", "1", "2"))
 		assert.Equal(t, []string{
 			"message 1 ab=1 for ab", "message 1 ab=1 for pattern a*", "message 2 ab=2 for ab", "message 2 ab=2 for pattern a*",
-		}, ann.heard())
-		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab"}, bob.heard())
-		assert.Equal(t, []string{"published ab: 3", "published ab: 3"}, cid.heard())
+		}, ann.newLines())
+		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab"}, bob.newLines())
+		assert.Equal(t, []string{"published ab: 3", "published ab: 3"}, cid.newLines())
 	})
 	spec(t, "a publisher that listens gets reply, message, next reply", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("ab")), c.client(psubscribe("*"))
 		c.do(ann, publish("ab", "1", "2"))
 		assert.Equal(t, []string{
 			"published ab: 2", "message 1 ab=1 for ab", "published ab: 2", "message 2 ab=2 for ab",
-		}, ann.heard())
-		assert.Equal(t, []string{"message 1 ab=1 for pattern *", "message 2 ab=2 for pattern *"}, bob.heard())
+		}, ann.newLines())
+		assert.Equal(t, []string{"message 1 ab=1 for pattern *", "message 2 ab=2 for pattern *"}, bob.newLines())
 	})
 	spec(t, "a connection may want it message by message", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("ab")), c.client()
 		c.do(bob, messageByMessage(three()))
-		assert.Equal(t, 3, ann.pieces)
-		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab", "message 3 ab=3 for ab"}, ann.heard())
+		assert.Equal(t, 3, ann.deliverCalls)
+		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab", "message 3 ab=3 for ab"}, ann.newLines())
 	})
 	spec(t, "who is over during it still gets all of it, and is evicted behind it", func(t *testing.T, c *core) {
 		ann, bob := c.client(subscribe("ab")), c.client()
 		ann.limit = 1
 		c.do(bob, three(), publish("ab", "4"))
-		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab", "message 3 ab=3 for ab", "evicted"}, ann.heard())
+		assert.Equal(t, []string{"message 1 ab=1 for ab", "message 2 ab=2 for ab", "message 3 ab=3 for ab", "evicted"}, ann.newLines())
 		assert.Equal(t, "published ab: 0", bob.lines[3])
 	})
 	spec(t, "a publisher that is evicted half-way through a run taken message by message publishes no more", func(t *testing.T, c *core) {
@@ -60,6 +60,6 @@ func TestARunIsAsManyMessages(t *testing.T) {
 		c.do(ann, messageByMessage(three()))
 		assert.Equal(t, []string{
 			"published ab: 1", "message 1 ab=1 for ab", "published ab: 1", "message 2 ab=2 for ab", "evicted",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 }

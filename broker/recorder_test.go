@@ -7,41 +7,41 @@ import (
 	"testing/synctest"
 )
 
-// recorder is a Conn that writes down what it is told, one line for each call.
+// recorder is a Conn that records each call of the core as a line.
 type recorder struct {
 	lines   []string
 	applied []*Batch
 
 	returned []*Batch // by the core, for verdicts
 	flushes  int
-	owed     bool // told something since its last Flush
+	owed     bool // called since its last Flush
 
-	limit    int // Deliver says "over" from this many messages on; 0 is never
-	messages int
-	stale    int    // publishes that some predicate was asked for in vain
-	pieces   int    // calls of Deliver: a run that comes whole is one
-	onFlush  func() // for fences
+	limit        int // Deliver says "over" from this many messages on; 0 is never
+	messages     int
+	stale        int    // publishes that some predicate was asked for in vain
+	deliverCalls int    // calls of Deliver: a run that comes whole is one
+	onFlush      func() // for fences
 
-	writesApplied, writesFlush, writesPlaces bool // write these down as well
+	writesApplied, writesFlush, writesSequences bool // write these down as well
 }
 
 // refused is the Tag of requests that a recorder does not admit.
 const refused = "refused"
 
-func (r *recorder) tell(format string, args ...any) {
+func (r *recorder) record(format string, args ...any) {
 	r.owed = true
 	r.lines = append(r.lines, fmt.Sprintf(format, args...))
 }
 
 func (r *recorder) Admit(q *Request) bool {
 	if q.Tag == refused {
-		r.tell("refused")
+		r.record("refused")
 		return false
 	}
 	return true
 }
 
-// apart is the Tag of runs that a recorder wants to be applied message by message.
+// apart is the Tag of runs that a recorder has applied message by message.
 const apart = "apart"
 
 func (r *recorder) AcceptsRun(q *Request) (parts []Request, whole bool) {
@@ -56,11 +56,11 @@ func (r *recorder) AcceptsRun(q *Request) (parts []Request, whole bool) {
 
 func (r *recorder) Published(q *Request, messages int, first uint64, receivers int) {
 	for i := range messages {
-		place := ""
-		if r.writesPlaces {
-			place = fmt.Sprintf(" as %d", first+uint64(i)) //nolint:gosec // a count
+		sequence := ""
+		if r.writesSequences {
+			sequence = fmt.Sprintf(" as %d", first+uint64(i)) //nolint:gosec // a count
 		}
-		r.tell("published %s%s: %d", q.Names[0], place, receivers)
+		r.record("published %s%s: %d", q.Names[0], sequence, receivers)
 	}
 	if q.Stale {
 		r.stale++
@@ -68,18 +68,18 @@ func (r *recorder) Published(q *Request, messages int, first uint64, receivers i
 }
 
 func (r *recorder) Subscribed(q *Request, name []byte, count int) {
-	r.tell("subscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
+	r.record("subscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
 }
 
 func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 	if name == nil {
-		r.tell("unsubscribed nothing: %d", count)
+		r.record("unsubscribed nothing: %d", count)
 		return
 	}
-	r.tell("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
+	r.record("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
 }
 
-// Takes tells what Admit will say.
+// Takes is what Admit will return.
 func (r *recorder) Takes(q *Request) bool { return q.Tag != refused }
 
 // Returned keeps the batch for the test, which judges it and submits it again.
@@ -94,26 +94,26 @@ func (r *recorder) Kept(q *Request) []Request {
 // BeginExec gives back what the test put into the Exec request's Tag.
 func (r *recorder) BeginExec(q *Request) []Request {
 	kept, _ := q.Tag.([]Request)
-	r.tell("begin %d", len(kept))
+	r.record("begin %d", len(kept))
 	return kept
 }
 
-func (r *recorder) EndExec(*Request) { r.tell("commit") }
+func (r *recorder) EndExec(*Request) { r.record("commit") }
 
 func (r *recorder) Reply(_ *Request, v View) {
 	c := v.Stats()
-	r.tell("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
+	r.record("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
 		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
 	if c.Predicates > 0 || c.Filtered > 0 {
-		r.tell("and: %d predicates, %d filtered, %d unreadable", c.Predicates, c.Filtered, c.Unreadable)
+		r.record("and: %d predicates, %d filtered, %d unreadable", c.Predicates, c.Filtered, c.Unreadable)
 	}
 }
 
 func (r *recorder) Deliver(m *Message, s *Subscription) bool {
-	r.pieces++
+	r.deliverCalls++
 	for i, payload := range m.Payloads {
 		r.messages++
-		r.tell("message %d %s=%s for %s", m.Sequence+uint64(i), m.Topic, payload, label(s.Kind(), s.Form, s.Name()))
+		r.record("message %d %s=%s for %s", m.Sequence+uint64(i), m.Topic, payload, label(s.Kind(), s.Form, s.Name()))
 	}
 	return r.limit > 0 && r.messages >= r.limit
 }
@@ -124,7 +124,7 @@ func (r *recorder) Applied(b *Batch) {
 	r.applied = append(r.applied, b)
 	r.owed = true
 	if r.writesApplied {
-		r.tell("applied")
+		r.record("applied")
 	}
 	for _, q := range b.Requests {
 		for _, name := range q.Names {
@@ -156,11 +156,11 @@ func (r *recorder) Flush() {
 func (r *recorder) Ended(e EndReason, tag any) {
 	switch {
 	case e == Left:
-		r.tell("left")
+		r.record("left")
 	case tag != nil:
-		r.tell("evicted by %v", tag)
+		r.record("evicted by %v", tag)
 	default:
-		r.tell("evicted")
+		r.record("evicted")
 	}
 }
 
@@ -191,8 +191,8 @@ func newClient() *client {
 
 func (c *client) batch(requests ...Request) *Batch { return &Batch{From: c.sub, Requests: requests} }
 
-// heard returns what c has been told since it was last asked.
-func (c *client) heard() []string {
+// newLines returns what c has been told since it was last asked.
+func (c *client) newLines() []string {
 	lines := c.lines
 	c.lines = nil
 	return lines

@@ -14,7 +14,7 @@ func TestSubscribing(t *testing.T) {
 		c.do(ann, subscribe("a", "b"), psubscribe("a", "*"))
 		assert.Equal(t, []string{
 			"subscribed a: 1", "subscribed b: 2", "subscribed pattern a: 3", "subscribed pattern *: 4",
-		}, ann.heard())
+		}, ann.newLines())
 		assert.Equal(t, 2, ann.sub.CountKind(0, Topic))
 		assert.Equal(t, 2, ann.sub.CountKind(0, Pattern))
 		assert.Equal(t, 4, ann.sub.Count(0, Topic))
@@ -26,7 +26,7 @@ func TestSubscribing(t *testing.T) {
 		assert.Equal(t, []string{
 			"subscribed a: 1", "subscribed a: 1", "subscribed pattern a*: 2", "subscribed pattern a*: 2", "subscribed a: 2",
 			"message 1 a=1 for a", "message 1 a=1 for pattern a*",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "members are reached in the order in which they subscribed", func(t *testing.T, c *core) {
 		var order []string
@@ -64,7 +64,7 @@ func TestUnsubscribing(t *testing.T) {
 		assert.Equal(t, []string{
 			"unsubscribed x: 2", "unsubscribed a: 1", "unsubscribed a: 1", "unsubscribed p: 1",
 			"unsubscribed pattern a: 1",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "all of a kind go in the order in which they came", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("c"), psubscribe("p"), subscribe("a", "b"))
@@ -72,21 +72,21 @@ func TestUnsubscribing(t *testing.T) {
 		assert.Equal(t, []string{
 			"unsubscribed c: 3", "unsubscribed a: 2", "unsubscribed b: 1",
 			"answered: 0 topics, 1 patterns, 1 subscribers, 0 published, 0 delivered",
-		}, ann.heard())
+		}, ann.newLines())
 		c.do(ann, punsubscribe())
-		assert.Equal(t, []string{"unsubscribed pattern p: 0"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed pattern p: 0"}, ann.newLines())
 	})
 	spec(t, "all, when none is held, is confirmed once without a name", func(t *testing.T, c *core) {
 		ann := c.client()
 		c.do(ann, unsubscribe(), punsubscribe(), subscribe("a"), punsubscribe())
 		assert.Equal(t, []string{
 			"unsubscribed nothing: 0", "unsubscribed nothing: 0", "subscribed a: 1", "unsubscribed nothing: 1",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 	spec(t, "the empty topic is a name and not the absence of one", func(t *testing.T, c *core) {
 		ann := c.client(subscribe(""))
 		c.do(ann, unsubscribe())
-		assert.Equal(t, []string{"unsubscribed : 0"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed : 0"}, ann.newLines())
 	})
 	spec(t, "all of many go in order, across squeezes of the list", func(t *testing.T, c *core) {
 		names := manyNames(5 * minCompact)
@@ -96,7 +96,7 @@ func TestUnsubscribing(t *testing.T) {
 		for i, name := range names {
 			want = append(want, confirmed("unsubscribed", name, len(names)-i-1))
 		}
-		assert.Equal(t, want, ann.heard())
+		assert.Equal(t, want, ann.newLines())
 	})
 }
 
@@ -107,7 +107,7 @@ func TestFormsAreSeparate(t *testing.T) {
 		assert.Equal(t, []string{
 			"subscribed a: 1", "subscribed a in form 1: 1", "subscribed b in form 1: 2", "subscribed pattern p in form 1: 3",
 			"subscribed b: 2",
-		}, ann.heard())
+		}, ann.newLines())
 		assert.Equal(t, 2, ann.sub.Count(0, Topic))
 		assert.Equal(t, 3, ann.sub.Count(1, Topic))
 	})
@@ -115,7 +115,7 @@ func TestFormsAreSeparate(t *testing.T) {
 		ann, bob := c.client(subscribe("a"), otherForm(subscribe("a"))), c.client()
 		c.do(ann, unsubscribe("a"))
 		c.do(bob, publish("a", "1"))
-		assert.Equal(t, []string{"unsubscribed a: 0", "message 1 a=1 for a in form 1"}, ann.heard())
+		assert.Equal(t, []string{"unsubscribed a: 0", "message 1 a=1 for a in form 1"}, ann.newLines())
 	})
 	spec(t, "leaving all in one form leaves the other", func(t *testing.T, c *core) {
 		ann := c.client(otherForm(subscribe("a", "b")), subscribe("a", "b"))
@@ -123,7 +123,7 @@ func TestFormsAreSeparate(t *testing.T) {
 		assert.Equal(t, []string{
 			"unsubscribed a in form 1: 1", "unsubscribed b in form 1: 0", "unsubscribed nothing: 0",
 			"unsubscribed a: 1", "unsubscribed b: 0",
-		}, ann.heard())
+		}, ann.newLines())
 	})
 }
 

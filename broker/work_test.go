@@ -28,14 +28,14 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 			c.do(ann, tt.request)
 			left := all - leaving(ann.applied[len(ann.applied)-1])
 			c.do(bob, publish("name-0000", "gone"), publish("name-2000", "still there"))
-			assert.Equal(t, []string{"published name-0000: 0", "published name-2000: 1"}, bob.heard())
+			assert.Equal(t, []string{"published name-0000: 0", "published name-2000: 1"}, bob.newLines())
 			assert.Equal(t, left, ann.sub.NumSubscriptions())
 			for range 2 {
 				c.do(ann, tt.request)
 			}
 			assert.False(t, ann.applied[len(ann.applied)-1].Requests[0].Unfinished)
 			assert.Zero(t, ann.sub.NumSubscriptions())
-			lines := ann.heard()
+			lines := ann.newLines()
 			if tt.request.Op == Reset {
 				tt.last = "answered: 0 topics, 0 patterns, 0 subscribers, 2 published, 1 delivered"
 			}
@@ -49,12 +49,12 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 		c.do(ann, evictBy("eve"))
 		assert.Equal(t, all-maxDropsPerRequest, ann.sub.NumSubscriptions())
 		c.do(ann, publish("name-0000", "1"), subscribe("more"))
-		assert.Equal(t, []string{"evicted by eve"}, ann.heard())
+		assert.Equal(t, []string{"evicted by eve"}, ann.newLines())
 		for range 2 {
 			c.do(ann, leave())
 		}
 		assert.Zero(t, ann.sub.NumSubscriptions())
-		assert.Empty(t, ann.heard(), "it has ended already")
+		assert.Empty(t, ann.newLines(), "it has ended already")
 	})
 	spec(t, "many evictions at once share what one instant may do", func(t *testing.T, c *core) {
 		var evicted []*client
@@ -67,7 +67,7 @@ func TestVeryManyNamesAreLeftInPieces(t *testing.T) {
 		held := 0
 		for _, ann := range evicted {
 			held += ann.sub.NumSubscriptions()
-			assert.Contains(t, ann.heard(), "evicted")
+			assert.Contains(t, ann.newLines(), "evicted")
 		}
 		assert.Equal(t, 5*(maxDropsPerRequest-1)-maxDropsPerRequest, held)
 	})
@@ -91,7 +91,7 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		}
 		run()
 		longest, messages := 0, 0
-		for _, line := range ann.heard() {
+		for _, line := range ann.newLines() {
 			if messages++; line == "flushed" {
 				longest, messages = max(longest, messages), 0
 			}
@@ -106,9 +106,9 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 			require.True(t, b.Submit(ann.batch(unsubscribe(manyNames(maxDropsPerRequest)...))))
 		}
 		require.True(t, b.Submit(bob.batch(answer())))
-		ann.onFlush = func() { bob.tell("ann is flushed after %d", len(ann.lines)) }
+		ann.onFlush = func() { bob.record("ann is flushed after %d", len(ann.lines)) }
 		run()
-		assert.Equal(t, "ann is flushed after 5000", bob.heard()[0])
+		assert.Equal(t, "ann is flushed after 5000", bob.newLines()[0])
 	})
 	spec(t, "a transaction flushes in its middle", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))
@@ -119,7 +119,7 @@ func TestARoundIsBoundedByItsWork(t *testing.T) {
 		}
 		c.do(c.client(), Request{Op: Exec, Tag: kept})
 		longest, messages := 0, 0
-		for _, line := range ann.heard() {
+		for _, line := range ann.newLines() {
 			if messages++; line == "flushed" {
 				longest, messages = max(longest, messages), 0
 			}
