@@ -127,7 +127,7 @@ func TestTheCapActsWithinADelivery(t *testing.T) {
 		publisher.Command("PUBLISH", "a", strings.Repeat("x", size))
 		publisher.Expect(fmt.Sprintf(":%d\r\n", subscribers))
 	})
-	assert.Less(t, bytes, subscribers*size/2)
+	assert.Less(t, bytes, subscribers*size*3/4) // 15 MB under the race detector; 24 without the cap
 	assert.Positive(t, s.Info(t, "ended_memory"))
 	publisher.Fence()
 }
