@@ -7,9 +7,9 @@ import (
 	"github.com/conchmq/conch/internal/invariant"
 )
 
-// tally is what became of messages. Each one that was matched ends in exactly one of the other three; until then it
+// deliveryCounts is what became of messages. Each one that was matched ends in exactly one of the other three; until then it
 // waits.
-type tally struct {
+type deliveryCounts struct {
 	matched     int64 // its publisher was told that it is queued
 	delivered   int64 // the kernel has taken its last byte
 	dropped     int64 // by the policy for slow consumers; told where the protocol has a way to say it
@@ -17,53 +17,53 @@ type tally struct {
 }
 
 // waiting is how many have no end yet.
-func (t *tally) waiting() int64 { return t.matched - t.delivered - t.dropped - t.undelivered }
+func (t *deliveryCounts) waiting() int64 { return t.matched - t.delivered - t.dropped - t.undelivered }
 
 // MarshalZerologObject writes the four numbers into a line of the log.
-func (t tally) MarshalZerologObject(e *zerolog.Event) {
+func (t deliveryCounts) MarshalZerologObject(e *zerolog.Event) {
 	e.Int64("matched", t.matched).Int64("delivered", t.delivered).Int64("dropped", t.dropped).Int64("undelivered", t.undelivered)
 }
 
-// account is the tally of one subscription. It lives for as long as a message of the subscription waits, which may be
+// subscriptionAccount is the counts of one subscription. It lives for as long as a message of the subscription waits, which may be
 // longer than the subscription itself. But for its name it is guarded by the outbox's mutex.
-type account struct {
-	tally
+type subscriptionAccount struct {
+	deliveryCounts
 	name string // of the topic or the pattern, as MISSED says it
 	// Where the subscription's messages were missed last: most losses follow each other.
-	gap   *gap
-	place int    // in gap.notes
-	cut   uint64 // see outbox.hole
+	gap      *gap
+	gapIndex int    // in gap.notes
+	cut      uint64 // see outbox.hole
 
 	// The core's own, and numbers of messages: the last one that was owed to the subscription, whether it was queued or
 	// not, and the last one that is known to be lost. Where they are the same, the next message to come says so.
-	owed, lost uint64
+	lastSeq, lastLostSeq uint64
 }
 
 // accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
-func accountOf(s *broker.Subscription) *account {
-	if a, ok := s.Data.(*account); ok {
+func accountOf(s *broker.Subscription) *subscriptionAccount {
+	if a, ok := s.Data.(*subscriptionAccount); ok {
 		return a
 	}
-	a := &account{name: s.Name()}
+	a := &subscriptionAccount{name: s.Name()}
 	s.Data = a
 	return a
 }
 
-// check holds that no message has ended twice.
-func (a *account) check() {
+// assertBalanced holds that no message has ended twice.
+func (a *subscriptionAccount) assertBalanced() {
 	invariant.Check(a.waiting() >= 0, "more messages of %s have ended than were matched", a.name)
 }
 
-// booked are all four numbers at this moment.
-func (o *outbox) booked() tally {
+// loadCounts are all four numbers at this moment.
+func (o *outbox) loadCounts() deliveryCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.tally
+	return o.counts
 }
 
-// settled is the account of a connection that has ended: nothing of it waits any more.
-func (c *conn) settled() tally {
-	t := c.outbox.booked()
+// finalCounts is the account of a connection that has ended: nothing of it waits any more.
+func (c *conn) finalCounts() deliveryCounts {
+	t := c.outbox.loadCounts()
 	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
 	return t
 }

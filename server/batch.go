@@ -65,7 +65,7 @@ func (b *batch) memory() int64 {
 	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*int(slice))
 }
 
-// release puts b back. Nobody may hold a byte of it from here on, but of in, whose holders are counted.
+// release puts b back. Nobody may hold a byte of it from here on, but of in, which counts its references.
 func (b *batch) release() {
 	b.in.release()
 	b.From, b.in, b.data, b.command = nil, nil, nil, protocol.Command{}

@@ -13,10 +13,10 @@ import (
 //
 // A nil buffer stands for memory that is left to the garbage collector: what is rare and large.
 type buffer struct {
-	bytes   []byte
-	holders atomic.Int32
-	pool    *pool   // nil: not to be used again
-	memory  *memory // that counts it, from its first holder to its last, however many share it; nil in tests
+	bytes  []byte
+	refs   atomic.Int32
+	pool   *pool   // nil: not to be used again
+	memory *memory // that counts it, from its first holder to its last, however many share it; nil in tests
 }
 
 // pool keeps buffers of one size.
@@ -37,8 +37,8 @@ func (p *pool) get(m *memory) *buffer {
 	if b == nil {
 		b = &buffer{bytes: make([]byte, p.size), pool: p}
 	}
-	b.holders.Store(1)
-	return b.counted(m)
+	b.refs.Store(1)
+	return b.chargeTo(m)
 }
 
 // newBuffer returns a buffer for at least size bytes.
@@ -55,12 +55,12 @@ func newBuffer(m *memory, size int) *buffer {
 // wrap makes a buffer of bytes that were made elsewhere.
 func wrap(m *memory, bytes []byte) *buffer {
 	b := &buffer{bytes: bytes}
-	b.holders.Store(1)
-	return b.counted(m)
+	b.refs.Store(1)
+	return b.chargeTo(m)
 }
 
-// counted has the buffer counted until its last holder releases it. The caller holds it.
-func (b *buffer) counted(m *memory) *buffer {
+// chargeTo has the buffer counted until its last holder releases it. The caller holds it.
+func (b *buffer) chargeTo(m *memory) *buffer {
 	b.memory = m
 	m.hold(int64(len(b.bytes)))
 	return b
@@ -74,9 +74,9 @@ func (b *buffer) size() int64 {
 	return int64(len(b.bytes))
 }
 
-func (b *buffer) hold() {
+func (b *buffer) retain() {
 	if b != nil {
-		b.holders.Add(1)
+		b.refs.Add(1)
 	}
 }
 
@@ -85,7 +85,7 @@ func (b *buffer) release() {
 	if b == nil {
 		return
 	}
-	left := b.holders.Add(-1)
+	left := b.refs.Add(-1)
 	invariant.Check(left >= 0, "a buffer is released more often than held")
 	if left > 0 {
 		return
@@ -97,6 +97,6 @@ func (b *buffer) release() {
 	}
 }
 
-// worth tells whether n bytes are enough of the buffer to hold all of it for their sake: a subscriber that does not read
+// worthPinning tells whether n bytes are enough of the buffer to hold all of it for their sake: a subscriber that does not read
 // then pins at most four times the bytes that its limit counts.
-func (b *buffer) worth(n int) bool { return 4*n >= len(b.bytes) }
+func (b *buffer) worthPinning(n int) bool { return 4*n >= len(b.bytes) }

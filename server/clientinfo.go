@@ -64,7 +64,7 @@ func (c *conn) addMemory(f *fields, running *call) {
 	f.number(" argv-mem=", int64(arguments))
 	f.number(" multi-mem=", int64(multiMemory))
 	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.length()))
-	f.number(" omem=", c.outbox.waiting.Load()+c.outbox.noted.Load())
+	f.number(" omem=", c.outbox.bytes.Load()+c.outbox.gapBytes.Load())
 	held, _ := c.holds()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
@@ -72,7 +72,7 @@ func (c *conn) addMemory(f *fields, running *call) {
 // addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.
 func (c *conn) addAccount(f *fields) {
 	c.Flush()
-	t := c.outbox.booked()
+	t := c.outbox.loadCounts()
 	f.text(" slow=", c.outbox.policy().String())
 	f.number(" matched=", t.matched)
 	f.number(" delivered=", t.delivered)

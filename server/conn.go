@@ -101,14 +101,14 @@ func (c *conn) finish() {
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
 	c.forget()
-	lost := c.outbox.waiting.Load()
+	lost := c.outbox.bytes.Load()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel
 	if reason == ReasonMemory || reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
 		level = zerolog.WarnLevel
 	}
 	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).
-		Dur("lasted", uptime()-c.begun).EmbedObject(c.settled()).Msg("disconnected")
+		Dur("lasted", uptime()-c.begun).EmbedObject(c.finalCounts()).Msg("disconnected")
 }
 
 // log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.

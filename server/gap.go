@@ -5,48 +5,48 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// gap is a place in an outbox where messages are missing: a note for each subscription that lost some there. While
-// nothing else comes between them, further losses count up the notes that are there, so a gap is never longer than the
+// gap is a place in an outbox where messages are missing: a loss for each subscription that lost some there. While
+// nothing else comes between them, further losses count up the losses that are there, so a gap is never longer than the
 // connection has subscriptions.
-type gap struct{ notes []note }
+type gap struct{ losses []loss }
 
-// note is how many messages of a subscription are missing in one place.
-type note struct {
-	account *account
+// loss is how many messages of a subscription are missing in one place.
+type loss struct {
+	account *subscriptionAccount
 	count   int // 32 bits would be too few: one place can stay open for hours
 	way     way
 }
 
-// noteWeight is what a note costs in memory besides its name, about. Notes have a limit too, which is that of messages: a
+// lossOverhead is what a loss costs in memory besides its name, about. Losses have a limit too, which is that of messages: a
 // connection could make us remember more than it may have wait. Over it no policy helps.
-const noteWeight = 128
+const lossOverhead = 128
 
-func (n *note) weight() int { return noteWeight + len(n.account.name) }
+func (n *loss) cost() int { return lossOverhead + len(n.account.name) }
 
-// weight is what all notes cost.
-func (g *gap) weight() int {
+// cost is what all losses cost.
+func (g *gap) cost() int {
 	weight := 0
-	for i := range g.notes {
-		weight += g.notes[i].weight()
+	for i := range g.losses {
+		weight += g.losses[i].cost()
 	}
 	return weight
 }
 
 // add notes that n.count messages are missing, and returns what more the gap costs.
-func (g *gap) add(n note) int {
-	if a := n.account; a.gap == g && g.notes[a.place].way == n.way {
-		g.notes[a.place].count += n.count
+func (g *gap) add(n loss) int {
+	if a := n.account; a.gap == g && g.losses[a.gapIndex].way == n.way {
+		g.losses[a.gapIndex].count += n.count
 		return 0
 	}
-	n.account.gap, n.account.place = g, len(g.notes)
-	g.notes = append(g.notes, n)
-	return n.weight()
+	n.account.gap, n.account.gapIndex = g, len(g.losses)
+	g.losses = append(g.losses, n)
+	return n.cost()
 }
 
-// appendNotes writes the notes out, each in the form of its subscription.
-func (g *gap) appendNotes(b []byte) []byte {
-	for i := range g.notes {
-		switch n := &g.notes[i]; {
+// appendLosses writes the losses out, each in the form of its subscription.
+func (g *gap) appendLosses(b []byte) []byte {
+	for i := range g.losses {
+		switch n := &g.losses[i]; {
 		case n.way.line():
 			b = protocol.AppendMissed(b, n.account.name, n.count, n.way.crlf())
 		default:
@@ -56,56 +56,56 @@ func (g *gap) appendNotes(b []byte) []byte {
 	return b
 }
 
-// drop notes that e.count messages, which were matched but are not waiting, are lost to the policy. It makes a note of it
+// recordDropLocked notes that e.count messages, which were matched but are not waiting, are lost to the policy. It records that
 // in the gap in front of a chunk that waits (behind all, if that is nil), or in a new one there; RESP2 has no word for it.
-func (o *outbox) drop(e entry, before *chunk) {
+func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
 	e.account.dropped += int64(e.count)
-	o.tally.dropped += int64(e.count)
-	e.account.check()
+	o.counts.dropped += int64(e.count)
+	e.account.assertBalanced()
 	o.totals.dropped.Add(int64(e.count))
 	if e.way == wayRESP2 {
 		return
 	}
-	n := note{e.account, int(e.count), e.way}
+	n := loss{e.account, int(e.count), e.way}
 	last := o.queue.last
 	if before != nil {
 		last = before.prev
 	}
 	if last != nil && last.gap != nil {
-		o.note(last.gap.add(n))
+		o.chargeGaps(last.gap.add(n))
 		return
 	}
 	c := newChunk()
 	c.gap = new(gap)
-	c.entries = append(c.entries, entry{kind: kindOther}) // for the notes' bytes
+	c.entries = append(c.entries, frameInfo{kind: kindOther}) // for the bytes of the losses
 	o.queue.insert(before, c)
-	o.weigh(c, c.memory())
-	o.note(c.gap.add(n))
+	o.charge(c, c.memSize())
+	o.chargeGaps(c.gap.add(n))
 }
 
-// cut drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
-// in hand is not here to be dropped.
-func (o *outbox) cut(newest int) {
+// dropOldestLocked drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
+// dequeued is not here to be dropped.
+func (o *outbox) dropOldestLocked(newest int) {
 	for {
 		over := o.messages() - int64(newest) - o.limit
 		if over <= 0 || !o.queue.findOldest() {
 			return
 		}
-		o.cutOldest(over)
+		o.dropFrontLocked(over)
 	}
 }
 
-// cutOldest drops messages of the entry at the cursor: as many whole frames as are needed to drop that many bytes. The
+// dropFrontLocked drops messages of the entry at the cursor: as many whole frames as are needed to drop that many bytes. The
 // chunk loses its front, or is parted; not a byte is moved, because others may be reading it.
-func (o *outbox) cutOldest(over int64) {
+func (o *outbox) dropFrontLocked(over int64) {
 	q := o.queue
 	if q.oldest.offset > 0 {
-		o.splitChunk()
+		o.splitChunkLocked()
 	}
 	c := q.oldest.chunk
 	e := &c.entries[0]
-	lost := c.oldest(over)
-	o.waiting.Add(-int64(lost.bytes))
+	lost := c.oldestFrames(over)
+	o.bytes.Add(-int64(lost.bytes))
 	o.hole(&lost)
 	if e.count -= lost.count; e.count == 0 && len(c.entries) == 1 {
 		q.oldest = cursor{chunk: c.next}
@@ -114,16 +114,16 @@ func (o *outbox) cutOldest(over int64) {
 	} else {
 		c.bytes = c.bytes[lost.bytes:]
 		if e.bytes -= lost.bytes; e.count == 0 {
-			*e = entry{} // it must not keep the account alive
+			*e = frameInfo{} // it must not keep the account alive
 			c.entries = c.entries[1:]
 		}
 	}
-	o.drop(lost, q.oldest.chunk)
-	o.closeUp()
+	o.recordDropLocked(lost, q.oldest.chunk)
+	o.mergeGapsLocked()
 }
 
-// oldest is the part of the chunk's first entry that must go to drop that many bytes, in whole frames.
-func (c *chunk) oldest(over int64) (lost entry) {
+// oldestFrames is the part of the chunk's first entry that must go to drop that many bytes, in whole frames.
+func (c *chunk) oldestFrames(over int64) (lost frameInfo) {
 	lost = c.entries[0]
 	if int64(lost.bytes) <= over || c.large != nil {
 		return lost
@@ -136,46 +136,46 @@ func (c *chunk) oldest(over int64) (lost entry) {
 		lost.count++
 	}
 	if lost.bytes = size; lost.bytes < c.entries[0].bytes {
-		lost.number = lost.way.numberOf(c.bytes[last:])
+		lost.lastSeq = lost.way.numberOf(c.bytes[last:])
 	}
 	e := &c.entries[0]
 	invariant.Check(lost.count <= e.count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.count, lost.count)
 	return lost
 }
 
-// splitChunk makes two chunks of the one at the cursor, which then stands at the start of the second.
-func (o *outbox) splitChunk() {
+// splitChunkLocked makes two chunks of the one at the cursor, which then stands at the start of the second.
+func (o *outbox) splitChunkLocked() {
 	at := &o.queue.oldest
 	c, front := at.chunk, newChunk()
-	c.in.hold()
-	front.bytes, front.in, front.entries = c.bytes[:at.offset:at.offset], c.in, c.entries[:at.entry:at.entry]
+	c.buf.retain()
+	front.bytes, front.buf, front.entries = c.bytes[:at.offset:at.offset], c.buf, c.entries[:at.entry:at.entry]
 	c.bytes, c.entries = c.bytes[at.offset:], c.entries[at.entry:]
 	o.queue.insert(c, front)
 	at.entry, at.offset = 0, 0
-	o.weigh(front, front.memory())
-	o.weigh(c, c.memory())
+	o.charge(front, front.memSize())
+	o.charge(c, c.memSize())
 }
 
-// closeUp makes one gap of two that nothing stands between any more.
-func (o *outbox) closeUp() {
+// mergeGapsLocked makes one gap of two that nothing stands between any more.
+func (o *outbox) mergeGapsLocked() {
 	q := o.queue
 	second := q.oldest.chunk
 	if second == nil {
-		q.stepBack()
+		q.cursorToLast()
 		return
 	}
 	first := second.prev
 	if first == nil || first.gap == nil || second.gap == nil {
 		return
 	}
-	for _, n := range second.gap.notes {
-		o.note(first.gap.add(n) - n.weight())
+	for _, n := range second.gap.losses {
+		o.chargeGaps(first.gap.add(n) - n.cost())
 	}
 	q.oldest.chunk = second.next
 	q.remove(second)
 	o.free(second)
 	if q.oldest.chunk == nil {
-		q.stepBack()
+		q.cursorToLast()
 	}
 }
 

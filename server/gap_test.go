@@ -19,22 +19,22 @@ import (
 type bench struct {
 	t         *testing.T
 	outbox    *outbox
-	hand      hand
+	hand      writeQueue
 	way       way
-	accounts  map[string]*account
+	accounts  map[string]*subscriptionAccount
 	published int
 	got       strings.Builder
 }
 
 func newBench(t *testing.T, limit int, p Policy, w way) *bench {
-	b := &bench{t: t, outbox: newOutbox(limit), way: w, accounts: make(map[string]*account)}
-	b.outbox.chosen.Store(int32(p))
+	b := &bench{t: t, outbox: newOutbox(limit), way: w, accounts: make(map[string]*subscriptionAccount)}
+	b.outbox.policyValue.Store(int32(p))
 	return b
 }
 
-func (b *bench) account(topic string) *account {
+func (b *bench) account(topic string) *subscriptionAccount {
 	if b.accounts[topic] == nil {
-		b.accounts[topic] = &account{name: topic}
+		b.accounts[topic] = &subscriptionAccount{name: topic}
 	}
 	return b.accounts[topic]
 }
@@ -45,7 +45,7 @@ func (b *bench) frame(topic string) []byte {
 	payload := fmt.Appendf(nil, "%03d", b.published)
 	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
 	previous := a.previous(b.way)
-	a.owed = number
+	a.lastSeq = number
 	switch {
 	case b.way.numbered():
 		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
@@ -56,38 +56,38 @@ func (b *bench) frame(topic string) []byte {
 }
 
 // entry says that the last n messages are those of a topic.
-func (b *bench) entry(topic string, n int) entry {
-	return entry{account: b.account(topic), count: int32(n), number: uint64(b.published), way: b.way} //nolint:gosec // counts
+func (b *bench) entry(topic string, n int) frameInfo {
+	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), way: b.way} //nolint:gosec // counts
 }
 
 // publish queues messages that lie side by side, in one round.
 func (b *bench) publish(topics string) {
-	p, arena, newest := new(post), make([]byte, 0, 1<<20), 0
+	p, arena, newest := new(unflushedFrames), make([]byte, 0, 1<<20), 0
 	for _, topic := range strings.Fields(topics) {
 		at := len(arena)
 		if topic == "reply" {
 			arena = append(arena, "+reply\r\n"...)
-			p.add(span{bytes: arena[at:]}, entry{kind: kindReplies})
+			p.add(fragment{bytes: arena[at:]}, frameInfo{kind: kindReplies})
 			continue
 		}
 		arena = append(arena, b.frame(topic)...)
 		newest = len(arena) - at
-		p.add(span{bytes: arena[at:]}, b.entry(topic, 1))
+		p.add(fragment{bytes: arena[at:]}, b.entry(topic, 1))
 	}
 	b.outbox.add(p, 0, newest)
 }
 
-// run queues a run of n messages as one span in a buffer that others hold too.
+// run queues a run of n messages as one fragment in a buffer that others hold too.
 func (b *bench) run(topic string, n int) *buffer {
 	var frames []byte
 	for range n {
 		frames = append(frames, b.frame(topic)...)
 	}
-	require.GreaterOrEqual(b.t, len(frames), shareAt)
+	require.GreaterOrEqual(b.t, len(frames), minShared)
 	in := &buffer{bytes: frames}
-	in.holders.Store(1)
-	p := new(post)
-	p.add(span{bytes: frames, in: in}, b.entry(topic, n))
+	in.refs.Store(1)
+	p := new(unflushedFrames)
+	p.add(fragment{bytes: frames, buf: in}, b.entry(topic, n))
 	in.release()
 	b.outbox.add(p, 0, len(frames)/n)
 	return in
@@ -95,12 +95,12 @@ func (b *bench) run(topic string, n int) *buffer {
 
 // miss is what the core does with messages under drop-newest.
 func (b *bench) miss(topics string) {
-	p := new(post)
+	p := new(unflushedFrames)
 	for _, topic := range strings.Fields(topics) {
 		b.published++
 		e := b.entry(topic, 1)
-		e.kind, e.account.owed, e.account.lost = kindMissed, e.number, e.number
-		p.add(span{}, e)
+		e.kind, e.account.lastSeq, e.account.lastLostSeq = kindMissed, e.lastSeq, e.lastSeq
+		p.add(fragment{}, e)
 	}
 	b.outbox.add(p, 0, 0)
 }
@@ -109,11 +109,11 @@ func (b *bench) miss(topics string) {
 func (b *bench) write(n int) {
 	for n > 0 {
 		if b.hand.queue == nil || b.hand.first == nil {
-			require.True(b.t, b.outbox.take(&b.hand, nil), "%d bytes less than expected", n)
+			require.True(b.t, b.outbox.dequeue(&b.hand, nil), "%d bytes less than expected", n)
 		}
-		part := min(n, len(b.hand.first.bytes)-b.hand.at)
-		b.got.Write(b.hand.first.bytes[b.hand.at:][:part])
-		b.outbox.wrote(&b.hand, part)
+		part := min(n, len(b.hand.first.bytes)-b.hand.chunkOffset)
+		b.got.Write(b.hand.first.bytes[b.hand.chunkOffset:][:part])
+		b.outbox.markWritten(&b.hand, part)
 		n -= part
 	}
 }
@@ -124,7 +124,7 @@ func (b *bench) drain() string {
 		for b.hand.queue != nil && b.hand.first != nil {
 			b.write(1)
 		}
-		if !b.outbox.take(&b.hand, nil) {
+		if !b.outbox.dequeue(&b.hand, nil) {
 			return strings.Join(strings.Fields(short.Replace(b.got.String())), " ")
 		}
 	}
@@ -204,15 +204,15 @@ func (b *bench) balanced(dropped map[string]int64) {
 		assert.Equal(b.t, dropped[topic], a.dropped, topic)
 		assert.Zero(b.t, a.waiting(), topic)
 	}
-	assert.EqualValues(b.t, b.published, o.tally.matched)
-	assert.Zero(b.t, o.tally.waiting())
-	assert.Equal(b.t, o.tally.delivered, o.totals.delivered.Load())
-	assert.Equal(b.t, o.tally.dropped, o.totals.dropped.Load())
-	assert.Equal(b.t, o.tally.undelivered, o.totals.undelivered.Load())
-	assert.Zero(b.t, o.waiting.Load(), "bytes that wait")
+	assert.EqualValues(b.t, b.published, o.counts.matched)
+	assert.Zero(b.t, o.counts.waiting())
+	assert.Equal(b.t, o.counts.delivered, o.totals.delivered.Load())
+	assert.Equal(b.t, o.counts.dropped, o.totals.dropped.Load())
+	assert.Equal(b.t, o.counts.undelivered, o.totals.undelivered.Load())
+	assert.Zero(b.t, o.bytes.Load(), "bytes that wait")
 	assert.Zero(b.t, o.replies.Load())
-	assert.Zero(b.t, o.noted.Load())
-	assert.Zero(b.t, o.weight.Load(), "bytes of memory that are counted")
+	assert.Zero(b.t, o.gapBytes.Load())
+	assert.Zero(b.t, o.overhead.Load(), "bytes of memory that are counted")
 }
 
 // A run is shared by all its receivers: who loses a part of it must not change it for the others.
@@ -220,17 +220,17 @@ func TestDropOldestInsideASharedRun(t *testing.T) {
 	const n = 400
 	b := newBench(t, n/2*lineSize, DropOldest, wayLF)
 	in := b.run("a", n)
-	in.hold() // another receiver's
+	in.retain() // another receiver's
 	before := string(in.bytes)
 	b.publish("b")
 	assert.Equal(t, before, string(in.bytes), "it is read by others")
-	assert.Equal(t, "UPDATE a "+fmt.Sprintf("%03d", b.outbox.tally.dropped+1), string(b.outbox.all()[1].bytes[:12]), "and by us, where it is")
+	assert.Equal(t, "UPDATE a "+fmt.Sprintf("%03d", b.outbox.counts.dropped+1), string(b.outbox.all()[1].bytes[:12]), "and by us, where it is")
 	got := b.drain()
-	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.tally.dropped)), got[:40])
+	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.counts.dropped)), got[:40])
 	assert.True(t, strings.HasSuffix(got, " b 401"), got[len(got)-40:])
-	assert.EqualValues(t, 1, in.holders.Load(), "only the other receiver holds it still")
-	assert.EqualValues(t, n/2, b.outbox.tally.dropped)
-	b.balanced(map[string]int64{"a": b.outbox.tally.dropped})
+	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, n/2, b.outbox.counts.dropped)
+	b.balanced(map[string]int64{"a": b.outbox.counts.dropped})
 }
 
 func TestDropNewest(t *testing.T) {
@@ -292,7 +292,7 @@ func TestTheEndInMidFrame(t *testing.T) {
 				b.outbox.fail(&b.hand)
 				b.publish("a") // too late
 				undelivered := tt.undelivered + 1 + int64(len(strings.Fields(waits)))
-				assert.Equal(t, tally{matched: tt.delivered + undelivered, delivered: tt.delivered, undelivered: undelivered}, b.outbox.tally)
+				assert.Equal(t, deliveryCounts{matched: tt.delivered + undelivered, delivered: tt.delivered, undelivered: undelivered}, b.outbox.counts)
 				for _, a := range b.accounts {
 					assert.Zero(t, a.waiting(), a.name)
 				}
@@ -306,7 +306,7 @@ func TestNotesAreWeighed(t *testing.T) {
 	b := newBench(t, 0, DropOldest, wayLF)
 	for i := range 100 {
 		b.publish("a reply b")
-		assert.EqualValues(t, noteWeight+1+i*2*(noteWeight+1), b.outbox.noted.Load())
+		assert.EqualValues(t, lossOverhead+1+i*2*(lossOverhead+1), b.outbox.gapBytes.Load())
 	}
 	b.drain()
 	b.balanced(map[string]int64{"a": 100, "b": 99})
@@ -328,18 +328,18 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 		var topics []string // of what is published, by its number; empty for a reply
 		next := func() int { topics = append(topics, ""); return len(topics) }
 		for range 30 + random.IntN(300) {
-			p, newest := new(post), 0
+			p, newest := new(unflushedFrames), 0
 			for range random.IntN(4) {
 				topic := string(rune('a' + random.IntN(3)))
-				e := entry{account: b.account(topic), way: wayLF}
+				e := frameInfo{account: b.account(topic), way: wayLF}
 				switch {
 				case random.IntN(4) == 0:
-					p.add(span{bytes: fmt.Appendf(nil, "+%d\r\n", next())}, entry{kind: kindReplies})
+					p.add(fragment{bytes: fmt.Appendf(nil, "+%d\r\n", next())}, frameInfo{kind: kindReplies})
 					continue
 				case b.outbox.policy() == DropNewest && b.outbox.messages() > b.outbox.limit:
 					topics[next()-1] = topic
 					e.count, e.kind = 1, kindMissed
-					p.add(span{}, e)
+					p.add(fragment{}, e)
 				default:
 					var frames []byte
 					for e.count = 0; int(e.count) < 1+random.IntN(40)*random.IntN(10); e.count++ {
@@ -347,7 +347,7 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 						frames = fmt.Appendf(frames, "UPDATE %s %d\n", topic, len(topics))
 					}
 					newest = len(frames)
-					p.add(span{bytes: frames}, e)
+					p.add(fragment{bytes: frames}, e)
 				}
 				b.published += int(e.count)
 			}
@@ -370,10 +370,10 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 
 // writeOnce has the kernel take at most n bytes; false if there are none.
 func (b *bench) writeOnce(n *int) bool {
-	if (b.hand.queue == nil || b.hand.first == nil) && !b.outbox.take(&b.hand, nil) {
+	if (b.hand.queue == nil || b.hand.first == nil) && !b.outbox.dequeue(&b.hand, nil) {
 		return false
 	}
-	part := min(*n, len(b.hand.first.bytes)-b.hand.at)
+	part := min(*n, len(b.hand.first.bytes)-b.hand.chunkOffset)
 	b.write(part)
 	*n -= part
 	return true
@@ -399,7 +399,7 @@ func checkPlaces(t *testing.T, topics []string, got string) {
 		case "MISSED":
 			n, err := strconv.Atoi(words[1])
 			require.NoError(t, err)
-			told[words[2]] += n // a note that the writer had in hand is not added to
+			told[words[2]] += n // a note that the writer had dequeued is not added to
 		case "UPDATE":
 			require.NoError(t, err)
 			require.Equal(t, topics[number-1], words[1])

@@ -185,7 +185,7 @@ func reset(x *exchange) {
 	x.conn.endMulti()
 	x.conn.weigh(nil) // the core has dropped all names
 	x.conn.forgetUser()
-	x.conn.outbox.chosen.Store(int32(x.conn.srv.options.SlowConsumer))
+	x.conn.outbox.policyValue.Store(int32(x.conn.srv.options.SlowConsumer))
 	x.conn.srv.press.unwatch(x.conn)
 	x.simple("RESET")
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // askForNumbers has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
-func (c *conn) askForNumbers() { c.wire.numbered, c.outbox.numbered = true, true }
+func (c *conn) askForNumbers() { c.wire.numbered, c.outbox.wantsSeq = true, true }
 
 // seq is SEQ [ON | OFF], in both dialects. It answers what holds.
 func seq(x *exchange) {

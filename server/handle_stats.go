@@ -27,7 +27,7 @@ type flow struct {
 	published  uint64
 	filtered   uint64
 	unreadable uint64 // of the filtered
-	tally
+	deliveryCounts
 }
 
 func (f *flow) add(g flow) {
@@ -47,9 +47,9 @@ func flowOf(s *broker.Subscription) flow {
 	f := flow{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
 	c := s.Conn().(*conn)
 	c.Flush()
-	if a, ok := s.Data.(*account); ok {
+	if a, ok := s.Data.(*subscriptionAccount); ok {
 		c.outbox.mu.Lock()
-		f.tally = a.tally
+		f.deliveryCounts = a.deliveryCounts
 		c.outbox.mu.Unlock()
 	}
 	f.matched = int64(t.Matched) //nolint:gosec // a count
@@ -255,7 +255,7 @@ func (l *listener) dialect() string {
 
 // backlog is how many bytes wait for the connection, whatever for.
 func (l *listener) backlog() int {
-	return int(l.conn.outbox.waiting.Load() + l.conn.outbox.noted.Load())
+	return int(l.conn.outbox.bytes.Load() + l.conn.outbox.gapBytes.Load())
 }
 
 func (l *listener) age() int { return int((uptime() - l.conn.begun) / time.Second) }

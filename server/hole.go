@@ -12,15 +12,15 @@ import (
 
 // hole notes that messages of a subscription, the last of which is e.number, are cut. It is called on the core's
 // goroutine, like all that fills an outbox.
-func (o *outbox) hole(e *entry) {
-	a, cut := e.account, e.number
+func (o *outbox) hole(e *frameInfo) {
+	a, cut := e.account, e.lastSeq
 	if !e.way.line() {
 		return // RESP3 shows the number before in any case
 	}
-	if cut == a.owed {
-		a.lost, cut = cut, 0 // nothing of it waits any more: the next message will be encoded so
+	if cut == a.lastSeq {
+		a.lastLostSeq, cut = cut, 0 // nothing of it waits any more: the next message will be encoded so
 	}
-	if !o.numbered {
+	if !o.wantsSeq {
 		return
 	}
 	if a.cut != 0 {
@@ -31,15 +31,15 @@ func (o *outbox) hole(e *entry) {
 	}
 }
 
-// torn is a hole in front of an entry that a writer has in hand.
+// torn is a hole in front of an entry that a writer has dequeued.
 type torn struct {
 	chunk  *chunk
 	entry  int
 	number uint64 // of the last message that is missing
 }
 
-// takeCuts closes the holes in front of what is in hand: the next loss opens a new one. Called under the mutex.
-func (o *outbox) takeCuts(h *hand) (cuts []torn) {
+// takeCuts closes the holes in front of what is dequeued: the next loss opens a new one. Called under the mutex.
+func (o *outbox) takeCuts(h *writeQueue) (cuts []torn) {
 	for c := h.first; o.holes > 0 && c != nil; c = c.next {
 		for i := range c.entries {
 			e := &c.entries[i]
@@ -56,16 +56,16 @@ func (o *outbox) takeCuts(h *hand) (cuts []torn) {
 	return cuts
 }
 
-// tellCuts writes the first line of each of these entries anew. The other lines stay where they are, in a hand that has
+// tellCuts writes the first line of each of these entries anew. The other lines stay where they are, in a writeQueue that has
 // more chunks than before. The cuts of one chunk are told from its end on, so that the places of the others stay.
-func (o *outbox) tellCuts(h *hand, cuts []torn) {
+func (o *outbox) tellCuts(h *writeQueue, cuts []torn) {
 	for i := len(cuts) - 1; i >= 0; i-- {
 		o.tellCut(h, &cuts[i])
 	}
 }
 
 // tellCut writes one line anew, in a chunk of its own between what stood before it and what stands behind.
-func (o *outbox) tellCut(h *hand, cut *torn) {
+func (o *outbox) tellCut(h *writeQueue, cut *torn) {
 	c, at := cut.chunk, 0
 	for i := range cut.entry {
 		at += c.entries[i].bytes
@@ -84,23 +84,23 @@ func (o *outbox) tellCut(h *hand, cut *torn) {
 	}
 	told := newChunk()
 	told.bytes = protocol.AppendWithPrevious(make([]byte, 0, n+24), line, cut.number)
-	told.entries = append(told.entries, entry{account: e.account, count: 1, bytes: len(told.bytes), number: own, way: e.way})
-	o.waiting.Add(int64(len(told.bytes) - n))
+	told.entries = append(told.entries, frameInfo{account: e.account, count: 1, bytes: len(told.bytes), lastSeq: own, way: e.way})
+	o.bytes.Add(int64(len(told.bytes) - n))
 
 	e.count, e.bytes = e.count-1, e.bytes-n
 	behind, first := newChunk(), cut.entry
 	if e.count == 0 {
 		first++
 	}
-	c.in.hold()
-	behind.in, behind.bytes = c.in, c.bytes[at+n:]
+	c.buf.retain()
+	behind.buf, behind.bytes = c.buf, c.bytes[at+n:]
 	behind.entries = append(behind.entries, c.entries[first:]...)
 	c.bytes, c.entries = c.bytes[:at:at], c.entries[:cut.entry]
-	c.own = false
+	c.appendable = false
 	next := c.next
 	for _, piece := range []*chunk{told, behind} {
 		if h.insert(next, piece); len(piece.entries) > 0 {
-			o.weigh(piece, piece.memory())
+			o.charge(piece, piece.memSize())
 			continue
 		}
 		h.remove(piece)
@@ -123,5 +123,5 @@ func (o *outbox) tellLargeCut(c *chunk, number uint64) {
 	f.size += more
 	c.large = &f
 	c.entries[0].bytes += more
-	o.waiting.Add(int64(more))
+	o.bytes.Add(int64(more))
 }

@@ -62,7 +62,7 @@ func TestHoles(t *testing.T) {
 		t.Run(tt.sentence, func(t *testing.T) {
 			for _, w := range []way{wayNumberedLF, wayNumberedCRLF} {
 				b := newBench(t, tt.limit*numberedSize+slack, tt.policy, w)
-				b.outbox.numbered, b.published = true, 100
+				b.outbox.wantsSeq, b.published = true, 100
 				tt.steps(b)
 				b.drain()
 				assert.Equal(t, tt.want, shortNumbered(b.got.String()))
@@ -96,15 +96,15 @@ func shortNumbered(lines string) string {
 func TestAHoleInsideASharedRun(t *testing.T) {
 	const n = 400
 	b := newBench(t, n/2*numberedSize, DropOldest, wayNumberedLF)
-	b.outbox.numbered, b.published = true, 100
+	b.outbox.wantsSeq, b.published = true, 100
 	in := b.run("a", n)
-	in.hold() // another receiver's
+	in.retain() // another receiver's
 	before := string(in.bytes)
 	b.publish("b")
-	lost := int(b.outbox.tally.dropped)
+	lost := int(b.outbox.counts.dropped)
 	b.drain()
 	assert.Equal(t, before, string(in.bytes), "it is read by others")
-	assert.EqualValues(t, 1, in.holders.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
 	short := shortNumbered(b.got.String())
 	assert.True(t, strings.HasPrefix(short, fmt.Sprintf("-%da %d<%da %da ", lost, 101+lost, 100+lost, 102+lost)), short[:60])
 	assert.True(t, strings.HasSuffix(short, " 499a 500a 501b"), short[len(short)-40:])
@@ -125,22 +125,22 @@ func TestNumbersAreAChain(t *testing.T) {
 	for range 100 {
 		b := newBench(t, 50+random.IntN(20_000), DropOldest, wayLF)
 		owed := make(map[string][]int) // numbers, by topic
-		held := new(post)              // what a transaction sends to its own connection
+		held := new(unflushedFrames)   // what a transaction sends to its own connection
 		for range 30 + random.IntN(300) {
 			switch random.IntN(20) {
 			case 0:
 				b.way = wayNumberedLF
-				b.outbox.numbered = true
+				b.outbox.wantsSeq = true
 			case 1:
 				b.way = wayLF
 			case 2:
-				b.outbox.chosen.Store(int32(1 + random.IntN(2))) //nolint:gosec // one of two
+				b.outbox.policyValue.Store(int32(1 + random.IntN(2))) //nolint:gosec // one of two
 			}
-			p, newest := new(post), 0
+			p, newest := new(unflushedFrames), 0
 			executing := random.IntN(10) == 0
 			if !executing { // whatever else is queued comes behind what EXEC held back
 				b.outbox.add(held, 0, 0)
-				held = new(post)
+				held = new(unflushedFrames)
 			}
 			for range random.IntN(4) {
 				if topic := string(rune('a' + random.IntN(3))); !executing {
@@ -166,7 +166,7 @@ func TestNumbersAreAChain(t *testing.T) {
 }
 
 // some queues a message of a topic, or a run, or loses it as the core does, and returns its bytes.
-func (b *bench) some(random *rand.Rand, p *post, topic string, owed map[string][]int) (size int) {
+func (b *bench) some(random *rand.Rand, p *unflushedFrames, topic string, owed map[string][]int) (size int) {
 	n := 1 + random.IntN(40)*random.IntN(10)
 	var frames []byte
 	lost := b.outbox.policy() == DropNewest && b.outbox.messages() > b.outbox.limit
@@ -174,7 +174,7 @@ func (b *bench) some(random *rand.Rand, p *post, topic string, owed map[string][
 	for i := range n {
 		if lost {
 			b.published++
-			a.owed, a.lost = uint64(b.published), uint64(b.published) //nolint:gosec // a count
+			a.lastSeq, a.lastLostSeq = uint64(b.published), uint64(b.published) //nolint:gosec // a count
 		} else {
 			frame := b.frame(topic)
 			if i > 0 {
@@ -188,7 +188,7 @@ func (b *bench) some(random *rand.Rand, p *post, topic string, owed map[string][
 	if lost {
 		e.kind = kindMissed
 	}
-	p.add(span{bytes: frames}, e)
+	p.add(fragment{bytes: frames}, e)
 	return len(frames)
 }
 

@@ -218,7 +218,7 @@ func (c *conn) Returned(b *broker.Batch) {
 		kept = c.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
-		kept[i].Tag.(*call).in.hold()
+		kept[i].Tag.(*call).in.retain()
 	}
 	c.writer.Add(1)
 	go c.judgeReturned(b, kept)

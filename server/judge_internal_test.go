@@ -138,5 +138,5 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 	require.Equal(t, ReasonNone, c.parse(b))
 	c.setCut()
 	assert.False(t, c.submit(b))
-	assert.Zero(t, in.holders.Load())
+	assert.Zero(t, in.refs.Load())
 }

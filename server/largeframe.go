@@ -49,7 +49,7 @@ func isLarge(m *broker.Message) bool {
 }
 
 // largeMessage makes the frame of a large message in one way of writing.
-func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, previous uint64) span {
+func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
 	payload := m.Payloads[0]
 	f := &largeFrame{payload: payload}
 	if k, ok := m.Tag.(*call); ok {
@@ -68,7 +68,7 @@ func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, p
 		f.head, f.tail = respFrame(w, m, s, previous)
 	}
 	f.size = len(f.head) + n + len(f.tail)
-	return span{large: f}
+	return fragment{large: f}
 }
 
 // shownLength is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.

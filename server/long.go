@@ -52,7 +52,7 @@ func (c *conn) submitLong(b *batch, k *call) bool {
 	whole, n := *k, k.fixed()
 	whole.long = &long{names: len(k.args) - n}
 	in, from := b.in, b.From
-	in.hold() // the names lie in it
+	in.retain() // the names lie in it
 	defer in.release()
 	c.srv.memory.set(&c.share.partial, cap(b.args)*24)
 	b.args = nil // they stay with the command, which outlives the batch
@@ -63,7 +63,7 @@ func (c *conn) submitLong(b *batch, k *call) bool {
 		if !c.outbox.waitToRead(false) {
 			return true // ended by another goroutine, which has said why
 		}
-		in.hold()
+		in.retain()
 		ok = c.submit(whole.batch(from, in, at))
 	}
 	return ok

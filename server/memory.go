@@ -133,7 +133,7 @@ func (c *conn) weigh(name []byte) {
 // holds is what the connection has its part in, and waits what of that waits in its outbox. A buffer that others share is
 // counted for each of them here. Only the core may add what is not flushed yet.
 func (c *conn) holds() (all, waits int64) {
-	waits = c.outbox.waiting.Load() + c.outbox.weight.Load()
+	waits = c.outbox.bytes.Load() + c.outbox.overhead.Load()
 	return waits + c.passing(), waits
 }
 

@@ -28,7 +28,7 @@ func (p *press) watch(from *conn, k *call) {
 			continue
 		}
 		c.wire.messages += len(shown.bytes)
-		c.queue(shown, entry{kind: kindOther})
+		c.queue(shown, frameInfo{kind: kindOther})
 		c.Flush() // the core flushes only those whom it spoke to itself
 	}
 }

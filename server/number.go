@@ -13,9 +13,9 @@ var withNumbers = [ways]way{
 
 // previous is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
 // the same if it is lost. 0 is nothing.
-func (a *account) previous(w way) uint64 {
-	if w == wayNumberedRESP3 || w.numbered() && a.lost == a.owed {
-		return a.owed
+func (a *subscriptionAccount) previous(w way) uint64 {
+	if w == wayNumberedRESP3 || w.numbered() && a.lastLostSeq == a.lastSeq {
+		return a.lastSeq
 	}
 	return 0
 }

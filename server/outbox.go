@@ -8,64 +8,64 @@ import (
 )
 
 const (
-	// shareAt is from which length a span is sent from where it is instead of being copied into the outbox's own chunk,
+	// minShared is from which length a fragment is sent from where it is instead of being copied into the outbox's own chunk,
 	// if that is also worth the buffer it lies in.
-	shareAt = 4 << 10
-	// maxReplies is how many bytes of replies may wait before the connection's socket is left unread.
-	maxReplies = 1 << 20
-	// maxInFlight is how many batches of one connection may be with the core: the next is read when one is done.
-	maxInFlight = 2
+	minShared = 4 << 10
+	// maxReplyBytes is how many bytes of replies may wait before the connection's socket is left unread.
+	maxReplyBytes = 1 << 20
+	// maxBatchesInFlight is how many batches of one connection may be with the core: the next is read when one is done.
+	maxBatchesInFlight = 2
 )
 
 // outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
 // writer takes from the front, about as much as one call to the kernel gets, one lock a write.
 type outbox struct {
-	limit  int64   // of message bytes; replies to the connection's own commands never evict it
-	totals *totals // the server's
+	limit  int64         // of message bytes; replies to the connection's own commands never evict it
+	totals *serverCounts // the server's
 
 	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
-	waiting atomic.Int64 // bytes handed over and not yet written
-	replies atomic.Int64 // those of them that are replies
-	noted   atomic.Int64 // bytes of memory that notes of what was missed take; not among waiting until they are written out
-	weight  atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, notes
-	chosen  atomic.Int32 // a Policy; set by the core
+	bytes       atomic.Int64 // bytes handed over and not yet written
+	replies     atomic.Int64 // those of them that are replies
+	gapBytes    atomic.Int64 // bytes of memory that losses take; not among bytes until they are written out
+	overhead    atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, notes
+	policyValue atomic.Int32 // a Policy; set by the core
 
-	softSince time.Duration // the sweeper's, by uptime
-	extended  time.Duration // the writer's: when it last set a deadline, by uptime
+	softSince     time.Duration // the sweeper's, by uptime
+	deadlineSetAt time.Duration // the writer's: when it last set a deadline, by uptime
 
-	inHand atomic.Int64 // bytes that the writer took at once last, about: an eviction does not give them back
+	dequeuedBytes atomic.Int64 // bytes that the writer took at once last, about: an eviction does not give them back
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
-	mu       sync.Mutex // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
-	reader   sync.Cond  // the reader waits here for inFlight and replies to fall
-	queue    *queue     // nil while nothing waits that is not in the writer's hand
-	dropped  *queue     // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
-	tally    tally      // of all messages that were queued
-	writing  bool       // there is a writer goroutine
-	closing  bool       // the connection is ending: its reader need not wait any more
-	final    bool       // nothing more will come, and the last deadline is set
-	broken   bool       // what comes is thrown away
-	inFlight int
-	holes    int // accounts with a cut that has to be told
+	mu        sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
+	reader    sync.Cond      // the reader waits here for inFlight and replies to fall
+	queue     *queue         // nil while nothing waits that is not dequeued
+	discarded *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
+	counts    deliveryCounts // of all messages that were queued
+	writing   bool           // there is a writer goroutine
+	closing   bool           // the connection is ending: its reader need not wait any more
+	draining  bool           // nothing more will come, and the last deadline is set
+	failed    bool           // what comes is thrown away
+	inFlight  int
+	holes     int // accounts with a cut that has to be told
 
-	numbered bool // the core's: what waits may have numbers
+	wantsSeq bool // the core's: what waits may have numbers
 }
 
-// totals are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
-type totals struct {
+// serverCounts are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
+type serverCounts struct {
 	delivered, dropped, undelivered atomic.Int64
 	memory                          *memory
 }
 
-func (o *outbox) init(options *Options, t *totals) {
+func (o *outbox) init(options *Options, t *serverCounts) {
 	o.limit, o.totals = int64(options.SlowHard), t
-	o.chosen.Store(int32(options.SlowConsumer))
+	o.policyValue.Store(int32(options.SlowConsumer))
 	o.reader.L = &o.mu
 }
 
 // messages is how many bytes of messages wait.
-func (o *outbox) messages() int64 { return o.waiting.Load() - o.replies.Load() }
+func (o *outbox) messages() int64 { return o.bytes.Load() - o.replies.Load() }
 
 // length is how many chunks wait, as CLIENT LIST shows it.
 func (o *outbox) length() int {
@@ -77,8 +77,8 @@ func (o *outbox) length() int {
 	return o.queue.length
 }
 
-// submitted notes a batch on its way to the core.
-func (o *outbox) submitted() {
+// addInFlight notes a batch on its way to the core.
+func (o *outbox) addInFlight() {
 	o.mu.Lock()
 	o.inFlight++
 	o.mu.Unlock()
@@ -89,14 +89,14 @@ func (o *outbox) submitted() {
 func (o *outbox) waitToRead(fence bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	allowed := maxInFlight
+	allowed := maxBatchesInFlight
 	if fence {
 		allowed = 1
 	}
-	for !o.broken && !o.closing && (o.inFlight >= allowed || o.replies.Load() > maxReplies) {
+	for !o.failed && !o.closing && (o.inFlight >= allowed || o.replies.Load() > maxReplyBytes) {
 		o.reader.Wait()
 	}
-	return !o.broken && !o.closing
+	return !o.failed && !o.closing
 }
 
 // wakeReader makes waitToRead return false.
@@ -109,7 +109,7 @@ func (o *outbox) wakeReader() {
 
 // add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
 // of it are the last message: an outbox that is under its limit without it keeps it.
-func (o *outbox) add(p *post, applied, newest int) (start bool) {
+func (o *outbox) add(p *unflushedFrames, applied, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inFlight -= applied
@@ -117,21 +117,21 @@ func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	if p == nil {
 		return false
 	}
-	if o.broken || o.evicted.Load() {
-		o.lose(p)
+	if o.failed || o.evicted.Load() {
+		o.discardLocked(p)
 		return false
 	}
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
 	at := 0
-	for i := range p.spans {
-		s := &p.spans[i]
-		o.addSpan(s, p.entries[at:at+s.entries])
+	for i := range p.fragments {
+		s := &p.fragments[i]
+		o.appendLocked(s, p.entries[at:at+s.entries])
 		at += s.entries
 	}
 	if o.policy() == DropOldest {
-		o.cut(newest)
+		o.dropOldestLocked(newest)
 	}
 	if o.queue.length == 0 {
 		o.queue.recycle()
@@ -143,120 +143,120 @@ func (o *outbox) add(p *post, applied, newest int) (start bool) {
 	return start
 }
 
-// weigh counts what a chunk costs in memory. The chunk carries the sum, so that its end gives back just that.
-func (o *outbox) weigh(c *chunk, n int) {
-	if more := n - c.weight; more != 0 {
-		c.weight = n
-		o.holdMemory(more)
+// charge counts what a chunk costs in memory. The chunk carries the sum, so that its end gives back just that.
+func (o *outbox) charge(c *chunk, n int) {
+	if more := n - c.charged; more != 0 {
+		c.charged = n
+		o.chargeMemory(more)
 	}
 }
 
-func (o *outbox) holdMemory(n int) {
-	o.weight.Add(int64(n))
+func (o *outbox) chargeMemory(n int) {
+	o.overhead.Add(int64(n))
 	o.totals.memory.hold(int64(n))
 }
 
-// push appends a chunk to what waits.
-func (o *outbox) push(c *chunk) {
+// pushLocked appends a chunk to what waits.
+func (o *outbox) pushLocked(c *chunk) {
 	o.queue.push(c)
-	o.weigh(c, c.memory())
+	o.charge(c, c.memSize())
 }
 
 // free is the end of a chunk that is in no queue any more.
 func (o *outbox) free(c *chunk) {
-	o.weigh(c, 0)
+	o.charge(c, 0)
 	c.recycle()
 }
 
-// lose counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
+// discardLocked counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
 // ended is what it lost.
-func (o *outbox) lose(p *post) {
+func (o *outbox) discardLocked(p *unflushedFrames) {
 	lost := 0
 	for i := range p.entries {
 		switch e := &p.entries[i]; e.kind {
 		case kindMissed:
 			e.way = wayRESP2 // nobody is left to be told
-			o.match(e)
-			o.drop(*e, nil)
+			o.countMatchedLocked(e)
+			o.recordDropLocked(*e, nil)
 		case kindMessages:
-			o.match(e)
-			o.settle(e, 0)
+			o.countMatchedLocked(e)
+			o.finishLocked(e, 0)
 			lost += int(e.count)
 		}
 	}
 	o.totals.undelivered.Add(int64(lost))
-	for i := range p.spans {
-		o.waiting.Add(int64(p.spans[i].size()))
-		p.spans[i].release()
+	for i := range p.fragments {
+		o.bytes.Add(int64(p.fragments[i].size()))
+		p.fragments[i].release()
 	}
 }
 
-// forfeit counts messages that were matched by a connection which may not have them any more.
-func (o *outbox) forfeit(a *account, count int) {
+// discard counts messages that were matched by a connection which may not have them any more.
+func (o *outbox) discard(a *subscriptionAccount, count int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e := entry{account: a, count: int32(count)} //nolint:gosec // of one run
-	o.match(&e)
-	o.settle(&e, 0)
+	e := frameInfo{account: a, count: int32(count)} //nolint:gosec // of one run
+	o.countMatchedLocked(&e)
+	o.finishLocked(&e, 0)
 	o.totals.undelivered.Add(int64(count))
 }
 
-// match counts messages as they come in.
-func (o *outbox) match(e *entry) {
+// countMatchedLocked counts messages as they come in.
+func (o *outbox) countMatchedLocked(e *frameInfo) {
 	e.account.matched += int64(e.count)
-	o.tally.matched += int64(e.count)
+	o.counts.matched += int64(e.count)
 }
 
-// settle is the end of an entry that is no longer to be written: so many of its messages have been.
-func (o *outbox) settle(e *entry, written int) {
+// finishLocked is the end of an entry that is no longer to be written: so many of its messages have been.
+func (o *outbox) finishLocked(e *frameInfo, written int) {
 	if e.kind == kindMessages {
 		a, rest := e.account, int64(e.count)-int64(written)
 		a.delivered += int64(written)
-		o.tally.delivered += int64(written)
+		o.counts.delivered += int64(written)
 		if rest > 0 {
 			a.undelivered += rest
-			o.tally.undelivered += rest
+			o.counts.undelivered += rest
 		}
-		a.check()
+		a.assertBalanced()
 	}
 }
 
-// addSpan takes over the hold on the span's buffer.
-func (o *outbox) addSpan(s *span, entries []entry) {
+// appendLocked takes over the hold on the fragment's buffer.
+func (o *outbox) appendLocked(s *fragment, entries []frameInfo) {
 	for i := range entries {
 		switch e := &entries[i]; e.kind {
 		case kindReplies:
 			o.replies.Add(int64(e.bytes))
 		case kindMessages:
-			o.match(e)
+			o.countMatchedLocked(e)
 		case kindMissed:
-			o.match(e)
-			o.drop(*e, nil)
+			o.countMatchedLocked(e)
+			o.recordDropLocked(*e, nil)
 		}
 	}
 	size := s.size()
 	if size == 0 {
 		return
 	}
-	o.waiting.Add(int64(size))
-	if s.large == nil && (size < shareAt || s.in != nil && !s.in.worth(size)) {
-		o.copy(s.bytes, entries)
-		s.in.release()
+	o.bytes.Add(int64(size))
+	if s.large == nil && (size < minShared || s.buf != nil && !s.buf.worthPinning(size)) {
+		o.copyLocked(s.bytes, entries)
+		s.buf.release()
 		return
 	}
 	c := newChunk()
-	c.bytes, c.in, c.large = s.bytes, s.in, s.large
+	c.bytes, c.buf, c.large = s.bytes, s.buf, s.large
 	c.entries = append(c.entries, entries...)
-	o.push(c)
+	o.pushLocked(c)
 }
 
-// copy appends bytes to the last chunk, or to a new one.
-func (o *outbox) copy(b []byte, entries []entry) {
+// copyLocked appends bytes to the last chunk, or to a new one.
+func (o *outbox) copyLocked(b []byte, entries []frameInfo) {
 	c := o.queue.last
-	own := c != nil && c.own
+	own := c != nil && c.appendable
 	if !own || cap(c.bytes)-len(c.bytes) < len(b) {
-		c = o.ownChunk(len(b), !own)
-		o.push(c)
+		c = o.newAppendable(len(b), !own)
+		o.pushLocked(c)
 	}
 	c.bytes = append(c.bytes, b...)
 	grown := false
@@ -264,34 +264,34 @@ func (o *outbox) copy(b []byte, entries []entry) {
 		grown = c.add(&entries[i]) || grown
 	}
 	if grown {
-		o.weigh(c, c.memory())
+		o.charge(c, c.memSize())
 	}
 }
 
-// ownChunk makes room for at least size bytes. The first, and the first behind a shared span, is small if that will do.
-func (o *outbox) ownChunk(size int, first bool) *chunk {
+// newAppendable makes room for at least size bytes. The first, and the first behind a shared fragment, is small if that will do.
+func (o *outbox) newAppendable(size int, first bool) *chunk {
 	c := newChunk()
 	if first && size <= smallBuffers.size {
-		c.in = smallBuffers.get(o.totals.memory)
+		c.buf = smallBuffers.get(o.totals.memory)
 	} else {
-		c.in = newBuffer(o.totals.memory, size)
+		c.buf = newBuffer(o.totals.memory, size)
 	}
-	c.bytes, c.own = c.in.bytes[:0], true
+	c.bytes, c.appendable = c.buf.bytes[:0], true
 	return c
 }
 
-// extend gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
+// renewDeadline gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
 // looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
 // quarter on top.
-func (o *outbox) extend(sock net.Conn, patience time.Duration) {
+func (o *outbox) renewDeadline(sock net.Conn, patience time.Duration) {
 	now := uptime()
-	if o.extended > 0 && now-o.extended < patience/4 {
+	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < patience/4 {
 		return
 	}
-	o.extended = now
+	o.deadlineSetAt = now
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.broken && !o.final && !o.evicted.Load() {
+	if !o.failed && !o.draining && !o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(patience + patience/4)) // fails only on a closed socket: so does the write that follows
 	}
 }
@@ -300,17 +300,17 @@ func (o *outbox) extend(sock net.Conn, patience time.Duration) {
 func (o *outbox) close(sock net.Conn, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closing, o.final = true, true
-	if !o.broken && !o.evicted.Load() {
+	o.closing, o.draining = true, true
+	if !o.failed && !o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(drain))
 	}
 }
 
-// isFinal tells whether the last deadline is set: once that has passed, there is no other.
-func (o *outbox) isFinal() bool {
+// isDraining tells whether the last deadline is set: once that has passed, there is no other.
+func (o *outbox) isDraining() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.final
+	return o.draining
 }
 
 // evict drops what waits and leaves parting words instead, if there are any. The writer is woken out of a write that
@@ -318,53 +318,53 @@ func (o *outbox) isFinal() bool {
 func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.broken {
+	if o.failed {
 		return false
 	}
 	o.evicted.Store(true)
-	o.dropped, o.queue = o.queue, nil
-	o.inHand.Add(o.waiting.Load() + o.weight.Load())
+	o.discarded, o.queue = o.queue, nil
+	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
 	if len(parting) > 0 {
-		o.waiting.Add(int64(len(parting)))
+		o.bytes.Add(int64(len(parting)))
 		o.queue = queues.Get().(*queue)
 		c := newChunk()
-		c.bytes, c.parting = parting, true
-		c.entries = append(c.entries, entry{kind: kindOther, bytes: len(parting)})
-		o.push(c)
+		c.bytes, c.notice = parting, true
+		c.entries = append(c.entries, frameInfo{kind: kindOther, bytes: len(parting)})
+		o.pushLocked(c)
 	}
 	if o.writing {
-		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and take for the next one
+		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and dequeue for the next one
 		return false
 	}
-	o.writing = o.queue != nil || o.dropped != nil
+	o.writing = o.queue != nil || o.discarded != nil
 	return o.writing
 }
 
-// part gives an evicted peer its last moment.
-func (o *outbox) part(sock net.Conn) error {
+// startNoticeDeadline gives an evicted peer its last moment.
+func (o *outbox) startNoticeDeadline(sock net.Conn) error {
 	o.mu.Lock() // evict may be about to set its own deadline
 	defer o.mu.Unlock()
 	return sock.SetWriteDeadline(time.Now().Add(partingTime))
 }
 
-// fail throws away what waits, what the writer has in hand, and what may still come: the peer will not get it. It is the
+// fail throws away what waits, what the writer has dequeued, and what may still come: the peer will not get it. It is the
 // writer's last word.
-func (o *outbox) fail(h *hand) {
+func (o *outbox) fail(h *writeQueue) {
 	o.mu.Lock()
-	o.broken, o.writing = true, false
-	o.letGo(h)
-	queue, dropped := o.queue, o.dropped
-	o.queue, o.dropped = nil, nil
+	o.failed, o.writing = true, false
+	o.abandonLocked(h)
+	queue, dropped := o.queue, o.discarded
+	o.queue, o.discarded = nil, nil
 	o.reader.Broadcast()
 	o.mu.Unlock()
-	o.discard(queue)
-	o.discard(dropped)
-	o.inHand.Store(0)
+	o.discardQueue(queue)
+	o.discardQueue(dropped)
+	o.dequeuedBytes.Store(0)
 }
 
-// discard is the end of what waited and will not be written. There may be millions of entries, which take the core's time
+// discardQueue is the end of what waited and will not be written. There may be millions of entries, which take the core's time
 // if it must wait for the mutex: so it is held for a chunk at a time. A nil queue is an empty one.
-func (o *outbox) discard(q *queue) {
+func (o *outbox) discardQueue(q *queue) {
 	if q == nil {
 		return
 	}
@@ -372,11 +372,11 @@ func (o *outbox) discard(q *queue) {
 		o.mu.Lock()
 		undelivered := 0
 		for i := range c.entries {
-			o.settle(&c.entries[i], 0)
+			o.finishLocked(&c.entries[i], 0)
 			undelivered += int(c.entries[i].count)
 		}
 		if c.gap != nil {
-			o.note(-c.gap.weight())
+			o.chargeGaps(-c.gap.cost())
 		}
 		o.mu.Unlock()
 		o.totals.undelivered.Add(int64(undelivered))

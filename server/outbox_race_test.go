@@ -10,9 +10,9 @@ import (
 
 // The race detector's builds paint over what nobody may read any more: package invariant.
 func TestReleasedBuffersArePaintedOver(t *testing.T) {
-	c := newOutbox(1).ownChunk(6, true)
+	c := newOutbox(1).newAppendable(6, true)
 	c.bytes = append(c.bytes, "secret"...)
 	kept := c.bytes
-	c.in.release()
+	c.buf.release()
 	assert.Equal(t, "######", string(kept))
 }

@@ -12,15 +12,15 @@ import (
 
 func newOutbox(limit int) *outbox {
 	o := new(outbox)
-	o.init(&Options{SlowHard: limit}, new(totals))
+	o.init(&Options{SlowHard: limit}, new(serverCounts))
 	return o
 }
 
 // put hands frames over as the core does.
-func put(o *outbox, s span, e entry) (start bool) {
-	p := new(post)
+func put(o *outbox, s fragment, e frameInfo) (start bool) {
+	p := new(unflushedFrames)
 	p.add(s, e)
-	s.in.release() // the post's hold is the one that counts
+	s.buf.release() // the hold of unflushedFrames is the one that counts
 	return o.add(p, 0, 0)
 }
 
@@ -28,7 +28,7 @@ func (o *outbox) all() []*chunk { return inBothDirections(o.queue) }
 
 // clear throws away what waits.
 func (o *outbox) clear() {
-	o.discard(o.queue)
+	o.discardQueue(o.queue)
 	o.queue = nil
 }
 
@@ -41,7 +41,7 @@ func contents(o *outbox) string {
 }
 
 // one makes an entry for a message of some subscription.
-func one() entry { return entry{account: new(account), count: 1} }
+func one() frameInfo { return frameInfo{account: new(subscriptionAccount), count: 1} }
 
 // What keeps a slow subscriber from pinning much more than it counts: of two traps, the one that a small piece of a
 // large buffer keeps all of it.
@@ -51,9 +51,9 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 		buffer, span int
 		shared       bool
 	}{
-		{"a short span is copied", 16 << 10, shareAt - 1, false},
-		{"a span of a quarter of its buffer is shared", 16 << 10, shareAt, true},
-		{"a long span that is a small part of its buffer is copied", 64 << 10, shareAt, false},
+		{"a short span is copied", 16 << 10, minShared - 1, false},
+		{"a span of a quarter of its buffer is shared", 16 << 10, minShared, true},
+		{"a long span that is a small part of its buffer is copied", 64 << 10, minShared, false},
 		{"a quarter of that one is shared", 64 << 10, 16 << 10, true},
 		{"so it is with buffers of any size", 1 << 20, 256<<10 - 1, false},
 	}
@@ -61,16 +61,16 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 		t.Run(test.sentence, func(t *testing.T) {
 			o := newOutbox(1 << 20)
 			in := newBuffer(nil, test.buffer)
-			in.hold() // the outbox' hold
-			assert.True(t, put(o, span{bytes: in.bytes[:test.span], in: in}, one()), "the first one starts a writer")
+			in.retain() // the outbox' hold
+			assert.True(t, put(o, fragment{bytes: in.bytes[:test.span], buf: in}, one()), "the first one starts a writer")
 			assert.Equal(t, test.shared, &in.bytes[0] == &o.all()[0].bytes[0])
-			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.holders.Load())
-			in.hold()
-			assert.False(t, put(o, span{bytes: in.bytes[:10], in: in}, entry{kind: kindReplies}), "there is a writer already")
-			assert.EqualValues(t, test.span+10, o.waiting.Load())
+			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.refs.Load())
+			in.retain()
+			assert.False(t, put(o, fragment{bytes: in.bytes[:10], buf: in}, frameInfo{kind: kindReplies}), "there is a writer already")
+			assert.EqualValues(t, test.span+10, o.bytes.Load())
 			assert.EqualValues(t, test.span, o.messages(), "replies do not count against the limit")
 			o.clear()
-			assert.EqualValues(t, 1, in.holders.Load(), "what is dropped is released")
+			assert.EqualValues(t, 1, in.refs.Load(), "what is dropped is released")
 			in.release()
 		})
 	}
@@ -82,7 +82,7 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 	for i := range 3000 {
 		frame := []byte(strings.Repeat(string(rune('a'+i%26)), 1+i%300))
 		want.Write(frame)
-		put(o, span{bytes: frame}, one())
+		put(o, fragment{bytes: frame}, one())
 	}
 	assert.Equal(t, want.String(), contents(o))
 	assert.Equal(t, smallBuffers.size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
@@ -97,15 +97,15 @@ func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
 	for _, text := range []string{"+one\r\n", "+two\r\n", "+three\r\n"} {
 		c.reply(append(c.begin(), text...))
 	}
-	require.Len(t, c.wire.post.spans, 1)
-	require.Len(t, c.wire.post.entries, 1)
-	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.post.spans[0].bytes))
+	require.Len(t, c.wire.unflushed.fragments, 1)
+	require.Len(t, c.wire.unflushed.entries, 1)
+	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.unflushed.fragments[0].bytes))
 	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
 	c.reply(append(c.begin(), large...))
 	c.reply(append(c.begin(), "+four\r\n"...))
-	require.Len(t, c.wire.post.spans, 3, "a reply that outgrew the arena stands alone")
-	assert.Equal(t, "+four\r\n", string(c.wire.post.spans[2].bytes))
-	assert.Equal(t, large, c.wire.post.spans[1].bytes)
+	require.Len(t, c.wire.unflushed.fragments, 3, "a reply that outgrew the arena stands alone")
+	assert.Equal(t, "+four\r\n", string(c.wire.unflushed.fragments[2].bytes))
+	assert.Equal(t, large, c.wire.unflushed.fragments[1].bytes)
 }
 
 // A connection without a descriptor to wait on works as well: TLS will be one.
@@ -125,18 +125,18 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	arena := mediumBuffers.get(nil)
 	held := 0
 	for range 1000 {
-		arena.holders.Add(2)
-		put(o, span{bytes: arena.bytes[:shareAt], in: arena}, one())
-		put(o, span{bytes: arena.bytes[:7], in: arena}, one())
+		arena.refs.Add(2)
+		put(o, fragment{bytes: arena.bytes[:minShared], buf: arena}, one())
+		put(o, fragment{bytes: arena.bytes[:7], buf: arena}, one())
 	}
 	for _, c := range o.all() {
-		if c.own {
+		if c.appendable {
 			held += cap(c.bytes)
 		} else {
-			held += shareAt // the arena is the core's
+			held += minShared // the arena is the core's
 		}
 	}
-	assert.Less(t, held, int(o.waiting.Load())*2)
+	assert.Less(t, held, int(o.bytes.Load())*2)
 	o.clear()
 	arena.release()
 }
@@ -145,16 +145,16 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	o := newOutbox(1 << 20)
 	reply := make([]byte, 10<<20)
-	put(o, span{bytes: reply}, entry{kind: kindReplies})
-	put(o, span{bytes: reply[:5000]}, one())
-	h := &hand{queue: o.queue}
+	put(o, fragment{bytes: reply}, frameInfo{kind: kindReplies})
+	put(o, fragment{bytes: reply[:5000]}, one())
+	h := &writeQueue{queue: o.queue}
 	o.queue = nil
 	for range 10 {
-		o.wrote(h, 1<<20)
+		o.markWritten(h, 1<<20)
 		assert.EqualValues(t, 5000, o.messages())
 	}
-	o.wrote(h, 5000)
-	assert.Zero(t, o.waiting.Load())
+	o.markWritten(h, 5000)
+	assert.Zero(t, o.bytes.Load())
 	assert.Zero(t, o.messages())
 	assert.Zero(t, h.length)
 }
@@ -163,12 +163,12 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 func TestAFrameMayBeVeryLarge(t *testing.T) {
 	const size = 5 << 30
 	o := newOutbox(1 << 40)
-	put(o, span{large: &largeFrame{size: size, shown: true}}, one())
-	h := new(hand)
-	require.True(t, o.take(h, nil))
-	o.wrote(h, size-1)
-	assert.Zero(t, o.tally.delivered)
-	o.wrote(h, 1)
-	assert.EqualValues(t, 1, o.tally.delivered)
-	assert.Zero(t, o.waiting.Load())
+	put(o, fragment{large: &largeFrame{size: size, shown: true}}, one())
+	h := new(writeQueue)
+	require.True(t, o.dequeue(h, nil))
+	o.markWritten(h, size-1)
+	assert.Zero(t, o.counts.delivered)
+	o.markWritten(h, 1)
+	assert.EqualValues(t, 1, o.counts.delivered)
+	assert.Zero(t, o.bytes.Load())
 }

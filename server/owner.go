@@ -18,30 +18,30 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf     bool             // how its last line ended, and so how lines to it end
-	lines    bool             // it speaks lines, and no RESP since: parting words can be a line
-	version  protocol.Version // of RESP
-	user     *acl.User        // nil before the first command
-	token    *acl.Token       // of user, that it came in with; nil if with a password
-	free     bool             // user may do everything, and nothing need be judged
-	evicted  bool             // it is no client any more, though its socket may be open for a moment
-	leaving  bool             // it is closed as soon as the request at hand is done: see condemn
-	database int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name     string
-	library  *library              // what CLIENT SETINFO said, nil if nothing
-	last     *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
-	mute     mute                  // CLIENT REPLY
-	switched switches
-	numbered bool     // it has asked for numbers: see handle_seq.go
-	names    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi    *transaction
-	holdings int   // subscriptions, when they were counted last
-	patterns int   // of them
-	weight   int   // of their predicates, then
-	post     *post // queued since the last flush; nil if nothing is
-	messages int   // bytes of messages among it
-	newest   int   // bytes of the last of them
-	applied  int   // batches applied since the last flush
+	crlf      bool             // how its last line ended, and so how lines to it end
+	lines     bool             // it speaks lines, and no RESP since: parting words can be a line
+	version   protocol.Version // of RESP
+	user      *acl.User        // nil before the first command
+	token     *acl.Token       // of user, that it came in with; nil if with a password
+	free      bool             // user may do everything, and nothing need be judged
+	evicted   bool             // it is no client any more, though its socket may be open for a moment
+	leaving   bool             // it is closed as soon as the request at hand is done: see condemn
+	database  int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name      string
+	library   *library              // what CLIENT SETINFO said, nil if nothing
+	last      *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
+	mute      mute                  // CLIENT REPLY
+	switched  switches
+	numbered  bool     // it has asked for numbers: see handle_seq.go
+	names     [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	multi     *transaction
+	holdings  int              // subscriptions, when they were counted last
+	patterns  int              // of them
+	weight    int              // of their predicates, then
+	unflushed *unflushedFrames // queued since the last flush; nil if nothing is
+	messages  int              // bytes of messages among it
+	newest    int              // bytes of the last of them
+	applied   int              // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
@@ -284,28 +284,28 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 		c.srv.evictGreediest()
 	}
 	if c.wire.leaving {
-		c.outbox.forfeit(accountOf(s), len(m.Payloads))
+		c.outbox.discard(accountOf(s), len(m.Payloads))
 		return false
 	}
 	over = c.over()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
-	e := entry{account: a, count: int32(len(m.Payloads)), number: last, way: c.way(s.Form)} //nolint:gosec // of one run
+	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, way: c.way(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
-	if over && policy != Disconnect && c.outbox.noted.Load() <= c.outbox.limit { // or the notes alone are too much
+	if over && policy != Disconnect && c.outbox.gapBytes.Load() <= c.outbox.limit { // or the notes alone are too much
 		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
 			e.kind = kindMissed
-			a.owed, a.lost = last, last
-			c.deliver(span{}, e)
+			a.lastSeq, a.lastLostSeq = last, last
+			c.deliver(fragment{}, e)
 			return false
 		}
 	}
 	if over { // what waits for it is lost with it: encoding one more for each pattern took 9.7 s once
-		a.owed = last
-		c.outbox.forfeit(a, len(m.Payloads))
+		a.lastSeq = last
+		c.outbox.discard(a, len(m.Payloads))
 		return true
 	}
 	frames := c.srv.press.message(e.way, m, s, a.previous(e.way))
-	a.owed = last
+	a.lastSeq = last
 	c.deliver(frames, e)
 	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
@@ -315,7 +315,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 
 // deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
 // as in Redis 7.2.
-func (c *conn) deliver(frames span, e entry) {
+func (c *conn) deliver(frames fragment, e frameInfo) {
 	if !c.executing() {
 		c.queueMessages(frames, e)
 		return
@@ -324,7 +324,7 @@ func (c *conn) deliver(frames span, e entry) {
 }
 
 // queueMessages is queue for messages, which count against the limit.
-func (c *conn) queueMessages(frames span, e entry) {
+func (c *conn) queueMessages(frames fragment, e frameInfo) {
 	if size := frames.size(); size > 0 {
 		c.wire.newest = size
 		c.wire.messages += size
@@ -333,11 +333,11 @@ func (c *conn) queueMessages(frames span, e entry) {
 }
 
 // over tells whether more messages wait than may.
-func (c *conn) over() bool { return c.outbox.messages()+c.pending() > c.outbox.limit }
+func (c *conn) over() bool { return c.outbox.messages()+c.pendingBytes() > c.outbox.limit }
 
-// pending is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
+// pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
 // a transaction holds back.
-func (c *conn) pending() int64 {
+func (c *conn) pendingBytes() int64 {
 	n := c.wire.messages
 	if m := c.wire.multi; m != nil {
 		n += m.held
@@ -374,16 +374,16 @@ func (c *conn) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
-		c.queue(c.srv.press.replies.commit(frame), entry{kind: kindReplies})
+		c.queue(c.srv.press.replies.commit(frame), frameInfo{kind: kindReplies})
 	}
 }
 
 // queue appends to what the next flush hands over.
-func (c *conn) queue(s span, e entry) {
-	if c.wire.post == nil {
-		c.wire.post = posts.Get().(*post)
+func (c *conn) queue(s fragment, e frameInfo) {
+	if c.wire.unflushed == nil {
+		c.wire.unflushed = unflushedPool.Get().(*unflushedFrames)
 	}
-	c.wire.post.add(s, e)
+	c.wire.unflushed.add(s, e)
 }
 
 // Applied takes a batch back.
@@ -408,13 +408,13 @@ func (c *conn) Applied(b *broker.Batch) {
 func (c *conn) Flush() {
 	w := &c.wire
 	c.srv.stats.end(c) // of a batch that the core puts off
-	if c.outbox.add(w.post, w.applied, w.newest) {
+	if c.outbox.add(w.unflushed, w.applied, w.newest) {
 		c.startWriter()
 	}
-	if w.post != nil {
-		w.post.recycle()
+	if w.unflushed != nil {
+		w.unflushed.recycle()
 	}
-	w.post, w.messages, w.newest, w.applied = nil, 0, 0, 0
+	w.unflushed, w.messages, w.newest, w.applied = nil, 0, 0, 0
 }
 
 func (c *conn) startWriter() {

@@ -44,10 +44,10 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	s := &Server{options: o}
 	s.counts.messages.memory = &s.memory
 	c := newConn(s, sock)
-	put(&c.outbox, span{bytes: []byte(text)}, entry{kind: kindOther, bytes: len(text)})
-	c.outbox.extended = uptime() // the deadline that has passed is the one that holds
+	put(&c.outbox, fragment{bytes: []byte(text)}, frameInfo{kind: kindOther, bytes: len(text)})
+	c.outbox.deadlineSetAt = uptime() // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
-	require.True(t, c.outbox.take(&c.outbound.hand, sock))
+	require.True(t, c.outbox.dequeue(&c.outbound.queue, sock))
 	return c
 }
 
@@ -69,10 +69,10 @@ func fill(t *testing.T, sock net.Conn) {
 // taken what the kernel held.
 func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 	ours, theirs := socketPair(t)
-	text := strings.Repeat("x", 3*maxReplies) // more than one call to the kernel
+	text := strings.Repeat("x", 3*maxReplyBytes) // more than one call to the kernel
 	c := pausedWriter(t, ours, text)
 	done := make(chan error, 1)
-	go func() { done <- c.writeOut(&c.outbound.hand) }()
+	go func() { done <- c.writeOut(&c.outbound.queue) }()
 	got := make([]byte, len(text))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	ours, _ := socketPair(t)
 	fill(t, ours)
 	c := pausedWriter(t, ours, "text")
-	err := c.writeOut(&c.outbound.hand)
+	err := c.writeOut(&c.outbound.queue)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	assert.Equal(t, ReasonStalled, writeReason(err))
 }
@@ -94,8 +94,8 @@ func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := pausedWriter(t, ours, strings.Repeat("x", maxWrite/2))
 	c.outbox.close(ours, -time.Hour)
-	put(&c.outbox, span{bytes: []byte("more")}, entry{kind: kindOther, bytes: 4})
-	err := c.writeOut(&c.outbound.hand)
+	put(&c.outbox, fragment{bytes: []byte("more")}, frameInfo{kind: kindOther, bytes: 4})
+	err := c.writeOut(&c.outbound.queue)
 	if err != nil { // the kernel took a part of it
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
@@ -166,7 +166,7 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	ours, _ := socketPair(t)
 
 	slow := newConn(s, ours)
-	slow.outbox.waiting.Store(11)
+	slow.outbox.bytes.Store(11)
 	require.Equal(t, ReasonNone, slow.overdue(begun), "the watch on the soft limit begins")
 	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
 	stranger.stranger.Store(int64(begun))

@@ -32,7 +32,7 @@ func ParsePolicy(s string) (Policy, error) {
 }
 
 // policy is the one in force for a connection. The core sets it; the sweeper reads it too.
-func (o *outbox) policy() Policy { return Policy(o.chosen.Load()) }
+func (o *outbox) policy() Policy { return Policy(o.policyValue.Load()) }
 
 // slow is SLOW [policy], in both dialects.
 func slow(x *exchange) {
@@ -70,6 +70,6 @@ func (x *exchange) choose(args [][]byte) *protocol.Error {
 	if err != nil {
 		return protocol.Errorf("%s", err)
 	}
-	x.conn.outbox.chosen.Store(int32(p))
+	x.conn.outbox.policyValue.Store(int32(p))
 	return nil
 }

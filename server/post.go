@@ -2,80 +2,80 @@ package server
 
 import "sync"
 
-// span is frames that lie side by side in memory, or one large frame, on their way into an outbox.
-type span struct {
+// fragment is frames that lie side by side in memory, or one large frame, on their way into an outbox.
+type fragment struct {
 	bytes   []byte
-	in      *buffer
+	buf     *buffer
 	large   *largeFrame // instead of bytes
 	entries int         // that say what they are
 }
 
-// size is how many bytes the span is on the wire.
-func (s *span) size() int {
+// size is how many bytes the fragment is on the wire.
+func (s *fragment) size() int {
 	if s.large != nil {
 		return s.large.size
 	}
 	return len(s.bytes)
 }
 
-// hold and release are for what the span lies in.
-func (s *span) hold() {
-	s.in.hold()
+// retain and release are for what the fragment lies in.
+func (s *fragment) retain() {
+	s.buf.retain()
 	if s.large != nil {
-		s.large.in.hold()
+		s.large.in.retain()
 	}
 }
 
-func (s *span) release() {
-	s.in.release()
+func (s *fragment) release() {
+	s.buf.release()
 	if s.large != nil {
 		s.large.in.release()
 	}
 }
 
-// post is what the core has queued for one connection since the last flush. It belongs to the core's goroutine.
-type post struct {
-	spans   []span
-	entries []entry // of all spans, in order
+// unflushedFrames is what the core has queued for one connection since the last flush. It belongs to the core's goroutine.
+type unflushedFrames struct {
+	fragments []fragment
+	entries   []frameInfo // of all fragments, in order
 }
 
-// keepSpans bounds what a pooled post keeps room for.
-const keepSpans = 4096
+// maxPooledFragments bounds what a pooled unflushedFrames keeps room for.
+const maxPooledFragments = 4096
 
-// posts go round: a connection has one while something is queued for it.
-var posts = sync.Pool{New: func() any { return new(post) }}
+// unflushedPool keeps what is reused: a connection has one while something is queued for it.
+var unflushedPool = sync.Pool{New: func() any { return new(unflushedFrames) }}
 
-// add appends frames, and what they are. Frames that lie side by side become one span.
-func (p *post) add(s span, e entry) {
+// add appends frames, and what they are. Frames that lie side by side become one fragment.
+func (p *unflushedFrames) add(s fragment, e frameInfo) {
 	e.bytes = s.size()
-	spans, entries := len(p.spans), len(p.entries)
-	var last *span
+	spans, entries := len(p.fragments), len(p.entries)
+	var last *fragment
 	if spans > 0 {
-		last = &p.spans[spans-1]
+		last = &p.fragments[spans-1]
 	}
 	missed := last != nil && last.size() == 0 && e.kind == kindMissed
 	if joins := last != nil && adjacent(last.bytes, s.bytes); joins || missed {
 		last.bytes = last.bytes[:len(last.bytes)+len(s.bytes)]
-		if before := &p.entries[entries-1]; before.follows(&e) {
-			before.extend(&e)
+		if before := &p.entries[entries-1]; before.mergeable(&e) {
+			before.merge(&e)
 			return
 		}
 		last.entries++
 		p.entries = append(p.entries, e)
 		return
 	}
-	s.hold()
+	s.retain()
 	s.entries = 1
-	p.spans, p.entries = append(p.spans, s), append(p.entries, e)
+	p.fragments, p.entries = append(p.fragments, s), append(p.entries, e)
 }
 
-// recycle gives back a post whose spans are with an outbox.
-func (p *post) recycle() {
-	if cap(p.spans)+cap(p.entries) > keepSpans {
+// recycle gives back an unflushedFrames whose fragments are with an outbox.
+func (p *unflushedFrames) recycle() {
+	if cap(p.fragments)+cap(p.entries) > maxPooledFragments {
 		return
 	}
-	clear(p.spans)
+	clear(p.fragments)
 	clear(p.entries)
-	p.spans, p.entries = p.spans[:0], p.entries[:0]
-	posts.Put(p)
+	p.fragments, p.entries = p.fragments[:0], p.entries[:0]
+	unflushedPool.Put(p)
 }

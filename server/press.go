@@ -47,12 +47,12 @@ type impression struct {
 	sequence uint64 // of the first message
 	messages int
 	pattern  string // for a pmessage, what it matched
-	previous uint64 // for a numbered one: see account.previous
-	span     span
+	previous uint64 // for a numbered one: see subscriptionAccount.previous
+	span     fragment
 }
 
 // arena is a buffer that frames are appended to. Frames for one kind of receiver lie side by side in it, so that a
-// series of them reaches each subscriber as one span.
+// series of them reaches each subscriber as one fragment.
 type arena struct {
 	in *buffer
 	at int
@@ -73,7 +73,7 @@ func (a *arena) begin(m *memory, size int) []byte {
 // leave gives the buffer to those who hold frames in it. From here on it is counted as what clients hold.
 func (a *arena) leave(m *memory) {
 	if a.in != nil {
-		a.in.counted(m)
+		a.in.chargeTo(m)
 		a.in.release()
 		a.in = nil
 	}
@@ -84,16 +84,16 @@ func (p *press) begin(size int) []byte { return p.replies.begin(p.memory, size) 
 
 // commit keeps frames that were appended to what begin lent. Those that were made elsewhere, by append for want of room
 // or by somebody who did not ask, stay where they are.
-func (a *arena) commit(frames []byte) span {
+func (a *arena) commit(frames []byte) fragment {
 	if a.in == nil || a.at == len(a.in.bytes) || len(frames) == 0 || &frames[0] != &a.in.bytes[a.at] {
-		return span{bytes: frames}
+		return fragment{bytes: frames}
 	}
 	a.at += len(frames)
-	return span{bytes: frames, in: a.in}
+	return fragment{bytes: frames, buf: a.in}
 }
 
 // message returns m as the subscription's conn reads it.
-func (p *press) message(w way, m *broker.Message, s *broker.Subscription, previous uint64) span {
+func (p *press) message(w way, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
 	im, pattern := &p.messages[w], ""
 	if !w.line() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
 		im, pattern = &p.patterns[w], s.Name()
@@ -124,7 +124,7 @@ func (p *press) message(w way, m *broker.Message, s *broker.Subscription, previo
 		}
 	}
 	im.span = im.arena.commit(b)
-	p.large = p.large || im.span.in == nil || im.span.in.pool == nil
+	p.large = p.large || im.span.buf == nil || im.span.buf.pool == nil
 	return im.span
 }
 
@@ -144,18 +144,18 @@ func sizeOf(w way, m *broker.Message, pattern string) int {
 // forward sends frames on as they came in: see protocol.Run. If they fill a good part of what was read, or if there is
 // only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
 // of RESP only, that of the first who asks; the other one is a copy.
-func (p *press) forward(w way, m *broker.Message, a *arena) span {
+func (p *press) forward(w way, m *broker.Message, a *arena) fragment {
 	k, ok := m.Tag.(*call)
 	if !ok || k.run.Frames == nil || len(k.run.Payloads) != len(m.Payloads) {
-		return span{}
+		return fragment{}
 	}
-	if p.forwarded != m.Sequence && (m.Receivers == 1 || k.in.worth(len(k.run.Frames))) {
+	if p.forwarded != m.Sequence && (m.Receivers == 1 || k.in.worthPinning(len(k.run.Frames))) {
 		p.forwarded = m.Sequence
 		k.run.SetVersion(version(w))
-		return span{bytes: k.run.Frames, in: k.in}
+		return fragment{bytes: k.run.Frames, buf: k.in}
 	}
 	if isLarge(m) {
-		return span{} // a frame of the other version, around the payload where it is
+		return fragment{} // a frame of the other version, around the payload where it is
 	}
 	return a.commit(k.run.AppendFrames(a.begin(p.memory, len(k.run.Frames)), version(w)))
 }
@@ -173,7 +173,7 @@ func (p *press) forget() {
 }
 
 func (im *impression) forget(m *memory) {
-	im.span, im.sequence = span{}, 0
+	im.span, im.sequence = fragment{}, 0
 	if im.arena.in != nil && im.arena.in.pool == nil {
 		im.arena.leave(m)
 	}

@@ -2,7 +2,7 @@ package server
 
 import "sync"
 
-// queue is what waits in an outbox, or what its writer has in hand: a list of chunks. Each carries its own entries, so
+// queue is what waits in an outbox, or what its writer has dequeued: a list of chunks. Each carries its own entries, so
 // that whatever is added, taken or dropped costs no more than one chunk: a slice over all of them took up to 1.2 s to grow.
 type queue struct {
 	first, last *chunk
@@ -103,8 +103,8 @@ func (q *queue) findOldest() bool {
 	return false
 }
 
-// stepBack moves the cursor from behind the last chunk into it, in front of its last entry: both may still grow.
-func (q *queue) stepBack() {
+// cursorToLast moves the cursor from behind the last chunk into it, in front of its last entry: both may still grow.
+func (q *queue) cursorToLast() {
 	q.oldest = cursor{}
 	if c := q.last; c != nil {
 		last := len(c.entries) - 1

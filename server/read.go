@@ -166,7 +166,7 @@ func (c *conn) submit(b *batch) bool {
 	b.weight = b.memory()
 	c.share.batches.Add(b.weight)
 	c.srv.memory.hold(b.weight)
-	c.outbox.submitted()
+	c.outbox.addInFlight()
 	return c.srv.core.Submit(&b.Batch)
 }
 
@@ -176,7 +176,7 @@ func (c *conn) leaveOver(b *batch) {
 	switch {
 	case in.again, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
 		in.ahead, in.start, in.have = b.in, b.start+b.used, b.start+len(b.data)
-		b.in.hold()
+		b.in.retain()
 	case len(tail) > tailRoom:
 		size := len(tail) + len(tail)/2
 		if in.eager {

@@ -123,10 +123,10 @@ func (s *Server) claims() (claims []claim, excess int64) {
 	for _, c := range s.all() {
 		all, waits := c.holds()
 		if Reason(c.reason.Load()) != ReasonNone {
-			excess -= c.passing() + c.outbox.inHand.Load()
+			excess -= c.passing() + c.outbox.dequeuedBytes.Load()
 			continue
 		}
-		queued := c.pending()
+		queued := c.pendingBytes()
 		claims = append(claims, claim{c, all + queued, waits + queued})
 	}
 	return claims, excess

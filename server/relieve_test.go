@@ -48,8 +48,8 @@ func TestEntriesAreWeighed(t *testing.T) {
 	for range n / 2 {
 		b.publish("a b")
 	}
-	assert.Greater(t, int(b.outbox.weight.Load()), n*entrySize)
-	assert.Less(t, int(b.outbox.weight.Load()), 3*n*entrySize)
+	assert.Greater(t, int(b.outbox.overhead.Load()), n*frameInfoSize)
+	assert.Less(t, int(b.outbox.overhead.Load()), 3*n*frameInfoSize)
 	b.drain()
 	b.balanced(map[string]int64{})
 }
@@ -76,8 +76,8 @@ func TestASharedBufferIsCountedOnce(t *testing.T) {
 	for range 100 {
 		o := newOutbox(1 << 30)
 		o.totals.memory = m
-		in.hold()
-		put(o, span{bytes: in.bytes, in: in}, one())
+		in.retain()
+		put(o, fragment{bytes: in.bytes, buf: in}, one())
 		outboxes = append(outboxes, o)
 	}
 	in.release()
@@ -107,19 +107,19 @@ func TestABatchIsBounded(t *testing.T) {
 	b.release()
 }
 
-// What evicted connections have in hand is not looked for elsewhere. It must be no more than they have: thousands of them
+// What evicted connections have dequeued is not looked for elsewhere. It must be no more than they have: thousands of them
 // would keep the cap from acting.
 func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer func() { _ = ours.Close(); _ = theirs.Close() }()
 	o := newOutbox(1 << 30)
-	put(o, span{bytes: make([]byte, 8<<20)}, one())
-	h := new(hand)
+	put(o, fragment{bytes: make([]byte, 8<<20)}, one())
+	h := new(writeQueue)
 	o.evict(ours, []byte("last words\n"))
-	assert.True(t, o.take(h, ours))
-	assert.EqualValues(t, len("last words\n"), o.inHand.Load())
+	assert.True(t, o.dequeue(h, ours))
+	assert.EqualValues(t, len("last words\n"), o.dequeuedBytes.Load())
 	o.fail(h)
-	assert.Zero(t, o.inHand.Load())
+	assert.Zero(t, o.dequeuedBytes.Load())
 }
 
 // An outbox at its limit may have millions of entries. The core leaves them to the connection's writer when it evicts.
@@ -131,13 +131,13 @@ func TestAnEvictionIsSettledByTheWriter(t *testing.T) {
 		b.publish("a b a b")
 	}
 	require.False(t, b.outbox.evict(sock, []byte("ERR too slow\n")), "there is a writer already")
-	assert.Zero(t, b.outbox.tally.undelivered)
-	require.True(t, b.outbox.take(&b.hand, sock))
-	assert.EqualValues(t, 4000, b.outbox.tally.undelivered)
+	assert.Zero(t, b.outbox.counts.undelivered)
+	require.True(t, b.outbox.dequeue(&b.hand, sock))
+	assert.EqualValues(t, 4000, b.outbox.counts.undelivered)
 	assert.Equal(t, "ERR too slow\n", string(b.hand.first.bytes))
-	b.outbox.wrote(&b.hand, b.hand.first.size())
-	require.False(t, b.outbox.take(&b.hand, sock))
-	assert.Zero(t, b.outbox.weight.Load())
-	assert.Zero(t, b.outbox.inHand.Load())
-	assert.Zero(t, b.outbox.tally.waiting())
+	b.outbox.markWritten(&b.hand, b.hand.first.size())
+	require.False(t, b.outbox.dequeue(&b.hand, sock))
+	assert.Zero(t, b.outbox.overhead.Load())
+	assert.Zero(t, b.outbox.dequeuedBytes.Load())
+	assert.Zero(t, b.outbox.counts.waiting())
 }

@@ -54,7 +54,7 @@ type counts struct {
 	lastConn  atomic.Int64 // the newest connection's id
 	bytesIn   atomic.Int64
 	bytesOut  atomic.Int64
-	messages  totals
+	messages  serverCounts
 	bytesLost atomic.Int64 // queued, and not written when the connection had ended
 	pausedFor atomic.Int64 // times that accepting paused because descriptors ran out
 }

@@ -217,7 +217,7 @@ func TestATransactionDropsItsNewestMessages(t *testing.T) {
 	}
 }
 
-// Replies keep the notes of what was missed apart, and a peer that reads nothing could make us remember any number of
+// Replies keep the losses apart, and a peer that reads nothing could make us remember any number of
 // them. They have a limit too.
 func TestNotesAloneMayBeTooMuch(t *testing.T) {
 	s := conchtest.Start(t, server.Options{SlowHard: 1000, SlowConsumer: server.DropNewest})

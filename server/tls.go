@@ -106,7 +106,7 @@ func (s *ciphered) goOn(took int, waited time.Duration) bool {
 			return false
 		}
 		s.parting, patience = true, partingTime
-	case o.broken || o.final || took == 0 && waited >= patience:
+	case o.failed || o.draining || took == 0 && waited >= patience:
 		return false
 	}
 	return s.SetWriteDeadline(time.Now().Add(patience)) == nil

@@ -13,10 +13,10 @@ type transaction struct {
 	ample     int  // commands whose answer or work may be much larger than themselves
 	spoiled   bool // a command was refused: EXEC will refuse all
 	executing bool
-	spent     int              // on the answers so far: see budget.go
-	messages  []delivery       // what the transaction sends to its own connection, for after its answer
-	held      int              // bytes of them
-	missed    map[*account]int // places in messages of what was lost since the last message that was not
+	spent     int                          // on the answers so far: see budget.go
+	messages  []delivery                   // what the transaction sends to its own connection, for after its answer
+	held      int                          // bytes of them
+	missed    map[*subscriptionAccount]int // places in messages of what was lost since the last message that was not
 }
 
 func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
@@ -165,25 +165,25 @@ func (c *conn) EndExec(*broker.Request) {
 
 // delivery is messages that have been encoded, and whose they are.
 type delivery struct {
-	frames span
-	entry  entry
+	frames fragment
+	entry  frameInfo
 }
 
 // hold keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
 // may cause millions.
-func (m *transaction) hold(frames span, e entry) {
+func (m *transaction) hold(frames fragment, e frameInfo) {
 	if e.kind != kindMissed {
 		m.missed = nil
 	} else if i, ok := m.missed[e.account]; ok {
-		m.messages[i].entry.extend(&e)
+		m.messages[i].entry.merge(&e)
 		return
 	} else {
 		if m.missed == nil {
-			m.missed = make(map[*account]int)
+			m.missed = make(map[*subscriptionAccount]int)
 		}
 		m.missed[e.account] = len(m.messages)
 	}
-	frames.hold()
+	frames.retain()
 	m.held += frames.size()
 	m.messages = append(m.messages, delivery{frames, e})
 }

@@ -25,7 +25,7 @@ const (
 
 // outbound is the writer's side of a connection with a descriptor: one call to the kernel.
 type outbound struct {
-	hand   hand             // what it has taken out of the outbox
+	queue  writeQueue       // what it has taken out of the outbox
 	shown  *shownFrame      // the large line that is being written, if one is
 	vector *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
 	size   int              // bytes of it
@@ -50,12 +50,12 @@ func (c *conn) write() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.defect(p)
-			c.outbox.fail(&c.outbound.hand)
+			c.outbox.fail(&c.outbound.queue)
 			c.end(ReasonPanic)
 		}
 	}()
-	h := &c.outbound.hand
-	for c.outbox.take(h, c.sock) {
+	h := &c.outbound.queue
+	for c.outbox.dequeue(h, c.sock) {
 		if err := c.writeOut(h); err != nil {
 			c.outbox.fail(h)
 			c.end(writeReason(err))
@@ -74,25 +74,25 @@ func writeReason(err error) Reason {
 	return ReasonBroken
 }
 
-// writeOut writes what is in hand, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
+// writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
 // the frame that has been begun and leaves the rest.
-func (c *conn) writeOut(h *hand) error {
+func (c *conn) writeOut(h *writeQueue) error {
 	for h.first != nil {
-		if c.outbox.evicted.Load() && !h.first.parting {
+		if c.outbox.evicted.Load() && !h.first.notice {
 			return c.finishFrame(h)
 		}
-		c.outbox.extend(c.sock, c.srv.options.SlowTime)
-		n, err := c.writeSome(h.first, h.at)
+		c.outbox.renewDeadline(c.sock, c.srv.options.SlowTime)
+		n, err := c.writeSome(h.first, h.chunkOffset)
 		c.srv.counts.bytesOut.Add(int64(n))
-		c.outbox.wrote(h, n)
+		c.outbox.markWritten(h, n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if err != nil && (!late || n == 0 && !c.outbox.evicted.Load()) {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			c.outbox.extended = 0
+			c.outbox.deadlineSetAt = 0
 			evicted := c.outbox.evicted.Load()
-			if evicted && h.first != nil && h.first.parting || !evicted && c.outbox.isFinal() {
+			if evicted && h.first != nil && h.first.notice || !evicted && c.outbox.isDraining() {
 				return err
 			}
 		}
@@ -173,19 +173,19 @@ func (w *outbound) gather(b []byte) {
 
 // finishFrame writes the rest of the frame that has been begun, if there is one: parting words may follow a frame, but
 // must not stand inside one.
-func (c *conn) finishFrame(h *hand) error {
-	end, err := frameEnd(h.first, h.at)
-	if err != nil || end == h.at {
+func (c *conn) finishFrame(h *writeQueue) error {
+	end, err := frameEnd(h.first, h.chunkOffset)
+	if err != nil || end == h.chunkOffset {
 		return err
 	}
-	if err := c.outbox.part(c.sock); err != nil {
+	if err := c.outbox.startNoticeDeadline(c.sock); err != nil {
 		return err
 	}
-	for at := h.at; at < end; {
+	for at := h.chunkOffset; at < end; {
 		rest := c.outbound.piece(h.first, at)
 		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
 		c.srv.counts.bytesOut.Add(int64(n))
-		c.outbox.wrote(h, n)
+		c.outbox.markWritten(h, n)
 		if at += n; err != nil {
 			return err
 		}
