@@ -17,7 +17,7 @@ const keepCalls = 4096
 // of those. The reader fills it, the core applies it, and Applied puts it back into the pool.
 type batch struct {
 	broker.Batch
-	in       *buffer
+	buf      *buffer
 	start    int              // of data in it
 	data     []byte           // what there is to parse
 	used     int              // so much of data is parsed
@@ -25,7 +25,7 @@ type batch struct {
 	calls    []call
 	args     [][]byte // room for arguments
 	payloads [][]byte // room for payloads of runs
-	weight   int64    // what it is counted for in memory, besides in
+	weight   int64    // what it is counted for in memory, besides buf
 }
 
 // call is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
@@ -38,7 +38,7 @@ type call struct {
 	args    [][]byte        // of a run, those of the first command
 	err     *protocol.Error // if there is one, it is the answer
 	run     protocol.Run    // for a publish in RESP or in lines
-	in      *buffer         // what the arguments lie in
+	buf     *buffer         // what the arguments lie in
 
 	conditions []broker.Filter // of what is subscribed to; nil if nothing has a predicate
 	question   *question       // that has been put about what it publishes, if one has
@@ -52,10 +52,10 @@ var batches = sync.Pool{New: func() any {
 	return b
 }}
 
-// newBatch makes a batch of the bytes from start to n of in, which it holds from now on.
+// newBatch makes a batch of the bytes from start to n of buf, which it retains from now on.
 func newBatch(from *broker.Subscriber, in *buffer, start, n int) *batch {
 	b := batches.Get().(*batch)
-	b.From, b.in, b.start, b.data, b.used = from, in, start, in.bytes[start:n], 0
+	b.From, b.buf, b.start, b.data, b.used = from, in, start, in.bytes[start:n], 0
 	return b
 }
 
@@ -65,10 +65,10 @@ func (b *batch) memory() int64 {
 	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*int(slice))
 }
 
-// release puts b back. Nobody may hold a byte of it from here on, but of in, which counts its references.
+// release puts b back. Nobody may hold a byte of it from here on, but of buf, which counts its references.
 func (b *batch) release() {
-	b.in.release()
-	b.From, b.in, b.data, b.command = nil, nil, nil, protocol.Command{}
+	b.buf.release()
+	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
 	b.calls, b.Requests = emptied(b.calls), emptied(b.Requests) // or the pool would keep buffers alive
 	b.args, b.payloads = emptied(b.args), emptied(b.payloads)
 	batches.Put(b)
@@ -134,7 +134,7 @@ func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
 		b.args = grown(b.args, args)
 		like := k
 		k = b.add()
-		k.handler, k.row, k.args, k.in = like.handler, like.row, args, b.in
+		k.handler, k.row, k.args, k.buf = like.handler, like.row, args, b.buf
 	}
 }
 
@@ -196,7 +196,7 @@ func (k *call) parts() []broker.Request {
 	for i, payload := range k.run.Payloads {
 		calls[i] = *k
 		calls[i].args = [][]byte{k.args[0], k.args[1], payload}
-		calls[i].run, calls[i].in = protocol.Run{}, nil
+		calls[i].run, calls[i].buf = protocol.Run{}, nil
 		calls[i].ask(&requests[i])
 	}
 	return requests

@@ -27,7 +27,7 @@ type frameInfo struct {
 	bytes   int                  // where --max-message is large, 32 bits are too few
 	count   int32                // messages
 	kind    frameKind
-	way     way // how messages are written
+	format  format // how messages are written
 }
 
 // frameKind is what an entry stands for.
@@ -50,7 +50,7 @@ const (
 
 // mergeable reports whether one entry can stand for a and b, which comes right behind it.
 func (a *frameInfo) mergeable(b *frameInfo) bool {
-	return a.account == b.account && a.kind == b.kind && a.way == b.way
+	return a.account == b.account && a.kind == b.kind && a.format == b.format
 }
 
 func (a *frameInfo) merge(b *frameInfo) {
@@ -68,7 +68,7 @@ func newChunk() *chunk { return chunks.Get().(*chunk) }
 func (c *chunk) recycle() {
 	c.buf.release()
 	if c.large != nil {
-		c.large.in.release()
+		c.large.buf.release()
 	}
 	kept := c.entries[:0]
 	if cap(kept) > maxPooledEntries {
@@ -92,7 +92,7 @@ func (c *chunk) memSize() int {
 	n := chunkSize + cap(c.entries)*frameInfoSize
 	switch {
 	case c.large != nil:
-		n += c.large.memory()
+		n += c.large.memSize()
 	case c.buf == nil:
 		n += len(c.bytes)
 	}

@@ -122,7 +122,7 @@ func (c *conn) appendFlags(b []byte) []byte {
 		letter byte
 		holds  bool
 	}{
-		{'O', c.monitors()}, {'P', c.subscribed()}, {'x', c.wire.multi != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
+		{'O', c.isMonitor()}, {'P', c.subscribed()}, {'x', c.wire.multi != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
 	} {
 		if f.holds {
 			b = append(b, f.letter)

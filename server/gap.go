@@ -14,7 +14,7 @@ type gap struct{ losses []loss }
 type loss struct {
 	account *subscriptionAccount
 	count   int // 32 bits would be too few: one place can stay open for hours
-	way     way
+	format  format
 }
 
 // lossOverhead is what a loss costs in memory besides its name, about. Losses have a limit too, which is that of messages: a
@@ -34,7 +34,7 @@ func (g *gap) cost() int {
 
 // add notes that n.count messages are missing, and returns what more the gap costs.
 func (g *gap) add(n loss) int {
-	if a := n.account; a.gap == g && g.losses[a.gapIndex].way == n.way {
+	if a := n.account; a.gap == g && g.losses[a.gapIndex].format == n.format {
 		g.losses[a.gapIndex].count += n.count
 		return 0
 	}
@@ -47,8 +47,8 @@ func (g *gap) add(n loss) int {
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
 		switch n := &g.losses[i]; {
-		case n.way.line():
-			b = protocol.AppendMissed(b, n.account.name, n.count, n.way.crlf())
+		case n.format.line():
+			b = protocol.AppendMissed(b, n.account.name, n.count, n.format.crlf())
 		default:
 			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(n.account.name), n.count)
 		}
@@ -63,10 +63,10 @@ func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
 	o.counts.dropped += int64(e.count)
 	e.account.assertBalanced()
 	o.totals.dropped.Add(int64(e.count))
-	if e.way == wayRESP2 {
+	if e.format == formatRESP2 {
 		return
 	}
-	n := loss{e.account, int(e.count), e.way}
+	n := loss{e.account, int(e.count), e.format}
 	last := o.queue.last
 	if before != nil {
 		last = before.prev
@@ -136,7 +136,7 @@ func (c *chunk) oldestFrames(over int64) (lost frameInfo) {
 		lost.count++
 	}
 	if lost.bytes = size; lost.bytes < c.entries[0].bytes {
-		lost.lastSeq = lost.way.numberOf(c.bytes[last:])
+		lost.lastSeq = lost.format.firstSeq(c.bytes[last:])
 	}
 	e := &c.entries[0]
 	invariant.Check(lost.count <= e.count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.count, lost.count)

@@ -20,13 +20,13 @@ type bench struct {
 	t         *testing.T
 	outbox    *outbox
 	hand      writeQueue
-	way       way
+	way       format
 	accounts  map[string]*subscriptionAccount
 	published int
 	got       strings.Builder
 }
 
-func newBench(t *testing.T, limit int, p Policy, w way) *bench {
+func newBench(t *testing.T, limit int, p Policy, w format) *bench {
 	b := &bench{t: t, outbox: newOutbox(limit), way: w, accounts: make(map[string]*subscriptionAccount)}
 	b.outbox.policyValue.Store(int32(p))
 	return b
@@ -47,7 +47,7 @@ func (b *bench) frame(topic string) []byte {
 	previous := a.previous(b.way)
 	a.lastSeq = number
 	switch {
-	case b.way.numbered():
+	case b.way.hasSeq():
 		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
 	case b.way.line():
 		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf())
@@ -57,7 +57,7 @@ func (b *bench) frame(topic string) []byte {
 
 // entry says that the last n messages are those of a topic.
 func (b *bench) entry(topic string, n int) frameInfo {
-	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), way: b.way} //nolint:gosec // counts
+	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), format: b.way} //nolint:gosec // counts
 }
 
 // publish queues messages that lie side by side, in one round.
@@ -188,7 +188,7 @@ func TestDropOldest(t *testing.T) {
 		}, "-1a a02 a03 a04 a05 reply b06", map[string]int64{"a": 1}},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			b := newBench(t, tt.limit*lineSize, DropOldest, wayLF)
+			b := newBench(t, tt.limit*lineSize, DropOldest, formatLF)
 			tt.steps(b)
 			assert.Equal(t, tt.want, b.drain())
 			b.balanced(tt.dropped)
@@ -218,7 +218,7 @@ func (b *bench) balanced(dropped map[string]int64) {
 // A run is shared by all its receivers: who loses a part of it must not change it for the others.
 func TestDropOldestInsideASharedRun(t *testing.T) {
 	const n = 400
-	b := newBench(t, n/2*lineSize, DropOldest, wayLF)
+	b := newBench(t, n/2*lineSize, DropOldest, formatLF)
 	in := b.run("a", n)
 	in.retain() // another receiver's
 	before := string(in.bytes)
@@ -234,7 +234,7 @@ func TestDropOldestInsideASharedRun(t *testing.T) {
 }
 
 func TestDropNewest(t *testing.T) {
-	b := newBench(t, 1000, DropNewest, wayLF)
+	b := newBench(t, 1000, DropNewest, formatLF)
 	b.publish("a")
 	b.miss("a b a a b")
 	b.publish("reply")
@@ -247,8 +247,8 @@ func TestDropNewest(t *testing.T) {
 
 // RESP2 has no frame for it that its clients would not take for something else.
 func TestMissedIsToldInTheFormOfTheSubscription(t *testing.T) {
-	for w, want := range map[way]string{
-		wayLF: "MISSED 3 a\n", wayCRLF: "MISSED 3 a\r\n", wayRESP2: "", wayRESP3: ">3\r\n$6\r\nmissed\r\n$1\r\na\r\n:3\r\n",
+	for w, want := range map[format]string{
+		formatLF: "MISSED 3 a\n", formatCRLF: "MISSED 3 a\r\n", formatRESP2: "", formatRESP3: ">3\r\n$6\r\nmissed\r\n$1\r\na\r\n:3\r\n",
 	} {
 		b := newBench(t, 0, DropNewest, w)
 		b.miss("a a a")
@@ -285,7 +285,7 @@ func TestTheEndInMidFrame(t *testing.T) {
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			for _, waits := range []string{"", "a b"} {
-				b := newBench(t, 1<<20, Disconnect, wayLF)
+				b := newBench(t, 1<<20, Disconnect, formatLF)
 				b.publish(tt.publish)
 				b.write(tt.written)
 				b.publish(waits)
@@ -303,7 +303,7 @@ func TestTheEndInMidFrame(t *testing.T) {
 
 // Replies keep notes apart for ever. There is a limit to that as well: see conn.Deliver.
 func TestNotesAreWeighed(t *testing.T) {
-	b := newBench(t, 0, DropOldest, wayLF)
+	b := newBench(t, 0, DropOldest, formatLF)
 	for i := range 100 {
 		b.publish("a reply b")
 		assert.EqualValues(t, lossOverhead+1+i*2*(lossOverhead+1), b.outbox.gapBytes.Load())
@@ -324,14 +324,14 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 	t.Logf("-outbox.seed=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // a test that is to be replayed
 	for range 300 {
-		b := newBench(t, 50+random.IntN(20_000), Policy(1+random.IntN(2)), wayLF)
+		b := newBench(t, 50+random.IntN(20_000), Policy(1+random.IntN(2)), formatLF)
 		var topics []string // of what is published, by its number; empty for a reply
 		next := func() int { topics = append(topics, ""); return len(topics) }
 		for range 30 + random.IntN(300) {
 			p, newest := new(unflushedFrames), 0
 			for range random.IntN(4) {
 				topic := string(rune('a' + random.IntN(3)))
-				e := frameInfo{account: b.account(topic), way: wayLF}
+				e := frameInfo{account: b.account(topic), format: formatLF}
 				switch {
 				case random.IntN(4) == 0:
 					p.add(fragment{bytes: fmt.Appendf(nil, "+%d\r\n", next())}, frameInfo{kind: kindReplies})

@@ -76,7 +76,7 @@ func hello(x *exchange) {
 		return
 	}
 	x.conn.wire.version = version
-	numbered := x.conn.wire.numbered && version == protocol.RESP3
+	numbered := x.conn.wire.wantsSeq && version == protocol.RESP3
 	if numbered {
 		x.mapping(9)
 	} else {
@@ -180,13 +180,13 @@ func auth(x *exchange) {
 // it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
 func reset(x *exchange) {
 	w := &x.conn.wire
-	w.version, w.database, w.name, w.switched, w.numbered = protocol.RESP2, 0, "", switches{}, false
+	w.version, w.database, w.name, w.switched, w.wantsSeq = protocol.RESP2, 0, "", switches{}, false
 	w.mute = mute{skip: w.mute.skip}
 	x.conn.endMulti()
 	x.conn.weigh(nil) // the core has dropped all names
 	x.conn.forgetUser()
 	x.conn.outbox.policyValue.Store(int32(x.conn.srv.options.SlowConsumer))
-	x.conn.srv.press.unwatch(x.conn)
+	x.conn.srv.encoder.removeMonitor(x.conn)
 	x.simple("RESET")
 }
 

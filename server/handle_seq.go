@@ -7,7 +7,7 @@ import (
 )
 
 // askForNumbers has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
-func (c *conn) askForNumbers() { c.wire.numbered, c.outbox.wantsSeq = true, true }
+func (c *conn) askForNumbers() { c.wire.wantsSeq, c.outbox.wantsSeq = true, true }
 
 // seq is SEQ [ON | OFF], in both dialects. It answers what holds.
 func seq(x *exchange) {
@@ -17,12 +17,12 @@ func seq(x *exchange) {
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "ON"):
 		x.conn.askForNumbers()
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "OFF"):
-		w.numbered = false
+		w.wantsSeq = false
 	default:
 		x.out = appendErr(x.out, x.call, protocol.Errorf("SEQ takes ON or OFF; type: %s", x.call.row.Usage))
 		return
 	}
-	if !w.numbered {
+	if !w.wantsSeq {
 		x.out = appendVerb(x.out, x.call, [][]byte{[]byte("OFF")})
 		return
 	}

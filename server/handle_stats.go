@@ -245,7 +245,7 @@ func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
 }
 
 func (l *listener) dialect() string {
-	switch w := l.conn.way(l.subscription.Form); {
+	switch w := l.conn.format(l.subscription.Form); {
 	case w.line():
 		return "lines"
 	default:

@@ -14,7 +14,7 @@ import (
 // goroutine, like all that fills an outbox.
 func (o *outbox) hole(e *frameInfo) {
 	a, cut := e.account, e.lastSeq
-	if !e.way.line() {
+	if !e.format.line() {
 		return // RESP3 shows the number before in any case
 	}
 	if cut == a.lastSeq {
@@ -46,7 +46,7 @@ func (o *outbox) takeCuts(h *writeQueue) (cuts []torn) {
 			if e.kind != kindMessages || e.account.cut == 0 {
 				continue
 			}
-			if e.way.line() && e.way.numbered() {
+			if e.format.line() && e.format.hasSeq() {
 				cuts = append(cuts, torn{c, i, e.account.cut})
 			}
 			e.account.cut = 0
@@ -84,7 +84,7 @@ func (o *outbox) tellCut(h *writeQueue, cut *torn) {
 	}
 	told := newChunk()
 	told.bytes = protocol.AppendWithPrevious(make([]byte, 0, n+24), line, cut.number)
-	told.entries = append(told.entries, frameInfo{account: e.account, count: 1, bytes: len(told.bytes), lastSeq: own, way: e.way})
+	told.entries = append(told.entries, frameInfo{account: e.account, count: 1, bytes: len(told.bytes), lastSeq: own, format: e.format})
 	o.bytes.Add(int64(len(told.bytes) - n))
 
 	e.count, e.bytes = e.count-1, e.bytes-n

@@ -60,7 +60,7 @@ func TestHoles(t *testing.T) {
 		}, "-2a 103<102a 104a 105a"},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			for _, w := range []way{wayNumberedLF, wayNumberedCRLF} {
+			for _, w := range []format{formatLFWithSeq, formatCRLFWithSeq} {
 				b := newBench(t, tt.limit*numberedSize+slack, tt.policy, w)
 				b.outbox.wantsSeq, b.published = true, 100
 				tt.steps(b)
@@ -95,7 +95,7 @@ func shortNumbered(lines string) string {
 // A run is shared by all its receivers: the line that is written anew is written elsewhere.
 func TestAHoleInsideASharedRun(t *testing.T) {
 	const n = 400
-	b := newBench(t, n/2*numberedSize, DropOldest, wayNumberedLF)
+	b := newBench(t, n/2*numberedSize, DropOldest, formatLFWithSeq)
 	b.outbox.wantsSeq, b.published = true, 100
 	in := b.run("a", n)
 	in.retain() // another receiver's
@@ -123,16 +123,16 @@ func TestNumbersAreAChain(t *testing.T) {
 	random := rand.New(rand.NewPCG(uint64(seed), 1)) //nolint:gosec // a test that is to be replayed
 	told := 0
 	for range 100 {
-		b := newBench(t, 50+random.IntN(20_000), DropOldest, wayLF)
+		b := newBench(t, 50+random.IntN(20_000), DropOldest, formatLF)
 		owed := make(map[string][]int) // numbers, by topic
 		held := new(unflushedFrames)   // what a transaction sends to its own connection
 		for range 30 + random.IntN(300) {
 			switch random.IntN(20) {
 			case 0:
-				b.way = wayNumberedLF
+				b.way = formatLFWithSeq
 				b.outbox.wantsSeq = true
 			case 1:
-				b.way = wayLF
+				b.way = formatLF
 			case 2:
 				b.outbox.policyValue.Store(int32(1 + random.IntN(2))) //nolint:gosec // one of two
 			}

@@ -218,7 +218,7 @@ func (c *conn) Returned(b *broker.Batch) {
 		kept = c.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
-		kept[i].Tag.(*call).in.retain()
+		kept[i].Tag.(*call).buf.retain()
 	}
 	c.writer.Add(1)
 	go c.judgeReturned(b, kept)
@@ -232,7 +232,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	ok := false
 	defer func() {
 		for i := range kept {
-			kept[i].Tag.(*call).in.release()
+			kept[i].Tag.(*call).buf.release()
 		}
 		if p := recover(); p != nil {
 			c.defect(p)

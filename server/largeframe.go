@@ -17,15 +17,15 @@ const largePayload = 64 << 10
 type largeFrame struct {
 	head, tail []byte
 	payload    []byte
-	in         *buffer // of the payload; each chunk holds it
-	shown      bool    // the payload has bytes that a line shows otherwise: the writer encodes them, piece by piece
+	buf        *buffer // of the payload; each chunk holds it
+	escaped    bool    // the payload has bytes that a line shows otherwise: the writer encodes them, piece by piece
 	size       int     // bytes on the wire
 }
 
-// memory is what the frame costs each chunk. A payload in no counted buffer is counted by each that keeps it alive.
-func (f *largeFrame) memory() int {
+// memSize is what the frame costs each chunk. A payload in no counted buffer is counted by each that keeps it alive.
+func (f *largeFrame) memSize() int {
 	n := len(f.head) + len(f.tail)
-	if f.in == nil {
+	if f.buf == nil {
 		n += len(f.payload)
 	}
 	return n
@@ -48,40 +48,40 @@ func isLarge(m *broker.Message) bool {
 	return len(m.Payloads) == 1 && len(m.Payloads[0]) >= largePayload
 }
 
-// largeMessage makes the frame of a large message in one way of writing.
-func (p *press) largeMessage(w way, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
+// encodeLarge makes the frame of a large message in one format.
+func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
 	payload := m.Payloads[0]
-	f := &largeFrame{payload: payload}
+	frame := &largeFrame{payload: payload}
 	if k, ok := m.Tag.(*call); ok {
-		f.in = k.in
+		frame.buf = k.buf
 	}
 	n := len(payload)
-	if w.line() {
+	if f.line() {
 		number := m.Sequence
-		if !w.numbered() {
+		if !f.hasSeq() {
 			number = 0
 		}
-		n = p.shownLength(m)
-		f.shown = n != len(payload)
-		f.head, f.tail = protocol.AppendUpdateHeader(nil, m.Topic, number, previous), protocol.AppendLineEnd(nil, w.crlf())
+		n = e.escapedLen(m)
+		frame.escaped = n != len(payload)
+		frame.head, frame.tail = protocol.AppendUpdateHeader(nil, m.Topic, number, previous), protocol.AppendLineEnd(nil, f.crlf())
 	} else {
-		f.head, f.tail = respFrame(w, m, s, previous)
+		frame.head, frame.tail = respFrame(f, m, s, previous)
 	}
-	f.size = len(f.head) + n + len(f.tail)
-	return fragment{large: f}
+	frame.size = len(frame.head) + n + len(frame.tail)
+	return fragment{large: frame}
 }
 
-// shownLength is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.
-func (p *press) shownLength(m *broker.Message) int {
-	if p.shown.sequence != m.Sequence {
-		p.shown.sequence, p.shown.length = m.Sequence, protocol.EscapedLen(m.Payloads[0])
+// escapedLen is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.
+func (e *encoder) escapedLen(m *broker.Message) int {
+	if e.escaped.sequence != m.Sequence {
+		e.escaped.sequence, e.escaped.length = m.Sequence, protocol.EscapedLen(m.Payloads[0])
 	}
-	return p.shown.length
+	return e.escaped.length
 }
 
 // respFrame is what stands around the payload of a message in RESP.
-func respFrame(w way, m *broker.Message, s *broker.Subscription, previous uint64) (head, tail []byte) {
-	v, kind, pattern := version(w), "message", ""
+func respFrame(f format, m *broker.Message, s *broker.Subscription, previous uint64) (head, tail []byte) {
+	v, kind, pattern := version(f), "message", ""
 	switch s.Kind() {
 	case broker.Shard:
 		kind = "smessage"
@@ -92,7 +92,7 @@ func respFrame(w way, m *broker.Message, s *broker.Subscription, previous uint64
 	if kind == "pmessage" {
 		elements++
 	}
-	if w.numbered() {
+	if f.hasSeq() {
 		elements += 2
 		tail = protocol.AppendSeqs([]byte("\r\n"), m.Sequence, previous)
 	} else {
@@ -106,31 +106,31 @@ func respFrame(w way, m *broker.Message, s *broker.Subscription, previous uint64
 	return protocol.AppendBulkHeader(head, len(m.Payloads[0])), tail
 }
 
-// shownFrame is a writer's place in a large frame that is encoded as it is written: 16 MiB of control characters are 64 MiB
+// escapedFrame is a writer's place in a large frame that is encoded as it is written: 16 MiB of control characters are 64 MiB
 // on the wire, which nobody has to hold. It belongs to the writer.
-type shownFrame struct {
+type escapedFrame struct {
 	frame   *largeFrame
 	encoded []byte // what of the frame is encoded
 	start   int    // where that stands on the wire
 	next    int    // the payload's first byte that is not encoded
 }
 
-// shownPiece is how many bytes of a payload are encoded at once.
-const shownPiece = 16 << 10
+// escapedPiece is how many bytes of a payload are encoded at once.
+const escapedPiece = 16 << 10
 
-func newShownFrame(f *largeFrame) *shownFrame {
-	return &shownFrame{frame: f, encoded: bytes.Clone(f.head)}
+func newEscapedFrame(f *largeFrame) *escapedFrame {
+	return &escapedFrame{frame: f, encoded: bytes.Clone(f.head)}
 }
 
 // piece is what follows a place on the wire. Places come in order, from the frame's start to its end.
-func (s *shownFrame) piece(at int) []byte {
+func (s *escapedFrame) piece(at int) []byte {
 	for at >= s.start+len(s.encoded) {
 		s.start += len(s.encoded)
 		if s.next == len(s.frame.payload) {
 			s.encoded = s.encoded[:0] // or the next call would take it for the tail
 			return s.frame.tail[at-s.start:]
 		}
-		end := min(s.next+shownPiece, len(s.frame.payload))
+		end := min(s.next+escapedPiece, len(s.frame.payload))
 		s.encoded = protocol.EscapeMessage(s.encoded[:0], s.frame.payload[s.next:end])
 		s.next = end
 	}

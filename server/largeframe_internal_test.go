@@ -9,10 +9,10 @@ import (
 
 // The kernel may take one byte at a time, and an eviction has the writer come twice for the same place.
 func TestALargeLineIsTheSameHoweverItIsTaken(t *testing.T) {
-	sent, shown := strings.Repeat("\x00x", shownPiece), strings.Repeat(`\x00x`, shownPiece)
+	sent, shown := strings.Repeat("\x00x", escapedPiece), strings.Repeat(`\x00x`, escapedPiece)
 	want := "UPDATE a " + shown + "\r\n"
-	f := &largeFrame{head: []byte("UPDATE a "), payload: []byte(sent), tail: []byte("\r\n"), shown: true, size: len(want)}
-	w, got := newShownFrame(f), make([]byte, 0, len(want))
+	f := &largeFrame{head: []byte("UPDATE a "), payload: []byte(sent), tail: []byte("\r\n"), escaped: true, size: len(want)}
+	w, got := newEscapedFrame(f), make([]byte, 0, len(want))
 	for at := range want {
 		w.piece(at)
 		got = append(got, w.piece(at)[0])

@@ -51,7 +51,7 @@ func (c *conn) submitAll(b *batch) bool {
 func (c *conn) submitLong(b *batch, k *call) bool {
 	whole, n := *k, k.fixed()
 	whole.long = &long{names: len(k.args) - n}
-	in, from := b.in, b.From
+	in, from := b.buf, b.From
 	in.retain() // the names lie in it
 	defer in.release()
 	c.srv.memory.set(&c.share.partial, cap(b.args)*24)
@@ -134,7 +134,7 @@ func (c *conn) notFinished(k *call) {
 	for i, arg := range k.args {
 		again.args[i] = bytes.Clone(arg)
 	}
-	again.in = nil
+	again.buf = nil
 	again.piece++
 	c.unfinished = &again
 }

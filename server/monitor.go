@@ -9,20 +9,20 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// watch shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
+// feedMonitors shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
 // nothing while nobody watches.
-func (p *press) watch(from *conn, k *call) {
-	if len(p.monitors) == 0 || k.err != nil || k.row.Name == "MONITOR" {
+func (e *encoder) feedMonitors(from *conn, k *call) {
+	if len(e.monitors) == 0 || k.err != nil || k.row.Name == "MONITOR" {
 		return
 	}
 	now := time.Now()
-	line := fmt.Appendf(p.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
+	line := fmt.Appendf(e.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
 		from.wire.database, monitorAddress(from.sock))
 	for _, arg := range redactedArgs(k.row, k.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
-	shown := p.replies.commit(append(line, "\r\n"...))
-	for _, c := range p.monitors {
+	shown := e.replies.commit(append(line, "\r\n"...))
+	for _, c := range e.monitors {
 		if c.over() {
 			c.end(ReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
@@ -33,11 +33,11 @@ func (p *press) watch(from *conn, k *call) {
 	}
 }
 
-func (p *press) unwatch(c *conn) {
-	p.monitors = slices.DeleteFunc(p.monitors, func(m *conn) bool { return m == c })
+func (e *encoder) removeMonitor(c *conn) {
+	e.monitors = slices.DeleteFunc(e.monitors, func(m *conn) bool { return m == c })
 }
 
-func (c *conn) monitors() bool { return slices.Contains(c.srv.press.monitors, c) }
+func (c *conn) isMonitor() bool { return slices.Contains(c.srv.encoder.monitors, c) }
 
 // mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
 // what everybody does.
@@ -51,8 +51,8 @@ func monitor(x *exchange) {
 		x.fail(noPerm(x.call, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
 		return
 	}
-	if !c.monitors() {
-		c.srv.press.monitors = append(c.srv.press.monitors, c)
+	if !c.isMonitor() {
+		c.srv.encoder.monitors = append(c.srv.encoder.monitors, c)
 	}
 	x.ok()
 }

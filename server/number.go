@@ -5,26 +5,26 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// withNumbers is each way of writing as a connection gets it that asked for numbers. RESP2 has none: a frame of another
+// withSeq maps each format to that of a connection that enabled sequence numbers. RESP2 has none: a frame of another
 // length would break its clients.
-var withNumbers = [ways]way{
-	wayRESP2: wayRESP2, wayRESP3: wayNumberedRESP3, wayLF: wayNumberedLF, wayCRLF: wayNumberedCRLF,
+var withSeq = [formats]format{
+	formatRESP2: formatRESP2, formatRESP3: formatRESP3WithSeq, formatLF: formatLFWithSeq, formatCRLF: formatCRLFWithSeq,
 }
 
 // previous is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
 // the same if it is lost. 0 is nothing.
-func (a *subscriptionAccount) previous(w way) uint64 {
-	if w == wayNumberedRESP3 || w.numbered() && a.lastLostSeq == a.lastSeq {
+func (a *subscriptionAccount) previous(f format) uint64 {
+	if f == formatRESP3WithSeq || f.hasSeq() && a.lastLostSeq == a.lastSeq {
 		return a.lastSeq
 	}
 	return 0
 }
 
-// appendNumbered writes a message, or a run: nothing stands between the messages of a run, so each but the first
+// appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
 // follows the one before.
-func appendNumbered(b []byte, w way, m *broker.Message, s *broker.Subscription, previous uint64) []byte {
-	if w.line() {
-		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, w.crlf(), m.Sequence, previous)
+func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription, previous uint64) []byte {
+	if f.line() {
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.crlf(), m.Sequence, previous)
 	}
 	number := m.Sequence
 	for _, payload := range m.Payloads {
@@ -41,14 +41,14 @@ func appendNumbered(b []byte, w way, m *broker.Message, s *broker.Subscription, 
 	return b
 }
 
-// answersNumbers tells whether the answer to a publish has its number.
-func (c *conn) answersNumbers(k *call) bool {
-	return c.wire.numbered && (k.dialect == protocol.Line || c.wire.version == protocol.RESP3)
+// repliesWithSeq tells whether the answer to a publish has its number.
+func (c *conn) repliesWithSeq(k *call) bool {
+	return c.wire.wantsSeq && (k.dialect == protocol.Line || c.wire.version == protocol.RESP3)
 }
 
-// appendNumbers answers publishes that follow each other.
-func (c *conn) appendNumbers(k *call, messages int, first uint64, receivers int) []byte {
-	b := c.srv.press.begin(max(512, messages*(len(k.args[1])+48)))
+// appendSeqReplies answers publishes that follow each other.
+func (c *conn) appendSeqReplies(k *call, messages int, first uint64, receivers int) []byte {
+	b := c.srv.encoder.begin(max(512, messages*(len(k.args[1])+48)))
 	var room [24]byte
 	for i := range messages {
 		number := first + uint64(i) //nolint:gosec // an index
@@ -61,9 +61,9 @@ func (c *conn) appendNumbers(k *call, messages int, first uint64, receivers int)
 	return b
 }
 
-// numberOf is the number of the first of some frames, 0 if they do not show it as lines do.
-func (w way) numberOf(frames []byte) uint64 {
-	if !w.line() || !w.numbered() {
+// firstSeq is the number of the first of some frames, 0 if they do not show it as lines do.
+func (f format) firstSeq(frames []byte) uint64 {
+	if !f.line() || !f.hasSeq() {
 		return 0
 	}
 	number, _ := protocol.ParseUpdateSeq(frames)

@@ -175,7 +175,7 @@ func (o *outbox) discardLocked(p *unflushedFrames) {
 	for i := range p.entries {
 		switch e := &p.entries[i]; e.kind {
 		case kindMissed:
-			e.way = wayRESP2 // nobody is left to be told
+			e.format = formatRESP2 // nobody is left to be told
 			o.countMatchedLocked(e)
 			o.recordDropLocked(*e, nil)
 		case kindMessages:

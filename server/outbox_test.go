@@ -93,7 +93,7 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 }
 
 func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
-	c := &conn{srv: &Server{press: new(press)}}
+	c := &conn{srv: &Server{encoder: new(encoder)}}
 	for _, text := range []string{"+one\r\n", "+two\r\n", "+three\r\n"} {
 		c.reply(append(c.begin(), text...))
 	}
@@ -163,7 +163,7 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 func TestAFrameMayBeVeryLarge(t *testing.T) {
 	const size = 5 << 30
 	o := newOutbox(1 << 40)
-	put(o, fragment{large: &largeFrame{size: size, shown: true}}, one())
+	put(o, fragment{large: &largeFrame{size: size, escaped: true}}, one())
 	h := new(writeQueue)
 	require.True(t, o.dequeue(h, nil))
 	o.markWritten(h, size-1)

@@ -32,7 +32,7 @@ type wire struct {
 	last      *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
 	mute      mute                  // CLIENT REPLY
 	switched  switches
-	numbered  bool     // it has asked for numbers: see handle_seq.go
+	wantsSeq  bool     // it has asked for numbers: see handle_seq.go
 	names     [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	multi     *transaction
 	holdings  int              // subscriptions, when they were counted last
@@ -90,7 +90,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 		c.keep(r)
 		return false
 	}
-	c.srv.press.watch(c, k)
+	c.srv.encoder.feedMonitors(c, k)
 	if k.piece == 0 {
 		stats.called(k.row, max(1, len(r.Payloads)))
 	}
@@ -153,7 +153,7 @@ func (c *conn) listens(f broker.Form) bool {
 // AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	w := &c.wire
-	if c.mayRun(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.press.monitors) == 0 &&
+	if c.mayRun(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.encoder.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
@@ -166,11 +166,11 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 	if r.Stale {
 		k.question.stale.Store(true)
 	}
-	if c.answersNumbers(k) {
-		c.reply(c.appendNumbers(k, messages, first, receivers))
+	if c.repliesWithSeq(k) {
+		c.reply(c.appendSeqReplies(k, messages, first, receivers))
 		return
 	}
-	b := c.srv.press.begin(max(512, messages*(len(k.args[1])+16)))
+	b := c.srv.encoder.begin(max(512, messages*(len(k.args[1])+16)))
 	if k.row.Syntax == protocol.ArgsInline {
 		b = protocol.AppendInt(b, int64(receivers))
 	} else {
@@ -251,7 +251,7 @@ func appendVerb(b []byte, k *call, names [][]byte) []byte {
 // Reply runs the commands that the core has no part in, at their instant in the order.
 func (c *conn) Reply(r *broker.Request, v broker.View) {
 	k := r.Tag.(*call)
-	x := &c.srv.press.exchange
+	x := &c.srv.encoder.exchange
 	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
 	x.answer()
 	if k.long == nil {
@@ -289,7 +289,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	}
 	over = c.over()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
-	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, way: c.way(s.Form)} //nolint:gosec // of one run
+	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, format: c.format(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
 	if over && policy != Disconnect && c.outbox.gapBytes.Load() <= c.outbox.limit { // or the notes alone are too much
 		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
@@ -304,7 +304,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 		c.outbox.discard(a, len(m.Payloads))
 		return true
 	}
-	frames := c.srv.press.message(e.way, m, s, a.previous(e.way))
+	frames := c.srv.encoder.encode(e.format, m, s, a.previous(e.format))
 	a.lastSeq = last
 	c.deliver(frames, e)
 	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
@@ -345,25 +345,25 @@ func (c *conn) pendingBytes() int64 {
 	return int64(n)
 }
 
-// way is how this connection reads messages of a form.
-func (c *conn) way(f broker.Form) way {
-	w := wayRESP2
+// format is how this connection reads messages of a form.
+func (c *conn) format(form broker.Form) format {
+	f := formatRESP2
 	switch {
-	case f == formLine && c.wire.crlf:
-		w = wayCRLF
-	case f == formLine:
-		w = wayLF
+	case form == formLine && c.wire.crlf:
+		f = formatCRLF
+	case form == formLine:
+		f = formatLF
 	case c.wire.version == protocol.RESP3:
-		w = wayRESP3
+		f = formatRESP3
 	}
-	if c.wire.numbered {
-		return withNumbers[w]
+	if c.wire.wantsSeq {
+		return withSeq[f]
 	}
-	return w
+	return f
 }
 
 // begin lends room for a reply; reply queues it.
-func (c *conn) begin() []byte { return c.srv.press.begin(512) }
+func (c *conn) begin() []byte { return c.srv.encoder.begin(512) }
 
 func (c *conn) reply(frame []byte) {
 	if !c.wire.mute.off && !c.wire.mute.skip {
@@ -374,7 +374,7 @@ func (c *conn) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
-		c.queue(c.srv.press.replies.commit(frame), frameInfo{kind: kindReplies})
+		c.queue(c.srv.encoder.replies.commit(frame), frameInfo{kind: kindReplies})
 	}
 }
 
@@ -392,7 +392,7 @@ func (c *conn) Applied(b *broker.Batch) {
 	case *batch:
 		c.wire.applied++
 		c.srv.stats.end(c)
-		c.srv.press.forget()
+		c.srv.encoder.dropOversized()
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && Reason(c.reason.Load()) == ReasonNone {
 			c.notFinished(b.Requests[n-1].Tag.(*call))
 		}
@@ -424,7 +424,7 @@ func (c *conn) startWriter() {
 
 // Ended is the core's last word: it will queue nothing more.
 func (c *conn) Ended(e broker.EndReason, evict any) {
-	c.srv.press.unwatch(c)
+	c.srv.encoder.removeMonitor(c)
 	c.endMulti()
 	if e == broker.Evicted {
 		c.wire.leaving = true // names that are still to be left reach it no more

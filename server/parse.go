@@ -37,7 +37,7 @@ func (c *conn) parse(b *batch) Reason {
 		}
 		k := b.add()
 		c.check(k, &b.command)
-		k.in = b.in
+		k.buf = b.buf
 		if c.runs(k) {
 			b.findRuns(k, n, &c.srv.options.Limits)
 			others--

@@ -22,14 +22,14 @@ func (s *fragment) size() int {
 func (s *fragment) retain() {
 	s.buf.retain()
 	if s.large != nil {
-		s.large.in.retain()
+		s.large.buf.retain()
 	}
 }
 
 func (s *fragment) release() {
 	s.buf.release()
 	if s.large != nil {
-		s.large.in.release()
+		s.large.buf.release()
 	}
 }
 
@@ -54,7 +54,7 @@ func (p *unflushedFrames) add(s fragment, e frameInfo) {
 		last = &p.fragments[spans-1]
 	}
 	missed := last != nil && last.size() == 0 && e.kind == kindMissed
-	if joins := last != nil && adjacent(last.bytes, s.bytes); joins || missed {
+	if joins := last != nil && contiguous(last.bytes, s.bytes); joins || missed {
 		last.bytes = last.bytes[:len(last.bytes)+len(s.bytes)]
 		if before := &p.entries[entries-1]; before.mergeable(&e) {
 			before.merge(&e)

@@ -139,7 +139,7 @@ func (c *conn) dropInbound() {
 func (c *conn) take(b *batch) Reason {
 	c.heard.Store(c.srv.clock.Load())
 	reason := c.parse(b)
-	if len(b.in.bytes) > largeBuffers.size {
+	if len(b.buf.bytes) > largeBuffers.size {
 		c.inbound.fence = true // one large command of a connection at a time is enough in memory
 	}
 	c.leaveOver(b)
@@ -175,8 +175,8 @@ func (c *conn) leaveOver(b *batch) {
 	in, tail := &c.inbound, b.data[b.used:]
 	switch {
 	case in.again, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
-		in.ahead, in.start, in.have = b.in, b.start+b.used, b.start+len(b.data)
-		b.in.retain()
+		in.ahead, in.start, in.have = b.buf, b.start+b.used, b.start+len(b.data)
+		b.buf.retain()
 	case len(tail) > tailRoom:
 		size := len(tail) + len(tail)/2
 		if in.eager {

@@ -136,7 +136,7 @@ func (s *Server) claims() (claims []claim, excess int64) {
 // subscriber sets must not change under a delivery.
 func (c *conn) expel(reason Reason) {
 	c.wire.leaving = true
-	c.srv.press.unwatch(c)
+	c.srv.encoder.removeMonitor(c)
 	c.end(reason)
 	c.dismiss(reason)
 	c.Flush() // what was queued is lost now

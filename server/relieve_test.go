@@ -44,7 +44,7 @@ func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
 // Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
 func TestEntriesAreWeighed(t *testing.T) {
 	const n = 10_000
-	b := newBench(t, 1<<30, Disconnect, wayLF)
+	b := newBench(t, 1<<30, Disconnect, formatLF)
 	for range n / 2 {
 		b.publish("a b")
 	}
@@ -56,7 +56,7 @@ func TestEntriesAreWeighed(t *testing.T) {
 
 // However long an outbox is, what is added to it moves nothing that is there: a slice of all entries took 1.2 s to grow.
 func TestAddingToALongOutboxMovesNothing(t *testing.T) {
-	b := newBench(t, 1<<30, Disconnect, wayLF)
+	b := newBench(t, 1<<30, Disconnect, formatLF)
 	for range 20_000 {
 		b.publish("a b a b a b")
 	}
@@ -126,7 +126,7 @@ func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
 func TestAnEvictionIsSettledByTheWriter(t *testing.T) {
 	sock, other := net.Pipe()
 	t.Cleanup(func() { _, _ = sock.Close(), other.Close() })
-	b := newBench(t, 1<<30, Disconnect, wayLF)
+	b := newBench(t, 1<<30, Disconnect, formatLF)
 	for range 1000 {
 		b.publish("a b a b")
 	}

@@ -35,7 +35,7 @@ func (s *Server) review(v broker.View, changed ...string) {
 // it neither reaches the connection nor, if it is the connection's own, runs.
 func (c *conn) condemn(v broker.View, reason Reason) {
 	c.wire.leaving = true
-	c.srv.press.unwatch(c)
+	c.srv.encoder.removeMonitor(c)
 	v.Evict(c.sub, reason)
 }
 
@@ -58,7 +58,7 @@ func (c *conn) review(now time.Time) Reason {
 
 // mayKeep tells whether u may have all that the connection is subscribed to, and its MONITOR.
 func (c *conn) mayKeep(u *acl.User) bool {
-	if c.monitors() && !mayMonitor(u) {
+	if c.isMonitor() && !mayMonitor(u) {
 		return false
 	}
 	if u.Unrestricted() {

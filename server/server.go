@@ -16,7 +16,7 @@ import (
 type Server struct {
 	options    Options
 	core       *broker.Broker
-	press      *press // the core's goroutine's
+	encoder    *encoder // the core's goroutine's
 	access     *access
 	started    time.Time
 	epoch      string // which sequence of numbers this is: another one for each start
@@ -73,7 +73,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		options:   o,
 		access:    access,
 		core:      core,
-		press:     new(press),
+		encoder:   new(encoder),
 		started:   time.Now(),
 		epoch:     secret(16),
 		stopping:  make(chan struct{}),
@@ -84,7 +84,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
 	s.memory.mark.Store(o.MaxMemory)
-	s.counts.messages.memory, s.press.memory = &s.memory, &s.memory
+	s.counts.messages.memory, s.encoder.memory = &s.memory, &s.memory
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.relieve)
 	return s, nil

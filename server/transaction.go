@@ -45,7 +45,7 @@ func (c *conn) admitKept(r *broker.Request, k *call) bool {
 		c.answerErr(k, err)
 		return false
 	}
-	c.srv.press.watch(c, k)
+	c.srv.encoder.feedMonitors(c, k)
 	switch {
 	case k.row.Name == "SSUBSCRIBE":
 		c.answerErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
@@ -75,12 +75,12 @@ func (c *conn) keep(r *broker.Request) {
 	}
 	if m.ample > maxAmple {
 		m.spoiled = true
-		k.in.release()
+		k.buf.release()
 		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxAmple))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
-		k.in.release()
+		k.buf.release()
 		m.release()
 		m.spoiled = true
 		c.answerErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
@@ -88,7 +88,7 @@ func (c *conn) keep(r *broker.Request) {
 	}
 	c.srv.memory.set(&c.share.kept, m.bytes-m.buffered)
 	if m.spoiled {
-		k.in.release()
+		k.buf.release()
 	} else {
 		m.kept = append(m.kept, broker.Request{})
 		k.ask(&m.kept[len(m.kept)-1])
@@ -103,10 +103,10 @@ func (k *call) keep(memory *memory, m *transaction) {
 		size += len(arg)
 	}
 	room, args := make([]byte, size), k.args
-	k.args, k.run, k.in = make([][]byte, len(args)), protocol.Run{}, nil
+	k.args, k.run, k.buf = make([][]byte, len(args)), protocol.Run{}, nil
 	m.bytes += keptOverhead + size + 32*len(args)
 	if size >= largePayload {
-		k.in = wrap(memory, room)
+		k.buf = wrap(memory, room)
 		m.buffered += size
 	}
 	at := 0
@@ -120,7 +120,7 @@ func (k *call) keep(memory *memory, m *transaction) {
 // release lets go of what was kept.
 func (m *transaction) release() {
 	for i := range m.kept {
-		m.kept[i].Tag.(*call).in.release()
+		m.kept[i].Tag.(*call).buf.release()
 	}
 	m.kept, m.messages = nil, nil
 }

@@ -25,13 +25,13 @@ const (
 
 // outbound is the writer's side of a connection with a descriptor: one call to the kernel.
 type outbound struct {
-	queue  writeQueue       // what it has taken out of the outbox
-	shown  *shownFrame      // the large line that is being written, if one is
-	vector *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
-	size   int              // bytes of it
-	ready  func(fd uintptr) bool
-	n      int   // of ready: written
-	err    error // of ready
+	queue   writeQueue       // what it has taken out of the outbox
+	escaped *escapedFrame    // the large line that is being written, if one is
+	vector  *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
+	size    int              // bytes of it
+	ready   func(fd uintptr) bool
+	n       int   // of ready: written
+	err     error // of ready
 }
 
 var vectors = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
@@ -61,7 +61,7 @@ func (c *conn) write() {
 			c.end(writeReason(err))
 			return
 		}
-		c.outbound.shown = nil
+		c.outbound.escaped = nil
 	}
 }
 
@@ -116,7 +116,7 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 		if at += len(first); at >= from.size() {
 			from, at = from.next, 0
 		}
-		if from == nil || from.large != nil && from.large.shown { // which is encoded as it goes
+		if from == nil || from.large != nil && from.large.escaped { // which is encoded as it goes
 			break
 		}
 		if first = w.piece(from, at); w.size+len(first) > maxWrite {
@@ -143,11 +143,11 @@ func (w *outbound) piece(c *chunk, at int) []byte {
 	switch {
 	case c.large == nil:
 		return c.bytes[at:]
-	case c.large.shown:
-		if w.shown == nil || w.shown.frame != c.large || at == 0 { // or the same frame once more
-			w.shown = newShownFrame(c.large)
+	case c.large.escaped:
+		if w.escaped == nil || w.escaped.frame != c.large || at == 0 { // or the same frame once more
+			w.escaped = newEscapedFrame(c.large)
 		}
-		return w.shown.piece(at)
+		return w.escaped.piece(at)
 	}
 	return c.large.piece(at)
 }
