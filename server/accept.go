@@ -62,7 +62,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 func (s *Server) welcome(sock net.Conn) {
 	s.counts.accepted.Add(1)
 	switch {
-	case !s.options.Unprotected && !local(sock.RemoteAddr()) && s.access.open.Load():
+	case !s.options.Unprotected && !local(sock.RemoteAddr()) && s.access.defaultUserOpen.Load():
 		s.refuse(sock, ReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
 			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})

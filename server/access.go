@@ -15,41 +15,41 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// access is who may come in, and what they may do there. It belongs to the core's goroutine, but for what is atomic or
+// accessControl is who may come in, and what they may do there. It belongs to the core's goroutine, but for what is atomic or
 // a channel.
-type access struct {
-	users   *acl.Users
-	log     acl.Log
-	denied  denials
-	guesses gate   // for what the log says of wrong passwords
-	file    string // of the rules; empty if there is none
+type accessControl struct {
+	users          *acl.Users
+	log            acl.Log
+	denied         deniedCounts
+	authFailureLog logLimiter // for what the log says of wrong passwords
+	file           string     // of the rules; empty if there is none
 
-	open    atomic.Bool   // whoever connects is the default user, without a password
-	expiry  atomic.Int64  // when the next token expires, in Unix seconds; 0 if none does
-	hashing chan struct{} // a place for each reader that hashes passwords just now
+	defaultUserOpen atomic.Bool   // whoever connects is the default user, without a password
+	nextTokenExpiry atomic.Int64  // when the next token expires, in Unix seconds; 0 if none does
+	hashSlots       chan struct{} // a place for each reader that hashes passwords just now
 }
 
-// denials count what INFO shows of refusals.
-type denials struct{ auth, command, channel int64 }
+// deniedCounts are what INFO shows of refusals.
+type deniedCounts struct{ auth, command, channel int64 }
 
-// right is what is judged for a row of the table.
-type right struct {
-	command *acl.Command
-	behind  int // the arguments from here on are the command's own
+// aclRule is what is checked for a row of the table.
+type aclRule struct {
+	command  *acl.Command
+	firstArg int // the arguments from here on are the command's own
 }
 
 var (
-	language = newLanguage()
-	rights   = func() []right {
-		by := make([]right, len(protocol.Commands))
+	aclRegistry = newACLRegistry()
+	aclRules    = func() []aclRule {
+		by := make([]aclRule, len(protocol.Commands))
 		for i, row := range protocol.Commands {
-			by[i] = right{language.Command(row.FullName()), 1 + strings.Count(row.Name, " ")}
+			by[i] = aclRule{aclRegistry.Command(row.FullName()), 1 + strings.Count(row.Name, " ")}
 		}
 		return by
 	}()
 )
 
-func newLanguage() *acl.Registry {
+func newACLRegistry() *acl.Registry {
 	var present []string
 	for _, row := range protocol.Commands {
 		present = append(present, row.FullName())
@@ -61,9 +61,9 @@ func newLanguage() *acl.Registry {
 	return l
 }
 
-// newAccess reads the rules. What the file says about the default user counts more than a password for it.
-func newAccess(o *Options) (*access, error) {
-	a := &access{users: acl.NewUsers(language), file: o.ACLFile, hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+// newAccessControl reads the rules. What the file says about the default user counts more than a password for it.
+func newAccessControl(o *Options) (*accessControl, error) {
+	a := &accessControl{users: acl.NewUsers(aclRegistry), file: o.ACLFile, hashSlots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if o.RequirePassword != "" {
 		digest := acl.Hash([]byte(o.RequirePassword))
 		a.users.RequirePassword(&digest)
@@ -74,24 +74,24 @@ func newAccess(o *Options) (*access, error) {
 			return nil, err
 		}
 	}
-	a.changed()
+	a.refresh()
 	return a, nil
 }
 
-// changed works out again what other goroutines ask.
-func (a *access) changed() {
+// refresh works out again what other goroutines read.
+func (a *accessControl) refresh() {
 	u := a.users.Find(acl.DefaultUser)
-	a.open.Store(u.Enabled() && u.NoPassword())
+	a.defaultUserOpen.Store(u.Enabled() && u.NoPassword())
 	next, ok := a.users.NextExpiry()
 	if !ok {
-		a.expiry.Store(0)
+		a.nextTokenExpiry.Store(0)
 		return
 	}
-	a.expiry.Store(max(1, next.Unix()))
+	a.nextTokenExpiry.Store(max(1, next.Unix()))
 }
 
 // requirepass is what CONFIG GET says of the default user's password: whether there is one. Nobody knows which.
-func (a *access) requirepass() string {
+func (a *accessControl) requirepass() string {
 	if a.users.Find(acl.DefaultUser).NoPassword() {
 		return ""
 	}
@@ -100,54 +100,56 @@ func (a *access) requirepass() string {
 
 // hash makes the digest of a password on a reader's goroutine. As many as there are processors do so at once: the rest
 // wait, so that peers who guess leave something for those who publish.
-func (a *access) hash(password []byte) acl.Digest {
-	a.hashing <- struct{}{}
-	defer func() { <-a.hashing }()
+func (a *accessControl) hash(password []byte) acl.Digest {
+	a.hashSlots <- struct{}{}
+	defer func() { <-a.hashSlots }()
 	return acl.Hash(password)
 }
 
-// permit judges a command on its way in. Nil lets it pass.
-func (c *conn) permit(k *call) *protocol.Error {
+// authorize checks a command on its way in. Nil lets it pass.
+func (c *conn) authorize(k *call) *protocol.Error {
 	w := &c.wire
 	if w.user == nil {
-		c.greet()
+		c.assignInitialUser()
 	}
 	switch {
-	case w.free || k.row.NoAuth:
+	case w.unrestricted || k.row.NoAuth:
 		return nil
-	case c.unknown():
+	case c.unauthenticated():
 		return noAuth(k)
 	}
-	if r := c.judge(k); r != nil {
+	if r := c.checkACL(k); r != nil {
 		c.denied(r, k)
 		return noPerm(k, r)
 	}
 	return nil
 }
 
-// mayRun tells whether permit would let a run of publishes pass.
-func (c *conn) mayRun(k *call) bool {
-	return c.wire.free || c.wire.user != nil && !c.unknown() && c.judge(k) == nil
+// mayPublish tells whether authorize would let a run of publishes pass.
+func (c *conn) mayPublish(k *call) bool {
+	return c.wire.unrestricted || c.wire.user != nil && !c.unauthenticated() && c.checkACL(k) == nil
 }
 
-// unknown tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
-func (c *conn) unknown() bool { return c.stranger.Load() != 0 && !c.srv.access.open.Load() }
+// unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
+func (c *conn) unauthenticated() bool {
+	return c.unauthSince.Load() != 0 && !c.srv.access.defaultUserOpen.Load()
+}
 
-func (c *conn) judge(k *call) *acl.Denial {
-	r := &rights[k.row.Index()]
-	args := k.args[min(r.behind, len(k.args)):]
-	if k.conditions != nil {
-		args = topicsOf(args)
+func (c *conn) checkACL(k *call) *acl.Denial {
+	r := &aclRules[k.row.Index()]
+	args := k.args[min(r.firstArg, len(k.args)):]
+	if k.predicates != nil {
+		args = stripPredicates(args)
 	}
 	return c.wire.user.Check(r.command, args)
 }
 
-// permitKept judges a command of a transaction once more, at EXEC: rights may have changed since it was queued.
-func (c *conn) permitKept(k *call) *protocol.Error {
-	if c.wire.free {
+// authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
+func (c *conn) authorizeQueued(k *call) *protocol.Error {
+	if c.wire.unrestricted {
 		return nil
 	}
-	r := c.judge(k)
+	r := c.checkACL(k)
 	if r == nil {
 		return nil
 	}
@@ -177,39 +179,39 @@ func noPerm(k *call, r *acl.Denial) *protocol.Error {
 	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
 }
 
-// become makes the connection that user's.
-func (c *conn) become(u *acl.User) {
+// setUser makes the connection that user's.
+func (c *conn) setUser(u *acl.User) {
 	c.wire.user = u
-	c.wire.free = u.Unrestricted() && c.stranger.Load() == 0
+	c.wire.unrestricted = u.Unrestricted() && c.unauthSince.Load() == 0
 }
 
-// greet makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
+// assignInitialUser makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
 // is found out at once, else at the first command: until then nothing of the connection is with the core.
-func (c *conn) greet() {
+func (c *conn) assignInitialUser() {
 	if name := c.certificateName(); name != "" {
 		if u := c.srv.access.users.Find(name); u != nil && u.Enabled() {
-			c.stranger.Store(0)
-			c.become(u)
+			c.unauthSince.Store(0)
+			c.setUser(u)
 			return
 		}
 	}
-	c.become(c.srv.access.users.Find(acl.DefaultUser))
+	c.setUser(c.srv.access.users.Find(acl.DefaultUser))
 }
 
-// expectPassword makes the peer a stranger, unless none is asked who it is.
-func (c *conn) expectPassword() {
-	if c.srv.access.open.Load() {
-		c.stranger.Store(0)
+// requireAuth marks the connection as unauthenticated, unless the default user is open.
+func (c *conn) requireAuth() {
+	if c.srv.access.defaultUserOpen.Load() {
+		c.unauthSince.Store(0)
 		return
 	}
-	c.stranger.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-timeout
+	c.unauthSince.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-timeout
 }
 
-// forgetUser makes the connection as it was when it came.
-func (c *conn) forgetUser() {
-	c.expectPassword()
+// resetUser makes the connection as it was when it came.
+func (c *conn) resetUser() {
+	c.requireAuth()
 	c.wire.token = nil
-	c.greet()
+	c.assignInitialUser()
 }
 
 func (c *conn) userName() string {
@@ -225,22 +227,22 @@ func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Erro
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
 		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(x.call.args[0])}, x.call)
-		c.noteGuess(name)
+		c.logAuthFailure(name)
 		return errWrongPass
 	}
-	c.stranger.Store(0)
+	c.unauthSince.Store(0)
 	c.wire.token = token
-	c.become(u)
-	if !c.mayKeep(u) {
-		c.condemn(x.view, ReasonRights)
+	c.setUser(u)
+	if !c.mayHoldSubscriptions(u) {
+		c.evictAfterRequest(x.view, ReasonRights)
 	}
 	return nil
 }
 
-// noteGuess logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
+// logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
 // wrong place.
-func (c *conn) noteGuess(name string) {
-	held, ok := c.srv.access.guesses.pass(uptime())
+func (c *conn) logAuthFailure(name string) {
+	held, ok := c.srv.access.authFailureLog.allow(uptime())
 	if !ok {
 		return
 	}
@@ -270,14 +272,14 @@ func (c *conn) denied(r *acl.Denial, k *call) {
 		context = "multi"
 	}
 	a.log.Add(acl.Entry{
-		Reason: r.Reason, Context: context, Object: cut(r.Object), Username: cut(r.User),
+		Reason: r.Reason, Context: context, Object: truncate(r.Object), Username: truncate(r.User),
 	}, time.Now(), func() string { return string(c.appendInfo(nil, k)) })
 }
 
-func cut(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }
+func truncate(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }
 
-// secret returns so many hex digits that nobody can guess.
-func secret(digits int) string {
+// randomHex returns so many hex digits that nobody can guess.
+func randomHex(digits int) string {
 	b := make([]byte, (digits+1)/2)
 	_, _ = rand.Read(b) // it never fails: without randomness the process ends
 	return hex.EncodeToString(b)[:digits]

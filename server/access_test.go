@@ -324,7 +324,7 @@ func TestACertificateNamesTheUser(t *testing.T) {
 		c.Fence()
 	}
 	alice := dial("alice")
-	alice.Command(strings.Fields("PUBSUB NUMSUB 1 2 3 4 5 6 7 8 9")...) // more arguments than strangers may send
+	alice.Command(strings.Fields("PUBSUB NUMSUB 1 2 3 4 5 6 7 8 9")...) // more arguments than are allowed before authentication
 	_, err := alice.Frame()
 	require.NoError(t, err)
 	alice.Command("PUBLISH", "b", "x")

@@ -20,25 +20,25 @@ var ErrACLFile = errors.New("ACL file")
 
 // readAtStart takes the rules of the file. With a wrong one there is no server: it would let the wrong people in, or
 // nobody.
-func (a *access) readAtStart(log *zerolog.Logger) error {
+func (a *accessControl) readAtStart(log *zerolog.Logger) error {
 	text, err := readRules(a.file, log)
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = "; create it, an empty one will do"
 		}
-		return fmt.Errorf("%w %s cannot be read: %w%s", ErrACLFile, a.file, bare(err), hint)
+		return fmt.Errorf("%w %s cannot be read: %w%s", ErrACLFile, a.file, unwrapPathError(err), hint)
 	}
 	err = a.users.Load(a.file, text)
 	if wrong := new(acl.FileError); errors.As(err, &wrong) {
-		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, shown(strings.Join(wrong.Problems(), "; ")))
+		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, escapeText(strings.Join(wrong.Problems(), "; ")))
 	}
 	return err //nolint:wrapcheck // there is no other
 }
 
-// shown is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
+// escapeText is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
 // [protocol.EscapeMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
-func shown(text string) string {
+func escapeText(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		r, size := utf8.DecodeRuneInString(text)
@@ -54,8 +54,8 @@ func shown(text string) string {
 	return b.String()
 }
 
-// bare is an error of a file without the name of the file and the call, which the line around it tells.
-func bare(err error) error {
+// unwrapPathError is an error of a file without the name of the file and the call, which the line around it tells.
+func unwrapPathError(err error) error {
 	if inner := new(fs.PathError); errors.As(err, &inner) {
 		return inner.Err
 	}

@@ -40,7 +40,7 @@ type call struct {
 	run     protocol.Run    // for a publish in RESP or in lines
 	buf     *buffer         // what the arguments lie in
 
-	conditions []broker.Filter // of what is subscribed to; nil if nothing has a predicate
+	predicates []broker.Filter // of what is subscribed to; nil if nothing has a predicate
 	question   *question       // that has been put about what it publishes, if one has
 	long       *long           // if it has so many names that it comes in pieces
 	piece      int             // of long: 0 is the first
@@ -176,7 +176,7 @@ func (k *call) topics() [][]byte {
 // ask fills in what the core is asked; r is empty.
 func (k *call) ask(r *broker.Request) {
 	r.Op, r.Kind, r.Form, r.Names, r.Tag = k.handler.op, k.handler.kind, formRESP, k.topics(), k
-	r.Filters = k.conditions
+	r.Filters = k.predicates
 	if k.dialect == protocol.Line {
 		r.Form = formLine
 	}

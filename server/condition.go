@@ -12,9 +12,9 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// condition reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
+// parsePredicates reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
 // PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
-func (c *conn) condition(k *call) *protocol.Error {
+func (c *conn) parsePredicates(k *call) *protocol.Error {
 	names, conditions := k.topics(), 0
 	for i, name := range names {
 		topic, expression, found := filter.Split(name)
@@ -22,7 +22,7 @@ func (c *conn) condition(k *call) *protocol.Error {
 			continue
 		}
 		if conditions++; conditions > c.srv.options.MaxPredicates { // the core would refuse them all, when they are compiled
-			return c.errTooManyConditions()
+			return c.errTooManyPredicates()
 		}
 		if !k.row.TakesPredicate {
 			return errNoPattern
@@ -30,17 +30,17 @@ func (c *conn) condition(k *call) *protocol.Error {
 		if len(topic) == 0 {
 			return protocol.Errorf("there is no topic in front of WHERE; type: %s", "orders WHERE price > 100")
 		}
-		if err := c.checkExpression(expression); err != nil {
+		if err := c.checkPredicateLen(expression); err != nil {
 			return err
 		}
 		p, err := c.compile(string(expression))
 		if err != nil {
 			return wrongPredicate(string(expression), err)
 		}
-		if k.conditions == nil {
-			k.conditions = make([]broker.Filter, len(names))
+		if k.predicates == nil {
+			k.predicates = make([]broker.Filter, len(names))
 		}
-		k.conditions[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: conditionWeight + p.MemSize()}
+		k.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: conditionWeight + p.MemSize()}
 	}
 	return nil
 }
@@ -67,14 +67,14 @@ func wrongPredicate(expression string, err error) *protocol.Error {
 		return protocol.Errorf("%s", err)
 	}
 	e := protocol.Errorf("wrong predicate, column %d: %s", at.Column, at.Text)
-	shown, column := window(expression, at.Column-1)
+	shown, column := excerpt(expression, at.Column-1)
 	e.Hints = []string{shown, strings.Repeat(" ", column) + "^"}
 	return e
 }
 
-// window is the part of an expression around a column that fits into a line of a terminal, as it is shown there, and
+// excerpt is the part of an expression around a column that fits into a line of a terminal, as it is shown there, and
 // in which cell the column is: a terminal gives two to a character of Chinese, and none to an accent.
-func window(expression string, column int) (shown string, at int) {
+func excerpt(expression string, column int) (shown string, at int) {
 	const before, room = 40, 70
 	text := []rune(expression)
 	for i, r := range text {
@@ -95,27 +95,27 @@ func window(expression string, column int) (shown string, at int) {
 	return string(text[from:to]), cells(from, column)
 }
 
-// errCondition refuses subscriptions with predicates where they are not possible, or too many.
-func (c *conn) errCondition(r *broker.Request, k *call) *protocol.Error {
-	if k.conditions == nil {
+// checkPredicates refuses subscriptions with predicates where they are not possible, or too many.
+func (c *conn) checkPredicates(r *broker.Request, k *call) *protocol.Error {
+	if k.predicates == nil {
 		return nil
 	}
 	if c.wire.multi != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
 	room := c.srv.options.MaxPredicates - c.sub.NumFiltered()
-	for i := range k.conditions {
-		if k.conditions[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+	for i := range k.predicates {
+		if k.predicates[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
 			room--
 		}
 	}
 	if room < 0 {
-		return c.errTooManyConditions()
+		return c.errTooManyPredicates()
 	}
 	return nil
 }
 
-func (c *conn) errTooManyConditions() *protocol.Error {
+func (c *conn) errTooManyPredicates() *protocol.Error {
 	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
 }
 
@@ -130,8 +130,8 @@ func (c *conn) unauthenticatedPredicate(k *call) *protocol.Error {
 	return nil
 }
 
-// topicsOf are the names with their predicates taken off: a right is one to topics.
-func topicsOf(names [][]byte) [][]byte {
+// stripPredicates are the names with their predicates taken off: a right is one to topics.
+func stripPredicates(names [][]byte) [][]byte {
 	var bare [][]byte
 	for i, name := range names {
 		topic, _, found := filter.Split(name)

@@ -28,17 +28,17 @@ const lingerTime = time.Second
 
 // conn is one connection. Its reader goroutine is run; see the methods of broker.Conn in owner.go for the core's side.
 type conn struct {
-	srv      *Server
-	sock     net.Conn
-	raw      syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
-	id       int64
-	sub      *broker.Subscriber
-	begun    time.Duration // by uptime
-	reason   atomic.Int32  // a Reason; the first one stays
-	certName string        // see certificateName
-	cut      atomic.Bool   // it ends in a way that leaves what it sent undone: see Reason.heardOut
-	stranger atomic.Int64  // since when, by uptime, the peer has not said who it is; 0 if it has. See access.go
-	heard    atomic.Int64  // when the peer last sent something, by the sweeper's clock
+	srv         *Server
+	sock        net.Conn
+	raw         syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
+	id          int64
+	sub         *broker.Subscriber
+	begun       time.Duration // by uptime
+	reason      atomic.Int32  // a Reason; the first one stays
+	certName    string        // see certificateName
+	cut         atomic.Bool   // it ends in a way that leaves what it sent undone: see Reason.heardOut
+	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See access.go
+	heard       atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
 	cutting atomic.Pointer[chan struct{}] // closed when cut is set; nil until the connection waits for a place: see evaluate.go
 
@@ -169,9 +169,9 @@ func (c *conn) readAll() (reason Reason) {
 	if reason := c.shakeHands(); reason != ReasonNone {
 		return reason
 	}
-	c.expectPassword()
-	if c.certificateName() != "" { // a user it may be; until the core has looked, it is a stranger
-		c.srv.visit(func(broker.View) { c.greet() })
+	c.requireAuth()
+	if c.certificateName() != "" { // a user it may be; until the core has looked, it is unauthenticated
+		c.srv.visit(func(broker.View) { c.assignInitialUser() })
 	}
 	for {
 		if !c.outbox.waitToRead(c.inbound.fence) {
@@ -230,8 +230,8 @@ func (c *conn) forgive(late, now time.Duration) {
 	if o := &c.outbox; o.softSince != 0 {
 		o.softSince = min(o.softSince+late, now)
 	}
-	if since := c.stranger.Load(); since != 0 { // unless it logs in at this moment
-		c.stranger.CompareAndSwap(since, min(since+int64(late), int64(now)))
+	if since := c.unauthSince.Load(); since != 0 { // unless it logs in at this moment
+		c.unauthSince.CompareAndSwap(since, min(since+int64(late), int64(now)))
 	}
 }
 
@@ -250,8 +250,8 @@ func (c *conn) overdue(now time.Duration) Reason {
 
 // lateToLogIn looks at the time once: when the peer logs in at this moment, there is none any more.
 func (c *conn) lateToLogIn(now time.Duration) bool {
-	since := time.Duration(c.stranger.Load())
-	return since != 0 && !c.srv.access.open.Load() && now-since > c.srv.options.AuthTimeout
+	since := time.Duration(c.unauthSince.Load())
+	return since != 0 && !c.srv.access.defaultUserOpen.Load() && now-since > c.srv.options.AuthTimeout
 }
 
 // overSoft keeps watch on the soft limit.

@@ -8,28 +8,28 @@ import (
 )
 
 func TestAGateLetsABurstThroughThenOneASecond(t *testing.T) {
-	var g gate
+	var g logLimiter
 	at := time.Millisecond // the process has just begun
-	for range gateRoom {
-		held, ok := g.pass(at)
+	for range burst {
+		held, ok := g.allow(at)
 		assert.True(t, ok)
 		assert.Zero(t, held)
 	}
 	for range 5 {
-		_, ok := g.pass(at)
+		_, ok := g.allow(at)
 		assert.False(t, ok)
 	}
-	held, ok := g.pass(at + time.Second)
+	held, ok := g.allow(at + time.Second)
 	assert.True(t, ok, "a second later there is room for one")
 	assert.Equal(t, 5, held, "which tells how many were kept back")
-	_, ok = g.pass(at + time.Second)
+	_, ok = g.allow(at + time.Second)
 	assert.False(t, ok)
 
-	for i := range gateRoom { // after a long quiet the whole burst
-		held, ok = g.pass(time.Hour)
+	for i := range burst { // after a long quiet the whole burst
+		held, ok = g.allow(time.Hour)
 		assert.True(t, ok)
 		assert.Equal(t, map[bool]int{true: 1}[i == 0], held)
 	}
-	_, ok = g.pass(time.Hour)
+	_, ok = g.allow(time.Hour)
 	assert.False(t, ok)
 }

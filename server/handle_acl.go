@@ -40,9 +40,9 @@ func aclList(x *exchange) {
 func aclCat(x *exchange) {
 	switch args := x.call.args[2:]; len(args) {
 	case 0:
-		x.texts(language.Categories())
+		x.texts(aclRegistry.Categories())
 	case 1:
-		names, err := language.Cat(string(args[0]))
+		names, err := aclRegistry.Cat(string(args[0]))
 		if err != nil {
 			x.failWith(err)
 			return
@@ -95,7 +95,7 @@ func aclSetuser(x *exchange) {
 		x.failWith(err)
 		return
 	}
-	x.conn.srv.review(x.view, name)
+	x.conn.srv.recheckUsers(x.view, name)
 	x.ok()
 }
 
@@ -109,7 +109,7 @@ func aclDeluser(x *exchange) {
 		x.failWith(err)
 		return
 	}
-	x.conn.srv.review(x.view)
+	x.conn.srv.recheckUsers(x.view)
 	x.integer(int64(deleted))
 }
 
@@ -129,10 +129,10 @@ func aclDryrun(x *exchange) {
 		x.fail(err)
 		return
 	}
-	r, args := rights[row.Index()], cmd.Args
-	args = args[r.behind:]
+	r, args := aclRules[row.Index()], cmd.Args
+	args = args[r.firstArg:]
 	if row.TakesPredicate {
-		args = topicsOf(args)
+		args = stripPredicates(args)
 	}
 	if refusal := u.Check(r.command, args); refusal != nil {
 		x.text(refusal.Detail())
@@ -159,7 +159,7 @@ func aclGenpass(x *exchange) {
 		x.failWith(err)
 		return
 	}
-	x.text(secret(digits))
+	x.text(randomHex(digits))
 }
 
 var errNotInteger = protocol.Errorf("value is not an integer or out of range")
@@ -244,14 +244,14 @@ func aclLoad(x *exchange) {
 		text, err := readRules(file, &s.options.Log)
 		return func(x *exchange) {
 			if err != nil {
-				x.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, bare(err)))
+				x.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, unwrapPathError(err)))
 				return
 			}
 			if err := s.access.users.Load(file, text); err != nil {
-				x.fail(protocol.Errorf("%s", shown(err.Error())))
+				x.fail(protocol.Errorf("%s", escapeText(err.Error())))
 				return
 			}
-			s.review(x.view)
+			s.recheckUsers(x.view)
 			x.ok()
 		}
 	})

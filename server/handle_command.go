@@ -96,7 +96,7 @@ func (x *exchange) commandEntry(row *protocol.CommandSpec) {
 	x.integer(0)
 	x.integer(0)
 	x.integer(0) // first key, last key, step
-	categories := rights[row.Index()].command.Categories()
+	categories := aclRules[row.Index()].command.Categories()
 	x.set(len(categories))
 	for _, category := range categories {
 		x.simple(category)
@@ -138,7 +138,7 @@ func commandList(x *exchange) {
 		x.names(func(row *protocol.CommandSpec) bool { return broker.Match(value, []byte(row.FullName())) })
 	case "ACLCAT":
 		x.names(func(row *protocol.CommandSpec) bool {
-			return slices.Contains(rights[row.Index()].command.Categories(), "@"+value)
+			return slices.Contains(aclRules[row.Index()].command.Categories(), "@"+value)
 		})
 	case "MODULE":
 		x.array(0)

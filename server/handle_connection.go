@@ -142,7 +142,7 @@ func (x *exchange) applyHello(options [][]byte) *protocol.Error {
 			return err
 		}
 	}
-	if x.conn.stranger.Load() != 0 {
+	if x.conn.unauthSince.Load() != 0 {
 		return errHelloFirst
 	}
 	if h.named {
@@ -184,7 +184,7 @@ func reset(x *exchange) {
 	w.mute = mute{skip: w.mute.skip}
 	x.conn.endMulti()
 	x.conn.weigh(nil) // the core has dropped all names
-	x.conn.forgetUser()
+	x.conn.resetUser()
 	x.conn.outbox.policyValue.Store(int32(x.conn.srv.options.SlowConsumer))
 	x.conn.srv.encoder.removeMonitor(x.conn)
 	x.simple("RESET")

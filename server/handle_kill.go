@@ -53,11 +53,11 @@ func (f *killFilter) matches(c, me *conn) bool {
 // close as soon as what waits for them is written.
 func (x *exchange) kill(f *killFilter) (killed int) {
 	kill := func(c *conn) {
-		if !f.matches(c, x.conn) || c.wire.leaving {
+		if !f.matches(c, x.conn) || c.wire.closing {
 			return
 		}
 		if c != x.conn { // which still runs what is left of its transaction
-			c.wire.leaving = true
+			c.wire.closing = true
 		}
 		x.view.Evict(c.sub, ReasonKilled)
 		killed++

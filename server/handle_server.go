@@ -231,7 +231,7 @@ func (x *exchange) requirePassword(d []byte) {
 		password = new(digest(d))
 	}
 	x.users().RequirePassword(password)
-	x.conn.srv.review(x.view, acl.DefaultUser)
+	x.conn.srv.recheckUsers(x.view, acl.DefaultUser)
 }
 
 func (x *exchange) cannotSet(name string) *protocol.Error {

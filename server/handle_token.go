@@ -27,7 +27,7 @@ func aclToken(x *exchange) {
 			x.failWith(err)
 			return
 		}
-		x.conn.srv.review(x.view, string(args[0]))
+		x.conn.srv.recheckUsers(x.view, string(args[0]))
 		x.ok()
 	default:
 		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.call.row.Usage))
@@ -41,13 +41,13 @@ func (x *exchange) createToken(user, token string, life []byte) {
 		x.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
 		return
 	}
-	s := secret(tokenDigits)
+	s := randomHex(tokenDigits)
 	expires := time.Unix(time.Now().Unix()+seconds, 0)
 	if err := x.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
 		x.failWith(err)
 		return
 	}
-	x.conn.srv.review(x.view, user)
+	x.conn.srv.recheckUsers(x.view, user)
 	x.text(s)
 }
 

@@ -36,11 +36,11 @@ func TestEveryReasonHasAName(t *testing.T) {
 
 // The reader lets these pass without asking who it is; package acl lets everybody run them.
 func TestFreeRowsAreFreeForEverybody(t *testing.T) {
-	nobody := acl.NewUsers(language)
+	nobody := acl.NewUsers(aclRegistry)
 	require.NoError(t, nobody.Set("nobody"))
 	u := nobody.Find("nobody")
 	for _, row := range protocol.Commands {
-		refusal := u.Check(rights[row.Index()].command, nil)
+		refusal := u.Check(aclRules[row.Index()].command, nil)
 		assert.Equal(t, row.NoAuth, refusal == nil, row.Name)
 	}
 }

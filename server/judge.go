@@ -147,7 +147,7 @@ func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) b
 // judgeAhead asks the predicates that the connection knows of, before the core sees the batch. False is that of ask.
 func (c *conn) judgeAhead(b *batch) (ok bool) {
 	kn := c.known.Load()
-	if kn == nil || c.unknown() { // RESET leaves what is known, and takes the rights
+	if kn == nil || c.unauthenticated() { // RESET leaves what is known, and takes the rights
 		return true
 	}
 	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
@@ -197,10 +197,10 @@ func (c *conn) Takes(r *broker.Request) bool {
 		return k.err == nil
 	}
 	if c.wire.user == nil {
-		c.greet()
+		c.assignInitialUser()
 	}
 	kept := c.wire.multi != nil && k.dialect != protocol.Line
-	return k.err == nil && !kept && c.mayRun(k)
+	return k.err == nil && !kept && c.mayPublish(k)
 }
 
 // Kept are the commands of the transaction that EXEC will run.

@@ -83,8 +83,8 @@ func (k *call) cut(room [][]byte, at int) call {
 	piece, n, end := *k, k.fixed(), min(at+maxNames, k.long.names)
 	piece.piece = at / maxNames
 	piece.args = append(append(room, k.args[:n]...), k.args[n+at:n+end]...)
-	if k.conditions != nil {
-		piece.conditions = k.conditions[at:end]
+	if k.predicates != nil {
+		piece.predicates = k.predicates[at:end]
 	}
 	return piece
 }

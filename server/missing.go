@@ -14,7 +14,7 @@ const maxMissing = 256
 // missing are the commands of Redis that clients have used in vain, so that each is logged once: an application may take
 // the error for something else, and go on without a word. It belongs to the core's goroutine.
 type missing struct {
-	gate gate
+	gate logLimiter
 	seen map[missingCommand]bool
 }
 
@@ -22,7 +22,7 @@ type missingCommand struct{ command, library string }
 
 // noteMissing logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
 func (c *conn) noteMissing(k *call) {
-	if k.row != nil || k.dialect != protocol.RESP || c.unknown() {
+	if k.row != nil || k.dialect != protocol.RESP || c.unauthenticated() {
 		return
 	}
 	name, library := missingName(k.args), ""
@@ -30,14 +30,14 @@ func (c *conn) noteMissing(k *call) {
 		return
 	}
 	if l := c.wire.library; l != nil {
-		library = cut(l.name)
+		library = truncate(l.name)
 	}
 	m := &c.srv.missing
 	pair := missingCommand{name, library}
 	if m.seen[pair] || len(m.seen) >= maxMissing {
 		return
 	}
-	held, ok := m.gate.pass(uptime())
+	held, ok := m.gate.allow(uptime())
 	if !ok { // it is not remembered, so that it is logged the next time
 		return
 	}
@@ -59,7 +59,7 @@ func missingName(args [][]byte) string {
 	if parent := protocol.Lookup(name); parent != nil && parent.Container && len(args) > 1 {
 		name = append(append(append([]byte(nil), name...), '|'), args[1][:min(len(args[1]), longest)]...)
 	}
-	if len(name) > longest || language.Command(string(name)) == nil {
+	if len(name) > longest || aclRegistry.Command(string(name)) == nil {
 		return ""
 	}
 	return strings.ReplaceAll(strings.ToUpper(string(name)), "|", " ")

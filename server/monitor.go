@@ -42,7 +42,7 @@ func (c *conn) isMonitor() bool { return slices.Contains(c.srv.encoder.monitors,
 // mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
 // what everybody does.
 func mayMonitor(u *acl.User) bool {
-	return u.Enabled() && u.Check(language.Command("monitor"), nil) == nil
+	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil) == nil
 }
 
 func monitor(x *exchange) {

@@ -18,30 +18,30 @@ const (
 // wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
 type wire struct {
-	crlf      bool             // how its last line ended, and so how lines to it end
-	lines     bool             // it speaks lines, and no RESP since: parting words can be a line
-	version   protocol.Version // of RESP
-	user      *acl.User        // nil before the first command
-	token     *acl.Token       // of user, that it came in with; nil if with a password
-	free      bool             // user may do everything, and nothing need be judged
-	evicted   bool             // it is no client any more, though its socket may be open for a moment
-	leaving   bool             // it is closed as soon as the request at hand is done: see condemn
-	database  int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name      string
-	library   *library              // what CLIENT SETINFO said, nil if nothing
-	last      *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
-	mute      mute                  // CLIENT REPLY
-	switched  switches
-	wantsSeq  bool     // it has asked for numbers: see handle_seq.go
-	names     [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi     *transaction
-	holdings  int              // subscriptions, when they were counted last
-	patterns  int              // of them
-	weight    int              // of their predicates, then
-	unflushed *unflushedFrames // queued since the last flush; nil if nothing is
-	messages  int              // bytes of messages among it
-	newest    int              // bytes of the last of them
-	applied   int              // batches applied since the last flush
+	crlf         bool             // how its last line ended, and so how lines to it end
+	lines        bool             // it speaks lines, and no RESP since: parting words can be a line
+	version      protocol.Version // of RESP
+	user         *acl.User        // nil before the first command
+	token        *acl.Token       // of user, that it came in with; nil if with a password
+	unrestricted bool             // user may do everything, and nothing need be judged
+	evicted      bool             // it is no client any more, though its socket may be open for a moment
+	closing      bool             // it is closed as soon as the request at hand is done: see evictAfterRequest
+	database     int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name         string
+	library      *library              // what CLIENT SETINFO said, nil if nothing
+	last         *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
+	mute         mute                  // CLIENT REPLY
+	switched     switches
+	wantsSeq     bool     // it has asked for numbers: see handle_seq.go
+	names        [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	multi        *transaction
+	holdings     int              // subscriptions, when they were counted last
+	patterns     int              // of them
+	weight       int              // of their predicates, then
+	unflushed    *unflushedFrames // queued since the last flush; nil if nothing is
+	messages     int              // bytes of messages among it
+	newest       int              // bytes of the last of them
+	applied      int              // batches applied since the last flush
 }
 
 // mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
@@ -72,12 +72,12 @@ func (c *conn) Admit(r *broker.Request) bool {
 		c.noteMissing(k)
 		c.refuse(k, k.err)
 		return false
-	case !c.wire.free && c.refuses(k):
+	case !c.wire.unrestricted && c.rejectsUnauthorized(k):
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
 		c.refuse(k, c.errTooMany())
 		return false
-	case k.conditions != nil && c.refusesCondition(r, k):
+	case k.predicates != nil && c.rejectsPredicates(r, k):
 		return false
 	case k.dialect == protocol.Line:
 	case !k.row.AllowedSubscribed && c.wire.version == protocol.RESP2 && c.listens(formRESP):
@@ -116,18 +116,18 @@ func (c *conn) errTooMany() *protocol.Error {
 	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", c.srv.options.MaxSubscriptions)
 }
 
-// refusesCondition answers a subscription whose predicates are not possible here.
-func (c *conn) refusesCondition(r *broker.Request, k *call) bool {
-	err := c.errCondition(r, k)
+// rejectsPredicates answers a subscription whose predicates are not possible here.
+func (c *conn) rejectsPredicates(r *broker.Request, k *call) bool {
+	err := c.checkPredicates(r, k)
 	if err != nil {
 		c.refuse(k, err)
 	}
 	return err != nil
 }
 
-// refuses judges a command, and answers it if the user may not run it.
-func (c *conn) refuses(k *call) bool {
-	err := c.permit(k)
+// rejectsUnauthorized checks a command, and answers it if the user may not run it.
+func (c *conn) rejectsUnauthorized(k *call) bool {
+	err := c.authorize(k)
 	if err != nil {
 		c.refuse(k, err)
 	}
@@ -153,7 +153,7 @@ func (c *conn) listens(f broker.Form) bool {
 // AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	w := &c.wire
-	if c.mayRun(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.encoder.monitors) == 0 &&
+	if c.mayPublish(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.encoder.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
@@ -283,7 +283,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	if c.srv.memory.core {
 		c.srv.evictGreediest()
 	}
-	if c.wire.leaving {
+	if c.wire.closing {
 		c.outbox.discard(accountOf(s), len(m.Payloads))
 		return false
 	}
@@ -427,7 +427,7 @@ func (c *conn) Ended(e broker.EndReason, evict any) {
 	c.srv.encoder.removeMonitor(c)
 	c.endMulti()
 	if e == broker.Evicted {
-		c.wire.leaving = true // names that are still to be left reach it no more
+		c.wire.closing = true // names that are still to be left reach it no more
 		c.wire.evicted = true
 		c.srv.counts.clients.Add(-1)
 		reason, asked := evict.(Reason)

@@ -18,7 +18,7 @@ import (
 func (c *conn) parse(b *batch) Reason {
 	in := &c.inbound
 	in.fence = false
-	c.reader.SetUnauthenticated(c.unknown())
+	c.reader.SetUnauthenticated(c.unauthenticated())
 	for others := 0; b.used < len(b.data) && !in.fence && len(b.calls) < maxCalls && others < maxOthers; others++ {
 		n, ok, err := b.next(&c.reader)
 		if err != nil {
@@ -68,7 +68,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if k.err == nil {
 		k.handler = byPlace[k.row.Index()]
-		if k.handler.op == broker.Subscribe && c.unknown() && mayHavePredicate(k.topics()) {
+		if k.handler.op == broker.Subscribe && c.unauthenticated() && mayHavePredicate(k.topics()) {
 			k.err = c.unauthenticatedPredicate(k)
 		}
 	}
@@ -76,7 +76,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 		k.err = c.checkTopics(k)
 	}
 	if k.err == nil && k.handler.op == broker.Subscribe && mayHavePredicate(k.topics()) {
-		k.err = c.condition(k)
+		k.err = c.parsePredicates(k)
 	}
 	switch {
 	case k.err != nil:
@@ -141,11 +141,11 @@ func (c *conn) checkName(k *call, name []byte) *protocol.Error {
 	if err := l.CheckTopic(topic); err != nil {
 		return err
 	}
-	return c.checkExpression(expression)
+	return c.checkPredicateLen(expression)
 }
 
-// checkExpression holds a predicate to its limit.
-func (c *conn) checkExpression(expression []byte) *protocol.Error {
+// checkPredicateLen holds a predicate to its limit.
+func (c *conn) checkPredicateLen(expression []byte) *protocol.Error {
 	if most := c.srv.options.MaxPredicate; len(expression) > most {
 		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), most)
 	}

@@ -162,15 +162,15 @@ func TestLateness(t *testing.T) {
 func TestATickThatCameLateIsForgiven(t *testing.T) {
 	const begun, later, pause = 100 * time.Second, 180 * time.Second, 79 * time.Second
 	s := &Server{options: Options{SlowHard: 1 << 30, SlowSoft: 10, SlowTime: 60 * time.Second, AuthTimeout: 10 * time.Second}}
-	s.access = new(access)
+	s.access = new(accessControl)
 	ours, _ := socketPair(t)
 
 	slow := newConn(s, ours)
 	slow.outbox.bytes.Store(11)
 	require.Equal(t, ReasonNone, slow.overdue(begun), "the watch on the soft limit begins")
 	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
-	stranger.stranger.Store(int64(begun))
-	newcomer.stranger.Store(int64(later - time.Second)) // it came at the end of the pause
+	stranger.unauthSince.Store(int64(begun))
+	newcomer.unauthSince.Store(int64(later - time.Second)) // it came at the end of the pause
 	for _, c := range []*conn{slow, stranger, newcomer, quiet} {
 		s.conns.add(c)
 	}
@@ -178,9 +178,9 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	s.sweepConns(later, pause)
 	assert.EqualValues(t, later, s.clock.Load())
 	assert.Equal(t, begun+pause, slow.outbox.softSince)
-	assert.EqualValues(t, begun+pause, stranger.stranger.Load())
-	assert.EqualValues(t, later, newcomer.stranger.Load(), "there is no time on top")
-	assert.Zero(t, quiet.outbox.softSince+time.Duration(quiet.stranger.Load()), "a connection that is not watched stays so")
+	assert.EqualValues(t, begun+pause, stranger.unauthSince.Load())
+	assert.EqualValues(t, later, newcomer.unauthSince.Load(), "there is no time on top")
+	assert.Zero(t, quiet.outbox.softSince+time.Duration(quiet.unauthSince.Load()), "a connection that is not watched stays so")
 
 	assert.Equal(t, ReasonSlowSoft, slow.overdue(later+60*time.Second), "what comes after counts")
 	assert.Equal(t, ReasonUnknown, stranger.overdue(later+10*time.Second))

@@ -135,7 +135,7 @@ func (s *Server) claims() (claims []claim, excess int64) {
 // expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
 // subscriber sets must not change under a delivery.
 func (c *conn) expel(reason Reason) {
-	c.wire.leaving = true
+	c.wire.closing = true
 	c.srv.encoder.removeMonitor(c)
 	c.end(reason)
 	c.dismiss(reason)

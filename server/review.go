@@ -7,15 +7,15 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// review looks at connections after users have changed, at those of one user if no other has. Who is there no more is
+// recheckUsers looks at connections after users have changed, at those of one user if no other has. Who is there no more is
 // closed, and so is who listens to what it may not listen to any longer, or came in with a token that is gone. The others
 // get their new rights. It is what Redis does; see ACLKillPubsubClientsIfNeeded there. MONITOR counts as listening to
 // everything.
 //
 // Whose user has not changed need not be looked at: authenticate closes who becomes a user that may not hold what the
 // connection holds, so at any time everybody may have all that it has.
-func (s *Server) review(v broker.View, changed ...string) {
-	s.access.changed()
+func (s *Server) recheckUsers(v broker.View, changed ...string) {
+	s.access.refresh()
 	now := time.Now()
 	var affected []*conn
 	s.eachClient(func(c *conn) {
@@ -25,21 +25,21 @@ func (s *Server) review(v broker.View, changed ...string) {
 		}
 	})
 	for _, c := range affected {
-		if reason := c.review(now); reason != ReasonNone {
-			c.condemn(v, reason)
+		if reason := c.recheckUser(now); reason != ReasonNone {
+			c.evictAfterRequest(v, reason)
 		}
 	}
 }
 
-// condemn has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
+// evictAfterRequest has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
 // it neither reaches the connection nor, if it is the connection's own, runs.
-func (c *conn) condemn(v broker.View, reason Reason) {
-	c.wire.leaving = true
+func (c *conn) evictAfterRequest(v broker.View, reason Reason) {
+	c.wire.closing = true
 	c.srv.encoder.removeMonitor(c)
 	v.Evict(c.sub, reason)
 }
 
-func (c *conn) review(now time.Time) Reason {
+func (c *conn) recheckUser(now time.Time) Reason {
 	w := &c.wire
 	u := c.srv.access.users.Find(w.user.Name())
 	switch {
@@ -49,15 +49,15 @@ func (c *conn) review(now time.Time) Reason {
 		return ReasonToken
 	case u == w.user:
 		return ReasonNone
-	case !c.mayKeep(u):
+	case !c.mayHoldSubscriptions(u):
 		return ReasonRights
 	}
-	c.become(u)
+	c.setUser(u)
 	return ReasonNone
 }
 
-// mayKeep tells whether u may have all that the connection is subscribed to, and its MONITOR.
-func (c *conn) mayKeep(u *acl.User) bool {
+// mayHoldSubscriptions tells whether u may have all that the connection is subscribed to, and its MONITOR.
+func (c *conn) mayHoldSubscriptions(u *acl.User) bool {
 	if c.isMonitor() && !mayMonitor(u) {
 		return false
 	}
@@ -76,8 +76,8 @@ func (c *conn) mayKeep(u *acl.User) bool {
 // expireTokens takes away the tokens whose time has come. The sweeper calls it each second: the core is asked only when
 // there is something to do.
 func (s *Server) expireTokens(now time.Time) {
-	at := s.access.expiry.Load()
-	if at == 0 || now.Unix() < at || !s.access.expiry.CompareAndSwap(at, 0) {
+	at := s.access.nextTokenExpiry.Load()
+	if at == 0 || now.Unix() < at || !s.access.nextTokenExpiry.CompareAndSwap(at, 0) {
 		return
 	}
 	s.tasks.Go(func() {
@@ -85,7 +85,7 @@ func (s *Server) expireTokens(now time.Time) {
 			for _, t := range s.access.users.ExpireTokens(time.Now()) {
 				s.options.Log.Info().Str("user", t.User).Str("token", t.Token).Msg("token expired")
 			}
-			s.review(v)
+			s.recheckUsers(v)
 		})
 	})
 }

@@ -14,23 +14,23 @@ import (
 
 // Server serves one core to any number of listeners.
 type Server struct {
-	options    Options
-	core       *broker.Broker
-	encoder    *encoder // the core's goroutine's
-	access     *access
-	started    time.Time
-	epoch      string // which sequence of numbers this is: another one for each start
-	counts     counts
-	memory     memory
-	predicates filter.Cache // those that are subscribed to, each compiled once
-	evaluators evaluators
-	stats      commandStats // the core's goroutine's
-	missing    missing      // the core's goroutine's
-	usage      usage
-	runID      string
-	port       atomic.Int64 // of the first TCP listener; 0 before there is one
-	handshakes gate         // for what the log says of failed ones
-	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
+	options      Options
+	core         *broker.Broker
+	encoder      *encoder // the core's goroutine's
+	access       *accessControl
+	started      time.Time
+	epoch        string // which sequence of numbers this is: another one for each start
+	counts       counts
+	memory       memory
+	predicates   filter.Cache // those that are subscribed to, each compiled once
+	evaluators   evaluators
+	stats        commandStats // the core's goroutine's
+	missing      missing      // the core's goroutine's
+	usage        usage
+	runID        string
+	port         atomic.Int64 // of the first TCP listener; 0 before there is one
+	handshakeLog logLimiter   // for what the log says of failed ones
+	clock        atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
 
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
@@ -65,7 +65,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	access, err := newAccess(&o)
+	access, err := newAccessControl(&o)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +75,12 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		core:      core,
 		encoder:   new(encoder),
 		started:   time.Now(),
-		epoch:     secret(16),
+		epoch:     randomHex(16),
 		stopping:  make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 	}
 	s.evaluators.places = evaluatorPlaces()
-	s.stats, s.runID = newCommandStats(), secret(40)
+	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime()))
 	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
 	s.memory.mark.Store(o.MaxMemory)

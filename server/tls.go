@@ -168,7 +168,7 @@ func (c *conn) refuseHandshake(err error) Reason {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		text = "a TLS handshake was not done in time"
 	}
-	if held, ok := c.srv.handshakes.pass(uptime()); ok {
+	if held, ok := c.srv.handshakeLog.allow(uptime()); ok {
 		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", held).Msg(text)
 	}
 	return ReasonHandshake

@@ -37,11 +37,11 @@ func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
 // admitKept lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
 func (c *conn) admitKept(r *broker.Request, k *call) bool {
-	if c.wire.leaving {
+	if c.wire.closing {
 		c.answerErr(k, errLeaving)
 		return false
 	}
-	if err := c.permitKept(k); err != nil {
+	if err := c.authorizeQueued(k); err != nil {
 		c.answerErr(k, err)
 		return false
 	}
