@@ -16,9 +16,9 @@ import (
 const (
 	minPause = 5 * time.Millisecond // after a failed accept; doubled up to maxPause while it goes on failing
 	maxPause = time.Second
-	// maxRefusals is how many refused connections may linger at once so that the reason reaches them. More are closed
+	// maxRejecting is how many refused connections may linger at once so that the reason reaches them. More are closed
 	// at once: whoever floods the port must not make us hold more than a few hundred descriptors for it.
-	maxRefusals = 256
+	maxRejecting = 256
 )
 
 // accept takes connections from one listener until the server stops. With a config they speak TLS.
@@ -32,7 +32,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			if config != nil {
 				sock = newTLS(sock, config)
 			}
-			s.welcome(sock)
+			s.admit(sock)
 			continue
 		}
 		select {
@@ -45,7 +45,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			return
 		}
 		if pause == 0 { // once an episode, not once a try
-			s.counts.pausedFor.Add(1)
+			s.counts.acceptPauses.Add(1)
 			log.Warn().Err(err).Bool("descriptors", errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)).
 				Msg("cannot accept connections; trying again until it works")
 		}
@@ -58,24 +58,24 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 	}
 }
 
-// welcome decides whether a connection is served.
-func (s *Server) welcome(sock net.Conn) {
+// admit decides whether a connection is served.
+func (s *Server) admit(sock net.Conn) {
 	s.counts.accepted.Add(1)
 	switch {
-	case !s.options.Unprotected && !local(sock.RemoteAddr()) && s.access.defaultUserOpen.Load():
-		s.refuse(sock, ReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
+	case !s.options.Unprotected && !isLoopback(sock.RemoteAddr()) && s.access.defaultUserOpen.Load():
+		s.reject(sock, CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
 			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})
 	case s.counts.open.Load() >= int64(s.options.MaxConnections):
 		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
-		s.refuse(sock, ReasonFull, protocol.Errorf("max number of clients reached"))
+		s.reject(sock, CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
 	default:
 		s.serve(sock)
 	}
 }
 
-// local tells whether a peer is on this machine.
-func local(a net.Addr) bool {
+// isLoopback tells whether a peer is on this machine.
+func isLoopback(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.TCPAddr:
 		return a.IP.IsLoopback()
@@ -85,19 +85,19 @@ func local(a net.Addr) bool {
 	return false
 }
 
-// refuse tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
+// reject tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
 // the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
-func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
-	s.counts.endings[reason].Add(1)
+func (s *Server) reject(sock net.Conn, reason CloseReason, why *protocol.Error) {
+	s.counts.closes[reason].Add(1)
 	s.options.Log.Debug().Stringer("peer", peerAddress(sock)).Stringer("reason", reason).
 		Int("max-connections", s.options.MaxConnections).Msg("connection refused")
-	if s.counts.refusing.Add(1) > maxRefusals {
-		s.counts.refusing.Add(-1)
+	if s.counts.rejecting.Add(1) > maxRejecting {
+		s.counts.rejecting.Add(-1)
 		_ = sock.Close() // a flood: nobody is owed a text any more
 		return
 	}
 	s.tasks.Go(func() {
-		defer s.counts.refusing.Add(-1)
+		defer s.counts.rejecting.Add(-1)
 		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // should it fail, Write fails too
 		if _, err := sock.Write(protocol.AppendError(nil, why)); err == nil {
 			linger(sock, s.stopping)
@@ -110,7 +110,7 @@ func (s *Server) refuse(sock net.Conn, reason Reason, why *protocol.Error) {
 func (s *Server) serve(sock net.Conn) {
 	plain := sock
 	if t, ok := sock.(*tlsConn); ok {
-		plain = t.below.Conn
+		plain = t.transport.Conn
 	}
 	sockio.KeepAlive(plain, s.options.KeepAlive)
 	c := newConn(s, sock)

@@ -234,7 +234,7 @@ func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Erro
 	c.wire.token = token
 	c.setUser(u)
 	if !c.mayHoldSubscriptions(u) {
-		c.evictAfterRequest(x.view, ReasonRights)
+		c.evictAfterRequest(x.view, CloseReasonPermissionRevoked)
 	}
 	return nil
 }

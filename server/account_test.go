@@ -148,7 +148,7 @@ func (a *audit) read() bool {
 	case strings.Contains(text[:min(len(text), 30)], "message"):
 		payload := text[:len(text)-2]
 		a.message(payload[strings.LastIndexByte(payload, '\n')+1:])
-	default: // last words
+	default: // the close notice
 	}
 	return true
 }

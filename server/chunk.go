@@ -17,7 +17,7 @@ type chunk struct {
 	entries    []frameInfo // in order; they cover the bytes
 	charged    int         // what the chunk is counted for in memory: see outbox.charge
 	appendable bool        // nobody else reads what follows its bytes: there may be room to append
-	notice     bool        // the last words to an evicted subscriber
+	notice     bool        // the close notice to an evicted subscriber
 }
 
 // frameInfo is what some whole frames, side by side in one chunk, are. An outbox may hold millions: two fill a cache line.
@@ -38,7 +38,7 @@ const (
 	kindMessages frameKind = iota
 	kindReplies            // to the connection's own commands: never dropped, and not held against its limit
 	kindMissed             // messages that were never queued: no bytes. On its way into an outbox only
-	kindOther              // commands that a monitor is shown, losses, last words
+	kindOther              // commands that a monitor is shown, losses, the close notice
 )
 
 const (

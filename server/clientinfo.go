@@ -22,8 +22,8 @@ func (c *conn) appendInfo(b []byte, running *call) []byte {
 	f = appendEnd(append(f, " laddr="...), c.sock, c.sock.LocalAddr())
 	f.number(" fd=", int64(c.descriptor()))
 	f.text(" name=", w.name)
-	f.number(" age=", int64((uptime()-c.begun)/time.Second))
-	f.number(" idle=", max(0, int64(uptime())-c.heard.Load())/int64(time.Second))
+	f.number(" age=", int64((uptime()-c.connectedAt)/time.Second))
+	f.number(" idle=", max(0, int64(uptime())-c.lastReadAt.Load())/int64(time.Second))
 	f = c.appendFlags(append(f, " flags="...))
 	f.number(" db=", int64(w.database))
 	f.number(" sub=", int64(c.sub.CountKind(formRESP, broker.Topic)))
@@ -137,8 +137,8 @@ func (c *conn) appendFlags(b []byte) []byte {
 // descriptor is the number of the socket, or -1.
 func (c *conn) descriptor() int {
 	fd := -1
-	if c.raw != nil {
-		_ = c.raw.Control(func(n uintptr) { fd = int(n) }) // fails on a closed socket, which has none
+	if c.rawConn != nil {
+		_ = c.rawConn.Control(func(n uintptr) { fd = int(n) }) // fails on a closed socket, which has none
 	}
 	return fd
 }

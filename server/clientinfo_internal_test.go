@@ -12,7 +12,7 @@ import (
 func TestClientInfoFormatsNothingButNumbers(t *testing.T) {
 	c := servePipes(t, 1)[0].conn
 	var allocations float64
-	c.srv.visit(func(broker.View) {
+	c.srv.runOnCore(func(broker.View) {
 		room := make([]byte, 0, 1<<10)
 		allocations = testing.AllocsPerRun(10, func() { c.appendInfo(room, nil) })
 	})
@@ -21,7 +21,7 @@ func TestClientInfoFormatsNothingButNumbers(t *testing.T) {
 
 func BenchmarkClientInfo(b *testing.B) {
 	c := servePipes(b, 1)[0].conn
-	c.srv.visit(func(broker.View) {
+	c.srv.runOnCore(func(broker.View) {
 		var line []byte
 		for b.Loop() {
 			line = c.appendInfo(line[:0], nil)

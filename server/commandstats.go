@@ -146,7 +146,7 @@ func infoErrorstats(x *exchange) []string {
 func (c *counts) base() base {
 	return base{
 		accepted: c.accepted.Load(), commands: c.commands.Load(), bytesIn: c.bytesIn.Load(), bytesOut: c.bytesOut.Load(),
-		full: c.endings[ReasonFull].Load(), slow: c.endings[ReasonSlowHard].Load() + c.endings[ReasonSlowSoft].Load(),
+		full: c.closes[CloseReasonMaxConnections].Load(), slow: c.closes[CloseReasonSlowHard].Load() + c.closes[CloseReasonSlowSoft].Load(),
 	}
 }
 

@@ -48,14 +48,14 @@ func (c *conn) parsePredicates(k *call) *protocol.Error {
 // compile compiles a predicate in a place of the evaluators.
 func (c *conn) compile(expression string) (*filter.Predicate, error) {
 	if !c.srv.evaluators.enter(c) {
-		return nil, errCut
+		return nil, errAborted
 	}
 	defer c.srv.evaluators.leave()
 	return c.srv.predicates.Compile(expression, c.srv.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
 }
 
-// errCut is not read by anybody: the connection has been cut.
-var errCut = errors.New("the connection is closed")
+// errAborted is not read by anybody: the connection has been aborted.
+var errAborted = errors.New("the connection is closed")
 
 var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
 	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)

@@ -22,7 +22,7 @@ var started = time.Now()
 // uptime is how long the process has run: a clock that nobody sets, in a third of a time.Time's memory. Never 0.
 func uptime() time.Duration { return time.Since(started) + 1 }
 
-// lingerTime is how long a connection that we end is kept half open so that the last words reach the peer: closing
+// lingerTime is how long a connection that we end is kept half open so that the close notice reaches the peer: closing
 // with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
 const lingerTime = time.Second
 
@@ -30,34 +30,34 @@ const lingerTime = time.Second
 type conn struct {
 	srv         *Server
 	sock        net.Conn
-	raw         syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
+	rawConn     syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
 	id          int64
 	sub         *broker.Subscriber
-	begun       time.Duration // by uptime
+	connectedAt time.Duration // by uptime
 	reason      atomic.Int32  // a Reason; the first one stays
 	certName    string        // see certificateName
-	cut         atomic.Bool   // it ends in a way that leaves what it sent undone: see Reason.heardOut
+	aborted     atomic.Bool   // it ends in a way that leaves what it sent undone: see CloseReason.appliesPending
 	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See access.go
-	heard       atomic.Int64  // when the peer last sent something, by the sweeper's clock
+	lastReadAt  atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
-	cutting atomic.Pointer[chan struct{}] // closed when cut is set; nil until the connection waits for a place: see evaluate.go
+	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a place: see evaluate.go
 
 	share share // of what all hold together; see memory.go
 
 	// The reader's.
-	reader  protocol.Reader
-	inbound inbound
+	parser protocol.Reader
+	reader reader
 
 	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
 
-	errand     *errand // the core's until a fence has passed, the reader's afterwards
-	unfinished *call   // a command that must come again: the same
+	fileTask   *fileTask // the core's until a fence has passed, the reader's afterwards
+	unfinished *call     // a command that must come again: the same
 
 	// Between the core and the writer.
-	outbox outbox
-	writer sync.WaitGroup // the writer goroutine, while there is one, and one that judges. Add is the core's; Wait comes after leave
+	outbox  outbox
+	writing sync.WaitGroup // the writer goroutine, while there is one, and one that judges. Add is the core's; Wait comes after leave
 
-	outbound outbound // the writer's
+	writer writer // the writer's
 
 	// The core's: touched by Conn methods only.
 	wire wire
@@ -65,15 +65,15 @@ type conn struct {
 
 func newConn(s *Server, sock net.Conn) *conn {
 	c := &conn{
-		srv: s, sock: sock, id: s.counts.lastConn.Add(1), begun: uptime(),
-		reader: *protocol.NewReader(s.options.Limits),
+		srv: s, sock: sock, id: s.counts.lastConn.Add(1), connectedAt: uptime(),
+		parser: *protocol.NewReader(s.options.Limits),
 	}
-	c.inbound.ready, c.outbound.ready = c.readReady, c.writeReady
-	c.heard.Store(int64(c.begun))
+	c.reader.ready, c.writer.ready = c.readReady, c.writeReady
+	c.lastReadAt.Store(int64(c.connectedAt))
 	c.outbox.init(&s.options, &s.counts.messages)
 	c.sub = broker.NewSubscriber(c)
 	if sc, ok := sock.(syscall.Conn); ok {
-		c.raw, _ = sc.SyscallConn() // on failure the buffered way serves as well
+		c.rawConn, _ = sc.SyscallConn() // on failure the buffered way serves as well
 	}
 	return c
 }
@@ -88,15 +88,15 @@ func (c *conn) run() {
 func (c *conn) finish() {
 	defer c.srv.counts.open.Add(-1)
 	defer c.srv.remove(c)
-	c.dropInbound()
+	c.releaseReader()
 	c.leave()
 	if !c.wire.evicted { // written by the core, which will touch the connection no more
 		defer c.srv.counts.clients.Add(-1)
 	}
-	c.writer.Wait()
+	c.writing.Wait()
 
-	reason := Reason(c.reason.Load())
-	if reason != ReasonEOF && reason != ReasonBroken {
+	reason := CloseReason(c.reason.Load())
+	if reason != CloseReasonEOF && reason != CloseReasonIOError {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
@@ -104,11 +104,11 @@ func (c *conn) finish() {
 	lost := c.outbox.bytes.Load()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel
-	if reason == ReasonMemory || reason == ReasonSlowHard || reason == ReasonSlowSoft || reason == ReasonStalled {
+	if reason == CloseReasonMaxMemory || reason == CloseReasonSlowHard || reason == CloseReasonSlowSoft || reason == CloseReasonWriteStalled {
 		level = zerolog.WarnLevel
 	}
 	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).
-		Dur("lasted", uptime()-c.begun).EmbedObject(c.finalCounts()).Msg("disconnected")
+		Dur("lasted", uptime()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
 }
 
 // log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.
@@ -119,15 +119,15 @@ func (c *conn) log(level zerolog.Level) *zerolog.Event {
 
 // end records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
 // it, the core's too: it does not block.
-func (c *conn) end(reason Reason) {
-	first := c.reason.CompareAndSwap(int32(ReasonNone), int32(reason))
-	if !reason.heardOut() {
-		c.setCut() // also if it was to be heard out until now
+func (c *conn) end(reason CloseReason) {
+	first := c.reason.CompareAndSwap(int32(CloseReasonNone), int32(reason))
+	if !reason.appliesPending() {
+		c.abort() // also if it was to be heard out until now
 	}
 	if !first {
 		return // it is ending already, for the reason that came first
 	}
-	c.srv.counts.endings[reason].Add(1)
+	c.srv.counts.closes[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
 	c.outbox.wakeReader()
 }
@@ -135,13 +135,13 @@ func (c *conn) end(reason Reason) {
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
 func (c *conn) leave() {
 	for more := true; more; {
-		gone := make(farewell)
-		bye := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: gone}
+		done := make(leaveApplied)
+		batch := &broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: done}
 		more = false
-		if c.srv.core.Submit(bye) {
+		if c.srv.core.Submit(batch) {
 			select {
-			case <-gone:
-				more = bye.Requests[0].Unfinished // it held very many names
+			case <-done:
+				more = batch.Requests[0].Unfinished // it held very many names
 			case <-c.srv.core.Stopped():
 			}
 		}
@@ -149,62 +149,62 @@ func (c *conn) leave() {
 	c.outbox.close(c.sock, c.srv.options.DrainTimeout)
 }
 
-// farewell is the note of a connection's last batch. It is closed when that is applied: by then the connection has
+// leaveApplied is the note of a connection's last batch. It is closed when that is applied: by then the connection has
 // ended for the core, in this way or another.
-type farewell chan struct{}
+type leaveApplied chan struct{}
 
-func (c *conn) submitEvict(reason Reason) {
+func (c *conn) submitEvict(reason CloseReason) {
 	c.srv.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Tag: reason}}})
 }
 
 // readAll reads and submits until the connection ends, and says why it did. A panic here is one connection's
 // misfortune; it must not become everybody's.
-func (c *conn) readAll() (reason Reason) {
+func (c *conn) readAll() (reason CloseReason) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.defect(p)
-			reason = ReasonPanic
+			c.logPanic(p)
+			reason = CloseReasonPanic
 		}
 	}()
-	if reason := c.shakeHands(); reason != ReasonNone {
+	if reason := c.handshake(); reason != CloseReasonNone {
 		return reason
 	}
 	c.requireAuth()
 	if c.certificateName() != "" { // a user it may be; until the core has looked, it is unauthenticated
-		c.srv.visit(func(broker.View) { c.assignInitialUser() })
+		c.srv.runOnCore(func(broker.View) { c.assignInitialUser() })
 	}
 	for {
-		if !c.outbox.waitToRead(c.inbound.fence) {
-			return ReasonBroken // ended by another goroutine, which has said why: its reason came first and stays
+		if !c.outbox.waitToRead(c.reader.sync) {
+			return CloseReasonIOError // ended by another goroutine, which has said why: its reason came first and stays
 		}
-		if c.errand != nil {
-			c.runErrand()
+		if c.fileTask != nil {
+			c.runFileTask()
 		}
 		if c.unfinished != nil {
-			if !c.goOn() {
-				return ReasonShutdown
+			if !c.resubmit() {
+				return CloseReasonShutdown
 			}
 			continue
 		}
-		b, err := c.fill()
+		b, err := c.readBatch()
 		if err != nil {
 			return readReason(err)
 		}
-		if reason := c.take(b); reason != ReasonNone {
+		if reason := c.handleRead(b); reason != CloseReasonNone {
 			return reason
 		}
 	}
 }
 
 // readReason reads an error of the socket. A passed deadline is end's way to wake the reader; its reason stays.
-func readReason(err error) Reason {
+func readReason(err error) CloseReason {
 	if errors.Is(err, io.EOF) {
-		return ReasonEOF
+		return CloseReasonEOF
 	}
-	return ReasonBroken
+	return CloseReasonIOError
 }
 
-func (c *conn) defect(p any) {
+func (c *conn) logPanic(p any) {
 	c.log(zerolog.ErrorLevel).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
 }
 
@@ -225,8 +225,8 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 	}
 }
 
-// forgive takes time off what counts for slow-time and auth-timeout. The sweeper's, as overdue is.
-func (c *conn) forgive(late, now time.Duration) {
+// creditPause takes time off what counts for slow-time and auth-timeout. The sweeper's, as sweepReason is.
+func (c *conn) creditPause(late, now time.Duration) {
 	if o := &c.outbox; o.softSince != 0 {
 		o.softSince = min(o.softSince+late, now)
 	}
@@ -235,27 +235,27 @@ func (c *conn) forgive(late, now time.Duration) {
 	}
 }
 
-// overdue is why a connection must go now, if it must. Called by the sweeper only, under the server's lock.
-func (c *conn) overdue(now time.Duration) Reason {
+// sweepReason is why a connection must go now, if it must. Called by the sweeper only, under the server's lock.
+func (c *conn) sweepReason(now time.Duration) CloseReason {
 	switch {
-	case Reason(c.reason.Load()) != ReasonNone: // it is on its way out
-		return ReasonNone
-	case c.overSoft(now):
-		return ReasonSlowSoft
-	case c.lateToLogIn(now):
-		return ReasonUnknown
+	case CloseReason(c.reason.Load()) != CloseReasonNone: // it is on its way out
+		return CloseReasonNone
+	case c.overSoftLimit(now):
+		return CloseReasonSlowSoft
+	case c.authOverdue(now):
+		return CloseReasonAuthTimeout
 	}
-	return ReasonNone
+	return CloseReasonNone
 }
 
-// lateToLogIn looks at the time once: when the peer logs in at this moment, there is none any more.
-func (c *conn) lateToLogIn(now time.Duration) bool {
+// authOverdue looks at the time once: when the peer logs in at this moment, there is none any more.
+func (c *conn) authOverdue(now time.Duration) bool {
 	since := time.Duration(c.unauthSince.Load())
 	return since != 0 && !c.srv.access.defaultUserOpen.Load() && now-since > c.srv.options.AuthTimeout
 }
 
-// overSoft keeps watch on the soft limit.
-func (c *conn) overSoft(now time.Duration) bool {
+// overSoftLimit keeps watch on the soft limit.
+func (c *conn) overSoftLimit(now time.Duration) bool {
 	o := &c.outbox
 	if o.policy() != Disconnect || o.messages() <= int64(c.srv.options.SlowSoft) {
 		o.softSince = 0

@@ -59,7 +59,7 @@ func TestEveryEndingIsCounted(t *testing.T) {
 	}
 }
 
-// The last words reach a peer that has sent more than we read: closing at once would send a reset, which destroys them.
+// The close notice reaches a peer that has sent more than we read: closing at once would send a reset, which destroys it.
 func TestErrorTextArrivesThoughInputIsUnread(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	c := s.Dial(t)

@@ -31,7 +31,7 @@ func (e *evaluators) enter(c *conn) bool {
 	select {
 	case e.places <- struct{}{}:
 		return true
-	case <-c.cutNote():
+	case <-c.abortChan():
 		return false
 	}
 }
@@ -70,29 +70,29 @@ func (t *turn) end() {
 	}
 }
 
-// cutNote is closed when the connection is cut. It is made at the first wait: few connections ever wait.
-func (c *conn) cutNote() <-chan struct{} {
-	note := c.cutting.Load()
+// abortChan is closed when the connection is aborted. It is made at the first wait: few connections ever wait.
+func (c *conn) abortChan() <-chan struct{} {
+	note := c.abortSignal.Load()
 	if note == nil {
 		fresh := make(chan struct{})
-		if c.cutting.CompareAndSwap(nil, &fresh) {
+		if c.abortSignal.CompareAndSwap(nil, &fresh) {
 			note = &fresh
 		} else {
-			note = c.cutting.Load()
+			note = c.abortSignal.Load()
 		}
 	}
-	if c.cut.Load() { // setCut may have come before the note
+	if c.aborted.Load() { // setCut may have come before the note
 		return closed
 	}
 	return *note
 }
 
-// setCut leaves undone what the connection has sent: see Reason.heardOut. Any goroutine may call it, any number of times.
-func (c *conn) setCut() {
-	if c.cut.Swap(true) {
+// abort leaves undone what the connection has sent: see CloseReason.appliesPending. Any goroutine may call it, any number of times.
+func (c *conn) abort() {
+	if c.aborted.Swap(true) {
 		return
 	}
-	if note := c.cutting.Load(); note != nil {
+	if note := c.abortSignal.Load(); note != nil {
 		close(*note)
 	}
 }

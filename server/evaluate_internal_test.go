@@ -94,7 +94,7 @@ func TestAConnectionThatEndsWaitsForNoPlace(t *testing.T) {
 		all[1].send("PUB orders x")
 		synctest.Wait()
 		require.Equal(t, int32(1), e.waiting.Load())
-		all[1].end(ReasonKilled)
+		all[1].end(CloseReasonKilled)
 		synctest.Wait()
 		assert.Zero(t, e.waiting.Load())
 		assert.Len(t, e.places, 1, "it takes none with it")

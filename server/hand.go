@@ -29,7 +29,7 @@ func (o *outbox) dequeue(h *writeQueue, sock net.Conn) bool {
 		o.mu.Lock()
 	}
 	if o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(partingTime))
+		_ = sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 	}
 	if o.failed || o.queue == nil {
 		o.dequeuedBytes.Store(0)
@@ -38,7 +38,7 @@ func (o *outbox) dequeue(h *writeQueue, sock net.Conn) bool {
 		return false
 	}
 	most, waiting := o.maxDequeue(), o.bytes.Load()
-	if o.evicted.Load() { // what was lost still counts as waiting: there is but the last words
+	if o.evicted.Load() { // what was lost still counts as waiting: there is but the close notice
 		waiting = int64(o.queue.first.size())
 	}
 	if waiting <= int64(most) {

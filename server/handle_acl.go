@@ -234,7 +234,7 @@ func (x *exchange) parkWithFile(work func(file string) (answer func(*exchange)))
 		x.fail(errNoFile)
 		return
 	}
-	x.park(func() func(*exchange) { return work(file) })
+	x.deferToReader(func() func(*exchange) { return work(file) })
 }
 
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
@@ -263,7 +263,7 @@ func aclSave(x *exchange) {
 	s := x.conn.srv
 	x.parkWithFile(func(file string) func(*exchange) {
 		var text []byte
-		if !s.visit(func(broker.View) { text = s.access.users.Text() }) {
+		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
 			return func(*exchange) {} // which nobody will run: the core has stopped
 		}
 		err := writeRules(file, text)

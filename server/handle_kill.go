@@ -44,7 +44,7 @@ func (f *killFilter) matches(c, me *conn) bool {
 		(!f.skipMe || c != me) &&
 		(f.ofType == nil || f.ofType(c)) &&
 		(f.user == nil || c.userName() == *f.user) &&
-		(f.maxAge == 0 || uptime()-c.begun >= f.maxAge) &&
+		(f.maxAge == 0 || uptime()-c.connectedAt >= f.maxAge) &&
 		(f.peer == nil || f.peer.is(c.sock, c.sock.RemoteAddr())) &&
 		(f.own == nil || f.own.is(c.sock, c.sock.LocalAddr()))
 }
@@ -59,7 +59,7 @@ func (x *exchange) kill(f *killFilter) (killed int) {
 		if c != x.conn { // which still runs what is left of its transaction
 			c.wire.closing = true
 		}
-		x.view.Evict(c.sub, ReasonKilled)
+		x.view.Evict(c.sub, CloseReasonKilled)
 		killed++
 	}
 	if f.id == 0 {

@@ -117,11 +117,11 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
 		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),
 		fmt.Sprintf("acl_access_denied_channel:%d", s.access.denied.channel),
-		fmt.Sprintf("accept_pauses:%d", c.pausedFor.Load()),
+		fmt.Sprintf("accept_pauses:%d", c.acceptPauses.Load()),
 		fmt.Sprintf("log_lines_dropped:%d", s.options.LogDropped()),
 	}
-	for r := ReasonEOF; r < reasons; r++ {
-		lines = append(lines, fmt.Sprintf("ended_%s:%d", r, c.endings[r].Load()))
+	for r := CloseReasonEOF; r < closeReasons; r++ {
+		lines = append(lines, fmt.Sprintf("ended_%s:%d", r, c.closes[r].Load()))
 	}
 	return lines
 }

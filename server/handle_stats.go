@@ -258,7 +258,7 @@ func (l *listener) backlog() int {
 	return int(l.conn.outbox.bytes.Load() + l.conn.outbox.gapBytes.Load())
 }
 
-func (l *listener) age() int { return int((uptime() - l.conn.begun) / time.Second) }
+func (l *listener) age() int { return int((uptime() - l.conn.connectedAt) / time.Second) }
 
 // who is WHO topic.
 func who(x *exchange) {

@@ -27,7 +27,7 @@ func TestEveryRowHasAHandlerAndEveryHandlerARow(t *testing.T) {
 
 func TestEveryReasonHasAName(t *testing.T) {
 	seen := make(map[string]bool)
-	for r := range reasons {
+	for r := range closeReasons {
 		assert.NotEmpty(t, r.String())
 		assert.False(t, seen[r.String()], "%s twice", r)
 		seen[r.String()] = true

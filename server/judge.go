@@ -122,7 +122,7 @@ func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) b
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
 	r.Tag.(*call).question = q
 	for i, p := range q.asked {
-		if c.cut.Load() {
+		if c.aborted.Load() {
 			return false
 		}
 		if q.same != nil && q.same[i] < i {
@@ -220,14 +220,14 @@ func (c *conn) Returned(b *broker.Batch) {
 	for i := range kept { // an eviction meanwhile ends the transaction
 		kept[i].Tag.(*call).buf.retain()
 	}
-	c.writer.Add(1)
+	c.writing.Add(1)
 	go c.judgeReturned(b, kept)
 }
 
 // judgeReturned works on a batch that the core has handed back, and submits it again. Until then nothing of the
 // connection takes effect, so what the batch refers to is this goroutine's.
 func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
-	defer c.writer.Done()
+	defer c.writing.Done()
 	defer c.srv.core.Submit(b)
 	ok := false
 	defer func() {
@@ -235,8 +235,8 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 			kept[i].Tag.(*call).buf.release()
 		}
 		if p := recover(); p != nil {
-			c.defect(p)
-			c.end(ReasonPanic)
+			c.logPanic(p)
+			c.end(CloseReasonPanic)
 		}
 		if !ok { // the connection ends, and what it sent behind the batch must not take effect without it
 			b.Requests = []broker.Request{{Op: broker.Leave}}

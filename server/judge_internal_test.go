@@ -114,7 +114,7 @@ func TestNothingIsAskedTwice(t *testing.T) {
 	}
 	asked := []broker.Predicate{one}
 	b := &broker.Batch{Requests: []broker.Request{publish(asked), publish(asked, broker.Unreadable), publish(asked), publish(nil)}}
-	c.writer.Add(1)
+	c.writing.Add(1)
 	c.judgeReturned(b, nil)
 	var verdicts [][]broker.Verdict
 	for _, r := range b.Requests {
@@ -135,8 +135,8 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 	in := newBuffer(&s.memory, 1<<20)
 	n := copy(in.bytes, "PUBLISH orders x\n")
 	b := newBatch(c.sub, in, 0, n)
-	require.Equal(t, ReasonNone, c.parse(b))
-	c.setCut()
+	require.Equal(t, CloseReasonNone, c.parse(b))
+	c.abort()
 	assert.False(t, c.submit(b))
 	assert.Zero(t, in.refs.Load())
 }

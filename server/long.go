@@ -45,7 +45,7 @@ func (c *conn) submitAll(b *batch) bool {
 	return c.submit(b)
 }
 
-// submitLong stands by itself for the sake of take's stack, as goOn does for readAll's.
+// submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
 //
 //go:noinline
 func (c *conn) submitLong(b *batch, k *call) bool {
@@ -114,21 +114,21 @@ func (c *conn) refuse(k *call, err *protocol.Error) {
 	c.answerErr(k, c.spoil(k, err))
 }
 
-// goOn submits a command once more that the core has not finished: the connection held too many names for one instant.
+// resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
 //
 //go:noinline
-func (c *conn) goOn() bool {
+func (c *conn) resubmit() bool {
 	k := c.unfinished
 	c.unfinished = nil
 	b := newBatch(c.sub, wrap(nil, nil), 0, 0)
 	*b.add() = *k
-	c.inbound.fence = true
+	c.reader.sync = true
 	return c.submit(b)
 }
 
-// notFinished has the reader submit a command again as soon as it is applied. The command must be one that nothing is
+// resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
 // read behind.
-func (c *conn) notFinished(k *call) {
+func (c *conn) resubmitLater(k *call) {
 	again := *k
 	again.args = make([][]byte, len(k.args))
 	for i, arg := range k.args {

@@ -24,7 +24,7 @@ func (e *encoder) feedMonitors(from *conn, k *call) {
 	shown := e.replies.commit(append(line, "\r\n"...))
 	for _, c := range e.monitors {
 		if c.over() {
-			c.end(ReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
+			c.end(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}
 		c.wire.messages += len(shown.bytes)

@@ -313,9 +313,9 @@ func (o *outbox) isDraining() bool {
 	return o.draining
 }
 
-// evict drops what waits and leaves parting words instead, if there are any. The writer is woken out of a write that
+// evict drops what waits and leaves the close notice instead, if there is one. The writer is woken out of a write that
 // the peer does not take. True means that a writer must be started.
-func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
+func (o *outbox) evict(sock net.Conn, notice []byte) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed {
@@ -324,12 +324,12 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 	o.evicted.Store(true)
 	o.discarded, o.queue = o.queue, nil
 	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
-	if len(parting) > 0 {
-		o.bytes.Add(int64(len(parting)))
+	if len(notice) > 0 {
+		o.bytes.Add(int64(len(notice)))
 		o.queue = queues.Get().(*queue)
 		c := newChunk()
-		c.bytes, c.notice = parting, true
-		c.entries = append(c.entries, frameInfo{kind: kindOther, bytes: len(parting)})
+		c.bytes, c.notice = notice, true
+		c.entries = append(c.entries, frameInfo{kind: kindOther, bytes: len(notice)})
 		o.pushLocked(c)
 	}
 	if o.writing {
@@ -344,7 +344,7 @@ func (o *outbox) evict(sock net.Conn, parting []byte) (start bool) {
 func (o *outbox) startNoticeDeadline(sock net.Conn) error {
 	o.mu.Lock() // evict may be about to set its own deadline
 	defer o.mu.Unlock()
-	return sock.SetWriteDeadline(time.Now().Add(partingTime))
+	return sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 }
 
 // fail throws away what waits, what the writer has dequeued, and what may still come: the peer will not get it. It is the

@@ -19,7 +19,7 @@ const (
 // goroutine.
 type wire struct {
 	crlf         bool             // how its last line ended, and so how lines to it end
-	lines        bool             // it speaks lines, and no RESP since: parting words can be a line
+	lines        bool             // it speaks lines, and no RESP since: the close notice can be a line
 	version      protocol.Version // of RESP
 	user         *acl.User        // nil before the first command
 	token        *acl.Token       // of user, that it came in with; nil if with a password
@@ -393,13 +393,13 @@ func (c *conn) Applied(b *broker.Batch) {
 		c.wire.applied++
 		c.srv.stats.end(c)
 		c.srv.encoder.dropOversized()
-		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && Reason(c.reason.Load()) == ReasonNone {
-			c.notFinished(b.Requests[n-1].Tag.(*call))
+		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && CloseReason(c.reason.Load()) == CloseReasonNone {
+			c.resubmitLater(b.Requests[n-1].Tag.(*call))
 		}
 		c.share.batches.Add(-note.weight)
 		c.srv.memory.hold(-note.weight)
 		note.release()
-	case farewell:
+	case leaveApplied:
 		close(note)
 	}
 }
@@ -418,7 +418,7 @@ func (c *conn) Flush() {
 }
 
 func (c *conn) startWriter() {
-	c.writer.Add(1)
+	c.writing.Add(1)
 	go c.write()
 }
 
@@ -430,55 +430,55 @@ func (c *conn) Ended(e broker.EndReason, evict any) {
 		c.wire.closing = true // names that are still to be left reach it no more
 		c.wire.evicted = true
 		c.srv.counts.clients.Add(-1)
-		reason, asked := evict.(Reason)
+		reason, asked := evict.(CloseReason)
 		if !asked {
-			reason = ReasonSlowHard
+			reason = CloseReasonSlowHard
 		}
 		c.end(reason)
 		if !c.outbox.evicted.Load() { // see expel
-			c.dismiss(reason)
+			c.sendCloseNotice(reason)
 		}
 	}
 	c.Flush() // now: leave is about to wait for the writer that this may start
 }
 
-// dismiss says the last words. Who is slow loses what waits; whoever else must go gets it first.
-func (c *conn) dismiss(reason Reason) {
+// sendCloseNotice queues the close notice. A slow connection loses what waits; whoever else must go gets it first.
+func (c *conn) sendCloseNotice(reason CloseReason) {
 	switch reason {
-	case ReasonKilled:
-	case ReasonUnknown, ReasonRights, ReasonToken:
-		c.push(c.parting(reason))
+	case CloseReasonKilled:
+	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
+		c.push(c.closeNotice(reason))
 	default:
-		if c.outbox.evict(c.sock, c.parting(reason)) {
+		if c.outbox.evict(c.sock, c.closeNotice(reason)) {
 			c.startWriter()
 		}
 	}
 }
 
-// partingText is why a connection must go.
-func (o *Options) partingText(reason Reason) string {
+// closeNoticeText is why a connection must go.
+func (o *Options) closeNoticeText(reason CloseReason) string {
 	switch reason {
-	case ReasonUnknown:
+	case CloseReasonAuthTimeout:
 		return fmt.Sprintf("you did not say who you are within %v (--auth-timeout); the connection is closed", o.AuthTimeout)
-	case ReasonRights:
+	case CloseReasonPermissionRevoked:
 		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
-	case ReasonToken:
+	case CloseReasonToken:
 		return "your token has expired or was revoked; the connection is closed"
-	case ReasonMemory:
+	case CloseReasonMaxMemory:
 		return fmt.Sprintf("all connections together hold more than %d bytes (--max-memory), and you hold most of it; what waited "+
 			"for you is lost, and the connection is closed", o.MaxMemory)
-	case ReasonSlowSoft:
+	case CloseReasonSlowSoft:
 		return fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
 			"and the connection is closed", o.SlowSoft, o.SlowTime)
 	}
 	return fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
 }
 
-// parting tells a peer why it must go, where its protocol has a way to say it: an unsolicited frame would be taken for a
+// closeNotice tells a peer why it must go, where its protocol has a way to say it: an unsolicited frame would be taken for a
 // reply by RESP2 clients. Who has yet to authenticate waits for no message, and is told in any protocol.
-func (c *conn) parting(reason Reason) []byte {
-	text := c.srv.options.partingText(reason)
-	if !c.wire.lines && reason == ReasonUnknown {
+func (c *conn) closeNotice(reason CloseReason) []byte {
+	text := c.srv.options.closeNoticeText(reason)
+	if !c.wire.lines && reason == CloseReasonAuthTimeout {
 		return protocol.AppendError(nil, protocol.Errorf("%s", text))
 	}
 	if !c.wire.lines && c.wire.version == protocol.RESP2 {

@@ -15,25 +15,25 @@ import (
 // parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
 // taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
 // after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
-func (c *conn) parse(b *batch) Reason {
-	in := &c.inbound
-	in.fence = false
-	c.reader.SetUnauthenticated(c.unauthenticated())
-	for others := 0; b.used < len(b.data) && !in.fence && len(b.calls) < maxCalls && others < maxOthers; others++ {
-		n, ok, err := b.next(&c.reader)
+func (c *conn) parse(b *batch) CloseReason {
+	in := &c.reader
+	in.sync = false
+	c.parser.SetUnauthenticated(c.unauthenticated())
+	for others := 0; b.used < len(b.data) && !in.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
+		n, ok, err := b.next(&c.parser)
 		if err != nil {
 			b.used = len(b.data)
 			k := b.add()
 			k.handler, k.err = answerError, err
-			return ReasonProtocol
+			return CloseReasonProtocol
 		}
 		if !ok {
 			b.used += n
-			return ReasonNone
+			return CloseReasonNone
 		}
 		if b.command.LooksLikeHTTP() {
 			b.used = len(b.data)
-			return ReasonHostile
+			return CloseReasonHTTP
 		}
 		k := b.add()
 		c.check(k, &b.command)
@@ -46,15 +46,15 @@ func (c *conn) parse(b *batch) Reason {
 		b.used += n
 		if k.handler == answerQuit {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
-			return ReasonQuit
+			return CloseReasonQuit
 		}
-		in.fence = k.row != nil && (k.row.LargeReply || k.row.Costly || k.row.Sync || k.leavesAll())
+		in.sync = k.row != nil && (k.row.LargeReply || k.row.Costly || k.row.Sync || k.leavesAll())
 		if k.isLong() {
 			break
 		}
 	}
-	in.again = b.used < len(b.data)
-	return ReasonNone
+	in.moreBuffered = b.used < len(b.data)
+	return CloseReasonNone
 }
 
 // maxCalls bounds a batch, which ends behind so many commands or runs of publishes. A read of 16 KiB has some 160 publishes

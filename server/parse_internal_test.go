@@ -36,7 +36,7 @@ func TestCostlyCommandsAreTakenOneAtATime(t *testing.T) {
 		c := newConn(servePipes(t, 1)[0].srv, theirs)
 		in := newBuffer(nil, 1<<10)
 		b := newBatch(c.sub, in, 0, copy(in.bytes, test.command+test.command+test.command))
-		assert.Equal(t, ReasonNone, c.parse(b))
+		assert.Equal(t, CloseReasonNone, c.parse(b))
 		assert.Len(t, b.calls, test.calls, "%q", test.command)
 		assert.Equal(t, test.calls*len(test.command), b.used)
 		b.release()

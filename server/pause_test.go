@@ -47,7 +47,7 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	put(&c.outbox, fragment{bytes: []byte(text)}, frameInfo{kind: kindOther, bytes: len(text)})
 	c.outbox.deadlineSetAt = uptime() // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
-	require.True(t, c.outbox.dequeue(&c.outbound.queue, sock))
+	require.True(t, c.outbox.dequeue(&c.writer.queue, sock))
 	return c
 }
 
@@ -72,7 +72,7 @@ func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 	text := strings.Repeat("x", 3*maxReplyBytes) // more than one call to the kernel
 	c := pausedWriter(t, ours, text)
 	done := make(chan error, 1)
-	go func() { done <- c.writeOut(&c.outbound.queue) }()
+	go func() { done <- c.writeOut(&c.writer.queue) }()
 	got := make([]byte, len(text))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
@@ -84,9 +84,9 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	ours, _ := socketPair(t)
 	fill(t, ours)
 	c := pausedWriter(t, ours, "text")
-	err := c.writeOut(&c.outbound.queue)
+	err := c.writeOut(&c.writer.queue)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	assert.Equal(t, ReasonStalled, writeReason(err))
+	assert.Equal(t, CloseReasonWriteStalled, writeReason(err))
 }
 
 // What is left when drain-timeout is over gets one more call to the kernel, and no new deadline.
@@ -95,7 +95,7 @@ func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	c := pausedWriter(t, ours, strings.Repeat("x", maxWrite/2))
 	c.outbox.close(ours, -time.Hour)
 	put(&c.outbox, fragment{bytes: []byte("more")}, frameInfo{kind: kindOther, bytes: 4})
-	err := c.writeOut(&c.outbound.queue)
+	err := c.writeOut(&c.writer.queue)
 	if err != nil { // the kernel took a part of it
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
@@ -123,7 +123,7 @@ func TestAPauseOfTheProcessOverTLS(t *testing.T) {
 			require.NoError(t, client.Handshake())
 			require.NoError(t, <-shaken)
 			c := newConn(&Server{options: Options{SlowTime: 1}}, secured)
-			secured.below.conn = c
+			secured.transport.conn = c
 			if test.full {
 				fill(t, ours)
 			}
@@ -167,7 +167,7 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 
 	slow := newConn(s, ours)
 	slow.outbox.bytes.Store(11)
-	require.Equal(t, ReasonNone, slow.overdue(begun), "the watch on the soft limit begins")
+	require.Equal(t, CloseReasonNone, slow.sweepReason(begun), "the watch on the soft limit begins")
 	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
 	stranger.unauthSince.Store(int64(begun))
 	newcomer.unauthSince.Store(int64(later - time.Second)) // it came at the end of the pause
@@ -182,6 +182,6 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	assert.EqualValues(t, later, newcomer.unauthSince.Load(), "there is no time on top")
 	assert.Zero(t, quiet.outbox.softSince+time.Duration(quiet.unauthSince.Load()), "a connection that is not watched stays so")
 
-	assert.Equal(t, ReasonSlowSoft, slow.overdue(later+60*time.Second), "what comes after counts")
-	assert.Equal(t, ReasonUnknown, stranger.overdue(later+10*time.Second))
+	assert.Equal(t, CloseReasonSlowSoft, slow.sweepReason(later+60*time.Second), "what comes after counts")
+	assert.Equal(t, CloseReasonAuthTimeout, stranger.sweepReason(later+10*time.Second))
 }

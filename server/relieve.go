@@ -39,7 +39,7 @@ func (s *Server) relieve() {
 		}
 		follow()
 		if s.memory.over() {
-			s.visit(func(broker.View) { s.evictGreediest() })
+			s.runOnCore(func(broker.View) { s.evictGreediest() })
 		}
 		s.memory.endPass()
 	}
@@ -49,7 +49,7 @@ func (s *Server) relieve() {
 // returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
 func (c *conn) awaitMemory() {
 	m := &c.srv.memory
-	for first := true; m.over() && Reason(c.reason.Load()) == ReasonNone; first = false {
+	for first := true; m.over() && CloseReason(c.reason.Load()) == CloseReasonNone; first = false {
 		passed := m.nextPass()
 		if first { // later passes come by themselves: what holds the memory may be about to go
 			m.press()
@@ -104,7 +104,7 @@ func (s *Server) evictGreediest() {
 		if excess <= 0 || cl.all < least {
 			break
 		}
-		cl.conn.expel(ReasonMemory)
+		cl.conn.expel(CloseReasonMaxMemory)
 		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.held.Load()).
 			Int64("max-memory", m.most).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
@@ -112,7 +112,7 @@ func (s *Server) evictGreediest() {
 	}
 	s.tasks.Go(func() { // Submit may wait, and the core must not
 		for _, c := range evicted {
-			c.submitEvict(ReasonMemory)
+			c.submitEvict(CloseReasonMaxMemory)
 		}
 	})
 }
@@ -122,7 +122,7 @@ func (s *Server) claims() (claims []claim, excess int64) {
 	excess = s.memory.held.Load() - s.memory.most
 	for _, c := range s.all() {
 		all, waits := c.holds()
-		if Reason(c.reason.Load()) != ReasonNone {
+		if CloseReason(c.reason.Load()) != CloseReasonNone {
 			excess -= c.passing() + c.outbox.dequeuedBytes.Load()
 			continue
 		}
@@ -134,10 +134,10 @@ func (s *Server) claims() (claims []claim, excess int64) {
 
 // expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
 // subscriber sets must not change under a delivery.
-func (c *conn) expel(reason Reason) {
+func (c *conn) expel(reason CloseReason) {
 	c.wire.closing = true
 	c.srv.encoder.removeMonitor(c)
 	c.end(reason)
-	c.dismiss(reason)
+	c.sendCloseNotice(reason)
 	c.Flush() // what was queued is lost now
 }

@@ -25,7 +25,7 @@ func (s *Server) recheckUsers(v broker.View, changed ...string) {
 		}
 	})
 	for _, c := range affected {
-		if reason := c.recheckUser(now); reason != ReasonNone {
+		if reason := c.recheckUser(now); reason != CloseReasonNone {
 			c.evictAfterRequest(v, reason)
 		}
 	}
@@ -33,27 +33,27 @@ func (s *Server) recheckUsers(v broker.View, changed ...string) {
 
 // evictAfterRequest has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
 // it neither reaches the connection nor, if it is the connection's own, runs.
-func (c *conn) evictAfterRequest(v broker.View, reason Reason) {
+func (c *conn) evictAfterRequest(v broker.View, reason CloseReason) {
 	c.wire.closing = true
 	c.srv.encoder.removeMonitor(c)
 	v.Evict(c.sub, reason)
 }
 
-func (c *conn) recheckUser(now time.Time) Reason {
+func (c *conn) recheckUser(now time.Time) CloseReason {
 	w := &c.wire
 	u := c.srv.access.users.Find(w.user.Name())
 	switch {
 	case u == nil:
-		return ReasonRights
+		return CloseReasonPermissionRevoked
 	case w.token != nil && !u.HasToken(w.token, now):
-		return ReasonToken
+		return CloseReasonToken
 	case u == w.user:
-		return ReasonNone
+		return CloseReasonNone
 	case !c.mayHoldSubscriptions(u):
-		return ReasonRights
+		return CloseReasonPermissionRevoked
 	}
 	c.setUser(u)
-	return ReasonNone
+	return CloseReasonNone
 }
 
 // mayHoldSubscriptions tells whether u may have all that the connection is subscribed to, and its MONITOR.
@@ -81,7 +81,7 @@ func (s *Server) expireTokens(now time.Time) {
 		return
 	}
 	s.tasks.Go(func() {
-		s.visit(func(v broker.View) {
+		s.runOnCore(func(v broker.View) {
 			for _, t := range s.access.users.ExpireTokens(time.Now()) {
 				s.options.Log.Info().Str("user", t.User).Str("token", t.Token).Msg("token expired")
 			}

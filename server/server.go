@@ -35,7 +35,7 @@ type Server struct {
 	stopping chan struct{}  // closed when Shutdown begins
 	tasks    sync.WaitGroup // accept loops, the sweeper, connections, refusals
 
-	errands sync.Mutex // held by a reader while it runs an errand; never by the core
+	fileMu sync.Mutex // held by a reader while it runs a fileTask; never by the core
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
@@ -45,18 +45,18 @@ type Server struct {
 
 // counts are kept by whichever goroutine sees the event.
 type counts struct {
-	accepted  atomic.Int64
-	open      atomic.Int64 // connections being served now
-	clients   atomic.Int64 // those of them that have not been evicted
-	commands  atomic.Int64
-	refusing  atomic.Int64 // refused connections that are being told so
-	endings   [reasons]atomic.Int64
-	lastConn  atomic.Int64 // the newest connection's id
-	bytesIn   atomic.Int64
-	bytesOut  atomic.Int64
-	messages  serverCounts
-	bytesLost atomic.Int64 // queued, and not written when the connection had ended
-	pausedFor atomic.Int64 // times that accepting paused because descriptors ran out
+	accepted     atomic.Int64
+	open         atomic.Int64 // connections being served now
+	clients      atomic.Int64 // those of them that have not been evicted
+	commands     atomic.Int64
+	rejecting    atomic.Int64 // refused connections that are being told so
+	closes       [closeReasons]atomic.Int64
+	lastConn     atomic.Int64 // the newest connection's id
+	bytesIn      atomic.Int64
+	bytesOut     atomic.Int64
+	messages     serverCounts
+	bytesLost    atomic.Int64 // queued, and not written when the connection had ended
+	acceptPauses atomic.Int64 // times that accepting paused because descriptors ran out
 }
 
 // New makes a server over a core, which somebody else runs, and which must run for longer than the server.
@@ -126,7 +126,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		_ = l.Close() // the accept loop sees it and ends
 	}
 	for c := range s.conns.all() {
-		c.end(ReasonShutdown)
+		c.end(CloseReasonShutdown)
 	}
 	s.mu.Unlock()
 
@@ -200,9 +200,9 @@ func (s *Server) sweepConns(at, late time.Duration) {
 	defer s.mu.Unlock()
 	for c := range s.conns.all() {
 		if late > 0 {
-			c.forgive(late, at)
+			c.creditPause(late, at)
 		}
-		if reason := c.overdue(at); reason != ReasonNone {
+		if reason := c.sweepReason(at); reason != CloseReasonNone {
 			s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait; the lock must not
 		}
 	}

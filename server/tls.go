@@ -19,20 +19,20 @@ import (
 // tlsConn is a connection that speaks TLS. It has no descriptor to read and write behind TLS's back, so conn.raw is nil.
 type tlsConn struct {
 	*tls.Conn
-	below *ciphered
+	transport *tlsTransport
 }
 
 // newTLS puts TLS over a socket. The handshake happens with the first use of it, on whichever goroutine that is.
 func newTLS(sock net.Conn, config *tls.Config) *tlsConn {
-	below := &ciphered{Conn: sock}
-	return &tlsConn{Conn: tls.Server(below, config), below: below}
+	transport := &tlsTransport{Conn: sock}
+	return &tlsConn{Conn: tls.Server(transport, config), transport: transport}
 }
 
 // CloseWrite says goodbye in TLS, if there was a handshake, and then in TCP, which every peer understands.
 func (t *tlsConn) CloseWrite() error {
-	t.below.ending = true
+	t.transport.closing = true
 	_ = t.Conn.CloseWrite() // before a handshake, or to a peer that takes nothing, there is no goodbye
-	half, ok := t.below.Conn.(interface{ CloseWrite() error })
+	half, ok := t.transport.Conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
@@ -40,24 +40,24 @@ func (t *tlsConn) CloseWrite() error {
 }
 
 // Close closes the socket at once. TLS's own Close would first wait until the peer takes a goodbye.
-func (t *tlsConn) Close() error { return t.below.Close() } //nolint:wrapcheck // as that of any socket
+func (t *tlsConn) Close() error { return t.transport.Close() } //nolint:wrapcheck // as that of any socket
 
-// ciphered is the socket below TLS. A TLS connection is lost once a write has failed in the middle of a record, be it
+// tlsTransport is the socket below TLS. A TLS connection is lost once a write has failed in the middle of a record, be it
 // for a deadline that passed. So the record is finished here wherever a TCP connection would go on: for a peer that is
 // slow but takes something, and for one that is evicted and still has its last moment.
-type ciphered struct {
+type tlsTransport struct {
 	net.Conn
-	conn    *conn // nil during the handshake, and for a peer that is refused
-	parting bool  // the last moment has begun
-	ending  bool  // we have closed our side
-	torn    error // what ended a write in the middle of a record: nothing may follow
+	conn          *conn // nil during the handshake, and for a peer that is refused
+	noticeStarted bool  // the last moment has begun
+	closing       bool  // we have closed our side
+	writeErr      error // what ended a write in the middle of a record: nothing may follow
 }
 
 // Write writes a record. Calls come one at a time: TLS sees to that, also for those of the reader's goroutine, which
 // answers a peer that changes its keys.
-func (s *ciphered) Write(b []byte) (n int, err error) {
-	if s.torn != nil {
-		return 0, s.torn
+func (s *tlsTransport) Write(b []byte) (n int, err error) {
+	if s.writeErr != nil {
+		return 0, s.writeErr
 	}
 	for begun := uptime(); ; {
 		m, err := s.Conn.Write(b[n:])
@@ -68,8 +68,8 @@ func (s *ciphered) Write(b []byte) (n int, err error) {
 		switch {
 		case err == nil, n == len(b):
 			return n, nil
-		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.ending, !s.goOn(m, uptime()-begun):
-			s.torn = err
+		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.closing, !s.extendDeadline(m, uptime()-begun):
+			s.writeErr = err
 			return n, err //nolint:wrapcheck // TLS looks at what it is
 		}
 	}
@@ -77,7 +77,7 @@ func (s *ciphered) Write(b []byte) (n int, err error) {
 
 // writeAfterDeadline writes what the kernel takes without waiting: see that of conn. Nothing, where the socket has no
 // descriptor.
-func (s *ciphered) writeAfterDeadline(b []byte) (n int) {
+func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 	sock, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return 0
@@ -94,18 +94,18 @@ func (s *ciphered) writeAfterDeadline(b []byte) (n int) {
 	return max(0, n)
 }
 
-// goOn sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until
+// extendDeadline sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until
 // the old one, and waited how long it had for them: next to nothing, where the deadline was one of long ago.
-func (s *ciphered) goOn(took int, waited time.Duration) bool {
+func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
 	o, patience := &s.conn.outbox, s.conn.srv.options.SlowTime
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.evicted.Load():
-		if s.parting {
+		if s.noticeStarted {
 			return false
 		}
-		s.parting, patience = true, partingTime
+		s.noticeStarted, patience = true, closeNoticeTimeout
 	case o.failed || o.draining || took == 0 && waited >= patience:
 		return false
 	}
@@ -113,27 +113,27 @@ func (s *ciphered) goOn(took int, waited time.Duration) bool {
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
-func (s *ciphered) SetWriteDeadline(t time.Time) error {
-	if latest := time.Now().Add(lingerTime); s.ending && t.After(latest) {
+func (s *tlsTransport) SetWriteDeadline(t time.Time) error {
+	if latest := time.Now().Add(lingerTime); s.closing && t.After(latest) {
 		t = latest
 	}
 	return s.Conn.SetWriteDeadline(t) //nolint:wrapcheck // as that of any socket
 }
 
-// shakeHands does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
+// handshake does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
 // the deadline that serve has set before the connection could be ended by others.
-func (c *conn) shakeHands() Reason {
+func (c *conn) handshake() CloseReason {
 	sock, ok := c.sock.(*tlsConn)
 	if !ok {
-		return ReasonNone
+		return CloseReasonNone
 	}
 	if err := sock.Handshake(); err != nil {
-		return c.refuseHandshake(err)
+		return c.rejectHandshake(err)
 	}
-	sock.below.conn = c
+	sock.transport.conn = c
 	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket: so does the read that follows
-	if Reason(c.reason.Load()) != ReasonNone {
-		return ReasonBroken // end came before us, and we have just undone its wake-up. Its reason came first and stays
+	if CloseReason(c.reason.Load()) != CloseReasonNone {
+		return CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
 	}
 	state := sock.ConnectionState()
 	if c.srv.options.CertificateUser && len(state.VerifiedChains) > 0 {
@@ -141,27 +141,27 @@ func (c *conn) shakeHands() Reason {
 	}
 	c.log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
 		Str("certificate_name", c.certificateName()).Msg("handshake done")
-	return ReasonNone
+	return CloseReasonNone
 }
 
 // certificateName is the name in the certificate that the peer has proved to be its own: the user that it wants to be.
 // Empty if there is none, or if certificates do not name users here. It never changes after the handshake.
 func (c *conn) certificateName() string { return c.certName }
 
-// refuseHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
-func (c *conn) refuseHandshake(err error) Reason {
+// rejectHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
+func (c *conn) rejectHandshake(err error) CloseReason {
 	if errors.Is(err, io.EOF) {
-		return ReasonEOF // it came and went, as those do who look whether the port is open
+		return CloseReasonEOF // it came and went, as those do who look whether the port is open
 	}
-	if Reason(c.reason.Load()) != ReasonNone {
-		return ReasonBroken // ended by another goroutine, which has said why
+	if CloseReason(c.reason.Load()) != CloseReasonNone {
+		return CloseReasonIOError // ended by another goroutine, which has said why
 	}
 	text := "a TLS handshake failed"
 	plain := tls.RecordHeaderError{}
 	switch {
 	case errors.As(err, &plain) && plain.Conn != nil:
 		text = "a peer that does not speak TLS came to the TLS port"
-		if typed(plain.RecordHeader[:]) {
+		if isText(plain.RecordHeader[:]) {
 			why := protocol.Errorf("this port speaks TLS: connect with TLS (redis-cli --tls, openssl s_client), or to a port without it")
 			_, _ = plain.Conn.Write(protocol.AppendError(nil, why)) // best effort: the connection closes either way
 		}
@@ -171,11 +171,11 @@ func (c *conn) refuseHandshake(err error) Reason {
 	if held, ok := c.srv.handshakeLog.allow(uptime()); ok {
 		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", held).Msg(text)
 	}
-	return ReasonHandshake
+	return CloseReasonHandshake
 }
 
-// typed tells whether bytes may be the start of a line or of a RESP command.
-func typed(b []byte) bool {
+// isText tells whether bytes may be the start of a line or of a RESP command.
+func isText(b []byte) bool {
 	for _, c := range b {
 		if (c < ' ' || c > '~') && c != '\r' && c != '\n' && c != '\t' {
 			return false

@@ -5,23 +5,23 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// visitor enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
-type visitor struct {
+// coreCall enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
+type coreCall struct {
 	broker.NopConn
 	run  func(broker.View)
 	done chan struct{}
 }
 
-// Reply runs the visit, at its instant of the order.
-func (v *visitor) Reply(_ *broker.Request, w broker.View) { v.run(w) }
+// Reply runs the coreCall, at its instant of the order.
+func (v *coreCall) Reply(_ *broker.Request, w broker.View) { v.run(w) }
 
 // Applied ends the visit.
-func (v *visitor) Applied(*broker.Batch) { close(v.done) }
+func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
 
-// visit runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
+// runOnCore runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
 // without doing it.
-func (s *Server) visit(run func(broker.View)) bool {
-	v := &visitor{run: run, done: make(chan struct{})}
+func (s *Server) runOnCore(run func(broker.View)) bool {
+	v := &coreCall{run: run, done: make(chan struct{})}
 	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
 		return false
 	}
@@ -33,30 +33,30 @@ func (s *Server) visit(run func(broker.View)) bool {
 	}
 }
 
-// errand is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
+// fileTask is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
 // it while the connection is parked: nothing else of it is read meanwhile. answer then runs on the core's goroutine.
-type errand struct {
+type fileTask struct {
 	work   func() (answer func(*exchange))
 	silent bool // CLIENT REPLY wants no answer
 	row    *protocol.CommandSpec
 }
 
-// park has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
+// deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
 // see protocol.Row.Fence.
-func (x *exchange) park(work func() func(*exchange)) {
+func (x *exchange) deferToReader(work func() func(*exchange)) {
 	m := x.conn.wire.mute
-	x.conn.errand = &errand{work, m.off || m.skip, x.call.row}
+	x.conn.fileTask = &fileTask{work, m.off || m.skip, x.call.row}
 }
 
-// runErrand is the reader's part. All errands are about the one file, so one is run after the other, each until its
+// runFileTask is the reader's part. All fileTasks are about the one file, so one is run after the other, each until its
 // answer: else an older text could replace a newer one, in the file or in the core. The core never takes this lock.
-func (c *conn) runErrand() {
-	e := c.errand
-	c.errand = nil
-	c.srv.errands.Lock()
-	defer c.srv.errands.Unlock()
+func (c *conn) runFileTask() {
+	e := c.fileTask
+	c.fileTask = nil
+	c.srv.fileMu.Lock()
+	defer c.srv.fileMu.Unlock()
 	answer := e.work()
-	c.srv.visit(func(v broker.View) {
+	c.srv.runOnCore(func(v broker.View) {
 		x := &exchange{conn: c, view: v, out: c.begin()}
 		answer(x)
 		c.srv.stats.failed(e.row, x.out, protocol.RESP)

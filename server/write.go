@@ -17,61 +17,61 @@ const (
 	maxWrite = 1 << 20
 	// maxRecord is the most that fits into a record of TLS: RFC 8446, 5.1.
 	maxRecord = 16 << 10
-	// maxVectors is how many chunks go into one call; Linux takes 1,024.
-	maxVectors = 1024
-	// partingTime is how long an evicted subscriber has to take the rest of a frame and the reason.
-	partingTime = time.Second
+	// maxIovecs is how many chunks go into one call; Linux takes 1,024.
+	maxIovecs = 1024
+	// closeNoticeTimeout is how long an evicted subscriber has to take the rest of a frame and the reason.
+	closeNoticeTimeout = time.Second
 )
 
-// outbound is the writer's side of a connection with a descriptor: one call to the kernel.
-type outbound struct {
+// writer is the writer's side of a connection with a descriptor: one call to the kernel.
+type writer struct {
 	queue   writeQueue       // what it has taken out of the outbox
 	escaped *escapedFrame    // the large line that is being written, if one is
-	vector  *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
+	iovecs  *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
 	size    int              // bytes of it
 	ready   func(fd uintptr) bool
 	n       int   // of ready: written
 	err     error // of ready
 }
 
-var vectors = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
+var iovecPool = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
 
 // writeReady is called by the runtime when the socket may be writable; false means that it is not.
 func (c *conn) writeReady(fd uintptr) bool {
-	w := &c.outbound
-	w.n, w.err = sockio.TryWritev(fd, *w.vector, w.size)
+	w := &c.writer
+	w.n, w.err = sockio.TryWritev(fd, *w.iovecs, w.size)
 	return !errors.Is(w.err, syscall.EAGAIN)
 }
 
 // write is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
 // its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
 func (c *conn) write() {
-	defer c.writer.Done()
+	defer c.writing.Done()
 	defer func() {
 		if p := recover(); p != nil {
-			c.defect(p)
-			c.outbox.fail(&c.outbound.queue)
-			c.end(ReasonPanic)
+			c.logPanic(p)
+			c.outbox.fail(&c.writer.queue)
+			c.end(CloseReasonPanic)
 		}
 	}()
-	h := &c.outbound.queue
+	h := &c.writer.queue
 	for c.outbox.dequeue(h, c.sock) {
 		if err := c.writeOut(h); err != nil {
 			c.outbox.fail(h)
 			c.end(writeReason(err))
 			return
 		}
-		c.outbound.escaped = nil
+		c.writer.escaped = nil
 	}
 }
 
 // writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
 // if the connection was closing already, the reason for that stays.
-func writeReason(err error) Reason {
+func writeReason(err error) CloseReason {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ReasonStalled
+		return CloseReasonWriteStalled
 	}
-	return ReasonBroken
+	return CloseReasonIOError
 }
 
 // writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
@@ -103,16 +103,16 @@ func (c *conn) writeOut(h *writeQueue) error {
 // writeSome is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
 // behind it.
 func (c *conn) writeSome(from *chunk, at int) (int, error) {
-	w := &c.outbound
+	w := &c.writer
 	first := w.piece(from, at)
 	first = first[:min(len(first), maxWrite)]
-	if c.raw == nil { // one record of TLS, so that an eviction waits for no more than that
+	if c.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
 		return c.sock.Write(first[:min(len(first), maxRecord)])
 	}
-	w.vector = vectors.Get().(*[]syscall.Iovec)
+	w.iovecs = iovecPool.Get().(*[]syscall.Iovec)
 	w.n, w.err, w.size = 0, nil, 0
-	w.gather(first)
-	for from != nil && len(*w.vector) < maxVectors {
+	w.addIovec(first)
+	for from != nil && len(*w.iovecs) < maxIovecs {
 		if at += len(first); at >= from.size() {
 			from, at = from.next, 0
 		}
@@ -122,16 +122,16 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 		if first = w.piece(from, at); w.size+len(first) > maxWrite {
 			break
 		}
-		w.gather(first)
+		w.addIovec(first)
 	}
-	err := c.raw.Write(w.ready)
+	err := c.rawConn.Write(w.ready)
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.evicted.Load() {
 		err = c.writeAfterDeadline(err)
 	}
-	clear(*w.vector)
-	*w.vector = (*w.vector)[:0]
-	vectors.Put(w.vector)
-	w.vector = nil
+	clear(*w.iovecs)
+	*w.iovecs = (*w.iovecs)[:0]
+	iovecPool.Put(w.iovecs)
+	w.iovecs = nil
 	if err == nil {
 		err = w.err
 	}
@@ -139,7 +139,7 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 }
 
 // piece is what can be written of a chunk from a place on: as much as lies side by side.
-func (w *outbound) piece(c *chunk, at int) []byte {
+func (w *writer) piece(c *chunk, at int) []byte {
 	switch {
 	case c.large == nil:
 		return c.bytes[at:]
@@ -155,8 +155,8 @@ func (w *outbound) piece(c *chunk, at int) []byte {
 // writeAfterDeadline tries once more what a deadline has ended, without waiting. After a pause of the whole process the
 // deadline has passed before the runtime could notice that the peer has taken all that was in the kernel.
 func (c *conn) writeAfterDeadline(late error) error {
-	w := &c.outbound
-	if err := c.raw.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
+	w := &c.writer
+	if err := c.rawConn.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
 		return late // closed meanwhile
 	}
 	if w.err != nil && !errors.Is(w.err, syscall.EAGAIN) {
@@ -165,13 +165,13 @@ func (c *conn) writeAfterDeadline(late error) error {
 	return late
 }
 
-func (w *outbound) gather(b []byte) {
+func (w *writer) addIovec(b []byte) {
 	v := syscall.Iovec{Base: unsafe.SliceData(b)}
 	v.SetLen(len(b))
-	*w.vector, w.size = append(*w.vector, v), w.size+len(b)
+	*w.iovecs, w.size = append(*w.iovecs, v), w.size+len(b)
 }
 
-// finishFrame writes the rest of the frame that has been begun, if there is one: parting words may follow a frame, but
+// finishFrame writes the rest of the frame that has been begun, if there is one: the close notice may follow a frame, but
 // must not stand inside one.
 func (c *conn) finishFrame(h *writeQueue) error {
 	end, err := frameEnd(h.first, h.chunkOffset)
@@ -182,7 +182,7 @@ func (c *conn) finishFrame(h *writeQueue) error {
 		return err
 	}
 	for at := h.chunkOffset; at < end; {
-		rest := c.outbound.piece(h.first, at)
+		rest := c.writer.piece(h.first, at)
 		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
 		c.srv.counts.bytesOut.Add(int64(n))
 		c.outbox.markWritten(h, n)
@@ -201,11 +201,11 @@ func frameEnd(c *chunk, at int) (end int, err error) {
 	for end < at {
 		n := protocol.FrameLen(c.bytes[end:])
 		if n == 0 {
-			return 0, errTornFrame
+			return 0, errPartialFrame
 		}
 		end += n
 	}
 	return end, nil
 }
 
-var errTornFrame = errors.New("a chunk that ends inside a frame")
+var errPartialFrame = errors.New("a chunk that ends inside a frame")
