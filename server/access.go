@@ -107,8 +107,8 @@ func (a *accessControl) hash(password []byte) acl.Digest {
 }
 
 // authorize checks a command on its way in. Nil lets it pass.
-func (c *conn) authorize(k *call) *protocol.Error {
-	w := &c.wire
+func (c *conn) authorize(k *invocation) *protocol.Error {
+	w := &c.executor
 	if w.user == nil {
 		c.assignInitialUser()
 	}
@@ -126,8 +126,8 @@ func (c *conn) authorize(k *call) *protocol.Error {
 }
 
 // mayPublish tells whether authorize would let a run of publishes pass.
-func (c *conn) mayPublish(k *call) bool {
-	return c.wire.unrestricted || c.wire.user != nil && !c.unauthenticated() && c.checkACL(k) == nil
+func (c *conn) mayPublish(k *invocation) bool {
+	return c.executor.unrestricted || c.executor.user != nil && !c.unauthenticated() && c.checkACL(k) == nil
 }
 
 // unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
@@ -135,18 +135,18 @@ func (c *conn) unauthenticated() bool {
 	return c.unauthSince.Load() != 0 && !c.srv.access.defaultUserOpen.Load()
 }
 
-func (c *conn) checkACL(k *call) *acl.Denial {
+func (c *conn) checkACL(k *invocation) *acl.Denial {
 	r := &aclRules[k.row.Index()]
 	args := k.args[min(r.firstArg, len(k.args)):]
 	if k.predicates != nil {
 		args = stripPredicates(args)
 	}
-	return c.wire.user.Check(r.command, args)
+	return c.executor.user.Check(r.command, args)
 }
 
 // authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
-func (c *conn) authorizeQueued(k *call) *protocol.Error {
-	if c.wire.unrestricted {
+func (c *conn) authorizeQueued(k *invocation) *protocol.Error {
+	if c.executor.unrestricted {
 		return nil
 	}
 	r := c.checkACL(k)
@@ -164,14 +164,14 @@ func (c *conn) authorizeQueued(k *call) *protocol.Error {
 
 // noAuth and noPerm speak to programs in Redis' words, and tell those who type what to type.
 
-func noAuth(k *call) *protocol.Error {
+func noAuth(k *invocation) *protocol.Error {
 	if k.dialect == protocol.Line {
 		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
 	}
 	return protocol.ErrNoAuth()
 }
 
-func noPerm(k *call, r *acl.Denial) *protocol.Error {
+func noPerm(k *invocation, r *acl.Denial) *protocol.Error {
 	text := r.Text()
 	if k.dialect == protocol.Line {
 		text += "; to be another user, type: AUTH user password"
@@ -181,8 +181,8 @@ func noPerm(k *call, r *acl.Denial) *protocol.Error {
 
 // setUser makes the connection that user's.
 func (c *conn) setUser(u *acl.User) {
-	c.wire.user = u
-	c.wire.unrestricted = u.Unrestricted() && c.unauthSince.Load() == 0
+	c.executor.user = u
+	c.executor.unrestricted = u.Unrestricted() && c.unauthSince.Load() == 0
 }
 
 // assignInitialUser makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
@@ -210,28 +210,28 @@ func (c *conn) requireAuth() {
 // resetUser makes the connection as it was when it came.
 func (c *conn) resetUser() {
 	c.requireAuth()
-	c.wire.token = nil
+	c.executor.token = nil
 	c.assignInitialUser()
 }
 
 func (c *conn) userName() string {
-	if c.wire.user == nil { // it has not said a word
+	if c.executor.user == nil { // it has not said a word
 		return acl.DefaultUser
 	}
-	return c.wire.user.Name()
+	return c.executor.user.Name()
 }
 
 // authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
-func (x *exchange) authenticate(name string, password acl.Digest) *protocol.Error {
+func (x *response) authenticate(name string, password acl.Digest) *protocol.Error {
 	c, a := x.conn, x.conn.srv.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
-		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(x.call.args[0])}, x.call)
+		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(x.inv.args[0])}, x.inv)
 		c.logAuthFailure(name)
 		return errWrongPass
 	}
 	c.unauthSince.Store(0)
-	c.wire.token = token
+	c.executor.token = token
 	c.setUser(u)
 	if !c.mayHoldSubscriptions(u) {
 		c.evictAfterRequest(x.view, CloseReasonPermissionRevoked)
@@ -257,7 +257,7 @@ func (c *conn) logAuthFailure(name string) {
 const maxLogged = 256
 
 // denied counts a refusal, and notes it in ACL LOG.
-func (c *conn) denied(r *acl.Denial, k *call) {
+func (c *conn) denied(r *acl.Denial, k *invocation) {
 	a := c.srv.access
 	switch r.Reason {
 	case acl.ReasonAuth:
@@ -268,7 +268,7 @@ func (c *conn) denied(r *acl.Denial, k *call) {
 		a.denied.channel++
 	}
 	context := "toplevel"
-	if c.wire.multi != nil {
+	if c.executor.txn != nil {
 		context = "multi"
 	}
 	a.log.Add(acl.Entry{

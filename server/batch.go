@@ -10,8 +10,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// keepCalls bounds what a pooled batch keeps after one with very many commands or arguments.
-const keepCalls = 4096
+// maxPooledCalls bounds what a pooled batch keeps after one with very many commands or arguments.
+const maxPooledCalls = 4096
 
 // batch is one socket read on its way through the core: the bytes, the commands that alias them, the requests made
 // of those. The reader fills it, the core applies it, and Applied puts it back into the pool.
@@ -22,15 +22,15 @@ type batch struct {
 	data     []byte           // what there is to parse
 	used     int              // so much of data is parsed
 	command  protocol.Command // just found
-	calls    []call
+	calls    []invocation
 	args     [][]byte // room for arguments
 	payloads [][]byte // room for payloads of runs
-	weight   int64    // what it is counted for in memory, besides buf
+	charged  int64    // what it is counted for in memory, besides buf
 }
 
-// call is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
+// invocation is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
 // it.
-type call struct {
+type invocation struct {
 	handler *handler
 	row     *protocol.CommandSpec
 	dialect protocol.Dialect
@@ -59,9 +59,9 @@ func newBatch(from *broker.Subscriber, in *buffer, start, n int) *batch {
 	return b
 }
 
-// memory is what the batch costs besides its buffer.
-func (b *batch) memory() int64 {
-	const call, request, slice = unsafe.Sizeof(call{}), unsafe.Sizeof(broker.Request{}), unsafe.Sizeof([]byte(nil))
+// memSize is what the batch costs besides its buffer.
+func (b *batch) memSize() int64 {
+	const call, request, slice = unsafe.Sizeof(invocation{}), unsafe.Sizeof(broker.Request{}), unsafe.Sizeof([]byte(nil))
 	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*int(slice))
 }
 
@@ -69,30 +69,30 @@ func (b *batch) memory() int64 {
 func (b *batch) release() {
 	b.buf.release()
 	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
-	b.calls, b.Requests = emptied(b.calls), emptied(b.Requests) // or the pool would keep buffers alive
-	b.args, b.payloads = emptied(b.args), emptied(b.payloads)
+	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // or the pool would keep buffers alive
+	b.args, b.payloads = cleared(b.args), cleared(b.payloads)
 	batches.Put(b)
 }
 
-// emptied is s with nothing in it, ready to be filled again unless it has grown out of the ordinary.
-func emptied[T any](s []T) []T {
-	if cap(s) > keepCalls {
+// cleared is s with nothing in it, ready to be filled again unless it has grown out of the ordinary.
+func cleared[T any](s []T) []T {
+	if cap(s) > maxPooledCalls {
 		return nil
 	}
 	clear(s)
 	return s[:0]
 }
 
-// spare is what is free behind s, some at least: what is appended to it becomes part of s by grown.
-func spare(s *[][]byte) [][]byte {
+// freeTail is what is free behind s, some at least: what is appended to it becomes part of s by extended.
+func freeTail(s *[][]byte) [][]byte {
 	if cap(*s)-len(*s) < 8 {
 		*s = make([][]byte, 0, 256+2*cap(*s)) // the old array stays with the commands that alias it
 	}
 	return (*s)[len(*s):]
 }
 
-// grown is s with what was appended to what spare returned.
-func grown(s, more [][]byte) [][]byte {
+// extended is s with what was appended to what freeTail returned.
+func extended(s, more [][]byte) [][]byte {
 	if n := len(s) + len(more); n <= cap(s) {
 		return s[:n]
 	}
@@ -101,15 +101,15 @@ func grown(s, more [][]byte) [][]byte {
 
 // next finds the next command, n bytes of data.
 func (b *batch) next(r *protocol.Reader) (n int, ok bool, err *protocol.Error) {
-	n, ok, err = r.Next(&b.command, b.data[b.used:], spare(&b.args))
+	n, ok, err = r.Next(&b.command, b.data[b.used:], freeTail(&b.args))
 	if ok {
-		b.args = grown(b.args, b.command.Args)
+		b.args = extended(b.args, b.command.Args)
 	}
 	return n, ok, err
 }
 
 // add makes room for one more call, which is empty: see release.
-func (b *batch) add() *call {
+func (b *batch) add() *invocation {
 	if len(b.calls) == cap(b.calls) {
 		b.calls = slices.Grow(b.calls, 1+len(b.calls))
 	}
@@ -119,42 +119,42 @@ func (b *batch) add() *call {
 
 // findRuns makes k the run that begins with the command just found, n bytes of data, and adds a call for each run that
 // follows it and is written the same way, to whatever topics.
-func (b *batch) findRuns(k *call, n int, l *protocol.Limits) {
+func (b *batch) findRuns(k *invocation, n int, l *protocol.Limits) {
 	if k.dialect == protocol.Line {
-		b.used += k.run.ScanLines(&b.command, b.data[b.used:], n, spare(&b.payloads), l.Line)
-		b.payloads = grown(b.payloads, k.run.Payloads)
+		b.used += k.run.ScanLines(&b.command, b.data[b.used:], n, freeTail(&b.payloads), l.Line)
+		b.payloads = extended(b.payloads, k.run.Payloads)
 		return
 	}
-	k.keepName()
+	k.preserveName()
 	for b.findRun(k, n, l); len(b.calls) < maxCalls; b.findRun(k, n, l) {
 		var args [][]byte
-		if args, n = protocol.NextPublish(b.data[b.used:], k.args[0], spare(&b.args), l); n == 0 {
+		if args, n = protocol.NextPublish(b.data[b.used:], k.args[0], freeTail(&b.args), l); n == 0 {
 			return
 		}
-		b.args = grown(b.args, args)
-		like := k
+		b.args = extended(b.args, args)
+		prev := k
 		k = b.add()
-		k.handler, k.row, k.args, k.buf = like.handler, like.row, args, b.buf
+		k.handler, k.row, k.args, k.buf = prev.handler, prev.row, args, b.buf
 	}
 }
 
 // findRun makes k the run that begins with its command, n bytes of data. A large message is a run of its own.
-func (b *batch) findRun(k *call, n int, l *protocol.Limits) {
+func (b *batch) findRun(k *invocation, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
 	if len(k.args[2]) >= largePayload {
 		data = data[:n]
 	}
-	b.used += k.run.Scan(k.args, data, n, spare(&b.payloads), min(l.Message, largePayload-1))
-	b.payloads = grown(b.payloads, k.run.Payloads)
+	b.used += k.run.Scan(k.args, data, n, freeTail(&b.payloads), min(l.Message, largePayload-1))
+	b.payloads = extended(b.payloads, k.run.Payloads)
 	k.run.RewriteAsMessages()
 }
 
-// request fills b.Requests from b.calls, and returns how many commands that are.
-func (b *batch) request() (commands int) {
+// fillRequests fills b.Requests from b.calls, and returns how many commands that are.
+func (b *batch) fillRequests() (commands int) {
 	b.Requests = slices.Grow(b.Requests, len(b.calls))[:len(b.calls)] // empty: see release
 	for i := range b.calls {
 		k := &b.calls[i]
-		k.ask(&b.Requests[i])
+		k.fillRequest(&b.Requests[i])
 		if k.piece == 0 {
 			commands += max(1, len(k.run.Payloads))
 		}
@@ -163,7 +163,7 @@ func (b *batch) request() (commands int) {
 }
 
 // topics are the arguments that are topics or patterns.
-func (k *call) topics() [][]byte {
+func (k *invocation) topics() [][]byte {
 	switch k.handler.op {
 	case broker.Publish:
 		return k.args[1:2]
@@ -173,8 +173,8 @@ func (k *call) topics() [][]byte {
 	return nil
 }
 
-// ask fills in what the core is asked; r is empty.
-func (k *call) ask(r *broker.Request) {
+// fillRequest fills in what the core is asked; r is empty.
+func (k *invocation) fillRequest(r *broker.Request) {
 	r.Op, r.Kind, r.Form, r.Names, r.Tag = k.handler.op, k.handler.kind, formRESP, k.topics(), k
 	r.Filters = k.predicates
 	if k.dialect == protocol.Line {
@@ -189,23 +189,23 @@ func (k *call) ask(r *broker.Request) {
 	}
 }
 
-// parts takes a run apart: a request for each message.
-func (k *call) parts() []broker.Request {
-	calls := make([]call, len(k.run.Payloads))
+// splitRun takes a run apart: a request for each message.
+func (k *invocation) splitRun() []broker.Request {
+	calls := make([]invocation, len(k.run.Payloads))
 	requests := make([]broker.Request, len(calls))
 	for i, payload := range k.run.Payloads {
 		calls[i] = *k
 		calls[i].args = [][]byte{k.args[0], k.args[1], payload}
 		calls[i].run, calls[i].buf = protocol.Run{}, nil
-		calls[i].ask(&requests[i])
+		calls[i].fillRequest(&requests[i])
 	}
 	return requests
 }
 
-// keepName moves the name of a publish out of the bytes that were read, where that of a message takes its place.
+// preserveName moves the name of a publish out of the bytes that were read, where that of a message takes its place.
 // MONITOR shows it as it was spelt.
-func (k *call) keepName() {
-	for _, usual := range usualNames {
+func (k *invocation) preserveName() {
+	for _, usual := range commonNames {
 		if string(usual) == string(k.args[0]) {
 			k.args[0] = usual
 			return
@@ -214,4 +214,4 @@ func (k *call) keepName() {
 	k.args[0] = bytes.Clone(k.args[0])
 }
 
-var usualNames = [][]byte{[]byte("PUBLISH"), []byte("publish"), []byte("SPUBLISH"), []byte("spublish")}
+var commonNames = [][]byte{[]byte("PUBLISH"), []byte("publish"), []byte("SPUBLISH"), []byte("spublish")}

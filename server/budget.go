@@ -9,29 +9,29 @@ const (
 	workPerName         = 16   // looking at a name
 	workPerRow          = 1024 // writing a row of a table
 	workPerSubscription = 64   // adding up the account of a subscription
-	globWorkPerUnit     = 4    // steps of a laborious glob
+	globWorkPerUnit     = 4    // steps of a costly glob
 )
 
 // errSpent answers a command with a large answer in a transaction that has had its share of them.
 var errSpent = protocol.Errorf("the answers of this transaction are too large together (over %d bytes, or as much work): this command did "+
 	"not run; send it by itself", maxSpent)
 
-// answer runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
+// run runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
 // a transaction costs no more than maxSpent and one answer.
-func (x *exchange) answer() {
-	if m := x.conn.wire.multi; m != nil && m.executing {
-		x.answerWithin(m)
+func (x *response) run() {
+	if m := x.conn.executor.txn; m != nil && m.inExec {
+		x.runWithin(m)
 	} else {
-		x.call.handler.answer(x)
+		x.inv.handler.reply(x)
 	}
-	x.conn.srv.stats.failed(x.call.row, x.out, x.call.dialect)
+	x.conn.srv.stats.failed(x.inv.row, x.buf, x.inv.dialect)
 }
 
-func (x *exchange) answerWithin(m *transaction) {
-	if x.call.row.LargeReply && m.spent > maxSpent {
+func (x *response) runWithin(m *transaction) {
+	if x.inv.row.LargeReply && m.spent > maxSpent {
 		x.fail(errSpent)
 		return
 	}
-	x.call.handler.answer(x)
-	m.spent += len(x.out) + x.work
+	x.inv.handler.reply(x)
+	m.spent += len(x.buf) + x.work
 }

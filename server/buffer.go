@@ -15,8 +15,8 @@ import (
 type buffer struct {
 	bytes  []byte
 	refs   atomic.Int32
-	pool   *pool   // nil: not to be used again
-	memory *memory // that counts it, from its first holder to its last, however many share it; nil in tests
+	pool   *pool        // nil: not to be used again
+	memory *memoryLimit // that counts it, from its first holder to its last, however many share it; nil in tests
 }
 
 // pool keeps buffers of one size.
@@ -32,7 +32,7 @@ var (
 )
 
 // get returns a buffer that the caller holds. Its bytes are whatever they were.
-func (p *pool) get(m *memory) *buffer {
+func (p *pool) get(m *memoryLimit) *buffer {
 	b, _ := p.free.Get().(*buffer)
 	if b == nil {
 		b = &buffer{bytes: make([]byte, p.size), pool: p}
@@ -42,7 +42,7 @@ func (p *pool) get(m *memory) *buffer {
 }
 
 // newBuffer returns a buffer for at least size bytes.
-func newBuffer(m *memory, size int) *buffer {
+func newBuffer(m *memoryLimit, size int) *buffer {
 	switch {
 	case size <= mediumBuffers.size:
 		return mediumBuffers.get(m)
@@ -53,16 +53,16 @@ func newBuffer(m *memory, size int) *buffer {
 }
 
 // wrap makes a buffer of bytes that were made elsewhere.
-func wrap(m *memory, bytes []byte) *buffer {
+func wrap(m *memoryLimit, bytes []byte) *buffer {
 	b := &buffer{bytes: bytes}
 	b.refs.Store(1)
 	return b.chargeTo(m)
 }
 
 // chargeTo has the buffer counted until its last holder releases it. The caller holds it.
-func (b *buffer) chargeTo(m *memory) *buffer {
+func (b *buffer) chargeTo(m *memoryLimit) *buffer {
 	b.memory = m
-	m.hold(int64(len(b.bytes)))
+	m.charge(int64(len(b.bytes)))
 	return b
 }
 
@@ -90,7 +90,7 @@ func (b *buffer) release() {
 	if left > 0 {
 		return
 	}
-	b.memory.hold(-int64(len(b.bytes)))
+	b.memory.charge(-int64(len(b.bytes)))
 	invariant.Scribble(b.bytes)
 	if b.pool != nil {
 		b.pool.free.Put(b)

@@ -14,8 +14,8 @@ const idleCost = 5 << 10
 // appendInfo appends a connection's line of CLIENT LIST: the fields of Redis 7.2, in their order, then some of our own.
 // running is the command that it is executing, nil if it is idle. It is made for each connection of a list, and for
 // refusals: so it formats nothing but numbers, and costs about a microsecond.
-func (c *conn) appendInfo(b []byte, running *call) []byte {
-	w := &c.wire
+func (c *conn) appendInfo(b []byte, running *invocation) []byte {
+	w := &c.executor
 	f := fields(b)
 	f.number("id=", c.id)
 	f = appendEnd(append(f, " addr="...), c.sock, c.sock.RemoteAddr())
@@ -45,10 +45,10 @@ func (c *conn) appendInfo(b []byte, running *call) []byte {
 }
 
 // addMemory adds the fields from multi to tot-mem. What is not here is 0: replies have no buffer of their own.
-func (c *conn) addMemory(f *fields, running *call) {
+func (c *conn) addMemory(f *fields, running *invocation) {
 	multi, multiMemory := -1, 0
-	if m := c.wire.multi; m != nil {
-		multi, multiMemory = len(m.kept), m.bytes
+	if m := c.executor.txn; m != nil {
+		multi, multiMemory = len(m.queued), m.bytes
 	}
 	query, free, arguments := 0, 0, 0
 	if running != nil {
@@ -65,7 +65,7 @@ func (c *conn) addMemory(f *fields, running *call) {
 	f.number(" multi-mem=", int64(multiMemory))
 	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.length()))
 	f.number(" omem=", c.outbox.bytes.Load()+c.outbox.gapBytes.Load())
-	held, _ := c.holds()
+	held, _ := c.usedMemory()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
 
@@ -97,7 +97,7 @@ func lastCommand(row *protocol.CommandSpec) string {
 }
 
 // sentBytes is how many bytes the command took on the wire, if it was written without needless ones.
-func (k *call) sentBytes() int {
+func (k *invocation) sentBytes() int {
 	n := 0
 	for _, arg := range k.args {
 		n += len(arg) + 1 // a blank, or at last the LF
@@ -116,13 +116,13 @@ func (k *call) sentBytes() int {
 
 // appendFlags appends the letters of Redis for what a connection is and does, N if that is nothing out of the ordinary.
 func (c *conn) appendFlags(b []byte) []byte {
-	on := &c.wire.switched
+	on := &c.executor.clientFlags
 	before := len(b)
 	for _, f := range []struct {
 		letter byte
 		holds  bool
 	}{
-		{'O', c.isMonitor()}, {'P', c.subscribed()}, {'x', c.wire.multi != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
+		{'O', c.isMonitor()}, {'P', c.subscribed()}, {'x', c.executor.txn != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
 	} {
 		if f.holds {
 			b = append(b, f.letter)

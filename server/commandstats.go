@@ -117,7 +117,7 @@ func (s *commandStats) replies() (all int64) {
 	return all
 }
 
-func infoCommandstats(x *exchange) []string {
+func infoCommandstats(x *response) []string {
 	var lines []string
 	for place, r := range x.conn.srv.stats.rows {
 		if r.calls+r.rejected+r.failed == 0 {
@@ -133,7 +133,7 @@ func infoCommandstats(x *exchange) []string {
 	return lines
 }
 
-func infoErrorstats(x *exchange) []string {
+func infoErrorstats(x *response) []string {
 	errors := x.conn.srv.stats.errors
 	var lines []string
 	for _, code := range slices.Sorted(maps.Keys(errors)) {
@@ -158,8 +158,8 @@ func (b base) minus(then base) base {
 	}
 }
 
-func configResetstat(x *exchange) {
+func configResetstat(x *response) {
 	s := x.conn.srv
-	s.stats.reset(x.call.row, s.counts.base())
+	s.stats.reset(x.inv.row, s.counts.base())
 	x.ok()
 }

@@ -14,7 +14,7 @@ import (
 
 // parsePredicates reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
 // PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
-func (c *conn) parsePredicates(k *call) *protocol.Error {
+func (c *conn) parsePredicates(k *invocation) *protocol.Error {
 	names, conditions := k.topics(), 0
 	for i, name := range names {
 		topic, expression, found := filter.Split(name)
@@ -40,7 +40,7 @@ func (c *conn) parsePredicates(k *call) *protocol.Error {
 		if k.predicates == nil {
 			k.predicates = make([]broker.Filter, len(names))
 		}
-		k.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: conditionWeight + p.MemSize()}
+		k.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
 	}
 	return nil
 }
@@ -96,11 +96,11 @@ func excerpt(expression string, column int) (shown string, at int) {
 }
 
 // checkPredicates refuses subscriptions with predicates where they are not possible, or too many.
-func (c *conn) checkPredicates(r *broker.Request, k *call) *protocol.Error {
+func (c *conn) checkPredicates(r *broker.Request, k *invocation) *protocol.Error {
 	if k.predicates == nil {
 		return nil
 	}
-	if c.wire.multi != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
+	if c.executor.txn != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
 	room := c.srv.options.MaxPredicates - c.sub.NumFiltered()
@@ -121,7 +121,7 @@ func (c *conn) errTooManyPredicates() *protocol.Error {
 
 // unauthenticatedPredicate refuses what a client subscribes to before it has authenticated, if there is a predicate in it. That
 // is left as it is: neither its length nor its text is looked at, and nothing of it is kept.
-func (c *conn) unauthenticatedPredicate(k *call) *protocol.Error {
+func (c *conn) unauthenticatedPredicate(k *invocation) *protocol.Error {
 	for _, name := range k.topics() {
 		if _, _, found := filter.Split(name); found {
 			return noAuth(k)

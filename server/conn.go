@@ -42,7 +42,7 @@ type conn struct {
 
 	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a place: see evaluate.go
 
-	share share // of what all hold together; see memory.go
+	usage memoryUsage // of what all hold together; see memory.go
 
 	// The reader's.
 	parser protocol.Reader
@@ -50,8 +50,8 @@ type conn struct {
 
 	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
 
-	fileTask   *fileTask // the core's until a fence has passed, the reader's afterwards
-	unfinished *call     // a command that must come again: the same
+	fileTask   *fileTask   // the core's until a fence has passed, the reader's afterwards
+	unfinished *invocation // a command that must come again: the same
 
 	// Between the core and the writer.
 	outbox  outbox
@@ -60,7 +60,7 @@ type conn struct {
 	writer writer // the writer's
 
 	// The core's: touched by Conn methods only.
-	wire wire
+	executor executor
 }
 
 func newConn(s *Server, sock net.Conn) *conn {
@@ -90,7 +90,7 @@ func (c *conn) finish() {
 	defer c.srv.remove(c)
 	c.releaseReader()
 	c.leave()
-	if !c.wire.evicted { // written by the core, which will touch the connection no more
+	if !c.executor.evicted { // written by the core, which will touch the connection no more
 		defer c.srv.counts.clients.Add(-1)
 	}
 	c.writing.Wait()
@@ -100,7 +100,7 @@ func (c *conn) finish() {
 		linger(c.sock, c.srv.stopping)
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
-	c.forget()
+	c.releaseMemory()
 	lost := c.outbox.bytes.Load()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel

@@ -76,9 +76,9 @@ func (s *Server) all() []*conn {
 }
 
 // clients are those of them that have not been evicted: a killed connection takes a moment to close, and is nobody's
-// client meanwhile. Only on the core's goroutine, where their wire and subscriptions may be read.
+// client meanwhile. Only on the core's goroutine, where their executor and subscriptions may be read.
 func (s *Server) clients() []*conn {
-	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.wire.evicted })
+	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.executor.evicted })
 }
 
 // eachClient is clients without a copy of them, for what runs often. It holds the server's lock: what do does must not
@@ -87,7 +87,7 @@ func (s *Server) eachClient(do func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns.all() {
-		if !c.wire.evicted {
+		if !c.executor.evicted {
 			do(c)
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Server) client(id int64) *conn {
 	s.mu.Lock()
 	c := s.conns.find(id)
 	s.mu.Unlock()
-	if c == nil || c.wire.evicted {
+	if c == nil || c.executor.evicted {
 		return nil
 	}
 	return c

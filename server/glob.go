@@ -36,22 +36,22 @@ func (w *globWork) match(glob string, name []byte) bool {
 // exhausted is for when all has been matched.
 func (w *globWork) exhausted() bool { return w.left < 0 }
 
-// glob is what a question holds all names against.
-type glob struct {
+// budgetedGlob is a glob that names are matched against, within a budget.
+type budgetedGlob struct {
 	text string
 	globWork
 }
 
-func newGlob(text string) *glob { return &glob{text: text, globWork: newGlobWork()} }
+func newGlob(text string) *budgetedGlob { return &budgetedGlob{text: text, globWork: newGlobWork()} }
 
 // matches holds one name against the glob.
-func (g *glob) matches(name string) bool { return g.match(g.text, []byte(name)) }
+func (g *budgetedGlob) matches(name string) bool { return g.match(g.text, []byte(name)) }
 
 // work is what has been done so far, as budget.go counts it.
-func (g *glob) work() int { return (maxGlobSteps - max(g.left, 0)) / globWorkPerUnit }
+func (g *budgetedGlob) work() int { return (maxGlobSteps - max(g.left, 0)) / globWorkPerUnit }
 
 // err is for when all names have been asked for.
-func (g *glob) err() *protocol.Error {
+func (g *budgetedGlob) err() *protocol.Error {
 	if !g.exhausted() {
 		return nil
 	}

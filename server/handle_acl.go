@@ -13,9 +13,9 @@ import (
 
 // The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
 
-func (x *exchange) users() *acl.Users { return x.conn.srv.access.users }
+func (x *response) users() *acl.Users { return x.conn.srv.access.users }
 
-func (x *exchange) texts(list []string) {
+func (x *response) texts(list []string) {
 	x.array(len(list))
 	for _, s := range list {
 		x.text(s)
@@ -23,13 +23,13 @@ func (x *exchange) texts(list []string) {
 }
 
 // failWith answers an error of package acl, whose texts have no code.
-func (x *exchange) failWith(err error) { x.fail(protocol.Errorf("%s", err)) }
+func (x *response) failWith(err error) { x.fail(protocol.Errorf("%s", err)) }
 
-func aclWhoami(x *exchange) { x.text(x.conn.userName()) }
+func aclWhoami(x *response) { x.text(x.conn.userName()) }
 
-func aclUsers(x *exchange) { x.texts(x.users().Names()) }
+func aclUsers(x *response) { x.texts(x.users().Names()) }
 
-func aclList(x *exchange) {
+func aclList(x *response) {
 	names := x.users().Names()
 	x.array(len(names))
 	for _, name := range names {
@@ -37,8 +37,8 @@ func aclList(x *exchange) {
 	}
 }
 
-func aclCat(x *exchange) {
-	switch args := x.call.args[2:]; len(args) {
+func aclCat(x *response) {
+	switch args := x.inv.args[2:]; len(args) {
 	case 0:
 		x.texts(aclRegistry.Categories())
 	case 1:
@@ -53,16 +53,16 @@ func aclCat(x *exchange) {
 	}
 }
 
-func aclGetuser(x *exchange) {
-	u := x.users().Find(string(x.call.args[2]))
+func aclGetuser(x *response) {
+	u := x.users().Find(string(x.inv.args[2]))
 	if u == nil {
 		x.null()
 		return
 	}
 	d := u.Describe()
-	x.mapping(6)
+	x.mapHeader(6)
 	x.text("flags")
-	x.set(len(d.Flags))
+	x.setHeader(len(d.Flags))
 	for _, flag := range d.Flags {
 		x.text(flag)
 	}
@@ -72,12 +72,12 @@ func aclGetuser(x *exchange) {
 	x.text("selectors")
 	x.array(len(d.Selectors))
 	for _, s := range d.Selectors {
-		x.mapping(3)
+		x.mapHeader(3)
 		x.rights(s)
 	}
 }
 
-func (x *exchange) rights(r acl.Rights) {
+func (x *response) rights(r acl.Rights) {
 	for _, field := range []struct{ name, value string }{{"commands", r.Commands}, {"keys", r.Keys}, {"channels", r.Channels}} {
 		x.text(field.name)
 		x.text(field.value)
@@ -85,12 +85,12 @@ func (x *exchange) rights(r acl.Rights) {
 }
 
 // aclSetuser gets rules with digests where there were passwords: see hashSecrets.
-func aclSetuser(x *exchange) {
+func aclSetuser(x *response) {
 	var rules []string
-	for _, rule := range x.call.args[3:] {
+	for _, rule := range x.inv.args[3:] {
 		rules = append(rules, string(rule))
 	}
-	name := string(x.call.args[2])
+	name := string(x.inv.args[2])
 	if err := x.users().Set(name, rules...); err != nil {
 		x.failWith(err)
 		return
@@ -99,9 +99,9 @@ func aclSetuser(x *exchange) {
 	x.ok()
 }
 
-func aclDeluser(x *exchange) {
+func aclDeluser(x *response) {
 	var names []string
-	for _, name := range x.call.args[2:] {
+	for _, name := range x.inv.args[2:] {
 		names = append(names, string(name))
 	}
 	deleted, err := x.users().Delete(names...)
@@ -113,17 +113,17 @@ func aclDeluser(x *exchange) {
 	x.integer(int64(deleted))
 }
 
-func aclDryrun(x *exchange) {
-	u := x.users().Find(string(x.call.args[2]))
+func aclDryrun(x *response) {
+	u := x.users().Find(string(x.inv.args[2]))
 	if u == nil {
-		x.fail(protocol.Errorf("User '%.128s' not found", x.call.args[2]))
+		x.fail(protocol.Errorf("User '%.128s' not found", x.inv.args[2]))
 		return
 	}
-	cmd := protocol.Command{Args: x.call.args[3:], Spec: protocol.Lookup(x.call.args[3])}
+	cmd := protocol.Command{Args: x.inv.args[3:], Spec: protocol.Lookup(x.inv.args[3])}
 	row, err := cmd.Resolve()
 	switch {
 	case row == nil:
-		x.fail(protocol.Errorf("Command '%.128s' not found", x.call.args[3]))
+		x.fail(protocol.Errorf("Command '%.128s' not found", x.inv.args[3]))
 		return
 	case err != nil:
 		x.fail(err)
@@ -141,9 +141,9 @@ func aclDryrun(x *exchange) {
 	x.ok()
 }
 
-func aclGenpass(x *exchange) {
+func aclGenpass(x *response) {
 	bits := int64(256)
-	switch args := x.call.args[2:]; {
+	switch args := x.inv.args[2:]; {
 	case len(args) > 1:
 		x.wrongSubcommandArity()
 		return
@@ -165,10 +165,10 @@ func aclGenpass(x *exchange) {
 var errNotInteger = protocol.Errorf("value is not an integer or out of range")
 
 // aclLog is ACL LOG [count | RESET].
-func aclLog(x *exchange) {
+func aclLog(x *response) {
 	most := int64(10)
 	log := &x.conn.srv.access.log
-	switch args := x.call.args[2:]; {
+	switch args := x.inv.args[2:]; {
 	case len(args) > 1:
 		x.wrongSubcommandArity()
 		return
@@ -191,8 +191,8 @@ func aclLog(x *exchange) {
 	}
 }
 
-func (x *exchange) logEntry(e *acl.Entry, now time.Time) {
-	x.mapping(10)
+func (x *response) logEntry(e *acl.Entry, now time.Time) {
+	x.mapHeader(10)
 	x.text("count")
 	x.integer(int64(e.Count))
 	for _, field := range []struct{ name, value string }{
@@ -214,13 +214,13 @@ func (x *exchange) logEntry(e *acl.Entry, now time.Time) {
 }
 
 // double is a floating-point number: a string in RESP2.
-func (x *exchange) double(f float64) {
+func (x *response) double(f float64) {
 	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if x.conn.wire.version == protocol.RESP2 {
+	if x.conn.executor.version == protocol.RESP2 {
 		x.text(s)
 		return
 	}
-	x.out = append(x.out, ","+s+"\r\n"...)
+	x.buf = append(x.buf, ","+s+"\r\n"...)
 }
 
 var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
@@ -228,21 +228,21 @@ var errNoFile = protocol.Errorf("This Redis instance is not configured to use an
 	"order to store users in the Redis configuration.")
 
 // parkWithFile has the reader work on the ACL file, if there is one.
-func (x *exchange) parkWithFile(work func(file string) (answer func(*exchange))) {
+func (x *response) parkWithFile(work func(file string) (answer func(*response))) {
 	file := x.conn.srv.access.file
 	if file == "" {
 		x.fail(errNoFile)
 		return
 	}
-	x.deferToReader(func() func(*exchange) { return work(file) })
+	x.deferToReader(func() func(*response) { return work(file) })
 }
 
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
-func aclLoad(x *exchange) {
+func aclLoad(x *response) {
 	s := x.conn.srv
-	x.parkWithFile(func(file string) func(*exchange) {
+	x.parkWithFile(func(file string) func(*response) {
 		text, err := readRules(file, &s.options.Log)
-		return func(x *exchange) {
+		return func(x *response) {
 			if err != nil {
 				x.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, unwrapPathError(err)))
 				return
@@ -259,15 +259,15 @@ func aclLoad(x *exchange) {
 
 // aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
 // than the command: what is in the file afterwards is never older than what another SAVE has put there.
-func aclSave(x *exchange) {
+func aclSave(x *response) {
 	s := x.conn.srv
-	x.parkWithFile(func(file string) func(*exchange) {
+	x.parkWithFile(func(file string) func(*response) {
 		var text []byte
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
-			return func(*exchange) {} // which nobody will run: the core has stopped
+			return func(*response) {} // which nobody will run: the core has stopped
 		}
 		err := writeRules(file, text)
-		return func(x *exchange) {
+		return func(x *response) {
 			if err != nil {
 				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")
 				x.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))

@@ -8,9 +8,9 @@ import (
 )
 
 // clientReply is CLIENT REPLY: ON answers, OFF and SKIP do not.
-func clientReply(x *exchange) {
-	m := &x.conn.wire.mute
-	switch strings.ToUpper(string(x.call.args[2])) {
+func clientReply(x *response) {
+	m := &x.conn.executor.replyMode
+	switch strings.ToUpper(string(x.inv.args[2])) {
 	case "ON":
 		m.off, m.skip = false, false
 		x.ok()
@@ -25,17 +25,17 @@ func clientReply(x *exchange) {
 	}
 }
 
-// switches are what a client has switched on that has no effect here. CLIENT LIST shows them.
-type switches struct{ noEvict, noTouch, tracking bool }
+// clientFlags are what a client has switched on that has no effect here. CLIENT LIST shows them.
+type clientFlags struct{ noEvict, noTouch, tracking bool }
 
 // clientSwitch answers ON or OFF.
-func clientSwitch(of func(*switches) *bool) func(*exchange) {
-	return func(x *exchange) {
-		switch strings.ToUpper(string(x.call.args[2])) {
+func clientSwitch(of func(*clientFlags) *bool) func(*response) {
+	return func(x *response) {
+		switch strings.ToUpper(string(x.inv.args[2])) {
 		case "ON":
-			*of(&x.conn.wire.switched) = true
+			*of(&x.conn.executor.clientFlags) = true
 		case "OFF":
-			*of(&x.conn.wire.switched) = false
+			*of(&x.conn.executor.clientFlags) = false
 		default:
 			x.fail(protocol.Errorf("syntax error"))
 			return
@@ -44,28 +44,28 @@ func clientSwitch(of func(*switches) *bool) func(*exchange) {
 	}
 }
 
-func clientInfo(x *exchange) { x.prose(string(append(x.conn.appendInfo(nil, x.call), '\n'))) }
+func clientInfo(x *response) { x.verbatim(string(append(x.conn.appendInfo(nil, x.inv), '\n'))) }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].
-func clientList(x *exchange) {
-	listed, err := x.listed(x.call.args[2:])
+func clientList(x *response) {
+	listed, err := x.listed(x.inv.args[2:])
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	var lines []byte
 	for _, c := range listed {
-		var k *call
+		var k *invocation
 		if c == x.conn {
-			k = x.call
+			k = x.inv
 		}
 		lines = append(c.appendInfo(lines, k), '\n')
 	}
-	x.prose(string(lines))
+	x.verbatim(string(lines))
 }
 
 // listed picks connections: those of a type, or those with the ids given, in that order and as often.
-func (x *exchange) listed(args [][]byte) ([]*conn, *protocol.Error) {
+func (x *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
 	s := x.conn.srv
 	switch {
 	case len(args) == 0:

@@ -12,17 +12,17 @@ import (
 // Everything in this file is made from protocol.Commands.
 
 // command describes all commands.
-func command(x *exchange) {
+func command(x *response) {
 	top := topRows()
 	x.array(len(top))
 	for _, row := range top {
-		x.out = append(x.out, x.entryOf(row)...)
+		x.buf = append(x.buf, x.entryOf(row)...)
 	}
 }
 
 // commandInfo describes those asked for; null for a name that is none.
-func commandInfo(x *exchange) {
-	names := x.call.args[2:]
+func commandInfo(x *response) {
+	names := x.inv.args[2:]
 	if len(names) == 0 {
 		command(x)
 		return
@@ -41,11 +41,11 @@ func commandInfo(x *exchange) {
 	x.array(len(names))
 	for _, entry := range entries {
 		if entry != "" {
-			x.out = append(x.out, entry...)
-		} else if x.conn.wire.version == protocol.RESP3 {
+			x.buf = append(x.buf, entry...)
+		} else if x.conn.executor.version == protocol.RESP3 {
 			x.null()
 		} else {
-			x.out = append(x.out, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
+			x.buf = append(x.buf, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
 		}
 	}
 }
@@ -62,15 +62,15 @@ var entries = map[protocol.Version]func() []string{
 func newEntries(v protocol.Version) []string {
 	all := make([]string, len(protocol.Commands))
 	for i, row := range protocol.Commands {
-		x := exchange{conn: &conn{wire: wire{version: v}}}
+		x := response{conn: &conn{executor: executor{version: v}}}
 		x.commandEntry(row)
-		all[i] = string(x.out)
+		all[i] = string(x.buf)
 	}
 	return all
 }
 
-func (x *exchange) entryOf(row *protocol.CommandSpec) string {
-	return entries[x.conn.wire.version]()[row.Index()]
+func (x *response) entryOf(row *protocol.CommandSpec) string {
+	return entries[x.conn.executor.version]()[row.Index()]
 }
 
 func topRows() []*protocol.CommandSpec {
@@ -84,12 +84,12 @@ func topRows() []*protocol.CommandSpec {
 }
 
 // commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
-func (x *exchange) commandEntry(row *protocol.CommandSpec) {
+func (x *response) commandEntry(row *protocol.CommandSpec) {
 	x.array(10)
 	x.text(row.FullName())
 	x.integer(int64(row.Arity))
 	flags := commandFlags(row)
-	x.set(len(flags))
+	x.setHeader(len(flags))
 	for _, flag := range flags {
 		x.simple(flag)
 	}
@@ -97,7 +97,7 @@ func (x *exchange) commandEntry(row *protocol.CommandSpec) {
 	x.integer(0)
 	x.integer(0) // first key, last key, step
 	categories := aclRules[row.Index()].command.Categories()
-	x.set(len(categories))
+	x.setHeader(len(categories))
 	for _, category := range categories {
 		x.simple(category)
 	}
@@ -121,11 +121,11 @@ func commandFlags(row *protocol.CommandSpec) []string {
 	return flags
 }
 
-func commandCount(x *exchange) { x.integer(int64(len(topRows()))) }
+func commandCount(x *response) { x.integer(int64(len(topRows()))) }
 
 // commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
-func commandList(x *exchange) {
-	args := x.call.args[2:]
+func commandList(x *response) {
+	args := x.inv.args[2:]
 	by, value := "", ""
 	switch {
 	case len(args) == 0:
@@ -147,7 +147,7 @@ func commandList(x *exchange) {
 	}
 }
 
-func (x *exchange) names(wanted func(*protocol.CommandSpec) bool) {
+func (x *response) names(wanted func(*protocol.CommandSpec) bool) {
 	var found []string
 	for _, row := range protocol.Commands {
 		if wanted(row) {
@@ -161,9 +161,9 @@ func (x *exchange) names(wanted func(*protocol.CommandSpec) bool) {
 }
 
 // commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
-func commandDocs(x *exchange) {
+func commandDocs(x *response) {
 	rows := topRows()
-	if names := x.call.args[2:]; len(names) > 0 {
+	if names := x.inv.args[2:]; len(names) > 0 {
 		rows = nil
 		for _, name := range names {
 			if row := protocol.LookupFull(name); row != nil && !slices.Contains(rows, row) {
@@ -174,8 +174,8 @@ func commandDocs(x *exchange) {
 	x.docs(rows)
 }
 
-func (x *exchange) docs(rows []*protocol.CommandSpec) {
-	x.mapping(len(rows))
+func (x *response) docs(rows []*protocol.CommandSpec) {
+	x.mapHeader(len(rows))
 	for _, row := range rows {
 		x.text(row.FullName())
 		subs, words := row.Subcommands(), arguments(row)
@@ -186,7 +186,7 @@ func (x *exchange) docs(rows []*protocol.CommandSpec) {
 		if len(words) > 0 {
 			fields++
 		}
-		x.mapping(fields)
+		x.mapHeader(fields)
 		x.text("summary")
 		x.text(row.Summary)
 		x.text("since")
@@ -239,14 +239,14 @@ func arguments(row *protocol.CommandSpec) []argument {
 	return found
 }
 
-func (x *exchange) arguments(words []argument) {
+func (x *response) arguments(words []argument) {
 	x.array(len(words))
 	for _, word := range words {
 		fields := 3
 		if word.optional {
 			fields++
 		}
-		x.mapping(fields)
+		x.mapHeader(fields)
 		x.text("name")
 		x.text(word.name)
 		x.text("type")

@@ -13,14 +13,14 @@ const redisVersion = "7.2.4"
 
 var errWrongPass = &protocol.Error{Code: protocol.CodeWrongPass, Text: "invalid username-password pair or user is disabled."}
 
-func ping(x *exchange) {
-	args := x.call.args[1:]
+func ping(x *response) {
+	args := x.inv.args[1:]
 	if len(args) > 1 {
 		x.fail(protocol.ErrArity("ping"))
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
-	if x.conn.wire.version == protocol.RESP2 && x.conn.listens(formRESP) {
+	if x.conn.executor.version == protocol.RESP2 && x.conn.listens(formRESP) {
 		x.array(2)
 		x.text("pong")
 		x.bulk(bytes.Join(args, nil))
@@ -33,11 +33,11 @@ func ping(x *exchange) {
 	x.bulk(args[0])
 }
 
-func echo(x *exchange) { x.bulk(x.call.args[1]) }
+func echo(x *response) { x.bulk(x.inv.args[1]) }
 
 // selectDB accepts Redis' sixteen databases. Pub/sub ignores them there too.
-func selectDB(x *exchange) {
-	n, ok := protocol.ParseInt(x.call.args[1])
+func selectDB(x *response) {
+	n, ok := protocol.ParseInt(x.inv.args[1])
 	switch {
 	case !ok:
 		x.fail(protocol.Errorf("value is not an integer or out of range"))
@@ -46,15 +46,15 @@ func selectDB(x *exchange) {
 	case n < 0 || n > 15:
 		x.fail(protocol.Errorf("DB index is out of range"))
 	default:
-		x.conn.wire.database = int(n)
+		x.conn.executor.database = int(n)
 		x.ok()
 	}
 }
 
 // hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
-func hello(x *exchange) {
-	args := x.call.args[1:]
-	version := x.conn.wire.version
+func hello(x *response) {
+	args := x.inv.args[1:]
+	version := x.conn.executor.version
 	if len(args) > 0 {
 		number, ok := protocol.ParseInt(args[0])
 		switch {
@@ -75,19 +75,19 @@ func hello(x *exchange) {
 		x.fail(err)
 		return
 	}
-	x.conn.wire.version = version
-	numbered := x.conn.wire.wantsSeq && version == protocol.RESP3
+	x.conn.executor.version = version
+	numbered := x.conn.executor.wantsSeq && version == protocol.RESP3
 	if numbered {
-		x.mapping(9)
+		x.mapHeader(9)
 	} else {
-		x.mapping(7)
+		x.mapHeader(7)
 	}
 	x.text("server")
 	x.text("redis")
 	x.text("version")
 	x.text(redisVersion)
 	x.text("proto")
-	x.integer(int64(x.conn.wire.version.Number()))
+	x.integer(int64(x.conn.executor.version.Number()))
 	x.text("id")
 	x.integer(x.conn.id)
 	x.text("mode")
@@ -115,7 +115,7 @@ type helloOptions struct {
 func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	for i := 0; i < len(options); {
 		left := len(options) - i
-		switch option := lower(options[i]); {
+		switch option := asciiLower(options[i]); {
 		case option == "auth" && left >= 3:
 			h.auth = i + 1
 			i += 3
@@ -132,7 +132,7 @@ func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	return h, nil
 }
 
-func (x *exchange) applyHello(options [][]byte) *protocol.Error {
+func (x *response) applyHello(options [][]byte) *protocol.Error {
 	h, err := parseHello(options)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (x *exchange) applyHello(options [][]byte) *protocol.Error {
 		return errHelloFirst
 	}
 	if h.named {
-		x.conn.wire.name = h.name
+		x.conn.executor.name = h.name
 	}
 	return nil
 }
@@ -156,8 +156,8 @@ var errHelloFirst = &protocol.Error{Code: protocol.CodeNoAuth, Text: "HELLO must
 	"the RESP protocol version at the same time"}
 
 // auth is AUTH [user] password. The password is a digest here: see hashSecrets.
-func auth(x *exchange) {
-	args, name := x.call.args[1:], acl.DefaultUser
+func auth(x *response) {
+	args, name := x.inv.args[1:], acl.DefaultUser
 	if len(args) == 2 {
 		name = string(args[0])
 	}
@@ -178,50 +178,50 @@ func auth(x *exchange) {
 
 // reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
 // it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
-func reset(x *exchange) {
-	w := &x.conn.wire
-	w.version, w.database, w.name, w.switched, w.wantsSeq = protocol.RESP2, 0, "", switches{}, false
-	w.mute = mute{skip: w.mute.skip}
+func reset(x *response) {
+	w := &x.conn.executor
+	w.version, w.database, w.name, w.clientFlags, w.wantsSeq = protocol.RESP2, 0, "", clientFlags{}, false
+	w.replyMode = replyMode{skip: w.replyMode.skip}
 	x.conn.endMulti()
-	x.conn.weigh(nil) // the core has dropped all names
+	x.conn.chargeSubscription(nil) // the core has dropped all names
 	x.conn.resetUser()
 	x.conn.outbox.policyValue.Store(int32(x.conn.srv.options.SlowConsumer))
 	x.conn.srv.encoder.removeMonitor(x.conn)
 	x.simple("RESET")
 }
 
-func clientID(x *exchange) { x.integer(x.conn.id) }
+func clientID(x *response) { x.integer(x.conn.id) }
 
-func clientSetname(x *exchange) {
-	if !printable(x.call.args[2]) {
+func clientSetname(x *response) {
+	if !printable(x.inv.args[2]) {
 		x.fail(errorName("Client names"))
 		return
 	}
-	x.conn.wire.name = string(x.call.args[2])
+	x.conn.executor.name = string(x.inv.args[2])
 	x.ok()
 }
 
-func clientGetname(x *exchange) {
-	if x.conn.wire.name == "" {
+func clientGetname(x *response) {
+	if x.conn.executor.name == "" {
 		x.null()
 		return
 	}
-	x.text(x.conn.wire.name)
+	x.text(x.conn.executor.name)
 }
 
 // library is what a client says it is made with.
 type library struct{ name, version string }
 
-func clientSetinfo(x *exchange) {
-	which, value := strings.ToLower(string(x.call.args[2])), x.call.args[3]
-	if x.conn.wire.library == nil {
-		x.conn.wire.library = new(library)
+func clientSetinfo(x *response) {
+	which, value := strings.ToLower(string(x.inv.args[2])), x.inv.args[3]
+	if x.conn.executor.library == nil {
+		x.conn.executor.library = new(library)
 	}
-	lib := x.conn.wire.library
+	lib := x.conn.executor.library
 	field := map[string]*string{"lib-name": &lib.name, "lib-ver": &lib.version}[which]
 	switch {
 	case field == nil:
-		x.fail(protocol.Errorf("Unrecognized option '%s'", x.call.args[2]))
+		x.fail(protocol.Errorf("Unrecognized option '%s'", x.inv.args[2]))
 	case !printable(value):
 		x.fail(errorName(which))
 	default:

@@ -8,8 +8,8 @@ import (
 )
 
 // clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
-func clientKill(x *exchange) {
-	args := x.call.args[2:]
+func clientKill(x *response) {
+	args := x.inv.args[2:]
 	if len(args) == 1 {
 		f := killFilter{peer: newEnd(string(args[0]))}
 		if x.kill(&f) == 0 {
@@ -51,13 +51,13 @@ func (f *killFilter) matches(c, me *conn) bool {
 
 // kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
 // close as soon as what waits for them is written.
-func (x *exchange) kill(f *killFilter) (killed int) {
+func (x *response) kill(f *killFilter) (killed int) {
 	kill := func(c *conn) {
-		if !f.matches(c, x.conn) || c.wire.closing {
+		if !f.matches(c, x.conn) || c.executor.closing {
 			return
 		}
 		if c != x.conn { // which still runs what is left of its transaction
-			c.wire.closing = true
+			c.executor.closing = true
 		}
 		x.view.Evict(c.sub, CloseReasonKilled)
 		killed++
@@ -70,13 +70,13 @@ func (x *exchange) kill(f *killFilter) (killed int) {
 	return killed
 }
 
-func (x *exchange) killFilter(args [][]byte) (killFilter, *protocol.Error) {
+func (x *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 	f := killFilter{skipMe: true}
 	for ; len(args) > 0; args = args[2:] {
 		if len(args) == 1 {
 			return f, errKillSyntax
 		}
-		if err := x.addFilter(&f, lower(args[0]), args[1]); err != nil {
+		if err := x.addFilter(&f, asciiLower(args[0]), args[1]); err != nil {
 			return f, err
 		}
 	}
@@ -86,7 +86,7 @@ func (x *exchange) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 var errKillSyntax = protocol.Errorf("syntax error")
 
 // addFilter takes one filter, in the place of an earlier one of its kind.
-func (x *exchange) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
+func (x *response) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
 	text := string(value)
 	switch name {
 	case "id":
@@ -109,7 +109,7 @@ func (x *exchange) addFilter(f *killFilter, name string, value []byte) (err *pro
 	case "maxage":
 		return f.parseMaxAge(value)
 	case "skipme":
-		return f.parseSkipMe(lower(value))
+		return f.parseSkipMe(asciiLower(value))
 	default:
 		return errKillSyntax
 	}

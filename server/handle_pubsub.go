@@ -14,13 +14,13 @@ const maxAnswer, bulkBytes = 64 << 20, 16
 var errLargeAnswer = protocol.Errorf("the answer would be larger than %d bytes: give a pattern that matches less", maxAnswer)
 
 // pubsubNames lists the topics, or the shards, that somebody subscribes to by name, in whichever dialect.
-func pubsubNames(k broker.Kind) func(*exchange) {
-	return func(x *exchange) {
-		if len(x.call.args) > 3 {
+func pubsubNames(k broker.Kind) func(*response) {
+	return func(x *response) {
+		if len(x.inv.args) > 3 {
 			x.wrongSubcommandArity()
 			return
 		}
-		all, g := len(x.call.args) == 2, newGlob(globOf(x.call.args[2:]))
+		all, g := len(x.inv.args) == 2, newGlob(globOf(x.inv.args[2:]))
 		var names []string
 		bytes := 0
 		for name := range x.view.Names(k) {
@@ -38,7 +38,7 @@ func pubsubNames(k broker.Kind) func(*exchange) {
 			x.fail(err)
 			return
 		}
-		x.out = slices.Grow(x.out, bytes+bulkBytes)
+		x.buf = slices.Grow(x.buf, bytes+bulkBytes)
 		x.array(len(names))
 		for _, name := range names {
 			x.text(name)
@@ -47,14 +47,14 @@ func pubsubNames(k broker.Kind) func(*exchange) {
 }
 
 // pubsubCounts counts the subscriptions of topics, or of shards; patterns are not counted. An array in RESP3 too.
-func pubsubCounts(k broker.Kind) func(*exchange) {
-	return func(x *exchange) {
-		names := x.call.args[2:]
+func pubsubCounts(k broker.Kind) func(*response) {
+	return func(x *response) {
+		names := x.inv.args[2:]
 		switch {
-		case x.call.long == nil:
+		case x.inv.long == nil:
 			x.array(2 * len(names))
-		case x.call.piece == 0:
-			x.array(2 * x.call.long.names)
+		case x.inv.piece == 0:
+			x.array(2 * x.inv.long.names)
 		}
 		for _, name := range names {
 			x.bulk(name)
@@ -63,4 +63,4 @@ func pubsubCounts(k broker.Kind) func(*exchange) {
 	}
 }
 
-func pubsubNumpat(x *exchange) { x.integer(int64(x.view.Stats().Patterns)) }
+func pubsubNumpat(x *response) { x.integer(int64(x.view.Stats().Patterns)) }

@@ -9,8 +9,8 @@ import (
 
 // scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. There are no keys, but wrong arguments are wrong as in
 // Redis: tools that list keys show an empty database instead of an error.
-func scan(x *exchange) {
-	args := x.call.args[1:]
+func scan(x *response) {
+	args := x.inv.args[1:]
 	if !isCursor(string(args[0])) {
 		x.fail(protocol.Errorf("invalid cursor"))
 		return

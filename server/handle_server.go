@@ -16,15 +16,15 @@ import (
 )
 
 // wrongSubcommandArity is Redis' answer where the table allows any number of arguments and the subcommand does not.
-func (x *exchange) wrongSubcommandArity() {
-	parent, _, _ := strings.Cut(x.call.row.Name, " ")
-	x.fail(protocol.ErrSubcommandSyntax(parent, x.call.args[1]))
+func (x *response) wrongSubcommandArity() {
+	parent, _, _ := strings.Cut(x.inv.row.Name, " ")
+	x.fail(protocol.ErrSubcommandSyntax(parent, x.inv.args[1]))
 }
 
 // section is a part of INFO.
 type section struct {
 	name  string
-	lines func(x *exchange) []string
+	lines func(x *response) []string
 	asked bool // only if it is asked for, or all are
 }
 
@@ -33,16 +33,16 @@ var sections = []section{
 	{"Clients", infoClients, false},
 	{"Memory", infoMemory, false},
 	{"Stats", infoStats, false},
-	{"Replication", func(*exchange) []string { return []string{"role:master", "connected_slaves:0"} }, false},
+	{"Replication", func(*response) []string { return []string{"role:master", "connected_slaves:0"} }, false},
 	{"CPU", infoCPU, false},
 	{"Commandstats", infoCommandstats, true},
 	{"Errorstats", infoErrorstats, false},
 }
 
 // info writes the sections that were named. None is as default; all and everything are the same here.
-func info(x *exchange) {
+func info(x *response) {
 	wanted := make(map[string]bool)
-	for _, arg := range x.call.args[1:] {
+	for _, arg := range x.inv.args[1:] {
 		wanted[strings.ToLower(string(arg))] = true
 	}
 	all := wanted["all"] || wanted["everything"]
@@ -54,10 +54,10 @@ func info(x *exchange) {
 			parts = append(parts, strings.Join(lines, "\r\n")+"\r\n")
 		}
 	}
-	x.prose(strings.Join(parts, "\r\n"))
+	x.verbatim(strings.Join(parts, "\r\n"))
 }
 
-func infoServer(x *exchange) []string {
+func infoServer(x *response) []string {
 	s := x.conn.srv
 	up := int64(time.Since(s.started) / time.Second)
 	return []string{
@@ -75,7 +75,7 @@ func infoServer(x *exchange) []string {
 	}
 }
 
-func infoClients(x *exchange) []string {
+func infoClients(x *response) []string {
 	s, n := x.conn.srv, x.view.Stats()
 	return []string{
 		fmt.Sprintf("connected_clients:%d", s.counts.clients.Load()),
@@ -85,7 +85,7 @@ func infoClients(x *exchange) []string {
 	}
 }
 
-func infoStats(x *exchange) []string {
+func infoStats(x *response) []string {
 	s, n := x.conn.srv, x.view.Stats()
 	c := &s.counts
 	since := c.base().minus(s.stats.base)
@@ -96,7 +96,7 @@ func infoStats(x *exchange) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.held.Load()-x.call.buf.size()-x.conn.share.batches.Load()), // but for this very command
+		fmt.Sprintf("client_memory:%d", s.memory.used.Load()-x.inv.buf.size()-x.conn.usage.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
@@ -169,9 +169,9 @@ func (s *Server) parameters() []struct{ name, value string } {
 }
 
 // configGet looks parameters up by globs, which all together may cost as much as one of PUBSUB CHANNELS.
-func configGet(x *exchange) {
-	globs := make([]string, len(x.call.args)-2)
-	for i, arg := range x.call.args[2:] {
+func configGet(x *response) {
+	globs := make([]string, len(x.inv.args)-2)
+	for i, arg := range x.inv.args[2:] {
 		globs[i] = strings.ToLower(string(arg))
 	}
 	work := newGlobWork()
@@ -186,7 +186,7 @@ func configGet(x *exchange) {
 		x.fail(protocol.Errorf("these globs cost too much together: send fewer at a time, or shorter ones"))
 		return
 	}
-	x.mapping(len(found) / 2)
+	x.mapHeader(len(found) / 2)
 	for _, s := range found {
 		x.text(s)
 	}
@@ -194,16 +194,16 @@ func configGet(x *exchange) {
 
 // configSet sets the options that can change at run time: the log level, for which Redis' words are known too, and the
 // default user's password, which comes as a digest: see hashSecrets. All are checked before any is set.
-func configSet(x *exchange) {
-	args := x.call.args[2:]
+func configSet(x *response) {
+	args := x.inv.args[2:]
 	if len(args)%2 != 0 {
-		x.fail(protocol.ErrArity(x.call.row.FullName()))
+		x.fail(protocol.ErrArity(x.inv.row.FullName()))
 		return
 	}
 	var changes []func()
 	for i := 0; i < len(args); i += 2 {
 		value := args[i+1]
-		switch lower(args[i]) {
+		switch asciiLower(args[i]) {
 		case "loglevel":
 			level, err := ParseLevel(string(value))
 			if err != nil {
@@ -225,7 +225,7 @@ func configSet(x *exchange) {
 }
 
 // requirePassword gives the default user a password, and no other; none if there is no digest.
-func (x *exchange) requirePassword(d []byte) {
+func (x *response) requirePassword(d []byte) {
 	var password *acl.Digest
 	if len(d) > 0 {
 		password = new(digest(d))
@@ -234,7 +234,7 @@ func (x *exchange) requirePassword(d []byte) {
 	x.conn.srv.recheckUsers(x.view, acl.DefaultUser)
 }
 
-func (x *exchange) cannotSet(name string) *protocol.Error {
+func (x *response) cannotSet(name string) *protocol.Error {
 	for _, p := range x.conn.srv.parameters() {
 		if strings.EqualFold(p.name, name) {
 			return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - can't set immutable config", name)
@@ -244,8 +244,8 @@ func (x *exchange) cannotSet(name string) *protocol.Error {
 }
 
 // shutdown stops the server as SIGTERM does. What Redis' options say about saving has no object here.
-func shutdown(x *exchange) {
-	for _, arg := range x.call.args[1:] {
+func shutdown(x *response) {
+	for _, arg := range x.inv.args[1:] {
 		switch strings.ToUpper(string(arg)) {
 		case "NOSAVE", "SAVE", "NOW", "FORCE":
 		case "ABORT":
@@ -263,14 +263,14 @@ func shutdown(x *exchange) {
 	x.conn.srv.options.Stop() // no reply: the connection closes with the others, as in Redis
 }
 
-func now(x *exchange) {
+func now(x *response) {
 	t := time.Now()
 	x.array(2)
 	x.text(strconv.FormatInt(t.Unix(), 10))
 	x.text(strconv.Itoa(t.Nanosecond() / 1000))
 }
 
-func role(x *exchange) {
+func role(x *response) {
 	x.array(3)
 	x.text("master")
 	x.integer(0)

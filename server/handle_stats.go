@@ -21,16 +21,16 @@ const (
 
 var kindNames = [...]string{broker.Topic: "topic", broker.Pattern: "pattern", broker.Shard: "shard"}
 
-// flow is what has come to one subscription, or to all of a name. Every message published to a subscription is in
+// messageCounts is what has come to one subscription, or to all of a name. Every message published to a subscription is in
 // exactly one of filtered, delivered, dropped, queued and undelivered.
-type flow struct {
+type messageCounts struct {
 	published  uint64
 	filtered   uint64
 	unreadable uint64 // of the filtered
 	deliveryCounts
 }
 
-func (f *flow) add(g flow) {
+func (f *messageCounts) add(g messageCounts) {
 	f.published += g.published
 	f.filtered += g.filtered
 	f.unreadable += g.unreadable
@@ -40,11 +40,11 @@ func (f *flow) add(g flow) {
 	f.undelivered += g.undelivered
 }
 
-// flowOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
+// messageCountsOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
 // over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
-func flowOf(s *broker.Subscription) flow {
+func messageCountsOf(s *broker.Subscription) messageCounts {
 	t := s.Stats()
-	f := flow{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
+	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
 	c := s.Conn().(*conn)
 	c.Flush()
 	if a, ok := s.Data.(*subscriptionAccount); ok {
@@ -56,24 +56,24 @@ func flowOf(s *broker.Subscription) flow {
 	return f
 }
 
-// name is a topic, a pattern or a shard that is listened to.
-type name struct {
+// nameRow is a topic, a pattern or a shard that is listened to.
+type nameRow struct {
 	kind      broker.Kind
 	text      string
 	published uint64
 }
 
 // compare has the busiest come first.
-func (n name) compare(m name) int {
+func (n nameRow) compare(m nameRow) int {
 	return cmp.Or(cmp.Compare(m.published, n.published), cmp.Compare(n.text, m.text), cmp.Compare(n.kind, m.kind))
 }
 
 // busiest are the names that glob matches, those with the most messages first, and how many there are in all.
-func (x *exchange) busiest(g *glob) (top []name, all int) {
-	var last name // what must be beaten to be among them, once there are enough
+func (x *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
+	var last nameRow // what must be beaten to be among them, once there are enough
 	full := false
 	shorten := func() {
-		slices.SortFunc(top, name.compare)
+		slices.SortFunc(top, nameRow.compare)
 		if top = top[:min(len(top), maxRows)]; len(top) == maxRows {
 			last, full = top[maxRows-1], true
 		}
@@ -86,7 +86,7 @@ func (x *exchange) busiest(g *glob) (top []name, all int) {
 				continue
 			}
 			all++
-			n := name{k, text, published}
+			n := nameRow{k, text, published}
 			if full && n.compare(last) > 0 {
 				continue
 			}
@@ -100,15 +100,15 @@ func (x *exchange) busiest(g *glob) (top []name, all int) {
 	return top, all
 }
 
-// row is a line of TOPICS.
-type row struct {
-	name
+// topicRow is a line of TOPICS.
+type topicRow struct {
+	nameRow
 	subscriptions int
-	flow
+	messageCounts
 }
 
-// traffic is what TOPICS and PUBSUB STATS show.
-func (x *exchange) traffic(args [][]byte) (rows []row, all int, err *protocol.Error) {
+// collectStats is what TOPICS and PUBSUB STATS show.
+func (x *response) collectStats(args [][]byte) (rows []topicRow, all int, err *protocol.Error) {
 	g := newGlob(globOf(args))
 	names, all := x.busiest(g)
 	if err := g.err(); err != nil {
@@ -119,37 +119,37 @@ func (x *exchange) traffic(args [][]byte) (rows []row, all int, err *protocol.Er
 		if counted += x.view.NumSubscriptions(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
 			break
 		}
-		r := row{name: n}
+		r := topicRow{nameRow: n}
 		for s := range x.view.Subscriptions(n.kind, n.text) {
 			r.subscriptions++
 			x.work += workPerSubscription
-			r.add(flowOf(s))
+			r.add(messageCountsOf(s))
 		}
-		r.flow.published = n.published // each message once
+		r.messageCounts.published = n.published // each message once
 		rows = append(rows, r)
 	}
 	return rows, all, nil
 }
 
 // topics is TOPICS [glob].
-func topics(x *exchange) {
-	args := x.call.args[1:]
+func topics(x *response) {
+	args := x.inv.args[1:]
 	if len(args) > 1 {
-		x.out = appendErr(x.out, x.call, protocol.Errorf("TOPICS takes one glob; type: %s", x.call.row.Usage))
+		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("TOPICS takes one glob; type: %s", x.inv.row.Usage))
 		return
 	}
-	rows, all, err := x.traffic(args)
+	rows, all, err := x.collectStats(args)
 	if err != nil {
-		x.out = appendErr(x.out, x.call, err)
+		x.buf = appendErr(x.buf, x.inv, err)
 		return
 	}
-	t := table{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
+	t := textTable{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
 	for i := range rows {
 		r := &rows[i]
-		t.add(x, showName(r.text), kindNames[r.kind], r.subscriptions, r.flow.published, r.delivered, r.filtered,
+		t.add(x, showName(r.text), kindNames[r.kind], r.subscriptions, r.messageCounts.published, r.delivered, r.filtered,
 			r.dropped, r.waiting())
 	}
-	x.table(&t, all)
+	x.textTable(&t, all)
 }
 
 // within leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
@@ -172,19 +172,19 @@ func globOf(args [][]byte) string {
 }
 
 // pubsubStats is PUBSUB STATS [pattern]: how many names there are, and a map for each of the busiest.
-func pubsubStats(x *exchange) {
-	args := x.call.args[2:]
+func pubsubStats(x *response) {
+	args := x.inv.args[2:]
 	if len(args) > 1 {
 		x.wrongSubcommandArity()
 		return
 	}
-	rows, all, err := x.traffic(args)
+	rows, all, err := x.collectStats(args)
 	if err != nil {
 		x.fail(err)
 		return
 	}
-	rows = within(rows, func(r *row) int { return len(r.text) })
-	x.mapping(3)
+	rows = within(rows, func(r *topicRow) int { return len(r.text) })
+	x.mapHeader(3)
 	x.text("number")
 	x.integer(int64(x.view.Stats().Published)) //nolint:gosec // a count
 	x.text("names")
@@ -193,18 +193,18 @@ func pubsubStats(x *exchange) {
 	x.array(len(rows))
 	for i := range rows {
 		r := &rows[i]
-		x.mapping(3 + flowFields)
+		x.mapHeader(3 + messageCountsFields)
 		x.field("name", r.text)
 		x.field("kind", kindNames[r.kind])
 		x.count("subscribers", r.subscriptions)
-		x.flow(&r.flow)
+		x.messageCounts(&r.messageCounts)
 	}
 }
 
-// flowFields is how many fields flow appends.
-const flowFields = 7
+// messageCountsFields is how many fields messageCounts appends.
+const messageCountsFields = 7
 
-func (x *exchange) flow(f *flow) {
+func (x *response) messageCounts(f *messageCounts) {
 	x.count("published", int(f.published)) //nolint:gosec // counts
 	x.count("delivered", int(f.delivered))
 	x.count("filtered", int(f.filtered))     //nolint:gosec // counts
@@ -214,37 +214,37 @@ func (x *exchange) flow(f *flow) {
 	x.count("queued", int(f.waiting()))
 }
 
-func (x *exchange) field(name, value string) {
+func (x *response) field(name, value string) {
 	x.text(name)
 	x.text(value)
 }
 
-func (x *exchange) count(name string, n int) {
+func (x *response) count(name string, n int) {
 	x.text(name)
 	x.integer(int64(n))
 }
 
-// listener is a line of WHO.
-type listener struct {
+// subscriberRow is a line of WHO.
+type subscriberRow struct {
 	conn         *conn
 	subscription *broker.Subscription
-	flow
+	messageCounts
 }
 
-// listeners are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
-func (x *exchange) listeners(topic []byte) (rows []listener, all int) {
+// subscribers are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
+func (x *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
 		for s := range x.view.Matching(kind, topic) {
 			x.work += workPerSubscription
 			if all++; len(rows) < maxRows {
-				rows = append(rows, listener{s.Conn().(*conn), s, flowOf(s)})
+				rows = append(rows, subscriberRow{s.Conn().(*conn), s, messageCountsOf(s)})
 			}
 		}
 	}
 	return rows, all
 }
 
-func (l *listener) dialect() string {
+func (l *subscriberRow) dialect() string {
 	switch w := l.conn.format(l.subscription.Form); {
 	case w.line():
 		return "lines"
@@ -254,20 +254,20 @@ func (l *listener) dialect() string {
 }
 
 // backlog is how many bytes wait for the connection, whatever for.
-func (l *listener) backlog() int {
+func (l *subscriberRow) backlog() int {
 	return int(l.conn.outbox.bytes.Load() + l.conn.outbox.gapBytes.Load())
 }
 
-func (l *listener) age() int { return int((uptime() - l.conn.connectedAt) / time.Second) }
+func (l *subscriberRow) age() int { return int((uptime() - l.conn.connectedAt) / time.Second) }
 
 // who is WHO topic.
-func who(x *exchange) {
-	if len(x.call.args) != 2 {
-		x.out = appendErr(x.out, x.call, protocol.Errorf("WHO takes one topic; type: %s", x.call.row.Usage))
+func who(x *response) {
+	if len(x.inv.args) != 2 {
+		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("WHO takes one topic; type: %s", x.inv.row.Usage))
 		return
 	}
-	rows, all := x.listeners(x.call.args[1])
-	t := table{head: []string{
+	rows, all := x.subscribers(x.inv.args[1])
+	t := textTable{head: []string{
 		"id", "address", "user", "dialect", "age", "subscription", "kind", "published", "delivered", "filtered", "dropped", "queued", "backlog",
 	}}
 	for i := range rows {
@@ -275,31 +275,31 @@ func who(x *exchange) {
 		t.add(x, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
 			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
 	}
-	x.table(&t, all)
+	x.textTable(&t, all)
 }
 
 // pubsubWho is PUBSUB WHO topic.
-func pubsubWho(x *exchange) {
-	rows, all := x.listeners(x.call.args[2])
-	rows = within(rows, func(l *listener) int {
-		return len(l.subscription.Name()) + len(l.conn.wire.name) + len(l.conn.userName())
+func pubsubWho(x *response) {
+	rows, all := x.subscribers(x.inv.args[2])
+	rows = within(rows, func(l *subscriberRow) int {
+		return len(l.subscription.Name()) + len(l.conn.executor.name) + len(l.conn.userName())
 	})
-	x.mapping(2)
+	x.mapHeader(2)
 	x.count("subscriptions", all)
 	x.text("first")
 	x.array(len(rows))
 	for i := range rows {
 		l := &rows[i]
-		x.mapping(9 + flowFields)
+		x.mapHeader(9 + messageCountsFields)
 		x.count("id", int(l.conn.id))
 		x.field("addr", peerAddress(l.conn.sock).String())
-		x.field("name", l.conn.wire.name)
+		x.field("name", l.conn.executor.name)
 		x.field("user", l.conn.userName())
 		x.field("dialect", l.dialect())
 		x.count("age", l.age())
 		x.field("subscription", l.subscription.Name())
 		x.field("kind", kindNames[l.subscription.Kind()])
-		x.flow(&l.flow)
+		x.messageCounts(&l.messageCounts)
 		x.count("backlog", l.backlog())
 	}
 }

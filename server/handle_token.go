@@ -15,9 +15,9 @@ const (
 
 // aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is a password with a name
 // and an expiry; AUTH takes it as one.
-func aclToken(x *exchange) {
-	args := x.call.args[3:]
-	switch what := strings.ToUpper(string(x.call.args[2])); {
+func aclToken(x *response) {
+	args := x.inv.args[3:]
+	switch what := strings.ToUpper(string(x.inv.args[2])); {
 	case what == "CREATE" && len(args) == 3:
 		x.createToken(string(args[0]), string(args[1]), args[2])
 	case what == "LIST" && len(args) <= 1:
@@ -30,12 +30,12 @@ func aclToken(x *exchange) {
 		x.conn.srv.recheckUsers(x.view, string(args[0]))
 		x.ok()
 	default:
-		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.call.row.Usage))
+		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.inv.row.Usage))
 	}
 }
 
 // createToken answers the secret, which nobody can ask for again: only its digest is kept.
-func (x *exchange) createToken(user, token string, life []byte) {
+func (x *response) createToken(user, token string, life []byte) {
 	seconds, ok := protocol.ParseInt(life)
 	if !ok || seconds < 1 || seconds > longestLife {
 		x.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
@@ -52,7 +52,7 @@ func (x *exchange) createToken(user, token string, life []byte) {
 }
 
 // listTokens answers a map for each token: whose it is, its name, and when it expires in Unix seconds.
-func (x *exchange) listTokens(of [][]byte) {
+func (x *response) listTokens(of [][]byte) {
 	names := x.users().Names()
 	if len(of) > 0 {
 		names = []string{string(of[0])}
@@ -74,7 +74,7 @@ func (x *exchange) listTokens(of [][]byte) {
 	}
 	x.array(len(all))
 	for _, t := range all {
-		x.mapping(3)
+		x.mapHeader(3)
 		x.text("username")
 		x.text(t.user)
 		x.text("token")

@@ -7,17 +7,17 @@ import (
 
 // handler is what a command does: an operation of the core, or an answer of our own at that instant.
 type handler struct {
-	op     broker.Op
-	kind   broker.Kind
-	answer func(*exchange) // for broker.Reply and broker.Reset
+	op    broker.Op
+	kind  broker.Kind
+	reply func(*response) // for broker.Reply and broker.Reset
 }
 
-// exchange is one command being answered. It runs on the core's goroutine: everybody waits for it.
-type exchange struct {
+// response is one command being answered. It runs on the core's goroutine: everybody waits for it.
+type response struct {
 	conn *conn
-	call *call
+	inv  *invocation
 	view broker.View
-	out  []byte // the reply so far
+	buf  []byte // the reply so far
 	work int    // done for it besides: see budget.go
 }
 
@@ -28,11 +28,11 @@ var handlers = map[string]*handler{
 	"unsub":  {op: broker.Unsubscribe},
 	"psub":   {op: broker.Subscribe, kind: broker.Pattern},
 	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
-	"slow":   {answer: slow},
-	"seq":    {answer: seq},
-	"topics": {answer: topics},
-	"who":    {answer: who},
-	"help":   {answer: help},
+	"slow":   {reply: slow},
+	"seq":    {reply: seq},
+	"topics": {reply: topics},
+	"who":    {reply: who},
+	"help":   {reply: help},
 
 	"publish":              {op: broker.Publish},
 	"subscribe":            {op: broker.Subscribe},
@@ -42,100 +42,100 @@ var handlers = map[string]*handler{
 	"spublish":             {op: broker.Publish, kind: broker.Shard},
 	"ssubscribe":           {op: broker.Subscribe, kind: broker.Shard},
 	"sunsubscribe":         {op: broker.Unsubscribe, kind: broker.Shard},
-	"pubsub":               answerHelp,
-	"pubsub|channels":      {answer: pubsubNames(broker.Topic)},
-	"pubsub|numpat":        {answer: pubsubNumpat},
-	"pubsub|numsub":        {answer: pubsubCounts(broker.Topic)},
-	"pubsub|shardchannels": {answer: pubsubNames(broker.Shard)},
-	"pubsub|shardnumsub":   {answer: pubsubCounts(broker.Shard)},
-	"pubsub|stats":         {answer: pubsubStats},
-	"pubsub|who":           {answer: pubsubWho},
-	"pubsub|help":          answerHelp,
+	"pubsub":               replyHelp,
+	"pubsub|channels":      {reply: pubsubNames(broker.Topic)},
+	"pubsub|numpat":        {reply: pubsubNumpat},
+	"pubsub|numsub":        {reply: pubsubCounts(broker.Topic)},
+	"pubsub|shardchannels": {reply: pubsubNames(broker.Shard)},
+	"pubsub|shardnumsub":   {reply: pubsubCounts(broker.Shard)},
+	"pubsub|stats":         {reply: pubsubStats},
+	"pubsub|who":           {reply: pubsubWho},
+	"pubsub|help":          replyHelp,
 
-	"multi":   {answer: multi},
+	"multi":   {reply: multi},
 	"exec":    {op: broker.Exec},
-	"discard": {answer: discard},
+	"discard": {reply: discard},
 
-	"ping":   {answer: ping},
-	"echo":   {answer: echo},
-	"quit":   answerQuit,
-	"reset":  {op: broker.Reset, answer: reset},
-	"select": {answer: selectDB},
-	"auth":   {answer: auth},
-	"hello":  {answer: hello},
+	"ping":   {reply: ping},
+	"echo":   {reply: echo},
+	"quit":   replyQuit,
+	"reset":  {op: broker.Reset, reply: reset},
+	"select": {reply: selectDB},
+	"auth":   {reply: auth},
+	"hello":  {reply: hello},
 
-	"client":          answerHelp,
-	"client|id":       {answer: clientID},
-	"client|info":     {answer: clientInfo},
-	"client|list":     {answer: clientList},
-	"client|kill":     {answer: clientKill},
-	"client|setname":  {answer: clientSetname},
-	"client|getname":  {answer: clientGetname},
-	"client|setinfo":  {answer: clientSetinfo},
-	"client|slow":     {answer: clientSlow},
-	"client|reply":    {answer: clientReply},
-	"client|no-evict": {answer: clientSwitch(func(s *switches) *bool { return &s.noEvict })},
-	"client|no-touch": {answer: clientSwitch(func(s *switches) *bool { return &s.noTouch })},
-	"client|tracking": {answer: clientSwitch(func(s *switches) *bool { return &s.tracking })},
-	"client|capa":     {answer: clientCapa},
-	"client|help":     answerHelp,
+	"client":          replyHelp,
+	"client|id":       {reply: clientID},
+	"client|info":     {reply: clientInfo},
+	"client|list":     {reply: clientList},
+	"client|kill":     {reply: clientKill},
+	"client|setname":  {reply: clientSetname},
+	"client|getname":  {reply: clientGetname},
+	"client|setinfo":  {reply: clientSetinfo},
+	"client|slow":     {reply: clientSlow},
+	"client|reply":    {reply: clientReply},
+	"client|no-evict": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noEvict })},
+	"client|no-touch": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noTouch })},
+	"client|tracking": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.tracking })},
+	"client|capa":     {reply: clientCapa},
+	"client|help":     replyHelp,
 
-	"command":          {answer: command},
-	"command|count":    {answer: commandCount},
-	"command|docs":     {answer: commandDocs},
-	"command|info":     {answer: commandInfo},
-	"command|list":     {answer: commandList},
-	"command|help":     answerHelp,
-	"info":             {answer: info},
-	"config":           answerHelp,
-	"config|get":       {answer: configGet},
-	"config|set":       {answer: configSet},
-	"config|resetstat": {answer: configResetstat},
-	"config|help":      answerHelp,
-	"acl":              answerHelp,
-	"acl|cat":          {answer: aclCat},
-	"acl|deluser":      {answer: aclDeluser},
-	"acl|dryrun":       {answer: aclDryrun},
-	"acl|genpass":      {answer: aclGenpass},
-	"acl|getuser":      {answer: aclGetuser},
-	"acl|list":         {answer: aclList},
-	"acl|load":         {answer: aclLoad},
-	"acl|log":          {answer: aclLog},
-	"acl|save":         {answer: aclSave},
-	"acl|setuser":      {answer: aclSetuser},
-	"acl|token":        {answer: aclToken},
-	"acl|users":        {answer: aclUsers},
-	"acl|whoami":       {answer: aclWhoami},
-	"acl|help":         answerHelp,
-	"monitor":          {answer: monitor},
-	"shutdown":         {answer: shutdown},
-	"time":             {answer: now},
-	"role":             {answer: role},
+	"command":          {reply: command},
+	"command|count":    {reply: commandCount},
+	"command|docs":     {reply: commandDocs},
+	"command|info":     {reply: commandInfo},
+	"command|list":     {reply: commandList},
+	"command|help":     replyHelp,
+	"info":             {reply: info},
+	"config":           replyHelp,
+	"config|get":       {reply: configGet},
+	"config|set":       {reply: configSet},
+	"config|resetstat": {reply: configResetstat},
+	"config|help":      replyHelp,
+	"acl":              replyHelp,
+	"acl|cat":          {reply: aclCat},
+	"acl|deluser":      {reply: aclDeluser},
+	"acl|dryrun":       {reply: aclDryrun},
+	"acl|genpass":      {reply: aclGenpass},
+	"acl|getuser":      {reply: aclGetuser},
+	"acl|list":         {reply: aclList},
+	"acl|load":         {reply: aclLoad},
+	"acl|log":          {reply: aclLog},
+	"acl|save":         {reply: aclSave},
+	"acl|setuser":      {reply: aclSetuser},
+	"acl|token":        {reply: aclToken},
+	"acl|users":        {reply: aclUsers},
+	"acl|whoami":       {reply: aclWhoami},
+	"acl|help":         replyHelp,
+	"monitor":          {reply: monitor},
+	"shutdown":         {reply: shutdown},
+	"time":             {reply: now},
+	"role":             {reply: role},
 
 	// What conch has nothing to say about, in the shape that clients and operators' tools expect.
-	"dbsize":          answerZero,
-	"scan":            {answer: scan},
-	"wait":            answerZero,
-	"latency":         answerHelp,
-	"latency|latest":  answerNothing,
-	"latency|history": answerNothing,
-	"latency|reset":   answerZero,
-	"latency|help":    answerHelp,
-	"slowlog":         answerHelp,
-	"slowlog|get":     answerNothing,
-	"slowlog|len":     answerZero,
-	"slowlog|reset":   {answer: (*exchange).ok},
-	"slowlog|help":    answerHelp,
-	"memory":          answerHelp,
-	"memory|usage":    {answer: (*exchange).null},
-	"memory|help":     answerHelp,
-	"cluster":         answerNoCluster,
-	"readonly":        answerNoCluster,
-	"asking":          answerNoCluster,
+	"dbsize":          replyZero,
+	"scan":            {reply: scan},
+	"wait":            replyZero,
+	"latency":         replyHelp,
+	"latency|latest":  replyEmpty,
+	"latency|history": replyEmpty,
+	"latency|reset":   replyZero,
+	"latency|help":    replyHelp,
+	"slowlog":         replyHelp,
+	"slowlog|get":     replyEmpty,
+	"slowlog|len":     replyZero,
+	"slowlog|reset":   {reply: (*response).ok},
+	"slowlog|help":    replyHelp,
+	"memory":          replyHelp,
+	"memory|usage":    {reply: (*response).null},
+	"memory|help":     replyHelp,
+	"cluster":         replyNoCluster,
+	"readonly":        replyNoCluster,
+	"asking":          replyNoCluster,
 }
 
-// byPlace is handlers by the place of their rows in the table: the reader looks one up for each command.
-var byPlace = func() []*handler {
+// handlerByIndex is handlers by the place of their rows in the table: the reader looks one up for each command.
+var handlerByIndex = func() []*handler {
 	by := make([]*handler, len(protocol.Commands))
 	for i, row := range protocol.Commands {
 		by[i] = handlers[row.FullName()]
@@ -145,36 +145,38 @@ var byPlace = func() []*handler {
 
 // Handlers that the reader knows too.
 var (
-	answerQuit  = &handler{answer: func(x *exchange) { x.ok() }}
-	answerError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
-	answerHelp  = &handler{answer: subcommandHelp}
+	replyQuit  = &handler{reply: func(x *response) { x.ok() }}
+	replyError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
+	replyHelp  = &handler{reply: subcommandHelp}
 )
 
 var (
-	answerZero      = &handler{answer: func(x *exchange) { x.integer(0) }}
-	answerNothing   = &handler{answer: func(x *exchange) { x.array(0) }}
-	answerNoCluster = &handler{answer: func(x *exchange) {
+	replyZero      = &handler{reply: func(x *response) { x.integer(0) }}
+	replyEmpty     = &handler{reply: func(x *response) { x.array(0) }}
+	replyNoCluster = &handler{reply: func(x *response) {
 		x.fail(protocol.Errorf("This instance has cluster support disabled"))
 	}}
 )
 
-func (x *exchange) ok()                     { x.out = protocol.AppendOK(x.out) }
-func (x *exchange) fail(e *protocol.Error)  { x.out = protocol.AppendError(x.out, e) }
-func (x *exchange) bulk(s []byte)           { x.out = protocol.AppendBulk(x.out, s) }
-func (x *exchange) text(s string)           { x.out = protocol.AppendBulkString(x.out, s) }
-func (x *exchange) integer(n int64)         { x.out = protocol.AppendInt(x.out, n) }
-func (x *exchange) array(n int)             { x.out = protocol.AppendArray(x.out, n) }
-func (x *exchange) header(kind byte, n int) { x.out = x.conn.wire.version.AppendHeader(x.out, kind, n) }
-func (x *exchange) mapping(n int)           { x.header(protocol.Map, n) }
-func (x *exchange) set(n int)               { x.header(protocol.Set, n) }
-func (x *exchange) null()                   { x.out = x.conn.wire.version.AppendNull(x.out) }
-func (x *exchange) prose(s string)          { x.out = x.conn.wire.version.AppendVerbatim(x.out, s) }
-func (x *exchange) simple(s string)         { x.out = protocol.AppendSimple(x.out, []byte(s)) }
+func (x *response) ok()                    { x.buf = protocol.AppendOK(x.buf) }
+func (x *response) fail(e *protocol.Error) { x.buf = protocol.AppendError(x.buf, e) }
+func (x *response) bulk(s []byte)          { x.buf = protocol.AppendBulk(x.buf, s) }
+func (x *response) text(s string)          { x.buf = protocol.AppendBulkString(x.buf, s) }
+func (x *response) integer(n int64)        { x.buf = protocol.AppendInt(x.buf, n) }
+func (x *response) array(n int)            { x.buf = protocol.AppendArray(x.buf, n) }
+func (x *response) header(kind byte, n int) {
+	x.buf = x.conn.executor.version.AppendHeader(x.buf, kind, n)
+}
+func (x *response) mapHeader(n int)   { x.header(protocol.Map, n) }
+func (x *response) setHeader(n int)   { x.header(protocol.Set, n) }
+func (x *response) null()             { x.buf = x.conn.executor.version.AppendNull(x.buf) }
+func (x *response) verbatim(s string) { x.buf = x.conn.executor.version.AppendVerbatim(x.buf, s) }
+func (x *response) simple(s string)   { x.buf = protocol.AppendSimple(x.buf, []byte(s)) }
 
 // help says what can be typed: comment lines in a line, an array of strings over RESP.
-func help(x *exchange) {
+func help(x *response) {
 	lines := protocol.HelpLines()
-	if x.call.dialect != protocol.Line {
+	if x.inv.dialect != protocol.Line {
 		x.array(len(lines))
 		for _, line := range lines {
 			x.simple(line)
@@ -182,11 +184,11 @@ func help(x *exchange) {
 		return
 	}
 	for _, line := range lines {
-		x.out = protocol.AppendLineEnd(append(x.out, line...), x.call.crlf)
+		x.buf = protocol.AppendLineEnd(append(x.buf, line...), x.inv.crlf)
 	}
 }
 
-func subcommandHelp(x *exchange) {
-	parent := protocol.Lookup(x.call.args[0])
-	x.out = protocol.AppendHelp(x.out, parent)
+func subcommandHelp(x *response) {
+	parent := protocol.Lookup(x.inv.args[0])
+	x.buf = protocol.AppendHelp(x.buf, parent)
 }

@@ -17,7 +17,7 @@ func TestEveryRowHasAHandlerAndEveryHandlerARow(t *testing.T) {
 		rows[row.FullName()] = true
 		h := handlers[row.FullName()]
 		if assert.NotNil(t, h, "no handler for %s", row.Name) {
-			assert.Equal(t, h.op == broker.Reply || h.op == broker.Reset, h.answer != nil, "%s: an answer is for what the core has no part in", row.Name)
+			assert.Equal(t, h.op == broker.Reply || h.op == broker.Reset, h.reply != nil, "%s: an answer is for what the core has no part in", row.Name)
 		}
 	}
 	for name := range handlers {

@@ -112,7 +112,7 @@ func (kn *known) forget(key knownKey) {
 
 // weigh counts what is remembered in what the connection holds. kn.mu is held.
 func (kn *known) weigh() {
-	kn.of.srv.memory.set(&kn.of.share.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
+	kn.of.srv.memory.setUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
 // ask evaluates the predicates of a question on a message, which is decoded once. False means that the connection ends
@@ -120,7 +120,7 @@ func (kn *known) weigh() {
 func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
 	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
-	r.Tag.(*call).question = q
+	r.Tag.(*invocation).question = q
 	for i, p := range q.asked {
 		if c.aborted.Load() {
 			return false
@@ -170,7 +170,7 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 		}
 		parts := requests[i : i+1]
 		if q != nil && len(r.Payloads) > 1 {
-			if parts = r.Tag.(*call).parts(); !apart {
+			if parts = r.Tag.(*invocation).splitRun(); !apart {
 				out, apart = append([]broker.Request(nil), requests[:i]...), true
 			}
 		}
@@ -192,21 +192,21 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 
 // Takes tells whether a publish, or a transaction, would run.
 func (c *conn) Takes(r *broker.Request) bool {
-	k := r.Tag.(*call)
+	k := r.Tag.(*invocation)
 	if r.Op == broker.Exec {
 		return k.err == nil
 	}
-	if c.wire.user == nil {
+	if c.executor.user == nil {
 		c.assignInitialUser()
 	}
-	kept := c.wire.multi != nil && k.dialect != protocol.Line
+	kept := c.executor.txn != nil && k.dialect != protocol.Line
 	return k.err == nil && !kept && c.mayPublish(k)
 }
 
 // Kept are the commands of the transaction that EXEC will run.
 func (c *conn) Kept(*broker.Request) []broker.Request {
-	if m := c.wire.multi; m != nil && !m.spoiled {
-		return m.kept
+	if m := c.executor.txn; m != nil && !m.aborted {
+		return m.queued
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (c *conn) Returned(b *broker.Batch) {
 		kept = c.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
-		kept[i].Tag.(*call).buf.retain()
+		kept[i].Tag.(*invocation).buf.retain()
 	}
 	c.writing.Add(1)
 	go c.judgeReturned(b, kept)
@@ -232,7 +232,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	ok := false
 	defer func() {
 		for i := range kept {
-			kept[i].Tag.(*call).buf.release()
+			kept[i].Tag.(*invocation).buf.release()
 		}
 		if p := recover(); p != nil {
 			c.logPanic(p)
@@ -271,7 +271,7 @@ func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 		}
 	}
 	if asked > broker.MaxVerdicts { // by how much nobody knows: the core has stopped asking
-		exec.Tag.(*call).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
+		exec.Tag.(*invocation).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
 			"%d times: make it smaller", broker.MaxVerdicts)
 		return true
 	}

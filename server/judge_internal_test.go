@@ -110,7 +110,7 @@ func TestNothingIsAskedTwice(t *testing.T) {
 	require.NoError(t, err)
 	publish := func(asked []broker.Predicate, verdicts ...broker.Verdict) broker.Request {
 		args := [][]byte{[]byte("orders"), []byte(`{"n":1}`)}
-		return broker.Request{Op: broker.Publish, Names: args[:1], Payloads: args[1:], Tag: new(call), Asked: asked, Verdicts: verdicts}
+		return broker.Request{Op: broker.Publish, Names: args[:1], Payloads: args[1:], Tag: new(invocation), Asked: asked, Verdicts: verdicts}
 	}
 	asked := []broker.Predicate{one}
 	b := &broker.Batch{Requests: []broker.Request{publish(asked), publish(asked, broker.Unreadable), publish(asked), publish(nil)}}

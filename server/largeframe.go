@@ -52,7 +52,7 @@ func isLarge(m *broker.Message) bool {
 func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
 	payload := m.Payloads[0]
 	frame := &largeFrame{payload: payload}
-	if k, ok := m.Tag.(*call); ok {
+	if k, ok := m.Tag.(*invocation); ok {
 		frame.buf = k.buf
 	}
 	n := len(payload)

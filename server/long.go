@@ -14,13 +14,13 @@ const maxNames = 1000
 
 // long is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
 type long struct {
-	names   int    // of the whole command
-	refused bool   // a piece was refused, and answered so: those behind it are passed over
-	answer  []byte // to the whole command, as far as it is made; nothing may stand between its parts
+	names    int    // of the whole command
+	rejected bool   // a piece was refused, and answered so: those behind it are passed over
+	reply    []byte // to the whole command, as far as it is made; nothing may stand between its parts
 }
 
 // fixed is how many arguments stand before the names.
-func (k *call) fixed() int {
+func (k *invocation) fixed() int {
 	if k.row.Divisible && k.handler.op == broker.Reply {
 		return 2
 	}
@@ -28,12 +28,12 @@ func (k *call) fixed() int {
 }
 
 // isLong reports whether a command comes in pieces.
-func (k *call) isLong() bool {
+func (k *invocation) isLong() bool {
 	return k.err == nil && k.row.Divisible && len(k.args)-k.fixed() > maxNames
 }
 
 // leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
-func (k *call) leavesAll() bool {
+func (k *invocation) leavesAll() bool {
 	return k.err == nil && (k.handler.op == broker.Unsubscribe && len(k.args) == 1 || k.handler.op == broker.Reset)
 }
 
@@ -48,13 +48,13 @@ func (c *conn) submitAll(b *batch) bool {
 // submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
 //
 //go:noinline
-func (c *conn) submitLong(b *batch, k *call) bool {
+func (c *conn) submitLong(b *batch, k *invocation) bool {
 	whole, n := *k, k.fixed()
 	whole.long = &long{names: len(k.args) - n}
 	in, from := b.buf, b.From
 	in.retain() // the names lie in it
 	defer in.release()
-	c.srv.memory.set(&c.share.partial, cap(b.args)*24)
+	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*24)
 	b.args = nil // they stay with the command, which outlives the batch
 	*k = whole.cut(nil, 0)
 	ok := c.submit(b)
@@ -70,16 +70,16 @@ func (c *conn) submitLong(b *batch, k *call) bool {
 }
 
 // batch is that of a piece alone.
-func (k *call) batch(from *broker.Subscriber, in *buffer, at int) *batch {
+func (k *invocation) batch(from *broker.Subscriber, in *buffer, at int) *batch {
 	b := newBatch(from, in, 0, 0)
-	piece := k.cut(spare(&b.args), at)
-	b.args = grown(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
+	piece := k.cut(freeTail(&b.args), at)
+	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
 	*b.add() = piece
 	return b
 }
 
 // cut is the piece of a command that begins with a name. Its arguments are appended to room.
-func (k *call) cut(room [][]byte, at int) call {
+func (k *invocation) cut(room [][]byte, at int) invocation {
 	piece, n, end := *k, k.fixed(), min(at+maxNames, k.long.names)
 	piece.piece = at / maxNames
 	piece.args = append(append(room, k.args[:n]...), k.args[n+at:n+end]...)
@@ -90,28 +90,28 @@ func (k *call) cut(room [][]byte, at int) call {
 }
 
 // isLast reports whether a command is whole once k is done.
-func (k *call) isLast() bool { return k.long == nil || (k.piece+1)*maxNames >= k.long.names }
+func (k *invocation) isLast() bool { return k.long == nil || (k.piece+1)*maxNames >= k.long.names }
 
 // admitPiece is asked about a piece first. It returns false for one that is passed over.
-func (c *conn) admitPiece(k *call) bool {
+func (c *conn) admitPiece(k *invocation) bool {
 	switch {
 	case k.long == nil:
 		return true
-	case k.long.refused:
+	case k.long.rejected:
 		return false
-	case k.piece == 0 && c.wire.multi != nil && k.dialect != protocol.Line:
-		c.refuse(k, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+	case k.piece == 0 && c.executor.txn != nil && k.dialect != protocol.Line:
+		c.reject(k, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
 		return false
 	}
 	return true
 }
 
-// refuse answers a command that does not run.
-func (c *conn) refuse(k *call, err *protocol.Error) {
+// reject answers a command that does not run.
+func (c *conn) reject(k *invocation, err *protocol.Error) {
 	if k.long != nil {
-		k.long.refused, k.long.answer, c.wire.names = true, nil, nil
+		k.long.rejected, k.long.reply, c.executor.confirmedNames = true, nil, nil
 	}
-	c.answerErr(k, c.spoil(k, err))
+	c.replyErr(k, c.abortTxn(k, err))
 }
 
 // resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
@@ -128,7 +128,7 @@ func (c *conn) resubmit() bool {
 
 // resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
 // read behind.
-func (c *conn) resubmitLater(k *call) {
+func (c *conn) resubmitLater(k *invocation) {
 	again := *k
 	again.args = make([][]byte, len(k.args))
 	for i, arg := range k.args {

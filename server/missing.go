@@ -21,7 +21,7 @@ type missing struct {
 type missingCommand struct{ command, library string }
 
 // noteMissing logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
-func (c *conn) noteMissing(k *call) {
+func (c *conn) noteMissing(k *invocation) {
 	if k.row != nil || k.dialect != protocol.RESP || c.unauthenticated() {
 		return
 	}
@@ -29,7 +29,7 @@ func (c *conn) noteMissing(k *call) {
 	if name == "" {
 		return
 	}
-	if l := c.wire.library; l != nil {
+	if l := c.executor.library; l != nil {
 		library = truncate(l.name)
 	}
 	m := &c.srv.missing

@@ -11,13 +11,13 @@ import (
 
 // feedMonitors shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
 // nothing while nobody watches.
-func (e *encoder) feedMonitors(from *conn, k *call) {
+func (e *encoder) feedMonitors(from *conn, k *invocation) {
 	if len(e.monitors) == 0 || k.err != nil || k.row.Name == "MONITOR" {
 		return
 	}
 	now := time.Now()
 	line := fmt.Appendf(e.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
-		from.wire.database, monitorAddress(from.sock))
+		from.executor.database, monitorAddress(from.sock))
 	for _, arg := range redactedArgs(k.row, k.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
@@ -27,7 +27,7 @@ func (e *encoder) feedMonitors(from *conn, k *call) {
 			c.end(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}
-		c.wire.messages += len(shown.bytes)
+		c.executor.messageBytes += len(shown.bytes)
 		c.queue(shown, frameInfo{kind: kindOther})
 		c.Flush() // the core flushes only those whom it spoke to itself
 	}
@@ -45,10 +45,10 @@ func mayMonitor(u *acl.User) bool {
 	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil) == nil
 }
 
-func monitor(x *exchange) {
+func monitor(x *response) {
 	c := x.conn
-	if !mayMonitor(c.wire.user) {
-		x.fail(noPerm(x.call, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
+	if !mayMonitor(c.executor.user) {
+		x.fail(noPerm(x.inv, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
 		return
 	}
 	if !c.isMonitor() {

@@ -42,12 +42,12 @@ func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription
 }
 
 // repliesWithSeq tells whether the answer to a publish has its number.
-func (c *conn) repliesWithSeq(k *call) bool {
-	return c.wire.wantsSeq && (k.dialect == protocol.Line || c.wire.version == protocol.RESP3)
+func (c *conn) repliesWithSeq(k *invocation) bool {
+	return c.executor.wantsSeq && (k.dialect == protocol.Line || c.executor.version == protocol.RESP3)
 }
 
 // appendSeqReplies answers publishes that follow each other.
-func (c *conn) appendSeqReplies(k *call, messages int, first uint64, receivers int) []byte {
+func (c *conn) appendSeqReplies(k *invocation, messages int, first uint64, receivers int) []byte {
 	b := c.srv.encoder.begin(max(512, messages*(len(k.args[1])+48)))
 	var room [24]byte
 	for i := range messages {

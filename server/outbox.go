@@ -55,7 +55,7 @@ type outbox struct {
 // serverCounts are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
 type serverCounts struct {
 	delivered, dropped, undelivered atomic.Int64
-	memory                          *memory
+	memory                          *memoryLimit
 }
 
 func (o *outbox) init(options *Options, t *serverCounts) {
@@ -153,7 +153,7 @@ func (o *outbox) charge(c *chunk, n int) {
 
 func (o *outbox) chargeMemory(n int) {
 	o.overhead.Add(int64(n))
-	o.totals.memory.hold(int64(n))
+	o.totals.memory.charge(int64(n))
 }
 
 // pushLocked appends a chunk to what waits.

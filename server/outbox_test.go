@@ -97,15 +97,15 @@ func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
 	for _, text := range []string{"+one\r\n", "+two\r\n", "+three\r\n"} {
 		c.reply(append(c.begin(), text...))
 	}
-	require.Len(t, c.wire.unflushed.fragments, 1)
-	require.Len(t, c.wire.unflushed.entries, 1)
-	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.wire.unflushed.fragments[0].bytes))
+	require.Len(t, c.executor.unflushed.fragments, 1)
+	require.Len(t, c.executor.unflushed.entries, 1)
+	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.executor.unflushed.fragments[0].bytes))
 	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
 	c.reply(append(c.begin(), large...))
 	c.reply(append(c.begin(), "+four\r\n"...))
-	require.Len(t, c.wire.unflushed.fragments, 3, "a reply that outgrew the arena stands alone")
-	assert.Equal(t, "+four\r\n", string(c.wire.unflushed.fragments[2].bytes))
-	assert.Equal(t, large, c.wire.unflushed.fragments[1].bytes)
+	require.Len(t, c.executor.unflushed.fragments, 3, "a reply that outgrew the arena stands alone")
+	assert.Equal(t, "+four\r\n", string(c.executor.unflushed.fragments[2].bytes))
+	assert.Equal(t, large, c.executor.unflushed.fragments[1].bytes)
 }
 
 // A connection without a descriptor to wait on works as well: TLS will be one.

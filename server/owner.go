@@ -15,37 +15,37 @@ const (
 	formLine                    // by SUB or PSUB in a line: UPDATE lines
 )
 
-// wire is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
+// executor is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
 // goroutine.
-type wire struct {
-	crlf         bool             // how its last line ended, and so how lines to it end
-	lines        bool             // it speaks lines, and no RESP since: the close notice can be a line
-	version      protocol.Version // of RESP
-	user         *acl.User        // nil before the first command
-	token        *acl.Token       // of user, that it came in with; nil if with a password
-	unrestricted bool             // user may do everything, and nothing need be judged
-	evicted      bool             // it is no client any more, though its socket may be open for a moment
-	closing      bool             // it is closed as soon as the request at hand is done: see evictAfterRequest
-	database     int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name         string
-	library      *library              // what CLIENT SETINFO said, nil if nothing
-	last         *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
-	mute         mute                  // CLIENT REPLY
-	switched     switches
-	wantsSeq     bool     // it has asked for numbers: see handle_seq.go
-	names        [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	multi        *transaction
-	holdings     int              // subscriptions, when they were counted last
-	patterns     int              // of them
-	weight       int              // of their predicates, then
-	unflushed    *unflushedFrames // queued since the last flush; nil if nothing is
-	messages     int              // bytes of messages among it
-	newest       int              // bytes of the last of them
-	applied      int              // batches applied since the last flush
+type executor struct {
+	crlf              bool             // how its last line ended, and so how lines to it end
+	speaksLines       bool             // it speaks lines, and no RESP since: the close notice can be a line
+	version           protocol.Version // of RESP
+	user              *acl.User        // nil before the first command
+	token             *acl.Token       // of user, that it came in with; nil if with a password
+	unrestricted      bool             // user may do everything, and nothing need be judged
+	evicted           bool             // it is no client any more, though its socket may be open for a moment
+	closing           bool             // it is closed as soon as the request at hand is done: see evictAfterRequest
+	database          int              // what SELECT chose; shown in CLIENT LIST, without effect
+	name              string
+	library           *library              // what CLIENT SETINFO said, nil if nothing
+	last              *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
+	replyMode         replyMode             // CLIENT REPLY
+	clientFlags       clientFlags
+	wantsSeq          bool     // it has asked for numbers: see handle_seq.go
+	confirmedNames    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
+	txn               *transaction
+	chargedSubs       int              // subscriptions, when they were counted last
+	chargedPatterns   int              // of them
+	chargedPredicates int              // of their predicates, then
+	unflushed         *unflushedFrames // queued since the last flush; nil if nothing is
+	messageBytes      int              // bytes of messages among it
+	lastMessageBytes  int              // bytes of the last of them
+	batchesApplied    int              // batches applied since the last flush
 }
 
-// mute is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
-type mute struct {
+// replyMode is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
+type replyMode struct {
 	off      bool // until CLIENT REPLY ON
 	skip     bool // the reply to the command at hand
 	skipNext bool // the reply to the one that follows
@@ -57,10 +57,10 @@ var _ broker.Conn = (*conn)(nil)
 // and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
 // so lines are free.
 func (c *conn) Admit(r *broker.Request) bool {
-	k, stats := r.Tag.(*call), &c.srv.stats
+	k, stats := r.Tag.(*invocation), &c.srv.stats
 	stats.begin(c)
-	if c.executing() {
-		return c.admitKept(r, k)
+	if c.inExec() {
+		return c.admitQueued(r, k)
 	}
 	if k.piece == 0 {
 		c.noteCommand(k)
@@ -70,24 +70,24 @@ func (c *conn) Admit(r *broker.Request) bool {
 		return false
 	case k.err != nil:
 		c.noteMissing(k)
-		c.refuse(k, k.err)
+		c.reject(k, k.err)
 		return false
-	case !c.wire.unrestricted && c.rejectsUnauthorized(k):
+	case !c.executor.unrestricted && c.rejectsUnauthorized(k):
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.refuse(k, c.errTooMany())
+		c.reject(k, c.errTooMany())
 		return false
 	case k.predicates != nil && c.rejectsPredicates(r, k):
 		return false
 	case k.dialect == protocol.Line:
-	case !k.row.AllowedSubscribed && c.wire.version == protocol.RESP2 && c.listens(formRESP):
-		c.refuse(k, protocol.ErrSubscribed(k.row.FullName()))
+	case !k.row.AllowedSubscribed && c.executor.version == protocol.RESP2 && c.listens(formRESP):
+		c.reject(k, protocol.ErrSubscribed(k.row.FullName()))
 		return false
-	case c.wire.multi != nil && k.row.NoMulti:
-		c.refuse(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name))
+	case c.executor.txn != nil && k.row.NoMulti:
+		c.reject(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name))
 		return false
-	case c.wire.multi != nil && !k.row.RunsInMulti:
-		c.keep(r)
+	case c.executor.txn != nil && !k.row.RunsInMulti:
+		c.enqueue(r)
 		return false
 	}
 	c.srv.encoder.feedMonitors(c, k)
@@ -117,32 +117,32 @@ func (c *conn) errTooMany() *protocol.Error {
 }
 
 // rejectsPredicates answers a subscription whose predicates are not possible here.
-func (c *conn) rejectsPredicates(r *broker.Request, k *call) bool {
+func (c *conn) rejectsPredicates(r *broker.Request, k *invocation) bool {
 	err := c.checkPredicates(r, k)
 	if err != nil {
-		c.refuse(k, err)
+		c.reject(k, err)
 	}
 	return err != nil
 }
 
 // rejectsUnauthorized checks a command, and answers it if the user may not run it.
-func (c *conn) rejectsUnauthorized(k *call) bool {
+func (c *conn) rejectsUnauthorized(k *invocation) bool {
 	err := c.authorize(k)
 	if err != nil {
-		c.refuse(k, err)
+		c.reject(k, err)
 	}
 	return err != nil
 }
 
 // noteCommand takes note of how the peer speaks now.
-func (c *conn) noteCommand(k *call) {
-	w := &c.wire
+func (c *conn) noteCommand(k *invocation) {
+	w := &c.executor
 	if k.dialect != protocol.RESP {
 		w.crlf = k.crlf
 	}
-	w.lines = k.dialect == protocol.Line || w.lines && k.dialect == protocol.Inline // a PING in between changes nothing
+	w.speaksLines = k.dialect == protocol.Line || w.speaksLines && k.dialect == protocol.Inline // a PING in between changes nothing
 	w.last = k.row
-	w.mute.skip, w.mute.skipNext = w.mute.skipNext, false
+	w.replyMode.skip, w.replyMode.skipNext = w.replyMode.skipNext, false
 }
 
 // listens tells whether the connection has subscriptions of a form.
@@ -152,17 +152,17 @@ func (c *conn) listens(f broker.Form) bool {
 
 // AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
-	w := &c.wire
-	if c.mayPublish(r.Tag.(*call)) && w.multi == nil && !w.mute.skipNext && len(c.srv.encoder.monitors) == 0 &&
+	w := &c.executor
+	if c.mayPublish(r.Tag.(*invocation)) && w.txn == nil && !w.replyMode.skipNext && len(c.srv.encoder.monitors) == 0 &&
 		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
-	return r.Tag.(*call).parts(), false
+	return r.Tag.(*invocation).splitRun(), false
 }
 
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
-	k := r.Tag.(*call)
+	k := r.Tag.(*invocation)
 	if r.Stale {
 		k.question.stale.Store(true)
 	}
@@ -184,10 +184,10 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 
 // Subscribed confirms one name.
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
-	c.weigh(name)
-	k := r.Tag.(*call)
+	c.chargeSubscription(name)
+	k := r.Tag.(*invocation)
 	if k.row.Syntax == protocol.ArgsInline {
-		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
+		c.push(c.executor.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	c.confirmVerb(k, name, k.isLast() && c.isLastOf(k, r))
@@ -195,10 +195,10 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 
 // Unsubscribed confirms one name.
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
-	c.weigh(name)
-	k := r.Tag.(*call)
+	c.chargeSubscription(name)
+	k := r.Tag.(*invocation)
 	if k.row.Syntax == protocol.ArgsInline {
-		c.push(c.wire.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
+		c.push(c.executor.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
 		return
 	}
 	last := k.isLast() && c.isLastOf(k, r)
@@ -209,15 +209,15 @@ func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 }
 
 // isLastOf reports whether the name being confirmed is the last one of a verb that came as RESP.
-func (c *conn) isLastOf(k *call, r *broker.Request) bool {
+func (c *conn) isLastOf(k *invocation, r *broker.Request) bool {
 	if k.long != nil {
-		return len(c.wire.names)+1 == k.long.names
+		return len(c.executor.confirmedNames)+1 == k.long.names
 	}
-	return len(c.wire.names)+1 == len(r.Names)
+	return len(c.executor.confirmedNames)+1 == len(r.Names)
 }
 
 // confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
-func (c *conn) confirmVerb(k *call, name []byte, last bool) {
+func (c *conn) confirmVerb(k *invocation, name []byte, last bool) {
 	if k.dialect == protocol.Line {
 		if name == nil {
 			c.replyVerb(k, nil)
@@ -230,18 +230,18 @@ func (c *conn) confirmVerb(k *call, name []byte, last bool) {
 		if k.long != nil {
 			name = bytes.Clone(name) // the piece that it came in is about to be given back
 		}
-		c.wire.names = append(c.wire.names, name)
+		c.executor.confirmedNames = append(c.executor.confirmedNames, name)
 	}
 	if last {
-		c.replyVerb(k, c.wire.names)
-		c.wire.names = nil
+		c.replyVerb(k, c.executor.confirmedNames)
+		c.executor.confirmedNames = nil
 	}
 }
 
 // replyVerb answers a verb in the dialect it came in.
-func (c *conn) replyVerb(k *call, names [][]byte) { c.reply(appendVerb(c.begin(), k, names)) }
+func (c *conn) replyVerb(k *invocation, names [][]byte) { c.reply(appendVerb(c.begin(), k, names)) }
 
-func appendVerb(b []byte, k *call, names [][]byte) []byte {
+func appendVerb(b []byte, k *invocation, names [][]byte) []byte {
 	if k.dialect == protocol.Line {
 		return protocol.AppendLineEnd(protocol.AppendLineOK(b, k.row.Name, names...), k.crlf)
 	}
@@ -250,26 +250,26 @@ func appendVerb(b []byte, k *call, names [][]byte) []byte {
 
 // Reply runs the commands that the core has no part in, at their instant in the order.
 func (c *conn) Reply(r *broker.Request, v broker.View) {
-	k := r.Tag.(*call)
-	x := &c.srv.encoder.exchange
-	*x = exchange{conn: c, call: k, view: v, out: c.begin()}
-	x.answer()
+	k := r.Tag.(*invocation)
+	x := &c.srv.encoder.response
+	*x = response{conn: c, inv: k, view: v, buf: c.begin()}
+	x.run()
 	if k.long == nil {
-		c.reply(x.out)
-	} else if k.long.answer = append(k.long.answer, x.out...); k.isLast() {
-		c.reply(k.long.answer)
+		c.reply(x.buf)
+	} else if k.long.reply = append(k.long.reply, x.buf...); k.isLast() {
+		c.reply(k.long.reply)
 	}
-	*x = exchange{} // it must not keep the reply, nor the connection, alive
+	*x = response{} // it must not keep the reply, nor the connection, alive
 }
 
-// answerErr refuses a command.
-func (c *conn) answerErr(k *call, err *protocol.Error) {
+// replyErr answers a command with an error.
+func (c *conn) replyErr(k *invocation, err *protocol.Error) {
 	c.srv.stats.rejected(k.row, err)
 	c.reply(appendErr(c.begin(), k, err))
 }
 
 // appendErr words an error in the dialect of the command that it answers.
-func appendErr(b []byte, k *call, err *protocol.Error) []byte {
+func appendErr(b []byte, k *invocation, err *protocol.Error) []byte {
 	if k.dialect == protocol.Line && !err.Fatal {
 		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
 		return protocol.AppendHints(b, err, k.crlf)
@@ -280,10 +280,10 @@ func appendErr(b []byte, k *call, err *protocol.Error) []byte {
 // Deliver queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
-	if c.srv.memory.core {
-		c.srv.evictGreediest()
+	if c.srv.memory.exceededOnCore {
+		c.srv.evictLargest()
 	}
-	if c.wire.closing {
+	if c.executor.closing {
 		c.outbox.discard(accountOf(s), len(m.Payloads))
 		return false
 	}
@@ -292,7 +292,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, format: c.format(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
 	if over && policy != Disconnect && c.outbox.gapBytes.Load() <= c.outbox.limit { // or the notes alone are too much
-		if over = false; policy == DropNewest || c.executing() { // what a transaction holds back cannot be cut yet
+		if over = false; policy == DropNewest || c.inExec() { // what a transaction holds back cannot be cut yet
 			e.kind = kindMissed
 			a.lastSeq, a.lastLostSeq = last, last
 			c.deliver(fragment{}, e)
@@ -307,7 +307,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	frames := c.srv.encoder.encode(e.format, m, s, a.previous(e.format))
 	a.lastSeq = last
 	c.deliver(frames, e)
-	if policy == DropOldest && int64(c.wire.messages) > c.outbox.limit && !c.executing() {
+	if policy == DropOldest && int64(c.executor.messageBytes) > c.outbox.limit && !c.inExec() {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
 	}
 	return over
@@ -316,18 +316,18 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 // deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
 // as in Redis 7.2.
 func (c *conn) deliver(frames fragment, e frameInfo) {
-	if !c.executing() {
+	if !c.inExec() {
 		c.queueMessages(frames, e)
 		return
 	}
-	c.wire.multi.hold(frames, e)
+	c.executor.txn.hold(frames, e)
 }
 
 // queueMessages is queue for messages, which count against the limit.
 func (c *conn) queueMessages(frames fragment, e frameInfo) {
 	if size := frames.size(); size > 0 {
-		c.wire.newest = size
-		c.wire.messages += size
+		c.executor.lastMessageBytes = size
+		c.executor.messageBytes += size
 	}
 	c.queue(frames, e)
 }
@@ -338,8 +338,8 @@ func (c *conn) over() bool { return c.outbox.messages()+c.pendingBytes() > c.out
 // pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
 // a transaction holds back.
 func (c *conn) pendingBytes() int64 {
-	n := c.wire.messages
-	if m := c.wire.multi; m != nil {
+	n := c.executor.messageBytes
+	if m := c.executor.txn; m != nil {
 		n += m.held
 	}
 	return int64(n)
@@ -349,14 +349,14 @@ func (c *conn) pendingBytes() int64 {
 func (c *conn) format(form broker.Form) format {
 	f := formatRESP2
 	switch {
-	case form == formLine && c.wire.crlf:
+	case form == formLine && c.executor.crlf:
 		f = formatCRLF
 	case form == formLine:
 		f = formatLF
-	case c.wire.version == protocol.RESP3:
+	case c.executor.version == protocol.RESP3:
 		f = formatRESP3
 	}
-	if c.wire.wantsSeq {
+	if c.executor.wantsSeq {
 		return withSeq[f]
 	}
 	return f
@@ -366,7 +366,7 @@ func (c *conn) format(form broker.Form) format {
 func (c *conn) begin() []byte { return c.srv.encoder.begin(512) }
 
 func (c *conn) reply(frame []byte) {
-	if !c.wire.mute.off && !c.wire.mute.skip {
+	if !c.executor.replyMode.off && !c.executor.replyMode.skip {
 		c.push(frame)
 	}
 }
@@ -380,24 +380,24 @@ func (c *conn) push(frame []byte) {
 
 // queue appends to what the next flush hands over.
 func (c *conn) queue(s fragment, e frameInfo) {
-	if c.wire.unflushed == nil {
-		c.wire.unflushed = unflushedPool.Get().(*unflushedFrames)
+	if c.executor.unflushed == nil {
+		c.executor.unflushed = unflushedPool.Get().(*unflushedFrames)
 	}
-	c.wire.unflushed.add(s, e)
+	c.executor.unflushed.add(s, e)
 }
 
 // Applied takes a batch back.
 func (c *conn) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *batch:
-		c.wire.applied++
+		c.executor.batchesApplied++
 		c.srv.stats.end(c)
 		c.srv.encoder.dropOversized()
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && CloseReason(c.reason.Load()) == CloseReasonNone {
-			c.resubmitLater(b.Requests[n-1].Tag.(*call))
+			c.resubmitLater(b.Requests[n-1].Tag.(*invocation))
 		}
-		c.share.batches.Add(-note.weight)
-		c.srv.memory.hold(-note.weight)
+		c.usage.batches.Add(-note.charged)
+		c.srv.memory.charge(-note.charged)
 		note.release()
 	case leaveApplied:
 		close(note)
@@ -406,15 +406,15 @@ func (c *conn) Applied(b *broker.Batch) {
 
 // Flush hands over what was queued, under one lock and with one wake-up for all of it.
 func (c *conn) Flush() {
-	w := &c.wire
+	w := &c.executor
 	c.srv.stats.end(c) // of a batch that the core puts off
-	if c.outbox.add(w.unflushed, w.applied, w.newest) {
+	if c.outbox.add(w.unflushed, w.batchesApplied, w.lastMessageBytes) {
 		c.startWriter()
 	}
 	if w.unflushed != nil {
 		w.unflushed.recycle()
 	}
-	w.unflushed, w.messages, w.newest, w.applied = nil, 0, 0, 0
+	w.unflushed, w.messageBytes, w.lastMessageBytes, w.batchesApplied = nil, 0, 0, 0
 }
 
 func (c *conn) startWriter() {
@@ -427,8 +427,8 @@ func (c *conn) Ended(e broker.EndReason, evict any) {
 	c.srv.encoder.removeMonitor(c)
 	c.endMulti()
 	if e == broker.Evicted {
-		c.wire.closing = true // names that are still to be left reach it no more
-		c.wire.evicted = true
+		c.executor.closing = true // names that are still to be left reach it no more
+		c.executor.evicted = true
 		c.srv.counts.clients.Add(-1)
 		reason, asked := evict.(CloseReason)
 		if !asked {
@@ -478,16 +478,16 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 // reply by RESP2 clients. Who has yet to authenticate waits for no message, and is told in any protocol.
 func (c *conn) closeNotice(reason CloseReason) []byte {
 	text := c.srv.options.closeNoticeText(reason)
-	if !c.wire.lines && reason == CloseReasonAuthTimeout {
+	if !c.executor.speaksLines && reason == CloseReasonAuthTimeout {
 		return protocol.AppendError(nil, protocol.Errorf("%s", text))
 	}
-	if !c.wire.lines && c.wire.version == protocol.RESP2 {
+	if !c.executor.speaksLines && c.executor.version == protocol.RESP2 {
 		return nil
 	}
-	if !c.wire.lines { // a push of a kind of its own; unknown kinds are safe in RESP3
-		b := c.wire.version.AppendHeader(nil, protocol.Push, 3)
+	if !c.executor.speaksLines { // a push of a kind of its own; unknown kinds are safe in RESP3
+		b := c.executor.version.AppendHeader(nil, protocol.Push, 3)
 		b = protocol.AppendBulkString(protocol.AppendBulkString(b, "closing"), reason.String())
 		return protocol.AppendBulkString(b, text)
 	}
-	return protocol.AppendLineEnd(protocol.AppendLineError(nil, protocol.Errorf("%s", text)), c.wire.crlf)
+	return protocol.AppendLineEnd(protocol.AppendLineError(nil, protocol.Errorf("%s", text)), c.executor.crlf)
 }

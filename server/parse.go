@@ -24,7 +24,7 @@ func (c *conn) parse(b *batch) CloseReason {
 		if err != nil {
 			b.used = len(b.data)
 			k := b.add()
-			k.handler, k.err = answerError, err
+			k.handler, k.err = replyError, err
 			return CloseReasonProtocol
 		}
 		if !ok {
@@ -44,7 +44,7 @@ func (c *conn) parse(b *batch) CloseReason {
 			continue
 		}
 		b.used += n
-		if k.handler == answerQuit {
+		if k.handler == replyQuit {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return CloseReasonQuit
 		}
@@ -63,11 +63,11 @@ func (c *conn) parse(b *batch) CloseReason {
 const maxCalls, maxOthers = 256, 64
 
 // check makes k of a command: it looks it up and checks what can be checked without the core.
-func (c *conn) check(k *call, cmd *protocol.Command) {
+func (c *conn) check(k *invocation, cmd *protocol.Command) {
 	k.row, k.err = cmd.Resolve() // which may put arguments together
 	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if k.err == nil {
-		k.handler = byPlace[k.row.Index()]
+		k.handler = handlerByIndex[k.row.Index()]
 		if k.handler.op == broker.Subscribe && c.unauthenticated() && mayHavePredicate(k.topics()) {
 			k.err = c.unauthenticatedPredicate(k)
 		}
@@ -80,7 +80,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 	}
 	switch {
 	case k.err != nil:
-		k.handler = answerError
+		k.handler = replyError
 	case k.row.HasSecrets:
 		c.hashSecrets(k.row, k.args)
 	}
@@ -90,7 +90,7 @@ func (c *conn) check(k *call, cmd *protocol.Command) {
 }
 
 // runs tells whether publishes like k that follow it are to be taken together. At trace each command is logged.
-func (c *conn) runs(k *call) bool {
+func (c *conn) runs(k *invocation) bool {
 	if k.handler.op != broker.Publish || c.traced() {
 		return false
 	}
@@ -102,7 +102,7 @@ func (c *conn) traced() bool {
 }
 
 // trace writes one line for a command.
-func (c *conn) trace(k *call) {
+func (c *conn) trace(k *invocation) {
 	e := c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(k.row, k.args)))
 	if k.err != nil { // its text may quote the arguments, which are not for everybody
 		e = e.Str("error", string(k.err.Code))
@@ -110,16 +110,16 @@ func (c *conn) trace(k *call) {
 	e.Send()
 }
 
-// maxAmpleArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
+// maxLargeArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
 // the core makes the whole answer while everybody waits.
-const maxAmpleArgs = 1024
+const maxLargeArgs = 1024
 
 // checkTopics holds topics, and what is matched against many of them, to their limit.
-func (c *conn) checkTopics(k *call) *protocol.Error {
+func (c *conn) checkTopics(k *invocation) *protocol.Error {
 	names := k.topics()
 	if k.row.LargeReply {
 		names = k.args
-		if len(names) > maxAmpleArgs {
+		if len(names) > maxLargeArgs {
 			return tooManyArgs(k.row)
 		}
 	}
@@ -132,7 +132,7 @@ func (c *conn) checkTopics(k *call) *protocol.Error {
 }
 
 // checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
-func (c *conn) checkName(k *call, name []byte) *protocol.Error {
+func (c *conn) checkName(k *invocation, name []byte) *protocol.Error {
 	l := &c.srv.options.Limits
 	topic, expression, found := filter.Split(name)
 	if !found || k.handler.op != broker.Subscribe && k.handler.op != broker.Unsubscribe {
@@ -153,7 +153,7 @@ func (c *conn) checkPredicateLen(expression []byte) *protocol.Error {
 }
 
 func tooManyArgs(row *protocol.CommandSpec) *protocol.Error {
-	return protocol.Errorf("more than %d arguments for '%s' command", maxAmpleArgs, row.FullName())
+	return protocol.Errorf("more than %d arguments for '%s' command", maxLargeArgs, row.FullName())
 }
 
 // showArgs is a command as the trace log shows it, cut to a screenful.

@@ -35,21 +35,21 @@ func ParsePolicy(s string) (Policy, error) {
 func (o *outbox) policy() Policy { return Policy(o.policyValue.Load()) }
 
 // slow is SLOW [policy], in both dialects.
-func slow(x *exchange) {
-	if args := x.call.args[1:]; len(args) > 1 {
-		x.out = appendErr(x.out, x.call, protocol.Errorf("SLOW takes one policy; type: %s", x.call.row.Usage))
+func slow(x *response) {
+	if args := x.inv.args[1:]; len(args) > 1 {
+		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("SLOW takes one policy; type: %s", x.inv.row.Usage))
 		return
-	} else if err := x.choose(args); err != nil {
-		x.out = appendErr(x.out, x.call, err)
+	} else if err := x.setPolicy(args); err != nil {
+		x.buf = appendErr(x.buf, x.inv, err)
 		return
 	}
-	x.out = appendVerb(x.out, x.call, [][]byte{[]byte(x.conn.outbox.policy().String())})
+	x.buf = appendVerb(x.buf, x.inv, [][]byte{[]byte(x.conn.outbox.policy().String())})
 }
 
 // clientSlow is CLIENT SLOW [policy].
-func clientSlow(x *exchange) {
-	args := x.call.args[2:]
-	switch err := x.choose(args); {
+func clientSlow(x *response) {
+	args := x.inv.args[2:]
+	switch err := x.setPolicy(args); {
 	case len(args) > 1:
 		x.wrongSubcommandArity()
 	case err != nil:
@@ -61,8 +61,8 @@ func clientSlow(x *exchange) {
 	}
 }
 
-// choose sets the policy if there is one to set.
-func (x *exchange) choose(args [][]byte) *protocol.Error {
+// setPolicy sets the policy if there is one to set.
+func (x *response) setPolicy(args [][]byte) *protocol.Error {
 	if len(args) != 1 {
 		return nil
 	}

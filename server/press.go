@@ -16,9 +16,9 @@ type encoder struct {
 		length   int
 	}
 	reusedSeq uint64 // the first message of the run whose frames are sent from where they were read
-	memory    *memory
+	memory    *memoryLimit
 	replies   arena
-	exchange  exchange // of the command being answered; here so that answering does not allocate
+	response  response // of the command being answered; here so that answering does not allocate
 	monitors  []*conn  // who watches all commands, in the order in which they asked to
 }
 
@@ -59,19 +59,19 @@ type arena struct {
 }
 
 // begin lends room to append about size bytes of frames to.
-func (a *arena) begin(m *memory, size int) []byte {
+func (a *arena) begin(m *memoryLimit, size int) []byte {
 	if a.buf == nil || len(a.buf.bytes)-a.at < size {
 		a.release(m)
 		a.buf, a.at = newBuffer(nil, size), 0
 		if m != nil {
-			m.core = m.core || m.over()
+			m.exceededOnCore = m.exceededOnCore || m.over()
 		}
 	}
 	return a.buf.bytes[a.at:a.at]
 }
 
 // release gives the buffer to those who hold frames in it. From here on it is counted as what clients hold.
-func (a *arena) release(m *memory) {
+func (a *arena) release(m *memoryLimit) {
 	if a.buf != nil {
 		a.buf.chargeTo(m)
 		a.buf.release()
@@ -145,7 +145,7 @@ func encodedSize(f format, m *broker.Message, pattern string) int {
 // only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
 // of RESP only, that of the first who asks; the other one is a copy.
 func (e *encoder) reuseFrames(f format, m *broker.Message, a *arena) fragment {
-	k, ok := m.Tag.(*call)
+	k, ok := m.Tag.(*invocation)
 	if !ok || k.run.Frames == nil || len(k.run.Payloads) != len(m.Payloads) {
 		return fragment{}
 	}
@@ -172,7 +172,7 @@ func (e *encoder) dropOversized() {
 	}
 }
 
-func (e *encoded) dropOversized(m *memory) {
+func (e *encoded) dropOversized(m *memoryLimit) {
 	e.frames, e.sequence = fragment{}, 0
 	if e.arena.buf != nil && e.arena.buf.pool == nil {
 		e.arena.release(m)

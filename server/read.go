@@ -46,12 +46,12 @@ func (c *conn) readBuffer() (*buffer, int) {
 	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
 	// costs nothing.
 	if len(in.buf.bytes)-in.filled < in.filled/2 {
-		c.share.reading.Store(int64(3 * in.filled)) // first: for a moment there are both
+		c.usage.reading.Store(int64(3 * in.filled)) // first: for a moment there are both
 		grown := newBuffer(&c.srv.memory, 2*in.filled)
 		copy(grown.bytes, in.buf.bytes[:in.filled])
 		in.buf.release()
 		in.buf = grown
-		c.share.reading.Store(grown.size())
+		c.usage.reading.Store(grown.size())
 	}
 	return in.buf, in.filled
 }
@@ -158,14 +158,14 @@ func (c *conn) handleRead(b *batch) CloseReason {
 //
 //go:noinline
 func (c *conn) submit(b *batch) bool {
-	c.srv.counts.commands.Add(int64(b.request()))
+	c.srv.counts.commands.Add(int64(b.fillRequests()))
 	if !c.judgeAhead(b) {
 		b.release()
 		return false // the reason has been said already
 	}
-	b.weight = b.memory()
-	c.share.batches.Add(b.weight)
-	c.srv.memory.hold(b.weight)
+	b.charged = b.memSize()
+	c.usage.batches.Add(b.charged)
+	c.srv.memory.charge(b.charged)
 	c.outbox.addInFlight()
 	return c.srv.core.Submit(&b.Batch)
 }
@@ -197,6 +197,6 @@ func (c *conn) chargeReading() {
 	if c.reader.buf != nil {
 		held = c.reader.buf.size()
 	}
-	c.share.reading.Store(held)
-	c.srv.memory.set(&c.share.partial, c.parser.MemSize())
+	c.usage.reading.Store(held)
+	c.srv.memory.setUsage(&c.usage.partial, c.parser.MemSize())
 }

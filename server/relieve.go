@@ -10,19 +10,19 @@ import (
 	"github.com/conchmq/conch/broker"
 )
 
-// relieve is the goroutine that is woken when clients hold much together. It has the collector keep up, and the core evict
+// evictLargestLoop is the goroutine that is woken when clients hold much together. It has the collector keep up, and the core evict
 // over the cap. For a moment there may be more than that: nobody waits for it.
-func (s *Server) relieve() {
+func (s *Server) evictLargestLoop() {
 	percent := 0
 	follow := func() {
-		now, next := s.memory.collection()
-		s.memory.mark.Store(next)
+		now, next := s.memory.gcPercent()
+		s.memory.notifyAt.Store(next)
 		if now != percent && s.options.Collect != nil {
 			s.options.Collect(now)
 		}
 		percent = now
 	}
-	if s.memory.most > 0 {
+	if s.memory.max > 0 {
 		follow()
 	}
 	tick := time.NewTicker(sweepEvery)
@@ -31,15 +31,15 @@ func (s *Server) relieve() {
 		select {
 		case <-s.stopping:
 			return
-		case <-s.memory.pressed:
+		case <-s.memory.exceeded:
 		case <-tick.C:
 		}
-		if s.memory.most == 0 {
+		if s.memory.max == 0 {
 			continue
 		}
 		follow()
 		if s.memory.over() {
-			s.runOnCore(func(broker.View) { s.evictGreediest() })
+			s.runOnCore(func(broker.View) { s.evictLargest() })
 		}
 		s.memory.endPass()
 	}
@@ -52,7 +52,7 @@ func (c *conn) awaitMemory() {
 	for first := true; m.over() && CloseReason(c.reason.Load()) == CloseReasonNone; first = false {
 		passed := m.nextPass()
 		if first { // later passes come by themselves: what holds the memory may be about to go
-			m.press()
+			m.notify()
 		}
 		select {
 		case <-passed:
@@ -86,18 +86,18 @@ const (
 	roomPart = 8
 )
 
-// evictGreediest evicts those that hold most, until all together hold a little less than they may. It runs on the core's
+// evictLargest evicts those that hold most, until all together hold a little less than they may. It runs on the core's
 // goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
-func (s *Server) evictGreediest() {
+func (s *Server) evictLargest() {
 	m := &s.memory
-	m.core = false
+	m.exceededOnCore = false
 	claims, excess := s.claims()
 	if excess <= 0 {
 		return
 	}
-	excess += m.most / roomPart
-	much := max(minWaits, m.most/waitsPart)
-	least := m.most / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
+	excess += m.max / roomPart
+	much := max(minWaits, m.max/waitsPart)
+	least := m.max / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
 	var evicted []*conn
 	for _, cl := range claims {
@@ -105,8 +105,8 @@ func (s *Server) evictGreediest() {
 			break
 		}
 		cl.conn.expel(CloseReasonMaxMemory)
-		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.held.Load()).
-			Int64("max-memory", m.most).Msg("clients hold too much memory together: the one that holds most is evicted")
+		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.used.Load()).
+			Int64("max-memory", m.max).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
 		evicted = append(evicted, cl.conn)
 	}
@@ -119,11 +119,11 @@ func (s *Server) evictGreediest() {
 
 // claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
 func (s *Server) claims() (claims []claim, excess int64) {
-	excess = s.memory.held.Load() - s.memory.most
+	excess = s.memory.used.Load() - s.memory.max
 	for _, c := range s.all() {
-		all, waits := c.holds()
+		all, waits := c.usedMemory()
 		if CloseReason(c.reason.Load()) != CloseReasonNone {
-			excess -= c.passing() + c.outbox.dequeuedBytes.Load()
+			excess -= c.releasableMemory() + c.outbox.dequeuedBytes.Load()
 			continue
 		}
 		queued := c.pendingBytes()
@@ -135,7 +135,7 @@ func (s *Server) claims() (claims []claim, excess int64) {
 // expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
 // subscriber sets must not change under a delivery.
 func (c *conn) expel(reason CloseReason) {
-	c.wire.closing = true
+	c.executor.closing = true
 	c.srv.encoder.removeMonitor(c)
 	c.end(reason)
 	c.sendCloseNotice(reason)

@@ -22,23 +22,23 @@ func TestTheOrderOfEviction(t *testing.T) {
 
 // The collector works harder the closer the cap is, and never all the time: there is no limit that it could not keep.
 func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
-	m := memory{most: 1000, pressed: make(chan struct{}, 1)}
+	m := memoryLimit{max: 1000, exceeded: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		held    int64
 		percent int
 		mark    int64
 	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
-		m.held.Store(step.held)
-		percent, mark := m.collection()
+		m.used.Store(step.held)
+		percent, mark := m.gcPercent()
 		assert.Equal(t, step.percent, percent, "%d held", step.held)
 		assert.Equal(t, step.mark, mark, "%d held", step.held)
 	}
-	m.held.Store(0)
-	m.mark.Store(500)
-	m.hold(400)
-	assert.Empty(t, m.pressed)
-	m.hold(200)
-	assert.Len(t, m.pressed, 1, "somebody looks as soon as it is more")
+	m.used.Store(0)
+	m.notifyAt.Store(500)
+	m.charge(400)
+	assert.Empty(t, m.exceeded)
+	m.charge(200)
+	assert.Len(t, m.exceeded, 1, "somebody looks as soon as it is more")
 }
 
 // Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
@@ -70,7 +70,7 @@ func TestAddingToALongOutboxMovesNothing(t *testing.T) {
 
 // A buffer is counted once, from its first holder to its last.
 func TestASharedBufferIsCountedOnce(t *testing.T) {
-	m := &memory{}
+	m := &memoryLimit{}
 	in := newBuffer(m, 1<<20)
 	var outboxes []*outbox
 	for range 100 {
@@ -81,12 +81,12 @@ func TestASharedBufferIsCountedOnce(t *testing.T) {
 		outboxes = append(outboxes, o)
 	}
 	in.release()
-	assert.Less(t, m.held.Load(), int64(1<<20+100*1024))
+	assert.Less(t, m.used.Load(), int64(1<<20+100*1024))
 	for _, o := range outboxes {
-		assert.Positive(t, m.held.Load())
+		assert.Positive(t, m.used.Load())
 		o.clear()
 	}
-	assert.Zero(t, m.held.Load())
+	assert.Zero(t, m.used.Load())
 }
 
 // 64 KiB of two-byte commands are 32,768 of them: as one batch they took 10 MB, and everybody waited for all.
@@ -96,10 +96,10 @@ func TestABatchIsBounded(t *testing.T) {
 	copy(in.bytes, strings.Repeat("a\n", 32<<10))
 	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.bytes))
 	assert.Equal(t, CloseReasonNone, c.parse(b))
-	b.request()
+	b.fillRequests()
 	assert.Len(t, b.calls, maxOthers)
 	assert.True(t, c.reader.moreBuffered, "the rest is taken without another read")
-	assert.Less(t, b.memory(), int64(512<<10))
+	assert.Less(t, b.memSize(), int64(512<<10))
 	c.keepPartial(b)
 	assert.Same(t, in, c.reader.buf, "and without a copy")
 	assert.Equal(t, b.used, c.reader.start)

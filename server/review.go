@@ -19,7 +19,7 @@ func (s *Server) recheckUsers(v broker.View, changed ...string) {
 	now := time.Now()
 	var affected []*conn
 	s.eachClient(func(c *conn) {
-		u := c.wire.user // nil if it has sent nothing: it will be judged by what holds when it does
+		u := c.executor.user // nil if it has sent nothing: it will be judged by what holds when it does
 		if u != nil && (len(changed) != 1 || u.Name() == changed[0]) {
 			affected = append(affected, c)
 		}
@@ -34,13 +34,13 @@ func (s *Server) recheckUsers(v broker.View, changed ...string) {
 // evictAfterRequest has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
 // it neither reaches the connection nor, if it is the connection's own, runs.
 func (c *conn) evictAfterRequest(v broker.View, reason CloseReason) {
-	c.wire.closing = true
+	c.executor.closing = true
 	c.srv.encoder.removeMonitor(c)
 	v.Evict(c.sub, reason)
 }
 
 func (c *conn) recheckUser(now time.Time) CloseReason {
-	w := &c.wire
+	w := &c.executor
 	u := c.srv.access.users.Find(w.user.Name())
 	switch {
 	case u == nil:

@@ -63,11 +63,11 @@ func digest(arg []byte) (d acl.Digest) {
 	return d
 }
 
-func isRequirepass(name []byte) bool { return lower(name) == "requirepass" }
+func isRequirepass(name []byte) bool { return asciiLower(name) == "requirepass" }
 
-// lower is a word in lower case. Only ASCII has cases here: to strings.ToLower and bytes.EqualFold a word with an İ in it
+// asciiLower is a word in lower case. Only ASCII has cases here: to strings.ToLower and bytes.EqualFold a word with an İ in it
 // is or is not an option, and a password that one of them overlooks is a password that is seen.
-func lower(word []byte) string {
+func asciiLower(word []byte) string {
 	b := bytes.Clone(word)
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {
@@ -92,12 +92,12 @@ func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 	case "auth":
 		redact(args, 1, len(args))
 	case "hello":
-		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return lower(arg) == "auth" }); i >= 0 {
+		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return asciiLower(arg) == "auth" }); i >= 0 {
 			redact(args, i+2, len(args)) // also where something is missing before or behind it
 		}
 	case "config|set":
 		for i := 2; i < len(args); i += 2 {
-			if lower(args[i]) != "loglevel" { // also where the name is mistyped
+			if asciiLower(args[i]) != "loglevel" { // also where the name is mistyped
 				redact(args, i+1, i+2)
 			}
 		}

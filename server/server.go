@@ -21,12 +21,12 @@ type Server struct {
 	started      time.Time
 	epoch        string // which sequence of numbers this is: another one for each start
 	counts       counts
-	memory       memory
+	memory       memoryLimit
 	predicates   filter.Cache // those that are subscribed to, each compiled once
 	evaluators   evaluators
 	stats        commandStats // the core's goroutine's
 	missing      missing      // the core's goroutine's
-	usage        usage
+	usage        processUsage
 	runID        string
 	port         atomic.Int64 // of the first TCP listener; 0 before there is one
 	handshakeLog logLimiter   // for what the log says of failed ones
@@ -82,11 +82,11 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	s.evaluators.places = evaluatorPlaces()
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime()))
-	s.memory.most, s.memory.pressed = o.MaxMemory, make(chan struct{}, 1)
-	s.memory.mark.Store(o.MaxMemory)
+	s.memory.max, s.memory.exceeded = o.MaxMemory, make(chan struct{}, 1)
+	s.memory.notifyAt.Store(o.MaxMemory)
 	s.counts.messages.memory, s.encoder.memory = &s.memory, &s.memory
 	s.tasks.Go(s.sweep)
-	s.tasks.Go(s.relieve)
+	s.tasks.Go(s.evictLargestLoop)
 	return s, nil
 }
 

@@ -16,13 +16,13 @@ const maxCells, maxCellBytes = 64, 256
 
 const ellipsis = "…"
 
-// table is text in columns, for people. Longer cells are cut: one name of some kilobytes would widen all rows.
-type table struct {
+// textTable is text in columns, for people. Longer cells are cut: one name of some kilobytes would widen all rows.
+type textTable struct {
 	head []string
 	rows [][]string
 }
 
-func (t *table) add(x *exchange, cells ...any) {
+func (t *textTable) add(x *response, cells ...any) {
 	x.work += workPerRow
 	row := make([]string, len(cells))
 	for i, cell := range cells {
@@ -88,7 +88,7 @@ func showName(name string) string {
 }
 
 // lines are the head and the rows, with the columns under each other.
-func (t *table) lines() []string {
+func (t *textTable) lines() []string {
 	width := make([]int, len(t.head))
 	all := append([][]string{t.head}, t.rows...)
 	for _, row := range all {
@@ -107,9 +107,9 @@ func (t *table) lines() []string {
 	return lines
 }
 
-// table answers a verb with a table, all being how many rows there are: one line that says how many follow, then those,
+// textTable answers a verb with a table, all being how many rows there are: one line that says how many follow, then those,
 // each behind a # as all that is not for programs. Over RESP it is an array of these lines.
-func (x *exchange) table(t *table, all int) {
+func (x *response) textTable(t *textTable, all int) {
 	lines := []string{}
 	if len(t.rows) > 0 {
 		lines = t.lines()
@@ -117,15 +117,15 @@ func (x *exchange) table(t *table, all int) {
 	if left := all - len(t.rows); left > 0 {
 		lines = append(lines, fmt.Sprintf("# and %d more", left))
 	}
-	if x.call.dialect != protocol.Line {
+	if x.inv.dialect != protocol.Line {
 		x.array(len(lines))
 		for _, line := range lines {
 			x.simple(line)
 		}
 		return
 	}
-	x.out = protocol.AppendLineEnd(fmt.Appendf(x.out, "OK %s %d", x.call.row.Name, all), x.call.crlf)
+	x.buf = protocol.AppendLineEnd(fmt.Appendf(x.buf, "OK %s %d", x.inv.row.Name, all), x.inv.crlf)
 	for _, line := range lines {
-		x.out = protocol.AppendLineEnd(append(x.out, line...), x.call.crlf)
+		x.buf = protocol.AppendLineEnd(append(x.buf, line...), x.inv.crlf)
 	}
 }

@@ -5,106 +5,106 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// transaction is what a connection has queued since MULTI. It belongs to the core's goroutine, like the rest of wire.
+// transaction is what a connection has queued since MULTI. It belongs to the core's goroutine, like the rest of executor.
 type transaction struct {
-	kept      []broker.Request
-	bytes     int  // that it holds in memory, about
-	buffered  int  // those of them in buffers, which count themselves
-	ample     int  // commands whose answer or work may be much larger than themselves
-	spoiled   bool // a command was refused: EXEC will refuse all
-	executing bool
-	spent     int                          // on the answers so far: see budget.go
-	messages  []delivery                   // what the transaction sends to its own connection, for after its answer
-	held      int                          // bytes of them
-	missed    map[*subscriptionAccount]int // places in messages of what was lost since the last message that was not
+	queued       []broker.Request
+	bytes        int  // that it holds in memory, about
+	buffered     int  // those of them in buffers, which count themselves
+	largeReplies int  // commands whose answer or work may be much larger than themselves
+	aborted      bool // a command was refused: EXEC will refuse all
+	inExec       bool
+	spent        int                          // on the answers so far: see budget.go
+	messages     []heldDelivery               // what the transaction sends to its own connection, for after its answer
+	held         int                          // bytes of them
+	missed       map[*subscriptionAccount]int // places in messages of what was lost since the last message that was not
 }
 
-func (c *conn) executing() bool { return c.wire.multi != nil && c.wire.multi.executing }
+func (c *conn) inExec() bool { return c.executor.txn != nil && c.executor.txn.inExec }
 
-// spoil makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
+// abortTxn makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
 // It returns what to answer.
-func (c *conn) spoil(k *call, why *protocol.Error) *protocol.Error {
+func (c *conn) abortTxn(k *invocation, why *protocol.Error) *protocol.Error {
 	if k.row != nil && k.row.Name == "EXEC" {
 		c.endMulti()
 		return protocol.ErrExecAbort(why)
 	}
-	if c.wire.multi != nil {
-		c.wire.multi.spoiled = true
+	if c.executor.txn != nil {
+		c.executor.txn.aborted = true
 	}
 	return why
 }
 
-// admitKept lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
+// admitQueued lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
-func (c *conn) admitKept(r *broker.Request, k *call) bool {
-	if c.wire.closing {
-		c.answerErr(k, errLeaving)
+func (c *conn) admitQueued(r *broker.Request, k *invocation) bool {
+	if c.executor.closing {
+		c.replyErr(k, errClosing)
 		return false
 	}
 	if err := c.authorizeQueued(k); err != nil {
-		c.answerErr(k, err)
+		c.replyErr(k, err)
 		return false
 	}
 	c.srv.encoder.feedMonitors(c, k)
 	switch {
 	case k.row.Name == "SSUBSCRIBE":
-		c.answerErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+		c.replyErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.answerErr(k, c.errTooMany())
+		c.replyErr(k, c.errTooMany())
 		return false
 	}
 	c.srv.stats.called(k.row, 1)
 	return true
 }
 
-// errLeaving answers what is behind the command of a transaction that cost its own connection its rights.
-var errLeaving = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
+// errClosing answers what is behind the command of a transaction that cost its own connection its rights.
+var errClosing = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
 
 const (
-	keptOverhead = 256 // what one kept command costs besides its arguments, about
-	maxAmple     = 16  // of one transaction: it runs in one go, while everybody waits
+	queuedOverhead  = 256 // what one queued command costs besides its arguments, about
+	maxLargeReplies = 16  // of one transaction: it runs in one go, while everybody waits
 )
 
-// keep queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
-func (c *conn) keep(r *broker.Request) {
-	m, k := c.wire.multi, *r.Tag.(*call)
-	k.keep(&c.srv.memory, m)
+// enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
+func (c *conn) enqueue(r *broker.Request) {
+	m, k := c.executor.txn, *r.Tag.(*invocation)
+	k.own(&c.srv.memory, m)
 	if k.row.LargeReply || k.row.Costly {
-		m.ample++
+		m.largeReplies++
 	}
-	if m.ample > maxAmple {
-		m.spoiled = true
+	if m.largeReplies > maxLargeReplies {
+		m.aborted = true
 		k.buf.release()
-		c.answerErr(&k, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxAmple))
+		c.replyErr(&k, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
 		k.buf.release()
 		m.release()
-		m.spoiled = true
-		c.answerErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		m.aborted = true
+		c.replyErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
-	c.srv.memory.set(&c.share.kept, m.bytes-m.buffered)
-	if m.spoiled {
+	c.srv.memory.setUsage(&c.usage.queued, m.bytes-m.buffered)
+	if m.aborted {
 		k.buf.release()
 	} else {
-		m.kept = append(m.kept, broker.Request{})
-		k.ask(&m.kept[len(m.kept)-1])
+		m.queued = append(m.queued, broker.Request{})
+		k.fillRequest(&m.queued[len(m.queued)-1])
 	}
 	c.reply(append(c.begin(), "+QUEUED\r\n"...))
 }
 
-// keep makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
-func (k *call) keep(memory *memory, m *transaction) {
+// own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
+func (k *invocation) own(memory *memoryLimit, m *transaction) {
 	size := 0
 	for _, arg := range k.args {
 		size += len(arg)
 	}
 	room, args := make([]byte, size), k.args
 	k.args, k.run, k.buf = make([][]byte, len(args)), protocol.Run{}, nil
-	m.bytes += keptOverhead + size + 32*len(args)
+	m.bytes += queuedOverhead + size + 32*len(args)
 	if size >= largePayload {
 		k.buf = wrap(memory, room)
 		m.buffered += size
@@ -117,45 +117,45 @@ func (k *call) keep(memory *memory, m *transaction) {
 	}
 }
 
-// release lets go of what was kept.
+// release gives back what was queued.
 func (m *transaction) release() {
-	for i := range m.kept {
-		m.kept[i].Tag.(*call).buf.release()
+	for i := range m.queued {
+		m.queued[i].Tag.(*invocation).buf.release()
 	}
-	m.kept, m.messages = nil, nil
+	m.queued, m.messages = nil, nil
 }
 
 // BeginExec answers EXEC: with the header of the replies to come, or with why there are none.
 func (c *conn) BeginExec(r *broker.Request) []broker.Request {
-	m := c.wire.multi
+	m := c.executor.txn
 	switch {
 	case m == nil:
 		c.fail(r, protocol.Errorf("EXEC without MULTI"))
 		return nil
-	case m.spoiled:
+	case m.aborted:
 		c.endMulti()
 		c.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
 	}
-	c.reply(protocol.AppendArray(c.begin(), len(m.kept)))
-	m.executing = len(m.kept) > 0
-	if !m.executing {
+	c.reply(protocol.AppendArray(c.begin(), len(m.queued)))
+	m.inExec = len(m.queued) > 0
+	if !m.inExec {
 		c.endMulti()
 	}
-	return m.kept
+	return m.queued
 }
 
 // fail answers an EXEC that has run, and found nothing that it may do.
 func (c *conn) fail(r *broker.Request, err *protocol.Error) {
 	answer := protocol.AppendError(c.begin(), err)
-	c.srv.stats.failed(r.Tag.(*call).row, answer, protocol.RESP)
+	c.srv.stats.failed(r.Tag.(*invocation).row, answer, protocol.RESP)
 	c.reply(answer)
 }
 
 // EndExec ends an EXEC: now come the messages that it sent to its own connection.
 func (c *conn) EndExec(*broker.Request) {
-	messages := c.wire.multi.messages
-	c.wire.multi.messages = nil
+	messages := c.executor.txn.messages
+	c.executor.txn.messages = nil
 	c.endMulti()
 	for _, d := range messages {
 		c.queueMessages(d.frames, d.entry)
@@ -163,8 +163,8 @@ func (c *conn) EndExec(*broker.Request) {
 	}
 }
 
-// delivery is messages that have been encoded, and whose they are.
-type delivery struct {
+// heldDelivery is messages that have been encoded, and whose they are.
+type heldDelivery struct {
 	frames fragment
 	entry  frameInfo
 }
@@ -185,20 +185,20 @@ func (m *transaction) hold(frames fragment, e frameInfo) {
 	}
 	frames.retain()
 	m.held += frames.size()
-	m.messages = append(m.messages, delivery{frames, e})
+	m.messages = append(m.messages, heldDelivery{frames, e})
 }
 
-func multi(x *exchange) {
-	if x.conn.wire.multi != nil {
+func multi(x *response) {
+	if x.conn.executor.txn != nil {
 		x.fail(protocol.Errorf("MULTI calls can not be nested"))
 		return
 	}
-	x.conn.wire.multi = new(transaction)
+	x.conn.executor.txn = new(transaction)
 	x.ok()
 }
 
-func discard(x *exchange) {
-	if x.conn.wire.multi == nil {
+func discard(x *response) {
+	if x.conn.executor.txn == nil {
 		x.fail(protocol.Errorf("DISCARD without MULTI"))
 		return
 	}
@@ -208,12 +208,12 @@ func discard(x *exchange) {
 
 // endMulti forgets the transaction, if there is one.
 func (c *conn) endMulti() {
-	if m := c.wire.multi; m != nil {
+	if m := c.executor.txn; m != nil {
 		for i := range m.messages {
 			m.messages[i].frames.release()
 		}
 		m.release()
 	}
-	c.wire.multi = nil
-	c.srv.memory.set(&c.share.kept, 0)
+	c.executor.txn = nil
+	c.srv.memory.setUsage(&c.usage.queued, 0)
 }

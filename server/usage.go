@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// usage is what the process takes of the machine.
-type usage struct{ peak atomic.Int64 } // of memory; the sweeper and the core look
+// processUsage is what the process takes of the machine.
+type processUsage struct{ peak atomic.Int64 } // of memory; the sweeper and the core look
 
 // memory is how many bytes the objects on the heap have now. It stops nothing, unlike runtime.ReadMemStats.
-func (u *usage) memory() int64 {
+func (u *processUsage) memory() int64 {
 	used := metric("/memory/classes/heap/objects:bytes")
 	for peak := u.peak.Load(); used > peak && !u.peak.CompareAndSwap(peak, used); {
 		peak = u.peak.Load()
@@ -48,7 +48,7 @@ func residentMemory() int64 {
 	return metric("/memory/classes/total:bytes") - metric("/memory/classes/heap/released:bytes")
 }
 
-func infoMemory(x *exchange) []string {
+func infoMemory(x *response) []string {
 	s := x.conn.srv
 	used, resident := s.usage.memory(), residentMemory()
 	return []string{
@@ -75,7 +75,7 @@ func human(n int64) string {
 	return fmt.Sprintf("%.2f%c", value, units[0])
 }
 
-func infoCPU(*exchange) []string {
+func infoCPU(*response) []string {
 	var r syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // it cannot fail for oneself
 	return []string{

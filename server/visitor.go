@@ -36,16 +36,16 @@ func (s *Server) runOnCore(run func(broker.View)) bool {
 // fileTask is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
 // it while the connection is parked: nothing else of it is read meanwhile. answer then runs on the core's goroutine.
 type fileTask struct {
-	work   func() (answer func(*exchange))
+	work   func() (answer func(*response))
 	silent bool // CLIENT REPLY wants no answer
 	row    *protocol.CommandSpec
 }
 
 // deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
 // see protocol.Row.Fence.
-func (x *exchange) deferToReader(work func() func(*exchange)) {
-	m := x.conn.wire.mute
-	x.conn.fileTask = &fileTask{work, m.off || m.skip, x.call.row}
+func (x *response) deferToReader(work func() func(*response)) {
+	m := x.conn.executor.replyMode
+	x.conn.fileTask = &fileTask{work, m.off || m.skip, x.inv.row}
 }
 
 // runFileTask is the reader's part. All fileTasks are about the one file, so one is run after the other, each until its
@@ -57,11 +57,11 @@ func (c *conn) runFileTask() {
 	defer c.srv.fileMu.Unlock()
 	answer := e.work()
 	c.srv.runOnCore(func(v broker.View) {
-		x := &exchange{conn: c, view: v, out: c.begin()}
+		x := &response{conn: c, view: v, buf: c.begin()}
 		answer(x)
-		c.srv.stats.failed(e.row, x.out, protocol.RESP)
+		c.srv.stats.failed(e.row, x.buf, protocol.RESP)
 		if !e.silent {
-			c.push(x.out)
+			c.push(x.buf)
 		}
 		c.Flush() // the core flushes only those whom it spoke to itself
 	})
