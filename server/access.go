@@ -107,27 +107,27 @@ func (a *accessControl) hash(password []byte) acl.Digest {
 }
 
 // authorize checks a command on its way in. Nil lets it pass.
-func (c *conn) authorize(k *invocation) *protocol.Error {
+func (c *conn) authorize(inv *invocation) *protocol.Error {
 	w := &c.executor
 	if w.user == nil {
 		c.assignInitialUser()
 	}
 	switch {
-	case w.unrestricted || k.row.NoAuth:
+	case w.unrestricted || inv.row.NoAuth:
 		return nil
 	case c.unauthenticated():
-		return noAuth(k)
+		return noAuth(inv)
 	}
-	if r := c.checkACL(k); r != nil {
-		c.denied(r, k)
-		return noPerm(k, r)
+	if r := c.checkACL(inv); r != nil {
+		c.denied(r, inv)
+		return noPerm(inv, r)
 	}
 	return nil
 }
 
 // mayPublish tells whether authorize would let a run of publishes pass.
-func (c *conn) mayPublish(k *invocation) bool {
-	return c.executor.unrestricted || c.executor.user != nil && !c.unauthenticated() && c.checkACL(k) == nil
+func (c *conn) mayPublish(inv *invocation) bool {
+	return c.executor.unrestricted || c.executor.user != nil && !c.unauthenticated() && c.checkACL(inv) == nil
 }
 
 // unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
@@ -135,25 +135,25 @@ func (c *conn) unauthenticated() bool {
 	return c.unauthSince.Load() != 0 && !c.srv.access.defaultUserOpen.Load()
 }
 
-func (c *conn) checkACL(k *invocation) *acl.Denial {
-	r := &aclRules[k.row.Index()]
-	args := k.args[min(r.firstArg, len(k.args)):]
-	if k.predicates != nil {
+func (c *conn) checkACL(inv *invocation) *acl.Denial {
+	r := &aclRules[inv.row.Index()]
+	args := inv.args[min(r.firstArg, len(inv.args)):]
+	if inv.predicates != nil {
 		args = stripPredicates(args)
 	}
 	return c.executor.user.Check(r.command, args)
 }
 
 // authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
-func (c *conn) authorizeQueued(k *invocation) *protocol.Error {
+func (c *conn) authorizeQueued(inv *invocation) *protocol.Error {
 	if c.executor.unrestricted {
 		return nil
 	}
-	r := c.checkACL(k)
+	r := c.checkACL(inv)
 	if r == nil {
 		return nil
 	}
-	c.denied(r, k)
+	c.denied(r, inv)
 	why := "no permission to execute the command or subcommand"
 	if r.Reason == acl.ReasonChannel {
 		why = "no permission to access one of the channels used as arguments"
@@ -164,16 +164,16 @@ func (c *conn) authorizeQueued(k *invocation) *protocol.Error {
 
 // noAuth and noPerm speak to programs in Redis' words, and tell those who type what to type.
 
-func noAuth(k *invocation) *protocol.Error {
-	if k.dialect == protocol.Line {
+func noAuth(inv *invocation) *protocol.Error {
+	if inv.dialect == protocol.Line {
 		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
 	}
 	return protocol.ErrNoAuth()
 }
 
-func noPerm(k *invocation, r *acl.Denial) *protocol.Error {
+func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
 	text := r.Text()
-	if k.dialect == protocol.Line {
+	if inv.dialect == protocol.Line {
 		text += "; to be another user, type: AUTH user password"
 	}
 	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
@@ -222,11 +222,11 @@ func (c *conn) userName() string {
 }
 
 // authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
-func (x *response) authenticate(name string, password acl.Digest) *protocol.Error {
-	c, a := x.conn, x.conn.srv.access
+func (w *response) authenticate(name string, password acl.Digest) *protocol.Error {
+	c, a := w.conn, w.conn.srv.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
-		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(x.inv.args[0])}, x.inv)
+		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(w.inv.args[0])}, w.inv)
 		c.logAuthFailure(name)
 		return errWrongPass
 	}
@@ -234,7 +234,7 @@ func (x *response) authenticate(name string, password acl.Digest) *protocol.Erro
 	c.executor.token = token
 	c.setUser(u)
 	if !c.mayHoldSubscriptions(u) {
-		c.evictAfterRequest(x.view, CloseReasonPermissionRevoked)
+		c.evictAfterRequest(w.view, CloseReasonPermissionRevoked)
 	}
 	return nil
 }
@@ -257,7 +257,7 @@ func (c *conn) logAuthFailure(name string) {
 const maxLogged = 256
 
 // denied counts a refusal, and notes it in ACL LOG.
-func (c *conn) denied(r *acl.Denial, k *invocation) {
+func (c *conn) denied(r *acl.Denial, inv *invocation) {
 	a := c.srv.access
 	switch r.Reason {
 	case acl.ReasonAuth:
@@ -273,7 +273,7 @@ func (c *conn) denied(r *acl.Denial, k *invocation) {
 	}
 	a.log.Add(acl.Entry{
 		Reason: r.Reason, Context: context, Object: truncate(r.Object), Username: truncate(r.User),
-	}, time.Now(), func() string { return string(c.appendInfo(nil, k)) })
+	}, time.Now(), func() string { return string(c.appendInfo(nil, inv)) })
 }
 
 func truncate(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }

@@ -117,85 +117,85 @@ func (b *batch) add() *invocation {
 	return &b.calls[len(b.calls)-1]
 }
 
-// findRuns makes k the run that begins with the command just found, n bytes of data, and adds a call for each run that
+// findRuns makes inv the run that begins with the command just found, n bytes of data, and adds a call for each run that
 // follows it and is written the same way, to whatever topics.
-func (b *batch) findRuns(k *invocation, n int, l *protocol.Limits) {
-	if k.dialect == protocol.Line {
-		b.used += k.run.ScanLines(&b.command, b.data[b.used:], n, freeTail(&b.payloads), l.Line)
-		b.payloads = extended(b.payloads, k.run.Payloads)
+func (b *batch) findRuns(inv *invocation, n int, l *protocol.Limits) {
+	if inv.dialect == protocol.Line {
+		b.used += inv.run.ScanLines(&b.command, b.data[b.used:], n, freeTail(&b.payloads), l.Line)
+		b.payloads = extended(b.payloads, inv.run.Payloads)
 		return
 	}
-	k.preserveName()
-	for b.findRun(k, n, l); len(b.calls) < maxCalls; b.findRun(k, n, l) {
+	inv.preserveName()
+	for b.findRun(inv, n, l); len(b.calls) < maxCalls; b.findRun(inv, n, l) {
 		var args [][]byte
-		if args, n = protocol.NextPublish(b.data[b.used:], k.args[0], freeTail(&b.args), l); n == 0 {
+		if args, n = protocol.NextPublish(b.data[b.used:], inv.args[0], freeTail(&b.args), l); n == 0 {
 			return
 		}
 		b.args = extended(b.args, args)
-		prev := k
-		k = b.add()
-		k.handler, k.row, k.args, k.buf = prev.handler, prev.row, args, b.buf
+		prev := inv
+		inv = b.add()
+		inv.handler, inv.row, inv.args, inv.buf = prev.handler, prev.row, args, b.buf
 	}
 }
 
-// findRun makes k the run that begins with its command, n bytes of data. A large message is a run of its own.
-func (b *batch) findRun(k *invocation, n int, l *protocol.Limits) {
+// findRun makes inv the run that begins with its command, n bytes of data. A large message is a run of its own.
+func (b *batch) findRun(inv *invocation, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
-	if len(k.args[2]) >= largePayload {
+	if len(inv.args[2]) >= largePayload {
 		data = data[:n]
 	}
-	b.used += k.run.Scan(k.args, data, n, freeTail(&b.payloads), min(l.Message, largePayload-1))
-	b.payloads = extended(b.payloads, k.run.Payloads)
-	k.run.RewriteAsMessages()
+	b.used += inv.run.Scan(inv.args, data, n, freeTail(&b.payloads), min(l.Message, largePayload-1))
+	b.payloads = extended(b.payloads, inv.run.Payloads)
+	inv.run.RewriteAsMessages()
 }
 
 // fillRequests fills b.Requests from b.calls, and returns how many commands that are.
 func (b *batch) fillRequests() (commands int) {
 	b.Requests = slices.Grow(b.Requests, len(b.calls))[:len(b.calls)] // empty: see release
 	for i := range b.calls {
-		k := &b.calls[i]
-		k.fillRequest(&b.Requests[i])
-		if k.piece == 0 {
-			commands += max(1, len(k.run.Payloads))
+		inv := &b.calls[i]
+		inv.fillRequest(&b.Requests[i])
+		if inv.piece == 0 {
+			commands += max(1, len(inv.run.Payloads))
 		}
 	}
 	return commands
 }
 
 // topics are the arguments that are topics or patterns.
-func (k *invocation) topics() [][]byte {
-	switch k.handler.op {
+func (inv *invocation) topics() [][]byte {
+	switch inv.handler.op {
 	case broker.Publish:
-		return k.args[1:2]
+		return inv.args[1:2]
 	case broker.Subscribe, broker.Unsubscribe:
-		return k.args[1:]
+		return inv.args[1:]
 	}
 	return nil
 }
 
 // fillRequest fills in what the core is asked; r is empty.
-func (k *invocation) fillRequest(r *broker.Request) {
-	r.Op, r.Kind, r.Form, r.Names, r.Tag = k.handler.op, k.handler.kind, formRESP, k.topics(), k
-	r.Filters = k.predicates
-	if k.dialect == protocol.Line {
+func (inv *invocation) fillRequest(r *broker.Request) {
+	r.Op, r.Kind, r.Form, r.Names, r.Tag = inv.handler.op, inv.handler.kind, formRESP, inv.topics(), inv
+	r.Filters = inv.predicates
+	if inv.dialect == protocol.Line {
 		r.Form = formLine
 	}
-	r.IncludeFiltered = r.Op == broker.Unsubscribe && k.row.Syntax == protocol.ArgsNames
+	r.IncludeFiltered = r.Op == broker.Unsubscribe && inv.row.Syntax == protocol.ArgsNames
 	switch {
-	case k.run.Payloads != nil:
-		r.Payloads = k.run.Payloads
+	case inv.run.Payloads != nil:
+		r.Payloads = inv.run.Payloads
 	case r.Op == broker.Publish:
-		r.Payloads = k.args[2:3]
+		r.Payloads = inv.args[2:3]
 	}
 }
 
 // splitRun takes a run apart: a request for each message.
-func (k *invocation) splitRun() []broker.Request {
-	calls := make([]invocation, len(k.run.Payloads))
+func (inv *invocation) splitRun() []broker.Request {
+	calls := make([]invocation, len(inv.run.Payloads))
 	requests := make([]broker.Request, len(calls))
-	for i, payload := range k.run.Payloads {
-		calls[i] = *k
-		calls[i].args = [][]byte{k.args[0], k.args[1], payload}
+	for i, payload := range inv.run.Payloads {
+		calls[i] = *inv
+		calls[i].args = [][]byte{inv.args[0], inv.args[1], payload}
 		calls[i].run, calls[i].buf = protocol.Run{}, nil
 		calls[i].fillRequest(&requests[i])
 	}
@@ -204,14 +204,14 @@ func (k *invocation) splitRun() []broker.Request {
 
 // preserveName moves the name of a publish out of the bytes that were read, where that of a message takes its place.
 // MONITOR shows it as it was spelt.
-func (k *invocation) preserveName() {
+func (inv *invocation) preserveName() {
 	for _, usual := range commonNames {
-		if string(usual) == string(k.args[0]) {
-			k.args[0] = usual
+		if string(usual) == string(inv.args[0]) {
+			inv.args[0] = usual
 			return
 		}
 	}
-	k.args[0] = bytes.Clone(k.args[0])
+	inv.args[0] = bytes.Clone(inv.args[0])
 }
 
 var commonNames = [][]byte{[]byte("PUBLISH"), []byte("publish"), []byte("SPUBLISH"), []byte("spublish")}

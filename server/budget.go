@@ -18,20 +18,20 @@ var errSpent = protocol.Errorf("the answers of this transaction are too large to
 
 // run runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
 // a transaction costs no more than maxSpent and one answer.
-func (x *response) run() {
-	if m := x.conn.executor.txn; m != nil && m.inExec {
-		x.runWithin(m)
+func (w *response) run() {
+	if m := w.conn.executor.txn; m != nil && m.inExec {
+		w.runWithin(m)
 	} else {
-		x.inv.handler.reply(x)
+		w.inv.handler.reply(w)
 	}
-	x.conn.srv.stats.failed(x.inv.row, x.buf, x.inv.dialect)
+	w.conn.srv.stats.failed(w.inv.row, w.buf, w.inv.dialect)
 }
 
-func (x *response) runWithin(m *transaction) {
-	if x.inv.row.LargeReply && m.spent > maxSpent {
-		x.fail(errSpent)
+func (w *response) runWithin(m *transaction) {
+	if w.inv.row.LargeReply && m.spent > maxSpent {
+		w.fail(errSpent)
 		return
 	}
-	x.inv.handler.reply(x)
-	m.spent += len(x.buf) + x.work
+	w.inv.handler.reply(w)
+	m.spent += len(w.buf) + w.work
 }

@@ -97,18 +97,18 @@ func lastCommand(row *protocol.CommandSpec) string {
 }
 
 // sentBytes is how many bytes the command took on the wire, if it was written without needless ones.
-func (k *invocation) sentBytes() int {
+func (inv *invocation) sentBytes() int {
 	n := 0
-	for _, arg := range k.args {
+	for _, arg := range inv.args {
 		n += len(arg) + 1 // a blank, or at last the LF
 	}
 	switch {
-	case k.dialect == protocol.RESP:
-		n = protocol.HeaderLen(len(k.args))
-		for _, arg := range k.args {
+	case inv.dialect == protocol.RESP:
+		n = protocol.HeaderLen(len(inv.args))
+		for _, arg := range inv.args {
 			n += protocol.HeaderLen(len(arg)) + len(arg) + 2
 		}
-	case k.crlf:
+	case inv.crlf:
 		n++
 	}
 	return n

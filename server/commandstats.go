@@ -117,9 +117,9 @@ func (s *commandStats) replies() (all int64) {
 	return all
 }
 
-func infoCommandstats(x *response) []string {
+func infoCommandstats(w *response) []string {
 	var lines []string
-	for place, r := range x.conn.srv.stats.rows {
+	for place, r := range w.conn.srv.stats.rows {
 		if r.calls+r.rejected+r.failed == 0 {
 			continue
 		}
@@ -133,8 +133,8 @@ func infoCommandstats(x *response) []string {
 	return lines
 }
 
-func infoErrorstats(x *response) []string {
-	errors := x.conn.srv.stats.errors
+func infoErrorstats(w *response) []string {
+	errors := w.conn.srv.stats.errors
 	var lines []string
 	for _, code := range slices.Sorted(maps.Keys(errors)) {
 		lines = append(lines, fmt.Sprintf("errorstat_%s:count=%d", code, errors[code]))
@@ -158,8 +158,8 @@ func (b base) minus(then base) base {
 	}
 }
 
-func configResetstat(x *response) {
-	s := x.conn.srv
-	s.stats.reset(x.inv.row, s.counts.base())
-	x.ok()
+func configResetstat(w *response) {
+	s := w.conn.srv
+	s.stats.reset(w.inv.row, s.counts.base())
+	w.ok()
 }

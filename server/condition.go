@@ -12,10 +12,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// parsePredicates reads the predicates in what k subscribes to. A Redis client knows a subscription by its name, and so only
+// parsePredicates reads the predicates in what inv subscribes to. A Redis client knows a subscription by its name, and so only
 // PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
-func (c *conn) parsePredicates(k *invocation) *protocol.Error {
-	names, conditions := k.topics(), 0
+func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
+	names, conditions := inv.topics(), 0
 	for i, name := range names {
 		topic, expression, found := filter.Split(name)
 		if !found {
@@ -24,7 +24,7 @@ func (c *conn) parsePredicates(k *invocation) *protocol.Error {
 		if conditions++; conditions > c.srv.options.MaxPredicates { // the core would refuse them all, when they are compiled
 			return c.errTooManyPredicates()
 		}
-		if !k.row.TakesPredicate {
+		if !inv.row.TakesPredicate {
 			return errNoPattern
 		}
 		if len(topic) == 0 {
@@ -37,10 +37,10 @@ func (c *conn) parsePredicates(k *invocation) *protocol.Error {
 		if err != nil {
 			return wrongPredicate(string(expression), err)
 		}
-		if k.predicates == nil {
-			k.predicates = make([]broker.Filter, len(names))
+		if inv.predicates == nil {
+			inv.predicates = make([]broker.Filter, len(names))
 		}
-		k.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
+		inv.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
 	}
 	return nil
 }
@@ -96,16 +96,16 @@ func excerpt(expression string, column int) (shown string, at int) {
 }
 
 // checkPredicates refuses subscriptions with predicates where they are not possible, or too many.
-func (c *conn) checkPredicates(r *broker.Request, k *invocation) *protocol.Error {
-	if k.predicates == nil {
+func (c *conn) checkPredicates(r *broker.Request, inv *invocation) *protocol.Error {
+	if inv.predicates == nil {
 		return nil
 	}
-	if c.executor.txn != nil && k.dialect != protocol.Line { // in lines, nothing is kept for EXEC
+	if c.executor.txn != nil && inv.dialect != protocol.Line { // in lines, nothing is kept for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
 	room := c.srv.options.MaxPredicates - c.sub.NumFiltered()
-	for i := range k.predicates {
-		if k.predicates[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+	for i := range inv.predicates {
+		if inv.predicates[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
 			room--
 		}
 	}
@@ -121,10 +121,10 @@ func (c *conn) errTooManyPredicates() *protocol.Error {
 
 // unauthenticatedPredicate refuses what a client subscribes to before it has authenticated, if there is a predicate in it. That
 // is left as it is: neither its length nor its text is looked at, and nothing of it is kept.
-func (c *conn) unauthenticatedPredicate(k *invocation) *protocol.Error {
-	for _, name := range k.topics() {
+func (c *conn) unauthenticatedPredicate(inv *invocation) *protocol.Error {
+	for _, name := range inv.topics() {
 		if _, _, found := filter.Split(name); found {
-			return noAuth(k)
+			return noAuth(inv)
 		}
 	}
 	return nil

@@ -13,120 +13,120 @@ import (
 
 // The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
 
-func (x *response) users() *acl.Users { return x.conn.srv.access.users }
+func (w *response) users() *acl.Users { return w.conn.srv.access.users }
 
-func (x *response) texts(list []string) {
-	x.array(len(list))
+func (w *response) texts(list []string) {
+	w.array(len(list))
 	for _, s := range list {
-		x.text(s)
+		w.text(s)
 	}
 }
 
 // failWith answers an error of package acl, whose texts have no code.
-func (x *response) failWith(err error) { x.fail(protocol.Errorf("%s", err)) }
+func (w *response) failWith(err error) { w.fail(protocol.Errorf("%s", err)) }
 
-func aclWhoami(x *response) { x.text(x.conn.userName()) }
+func aclWhoami(w *response) { w.text(w.conn.userName()) }
 
-func aclUsers(x *response) { x.texts(x.users().Names()) }
+func aclUsers(w *response) { w.texts(w.users().Names()) }
 
-func aclList(x *response) {
-	names := x.users().Names()
-	x.array(len(names))
+func aclList(w *response) {
+	names := w.users().Names()
+	w.array(len(names))
 	for _, name := range names {
-		x.text(x.users().Find(name).String())
+		w.text(w.users().Find(name).String())
 	}
 }
 
-func aclCat(x *response) {
-	switch args := x.inv.args[2:]; len(args) {
+func aclCat(w *response) {
+	switch args := w.inv.args[2:]; len(args) {
 	case 0:
-		x.texts(aclRegistry.Categories())
+		w.texts(aclRegistry.Categories())
 	case 1:
 		names, err := aclRegistry.Cat(string(args[0]))
 		if err != nil {
-			x.failWith(err)
+			w.failWith(err)
 			return
 		}
-		x.texts(names)
+		w.texts(names)
 	default:
-		x.wrongSubcommandArity()
+		w.wrongSubcommandArity()
 	}
 }
 
-func aclGetuser(x *response) {
-	u := x.users().Find(string(x.inv.args[2]))
+func aclGetuser(w *response) {
+	u := w.users().Find(string(w.inv.args[2]))
 	if u == nil {
-		x.null()
+		w.null()
 		return
 	}
 	d := u.Describe()
-	x.mapHeader(6)
-	x.text("flags")
-	x.setHeader(len(d.Flags))
+	w.mapHeader(6)
+	w.text("flags")
+	w.setHeader(len(d.Flags))
 	for _, flag := range d.Flags {
-		x.text(flag)
+		w.text(flag)
 	}
-	x.text("passwords")
-	x.texts(d.Passwords)
-	x.rights(d.Rights)
-	x.text("selectors")
-	x.array(len(d.Selectors))
+	w.text("passwords")
+	w.texts(d.Passwords)
+	w.rights(d.Rights)
+	w.text("selectors")
+	w.array(len(d.Selectors))
 	for _, s := range d.Selectors {
-		x.mapHeader(3)
-		x.rights(s)
+		w.mapHeader(3)
+		w.rights(s)
 	}
 }
 
-func (x *response) rights(r acl.Rights) {
+func (w *response) rights(r acl.Rights) {
 	for _, field := range []struct{ name, value string }{{"commands", r.Commands}, {"keys", r.Keys}, {"channels", r.Channels}} {
-		x.text(field.name)
-		x.text(field.value)
+		w.text(field.name)
+		w.text(field.value)
 	}
 }
 
 // aclSetuser gets rules with digests where there were passwords: see hashSecrets.
-func aclSetuser(x *response) {
+func aclSetuser(w *response) {
 	var rules []string
-	for _, rule := range x.inv.args[3:] {
+	for _, rule := range w.inv.args[3:] {
 		rules = append(rules, string(rule))
 	}
-	name := string(x.inv.args[2])
-	if err := x.users().Set(name, rules...); err != nil {
-		x.failWith(err)
+	name := string(w.inv.args[2])
+	if err := w.users().Set(name, rules...); err != nil {
+		w.failWith(err)
 		return
 	}
-	x.conn.srv.recheckUsers(x.view, name)
-	x.ok()
+	w.conn.srv.recheckUsers(w.view, name)
+	w.ok()
 }
 
-func aclDeluser(x *response) {
+func aclDeluser(w *response) {
 	var names []string
-	for _, name := range x.inv.args[2:] {
+	for _, name := range w.inv.args[2:] {
 		names = append(names, string(name))
 	}
-	deleted, err := x.users().Delete(names...)
+	deleted, err := w.users().Delete(names...)
 	if err != nil {
-		x.failWith(err)
+		w.failWith(err)
 		return
 	}
-	x.conn.srv.recheckUsers(x.view)
-	x.integer(int64(deleted))
+	w.conn.srv.recheckUsers(w.view)
+	w.integer(int64(deleted))
 }
 
-func aclDryrun(x *response) {
-	u := x.users().Find(string(x.inv.args[2]))
+func aclDryrun(w *response) {
+	u := w.users().Find(string(w.inv.args[2]))
 	if u == nil {
-		x.fail(protocol.Errorf("User '%.128s' not found", x.inv.args[2]))
+		w.fail(protocol.Errorf("User '%.128s' not found", w.inv.args[2]))
 		return
 	}
-	cmd := protocol.Command{Args: x.inv.args[3:], Spec: protocol.Lookup(x.inv.args[3])}
+	cmd := protocol.Command{Args: w.inv.args[3:], Spec: protocol.Lookup(w.inv.args[3])}
 	row, err := cmd.Resolve()
 	switch {
 	case row == nil:
-		x.fail(protocol.Errorf("Command '%.128s' not found", x.inv.args[3]))
+		w.fail(protocol.Errorf("Command '%.128s' not found", w.inv.args[3]))
 		return
 	case err != nil:
-		x.fail(err)
+		w.fail(err)
 		return
 	}
 	r, args := aclRules[row.Index()], cmd.Args
@@ -135,92 +135,92 @@ func aclDryrun(x *response) {
 		args = stripPredicates(args)
 	}
 	if refusal := u.Check(r.command, args); refusal != nil {
-		x.text(refusal.Detail())
+		w.text(refusal.Detail())
 		return
 	}
-	x.ok()
+	w.ok()
 }
 
-func aclGenpass(x *response) {
+func aclGenpass(w *response) {
 	bits := int64(256)
-	switch args := x.inv.args[2:]; {
+	switch args := w.inv.args[2:]; {
 	case len(args) > 1:
-		x.wrongSubcommandArity()
+		w.wrongSubcommandArity()
 		return
 	case len(args) == 1:
 		var ok bool
 		if bits, ok = protocol.ParseInt(args[0]); !ok {
-			x.fail(errNotInteger)
+			w.fail(errNotInteger)
 			return
 		}
 	}
 	digits, err := acl.GenPassLen(int(max(math.MinInt32, min(bits, math.MaxInt32))))
 	if err != nil {
-		x.failWith(err)
+		w.failWith(err)
 		return
 	}
-	x.text(randomHex(digits))
+	w.text(randomHex(digits))
 }
 
 var errNotInteger = protocol.Errorf("value is not an integer or out of range")
 
 // aclLog is ACL LOG [count | RESET].
-func aclLog(x *response) {
+func aclLog(w *response) {
 	most := int64(10)
-	log := &x.conn.srv.access.log
-	switch args := x.inv.args[2:]; {
+	log := &w.conn.srv.access.log
+	switch args := w.inv.args[2:]; {
 	case len(args) > 1:
-		x.wrongSubcommandArity()
+		w.wrongSubcommandArity()
 		return
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "RESET"):
 		log.Reset()
-		x.ok()
+		w.ok()
 		return
 	case len(args) == 1:
 		var ok bool
 		if most, ok = protocol.ParseInt(args[0]); !ok {
-			x.fail(errNotInteger)
+			w.fail(errNotInteger)
 			return
 		}
 	}
 	entries := log.Entries(int(max(0, min(most, math.MaxInt32))))
-	x.array(len(entries))
+	w.array(len(entries))
 	now := time.Now()
 	for i := range entries {
-		x.logEntry(&entries[i], now)
+		w.logEntry(&entries[i], now)
 	}
 }
 
-func (x *response) logEntry(e *acl.Entry, now time.Time) {
-	x.mapHeader(10)
-	x.text("count")
-	x.integer(int64(e.Count))
+func (w *response) logEntry(e *acl.Entry, now time.Time) {
+	w.mapHeader(10)
+	w.text("count")
+	w.integer(int64(e.Count))
 	for _, field := range []struct{ name, value string }{
 		{"reason", string(e.Reason)}, {"context", e.Context}, {"object", e.Object}, {"username", e.Username},
 	} {
-		x.text(field.name)
-		x.text(field.value)
+		w.text(field.name)
+		w.text(field.value)
 	}
-	x.text("age-seconds")
-	x.double(float64(now.Sub(e.Updated).Milliseconds()) / 1000)
-	x.text("client-info")
-	x.text(e.Client)
-	x.text("entry-id")
-	x.integer(int64(e.ID)) //nolint:gosec // a count
-	x.text("timestamp-created")
-	x.integer(e.Created.UnixMilli())
-	x.text("timestamp-last-updated")
-	x.integer(e.Updated.UnixMilli())
+	w.text("age-seconds")
+	w.double(float64(now.Sub(e.Updated).Milliseconds()) / 1000)
+	w.text("client-info")
+	w.text(e.Client)
+	w.text("entry-id")
+	w.integer(int64(e.ID)) //nolint:gosec // a count
+	w.text("timestamp-created")
+	w.integer(e.Created.UnixMilli())
+	w.text("timestamp-last-updated")
+	w.integer(e.Updated.UnixMilli())
 }
 
 // double is a floating-point number: a string in RESP2.
-func (x *response) double(f float64) {
+func (w *response) double(f float64) {
 	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if x.conn.executor.version == protocol.RESP2 {
-		x.text(s)
+	if w.conn.executor.version == protocol.RESP2 {
+		w.text(s)
 		return
 	}
-	x.buf = append(x.buf, ","+s+"\r\n"...)
+	w.buf = append(w.buf, ","+s+"\r\n"...)
 }
 
 var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
@@ -228,52 +228,52 @@ var errNoFile = protocol.Errorf("This Redis instance is not configured to use an
 	"order to store users in the Redis configuration.")
 
 // parkWithFile has the reader work on the ACL file, if there is one.
-func (x *response) parkWithFile(work func(file string) (answer func(*response))) {
-	file := x.conn.srv.access.file
+func (w *response) parkWithFile(work func(file string) (answer func(*response))) {
+	file := w.conn.srv.access.file
 	if file == "" {
-		x.fail(errNoFile)
+		w.fail(errNoFile)
 		return
 	}
-	x.deferToReader(func() func(*response) { return work(file) })
+	w.deferToReader(func() func(*response) { return work(file) })
 }
 
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
-func aclLoad(x *response) {
-	s := x.conn.srv
-	x.parkWithFile(func(file string) func(*response) {
+func aclLoad(w *response) {
+	s := w.conn.srv
+	w.parkWithFile(func(file string) func(*response) {
 		text, err := readRules(file, &s.options.Log)
-		return func(x *response) {
+		return func(w *response) {
 			if err != nil {
-				x.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, unwrapPathError(err)))
+				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, unwrapPathError(err)))
 				return
 			}
 			if err := s.access.users.Load(file, text); err != nil {
-				x.fail(protocol.Errorf("%s", escapeText(err.Error())))
+				w.fail(protocol.Errorf("%s", escapeText(err.Error())))
 				return
 			}
-			s.recheckUsers(x.view)
-			x.ok()
+			s.recheckUsers(w.view)
+			w.ok()
 		}
 	})
 }
 
 // aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
 // than the command: what is in the file afterwards is never older than what another SAVE has put there.
-func aclSave(x *response) {
-	s := x.conn.srv
-	x.parkWithFile(func(file string) func(*response) {
+func aclSave(w *response) {
+	s := w.conn.srv
+	w.parkWithFile(func(file string) func(*response) {
 		var text []byte
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
 			return func(*response) {} // which nobody will run: the core has stopped
 		}
 		err := writeRules(file, text)
-		return func(x *response) {
+		return func(w *response) {
 			if err != nil {
 				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")
-				x.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))
+				w.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))
 				return
 			}
-			x.ok()
+			w.ok()
 		}
 	})
 }

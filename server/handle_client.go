@@ -8,12 +8,12 @@ import (
 )
 
 // clientReply is CLIENT REPLY: ON answers, OFF and SKIP do not.
-func clientReply(x *response) {
-	m := &x.conn.executor.replyMode
-	switch strings.ToUpper(string(x.inv.args[2])) {
+func clientReply(w *response) {
+	m := &w.conn.executor.replyMode
+	switch strings.ToUpper(string(w.inv.args[2])) {
 	case "ON":
 		m.off, m.skip = false, false
-		x.ok()
+		w.ok()
 	case "OFF":
 		m.off = true
 	case "SKIP":
@@ -21,7 +21,7 @@ func clientReply(x *response) {
 			m.skip, m.skipNext = true, true
 		}
 	default:
-		x.fail(protocol.Errorf("syntax error"))
+		w.fail(protocol.Errorf("syntax error"))
 	}
 }
 
@@ -30,43 +30,43 @@ type clientFlags struct{ noEvict, noTouch, tracking bool }
 
 // clientSwitch answers ON or OFF.
 func clientSwitch(of func(*clientFlags) *bool) func(*response) {
-	return func(x *response) {
-		switch strings.ToUpper(string(x.inv.args[2])) {
+	return func(w *response) {
+		switch strings.ToUpper(string(w.inv.args[2])) {
 		case "ON":
-			*of(&x.conn.executor.clientFlags) = true
+			*of(&w.conn.executor.clientFlags) = true
 		case "OFF":
-			*of(&x.conn.executor.clientFlags) = false
+			*of(&w.conn.executor.clientFlags) = false
 		default:
-			x.fail(protocol.Errorf("syntax error"))
+			w.fail(protocol.Errorf("syntax error"))
 			return
 		}
-		x.ok()
+		w.ok()
 	}
 }
 
-func clientInfo(x *response) { x.verbatim(string(append(x.conn.appendInfo(nil, x.inv), '\n'))) }
+func clientInfo(w *response) { w.verbatim(string(append(w.conn.appendInfo(nil, w.inv), '\n'))) }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].
-func clientList(x *response) {
-	listed, err := x.listed(x.inv.args[2:])
+func clientList(w *response) {
+	listed, err := w.listed(w.inv.args[2:])
 	if err != nil {
-		x.fail(err)
+		w.fail(err)
 		return
 	}
 	var lines []byte
 	for _, c := range listed {
-		var k *invocation
-		if c == x.conn {
-			k = x.inv
+		var inv *invocation
+		if c == w.conn {
+			inv = w.inv
 		}
-		lines = append(c.appendInfo(lines, k), '\n')
+		lines = append(c.appendInfo(lines, inv), '\n')
 	}
-	x.verbatim(string(lines))
+	w.verbatim(string(lines))
 }
 
 // listed picks connections: those of a type, or those with the ids given, in that order and as often.
-func (x *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
-	s := x.conn.srv
+func (w *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
+	s := w.conn.srv
 	switch {
 	case len(args) == 0:
 		return s.clients(), nil

@@ -12,40 +12,40 @@ import (
 // Everything in this file is made from protocol.Commands.
 
 // command describes all commands.
-func command(x *response) {
+func command(w *response) {
 	top := topRows()
-	x.array(len(top))
+	w.array(len(top))
 	for _, row := range top {
-		x.buf = append(x.buf, x.entryOf(row)...)
+		w.buf = append(w.buf, w.entryOf(row)...)
 	}
 }
 
 // commandInfo describes those asked for; null for a name that is none.
-func commandInfo(x *response) {
-	names := x.inv.args[2:]
+func commandInfo(w *response) {
+	names := w.inv.args[2:]
 	if len(names) == 0 {
-		command(x)
+		command(w)
 		return
 	}
 	entries, bytes := make([]string, len(names)), 0
 	for i, name := range names {
 		if row := protocol.LookupFull(name); row != nil {
-			entries[i] = x.entryOf(row)
+			entries[i] = w.entryOf(row)
 			bytes += len(entries[i])
 		}
 	}
 	if bytes > maxEntries {
-		x.fail(protocol.Errorf("the answer would be larger than %d bytes: give fewer names", maxEntries))
+		w.fail(protocol.Errorf("the answer would be larger than %d bytes: give fewer names", maxEntries))
 		return
 	}
-	x.array(len(names))
+	w.array(len(names))
 	for _, entry := range entries {
 		if entry != "" {
-			x.buf = append(x.buf, entry...)
-		} else if x.conn.executor.version == protocol.RESP3 {
-			x.null()
+			w.buf = append(w.buf, entry...)
+		} else if w.conn.executor.version == protocol.RESP3 {
+			w.null()
 		} else {
-			x.buf = append(x.buf, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
+			w.buf = append(w.buf, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
 		}
 	}
 }
@@ -69,8 +69,8 @@ func newEntries(v protocol.Version) []string {
 	return all
 }
 
-func (x *response) entryOf(row *protocol.CommandSpec) string {
-	return entries[x.conn.executor.version]()[row.Index()]
+func (w *response) entryOf(row *protocol.CommandSpec) string {
+	return entries[w.conn.executor.version]()[row.Index()]
 }
 
 func topRows() []*protocol.CommandSpec {
@@ -84,29 +84,29 @@ func topRows() []*protocol.CommandSpec {
 }
 
 // commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
-func (x *response) commandEntry(row *protocol.CommandSpec) {
-	x.array(10)
-	x.text(row.FullName())
-	x.integer(int64(row.Arity))
+func (w *response) commandEntry(row *protocol.CommandSpec) {
+	w.array(10)
+	w.text(row.FullName())
+	w.integer(int64(row.Arity))
 	flags := commandFlags(row)
-	x.setHeader(len(flags))
+	w.setHeader(len(flags))
 	for _, flag := range flags {
-		x.simple(flag)
+		w.simple(flag)
 	}
-	x.integer(0)
-	x.integer(0)
-	x.integer(0) // first key, last key, step
+	w.integer(0)
+	w.integer(0)
+	w.integer(0) // first key, last key, step
 	categories := aclRules[row.Index()].command.Categories()
-	x.setHeader(len(categories))
+	w.setHeader(len(categories))
 	for _, category := range categories {
-		x.simple(category)
+		w.simple(category)
 	}
-	x.array(0) // tips
-	x.array(0) // key specifications
+	w.array(0) // tips
+	w.array(0) // key specifications
 	subs := row.Subcommands()
-	x.array(len(subs))
+	w.array(len(subs))
 	for _, sub := range subs {
-		x.commandEntry(sub)
+		w.commandEntry(sub)
 	}
 }
 
@@ -121,11 +121,11 @@ func commandFlags(row *protocol.CommandSpec) []string {
 	return flags
 }
 
-func commandCount(x *response) { x.integer(int64(len(topRows()))) }
+func commandCount(w *response) { w.integer(int64(len(topRows()))) }
 
 // commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
-func commandList(x *response) {
-	args := x.inv.args[2:]
+func commandList(w *response) {
+	args := w.inv.args[2:]
 	by, value := "", ""
 	switch {
 	case len(args) == 0:
@@ -135,35 +135,35 @@ func commandList(x *response) {
 	}
 	switch by {
 	case "PATTERN":
-		x.names(func(row *protocol.CommandSpec) bool { return broker.Match(value, []byte(row.FullName())) })
+		w.names(func(row *protocol.CommandSpec) bool { return broker.Match(value, []byte(row.FullName())) })
 	case "ACLCAT":
-		x.names(func(row *protocol.CommandSpec) bool {
+		w.names(func(row *protocol.CommandSpec) bool {
 			return slices.Contains(aclRules[row.Index()].command.Categories(), "@"+value)
 		})
 	case "MODULE":
-		x.array(0)
+		w.array(0)
 	default:
-		x.fail(protocol.Errorf("syntax error"))
+		w.fail(protocol.Errorf("syntax error"))
 	}
 }
 
-func (x *response) names(wanted func(*protocol.CommandSpec) bool) {
+func (w *response) names(wanted func(*protocol.CommandSpec) bool) {
 	var found []string
 	for _, row := range protocol.Commands {
 		if wanted(row) {
 			found = append(found, row.FullName())
 		}
 	}
-	x.array(len(found))
+	w.array(len(found))
 	for _, name := range found {
-		x.text(name)
+		w.text(name)
 	}
 }
 
 // commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
-func commandDocs(x *response) {
+func commandDocs(w *response) {
 	rows := topRows()
-	if names := x.inv.args[2:]; len(names) > 0 {
+	if names := w.inv.args[2:]; len(names) > 0 {
 		rows = nil
 		for _, name := range names {
 			if row := protocol.LookupFull(name); row != nil && !slices.Contains(rows, row) {
@@ -171,13 +171,13 @@ func commandDocs(x *response) {
 			}
 		}
 	}
-	x.docs(rows)
+	w.docs(rows)
 }
 
-func (x *response) docs(rows []*protocol.CommandSpec) {
-	x.mapHeader(len(rows))
+func (w *response) docs(rows []*protocol.CommandSpec) {
+	w.mapHeader(len(rows))
 	for _, row := range rows {
-		x.text(row.FullName())
+		w.text(row.FullName())
 		subs, words := row.Subcommands(), arguments(row)
 		fields := 3
 		if len(subs) > 0 {
@@ -186,20 +186,20 @@ func (x *response) docs(rows []*protocol.CommandSpec) {
 		if len(words) > 0 {
 			fields++
 		}
-		x.mapHeader(fields)
-		x.text("summary")
-		x.text(row.Summary)
-		x.text("since")
-		x.text(row.Since)
-		x.text("group")
-		x.text(row.Group)
+		w.mapHeader(fields)
+		w.text("summary")
+		w.text(row.Summary)
+		w.text("since")
+		w.text(row.Since)
+		w.text("group")
+		w.text(row.Group)
 		if len(words) > 0 {
-			x.text("arguments")
-			x.arguments(words)
+			w.text("arguments")
+			w.arguments(words)
 		}
 		if len(subs) > 0 {
-			x.text("subcommands")
-			x.docs(subs)
+			w.text("subcommands")
+			w.docs(subs)
 		}
 	}
 }
@@ -239,24 +239,24 @@ func arguments(row *protocol.CommandSpec) []argument {
 	return found
 }
 
-func (x *response) arguments(words []argument) {
-	x.array(len(words))
+func (w *response) arguments(words []argument) {
+	w.array(len(words))
 	for _, word := range words {
 		fields := 3
 		if word.optional {
 			fields++
 		}
-		x.mapHeader(fields)
-		x.text("name")
-		x.text(word.name)
-		x.text("type")
-		x.text("string")
-		x.text("display_text")
-		x.text(word.name)
+		w.mapHeader(fields)
+		w.text("name")
+		w.text(word.name)
+		w.text("type")
+		w.text("string")
+		w.text("display_text")
+		w.text(word.name)
 		if word.optional {
-			x.text("flags")
-			x.array(1)
-			x.simple("optional")
+			w.text("flags")
+			w.array(1)
+			w.simple("optional")
 		}
 	}
 }

@@ -8,23 +8,23 @@ import (
 )
 
 // clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
-func clientKill(x *response) {
-	args := x.inv.args[2:]
+func clientKill(w *response) {
+	args := w.inv.args[2:]
 	if len(args) == 1 {
 		f := killFilter{peer: newEnd(string(args[0]))}
-		if x.kill(&f) == 0 {
-			x.fail(protocol.Errorf("No such client"))
+		if w.kill(&f) == 0 {
+			w.fail(protocol.Errorf("No such client"))
 			return
 		}
-		x.ok()
+		w.ok()
 		return
 	}
-	f, err := x.killFilter(args)
+	f, err := w.killFilter(args)
 	if err != nil {
-		x.fail(err)
+		w.fail(err)
 		return
 	}
-	x.integer(int64(x.kill(&f)))
+	w.integer(int64(w.kill(&f)))
 }
 
 // killFilter is which connections are meant. Of each kind the filter that came last counts, as in Redis: so what a
@@ -51,32 +51,32 @@ func (f *killFilter) matches(c, me *conn) bool {
 
 // kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
 // close as soon as what waits for them is written.
-func (x *response) kill(f *killFilter) (killed int) {
+func (w *response) kill(f *killFilter) (killed int) {
 	kill := func(c *conn) {
-		if !f.matches(c, x.conn) || c.executor.closing {
+		if !f.matches(c, w.conn) || c.executor.closing {
 			return
 		}
-		if c != x.conn { // which still runs what is left of its transaction
+		if c != w.conn { // which still runs what is left of its transaction
 			c.executor.closing = true
 		}
-		x.view.Evict(c.sub, CloseReasonKilled)
+		w.view.Evict(c.sub, CloseReasonKilled)
 		killed++
 	}
 	if f.id == 0 {
-		x.conn.srv.eachClient(kill)
-	} else if c := x.conn.srv.client(f.id); c != nil {
+		w.conn.srv.eachClient(kill)
+	} else if c := w.conn.srv.client(f.id); c != nil {
 		kill(c)
 	}
 	return killed
 }
 
-func (x *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
+func (w *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 	f := killFilter{skipMe: true}
 	for ; len(args) > 0; args = args[2:] {
 		if len(args) == 1 {
 			return f, errKillSyntax
 		}
-		if err := x.addFilter(&f, asciiLower(args[0]), args[1]); err != nil {
+		if err := w.addFilter(&f, asciiLower(args[0]), args[1]); err != nil {
 			return f, err
 		}
 	}
@@ -86,7 +86,7 @@ func (x *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 var errKillSyntax = protocol.Errorf("syntax error")
 
 // addFilter takes one filter, in the place of an earlier one of its kind.
-func (x *response) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
+func (w *response) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
 	text := string(value)
 	switch name {
 	case "id":
@@ -102,7 +102,7 @@ func (x *response) addFilter(f *killFilter, name string, value []byte) (err *pro
 	case "type":
 		f.ofType, err = typeFilter(text)
 	case "user":
-		if x.users().Find(text) == nil {
+		if w.users().Find(text) == nil {
 			return protocol.Errorf("No such user '%s'", value)
 		}
 		f.user = &text

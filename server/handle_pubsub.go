@@ -15,52 +15,52 @@ var errLargeAnswer = protocol.Errorf("the answer would be larger than %d bytes: 
 
 // pubsubNames lists the topics, or the shards, that somebody subscribes to by name, in whichever dialect.
 func pubsubNames(k broker.Kind) func(*response) {
-	return func(x *response) {
-		if len(x.inv.args) > 3 {
-			x.wrongSubcommandArity()
+	return func(w *response) {
+		if len(w.inv.args) > 3 {
+			w.wrongSubcommandArity()
 			return
 		}
-		all, g := len(x.inv.args) == 2, newGlob(globOf(x.inv.args[2:]))
+		all, g := len(w.inv.args) == 2, newGlob(globOf(w.inv.args[2:]))
 		var names []string
 		bytes := 0
-		for name := range x.view.Names(k) {
-			x.work += workPerName
+		for name := range w.view.Names(k) {
+			w.work += workPerName
 			if all || g.matches(name) {
 				if bytes += len(name) + bulkBytes; bytes > maxAnswer {
-					x.fail(errLargeAnswer)
+					w.fail(errLargeAnswer)
 					return
 				}
 				names = append(names, name)
 			}
 		}
-		x.work += g.work()
+		w.work += g.work()
 		if err := g.err(); err != nil {
-			x.fail(err)
+			w.fail(err)
 			return
 		}
-		x.buf = slices.Grow(x.buf, bytes+bulkBytes)
-		x.array(len(names))
+		w.buf = slices.Grow(w.buf, bytes+bulkBytes)
+		w.array(len(names))
 		for _, name := range names {
-			x.text(name)
+			w.text(name)
 		}
 	}
 }
 
 // pubsubCounts counts the subscriptions of topics, or of shards; patterns are not counted. An array in RESP3 too.
 func pubsubCounts(k broker.Kind) func(*response) {
-	return func(x *response) {
-		names := x.inv.args[2:]
+	return func(w *response) {
+		names := w.inv.args[2:]
 		switch {
-		case x.inv.long == nil:
-			x.array(2 * len(names))
-		case x.inv.piece == 0:
-			x.array(2 * x.inv.long.names)
+		case w.inv.long == nil:
+			w.array(2 * len(names))
+		case w.inv.piece == 0:
+			w.array(2 * w.inv.long.names)
 		}
 		for _, name := range names {
-			x.bulk(name)
-			x.integer(int64(x.view.NumSubscriptions(k, name)))
+			w.bulk(name)
+			w.integer(int64(w.view.NumSubscriptions(k, name)))
 		}
 	}
 }
 
-func pubsubNumpat(x *response) { x.integer(int64(x.view.Stats().Patterns)) }
+func pubsubNumpat(w *response) { w.integer(int64(w.view.Stats().Patterns)) }

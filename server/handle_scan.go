@@ -9,21 +9,21 @@ import (
 
 // scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. There are no keys, but wrong arguments are wrong as in
 // Redis: tools that list keys show an empty database instead of an error.
-func scan(x *response) {
-	args := x.inv.args[1:]
+func scan(w *response) {
+	args := w.inv.args[1:]
 	if !isCursor(string(args[0])) {
-		x.fail(protocol.Errorf("invalid cursor"))
+		w.fail(protocol.Errorf("invalid cursor"))
 		return
 	}
 	for args = args[1:]; len(args) > 0; args = args[2:] {
 		if err := checkScanOption(args); err != nil {
-			x.fail(err)
+			w.fail(err)
 			return
 		}
 	}
-	x.array(2)
-	x.text("0")
-	x.array(0)
+	w.array(2)
+	w.text("0")
+	w.array(0)
 }
 
 // isCursor accepts what Redis reads by strtoul: no sign, or one of either kind, and nothing at all for 0.

@@ -6,36 +6,36 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// askForNumbers has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
-func (c *conn) askForNumbers() { c.executor.wantsSeq, c.outbox.wantsSeq = true, true }
+// enableSeq has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
+func (c *conn) enableSeq() { c.executor.wantsSeq, c.outbox.wantsSeq = true, true }
 
 // seq is SEQ [ON | OFF], in both dialects. It answers what holds.
-func seq(x *response) {
-	args, w := x.inv.args[1:], &x.conn.executor
+func seq(w *response) {
+	args, e := w.inv.args[1:], &w.conn.executor
 	switch {
 	case len(args) == 0:
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "ON"):
-		x.conn.askForNumbers()
+		w.conn.enableSeq()
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "OFF"):
-		w.wantsSeq = false
+		e.wantsSeq = false
 	default:
-		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("SEQ takes ON or OFF; type: %s", x.inv.row.Usage))
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("SEQ takes ON or OFF; type: %s", w.inv.row.Usage))
 		return
 	}
-	if !w.wantsSeq {
-		x.buf = appendVerb(x.buf, x.inv, [][]byte{[]byte("OFF")})
+	if !e.wantsSeq {
+		w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("OFF")})
 		return
 	}
-	number := protocol.AppendSeq(nil, x.view.Stats().Published)
-	x.buf = appendVerb(x.buf, x.inv, [][]byte{[]byte("ON"), []byte(x.conn.srv.epoch), number})
+	number := protocol.AppendSeq(nil, w.view.Stats().Published)
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.conn.srv.epoch), number})
 }
 
 // clientCapa is CLIENT CAPA capability [capability ...]. What conch does not know is accepted, as in Valkey.
-func clientCapa(x *response) {
-	for _, capability := range x.inv.args[2:] {
+func clientCapa(w *response) {
+	for _, capability := range w.inv.args[2:] {
 		if strings.EqualFold(string(capability), "seq") {
-			x.conn.askForNumbers()
+			w.conn.enableSeq()
 		}
 	}
-	x.ok()
+	w.ok()
 }

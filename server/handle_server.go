@@ -16,15 +16,15 @@ import (
 )
 
 // wrongSubcommandArity is Redis' answer where the table allows any number of arguments and the subcommand does not.
-func (x *response) wrongSubcommandArity() {
-	parent, _, _ := strings.Cut(x.inv.row.Name, " ")
-	x.fail(protocol.ErrSubcommandSyntax(parent, x.inv.args[1]))
+func (w *response) wrongSubcommandArity() {
+	parent, _, _ := strings.Cut(w.inv.row.Name, " ")
+	w.fail(protocol.ErrSubcommandSyntax(parent, w.inv.args[1]))
 }
 
 // section is a part of INFO.
 type section struct {
 	name  string
-	lines func(x *response) []string
+	lines func(w *response) []string
 	asked bool // only if it is asked for, or all are
 }
 
@@ -40,9 +40,9 @@ var sections = []section{
 }
 
 // info writes the sections that were named. None is as default; all and everything are the same here.
-func info(x *response) {
+func info(w *response) {
 	wanted := make(map[string]bool)
-	for _, arg := range x.inv.args[1:] {
+	for _, arg := range w.inv.args[1:] {
 		wanted[strings.ToLower(string(arg))] = true
 	}
 	all := wanted["all"] || wanted["everything"]
@@ -50,15 +50,15 @@ func info(x *response) {
 	var parts []string
 	for _, s := range sections {
 		if all || usual && !s.asked || wanted[strings.ToLower(s.name)] {
-			lines := append([]string{"# " + s.name}, s.lines(x)...)
+			lines := append([]string{"# " + s.name}, s.lines(w)...)
 			parts = append(parts, strings.Join(lines, "\r\n")+"\r\n")
 		}
 	}
-	x.verbatim(strings.Join(parts, "\r\n"))
+	w.verbatim(strings.Join(parts, "\r\n"))
 }
 
-func infoServer(x *response) []string {
-	s := x.conn.srv
+func infoServer(w *response) []string {
+	s := w.conn.srv
 	up := int64(time.Since(s.started) / time.Second)
 	return []string{
 		"redis_version:" + redisVersion,
@@ -75,8 +75,8 @@ func infoServer(x *response) []string {
 	}
 }
 
-func infoClients(x *response) []string {
-	s, n := x.conn.srv, x.view.Stats()
+func infoClients(w *response) []string {
+	s, n := w.conn.srv, w.view.Stats()
 	return []string{
 		fmt.Sprintf("connected_clients:%d", s.counts.clients.Load()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
@@ -85,8 +85,8 @@ func infoClients(x *response) []string {
 	}
 }
 
-func infoStats(x *response) []string {
-	s, n := x.conn.srv, x.view.Stats()
+func infoStats(w *response) []string {
+	s, n := w.conn.srv, w.view.Stats()
 	c := &s.counts
 	since := c.base().minus(s.stats.base)
 	lines := []string{
@@ -96,7 +96,7 @@ func infoStats(x *response) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.used.Load()-x.inv.buf.size()-x.conn.usage.batches.Load()), // but for this very command
+		fmt.Sprintf("client_memory:%d", s.memory.used.Load()-w.inv.buf.size()-w.conn.usage.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
@@ -169,35 +169,35 @@ func (s *Server) parameters() []struct{ name, value string } {
 }
 
 // configGet looks parameters up by globs, which all together may cost as much as one of PUBSUB CHANNELS.
-func configGet(x *response) {
-	globs := make([]string, len(x.inv.args)-2)
-	for i, arg := range x.inv.args[2:] {
+func configGet(w *response) {
+	globs := make([]string, len(w.inv.args)-2)
+	for i, arg := range w.inv.args[2:] {
 		globs[i] = strings.ToLower(string(arg))
 	}
 	work := newGlobWork()
 	var found []string
-	for _, option := range x.conn.srv.parameters() {
+	for _, option := range w.conn.srv.parameters() {
 		name := []byte(option.name)
 		if slices.ContainsFunc(globs, func(glob string) bool { return work.match(glob, name) }) {
 			found = append(found, option.name, option.value)
 		}
 	}
 	if work.exhausted() {
-		x.fail(protocol.Errorf("these globs cost too much together: send fewer at a time, or shorter ones"))
+		w.fail(protocol.Errorf("these globs cost too much together: send fewer at a time, or shorter ones"))
 		return
 	}
-	x.mapHeader(len(found) / 2)
+	w.mapHeader(len(found) / 2)
 	for _, s := range found {
-		x.text(s)
+		w.text(s)
 	}
 }
 
 // configSet sets the options that can change at run time: the log level, for which Redis' words are known too, and the
 // default user's password, which comes as a digest: see hashSecrets. All are checked before any is set.
-func configSet(x *response) {
-	args := x.inv.args[2:]
+func configSet(w *response) {
+	args := w.inv.args[2:]
 	if len(args)%2 != 0 {
-		x.fail(protocol.ErrArity(x.inv.row.FullName()))
+		w.fail(protocol.ErrArity(w.inv.row.FullName()))
 		return
 	}
 	var changes []func()
@@ -207,35 +207,35 @@ func configSet(x *response) {
 		case "loglevel":
 			level, err := ParseLevel(string(value))
 			if err != nil {
-				x.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument 'loglevel') - %s", err))
+				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument 'loglevel') - %s", err))
 				return
 			}
 			changes = append(changes, func() { zerolog.SetGlobalLevel(level) })
 		case "requirepass":
-			changes = append(changes, func() { x.requirePassword(value) })
+			changes = append(changes, func() { w.requirePassword(value) })
 		default:
-			x.fail(x.cannotSet(string(args[i])))
+			w.fail(w.cannotSet(string(args[i])))
 			return
 		}
 	}
 	for _, change := range changes {
 		change()
 	}
-	x.ok()
+	w.ok()
 }
 
 // requirePassword gives the default user a password, and no other; none if there is no digest.
-func (x *response) requirePassword(d []byte) {
+func (w *response) requirePassword(d []byte) {
 	var password *acl.Digest
 	if len(d) > 0 {
 		password = new(digest(d))
 	}
-	x.users().RequirePassword(password)
-	x.conn.srv.recheckUsers(x.view, acl.DefaultUser)
+	w.users().RequirePassword(password)
+	w.conn.srv.recheckUsers(w.view, acl.DefaultUser)
 }
 
-func (x *response) cannotSet(name string) *protocol.Error {
-	for _, p := range x.conn.srv.parameters() {
+func (w *response) cannotSet(name string) *protocol.Error {
+	for _, p := range w.conn.srv.parameters() {
 		if strings.EqualFold(p.name, name) {
 			return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - can't set immutable config", name)
 		}
@@ -244,37 +244,37 @@ func (x *response) cannotSet(name string) *protocol.Error {
 }
 
 // shutdown stops the server as SIGTERM does. What Redis' options say about saving has no object here.
-func shutdown(x *response) {
-	for _, arg := range x.inv.args[1:] {
+func shutdown(w *response) {
+	for _, arg := range w.inv.args[1:] {
 		switch strings.ToUpper(string(arg)) {
 		case "NOSAVE", "SAVE", "NOW", "FORCE":
 		case "ABORT":
-			x.fail(protocol.Errorf("No shutdown in progress."))
+			w.fail(protocol.Errorf("No shutdown in progress."))
 			return
 		default:
-			x.fail(protocol.Errorf("syntax error"))
+			w.fail(protocol.Errorf("syntax error"))
 			return
 		}
 	}
-	if x.conn.srv.options.Stop == nil {
-		x.fail(protocol.Errorf("Errors trying to SHUTDOWN. Check logs."))
+	if w.conn.srv.options.Stop == nil {
+		w.fail(protocol.Errorf("Errors trying to SHUTDOWN. Check logs."))
 		return
 	}
-	x.conn.srv.options.Stop() // no reply: the connection closes with the others, as in Redis
+	w.conn.srv.options.Stop() // no reply: the connection closes with the others, as in Redis
 }
 
-func now(x *response) {
+func now(w *response) {
 	t := time.Now()
-	x.array(2)
-	x.text(strconv.FormatInt(t.Unix(), 10))
-	x.text(strconv.Itoa(t.Nanosecond() / 1000))
+	w.array(2)
+	w.text(strconv.FormatInt(t.Unix(), 10))
+	w.text(strconv.Itoa(t.Nanosecond() / 1000))
 }
 
-func role(x *response) {
-	x.array(3)
-	x.text("master")
-	x.integer(0)
-	x.array(0)
+func role(w *response) {
+	w.array(3)
+	w.text("master")
+	w.integer(0)
+	w.array(0)
 }
 
 // ParseLevel reads a log level: trace, debug, info, warn or error, or Redis' words for some of them.

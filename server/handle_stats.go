@@ -69,7 +69,7 @@ func (n nameRow) compare(m nameRow) int {
 }
 
 // busiest are the names that glob matches, those with the most messages first, and how many there are in all.
-func (x *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
+func (w *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
 	var last nameRow // what must be beaten to be among them, once there are enough
 	full := false
 	shorten := func() {
@@ -80,8 +80,8 @@ func (x *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
 	}
 	for kind := range kindNames {
 		k := broker.Kind(kind) //nolint:gosec // an index of three
-		for text, published := range x.view.Names(k) {
-			x.work += workPerName
+		for text, published := range w.view.Names(k) {
+			w.work += workPerName
 			if g.text != "*" && !g.matches(text) { // no glob matches the empty topic
 				continue
 			}
@@ -96,7 +96,7 @@ func (x *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
 		}
 	}
 	shorten()
-	x.work += g.work()
+	w.work += g.work()
 	return top, all
 }
 
@@ -108,21 +108,21 @@ type topicRow struct {
 }
 
 // collectStats is what TOPICS and PUBSUB STATS show.
-func (x *response) collectStats(args [][]byte) (rows []topicRow, all int, err *protocol.Error) {
+func (w *response) collectStats(args [][]byte) (rows []topicRow, all int, err *protocol.Error) {
 	g := newGlob(globOf(args))
-	names, all := x.busiest(g)
+	names, all := w.busiest(g)
 	if err := g.err(); err != nil {
 		return nil, 0, err
 	}
 	counted := 0
 	for _, n := range names {
-		if counted += x.view.NumSubscriptions(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
+		if counted += w.view.NumSubscriptions(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
 			break
 		}
 		r := topicRow{nameRow: n}
-		for s := range x.view.Subscriptions(n.kind, n.text) {
+		for s := range w.view.Subscriptions(n.kind, n.text) {
 			r.subscriptions++
-			x.work += workPerSubscription
+			w.work += workPerSubscription
 			r.add(messageCountsOf(s))
 		}
 		r.messageCounts.published = n.published // each message once
@@ -132,24 +132,24 @@ func (x *response) collectStats(args [][]byte) (rows []topicRow, all int, err *p
 }
 
 // topics is TOPICS [glob].
-func topics(x *response) {
-	args := x.inv.args[1:]
+func topics(w *response) {
+	args := w.inv.args[1:]
 	if len(args) > 1 {
-		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("TOPICS takes one glob; type: %s", x.inv.row.Usage))
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("TOPICS takes one glob; type: %s", w.inv.row.Usage))
 		return
 	}
-	rows, all, err := x.collectStats(args)
+	rows, all, err := w.collectStats(args)
 	if err != nil {
-		x.buf = appendErr(x.buf, x.inv, err)
+		w.buf = appendErr(w.buf, w.inv, err)
 		return
 	}
 	t := textTable{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
 	for i := range rows {
 		r := &rows[i]
-		t.add(x, showName(r.text), kindNames[r.kind], r.subscriptions, r.messageCounts.published, r.delivered, r.filtered,
+		t.add(w, showName(r.text), kindNames[r.kind], r.subscriptions, r.messageCounts.published, r.delivered, r.filtered,
 			r.dropped, r.waiting())
 	}
-	x.textTable(&t, all)
+	w.textTable(&t, all)
 }
 
 // within leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
@@ -172,56 +172,56 @@ func globOf(args [][]byte) string {
 }
 
 // pubsubStats is PUBSUB STATS [pattern]: how many names there are, and a map for each of the busiest.
-func pubsubStats(x *response) {
-	args := x.inv.args[2:]
+func pubsubStats(w *response) {
+	args := w.inv.args[2:]
 	if len(args) > 1 {
-		x.wrongSubcommandArity()
+		w.wrongSubcommandArity()
 		return
 	}
-	rows, all, err := x.collectStats(args)
+	rows, all, err := w.collectStats(args)
 	if err != nil {
-		x.fail(err)
+		w.fail(err)
 		return
 	}
 	rows = within(rows, func(r *topicRow) int { return len(r.text) })
-	x.mapHeader(3)
-	x.text("number")
-	x.integer(int64(x.view.Stats().Published)) //nolint:gosec // a count
-	x.text("names")
-	x.integer(int64(all))
-	x.text("busiest")
-	x.array(len(rows))
+	w.mapHeader(3)
+	w.text("number")
+	w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
+	w.text("names")
+	w.integer(int64(all))
+	w.text("busiest")
+	w.array(len(rows))
 	for i := range rows {
 		r := &rows[i]
-		x.mapHeader(3 + messageCountsFields)
-		x.field("name", r.text)
-		x.field("kind", kindNames[r.kind])
-		x.count("subscribers", r.subscriptions)
-		x.messageCounts(&r.messageCounts)
+		w.mapHeader(3 + messageCountsFields)
+		w.field("name", r.text)
+		w.field("kind", kindNames[r.kind])
+		w.count("subscribers", r.subscriptions)
+		w.messageCounts(&r.messageCounts)
 	}
 }
 
 // messageCountsFields is how many fields messageCounts appends.
 const messageCountsFields = 7
 
-func (x *response) messageCounts(f *messageCounts) {
-	x.count("published", int(f.published)) //nolint:gosec // counts
-	x.count("delivered", int(f.delivered))
-	x.count("filtered", int(f.filtered))     //nolint:gosec // counts
-	x.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
-	x.count("dropped", int(f.dropped))
-	x.count("undelivered", int(f.undelivered))
-	x.count("queued", int(f.waiting()))
+func (w *response) messageCounts(f *messageCounts) {
+	w.count("published", int(f.published)) //nolint:gosec // counts
+	w.count("delivered", int(f.delivered))
+	w.count("filtered", int(f.filtered))     //nolint:gosec // counts
+	w.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
+	w.count("dropped", int(f.dropped))
+	w.count("undelivered", int(f.undelivered))
+	w.count("queued", int(f.waiting()))
 }
 
-func (x *response) field(name, value string) {
-	x.text(name)
-	x.text(value)
+func (w *response) field(name, value string) {
+	w.text(name)
+	w.text(value)
 }
 
-func (x *response) count(name string, n int) {
-	x.text(name)
-	x.integer(int64(n))
+func (w *response) count(name string, n int) {
+	w.text(name)
+	w.integer(int64(n))
 }
 
 // subscriberRow is a line of WHO.
@@ -232,10 +232,10 @@ type subscriberRow struct {
 }
 
 // subscribers are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
-func (x *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
+func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
-		for s := range x.view.Matching(kind, topic) {
-			x.work += workPerSubscription
+		for s := range w.view.Matching(kind, topic) {
+			w.work += workPerSubscription
 			if all++; len(rows) < maxRows {
 				rows = append(rows, subscriberRow{s.Conn().(*conn), s, messageCountsOf(s)})
 			}
@@ -261,45 +261,45 @@ func (l *subscriberRow) backlog() int {
 func (l *subscriberRow) age() int { return int((uptime() - l.conn.connectedAt) / time.Second) }
 
 // who is WHO topic.
-func who(x *response) {
-	if len(x.inv.args) != 2 {
-		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("WHO takes one topic; type: %s", x.inv.row.Usage))
+func who(w *response) {
+	if len(w.inv.args) != 2 {
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("WHO takes one topic; type: %s", w.inv.row.Usage))
 		return
 	}
-	rows, all := x.subscribers(x.inv.args[1])
+	rows, all := w.subscribers(w.inv.args[1])
 	t := textTable{head: []string{
 		"id", "address", "user", "dialect", "age", "subscription", "kind", "published", "delivered", "filtered", "dropped", "queued", "backlog",
 	}}
 	for i := range rows {
 		l := &rows[i]
-		t.add(x, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
+		t.add(w, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
 			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
 	}
-	x.textTable(&t, all)
+	w.textTable(&t, all)
 }
 
 // pubsubWho is PUBSUB WHO topic.
-func pubsubWho(x *response) {
-	rows, all := x.subscribers(x.inv.args[2])
+func pubsubWho(w *response) {
+	rows, all := w.subscribers(w.inv.args[2])
 	rows = within(rows, func(l *subscriberRow) int {
 		return len(l.subscription.Name()) + len(l.conn.executor.name) + len(l.conn.userName())
 	})
-	x.mapHeader(2)
-	x.count("subscriptions", all)
-	x.text("first")
-	x.array(len(rows))
+	w.mapHeader(2)
+	w.count("subscriptions", all)
+	w.text("first")
+	w.array(len(rows))
 	for i := range rows {
 		l := &rows[i]
-		x.mapHeader(9 + messageCountsFields)
-		x.count("id", int(l.conn.id))
-		x.field("addr", peerAddress(l.conn.sock).String())
-		x.field("name", l.conn.executor.name)
-		x.field("user", l.conn.userName())
-		x.field("dialect", l.dialect())
-		x.count("age", l.age())
-		x.field("subscription", l.subscription.Name())
-		x.field("kind", kindNames[l.subscription.Kind()])
-		x.messageCounts(&l.messageCounts)
-		x.count("backlog", l.backlog())
+		w.mapHeader(9 + messageCountsFields)
+		w.count("id", int(l.conn.id))
+		w.field("addr", peerAddress(l.conn.sock).String())
+		w.field("name", l.conn.executor.name)
+		w.field("user", l.conn.userName())
+		w.field("dialect", l.dialect())
+		w.count("age", l.age())
+		w.field("subscription", l.subscription.Name())
+		w.field("kind", kindNames[l.subscription.Kind()])
+		w.messageCounts(&l.messageCounts)
+		w.count("backlog", l.backlog())
 	}
 }

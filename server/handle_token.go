@@ -15,45 +15,45 @@ const (
 
 // aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is a password with a name
 // and an expiry; AUTH takes it as one.
-func aclToken(x *response) {
-	args := x.inv.args[3:]
-	switch what := strings.ToUpper(string(x.inv.args[2])); {
+func aclToken(w *response) {
+	args := w.inv.args[3:]
+	switch what := strings.ToUpper(string(w.inv.args[2])); {
 	case what == "CREATE" && len(args) == 3:
-		x.createToken(string(args[0]), string(args[1]), args[2])
+		w.createToken(string(args[0]), string(args[1]), args[2])
 	case what == "LIST" && len(args) <= 1:
-		x.listTokens(args)
+		w.listTokens(args)
 	case what == "REVOKE" && len(args) == 2:
-		if err := x.users().RevokeToken(string(args[0]), string(args[1])); err != nil {
-			x.failWith(err)
+		if err := w.users().RevokeToken(string(args[0]), string(args[1])); err != nil {
+			w.failWith(err)
 			return
 		}
-		x.conn.srv.recheckUsers(x.view, string(args[0]))
-		x.ok()
+		w.conn.srv.recheckUsers(w.view, string(args[0]))
+		w.ok()
 	default:
-		x.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", x.inv.row.Usage))
+		w.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", w.inv.row.Usage))
 	}
 }
 
 // createToken answers the secret, which nobody can ask for again: only its digest is kept.
-func (x *response) createToken(user, token string, life []byte) {
+func (w *response) createToken(user, token string, life []byte) {
 	seconds, ok := protocol.ParseInt(life)
 	if !ok || seconds < 1 || seconds > longestLife {
-		x.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
+		w.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
 		return
 	}
 	s := randomHex(tokenDigits)
 	expires := time.Unix(time.Now().Unix()+seconds, 0)
-	if err := x.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
-		x.failWith(err)
+	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
+		w.failWith(err)
 		return
 	}
-	x.conn.srv.recheckUsers(x.view, user)
-	x.text(s)
+	w.conn.srv.recheckUsers(w.view, user)
+	w.text(s)
 }
 
 // listTokens answers a map for each token: whose it is, its name, and when it expires in Unix seconds.
-func (x *response) listTokens(of [][]byte) {
-	names := x.users().Names()
+func (w *response) listTokens(of [][]byte) {
+	names := w.users().Names()
 	if len(of) > 0 {
 		names = []string{string(of[0])}
 	}
@@ -63,23 +63,23 @@ func (x *response) listTokens(of [][]byte) {
 	}
 	var all []owned
 	for _, name := range names {
-		u := x.users().Find(name)
+		u := w.users().Find(name)
 		if u == nil {
-			x.fail(protocol.Errorf("User '%.128s' not found", name))
+			w.fail(protocol.Errorf("User '%.128s' not found", name))
 			return
 		}
 		for _, t := range u.Tokens() {
 			all = append(all, owned{name, t})
 		}
 	}
-	x.array(len(all))
+	w.array(len(all))
 	for _, t := range all {
-		x.mapHeader(3)
-		x.text("username")
-		x.text(t.user)
-		x.text("token")
-		x.text(t.Name)
-		x.text("expires")
-		x.integer(t.Expires.Unix())
+		w.mapHeader(3)
+		w.text("username")
+		w.text(t.user)
+		w.text("token")
+		w.text(t.Name)
+		w.text("expires")
+		w.integer(t.Expires.Unix())
 	}
 }

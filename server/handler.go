@@ -145,50 +145,50 @@ var handlerByIndex = func() []*handler {
 
 // Handlers that the reader knows too.
 var (
-	replyQuit  = &handler{reply: func(x *response) { x.ok() }}
+	replyQuit  = &handler{reply: func(w *response) { w.ok() }}
 	replyError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
 	replyHelp  = &handler{reply: subcommandHelp}
 )
 
 var (
-	replyZero      = &handler{reply: func(x *response) { x.integer(0) }}
-	replyEmpty     = &handler{reply: func(x *response) { x.array(0) }}
-	replyNoCluster = &handler{reply: func(x *response) {
-		x.fail(protocol.Errorf("This instance has cluster support disabled"))
+	replyZero      = &handler{reply: func(w *response) { w.integer(0) }}
+	replyEmpty     = &handler{reply: func(w *response) { w.array(0) }}
+	replyNoCluster = &handler{reply: func(w *response) {
+		w.fail(protocol.Errorf("This instance has cluster support disabled"))
 	}}
 )
 
-func (x *response) ok()                    { x.buf = protocol.AppendOK(x.buf) }
-func (x *response) fail(e *protocol.Error) { x.buf = protocol.AppendError(x.buf, e) }
-func (x *response) bulk(s []byte)          { x.buf = protocol.AppendBulk(x.buf, s) }
-func (x *response) text(s string)          { x.buf = protocol.AppendBulkString(x.buf, s) }
-func (x *response) integer(n int64)        { x.buf = protocol.AppendInt(x.buf, n) }
-func (x *response) array(n int)            { x.buf = protocol.AppendArray(x.buf, n) }
-func (x *response) header(kind byte, n int) {
-	x.buf = x.conn.executor.version.AppendHeader(x.buf, kind, n)
+func (w *response) ok()                    { w.buf = protocol.AppendOK(w.buf) }
+func (w *response) fail(e *protocol.Error) { w.buf = protocol.AppendError(w.buf, e) }
+func (w *response) bulk(s []byte)          { w.buf = protocol.AppendBulk(w.buf, s) }
+func (w *response) text(s string)          { w.buf = protocol.AppendBulkString(w.buf, s) }
+func (w *response) integer(n int64)        { w.buf = protocol.AppendInt(w.buf, n) }
+func (w *response) array(n int)            { w.buf = protocol.AppendArray(w.buf, n) }
+func (w *response) header(kind byte, n int) {
+	w.buf = w.conn.executor.version.AppendHeader(w.buf, kind, n)
 }
-func (x *response) mapHeader(n int)   { x.header(protocol.Map, n) }
-func (x *response) setHeader(n int)   { x.header(protocol.Set, n) }
-func (x *response) null()             { x.buf = x.conn.executor.version.AppendNull(x.buf) }
-func (x *response) verbatim(s string) { x.buf = x.conn.executor.version.AppendVerbatim(x.buf, s) }
-func (x *response) simple(s string)   { x.buf = protocol.AppendSimple(x.buf, []byte(s)) }
+func (w *response) mapHeader(n int)   { w.header(protocol.Map, n) }
+func (w *response) setHeader(n int)   { w.header(protocol.Set, n) }
+func (w *response) null()             { w.buf = w.conn.executor.version.AppendNull(w.buf) }
+func (w *response) verbatim(s string) { w.buf = w.conn.executor.version.AppendVerbatim(w.buf, s) }
+func (w *response) simple(s string)   { w.buf = protocol.AppendSimple(w.buf, []byte(s)) }
 
 // help says what can be typed: comment lines in a line, an array of strings over RESP.
-func help(x *response) {
+func help(w *response) {
 	lines := protocol.HelpLines()
-	if x.inv.dialect != protocol.Line {
-		x.array(len(lines))
+	if w.inv.dialect != protocol.Line {
+		w.array(len(lines))
 		for _, line := range lines {
-			x.simple(line)
+			w.simple(line)
 		}
 		return
 	}
 	for _, line := range lines {
-		x.buf = protocol.AppendLineEnd(append(x.buf, line...), x.inv.crlf)
+		w.buf = protocol.AppendLineEnd(append(w.buf, line...), w.inv.crlf)
 	}
 }
 
-func subcommandHelp(x *response) {
-	parent := protocol.Lookup(x.inv.args[0])
-	x.buf = protocol.AppendHelp(x.buf, parent)
+func subcommandHelp(w *response) {
+	parent := protocol.Lookup(w.inv.args[0])
+	w.buf = protocol.AppendHelp(w.buf, parent)
 }

@@ -192,15 +192,15 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 
 // Takes tells whether a publish, or a transaction, would run.
 func (c *conn) Takes(r *broker.Request) bool {
-	k := r.Tag.(*invocation)
+	inv := r.Tag.(*invocation)
 	if r.Op == broker.Exec {
-		return k.err == nil
+		return inv.err == nil
 	}
 	if c.executor.user == nil {
 		c.assignInitialUser()
 	}
-	kept := c.executor.txn != nil && k.dialect != protocol.Line
-	return k.err == nil && !kept && c.mayPublish(k)
+	kept := c.executor.txn != nil && inv.dialect != protocol.Line
+	return inv.err == nil && !kept && c.mayPublish(inv)
 }
 
 // Kept are the commands of the transaction that EXEC will run.

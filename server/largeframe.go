@@ -52,8 +52,8 @@ func isLarge(m *broker.Message) bool {
 func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
 	payload := m.Payloads[0]
 	frame := &largeFrame{payload: payload}
-	if k, ok := m.Tag.(*invocation); ok {
-		frame.buf = k.buf
+	if inv, ok := m.Tag.(*invocation); ok {
+		frame.buf = inv.buf
 	}
 	n := len(payload)
 	if f.line() {

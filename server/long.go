@@ -20,27 +20,27 @@ type long struct {
 }
 
 // fixed is how many arguments stand before the names.
-func (k *invocation) fixed() int {
-	if k.row.Divisible && k.handler.op == broker.Reply {
+func (inv *invocation) fixed() int {
+	if inv.row.Divisible && inv.handler.op == broker.Reply {
 		return 2
 	}
 	return 1
 }
 
 // isLong reports whether a command comes in pieces.
-func (k *invocation) isLong() bool {
-	return k.err == nil && k.row.Divisible && len(k.args)-k.fixed() > maxNames
+func (inv *invocation) isLong() bool {
+	return inv.err == nil && inv.row.Divisible && len(inv.args)-inv.fixed() > maxNames
 }
 
 // leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
-func (k *invocation) leavesAll() bool {
-	return k.err == nil && (k.handler.op == broker.Unsubscribe && len(k.args) == 1 || k.handler.op == broker.Reset)
+func (inv *invocation) leavesAll() bool {
+	return inv.err == nil && (inv.handler.op == broker.Unsubscribe && len(inv.args) == 1 || inv.handler.op == broker.Reset)
 }
 
 // submitAll submits a batch, and if its last command is a long one, the pieces of that behind it.
 func (c *conn) submitAll(b *batch) bool {
-	if k := &b.calls[len(b.calls)-1]; k.isLong() {
-		return c.submitLong(b, k)
+	if inv := &b.calls[len(b.calls)-1]; inv.isLong() {
+		return c.submitLong(b, inv)
 	}
 	return c.submit(b)
 }
@@ -48,15 +48,15 @@ func (c *conn) submitAll(b *batch) bool {
 // submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
 //
 //go:noinline
-func (c *conn) submitLong(b *batch, k *invocation) bool {
-	whole, n := *k, k.fixed()
-	whole.long = &long{names: len(k.args) - n}
+func (c *conn) submitLong(b *batch, inv *invocation) bool {
+	whole, n := *inv, inv.fixed()
+	whole.long = &long{names: len(inv.args) - n}
 	in, from := b.buf, b.From
 	in.retain() // the names lie in it
 	defer in.release()
 	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*24)
 	b.args = nil // they stay with the command, which outlives the batch
-	*k = whole.cut(nil, 0)
+	*inv = whole.cut(nil, 0)
 	ok := c.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		c.awaitMemory()
@@ -70,68 +70,70 @@ func (c *conn) submitLong(b *batch, k *invocation) bool {
 }
 
 // batch is that of a piece alone.
-func (k *invocation) batch(from *broker.Subscriber, in *buffer, at int) *batch {
+func (inv *invocation) batch(from *broker.Subscriber, in *buffer, at int) *batch {
 	b := newBatch(from, in, 0, 0)
-	piece := k.cut(freeTail(&b.args), at)
+	piece := inv.cut(freeTail(&b.args), at)
 	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
 	*b.add() = piece
 	return b
 }
 
 // cut is the piece of a command that begins with a name. Its arguments are appended to room.
-func (k *invocation) cut(room [][]byte, at int) invocation {
-	piece, n, end := *k, k.fixed(), min(at+maxNames, k.long.names)
+func (inv *invocation) cut(room [][]byte, at int) invocation {
+	piece, n, end := *inv, inv.fixed(), min(at+maxNames, inv.long.names)
 	piece.piece = at / maxNames
-	piece.args = append(append(room, k.args[:n]...), k.args[n+at:n+end]...)
-	if k.predicates != nil {
-		piece.predicates = k.predicates[at:end]
+	piece.args = append(append(room, inv.args[:n]...), inv.args[n+at:n+end]...)
+	if inv.predicates != nil {
+		piece.predicates = inv.predicates[at:end]
 	}
 	return piece
 }
 
-// isLast reports whether a command is whole once k is done.
-func (k *invocation) isLast() bool { return k.long == nil || (k.piece+1)*maxNames >= k.long.names }
+// isLast reports whether a command is whole once inv is done.
+func (inv *invocation) isLast() bool {
+	return inv.long == nil || (inv.piece+1)*maxNames >= inv.long.names
+}
 
 // admitPiece is asked about a piece first. It returns false for one that is passed over.
-func (c *conn) admitPiece(k *invocation) bool {
+func (c *conn) admitPiece(inv *invocation) bool {
 	switch {
-	case k.long == nil:
+	case inv.long == nil:
 		return true
-	case k.long.rejected:
+	case inv.long.rejected:
 		return false
-	case k.piece == 0 && c.executor.txn != nil && k.dialect != protocol.Line:
-		c.reject(k, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+	case inv.piece == 0 && c.executor.txn != nil && inv.dialect != protocol.Line:
+		c.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
 		return false
 	}
 	return true
 }
 
 // reject answers a command that does not run.
-func (c *conn) reject(k *invocation, err *protocol.Error) {
-	if k.long != nil {
-		k.long.rejected, k.long.reply, c.executor.confirmedNames = true, nil, nil
+func (c *conn) reject(inv *invocation, err *protocol.Error) {
+	if inv.long != nil {
+		inv.long.rejected, inv.long.reply, c.executor.confirmedNames = true, nil, nil
 	}
-	c.replyErr(k, c.abortTxn(k, err))
+	c.replyErr(inv, c.abortTxn(inv, err))
 }
 
 // resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
 //
 //go:noinline
 func (c *conn) resubmit() bool {
-	k := c.unfinished
+	inv := c.unfinished
 	c.unfinished = nil
 	b := newBatch(c.sub, wrap(nil, nil), 0, 0)
-	*b.add() = *k
+	*b.add() = *inv
 	c.reader.sync = true
 	return c.submit(b)
 }
 
 // resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
 // read behind.
-func (c *conn) resubmitLater(k *invocation) {
-	again := *k
-	again.args = make([][]byte, len(k.args))
-	for i, arg := range k.args {
+func (c *conn) resubmitLater(inv *invocation) {
+	again := *inv
+	again.args = make([][]byte, len(inv.args))
+	for i, arg := range inv.args {
 		again.args[i] = bytes.Clone(arg)
 	}
 	again.buf = nil

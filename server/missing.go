@@ -21,11 +21,11 @@ type missing struct {
 type missingCommand struct{ command, library string }
 
 // noteMissing logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
-func (c *conn) noteMissing(k *invocation) {
-	if k.row != nil || k.dialect != protocol.RESP || c.unauthenticated() {
+func (c *conn) noteMissing(inv *invocation) {
+	if inv.row != nil || inv.dialect != protocol.RESP || c.unauthenticated() {
 		return
 	}
-	name, library := missingName(k.args), ""
+	name, library := missingName(inv.args), ""
 	if name == "" {
 		return
 	}

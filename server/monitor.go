@@ -11,14 +11,14 @@ import (
 
 // feedMonitors shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
 // nothing while nobody watches.
-func (e *encoder) feedMonitors(from *conn, k *invocation) {
-	if len(e.monitors) == 0 || k.err != nil || k.row.Name == "MONITOR" {
+func (e *encoder) feedMonitors(from *conn, inv *invocation) {
+	if len(e.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
 		return
 	}
 	now := time.Now()
 	line := fmt.Appendf(e.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
 		from.executor.database, monitorAddress(from.sock))
-	for _, arg := range redactedArgs(k.row, k.args) {
+	for _, arg := range redactedArgs(inv.row, inv.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
 	shown := e.replies.commit(append(line, "\r\n"...))
@@ -45,16 +45,16 @@ func mayMonitor(u *acl.User) bool {
 	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil) == nil
 }
 
-func monitor(x *response) {
-	c := x.conn
+func monitor(w *response) {
+	c := w.conn
 	if !mayMonitor(c.executor.user) {
-		x.fail(noPerm(x.inv, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
+		w.fail(noPerm(w.inv, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
 		return
 	}
 	if !c.isMonitor() {
 		c.srv.encoder.monitors = append(c.srv.encoder.monitors, c)
 	}
-	x.ok()
+	w.ok()
 }
 
 // appendQuoted quotes an argument as Redis' sdscatrepr does.

@@ -42,20 +42,20 @@ func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription
 }
 
 // repliesWithSeq tells whether the answer to a publish has its number.
-func (c *conn) repliesWithSeq(k *invocation) bool {
-	return c.executor.wantsSeq && (k.dialect == protocol.Line || c.executor.version == protocol.RESP3)
+func (c *conn) repliesWithSeq(inv *invocation) bool {
+	return c.executor.wantsSeq && (inv.dialect == protocol.Line || c.executor.version == protocol.RESP3)
 }
 
 // appendSeqReplies answers publishes that follow each other.
-func (c *conn) appendSeqReplies(k *invocation, messages int, first uint64, receivers int) []byte {
-	b := c.srv.encoder.begin(max(512, messages*(len(k.args[1])+48)))
+func (c *conn) appendSeqReplies(inv *invocation, messages int, first uint64, receivers int) []byte {
+	b := c.srv.encoder.begin(max(512, messages*(len(inv.args[1])+48)))
 	var room [24]byte
 	for i := range messages {
 		number := first + uint64(i) //nolint:gosec // an index
-		if k.row.Syntax == protocol.ArgsInline {
+		if inv.row.Syntax == protocol.ArgsInline {
 			b = protocol.AppendSeqReply(b, receivers, number)
 		} else {
-			b = appendVerb(b, k, [][]byte{k.args[1], protocol.AppendSeq(room[:0], number)})
+			b = appendVerb(b, inv, [][]byte{inv.args[1], protocol.AppendSeq(room[:0], number)})
 		}
 	}
 	return b

@@ -57,42 +57,42 @@ var _ broker.Conn = (*conn)(nil)
 // and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
 // so lines are free.
 func (c *conn) Admit(r *broker.Request) bool {
-	k, stats := r.Tag.(*invocation), &c.srv.stats
+	inv, stats := r.Tag.(*invocation), &c.srv.stats
 	stats.begin(c)
 	if c.inExec() {
-		return c.admitQueued(r, k)
+		return c.admitQueued(r, inv)
 	}
-	if k.piece == 0 {
-		c.noteCommand(k)
+	if inv.piece == 0 {
+		c.noteCommand(inv)
 	}
 	switch {
-	case !c.admitPiece(k):
+	case !c.admitPiece(inv):
 		return false
-	case k.err != nil:
-		c.noteMissing(k)
-		c.reject(k, k.err)
+	case inv.err != nil:
+		c.noteMissing(inv)
+		c.reject(inv, inv.err)
 		return false
-	case !c.executor.unrestricted && c.rejectsUnauthorized(k):
+	case !c.executor.unrestricted && c.rejectsUnauthorized(inv):
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.reject(k, c.errTooMany())
+		c.reject(inv, c.errTooMany())
 		return false
-	case k.predicates != nil && c.rejectsPredicates(r, k):
+	case inv.predicates != nil && c.rejectsPredicates(r, inv):
 		return false
-	case k.dialect == protocol.Line:
-	case !k.row.AllowedSubscribed && c.executor.version == protocol.RESP2 && c.listens(formRESP):
-		c.reject(k, protocol.ErrSubscribed(k.row.FullName()))
+	case inv.dialect == protocol.Line:
+	case !inv.row.AllowedSubscribed && c.executor.version == protocol.RESP2 && c.listens(formRESP):
+		c.reject(inv, protocol.ErrSubscribed(inv.row.FullName()))
 		return false
-	case c.executor.txn != nil && k.row.NoMulti:
-		c.reject(k, protocol.Errorf("%s is not possible inside a transaction", k.row.Name))
+	case c.executor.txn != nil && inv.row.NoMulti:
+		c.reject(inv, protocol.Errorf("%s is not possible inside a transaction", inv.row.Name))
 		return false
-	case c.executor.txn != nil && !k.row.RunsInMulti:
+	case c.executor.txn != nil && !inv.row.RunsInMulti:
 		c.enqueue(r)
 		return false
 	}
-	c.srv.encoder.feedMonitors(c, k)
-	if k.piece == 0 {
-		stats.called(k.row, max(1, len(r.Payloads)))
+	c.srv.encoder.feedMonitors(c, inv)
+	if inv.piece == 0 {
+		stats.called(inv.row, max(1, len(r.Payloads)))
 	}
 	return true
 }
@@ -117,31 +117,31 @@ func (c *conn) errTooMany() *protocol.Error {
 }
 
 // rejectsPredicates answers a subscription whose predicates are not possible here.
-func (c *conn) rejectsPredicates(r *broker.Request, k *invocation) bool {
-	err := c.checkPredicates(r, k)
+func (c *conn) rejectsPredicates(r *broker.Request, inv *invocation) bool {
+	err := c.checkPredicates(r, inv)
 	if err != nil {
-		c.reject(k, err)
+		c.reject(inv, err)
 	}
 	return err != nil
 }
 
 // rejectsUnauthorized checks a command, and answers it if the user may not run it.
-func (c *conn) rejectsUnauthorized(k *invocation) bool {
-	err := c.authorize(k)
+func (c *conn) rejectsUnauthorized(inv *invocation) bool {
+	err := c.authorize(inv)
 	if err != nil {
-		c.reject(k, err)
+		c.reject(inv, err)
 	}
 	return err != nil
 }
 
 // noteCommand takes note of how the peer speaks now.
-func (c *conn) noteCommand(k *invocation) {
+func (c *conn) noteCommand(inv *invocation) {
 	w := &c.executor
-	if k.dialect != protocol.RESP {
-		w.crlf = k.crlf
+	if inv.dialect != protocol.RESP {
+		w.crlf = inv.crlf
 	}
-	w.speaksLines = k.dialect == protocol.Line || w.speaksLines && k.dialect == protocol.Inline // a PING in between changes nothing
-	w.last = k.row
+	w.speaksLines = inv.dialect == protocol.Line || w.speaksLines && inv.dialect == protocol.Inline // a PING in between changes nothing
+	w.last = inv.row
 	w.replyMode.skip, w.replyMode.skipNext = w.replyMode.skipNext, false
 }
 
@@ -162,19 +162,19 @@ func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool
 
 // Published answers a publish, or several in a row.
 func (c *conn) Published(r *broker.Request, messages int, first uint64, receivers int) {
-	k := r.Tag.(*invocation)
+	inv := r.Tag.(*invocation)
 	if r.Stale {
-		k.question.stale.Store(true)
+		inv.question.stale.Store(true)
 	}
-	if c.repliesWithSeq(k) {
-		c.reply(c.appendSeqReplies(k, messages, first, receivers))
+	if c.repliesWithSeq(inv) {
+		c.reply(c.appendSeqReplies(inv, messages, first, receivers))
 		return
 	}
-	b := c.srv.encoder.begin(max(512, messages*(len(k.args[1])+16)))
-	if k.row.Syntax == protocol.ArgsInline {
+	b := c.srv.encoder.begin(max(512, messages*(len(inv.args[1])+16)))
+	if inv.row.Syntax == protocol.ArgsInline {
 		b = protocol.AppendInt(b, int64(receivers))
 	} else {
-		b = appendVerb(b, k, k.args[1:2])
+		b = appendVerb(b, inv, inv.args[1:2])
 	}
 	for one := len(b); messages > 1; messages-- {
 		b = append(b, b[:one]...)
@@ -185,94 +185,94 @@ func (c *conn) Published(r *broker.Request, messages int, first uint64, receiver
 // Subscribed confirms one name.
 func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 	c.chargeSubscription(name)
-	k := r.Tag.(*invocation)
-	if k.row.Syntax == protocol.ArgsInline {
-		c.push(c.executor.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
+	inv := r.Tag.(*invocation)
+	if inv.row.Syntax == protocol.ArgsInline {
+		c.push(c.executor.version.AppendConfirmation(c.begin(), inv.row.FullName(), name, count))
 		return
 	}
-	c.confirmVerb(k, name, k.isLast() && c.isLastOf(k, r))
+	c.confirmVerb(inv, name, inv.isLast() && c.isLastOf(inv, r))
 }
 
 // Unsubscribed confirms one name.
 func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 	c.chargeSubscription(name)
-	k := r.Tag.(*invocation)
-	if k.row.Syntax == protocol.ArgsInline {
-		c.push(c.executor.version.AppendConfirmation(c.begin(), k.row.FullName(), name, count))
+	inv := r.Tag.(*invocation)
+	if inv.row.Syntax == protocol.ArgsInline {
+		c.push(c.executor.version.AppendConfirmation(c.begin(), inv.row.FullName(), name, count))
 		return
 	}
-	last := k.isLast() && c.isLastOf(k, r)
+	last := inv.isLast() && c.isLastOf(inv, r)
 	if len(r.Names) == 0 { // all were meant: the last one leaves none of its kind
 		last = c.sub.CountKind(r.Form, r.Kind) == 0
 	}
-	c.confirmVerb(k, name, last)
+	c.confirmVerb(inv, name, last)
 }
 
 // isLastOf reports whether the name being confirmed is the last one of a verb that came as RESP.
-func (c *conn) isLastOf(k *invocation, r *broker.Request) bool {
-	if k.long != nil {
-		return len(c.executor.confirmedNames)+1 == k.long.names
+func (c *conn) isLastOf(inv *invocation, r *broker.Request) bool {
+	if inv.long != nil {
+		return len(c.executor.confirmedNames)+1 == inv.long.names
 	}
 	return len(c.executor.confirmedNames)+1 == len(r.Names)
 }
 
 // confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
-func (c *conn) confirmVerb(k *invocation, name []byte, last bool) {
-	if k.dialect == protocol.Line {
+func (c *conn) confirmVerb(inv *invocation, name []byte, last bool) {
+	if inv.dialect == protocol.Line {
 		if name == nil {
-			c.replyVerb(k, nil)
+			c.replyVerb(inv, nil)
 		} else {
-			c.replyVerb(k, [][]byte{name})
+			c.replyVerb(inv, [][]byte{name})
 		}
 		return
 	}
 	if name != nil {
-		if k.long != nil {
+		if inv.long != nil {
 			name = bytes.Clone(name) // the piece that it came in is about to be given back
 		}
 		c.executor.confirmedNames = append(c.executor.confirmedNames, name)
 	}
 	if last {
-		c.replyVerb(k, c.executor.confirmedNames)
+		c.replyVerb(inv, c.executor.confirmedNames)
 		c.executor.confirmedNames = nil
 	}
 }
 
 // replyVerb answers a verb in the dialect it came in.
-func (c *conn) replyVerb(k *invocation, names [][]byte) { c.reply(appendVerb(c.begin(), k, names)) }
+func (c *conn) replyVerb(inv *invocation, names [][]byte) { c.reply(appendVerb(c.begin(), inv, names)) }
 
-func appendVerb(b []byte, k *invocation, names [][]byte) []byte {
-	if k.dialect == protocol.Line {
-		return protocol.AppendLineEnd(protocol.AppendLineOK(b, k.row.Name, names...), k.crlf)
+func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
+	if inv.dialect == protocol.Line {
+		return protocol.AppendLineEnd(protocol.AppendLineOK(b, inv.row.Name, names...), inv.crlf)
 	}
-	return append(protocol.AppendLineOK(append(b, '+'), k.row.Name, names...), "\r\n"...)
+	return append(protocol.AppendLineOK(append(b, '+'), inv.row.Name, names...), "\r\n"...)
 }
 
 // Reply runs the commands that the core has no part in, at their instant in the order.
 func (c *conn) Reply(r *broker.Request, v broker.View) {
-	k := r.Tag.(*invocation)
-	x := &c.srv.encoder.response
-	*x = response{conn: c, inv: k, view: v, buf: c.begin()}
-	x.run()
-	if k.long == nil {
-		c.reply(x.buf)
-	} else if k.long.reply = append(k.long.reply, x.buf...); k.isLast() {
-		c.reply(k.long.reply)
+	inv := r.Tag.(*invocation)
+	w := &c.srv.encoder.response
+	*w = response{conn: c, inv: inv, view: v, buf: c.begin()}
+	w.run()
+	if inv.long == nil {
+		c.reply(w.buf)
+	} else if inv.long.reply = append(inv.long.reply, w.buf...); inv.isLast() {
+		c.reply(inv.long.reply)
 	}
-	*x = response{} // it must not keep the reply, nor the connection, alive
+	*w = response{} // it must not keep the reply, nor the connection, alive
 }
 
 // replyErr answers a command with an error.
-func (c *conn) replyErr(k *invocation, err *protocol.Error) {
-	c.srv.stats.rejected(k.row, err)
-	c.reply(appendErr(c.begin(), k, err))
+func (c *conn) replyErr(inv *invocation, err *protocol.Error) {
+	c.srv.stats.rejected(inv.row, err)
+	c.reply(appendErr(c.begin(), inv, err))
 }
 
 // appendErr words an error in the dialect of the command that it answers.
-func appendErr(b []byte, k *invocation, err *protocol.Error) []byte {
-	if k.dialect == protocol.Line && !err.Fatal {
-		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), k.crlf)
-		return protocol.AppendHints(b, err, k.crlf)
+func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
+	if inv.dialect == protocol.Line && !err.Fatal {
+		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), inv.crlf)
+		return protocol.AppendHints(b, err, inv.crlf)
 	}
 	return protocol.AppendError(b, err)
 }

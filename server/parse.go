@@ -23,8 +23,8 @@ func (c *conn) parse(b *batch) CloseReason {
 		n, ok, err := b.next(&c.parser)
 		if err != nil {
 			b.used = len(b.data)
-			k := b.add()
-			k.handler, k.err = replyError, err
+			inv := b.add()
+			inv.handler, inv.err = replyError, err
 			return CloseReasonProtocol
 		}
 		if !ok {
@@ -35,21 +35,21 @@ func (c *conn) parse(b *batch) CloseReason {
 			b.used = len(b.data)
 			return CloseReasonHTTP
 		}
-		k := b.add()
-		c.check(k, &b.command)
-		k.buf = b.buf
-		if c.runs(k) {
-			b.findRuns(k, n, &c.srv.options.Limits)
+		inv := b.add()
+		c.check(inv, &b.command)
+		inv.buf = b.buf
+		if c.runs(inv) {
+			b.findRuns(inv, n, &c.srv.options.Limits)
 			others--
 			continue
 		}
 		b.used += n
-		if k.handler == replyQuit {
+		if inv.handler == replyQuit {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return CloseReasonQuit
 		}
-		in.sync = k.row != nil && (k.row.LargeReply || k.row.Costly || k.row.Sync || k.leavesAll())
-		if k.isLong() {
+		in.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
+		if inv.isLong() {
 			break
 		}
 	}
@@ -62,39 +62,39 @@ func (c *conn) parse(b *batch) CloseReason {
 // fewer, maxOthers: with 256 a PING among 50 clients that flood two-byte commands took twice as long.
 const maxCalls, maxOthers = 256, 64
 
-// check makes k of a command: it looks it up and checks what can be checked without the core.
-func (c *conn) check(k *invocation, cmd *protocol.Command) {
-	k.row, k.err = cmd.Resolve() // which may put arguments together
-	k.dialect, k.crlf, k.args = cmd.Dialect, cmd.CRLF, cmd.Args
-	if k.err == nil {
-		k.handler = handlerByIndex[k.row.Index()]
-		if k.handler.op == broker.Subscribe && c.unauthenticated() && mayHavePredicate(k.topics()) {
-			k.err = c.unauthenticatedPredicate(k)
+// check makes inv of a command: it looks it up and checks what can be checked without the core.
+func (c *conn) check(inv *invocation, cmd *protocol.Command) {
+	inv.row, inv.err = cmd.Resolve() // which may put arguments together
+	inv.dialect, inv.crlf, inv.args = cmd.Dialect, cmd.CRLF, cmd.Args
+	if inv.err == nil {
+		inv.handler = handlerByIndex[inv.row.Index()]
+		if inv.handler.op == broker.Subscribe && c.unauthenticated() && mayHavePredicate(inv.topics()) {
+			inv.err = c.unauthenticatedPredicate(inv)
 		}
 	}
-	if k.err == nil {
-		k.err = c.checkTopics(k)
+	if inv.err == nil {
+		inv.err = c.checkTopics(inv)
 	}
-	if k.err == nil && k.handler.op == broker.Subscribe && mayHavePredicate(k.topics()) {
-		k.err = c.parsePredicates(k)
+	if inv.err == nil && inv.handler.op == broker.Subscribe && mayHavePredicate(inv.topics()) {
+		inv.err = c.parsePredicates(inv)
 	}
 	switch {
-	case k.err != nil:
-		k.handler = replyError
-	case k.row.HasSecrets:
-		c.hashSecrets(k.row, k.args)
+	case inv.err != nil:
+		inv.handler = replyError
+	case inv.row.HasSecrets:
+		c.hashSecrets(inv.row, inv.args)
 	}
 	if c.traced() {
-		c.trace(k)
+		c.trace(inv)
 	}
 }
 
-// runs tells whether publishes like k that follow it are to be taken together. At trace each command is logged.
-func (c *conn) runs(k *invocation) bool {
-	if k.handler.op != broker.Publish || c.traced() {
+// runs tells whether publishes like inv that follow it are to be taken together. At trace each command is logged.
+func (c *conn) runs(inv *invocation) bool {
+	if inv.handler.op != broker.Publish || c.traced() {
 		return false
 	}
-	return k.dialect == protocol.Line || k.dialect == protocol.RESP && k.row.Syntax == protocol.ArgsInline
+	return inv.dialect == protocol.Line || inv.dialect == protocol.RESP && inv.row.Syntax == protocol.ArgsInline
 }
 
 func (c *conn) traced() bool {
@@ -102,10 +102,10 @@ func (c *conn) traced() bool {
 }
 
 // trace writes one line for a command.
-func (c *conn) trace(k *invocation) {
-	e := c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(k.row, k.args)))
-	if k.err != nil { // its text may quote the arguments, which are not for everybody
-		e = e.Str("error", string(k.err.Code))
+func (c *conn) trace(inv *invocation) {
+	e := c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(inv.row, inv.args)))
+	if inv.err != nil { // its text may quote the arguments, which are not for everybody
+		e = e.Str("error", string(inv.err.Code))
 	}
 	e.Send()
 }
@@ -115,27 +115,27 @@ func (c *conn) trace(k *invocation) {
 const maxLargeArgs = 1024
 
 // checkTopics holds topics, and what is matched against many of them, to their limit.
-func (c *conn) checkTopics(k *invocation) *protocol.Error {
-	names := k.topics()
-	if k.row.LargeReply {
-		names = k.args
+func (c *conn) checkTopics(inv *invocation) *protocol.Error {
+	names := inv.topics()
+	if inv.row.LargeReply {
+		names = inv.args
 		if len(names) > maxLargeArgs {
-			return tooManyArgs(k.row)
+			return tooManyArgs(inv.row)
 		}
 	}
 	for _, name := range names {
 		if len(name) > c.srv.options.Limits.Topic {
-			return c.checkName(k, name)
+			return c.checkName(inv, name)
 		}
 	}
 	return nil
 }
 
 // checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
-func (c *conn) checkName(k *invocation, name []byte) *protocol.Error {
+func (c *conn) checkName(inv *invocation, name []byte) *protocol.Error {
 	l := &c.srv.options.Limits
 	topic, expression, found := filter.Split(name)
-	if !found || k.handler.op != broker.Subscribe && k.handler.op != broker.Unsubscribe {
+	if !found || inv.handler.op != broker.Subscribe && inv.handler.op != broker.Unsubscribe {
 		return l.CheckTopic(name)
 	}
 	if err := l.CheckTopic(topic); err != nil {

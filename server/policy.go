@@ -35,34 +35,34 @@ func ParsePolicy(s string) (Policy, error) {
 func (o *outbox) policy() Policy { return Policy(o.policyValue.Load()) }
 
 // slow is SLOW [policy], in both dialects.
-func slow(x *response) {
-	if args := x.inv.args[1:]; len(args) > 1 {
-		x.buf = appendErr(x.buf, x.inv, protocol.Errorf("SLOW takes one policy; type: %s", x.inv.row.Usage))
+func slow(w *response) {
+	if args := w.inv.args[1:]; len(args) > 1 {
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("SLOW takes one policy; type: %s", w.inv.row.Usage))
 		return
-	} else if err := x.setPolicy(args); err != nil {
-		x.buf = appendErr(x.buf, x.inv, err)
+	} else if err := w.setPolicy(args); err != nil {
+		w.buf = appendErr(w.buf, w.inv, err)
 		return
 	}
-	x.buf = appendVerb(x.buf, x.inv, [][]byte{[]byte(x.conn.outbox.policy().String())})
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte(w.conn.outbox.policy().String())})
 }
 
 // clientSlow is CLIENT SLOW [policy].
-func clientSlow(x *response) {
-	args := x.inv.args[2:]
-	switch err := x.setPolicy(args); {
+func clientSlow(w *response) {
+	args := w.inv.args[2:]
+	switch err := w.setPolicy(args); {
 	case len(args) > 1:
-		x.wrongSubcommandArity()
+		w.wrongSubcommandArity()
 	case err != nil:
-		x.fail(err)
+		w.fail(err)
 	case len(args) == 0:
-		x.text(x.conn.outbox.policy().String())
+		w.text(w.conn.outbox.policy().String())
 	default:
-		x.ok()
+		w.ok()
 	}
 }
 
 // setPolicy sets the policy if there is one to set.
-func (x *response) setPolicy(args [][]byte) *protocol.Error {
+func (w *response) setPolicy(args [][]byte) *protocol.Error {
 	if len(args) != 1 {
 		return nil
 	}
@@ -70,6 +70,6 @@ func (x *response) setPolicy(args [][]byte) *protocol.Error {
 	if err != nil {
 		return protocol.Errorf("%s", err)
 	}
-	x.conn.outbox.policyValue.Store(int32(p))
+	w.conn.outbox.policyValue.Store(int32(p))
 	return nil
 }

@@ -145,19 +145,19 @@ func encodedSize(f format, m *broker.Message, pattern string) int {
 // only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
 // of RESP only, that of the first who asks; the other one is a copy.
 func (e *encoder) reuseFrames(f format, m *broker.Message, a *arena) fragment {
-	k, ok := m.Tag.(*invocation)
-	if !ok || k.run.Frames == nil || len(k.run.Payloads) != len(m.Payloads) {
+	inv, ok := m.Tag.(*invocation)
+	if !ok || inv.run.Frames == nil || len(inv.run.Payloads) != len(m.Payloads) {
 		return fragment{}
 	}
-	if e.reusedSeq != m.Sequence && (m.Receivers == 1 || k.buf.worthPinning(len(k.run.Frames))) {
+	if e.reusedSeq != m.Sequence && (m.Receivers == 1 || inv.buf.worthPinning(len(inv.run.Frames))) {
 		e.reusedSeq = m.Sequence
-		k.run.SetVersion(version(f))
-		return fragment{bytes: k.run.Frames, buf: k.buf}
+		inv.run.SetVersion(version(f))
+		return fragment{bytes: inv.run.Frames, buf: inv.buf}
 	}
 	if isLarge(m) {
 		return fragment{} // a frame of the other version, around the payload where it is
 	}
-	return a.commit(k.run.AppendFrames(a.begin(e.memory, len(k.run.Frames)), version(f)))
+	return a.commit(inv.run.AppendFrames(a.begin(e.memory, len(inv.run.Frames)), version(f)))
 }
 
 // dropOversized drops large frames once their batch is done, so that an idle server does not keep the last ones.

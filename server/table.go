@@ -22,8 +22,8 @@ type textTable struct {
 	rows [][]string
 }
 
-func (t *textTable) add(x *response, cells ...any) {
-	x.work += workPerRow
+func (t *textTable) add(w *response, cells ...any) {
+	w.work += workPerRow
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = clip(fmt.Sprint(cell))
@@ -109,7 +109,7 @@ func (t *textTable) lines() []string {
 
 // textTable answers a verb with a table, all being how many rows there are: one line that says how many follow, then those,
 // each behind a # as all that is not for programs. Over RESP it is an array of these lines.
-func (x *response) textTable(t *textTable, all int) {
+func (w *response) textTable(t *textTable, all int) {
 	lines := []string{}
 	if len(t.rows) > 0 {
 		lines = t.lines()
@@ -117,15 +117,15 @@ func (x *response) textTable(t *textTable, all int) {
 	if left := all - len(t.rows); left > 0 {
 		lines = append(lines, fmt.Sprintf("# and %d more", left))
 	}
-	if x.inv.dialect != protocol.Line {
-		x.array(len(lines))
+	if w.inv.dialect != protocol.Line {
+		w.array(len(lines))
 		for _, line := range lines {
-			x.simple(line)
+			w.simple(line)
 		}
 		return
 	}
-	x.buf = protocol.AppendLineEnd(fmt.Appendf(x.buf, "OK %s %d", x.inv.row.Name, all), x.inv.crlf)
+	w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "OK %s %d", w.inv.row.Name, all), w.inv.crlf)
 	for _, line := range lines {
-		x.buf = protocol.AppendLineEnd(append(x.buf, line...), x.inv.crlf)
+		w.buf = protocol.AppendLineEnd(append(w.buf, line...), w.inv.crlf)
 	}
 }

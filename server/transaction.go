@@ -23,8 +23,8 @@ func (c *conn) inExec() bool { return c.executor.txn != nil && c.executor.txn.in
 
 // abortTxn makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
 // It returns what to answer.
-func (c *conn) abortTxn(k *invocation, why *protocol.Error) *protocol.Error {
-	if k.row != nil && k.row.Name == "EXEC" {
+func (c *conn) abortTxn(inv *invocation, why *protocol.Error) *protocol.Error {
+	if inv.row != nil && inv.row.Name == "EXEC" {
 		c.endMulti()
 		return protocol.ErrExecAbort(why)
 	}
@@ -36,25 +36,25 @@ func (c *conn) abortTxn(k *invocation, why *protocol.Error) *protocol.Error {
 
 // admitQueued lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
-func (c *conn) admitQueued(r *broker.Request, k *invocation) bool {
+func (c *conn) admitQueued(r *broker.Request, inv *invocation) bool {
 	if c.executor.closing {
-		c.replyErr(k, errClosing)
+		c.replyErr(inv, errClosing)
 		return false
 	}
-	if err := c.authorizeQueued(k); err != nil {
-		c.replyErr(k, err)
+	if err := c.authorizeQueued(inv); err != nil {
+		c.replyErr(inv, err)
 		return false
 	}
-	c.srv.encoder.feedMonitors(c, k)
+	c.srv.encoder.feedMonitors(c, inv)
 	switch {
-	case k.row.Name == "SSUBSCRIBE":
-		c.replyErr(k, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+	case inv.row.Name == "SSUBSCRIBE":
+		c.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
 		return false
 	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.replyErr(k, c.errTooMany())
+		c.replyErr(inv, c.errTooMany())
 		return false
 	}
-	c.srv.stats.called(k.row, 1)
+	c.srv.stats.called(inv.row, 1)
 	return true
 }
 
@@ -68,51 +68,51 @@ const (
 
 // enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (c *conn) enqueue(r *broker.Request) {
-	m, k := c.executor.txn, *r.Tag.(*invocation)
-	k.own(&c.srv.memory, m)
-	if k.row.LargeReply || k.row.Costly {
+	m, inv := c.executor.txn, *r.Tag.(*invocation)
+	inv.own(&c.srv.memory, m)
+	if inv.row.LargeReply || inv.row.Costly {
 		m.largeReplies++
 	}
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
-		k.buf.release()
-		c.replyErr(&k, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
+		inv.buf.release()
+		c.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
-		k.buf.release()
+		inv.buf.release()
 		m.release()
 		m.aborted = true
-		c.replyErr(&k, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		c.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
 	c.srv.memory.setUsage(&c.usage.queued, m.bytes-m.buffered)
 	if m.aborted {
-		k.buf.release()
+		inv.buf.release()
 	} else {
 		m.queued = append(m.queued, broker.Request{})
-		k.fillRequest(&m.queued[len(m.queued)-1])
+		inv.fillRequest(&m.queued[len(m.queued)-1])
 	}
 	c.reply(append(c.begin(), "+QUEUED\r\n"...))
 }
 
 // own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
-func (k *invocation) own(memory *memoryLimit, m *transaction) {
+func (inv *invocation) own(memory *memoryLimit, m *transaction) {
 	size := 0
-	for _, arg := range k.args {
+	for _, arg := range inv.args {
 		size += len(arg)
 	}
-	room, args := make([]byte, size), k.args
-	k.args, k.run, k.buf = make([][]byte, len(args)), protocol.Run{}, nil
+	room, args := make([]byte, size), inv.args
+	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
 	m.bytes += queuedOverhead + size + 32*len(args)
 	if size >= largePayload {
-		k.buf = wrap(memory, room)
+		inv.buf = wrap(memory, room)
 		m.buffered += size
 	}
 	at := 0
 	for i, arg := range args {
 		end := at + copy(room[at:], arg)
-		k.args[i] = room[at:end:end]
+		inv.args[i] = room[at:end:end]
 		at = end
 	}
 }
@@ -188,22 +188,22 @@ func (m *transaction) hold(frames fragment, e frameInfo) {
 	m.messages = append(m.messages, heldDelivery{frames, e})
 }
 
-func multi(x *response) {
-	if x.conn.executor.txn != nil {
-		x.fail(protocol.Errorf("MULTI calls can not be nested"))
+func multi(w *response) {
+	if w.conn.executor.txn != nil {
+		w.fail(protocol.Errorf("MULTI calls can not be nested"))
 		return
 	}
-	x.conn.executor.txn = new(transaction)
-	x.ok()
+	w.conn.executor.txn = new(transaction)
+	w.ok()
 }
 
-func discard(x *response) {
-	if x.conn.executor.txn == nil {
-		x.fail(protocol.Errorf("DISCARD without MULTI"))
+func discard(w *response) {
+	if w.conn.executor.txn == nil {
+		w.fail(protocol.Errorf("DISCARD without MULTI"))
 		return
 	}
-	x.conn.endMulti()
-	x.ok()
+	w.conn.endMulti()
+	w.ok()
 }
 
 // endMulti forgets the transaction, if there is one.

@@ -48,8 +48,8 @@ func residentMemory() int64 {
 	return metric("/memory/classes/total:bytes") - metric("/memory/classes/heap/released:bytes")
 }
 
-func infoMemory(x *response) []string {
-	s := x.conn.srv
+func infoMemory(w *response) []string {
+	s := w.conn.srv
 	used, resident := s.usage.memory(), residentMemory()
 	return []string{
 		fmt.Sprintf("used_memory:%d", used),

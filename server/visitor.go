@@ -43,9 +43,9 @@ type fileTask struct {
 
 // deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
 // see protocol.Row.Fence.
-func (x *response) deferToReader(work func() func(*response)) {
-	m := x.conn.executor.replyMode
-	x.conn.fileTask = &fileTask{work, m.off || m.skip, x.inv.row}
+func (w *response) deferToReader(work func() func(*response)) {
+	m := w.conn.executor.replyMode
+	w.conn.fileTask = &fileTask{work, m.off || m.skip, w.inv.row}
 }
 
 // runFileTask is the reader's part. All fileTasks are about the one file, so one is run after the other, each until its
@@ -57,11 +57,11 @@ func (c *conn) runFileTask() {
 	defer c.srv.fileMu.Unlock()
 	answer := e.work()
 	c.srv.runOnCore(func(v broker.View) {
-		x := &response{conn: c, view: v, buf: c.begin()}
-		answer(x)
-		c.srv.stats.failed(e.row, x.buf, protocol.RESP)
+		w := &response{conn: c, view: v, buf: c.begin()}
+		answer(w)
+		c.srv.stats.failed(e.row, w.buf, protocol.RESP)
 		if !e.silent {
-			c.push(x.buf)
+			c.push(w.buf)
 		}
 		c.Flush() // the core flushes only those whom it spoke to itself
 	})
