@@ -108,12 +108,12 @@ func (a *accessControl) hash(password []byte) acl.Digest {
 
 // authorize checks a command on its way in. Nil lets it pass.
 func (c *conn) authorize(inv *invocation) *protocol.Error {
-	w := &c.executor
-	if w.user == nil {
+	e := &c.executor
+	if e.user == nil {
 		c.assignInitialUser()
 	}
 	switch {
-	case w.unrestricted || inv.row.NoAuth:
+	case e.unrestricted || inv.row.NoAuth:
 		return nil
 	case c.unauthenticated():
 		return noAuth(inv)
@@ -242,14 +242,14 @@ func (w *response) authenticate(name string, password acl.Digest) *protocol.Erro
 // logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
 // wrong place.
 func (c *conn) logAuthFailure(name string) {
-	held, ok := c.srv.access.authFailureLog.allow(uptime())
+	suppressed, ok := c.srv.access.authFailureLog.allow(uptime())
 	if !ok {
 		return
 	}
 	if c.srv.access.users.Find(name) == nil {
 		name = "(no such user)"
 	}
-	c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Str("user", name).Int("not_logged_before", held).
+	c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Str("user", name).Int("not_logged_before", suppressed).
 		Msg("authentication failed")
 }
 

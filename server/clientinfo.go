@@ -15,27 +15,27 @@ const idleCost = 5 << 10
 // running is the command that it is executing, nil if it is idle. It is made for each connection of a list, and for
 // refusals: so it formats nothing but numbers, and costs about a microsecond.
 func (c *conn) appendInfo(b []byte, running *invocation) []byte {
-	w := &c.executor
+	e := &c.executor
 	f := fields(b)
 	f.number("id=", c.id)
 	f = appendEnd(append(f, " addr="...), c.sock, c.sock.RemoteAddr())
 	f = appendEnd(append(f, " laddr="...), c.sock, c.sock.LocalAddr())
 	f.number(" fd=", int64(c.descriptor()))
-	f.text(" name=", w.name)
+	f.text(" name=", e.name)
 	f.number(" age=", int64((uptime()-c.connectedAt)/time.Second))
 	f.number(" idle=", max(0, int64(uptime())-c.lastReadAt.Load())/int64(time.Second))
 	f = c.appendFlags(append(f, " flags="...))
-	f.number(" db=", int64(w.database))
+	f.number(" db=", int64(e.database))
 	f.number(" sub=", int64(c.sub.CountKind(formRESP, broker.Topic)))
 	f.number(" psub=", int64(c.sub.CountKind(formRESP, broker.Pattern)))
 	f.number(" ssub=", int64(c.sub.CountKind(formRESP, broker.Shard)))
 	c.addMemory(&f, running)
-	f.text(" events=r cmd=", lastCommand(w.last))
+	f.text(" events=r cmd=", lastCommand(e.last))
 	f.text(" user=", c.userName())
-	f.number(" redir=-1 resp=", int64(w.version.Number()))
+	f.number(" redir=-1 resp=", int64(e.version.Number()))
 	lib := library{}
-	if w.library != nil {
-		lib = *w.library
+	if e.library != nil {
+		lib = *e.library
 	}
 	f.text(" lib-name=", lib.name)
 	f.text(" lib-ver=", lib.version)

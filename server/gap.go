@@ -21,7 +21,7 @@ type loss struct {
 // connection could make us remember more than it may have wait. Over it no policy helps.
 const lossOverhead = 128
 
-func (n *loss) cost() int { return lossOverhead + len(n.account.name) }
+func (l *loss) cost() int { return lossOverhead + len(l.account.name) }
 
 // cost is what all losses cost.
 func (g *gap) cost() int {
@@ -33,24 +33,24 @@ func (g *gap) cost() int {
 }
 
 // add notes that n.count messages are missing, and returns what more the gap costs.
-func (g *gap) add(n loss) int {
-	if a := n.account; a.gap == g && g.losses[a.gapIndex].format == n.format {
-		g.losses[a.gapIndex].count += n.count
+func (g *gap) add(l loss) int {
+	if a := l.account; a.gap == g && g.losses[a.gapIndex].format == l.format {
+		g.losses[a.gapIndex].count += l.count
 		return 0
 	}
-	n.account.gap, n.account.gapIndex = g, len(g.losses)
-	g.losses = append(g.losses, n)
-	return n.cost()
+	l.account.gap, l.account.gapIndex = g, len(g.losses)
+	g.losses = append(g.losses, l)
+	return l.cost()
 }
 
 // appendLosses writes the losses out, each in the form of its subscription.
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
-		switch n := &g.losses[i]; {
-		case n.format.line():
-			b = protocol.AppendMissed(b, n.account.name, n.count, n.format.crlf())
+		switch l := &g.losses[i]; {
+		case l.format.line():
+			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.crlf())
 		default:
-			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(n.account.name), n.count)
+			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(l.account.name), l.count)
 		}
 	}
 	return b
@@ -66,13 +66,13 @@ func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
 	if e.format == formatRESP2 {
 		return
 	}
-	n := loss{e.account, int(e.count), e.format}
+	l := loss{e.account, int(e.count), e.format}
 	last := o.queue.last
 	if before != nil {
 		last = before.prev
 	}
 	if last != nil && last.gap != nil {
-		o.chargeGaps(last.gap.add(n))
+		o.chargeGaps(last.gap.add(l))
 		return
 	}
 	c := newChunk()
@@ -80,7 +80,7 @@ func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
 	c.entries = append(c.entries, frameInfo{kind: kindOther}) // for the bytes of the losses
 	o.queue.insert(before, c)
 	o.charge(c, c.memSize())
-	o.chargeGaps(c.gap.add(n))
+	o.chargeGaps(c.gap.add(l))
 }
 
 // dropOldestLocked drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
@@ -168,8 +168,8 @@ func (o *outbox) mergeGapsLocked() {
 	if first == nil || first.gap == nil || second.gap == nil {
 		return
 	}
-	for _, n := range second.gap.losses {
-		o.chargeGaps(first.gap.add(n) - n.cost())
+	for _, l := range second.gap.losses {
+		o.chargeGaps(first.gap.add(l) - l.cost())
 	}
 	q.oldest.chunk = second.next
 	q.remove(second)

@@ -17,18 +17,18 @@ type logLimiter struct {
 }
 
 // allow tells whether a line may be written at a moment by uptime, and how many were kept back before it.
-func (g *logLimiter) allow(now time.Duration) (held int, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if free := (now - g.last) / time.Second; free > 0 {
-		g.used = max(0, g.used-int(min(free, burst)))
-		g.last += free * time.Second
+func (l *logLimiter) allow(now time.Duration) (suppressed int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if free := (now - l.last) / time.Second; free > 0 {
+		l.used = max(0, l.used-int(min(free, burst)))
+		l.last += free * time.Second
 	}
-	if g.used == burst {
-		g.suppressed++
+	if l.used == burst {
+		l.suppressed++
 		return 0, false
 	}
-	g.used++
-	held, g.suppressed = g.suppressed, 0
-	return held, true
+	l.used++
+	suppressed, l.suppressed = l.suppressed, 0
+	return suppressed, true
 }

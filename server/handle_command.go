@@ -62,9 +62,9 @@ var entries = map[protocol.Version]func() []string{
 func newEntries(v protocol.Version) []string {
 	all := make([]string, len(protocol.Commands))
 	for i, row := range protocol.Commands {
-		x := response{conn: &conn{executor: executor{version: v}}}
-		x.commandEntry(row)
-		all[i] = string(x.buf)
+		w := response{conn: &conn{executor: executor{version: v}}}
+		w.commandEntry(row)
+		all[i] = string(w.buf)
 	}
 	return all
 }

@@ -14,8 +14,8 @@ const maxMissing = 256
 // missing are the commands of Redis that clients have used in vain, so that each is logged once: an application may take
 // the error for something else, and go on without a word. It belongs to the core's goroutine.
 type missing struct {
-	gate logLimiter
-	seen map[missingCommand]bool
+	logLimiter logLimiter
+	seen       map[missingCommand]bool
 }
 
 type missingCommand struct{ command, library string }
@@ -37,7 +37,7 @@ func (c *conn) noteMissing(inv *invocation) {
 	if m.seen[pair] || len(m.seen) >= maxMissing {
 		return
 	}
-	held, ok := m.gate.allow(uptime())
+	suppressed, ok := m.logLimiter.allow(uptime())
 	if !ok { // it is not remembered, so that it is logged the next time
 		return
 	}
@@ -46,7 +46,7 @@ func (c *conn) noteMissing(inv *invocation) {
 	}
 	m.seen[pair] = true
 	c.log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", peerAddress(c.sock)).
-		Int("not_logged_before", held).Msg("a client uses " + name + ", which conch does not have")
+		Int("not_logged_before", suppressed).Msg("a client uses " + name + ", which conch does not have")
 }
 
 // missingName is the name of a command that Redis has, in upper case and with its subcommand; empty if it has none such.

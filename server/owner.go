@@ -136,13 +136,13 @@ func (c *conn) rejectsUnauthorized(inv *invocation) bool {
 
 // noteCommand takes note of how the peer speaks now.
 func (c *conn) noteCommand(inv *invocation) {
-	w := &c.executor
+	e := &c.executor
 	if inv.dialect != protocol.RESP {
-		w.crlf = inv.crlf
+		e.crlf = inv.crlf
 	}
-	w.speaksLines = inv.dialect == protocol.Line || w.speaksLines && inv.dialect == protocol.Inline // a PING in between changes nothing
-	w.last = inv.row
-	w.replyMode.skip, w.replyMode.skipNext = w.replyMode.skipNext, false
+	e.speaksLines = inv.dialect == protocol.Line || e.speaksLines && inv.dialect == protocol.Inline // a PING in between changes nothing
+	e.last = inv.row
+	e.replyMode.skip, e.replyMode.skipNext = e.replyMode.skipNext, false
 }
 
 // listens tells whether the connection has subscriptions of a form.
@@ -152,9 +152,9 @@ func (c *conn) listens(f broker.Form) bool {
 
 // AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
 func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
-	w := &c.executor
-	if c.mayPublish(r.Tag.(*invocation)) && w.txn == nil && !w.replyMode.skipNext && len(c.srv.encoder.monitors) == 0 &&
-		(w.version == protocol.RESP3 || !c.listens(formRESP)) {
+	e := &c.executor
+	if c.mayPublish(r.Tag.(*invocation)) && e.txn == nil && !e.replyMode.skipNext && len(c.srv.encoder.monitors) == 0 &&
+		(e.version == protocol.RESP3 || !c.listens(formRESP)) {
 		return nil, true
 	}
 	return r.Tag.(*invocation).splitRun(), false
@@ -320,7 +320,7 @@ func (c *conn) deliver(frames fragment, e frameInfo) {
 		c.queueMessages(frames, e)
 		return
 	}
-	c.executor.txn.hold(frames, e)
+	c.executor.txn.holdDelivery(frames, e)
 }
 
 // queueMessages is queue for messages, which count against the limit.
@@ -340,7 +340,7 @@ func (c *conn) over() bool { return c.outbox.messages()+c.pendingBytes() > c.out
 func (c *conn) pendingBytes() int64 {
 	n := c.executor.messageBytes
 	if m := c.executor.txn; m != nil {
-		n += m.held
+		n += m.heldBytes
 	}
 	return int64(n)
 }
@@ -406,15 +406,15 @@ func (c *conn) Applied(b *broker.Batch) {
 
 // Flush hands over what was queued, under one lock and with one wake-up for all of it.
 func (c *conn) Flush() {
-	w := &c.executor
+	e := &c.executor
 	c.srv.stats.end(c) // of a batch that the core puts off
-	if c.outbox.add(w.unflushed, w.batchesApplied, w.lastMessageBytes) {
+	if c.outbox.add(e.unflushed, e.batchesApplied, e.lastMessageBytes) {
 		c.startWriter()
 	}
-	if w.unflushed != nil {
-		w.unflushed.recycle()
+	if e.unflushed != nil {
+		e.unflushed.recycle()
 	}
-	w.unflushed, w.messageBytes, w.lastMessageBytes, w.batchesApplied = nil, 0, 0, 0
+	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }
 
 func (c *conn) startWriter() {

@@ -16,10 +16,10 @@ import (
 // taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
 // after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
 func (c *conn) parse(b *batch) CloseReason {
-	in := &c.reader
-	in.sync = false
+	r := &c.reader
+	r.sync = false
 	c.parser.SetUnauthenticated(c.unauthenticated())
-	for others := 0; b.used < len(b.data) && !in.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
+	for others := 0; b.used < len(b.data) && !r.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
 		n, ok, err := b.next(&c.parser)
 		if err != nil {
 			b.used = len(b.data)
@@ -48,12 +48,12 @@ func (c *conn) parse(b *batch) CloseReason {
 			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
 			return CloseReasonQuit
 		}
-		in.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
+		r.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
 		if inv.isLong() {
 			break
 		}
 	}
-	in.moreBuffered = b.used < len(b.data)
+	r.moreBuffered = b.used < len(b.data)
 	return CloseReasonNone
 }
 

@@ -30,49 +30,49 @@ const maxCopiedPartial = 1 << 10
 
 // readBuffer returns the buffer for the next read, and how many bytes of it are taken.
 func (c *conn) readBuffer() (*buffer, int) {
-	in := &c.reader
-	if in.buf == nil {
+	r := &c.reader
+	if r.buf == nil {
 		switch {
-		case in.largeReads:
-			in.buf = newBuffer(&c.srv.memory, largeBuffers.size)
+		case r.largeReads:
+			r.buf = newBuffer(&c.srv.memory, largeBuffers.size)
 		case c.rawConn == nil:
-			in.buf = smallBuffers.get(&c.srv.memory) // it is kept until there is something to read
+			r.buf = smallBuffers.get(&c.srv.memory) // it is kept until there is something to read
 		default:
-			in.buf = newBuffer(&c.srv.memory, mediumBuffers.size)
+			r.buf = newBuffer(&c.srv.memory, mediumBuffers.size)
 		}
-		in.filled = copy(in.buf.bytes, in.partial)
-		in.partial = in.partial[:0]
+		r.filled = copy(r.buf.bytes, r.partial)
+		r.partial = r.partial[:0]
 	}
 	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
 	// costs nothing.
-	if len(in.buf.bytes)-in.filled < in.filled/2 {
-		c.usage.reading.Store(int64(3 * in.filled)) // first: for a moment there are both
-		grown := newBuffer(&c.srv.memory, 2*in.filled)
-		copy(grown.bytes, in.buf.bytes[:in.filled])
-		in.buf.release()
-		in.buf = grown
+	if len(r.buf.bytes)-r.filled < r.filled/2 {
+		c.usage.reading.Store(int64(3 * r.filled)) // first: for a moment there are both
+		grown := newBuffer(&c.srv.memory, 2*r.filled)
+		copy(grown.bytes, r.buf.bytes[:r.filled])
+		r.buf.release()
+		r.buf = grown
 		c.usage.reading.Store(grown.size())
 	}
-	return in.buf, in.filled
+	return r.buf, r.filled
 }
 
 // readBatch waits for bytes and returns them, behind what was left over, in a batch.
 func (c *conn) readBatch() (*batch, error) {
-	in := &c.reader
-	if in.moreBuffered {
-		in.moreBuffered = false
-		return c.newBatch(in.filled), nil
+	r := &c.reader
+	if r.moreBuffered {
+		r.moreBuffered = false
+		return c.newBatch(r.filled), nil
 	}
-	if in.buf != nil && len(in.buf.bytes)-in.filled < in.filled/2 {
+	if r.buf != nil && len(r.buf.bytes)-r.filled < r.filled/2 {
 		c.awaitMemory()
 	}
-	in.batch, in.err = nil, nil
+	r.batch, r.err = nil, nil
 	if c.rawConn == nil {
 		c.receive(c.sock.Read)
-	} else if err := c.rawConn.Read(in.ready); err != nil {
+	} else if err := c.rawConn.Read(r.ready); err != nil {
 		return nil, err
 	}
-	return in.batch, in.err
+	return r.batch, r.err
 }
 
 // readReady is called by the runtime when the socket may be readable; false means that it is not.
@@ -82,7 +82,7 @@ func (c *conn) readReady(fd uintptr) bool {
 
 // receive reads once; false means that there is nothing yet.
 func (c *conn) receive(read func([]byte) (int, error)) bool {
-	in := &c.reader
+	r := &c.reader
 	b, have := c.readBuffer()
 	most := len(b.bytes)
 	if most > largeBuffers.size {
@@ -93,31 +93,31 @@ func (c *conn) receive(read func([]byte) (int, error)) bool {
 	n, err := read(b.bytes[have:most])
 	if errors.Is(err, syscall.EAGAIN) {
 		if have <= maxCopiedPartial {
-			in.partial = append(in.partial[:0], b.bytes[:have]...)
+			r.partial = append(r.partial[:0], b.bytes[:have]...)
 			c.releaseBuf()
 		}
 		return false
 	}
 	n = max(n, 0)
 	c.srv.counts.bytesIn.Add(int64(n))
-	in.largeReads = n == most-have || in.largeReads && n > mediumBuffers.size/2
+	r.largeReads = n == most-have || r.largeReads && n > mediumBuffers.size/2
 	if n == 0 {
-		in.err = err
+		r.err = err
 		if err == nil {
-			in.err = io.EOF
+			r.err = io.EOF
 		}
 		c.releaseBuf()
 		return true
 	}
-	in.batch = c.newBatch(have + n)
+	r.batch = c.newBatch(have + n)
 	return true
 }
 
 // newBatch makes a batch of what is not parsed yet of the first n bytes of buf.
 func (c *conn) newBatch(n int) *batch {
-	in := &c.reader
-	b := newBatch(c.sub, in.buf, in.start, n)
-	in.buf, in.start = nil, 0
+	r := &c.reader
+	b := newBatch(c.sub, r.buf, r.start, n)
+	r.buf, r.start = nil, 0
 	return b
 }
 
@@ -172,22 +172,22 @@ func (c *conn) submit(b *batch) bool {
 
 // keepPartial keeps what is not parsed yet.
 func (c *conn) keepPartial(b *batch) {
-	in, tail := &c.reader, b.data[b.used:]
+	r, tail := &c.reader, b.data[b.used:]
 	switch {
-	case in.moreBuffered, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
-		in.buf, in.start, in.filled = b.buf, b.start+b.used, b.start+len(b.data)
+	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
+		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
 		b.buf.retain()
 	case len(tail) > maxCopiedPartial:
 		size := len(tail) + len(tail)/2
-		if in.largeReads {
+		if r.largeReads {
 			size = max(size, largeBuffers.size)
 		}
-		in.buf = newBuffer(&c.srv.memory, size)
-		in.filled = copy(in.buf.bytes, tail)
+		r.buf = newBuffer(&c.srv.memory, size)
+		r.filled = copy(r.buf.bytes, tail)
 	case len(tail) > 0:
-		in.partial = append(in.partial[:0], tail...)
+		r.partial = append(r.partial[:0], tail...)
 	default:
-		in.partial = nil
+		r.partial = nil
 	}
 }
 

@@ -40,14 +40,14 @@ func (c *conn) evictAfterRequest(v broker.View, reason CloseReason) {
 }
 
 func (c *conn) recheckUser(now time.Time) CloseReason {
-	w := &c.executor
-	u := c.srv.access.users.Find(w.user.Name())
+	e := &c.executor
+	u := c.srv.access.users.Find(e.user.Name())
 	switch {
 	case u == nil:
 		return CloseReasonPermissionRevoked
-	case w.token != nil && !u.HasToken(w.token, now):
+	case e.token != nil && !u.HasToken(e.token, now):
 		return CloseReasonToken
-	case u == w.user:
+	case u == e.user:
 		return CloseReasonNone
 	case !c.mayHoldSubscriptions(u):
 		return CloseReasonPermissionRevoked

@@ -168,8 +168,8 @@ func (c *conn) rejectHandshake(err error) CloseReason {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		text = "a TLS handshake was not done in time"
 	}
-	if held, ok := c.srv.handshakeLog.allow(uptime()); ok {
-		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", held).Msg(text)
+	if suppressed, ok := c.srv.handshakeLog.allow(uptime()); ok {
+		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", suppressed).Msg(text)
 	}
 	return CloseReasonHandshake
 }

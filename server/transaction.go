@@ -15,7 +15,7 @@ type transaction struct {
 	inExec       bool
 	spent        int                          // on the answers so far: see budget.go
 	messages     []heldDelivery               // what the transaction sends to its own connection, for after its answer
-	held         int                          // bytes of them
+	heldBytes    int                          // bytes of them
 	missed       map[*subscriptionAccount]int // places in messages of what was lost since the last message that was not
 }
 
@@ -169,9 +169,9 @@ type heldDelivery struct {
 	entry  frameInfo
 }
 
-// hold keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
+// holdDelivery keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
 // may cause millions.
-func (m *transaction) hold(frames fragment, e frameInfo) {
+func (m *transaction) holdDelivery(frames fragment, e frameInfo) {
 	if e.kind != kindMissed {
 		m.missed = nil
 	} else if i, ok := m.missed[e.account]; ok {
@@ -184,7 +184,7 @@ func (m *transaction) hold(frames fragment, e frameInfo) {
 		m.missed[e.account] = len(m.messages)
 	}
 	frames.retain()
-	m.held += frames.size()
+	m.heldBytes += frames.size()
 	m.messages = append(m.messages, heldDelivery{frames, e})
 }
 

@@ -36,9 +36,9 @@ func (s *Server) runOnCore(run func(broker.View)) bool {
 // fileTask is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
 // it while the connection is parked: nothing else of it is read meanwhile. answer then runs on the core's goroutine.
 type fileTask struct {
-	work   func() (answer func(*response))
-	silent bool // CLIENT REPLY wants no answer
-	row    *protocol.CommandSpec
+	work    func() (answer func(*response))
+	noReply bool // CLIENT REPLY wants no answer
+	row     *protocol.CommandSpec
 }
 
 // deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
@@ -60,7 +60,7 @@ func (c *conn) runFileTask() {
 		w := &response{conn: c, view: v, buf: c.begin()}
 		answer(w)
 		c.srv.stats.failed(e.row, w.buf, protocol.RESP)
-		if !e.silent {
+		if !e.noReply {
 			c.push(w.buf)
 		}
 		c.Flush() // the core flushes only those whom it spoke to itself
