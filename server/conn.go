@@ -26,7 +26,7 @@ func uptime() time.Duration { return time.Since(started) + 1 }
 // with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
 const lingerTime = time.Second
 
-// conn is one connection. Its reader goroutine is run; see the methods of broker.Conn in owner.go for the core's side.
+// conn is one connection. Its reader goroutine is run; see the methods of broker.Conn in executor.go for the core's side.
 type conn struct {
 	srv         *Server
 	sock        net.Conn
@@ -37,12 +37,12 @@ type conn struct {
 	reason      atomic.Int32  // a Reason; the first one stays
 	certName    string        // see certificateName
 	aborted     atomic.Bool   // it ends in a way that leaves what it sent undone: see CloseReason.appliesPending
-	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See access.go
+	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See auth.go
 	lastReadAt  atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
 	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a place: see evaluate.go
 
-	usage memoryUsage // of what all hold together; see memory.go
+	usage memoryUsage // of what all hold together; see memlimit.go
 
 	// The reader's.
 	parser protocol.Reader

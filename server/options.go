@@ -31,7 +31,7 @@ type Options struct {
 	MaxPredicate int
 	// MaxPredicatePayload is up to how many bytes a message is looked into; a larger one has no fields. Default 1 MiB.
 	MaxPredicatePayload int
-	// MaxMemory is how many bytes all connections together may make the server hold: see memory.go. Over it, who holds
+	// MaxMemory is how many bytes all connections together may make the server hold: see memlimit.go. Over it, who holds
 	// most is evicted. Default 0, which is no cap; the conch command sets one.
 	MaxMemory int64
 	// KeepAlive is how long a peer may be silent before the kernel asks whether it is still there. One that does not

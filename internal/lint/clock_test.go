@@ -14,13 +14,13 @@ import (
 // the runtime measures monotonically: setting the machine's clock must not close a connection, keep one open, or delay
 // anything.
 var wall = map[string]string{
-	"access.go":        "tokens end at a time that people know; ACL LOG says when",
+	"auth.go":          "tokens end at a time that people know; ACL LOG says when",
 	"conn.go":          "the start, from which uptime counts without the wall",
 	"handle_acl.go":    "ACL LOG says how long ago",
 	"handle_server.go": "TIME",
 	"handle_token.go":  "tokens end at a time that people know",
 	"monitor.go":       "MONITOR says when",
-	"review.go":        "tokens end at a time that people know",
+	"recheck.go":       "tokens end at a time that people know",
 	"server.go":        "INFO says since when, as a difference",
 }
 
