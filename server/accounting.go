@@ -31,7 +31,7 @@ type subscriptionAccount struct {
 	name string // of the topic or the pattern, as MISSED says it
 	// Where the subscription's messages were missed last: most losses follow each other.
 	gap      *gap
-	gapIndex int    // in gap.notes
+	gapIndex int    // in gap.losses
 	cut      uint64 // see outbox.hole
 
 	// The core's own, and numbers of messages: the last one that was owed to the subscription, whether it was queued or
@@ -61,7 +61,7 @@ func (o *outbox) loadCounts() deliveryCounts {
 	return o.counts
 }
 
-// finalCounts is the account of a connection that has ended: nothing of it waits any more.
+// finalCounts is the counts of a connection that has ended: nothing of it waits any more.
 func (c *conn) finalCounts() deliveryCounts {
 	t := c.outbox.loadCounts()
 	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)

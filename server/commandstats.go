@@ -17,10 +17,10 @@ type commandStats struct {
 	errors map[protocol.Code]int64
 
 	// The batch at hand.
-	from    *conn         // nil between batches
-	begun   time.Duration // by uptime, at its first command
-	places  []int         // of the rows that have commands pending
-	pending int           // commands so far
+	from        *conn         // nil between batches
+	begun       time.Duration // by uptime, at its first command
+	pendingRows []int         // of the rows that have commands pending
+	pending     int           // commands so far
 
 	base base
 }
@@ -59,19 +59,19 @@ func (s *commandStats) end(from *conn) {
 		return
 	}
 	each := (uptime() - s.begun) / time.Duration(s.pending)
-	for _, place := range s.places {
+	for _, place := range s.pendingRows {
 		r := &s.rows[place]
 		r.time += each * time.Duration(r.pending)
 		r.pending = 0
 	}
-	s.places, s.pending = s.places[:0], 0
+	s.pendingRows, s.pending = s.pendingRows[:0], 0
 }
 
 // called counts a command that runs, or a run of them.
 func (s *commandStats) called(row *protocol.CommandSpec, commands int) {
 	r := &s.rows[row.Index()]
 	if r.pending == 0 {
-		s.places = append(s.places, row.Index())
+		s.pendingRows = append(s.pendingRows, row.Index())
 	}
 	r.calls += int64(commands)
 	r.pending += commands
@@ -105,7 +105,7 @@ func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect 
 func (s *commandStats) reset(row *protocol.CommandSpec, now base) {
 	clear(s.rows)
 	clear(s.errors)
-	s.places, s.pending, s.base = s.places[:0], 0, now
+	s.pendingRows, s.pending, s.base = s.pendingRows[:0], 0, now
 	s.called(row, 1)
 }
 

@@ -40,7 +40,7 @@ type conn struct {
 	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See auth.go
 	lastReadAt  atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
-	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a place: see evaluate.go
+	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a slot: see evaluate.go
 
 	usage memoryUsage // of what all hold together; see memlimit.go
 
@@ -129,7 +129,7 @@ func (c *conn) end(reason CloseReason) {
 	}
 	c.srv.counts.closes[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
-	c.outbox.wakeReader()
+	c.outbox.stopReader()
 }
 
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
@@ -174,7 +174,7 @@ func (c *conn) readAll() (reason CloseReason) {
 		c.srv.runOnCore(func(broker.View) { c.assignInitialUser() })
 	}
 	for {
-		if !c.outbox.waitToRead(c.reader.sync) {
+		if !c.outbox.awaitReadWindow(c.reader.sync) {
 			return CloseReasonIOError // ended by another goroutine, which has said why: its reason came first and stays
 		}
 		if c.fileTask != nil {

@@ -10,57 +10,57 @@ import (
 // server's lock guards it. A connection that ends leaves a gap, so that one is added, found and removed without a look
 // at the others; gaps are closed when they are half of the list.
 type connList struct {
-	places []connPlace
-	gaps   int
+	slots []connSlot
+	gaps  int
 }
 
-type connPlace struct {
+type connSlot struct {
 	id   int64
 	conn *conn // nil once it has ended
 }
 
 // add puts a connection in its place: the last, or nearly, if several listeners accept at once.
 func (l *connList) add(c *conn) {
-	at := len(l.places)
-	for at > 0 && l.places[at-1].id > c.id {
+	at := len(l.slots)
+	for at > 0 && l.slots[at-1].id > c.id {
 		at--
 	}
-	l.places = slices.Insert(l.places, at, connPlace{c.id, c})
+	l.slots = slices.Insert(l.slots, at, connSlot{c.id, c})
 }
 
-func (l *connList) place(id int64) *connPlace {
-	i, found := slices.BinarySearchFunc(l.places, id, func(p connPlace, id int64) int { return cmp.Compare(p.id, id) })
+func (l *connList) slot(id int64) *connSlot {
+	i, found := slices.BinarySearchFunc(l.slots, id, func(p connSlot, id int64) int { return cmp.Compare(p.id, id) })
 	if !found {
 		return nil
 	}
-	return &l.places[i]
+	return &l.slots[i]
 }
 
 // find returns the connection with an id, or nil.
 func (l *connList) find(id int64) *conn {
-	if p := l.place(id); p != nil {
+	if p := l.slot(id); p != nil {
 		return p.conn
 	}
 	return nil
 }
 
 func (l *connList) remove(c *conn) {
-	p := l.place(c.id)
+	p := l.slot(c.id)
 	if p == nil || p.conn == nil {
 		return
 	}
 	p.conn = nil
-	if l.gaps++; l.gaps > len(l.places)/2 {
-		l.places = slices.DeleteFunc(l.places, func(p connPlace) bool { return p.conn == nil })
+	if l.gaps++; l.gaps > len(l.slots)/2 {
+		l.slots = slices.DeleteFunc(l.slots, func(p connSlot) bool { return p.conn == nil })
 		l.gaps = 0
 	}
 }
 
-func (l *connList) len() int { return len(l.places) - l.gaps }
+func (l *connList) len() int { return len(l.slots) - l.gaps }
 
 func (l *connList) all() iter.Seq[*conn] {
 	return func(yield func(*conn) bool) {
-		for _, p := range l.places {
+		for _, p := range l.slots {
 			if p.conn != nil && !yield(p.conn) {
 				return
 			}

@@ -33,9 +33,9 @@ func TestConnList(t *testing.T) {
 		assert.Equal(t, 7-i, l.len())
 		assert.Len(t, ids(), 7-i)
 		assert.True(t, slices.IsSorted(ids()))
-		assert.LessOrEqual(t, l.gaps, len(l.places)/2, "gaps are closed")
+		assert.LessOrEqual(t, l.gaps, len(l.slots)/2, "gaps are closed")
 	}
-	assert.Empty(t, l.places)
+	assert.Empty(t, l.slots)
 }
 
 // tcpSock has two ends, and nothing else.

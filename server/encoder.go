@@ -43,12 +43,12 @@ func (f format) hasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3W
 
 // encoded is the last message, or run of messages, in one format.
 type encoded struct {
-	arena    arena
-	sequence uint64 // of the first message
-	messages int
-	pattern  string // for a pmessage, what it matched
-	previous uint64 // for a numbered one: see subscriptionAccount.previous
-	frames   fragment
+	arena       arena
+	sequence    uint64 // of the first message
+	messages    int
+	pattern     string // for a pmessage, what it matched
+	previousSeq uint64 // for a numbered one: see subscriptionAccount.previousSeq
+	frames      fragment
 }
 
 // arena is a buffer that frames are appended to. Frames for one kind of receiver lie side by side in it, so that a
@@ -93,15 +93,15 @@ func (a *arena) commit(frames []byte) fragment {
 }
 
 // encode returns m as the subscription's conn reads it.
-func (e *encoder) encode(f format, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
+func (e *encoder) encode(f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) fragment {
 	last, pattern := &e.messages[f], ""
 	if !f.line() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
 		last, pattern = &e.patterns[f], s.Name()
 	}
-	if last.sequence == m.Sequence && last.messages == len(m.Payloads) && last.pattern == pattern && last.previous == previous {
+	if last.sequence == m.Sequence && last.messages == len(m.Payloads) && last.pattern == pattern && last.previousSeq == previousSeq {
 		return last.frames
 	}
-	last.sequence, last.messages, last.pattern, last.previous = m.Sequence, len(m.Payloads), pattern, previous
+	last.sequence, last.messages, last.pattern, last.previousSeq = m.Sequence, len(m.Payloads), pattern, previousSeq
 	if last == &e.messages[f] && f <= formatRESP3 { // not by its pattern, which may be empty
 		if last.frames = e.reuseFrames(f, m, &last.arena); last.frames.bytes != nil {
 			return last.frames
@@ -109,13 +109,13 @@ func (e *encoder) encode(f format, m *broker.Message, s *broker.Subscription, pr
 	}
 	if isLarge(m) {
 		e.hasOversized = true
-		last.frames = e.encodeLarge(f, m, s, previous)
+		last.frames = e.encodeLarge(f, m, s, previousSeq)
 		return last.frames
 	}
 	b := last.arena.begin(e.memory, encodedSize(f, m, pattern))
 	switch {
 	case f.hasSeq():
-		b = appendWithSeq(b, f, m, s, previous)
+		b = appendWithSeq(b, f, m, s, previousSeq)
 	case f.line():
 		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, f.crlf())
 	default:

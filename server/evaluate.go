@@ -5,47 +5,47 @@ import (
 	"sync/atomic"
 )
 
-// turnWork is how much of a long evaluation is done before a waiting one gets its place: bytes of payloads, and the
+// turnWork is how much of a long evaluation is done before a waiting one gets its slot: bytes of payloads, and the
 // weights of the predicates.
 const turnWork = 64 << 10
 
 // evaluators bounds how many goroutines compile or evaluate predicates at once: one fewer than there are processors, so
 // that the core has one left. Readers and the goroutines of returned batches enter; the core never does.
 type evaluators struct {
-	places  chan struct{} // holds one value for each goroutine at work
+	slots   chan struct{} // holds one value for each goroutine at work
 	waiting atomic.Int32
 }
 
-// evaluatorPlaces leaves one processor to the core, where there are several.
-func evaluatorPlaces() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
+// evaluatorSlots leaves one processor to the core, where there are several.
+func evaluatorSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
 
-// enter waits for a place. False means that the connection was cut meanwhile, and there is no place to give back.
-func (e *evaluators) enter(c *conn) bool {
+// acquire waits for a slot. False means that the connection was cut meanwhile, and there is no slot to give back.
+func (e *evaluators) acquire(c *conn) bool {
 	select {
-	case e.places <- struct{}{}:
+	case e.slots <- struct{}{}:
 		return true
 	default:
 	}
 	e.waiting.Add(1)
 	defer e.waiting.Add(-1)
 	select {
-	case e.places <- struct{}{}:
+	case e.slots <- struct{}{}:
 		return true
 	case <-c.abortChan():
 		return false
 	}
 }
 
-func (e *evaluators) leave() { <-e.places }
+func (e *evaluators) release() { <-e.slots }
 
-// turn is one goroutine's use of a place, over all predicates of a batch.
+// turn is one goroutine's use of a slot, over all predicates of a batch.
 type turn struct {
 	conn *conn
 	held bool
-	work int // since the place was taken
+	work int // since the slot was taken
 }
 
-// step makes sure of a place before the next predicate, which costs about so much. A place that has been used for long
+// step makes sure of a slot before the next predicate, which costs about so much. A slot that has been used for long
 // goes to the goroutine that waits longest. False is that of enter.
 func (t *turn) step(work int) bool {
 	e := &t.conn.srv.evaluators
@@ -53,7 +53,7 @@ func (t *turn) step(work int) bool {
 		t.end()
 	}
 	if !t.held {
-		if t.held = e.enter(t.conn); !t.held {
+		if t.held = e.acquire(t.conn); !t.held {
 			return false
 		}
 		t.work = 0
@@ -62,11 +62,11 @@ func (t *turn) step(work int) bool {
 	return true
 }
 
-// end gives the place back, if there is one.
+// end gives the slot back, if there is one.
 func (t *turn) end() {
 	if t.held {
 		t.held = false
-		t.conn.srv.evaluators.leave()
+		t.conn.srv.evaluators.release()
 	}
 }
 

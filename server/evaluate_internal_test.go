@@ -32,11 +32,11 @@ func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 6)
 		e := &all[0].srv.evaluators
-		e.places = make(chan struct{}, 2)
+		e.slots = make(chan struct{}, 2)
 		all[0].say("SUB orders WHERE n == 1")
 		all[1].say("PUB orders x") // from now on it evaluates before the core sees the batch
-		e.places <- struct{}{}     // both places are in use
-		e.places <- struct{}{}
+		e.slots <- struct{}{}      // both places are in use
+		e.slots <- struct{}{}
 		var answers atomic.Int32
 		for i, line := range []string{"SUB orders WHERE n == 2", "PUB orders x", "PUB orders x", "PUB orders x", "SUB orders WHERE n == 3", "PUB orders x"} {
 			go all[i].readInto(&answers)
@@ -45,12 +45,12 @@ func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, int32(0), answers.Load(), "no place is free")
 		assert.Equal(t, int32(6), e.waiting.Load(), "two compile, four evaluate")
-		e.leave()
+		e.release()
 		synctest.Wait()
 		assert.Equal(t, int32(6), answers.Load(), "one place serves them all, one after the other")
-		assert.Len(t, e.places, 1)
+		assert.Len(t, e.slots, 1)
 		assert.Zero(t, e.waiting.Load())
-		e.leave()
+		e.release()
 	})
 }
 
@@ -59,7 +59,7 @@ func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 2)
 		e := &all[0].srv.evaluators
-		e.places = make(chan struct{}, 1)
+		e.slots = make(chan struct{}, 1)
 		long := turn{conn: all[0].conn}
 		require.True(t, long.step(turnWork))
 		require.True(t, long.step(turnWork), "nobody waits")
@@ -79,7 +79,7 @@ func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
 		<-done
 		assert.Equal(t, []string{"short", "long"}, order)
 		long.end()
-		assert.Empty(t, e.places)
+		assert.Empty(t, e.slots)
 	})
 }
 
@@ -88,16 +88,16 @@ func TestAConnectionThatEndsWaitsForNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 2)
 		e := &all[0].srv.evaluators
-		e.places = make(chan struct{}, 1)
+		e.slots = make(chan struct{}, 1)
 		all[0].say("SUB orders WHERE n == 1")
-		e.places <- struct{}{}
+		e.slots <- struct{}{}
 		all[1].send("PUB orders x")
 		synctest.Wait()
 		require.Equal(t, int32(1), e.waiting.Load())
 		all[1].end(CloseReasonKilled)
 		synctest.Wait()
 		assert.Zero(t, e.waiting.Load())
-		assert.Len(t, e.places, 1, "it takes none with it")
-		e.leave()
+		assert.Len(t, e.slots, 1, "it takes none with it")
+		e.release()
 	})
 }

@@ -63,13 +63,13 @@ func (c *conn) Admit(r *broker.Request) bool {
 		return c.admitQueued(r, inv)
 	}
 	if inv.piece == 0 {
-		c.noteCommand(inv)
+		c.recordCommand(inv)
 	}
 	switch {
 	case !c.admitPiece(inv):
 		return false
 	case inv.err != nil:
-		c.noteMissing(inv)
+		c.logMissingCommand(inv)
 		c.reject(inv, inv.err)
 		return false
 	case !c.executor.unrestricted && c.rejectsUnauthorized(inv):
@@ -80,7 +80,7 @@ func (c *conn) Admit(r *broker.Request) bool {
 	case inv.predicates != nil && c.rejectsPredicates(r, inv):
 		return false
 	case inv.dialect == protocol.Line:
-	case !inv.row.AllowedSubscribed && c.executor.version == protocol.RESP2 && c.listens(formRESP):
+	case !inv.row.AllowedSubscribed && c.executor.version == protocol.RESP2 && c.hasSubscriptions(formRESP):
 		c.reject(inv, protocol.ErrSubscribed(inv.row.FullName()))
 		return false
 	case c.executor.txn != nil && inv.row.NoMulti:
@@ -134,8 +134,8 @@ func (c *conn) rejectsUnauthorized(inv *invocation) bool {
 	return err != nil
 }
 
-// noteCommand takes note of how the peer speaks now.
-func (c *conn) noteCommand(inv *invocation) {
+// recordCommand takes note of how the peer speaks now.
+func (c *conn) recordCommand(inv *invocation) {
 	e := &c.executor
 	if inv.dialect != protocol.RESP {
 		e.crlf = inv.crlf
@@ -145,8 +145,8 @@ func (c *conn) noteCommand(inv *invocation) {
 	e.replyMode.skip, e.replyMode.skipNext = e.replyMode.skipNext, false
 }
 
-// listens tells whether the connection has subscriptions of a form.
-func (c *conn) listens(f broker.Form) bool {
+// hasSubscriptions tells whether the connection has subscriptions of a form.
+func (c *conn) hasSubscriptions(f broker.Form) bool {
 	return c.sub.Count(f, broker.Topic)+c.sub.Count(f, broker.Shard) > 0
 }
 
@@ -154,7 +154,7 @@ func (c *conn) listens(f broker.Form) bool {
 func (c *conn) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	e := &c.executor
 	if c.mayPublish(r.Tag.(*invocation)) && e.txn == nil && !e.replyMode.skipNext && len(c.srv.encoder.monitors) == 0 &&
-		(e.version == protocol.RESP3 || !c.listens(formRESP)) {
+		(e.version == protocol.RESP3 || !c.hasSubscriptions(formRESP)) {
 		return nil, true
 	}
 	return r.Tag.(*invocation).splitRun(), false
@@ -287,7 +287,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 		c.outbox.discard(accountOf(s), len(m.Payloads))
 		return false
 	}
-	over = c.over()
+	over = c.overLimit()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
 	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, format: c.format(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
@@ -304,7 +304,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 		c.outbox.discard(a, len(m.Payloads))
 		return true
 	}
-	frames := c.srv.encoder.encode(e.format, m, s, a.previous(e.format))
+	frames := c.srv.encoder.encode(e.format, m, s, a.previousSeq(e.format))
 	a.lastSeq = last
 	c.deliver(frames, e)
 	if policy == DropOldest && int64(c.executor.messageBytes) > c.outbox.limit && !c.inExec() {
@@ -332,8 +332,8 @@ func (c *conn) queueMessages(frames fragment, e frameInfo) {
 	c.queue(frames, e)
 }
 
-// over tells whether more messages wait than may.
-func (c *conn) over() bool { return c.outbox.messages()+c.pendingBytes() > c.outbox.limit }
+// overLimit tells whether more messages wait than may.
+func (c *conn) overLimit() bool { return c.outbox.messages()+c.pendingBytes() > c.outbox.limit }
 
 // pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
 // a transaction holds back.

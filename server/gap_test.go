@@ -44,7 +44,7 @@ func (b *bench) frame(topic string) []byte {
 	b.published++
 	payload := fmt.Appendf(nil, "%03d", b.published)
 	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
-	previous := a.previous(b.way)
+	previous := a.previousSeq(b.way)
 	a.lastSeq = number
 	switch {
 	case b.way.hasSeq():

@@ -105,4 +105,4 @@ func typeFilter(name string) (func(*conn) bool, *protocol.Error) {
 }
 
 // subscribed tells whether a connection listens to anything, in whichever form.
-func (c *conn) subscribed() bool { return c.listens(formRESP) || c.listens(formLine) }
+func (c *conn) subscribed() bool { return c.hasSubscriptions(formRESP) || c.hasSubscriptions(formLine) }

@@ -20,7 +20,7 @@ func ping(w *response) {
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
-	if w.conn.executor.version == protocol.RESP2 && w.conn.listens(formRESP) {
+	if w.conn.executor.version == protocol.RESP2 && w.conn.hasSubscriptions(formRESP) {
 		w.array(2)
 		w.text("pong")
 		w.bulk(bytes.Join(args, nil))

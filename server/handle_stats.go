@@ -152,9 +152,9 @@ func topics(w *response) {
 	w.textTable(&t, all)
 }
 
-// within leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
+// truncateRows leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
 // many bytes the names in a row have.
-func within[T any](rows []T, name func(*T) int) []T {
+func truncateRows[T any](rows []T, name func(*T) int) []T {
 	bytes := 0
 	for i := range rows {
 		if bytes += rowBytes + name(&rows[i]); bytes > maxRowBytes && i > 0 {
@@ -183,7 +183,7 @@ func pubsubStats(w *response) {
 		w.fail(err)
 		return
 	}
-	rows = within(rows, func(r *topicRow) int { return len(r.text) })
+	rows = truncateRows(rows, func(r *topicRow) int { return len(r.text) })
 	w.mapHeader(3)
 	w.text("number")
 	w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
@@ -281,7 +281,7 @@ func who(w *response) {
 // pubsubWho is PUBSUB WHO topic.
 func pubsubWho(w *response) {
 	rows, all := w.subscribers(w.inv.args[2])
-	rows = within(rows, func(l *subscriberRow) int {
+	rows = truncateRows(rows, func(l *subscriberRow) int {
 		return len(l.subscription.Name()) + len(l.conn.executor.name) + len(l.conn.userName())
 	})
 	w.mapHeader(2)

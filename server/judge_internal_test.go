@@ -105,7 +105,7 @@ func TestPredicatesThatHaveGoneAreForgotten(t *testing.T) {
 // Of a batch that goes back, only that is asked which has no verdicts.
 func TestNothingIsAskedTwice(t *testing.T) {
 	c := &conn{srv: &Server{core: broker.New(broker.Options{})}} // which is not run: it only takes the batch
-	c.srv.evaluators.places = evaluatorPlaces()
+	c.srv.evaluators.slots = evaluatorSlots()
 	one, err := c.srv.predicates.Compile("n == 1", filter.Limits{})
 	require.NoError(t, err)
 	publish := func(asked []broker.Predicate, verdicts ...broker.Verdict) broker.Request {

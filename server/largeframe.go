@@ -49,7 +49,7 @@ func isLarge(m *broker.Message) bool {
 }
 
 // encodeLarge makes the frame of a large message in one format.
-func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previous uint64) fragment {
+func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) fragment {
 	payload := m.Payloads[0]
 	frame := &largeFrame{payload: payload}
 	if inv, ok := m.Tag.(*invocation); ok {
@@ -57,15 +57,15 @@ func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscriptio
 	}
 	n := len(payload)
 	if f.line() {
-		number := m.Sequence
+		seq := m.Sequence
 		if !f.hasSeq() {
-			number = 0
+			seq = 0
 		}
 		n = e.escapedLen(m)
 		frame.escaped = n != len(payload)
-		frame.head, frame.tail = protocol.AppendUpdateHeader(nil, m.Topic, number, previous), protocol.AppendLineEnd(nil, f.crlf())
+		frame.head, frame.tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.crlf())
 	} else {
-		frame.head, frame.tail = respFrame(f, m, s, previous)
+		frame.head, frame.tail = respFrame(f, m, s, previousSeq)
 	}
 	frame.size = len(frame.head) + n + len(frame.tail)
 	return fragment{large: frame}
@@ -80,7 +80,7 @@ func (e *encoder) escapedLen(m *broker.Message) int {
 }
 
 // respFrame is what stands around the payload of a message in RESP.
-func respFrame(f format, m *broker.Message, s *broker.Subscription, previous uint64) (head, tail []byte) {
+func respFrame(f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) (head, tail []byte) {
 	v, kind, pattern := version(f), "message", ""
 	switch s.Kind() {
 	case broker.Shard:
@@ -94,7 +94,7 @@ func respFrame(f format, m *broker.Message, s *broker.Subscription, previous uin
 	}
 	if f.hasSeq() {
 		elements += 2
-		tail = protocol.AppendSeqs([]byte("\r\n"), m.Sequence, previous)
+		tail = protocol.AppendSeqs([]byte("\r\n"), m.Sequence, previousSeq)
 	} else {
 		tail = []byte("\r\n")
 	}

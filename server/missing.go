@@ -11,17 +11,17 @@ import (
 // maxMissing bounds the pairs of a command and a library that are remembered. Clients name their library themselves.
 const maxMissing = 256
 
-// missing are the commands of Redis that clients have used in vain, so that each is logged once: an application may take
+// missingCommands are the commands of Redis that clients have used in vain, so that each is logged once: an application may take
 // the error for something else, and go on without a word. It belongs to the core's goroutine.
-type missing struct {
+type missingCommands struct {
 	logLimiter logLimiter
 	seen       map[missingCommand]bool
 }
 
 type missingCommand struct{ command, library string }
 
-// noteMissing logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
-func (c *conn) noteMissing(inv *invocation) {
+// logMissingCommand logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
+func (c *conn) logMissingCommand(inv *invocation) {
 	if inv.row != nil || inv.dialect != protocol.RESP || c.unauthenticated() {
 		return
 	}

@@ -23,7 +23,7 @@ func (e *encoder) feedMonitors(from *conn, inv *invocation) {
 	}
 	shown := e.replies.commit(append(line, "\r\n"...))
 	for _, c := range e.monitors {
-		if c.over() {
+		if c.overLimit() {
 			c.end(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}

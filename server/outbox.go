@@ -27,7 +27,7 @@ type outbox struct {
 	bytes       atomic.Int64 // bytes handed over and not yet written
 	replies     atomic.Int64 // those of them that are replies
 	gapBytes    atomic.Int64 // bytes of memory that losses take; not among bytes until they are written out
-	overhead    atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, notes
+	overhead    atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, losses
 	policyValue atomic.Int32 // a Policy; set by the core
 
 	softSince     time.Duration // the sweeper's, by uptime
@@ -37,17 +37,17 @@ type outbox struct {
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
-	mu        sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
-	reader    sync.Cond      // the reader waits here for inFlight and replies to fall
-	queue     *queue         // nil while nothing waits that is not dequeued
-	discarded *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
-	counts    deliveryCounts // of all messages that were queued
-	writing   bool           // there is a writer goroutine
-	closing   bool           // the connection is ending: its reader need not wait any more
-	draining  bool           // nothing more will come, and the last deadline is set
-	failed    bool           // what comes is thrown away
-	inFlight  int
-	holes     int // accounts with a cut that has to be told
+	mu            sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
+	readWindow    sync.Cond      // the reader waits here for inFlight and replies to fall
+	queue         *queue         // nil while nothing waits that is not dequeued
+	discarded     *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
+	counts        deliveryCounts // of all messages that were queued
+	writing       bool           // there is a writer goroutine
+	readerStopped bool           // the connection is ending: its reader need not wait any more
+	draining      bool           // nothing more will come, and the last deadline is set
+	failed        bool           // what comes is thrown away
+	inFlight      int
+	holes         int // accounts with a cut that has to be told
 
 	wantsSeq bool // the core's: what waits may have numbers
 }
@@ -61,7 +61,7 @@ type serverCounts struct {
 func (o *outbox) init(options *Options, t *serverCounts) {
 	o.limit, o.totals = int64(options.SlowHard), t
 	o.policyValue.Store(int32(options.SlowConsumer))
-	o.reader.L = &o.mu
+	o.readWindow.L = &o.mu
 }
 
 // messages is how many bytes of messages wait.
@@ -84,27 +84,27 @@ func (o *outbox) addInFlight() {
 	o.mu.Unlock()
 }
 
-// waitToRead holds the reader back while too much of what it asked for is still to be done or to be written. It
-// returns false when the connection is ending. With fence, everything submitted must have been applied.
-func (o *outbox) waitToRead(fence bool) bool {
+// awaitReadWindow holds the reader back while too much of what it asked for is still to be done or to be written. It
+// returns false when the connection is ending. With sync, everything submitted must have been applied.
+func (o *outbox) awaitReadWindow(sync bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	allowed := maxBatchesInFlight
-	if fence {
+	if sync {
 		allowed = 1
 	}
-	for !o.failed && !o.closing && (o.inFlight >= allowed || o.replies.Load() > maxReplyBytes) {
-		o.reader.Wait()
+	for !o.failed && !o.readerStopped && (o.inFlight >= allowed || o.replies.Load() > maxReplyBytes) {
+		o.readWindow.Wait()
 	}
-	return !o.failed && !o.closing
+	return !o.failed && !o.readerStopped
 }
 
-// wakeReader makes waitToRead return false.
-func (o *outbox) wakeReader() {
+// stopReader makes awaitReadWindow return false.
+func (o *outbox) stopReader() {
 	o.mu.Lock()
-	o.closing = true
+	o.readerStopped = true
 	o.mu.Unlock()
-	o.reader.Broadcast()
+	o.readWindow.Broadcast()
 }
 
 // add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
@@ -113,7 +113,7 @@ func (o *outbox) add(p *unflushedFrames, applied, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inFlight -= applied
-	o.reader.Signal()
+	o.readWindow.Signal()
 	if p == nil {
 		return false
 	}
@@ -221,7 +221,7 @@ func (o *outbox) finishLocked(e *frameInfo, written int) {
 	}
 }
 
-// appendLocked takes over the hold on the fragment's buffer.
+// appendLocked takes over the fragment's reference to its buffer.
 func (o *outbox) appendLocked(s *fragment, entries []frameInfo) {
 	for i := range entries {
 		switch e := &entries[i]; e.kind {
@@ -283,16 +283,16 @@ func (o *outbox) newAppendable(size int, first bool) *chunk {
 // renewDeadline gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
 // looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
 // quarter on top.
-func (o *outbox) renewDeadline(sock net.Conn, patience time.Duration) {
+func (o *outbox) renewDeadline(sock net.Conn, timeout time.Duration) {
 	now := uptime()
-	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < patience/4 {
+	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < timeout/4 {
 		return
 	}
 	o.deadlineSetAt = now
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.failed && !o.draining && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(patience + patience/4)) // fails only on a closed socket: so does the write that follows
+		_ = sock.SetWriteDeadline(time.Now().Add(timeout + timeout/4)) // fails only on a closed socket: so does the write that follows
 	}
 }
 
@@ -300,7 +300,7 @@ func (o *outbox) renewDeadline(sock net.Conn, patience time.Duration) {
 func (o *outbox) close(sock net.Conn, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closing, o.draining = true, true
+	o.readerStopped, o.draining = true, true
 	if !o.failed && !o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(drain))
 	}
@@ -355,7 +355,7 @@ func (o *outbox) fail(h *writeQueue) {
 	o.abandonLocked(h)
 	queue, dropped := o.queue, o.discarded
 	o.queue, o.discarded = nil, nil
-	o.reader.Broadcast()
+	o.readWindow.Broadcast()
 	o.mu.Unlock()
 	o.discardQueue(queue)
 	o.discardQueue(dropped)

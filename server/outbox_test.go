@@ -20,7 +20,7 @@ func newOutbox(limit int) *outbox {
 func put(o *outbox, s fragment, e frameInfo) (start bool) {
 	p := new(unflushedFrames)
 	p.add(s, e)
-	s.buf.release() // the hold of unflushedFrames is the one that counts
+	s.buf.release() // the reference of unflushedFrames is the one that counts
 	return o.add(p, 0, 0)
 }
 

@@ -120,7 +120,7 @@ func (c *conn) checkTopics(inv *invocation) *protocol.Error {
 	if inv.row.LargeReply {
 		names = inv.args
 		if len(names) > maxLargeArgs {
-			return tooManyArgs(inv.row)
+			return errTooManyArgs(inv.row)
 		}
 	}
 	for _, name := range names {
@@ -152,7 +152,7 @@ func (c *conn) checkPredicateLen(expression []byte) *protocol.Error {
 	return nil
 }
 
-func tooManyArgs(row *protocol.CommandSpec) *protocol.Error {
+func errTooManyArgs(row *protocol.CommandSpec) *protocol.Error {
 	return protocol.Errorf("more than %d arguments for '%s' command", maxLargeArgs, row.FullName())
 }
 

@@ -35,7 +35,7 @@ func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
 		}
 		p, err := c.compile(string(expression))
 		if err != nil {
-			return wrongPredicate(string(expression), err)
+			return errPredicate(string(expression), err)
 		}
 		if inv.predicates == nil {
 			inv.predicates = make([]broker.Filter, len(names))
@@ -45,12 +45,12 @@ func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
 	return nil
 }
 
-// compile compiles a predicate in a place of the evaluators.
+// compile compiles a predicate in a slot of the evaluators.
 func (c *conn) compile(expression string) (*filter.Predicate, error) {
-	if !c.srv.evaluators.enter(c) {
+	if !c.srv.evaluators.acquire(c) {
 		return nil, errAborted
 	}
-	defer c.srv.evaluators.leave()
+	defer c.srv.evaluators.release()
 	return c.srv.predicates.Compile(expression, c.srv.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
 }
 
@@ -60,8 +60,8 @@ var errAborted = errors.New("the connection is closed")
 var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
 	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)
 
-// wrongPredicate says what is wrong and where, and points at it for those who type.
-func wrongPredicate(expression string, err error) *protocol.Error {
+// errPredicate says what is wrong and where, and points at it for those who type.
+func errPredicate(expression string, err error) *protocol.Error {
 	var at *filter.Error
 	if !errors.As(err, &at) {
 		return protocol.Errorf("%s", err)

@@ -11,9 +11,9 @@ var withSeq = [formats]format{
 	formatRESP2: formatRESP2, formatRESP3: formatRESP3WithSeq, formatLF: formatLFWithSeq, formatCRLF: formatCRLFWithSeq,
 }
 
-// previous is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
+// previousSeq is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
 // the same if it is lost. 0 is nothing.
-func (a *subscriptionAccount) previous(f format) uint64 {
+func (a *subscriptionAccount) previousSeq(f format) uint64 {
 	if f == formatRESP3WithSeq || f.hasSeq() && a.lastLostSeq == a.lastSeq {
 		return a.lastSeq
 	}
@@ -22,21 +22,21 @@ func (a *subscriptionAccount) previous(f format) uint64 {
 
 // appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
 // follows the one before.
-func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription, previous uint64) []byte {
+func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
 	if f.line() {
-		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.crlf(), m.Sequence, previous)
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.crlf(), m.Sequence, previousSeq)
 	}
-	number := m.Sequence
+	seq := m.Sequence
 	for _, payload := range m.Payloads {
 		switch s.Kind() {
 		case broker.Pattern:
-			b = protocol.AppendSeqPatternMessage(b, s.Name(), m.Topic, payload, number, previous)
+			b = protocol.AppendSeqPatternMessage(b, s.Name(), m.Topic, payload, seq, previousSeq)
 		case broker.Shard:
-			b = protocol.AppendSeqMessage(b, "smessage", m.Topic, payload, number, previous)
+			b = protocol.AppendSeqMessage(b, "smessage", m.Topic, payload, seq, previousSeq)
 		default:
-			b = protocol.AppendSeqMessage(b, "message", m.Topic, payload, number, previous)
+			b = protocol.AppendSeqMessage(b, "message", m.Topic, payload, seq, previousSeq)
 		}
-		previous, number = number, number+1
+		previousSeq, seq = seq, seq+1
 	}
 	return b
 }
@@ -51,11 +51,11 @@ func (c *conn) appendSeqReplies(inv *invocation, messages int, first uint64, rec
 	b := c.srv.encoder.begin(max(512, messages*(len(inv.args[1])+48)))
 	var room [24]byte
 	for i := range messages {
-		number := first + uint64(i) //nolint:gosec // an index
+		seq := first + uint64(i) //nolint:gosec // an index
 		if inv.row.Syntax == protocol.ArgsInline {
-			b = protocol.AppendSeqReply(b, receivers, number)
+			b = protocol.AppendSeqReply(b, receivers, seq)
 		} else {
-			b = appendVerb(b, inv, [][]byte{inv.args[1], protocol.AppendSeq(room[:0], number)})
+			b = appendVerb(b, inv, [][]byte{inv.args[1], protocol.AppendSeq(room[:0], seq)})
 		}
 	}
 	return b
@@ -66,6 +66,6 @@ func (f format) firstSeq(frames []byte) uint64 {
 	if !f.line() || !f.hasSeq() {
 		return 0
 	}
-	number, _ := protocol.ParseUpdateSeq(frames)
-	return number
+	seq, _ := protocol.ParseUpdateSeq(frames)
+	return seq
 }

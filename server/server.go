@@ -24,8 +24,8 @@ type Server struct {
 	memory       memoryLimit
 	predicates   filter.Cache // those that are subscribed to, each compiled once
 	evaluators   evaluators
-	stats        commandStats // the core's goroutine's
-	missing      missing      // the core's goroutine's
+	stats        commandStats    // the core's goroutine's
+	missing      missingCommands // the core's goroutine's
 	usage        processUsage
 	runID        string
 	port         atomic.Int64 // of the first TCP listener; 0 before there is one
@@ -79,7 +79,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 		stopping:  make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 	}
-	s.evaluators.places = evaluatorPlaces()
+	s.evaluators.slots = evaluatorSlots()
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime()))
 	s.memory.max, s.memory.exceeded = o.MaxMemory, make(chan struct{}, 1)

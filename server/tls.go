@@ -97,7 +97,7 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 // extendDeadline sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until
 // the old one, and waited how long it had for them: next to nothing, where the deadline was one of long ago.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
-	o, patience := &s.conn.outbox, s.conn.srv.options.SlowTime
+	o, timeout := &s.conn.outbox, s.conn.srv.options.SlowTime
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -105,11 +105,11 @@ func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
 		if s.noticeStarted {
 			return false
 		}
-		s.noticeStarted, patience = true, closeNoticeTimeout
-	case o.failed || o.draining || took == 0 && waited >= patience:
+		s.noticeStarted, timeout = true, closeNoticeTimeout
+	case o.failed || o.draining || took == 0 && waited >= timeout:
 		return false
 	}
-	return s.SetWriteDeadline(time.Now().Add(patience)) == nil
+	return s.SetWriteDeadline(time.Now().Add(timeout)) == nil
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.

@@ -53,18 +53,18 @@ func infoMemory(w *response) []string {
 	used, resident := s.usage.memory(), residentMemory()
 	return []string{
 		fmt.Sprintf("used_memory:%d", used),
-		"used_memory_human:" + human(used),
+		"used_memory_human:" + formatBytes(used),
 		fmt.Sprintf("used_memory_rss:%d", resident),
 		fmt.Sprintf("used_memory_peak:%d", s.usage.peak.Load()),
 		fmt.Sprintf("maxmemory:%d", s.options.MaxMemory),
-		"maxmemory_human:" + human(s.options.MaxMemory),
+		"maxmemory_human:" + formatBytes(s.options.MaxMemory),
 		"maxmemory_policy:noeviction",
 		fmt.Sprintf("mem_fragmentation_ratio:%.2f", float64(resident)/float64(max(1, used))),
 	}
 }
 
-// human writes bytes as Redis does.
-func human(n int64) string {
+// formatBytes writes bytes as Redis does.
+func formatBytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%dB", n)
 	}

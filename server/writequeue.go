@@ -107,7 +107,7 @@ func (o *outbox) markWritten(h *writeQueue, n int) {
 	o.totals.delivered.Add(int64(delivered))
 	if replies > 0 {
 		if left := o.replies.Add(-int64(replies)); left <= maxReplyBytes && left+int64(replies) > maxReplyBytes {
-			o.reader.Signal()
+			o.readWindow.Signal()
 		}
 	}
 	o.mu.Unlock()
