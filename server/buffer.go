@@ -49,11 +49,11 @@ func newBuffer(m *memoryLimit, size int) *buffer {
 	case size <= largeBuffers.size:
 		return largeBuffers.get(m)
 	}
-	return wrap(m, make([]byte, size))
+	return wrapBuffer(m, make([]byte, size))
 }
 
-// wrap makes a buffer of bytes that were made elsewhere.
-func wrap(m *memoryLimit, bytes []byte) *buffer {
+// wrapBuffer makes a buffer of bytes that were made elsewhere.
+func wrapBuffer(m *memoryLimit, bytes []byte) *buffer {
 	b := &buffer{bytes: bytes}
 	b.refs.Store(1)
 	return b.chargeTo(m)

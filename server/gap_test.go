@@ -20,14 +20,14 @@ type bench struct {
 	t         *testing.T
 	outbox    *outbox
 	hand      writeQueue
-	way       format
+	format    format
 	accounts  map[string]*subscriptionAccount
 	published int
 	got       strings.Builder
 }
 
 func newBench(t *testing.T, limit int, p Policy, w format) *bench {
-	b := &bench{t: t, outbox: newOutbox(limit), way: w, accounts: make(map[string]*subscriptionAccount)}
+	b := &bench{t: t, outbox: newOutbox(limit), format: w, accounts: make(map[string]*subscriptionAccount)}
 	b.outbox.policyValue.Store(int32(p))
 	return b
 }
@@ -44,20 +44,20 @@ func (b *bench) frame(topic string) []byte {
 	b.published++
 	payload := fmt.Appendf(nil, "%03d", b.published)
 	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
-	previous := a.previousSeq(b.way)
+	previous := a.previousSeq(b.format)
 	a.lastSeq = number
 	switch {
-	case b.way.hasSeq():
-		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf(), number, previous)
-	case b.way.line():
-		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.way.crlf())
+	case b.format.hasSeq():
+		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.crlf(), number, previous)
+	case b.format.line():
+		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.crlf())
 	}
-	return version(b.way).AppendMessage(nil, "message", []byte(topic), payload)
+	return version(b.format).AppendMessage(nil, "message", []byte(topic), payload)
 }
 
 // entry says that the last n messages are those of a topic.
 func (b *bench) entry(topic string, n int) frameInfo {
-	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), format: b.way} //nolint:gosec // counts
+	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), format: b.format} //nolint:gosec // counts
 }
 
 // publish queues messages that lie side by side, in one round.

@@ -22,8 +22,8 @@ func (w *response) texts(list []string) {
 	}
 }
 
-// failWith answers an error of package acl, whose texts have no code.
-func (w *response) failWith(err error) { w.fail(protocol.Errorf("%s", err)) }
+// failACL answers an error of package acl, whose texts have no code.
+func (w *response) failACL(err error) { w.fail(protocol.Errorf("%s", err)) }
 
 func aclWhoami(w *response) { w.text(w.conn.userName()) }
 
@@ -44,7 +44,7 @@ func aclCat(w *response) {
 	case 1:
 		names, err := aclRegistry.Cat(string(args[0]))
 		if err != nil {
-			w.failWith(err)
+			w.failACL(err)
 			return
 		}
 		w.texts(names)
@@ -92,7 +92,7 @@ func aclSetuser(w *response) {
 	}
 	name := string(w.inv.args[2])
 	if err := w.users().Set(name, rules...); err != nil {
-		w.failWith(err)
+		w.failACL(err)
 		return
 	}
 	w.conn.srv.recheckUsers(w.view, name)
@@ -106,7 +106,7 @@ func aclDeluser(w *response) {
 	}
 	deleted, err := w.users().Delete(names...)
 	if err != nil {
-		w.failWith(err)
+		w.failACL(err)
 		return
 	}
 	w.conn.srv.recheckUsers(w.view)
@@ -156,7 +156,7 @@ func aclGenpass(w *response) {
 	}
 	digits, err := acl.GenPassLen(int(max(math.MinInt32, min(bits, math.MaxInt32))))
 	if err != nil {
-		w.failWith(err)
+		w.failACL(err)
 		return
 	}
 	w.text(randomHex(digits))
@@ -227,8 +227,8 @@ var errNoFile = protocol.Errorf("This Redis instance is not configured to use an
 	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
 	"order to store users in the Redis configuration.")
 
-// parkWithFile has the reader work on the ACL file, if there is one.
-func (w *response) parkWithFile(work func(file string) (answer func(*response))) {
+// deferFileTask has the reader work on the ACL file, if there is one.
+func (w *response) deferFileTask(work func(file string) (answer func(*response))) {
 	file := w.conn.srv.access.file
 	if file == "" {
 		w.fail(errNoFile)
@@ -240,7 +240,7 @@ func (w *response) parkWithFile(work func(file string) (answer func(*response)))
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
 func aclLoad(w *response) {
 	s := w.conn.srv
-	w.parkWithFile(func(file string) func(*response) {
+	w.deferFileTask(func(file string) func(*response) {
 		text, err := readRules(file, &s.options.Log)
 		return func(w *response) {
 			if err != nil {
@@ -261,7 +261,7 @@ func aclLoad(w *response) {
 // than the command: what is in the file afterwards is never older than what another SAVE has put there.
 func aclSave(w *response) {
 	s := w.conn.srv
-	w.parkWithFile(func(file string) func(*response) {
+	w.deferFileTask(func(file string) func(*response) {
 		var text []byte
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
 			return func(*response) {} // which nobody will run: the core has stopped

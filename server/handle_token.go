@@ -24,7 +24,7 @@ func aclToken(w *response) {
 		w.listTokens(args)
 	case what == "REVOKE" && len(args) == 2:
 		if err := w.users().RevokeToken(string(args[0]), string(args[1])); err != nil {
-			w.failWith(err)
+			w.failACL(err)
 			return
 		}
 		w.conn.srv.recheckUsers(w.view, string(args[0]))
@@ -44,7 +44,7 @@ func (w *response) createToken(user, token string, life []byte) {
 	s := randomHex(tokenDigits)
 	expires := time.Unix(time.Now().Unix()+seconds, 0)
 	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
-		w.failWith(err)
+		w.failACL(err)
 		return
 	}
 	w.conn.srv.recheckUsers(w.view, user)

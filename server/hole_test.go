@@ -129,10 +129,10 @@ func TestNumbersAreAChain(t *testing.T) {
 		for range 30 + random.IntN(300) {
 			switch random.IntN(20) {
 			case 0:
-				b.way = formatLFWithSeq
+				b.format = formatLFWithSeq
 				b.outbox.wantsSeq = true
 			case 1:
-				b.way = formatLF
+				b.format = formatLF
 			case 2:
 				b.outbox.policyValue.Store(int32(1 + random.IntN(2))) //nolint:gosec // one of two
 			}

@@ -19,8 +19,8 @@ type long struct {
 	reply    []byte // to the whole command, as far as it is made; nothing may stand between its parts
 }
 
-// fixed is how many arguments stand before the names.
-func (inv *invocation) fixed() int {
+// numFixedArgs is how many arguments stand before the names.
+func (inv *invocation) numFixedArgs() int {
 	if inv.row.Divisible && inv.handler.op == broker.Reply {
 		return 2
 	}
@@ -29,7 +29,7 @@ func (inv *invocation) fixed() int {
 
 // isLong reports whether a command comes in pieces.
 func (inv *invocation) isLong() bool {
-	return inv.err == nil && inv.row.Divisible && len(inv.args)-inv.fixed() > maxNames
+	return inv.err == nil && inv.row.Divisible && len(inv.args)-inv.numFixedArgs() > maxNames
 }
 
 // leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
@@ -49,14 +49,14 @@ func (c *conn) submitAll(b *batch) bool {
 //
 //go:noinline
 func (c *conn) submitLong(b *batch, inv *invocation) bool {
-	whole, n := *inv, inv.fixed()
+	whole, n := *inv, inv.numFixedArgs()
 	whole.long = &long{names: len(inv.args) - n}
 	in, from := b.buf, b.From
 	in.retain() // the names lie in it
 	defer in.release()
 	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*24)
 	b.args = nil // they stay with the command, which outlives the batch
-	*inv = whole.cut(nil, 0)
+	*inv = whole.pieceAt(nil, 0)
 	ok := c.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		c.awaitMemory()
@@ -72,15 +72,15 @@ func (c *conn) submitLong(b *batch, inv *invocation) bool {
 // batch is that of a piece alone.
 func (inv *invocation) batch(from *broker.Subscriber, in *buffer, at int) *batch {
 	b := newBatch(from, in, 0, 0)
-	piece := inv.cut(freeTail(&b.args), at)
+	piece := inv.pieceAt(freeTail(&b.args), at)
 	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
 	*b.add() = piece
 	return b
 }
 
-// cut is the piece of a command that begins with a name. Its arguments are appended to room.
-func (inv *invocation) cut(room [][]byte, at int) invocation {
-	piece, n, end := *inv, inv.fixed(), min(at+maxNames, inv.long.names)
+// pieceAt is the piece of a command that begins with a name. Its arguments are appended to room.
+func (inv *invocation) pieceAt(room [][]byte, at int) invocation {
+	piece, n, end := *inv, inv.numFixedArgs(), min(at+maxNames, inv.long.names)
 	piece.piece = at / maxNames
 	piece.args = append(append(room, inv.args[:n]...), inv.args[n+at:n+end]...)
 	if inv.predicates != nil {
@@ -122,7 +122,7 @@ func (c *conn) reject(inv *invocation, err *protocol.Error) {
 func (c *conn) resubmit() bool {
 	inv := c.unfinished
 	c.unfinished = nil
-	b := newBatch(c.sub, wrap(nil, nil), 0, 0)
+	b := newBatch(c.sub, wrapBuffer(nil, nil), 0, 0)
 	*b.add() = *inv
 	c.reader.sync = true
 	return c.submit(b)

@@ -15,7 +15,7 @@ func TestAPieceLeavesNothingInThePool(t *testing.T) {
 	const names = maxNames + 100
 	sub := protocol.Lookup([]byte("SUB"))
 	k := invocation{row: sub, handler: handlerByIndex[sub.Index()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &long{names: names}}
-	b := k.batch(nil, wrap(nil, nil), maxNames)
+	b := k.batch(nil, wrapBuffer(nil, nil), maxNames)
 	args := b.calls[0].args
 	assert.Len(t, args, 1+100)
 	b.release()

@@ -38,7 +38,7 @@ func (c *conn) parse(b *batch) CloseReason {
 		inv := b.add()
 		c.check(inv, &b.command)
 		inv.buf = b.buf
-		if c.runs(inv) {
+		if c.joinsRuns(inv) {
 			b.findRuns(inv, n, &c.srv.options.Limits)
 			others--
 			continue
@@ -89,8 +89,8 @@ func (c *conn) check(inv *invocation, cmd *protocol.Command) {
 	}
 }
 
-// runs tells whether publishes like inv that follow it are to be taken together. At trace each command is logged.
-func (c *conn) runs(inv *invocation) bool {
+// joinsRuns tells whether publishes like inv that follow it are to be taken together. At trace each command is logged.
+func (c *conn) joinsRuns(inv *invocation) bool {
 	if inv.handler.op != broker.Publish || c.traced() {
 		return false
 	}

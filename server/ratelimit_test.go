@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestAGateLetsABurstThroughThenOneASecond(t *testing.T) {
+func TestALogLimiterAllowsABurstThenOneASecond(t *testing.T) {
 	var g logLimiter
 	at := time.Millisecond // the process has just begun
 	for range burst {

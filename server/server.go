@@ -174,7 +174,7 @@ func (s *Server) sweep() {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
-			s.usage.memory()
+			s.usage.heapBytes()
 			at := uptime()
 			s.sweepConns(at, lateness(at-last, every))
 			last = at

@@ -54,8 +54,8 @@ func clip(s string) string {
 	return s
 }
 
-// cellsOf is how wide a string is. Nearly all are ASCII, for which that is quick to find out.
-func cellsOf(s string) int {
+// displayWidth is how wide a string is. Nearly all are ASCII, for which that is quick to find out.
+func displayWidth(s string) int {
 	if start, cut := strings.CutSuffix(s, ellipsis); isASCII(start) {
 		if cut {
 			return len(start) + 1
@@ -93,14 +93,14 @@ func (t *textTable) lines() []string {
 	all := append([][]string{t.head}, t.rows...)
 	for _, row := range all {
 		for i, cell := range row {
-			width[i] = max(width[i], cellsOf(cell))
+			width[i] = max(width[i], displayWidth(cell))
 		}
 	}
 	lines := make([]string, len(all))
 	for i, row := range all {
 		var line strings.Builder
 		for j, cell := range row {
-			line.WriteString("  " + cell + strings.Repeat(" ", width[j]-cellsOf(cell)))
+			line.WriteString("  " + cell + strings.Repeat(" ", width[j]-displayWidth(cell)))
 		}
 		lines[i] = "#" + strings.TrimRight(line.String()[1:], " ")
 	}

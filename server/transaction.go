@@ -106,7 +106,7 @@ func (inv *invocation) own(memory *memoryLimit, m *transaction) {
 	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
 	m.bytes += queuedOverhead + size + 32*len(args)
 	if size >= largePayload {
-		inv.buf = wrap(memory, room)
+		inv.buf = wrapBuffer(memory, room)
 		m.buffered += size
 	}
 	at := 0

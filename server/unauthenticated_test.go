@@ -27,7 +27,7 @@ const mayBeUnknownFor = 20 * time.Millisecond
 const notInTime = "-ERR you did not say who you are within 20ms (--auth-timeout); the connection is closed\r\n"
 
 // Whatever an unauthenticated peer does or leaves undone, it gets auth-timeout and no more, and the server goes on.
-func TestStrangersHaveTheirTimeAndNoMore(t *testing.T) {
+func TestUnauthenticatedClientsHaveTheirTimeAndNoMore(t *testing.T) {
 	options := server.Options{RequirePassword: "pw", AuthTimeout: mayBeUnknownFor}
 	t.Run("one that says nothing, on a server that has never said a word", func(t *testing.T) {
 		s := conchtest.Start(t, options)

@@ -13,8 +13,8 @@ import (
 // processUsage is what the process takes of the machine.
 type processUsage struct{ peak atomic.Int64 } // of memory; the sweeper and the core look
 
-// memory is how many bytes the objects on the heap have now. It stops nothing, unlike runtime.ReadMemStats.
-func (u *processUsage) memory() int64 {
+// heapBytes is how many bytes the objects on the heap have now. It stops nothing, unlike runtime.ReadMemStats.
+func (u *processUsage) heapBytes() int64 {
 	used := metric("/memory/classes/heap/objects:bytes")
 	for peak := u.peak.Load(); used > peak && !u.peak.CompareAndSwap(peak, used); {
 		peak = u.peak.Load()
@@ -50,7 +50,7 @@ func residentMemory() int64 {
 
 func infoMemory(w *response) []string {
 	s := w.conn.srv
-	used, resident := s.usage.memory(), residentMemory()
+	used, resident := s.usage.heapBytes(), residentMemory()
 	return []string{
 		fmt.Sprintf("used_memory:%d", used),
 		"used_memory_human:" + formatBytes(used),
