@@ -59,10 +59,13 @@ func newBatch(from *broker.Subscriber, in *buffer, start, n int) *batch {
 	return b
 }
 
+// sliceSize is what an argument costs besides its bytes.
+const sliceSize = int(unsafe.Sizeof([]byte(nil)))
+
 // memSize is what the batch costs besides its buffer.
 func (b *batch) memSize() int64 {
-	const call, request, slice = unsafe.Sizeof(invocation{}), unsafe.Sizeof(broker.Request{}), unsafe.Sizeof([]byte(nil))
-	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*int(slice))
+	const call, request = unsafe.Sizeof(invocation{}), unsafe.Sizeof(broker.Request{})
+	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*sliceSize)
 }
 
 // release puts b back. Nobody may hold a byte of it from here on, but of buf, which counts its references.

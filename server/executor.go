@@ -190,7 +190,7 @@ func (c *conn) Subscribed(r *broker.Request, name []byte, count int) {
 		c.push(c.executor.version.AppendConfirmation(c.begin(), inv.row.FullName(), name, count))
 		return
 	}
-	c.confirmVerb(inv, name, inv.isLast() && c.isLastOf(inv, r))
+	c.confirmVerb(inv, name, c.isLastOf(inv, r))
 }
 
 // Unsubscribed confirms one name.
@@ -201,7 +201,7 @@ func (c *conn) Unsubscribed(r *broker.Request, name []byte, count int) {
 		c.push(c.executor.version.AppendConfirmation(c.begin(), inv.row.FullName(), name, count))
 		return
 	}
-	last := inv.isLast() && c.isLastOf(inv, r)
+	last := c.isLastOf(inv, r)
 	if len(r.Names) == 0 { // all were meant: the last one leaves none of its kind
 		last = c.sub.CountKind(r.Form, r.Kind) == 0
 	}

@@ -54,7 +54,7 @@ func (c *conn) submitLong(b *batch, inv *invocation) bool {
 	in, from := b.buf, b.From
 	in.retain() // the names lie in it
 	defer in.release()
-	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*24)
+	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*sliceSize)
 	b.args = nil // they stay with the command, which outlives the batch
 	*inv = whole.pieceAt(nil, 0)
 	ok := c.submit(b)
