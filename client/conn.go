@@ -200,7 +200,7 @@ func (c *conn) readPosition(r *reply) bool {
 		switch value := &r.elements[i+1]; {
 		case r.elements[i].isText("epoch"):
 			c.epoch = string(value.bytes)
-		case r.elements[i].isText("number"):
+		case r.elements[i].isText("sequence"):
 			seq = value.integer
 		}
 	}

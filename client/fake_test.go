@@ -124,7 +124,7 @@ func withSeq(epoch, seq string) string {
 		> CLIENT CAPA seq
 		< +OK
 		> HELLO
-		< %2|+epoch|+` + epoch + `|+number|:` + seq + `
+		< %2|+epoch|+` + epoch + `|+sequence|:` + seq + `
 	`
 }
 

@@ -15,7 +15,7 @@ func FuzzEvents(f *testing.F) {
 	for _, text := range []string{
 		">3\r\n+message\r\n+a\r\n+hi\r\n", ">5\r\n+message\r\n+a\r\n+hi\r\n:2\r\n:1\r\n",
 		">6\r\n+pmessage\r\n+b*\r\n+bb\r\n+hi\r\n:9\r\n:3\r\n>3\r\n+missed\r\n+b*\r\n:3\r\n",
-		"*2\r\n+pong\r\n$0\r\n\r\n", "%2\r\n+epoch\r\n+ee\r\n+number\r\n:-5\r\n", "%1\r\n*0\r\n_\r\n",
+		"*2\r\n+pong\r\n$0\r\n\r\n", "%2\r\n+epoch\r\n+ee\r\n+sequence\r\n:-5\r\n", "%1\r\n*0\r\n_\r\n",
 		">1\r\n+message\r\n", ">3\r\n+missed\r\n_\r\n:9223372036854775807\r\n", ">1\r\n*1\r\n_\r\n", ">3\r\n+closing\r\n_\r\n_\r\n",
 		">5\r\n+message\r\n+a\r\n*0\r\n:9223372036854775807\r\n:-9223372036854775808\r\n", "*2\r\n:1\r\n:-1\r\n", "-\r\n", "+PONG\r\n",
 	} {

@@ -103,7 +103,7 @@ func TestEvents(t *testing.T) {
 				> PSUBSCRIBE a\*\[b] WHERE price > 1
 				< >3|+psubscribe|+a\*\[b] WHERE price > 1|:1
 				> HELLO
-				< %2|+epoch|+ee|+number|:6
+				< %2|+epoch|+ee|+sequence|:6
 				< >6|+pmessage|+a\*\[b] WHERE price > 1|+a*[b]|+{}|:7|:0
 				hang`},
 			want: []string{`a*[b]|a\*\[b] WHERE price > 1|{} ee:7<0`},
@@ -118,7 +118,7 @@ func TestEvents(t *testing.T) {
 				> PSUBSCRIBE b*
 				< >3|+psubscribe|+b*|:2
 				> HELLO
-				< %2|+epoch|+ee|+number|:5
+				< %2|+epoch|+ee|+sequence|:5
 				< >5|+message|+a|+1|:6|:0
 				< >5|+message|+a|+2|:8|:6
 				< >6|+pmessage|+b*|+bb|+1|:9|:0
@@ -143,19 +143,19 @@ func TestEvents(t *testing.T) {
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
-					< %2|+epoch|+ee|+number|:5
+					< %2|+epoch|+ee|+sequence|:5
 					< >5|+message|+a|+1|:8|:0`,
 				withSeq("ee", "20") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1|>5|+message|+a|+2|:22|:0
 					> HELLO
-					< %2|+epoch|+ee|+number|:23
+					< %2|+epoch|+ee|+sequence|:23
 					< >3|+closing|+killed|+go away`,
 				withSeq("ff", "2") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
-					< %2|+epoch|+ff|+number|:2
+					< %2|+epoch|+ff|+sequence|:2
 					< -ERR enough`,
 				resp3 + `
 					> CLIENT CAPA seq
@@ -185,17 +185,17 @@ func TestEvents(t *testing.T) {
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
-					< %2|+epoch|+ee|+number|:7`,
+					< %2|+epoch|+ee|+sequence|:7`,
 				withSeq("ee", "7") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
-					< %2|+epoch|+ee|+number|:9`,
+					< %2|+epoch|+ee|+sequence|:9`,
 				withSeq("ee", "9") + `
 					> SUBSCRIBE a
 					< >3|+subscribe|+a|:1
 					> HELLO
-					< %2|+epoch|+ee|+number|:9
+					< %2|+epoch|+ee|+sequence|:9
 					hang`,
 			},
 			want: []string{

@@ -284,7 +284,7 @@ func (l *life) note(t *testing.T, conn *conchtest.Conn, resp bool, told *int) bo
 
 // check holds each life against what was published while it lasted.
 func (c *churn) check(lives [][]*life) {
-	last := c.server.Info(c.t, "number")
+	last := c.server.Info(c.t, "sequence")
 	require.Len(c.t, c.sent, last, "each message has a number of its own, and none is left out")
 	messages := 0
 	for _, all := range lives {

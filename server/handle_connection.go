@@ -99,7 +99,7 @@ func hello(w *response) {
 	if numbered {
 		w.text("epoch")
 		w.text(w.conn.srv.epoch)
-		w.text("number")
+		w.text("sequence")
 		w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
 	}
 }

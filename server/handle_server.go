@@ -104,7 +104,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
 		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),
 		"epoch:" + s.epoch,
-		fmt.Sprintf("number:%d", n.Published),
+		fmt.Sprintf("sequence:%d", n.Published),
 		fmt.Sprintf("messages_published:%d", n.Published),
 		fmt.Sprintf("messages_matched:%d", n.Matched),
 		fmt.Sprintf("messages_filtered:%d", n.Filtered),

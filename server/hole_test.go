@@ -114,7 +114,7 @@ func TestAHoleInsideASharedRun(t *testing.T) {
 
 // The oracle of all that is above: a numbered line tells of the message before it exactly if that one has not come,
 // whatever the policy, whenever numbers were asked for, and while a transaction holds back what is encoded already.
-func TestNumbersAreAChain(t *testing.T) {
+func TestSequencesAreAChain(t *testing.T) {
 	seed := *outboxSeed
 	if seed == 0 {
 		seed = rand.Int64()

@@ -246,7 +246,7 @@ func TestTheWayBackOfWhoGoes(t *testing.T) {
 			<-sent
 			got := all.got()
 			assert.Equal(t, sequence(2, 1+len(got), 1), got)
-			assert.Equal(t, 1+len(got), s.Info(t, "number"))
+			assert.Equal(t, 1+len(got), s.Info(t, "sequence"))
 			next := s.Dial(t)
 			next.Command("PUBLISH", "orders", numberOne(0))
 			next.Expect(":1\r\n")
@@ -385,7 +385,7 @@ func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
 			k.Expect(":1\r\n")
 			require.NoError(t, k.Close())
 			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
-			assert.Equal(t, tt.number, s.Info(t, "number"))
+			assert.Equal(t, tt.number, s.Info(t, "sequence"))
 		})
 		t.Run(tt.sentence+", when the server stops", func(t *testing.T) {
 			costly(t) // and it stops, as behind every test

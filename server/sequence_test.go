@@ -18,17 +18,17 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-var numberSeed = flag.Uint64("number.seed", 0, "replay a run of TestNumbersTellWhatIsMissing")
+var sequenceSeed = flag.Uint64("sequence.seed", 0, "replay a run of TestSequencesShowWhatIsMissing")
 
 // Subscribers of both dialects, some of which do not read for a while and lose messages, by either policy. What each
 // subscription was owed is known from the answers to the publishers, and every message that comes says truly which one
 // came before it.
-func TestNumbersTellWhatIsMissing(t *testing.T) {
-	seed := *numberSeed
+func TestSequencesShowWhatIsMissing(t *testing.T) {
+	seed := *sequenceSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("-number.seed=%d", seed)
+	t.Logf("-sequence.seed=%d", seed)
 	// Nobody is disconnected, however slow the machine is.
 	const never = time.Hour
 	n := &numbering{t: t, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that is to be replayed
@@ -311,7 +311,7 @@ func (s *numbered) note(key string, number, before int) {
 	s.received[key]++
 }
 
-// Everybody is told the same epoch and number, and another epoch after a restart.
+// The epoch and the sequence are the same for all connections; a restart begins another epoch.
 func TestEpochs(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 2 {
@@ -322,18 +322,18 @@ func TestEpochs(t *testing.T) {
 		assert.Regexp(t, "^[0-9a-f]{16}$", epoch)
 		assert.Equal(t, "OK PUB a #1", c.Line())
 		info := ask(t, c, "INFO", "stats")
-		assert.Contains(t, info, "\r\nepoch:"+epoch+"\r\nnumber:1\r\n")
+		assert.Contains(t, info, "\r\nepoch:"+epoch+"\r\nsequence:1\r\n")
 		c.Send("HELLO 3\n")
 		frame, err := c.Frame()
 		require.NoError(t, err)
-		assert.True(t, strings.HasSuffix(string(frame), "$5\r\nepoch\r\n$16\r\n"+epoch+"\r\n$6\r\nnumber\r\n:1\r\n"), "%q", frame)
+		assert.True(t, strings.HasSuffix(string(frame), "$5\r\nepoch\r\n$16\r\n"+epoch+"\r\n$8\r\nsequence\r\n:1\r\n"), "%q", frame)
 		assert.False(t, seen[epoch])
 		seen[epoch] = true
 	}
 }
 
 // What EXEC sends to its own connection is held back, and may be lost meanwhile. The next message says so.
-func TestATransactionLosesNumberedMessages(t *testing.T) {
+func TestATransactionLosesMessagesWithSequence(t *testing.T) {
 	for _, policy := range []server.Policy{server.DropNewest, server.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{SlowHard: 25, SlowConsumer: policy})

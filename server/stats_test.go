@@ -182,7 +182,7 @@ func TestCountsOfOneInstant(t *testing.T) {
 	}
 	queued := receivers(1, 10)
 	stats := c.next().(map[string]any)
-	assert.Equal(t, 10, stats["number"])
+	assert.Equal(t, 10, stats["sequence"])
 	assert.Equal(t, 3, stats["names"])
 	busiest := rowsBy("name", stats["busiest"])
 	settled := 0
