@@ -3,7 +3,6 @@ package server
 import (
 	"github.com/rs/zerolog"
 
-	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/invariant"
 )
 
@@ -39,15 +38,7 @@ type subscriptionAccount struct {
 	lastSeq, lastLostSeq uint64
 }
 
-// accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
-func accountOf(s *broker.Subscription) *subscriptionAccount {
-	if a, ok := s.Data.(*subscriptionAccount); ok {
-		return a
-	}
-	a := &subscriptionAccount{name: s.Name()}
-	s.Data = a
-	return a
-}
+func newAccount(name string) *subscriptionAccount { return &subscriptionAccount{name: name} }
 
 // assertBalanced holds that no message has ended twice.
 func (a *subscriptionAccount) assertBalanced() {
@@ -61,9 +52,18 @@ func (o *outbox) loadCounts() deliveryCounts {
 	return o.counts
 }
 
-// finalCounts is the counts of a connection that has ended: nothing of it waits any more.
-func (c *conn) finalCounts() deliveryCounts {
-	t := c.outbox.loadCounts()
-	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
-	return t
+// previousSeq is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
+// the same if it is lost. 0 is nothing.
+func (a *subscriptionAccount) previousSeq(f format) uint64 {
+	if f == formatRESP3WithSeq || f.hasSeq() && a.lastLostSeq == a.lastSeq {
+		return a.lastSeq
+	}
+	return 0
+}
+
+// accountCounts is what has become of one subscription's messages so far.
+func (o *outbox) accountCounts(a *subscriptionAccount) deliveryCounts {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return a.deliveryCounts
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -204,7 +205,7 @@ func (c *conn) requireAuth() {
 		c.unauthSince.Store(0)
 		return
 	}
-	c.unauthSince.CompareAndSwap(0, int64(uptime())) // who is one already has no more time for it: RESET is no way round auth-timeout
+	c.unauthSince.CompareAndSwap(0, int64(uptime.Now())) // who is one already has no more time for it: RESET is no way round auth-timeout
 }
 
 // resetUser makes the connection as it was when it came.
@@ -242,7 +243,7 @@ func (w *response) authenticate(name string, password acl.Digest) *protocol.Erro
 // logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
 // wrong place.
 func (c *conn) logAuthFailure(name string) {
-	suppressed, ok := c.srv.access.authFailureLog.allow(uptime())
+	suppressed, ok := c.srv.access.authFailureLog.allow(uptime.Now())
 	if !ok {
 		return
 	}

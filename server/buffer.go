@@ -66,6 +66,9 @@ func (b *buffer) chargeTo(m *memoryLimit) *buffer {
 	return b
 }
 
+// isPooled reports whether the buffer is used again once it is released.
+func (b *buffer) isPooled() bool { return b.pool != nil }
+
 // size is how many bytes the buffer takes.
 func (b *buffer) size() int64 {
 	if b == nil {

@@ -87,6 +87,9 @@ func (c *chunk) size() int {
 	return len(c.bytes)
 }
 
+// isEscaped reports whether the writer encodes the chunk's bytes as it goes: they do not exist before.
+func (c *chunk) isEscaped() bool { return c.large != nil && c.large.escaped }
+
 // memSize is what the chunk costs. A counted buffer is counted where it is filled, once for all who share it.
 func (c *chunk) memSize() int {
 	n := chunkSize + cap(c.entries)*frameInfoSize

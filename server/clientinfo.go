@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -22,8 +23,8 @@ func (c *conn) appendInfo(b []byte, running *invocation) []byte {
 	f = appendEnd(append(f, " laddr="...), c.sock, c.sock.LocalAddr())
 	f.number(" fd=", int64(c.descriptor()))
 	f.text(" name=", e.name)
-	f.number(" age=", int64((uptime()-c.connectedAt)/time.Second))
-	f.number(" idle=", max(0, int64(uptime())-c.lastReadAt.Load())/int64(time.Second))
+	f.number(" age=", int64((uptime.Now()-c.connectedAt)/time.Second))
+	f.number(" idle=", max(0, int64(uptime.Now())-c.lastReadAt.Load())/int64(time.Second))
 	f = c.appendFlags(append(f, " flags="...))
 	f.number(" db=", int64(e.database))
 	f.number(" sub=", int64(c.sub.CountKind(formRESP, broker.Topic)))
@@ -63,8 +64,8 @@ func (c *conn) addMemory(f *fields, running *invocation) {
 	f.number(" qbuf-free=", int64(free))
 	f.number(" argv-mem=", int64(arguments))
 	f.number(" multi-mem=", int64(multiMemory))
-	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.length()))
-	f.number(" omem=", c.outbox.bytes.Load()+c.outbox.gapBytes.Load())
+	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.chunks()))
+	f.number(" omem=", c.outbox.backlog())
 	held, _ := c.usedMemory()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }

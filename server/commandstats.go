@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -46,7 +47,7 @@ func (s *commandStats) begin(from *conn) {
 		return
 	}
 	s.end(s.from)
-	s.from, s.begun = from, uptime()
+	s.from, s.begun = from, uptime.Now()
 }
 
 // end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
@@ -58,7 +59,7 @@ func (s *commandStats) end(from *conn) {
 	if s.pending == 0 {
 		return
 	}
-	each := (uptime() - s.begun) / time.Duration(s.pending)
+	each := (uptime.Now() - s.begun) / time.Duration(s.pending)
 	for _, place := range s.pendingRows {
 		r := &s.rows[place]
 		r.time += each * time.Duration(r.pending)

@@ -14,13 +14,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
-
-var started = time.Now()
-
-// uptime is how long the process has run: a clock that nobody sets, in a third of a time.Time's memory. Never 0.
-func uptime() time.Duration { return time.Since(started) + 1 }
 
 // lingerTime is how long a connection that we end is kept half open so that the close notice reaches the peer: closing
 // with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
@@ -38,6 +35,7 @@ type conn struct {
 	certName    string        // see certificateName
 	aborted     atomic.Bool   // it ends in a way that leaves what it sent undone: see CloseReason.appliesPending
 	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See auth.go
+	softSince   time.Duration // the sweeper's, by uptime: since when the outbox is over the soft limit; 0 if it is not
 	lastReadAt  atomic.Int64  // when the peer last sent something, by the sweeper's clock
 
 	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a slot: see evaluate.go
@@ -47,6 +45,7 @@ type conn struct {
 	// The reader's.
 	parser protocol.Reader
 	reader reader
+	window readWindow
 
 	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
 
@@ -65,12 +64,13 @@ type conn struct {
 
 func newConn(s *Server, sock net.Conn) *conn {
 	c := &conn{
-		srv: s, sock: sock, id: s.counts.lastConn.Add(1), connectedAt: uptime(),
+		srv: s, sock: sock, id: s.counts.lastConn.Add(1), connectedAt: uptime.Now(),
 		parser: *protocol.NewReader(s.options.Limits),
 	}
 	c.reader.ready, c.writer.ready = c.readReady, c.writeReady
 	c.lastReadAt.Store(int64(c.connectedAt))
-	c.outbox.init(&s.options, &s.counts.messages)
+	c.outbox.init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.counts.messages)
+	c.window.init(&c.outbox)
 	c.sub = broker.NewSubscriber(c)
 	if sc, ok := sock.(syscall.Conn); ok {
 		c.rawConn, _ = sc.SyscallConn() // on failure the buffered way serves as well
@@ -101,14 +101,21 @@ func (c *conn) finish() {
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
 	c.releaseMemory()
-	lost := c.outbox.bytes.Load()
+	lost := c.outbox.waiting()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel
 	if reason == CloseReasonMaxMemory || reason == CloseReasonSlowHard || reason == CloseReasonSlowSoft || reason == CloseReasonWriteStalled {
 		level = zerolog.WarnLevel
 	}
 	c.log(level).Stringer("peer", peerAddress(c.sock)).Stringer("reason", reason).Int64("bytes_lost", lost).
-		Dur("lasted", uptime()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
+		Dur("lasted", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
+}
+
+// finalCounts is the counts of a connection that has ended: nothing of it waits any more.
+func (c *conn) finalCounts() deliveryCounts {
+	t := c.outbox.loadCounts()
+	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
+	return t
 }
 
 // log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.
@@ -129,7 +136,7 @@ func (c *conn) end(reason CloseReason) {
 	}
 	c.srv.counts.closes[reason].Add(1)
 	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
-	c.outbox.stopReader()
+	c.window.stop()
 }
 
 // leave tells the core, and waits until it has heard. Afterwards nothing more is queued.
@@ -174,7 +181,7 @@ func (c *conn) readAll() (reason CloseReason) {
 		c.srv.runOnCore(func(broker.View) { c.assignInitialUser() })
 	}
 	for {
-		if !c.outbox.awaitReadWindow(c.reader.sync) {
+		if !c.window.acquire(c.reader.sync) {
 			return CloseReasonIOError // ended by another goroutine, which has said why: its reason came first and stays
 		}
 		if c.fileTask != nil {
@@ -227,8 +234,8 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 
 // creditPause takes time off what counts for slow-time and auth-timeout. The sweeper's, as sweepReason is.
 func (c *conn) creditPause(late, now time.Duration) {
-	if o := &c.outbox; o.softSince != 0 {
-		o.softSince = min(o.softSince+late, now)
+	if c.softSince != 0 {
+		c.softSince = min(c.softSince+late, now)
 	}
 	if since := c.unauthSince.Load(); since != 0 { // unless it logs in at this moment
 		c.unauthSince.CompareAndSwap(since, min(since+int64(late), int64(now)))
@@ -258,15 +265,15 @@ func (c *conn) authOverdue(now time.Duration) bool {
 func (c *conn) overSoftLimit(now time.Duration) bool {
 	o := &c.outbox
 	if o.policy() != Disconnect || o.messages() <= int64(c.srv.options.SlowSoft) {
-		o.softSince = 0
+		c.softSince = 0
 		return false
 	}
-	if o.softSince == 0 {
-		o.softSince = now
+	if c.softSince == 0 {
+		c.softSince = now
 	}
-	if now-o.softSince < c.srv.options.SlowTime {
+	if now-c.softSince < c.srv.options.SlowTime {
 		return false
 	}
-	o.softSince = now // said once; the core is about to hear
+	c.softSince = now // said once; the core is about to hear
 	return true
 }

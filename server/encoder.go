@@ -22,25 +22,6 @@ type encoder struct {
 	monitors  []*conn  // who watches all commands, in the order in which they asked to
 }
 
-// format is how a message is written.
-type format uint8
-
-// The formats.
-const (
-	formatRESP2 format = iota
-	formatRESP3
-	formatRESP3WithSeq
-	formatLF // this one and what follows are lines
-	formatCRLF
-	formatLFWithSeq
-	formatCRLFWithSeq
-	formats
-)
-
-func (f format) line() bool   { return f >= formatLF }
-func (f format) crlf() bool   { return f == formatCRLF || f == formatCRLFWithSeq }
-func (f format) hasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3WithSeq }
-
 // encoded is the last message, or run of messages, in one format.
 type encoded struct {
 	arena       arena
@@ -64,7 +45,7 @@ func (a *arena) begin(m *memoryLimit, size int) []byte {
 		a.release(m)
 		a.buf, a.at = newBuffer(nil, size), 0
 		if m != nil {
-			m.exceededOnCore = m.exceededOnCore || m.over()
+			m.noticeOnCore()
 		}
 	}
 	return a.buf.bytes[a.at:a.at]
@@ -120,11 +101,11 @@ func (e *encoder) encode(f format, m *broker.Message, s *broker.Subscription, pr
 		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, f.crlf())
 	default:
 		for _, payload := range m.Payloads {
-			b = appendMessage(b, version(f), m.Topic, payload, s)
+			b = appendMessage(b, f.version(), m.Topic, payload, s)
 		}
 	}
 	last.frames = last.arena.commit(b)
-	e.hasOversized = e.hasOversized || last.frames.buf == nil || last.frames.buf.pool == nil
+	e.hasOversized = e.hasOversized || last.frames.buf == nil || !last.frames.buf.isPooled()
 	return last.frames
 }
 
@@ -151,13 +132,13 @@ func (e *encoder) reuseFrames(f format, m *broker.Message, a *arena) fragment {
 	}
 	if e.reusedSeq != m.Sequence && (m.Receivers == 1 || inv.buf.worthPinning(len(inv.run.Frames))) {
 		e.reusedSeq = m.Sequence
-		inv.run.SetVersion(version(f))
+		inv.run.SetVersion(f.version())
 		return fragment{bytes: inv.run.Frames, buf: inv.buf}
 	}
 	if isLarge(m) {
 		return fragment{} // a frame of the other version, around the payload where it is
 	}
-	return a.commit(inv.run.AppendFrames(a.begin(e.memory, len(inv.run.Frames)), version(f)))
+	return a.commit(inv.run.AppendFrames(a.begin(e.memory, len(inv.run.Frames)), f.version()))
 }
 
 // dropOversized drops large frames once their batch is done, so that an idle server does not keep the last ones.
@@ -174,7 +155,7 @@ func (e *encoder) dropOversized() {
 
 func (e *encoded) dropOversized(m *memoryLimit) {
 	e.frames, e.sequence = fragment{}, 0
-	if e.arena.buf != nil && e.arena.buf.pool == nil {
+	if e.arena.buf != nil && !e.arena.buf.isPooled() {
 		e.arena.release(m)
 	}
 }
@@ -187,18 +168,4 @@ func appendMessage(b []byte, v protocol.Version, topic, payload []byte, s *broke
 		return v.AppendPatternMessage(b, s.Name(), topic, payload)
 	}
 	return v.AppendMessage(b, "message", topic, payload)
-}
-
-// version is the RESP version of a format that is not a line.
-func version(f format) protocol.Version {
-	if f == formatRESP2 {
-		return protocol.RESP2
-	}
-	return protocol.RESP3
-}
-
-// contiguous tells whether b lies right behind a in the same memory.
-func contiguous(a, b []byte) bool {
-	n := len(a)
-	return cap(a) > n && len(b) > 0 && &a[:n+1][n] == &b[0]
 }

@@ -15,14 +15,13 @@ import (
 func (s *Server) evictLargestLoop() {
 	percent := 0
 	follow := func() {
-		now, next := s.memory.gcPercent()
-		s.memory.notifyAt.Store(next)
+		now := s.memory.gcPercent()
 		if now != percent && s.options.Collect != nil {
 			s.options.Collect(now)
 		}
 		percent = now
 	}
-	if s.memory.max > 0 {
+	if s.options.MaxMemory > 0 {
 		follow()
 	}
 	tick := time.NewTicker(sweepEvery)
@@ -34,7 +33,7 @@ func (s *Server) evictLargestLoop() {
 		case <-s.memory.exceeded:
 		case <-tick.C:
 		}
-		if s.memory.max == 0 {
+		if s.options.MaxMemory == 0 {
 			continue
 		}
 		follow()
@@ -95,9 +94,9 @@ func (s *Server) evictLargest() {
 	if excess <= 0 {
 		return
 	}
-	excess += m.max / roomPart
-	much := max(minWaits, m.max/waitsPart)
-	least := m.max / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
+	excess += s.options.MaxMemory / roomPart
+	much := max(minWaits, s.options.MaxMemory/waitsPart)
+	least := s.options.MaxMemory / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
 	var evicted []*conn
 	for _, cl := range claims {
@@ -106,7 +105,7 @@ func (s *Server) evictLargest() {
 		}
 		cl.conn.expel(CloseReasonMaxMemory)
 		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.used.Load()).
-			Int64("max-memory", m.max).Msg("clients hold too much memory together: the one that holds most is evicted")
+			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
 		evicted = append(evicted, cl.conn)
 	}
@@ -119,11 +118,11 @@ func (s *Server) evictLargest() {
 
 // claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
 func (s *Server) claims() (claims []claim, excess int64) {
-	excess = s.memory.used.Load() - s.memory.max
+	excess = s.memory.excess()
 	for _, c := range s.all() {
 		all, waits := c.usedMemory()
 		if CloseReason(c.reason.Load()) != CloseReasonNone {
-			excess -= c.releasableMemory() + c.outbox.dequeuedBytes.Load()
+			excess -= c.releasableMemory() + c.outbox.dequeued()
 			continue
 		}
 		queued := c.pendingBytes()

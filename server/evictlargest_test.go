@@ -1,15 +1,10 @@
 package server
 
 import (
-	"net"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
-	"github.com/conchmq/conch/broker"
 )
 
 // What waits for those that do not read goes first; then it is the turn of those that hold most of anything.
@@ -18,126 +13,4 @@ func TestTheOrderOfEviction(t *testing.T) {
 	claims := []claim{{all: 90, waits: 90}, {all: 5000}, {all: 120, waits: 110}, {all: 300, waits: 20}, {all: 700, waits: 600}}
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
 	assert.Equal(t, []claim{{all: 700, waits: 600}, {all: 120, waits: 110}, {all: 5000}, {all: 300, waits: 20}, {all: 90, waits: 90}}, claims)
-}
-
-// The collector works harder the closer the cap is, and never all the time: there is no limit that it could not keep.
-func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
-	m := memoryLimit{max: 1000, exceeded: make(chan struct{}, 1)}
-	for _, step := range []struct {
-		held    int64
-		percent int
-		mark    int64
-	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
-		m.used.Store(step.held)
-		percent, mark := m.gcPercent()
-		assert.Equal(t, step.percent, percent, "%d held", step.held)
-		assert.Equal(t, step.mark, mark, "%d held", step.held)
-	}
-	m.used.Store(0)
-	m.notifyAt.Store(500)
-	m.charge(400)
-	assert.Empty(t, m.exceeded)
-	m.charge(200)
-	assert.Len(t, m.exceeded, 1, "somebody looks as soon as it is more")
-}
-
-// Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
-func TestEntriesAreWeighed(t *testing.T) {
-	const n = 10_000
-	b := newBench(t, 1<<30, Disconnect, formatLF)
-	for range n / 2 {
-		b.publish("a b")
-	}
-	assert.Greater(t, int(b.outbox.overhead.Load()), n*frameInfoSize)
-	assert.Less(t, int(b.outbox.overhead.Load()), 3*n*frameInfoSize)
-	b.drain()
-	b.balanced(map[string]int64{})
-}
-
-// However long an outbox is, what is added to it moves nothing that is there: a slice of all entries took 1.2 s to grow.
-func TestAddingToALongOutboxMovesNothing(t *testing.T) {
-	b := newBench(t, 1<<30, Disconnect, formatLF)
-	for range 20_000 {
-		b.publish("a b a b a b")
-	}
-	most := 0
-	for c := b.outbox.queue.first; c != nil; c = c.next {
-		most = max(most, cap(c.entries))
-	}
-	assert.LessOrEqual(t, most, 2*mediumBuffers.size/lineSize, "no chunk has more entries than its bytes have lines")
-	b.drain()
-}
-
-// A buffer is counted once, from its first holder to its last.
-func TestASharedBufferIsCountedOnce(t *testing.T) {
-	m := &memoryLimit{}
-	in := newBuffer(m, 1<<20)
-	var outboxes []*outbox
-	for range 100 {
-		o := newOutbox(1 << 30)
-		o.totals.memory = m
-		in.retain()
-		put(o, fragment{bytes: in.bytes, buf: in}, one())
-		outboxes = append(outboxes, o)
-	}
-	in.release()
-	assert.Less(t, m.used.Load(), int64(1<<20+100*1024))
-	for _, o := range outboxes {
-		assert.Positive(t, m.used.Load())
-		o.clear()
-	}
-	assert.Zero(t, m.used.Load())
-}
-
-// 64 KiB of two-byte commands are 32,768 of them: as one batch they took 10 MB, and everybody waited for all.
-func TestABatchIsBounded(t *testing.T) {
-	c := newConn(servePipes(t, 1)[0].srv, nil)
-	in := newBuffer(nil, 64<<10)
-	copy(in.bytes, strings.Repeat("a\n", 32<<10))
-	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.bytes))
-	assert.Equal(t, CloseReasonNone, c.parse(b))
-	b.fillRequests()
-	assert.Len(t, b.calls, maxOthers)
-	assert.True(t, c.reader.moreBuffered, "the rest is taken without another read")
-	assert.Less(t, b.memSize(), int64(512<<10))
-	c.keepPartial(b)
-	assert.Same(t, in, c.reader.buf, "and without a copy")
-	assert.Equal(t, b.used, c.reader.start)
-	c.releaseReader()
-	b.release()
-}
-
-// What evicted connections have dequeued is not looked for elsewhere. It must be no more than they have: thousands of them
-// would keep the cap from acting.
-func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
-	ours, theirs := net.Pipe()
-	defer func() { _ = ours.Close(); _ = theirs.Close() }()
-	o := newOutbox(1 << 30)
-	put(o, fragment{bytes: make([]byte, 8<<20)}, one())
-	h := new(writeQueue)
-	o.evict(ours, []byte("last words\n"))
-	assert.True(t, o.dequeue(h, ours))
-	assert.EqualValues(t, len("last words\n"), o.dequeuedBytes.Load())
-	o.fail(h)
-	assert.Zero(t, o.dequeuedBytes.Load())
-}
-
-// An outbox at its limit may have millions of entries. The core leaves them to the connection's writer when it evicts.
-func TestAnEvictionIsSettledByTheWriter(t *testing.T) {
-	sock, other := net.Pipe()
-	t.Cleanup(func() { _, _ = sock.Close(), other.Close() })
-	b := newBench(t, 1<<30, Disconnect, formatLF)
-	for range 1000 {
-		b.publish("a b a b")
-	}
-	require.False(t, b.outbox.evict(sock, []byte("ERR too slow\n")), "there is a writer already")
-	assert.Zero(t, b.outbox.counts.undelivered)
-	require.True(t, b.outbox.dequeue(&b.hand, sock))
-	assert.EqualValues(t, 4000, b.outbox.counts.undelivered)
-	assert.Equal(t, "ERR too slow\n", string(b.hand.first.bytes))
-	b.outbox.markWritten(&b.hand, b.hand.first.size())
-	require.False(t, b.outbox.dequeue(&b.hand, sock))
-	assert.Zero(t, b.outbox.overhead.Load())
-	assert.Zero(t, b.outbox.dequeuedBytes.Load())
-	assert.Zero(t, b.outbox.counts.waiting())
 }

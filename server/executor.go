@@ -291,7 +291,7 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
 	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, format: c.format(s.Form)} //nolint:gosec // of one run
 	policy := c.outbox.policy()
-	if over && policy != Disconnect && c.outbox.gapBytes.Load() <= c.outbox.limit { // or the notes alone are too much
+	if over && policy != Disconnect && c.outbox.hasGapRoom() { // or the notes alone are too much
 		if over = false; policy == DropNewest || c.inExec() { // what a transaction holds back cannot be cut yet
 			e.kind = kindMissed
 			a.lastSeq, a.lastLostSeq = last, last
@@ -311,6 +311,16 @@ func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
 	}
 	return over
+}
+
+// accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
+func accountOf(s *broker.Subscription) *subscriptionAccount {
+	if a, ok := s.Data.(*subscriptionAccount); ok {
+		return a
+	}
+	a := newAccount(s.Name())
+	s.Data = a
+	return a
 }
 
 // deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
@@ -333,7 +343,7 @@ func (c *conn) queueMessages(frames fragment, e frameInfo) {
 }
 
 // overLimit tells whether more messages wait than may.
-func (c *conn) overLimit() bool { return c.outbox.messages()+c.pendingBytes() > c.outbox.limit }
+func (c *conn) overLimit() bool { return c.outbox.isOver(c.pendingBytes()) }
 
 // pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
 // a transaction holds back.
@@ -357,7 +367,7 @@ func (c *conn) format(form broker.Form) format {
 		f = formatRESP3
 	}
 	if c.executor.wantsSeq {
-		return withSeq[f]
+		return f.withSeq()
 	}
 	return f
 }
@@ -381,7 +391,7 @@ func (c *conn) push(frame []byte) {
 // queue appends to what the next flush hands over.
 func (c *conn) queue(s fragment, e frameInfo) {
 	if c.executor.unflushed == nil {
-		c.executor.unflushed = unflushedPool.Get().(*unflushedFrames)
+		c.executor.unflushed = newUnflushed()
 	}
 	c.executor.unflushed.add(s, e)
 }
@@ -408,10 +418,13 @@ func (c *conn) Applied(b *broker.Batch) {
 func (c *conn) Flush() {
 	e := &c.executor
 	c.srv.stats.end(c) // of a batch that the core puts off
-	if c.outbox.add(e.unflushed, e.batchesApplied, e.lastMessageBytes) {
-		c.startWriter()
+	if e.batchesApplied > 0 {
+		c.window.applied(e.batchesApplied)
 	}
 	if e.unflushed != nil {
+		if c.outbox.add(e.unflushed, e.lastMessageBytes) {
+			c.startWriter()
+		}
 		e.unflushed.recycle()
 	}
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
@@ -435,7 +448,7 @@ func (c *conn) Ended(e broker.EndReason, evict any) {
 			reason = CloseReasonSlowHard
 		}
 		c.end(reason)
-		if !c.outbox.evicted.Load() { // see expel
+		if !c.outbox.isEvicted() { // see expel
 			c.sendCloseNotice(reason)
 		}
 	}

@@ -52,7 +52,7 @@ func (b *bench) frame(topic string) []byte {
 	case b.format.line():
 		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.crlf())
 	}
-	return version(b.format).AppendMessage(nil, "message", []byte(topic), payload)
+	return b.format.version().AppendMessage(nil, "message", []byte(topic), payload)
 }
 
 // entry says that the last n messages are those of a topic.
@@ -74,7 +74,7 @@ func (b *bench) publish(topics string) {
 		newest = len(arena) - at
 		p.add(fragment{bytes: arena[at:]}, b.entry(topic, 1))
 	}
-	b.outbox.add(p, 0, newest)
+	b.outbox.add(p, newest)
 }
 
 // run queues a run of n messages as one fragment in a buffer that others hold too.
@@ -89,7 +89,7 @@ func (b *bench) run(topic string, n int) *buffer {
 	p := new(unflushedFrames)
 	p.add(fragment{bytes: frames, buf: in}, b.entry(topic, n))
 	in.release()
-	b.outbox.add(p, 0, len(frames)/n)
+	b.outbox.add(p, len(frames)/n)
 	return in
 }
 
@@ -102,7 +102,7 @@ func (b *bench) miss(topics string) {
 		e.kind, e.account.lastSeq, e.account.lastLostSeq = kindMissed, e.lastSeq, e.lastSeq
 		p.add(fragment{}, e)
 	}
-	b.outbox.add(p, 0, 0)
+	b.outbox.add(p, 0)
 }
 
 // write has the kernel take so many bytes.
@@ -351,7 +351,7 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 				}
 				b.published += int(e.count)
 			}
-			b.outbox.add(p, 0, newest)
+			b.outbox.add(p, newest)
 			if int64(newest)+b.outbox.limit < b.outbox.messages() && b.outbox.policy() == DropOldest {
 				require.NotNil(t, b.hand.queue, "over the limit, though nothing is being written")
 			}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -44,7 +45,7 @@ func (f *killFilter) matches(c, me *conn) bool {
 		(!f.skipMe || c != me) &&
 		(f.ofType == nil || f.ofType(c)) &&
 		(f.user == nil || c.userName() == *f.user) &&
-		(f.maxAge == 0 || uptime()-c.connectedAt >= f.maxAge) &&
+		(f.maxAge == 0 || uptime.Now()-c.connectedAt >= f.maxAge) &&
 		(f.peer == nil || f.peer.is(c.sock, c.sock.RemoteAddr())) &&
 		(f.own == nil || f.own.is(c.sock, c.sock.LocalAddr()))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -48,9 +49,7 @@ func messageCountsOf(s *broker.Subscription) messageCounts {
 	c := s.Conn().(*conn)
 	c.Flush()
 	if a, ok := s.Data.(*subscriptionAccount); ok {
-		c.outbox.mu.Lock()
-		f.deliveryCounts = a.deliveryCounts
-		c.outbox.mu.Unlock()
+		f.deliveryCounts = c.outbox.accountCounts(a)
 	}
 	f.matched = int64(t.Matched) //nolint:gosec // a count
 	return f
@@ -249,16 +248,16 @@ func (l *subscriberRow) dialect() string {
 	case w.line():
 		return "lines"
 	default:
-		return fmt.Sprintf("RESP%d", version(w).Number())
+		return fmt.Sprintf("RESP%d", w.version().Number())
 	}
 }
 
 // backlog is how many bytes wait for the connection, whatever for.
 func (l *subscriberRow) backlog() int {
-	return int(l.conn.outbox.bytes.Load() + l.conn.outbox.gapBytes.Load())
+	return int(l.conn.outbox.backlog())
 }
 
-func (l *subscriberRow) age() int { return int((uptime() - l.conn.connectedAt) / time.Second) }
+func (l *subscriberRow) age() int { return int((uptime.Now() - l.conn.connectedAt) / time.Second) }
 
 // who is WHO topic.
 func who(w *response) {

@@ -139,7 +139,7 @@ func TestSequencesAreAChain(t *testing.T) {
 			p, newest := new(unflushedFrames), 0
 			executing := random.IntN(10) == 0
 			if !executing { // whatever else is queued comes behind what EXEC held back
-				b.outbox.add(held, 0, 0)
+				b.outbox.add(held, 0)
 				held = new(unflushedFrames)
 			}
 			for range random.IntN(4) {
@@ -149,11 +149,11 @@ func TestSequencesAreAChain(t *testing.T) {
 					b.some(random, held, topic, owed)
 				}
 			}
-			b.outbox.add(p, 0, newest)
+			b.outbox.add(p, newest)
 			for n := random.IntN(3) * random.IntN(2000); n > 0 && b.writeOnce(&n); {
 			}
 		}
-		b.outbox.add(held, 0, 0)
+		b.outbox.add(held, 0)
 		b.drain()
 		told += checkChain(t, owed, b.got.String())
 		dropped := make(map[string]int64)

@@ -60,7 +60,7 @@ func (c *conn) submitLong(b *batch, inv *invocation) bool {
 	ok := c.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		c.awaitMemory()
-		if !c.outbox.awaitReadWindow(false) {
+		if !c.window.acquire(false) {
 			return true // ended by another goroutine, which has said why
 		}
 		in.retain()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -37,7 +38,7 @@ func (c *conn) logMissingCommand(inv *invocation) {
 	if m.seen[pair] || len(m.seen) >= maxMissing {
 		return
 	}
-	suppressed, ok := m.logLimiter.allow(uptime())
+	suppressed, ok := m.logLimiter.allow(uptime.Now())
 	if !ok { // it is not remembered, so that it is logged the next time
 		return
 	}

@@ -1,20 +1,19 @@
 package server
 
 import (
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/conchmq/conch/internal/uptime"
 )
 
 const (
 	// minShared is from which length a fragment is sent from where it is instead of being copied into the outbox's own chunk,
 	// if that is also worth the buffer it lies in.
 	minShared = 4 << 10
-	// maxReplyBytes is how many bytes of replies may wait before the connection's socket is left unread.
-	maxReplyBytes = 1 << 20
-	// maxBatchesInFlight is how many batches of one connection may be with the core: the next is read when one is done.
-	maxBatchesInFlight = 2
+	// closeNoticeTimeout is how long an evicted subscriber has to take the rest of a frame and the reason.
+	closeNoticeTimeout = time.Second
 )
 
 // outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
@@ -30,24 +29,20 @@ type outbox struct {
 	overhead    atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, losses
 	policyValue atomic.Int32 // a Policy; set by the core
 
-	softSince     time.Duration // the sweeper's, by uptime
 	deadlineSetAt time.Duration // the writer's: when it last set a deadline, by uptime
 
 	dequeuedBytes atomic.Int64 // bytes that the writer took at once last, about: an eviction does not give them back
 
 	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
 
-	mu            sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
-	readWindow    sync.Cond      // the reader waits here for inFlight and replies to fall
-	queue         *queue         // nil while nothing waits that is not dequeued
-	discarded     *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
-	counts        deliveryCounts // of all messages that were queued
-	writing       bool           // there is a writer goroutine
-	readerStopped bool           // the connection is ending: its reader need not wait any more
-	draining      bool           // nothing more will come, and the last deadline is set
-	failed        bool           // what comes is thrown away
-	inFlight      int
-	holes         int // accounts with a cut that has to be told
+	mu        sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
+	queue     *queue         // nil while nothing waits that is not dequeued
+	discarded *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
+	counts    deliveryCounts // of all messages that were queued
+	writing   bool           // there is a writer goroutine
+	draining  bool           // nothing more will come, and the last deadline is set
+	failed    bool           // what comes is thrown away
+	holes     int            // accounts with a cut that has to be told
 
 	wantsSeq bool // the core's: what waits may have numbers
 }
@@ -58,17 +53,49 @@ type serverCounts struct {
 	memory                          *memoryLimit
 }
 
-func (o *outbox) init(options *Options, t *serverCounts) {
-	o.limit, o.totals = int64(options.SlowHard), t
-	o.policyValue.Store(int32(options.SlowConsumer))
-	o.readWindow.L = &o.mu
+// writeDeadliner is the part of a socket that an outbox needs: to wake a writer, and to bound how long it waits.
+type writeDeadliner interface{ SetWriteDeadline(t time.Time) error }
+
+func (o *outbox) init(limit int64, p Policy, t *serverCounts) {
+	o.limit, o.totals = limit, t
+	o.policyValue.Store(int32(p))
 }
 
 // messages is how many bytes of messages wait.
 func (o *outbox) messages() int64 { return o.bytes.Load() - o.replies.Load() }
 
-// length is how many chunks wait, as CLIENT LIST shows it.
-func (o *outbox) length() int {
+// waiting is how many bytes wait, or are half written.
+func (o *outbox) waiting() int64 { return o.bytes.Load() }
+
+// backlog is how many bytes there are to be written, with what losses take until they are.
+func (o *outbox) backlog() int64 { return o.bytes.Load() + o.gapBytes.Load() }
+
+// memSize is what waits with all that is needed for it. A buffer that others share counts whole.
+func (o *outbox) memSize() int64 { return o.bytes.Load() + o.overhead.Load() }
+
+// replyBytes is how many of the bytes that wait are replies.
+func (o *outbox) replyBytes() int64 { return o.replies.Load() }
+
+// dequeued is about how many bytes the writer has taken at once last: an eviction does not give them back.
+func (o *outbox) dequeued() int64 { return o.dequeuedBytes.Load() }
+
+// isOver reports whether more messages wait than may, with so many bytes that are about to come.
+func (o *outbox) isOver(pending int64) bool { return o.messages()+pending > o.limit }
+
+// hasGapRoom reports whether losses may still be noted. Over their limit no policy helps.
+func (o *outbox) hasGapRoom() bool { return o.gapBytes.Load() <= o.limit }
+
+// isEvicted reports whether the subscriber is evicted: what waits is lost, but for the close notice.
+func (o *outbox) isEvicted() bool { return o.evicted.Load() }
+
+// enableSeq has lines behind a loss show it, from here on. The core's.
+func (o *outbox) enableSeq() { o.wantsSeq = true }
+
+// expireDeadline has the next write set a new deadline. The writer's.
+func (o *outbox) expireDeadline() { o.deadlineSetAt = 0 }
+
+// chunks is how many chunks wait, as CLIENT LIST shows it.
+func (o *outbox) chunks() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queue == nil {
@@ -77,46 +104,11 @@ func (o *outbox) length() int {
 	return o.queue.length
 }
 
-// addInFlight notes a batch on its way to the core.
-func (o *outbox) addInFlight() {
-	o.mu.Lock()
-	o.inFlight++
-	o.mu.Unlock()
-}
-
-// awaitReadWindow holds the reader back while too much of what it asked for is still to be done or to be written. It
-// returns false when the connection is ending. With sync, everything submitted must have been applied.
-func (o *outbox) awaitReadWindow(sync bool) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	allowed := maxBatchesInFlight
-	if sync {
-		allowed = 1
-	}
-	for !o.failed && !o.readerStopped && (o.inFlight >= allowed || o.replies.Load() > maxReplyBytes) {
-		o.readWindow.Wait()
-	}
-	return !o.failed && !o.readerStopped
-}
-
-// stopReader makes awaitReadWindow return false.
-func (o *outbox) stopReader() {
-	o.mu.Lock()
-	o.readerStopped = true
-	o.mu.Unlock()
-	o.readWindow.Broadcast()
-}
-
 // add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
 // of it are the last message: an outbox that is under its limit without it keeps it.
-func (o *outbox) add(p *unflushedFrames, applied, newest int) (start bool) {
+func (o *outbox) add(p *unflushedFrames, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.inFlight -= applied
-	o.readWindow.Signal()
-	if p == nil {
-		return false
-	}
 	if o.failed || o.evicted.Load() {
 		o.discardLocked(p)
 		return false
@@ -283,8 +275,8 @@ func (o *outbox) newAppendable(size int, first bool) *chunk {
 // renewDeadline gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
 // looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
 // quarter on top.
-func (o *outbox) renewDeadline(sock net.Conn, timeout time.Duration) {
-	now := uptime()
+func (o *outbox) renewDeadline(sock writeDeadliner, timeout time.Duration) {
+	now := uptime.Now()
 	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < timeout/4 {
 		return
 	}
@@ -297,10 +289,10 @@ func (o *outbox) renewDeadline(sock net.Conn, timeout time.Duration) {
 }
 
 // close is called when nothing more will come: the writer has until the deadline for what is there.
-func (o *outbox) close(sock net.Conn, drain time.Duration) {
+func (o *outbox) close(sock writeDeadliner, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.readerStopped, o.draining = true, true
+	o.draining = true
 	if !o.failed && !o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(drain))
 	}
@@ -315,7 +307,7 @@ func (o *outbox) isDraining() bool {
 
 // evict drops what waits and leaves the close notice instead, if there is one. The writer is woken out of a write that
 // the peer does not take. True means that a writer must be started.
-func (o *outbox) evict(sock net.Conn, notice []byte) (start bool) {
+func (o *outbox) evict(sock writeDeadliner, notice []byte) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed {
@@ -341,10 +333,28 @@ func (o *outbox) evict(sock net.Conn, notice []byte) (start bool) {
 }
 
 // startNoticeDeadline gives an evicted peer its last moment.
-func (o *outbox) startNoticeDeadline(sock net.Conn) error {
+func (o *outbox) startNoticeDeadline(sock writeDeadliner) error {
 	o.mu.Lock() // evict may be about to set its own deadline
 	defer o.mu.Unlock()
 	return sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
+}
+
+// extendDeadline sets a new deadline after one has passed in the middle of a record of TLS, if there is to be one: an
+// evicted peer has its last moment once, and any other must have taken something. took is how many bytes it has taken,
+// and waited how long it had for them: next to nothing, where the deadline was one of long ago.
+func (o *outbox) extendDeadline(sock writeDeadliner, took int, waited, timeout time.Duration, noticeStarted *bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.evicted.Load():
+		if *noticeStarted {
+			return false
+		}
+		*noticeStarted, timeout = true, closeNoticeTimeout
+	case o.failed || o.draining || took == 0 && waited >= timeout:
+		return false
+	}
+	return sock.SetWriteDeadline(time.Now().Add(timeout)) == nil
 }
 
 // fail throws away what waits, what the writer has dequeued, and what may still come: the peer will not get it. It is the
@@ -355,7 +365,6 @@ func (o *outbox) fail(h *writeQueue) {
 	o.abandonLocked(h)
 	queue, dropped := o.queue, o.discarded
 	o.queue, o.discarded = nil, nil
-	o.readWindow.Broadcast()
 	o.mu.Unlock()
 	o.discardQueue(queue)
 	o.discardQueue(dropped)

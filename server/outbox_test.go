@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"io"
 	"strings"
 	"testing"
 
@@ -12,7 +10,7 @@ import (
 
 func newOutbox(limit int) *outbox {
 	o := new(outbox)
-	o.init(&Options{SlowHard: limit}, new(serverCounts))
+	o.init(int64(limit), Disconnect, new(serverCounts))
 	return o
 }
 
@@ -21,7 +19,7 @@ func put(o *outbox, s fragment, e frameInfo) (start bool) {
 	p := new(unflushedFrames)
 	p.add(s, e)
 	s.buf.release() // the reference of unflushedFrames is the one that counts
-	return o.add(p, 0, 0)
+	return o.add(p, 0)
 }
 
 func (o *outbox) all() []*chunk { return inBothDirections(o.queue) }
@@ -92,32 +90,17 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 	o.clear()
 }
 
-func TestFramesThatLieSideBySideBecomeOneSpan(t *testing.T) {
-	c := &conn{srv: &Server{encoder: new(encoder)}}
-	for _, text := range []string{"+one\r\n", "+two\r\n", "+three\r\n"} {
-		c.reply(append(c.begin(), text...))
+func TestFramesThatLieSideBySideBecomeOneFragment(t *testing.T) {
+	arena := []byte("+one\r\n+two\r\n+three\r\n")
+	p := new(unflushedFrames)
+	for _, part := range [][]byte{arena[:6], arena[6:12], arena[12:]} {
+		p.add(fragment{bytes: part}, frameInfo{kind: kindReplies})
 	}
-	require.Len(t, c.executor.unflushed.fragments, 1)
-	require.Len(t, c.executor.unflushed.entries, 1)
-	assert.Equal(t, "+one\r\n+two\r\n+three\r\n", string(c.executor.unflushed.fragments[0].bytes))
-	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
-	c.reply(append(c.begin(), large...))
-	c.reply(append(c.begin(), "+four\r\n"...))
-	require.Len(t, c.executor.unflushed.fragments, 3, "a reply that outgrew the arena stands alone")
-	assert.Equal(t, "+four\r\n", string(c.executor.unflushed.fragments[2].bytes))
-	assert.Equal(t, large, c.executor.unflushed.fragments[1].bytes)
-}
-
-// A connection without a descriptor to wait on works as well: TLS will be one.
-func TestAConnectionMayBeAnyNetConn(t *testing.T) {
-	p := servePipes(t, 1)[0]
-	_, err := io.WriteString(p.sock, "SUB a\nPUB a "+strings.Repeat("x", 50_000)+"\n")
-	require.NoError(t, err)
-	want := "OK SUB a\nOK PUB a\nUPDATE a " + strings.Repeat("x", 50_000) + "\n"
-	got := make([]byte, len(want))
-	_, err = io.ReadFull(p.from, got)
-	require.NoError(t, err)
-	assert.Equal(t, want, string(got))
+	require.Len(t, p.fragments, 1)
+	require.Len(t, p.entries, 1)
+	assert.Equal(t, string(arena), string(p.fragments[0].bytes))
+	p.add(fragment{bytes: []byte("+four\r\n")}, frameInfo{kind: kindReplies})
+	require.Len(t, p.fragments, 2, "what lies elsewhere stands alone")
 }
 
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {

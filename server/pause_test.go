@@ -44,11 +44,18 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	s := &Server{options: o}
 	s.counts.messages.memory = &s.memory
 	c := newConn(s, sock)
-	put(&c.outbox, fragment{bytes: []byte(text)}, frameInfo{kind: kindOther, bytes: len(text)})
-	c.outbox.deadlineSetAt = uptime() // the deadline that has passed is the one that holds
+	queueText(c, text)
+	c.outbox.renewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
 	require.True(t, c.outbox.dequeue(&c.writer.queue, sock))
 	return c
+}
+
+// queueText hands text over as the core does.
+func queueText(c *conn, text string) {
+	p := newUnflushed()
+	p.add(fragment{bytes: []byte(text)}, frameInfo{kind: kindOther})
+	c.outbox.add(p, 0)
 }
 
 // fill writes until the kernel takes no more for a peer that does not read.
@@ -94,7 +101,7 @@ func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := pausedWriter(t, ours, strings.Repeat("x", maxWrite/2))
 	c.outbox.close(ours, -time.Hour)
-	put(&c.outbox, fragment{bytes: []byte("more")}, frameInfo{kind: kindOther, bytes: 4})
+	queueText(c, "more")
 	err := c.writeOut(&c.writer.queue)
 	if err != nil { // the kernel took a part of it
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -166,7 +173,7 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	ours, _ := socketPair(t)
 
 	slow := newConn(s, ours)
-	slow.outbox.bytes.Store(11)
+	queueText(slow, strings.Repeat("x", 11))
 	require.Equal(t, CloseReasonNone, slow.sweepReason(begun), "the watch on the soft limit begins")
 	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
 	stranger.unauthSince.Store(int64(begun))
@@ -177,10 +184,10 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 
 	s.sweepConns(later, pause)
 	assert.EqualValues(t, later, s.clock.Load())
-	assert.Equal(t, begun+pause, slow.outbox.softSince)
+	assert.Equal(t, begun+pause, slow.softSince)
 	assert.EqualValues(t, begun+pause, stranger.unauthSince.Load())
 	assert.EqualValues(t, later, newcomer.unauthSince.Load(), "there is no time on top")
-	assert.Zero(t, quiet.outbox.softSince+time.Duration(quiet.unauthSince.Load()), "a connection that is not watched stays so")
+	assert.Zero(t, quiet.softSince+time.Duration(quiet.unauthSince.Load()), "a connection that is not watched stays so")
 
 	assert.Equal(t, CloseReasonSlowSoft, slow.sweepReason(later+60*time.Second), "what comes after counts")
 	assert.Equal(t, CloseReasonAuthTimeout, stranger.sweepReason(later+10*time.Second))

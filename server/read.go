@@ -166,7 +166,7 @@ func (c *conn) submit(b *batch) bool {
 	b.charged = b.memSize()
 	c.usage.batches.Add(b.charged)
 	c.srv.memory.charge(b.charged)
-	c.outbox.addInFlight()
+	c.window.add()
 	return c.srv.core.Submit(&b.Batch)
 }
 

@@ -5,21 +5,6 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// withSeq maps each format to that of a connection that enabled sequence numbers. RESP2 has none: a frame of another
-// length would break its clients.
-var withSeq = [formats]format{
-	formatRESP2: formatRESP2, formatRESP3: formatRESP3WithSeq, formatLF: formatLFWithSeq, formatCRLF: formatCRLFWithSeq,
-}
-
-// previousSeq is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
-// the same if it is lost. 0 is nothing.
-func (a *subscriptionAccount) previousSeq(f format) uint64 {
-	if f == formatRESP3WithSeq || f.hasSeq() && a.lastLostSeq == a.lastSeq {
-		return a.lastSeq
-	}
-	return 0
-}
-
 // appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
 // follows the one before.
 func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
@@ -59,13 +44,4 @@ func (c *conn) appendSeqReplies(inv *invocation, messages int, first uint64, rec
 		}
 	}
 	return b
-}
-
-// firstSeq is the number of the first of some frames, 0 if they do not show it as lines do.
-func (f format) firstSeq(frames []byte) uint64 {
-	if !f.line() || !f.hasSeq() {
-		return 0
-	}
-	seq, _ := protocol.ParseUpdateSeq(frames)
-	return seq
 }

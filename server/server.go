@@ -10,6 +10,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/uptime"
 )
 
 // Server serves one core to any number of listeners.
@@ -81,9 +82,8 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	}
 	s.evaluators.slots = evaluatorSlots()
 	s.stats, s.runID = newCommandStats(), randomHex(40)
-	s.clock.Store(int64(uptime()))
-	s.memory.max, s.memory.exceeded = o.MaxMemory, make(chan struct{}, 1)
-	s.memory.notifyAt.Store(o.MaxMemory)
+	s.clock.Store(int64(uptime.Now()))
+	s.memory.init(o.MaxMemory)
 	s.counts.messages.memory, s.encoder.memory = &s.memory, &s.memory
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.evictLargestLoop)
@@ -169,13 +169,13 @@ func (s *Server) sweep() {
 	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTimeout)/4, time.Millisecond))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for last := uptime(); ; {
+	for last := uptime.Now(); ; {
 		select {
 		case <-s.stopping:
 			return
 		case now := <-tick.C:
 			s.usage.heapBytes()
-			at := uptime()
+			at := uptime.Now()
 			s.sweepConns(at, lateness(at-last, every))
 			last = at
 			s.expireTokens(now)

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/sockio"
+	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -59,7 +60,7 @@ func (s *tlsTransport) Write(b []byte) (n int, err error) {
 	if s.writeErr != nil {
 		return 0, s.writeErr
 	}
-	for begun := uptime(); ; {
+	for begun := uptime.Now(); ; {
 		m, err := s.Conn.Write(b[n:])
 		if m == 0 && errors.Is(err, os.ErrDeadlineExceeded) && s.conn != nil {
 			m = s.writeAfterDeadline(b[n:])
@@ -68,7 +69,7 @@ func (s *tlsTransport) Write(b []byte) (n int, err error) {
 		switch {
 		case err == nil, n == len(b):
 			return n, nil
-		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.closing, !s.extendDeadline(m, uptime()-begun):
+		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.closing, !s.extendDeadline(m, uptime.Now()-begun):
 			s.writeErr = err
 			return n, err //nolint:wrapcheck // TLS looks at what it is
 		}
@@ -94,22 +95,9 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 	return max(0, n)
 }
 
-// extendDeadline sets a new deadline after one has passed, if there is to be one. took is how many bytes the peer has taken until
-// the old one, and waited how long it had for them: next to nothing, where the deadline was one of long ago.
+// extendDeadline sets a new deadline after one has passed, if there is to be one.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
-	o, timeout := &s.conn.outbox, s.conn.srv.options.SlowTime
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.evicted.Load():
-		if s.noticeStarted {
-			return false
-		}
-		s.noticeStarted, timeout = true, closeNoticeTimeout
-	case o.failed || o.draining || took == 0 && waited >= timeout:
-		return false
-	}
-	return s.SetWriteDeadline(time.Now().Add(timeout)) == nil
+	return s.conn.outbox.extendDeadline(s, took, waited, s.conn.srv.options.SlowTime, &s.noticeStarted)
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
@@ -168,7 +156,7 @@ func (c *conn) rejectHandshake(err error) CloseReason {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		text = "a TLS handshake was not done in time"
 	}
-	if suppressed, ok := c.srv.handshakeLog.allow(uptime()); ok {
+	if suppressed, ok := c.srv.handshakeLog.allow(uptime.Now()); ok {
 		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", suppressed).Msg(text)
 	}
 	return CloseReasonHandshake

@@ -45,6 +45,8 @@ const maxPooledFragments = 4096
 // unflushedPool keeps what is reused: a connection has one while something is queued for it.
 var unflushedPool = sync.Pool{New: func() any { return new(unflushedFrames) }}
 
+func newUnflushed() *unflushedFrames { return unflushedPool.Get().(*unflushedFrames) }
+
 // add appends frames, and what they are. Frames that lie side by side become one fragment.
 func (p *unflushedFrames) add(s fragment, e frameInfo) {
 	e.bytes = s.size()
@@ -78,4 +80,10 @@ func (p *unflushedFrames) recycle() {
 	clear(p.entries)
 	p.fragments, p.entries = p.fragments[:0], p.entries[:0]
 	unflushedPool.Put(p)
+}
+
+// contiguous tells whether b lies right behind a in the same memory.
+func contiguous(a, b []byte) bool {
+	n := len(a)
+	return cap(a) > n && len(b) > 0 && &a[:n+1][n] == &b[0]
 }

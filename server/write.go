@@ -5,33 +5,26 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"github.com/conchmq/conch/internal/sockio"
-	"github.com/conchmq/conch/protocol"
 )
 
 const (
-	// maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
-	maxWrite = 1 << 20
 	// maxRecord is the most that fits into a record of TLS: RFC 8446, 5.1.
 	maxRecord = 16 << 10
 	// maxIovecs is how many chunks go into one call; Linux takes 1,024.
 	maxIovecs = 1024
-	// closeNoticeTimeout is how long an evicted subscriber has to take the rest of a frame and the reason.
-	closeNoticeTimeout = time.Second
 )
 
 // writer is the writer's side of a connection with a descriptor: one call to the kernel.
 type writer struct {
-	queue   writeQueue       // what it has taken out of the outbox
-	escaped *escapedFrame    // the large line that is being written, if one is
-	iovecs  *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
-	size    int              // bytes of it
-	ready   func(fd uintptr) bool
-	n       int   // of ready: written
-	err     error // of ready
+	queue  writeQueue       // what it has taken out of the outbox
+	iovecs *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
+	size   int              // bytes of it
+	ready  func(fd uintptr) bool
+	n      int   // of ready: written
+	err    error // of ready
 }
 
 var iovecPool = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
@@ -61,7 +54,6 @@ func (c *conn) write() {
 			c.end(writeReason(err))
 			return
 		}
-		c.writer.escaped = nil
 	}
 }
 
@@ -78,21 +70,21 @@ func writeReason(err error) CloseReason {
 // the frame that has been begun and leaves the rest.
 func (c *conn) writeOut(h *writeQueue) error {
 	for h.first != nil {
-		if c.outbox.evicted.Load() && !h.first.notice {
+		if c.outbox.isEvicted() && !h.atNotice() {
 			return c.finishFrame(h)
 		}
 		c.outbox.renewDeadline(c.sock, c.srv.options.SlowTime)
 		n, err := c.writeSome(h.first, h.chunkOffset)
 		c.srv.counts.bytesOut.Add(int64(n))
-		c.outbox.markWritten(h, n)
+		c.markWritten(n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && (!late || n == 0 && !c.outbox.evicted.Load()) {
+		if err != nil && (!late || n == 0 && !c.outbox.isEvicted()) {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			c.outbox.deadlineSetAt = 0
-			evicted := c.outbox.evicted.Load()
-			if evicted && h.first != nil && h.first.notice || !evicted && c.outbox.isDraining() {
+			c.outbox.expireDeadline()
+			evicted := c.outbox.isEvicted()
+			if evicted && h.atNotice() || !evicted && c.outbox.isDraining() {
 				return err
 			}
 		}
@@ -104,7 +96,7 @@ func (c *conn) writeOut(h *writeQueue) error {
 // behind it.
 func (c *conn) writeSome(from *chunk, at int) (int, error) {
 	w := &c.writer
-	first := w.piece(from, at)
+	first := w.queue.piece(from, at)
 	first = first[:min(len(first), maxWrite)]
 	if c.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
 		return c.sock.Write(first[:min(len(first), maxRecord)])
@@ -116,16 +108,16 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 		if at += len(first); at >= from.size() {
 			from, at = from.next, 0
 		}
-		if from == nil || from.large != nil && from.large.escaped { // which is encoded as it goes
+		if from == nil || from.isEscaped() { // which is encoded as it goes
 			break
 		}
-		if first = w.piece(from, at); w.size+len(first) > maxWrite {
+		if first = w.queue.piece(from, at); w.size+len(first) > maxWrite {
 			break
 		}
 		w.addIovec(first)
 	}
 	err := c.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.evicted.Load() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.isEvicted() {
 		err = c.writeAfterDeadline(err)
 	}
 	clear(*w.iovecs)
@@ -136,20 +128,6 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 		err = w.err
 	}
 	return w.n, err
-}
-
-// piece is what can be written of a chunk from a place on: as much as lies side by side.
-func (w *writer) piece(c *chunk, at int) []byte {
-	switch {
-	case c.large == nil:
-		return c.bytes[at:]
-	case c.large.escaped:
-		if w.escaped == nil || w.escaped.frame != c.large || at == 0 { // or the same frame once more
-			w.escaped = newEscapedFrame(c.large)
-		}
-		return w.escaped.piece(at)
-	}
-	return c.large.piece(at)
 }
 
 // writeAfterDeadline tries once more what a deadline has ended, without waiting. After a pause of the whole process the
@@ -174,7 +152,7 @@ func (w *writer) addIovec(b []byte) {
 // finishFrame writes the rest of the frame that has been begun, if there is one: the close notice may follow a frame, but
 // must not stand inside one.
 func (c *conn) finishFrame(h *writeQueue) error {
-	end, err := frameEnd(h.first, h.chunkOffset)
+	end, err := h.frameEnd()
 	if err != nil || end == h.chunkOffset {
 		return err
 	}
@@ -182,10 +160,10 @@ func (c *conn) finishFrame(h *writeQueue) error {
 		return err
 	}
 	for at := h.chunkOffset; at < end; {
-		rest := c.writer.piece(h.first, at)
+		rest := h.piece(h.first, at)
 		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
 		c.srv.counts.bytesOut.Add(int64(n))
-		c.outbox.markWritten(h, n)
+		c.markWritten(n)
 		if at += n; err != nil {
 			return err
 		}
@@ -193,19 +171,10 @@ func (c *conn) finishFrame(h *writeQueue) error {
 	return nil
 }
 
-// frameEnd is where the frame ends that at is in: at itself, if that is between two.
-func frameEnd(c *chunk, at int) (end int, err error) {
-	if c.large != nil && at > 0 {
-		return c.large.size, nil
+// markWritten notes progress, and wakes the reader if it may be waiting for that.
+func (c *conn) markWritten(n int) {
+	replies := c.outbox.markWritten(&c.writer.queue, n)
+	if left := int(c.outbox.replyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
+		c.window.wake()
 	}
-	for end < at {
-		n := protocol.FrameLen(c.bytes[end:])
-		if n == 0 {
-			return 0, errPartialFrame
-		}
-		end += n
-	}
-	return end, nil
 }
-
-var errPartialFrame = errors.New("a chunk that ends inside a frame")

@@ -1,8 +1,10 @@
 package server
 
 import (
-	"net"
+	"errors"
 	"time"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // writeQueue is what the writer has taken out of an outbox: nobody drops it any more, though an eviction has its rest thrown
@@ -12,14 +14,55 @@ type writeQueue struct {
 	chunkOffset int // bytes of the first chunk that are written
 	entry       int // the entry in it that they end in
 	entryOffset int // bytes of that entry that are written
+
+	escaped *escapedFrame // the large line that is being written, if one is
 }
+
+// piece is what can be written of a chunk from a place on: as much as lies side by side.
+func (h *writeQueue) piece(c *chunk, at int) []byte {
+	switch {
+	case c.large == nil:
+		return c.bytes[at:]
+	case c.large.escaped:
+		if h.escaped == nil || h.escaped.frame != c.large || at == 0 { // or the same frame once more
+			h.escaped = newEscapedFrame(c.large)
+		}
+		return h.escaped.piece(at)
+	}
+	return c.large.piece(at)
+}
+
+// atNotice reports whether the close notice comes next: what stands before it must be written, or thrown away, first.
+func (h *writeQueue) atNotice() bool { return h.first != nil && h.first.notice }
+
+// frameEnd is where the frame ends that the writer is in, in the first chunk: at the next byte to be written, if that is
+// between two frames.
+func (h *writeQueue) frameEnd() (end int, err error) {
+	c, at := h.first, h.chunkOffset
+	if c.large != nil && at > 0 {
+		return c.large.size, nil
+	}
+	for end < at {
+		n := protocol.FrameLen(c.bytes[end:])
+		if n == 0 {
+			return 0, errPartialFrame
+		}
+		end += n
+	}
+	return end, nil
+}
+
+var errPartialFrame = errors.New("a chunk that ends inside a frame")
+
+// maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
+const maxWrite = 1 << 20
 
 // maxDequeue is about how many bytes the writer takes at once. What it has dequeued cannot be dropped any more, so where the
 // limit is low that is a small part of it.
 func (o *outbox) maxDequeue() int { return int(min(maxWrite, max(o.limit/4, minShared))) }
 
 // dequeue gives the writer something to write, once it is done with what it had. False ends the writer.
-func (o *outbox) dequeue(h *writeQueue, sock net.Conn) bool {
+func (o *outbox) dequeue(h *writeQueue, sock writeDeadliner) bool {
 	o.mu.Lock()
 	o.abandonLocked(h)
 	if dropped := o.discarded; dropped != nil {
@@ -79,11 +122,11 @@ func (o *outbox) chargeGaps(n int) {
 	o.chargeMemory(n)
 }
 
-// markWritten notes progress: n bytes more are with the kernel.
-func (o *outbox) markWritten(h *writeQueue, n int) {
+// markWritten notes progress: n bytes more are with the kernel. It returns how many bytes of them were replies.
+func (o *outbox) markWritten(h *writeQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
-	replies, delivered, done := 0, 0, (*chunk)(nil) // done: the chunks up to here are written
+	delivered, done := 0, (*chunk)(nil) // done: the chunks up to here are written
 	for c := h.first; c != nil; c = c.next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
@@ -106,9 +149,7 @@ func (o *outbox) markWritten(h *writeQueue, n int) {
 	}
 	o.totals.delivered.Add(int64(delivered))
 	if replies > 0 {
-		if left := o.replies.Add(-int64(replies)); left <= maxReplyBytes && left+int64(replies) > maxReplyBytes {
-			o.readWindow.Signal()
-		}
+		o.replies.Add(-int64(replies))
 	}
 	o.mu.Unlock()
 	for c := h.first; done != nil; c = h.first { // without the lock: the chunks are the writer's
@@ -118,6 +159,7 @@ func (o *outbox) markWritten(h *writeQueue, n int) {
 		}
 		o.free(c)
 	}
+	return replies
 }
 
 // abandonLocked is the end of what the writer has dequeued, if there is anything left: whole frames that were written are

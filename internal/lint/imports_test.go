@@ -35,7 +35,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/sockio"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/sockio", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {own: []string{"internal/cli"}},
@@ -53,6 +53,7 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
+	"internal/uptime": {},
 	"internal/sockio": {notStd: []string{"os", "log", "sync"}},
 	"internal/config": {
 		own:    []string{"server", "internal/tlsfiles"},
