@@ -18,6 +18,7 @@ import (
 
 	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
@@ -220,7 +221,7 @@ func TestUnixSocket(t *testing.T) {
 
 // The server's policy applies to a slow subscriber, and each message is received or reported as missed.
 func TestDroppedByPolicy(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowConsumer: server.DropOldest, SlowHard: 1 << 20})
+	s := conchtest.Start(t, server.Options{SlowConsumer: outbox.DropOldest, SlowHard: 1 << 20})
 	c := connect(t, Options{Addr: s.Addr, Buffer: 1})
 	sub := listenTo(t, c, Topic("a"))
 	payload, published := strings.Repeat("a", 256<<10), 0

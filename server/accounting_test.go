@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
@@ -33,8 +34,8 @@ func TestTheAccountBalances(t *testing.T) {
 		{"the hard limit", server.Options{SlowHard: 1 << 20}, "", forceHardLimit},
 		{"the soft limit", server.Options{SlowSoft: 1 << 10, SlowHard: 1 << 30, SlowTime: time.Second}, "", forceSoftLimit},
 		{"drop-oldest inside a shared run, in lines", server.Options{SlowHard: 1 << 20}, "SLOW drop-oldest\n", forceDropInRun},
-		{"drop-oldest inside a shared run, in RESP3", server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropOldest}, "HELLO 3\r\n", forceDropInRun},
-		{"drop-newest, in lines", server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropNewest}, "", forceDrop},
+		{"drop-oldest inside a shared run, in RESP3", server.Options{SlowHard: 1 << 20, SlowConsumer: outbox.DropOldest}, "HELLO 3\r\n", forceDropInRun},
+		{"drop-newest, in lines", server.Options{SlowHard: 1 << 20, SlowConsumer: outbox.DropNewest}, "", forceDrop},
 		{"drop-newest, in RESP3", server.Options{SlowHard: 1 << 20}, "HELLO 3\r\nCLIENT SLOW drop-newest\r\n", forceDrop},
 		{"drop-newest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-newest\r\n", forceDrop},
 		{"drop-oldest, in RESP2", server.Options{SlowHard: 1 << 20}, "CLIENT SLOW drop-oldest\r\n", forceDrop},

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -17,7 +18,7 @@ const maxPooledCalls = 4096
 // of those. The reader fills it, the core applies it, and Applied puts it back into the pool.
 type batch struct {
 	broker.Batch
-	buf      *buffer
+	buf      *outbox.Buffer
 	start    int              // of data in it
 	data     []byte           // what there is to parse
 	used     int              // so much of data is parsed
@@ -38,7 +39,7 @@ type invocation struct {
 	args    [][]byte        // of a run, those of the first command
 	err     *protocol.Error // if there is one, it is the answer
 	run     protocol.Run    // for a publish in RESP or in lines
-	buf     *buffer         // what the arguments lie in
+	buf     *outbox.Buffer  // what the arguments lie in
 
 	predicates []broker.Filter // of what is subscribed to; nil if nothing has a predicate
 	question   *question       // that has been put about what it publishes, if one has
@@ -53,9 +54,9 @@ var batches = sync.Pool{New: func() any {
 }}
 
 // newBatch makes a batch of the bytes from start to n of buf, which it retains from now on.
-func newBatch(from *broker.Subscriber, in *buffer, start, n int) *batch {
+func newBatch(from *broker.Subscriber, in *outbox.Buffer, start, n int) *batch {
 	b := batches.Get().(*batch)
-	b.From, b.buf, b.start, b.data, b.used = from, in, start, in.bytes[start:n], 0
+	b.From, b.buf, b.start, b.data, b.used = from, in, start, in.Bytes[start:n], 0
 	return b
 }
 
@@ -70,7 +71,7 @@ func (b *batch) memSize() int64 {
 
 // release puts b back. Nobody may hold a byte of it from here on, but of buf, which counts its references.
 func (b *batch) release() {
-	b.buf.release()
+	b.buf.Release()
 	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
 	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // or the pool would keep buffers alive
 	b.args, b.payloads = cleared(b.args), cleared(b.payloads)
@@ -144,10 +145,10 @@ func (b *batch) findRuns(inv *invocation, n int, l *protocol.Limits) {
 // findRun makes inv the run that begins with its command, n bytes of data. A large message is a run of its own.
 func (b *batch) findRun(inv *invocation, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
-	if len(inv.args[2]) >= largePayload {
+	if len(inv.args[2]) >= outbox.LargePayload {
 		data = data[:n]
 	}
-	b.used += inv.run.Scan(inv.args, data, n, freeTail(&b.payloads), min(l.Message, largePayload-1))
+	b.used += inv.run.Scan(inv.args, data, n, freeTail(&b.payloads), min(l.Message, outbox.LargePayload-1))
 	b.payloads = extended(b.payloads, inv.run.Payloads)
 	inv.run.RewriteAsMessages()
 }

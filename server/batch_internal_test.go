@@ -7,14 +7,15 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // 64 KiB of two-byte commands are 32,768 of them: as one batch they took 10 MB, and everybody waited for all.
 func TestABatchIsBounded(t *testing.T) {
 	c := newConn(servePipes(t, 1)[0].srv, nil)
-	in := newBuffer(nil, 64<<10)
-	copy(in.bytes, strings.Repeat("a\n", 32<<10))
-	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.bytes))
+	in := outbox.NewBuffer(nil, 64<<10)
+	copy(in.Bytes, strings.Repeat("a\n", 32<<10))
+	b := newBatch(broker.NewSubscriber(c), in, 0, len(in.Bytes))
 	assert.Equal(t, CloseReasonNone, c.parse(b))
 	b.fillRequests()
 	assert.Len(t, b.calls, maxOthers)

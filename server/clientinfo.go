@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -54,7 +55,7 @@ func (c *conn) addMemory(f *fields, running *invocation) {
 	query, free, arguments := 0, 0, 0
 	if running != nil {
 		query = running.sentBytes()
-		free = max(0, mediumBuffers.size-query)
+		free = max(0, outbox.MediumBuffers.Size-query)
 		for _, arg := range running.args {
 			arguments += len(arg)
 		}
@@ -64,8 +65,8 @@ func (c *conn) addMemory(f *fields, running *invocation) {
 	f.number(" qbuf-free=", int64(free))
 	f.number(" argv-mem=", int64(arguments))
 	f.number(" multi-mem=", int64(multiMemory))
-	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.chunks()))
-	f.number(" omem=", c.outbox.backlog())
+	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.Chunks()))
+	f.number(" omem=", c.outbox.Backlog())
 	held, _ := c.usedMemory()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
@@ -73,12 +74,12 @@ func (c *conn) addMemory(f *fields, running *invocation) {
 // addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.
 func (c *conn) addAccount(f *fields) {
 	c.Flush()
-	t := c.outbox.loadCounts()
-	f.text(" slow=", c.outbox.policy().String())
-	f.number(" matched=", t.matched)
-	f.number(" delivered=", t.delivered)
-	f.number(" dropped=", t.dropped)
-	f.number(" undelivered=", t.undelivered)
+	t := c.outbox.LoadCounts()
+	f.text(" slow=", c.outbox.Policy().String())
+	f.number(" matched=", t.Matched)
+	f.number(" delivered=", t.Delivered)
+	f.number(" dropped=", t.Dropped)
+	f.number(" undelivered=", t.Undelivered)
 }
 
 // fields is a line in the making.

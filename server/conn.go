@@ -15,6 +15,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -53,7 +54,7 @@ type conn struct {
 	unfinished *invocation // a command that must come again: the same
 
 	// Between the core and the writer.
-	outbox  outbox
+	outbox  outbox.Outbox
 	writing sync.WaitGroup // the writer goroutine, while there is one, and one that judges. Add is the core's; Wait comes after leave
 
 	writer writer // the writer's
@@ -69,7 +70,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 	}
 	c.reader.ready, c.writer.ready = c.readReady, c.writeReady
 	c.lastReadAt.Store(int64(c.connectedAt))
-	c.outbox.init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.counts.messages)
+	c.outbox.Init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.counts.messages)
 	c.window.init(&c.outbox)
 	c.sub = broker.NewSubscriber(c)
 	if sc, ok := sock.(syscall.Conn); ok {
@@ -101,7 +102,7 @@ func (c *conn) finish() {
 	}
 	_ = c.sock.Close() // whatever it says, there is nothing left to do with the socket
 	c.releaseMemory()
-	lost := c.outbox.waiting()
+	lost := c.outbox.Waiting()
 	c.srv.counts.bytesLost.Add(lost)
 	level := zerolog.DebugLevel
 	if reason == CloseReasonMaxMemory || reason == CloseReasonSlowHard || reason == CloseReasonSlowSoft || reason == CloseReasonWriteStalled {
@@ -112,9 +113,9 @@ func (c *conn) finish() {
 }
 
 // finalCounts is the counts of a connection that has ended: nothing of it waits any more.
-func (c *conn) finalCounts() deliveryCounts {
-	t := c.outbox.loadCounts()
-	invariant.Check(t.waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
+func (c *conn) finalCounts() outbox.DeliveryCounts {
+	t := c.outbox.LoadCounts()
+	invariant.Check(t.Waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
 	return t
 }
 
@@ -153,7 +154,7 @@ func (c *conn) leave() {
 			}
 		}
 	}
-	c.outbox.close(c.sock, c.srv.options.DrainTimeout)
+	c.outbox.Close(c.sock, c.srv.options.DrainTimeout)
 }
 
 // leaveApplied is the note of a connection's last batch. It is closed when that is applied: by then the connection has
@@ -264,7 +265,7 @@ func (c *conn) authOverdue(now time.Duration) bool {
 // overSoftLimit keeps watch on the soft limit.
 func (c *conn) overSoftLimit(now time.Duration) bool {
 	o := &c.outbox
-	if o.policy() != Disconnect || o.messages() <= int64(c.srv.options.SlowSoft) {
+	if o.Policy() != outbox.Disconnect || o.Messages() <= int64(c.srv.options.SlowSoft) {
 		c.softSince = 0
 		return false
 	}

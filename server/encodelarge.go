@@ -2,35 +2,36 @@ package server
 
 import (
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
 // isLarge reports whether a message is one whose payload is not to be copied. Runs never are: see batch.findRun.
 func isLarge(m *broker.Message) bool {
-	return len(m.Payloads) == 1 && len(m.Payloads[0]) >= largePayload
+	return len(m.Payloads) == 1 && len(m.Payloads[0]) >= outbox.LargePayload
 }
 
 // encodeLarge makes the frame of a large message in one format.
-func (e *encoder) encodeLarge(f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) fragment {
+func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	payload := m.Payloads[0]
-	frame := &largeFrame{payload: payload}
+	frame := &outbox.LargeFrame{Payload: payload}
 	if inv, ok := m.Tag.(*invocation); ok {
-		frame.buf = inv.buf
+		frame.Buf = inv.buf
 	}
 	n := len(payload)
-	if f.line() {
+	if f.Line() {
 		seq := m.Sequence
-		if !f.hasSeq() {
+		if !f.HasSeq() {
 			seq = 0
 		}
 		n = e.escapedLen(m)
-		frame.escaped = n != len(payload)
-		frame.head, frame.tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.crlf())
+		frame.Escaped = n != len(payload)
+		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.Crlf())
 	} else {
-		frame.head, frame.tail = respFrame(f, m, s, previousSeq)
+		frame.Head, frame.Tail = respFrame(f, m, s, previousSeq)
 	}
-	frame.size = len(frame.head) + n + len(frame.tail)
-	return fragment{large: frame}
+	frame.Size = len(frame.Head) + n + len(frame.Tail)
+	return outbox.Fragment{Large: frame}
 }
 
 // escapedLen is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.
@@ -42,8 +43,8 @@ func (e *encoder) escapedLen(m *broker.Message) int {
 }
 
 // respFrame is what stands around the payload of a message in RESP.
-func respFrame(f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) (head, tail []byte) {
-	v, kind, pattern := f.version(), "message", ""
+func respFrame(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) (head, tail []byte) {
+	v, kind, pattern := f.Version(), "message", ""
 	switch s.Kind() {
 	case broker.Shard:
 		kind = "smessage"
@@ -54,7 +55,7 @@ func respFrame(f format, m *broker.Message, s *broker.Subscription, previousSeq 
 	if kind == "pmessage" {
 		elements++
 	}
-	if f.hasSeq() {
+	if f.HasSeq() {
 		elements += 2
 		tail = protocol.AppendSeqs([]byte("\r\n"), m.Sequence, previousSeq)
 	} else {

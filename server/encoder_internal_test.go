@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // What is encoded for one kind of receiver lies side by side, so that it reaches each outbox as one fragment.
@@ -12,11 +14,11 @@ func TestRepliesLieSideBySide(t *testing.T) {
 	e := new(encoder)
 	first := e.replies.commit(append(e.begin(512), "+one\r\n"...))
 	second := e.replies.commit(append(e.begin(512), "+two\r\n"...))
-	assert.Equal(t, "+one\r\n+two\r\n", string(first.bytes[:len(first.bytes)+len(second.bytes)]))
-	large := bytes.Repeat([]byte{'x'}, 2*mediumBuffers.size)
+	assert.Equal(t, "+one\r\n+two\r\n", string(first.Bytes[:len(first.Bytes)+len(second.Bytes)]))
+	large := bytes.Repeat([]byte{'x'}, 2*outbox.MediumBuffers.Size)
 	third := e.replies.commit(append(e.begin(512), large...))
-	assert.Nil(t, third.buf, "a reply that outgrew the arena stands alone")
-	assert.Equal(t, large, third.bytes)
+	assert.Nil(t, third.Buf, "a reply that outgrew the arena stands alone")
+	assert.Equal(t, large, third.Bytes)
 	fourth := e.replies.commit(append(e.begin(512), "+four\r\n"...))
-	assert.Equal(t, "+four\r\n", string(fourth.bytes))
+	assert.Equal(t, "+four\r\n", string(fourth.Bytes))
 }

@@ -15,7 +15,7 @@ import (
 func (s *Server) evictLargestLoop() {
 	percent := 0
 	follow := func() {
-		now := s.memory.gcPercent()
+		now := s.memory.GcPercent()
 		if now != percent && s.options.Collect != nil {
 			s.options.Collect(now)
 		}
@@ -30,17 +30,17 @@ func (s *Server) evictLargestLoop() {
 		select {
 		case <-s.stopping:
 			return
-		case <-s.memory.exceeded:
+		case <-s.memory.Exceeded:
 		case <-tick.C:
 		}
 		if s.options.MaxMemory == 0 {
 			continue
 		}
 		follow()
-		if s.memory.over() {
+		if s.memory.Over() {
 			s.runOnCore(func(broker.View) { s.evictLargest() })
 		}
-		s.memory.endPass()
+		s.memory.EndPass()
 	}
 }
 
@@ -48,10 +48,10 @@ func (s *Server) evictLargestLoop() {
 // returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
 func (c *conn) awaitMemory() {
 	m := &c.srv.memory
-	for first := true; m.over() && CloseReason(c.reason.Load()) == CloseReasonNone; first = false {
-		passed := m.nextPass()
+	for first := true; m.Over() && CloseReason(c.reason.Load()) == CloseReasonNone; first = false {
+		passed := m.NextPass()
 		if first { // later passes come by themselves: what holds the memory may be about to go
-			m.notify()
+			m.Notify()
 		}
 		select {
 		case <-passed:
@@ -89,7 +89,7 @@ const (
 // goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
 func (s *Server) evictLargest() {
 	m := &s.memory
-	m.exceededOnCore = false
+	m.ExceededOnCore = false
 	claims, excess := s.claims()
 	if excess <= 0 {
 		return
@@ -104,7 +104,7 @@ func (s *Server) evictLargest() {
 			break
 		}
 		cl.conn.expel(CloseReasonMaxMemory)
-		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.used.Load()).
+		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
 		evicted = append(evicted, cl.conn)
@@ -118,11 +118,11 @@ func (s *Server) evictLargest() {
 
 // claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
 func (s *Server) claims() (claims []claim, excess int64) {
-	excess = s.memory.excess()
+	excess = s.memory.Excess()
 	for _, c := range s.all() {
 		all, waits := c.usedMemory()
 		if CloseReason(c.reason.Load()) != CloseReasonNone {
-			excess -= c.releasableMemory() + c.outbox.dequeued()
+			excess -= c.releasableMemory() + c.outbox.Dequeued()
 			continue
 		}
 		queued := c.pendingBytes()

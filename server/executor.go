@@ -6,6 +6,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -35,13 +36,13 @@ type executor struct {
 	wantsSeq          bool     // it has asked for numbers: see handle_seq.go
 	confirmedNames    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
 	txn               *transaction
-	chargedSubs       int              // subscriptions, when they were counted last
-	chargedPatterns   int              // of them
-	chargedPredicates int              // of their predicates, then
-	unflushed         *unflushedFrames // queued since the last flush; nil if nothing is
-	messageBytes      int              // bytes of messages among it
-	lastMessageBytes  int              // bytes of the last of them
-	batchesApplied    int              // batches applied since the last flush
+	chargedSubs       int               // subscriptions, when they were counted last
+	chargedPatterns   int               // of them
+	chargedPredicates int               // of their predicates, then
+	unflushed         *outbox.Unflushed // queued since the last flush; nil if nothing is
+	messageBytes      int               // bytes of messages among it
+	lastMessageBytes  int               // bytes of the last of them
+	batchesApplied    int               // batches applied since the last flush
 }
 
 // replyMode is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
@@ -280,52 +281,52 @@ func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
 // Deliver queues one message for one subscription. The limit is held against what waited before: an outbox under it
 // takes one more message, however large, and a subscriber that reads gets it.
 func (c *conn) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
-	if c.srv.memory.exceededOnCore {
+	if c.srv.memory.ExceededOnCore {
 		c.srv.evictLargest()
 	}
 	if c.executor.closing {
-		c.outbox.discard(accountOf(s), len(m.Payloads))
+		c.outbox.Discard(accountOf(s), len(m.Payloads))
 		return false
 	}
 	over = c.overLimit()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
-	e := frameInfo{account: a, count: int32(len(m.Payloads)), lastSeq: last, format: c.format(s.Form)} //nolint:gosec // of one run
-	policy := c.outbox.policy()
-	if over && policy != Disconnect && c.outbox.hasGapRoom() { // or the notes alone are too much
-		if over = false; policy == DropNewest || c.inExec() { // what a transaction holds back cannot be cut yet
-			e.kind = kindMissed
-			a.lastSeq, a.lastLostSeq = last, last
-			c.deliver(fragment{}, e)
+	e := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), LastSeq: last, Format: c.format(s.Form)} //nolint:gosec // of one run
+	policy := c.outbox.Policy()
+	if over && policy != outbox.Disconnect && c.outbox.HasGapRoom() { // or the notes alone are too much
+		if over = false; policy == outbox.DropNewest || c.inExec() { // what a transaction holds back cannot be cut yet
+			e.Kind = outbox.KindMissed
+			a.LastSeq, a.LastLostSeq = last, last
+			c.deliver(outbox.Fragment{}, e)
 			return false
 		}
 	}
 	if over { // what waits for it is lost with it: encoding one more for each pattern took 9.7 s once
-		a.lastSeq = last
-		c.outbox.discard(a, len(m.Payloads))
+		a.LastSeq = last
+		c.outbox.Discard(a, len(m.Payloads))
 		return true
 	}
-	frames := c.srv.encoder.encode(e.format, m, s, a.previousSeq(e.format))
-	a.lastSeq = last
+	frames := c.srv.encoder.encode(e.Format, m, s, a.PreviousSeq(e.Format))
+	a.LastSeq = last
 	c.deliver(frames, e)
-	if policy == DropOldest && int64(c.executor.messageBytes) > c.outbox.limit && !c.inExec() {
+	if policy == outbox.DropOldest && int64(c.executor.messageBytes) > c.outbox.Limit && !c.inExec() {
 		c.Flush() // the outbox cuts what is too much: a round must not pile up more than that
 	}
 	return over
 }
 
 // accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
-func accountOf(s *broker.Subscription) *subscriptionAccount {
-	if a, ok := s.Data.(*subscriptionAccount); ok {
+func accountOf(s *broker.Subscription) *outbox.Account {
+	if a, ok := s.Data.(*outbox.Account); ok {
 		return a
 	}
-	a := newAccount(s.Name())
+	a := outbox.NewAccount(s.Name())
 	s.Data = a
 	return a
 }
 
 // deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
 // as in Redis 7.2.
-func (c *conn) deliver(frames fragment, e frameInfo) {
+func (c *conn) deliver(frames outbox.Fragment, e outbox.FrameInfo) {
 	if !c.inExec() {
 		c.queueMessages(frames, e)
 		return
@@ -334,8 +335,8 @@ func (c *conn) deliver(frames fragment, e frameInfo) {
 }
 
 // queueMessages is queue for messages, which count against the limit.
-func (c *conn) queueMessages(frames fragment, e frameInfo) {
-	if size := frames.size(); size > 0 {
+func (c *conn) queueMessages(frames outbox.Fragment, e outbox.FrameInfo) {
+	if size := frames.Size(); size > 0 {
 		c.executor.lastMessageBytes = size
 		c.executor.messageBytes += size
 	}
@@ -343,7 +344,7 @@ func (c *conn) queueMessages(frames fragment, e frameInfo) {
 }
 
 // overLimit tells whether more messages wait than may.
-func (c *conn) overLimit() bool { return c.outbox.isOver(c.pendingBytes()) }
+func (c *conn) overLimit() bool { return c.outbox.IsOver(c.pendingBytes()) }
 
 // pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
 // a transaction holds back.
@@ -356,18 +357,18 @@ func (c *conn) pendingBytes() int64 {
 }
 
 // format is how this connection reads messages of a form.
-func (c *conn) format(form broker.Form) format {
-	f := formatRESP2
+func (c *conn) format(form broker.Form) outbox.Format {
+	f := outbox.FormatRESP2
 	switch {
 	case form == formLine && c.executor.crlf:
-		f = formatCRLF
+		f = outbox.FormatCRLF
 	case form == formLine:
-		f = formatLF
+		f = outbox.FormatLF
 	case c.executor.version == protocol.RESP3:
-		f = formatRESP3
+		f = outbox.FormatRESP3
 	}
 	if c.executor.wantsSeq {
-		return f.withSeq()
+		return f.WithSeq()
 	}
 	return f
 }
@@ -384,16 +385,16 @@ func (c *conn) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (c *conn) push(frame []byte) {
 	if len(frame) > 0 {
-		c.queue(c.srv.encoder.replies.commit(frame), frameInfo{kind: kindReplies})
+		c.queue(c.srv.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
 }
 
 // queue appends to what the next flush hands over.
-func (c *conn) queue(s fragment, e frameInfo) {
+func (c *conn) queue(s outbox.Fragment, e outbox.FrameInfo) {
 	if c.executor.unflushed == nil {
-		c.executor.unflushed = newUnflushed()
+		c.executor.unflushed = outbox.NewUnflushed()
 	}
-	c.executor.unflushed.add(s, e)
+	c.executor.unflushed.Add(s, e)
 }
 
 // Applied takes a batch back.
@@ -407,7 +408,7 @@ func (c *conn) Applied(b *broker.Batch) {
 			c.resubmitLater(b.Requests[n-1].Tag.(*invocation))
 		}
 		c.usage.batches.Add(-note.charged)
-		c.srv.memory.charge(-note.charged)
+		c.srv.memory.Charge(-note.charged)
 		note.release()
 	case leaveApplied:
 		close(note)
@@ -422,10 +423,10 @@ func (c *conn) Flush() {
 		c.window.applied(e.batchesApplied)
 	}
 	if e.unflushed != nil {
-		if c.outbox.add(e.unflushed, e.lastMessageBytes) {
+		if c.outbox.Add(e.unflushed, e.lastMessageBytes) {
 			c.startWriter()
 		}
-		e.unflushed.recycle()
+		e.unflushed.Recycle()
 	}
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }
@@ -448,7 +449,7 @@ func (c *conn) Ended(e broker.EndReason, evict any) {
 			reason = CloseReasonSlowHard
 		}
 		c.end(reason)
-		if !c.outbox.isEvicted() { // see expel
+		if !c.outbox.IsEvicted() { // see expel
 			c.sendCloseNotice(reason)
 		}
 	}
@@ -462,7 +463,7 @@ func (c *conn) sendCloseNotice(reason CloseReason) {
 	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
 		c.push(c.closeNotice(reason))
 	default:
-		if c.outbox.evict(c.sock, c.closeNotice(reason)) {
+		if c.outbox.Evict(c.sock, c.closeNotice(reason)) {
 			c.startWriter()
 		}
 	}

@@ -185,7 +185,7 @@ func reset(w *response) {
 	w.conn.endMulti()
 	w.conn.chargeSubscription(nil) // the core has dropped all names
 	w.conn.resetUser()
-	w.conn.outbox.setPolicy(w.conn.srv.options.SlowConsumer)
+	w.conn.outbox.SetPolicy(w.conn.srv.options.SlowConsumer)
 	w.conn.srv.encoder.removeMonitor(w.conn)
 	w.simple("RESET")
 }

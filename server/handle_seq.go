@@ -7,7 +7,7 @@ import (
 )
 
 // enableSeq has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
-func (c *conn) enableSeq() { c.executor.wantsSeq = true; c.outbox.enableSeq() }
+func (c *conn) enableSeq() { c.executor.wantsSeq = true; c.outbox.EnableSeq() }
 
 // seq is SEQ [ON | OFF], in both dialects. It answers what holds.
 func seq(w *response) {

@@ -96,7 +96,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.used.Load()-w.inv.buf.size()-w.conn.usage.batches.Load()), // but for this very command
+		fmt.Sprintf("client_memory:%d", s.memory.Used.Load()-w.inv.buf.Size()-w.conn.usage.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
@@ -110,9 +110,9 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("messages_filtered:%d", n.Filtered),
 		fmt.Sprintf("messages_unreadable:%d", n.Unreadable),
 		fmt.Sprintf("pubsub_predicates:%d", n.Predicates),
-		fmt.Sprintf("messages_delivered:%d", c.messages.delivered.Load()),
-		fmt.Sprintf("messages_dropped:%d", c.messages.dropped.Load()),
-		fmt.Sprintf("messages_undelivered:%d", c.messages.undelivered.Load()),
+		fmt.Sprintf("messages_delivered:%d", c.messages.Delivered.Load()),
+		fmt.Sprintf("messages_dropped:%d", c.messages.Dropped.Load()),
+		fmt.Sprintf("messages_undelivered:%d", c.messages.Undelivered.Load()),
 		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
 		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -28,17 +29,17 @@ type messageCounts struct {
 	published  uint64
 	filtered   uint64
 	unreadable uint64 // of the filtered
-	deliveryCounts
+	outbox.DeliveryCounts
 }
 
 func (f *messageCounts) add(g messageCounts) {
 	f.published += g.published
 	f.filtered += g.filtered
 	f.unreadable += g.unreadable
-	f.matched += g.matched
-	f.delivered += g.delivered
-	f.dropped += g.dropped
-	f.undelivered += g.undelivered
+	f.Matched += g.Matched
+	f.Delivered += g.Delivered
+	f.Dropped += g.Dropped
+	f.Undelivered += g.Undelivered
 }
 
 // messageCountsOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
@@ -48,10 +49,10 @@ func messageCountsOf(s *broker.Subscription) messageCounts {
 	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
 	c := s.Conn().(*conn)
 	c.Flush()
-	if a, ok := s.Data.(*subscriptionAccount); ok {
-		f.deliveryCounts = c.outbox.accountCounts(a)
+	if a, ok := s.Data.(*outbox.Account); ok {
+		f.DeliveryCounts = c.outbox.AccountCounts(a)
 	}
-	f.matched = int64(t.Matched) //nolint:gosec // a count
+	f.Matched = int64(t.Matched) //nolint:gosec // a count
 	return f
 }
 
@@ -145,8 +146,8 @@ func topics(w *response) {
 	t := textTable{head: []string{"name", "kind", "subscribers", "published", "delivered", "filtered", "dropped", "queued"}}
 	for i := range rows {
 		r := &rows[i]
-		t.add(w, showName(r.text), kindNames[r.kind], r.subscriptions, r.messageCounts.published, r.delivered, r.filtered,
-			r.dropped, r.waiting())
+		t.add(w, showName(r.text), kindNames[r.kind], r.subscriptions, r.messageCounts.published, r.Delivered, r.filtered,
+			r.Dropped, r.Waiting())
 	}
 	w.textTable(&t, all)
 }
@@ -205,12 +206,12 @@ const messageCountsFields = 7
 
 func (w *response) messageCounts(f *messageCounts) {
 	w.count("published", int(f.published)) //nolint:gosec // counts
-	w.count("delivered", int(f.delivered))
+	w.count("delivered", int(f.Delivered))
 	w.count("filtered", int(f.filtered))     //nolint:gosec // counts
 	w.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
-	w.count("dropped", int(f.dropped))
-	w.count("undelivered", int(f.undelivered))
-	w.count("queued", int(f.waiting()))
+	w.count("dropped", int(f.Dropped))
+	w.count("undelivered", int(f.Undelivered))
+	w.count("queued", int(f.Waiting()))
 }
 
 func (w *response) field(name, value string) {
@@ -245,16 +246,16 @@ func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 
 func (l *subscriberRow) dialect() string {
 	switch w := l.conn.format(l.subscription.Form); {
-	case w.line():
+	case w.Line():
 		return "lines"
 	default:
-		return fmt.Sprintf("RESP%d", w.version().Number())
+		return fmt.Sprintf("RESP%d", w.Version().Number())
 	}
 }
 
 // backlog is how many bytes wait for the connection, whatever for.
 func (l *subscriberRow) backlog() int {
-	return int(l.conn.outbox.backlog())
+	return int(l.conn.outbox.Backlog())
 }
 
 func (l *subscriberRow) age() int { return int((uptime.Now() - l.conn.connectedAt) / time.Second) }
@@ -272,7 +273,7 @@ func who(w *response) {
 	for i := range rows {
 		l := &rows[i]
 		t.add(w, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
-			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.delivered, l.filtered, l.dropped, l.waiting(), l.backlog())
+			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.Delivered, l.filtered, l.Dropped, l.Waiting(), l.backlog())
 	}
 	w.textTable(&t, all)
 }

@@ -112,7 +112,7 @@ func (kn *known) forget(key knownKey) {
 
 // weigh counts what is remembered in what the connection holds. kn.mu is held.
 func (kn *known) weigh() {
-	kn.of.srv.memory.setUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
+	kn.of.srv.memory.SetUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
 // ask evaluates the predicates of a question on a message, which is decoded once. False means that the connection ends
@@ -218,7 +218,7 @@ func (c *conn) Returned(b *broker.Batch) {
 		kept = c.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
-		kept[i].Tag.(*invocation).buf.retain()
+		kept[i].Tag.(*invocation).buf.Retain()
 	}
 	c.writing.Add(1)
 	go c.judgeReturned(b, kept)
@@ -232,7 +232,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	ok := false
 	defer func() {
 		for i := range kept {
-			kept[i].Tag.(*invocation).buf.release()
+			kept[i].Tag.(*invocation).buf.Release()
 		}
 		if p := recover(); p != nil {
 			c.logPanic(p)

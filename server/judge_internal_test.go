@@ -12,6 +12,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // piped is a connection over a pipe, and its other end.
@@ -132,11 +133,11 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 	kn := &known{of: c}
 	kn.learn(&broker.Request{Names: [][]byte{[]byte("orders")}, Asked: []broker.Predicate{p}})
 	c.known.Store(kn)
-	in := newBuffer(&s.memory, 1<<20)
-	n := copy(in.bytes, "PUBLISH orders x\n")
+	in := outbox.NewBuffer(&s.memory, 1<<20)
+	n := copy(in.Bytes, "PUBLISH orders x\n")
 	b := newBatch(c.sub, in, 0, n)
 	require.Equal(t, CloseReasonNone, c.parse(b))
 	c.abort()
 	assert.False(t, c.submit(b))
-	assert.Zero(t, in.refs.Load())
+	assert.Zero(t, in.Refs.Load())
 }

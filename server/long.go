@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -52,9 +53,9 @@ func (c *conn) submitLong(b *batch, inv *invocation) bool {
 	whole, n := *inv, inv.numFixedArgs()
 	whole.long = &long{names: len(inv.args) - n}
 	in, from := b.buf, b.From
-	in.retain() // the names lie in it
-	defer in.release()
-	c.srv.memory.setUsage(&c.usage.partial, cap(b.args)*sliceSize)
+	in.Retain() // the names lie in it
+	defer in.Release()
+	c.srv.memory.SetUsage(&c.usage.partial, cap(b.args)*sliceSize)
 	b.args = nil // they stay with the command, which outlives the batch
 	*inv = whole.pieceAt(nil, 0)
 	ok := c.submit(b)
@@ -63,14 +64,14 @@ func (c *conn) submitLong(b *batch, inv *invocation) bool {
 		if !c.window.acquire(false) {
 			return true // ended by another goroutine, which has said why
 		}
-		in.retain()
+		in.Retain()
 		ok = c.submit(whole.batch(from, in, at))
 	}
 	return ok
 }
 
 // batch is that of a piece alone.
-func (inv *invocation) batch(from *broker.Subscriber, in *buffer, at int) *batch {
+func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, at int) *batch {
 	b := newBatch(from, in, 0, 0)
 	piece := inv.pieceAt(freeTail(&b.args), at)
 	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
@@ -122,7 +123,7 @@ func (c *conn) reject(inv *invocation, err *protocol.Error) {
 func (c *conn) resubmit() bool {
 	inv := c.unfinished
 	c.unfinished = nil
-	b := newBatch(c.sub, wrapBuffer(nil, nil), 0, 0)
+	b := newBatch(c.sub, outbox.WrapBuffer(nil, nil), 0, 0)
 	*b.add() = *inv
 	c.reader.sync = true
 	return c.submit(b)

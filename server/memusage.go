@@ -31,10 +31,10 @@ type memoryUsage struct {
 // releaseMemory gives back what the connection held, all but its outbox, which has done so itself.
 func (c *conn) releaseMemory() {
 	m := &c.srv.memory
-	m.setUsage(&c.usage.partial, 0)
-	m.setUsage(&c.usage.names, 0)
-	m.setUsage(&c.usage.queued, 0)
-	m.setUsage(&c.usage.known, 0)
+	m.SetUsage(&c.usage.partial, 0)
+	m.SetUsage(&c.usage.names, 0)
+	m.SetUsage(&c.usage.queued, 0)
+	m.SetUsage(&c.usage.known, 0)
 }
 
 // chargeSubscription counts a name that was subscribed to, or left, if that made a difference. The core's.
@@ -45,18 +45,18 @@ func (c *conn) chargeSubscription(name []byte) {
 	c.executor.chargedSubs, c.executor.chargedPatterns, c.executor.chargedPredicates = c.sub.NumSubscriptions(), patterns, c.sub.FilterCost()
 	switch {
 	case c.executor.chargedSubs == 0:
-		c.srv.memory.setUsage(&c.usage.names, 0)
+		c.srv.memory.SetUsage(&c.usage.names, 0)
 	case more != 0:
 		topic, _, _ := filter.Split(name)
 		heavier += more * (subscriptionCost + len(topic))
-		c.srv.memory.setUsage(&c.usage.names, int(c.usage.names.Load())+heavier)
+		c.srv.memory.SetUsage(&c.usage.names, int(c.usage.names.Load())+heavier)
 	}
 }
 
 // usedMemory is what the connection has its part in, and waits what of that waits in its outbox. A buffer that others share is
 // counted for each of them here. Only the core may add what is not flushed yet.
 func (c *conn) usedMemory() (all, waits int64) {
-	waits = c.outbox.memSize()
+	waits = c.outbox.MemSize()
 	return waits + c.releasableMemory(), waits
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // feedMonitors shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
@@ -27,8 +28,8 @@ func (e *encoder) feedMonitors(from *conn, inv *invocation) {
 			c.end(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}
-		c.executor.messageBytes += len(shown.bytes)
-		c.queue(shown, frameInfo{kind: kindOther})
+		c.executor.messageBytes += len(shown.Bytes)
+		c.queue(shown, outbox.FrameInfo{Kind: outbox.KindOther})
 		c.Flush() // the core flushes only those whom it spoke to itself
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -40,7 +41,7 @@ type Options struct {
 
 	// SlowConsumer is what a subscriber that is too slow loses: its connection, or messages. A connection may choose
 	// otherwise for itself. Default Disconnect.
-	SlowConsumer Policy
+	SlowConsumer outbox.Policy
 	// SlowHard is how many bytes may wait for one subscriber before SlowConsumer says what to do. Default 32 MiB. An
 	// outbox under it always takes one more message. Replies to the connection's own commands do not count.
 	SlowHard int

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -34,8 +35,8 @@ func TestCostlyCommandsAreTakenOneAtATime(t *testing.T) {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
 		c := newConn(servePipes(t, 1)[0].srv, theirs)
-		in := newBuffer(nil, 1<<10)
-		b := newBatch(c.sub, in, 0, copy(in.bytes, test.command+test.command+test.command))
+		in := outbox.NewBuffer(nil, 1<<10)
+		b := newBatch(c.sub, in, 0, copy(in.Bytes, test.command+test.command+test.command))
 		assert.Equal(t, CloseReasonNone, c.parse(b))
 		assert.Len(t, b.calls, test.calls, "%q", test.command)
 		assert.Equal(t, test.calls*len(test.command), b.used)

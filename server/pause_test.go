@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // socketPair is the two ends of a TCP connection.
@@ -42,20 +44,20 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	o, err := Options{SlowTime: time.Hour}.withDefaults()
 	require.NoError(t, err)
 	s := &Server{options: o}
-	s.counts.messages.memory = &s.memory
+	s.counts.messages.Memory = &s.memory
 	c := newConn(s, sock)
 	queueText(c, text)
-	c.outbox.renewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
+	c.outbox.RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
-	require.True(t, c.outbox.dequeue(&c.writer.queue, sock))
+	require.True(t, c.outbox.Dequeue(&c.writer.queue, sock))
 	return c
 }
 
 // queueText hands text over as the core does.
 func queueText(c *conn, text string) {
-	p := newUnflushed()
-	p.add(fragment{bytes: []byte(text)}, frameInfo{kind: kindOther})
-	c.outbox.add(p, 0)
+	p := outbox.NewUnflushed()
+	p.Add(outbox.Fragment{Bytes: []byte(text)}, outbox.FrameInfo{Kind: outbox.KindOther})
+	c.outbox.Add(p, 0)
 }
 
 // fill writes until the kernel takes no more for a peer that does not read.
@@ -99,8 +101,8 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 // What is left when drain-timeout is over gets one more call to the kernel, and no new deadline.
 func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
-	c := pausedWriter(t, ours, strings.Repeat("x", maxWrite/2))
-	c.outbox.close(ours, -time.Hour)
+	c := pausedWriter(t, ours, strings.Repeat("x", outbox.MaxWrite/2))
+	c.outbox.Close(ours, -time.Hour)
 	queueText(c, "more")
 	err := c.writeOut(&c.writer.queue)
 	if err != nil { // the kernel took a part of it

@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
@@ -12,13 +13,13 @@ import (
 // reader is the reader's side of a connection: what has been read of a command that is not whole yet, and where the
 // next bytes go. While a connection is idle it holds no buffer: that is most of what it would cost.
 type reader struct {
-	partial      []byte  // a few bytes of a command that is not whole yet
-	buf          *buffer // instead of partial, when there are many: they stand where the next bytes are to follow
-	filled       int     // so many in buf
-	start        int     // of buf: what is not parsed yet begins here. 0, unless moreBuffered
-	moreBuffered bool    // buf may hold whole commands: look before reading on
-	largeReads   bool    // the peer sends faster than a medium buffer takes it
-	sync         bool    // the core must have applied everything before we go on: see protocol.CommandSpec.LargeReply
+	partial      []byte         // a few bytes of a command that is not whole yet
+	buf          *outbox.Buffer // instead of partial, when there are many: they stand where the next bytes are to follow
+	filled       int            // so many in buf
+	start        int            // of buf: what is not parsed yet begins here. 0, unless moreBuffered
+	moreBuffered bool           // buf may hold whole commands: look before reading on
+	largeReads   bool           // the peer sends faster than a medium buffer takes it
+	sync         bool           // the core must have applied everything before we go on: see protocol.CommandSpec.LargeReply
 	ready        func(fd uintptr) bool
 	batch        *batch // of ready
 	err          error  // of ready
@@ -29,29 +30,29 @@ type reader struct {
 const maxCopiedPartial = 1 << 10
 
 // readBuffer returns the buffer for the next read, and how many bytes of it are taken.
-func (c *conn) readBuffer() (*buffer, int) {
+func (c *conn) readBuffer() (*outbox.Buffer, int) {
 	r := &c.reader
 	if r.buf == nil {
 		switch {
 		case r.largeReads:
-			r.buf = newBuffer(&c.srv.memory, largeBuffers.size)
+			r.buf = outbox.NewBuffer(&c.srv.memory, outbox.LargeBuffers.Size)
 		case c.rawConn == nil:
-			r.buf = smallBuffers.get(&c.srv.memory) // it is kept until there is something to read
+			r.buf = outbox.SmallBuffers.Get(&c.srv.memory) // it is kept until there is something to read
 		default:
-			r.buf = newBuffer(&c.srv.memory, mediumBuffers.size)
+			r.buf = outbox.NewBuffer(&c.srv.memory, outbox.MediumBuffers.Size)
 		}
-		r.filled = copy(r.buf.bytes, r.partial)
+		r.filled = copy(r.buf.Bytes, r.partial)
 		r.partial = r.partial[:0]
 	}
 	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
 	// costs nothing.
-	if len(r.buf.bytes)-r.filled < r.filled/2 {
+	if len(r.buf.Bytes)-r.filled < r.filled/2 {
 		c.usage.reading.Store(int64(3 * r.filled)) // first: for a moment there are both
-		grown := newBuffer(&c.srv.memory, 2*r.filled)
-		copy(grown.bytes, r.buf.bytes[:r.filled])
-		r.buf.release()
+		grown := outbox.NewBuffer(&c.srv.memory, 2*r.filled)
+		copy(grown.Bytes, r.buf.Bytes[:r.filled])
+		r.buf.Release()
 		r.buf = grown
-		c.usage.reading.Store(grown.size())
+		c.usage.reading.Store(grown.Size())
 	}
 	return r.buf, r.filled
 }
@@ -63,7 +64,7 @@ func (c *conn) readBatch() (*batch, error) {
 		r.moreBuffered = false
 		return c.newBatch(r.filled), nil
 	}
-	if r.buf != nil && len(r.buf.bytes)-r.filled < r.filled/2 {
+	if r.buf != nil && len(r.buf.Bytes)-r.filled < r.filled/2 {
 		c.awaitMemory()
 	}
 	r.batch, r.err = nil, nil
@@ -84,23 +85,23 @@ func (c *conn) readReady(fd uintptr) bool {
 func (c *conn) receive(read func([]byte) (int, error)) bool {
 	r := &c.reader
 	b, have := c.readBuffer()
-	most := len(b.bytes)
-	if most > largeBuffers.size {
+	most := len(b.Bytes)
+	if most > outbox.LargeBuffers.Size {
 		// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a
 		// peer could have megabytes of small commands taken for one batch.
-		most = min(most, have+c.parser.MissingBytes(have)+mediumBuffers.size/2)
+		most = min(most, have+c.parser.MissingBytes(have)+outbox.MediumBuffers.Size/2)
 	}
-	n, err := read(b.bytes[have:most])
+	n, err := read(b.Bytes[have:most])
 	if errors.Is(err, syscall.EAGAIN) {
 		if have <= maxCopiedPartial {
-			r.partial = append(r.partial[:0], b.bytes[:have]...)
+			r.partial = append(r.partial[:0], b.Bytes[:have]...)
 			c.releaseBuf()
 		}
 		return false
 	}
 	n = max(n, 0)
 	c.srv.counts.bytesIn.Add(int64(n))
-	r.largeReads = n == most-have || r.largeReads && n > mediumBuffers.size/2
+	r.largeReads = n == most-have || r.largeReads && n > outbox.MediumBuffers.Size/2
 	if n == 0 {
 		r.err = err
 		if err == nil {
@@ -123,7 +124,7 @@ func (c *conn) newBatch(n int) *batch {
 
 // releaseBuf gives the buffer back.
 func (c *conn) releaseBuf() {
-	c.reader.buf.release()
+	c.reader.buf.Release()
 	c.reader.buf, c.reader.start = nil, 0
 }
 
@@ -139,7 +140,7 @@ func (c *conn) releaseReader() {
 func (c *conn) handleRead(b *batch) CloseReason {
 	c.lastReadAt.Store(c.srv.clock.Load())
 	reason := c.parse(b)
-	if len(b.buf.bytes) > largeBuffers.size {
+	if len(b.buf.Bytes) > outbox.LargeBuffers.Size {
 		c.reader.sync = true // one large command of a connection at a time is enough in memory
 	}
 	c.keepPartial(b)
@@ -165,7 +166,7 @@ func (c *conn) submit(b *batch) bool {
 	}
 	b.charged = b.memSize()
 	c.usage.batches.Add(b.charged)
-	c.srv.memory.charge(b.charged)
+	c.srv.memory.Charge(b.charged)
 	c.window.add()
 	return c.srv.core.Submit(&b.Batch)
 }
@@ -176,14 +177,14 @@ func (c *conn) keepPartial(b *batch) {
 	switch {
 	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
 		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
-		b.buf.retain()
+		b.buf.Retain()
 	case len(tail) > maxCopiedPartial:
 		size := len(tail) + len(tail)/2
 		if r.largeReads {
-			size = max(size, largeBuffers.size)
+			size = max(size, outbox.LargeBuffers.Size)
 		}
-		r.buf = newBuffer(&c.srv.memory, size)
-		r.filled = copy(r.buf.bytes, tail)
+		r.buf = outbox.NewBuffer(&c.srv.memory, size)
+		r.filled = copy(r.buf.Bytes, tail)
 	case len(tail) > 0:
 		r.partial = append(r.partial[:0], tail...)
 	default:
@@ -195,8 +196,8 @@ func (c *conn) keepPartial(b *batch) {
 func (c *conn) chargeReading() {
 	held := int64(0)
 	if c.reader.buf != nil {
-		held = c.reader.buf.size()
+		held = c.reader.buf.Size()
 	}
 	c.usage.reading.Store(held)
-	c.srv.memory.setUsage(&c.usage.partial, c.parser.MemSize())
+	c.srv.memory.SetUsage(&c.usage.partial, c.parser.MemSize())
 }

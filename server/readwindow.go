@@ -1,6 +1,10 @@
 package server
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/conchmq/conch/internal/outbox"
+)
 
 const (
 	// maxReplyBytes is how many bytes of replies may wait before the connection's socket is left unread.
@@ -12,7 +16,7 @@ const (
 // readWindow holds a connection's reader back while too much of what the client sent is still to be done or to be
 // written. The reader submits and waits, the core counts batches as applied, the writer wakes it when replies are gone.
 type readWindow struct {
-	outbox *outbox // whose replies count
+	outbox *outbox.Outbox // whose replies count
 
 	mu       sync.Mutex // guards what follows
 	changed  sync.Cond  // the reader waits here
@@ -20,7 +24,7 @@ type readWindow struct {
 	stopped  bool       // the connection is ending: its reader need not wait any more
 }
 
-func (w *readWindow) init(o *outbox) {
+func (w *readWindow) init(o *outbox.Outbox) {
 	w.outbox, w.changed.L = o, &w.mu
 }
 
@@ -48,7 +52,7 @@ func (w *readWindow) acquire(sync bool) bool {
 	if sync {
 		allowed = 1
 	}
-	for !w.stopped && (w.inFlight >= allowed || w.outbox.replyBytes() > maxReplyBytes) {
+	for !w.stopped && (w.inFlight >= allowed || w.outbox.ReplyBytes() > maxReplyBytes) {
 		w.changed.Wait()
 	}
 	return !w.stopped

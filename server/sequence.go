@@ -2,14 +2,15 @@ package server
 
 import (
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
 // appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
 // follows the one before.
-func appendWithSeq(b []byte, f format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
-	if f.line() {
-		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.crlf(), m.Sequence, previousSeq)
+func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
+	if f.Line() {
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.Crlf(), m.Sequence, previousSeq)
 	}
 	seq := m.Sequence
 	for _, payload := range m.Payloads {

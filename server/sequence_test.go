@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
@@ -32,7 +33,7 @@ func TestSequencesShowWhatIsMissing(t *testing.T) {
 	// Nobody is disconnected, however slow the machine is.
 	const never = time.Hour
 	n := &numbering{t: t, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that is to be replayed
-		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: server.DropOldest,
+		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: outbox.DropOldest,
 			SlowTime: never, KeepAlive: never})}
 	n.join(false, "SEQ ON\n", "SUB a b\nPSUB c*\n")
 	n.join(false, "SEQ ON\r\n", "SUB c a\r\nPSUB d\r\n")
@@ -334,7 +335,7 @@ func TestEpochs(t *testing.T) {
 
 // What EXEC sends to its own connection is held back, and may be lost meanwhile. The next message says so.
 func TestATransactionLosesMessagesWithSequence(t *testing.T) {
-	for _, policy := range []server.Policy{server.DropNewest, server.DropOldest} {
+	for _, policy := range []outbox.Policy{outbox.DropNewest, outbox.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{SlowHard: 25, SlowConsumer: policy})
 			c := s.Dial(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/uptime"
 )
 
@@ -22,7 +23,7 @@ type Server struct {
 	started      time.Time
 	epoch        string // which sequence of numbers this is: another one for each start
 	counts       counts
-	memory       memoryLimit
+	memory       outbox.MemoryLimit
 	predicates   filter.Cache // those that are subscribed to, each compiled once
 	evaluators   evaluators
 	stats        commandStats    // the core's goroutine's
@@ -55,7 +56,7 @@ type counts struct {
 	lastConn     atomic.Int64 // the newest connection's id
 	bytesIn      atomic.Int64
 	bytesOut     atomic.Int64
-	messages     serverCounts
+	messages     outbox.Totals
 	bytesLost    atomic.Int64 // queued, and not written when the connection had ended
 	acceptPauses atomic.Int64 // times that accepting paused because descriptors ran out
 }
@@ -83,8 +84,8 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 	s.evaluators.slots = evaluatorSlots()
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
-	s.memory.init(o.MaxMemory)
-	s.counts.messages.memory, s.encoder.memory = &s.memory, &s.memory
+	s.memory.Init(o.MaxMemory)
+	s.counts.messages.Memory, s.encoder.memory = &s.memory, &s.memory
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.evictLargestLoop)
 	return s, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
@@ -197,7 +198,7 @@ func TestEvictedRESP3SubscriberIsTold(t *testing.T) {
 
 // What a transaction sends to its own connection is held back until its answer is complete: there is nothing to cut yet.
 func TestATransactionDropsItsNewestMessages(t *testing.T) {
-	for _, policy := range []server.Policy{server.DropNewest, server.DropOldest} {
+	for _, policy := range []outbox.Policy{outbox.DropNewest, outbox.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
 			s := conchtest.Start(t, server.Options{SlowHard: 20, SlowConsumer: policy})
 			c := s.Dial(t)
@@ -220,7 +221,7 @@ func TestATransactionDropsItsNewestMessages(t *testing.T) {
 // Replies keep the losses apart, and a peer that reads nothing could make us remember any number of
 // them. They have a limit too.
 func TestNotesAloneMayBeTooMuch(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1000, SlowConsumer: server.DropNewest})
+	s := conchtest.Start(t, server.Options{SlowHard: 1000, SlowConsumer: outbox.DropNewest})
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -13,7 +14,7 @@ func slow(w *response) {
 		w.buf = appendErr(w.buf, w.inv, err)
 		return
 	}
-	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte(w.conn.outbox.policy().String())})
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte(w.conn.outbox.Policy().String())})
 }
 
 // clientSlow is CLIENT SLOW [policy].
@@ -25,7 +26,7 @@ func clientSlow(w *response) {
 	case err != nil:
 		w.fail(err)
 	case len(args) == 0:
-		w.text(w.conn.outbox.policy().String())
+		w.text(w.conn.outbox.Policy().String())
 	default:
 		w.ok()
 	}
@@ -36,10 +37,10 @@ func (w *response) setPolicy(args [][]byte) *protocol.Error {
 	if len(args) != 1 {
 		return nil
 	}
-	p, err := ParsePolicy(string(args[0]))
+	p, err := outbox.ParsePolicy(string(args[0]))
 	if err != nil {
 		return protocol.Errorf("%s", err)
 	}
-	w.conn.outbox.setPolicy(p)
+	w.conn.outbox.SetPolicy(p)
 	return nil
 }

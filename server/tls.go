@@ -97,7 +97,7 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 
 // extendDeadline sets a new deadline after one has passed, if there is to be one.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
-	return s.conn.outbox.extendDeadline(s, took, waited, s.conn.srv.options.SlowTime, &s.noticeStarted)
+	return s.conn.outbox.ExtendDeadline(s, took, waited, s.conn.srv.options.SlowTime, &s.noticeStarted)
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -13,10 +14,10 @@ type transaction struct {
 	largeReplies int  // commands whose answer or work may be much larger than themselves
 	aborted      bool // a command was refused: EXEC will refuse all
 	inExec       bool
-	spent        int                          // on the answers so far: see budget.go
-	messages     []heldDelivery               // what the transaction sends to its own connection, for after its answer
-	heldBytes    int                          // bytes of them
-	missed       map[*subscriptionAccount]int // places in messages of what was lost since the last message that was not
+	spent        int                     // on the answers so far: see budget.go
+	messages     []heldDelivery          // what the transaction sends to its own connection, for after its answer
+	heldBytes    int                     // bytes of them
+	missed       map[*outbox.Account]int // places in messages of what was lost since the last message that was not
 }
 
 func (c *conn) inExec() bool { return c.executor.txn != nil && c.executor.txn.inExec }
@@ -75,20 +76,20 @@ func (c *conn) enqueue(r *broker.Request) {
 	}
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
-		inv.buf.release()
+		inv.buf.Release()
 		c.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
 		return
 	}
 	if limit := c.srv.options.Limits.Command; m.bytes > limit {
-		inv.buf.release()
+		inv.buf.Release()
 		m.release()
 		m.aborted = true
 		c.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
-	c.srv.memory.setUsage(&c.usage.queued, m.bytes-m.buffered)
+	c.srv.memory.SetUsage(&c.usage.queued, m.bytes-m.buffered)
 	if m.aborted {
-		inv.buf.release()
+		inv.buf.Release()
 	} else {
 		m.queued = append(m.queued, broker.Request{})
 		inv.fillRequest(&m.queued[len(m.queued)-1])
@@ -97,7 +98,7 @@ func (c *conn) enqueue(r *broker.Request) {
 }
 
 // own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
-func (inv *invocation) own(memory *memoryLimit, m *transaction) {
+func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 	size := 0
 	for _, arg := range inv.args {
 		size += len(arg)
@@ -105,8 +106,8 @@ func (inv *invocation) own(memory *memoryLimit, m *transaction) {
 	room, args := make([]byte, size), inv.args
 	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
 	m.bytes += queuedOverhead + size + 32*len(args)
-	if size >= largePayload {
-		inv.buf = wrapBuffer(memory, room)
+	if size >= outbox.LargePayload {
+		inv.buf = outbox.WrapBuffer(memory, room)
 		m.buffered += size
 	}
 	at := 0
@@ -120,7 +121,7 @@ func (inv *invocation) own(memory *memoryLimit, m *transaction) {
 // release gives back what was queued.
 func (m *transaction) release() {
 	for i := range m.queued {
-		m.queued[i].Tag.(*invocation).buf.release()
+		m.queued[i].Tag.(*invocation).buf.Release()
 	}
 	m.queued, m.messages = nil, nil
 }
@@ -159,32 +160,32 @@ func (c *conn) EndExec(*broker.Request) {
 	c.endMulti()
 	for _, d := range messages {
 		c.queueMessages(d.frames, d.entry)
-		d.frames.release()
+		d.frames.Release()
 	}
 }
 
 // heldDelivery is messages that have been encoded, and whose they are.
 type heldDelivery struct {
-	frames fragment
-	entry  frameInfo
+	frames outbox.Fragment
+	entry  outbox.FrameInfo
 }
 
 // holdDelivery keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
 // may cause millions.
-func (m *transaction) holdDelivery(frames fragment, e frameInfo) {
-	if e.kind != kindMissed {
+func (m *transaction) holdDelivery(frames outbox.Fragment, e outbox.FrameInfo) {
+	if e.Kind != outbox.KindMissed {
 		m.missed = nil
-	} else if i, ok := m.missed[e.account]; ok {
-		m.messages[i].entry.merge(&e)
+	} else if i, ok := m.missed[e.Account]; ok {
+		m.messages[i].entry.Merge(&e)
 		return
 	} else {
 		if m.missed == nil {
-			m.missed = make(map[*subscriptionAccount]int)
+			m.missed = make(map[*outbox.Account]int)
 		}
-		m.missed[e.account] = len(m.messages)
+		m.missed[e.Account] = len(m.messages)
 	}
-	frames.retain()
-	m.heldBytes += frames.size()
+	frames.Retain()
+	m.heldBytes += frames.Size()
 	m.messages = append(m.messages, heldDelivery{frames, e})
 }
 
@@ -210,10 +211,10 @@ func discard(w *response) {
 func (c *conn) endMulti() {
 	if m := c.executor.txn; m != nil {
 		for i := range m.messages {
-			m.messages[i].frames.release()
+			m.messages[i].frames.Release()
 		}
 		m.release()
 	}
 	c.executor.txn = nil
-	c.srv.memory.setUsage(&c.usage.queued, 0)
+	c.srv.memory.SetUsage(&c.usage.queued, 0)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
@@ -15,7 +16,7 @@ import (
 // however often others get theirs.
 func TestATransactionHoldsItsOwnMessagesToTheLimit(t *testing.T) {
 	const limit, frame, publishes = 64 << 10, 41, 20_000
-	s := conchtest.Start(t, server.Options{SlowHard: limit, SlowConsumer: server.DropNewest})
+	s := conchtest.Start(t, server.Options{SlowHard: limit, SlowConsumer: outbox.DropNewest})
 	c := s.Dial(t)
 	go func() { _, _ = io.Copy(io.Discard, c) }()
 	c.Send("HELLO 3\r\nSUBSCRIBE a\r\n")

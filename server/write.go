@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/sockio"
 )
 
@@ -19,9 +20,9 @@ const (
 
 // writer is the writer's side of a connection with a descriptor: one call to the kernel.
 type writer struct {
-	queue  writeQueue       // what it has taken out of the outbox
-	iovecs *[]syscall.Iovec // what to write; gathered in pooled memory, of which an idle connection holds none
-	size   int              // bytes of it
+	queue  outbox.WriteQueue // what it has taken out of the outbox
+	iovecs *[]syscall.Iovec  // what to write; gathered in pooled memory, of which an idle connection holds none
+	size   int               // bytes of it
 	ready  func(fd uintptr) bool
 	n      int   // of ready: written
 	err    error // of ready
@@ -43,14 +44,14 @@ func (c *conn) write() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.logPanic(p)
-			c.outbox.fail(&c.writer.queue)
+			c.outbox.Fail(&c.writer.queue)
 			c.end(CloseReasonPanic)
 		}
 	}()
 	h := &c.writer.queue
-	for c.outbox.dequeue(h, c.sock) {
+	for c.outbox.Dequeue(h, c.sock) {
 		if err := c.writeOut(h); err != nil {
-			c.outbox.fail(h)
+			c.outbox.Fail(h)
 			c.end(writeReason(err))
 			return
 		}
@@ -68,23 +69,23 @@ func writeReason(err error) CloseReason {
 
 // writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
 // the frame that has been begun and leaves the rest.
-func (c *conn) writeOut(h *writeQueue) error {
-	for h.first != nil {
-		if c.outbox.isEvicted() && !h.atNotice() {
+func (c *conn) writeOut(h *outbox.WriteQueue) error {
+	for h.First != nil {
+		if c.outbox.IsEvicted() && !h.AtNotice() {
 			return c.finishFrame(h)
 		}
-		c.outbox.renewDeadline(c.sock, c.srv.options.SlowTime)
-		n, err := c.writeSome(h.first, h.chunkOffset)
+		c.outbox.RenewDeadline(c.sock, c.srv.options.SlowTime)
+		n, err := c.writeSome(h.First, h.ChunkOffset)
 		c.srv.counts.bytesOut.Add(int64(n))
 		c.markWritten(n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && (!late || n == 0 && !c.outbox.isEvicted()) {
+		if err != nil && (!late || n == 0 && !c.outbox.IsEvicted()) {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			c.outbox.expireDeadline()
-			evicted := c.outbox.isEvicted()
-			if evicted && h.atNotice() || !evicted && c.outbox.isDraining() {
+			c.outbox.ExpireDeadline()
+			evicted := c.outbox.IsEvicted()
+			if evicted && h.AtNotice() || !evicted && c.outbox.IsDraining() {
 				return err
 			}
 		}
@@ -94,10 +95,10 @@ func (c *conn) writeOut(h *writeQueue) error {
 
 // writeSome is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
 // behind it.
-func (c *conn) writeSome(from *chunk, at int) (int, error) {
+func (c *conn) writeSome(from *outbox.Chunk, at int) (int, error) {
 	w := &c.writer
-	first := w.queue.piece(from, at)
-	first = first[:min(len(first), maxWrite)]
+	first := w.queue.Piece(from, at)
+	first = first[:min(len(first), outbox.MaxWrite)]
 	if c.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
 		return c.sock.Write(first[:min(len(first), maxRecord)])
 	}
@@ -105,19 +106,19 @@ func (c *conn) writeSome(from *chunk, at int) (int, error) {
 	w.n, w.err, w.size = 0, nil, 0
 	w.addIovec(first)
 	for from != nil && len(*w.iovecs) < maxIovecs {
-		if at += len(first); at >= from.size() {
-			from, at = from.next, 0
+		if at += len(first); at >= from.Size() {
+			from, at = from.Next, 0
 		}
-		if from == nil || from.isEscaped() { // which is encoded as it goes
+		if from == nil || from.IsEscaped() { // which is encoded as it goes
 			break
 		}
-		if first = w.queue.piece(from, at); w.size+len(first) > maxWrite {
+		if first = w.queue.Piece(from, at); w.size+len(first) > outbox.MaxWrite {
 			break
 		}
 		w.addIovec(first)
 	}
 	err := c.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.isEvicted() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.IsEvicted() {
 		err = c.writeAfterDeadline(err)
 	}
 	clear(*w.iovecs)
@@ -151,16 +152,16 @@ func (w *writer) addIovec(b []byte) {
 
 // finishFrame writes the rest of the frame that has been begun, if there is one: the close notice may follow a frame, but
 // must not stand inside one.
-func (c *conn) finishFrame(h *writeQueue) error {
-	end, err := h.frameEnd()
-	if err != nil || end == h.chunkOffset {
+func (c *conn) finishFrame(h *outbox.WriteQueue) error {
+	end, err := h.FrameEnd()
+	if err != nil || end == h.ChunkOffset {
 		return err
 	}
-	if err := c.outbox.startNoticeDeadline(c.sock); err != nil {
+	if err := c.outbox.StartNoticeDeadline(c.sock); err != nil {
 		return err
 	}
-	for at := h.chunkOffset; at < end; {
-		rest := h.piece(h.first, at)
+	for at := h.ChunkOffset; at < end; {
+		rest := h.Piece(h.First, at)
 		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
 		c.srv.counts.bytesOut.Add(int64(n))
 		c.markWritten(n)
@@ -173,8 +174,8 @@ func (c *conn) finishFrame(h *writeQueue) error {
 
 // markWritten notes progress, and wakes the reader if it may be waiting for that.
 func (c *conn) markWritten(n int) {
-	replies := c.outbox.markWritten(&c.writer.queue, n)
-	if left := int(c.outbox.replyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
+	replies := c.outbox.MarkWritten(&c.writer.queue, n)
+	if left := int(c.outbox.ReplyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
 		c.window.wake()
 	}
 }

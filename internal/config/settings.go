@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/tlsfiles"
 	"github.com/conchmq/conch/server"
 )
@@ -110,10 +111,10 @@ var settingsTable = []Setting{
 	duration("keep-alive", "60s", "probe a connection that is silent for so long",
 		func(c *Config) *time.Duration { return &c.Server.KeepAlive }),
 	{
-		Name: "slow-consumer", Value: "POLICY", Default: server.Disconnect.String(),
+		Name: "slow-consumer", Value: "POLICY", Default: outbox.Disconnect.String(),
 		Usage: "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
 		set: func(c *Config, text string) (err error) {
-			c.Server.SlowConsumer, err = server.ParsePolicy(text)
+			c.Server.SlowConsumer, err = outbox.ParsePolicy(text)
 			return err
 		},
 		Get: func(c *Config) any { return c.Server.SlowConsumer.String() },

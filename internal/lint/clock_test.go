@@ -28,20 +28,27 @@ var wall = map[string]string{
 var wallClock = regexp.MustCompile(`\btime\.Now\(\)`)
 
 func TestOnlyPeopleAreToldTheTime(t *testing.T) {
-	files, err := filepath.Glob("../../server/*.go")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		name := filepath.Base(file)
-		if strings.HasSuffix(name, "_test.go") || wall[name] != "" {
-			continue
-		}
-		text, err := os.ReadFile(file)
+	for _, dir := range []string{"server", "internal/outbox"} {
+		files, err := filepath.Glob("../../" + dir + "/*.go")
 		require.NoError(t, err)
-		for line := range strings.Lines(string(text)) {
-			if wallClock.MatchString(line) {
-				assert.Contains(t, line, "time.Now().Add(", "%s: count by uptime", name)
-			}
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			checkClock(t, file)
+		}
+	}
+}
+
+func checkClock(t *testing.T, file string) {
+	t.Helper()
+	name := filepath.Base(file)
+	if strings.HasSuffix(name, "_test.go") || wall[name] != "" {
+		return
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if wallClock.MatchString(line) {
+			assert.Contains(t, line, "time.Now().Add(", "%s: count by uptime", name)
 		}
 	}
 }

@@ -35,7 +35,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/sockio", "internal/uptime"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/outbox", "internal/sockio", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {own: []string{"internal/cli"}},
@@ -53,10 +53,15 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
+	"internal/outbox": {
+		own:    []string{"protocol", "internal/invariant", "internal/uptime"},
+		others: []string{"github.com/rs/zerolog"},
+		notStd: []string{"net", "os", "log"},
+	},
 	"internal/uptime": {},
 	"internal/sockio": {notStd: []string{"os", "log", "sync"}},
 	"internal/config": {
-		own:    []string{"server", "internal/tlsfiles"},
+		own:    []string{"server", "internal/outbox", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
@@ -172,6 +177,10 @@ func TestTheRules(t *testing.T) {
 		{
 			"the files of TLS know neither server nor settings",
 			"internal/tlsfiles", "crypto/tls os github.com/fsnotify/fsnotify github.com/rs/zerolog", "@server @protocol @broker",
+		},
+		{
+			"an outbox encodes what is lost, and knows neither the core nor a socket",
+			"internal/outbox", "sync sync/atomic time @protocol @internal/invariant @internal/uptime", "net os log @broker @server @internal/acl @internal/filter",
 		},
 		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"flag"
@@ -18,23 +18,23 @@ import (
 // bench is an outbox in a test that reads as a list of steps. Messages are numbered over all topics.
 type bench struct {
 	t         *testing.T
-	outbox    *outbox
-	hand      writeQueue
-	format    format
-	accounts  map[string]*subscriptionAccount
+	outbox    *Outbox
+	hand      WriteQueue
+	format    Format
+	accounts  map[string]*Account
 	published int
 	got       strings.Builder
 }
 
-func newBench(t *testing.T, limit int, p Policy, w format) *bench {
-	b := &bench{t: t, outbox: newOutbox(limit), format: w, accounts: make(map[string]*subscriptionAccount)}
+func newBench(t *testing.T, limit int, p Policy, w Format) *bench {
+	b := &bench{t: t, outbox: newOutbox(limit), format: w, accounts: make(map[string]*Account)}
 	b.outbox.policyValue.Store(int32(p))
 	return b
 }
 
-func (b *bench) account(topic string) *subscriptionAccount {
+func (b *bench) account(topic string) *Account {
 	if b.accounts[topic] == nil {
-		b.accounts[topic] = &subscriptionAccount{name: topic}
+		b.accounts[topic] = &Account{name: topic}
 	}
 	return b.accounts[topic]
 }
@@ -44,76 +44,76 @@ func (b *bench) frame(topic string) []byte {
 	b.published++
 	payload := fmt.Appendf(nil, "%03d", b.published)
 	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
-	previous := a.previousSeq(b.format)
-	a.lastSeq = number
+	previous := a.PreviousSeq(b.format)
+	a.LastSeq = number
 	switch {
-	case b.format.hasSeq():
-		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.crlf(), number, previous)
-	case b.format.line():
-		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.crlf())
+	case b.format.HasSeq():
+		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.Crlf(), number, previous)
+	case b.format.Line():
+		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.Crlf())
 	}
-	return b.format.version().AppendMessage(nil, "message", []byte(topic), payload)
+	return b.format.Version().AppendMessage(nil, "message", []byte(topic), payload)
 }
 
 // entry says that the last n messages are those of a topic.
-func (b *bench) entry(topic string, n int) frameInfo {
-	return frameInfo{account: b.account(topic), count: int32(n), lastSeq: uint64(b.published), format: b.format} //nolint:gosec // counts
+func (b *bench) entry(topic string, n int) FrameInfo {
+	return FrameInfo{Account: b.account(topic), Count: int32(n), LastSeq: uint64(b.published), Format: b.format} //nolint:gosec // counts
 }
 
 // publish queues messages that lie side by side, in one round.
 func (b *bench) publish(topics string) {
-	p, arena, newest := new(unflushedFrames), make([]byte, 0, 1<<20), 0
+	p, arena, newest := new(Unflushed), make([]byte, 0, 1<<20), 0
 	for _, topic := range strings.Fields(topics) {
 		at := len(arena)
 		if topic == "reply" {
 			arena = append(arena, "+reply\r\n"...)
-			p.add(fragment{bytes: arena[at:]}, frameInfo{kind: kindReplies})
+			p.Add(Fragment{Bytes: arena[at:]}, FrameInfo{Kind: KindReplies})
 			continue
 		}
 		arena = append(arena, b.frame(topic)...)
 		newest = len(arena) - at
-		p.add(fragment{bytes: arena[at:]}, b.entry(topic, 1))
+		p.Add(Fragment{Bytes: arena[at:]}, b.entry(topic, 1))
 	}
-	b.outbox.add(p, newest)
+	b.outbox.Add(p, newest)
 }
 
 // run queues a run of n messages as one fragment in a buffer that others hold too.
-func (b *bench) run(topic string, n int) *buffer {
+func (b *bench) run(topic string, n int) *Buffer {
 	var frames []byte
 	for range n {
 		frames = append(frames, b.frame(topic)...)
 	}
 	require.GreaterOrEqual(b.t, len(frames), minShared)
-	in := &buffer{bytes: frames}
-	in.refs.Store(1)
-	p := new(unflushedFrames)
-	p.add(fragment{bytes: frames, buf: in}, b.entry(topic, n))
-	in.release()
-	b.outbox.add(p, len(frames)/n)
+	in := &Buffer{Bytes: frames}
+	in.Refs.Store(1)
+	p := new(Unflushed)
+	p.Add(Fragment{Bytes: frames, Buf: in}, b.entry(topic, n))
+	in.Release()
+	b.outbox.Add(p, len(frames)/n)
 	return in
 }
 
 // miss is what the core does with messages under drop-newest.
 func (b *bench) miss(topics string) {
-	p := new(unflushedFrames)
+	p := new(Unflushed)
 	for _, topic := range strings.Fields(topics) {
 		b.published++
 		e := b.entry(topic, 1)
-		e.kind, e.account.lastSeq, e.account.lastLostSeq = kindMissed, e.lastSeq, e.lastSeq
-		p.add(fragment{}, e)
+		e.Kind, e.Account.LastSeq, e.Account.LastLostSeq = KindMissed, e.LastSeq, e.LastSeq
+		p.Add(Fragment{}, e)
 	}
-	b.outbox.add(p, 0)
+	b.outbox.Add(p, 0)
 }
 
 // write has the kernel take so many bytes.
 func (b *bench) write(n int) {
 	for n > 0 {
-		if b.hand.queue == nil || b.hand.first == nil {
-			require.True(b.t, b.outbox.dequeue(&b.hand, nil), "%d bytes less than expected", n)
+		if b.hand.queue == nil || b.hand.First == nil {
+			require.True(b.t, b.outbox.Dequeue(&b.hand, nil), "%d bytes less than expected", n)
 		}
-		part := min(n, len(b.hand.first.bytes)-b.hand.chunkOffset)
-		b.got.Write(b.hand.first.bytes[b.hand.chunkOffset:][:part])
-		b.outbox.markWritten(&b.hand, part)
+		part := min(n, len(b.hand.First.bytes)-b.hand.ChunkOffset)
+		b.got.Write(b.hand.First.bytes[b.hand.ChunkOffset:][:part])
+		b.outbox.MarkWritten(&b.hand, part)
 		n -= part
 	}
 }
@@ -121,10 +121,10 @@ func (b *bench) write(n int) {
 // drain has the kernel take all there is, and returns what it took from the start, without what is the same in each.
 func (b *bench) drain() string {
 	for {
-		for b.hand.queue != nil && b.hand.first != nil {
+		for b.hand.queue != nil && b.hand.First != nil {
 			b.write(1)
 		}
-		if !b.outbox.dequeue(&b.hand, nil) {
+		if !b.outbox.Dequeue(&b.hand, nil) {
 			return strings.Join(strings.Fields(short.Replace(b.got.String())), " ")
 		}
 	}
@@ -188,7 +188,7 @@ func TestDropOldest(t *testing.T) {
 		}, "-1a a02 a03 a04 a05 reply b06", map[string]int64{"a": 1}},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			b := newBench(t, tt.limit*lineSize, DropOldest, formatLF)
+			b := newBench(t, tt.limit*lineSize, DropOldest, FormatLF)
 			tt.steps(b)
 			assert.Equal(t, tt.want, b.drain())
 			b.balanced(tt.dropped)
@@ -201,14 +201,14 @@ func (b *bench) balanced(dropped map[string]int64) {
 	b.t.Helper()
 	o := b.outbox
 	for topic, a := range b.accounts {
-		assert.Equal(b.t, dropped[topic], a.dropped, topic)
-		assert.Zero(b.t, a.waiting(), topic)
+		assert.Equal(b.t, dropped[topic], a.Dropped, topic)
+		assert.Zero(b.t, a.Waiting(), topic)
 	}
-	assert.EqualValues(b.t, b.published, o.counts.matched)
-	assert.Zero(b.t, o.counts.waiting())
-	assert.Equal(b.t, o.counts.delivered, o.totals.delivered.Load())
-	assert.Equal(b.t, o.counts.dropped, o.totals.dropped.Load())
-	assert.Equal(b.t, o.counts.undelivered, o.totals.undelivered.Load())
+	assert.EqualValues(b.t, b.published, o.counts.Matched)
+	assert.Zero(b.t, o.counts.Waiting())
+	assert.Equal(b.t, o.counts.Delivered, o.totals.Delivered.Load())
+	assert.Equal(b.t, o.counts.Dropped, o.totals.Dropped.Load())
+	assert.Equal(b.t, o.counts.Undelivered, o.totals.Undelivered.Load())
 	assert.Zero(b.t, o.bytes.Load(), "bytes that wait")
 	assert.Zero(b.t, o.replies.Load())
 	assert.Zero(b.t, o.gapBytes.Load())
@@ -218,23 +218,23 @@ func (b *bench) balanced(dropped map[string]int64) {
 // A run is shared by all its receivers: who loses a part of it must not change it for the others.
 func TestDropOldestInsideASharedRun(t *testing.T) {
 	const n = 400
-	b := newBench(t, n/2*lineSize, DropOldest, formatLF)
+	b := newBench(t, n/2*lineSize, DropOldest, FormatLF)
 	in := b.run("a", n)
-	in.retain() // another receiver's
-	before := string(in.bytes)
+	in.Retain() // another receiver's
+	before := string(in.Bytes)
 	b.publish("b")
-	assert.Equal(t, before, string(in.bytes), "it is read by others")
-	assert.Equal(t, "UPDATE a "+fmt.Sprintf("%03d", b.outbox.counts.dropped+1), string(b.outbox.all()[1].bytes[:12]), "and by us, where it is")
+	assert.Equal(t, before, string(in.Bytes), "it is read by others")
+	assert.Equal(t, "UPDATE a "+fmt.Sprintf("%03d", b.outbox.counts.Dropped+1), string(b.outbox.all()[1].bytes[:12]), "and by us, where it is")
 	got := b.drain()
-	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.counts.dropped)), got[:40])
+	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.counts.Dropped)), got[:40])
 	assert.True(t, strings.HasSuffix(got, " b 401"), got[len(got)-40:])
-	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
-	assert.EqualValues(t, n/2, b.outbox.counts.dropped)
-	b.balanced(map[string]int64{"a": b.outbox.counts.dropped})
+	assert.EqualValues(t, 1, in.Refs.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, n/2, b.outbox.counts.Dropped)
+	b.balanced(map[string]int64{"a": b.outbox.counts.Dropped})
 }
 
 func TestDropNewest(t *testing.T) {
-	b := newBench(t, 1000, DropNewest, formatLF)
+	b := newBench(t, 1000, DropNewest, FormatLF)
 	b.publish("a")
 	b.miss("a b a a b")
 	b.publish("reply")
@@ -247,8 +247,8 @@ func TestDropNewest(t *testing.T) {
 
 // RESP2 has no frame for it that its clients would not take for something else.
 func TestMissedIsToldInTheFormOfTheSubscription(t *testing.T) {
-	for w, want := range map[format]string{
-		formatLF: "MISSED 3 a\n", formatCRLF: "MISSED 3 a\r\n", formatRESP2: "", formatRESP3: ">3\r\n$6\r\nmissed\r\n$1\r\na\r\n:3\r\n",
+	for w, want := range map[Format]string{
+		FormatLF: "MISSED 3 a\n", FormatCRLF: "MISSED 3 a\r\n", FormatRESP2: "", FormatRESP3: ">3\r\n$6\r\nmissed\r\n$1\r\na\r\n:3\r\n",
 	} {
 		b := newBench(t, 0, DropNewest, w)
 		b.miss("a a a")
@@ -285,16 +285,16 @@ func TestTheEndInMidFrame(t *testing.T) {
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
 			for _, waits := range []string{"", "a b"} {
-				b := newBench(t, 1<<20, Disconnect, formatLF)
+				b := newBench(t, 1<<20, Disconnect, FormatLF)
 				b.publish(tt.publish)
 				b.write(tt.written)
 				b.publish(waits)
-				b.outbox.fail(&b.hand)
+				b.outbox.Fail(&b.hand)
 				b.publish("a") // too late
 				undelivered := tt.undelivered + 1 + int64(len(strings.Fields(waits)))
-				assert.Equal(t, deliveryCounts{matched: tt.delivered + undelivered, delivered: tt.delivered, undelivered: undelivered}, b.outbox.counts)
+				assert.Equal(t, DeliveryCounts{Matched: tt.delivered + undelivered, Delivered: tt.delivered, Undelivered: undelivered}, b.outbox.counts)
 				for _, a := range b.accounts {
-					assert.Zero(t, a.waiting(), a.name)
+					assert.Zero(t, a.Waiting(), a.name)
 				}
 			}
 		})
@@ -303,7 +303,7 @@ func TestTheEndInMidFrame(t *testing.T) {
 
 // Replies keep notes apart for ever. There is a limit to that as well: see conn.Deliver.
 func TestNotesAreWeighed(t *testing.T) {
-	b := newBench(t, 0, DropOldest, formatLF)
+	b := newBench(t, 0, DropOldest, FormatLF)
 	for i := range 100 {
 		b.publish("a reply b")
 		assert.EqualValues(t, lossOverhead+1+i*2*(lossOverhead+1), b.outbox.gapBytes.Load())
@@ -324,35 +324,35 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 	t.Logf("-outbox.seed=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // a test that is to be replayed
 	for range 300 {
-		b := newBench(t, 50+random.IntN(20_000), Policy(1+random.IntN(2)), formatLF)
+		b := newBench(t, 50+random.IntN(20_000), Policy(1+random.IntN(2)), FormatLF)
 		var topics []string // of what is published, by its number; empty for a reply
 		next := func() int { topics = append(topics, ""); return len(topics) }
 		for range 30 + random.IntN(300) {
-			p, newest := new(unflushedFrames), 0
+			p, newest := new(Unflushed), 0
 			for range random.IntN(4) {
 				topic := string(rune('a' + random.IntN(3)))
-				e := frameInfo{account: b.account(topic), format: formatLF}
+				e := FrameInfo{Account: b.account(topic), Format: FormatLF}
 				switch {
 				case random.IntN(4) == 0:
-					p.add(fragment{bytes: fmt.Appendf(nil, "+%d\r\n", next())}, frameInfo{kind: kindReplies})
+					p.Add(Fragment{Bytes: fmt.Appendf(nil, "+%d\r\n", next())}, FrameInfo{Kind: KindReplies})
 					continue
-				case b.outbox.policy() == DropNewest && b.outbox.messages() > b.outbox.limit:
+				case b.outbox.Policy() == DropNewest && b.outbox.Messages() > b.outbox.Limit:
 					topics[next()-1] = topic
-					e.count, e.kind = 1, kindMissed
-					p.add(fragment{}, e)
+					e.Count, e.Kind = 1, KindMissed
+					p.Add(Fragment{}, e)
 				default:
 					var frames []byte
-					for e.count = 0; int(e.count) < 1+random.IntN(40)*random.IntN(10); e.count++ {
+					for e.Count = 0; int(e.Count) < 1+random.IntN(40)*random.IntN(10); e.Count++ {
 						topics[next()-1] = topic
 						frames = fmt.Appendf(frames, "UPDATE %s %d\n", topic, len(topics))
 					}
 					newest = len(frames)
-					p.add(fragment{bytes: frames}, e)
+					p.Add(Fragment{Bytes: frames}, e)
 				}
-				b.published += int(e.count)
+				b.published += int(e.Count)
 			}
-			b.outbox.add(p, newest)
-			if int64(newest)+b.outbox.limit < b.outbox.messages() && b.outbox.policy() == DropOldest {
+			b.outbox.Add(p, newest)
+			if int64(newest)+b.outbox.Limit < b.outbox.Messages() && b.outbox.Policy() == DropOldest {
 				require.NotNil(t, b.hand.queue, "over the limit, though nothing is being written")
 			}
 			for n := random.IntN(3) * random.IntN(2000); n > 0 && b.writeOnce(&n); {
@@ -362,7 +362,7 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 		checkPlaces(t, topics, b.got.String())
 		dropped := make(map[string]int64)
 		for topic, a := range b.accounts {
-			dropped[topic] = a.dropped
+			dropped[topic] = a.Dropped
 		}
 		b.balanced(dropped)
 	}
@@ -370,10 +370,10 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 
 // writeOnce has the kernel take at most n bytes; false if there are none.
 func (b *bench) writeOnce(n *int) bool {
-	if (b.hand.queue == nil || b.hand.first == nil) && !b.outbox.dequeue(&b.hand, nil) {
+	if (b.hand.queue == nil || b.hand.First == nil) && !b.outbox.Dequeue(&b.hand, nil) {
 		return false
 	}
-	part := min(*n, len(b.hand.first.bytes)-b.hand.chunkOffset)
+	part := min(*n, len(b.hand.First.bytes)-b.hand.ChunkOffset)
 	b.write(part)
 	*n -= part
 	return true
@@ -415,9 +415,9 @@ func checkPlaces(t *testing.T, topics []string, got string) {
 // A queue is a list whose chunks come and go anywhere, and whose front can be cut off.
 func TestQueue(t *testing.T) {
 	q, random := new(queue), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
-	var want []*chunk
+	var want []*Chunk
 	for i := range 5000 {
-		c := &chunk{bytes: make([]byte, 1+i%5)}
+		c := &Chunk{bytes: make([]byte, 1+i%5)}
 		at := random.IntN(len(want) + 1)
 		switch {
 		case i%3 < 2 && at < len(want):
@@ -443,12 +443,12 @@ func TestQueue(t *testing.T) {
 }
 
 // inBothDirections walks a queue both ways.
-func inBothDirections(q *queue) (all []*chunk) {
-	var back []*chunk
+func inBothDirections(q *queue) (all []*Chunk) {
+	var back []*Chunk
 	for c := q.last; c != nil; c = c.prev {
 		back = append(back, c)
 	}
-	for c := q.first; c != nil; c = c.next {
+	for c := q.First; c != nil; c = c.Next {
 		all = append(all, c)
 	}
 	slices.Reverse(back)

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"strings"
@@ -8,29 +8,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func newOutbox(limit int) *outbox {
-	o := new(outbox)
-	o.init(int64(limit), Disconnect, new(serverCounts))
+func newOutbox(limit int) *Outbox {
+	o := new(Outbox)
+	o.Init(int64(limit), Disconnect, new(Totals))
 	return o
 }
 
 // put hands frames over as the core does.
-func put(o *outbox, s fragment, e frameInfo) (start bool) {
-	p := new(unflushedFrames)
-	p.add(s, e)
-	s.buf.release() // the reference of unflushedFrames is the one that counts
-	return o.add(p, 0)
+func put(o *Outbox, s Fragment, e FrameInfo) (start bool) {
+	p := new(Unflushed)
+	p.Add(s, e)
+	s.Buf.Release() // the reference of unflushedFrames is the one that counts
+	return o.Add(p, 0)
 }
 
-func (o *outbox) all() []*chunk { return inBothDirections(o.queue) }
+func (o *Outbox) all() []*Chunk { return inBothDirections(o.queue) }
 
 // clear throws away what waits.
-func (o *outbox) clear() {
+func (o *Outbox) clear() {
 	o.discardQueue(o.queue)
 	o.queue = nil
 }
 
-func contents(o *outbox) string {
+func contents(o *Outbox) string {
 	var all []byte
 	for _, c := range o.all() {
 		all = append(all, c.bytes...)
@@ -39,7 +39,7 @@ func contents(o *outbox) string {
 }
 
 // one makes an entry for a message of some subscription.
-func one() frameInfo { return frameInfo{account: new(subscriptionAccount), count: 1} }
+func one() FrameInfo { return FrameInfo{Account: new(Account), Count: 1} }
 
 // What keeps a slow subscriber from pinning much more than it counts: of two traps, the one that a small piece of a
 // large buffer keeps all of it.
@@ -58,18 +58,18 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			o := newOutbox(1 << 20)
-			in := newBuffer(nil, test.buffer)
-			in.retain() // the outbox' hold
-			assert.True(t, put(o, fragment{bytes: in.bytes[:test.span], buf: in}, one()), "the first one starts a writer")
-			assert.Equal(t, test.shared, &in.bytes[0] == &o.all()[0].bytes[0])
-			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.refs.Load())
-			in.retain()
-			assert.False(t, put(o, fragment{bytes: in.bytes[:10], buf: in}, frameInfo{kind: kindReplies}), "there is a writer already")
+			in := NewBuffer(nil, test.buffer)
+			in.Retain() // the outbox' hold
+			assert.True(t, put(o, Fragment{Bytes: in.Bytes[:test.span], Buf: in}, one()), "the first one starts a writer")
+			assert.Equal(t, test.shared, &in.Bytes[0] == &o.all()[0].bytes[0])
+			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.Refs.Load())
+			in.Retain()
+			assert.False(t, put(o, Fragment{Bytes: in.Bytes[:10], Buf: in}, FrameInfo{Kind: KindReplies}), "there is a writer already")
 			assert.EqualValues(t, test.span+10, o.bytes.Load())
-			assert.EqualValues(t, test.span, o.messages(), "replies do not count against the limit")
+			assert.EqualValues(t, test.span, o.Messages(), "replies do not count against the limit")
 			o.clear()
-			assert.EqualValues(t, 1, in.refs.Load(), "what is dropped is released")
-			in.release()
+			assert.EqualValues(t, 1, in.Refs.Load(), "what is dropped is released")
+			in.Release()
 		})
 	}
 }
@@ -80,37 +80,37 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 	for i := range 3000 {
 		frame := []byte(strings.Repeat(string(rune('a'+i%26)), 1+i%300))
 		want.Write(frame)
-		put(o, fragment{bytes: frame}, one())
+		put(o, Fragment{Bytes: frame}, one())
 	}
 	assert.Equal(t, want.String(), contents(o))
-	assert.Equal(t, smallBuffers.size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
+	assert.Equal(t, SmallBuffers.Size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
 	for _, c := range o.all()[1:] {
-		assert.Equal(t, mediumBuffers.size, cap(c.bytes))
+		assert.Equal(t, MediumBuffers.Size, cap(c.bytes))
 	}
 	o.clear()
 }
 
 func TestFramesThatLieSideBySideBecomeOneFragment(t *testing.T) {
 	arena := []byte("+one\r\n+two\r\n+three\r\n")
-	p := new(unflushedFrames)
+	p := new(Unflushed)
 	for _, part := range [][]byte{arena[:6], arena[6:12], arena[12:]} {
-		p.add(fragment{bytes: part}, frameInfo{kind: kindReplies})
+		p.Add(Fragment{Bytes: part}, FrameInfo{Kind: KindReplies})
 	}
 	require.Len(t, p.fragments, 1)
 	require.Len(t, p.entries, 1)
-	assert.Equal(t, string(arena), string(p.fragments[0].bytes))
-	p.add(fragment{bytes: []byte("+four\r\n")}, frameInfo{kind: kindReplies})
+	assert.Equal(t, string(arena), string(p.fragments[0].Bytes))
+	p.Add(Fragment{Bytes: []byte("+four\r\n")}, FrameInfo{Kind: KindReplies})
 	require.Len(t, p.fragments, 2, "what lies elsewhere stands alone")
 }
 
 func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	o := newOutbox(1 << 30)
-	arena := mediumBuffers.get(nil)
+	arena := MediumBuffers.Get(nil)
 	held := 0
 	for range 1000 {
-		arena.refs.Add(2)
-		put(o, fragment{bytes: arena.bytes[:minShared], buf: arena}, one())
-		put(o, fragment{bytes: arena.bytes[:7], buf: arena}, one())
+		arena.Refs.Add(2)
+		put(o, Fragment{Bytes: arena.Bytes[:minShared], Buf: arena}, one())
+		put(o, Fragment{Bytes: arena.Bytes[:7], Buf: arena}, one())
 	}
 	for _, c := range o.all() {
 		if c.appendable {
@@ -121,24 +121,24 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	}
 	assert.Less(t, held, int(o.bytes.Load())*2)
 	o.clear()
-	arena.release()
+	arena.Release()
 }
 
 // Replies that are half written must not stand for messages that wait: the limit would not hold.
 func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	o := newOutbox(1 << 20)
 	reply := make([]byte, 10<<20)
-	put(o, fragment{bytes: reply}, frameInfo{kind: kindReplies})
-	put(o, fragment{bytes: reply[:5000]}, one())
-	h := &writeQueue{queue: o.queue}
+	put(o, Fragment{Bytes: reply}, FrameInfo{Kind: KindReplies})
+	put(o, Fragment{Bytes: reply[:5000]}, one())
+	h := &WriteQueue{queue: o.queue}
 	o.queue = nil
 	for range 10 {
-		o.markWritten(h, 1<<20)
-		assert.EqualValues(t, 5000, o.messages())
+		o.MarkWritten(h, 1<<20)
+		assert.EqualValues(t, 5000, o.Messages())
 	}
-	o.markWritten(h, 5000)
+	o.MarkWritten(h, 5000)
 	assert.Zero(t, o.bytes.Load())
-	assert.Zero(t, o.messages())
+	assert.Zero(t, o.Messages())
 	assert.Zero(t, h.length)
 }
 
@@ -146,12 +146,12 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 func TestAFrameMayBeVeryLarge(t *testing.T) {
 	const size = 5 << 30
 	o := newOutbox(1 << 40)
-	put(o, fragment{large: &largeFrame{size: size, escaped: true}}, one())
-	h := new(writeQueue)
-	require.True(t, o.dequeue(h, nil))
-	o.markWritten(h, size-1)
-	assert.Zero(t, o.counts.delivered)
-	o.markWritten(h, 1)
-	assert.EqualValues(t, 1, o.counts.delivered)
+	put(o, Fragment{Large: &LargeFrame{Size: size, Escaped: true}}, one())
+	h := new(WriteQueue)
+	require.True(t, o.Dequeue(h, nil))
+	o.MarkWritten(h, size-1)
+	assert.Zero(t, o.counts.Delivered)
+	o.MarkWritten(h, 1)
+	assert.EqualValues(t, 1, o.counts.Delivered)
 	assert.Zero(t, o.bytes.Load())
 }

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"fmt"
@@ -30,6 +30,6 @@ func ParsePolicy(s string) (Policy, error) {
 }
 
 // policy is the one in force for a connection. The core sets it; the sweeper reads it too.
-func (o *outbox) policy() Policy { return Policy(o.policyValue.Load()) }
+func (o *Outbox) Policy() Policy { return Policy(o.policyValue.Load()) }
 
-func (o *outbox) setPolicy(p Policy) { o.policyValue.Store(int32(p)) }
+func (o *Outbox) SetPolicy(p Policy) { o.policyValue.Store(int32(p)) }

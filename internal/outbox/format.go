@@ -1,29 +1,29 @@
-package server
+package outbox
 
 import "github.com/conchmq/conch/protocol"
 
 // format is how a message is written.
-type format uint8
+type Format uint8
 
 // The formats.
 const (
-	formatRESP2 format = iota
-	formatRESP3
+	FormatRESP2 Format = iota
+	FormatRESP3
 	formatRESP3WithSeq
-	formatLF // this one and what follows are lines
-	formatCRLF
+	FormatLF // this one and what follows are lines
+	FormatCRLF
 	formatLFWithSeq
 	formatCRLFWithSeq
-	formats
+	NumFormats
 )
 
-func (f format) line() bool   { return f >= formatLF }
-func (f format) crlf() bool   { return f == formatCRLF || f == formatCRLFWithSeq }
-func (f format) hasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3WithSeq }
+func (f Format) Line() bool   { return f >= FormatLF }
+func (f Format) Crlf() bool   { return f == FormatCRLF || f == formatCRLFWithSeq }
+func (f Format) HasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3WithSeq }
 
 // version is the RESP version of a format that is not a line.
-func (f format) version() protocol.Version {
-	if f == formatRESP2 {
+func (f Format) Version() protocol.Version {
+	if f == FormatRESP2 {
 		return protocol.RESP2
 	}
 	return protocol.RESP3
@@ -31,21 +31,21 @@ func (f format) version() protocol.Version {
 
 // withSeq is the format of a connection that enabled sequence numbers. RESP2 has none: a frame of another length would
 // break its clients.
-func (f format) withSeq() format {
+func (f Format) WithSeq() Format {
 	switch f {
-	case formatRESP3:
+	case FormatRESP3:
 		return formatRESP3WithSeq
-	case formatLF:
+	case FormatLF:
 		return formatLFWithSeq
-	case formatCRLF:
+	case FormatCRLF:
 		return formatCRLFWithSeq
 	}
 	return f
 }
 
 // firstSeq is the number of the first of some frames, 0 if they do not show it as lines do.
-func (f format) firstSeq(frames []byte) uint64 {
-	if !f.line() || !f.hasSeq() {
+func (f Format) firstSeq(frames []byte) uint64 {
+	if !f.Line() || !f.HasSeq() {
 		return 0
 	}
 	seq, _ := protocol.ParseUpdateSeq(frames)

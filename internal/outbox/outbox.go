@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"sync"
@@ -18,9 +18,9 @@ const (
 
 // outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
 // writer takes from the front, about as much as one call to the kernel gets, one lock a write.
-type outbox struct {
-	limit  int64         // of message bytes; replies to the connection's own commands never evict it
-	totals *serverCounts // the server's
+type Outbox struct {
+	Limit  int64   // of message bytes; replies to the connection's own commands never evict it
+	totals *Totals // the server's
 
 	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
 	bytes       atomic.Int64 // bytes handed over and not yet written
@@ -38,7 +38,7 @@ type outbox struct {
 	mu        sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
 	queue     *queue         // nil while nothing waits that is not dequeued
 	discarded *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
-	counts    deliveryCounts // of all messages that were queued
+	counts    DeliveryCounts // of all messages that were queued
 	writing   bool           // there is a writer goroutine
 	draining  bool           // nothing more will come, and the last deadline is set
 	failed    bool           // what comes is thrown away
@@ -48,54 +48,54 @@ type outbox struct {
 }
 
 // serverCounts are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
-type serverCounts struct {
-	delivered, dropped, undelivered atomic.Int64
-	memory                          *memoryLimit
+type Totals struct {
+	Delivered, Dropped, Undelivered atomic.Int64
+	Memory                          *MemoryLimit
 }
 
 // writeDeadliner is the part of a socket that an outbox needs: to wake a writer, and to bound how long it waits.
 type writeDeadliner interface{ SetWriteDeadline(t time.Time) error }
 
-func (o *outbox) init(limit int64, p Policy, t *serverCounts) {
-	o.limit, o.totals = limit, t
+func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
+	o.Limit, o.totals = limit, t
 	o.policyValue.Store(int32(p))
 }
 
 // messages is how many bytes of messages wait.
-func (o *outbox) messages() int64 { return o.bytes.Load() - o.replies.Load() }
+func (o *Outbox) Messages() int64 { return o.bytes.Load() - o.replies.Load() }
 
 // waiting is how many bytes wait, or are half written.
-func (o *outbox) waiting() int64 { return o.bytes.Load() }
+func (o *Outbox) Waiting() int64 { return o.bytes.Load() }
 
 // backlog is how many bytes there are to be written, with what losses take until they are.
-func (o *outbox) backlog() int64 { return o.bytes.Load() + o.gapBytes.Load() }
+func (o *Outbox) Backlog() int64 { return o.bytes.Load() + o.gapBytes.Load() }
 
 // memSize is what waits with all that is needed for it. A buffer that others share counts whole.
-func (o *outbox) memSize() int64 { return o.bytes.Load() + o.overhead.Load() }
+func (o *Outbox) MemSize() int64 { return o.bytes.Load() + o.overhead.Load() }
 
 // replyBytes is how many of the bytes that wait are replies.
-func (o *outbox) replyBytes() int64 { return o.replies.Load() }
+func (o *Outbox) ReplyBytes() int64 { return o.replies.Load() }
 
 // dequeued is about how many bytes the writer has taken at once last: an eviction does not give them back.
-func (o *outbox) dequeued() int64 { return o.dequeuedBytes.Load() }
+func (o *Outbox) Dequeued() int64 { return o.dequeuedBytes.Load() }
 
 // isOver reports whether more messages wait than may, with so many bytes that are about to come.
-func (o *outbox) isOver(pending int64) bool { return o.messages()+pending > o.limit }
+func (o *Outbox) IsOver(pending int64) bool { return o.Messages()+pending > o.Limit }
 
 // hasGapRoom reports whether losses may still be noted. Over their limit no policy helps.
-func (o *outbox) hasGapRoom() bool { return o.gapBytes.Load() <= o.limit }
+func (o *Outbox) HasGapRoom() bool { return o.gapBytes.Load() <= o.Limit }
 
 // isEvicted reports whether the subscriber is evicted: what waits is lost, but for the close notice.
-func (o *outbox) isEvicted() bool { return o.evicted.Load() }
+func (o *Outbox) IsEvicted() bool { return o.evicted.Load() }
 
 // enableSeq has lines behind a loss show it, from here on. The core's.
-func (o *outbox) enableSeq() { o.wantsSeq = true }
+func (o *Outbox) EnableSeq() { o.wantsSeq = true }
 
 // expireDeadline has the next write set a new deadline. The writer's.
-func (o *outbox) expireDeadline() { o.deadlineSetAt = 0 }
+func (o *Outbox) ExpireDeadline() { o.deadlineSetAt = 0 }
 
 // chunks is how many chunks wait, as CLIENT LIST shows it.
-func (o *outbox) chunks() int {
+func (o *Outbox) Chunks() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queue == nil {
@@ -106,7 +106,7 @@ func (o *outbox) chunks() int {
 
 // add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
 // of it are the last message: an outbox that is under its limit without it keeps it.
-func (o *outbox) add(p *unflushedFrames, newest int) (start bool) {
+func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed || o.evicted.Load() {
@@ -122,7 +122,7 @@ func (o *outbox) add(p *unflushedFrames, newest int) (start bool) {
 		o.appendLocked(s, p.entries[at:at+s.entries])
 		at += s.entries
 	}
-	if o.policy() == DropOldest {
+	if o.Policy() == DropOldest {
 		o.dropOldestLocked(newest)
 	}
 	if o.queue.length == 0 {
@@ -136,114 +136,114 @@ func (o *outbox) add(p *unflushedFrames, newest int) (start bool) {
 }
 
 // charge counts what a chunk costs in memory. The chunk carries the sum, so that its end gives back just that.
-func (o *outbox) charge(c *chunk, n int) {
+func (o *Outbox) chargeChunk(c *Chunk, n int) {
 	if more := n - c.charged; more != 0 {
 		c.charged = n
 		o.chargeMemory(more)
 	}
 }
 
-func (o *outbox) chargeMemory(n int) {
+func (o *Outbox) chargeMemory(n int) {
 	o.overhead.Add(int64(n))
-	o.totals.memory.charge(int64(n))
+	o.totals.Memory.Charge(int64(n))
 }
 
 // pushLocked appends a chunk to what waits.
-func (o *outbox) pushLocked(c *chunk) {
+func (o *Outbox) pushLocked(c *Chunk) {
 	o.queue.push(c)
-	o.charge(c, c.memSize())
+	o.chargeChunk(c, c.memSize())
 }
 
 // free is the end of a chunk that is in no queue any more.
-func (o *outbox) free(c *chunk) {
-	o.charge(c, 0)
+func (o *Outbox) free(c *Chunk) {
+	o.chargeChunk(c, 0)
 	c.recycle()
 }
 
 // discardLocked counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
 // ended is what it lost.
-func (o *outbox) discardLocked(p *unflushedFrames) {
+func (o *Outbox) discardLocked(p *Unflushed) {
 	lost := 0
 	for i := range p.entries {
-		switch e := &p.entries[i]; e.kind {
-		case kindMissed:
-			e.format = formatRESP2 // nobody is left to be told
+		switch e := &p.entries[i]; e.Kind {
+		case KindMissed:
+			e.Format = FormatRESP2 // nobody is left to be told
 			o.countMatchedLocked(e)
 			o.recordDropLocked(*e, nil)
 		case kindMessages:
 			o.countMatchedLocked(e)
 			o.finishLocked(e, 0)
-			lost += int(e.count)
+			lost += int(e.Count)
 		}
 	}
-	o.totals.undelivered.Add(int64(lost))
+	o.totals.Undelivered.Add(int64(lost))
 	for i := range p.fragments {
-		o.bytes.Add(int64(p.fragments[i].size()))
-		p.fragments[i].release()
+		o.bytes.Add(int64(p.fragments[i].Size()))
+		p.fragments[i].Release()
 	}
 }
 
 // discard counts messages that were matched by a connection which may not have them any more.
-func (o *outbox) discard(a *subscriptionAccount, count int) {
+func (o *Outbox) Discard(a *Account, count int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e := frameInfo{account: a, count: int32(count)} //nolint:gosec // of one run
+	e := FrameInfo{Account: a, Count: int32(count)} //nolint:gosec // of one run
 	o.countMatchedLocked(&e)
 	o.finishLocked(&e, 0)
-	o.totals.undelivered.Add(int64(count))
+	o.totals.Undelivered.Add(int64(count))
 }
 
 // countMatchedLocked counts messages as they come in.
-func (o *outbox) countMatchedLocked(e *frameInfo) {
-	e.account.matched += int64(e.count)
-	o.counts.matched += int64(e.count)
+func (o *Outbox) countMatchedLocked(e *FrameInfo) {
+	e.Account.Matched += int64(e.Count)
+	o.counts.Matched += int64(e.Count)
 }
 
 // finishLocked is the end of an entry that is no longer to be written: so many of its messages have been.
-func (o *outbox) finishLocked(e *frameInfo, written int) {
-	if e.kind == kindMessages {
-		a, rest := e.account, int64(e.count)-int64(written)
-		a.delivered += int64(written)
-		o.counts.delivered += int64(written)
+func (o *Outbox) finishLocked(e *FrameInfo, written int) {
+	if e.Kind == kindMessages {
+		a, rest := e.Account, int64(e.Count)-int64(written)
+		a.Delivered += int64(written)
+		o.counts.Delivered += int64(written)
 		if rest > 0 {
-			a.undelivered += rest
-			o.counts.undelivered += rest
+			a.Undelivered += rest
+			o.counts.Undelivered += rest
 		}
 		a.assertBalanced()
 	}
 }
 
 // appendLocked takes over the fragment's reference to its buffer.
-func (o *outbox) appendLocked(s *fragment, entries []frameInfo) {
+func (o *Outbox) appendLocked(s *Fragment, entries []FrameInfo) {
 	for i := range entries {
-		switch e := &entries[i]; e.kind {
-		case kindReplies:
+		switch e := &entries[i]; e.Kind {
+		case KindReplies:
 			o.replies.Add(int64(e.bytes))
 		case kindMessages:
 			o.countMatchedLocked(e)
-		case kindMissed:
+		case KindMissed:
 			o.countMatchedLocked(e)
 			o.recordDropLocked(*e, nil)
 		}
 	}
-	size := s.size()
+	size := s.Size()
 	if size == 0 {
 		return
 	}
 	o.bytes.Add(int64(size))
-	if s.large == nil && (size < minShared || s.buf != nil && !s.buf.worthPinning(size)) {
-		o.copyLocked(s.bytes, entries)
-		s.buf.release()
+	if s.Large == nil && (size < minShared || s.Buf != nil && !s.Buf.WorthPinning(size)) {
+		o.copyLocked(s.Bytes, entries)
+		s.Buf.Release()
 		return
 	}
 	c := newChunk()
-	c.bytes, c.buf, c.large = s.bytes, s.buf, s.large
+	c.bytes, c.buf, c.large = s.Bytes, s.Buf, s.Large
 	c.entries = append(c.entries, entries...)
 	o.pushLocked(c)
 }
 
 // copyLocked appends bytes to the last chunk, or to a new one.
-func (o *outbox) copyLocked(b []byte, entries []frameInfo) {
+func (o *Outbox) copyLocked(b []byte, entries []FrameInfo) {
 	c := o.queue.last
 	own := c != nil && c.appendable
 	if !own || cap(c.bytes)-len(c.bytes) < len(b) {
@@ -256,26 +256,26 @@ func (o *outbox) copyLocked(b []byte, entries []frameInfo) {
 		grown = c.add(&entries[i]) || grown
 	}
 	if grown {
-		o.charge(c, c.memSize())
+		o.chargeChunk(c, c.memSize())
 	}
 }
 
 // newAppendable makes room for at least size bytes. The first, and the first behind a shared fragment, is small if that will do.
-func (o *outbox) newAppendable(size int, first bool) *chunk {
+func (o *Outbox) newAppendable(size int, first bool) *Chunk {
 	c := newChunk()
-	if first && size <= smallBuffers.size {
-		c.buf = smallBuffers.get(o.totals.memory)
+	if first && size <= SmallBuffers.Size {
+		c.buf = SmallBuffers.Get(o.totals.Memory)
 	} else {
-		c.buf = newBuffer(o.totals.memory, size)
+		c.buf = NewBuffer(o.totals.Memory, size)
 	}
-	c.bytes, c.appendable = c.buf.bytes[:0], true
+	c.bytes, c.appendable = c.buf.Bytes[:0], true
 	return c
 }
 
 // renewDeadline gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
 // looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
 // quarter on top.
-func (o *outbox) renewDeadline(sock writeDeadliner, timeout time.Duration) {
+func (o *Outbox) RenewDeadline(sock writeDeadliner, timeout time.Duration) {
 	now := uptime.Now()
 	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < timeout/4 {
 		return
@@ -289,7 +289,7 @@ func (o *outbox) renewDeadline(sock writeDeadliner, timeout time.Duration) {
 }
 
 // close is called when nothing more will come: the writer has until the deadline for what is there.
-func (o *outbox) close(sock writeDeadliner, drain time.Duration) {
+func (o *Outbox) Close(sock writeDeadliner, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.draining = true
@@ -299,7 +299,7 @@ func (o *outbox) close(sock writeDeadliner, drain time.Duration) {
 }
 
 // isDraining tells whether the last deadline is set: once that has passed, there is no other.
-func (o *outbox) isDraining() bool {
+func (o *Outbox) IsDraining() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.draining
@@ -307,7 +307,7 @@ func (o *outbox) isDraining() bool {
 
 // evict drops what waits and leaves the close notice instead, if there is one. The writer is woken out of a write that
 // the peer does not take. True means that a writer must be started.
-func (o *outbox) evict(sock writeDeadliner, notice []byte) (start bool) {
+func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed {
@@ -321,7 +321,7 @@ func (o *outbox) evict(sock writeDeadliner, notice []byte) (start bool) {
 		o.queue = queues.Get().(*queue)
 		c := newChunk()
 		c.bytes, c.notice = notice, true
-		c.entries = append(c.entries, frameInfo{kind: kindOther, bytes: len(notice)})
+		c.entries = append(c.entries, FrameInfo{Kind: KindOther, bytes: len(notice)})
 		o.pushLocked(c)
 	}
 	if o.writing {
@@ -333,7 +333,7 @@ func (o *outbox) evict(sock writeDeadliner, notice []byte) (start bool) {
 }
 
 // startNoticeDeadline gives an evicted peer its last moment.
-func (o *outbox) startNoticeDeadline(sock writeDeadliner) error {
+func (o *Outbox) StartNoticeDeadline(sock writeDeadliner) error {
 	o.mu.Lock() // evict may be about to set its own deadline
 	defer o.mu.Unlock()
 	return sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
@@ -342,7 +342,7 @@ func (o *outbox) startNoticeDeadline(sock writeDeadliner) error {
 // extendDeadline sets a new deadline after one has passed in the middle of a record of TLS, if there is to be one: an
 // evicted peer has its last moment once, and any other must have taken something. took is how many bytes it has taken,
 // and waited how long it had for them: next to nothing, where the deadline was one of long ago.
-func (o *outbox) extendDeadline(sock writeDeadliner, took int, waited, timeout time.Duration, noticeStarted *bool) bool {
+func (o *Outbox) ExtendDeadline(sock writeDeadliner, took int, waited, timeout time.Duration, noticeStarted *bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -359,7 +359,7 @@ func (o *outbox) extendDeadline(sock writeDeadliner, took int, waited, timeout t
 
 // fail throws away what waits, what the writer has dequeued, and what may still come: the peer will not get it. It is the
 // writer's last word.
-func (o *outbox) fail(h *writeQueue) {
+func (o *Outbox) Fail(h *WriteQueue) {
 	o.mu.Lock()
 	o.failed, o.writing = true, false
 	o.abandonLocked(h)
@@ -373,22 +373,22 @@ func (o *outbox) fail(h *writeQueue) {
 
 // discardQueue is the end of what waited and will not be written. There may be millions of entries, which take the core's time
 // if it must wait for the mutex: so it is held for a chunk at a time. A nil queue is an empty one.
-func (o *outbox) discardQueue(q *queue) {
+func (o *Outbox) discardQueue(q *queue) {
 	if q == nil {
 		return
 	}
-	for c := q.first; c != nil; c = q.first {
+	for c := q.First; c != nil; c = q.First {
 		o.mu.Lock()
 		undelivered := 0
 		for i := range c.entries {
 			o.finishLocked(&c.entries[i], 0)
-			undelivered += int(c.entries[i].count)
+			undelivered += int(c.entries[i].Count)
 		}
 		if c.gap != nil {
 			o.chargeGaps(-c.gap.cost())
 		}
 		o.mu.Unlock()
-		o.totals.undelivered.Add(int64(undelivered))
+		o.totals.Undelivered.Add(int64(undelivered))
 		q.remove(c)
 		o.free(c)
 	}

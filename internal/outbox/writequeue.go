@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 
 // writeQueue is what the writer has taken out of an outbox: nobody drops it any more, though an eviction has its rest thrown
 // away. It is the writer's.
-type writeQueue struct {
+type WriteQueue struct {
 	*queue
-	chunkOffset int // bytes of the first chunk that are written
+	ChunkOffset int // bytes of the first chunk that are written
 	entry       int // the entry in it that they end in
 	entryOffset int // bytes of that entry that are written
 
@@ -19,11 +19,11 @@ type writeQueue struct {
 }
 
 // piece is what can be written of a chunk from a place on: as much as lies side by side.
-func (h *writeQueue) piece(c *chunk, at int) []byte {
+func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 	switch {
 	case c.large == nil:
 		return c.bytes[at:]
-	case c.large.escaped:
+	case c.large.Escaped:
 		if h.escaped == nil || h.escaped.frame != c.large || at == 0 { // or the same frame once more
 			h.escaped = newEscapedFrame(c.large)
 		}
@@ -33,14 +33,14 @@ func (h *writeQueue) piece(c *chunk, at int) []byte {
 }
 
 // atNotice reports whether the close notice comes next: what stands before it must be written, or thrown away, first.
-func (h *writeQueue) atNotice() bool { return h.first != nil && h.first.notice }
+func (h *WriteQueue) AtNotice() bool { return h.First != nil && h.First.notice }
 
 // frameEnd is where the frame ends that the writer is in, in the first chunk: at the next byte to be written, if that is
 // between two frames.
-func (h *writeQueue) frameEnd() (end int, err error) {
-	c, at := h.first, h.chunkOffset
+func (h *WriteQueue) FrameEnd() (end int, err error) {
+	c, at := h.First, h.ChunkOffset
 	if c.large != nil && at > 0 {
-		return c.large.size, nil
+		return c.large.Size, nil
 	}
 	for end < at {
 		n := protocol.FrameLen(c.bytes[end:])
@@ -55,14 +55,14 @@ func (h *writeQueue) frameEnd() (end int, err error) {
 var errPartialFrame = errors.New("a chunk that ends inside a frame")
 
 // maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
-const maxWrite = 1 << 20
+const MaxWrite = 1 << 20
 
 // maxDequeue is about how many bytes the writer takes at once. What it has dequeued cannot be dropped any more, so where the
 // limit is low that is a small part of it.
-func (o *outbox) maxDequeue() int { return int(min(maxWrite, max(o.limit/4, minShared))) }
+func (o *Outbox) maxDequeue() int { return int(min(MaxWrite, max(o.Limit/4, minShared))) }
 
 // dequeue gives the writer something to write, once it is done with what it had. False ends the writer.
-func (o *outbox) dequeue(h *writeQueue, sock writeDeadliner) bool {
+func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	o.mu.Lock()
 	o.abandonLocked(h)
 	if dropped := o.discarded; dropped != nil {
@@ -82,14 +82,14 @@ func (o *outbox) dequeue(h *writeQueue, sock writeDeadliner) bool {
 	}
 	most, waiting := o.maxDequeue(), o.bytes.Load()
 	if o.evicted.Load() { // what was lost still counts as waiting: there is but the close notice
-		waiting = int64(o.queue.first.size())
+		waiting = int64(o.queue.First.Size())
 	}
 	if waiting <= int64(most) {
 		o.dequeuedBytes.Store(waiting)
 		h.queue, o.queue = o.queue, nil
 	} else {
 		h.queue = o.queue.split(most)
-		o.dequeuedBytes.Store(max(int64(most), int64(h.first.size())))
+		o.dequeuedBytes.Store(max(int64(most), int64(h.First.Size())))
 		if o.queue.length == 0 {
 			o.queue.recycle()
 			o.queue = nil
@@ -103,8 +103,8 @@ func (o *outbox) dequeue(h *writeQueue, sock writeDeadliner) bool {
 }
 
 // encodeGaps writes out the losses. From here on the gaps are closed: the next loss opens a new one.
-func (o *outbox) encodeGaps(h *writeQueue) {
-	for c := h.first; c != nil; c = c.next {
+func (o *Outbox) encodeGaps(h *WriteQueue) {
+	for c := h.First; c != nil; c = c.Next {
 		if c.gap == nil {
 			continue
 		}
@@ -112,47 +112,47 @@ func (o *outbox) encodeGaps(h *writeQueue) {
 		c.bytes, c.gap = c.gap.appendLosses(nil), nil
 		c.entries[0].bytes = len(c.bytes)
 		o.bytes.Add(int64(len(c.bytes)))
-		o.charge(c, c.memSize())
+		o.chargeChunk(c, c.memSize())
 	}
 }
 
 // chargeGaps counts what losses cost.
-func (o *outbox) chargeGaps(n int) {
+func (o *Outbox) chargeGaps(n int) {
 	o.gapBytes.Add(int64(n))
 	o.chargeMemory(n)
 }
 
 // markWritten notes progress: n bytes more are with the kernel. It returns how many bytes of them were replies.
-func (o *outbox) markWritten(h *writeQueue, n int) (replies int) {
+func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
-	delivered, done := 0, (*chunk)(nil) // done: the chunks up to here are written
-	for c := h.first; c != nil; c = c.next {
+	delivered, done := 0, (*Chunk)(nil) // done: the chunks up to here are written
+	for c := h.First; c != nil; c = c.Next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
 			part := min(n, e.bytes-h.entryOffset)
-			n, h.chunkOffset, h.entryOffset = n-part, h.chunkOffset+part, h.entryOffset+part
-			if e.kind == kindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
+			n, h.ChunkOffset, h.entryOffset = n-part, h.ChunkOffset+part, h.entryOffset+part
+			if e.Kind == KindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
 				replies += part
 			}
 			if h.entryOffset < e.bytes {
 				break
 			}
-			o.finishLocked(e, int(e.count))
-			delivered += int(e.count)
+			o.finishLocked(e, int(e.Count))
+			delivered += int(e.Count)
 			h.entryOffset = 0
 		}
 		if h.entry < len(c.entries) {
 			break
 		}
-		done, h.chunkOffset, h.entry = c, 0, 0
+		done, h.ChunkOffset, h.entry = c, 0, 0
 	}
-	o.totals.delivered.Add(int64(delivered))
+	o.totals.Delivered.Add(int64(delivered))
 	if replies > 0 {
 		o.replies.Add(-int64(replies))
 	}
 	o.mu.Unlock()
-	for c := h.first; done != nil; c = h.first { // without the lock: the chunks are the writer's
+	for c := h.First; done != nil; c = h.First { // without the lock: the chunks are the writer's
 		h.remove(c)
 		if c == done {
 			done = nil
@@ -164,22 +164,22 @@ func (o *outbox) markWritten(h *writeQueue, n int) (replies int) {
 
 // abandonLocked is the end of what the writer has dequeued, if there is anything left: whole frames that were written are
 // delivered, the others are not. Called under the mutex.
-func (o *outbox) abandonLocked(h *writeQueue) {
+func (o *Outbox) abandonLocked(h *WriteQueue) {
 	if h.queue == nil {
 		return
 	}
 	delivered, undelivered := 0, 0
-	for c := h.first; c != nil; c = h.first {
+	for c := h.First; c != nil; c = h.First {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e, written := &c.entries[h.entry], 0
-			if h.entryOffset > 0 && e.kind == kindMessages && c.large == nil {
-				start := h.chunkOffset - h.entryOffset
+			if h.entryOffset > 0 && e.Kind == kindMessages && c.large == nil {
+				start := h.ChunkOffset - h.entryOffset
 				written = completeFrames(c.bytes[start:start+e.bytes], h.entryOffset)
 			}
 			h.entryOffset = 0
 			o.finishLocked(e, written)
 			delivered += written
-			undelivered += int(e.count) - written
+			undelivered += int(e.Count) - written
 		}
 		if c.gap != nil {
 			o.chargeGaps(-c.gap.cost())
@@ -188,10 +188,10 @@ func (o *outbox) abandonLocked(h *writeQueue) {
 		h.remove(c)
 		o.free(c)
 	}
-	o.totals.delivered.Add(int64(delivered))
-	o.totals.undelivered.Add(int64(undelivered))
+	o.totals.Delivered.Add(int64(delivered))
+	o.totals.Undelivered.Add(int64(undelivered))
 	h.recycle()
-	*h = writeQueue{}
+	*h = WriteQueue{}
 }
 
 // completeFrames is how many frames end within the first n bytes of b.

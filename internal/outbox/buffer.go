@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"sync"
@@ -12,89 +12,89 @@ import (
 // is not free: it would have to find, clear and hand out 16 KiB anew for every 150 messages of 64 bytes.
 //
 // A nil buffer stands for memory that is left to the garbage collector: what is rare and large.
-type buffer struct {
-	bytes  []byte
-	refs   atomic.Int32
-	pool   *pool        // nil: not to be used again
-	memory *memoryLimit // that counts it, from its first holder to its last, however many share it; nil in tests
+type Buffer struct {
+	Bytes  []byte
+	Refs   atomic.Int32
+	pool   *Pool        // nil: not to be used again
+	memory *MemoryLimit // that counts it, from its first holder to its last, however many share it; nil in tests
 }
 
 // pool keeps buffers of one size.
-type pool struct {
-	size int
+type Pool struct {
+	Size int
 	free sync.Pool
 }
 
 var (
-	smallBuffers  = pool{size: 1 << 10}  // an outbox starts with one: most hold one message for a moment
-	mediumBuffers = pool{size: 16 << 10} // a read of 64 pipelined publishes of 64 bytes is 7 KiB
-	largeBuffers  = pool{size: 64 << 10} // for connections whose reads fill a medium one
+	SmallBuffers  = Pool{Size: 1 << 10}  // an outbox starts with one: most hold one message for a moment
+	MediumBuffers = Pool{Size: 16 << 10} // a read of 64 pipelined publishes of 64 bytes is 7 KiB
+	LargeBuffers  = Pool{Size: 64 << 10} // for connections whose reads fill a medium one
 )
 
 // get returns a buffer that the caller holds. Its bytes are whatever they were.
-func (p *pool) get(m *memoryLimit) *buffer {
-	b, _ := p.free.Get().(*buffer)
+func (p *Pool) Get(m *MemoryLimit) *Buffer {
+	b, _ := p.free.Get().(*Buffer)
 	if b == nil {
-		b = &buffer{bytes: make([]byte, p.size), pool: p}
+		b = &Buffer{Bytes: make([]byte, p.Size), pool: p}
 	}
-	b.refs.Store(1)
-	return b.chargeTo(m)
+	b.Refs.Store(1)
+	return b.ChargeTo(m)
 }
 
 // newBuffer returns a buffer for at least size bytes.
-func newBuffer(m *memoryLimit, size int) *buffer {
+func NewBuffer(m *MemoryLimit, size int) *Buffer {
 	switch {
-	case size <= mediumBuffers.size:
-		return mediumBuffers.get(m)
-	case size <= largeBuffers.size:
-		return largeBuffers.get(m)
+	case size <= MediumBuffers.Size:
+		return MediumBuffers.Get(m)
+	case size <= LargeBuffers.Size:
+		return LargeBuffers.Get(m)
 	}
-	return wrapBuffer(m, make([]byte, size))
+	return WrapBuffer(m, make([]byte, size))
 }
 
 // wrapBuffer makes a buffer of bytes that were made elsewhere.
-func wrapBuffer(m *memoryLimit, bytes []byte) *buffer {
-	b := &buffer{bytes: bytes}
-	b.refs.Store(1)
-	return b.chargeTo(m)
+func WrapBuffer(m *MemoryLimit, bytes []byte) *Buffer {
+	b := &Buffer{Bytes: bytes}
+	b.Refs.Store(1)
+	return b.ChargeTo(m)
 }
 
 // chargeTo has the buffer counted until its last holder releases it. The caller holds it.
-func (b *buffer) chargeTo(m *memoryLimit) *buffer {
+func (b *Buffer) ChargeTo(m *MemoryLimit) *Buffer {
 	b.memory = m
-	m.charge(int64(len(b.bytes)))
+	m.Charge(int64(len(b.Bytes)))
 	return b
 }
 
 // isPooled reports whether the buffer is used again once it is released.
-func (b *buffer) isPooled() bool { return b.pool != nil }
+func (b *Buffer) IsPooled() bool { return b.pool != nil }
 
 // size is how many bytes the buffer takes.
-func (b *buffer) size() int64 {
+func (b *Buffer) Size() int64 {
 	if b == nil {
 		return 0
 	}
-	return int64(len(b.bytes))
+	return int64(len(b.Bytes))
 }
 
-func (b *buffer) retain() {
+func (b *Buffer) Retain() {
 	if b != nil {
-		b.refs.Add(1)
+		b.Refs.Add(1)
 	}
 }
 
 // release ends one holder's use of the bytes.
-func (b *buffer) release() {
+func (b *Buffer) Release() {
 	if b == nil {
 		return
 	}
-	left := b.refs.Add(-1)
+	left := b.Refs.Add(-1)
 	invariant.Check(left >= 0, "a buffer is released more often than held")
 	if left > 0 {
 		return
 	}
-	b.memory.charge(-int64(len(b.bytes)))
-	invariant.Scribble(b.bytes)
+	b.memory.Charge(-int64(len(b.Bytes)))
+	invariant.Scribble(b.Bytes)
 	if b.pool != nil {
 		b.pool.free.Put(b)
 	}
@@ -102,4 +102,4 @@ func (b *buffer) release() {
 
 // worthPinning tells whether n bytes are enough of the buffer to hold all of it for their sake: a subscriber that does not read
 // then pins at most four times the bytes that its limit counts.
-func (b *buffer) worthPinning(n int) bool { return 4*n >= len(b.bytes) }
+func (b *Buffer) WorthPinning(n int) bool { return 4*n >= len(b.Bytes) }

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func TestHoles(t *testing.T) {
 		}, "-2a 103<102a 104a 105a"},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			for _, w := range []format{formatLFWithSeq, formatCRLFWithSeq} {
+			for _, w := range []Format{formatLFWithSeq, formatCRLFWithSeq} {
 				b := newBench(t, tt.limit*numberedSize+slack, tt.policy, w)
 				b.outbox.wantsSeq, b.published = true, 100
 				tt.steps(b)
@@ -69,7 +69,7 @@ func TestHoles(t *testing.T) {
 				b.published -= 100
 				dropped := make(map[string]int64)
 				for topic, a := range b.accounts {
-					dropped[topic] = a.dropped
+					dropped[topic] = a.Dropped
 				}
 				b.balanced(dropped)
 			}
@@ -98,13 +98,13 @@ func TestAHoleInsideASharedRun(t *testing.T) {
 	b := newBench(t, n/2*numberedSize, DropOldest, formatLFWithSeq)
 	b.outbox.wantsSeq, b.published = true, 100
 	in := b.run("a", n)
-	in.retain() // another receiver's
-	before := string(in.bytes)
+	in.Retain() // another receiver's
+	before := string(in.Bytes)
 	b.publish("b")
-	lost := int(b.outbox.counts.dropped)
+	lost := int(b.outbox.counts.Dropped)
 	b.drain()
-	assert.Equal(t, before, string(in.bytes), "it is read by others")
-	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
+	assert.Equal(t, before, string(in.Bytes), "it is read by others")
+	assert.EqualValues(t, 1, in.Refs.Load(), "only the other receiver holds it still")
 	short := shortNumbered(b.got.String())
 	assert.True(t, strings.HasPrefix(short, fmt.Sprintf("-%da %d<%da %da ", lost, 101+lost, 100+lost, 102+lost)), short[:60])
 	assert.True(t, strings.HasSuffix(short, " 499a 500a 501b"), short[len(short)-40:])
@@ -123,24 +123,24 @@ func TestSequencesAreAChain(t *testing.T) {
 	random := rand.New(rand.NewPCG(uint64(seed), 1)) //nolint:gosec // a test that is to be replayed
 	told := 0
 	for range 100 {
-		b := newBench(t, 50+random.IntN(20_000), DropOldest, formatLF)
+		b := newBench(t, 50+random.IntN(20_000), DropOldest, FormatLF)
 		owed := make(map[string][]int) // numbers, by topic
-		held := new(unflushedFrames)   // what a transaction sends to its own connection
+		held := new(Unflushed)         // what a transaction sends to its own connection
 		for range 30 + random.IntN(300) {
 			switch random.IntN(20) {
 			case 0:
 				b.format = formatLFWithSeq
 				b.outbox.wantsSeq = true
 			case 1:
-				b.format = formatLF
+				b.format = FormatLF
 			case 2:
 				b.outbox.policyValue.Store(int32(1 + random.IntN(2))) //nolint:gosec // one of two
 			}
-			p, newest := new(unflushedFrames), 0
+			p, newest := new(Unflushed), 0
 			executing := random.IntN(10) == 0
 			if !executing { // whatever else is queued comes behind what EXEC held back
-				b.outbox.add(held, 0)
-				held = new(unflushedFrames)
+				b.outbox.Add(held, 0)
+				held = new(Unflushed)
 			}
 			for range random.IntN(4) {
 				if topic := string(rune('a' + random.IntN(3))); !executing {
@@ -149,16 +149,16 @@ func TestSequencesAreAChain(t *testing.T) {
 					b.some(random, held, topic, owed)
 				}
 			}
-			b.outbox.add(p, newest)
+			b.outbox.Add(p, newest)
 			for n := random.IntN(3) * random.IntN(2000); n > 0 && b.writeOnce(&n); {
 			}
 		}
-		b.outbox.add(held, 0)
+		b.outbox.Add(held, 0)
 		b.drain()
 		told += checkChain(t, owed, b.got.String())
 		dropped := make(map[string]int64)
 		for topic, a := range b.accounts {
-			dropped[topic] = a.dropped
+			dropped[topic] = a.Dropped
 		}
 		b.balanced(dropped)
 	}
@@ -166,15 +166,15 @@ func TestSequencesAreAChain(t *testing.T) {
 }
 
 // some queues a message of a topic, or a run, or loses it as the core does, and returns its bytes.
-func (b *bench) some(random *rand.Rand, p *unflushedFrames, topic string, owed map[string][]int) (size int) {
+func (b *bench) some(random *rand.Rand, p *Unflushed, topic string, owed map[string][]int) (size int) {
 	n := 1 + random.IntN(40)*random.IntN(10)
 	var frames []byte
-	lost := b.outbox.policy() == DropNewest && b.outbox.messages() > b.outbox.limit
+	lost := b.outbox.Policy() == DropNewest && b.outbox.Messages() > b.outbox.Limit
 	a := b.account(topic)
 	for i := range n {
 		if lost {
 			b.published++
-			a.lastSeq, a.lastLostSeq = uint64(b.published), uint64(b.published) //nolint:gosec // a count
+			a.LastSeq, a.LastLostSeq = uint64(b.published), uint64(b.published) //nolint:gosec // a count
 		} else {
 			frame := b.frame(topic)
 			if i > 0 {
@@ -186,9 +186,9 @@ func (b *bench) some(random *rand.Rand, p *unflushedFrames, topic string, owed m
 	}
 	e := b.entry(topic, n)
 	if lost {
-		e.kind = kindMissed
+		e.Kind = KindMissed
 	}
-	p.add(fragment{bytes: frames}, e)
+	p.Add(Fragment{Bytes: frames}, e)
 	return len(frames)
 }
 

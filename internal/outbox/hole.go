@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"github.com/conchmq/conch/internal/invariant"
@@ -12,13 +12,13 @@ import (
 
 // hole notes that messages of a subscription, the last of which is e.number, are cut. It is called on the core's
 // goroutine, like all that fills an outbox.
-func (o *outbox) hole(e *frameInfo) {
-	a, cut := e.account, e.lastSeq
-	if !e.format.line() {
+func (o *Outbox) hole(e *FrameInfo) {
+	a, cut := e.Account, e.LastSeq
+	if !e.Format.Line() {
 		return // RESP3 shows the number before in any case
 	}
-	if cut == a.lastSeq {
-		a.lastLostSeq, cut = cut, 0 // nothing of it waits any more: the next message will be encoded so
+	if cut == a.LastSeq {
+		a.LastLostSeq, cut = cut, 0 // nothing of it waits any more: the next message will be encoded so
 	}
 	if !o.wantsSeq {
 		return
@@ -33,23 +33,23 @@ func (o *outbox) hole(e *frameInfo) {
 
 // torn is a hole in front of an entry that a writer has dequeued.
 type torn struct {
-	chunk  *chunk
+	chunk  *Chunk
 	entry  int
 	number uint64 // of the last message that is missing
 }
 
 // takeCuts closes the holes in front of what is dequeued: the next loss opens a new one. Called under the mutex.
-func (o *outbox) takeCuts(h *writeQueue) (cuts []torn) {
-	for c := h.first; o.holes > 0 && c != nil; c = c.next {
+func (o *Outbox) takeCuts(h *WriteQueue) (cuts []torn) {
+	for c := h.First; o.holes > 0 && c != nil; c = c.Next {
 		for i := range c.entries {
 			e := &c.entries[i]
-			if e.kind != kindMessages || e.account.cut == 0 {
+			if e.Kind != kindMessages || e.Account.cut == 0 {
 				continue
 			}
-			if e.format.line() && e.format.hasSeq() {
-				cuts = append(cuts, torn{c, i, e.account.cut})
+			if e.Format.Line() && e.Format.HasSeq() {
+				cuts = append(cuts, torn{c, i, e.Account.cut})
 			}
-			e.account.cut = 0
+			e.Account.cut = 0
 			o.holes--
 		}
 	}
@@ -58,14 +58,14 @@ func (o *outbox) takeCuts(h *writeQueue) (cuts []torn) {
 
 // tellCuts writes the first line of each of these entries anew. The other lines stay where they are, in a writeQueue that has
 // more chunks than before. The cuts of one chunk are told from its end on, so that the places of the others stay.
-func (o *outbox) tellCuts(h *writeQueue, cuts []torn) {
+func (o *Outbox) tellCuts(h *WriteQueue, cuts []torn) {
 	for i := len(cuts) - 1; i >= 0; i-- {
 		o.tellCut(h, &cuts[i])
 	}
 }
 
 // tellCut writes one line anew, in a chunk of its own between what stood before it and what stands behind.
-func (o *outbox) tellCut(h *writeQueue, cut *torn) {
+func (o *Outbox) tellCut(h *WriteQueue, cut *torn) {
 	c, at := cut.chunk, 0
 	for i := range cut.entry {
 		at += c.entries[i].bytes
@@ -84,23 +84,23 @@ func (o *outbox) tellCut(h *writeQueue, cut *torn) {
 	}
 	told := newChunk()
 	told.bytes = protocol.AppendWithPrevious(make([]byte, 0, n+24), line, cut.number)
-	told.entries = append(told.entries, frameInfo{account: e.account, count: 1, bytes: len(told.bytes), lastSeq: own, format: e.format})
+	told.entries = append(told.entries, FrameInfo{Account: e.Account, Count: 1, bytes: len(told.bytes), LastSeq: own, Format: e.Format})
 	o.bytes.Add(int64(len(told.bytes) - n))
 
-	e.count, e.bytes = e.count-1, e.bytes-n
+	e.Count, e.bytes = e.Count-1, e.bytes-n
 	behind, first := newChunk(), cut.entry
-	if e.count == 0 {
+	if e.Count == 0 {
 		first++
 	}
-	c.buf.retain()
+	c.buf.Retain()
 	behind.buf, behind.bytes = c.buf, c.bytes[at+n:]
 	behind.entries = append(behind.entries, c.entries[first:]...)
 	c.bytes, c.entries = c.bytes[:at:at], c.entries[:cut.entry]
 	c.appendable = false
-	next := c.next
-	for _, piece := range []*chunk{told, behind} {
+	next := c.Next
+	for _, piece := range []*Chunk{told, behind} {
 		if h.insert(next, piece); len(piece.entries) > 0 {
-			o.charge(piece, piece.memSize())
+			o.chargeChunk(piece, piece.memSize())
 			continue
 		}
 		h.remove(piece)
@@ -113,14 +113,14 @@ func (o *outbox) tellCut(h *writeQueue, cut *torn) {
 }
 
 // tellLargeCut has a large line tell of a loss. Its head is the connection's own from here on.
-func (o *outbox) tellLargeCut(c *chunk, number uint64) {
-	if _, tells := protocol.ParseUpdateSeq(c.large.head); tells {
+func (o *Outbox) tellLargeCut(c *Chunk, number uint64) {
+	if _, tells := protocol.ParseUpdateSeq(c.large.Head); tells {
 		return
 	}
 	f := *c.large
-	f.head = protocol.AppendWithPrevious(nil, f.head, number)
-	more := len(f.head) - len(c.large.head)
-	f.size += more
+	f.Head = protocol.AppendWithPrevious(nil, f.Head, number)
+	more := len(f.Head) - len(c.large.Head)
+	f.Size += more
 	c.large = &f
 	c.entries[0].bytes += more
 	o.bytes.Add(int64(more))

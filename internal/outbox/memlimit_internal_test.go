@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"net"
@@ -10,29 +10,29 @@ import (
 
 // The collector works harder the closer the cap is, and never all the time: there is no limit that it could not keep.
 func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
-	m := memoryLimit{max: 1000, exceeded: make(chan struct{}, 1)}
+	m := MemoryLimit{max: 1000, Exceeded: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		held    int64
 		percent int
 		mark    int64
 	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
-		m.used.Store(step.held)
+		m.Used.Store(step.held)
 		percent, mark := m.gcStep()
 		assert.Equal(t, step.percent, percent, "%d held", step.held)
 		assert.Equal(t, step.mark, mark, "%d held", step.held)
 	}
-	m.used.Store(0)
+	m.Used.Store(0)
 	m.notifyAt.Store(500)
-	m.charge(400)
-	assert.Empty(t, m.exceeded)
-	m.charge(200)
-	assert.Len(t, m.exceeded, 1, "somebody looks as soon as it is more")
+	m.Charge(400)
+	assert.Empty(t, m.Exceeded)
+	m.Charge(200)
+	assert.Len(t, m.Exceeded, 1, "somebody looks as soon as it is more")
 }
 
 // Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
 func TestEntriesAreWeighed(t *testing.T) {
 	const n = 10_000
-	b := newBench(t, 1<<30, Disconnect, formatLF)
+	b := newBench(t, 1<<30, Disconnect, FormatLF)
 	for range n / 2 {
 		b.publish("a b")
 	}
@@ -44,37 +44,37 @@ func TestEntriesAreWeighed(t *testing.T) {
 
 // However long an outbox is, what is added to it moves nothing that is there: a slice of all entries took 1.2 s to grow.
 func TestAddingToALongOutboxMovesNothing(t *testing.T) {
-	b := newBench(t, 1<<30, Disconnect, formatLF)
+	b := newBench(t, 1<<30, Disconnect, FormatLF)
 	for range 20_000 {
 		b.publish("a b a b a b")
 	}
 	most := 0
-	for c := b.outbox.queue.first; c != nil; c = c.next {
+	for c := b.outbox.queue.First; c != nil; c = c.Next {
 		most = max(most, cap(c.entries))
 	}
-	assert.LessOrEqual(t, most, 2*mediumBuffers.size/lineSize, "no chunk has more entries than its bytes have lines")
+	assert.LessOrEqual(t, most, 2*MediumBuffers.Size/lineSize, "no chunk has more entries than its bytes have lines")
 	b.drain()
 }
 
 // A buffer is counted once, from its first holder to its last.
 func TestASharedBufferIsCountedOnce(t *testing.T) {
-	m := &memoryLimit{}
-	in := newBuffer(m, 1<<20)
-	var outboxes []*outbox
+	m := &MemoryLimit{}
+	in := NewBuffer(m, 1<<20)
+	var outboxes []*Outbox
 	for range 100 {
 		o := newOutbox(1 << 30)
-		o.totals.memory = m
-		in.retain()
-		put(o, fragment{bytes: in.bytes, buf: in}, one())
+		o.totals.Memory = m
+		in.Retain()
+		put(o, Fragment{Bytes: in.Bytes, Buf: in}, one())
 		outboxes = append(outboxes, o)
 	}
-	in.release()
-	assert.Less(t, m.used.Load(), int64(1<<20+100*1024))
+	in.Release()
+	assert.Less(t, m.Used.Load(), int64(1<<20+100*1024))
 	for _, o := range outboxes {
-		assert.Positive(t, m.used.Load())
+		assert.Positive(t, m.Used.Load())
 		o.clear()
 	}
-	assert.Zero(t, m.used.Load())
+	assert.Zero(t, m.Used.Load())
 }
 
 // What evicted connections have dequeued is not looked for elsewhere. It must be no more than they have: thousands of them
@@ -83,12 +83,12 @@ func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer func() { _ = ours.Close(); _ = theirs.Close() }()
 	o := newOutbox(1 << 30)
-	put(o, fragment{bytes: make([]byte, 8<<20)}, one())
-	h := new(writeQueue)
-	o.evict(ours, []byte("last words\n"))
-	assert.True(t, o.dequeue(h, ours))
+	put(o, Fragment{Bytes: make([]byte, 8<<20)}, one())
+	h := new(WriteQueue)
+	o.Evict(ours, []byte("last words\n"))
+	assert.True(t, o.Dequeue(h, ours))
 	assert.EqualValues(t, len("last words\n"), o.dequeuedBytes.Load())
-	o.fail(h)
+	o.Fail(h)
 	assert.Zero(t, o.dequeuedBytes.Load())
 }
 
@@ -96,18 +96,18 @@ func TestWhatIsInHandIsNoMoreThanThat(t *testing.T) {
 func TestAnEvictionIsSettledByTheWriter(t *testing.T) {
 	sock, other := net.Pipe()
 	t.Cleanup(func() { _, _ = sock.Close(), other.Close() })
-	b := newBench(t, 1<<30, Disconnect, formatLF)
+	b := newBench(t, 1<<30, Disconnect, FormatLF)
 	for range 1000 {
 		b.publish("a b a b")
 	}
-	require.False(t, b.outbox.evict(sock, []byte("ERR too slow\n")), "there is a writer already")
-	assert.Zero(t, b.outbox.counts.undelivered)
-	require.True(t, b.outbox.dequeue(&b.hand, sock))
-	assert.EqualValues(t, 4000, b.outbox.counts.undelivered)
-	assert.Equal(t, "ERR too slow\n", string(b.hand.first.bytes))
-	b.outbox.markWritten(&b.hand, b.hand.first.size())
-	require.False(t, b.outbox.dequeue(&b.hand, sock))
+	require.False(t, b.outbox.Evict(sock, []byte("ERR too slow\n")), "there is a writer already")
+	assert.Zero(t, b.outbox.counts.Undelivered)
+	require.True(t, b.outbox.Dequeue(&b.hand, sock))
+	assert.EqualValues(t, 4000, b.outbox.counts.Undelivered)
+	assert.Equal(t, "ERR too slow\n", string(b.hand.First.bytes))
+	b.outbox.MarkWritten(&b.hand, b.hand.First.Size())
+	require.False(t, b.outbox.Dequeue(&b.hand, sock))
 	assert.Zero(t, b.outbox.overhead.Load())
 	assert.Zero(t, b.outbox.dequeuedBytes.Load())
-	assert.Zero(t, b.outbox.counts.waiting())
+	assert.Zero(t, b.outbox.counts.Waiting())
 }

@@ -1,78 +1,78 @@
-package server
+package outbox
 
 import "sync"
 
 // fragment is frames that lie side by side in memory, or one large frame, on their way into an outbox.
-type fragment struct {
-	bytes   []byte
-	buf     *buffer
-	large   *largeFrame // instead of bytes
+type Fragment struct {
+	Bytes   []byte
+	Buf     *Buffer
+	Large   *LargeFrame // instead of bytes
 	entries int         // that say what they are
 }
 
 // size is how many bytes the fragment is on the wire.
-func (s *fragment) size() int {
-	if s.large != nil {
-		return s.large.size
+func (s *Fragment) Size() int {
+	if s.Large != nil {
+		return s.Large.Size
 	}
-	return len(s.bytes)
+	return len(s.Bytes)
 }
 
 // retain and release are for what the fragment lies in.
-func (s *fragment) retain() {
-	s.buf.retain()
-	if s.large != nil {
-		s.large.buf.retain()
+func (s *Fragment) Retain() {
+	s.Buf.Retain()
+	if s.Large != nil {
+		s.Large.Buf.Retain()
 	}
 }
 
-func (s *fragment) release() {
-	s.buf.release()
-	if s.large != nil {
-		s.large.buf.release()
+func (s *Fragment) Release() {
+	s.Buf.Release()
+	if s.Large != nil {
+		s.Large.Buf.Release()
 	}
 }
 
 // unflushedFrames is what the core has queued for one connection since the last flush. It belongs to the core's goroutine.
-type unflushedFrames struct {
-	fragments []fragment
-	entries   []frameInfo // of all fragments, in order
+type Unflushed struct {
+	fragments []Fragment
+	entries   []FrameInfo // of all fragments, in order
 }
 
 // maxPooledFragments bounds what a pooled unflushedFrames keeps room for.
 const maxPooledFragments = 4096
 
 // unflushedPool keeps what is reused: a connection has one while something is queued for it.
-var unflushedPool = sync.Pool{New: func() any { return new(unflushedFrames) }}
+var unflushedPool = sync.Pool{New: func() any { return new(Unflushed) }}
 
-func newUnflushed() *unflushedFrames { return unflushedPool.Get().(*unflushedFrames) }
+func NewUnflushed() *Unflushed { return unflushedPool.Get().(*Unflushed) }
 
 // add appends frames, and what they are. Frames that lie side by side become one fragment.
-func (p *unflushedFrames) add(s fragment, e frameInfo) {
-	e.bytes = s.size()
+func (p *Unflushed) Add(s Fragment, e FrameInfo) {
+	e.bytes = s.Size()
 	spans, entries := len(p.fragments), len(p.entries)
-	var last *fragment
+	var last *Fragment
 	if spans > 0 {
 		last = &p.fragments[spans-1]
 	}
-	missed := last != nil && last.size() == 0 && e.kind == kindMissed
-	if joins := last != nil && contiguous(last.bytes, s.bytes); joins || missed {
-		last.bytes = last.bytes[:len(last.bytes)+len(s.bytes)]
+	missed := last != nil && last.Size() == 0 && e.Kind == KindMissed
+	if joins := last != nil && contiguous(last.Bytes, s.Bytes); joins || missed {
+		last.Bytes = last.Bytes[:len(last.Bytes)+len(s.Bytes)]
 		if before := &p.entries[entries-1]; before.mergeable(&e) {
-			before.merge(&e)
+			before.Merge(&e)
 			return
 		}
 		last.entries++
 		p.entries = append(p.entries, e)
 		return
 	}
-	s.retain()
+	s.Retain()
 	s.entries = 1
 	p.fragments, p.entries = append(p.fragments, s), append(p.entries, e)
 }
 
 // recycle gives back an unflushedFrames whose fragments are with an outbox.
-func (p *unflushedFrames) recycle() {
+func (p *Unflushed) Recycle() {
 	if cap(p.fragments)+cap(p.entries) > maxPooledFragments {
 		return
 	}

@@ -1,11 +1,11 @@
-package server
+package outbox
 
 import "sync"
 
 // queue is what waits in an outbox, or what its writer has dequeued: a list of chunks. Each carries its own entries, so
 // that whatever is added, taken or dropped costs no more than one chunk: a slice over all of them took up to 1.2 s to grow.
 type queue struct {
-	first, last *chunk
+	First, last *Chunk
 	length      int
 	oldest      cursor
 }
@@ -20,45 +20,45 @@ func (q *queue) recycle() {
 }
 
 // push appends a chunk.
-func (q *queue) push(c *chunk) { q.insert(nil, c) }
+func (q *queue) push(c *Chunk) { q.insert(nil, c) }
 
 // insert puts c in front of another chunk, or at the end if that is nil.
-func (q *queue) insert(before, c *chunk) {
-	c.next = before
+func (q *queue) insert(before, c *Chunk) {
+	c.Next = before
 	if before == nil {
 		c.prev, q.last = q.last, c
 	} else {
 		c.prev, before.prev = before.prev, c
 	}
 	if c.prev == nil {
-		q.first = c
+		q.First = c
 	} else {
-		c.prev.next = c
+		c.prev.Next = c
 	}
 	q.length++
 }
 
 // remove takes a chunk out of the queue. The cursor is the caller's to move.
-func (q *queue) remove(c *chunk) {
+func (q *queue) remove(c *Chunk) {
 	if c.prev == nil {
-		q.first = c.next
+		q.First = c.Next
 	} else {
-		c.prev.next = c.next
+		c.prev.Next = c.Next
 	}
-	if c.next == nil {
+	if c.Next == nil {
 		q.last = c.prev
 	} else {
-		c.next.prev = c.prev
+		c.Next.prev = c.prev
 	}
-	c.next, c.prev = nil, nil
+	c.Next, c.prev = nil, nil
 	q.length--
 }
 
 // split cuts off the first chunks, about size bytes of them, and one at least.
 func (q *queue) split(size int) *queue {
 	front := queues.Get().(*queue)
-	for c := q.first; c != nil; c = q.first {
-		if size -= c.size(); front.length > 0 && size < 0 {
+	for c := q.First; c != nil; c = q.First {
+		if size -= c.Size(); front.length > 0 && size < 0 {
 			break
 		}
 		if q.oldest.chunk == c {
@@ -72,7 +72,7 @@ func (q *queue) split(size int) *queue {
 
 // cursor is where the oldest message in a queue is. What is in front of it cannot be dropped.
 type cursor struct {
-	chunk  *chunk // nil: the first
+	chunk  *Chunk // nil: the first
 	entry  int    // of the chunk
 	offset int    // in the chunk's bytes, where the entry starts
 }
@@ -81,19 +81,19 @@ type cursor struct {
 func (q *queue) findOldest() bool {
 	at := &q.oldest
 	if at.chunk == nil {
-		*at = cursor{chunk: q.first}
+		*at = cursor{chunk: q.First}
 	}
 	for at.chunk != nil {
 		c := at.chunk
 		switch {
 		case at.entry == len(c.entries):
-			if c.next == nil {
+			if c.Next == nil {
 				return false
 			}
-			*at = cursor{chunk: c.next}
-		case c.entries[at.entry].kind == kindMessages:
+			*at = cursor{chunk: c.Next}
+		case c.entries[at.entry].Kind == kindMessages:
 			return true
-		case c.next == nil && at.entry == len(c.entries)-1:
+		case c.Next == nil && at.entry == len(c.entries)-1:
 			return false
 		default:
 			at.offset += c.entries[at.entry].bytes
@@ -108,6 +108,6 @@ func (q *queue) cursorToLast() {
 	q.oldest = cursor{}
 	if c := q.last; c != nil {
 		last := len(c.entries) - 1
-		q.oldest = cursor{chunk: c, entry: last, offset: c.size() - c.entries[last].bytes}
+		q.oldest = cursor{chunk: c, entry: last, offset: c.Size() - c.entries[last].bytes}
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"github.com/conchmq/conch/internal/invariant"
@@ -12,9 +12,9 @@ type gap struct{ losses []loss }
 
 // loss is how many messages of a subscription are missing in one place.
 type loss struct {
-	account *subscriptionAccount
+	account *Account
 	count   int // 32 bits would be too few: one place can stay open for hours
-	format  format
+	format  Format
 }
 
 // lossOverhead is what a loss costs in memory besides its name, about. Losses have a limit too, which is that of messages: a
@@ -47,8 +47,8 @@ func (g *gap) add(l loss) int {
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
 		switch l := &g.losses[i]; {
-		case l.format.line():
-			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.crlf())
+		case l.format.Line():
+			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.Crlf())
 		default:
 			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(l.account.name), l.count)
 		}
@@ -58,15 +58,15 @@ func (g *gap) appendLosses(b []byte) []byte {
 
 // recordDropLocked notes that e.count messages, which were matched but are not waiting, are lost to the policy. It records that
 // in the gap in front of a chunk that waits (behind all, if that is nil), or in a new one there; RESP2 has no word for it.
-func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
-	e.account.dropped += int64(e.count)
-	o.counts.dropped += int64(e.count)
-	e.account.assertBalanced()
-	o.totals.dropped.Add(int64(e.count))
-	if e.format == formatRESP2 {
+func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
+	e.Account.Dropped += int64(e.Count)
+	o.counts.Dropped += int64(e.Count)
+	e.Account.assertBalanced()
+	o.totals.Dropped.Add(int64(e.Count))
+	if e.Format == FormatRESP2 {
 		return
 	}
-	l := loss{e.account, int(e.count), e.format}
+	l := loss{e.Account, int(e.Count), e.Format}
 	last := o.queue.last
 	if before != nil {
 		last = before.prev
@@ -77,17 +77,17 @@ func (o *outbox) recordDropLocked(e frameInfo, before *chunk) {
 	}
 	c := newChunk()
 	c.gap = new(gap)
-	c.entries = append(c.entries, frameInfo{kind: kindOther}) // for the bytes of the losses
+	c.entries = append(c.entries, FrameInfo{Kind: KindOther}) // for the bytes of the losses
 	o.queue.insert(before, c)
-	o.charge(c, c.memSize())
+	o.chargeChunk(c, c.memSize())
 	o.chargeGaps(c.gap.add(l))
 }
 
 // dropOldestLocked drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
 // dequeued is not here to be dropped.
-func (o *outbox) dropOldestLocked(newest int) {
+func (o *Outbox) dropOldestLocked(newest int) {
 	for {
-		over := o.messages() - int64(newest) - o.limit
+		over := o.Messages() - int64(newest) - o.Limit
 		if over <= 0 || !o.queue.findOldest() {
 			return
 		}
@@ -97,7 +97,7 @@ func (o *outbox) dropOldestLocked(newest int) {
 
 // dropFrontLocked drops messages of the entry at the cursor: as many whole frames as are needed to drop that many bytes. The
 // chunk loses its front, or is parted; not a byte is moved, because others may be reading it.
-func (o *outbox) dropFrontLocked(over int64) {
+func (o *Outbox) dropFrontLocked(over int64) {
 	q := o.queue
 	if q.oldest.offset > 0 {
 		o.splitChunkLocked()
@@ -107,14 +107,14 @@ func (o *outbox) dropFrontLocked(over int64) {
 	lost := c.oldestFrames(over)
 	o.bytes.Add(-int64(lost.bytes))
 	o.hole(&lost)
-	if e.count -= lost.count; e.count == 0 && len(c.entries) == 1 {
-		q.oldest = cursor{chunk: c.next}
+	if e.Count -= lost.Count; e.Count == 0 && len(c.entries) == 1 {
+		q.oldest = cursor{chunk: c.Next}
 		q.remove(c)
 		o.free(c)
 	} else {
 		c.bytes = c.bytes[lost.bytes:]
-		if e.bytes -= lost.bytes; e.count == 0 {
-			*e = frameInfo{} // it must not keep the account alive
+		if e.bytes -= lost.bytes; e.Count == 0 {
+			*e = FrameInfo{} // it must not keep the account alive
 			c.entries = c.entries[1:]
 		}
 	}
@@ -123,41 +123,41 @@ func (o *outbox) dropFrontLocked(over int64) {
 }
 
 // oldestFrames is the part of the chunk's first entry that must go to drop that many bytes, in whole frames.
-func (c *chunk) oldestFrames(over int64) (lost frameInfo) {
+func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
 	lost = c.entries[0]
 	if int64(lost.bytes) <= over || c.large != nil {
 		return lost
 	}
 	last, size := 0, 0
-	lost.count = 0
+	lost.Count = 0
 	for int64(size) < over {
 		last = size
 		size += frameLen(c.bytes[size:])
-		lost.count++
+		lost.Count++
 	}
 	if lost.bytes = size; lost.bytes < c.entries[0].bytes {
-		lost.lastSeq = lost.format.firstSeq(c.bytes[last:])
+		lost.LastSeq = lost.Format.firstSeq(c.bytes[last:])
 	}
 	e := &c.entries[0]
-	invariant.Check(lost.count <= e.count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.count, lost.count)
+	invariant.Check(lost.Count <= e.Count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.Count, lost.Count)
 	return lost
 }
 
 // splitChunkLocked makes two chunks of the one at the cursor, which then stands at the start of the second.
-func (o *outbox) splitChunkLocked() {
+func (o *Outbox) splitChunkLocked() {
 	at := &o.queue.oldest
 	c, front := at.chunk, newChunk()
-	c.buf.retain()
+	c.buf.Retain()
 	front.bytes, front.buf, front.entries = c.bytes[:at.offset:at.offset], c.buf, c.entries[:at.entry:at.entry]
 	c.bytes, c.entries = c.bytes[at.offset:], c.entries[at.entry:]
 	o.queue.insert(c, front)
 	at.entry, at.offset = 0, 0
-	o.charge(front, front.memSize())
-	o.charge(c, c.memSize())
+	o.chargeChunk(front, front.memSize())
+	o.chargeChunk(c, c.memSize())
 }
 
 // mergeGapsLocked makes one gap of two that nothing stands between any more.
-func (o *outbox) mergeGapsLocked() {
+func (o *Outbox) mergeGapsLocked() {
 	q := o.queue
 	second := q.oldest.chunk
 	if second == nil {
@@ -171,7 +171,7 @@ func (o *outbox) mergeGapsLocked() {
 	for _, l := range second.gap.losses {
 		o.chargeGaps(first.gap.add(l) - l.cost())
 	}
-	q.oldest.chunk = second.next
+	q.oldest.chunk = second.Next
 	q.remove(second)
 	o.free(second)
 	if q.oldest.chunk == nil {

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 func TestALargeLineIsTheSameHoweverItIsTaken(t *testing.T) {
 	sent, shown := strings.Repeat("\x00x", escapedPiece), strings.Repeat(`\x00x`, escapedPiece)
 	want := "UPDATE a " + shown + "\r\n"
-	f := &largeFrame{head: []byte("UPDATE a "), payload: []byte(sent), tail: []byte("\r\n"), escaped: true, size: len(want)}
+	f := &LargeFrame{Head: []byte("UPDATE a "), Payload: []byte(sent), Tail: []byte("\r\n"), Escaped: true, Size: len(want)}
 	w, got := newEscapedFrame(f), make([]byte, 0, len(want))
 	for at := range want {
 		w.piece(at)
