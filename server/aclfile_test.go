@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/aclfile"
 	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/server"
 )
@@ -29,14 +30,14 @@ func TestAWrongFileKeepsTheServerFromStarting(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			_, err := server.New(broker.New(broker.Options{}), server.Options{ACLFile: rules(t, test.text)})
-			require.ErrorIs(t, err, server.ErrACLFile)
+			require.ErrorIs(t, err, aclfile.Err)
 			assert.ErrorContains(t, err, test.want)
 			assert.NotContains(t, err.Error(), "previously active")
 			assert.Less(t, len(err.Error()), 4096)
 		})
 	}
 	_, err := server.New(broker.New(broker.Options{}), server.Options{ACLFile: "nowhere.acl"})
-	require.ErrorIs(t, err, server.ErrACLFile)
+	require.ErrorIs(t, err, aclfile.Err)
 	assert.EqualError(t, err, "ACL file nowhere.acl cannot be read: no such file or directory; create it, an empty one will do")
 	folder := t.TempDir()
 	_, err = server.New(broker.New(broker.Options{}), server.Options{ACLFile: folder})

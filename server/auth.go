@@ -12,6 +12,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/aclfile"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -71,7 +72,7 @@ func newAccessControl(o *Options) (*accessControl, error) {
 		o.RequirePassword = "" // the digest will do
 	}
 	if a.file != "" {
-		if err := a.readAtStart(&o.Log); err != nil {
+		if err := aclfile.Load(a.users, a.file, &o.Log); err != nil {
 			return nil, err
 		}
 	}

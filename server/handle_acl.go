@@ -8,6 +8,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/aclfile"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -241,14 +242,14 @@ func (w *response) deferFileTask(work func(file string) (answer func(*response))
 func aclLoad(w *response) {
 	s := w.conn.srv
 	w.deferFileTask(func(file string) func(*response) {
-		text, err := readRules(file, &s.options.Log)
+		text, err := aclfile.Read(file, &s.options.Log)
 		return func(w *response) {
 			if err != nil {
-				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, unwrapPathError(err)))
+				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, aclfile.UnwrapPathError(err)))
 				return
 			}
 			if err := s.access.users.Load(file, text); err != nil {
-				w.fail(protocol.Errorf("%s", escapeText(err.Error())))
+				w.fail(protocol.Errorf("%s", aclfile.EscapeText(err.Error())))
 				return
 			}
 			s.recheckUsers(w.view)
@@ -266,7 +267,7 @@ func aclSave(w *response) {
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
 			return func(*response) {} // which nobody will run: the core has stopped
 		}
-		err := writeRules(file, text)
+		err := aclfile.Write(file, text)
 		return func(w *response) {
 			if err != nil {
 				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")

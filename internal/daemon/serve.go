@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/aclfile"
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/server"
 )
@@ -60,7 +61,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	srv, err := server.New(b, c.Server)
 	if err != nil {
 		listeners.close()
-		if errors.Is(err, server.ErrACLFile) {
+		if errors.Is(err, aclfile.Err) {
 			return nil, err
 		}
 		return nil, &OptionsError{err}

@@ -35,7 +35,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "sync", "time"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/acl", "internal/filter", "internal/invariant", "internal/outbox", "internal/sockio", "internal/uptime"},
+		own:    []string{"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/outbox", "internal/sockio", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 	},
 	"main": {own: []string{"internal/cli"}},
@@ -58,14 +58,15 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 		notStd: []string{"net", "os", "log"},
 	},
-	"internal/uptime": {},
-	"internal/sockio": {notStd: []string{"os", "log", "sync"}},
+	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
+	"internal/uptime":  {},
+	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
 	"internal/config": {
 		own:    []string{"server", "internal/outbox", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
-		own:    []string{"broker", "server", "internal/config", "internal/tlsfiles"},
+		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/tlsfiles"},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
@@ -182,6 +183,7 @@ func TestTheRules(t *testing.T) {
 			"an outbox encodes what is lost, and knows neither the core nor a socket",
 			"internal/outbox", "sync sync/atomic time @protocol @internal/invariant @internal/uptime", "net os log @broker @server @internal/acl @internal/filter",
 		},
+		{"the ACL file knows the rules and no connection", "internal/aclfile", "os @internal/acl github.com/rs/zerolog", "net sync @server @protocol @broker"},
 		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{

@@ -13,6 +13,6 @@ func TestReleasedBuffersArePaintedOver(t *testing.T) {
 	c := newOutbox(1).newAppendable(6, true)
 	c.bytes = append(c.bytes, "secret"...)
 	kept := c.bytes
-	c.buf.release()
+	c.buf.Release()
 	assert.Equal(t, "######", string(kept))
 }

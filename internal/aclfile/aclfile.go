@@ -1,4 +1,6 @@
-package server
+// Package aclfile reads and writes the file that ACL rules are kept in. All of it blocks on a disk: the core's goroutine
+// must not call it.
+package aclfile
 
 import (
 	"errors"
@@ -15,30 +17,30 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// ErrACLFile is in the chain of what New returns when the ACL file cannot be used.
-var ErrACLFile = errors.New("ACL file")
+// Err is in the chain of what [Load] returns when the file cannot be used.
+var Err = errors.New("ACL file")
 
-// readAtStart takes the rules of the file. With a wrong one there is no server: it would let the wrong people in, or
-// nobody.
-func (a *accessControl) readAtStart(log *zerolog.Logger) error {
-	text, err := readRules(a.file, log)
+// Load takes the rules of a file, as they were when the server started. With a wrong one there must be no server: it
+// would let the wrong people in, or nobody.
+func Load(users *acl.Users, path string, log *zerolog.Logger) error {
+	text, err := Read(path, log)
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = "; create it, an empty one will do"
 		}
-		return fmt.Errorf("%w %s cannot be read: %w%s", ErrACLFile, a.file, unwrapPathError(err), hint)
+		return fmt.Errorf("%w %s cannot be read: %w%s", Err, path, UnwrapPathError(err), hint)
 	}
-	err = a.users.Load(a.file, text)
+	err = users.Load(path, text)
 	if wrong := new(acl.FileError); errors.As(err, &wrong) {
-		return fmt.Errorf("%w cannot be used: %s", ErrACLFile, escapeText(strings.Join(wrong.Problems(), "; ")))
+		return fmt.Errorf("%w cannot be used: %s", Err, EscapeText(strings.Join(wrong.Problems(), "; ")))
 	}
 	return err //nolint:wrapcheck // there is no other
 }
 
-// escapeText is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
+// EscapeText is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
 // [protocol.EscapeMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
-func escapeText(text string) string {
+func EscapeText(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		r, size := utf8.DecodeRuneInString(text)
@@ -54,17 +56,17 @@ func escapeText(text string) string {
 	return b.String()
 }
 
-// unwrapPathError is an error of a file without the name of the file and the call, which the line around it tells.
-func unwrapPathError(err error) error {
+// UnwrapPathError is an error of a file without the name of the file and the call, which the line around it tells.
+func UnwrapPathError(err error) error {
 	if inner := new(fs.PathError); errors.As(err, &inner) {
 		return inner.Err
 	}
 	return err
 }
 
-// readRules reads the file, and warns if everybody on the machine can: with digests in hand, passwords can be guessed
+// Read reads the file, and warns if everybody on the machine can: with digests in hand, passwords can be guessed
 // without asking the server. Mounted secrets are often readable, so it is no error.
-func readRules(path string, log *zerolog.Logger) ([]byte, error) {
+func Read(path string, log *zerolog.Logger) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the callers word it
@@ -76,9 +78,9 @@ func readRules(path string, log *zerolog.Logger) ([]byte, error) {
 	return text, nil
 }
 
-// writeRules replaces the file, as a whole or not at all: what was there stays until the new one is on the disk. A
+// Write replaces the file, as a whole or not at all: what was there stays until the new one is on the disk. A
 // new file is readable by its owner alone; one that was there keeps its mode.
-func writeRules(path string, text []byte) (err error) {
+func Write(path string, text []byte) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // or the link would become a file
 	}
