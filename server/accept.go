@@ -23,7 +23,7 @@ const (
 
 // accept takes connections from one listener until the server stops. With a config they speak TLS.
 func (s *Server) accept(l net.Listener, config *tls.Config) {
-	log := s.options.Log
+	log := s.service.options.Log
 	var pause time.Duration
 	for {
 		sock, err := l.Accept()
@@ -36,7 +36,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			continue
 		}
 		select {
-		case <-s.stopping:
+		case <-s.service.stopping:
 			return
 		default:
 		}
@@ -45,13 +45,13 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			return
 		}
 		if pause == 0 { // once an episode, not once a try
-			s.counts.acceptPauses.Add(1)
+			s.service.counts.acceptPauses.Add(1)
 			log.Warn().Err(err).Bool("descriptors", errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)).
 				Msg("cannot accept connections; trying again until it works")
 		}
 		pause = min(max(2*pause, minPause), maxPause)
 		select {
-		case <-s.stopping:
+		case <-s.service.stopping:
 			return
 		case <-time.After(pause):
 		}
@@ -60,13 +60,13 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 
 // admit decides whether a connection is served.
 func (s *Server) admit(sock net.Conn) {
-	s.counts.accepted.Add(1)
+	s.service.counts.accepted.Add(1)
 	switch {
-	case !s.options.Unprotected && !isLoopback(sock.RemoteAddr()) && s.access.defaultUserOpen.Load():
+	case !isLoopback(sock.RemoteAddr()) && s.service.IsProtected():
 		s.reject(sock, CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
 			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})
-	case s.counts.open.Load() >= int64(s.options.MaxConnections):
+	case s.service.counts.open.Load() >= int64(s.service.options.MaxConnections):
 		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
 		s.reject(sock, CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
 	default:
@@ -88,19 +88,19 @@ func isLoopback(a net.Addr) bool {
 // reject tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
 // the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
 func (s *Server) reject(sock net.Conn, reason CloseReason, why *protocol.Error) {
-	s.counts.closes[reason].Add(1)
-	s.options.Log.Debug().Stringer("peer", peerAddress(sock)).Stringer("reason", reason).
-		Int("max-connections", s.options.MaxConnections).Msg("connection refused")
-	if s.counts.rejecting.Add(1) > maxRejecting {
-		s.counts.rejecting.Add(-1)
+	s.service.counts.closes[reason].Add(1)
+	s.service.options.Log.Debug().Stringer("peer", addressOf(sock, sock.RemoteAddr())).Stringer("reason", reason).
+		Int("max-connections", s.service.options.MaxConnections).Msg("connection refused")
+	if s.rejecting.Add(1) > maxRejecting {
+		s.rejecting.Add(-1)
 		_ = sock.Close() // a flood: nobody is owed a text any more
 		return
 	}
 	s.tasks.Go(func() {
-		defer s.counts.rejecting.Add(-1)
+		defer s.rejecting.Add(-1)
 		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // should it fail, Write fails too
 		if _, err := sock.Write(protocol.AppendError(nil, why)); err == nil {
-			linger(sock, s.stopping)
+			linger(sock, s.service.stopping)
 		}
 		_ = sock.Close()
 	})
@@ -112,19 +112,15 @@ func (s *Server) serve(sock net.Conn) {
 	if t, ok := sock.(*tlsConn); ok {
 		plain = t.transport.Conn
 	}
-	sockio.KeepAlive(plain, s.options.KeepAlive)
+	sockio.KeepAlive(plain, s.service.options.KeepAlive)
 	c := newConn(s, sock)
-	s.counts.open.Add(1)
-	s.counts.clients.Add(1)
 	if _, ok := sock.(*tlsConn); ok { // see shakeHands
-		_ = sock.SetDeadline(time.Now().Add(s.options.HandshakeTimeout)) // fails only on a closed socket: so does the handshake
+		_ = sock.SetDeadline(time.Now().Add(s.service.options.HandshakeTimeout)) // fails only on a closed socket: so does the handshake
 	}
-	if !s.add(c) {
-		s.counts.open.Add(-1)
-		s.counts.clients.Add(-1)
+	if !s.service.Add(&c.Conn) {
 		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
 		return
 	}
-	c.log(zerolog.DebugLevel).Stringer("peer", peerAddress(sock)).Msg("connected")
-	s.tasks.Go(c.run)
+	c.Log(zerolog.DebugLevel).Stringer("peer", addressOf(sock, sock.RemoteAddr())).Msg("connected")
+	s.tasks.Go(c.reader.run)
 }

@@ -109,53 +109,52 @@ func (a *accessControl) hash(password []byte) acl.Digest {
 }
 
 // authorize checks a command on its way in. Nil lets it pass.
-func (c *conn) authorize(inv *invocation) *protocol.Error {
-	e := &c.executor
+func (e *executor) authorize(inv *invocation) *protocol.Error {
 	if e.user == nil {
-		c.assignInitialUser()
+		e.assignInitialUser()
 	}
 	switch {
 	case e.unrestricted || inv.row.NoAuth:
 		return nil
-	case c.unauthenticated():
+	case e.unauthenticated():
 		return noAuth(inv)
 	}
-	if r := c.checkACL(inv); r != nil {
-		c.denied(r, inv)
+	if r := e.checkACL(inv); r != nil {
+		e.denied(r, inv)
 		return noPerm(inv, r)
 	}
 	return nil
 }
 
 // mayPublish tells whether authorize would let a run of publishes pass.
-func (c *conn) mayPublish(inv *invocation) bool {
-	return c.executor.unrestricted || c.executor.user != nil && !c.unauthenticated() && c.checkACL(inv) == nil
+func (e *executor) mayPublish(inv *invocation) bool {
+	return e.unrestricted || e.user != nil && !e.unauthenticated() && e.checkACL(inv) == nil
 }
 
 // unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
-func (c *conn) unauthenticated() bool {
-	return c.unauthSince.Load() != 0 && !c.srv.access.defaultUserOpen.Load()
+func (c *Conn) unauthenticated() bool {
+	return c.unauthSince.Load() != 0 && !c.service.access.defaultUserOpen.Load()
 }
 
-func (c *conn) checkACL(inv *invocation) *acl.Denial {
+func (e *executor) checkACL(inv *invocation) *acl.Denial {
 	r := &aclRules[inv.row.Index()]
 	args := inv.args[min(r.firstArg, len(inv.args)):]
 	if inv.predicates != nil {
 		args = stripPredicates(args)
 	}
-	return c.executor.user.Check(r.command, args)
+	return e.user.Check(r.command, args)
 }
 
 // authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
-func (c *conn) authorizeQueued(inv *invocation) *protocol.Error {
-	if c.executor.unrestricted {
+func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
+	if e.unrestricted {
 		return nil
 	}
-	r := c.checkACL(inv)
+	r := e.checkACL(inv)
 	if r == nil {
 		return nil
 	}
-	c.denied(r, inv)
+	e.denied(r, inv)
 	why := "no permission to execute the command or subcommand"
 	if r.Reason == acl.ReasonChannel {
 		why = "no permission to access one of the channels used as arguments"
@@ -182,27 +181,27 @@ func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
 }
 
 // setUser makes the connection that user's.
-func (c *conn) setUser(u *acl.User) {
-	c.executor.user = u
-	c.executor.unrestricted = u.Unrestricted() && c.unauthSince.Load() == 0
+func (e *executor) setUser(u *acl.User) {
+	e.user = u
+	e.unrestricted = u.Unrestricted() && e.unauthSince.Load() == 0
 }
 
 // assignInitialUser makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
 // is found out at once, else at the first command: until then nothing of the connection is with the core.
-func (c *conn) assignInitialUser() {
-	if name := c.certificateName(); name != "" {
-		if u := c.srv.access.users.Find(name); u != nil && u.Enabled() {
-			c.unauthSince.Store(0)
-			c.setUser(u)
+func (e *executor) assignInitialUser() {
+	if name := e.certName; name != "" {
+		if u := e.service.access.users.Find(name); u != nil && u.Enabled() {
+			e.unauthSince.Store(0)
+			e.setUser(u)
 			return
 		}
 	}
-	c.setUser(c.srv.access.users.Find(acl.DefaultUser))
+	e.setUser(e.service.access.users.Find(acl.DefaultUser))
 }
 
 // requireAuth marks the connection as unauthenticated, unless the default user is open.
-func (c *conn) requireAuth() {
-	if c.srv.access.defaultUserOpen.Load() {
+func (c *Conn) requireAuth() {
+	if c.service.access.defaultUserOpen.Load() {
 		c.unauthSince.Store(0)
 		return
 	}
@@ -210,22 +209,22 @@ func (c *conn) requireAuth() {
 }
 
 // resetUser makes the connection as it was when it came.
-func (c *conn) resetUser() {
-	c.requireAuth()
-	c.executor.token = nil
-	c.assignInitialUser()
+func (e *executor) resetUser() {
+	e.requireAuth()
+	e.token = nil
+	e.assignInitialUser()
 }
 
-func (c *conn) userName() string {
-	if c.executor.user == nil { // it has not said a word
+func (e *executor) userName() string {
+	if e.user == nil { // it has not said a word
 		return acl.DefaultUser
 	}
-	return c.executor.user.Name()
+	return e.user.Name()
 }
 
 // authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
 func (w *response) authenticate(name string, password acl.Digest) *protocol.Error {
-	c, a := w.conn, w.conn.srv.access
+	c, a := w.executor, w.executor.service.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
 		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(w.inv.args[0])}, w.inv)
@@ -243,15 +242,15 @@ func (w *response) authenticate(name string, password acl.Digest) *protocol.Erro
 
 // logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
 // wrong place.
-func (c *conn) logAuthFailure(name string) {
-	suppressed, ok := c.srv.access.authFailureLog.allow(uptime.Now())
+func (e *executor) logAuthFailure(name string) {
+	suppressed, ok := e.service.access.authFailureLog.allow(uptime.Now())
 	if !ok {
 		return
 	}
-	if c.srv.access.users.Find(name) == nil {
+	if e.service.access.users.Find(name) == nil {
 		name = "(no such user)"
 	}
-	c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Str("user", name).Int("not_logged_before", suppressed).
+	e.Log(zerolog.WarnLevel).Stringer("peer", e.peer()).Str("user", name).Int("not_logged_before", suppressed).
 		Msg("authentication failed")
 }
 
@@ -259,8 +258,8 @@ func (c *conn) logAuthFailure(name string) {
 const maxLogged = 256
 
 // denied counts a refusal, and notes it in ACL LOG.
-func (c *conn) denied(r *acl.Denial, inv *invocation) {
-	a := c.srv.access
+func (e *executor) denied(r *acl.Denial, inv *invocation) {
+	a := e.service.access
 	switch r.Reason {
 	case acl.ReasonAuth:
 		a.denied.auth++
@@ -270,12 +269,12 @@ func (c *conn) denied(r *acl.Denial, inv *invocation) {
 		a.denied.channel++
 	}
 	context := "toplevel"
-	if c.executor.txn != nil {
+	if e.txn != nil {
 		context = "multi"
 	}
 	a.log.Add(acl.Entry{
 		Reason: r.Reason, Context: context, Object: truncate(r.Object), Username: truncate(r.User),
-	}, time.Now(), func() string { return string(c.appendInfo(nil, inv)) })
+	}, time.Now(), func() string { return string(e.appendInfo(nil, inv)) })
 }
 
 func truncate(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }

@@ -19,12 +19,12 @@ var errSpent = protocol.Errorf("the answers of this transaction are too large to
 // run runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
 // a transaction costs no more than maxSpent and one answer.
 func (w *response) run() {
-	if m := w.conn.executor.txn; m != nil && m.inExec {
+	if m := w.executor.txn; m != nil && m.inExec {
 		w.runWithin(m)
 	} else {
 		w.inv.handler.reply(w)
 	}
-	w.conn.srv.stats.failed(w.inv.row, w.buf, w.inv.dialect)
+	w.executor.service.stats.failed(w.inv.row, w.buf, w.inv.dialect)
 }
 
 func (w *response) runWithin(m *transaction) {

@@ -16,24 +16,24 @@ const idleCost = 5 << 10
 // appendInfo appends a connection's line of CLIENT LIST: the fields of Redis 7.2, in their order, then some of our own.
 // running is the command that it is executing, nil if it is idle. It is made for each connection of a list, and for
 // refusals: so it formats nothing but numbers, and costs about a microsecond.
-func (c *conn) appendInfo(b []byte, running *invocation) []byte {
-	e := &c.executor
+func (e *executor) appendInfo(b []byte, running *invocation) []byte {
 	f := fields(b)
-	f.number("id=", c.id)
-	f = appendEnd(append(f, " addr="...), c.sock, c.sock.RemoteAddr())
-	f = appendEnd(append(f, " laddr="...), c.sock, c.sock.LocalAddr())
-	f.number(" fd=", int64(c.descriptor()))
+	f.number("id=", e.id)
+	remote, local := e.transport.Addresses()
+	f = remote.append(append(f, " addr="...))
+	f = local.append(append(f, " laddr="...))
+	f.number(" fd=", int64(e.transport.Descriptor()))
 	f.text(" name=", e.name)
-	f.number(" age=", int64((uptime.Now()-c.connectedAt)/time.Second))
-	f.number(" idle=", max(0, int64(uptime.Now())-c.lastReadAt.Load())/int64(time.Second))
-	f = c.appendFlags(append(f, " flags="...))
+	f.number(" age=", int64((uptime.Now()-e.connectedAt)/time.Second))
+	f.number(" idle=", max(0, int64(uptime.Now())-e.lastReadAt.Load())/int64(time.Second))
+	f = e.appendFlags(append(f, " flags="...))
 	f.number(" db=", int64(e.database))
-	f.number(" sub=", int64(c.sub.CountKind(formRESP, broker.Topic)))
-	f.number(" psub=", int64(c.sub.CountKind(formRESP, broker.Pattern)))
-	f.number(" ssub=", int64(c.sub.CountKind(formRESP, broker.Shard)))
-	c.addMemory(&f, running)
+	f.number(" sub=", int64(e.sub.CountKind(formRESP, broker.Topic)))
+	f.number(" psub=", int64(e.sub.CountKind(formRESP, broker.Pattern)))
+	f.number(" ssub=", int64(e.sub.CountKind(formRESP, broker.Shard)))
+	e.addMemory(&f, running)
 	f.text(" events=r cmd=", lastCommand(e.last))
-	f.text(" user=", c.userName())
+	f.text(" user=", e.userName())
 	f.number(" redir=-1 resp=", int64(e.version.Number()))
 	lib := library{}
 	if e.library != nil {
@@ -41,15 +41,15 @@ func (c *conn) appendInfo(b []byte, running *invocation) []byte {
 	}
 	f.text(" lib-name=", lib.name)
 	f.text(" lib-ver=", lib.version)
-	f.number(" line-subs=", int64(c.sub.Count(formLine, broker.Topic)))
-	c.addAccount(&f)
+	f.number(" line-subs=", int64(e.sub.Count(formLine, broker.Topic)))
+	e.addAccount(&f)
 	return f
 }
 
 // addMemory adds the fields from multi to tot-mem. What is not here is 0: replies have no buffer of their own.
-func (c *conn) addMemory(f *fields, running *invocation) {
+func (e *executor) addMemory(f *fields, running *invocation) {
 	multi, multiMemory := -1, 0
-	if m := c.executor.txn; m != nil {
+	if m := e.txn; m != nil {
 		multi, multiMemory = len(m.queued), m.bytes
 	}
 	query, free, arguments := 0, 0, 0
@@ -65,17 +65,17 @@ func (c *conn) addMemory(f *fields, running *invocation) {
 	f.number(" qbuf-free=", int64(free))
 	f.number(" argv-mem=", int64(arguments))
 	f.number(" multi-mem=", int64(multiMemory))
-	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(c.outbox.Chunks()))
-	f.number(" omem=", c.outbox.Backlog())
-	held, _ := c.usedMemory()
+	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(e.outbox.Chunks()))
+	f.number(" omem=", e.outbox.Backlog())
+	held, _ := e.usedMemory()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
 
 // addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.
-func (c *conn) addAccount(f *fields) {
-	c.Flush()
-	t := c.outbox.LoadCounts()
-	f.text(" slow=", c.outbox.Policy().String())
+func (e *executor) addAccount(f *fields) {
+	e.Flush()
+	t := e.outbox.LoadCounts()
+	f.text(" slow=", e.outbox.Policy().String())
 	f.number(" matched=", t.Matched)
 	f.number(" delivered=", t.Delivered)
 	f.number(" dropped=", t.Dropped)
@@ -117,14 +117,14 @@ func (inv *invocation) sentBytes() int {
 }
 
 // appendFlags appends the letters of Redis for what a connection is and does, N if that is nothing out of the ordinary.
-func (c *conn) appendFlags(b []byte) []byte {
-	on := &c.executor.clientFlags
+func (e *executor) appendFlags(b []byte) []byte {
+	on := e.clientFlags
 	before := len(b)
 	for _, f := range []struct {
 		letter byte
 		holds  bool
 	}{
-		{'O', c.isMonitor()}, {'P', c.subscribed()}, {'x', c.executor.txn != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
+		{'O', e.isMonitor()}, {'P', e.subscribed()}, {'x', e.txn != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
 	} {
 		if f.holds {
 			b = append(b, f.letter)
@@ -134,13 +134,4 @@ func (c *conn) appendFlags(b []byte) []byte {
 		return append(b, 'N')
 	}
 	return b
-}
-
-// descriptor is the number of the socket, or -1.
-func (c *conn) descriptor() int {
-	fd := -1
-	if c.rawConn != nil {
-		_ = c.rawConn.Control(func(n uintptr) { fd = int(n) }) // fails on a closed socket, which has none
-	}
-	return fd
 }

@@ -18,7 +18,7 @@ type commandStats struct {
 	errors map[protocol.Code]int64
 
 	// The batch at hand.
-	from        *conn         // nil between batches
+	from        *executor     // nil between batches
 	begun       time.Duration // by uptime, at its first command
 	pendingRows []int         // of the rows that have commands pending
 	pending     int           // commands so far
@@ -42,7 +42,7 @@ func newCommandStats() commandStats {
 }
 
 // begin starts the clock at the first command of a batch.
-func (s *commandStats) begin(from *conn) {
+func (s *commandStats) begin(from *executor) {
 	if s.from == from {
 		return
 	}
@@ -51,7 +51,7 @@ func (s *commandStats) begin(from *conn) {
 }
 
 // end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
-func (s *commandStats) end(from *conn) {
+func (s *commandStats) end(from *executor) {
 	if s.from != from || from == nil {
 		return
 	}
@@ -120,7 +120,7 @@ func (s *commandStats) replies() (all int64) {
 
 func infoCommandstats(w *response) []string {
 	var lines []string
-	for place, r := range w.conn.srv.stats.rows {
+	for place, r := range w.executor.service.stats.rows {
 		if r.calls+r.rejected+r.failed == 0 {
 			continue
 		}
@@ -135,7 +135,7 @@ func infoCommandstats(w *response) []string {
 }
 
 func infoErrorstats(w *response) []string {
-	errors := w.conn.srv.stats.errors
+	errors := w.executor.service.stats.errors
 	var lines []string
 	for _, code := range slices.Sorted(maps.Keys(errors)) {
 		lines = append(lines, fmt.Sprintf("errorstat_%s:count=%d", code, errors[code]))
@@ -160,7 +160,7 @@ func (b base) minus(then base) base {
 }
 
 func configResetstat(w *response) {
-	s := w.conn.srv
+	s := w.executor.service
 	s.stats.reset(w.inv.row, s.counts.base())
 	w.ok()
 }

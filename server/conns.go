@@ -16,11 +16,11 @@ type connList struct {
 
 type connSlot struct {
 	id   int64
-	conn *conn // nil once it has ended
+	conn *Conn // nil once it has ended
 }
 
 // add puts a connection in its place: the last, or nearly, if several listeners accept at once.
-func (l *connList) add(c *conn) {
+func (l *connList) add(c *Conn) {
 	at := len(l.slots)
 	for at > 0 && l.slots[at-1].id > c.id {
 		at--
@@ -37,14 +37,14 @@ func (l *connList) slot(id int64) *connSlot {
 }
 
 // find returns the connection with an id, or nil.
-func (l *connList) find(id int64) *conn {
+func (l *connList) find(id int64) *Conn {
 	if p := l.slot(id); p != nil {
 		return p.conn
 	}
 	return nil
 }
 
-func (l *connList) remove(c *conn) {
+func (l *connList) remove(c *Conn) {
 	p := l.slot(c.id)
 	if p == nil || p.conn == nil {
 		return
@@ -58,8 +58,8 @@ func (l *connList) remove(c *conn) {
 
 func (l *connList) len() int { return len(l.slots) - l.gaps }
 
-func (l *connList) all() iter.Seq[*conn] {
-	return func(yield func(*conn) bool) {
+func (l *connList) all() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
 		for _, p := range l.slots {
 			if p.conn != nil && !yield(p.conn) {
 				return
@@ -69,37 +69,39 @@ func (l *connList) all() iter.Seq[*conn] {
 }
 
 // all are the connections being served, in the order in which they came. Any goroutine may ask.
-func (s *Server) all() []*conn {
+func (s *Service) all() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.AppendSeq(make([]*conn, 0, s.conns.len()), s.conns.all())
+	return slices.AppendSeq(make([]*Conn, 0, s.conns.len()), s.conns.all())
 }
 
 // clients are those of them that have not been evicted: a killed connection takes a moment to close, and is nobody's
-// client meanwhile. Only on the core's goroutine, where their executor and subscriptions may be read.
-func (s *Server) clients() []*conn {
-	return slices.DeleteFunc(s.all(), func(c *conn) bool { return c.executor.evicted })
+// client meanwhile. Only on the core's goroutine, where executors and subscriptions may be read.
+func (s *Service) clients() []*executor {
+	var list []*executor
+	s.eachClient(func(e *executor) { list = append(list, e) })
+	return list
 }
 
-// eachClient is clients without a copy of them, for what runs often. It holds the server's lock: what do does must not
+// eachClient is clients without a list of them, for what runs often. It holds the service's lock: what do does must not
 // take that, nor take long.
-func (s *Server) eachClient(do func(*conn)) {
+func (s *Service) eachClient(do func(*executor)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns.all() {
 		if !c.executor.evicted {
-			do(c)
+			do(&c.executor)
 		}
 	}
 }
 
 // client is the one with an id, or nil.
-func (s *Server) client(id int64) *conn {
+func (s *Service) client(id int64) *executor {
 	s.mu.Lock()
 	c := s.conns.find(id)
 	s.mu.Unlock()
 	if c == nil || c.executor.evicted {
 		return nil
 	}
-	return c
+	return &c.executor
 }

@@ -19,8 +19,6 @@ type encoder struct {
 	reusedSeq uint64 // the first message of the run whose frames are sent from where they were read
 	memory    *outbox.MemoryLimit
 	replies   arena
-	response  response // of the command being answered; here so that answering does not allocate
-	monitors  []*conn  // who watches all commands, in the order in which they asked to
 }
 
 // encoded is the last message, or run of messages, in one format.

@@ -20,7 +20,7 @@ type evaluators struct {
 func evaluatorSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
 
 // acquire waits for a slot. False means that the connection was cut meanwhile, and there is no slot to give back.
-func (e *evaluators) acquire(c *conn) bool {
+func (e *evaluators) acquire(c *Conn) bool {
 	select {
 	case e.slots <- struct{}{}:
 		return true
@@ -40,7 +40,7 @@ func (e *evaluators) release() { <-e.slots }
 
 // turn is one goroutine's use of a slot, over all predicates of a batch.
 type turn struct {
-	conn *conn
+	conn *Conn
 	held bool
 	work int // since the slot was taken
 }
@@ -48,7 +48,7 @@ type turn struct {
 // step makes sure of a slot before the next predicate, which costs about so much. A slot that has been used for long
 // goes to the goroutine that waits longest. False is that of enter.
 func (t *turn) step(work int) bool {
-	e := &t.conn.srv.evaluators
+	e := &t.conn.service.evaluators
 	if t.held && t.work >= turnWork && e.waiting.Load() > 0 {
 		t.end()
 	}
@@ -66,12 +66,12 @@ func (t *turn) step(work int) bool {
 func (t *turn) end() {
 	if t.held {
 		t.held = false
-		t.conn.srv.evaluators.release()
+		t.conn.service.evaluators.release()
 	}
 }
 
 // abortChan is closed when the connection is aborted. It is made at the first wait: few connections ever wait.
-func (c *conn) abortChan() <-chan struct{} {
+func (c *Conn) abortChan() <-chan struct{} {
 	note := c.abortSignal.Load()
 	if note == nil {
 		fresh := make(chan struct{})
@@ -88,7 +88,7 @@ func (c *conn) abortChan() <-chan struct{} {
 }
 
 // abort leaves undone what the connection has sent: see CloseReason.appliesPending. Any goroutine may call it, any number of times.
-func (c *conn) abort() {
+func (c *Conn) abort() {
 	if c.aborted.Swap(true) {
 		return
 	}

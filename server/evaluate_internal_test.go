@@ -11,7 +11,7 @@ import (
 )
 
 // readInto counts the lines that come.
-func (p *piped) readInto(lines *atomic.Int32) {
+func (p *pipe) readInto(lines *atomic.Int32) {
 	for {
 		if _, err := p.from.ReadString('\n'); err != nil {
 			return
@@ -21,7 +21,7 @@ func (p *piped) readInto(lines *atomic.Int32) {
 }
 
 // send writes a line, and does not wait for its answer.
-func (p *piped) send(line string) {
+func (p *pipe) send(line string) {
 	p.t.Helper()
 	_, err := fmt.Fprintln(p.sock, line)
 	require.NoError(p.t, err)
@@ -31,7 +31,7 @@ func (p *piped) send(line string) {
 func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 6)
-		e := &all[0].srv.evaluators
+		e := &all[0].service.evaluators
 		e.slots = make(chan struct{}, 2)
 		all[0].say("SUB orders WHERE n == 1")
 		all[1].say("PUB orders x") // from now on it evaluates before the core sees the batch
@@ -58,16 +58,16 @@ func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
 func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 2)
-		e := &all[0].srv.evaluators
+		e := &all[0].service.evaluators
 		e.slots = make(chan struct{}, 1)
-		long := turn{conn: all[0].conn}
+		long := turn{conn: &all[0].Conn}
 		require.True(t, long.step(turnWork))
 		require.True(t, long.step(turnWork), "nobody waits")
 		var order []string
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			short := turn{conn: all[1].conn}
+			short := turn{conn: &all[1].Conn}
 			defer short.end()
 			assert.True(t, short.step(1))
 			order = append(order, "short")
@@ -87,14 +87,14 @@ func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
 func TestAConnectionThatEndsWaitsForNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := servePipes(t, 2)
-		e := &all[0].srv.evaluators
+		e := &all[0].service.evaluators
 		e.slots = make(chan struct{}, 1)
 		all[0].say("SUB orders WHERE n == 1")
 		e.slots <- struct{}{}
 		all[1].send("PUB orders x")
 		synctest.Wait()
 		require.Equal(t, int32(1), e.waiting.Load())
-		all[1].end(CloseReasonKilled)
+		all[1].End(CloseReasonKilled)
 		synctest.Wait()
 		assert.Zero(t, e.waiting.Load())
 		assert.Len(t, e.slots, 1, "it takes none with it")

@@ -12,7 +12,7 @@ import (
 
 // evictLargestLoop is the goroutine that is woken when clients hold much together. It has the collector keep up, and the core evict
 // over the cap. For a moment there may be more than that: nobody waits for it.
-func (s *Server) evictLargestLoop() {
+func (s *Service) evictLargestLoop() {
 	percent := 0
 	follow := func() {
 		now := s.memory.GcPercent()
@@ -46,16 +46,16 @@ func (s *Server) evictLargestLoop() {
 
 // awaitMemory holds a reader back while clients hold too much together: what it is about to ask for comes on top. It
 // returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
-func (c *conn) awaitMemory() {
-	m := &c.srv.memory
-	for first := true; m.Over() && CloseReason(c.reason.Load()) == CloseReasonNone; first = false {
+func (r *Reader) awaitMemory() {
+	m := &r.service.memory
+	for first := true; m.Over() && r.Reason() == CloseReasonNone; first = false {
 		passed := m.NextPass()
 		if first { // later passes come by themselves: what holds the memory may be about to go
 			m.Notify()
 		}
 		select {
 		case <-passed:
-		case <-c.srv.stopping:
+		case <-r.service.stopping:
 			return
 		}
 	}
@@ -63,7 +63,7 @@ func (c *conn) awaitMemory() {
 
 // claim is a connection's part in what all hold, while the core looks for those to evict.
 type claim struct {
-	conn       *conn
+	executor   *executor
 	all, waits int64
 }
 
@@ -87,7 +87,7 @@ const (
 
 // evictLargest evicts those that hold most, until all together hold a little less than they may. It runs on the core's
 // goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
-func (s *Server) evictLargest() {
+func (s *Service) evictLargest() {
 	m := &s.memory
 	m.ExceededOnCore = false
 	claims, excess := s.claims()
@@ -98,45 +98,45 @@ func (s *Server) evictLargest() {
 	much := max(minWaits, s.options.MaxMemory/waitsPart)
 	least := s.options.MaxMemory / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
 	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
-	var evicted []*conn
+	var evicted []*executor
 	for _, cl := range claims {
 		if excess <= 0 || cl.all < least {
 			break
 		}
-		cl.conn.expel(CloseReasonMaxMemory)
-		cl.conn.log(zerolog.WarnLevel).Stringer("peer", peerAddress(cl.conn.sock)).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
+		cl.executor.expel(CloseReasonMaxMemory)
+		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.peer()).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
-		evicted = append(evicted, cl.conn)
+		evicted = append(evicted, cl.executor)
 	}
 	s.tasks.Go(func() { // Submit may wait, and the core must not
-		for _, c := range evicted {
-			c.submitEvict(CloseReasonMaxMemory)
+		for _, e := range evicted {
+			e.submitEvict(CloseReasonMaxMemory)
 		}
 	})
 }
 
 // claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
-func (s *Server) claims() (claims []claim, excess int64) {
+func (s *Service) claims() (claims []claim, excess int64) {
 	excess = s.memory.Excess()
 	for _, c := range s.all() {
 		all, waits := c.usedMemory()
-		if CloseReason(c.reason.Load()) != CloseReasonNone {
+		if c.Reason() != CloseReasonNone {
 			excess -= c.releasableMemory() + c.outbox.Dequeued()
 			continue
 		}
-		queued := c.pendingBytes()
-		claims = append(claims, claim{c, all + queued, waits + queued})
+		queued := c.executor.pendingBytes()
+		claims = append(claims, claim{&c.executor, all + queued, waits + queued})
 	}
 	return claims, excess
 }
 
 // expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
 // subscriber sets must not change under a delivery.
-func (c *conn) expel(reason CloseReason) {
-	c.executor.closing = true
-	c.srv.encoder.removeMonitor(c)
-	c.end(reason)
-	c.sendCloseNotice(reason)
-	c.Flush() // what was queued is lost now
+func (e *executor) expel(reason CloseReason) {
+	e.closing = true
+	e.removeMonitor()
+	e.End(reason)
+	e.sendCloseNotice(reason)
+	e.Flush() // what was queued is lost now
 }

@@ -14,7 +14,7 @@ import (
 
 // The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
 
-func (w *response) users() *acl.Users { return w.conn.srv.access.users }
+func (w *response) users() *acl.Users { return w.executor.service.access.users }
 
 func (w *response) texts(list []string) {
 	w.array(len(list))
@@ -26,7 +26,7 @@ func (w *response) texts(list []string) {
 // failACL answers an error of package acl, whose texts have no code.
 func (w *response) failACL(err error) { w.fail(protocol.Errorf("%s", err)) }
 
-func aclWhoami(w *response) { w.text(w.conn.userName()) }
+func aclWhoami(w *response) { w.text(w.executor.userName()) }
 
 func aclUsers(w *response) { w.texts(w.users().Names()) }
 
@@ -96,7 +96,7 @@ func aclSetuser(w *response) {
 		w.failACL(err)
 		return
 	}
-	w.conn.srv.recheckUsers(w.view, name)
+	w.executor.service.recheckUsers(w.view, name)
 	w.ok()
 }
 
@@ -110,7 +110,7 @@ func aclDeluser(w *response) {
 		w.failACL(err)
 		return
 	}
-	w.conn.srv.recheckUsers(w.view)
+	w.executor.service.recheckUsers(w.view)
 	w.integer(int64(deleted))
 }
 
@@ -168,7 +168,7 @@ var errNotInteger = protocol.Errorf("value is not an integer or out of range")
 // aclLog is ACL LOG [count | RESET].
 func aclLog(w *response) {
 	most := int64(10)
-	log := &w.conn.srv.access.log
+	log := &w.executor.service.access.log
 	switch args := w.inv.args[2:]; {
 	case len(args) > 1:
 		w.wrongSubcommandArity()
@@ -217,7 +217,7 @@ func (w *response) logEntry(e *acl.Entry, now time.Time) {
 // double is a floating-point number: a string in RESP2.
 func (w *response) double(f float64) {
 	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if w.conn.executor.version == protocol.RESP2 {
+	if w.executor.version == protocol.RESP2 {
 		w.text(s)
 		return
 	}
@@ -230,7 +230,7 @@ var errNoFile = protocol.Errorf("This Redis instance is not configured to use an
 
 // deferFileTask has the reader work on the ACL file, if there is one.
 func (w *response) deferFileTask(work func(file string) (answer func(*response))) {
-	file := w.conn.srv.access.file
+	file := w.executor.service.access.file
 	if file == "" {
 		w.fail(errNoFile)
 		return
@@ -240,7 +240,7 @@ func (w *response) deferFileTask(work func(file string) (answer func(*response))
 
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
 func aclLoad(w *response) {
-	s := w.conn.srv
+	s := w.executor.service
 	w.deferFileTask(func(file string) func(*response) {
 		text, err := aclfile.Read(file, &s.options.Log)
 		return func(w *response) {
@@ -261,7 +261,7 @@ func aclLoad(w *response) {
 // aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
 // than the command: what is in the file afterwards is never older than what another SAVE has put there.
 func aclSave(w *response) {
-	s := w.conn.srv
+	s := w.executor.service
 	w.deferFileTask(func(file string) func(*response) {
 		var text []byte
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {

@@ -9,7 +9,7 @@ import (
 
 // clientReply is CLIENT REPLY: ON answers, OFF and SKIP do not.
 func clientReply(w *response) {
-	m := &w.conn.executor.replyMode
+	m := &w.executor.replyMode
 	switch strings.ToUpper(string(w.inv.args[2])) {
 	case "ON":
 		m.off, m.skip = false, false
@@ -33,9 +33,9 @@ func clientSwitch(of func(*clientFlags) *bool) func(*response) {
 	return func(w *response) {
 		switch strings.ToUpper(string(w.inv.args[2])) {
 		case "ON":
-			*of(&w.conn.executor.clientFlags) = true
+			*of(&w.executor.clientFlags) = true
 		case "OFF":
-			*of(&w.conn.executor.clientFlags) = false
+			*of(&w.executor.clientFlags) = false
 		default:
 			w.fail(protocol.Errorf("syntax error"))
 			return
@@ -44,7 +44,7 @@ func clientSwitch(of func(*clientFlags) *bool) func(*response) {
 	}
 }
 
-func clientInfo(w *response) { w.verbatim(string(append(w.conn.appendInfo(nil, w.inv), '\n'))) }
+func clientInfo(w *response) { w.verbatim(string(append(w.executor.appendInfo(nil, w.inv), '\n'))) }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].
 func clientList(w *response) {
@@ -54,19 +54,19 @@ func clientList(w *response) {
 		return
 	}
 	var lines []byte
-	for _, c := range listed {
+	for _, e := range listed {
 		var inv *invocation
-		if c == w.conn {
+		if e == w.executor {
 			inv = w.inv
 		}
-		lines = append(c.appendInfo(lines, inv), '\n')
+		lines = append(e.appendInfo(lines, inv), '\n')
 	}
 	w.verbatim(string(lines))
 }
 
 // listed picks connections: those of a type, or those with the ids given, in that order and as often.
-func (w *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
-	s := w.conn.srv
+func (w *response) listed(args [][]byte) ([]*executor, *protocol.Error) {
+	s := w.executor.service
 	switch {
 	case len(args) == 0:
 		return s.clients(), nil
@@ -75,16 +75,16 @@ func (w *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
 		if err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(s.clients(), func(c *conn) bool { return !ofType(c) }), nil
+		return slices.DeleteFunc(s.clients(), func(e *executor) bool { return !ofType(e) }), nil
 	case strings.EqualFold(string(args[0]), "ID") && len(args) > 1:
-		var picked []*conn
+		var picked []*executor
 		for _, arg := range args[1:] {
 			id, ok := protocol.ParseInt(arg)
 			if !ok {
 				return nil, protocol.Errorf("Invalid client ID")
 			}
-			if c := s.client(id); c != nil {
-				picked = append(picked, c)
+			if e := s.client(id); e != nil {
+				picked = append(picked, e)
 			}
 		}
 		return picked, nil
@@ -92,17 +92,19 @@ func (w *response) listed(args [][]byte) ([]*conn, *protocol.Error) {
 	return nil, protocol.Errorf("syntax error")
 }
 
-func typeFilter(name string) (func(*conn) bool, *protocol.Error) {
+func typeFilter(name string) (func(*executor) bool, *protocol.Error) {
 	switch strings.ToLower(name) {
 	case "normal":
-		return func(c *conn) bool { return !c.subscribed() }, nil
+		return func(e *executor) bool { return !e.subscribed() }, nil
 	case "pubsub":
-		return func(c *conn) bool { return c.subscribed() }, nil
+		return func(e *executor) bool { return e.subscribed() }, nil
 	case "master", "replica", "slave":
-		return func(*conn) bool { return false }, nil
+		return func(*executor) bool { return false }, nil
 	}
 	return nil, protocol.Errorf("Unknown client type '%s'", name)
 }
 
 // subscribed tells whether a connection listens to anything, in whichever form.
-func (c *conn) subscribed() bool { return c.hasSubscriptions(formRESP) || c.hasSubscriptions(formLine) }
+func (e *executor) subscribed() bool {
+	return e.hasSubscriptions(formRESP) || e.hasSubscriptions(formLine)
+}

@@ -42,7 +42,7 @@ func commandInfo(w *response) {
 	for _, entry := range entries {
 		if entry != "" {
 			w.buf = append(w.buf, entry...)
-		} else if w.conn.executor.version == protocol.RESP3 {
+		} else if w.executor.version == protocol.RESP3 {
 			w.null()
 		} else {
 			w.buf = append(w.buf, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
@@ -62,7 +62,7 @@ var entries = map[protocol.Version]func() []string{
 func newEntries(v protocol.Version) []string {
 	all := make([]string, len(protocol.Commands))
 	for i, row := range protocol.Commands {
-		w := response{conn: &conn{executor: executor{version: v}}}
+		w := response{executor: &executor{version: v}}
 		w.commandEntry(row)
 		all[i] = string(w.buf)
 	}
@@ -70,7 +70,7 @@ func newEntries(v protocol.Version) []string {
 }
 
 func (w *response) entryOf(row *protocol.CommandSpec) string {
-	return entries[w.conn.executor.version]()[row.Index()]
+	return entries[w.executor.version]()[row.Index()]
 }
 
 func topRows() []*protocol.CommandSpec {

@@ -20,7 +20,7 @@ func ping(w *response) {
 		return
 	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
-	if w.conn.executor.version == protocol.RESP2 && w.conn.hasSubscriptions(formRESP) {
+	if w.executor.version == protocol.RESP2 && w.executor.hasSubscriptions(formRESP) {
 		w.array(2)
 		w.text("pong")
 		w.bulk(bytes.Join(args, nil))
@@ -46,7 +46,7 @@ func selectDB(w *response) {
 	case n < 0 || n > 15:
 		w.fail(protocol.Errorf("DB index is out of range"))
 	default:
-		w.conn.executor.database = int(n)
+		w.executor.database = int(n)
 		w.ok()
 	}
 }
@@ -54,7 +54,7 @@ func selectDB(w *response) {
 // hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
 func hello(w *response) {
 	args := w.inv.args[1:]
-	version := w.conn.executor.version
+	version := w.executor.version
 	if len(args) > 0 {
 		number, ok := protocol.ParseInt(args[0])
 		switch {
@@ -75,8 +75,8 @@ func hello(w *response) {
 		w.fail(err)
 		return
 	}
-	w.conn.executor.version = version
-	numbered := w.conn.executor.wantsSeq && version == protocol.RESP3
+	w.executor.version = version
+	numbered := w.executor.wantsSeq && version == protocol.RESP3
 	if numbered {
 		w.mapHeader(9)
 	} else {
@@ -87,9 +87,9 @@ func hello(w *response) {
 	w.text("version")
 	w.text(redisVersion)
 	w.text("proto")
-	w.integer(int64(w.conn.executor.version.Number()))
+	w.integer(int64(w.executor.version.Number()))
 	w.text("id")
-	w.integer(w.conn.id)
+	w.integer(w.executor.id)
 	w.text("mode")
 	w.text("standalone")
 	w.text("role")
@@ -98,7 +98,7 @@ func hello(w *response) {
 	w.array(0)
 	if numbered {
 		w.text("epoch")
-		w.text(w.conn.srv.epoch)
+		w.text(w.executor.service.epoch)
 		w.text("sequence")
 		w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
 	}
@@ -142,11 +142,11 @@ func (w *response) applyHello(options [][]byte) *protocol.Error {
 			return err
 		}
 	}
-	if w.conn.unauthSince.Load() != 0 {
+	if w.executor.unauthSince.Load() != 0 {
 		return errHelloFirst
 	}
 	if h.named {
-		w.conn.executor.name = h.name
+		w.executor.name = h.name
 	}
 	return nil
 }
@@ -179,34 +179,34 @@ func auth(w *response) {
 // reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
 // it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
 func reset(w *response) {
-	e := &w.conn.executor
+	e := w.executor
 	e.version, e.database, e.name, e.clientFlags, e.wantsSeq = protocol.RESP2, 0, "", clientFlags{}, false
 	e.replyMode = replyMode{skip: e.replyMode.skip}
-	w.conn.endMulti()
-	w.conn.chargeSubscription(nil) // the core has dropped all names
-	w.conn.resetUser()
-	w.conn.outbox.SetPolicy(w.conn.srv.options.SlowConsumer)
-	w.conn.srv.encoder.removeMonitor(w.conn)
+	w.executor.endMulti()
+	w.executor.chargeSubscription(nil) // the core has dropped all names
+	w.executor.resetUser()
+	w.executor.outbox.SetPolicy(w.executor.service.options.SlowConsumer)
+	w.executor.removeMonitor()
 	w.simple("RESET")
 }
 
-func clientID(w *response) { w.integer(w.conn.id) }
+func clientID(w *response) { w.integer(w.executor.id) }
 
 func clientSetname(w *response) {
 	if !printable(w.inv.args[2]) {
 		w.fail(errorName("Client names"))
 		return
 	}
-	w.conn.executor.name = string(w.inv.args[2])
+	w.executor.name = string(w.inv.args[2])
 	w.ok()
 }
 
 func clientGetname(w *response) {
-	if w.conn.executor.name == "" {
+	if w.executor.name == "" {
 		w.null()
 		return
 	}
-	w.text(w.conn.executor.name)
+	w.text(w.executor.name)
 }
 
 // library is what a client says it is made with.
@@ -214,10 +214,10 @@ type library struct{ name, version string }
 
 func clientSetinfo(w *response) {
 	which, value := strings.ToLower(string(w.inv.args[2])), w.inv.args[3]
-	if w.conn.executor.library == nil {
-		w.conn.executor.library = new(library)
+	if w.executor.library == nil {
+		w.executor.library = new(library)
 	}
-	lib := w.conn.executor.library
+	lib := w.executor.library
 	field := map[string]*string{"lib-name": &lib.name, "lib-ver": &lib.version}[which]
 	switch {
 	case field == nil:

@@ -12,7 +12,7 @@ import (
 func clientKill(w *response) {
 	args := w.inv.args[2:]
 	if len(args) == 1 {
-		f := killFilter{peer: newEnd(string(args[0]))}
+		f := killFilter{peer: new(ParseAddress(string(args[0])))}
 		if w.kill(&f) == 0 {
 			w.fail(protocol.Errorf("No such client"))
 			return
@@ -31,42 +31,44 @@ func clientKill(w *response) {
 // killFilter is which connections are meant. Of each kind the filter that came last counts, as in Redis: so what a
 // connection costs does not depend on how many filters there are.
 type killFilter struct {
-	id     int64 // 0 is any
-	peer   *end  // nil is any, and so on
-	own    *end
-	ofType func(*conn) bool
+	id     int64    // 0 is any
+	peer   *Address // nil is any, and so on
+	own    *Address
+	ofType func(*executor) bool
 	user   *string
 	maxAge time.Duration
 	skipMe bool
 }
 
-func (f *killFilter) matches(c, me *conn) bool {
-	return (f.id == 0 || c.id == f.id) &&
-		(!f.skipMe || c != me) &&
-		(f.ofType == nil || f.ofType(c)) &&
-		(f.user == nil || c.userName() == *f.user) &&
-		(f.maxAge == 0 || uptime.Now()-c.connectedAt >= f.maxAge) &&
-		(f.peer == nil || f.peer.is(c.sock, c.sock.RemoteAddr())) &&
-		(f.own == nil || f.own.is(c.sock, c.sock.LocalAddr()))
+func (f *killFilter) matches(e, own *executor) bool {
+	if f.id != 0 && e.id != f.id || f.skipMe && e == own || f.ofType != nil && !f.ofType(e) ||
+		f.user != nil && e.userName() != *f.user || f.maxAge != 0 && uptime.Now()-e.connectedAt < f.maxAge {
+		return false
+	}
+	if f.peer == nil && f.own == nil {
+		return true
+	}
+	remote, local := e.transport.Addresses()
+	return (f.peer == nil || *f.peer == remote) && (f.own == nil || *f.own == local)
 }
 
 // kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
 // close as soon as what waits for them is written.
 func (w *response) kill(f *killFilter) (killed int) {
-	kill := func(c *conn) {
-		if !f.matches(c, w.conn) || c.executor.closing {
+	kill := func(e *executor) {
+		if !f.matches(e, w.executor) || e.closing {
 			return
 		}
-		if c != w.conn { // which still runs what is left of its transaction
-			c.executor.closing = true
+		if e != w.executor { // which still runs what is left of its transaction
+			e.closing = true
 		}
-		w.view.Evict(c.sub, CloseReasonKilled)
+		w.view.Evict(e.sub, CloseReasonKilled)
 		killed++
 	}
 	if f.id == 0 {
-		w.conn.srv.eachClient(kill)
-	} else if c := w.conn.srv.client(f.id); c != nil {
-		kill(c)
+		w.executor.service.eachClient(kill)
+	} else if e := w.executor.service.client(f.id); e != nil {
+		kill(e)
 	}
 	return killed
 }
@@ -97,9 +99,9 @@ func (w *response) addFilter(f *killFilter, name string, value []byte) (err *pro
 		}
 		f.id = id
 	case "addr":
-		f.peer = newEnd(text)
+		f.peer = new(ParseAddress(text))
 	case "laddr":
-		f.own = newEnd(text)
+		f.own = new(ParseAddress(text))
 	case "type":
 		f.ofType, err = typeFilter(text)
 	case "user":

@@ -58,7 +58,7 @@ func info(w *response) {
 }
 
 func infoServer(w *response) []string {
-	s := w.conn.srv
+	s := w.executor.service
 	up := int64(time.Since(s.started) / time.Second)
 	return []string{
 		"redis_version:" + redisVersion,
@@ -76,7 +76,7 @@ func infoServer(w *response) []string {
 }
 
 func infoClients(w *response) []string {
-	s, n := w.conn.srv, w.view.Stats()
+	s, n := w.executor.service, w.view.Stats()
 	return []string{
 		fmt.Sprintf("connected_clients:%d", s.counts.clients.Load()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
@@ -86,7 +86,7 @@ func infoClients(w *response) []string {
 }
 
 func infoStats(w *response) []string {
-	s, n := w.conn.srv, w.view.Stats()
+	s, n := w.executor.service, w.view.Stats()
 	c := &s.counts
 	since := c.base().minus(s.stats.base)
 	lines := []string{
@@ -96,7 +96,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.Used.Load()-w.inv.buf.Size()-w.conn.usage.batches.Load()), // but for this very command
+		fmt.Sprintf("client_memory:%d", s.memory.Used.Load()-w.inv.buf.Size()-w.executor.usage.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
@@ -128,7 +128,7 @@ func infoStats(w *response) []string {
 
 // parameters are what CONFIG GET knows: the options in force under their own names, then what Redis' tools and
 // libraries ask for, under Redis' names and with the values that are true here.
-func (s *Server) parameters() []struct{ name, value string } {
+func (s *Service) parameters() []struct{ name, value string } {
 	o := &s.options
 	number := strconv.Itoa
 	seconds := number(int(o.SlowTime / time.Second))
@@ -176,7 +176,7 @@ func configGet(w *response) {
 	}
 	work := newGlobWork()
 	var found []string
-	for _, option := range w.conn.srv.parameters() {
+	for _, option := range w.executor.service.parameters() {
 		name := []byte(option.name)
 		if slices.ContainsFunc(globs, func(glob string) bool { return work.match(glob, name) }) {
 			found = append(found, option.name, option.value)
@@ -231,11 +231,11 @@ func (w *response) requirePassword(d []byte) {
 		password = new(digest(d))
 	}
 	w.users().RequirePassword(password)
-	w.conn.srv.recheckUsers(w.view, acl.DefaultUser)
+	w.executor.service.recheckUsers(w.view, acl.DefaultUser)
 }
 
 func (w *response) cannotSet(name string) *protocol.Error {
-	for _, p := range w.conn.srv.parameters() {
+	for _, p := range w.executor.service.parameters() {
 		if strings.EqualFold(p.name, name) {
 			return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - can't set immutable config", name)
 		}
@@ -256,11 +256,11 @@ func shutdown(w *response) {
 			return
 		}
 	}
-	if w.conn.srv.options.Stop == nil {
+	if w.executor.service.options.Stop == nil {
 		w.fail(protocol.Errorf("Errors trying to SHUTDOWN. Check logs."))
 		return
 	}
-	w.conn.srv.options.Stop() // no reply: the connection closes with the others, as in Redis
+	w.executor.service.options.Stop() // no reply: the connection closes with the others, as in Redis
 }
 
 func now(w *response) {

@@ -47,10 +47,10 @@ func (f *messageCounts) add(g messageCounts) {
 func messageCountsOf(s *broker.Subscription) messageCounts {
 	t := s.Stats()
 	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
-	c := s.Conn().(*conn)
-	c.Flush()
+	e := s.Conn().(*executor)
+	e.Flush()
 	if a, ok := s.Data.(*outbox.Account); ok {
-		f.DeliveryCounts = c.outbox.AccountCounts(a)
+		f.DeliveryCounts = e.outbox.AccountCounts(a)
 	}
 	f.Matched = int64(t.Matched) //nolint:gosec // a count
 	return f
@@ -226,7 +226,7 @@ func (w *response) count(name string, n int) {
 
 // subscriberRow is a line of WHO.
 type subscriberRow struct {
-	conn         *conn
+	executor     *executor
 	subscription *broker.Subscription
 	messageCounts
 }
@@ -237,7 +237,7 @@ func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 		for s := range w.view.Matching(kind, topic) {
 			w.work += workPerSubscription
 			if all++; len(rows) < maxRows {
-				rows = append(rows, subscriberRow{s.Conn().(*conn), s, messageCountsOf(s)})
+				rows = append(rows, subscriberRow{s.Conn().(*executor), s, messageCountsOf(s)})
 			}
 		}
 	}
@@ -245,7 +245,7 @@ func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 }
 
 func (l *subscriberRow) dialect() string {
-	switch w := l.conn.format(l.subscription.Form); {
+	switch w := l.executor.format(l.subscription.Form); {
 	case w.Line():
 		return "lines"
 	default:
@@ -255,10 +255,10 @@ func (l *subscriberRow) dialect() string {
 
 // backlog is how many bytes wait for the connection, whatever for.
 func (l *subscriberRow) backlog() int {
-	return int(l.conn.outbox.Backlog())
+	return int(l.executor.outbox.Backlog())
 }
 
-func (l *subscriberRow) age() int { return int((uptime.Now() - l.conn.connectedAt) / time.Second) }
+func (l *subscriberRow) age() int { return int((uptime.Now() - l.executor.connectedAt) / time.Second) }
 
 // who is WHO topic.
 func who(w *response) {
@@ -272,7 +272,7 @@ func who(w *response) {
 	}}
 	for i := range rows {
 		l := &rows[i]
-		t.add(w, l.conn.id, peerAddress(l.conn.sock), l.conn.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
+		t.add(w, l.executor.id, l.executor.peer(), l.executor.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
 			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.Delivered, l.filtered, l.Dropped, l.Waiting(), l.backlog())
 	}
 	w.textTable(&t, all)
@@ -282,7 +282,7 @@ func who(w *response) {
 func pubsubWho(w *response) {
 	rows, all := w.subscribers(w.inv.args[2])
 	rows = truncateRows(rows, func(l *subscriberRow) int {
-		return len(l.subscription.Name()) + len(l.conn.executor.name) + len(l.conn.userName())
+		return len(l.subscription.Name()) + len(l.executor.name) + len(l.executor.userName())
 	})
 	w.mapHeader(2)
 	w.count("subscriptions", all)
@@ -291,10 +291,10 @@ func pubsubWho(w *response) {
 	for i := range rows {
 		l := &rows[i]
 		w.mapHeader(9 + messageCountsFields)
-		w.count("id", int(l.conn.id))
-		w.field("addr", peerAddress(l.conn.sock).String())
-		w.field("name", l.conn.executor.name)
-		w.field("user", l.conn.userName())
+		w.count("id", int(l.executor.id))
+		w.field("addr", l.executor.peer().String())
+		w.field("name", l.executor.name)
+		w.field("user", l.executor.userName())
 		w.field("dialect", l.dialect())
 		w.count("age", l.age())
 		w.field("subscription", l.subscription.Name())

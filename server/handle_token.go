@@ -27,7 +27,7 @@ func aclToken(w *response) {
 			w.failACL(err)
 			return
 		}
-		w.conn.srv.recheckUsers(w.view, string(args[0]))
+		w.executor.service.recheckUsers(w.view, string(args[0]))
 		w.ok()
 	default:
 		w.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", w.inv.row.Usage))
@@ -47,7 +47,7 @@ func (w *response) createToken(user, token string, life []byte) {
 		w.failACL(err)
 		return
 	}
-	w.conn.srv.recheckUsers(w.view, user)
+	w.executor.service.recheckUsers(w.view, user)
 	w.text(s)
 }
 

@@ -14,11 +14,11 @@ type handler struct {
 
 // response is one command being answered. It runs on the core's goroutine: everybody waits for it.
 type response struct {
-	conn *conn
-	inv  *invocation
-	view broker.View
-	buf  []byte // the reply so far
-	work int    // done for it besides: see budget.go
+	executor *executor
+	inv      *invocation
+	view     broker.View
+	buf      []byte // the reply so far
+	work     int    // done for it besides: see budget.go
 }
 
 // handlers has one row for each row of protocol.Commands; a test holds the two together.
@@ -165,12 +165,12 @@ func (w *response) text(s string)          { w.buf = protocol.AppendBulkString(w
 func (w *response) integer(n int64)        { w.buf = protocol.AppendInt(w.buf, n) }
 func (w *response) array(n int)            { w.buf = protocol.AppendArray(w.buf, n) }
 func (w *response) header(kind byte, n int) {
-	w.buf = w.conn.executor.version.AppendHeader(w.buf, kind, n)
+	w.buf = w.executor.version.AppendHeader(w.buf, kind, n)
 }
 func (w *response) mapHeader(n int)   { w.header(protocol.Map, n) }
 func (w *response) setHeader(n int)   { w.header(protocol.Set, n) }
-func (w *response) null()             { w.buf = w.conn.executor.version.AppendNull(w.buf) }
-func (w *response) verbatim(s string) { w.buf = w.conn.executor.version.AppendVerbatim(w.buf, s) }
+func (w *response) null()             { w.buf = w.executor.version.AppendNull(w.buf) }
+func (w *response) verbatim(s string) { w.buf = w.executor.version.AppendVerbatim(w.buf, s) }
 func (w *response) simple(s string)   { w.buf = protocol.AppendSimple(w.buf, []byte(s)) }
 
 // help says what can be typed: comment lines in a line, an array of strings over RESP.

@@ -26,7 +26,7 @@ const (
 // known are the predicates that decide about the messages a connection publishes, as far as it has found out. The reader
 // uses it, and so does the goroutine that judges a returned batch.
 type known struct {
-	of         *conn
+	of         *Conn
 	mu         sync.Mutex
 	topics     map[knownKey]*question
 	predicates int // of all of them
@@ -112,13 +112,13 @@ func (kn *known) forget(key knownKey) {
 
 // weigh counts what is remembered in what the connection holds. kn.mu is held.
 func (kn *known) weigh() {
-	kn.of.srv.memory.SetUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
+	kn.of.service.memory.SetUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
 // ask evaluates the predicates of a question on a message, which is decoded once. False means that the connection ends
 // meanwhile: a few costly predicates may take a second, many take minutes, and the end of the connection waits for us.
-func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
-	m.Reset(r.Names[0], r.Payloads[0], c.srv.options.filterLimits())
+func (c *Conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
+	m.Reset(r.Names[0], r.Payloads[0], c.service.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
 	r.Tag.(*invocation).question = q
 	for i, p := range q.asked {
@@ -145,18 +145,18 @@ func (c *conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) b
 }
 
 // judgeAhead asks the predicates that the connection knows of, before the core sees the batch. False is that of ask.
-func (c *conn) judgeAhead(b *batch) (ok bool) {
-	kn := c.known.Load()
-	if kn == nil || c.unauthenticated() { // RESET leaves what is known, and takes the rights
+func (r *Reader) judgeAhead(b *batch) (ok bool) {
+	kn := r.known.Load()
+	if kn == nil || r.unauthenticated() { // RESET leaves what is known, and takes the rights
 		return true
 	}
-	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
+	b.Requests, ok = r.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
 	return ok
 }
 
 // judged asks about all publishes of a batch, within bounds, but about the first in any case. Runs become single messages.
 // False is that of ask.
-func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *question) (out []broker.Request, ok bool) {
+func (c *Conn) judged(requests []broker.Request, ask func(*broker.Request) *question) (out []broker.Request, ok bool) {
 	var m filter.Message
 	t := turn{conn: c}
 	defer t.end()
@@ -191,52 +191,52 @@ func (c *conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 }
 
 // Takes tells whether a publish, or a transaction, would run.
-func (c *conn) Takes(r *broker.Request) bool {
+func (e *executor) Takes(r *broker.Request) bool {
 	inv := r.Tag.(*invocation)
 	if r.Op == broker.Exec {
 		return inv.err == nil
 	}
-	if c.executor.user == nil {
-		c.assignInitialUser()
+	if e.user == nil {
+		e.assignInitialUser()
 	}
-	kept := c.executor.txn != nil && inv.dialect != protocol.Line
-	return inv.err == nil && !kept && c.mayPublish(inv)
+	kept := e.txn != nil && inv.dialect != protocol.Line
+	return inv.err == nil && !kept && e.mayPublish(inv)
 }
 
 // Kept are the commands of the transaction that EXEC will run.
-func (c *conn) Kept(*broker.Request) []broker.Request {
-	if m := c.executor.txn; m != nil && !m.aborted {
+func (e *executor) Kept(*broker.Request) []broker.Request {
+	if m := e.txn; m != nil && !m.aborted {
 		return m.queued
 	}
 	return nil
 }
 
 // Returned has the verdicts worked out that the core has missed.
-func (c *conn) Returned(b *broker.Batch) {
+func (e *executor) Returned(b *broker.Batch) {
 	var kept []broker.Request
 	if first := &b.Requests[0]; first.Op == broker.Exec {
-		kept = c.Kept(first)
+		kept = e.Kept(first)
 	}
 	for i := range kept { // an eviction meanwhile ends the transaction
 		kept[i].Tag.(*invocation).buf.Retain()
 	}
-	c.writing.Add(1)
-	go c.judgeReturned(b, kept)
+	e.judging.Add(1)
+	go e.judgeReturned(b, kept)
 }
 
 // judgeReturned works on a batch that the core has handed back, and submits it again. Until then nothing of the
 // connection takes effect, so what the batch refers to is this goroutine's.
-func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
-	defer c.writing.Done()
-	defer c.srv.core.Submit(b)
+func (c *Conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
+	defer c.judging.Done()
+	defer c.service.core.Submit(b)
 	ok := false
 	defer func() {
 		for i := range kept {
 			kept[i].Tag.(*invocation).buf.Release()
 		}
 		if p := recover(); p != nil {
-			c.logPanic(p)
-			c.end(CloseReasonPanic)
+			c.LogPanic(p)
+			c.End(CloseReasonPanic)
 		}
 		if !ok { // the connection ends, and what it sent behind the batch must not take effect without it
 			b.Requests = []broker.Request{{Op: broker.Leave}}
@@ -263,7 +263,7 @@ func (c *conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 }
 
 // judgeKept asks for all of a transaction, or refuses it. False is that of ask.
-func (c *conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
+func (c *Conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 	asked := 0
 	for i := range kept {
 		if len(kept[i].Verdicts) == 0 {

@@ -1,10 +1,6 @@
 package server
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,59 +11,8 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 )
 
-// piped is a connection over a pipe, and its other end.
-type piped struct {
-	*conn
-	t    testing.TB
-	sock net.Conn
-	from *bufio.Reader
-}
-
-// servePipes starts a server with so many connections, until the test ends.
-func servePipes(t testing.TB, n int) (all []*piped) {
-	core := broker.New(broker.Options{})
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan struct{})
-	go func() { defer close(ran); core.Run(ctx) }()
-	s, err := New(core, Options{Unprotected: true})
-	require.NoError(t, err)
-	known := make(map[*conn]bool)
-	for range n {
-		ours, theirs := net.Pipe()
-		s.serve(theirs)
-		for _, c := range s.all() {
-			if !known[c] {
-				known[c] = true
-				all = append(all, &piped{c, t, ours, bufio.NewReader(ours)})
-			}
-		}
-	}
-	require.Len(t, all, n)
-	t.Cleanup(func() {
-		for _, p := range all {
-			_ = p.sock.Close()
-		}
-		s.Shutdown(context.Background())
-		stop()
-		<-ran
-	})
-	return all
-}
-
-// say sends lines, and takes the first word of each answer.
-func (p *piped) say(lines ...string) {
-	p.t.Helper()
-	for _, line := range lines {
-		_, err := fmt.Fprintln(p.sock, line)
-		require.NoError(p.t, err)
-		answer, err := p.from.ReadString('\n')
-		require.NoError(p.t, err)
-		require.Equal(p.t, "OK ", answer[:3], answer)
-	}
-}
-
 // asks is how many predicates the connection remembers for a topic; none at all are -1.
-func (p *piped) asks(topic string) int {
+func (p *pipe) asks(topic string) int {
 	kn := p.known.Load()
 	if kn == nil {
 		return -1
@@ -105,9 +50,9 @@ func TestPredicatesThatHaveGoneAreForgotten(t *testing.T) {
 
 // Of a batch that goes back, only that is asked which has no verdicts.
 func TestNothingIsAskedTwice(t *testing.T) {
-	c := &conn{srv: &Server{core: broker.New(broker.Options{})}} // which is not run: it only takes the batch
-	c.srv.evaluators.slots = evaluatorSlots()
-	one, err := c.srv.predicates.Compile("n == 1", filter.Limits{})
+	c := &Conn{service: &Service{core: broker.New(broker.Options{})}} // which is not run: it only takes the batch
+	c.service.evaluators.slots = evaluatorSlots()
+	one, err := c.service.predicates.Compile("n == 1", filter.Limits{})
 	require.NoError(t, err)
 	publish := func(asked []broker.Predicate, verdicts ...broker.Verdict) broker.Request {
 		args := [][]byte{[]byte("orders"), []byte(`{"n":1}`)}
@@ -115,7 +60,7 @@ func TestNothingIsAskedTwice(t *testing.T) {
 	}
 	asked := []broker.Predicate{one}
 	b := &broker.Batch{Requests: []broker.Request{publish(asked), publish(asked, broker.Unreadable), publish(asked), publish(nil)}}
-	c.writing.Add(1)
+	c.judging.Add(1)
 	c.judgeReturned(b, nil)
 	var verdicts [][]broker.Verdict
 	for _, r := range b.Requests {
@@ -126,18 +71,18 @@ func TestNothingIsAskedTwice(t *testing.T) {
 
 // A connection that is cut while its predicates are asked never submits that batch. Its memory goes with it all the same.
 func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
-	s := servePipes(t, 1)[0].srv
-	c := newConn(s, nil)
+	s := newService(t, Options{})
+	c := newPipe(t, s)
 	p, err := s.predicates.Compile("n == 1", filter.Limits{})
 	require.NoError(t, err)
-	kn := &known{of: c}
+	kn := &known{of: &c.Conn}
 	kn.learn(&broker.Request{Names: [][]byte{[]byte("orders")}, Asked: []broker.Predicate{p}})
 	c.known.Store(kn)
 	in := outbox.NewBuffer(&s.memory, 1<<20)
 	n := copy(in.Bytes, "PUBLISH orders x\n")
 	b := newBatch(c.sub, in, 0, n)
-	require.Equal(t, CloseReasonNone, c.parse(b))
+	require.Equal(t, CloseReasonNone, c.Reader.parse(b))
 	c.abort()
-	assert.False(t, c.submit(b))
+	assert.False(t, c.Reader.submit(b))
 	assert.Zero(t, in.Refs.Load())
 }

@@ -39,33 +39,33 @@ func (inv *invocation) leavesAll() bool {
 }
 
 // submitAll submits a batch, and if its last command is a long one, the pieces of that behind it.
-func (c *conn) submitAll(b *batch) bool {
+func (r *Reader) submitAll(b *batch) bool {
 	if inv := &b.calls[len(b.calls)-1]; inv.isLong() {
-		return c.submitLong(b, inv)
+		return r.submitLong(b, inv)
 	}
-	return c.submit(b)
+	return r.submit(b)
 }
 
 // submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
 //
 //go:noinline
-func (c *conn) submitLong(b *batch, inv *invocation) bool {
+func (r *Reader) submitLong(b *batch, inv *invocation) bool {
 	whole, n := *inv, inv.numFixedArgs()
 	whole.long = &long{names: len(inv.args) - n}
 	in, from := b.buf, b.From
 	in.Retain() // the names lie in it
 	defer in.Release()
-	c.srv.memory.SetUsage(&c.usage.partial, cap(b.args)*sliceSize)
+	r.service.memory.SetUsage(&r.usage.partial, cap(b.args)*sliceSize)
 	b.args = nil // they stay with the command, which outlives the batch
 	*inv = whole.pieceAt(nil, 0)
-	ok := c.submit(b)
+	ok := r.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
-		c.awaitMemory()
-		if !c.window.acquire(false) {
+		r.awaitMemory()
+		if !r.window.acquire(false) {
 			return true // ended by another goroutine, which has said why
 		}
 		in.Retain()
-		ok = c.submit(whole.batch(from, in, at))
+		ok = r.submit(whole.batch(from, in, at))
 	}
 	return ok
 }
@@ -96,42 +96,42 @@ func (inv *invocation) isLast() bool {
 }
 
 // admitPiece is asked about a piece first. It returns false for one that is passed over.
-func (c *conn) admitPiece(inv *invocation) bool {
+func (e *executor) admitPiece(inv *invocation) bool {
 	switch {
 	case inv.long == nil:
 		return true
 	case inv.long.rejected:
 		return false
-	case inv.piece == 0 && c.executor.txn != nil && inv.dialect != protocol.Line:
-		c.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+	case inv.piece == 0 && e.txn != nil && inv.dialect != protocol.Line:
+		e.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
 		return false
 	}
 	return true
 }
 
 // reject answers a command that does not run.
-func (c *conn) reject(inv *invocation, err *protocol.Error) {
+func (e *executor) reject(inv *invocation, err *protocol.Error) {
 	if inv.long != nil {
-		inv.long.rejected, inv.long.reply, c.executor.confirmedNames = true, nil, nil
+		inv.long.rejected, inv.long.reply, e.confirmedNames = true, nil, nil
 	}
-	c.replyErr(inv, c.abortTxn(inv, err))
+	e.replyErr(inv, e.abortTxn(inv, err))
 }
 
 // resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
 //
 //go:noinline
-func (c *conn) resubmit() bool {
-	inv := c.unfinished
-	c.unfinished = nil
-	b := newBatch(c.sub, outbox.WrapBuffer(nil, nil), 0, 0)
+func (r *Reader) resubmit() bool {
+	inv := r.unfinished
+	r.unfinished = nil
+	b := newBatch(r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
 	*b.add() = *inv
-	c.reader.sync = true
-	return c.submit(b)
+	r.sync = true
+	return r.submit(b)
 }
 
 // resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
 // read behind.
-func (c *conn) resubmitLater(inv *invocation) {
+func (e *executor) resubmitLater(inv *invocation) {
 	again := *inv
 	again.args = make([][]byte, len(inv.args))
 	for i, arg := range inv.args {
@@ -139,5 +139,5 @@ func (c *conn) resubmitLater(inv *invocation) {
 	}
 	again.buf = nil
 	again.piece++
-	c.unfinished = &again
+	e.unfinished = &again
 }

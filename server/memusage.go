@@ -29,8 +29,8 @@ type memoryUsage struct {
 }
 
 // releaseMemory gives back what the connection held, all but its outbox, which has done so itself.
-func (c *conn) releaseMemory() {
-	m := &c.srv.memory
+func (c *Conn) releaseMemory() {
+	m := &c.service.memory
 	m.SetUsage(&c.usage.partial, 0)
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
@@ -38,30 +38,30 @@ func (c *conn) releaseMemory() {
 }
 
 // chargeSubscription counts a name that was subscribed to, or left, if that made a difference. The core's.
-func (c *conn) chargeSubscription(name []byte) {
-	patterns := c.sub.CountKind(formRESP, broker.Pattern) + c.sub.CountKind(formLine, broker.Pattern)
-	more, heavier := c.sub.NumSubscriptions()-c.executor.chargedSubs, c.sub.FilterCost()-c.executor.chargedPredicates
-	heavier += (patterns - c.executor.chargedPatterns) * patternCost
-	c.executor.chargedSubs, c.executor.chargedPatterns, c.executor.chargedPredicates = c.sub.NumSubscriptions(), patterns, c.sub.FilterCost()
+func (e *executor) chargeSubscription(name []byte) {
+	patterns := e.sub.CountKind(formRESP, broker.Pattern) + e.sub.CountKind(formLine, broker.Pattern)
+	more, heavier := e.sub.NumSubscriptions()-e.chargedSubs, e.sub.FilterCost()-e.chargedPredicates
+	heavier += (patterns - e.chargedPatterns) * patternCost
+	e.chargedSubs, e.chargedPatterns, e.chargedPredicates = e.sub.NumSubscriptions(), patterns, e.sub.FilterCost()
 	switch {
-	case c.executor.chargedSubs == 0:
-		c.srv.memory.SetUsage(&c.usage.names, 0)
+	case e.chargedSubs == 0:
+		e.service.memory.SetUsage(&e.usage.names, 0)
 	case more != 0:
 		topic, _, _ := filter.Split(name)
 		heavier += more * (subscriptionCost + len(topic))
-		c.srv.memory.SetUsage(&c.usage.names, int(c.usage.names.Load())+heavier)
+		e.service.memory.SetUsage(&e.usage.names, int(e.usage.names.Load())+heavier)
 	}
 }
 
 // usedMemory is what the connection has its part in, and waits what of that waits in its outbox. A buffer that others share is
 // counted for each of them here. Only the core may add what is not flushed yet.
-func (c *conn) usedMemory() (all, waits int64) {
+func (c *Conn) usedMemory() (all, waits int64) {
 	waits = c.outbox.MemSize()
 	return waits + c.releasableMemory(), waits
 }
 
 // releasableMemory is what goes with the connection, whatever is still being written to it.
-func (c *conn) releasableMemory() int64 {
+func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
 	return s.reading.Load() + s.partial.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.known.Load()
 }

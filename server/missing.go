@@ -22,18 +22,18 @@ type missingCommands struct {
 type missingCommand struct{ command, library string }
 
 // logMissingCommand logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
-func (c *conn) logMissingCommand(inv *invocation) {
-	if inv.row != nil || inv.dialect != protocol.RESP || c.unauthenticated() {
+func (e *executor) logMissingCommand(inv *invocation) {
+	if inv.row != nil || inv.dialect != protocol.RESP || e.unauthenticated() {
 		return
 	}
 	name, library := missingName(inv.args), ""
 	if name == "" {
 		return
 	}
-	if l := c.executor.library; l != nil {
+	if l := e.library; l != nil {
 		library = truncate(l.name)
 	}
-	m := &c.srv.missing
+	m := &e.service.missing
 	pair := missingCommand{name, library}
 	if m.seen[pair] || len(m.seen) >= maxMissing {
 		return
@@ -46,7 +46,7 @@ func (c *conn) logMissingCommand(inv *invocation) {
 		m.seen = make(map[missingCommand]bool)
 	}
 	m.seen[pair] = true
-	c.log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", peerAddress(c.sock)).
+	e.Log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", e.peer()).
 		Int("not_logged_before", suppressed).Msg("a client uses " + name + ", which conch does not have")
 }
 

@@ -10,35 +10,35 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 )
 
-// feedMonitors shows a command to those who said MONITOR. It runs on the core's goroutine, for each command, so it must cost
-// nothing while nobody watches.
-func (e *encoder) feedMonitors(from *conn, inv *invocation) {
-	if len(e.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
+// feedMonitors shows a command to the connections that sent MONITOR. It runs for each command, so it must cost nothing
+// while there are none.
+func (e *executor) feedMonitors(inv *invocation) {
+	if len(e.service.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
 		return
 	}
 	now := time.Now()
-	line := fmt.Appendf(e.begin(512), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000,
-		from.executor.database, monitorAddress(from.sock))
+	remote, _ := e.transport.Addresses()
+	line := fmt.Appendf(e.begin(), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
 	for _, arg := range redactedArgs(inv.row, inv.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
-	shown := e.replies.commit(append(line, "\r\n"...))
-	for _, c := range e.monitors {
-		if c.overLimit() {
-			c.end(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
+	shown := e.service.encoder.replies.commit(append(line, "\r\n"...))
+	for _, m := range e.service.monitors {
+		if m.overLimit() {
+			m.End(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
 			continue
 		}
-		c.executor.messageBytes += len(shown.Bytes)
-		c.queue(shown, outbox.FrameInfo{Kind: outbox.KindOther})
-		c.Flush() // the core flushes only those whom it spoke to itself
+		m.messageBytes += len(shown.Bytes)
+		m.queue(shown, outbox.FrameInfo{Kind: outbox.KindOther})
+		m.Flush() // the core flushes only those that it has queued something for itself
 	}
 }
 
-func (e *encoder) removeMonitor(c *conn) {
-	e.monitors = slices.DeleteFunc(e.monitors, func(m *conn) bool { return m == c })
+func (e *executor) removeMonitor() {
+	e.service.monitors = slices.DeleteFunc(e.service.monitors, func(m *executor) bool { return m == e })
 }
 
-func (c *conn) isMonitor() bool { return slices.Contains(c.srv.encoder.monitors, c) }
+func (e *executor) isMonitor() bool { return slices.Contains(e.service.monitors, e) }
 
 // mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
 // what everybody does.
@@ -47,13 +47,13 @@ func mayMonitor(u *acl.User) bool {
 }
 
 func monitor(w *response) {
-	c := w.conn
-	if !mayMonitor(c.executor.user) {
-		w.fail(noPerm(w.inv, &acl.Denial{Reason: acl.ReasonCommand, User: c.userName(), Object: "monitor"}))
+	e := w.executor
+	if !mayMonitor(e.user) {
+		w.fail(noPerm(w.inv, &acl.Denial{Reason: acl.ReasonCommand, User: e.userName(), Object: "monitor"}))
 		return
 	}
-	if !c.isMonitor() {
-		c.srv.encoder.monitors = append(c.srv.encoder.monitors, c)
+	if !e.isMonitor() {
+		e.service.monitors = append(e.service.monitors, e)
 	}
 	w.ok()
 }

@@ -20,7 +20,7 @@ func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
 
 // runOnCore runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
 // without doing it.
-func (s *Server) runOnCore(run func(broker.View)) bool {
+func (s *Service) runOnCore(run func(broker.View)) bool {
 	v := &coreCall{run: run, done: make(chan struct{})}
 	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
 		return false
@@ -44,25 +44,28 @@ type fileTask struct {
 // deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
 // see protocol.Row.Fence.
 func (w *response) deferToReader(work func() func(*response)) {
-	m := w.conn.executor.replyMode
-	w.conn.fileTask = &fileTask{work, m.off || m.skip, w.inv.row}
+	m := w.executor.replyMode
+	w.executor.fileTask = &fileTask{work, m.off || m.skip, w.inv.row}
 }
 
 // runFileTask is the reader's part. All fileTasks are about the one file, so one is run after the other, each until its
 // answer: else an older text could replace a newer one, in the file or in the core. The core never takes this lock.
-func (c *conn) runFileTask() {
-	e := c.fileTask
-	c.fileTask = nil
-	c.srv.fileMu.Lock()
-	defer c.srv.fileMu.Unlock()
-	answer := e.work()
-	c.srv.runOnCore(func(v broker.View) {
-		w := &response{conn: c, view: v, buf: c.begin()}
-		answer(w)
-		c.srv.stats.failed(e.row, w.buf, protocol.RESP)
-		if !e.noReply {
-			c.push(w.buf)
-		}
-		c.Flush() // the core flushes only those whom it spoke to itself
-	})
+func (r *Reader) runFileTask() {
+	task := r.fileTask
+	r.fileTask = nil
+	r.service.fileMu.Lock()
+	defer r.service.fileMu.Unlock()
+	answer := task.work()
+	r.service.runOnCore(func(v broker.View) { r.executor.finishFileTask(task, answer, v) })
+}
+
+// finishFileTask answers the command that the task was for.
+func (e *executor) finishFileTask(task *fileTask, answer func(*response), v broker.View) {
+	w := &response{executor: e, view: v, buf: e.begin()}
+	answer(w)
+	e.service.stats.failed(task.row, w.buf, protocol.RESP)
+	if !task.noReply {
+		e.push(w.buf)
+	}
+	e.Flush() // the core flushes only those that it has queued something for itself
 }

@@ -15,12 +15,11 @@ import (
 // parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
 // taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
 // after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
-func (c *conn) parse(b *batch) CloseReason {
-	r := &c.reader
+func (r *Reader) parse(b *batch) CloseReason {
 	r.sync = false
-	c.parser.SetUnauthenticated(c.unauthenticated())
+	r.parser.SetUnauthenticated(r.unauthenticated())
 	for others := 0; b.used < len(b.data) && !r.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
-		n, ok, err := b.next(&c.parser)
+		n, ok, err := b.next(&r.parser)
 		if err != nil {
 			b.used = len(b.data)
 			inv := b.add()
@@ -36,10 +35,10 @@ func (c *conn) parse(b *batch) CloseReason {
 			return CloseReasonHTTP
 		}
 		inv := b.add()
-		c.check(inv, &b.command)
+		r.check(inv, &b.command)
 		inv.buf = b.buf
-		if c.joinsRuns(inv) {
-			b.findRuns(inv, n, &c.srv.options.Limits)
+		if r.joinsRuns(inv) {
+			b.findRuns(inv, n, &r.service.options.Limits)
 			others--
 			continue
 		}
@@ -63,47 +62,47 @@ func (c *conn) parse(b *batch) CloseReason {
 const maxCalls, maxOthers = 256, 64
 
 // check makes inv of a command: it looks it up and checks what can be checked without the core.
-func (c *conn) check(inv *invocation, cmd *protocol.Command) {
+func (r *Reader) check(inv *invocation, cmd *protocol.Command) {
 	inv.row, inv.err = cmd.Resolve() // which may put arguments together
 	inv.dialect, inv.crlf, inv.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if inv.err == nil {
 		inv.handler = handlerByIndex[inv.row.Index()]
-		if inv.handler.op == broker.Subscribe && c.unauthenticated() && mayHavePredicate(inv.topics()) {
-			inv.err = c.unauthenticatedPredicate(inv)
+		if inv.handler.op == broker.Subscribe && r.unauthenticated() && mayHavePredicate(inv.topics()) {
+			inv.err = r.unauthenticatedPredicate(inv)
 		}
 	}
 	if inv.err == nil {
-		inv.err = c.checkTopics(inv)
+		inv.err = r.checkTopics(inv)
 	}
 	if inv.err == nil && inv.handler.op == broker.Subscribe && mayHavePredicate(inv.topics()) {
-		inv.err = c.parsePredicates(inv)
+		inv.err = r.parsePredicates(inv)
 	}
 	switch {
 	case inv.err != nil:
 		inv.handler = replyError
 	case inv.row.HasSecrets:
-		c.hashSecrets(inv.row, inv.args)
+		r.hashSecrets(inv.row, inv.args)
 	}
-	if c.traced() {
-		c.trace(inv)
+	if r.traced() {
+		r.trace(inv)
 	}
 }
 
 // joinsRuns tells whether publishes like inv that follow it are to be taken together. At trace each command is logged.
-func (c *conn) joinsRuns(inv *invocation) bool {
-	if inv.handler.op != broker.Publish || c.traced() {
+func (r *Reader) joinsRuns(inv *invocation) bool {
+	if inv.handler.op != broker.Publish || r.traced() {
 		return false
 	}
 	return inv.dialect == protocol.Line || inv.dialect == protocol.RESP && inv.row.Syntax == protocol.ArgsInline
 }
 
-func (c *conn) traced() bool {
-	return zerolog.GlobalLevel() <= zerolog.TraceLevel && c.srv.options.Log.GetLevel() <= zerolog.TraceLevel
+func (r *Reader) traced() bool {
+	return zerolog.GlobalLevel() <= zerolog.TraceLevel && r.service.options.Log.GetLevel() <= zerolog.TraceLevel
 }
 
 // trace writes one line for a command.
-func (c *conn) trace(inv *invocation) {
-	e := c.log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(inv.row, inv.args)))
+func (r *Reader) trace(inv *invocation) {
+	e := r.Log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(inv.row, inv.args)))
 	if inv.err != nil { // its text may quote the arguments, which are not for everybody
 		e = e.Str("error", string(inv.err.Code))
 	}
@@ -115,7 +114,7 @@ func (c *conn) trace(inv *invocation) {
 const maxLargeArgs = 1024
 
 // checkTopics holds topics, and what is matched against many of them, to their limit.
-func (c *conn) checkTopics(inv *invocation) *protocol.Error {
+func (r *Reader) checkTopics(inv *invocation) *protocol.Error {
 	names := inv.topics()
 	if inv.row.LargeReply {
 		names = inv.args
@@ -124,16 +123,16 @@ func (c *conn) checkTopics(inv *invocation) *protocol.Error {
 		}
 	}
 	for _, name := range names {
-		if len(name) > c.srv.options.Limits.Topic {
-			return c.checkName(inv, name)
+		if len(name) > r.service.options.Limits.Topic {
+			return r.checkName(inv, name)
 		}
 	}
 	return nil
 }
 
 // checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
-func (c *conn) checkName(inv *invocation, name []byte) *protocol.Error {
-	l := &c.srv.options.Limits
+func (r *Reader) checkName(inv *invocation, name []byte) *protocol.Error {
+	l := &r.service.options.Limits
 	topic, expression, found := filter.Split(name)
 	if !found || inv.handler.op != broker.Subscribe && inv.handler.op != broker.Unsubscribe {
 		return l.CheckTopic(name)
@@ -141,12 +140,12 @@ func (c *conn) checkName(inv *invocation, name []byte) *protocol.Error {
 	if err := l.CheckTopic(topic); err != nil {
 		return err
 	}
-	return c.checkPredicateLen(expression)
+	return r.checkPredicateLen(expression)
 }
 
 // checkPredicateLen holds a predicate to its limit.
-func (c *conn) checkPredicateLen(expression []byte) *protocol.Error {
-	if most := c.srv.options.MaxPredicate; len(expression) > most {
+func (r *Reader) checkPredicateLen(expression []byte) *protocol.Error {
+	if most := r.service.options.MaxPredicate; len(expression) > most {
 		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), most)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,6 +19,7 @@ func inRESP(args ...string) string {
 
 // What may cost much more than it is long is a batch of its own: others are served before the next one.
 func TestCostlyCommandsAreTakenOneAtATime(t *testing.T) {
+	s := newService(t, Options{})
 	for _, test := range []struct {
 		command string
 		calls   int // of three such commands in a row, in the first batch
@@ -32,12 +32,10 @@ func TestCostlyCommandsAreTakenOneAtATime(t *testing.T) {
 		{inRESP("CLIENT", "LIST"), 1},
 		{inRESP("CLIENT", "ID"), 3},
 	} {
-		ours, theirs := net.Pipe()
-		t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-		c := newConn(servePipes(t, 1)[0].srv, theirs)
+		c := newPipe(t, s)
 		in := outbox.NewBuffer(nil, 1<<10)
 		b := newBatch(c.sub, in, 0, copy(in.Bytes, test.command+test.command+test.command))
-		assert.Equal(t, CloseReasonNone, c.parse(b))
+		assert.Equal(t, CloseReasonNone, c.Reader.parse(b))
 		assert.Len(t, b.calls, test.calls, "%q", test.command)
 		assert.Equal(t, test.calls*len(test.command), b.used)
 		b.release()

@@ -43,10 +43,10 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	t.Helper()
 	o, err := Options{SlowTime: time.Hour}.withDefaults()
 	require.NoError(t, err)
-	s := &Server{options: o}
-	s.counts.messages.Memory = &s.memory
+	s := &Server{service: &Service{options: o}}
+	s.service.counts.messages.Memory = &s.service.memory
 	c := newConn(s, sock)
-	queueText(c, text)
+	queueText(&c.Conn, text)
 	c.outbox.RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
 	require.True(t, c.outbox.Dequeue(&c.writer.queue, sock))
@@ -54,7 +54,7 @@ func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 }
 
 // queueText hands text over as the core does.
-func queueText(c *conn, text string) {
+func queueText(c *Conn, text string) {
 	p := outbox.NewUnflushed()
 	p.Add(outbox.Fragment{Bytes: []byte(text)}, outbox.FrameInfo{Kind: outbox.KindOther})
 	c.outbox.Add(p, 0)
@@ -81,7 +81,7 @@ func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 	text := strings.Repeat("x", 3*maxReplyBytes) // more than one call to the kernel
 	c := pausedWriter(t, ours, text)
 	done := make(chan error, 1)
-	go func() { done <- c.writeOut(&c.writer.queue) }()
+	go func() { done <- c.writer.writeOut(&c.writer.queue) }()
 	got := make([]byte, len(text))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	ours, _ := socketPair(t)
 	fill(t, ours)
 	c := pausedWriter(t, ours, "text")
-	err := c.writeOut(&c.writer.queue)
+	err := c.writer.writeOut(&c.writer.queue)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	assert.Equal(t, CloseReasonWriteStalled, writeReason(err))
 }
@@ -103,8 +103,8 @@ func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := pausedWriter(t, ours, strings.Repeat("x", outbox.MaxWrite/2))
 	c.outbox.Close(ours, -time.Hour)
-	queueText(c, "more")
-	err := c.writeOut(&c.writer.queue)
+	queueText(&c.Conn, "more")
+	err := c.writer.writeOut(&c.writer.queue)
 	if err != nil { // the kernel took a part of it
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
@@ -131,7 +131,7 @@ func TestAPauseOfTheProcessOverTLS(t *testing.T) {
 			go func() { shaken <- secured.Handshake() }()
 			require.NoError(t, client.Handshake())
 			require.NoError(t, <-shaken)
-			c := newConn(&Server{options: Options{SlowTime: 1}}, secured)
+			c := newConn(&Server{service: &Service{options: Options{SlowTime: 1}}}, secured)
 			secured.transport.conn = c
 			if test.full {
 				fill(t, ours)
@@ -159,38 +159,4 @@ func selfSigned(t *testing.T) tls.Certificate {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	require.NoError(t, err)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
-}
-
-func TestLateness(t *testing.T) {
-	assert.Zero(t, lateness(time.Second, time.Second))
-	assert.Zero(t, lateness(2*time.Second, time.Second), "a busy machine")
-	assert.Equal(t, 79*time.Second, lateness(80*time.Second, time.Second))
-}
-
-// The time in which the sweeper did not come round counts neither for slow-time nor for auth-timeout.
-func TestATickThatCameLateIsForgiven(t *testing.T) {
-	const begun, later, pause = 100 * time.Second, 180 * time.Second, 79 * time.Second
-	s := &Server{options: Options{SlowHard: 1 << 30, SlowSoft: 10, SlowTime: 60 * time.Second, AuthTimeout: 10 * time.Second}}
-	s.access = new(accessControl)
-	ours, _ := socketPair(t)
-
-	slow := newConn(s, ours)
-	queueText(slow, strings.Repeat("x", 11))
-	require.Equal(t, CloseReasonNone, slow.sweepReason(begun), "the watch on the soft limit begins")
-	stranger, newcomer, quiet := newConn(s, ours), newConn(s, ours), newConn(s, ours)
-	stranger.unauthSince.Store(int64(begun))
-	newcomer.unauthSince.Store(int64(later - time.Second)) // it came at the end of the pause
-	for _, c := range []*conn{slow, stranger, newcomer, quiet} {
-		s.conns.add(c)
-	}
-
-	s.sweepConns(later, pause)
-	assert.EqualValues(t, later, s.clock.Load())
-	assert.Equal(t, begun+pause, slow.softSince)
-	assert.EqualValues(t, begun+pause, stranger.unauthSince.Load())
-	assert.EqualValues(t, later, newcomer.unauthSince.Load(), "there is no time on top")
-	assert.Zero(t, quiet.softSince+time.Duration(quiet.unauthSince.Load()), "a connection that is not watched stays so")
-
-	assert.Equal(t, CloseReasonSlowSoft, slow.sweepReason(later+60*time.Second), "what comes after counts")
-	assert.Equal(t, CloseReasonAuthTimeout, stranger.sweepReason(later+10*time.Second))
 }

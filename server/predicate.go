@@ -14,15 +14,15 @@ import (
 
 // parsePredicates reads the predicates in what inv subscribes to. A Redis client knows a subscription by its name, and so only
 // PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
-func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
+func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 	names, conditions := inv.topics(), 0
 	for i, name := range names {
 		topic, expression, found := filter.Split(name)
 		if !found {
 			continue
 		}
-		if conditions++; conditions > c.srv.options.MaxPredicates { // the core would refuse them all, when they are compiled
-			return c.errTooManyPredicates()
+		if conditions++; conditions > r.service.options.MaxPredicates { // the core would refuse them all, when they are compiled
+			return r.errTooManyPredicates()
 		}
 		if !inv.row.TakesPredicate {
 			return errNoPattern
@@ -30,10 +30,10 @@ func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
 		if len(topic) == 0 {
 			return protocol.Errorf("there is no topic in front of WHERE; type: %s", "orders WHERE price > 100")
 		}
-		if err := c.checkPredicateLen(expression); err != nil {
+		if err := r.checkPredicateLen(expression); err != nil {
 			return err
 		}
-		p, err := c.compile(string(expression))
+		p, err := r.compile(string(expression))
 		if err != nil {
 			return errPredicate(string(expression), err)
 		}
@@ -46,12 +46,12 @@ func (c *conn) parsePredicates(inv *invocation) *protocol.Error {
 }
 
 // compile compiles a predicate in a slot of the evaluators.
-func (c *conn) compile(expression string) (*filter.Predicate, error) {
-	if !c.srv.evaluators.acquire(c) {
+func (r *Reader) compile(expression string) (*filter.Predicate, error) {
+	if !r.service.evaluators.acquire(r.Conn) {
 		return nil, errAborted
 	}
-	defer c.srv.evaluators.release()
-	return c.srv.predicates.Compile(expression, c.srv.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
+	defer r.service.evaluators.release()
+	return r.service.predicates.Compile(expression, r.service.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
 }
 
 // errAborted is not read by anybody: the connection has been aborted.
@@ -96,32 +96,32 @@ func excerpt(expression string, column int) (shown string, at int) {
 }
 
 // checkPredicates refuses subscriptions with predicates where they are not possible, or too many.
-func (c *conn) checkPredicates(r *broker.Request, inv *invocation) *protocol.Error {
+func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol.Error {
 	if inv.predicates == nil {
 		return nil
 	}
-	if c.executor.txn != nil && inv.dialect != protocol.Line { // in lines, nothing is kept for EXEC
+	if e.txn != nil && inv.dialect != protocol.Line { // in lines, nothing is kept for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
-	room := c.srv.options.MaxPredicates - c.sub.NumFiltered()
+	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
 	for i := range inv.predicates {
-		if inv.predicates[i].Predicate != nil && !c.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+		if inv.predicates[i].Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
 			room--
 		}
 	}
 	if room < 0 {
-		return c.errTooManyPredicates()
+		return e.errTooManyPredicates()
 	}
 	return nil
 }
 
-func (c *conn) errTooManyPredicates() *protocol.Error {
-	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.srv.options.MaxPredicates)
+func (c *Conn) errTooManyPredicates() *protocol.Error {
+	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.service.options.MaxPredicates)
 }
 
 // unauthenticatedPredicate refuses what a client subscribes to before it has authenticated, if there is a predicate in it. That
 // is left as it is: neither its length nor its text is looked at, and nothing of it is kept.
-func (c *conn) unauthenticatedPredicate(inv *invocation) *protocol.Error {
+func (r *Reader) unauthenticatedPredicate(inv *invocation) *protocol.Error {
 	for _, name := range inv.topics() {
 		if _, _, found := filter.Split(name); found {
 			return noAuth(inv)

@@ -72,3 +72,13 @@ func (w *readWindow) stop() {
 	w.mu.Unlock()
 	w.changed.Broadcast()
 }
+
+// MarkWritten notes that n bytes more are with the kernel, and wakes the reader if it may be waiting for that. The
+// writer's.
+func (c *Conn) MarkWritten(q *outbox.WriteQueue, n int) {
+	c.service.counts.bytesOut.Add(int64(n))
+	replies := c.outbox.MarkWritten(q, n)
+	if left := int(c.outbox.ReplyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
+		c.window.wake()
+	}
+}

@@ -14,34 +14,33 @@ import (
 //
 // Whose user has not changed need not be looked at: authenticate closes who becomes a user that may not hold what the
 // connection holds, so at any time everybody may have all that it has.
-func (s *Server) recheckUsers(v broker.View, changed ...string) {
+func (s *Service) recheckUsers(v broker.View, changed ...string) {
 	s.access.refresh()
 	now := time.Now()
-	var affected []*conn
-	s.eachClient(func(c *conn) {
-		u := c.executor.user // nil if it has sent nothing: it will be judged by what holds when it does
+	var affected []*executor
+	s.eachClient(func(e *executor) {
+		u := e.user // nil if it has sent nothing: it will be judged by what holds when it does
 		if u != nil && (len(changed) != 1 || u.Name() == changed[0]) {
-			affected = append(affected, c)
+			affected = append(affected, e)
 		}
 	})
-	for _, c := range affected {
-		if reason := c.recheckUser(now); reason != CloseReasonNone {
-			c.evictAfterRequest(v, reason)
+	for _, e := range affected {
+		if reason := e.recheckUser(now); reason != CloseReasonNone {
+			e.evictAfterRequest(v, reason)
 		}
 	}
 }
 
 // evictAfterRequest has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
 // it neither reaches the connection nor, if it is the connection's own, runs.
-func (c *conn) evictAfterRequest(v broker.View, reason CloseReason) {
-	c.executor.closing = true
-	c.srv.encoder.removeMonitor(c)
-	v.Evict(c.sub, reason)
+func (e *executor) evictAfterRequest(v broker.View, reason CloseReason) {
+	e.closing = true
+	e.removeMonitor()
+	v.Evict(e.sub, reason)
 }
 
-func (c *conn) recheckUser(now time.Time) CloseReason {
-	e := &c.executor
-	u := c.srv.access.users.Find(e.user.Name())
+func (e *executor) recheckUser(now time.Time) CloseReason {
+	u := e.service.access.users.Find(e.user.Name())
 	switch {
 	case u == nil:
 		return CloseReasonPermissionRevoked
@@ -49,22 +48,22 @@ func (c *conn) recheckUser(now time.Time) CloseReason {
 		return CloseReasonToken
 	case u == e.user:
 		return CloseReasonNone
-	case !c.mayHoldSubscriptions(u):
+	case !e.mayHoldSubscriptions(u):
 		return CloseReasonPermissionRevoked
 	}
-	c.setUser(u)
+	e.setUser(u)
 	return CloseReasonNone
 }
 
 // mayHoldSubscriptions tells whether u may have all that the connection is subscribed to, and its MONITOR.
-func (c *conn) mayHoldSubscriptions(u *acl.User) bool {
-	if c.isMonitor() && !mayMonitor(u) {
+func (e *executor) mayHoldSubscriptions(u *acl.User) bool {
+	if e.isMonitor() && !mayMonitor(u) {
 		return false
 	}
 	if u.Unrestricted() {
 		return true
 	}
-	for sub := range c.sub.Subscriptions() {
+	for sub := range e.sub.Subscriptions() {
 		name := []byte(sub.Topic())
 		if sub.Kind() == broker.Pattern && !u.MaySubscribePattern(name) || sub.Kind() != broker.Pattern && !u.MaySubscribe(name) {
 			return false
@@ -75,7 +74,7 @@ func (c *conn) mayHoldSubscriptions(u *acl.User) bool {
 
 // expireTokens takes away the tokens whose time has come. The sweeper calls it each second: the core is asked only when
 // there is something to do.
-func (s *Server) expireTokens(now time.Time) {
+func (s *Service) expireTokens(now time.Time) {
 	at := s.access.nextTokenExpiry.Load()
 	if at == 0 || now.Unix() < at || !s.access.nextTokenExpiry.CompareAndSwap(at, 0) {
 		return

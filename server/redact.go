@@ -15,42 +15,42 @@ import (
 var redacted = []byte("(redacted)")
 
 // hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with its digest in ACL SETUSER.
-func (c *conn) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
+func (r *Reader) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
 	switch row.FullName() {
 	case "auth":
-		c.hashArg(args, len(args)-1)
+		r.hashArg(args, len(args)-1)
 	case "hello":
 		options := args[min(2, len(args)):]
 		if h, err := parseHello(options); err == nil && h.auth > 0 {
-			c.hashArg(options, h.auth+1)
+			r.hashArg(options, h.auth+1)
 		}
 	case "config|set":
 		for i := 2; i+1 < len(args); i += 2 {
 			if isRequirepass(args[i]) && len(args[i+1]) > 0 {
-				c.hashArg(args, i+1)
+				r.hashArg(args, i+1)
 			}
 		}
 	case "acl|setuser":
 		for i, rule := range args[3:] {
 			if len(rule) > 0 && (rule[0] == '>' || rule[0] == '<') {
-				args[3+i] = c.hashRule(rule)
+				args[3+i] = r.hashRule(rule)
 			}
 		}
 	}
 }
 
-func (c *conn) hashArg(args [][]byte, i int) {
+func (r *Reader) hashArg(args [][]byte, i int) {
 	if i < len(args) {
-		digest := c.srv.access.hash(args[i])
+		digest := r.service.access.hash(args[i])
 		clear(args[i])
 		args[i] = digest[:]
 	}
 }
 
 // hashRule makes #digest of >password, and !digest of <password.
-func (c *conn) hashRule(rule []byte) []byte {
+func (r *Reader) hashRule(rule []byte) []byte {
 	sign := map[byte]string{'>': "#", '<': "!"}[rule[0]]
-	digest := c.srv.access.hash(rule[1:])
+	digest := r.service.access.hash(rule[1:])
 	clear(rule)
 	return []byte(sign + digest.String())
 }

@@ -28,13 +28,13 @@ func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subsc
 }
 
 // repliesWithSeq tells whether the answer to a publish has its number.
-func (c *conn) repliesWithSeq(inv *invocation) bool {
-	return c.executor.wantsSeq && (inv.dialect == protocol.Line || c.executor.version == protocol.RESP3)
+func (e *executor) repliesWithSeq(inv *invocation) bool {
+	return e.wantsSeq && (inv.dialect == protocol.Line || e.version == protocol.RESP3)
 }
 
 // appendSeqReplies answers publishes that follow each other.
-func (c *conn) appendSeqReplies(inv *invocation, messages int, first uint64, receivers int) []byte {
-	b := c.srv.encoder.begin(max(512, messages*(len(inv.args[1])+48)))
+func (e *executor) appendSeqReplies(inv *invocation, messages int, first uint64, receivers int) []byte {
+	b := e.service.encoder.begin(max(512, messages*(len(inv.args[1])+48)))
 	var room [24]byte
 	for i := range messages {
 		seq := first + uint64(i) //nolint:gosec // an index

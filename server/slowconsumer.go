@@ -14,7 +14,7 @@ func slow(w *response) {
 		w.buf = appendErr(w.buf, w.inv, err)
 		return
 	}
-	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte(w.conn.outbox.Policy().String())})
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte(w.executor.outbox.Policy().String())})
 }
 
 // clientSlow is CLIENT SLOW [policy].
@@ -26,7 +26,7 @@ func clientSlow(w *response) {
 	case err != nil:
 		w.fail(err)
 	case len(args) == 0:
-		w.text(w.conn.outbox.Policy().String())
+		w.text(w.executor.outbox.Policy().String())
 	default:
 		w.ok()
 	}
@@ -41,6 +41,6 @@ func (w *response) setPolicy(args [][]byte) *protocol.Error {
 	if err != nil {
 		return protocol.Errorf("%s", err)
 	}
-	w.conn.outbox.SetPolicy(p)
+	w.executor.outbox.SetPolicy(p)
 	return nil
 }

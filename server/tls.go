@@ -97,7 +97,7 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 
 // extendDeadline sets a new deadline after one has passed, if there is to be one.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
-	return s.conn.outbox.ExtendDeadline(s, took, waited, s.conn.srv.options.SlowTime, &s.noticeStarted)
+	return s.conn.outbox.ExtendDeadline(s, took, waited, s.conn.service.options.SlowTime, &s.noticeStarted)
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
@@ -110,38 +110,34 @@ func (s *tlsTransport) SetWriteDeadline(t time.Time) error {
 
 // handshake does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
 // the deadline that serve has set before the connection could be ended by others.
-func (c *conn) handshake() CloseReason {
-	sock, ok := c.sock.(*tlsConn)
+func (r *reader) handshake() CloseReason {
+	sock, ok := r.sock.(*tlsConn)
 	if !ok {
 		return CloseReasonNone
 	}
 	if err := sock.Handshake(); err != nil {
-		return c.rejectHandshake(err)
+		return r.rejectHandshake(err)
 	}
-	sock.transport.conn = c
+	sock.transport.conn = r.conn
 	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket: so does the read that follows
-	if CloseReason(c.reason.Load()) != CloseReasonNone {
+	if r.Reason() != CloseReasonNone {
 		return CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
 	}
 	state := sock.ConnectionState()
-	if c.srv.options.CertificateUser && len(state.VerifiedChains) > 0 {
-		c.certName = state.VerifiedChains[0][0].Subject.CommonName
+	if r.service.options.CertificateUser && len(state.VerifiedChains) > 0 {
+		r.SetCertificateUser(state.VerifiedChains[0][0].Subject.CommonName)
 	}
-	c.log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
-		Str("certificate_name", c.certificateName()).Msg("handshake done")
+	r.Log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
+		Str("certificate_name", r.certName).Msg("handshake done")
 	return CloseReasonNone
 }
 
-// certificateName is the name in the certificate that the peer has proved to be its own: the user that it wants to be.
-// Empty if there is none, or if certificates do not name users here. It never changes after the handshake.
-func (c *conn) certificateName() string { return c.certName }
-
 // rejectHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
-func (c *conn) rejectHandshake(err error) CloseReason {
+func (r *reader) rejectHandshake(err error) CloseReason {
 	if errors.Is(err, io.EOF) {
 		return CloseReasonEOF // it came and went, as those do who look whether the port is open
 	}
-	if CloseReason(c.reason.Load()) != CloseReasonNone {
+	if r.Reason() != CloseReasonNone {
 		return CloseReasonIOError // ended by another goroutine, which has said why
 	}
 	text := "a TLS handshake failed"
@@ -156,8 +152,8 @@ func (c *conn) rejectHandshake(err error) CloseReason {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		text = "a TLS handshake was not done in time"
 	}
-	if suppressed, ok := c.srv.handshakeLog.allow(uptime.Now()); ok {
-		c.log(zerolog.WarnLevel).Stringer("peer", peerAddress(c.sock)).Err(err).Int("not_logged_before", suppressed).Msg(text)
+	if suppressed, ok := r.server.handshakeLog.allow(uptime.Now()); ok {
+		r.Log(zerolog.WarnLevel).Stringer("peer", r.peer()).Err(err).Int("not_logged_before", suppressed).Msg(text)
 	}
 	return CloseReasonHandshake
 }

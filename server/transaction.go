@@ -20,42 +20,42 @@ type transaction struct {
 	missed       map[*outbox.Account]int // places in messages of what was lost since the last message that was not
 }
 
-func (c *conn) inExec() bool { return c.executor.txn != nil && c.executor.txn.inExec }
+func (e *executor) inExec() bool { return e.txn != nil && e.txn.inExec }
 
 // abortTxn makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
 // It returns what to answer.
-func (c *conn) abortTxn(inv *invocation, why *protocol.Error) *protocol.Error {
+func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Error {
 	if inv.row != nil && inv.row.Name == "EXEC" {
-		c.endMulti()
+		e.endMulti()
 		return protocol.ErrExecAbort(why)
 	}
-	if c.executor.txn != nil {
-		c.executor.txn.aborted = true
+	if e.txn != nil {
+		e.txn.aborted = true
 	}
 	return why
 }
 
 // admitQueued lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
 // though not its siblings, and so do we.
-func (c *conn) admitQueued(r *broker.Request, inv *invocation) bool {
-	if c.executor.closing {
-		c.replyErr(inv, errClosing)
+func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
+	if e.closing {
+		e.replyErr(inv, errClosing)
 		return false
 	}
-	if err := c.authorizeQueued(inv); err != nil {
-		c.replyErr(inv, err)
+	if err := e.authorizeQueued(inv); err != nil {
+		e.replyErr(inv, err)
 		return false
 	}
-	c.srv.encoder.feedMonitors(c, inv)
+	e.feedMonitors(inv)
 	switch {
 	case inv.row.Name == "SSUBSCRIBE":
-		c.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+		e.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
 		return false
-	case r.Op == broker.Subscribe && c.tooMany(r):
-		c.replyErr(inv, c.errTooMany())
+	case r.Op == broker.Subscribe && e.tooMany(r):
+		e.replyErr(inv, e.errTooMany())
 		return false
 	}
-	c.srv.stats.called(inv.row, 1)
+	e.service.stats.called(inv.row, 1)
 	return true
 }
 
@@ -68,33 +68,33 @@ const (
 )
 
 // enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
-func (c *conn) enqueue(r *broker.Request) {
-	m, inv := c.executor.txn, *r.Tag.(*invocation)
-	inv.own(&c.srv.memory, m)
+func (e *executor) enqueue(r *broker.Request) {
+	m, inv := e.txn, *r.Tag.(*invocation)
+	inv.own(&e.service.memory, m)
 	if inv.row.LargeReply || inv.row.Costly {
 		m.largeReplies++
 	}
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
 		inv.buf.Release()
-		c.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
+		e.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
 		return
 	}
-	if limit := c.srv.options.Limits.Command; m.bytes > limit {
+	if limit := e.service.options.Limits.Command; m.bytes > limit {
 		inv.buf.Release()
 		m.release()
 		m.aborted = true
-		c.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		e.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
-	c.srv.memory.SetUsage(&c.usage.queued, m.bytes-m.buffered)
+	e.service.memory.SetUsage(&e.usage.queued, m.bytes-m.buffered)
 	if m.aborted {
 		inv.buf.Release()
 	} else {
 		m.queued = append(m.queued, broker.Request{})
 		inv.fillRequest(&m.queued[len(m.queued)-1])
 	}
-	c.reply(append(c.begin(), "+QUEUED\r\n"...))
+	e.reply(append(e.begin(), "+QUEUED\r\n"...))
 }
 
 // own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
@@ -127,39 +127,39 @@ func (m *transaction) release() {
 }
 
 // BeginExec answers EXEC: with the header of the replies to come, or with why there are none.
-func (c *conn) BeginExec(r *broker.Request) []broker.Request {
-	m := c.executor.txn
+func (e *executor) BeginExec(r *broker.Request) []broker.Request {
+	m := e.txn
 	switch {
 	case m == nil:
-		c.fail(r, protocol.Errorf("EXEC without MULTI"))
+		e.fail(r, protocol.Errorf("EXEC without MULTI"))
 		return nil
 	case m.aborted:
-		c.endMulti()
-		c.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
+		e.endMulti()
+		e.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
 	}
-	c.reply(protocol.AppendArray(c.begin(), len(m.queued)))
+	e.reply(protocol.AppendArray(e.begin(), len(m.queued)))
 	m.inExec = len(m.queued) > 0
 	if !m.inExec {
-		c.endMulti()
+		e.endMulti()
 	}
 	return m.queued
 }
 
 // fail answers an EXEC that has run, and found nothing that it may do.
-func (c *conn) fail(r *broker.Request, err *protocol.Error) {
-	answer := protocol.AppendError(c.begin(), err)
-	c.srv.stats.failed(r.Tag.(*invocation).row, answer, protocol.RESP)
-	c.reply(answer)
+func (e *executor) fail(r *broker.Request, err *protocol.Error) {
+	answer := protocol.AppendError(e.begin(), err)
+	e.service.stats.failed(r.Tag.(*invocation).row, answer, protocol.RESP)
+	e.reply(answer)
 }
 
 // EndExec ends an EXEC: now come the messages that it sent to its own connection.
-func (c *conn) EndExec(*broker.Request) {
-	messages := c.executor.txn.messages
-	c.executor.txn.messages = nil
-	c.endMulti()
+func (e *executor) EndExec(*broker.Request) {
+	messages := e.txn.messages
+	e.txn.messages = nil
+	e.endMulti()
 	for _, d := range messages {
-		c.queueMessages(d.frames, d.entry)
+		e.queueMessages(d.frames, d.entry)
 		d.frames.Release()
 	}
 }
@@ -190,31 +190,31 @@ func (m *transaction) holdDelivery(frames outbox.Fragment, e outbox.FrameInfo) {
 }
 
 func multi(w *response) {
-	if w.conn.executor.txn != nil {
+	if w.executor.txn != nil {
 		w.fail(protocol.Errorf("MULTI calls can not be nested"))
 		return
 	}
-	w.conn.executor.txn = new(transaction)
+	w.executor.txn = new(transaction)
 	w.ok()
 }
 
 func discard(w *response) {
-	if w.conn.executor.txn == nil {
+	if w.executor.txn == nil {
 		w.fail(protocol.Errorf("DISCARD without MULTI"))
 		return
 	}
-	w.conn.endMulti()
+	w.executor.endMulti()
 	w.ok()
 }
 
 // endMulti forgets the transaction, if there is one.
-func (c *conn) endMulti() {
-	if m := c.executor.txn; m != nil {
+func (e *executor) endMulti() {
+	if m := e.txn; m != nil {
 		for i := range m.messages {
 			m.messages[i].frames.Release()
 		}
 		m.release()
 	}
-	c.executor.txn = nil
-	c.srv.memory.SetUsage(&c.usage.queued, 0)
+	e.txn = nil
+	e.service.memory.SetUsage(&e.usage.queued, 0)
 }

@@ -49,7 +49,7 @@ func residentMemory() int64 {
 }
 
 func infoMemory(w *response) []string {
-	s := w.conn.srv
+	s := w.executor.service
 	used, resident := s.usage.heapBytes(), residentMemory()
 	return []string{
 		fmt.Sprintf("used_memory:%d", used),

@@ -20,6 +20,7 @@ const (
 
 // writer is the writer's side of a connection with a descriptor: one call to the kernel.
 type writer struct {
+	*conn
 	queue  outbox.WriteQueue // what it has taken out of the outbox
 	iovecs *[]syscall.Iovec  // what to write; gathered in pooled memory, of which an idle connection holds none
 	size   int               // bytes of it
@@ -31,28 +32,27 @@ type writer struct {
 var iovecPool = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
 
 // writeReady is called by the runtime when the socket may be writable; false means that it is not.
-func (c *conn) writeReady(fd uintptr) bool {
-	w := &c.writer
+func (w *writer) writeReady(fd uintptr) bool {
 	w.n, w.err = sockio.TryWritev(fd, *w.iovecs, w.size)
 	return !errors.Is(w.err, syscall.EAGAIN)
 }
 
-// write is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
+// run is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
 // its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
-func (c *conn) write() {
-	defer c.writing.Done()
+func (w *writer) run() {
+	defer w.writing.Done()
 	defer func() {
 		if p := recover(); p != nil {
-			c.logPanic(p)
-			c.outbox.Fail(&c.writer.queue)
-			c.end(CloseReasonPanic)
+			w.LogPanic(p)
+			w.outbox.Fail(&w.queue)
+			w.End(CloseReasonPanic)
 		}
 	}()
-	h := &c.writer.queue
-	for c.outbox.Dequeue(h, c.sock) {
-		if err := c.writeOut(h); err != nil {
-			c.outbox.Fail(h)
-			c.end(writeReason(err))
+	h := &w.queue
+	for w.outbox.Dequeue(h, w.sock) {
+		if err := w.writeOut(h); err != nil {
+			w.outbox.Fail(h)
+			w.End(writeReason(err))
 			return
 		}
 	}
@@ -69,23 +69,22 @@ func writeReason(err error) CloseReason {
 
 // writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
 // the frame that has been begun and leaves the rest.
-func (c *conn) writeOut(h *outbox.WriteQueue) error {
+func (w *writer) writeOut(h *outbox.WriteQueue) error {
 	for h.First != nil {
-		if c.outbox.IsEvicted() && !h.AtNotice() {
-			return c.finishFrame(h)
+		if w.outbox.IsEvicted() && !h.AtNotice() {
+			return w.finishFrame(h)
 		}
-		c.outbox.RenewDeadline(c.sock, c.srv.options.SlowTime)
-		n, err := c.writeSome(h.First, h.ChunkOffset)
-		c.srv.counts.bytesOut.Add(int64(n))
-		c.markWritten(n)
+		w.outbox.RenewDeadline(w.sock, w.service.options.SlowTime)
+		n, err := w.writeSome(h.First, h.ChunkOffset)
+		w.MarkWritten(&w.queue, n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && (!late || n == 0 && !c.outbox.IsEvicted()) {
+		if err != nil && (!late || n == 0 && !w.outbox.IsEvicted()) {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			c.outbox.ExpireDeadline()
-			evicted := c.outbox.IsEvicted()
-			if evicted && h.AtNotice() || !evicted && c.outbox.IsDraining() {
+			w.outbox.ExpireDeadline()
+			evicted := w.outbox.IsEvicted()
+			if evicted && h.AtNotice() || !evicted && w.outbox.IsDraining() {
 				return err
 			}
 		}
@@ -95,12 +94,11 @@ func (c *conn) writeOut(h *outbox.WriteQueue) error {
 
 // writeSome is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
 // behind it.
-func (c *conn) writeSome(from *outbox.Chunk, at int) (int, error) {
-	w := &c.writer
+func (w *writer) writeSome(from *outbox.Chunk, at int) (int, error) {
 	first := w.queue.Piece(from, at)
 	first = first[:min(len(first), outbox.MaxWrite)]
-	if c.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
-		return c.sock.Write(first[:min(len(first), maxRecord)])
+	if w.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
+		return w.sock.Write(first[:min(len(first), maxRecord)])
 	}
 	w.iovecs = iovecPool.Get().(*[]syscall.Iovec)
 	w.n, w.err, w.size = 0, nil, 0
@@ -117,9 +115,9 @@ func (c *conn) writeSome(from *outbox.Chunk, at int) (int, error) {
 		}
 		w.addIovec(first)
 	}
-	err := c.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !c.outbox.IsEvicted() {
-		err = c.writeAfterDeadline(err)
+	err := w.rawConn.Write(w.ready)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !w.outbox.IsEvicted() {
+		err = w.writeAfterDeadline(err)
 	}
 	clear(*w.iovecs)
 	*w.iovecs = (*w.iovecs)[:0]
@@ -133,9 +131,8 @@ func (c *conn) writeSome(from *outbox.Chunk, at int) (int, error) {
 
 // writeAfterDeadline tries once more what a deadline has ended, without waiting. After a pause of the whole process the
 // deadline has passed before the runtime could notice that the peer has taken all that was in the kernel.
-func (c *conn) writeAfterDeadline(late error) error {
-	w := &c.writer
-	if err := c.rawConn.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
+func (w *writer) writeAfterDeadline(late error) error {
+	if err := w.rawConn.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
 		return late // closed meanwhile
 	}
 	if w.err != nil && !errors.Is(w.err, syscall.EAGAIN) {
@@ -152,30 +149,21 @@ func (w *writer) addIovec(b []byte) {
 
 // finishFrame writes the rest of the frame that has been begun, if there is one: the close notice may follow a frame, but
 // must not stand inside one.
-func (c *conn) finishFrame(h *outbox.WriteQueue) error {
+func (w *writer) finishFrame(h *outbox.WriteQueue) error {
 	end, err := h.FrameEnd()
 	if err != nil || end == h.ChunkOffset {
 		return err
 	}
-	if err := c.outbox.StartNoticeDeadline(c.sock); err != nil {
+	if err := w.outbox.StartNoticeDeadline(w.sock); err != nil {
 		return err
 	}
 	for at := h.ChunkOffset; at < end; {
 		rest := h.Piece(h.First, at)
-		n, err := c.sock.Write(rest[:min(len(rest), end-at)])
-		c.srv.counts.bytesOut.Add(int64(n))
-		c.markWritten(n)
+		n, err := w.sock.Write(rest[:min(len(rest), end-at)])
+		w.MarkWritten(&w.queue, n)
 		if at += n; err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// markWritten notes progress, and wakes the reader if it may be waiting for that.
-func (c *conn) markWritten(n int) {
-	replies := c.outbox.MarkWritten(&c.writer.queue, n)
-	if left := int(c.outbox.ReplyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
-		c.window.wake()
-	}
 }
