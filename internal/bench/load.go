@@ -96,7 +96,7 @@ func (l *Load) Check() error {
 	case l.Dialect < RESP2 || l.Dialect > Raw:
 		return fmt.Errorf("%v is unknown", l.Dialect)
 	case l.Dialect == Raw && l.Size.Min != l.Size.Max:
-		return errors.New("the bare relay takes messages of one size only")
+		return errors.New("the relay takes messages of one size only")
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func TestCheckRefuses(t *testing.T) {
 		"duration and warm-up together are 48h0m0s, expected 1ms to 24h0m0s":                      {Duration: 48 * time.Hour},
 		"duration and warm-up together are 1µs, expected 1ms to 24h0m0s":                          {Duration: time.Microsecond},
 		"Dialect(9) is unknown":                                                                   {Dialect: 9},
-		"the bare relay takes messages of one size only":                                          {Dialect: Raw, Size: Range{24, 25}},
+		"the relay takes messages of one size only":                                               {Dialect: Raw, Size: Range{24, 25}},
 		"pid is -1, expected 0 to 1073741824":                                                     {PID: -1},
 	} {
 		if l.Address == "" {

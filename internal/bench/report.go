@@ -34,7 +34,7 @@ func plural(n int, noun string) string {
 func (r *Result) facts() []fact {
 	limited := ""
 	if r.LimitedByGenerator {
-		limited = "limited by the generator: this is near its ceiling"
+		limited = "limited by the generator: this is near its baseline"
 	}
 	lost := ""
 	if r.Lost > 0 {
@@ -78,11 +78,11 @@ func (r *Result) serverFacts() []fact {
 
 func (r *Result) baselineFact() fact {
 	if r.Baseline == 0 {
-		return fact{"ceiling", "-", r.BaselineNote}
+		return fact{"baseline", "-", r.BaselineNote}
 	}
 	return fact{
-		"ceiling", formatNumber(r.Baseline),
-		fmt.Sprintf("deliveries/s of a bare relay; the server reached %.0f %% of it", 100*r.DeliveriesPerSecond/r.Baseline),
+		"baseline", formatNumber(r.Baseline),
+		fmt.Sprintf("deliveries/s of a relay; the server reached %.0f %% of it", 100*r.DeliveriesPerSecond/r.Baseline),
 	}
 }
 

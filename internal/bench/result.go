@@ -31,9 +31,9 @@ type Result struct {
 	PeakMemory     int64         `json:"peak_memory_bytes"`   // since the server started
 	ProcessNote    string        `json:"process_note,omitempty"`
 
-	Baseline           float64 `json:"ceiling"` // deliveries a second of the relay baseline; 0: not measured
+	Baseline           float64 `json:"baseline"` // deliveries a second of the relay baseline; 0: not measured
 	LimitedByGenerator bool    `json:"limited_by_generator"`
-	BaselineNote       string  `json:"ceiling_note,omitempty"` // reason without a baseline
+	BaselineNote       string  `json:"baseline_note,omitempty"` // reason without a baseline
 	Timeline           []Point `json:"timeline,omitempty"`
 }
 

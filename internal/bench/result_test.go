@@ -73,11 +73,11 @@ func TestJSON(t *testing.T) {
 }
 
 func TestLimitedByTheGenerator(t *testing.T) {
-	for ceiling, want := range map[float64]bool{0: false, 400_000: true, 494_023: true, 548_000: true, 550_000: false, 5e6: false} {
+	for baseline, want := range map[float64]bool{0: false, 400_000: true, 494_023: true, 548_000: true, 550_000: false, 5e6: false} {
 		r := sample()
-		r.CompareTo(ceiling)
-		assert.Equal(t, want, r.LimitedByGenerator, ceiling)
-		assert.InDelta(t, ceiling, r.Baseline, 0)
+		r.CompareTo(baseline)
+		assert.Equal(t, want, r.LimitedByGenerator, baseline)
+		assert.InDelta(t, baseline, r.Baseline, 0)
 	}
 }
 

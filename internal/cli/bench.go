@@ -19,10 +19,10 @@ import (
 
 // benchOptions are the options of conch bench.
 type benchOptions struct {
-	load      bench.Load
-	json      bool
-	html      string // file of the page; empty: none
-	noCeiling bool
+	load       bench.Load
+	json       bool
+	html       string // file of the page; empty: none
+	noBaseline bool
 }
 
 var benchTable = []option[benchOptions]{
@@ -38,7 +38,7 @@ var benchTable = []option[benchOptions]{
 	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *benchOptions) *int { return &o.load.InFlight }),
 	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *benchOptions) *int { return &o.load.PID }),
 	benchOption("html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage),
-	toggle("no-ceiling", "", "do not measure the bare relay first", func(o *benchOptions) *bool { return &o.noCeiling }),
+	toggle("no-baseline", "", "do not measure the relay first", func(o *benchOptions) *bool { return &o.noBaseline }),
 	toggle("json", "", "print the result as one JSON object, and nothing else, on stdout", func(o *benchOptions) *bool { return &o.json }),
 }
 
@@ -144,9 +144,9 @@ Examples:
 `)
 	b.WriteString(optionsHelp(benchTable))
 	b.WriteString(`
-Each load runs first, for a short time, against a bare relay: a process that reads and writes and does nothing else.
-What it reaches is the ceiling of this generator on this machine. A result near it is marked: it says little about the
-server. A load with a rate has no ceiling.
+Each load runs first, for a short time, against a relay: a process that reads and writes and does nothing else.
+What it reaches is the baseline of this generator on this machine. A result near it is marked: it shows little of the
+server. A load with a rate has no baseline.
 
 Exit status: 0; 1 when messages were lost or the server failed; 2 for a wrong command line; 130 after SIGINT, which
 ends the load and prints what there is.
@@ -156,7 +156,7 @@ ends the load and prints what there is.
 
 // benchmark is the subcommand: conch bench.
 func benchmark(ctx context.Context, e *Env) error {
-	if len(e.Args) > 0 && e.Args[0] == "relay" { // not in the help: the process of the ceiling
+	if len(e.Args) > 0 && e.Args[0] == "relay" { // not in the help: the process of the baseline
 		return benchRelay(ctx, e.Args[1:], e.Stdout)
 	}
 	o, err := parseBench(e.Args, e.Stdout)
@@ -166,19 +166,19 @@ func benchmark(ctx context.Context, e *Env) error {
 	return o.execute(ctx, e.Stdout, e.Stderr)
 }
 
-// execute measures the bare relay, then the server, and prints the result.
+// execute measures the relay, then the server, and prints the result.
 func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := o.probe(ctx); err != nil {
 		return err
 	}
 	show := bench.NewProgress(stderr, isTerminal(stderr))
-	ceiling, note := o.ceiling(ctx, show, stderr)
+	baseline, note := o.baseline(ctx, show, stderr)
 	r, err := bench.Run(ctx, o.load, show.Watch("load"))
 	show.End()
 	if r == nil {
 		return o.explain(err)
 	}
-	r.CompareTo(ceiling)
+	r.CompareTo(baseline)
 	r.BaselineNote = note
 	if err := o.print(r, stdout); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) er
 	return nil
 }
 
-// probe connects once: a missing server is an error before the ceiling is measured, not after.
+// probe connects once: a missing server is an error before the baseline is measured, not after.
 func (o *benchOptions) probe(ctx context.Context) error {
 	sock, err := new(net.Dialer).DialContext(ctx, "tcp", o.load.Address)
 	if err != nil {
@@ -231,28 +231,28 @@ func (o *benchOptions) print(r *bench.Result, stdout io.Writer) error {
 	return nil
 }
 
-// maxCeilingTime bounds how long the bare relay is measured.
-const maxCeilingTime = 2 * time.Second
+// maxBaselineTime bounds how long the relay is measured.
+const maxBaselineTime = 2 * time.Second
 
-// ceiling measures the bare relay. The relay is a process of its own, so that its CPU time is not that of the generator.
+// baseline measures the relay. The relay is a process of its own, so that its CPU time is not that of the generator.
 // Without a result, the note has the reason.
-func (o *benchOptions) ceiling(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
+func (o *benchOptions) baseline(ctx context.Context, show *bench.Progress, stderr io.Writer) (deliveries float64, note string) {
 	switch {
-	case o.noCeiling:
+	case o.noBaseline:
 		return 0, "not measured"
 	case o.load.Rate > 0:
 		return 0, "none for a load with a rate"
 	case o.load.Dialect == bench.Raw:
-		return 0, "none: this is the bare relay"
+		return 0, "none: this is the relay itself"
 	}
 	l := bench.RelayLoad(o.load)
-	l.Duration, l.WarmUp = min(l.Duration, maxCeilingTime), min(l.WarmUp, maxCeilingTime/4)
+	l.Duration, l.WarmUp = min(l.Duration, maxBaselineTime), min(l.WarmUp, maxBaselineTime/4)
 	address, stop, err := startRelay(l, stderr)
 	if err == nil {
 		defer stop()
 		l.Address = address
 		var r *bench.Result
-		r, err = bench.Run(ctx, l, show.Watch("ceiling"))
+		r, err = bench.Run(ctx, l, show.Watch("baseline"))
 		show.End()
 		if err == nil && r.Lost == 0 {
 			return r.DeliveriesPerSecond, ""
@@ -264,7 +264,7 @@ func (o *benchOptions) ceiling(ctx context.Context, show *bench.Progress, stderr
 	return 0, "not measured: " + err.Error()
 }
 
-// startRelay runs this program again, as a bare relay. The relay ends when its standard input closes: by stop, or by the
+// startRelay runs this program again, as a relay. The relay ends when its standard input closes: by stop, or by the
 // death of this process.
 func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), err error) {
 	self, err := os.Executable()

@@ -17,7 +17,7 @@ import (
 	"github.com/conchmq/conch/internal/bench"
 )
 
-// A test that measures the bare relay starts its own binary again, which then is to be conch.
+// A test that measures the relay starts its own binary again, which then is to be conch.
 func init() {
 	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "relay" {
 		os.Exit(run(os.Args, nothing, nil, os.Stdout, os.Stderr, nil))
@@ -41,23 +41,23 @@ func TestBench(t *testing.T) {
 		require.Equal(t, statusOK, status, log)
 		assert.Regexp(t, `(?m)^deliveries +[1-9]`, out)
 		assert.Regexp(t, `(?m)^lost +0`, out)
-		assert.Regexp(t, `(?m)^ceiling +.* deliveries/s of a bare relay`, out)
+		assert.Regexp(t, `(?m)^baseline +.* deliveries/s of a relay`, out)
 	}
 }
 
-func TestBenchWithoutACeiling(t *testing.T) {
+func TestBenchWithoutABaseline(t *testing.T) {
 	p := start(t)
-	for note, flag := range map[string]string{"not measured": "--no-ceiling", "none for a load with a rate": "--rate=1000"} {
+	for note, flag := range map[string]string{"not measured": "--no-baseline", "none for a load with a rate": "--rate=1000"} {
 		status, out, log := measure(p.address, flag)
 		require.Equal(t, statusOK, status, log)
-		assert.Regexp(t, `(?m)^ceiling +- +`+note, out)
+		assert.Regexp(t, `(?m)^baseline +- +`+note, out)
 	}
 }
 
 func TestBenchJSONAndPage(t *testing.T) {
 	p := start(t)
 	page := filepath.Join(t.TempDir(), "page.html")
-	status, out, log := measure(p.address, "--json", "--html", page, "--no-ceiling", "--rate", "1000")
+	status, out, log := measure(p.address, "--json", "--html", page, "--no-baseline", "--rate", "1000")
 	require.Equal(t, statusOK, status, log)
 	var r bench.Result
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
@@ -66,7 +66,7 @@ func TestBenchJSONAndPage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "<!doctype html>")
 
-	status, _, log = measure(p.address, "--html", t.TempDir(), "--no-ceiling")
+	status, _, log = measure(p.address, "--html", t.TempDir(), "--no-baseline")
 	assert.Equal(t, statusFailure, status)
 	assert.Contains(t, log, "conch: cannot write the page: ")
 }
@@ -82,7 +82,7 @@ func TestBenchStopsAtASignal(t *testing.T) {
 		return len(b), nil
 	})
 	var out bytes.Buffer
-	args := []string{"conch", "bench", p.address, "--duration", "1h", "--warm-up", "1ms", "--no-ceiling"}
+	args := []string{"conch", "bench", p.address, "--duration", "1h", "--warm-up", "1ms", "--no-baseline"}
 	assert.Equal(t, 128+int(syscall.SIGINT), run(args, nothing, nil, &out, log, signals))
 	assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
 }

@@ -30,7 +30,7 @@ func TestCompletionOfSubcommands(t *testing.T) {
 		{[]string{"sub", "--where", "price > 1", "--r"}, "--raw:the bytes of each message and a newline, nothing else\n"},
 		{[]string{"sub", "-j", "-n", "1", "--un"}, ""},
 		{[]string{"pub", "-j", "-c", "1", "--un"}, "--unacked:write the lines that are not acknowledged to this file, which must not exist yet\n"},
-		{[]string{"bench", "--no"}, "--no-ceiling:do not measure the bare relay first\n"},
+		{[]string{"bench", "--no"}, "--no-baseline:do not measure the relay first\n"},
 		{[]string{"sub", "--listen"}, ""},
 		{[]string{"sub"}, ""},
 		{[]string{"sub", "--", "--w"}, ""},

@@ -15,7 +15,7 @@ import (
 // relayVerb makes this program be the relay. It gets its listener as file 3, so that nobody must wait for it.
 const relayVerb = "be-the-relay"
 
-// startRelay runs the bare relay for a load, as a process of its own: its CPU time is not the generator's.
+// startRelay runs the relay for a load, as a process of its own: its CPU time is not the generator's.
 func startRelay(ctx context.Context, l bench.Load) (*servers.Process, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -25,7 +25,7 @@ type scenario struct {
 
 // contestant is a server in a dialect.
 type contestant struct {
-	name    string // conch is judged, relay is the ceiling, resp is conch's own other dialect; all others are peers
+	name    string // conch is judged, relay is the baseline, resp is conch's own other dialect; all others are peers
 	server  string // in package servers
 	dialect bench.Dialect
 }

@@ -35,7 +35,7 @@ func (g goal) String() string {
 	case "":
 		return fmt.Sprintf("%s %s", sign, g.show(g.want))
 	case relayName:
-		return fmt.Sprintf("%s %s of the bare relay", sign, g.show(g.want))
+		return fmt.Sprintf("%s %s of the relay", sign, g.show(g.want))
 	}
 	return fmt.Sprintf("%s %s %s", sign, g.show(g.want), g.against)
 }

@@ -85,7 +85,7 @@ func TestGoalsInWords(t *testing.T) {
 	}{
 		{atLeast(4), "≥ 4.00× the best peer"},
 		{atMost(cpu, 0.3), "≤ 0.30× the best peer"},
-		{ofRelay(0.5), "≥ 50 % of the bare relay"},
+		{ofRelay(0.5), "≥ 50 % of the relay"},
 		{absolute(memory, 5), "≤ 5.00 KiB"},
 		{absolute(growth, 2), "≤ 2.00×"},
 		{goal{deliveries, respName, 0.8, true}, "≥ 0.80× conch RESP"},
