@@ -103,11 +103,11 @@ func (e *serverFlags) readTLS(config *tls.Config) error {
 
 // explainDialError adds what to do to an error of connecting, if that is known.
 func explainDialError(name string, o client.Options, err error) error {
-	var said *client.Error
+	var refusal *client.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: no server listens on %s; start one, or give its address with --url", name, o.Addr)
-	case errors.As(err, &said) && said.Code == client.CodeNoAuth:
+	case errors.As(err, &refusal) && refusal.Code == client.CodeNoAuth:
 		return fmt.Errorf("%s: %w; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL", name, err)
 	}
 	return fmt.Errorf("%s: %w", name, err)

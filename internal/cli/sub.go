@@ -161,14 +161,14 @@ func subscribe(ctx context.Context, e *Env) error {
 // a name are for programs; here the flag is --where.
 func (o *subOptions) explainRefusal(ctx context.Context, options client.Options, err error) error {
 	const instead = "on the command line a predicate is given with --where"
-	asks := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
-	var said *client.Error
+	hasWhere := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
+	var refusal *client.Error
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
 		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
-	case slices.ContainsFunc(o.patterns, asks) && errors.Is(err, client.ErrInvalidOption):
+	case slices.ContainsFunc(o.patterns, hasWhere) && errors.Is(err, client.ErrInvalidOption):
 		return subcommandUsageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
-	case o.where == "" && slices.ContainsFunc(o.topics, asks) && errors.As(err, &said) && said.Code == client.CodeErr:
+	case o.where == "" && slices.ContainsFunc(o.topics, hasWhere) && errors.As(err, &refusal) && refusal.Code == client.CodeErr:
 		err = fmt.Errorf("%w; %s", err, instead)
 	}
 	return explainDialError("sub", options, err)

@@ -49,10 +49,10 @@ func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
 	require.NoError(t, err)
 	s.Serve(l)
 	t.Cleanup(func() {
-		hurry, cancel := context.WithTimeout(context.Background(), Patience)
+		limit, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
-		s.Shutdown(hurry)
-		require.NoError(t, hurry.Err(), "the server did not shut down by itself")
+		s.Shutdown(limit)
+		require.NoError(t, limit.Err(), "the server did not shut down by itself")
 		stop()
 		<-ran
 	})

@@ -145,8 +145,8 @@ const drainSlack = 2 * time.Second
 
 // stop stops listeners, then connections, then the core, on which connections depend.
 func (d *daemon) stop(signals <-chan os.Signal) error {
-	ctx, hurry := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
-	defer hurry()
+	ctx, cancel := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
+	defer cancel()
 	stopped, dead := make(chan struct{}), d.core.done
 	// stop waits for this goroutine, except after a second signal: a defect that blocks it must not block that signal.
 	go func() {

@@ -11,7 +11,7 @@ import (
 // zero value is empty.
 type Cache struct {
 	mu   sync.Mutex
-	held map[string]weak.Pointer[Predicate] // guarded by mu; forget removes the entry of a collected predicate
+	held map[string]weak.Pointer[Predicate] // guarded by mu; remove removes the entry of a collected predicate
 }
 
 // Compile returns the cached predicate of the text, or compiles it. Limits are not part of the key: a cached predicate was
@@ -45,12 +45,12 @@ func (c *Cache) keep(p *Predicate) *Predicate {
 	}
 	key := strings.Clone(p.expression)
 	c.held[key] = weak.Make(p)
-	runtime.AddCleanup(p, c.forget, key)
+	runtime.AddCleanup(p, c.remove, key)
 	return p
 }
 
-// forget removes the entry of a collected predicate, unless the text has a new predicate. The runtime calls it.
-func (c *Cache) forget(expression string) {
+// remove removes the entry of a collected predicate, unless the text has a new predicate. The runtime calls it.
+func (c *Cache) remove(expression string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held[expression].Value() == nil {

@@ -9,11 +9,11 @@ import (
 type kind int
 
 const (
-	other   kind = iota // a reply, or something unknown
-	message             // a message of ours
-	missing             // notice of messages that are lost at this place
-	parting             // why the connection is about to be closed
-	spoiled             // a message that is not what was published
+	other       kind = iota // a reply, or something unknown
+	message                 // a message of ours
+	missing                 // notice of messages that are lost at this place
+	closeNotice             // why the connection is about to be closed
+	corrupt                 // a message that is not what was published
 )
 
 // parse reads one frame, in lines or RESP of either version. verify is what tells the id of a payload.
@@ -29,7 +29,7 @@ func parse(frame string, verify func(payload string) (id string, ok bool)) (even
 			words = []string{"missed", words[2], words[1]}
 		}
 	case strings.HasPrefix(frame, "ERR "):
-		return event{}, parting
+		return event{}, closeNotice
 	case strings.HasPrefix(frame, "*"), strings.HasPrefix(frame, ">"):
 		words = elements(frame)
 	}
@@ -41,7 +41,7 @@ func parse(frame string, verify func(payload string) (id string, ok bool)) (even
 	case "message", "pmessage":
 		id, ok := verify(last)
 		if !ok {
-			return event{topic: words[len(words)-2], id: last}, spoiled
+			return event{topic: words[len(words)-2], id: last}, corrupt
 		}
 		return event{topic: words[len(words)-2], id: id}, message
 	case "missed":
@@ -51,7 +51,7 @@ func parse(frame string, verify func(payload string) (id string, ok bool)) (even
 		}
 		return event{topic: words[1], missed: n}, missing
 	case "closing":
-		return event{}, parting
+		return event{}, closeNotice
 	}
 	return event{}, other
 }

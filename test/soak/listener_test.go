@@ -45,7 +45,7 @@ type listener struct {
 	parted     bool // it was told why it is disconnected
 	err        error
 	violations []string
-	// mute is the connection's id where losses are counted and not told: RESP2 has no word for them.
+	// mute is the connection's id where losses are counted and not reported: RESP2 has no word for them.
 	mute string
 }
 
@@ -171,9 +171,9 @@ func (l *listener) listen() {
 			l.got = append(l.got, e)
 		case missing:
 			l.got = append(l.got, e)
-		case parting:
+		case closeNotice:
 			l.parted = true
-		case spoiled, other:
+		case corrupt, other:
 			l.violations = append(l.violations, fmt.Sprintf("%v got %.80q", l.subscription, frame))
 		}
 	}

@@ -31,7 +31,7 @@ func newOrder(messages []event, whole bool) (o order, violations []string) {
 // verdict is what became of the messages that one subscriber should have got.
 type verdict struct {
 	received    int
-	told        int // lost, and the subscriber was told so in their place
+	reported    int // lost, and the subscriber was told so in their place
 	undelivered int // lost with the connection: its end is what tells of them
 	unaccounted int // lost without a word: must be 0
 	violations  []string
@@ -49,7 +49,7 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 			case !ours:
 			case lost[name] > 0:
 				lost[name]--
-				v.told++
+				v.reported++
 			default:
 				*otherwise++
 			}
@@ -91,9 +91,9 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 	return v
 }
 
-// holes finds publishers whose messages do not stand in the order sent, and acknowledged ones that are in no order.
+// missing finds publishers whose messages do not stand in the order sent, and acknowledged ones that are in no order.
 // With a witness that did not stay, what is acknowledged and not seen may have come after it had gone.
-func (o *order) holes(acknowledged []string) (unaccounted int, violations []string) {
+func (o *order) missing(acknowledged []string) (unaccounted int, violations []string) {
 	last := make(map[int]int) // number, by publisher
 	for _, m := range o.messages {
 		var publisher, number int

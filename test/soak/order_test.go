@@ -35,8 +35,8 @@ func TestCheck(t *testing.T) {
 		{"the last is missing", "a1-0 b1-1 a2-0 a2-1", true, false, verdict{received: 4, unaccounted: 1}},
 		{"the last is missing with the connection", "a1-0 b1-1 a2-0 a2-1", false, false, verdict{received: 4, undelivered: 1}},
 		{"a hole does not go with the connection", "a1-0 a2-0", false, false, verdict{received: 2, unaccounted: 1, undelivered: 2}},
-		{"told of", "a!1 b1-1 a2-0 a2-1 b2-2", true, false, verdict{received: 4, told: 1}},
-		{"told of several", "a1-0 b1-1 a!2 b2-2", true, false, verdict{received: 3, told: 2}},
+		{"told of", "a!1 b1-1 a2-0 a2-1 b2-2", true, false, verdict{received: 4, reported: 1}},
+		{"told of several", "a1-0 b1-1 a!2 b2-2", true, false, verdict{received: 3, reported: 2}},
 		{"told of, in another topic", "b!1 b1-1 a2-0 a2-1 b2-2", true, false, verdict{
 			received: 4, unaccounted: 1, violations: []string{"1 messages of b were called missing and were not"},
 		}},
@@ -72,11 +72,11 @@ func TestTheOrderItself(t *testing.T) {
 	assert.Len(t, violations, 1, "a message twice")
 
 	o, _ := newOrder(events("a1-0 a2-0 a1-2 a1-1"), true)
-	unaccounted, violations := o.holes([]string{"1-0", "2-0", "2-1"})
+	unaccounted, violations := o.missing([]string{"1-0", "2-0", "2-1"})
 	assert.Equal(t, []string{"message 1-1 after number 2 of its publisher"}, violations)
 	assert.Equal(t, 1, unaccounted, "2-1 was acknowledged and is nowhere")
 
 	o, _ = newOrder(events("a1-0"), false)
-	unaccounted, _ = o.holes([]string{"1-0", "1-1"})
+	unaccounted, _ = o.missing([]string{"1-0", "1-1"})
 	assert.Zero(t, unaccounted, "it may have come after the witness had gone")
 }

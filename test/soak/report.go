@@ -18,7 +18,7 @@ const (
 	rowConns        = "connections made"
 	rowPublished    = "messages acknowledged"
 	rowDelivered    = "messages delivered"
-	rowTold         = "messages lost and told of in their place"
+	rowReported     = "messages lost and told of in their place"
 	rowCounted      = "messages lost and counted, where RESP2 cannot tell"
 	rowUndelivered  = "messages lost with a connection that ended"
 	rowParted       = "subscribers told why they are disconnected"
@@ -58,7 +58,7 @@ const (
 func rows(proxied, points []string) []row {
 	all := []row{
 		{rowConns, true, false}, {rowRounds, true, false}, {rowPublished, true, false}, {rowDelivered, true, false},
-		{rowTold, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
+		{rowReported, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
 		{rowEndedBySlow, true, false}, {rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
 	}
 	for _, kind := range proxied {

@@ -163,7 +163,7 @@ func (r *round) judge(listeners []*listener) {
 		r.report.fail("round %d: the witness was disconnected: %v", r.number, witness.err)
 	}
 	o, violations := newOrder(witness.got, witness.stayed)
-	unaccounted, more := o.holes(r.acknowledged)
+	unaccounted, more := o.missing(r.acknowledged)
 	r.complain(append(violations, more...))
 	r.report.add(rowUnaccounted, int64(unaccounted))
 	for _, l := range listeners {
@@ -178,7 +178,7 @@ func (r *round) judge(listeners []*listener) {
 			v.unaccounted = 0
 		}
 		r.report.add(rowDelivered, int64(v.received))
-		r.report.add(rowTold, int64(v.told))
+		r.report.add(rowReported, int64(v.reported))
 		r.report.add(rowUndelivered, int64(v.undelivered))
 		r.report.add(rowUnaccounted, int64(v.unaccounted))
 		if v.unaccounted != 0 {
