@@ -1,14 +1,14 @@
 package broker
 
-// A publish to a topic with predicates takes effect with the verdict of each of them, and the core does not work those out:
-// decoding a payload would keep everybody waiting. Whoever publishes asks the predicates that it knows of, ahead of time.
-// If the core finds at the instant of the publish that one is missing, the way is back: the batch returns to its connection with
-// what to ask, and comes again. Until then its subscriber is parked. Nothing that it sent behind takes effect, so its order
-// stays (clause 3); messages to it go on, and nobody else notices.
+// A publish to a topic with predicates takes effect with the verdict of each of them. The core does not evaluate them:
+// decoding a payload would delay all connections. The publisher's connection evaluates the predicates that it knows, ahead
+// of time. If a verdict is missing at the instant of the publish, the core returns the batch. The connection evaluates the
+// missing predicates and submits it again. Until then its subscriber is parked: nothing that it sent later takes effect, so
+// its order stays (clause 3). Messages to it go on, and other connections are not affected.
 //
-// A predicate that is subscribed to while the batch is away may send it back once more. Somebody who subscribes to new
-// ones all the time could keep a publisher from ever getting through, so there is an end to patience: while a publish has
-// come back in vain so often, subscriptions that bring a new predicate wait.
+// A predicate that is subscribed to while the batch is away may send it back once more. A client that subscribes to new
+// ones all the time could delay a publisher for ever. So the returns are bounded: while a publish has come back that often,
+// subscriptions that add a predicate wait.
 
 // patience is how often a request goes back before new predicates must wait for it.
 const patience = 2
@@ -102,7 +102,7 @@ func (b *Broker) unpark(batch *Batch) {
 	}
 }
 
-// calm ends the urgency of a batch, and with the last one the wait of those who bring new predicates.
+// calm ends the urgency of a batch, and with the last one the wait of subscriptions that add predicates.
 func (b *Broker) calm(batch *Batch) {
 	urgent := batch.parking.urgent
 	batch.parking = parking{}
@@ -125,8 +125,8 @@ func (b *Broker) needs(s *Subscriber, r *Request) bool {
 	return true
 }
 
-// needsKept is needs for a transaction: all verdicts must be there when it begins. It stops when they are too many, since
-// everybody waits for it.
+// needsKept is needs for a transaction: all verdicts must be there when it begins. It stops when they are too many,
+// because all connections wait for it.
 func (b *Broker) needsKept(s *Subscriber, r *Request) (needs bool) {
 	if b.predicateCount == 0 || !s.conn.Takes(r) {
 		return false

@@ -12,7 +12,7 @@ type said struct {
 	verdict      Verdict
 }
 
-// hasFilters tells whether the topic in flight reaches anybody through a predicate.
+// hasFilters reports whether the topic in flight has a subscription with a predicate.
 func (b *Broker) hasFilters() bool {
 	for _, set := range b.matched {
 		if set.filters != nil {
@@ -106,7 +106,7 @@ func (b *Broker) asks(list []Predicate) bool {
 	return len(list) == 0
 }
 
-// publishFiltered is publish for one message to a topic that somebody listens to with a predicate.
+// publishFiltered is publish for one message to a topic that has a subscription with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	if b.inExec || invariant.On { // else publish has just made sure
 		judged := b.judged(r)

@@ -92,7 +92,7 @@ func (r *replyReader) read() (reply, error) {
 		r.elements = nil
 	}
 	if _, err := r.in.Peek(1); err != nil {
-		return reply{}, err //nolint:wrapcheck // the socket's, named by whoever reads
+		return reply{}, err //nolint:wrapcheck // the socket's, the caller names it
 	}
 	v, err := r.readValue(0)
 	if errors.Is(err, io.EOF) {
@@ -143,7 +143,7 @@ func (r *replyReader) readLine() ([]byte, error) {
 		return nil, malformed("a line of more than %d bytes: %.40q", maxLine, line)
 	}
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the socket's, named by whoever reads
+		return nil, err //nolint:wrapcheck // the socket's, the caller names it
 	}
 	switch end := bytes.IndexByte(line, '\r'); {
 	case end < 0:

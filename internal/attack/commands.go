@@ -140,12 +140,12 @@ func refused(connections int) func(*Target) error {
 		if err != nil {
 			return err
 		}
-		if err := operator.request("ACL", "SETUSER", "nobody", "on", ">nothing", "-@all", "+auth"); err != nil {
+		if err := operator.request("ACL", "SETUSER", "unprivileged", "on", ">nothing", "-@all", "+auth"); err != nil {
 			return err
 		}
 		var conns []*conn
 		for range connections {
-			c, err := t.dialReader(command("AUTH", "nobody", "nothing"), 1)
+			c, err := t.dialReader(command("AUTH", "unprivileged", "nothing"), 1)
 			if err != nil {
 				return err
 			}

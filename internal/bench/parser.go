@@ -216,5 +216,5 @@ func (p *parser) handleStray(b []byte) (int, error) {
 
 // unexpected is the error for bytes that are not part of this run.
 func unexpected(b []byte) error {
-	return fmt.Errorf("got what is no message of this run: %q; does somebody else publish to topics named bench:…?", b[:min(len(b), 80)])
+	return fmt.Errorf("got what is no message of this run: %q; does another program publish to topics named bench:…?", b[:min(len(b), 80)])
 }

@@ -48,7 +48,7 @@ func sources(t *testing.T) (all []source, files *token.FileSet) {
 		if !strings.HasSuffix(base, ".go") || strings.HasSuffix(base, "_test.go") {
 			return nil
 		}
-		tree, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+		tree, err := parser.ParseFile(files, name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}

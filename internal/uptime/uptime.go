@@ -1,5 +1,5 @@
-// Package uptime counts time by a clock that nobody sets: the machine's clock may jump, and must not close a connection,
-// keep one open, or delay anything.
+// Package uptime counts monotonic time. The wall clock may be set, which must not close a connection, keep one open, or
+// delay anything.
 package uptime
 
 import "time"

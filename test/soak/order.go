@@ -9,7 +9,7 @@ type event struct {
 	missed int    // so many messages of the subscription are lost here
 }
 
-// order is the sequence of all messages of a round, as the witness got it, who is subscribed to everything.
+// order is the sequence of all messages of a round, as the witness received it, a subscriber to every topic.
 type order struct {
 	messages []event
 	place    map[string]int // of each id
@@ -63,7 +63,7 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 		place, known := o.place[e.id]
 		switch {
 		case !known && o.whole:
-			v.violations = append(v.violations, fmt.Sprintf("message %s is in nobody's order", e.id))
+			v.violations = append(v.violations, fmt.Sprintf("message %s is in no order", e.id))
 		case !known: // it came after the witness had gone
 			v.received++
 			pass(len(o.messages), &v.unaccounted)
@@ -72,7 +72,7 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 		default:
 			pass(place, &v.unaccounted)
 			if _, ours := subscribed(o.messages[place].topic); !ours {
-				v.violations = append(v.violations, fmt.Sprintf("message %s came to somebody who is not subscribed", e.id))
+				v.violations = append(v.violations, fmt.Sprintf("message %s came to a subscriber without a subscription", e.id))
 			}
 			v.received++
 			next = place + 1
@@ -91,7 +91,8 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 	return v
 }
 
-// missing finds publishers whose messages do not stand in the order sent, and acknowledged ones that are in no order.
+// missing finds messages that do not stand in the order in which their publisher sent them, and acknowledged messages that are
+// in no order.
 // With a witness that did not stay, what is acknowledged and not seen may have come after it had gone.
 func (o *order) missing(acknowledged []string) (unaccounted int, violations []string) {
 	last := make(map[int]int) // number, by publisher

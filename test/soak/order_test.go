@@ -50,10 +50,10 @@ func TestCheck(t *testing.T) {
 			received: 5, violations: []string{"message 1-0 came again, or after message 1-0"},
 		}},
 		{"another's", "a1-0 b1-1 c1-2 a2-0 a2-1 b2-2", true, false, verdict{
-			received: 6, violations: []string{"message 1-2 came to somebody who is not subscribed"},
+			received: 6, violations: []string{"message 1-2 came to a subscriber without a subscription"},
 		}},
 		{"nobody's", "a1-0 b1-1 a2-0 a2-1 b2-2 a9-9", true, false, verdict{
-			received: 5, violations: []string{"message 9-9 is in nobody's order"},
+			received: 5, violations: []string{"message 9-9 is in no order"},
 		}},
 		{"after the witness had gone", "a1-0 b1-1 a2-0 a2-1 b2-2 a9-9", false, true, verdict{received: 6}},
 	}
