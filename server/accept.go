@@ -23,7 +23,7 @@ const (
 
 // accept takes connections from one listener until the server stops. With a config they speak TLS.
 func (s *Server) accept(l net.Listener, config *tls.Config) {
-	log := s.service.options.Log
+	log := s.service.Options().Log
 	var pause time.Duration
 	for {
 		sock, err := l.Accept()
@@ -36,7 +36,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			continue
 		}
 		select {
-		case <-s.service.stopping:
+		case <-s.service.Stopping():
 			return
 		default:
 		}
@@ -51,7 +51,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 		}
 		pause = min(max(2*pause, minPause), maxPause)
 		select {
-		case <-s.service.stopping:
+		case <-s.service.Stopping():
 			return
 		case <-time.After(pause):
 		}
@@ -66,7 +66,7 @@ func (s *Server) admit(sock net.Conn) {
 		s.reject(sock, CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
 			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})
-	case s.service.counts.open.Load() >= int64(s.service.options.MaxConnections):
+	case s.service.counts.open.Load() >= int64(s.service.Options().MaxConnections):
 		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
 		s.reject(sock, CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
 	default:
@@ -89,8 +89,8 @@ func isLoopback(a net.Addr) bool {
 // the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
 func (s *Server) reject(sock net.Conn, reason CloseReason, why *protocol.Error) {
 	s.service.counts.closes[reason].Add(1)
-	s.service.options.Log.Debug().Stringer("peer", addressOf(sock, sock.RemoteAddr())).Stringer("reason", reason).
-		Int("max-connections", s.service.options.MaxConnections).Msg("connection refused")
+	s.service.Options().Log.Debug().Stringer("peer", addressOf(sock, sock.RemoteAddr())).Stringer("reason", reason).
+		Int("max-connections", s.service.Options().MaxConnections).Msg("connection refused")
 	if s.rejecting.Add(1) > maxRejecting {
 		s.rejecting.Add(-1)
 		_ = sock.Close() // a flood: nobody is owed a text any more
@@ -100,7 +100,7 @@ func (s *Server) reject(sock net.Conn, reason CloseReason, why *protocol.Error) 
 		defer s.rejecting.Add(-1)
 		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // should it fail, Write fails too
 		if _, err := sock.Write(protocol.AppendError(nil, why)); err == nil {
-			linger(sock, s.service.stopping)
+			linger(sock, s.service.Stopping())
 		}
 		_ = sock.Close()
 	})
@@ -112,10 +112,10 @@ func (s *Server) serve(sock net.Conn) {
 	if t, ok := sock.(*tlsConn); ok {
 		plain = t.transport.Conn
 	}
-	sockio.KeepAlive(plain, s.service.options.KeepAlive)
+	sockio.KeepAlive(plain, s.service.Options().KeepAlive)
 	c := newConn(s, sock)
 	if _, ok := sock.(*tlsConn); ok { // see shakeHands
-		_ = sock.SetDeadline(time.Now().Add(s.service.options.HandshakeTimeout)) // fails only on a closed socket: so does the handshake
+		_ = sock.SetDeadline(time.Now().Add(s.service.Options().HandshakeTimeout)) // fails only on a closed socket: so does the handshake
 	}
 	if !s.service.Add(&c.Conn) {
 		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed

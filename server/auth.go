@@ -250,7 +250,7 @@ func (e *executor) logAuthFailure(name string) {
 	if e.service.access.users.Find(name) == nil {
 		name = "(no such user)"
 	}
-	e.Log(zerolog.WarnLevel).Stringer("peer", e.peer()).Str("user", name).Int("not_logged_before", suppressed).
+	e.Log(zerolog.WarnLevel).Stringer("peer", e.Peer()).Str("user", name).Int("not_logged_before", suppressed).
 		Msg("authentication failed")
 }
 

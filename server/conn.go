@@ -63,7 +63,7 @@ func (r *reader) finish() {
 	r.Reader.Leave()
 	r.writing.Wait()
 	if reason := r.Reason(); reason != CloseReasonEOF && reason != CloseReasonIOError {
-		linger(r.sock, r.server.service.stopping)
+		linger(r.sock, r.server.service.Stopping())
 	}
 	_ = r.sock.Close() // whatever it says, there is nothing left to do with the socket
 	r.Finish()

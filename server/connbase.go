@@ -110,8 +110,8 @@ func (c *Conn) LogPanic(p any) {
 	c.Log(zerolog.ErrorLevel).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
 }
 
-// peer is where the connection comes from.
-func (c *Conn) peer() fmt.Stringer {
+// Peer is where the connection comes from.
+func (c *Conn) Peer() fmt.Stringer {
 	remote, _ := c.transport.Addresses()
 	return remote
 }
@@ -154,7 +154,7 @@ func (c *Conn) Finish() {
 	case CloseReasonMaxMemory, CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonWriteStalled:
 		level = zerolog.WarnLevel
 	}
-	c.Log(level).Stringer("peer", c.peer()).Stringer("reason", reason).Int64("bytes_lost", lost).
+	c.Log(level).Stringer("peer", c.Peer()).Stringer("reason", reason).Int64("bytes_lost", lost).
 		Dur("lasted", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
 }
 

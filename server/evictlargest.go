@@ -104,7 +104,7 @@ func (s *Service) evictLargest() {
 			break
 		}
 		cl.executor.expel(CloseReasonMaxMemory)
-		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.peer()).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
+		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
 		evicted = append(evicted, cl.executor)

@@ -272,7 +272,7 @@ func who(w *response) {
 	}}
 	for i := range rows {
 		l := &rows[i]
-		t.add(w, l.executor.id, l.executor.peer(), l.executor.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
+		t.add(w, l.executor.id, l.executor.Peer(), l.executor.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
 			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.Delivered, l.filtered, l.Dropped, l.Waiting(), l.backlog())
 	}
 	w.textTable(&t, all)
@@ -292,7 +292,7 @@ func pubsubWho(w *response) {
 		l := &rows[i]
 		w.mapHeader(9 + messageCountsFields)
 		w.count("id", int(l.executor.id))
-		w.field("addr", l.executor.peer().String())
+		w.field("addr", l.executor.Peer().String())
 		w.field("name", l.executor.name)
 		w.field("user", l.executor.userName())
 		w.field("dialect", l.dialect())

@@ -46,7 +46,7 @@ func (e *executor) logMissingCommand(inv *invocation) {
 		m.seen = make(map[missingCommand]bool)
 	}
 	m.seen[pair] = true
-	e.Log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", e.peer()).
+	e.Log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", e.Peer()).
 		Int("not_logged_before", suppressed).Msg("a client uses " + name + ", which conch does not have")
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
 )
 
@@ -37,27 +39,32 @@ func socketPair(t *testing.T) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
+// newServer makes a server over a core that does not run, until the test ends.
+func newServer(t *testing.T, o Options) *Server {
+	t.Helper()
+	s, err := New(broker.New(broker.Options{}), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Shutdown(context.Background()) })
+	return s
+}
+
 // pausedWriter is a connection that is about to write text, and whose deadline has passed meanwhile, as it does while
 // the process stands still.
 func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	t.Helper()
-	o, err := Options{SlowTime: time.Hour}.withDefaults()
-	require.NoError(t, err)
-	s := &Server{service: &Service{options: o}}
-	s.service.counts.messages.Memory = &s.service.memory
-	c := newConn(s, sock)
-	queueText(&c.Conn, text)
-	c.outbox.RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
+	c := newConn(newServer(t, Options{SlowTime: time.Hour}), sock)
+	queueText(c, text)
+	c.Outbox().RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
-	require.True(t, c.outbox.Dequeue(&c.writer.queue, sock))
+	require.True(t, c.Outbox().Dequeue(&c.writer.queue, sock))
 	return c
 }
 
 // queueText hands text over as the core does.
-func queueText(c *Conn, text string) {
+func queueText(c *conn, text string) {
 	p := outbox.NewUnflushed()
 	p.Add(outbox.Fragment{Bytes: []byte(text)}, outbox.FrameInfo{Kind: outbox.KindOther})
-	c.outbox.Add(p, 0)
+	c.Outbox().Add(p, 0)
 }
 
 // fill writes until the kernel takes no more for a peer that does not read.
@@ -78,7 +85,7 @@ func fill(t *testing.T, sock net.Conn) {
 // taken what the kernel held.
 func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 	ours, theirs := socketPair(t)
-	text := strings.Repeat("x", 3*maxReplyBytes) // more than one call to the kernel
+	text := strings.Repeat("x", 3<<20) // more than one call to the kernel
 	c := pausedWriter(t, ours, text)
 	done := make(chan error, 1)
 	go func() { done <- c.writer.writeOut(&c.writer.queue) }()
@@ -102,8 +109,8 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	ours, theirs := socketPair(t)
 	c := pausedWriter(t, ours, strings.Repeat("x", outbox.MaxWrite/2))
-	c.outbox.Close(ours, -time.Hour)
-	queueText(&c.Conn, "more")
+	c.Outbox().Close(ours, -time.Hour)
+	queueText(c, "more")
 	err := c.writer.writeOut(&c.writer.queue)
 	if err != nil { // the kernel took a part of it
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -131,7 +138,7 @@ func TestAPauseOfTheProcessOverTLS(t *testing.T) {
 			go func() { shaken <- secured.Handshake() }()
 			require.NoError(t, client.Handshake())
 			require.NoError(t, <-shaken)
-			c := newConn(&Server{service: &Service{options: Options{SlowTime: 1}}}, secured)
+			c := newConn(newServer(t, Options{SlowTime: 1}), secured)
 			secured.transport.conn = c
 			if test.full {
 				fill(t, ours)

@@ -1,12 +1,13 @@
 package server
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 func TestLateness(t *testing.T) {
@@ -21,7 +22,9 @@ func TestATickThatCameLateIsForgiven(t *testing.T) {
 	s := &Service{options: Options{SlowHard: 1 << 30, SlowSoft: 10, SlowTime: 60 * time.Second, AuthTimeout: 10 * time.Second}}
 	s.access = new(accessControl)
 	slow := newPipe(t, s)
-	queueText(&slow.Conn, strings.Repeat("x", 11))
+	p := outbox.NewUnflushed()
+	p.Add(outbox.Fragment{Bytes: make([]byte, 11)}, outbox.FrameInfo{Kind: outbox.KindOther})
+	slow.outbox.Add(p, 0)
 	require.Equal(t, CloseReasonNone, slow.sweepReason(begun), "the watch on the soft limit begins")
 	stranger, newcomer, quiet := newPipe(t, s), newPipe(t, s), newPipe(t, s)
 	stranger.unauthSince.Store(int64(begun))

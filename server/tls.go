@@ -97,7 +97,7 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 
 // extendDeadline sets a new deadline after one has passed, if there is to be one.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
-	return s.conn.outbox.ExtendDeadline(s, took, waited, s.conn.service.options.SlowTime, &s.noticeStarted)
+	return s.conn.Outbox().ExtendDeadline(s, took, waited, s.conn.server.service.Options().SlowTime, &s.noticeStarted)
 }
 
 // SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
@@ -124,11 +124,13 @@ func (r *reader) handshake() CloseReason {
 		return CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
 	}
 	state := sock.ConnectionState()
-	if r.service.options.CertificateUser && len(state.VerifiedChains) > 0 {
-		r.SetCertificateUser(state.VerifiedChains[0][0].Subject.CommonName)
+	name := ""
+	if r.server.service.Options().CertificateUser && len(state.VerifiedChains) > 0 {
+		name = state.VerifiedChains[0][0].Subject.CommonName
 	}
+	r.SetCertificateUser(name)
 	r.Log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
-		Str("certificate_name", r.certName).Msg("handshake done")
+		Str("certificate_name", name).Msg("handshake done")
 	return CloseReasonNone
 }
 
@@ -153,7 +155,7 @@ func (r *reader) rejectHandshake(err error) CloseReason {
 		text = "a TLS handshake was not done in time"
 	}
 	if suppressed, ok := r.server.handshakeLog.allow(uptime.Now()); ok {
-		r.Log(zerolog.WarnLevel).Stringer("peer", r.peer()).Err(err).Int("not_logged_before", suppressed).Msg(text)
+		r.Log(zerolog.WarnLevel).Stringer("peer", r.Peer()).Err(err).Int("not_logged_before", suppressed).Msg(text)
 	}
 	return CloseReasonHandshake
 }

@@ -44,14 +44,14 @@ func (w *writer) run() {
 	defer func() {
 		if p := recover(); p != nil {
 			w.LogPanic(p)
-			w.outbox.Fail(&w.queue)
+			w.Outbox().Fail(&w.queue)
 			w.End(CloseReasonPanic)
 		}
 	}()
 	h := &w.queue
-	for w.outbox.Dequeue(h, w.sock) {
+	for w.Outbox().Dequeue(h, w.sock) {
 		if err := w.writeOut(h); err != nil {
-			w.outbox.Fail(h)
+			w.Outbox().Fail(h)
 			w.End(writeReason(err))
 			return
 		}
@@ -71,20 +71,20 @@ func writeReason(err error) CloseReason {
 // the frame that has been begun and leaves the rest.
 func (w *writer) writeOut(h *outbox.WriteQueue) error {
 	for h.First != nil {
-		if w.outbox.IsEvicted() && !h.AtNotice() {
+		if w.Outbox().IsEvicted() && !h.AtNotice() {
 			return w.finishFrame(h)
 		}
-		w.outbox.RenewDeadline(w.sock, w.service.options.SlowTime)
+		w.Outbox().RenewDeadline(w.sock, w.server.service.Options().SlowTime)
 		n, err := w.writeSome(h.First, h.ChunkOffset)
 		w.MarkWritten(&w.queue, n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && (!late || n == 0 && !w.outbox.IsEvicted()) {
+		if err != nil && (!late || n == 0 && !w.Outbox().IsEvicted()) {
 			return err
 		}
 		if late { // it took something, or was woken to be evicted
-			w.outbox.ExpireDeadline()
-			evicted := w.outbox.IsEvicted()
-			if evicted && h.AtNotice() || !evicted && w.outbox.IsDraining() {
+			w.Outbox().ExpireDeadline()
+			evicted := w.Outbox().IsEvicted()
+			if evicted && h.AtNotice() || !evicted && w.Outbox().IsDraining() {
 				return err
 			}
 		}
@@ -116,7 +116,7 @@ func (w *writer) writeSome(from *outbox.Chunk, at int) (int, error) {
 		w.addIovec(first)
 	}
 	err := w.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !w.outbox.IsEvicted() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !w.Outbox().IsEvicted() {
 		err = w.writeAfterDeadline(err)
 	}
 	clear(*w.iovecs)
@@ -154,7 +154,7 @@ func (w *writer) finishFrame(h *outbox.WriteQueue) error {
 	if err != nil || end == h.ChunkOffset {
 		return err
 	}
-	if err := w.outbox.StartNoticeDeadline(w.sock); err != nil {
+	if err := w.Outbox().StartNoticeDeadline(w.sock); err != nil {
 		return err
 	}
 	for at := h.ChunkOffset; at < end; {
