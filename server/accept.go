@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/protocol"
 )
@@ -45,7 +46,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			return
 		}
 		if pause == 0 { // once an episode, not once a try
-			s.service.counts.acceptPauses.Add(1)
+			s.service.Counts.AcceptPauses.Add(1)
 			log.Warn().Err(err).Bool("descriptors", errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)).
 				Msg("cannot accept connections; trying again until it works")
 		}
@@ -60,15 +61,15 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 
 // admit decides whether a connection is served.
 func (s *Server) admit(sock net.Conn) {
-	s.service.counts.accepted.Add(1)
+	s.service.Counts.Accepted.Add(1)
 	switch {
 	case !isLoopback(sock.RemoteAddr()) && s.service.IsProtected():
-		s.reject(sock, CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
+		s.reject(sock, command.CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
 			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})
-	case s.service.counts.open.Load() >= int64(s.service.Options().MaxConnections):
+	case s.service.Counts.Open.Load() >= int64(s.service.Options().MaxConnections):
 		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
-		s.reject(sock, CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
+		s.reject(sock, command.CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
 	default:
 		s.serve(sock)
 	}
@@ -87,8 +88,8 @@ func isLoopback(a net.Addr) bool {
 
 // reject tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
 // the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
-func (s *Server) reject(sock net.Conn, reason CloseReason, why *protocol.Error) {
-	s.service.counts.closes[reason].Add(1)
+func (s *Server) reject(sock net.Conn, reason command.CloseReason, why *protocol.Error) {
+	s.service.Counts.Closes[reason].Add(1)
 	s.service.Options().Log.Debug().Stringer("peer", addressOf(sock, sock.RemoteAddr())).Stringer("reason", reason).
 		Int("max-connections", s.service.Options().MaxConnections).Msg("connection refused")
 	if s.rejecting.Add(1) > maxRejecting {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/conchmq/conch/internal/command"
 )
 
 // tcpSock has two ends, and nothing else.
@@ -33,11 +35,11 @@ func TestEndsAreComparedAsTheyAreShown(t *testing.T) {
 		var sock net.Conn = tcpSock{own: a, peer: a}
 		for _, text := range texts {
 			shown := addressOf(sock, a)
-			assert.Equal(t, shown.String() == text, ParseAddress(text) == shown, "%v and %q", a, text)
+			assert.Equal(t, shown.String() == text, command.ParseAddress(text) == shown, "%v and %q", a, text)
 		}
 	}
 	a := addresses[0]
 	var sock net.Conn = tcpSock{own: a, peer: a}
-	e := ParseAddress(a.String())
+	e := command.ParseAddress(a.String())
 	assert.Zero(t, testing.AllocsPerRun(10, func() { assert.True(t, e == addressOf(sock, a)) }), "nothing is formatted")
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/conchmq/conch/internal/command"
 )
 
 // lingerTime is how long a connection that we end is kept half open so that the close notice reaches the peer: closing
@@ -16,7 +18,7 @@ const lingerTime = time.Second
 // conn is a connection that a socket carries. Its reader goroutine is reader.run, its writer goroutine is writer.run, and
 // the core's side is the executor of Conn.
 type conn struct {
-	Conn
+	command.Conn
 	server  *Server
 	sock    net.Conn
 	rawConn syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
@@ -46,14 +48,14 @@ func (r *reader) run() {
 
 // serve reads and submits until the connection ends, and returns why it did. A panic here is one connection's
 // misfortune; it must not become everybody's.
-func (r *reader) serve() (reason CloseReason) {
+func (r *reader) serve() (reason command.CloseReason) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.LogPanic(p)
-			reason = CloseReasonPanic
+			reason = command.CloseReasonPanic
 		}
 	}()
-	if reason := r.handshake(); reason != CloseReasonNone {
+	if reason := r.handshake(); reason != command.CloseReasonNone {
 		return reason
 	}
 	return r.Reader.Serve(r.read)
@@ -62,7 +64,7 @@ func (r *reader) serve() (reason CloseReason) {
 func (r *reader) finish() {
 	r.Reader.Leave()
 	r.writing.Wait()
-	if reason := r.Reason(); reason != CloseReasonEOF && reason != CloseReasonIOError {
+	if reason := r.Reason(); reason != command.CloseReasonEOF && reason != command.CloseReasonIOError {
 		linger(r.sock, r.server.service.Stopping())
 	}
 	_ = r.sock.Close() // whatever it says, there is nothing left to do with the socket
@@ -70,7 +72,7 @@ func (r *reader) finish() {
 }
 
 // Addresses are those of the socket.
-func (c *conn) Addresses() (remote, local Address) {
+func (c *conn) Addresses() (remote, local command.Address) {
 	return addressOf(c.sock, c.sock.RemoteAddr()), addressOf(c.sock, c.sock.LocalAddr())
 }
 
@@ -101,19 +103,19 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return c.sock.SetWriteDeadl
 func (c *conn) Close() error { return c.sock.Close() } //nolint:wrapcheck // as that of any socket
 
 // addressOf is one end of a connection. Either end of a Unix connection is shown as the socket's path, as in Redis.
-func addressOf(sock net.Conn, end net.Addr) Address {
+func addressOf(sock net.Conn, end net.Addr) command.Address {
 	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
 		if a.Name == "" {
-			return Address{Text: ":0"}
+			return command.Address{Text: ":0"}
 		}
-		return Address{Unix: a.Name}
+		return command.Address{Unix: a.Name}
 	}
 	if a, ok := end.(*net.TCPAddr); ok {
 		if ours := a.AddrPort(); ours.Addr().IsValid() {
-			return Address{TCP: netip.AddrPortFrom(ours.Addr().Unmap(), ours.Port())}
+			return command.Address{TCP: netip.AddrPortFrom(ours.Addr().Unmap(), ours.Port())}
 		}
 	}
-	return Address{Text: end.String()}
+	return command.Address{Text: end.String()}
 }
 
 // linger closes our side and waits a moment for the peer to close its own.

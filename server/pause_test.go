@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
 )
 
@@ -40,7 +41,7 @@ func socketPair(t *testing.T) (ours, theirs net.Conn) {
 }
 
 // newServer makes a server over a core that does not run, until the test ends.
-func newServer(t *testing.T, o Options) *Server {
+func newServer(t *testing.T, o command.Options) *Server {
 	t.Helper()
 	s, err := New(broker.New(broker.Options{}), o)
 	require.NoError(t, err)
@@ -52,7 +53,7 @@ func newServer(t *testing.T, o Options) *Server {
 // the process stands still.
 func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
 	t.Helper()
-	c := newConn(newServer(t, Options{SlowTime: time.Hour}), sock)
+	c := newConn(newServer(t, command.Options{SlowTime: time.Hour}), sock)
 	queueText(c, text)
 	c.Outbox().RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
 	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
@@ -102,7 +103,7 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	c := pausedWriter(t, ours, "text")
 	err := c.writer.writeOut(&c.writer.queue)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	assert.Equal(t, CloseReasonWriteStalled, writeReason(err))
+	assert.Equal(t, command.CloseReasonWriteStalled, writeReason(err))
 }
 
 // What is left when drain-timeout is over gets one more call to the kernel, and no new deadline.
@@ -138,7 +139,7 @@ func TestAPauseOfTheProcessOverTLS(t *testing.T) {
 			go func() { shaken <- secured.Handshake() }()
 			require.NoError(t, client.Handshake())
 			require.NoError(t, <-shaken)
-			c := newConn(newServer(t, Options{SlowTime: 1}), secured)
+			c := newConn(newServer(t, command.Options{SlowTime: 1}), secured)
 			secured.transport.conn = c
 			if test.full {
 				fill(t, ours)

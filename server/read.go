@@ -5,6 +5,7 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/sockio"
 )
 
@@ -12,12 +13,12 @@ import (
 type reader struct {
 	*conn
 	ready func(fd uintptr) bool
-	batch *batch // of ready
-	err   error  // of ready
+	batch *command.Batch // of ready
+	err   error          // of ready
 }
 
 // read waits for bytes, and returns them in a batch.
-func (r *reader) read() (*batch, error) {
+func (r *reader) read() (*command.Batch, error) {
 	r.batch, r.err = nil, nil
 	if r.rawConn == nil {
 		r.receive(r.sock.Read)

@@ -8,14 +8,15 @@ import (
 	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/command"
 )
 
 // Server serves one core to any number of listeners.
 type Server struct {
-	service      *Service
-	handshakeLog logLimiter     // for what the log says of failed ones
-	rejecting    atomic.Int64   // refused connections that are being told so
-	tasks        sync.WaitGroup // accept loops, connections, refusals
+	service      *command.Service
+	handshakeLog command.LogLimiter // for what the log says of failed ones
+	rejecting    atomic.Int64       // refused connections that are being told so
+	tasks        sync.WaitGroup     // accept loops, connections, refusals
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
@@ -23,8 +24,8 @@ type Server struct {
 }
 
 // New makes a server over a core, which somebody else runs, and which must run for longer than the server.
-func New(core *broker.Broker, o Options) (*Server, error) {
-	service, err := NewService(core, o)
+func New(core *broker.Broker, o command.Options) (*Server, error) {
+	service, err := command.NewService(core, o)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func New(core *broker.Broker, o Options) (*Server, error) {
 }
 
 // Options returns the options in force, defaults filled in.
-func (s *Server) Options() Options { return *s.service.Options() }
+func (s *Server) Options() command.Options { return *s.service.Options() }
 
 // Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
 func (s *Server) Serve(l net.Listener) { s.serveWith(l, nil) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
@@ -110,18 +111,18 @@ func (s *tlsTransport) SetWriteDeadline(t time.Time) error {
 
 // handshake does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
 // the deadline that serve has set before the connection could be ended by others.
-func (r *reader) handshake() CloseReason {
+func (r *reader) handshake() command.CloseReason {
 	sock, ok := r.sock.(*tlsConn)
 	if !ok {
-		return CloseReasonNone
+		return command.CloseReasonNone
 	}
 	if err := sock.Handshake(); err != nil {
 		return r.rejectHandshake(err)
 	}
 	sock.transport.conn = r.conn
 	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket: so does the read that follows
-	if r.Reason() != CloseReasonNone {
-		return CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
+	if r.Reason() != command.CloseReasonNone {
+		return command.CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
 	}
 	state := sock.ConnectionState()
 	name := ""
@@ -131,16 +132,16 @@ func (r *reader) handshake() CloseReason {
 	r.SetCertificateUser(name)
 	r.Log(zerolog.DebugLevel).Str("tls", tls.VersionName(state.Version)).Bool("resumed", state.DidResume).
 		Str("certificate_name", name).Msg("handshake done")
-	return CloseReasonNone
+	return command.CloseReasonNone
 }
 
 // rejectHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
-func (r *reader) rejectHandshake(err error) CloseReason {
+func (r *reader) rejectHandshake(err error) command.CloseReason {
 	if errors.Is(err, io.EOF) {
-		return CloseReasonEOF // it came and went, as those do who look whether the port is open
+		return command.CloseReasonEOF // it came and went, as those do who look whether the port is open
 	}
-	if r.Reason() != CloseReasonNone {
-		return CloseReasonIOError // ended by another goroutine, which has said why
+	if r.Reason() != command.CloseReasonNone {
+		return command.CloseReasonIOError // ended by another goroutine, which has said why
 	}
 	text := "a TLS handshake failed"
 	plain := tls.RecordHeaderError{}
@@ -154,10 +155,10 @@ func (r *reader) rejectHandshake(err error) CloseReason {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		text = "a TLS handshake was not done in time"
 	}
-	if suppressed, ok := r.server.handshakeLog.allow(uptime.Now()); ok {
+	if suppressed, ok := r.server.handshakeLog.Allow(uptime.Now()); ok {
 		r.Log(zerolog.WarnLevel).Stringer("peer", r.Peer()).Err(err).Int("not_logged_before", suppressed).Msg(text)
 	}
-	return CloseReasonHandshake
+	return command.CloseReasonHandshake
 }
 
 // isText tells whether bytes may be the start of a line or of a RESP command.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/sockio"
 )
@@ -45,7 +46,7 @@ func (w *writer) run() {
 		if p := recover(); p != nil {
 			w.LogPanic(p)
 			w.Outbox().Fail(&w.queue)
-			w.End(CloseReasonPanic)
+			w.End(command.CloseReasonPanic)
 		}
 	}()
 	h := &w.queue
@@ -60,11 +61,11 @@ func (w *writer) run() {
 
 // writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
 // if the connection was closing already, the reason for that stays.
-func writeReason(err error) CloseReason {
+func writeReason(err error) command.CloseReason {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return CloseReasonWriteStalled
+		return command.CloseReasonWriteStalled
 	}
-	return CloseReasonIOError
+	return command.CloseReasonIOError
 }
 
 // writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes

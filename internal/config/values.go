@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/conchmq/conch/server"
+	"github.com/conchmq/conch/internal/command"
 )
 
 // units are those of Redis, but k, kb and KiB are all 1024: the difference that Redis makes between 1k and 1kb is easily
@@ -75,7 +75,7 @@ func setProtected(c *Config, text string) error {
 }
 
 func setLogLevel(c *Config, text string) (err error) {
-	c.LogLevel, err = server.ParseLevel(text)
+	c.LogLevel, err = command.ParseLevel(text)
 	return err
 }
 

@@ -22,13 +22,13 @@ var wall = map[string]string{
 	"handle_token.go":  "tokens end at a time that people know",
 	"monitor.go":       "MONITOR says when",
 	"recheck.go":       "tokens end at a time that people know",
-	"server.go":        "INFO says since when, as a difference",
+	"service.go":       "INFO says since when, as a difference",
 }
 
 var wallClock = regexp.MustCompile(`\btime\.Now\(\)`)
 
 func TestOnlyPeopleAreToldTheTime(t *testing.T) {
-	for _, dir := range []string{"server", "internal/outbox"} {
+	for _, dir := range []string{"server", "internal/command", "internal/outbox"} {
 		files, err := filepath.Glob("../../" + dir + "/*.go")
 		require.NoError(t, err)
 		require.NotEmpty(t, files)

@@ -1,0 +1,287 @@
+package command
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/aclfile"
+	"github.com/conchmq/conch/internal/uptime"
+	"github.com/conchmq/conch/protocol"
+)
+
+// accessControl is who may come in, and what they may do there. It belongs to the core's goroutine, but for what is atomic or
+// a channel.
+type accessControl struct {
+	users          *acl.Users
+	log            acl.Log
+	denied         deniedCounts
+	authFailureLog LogLimiter // for what the log says of wrong passwords
+	file           string     // of the rules; empty if there is none
+
+	defaultUserOpen atomic.Bool   // whoever connects is the default user, without a password
+	nextTokenExpiry atomic.Int64  // when the next token expires, in Unix seconds; 0 if none does
+	hashSlots       chan struct{} // a place for each reader that hashes passwords just now
+}
+
+// deniedCounts are what INFO shows of refusals.
+type deniedCounts struct{ auth, command, channel int64 }
+
+// aclRule is what is checked for a row of the table.
+type aclRule struct {
+	command  *acl.Command
+	firstArg int // the arguments from here on are the command's own
+}
+
+var (
+	aclRegistry = newACLRegistry()
+	aclRules    = func() []aclRule {
+		by := make([]aclRule, len(protocol.Commands))
+		for i, row := range protocol.Commands {
+			by[i] = aclRule{aclRegistry.Command(row.FullName()), 1 + strings.Count(row.Name, " ")}
+		}
+		return by
+	}()
+)
+
+func newACLRegistry() *acl.Registry {
+	var present []string
+	for _, row := range protocol.Commands {
+		present = append(present, row.FullName())
+	}
+	l, err := acl.NewRegistry(present, broker.Match)
+	if err != nil {
+		panic(err) // a row was added to the table, and not to the categories
+	}
+	return l
+}
+
+// newAccessControl reads the rules. What the file says about the default user counts more than a password for it.
+func newAccessControl(o *Options) (*accessControl, error) {
+	a := &accessControl{users: acl.NewUsers(aclRegistry), file: o.ACLFile, hashSlots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if o.RequirePassword != "" {
+		digest := acl.Hash([]byte(o.RequirePassword))
+		a.users.RequirePassword(&digest)
+		o.RequirePassword = "" // the digest will do
+	}
+	if a.file != "" {
+		if err := aclfile.Load(a.users, a.file, &o.Log); err != nil {
+			return nil, err
+		}
+	}
+	a.refresh()
+	return a, nil
+}
+
+// refresh works out again what other goroutines read.
+func (a *accessControl) refresh() {
+	u := a.users.Find(acl.DefaultUser)
+	a.defaultUserOpen.Store(u.Enabled() && u.NoPassword())
+	next, ok := a.users.NextExpiry()
+	if !ok {
+		a.nextTokenExpiry.Store(0)
+		return
+	}
+	a.nextTokenExpiry.Store(max(1, next.Unix()))
+}
+
+// requirepass is what CONFIG GET says of the default user's password: whether there is one. Nobody knows which.
+func (a *accessControl) requirepass() string {
+	if a.users.Find(acl.DefaultUser).NoPassword() {
+		return ""
+	}
+	return string(redacted)
+}
+
+// hash makes the digest of a password on a reader's goroutine. As many as there are processors do so at once: the rest
+// wait, so that peers who guess leave something for those who publish.
+func (a *accessControl) hash(password []byte) acl.Digest {
+	a.hashSlots <- struct{}{}
+	defer func() { <-a.hashSlots }()
+	return acl.Hash(password)
+}
+
+// authorize checks a command on its way in. Nil lets it pass.
+func (e *executor) authorize(inv *invocation) *protocol.Error {
+	if e.user == nil {
+		e.assignInitialUser()
+	}
+	switch {
+	case e.unrestricted || inv.row.NoAuth:
+		return nil
+	case e.unauthenticated():
+		return noAuth(inv)
+	}
+	if r := e.checkACL(inv); r != nil {
+		e.denied(r, inv)
+		return noPerm(inv, r)
+	}
+	return nil
+}
+
+// mayPublish tells whether authorize would let a run of publishes pass.
+func (e *executor) mayPublish(inv *invocation) bool {
+	return e.unrestricted || e.user != nil && !e.unauthenticated() && e.checkACL(inv) == nil
+}
+
+// unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
+func (c *Conn) unauthenticated() bool {
+	return c.unauthSince.Load() != 0 && !c.service.access.defaultUserOpen.Load()
+}
+
+func (e *executor) checkACL(inv *invocation) *acl.Denial {
+	r := &aclRules[inv.row.Index()]
+	args := inv.args[min(r.firstArg, len(inv.args)):]
+	if inv.predicates != nil {
+		args = stripPredicates(args)
+	}
+	return e.user.Check(r.command, args)
+}
+
+// authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
+func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
+	if e.unrestricted {
+		return nil
+	}
+	r := e.checkACL(inv)
+	if r == nil {
+		return nil
+	}
+	e.denied(r, inv)
+	why := "no permission to execute the command or subcommand"
+	if r.Reason == acl.ReasonChannel {
+		why = "no permission to access one of the channels used as arguments"
+	}
+	return &protocol.Error{Code: protocol.CodeNoPerm, Text: "ACLs rules changed between the moment the transaction was " +
+		"accumulated and the EXEC call. This command is no longer allowed for the following reason: " + why}
+}
+
+// noAuth and noPerm speak to programs in Redis' words, and tell those who type what to type.
+
+func noAuth(inv *invocation) *protocol.Error {
+	if inv.dialect == protocol.Line {
+		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
+	}
+	return protocol.ErrNoAuth()
+}
+
+func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
+	text := r.Text()
+	if inv.dialect == protocol.Line {
+		text += "; to be another user, type: AUTH user password"
+	}
+	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
+}
+
+// setUser makes the connection that user's.
+func (e *executor) setUser(u *acl.User) {
+	e.user = u
+	e.unrestricted = u.Unrestricted() && e.unauthSince.Load() == 0
+}
+
+// assignInitialUser makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
+// is found out at once, else at the first command: until then nothing of the connection is with the core.
+func (e *executor) assignInitialUser() {
+	if name := e.certName; name != "" {
+		if u := e.service.access.users.Find(name); u != nil && u.Enabled() {
+			e.unauthSince.Store(0)
+			e.setUser(u)
+			return
+		}
+	}
+	e.setUser(e.service.access.users.Find(acl.DefaultUser))
+}
+
+// requireAuth marks the connection as unauthenticated, unless the default user is open.
+func (c *Conn) requireAuth() {
+	if c.service.access.defaultUserOpen.Load() {
+		c.unauthSince.Store(0)
+		return
+	}
+	c.unauthSince.CompareAndSwap(0, int64(uptime.Now())) // who is one already has no more time for it: RESET is no way round auth-timeout
+}
+
+// resetUser makes the connection as it was when it came.
+func (e *executor) resetUser() {
+	e.requireAuth()
+	e.token = nil
+	e.assignInitialUser()
+}
+
+func (e *executor) userName() string {
+	if e.user == nil { // it has not said a word
+		return acl.DefaultUser
+	}
+	return e.user.Name()
+}
+
+// authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
+func (w *response) authenticate(name string, password acl.Digest) *protocol.Error {
+	c, a := w.executor, w.executor.service.access
+	u, token, ok := a.users.Authenticate(name, password, time.Now())
+	if !ok {
+		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(w.inv.args[0])}, w.inv)
+		c.logAuthFailure(name)
+		return errWrongPass
+	}
+	c.unauthSince.Store(0)
+	c.executor.token = token
+	c.setUser(u)
+	if !c.mayHoldSubscriptions(u) {
+		c.evictAfterRequest(w.view, CloseReasonPermissionRevoked)
+	}
+	return nil
+}
+
+// logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
+// wrong place.
+func (e *executor) logAuthFailure(name string) {
+	suppressed, ok := e.service.access.authFailureLog.Allow(uptime.Now())
+	if !ok {
+		return
+	}
+	if e.service.access.users.Find(name) == nil {
+		name = "(no such user)"
+	}
+	e.Log(zerolog.WarnLevel).Stringer("peer", e.Peer()).Str("user", name).Int("not_logged_before", suppressed).
+		Msg("authentication failed")
+}
+
+// maxLogged bounds what a refused peer can have kept in ACL LOG.
+const maxLogged = 256
+
+// denied counts a refusal, and notes it in ACL LOG.
+func (e *executor) denied(r *acl.Denial, inv *invocation) {
+	a := e.service.access
+	switch r.Reason {
+	case acl.ReasonAuth:
+		a.denied.auth++
+	case acl.ReasonCommand:
+		a.denied.command++
+	case acl.ReasonChannel:
+		a.denied.channel++
+	}
+	context := "toplevel"
+	if e.txn != nil {
+		context = "multi"
+	}
+	a.log.Add(acl.Entry{
+		Reason: r.Reason, Context: context, Object: truncate(r.Object), Username: truncate(r.User),
+	}, time.Now(), func() string { return string(e.appendInfo(nil, inv)) })
+}
+
+func truncate(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }
+
+// randomHex returns so many hex digits that nobody can guess.
+func randomHex(digits int) string {
+	b := make([]byte, (digits+1)/2)
+	_, _ = rand.Read(b) // it never fails: without randomness the process ends
+	return hex.EncodeToString(b)[:digits]
+}

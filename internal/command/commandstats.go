@@ -1,0 +1,166 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/conchmq/conch/internal/uptime"
+	"github.com/conchmq/conch/protocol"
+)
+
+// commandStats are what INFO shows of commands and of error replies, and what CONFIG RESETSTAT resets. They belong to the
+// core's goroutine: counting takes no atomics. The clock is read twice for a batch and never for a message.
+type commandStats struct {
+	rows   []rowStats // by their places in protocol.Commands
+	errors map[protocol.Code]int64
+
+	// The batch at hand.
+	from        *executor     // nil between batches
+	begun       time.Duration // by uptime, at its first command
+	pendingRows []int         // of the rows that have commands pending
+	pending     int           // commands so far
+
+	base base
+}
+
+// rowStats are those of one command, as Redis has them.
+type rowStats struct {
+	calls, rejected, failed int64
+	time                    time.Duration // on the core
+	pending                 int           // calls in the batch at hand, whose time is not known yet
+}
+
+// base is what the counters of a server had at the last CONFIG RESETSTAT. They themselves only grow: the account of
+// messages and the reasons of ends must add up.
+type base struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
+
+func newCommandStats() commandStats {
+	return commandStats{rows: make([]rowStats, len(protocol.Commands)), errors: make(map[protocol.Code]int64)}
+}
+
+// begin starts the clock at the first command of a batch.
+func (s *commandStats) begin(from *executor) {
+	if s.from == from {
+		return
+	}
+	s.end(s.from)
+	s.from, s.begun = from, uptime.Now()
+}
+
+// end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
+func (s *commandStats) end(from *executor) {
+	if s.from != from || from == nil {
+		return
+	}
+	s.from = nil
+	if s.pending == 0 {
+		return
+	}
+	each := (uptime.Now() - s.begun) / time.Duration(s.pending)
+	for _, place := range s.pendingRows {
+		r := &s.rows[place]
+		r.time += each * time.Duration(r.pending)
+		r.pending = 0
+	}
+	s.pendingRows, s.pending = s.pendingRows[:0], 0
+}
+
+// called counts a command that runs, or a run of them.
+func (s *commandStats) called(row *protocol.CommandSpec, commands int) {
+	r := &s.rows[row.Index()]
+	if r.pending == 0 {
+		s.pendingRows = append(s.pendingRows, row.Index())
+	}
+	r.calls += int64(commands)
+	r.pending += commands
+	s.pending += commands
+}
+
+// rejected counts a command that was refused before it ran; row is nil if there is no such command.
+func (s *commandStats) rejected(row *protocol.CommandSpec, err *protocol.Error) {
+	s.errors[err.Code]++
+	if row != nil {
+		s.rows[row.Index()].rejected++
+	}
+}
+
+// failed counts a command that ran, if its answer is an error.
+func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect protocol.Dialect) {
+	switch {
+	case len(answer) == 0:
+		return
+	case answer[0] == '-':
+		answer = answer[1:]
+	case dialect != protocol.Line || answer[0] == '#' || bytes.HasPrefix(answer, []byte("OK")):
+		return
+	}
+	code, _, _ := bytes.Cut(answer, []byte{' '})
+	s.errors[protocol.Code(code)]++
+	s.rows[row.Index()].failed++
+}
+
+// reset is CONFIG RESETSTAT, which counts as the first command afterwards.
+func (s *commandStats) reset(row *protocol.CommandSpec, now base) {
+	clear(s.rows)
+	clear(s.errors)
+	s.pendingRows, s.pending, s.base = s.pendingRows[:0], 0, now
+	s.called(row, 1)
+}
+
+// replies is how many error replies there were.
+func (s *commandStats) replies() (all int64) {
+	for _, n := range s.errors {
+		all += n
+	}
+	return all
+}
+
+func infoCommandstats(w *response) []string {
+	var lines []string
+	for place, r := range w.executor.service.stats.rows {
+		if r.calls+r.rejected+r.failed == 0 {
+			continue
+		}
+		usec, per := r.time.Microseconds(), 0.0
+		if r.calls > 0 {
+			per = float64(usec) / float64(r.calls)
+		}
+		lines = append(lines, fmt.Sprintf("cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			protocol.Commands[place].FullName(), r.calls, usec, per, r.rejected, r.failed))
+	}
+	return lines
+}
+
+func infoErrorstats(w *response) []string {
+	errors := w.executor.service.stats.errors
+	var lines []string
+	for _, code := range slices.Sorted(maps.Keys(errors)) {
+		lines = append(lines, fmt.Sprintf("errorstat_%s:count=%d", code, errors[code]))
+	}
+	return lines
+}
+
+// base is what the counters have now that CONFIG RESETSTAT resets.
+func (c *counts) base() base {
+	return base{
+		accepted: c.Accepted.Load(), commands: c.commands.Load(), bytesIn: c.bytesIn.Load(), bytesOut: c.bytesOut.Load(),
+		full: c.Closes[CloseReasonMaxConnections].Load(), slow: c.Closes[CloseReasonSlowHard].Load() + c.Closes[CloseReasonSlowSoft].Load(),
+	}
+}
+
+// minus is what was counted since then.
+func (b base) minus(then base) base {
+	return base{
+		b.accepted - then.accepted, b.commands - then.commands, b.bytesIn - then.bytesIn, b.bytesOut - then.bytesOut,
+		b.full - then.full, b.slow - then.slow,
+	}
+}
+
+func configResetstat(w *response) {
+	s := w.executor.service
+	s.stats.reset(w.inv.row, s.Counts.base())
+	w.ok()
+}

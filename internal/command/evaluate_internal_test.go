@@ -1,0 +1,103 @@
+package command
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// readInto counts the lines that come.
+func (p *pipe) readInto(lines *atomic.Int32) {
+	for {
+		if _, err := p.from.ReadString('\n'); err != nil {
+			return
+		}
+		lines.Add(1)
+	}
+}
+
+// send writes a line, and does not wait for its answer.
+func (p *pipe) send(line string) {
+	p.t.Helper()
+	_, err := fmt.Fprintln(p.sock, line)
+	require.NoError(p.t, err)
+}
+
+// Predicates are compiled and evaluated in a place each, and as many places are taken as there are.
+func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := servePipes(t, 6)
+		e := &all[0].service.evaluators
+		e.slots = make(chan struct{}, 2)
+		all[0].say("SUB orders WHERE n == 1")
+		all[1].say("PUB orders x") // from now on it evaluates before the core sees the batch
+		e.slots <- struct{}{}      // both places are in use
+		e.slots <- struct{}{}
+		var answers atomic.Int32
+		for i, line := range []string{"SUB orders WHERE n == 2", "PUB orders x", "PUB orders x", "PUB orders x", "SUB orders WHERE n == 3", "PUB orders x"} {
+			go all[i].readInto(&answers)
+			all[i].send(line)
+		}
+		synctest.Wait()
+		assert.Equal(t, int32(0), answers.Load(), "no place is free")
+		assert.Equal(t, int32(6), e.waiting.Load(), "two compile, four evaluate")
+		e.release()
+		synctest.Wait()
+		assert.Equal(t, int32(6), answers.Load(), "one place serves them all, one after the other")
+		assert.Len(t, e.slots, 1)
+		assert.Zero(t, e.waiting.Load())
+		e.release()
+	})
+}
+
+// A long evaluation goes back into the queue between two predicates, when another one waits, and only then.
+func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := servePipes(t, 2)
+		e := &all[0].service.evaluators
+		e.slots = make(chan struct{}, 1)
+		long := turn{conn: &all[0].Conn}
+		require.True(t, long.step(turnWork))
+		require.True(t, long.step(turnWork), "nobody waits")
+		var order []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			short := turn{conn: &all[1].Conn}
+			defer short.end()
+			assert.True(t, short.step(1))
+			order = append(order, "short")
+		}()
+		synctest.Wait()
+		require.Empty(t, order)
+		require.True(t, long.step(1))
+		order = append(order, "long")
+		<-done
+		assert.Equal(t, []string{"short", "long"}, order)
+		long.end()
+		assert.Empty(t, e.slots)
+	})
+}
+
+// A connection that is cut leaves the queue.
+func TestAConnectionThatEndsWaitsForNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := servePipes(t, 2)
+		e := &all[0].service.evaluators
+		e.slots = make(chan struct{}, 1)
+		all[0].say("SUB orders WHERE n == 1")
+		e.slots <- struct{}{}
+		all[1].send("PUB orders x")
+		synctest.Wait()
+		require.Equal(t, int32(1), e.waiting.Load())
+		all[1].End(CloseReasonKilled)
+		synctest.Wait()
+		assert.Zero(t, e.waiting.Load())
+		assert.Len(t, e.slots, 1, "it takes none with it")
+		e.release()
+	})
+}

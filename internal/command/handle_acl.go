@@ -1,0 +1,280 @@
+package command
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/aclfile"
+	"github.com/conchmq/conch/protocol"
+)
+
+// The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
+
+func (w *response) users() *acl.Users { return w.executor.service.access.users }
+
+func (w *response) texts(list []string) {
+	w.array(len(list))
+	for _, s := range list {
+		w.text(s)
+	}
+}
+
+// failACL answers an error of package acl, whose texts have no code.
+func (w *response) failACL(err error) { w.fail(protocol.Errorf("%s", err)) }
+
+func aclWhoami(w *response) { w.text(w.executor.userName()) }
+
+func aclUsers(w *response) { w.texts(w.users().Names()) }
+
+func aclList(w *response) {
+	names := w.users().Names()
+	w.array(len(names))
+	for _, name := range names {
+		w.text(w.users().Find(name).String())
+	}
+}
+
+func aclCat(w *response) {
+	switch args := w.inv.args[2:]; len(args) {
+	case 0:
+		w.texts(aclRegistry.Categories())
+	case 1:
+		names, err := aclRegistry.Cat(string(args[0]))
+		if err != nil {
+			w.failACL(err)
+			return
+		}
+		w.texts(names)
+	default:
+		w.wrongSubcommandArity()
+	}
+}
+
+func aclGetuser(w *response) {
+	u := w.users().Find(string(w.inv.args[2]))
+	if u == nil {
+		w.null()
+		return
+	}
+	d := u.Describe()
+	w.mapHeader(6)
+	w.text("flags")
+	w.setHeader(len(d.Flags))
+	for _, flag := range d.Flags {
+		w.text(flag)
+	}
+	w.text("passwords")
+	w.texts(d.Passwords)
+	w.rights(d.Rights)
+	w.text("selectors")
+	w.array(len(d.Selectors))
+	for _, s := range d.Selectors {
+		w.mapHeader(3)
+		w.rights(s)
+	}
+}
+
+func (w *response) rights(r acl.Rights) {
+	for _, field := range []struct{ name, value string }{{"commands", r.Commands}, {"keys", r.Keys}, {"channels", r.Channels}} {
+		w.text(field.name)
+		w.text(field.value)
+	}
+}
+
+// aclSetuser gets rules with digests where there were passwords: see hashSecrets.
+func aclSetuser(w *response) {
+	var rules []string
+	for _, rule := range w.inv.args[3:] {
+		rules = append(rules, string(rule))
+	}
+	name := string(w.inv.args[2])
+	if err := w.users().Set(name, rules...); err != nil {
+		w.failACL(err)
+		return
+	}
+	w.executor.service.recheckUsers(w.view, name)
+	w.ok()
+}
+
+func aclDeluser(w *response) {
+	var names []string
+	for _, name := range w.inv.args[2:] {
+		names = append(names, string(name))
+	}
+	deleted, err := w.users().Delete(names...)
+	if err != nil {
+		w.failACL(err)
+		return
+	}
+	w.executor.service.recheckUsers(w.view)
+	w.integer(int64(deleted))
+}
+
+func aclDryrun(w *response) {
+	u := w.users().Find(string(w.inv.args[2]))
+	if u == nil {
+		w.fail(protocol.Errorf("User '%.128s' not found", w.inv.args[2]))
+		return
+	}
+	cmd := protocol.Command{Args: w.inv.args[3:], Spec: protocol.Lookup(w.inv.args[3])}
+	row, err := cmd.Resolve()
+	switch {
+	case row == nil:
+		w.fail(protocol.Errorf("Command '%.128s' not found", w.inv.args[3]))
+		return
+	case err != nil:
+		w.fail(err)
+		return
+	}
+	r, args := aclRules[row.Index()], cmd.Args
+	args = args[r.firstArg:]
+	if row.TakesPredicate {
+		args = stripPredicates(args)
+	}
+	if refusal := u.Check(r.command, args); refusal != nil {
+		w.text(refusal.Detail())
+		return
+	}
+	w.ok()
+}
+
+func aclGenpass(w *response) {
+	bits := int64(256)
+	switch args := w.inv.args[2:]; {
+	case len(args) > 1:
+		w.wrongSubcommandArity()
+		return
+	case len(args) == 1:
+		var ok bool
+		if bits, ok = protocol.ParseInt(args[0]); !ok {
+			w.fail(errNotInteger)
+			return
+		}
+	}
+	digits, err := acl.GenPassLen(int(max(math.MinInt32, min(bits, math.MaxInt32))))
+	if err != nil {
+		w.failACL(err)
+		return
+	}
+	w.text(randomHex(digits))
+}
+
+var errNotInteger = protocol.Errorf("value is not an integer or out of range")
+
+// aclLog is ACL LOG [count | RESET].
+func aclLog(w *response) {
+	most := int64(10)
+	log := &w.executor.service.access.log
+	switch args := w.inv.args[2:]; {
+	case len(args) > 1:
+		w.wrongSubcommandArity()
+		return
+	case len(args) == 1 && strings.EqualFold(string(args[0]), "RESET"):
+		log.Reset()
+		w.ok()
+		return
+	case len(args) == 1:
+		var ok bool
+		if most, ok = protocol.ParseInt(args[0]); !ok {
+			w.fail(errNotInteger)
+			return
+		}
+	}
+	entries := log.Entries(int(max(0, min(most, math.MaxInt32))))
+	w.array(len(entries))
+	now := time.Now()
+	for i := range entries {
+		w.logEntry(&entries[i], now)
+	}
+}
+
+func (w *response) logEntry(e *acl.Entry, now time.Time) {
+	w.mapHeader(10)
+	w.text("count")
+	w.integer(int64(e.Count))
+	for _, field := range []struct{ name, value string }{
+		{"reason", string(e.Reason)}, {"context", e.Context}, {"object", e.Object}, {"username", e.Username},
+	} {
+		w.text(field.name)
+		w.text(field.value)
+	}
+	w.text("age-seconds")
+	w.double(float64(now.Sub(e.Updated).Milliseconds()) / 1000)
+	w.text("client-info")
+	w.text(e.Client)
+	w.text("entry-id")
+	w.integer(int64(e.ID)) //nolint:gosec // a count
+	w.text("timestamp-created")
+	w.integer(e.Created.UnixMilli())
+	w.text("timestamp-last-updated")
+	w.integer(e.Updated.UnixMilli())
+}
+
+// double is a floating-point number: a string in RESP2.
+func (w *response) double(f float64) {
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if w.executor.version == protocol.RESP2 {
+		w.text(s)
+		return
+	}
+	w.buf = append(w.buf, ","+s+"\r\n"...)
+}
+
+var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
+	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
+	"order to store users in the Redis configuration.")
+
+// deferFileTask has the reader work on the ACL file, if there is one.
+func (w *response) deferFileTask(work func(file string) (answer func(*response))) {
+	file := w.executor.service.access.file
+	if file == "" {
+		w.fail(errNoFile)
+		return
+	}
+	w.deferToReader(func() func(*response) { return work(file) })
+}
+
+// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
+func aclLoad(w *response) {
+	s := w.executor.service
+	w.deferFileTask(func(file string) func(*response) {
+		text, err := aclfile.Read(file, &s.options.Log)
+		return func(w *response) {
+			if err != nil {
+				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, aclfile.UnwrapPathError(err)))
+				return
+			}
+			if err := s.access.users.Load(file, text); err != nil {
+				w.fail(protocol.Errorf("%s", aclfile.EscapeText(err.Error())))
+				return
+			}
+			s.recheckUsers(w.view)
+			w.ok()
+		}
+	})
+}
+
+// aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
+// than the command: what is in the file afterwards is never older than what another SAVE has put there.
+func aclSave(w *response) {
+	s := w.executor.service
+	w.deferFileTask(func(file string) func(*response) {
+		var text []byte
+		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
+			return func(*response) {} // which nobody will run: the core has stopped
+		}
+		err := aclfile.Write(file, text)
+		return func(w *response) {
+			if err != nil {
+				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")
+				w.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))
+				return
+			}
+			w.ok()
+		}
+	})
+}

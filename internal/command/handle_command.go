@@ -1,0 +1,262 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Everything in this file is made from protocol.Commands.
+
+// command describes all commands.
+func command(w *response) {
+	top := topRows()
+	w.array(len(top))
+	for _, row := range top {
+		w.buf = append(w.buf, w.entryOf(row)...)
+	}
+}
+
+// commandInfo describes those asked for; null for a name that is none.
+func commandInfo(w *response) {
+	names := w.inv.args[2:]
+	if len(names) == 0 {
+		command(w)
+		return
+	}
+	entries, bytes := make([]string, len(names)), 0
+	for i, name := range names {
+		if row := protocol.LookupFull(name); row != nil {
+			entries[i] = w.entryOf(row)
+			bytes += len(entries[i])
+		}
+	}
+	if bytes > maxEntries {
+		w.fail(protocol.Errorf("the answer would be larger than %d bytes: give fewer names", maxEntries))
+		return
+	}
+	w.array(len(names))
+	for _, entry := range entries {
+		if entry != "" {
+			w.buf = append(w.buf, entry...)
+		} else if w.executor.version == protocol.RESP3 {
+			w.null()
+		} else {
+			w.buf = append(w.buf, "*-1\r\n"...) // RESP2 has two nulls; an entry is an array
+		}
+	}
+}
+
+// maxEntries bounds the answer of COMMAND INFO, which may be given the same name many times.
+const maxEntries = 1 << 20
+
+// entries are those of all commands, by their places in the table, in each version of RESP. They never change.
+var entries = map[protocol.Version]func() []string{
+	protocol.RESP2: sync.OnceValue(func() []string { return newEntries(protocol.RESP2) }),
+	protocol.RESP3: sync.OnceValue(func() []string { return newEntries(protocol.RESP3) }),
+}
+
+func newEntries(v protocol.Version) []string {
+	all := make([]string, len(protocol.Commands))
+	for i, row := range protocol.Commands {
+		w := response{executor: &executor{version: v}}
+		w.commandEntry(row)
+		all[i] = string(w.buf)
+	}
+	return all
+}
+
+func (w *response) entryOf(row *protocol.CommandSpec) string {
+	return entries[w.executor.version]()[row.Index()]
+}
+
+func topRows() []*protocol.CommandSpec {
+	var top []*protocol.CommandSpec
+	for _, row := range protocol.Commands {
+		if !strings.Contains(row.Name, " ") {
+			top = append(top, row)
+		}
+	}
+	return top
+}
+
+// commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
+func (w *response) commandEntry(row *protocol.CommandSpec) {
+	w.array(10)
+	w.text(row.FullName())
+	w.integer(int64(row.Arity))
+	flags := commandFlags(row)
+	w.setHeader(len(flags))
+	for _, flag := range flags {
+		w.simple(flag)
+	}
+	w.integer(0)
+	w.integer(0)
+	w.integer(0) // first key, last key, step
+	categories := aclRules[row.Index()].command.Categories()
+	w.setHeader(len(categories))
+	for _, category := range categories {
+		w.simple(category)
+	}
+	w.array(0) // tips
+	w.array(0) // key specifications
+	subs := row.Subcommands()
+	w.array(len(subs))
+	for _, sub := range subs {
+		w.commandEntry(sub)
+	}
+}
+
+func commandFlags(row *protocol.CommandSpec) []string {
+	flags := []string{"loading", "stale"}
+	if row.Group == "pubsub" {
+		flags = append([]string{"pubsub"}, flags...)
+	}
+	if !row.LargeReply {
+		flags = append(flags, "fast")
+	}
+	return flags
+}
+
+func commandCount(w *response) { w.integer(int64(len(topRows()))) }
+
+// commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
+func commandList(w *response) {
+	args := w.inv.args[2:]
+	by, value := "", ""
+	switch {
+	case len(args) == 0:
+		by, value = "PATTERN", "*"
+	case len(args) == 3 && strings.EqualFold(string(args[0]), "FILTERBY"):
+		by, value = strings.ToUpper(string(args[1])), strings.ToLower(string(args[2]))
+	}
+	switch by {
+	case "PATTERN":
+		w.names(func(row *protocol.CommandSpec) bool { return broker.Match(value, []byte(row.FullName())) })
+	case "ACLCAT":
+		w.names(func(row *protocol.CommandSpec) bool {
+			return slices.Contains(aclRules[row.Index()].command.Categories(), "@"+value)
+		})
+	case "MODULE":
+		w.array(0)
+	default:
+		w.fail(protocol.Errorf("syntax error"))
+	}
+}
+
+func (w *response) names(wanted func(*protocol.CommandSpec) bool) {
+	var found []string
+	for _, row := range protocol.Commands {
+		if wanted(row) {
+			found = append(found, row.FullName())
+		}
+	}
+	w.array(len(found))
+	for _, name := range found {
+		w.text(name)
+	}
+}
+
+// commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
+func commandDocs(w *response) {
+	rows := topRows()
+	if names := w.inv.args[2:]; len(names) > 0 {
+		rows = nil
+		for _, name := range names {
+			if row := protocol.LookupFull(name); row != nil && !slices.Contains(rows, row) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	w.docs(rows)
+}
+
+func (w *response) docs(rows []*protocol.CommandSpec) {
+	w.mapHeader(len(rows))
+	for _, row := range rows {
+		w.text(row.FullName())
+		subs, words := row.Subcommands(), arguments(row)
+		fields := 3
+		if len(subs) > 0 {
+			fields++
+		}
+		if len(words) > 0 {
+			fields++
+		}
+		w.mapHeader(fields)
+		w.text("summary")
+		w.text(row.Summary)
+		w.text("since")
+		w.text(row.Since)
+		w.text("group")
+		w.text(row.Group)
+		if len(words) > 0 {
+			w.text("arguments")
+			w.arguments(words)
+		}
+		if len(subs) > 0 {
+			w.text("subcommands")
+			w.docs(subs)
+		}
+	}
+}
+
+// argument is one part of a usage line, as redis-cli shows it.
+type argument struct {
+	name     string
+	optional bool
+}
+
+// arguments splits what follows the name in a usage line at its outermost brackets.
+func arguments(row *protocol.CommandSpec) []argument {
+	var found []argument
+	rest := strings.TrimSpace(strings.TrimPrefix(row.Usage, row.Name))
+	for rest != "" && !row.Container {
+		depth, end := 0, len(rest)
+		for i, c := range rest {
+			switch c {
+			case '[', '<':
+				depth++
+			case ']', '>':
+				depth--
+			case ' ':
+				if depth == 0 && end == len(rest) {
+					end = i
+				}
+			}
+		}
+		word := rest[:end]
+		rest = strings.TrimSpace(rest[end:])
+		inner, optional := strings.CutPrefix(word, "[")
+		if optional {
+			inner = strings.TrimSuffix(inner, "]")
+		}
+		found = append(found, argument{inner, optional})
+	}
+	return found
+}
+
+func (w *response) arguments(words []argument) {
+	w.array(len(words))
+	for _, word := range words {
+		fields := 3
+		if word.optional {
+			fields++
+		}
+		w.mapHeader(fields)
+		w.text("name")
+		w.text(word.name)
+		w.text("type")
+		w.text("string")
+		w.text("display_text")
+		w.text(word.name)
+		if word.optional {
+			w.text("flags")
+			w.array(1)
+			w.simple("optional")
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package command
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+// redisVersion is what clients that ask are told: the Redis whose pub/sub conch follows.
+const redisVersion = "7.2.4"
+
+var errWrongPass = &protocol.Error{Code: protocol.CodeWrongPass, Text: "invalid username-password pair or user is disabled."}
+
+func ping(w *response) {
+	args := w.inv.args[1:]
+	if len(args) > 1 {
+		w.fail(protocol.ErrArity("ping"))
+		return
+	}
+	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
+	if w.executor.version == protocol.RESP2 && w.executor.hasSubscriptions(formRESP) {
+		w.array(2)
+		w.text("pong")
+		w.bulk(bytes.Join(args, nil))
+		return
+	}
+	if len(args) == 0 {
+		w.simple("PONG")
+		return
+	}
+	w.bulk(args[0])
+}
+
+func echo(w *response) { w.bulk(w.inv.args[1]) }
+
+// selectDB accepts Redis' sixteen databases. Pub/sub ignores them there too.
+func selectDB(w *response) {
+	n, ok := protocol.ParseInt(w.inv.args[1])
+	switch {
+	case !ok:
+		w.fail(protocol.Errorf("value is not an integer or out of range"))
+	case n != int64(int32(n)):
+		w.fail(protocol.Errorf("value is out of range, value must between -2147483648 and 2147483647"))
+	case n < 0 || n > 15:
+		w.fail(protocol.Errorf("DB index is out of range"))
+	default:
+		w.executor.database = int(n)
+		w.ok()
+	}
+}
+
+// hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
+func hello(w *response) {
+	args := w.inv.args[1:]
+	version := w.executor.version
+	if len(args) > 0 {
+		number, ok := protocol.ParseInt(args[0])
+		switch {
+		case !ok:
+			w.fail(protocol.Errorf("Protocol version is not an integer or out of range"))
+			return
+		case number != 2 && number != 3:
+			w.fail(&protocol.Error{Code: protocol.CodeNoProto, Text: "unsupported protocol version"})
+			return
+		}
+		version = protocol.RESP2
+		if number == 3 {
+			version = protocol.RESP3
+		}
+		args = args[1:]
+	}
+	if err := w.applyHello(args); err != nil {
+		w.fail(err)
+		return
+	}
+	w.executor.version = version
+	numbered := w.executor.wantsSeq && version == protocol.RESP3
+	if numbered {
+		w.mapHeader(9)
+	} else {
+		w.mapHeader(7)
+	}
+	w.text("server")
+	w.text("redis")
+	w.text("version")
+	w.text(redisVersion)
+	w.text("proto")
+	w.integer(int64(w.executor.version.Number()))
+	w.text("id")
+	w.integer(w.executor.id)
+	w.text("mode")
+	w.text("standalone")
+	w.text("role")
+	w.text("master")
+	w.text("modules")
+	w.array(0)
+	if numbered {
+		w.text("epoch")
+		w.text(w.executor.service.epoch)
+		w.text("sequence")
+		w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
+	}
+}
+
+// helloOptions is what HELLO asks for besides a version.
+type helloOptions struct {
+	auth  int    // where the user stands among the options, the password behind it; 0 if neither is there
+	name  string // what SETNAME says
+	named bool
+}
+
+// parseHello reads the options. The reader calls it too, to find the password.
+func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
+	for i := 0; i < len(options); {
+		left := len(options) - i
+		switch option := asciiLower(options[i]); {
+		case option == "auth" && left >= 3:
+			h.auth = i + 1
+			i += 3
+		case option == "setname" && left >= 2:
+			if !printable(options[i+1]) {
+				return h, errorName("Client names")
+			}
+			h.name, h.named = string(options[i+1]), true
+			i += 2
+		default:
+			return h, protocol.Errorf("Syntax error in HELLO option '%s'", options[i])
+		}
+	}
+	return h, nil
+}
+
+func (w *response) applyHello(options [][]byte) *protocol.Error {
+	h, err := parseHello(options)
+	if err != nil {
+		return err
+	}
+	if h.auth > 0 {
+		if err := w.authenticate(string(options[h.auth]), digest(options[h.auth+1])); err != nil {
+			return err
+		}
+	}
+	if w.executor.unauthSince.Load() != 0 {
+		return errHelloFirst
+	}
+	if h.named {
+		w.executor.name = h.name
+	}
+	return nil
+}
+
+var errHelloFirst = &protocol.Error{Code: protocol.CodeNoAuth, Text: "HELLO must be called with the client already " +
+	"authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select " +
+	"the RESP protocol version at the same time"}
+
+// auth is AUTH [user] password. The password is a digest here: see hashSecrets.
+func auth(w *response) {
+	args, name := w.inv.args[1:], acl.DefaultUser
+	if len(args) == 2 {
+		name = string(args[0])
+	}
+	switch {
+	case len(args) > 2:
+		w.fail(protocol.Errorf("syntax error"))
+	case len(args) == 1 && w.users().Find(name).NoPassword():
+		w.fail(protocol.Errorf("AUTH <password> called without any password configured for the default user. " +
+			"Are you sure your configuration is correct?"))
+	default:
+		if err := w.authenticate(name, digest(args[len(args)-1])); err != nil {
+			w.fail(err)
+			return
+		}
+		w.ok()
+	}
+}
+
+// reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
+// it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
+func reset(w *response) {
+	e := w.executor
+	e.version, e.database, e.name, e.clientFlags, e.wantsSeq = protocol.RESP2, 0, "", clientFlags{}, false
+	e.replyMode = replyMode{skip: e.replyMode.skip}
+	w.executor.endMulti()
+	w.executor.chargeSubscription(nil) // the core has dropped all names
+	w.executor.resetUser()
+	w.executor.outbox.SetPolicy(w.executor.service.options.SlowConsumer)
+	w.executor.removeMonitor()
+	w.simple("RESET")
+}
+
+func clientID(w *response) { w.integer(w.executor.id) }
+
+func clientSetname(w *response) {
+	if !printable(w.inv.args[2]) {
+		w.fail(errorName("Client names"))
+		return
+	}
+	w.executor.name = string(w.inv.args[2])
+	w.ok()
+}
+
+func clientGetname(w *response) {
+	if w.executor.name == "" {
+		w.null()
+		return
+	}
+	w.text(w.executor.name)
+}
+
+// library is what a client says it is made with.
+type library struct{ name, version string }
+
+func clientSetinfo(w *response) {
+	which, value := strings.ToLower(string(w.inv.args[2])), w.inv.args[3]
+	if w.executor.library == nil {
+		w.executor.library = new(library)
+	}
+	lib := w.executor.library
+	field := map[string]*string{"lib-name": &lib.name, "lib-ver": &lib.version}[which]
+	switch {
+	case field == nil:
+		w.fail(protocol.Errorf("Unrecognized option '%s'", w.inv.args[2]))
+	case !printable(value):
+		w.fail(errorName(which))
+	default:
+		*field = string(value)
+		w.ok()
+	}
+}
+
+func errorName(what string) *protocol.Error {
+	return protocol.Errorf("%s cannot contain spaces, newlines or special characters.", what)
+}
+
+// maxName bounds what a connection may keep here for nothing.
+const maxName = 256
+
+// printable is Redis' rule for names: they stand between spaces in CLIENT LIST. Too long is not printable either.
+func printable(name []byte) bool {
+	if len(name) > maxName {
+		return false
+	}
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,41 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// enableSeq has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
+func (e *executor) enableSeq() { e.wantsSeq = true; e.outbox.EnableSeq() }
+
+// seq is SEQ [ON | OFF], in both dialects. It answers what holds.
+func seq(w *response) {
+	args, e := w.inv.args[1:], w.executor
+	switch {
+	case len(args) == 0:
+	case len(args) == 1 && strings.EqualFold(string(args[0]), "ON"):
+		w.executor.enableSeq()
+	case len(args) == 1 && strings.EqualFold(string(args[0]), "OFF"):
+		e.wantsSeq = false
+	default:
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("SEQ takes ON or OFF; type: %s", w.inv.row.Usage))
+		return
+	}
+	if !e.wantsSeq {
+		w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("OFF")})
+		return
+	}
+	number := protocol.AppendSeq(nil, w.view.Stats().Published)
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.executor.service.epoch), number})
+}
+
+// clientCapa is CLIENT CAPA capability [capability ...]. What conch does not know is accepted, as in Valkey.
+func clientCapa(w *response) {
+	for _, capability := range w.inv.args[2:] {
+		if strings.EqualFold(string(capability), "seq") {
+			w.executor.enableSeq()
+		}
+	}
+	w.ok()
+}

@@ -1,0 +1,85 @@
+package command
+
+import (
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	tokenDigits = 64                     // of a token's secret, in hex: 256 bits
+	longestLife = 1000 * 366 * 24 * 3600 // of a token, in seconds: who wants one for ever wants a password
+)
+
+// aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is a password with a name
+// and an expiry; AUTH takes it as one.
+func aclToken(w *response) {
+	args := w.inv.args[3:]
+	switch what := strings.ToUpper(string(w.inv.args[2])); {
+	case what == "CREATE" && len(args) == 3:
+		w.createToken(string(args[0]), string(args[1]), args[2])
+	case what == "LIST" && len(args) <= 1:
+		w.listTokens(args)
+	case what == "REVOKE" && len(args) == 2:
+		if err := w.users().RevokeToken(string(args[0]), string(args[1])); err != nil {
+			w.failACL(err)
+			return
+		}
+		w.executor.service.recheckUsers(w.view, string(args[0]))
+		w.ok()
+	default:
+		w.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", w.inv.row.Usage))
+	}
+}
+
+// createToken answers the secret, which nobody can ask for again: only its digest is kept.
+func (w *response) createToken(user, token string, life []byte) {
+	seconds, ok := protocol.ParseInt(life)
+	if !ok || seconds < 1 || seconds > longestLife {
+		w.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
+		return
+	}
+	s := randomHex(tokenDigits)
+	expires := time.Unix(time.Now().Unix()+seconds, 0)
+	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
+		w.failACL(err)
+		return
+	}
+	w.executor.service.recheckUsers(w.view, user)
+	w.text(s)
+}
+
+// listTokens answers a map for each token: whose it is, its name, and when it expires in Unix seconds.
+func (w *response) listTokens(of [][]byte) {
+	names := w.users().Names()
+	if len(of) > 0 {
+		names = []string{string(of[0])}
+	}
+	type owned struct {
+		user string
+		acl.Token
+	}
+	var all []owned
+	for _, name := range names {
+		u := w.users().Find(name)
+		if u == nil {
+			w.fail(protocol.Errorf("User '%.128s' not found", name))
+			return
+		}
+		for _, t := range u.Tokens() {
+			all = append(all, owned{name, t})
+		}
+	}
+	w.array(len(all))
+	for _, t := range all {
+		w.mapHeader(3)
+		w.text("username")
+		w.text(t.user)
+		w.text("token")
+		w.text(t.Name)
+		w.text("expires")
+		w.integer(t.Expires.Unix())
+	}
+}

@@ -1,0 +1,194 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// handler is what a command does: an operation of the core, or an answer of our own at that instant.
+type handler struct {
+	op    broker.Op
+	kind  broker.Kind
+	reply func(*response) // for broker.Reply and broker.Reset
+}
+
+// response is one command being answered. It runs on the core's goroutine: everybody waits for it.
+type response struct {
+	executor *executor
+	inv      *invocation
+	view     broker.View
+	buf      []byte // the reply so far
+	work     int    // done for it besides: see budget.go
+}
+
+// handlers has one row for each row of protocol.Commands; a test holds the two together.
+var handlers = map[string]*handler{
+	"pub":    {op: broker.Publish},
+	"sub":    {op: broker.Subscribe},
+	"unsub":  {op: broker.Unsubscribe},
+	"psub":   {op: broker.Subscribe, kind: broker.Pattern},
+	"punsub": {op: broker.Unsubscribe, kind: broker.Pattern},
+	"slow":   {reply: slow},
+	"seq":    {reply: seq},
+	"topics": {reply: topics},
+	"who":    {reply: who},
+	"help":   {reply: help},
+
+	"publish":              {op: broker.Publish},
+	"subscribe":            {op: broker.Subscribe},
+	"unsubscribe":          {op: broker.Unsubscribe},
+	"psubscribe":           {op: broker.Subscribe, kind: broker.Pattern},
+	"punsubscribe":         {op: broker.Unsubscribe, kind: broker.Pattern},
+	"spublish":             {op: broker.Publish, kind: broker.Shard},
+	"ssubscribe":           {op: broker.Subscribe, kind: broker.Shard},
+	"sunsubscribe":         {op: broker.Unsubscribe, kind: broker.Shard},
+	"pubsub":               replyHelp,
+	"pubsub|channels":      {reply: pubsubNames(broker.Topic)},
+	"pubsub|numpat":        {reply: pubsubNumpat},
+	"pubsub|numsub":        {reply: pubsubCounts(broker.Topic)},
+	"pubsub|shardchannels": {reply: pubsubNames(broker.Shard)},
+	"pubsub|shardnumsub":   {reply: pubsubCounts(broker.Shard)},
+	"pubsub|stats":         {reply: pubsubStats},
+	"pubsub|who":           {reply: pubsubWho},
+	"pubsub|help":          replyHelp,
+
+	"multi":   {reply: multi},
+	"exec":    {op: broker.Exec},
+	"discard": {reply: discard},
+
+	"ping":   {reply: ping},
+	"echo":   {reply: echo},
+	"quit":   replyQuit,
+	"reset":  {op: broker.Reset, reply: reset},
+	"select": {reply: selectDB},
+	"auth":   {reply: auth},
+	"hello":  {reply: hello},
+
+	"client":          replyHelp,
+	"client|id":       {reply: clientID},
+	"client|info":     {reply: clientInfo},
+	"client|list":     {reply: clientList},
+	"client|kill":     {reply: clientKill},
+	"client|setname":  {reply: clientSetname},
+	"client|getname":  {reply: clientGetname},
+	"client|setinfo":  {reply: clientSetinfo},
+	"client|slow":     {reply: clientSlow},
+	"client|reply":    {reply: clientReply},
+	"client|no-evict": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noEvict })},
+	"client|no-touch": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noTouch })},
+	"client|tracking": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.tracking })},
+	"client|capa":     {reply: clientCapa},
+	"client|help":     replyHelp,
+
+	"command":          {reply: command},
+	"command|count":    {reply: commandCount},
+	"command|docs":     {reply: commandDocs},
+	"command|info":     {reply: commandInfo},
+	"command|list":     {reply: commandList},
+	"command|help":     replyHelp,
+	"info":             {reply: info},
+	"config":           replyHelp,
+	"config|get":       {reply: configGet},
+	"config|set":       {reply: configSet},
+	"config|resetstat": {reply: configResetstat},
+	"config|help":      replyHelp,
+	"acl":              replyHelp,
+	"acl|cat":          {reply: aclCat},
+	"acl|deluser":      {reply: aclDeluser},
+	"acl|dryrun":       {reply: aclDryrun},
+	"acl|genpass":      {reply: aclGenpass},
+	"acl|getuser":      {reply: aclGetuser},
+	"acl|list":         {reply: aclList},
+	"acl|load":         {reply: aclLoad},
+	"acl|log":          {reply: aclLog},
+	"acl|save":         {reply: aclSave},
+	"acl|setuser":      {reply: aclSetuser},
+	"acl|token":        {reply: aclToken},
+	"acl|users":        {reply: aclUsers},
+	"acl|whoami":       {reply: aclWhoami},
+	"acl|help":         replyHelp,
+	"monitor":          {reply: monitor},
+	"shutdown":         {reply: shutdown},
+	"time":             {reply: now},
+	"role":             {reply: role},
+
+	// What conch has nothing to say about, in the shape that clients and operators' tools expect.
+	"dbsize":          replyZero,
+	"scan":            {reply: scan},
+	"wait":            replyZero,
+	"latency":         replyHelp,
+	"latency|latest":  replyEmpty,
+	"latency|history": replyEmpty,
+	"latency|reset":   replyZero,
+	"latency|help":    replyHelp,
+	"slowlog":         replyHelp,
+	"slowlog|get":     replyEmpty,
+	"slowlog|len":     replyZero,
+	"slowlog|reset":   {reply: (*response).ok},
+	"slowlog|help":    replyHelp,
+	"memory":          replyHelp,
+	"memory|usage":    {reply: (*response).null},
+	"memory|help":     replyHelp,
+	"cluster":         replyNoCluster,
+	"readonly":        replyNoCluster,
+	"asking":          replyNoCluster,
+}
+
+// handlerByIndex is handlers by the place of their rows in the table: the reader looks one up for each command.
+var handlerByIndex = func() []*handler {
+	by := make([]*handler, len(protocol.Commands))
+	for i, row := range protocol.Commands {
+		by[i] = handlers[row.FullName()]
+	}
+	return by
+}()
+
+// Handlers that the reader knows too.
+var (
+	replyQuit  = &handler{reply: func(w *response) { w.ok() }}
+	replyError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
+	replyHelp  = &handler{reply: subcommandHelp}
+)
+
+var (
+	replyZero      = &handler{reply: func(w *response) { w.integer(0) }}
+	replyEmpty     = &handler{reply: func(w *response) { w.array(0) }}
+	replyNoCluster = &handler{reply: func(w *response) {
+		w.fail(protocol.Errorf("This instance has cluster support disabled"))
+	}}
+)
+
+func (w *response) ok()                    { w.buf = protocol.AppendOK(w.buf) }
+func (w *response) fail(e *protocol.Error) { w.buf = protocol.AppendError(w.buf, e) }
+func (w *response) bulk(s []byte)          { w.buf = protocol.AppendBulk(w.buf, s) }
+func (w *response) text(s string)          { w.buf = protocol.AppendBulkString(w.buf, s) }
+func (w *response) integer(n int64)        { w.buf = protocol.AppendInt(w.buf, n) }
+func (w *response) array(n int)            { w.buf = protocol.AppendArray(w.buf, n) }
+func (w *response) header(kind byte, n int) {
+	w.buf = w.executor.version.AppendHeader(w.buf, kind, n)
+}
+func (w *response) mapHeader(n int)   { w.header(protocol.Map, n) }
+func (w *response) setHeader(n int)   { w.header(protocol.Set, n) }
+func (w *response) null()             { w.buf = w.executor.version.AppendNull(w.buf) }
+func (w *response) verbatim(s string) { w.buf = w.executor.version.AppendVerbatim(w.buf, s) }
+func (w *response) simple(s string)   { w.buf = protocol.AppendSimple(w.buf, []byte(s)) }
+
+// help says what can be typed: comment lines in a line, an array of strings over RESP.
+func help(w *response) {
+	lines := protocol.HelpLines()
+	if w.inv.dialect != protocol.Line {
+		w.array(len(lines))
+		for _, line := range lines {
+			w.simple(line)
+		}
+		return
+	}
+	for _, line := range lines {
+		w.buf = protocol.AppendLineEnd(append(w.buf, line...), w.inv.crlf)
+	}
+}
+
+func subcommandHelp(w *response) {
+	parent := protocol.Lookup(w.inv.args[0])
+	w.buf = protocol.AppendHelp(w.buf, parent)
+}

@@ -1,0 +1,143 @@
+package command
+
+import (
+	"bytes"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/protocol"
+)
+
+// maxNames is how many names of one command the core takes at once: a million of them would be seconds for everybody. The
+// reader submits a longer command in pieces, with other connections' batches between them, so each name has its own
+// instant (clause 2). No other command of the connection comes between.
+const maxNames = 1000
+
+// long is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
+type long struct {
+	names    int    // of the whole command
+	rejected bool   // a piece was refused, and answered so: those behind it are passed over
+	reply    []byte // to the whole command, as far as it is made; nothing may stand between its parts
+}
+
+// numFixedArgs is how many arguments stand before the names.
+func (inv *invocation) numFixedArgs() int {
+	if inv.row.Divisible && inv.handler.op == broker.Reply {
+		return 2
+	}
+	return 1
+}
+
+// isLong reports whether a command comes in pieces.
+func (inv *invocation) isLong() bool {
+	return inv.err == nil && inv.row.Divisible && len(inv.args)-inv.numFixedArgs() > maxNames
+}
+
+// leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
+func (inv *invocation) leavesAll() bool {
+	return inv.err == nil && (inv.handler.op == broker.Unsubscribe && len(inv.args) == 1 || inv.handler.op == broker.Reset)
+}
+
+// submitAll submits a batch, and if its last command is a long one, the pieces of that behind it.
+func (r *Reader) submitAll(b *Batch) bool {
+	if inv := &b.calls[len(b.calls)-1]; inv.isLong() {
+		return r.submitLong(b, inv)
+	}
+	return r.submit(b)
+}
+
+// submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
+//
+//go:noinline
+func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
+	whole, n := *inv, inv.numFixedArgs()
+	whole.long = &long{names: len(inv.args) - n}
+	in, from := b.buf, b.From
+	in.Retain() // the names lie in it
+	defer in.Release()
+	r.service.memory.SetUsage(&r.usage.partial, cap(b.args)*sliceSize)
+	b.args = nil // they stay with the command, which outlives the batch
+	*inv = whole.pieceAt(nil, 0)
+	ok := r.submit(b)
+	for at := maxNames; ok && at < whole.long.names; at += maxNames {
+		r.awaitMemory()
+		if !r.window.acquire(false) {
+			return true // ended by another goroutine, which has said why
+		}
+		in.Retain()
+		ok = r.submit(whole.batch(from, in, at))
+	}
+	return ok
+}
+
+// batch is that of a piece alone.
+func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, at int) *Batch {
+	b := newBatch(from, in, 0, 0)
+	piece := inv.pieceAt(freeTail(&b.args), at)
+	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
+	*b.add() = piece
+	return b
+}
+
+// pieceAt is the piece of a command that begins with a name. Its arguments are appended to room.
+func (inv *invocation) pieceAt(room [][]byte, at int) invocation {
+	piece, n, end := *inv, inv.numFixedArgs(), min(at+maxNames, inv.long.names)
+	piece.piece = at / maxNames
+	piece.args = append(append(room, inv.args[:n]...), inv.args[n+at:n+end]...)
+	if inv.predicates != nil {
+		piece.predicates = inv.predicates[at:end]
+	}
+	return piece
+}
+
+// isLast reports whether a command is whole once inv is done.
+func (inv *invocation) isLast() bool {
+	return inv.long == nil || (inv.piece+1)*maxNames >= inv.long.names
+}
+
+// admitPiece is asked about a piece first. It returns false for one that is passed over.
+func (e *executor) admitPiece(inv *invocation) bool {
+	switch {
+	case inv.long == nil:
+		return true
+	case inv.long.rejected:
+		return false
+	case inv.piece == 0 && e.txn != nil && inv.dialect != protocol.Line:
+		e.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+		return false
+	}
+	return true
+}
+
+// reject answers a command that does not run.
+func (e *executor) reject(inv *invocation, err *protocol.Error) {
+	if inv.long != nil {
+		inv.long.rejected, inv.long.reply, e.confirmedNames = true, nil, nil
+	}
+	e.replyErr(inv, e.abortTxn(inv, err))
+}
+
+// resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
+//
+//go:noinline
+func (r *Reader) resubmit() bool {
+	inv := r.unfinished
+	r.unfinished = nil
+	b := newBatch(r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
+	*b.add() = *inv
+	r.sync = true
+	return r.submit(b)
+}
+
+// resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
+// read behind.
+func (e *executor) resubmitLater(inv *invocation) {
+	again := *inv
+	again.args = make([][]byte, len(inv.args))
+	for i, arg := range inv.args {
+		again.args[i] = bytes.Clone(arg)
+	}
+	again.buf = nil
+	again.piece++
+	e.unfinished = &again
+}

@@ -1,0 +1,143 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+)
+
+// pipe is a connection that a net.Pipe carries, with the client's end of it: the least that a Transport needs.
+type pipe struct {
+	Conn
+	t       testing.TB
+	sock    net.Conn      // the client's
+	from    *bufio.Reader // of sock
+	ours    net.Conn
+	writing sync.WaitGroup
+}
+
+// newService makes a service over a core that runs, until the test ends.
+func newService(t testing.TB, o Options) *Service {
+	core := broker.New(broker.Options{})
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() { defer close(ran); core.Run(ctx) }()
+	s, err := NewService(core, o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		s.Stop()
+		s.Wait()
+		stop()
+		<-ran
+	})
+	return s
+}
+
+// newPipe makes a connection that is not served.
+func newPipe(t testing.TB, s *Service) *pipe {
+	p := &pipe{t: t}
+	p.sock, p.ours = net.Pipe()
+	p.from = bufio.NewReader(p.sock)
+	p.Init(s, p)
+	t.Cleanup(func() { _, _ = p.sock.Close(), p.ours.Close() })
+	return p
+}
+
+// servePipes serves so many connections of one service, until the test ends.
+func servePipes(t testing.TB, n int) (all []*pipe) {
+	s := newService(t, Options{Unprotected: true})
+	var serving sync.WaitGroup
+	for range n {
+		p := newPipe(t, s)
+		all = append(all, p)
+		require.True(t, s.Add(&p.Conn))
+		serving.Go(p.serve)
+	}
+	t.Cleanup(func() {
+		for _, p := range all {
+			_ = p.sock.Close()
+		}
+		serving.Wait()
+	})
+	return all
+}
+
+func (p *pipe) serve() {
+	p.End(p.Reader.Serve(p.read))
+	p.Reader.Leave()
+	p.writing.Wait()
+	_ = p.ours.Close()
+	p.Finish()
+}
+
+func (p *pipe) read() (*Batch, error) {
+	n, err := p.ours.Read(p.Reader.Space(true))
+	if b := p.Reader.Received(n); b != nil {
+		return b, nil
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	return nil, err
+}
+
+func (p *pipe) write() {
+	defer p.writing.Done()
+	q := new(outbox.WriteQueue)
+	for p.outbox.Dequeue(q, p) {
+		for q.First != nil {
+			n, err := p.ours.Write(q.Piece(q.First, q.ChunkOffset))
+			p.MarkWritten(q, n)
+			if err != nil {
+				p.outbox.Fail(q)
+				p.End(CloseReasonIOError)
+				return
+			}
+		}
+	}
+}
+
+func (p *pipe) Addresses() (remote, local Address) {
+	return Address{Text: "pipe"}, Address{Text: "pipe"}
+}
+func (p *pipe) Descriptor() int                    { return -1 }
+func (p *pipe) StartWriter()                       { p.writing.Add(1); go p.write() }
+func (p *pipe) Interrupt()                         { _ = p.ours.SetReadDeadline(time.Unix(1, 0)) }
+func (p *pipe) SetWriteDeadline(t time.Time) error { return p.ours.SetWriteDeadline(t) }
+func (p *pipe) Close() error                       { return p.ours.Close() }
+
+// say sends lines, and takes the first word of each answer.
+func (p *pipe) say(lines ...string) {
+	p.t.Helper()
+	for _, line := range lines {
+		_, err := fmt.Fprintln(p.sock, line)
+		require.NoError(p.t, err)
+		answer, err := p.from.ReadString('\n')
+		require.NoError(p.t, err)
+		require.Equal(p.t, "OK ", answer[:3], answer)
+	}
+}
+
+// A connection needs no more of what carries it than a Transport has.
+func TestAConnectionNeedsATransportAlone(t *testing.T) {
+	p := servePipes(t, 1)[0]
+	_, err := io.WriteString(p.sock, "SUB a\nPUB a "+strings.Repeat("x", 50_000)+"\n")
+	require.NoError(t, err)
+	want := "OK SUB a\nOK PUB a\nUPDATE a " + strings.Repeat("x", 50_000) + "\n"
+	got := make([]byte, len(want))
+	_, err = io.ReadFull(p.from, got)
+	require.NoError(t, err)
+	assert.Equal(t, want, string(got))
+}

@@ -1,0 +1,114 @@
+package command
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Passwords end here. The reader puts digests in their place before anybody else sees the command, and what is shown of
+// such a command, in MONITOR and in the log, is without either.
+
+// redacted stands for what is not shown, in Redis' word.
+var redacted = []byte("(redacted)")
+
+// hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with its digest in ACL SETUSER.
+func (r *Reader) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
+	switch row.FullName() {
+	case "auth":
+		r.hashArg(args, len(args)-1)
+	case "hello":
+		options := args[min(2, len(args)):]
+		if h, err := parseHello(options); err == nil && h.auth > 0 {
+			r.hashArg(options, h.auth+1)
+		}
+	case "config|set":
+		for i := 2; i+1 < len(args); i += 2 {
+			if isRequirepass(args[i]) && len(args[i+1]) > 0 {
+				r.hashArg(args, i+1)
+			}
+		}
+	case "acl|setuser":
+		for i, rule := range args[3:] {
+			if len(rule) > 0 && (rule[0] == '>' || rule[0] == '<') {
+				args[3+i] = r.hashRule(rule)
+			}
+		}
+	}
+}
+
+func (r *Reader) hashArg(args [][]byte, i int) {
+	if i < len(args) {
+		digest := r.service.access.hash(args[i])
+		clear(args[i])
+		args[i] = digest[:]
+	}
+}
+
+// hashRule makes #digest of >password, and !digest of <password.
+func (r *Reader) hashRule(rule []byte) []byte {
+	sign := map[byte]string{'>': "#", '<': "!"}[rule[0]]
+	digest := r.service.access.hash(rule[1:])
+	clear(rule)
+	return []byte(sign + digest.String())
+}
+
+// digest reads what hashArg has left. Of anything else it makes a digest that no password has.
+func digest(arg []byte) (d acl.Digest) {
+	if len(arg) == len(d) {
+		d = acl.Digest(arg)
+	}
+	return d
+}
+
+func isRequirepass(name []byte) bool { return asciiLower(name) == "requirepass" }
+
+// asciiLower is a word in lower case. Only ASCII has cases here: to strings.ToLower and bytes.EqualFold a word with an İ in it
+// is or is not an option, and a password that one of them overlooks is a password that is seen.
+func asciiLower(word []byte) string {
+	b := bytes.Clone(word)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// redactedArgs is a command as others may see it.
+func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
+	if row == nil { // mistyped: whatever follows may be a password
+		args = slices.Clone(args)
+		redact(args, 1, len(args))
+		return args
+	}
+	if !row.HasSecrets {
+		return args
+	}
+	args = slices.Clone(args)
+	switch row.FullName() {
+	case "auth":
+		redact(args, 1, len(args))
+	case "hello":
+		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return asciiLower(arg) == "auth" }); i >= 0 {
+			redact(args, i+2, len(args)) // also where something is missing before or behind it
+		}
+	case "config|set":
+		for i := 2; i < len(args); i += 2 {
+			if asciiLower(args[i]) != "loglevel" { // also where the name is mistyped
+				redact(args, i+1, i+2)
+			}
+		}
+	default:
+		redact(args, 3, len(args))
+	}
+	return args
+}
+
+func redact(args [][]byte, from, to int) {
+	for i := from; i < min(to, len(args)); i++ {
+		args[i] = redacted
+	}
+}

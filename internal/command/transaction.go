@@ -1,0 +1,220 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/protocol"
+)
+
+// transaction is what a connection has queued since MULTI. It belongs to the core's goroutine, like the rest of executor.
+type transaction struct {
+	queued       []broker.Request
+	bytes        int  // that it holds in memory, about
+	buffered     int  // those of them in buffers, which count themselves
+	largeReplies int  // commands whose answer or work may be much larger than themselves
+	aborted      bool // a command was refused: EXEC will refuse all
+	inExec       bool
+	spent        int                     // on the answers so far: see budget.go
+	messages     []heldDelivery          // what the transaction sends to its own connection, for after its answer
+	heldBytes    int                     // bytes of them
+	missed       map[*outbox.Account]int // places in messages of what was lost since the last message that was not
+}
+
+func (e *executor) inExec() bool { return e.txn != nil && e.txn.inExec }
+
+// abortTxn makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
+// It returns what to answer.
+func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Error {
+	if inv.row != nil && inv.row.Name == "EXEC" {
+		e.endMulti()
+		return protocol.ErrExecAbort(why)
+	}
+	if e.txn != nil {
+		e.txn.aborted = true
+	}
+	return why
+}
+
+// admitQueued lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
+// though not its siblings, and so do we.
+func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
+	if e.closing {
+		e.replyErr(inv, errClosing)
+		return false
+	}
+	if err := e.authorizeQueued(inv); err != nil {
+		e.replyErr(inv, err)
+		return false
+	}
+	e.feedMonitors(inv)
+	switch {
+	case inv.row.Name == "SSUBSCRIBE":
+		e.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
+		return false
+	case r.Op == broker.Subscribe && e.tooMany(r):
+		e.replyErr(inv, e.errTooMany())
+		return false
+	}
+	e.service.stats.called(inv.row, 1)
+	return true
+}
+
+// errClosing answers what is behind the command of a transaction that cost its own connection its rights.
+var errClosing = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
+
+const (
+	queuedOverhead  = 256 // what one queued command costs besides its arguments, about
+	maxLargeReplies = 16  // of one transaction: it runs in one go, while everybody waits
+)
+
+// enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
+func (e *executor) enqueue(r *broker.Request) {
+	m, inv := e.txn, *r.Tag.(*invocation)
+	inv.own(&e.service.memory, m)
+	if inv.row.LargeReply || inv.row.Costly {
+		m.largeReplies++
+	}
+	if m.largeReplies > maxLargeReplies {
+		m.aborted = true
+		inv.buf.Release()
+		e.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
+		return
+	}
+	if limit := e.service.options.Limits.Command; m.bytes > limit {
+		inv.buf.Release()
+		m.release()
+		m.aborted = true
+		e.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		return
+	}
+	e.service.memory.SetUsage(&e.usage.queued, m.bytes-m.buffered)
+	if m.aborted {
+		inv.buf.Release()
+	} else {
+		m.queued = append(m.queued, broker.Request{})
+		inv.fillRequest(&m.queued[len(m.queued)-1])
+	}
+	e.reply(append(e.begin(), "+QUEUED\r\n"...))
+}
+
+// own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
+func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
+	size := 0
+	for _, arg := range inv.args {
+		size += len(arg)
+	}
+	room, args := make([]byte, size), inv.args
+	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
+	m.bytes += queuedOverhead + size + 32*len(args)
+	if size >= outbox.LargePayload {
+		inv.buf = outbox.WrapBuffer(memory, room)
+		m.buffered += size
+	}
+	at := 0
+	for i, arg := range args {
+		end := at + copy(room[at:], arg)
+		inv.args[i] = room[at:end:end]
+		at = end
+	}
+}
+
+// release gives back what was queued.
+func (m *transaction) release() {
+	for i := range m.queued {
+		m.queued[i].Tag.(*invocation).buf.Release()
+	}
+	m.queued, m.messages = nil, nil
+}
+
+// BeginExec answers EXEC: with the header of the replies to come, or with why there are none.
+func (e *executor) BeginExec(r *broker.Request) []broker.Request {
+	m := e.txn
+	switch {
+	case m == nil:
+		e.fail(r, protocol.Errorf("EXEC without MULTI"))
+		return nil
+	case m.aborted:
+		e.endMulti()
+		e.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
+		return nil
+	}
+	e.reply(protocol.AppendArray(e.begin(), len(m.queued)))
+	m.inExec = len(m.queued) > 0
+	if !m.inExec {
+		e.endMulti()
+	}
+	return m.queued
+}
+
+// fail answers an EXEC that has run, and found nothing that it may do.
+func (e *executor) fail(r *broker.Request, err *protocol.Error) {
+	answer := protocol.AppendError(e.begin(), err)
+	e.service.stats.failed(r.Tag.(*invocation).row, answer, protocol.RESP)
+	e.reply(answer)
+}
+
+// EndExec ends an EXEC: now come the messages that it sent to its own connection.
+func (e *executor) EndExec(*broker.Request) {
+	messages := e.txn.messages
+	e.txn.messages = nil
+	e.endMulti()
+	for _, d := range messages {
+		e.queueMessages(d.frames, d.entry)
+		d.frames.Release()
+	}
+}
+
+// heldDelivery is messages that have been encoded, and whose they are.
+type heldDelivery struct {
+	frames outbox.Fragment
+	entry  outbox.FrameInfo
+}
+
+// holdDelivery keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
+// may cause millions.
+func (m *transaction) holdDelivery(frames outbox.Fragment, e outbox.FrameInfo) {
+	if e.Kind != outbox.KindMissed {
+		m.missed = nil
+	} else if i, ok := m.missed[e.Account]; ok {
+		m.messages[i].entry.Merge(&e)
+		return
+	} else {
+		if m.missed == nil {
+			m.missed = make(map[*outbox.Account]int)
+		}
+		m.missed[e.Account] = len(m.messages)
+	}
+	frames.Retain()
+	m.heldBytes += frames.Size()
+	m.messages = append(m.messages, heldDelivery{frames, e})
+}
+
+func multi(w *response) {
+	if w.executor.txn != nil {
+		w.fail(protocol.Errorf("MULTI calls can not be nested"))
+		return
+	}
+	w.executor.txn = new(transaction)
+	w.ok()
+}
+
+func discard(w *response) {
+	if w.executor.txn == nil {
+		w.fail(protocol.Errorf("DISCARD without MULTI"))
+		return
+	}
+	w.executor.endMulti()
+	w.ok()
+}
+
+// endMulti forgets the transaction, if there is one.
+func (e *executor) endMulti() {
+	if m := e.txn; m != nil {
+		for i := range m.messages {
+			m.messages[i].frames.Release()
+		}
+		m.release()
+	}
+	e.txn = nil
+	e.service.memory.SetUsage(&e.usage.queued, 0)
+}

@@ -1,0 +1,85 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime/metrics"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+)
+
+// processUsage is what the process takes of the machine.
+type processUsage struct{ peak atomic.Int64 } // of memory; the sweeper and the core look
+
+// heapBytes is how many bytes the objects on the heap have now. It stops nothing, unlike runtime.ReadMemStats.
+func (u *processUsage) heapBytes() int64 {
+	used := metric("/memory/classes/heap/objects:bytes")
+	for peak := u.peak.Load(); used > peak && !u.peak.CompareAndSwap(peak, used); {
+		peak = u.peak.Load()
+	}
+	return used
+}
+
+func metric(names ...string) (sum int64) {
+	samples := make([]metrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
+	}
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			sum += int64(s.Value.Uint64()) //nolint:gosec // bytes
+		}
+	}
+	return sum
+}
+
+// residentMemory is what the kernel holds in memory for the process; where it does not tell, what the runtime has got
+// from it and not given back.
+func residentMemory() int64 {
+	text, err := os.ReadFile("/proc/self/statm") // the kernel makes it up: no disk is read
+	if fields := bytes.Fields(text); err == nil && len(fields) > 1 {
+		if pages, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
+			return pages * int64(os.Getpagesize())
+		}
+	}
+	return metric("/memory/classes/total:bytes") - metric("/memory/classes/heap/released:bytes")
+}
+
+func infoMemory(w *response) []string {
+	s := w.executor.service
+	used, resident := s.usage.heapBytes(), residentMemory()
+	return []string{
+		fmt.Sprintf("used_memory:%d", used),
+		"used_memory_human:" + formatBytes(used),
+		fmt.Sprintf("used_memory_rss:%d", resident),
+		fmt.Sprintf("used_memory_peak:%d", s.usage.peak.Load()),
+		fmt.Sprintf("maxmemory:%d", s.options.MaxMemory),
+		"maxmemory_human:" + formatBytes(s.options.MaxMemory),
+		"maxmemory_policy:noeviction",
+		fmt.Sprintf("mem_fragmentation_ratio:%.2f", float64(resident)/float64(max(1, used))),
+	}
+}
+
+// formatBytes writes bytes as Redis does.
+func formatBytes(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%dB", n)
+	}
+	value, units := float64(n)/(1<<10), "KMGTP"
+	for value >= 1<<10 && len(units) > 1 {
+		value, units = value/(1<<10), units[1:]
+	}
+	return fmt.Sprintf("%.2f%c", value, units[0])
+}
+
+func infoCPU(*response) []string {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // it cannot fail for oneself
+	return []string{
+		fmt.Sprintf("used_cpu_sys:%d.%06d", r.Stime.Sec, r.Stime.Usec),
+		fmt.Sprintf("used_cpu_user:%d.%06d", r.Utime.Sec, r.Utime.Usec),
+	}
+}
