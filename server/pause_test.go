@@ -35,7 +35,7 @@ func socketPair(t *testing.T) (ours, theirs net.Conn) {
 	require.NoError(t, err)
 	for _, sock := range []net.Conn{ours, theirs} {
 		t.Cleanup(func() { _ = sock.Close() })
-		require.NoError(t, sock.SetDeadline(time.Now().Add(time.Minute)))
+		require.NoError(t, sock.SetDeadline(time.Now().Add(10 * time.Minute)))
 	}
 	return ours, theirs
 }
