@@ -1,0 +1,111 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Admit refuses what a RESP2 subscriber may not do, and keeps back what belongs into a transaction. Unknown commands
+// and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
+// so lines are free.
+func (e *executor) Admit(r *broker.Request) bool {
+	inv, stats := r.Tag.(*invocation), &e.service.stats
+	stats.begin(e)
+	if e.inExec() {
+		return e.admitQueued(r, inv)
+	}
+	if inv.piece == 0 {
+		e.recordCommand(inv)
+	}
+	switch {
+	case !e.admitPiece(inv):
+		return false
+	case inv.err != nil:
+		e.logMissingCommand(inv)
+		e.reject(inv, inv.err)
+		return false
+	case !e.unrestricted && e.rejectsUnauthorized(inv):
+		return false
+	case r.Op == broker.Subscribe && e.tooMany(r):
+		e.reject(inv, e.errTooMany())
+		return false
+	case inv.predicates != nil && e.rejectsPredicates(r, inv):
+		return false
+	case inv.dialect == protocol.Line:
+	case !inv.row.AllowedSubscribed && e.version == protocol.RESP2 && e.hasSubscriptions(formRESP):
+		e.reject(inv, protocol.ErrSubscribed(inv.row.FullName()))
+		return false
+	case e.txn != nil && inv.row.NoMulti:
+		e.reject(inv, protocol.Errorf("%s is not possible inside a transaction", inv.row.Name))
+		return false
+	case e.txn != nil && !inv.row.RunsInMulti:
+		e.enqueue(r)
+		return false
+	}
+	e.feedMonitors(inv)
+	if inv.piece == 0 {
+		stats.called(inv.row, max(1, len(r.Payloads)))
+	}
+	return true
+}
+
+// AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
+func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
+	if e.mayPublish(r.Tag.(*invocation)) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
+		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) {
+		return nil, true
+	}
+	return r.Tag.(*invocation).splitRun(), false
+}
+
+// tooMany tells whether a command would take the connection over its limit. Names that it holds already do not count:
+// a library that subscribes anew to all it knows must get through.
+func (e *executor) tooMany(r *broker.Request) bool {
+	room := e.service.options.MaxSubscriptions - e.sub.NumSubscriptions()
+	if len(r.Names) <= room {
+		return false
+	}
+	for _, name := range r.Names {
+		if !e.sub.Holds(r.Kind, r.Form, name) {
+			room--
+		}
+	}
+	return room < 0
+}
+
+func (e *executor) errTooMany() *protocol.Error {
+	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", e.service.options.MaxSubscriptions)
+}
+
+// rejectsPredicates answers a subscription whose predicates are not possible here.
+func (e *executor) rejectsPredicates(r *broker.Request, inv *invocation) bool {
+	err := e.checkPredicates(r, inv)
+	if err != nil {
+		e.reject(inv, err)
+	}
+	return err != nil
+}
+
+// rejectsUnauthorized checks a command, and answers it if the user may not run it.
+func (e *executor) rejectsUnauthorized(inv *invocation) bool {
+	err := e.authorize(inv)
+	if err != nil {
+		e.reject(inv, err)
+	}
+	return err != nil
+}
+
+// recordCommand takes note of how the peer speaks now.
+func (e *executor) recordCommand(inv *invocation) {
+	if inv.dialect != protocol.RESP {
+		e.crlf = inv.crlf
+	}
+	e.speaksLines = inv.dialect == protocol.Line || e.speaksLines && inv.dialect == protocol.Inline // a PING in between changes nothing
+	e.last = inv.row
+	e.replyMode.skip, e.replyMode.skipNext = e.replyMode.skipNext, false
+}
+
+// hasSubscriptions tells whether the connection has subscriptions of a form.
+func (e *executor) hasSubscriptions(f broker.Form) bool {
+	return e.sub.Count(f, broker.Topic)+e.sub.Count(f, broker.Shard) > 0
+}

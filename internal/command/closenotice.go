@@ -1,0 +1,57 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// sendCloseNotice queues the close notice. A slow connection loses what waits; whoever else must go gets it first.
+func (e *executor) sendCloseNotice(reason CloseReason) {
+	switch reason {
+	case CloseReasonKilled:
+	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
+		e.push(e.closeNotice(reason))
+	default:
+		if e.outbox.Evict(e.transport, e.closeNotice(reason)) {
+			e.transport.StartWriter()
+		}
+	}
+}
+
+// closeNoticeText is why a connection must go.
+func (o *Options) closeNoticeText(reason CloseReason) string {
+	switch reason {
+	case CloseReasonAuthTimeout:
+		return fmt.Sprintf("you did not say who you are within %v (--auth-timeout); the connection is closed", o.AuthTimeout)
+	case CloseReasonPermissionRevoked:
+		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
+	case CloseReasonToken:
+		return "your token has expired or was revoked; the connection is closed"
+	case CloseReasonMaxMemory:
+		return fmt.Sprintf("all connections together hold more than %d bytes (--max-memory), and you hold most of it; what waited "+
+			"for you is lost, and the connection is closed", o.MaxMemory)
+	case CloseReasonSlowSoft:
+		return fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
+			"and the connection is closed", o.SlowSoft, o.SlowTime)
+	}
+	return fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
+}
+
+// closeNotice tells a peer why it must go, where its protocol has a way to say it: an unsolicited frame would be taken for a
+// reply by RESP2 clients. Who has yet to authenticate waits for no message, and is told in any protocol.
+func (e *executor) closeNotice(reason CloseReason) []byte {
+	text := e.service.options.closeNoticeText(reason)
+	if !e.speaksLines && reason == CloseReasonAuthTimeout {
+		return protocol.AppendError(nil, protocol.Errorf("%s", text))
+	}
+	if !e.speaksLines && e.version == protocol.RESP2 {
+		return nil
+	}
+	if !e.speaksLines { // a push of a kind of its own; unknown kinds are safe in RESP3
+		b := e.version.AppendHeader(nil, protocol.Push, 3)
+		b = protocol.AppendBulkString(protocol.AppendBulkString(b, "closing"), reason.String())
+		return protocol.AppendBulkString(b, text)
+	}
+	return protocol.AppendLineEnd(protocol.AppendLineError(nil, protocol.Errorf("%s", text)), e.crlf)
+}

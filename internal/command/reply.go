@@ -1,0 +1,144 @@
+package command
+
+import (
+	"bytes"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/protocol"
+)
+
+// Published answers a publish, or several in a row.
+func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
+	inv := r.Tag.(*invocation)
+	if r.Stale {
+		inv.question.stale.Store(true)
+	}
+	if e.repliesWithSeq(inv) {
+		e.reply(e.appendSeqReplies(inv, messages, first, receivers))
+		return
+	}
+	b := e.service.encoder.begin(max(512, messages*(len(inv.args[1])+16)))
+	if inv.row.Syntax == protocol.ArgsInline {
+		b = protocol.AppendInt(b, int64(receivers))
+	} else {
+		b = appendVerb(b, inv, inv.args[1:2])
+	}
+	for one := len(b); messages > 1; messages-- {
+		b = append(b, b[:one]...)
+	}
+	e.reply(b)
+}
+
+// Subscribed confirms one name.
+func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
+	e.chargeSubscription(name)
+	inv := r.Tag.(*invocation)
+	if inv.row.Syntax == protocol.ArgsInline {
+		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
+		return
+	}
+	e.confirmVerb(inv, name, e.isLastOf(inv, r))
+}
+
+// Unsubscribed confirms one name.
+func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
+	e.chargeSubscription(name)
+	inv := r.Tag.(*invocation)
+	if inv.row.Syntax == protocol.ArgsInline {
+		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
+		return
+	}
+	last := e.isLastOf(inv, r)
+	if len(r.Names) == 0 { // all were meant: the last one leaves none of its kind
+		last = e.sub.CountKind(r.Form, r.Kind) == 0
+	}
+	e.confirmVerb(inv, name, last)
+}
+
+// isLastOf reports whether the name being confirmed is the last one of a verb that came as RESP.
+func (e *executor) isLastOf(inv *invocation, r *broker.Request) bool {
+	if inv.long != nil {
+		return len(e.confirmedNames)+1 == inv.long.names
+	}
+	return len(e.confirmedNames)+1 == len(r.Names)
+}
+
+// confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
+func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
+	if inv.dialect == protocol.Line {
+		if name == nil {
+			e.replyVerb(inv, nil)
+		} else {
+			e.replyVerb(inv, [][]byte{name})
+		}
+		return
+	}
+	if name != nil {
+		if inv.long != nil {
+			name = bytes.Clone(name) // the piece that it came in is about to be given back
+		}
+		e.confirmedNames = append(e.confirmedNames, name)
+	}
+	if last {
+		e.replyVerb(inv, e.confirmedNames)
+		e.confirmedNames = nil
+	}
+}
+
+// replyVerb answers a verb in the dialect it came in.
+func (e *executor) replyVerb(inv *invocation, names [][]byte) {
+	e.reply(appendVerb(e.begin(), inv, names))
+}
+
+func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
+	if inv.dialect == protocol.Line {
+		return protocol.AppendLineEnd(protocol.AppendLineOK(b, inv.row.Name, names...), inv.crlf)
+	}
+	return append(protocol.AppendLineOK(append(b, '+'), inv.row.Name, names...), "\r\n"...)
+}
+
+// Reply runs the commands that the core has no part in, at their instant in the order.
+func (e *executor) Reply(r *broker.Request, v broker.View) {
+	inv := r.Tag.(*invocation)
+	w := &e.service.response
+	*w = response{executor: e, inv: inv, view: v, buf: e.begin()}
+	w.run()
+	if inv.long == nil {
+		e.reply(w.buf)
+	} else if inv.long.reply = append(inv.long.reply, w.buf...); inv.isLast() {
+		e.reply(inv.long.reply)
+	}
+	*w = response{} // it must not keep the reply, nor the connection, alive
+}
+
+// replyErr answers a command with an error.
+func (e *executor) replyErr(inv *invocation, err *protocol.Error) {
+	e.service.stats.rejected(inv.row, err)
+	e.reply(appendErr(e.begin(), inv, err))
+}
+
+// appendErr words an error in the dialect of the command that it answers.
+func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
+	if inv.dialect == protocol.Line && !err.Fatal {
+		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), inv.crlf)
+		return protocol.AppendHints(b, err, inv.crlf)
+	}
+	return protocol.AppendError(b, err)
+}
+
+// begin lends room for a reply; reply queues it.
+func (e *executor) begin() []byte { return e.service.encoder.begin(512) }
+
+func (e *executor) reply(frame []byte) {
+	if !e.replyMode.off && !e.replyMode.skip {
+		e.push(frame)
+	}
+}
+
+// push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
+func (e *executor) push(frame []byte) {
+	if len(frame) > 0 {
+		e.queue(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
+	}
+}
