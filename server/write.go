@@ -42,21 +42,51 @@ func (w *writer) writeReady(fd uintptr) bool {
 // its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
 func (w *writer) run() {
 	defer w.writing.Done()
-	defer func() {
-		if p := recover(); p != nil {
-			w.LogPanic(p)
-			w.Outbox().Fail(&w.queue)
-			w.End(command.CloseReasonPanic)
-		}
-	}()
-	h := &w.queue
-	for w.Outbox().Dequeue(h, w.sock) {
-		if err := w.writeOut(h); err != nil {
-			w.Outbox().Fail(h)
-			w.End(writeReason(err))
-			return
+	defer w.recover()
+	for w.Outbox().Dequeue(&w.queue, w.sock) {
+		for w.queue.First != nil {
+			if w.Outbox().IsEvicted() && !w.queue.AtNotice() {
+				if err := w.finishFrame(&w.queue); err != nil {
+					w.fail(err)
+					return
+				}
+				break // the rest is lost, and Dequeue settles it
+			}
+			w.Outbox().RenewDeadline(w.sock, w.server.service.Options().SlowTime)
+			n, err := w.write(w.queue.First, w.queue.ChunkOffset)
+			w.MarkWritten(&w.queue, n)
+			if err != nil && w.ends(err, n) {
+				w.fail(err)
+				return
+			}
 		}
 	}
+}
+
+// recover keeps a defect from taking more than this connection with it.
+func (w *writer) recover() {
+	if p := recover(); p != nil {
+		w.LogPanic(p)
+		w.Outbox().Fail(&w.queue)
+		w.End(command.CloseReasonPanic)
+	}
+}
+
+// fail ends the connection, for a reason that a write gave.
+func (w *writer) fail(err error) {
+	w.Outbox().Fail(&w.queue)
+	w.End(writeReason(err))
+}
+
+// ends reports whether an error of a write ends the connection. A deadline that passed does not, if the client has taken
+// something, or if the writer was woken by it for an eviction: but the last deadline does.
+func (w *writer) ends(err error, written int) bool {
+	evicted := w.Outbox().IsEvicted()
+	if !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 && !evicted {
+		return true
+	}
+	w.Outbox().ExpireDeadline()
+	return evicted && w.queue.AtNotice() || !evicted && w.Outbox().IsDraining()
 }
 
 // writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
@@ -68,34 +98,9 @@ func writeReason(err error) command.CloseReason {
 	return command.CloseReasonIOError
 }
 
-// writeOut writes what is dequeued, in calls of at most maxWrite. When the subscriber is evicted meanwhile, it finishes
-// the frame that has been begun and leaves the rest.
-func (w *writer) writeOut(h *outbox.WriteQueue) error {
-	for h.First != nil {
-		if w.Outbox().IsEvicted() && !h.AtNotice() {
-			return w.finishFrame(h)
-		}
-		w.Outbox().RenewDeadline(w.sock, w.server.service.Options().SlowTime)
-		n, err := w.writeSome(h.First, h.ChunkOffset)
-		w.MarkWritten(&w.queue, n)
-		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && (!late || n == 0 && !w.Outbox().IsEvicted()) {
-			return err
-		}
-		if late { // it took something, or was woken to be evicted
-			w.Outbox().ExpireDeadline()
-			evicted := w.Outbox().IsEvicted()
-			if evicted && h.AtNotice() || !evicted && w.Outbox().IsDraining() {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// writeSome is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
+// write is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
 // behind it.
-func (w *writer) writeSome(from *outbox.Chunk, at int) (int, error) {
+func (w *writer) write(from *outbox.Chunk, at int) (int, error) {
 	first := w.queue.Piece(from, at)
 	first = first[:min(len(first), outbox.MaxWrite)]
 	if w.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that

@@ -55,7 +55,7 @@ func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole 
 		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) {
 		return nil, true
 	}
-	return r.Tag.(*invocation).splitRun(), false
+	return splitRun(r), false
 }
 
 // tooMany tells whether a command would take the connection over its limit. Names that it holds already do not count:

@@ -103,67 +103,62 @@ func extended(s, more [][]byte) [][]byte {
 	return more // append had to make an array of its own
 }
 
-// next finds the next command, n bytes of data.
-func (b *Batch) next(r *protocol.Reader) (n int, ok bool, err *protocol.Error) {
-	n, ok, err = r.Next(&b.command, b.data[b.used:], freeTail(&b.args))
-	if ok {
-		b.args = extended(b.args, b.command.Args)
+// add makes room for one more call and its request, which are empty: see release. Another add may move both: so a request
+// gets its Tag when all are there.
+func (b *Batch) add() (*invocation, *broker.Request) {
+	n := len(b.calls)
+	if n == cap(b.calls) {
+		b.calls = slices.Grow(b.calls, 1+n)
 	}
-	return n, ok, err
-}
-
-// add makes room for one more call, which is empty: see release.
-func (b *Batch) add() *invocation {
-	if len(b.calls) == cap(b.calls) {
-		b.calls = slices.Grow(b.calls, 1+len(b.calls))
+	if n == cap(b.Requests) {
+		b.Requests = slices.Grow(b.Requests, 1+n)
 	}
-	b.calls = b.calls[:len(b.calls)+1]
-	return &b.calls[len(b.calls)-1]
+	b.calls, b.Requests = b.calls[:n+1], b.Requests[:n+1]
+	return &b.calls[n], &b.Requests[n]
 }
 
 // findRuns makes inv the run that begins with the command just found, n bytes of data, and adds a call for each run that
 // follows it and is written the same way, to whatever topics.
-func (b *Batch) findRuns(inv *invocation, n int, l *protocol.Limits) {
+func (b *Batch) findRuns(inv *invocation, req *broker.Request, n int, l *protocol.Limits) {
 	if inv.dialect == protocol.Line {
 		b.used += inv.run.ScanLines(&b.command, b.data[b.used:], n, freeTail(&b.payloads), l.Line)
 		b.payloads = extended(b.payloads, inv.run.Payloads)
+		req.Payloads = inv.run.Payloads
 		return
 	}
 	inv.preserveName()
-	for b.findRun(inv, n, l); len(b.calls) < maxCalls; b.findRun(inv, n, l) {
+	for b.findRun(inv, req, n, l); len(b.calls) < maxCalls; b.findRun(inv, req, n, l) {
 		var args [][]byte
 		if args, n = protocol.NextPublish(b.data[b.used:], inv.args[0], freeTail(&b.args), l); n == 0 {
 			return
 		}
 		b.args = extended(b.args, args)
-		prev := inv
-		inv = b.add()
-		inv.handler, inv.row, inv.args, inv.buf = prev.handler, prev.row, args, b.buf
+		handler, row, like := inv.handler, inv.row, *req
+		inv, req = b.add()
+		inv.handler, inv.row, inv.args, inv.buf = handler, row, args, b.buf
+		*req = like
+		req.Names = args[1:2]
 	}
 }
 
 // findRun makes inv the run that begins with its command, n bytes of data. A large message is a run of its own.
-func (b *Batch) findRun(inv *invocation, n int, l *protocol.Limits) {
+func (b *Batch) findRun(inv *invocation, req *broker.Request, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
 	if len(inv.args[2]) >= outbox.LargePayload {
 		data = data[:n]
 	}
 	b.used += inv.run.Scan(inv.args, data, n, freeTail(&b.payloads), min(l.Message, outbox.LargePayload-1))
 	b.payloads = extended(b.payloads, inv.run.Payloads)
+	req.Payloads = inv.run.Payloads
 	inv.run.RewriteAsMessages()
 }
 
-// fillRequests fills b.Requests from b.calls, and returns how many commands that are.
-func (b *Batch) fillRequests() (commands int) {
-	b.Requests = slices.Grow(b.Requests, len(b.calls))[:len(b.calls)] // empty: see release
-	for i := range b.calls {
-		inv := &b.calls[i]
-		inv.fillRequest(&b.Requests[i])
-		if inv.piece == 0 {
-			commands += max(1, len(inv.run.Payloads))
-		}
+// last is the last command, nil if there is none.
+func (b *Batch) last() *invocation {
+	if len(b.calls) == 0 {
+		return nil
 	}
-	return commands
+	return &b.calls[len(b.calls)-1]
 }
 
 // topics are the arguments that are topics or patterns.
@@ -177,31 +172,17 @@ func (inv *invocation) topics() [][]byte {
 	return nil
 }
 
-// fillRequest fills in what the core is asked; r is empty.
-func (inv *invocation) fillRequest(r *broker.Request) {
-	r.Op, r.Kind, r.Form, r.Names, r.Tag = inv.handler.op, inv.handler.kind, formRESP, inv.topics(), inv
-	r.Filters = inv.predicates
-	if inv.dialect == protocol.Line {
-		r.Form = formLine
-	}
-	r.IncludeFiltered = r.Op == broker.Unsubscribe && inv.row.Syntax == protocol.ArgsNames
-	switch {
-	case inv.run.Payloads != nil:
-		r.Payloads = inv.run.Payloads
-	case r.Op == broker.Publish:
-		r.Payloads = inv.args[2:3]
-	}
-}
-
 // splitRun takes a run apart: a request for each message.
-func (inv *invocation) splitRun() []broker.Request {
-	calls := make([]invocation, len(inv.run.Payloads))
+func splitRun(run *broker.Request) []broker.Request {
+	calls := make([]invocation, len(run.Payloads))
 	requests := make([]broker.Request, len(calls))
-	for i, payload := range inv.run.Payloads {
-		calls[i] = *inv
-		calls[i].args = [][]byte{inv.args[0], inv.args[1], payload}
-		calls[i].run, calls[i].buf = protocol.Run{}, nil
-		calls[i].fillRequest(&requests[i])
+	for i, payload := range run.Payloads {
+		inv := &calls[i]
+		*inv = *run.Tag.(*invocation)
+		inv.args = [][]byte{inv.args[0], inv.args[1], payload}
+		inv.run, inv.buf = protocol.Run{}, nil
+		requests[i] = *run
+		requests[i].Payloads, requests[i].Tag = inv.args[2:3], inv
 	}
 	return requests
 }

@@ -16,7 +16,6 @@ func TestABatchIsBounded(t *testing.T) {
 	copy(in.Bytes, strings.Repeat("a\n", 32<<10))
 	b := newBatch(r.sub, in, 0, len(in.Bytes))
 	assert.Equal(t, CloseReasonNone, r.parse(b))
-	b.fillRequests()
 	assert.Len(t, b.calls, maxOthers)
 	assert.True(t, r.moreBuffered, "the rest is taken without another read")
 	assert.Less(t, b.memSize(), int64(512<<10))

@@ -54,7 +54,7 @@ type Conn struct {
 	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
 
 	fileTask   *fileTask   // the core's until a fence has passed, the reader's afterwards
-	unfinished *invocation // a command that must come again: the same
+	unfinished *broker.Request // a command that must come again: the same
 
 	window  readWindow
 	outbox  outbox.Outbox

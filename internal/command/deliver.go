@@ -7,39 +7,59 @@ import (
 )
 
 // Deliver queues one message for one subscription. The limit is held against what waited before: an outbox under it
-// takes one more message, however large, and a subscriber that reads gets it.
+// takes one more message, however large, and a subscriber that reads gets it. What a transaction sends to its own
+// connection is held back: it comes after the reply, as in Redis 7.2.
 func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	if e.service.memory.ExceededOnCore {
 		e.service.evictLargest()
 	}
-	if e.closing {
-		e.outbox.Discard(accountOf(s), len(m.Payloads))
-		return false
-	}
-	over = e.overLimit()
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
 	info := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), LastSeq: last, Format: e.format(s.Form)} //nolint:gosec // of one run
-	policy := e.outbox.Policy()
-	if over && policy != outbox.Disconnect && e.outbox.HasGapRoom() { // or the notes alone are too much
-		if over = false; policy == outbox.DropNewest || e.inExec() { // what a transaction holds back cannot be cut yet
-			info.Kind = outbox.KindMissed
-			a.LastSeq, a.LastLostSeq = last, last
-			e.deliver(outbox.Fragment{}, info)
-			return false
+	if e.closing || e.overLimit() {
+		if lost, evict := e.overflow(&info); lost {
+			return evict
 		}
-	}
-	if over { // what waits for it is lost with it: encoding one more for each pattern took 9.7 s once
-		a.LastSeq = last
-		e.outbox.Discard(a, len(m.Payloads))
-		return true
 	}
 	frames := e.service.encoder.encode(info.Format, m, s, a.PreviousSeq(info.Format))
 	a.LastSeq = last
-	e.deliver(frames, info)
-	if policy == outbox.DropOldest && int64(e.messageBytes) > e.outbox.Limit && !e.inExec() {
+	if e.inExec() {
+		e.txn.holdDelivery(frames, info)
+		return false
+	}
+	e.lastMessageBytes = frames.Size()
+	e.messageBytes += e.lastMessageBytes
+	e.queued().Add(frames, info)
+	if int64(e.messageBytes) > e.outbox.Limit && e.outbox.Policy() == outbox.DropOldest {
 		e.Flush() // the outbox cuts what is too much: a round must not pile up more than that
 	}
-	return over
+	return false
+}
+
+// overflow applies the policy for slow consumers to messages that come while too many wait. They are not lost under
+// drop-oldest: older ones are, when they are flushed. Losses have a limit too, over which no policy helps.
+func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
+	a, policy := info.Account, e.outbox.Policy()
+	switch {
+	case e.closing:
+	case policy == outbox.Disconnect || !e.outbox.HasGapRoom():
+		evict = true // what waits is lost with it: encoding one more for each pattern took 9.7 s once
+	case policy == outbox.DropNewest || e.inExec(): // what a transaction holds back cannot be cut yet
+		info.Kind = outbox.KindMissed
+		a.LastSeq, a.LastLostSeq = info.LastSeq, info.LastSeq
+		if e.inExec() {
+			e.txn.holdDelivery(outbox.Fragment{}, *info)
+		} else {
+			e.queued().Add(outbox.Fragment{}, *info)
+		}
+		return true, false
+	default:
+		return false, false
+	}
+	if !e.closing {
+		a.LastSeq = info.LastSeq
+	}
+	e.outbox.Discard(a, int(info.Count))
+	return true, evict
 }
 
 // accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
@@ -52,31 +72,12 @@ func accountOf(s *broker.Subscription) *outbox.Account {
 	return a
 }
 
-// deliver queues messages, or holds them back: what a transaction sends to its own connection comes after its answer,
-// as in Redis 7.2.
-func (e *executor) deliver(frames outbox.Fragment, info outbox.FrameInfo) {
-	if !e.inExec() {
-		e.queueMessages(frames, info)
-		return
-	}
-	e.txn.holdDelivery(frames, info)
-}
-
-// queueMessages is queue for messages, which count against the limit.
-func (e *executor) queueMessages(frames outbox.Fragment, info outbox.FrameInfo) {
-	if size := frames.Size(); size > 0 {
-		e.lastMessageBytes = size
-		e.messageBytes += size
-	}
-	e.queue(frames, info)
-}
-
-// queue appends to what the next flush hands over.
-func (e *executor) queue(s outbox.Fragment, info outbox.FrameInfo) {
+// queued is what the next flush hands over.
+func (e *executor) queued() *outbox.Unflushed {
 	if e.unflushed == nil {
 		e.unflushed = outbox.NewUnflushed()
 	}
-	e.unflushed.Add(s, info)
+	return e.unflushed
 }
 
 // overLimit tells whether more messages wait than may.

@@ -72,7 +72,9 @@ func (a *arena) commit(frames []byte) outbox.Fragment {
 	return outbox.Fragment{Bytes: frames, Buf: a.buf}
 }
 
-// encode returns m as the subscription's conn reads it.
+// encode returns m as the subscription's connection reads it. Frames of a run go on as they came in (see
+// [protocol.Run]), where they lie, if they fill a good part of what was read, or if one subscriber alone gets them. They
+// can be there in one version of RESP only, that of the first receiver.
 func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	last, pattern := &e.messages[f], ""
 	if !f.Line() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
@@ -82,30 +84,38 @@ func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscript
 		return last.frames
 	}
 	last.sequence, last.messages, last.pattern, last.previousSeq = m.Sequence, len(m.Payloads), pattern, previousSeq
-	if last == &e.messages[f] && f <= outbox.FormatRESP3 { // not by its pattern, which may be empty
-		if last.frames = e.reuseFrames(f, m, &last.arena); last.frames.Bytes != nil {
-			return last.frames
-		}
-	}
-	if isLarge(m) {
+	inv, reusable := m.Tag.(*invocation)
+	reusable = reusable && last == &e.messages[f] && f <= outbox.FormatRESP3 && // not by its pattern, which may be empty
+		inv.run.Frames != nil && len(inv.run.Payloads) == len(m.Payloads)
+	switch {
+	case reusable && e.reusedSeq != m.Sequence && (m.Receivers == 1 || inv.buf.WorthPinning(len(inv.run.Frames))):
+		e.reusedSeq = m.Sequence
+		inv.run.SetVersion(f.Version())
+		last.frames = outbox.Fragment{Bytes: inv.run.Frames, Buf: inv.buf}
+	case isLarge(m): // a frame of the other version, around the payload where it is
 		e.hasOversized = true
 		last.frames = e.encodeLarge(f, m, s, previousSeq)
-		return last.frames
+	case reusable: // all receivers share one copy
+		last.frames = last.arena.commit(inv.run.AppendFrames(last.arena.begin(e.memory, len(inv.run.Frames)), f.Version()))
+	default:
+		last.frames = last.arena.commit(appendFrames(last.arena.begin(e.memory, encodedSize(f, m, pattern)), f, m, s, previousSeq))
+		e.hasOversized = e.hasOversized || last.frames.Buf == nil || !last.frames.Buf.IsPooled()
 	}
-	b := last.arena.begin(e.memory, encodedSize(f, m, pattern))
+	return last.frames
+}
+
+// appendFrames encodes m anew.
+func appendFrames(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
 	switch {
 	case f.HasSeq():
-		b = appendWithSeq(b, f, m, s, previousSeq)
+		return appendWithSeq(b, f, m, s, previousSeq)
 	case f.Line():
-		b = protocol.AppendUpdates(b, m.Topic, m.Payloads, f.Crlf())
-	default:
-		for _, payload := range m.Payloads {
-			b = appendMessage(b, f.Version(), m.Topic, payload, s)
-		}
+		return protocol.AppendUpdates(b, m.Topic, m.Payloads, f.Crlf())
 	}
-	last.frames = last.arena.commit(b)
-	e.hasOversized = e.hasOversized || last.frames.Buf == nil || !last.frames.Buf.IsPooled()
-	return last.frames
+	for _, payload := range m.Payloads {
+		b = appendMessage(b, f.Version(), m.Topic, payload, s)
+	}
+	return b
 }
 
 // encodedSize is about what m takes; escapes are rare, and append grows if there are many.
@@ -119,25 +129,6 @@ func encodedSize(f outbox.Format, m *broker.Message, pattern string) int {
 		frame += 2 * len(":18446744073709551615\r\n")
 	}
 	return size + len(m.Payloads)*frame
-}
-
-// reuseFrames sends frames on as they came in: see protocol.Run. If they fill a good part of what was read, or if there is
-// only one to get them, they stay where they are; else all receivers share one copy. They can be there in one version
-// of RESP only, that of the first who asks; the other one is a copy.
-func (e *encoder) reuseFrames(f outbox.Format, m *broker.Message, a *arena) outbox.Fragment {
-	inv, ok := m.Tag.(*invocation)
-	if !ok || inv.run.Frames == nil || len(inv.run.Payloads) != len(m.Payloads) {
-		return outbox.Fragment{}
-	}
-	if e.reusedSeq != m.Sequence && (m.Receivers == 1 || inv.buf.WorthPinning(len(inv.run.Frames))) {
-		e.reusedSeq = m.Sequence
-		inv.run.SetVersion(f.Version())
-		return outbox.Fragment{Bytes: inv.run.Frames, Buf: inv.buf}
-	}
-	if isLarge(m) {
-		return outbox.Fragment{} // a frame of the other version, around the payload where it is
-	}
-	return a.commit(inv.run.AppendFrames(a.begin(e.memory, len(inv.run.Frames)), f.Version()))
 }
 
 // dropOversized drops large frames once their batch is done, so that an idle server does not keep the last ones.

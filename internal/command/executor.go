@@ -60,7 +60,7 @@ func (e *executor) Applied(b *broker.Batch) {
 		e.service.stats.end(e)
 		e.service.encoder.dropOversized()
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
-			e.resubmitLater(b.Requests[n-1].Tag.(*invocation))
+			e.resubmitLater(&b.Requests[n-1])
 		}
 		e.usage.batches.Add(-note.charged)
 		e.service.memory.Charge(-note.charged)

@@ -170,7 +170,7 @@ func (c *Conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 		}
 		parts := requests[i : i+1]
 		if q != nil && len(r.Payloads) > 1 {
-			if parts = r.Tag.(*invocation).splitRun(); !apart {
+			if parts = splitRun(r); !apart {
 				out, apart = append([]broker.Request(nil), requests[:i]...), true
 			}
 		}

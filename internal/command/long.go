@@ -38,19 +38,12 @@ func (inv *invocation) leavesAll() bool {
 	return inv.err == nil && (inv.handler.op == broker.Unsubscribe && len(inv.args) == 1 || inv.handler.op == broker.Reset)
 }
 
-// submitAll submits a batch, and if its last command is a long one, the pieces of that behind it.
-func (r *Reader) submitAll(b *Batch) bool {
-	if inv := &b.calls[len(b.calls)-1]; inv.isLong() {
-		return r.submitLong(b, inv)
-	}
-	return r.submit(b)
-}
-
-// submitLong stands by itself for the sake of handleRead's stack, as resubmit does for readAll's.
+// submitLong submits a batch, and behind it the pieces of its last command. It stands by itself for the sake of Serve's
+// stack, as resubmit does.
 //
 //go:noinline
 func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
-	whole, n := *inv, inv.numFixedArgs()
+	whole, n, like := *inv, inv.numFixedArgs(), b.Requests[len(b.calls)-1]
 	whole.long = &long{names: len(inv.args) - n}
 	in, from := b.buf, b.From
 	in.Retain() // the names lie in it
@@ -58,6 +51,7 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	r.service.memory.SetUsage(&r.usage.partial, cap(b.args)*sliceSize)
 	b.args = nil // they stay with the command, which outlives the batch
 	*inv = whole.pieceAt(nil, 0)
+	b.Requests[len(b.calls)-1] = inv.requestLike(like)
 	ok := r.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		r.awaitMemory()
@@ -65,18 +59,30 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 			return true // ended by another goroutine, which has said why
 		}
 		in.Retain()
-		ok = r.submit(whole.batch(from, in, at))
+		ok = r.submit(whole.batch(from, in, like, at))
 	}
 	return ok
 }
 
 // batch is that of a piece alone.
-func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, at int) *Batch {
+func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, like broker.Request, at int) *Batch {
 	b := newBatch(from, in, 0, 0)
 	piece := inv.pieceAt(freeTail(&b.args), at)
 	b.args = extended(b.args, piece.args) // for release to clear: or the pool would keep the names, and all they lie in
-	*b.add() = piece
+	b.addOnly(piece, like)
 	return b
+}
+
+// addOnly adds a command whose request is like another but for its names.
+func (b *Batch) addOnly(command invocation, like broker.Request) {
+	inv, req := b.add()
+	*inv, *req = command, command.requestLike(like)
+}
+
+// requestLike is a request like another, with the names and the predicates of inv.
+func (inv *invocation) requestLike(r broker.Request) broker.Request {
+	r.Names, r.Filters = inv.topics(), inv.predicates
+	return r
 }
 
 // pieceAt is the piece of a command that begins with a name. Its arguments are appended to room.
@@ -121,23 +127,25 @@ func (e *executor) reject(inv *invocation, err *protocol.Error) {
 //
 //go:noinline
 func (r *Reader) resubmit() bool {
-	inv := r.unfinished
+	again := r.unfinished
 	r.unfinished = nil
 	b := newBatch(r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
-	*b.add() = *inv
+	b.addOnly(*again.Tag.(*invocation), *again)
 	r.sync = true
 	return r.submit(b)
 }
 
 // resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
 // read behind.
-func (e *executor) resubmitLater(inv *invocation) {
-	again := *inv
-	again.args = make([][]byte, len(inv.args))
-	for i, arg := range inv.args {
-		again.args[i] = bytes.Clone(arg)
+func (e *executor) resubmitLater(req *broker.Request) {
+	again, inv := *req, *req.Tag.(*invocation)
+	args := inv.args
+	inv.args = make([][]byte, len(args))
+	for i, arg := range args {
+		inv.args[i] = bytes.Clone(arg)
 	}
-	again.buf = nil
-	again.piece++
+	inv.buf = nil
+	inv.piece++
+	again.Tag, again.Unfinished = &inv, false
 	e.unfinished = &again
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
@@ -16,7 +17,7 @@ func TestAPieceLeavesNothingInThePool(t *testing.T) {
 	const names = maxNames + 100
 	sub := protocol.Lookup([]byte("SUB"))
 	k := invocation{row: sub, handler: handlerByIndex[sub.Index()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &long{names: names}}
-	b := k.batch(nil, outbox.WrapBuffer(nil, nil), maxNames)
+	b := k.batch(nil, outbox.WrapBuffer(nil, nil), broker.Request{}, maxNames)
 	args := b.calls[0].args
 	assert.Len(t, args, 1+100)
 	b.release()

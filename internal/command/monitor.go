@@ -29,7 +29,7 @@ func (e *executor) feedMonitors(inv *invocation) {
 			continue
 		}
 		m.messageBytes += len(shown.Bytes)
-		m.queue(shown, outbox.FrameInfo{Kind: outbox.KindOther})
+		m.queued().Add(shown, outbox.FrameInfo{Kind: outbox.KindOther})
 		m.Flush() // the core flushes only those that it has queued something for itself
 	}
 }

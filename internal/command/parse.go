@@ -16,13 +16,17 @@ import (
 // taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
 // after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
 func (r *Reader) parse(b *Batch) CloseReason {
+	r.lastReadAt.Store(r.service.clock.Load())
 	r.sync = false
 	r.parser.SetUnauthenticated(r.unauthenticated())
 	for others := 0; b.used < len(b.data) && !r.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
-		n, ok, err := b.next(&r.parser)
+		n, ok, err := r.parser.Next(&b.command, b.data[b.used:], freeTail(&b.args))
+		if ok {
+			b.args = extended(b.args, b.command.Args)
+		}
 		if err != nil {
 			b.used = len(b.data)
-			inv := b.add()
+			inv, _ := b.add()
 			inv.handler, inv.err = replyError, err
 			return CloseReasonProtocol
 		}
@@ -34,11 +38,11 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			b.used = len(b.data)
 			return CloseReasonHTTP
 		}
-		inv := b.add()
-		r.check(inv, &b.command)
+		inv, req := b.add()
+		r.check(inv, req, &b.command)
 		inv.buf = b.buf
 		if r.joinsRuns(inv) {
-			b.findRuns(inv, n, &r.service.options.Limits)
+			b.findRuns(inv, req, n, &r.service.options.Limits)
 			others--
 			continue
 		}
@@ -61,8 +65,9 @@ func (r *Reader) parse(b *Batch) CloseReason {
 // fewer, maxOthers: with 256 a PING among 50 clients that flood two-byte commands took twice as long.
 const maxCalls, maxOthers = 256, 64
 
-// check makes inv of a command: it looks it up and checks what can be checked without the core.
-func (r *Reader) check(inv *invocation, cmd *protocol.Command) {
+// check makes inv, and the request that goes with it, of a command: it looks it up and checks what can be checked
+// without the core. Both are empty before.
+func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Command) {
 	inv.row, inv.err = cmd.Resolve() // which may put arguments together
 	inv.dialect, inv.crlf, inv.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if inv.err == nil {
@@ -82,6 +87,14 @@ func (r *Reader) check(inv *invocation, cmd *protocol.Command) {
 		inv.handler = replyError
 	case inv.row.HasSecrets:
 		r.hashSecrets(inv.row, inv.args)
+	}
+	req.Op, req.Kind, req.Names, req.Filters = inv.handler.op, inv.handler.kind, inv.topics(), inv.predicates
+	if inv.dialect == protocol.Line {
+		req.Form = formLine
+	}
+	req.IncludeFiltered = req.Op == broker.Unsubscribe && inv.row.Syntax == protocol.ArgsNames
+	if req.Op == broker.Publish {
+		req.Payloads = inv.args[2:3]
 	}
 	if r.traced() {
 		r.trace(inv)

@@ -51,7 +51,20 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 		if err != nil {
 			return readReason(err)
 		}
-		if reason := r.handleRead(b); reason != CloseReasonNone {
+		reason, ok := r.parse(b), true
+		r.keepPartial(b)
+		switch inv := b.last(); {
+		case inv == nil:
+			b.release()
+		case inv.isLong():
+			ok = r.submitLong(b, inv)
+		default:
+			ok = r.submit(b)
+		}
+		if !ok {
+			return CloseReasonShutdown
+		}
+		if reason != CloseReasonNone {
 			return reason
 		}
 	}
@@ -161,31 +174,20 @@ func (r *Reader) releaseReader() {
 	r.chargeReading()
 }
 
-// handleRead splits what was read into commands and submits them as one batch, in one send.
-func (r *Reader) handleRead(b *Batch) CloseReason {
-	r.lastReadAt.Store(r.service.clock.Load())
-	reason := r.parse(b)
-	if len(b.buf.Bytes) > outbox.LargeBuffers.Size {
-		r.sync = true // one large command of a connection at a time is enough in memory
-	}
-	r.keepPartial(b)
-	r.chargeReading()
-	if len(b.calls) == 0 {
-		b.release()
-		return reason
-	}
-	if !r.submitAll(b) {
-		return CloseReasonShutdown
-	}
-	return reason
-}
-
-// submit asks the core for what a batch says. It stands by itself for the sake of handleRead's stack.
+// submit submits a batch. It stands by itself for the sake of Serve's stack.
 //
 //go:noinline
 func (r *Reader) submit(b *Batch) bool {
-	r.service.Counts.commands.Add(int64(b.fillRequests()))
-	if !r.judgeAhead(b) {
+	commands := 0
+	for i := range b.calls {
+		inv, req := &b.calls[i], &b.Requests[i]
+		req.Tag = inv
+		if inv.piece == 0 {
+			commands += max(1, len(req.Payloads))
+		}
+	}
+	r.service.Counts.commands.Add(int64(commands))
+	if r.known.Load() != nil && !r.judgeAhead(b) {
 		b.release()
 		return false // the reason has been said already
 	}
@@ -198,6 +200,9 @@ func (r *Reader) submit(b *Batch) bool {
 
 // keepPartial keeps what is not parsed yet.
 func (r *Reader) keepPartial(b *Batch) {
+	if len(b.buf.Bytes) > outbox.LargeBuffers.Size {
+		r.sync = true // one large command of a connection at a time is enough in memory
+	}
 	tail := b.data[b.used:]
 	switch {
 	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
@@ -215,6 +220,7 @@ func (r *Reader) keepPartial(b *Batch) {
 	default:
 		r.partial = nil
 	}
+	r.chargeReading()
 }
 
 // chargeReading counts what the reader holds until the next bytes come. Buffers count themselves in the sum of all.

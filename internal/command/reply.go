@@ -67,11 +67,11 @@ func (e *executor) isLastOf(inv *invocation, r *broker.Request) bool {
 // confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
 func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 	if inv.dialect == protocol.Line {
+		names := [][]byte{name}
 		if name == nil {
-			e.replyVerb(inv, nil)
-		} else {
-			e.replyVerb(inv, [][]byte{name})
+			names = nil
 		}
+		e.reply(appendVerb(e.begin(), inv, names))
 		return
 	}
 	if name != nil {
@@ -81,16 +81,12 @@ func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 		e.confirmedNames = append(e.confirmedNames, name)
 	}
 	if last {
-		e.replyVerb(inv, e.confirmedNames)
+		e.reply(appendVerb(e.begin(), inv, e.confirmedNames))
 		e.confirmedNames = nil
 	}
 }
 
-// replyVerb answers a verb in the dialect it came in.
-func (e *executor) replyVerb(inv *invocation, names [][]byte) {
-	e.reply(appendVerb(e.begin(), inv, names))
-}
-
+// appendVerb answers a verb in the dialect that it came in.
 func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 	if inv.dialect == protocol.Line {
 		return protocol.AppendLineEnd(protocol.AppendLineOK(b, inv.row.Name, names...), inv.crlf)
@@ -139,6 +135,6 @@ func (e *executor) reply(frame []byte) {
 // push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
 func (e *executor) push(frame []byte) {
 	if len(frame) > 0 {
-		e.queue(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
+		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
 }

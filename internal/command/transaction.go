@@ -69,7 +69,7 @@ const (
 
 // enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
 func (e *executor) enqueue(r *broker.Request) {
-	m, inv := e.txn, *r.Tag.(*invocation)
+	m, inv := e.txn, new(*r.Tag.(*invocation))
 	inv.own(&e.service.memory, m)
 	if inv.row.LargeReply || inv.row.Costly {
 		m.largeReplies++
@@ -77,22 +77,21 @@ func (e *executor) enqueue(r *broker.Request) {
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
 		inv.buf.Release()
-		e.replyErr(&inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
+		e.replyErr(inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
 		return
 	}
 	if limit := e.service.options.Limits.Command; m.bytes > limit {
 		inv.buf.Release()
 		m.release()
 		m.aborted = true
-		e.replyErr(&inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
+		e.replyErr(inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
 	e.service.memory.SetUsage(&e.usage.queued, m.bytes-m.buffered)
 	if m.aborted {
 		inv.buf.Release()
 	} else {
-		m.queued = append(m.queued, broker.Request{})
-		inv.fillRequest(&m.queued[len(m.queued)-1])
+		m.queued = append(m.queued, inv.queuedRequest(r))
 	}
 	e.reply(append(e.begin(), "+QUEUED\r\n"...))
 }
@@ -116,6 +115,16 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 		inv.args[i] = room[at:end:end]
 		at = end
 	}
+}
+
+// queuedRequest is the request of a command whose arguments are the transaction's own.
+func (inv *invocation) queuedRequest(r *broker.Request) broker.Request {
+	own := *r
+	own.Tag, own.Names, own.Asked, own.Verdicts = inv, inv.topics(), nil, nil
+	if r.Op == broker.Publish {
+		own.Payloads = inv.args[2:3]
+	}
+	return own
 }
 
 // release gives back what was queued.
@@ -159,7 +168,11 @@ func (e *executor) EndExec(*broker.Request) {
 	e.txn.messages = nil
 	e.endMulti()
 	for _, d := range messages {
-		e.queueMessages(d.frames, d.entry)
+		if size := d.frames.Size(); size > 0 {
+			e.lastMessageBytes = size
+			e.messageBytes += size
+		}
+		e.queued().Add(d.frames, d.entry)
 		d.frames.Release()
 	}
 }

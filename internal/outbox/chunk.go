@@ -102,6 +102,14 @@ func (c *Chunk) memSize() int {
 	return n
 }
 
+// addEntries appends entries for bytes that are appended. It returns true if the chunk needs more memory for them.
+func (c *Chunk) addEntries(entries []FrameInfo) (grown bool) {
+	for i := range entries {
+		grown = c.add(&entries[i]) || grown
+	}
+	return grown
+}
+
 // add appends an entry, or extends the last one. It returns true if the chunk needs more memory for it.
 func (c *Chunk) add(e *FrameInfo) (grown bool) {
 	if n := len(c.entries); n > 0 && c.entries[n-1].mergeable(e) {

@@ -104,7 +104,7 @@ func (o *Outbox) Chunks() int {
 	return o.queue.length
 }
 
-// add takes what the core has queued in a round, and tells whether a writer must be started. newest is how many bytes
+// Add takes what the core has queued in a round, and reports whether a writer must be started. newest is how many bytes
 // of it are the last message: an outbox that is under its limit without it keeps it.
 func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	o.mu.Lock()
@@ -116,11 +116,24 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
-	at := 0
-	for i := range p.fragments {
+	for i, at := 0, 0; i < len(p.fragments); i++ {
 		s := &p.fragments[i]
-		o.appendLocked(s, p.entries[at:at+s.entries])
+		entries := p.entries[at : at+s.entries]
 		at += s.entries
+		o.countLocked(entries)
+		o.bytes.Add(int64(s.Size()))
+		if s.isShared() {
+			o.shareLocked(s, entries)
+			continue
+		}
+		if len(s.Bytes) > 0 {
+			c := o.appendableLocked(len(s.Bytes))
+			c.bytes = append(c.bytes, s.Bytes...)
+			if c.addEntries(entries) {
+				o.chargeChunk(c, c.memSize())
+			}
+		}
+		s.Buf.Release()
 	}
 	if o.Policy() == DropOldest {
 		o.dropOldestLocked(newest)
@@ -213,8 +226,8 @@ func (o *Outbox) finishLocked(e *FrameInfo, written int) {
 	}
 }
 
-// appendLocked takes over the fragment's reference to its buffer.
-func (o *Outbox) appendLocked(s *Fragment, entries []FrameInfo) {
+// countLocked counts frames as they come in.
+func (o *Outbox) countLocked(entries []FrameInfo) {
 	for i := range entries {
 		switch e := &entries[i]; e.Kind {
 		case KindReplies:
@@ -226,38 +239,31 @@ func (o *Outbox) appendLocked(s *Fragment, entries []FrameInfo) {
 			o.recordDropLocked(*e, nil)
 		}
 	}
-	size := s.Size()
-	if size == 0 {
-		return
-	}
-	o.bytes.Add(int64(size))
-	if s.Large == nil && (size < minShared || s.Buf != nil && !s.Buf.WorthPinning(size)) {
-		o.copyLocked(s.Bytes, entries)
-		s.Buf.Release()
-		return
-	}
+}
+
+// isShared reports whether a fragment is sent from where it is. A short one, and one that is a small part of its buffer,
+// is copied: it would keep all of the buffer from being used again.
+func (s *Fragment) isShared() bool {
+	return s.Large != nil || len(s.Bytes) >= minShared && (s.Buf == nil || s.Buf.WorthPinning(len(s.Bytes)))
+}
+
+// shareLocked appends a fragment as a chunk of its own, and takes over its reference to the buffer.
+func (o *Outbox) shareLocked(s *Fragment, entries []FrameInfo) {
 	c := newChunk()
 	c.bytes, c.buf, c.large = s.Bytes, s.Buf, s.Large
 	c.entries = append(c.entries, entries...)
 	o.pushLocked(c)
 }
 
-// copyLocked appends bytes to the last chunk, or to a new one.
-func (o *Outbox) copyLocked(b []byte, entries []FrameInfo) {
+// appendableLocked is the last chunk, if it has room for size bytes more, or a new one.
+func (o *Outbox) appendableLocked(size int) *Chunk {
 	c := o.queue.last
 	own := c != nil && c.appendable
-	if !own || cap(c.bytes)-len(c.bytes) < len(b) {
-		c = o.newAppendable(len(b), !own)
+	if !own || cap(c.bytes)-len(c.bytes) < size {
+		c = o.newAppendable(size, !own)
 		o.pushLocked(c)
 	}
-	c.bytes = append(c.bytes, b...)
-	grown := false
-	for i := range entries {
-		grown = c.add(&entries[i]) || grown
-	}
-	if grown {
-		o.chargeChunk(c, c.memSize())
-	}
+	return c
 }
 
 // newAppendable makes room for at least size bytes. The first, and the first behind a shared fragment, is small if that will do.
