@@ -112,7 +112,7 @@ func TestStatusTable(t *testing.T) {
 	}
 	assert.Equal(t, 130, signalStatus(syscall.SIGINT))
 	assert.Equal(t, 143, signalStatus(syscall.SIGTERM))
-	rows := conchtest.Table(t, "../../README.md", "statuses")
+	rows := conchtest.Table(t, "../../docs/command-line.md", "statuses")
 	require.Len(t, rows, len(statusTable))
 	for i, s := range statusTable {
 		assert.Equal(t, []string{s.status, s.meaning}, rows[i])

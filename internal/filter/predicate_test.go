@@ -18,7 +18,7 @@ func match(t testing.TB, expression, payload string) Verdict {
 	return p.Match(&m)
 }
 
-// The semantics of predicates, row by row. The README has a shorter table: see readme_test.go.
+// The semantics of predicates, row by row. docs/predicates.md has a shorter table: see docs_test.go.
 func TestMatch(t *testing.T) {
 	tests := []struct {
 		expression, payload string

@@ -59,7 +59,7 @@ func main() {
 	redis := flag.Bool("redis", false, "start redis-server instead: what passes here says that the programs are right")
 	only := flag.String("only", "", "run only the clients whose name contains this")
 	tap := flag.String("tap", "", "a folder for the bytes of every connection, as sent and as answered")
-	update := flag.Bool("update-readme", false, "write the table into README.md")
+	update := flag.Bool("update-docs", false, "write the table into docs/clients.md")
 	flag.Parse()
 	ok, err := run(*folder, *server, *redis, *only, *tap, *update)
 	if err != nil {
@@ -125,9 +125,9 @@ func run(folder, server string, redis bool, only, tap string, update bool) (bool
 	}
 	if update {
 		if only != "" || redis || !all {
-			return all, fmt.Errorf("README.md is left alone: only a run of all clients against conch that passes is written there")
+			return all, fmt.Errorf("docs/clients.md is left alone: only a run of all clients against conch that passes is written there")
 		}
-		return all, write(filepath.Join(folder, "../../README.md"), table)
+		return all, write(filepath.Join(folder, "../../docs/clients.md"), table)
 	}
 	return all, nil
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// The README says which predicates are refused, and with which words.
-func TestTheRefusedPredicatesOfTheREADME(t *testing.T) {
+// docs/predicates.md says which predicates are refused, and with which words.
+func TestRefusedPredicatesOfTheDocs(t *testing.T) {
 	c := conchtest.Start(t, server.Options{}).Dial(t)
-	for _, row := range conchtest.Table(t, "../README.md", "refused") {
+	for _, row := range conchtest.Table(t, "../docs/predicates.md", "refused") {
 		require.Len(t, row, 2, "%q", row)
 		predicate, answer := row[0], row[1]
 		c.Send("SUB orders WHERE %s\n", predicate)
