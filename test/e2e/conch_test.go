@@ -61,7 +61,13 @@ func start(t *testing.T, before string, args ...string) *conch {
 		before += "; "
 	}
 	script := before + `exec "$0" "$@"`
-	cmd := exec.Command("sh", append([]string{"-c", script, binary, "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	return launch(t, "sh", append([]string{"-c", script, binary, "127.0.0.1:0", "--log-format", "json"}, args...)...)
+}
+
+// launch runs a command that becomes a conch with a JSON log.
+func launch(t *testing.T, name string, args ...string) *conch {
+	t.Helper()
+	cmd := exec.Command(name, args...)
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -130,9 +136,16 @@ type program struct {
 
 func (c *conch) run(name string, args ...string) *program {
 	c.t.Helper()
+	return c.runIn("", name, args...)
+}
+
+// runIn runs a program in a directory.
+func (c *conch) runIn(dir, name string, args ...string) *program {
+	c.t.Helper()
 	path, err := exec.LookPath(name)
 	require.NoError(c.t, err, "%s is not installed; see make e2e", name)
 	p := &program{t: c.t, cmd: exec.Command(path, args...)}
+	p.cmd.Dir = dir
 	p.in, err = p.cmd.StdinPipe()
 	require.NoError(c.t, err)
 	out, err := p.cmd.StdoutPipe()
