@@ -175,16 +175,18 @@ func (c *contest) tell(got outcome) {
 	fmt.Fprintln(c.progress)
 }
 
-// median of one figure of one entrant over its rounds, NaN when it has none.
-func (c *contest) median(e entrant, f figure) float64 {
-	var values []float64
+// values of one figure of one entrant, one for each round that has it.
+func (c *contest) values(e entrant, f figure) (all []float64) {
 	for _, one := range c.outcomes {
 		if v, ok := one.Sample[f]; ok && one.entrant == e {
-			values = append(values, v)
+			all = append(all, v)
 		}
 	}
-	return median.Of(values)
+	return all
 }
+
+// median of one figure of one entrant over its rounds, NaN when it has none.
+func (c *contest) median(e entrant, f figure) float64 { return median.Of(c.values(e, f)) }
 
 // failures are the outcomes without a sample, in the order in which they came.
 func (c *contest) failures() (all []outcome) {

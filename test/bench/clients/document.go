@@ -32,13 +32,13 @@ func plotName(server string) string { return "clients-" + server + ".svg" }
 // plot shows how throughput follows the number of connections.
 func (c *contest) plot(s *scenario, server string) *page.Plot {
 	p := &page.Plot{
-		Title: "Publishing to " + server + " (more is better): " + s.title, X: "connections", Y: string(rate) + " (log)",
-		Places: numbers(s.connections), Lines: true,
+		Title: "Publishing to " + server + ": more is better", Axis: "acknowledged messages per second",
+		Across: "connections", Places: numbers(s.connections), Lines: true,
 	}
 	for _, w := range s.ways {
 		one := page.Series{Name: w.name}
 		for _, n := range s.connections {
-			one.Values = append(one.Values, c.median(entrant{s.name, server, w.name, n}, rate))
+			one.Add(c.values(entrant{s.name, server, w.name, n}, rate))
 		}
 		p.Series = append(p.Series, one)
 	}
@@ -67,7 +67,7 @@ func (c *contest) markdown(where servers.Environment) string {
 		b.WriteString(c.byConnections(s, rate))
 		b.WriteString("\n")
 		b.WriteString(c.byConnections(s, cpu))
-		b.WriteString("\nEach at the number of connections where it is fastest; the fastest of all in bold:\n\n")
+		b.WriteString("\nEach at the number of connections where it is fastest, with the least and the greatest of the rounds in brackets; the fastest of all in bold:\n\n")
 		b.WriteString(c.atBest(s))
 	}
 	for _, one := range c.failures() {
@@ -94,7 +94,7 @@ func (c *contest) byConnections(s *scenario, f figure) string {
 
 // atBest is a table of all figures, for each way with the number of connections that gives the most messages.
 func (c *contest) atBest(s *scenario) string {
-	figures := []figure{connections, rate, cpu, brokerCPU, allocations, volume, p50, p99}
+	figures := []figure{connections, rate, p50, p99, cpu, brokerCPU, allocations, volume}
 	head := []string{"server", "way", "connections"}
 	for _, f := range figures {
 		head = append(head, string(f))
@@ -112,7 +112,7 @@ func (c *contest) atBest(s *scenario) string {
 			row := []string{server, w.name, strconv.Itoa(e.Connections)}
 			for _, f := range figures {
 				v := c.median(e, f)
-				cell := page.Number(v)
+				cell := page.Spread(c.values(e, f))
 				switch {
 				case f == rate && v == fastest:
 					cell = "**" + cell + "**"

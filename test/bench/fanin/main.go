@@ -88,10 +88,15 @@ func (f *figures) write(doc string) error {
 		return err
 	}
 	p := page.Plot{
-		Title: "Many producers, one consumer", X: "producers", Y: "ns for an item (log)", Places: places(), Lines: true,
+		Title: "Many producers, one consumer: less is better", Axis: "nanoseconds per item", Across: "producers",
+		Places: places(), Lines: true,
 	}
 	for w, way := range ways {
-		p.Series = append(p.Series, page.Series{Name: way.name, Values: f.nanoseconds[w]})
+		one := page.Series{Name: way.name}
+		for _, v := range f.nanoseconds[w] {
+			one.Add([]float64{v})
+		}
+		p.Series = append(p.Series, one)
 	}
 	if err := p.Save(filepath.Join(plots, "fan-in.svg")); err != nil {
 		return err

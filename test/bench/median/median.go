@@ -1,4 +1,5 @@
-// Package median is the one statistic that is shown: what a single disturbed round cannot move.
+// Package median has the statistics that are shown: the median, which a single disturbed round cannot move, and the
+// range beside it, which shows how much the rounds scatter.
 package median
 
 import (
@@ -14,4 +15,12 @@ func Of(values []float64) float64 {
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// Range is the least and the greatest value, NaN of none.
+func Range(values []float64) (low, high float64) {
+	if len(values) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	return slices.Min(values), slices.Max(values)
 }

@@ -27,3 +27,10 @@ func TestOf(t *testing.T) {
 	}
 	assert.True(t, math.IsNaN(Of(nil)), "of none there is none")
 }
+
+func TestRange(t *testing.T) {
+	low, high := Range([]float64{3, 1, 2})
+	assert.Equal(t, []float64{1, 3}, []float64{low, high})
+	low, high = Range(nil)
+	assert.True(t, math.IsNaN(low) && math.IsNaN(high))
+}

@@ -19,3 +19,11 @@ func TestNumber(t *testing.T) {
 		assert.Equal(t, test.want, Number(test.v))
 	}
 }
+
+func TestSpread(t *testing.T) {
+	for want, values := range map[string][]float64{
+		"2.00 M (1.00 M to 3.00 M)": {3e6, 1e6, 2e6}, "5.00": {5}, "7.00": {7.001, 7.002}, "–": nil,
+	} {
+		assert.Equal(t, want, Spread(values))
+	}
+}

@@ -1,32 +1,54 @@
 package page
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"math"
-	"strconv"
+	"os"
+	"strings"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/conchmq/conch/test/bench/median"
 )
 
-// Series is what one name stands for in a plot: a value for each place on the x axis, NaN where there is none.
+// Series is one name in a plot: for each place a median and a range, NaN where there is none.
 type Series struct {
-	Name   string
-	Values []float64
+	Name                string
+	Values, lows, highs []float64
 }
 
-// Plot has names along the x axis and values on a logarithmic y axis: what is compared differs by orders of magnitude,
-// and bars, which start at zero, have no place on such an axis. So values are dots.
+// Add appends the next place: the median and the range of some values. Without values, the place is empty.
+func (s *Series) Add(values []float64) {
+	low, high := median.Range(values)
+	s.Values, s.lows, s.highs = append(s.Values, median.Of(values)), append(s.lows, low), append(s.highs, high)
+}
+
+// Plot has places along one axis and values on the other, which is logarithmic: what is compared differs by orders of
+// magnitude, and bars, which start at zero, have no place on such an axis. So values are dots, with a bar from the least
+// to the greatest. Places with long names are rows; with Lines, they are numbers that grow, from left to right.
 type Plot struct {
-	Title, X, Y string
+	Title, Axis string // Axis is the unit of the values, in words
+	Across      string // what the places are
 	Places      []string
 	Series      []Series
-	Lines       bool    // join the dots of a series: the places are numbers that grow
-	Width       float64 // in inches, 9 when 0
+	Lines       bool // join the dots of a series
 }
+
+// The size of a plot. The legend has a column of its own, wide enough for other fonts than the one it is laid out with.
+const (
+	width       = 9.5 * vg.Inch
+	legendWidth = 2.7 * vg.Inch
+	lineHeight  = 4.5 * vg.Inch
+	rowHeight   = 0.34 * vg.Inch
+	aroundRows  = 1.2 * vg.Inch
+)
 
 // colors are told apart by most who do not tell red from green, too.
 var colors = []color.RGBA{
@@ -39,117 +61,102 @@ var shapes = []draw.GlyphDrawer{
 
 // Save writes the plot as SVG. A plot without any value is an error.
 func (p *Plot) Save(file string) error {
-	canvas := plot.New()
-	canvas.Title.Text, canvas.X.Label.Text, canvas.Y.Label.Text = p.Title, p.X, p.Y
-	canvas.Title.Padding = vg.Points(8)
 	low, high := p.bounds()
 	if low > high {
 		return fmt.Errorf("nothing to plot in %s", file)
 	}
-	canvas.Y.Min, canvas.Y.Max = decades(low, high)
-	canvas.Y.Scale, canvas.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(ticks)
-	canvas.NominalX(p.Places...)
-	canvas.X.Min, canvas.X.Max = -0.5, float64(len(p.Places))-0.5
-	canvas.X.Max += p.legend()
-	if !p.Lines {
-		canvas.X.Tick.Label.Rotation = math.Pi / 7
-		canvas.X.Tick.Label.XAlign, canvas.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-	}
+	canvas := plot.New()
+	canvas.Title.Text, canvas.Title.Padding = p.Title, vg.Points(8)
+	p.setAxes(canvas, low, high)
+	sans(canvas)
 	canvas.Add(plotter.NewGrid())
-	for i, s := range p.Series {
-		if err := p.add(canvas, s, i); err != nil {
+	legend := plot.NewLegend()
+	legend.Top, legend.Left, legend.Padding = true, true, vg.Points(6)
+	legend.TextStyle.Font.Variant, legend.TextStyle.Font.Size = "Sans", vg.Points(11)
+	for i := range p.Series {
+		if err := p.add(canvas, &legend, i); err != nil {
 			return err
 		}
 	}
-	canvas.Legend.Top = true
-	width := p.Width
-	if width == 0 {
-		width = 9
-	}
-	return canvas.Save(vg.Length(width)*vg.Inch, 4.5*vg.Inch, file)
+	return p.write(file, canvas, &legend)
 }
 
-// add draws series number i.
-func (p *Plot) add(canvas *plot.Plot, s Series, i int) error {
-	var at plotter.XYs
-	for x, y := range s.Values {
-		if y > 0 {
-			at = append(at, plotter.XY{X: float64(x), Y: y})
-		}
+// write draws the plot and, to the right of it, the legend.
+func (p *Plot) write(file string, canvas *plot.Plot, legend *plot.Legend) error {
+	height := lineHeight
+	if !p.Lines {
+		height = aroundRows + rowHeight*vg.Length(len(p.Places))
 	}
-	if len(at) == 0 {
-		return nil
-	}
-	line, dots, err := plotter.NewLinePoints(at)
-	if err != nil {
+	svg := vgsvg.New(width, height)
+	all := draw.New(svg)
+	all.FillPolygon(color.White, []vg.Point{
+		{}, {X: width}, {X: width, Y: height}, {Y: height},
+	})
+	margin := vg.Points(10)
+	canvas.Draw(draw.Crop(all, margin, -legendWidth, margin, -margin))
+	legend.Draw(draw.Crop(all, width-legendWidth+margin, -margin, margin, -vg.Points(40)))
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
 		return err
 	}
-	line.Color, dots.Color = colors[i%len(colors)], colors[i%len(colors)]
-	line.Width, dots.Shape, dots.Radius = vg.Points(1.5), shapes[i%len(shapes)], vg.Points(4)
-	if p.Lines {
-		canvas.Add(line, dots)
-		canvas.Legend.Add(s.Name, line, dots)
-		return nil
-	}
-	canvas.Add(dots)
-	canvas.Legend.Add(s.Name, dots)
-	return nil
+	return os.WriteFile(file, fixTexts(b.Bytes()), 0o644)
 }
 
-// legend is the room for the legend on the right, in places, so that it hides no dot. A letter is about a 120th of the
-// width.
-func (p *Plot) legend() float64 {
-	longest := 0
-	for _, s := range p.Series {
-		longest = max(longest, len(s.Name))
+// sans sets the font of everything.
+func sans(canvas *plot.Plot) {
+	for _, one := range []*font.Font{
+		&canvas.Title.TextStyle.Font, &canvas.X.Label.TextStyle.Font, &canvas.Y.Label.TextStyle.Font,
+		&canvas.X.Tick.Label.Font, &canvas.Y.Tick.Label.Font,
+	} {
+		one.Variant = "Sans"
+		one.Size = vg.Points(10)
 	}
-	share := float64(longest+6) / 120
-	return float64(len(p.Places)) * share / (1 - share)
+	canvas.Title.TextStyle.Font.Size = vg.Points(12)
+}
+
+// setAxes sets the axis of the values, and that of the places.
+func (p *Plot) setAxes(canvas *plot.Plot, low, high float64) {
+	values, places := &canvas.X, &canvas.Y
+	if p.Lines {
+		values, places = places, values
+	}
+	values.Min, values.Max = steps(low, high)
+	values.Scale, values.Tick.Marker = plot.LogScale{}, plot.TickerFunc(ticks)
+	places.Label.Text = p.Across
+	canvas.Title.Text += "\n" + p.Axis + " (logarithmic scale)" // words along a vertical axis are hard to read
+	names, longest := plot.ConstantTicks{}, 0
+	for _, name := range p.Places {
+		longest = max(longest, len(name))
+	}
+	for i, name := range p.Places {
+		if !p.Lines {
+			name += strings.Repeat(" ", 2+longest/4) // a wider font needs more room in front of the axis
+		}
+		names = append(names, plot.Tick{Value: p.place(i), Label: name})
+	}
+	places.Tick.Marker, places.Tick.Length = names, 0
+	places.Min, places.Max = -0.6, float64(len(p.Places))-0.4
+	for _, axis := range []*plot.Axis{values, places} {
+		axis.Label.Padding = vg.Points(6)
+	}
+}
+
+// place is where place i stands: rows are read from the top.
+func (p *Plot) place(i int) float64 {
+	if p.Lines {
+		return float64(i)
+	}
+	return float64(len(p.Places) - 1 - i)
 }
 
 func (p *Plot) bounds() (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, s := range p.Series {
-		for _, y := range s.Values {
+		for i, y := range s.Values {
 			if y > 0 {
-				low, high = min(low, y), max(high, y)
+				low, high = min(low, y, s.lows[i]), max(high, y, s.highs[i])
 			}
 		}
 	}
 	return low, high
-}
-
-// decades widens the bounds to powers of ten, so that equal distances are equal factors in all plots.
-func decades(low, high float64) (float64, float64) {
-	bottom := math.Pow(10, math.Floor(math.Log10(low)))
-	top := math.Pow(10, math.Ceil(math.Log10(high)))
-	if bottom == top {
-		top *= 10
-	}
-	return bottom, top
-}
-
-// ticks are labeled at 1, 2 and 5 of each decade, in words a reader need not decode.
-func ticks(low, high float64) (all []plot.Tick) {
-	for decade := low; decade < high*1.001; decade *= 10 {
-		for _, step := range []float64{1, 2, 5} {
-			if v := decade * step; v < high*1.001 {
-				all = append(all, plot.Tick{Value: v, Label: short(v)})
-			}
-		}
-	}
-	return all
-}
-
-// short is a number as an axis shows it: 2M, 50k, 0.05.
-func short(v float64) string {
-	for _, unit := range []struct {
-		size float64
-		name string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v >= unit.size {
-			return strconv.FormatFloat(v/unit.size, 'g', 4, 64) + unit.name
-		}
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,9 +21,9 @@ func (c *contest) write(doc string, where servers.Environment) error {
 		file   string
 		title  string
 	}{
-		{deliveries, "throughput.svg", "Deliveries a second (more is better)"},
-		{cpu, "cpu.svg", "The server's CPU time for a delivery (less is better)"},
-		{p99, "latency.svg", "99th percentile of latency at a fixed rate (less is better)"},
+		{deliveries, "throughput.svg", "Throughput: more is better"},
+		{cpu, "cpu.svg", "CPU time: less is better"},
+		{p99, "latency.svg", "Latency at a fixed rate: less is better"},
 	} {
 		plot := c.plot(one.figure, one.title)
 		if err := plot.Save(filepath.Join(plots, one.file)); err != nil {
@@ -36,7 +35,7 @@ func (c *contest) write(doc string, where servers.Environment) error {
 
 // plot shows one figure of all scenarios that have it under a goal.
 func (c *contest) plot(f figure, title string) *page.Plot {
-	p := &page.Plot{Title: title, Y: string(f) + " (log)", Width: 10}
+	p := &page.Plot{Title: title, Axis: f.words()}
 	series := map[string]*page.Series{}
 	var order []string
 	for _, s := range c.scenarios {
@@ -51,9 +50,9 @@ func (c *contest) plot(f figure, title string) *page.Plot {
 			}
 			one := series[name]
 			for len(one.Values) < len(p.Places)-1 {
-				one.Values = append(one.Values, math.NaN())
+				one.Add(nil)
 			}
-			one.Values = append(one.Values, c.outcomes[s.name].median(name, f))
+			one.Add(c.outcomes[s.name].values(name, f))
 		}
 	}
 	for _, name := range order {
@@ -74,7 +73,7 @@ func (s *scenario) judges(f figure) bool {
 // markdown is the section that a run writes.
 func (c *contest) markdown(where servers.Environment) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each. %s\n\n", where.Date, c.rounds, c.duration, where.Machine())
+	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each, with the least and the greatest in brackets. %s\n\n", where.Date, c.rounds, c.duration, where.Machine())
 	var rows [][]string
 	for _, d := range where.Servers {
 		rows = append(rows, []string{d.Name, d.Version, "`" + d.Command + "`"})
@@ -109,7 +108,7 @@ func (c *contest) goalTable() string {
 			})
 		}
 	}
-	return page.Table([]string{"scenario", "figure", "conch", "ratio", "goal", ""}, rows)
+	return page.Table([]string{"scenario", "figure", "conch", "ratio of medians", "goal", ""}, rows)
 }
 
 func (c *contest) figureTable() string {
@@ -119,7 +118,7 @@ func (c *contest) figureTable() string {
 		for _, f := range s.figures {
 			row := []string{s.title, string(f)}
 			for _, name := range columns {
-				cell := page.Number(c.outcomes[s.name].median(name, f))
+				cell := page.Spread(c.outcomes[s.name].values(name, f))
 				if f == deliveries && c.outcomes[s.name].limited(name) != "" {
 					cell += " *"
 				}

@@ -19,6 +19,19 @@ const (
 	growth     figure = "many/few"
 )
 
+// words are what an axis shows.
+func (f figure) words() string {
+	switch f {
+	case deliveries:
+		return "messages delivered per second"
+	case cpu:
+		return "CPU time of the server per delivery, in microseconds"
+	case p99:
+		return "99th percentile of latency, in microseconds"
+	}
+	return string(f)
+}
+
 // higher tells whether more of it is better.
 func (f figure) higher() bool { return f == deliveries || f == fewRate || f == manyRate }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/conchmq/conch/test/bench/page"
 )
 
-// report writes each scenario as a table of medians, and under it the goals with what was reached, whether conch wins
+// report writes each scenario as a table of medians with their spread, and under it the goals with what was reached, whether conch wins
 // or loses. What failed stands in its row.
 func (c *contest) report(w io.Writer) {
 	for _, s := range c.scenarios {
@@ -26,7 +26,7 @@ func (c *contest) report(w io.Writer) {
 		for _, name := range c.contestants(s) {
 			fmt.Fprintf(table, "  %s\t", name)
 			for _, f := range s.figures {
-				fmt.Fprintf(table, "%s\t", page.Number(all.median(name, f)))
+				fmt.Fprintf(table, "%s\t", page.Spread(all.values(name, f)))
 			}
 			fmt.Fprintf(table, "%s\n", strings.TrimSpace(all.limited(name)+" "+failed(all, name)))
 		}

@@ -49,8 +49,8 @@ var (
 )
 
 var (
-	throughput = []figure{deliveries, cpu}
-	latency    = []figure{p50, p99, cpu, late}
+	throughput = []figure{deliveries, p99, cpu}
+	latency    = []figure{p50, p99, late, cpu}
 	growing    = []figure{few, many, growth}
 )
 

@@ -63,26 +63,31 @@ type outcome struct {
 // outcomes are those of one scenario.
 type outcomes []outcome
 
-// median of one figure of one contestant over its rounds, NaN when it has none.
-func (o outcomes) median(contestant string, f figure) float64 {
-	var values []float64
+// values of one figure of one contestant, one for each round that has it.
+func (o outcomes) values(contestant string, f figure) (all []float64) {
 	for _, one := range o {
 		if v, ok := one.Sample[f]; ok && one.Contestant == contestant {
-			values = append(values, v)
+			all = append(all, v)
 		}
 	}
-	return median.Of(values)
+	return all
 }
 
-// best is the best peer's value in one round, and that peer's name; the relay and conch are no peers.
-func (o outcomes) best(round int, f figure) (v float64, name string) {
+// median of one figure of one contestant over its rounds, NaN when it has none.
+func (o outcomes) median(contestant string, f figure) float64 {
+	return median.Of(o.values(contestant, f))
+}
+
+// best is the peer with the best median, and that median; the relay and conch are no peers. Of equal ones it is the
+// first in the alphabet.
+func (o outcomes) best(f figure) (v float64, name string) {
 	v = math.NaN()
 	for _, one := range o {
-		got, ok := one.Sample[f]
-		if !ok || one.Round != round || !isPeer(one.Contestant) {
+		got := o.median(one.Contestant, f)
+		if !isPeer(one.Contestant) || math.IsNaN(got) {
 			continue
 		}
-		if name == "" || f.better(got, v) != v {
+		if name == "" || got != v && f.better(got, v) == got || got == v && one.Contestant < name {
 			v, name = got, one.Contestant
 		}
 	}
@@ -91,76 +96,34 @@ func (o outcomes) best(round int, f figure) (v float64, name string) {
 
 func isPeer(name string) bool { return name != conchName && name != relayName && name != respName }
 
-// value is one contestant's in one round.
-func (o outcomes) value(contestant string, round int, f figure) (float64, bool) {
-	for _, one := range o {
-		if v, ok := one.Sample[f]; ok && one.Contestant == contestant && one.Round == round {
-			return v, true
-		}
-	}
-	return 0, false
-}
-
 // verdict is a goal held against what was measured.
 type verdict struct {
 	goal
 	Value float64 // a ratio, or the figure itself; NaN when it could not be measured
-	Peer  string  // the peer that was the best most often, when that is what conch is held against
+	Peer  string  // the best peer, when that is what conch is held against
 	Met   bool
 }
 
-// judge takes the ratio within each round, where the machine was the same for both, and then the median of the ratios.
+// judge divides conch's median by that of what the goal names. Each is over all rounds, as the tables show it.
 func (o outcomes) judge(g goal) verdict {
-	var ratios []float64
-	wins := map[string]int{}
-	for _, round := range o.rounds() {
-		own, ok := o.value(conchName, round, g.figure)
-		if !ok {
-			continue
-		}
-		other, name := 1.0, ""
-		switch g.against {
-		case "":
-		case bestPeer:
-			other, name = o.best(round, g.figure)
-		default:
-			if other, ok = o.value(g.against, round, g.figure); !ok {
-				continue
-			}
-		}
-		if !math.IsNaN(other) && other > 0 {
-			ratios = append(ratios, own/other)
-			wins[name]++
-		}
+	v := verdict{goal: g, Value: o.median(conchName, g.figure)}
+	switch g.against {
+	case "":
+	case bestPeer:
+		var other float64
+		other, v.Peer = o.best(g.figure)
+		v.Value /= other
+	default:
+		v.Value /= o.median(g.against, g.figure)
 	}
-	v := verdict{goal: g, Value: median.Of(ratios), Peer: most(wins)}
+	if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
+		v.Value, v.Peer = math.NaN(), ""
+	}
 	v.Met = v.Value <= g.want
 	if g.least {
 		v.Met = v.Value >= g.want
 	}
 	return v
-}
-
-// rounds are the numbers of the rounds there are.
-func (o outcomes) rounds() (all []int) {
-	seen := map[int]bool{}
-	for _, one := range o {
-		if !seen[one.Round] {
-			seen[one.Round] = true
-			all = append(all, one.Round)
-		}
-	}
-	return all
-}
-
-// most is the name that won most often; of several, the first in the alphabet.
-func most(wins map[string]int) (name string) {
-	for n, count := range wins {
-		if count > wins[name] || count == wins[name] && n < name {
-			name = n
-		}
-	}
-	return name
 }
 
 // word says how it ended.
