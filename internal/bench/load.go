@@ -37,6 +37,7 @@ type Load struct {
 	WarmUp      time.Duration `json:"warm_up_ns"`  // the same load before it, not counted
 	InFlight    int           `json:"in_flight"`   // messages that have not reached every subscriber, of all publishers
 	PID         int           `json:"pid"`         // the server's process, for CPU and memory; 0: none
+	Origin      *Origin       `json:"origin,omitempty"`
 }
 
 // Limits of a load. The stamp's format limits publishers and time.

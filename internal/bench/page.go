@@ -49,7 +49,7 @@ func (r *Result) WritePage(out io.Writer) error {
 		warning = fmt.Sprintf("%d deliveries were lost: the other figures do not count.", r.Lost)
 	}
 	err := pageTemplate.Execute(out, map[string]any{
-		"Title": "Load on " + r.Address, "Words": r.Words(), "Warning": warning, "Facts": r.facts(), "Data": r.plotData(),
+		"Title": "Load on " + r.Address, "Words": r.Words(), "Warning": warning, "Origin": r.Origin, "Facts": r.facts(), "Data": r.plotData(),
 		"Library": template.JS(library), "LibraryStyle": template.CSS(libraryStyle), //nolint:gosec // embedded, not input
 	})
 	if err != nil {

@@ -163,6 +163,7 @@ func benchmark(ctx context.Context, e *Env) error {
 	if err != nil || o == nil {
 		return err
 	}
+	o.load.Origin = bench.NewOrigin(e.Version, e.Args)
 	return o.execute(ctx, e.Stdout, e.Stderr)
 }
 
