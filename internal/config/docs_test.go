@@ -68,3 +68,25 @@ func TestSampleFile(t *testing.T) {
 		assert.True(t, seen[s.Name], "%s is not in %s", s.Name, sample)
 	}
 }
+
+var quoted = regexp.MustCompile("`([^`]+)`")
+
+// docs/operations.md has each limit once, by the name of its setting.
+func TestLimitsOfTheDocs(t *testing.T) {
+	all := ""
+	for _, row := range conchtest.Table(t, "../../docs/operations.md", "limits") {
+		all += row[0] + "\n"
+		names := quoted.FindAllStringSubmatch(row[0], -1)
+		if names == nil { // Table removes the backticks around a whole cell
+			names = [][]string{{"", row[0]}}
+		}
+		for _, m := range names {
+			assert.NotNil(t, findSetting(m[1]), m[1])
+		}
+	}
+	for _, s := range settingsTable {
+		if strings.HasPrefix(s.Name, "max-") {
+			assert.Contains(t, all, s.Name)
+		}
+	}
+}
