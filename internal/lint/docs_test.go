@@ -164,6 +164,16 @@ func TestPoliciesOfTheDocs(t *testing.T) {
 	}
 }
 
+// The counts that docs/commands.md explains are columns of its tables, in their order.
+func TestCountsOfTheDocs(t *testing.T) {
+	var columns []string
+	for _, row := range conchtest.Table(t, docs+"commands.md", "counts") {
+		columns = append(columns, row[0])
+	}
+	heads := regexp.MustCompile(`(?m)^two   < # .* ` + strings.Join(columns, ` +`) + `( +backlog)?$`)
+	assert.Len(t, heads.FindAllString(text(t, docs+"commands.md"), -1), 2)
+}
+
 var programs = regexp.MustCompile(`(?m)^\t\{"([^"]+)", "(RESP[23])",`)
 
 // The table of libraries has those that test/compat runs, and all of them pass.
@@ -202,10 +212,38 @@ func TestSpeedOfTheREADME(t *testing.T) {
 	}
 }
 
-// number reads 1.84 M and 334 k.
+// Each ratio of docs/performance.md divides conch's median by that of the peer which the row names.
+func TestRatiosOfTheDocs(t *testing.T) {
+	figures := map[string][]string{} // conch, redis, nats, relay, conch RESP
+	ratios := 0
+	rows := regexp.MustCompile(`(?m)^\| ([^|]+ \| [^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+)( \| [^|]+)? \|$`)
+	page := text(t, docs+"performance.md")
+	goals, all, found := strings.Cut(page[strings.Index(page, "### Goals"):], "### All figures")
+	require.True(t, found)
+	for _, m := range rows.FindAllStringSubmatch(all, -1) {
+		figures[m[1]] = m[2:6]
+	}
+	peers := map[string]int{"redis": 1, "nats": 2}
+	for _, m := range rows.FindAllStringSubmatch(goals, -1) {
+		ratio, peer, _ := strings.Cut(m[3], "× ")
+		if place, ok := peers[peer]; ok {
+			f := figures[m[1]]
+			require.NotNil(t, f, m[1])
+			assert.Equal(t, fmt.Sprintf("%.2f", number(t, f[0])/number(t, f[place])), ratio, m[1])
+			ratios++
+		}
+	}
+	assert.Greater(t, ratios, 15)
+}
+
+// number reads 1.84 M and 334 k, whatever follows.
 func number(t *testing.T, text string) float64 {
 	t.Helper()
 	digits, unit, _ := strings.Cut(text, " ")
+	unit, _, _ = strings.Cut(unit, " ")
+	if unit == "*" {
+		unit = ""
+	}
 	v, err := strconv.ParseFloat(digits, 64)
 	require.NoError(t, err)
 	return v * map[string]float64{"": 1, "k": 1e3, "M": 1e6}[unit]
