@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/sockio"
 )
 
 // lingerTime is how long a connection that we end is kept half open so that the close notice reaches the peer: closing
@@ -32,7 +34,11 @@ func newConn(s *Server, sock net.Conn) *conn {
 	c := &conn{server: s, sock: sock}
 	c.Init(s.service, c)
 	c.reader.conn, c.writer.conn = c, c
-	c.reader.ready, c.writer.ready = c.reader.readReady, c.writer.writeReady
+	c.reader.ready = c.reader.readReady
+	c.writer.ready = func(fd uintptr) bool { // called when the socket may be writable; false means that it is not
+		c.writer.n, c.writer.err = sockio.TryWritev(fd, *c.writer.iovecs, c.writer.size)
+		return !errors.Is(c.writer.err, syscall.EAGAIN)
+	}
 	if sc, ok := sock.(syscall.Conn); ok {
 		c.rawConn, _ = sc.SyscallConn() // on failure the buffered way serves as well
 	}

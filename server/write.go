@@ -9,7 +9,6 @@ import (
 
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
-	"github.com/conchmq/conch/internal/sockio"
 )
 
 const (
@@ -31,12 +30,6 @@ type writer struct {
 }
 
 var iovecPool = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
-
-// writeReady is called by the runtime when the socket may be writable; false means that it is not.
-func (w *writer) writeReady(fd uintptr) bool {
-	w.n, w.err = sockio.TryWritev(fd, *w.iovecs, w.size)
-	return !errors.Is(w.err, syscall.EAGAIN)
-}
 
 // run is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
 // its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.

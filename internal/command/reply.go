@@ -127,8 +127,8 @@ func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
 func (e *executor) begin() []byte { return e.service.encoder.begin(512) }
 
 func (e *executor) reply(frame []byte) {
-	if !e.replyMode.off && !e.replyMode.skip {
-		e.push(frame)
+	if len(frame) > 0 && !e.replyMode.off && !e.replyMode.skip {
+		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
 }
 
