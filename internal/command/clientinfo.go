@@ -55,7 +55,7 @@ func (e *executor) addMemory(f *fields, running *invocation) {
 	query, free, arguments := 0, 0, 0
 	if running != nil {
 		query = running.sentBytes()
-		free = max(0, outbox.MediumBuffers.Size-query)
+		free = max(0, outbox.MediumBuffers.BufferSize-query)
 		for _, arg := range running.args {
 			arguments += len(arg)
 		}
@@ -65,7 +65,7 @@ func (e *executor) addMemory(f *fields, running *invocation) {
 	f.number(" qbuf-free=", int64(free))
 	f.number(" argv-mem=", int64(arguments))
 	f.number(" multi-mem=", int64(multiMemory))
-	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(e.outbox.Chunks()))
+	f.number(" rbs=0 rbp=0 obl=0 oll=", int64(e.outbox.ChunkCount()))
 	f.number(" omem=", e.outbox.Backlog())
 	held, _ := e.usedMemory()
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
@@ -74,7 +74,7 @@ func (e *executor) addMemory(f *fields, running *invocation) {
 // addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.
 func (e *executor) addAccount(f *fields) {
 	e.Flush()
-	t := e.outbox.LoadCounts()
+	t := e.outbox.Counts()
 	f.text(" slow=", e.outbox.Policy().String())
 	f.number(" matched=", t.Matched)
 	f.number(" delivered=", t.Delivered)

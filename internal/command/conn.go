@@ -118,7 +118,7 @@ func (c *Conn) Peer() fmt.Stringer {
 
 // finalCounts is the counts of a connection that has ended: nothing of it waits any more.
 func (c *Conn) finalCounts() outbox.DeliveryCounts {
-	t := c.outbox.LoadCounts()
+	t := c.outbox.Counts()
 	invariant.Check(t.Waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
 	return t
 }
@@ -147,7 +147,7 @@ func (r *Reader) Leave() {
 func (c *Conn) Finish() {
 	defer c.service.remove(c)
 	c.releaseMemory()
-	lost := c.outbox.Waiting()
+	lost := c.outbox.WaitingBytes()
 	c.service.Counts.bytesLost.Add(lost)
 	level, reason := zerolog.DebugLevel, c.Reason()
 	switch reason {
@@ -198,7 +198,7 @@ func (c *Conn) authOverdue(now time.Duration) bool {
 // overSoftLimit keeps watch on the soft limit.
 func (c *Conn) overSoftLimit(now time.Duration) bool {
 	o := &c.outbox
-	if o.Policy() != outbox.Disconnect || o.Messages() <= int64(c.service.options.SlowSoft) {
+	if o.Policy() != outbox.Disconnect || o.MessageBytes() <= int64(c.service.options.SlowSoft) {
 		c.softSince = 0
 		return false
 	}

@@ -10,7 +10,7 @@ import (
 // takes one more message, however large, and a subscriber that reads gets it. What a transaction sends to its own
 // connection is held back: it comes after the reply, as in Redis 7.2.
 func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
-	if e.service.memory.ExceededOnCore {
+	if e.service.memory.OverOnCore {
 		e.service.evictLargest()
 	}
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1

@@ -19,14 +19,14 @@ func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subs
 		frame.Buf = inv.buf
 	}
 	n := len(payload)
-	if f.Line() {
+	if f.IsLine() {
 		seq := m.Sequence
 		if !f.HasSeq() {
 			seq = 0
 		}
 		n = e.escapedLen(m)
 		frame.Escaped = n != len(payload)
-		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.Crlf())
+		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.IsCRLF())
 	} else {
 		frame.Head, frame.Tail = respFrame(f, m, s, previousSeq)
 	}

@@ -9,8 +9,8 @@ import (
 // encoder encodes what the core sends: each message once for each format that has a receiver, however many
 // receive it. It belongs to the core's goroutine.
 type encoder struct {
-	messages     [outbox.NumFormats]encoded
-	patterns     [outbox.NumFormats]encoded
+	messages     [outbox.FormatCount]encoded
+	patterns     [outbox.FormatCount]encoded
 	hasOversized bool     // there is one that should not be kept
 	escaped      struct { // how long the last large message is in a line
 		sequence uint64
@@ -44,7 +44,7 @@ func (a *arena) begin(m *outbox.MemoryLimit, size int) []byte {
 		a.release(m)
 		a.buf, a.at = outbox.NewBuffer(nil, size), 0
 		if m != nil {
-			m.NoticeOnCore()
+			m.CheckOnCore()
 		}
 	}
 	return a.buf.Bytes[a.at:a.at]
@@ -77,7 +77,7 @@ func (a *arena) commit(frames []byte) outbox.Fragment {
 // can be there in one version of RESP only, that of the first receiver.
 func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	last, pattern := &e.messages[f], ""
-	if !f.Line() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
+	if !f.IsLine() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
 		last, pattern = &e.patterns[f], s.Name()
 	}
 	if last.sequence == m.Sequence && last.messages == len(m.Payloads) && last.pattern == pattern && last.previousSeq == previousSeq {
@@ -109,8 +109,8 @@ func appendFrames(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscr
 	switch {
 	case f.HasSeq():
 		return appendWithSeq(b, f, m, s, previousSeq)
-	case f.Line():
-		return protocol.AppendUpdates(b, m.Topic, m.Payloads, f.Crlf())
+	case f.IsLine():
+		return protocol.AppendUpdates(b, m.Topic, m.Payloads, f.IsCRLF())
 	}
 	for _, payload := range m.Payloads {
 		b = appendMessage(b, f.Version(), m.Topic, payload, s)
@@ -137,7 +137,7 @@ func (e *encoder) dropOversized() {
 		return
 	}
 	e.hasOversized = false
-	for f := range outbox.NumFormats {
+	for f := range outbox.FormatCount {
 		e.messages[f].dropOversized(e.memory)
 		e.patterns[f].dropOversized(e.memory)
 	}

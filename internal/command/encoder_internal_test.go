@@ -15,7 +15,7 @@ func TestRepliesLieSideBySide(t *testing.T) {
 	first := e.replies.commit(append(e.begin(512), "+one\r\n"...))
 	second := e.replies.commit(append(e.begin(512), "+two\r\n"...))
 	assert.Equal(t, "+one\r\n+two\r\n", string(first.Bytes[:len(first.Bytes)+len(second.Bytes)]))
-	large := bytes.Repeat([]byte{'x'}, 2*outbox.MediumBuffers.Size)
+	large := bytes.Repeat([]byte{'x'}, 2*outbox.MediumBuffers.BufferSize)
 	third := e.replies.commit(append(e.begin(512), large...))
 	assert.Nil(t, third.Buf, "a reply that outgrew the arena stands alone")
 	assert.Equal(t, large, third.Bytes)

@@ -15,7 +15,7 @@ import (
 func (s *Service) evictLargestLoop() {
 	percent := 0
 	follow := func() {
-		now := s.memory.GcPercent()
+		now := s.memory.GCPercent()
 		if now != percent && s.options.Collect != nil {
 			s.options.Collect(now)
 		}
@@ -30,14 +30,14 @@ func (s *Service) evictLargestLoop() {
 		select {
 		case <-s.stopping:
 			return
-		case <-s.memory.Exceeded:
+		case <-s.memory.Wake():
 		case <-tick.C:
 		}
 		if s.options.MaxMemory == 0 {
 			continue
 		}
 		follow()
-		if s.memory.Over() {
+		if s.memory.IsOver() {
 			s.runOnCore(func(broker.View) { s.evictLargest() })
 		}
 		s.memory.EndPass()
@@ -48,7 +48,7 @@ func (s *Service) evictLargestLoop() {
 // returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
 func (r *Reader) awaitMemory() {
 	m := &r.service.memory
-	for first := true; m.Over() && r.Reason() == CloseReasonNone; first = false {
+	for first := true; m.IsOver() && r.Reason() == CloseReasonNone; first = false {
 		passed := m.NextPass()
 		if first { // later passes come by themselves: what holds the memory may be about to go
 			m.Notify()
@@ -89,7 +89,7 @@ const (
 // goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
 func (s *Service) evictLargest() {
 	m := &s.memory
-	m.ExceededOnCore = false
+	m.OverOnCore = false
 	claims, excess := s.claims()
 	if excess <= 0 {
 		return
@@ -104,7 +104,7 @@ func (s *Service) evictLargest() {
 			break
 		}
 		cl.executor.expel(CloseReasonMaxMemory)
-		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used.Load()).
+		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
 		evicted = append(evicted, cl.executor)
@@ -122,7 +122,7 @@ func (s *Service) claims() (claims []claim, excess int64) {
 	for _, c := range s.all() {
 		all, waits := c.usedMemory()
 		if c.Reason() != CloseReasonNone {
-			excess -= c.releasableMemory() + c.outbox.Dequeued()
+			excess -= c.releasableMemory() + c.outbox.DequeuedBytes()
 			continue
 		}
 		queued := c.executor.pendingBytes()

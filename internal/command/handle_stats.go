@@ -50,7 +50,7 @@ func messageCountsOf(s *broker.Subscription) messageCounts {
 	e := s.Conn().(*executor)
 	e.Flush()
 	if a, ok := s.Data.(*outbox.Account); ok {
-		f.DeliveryCounts = e.outbox.AccountCounts(a)
+		f.DeliveryCounts = e.outbox.CountsOf(a)
 	}
 	f.Matched = int64(t.Matched) //nolint:gosec // a count
 	return f
@@ -246,7 +246,7 @@ func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 
 func (l *subscriberRow) dialect() string {
 	switch w := l.executor.format(l.subscription.Form); {
-	case w.Line():
+	case w.IsLine():
 		return "lines"
 	default:
 		return fmt.Sprintf("RESP%d", w.Version().Number())

@@ -95,10 +95,10 @@ func readReason(err error) CloseReason {
 func (r *Reader) Space(kept bool) []byte {
 	r.readBuffer(kept)
 	most := len(r.buf.Bytes)
-	if most > outbox.LargeBuffers.Size {
+	if most > outbox.LargeBuffers.BufferSize {
 		// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a
 		// client could have megabytes of small commands taken for one batch.
-		most = min(most, r.filled+r.parser.MissingBytes(r.filled)+outbox.MediumBuffers.Size/2)
+		most = min(most, r.filled+r.parser.MissingBytes(r.filled)+outbox.MediumBuffers.BufferSize/2)
 	}
 	r.space = most - r.filled
 	return r.buf.Bytes[r.filled:most]
@@ -119,7 +119,7 @@ func (r *Reader) Received(n int) *Batch {
 		return nil
 	}
 	r.service.Counts.bytesIn.Add(int64(n))
-	r.largeReads = n == r.space || r.largeReads && n > outbox.MediumBuffers.Size/2
+	r.largeReads = n == r.space || r.largeReads && n > outbox.MediumBuffers.BufferSize/2
 	return r.newBatch(r.filled + n)
 }
 
@@ -132,11 +132,11 @@ func (r *Reader) readBuffer(kept bool) {
 	if r.buf == nil {
 		switch {
 		case r.largeReads:
-			r.buf = outbox.NewBuffer(&r.service.memory, outbox.LargeBuffers.Size)
+			r.buf = outbox.NewBuffer(&r.service.memory, outbox.LargeBuffers.BufferSize)
 		case kept:
 			r.buf = outbox.SmallBuffers.Get(&r.service.memory)
 		default:
-			r.buf = outbox.NewBuffer(&r.service.memory, outbox.MediumBuffers.Size)
+			r.buf = outbox.NewBuffer(&r.service.memory, outbox.MediumBuffers.BufferSize)
 		}
 		r.filled = copy(r.buf.Bytes, r.partial)
 		r.partial = r.partial[:0]
@@ -200,7 +200,7 @@ func (r *Reader) submit(b *Batch) bool {
 
 // keepPartial keeps what is not parsed yet.
 func (r *Reader) keepPartial(b *Batch) {
-	if len(b.buf.Bytes) > outbox.LargeBuffers.Size {
+	if len(b.buf.Bytes) > outbox.LargeBuffers.BufferSize {
 		r.sync = true // one large command of a connection at a time is enough in memory
 	}
 	tail := b.data[b.used:]
@@ -211,7 +211,7 @@ func (r *Reader) keepPartial(b *Batch) {
 	case len(tail) > maxCopiedPartial:
 		size := len(tail) + len(tail)/2
 		if r.largeReads {
-			size = max(size, outbox.LargeBuffers.Size)
+			size = max(size, outbox.LargeBuffers.BufferSize)
 		}
 		r.buf = outbox.NewBuffer(&r.service.memory, size)
 		r.filled = copy(r.buf.Bytes, tail)

@@ -9,8 +9,8 @@ import (
 // appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
 // follows the one before.
 func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
-	if f.Line() {
-		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.Crlf(), m.Sequence, previousSeq)
+	if f.IsLine() {
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.IsCRLF(), m.Sequence, previousSeq)
 	}
 	seq := m.Sequence
 	for _, payload := range m.Payloads {

@@ -40,13 +40,13 @@ type Account struct {
 
 func NewAccount(name string) *Account { return &Account{name: name} }
 
-// assertBalanced holds that no message has ended twice.
-func (a *Account) assertBalanced() {
+// assertBalancedLocked holds that no message has ended twice.
+func (a *Account) assertBalancedLocked() {
 	invariant.Check(a.Waiting() >= 0, "more messages of %s have ended than were matched", a.name)
 }
 
 // loadCounts are all four numbers at this moment.
-func (o *Outbox) LoadCounts() DeliveryCounts {
+func (o *Outbox) Counts() DeliveryCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.counts
@@ -62,7 +62,7 @@ func (a *Account) PreviousSeq(f Format) uint64 {
 }
 
 // accountCounts is what has become of one subscription's messages so far.
-func (o *Outbox) AccountCounts(a *Account) DeliveryCounts {
+func (o *Outbox) CountsOf(a *Account) DeliveryCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return a.DeliveryCounts

@@ -14,39 +14,39 @@ import (
 // A nil buffer stands for memory that is left to the garbage collector: what is rare and large.
 type Buffer struct {
 	Bytes  []byte
-	Refs   atomic.Int32
+	refs   atomic.Int32
 	pool   *Pool        // nil: not to be used again
 	memory *MemoryLimit // that counts it, from its first holder to its last, however many share it; nil in tests
 }
 
 // pool keeps buffers of one size.
 type Pool struct {
-	Size int
-	free sync.Pool
+	BufferSize int
+	free       sync.Pool
 }
 
 var (
-	SmallBuffers  = Pool{Size: 1 << 10}  // an outbox starts with one: most hold one message for a moment
-	MediumBuffers = Pool{Size: 16 << 10} // a read of 64 pipelined publishes of 64 bytes is 7 KiB
-	LargeBuffers  = Pool{Size: 64 << 10} // for connections whose reads fill a medium one
+	SmallBuffers  = Pool{BufferSize: 1 << 10}  // an outbox starts with one: most hold one message for a moment
+	MediumBuffers = Pool{BufferSize: 16 << 10} // a read of 64 pipelined publishes of 64 bytes is 7 KiB
+	LargeBuffers  = Pool{BufferSize: 64 << 10} // for connections whose reads fill a medium one
 )
 
 // get returns a buffer that the caller holds. Its bytes are whatever they were.
 func (p *Pool) Get(m *MemoryLimit) *Buffer {
 	b, _ := p.free.Get().(*Buffer)
 	if b == nil {
-		b = &Buffer{Bytes: make([]byte, p.Size), pool: p}
+		b = &Buffer{Bytes: make([]byte, p.BufferSize), pool: p}
 	}
-	b.Refs.Store(1)
+	b.refs.Store(1)
 	return b.ChargeTo(m)
 }
 
 // newBuffer returns a buffer for at least size bytes.
 func NewBuffer(m *MemoryLimit, size int) *Buffer {
 	switch {
-	case size <= MediumBuffers.Size:
+	case size <= MediumBuffers.BufferSize:
 		return MediumBuffers.Get(m)
-	case size <= LargeBuffers.Size:
+	case size <= LargeBuffers.BufferSize:
 		return LargeBuffers.Get(m)
 	}
 	return WrapBuffer(m, make([]byte, size))
@@ -55,7 +55,7 @@ func NewBuffer(m *MemoryLimit, size int) *Buffer {
 // wrapBuffer makes a buffer of bytes that were made elsewhere.
 func WrapBuffer(m *MemoryLimit, bytes []byte) *Buffer {
 	b := &Buffer{Bytes: bytes}
-	b.Refs.Store(1)
+	b.refs.Store(1)
 	return b.ChargeTo(m)
 }
 
@@ -79,7 +79,7 @@ func (b *Buffer) Size() int64 {
 
 func (b *Buffer) Retain() {
 	if b != nil {
-		b.Refs.Add(1)
+		b.refs.Add(1)
 	}
 }
 
@@ -88,7 +88,7 @@ func (b *Buffer) Release() {
 	if b == nil {
 		return
 	}
-	left := b.Refs.Add(-1)
+	left := b.refs.Add(-1)
 	invariant.Check(left >= 0, "a buffer is released more often than held")
 	if left > 0 {
 		return

@@ -14,11 +14,11 @@ const (
 	FormatCRLF
 	formatLFWithSeq
 	formatCRLFWithSeq
-	NumFormats
+	FormatCount
 )
 
-func (f Format) Line() bool   { return f >= FormatLF }
-func (f Format) Crlf() bool   { return f == FormatCRLF || f == formatCRLFWithSeq }
+func (f Format) IsLine() bool { return f >= FormatLF }
+func (f Format) IsCRLF() bool { return f == FormatCRLF || f == formatCRLFWithSeq }
 func (f Format) HasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3WithSeq }
 
 // version is the RESP version of a format that is not a line.
@@ -45,7 +45,7 @@ func (f Format) WithSeq() Format {
 
 // firstSeq is the number of the first of some frames, 0 if they do not show it as lines do.
 func (f Format) firstSeq(frames []byte) uint64 {
-	if !f.Line() || !f.HasSeq() {
+	if !f.IsLine() || !f.HasSeq() {
 		return 0
 	}
 	seq, _ := protocol.ParseUpdateSeq(frames)

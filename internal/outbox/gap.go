@@ -32,8 +32,8 @@ func (g *gap) cost() int {
 	return weight
 }
 
-// add notes that n.count messages are missing, and returns what more the gap costs.
-func (g *gap) add(l loss) int {
+// addLocked notes that n.count messages are missing, and returns what more the gap costs.
+func (g *gap) addLocked(l loss) int {
 	if a := l.account; a.gap == g && g.losses[a.gapIndex].format == l.format {
 		g.losses[a.gapIndex].count += l.count
 		return 0
@@ -47,8 +47,8 @@ func (g *gap) add(l loss) int {
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
 		switch l := &g.losses[i]; {
-		case l.format.Line():
-			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.Crlf())
+		case l.format.IsLine():
+			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.IsCRLF())
 		default:
 			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(l.account.name), l.count)
 		}
@@ -61,7 +61,7 @@ func (g *gap) appendLosses(b []byte) []byte {
 func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 	e.Account.Dropped += int64(e.Count)
 	o.counts.Dropped += int64(e.Count)
-	e.Account.assertBalanced()
+	e.Account.assertBalancedLocked()
 	o.totals.Dropped.Add(int64(e.Count))
 	if e.Format == FormatRESP2 {
 		return
@@ -72,7 +72,7 @@ func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 		last = before.prev
 	}
 	if last != nil && last.gap != nil {
-		o.chargeGaps(last.gap.add(l))
+		o.chargeGaps(last.gap.addLocked(l))
 		return
 	}
 	c := newChunk()
@@ -80,14 +80,14 @@ func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 	c.entries = append(c.entries, FrameInfo{Kind: KindOther}) // for the bytes of the losses
 	o.queue.insert(before, c)
 	o.chargeChunk(c, c.memSize())
-	o.chargeGaps(c.gap.add(l))
+	o.chargeGaps(c.gap.addLocked(l))
 }
 
 // dropOldestLocked drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
 // dequeued is not here to be dropped.
 func (o *Outbox) dropOldestLocked(newest int) {
 	for {
-		over := o.Messages() - int64(newest) - o.Limit
+		over := o.MessageBytes() - int64(newest) - o.Limit
 		if over <= 0 || !o.queue.findOldest() {
 			return
 		}
@@ -169,7 +169,7 @@ func (o *Outbox) mergeGapsLocked() {
 		return
 	}
 	for _, l := range second.gap.losses {
-		o.chargeGaps(first.gap.add(l) - l.cost())
+		o.chargeGaps(first.gap.addLocked(l) - l.cost())
 	}
 	q.oldest.chunk = second.Next
 	q.remove(second)

@@ -48,9 +48,9 @@ func (b *bench) frame(topic string) []byte {
 	a.LastSeq = number
 	switch {
 	case b.format.HasSeq():
-		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.Crlf(), number, previous)
-	case b.format.Line():
-		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.Crlf())
+		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.IsCRLF(), number, previous)
+	case b.format.IsLine():
+		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.IsCRLF())
 	}
 	return b.format.Version().AppendMessage(nil, "message", []byte(topic), payload)
 }
@@ -85,7 +85,7 @@ func (b *bench) run(topic string, n int) *Buffer {
 	}
 	require.GreaterOrEqual(b.t, len(frames), minShared)
 	in := &Buffer{Bytes: frames}
-	in.Refs.Store(1)
+	in.refs.Store(1)
 	p := new(Unflushed)
 	p.Add(Fragment{Bytes: frames, Buf: in}, b.entry(topic, n))
 	in.Release()
@@ -228,7 +228,7 @@ func TestDropOldestInsideASharedRun(t *testing.T) {
 	got := b.drain()
 	assert.True(t, strings.HasPrefix(got, fmt.Sprintf("-%da ", b.outbox.counts.Dropped)), got[:40])
 	assert.True(t, strings.HasSuffix(got, " b 401"), got[len(got)-40:])
-	assert.EqualValues(t, 1, in.Refs.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
 	assert.EqualValues(t, n/2, b.outbox.counts.Dropped)
 	b.balanced(map[string]int64{"a": b.outbox.counts.Dropped})
 }
@@ -336,7 +336,7 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 				case random.IntN(4) == 0:
 					p.Add(Fragment{Bytes: fmt.Appendf(nil, "+%d\r\n", next())}, FrameInfo{Kind: KindReplies})
 					continue
-				case b.outbox.Policy() == DropNewest && b.outbox.Messages() > b.outbox.Limit:
+				case b.outbox.Policy() == DropNewest && b.outbox.MessageBytes() > b.outbox.Limit:
 					topics[next()-1] = topic
 					e.Count, e.Kind = 1, KindMissed
 					p.Add(Fragment{}, e)
@@ -352,7 +352,7 @@ func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 				b.published += int(e.Count)
 			}
 			b.outbox.Add(p, newest)
-			if int64(newest)+b.outbox.Limit < b.outbox.Messages() && b.outbox.Policy() == DropOldest {
+			if int64(newest)+b.outbox.Limit < b.outbox.MessageBytes() && b.outbox.Policy() == DropOldest {
 				require.NotNil(t, b.hand.queue, "over the limit, though nothing is being written")
 			}
 			for n := random.IntN(3) * random.IntN(2000); n > 0 && b.writeOnce(&n); {

@@ -14,7 +14,7 @@ import (
 // goroutine, like all that fills an outbox.
 func (o *Outbox) hole(e *FrameInfo) {
 	a, cut := e.Account, e.LastSeq
-	if !e.Format.Line() {
+	if !e.Format.IsLine() {
 		return // RESP3 shows the number before in any case
 	}
 	if cut == a.LastSeq {
@@ -46,7 +46,7 @@ func (o *Outbox) takeCuts(h *WriteQueue) (cuts []torn) {
 			if e.Kind != kindMessages || e.Account.cut == 0 {
 				continue
 			}
-			if e.Format.Line() && e.Format.HasSeq() {
+			if e.Format.IsLine() && e.Format.HasSeq() {
 				cuts = append(cuts, torn{c, i, e.Account.cut})
 			}
 			e.Account.cut = 0

@@ -104,7 +104,7 @@ func TestAHoleInsideASharedRun(t *testing.T) {
 	lost := int(b.outbox.counts.Dropped)
 	b.drain()
 	assert.Equal(t, before, string(in.Bytes), "it is read by others")
-	assert.EqualValues(t, 1, in.Refs.Load(), "only the other receiver holds it still")
+	assert.EqualValues(t, 1, in.refs.Load(), "only the other receiver holds it still")
 	short := shortNumbered(b.got.String())
 	assert.True(t, strings.HasPrefix(short, fmt.Sprintf("-%da %d<%da %da ", lost, 101+lost, 100+lost, 102+lost)), short[:60])
 	assert.True(t, strings.HasSuffix(short, " 499a 500a 501b"), short[len(short)-40:])
@@ -169,7 +169,7 @@ func TestSequencesAreAChain(t *testing.T) {
 func (b *bench) some(random *rand.Rand, p *Unflushed, topic string, owed map[string][]int) (size int) {
 	n := 1 + random.IntN(40)*random.IntN(10)
 	var frames []byte
-	lost := b.outbox.Policy() == DropNewest && b.outbox.Messages() > b.outbox.Limit
+	lost := b.outbox.Policy() == DropNewest && b.outbox.MessageBytes() > b.outbox.Limit
 	a := b.account(topic)
 	for i := range n {
 		if lost {

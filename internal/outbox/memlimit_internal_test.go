@@ -10,23 +10,23 @@ import (
 
 // The collector works harder the closer the cap is, and never all the time: there is no limit that it could not keep.
 func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
-	m := MemoryLimit{max: 1000, Exceeded: make(chan struct{}, 1)}
+	m := MemoryLimit{max: 1000, exceeded: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		held    int64
 		percent int
 		mark    int64
 	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
-		m.Used.Store(step.held)
+		m.used.Store(step.held)
 		percent, mark := m.gcStep()
 		assert.Equal(t, step.percent, percent, "%d held", step.held)
 		assert.Equal(t, step.mark, mark, "%d held", step.held)
 	}
-	m.Used.Store(0)
+	m.used.Store(0)
 	m.notifyAt.Store(500)
 	m.Charge(400)
-	assert.Empty(t, m.Exceeded)
+	assert.Empty(t, m.exceeded)
 	m.Charge(200)
-	assert.Len(t, m.Exceeded, 1, "somebody looks as soon as it is more")
+	assert.Len(t, m.exceeded, 1, "somebody looks as soon as it is more")
 }
 
 // Small messages of subscriptions in turn are the worst case: an entry each, larger than the message. They count.
@@ -52,7 +52,7 @@ func TestAddingToALongOutboxMovesNothing(t *testing.T) {
 	for c := b.outbox.queue.First; c != nil; c = c.Next {
 		most = max(most, cap(c.entries))
 	}
-	assert.LessOrEqual(t, most, 2*MediumBuffers.Size/lineSize, "no chunk has more entries than its bytes have lines")
+	assert.LessOrEqual(t, most, 2*MediumBuffers.BufferSize/lineSize, "no chunk has more entries than its bytes have lines")
 	b.drain()
 }
 
@@ -69,12 +69,12 @@ func TestASharedBufferIsCountedOnce(t *testing.T) {
 		outboxes = append(outboxes, o)
 	}
 	in.Release()
-	assert.Less(t, m.Used.Load(), int64(1<<20+100*1024))
+	assert.Less(t, m.used.Load(), int64(1<<20+100*1024))
 	for _, o := range outboxes {
-		assert.Positive(t, m.Used.Load())
+		assert.Positive(t, m.used.Load())
 		o.clear()
 	}
-	assert.Zero(t, m.Used.Load())
+	assert.Zero(t, m.used.Load())
 }
 
 // What evicted connections have dequeued is not looked for elsewhere. It must be no more than they have: thousands of them

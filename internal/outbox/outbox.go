@@ -62,10 +62,10 @@ func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 }
 
 // messages is how many bytes of messages wait.
-func (o *Outbox) Messages() int64 { return o.bytes.Load() - o.replies.Load() }
+func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() }
 
 // waiting is how many bytes wait, or are half written.
-func (o *Outbox) Waiting() int64 { return o.bytes.Load() }
+func (o *Outbox) WaitingBytes() int64 { return o.bytes.Load() }
 
 // backlog is how many bytes there are to be written, with what losses take until they are.
 func (o *Outbox) Backlog() int64 { return o.bytes.Load() + o.gapBytes.Load() }
@@ -77,10 +77,10 @@ func (o *Outbox) MemSize() int64 { return o.bytes.Load() + o.overhead.Load() }
 func (o *Outbox) ReplyBytes() int64 { return o.replies.Load() }
 
 // dequeued is about how many bytes the writer has taken at once last: an eviction does not give them back.
-func (o *Outbox) Dequeued() int64 { return o.dequeuedBytes.Load() }
+func (o *Outbox) DequeuedBytes() int64 { return o.dequeuedBytes.Load() }
 
 // isOver reports whether more messages wait than may, with so many bytes that are about to come.
-func (o *Outbox) IsOver(pending int64) bool { return o.Messages()+pending > o.Limit }
+func (o *Outbox) IsOver(pending int64) bool { return o.MessageBytes()+pending > o.Limit }
 
 // hasGapRoom reports whether losses may still be noted. Over their limit no policy helps.
 func (o *Outbox) HasGapRoom() bool { return o.gapBytes.Load() <= o.Limit }
@@ -95,7 +95,7 @@ func (o *Outbox) EnableSeq() { o.wantsSeq = true }
 func (o *Outbox) ExpireDeadline() { o.deadlineSetAt = 0 }
 
 // chunks is how many chunks wait, as CLIENT LIST shows it.
-func (o *Outbox) Chunks() int {
+func (o *Outbox) ChunkCount() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queue == nil {
@@ -222,7 +222,7 @@ func (o *Outbox) finishLocked(e *FrameInfo, written int) {
 			a.Undelivered += rest
 			o.counts.Undelivered += rest
 		}
-		a.assertBalanced()
+		a.assertBalancedLocked()
 	}
 }
 
@@ -269,7 +269,7 @@ func (o *Outbox) appendableLocked(size int) *Chunk {
 // newAppendable makes room for at least size bytes. The first, and the first behind a shared fragment, is small if that will do.
 func (o *Outbox) newAppendable(size int, first bool) *Chunk {
 	c := newChunk()
-	if first && size <= SmallBuffers.Size {
+	if first && size <= SmallBuffers.BufferSize {
 		c.buf = SmallBuffers.Get(o.totals.Memory)
 	} else {
 		c.buf = NewBuffer(o.totals.Memory, size)

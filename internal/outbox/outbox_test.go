@@ -62,13 +62,13 @@ func TestShortSpansAreCopiedAndLongOnesShared(t *testing.T) {
 			in.Retain() // the outbox' hold
 			assert.True(t, put(o, Fragment{Bytes: in.Bytes[:test.span], Buf: in}, one()), "the first one starts a writer")
 			assert.Equal(t, test.shared, &in.Bytes[0] == &o.all()[0].bytes[0])
-			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.Refs.Load())
+			assert.EqualValues(t, map[bool]int{true: 2, false: 1}[test.shared], in.refs.Load())
 			in.Retain()
 			assert.False(t, put(o, Fragment{Bytes: in.Bytes[:10], Buf: in}, FrameInfo{Kind: KindReplies}), "there is a writer already")
 			assert.EqualValues(t, test.span+10, o.bytes.Load())
-			assert.EqualValues(t, test.span, o.Messages(), "replies do not count against the limit")
+			assert.EqualValues(t, test.span, o.MessageBytes(), "replies do not count against the limit")
 			o.clear()
-			assert.EqualValues(t, 1, in.Refs.Load(), "what is dropped is released")
+			assert.EqualValues(t, 1, in.refs.Load(), "what is dropped is released")
 			in.Release()
 		})
 	}
@@ -83,9 +83,9 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 		put(o, Fragment{Bytes: frame}, one())
 	}
 	assert.Equal(t, want.String(), contents(o))
-	assert.Equal(t, SmallBuffers.Size, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
+	assert.Equal(t, SmallBuffers.BufferSize, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
 	for _, c := range o.all()[1:] {
-		assert.Equal(t, MediumBuffers.Size, cap(c.bytes))
+		assert.Equal(t, MediumBuffers.BufferSize, cap(c.bytes))
 	}
 	o.clear()
 }
@@ -108,7 +108,7 @@ func TestSmallSpansBetweenSharedOnesCostLittle(t *testing.T) {
 	arena := MediumBuffers.Get(nil)
 	held := 0
 	for range 1000 {
-		arena.Refs.Add(2)
+		arena.refs.Add(2)
 		put(o, Fragment{Bytes: arena.Bytes[:minShared], Buf: arena}, one())
 		put(o, Fragment{Bytes: arena.Bytes[:7], Buf: arena}, one())
 	}
@@ -134,11 +134,11 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 	o.queue = nil
 	for range 10 {
 		o.MarkWritten(h, 1<<20)
-		assert.EqualValues(t, 5000, o.Messages())
+		assert.EqualValues(t, 5000, o.MessageBytes())
 	}
 	o.MarkWritten(h, 5000)
 	assert.Zero(t, o.bytes.Load())
-	assert.Zero(t, o.Messages())
+	assert.Zero(t, o.MessageBytes())
 	assert.Zero(t, h.length)
 }
 
