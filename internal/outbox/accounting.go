@@ -6,54 +6,63 @@ import (
 	"github.com/conchmq/conch/internal/invariant"
 )
 
-// deliveryCounts is what became of messages. Each one that was matched ends in exactly one of the other three; until then it
-// waits.
+// DeliveryCounts counts messages by outcome. Each matched message ends in exactly one of the other three; until
+// then it waits.
 type DeliveryCounts struct {
-	Matched     int64 // its publisher was told that it is queued
-	Delivered   int64 // the kernel has taken its last byte
-	Dropped     int64 // by the policy for slow consumers; told where the protocol has a way to say it
-	Undelivered int64 // it waited, or was half written, when its connection ended
+	// Matched messages are in the publisher's count of receivers.
+	Matched int64
+	// Delivered messages have their last byte in the kernel.
+	Delivered int64
+	// Dropped messages are lost to the policy for slow consumers. The client gets their count, except in RESP2.
+	Dropped int64
+	// Undelivered messages waited, or were half written, when their connection ended.
+	Undelivered int64
 }
 
-// waiting is how many have no end yet.
+// Waiting is the number of messages without an outcome yet. It is never negative.
 func (t *DeliveryCounts) Waiting() int64 { return t.Matched - t.Delivered - t.Dropped - t.Undelivered }
 
-// MarshalZerologObject writes the four numbers into a line of the log.
+// MarshalZerologObject writes the four counts into a log line.
 func (t DeliveryCounts) MarshalZerologObject(e *zerolog.Event) {
 	e.Int64("matched", t.Matched).Int64("delivered", t.Delivered).Int64("dropped", t.Dropped).Int64("undelivered", t.Undelivered)
 }
 
-// subscriptionAccount is the counts of one subscription. It lives for as long as a message of the subscription waits, which may be
-// longer than the subscription itself. But for its name it is guarded by the outbox's mutex.
+// Account holds the counts of one subscription. It outlives the subscription while a message of it waits. The
+// mutex of the outbox guards all fields except name, LastSeq and LastLostSeq.
 type Account struct {
 	DeliveryCounts
-	name string // of the topic or the pattern, as MISSED says it
-	// Where the subscription's messages were missed last: most losses follow each other.
-	gap      *gap
-	gapIndex int    // in gap.losses
-	cut      uint64 // see outbox.hole
+	// name is the topic or pattern in MISSED. It never changes.
+	name string
+	// gap is where the latest loss of the subscription is counted: most losses follow each other.
+	gap *gap
+	// gapIndex is the place of that loss in gap.losses.
+	gapIndex int
+	cut      uint64 // see Outbox.hole
 
-	// The core's own, and numbers of messages: the last one that was owed to the subscription, whether it was queued or
-	// not, and the last one that is known to be lost. Where they are the same, the next message to come says so.
-	LastSeq, LastLostSeq uint64
+	// LastSeq is the sequence of the last message owed to the subscription, queued or not. The core owns it.
+	LastSeq uint64
+	// LastLostSeq is the sequence of the last message known to be lost. The core owns it. While it equals LastSeq, the
+	// next message shows the loss.
+	LastLostSeq uint64
 }
 
+// NewAccount returns the account of a subscription to a topic or pattern.
 func NewAccount(name string) *Account { return &Account{name: name} }
 
-// assertBalancedLocked holds that no message has ended twice.
+// assertBalancedLocked checks that no message has ended twice.
 func (a *Account) assertBalancedLocked() {
 	invariant.Check(a.Waiting() >= 0, "more messages of %s have ended than were matched", a.name)
 }
 
-// loadCounts are all four numbers at this moment.
+// Counts returns the four counts of all subscriptions together, read under one lock, so that they balance.
 func (o *Outbox) Counts() DeliveryCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.counts
 }
 
-// previousSeq is what a message says of the one before it that was owed to the subscription: in RESP3 its number, in a line
-// the same if it is lost. 0 is nothing.
+// PreviousSeq is the sequence of the previous message that the next one shows, 0 for none. RESP3 shows it
+// always, a line only if that message is lost. The core calls it.
 func (a *Account) PreviousSeq(f Format) uint64 {
 	if f == formatRESP3WithSeq || f.HasSeq() && a.LastLostSeq == a.LastSeq {
 		return a.LastSeq
@@ -61,7 +70,7 @@ func (a *Account) PreviousSeq(f Format) uint64 {
 	return 0
 }
 
-// accountCounts is what has become of one subscription's messages so far.
+// CountsOf returns the counts of one subscription, read under one lock.
 func (o *Outbox) CountsOf(a *Account) DeliveryCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()

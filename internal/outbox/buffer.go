@@ -7,31 +7,38 @@ import (
 	"github.com/conchmq/conch/internal/invariant"
 )
 
-// buffer is memory that goes round: filled by one, then read by the writers of all connections that get a part of it.
-// Whoever holds it releases it, and the last one gives it back to its pool. It is counted because the garbage collector
-// is not free: it would have to find, clear and hand out 16 KiB anew for every 150 messages of 64 bytes.
+// Buffer is reusable memory with a reference count. A reader or the core fills it once; the writers of all
+// connections that share it read it. Each holder releases it, and the last release returns it to its pool.
 //
-// A nil buffer stands for memory that is left to the garbage collector: what is rare and large.
+// The count pays because garbage collection is not free: without it, 16 KiB would be found, cleared and
+// allocated anew for every 150 messages of 64 bytes.
+//
+// A nil Buffer stands for rare, large memory that the garbage collector frees.
 type Buffer struct {
-	Bytes  []byte
-	refs   atomic.Int32
-	pool   *Pool        // nil: not to be used again
-	memory *MemoryLimit // that counts it, from its first holder to its last, however many share it; nil in tests
+	Bytes []byte
+	refs  atomic.Int32
+	// pool takes the buffer back. nil: the garbage collector frees it.
+	pool *Pool
+	// memory counts the buffer once, from its first holder to its last, however many share it. nil in tests.
+	memory *MemoryLimit
 }
 
-// pool keeps buffers of one size.
+// Pool keeps buffers of one size for reuse.
 type Pool struct {
 	BufferSize int
 	free       sync.Pool
 }
 
 var (
-	SmallBuffers  = Pool{BufferSize: 1 << 10}  // an outbox starts with one: most hold one message for a moment
-	MediumBuffers = Pool{BufferSize: 16 << 10} // a read of 64 pipelined publishes of 64 bytes is 7 KiB
-	LargeBuffers  = Pool{BufferSize: 64 << 10} // for connections whose reads fill a medium one
+	// SmallBuffers are the first of an outbox: most outboxes hold one message for a moment.
+	SmallBuffers = Pool{BufferSize: 1 << 10}
+	// MediumBuffers are the usual read buffers: a read of 64 pipelined publishes of 64 bytes is 7 KiB.
+	MediumBuffers = Pool{BufferSize: 16 << 10}
+	// LargeBuffers are for connections with reads that fill a medium one.
+	LargeBuffers = Pool{BufferSize: 64 << 10}
 )
 
-// get returns a buffer that the caller holds. Its bytes are whatever they were.
+// Get returns a buffer that the caller holds. Its bytes are stale: the pool does not clear them.
 func (p *Pool) Get(m *MemoryLimit) *Buffer {
 	b, _ := p.free.Get().(*Buffer)
 	if b == nil {
@@ -41,7 +48,8 @@ func (p *Pool) Get(m *MemoryLimit) *Buffer {
 	return b.ChargeTo(m)
 }
 
-// newBuffer returns a buffer for at least size bytes.
+// NewBuffer returns a buffer of at least size bytes, which the caller holds. It is pooled up to the size of a
+// large one.
 func NewBuffer(m *MemoryLimit, size int) *Buffer {
 	switch {
 	case size <= MediumBuffers.BufferSize:
@@ -52,24 +60,25 @@ func NewBuffer(m *MemoryLimit, size int) *Buffer {
 	return WrapBuffer(m, make([]byte, size))
 }
 
-// wrapBuffer makes a buffer of bytes that were made elsewhere.
+// WrapBuffer makes a buffer of existing bytes. Its last release leaves them to the garbage collector.
 func WrapBuffer(m *MemoryLimit, bytes []byte) *Buffer {
 	b := &Buffer{Bytes: bytes}
 	b.refs.Store(1)
 	return b.ChargeTo(m)
 }
 
-// chargeTo has the buffer counted until its last holder releases it. The caller holds it.
+// ChargeTo counts the buffer in m until its last holder releases it. The caller must hold it, and no other limit
+// may count it yet.
 func (b *Buffer) ChargeTo(m *MemoryLimit) *Buffer {
 	b.memory = m
 	m.Charge(int64(len(b.Bytes)))
 	return b
 }
 
-// isPooled reports whether the buffer is used again once it is released.
+// IsPooled reports whether the last release returns the buffer to a pool.
 func (b *Buffer) IsPooled() bool { return b.pool != nil }
 
-// size is how many bytes the buffer takes.
+// Size is the number of bytes of the buffer, 0 for a nil one.
 func (b *Buffer) Size() int64 {
 	if b == nil {
 		return 0
@@ -77,13 +86,15 @@ func (b *Buffer) Size() int64 {
 	return int64(len(b.Bytes))
 }
 
+// Retain adds a holder. Only a holder may call it: a released buffer may be in use elsewhere.
 func (b *Buffer) Retain() {
 	if b != nil {
 		b.refs.Add(1)
 	}
 }
 
-// release ends one holder's use of the bytes.
+// Release ends one holder's use of the bytes. Under the race detector the last release overwrites them, so that
+// a late reader shows.
 func (b *Buffer) Release() {
 	if b == nil {
 		return
@@ -100,6 +111,6 @@ func (b *Buffer) Release() {
 	}
 }
 
-// worthPinning tells whether n bytes are enough of the buffer to hold all of it for their sake: a subscriber that does not read
-// then pins at most four times the bytes that its limit counts.
+// WorthPinning reports whether n bytes are enough of the buffer to hold all of it for them. A subscriber that
+// does not read then pins at most four times the bytes that its limit counts.
 func (b *Buffer) WorthPinning(n int) bool { return 4*n >= len(b.Bytes) }

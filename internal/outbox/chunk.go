@@ -5,54 +5,70 @@ import (
 	"unsafe"
 )
 
-// chunk is a piece of an outbox. It starts where a frame starts, and holds either bytes, or one large frame, or a gap.
-// The core owns it while it is in an outbox, under the outbox's mutex, and the writer from dequeuing it to its end.
+// Chunk is one element of an outbox. It starts at the start of a frame and holds bytes, or one large frame, or a
+// gap.
+//
+// The core owns it in an outbox, under the mutex of that outbox. The writer owns it from dequeuing to recycling,
+// without a lock.
 type Chunk struct {
+	// Next is the following chunk of the same queue.
 	Next, prev *Chunk
 
-	bytes      []byte
-	buf        *Buffer     // what the bytes lie in, to be released
-	large      *LargeFrame // instead of bytes
-	gap        *gap        // instead of bytes, until a writer takes it
-	entries    []FrameInfo // in order; they cover the bytes
-	charged    int         // what the chunk is counted for in memory: see outbox.charge
-	appendable bool        // nobody else reads what follows its bytes: there may be room to append
-	notice     bool        // the close notice to an evicted subscriber
+	bytes []byte
+	buf   *Buffer     // holds the bytes, and is released with the chunk
+	large *LargeFrame // instead of bytes
+	gap   *gap        // instead of bytes, until a writer dequeues it
+	// entries cover the bytes, in order and without a rest.
+	entries []FrameInfo
+	// charged is the memory that the chunk is counted for: see Outbox.chargeChunk.
+	charged int
+	// appendable: the rest of the buffer belongs to this chunk alone, so bytes may be appended.
+	appendable bool
+	// notice: the chunk is the close notice to an evicted subscriber.
+	notice bool
 }
 
-// frameInfo is what some whole frames, side by side in one chunk, are. An outbox may hold millions: two fill a cache line.
+// FrameInfo describes adjacent whole frames of one chunk. An outbox may hold millions: two fill a cache line.
 type FrameInfo struct {
-	Account *Account // that the messages belong to; nil for the other kinds
-	LastSeq uint64   // of the last of the messages
-	bytes   int      // where --max-message is large, 32 bits are too few
-	Count   int32    // messages
-	Kind    frameKind
-	Format  Format // how messages are written
+	// Account is that of the messages' subscription; nil for the other kinds.
+	Account *Account
+	// LastSeq is the sequence of the last message.
+	LastSeq uint64
+	// bytes on the wire. 32 bits are too few where --max-message is large.
+	bytes int
+	// Count is the number of messages.
+	Count int32
+	Kind  frameKind
+	// Format is the wire format of the messages.
+	Format Format
 }
 
-// frameKind is what an entry stands for.
+// frameKind is the content of an entry. The policies drop messages alone.
 type frameKind uint8
 
-// The kinds.
 const (
 	kindMessages frameKind = iota
-	KindReplies            // to the connection's own commands: never dropped, and not held against its limit
-	KindMissed             // messages that were never queued: no bytes. On its way into an outbox only
-	KindOther              // commands that a monitor is shown, losses, the close notice
+	// KindReplies are replies to the connection's own commands: never dropped, and not counted against its limit.
+	KindReplies
+	// KindMissed are messages that were never queued. They have no bytes, and no chunk holds them.
+	KindMissed
+	// KindOther are the commands that MONITOR shows, losses, and the close notice.
+	KindOther
 )
 
 const (
 	frameInfoSize = int(unsafe.Sizeof(FrameInfo{}))
 	chunkSize     = int(unsafe.Sizeof(Chunk{}))
-	// maxPooledEntries bounds the entries that a pooled chunk keeps room for: most chunks need one or two.
+	// maxPooledEntries bounds the capacity for entries of a pooled chunk: most chunks need one or two.
 	maxPooledEntries = 64
 )
 
-// mergeable reports whether one entry can stand for a and b, which comes right behind it.
+// mergeable reports whether one entry can describe a and b, where b follows a without a byte between.
 func (a *FrameInfo) mergeable(b *FrameInfo) bool {
 	return a.Account == b.Account && a.Kind == b.Kind && a.Format == b.Format
 }
 
+// Merge extends a by b. Both must be mergeable.
 func (a *FrameInfo) Merge(b *FrameInfo) {
 	a.Count += b.Count
 	a.bytes += b.bytes
@@ -64,7 +80,7 @@ var chunks = sync.Pool{New: func() any { return new(Chunk) }}
 
 func newChunk() *Chunk { return chunks.Get().(*Chunk) }
 
-// recycle gives back a chunk that is in no queue any more, and its hold on what it shows.
+// recycle pools a chunk that is in no queue, and releases its buffers.
 func (c *Chunk) recycle() {
 	c.buf.Release()
 	if c.large != nil {
@@ -74,12 +90,12 @@ func (c *Chunk) recycle() {
 	if cap(kept) > maxPooledEntries {
 		kept = nil
 	}
-	clear(c.entries) // they must not keep an account alive
+	clear(c.entries) // a pooled chunk must not keep an account alive
 	*c = Chunk{entries: kept}
 	chunks.Put(c)
 }
 
-// size is how many bytes the chunk is on the wire. A gap has none until it is written out.
+// Size is the number of bytes on the wire. It is 0 for a gap that is not encoded yet.
 func (c *Chunk) Size() int {
 	if c.large != nil {
 		return c.large.Size
@@ -87,10 +103,11 @@ func (c *Chunk) Size() int {
 	return len(c.bytes)
 }
 
-// isEscaped reports whether the writer encodes the chunk's bytes as it goes: they do not exist before.
+// IsEscaped reports whether the writer encodes the bytes as it writes. They do not exist in memory before.
 func (c *Chunk) IsEscaped() bool { return c.large != nil && c.large.Escaped }
 
-// memSize is what the chunk costs. A counted buffer is counted where it is filled, once for all who share it.
+// memSize is the memory that the chunk is charged. A counted buffer adds nothing: it is charged once, for all
+// that share it.
 func (c *Chunk) memSize() int {
 	n := chunkSize + cap(c.entries)*frameInfoSize
 	switch {
@@ -110,7 +127,7 @@ func (c *Chunk) addEntries(entries []FrameInfo) (grown bool) {
 	return grown
 }
 
-// add appends an entry, or extends the last one. It returns true if the chunk needs more memory for it.
+// add appends an entry, or extends the last one. It returns true if the entries take more memory now.
 func (c *Chunk) add(e *FrameInfo) (grown bool) {
 	if n := len(c.entries); n > 0 && c.entries[n-1].mergeable(e) {
 		c.entries[n-1].Merge(e)

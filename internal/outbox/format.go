@@ -2,26 +2,37 @@ package outbox
 
 import "github.com/conchmq/conch/protocol"
 
-// format is how a message is written.
+// Format is the wire format of messages for a connection: a dialect, with or without sequences. Messages are
+// encoded once per format in use.
 type Format uint8
 
-// The formats.
+// The formats. IsLine depends on their order: all lines follow FormatLF.
 const (
+	// FormatRESP2 has no frame for losses and none for sequences.
 	FormatRESP2 Format = iota
+	// FormatRESP3 has push frames.
 	FormatRESP3
 	formatRESP3WithSeq
-	FormatLF // this one and what follows are lines
+	// FormatLF is the line protocol with a line feed behind each line.
+	FormatLF
+	// FormatCRLF is the line protocol for clients that end lines with CR LF, such as telnet.
 	FormatCRLF
 	formatLFWithSeq
 	formatCRLFWithSeq
+	// FormatCount is the number of formats, the length of a table of them.
 	FormatCount
 )
 
+// IsLine reports whether messages are lines, not RESP.
 func (f Format) IsLine() bool { return f >= FormatLF }
+
+// IsCRLF reports whether lines end in CR LF.
 func (f Format) IsCRLF() bool { return f == FormatCRLF || f == formatCRLFWithSeq }
+
+// HasSeq reports whether messages show their sequence.
 func (f Format) HasSeq() bool { return f >= formatLFWithSeq || f == formatRESP3WithSeq }
 
-// version is the RESP version of a format that is not a line.
+// Version is the RESP version of a format that is not a line.
 func (f Format) Version() protocol.Version {
 	if f == FormatRESP2 {
 		return protocol.RESP2
@@ -29,8 +40,7 @@ func (f Format) Version() protocol.Version {
 	return protocol.RESP3
 }
 
-// withSeq is the format of a connection that enabled sequence numbers. RESP2 has none: a frame of another length would
-// break its clients.
+// WithSeq is the format after SEQ ON. RESP2 stays as it is: a frame of another length would break its clients.
 func (f Format) WithSeq() Format {
 	switch f {
 	case FormatRESP3:
@@ -43,7 +53,8 @@ func (f Format) WithSeq() Format {
 	return f
 }
 
-// firstSeq is the number of the first of some frames, 0 if they do not show it as lines do.
+// firstSeq is the sequence of the first frame, read from its line. It is 0 in formats without it, and in RESP3,
+// where the previous message is always shown.
 func (f Format) firstSeq(frames []byte) uint64 {
 	if !f.IsLine() || !f.HasSeq() {
 		return 0

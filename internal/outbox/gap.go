@@ -5,25 +5,26 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// gap is a place in an outbox where messages are missing: a loss for each subscription that lost some there. While
-// nothing else comes between them, further losses count up the losses that are there, so a gap is never longer than the
-// connection has subscriptions.
+// gap is a place in an outbox where messages are missing: a loss for each subscription that lost some there.
+// Adjacent losses are counted together, so a gap is never longer than the connection has subscriptions.
 type gap struct{ losses []loss }
 
-// loss is how many messages of a subscription are missing in one place.
+// loss counts the missing messages of one subscription in one gap.
 type loss struct {
 	account *Account
-	count   int // 32 bits would be too few: one place can stay open for hours
+	count   int // 32 bits are too few: one gap can stay open for hours
 	format  Format
 }
 
-// lossOverhead is what a loss costs in memory besides its name, about. Losses have a limit too, which is that of messages: a
-// connection could make us remember more than it may have wait. Over it no policy helps.
+// lossOverhead is about what a loss takes in memory besides its name.
+//
+// Losses have a limit too, equal to that of messages: a connection could make the server keep more losses than
+// messages. Over that limit no policy helps.
 const lossOverhead = 128
 
 func (l *loss) cost() int { return lossOverhead + len(l.account.name) }
 
-// cost is what all losses cost.
+// cost is the memory of all losses.
 func (g *gap) cost() int {
 	weight := 0
 	for i := range g.losses {
@@ -32,7 +33,8 @@ func (g *gap) cost() int {
 	return weight
 }
 
-// addLocked notes that n.count messages are missing, and returns what more the gap costs.
+// addLocked counts l.count missing messages, and returns the memory that the gap takes more. It changes the
+// account of the subscription, which the mutex guards.
 func (g *gap) addLocked(l loss) int {
 	if a := l.account; a.gap == g && g.losses[a.gapIndex].format == l.format {
 		g.losses[a.gapIndex].count += l.count
@@ -43,7 +45,7 @@ func (g *gap) addLocked(l loss) int {
 	return l.cost()
 }
 
-// appendLosses writes the losses out, each in the form of its subscription.
+// appendLosses encodes the losses, each in the format of its subscription.
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
 		switch l := &g.losses[i]; {
@@ -56,8 +58,9 @@ func (g *gap) appendLosses(b []byte) []byte {
 	return b
 }
 
-// recordDropLocked notes that e.count messages, which were matched but are not waiting, are lost to the policy. It records that
-// in the gap in front of a chunk that waits (behind all, if that is nil), or in a new one there; RESP2 has no word for it.
+// recordDropLocked counts e.Count messages, matched but not waiting, as dropped by the policy. It records them
+// in the gap in front of a waiting chunk, or in a new gap there. A nil chunk is the end of the queue. RESP2 has
+// no frame for losses, so there the count is all.
 func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 	e.Account.Dropped += int64(e.Count)
 	o.counts.Dropped += int64(e.Count)
@@ -77,14 +80,14 @@ func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 	}
 	c := newChunk()
 	c.gap = new(gap)
-	c.entries = append(c.entries, FrameInfo{Kind: KindOther}) // for the bytes of the losses
+	c.entries = append(c.entries, FrameInfo{Kind: KindOther}) // covers the bytes of the losses, once they are encoded
 	o.queue.insert(before, c)
 	o.chargeChunk(c, c.memSize())
 	o.chargeGaps(c.gap.addLocked(l))
 }
 
-// dropOldestLocked drops the oldest messages that wait until, without the newest bytes, no more wait than may. What a writer has
-// dequeued is not here to be dropped.
+// dropOldestLocked drops the oldest messages until the rest is within the limit. The newest bytes do not count
+// against it. What the writer has dequeued is out of reach.
 func (o *Outbox) dropOldestLocked(newest int) {
 	for {
 		over := o.MessageBytes() - int64(newest) - o.Limit
@@ -95,8 +98,8 @@ func (o *Outbox) dropOldestLocked(newest int) {
 	}
 }
 
-// dropFrontLocked drops messages of the entry at the cursor: as many whole frames as are needed to drop that many bytes. The
-// chunk loses its front, or is parted; not a byte is moved, because others may be reading it.
+// dropFrontLocked drops whole frames of the entry at the cursor, as many as cover that many bytes. The chunk
+// loses its front, or is split. No byte moves, because writers of other connections may be reading them.
 func (o *Outbox) dropFrontLocked(over int64) {
 	q := o.queue
 	if q.oldest.offset > 0 {
@@ -114,7 +117,7 @@ func (o *Outbox) dropFrontLocked(over int64) {
 	} else {
 		c.bytes = c.bytes[lost.bytes:]
 		if e.bytes -= lost.bytes; e.Count == 0 {
-			*e = FrameInfo{} // it must not keep the account alive
+			*e = FrameInfo{} // the slice must not keep the account alive
 			c.entries = c.entries[1:]
 		}
 	}
@@ -122,7 +125,8 @@ func (o *Outbox) dropFrontLocked(over int64) {
 	o.mergeGapsLocked()
 }
 
-// oldestFrames is the part of the chunk's first entry that must go to drop that many bytes, in whole frames.
+// oldestFrames is the part of the first entry to drop: the fewest whole frames that cover that many bytes. A
+// large frame goes as a whole.
 func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
 	lost = c.entries[0]
 	if int64(lost.bytes) <= over || c.large != nil {
@@ -143,7 +147,8 @@ func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
 	return lost
 }
 
-// splitChunkLocked makes two chunks of the one at the cursor, which then stands at the start of the second.
+// splitChunkLocked splits the chunk at the cursor, which then stands at the start of the second part. Both parts
+// hold the buffer.
 func (o *Outbox) splitChunkLocked() {
 	at := &o.queue.oldest
 	c, front := at.chunk, newChunk()
@@ -156,7 +161,8 @@ func (o *Outbox) splitChunkLocked() {
 	o.chargeChunk(c, c.memSize())
 }
 
-// mergeGapsLocked makes one gap of two that nothing stands between any more.
+// mergeGapsLocked joins two gaps with nothing left between them. Otherwise a subscriber would get two losses in
+// a row for one subscription.
 func (o *Outbox) mergeGapsLocked() {
 	q := o.queue
 	second := q.oldest.chunk
@@ -184,7 +190,7 @@ func frameLen(b []byte) int {
 	n := protocol.FrameLen(b)
 	invariant.Check(n > 0, "no whole frame in %.40q", b)
 	if n == 0 {
-		return len(b) // what it is will never be known, but there is an end to it
+		return len(b) // a defect; the caller's loop still ends
 	}
 	return n
 }

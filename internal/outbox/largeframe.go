@@ -6,22 +6,27 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// largePayload is from how many bytes on the payload of a message stays where it was read. A frame around it costs a few
-// bytes then, however many subscribers, patterns and forms of writing there are: a copy for each of 100 patterns took
-// 1.6 GiB and 9.7 s of everybody's time.
+// LargePayload is the size from which a payload stays where it was read, and frames refer to it. A frame then
+// costs a few bytes, however many subscribers, patterns and formats there are.
+//
+// A copy for each of 100 patterns took 1.6 GiB, and stopped all connections for 9.7 s.
 const LargePayload = 64 << 10
 
-// largeFrame is one message whose payload lies where it was read: what stands in front of it, and what stands behind.
-// Nobody changes it once it is made; all subscribers that read it so share it.
+// LargeFrame is one message with its payload where it was read, between a head and a tail. It never changes once
+// it is made: all subscribers of one format share it.
 type LargeFrame struct {
 	Head, Tail []byte
 	Payload    []byte
-	Buf        *Buffer // of the payload; each chunk holds it
-	Escaped    bool    // the payload has bytes that a line shows otherwise: the writer encodes them, piece by piece
-	Size       int     // bytes on the wire
+	// Buf is the buffer of the payload. Each chunk holds it.
+	Buf *Buffer
+	// Escaped: the payload has bytes that a line escapes. The writer encodes them piece by piece.
+	Escaped bool
+	// Size is the number of bytes on the wire.
+	Size int
 }
 
-// memSize is what the frame costs each chunk. A payload in no counted buffer is counted by each that keeps it alive.
+// memSize is the memory that each chunk is charged for the frame. A payload without a counted buffer is charged
+// to each chunk that keeps it alive.
 func (f *LargeFrame) memSize() int {
 	n := len(f.Head) + len(f.Tail)
 	if f.Buf == nil {
@@ -30,8 +35,7 @@ func (f *LargeFrame) memSize() int {
 	return n
 }
 
-// piece is a run of the frame's bytes from a place on the wire on: as many as lie side by side. It is not for a frame
-// that must be shown.
+// piece returns the bytes from an offset on the wire to the end of that part. It is not for escaped frames.
 func (f *LargeFrame) piece(at int) []byte {
 	for _, part := range [][]byte{f.Head, f.Payload, f.Tail} {
 		if at < len(part) {
@@ -42,28 +46,30 @@ func (f *LargeFrame) piece(at int) []byte {
 	return nil
 }
 
-// escapedFrame is a writer's place in a large frame that is encoded as it is written: 16 MiB of control characters are 64 MiB
-// on the wire, which nobody has to hold. It belongs to the writer.
+// escapedFrame is the writer's place in a large frame that is escaped as it is written. The writer owns it.
+//
+// 16 MiB of control characters are 64 MiB on the wire, which never have to be in memory.
 type escapedFrame struct {
 	frame   *LargeFrame
-	encoded []byte // what of the frame is encoded
-	start   int    // where that stands on the wire
-	next    int    // the payload's first byte that is not encoded
+	encoded []byte // the piece that is encoded now
+	start   int    // its offset on the wire
+	next    int    // the first byte of the payload behind it
 }
 
-// escapedPiece is how many bytes of a payload are encoded at once.
+// escapedPiece is the number of payload bytes that are encoded at once.
 const escapedPiece = 16 << 10
 
 func newEscapedFrame(f *LargeFrame) *escapedFrame {
 	return &escapedFrame{frame: f, encoded: bytes.Clone(f.Head)}
 }
 
-// piece is what follows a place on the wire. Places come in order, from the frame's start to its end.
+// piece returns the bytes from an offset on the wire on. Offsets only grow, from the start of the frame to its
+// end.
 func (s *escapedFrame) piece(at int) []byte {
 	for at >= s.start+len(s.encoded) {
 		s.start += len(s.encoded)
 		if s.next == len(s.frame.Payload) {
-			s.encoded = s.encoded[:0] // or the next call would take it for the tail
+			s.encoded = s.encoded[:0] // the next call must not count the old piece again
 			return s.frame.Tail[at-s.start:]
 		}
 		end := min(s.next+escapedPiece, len(s.frame.Payload))

@@ -5,39 +5,47 @@ import (
 	"sync/atomic"
 )
 
-// memoryLimit is what clients make the server hold, all together, against a cap: buffers that something waits in or is parsed
-// from, each counted once however many share it; what outboxes, batches and half commands need beside; what transactions
-// keep, names that are subscribed to, predicates that publishers remember.
+// MemoryLimit counts the memory that all clients together take, against a cap. A buffer counts once, however
+// many outboxes share it.
+//
+// It covers buffers that are parsed or hold waiting frames; the overhead of outboxes, batches and partial
+// commands; queued transactions; subscribed names; and predicates known to publishers.
 type MemoryLimit struct {
-	max        int64 // 0 is no cap
-	used       atomic.Int64
-	notifyAt   atomic.Int64  // what used must not pass unnoticed: see Server.evictLargestLoop
-	exceeded   chan struct{} // holds a note that it did
-	OverOnCore bool          // the core's: it has noticed in the middle of a delivery that the cap is passed
+	max  int64 // 0 is no cap
+	used atomic.Int64
+	// notifyAt is the usage at which the evicting goroutine wakes: see Service.evictLargestLoop in package command.
+	notifyAt atomic.Int64
+	// exceeded wakes it. One pending wake-up is enough.
+	exceeded chan struct{}
+	// OverOnCore: the cap was passed in the middle of a delivery. The core owns it.
+	OverOnCore bool
 
-	mu     sync.Mutex
-	passed chan struct{} // closed, and another one made, whenever the relieving goroutine has been through
+	mu sync.Mutex // guards passed
+	// passed is closed, and replaced on demand, at the end of each pass of the evicting goroutine.
+	passed chan struct{}
 }
 
-// init sets the cap, 0 for none.
+// Init sets the cap, 0 for none.
 func (m *MemoryLimit) Init(max int64) {
 	m.max, m.exceeded = max, make(chan struct{}, 1)
 	m.notifyAt.Store(max)
 }
 
-// Used is how much is counted.
+// Used is the memory counted now.
 func (m *MemoryLimit) Used() int64 { return m.used.Load() }
 
-// Wake returns the channel that wakes the goroutine which evicts.
+// Wake returns the channel that receives when the usage has passed its mark.
 func (m *MemoryLimit) Wake() <-chan struct{} { return m.exceeded }
 
-// excess is by how much the cap is passed; negative if it is not.
+// Excess is the usage over the cap, negative below it.
 func (m *MemoryLimit) Excess() int64 { return m.used.Load() - m.max }
 
-// noticeOnCore has a delivery that is under way act on the cap, if that is passed. The core's.
+// CheckOnCore sets OverOnCore if the cap is passed: the delivery in progress then evicts, and does not wait for
+// the goroutine. The core calls it.
 func (m *MemoryLimit) CheckOnCore() { m.OverOnCore = m.OverOnCore || m.IsOver() }
 
-// nextPass returns what is closed when the relieving goroutine has been through once more.
+// NextPass returns a channel that is closed at the end of the next pass of the evicting goroutine. Readers over
+// the cap wait for it.
 func (m *MemoryLimit) NextPass() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -47,7 +55,7 @@ func (m *MemoryLimit) NextPass() <-chan struct{} {
 	return m.passed
 }
 
-// endPass wakes the readers that wait for one.
+// EndPass wakes the readers that wait for a pass.
 func (m *MemoryLimit) EndPass() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,9 +65,10 @@ func (m *MemoryLimit) EndPass() {
 	}
 }
 
-// charge counts n bytes more, or less, and has somebody look when they are too many.
+// Charge adds n bytes, which may be negative, and wakes the evicting goroutine when the usage grows past its
+// mark.
 func (m *MemoryLimit) Charge(n int64) {
-	if m == nil || n == 0 { // nil: an outbox without a server, in tests
+	if m == nil || n == 0 { // nil in tests of an outbox without a server
 		return
 	}
 	if m.used.Add(n) <= m.notifyAt.Load() || n <= 0 || m.max == 0 {
@@ -68,20 +77,22 @@ func (m *MemoryLimit) Charge(n int64) {
 	m.Notify()
 }
 
-// notify wakes the relieving goroutine.
+// Notify wakes the evicting goroutine. It never blocks.
 func (m *MemoryLimit) Notify() {
 	select {
 	case m.exceeded <- struct{}{}:
-	default: // it is known
+	default: // a wake-up is pending
 	}
 }
 
-// over reports whether the cap is passed.
+// IsOver reports whether the usage is over the cap. It is false without one.
 func (m *MemoryLimit) IsOver() bool { return m != nil && m.max > 0 && m.used.Load() > m.max }
 
-// gcPercent is how much garbage the runtime lets pile up, in percent of what lives: the closer to the cap, the less. It
-// sets when somebody looks again. A limit for the heap (GOMEMLIMIT) is no alternative: once more lives than it
-// allows, the collector runs all the time, and relief took 20 s instead of 8.
+// GCPercent is the GOGC value for the usage now: the closer to the cap, the less garbage may accumulate. It also
+// sets the mark for the next wake-up.
+//
+// GOMEMLIMIT is no alternative: with more live memory than that limit, the collector runs all the time. Eviction
+// then took 20 s instead of 8.
 func (m *MemoryLimit) GCPercent() (percent int) {
 	percent, next := m.gcStep()
 	m.notifyAt.Store(next)
@@ -98,7 +109,7 @@ func (m *MemoryLimit) gcStep() (percent int, next int64) {
 	return 35, m.max
 }
 
-// setUsage makes one part of a usage n bytes.
+// SetUsage sets one part of a usage to n bytes, and charges the difference.
 func (m *MemoryLimit) SetUsage(part *atomic.Int64, n int) {
 	if was := part.Swap(int64(n)); was != int64(n) {
 		m.Charge(int64(n) - was)

@@ -9,92 +9,116 @@ import (
 )
 
 const (
-	// minShared is from which length a fragment is sent from where it is instead of being copied into the outbox's own chunk,
-	// if that is also worth the buffer it lies in.
+	// minShared is the length from which a fragment is sent from its own buffer instead of being copied into a chunk of the
+	// outbox. It must also be worth that buffer: see Buffer.WorthPinning.
 	minShared = 4 << 10
-	// closeNoticeTimeout is how long an evicted subscriber has to take the rest of a frame and the reason.
+	// closeNoticeTimeout is the time for an evicted subscriber to take the rest of a frame and the close notice.
 	closeNoticeTimeout = time.Second
 )
 
-// outbox is the bytes that wait for one connection, and whose they are. The core adds at the back, one lock a round; the
-// writer takes from the front, about as much as one call to the kernel gets, one lock a write.
+// Outbox holds the bytes that wait for one connection, and their description. The core adds at the back, with
+// one lock a round. The writer dequeues from the front, with one lock a write, about as much as one call to the
+// kernel takes.
 type Outbox struct {
-	Limit  int64   // of message bytes; replies to the connection's own commands never evict it
-	totals *Totals // the server's
+	// Limit bounds the bytes of waiting messages. Replies to the connection's own commands do not count against it.
+	Limit  int64
+	totals *Totals // of the server
 
-	// Counted by the core as it flushes and by the writer as it writes; read by both, the sweeper and the reader.
-	bytes       atomic.Int64 // bytes handed over and not yet written
-	replies     atomic.Int64 // those of them that are replies
-	gapBytes    atomic.Int64 // bytes of memory that losses take; not among bytes until they are written out
-	overhead    atomic.Int64 // bytes of memory that all of it takes besides counted buffers: chunks, entries, losses
-	policyValue atomic.Int32 // a Policy; set by the core
+	// The core counts these as it flushes, the writer as it writes. Both read them, and so do the sweeper and the reader.
 
-	deadlineSetAt time.Duration // the writer's: when it last set a deadline, by uptime
+	// bytes are flushed and not yet written.
+	bytes atomic.Int64
+	// replies are those of bytes that are replies.
+	replies atomic.Int64
+	// gapBytes is the memory of losses. It is no part of bytes before they are encoded.
+	gapBytes atomic.Int64
+	// overhead is the memory of chunks, entries and losses: all but counted buffers.
+	overhead atomic.Int64
+	// policyValue is a Policy. The core sets it.
+	policyValue atomic.Int32
 
-	dequeuedBytes atomic.Int64 // bytes that the writer took at once last, about: an eviction does not give them back
+	// deadlineSetAt is the uptime at which the writer last set a deadline. The writer owns it.
+	deadlineSetAt time.Duration
 
-	evicted atomic.Bool // set by the core, under mu: the writer finishes the frame it is in and drops the rest
+	// dequeuedBytes is about what the writer dequeued last. An eviction does not free them.
+	dequeuedBytes atomic.Int64
 
-	mu        sync.Mutex     // guards what follows, and all accounts; held for copying at most a chunk's worth at a time
-	queue     *queue         // nil while nothing waits that is not dequeued
-	discarded *queue         // what waited for a subscriber that is evicted: its writer settles it, so that the core need not
-	counts    DeliveryCounts // of all messages that were queued
-	writing   bool           // there is a writer goroutine
-	draining  bool           // nothing more will come, and the last deadline is set
-	failed    bool           // what comes is thrown away
-	holes     int            // accounts with a cut that has to be told
+	// evicted makes the writer finish its frame and drop the rest. The core sets it, under mu.
+	evicted atomic.Bool
 
-	wantsSeq bool // the core's: what waits may have numbers
+	// mu guards the fields below and all accounts. It is held while at most a chunk of bytes is copied.
+	mu sync.Mutex
+	// queue is nil while nothing waits that is not dequeued.
+	queue *queue
+	// discarded is what waited for an evicted subscriber. The writer counts it, so that the core need not.
+	discarded *queue
+	// counts are those of all messages that were queued.
+	counts DeliveryCounts
+	// writing: there is a writer goroutine. There is never more than one.
+	writing bool
+	// draining: nothing more is added, and the last deadline is set.
+	draining bool
+	// failed: what is added is discarded.
+	failed bool
+	// holes is the number of accounts with a cut: see hole.go.
+	holes int
+
+	// wantsSeq: waiting lines may show sequences. The core owns it.
+	wantsSeq bool
 }
 
-// serverCounts are the sums of all connections' tallies, those that have ended included. What was matched the core knows.
+// Totals are the sums over all connections, past ones included. The core itself counts the matched messages.
 type Totals struct {
 	Delivered, Dropped, Undelivered atomic.Int64
-	Memory                          *MemoryLimit
+	// Memory is the limit that all outboxes are charged to.
+	Memory *MemoryLimit
 }
 
-// writeDeadliner is the part of a socket that an outbox needs: to wake a writer, and to bound how long it waits.
+// writeDeadliner is the part of a socket that an outbox needs: a deadline bounds a write, and a past one
+// interrupts it.
 type writeDeadliner interface{ SetWriteDeadline(t time.Time) error }
 
+// Init prepares an outbox. It comes before all other calls.
 func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 	o.Limit, o.totals = limit, t
 	o.policyValue.Store(int32(p))
 }
 
-// messages is how many bytes of messages wait.
+// MessageBytes is the number of waiting bytes that are not replies: those that the limit bounds.
 func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() }
 
-// waiting is how many bytes wait, or are half written.
+// WaitingBytes is the number of bytes that wait or are partly written.
 func (o *Outbox) WaitingBytes() int64 { return o.bytes.Load() }
 
-// backlog is how many bytes there are to be written, with what losses take until they are.
+// Backlog is the number of bytes to be written, plus the memory of losses that are not encoded yet.
 func (o *Outbox) Backlog() int64 { return o.bytes.Load() + o.gapBytes.Load() }
 
-// memSize is what waits with all that is needed for it. A buffer that others share counts whole.
+// MemSize is the memory of all that waits. A shared buffer counts whole.
 func (o *Outbox) MemSize() int64 { return o.bytes.Load() + o.overhead.Load() }
 
-// replyBytes is how many of the bytes that wait are replies.
+// ReplyBytes is the number of waiting bytes that are replies.
 func (o *Outbox) ReplyBytes() int64 { return o.replies.Load() }
 
-// dequeued is about how many bytes the writer has taken at once last: an eviction does not give them back.
+// DequeuedBytes is about what the writer dequeued last. An eviction does not free them.
 func (o *Outbox) DequeuedBytes() int64 { return o.dequeuedBytes.Load() }
 
-// isOver reports whether more messages wait than may, with so many bytes that are about to come.
+// IsOver reports whether the waiting messages, plus pending bytes that are not flushed yet, exceed the limit.
 func (o *Outbox) IsOver(pending int64) bool { return o.MessageBytes()+pending > o.Limit }
 
-// hasGapRoom reports whether losses may still be noted. Over their limit no policy helps.
+// HasGapRoom reports whether losses may still be recorded. Over their limit no policy helps, and the subscriber
+// is evicted.
 func (o *Outbox) HasGapRoom() bool { return o.gapBytes.Load() <= o.Limit }
 
-// isEvicted reports whether the subscriber is evicted: what waits is lost, but for the close notice.
+// IsEvicted reports whether the subscriber is evicted: what waits is lost, except for the close notice.
 func (o *Outbox) IsEvicted() bool { return o.evicted.Load() }
 
-// enableSeq has lines behind a loss show it, from here on. The core's.
+// EnableSeq makes lines behind a loss show it, from here on. The core calls it.
 func (o *Outbox) EnableSeq() { o.wantsSeq = true }
 
-// expireDeadline has the next write set a new deadline. The writer's.
+// ExpireDeadline makes the next write set a new deadline. The writer calls it.
 func (o *Outbox) ExpireDeadline() { o.deadlineSetAt = 0 }
 
-// chunks is how many chunks wait, as CLIENT LIST shows it.
+// ChunkCount is the number of waiting chunks: oll in CLIENT LIST.
 func (o *Outbox) ChunkCount() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,7 +172,8 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	return start
 }
 
-// charge counts what a chunk costs in memory. The chunk carries the sum, so that its end gives back just that.
+// chargeChunk counts n bytes as the memory of a chunk. The chunk keeps the sum, so that free takes back exactly
+// that. Its owner calls it, with or without the mutex.
 func (o *Outbox) chargeChunk(c *Chunk, n int) {
 	if more := n - c.charged; more != 0 {
 		c.charged = n
@@ -156,31 +181,32 @@ func (o *Outbox) chargeChunk(c *Chunk, n int) {
 	}
 }
 
+// chargeMemory counts n bytes for this connection and for the server. It needs no mutex.
 func (o *Outbox) chargeMemory(n int) {
 	o.overhead.Add(int64(n))
 	o.totals.Memory.Charge(int64(n))
 }
 
-// pushLocked appends a chunk to what waits.
+// pushLocked appends a chunk to the queue, and charges it.
 func (o *Outbox) pushLocked(c *Chunk) {
 	o.queue.push(c)
 	o.chargeChunk(c, c.memSize())
 }
 
-// free is the end of a chunk that is in no queue any more.
+// free takes back the charge of a chunk that is in no queue, and pools it.
 func (o *Outbox) free(c *Chunk) {
 	o.chargeChunk(c, 0)
 	c.recycle()
 }
 
-// discardLocked counts what can no longer be written: its bytes stay counted as waiting, and what waits when the connection has
-// ended is what it lost.
+// discardLocked counts messages that can no longer be written as undelivered, and releases their buffers. Their
+// bytes stay in o.bytes: what is there when the connection ends is what it lost.
 func (o *Outbox) discardLocked(p *Unflushed) {
 	lost := 0
 	for i := range p.entries {
 		switch e := &p.entries[i]; e.Kind {
 		case KindMissed:
-			e.Format = FormatRESP2 // nobody is left to be told
+			e.Format = FormatRESP2 // no client is left to get the loss
 			o.countMatchedLocked(e)
 			o.recordDropLocked(*e, nil)
 		case kindMessages:
@@ -196,7 +222,7 @@ func (o *Outbox) discardLocked(p *Unflushed) {
 	}
 }
 
-// discard counts messages that were matched by a connection which may not have them any more.
+// Discard counts messages as undelivered that were matched by a closing connection. They are never queued.
 func (o *Outbox) Discard(a *Account, count int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -206,13 +232,14 @@ func (o *Outbox) Discard(a *Account, count int) {
 	o.totals.Undelivered.Add(int64(count))
 }
 
-// countMatchedLocked counts messages as they come in.
+// countMatchedLocked counts the messages of an entry as matched. Every message passes here once.
 func (o *Outbox) countMatchedLocked(e *FrameInfo) {
 	e.Account.Matched += int64(e.Count)
 	o.counts.Matched += int64(e.Count)
 }
 
-// finishLocked is the end of an entry that is no longer to be written: so many of its messages have been.
+// finishLocked ends an entry: so many of its messages are delivered, the others undelivered. Every entry of
+// messages passes here once.
 func (o *Outbox) finishLocked(e *FrameInfo, written int) {
 	if e.Kind == kindMessages {
 		a, rest := e.Account, int64(e.Count)-int64(written)
@@ -266,7 +293,8 @@ func (o *Outbox) appendableLocked(size int) *Chunk {
 	return c
 }
 
-// newAppendable makes room for at least size bytes. The first, and the first behind a shared fragment, is small if that will do.
+// newAppendable returns a chunk of its own with room for at least size bytes. The first, and the first behind a
+// shared fragment, is small if that is enough.
 func (o *Outbox) newAppendable(size int, first bool) *Chunk {
 	c := newChunk()
 	if first && size <= SmallBuffers.BufferSize {
@@ -278,9 +306,11 @@ func (o *Outbox) newAppendable(size int, first bool) *Chunk {
 	return c
 }
 
-// renewDeadline gives the peer a fresh while to take something, unless the connection is closing: that deadline stands. It
-// looks at the clock for each write, but touches the deadline only once in a quarter of that while, and gives that
-// quarter on top.
+// RenewDeadline gives the client the whole timeout to take something. A closing connection keeps its last
+// deadline.
+//
+// Each call reads the clock, but sets the deadline only once in a quarter of the timeout, and adds that quarter
+// to it. The writer calls it.
 func (o *Outbox) RenewDeadline(sock writeDeadliner, timeout time.Duration) {
 	now := uptime.Now()
 	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < timeout/4 {
@@ -290,11 +320,11 @@ func (o *Outbox) RenewDeadline(sock writeDeadliner, timeout time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.failed && !o.draining && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(timeout + timeout/4)) // fails only on a closed socket: so does the write that follows
+		_ = sock.SetWriteDeadline(time.Now().Add(timeout + timeout/4)) // on failure the socket is closed, and the next write fails
 	}
 }
 
-// close is called when nothing more will come: the writer has until the deadline for what is there.
+// Close sets the last deadline, for what waits. The caller adds nothing more.
 func (o *Outbox) Close(sock writeDeadliner, drain time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -304,15 +334,15 @@ func (o *Outbox) Close(sock writeDeadliner, drain time.Duration) {
 	}
 }
 
-// isDraining tells whether the last deadline is set: once that has passed, there is no other.
+// IsDraining reports whether the last deadline is set. No other follows it.
 func (o *Outbox) IsDraining() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.draining
 }
 
-// evict drops what waits and leaves the close notice instead, if there is one. The writer is woken out of a write that
-// the peer does not take. True means that a writer must be started.
+// Evict drops what waits, and queues the close notice instead, if there is one. It interrupts a write that the
+// client does not take. The core calls it, and starts a writer if it returns true.
 func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -331,23 +361,25 @@ func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 		o.pushLocked(c)
 	}
 	if o.writing {
-		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // see finishFrame and dequeue for the next one
+		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // Dequeue and StartNoticeDeadline set the next one
 		return false
 	}
 	o.writing = o.queue != nil || o.discarded != nil
 	return o.writing
 }
 
-// startNoticeDeadline gives an evicted peer its last moment.
+// StartNoticeDeadline gives an evicted client its last second.
 func (o *Outbox) StartNoticeDeadline(sock writeDeadliner) error {
-	o.mu.Lock() // evict may be about to set its own deadline
+	o.mu.Lock() // Evict may be between its flag and its deadline
 	defer o.mu.Unlock()
 	return sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 }
 
-// extendDeadline sets a new deadline after one has passed in the middle of a record of TLS, if there is to be one: an
-// evicted peer has its last moment once, and any other must have taken something. took is how many bytes it has taken,
-// and waited how long it had for them: next to nothing, where the deadline was one of long ago.
+// ExtendDeadline sets a new deadline after one has passed inside a TLS record, and reports whether there is one.
+//
+// An evicted client gets closeNoticeTimeout once, which noticeStarted records. Any other client must have taken
+// something: took is the number of bytes, waited the time it had. A short time means that the deadline was an
+// old one.
 func (o *Outbox) ExtendDeadline(sock writeDeadliner, took int, waited, timeout time.Duration, noticeStarted *bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -363,8 +395,8 @@ func (o *Outbox) ExtendDeadline(sock writeDeadliner, took int, waited, timeout t
 	return sock.SetWriteDeadline(time.Now().Add(timeout)) == nil
 }
 
-// fail throws away what waits, what the writer has dequeued, and what may still come: the peer will not get it. It is the
-// writer's last word.
+// Fail discards what waits, what is dequeued, and what may still come. It is the last call of a writer, which
+// ends with it.
 func (o *Outbox) Fail(h *WriteQueue) {
 	o.mu.Lock()
 	o.failed, o.writing = true, false
@@ -377,8 +409,9 @@ func (o *Outbox) Fail(h *WriteQueue) {
 	o.dequeuedBytes.Store(0)
 }
 
-// discardQueue is the end of what waited and will not be written. There may be millions of entries, which take the core's time
-// if it must wait for the mutex: so it is held for a chunk at a time. A nil queue is an empty one.
+// discardQueue counts a queue that is not written as undelivered, and frees it. A nil queue is an empty one.
+//
+// There may be millions of entries, and the core may wait for the mutex. So it is held for one chunk at a time.
 func (o *Outbox) discardQueue(q *queue) {
 	if q == nil {
 		return

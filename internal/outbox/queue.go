@@ -2,27 +2,30 @@ package outbox
 
 import "sync"
 
-// queue is what waits in an outbox, or what its writer has dequeued: a list of chunks. Each carries its own entries, so
-// that whatever is added, taken or dropped costs no more than one chunk: a slice over all of them took up to 1.2 s to grow.
+// queue is a list of chunks: those of an outbox, or those that its writer has dequeued. Its owner is that of its
+// chunks.
+//
+// Each chunk carries its own entries, so adding, dequeuing and dropping touch one chunk only. One slice of
+// entries for all chunks took up to 1.2 s to grow.
 type queue struct {
 	First, last *Chunk
 	length      int
-	oldest      cursor
+	// oldest is where drop-oldest goes on. It makes the next drop O(1).
+	oldest cursor
 }
 
-// queues are kept for the next outbox that has something to write: an idle one has none.
+// queues are kept for the next outbox that has something to write: an idle outbox has none.
 var queues = sync.Pool{New: func() any { return new(queue) }}
 
-// recycle gives back a queue that is empty.
+// recycle pools an empty queue.
 func (q *queue) recycle() {
 	*q = queue{}
 	queues.Put(q)
 }
 
-// push appends a chunk.
 func (q *queue) push(c *Chunk) { q.insert(nil, c) }
 
-// insert puts c in front of another chunk, or at the end if that is nil.
+// insert puts c in front of another chunk, or at the end if before is nil.
 func (q *queue) insert(before, c *Chunk) {
 	c.Next = before
 	if before == nil {
@@ -38,7 +41,7 @@ func (q *queue) insert(before, c *Chunk) {
 	q.length++
 }
 
-// remove takes a chunk out of the queue. The cursor is the caller's to move.
+// remove takes a chunk out of the queue. The caller moves the cursor off it first.
 func (q *queue) remove(c *Chunk) {
 	if c.prev == nil {
 		q.First = c.Next
@@ -54,7 +57,8 @@ func (q *queue) remove(c *Chunk) {
 	q.length--
 }
 
-// split cuts off the first chunks, about size bytes of them, and one at least.
+// split cuts off about size bytes of chunks from the front, and at least one chunk. Chunks stay whole: a large
+// one may exceed size.
 func (q *queue) split(size int) *queue {
 	front := queues.Get().(*queue)
 	for c := q.First; c != nil; c = q.First {
@@ -70,14 +74,15 @@ func (q *queue) split(size int) *queue {
 	return front
 }
 
-// cursor is where the oldest message in a queue is. What is in front of it cannot be dropped.
+// cursor is the place of the oldest message in a queue. Nothing in front of it can be dropped.
 type cursor struct {
 	chunk  *Chunk // nil: the first
-	entry  int    // of the chunk
-	offset int    // in the chunk's bytes, where the entry starts
+	entry  int    // index in the entries of the chunk
+	offset int    // start of the entry in the bytes of the chunk
 }
 
-// findOldest moves the cursor to the first message. It stays in front of the last entry there is, which may still grow.
+// findOldest moves the cursor to the first message, and reports whether there is one. The cursor stays in front
+// of the last entry, which may still grow.
 func (q *queue) findOldest() bool {
 	at := &q.oldest
 	if at.chunk == nil {
@@ -103,7 +108,7 @@ func (q *queue) findOldest() bool {
 	return false
 }
 
-// cursorToLast moves the cursor from behind the last chunk into it, in front of its last entry: both may still grow.
+// cursorToLast moves the cursor from behind the last chunk to its last entry: both may still grow.
 func (q *queue) cursorToLast() {
 	q.oldest = cursor{}
 	if c := q.last; c != nil {

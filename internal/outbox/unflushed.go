@@ -2,15 +2,15 @@ package outbox
 
 import "sync"
 
-// fragment is frames that lie side by side in memory, or one large frame, on their way into an outbox.
+// Fragment is adjacent frames in one buffer, or one large frame, on their way into an outbox.
 type Fragment struct {
 	Bytes   []byte
 	Buf     *Buffer
 	Large   *LargeFrame // instead of bytes
-	entries int         // that say what they are
+	entries int         // number of entries in Unflushed that describe it
 }
 
-// size is how many bytes the fragment is on the wire.
+// Size is the number of bytes on the wire.
 func (s *Fragment) Size() int {
 	if s.Large != nil {
 		return s.Large.Size
@@ -18,7 +18,7 @@ func (s *Fragment) Size() int {
 	return len(s.Bytes)
 }
 
-// retain and release are for what the fragment lies in.
+// Retain holds the buffers of the fragment.
 func (s *Fragment) Retain() {
 	s.Buf.Retain()
 	if s.Large != nil {
@@ -26,6 +26,7 @@ func (s *Fragment) Retain() {
 	}
 }
 
+// Release ends that hold.
 func (s *Fragment) Release() {
 	s.Buf.Release()
 	if s.Large != nil {
@@ -33,21 +34,26 @@ func (s *Fragment) Release() {
 	}
 }
 
-// unflushedFrames is what the core has queued for one connection since the last flush. It belongs to the core's goroutine.
+// Unflushed collects the frames for one connection since the last flush. The core owns it.
+//
+// It exists to save locks: a round of the core takes the mutex of an outbox once, however many messages it
+// queues.
 type Unflushed struct {
 	fragments []Fragment
-	entries   []FrameInfo // of all fragments, in order
+	entries   []FrameInfo // of all fragments, in order: Fragment.entries each
 }
 
-// maxPooledFragments bounds what a pooled unflushedFrames keeps room for.
+// maxPooledFragments bounds the capacity of a pooled Unflushed.
 const maxPooledFragments = 4096
 
-// unflushedPool keeps what is reused: a connection has one while something is queued for it.
+// unflushedPool keeps them for reuse: a connection has one only while frames are queued for it.
 var unflushedPool = sync.Pool{New: func() any { return new(Unflushed) }}
 
+// NewUnflushed returns an empty one.
 func NewUnflushed() *Unflushed { return unflushedPool.Get().(*Unflushed) }
 
-// add appends frames, and what they are. Frames that lie side by side become one fragment.
+// Add appends frames and their description. Frames that are adjacent in memory join one fragment, which then
+// costs one chunk instead of many. Each fragment holds its buffers once.
 func (p *Unflushed) Add(s Fragment, e FrameInfo) {
 	e.bytes = s.Size()
 	spans, entries := len(p.fragments), len(p.entries)
@@ -71,7 +77,8 @@ func (p *Unflushed) Add(s Fragment, e FrameInfo) {
 	p.fragments, p.entries = append(p.fragments, s), append(p.entries, e)
 }
 
-// recycle gives back an unflushedFrames whose fragments are with an outbox.
+// Recycle pools it after the outbox has taken its fragments. A pooled one must not keep buffers or accounts
+// alive.
 func (p *Unflushed) Recycle() {
 	if cap(p.fragments)+cap(p.entries) > maxPooledFragments {
 		return
@@ -82,7 +89,7 @@ func (p *Unflushed) Recycle() {
 	unflushedPool.Put(p)
 }
 
-// contiguous tells whether b lies right behind a in the same memory.
+// contiguous reports whether b follows a in the same memory.
 func contiguous(a, b []byte) bool {
 	n := len(a)
 	return cap(a) > n && len(b) > 0 && &a[:n+1][n] == &b[0]

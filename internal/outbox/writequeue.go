@@ -7,24 +7,28 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// writeQueue is what the writer has taken out of an outbox: nobody drops it any more, though an eviction has its rest thrown
-// away. It is the writer's.
+// WriteQueue holds chunks that are dequeued for writing. Drop policies no longer reach them; an eviction
+// discards the unwritten rest. The writer owns it.
 type WriteQueue struct {
 	*queue
-	ChunkOffset int // bytes of the first chunk that are written
-	entry       int // the entry in it that they end in
-	entryOffset int // bytes of that entry that are written
+	// ChunkOffset is the number of written bytes of the first chunk.
+	ChunkOffset int
+	// entry is the index of the entry in which they end.
+	entry int
+	// entryOffset is the number of written bytes of that entry.
+	entryOffset int
 
-	escaped *escapedFrame // the large line that is being written, if one is
+	// escaped is the large line that is being written. nil if the frame is another one.
+	escaped *escapedFrame
 }
 
-// piece is what can be written of a chunk from a place on: as much as lies side by side.
+// Piece returns the bytes of a chunk from an offset on, as far as they are adjacent.
 func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 	switch {
 	case c.large == nil:
 		return c.bytes[at:]
 	case c.large.Escaped:
-		if h.escaped == nil || h.escaped.frame != c.large || at == 0 { // or the same frame once more
+		if h.escaped == nil || h.escaped.frame != c.large || at == 0 { // at 0 the same frame may come again, in another chunk
 			h.escaped = newEscapedFrame(c.large)
 		}
 		return h.escaped.piece(at)
@@ -32,11 +36,11 @@ func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 	return c.large.piece(at)
 }
 
-// atNotice reports whether the close notice comes next: what stands before it must be written, or thrown away, first.
+// AtNotice reports whether the close notice is next. All before it must be written or discarded first.
 func (h *WriteQueue) AtNotice() bool { return h.First != nil && h.First.notice }
 
-// frameEnd is where the frame ends that the writer is in, in the first chunk: at the next byte to be written, if that is
-// between two frames.
+// FrameEnd is the end of the frame that is partly written, in the first chunk. Between two frames it is
+// ChunkOffset.
 func (h *WriteQueue) FrameEnd() (end int, err error) {
 	c, at := h.First, h.ChunkOffset
 	if c.large != nil && at > 0 {
@@ -54,14 +58,15 @@ func (h *WriteQueue) FrameEnd() (end int, err error) {
 
 var errPartialFrame = errors.New("a chunk that ends inside a frame")
 
-// maxWrite is how much one call to the kernel is given: progress shows in the outbox at least that often.
+// MaxWrite bounds the bytes of one call to the kernel: progress shows in the outbox at least that often.
 const MaxWrite = 1 << 20
 
-// maxDequeue is about how many bytes the writer takes at once. What it has dequeued cannot be dropped any more, so where the
-// limit is low that is a small part of it.
+// maxDequeue is about how many bytes the writer dequeues at once. They cannot be dropped any more, so it is a
+// small part of a low limit.
 func (o *Outbox) maxDequeue() int { return int(min(MaxWrite, max(o.Limit/4, minShared))) }
 
-// dequeue gives the writer something to write, once it is done with what it had. False ends the writer.
+// Dequeue gives the writer its next chunks, and discards what it has left. The writer ends with false: from then
+// on, Add starts another one.
 func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	o.mu.Lock()
 	o.abandonLocked(h)
@@ -81,7 +86,7 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 		return false
 	}
 	most, waiting := o.maxDequeue(), o.bytes.Load()
-	if o.evicted.Load() { // what was lost still counts as waiting: there is but the close notice
+	if o.evicted.Load() { // lost bytes still count as waiting; only the close notice does wait
 		waiting = int64(o.queue.First.Size())
 	}
 	if waiting <= int64(most) {
@@ -102,7 +107,8 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	return true
 }
 
-// encodeGaps writes out the losses. From here on the gaps are closed: the next loss opens a new one.
+// encodeGaps encodes the losses in dequeued chunks. Their gaps are closed with it: the next loss opens a new
+// one.
 func (o *Outbox) encodeGaps(h *WriteQueue) {
 	for c := h.First; c != nil; c = c.Next {
 		if c.gap == nil {
@@ -116,23 +122,24 @@ func (o *Outbox) encodeGaps(h *WriteQueue) {
 	}
 }
 
-// chargeGaps counts what losses cost.
+// chargeGaps counts n bytes as the memory of losses. It needs no mutex.
 func (o *Outbox) chargeGaps(n int) {
 	o.gapBytes.Add(int64(n))
 	o.chargeMemory(n)
 }
 
-// markWritten notes progress: n bytes more are with the kernel. It returns how many bytes of them were replies.
+// MarkWritten records that the kernel has taken n bytes more. It returns how many of them were replies. Chunks
+// are freed without the mutex: they are the writer's.
 func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
-	delivered, done := 0, (*Chunk)(nil) // done: the chunks up to here are written
+	delivered, done := 0, (*Chunk)(nil) // done is the last chunk that is written whole
 	for c := h.First; c != nil; c = c.Next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
 			part := min(n, e.bytes-h.entryOffset)
 			n, h.ChunkOffset, h.entryOffset = n-part, h.ChunkOffset+part, h.entryOffset+part
-			if e.Kind == KindReplies { // a long one counts as far as it is written, or what is left of it would hide messages
+			if e.Kind == KindReplies { // partly written replies count, or their rest would pass for messages
 				replies += part
 			}
 			if h.entryOffset < e.bytes {
@@ -152,7 +159,7 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 		o.replies.Add(-int64(replies))
 	}
 	o.mu.Unlock()
-	for c := h.First; done != nil; c = h.First { // without the lock: the chunks are the writer's
+	for c := h.First; done != nil; c = h.First {
 		h.remove(c)
 		if c == done {
 			done = nil
@@ -162,8 +169,8 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	return replies
 }
 
-// abandonLocked is the end of what the writer has dequeued, if there is anything left: whole frames that were written are
-// delivered, the others are not. Called under the mutex.
+// abandonLocked ends what the writer has dequeued and not finished. Frames that are written whole are delivered,
+// all others are undelivered.
 func (o *Outbox) abandonLocked(h *WriteQueue) {
 	if h.queue == nil {
 		return
@@ -194,7 +201,7 @@ func (o *Outbox) abandonLocked(h *WriteQueue) {
 	*h = WriteQueue{}
 }
 
-// completeFrames is how many frames end within the first n bytes of b.
+// completeFrames is the number of frames that end within the first n bytes of b.
 func completeFrames(b []byte, n int) (frames int) {
 	for end := 0; ; frames++ {
 		if end += frameLen(b[end:]); end > n {
