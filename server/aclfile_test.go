@@ -38,7 +38,7 @@ func TestAWrongFileKeepsTheServerFromStarting(t *testing.T) {
 	}
 	_, err := server.New(broker.New(broker.Options{}), server.Options{ACLFile: "nowhere.acl"})
 	require.ErrorIs(t, err, aclfile.Err)
-	assert.EqualError(t, err, "ACL file nowhere.acl cannot be read: no such file or directory; create it, an empty one will do")
+	assert.EqualError(t, err, "ACL file nowhere.acl cannot be read: no such file or directory; create it; it may be empty")
 	folder := t.TempDir()
 	_, err = server.New(broker.New(broker.Options{}), server.Options{ACLFile: folder})
 	assert.EqualError(t, err, "ACL file "+folder+" cannot be read: is a directory")

@@ -1,4 +1,4 @@
-// Package aclfile reads and writes the file that ACL rules are kept in. All of it blocks on a disk: the core's goroutine
+// Package aclfile reads and writes the file of ACL rules. All of it blocks on the disk: the core's goroutine
 // must not call it.
 package aclfile
 
@@ -17,17 +17,17 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// Err is in the chain of what [Load] returns when the file cannot be used.
+// Err wraps each error of [Load].
 var Err = errors.New("ACL file")
 
-// Load takes the rules of a file, as they were when the server started. With a wrong one there must be no server: it
-// would let the wrong people in, or nobody.
+// Load replaces the users by the rules of a file. The server must not start with a wrong rule: it could admit
+// the wrong clients, or none.
 func Load(users *acl.Users, path string, log *zerolog.Logger) error {
 	text, err := Read(path, log)
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
-			hint = "; create it, an empty one will do"
+			hint = "; create it; it may be empty"
 		}
 		return fmt.Errorf("%w %s cannot be read: %w%s", Err, path, UnwrapPathError(err), hint)
 	}
@@ -35,11 +35,11 @@ func Load(users *acl.Users, path string, log *zerolog.Logger) error {
 	if wrong := new(acl.FileError); errors.As(err, &wrong) {
 		return fmt.Errorf("%w cannot be used: %s", Err, EscapeText(strings.Join(wrong.Problems(), "; ")))
 	}
-	return err //nolint:wrapcheck // there is no other
+	return err //nolint:wrapcheck // nil: the only error is handled above
 }
 
-// EscapeText is text with words of the file in it, for a terminal: nothing in a file may drive that. It is as
-// [protocol.EscapeMessage] shows bytes, and here what is not UTF-8, or not to be seen, is one of them.
+// EscapeText makes text from the file safe for a terminal, which no byte of it may control. It escapes as
+// [protocol.EscapeMessage] does, and also invalid UTF-8 and unprintable characters.
 func EscapeText(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -56,7 +56,7 @@ func EscapeText(text string) string {
 	return b.String()
 }
 
-// UnwrapPathError is an error of a file without the name of the file and the call, which the line around it tells.
+// UnwrapPathError removes the file name and the call from an error: the message around it has them.
 func UnwrapPathError(err error) error {
 	if inner := new(fs.PathError); errors.As(err, &inner) {
 		return inner.Err
@@ -64,8 +64,8 @@ func UnwrapPathError(err error) error {
 	return err
 }
 
-// Read reads the file, and warns if everybody on the machine can: with digests in hand, passwords can be guessed
-// without asking the server. Mounted secrets are often readable, so it is no error.
+// Read reads the file, and logs a warning if all users of the machine can read it: with the digests, passwords
+// can be guessed without the server. It is no error, because mounted secrets are often readable.
 func Read(path string, log *zerolog.Logger) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -73,16 +73,16 @@ func Read(path string, log *zerolog.Logger) ([]byte, error) {
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
 		log.Warn().Str("aclfile", path).Stringer("mode", info.Mode().Perm()).
-			Msg("the ACL file is readable by everybody on this machine: chmod 600")
+			Msg("all users of this machine can read the ACL file: chmod 600")
 	}
 	return text, nil
 }
 
-// Write replaces the file, as a whole or not at all: what was there stays until the new one is on the disk. A
-// new file is readable by its owner alone; one that was there keeps its mode.
+// Write replaces the file, as a whole or not at all: the old content stays until the new one is on the disk. A
+// new file is readable by its owner alone; an existing one keeps its mode.
 func Write(path string, text []byte) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // or the link would become a file
+		path = target // a rename onto the link would replace the link
 	}
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(path); err == nil {
@@ -94,7 +94,7 @@ func Write(path string, text []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name()) // the error that counts is the first one
+			_ = os.Remove(f.Name()) // the first error is the one to report
 		}
 	}()
 	_, err = f.Write(text)

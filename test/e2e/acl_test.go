@@ -264,7 +264,7 @@ func TestAWrongACLFileKeepsConchFromStarting(t *testing.T) {
 		return string(out), cmd.ProcessState.ExitCode()
 	}
 	line, status := run(path)
-	assert.Equal(t, "conch: ACL file "+path+" cannot be read: no such file or directory; create it, an empty one will do\n", line)
+	assert.Equal(t, "conch: ACL file "+path+" cannot be read: no such file or directory; create it; it may be empty\n", line)
 	assert.Equal(t, 1, status)
 	require.NoError(t, os.WriteFile(path, []byte("user bob on\nuser eve +nosuch\n"), 0o600))
 	line, status = run(path)
