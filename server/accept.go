@@ -17,12 +17,13 @@ import (
 const (
 	minPause = 5 * time.Millisecond // after a failed accept; doubled up to maxPause while it goes on failing
 	maxPause = time.Second
-	// maxRejecting is how many refused connections may linger at once so that the reason reaches them. More are closed
-	// at once: whoever floods the port must not make us hold more than a few hundred descriptors for it.
+	// maxRejecting is how many refused connections may linger at once, so that the reason reaches them. The server closes
+	// any more at once: a flood must not take more than a few hundred descriptors.
 	maxRejecting = 256
 )
 
-// accept takes connections from one listener until the server stops. With a config they speak TLS.
+// accept takes connections from one listener until the server stops. With a config they are TLS connections.
+// Each listener has one such goroutine, which Shutdown waits for.
 func (s *Server) accept(l net.Listener, config *tls.Config) {
 	log := s.service.Options().Log
 	var pause time.Duration
@@ -45,7 +46,7 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 			log.Error().Err(err).Stringer("address", l.Addr()).Msg("the listener was closed")
 			return
 		}
-		if pause == 0 { // once an episode, not once a try
+		if pause == 0 { // one line for each episode, not for each try
 			s.service.Counts.AcceptPauses.Add(1)
 			log.Warn().Err(err).Bool("descriptors", errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)).
 				Msg("cannot accept connections; trying again until it works")
@@ -59,23 +60,23 @@ func (s *Server) accept(l net.Listener, config *tls.Config) {
 	}
 }
 
-// admit decides whether a connection is served.
+// admit serves a connection or refuses it. It decides before the first byte is read.
 func (s *Server) admit(sock net.Conn) {
 	s.service.Counts.Accepted.Add(1)
 	switch {
 	case !isLoopback(sock.RemoteAddr()) && s.service.IsProtected():
 		s.reject(sock, command.CloseReasonProtected, &protocol.Error{Code: protocol.CodeDenied, Text: "conch is running in protected " +
-			"mode and serves this machine only. To serve others, ask them for a password with --requirepass or --aclfile, or " +
+			"mode and serves this machine only. To serve others, set a password with --requirepass or --aclfile, or " +
 			"start it with --protected-mode=false behind a firewall"})
 	case s.service.Counts.Open.Load() >= int64(s.service.Options().MaxConnections):
-		// Redis' words to the letter: go-redis retries on exactly these. The log names the flag instead.
+		// The text is that of Redis: go-redis retries on exactly this one. The log names the flag instead.
 		s.reject(sock, command.CloseReasonMaxConnections, protocol.Errorf("max number of clients reached"))
 	default:
 		s.serve(sock)
 	}
 }
 
-// isLoopback tells whether a peer is on this machine.
+// isLoopback reports whether an address is on this machine.
 func isLoopback(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.TCPAddr:
@@ -86,20 +87,21 @@ func isLoopback(a net.Addr) bool {
 	return false
 }
 
-// reject tells a peer why it is not served. The text starts with a dash: nobody knows yet what the peer speaks. Over TLS
-// the handshake comes with it, within the same time: who has just switched TLS on is to learn of protected mode.
+// reject sends the reason for a refusal, and closes the connection. The text starts with a dash, because the
+// dialect of the client is unknown yet. Over TLS the handshake comes first, within the same time, so that
+// protected mode is explained there too.
 func (s *Server) reject(sock net.Conn, reason command.CloseReason, why *protocol.Error) {
 	s.service.Counts.Closes[reason].Add(1)
 	s.service.Options().Log.Debug().Stringer("peer", addressOf(sock, sock.RemoteAddr())).Stringer("reason", reason).
 		Int("max-connections", s.service.Options().MaxConnections).Msg("connection refused")
 	if s.rejecting.Add(1) > maxRejecting {
 		s.rejecting.Add(-1)
-		_ = sock.Close() // a flood: nobody is owed a text any more
+		_ = sock.Close() // a flood gets no text
 		return
 	}
 	s.tasks.Go(func() {
 		defer s.rejecting.Add(-1)
-		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // should it fail, Write fails too
+		_ = sock.SetDeadline(time.Now().Add(lingerTime)) // if it fails, Write fails too
 		if _, err := sock.Write(protocol.AppendError(nil, why)); err == nil {
 			linger(sock, s.service.Stopping())
 		}
@@ -107,7 +109,7 @@ func (s *Server) reject(sock net.Conn, reason command.CloseReason, why *protocol
 	})
 }
 
-// serve starts a connection's reader.
+// serve starts the reader goroutine of a connection, which Shutdown waits for.
 func (s *Server) serve(sock net.Conn) {
 	plain := sock
 	if t, ok := sock.(*tlsConn); ok {
@@ -115,11 +117,11 @@ func (s *Server) serve(sock net.Conn) {
 	}
 	sockio.KeepAlive(plain, s.service.Options().KeepAlive)
 	c := newConn(s, sock)
-	if _, ok := sock.(*tlsConn); ok { // see shakeHands
-		_ = sock.SetDeadline(time.Now().Add(s.service.Options().HandshakeTimeout)) // fails only on a closed socket: so does the handshake
+	if _, ok := sock.(*tlsConn); ok { // see reader.handshake
+		_ = sock.SetDeadline(time.Now().Add(s.service.Options().HandshakeTimeout)) // fails only on a closed socket, as the handshake does then
 	}
 	if !s.service.Add(&c.Conn) {
-		_ = sock.Close() // it came just as the server stopped: like a connection to a port that is closed
+		_ = sock.Close() // the server is stopping: its port looks closed
 		return
 	}
 	c.Log(zerolog.DebugLevel).Stringer("peer", addressOf(sock, sock.RemoteAddr())).Msg("connected")

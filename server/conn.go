@@ -13,21 +13,21 @@ import (
 	"github.com/conchmq/conch/internal/sockio"
 )
 
-// lingerTime is how long a connection that we end is kept half open so that the close notice reaches the peer: closing
-// with bytes unread would make the kernel send a reset, which overtakes and destroys what was written.
+// lingerTime is how long a connection that the server ends stays half open, so that the close notice arrives.
+// Closing with bytes unread makes the kernel send a reset, which destroys what was written.
 const lingerTime = time.Second
 
-// conn is a connection that a socket carries. Its reader goroutine is reader.run, its writer goroutine is writer.run, and
-// the core's side is the executor of Conn.
+// conn is a connection over a socket. It has three owners: reader.run is its reader goroutine, writer.run its
+// writer goroutine, and the executor of Conn runs on the core.
 type conn struct {
 	command.Conn
 	server  *Server
 	sock    net.Conn
-	rawConn syscall.RawConn // nil where the socket has no descriptor to wait on without a buffer
-	writing sync.WaitGroup  // the writer goroutine, while there is one. Add is the core's; Wait comes after Leave
+	rawConn syscall.RawConn // nil for TLS, and where the socket has no descriptor
+	writing sync.WaitGroup  // the writer goroutine. The core adds; Wait comes after Leave, when it adds no more
 
-	reader reader // the reader's
-	writer writer // the writer's
+	reader reader // owned by the reader goroutine
+	writer writer // owned by the writer goroutine
 }
 
 func newConn(s *Server, sock net.Conn) *conn {
@@ -40,20 +40,20 @@ func newConn(s *Server, sock net.Conn) *conn {
 		return !errors.Is(c.writer.err, syscall.EAGAIN)
 	}
 	if sc, ok := sock.(syscall.Conn); ok {
-		c.rawConn, _ = sc.SyscallConn() // on failure the buffered way serves as well
+		c.rawConn, _ = sc.SyscallConn() // on failure reads and writes go through sock
 	}
 	return c
 }
 
-// run is the connection's life: read until something ends it, leave the core, write out what is queued, close. It
-// keeps next to nothing on the stack: see parse.go.
+// run is the reader goroutine, and the life of the connection: read to the end, leave the core, write what is
+// queued, close. It keeps next to nothing on its stack: see parse.go in package command.
 func (r *reader) run() {
 	r.End(r.serve())
 	r.finish()
 }
 
-// serve reads and submits until the connection ends, and returns why it did. A panic here is one connection's
-// misfortune; it must not become everybody's.
+// serve reads and submits until the connection ends, and returns the reason. A panic ends this connection alone:
+// the process goes on.
 func (r *reader) serve() (reason command.CloseReason) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -67,13 +67,15 @@ func (r *reader) serve() (reason command.CloseReason) {
 	return r.Reader.Serve(r.read)
 }
 
+// finish ends the connection after its last read. The core lets go first, then the writer ends: the socket
+// closes last.
 func (r *reader) finish() {
 	r.Reader.Leave()
 	r.writing.Wait()
 	if reason := r.Reason(); reason != command.CloseReasonEOF && reason != command.CloseReasonIOError {
 		linger(r.sock, r.server.service.Stopping())
 	}
-	_ = r.sock.Close() // whatever it says, there is nothing left to do with the socket
+	_ = r.sock.Close() // an error changes nothing: the socket is done with
 	r.Finish()
 }
 
@@ -91,15 +93,15 @@ func (c *conn) Descriptor() int {
 	return fd
 }
 
-// StartWriter starts the writer goroutine.
+// StartWriter starts the writer goroutine. The core calls it, and only while there is none.
 func (c *conn) StartWriter() {
 	c.writing.Add(1)
 	go c.writer.run()
 }
 
-// Interrupt wakes the reader.
+// Interrupt ends a read in progress. Any goroutine may call it.
 func (c *conn) Interrupt() {
-	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose reader is awake already
+	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket, where no read blocks
 }
 
 // SetWriteDeadline is that of the socket.
@@ -108,7 +110,8 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return c.sock.SetWriteDeadl
 // Close closes the socket at once.
 func (c *conn) Close() error { return c.sock.Close() } //nolint:wrapcheck // as that of any socket
 
-// addressOf is one end of a connection. Either end of a Unix connection is shown as the socket's path, as in Redis.
+// addressOf is the address of one end of a connection. Both ends of a Unix connection are the path of the
+// socket, as in Redis.
 func addressOf(sock net.Conn, end net.Addr) command.Address {
 	if a, ok := sock.LocalAddr().(*net.UnixAddr); ok {
 		if a.Name == "" {
@@ -124,7 +127,7 @@ func addressOf(sock net.Conn, end net.Addr) command.Address {
 	return command.Address{Text: end.String()}
 }
 
-// linger closes our side and waits a moment for the peer to close its own.
+// linger closes the sending side, and waits at most lingerTime for the client to close its own.
 func linger(sock net.Conn, stopping <-chan struct{}) {
 	half, ok := sock.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
@@ -132,11 +135,11 @@ func linger(sock net.Conn, stopping <-chan struct{}) {
 	}
 	wait := lingerTime
 	select {
-	case <-stopping: // many at once, and somebody waits for all of them
+	case <-stopping: // Shutdown waits for all connections
 		wait /= 4
 	default:
 	}
 	if sock.SetReadDeadline(time.Now().Add(wait)) == nil {
-		_, _ = io.Copy(io.Discard, sock) // ends with the peer's close, or the deadline
+		_, _ = io.Copy(io.Discard, sock) // ends when the client closes, or at the deadline
 	}
 }

@@ -1,11 +1,12 @@
-// Package server carries connections over sockets, TCP, Unix and TLS: it accepts them, reads, writes, and closes. What the
-// bytes mean is the affair of package command.
+// Package server carries connections over sockets: TCP, Unix and TLS. It accepts, reads, writes and closes. Package command
+// interprets the bytes.
 //
-// Each connection has a reader goroutine for its life (see [command.Reader]), and a writer goroutine while there is
-// something to write. The third goroutine that touches it is the core's, by the executor of [command.Conn].
+// Each connection has a reader goroutine for its life (see [command.Reader]), and a writer goroutine while bytes wait.
+// The third goroutine is that of the core, which runs the executor of [command.Conn]. Shutdown waits for all readers and
+// writers.
 package server
 
 import "github.com/conchmq/conch/internal/command"
 
-// Options are what a Server can be told. The zero value serves with the defaults, in protected mode, and logs nothing.
+// Options configure a Server. The zero value serves with the defaults, in protected mode, and logs nothing.
 type Options = command.Options

@@ -11,11 +11,11 @@ import (
 	"github.com/conchmq/conch/internal/command"
 )
 
-// Server serves one core to any number of listeners.
+// Server connects one core to any number of listeners.
 type Server struct {
 	service      *command.Service
-	handshakeLog command.LogLimiter // for what the log says of failed ones
-	rejecting    atomic.Int64       // refused connections that are being told so
+	handshakeLog command.LogLimiter // limits the log lines of failed handshakes
+	rejecting    atomic.Int64       // refused connections that linger for their text
 	tasks        sync.WaitGroup     // accept loops, connections, refusals
 
 	mu        sync.Mutex // guards what follows
@@ -23,7 +23,7 @@ type Server struct {
 	stopped   bool
 }
 
-// New makes a server over a core, which somebody else runs, and which must run for longer than the server.
+// New makes a server for a core. The caller runs the core, which must outlive the server.
 func New(core *broker.Broker, o command.Options) (*Server, error) {
 	service, err := command.NewService(core, o)
 	if err != nil {
@@ -32,21 +32,21 @@ func New(core *broker.Broker, o command.Options) (*Server, error) {
 	return &Server{service: service, listeners: make(map[net.Listener]struct{})}, nil
 }
 
-// Options returns the options in force, defaults filled in.
+// Options returns the options in force, with defaults filled in.
 func (s *Server) Options() command.Options { return *s.service.Options() }
 
 // Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
 func (s *Server) Serve(l net.Listener) { s.serveWith(l, nil) }
 
-// ServeTLS is Serve for connections that speak TLS. The handshake of each has HandshakeTimeout, and is its own affair. To
-// change certificates while it runs, give the config a GetConfigForClient.
+// ServeTLS is Serve for TLS connections. Each handshake runs on its connection's goroutine, within
+// HandshakeTimeout. To change certificates at run time, give the config a GetConfigForClient.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) { s.serveWith(l, config) }
 
 func (s *Server) serveWith(l net.Listener, config *tls.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		_ = l.Close() // nothing was accepted from it: there is nobody to tell
+		_ = l.Close() // no connection was accepted, so no client is lost
 		return
 	}
 	s.listeners[l] = struct{}{}
@@ -56,8 +56,8 @@ func (s *Server) serveWith(l net.Listener, config *tls.Config) {
 	s.tasks.Go(func() { s.accept(l, config) })
 }
 
-// Shutdown stops accepting, lets each connection's outbox drain for DrainTimeout at most, and returns when every
-// goroutine of the server has ended. When ctx ends first, it closes what is left and waits no longer than that takes.
+// Shutdown stops accepting, lets outboxes drain for at most DrainTimeout, and waits for every goroutine of the
+// server. When ctx ends first, it closes all connections.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.stopped = true

@@ -18,45 +18,46 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// tlsConn is a connection that speaks TLS. It has no descriptor to read and write behind TLS's back, so conn.raw is nil.
+// tlsConn is a TLS connection. Its descriptor must not be used below TLS, so conn.rawConn is nil.
 type tlsConn struct {
 	*tls.Conn
 	transport *tlsTransport
 }
 
-// newTLS puts TLS over a socket. The handshake happens with the first use of it, on whichever goroutine that is.
+// newTLS puts TLS over a socket. The first read or write does the handshake, on its own goroutine.
 func newTLS(sock net.Conn, config *tls.Config) *tlsConn {
 	transport := &tlsTransport{Conn: sock}
 	return &tlsConn{Conn: tls.Server(transport, config), transport: transport}
 }
 
-// CloseWrite says goodbye in TLS, if there was a handshake, and then in TCP, which every peer understands.
+// CloseWrite sends the close alert of TLS if there was a handshake, then closes the sending side of TCP.
 func (t *tlsConn) CloseWrite() error {
 	t.transport.closing = true
-	_ = t.Conn.CloseWrite() // before a handshake, or to a peer that takes nothing, there is no goodbye
+	_ = t.Conn.CloseWrite() // best effort: no alert before a handshake, or to a client that takes nothing
 	half, ok := t.transport.Conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	return half.CloseWrite() //nolint:wrapcheck // the caller wants to know whether, not why
+	return half.CloseWrite() //nolint:wrapcheck // the caller needs only whether it failed
 }
 
-// Close closes the socket at once. TLS's own Close would first wait until the peer takes a goodbye.
+// Close closes the socket at once. Close of tls.Conn first waits until the client takes the close alert.
 func (t *tlsConn) Close() error { return t.transport.Close() } //nolint:wrapcheck // as that of any socket
 
-// tlsTransport is the socket below TLS. A TLS connection is lost once a write has failed in the middle of a record, be it
-// for a deadline that passed. So the record is finished here wherever a TCP connection would go on: for a peer that is
-// slow but takes something, and for one that is evicted and still has its last moment.
+// tlsTransport is the socket below TLS. A write that fails inside a record breaks a TLS connection, even if it
+// failed by a deadline.
+//
+// So the transport finishes the record wherever a TCP connection would go on: for a slow client that takes
+// something, and for the close notice of an evicted one.
 type tlsTransport struct {
 	net.Conn
-	conn          *conn // nil during the handshake, and for a peer that is refused
-	noticeStarted bool  // the last moment has begun
-	closing       bool  // we have closed our side
-	writeErr      error // what ended a write in the middle of a record: nothing may follow
+	conn          *conn // nil during the handshake, and for a refused connection
+	noticeStarted bool  // the deadline for the close notice is set
+	closing       bool  // the sending side is closed
+	writeErr      error // ended a write inside a record: no bytes may follow
 }
 
-// Write writes a record. Calls come one at a time: TLS sees to that, also for those of the reader's goroutine, which
-// answers a peer that changes its keys.
+// Write writes a record. TLS serializes its calls: the reader's goroutine writes too, to answer a key update.
 func (s *tlsTransport) Write(b []byte) (n int, err error) {
 	if s.writeErr != nil {
 		return 0, s.writeErr
@@ -72,13 +73,13 @@ func (s *tlsTransport) Write(b []byte) (n int, err error) {
 			return n, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded), s.conn == nil, s.closing, !s.extendDeadline(m, uptime.Now()-begun):
 			s.writeErr = err
-			return n, err //nolint:wrapcheck // TLS looks at what it is
+			return n, err //nolint:wrapcheck // TLS inspects it
 		}
 	}
 }
 
-// writeAfterDeadline writes what the kernel takes without waiting: see that of conn. Nothing, where the socket has no
-// descriptor.
+// writeAfterDeadline writes what the kernel takes without waiting: see writer.writeAfterDeadline. It writes
+// nothing where the socket has no descriptor.
 func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 	sock, ok := s.Conn.(syscall.Conn)
 	if !ok {
@@ -91,17 +92,18 @@ func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
 	vector := syscall.Iovec{Base: unsafe.SliceData(b)}
 	vector.SetLen(len(b))
 	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only
-		n, _ = sockio.TryWritev(fd, []syscall.Iovec{vector}, len(b)) // the error comes again, with the next write
+		n, _ = sockio.TryWritev(fd, []syscall.Iovec{vector}, len(b)) // the next write has the error again
 	})
 	return max(0, n)
 }
 
-// extendDeadline sets a new deadline after one has passed, if there is to be one.
+// extendDeadline sets a new deadline after one has passed, if the outbox allows one.
 func (s *tlsTransport) extendDeadline(took int, waited time.Duration) bool {
 	return s.conn.Outbox().ExtendDeadline(s, took, waited, s.conn.server.service.Options().SlowTime, &s.noticeStarted)
 }
 
-// SetWriteDeadline keeps the goodbye short: TLS gives it five seconds, in which it would hold up whoever waits for us.
+// SetWriteDeadline bounds the close alert by lingerTime. TLS gives it five seconds, and Shutdown would wait for
+// them.
 func (s *tlsTransport) SetWriteDeadline(t time.Time) error {
 	if latest := time.Now().Add(lingerTime); s.closing && t.After(latest) {
 		t = latest
@@ -109,8 +111,8 @@ func (s *tlsTransport) SetWriteDeadline(t time.Time) error {
 	return s.Conn.SetWriteDeadline(t) //nolint:wrapcheck // as that of any socket
 }
 
-// handshake does the TLS handshake, if the connection is to have one. It runs on the connection's own goroutine, under
-// the deadline that serve has set before the connection could be ended by others.
+// handshake does the TLS handshake of a TLS connection. It runs on the reader's goroutine. serve has set its
+// deadline before any other goroutine could end the connection.
 func (r *reader) handshake() command.CloseReason {
 	sock, ok := r.sock.(*tlsConn)
 	if !ok {
@@ -120,9 +122,9 @@ func (r *reader) handshake() command.CloseReason {
 		return r.rejectHandshake(err)
 	}
 	sock.transport.conn = r.conn
-	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket: so does the read that follows
+	_ = sock.SetDeadline(time.Time{}) // fails only on a closed socket, as the next read does then
 	if r.Reason() != command.CloseReasonNone {
-		return command.CloseReasonIOError // end came before us, and we have just undone its wake-up. Its reason came first and stays
+		return command.CloseReasonIOError // SetDeadline has undone the wake-up of End; the first reason stays
 	}
 	state := sock.ConnectionState()
 	name := ""
@@ -135,25 +137,26 @@ func (r *reader) handshake() command.CloseReason {
 	return command.CloseReasonNone
 }
 
-// rejectHandshake says what went wrong, in the log and to a peer that seems to be a person or a program without TLS.
+// rejectHandshake logs a failed handshake, and returns the reason. A client that seems to type lines or to use
+// no TLS gets a text.
 func (r *reader) rejectHandshake(err error) command.CloseReason {
 	if errors.Is(err, io.EOF) {
-		return command.CloseReasonEOF // it came and went, as those do who look whether the port is open
+		return command.CloseReasonEOF // a port check: no bytes, no log line
 	}
 	if r.Reason() != command.CloseReasonNone {
-		return command.CloseReasonIOError // ended by another goroutine, which has said why
+		return command.CloseReasonIOError // another goroutine has ended it, and its reason stays
 	}
 	text := "a TLS handshake failed"
 	plain := tls.RecordHeaderError{}
 	switch {
 	case errors.As(err, &plain) && plain.Conn != nil:
-		text = "a peer that does not speak TLS came to the TLS port"
+		text = "a client without TLS connected to the TLS port"
 		if isText(plain.RecordHeader[:]) {
 			why := protocol.Errorf("this port speaks TLS: connect with TLS (redis-cli --tls, openssl s_client), or to a port without it")
-			_, _ = plain.Conn.Write(protocol.AppendError(nil, why)) // best effort: the connection closes either way
+			_, _ = plain.Conn.Write(protocol.AppendError(nil, why)) // best effort: the connection closes anyway
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		text = "a TLS handshake was not done in time"
+		text = "a TLS handshake timed out"
 	}
 	if suppressed, ok := r.server.handshakeLog.Allow(uptime.Now()); ok {
 		r.Log(zerolog.WarnLevel).Stringer("peer", r.Peer()).Err(err).Int("not_logged_before", suppressed).Msg(text)
@@ -161,7 +164,7 @@ func (r *reader) rejectHandshake(err error) command.CloseReason {
 	return command.CloseReasonHandshake
 }
 
-// isText tells whether bytes may be the start of a line or of a RESP command.
+// isText reports whether bytes may start a line or a RESP command.
 func isText(b []byte) bool {
 	for _, c := range b {
 		if (c < ' ' || c > '~') && c != '\r' && c != '\n' && c != '\t' {

@@ -146,7 +146,7 @@ func TestPlainPeersOnTheTLSPort(t *testing.T) {
 				assert.NotContains(t, string(answer), "ERR")
 			}
 			s.ended(t, "handshake", 1)
-			assert.Contains(t, s.log.String(), `"message":"a peer that does not speak TLS came to the TLS port"`)
+			assert.Contains(t, s.log.String(), `"message":"a client without TLS connected to the TLS port"`)
 			assert.NotContains(t, s.log.String(), "news", "what it sent is its own affair")
 			s.dial(t, nil).Fence()
 		})
@@ -169,7 +169,7 @@ func TestHalfATLSHandshake(t *testing.T) {
 		c.Send(half)
 		_, _ = io.ReadAll(c) // an end, or a reset
 		s.ended(t, "handshake", 1)
-		assert.Contains(t, s.log.String(), "a TLS handshake was not done in time")
+		assert.Contains(t, s.log.String(), "a TLS handshake timed out")
 	})
 	t.Run("others come in meanwhile, until the places are taken", func(t *testing.T) {
 		s := startTLS(t, server.Options{MaxConnections: 51, HandshakeTimeout: time.Hour}, nil)
@@ -214,7 +214,7 @@ func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 	s.ended(t, "handshake", n)
-	lines := strings.Count(s.log.String(), "does not speak TLS")
+	lines := strings.Count(s.log.String(), "without TLS connected")
 	assert.GreaterOrEqual(t, lines, 10)
 	assert.Less(t, lines, n)
 }

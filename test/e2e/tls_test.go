@@ -197,7 +197,7 @@ func TestPlainClientsOnTheTLSPort(t *testing.T) {
 	assert.Empty(t, p.rest())
 	cli := s.run("redis-cli", "-h", "127.0.0.1", "-p", s.tlsPort, "PING")
 	assert.Contains(t, cli.rest(), "this port speaks TLS")
-	for s.awaitLog("message")["message"] != "a peer that does not speak TLS came to the TLS port" {
+	for s.awaitLog("message")["message"] != "a client without TLS connected to the TLS port" {
 	}
 	s.stop()
 }
