@@ -9,12 +9,12 @@ import (
 	"github.com/conchmq/conch/internal/sockio"
 )
 
-// reader is the socket side of a connection's reader: one read. The rest of it is [Reader].
+// reader is the socket side of a connection's reader: one read. [command.Reader] is the rest.
 type reader struct {
 	*conn
 	ready func(fd uintptr) bool
-	batch *command.Batch // of ready
-	err   error          // of ready
+	batch *command.Batch // result of ready
+	err   error          // result of ready
 }
 
 // read waits for bytes, and returns them in a batch.
@@ -28,12 +28,13 @@ func (r *reader) read() (*command.Batch, error) {
 	return r.batch, r.err
 }
 
-// readReady is called by the runtime when the socket may be readable; false means that it is not.
+// readReady reads when the socket may be readable. The runtime calls it, and again later if it returns false.
+// Until then the connection holds no read buffer.
 func (r *reader) readReady(fd uintptr) bool {
 	return r.receive(func(b []byte) (int, error) { return sockio.TryRead(fd, b) })
 }
 
-// receive reads once; false means that there is nothing yet.
+// receive reads once, and returns false if no bytes have arrived.
 func (r *reader) receive(read func([]byte) (int, error)) bool {
 	n, err := read(r.Reader.Space(r.rawConn == nil))
 	if errors.Is(err, syscall.EAGAIN) {

@@ -12,27 +12,28 @@ import (
 )
 
 const (
-	// maxRecord is the most that fits into a record of TLS: RFC 8446, 5.1.
+	// maxRecord is the largest TLS record: RFC 8446, 5.1.
 	maxRecord = 16 << 10
-	// maxIovecs is how many chunks go into one call; Linux takes 1,024.
+	// maxIovecs bounds the buffers of one call; Linux takes 1,024.
 	maxIovecs = 1024
 )
 
-// writer is the writer's side of a connection with a descriptor: one call to the kernel.
+// writer is the writer's side of a connection: its dequeued chunks, and one call to the kernel. The writer
+// goroutine owns it.
 type writer struct {
 	*conn
-	queue  outbox.WriteQueue // what it has taken out of the outbox
-	iovecs *[]syscall.Iovec  // what to write; gathered in pooled memory, of which an idle connection holds none
-	size   int               // bytes of it
+	queue  outbox.WriteQueue // dequeued, not yet written
+	iovecs *[]syscall.Iovec  // the buffers of one call, in pooled memory: an idle connection holds none
+	size   int               // bytes in iovecs
 	ready  func(fd uintptr) bool
-	n      int   // of ready: written
-	err    error // of ready
+	n      int   // result of ready: bytes written
+	err    error // result of ready
 }
 
 var iovecPool = sync.Pool{New: func() any { v := make([]syscall.Iovec, 0, 64); return &v }}
 
-// run is the writer goroutine: it lives while the outbox holds something. An idle connection has none, which saves
-// its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
+// run is the writer goroutine, which lives while the outbox holds something. An idle connection has none, which
+// saves its stack: of a prototype's 7.0 KiB for each idle connection, 4.2 were left.
 func (w *writer) run() {
 	defer w.writing.Done()
 	defer w.recover()
@@ -65,14 +66,14 @@ func (w *writer) recover() {
 	}
 }
 
-// fail ends the connection, for a reason that a write gave.
+// fail ends the connection after a failed write. The writer goroutine ends with it.
 func (w *writer) fail(err error) {
 	w.Outbox().Fail(&w.queue)
 	w.End(writeReason(err))
 }
 
-// ends reports whether an error of a write ends the connection. A deadline that passed does not, if the client has taken
-// something, or if the writer was woken by it for an eviction: but the last deadline does.
+// ends reports whether an error of a write ends the connection. A passed deadline does not end it if the client
+// took bytes, or if an eviction interrupted the write. The last deadline always does.
 func (w *writer) ends(err error, written int) bool {
 	evicted := w.Outbox().IsEvicted()
 	if !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 && !evicted {
@@ -82,8 +83,8 @@ func (w *writer) ends(err error, written int) bool {
 	return evicted && w.queue.AtNotice() || !evicted && w.Outbox().IsDraining()
 }
 
-// writeReason reads an error of the socket. A deadline that passed without one byte taken is a peer that stands still;
-// if the connection was closing already, the reason for that stays.
+// writeReason is the reason for an error of the socket. A deadline that passed without one byte taken means a
+// stalled client. On a closing connection the earlier reason stays.
 func writeReason(err error) command.CloseReason {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return command.CloseReasonWriteStalled
@@ -91,12 +92,12 @@ func writeReason(err error) command.CloseReason {
 	return command.CloseReasonIOError
 }
 
-// write is one call to the kernel, or a wait until there can be one: of a chunk's bytes from at on, and of the chunks
-// behind it.
+// write makes one call to the kernel, and first waits until it takes bytes: those of a chunk from at on, and
+// those of the next chunks.
 func (w *writer) write(from *outbox.Chunk, at int) (int, error) {
 	first := w.queue.Piece(from, at)
 	first = first[:min(len(first), outbox.MaxWrite)]
-	if w.rawConn == nil { // one record of TLS, so that an eviction waits for no more than that
+	if w.rawConn == nil { // one TLS record, the most that an eviction waits for
 		return w.sock.Write(first[:min(len(first), maxRecord)])
 	}
 	w.iovecs = iovecPool.Get().(*[]syscall.Iovec)
@@ -106,7 +107,7 @@ func (w *writer) write(from *outbox.Chunk, at int) (int, error) {
 		if at += len(first); at >= from.Size() {
 			from, at = from.Next, 0
 		}
-		if from == nil || from.IsEscaped() { // which is encoded as it goes
+		if from == nil || from.IsEscaped() { // an escaped frame is encoded in a call of its own
 			break
 		}
 		if first = w.queue.Piece(from, at); w.size+len(first) > outbox.MaxWrite {
@@ -128,11 +129,11 @@ func (w *writer) write(from *outbox.Chunk, at int) (int, error) {
 	return w.n, err
 }
 
-// writeAfterDeadline tries once more what a deadline has ended, without waiting. After a pause of the whole process the
-// deadline has passed before the runtime could notice that the peer has taken all that was in the kernel.
+// writeAfterDeadline repeats a write that a deadline has ended, without waiting. After a pause of the whole
+// process the deadline passes before the runtime notices that the client has taken all bytes from the kernel.
 func (w *writer) writeAfterDeadline(late error) error {
 	if err := w.rawConn.Control(func(fd uintptr) { w.ready(fd) }); err != nil {
-		return late // closed meanwhile
+		return late // the socket is closed
 	}
 	if w.err != nil && !errors.Is(w.err, syscall.EAGAIN) {
 		return w.err
@@ -146,8 +147,8 @@ func (w *writer) addIovec(b []byte) {
 	*w.iovecs, w.size = append(*w.iovecs, v), w.size+len(b)
 }
 
-// finishFrame writes the rest of the frame that has been begun, if there is one: the close notice may follow a frame, but
-// must not stand inside one.
+// finishFrame writes the rest of the current frame, if one is partly written. The close notice may follow a
+// frame, but must not stand inside one.
 func (w *writer) finishFrame(h *outbox.WriteQueue) error {
 	end, err := h.FrameEnd()
 	if err != nil || end == h.ChunkOffset {
