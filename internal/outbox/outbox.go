@@ -278,6 +278,7 @@ func (s *Fragment) isShared() bool {
 func (o *Outbox) shareLocked(s *Fragment, entries []FrameInfo) {
 	c := newChunk()
 	c.bytes, c.buf, c.large = s.Bytes, s.Buf, s.Large
+	c.reserve(len(entries))
 	c.entries = append(c.entries, entries...)
 	o.pushLocked(c)
 }
