@@ -71,6 +71,15 @@ func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publish
 	return startPublisher(conns, 2*max(0, o.PingAfter), po), nil
 }
 
+// NewPublisherURL is NewPublisher with the options of ParseURL.
+func NewPublisherURL(ctx context.Context, url string, po PublisherOptions) (*Publisher, error) {
+	o, err := ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return NewPublisher(ctx, o, po)
+}
+
 // startPublisher starts a publisher over connections after their handshake.
 func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions) *Publisher {
 	p := &Publisher{keepGoing: po.KeepGoing, grace: po.Grace, seed: maphash.MakeSeed(), halted: make(chan struct{})}

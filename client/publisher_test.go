@@ -295,3 +295,17 @@ func acknowledge(sock net.Conn, length int) {
 		}
 	}
 }
+
+func TestPublisherURL(t *testing.T) {
+	s := conchtest.Start(t, server.Options{RequirePassword: "secret"})
+	p, err := NewPublisherURL(t.Context(), "conch://:secret@"+s.Addr+"?sequences=true", PublisherOptions{})
+	require.NoError(t, err)
+	id, err := p.Publish(t.Context(), "a", nil)
+	require.NoError(t, err)
+	published, err := p.Wait(t.Context(), id)
+	require.NoError(t, err)
+	assert.Equal(t, uint64(1), published.Sequence)
+	require.NoError(t, p.Close())
+	_, err = NewPublisherURL(t.Context(), "http://"+s.Addr, PublisherOptions{})
+	assert.ErrorIs(t, err, ErrInvalidOption)
+}
