@@ -96,6 +96,20 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[Event, error] {
 	}
 }
 
+// Messages iterates over the messages alone, and passes over all other events: losses and reconnects go unnoticed. The
+// last pair has the error of Next and no message. A loop that breaks off loses no message: another one continues at the
+// same place.
+func (s *Subscription) Messages(ctx context.Context) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		for e, err := range s.All(ctx) {
+			m, ok := e.(*Message)
+			if (ok || err != nil) && !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
 // Close ends the subscription and returns when its goroutine has ended. Events received before can still be read. Close
 // returns nil, and may be called again.
 func (s *Subscription) Close() error {

@@ -474,6 +474,31 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// Messages passes over losses and reconnects, and a second loop continues behind the first.
+func TestMessages(t *testing.T) {
+	confirmed := func(rest string) string { return resp3 + "> SUBSCRIBE a\n< >3|+subscribe|+a|:1\n" + rest }
+	_, o := serve(t, resp3+"hang", confirmed("< >3|+message|+a|+1|>3|+missed|+a|:2|>3|+message|+a|+2"),
+		confirmed("< >3|+message|+a|+3\n< >3|+message|+a|+4"))
+	s, err := subscribe(t, o, Topic("a"))
+	require.NoError(t, err)
+	read := func(n int) (payloads []string) {
+		for m, err := range s.Messages(t.Context()) {
+			require.NoError(t, err)
+			if payloads = append(payloads, string(m.Payload)); len(payloads) == n {
+				break
+			}
+		}
+		return payloads
+	}
+	assert.Equal(t, []string{"1"}, read(1))
+	assert.Equal(t, []string{"2", "3", "4"}, read(3))
+	require.NoError(t, s.Close())
+	for m, err := range s.Messages(t.Context()) {
+		assert.Nil(t, m)
+		assert.ErrorIs(t, err, ErrClosed)
+	}
+}
+
 func TestContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, o := serve(t, resp3+"hang", resp3+"> SUBSCRIBE a\nhang")
