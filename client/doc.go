@@ -17,6 +17,7 @@
 //  4. A [Subscription] reconnects and subscribes again. Delivery is at most once: messages published meanwhile are
 //     missed. Events report this at its place in the stream: [Disconnected], then [Reconnected]. With sequence numbers,
 //     Reconnected has the range that may have been missed; if it is empty, nothing was.
+//     Subscription.Add and Remove change the names of a live subscription, without a gap for the others.
 //  5. [Missed] reports messages that the server dropped because they were read too slowly. conch reports them in RESP3.
 //     Other servers close the connection instead.
 //  6. A subscription ends only when it is closed or refused: a wrong password, no permission, a wrong predicate. Next

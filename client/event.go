@@ -1,7 +1,7 @@
 package client
 
-// Event is one item of a Subscription, in one order: *Message, *Missed, *Disconnected or *Reconnected; InOrder adds
-// *Late. The caller may keep and change events.
+// Event is one item of a Subscription, in one order: *Message, *Missed, *Disconnected, *Reconnected or
+// *NamesChanged; InOrder adds *Late. The caller may keep and change events.
 type Event interface{ event() }
 
 // Message is one message.
@@ -50,6 +50,14 @@ type Reconnected struct {
 	After, Before uint64
 }
 
+// NamesChanged reports that Subscription.Add or Remove has taken effect here. Every message for an added name follows;
+// some may come just before, if several names were added at once. No message for a removed name follows.
+type NamesChanged struct {
+	Added, Removed []Name
+
+	from *Subscription
+}
+
 // Late is a message that InOrder received after it had yielded one with a larger sequence.
 type Late struct {
 	Message *Message
@@ -60,4 +68,5 @@ func (*Message) event()      {}
 func (*Missed) event()       {}
 func (*Disconnected) event() {}
 func (*Reconnected) event()  {}
+func (*NamesChanged) event() {}
 func (*Late) event()         {}

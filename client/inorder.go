@@ -21,8 +21,8 @@ import (
 // arrives after a larger one was yielded comes as *Late; it is neither dropped nor out of order. With a window of 0
 // nothing is delayed, and all that is out of order is late.
 //
-// The names that are waited for are those of subs, which may be empty, and each name that has had a message. Gaps in
-// the sequence are normal, because it counts the messages of all topics. A quiet name, or one whose subscription has
+// The names that are waited for are those of subs, which may be empty, and each name that has had a message. Names that
+// are added to subs or removed count from their NamesChanged on. Gaps in the sequence are normal, because it counts the messages of all topics. A quiet name, or one whose subscription has
 // ended, can therefore hold up the others until the window is full. Time plays no part.
 //
 // A message of a new epoch ends the old epoch: the buffered messages are yielded first. A later message of an old epoch
@@ -30,8 +30,7 @@ import (
 // the buffer is emptied. A loop that breaks off loses what is buffered.
 func InOrder(seq iter.Seq2[Event, error], window int, subs ...*Subscription) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		o := &orderer{window: max(0, window), subs: subs, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
-		o.addExpected()
+		o := newOrderer(window, subs)
 		for e, err := range seq {
 			if err != nil {
 				o.releaseAll()
@@ -45,6 +44,18 @@ func InOrder(seq iter.Seq2[Event, error], window int, subs ...*Subscription) ite
 		o.releaseAll()
 		o.yieldReady(yield)
 	}
+}
+
+func newOrderer(window int, subs []*Subscription) *orderer {
+	o := &orderer{
+		window: max(0, window), subs: map[*Subscription]bool{}, expected: map[nameKey]bool{}, names: map[nameKey]*progress{},
+		oldEpochs: map[string]bool{},
+	}
+	for _, s := range subs {
+		o.subs[s] = true
+		o.expect(s, s.currentNames())
+	}
+	return o
 }
 
 // yieldReady yields what is ready and reports whether the loop continues.
@@ -86,7 +97,8 @@ func (p *progress) advanceTo(seq uint64) {
 // orderer is the state of one iteration.
 type orderer struct {
 	window     int
-	subs       []*Subscription // their names are waited for from the beginning
+	subs       map[*Subscription]bool // their names are waited for
+	expected   map[nameKey]bool       // names of subs, in each epoch
 	epoch      string
 	oldEpochs  map[string]bool // one for each start of the server
 	started    bool            // a message of this epoch was yielded
@@ -114,6 +126,15 @@ func (o *orderer) handle(e Event) {
 			}
 		}
 		o.ready = append(o.ready, e)
+	case *NamesChanged:
+		if o.subs[e.from] {
+			o.expect(e.from, e.Added)
+		}
+		for _, n := range e.Removed {
+			o.drop(nameKey{e.from, n.pattern, n.text})
+		}
+		o.ready = append(o.ready, e)
+		o.releaseReady()
 	default:
 		o.ready = append(o.ready, e)
 	}
@@ -134,6 +155,11 @@ func (o *orderer) handleMessage(m *Message) {
 		o.recordArrival(m)
 		heap.Push(&o.held, m)
 	}
+	o.releaseReady()
+}
+
+// releaseReady releases what nothing can be outstanding before, and what does not fit the window.
+func (o *orderer) releaseReady() {
 	for len(o.held) > 0 && (len(o.held) > o.window || o.isNext(o.held[0])) {
 		o.release()
 	}
@@ -149,15 +175,28 @@ func (o *orderer) beginEpoch(epoch string) {
 	o.addExpected()
 }
 
-// addExpected adds the names that are known from the beginning.
+// addExpected adds the names of subs to those of a new epoch.
 func (o *orderer) addExpected() {
-	for _, s := range o.subs {
-		for _, topic := range s.names.topics {
-			o.progressOf(nameKey{s, false, topic})
-		}
-		for _, pattern := range s.names.patterns {
-			o.progressOf(nameKey{s, true, pattern})
-		}
+	for key := range o.expected {
+		o.progressOf(key)
+	}
+}
+
+// expect waits for names of a subscription, in this epoch and later ones.
+func (o *orderer) expect(s *Subscription, names []Name) {
+	for _, n := range names {
+		key := nameKey{s, n.pattern, n.text}
+		o.expected[key] = true
+		o.progressOf(key)
+	}
+}
+
+// drop waits for a name no longer. Its buffered messages stay.
+func (o *orderer) drop(key nameKey) {
+	delete(o.expected, key)
+	if p := o.names[key]; p != nil {
+		heap.Remove(&o.byProgress, p.heapIndex)
+		delete(o.names, key)
 	}
 }
 
@@ -173,7 +212,7 @@ func (o *orderer) progressOf(key nameKey) *progress {
 
 // isNext reports whether nothing can be outstanding before the message with the smallest sequence.
 func (o *orderer) isNext(m *Message) bool {
-	return o.started && m.Sequence <= o.lastSeq+1 || o.byProgress[0].completeTo >= m.Sequence
+	return o.started && m.Sequence <= o.lastSeq+1 || len(o.byProgress) == 0 || o.byProgress[0].completeTo >= m.Sequence
 }
 
 // release moves the message with the smallest sequence to ready.
@@ -181,7 +220,7 @@ func (o *orderer) release() {
 	m := heap.Pop(&o.held).(*Message)
 	o.started, o.lastSeq = true, m.Sequence
 	o.ready = append(o.ready, m)
-	if p := o.names[m.key()]; p.completeTo < m.Sequence { // released because the window is full: what it waited for is late from now on
+	if p := o.names[m.key()]; p != nil && p.completeTo < m.Sequence { // released because the window is full: what it waited for is late from now on
 		delete(p.waiting, m.Previous)
 		p.advanceTo(m.Sequence)
 		heap.Fix(&o.byProgress, p.heapIndex)
@@ -245,5 +284,9 @@ func (h *byProgress) Push(p any) {
 	*h = append(*h, p.(*progress))
 }
 
-// Pop exists for package heap. No name is ever removed.
-func (h *byProgress) Pop() any { panic("client: a name was taken out of the order") }
+func (h *byProgress) Pop() any {
+	last := len(*h) - 1
+	p := (*h)[last]
+	*h = slices.Delete(*h, last, last+1)
+	return p
+}

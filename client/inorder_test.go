@@ -97,7 +97,7 @@ func TestInOrder(t *testing.T) {
 // A known name is waited for before its first message.
 func TestInOrderOfKnownNames(t *testing.T) {
 	assert.Equal(t, "5 late3/5 6", ordered(t, "a5<0 *3<0 a6<5", 9))
-	s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"*"}}}
+	s := &Subscription{names: newNameSet(Topic("a"), Pattern("*"))}
 	out := []uint64{}
 	for e, err := range InOrder(func(yield func(Event, error) bool) {
 		for e, err := range script(t, "a5<0 *3<0 a6<5 E:f a2<0 *1<0") {
@@ -117,6 +117,41 @@ func TestInOrderOfKnownNames(t *testing.T) {
 	assert.Equal(t, []uint64{3, 5, 6, 1, 2}, out)
 }
 
+// An added name is waited for before its first message, and a removed one no longer.
+func TestInOrderOfChangedNames(t *testing.T) {
+	one, two := &Subscription{names: newNameSet(Topic("a"))}, &Subscription{names: newNameSet(Topic("c"))}
+	message := func(from *Subscription, topic string, seq, previous uint64) *Message {
+		return &Message{Topic: topic, Sequence: seq, Previous: previous, from: from}
+	}
+	o := newOrderer(9, []*Subscription{one, two})
+	var out []string
+	for _, e := range []Event{
+		&NamesChanged{Added: []Name{Topic("b")}, from: one},
+		message(one, "a", 4, 0), message(two, "c", 5, 0), message(one, "b", 3, 0), message(one, "a", 6, 4),
+		message(one, "a", 9, 6), message(two, "c", 10, 5), // b may have something before
+		&NamesChanged{Removed: []Name{Topic("b")}, from: one},
+		message(one, "a", 20, 9), message(two, "c", 30, 10),
+		&NamesChanged{Removed: []Name{Topic("a")}, from: one},
+		&NamesChanged{Removed: []Name{Topic("c")}, from: two},
+	} {
+		o.handle(e)
+		for _, e := range o.ready {
+			if m, ok := e.(*Message); ok {
+				out = append(out, fmt.Sprint(m.Sequence))
+			} else {
+				out = append(out, describe(e))
+			}
+		}
+		o.ready = o.ready[:0]
+	}
+	assert.Equal(t, []string{
+		"names changed: [b] added, [] removed", "3", "4", "5", "6",
+		"names changed: [] added, [b] removed", "9", "10", "20",
+		"names changed: [] added, [a] removed", "30", "names changed: [] added, [c] removed",
+	}, out)
+	assert.Empty(t, o.names)
+}
+
 // Any mixture of several names comes out in order and complete. Each name must keep its order, and the window be as
 // large as the distance between them.
 func TestInOrderOfAnyMixture(t *testing.T) {
@@ -126,7 +161,7 @@ func TestInOrderOfAnyMixture(t *testing.T) {
 		last := make([]uint64, len(queues))
 		sub := &Subscription{}
 		for q := range queues {
-			sub.names.topics = append(sub.names.topics, fmt.Sprint(q))
+			sub.names.add([]Name{Topic(fmt.Sprint(q))})
 		}
 		total := 0
 		for seq := uint64(1); seq <= 200; seq++ {
@@ -172,7 +207,7 @@ func TestInOrderBreaksOff(t *testing.T) {
 
 // The state does not grow with losses.
 func TestOrdererReleasesWhatItYielded(t *testing.T) {
-	o := &orderer{window: 4, names: map[nameKey]*progress{}, oldEpochs: map[string]bool{}}
+	o := newOrderer(4, nil)
 	for i := range uint64(1000) {
 		o.handle(&Message{Topic: "a", Sequence: 10 * i, Previous: 10*i - 5})
 		assert.LessOrEqual(t, len(o.held), 4)

@@ -1,6 +1,12 @@
 package client
 
-import "strings"
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Name is what a subscription receives: a topic or all topics that match a pattern, optionally only messages for which
 // a predicate holds. Topic and Pattern make one. Names are comparable.
@@ -62,52 +68,97 @@ func escapeGlob(topic string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(topic)
 }
 
-// names are the names of one subscription, without duplicates, in their order.
-type names struct {
-	topics, patterns []string
-	predicates       bool
+// receivedName returns the name that a server sent. The predicate flag follows from the text, because Pattern refuses the
+// separator.
+func receivedName(text []byte, pattern bool) Name {
+	return Name{text: string(text), pattern: pattern, predicate: pattern && bytes.Contains(text, []byte(whereSep))}
 }
 
-func newNames(all []Name) (n names, err error) {
-	if len(all) == 0 {
-		return n, invalidOption("nothing to subscribe to")
-	}
-	seen := map[Name]bool{}
+// checkNames returns the names without duplicates, in their order.
+func checkNames(all []Name) (distinct []Name, err error) {
+	seen := make(map[Name]bool, len(all))
 	for _, name := range all {
-		switch {
-		case name.err != nil:
-			return n, name.err
-		case seen[name]:
-			continue
-		case name.pattern:
-			n.patterns = append(n.patterns, name.text)
-		default:
-			n.topics = append(n.topics, name.text)
+		if name.err != nil {
+			return nil, name.err
+		}
+		if !seen[name] {
+			distinct = append(distinct, name)
 		}
 		seen[name] = true
-		n.predicates = n.predicates || name.predicate
 	}
-	return n, nil
+	return distinct, nil
+}
+
+// hasPredicate reports whether one of the names has a predicate.
+func hasPredicate(names []Name) bool {
+	return slices.ContainsFunc(names, func(n Name) bool { return n.predicate })
 }
 
 // maxCommandBytes bounds the length at which a command takes a further name. The replies to a command are read before
 // the next one is written, so neither side has to buffer for the other.
 const maxCommandBytes = 16 << 10
 
-// commands yields the commands that subscribe to all names, each with its number of confirmations.
-func (n *names) commands(yield func(command []byte, confirmations int) bool) {
-	for _, form := range []struct {
-		verb  string
-		names []string
-	}{{"SUBSCRIBE", n.topics}, {"PSUBSCRIBE", n.patterns}} {
-		for rest := form.names; len(rest) > 0; {
-			args, size := []string{form.verb}, 0
-			for len(rest) > 0 && (size == 0 || size+len(rest[0]) <= maxCommandBytes) {
-				args, size, rest = append(args, rest[0]), size+len(rest[0])+1, rest[1:]
-			}
-			if !yield(appendCommand(nil, args...), len(args)-1) {
-				return
-			}
+// nextCommand returns a command for as many of the names as fit, topics first. There must be one.
+func nextCommand(add bool, names []Name) (command []byte, taken, rest []Name) {
+	pattern := !slices.ContainsFunc(names, func(n Name) bool { return !n.pattern })
+	args, size := []string{verb(add, pattern)}, 0
+	for _, n := range names {
+		if n.pattern != pattern || size > 0 && size+len(n.text) > maxCommandBytes {
+			rest = append(rest, n)
+			continue
+		}
+		args, size, taken = append(args, n.text), size+len(n.text)+1, append(taken, n)
+	}
+	return appendCommand(nil, args...), taken, rest
+}
+
+func verb(add, pattern bool) string {
+	switch {
+	case add && pattern:
+		return "PSUBSCRIBE"
+	case add:
+		return "SUBSCRIBE"
+	case pattern:
+		return "PUNSUBSCRIBE"
+	}
+	return "UNSUBSCRIBE"
+}
+
+// nameSet is a set of names in the order in which they were added.
+type nameSet struct {
+	added map[Name]uint64
+	last  uint64
+}
+
+func newNameSet(names ...Name) (s nameSet) {
+	s.add(names)
+	return s
+}
+
+func (s *nameSet) add(names []Name) {
+	if s.added == nil {
+		s.added = make(map[Name]uint64, len(names))
+	}
+	for _, n := range names {
+		if _, ok := s.added[n]; !ok {
+			s.last++
+			s.added[n] = s.last
 		}
 	}
+}
+
+func (s *nameSet) remove(names []Name) {
+	for _, n := range names {
+		delete(s.added, n)
+	}
+}
+
+func (s *nameSet) has(n Name) bool {
+	_, ok := s.added[n]
+	return ok
+}
+
+// list returns the names in their order.
+func (s *nameSet) list() []Name {
+	return slices.SortedFunc(maps.Keys(s.added), func(a, b Name) int { return cmp.Compare(s.added[a], s.added[b]) })
 }

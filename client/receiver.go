@@ -1,5 +1,11 @@
 package client
 
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
 // receiver turns the replies of one connection after the other into the events of a subscription. It belongs to one
 // goroutine.
 type receiver struct {
@@ -11,10 +17,11 @@ type receiver struct {
 
 	position     position
 	subscribedAt uint64 // sequence of the server when all names were confirmed
+	connecting   bool   // roundTrip counts the confirmations
 
-	ready         []Event // not yet delivered
+	ready         []Event // in their order
+	delivered     int     // of ready
 	bufferedBytes int     // roughly, of ready
-	pings         int     // sent and not answered
 }
 
 // position is how far a subscription has read the sequence of an epoch.
@@ -44,15 +51,48 @@ const eventBytes = 200
 
 // reset starts with a new connection, on which no name has received anything.
 func (rc *receiver) reset(c *conn) {
-	rc.conn, rc.position, rc.subscribedAt, rc.pings = c, position{c.epoch, c.lastSeq}, 0, 0
-	rc.topics, rc.patterns = newNameStates(rc.subscription.names.topics), newNameStates(rc.subscription.names.patterns)
+	rc.conn, rc.position, rc.subscribedAt = c, position{c.epoch, c.lastSeq}, 0
+	rc.topics, rc.patterns = map[string]*nameState{}, map[string]*nameState{}
 	rc.clear()
 }
 
-func newNameStates(names []string) map[string]*nameState {
-	all := make(map[string]*nameState, len(names))
-	for _, name := range names {
-		all[name] = &nameState{name: name}
+// states returns the map that has the state of a name.
+func (rc *receiver) states(pattern bool) map[string]*nameState {
+	if pattern {
+		return rc.patterns
+	}
+	return rc.topics
+}
+
+func (rc *receiver) addNames(names []Name) {
+	for _, n := range names {
+		rc.states(n.pattern)[n.text] = &nameState{name: n.text}
+	}
+}
+
+func (rc *receiver) removeNames(names []Name) {
+	for _, n := range names {
+		delete(rc.states(n.pattern), n.text)
+	}
+}
+
+// discard removes names and their buffered messages: these arrived after Remove had returned.
+func (rc *receiver) discard(names []Name) {
+	removed := newNameSet(names...)
+	rc.ready = slices.DeleteFunc(rc.ready, func(e Event) bool {
+		m, ok := e.(*Message)
+		return ok && removed.has(receivedName([]byte(cmp.Or(m.Pattern, m.Topic)), m.Pattern != ""))
+	})
+	rc.removeNames(names)
+}
+
+// names returns the names that the current connection is subscribed to.
+func (rc *receiver) names() nameSet {
+	all := nameSet{added: make(map[Name]uint64, len(rc.topics)+len(rc.patterns))}
+	for _, pattern := range []bool{false, true} {
+		for text := range rc.states(pattern) {
+			all.added[receivedName([]byte(text), pattern)] = 0
+		}
 	}
 	return all
 }
@@ -60,7 +100,7 @@ func newNameStates(names []string) map[string]*nameState {
 // clear drops the events after their delivery.
 func (rc *receiver) clear() {
 	clear(rc.ready)
-	rc.ready, rc.bufferedBytes = rc.ready[:0], 0
+	rc.ready, rc.delivered, rc.bufferedBytes = rc.ready[:0], 0, 0
 	if cap(rc.ready) > 1<<10 {
 		rc.ready = nil
 	}
@@ -77,11 +117,8 @@ func (rc *receiver) reconnected(cause error, before position) *Reconnected {
 // handle handles one reply. An error ends the connection.
 func (rc *receiver) handle(r *reply) (replyKind, error) {
 	switch {
-	case rc.pings > 0 && (r.kind == kindError || r.isText("PONG")): // a refusal proves a live server too
-		rc.pings--
-		return replyEvent, nil
 	case r.kind == kindError:
-		return replyEvent, closedByServer(r)
+		return replyEvent, rc.handleError(r)
 	case r.kind == kindMap:
 		if rc.conn.readPosition(r) {
 			rc.subscribedAt = rc.conn.lastSeq
@@ -89,6 +126,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 		}
 		return replyHello, nil
 	case r.isText("PONG"):
+		rc.subscription.pingAnswered()
 		return replyEvent, nil
 	case r.kind != kindPush && r.kind != kindArray || len(r.elements) == 0:
 		return replyEvent, malformed("unexpected reply %q on a subscription", r.kind)
@@ -107,12 +145,14 @@ func (rc *receiver) handlePush(kind string, r *reply) (replyKind, error) {
 	case "missed":
 		return replyEvent, rc.handleMissed(e)
 	case "pong": // RESP2
-		rc.pings = max(0, rc.pings-1)
+		rc.subscription.pingAnswered()
 		return replyEvent, nil
-	case "subscribe", "psubscribe":
-		return replyConfirmation, nil
-	case "unsubscribe", "punsubscribe":
-		return replyEvent, malformed("an unsubscribe that was not requested")
+	case "subscribe", "psubscribe", "unsubscribe", "punsubscribe":
+		add, pattern := !strings.Contains(kind, "un"), kind[0] == 'p'
+		if rc.connecting || len(e) == 0 {
+			return replyConfirmation, nil
+		}
+		return replyConfirmation, rc.handleConfirmation(add, receivedName(e[0].bytes, pattern))
 	}
 	rc.conn.noteClosing(r)
 	return replyEvent, nil // unknown kinds of push are safe to ignore

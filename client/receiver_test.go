@@ -22,10 +22,11 @@ func FuzzEvents(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s := &Subscription{names: names{topics: []string{"a"}, patterns: []string{"b*"}}}
+		s := &Subscription{}
 		s.receiver.subscription = s
 		c := &conn{replies: newReplyReader(bytes.NewReader(text), 1<<10), epoch: "e", lastSeq: 1, hasSeq: true}
 		s.receiver.reset(c)
+		s.receiver.addNames([]Name{Topic("a"), Pattern("b*")})
 		for {
 			r, err := c.replies.read()
 			if err != nil {
@@ -51,9 +52,10 @@ func TestTooMuchBeforeTheConfirmation(t *testing.T) {
 	sock, err := o.Dialer(t.Context(), "", "")
 	require.NoError(t, err)
 	c := &conn{Conn: sock, replies: newReplyReader(sock, 100)}
-	s := &Subscription{options: Options{MaxMessage: 100, DialTimeout: time.Minute}, names: names{topics: []string{"a"}}}
+	s := &Subscription{options: Options{MaxMessage: 100, DialTimeout: time.Minute}}
 	s.receiver = receiver{subscription: s}
 	s.receiver.reset(c)
+	s.receiver.addNames([]Name{Topic("a")})
 	s.receiver.bufferedBytes = maxBufferedBytes - 2*eventBytes
 	assert.ErrorContains(t, s.roundTrip(c, appendCommand(nil, "x"), replyConfirmation, 1), "too many messages")
 	assert.Len(t, s.receiver.ready, 3)

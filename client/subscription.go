@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 )
 
@@ -13,10 +14,16 @@ import (
 type Subscription struct {
 	client  *Client
 	options Options
-	names   names
 
-	events chan Event // closed by run after the last event
-	err    error      // of Next, after the last event; set before events is closed
+	events chan Event    // closed by run after the last event
+	wake   chan struct{} // capacity 1; sent to when changing grows
+
+	mu       sync.Mutex      // guards the fields below; never held across a blocking call
+	names    nameSet         // confirmed, or to be subscribed at the next connection
+	live     *conn           // subscribed to all names; nil while there is none
+	pending  *pendingCommand // on live
+	changing int             // calls of Add and Remove under way
+	err      error           // of Next, after the last event; set before events is closed
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -28,14 +35,18 @@ type Subscription struct {
 // Subscribe subscribes to all names and returns when the server has confirmed them: messages published after that are
 // received. It does not retry; ctx bounds it and has no effect afterwards. The caller closes the subscription.
 func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, error) {
-	n, err := newNames(all)
+	if len(all) == 0 {
+		return nil, invalidOption("nothing to subscribe to")
+	}
+	n, err := checkNames(all)
 	if err != nil {
 		return nil, err
 	}
 	s := &Subscription{
-		client: c, options: c.options, names: n, events: make(chan Event, c.options.Buffer), done: make(chan struct{}),
+		client: c, options: c.options, names: newNameSet(n...), events: make(chan Event, c.options.Buffer),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	s.options.Sequences = s.options.Sequences || n.predicates // the epoch shows that the server is conch
+	s.options.Sequences = s.options.Sequences || hasPredicate(n) // the epoch shows that the server is conch
 	s.receiver = receiver{subscription: s}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	both, stop := context.WithCancelCause(ctx)
@@ -121,12 +132,15 @@ func (s *Subscription) Close() error {
 // run receives until the subscription is closed or refused. It owns the receiver and every connection.
 func (s *Subscription) run(c *conn) {
 	defer close(s.done)
-	s.err = s.receive(c)
+	err := s.receive(c)
+	s.mu.Lock()
+	s.err = err
+	s.mu.Unlock()
+	s.cancel() // Add and Remove return the error from now on
 	close(s.events)
 	s.client.mu.Lock()
 	delete(s.client.subs, s) // nil after Client.Close
 	s.client.mu.Unlock()
-	s.cancel()
 }
 
 // receive delivers events over one connection after the other. It returns why there is no next one.
@@ -135,28 +149,39 @@ func (s *Subscription) receive(c *conn) error {
 	for {
 		since := time.Now()
 		cause := s.readLoop(c)
-		if s.ctx.Err() != nil || !s.emit(&Disconnected{Err: cause}) {
+		s.receiver.ready = append(s.receiver.ready, &Disconnected{Err: cause})
+		if s.ctx.Err() != nil || !s.deliver() { // it blocks, because no connection is live
 			return ErrClosed
 		}
 		if time.Since(since) > s.options.MaxBackoff {
 			attempts = 0 // a server that accepts and drops at once is retried with growing pauses
 		}
-		before := s.receiver.position
+		before, names := s.receiver.position, s.receiver.names()
 		var err error
 		if c, err = s.reconnect(&attempts); err != nil {
 			return err
 		}
-		if !s.emit(s.receiver.reconnected(cause, before)) {
-			_ = c.Close() // readLoop, which closes it, does not run
-			return ErrClosed
+		events := []Event{s.receiver.reconnected(cause, before)}
+		if e := s.receiver.namesChanged(names); e != nil {
+			events = append([]Event{e}, events...)
 		}
+		s.receiver.ready = append(events, s.receiver.ready...)
 	}
 }
 
 // readLoop delivers the events of one connection until that ends, and returns why.
 func (s *Subscription) readLoop(c *conn) error {
 	defer context.AfterFunc(s.ctx, func() { _ = c.Close() })()
-	defer func() { _ = c.Close() }() // the cause matters more than the error of Close
+	err := s.readEvents(c)
+	s.goOffline()
+	_ = c.Close() // err matters more than the error of Close
+	if !s.deliver() {
+		return ErrClosed
+	}
+	return err
+}
+
+func (s *Subscription) readEvents(c *conn) error {
 	for s.deliver() {
 		r, err := c.replies.read()
 		if err != nil {
@@ -169,25 +194,48 @@ func (s *Subscription) readLoop(c *conn) error {
 	return ErrClosed
 }
 
-// deliver hands the receiver's events to the reader of the subscription, and blocks until all are taken. It returns
-// false if the subscription is closed.
+// deliver hands the receiver's events to the reader of the subscription, and blocks until all are taken, or a caller of
+// Add or Remove waits for a reply that is behind them. It returns false if the subscription is closed.
 func (s *Subscription) deliver() bool {
-	for _, e := range s.receiver.ready {
-		if !s.emit(e) {
-			return false
+	rc := &s.receiver
+	for ; rc.delivered < len(rc.ready); rc.delivered++ {
+		sent, closed := s.emit(rc.ready[rc.delivered])
+		if !sent {
+			return !closed
 		}
 	}
-	s.receiver.clear()
+	rc.clear()
 	return true
 }
 
-func (s *Subscription) emit(e Event) bool {
-	select {
-	case s.events <- e:
-		return true
-	case <-s.ctx.Done():
-		return false
+// emit sends one event. It gives up when the subscription is closed or a reply must be read first.
+func (s *Subscription) emit(e Event) (sent, closed bool) {
+	for {
+		select {
+		case s.events <- e:
+			return true, false
+		case <-s.ctx.Done():
+			return false, true
+		default:
+		}
+		if s.mustRead() {
+			return false, false
+		}
+		select {
+		case s.events <- e:
+			return true, false
+		case <-s.ctx.Done():
+			return false, true
+		case <-s.wake:
+		}
 	}
+}
+
+// mustRead reports whether a caller waits for a reply, which may be behind events that it has to read itself.
+func (s *Subscription) mustRead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changing > 0 && s.live != nil && !s.bufferExceeded()
 }
 
 // reconnect retries until it succeeds, the server refuses, or the subscription is closed.
@@ -239,30 +287,58 @@ func (s *Subscription) connect(ctx context.Context) (*conn, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		s.goOffline()
 		_ = c.Close() // err matters more than the error of Close
 		return nil, fmt.Errorf("cannot subscribe: %w", err)
 	}
-	c.pings.sendPing = func() error { return s.ping(c) }
 	return c, nil
 }
 
-// subscribeAll subscribes to all names and waits for the confirmations. Messages may arrive before the last of them.
+// subscribeAll subscribes to all names and waits for the confirmations. Messages may arrive before the last of them. When
+// it returns, the connection is live.
 func (s *Subscription) subscribeAll(c *conn) error {
-	if s.names.predicates && c.notConch {
+	s.receiver.reset(c)
+	s.receiver.connecting = true
+	for final := false; ; final = true {
+		if final {
+			c.setTimeout(0) // before another goroutine may write
+		}
+		added, removed := s.difference(final)
+		if final && len(added)+len(removed) == 0 {
+			s.receiver.connecting = false
+			c.pings.sendPing = func() error { return s.ping(c) }
+			return nil
+		}
+		if err := s.subscribe(c, added, removed); err != nil {
+			return err
+		}
+	}
+}
+
+// subscribe adds and removes names before the connection is live.
+func (s *Subscription) subscribe(c *conn, added, removed []Name) error {
+	if hasPredicate(added) && c.notConch {
 		return ErrNoPredicates
 	}
-	s.receiver.reset(c)
-	for command, confirmations := range s.names.commands {
-		if err := s.roundTrip(c, command, replyConfirmation, confirmations); err != nil {
+	s.receiver.addNames(added)
+	for len(added) > 0 {
+		command, taken, rest := nextCommand(true, added)
+		if err := s.roundTrip(c, command, replyConfirmation, len(taken)); err != nil {
 			return err
 		}
+		added = rest
+	}
+	for len(removed) > 0 {
+		command, taken, rest := nextCommand(false, removed)
+		if err := s.roundTrip(c, command, replyConfirmation, len(taken)); err != nil {
+			return err
+		}
+		s.receiver.discard(taken)
+		removed = rest
 	}
 	if c.hasSeq { // HELLO returns the current sequence
-		if err := s.roundTrip(c, appendCommand(nil, "HELLO"), replyHello, 1); err != nil {
-			return err
-		}
+		return s.roundTrip(c, appendCommand(nil, "HELLO"), replyHello, 1)
 	}
-	c.setTimeout(0)
 	return nil
 }
 
@@ -286,21 +362,23 @@ func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answer
 			return err
 		case got == want:
 			answers--
-		case s.receiver.bufferedBytes > max(maxBufferedBytes, s.options.MaxMessage):
+		case s.bufferExceeded():
 			return errors.New("too many messages before the last confirmation")
 		}
 	}
 	return nil
 }
 
-// maxBufferedBytes bounds, roughly, the events received between subscribing and the last confirmation. They are
-// delivered after it.
+// maxBufferedBytes bounds, roughly, the events received between a command and its last reply.
 const maxBufferedBytes = 64 << 20
 
-// ping runs on run's goroutine, the only one that writes.
-func (s *Subscription) ping(c *conn) error {
-	_ = c.SetWriteDeadline(time.Now().Add(s.options.PingAfter)) // fails on a dead socket, as the write then does
-	s.receiver.pings++
-	_, err := c.Write(appendCommand(nil, "PING"))
-	return err //nolint:wrapcheck // readError does
+// currentNames returns the names of the subscription.
+func (s *Subscription) currentNames() []Name {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names.list()
+}
+
+func (s *Subscription) bufferExceeded() bool {
+	return s.receiver.bufferedBytes > max(maxBufferedBytes, s.options.MaxMessage)
 }

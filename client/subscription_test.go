@@ -24,6 +24,8 @@ func describe(e Event) string {
 		return "disconnected: " + e.Err.Error()
 	case *Reconnected:
 		return fmt.Sprintf("reconnected %s %t, %d to %d", e.Epoch, e.SameEpoch, e.After, e.Before)
+	case *NamesChanged:
+		return fmt.Sprintf("names changed: %v added, %v removed", e.Added, e.Removed)
 	case *Late:
 		return fmt.Sprintf("late %d after %d", e.Message.Sequence, e.After)
 	}
