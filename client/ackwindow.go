@@ -33,11 +33,21 @@ type ackWindow struct {
 	lastSeq uint64 // of the last reply; 0 without sequence numbers
 
 	refused     []unacked                     // by count: not yet returned, or recent enough for result to need the cause
-	unreturned  struct{ messages, bytes int } // refused and not returned by take
+	unreturned  struct{ messages, bytes int } // refused or lost, and not returned by take
 	refusedIDs  []uint64                      // counts of messages that have left refused, ascending
-	expiredUpTo uint64                        // last count that has left refusedIDs
-	lost        []unacked                     // not settled when the connection ended
+	lost        []unacked                     // not settled when the connection ended, and not returned by take
+	losses      []loss                        // one for each connection that ended with messages in flight
+	expiredUpTo uint64                        // last count that has left refusedIDs or losses
 }
+
+// loss is a range of counts whose outcome is unknown.
+type loss struct {
+	first, last uint64
+	cause       error
+}
+
+// maxLosses bounds losses. A Publisher that reconnects has one for each break.
+const maxLosses = 1 << 10
 
 // maxRefusedIDs bounds the refused messages whose ids are kept after they were returned and have left the last two
 // windows.
@@ -151,15 +161,32 @@ func (w *ackWindow) finish(cause error) {
 		w.releaseRefused(&w.refused[n-1]) // refused before it was written: the reply does not count
 		w.refused = w.refused[:n-1]
 	}
-	if w.settled < w.count {
-		cause = fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause)
+	if w.settled == w.count {
+		w.buffer = sendBuffer{}
+		return
 	}
+	cause = fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause)
 	for count := w.settled + 1; count <= w.count; count++ {
-		w.lost = append(w.lost, w.copyUnacked(count, cause))
+		u := w.copyUnacked(count, cause)
+		w.lost = append(w.lost, u)
+		w.unreturned.messages++
+		w.unreturned.bytes += len(u.Topic) + len(u.Payload)
 		w.buffer.release(w.slot(count).end) // the next lookup starts at the head
 	}
 	w.buffer = sendBuffer{}
-	invariant.Check(w.settled+uint64(len(w.lost)) == w.count, "%d messages: %d settled, %d lost", w.count, w.settled, len(w.lost))
+	w.losses = append(w.losses, loss{w.settled + 1, w.count, cause})
+	if len(w.losses) > maxLosses {
+		w.expiredUpTo = max(w.expiredUpTo, w.losses[0].last)
+		w.losses = slices.Delete(w.losses, 0, 1)
+	}
+}
+
+// resume continues with another connection after finish. Counts and offsets go on.
+func (w *ackWindow) resume(lastSeq uint64) {
+	invariant.Check(w.inFlight() == 0 || len(w.losses) > 0, "%d messages vanished", w.inFlight())
+	w.sent, w.written, w.replied, w.settled = w.count, w.count, w.count, w.count
+	w.buffer.sent = w.slot(w.count).end
+	w.lastSeq = lastSeq
 }
 
 // releaseRefused drops the bytes of a refused message; its cause stays for result.
@@ -175,6 +202,10 @@ func (w *ackWindow) releaseRefused(u *unacked) {
 func (w *ackWindow) take() []unacked {
 	taken := w.lost
 	w.lost = nil
+	for i := range taken {
+		w.unreturned.messages--
+		w.unreturned.bytes -= len(taken[i].Topic) + len(taken[i].Payload)
+	}
 	for i := range w.refused {
 		if u := &w.refused[i]; !u.returned && u.ID.count() <= w.settled {
 			taken = append(taken, *u)
@@ -188,7 +219,7 @@ func (w *ackWindow) take() []unacked {
 	}
 	w.refused = slices.Delete(w.refused, 0, old)
 	if excess := len(w.refusedIDs) - maxRefusedIDs; excess > 0 {
-		w.expiredUpTo = w.refusedIDs[excess-1]
+		w.expiredUpTo = max(w.expiredUpTo, w.refusedIDs[excess-1])
 		w.refusedIDs = w.refusedIDs[excess:] // append moves the rest when it reallocates
 	}
 	return taken
@@ -197,8 +228,15 @@ func (w *ackWindow) take() []unacked {
 // recent reports whether a message is among the last two windows.
 func (w *ackWindow) recent(count uint64) bool { return count+2*uint64(w.window) > w.count }
 
-// result returns the acknowledgement or the error of a settled message.
+// result returns the acknowledgement or the error of a settled or lost message.
 func (w *ackWindow) result(count uint64) (Published, error) {
+	if count <= w.expiredUpTo {
+		return Published{}, ErrExpired
+	}
+	at, _ := slices.BinarySearchFunc(w.losses, count, func(l loss, count uint64) int { return cmp.Compare(l.last, count) })
+	if at < len(w.losses) && count >= w.losses[at].first {
+		return Published{}, w.losses[at].cause
+	}
 	i, refused := slices.BinarySearchFunc(w.refused, count, func(u unacked, count uint64) int {
 		return cmp.Compare(u.ID.count(), count)
 	})
@@ -207,8 +245,6 @@ func (w *ackWindow) result(count uint64) (Published, error) {
 		return Published{}, w.refused[i].Cause
 	case w.recent(count):
 		return w.slot(count).published, nil
-	case count <= w.expiredUpTo:
-		return Published{}, ErrExpired
 	}
 	if _, refused := slices.BinarySearch(w.refusedIDs, count); refused {
 		return Published{}, ErrRefused
@@ -229,12 +265,15 @@ func (w *ackWindow) firstErr() error {
 	return nil
 }
 
-// backlogErr returns an error while refused messages that take has not returned fill a window. Without this bound they
+// backlogErr returns an error while refused and lost messages that take has not returned fill a window. Without this bound they
 // would fill the memory.
 func (w *ackWindow) backlogErr() error {
 	if w.unreturned.messages < w.window && w.unreturned.bytes < w.windowBytes {
 		return nil
 	}
-	last := w.refused[len(w.refused)-1] // not returned either: take leaves none out
-	return fmt.Errorf("%w: %w", ErrBacklog, last.Cause)
+	last := w.lost // one of the two has a message that take has not returned
+	if n := len(w.refused); n > 0 && !w.refused[n-1].returned {
+		last = w.refused
+	}
+	return fmt.Errorf("%w: %w", ErrBacklog, last[len(last)-1].Cause)
 }

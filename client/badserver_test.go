@@ -163,7 +163,7 @@ func TestBadServer(t *testing.T) {
 		t.Run(test.sentence, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := pipe(t, test.hasSeq)
-				p := startPublisher([]*conn{c}, time.Minute, patient)
+				p := startPublisher([]*conn{c}, Options{PingAfter: 30 * time.Second}, patient)
 				messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 				require.NoError(t, err)
 				synctest.Wait() // the writer has this message only
@@ -200,7 +200,7 @@ func TestBadServer(t *testing.T) {
 func TestMessageTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
-		p := startPublisher([]*conn{c}, time.Minute, patient)
+		p := startPublisher([]*conn{c}, Options{PingAfter: 30 * time.Second}, patient)
 		id, err := p.Publish(t.Context(), "t", []byte("hi"))
 		require.NoError(t, err)
 		_, err = f.Read(make([]byte, 3))
@@ -225,7 +225,7 @@ func TestPartialReplyDelaysNothing(t *testing.T) {
 	}{{false, ":0\r\n:"}, {true, "*2\r\n:0\r\n:1\r\n*2\r\n:0\r\n"}} {
 		synctest.Test(t, func(t *testing.T) {
 			c, f := pipe(t, test.hasSeq)
-			p := startPublisher([]*conn{c}, 0, patient)
+			p := startPublisher([]*conn{c}, Options{}, patient)
 			messages, err := publishAll(t.Context(), p, "t", "m", 2, "")
 			require.NoError(t, err)
 			f.receive(2)
@@ -244,7 +244,7 @@ func TestPartialReplyDelaysNothing(t *testing.T) {
 func TestStoppedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f := pipe(t, false)
-		p := startPublisher([]*conn{c}, 0, patient)
+		p := startPublisher([]*conn{c}, Options{}, patient)
 		messages, err := publishAll(t.Context(), p, "t", "m", 1, "")
 		require.NoError(t, err)
 		cause := assert.AnError
@@ -267,7 +267,7 @@ func TestOneOfTwoBreaks(t *testing.T) {
 			b, other := pipe(t, false)
 			o := patient
 			o.KeepGoing = keepGoing
-			p := startPublisher([]*conn{a, b}, time.Minute, o)
+			p := startPublisher([]*conn{a, b}, Options{PingAfter: 30 * time.Second}, o)
 			messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 			require.NoError(t, err)
 			broken, healthy := one, other
@@ -419,7 +419,7 @@ func TestBackPressure(t *testing.T) {
 		c, f := pipe(t, false)
 		o := patient
 		o.Window = 4
-		p := startPublisher([]*conn{c}, 0, o)
+		p := startPublisher([]*conn{c}, Options{}, o)
 		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -458,7 +458,7 @@ func TestALargeMessageAmongSmallOnes(t *testing.T) {
 		c, f := pipe(t, false)
 		o := patient
 		o.Window, o.WindowBytes = 8, 1000
-		p := startPublisher([]*conn{c}, 0, o)
+		p := startPublisher([]*conn{c}, Options{}, o)
 		large := make([]byte, 2000)
 		var server, tasks sync.WaitGroup
 		server.Go(func() { lazy(f, 100, len(large)) })
@@ -514,7 +514,7 @@ func TestBacklogStopsAPublisher(t *testing.T) {
 		c, f := pipe(t, false)
 		o := patient
 		o.Window = 4
-		p := startPublisher([]*conn{c}, 0, o)
+		p := startPublisher([]*conn{c}, Options{}, o)
 		messages, err := publishAll(t.Context(), p, "t", "m", 4, "")
 		require.NoError(t, err)
 		f.receive(4)
@@ -540,7 +540,7 @@ func TestBacklogStopsAPublisher(t *testing.T) {
 
 func TestWaitForWhatWasNeverPublished(t *testing.T) {
 	c, f := pipe(t, false)
-	p := startPublisher([]*conn{c}, 0, patient)
+	p := startPublisher([]*conn{c}, Options{}, patient)
 	for _, id := range []MessageID{0, newMessageID(0, 1), newMessageID(1, 1), ^MessageID(0)} {
 		_, err := p.Wait(t.Context(), id)
 		require.ErrorIs(t, err, ErrInvalidOption, "%x", id)

@@ -44,6 +44,6 @@
 // theirs without waiting for each other.
 //
 // A [Publisher] is for high rates: it has up to 64 connections, does not wait for acknowledgements, and keeps the state
-// of each message. It never reconnects: when a connection breaks, it returns the unacknowledged messages, and the
-// program decides about them.
+// of each message. When a connection breaks, it returns the unacknowledged messages, and the program decides about
+// them. With PublisherOptions.Reconnect it then goes on over a new connection; it never sends a message twice either.
 package client

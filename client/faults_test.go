@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,7 +77,11 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 	ctx, cancel := context.WithTimeout(context.Background(), conchtest.Patience)
 	defer cancel()
 	l.begin(r.topic)
-	p, err := NewPublisher(ctx, Options{Addr: proxy.Addr(), PingAfter: r.pingAfter, Sequences: r.sequences}, r.options)
+	o := Options{
+		Addr: proxy.Addr(), PingAfter: r.pingAfter, Sequences: r.sequences,
+		MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond,
+	}
+	p, err := NewPublisher(ctx, o, r.options)
 	cuts := func() int64 { return proxy.Count(faulty.Close) + proxy.Count(faulty.Reset) }
 	if err != nil {
 		assert.NoError(t, ctx.Err(), "the handshake hangs")
@@ -93,6 +99,9 @@ func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, u
 		require.Contains(t, received, payload, "acknowledged, and not published")
 	}
 	for _, messages := range published {
+		if r.options.Reconnect { // bytes of a broken connection may be read after those of the next one
+			messages = slices.DeleteFunc(messages, func(m sent) bool { return !acked[m.payload] })
+		}
 		keepsOrder(t, messages, acked, received)
 	}
 	if len(unacked) > 0 {
@@ -143,6 +152,9 @@ func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent 
 				n += len(more)
 				if err != nil {
 					assert.NoError(t, ctx.Err(), "Publish hangs")
+					if errors.Is(err, ErrBacklog) {
+						return
+					}
 					assert.ErrorIs(t, err, p.Err(), "not the first cause")
 					return
 				}
@@ -236,7 +248,13 @@ func drawRun(seed uint64) *run {
 		}
 		plans[i] = p
 	}
-	r.plan = func(connection uint64) faulty.Plan { return plans[connection] }
+	r.options.Reconnect = often(2)
+	r.plan = func(connection uint64) (p faulty.Plan) {
+		if connection < uint64(len(plans)) {
+			p = plans[connection]
+		}
+		return p // of a replacement: none, so that each run ends
+	}
 	return r
 }
 

@@ -21,9 +21,12 @@ var errConnClosed = errors.New("this connection accepts no more messages")
 // writer sends all that have accumulated in one write, and a reader records the replies.
 //
 // The publisher closes a healthy pubConn with drain; it then ends when nothing is in flight. A pubConn that breaks
-// keeps what is lost in its window. It never sends a message twice and never reconnects.
+// keeps what is lost in its window. If redial is set, it then goes on with another connection and the same window. It
+// never sends a message twice.
 type pubConn struct {
-	conn       *conn
+	conn       *conn         // replaced by run between two connections, with mu held
+	redial     func() *conn  // returns nil when the pubConn is to end; nil: never reconnects
+	onResumed  func()        // called after a reconnect; must see to it that a publisher that has stopped drains this one
 	ackTimeout time.Duration // longest time without an acknowledgement while messages are in flight; 0: no limit
 	grace      time.Duration // longest wait for replies after the last write
 	onBroken   func(error)   // called with mu held, before the break is visible elsewhere; must not block
@@ -38,7 +41,7 @@ type pubConn struct {
 	ackDeadline   time.Time // before: when the next acknowledgement is due; zero: none is
 	broken        error     // why reading or writing failed
 	ended         bool      // reader and writer must stop
-	finished      bool      // reader and writer have returned, the window is final
+	finished      bool      // reader and writer have returned, the window is final for this connection
 }
 
 func newPubConn(conn *conn, window ackWindow, ackTimeout, grace time.Duration, onBroken func(error)) *pubConn {
@@ -49,8 +52,24 @@ func newPubConn(conn *conn, window ackWindow, ackTimeout, grace time.Duration, o
 	return c
 }
 
-// run is the reader, and waits for the writer. When it returns, the window is final.
+// run serves one connection after the other, as long as redial returns one.
 func (c *pubConn) run() {
+	for {
+		c.serve()
+		if c.redial == nil {
+			return
+		}
+		conn := c.redial()
+		if conn == nil {
+			return
+		}
+		c.resume(conn)
+		c.onResumed()
+	}
+}
+
+// serve is the reader, and waits for the writer. When it returns, the window is final for this connection.
+func (c *pubConn) serve() {
 	var writer sync.WaitGroup
 	writer.Go(c.write)
 	err := c.read()
@@ -68,6 +87,18 @@ func (c *pubConn) run() {
 	c.finished = true
 	c.waiters.wake(math.MaxUint64)
 	c.mu.Unlock()
+}
+
+// resume opens the pubConn again with a new connection.
+func (c *pubConn) resume(conn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
+	conn.pings.extendDeadline = c.extendDeadline
+	c.ackWindow.resume(conn.lastSeq)
+	c.closed, c.ended, c.finished, c.broken = false, false, false, nil
+	c.drainDeadline, c.ackDeadline = time.Time{}, time.Time{}
+	c.waiters.wake(math.MaxUint64)
 }
 
 // publish appends at least one of the records, waiting for room if necessary, and as many more as fit at once.
@@ -358,9 +389,6 @@ func (c *pubConn) wait(ctx context.Context, count uint64) (Published, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if count > c.settled {
-		return Published{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.broken)
-	}
 	return c.result(count)
 }
 

@@ -20,24 +20,31 @@ import (
 // When a connection breaks, the outcome of its messages in flight is unknown, and they are never sent again. The whole
 // publisher then stops: the other connections have PublisherOptions.Grace for their acknowledgements, nothing more is
 // accepted, and Unacked returns all unacknowledged messages. With KeepGoing it continues with the remaining
-// connections. It never reconnects; make another Publisher.
+// connections. With Reconnect it replaces the broken one, and the account goes on: ids stay valid, and Unacked returns
+// what was in flight. While no connection is up, Publish waits. It stops when the server refuses, such as a password.
 //
 // A connection also breaks if it acknowledges nothing for twice Options.PingAfter while messages are in flight, or if
 // it sends an unexpected reply. A second acknowledgement of one message is detected at once with sequence numbers;
 // without them, only when nothing else is in flight.
 type Publisher struct {
 	conns     []*pubConn
+	options   Options // with defaults
 	keepGoing bool
+	reconnect bool
 	grace     time.Duration
 	seed      maphash.Seed
 
 	nextConn atomic.Uint64 // picks the connection
 	ordinals atomic.Uint64 // of messages, over all connections
 	closing  atomic.Bool
-	firstErr atomic.Pointer[error] // cause of the first break
-	halted   chan struct{}         // closed when the connections must drain
-	halt     func()                // closes halted, once
+	firstErr atomic.Pointer[error] // cause of the first break, or the refusal that stopped the publisher
+	refused  atomic.Bool           // a connection could not be replaced
+	ctx      context.Context       // ends when the connections must drain
+	halt     context.CancelFunc    // ends ctx
 	tasks    sync.WaitGroup        // the connections, and the goroutine that drains them
+
+	mu      sync.Mutex
+	resumed chan struct{} // closed, and replaced, when a connection is; guarded by mu
 }
 
 // NewPublisher connects; ctx bounds nothing else. It fails if any of the connections fails.
@@ -68,7 +75,7 @@ func NewPublisher(ctx context.Context, o Options, po PublisherOptions) (*Publish
 		}
 		return nil, err
 	}
-	return startPublisher(conns, 2*max(0, o.PingAfter), po), nil
+	return startPublisher(conns, o, po), nil
 }
 
 // NewPublisherURL is NewPublisher with the options of ParseURL.
@@ -81,18 +88,25 @@ func NewPublisherURL(ctx context.Context, url string, po PublisherOptions) (*Pub
 }
 
 // startPublisher starts a publisher over connections after their handshake.
-func startPublisher(conns []*conn, ackTimeout time.Duration, po PublisherOptions) *Publisher {
-	p := &Publisher{keepGoing: po.KeepGoing, grace: po.Grace, seed: maphash.MakeSeed(), halted: make(chan struct{})}
-	p.halt = sync.OnceFunc(func() { close(p.halted) })
+func startPublisher(conns []*conn, o Options, po PublisherOptions) *Publisher {
+	p := &Publisher{
+		options: o, keepGoing: po.KeepGoing || po.Reconnect, reconnect: po.Reconnect, grace: po.Grace,
+		seed: maphash.MakeSeed(), resumed: make(chan struct{}),
+	}
+	p.ctx, p.halt = context.WithCancel(context.Background())
 	for i, conn := range conns {
-		c := newPubConn(conn, newAckWindow(i, po.Window, po.WindowBytes), ackTimeout, po.Grace, p.connBroken)
+		window := newAckWindow(i, po.Window, po.WindowBytes)
+		c := newPubConn(conn, window, 2*max(0, o.PingAfter), po.Grace, p.connBroken)
+		if p.reconnect {
+			c.redial, c.onResumed = p.newRedial(), p.connResumed
+		}
 		p.conns = append(p.conns, c)
 	}
 	for _, c := range p.conns {
 		p.tasks.Go(c.run)
 	}
 	p.tasks.Go(func() {
-		<-p.halted
+		<-p.ctx.Done()
 		p.drain()
 	})
 	return p
@@ -125,8 +139,9 @@ func (p *Publisher) publish(
 	}
 	key, ordered := keyOf(options)
 	at := p.pickConn(key, ordered)
+	var resumed <-chan struct{} // of p, as it was before the last round over the connections
 	for tries := 0; done < len(records); {
-		if p.stopped() || tries == 2*len(p.conns) {
+		if p.stopped() || !p.reconnect && tries == 2*len(p.conns) {
 			return done, p.stopErr()
 		}
 		first, n, err := p.conns[at].publish(ctx, &p.ordinals, records[done:])
@@ -135,11 +150,21 @@ func (p *Publisher) publish(
 		}
 		done += n
 		switch {
+		case errors.Is(err, errConnClosed) && resumed != nil && (ordered || tries >= len(p.conns)): // none is up
+			if err := p.awaitResumed(ctx, resumed); err != nil {
+				return done, err
+			}
+			resumed, tries = nil, 0
 		case errors.Is(err, errConnClosed):
 			tries++
-			if ordered || tries >= len(p.conns) { // visits each connection
+			if p.reconnect && resumed == nil {
+				resumed, tries = p.resumedNow(), 0
+			}
+			switch {
+			case ordered && p.reconnect: // waits for its own connection
+			case ordered || tries >= len(p.conns) || p.reconnect: // visits each connection
 				at = (at + 1) % len(p.conns)
-			} else { // the remaining connections share the turns of a broken one
+			default: // the remaining connections share the turns of a broken one
 				at = p.pickConn(key, false)
 			}
 		case err != nil:
@@ -185,7 +210,8 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Err returns the cause of the first broken connection, or nil.
+// Err returns the cause of the first broken connection, or nil. With Reconnect, it returns the refusal once the server
+// has refused a connection.
 func (p *Publisher) Err() error {
 	if first := p.firstErr.Load(); first != nil {
 		return *first
@@ -221,12 +247,12 @@ func (p *Publisher) Close() error {
 
 // stopped reports whether the publisher accepts no more messages.
 func (p *Publisher) stopped() bool {
-	return p.closing.Load() || !p.keepGoing && p.firstErr.Load() != nil
+	return p.closing.Load() || !p.keepGoing && p.firstErr.Load() != nil || p.refused.Load()
 }
 
 // stopErr returns why the publisher accepts no more messages.
 func (p *Publisher) stopErr() error {
-	if err := p.Err(); err != nil {
+	if err := p.Err(); err != nil && (!p.reconnect || p.refused.Load()) {
 		return fmt.Errorf("the publisher has stopped: %w", err)
 	}
 	return ErrClosed

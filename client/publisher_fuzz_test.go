@@ -25,7 +25,7 @@ func FuzzPublisher(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, split, read uint, hasSeq bool) {
 		synctest.Test(t, func(t *testing.T) {
 			c, server := pipe(t, hasSeq)
-			p := startPublisher([]*conn{c}, time.Second, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
+			p := startPublisher([]*conn{c}, Options{PingAfter: time.Second / 2}, PublisherOptions{Window: 2, WindowBytes: 200, Grace: time.Second})
 			published := make(chan []sent)
 			go func() {
 				messages, _ := publishAll(context.Background(), p, "t", "m", 4, "") // as many as fit

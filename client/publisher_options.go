@@ -17,6 +17,11 @@ type PublisherOptions struct {
 	// the messages of the broken one all the same.
 	KeepGoing bool
 
+	// Reconnect replaces a connection that breaks, with pauses between Options.MinBackoff and MaxBackoff, until the
+	// server refuses. The others continue meanwhile, as with KeepGoing. Unacked returns the messages of the broken one,
+	// and the caller decides whether to publish them again.
+	Reconnect bool
+
 	// Grace bounds the wait for acknowledgements in Close and after the break of one of several connections. Default 5
 	// s.
 	Grace time.Duration
@@ -47,7 +52,7 @@ type PublishOption struct {
 }
 
 // OrderedBy keeps the order of all messages with the same key by using one connection for them. With
-// PublisherOptions.KeepGoing, the key of a broken connection moves to another one. Acknowledged messages stay in order
+// PublisherOptions.KeepGoing, the key of a broken connection moves to another one; with Reconnect, it waits. Acknowledged messages stay in order
 // then; one of unknown outcome may have been published after later ones.
 func OrderedBy(key string) PublishOption { return PublishOption{key, true} }
 

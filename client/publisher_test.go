@@ -255,7 +255,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	require.NoError(t, l.Close())
 	var server sync.WaitGroup
 	server.Go(func() { acknowledge(end, len(appendPublish(nil, "topic", make([]byte, size)))) })
-	p := startPublisher([]*conn{{Conn: near, replies: newReplyReader(near, 1<<10)}}, time.Minute, PublisherOptions{
+	p := startPublisher([]*conn{{Conn: near, replies: newReplyReader(near, 1<<10)}}, Options{PingAfter: 30 * time.Second}, PublisherOptions{
 		Window: 256, WindowBytes: 1 << 20, Grace: conchtest.Patience,
 	})
 	ctx, payload := context.Background(), make([]byte, size)

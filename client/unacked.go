@@ -9,15 +9,15 @@ import (
 var (
 	// ErrAckTimeout is the cause of a break when a connection acknowledged nothing for too long.
 	ErrAckTimeout = errors.New("no acknowledgement in time")
-	// ErrBacklog is wrapped by the error of Publish while a whole window of refused messages has not been taken from
-	// Unacked. Publishing continues once it has.
-	ErrBacklog = errors.New("too many refused messages not yet taken from Unacked")
+	// ErrBacklog is wrapped by the error of Publish while a whole window of refused or lost messages has not been taken
+	// from Unacked. Publishing continues once it has.
+	ErrBacklog = errors.New("too many unacknowledged messages not yet taken from Unacked")
 	// ErrRefused is returned by Wait for a refused message that Unacked returned so long ago that the reply of the
 	// server is not kept.
 	ErrRefused = errors.New("refused, and the reason is no longer kept")
-	// ErrExpired is returned by Wait for an old message that was acknowledged or refused, and it is unknown which. More
-	// than 65,536 refused messages of its connection were returned by Unacked since.
-	ErrExpired = errors.New("acknowledged or refused, and no longer kept which")
+	// ErrExpired is returned by Wait for an old message whose outcome is no longer kept: since then, Unacked has returned
+	// more than 65,536 refused messages of its connection, or more than 1,024 replacements of it have broken.
+	ErrExpired = errors.New("the outcome is no longer kept")
 )
 
 // Unacked is a message that was not acknowledged.
