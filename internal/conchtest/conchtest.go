@@ -1,9 +1,9 @@
-// Package conchtest starts a server for a test, with connections that send, expect and fence. For tests only.
+// Package conchtest is what the tests of this module have besides the public conchtest: connections that send, expect and
+// fence, certificates, transcripts. For tests only.
 package conchtest
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/conchtest"
 	"github.com/conchmq/conch/server"
 )
 
@@ -23,41 +23,18 @@ import (
 const Patience = 10 * time.Minute
 
 // Server is a running server on a free port of the loopback interface.
-type Server struct {
-	*server.Server
-	Addr string
-}
+type Server struct{ *conchtest.Server }
 
 // Start runs a server until the test ends, and then requires that it shuts down.
 func Start(t testing.TB, o server.Options) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	return StartOn(t, l, o)
+	return &Server{conchtest.Start(t, func(to *server.Options) { *to = patient(o) })}
 }
 
 // StartOn is Start with a listener of the test.
 func StartOn(t testing.TB, l net.Listener, o server.Options) *Server {
 	t.Helper()
-	core := broker.New(broker.Options{})
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan struct{})
-	go func() {
-		defer close(ran)
-		core.Run(ctx)
-	}()
-	s, err := server.New(core, patient(o))
-	require.NoError(t, err)
-	s.Serve(l)
-	t.Cleanup(func() {
-		limit, cancel := context.WithTimeout(context.Background(), Patience)
-		defer cancel()
-		s.Shutdown(limit)
-		require.NoError(t, limit.Err(), "the server did not shut down by itself")
-		stop()
-		<-ran
-	})
-	return &Server{s, l.Addr().String()}
+	return &Server{conchtest.StartOn(t, l, func(to *server.Options) { *to = patient(o) })}
 }
 
 // patient sets the times that the test leaves open: on a busy machine no client may be too slow by accident.
