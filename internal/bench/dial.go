@@ -16,16 +16,22 @@ import (
 const setupTimeout = 30 * time.Second
 
 // dial connects and completes the handshake of the dialect.
-func dial(ctx context.Context, address string, d Dialect) (*dialer, error) {
-	sock, err := (&net.Dialer{Timeout: setupTimeout}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
+func (l *Load) dial(ctx context.Context) (*dialer, error) {
+	connect := l.Dialer
+	if connect == nil {
+		connect = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{Timeout: setupTimeout}).DialContext(ctx, "tcp", l.Address)
+		}
 	}
-	c := &dialer{Conn: sock, dialect: d, r: bufio.NewReader(sock)}
+	sock, err := connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", l.Address, err)
+	}
+	c := &dialer{Conn: sock, dialect: l.Dialect, r: bufio.NewReader(sock)}
 	c.stopClosing = context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends a pending read or write
-	if err := c.handshake(); err != nil {
+	if err := c.handshake(l.Username, l.Password); err != nil {
 		c.drop()
-		return nil, fmt.Errorf("%s does not answer as a server of dialect %s: %w", address, d, err)
+		return nil, fmt.Errorf("%s does not answer as a server of dialect %s: %w", l.Address, l.Dialect, err)
 	}
 	return c, nil
 }
@@ -44,7 +50,7 @@ func (c *dialer) drop() {
 	_ = c.Close()
 }
 
-func (c *dialer) handshake() error {
+func (c *dialer) handshake(user, password string) error {
 	if err := c.SetDeadline(time.Now().Add(setupTimeout)); err != nil {
 		return err //nolint:wrapcheck // a dead socket, named by the caller
 	}
@@ -53,8 +59,14 @@ func (c *dialer) handshake() error {
 			return err
 		}
 	}
-	if _, err := io.WriteString(c, c.dialect.hello()); err != nil {
+	auth := c.dialect.auth(user, password)
+	if _, err := io.WriteString(c, auth+c.dialect.hello(user, password)); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
+	}
+	if auth != "" {
+		if err := c.expectLine("+OK"); err != nil {
+			return err
+		}
 	}
 	switch c.dialect {
 	case RESP3:

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -87,13 +88,42 @@ func (d Dialect) messageHeader(topic string) string {
 	}
 }
 
-// hello is the first thing sent on a connection.
-func (d Dialect) hello() string {
+// auth is the command that authenticates, or empty where there is nothing to send or hello has it.
+func (d Dialect) auth(user, password string) string {
+	if user == "" {
+		user = "default"
+	}
+	switch {
+	case password == "" && user == "default" || d == NATS || d == Raw:
+		return ""
+	case d == Line:
+		return fmt.Sprintf("AUTH %q %q\n", user, password)
+	}
+	return fmt.Sprintf("*3\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(user), user, len(password), password)
+}
+
+// natsConnect is the first command of a NATS client.
+type natsConnect struct {
+	Verbose  bool   `json:"verbose"`
+	Pedantic bool   `json:"pedantic"`
+	Lang     string `json:"lang"`
+	Version  string `json:"version"`
+	Protocol int    `json:"protocol"`
+	User     string `json:"user,omitempty"`
+	Pass     string `json:"pass,omitempty"`
+}
+
+// hello opens the dialect on a connection.
+func (d Dialect) hello(user, password string) string {
 	switch d {
 	case RESP3:
 		return "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
 	case NATS:
-		return `CONNECT {"verbose":false,"pedantic":false,"lang":"go","version":"conch-bench","protocol":1}` + "\r\nPING\r\n"
+		options, err := json.Marshal(natsConnect{Lang: "go", Version: "conch-bench", Protocol: 1, User: user, Pass: password})
+		if err != nil {
+			panic(err) // cannot happen: strings, bools and a number
+		}
+		return "CONNECT " + string(options) + "\r\nPING\r\n"
 	default:
 		return ""
 	}

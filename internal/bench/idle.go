@@ -29,7 +29,7 @@ func Idle(ctx context.Context, address string, n int, d Dialect) (io.Closer, err
 }
 
 func idleOne(ctx context.Context, address string, d Dialect, topic string) (net.Conn, error) {
-	c, err := dial(ctx, address, d)
+	c, err := (&Load{Address: address, Dialect: d}).dial(ctx)
 	if err != nil {
 		return nil, err
 	}

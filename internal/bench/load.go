@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -38,6 +39,10 @@ type Load struct {
 	InFlight    int           `json:"in_flight"`   // messages that have not reached every subscriber, of all publishers
 	PID         int           `json:"pid"`         // the server's process, for CPU and memory; 0: none
 	Origin      *Origin       `json:"origin,omitempty"`
+
+	// Dialer connects in place of a TCP connection to Address, e.g. with TLS. Address is a name then.
+	Dialer             func(context.Context) (net.Conn, error) `json:"-"`
+	Username, Password string                                  `json:"-"` // sent if either is set
 }
 
 // Limits of a load. The stamp's format limits publishers and time.
@@ -67,7 +72,7 @@ const (
 // Check sets the defaults and returns an error for an invalid field.
 func (l *Load) Check() error {
 	l.fill()
-	if _, _, err := net.SplitHostPort(l.Address); err != nil {
+	if _, _, err := net.SplitHostPort(l.Address); err != nil && l.Dialer == nil {
 		return fmt.Errorf("%q is not an address; expected host:port", l.Address)
 	}
 	for _, c := range []struct {

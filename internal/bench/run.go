@@ -172,7 +172,7 @@ func (r *run) connect(ctx context.Context) error {
 
 // open opens one connection and subscribes to topics.
 func (r *run) open(ctx context.Context, topics []string) (net.Conn, []byte, error) {
-	c, err := dial(ctx, r.load.Address, r.load.Dialect)
+	c, err := r.load.dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
