@@ -29,7 +29,7 @@ func Load(line CommandLine, env Lookup) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.File = path
+	c.File, c.Reload = path, func() (*Config, error) { return Load(line, env) }
 	return c, nil
 }
 

@@ -18,16 +18,20 @@ import (
 
 // Config is the settings in force, from all sources together.
 type Config struct {
-	Listen      string // empty: not at all, and so with the other two
-	TLSListen   string
-	TLSFiles    tlsfiles.Files
-	UnixSocket  string
-	UnixMode    fs.FileMode
-	hasPassword bool // there is a requirepass
-	LogLevel    zerolog.Level
-	LogFormat   string
-	Server      server.Options
-	File        string // the file that was read, if any
+	Listen       string // empty: not at all, and so with the other two
+	TLSListen    string
+	TLSFiles     tlsfiles.Files
+	UnixSocket   string
+	UnixMode     fs.FileMode
+	hasPassword  bool // there is a requirepass
+	passwordFile string
+	LogLevel     zerolog.Level
+	LogFormat    string
+	Server       server.Options
+	File         string // the file that was read, if any
+
+	Reload  func() (*Config, error) // reads all sources again
+	Unknown []string                // what UnknownVariables found; for the log
 }
 
 // Setting is one setting. Its name is the name of the flag and of the key in the file; Env derives that of the
@@ -40,6 +44,7 @@ type Setting struct {
 	set      func(c *Config, text string) error // its error names what is expected
 	Get      func(c *Config) any                // as the log shows it
 	BoolFlag bool                               // the flag without a value means true
+	Choices  []string                           // all values, if there are few: for completion
 }
 
 // settingsTable is the one list of settings. Flags, environment, file, help and the first line of the log follow from it.
@@ -55,12 +60,12 @@ var settingsTable = []Setting{
 	file("tls-client-ca", "verify the certificates of clients against these, in PEM",
 		func(c *Config) *string { return &c.TLSFiles.ClientCA }),
 	{
-		Name: "tls-client-auth", Value: "WORD", Default: authRequire,
+		Name: "tls-client-auth", Value: "WORD", Default: authRequire, Choices: []string{authRequire, authOptional},
 		Usage: "with tls-client-ca: require a client certificate, or optional",
 		set:   setClientAuth, Get: clientAuth,
 	},
 	{
-		Name: "tls-user", Value: "BOOL", Default: "false", BoolFlag: true,
+		Name: "tls-user", Value: "BOOL", Default: "false", BoolFlag: true, Choices: bools,
 		Usage: "with tls-client-ca: the common name of the certificate is the user",
 		set: func(c *Config, text string) (err error) {
 			c.Server.CertificateUser, err = ParseBool(text)
@@ -79,7 +84,7 @@ var settingsTable = []Setting{
 		set: setUnixMode, Get: func(c *Config) any { return fmt.Sprintf("%04o", c.UnixMode) },
 	},
 	{
-		Name: "protected-mode", Value: "BOOL", Default: "true", BoolFlag: true,
+		Name: "protected-mode", Value: "BOOL", Default: "true", BoolFlag: true, Choices: bools,
 		Usage: "serve this machine only, and refuse the others",
 		set:   setProtected, Get: func(c *Config) any { return !c.Server.Unprotected },
 	},
@@ -112,7 +117,8 @@ var settingsTable = []Setting{
 		func(c *Config) *time.Duration { return &c.Server.KeepAlive }),
 	{
 		Name: "slow-consumer", Value: "POLICY", Default: outbox.Disconnect.String(),
-		Usage: "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
+		Usage:   "when a subscriber is too slow: disconnect, drop-newest or drop-oldest",
+		Choices: []string{outbox.Disconnect.String(), outbox.DropNewest.String(), outbox.DropOldest.String()},
 		set: func(c *Config, text string) (err error) {
 			c.Server.SlowConsumer, err = outbox.ParsePolicy(text)
 			return err
@@ -136,19 +142,27 @@ var settingsTable = []Setting{
 		},
 		Get: func(c *Config) any { return c.hasPassword }, // the log shows whether there is one, and no more
 	},
+	{
+		Name: "requirepass-file", Value: "FILE", Usage: "in place of requirepass: the password is the first line of this file",
+		set: setPasswordFile, Get: func(c *Config) any { return c.passwordFile },
+	},
 	duration("auth-timeout", "10s", "time to authenticate, if that is required",
 		func(c *Config) *time.Duration { return &c.Server.AuthTimeout }),
 	duration("drain-timeout", "5s", "time for a closing connection to read what is queued for it",
 		func(c *Config) *time.Duration { return &c.Server.DrainTimeout }),
 	{
 		Name: "log-level", Value: "LEVEL", Default: "info", Usage: "trace, debug, info, warn or error",
-		set: setLogLevel, Get: func(c *Config) any { return c.LogLevel.String() },
+		Choices: []string{"trace", "debug", "info", "warn", "error"},
+		set:     setLogLevel, Get: func(c *Config) any { return c.LogLevel.String() },
 	},
 	{
 		Name: "log-format", Value: "FORMAT", Default: "auto", Usage: "console, json, or auto: console on a terminal",
-		set: setLogFormat, Get: func(c *Config) any { return c.LogFormat },
+		Choices: []string{FormatAuto, FormatConsole, FormatJSON},
+		set:     setLogFormat, Get: func(c *Config) any { return c.LogFormat },
 	},
 }
+
+var bools = []string{"true", "false"}
 
 // Settings are all settings, in the order of the help.
 func Settings() []Setting { return settingsTable }

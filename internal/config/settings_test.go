@@ -75,6 +75,7 @@ var samples = map[string]sample{
 	"handshake-timeout": {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
 	"aclfile":           {"", `"a"`, "b", "c", "a", "b", "c"},
 	"requirepass":       {false, `"a"`, "b", "c", true, true, true},
+	"requirepass-file":  {"", `"file.go"`, "values.go", "parse.go", "file.go", "values.go", "parse.go"}, // any file with a first line
 	"auth-timeout":      {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
 	"unix-socket":       {"", `"a"`, "b", "c", "a", "b", "c"},
 	"unix-mode":         {"0700", `"777"`, "0770", "600", "0777", "0770", "0600"},
@@ -231,4 +232,42 @@ func TestTheNameOfTheFile(t *testing.T) {
 	_, err = Load(line("--config="+missing), env)
 	assert.EqualError(t, err, "file "+missing+" cannot be read: no such file or directory")
 	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestPasswordFile(t *testing.T) {
+	file := tomlFile(t, "open sesame\r\nnot this\n")
+	c, err := Load(line("--requirepass-file="+file), nothing)
+	require.NoError(t, err)
+	assert.Equal(t, "open sesame", c.Server.RequirePassword)
+	assert.Equal(t, file, findSetting("requirepass-file").Get(c), "the log shows the file, not the password")
+
+	_, err = Load(line("--requirepass-file="+file, "--requirepass=x"), nothing)
+	assert.EqualError(t, err, "flag --requirepass-file: there is a requirepass as well; give one of them")
+	_, err = Load(line("--requirepass-file=/none/such"), nothing)
+	assert.EqualError(t, err, "flag --requirepass-file: the file /none/such cannot be read: no such file or directory")
+	empty := tomlFile(t, "\nx")
+	_, err = Load(line(), environment(map[string]string{"CONCH_REQUIREPASS_FILE": empty}))
+	assert.EqualError(t, err, "env CONCH_REQUIREPASS_FILE: the first line of "+empty+" is empty: expected a password")
+}
+
+func TestReloadReadsAllSourcesAgain(t *testing.T) {
+	file := tomlFile(t, `log-level = "warn"`)
+	c, err := Load(line("--config="+file), nothing)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte(`log-level = "debug"`), 0o600))
+	c, err = c.Reload()
+	require.NoError(t, err)
+	assert.Equal(t, "debug", findSetting("log-level").Get(c))
+	require.NoError(t, os.WriteFile(file, []byte(`log-level = "loud"`), 0o600))
+	_, err = c.Reload()
+	assert.ErrorContains(t, err, `"loud"`)
+}
+
+// Completion offers the choices of a setting: each is a value.
+func TestEveryChoiceIsAValue(t *testing.T) {
+	for i := range settingsTable {
+		for _, choice := range settingsTable[i].Choices {
+			assert.NoError(t, settingsTable[i].set(&Config{}, choice), settingsTable[i].Name)
+		}
+	}
 }

@@ -13,17 +13,27 @@ func suggestSetting(prefix, name string) string {
 
 // Suggest is a hint at the one of names that was probably meant, or empty if none is close.
 func Suggest(prefix, name string, names []string) string {
+	if best := closest(name, names); best != "" {
+		return " (did you mean " + prefix + best + "?)"
+	}
+	return ""
+}
+
+// closest is the one of names with the fewest edits, or else one that begins name or that name begins.
+func closest(name string, names []string) (best string) {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-	best, distance := "", 1+len(name)/3
+	distance := 1 + len(name)/3
 	for _, known := range names {
 		if d := edits(name, known); d <= distance {
 			best, distance = known, d-1
 		}
 	}
-	if best == "" {
-		return ""
+	for _, known := range names {
+		if best == "" && min(len(name), len(known)) >= 3 && (strings.HasPrefix(name, known) || strings.HasPrefix(known, name)) {
+			best = known
+		}
 	}
-	return " (did you mean " + prefix + best + "?)"
+	return best
 }
 
 // edits is the Levenshtein distance of a and b, in bytes.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,6 +73,29 @@ func setProtected(c *Config, text string) error {
 	v, err := ParseBool(text)
 	c.Server.Unprotected = !v
 	return err
+}
+
+// setPasswordFile reads the password from a file, so that neither command line nor environment show it.
+func setPasswordFile(c *Config, path string) error {
+	if c.passwordFile = path; path == "" {
+		return nil
+	}
+	if c.hasPassword {
+		return errors.New("there is a requirepass as well; give one of them")
+	}
+	text, err := os.ReadFile(path)
+	if inner := new(fs.PathError); errors.As(err, &inner) {
+		err = inner.Err // without the name of the file
+	}
+	if err != nil {
+		return fmt.Errorf("the file %s cannot be read: %w", QuoteIfNeeded(path), err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if c.Server.RequirePassword = strings.TrimSuffix(line, "\r"); c.Server.RequirePassword == "" {
+		return fmt.Errorf("the first line of %s is empty: expected a password", QuoteIfNeeded(path))
+	}
+	c.hasPassword = true
+	return nil
 }
 
 func setLogLevel(c *Config, text string) (err error) {
