@@ -5,6 +5,8 @@ package daemon
 import (
 	"errors"
 	"os"
+
+	"github.com/conchmq/conch/internal/aclfile"
 )
 
 // ErrCorePanicked is returned after a panic on the core. The log has the panic and its stack.
@@ -21,3 +23,11 @@ type OptionsError struct{ Err error }
 func (e *OptionsError) Error() string { return e.Err.Error() }
 
 func (e *OptionsError) Unwrap() error { return e.Err }
+
+// optionsError wraps an error of server.New, unless it is about a file.
+func optionsError(err error) error {
+	if err == nil || errors.Is(err, aclfile.Err) {
+		return err
+	}
+	return &OptionsError{err}
+}

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/aclfile"
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/server"
 )
@@ -61,10 +59,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	srv, err := server.New(b, c.Server)
 	if err != nil {
 		listeners.close()
-		if errors.Is(err, aclfile.Err) {
-			return nil, err
-		}
-		return nil, &OptionsError{err}
+		return nil, optionsError(err)
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
 	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
