@@ -13,158 +13,135 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/conchmq/conch/internal/bench"
 	"github.com/conchmq/conch/internal/config"
 )
 
 // benchOptions are the options of conch bench.
 type benchOptions struct {
+	serverFlags
 	load       bench.Load
 	json       bool
 	html       string // file of the page; empty: none
 	noBaseline bool
 }
 
-var benchTable = []option[benchOptions]{
-	benchCount("publishers", "1", "connections that publish", "4", func(o *benchOptions) *int { return &o.load.Publishers }),
-	benchCount("subscribers", "1", "connections that listen, each to all topics", "100", func(o *benchOptions) *int { return &o.load.Subscribers }),
-	benchCount("topics", "1", "topics, used in turn, message by message", "100", func(o *benchOptions) *int { return &o.load.Topics }),
-	benchOption("size", "SIZE", "64", "bytes of a payload, or a range of them; 24 at least", "64-16KiB", setBenchSize),
-	benchCount("pipeline", "64", "commands in one write", "1", func(o *benchOptions) *int { return &o.load.Pipeline }),
-	benchOption("rate", "NUMBER", "as fast as they go", "messages a second, over all publishers, each at its time", "5000", setBenchRate),
-	benchOption("duration", "TIME", "10s", "how long to measure", "10s", setBenchDuration),
-	benchOption("warm-up", "TIME", "1s", "the same load before that, not counted; 0 is none", "1s", setBenchWarmUp),
-	benchOption("dialect", "NAME", "resp2", "resp2, resp3, line or nats", "line", setBenchDialect),
-	benchCount("in-flight", "4 MiB worth", "messages sent and not yet with every subscriber", "1000", func(o *benchOptions) *int { return &o.load.InFlight }),
-	benchCount("pid", "none", "the server's process on this machine: its CPU and memory", "4711", func(o *benchOptions) *int { return &o.load.PID }),
-	benchOption("html", "FILE", "none", "write a page with plots there; it needs no network", "bench.html", setBenchPage),
-	toggle("no-baseline", "", "do not measure the relay first", func(o *benchOptions) *bool { return &o.noBaseline }),
-	toggle("json", "", "print the result as one JSON object, and nothing else, on stdout", func(o *benchOptions) *bool { return &o.json }),
-}
+const benchText = `conch bench                                        one publisher, one subscriber, at 127.0.0.1:8889
+conch bench --subscribers 100 --pid $(pidof -s conch) with the CPU time and memory of the server
+conch bench --rate 5000 --html bench.html          paced: latency counts from the time each message was due
+conch bench 127.0.0.1:4222 --dialect nats          another server
+conch bench --url conchs://user@broker:8890 --password-file secret
 
-func benchOption(name, value, fallback, usage, example string, set func(*benchOptions, string) error) option[benchOptions] {
-	return option[benchOptions]{name: name, value: value, fallback: fallback, usage: usage, example: example, set: set}
-}
-
-func benchCount(name, fallback, usage, example string, field func(*benchOptions) *int) option[benchOptions] {
-	set := func(o *benchOptions, text string) (err error) { *field(o), err = config.ParseCount(text); return err }
-	return benchOption(name, "NUMBER", fallback, usage, example, set)
-}
-
-func setBenchSize(o *benchOptions, text string) (err error) {
-	low, high, isRange := strings.Cut(text, "-")
-	s := &o.load.Size
-	if s.Min, err = config.ParseSize(low); err != nil {
-		return err
-	}
-	if s.Max = s.Min; isRange {
-		s.Max, err = config.ParseSize(high)
-	}
-	if err == nil && s.Max < s.Min {
-		return fmt.Errorf("expected the smaller size first, not %q", text)
-	}
-	return err
-}
-
-func setBenchRate(o *benchOptions, text string) (err error) {
-	if o.load.Rate, err = strconv.ParseFloat(text, 64); err != nil || !(o.load.Rate > 0) {
-		return fmt.Errorf("expected messages a second, such as 5000 or 0.5, not %q", text)
-	}
-	return nil
-}
-
-func setBenchDuration(o *benchOptions, text string) (err error) {
-	o.load.Duration, err = config.ParseDuration(text)
-	return err
-}
-
-func setBenchWarmUp(o *benchOptions, text string) (err error) {
-	if o.load.WarmUp = 0; text == "0" || text == "0s" {
-		return nil
-	}
-	o.load.WarmUp, err = config.ParseDuration(text)
-	return err
-}
-
-func setBenchDialect(o *benchOptions, text string) (err error) {
-	o.load.Dialect, err = bench.ParseDialect(text)
-	return err
-}
-
-func setBenchPage(o *benchOptions, text string) error {
-	if o.html = text; text == "" {
-		return errors.New("expected the name of a file")
-	}
-	return nil
-}
-
-// parseBench reads the arguments after "bench". It returns nil after it has answered --help.
-func parseBench(args []string, stdout io.Writer) (*benchOptions, error) {
-	o := &benchOptions{load: bench.Load{Address: "127.0.0.1:8889", WarmUp: time.Second}}
-	arguments, help, err := readOptions("bench", benchTable, o, args, nil)
-	switch {
-	case err != nil:
-		return nil, err
-	case help:
-		return nil, answer(stdout, benchHelp())
-	}
-	return o, o.takeAddress(arguments)
-}
-
-// takeAddress reads the one positional argument, and checks the options.
-func (o *benchOptions) takeAddress(arguments []string) error {
-	if len(arguments) > 1 {
-		return subcommandUsageErr("bench", "expected one address, got %d arguments: %q", len(arguments), arguments)
-	}
-	if len(arguments) == 1 {
-		o.load.Address = arguments[0]
-		if err := config.CheckAddress(o.load.Address); err != nil {
-			return subcommandUsageErr("bench", "%w", err)
-		}
-	}
-	if err := o.load.Check(); err != nil {
-		return subcommandUsageErr("bench", "%w", err)
-	}
-	return nil
-}
-
-// benchHelp is what conch bench --help prints.
-func benchHelp() string {
-	var b strings.Builder
-	b.WriteString(`conch bench puts load on a server and measures what it delivers.
-
-Usage: conch bench [address] [flags]
-
-Examples:
-  conch bench                                        one publisher, one subscriber, at 127.0.0.1:8889
-  conch bench --subscribers 100 --pid $(pidof conch) with the CPU time and memory of the server
-  conch bench --rate 5000 --html bench.html          paced: latency counts from the time each message was due
-  conch bench 127.0.0.1:4222 --dialect nats          another server
-
-`)
-	b.WriteString(optionsHelp(benchTable))
-	b.WriteString(`
 Each load runs first, for a short time, against a relay: a process that reads and writes and does nothing else.
 What it reaches is the baseline of this generator on this machine. A result near it is marked: it shows little of the
 server. A load with a rate has no baseline.
 
 Exit status: 0; 1 when messages were lost or the server failed; 2 for a wrong command line; 130 after SIGINT, which
 ends the load and prints what there is.
-`)
-	return b.String()
+
+`
+
+// benchCommand is conch bench.
+func (e *Env) benchCommand() *cli.Command {
+	return (&benchOptions{load: bench.Load{WarmUp: time.Second}}).command(e)
 }
 
-// benchmark is the subcommand: conch bench.
-func benchmark(ctx context.Context, e *Env) error {
-	if len(e.Args) > 0 && e.Args[0] == "relay" { // not in the help: the process of the baseline
-		return benchRelay(ctx, e.Args[1:], e.Stdout)
+func (o *benchOptions) command(e *Env) *cli.Command {
+	l := &o.load
+	number := func(name, usage, fallback string, field *int) cli.Flag {
+		return option(name, "NUMBER", usage, fallback, parsed(field, config.ParseCount))
 	}
-	o, err := parseBench(e.Args, e.Stdout)
-	if err != nil || o == nil {
+	return &cli.Command{
+		Name: "bench", Usage: "put load on a server and measure what it delivers", ArgsUsage: "[address]",
+		Description: benchText + serverText,
+		Flags: append(o.flags(e),
+			number("publishers", "connections that publish", "1", &l.Publishers),
+			number("subscribers", "connections that listen, each to all topics", "1", &l.Subscribers),
+			number("topics", "topics, used in turn, message by message", "1", &l.Topics),
+			option("size", "SIZE", "bytes of a payload, or a range of them, such as 64-16KiB; 24 at least", "64", parsed(&l.Size, parseRange)),
+			number("pipeline", "commands in one write", "64", &l.Pipeline),
+			option("rate", "NUMBER", "messages a second, over all publishers, each at its time", "as fast as they go", parsed(&l.Rate, parseRate)),
+			option("duration", "TIME", "how long to measure", "10s", parsed(&l.Duration, config.ParseDuration)),
+			option("warm-up", "TIME", "the same load before that, not counted; 0 is none", "1s", parsed(&l.WarmUp, parseWarmUp)),
+			option("dialect", "NAME", "resp2, resp3, line or nats", "resp2", parsed(&l.Dialect, bench.ParseDialect), "resp2", "resp3", "line", "nats"),
+			number("in-flight", "messages sent and not yet with every subscriber", "4 MiB worth", &l.InFlight),
+			number("pid", "the server's process on this machine: its CPU and memory", "none", &l.PID),
+			option("html", "FILE", "write a page with plots there; it needs no network", "none", parsed(&o.html, fileName)),
+			toggle("no-baseline", "do not measure the relay first", &o.noBaseline),
+			toggle("json", "print the result as one JSON object, and nothing else, on stdout", &o.json),
+		),
+		Action: e.untilSignal(func(ctx context.Context, arguments []string) error {
+			if len(arguments) > 0 && arguments[0] == "relay" { // not in the help: the process of the baseline
+				return benchRelay(ctx, arguments[1:], e.Stdout)
+			}
+			if err := o.take(arguments); err != nil {
+				return err
+			}
+			o.load.Origin = bench.NewOrigin(e.Version, e.Args[min(2, len(e.Args)):])
+			return o.execute(ctx, e.Stdout, e.Stderr)
+		}),
+	}
+}
+
+func parseRange(text string) (s bench.Range, err error) {
+	low, high, isRange := strings.Cut(text, "-")
+	if s.Min, err = config.ParseSize(low); err != nil {
+		return s, err
+	}
+	if s.Max = s.Min; isRange {
+		s.Max, err = config.ParseSize(high)
+	}
+	if err == nil && s.Max < s.Min {
+		return s, fmt.Errorf("expected the smaller size first, not %q", text)
+	}
+	return s, err
+}
+
+func parseRate(text string) (float64, error) {
+	rate, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(rate > 0) {
+		return 0, fmt.Errorf("expected messages a second, such as 5000 or 0.5, not %q", text)
+	}
+	return rate, nil
+}
+
+func parseWarmUp(text string) (time.Duration, error) {
+	if text == "0" || text == "0s" {
+		return 0, nil
+	}
+	return config.ParseDuration(text)
+}
+
+func fileName(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("expected the name of a file")
+	}
+	return text, nil
+}
+
+// take reads the one argument, an address in place of a URL, and checks the options.
+func (o *benchOptions) take(arguments []string) error {
+	if len(arguments) > 1 {
+		return usageErr("bench", "expected one address, got %d arguments: %q", len(arguments), arguments)
+	}
+	if len(arguments) == 1 {
+		if err := config.CheckAddress(arguments[0]); err != nil {
+			return usageErr("bench", "%w", err)
+		}
+		o.url = arguments[0]
+	}
+	options, err := o.options("bench")
+	if err != nil {
 		return err
 	}
-	o.load.Origin = bench.NewOrigin(e.Version, e.Args)
-	return o.execute(ctx, e.Stdout, e.Stderr)
+	o.load.Address, o.load.Username, o.load.Password = options.Addr, options.Username, options.Password
+	o.load.Dialer = func(ctx context.Context) (net.Conn, error) { return dialServer(ctx, options) }
+	if err := o.load.Check(); err != nil {
+		return usageErr("bench", "%w", err)
+	}
+	return nil
 }
 
 // execute measures the relay, then the server, and prints the result.
@@ -195,7 +172,7 @@ func (o *benchOptions) execute(ctx context.Context, stdout, stderr io.Writer) er
 
 // probe connects once: a missing server is an error before the baseline is measured, not after.
 func (o *benchOptions) probe(ctx context.Context) error {
-	sock, err := new(net.Dialer).DialContext(ctx, "tcp", o.load.Address)
+	sock, err := o.load.Dialer(ctx)
 	if err != nil {
 		return o.explain(fmt.Errorf("cannot connect to %s: %w", o.load.Address, err))
 	}
@@ -205,8 +182,11 @@ func (o *benchOptions) probe(ctx context.Context) error {
 
 // explain adds what to do to an error, if that is known.
 func (o *benchOptions) explain(err error) error {
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("bench: no server listens on %s; start a server first, e.g. conch %s", o.load.Address, o.load.Address)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("bench: no server listens on %s; start a server first, e.g. conch %[1]s", o.load.Address)
+	case strings.Contains(err.Error(), "NOAUTH "): // a text: the generator has no errors of the server
+		return fmt.Errorf("bench: %w; %s", err, passwordHint)
 	}
 	return fmt.Errorf("bench: %w", err)
 }
@@ -251,7 +231,7 @@ func (o *benchOptions) baseline(ctx context.Context, show *bench.Progress, stder
 	address, stop, err := startRelay(l, stderr)
 	if err == nil {
 		defer stop()
-		l.Address = address
+		l.Address, l.Dialer, l.Username, l.Password = address, nil, "", ""
 		var r *bench.Result
 		r, err = bench.Run(ctx, l, show.Watch("baseline"))
 		show.End()
@@ -300,7 +280,7 @@ func startRelay(l bench.Load, stderr io.Writer) (address string, stop func(), er
 func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 	var subscribers, frame int
 	if _, err := fmt.Sscan(strings.Join(args, " "), &subscribers, &frame); err != nil {
-		return subcommandUsageErr("bench", "relay is for conch bench itself, and takes two numbers")
+		return usageErr("bench", "relay is for conch bench itself, and takes two numbers")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -312,8 +292,8 @@ func benchRelay(ctx context.Context, args []string, stdout io.Writer) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		end()
 	}()
-	if err := answer(stdout, listener.Addr().String()+"\n"); err != nil {
-		return err
+	if _, err := fmt.Fprintln(stdout, listener.Addr()); err != nil {
+		return fmt.Errorf("bench relay: %w", err)
 	}
 	return bench.Relay(ctx, listener, subscribers, frame)
 }

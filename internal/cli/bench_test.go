@@ -13,8 +13,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/urfave/cli/v3"
 
 	"github.com/conchmq/conch/internal/bench"
+	"github.com/conchmq/conch/internal/conchtest"
 )
 
 // A test that measures the relay starts its own binary again, which then is to be conch.
@@ -107,7 +109,7 @@ func TestBenchWrongUse(t *testing.T) {
 		":1 :2":             `expected one address, got 2 arguments: [":1" ":2"]`,
 		"--subscriber 3":    "unknown flag --subscriber (did you mean --subscribers?)",
 		"--listen :1":       "unknown flag --listen",
-		"--size":            "flag --size needs a value, e.g. --size 64-16KiB",
+		"--size":            "flag --size needs a value: --size SIZE",
 		"--size 0":          `flag --size: expected a size such as 65536, 64KiB or 16MiB, not "0"`,
 		"--size 12":         "size is 12 bytes; a payload needs at least 24, for the stamp that every message carries",
 		"--size 1KiB-64":    `flag --size: expected the smaller size first, not "1KiB-64"`,
@@ -130,39 +132,53 @@ func TestBenchWrongUse(t *testing.T) {
 	}
 }
 
-func TestBenchHelpHasEveryFlag(t *testing.T) {
-	for _, flag := range []string{"--help", "-h"} {
-		var out, log bytes.Buffer
-		require.Equal(t, statusOK, run([]string{"conch", "bench", flag}, nothing, nil, &out, &log, nil))
-		assert.Empty(t, log.String())
-		for _, r := range benchTable {
-			assert.Regexp(t, `(?m)^  --`+r.name+" "+r.value+" +"+r.usage, out.String())
-			var o benchOptions
-			assert.NoError(t, r.set(&o, r.example), r.name)
-		}
-		for line := range strings.Lines(out.String()) {
-			assert.LessOrEqual(t, len(line), 120)
-		}
-	}
-	assert.Contains(t, helpText(), "conch bench")
-}
-
 // What stands in brackets in the help is in force.
 func TestBenchDefaults(t *testing.T) {
-	o, err := parseBench(nil, io.Discard)
-	require.NoError(t, err)
+	o := &benchOptions{load: bench.Load{WarmUp: time.Second}}
+	require.NoError(t, o.take(nil))
 	assert.Equal(t, "127.0.0.1:8889", o.load.Address)
-	assert.Equal(t, time.Second, o.load.WarmUp)
-	for _, r := range benchTable {
-		var given benchOptions
-		if r.set(&given, r.fallback) != nil {
-			continue // it is words
-		}
-		given.load.Address, given.load.WarmUp = o.load.Address, o.load.WarmUp
-		if r.name == "html" {
+	for _, f := range o.command(&Env{}).Flags {
+		g := f.(*cli.GenericFlag)
+		given := &benchOptions{load: bench.Load{WarmUp: time.Second}}
+		if g.Name == "html" || g.Name == "tls-ca" || g.DefaultText == "" {
 			continue
 		}
-		require.NoError(t, given.load.Check())
-		assert.Equal(t, o.load, given.load, r.name)
+		flags := given.command(&Env{}).Flags
+		if valueOf(flagNamed(flags, g.Name)).Set(g.DefaultText) != nil {
+			continue // it is words
+		}
+		require.NoError(t, given.take(nil))
+		given.load.Dialer = nil
+		o.load.Dialer = nil
+		assert.Equal(t, o.load, given.load, g.Name)
 	}
+}
+
+// A server with a password and TLS, named by a URL, and one behind a Unix socket.
+func TestBenchByURL(t *testing.T) {
+	folder := t.TempDir()
+	a := conchtest.NewAuthority(t)
+	cert, key := a.Valid(t, "localhost").Write(t, folder)
+	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
+	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\n"))
+	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame", "--unix-socket="+folder+"/s")
+	secure, _ := p.first["tls-address"].(string)
+	flags := []string{"--no-baseline", "--duration=20ms", "--warm-up=0", "--password-file=" + folder + "/password"}
+	for _, url := range []string{"conchs://" + secure, "conch://" + p.address, "unix://" + folder + "/s"} {
+		for _, dialect := range []string{"resp2", "resp3", "line"} {
+			args := append([]string{"conch", "bench", "--dialect", dialect}, flags...)
+			if strings.HasPrefix(url, "conchs") {
+				args = append(args, "--tls-ca", folder+"/ca.pem")
+			}
+			var out, log bytes.Buffer
+			env := environment(map[string]string{"CONCH_URL": url})
+			assert.Equal(t, statusOK, run(args, env, nil, &out, &log, nil), "%s %s: %s", url, dialect, &log)
+			assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
+		}
+	}
+	status, _, log := measure(p.address, "--no-baseline")
+	assert.Equal(t, statusFailure, status)
+	assert.Contains(t, log, "NOAUTH")
+	assert.Contains(t, log, "give the password with --password-file")
+	assert.Equal(t, 1, strings.Count(log, "\n"))
 }

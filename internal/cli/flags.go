@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -9,106 +12,126 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// option is one flag of a subcommand. It sets a field of T, the options of that subcommand.
-type option[T any] struct {
-	name     string
-	letter   string // the short form, or none
-	value    string // placeholder of the value in the help; empty: the flag takes none
-	fallback string // default, for the help alone
-	usage    string
-	example  string // of a value
-	env      bool   // also read from the environment, by the name that config.EnvName gives
-	set      func(o *T, text string) error
+// value parses the text of a flag, and keeps what the library has no place for.
+type value struct {
+	set         func(text string) error
+	placeholder string // of the text; empty: the flag takes none
+	choices     candidates
+	alone       bool  // the flag may stand without a text
+	err         error // of set, with its type: the library makes a text of it
+}
+
+// Set, String, Get and IsBoolFlag implement cli.Value.
+func (v *value) Set(text string) error { v.err = v.set(text); return v.err }
+func (v *value) String() string        { return "" }
+func (v *value) Get() any              { return nil }
+func (v *value) IsBoolFlag() bool      { return v.alone }
+
+// parsed sets a field to what parse makes of a text.
+func parsed[T any](field *T, parse func(string) (T, error)) func(string) error {
+	return func(text string) (err error) { *field, err = parse(text); return err }
+}
+
+func anyText(text string) (string, error) { return text, nil }
+
+// option makes a flag. Its name may have a letter, as in "url,u"; fallback is the default that the help shows.
+func option(name, placeholder, usage, fallback string, set func(string) error, choices ...string) *cli.GenericFlag {
+	name, letter, _ := strings.Cut(name, ",")
+	v := &value{set: set, placeholder: placeholder, choices: words(choices...), alone: placeholder == ""}
+	f := &cli.GenericFlag{Name: name, Usage: usage, DefaultText: fallback, Value: v}
+	if letter != "" {
+		f.Aliases = []string{letter}
+	}
+	f.SetStringer(func(cli.Flag) string {
+		flag := cli.FlagNamePrefixer(f.Names(), "")
+		if v.alone && placeholder != "" {
+			flag += "=" + placeholder // after a blank, it would be an argument
+		} else if placeholder != "" {
+			flag += " " + placeholder
+		}
+		if fallback != "" {
+			usage += " (default: " + fallback + ")"
+		}
+		return cli.FlagEnvHinter(f.GetEnvVars(), flag+"\t"+usage)
+	})
+	return f
 }
 
 // toggle is a flag without a value.
-func toggle[T any](name, letter, usage string, field func(*T) *bool) option[T] {
-	set := func(o *T, text string) (err error) { *field(o), err = config.ParseBool(text); return err }
-	return option[T]{name: name, letter: letter, usage: usage, example: "true", set: set}
+func toggle(name, usage string, field *bool) *cli.GenericFlag {
+	return option(name, "", usage, "", parsed(field, config.ParseBool))
 }
 
-// textFlag is a flag that takes any text.
-func textFlag[T any](name, value, usage, example string, field func(*T) *string) option[T] {
-	set := func(o *T, text string) error { *field(o) = text; return nil }
-	return option[T]{name: name, value: value, usage: usage, example: example, set: set}
+// variable is an environment variable as a source of a flag. An empty one counts as unset.
+type variable struct {
+	name   string
+	lookup config.Lookup
 }
 
-// cliFlags are the options as flags of the library, --help last, and the values that it will fill in.
-func cliFlags[T any](table []option[T]) (flags []cli.Flag, values []*flagValue) {
-	for _, o := range append(table[:len(table):len(table)], option[T]{name: "help", letter: "h", usage: "print this"}) {
-		v := &flagValue{boolFlag: o.value == ""}
-		f := &cli.GenericFlag{Name: o.name, Usage: o.usage, Value: v}
-		if o.letter != "" {
-			f.Aliases = []string{o.letter}
-		}
-		flags, values = append(flags, f), append(values, v)
-	}
-	return flags, values
+// Lookup, IsFromEnv, Key, String and GoString implement cli.ValueSource.
+func (v variable) Lookup() (string, bool) { text, _ := v.lookup(v.name); return text, text != "" }
+func (v variable) IsFromEnv() bool        { return true }
+func (v variable) Key() string            { return v.name }
+func (v variable) String() string         { return "env " + v.name }
+func (v variable) GoString() string       { return v.name }
+
+// orVariable has a flag read from the environment too.
+func (e *Env) orVariable(f *cli.GenericFlag) *cli.GenericFlag {
+	f.Sources = cli.NewValueSourceChain(variable{config.EnvName(f.Name), e.LookupEnv})
+	return f
 }
 
-// readOptions sets options from the arguments of a subcommand, or else from the environment. It returns the positional
-// arguments. A repeated flag is set once for each value.
-func readOptions[T any](name string, table []option[T], o *T, args []string, env config.Lookup) (arguments []string, help bool, err error) {
-	flags, values := cliFlags(table)
-	names := make([]flagName, len(table))
-	for i, f := range table {
-		names[i] = flagName{name: f.name, example: f.example}
-		if f.value != "" {
-			names[i].letter = f.letter
-		}
+// usageErr is a mistake in the command line, the environment or the file. name is the subcommand.
+func usageErr(name, format string, args ...any) error {
+	if name == serve { // the one that needs no name
+		return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch serve --help", args...)}
 	}
-	arguments, err = split(append([]string{"conch " + name}, args...), flags, names)
-	if err != nil {
-		return nil, false, subcommandUsageErr(name, "%w", err)
-	}
-	if values[len(table)].isSet {
-		return nil, true, nil
-	}
-	for i, f := range table {
-		from, texts := "flag --"+f.name, values[i].all
-		if f.env && len(texts) == 0 {
-			if text, _ := env(config.EnvName(f.name)); text != "" { // empty counts as unset, as with settings
-				from, texts = "env "+config.EnvName(f.name), []string{text}
-			}
-		}
-		for _, text := range texts {
-			if err := f.set(o, text); err != nil {
-				return nil, false, subcommandUsageErr(name, "%s: %w", from, err)
-			}
-		}
-	}
-	return arguments, false, nil
-}
-
-// subcommandUsageErr is usageErr for a subcommand.
-func subcommandUsageErr(name, format string, args ...any) error {
 	return &exitError{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
 }
 
-// optionsHelp has one line for each option.
-func optionsHelp[T any](table []option[T]) string {
-	const width = 25 // of the longest flag
-	var b strings.Builder
-	for _, o := range table {
-		flag, usage := "--"+o.name, o.usage
-		if o.letter != "" {
-			flag += ", -" + o.letter
+// explainUsage puts the errors of the flag library into our words. The library has no error types, so this matches texts,
+// which the tests hold: a new version that changes one shows its own text, still in one line.
+func (e *Env) explainUsage(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	var names []string
+	for _, f := range cmd.Flags {
+		names = append(names, f.Names()[0])
+		if v := valueOf(f); v.err != nil {
+			return usageErr(cmd.Name, "flag --%s: %w", f.Names()[0], v.err)
 		}
-		if o.value != "" {
-			flag += " " + o.value
-		}
-		var notes []string
-		if o.fallback != "" {
-			notes = append(notes, "default "+o.fallback)
-		}
-		if o.env {
-			notes = append(notes, "env "+config.EnvName(o.name))
-		}
-		if len(notes) > 0 {
-			usage += " [" + strings.Join(notes, ", ") + "]"
-		}
-		fmt.Fprintf(&b, "  %-*s %s\n", width, flag, usage)
 	}
-	fmt.Fprintf(&b, "  %-*s %s\n", width, "--help, -h", "print this")
-	return b.String()
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		typed, hint := "-"+name, config.Suggest("--", name, names)
+		if slices.ContainsFunc(e.Args, func(arg string) bool { return strings.HasPrefix(arg, "-"+typed) }) {
+			typed = "-" + typed
+		} else if f := flagNamed(cmd.Flags, name[:1]); f != nil && hint == "" && !valueOf(f).alone {
+			hint = fmt.Sprintf(" (did you mean -%s %s?)", name[:1], name[1:])
+		}
+		return usageErr(cmd.Name, "unknown flag %s%s", config.QuoteIfNeeded(typed), hint)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: "); ok {
+		if f := flagNamed(cmd.Flags, name); f != nil {
+			return usageErr(cmd.Name, "flag --%s needs a value: --%[1]s %s", f.Names()[0], valueOf(f).placeholder)
+		}
+	}
+	return usageErr(cmd.Name, "%w", errors.New(err.Error()))
+}
+
+// flagNamed finds the flag that a word of the line names, with or without dashes.
+func flagNamed(flags []cli.Flag, word string) cli.Flag {
+	for _, f := range flags {
+		for _, name := range f.Names() {
+			if word = strings.TrimLeft(word, "-"); name == word {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// valueOf is the value of a flag. The library's own, such as --help, have none.
+func valueOf(f cli.Flag) *value {
+	if g, ok := f.(*cli.GenericFlag); ok {
+		return g.Value.(*value)
+	}
+	return &value{alone: true}
 }

@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/urfave/cli/v3"
 
 	"github.com/conchmq/conch/internal/daemon"
 	"github.com/conchmq/conch/protocol"
@@ -38,8 +42,8 @@ func (f *exitError) Error() string {
 
 func (f *exitError) Unwrap() error { return f.err }
 
-// usageErr is a mistake in the command line, the environment or the file.
-func usageErr(format string, args ...any) error {
+// rootUsageErr is a mistake that belongs to no subcommand.
+func rootUsageErr(format string, args ...any) error {
 	return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
 }
 
@@ -49,28 +53,38 @@ func ProcessEnv(version string) *Env {
 	signals := make(chan os.Signal, 8) // the runtime drops signals that find no room
 	signal.Notify(signals, daemon.Signals...)
 	return &Env{
-		Version: version, Args: os.Args, LookupEnv: os.LookupEnv,
+		Version: version, Args: os.Args, LookupEnv: os.LookupEnv, Environ: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals,
 	}
 }
 
 // Run is the program; it returns the exit status. It touches nothing of the process but e, so that tests can run it.
 func Run(e *Env) int {
-	if isCompletionRequest(e.Args) {
-		return report(complete(e.Args, e.Stdout), e.Stderr)
-	}
-	for _, s := range subcommands() {
-		if len(e.Args) > 1 && e.Args[1] == s.name {
-			call := *e
-			call.Args = e.Args[2:]
-			return report(s.execute(&call), e.Stderr)
+	out := &output{w: e.Stdout}
+	root := newRoot(e, out)
+	var unknown error
+	root.CommandNotFound = func(ctx context.Context, _ *cli.Command, name string) { // of help; it cannot return an error
+		if unknown = checkSubcommand(root, name); unknown == nil {
+			_ = cli.ShowCommandHelp(ctx, root, serve) // conch 127.0.0.1:7777 --help
 		}
 	}
-	c, err := parse(e)
-	if err == nil && c != nil { // nil: --help or --version was answered
-		err = exitStatus(daemon.Serve(c, e.Stderr, e.Signals))
+	err := root.Run(context.Background(), e.Args)
+	if f := new(exitError); err != nil && !errors.As(err, &f) && strings.HasPrefix(err.Error(), "flag ") {
+		err = rootUsageErr("%w", err) // of conch help, which the library makes
 	}
-	return report(err, e.Stderr)
+	return report(cmp.Or(err, unknown, unlessClosed(out.err)), e.Stderr)
+}
+
+// output is standard output for texts of a known length. It keeps the first error, because the library drops errors.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.w.Write(text)
+	o.err = cmp.Or(o.err, err)
+	return n, err //nolint:wrapcheck // for the library
 }
 
 // exitStatus maps the errors of the daemon to exit statuses. A panic and a second signal are in the log already.
@@ -79,7 +93,7 @@ func exitStatus(err error) error {
 	var ended *daemon.SignalError
 	switch {
 	case errors.As(err, &refused):
-		return usageErr("%w", err)
+		return usageErr(serve, "%w", err)
 	case errors.As(err, &ended):
 		return &exitError{status: signalStatus(ended.Signal)}
 	case errors.Is(err, daemon.ErrCorePanicked):

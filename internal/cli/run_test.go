@@ -108,11 +108,11 @@ func TestReport(t *testing.T) {
 	}{
 		{nil, 0, ""},
 		{errBroken, statusFailure, "conch: nobody reads\n"},
-		{usageErr("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
+		{rootUsageErr("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
 		{&exitError{status: 130}, 130, ""},
 		{exitStatus(nil), 0, ""},
 		{exitStatus(errBroken), statusFailure, "conch: nobody reads\n"},
-		{exitStatus(&daemon.OptionsError{Err: errBroken}), statusUsage, "conch: nobody reads; see conch --help\n"},
+		{exitStatus(&daemon.OptionsError{Err: errBroken}), statusUsage, "conch: nobody reads; see conch serve --help\n"},
 		{exitStatus(&daemon.SignalError{Signal: os.Interrupt}), 130, ""},
 		{exitStatus(daemon.ErrCorePanicked), statusDefect, ""},
 	} {

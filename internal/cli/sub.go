@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/conchmq/conch/client"
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/protocol"
@@ -25,33 +27,47 @@ type subOptions struct {
 	timeout          time.Duration // 0: none
 }
 
-var subTable = append(serverFlagOptions(func(o *subOptions) *serverFlags { return &o.serverFlags }), []option[subOptions]{
-	{
-		name: "pattern", letter: "p", value: "GLOB", example: "'orders.*'",
-		usage: "listen to all topics that match: * ? [a-z] [^x]; may be given several times",
-		set:   func(o *subOptions, text string) error { o.patterns = append(o.patterns, text); return nil },
-	},
-	{
-		name: "where", letter: "w", value: "EXPR", example: "'price > 100'",
-		usage: "only messages for which this holds, of all topics and patterns; && joins several", set: setWhere,
-	},
-	toggle("json", "j", "one JSON object per line, for messages and for what happens to the connection",
-		func(o *subOptions) *bool { return &o.format.json }),
-	toggle("raw", "r", "the bytes of each message and a newline, nothing else",
-		func(o *subOptions) *bool { return &o.format.raw }),
-	toggle("sequences", "", "show the sequence number of each message; JSON has it too then",
-		func(o *subOptions) *bool { return &o.format.sequences }),
-	{
-		name: "count", letter: "n", value: "NUMBER", fallback: "no end", example: "1", usage: "end after so many messages",
-		set: func(o *subOptions, text string) (err error) { o.count, err = config.ParseCount(text); return err },
-	},
-	{
-		name: "timeout", letter: "t", value: "TIME", fallback: "no end", example: "10s", usage: "end after so long, connecting included",
-		set: func(o *subOptions, text string) (err error) { o.timeout, err = config.ParseDuration(text); return err },
-	},
-}...)
+const subText = `conch sub news weather                    as lines: topic message
+conch sub --pattern 'orders.*' --where 'price > 100'
+conch sub --json orders | jq .payload     for programs
+conch sub --raw --count 1 jobs            the next message alone, byte for byte
 
-func setWhere(o *subOptions, text string) error {
+Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate begins there, and that is given with
+--where; to listen to the topic 'a WHERE b', give the pattern 'a \WHERE b'. Patterns are given with --pattern.
+
+In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal; --raw shows
+bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for payload, and so
+on. When the connection breaks, conch sub reconnects; standard error, and JSON too, show what may have been missed.
+
+`
+
+// subCommand is conch sub.
+func (e *Env) subCommand() *cli.Command {
+	o := &subOptions{}
+	addPattern := func(text string) error { o.patterns = append(o.patterns, text); return nil }
+	return &cli.Command{
+		Name: "sub", Usage: "print the messages of topics and patterns as they come", ArgsUsage: "topic...",
+		Description: subText + serverText + statusText(), ShellComplete: e.complete(o.topicsInUse),
+		Flags: append(o.flags(e),
+			option("pattern,p", "GLOB", "listen to all topics that match: * ? [a-z] [^x]; may be given several times", "", addPattern),
+			option("where,w", "EXPR", "only messages for which this holds, of all topics and patterns; && joins several", "", o.setWhere),
+			toggle("json,j", "one JSON object per line, for messages and for what happens to the connection", &o.format.json),
+			toggle("raw,r", "the bytes of each message and a newline, nothing else", &o.format.raw),
+			toggle("sequences", "show the sequence number of each message; JSON has it too then", &o.format.sequences),
+			option("count,n", "NUMBER", "end after so many messages", "no end", parsed(&o.count, config.ParseCount)),
+			option("timeout,t", "TIME", "end after so long, connecting included", "no end", parsed(&o.timeout, config.ParseDuration)),
+		),
+		Action: e.untilSignal(func(ctx context.Context, topics []string) error {
+			o.topics = topics
+			if err := o.check(); err != nil {
+				return err
+			}
+			return o.execute(ctx, e)
+		}),
+	}
+}
+
+func (o *subOptions) setWhere(text string) error {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return errors.New("expected an expression, such as 'price > 100'")
@@ -62,48 +78,16 @@ func setWhere(o *subOptions, text string) error {
 	return nil
 }
 
-// subHelp is what conch sub --help prints.
-func subHelp() string {
-	return `conch sub prints the messages of topics and patterns as they come.
-
-Usage: conch sub [flags] topic...
-
-Examples:
-  conch sub news weather                    as lines: topic message
-  conch sub --pattern 'orders.*' --where 'price > 100'
-  conch sub --json orders | jq .payload     for programs
-  conch sub --raw --count 1 jobs            the next message alone, byte for byte
-
-` + optionsHelp(subTable) + `
-Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate begins there, and that is given with
---where; to listen to the topic 'a WHERE b', give the pattern 'a \WHERE b'. Patterns are given with --pattern.
-
-In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal;
---raw shows bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for
-payload, and so on. When the connection breaks, conch sub reconnects; standard error, and JSON too, show what may
-have been missed. When --timeout is over before the server has answered, the status is 1, as without a server.
-
-` + serverFlagsHelp + "\n" + statusHelp()
-}
-
-// parseSub reads the arguments after "sub". It returns nil after it has answered --help.
-func parseSub(e *Env) (*subOptions, error) {
-	o := &subOptions{}
-	topics, help, err := readOptions("sub", subTable, o, e.Args, e.LookupEnv)
+func (o *subOptions) check() error {
 	switch {
-	case err != nil:
-		return nil, err
-	case help:
-		return nil, answer(e.Stdout, subHelp())
-	case len(topics)+len(o.patterns) == 0:
-		return nil, subcommandUsageErr("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
+	case len(o.topics)+len(o.patterns) == 0:
+		return usageErr("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
 	case o.format.json && o.format.raw:
-		return nil, subcommandUsageErr("sub", "--json and --raw exclude each other")
+		return usageErr("sub", "--json and --raw exclude each other")
 	case o.format.raw && o.format.sequences:
-		return nil, subcommandUsageErr("sub", "--raw shows no sequence numbers; leave out --sequences, or take --json")
+		return usageErr("sub", "--raw shows no sequence numbers; leave out --sequences, or take --json")
 	}
-	o.topics = topics
-	return o, nil
+	return nil
 }
 
 // names are the topics and patterns to subscribe to.
@@ -122,12 +106,8 @@ func (o *subOptions) names() (all []client.Name) {
 	return all
 }
 
-// subscribe is the subcommand: conch sub.
-func subscribe(ctx context.Context, e *Env) error {
-	o, err := parseSub(e)
-	if err != nil || o == nil {
-		return err
-	}
+// execute subscribes and prints until the end.
+func (o *subOptions) execute(ctx context.Context, e *Env) error {
 	options, err := o.options("sub")
 	if err != nil {
 		return err
@@ -167,7 +147,7 @@ func (o *subOptions) explainRefusal(ctx context.Context, options client.Options,
 	case errors.Is(context.Cause(ctx), errTimeout):
 		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
 	case slices.ContainsFunc(o.patterns, hasWhere) && errors.Is(err, client.ErrInvalidOption):
-		return subcommandUsageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
+		return usageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
 	case o.where == "" && slices.ContainsFunc(o.topics, hasWhere) && errors.As(err, &refusal) && refusal.Code == client.CodeErr:
 		err = fmt.Errorf("%w; %s", err, instead)
 	}

@@ -17,52 +17,31 @@ import (
 	"github.com/conchmq/conch/internal/daemon"
 )
 
-// subcommand is a subcommand. Its name cannot be an address to listen on, because it has no port.
-type subcommand struct {
-	name, synopsis, usage string
-	flags                 func() []cli.Flag // for completion
-	run                   func(ctx context.Context, e *Env) error
-}
-
-// subcommands are all subcommands, in the order of the help. A variable would be an initialization cycle: completion
-// lists them.
-func subcommands() []subcommand {
-	return []subcommand{
-		{"sub", "[flags] topic...", "print the messages of topics and patterns", flagsOf(subTable), subscribe},
-		{"pub", "[flags] topic [message]", "publish a message, or each line of the standard input", flagsOf(pubTable), publish},
-		{"bench", "[address] [flags]", "put load on a server and measure it", flagsOf(benchTable), benchmark},
-		{"completion", "bash|zsh|fish", "print what makes a shell complete conch's commands and flags", noFlags, completion},
-	}
-}
-
-func flagsOf[T any](table []option[T]) func() []cli.Flag {
-	return func() []cli.Flag { flags, _ := cliFlags(table); return flags }
-}
-
-func noFlags() []cli.Flag { return nil }
-
 // Env is what conch uses of its process.
 type Env struct {
 	Version        string
-	Args           []string // as os.Args; for a subcommand, without the program and its own name
+	Args           []string // as os.Args
 	LookupEnv      config.Lookup
+	Environ        []string // as os.Environ
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Signals        <-chan os.Signal
 }
 
-// execute runs a subcommand until it is done or a signal ends it.
-func (s *subcommand) execute(e *Env) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	caught := cancelOnSignal(ctx, cancel, e.Signals)
-	err := s.run(ctx, e)
-	sig := caught()
-	var f *exitError
-	if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
-		return err // it names the file with the messages, which a status alone would not
+// untilSignal makes an action that runs until it is done or a signal ends it.
+func (e *Env) untilSignal(run func(ctx context.Context, arguments []string) error) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		caught := cancelOnSignal(ctx, cancel, e.Signals)
+		err := run(ctx, cmd.Args().Slice())
+		sig := caught()
+		var f *exitError
+		if sig == nil || errors.As(err, &f) && (f.status == statusUnacked || f.status == statusFailure) {
+			return err // it names the file with the messages, which a status alone would not
+		}
+		return &exitError{status: signalStatus(sig)}
 	}
-	return &exitError{status: signalStatus(sig)}
 }
 
 // endSignals have their default effect again after the first one: only that ends a write that blocks.
@@ -111,13 +90,13 @@ var statusTable = []struct{ status, meaning string }{
 	{"128 + n", "ended by signal n: 130 by SIGINT, 143 by SIGTERM"},
 }
 
-func statusHelp() string {
+func statusText() string {
 	var b strings.Builder
-	b.WriteString("Exit status:\n")
+	b.WriteString("\n\nExit status:\n")
 	for _, s := range statusTable {
-		fmt.Fprintf(&b, "  %-9s %s\n", s.status, s.meaning)
+		fmt.Fprintf(&b, "%-9s %s\n", s.status, s.meaning)
 	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // unlessClosed is an error of writing to standard output. A closed pipe is none: conch sub news | head -1 succeeds.

@@ -103,8 +103,10 @@ func TestStatusTable(t *testing.T) {
 	known := map[string]bool{}
 	for _, s := range statusTable {
 		known[s.status] = true
-		for _, help := range []string{subHelp(), pubHelp()} {
-			assert.Contains(t, help, fmt.Sprintf("  %-9s %s\n", s.status, s.meaning))
+		for _, help := range []string{"sub", "pub"} {
+			var out bytes.Buffer
+			run([]string{"conch", "help", help}, nothing, nil, &out, io.Discard, nil)
+			assert.Contains(t, out.String(), fmt.Sprintf("   %-9s %s\n", s.status, s.meaning))
 		}
 	}
 	for _, status := range []int{statusOK, statusFailure, statusUsage, statusUnacked, statusTimeout} {
@@ -119,34 +121,6 @@ func TestStatusTable(t *testing.T) {
 	}
 }
 
-func TestHelpOfEachSubcommand(t *testing.T) {
-	for _, s := range subcommands() {
-		for _, flag := range []string{"--help", "-h"} {
-			var out, stderr bytes.Buffer
-			require.Equal(t, statusOK, run([]string{"conch", s.name, flag}, nothing, nil, &out, &stderr, nil))
-			assert.Empty(t, stderr.String())
-			assert.Contains(t, out.String(), "Usage: conch "+s.name)
-			for _, f := range s.flags() {
-				assert.Regexp(t, `(?m)^  --`+f.Names()[0]+`[ ,]`, out.String())
-			}
-			for line := range strings.Lines(out.String()) {
-				assert.LessOrEqual(t, len(line), 121, line)
-			}
-		}
-		assert.Contains(t, helpText(), "conch "+s.name)
-	}
-}
-
-// What stands in the help as an example of a value is one.
-func TestExamplesOfFlags(t *testing.T) {
-	for _, o := range subTable {
-		assert.NoError(t, o.set(&subOptions{}, o.example), o.name)
-	}
-	for _, o := range pubTable {
-		assert.NoError(t, o.set(&pubOptions{}, o.example), o.name)
-	}
-}
-
 func TestWrongUseOfSubAndPub(t *testing.T) {
 	password := t.TempDir() + "/empty"
 	require.NoError(t, os.WriteFile(password, []byte("\n"), 0o600))
@@ -155,8 +129,8 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"sub --jsn a", "sub: unknown flag --jsn (did you mean --json?); see conch sub --help"},
 		{"sub -n2 a", "sub: unknown flag -n2 (did you mean -n 2?); see conch sub --help"},
 		{"sub -patern a", "sub: unknown flag -patern (did you mean --pattern?); see conch sub --help"},
-		{"sub -nj 2 a", "sub: flag --count needs a value, e.g. --count 1; see conch sub --help"},
-		{"sub a -n", "sub: flag --count needs a value, e.g. --count 1; see conch sub --help"},
+		{"sub -nj 2 a", "sub: flag --count needs a value: --count NUMBER; see conch sub --help"},
+		{"sub a -n", "sub: flag --count needs a value: --count NUMBER; see conch sub --help"},
 		{"sub -jx a", "sub: unknown flag -jx; see conch sub --help"},
 		{"sub -jsn=a b", "sub: unknown flag -jsn (did you mean --json?); see conch sub --help"},
 		{"sub --n2 a", "sub: unknown flag --n2; see conch sub --help"},
@@ -167,7 +141,7 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"sub -t soon a", `sub: flag --timeout: expected a time such as 500ms, 60s or 5m, or seconds such as 60, not "soon"; see conch sub --help`},
 		{"sub --where= a", "sub: flag --where: expected an expression, such as 'price > 100'; see conch sub --help"},
 		{"sub --where a --where b c", "sub: flag --where: it is given twice; join the expressions with &&, as in 'price > 100 && size < 5'; see conch sub --help"},
-		{"sub --pattern", "sub: flag --pattern needs a value, e.g. --pattern 'orders.*'; see conch sub --help"},
+		{"sub --pattern", "sub: flag --pattern needs a value: --pattern GLOB; see conch sub --help"},
 		{"sub --url http://x a", `sub: scheme "http" is none of conch, conchs, redis, rediss and unix; see conch sub --help`},
 		{"sub --url conch://u:secret@%zz a", "sub: invalid URL: expected scheme://user:password@host:port, with special characters escaped; see conch sub --help"},
 		{"sub --tls-ca x a", "sub: tls-ca, tls-cert and tls-key need a URL with TLS, e.g. conchs://127.0.0.1:8890; see conch sub --help"},
@@ -175,12 +149,17 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"pub --json --quiet a", "pub: --json and --quiet exclude each other; see conch pub --help"},
 		{"pub -c 65 a", "pub: flag --connections: expected 1 to 64, not 65; see conch pub --help"},
 		{"pub --url conchs://x --tls-cert x a", "pub: tls-cert and tls-key belong together; give both; see conch pub --help"},
-		{"completion", "completion: expected the name of a shell: bash, zsh or fish; see conch completion --help"},
-		{"completion csh", "completion: no script for csh: expected bash, zsh or fish; see conch completion --help"},
+		{"completion", "completion: expected the name of a shell: bash, zsh, fish or powershell, not []; see conch completion --help"},
+		{"completion csh", "completion: expected the name of a shell: bash, zsh, fish or powershell, not [\"csh\"]; see conch completion --help"},
 		{"pub --password-file /none a b", "pub: password-file: open /none: no such file or directory"},
 		{"pub --password-file " + password + " a b", "pub: password-file: there is no password in the first line of " + password},
 		{"pub --url conchs://x --tls-ca " + password + " a b", "pub: tls-ca: there is no certificate in " + password},
 		{"pub --unacked " + password + " a b", "pub: unacked: open " + password + ": file exists"},
+		{"do", "do: expected a command; usage: conch do [flags] COMMAND [ARG...]; see conch do --help"},
+		{"do monitor", "do: MONITOR has no single reply; use conch sub for messages; see conch do --help"},
+		{"do --url 127.0.0.1:1 PING", "do: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
+		{"ping x", "ping: expected no argument, got [\"x\"]; the server is given with --url; see conch ping --help"},
+		{"ping --url 127.0.0.1:1", "ping: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 		{"sub --url 127.0.0.1:1 a", "sub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 		{"pub --url 127.0.0.1:1 a b", "pub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 	} {

@@ -59,7 +59,7 @@ func (l *CommandLine) checkAddress() error {
 		return fmt.Errorf("%s is not an address (did you mean --protected-mode=%s?)", address, address)
 	}
 	if err := CheckAddress(address); err != nil {
-		return fmt.Errorf("%w; usage: conch [address], e.g. conch 127.0.0.1:8889, or conch sub, pub, bench or completion", err)
+		return fmt.Errorf("%w; usage: conch [address], e.g. conch 127.0.0.1:8889", err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -101,29 +100,4 @@ func TestPubWhenTheServerIsKilled(t *testing.T) {
 	}
 	same := want.String() == string(rest) // a difference of megabytes is nothing to print
 	assert.True(t, same, "%d acknowledged, %d in the file", acknowledged, strings.Count(string(rest), "\n"))
-}
-
-// Bash asks conch, and nothing in the line is evaluated by that.
-func TestCompletionInBash(t *testing.T) {
-	c := start(t, "")
-	evil := filepath.Join(t.TempDir(), "evil")
-	complete := func(words ...string) string {
-		args := append([]string{"--norc", "-c", `source <(conch completion bash)
-			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _conch conch; echo "${COMPREPLY[@]}"`, "bash"}, words...)
-		cmd := exec.Command("bash", args...)
-		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		return strings.TrimSpace(string(out))
-	}
-	assert.Equal(t, "sub pub bench completion", complete("conch", ""))
-	assert.Equal(t, "pub", complete("conch", "p"))
-	assert.Equal(t, "bash zsh fish", complete("conch", "completion", ""))
-	assert.Equal(t, "--slow-consumer --slow-hard --slow-soft --slow-time", complete("conch", "--slow"))
-	assert.Equal(t, "--where", complete("conch", "sub", "news", "--w"))
-	assert.Equal(t, "--raw", complete("conch", "sub", "--where", "'price > 1'", "--r"))
-	assert.Empty(t, complete("conch", "sub", ""), "bash goes on to names of files")
-	assert.Equal(t, "--json", complete("conch", "pub", "$(touch "+evil+")", "`touch "+evil+"`", ">"+evil, "--j"))
-	assert.NoFileExists(t, evil)
-	c.stop()
 }

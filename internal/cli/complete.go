@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+// scripts are our own. Those of the library evaluate the line: a TAB would run a command substitution.
+//
+//go:embed completion
+var scripts embed.FS
+
+var shells = []string{"bash", "zsh", "fish", "powershell"}
+
+const completionText = `bash          source <(conch completion bash)      in ~/.bashrc
+zsh           source <(conch completion zsh)       in ~/.zshrc, behind compinit
+fish          conch completion fish > ~/.config/fish/completions/conch.fish
+PowerShell    conch completion powershell | Out-String | Invoke-Expression      in $PROFILE`
+
+// completionCommand is conch completion. The library makes the command, this sets its content.
+func (e *Env) completionCommand(c *cli.Command) {
+	e.prepare(c)
+	c.Hidden, c.Usage, c.ArgsUsage, c.Description = false, "print a completion script", strings.Join(shells, "|"), completionText
+	c.Commands, c.ShellComplete = nil, e.complete(words(shells...))
+	c.Action = func(_ context.Context, cmd *cli.Command) error {
+		shell := cmd.Args().First()
+		if cmd.NArg() != 1 || !slices.Contains(shells, shell) {
+			return usageErr("completion", "expected the name of a shell: bash, zsh, fish or powershell, not %q", cmd.Args().Slice())
+		}
+		script, err := scripts.ReadFile("completion/conch." + shell)
+		_, _ = cmd.Root().Writer.Write(script) // Run has its error
+		return err
+	}
+}
+
+// candidates are the values that may stand at the cursor, where word is.
+type candidates func(ctx context.Context, word string) []string
+
+func words(all ...string) candidates { return func(context.Context, string) []string { return all } }
+
+// completeVariable has the word at the cursor when a script requests candidates.
+const completeVariable = "CONCH_COMPLETE"
+
+// complete prints candidates for the word at the cursor: each with a tab and its meaning, if it has one. arguments are
+// those for arguments of the command.
+func (e *Env) complete(arguments candidates) cli.ShellCompleteFunc {
+	return func(ctx context.Context, cmd *cli.Command) {
+		word, _ := e.LookupEnv(completeVariable)
+		flags, args := cmd.Flags, cmd.Args().Slice()
+		if cmd == cmd.Root() {
+			flags = append(slices.Clip(cmd.Command(serve).Flags), flags...)
+		}
+		name, _, within := strings.Cut(word, "=")
+		last := ""
+		if len(args) > 0 {
+			last = args[len(args)-1]
+		}
+		var found []string
+		switch after, at := flagNamed(flags, last), flagNamed(flags, name); {
+		case strings.HasPrefix(last, "-") && after != nil && !valueOf(after).alone:
+			found = valueOf(after).choices(ctx, word)
+		case within && at != nil && valueOf(at).choices != nil:
+			for _, choice := range valueOf(at).choices(ctx, strings.TrimPrefix(word, name+"=")) {
+				found = append(found, name+"="+choice)
+			}
+		case strings.HasPrefix(word, "-") && !slices.Contains(args, "--"):
+			for _, f := range flags {
+				found = append(found, "--"+f.Names()[0]+"\t"+f.(cli.DocGenerationFlag).GetUsage())
+			}
+		case cmd == cmd.Root() && len(args) == 0:
+			for _, c := range cmd.Commands {
+				found = append(found, c.Name+"\t"+c.Usage)
+			}
+		case arguments != nil:
+			for _, f := range flags {
+				_ = f.PostParse() // the server may be named in the environment
+			}
+			found = arguments(ctx, word)
+		}
+		for _, c := range found {
+			if strings.HasPrefix(c, word) {
+				_, _ = fmt.Fprintln(cmd.Root().Writer, c) // Run has its error
+			}
+		}
+	}
+}
