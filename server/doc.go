@@ -10,3 +10,6 @@ import "github.com/conchmq/conch/internal/command"
 
 // Options configure a Server. The zero value serves with the defaults, in protected mode, and logs nothing.
 type Options = command.Options
+
+// Setting is a setting of the program that CONFIG GET shows.
+type Setting = command.Setting

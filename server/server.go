@@ -35,6 +35,15 @@ func New(core *broker.Broker, o command.Options) (*Server, error) {
 // Options returns the options in force, with defaults filled in.
 func (s *Server) Options() command.Options { return *s.service.Options() }
 
+// LoadUsers reads the ACL file again, as ACL LOAD does. With an error the rules are as they were.
+func (s *Server) LoadUsers() error { return s.service.LoadUsers() }
+
+// IsProtected reports whether clients of other machines are refused.
+func (s *Server) IsProtected() bool { return s.service.IsProtected() }
+
+// IsOpen reports whether clients need no password: they are the default user.
+func (s *Server) IsOpen() bool { return s.service.IsOpen() }
+
 // Serve accepts connections from l until Shutdown, and returns at once. The server closes l.
 func (s *Server) Serve(l net.Listener) { s.serveWith(l, nil) }
 

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -248,14 +250,39 @@ func aclLoad(w *response) {
 				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, aclfile.UnwrapPathError(err)))
 				return
 			}
-			if err := s.access.users.Load(file, text); err != nil {
-				w.fail(protocol.Errorf("%s", aclfile.EscapeText(err.Error())))
+			if err := s.loadUsers(w.view, file, text); err != nil {
+				w.fail(protocol.Errorf("%s", err))
 				return
 			}
-			s.recheckUsers(w.view)
 			w.ok()
 		}
 	})
+}
+
+// loadUsers replaces the rules, on the core's goroutine. With an error they are as they were.
+func (s *Service) loadUsers(v broker.View, file string, text []byte) error {
+	if err := s.access.users.Load(file, text); err != nil {
+		return errors.New(aclfile.EscapeText(err.Error()))
+	}
+	s.recheckUsers(v)
+	return nil
+}
+
+// LoadUsers reads the ACL file as ACL LOAD does. Any goroutine but the core's may call it. Without an ACL file it does
+// nothing.
+func (s *Service) LoadUsers() (err error) {
+	file := s.access.file
+	if file == "" {
+		return nil
+	}
+	s.fileMu.Lock() // as for the file tasks of connections
+	defer s.fileMu.Unlock()
+	text, err := aclfile.Read(file, &s.options.Log)
+	if err != nil {
+		return fmt.Errorf("%s cannot be read: %w", file, aclfile.UnwrapPathError(err))
+	}
+	s.runOnCore(func(v broker.View) { err = s.loadUsers(v, file, text) }) // false: conch ends
+	return err
 }
 
 // aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer

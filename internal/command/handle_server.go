@@ -128,11 +128,12 @@ func infoStats(w *response) []string {
 
 // parameters are what CONFIG GET knows: the options in force under their own names, then what Redis' tools and
 // libraries ask for, under Redis' names and with the values that are true here.
-func (s *Service) parameters() []struct{ name, value string } {
+func (s *Service) parameters() []Setting {
 	o := &s.options
 	number := strconv.Itoa
 	seconds := number(int(o.SlowTime / time.Second))
-	return []struct{ name, value string }{
+	all := []Setting{
+		{"log-level", zerolog.GlobalLevel().String()},
 		{"loglevel", zerolog.GlobalLevel().String()},
 		{"max-connections", number(o.MaxConnections)},
 		{"max-subscriptions", number(o.MaxSubscriptions)},
@@ -166,6 +167,12 @@ func (s *Service) parameters() []struct{ name, value string } {
 		{"replica-read-only", "no"},
 		{"slave-read-only", "no"},
 	}
+	for _, setting := range o.Settings {
+		if !slices.ContainsFunc(all, func(p Setting) bool { return p.Name == setting.Name }) {
+			all = append(all, setting)
+		}
+	}
+	return all
 }
 
 // configGet looks parameters up by globs, which all together may cost as much as one of PUBSUB CHANNELS.
@@ -177,9 +184,9 @@ func configGet(w *response) {
 	work := newGlobWork()
 	var found []string
 	for _, option := range w.executor.service.parameters() {
-		name := []byte(option.name)
+		name := []byte(option.Name)
 		if slices.ContainsFunc(globs, func(glob string) bool { return work.match(glob, name) }) {
-			found = append(found, option.name, option.value)
+			found = append(found, option.Name, option.Value)
 		}
 	}
 	if work.exhausted() {
@@ -204,10 +211,10 @@ func configSet(w *response) {
 	for i := 0; i < len(args); i += 2 {
 		value := args[i+1]
 		switch asciiLower(args[i]) {
-		case "loglevel":
+		case "loglevel", "log-level":
 			level, err := ParseLevel(string(value))
 			if err != nil {
-				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument 'loglevel') - %s", err))
+				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", asciiLower(args[i]), err))
 				return
 			}
 			changes = append(changes, func() { zerolog.SetGlobalLevel(level) })
@@ -236,7 +243,7 @@ func (w *response) requirePassword(d []byte) {
 
 func (w *response) cannotSet(name string) *protocol.Error {
 	for _, p := range w.executor.service.parameters() {
-		if strings.EqualFold(p.name, name) {
+		if strings.EqualFold(p.Name, name) {
 			return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - can't set immutable config", name)
 		}
 	}

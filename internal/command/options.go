@@ -65,6 +65,9 @@ type Options struct {
 	// AuthTimeout is how long a peer may take to say who it is, where that is asked. Default 10 s.
 	AuthTimeout time.Duration
 
+	// Settings are shown by CONFIG GET in addition to these options.
+	Settings []Setting
+
 	Version string         // what INFO and HELLO say; default "dev"
 	Log     zerolog.Logger // the zero Logger writes nowhere
 	// Stop is called when a peer says SHUTDOWN. It must not block: it runs on the core's goroutine. Nil refuses.
@@ -75,6 +78,9 @@ type Options struct {
 	// LogDropped tells how many log lines were lost because the log could not be written fast enough. May be nil.
 	LogDropped func() uint64
 }
+
+// Setting is a setting of the program, with its value as text.
+type Setting struct{ Name, Value string }
 
 // withDefaults fills in what is zero and refuses what makes no sense.
 func (o Options) withDefaults() (Options, error) {

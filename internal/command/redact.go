@@ -97,7 +97,7 @@ func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 		}
 	case "config|set":
 		for i := 2; i < len(args); i += 2 {
-			if asciiLower(args[i]) != "loglevel" { // also where the name is mistyped
+			if name := asciiLower(args[i]); name != "loglevel" && name != "log-level" { // also where the name is mistyped
 				redact(args, i+1, i+2)
 			}
 		}

@@ -148,5 +148,8 @@ func (s *Service) SetPort(port int) { s.port.CompareAndSwap(0, int64(port)) }
 // IsProtected reports whether clients of other machines must be refused: they would be the default user, without a
 // password.
 func (s *Service) IsProtected() bool {
-	return !s.options.Unprotected && s.access.defaultUserOpen.Load()
+	return !s.options.Unprotected && s.IsOpen()
 }
+
+// IsOpen reports whether every client is the default user, without a password.
+func (s *Service) IsOpen() bool { return s.access.defaultUserOpen.Load() }
