@@ -90,6 +90,32 @@ func (l *listeners) describe(line *zerolog.Event) {
 	if l.secure != nil {
 		line.Stringer("tls-address", l.secure.Addr())
 	}
+	if l.unix != nil {
+		line.Stringer("unix-socket", l.unix.Addr())
+	}
+}
+
+// flagURL is the flag with which a subcommand reaches this conch, with a blank behind it; empty if the default does.
+func (l *listeners) flagURL() string {
+	if l.plain == nil && l.unix != nil {
+		return "--url unix://" + l.unix.Addr().String() + " "
+	}
+	scheme, listener := "conch", l.plain
+	if listener == nil {
+		scheme, listener = "conchs", l.secure
+	}
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip.IsUnspecified() || host == "" {
+		host = "127.0.0.1"
+	}
+	address := net.JoinHostPort(host, port)
+	if scheme == "conch" && address == "127.0.0.1:8889" {
+		return ""
+	}
+	return "--url " + scheme + "://" + address + " "
 }
 
 // listen opens a port. Its error has advice: command is the start of a command line with another address.

@@ -89,6 +89,18 @@ func (b *logger) raiseVerbosity() {
 	if level < zerolog.TraceLevel {
 		level = b.configured
 	}
+	b.changeLevel(level)
+}
+
+// setLevel puts a configured level in force.
+func (b *logger) setLevel(level zerolog.Level) {
+	b.configured = level
+	if level != zerolog.GlobalLevel() {
+		b.changeLevel(level)
+	}
+}
+
+func (b *logger) changeLevel(level zerolog.Level) {
 	zerolog.SetGlobalLevel(level)
 	logAtAnyLevel(&b.Logger, zerolog.InfoLevel).Stringer("log-level", level).Msg("log level changed")
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -19,6 +20,7 @@ type daemon struct {
 	core              *coreRunner
 	server            *server.Server
 	listeners         *listeners
+	settings          config.Config // as they were read, for a comparison at a reload
 	shutdownRequested chan struct{} // SHUTDOWN came; the core sends without waiting, so it has room for one
 }
 
@@ -45,6 +47,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings := *c
 	c.Server.Collect = collect
 	c.Server.Log = log.Logger
 	c.Server.LogDropped = log.dropped
@@ -55,6 +58,9 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 		default: // requested already
 		}
 	}
+	for _, s := range config.Settings() {
+		c.Server.Settings = append(c.Server.Settings, server.Setting{Name: s.Name, Value: fmt.Sprint(s.Get(c))})
+	}
 	b := broker.New(broker.Options{})
 	srv, err := server.New(b, c.Server)
 	if err != nil {
@@ -62,20 +68,34 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 		return nil, optionsError(err)
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
-	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, shutdownRequested: shutdownRequested}, nil
+	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, settings: settings, shutdownRequested: shutdownRequested}, nil
 }
 
-// announce writes the first line of the log: version, addresses and the settings in force.
+// announce writes the first lines of the log: what runs, which clients are served, and what to type.
 func (d *daemon) announce(c *config.Config) {
 	line := d.log.Info().Str("version", c.Server.Version).Func(d.listeners.describe)
 	if c.File != "" {
 		line = line.Str("config", c.File)
 	}
+	line.Msg("listening")
+	switch {
+	case d.server.IsProtected():
+		d.log.Info().Msg("clients of this machine alone are served: protected-mode is on, and the default user has no password")
+	case c.Server.Unprotected && d.server.IsOpen():
+		d.log.Warn().Msg("clients of all machines are served, without a password: protected-mode is off")
+	default:
+		d.log.Info().Msg("clients of all machines are served, after they authenticate")
+	}
+	url := d.listeners.flagURL()
+	d.log.Info().Str("subscribe", "conch sub "+url+"news").Str("publish", "conch pub "+url+"news hello").Msg("to try it, type these in two terminals")
+	line = d.log.Debug()
 	for _, setting := range config.Settings() {
 		line = line.Interface(setting.Name, setting.Get(c))
 	}
-	line.Msg("listening")
-
+	line.Msg("settings")
+	for _, name := range c.Unknown {
+		d.log.Warn().Str("variable", name).Msg("unknown environment variable: it has no effect")
+	}
 	limit, known := descriptorLimit()
 	warnDescriptors(d.log.Logger, limit, known, c.Server.MaxConnections)
 }
@@ -122,17 +142,6 @@ func (d *daemon) handleSignal(sig os.Signal) bool {
 		return false
 	}
 	return true
-}
-
-// reload reloads the TLS files. The source of the certificates logs the outcome.
-func (d *daemon) reload() {
-	line := logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel)
-	if d.listeners.files == nil {
-		line.Msg("nothing to reload: there are no TLS files, and settings are read at the start alone")
-		return
-	}
-	line.Msg("reloading tls-cert, tls-key and tls-client-ca; other settings are read at the start alone")
-	d.listeners.files.Reload()
 }
 
 // drainSlack is added to drain-timeout for lingering and scheduling.

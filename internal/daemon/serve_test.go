@@ -25,6 +25,8 @@ import (
 const (
 	stopping = "stopping: connections drain first"
 	changed  = "log level changed"
+
+	reloading = "reloading the TLS files, the ACL file and the log level"
 )
 
 func TestItServesUntilASignal(t *testing.T) {
@@ -46,25 +48,53 @@ func TestItServesUntilASignal(t *testing.T) {
 	}
 }
 
-func TestTheFirstLineHasTheSettingsInForce(t *testing.T) {
+// The log starts with three lines, in which no setting stands; those are at debug.
+func TestTheFirstLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(file, []byte("max-line = 2048"), 0o600))
-	p := start(t, "--config="+file, "--slow-hard=1MiB", "--max-message=100MiB")
-	for _, s := range config.Settings() {
-		assert.Contains(t, p.first, s.Name)
-	}
+	p := start(t, "--config="+file, "--slow-hard=1MiB", "--max-message=100MiB", "--log-level=debug")
 	host, port, err := net.SplitHostPort(p.address)
 	require.NoError(t, err)
 	assert.Equal(t, "127.0.0.1", host)
 	assert.NotEqual(t, "0", port, "the port listened on, not the one asked for")
+	assert.Equal(t, "dev", p.first["version"])
+	assert.Equal(t, file, p.first["config"])
+	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`, p.first["time"])
+	assert.Len(t, p.first, 6, "what runs, and no settings: %v", p.first)
+	p.log.Await(t, "clients of this machine alone are served: protected-mode is on, and the default user has no password", 1)
+	example := p.log.Await(t, "to try it, type these in two terminals", 1)
+	assert.Equal(t, "conch sub --url conch://"+p.address+" news", example["subscribe"])
+	assert.Equal(t, "conch pub --url conch://"+p.address+" news hello", example["publish"])
+
+	settings := p.log.Await(t, "settings", 1)
+	for _, s := range config.Settings() {
+		assert.Contains(t, settings, s.Name)
+	}
 	for field, want := range map[string]any{
-		"level": "info", "version": "dev", "protected-mode": true, "config": file, "max-line": 2048.0,
+		"level": "debug", "protected-mode": true, "max-line": 2048.0,
 		"slow-hard": 1048576.0, "slow-soft": 1048576.0, "slow-time": "1m0s",
 		"max-command": float64(100<<20 + 4096 + 1024), // raised to what such a message needs
 	} {
-		assert.Equal(t, want, p.first[field], field)
+		assert.Equal(t, want, settings[field], field)
 	}
-	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`, p.first["time"])
+}
+
+func TestTheLogNamesTheClientsThatAreServed(t *testing.T) {
+	p := start(t, "--protected-mode=false")
+	line := p.log.Await(t, "clients of all machines are served, without a password: protected-mode is off", 1)
+	assert.Equal(t, "warn", line["level"])
+	p = start(t, "--requirepass=x")
+	p.log.Await(t, "clients of all machines are served, after they authenticate", 1)
+	assert.NotContains(t, p.log.Text(), `"settings"`, "they are at debug")
+}
+
+func TestTheLogNamesUnknownVariables(t *testing.T) {
+	c := load(t, "--listen=127.0.0.1:0")
+	c.Unknown = []string{"CONCH_LISTN (did you mean CONCH_LISTEN?)"}
+	log, signals := conchtest.NewLog(), make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	require.NoError(t, Serve(c, log, signals))
+	assert.Equal(t, c.Unknown[0], log.Await(t, "unknown environment variable: it has no effect", 1)["variable"])
 }
 
 func TestTheLogCanBeReadByPeople(t *testing.T) {
@@ -72,7 +102,7 @@ func TestTheLogCanBeReadByPeople(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signals <- os.Interrupt
 	assert.NoError(t, Serve(load(t, "--listen=127.0.0.1:0", "--log-format=console"), &log, signals))
-	assert.Regexp(t, `(?m)^\S+ INF listening .*max-line=65536`, log.String())
+	assert.Regexp(t, `(?m)^\S+ INF listening address=`, log.String())
 	assert.NotContains(t, log.String(), "\x1b", "no colors: it is no terminal")
 	assert.NotContains(t, log.String(), "{")
 }

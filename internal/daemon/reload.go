@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/config"
+)
+
+// reload reads the TLS files, the ACL file and the log level again. The source of the certificates logs its outcome.
+func (d *daemon) reload() {
+	logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("reloading the TLS files, the ACL file and the log level")
+	d.reloadLevel()
+	if d.settings.Server.ACLFile != "" {
+		if err := d.server.LoadUsers(); err != nil {
+			d.log.Error().Err(err).Msg("the ACL file cannot be used; the rules loaded before stay in force")
+		} else {
+			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("the ACL file is loaded")
+		}
+	}
+	if d.listeners.files != nil {
+		d.listeners.files.Reload()
+	}
+}
+
+// reloadLevel sets the log level of the settings, which may have changed in the file. Other changes are named: they take
+// effect at the next start.
+func (d *daemon) reloadLevel() {
+	fresh, err := d.settings.Reload()
+	if err != nil {
+		d.log.Error().Err(err).Msg("the settings cannot be read; those read before stay in force")
+		return
+	}
+	d.log.setLevel(fresh.LogLevel)
+	if changed := changedSettings(&d.settings, fresh); len(changed) > 0 {
+		d.log.Warn().Strs("settings", changed).Msg("these settings have changed: they take effect at the next start")
+	}
+}
+
+// changedSettings names the settings with another value, without the log level.
+func changedSettings(before, after *config.Config) (names []string) {
+	for _, s := range config.Settings() {
+		if s.Name != "log-level" && fmt.Sprint(s.Get(before)) != fmt.Sprint(s.Get(after)) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
