@@ -59,10 +59,10 @@ func (a *Authority) Issue(t testing.TB, name string, until time.Time) Pair {
 	return Pair{Cert: cert, Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})}
 }
 
-// Valid is Issue with a day to go.
+// Valid is Issue with 90 days to go: a certificate that ends sooner is a warning.
 func (a *Authority) Valid(t testing.TB, name string) Pair {
 	t.Helper()
-	return a.Issue(t, name, time.Now().Add(24*time.Hour+time.Minute))
+	return a.Issue(t, name, time.Now().Add(90*24*time.Hour+time.Minute))
 }
 
 // certify makes a certificate, signed by an authority, or by itself where that is nil.
@@ -74,7 +74,7 @@ func certify(t testing.TB, c *x509.Certificate, by *Authority) ([]byte, *x509.Ce
 	require.NoError(t, err)
 	c.NotBefore = time.Now().Add(-48 * time.Hour)
 	if c.NotAfter.IsZero() {
-		c.NotAfter = time.Now().Add(48 * time.Hour)
+		c.NotAfter = time.Now().Add(100 * 24 * time.Hour)
 	}
 	parent, signer := c, key
 	if by != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -44,7 +45,7 @@ func (f Files) load() (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := read("tls-key", f.Key, checkPrivate)
+	key, err := read("tls-key", f.Key, func(mode fs.FileMode) error { return checkPrivate(f.Key, mode) })
 	if err != nil {
 		return nil, err
 	}
@@ -109,12 +110,20 @@ func readChecked(name string, check func(fs.FileMode) error) ([]byte, error) {
 	return text, err
 }
 
-// checkPrivate rejects a file that group or others can read.
-func checkPrivate(mode fs.FileMode) error {
-	if mode.Perm()&0o044 == 0 {
+// checkPrivate rejects a file that group or others can read. A credential of systemd may be readable by its group, because
+// versions from 254 on make it so: only root and the service can enter its folder.
+func checkPrivate(name string, mode fs.FileMode) error {
+	open := mode.Perm() & 0o044
+	if open == 0 || open == 0o040 && isCredential(name) {
 		return nil
 	}
 	return fmt.Errorf("it can be read by others than its owner (mode %04o): set mode 0600 (chmod 600)", mode.Perm())
+}
+
+// isCredential reports whether a file is in the folder in which systemd passes credentials to a service.
+func isCredential(name string) bool {
+	folder := os.Getenv("CREDENTIALS_DIRECTORY")
+	return folder != "" && filepath.Dir(name) == filepath.Clean(folder)
 }
 
 // logLoaded logs the certificate in force, as a warning if clients will reject it.
@@ -126,6 +135,8 @@ func (l *loaded) logLoaded(log *zerolog.Logger, now time.Time, text string) {
 		level, warning = zerolog.WarnLevel, "; but it has expired, and clients will refuse it"
 	case now.Before(l.leaf.NotBefore):
 		level, warning = zerolog.WarnLevel, "; but it is not valid yet, and clients will refuse it"
+	case left <= warnBefore:
+		level, warning = zerolog.WarnLevel, "; but it ends within 30 days"
 	}
 	log.WithLevel(level).Str("certificate", l.leaf.Subject.String()).Strs("hosts", hosts(l.leaf)).
 		Time("not_before", l.leaf.NotBefore).Time("not_after", l.leaf.NotAfter).Int("days_left", int(left/(24*time.Hour))).Msg(text + warning)

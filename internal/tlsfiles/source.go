@@ -13,6 +13,12 @@ import (
 // debounce is the delay from the first change to the reload, because the files change one after the other.
 const debounce = 200 * time.Millisecond
 
+// A certificate that ends within warnBefore is a warning when it is loaded, and again every warnEvery.
+const (
+	warnBefore = 30 * 24 * time.Hour
+	warnEvery  = 24 * time.Hour
+)
+
 // Source is the configuration of a listener from its files. Follow starts a goroutine that reloads them; Close waits for
 // it. Other goroutines read current only.
 type Source struct {
@@ -88,6 +94,8 @@ func (s *Source) follow() {
 		events, troubles = s.watcher.Events, s.watcher.Errors
 	}
 	var due <-chan time.Time
+	daily := time.NewTicker(warnEvery)
+	defer daily.Stop()
 	for {
 		select {
 		case <-s.closing:
@@ -106,6 +114,8 @@ func (s *Source) follow() {
 		case <-due:
 			due = nil
 			s.reload(false)
+		case <-daily.C:
+			s.warnOfEnd(time.Now())
 		}
 	}
 }
@@ -135,4 +145,13 @@ func (s *Source) reload(requested bool) {
 	}
 	s.current.Store(next)
 	next.logLoaded(&s.log, time.Now(), text)
+}
+
+// warnOfEnd warns of a certificate that ends soon, or that has ended.
+func (s *Source) warnOfEnd(now time.Time) {
+	leaf := s.current.Load().leaf
+	if left := leaf.NotAfter.Sub(now); left <= warnBefore {
+		s.log.Warn().Str("certificate", leaf.Subject.String()).Time("not_after", leaf.NotAfter).Int("days_left", int(left/(24*time.Hour))).
+			Msg("the TLS certificate ends within 30 days, or has ended: renew it; a changed file is reloaded")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -156,7 +157,7 @@ func TestFilesThatAreReplacedAreLoadedAnew(t *testing.T) {
 	assert.Equal(t, "info", line["level"])
 	assert.Equal(t, "CN=first", line["certificate"])
 	assert.Equal(t, []any{"localhost", "127.0.0.1"}, line["hosts"])
-	assert.EqualValues(t, 1, line["days_left"])
+	assert.EqualValues(t, 90, line["days_left"])
 	assert.Equal(t, "first", l.inForce())
 
 	a.Valid(t, "second").Write(t, folder)
@@ -258,6 +259,59 @@ func TestACertificateThatClientsWillRefuse(t *testing.T) {
 	require.NoError(t, err)
 	first.logLoaded(&l.Source.log, first.leaf.NotBefore.Add(-time.Hour), atStart)
 	l.expect(atStart + "; but it is not valid yet, and clients will refuse it")
+}
+
+// Within 30 days of its end, a certificate is a warning at the start and on each day.
+func TestACertificateThatEndsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, folder := conchtest.NewAuthority(t), t.TempDir()
+		f := Files{}
+		f.Cert, f.Key = a.Issue(t, "late", time.Now().Add(32*24*time.Hour+time.Hour)).Write(t, folder)
+		s, err := Open(f)
+		require.NoError(t, err)
+		l := &following{Source: s, t: t, log: make(chan map[string]any, 1000)}
+		s.log = zerolog.New(l)
+		go s.follow() // without a watcher, whose goroutine waits for the kernel and would hold the clock
+		defer s.Close()
+
+		<-time.After(49 * time.Hour) // two days have passed, and 30 are left and an hour's rest
+		synctest.Wait()
+		assert.Empty(t, l.log)
+		for day := 29; day >= -2; day-- {
+			<-time.After(24 * time.Hour)
+			synctest.Wait()
+			require.Len(t, l.log, 1)
+			line := <-l.log
+			assert.Equal(t, "warn", line["level"])
+			assert.Equal(t, "the TLS certificate ends within 30 days, or has ended: renew it; a changed file is reloaded", line["message"])
+			assert.InDelta(t, day, line["days_left"], 1)
+		}
+	})
+	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	f := Files{}
+	f.Cert, f.Key = a.Issue(t, "late", time.Now().Add(29*24*time.Hour)).Write(t, folder)
+	assert.Equal(t, "warn", follow(t, f).expect(atStart + "; but it ends within 30 days")["level"])
+}
+
+// systemd from 254 on makes a credential readable by its group.
+func TestTheKeyAsACredential(t *testing.T) {
+	folder, elsewhere := t.TempDir(), t.TempDir()
+	pair := conchtest.NewAuthority(t).Valid(t, "conch")
+	f := Files{}
+	f.Cert, f.Key = pair.Write(t, folder)
+	for _, c := range []struct {
+		mode        os.FileMode
+		credentials string
+		want        bool
+	}{
+		{0o440, folder, true}, {0o440, folder + "/", true}, {0o400, "", true}, {0o440, "", false}, {0o440, elsewhere, false},
+		{0o440, filepath.Dir(folder), false}, {0o444, folder, false}, {0o404, folder, false},
+	} {
+		require.NoError(t, os.Chmod(f.Key, c.mode))
+		t.Setenv("CREDENTIALS_DIRECTORY", c.credentials)
+		_, err := Open(f)
+		assert.Equal(t, c.want, err == nil, "%v", c)
+	}
 }
 
 func TestFolders(t *testing.T) {
