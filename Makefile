@@ -18,6 +18,11 @@ help: ## list the targets
 build: ## build the binary, bin/conch
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
 
+man: build ## write the manual pages, bin/man/conch*.1
+	mkdir -p bin/man
+	bin/conch man > bin/man/conch.1
+	for page in serve sub pub do ping bench version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
+
 run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for more
 	bin/conch $(ARGS)
 
@@ -31,7 +36,7 @@ race: ## the same under the race detector, then once more on one processor
 order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
-e2e: ## real telnet, nc, redis-cli, the README's programs, and answers against redis-server (test/compat/install; Debian: telnet netcat-openbsd openssl redis)
+e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: telnet netcat-openbsd openssl redis zsh fish)
 	go test -count=1 -tags e2e ./test/e2e
 
 # Root and iproute2 are for the partition: without them the table says that there was none.
@@ -81,4 +86,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=200000x
 
-.PHONY: help build run test race order e2e soak compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e soak compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
