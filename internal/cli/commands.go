@@ -107,7 +107,7 @@ func checkSubcommand(root *cli.Command, word string) error {
 	for _, c := range root.VisibleCommands() {
 		names = append(names, c.Name)
 	}
-	return rootUsageErr("unknown subcommand %s%s", config.QuoteIfNeeded(word), config.Suggest("", word, names))
+	return usageErr("", "unknown subcommand %s%s", config.QuoteIfNeeded(word), config.Suggest("", word, names))
 }
 
 // check is conch serve --check.

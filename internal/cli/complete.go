@@ -55,18 +55,17 @@ func (e *Env) complete(arguments candidates) cli.ShellCompleteFunc {
 		if cmd == cmd.Root() {
 			flags = append(slices.Clip(cmd.Command(serve).Flags), flags...)
 		}
-		name, _, within := strings.Cut(word, "=")
-		last := ""
-		if len(args) > 0 {
+		last, lead := "", ""
+		if name, _, isWhole := strings.Cut(word, "="); isWhole { // --flag=value
+			last, lead = name, name+"="
+		} else if len(args) > 0 {
 			last = args[len(args)-1]
 		}
 		var found []string
-		switch after, at := flagNamed(flags, last), flagNamed(flags, name); {
-		case strings.HasPrefix(last, "-") && after != nil && !valueOf(after).alone:
-			found = valueOf(after).choices(ctx, word)
-		case within && at != nil && valueOf(at).choices != nil:
-			for _, choice := range valueOf(at).choices(ctx, strings.TrimPrefix(word, name+"=")) {
-				found = append(found, name+"="+choice)
+		switch f := flagNamed(flags, last); {
+		case strings.HasPrefix(last, "-") && f != nil && (lead != "" || !valueOf(f).alone):
+			for _, choice := range valueOf(f).choices(ctx, strings.TrimPrefix(word, lead)) {
+				found = append(found, lead+choice)
 			}
 		case strings.HasPrefix(word, "-") && !slices.Contains(args, "--"):
 			for _, f := range flags {

@@ -57,6 +57,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"--log-level=d"}, "--log-level=debug"},
 		{[]string{"--protected-mode=f"}, "--protected-mode=false"},
 		{[]string{"--protected-mode", ""}, ""},
+		{[]string{"--help="}, ""},
+		{[]string{"--nosuch=x"}, ""},
 		{[]string{"--tls-cert", ""}, ""},
 		{[]string{"--tls-cert="}, ""},
 		{[]string{"bench", "--dialect", "resp"}, "resp2 resp3"},

@@ -81,12 +81,13 @@ func (e *Env) orVariable(f *cli.GenericFlag) *cli.GenericFlag {
 	return f
 }
 
-// usageErr is a mistake in the command line, the environment or the file. name is the subcommand.
+// usageErr is a mistake in the command line, the environment or the file. name is the subcommand; empty: none.
 func usageErr(name, format string, args ...any) error {
-	if name == serve { // the one that needs no name
-		return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch serve --help", args...)}
+	lead, help := name+": ", strings.TrimSuffix("conch "+name, " ")+" --help"
+	if name == serve || name == "" {
+		lead = ""
 	}
-	return &exitError{status: statusUsage, err: fmt.Errorf(name+": "+format+"; see conch "+name+" --help", args...)}
+	return &exitError{status: statusUsage, err: fmt.Errorf(lead+format+"; see "+help, args...)}
 }
 
 // explainUsage puts the errors of the flag library into our words. The library has no error types, so this matches texts,
@@ -133,5 +134,5 @@ func valueOf(f cli.Flag) *value {
 	if g, ok := f.(*cli.GenericFlag); ok {
 		return g.Value.(*value)
 	}
-	return &value{alone: true}
+	return &value{alone: true, choices: words()}
 }

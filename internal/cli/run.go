@@ -42,11 +42,6 @@ func (f *exitError) Error() string {
 
 func (f *exitError) Unwrap() error { return f.err }
 
-// rootUsageErr is a mistake that belongs to no subcommand.
-func rootUsageErr(format string, args ...any) error {
-	return &exitError{status: statusUsage, err: fmt.Errorf(format+"; see conch --help", args...)}
-}
-
 // ProcessEnv is the Env of this process. From now on, signals arrive there.
 func ProcessEnv(version string) *Env {
 	daemon.IgnoreBrokenPipes()
@@ -70,7 +65,7 @@ func Run(e *Env) int {
 	}
 	err := root.Run(context.Background(), e.Args)
 	if f := new(exitError); err != nil && !errors.As(err, &f) && strings.HasPrefix(err.Error(), "flag ") {
-		err = rootUsageErr("%w", err) // of conch help, which the library makes
+		err = usageErr("", "%w", err) // of conch help, which the library makes
 	}
 	return report(cmp.Or(err, unknown, unlessClosed(out.err)), e.Stderr)
 }

@@ -108,7 +108,7 @@ func TestReport(t *testing.T) {
 	}{
 		{nil, 0, ""},
 		{errBroken, statusFailure, "conch: nobody reads\n"},
-		{rootUsageErr("many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
+		{usageErr("", "many\nlines: %w", errBroken), statusUsage, "conch: many lines: nobody reads; see conch --help\n"},
 		{&exitError{status: 130}, 130, ""},
 		{exitStatus(nil), 0, ""},
 		{exitStatus(errBroken), statusFailure, "conch: nobody reads\n"},
