@@ -39,7 +39,7 @@ func TestBench(t *testing.T) {
 	for _, flags := range [][]string{
 		{}, {"--subscribers", "3", "--publishers", "2", "--topics", "5"}, {"--size", "64-1KiB", "--dialect", "line"},
 	} {
-		status, out, log := measure(p.address, flags...)
+		status, out, log := measure(p.Address, flags...)
 		require.Equal(t, statusOK, status, log)
 		assert.Regexp(t, `(?m)^deliveries +[1-9]`, out)
 		assert.Regexp(t, `(?m)^lost +0`, out)
@@ -50,7 +50,7 @@ func TestBench(t *testing.T) {
 func TestBenchWithoutABaseline(t *testing.T) {
 	p := start(t)
 	for note, flag := range map[string]string{"not measured": "--no-baseline", "none for a load with a rate": "--rate=1000"} {
-		status, out, log := measure(p.address, flag)
+		status, out, log := measure(p.Address, flag)
 		require.Equal(t, statusOK, status, log)
 		assert.Regexp(t, `(?m)^baseline +- +`+note, out)
 	}
@@ -59,7 +59,7 @@ func TestBenchWithoutABaseline(t *testing.T) {
 func TestBenchJSONAndPage(t *testing.T) {
 	p := start(t)
 	page := filepath.Join(t.TempDir(), "page.html")
-	status, out, log := measure(p.address, "--json", "--html", page, "--no-baseline", "--rate", "1000")
+	status, out, log := measure(p.Address, "--json", "--html", page, "--no-baseline", "--rate", "1000")
 	require.Equal(t, statusOK, status, log)
 	var r bench.Result
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
@@ -68,7 +68,7 @@ func TestBenchJSONAndPage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "<!doctype html>")
 
-	status, _, log = measure(p.address, "--html", t.TempDir(), "--no-baseline")
+	status, _, log = measure(p.Address, "--html", t.TempDir(), "--no-baseline")
 	assert.Equal(t, statusFailure, status)
 	assert.Contains(t, log, "conch: cannot write the page: ")
 }
@@ -84,7 +84,7 @@ func TestBenchStopsAtASignal(t *testing.T) {
 		return len(b), nil
 	})
 	var out bytes.Buffer
-	args := []string{"conch", "bench", p.address, "--duration", "1h", "--warm-up", "1ms", "--no-baseline"}
+	args := []string{"conch", "bench", p.Address, "--duration", "1h", "--warm-up", "1ms", "--no-baseline"}
 	assert.Equal(t, 128+int(syscall.SIGINT), run(args, nothing, nil, &out, log, signals))
 	assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
 }
@@ -162,9 +162,9 @@ func TestBenchByURL(t *testing.T) {
 	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
 	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\n"))
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame", "--unix-socket="+folder+"/s")
-	secure, _ := p.first["tls-address"].(string)
+	secure, _ := p.First["tls-address"].(string)
 	flags := []string{"--no-baseline", "--duration=20ms", "--warm-up=0", "--password-file=" + folder + "/password"}
-	for _, url := range []string{"conchs://" + secure, "conch://" + p.address, "unix://" + folder + "/s"} {
+	for _, url := range []string{"conchs://" + secure, "conch://" + p.Address, "unix://" + folder + "/s"} {
 		for _, dialect := range []string{"resp2", "resp3", "line"} {
 			args := append([]string{"conch", "bench", "--dialect", dialect}, flags...)
 			if strings.HasPrefix(url, "conchs") {
@@ -176,7 +176,7 @@ func TestBenchByURL(t *testing.T) {
 			assert.Regexp(t, `(?m)^deliveries +[1-9]`, out.String())
 		}
 	}
-	status, _, log := measure(p.address, "--no-baseline")
+	status, _, log := measure(p.Address, "--no-baseline")
 	assert.Equal(t, statusFailure, status)
 	assert.Contains(t, log, "NOAUTH")
 	assert.Contains(t, log, "give the password with --password-file")

@@ -84,12 +84,12 @@ func TestCompletion(t *testing.T) {
 // The clients of a server choose the names of topics: names that a shell could run are no candidates.
 func TestCompletionOfTopics(t *testing.T) {
 	p := start(t)
-	c := conchtest.Use(t, p.dial())
+	c := conchtest.Use(t, p.Dial())
 	c.Command("SUBSCRIBE", "orders.eu", "orders.us", "news", "orders.$(touch evil)", "orders.`x`", "orders.a b", "orders.;x", "-x", "or*")
-	listening(t, p.address, 9)
-	assert.Equal(t, "orders.eu orders.us", candidatesFor(t, p.address, "sub", "o"))
-	assert.Equal(t, "orders.eu", candidatesFor(t, p.address, "pub", "--url", p.address, "orders.e"))
-	assert.Equal(t, "news orders.eu orders.us", candidatesFor(t, p.address, "sub", "-j", "news", ""))
-	assert.Equal(t, "news", candidatesFor(t, "127.0.0.1:1", "sub", "-u", p.address, "n"))
-	assert.Empty(t, candidatesFor(t, p.address, "sub", "*"))
+	listening(t, p.Address, 9)
+	assert.Equal(t, "orders.eu orders.us", candidatesFor(t, p.Address, "sub", "o"))
+	assert.Equal(t, "orders.eu", candidatesFor(t, p.Address, "pub", "--url", p.Address, "orders.e"))
+	assert.Equal(t, "news orders.eu orders.us", candidatesFor(t, p.Address, "sub", "-j", "news", ""))
+	assert.Equal(t, "news", candidatesFor(t, "127.0.0.1:1", "sub", "-u", p.Address, "n"))
+	assert.Empty(t, candidatesFor(t, p.Address, "sub", "*"))
 }

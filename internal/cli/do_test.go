@@ -115,35 +115,35 @@ func TestDo(t *testing.T) {
 		{"do CONFIG GET max-line", 0, ""},
 		{"do PUBSUB CHANNELS", 0, "(empty)\n"},
 	} {
-		status, out, log := do(p.address, strings.Fields(c.args)...)
+		status, out, log := do(p.Address, strings.Fields(c.args)...)
 		assert.Equal(t, c.status, status, log)
 		assert.Empty(t, log)
 		if c.out != "" {
 			assert.Equal(t, c.out, out, c.args)
 		}
 	}
-	_, out, _ := do(p.address, "do", "INFO", "server")
+	_, out, _ := do(p.Address, "do", "INFO", "server")
 	assert.Contains(t, out, "\ntcp_port:")
 	assert.NotContains(t, out, "\r")
-	status, out, log := do(p.address, "do", "FOO", "bar")
+	status, out, log := do(p.Address, "do", "FOO", "bar")
 	assert.Equal(t, statusFailure, status)
 	assert.Empty(t, out)
 	assert.Equal(t, "conch: do: ERR unknown command 'FOO', with args beginning with: 'bar'\n", log)
-	status, out, _ = do(p.address, "ping")
+	status, out, _ = do(p.Address, "ping")
 	assert.Equal(t, statusOK, status)
-	assert.Regexp(t, `^PONG from `+p.address+` in \d+\.\d\d ms\n$`, out)
+	assert.Regexp(t, `^PONG from `+p.Address+` in \d+\.\d\d ms\n$`, out)
 }
 
 func TestDoWithAPassword(t *testing.T) {
 	p := start(t, "--requirepass=open sesame")
 	for _, command := range [][]string{{"do", "PING"}, {"ping"}} {
-		status, out, log := do(p.address, command...)
+		status, out, log := do(p.Address, command...)
 		assert.Equal(t, statusFailure, status)
 		assert.Empty(t, out)
 		assert.Regexp(t, `^conch: `+command[0]+`: NOAUTH .*; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, log)
-		status, _, log = do("conch://:open%20sesame@"+p.address, command...)
+		status, _, log = do("conch://:open%20sesame@"+p.Address, command...)
 		assert.Equal(t, statusOK, status, log)
-		status, _, log = do("conch://:wrong@"+p.address, command...)
+		status, _, log = do("conch://:wrong@"+p.Address, command...)
 		assert.Equal(t, statusFailure, status)
 		assert.Contains(t, log, "WRONGPASS")
 	}
@@ -183,7 +183,7 @@ func TestDoIntoAClosedPipe(t *testing.T) {
 	require.NoError(t, from.Close())
 	defer func() { _ = to.Close() }()
 	var stderr bytes.Buffer
-	env := environment(map[string]string{"CONCH_URL": p.address})
+	env := environment(map[string]string{"CONCH_URL": p.Address})
 	assert.Equal(t, statusOK, run([]string{"conch", "do", "COMMAND"}, env, nil, to, &stderr, nil))
 	assert.Empty(t, stderr.String())
 }

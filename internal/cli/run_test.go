@@ -3,14 +3,12 @@ package cli
 import (
 	"bytes"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/conchmq/conch/internal/conchtest"
@@ -22,58 +20,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // process is a conch that runs inside the test.
 type process struct {
-	t       *testing.T
-	address string
-	first   map[string]any // the first line of its log
-	log     *conchtest.Log
-	signals chan os.Signal
-	exited  chan struct{} // closed when status is there
-	status  int
+	*conchtest.Process
+	status int // set when it has ended
 }
 
 // start runs conch on a free port and waits until it listens. When the test ends it is gone.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, log: conchtest.NewLog(), signals: make(chan os.Signal, 8), exited: make(chan struct{})}
-	go func() {
-		defer close(p.exited)
-		defer p.log.End()
-		args := append([]string{"conch", "127.0.0.1:0"}, args...)
-		p.status = run(args, nothing, nil, io.Discard, p.log, p.signals)
-	}()
-	t.Cleanup(func() {
-		p.signals <- os.Interrupt
-		p.signals <- os.Interrupt // a second one ends draining
-		<-p.exited
+	p := &process{}
+	p.Process = conchtest.StartProcess(t, func(log *conchtest.Log, signals <-chan os.Signal) {
+		p.status = run(append([]string{"conch", "127.0.0.1:0"}, args...), nothing, nil, io.Discard, log, signals)
 	})
-	p.first = p.log.Await(t, "listening", 1)
-	p.address, _ = p.first["address"].(string)
 	return p
 }
 
 func (p *process) wait() int {
-	<-p.exited
+	p.Wait()
 	return p.status
-}
-
-// dial connects, and closes the connection when the test ends.
-func (p *process) dial() net.Conn {
-	p.t.Helper()
-	c, err := net.Dial("tcp", p.address)
-	require.NoError(p.t, err)
-	p.t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-// request sends a command and reads the reply, which must be as expected.
-func (p *process) request(c net.Conn, command, reply string) {
-	p.t.Helper()
-	_, err := io.WriteString(c, command)
-	require.NoError(p.t, err)
-	got := make([]byte, len(reply))
-	_, err = io.ReadFull(c, got)
-	require.NoError(p.t, err)
-	require.Equal(p.t, reply, string(got))
 }
 
 // run runs conch with these, as version dev.
@@ -84,19 +47,19 @@ func run(args []string, env config.Lookup, stdin io.Reader, stdout, stderr io.Wr
 // The daemon ends with the status that its error has.
 func TestStatusOfTheDaemon(t *testing.T) {
 	p := start(t)
-	p.signals <- os.Interrupt
+	p.Signals <- os.Interrupt
 	assert.Equal(t, statusOK, p.wait())
 
 	p = start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
-	stuck := p.dial() // and reads nothing
-	p.request(stuck, "SUB t\n", "OK SUB t\n")
-	publisher := p.dial()
+	stuck := p.Dial() // and reads nothing
+	p.Request(stuck, "SUB t\n", "OK SUB t\n")
+	publisher := p.Dial()
 	message := "PUB t " + strings.Repeat("x", 60<<10) + "\n"
 	for range 400 {
-		p.request(publisher, message, "OK PUB t\n")
+		p.Request(publisher, message, "OK PUB t\n")
 	}
-	p.signals <- syscall.SIGTERM
-	p.signals <- syscall.SIGTERM
+	p.Signals <- syscall.SIGTERM
+	p.Signals <- syscall.SIGTERM
 	assert.Equal(t, 128+int(syscall.SIGTERM), p.wait())
 }
 

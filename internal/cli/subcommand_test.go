@@ -195,7 +195,7 @@ func TestPasswordAndTLS(t *testing.T) {
 	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
 	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\nnot this\n"))
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame")
-	url, _ := p.first["tls-address"].(string)
+	url, _ := p.First["tls-address"].(string)
 	args := []string{"conch", "pub", "--url", "conchs://" + url, "--tls-ca", folder + "/ca.pem"}
 	try := func(args ...string) (status int, text string) {
 		var out screen

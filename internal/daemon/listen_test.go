@@ -19,8 +19,8 @@ const certificateLoaded = "the TLS certificate is loaded"
 // dialTLS connects to the TLS port, and returns the common name of the certificate too.
 func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate string) {
 	p.t.Helper()
-	address, ok := p.first["tls-address"].(string)
-	require.True(p.t, ok, "no TLS port in %v", p.first)
+	address, ok := p.First["tls-address"].(string)
+	require.True(p.t, ok, "no TLS port in %v", p.First)
 	sock, err := tls.Dial("tcp", address, &tls.Config{RootCAs: a.Pool(), ServerName: "localhost"})
 	require.NoError(p.t, err)
 	p.t.Cleanup(func() { _ = sock.Close() })
@@ -31,22 +31,22 @@ func TestSIGHUPReloadsTheTLSFilesAndKeepsConnections(t *testing.T) {
 	a, folder := conchtest.NewAuthority(t), t.TempDir()
 	cert, key := a.Valid(t, "first").Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
-	assert.Equal(t, "CN=first", p.log.Await(t, certificateLoaded, 1)["certificate"])
+	assert.Equal(t, "CN=first", p.Log.Await(t, certificateLoaded, 1)["certificate"])
 	old, name := p.dialTLS(a)
 	assert.Equal(t, "first", name)
-	p.request(old, "SUB a\n", "OK SUB a\n")
+	p.Request(old, "SUB a\n", "OK SUB a\n")
 
 	a.Valid(t, "second").Write(t, folder)
-	p.signals <- reloadSignal
-	p.log.Await(t, reloading, 1)
+	p.Signals <- reloadSignal
+	p.Log.Await(t, reloading, 1)
 	conchtest.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
 	c, _ := p.dialTLS(a)
-	p.request(c, "PUB a still here\n", "OK PUB a\n")
-	p.request(old, "", "UPDATE a still here\n")
+	p.Request(c, "PUB a still here\n", "OK PUB a\n")
+	p.Request(old, "", "UPDATE a still here\n")
 
 	require.NoError(t, os.Chmod(key, 0o640))
-	p.signals <- reloadSignal
-	line := p.log.Await(t, "the TLS files cannot be used; what was loaded before stays in force", 1)
+	p.Signals <- reloadSignal
+	line := p.Log.Await(t, "the TLS files cannot be used; what was loaded before stays in force", 1)
 	assert.Contains(t, line["error"], "set mode 0600")
 	_, name = p.dialTLS(a)
 	assert.Equal(t, "second", name)
@@ -54,9 +54,9 @@ func TestSIGHUPReloadsTheTLSFilesAndKeepsConnections(t *testing.T) {
 
 func TestSIGHUPWithoutTLSEndsNothing(t *testing.T) {
 	p := start(t)
-	p.signals <- reloadSignal
-	p.log.Await(t, reloading, 1)
-	p.request(p.dial(), "PING\n", "+PONG\r\n")
+	p.Signals <- reloadSignal
+	p.Log.Await(t, reloading, 1)
+	p.Request(p.Dial(), "PING\n", "+PONG\r\n")
 }
 
 func TestTheLogNamesFilesAndNoKey(t *testing.T) {
@@ -64,10 +64,10 @@ func TestTheLogNamesFilesAndNoKey(t *testing.T) {
 	pair := a.Valid(t, "conch")
 	cert, key := pair.Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--log-level=trace")
-	assert.Equal(t, key, p.log.Await(t, "settings", 1)["tls-key"])
+	assert.Equal(t, key, p.Log.Await(t, "settings", 1)["tls-key"])
 	c, _ := p.dialTLS(a)
-	p.request(c, "PING\n", "+PONG\r\n")
-	assert.NotContains(t, p.log.Text(), strings.Split(string(pair.Key), "\n")[1])
+	p.Request(c, "PING\n", "+PONG\r\n")
+	assert.NotContains(t, p.Log.Text(), strings.Split(string(pair.Key), "\n")[1])
 }
 
 // One listener is enough, whichever it is.

@@ -17,44 +17,44 @@ func TestSIGHUPReloadsTheLogLevel(t *testing.T) {
 	conchtest.WriteFile(t, file, []byte("log-level = 'info'\nmax-line = 2048"))
 	p := start(t, "--config="+file)
 	conchtest.WriteFile(t, file, []byte("log-level = 'debug'\nmax-line = 4096\nslow-time = '1m'"))
-	p.signals <- reloadSignal
-	assert.Equal(t, "debug", p.log.Await(t, changed, 1)["log-level"])
-	line := p.log.Await(t, "these settings have changed: they take effect at the next start", 1)
+	p.Signals <- reloadSignal
+	assert.Equal(t, "debug", p.Log.Await(t, changed, 1)["log-level"])
+	line := p.Log.Await(t, "these settings have changed: they take effect at the next start", 1)
 	assert.Equal(t, []any{"max-line"}, line["settings"])
 
 	conchtest.WriteFile(t, file, []byte("log-level = 'loud'"))
-	p.signals <- reloadSignal
-	line = p.log.Await(t, "the settings cannot be read; those read before stay in force", 1)
+	p.Signals <- reloadSignal
+	line = p.Log.Await(t, "the settings cannot be read; those read before stay in force", 1)
 	assert.Contains(t, line["error"], `"loud"`)
 
 	conchtest.WriteFile(t, file, []byte("log-level = 'warn'"))
-	p.request(p.dial(), "CONFIG SET log-level trace\n", "+OK\r\n")
-	p.signals <- reloadSignal
-	assert.Equal(t, "warn", p.log.Await(t, changed, 2)["log-level"])
-	p.request(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$9\r\nlog-level\r\n", "*2\r\n$9\r\nlog-level\r\n$4\r\nwarn\r\n")
+	p.Request(p.Dial(), "CONFIG SET log-level trace\n", "+OK\r\n")
+	p.Signals <- reloadSignal
+	assert.Equal(t, "warn", p.Log.Await(t, changed, 2)["log-level"])
+	p.Request(p.Dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$9\r\nlog-level\r\n", "*2\r\n$9\r\nlog-level\r\n$4\r\nwarn\r\n")
 }
 
 func TestSIGHUPReloadsTheACLFile(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "users.acl")
 	conchtest.WriteFile(t, users, []byte("user default on nopass ~* &* +@all\nuser gone on >x ~* &* +@all\n"))
 	p := start(t, "--aclfile="+users)
-	gone := p.dial()
-	p.request(gone, "AUTH gone x\n", "+OK\r\n")
+	gone := p.Dial()
+	p.Request(gone, "AUTH gone x\n", "+OK\r\n")
 
 	conchtest.WriteFile(t, users, []byte("user default on nopas\n"))
-	p.signals <- reloadSignal
-	line := p.log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 1)
+	p.Signals <- reloadSignal
+	line := p.Log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 1)
 	assert.Contains(t, line["error"], users+":1")
-	p.request(gone, "PING\n", "+PONG\r\n")
+	p.Request(gone, "PING\n", "+PONG\r\n")
 
 	require.NoError(t, os.Remove(users))
-	p.signals <- reloadSignal
-	p.log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 2)
+	p.Signals <- reloadSignal
+	p.Log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 2)
 
 	conchtest.WriteFile(t, users, []byte("user default on nopass ~* &* +@all -ping\n"))
-	p.signals <- reloadSignal
-	p.log.Await(t, "the ACL file is loaded", 1)
-	p.request(p.dial(), "PING\n", "-NOPERM")
+	p.Signals <- reloadSignal
+	p.Log.Await(t, "the ACL file is loaded", 1)
+	p.Request(p.Dial(), "PING\n", "-NOPERM")
 	_, err := gone.Read(make([]byte, 1000))
 	for err == nil { // the user is gone, and so is its connection
 		_, err = gone.Read(make([]byte, 1000))
@@ -64,7 +64,7 @@ func TestSIGHUPReloadsTheACLFile(t *testing.T) {
 // Each setting can be read under its own name, and none but the log level and the password be set.
 func TestConfigGetKnowsEverySetting(t *testing.T) {
 	p := start(t, "--requirepass=")
-	c := conchtest.Use(t, p.dial())
+	c := conchtest.Use(t, p.Dial())
 	for _, setting := range config.Settings() {
 		s := setting.Name
 		c.Command("CONFIG", "GET", s)

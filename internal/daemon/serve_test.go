@@ -33,16 +33,16 @@ func TestItServesUntilASignal(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			p := start(t)
-			c := p.dial()
-			p.request(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
-			p.signals <- sig
+			c := p.Dial()
+			p.Request(c, "*1\r\n$4\r\nPING\r\n", "+PONG\r\n")
+			p.Signals <- sig
 			assert.NoError(t, p.wait())
 			rest, err := io.ReadAll(c)
 			assert.NoError(t, err, "closed, not reset")
 			assert.Empty(t, rest)
-			assert.Equal(t, sig.String(), p.log.Await(t, stopping, 1)["signal"])
-			p.log.Await(t, "stopped", 1)
-			_, err = net.Dial("tcp", p.address)
+			assert.Equal(t, sig.String(), p.Log.Await(t, stopping, 1)["signal"])
+			p.Log.Await(t, "stopped", 1)
+			_, err = net.Dial("tcp", p.Address)
 			assert.Error(t, err, "the port is closed")
 		})
 	}
@@ -53,20 +53,20 @@ func TestTheFirstLines(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(file, []byte("max-line = 2048"), 0o600))
 	p := start(t, "--config="+file, "--slow-hard=1MiB", "--max-message=100MiB", "--log-level=debug")
-	host, port, err := net.SplitHostPort(p.address)
+	host, port, err := net.SplitHostPort(p.Address)
 	require.NoError(t, err)
 	assert.Equal(t, "127.0.0.1", host)
 	assert.NotEqual(t, "0", port, "the port listened on, not the one asked for")
-	assert.Equal(t, "dev", p.first["version"])
-	assert.Equal(t, file, p.first["config"])
-	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`, p.first["time"])
-	assert.Len(t, p.first, 6, "what runs, and no settings: %v", p.first)
-	p.log.Await(t, "clients of this machine alone are served: protected-mode is on, and the default user has no password", 1)
-	example := p.log.Await(t, "to try it, type these in two terminals", 1)
-	assert.Equal(t, "conch sub --url conch://"+p.address+" news", example["subscribe"])
-	assert.Equal(t, "conch pub --url conch://"+p.address+" news hello", example["publish"])
+	assert.Equal(t, "dev", p.First["version"])
+	assert.Equal(t, file, p.First["config"])
+	assert.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`, p.First["time"])
+	assert.Len(t, p.First, 6, "what runs, and no settings: %v", p.First)
+	p.Log.Await(t, "clients of this machine alone are served: protected-mode is on, and the default user has no password", 1)
+	example := p.Log.Await(t, "to try it, type these in two terminals", 1)
+	assert.Equal(t, "conch sub --url conch://"+p.Address+" news", example["subscribe"])
+	assert.Equal(t, "conch pub --url conch://"+p.Address+" news hello", example["publish"])
 
-	settings := p.log.Await(t, "settings", 1)
+	settings := p.Log.Await(t, "settings", 1)
 	for _, s := range config.Settings() {
 		assert.Contains(t, settings, s.Name)
 	}
@@ -81,11 +81,11 @@ func TestTheFirstLines(t *testing.T) {
 
 func TestTheLogNamesTheClientsThatAreServed(t *testing.T) {
 	p := start(t, "--protected-mode=false")
-	line := p.log.Await(t, "clients of all machines are served, without a password: protected-mode is off", 1)
+	line := p.Log.Await(t, "clients of all machines are served, without a password: protected-mode is off", 1)
 	assert.Equal(t, "warn", line["level"])
 	p = start(t, "--requirepass=x")
-	p.log.Await(t, "clients of all machines are served, after they authenticate", 1)
-	assert.NotContains(t, p.log.Text(), `"settings"`, "they are at debug")
+	p.Log.Await(t, "clients of all machines are served, after they authenticate", 1)
+	assert.NotContains(t, p.Log.Text(), `"settings"`, "they are at debug")
 }
 
 func TestTheLogNamesUnknownVariables(t *testing.T) {
@@ -135,12 +135,12 @@ func TestSuggestAddress(t *testing.T) {
 // connection and what it has yet to read.
 func fill(p *process) (subscriber net.Conn, waiting string) {
 	p.t.Helper()
-	subscriber, publisher := p.dial(), p.dial()
-	p.request(subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n")
+	subscriber, publisher := p.Dial(), p.Dial()
+	p.Request(subscriber, "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nt\r\n:1\r\n")
 	const messages = 24
 	payload := fmt.Sprintf("$%d\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
 	for range messages {
-		p.request(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n"+payload, ":1\r\n")
+		p.Request(publisher, "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n"+payload, ":1\r\n")
 	}
 	return subscriber, strings.Repeat("*3\r\n$7\r\nmessage\r\n$1\r\nt\r\n"+payload, messages)
 }
@@ -148,8 +148,8 @@ func fill(p *process) (subscriber net.Conn, waiting string) {
 func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	c, waiting := fill(p)
-	p.signals <- syscall.SIGTERM
-	p.log.Await(t, stopping, 1)
+	p.Signals <- syscall.SIGTERM
+	p.Log.Await(t, stopping, 1)
 	got, err := io.ReadAll(c)
 	require.NoError(t, err)
 	assert.Len(t, got, len(waiting))
@@ -161,14 +161,14 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
 	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
 	fill(p)
-	p.signals <- syscall.SIGTERM
-	p.log.Await(t, stopping, 1)
-	p.signals <- syscall.SIGUSR1 // not a second signal to stop
-	p.log.Await(t, changed, 1)
-	p.signals <- syscall.SIGTERM
+	p.Signals <- syscall.SIGTERM
+	p.Log.Await(t, stopping, 1)
+	p.Signals <- syscall.SIGUSR1 // not a second signal to stop
+	p.Log.Await(t, changed, 1)
+	p.Signals <- syscall.SIGTERM
 	assert.Equal(t, &SignalError{syscall.SIGTERM}, p.wait(), "without an hour of draining")
-	p.log.Await(t, "second signal: ending at once, undelivered messages are lost", 1)
-	assert.NotContains(t, p.log.Text(), `"stopped"`)
+	p.Log.Await(t, "second signal: ending at once, undelivered messages are lost", 1)
+	assert.NotContains(t, p.Log.Text(), `"stopped"`)
 }
 
 func TestSIGUSR1RaisesTheVerbosity(t *testing.T) {
@@ -180,11 +180,11 @@ func TestSIGUSR1RaisesTheVerbosity(t *testing.T) {
 		t.Run(configured, func(t *testing.T) {
 			p := start(t, "--log-level="+configured)
 			for i, level := range want {
-				p.signals <- syscall.SIGUSR1
-				line := p.log.Await(t, changed, i+1)
+				p.Signals <- syscall.SIGUSR1
+				line := p.Log.Await(t, changed, i+1)
 				assert.Equal(t, level, line["log-level"])
 				assert.Equal(t, "info", line["level"])
-				p.request(p.dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
+				p.Request(p.Dial(), "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$8\r\nloglevel\r\n",
 					fmt.Sprintf("*2\r\n$8\r\nloglevel\r\n$%d\r\n%s\r\n", len(level), level))
 			}
 		})
@@ -220,8 +220,8 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	die := make(chan struct{})
 	c.core = startCore(log.Logger, func(context.Context) { <-die; panic("a broken table") })
 	c.listeners.serve(c.server)
-	p := &process{t: t, address: c.listeners.plain.Addr().String()}
-	conn := p.dial()
+	conn, err := net.Dial("tcp", c.listeners.plain.Addr().String())
+	require.NoError(t, err)
 	lines.Await(t, "connected", 1)
 
 	signals := make(chan os.Signal, 1)
