@@ -27,7 +27,7 @@ func TestArguments(t *testing.T) {
 		{"no rounds", "--rounds 0", "--rounds is at least 1"},
 		{"no time", "--duration 1ms", "--duration is at least 100ms"},
 		{"a server that speaks something else", "--servers conch,nats", "--servers has no nats"},
-		{"a document of a part", "--doc x.md --only 64B", "--doc wants all scenarios"},
+		{"a document of a part", "--doc x.md --only 64B", "--doc needs all scenarios"},
 		{"a stray word", "everything", `"everything" is no flag`},
 	}
 	for _, test := range tests {

@@ -64,7 +64,7 @@ func TestArguments(t *testing.T) {
 		{"a quick pass", "--rounds 1 --duration 1s --only 1-1,idle", ""},
 		{"no rounds", "--rounds 0", "--rounds is at least 1"},
 		{"too short for ticks", "--duration 10ms", "--duration is at least 200ms"},
-		{"a document of a part", "--doc x.md --only 1-1", "--doc wants all scenarios"},
+		{"a document of a part", "--doc x.md --only 1-1", "--doc needs all scenarios"},
 		{"a stray word", "everything", `"everything" is no flag`},
 		{"an unknown flag", "--fast", "flag provided but not defined"},
 	}

@@ -8,41 +8,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/conchmq/conch/test/bench/command"
 	"github.com/conchmq/conch/test/bench/servers"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := 0
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) { // the flags have been printed
-			fmt.Fprintln(os.Stderr, "peers:", err)
-		}
-		status = 1
-	}
-	stop()
-	os.Exit(status)
-}
-
-// options are what the command line says.
-type options struct {
-	rounds     int
-	duration   time.Duration
-	only, with string
-	conch      string
-	list       bool
-	json, doc  string
-}
+func main() { command.Main("peers", run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == relayVerb {
@@ -52,27 +28,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.list {
+	if o.List {
 		for _, s := range scenarios {
 			fmt.Fprintf(stdout, "%-12s %s\n", s.name, s.title)
 		}
 		return nil
 	}
-	c := &contest{rounds: o.rounds, duration: o.duration, progress: stderr}
-	if c.scenarios, err = chosen(o.only); err != nil {
+	c := &contest{rounds: o.Rounds, duration: o.Duration, progress: stderr}
+	if c.scenarios, err = chosen(o.Only); err != nil {
 		return err
 	}
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	if c.servers, err = servers.Prepare(ctx, o.with, o.conch, stderr); err != nil {
+	if c.servers, err = servers.Prepare(ctx, o.Servers, o.Conch, stderr); err != nil {
 		return err
 	}
 	return c.play(ctx, o, stdout)
 }
 
 // play runs the contest and writes it everywhere it was asked for.
-func (c *contest) play(ctx context.Context, o options, stdout io.Writer) error {
+func (c *contest) play(ctx context.Context, o command.Options, stdout io.Writer) error {
 	where := servers.Look(ctx, c.servers)
 	fmt.Fprintln(stdout, where.Machine())
 	for _, d := range where.Servers {
@@ -84,11 +60,11 @@ func (c *contest) play(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	c.report(stdout)
 	var errs []error
-	if o.json != "" {
-		errs = append(errs, c.save(o.json, where))
+	if o.JSON != "" {
+		errs = append(errs, c.save(o.JSON, where))
 	}
-	if o.doc != "" {
-		errs = append(errs, c.write(o.doc, where))
+	if o.Doc != "" {
+		errs = append(errs, c.write(o.Doc, where))
 	}
 	if n := len(c.failures()); n > 0 {
 		errs = append(errs, fmt.Errorf("%d measurements failed, see above", n))
@@ -96,46 +72,18 @@ func (c *contest) play(ctx context.Context, o options, stdout io.Writer) error {
 	return errors.Join(errs...)
 }
 
-func parse(args []string, stderr io.Writer) (o options, err error) {
-	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.IntVar(&o.rounds, "rounds", 5, "how often everything is measured; the medians count")
-	flags.DurationVar(&o.duration, "duration", 2*time.Second, "measured part of each load; paced ones take three times that")
-	flags.StringVar(&o.only, "only", "", "scenarios to run, by the names of --list, parted by commas")
-	flags.StringVar(&o.with, "servers", "conch,redis,valkey,nats", "servers to compare; the relay is always there")
-	flags.StringVar(&o.conch, "conch", "", "take this `binary` of conch instead of building the tree")
-	flags.BoolVar(&o.list, "list", false, "list the scenarios and exit")
-	flags.StringVar(&o.json, "json", "", "write all outcomes to this `file`")
-	flags.StringVar(&o.doc, "doc", "", "rewrite the section of this `document` that a run writes, and the plots beside it")
-	if err := flags.Parse(args); err != nil {
-		return o, err
+func parse(args []string, stderr io.Writer) (command.Options, error) {
+	o := command.Options{
+		Duration: 2 * time.Second, DurationUsage: "measured part of each load; paced ones take three times that",
+		Servers: "conch,redis,valkey,nats", ServersUsage: "servers to compare; the relay is always there",
+		Shortest: 200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
 	}
-	switch {
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
-	case o.rounds < 1:
-		return o, errors.New("--rounds is at least 1")
-	case o.duration < 200*time.Millisecond:
-		return o, errors.New("--duration is at least 200ms: CPU time is counted in ticks of 10ms")
-	case o.doc != "" && o.only != "":
-		return o, errors.New("--doc wants all scenarios: the section is written as a whole")
-	}
-	return o, nil
+	return o, o.Parse("peers", args, stderr)
 }
 
 // chosen are the scenarios of a list of names, or all.
-func chosen(only string) (some []scenario, err error) {
-	if only == "" {
-		return scenarios, nil
-	}
-	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no scenario %q; --list shows them", name)
-		}
-		some = append(some, scenarios[i])
-	}
-	return some, nil
+func chosen(only string) ([]scenario, error) {
+	return command.Chosen(scenarios, func(s scenario) string { return s.name }, only)
 }
 
 // raiseFileLimit allows as many open files as the system lets us, to this program and to those that it starts.

@@ -1,0 +1,88 @@
+// Package command is the command line that the comparisons share.
+package command
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Main runs a comparison until it is done or a signal ends it, and ends the process.
+func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := 0
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) { // the flags have been printed
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		}
+		status = 1
+	}
+	stop()
+	os.Exit(status)
+}
+
+// Options are the options of a comparison. Before Parse, they are its defaults.
+type Options struct {
+	Rounds        int
+	Duration      time.Duration // of the measured part of each load
+	Only          string        // scenarios, parted by commas; empty: all
+	Servers       string
+	Conch         string // binary; empty: the tree is built
+	List          bool
+	JSON, Doc     string
+	DurationUsage string        // the usage of --duration
+	ServersUsage  string        // the usage of --servers
+	Shortest      time.Duration // that --duration may be
+	ShortestWhy   string
+}
+
+// Parse reads the flags of a comparison.
+func (o *Options) Parse(name string, args []string, stderr io.Writer) error {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&o.Rounds, "rounds", 5, "how often everything is measured; the medians count")
+	flags.DurationVar(&o.Duration, "duration", o.Duration, o.DurationUsage)
+	flags.StringVar(&o.Only, "only", "", "scenarios to run, by the names of --list, parted by commas")
+	flags.StringVar(&o.Servers, "servers", o.Servers, o.ServersUsage)
+	flags.StringVar(&o.Conch, "conch", "", "take this `binary` of conch instead of building the tree")
+	flags.BoolVar(&o.List, "list", false, "list the scenarios and exit")
+	flags.StringVar(&o.JSON, "json", "", "write all outcomes to this `file`")
+	flags.StringVar(&o.Doc, "doc", "", "rewrite the section of this `document` that a run writes, and the plots beside it")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
+	case o.Rounds < 1:
+		return errors.New("--rounds is at least 1")
+	case o.Duration < o.Shortest:
+		return fmt.Errorf("--duration is at least %v: %s", o.Shortest, o.ShortestWhy)
+	case o.Doc != "" && o.Only != "":
+		return errors.New("--doc needs all scenarios: the section is written as a whole")
+	}
+	return nil
+}
+
+// Chosen are the scenarios of a list of names, parted by commas, or all.
+func Chosen[S any](all []S, name func(S) string, only string) (some []S, err error) {
+	if only == "" {
+		return all, nil
+	}
+	for wanted := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(all, func(s S) bool { return name(s) == wanted })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q; --list shows them", wanted)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}
