@@ -20,7 +20,7 @@ var shells = []string{"bash", "zsh", "fish", "powershell"}
 const completionText = `bash          source <(conch completion bash)      in ~/.bashrc
 zsh           source <(conch completion zsh)       in ~/.zshrc, behind compinit
 fish          conch completion fish > ~/.config/fish/completions/conch.fish
-PowerShell    conch completion powershell | Out-String | Invoke-Expression      in $PROFILE`
+PowerShell    conch completion powershell > conch.ps1       and ". ./conch.ps1" in $PROFILE`
 
 // completionCommand is conch completion. The library makes the command, this sets its content.
 func (e *Env) completionCommand(c *cli.Command) {

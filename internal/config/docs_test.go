@@ -43,7 +43,7 @@ func TestSampleFile(t *testing.T) {
 	require.NoError(t, err)
 	byDefault, err := Load(CommandLine{}, nothing)
 	require.NoError(t, err)
-	byFile.File = ""
+	byFile.File, byFile.Reload, byDefault.Reload = "", nil, nil
 	assert.Equal(t, byDefault, byFile)
 
 	text, err := os.ReadFile(sample)
@@ -59,7 +59,9 @@ func TestSampleFile(t *testing.T) {
 		require.NoError(t, err, m[0])
 		value, err := plain(raw[s.Name])
 		require.NoError(t, err, m[0])
-		assert.NoError(t, s.set(&Config{}, value), m[0])
+		if s.Name != "requirepass-file" { // the only one whose file is read at once
+			assert.NoError(t, s.set(&Config{}, value), m[0])
+		}
 		if s.Default != "" {
 			assert.Equal(t, s.Default, value, m[0])
 		}
