@@ -47,8 +47,8 @@ func (t *tlsConn) Close() error { return t.transport.Close() } //nolint:wrapchec
 // tlsTransport is the socket below TLS. A write that fails inside a record breaks a TLS connection, even if it
 // failed by a deadline.
 //
-// So the transport finishes the record wherever a TCP connection would go on: for a slow client that takes
-// something, and for the close notice of an evicted one.
+// So the transport finishes the record wherever a TCP connection would go on. That is for a slow client that
+// takes something, and for the close notice of an evicted one.
 type tlsTransport struct {
 	net.Conn
 	conn          *conn // nil during the handshake, and for a refused connection

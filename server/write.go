@@ -92,8 +92,8 @@ func writeReason(err error) command.CloseReason {
 	return command.CloseReasonIOError
 }
 
-// write makes one call to the kernel, and first waits until it takes bytes: those of a chunk from at on, and
-// those of the next chunks.
+// write makes one call to the kernel, and first waits until it takes bytes. They are those of a chunk from at
+// on, and those of the next chunks.
 func (w *writer) write(from *outbox.Chunk, at int) (int, error) {
 	first := w.queue.Piece(from, at)
 	first = first[:min(len(first), outbox.MaxWrite)]

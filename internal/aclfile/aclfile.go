@@ -64,7 +64,7 @@ func UnwrapPathError(err error) error {
 	return err
 }
 
-// Read reads the file, and logs a warning if all users of the machine can read it: with the digests, passwords
+// Read reads the file, and logs a warning if all users of the machine can read it. With the digests, passwords
 // can be guessed without the server. It is no error, because mounted secrets are often readable.
 func Read(path string, log *zerolog.Logger) ([]byte, error) {
 	text, err := os.ReadFile(path)

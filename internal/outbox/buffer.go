@@ -10,7 +10,7 @@ import (
 // Buffer is reusable memory with a reference count. A reader or the core fills it once; the writers of all
 // connections that share it read it. Each holder releases it, and the last release returns it to its pool.
 //
-// The count pays because garbage collection is not free: without it, 16 KiB would be found, cleared and
+// The count pays because garbage collection is not free. Without it, 16 KiB would be found, cleared and
 // allocated anew for every 150 messages of 64 bytes.
 //
 // A nil Buffer stands for rare, large memory that the garbage collector frees.

@@ -8,8 +8,8 @@ import (
 // MemoryLimit counts the memory that all clients together take, against a cap. A buffer counts once, however
 // many outboxes share it.
 //
-// It covers buffers that are parsed or hold waiting frames; the overhead of outboxes, batches and partial
-// commands; queued transactions; subscribed names; and predicates known to publishers.
+// It covers buffers that are parsed or hold waiting frames, and the overhead of outboxes, batches and partial
+// commands. It also covers queued transactions, subscribed names, and predicates known to publishers.
 type MemoryLimit struct {
 	max  int64 // 0 is no cap
 	used atomic.Int64

@@ -128,8 +128,8 @@ func (o *Outbox) ChunkCount() int {
 	return o.queue.length
 }
 
-// Add takes what the core has queued in a round, and reports whether a writer must be started. newest is how many bytes
-// of it are the last message: an outbox that is under its limit without it keeps it.
+// Add takes the frames of a round, and reports whether a writer must be started. The core calls it. newest is
+// the size of the last message: an outbox that is within its limit without that message keeps it.
 func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -268,8 +268,8 @@ func (o *Outbox) countLocked(entries []FrameInfo) {
 	}
 }
 
-// isShared reports whether a fragment is sent from where it is. A short one, and one that is a small part of its buffer,
-// is copied: it would keep all of the buffer from being used again.
+// isShared reports whether a fragment is sent from its own buffer. A short one, and one that is a small part of its
+// buffer, is copied: it would keep the whole buffer from reuse.
 func (s *Fragment) isShared() bool {
 	return s.Large != nil || len(s.Bytes) >= minShared && (s.Buf == nil || s.Buf.WorthPinning(len(s.Bytes)))
 }
