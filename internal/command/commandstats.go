@@ -158,9 +158,3 @@ func (b base) minus(then base) base {
 		b.full - then.full, b.slow - then.slow,
 	}
 }
-
-func configResetstat(w *response) {
-	s := w.executor.service
-	s.stats.reset(w.inv.row, s.Counts.base())
-	w.ok()
-}

@@ -2,13 +2,9 @@ package command
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/outbox"
-	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -22,39 +18,6 @@ const (
 )
 
 var kindNames = [...]string{broker.Topic: "topic", broker.Pattern: "pattern", broker.Shard: "shard"}
-
-// messageCounts is what has come to one subscription, or to all of a name. Every message published to a subscription is in
-// exactly one of filtered, delivered, dropped, queued and undelivered.
-type messageCounts struct {
-	published  uint64
-	filtered   uint64
-	unreadable uint64 // of the filtered
-	outbox.DeliveryCounts
-}
-
-func (f *messageCounts) add(g messageCounts) {
-	f.published += g.published
-	f.filtered += g.filtered
-	f.unreadable += g.unreadable
-	f.Matched += g.Matched
-	f.Delivered += g.Delivered
-	f.Dropped += g.Dropped
-	f.Undelivered += g.Undelivered
-}
-
-// messageCountsOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
-// over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
-func messageCountsOf(s *broker.Subscription) messageCounts {
-	t := s.Stats()
-	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
-	e := s.Conn().(*executor)
-	e.Flush()
-	if a, ok := s.Data.(*outbox.Account); ok {
-		f.DeliveryCounts = e.outbox.CountsOf(a)
-	}
-	f.Matched = int64(t.Matched) //nolint:gosec // a count
-	return f
-}
 
 // nameRow is a topic, a pattern or a shard that is listened to.
 type nameRow struct {
@@ -201,19 +164,6 @@ func pubsubStats(w *response) {
 	}
 }
 
-// messageCountsFields is how many fields messageCounts appends.
-const messageCountsFields = 7
-
-func (w *response) messageCounts(f *messageCounts) {
-	w.count("published", int(f.published)) //nolint:gosec // counts
-	w.count("delivered", int(f.Delivered))
-	w.count("filtered", int(f.filtered))     //nolint:gosec // counts
-	w.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
-	w.count("dropped", int(f.Dropped))
-	w.count("undelivered", int(f.Undelivered))
-	w.count("queued", int(f.Waiting()))
-}
-
 func (w *response) field(name, value string) {
 	w.text(name)
 	w.text(value)
@@ -222,84 +172,4 @@ func (w *response) field(name, value string) {
 func (w *response) count(name string, n int) {
 	w.text(name)
 	w.integer(int64(n))
-}
-
-// subscriberRow is a line of WHO.
-type subscriberRow struct {
-	executor     *executor
-	subscription *broker.Subscription
-	messageCounts
-}
-
-// subscribers are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
-func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
-	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
-		for s := range w.view.Matching(kind, topic) {
-			w.work += workPerSubscription
-			if all++; len(rows) < maxRows {
-				rows = append(rows, subscriberRow{s.Conn().(*executor), s, messageCountsOf(s)})
-			}
-		}
-	}
-	return rows, all
-}
-
-func (l *subscriberRow) dialect() string {
-	switch w := l.executor.format(l.subscription.Form); {
-	case w.IsLine():
-		return "lines"
-	default:
-		return fmt.Sprintf("RESP%d", w.Version().Number())
-	}
-}
-
-// backlog is how many bytes wait for the connection, whatever for.
-func (l *subscriberRow) backlog() int {
-	return int(l.executor.outbox.Backlog())
-}
-
-func (l *subscriberRow) age() int { return int((uptime.Now() - l.executor.connectedAt) / time.Second) }
-
-// who is WHO topic.
-func who(w *response) {
-	if len(w.inv.args) != 2 {
-		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("WHO takes one topic; type: %s", w.inv.row.Usage))
-		return
-	}
-	rows, all := w.subscribers(w.inv.args[1])
-	t := textTable{head: []string{
-		"id", "address", "user", "dialect", "age", "subscription", "kind", "published", "delivered", "filtered", "dropped", "queued", "backlog",
-	}}
-	for i := range rows {
-		l := &rows[i]
-		t.add(w, l.executor.id, l.executor.Peer(), l.executor.userName(), l.dialect(), fmt.Sprintf("%ds", l.age()),
-			showName(l.subscription.Name()), kindNames[l.subscription.Kind()], l.published, l.Delivered, l.filtered, l.Dropped, l.Waiting(), l.backlog())
-	}
-	w.textTable(&t, all)
-}
-
-// pubsubWho is PUBSUB WHO topic.
-func pubsubWho(w *response) {
-	rows, all := w.subscribers(w.inv.args[2])
-	rows = truncateRows(rows, func(l *subscriberRow) int {
-		return len(l.subscription.Name()) + len(l.executor.name) + len(l.executor.userName())
-	})
-	w.mapHeader(2)
-	w.count("subscriptions", all)
-	w.text("first")
-	w.array(len(rows))
-	for i := range rows {
-		l := &rows[i]
-		w.mapHeader(9 + messageCountsFields)
-		w.count("id", int(l.executor.id))
-		w.field("addr", l.executor.Peer().String())
-		w.field("name", l.executor.name)
-		w.field("user", l.executor.userName())
-		w.field("dialect", l.dialect())
-		w.count("age", l.age())
-		w.field("subscription", l.subscription.Name())
-		w.field("kind", kindNames[l.subscription.Kind()])
-		w.messageCounts(&l.messageCounts)
-		w.count("backlog", l.backlog())
-	}
 }

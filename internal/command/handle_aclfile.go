@@ -1,0 +1,90 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/aclfile"
+	"github.com/conchmq/conch/protocol"
+)
+
+var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
+	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
+	"order to store users in the Redis configuration.")
+
+// deferFileTask has the reader work on the ACL file, if there is one.
+func (w *response) deferFileTask(work func(file string) (answer func(*response))) {
+	file := w.executor.service.access.file
+	if file == "" {
+		w.fail(errNoFile)
+		return
+	}
+	w.deferToReader(func() func(*response) { return work(file) })
+}
+
+// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
+func aclLoad(w *response) {
+	s := w.executor.service
+	w.deferFileTask(func(file string) func(*response) {
+		text, err := aclfile.Read(file, &s.options.Log)
+		return func(w *response) {
+			if err != nil {
+				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, aclfile.UnwrapPathError(err)))
+				return
+			}
+			if err := s.loadUsers(w.view, file, text); err != nil {
+				w.fail(protocol.Errorf("%s", err))
+				return
+			}
+			w.ok()
+		}
+	})
+}
+
+// loadUsers replaces the rules, on the core's goroutine. With an error they are as they were.
+func (s *Service) loadUsers(v broker.View, file string, text []byte) error {
+	if err := s.access.users.Load(file, text); err != nil {
+		return errors.New(aclfile.EscapeText(err.Error()))
+	}
+	s.recheckUsers(v)
+	return nil
+}
+
+// LoadUsers reads the ACL file as ACL LOAD does. Any goroutine but the core's may call it. Without an ACL file it does
+// nothing.
+func (s *Service) LoadUsers() (err error) {
+	file := s.access.file
+	if file == "" {
+		return nil
+	}
+	s.fileMu.Lock() // as for the file tasks of connections
+	defer s.fileMu.Unlock()
+	text, err := aclfile.Read(file, &s.options.Log)
+	if err != nil {
+		return fmt.Errorf("%s cannot be read: %w", file, aclfile.UnwrapPathError(err))
+	}
+	s.runOnCore(func(v broker.View) { err = s.loadUsers(v, file, text) }) // false: conch ends
+	return err
+}
+
+// aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
+// than the command: what is in the file afterwards is never older than what another SAVE has put there.
+func aclSave(w *response) {
+	s := w.executor.service
+	w.deferFileTask(func(file string) func(*response) {
+		var text []byte
+		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
+			return func(*response) {} // which nobody will run: the core has stopped
+		}
+		err := aclfile.Write(file, text)
+		return func(w *response) {
+			if err != nil {
+				s.options.Log.Error().Err(err).Str("aclfile", file).Msg("the ACL file cannot be written")
+				w.fail(protocol.Errorf("There was an error trying to save the ACLs. Please check the server logs for more information"))
+				return
+			}
+			w.ok()
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// section is a part of INFO.
+type section struct {
+	name  string
+	lines func(w *response) []string
+	asked bool // only if it is asked for, or all are
+}
+
+var sections = []section{
+	{"Server", infoServer, false},
+	{"Clients", infoClients, false},
+	{"Memory", infoMemory, false},
+	{"Stats", infoStats, false},
+	{"Replication", func(*response) []string { return []string{"role:master", "connected_slaves:0"} }, false},
+	{"CPU", infoCPU, false},
+	{"Commandstats", infoCommandstats, true},
+	{"Errorstats", infoErrorstats, false},
+}
+
+// info writes the sections that were named. None is as default; all and everything are the same here.
+func info(w *response) {
+	wanted := make(map[string]bool)
+	for _, arg := range w.inv.args[1:] {
+		wanted[strings.ToLower(string(arg))] = true
+	}
+	all := wanted["all"] || wanted["everything"]
+	usual := all || len(wanted) == 0 || wanted["default"]
+	var parts []string
+	for _, s := range sections {
+		if all || usual && !s.asked || wanted[strings.ToLower(s.name)] {
+			lines := append([]string{"# " + s.name}, s.lines(w)...)
+			parts = append(parts, strings.Join(lines, "\r\n")+"\r\n")
+		}
+	}
+	w.verbatim(strings.Join(parts, "\r\n"))
+}
+
+func infoServer(w *response) []string {
+	s := w.executor.service
+	up := int64(time.Since(s.started) / time.Second)
+	return []string{
+		"redis_version:" + redisVersion,
+		"conch_version:" + s.options.Version,
+		"redis_mode:standalone",
+		"os:" + runtime.GOOS + " " + runtime.GOARCH,
+		"go_version:" + runtime.Version(),
+		fmt.Sprintf("process_id:%d", os.Getpid()),
+		"run_id:" + s.runID,
+		fmt.Sprintf("tcp_port:%d", s.port.Load()),
+		fmt.Sprintf("uptime_in_seconds:%d", up),
+		fmt.Sprintf("uptime_in_days:%d", up/86400),
+		"loading:0",
+	}
+}
+
+func infoClients(w *response) []string {
+	s, n := w.executor.service, w.view.Stats()
+	return []string{
+		fmt.Sprintf("connected_clients:%d", s.Counts.clients.Load()),
+		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
+		fmt.Sprintf("pubsub_clients:%d", n.Subscribers),
+		"blocked_clients:0",
+	}
+}
+
+func infoStats(w *response) []string {
+	s, n := w.executor.service, w.view.Stats()
+	c := &s.Counts
+	since := c.base().minus(s.stats.base)
+	lines := []string{
+		fmt.Sprintf("total_connections_received:%d", since.accepted),
+		fmt.Sprintf("total_commands_processed:%d", since.commands),
+		fmt.Sprintf("total_net_input_bytes:%d", since.bytesIn),
+		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
+		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
+		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
+		fmt.Sprintf("client_memory:%d", s.memory.Used()-w.inv.buf.Size()-w.executor.usage.batches.Load()), // but for this very command
+		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
+		fmt.Sprintf("rejected_connections:%d", since.full),
+		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
+		fmt.Sprintf("pubsub_channels:%d", n.Topics),
+		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
+		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),
+		"epoch:" + s.epoch,
+		fmt.Sprintf("sequence:%d", n.Published),
+		fmt.Sprintf("messages_published:%d", n.Published),
+		fmt.Sprintf("messages_matched:%d", n.Matched),
+		fmt.Sprintf("messages_filtered:%d", n.Filtered),
+		fmt.Sprintf("messages_unreadable:%d", n.Unreadable),
+		fmt.Sprintf("pubsub_predicates:%d", n.Predicates),
+		fmt.Sprintf("messages_delivered:%d", c.messages.Delivered.Load()),
+		fmt.Sprintf("messages_dropped:%d", c.messages.Dropped.Load()),
+		fmt.Sprintf("messages_undelivered:%d", c.messages.Undelivered.Load()),
+		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
+		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
+		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),
+		fmt.Sprintf("acl_access_denied_channel:%d", s.access.denied.channel),
+		fmt.Sprintf("accept_pauses:%d", c.AcceptPauses.Load()),
+		fmt.Sprintf("log_lines_dropped:%d", s.options.LogDropped()),
+	}
+	for r := CloseReasonEOF; r < closeReasons; r++ {
+		lines = append(lines, fmt.Sprintf("ended_%s:%d", r, c.Closes[r].Load()))
+	}
+	return lines
+}

@@ -1,0 +1,52 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+)
+
+// messageCounts is what has come to one subscription, or to all of a name. Every message published to a subscription is in
+// exactly one of filtered, delivered, dropped, queued and undelivered.
+type messageCounts struct {
+	published  uint64
+	filtered   uint64
+	unreadable uint64 // of the filtered
+	outbox.DeliveryCounts
+}
+
+func (f *messageCounts) add(g messageCounts) {
+	f.published += g.published
+	f.filtered += g.filtered
+	f.unreadable += g.unreadable
+	f.Matched += g.Matched
+	f.Delivered += g.Delivered
+	f.Dropped += g.Dropped
+	f.Undelivered += g.Undelivered
+}
+
+// messageCountsOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
+// over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
+func messageCountsOf(s *broker.Subscription) messageCounts {
+	t := s.Stats()
+	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}
+	e := s.Conn().(*executor)
+	e.Flush()
+	if a, ok := s.Data.(*outbox.Account); ok {
+		f.DeliveryCounts = e.outbox.CountsOf(a)
+	}
+	f.Matched = int64(t.Matched) //nolint:gosec // a count
+	return f
+}
+
+// messageCountsFields is how many fields messageCounts appends.
+const messageCountsFields = 7
+
+func (w *response) messageCounts(f *messageCounts) {
+	w.count("published", int(f.published)) //nolint:gosec // counts
+	w.count("delivered", int(f.Delivered))
+	w.count("filtered", int(f.filtered))     //nolint:gosec // counts
+	w.count("unreadable", int(f.unreadable)) //nolint:gosec // counts
+	w.count("dropped", int(f.Dropped))
+	w.count("undelivered", int(f.Undelivered))
+	w.count("queued", int(f.Waiting()))
+}
