@@ -46,7 +46,7 @@ func (s *commandSet) allows(c *Command, args [][]byte) bool {
 	if len(firsts) == 0 || len(args) == 0 {
 		return false
 	}
-	_, found := firsts[lower(string(args[0]))]
+	_, found := firsts[Lower(string(args[0]))]
 	return found
 }
 
@@ -79,7 +79,7 @@ func (s *commandSet) command(reg *Registry, name string, allow bool) error {
 		s.addRule(c.name, allow)
 		return nil
 	}
-	name = lower(name)
+	name = Lower(name)
 	i := strings.LastIndexByte(name, '|')
 	if i < 0 || !allow {
 		return errUnknown

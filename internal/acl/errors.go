@@ -100,7 +100,7 @@ func redactedRule(part string) string {
 	open := part[:len(part)-len(rule)]
 	bare := strings.TrimSuffix(rule, ")")
 	switch {
-	case bare == "", strings.ContainsAny(bare[:1], "+-&~%"), slices.Contains(keywords, lower(bare)):
+	case bare == "", strings.ContainsAny(bare[:1], "+-&~%"), slices.Contains(keywords, Lower(bare)):
 		return part
 	case strings.ContainsAny(bare[:1], "><#!"):
 		return open + bare[:1] + "..."

@@ -135,14 +135,14 @@ func (r *Registry) linkCommands() {
 
 // Command returns a command by its full name, or nil. It ignores letter case. A verb of lines returns the command that it
 // stands for.
-func (r *Registry) Command(name string) *Command { return r.byName[lower(name)] }
+func (r *Registry) Command(name string) *Command { return r.byName[Lower(name)] }
 
 // Categories returns all categories in the order of ACL CAT.
 func (r *Registry) Categories() []string { return slices.Clone(categories) }
 
 // Cat returns the implemented commands of a category, sorted: the reply to ACL CAT.
 func (r *Registry) Cat(category string) ([]string, error) {
-	bit := categoryBit(lower(category))
+	bit := categoryBit(Lower(category))
 	if bit == 0 {
 		return nil, ruleErr(fmt.Sprintf("Unknown category '%.128s'", category))
 	}
@@ -164,9 +164,12 @@ func categoryBit(category string) uint32 {
 	return 0
 }
 
-// lower converts ASCII letters only, as in Redis: other bytes have any encoding.
-func lower(s string) string {
-	b := []byte(s)
+// Lower converts ASCII letters only, as in Redis: other bytes have any encoding.
+//
+// strings.ToLower and bytes.EqualFold disagree about a word such as one with an İ in it. A
+// password behind an option that one of them overlooks would be shown in the log.
+func Lower[T ~string | ~[]byte](word T) string {
+	b := []byte(string(word))
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
 			b[i] += 'a' - 'A'

@@ -19,7 +19,7 @@ func (s *selector) clone() selector {
 
 // apply applies one rule about commands, topics or keys. Its errors are ruleErrs.
 func (s *selector) apply(reg *Registry, rule string) error {
-	switch word := lower(rule); word {
+	switch word := Lower(rule); word {
 	case "":
 		return errSyntax
 	case "allkeys", "~*":
@@ -52,7 +52,7 @@ func (s *selector) applySigil(reg *Registry, rule string) error {
 		return s.grantRights(rule)
 	case '+', '-':
 		if category, ok := strings.CutPrefix(rule[1:], "@"); ok {
-			return s.commands.category(reg, lower(category), allow)
+			return s.commands.category(reg, Lower(category), allow)
 		}
 		return s.commands.command(reg, rule[1:], allow)
 	}

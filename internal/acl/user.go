@@ -108,7 +108,7 @@ func (u *User) checkLimits() error {
 
 // apply applies one rule. Its errors are ruleErrs.
 func (u *User) apply(rule string) error {
-	switch word := lower(rule); {
+	switch word := Lower(rule); {
 	case word == "":
 	case word == "on", word == "off":
 		u.enabled = word == "on"

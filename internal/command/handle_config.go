@@ -97,11 +97,11 @@ func configSet(w *response) {
 	var changes []func()
 	for i := 0; i < len(args); i += 2 {
 		value := args[i+1]
-		switch asciiLower(args[i]) {
+		switch acl.Lower(args[i]) {
 		case "loglevel", "log-level":
 			level, err := ParseLevel(string(value))
 			if err != nil {
-				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", asciiLower(args[i]), err))
+				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", acl.Lower(args[i]), err))
 				return
 			}
 			changes = append(changes, func() { zerolog.SetGlobalLevel(level) })

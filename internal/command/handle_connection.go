@@ -115,7 +115,7 @@ type helloOptions struct {
 func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	for i := 0; i < len(options); {
 		left := len(options) - i
-		switch option := asciiLower(options[i]); {
+		switch option := acl.Lower(options[i]); {
 		case option == "auth" && left >= 3:
 			h.auth = i + 1
 			i += 3

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -79,7 +80,7 @@ func (w *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 		if len(args) == 1 {
 			return f, errKillSyntax
 		}
-		if err := w.addFilter(&f, asciiLower(args[0]), args[1]); err != nil {
+		if err := w.addFilter(&f, acl.Lower(args[0]), args[1]); err != nil {
 			return f, err
 		}
 	}
@@ -112,7 +113,7 @@ func (w *response) addFilter(f *killFilter, name string, value []byte) (err *pro
 	case "maxage":
 		return f.parseMaxAge(value)
 	case "skipme":
-		return f.parseSkipMe(asciiLower(value))
+		return f.parseSkipMe(acl.Lower(value))
 	default:
 		return errKillSyntax
 	}

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/conchmq/conch/internal/acl"
@@ -63,19 +62,7 @@ func digest(arg []byte) (d acl.Digest) {
 	return d
 }
 
-func isRequirepass(name []byte) bool { return asciiLower(name) == "requirepass" }
-
-// asciiLower is a word in lower case. Only ASCII has cases here: to strings.ToLower and bytes.EqualFold a word with an İ in it
-// is or is not an option, and a password that one of them overlooks is a password that is seen.
-func asciiLower(word []byte) string {
-	b := bytes.Clone(word)
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			b[i] += 'a' - 'A'
-		}
-	}
-	return string(b)
-}
+func isRequirepass(name []byte) bool { return acl.Lower(name) == "requirepass" }
 
 // redactedArgs is a command as others may see it.
 func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
@@ -92,12 +79,12 @@ func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 	case "auth":
 		redact(args, 1, len(args))
 	case "hello":
-		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return asciiLower(arg) == "auth" }); i >= 0 {
+		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return acl.Lower(arg) == "auth" }); i >= 0 {
 			redact(args, i+2, len(args)) // also where something is missing before or behind it
 		}
 	case "config|set":
 		for i := 2; i < len(args); i += 2 {
-			if name := asciiLower(args[i]); name != "loglevel" && name != "log-level" { // also where the name is mistyped
+			if name := acl.Lower(args[i]); name != "loglevel" && name != "log-level" { // also where the name is mistyped
 				redact(args, i+1, i+2)
 			}
 		}
