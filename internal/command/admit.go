@@ -26,8 +26,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 		return false
 	case !e.unrestricted && e.rejectsUnauthorized(inv):
 		return false
-	case r.Op == broker.Subscribe && e.tooMany(r):
-		e.reject(inv, e.errTooMany())
+	case r.Op == broker.Subscribe && e.overMaxSubscriptions(r):
+		e.reject(inv, e.errTooManySubscriptions())
 		return false
 	case inv.predicates != nil && e.rejectsPredicates(r, inv):
 		return false
@@ -58,9 +58,9 @@ func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole 
 	return splitRun(r), false
 }
 
-// tooMany tells whether a command would take the connection over its limit. Names that it holds already do not count:
+// overMaxSubscriptions tells whether a command would take the connection over its limit. Names that it holds already do not count:
 // a library that subscribes anew to all it knows must get through.
-func (e *executor) tooMany(r *broker.Request) bool {
+func (e *executor) overMaxSubscriptions(r *broker.Request) bool {
 	room := e.service.options.MaxSubscriptions - e.sub.NumSubscriptions()
 	if len(r.Names) <= room {
 		return false
@@ -73,7 +73,7 @@ func (e *executor) tooMany(r *broker.Request) bool {
 	return room < 0
 }
 
-func (e *executor) errTooMany() *protocol.Error {
+func (e *executor) errTooManySubscriptions() *protocol.Error {
 	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", e.service.options.MaxSubscriptions)
 }
 

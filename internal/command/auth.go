@@ -25,7 +25,7 @@ func (e *executor) authorize(inv *invocation) *protocol.Error {
 		return noAuth(inv)
 	}
 	if r := e.checkACL(inv); r != nil {
-		e.denied(r, inv)
+		e.recordDenial(r, inv)
 		return noPerm(inv, r)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
 	if r == nil {
 		return nil
 	}
-	e.denied(r, inv)
+	e.recordDenial(r, inv)
 	why := "no permission to execute the command or subcommand"
 	if r.Reason == acl.ReasonChannel {
 		why = "no permission to access one of the channels used as arguments"
@@ -132,7 +132,7 @@ func (w *response) authenticate(name string, password acl.Digest) *protocol.Erro
 	c, a := w.executor, w.executor.service.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
 	if !ok {
-		c.denied(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(w.inv.args[0])}, w.inv)
+		c.recordDenial(&acl.Denial{Reason: acl.ReasonAuth, User: name, Object: string(w.inv.args[0])}, w.inv)
 		c.logAuthFailure(name)
 		return errWrongPass
 	}
@@ -162,8 +162,8 @@ func (e *executor) logAuthFailure(name string) {
 // maxLogged bounds what a refused peer can have kept in ACL LOG.
 const maxLogged = 256
 
-// denied counts a refusal, and notes it in ACL LOG.
-func (e *executor) denied(r *acl.Denial, inv *invocation) {
+// recordDenial counts a refusal, and notes it in ACL LOG.
+func (e *executor) recordDenial(r *acl.Denial, inv *invocation) {
 	a := e.service.access
 	switch r.Reason {
 	case acl.ReasonAuth:

@@ -43,7 +43,7 @@ type invocation struct {
 
 	predicates []broker.Filter // of what is subscribed to; nil if nothing has a predicate
 	question   *question       // that has been put about what it publishes, if one has
-	long       *long           // if it has so many names that it comes in pieces
+	long       *longCommand    // if it has so many names that it comes in pieces
 	piece      int             // of long: 0 is the first
 }
 

@@ -19,11 +19,11 @@ type commandStats struct {
 
 	// The batch at hand.
 	from        *executor     // nil between batches
-	begun       time.Duration // by uptime, at its first command
+	startedAt   time.Duration // by uptime, at its first command
 	pendingRows []int         // of the rows that have commands pending
 	pending     int           // commands so far
 
-	base base
+	base baseline
 }
 
 // rowStats are those of one command, as Redis has them.
@@ -33,9 +33,9 @@ type rowStats struct {
 	pending                 int           // calls in the batch at hand, whose time is not known yet
 }
 
-// base is what the counters of a server had at the last CONFIG RESETSTAT. They themselves only grow: the account of
+// baseline is what the counters of a server had at the last CONFIG RESETSTAT. They themselves only grow: the account of
 // messages and the reasons of ends must add up.
-type base struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
+type baseline struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
 
 func newCommandStats() commandStats {
 	return commandStats{rows: make([]rowStats, len(protocol.Commands)), errors: make(map[protocol.Code]int64)}
@@ -47,7 +47,7 @@ func (s *commandStats) begin(from *executor) {
 		return
 	}
 	s.end(s.from)
-	s.from, s.begun = from, uptime.Now()
+	s.from, s.startedAt = from, uptime.Now()
 }
 
 // end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
@@ -59,7 +59,7 @@ func (s *commandStats) end(from *executor) {
 	if s.pending == 0 {
 		return
 	}
-	each := (uptime.Now() - s.begun) / time.Duration(s.pending)
+	each := (uptime.Now() - s.startedAt) / time.Duration(s.pending)
 	for _, place := range s.pendingRows {
 		r := &s.rows[place]
 		r.time += each * time.Duration(r.pending)
@@ -103,15 +103,15 @@ func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect 
 }
 
 // reset is CONFIG RESETSTAT, which counts as the first command afterwards.
-func (s *commandStats) reset(row *protocol.CommandSpec, now base) {
+func (s *commandStats) reset(row *protocol.CommandSpec, now baseline) {
 	clear(s.rows)
 	clear(s.errors)
 	s.pendingRows, s.pending, s.base = s.pendingRows[:0], 0, now
 	s.called(row, 1)
 }
 
-// replies is how many error replies there were.
-func (s *commandStats) replies() (all int64) {
+// errorReplies is how many error replies there were.
+func (s *commandStats) errorReplies() (all int64) {
 	for _, n := range s.errors {
 		all += n
 	}
@@ -144,16 +144,16 @@ func infoErrorstats(w *response) []string {
 }
 
 // base is what the counters have now that CONFIG RESETSTAT resets.
-func (c *counts) base() base {
-	return base{
+func (c *counts) base() baseline {
+	return baseline{
 		accepted: c.Accepted.Load(), commands: c.commands.Load(), bytesIn: c.bytesIn.Load(), bytesOut: c.bytesOut.Load(),
 		full: c.Closes[CloseReasonMaxConnections].Load(), slow: c.Closes[CloseReasonSlowHard].Load() + c.Closes[CloseReasonSlowSoft].Load(),
 	}
 }
 
-// minus is what was counted since then.
-func (b base) minus(then base) base {
-	return base{
+// since is what was counted since then.
+func (b baseline) since(then baseline) baseline {
+	return baseline{
 		b.accepted - then.accepted, b.commands - then.commands, b.bytesIn - then.bytesIn, b.bytesOut - then.bytesOut,
 		b.full - then.full, b.slow - then.slow,
 	}

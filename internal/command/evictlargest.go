@@ -61,15 +61,15 @@ func (r *Reader) awaitMemory() {
 	}
 }
 
-// claim is a connection's part in what all hold, while the core looks for those to evict.
-type claim struct {
+// memoryClaim is a connection's part in what all hold, while the core looks for those to evict.
+type memoryClaim struct {
 	executor   *executor
 	all, waits int64
 }
 
 // compare has the first to go come first: those with much in their outboxes, because they do not read, and then those that
 // hold most. A publisher that sends a large message holds it too, for a good reason.
-func (a claim) compare(b claim, much int64) int {
+func (a memoryClaim) compare(b memoryClaim, much int64) int {
 	if a.waits < much && b.waits < much {
 		return cmp.Compare(b.all, a.all)
 	}
@@ -97,13 +97,13 @@ func (s *Service) evictLargest() {
 	excess += s.options.MaxMemory / roomPart
 	much := max(minWaits, s.options.MaxMemory/waitsPart)
 	least := s.options.MaxMemory / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
-	slices.SortFunc(claims, func(a, b claim) int { return a.compare(b, much) })
+	slices.SortFunc(claims, func(a, b memoryClaim) int { return a.compare(b, much) })
 	var evicted []*executor
 	for _, cl := range claims {
 		if excess <= 0 || cl.all < least {
 			break
 		}
-		cl.executor.expel(CloseReasonMaxMemory)
+		cl.executor.evictNow(CloseReasonMaxMemory)
 		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
 		excess -= cl.all // less, if others share it: then there is a next time
@@ -117,7 +117,7 @@ func (s *Service) evictLargest() {
 }
 
 // claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
-func (s *Service) claims() (claims []claim, excess int64) {
+func (s *Service) claims() (claims []memoryClaim, excess int64) {
 	excess = s.memory.Excess()
 	for _, c := range s.all() {
 		all, waits := c.usedMemory()
@@ -126,14 +126,14 @@ func (s *Service) claims() (claims []claim, excess int64) {
 			continue
 		}
 		queued := c.executor.pendingBytes()
-		claims = append(claims, claim{&c.executor, all + queued, waits + queued})
+		claims = append(claims, memoryClaim{&c.executor, all + queued, waits + queued})
 	}
 	return claims, excess
 }
 
-// expel ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
+// evictNow ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
 // subscriber sets must not change under a delivery.
-func (e *executor) expel(reason CloseReason) {
+func (e *executor) evictNow(reason CloseReason) {
 	e.closing = true
 	e.removeMonitor()
 	e.End(reason)

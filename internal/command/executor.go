@@ -98,7 +98,7 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 			reason = CloseReasonSlowHard
 		}
 		e.End(reason)
-		if !e.outbox.IsEvicted() { // see expel
+		if !e.outbox.IsEvicted() { // see evictNow
 			e.sendCloseNotice(reason)
 		}
 	}

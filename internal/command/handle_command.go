@@ -11,9 +11,9 @@ import (
 
 // Everything in this file is made from protocol.Commands.
 
-// command describes all commands.
-func command(w *response) {
-	top := topRows()
+// allCommands describes all commands.
+func allCommands(w *response) {
+	top := topLevelSpecs()
 	w.array(len(top))
 	for _, row := range top {
 		w.buf = append(w.buf, w.entryOf(row)...)
@@ -24,7 +24,7 @@ func command(w *response) {
 func commandInfo(w *response) {
 	names := w.inv.args[2:]
 	if len(names) == 0 {
-		command(w)
+		allCommands(w)
 		return
 	}
 	entries, bytes := make([]string, len(names)), 0
@@ -73,7 +73,7 @@ func (w *response) entryOf(row *protocol.CommandSpec) string {
 	return entries[w.executor.version]()[row.Index()]
 }
 
-func topRows() []*protocol.CommandSpec {
+func topLevelSpecs() []*protocol.CommandSpec {
 	var top []*protocol.CommandSpec
 	for _, row := range protocol.Commands {
 		if !strings.Contains(row.Name, " ") {
@@ -121,7 +121,7 @@ func commandFlags(row *protocol.CommandSpec) []string {
 	return flags
 }
 
-func commandCount(w *response) { w.integer(int64(len(topRows()))) }
+func commandCount(w *response) { w.integer(int64(len(topLevelSpecs()))) }
 
 // commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
 func commandList(w *response) {

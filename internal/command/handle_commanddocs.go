@@ -9,7 +9,7 @@ import (
 
 // commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
 func commandDocs(w *response) {
-	rows := topRows()
+	rows := topLevelSpecs()
 	if names := w.inv.args[2:]; len(names) > 0 {
 		rows = nil
 		for _, name := range names {

@@ -10,9 +10,9 @@ import (
 
 // section is a part of INFO.
 type section struct {
-	name  string
-	lines func(w *response) []string
-	asked bool // only if it is asked for, or all are
+	name      string
+	lines     func(w *response) []string
+	onRequest bool // only if it is asked for, or all are
 }
 
 var sections = []section{
@@ -36,7 +36,7 @@ func info(w *response) {
 	usual := all || len(wanted) == 0 || wanted["default"]
 	var parts []string
 	for _, s := range sections {
-		if all || usual && !s.asked || wanted[strings.ToLower(s.name)] {
+		if all || usual && !s.onRequest || wanted[strings.ToLower(s.name)] {
 			lines := append([]string{"# " + s.name}, s.lines(w)...)
 			parts = append(parts, strings.Join(lines, "\r\n")+"\r\n")
 		}
@@ -75,13 +75,13 @@ func infoClients(w *response) []string {
 func infoStats(w *response) []string {
 	s, n := w.executor.service, w.view.Stats()
 	c := &s.Counts
-	since := c.base().minus(s.stats.base)
+	since := c.base().since(s.stats.base)
 	lines := []string{
 		fmt.Sprintf("total_connections_received:%d", since.accepted),
 		fmt.Sprintf("total_commands_processed:%d", since.commands),
 		fmt.Sprintf("total_net_input_bytes:%d", since.bytesIn),
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
-		fmt.Sprintf("total_error_replies:%d", s.stats.replies()),
+		fmt.Sprintf("total_error_replies:%d", s.stats.errorReplies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
 		fmt.Sprintf("client_memory:%d", s.memory.Used()-w.inv.buf.Size()-w.executor.usage.batches.Load()), // but for this very command
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),

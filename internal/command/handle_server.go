@@ -34,7 +34,7 @@ func shutdown(w *response) {
 	w.executor.service.options.Stop() // no reply: the connection closes with the others, as in Redis
 }
 
-func now(w *response) {
+func serverTime(w *response) {
 	t := time.Now()
 	w.array(2)
 	w.text(strconv.FormatInt(t.Unix(), 10))

@@ -80,7 +80,7 @@ var handlers = map[string]*handler{
 	"client|capa":     {reply: clientCapa},
 	"client|help":     replyHelp,
 
-	"command":          {reply: command},
+	"command":          {reply: allCommands},
 	"command|count":    {reply: commandCount},
 	"command|docs":     {reply: commandDocs},
 	"command|info":     {reply: commandInfo},
@@ -109,7 +109,7 @@ var handlers = map[string]*handler{
 	"acl|help":         replyHelp,
 	"monitor":          {reply: monitor},
 	"shutdown":         {reply: shutdown},
-	"time":             {reply: now},
+	"time":             {reply: serverTime},
 	"role":             {reply: role},
 
 	// What conch has nothing to say about, in the shape that clients and operators' tools expect.

@@ -13,8 +13,8 @@ import (
 // instant (clause 2). No other command of the connection comes between.
 const maxNames = 1000
 
-// long is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
-type long struct {
+// longCommand is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
+type longCommand struct {
 	names    int    // of the whole command
 	rejected bool   // a piece was refused, and answered so: those behind it are passed over
 	reply    []byte // to the whole command, as far as it is made; nothing may stand between its parts
@@ -44,7 +44,7 @@ func (inv *invocation) leavesAll() bool {
 //go:noinline
 func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	whole, n, like := *inv, inv.numFixedArgs(), b.Requests[len(b.calls)-1]
-	whole.long = &long{names: len(inv.args) - n}
+	whole.long = &longCommand{names: len(inv.args) - n}
 	in, from := b.buf, b.From
 	in.Retain() // the names lie in it
 	defer in.Release()

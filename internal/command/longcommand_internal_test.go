@@ -16,7 +16,7 @@ import (
 func TestAPieceLeavesNothingInThePool(t *testing.T) {
 	const names = maxNames + 100
 	sub := protocol.Lookup([]byte("SUB"))
-	k := invocation{row: sub, handler: handlerByIndex[sub.Index()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &long{names: names}}
+	k := invocation{row: sub, handler: handlerByIndex[sub.Index()], args: bytes.Fields(bytes.Repeat([]byte("a "), 1+names)), long: &longCommand{names: names}}
 	b := k.batch(nil, outbox.WrapBuffer(nil, nil), broker.Request{}, maxNames)
 	args := b.calls[0].args
 	assert.Len(t, args, 1+100)

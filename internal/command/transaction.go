@@ -51,8 +51,8 @@ func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 	case inv.row.Name == "SSUBSCRIBE":
 		e.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
 		return false
-	case r.Op == broker.Subscribe && e.tooMany(r):
-		e.replyErr(inv, e.errTooMany())
+	case r.Op == broker.Subscribe && e.overMaxSubscriptions(r):
+		e.replyErr(inv, e.errTooManySubscriptions())
 		return false
 	}
 	e.service.stats.called(inv.row, 1)
