@@ -11,30 +11,39 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// accessControl is who may come in, and what they may do there. It belongs to the core's goroutine, but for what is atomic or
-// a channel.
+// accessControl holds the users, their rules, and what was refused. It belongs to the core's
+// goroutine, but for fields that are atomic or a channel.
 type accessControl struct {
-	users          *acl.Users
-	log            acl.Log
-	denied         deniedCounts
-	authFailureLog LogLimiter // for what the log says of wrong passwords
-	file           string     // of the rules; empty if there is none
+	users  *acl.Users
+	log    acl.Log
+	denied deniedCounts
+	// authFailureLog limits the log lines about wrong passwords.
+	authFailureLog LogLimiter
+	// file holds the rules; empty if there is none.
+	file string
 
-	defaultUserOpen atomic.Bool   // whoever connects is the default user, without a password
-	nextTokenExpiry atomic.Int64  // when the next token expires, in Unix seconds; 0 if none does
-	hashSlots       chan struct{} // a place for each reader that hashes passwords just now
+	// defaultUserOpen is set while a new connection is the default user without a password.
+	// Readers and the sweeper read it.
+	defaultUserOpen atomic.Bool
+	// nextTokenExpiry is when the next token expires, in Unix seconds; 0 if none does.
+	nextTokenExpiry atomic.Int64
+	// hashSlots has a place for each reader that may hash a password at the same time.
+	hashSlots chan struct{}
 }
 
-// deniedCounts are what INFO shows of refusals.
+// deniedCounts are the refusals that INFO shows.
 type deniedCounts struct{ auth, command, channel int64 }
 
-// aclRule is what is checked for a row of the table.
+// aclRule is what the rules check for one command specification.
 type aclRule struct {
-	command  *acl.Command
-	firstArg int // the arguments from here on are the command's own
+	command *acl.Command
+	// firstArg is the index of the first argument after the command's name.
+	firstArg int
 }
 
 var (
+	// aclRegistry and aclRules never change after the start: any goroutine reads them. aclRules
+	// is indexed like protocol.Commands.
 	aclRegistry = newACLRegistry()
 	aclRules    = func() []aclRule {
 		by := make([]aclRule, len(protocol.Commands))
@@ -45,6 +54,8 @@ var (
 	}()
 )
 
+// newACLRegistry registers every command that conch has. It panics if one is in no ACL
+// category, which only a change to the command table can cause.
 func newACLRegistry() *acl.Registry {
 	var present []string
 	for _, row := range protocol.Commands {
@@ -52,18 +63,18 @@ func newACLRegistry() *acl.Registry {
 	}
 	l, err := acl.NewRegistry(present, broker.Match)
 	if err != nil {
-		panic(err) // a row was added to the table, and not to the categories
+		panic(err)
 	}
 	return l
 }
 
-// newAccessControl reads the rules. What the file says about the default user counts more than a password for it.
+// newAccessControl reads the rules. The file overrides RequirePassword for the default user.
 func newAccessControl(o *Options) (*accessControl, error) {
 	a := &accessControl{users: acl.NewUsers(aclRegistry), file: o.ACLFile, hashSlots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if o.RequirePassword != "" {
 		digest := acl.Hash([]byte(o.RequirePassword))
 		a.users.RequirePassword(&digest)
-		o.RequirePassword = "" // the digest will do
+		o.RequirePassword = "" // the digest is enough: the password itself does not stay in memory
 	}
 	if a.file != "" {
 		if err := aclfile.Load(a.users, a.file, &o.Log); err != nil {
@@ -74,7 +85,7 @@ func newAccessControl(o *Options) (*accessControl, error) {
 	return a, nil
 }
 
-// refresh works out again what other goroutines read.
+// refresh recomputes what other goroutines read. It must run after each change of users.
 func (a *accessControl) refresh() {
 	u := a.users.Find(acl.DefaultUser)
 	a.defaultUserOpen.Store(u.Enabled() && u.NoPassword())
@@ -86,7 +97,8 @@ func (a *accessControl) refresh() {
 	a.nextTokenExpiry.Store(max(1, next.Unix()))
 }
 
-// requirepass is what CONFIG GET says of the default user's password: whether there is one. Nobody knows which.
+// requirepass is the value of CONFIG GET requirepass: empty without a password, else
+// "(redacted)". Only a digest is kept.
 func (a *accessControl) requirepass() string {
 	if a.users.Find(acl.DefaultUser).NoPassword() {
 		return ""
@@ -94,8 +106,8 @@ func (a *accessControl) requirepass() string {
 	return string(redacted)
 }
 
-// hash makes the digest of a password on a reader's goroutine. As many as there are processors do so at once: the rest
-// wait, so that peers who guess leave something for those who publish.
+// hash computes the digest of a password on a reader's goroutine. At most one reader per
+// processor hashes at once. Guessed passwords therefore leave time for publishers.
 func (a *accessControl) hash(password []byte) acl.Digest {
 	a.hashSlots <- struct{}{}
 	defer func() { <-a.hashSlots }()

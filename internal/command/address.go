@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// Address is one end of a connection, as CLIENT LIST, MONITOR and the log show it. The zero Address is shown as nothing.
+// Address is one end of a connection, as CLIENT LIST, MONITOR and the log show it. The zero
+// Address prints as nothing.
 type Address struct {
-	TCP  netip.AddrPort // not valid for another kind
-	Unix string         // the path of the socket; a peer's own end has no name, so both ends show this
+	TCP  netip.AddrPort // valid for TCP only
+	Unix string         // the path of the socket; the client's end has no name, so both ends show it
 	Text string         // of an end that is neither
 }
 
-// String is the address as Redis' CLIENT LIST shows it: a Unix socket has the port 0.
+// String is the address in CLIENT LIST, as in Redis: a Unix socket has the port 0.
 func (a Address) String() string { return string(a.append(nil)) }
 
-// append appends the text of the address, which for TCP needs no memory.
+// append appends the text of the address. A TCP address takes no allocation.
 func (a Address) append(b []byte) []byte {
 	switch {
 	case a.TCP.IsValid():
@@ -26,7 +27,7 @@ func (a Address) append(b []byte) []byte {
 	return append(b, a.Text...)
 }
 
-// monitor is the address as MONITOR shows it: other than CLIENT LIST does, in Redis too.
+// monitor is the address in MONITOR. Its form differs from CLIENT LIST, in Redis too.
 func (a Address) monitor() string {
 	if a.Unix != "" {
 		return "unix:" + a.Unix
@@ -34,8 +35,10 @@ func (a Address) monitor() string {
 	return a.String()
 }
 
-// ParseAddress reads an address as a client writes it, to be compared with those of connections without formatting them.
-// What is not spelt as conch spells it is equal to none.
+// ParseAddress reads an address as a client writes it.
+//
+// CLIENT KILL compares the result with the addresses of connections, without formatting each.
+// An address in another spelling than conch's own equals none.
 func ParseAddress(text string) Address {
 	if a, err := netip.ParseAddrPort(text); err == nil && a.String() == text {
 		return Address{TCP: a}

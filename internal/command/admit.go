@@ -5,9 +5,11 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Admit refuses what a RESP2 subscriber may not do, and keeps back what belongs into a transaction. Unknown commands
-// and wrong arguments are answered as such first, as in Redis; and a line of conch's own is never mistaken for a push,
-// so lines are free.
+// Admit implements [broker.Conn]: it refuses a command, queues it for EXEC, or lets it run.
+//
+// Unknown commands and wrong arguments get their own errors first, as in Redis. A RESP2
+// subscriber may send few commands, because a reply could be taken for a message. Lines have no
+// such limit: a reply in a line never looks like a message.
 func (e *executor) Admit(r *broker.Request) bool {
 	inv, stats := r.Tag.(*invocation), &e.service.stats
 	stats.begin(e)
@@ -49,7 +51,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 	return true
 }
 
-// AcceptsRun wants a run message by message where each command in it is refused, answered, kept, or shown by itself.
+// AcceptsRun implements [broker.Conn]. A run is split where each of its commands is refused,
+// replied to, queued, or shown to monitors on its own.
 func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	if e.mayPublish(r.Tag.(*invocation)) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
 		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) {
@@ -58,8 +61,8 @@ func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole 
 	return splitRun(r), false
 }
 
-// overMaxSubscriptions tells whether a command would take the connection over its limit. Names that it holds already do not count:
-// a library that subscribes anew to all it knows must get through.
+// overMaxSubscriptions reports whether a command would exceed MaxSubscriptions. Names already
+// held do not count. So a client library can repeat all its subscriptions at the limit.
 func (e *executor) overMaxSubscriptions(r *broker.Request) bool {
 	room := e.service.options.MaxSubscriptions - e.sub.NumSubscriptions()
 	if len(r.Names) <= room {
@@ -77,7 +80,8 @@ func (e *executor) errTooManySubscriptions() *protocol.Error {
 	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", e.service.options.MaxSubscriptions)
 }
 
-// rejectsPredicates answers a subscription whose predicates are not possible here.
+// rejectsPredicates replies with an error if the predicates of a subscription are not possible
+// here.
 func (e *executor) rejectsPredicates(r *broker.Request, inv *invocation) bool {
 	err := e.checkPredicates(r, inv)
 	if err != nil {
@@ -86,7 +90,7 @@ func (e *executor) rejectsPredicates(r *broker.Request, inv *invocation) bool {
 	return err != nil
 }
 
-// rejectsUnauthorized checks a command, and answers it if the user may not run it.
+// rejectsUnauthorized replies with an error if the user may not run a command.
 func (e *executor) rejectsUnauthorized(inv *invocation) bool {
 	err := e.authorize(inv)
 	if err != nil {
@@ -95,17 +99,18 @@ func (e *executor) rejectsUnauthorized(inv *invocation) bool {
 	return err != nil
 }
 
-// recordCommand takes note of how the peer speaks now.
+// recordCommand keeps how the client writes its commands: close notices and replies follow it.
 func (e *executor) recordCommand(inv *invocation) {
 	if inv.dialect != protocol.RESP {
 		e.crlf = inv.crlf
 	}
-	e.speaksLines = inv.dialect == protocol.Line || e.speaksLines && inv.dialect == protocol.Inline // a PING in between changes nothing
+	// An inline PING between lines changes nothing.
+	e.speaksLines = inv.dialect == protocol.Line || e.speaksLines && inv.dialect == protocol.Inline
 	e.last = inv.row
 	e.replyMode.skip, e.replyMode.skipNext = e.replyMode.skipNext, false
 }
 
-// hasSubscriptions tells whether the connection has subscriptions of a form.
+// hasSubscriptions reports whether the connection has subscriptions of a form.
 func (e *executor) hasSubscriptions(f broker.Form) bool {
 	return e.sub.Count(f, broker.Topic)+e.sub.Count(f, broker.Shard) > 0
 }

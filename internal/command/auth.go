@@ -13,7 +13,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// authorize checks a command on its way in. Nil lets it pass.
+// authorize checks a command before it runs. It returns nil if the user may run it.
 func (e *executor) authorize(inv *invocation) *protocol.Error {
 	if e.user == nil {
 		e.assignInitialUser()
@@ -31,16 +31,19 @@ func (e *executor) authorize(inv *invocation) *protocol.Error {
 	return nil
 }
 
-// mayPublish tells whether authorize would let a run of publishes pass.
+// mayPublish reports whether authorize would allow each publish of a run.
 func (e *executor) mayPublish(inv *invocation) bool {
 	return e.unrestricted || e.user != nil && !e.unauthenticated() && e.checkACL(inv) == nil
 }
 
-// unauthenticated tells whether the peer must say who it is before it may do anything. Any goroutine may ask.
+// unauthenticated reports whether the client must authenticate before any other command. Any
+// goroutine may call it.
 func (c *Conn) unauthenticated() bool {
 	return c.unauthSince.Load() != 0 && !c.service.access.defaultUserOpen.Load()
 }
 
+// checkACL holds a command against the user's rules. A rule for a topic covers it with any
+// predicate.
 func (e *executor) checkACL(inv *invocation) *acl.Denial {
 	r := &aclRules[inv.row.Index()]
 	args := inv.args[min(r.firstArg, len(inv.args)):]
@@ -50,7 +53,8 @@ func (e *executor) checkACL(inv *invocation) *acl.Denial {
 	return e.user.Check(r.command, args)
 }
 
-// authorizeQueued checks a command of a transaction once more, at EXEC: rights may have changed since it was queued.
+// authorizeQueued checks a queued command again at EXEC: rules may have changed since it was
+// queued.
 func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
 	if e.unrestricted {
 		return nil
@@ -68,8 +72,8 @@ func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
 		"accumulated and the EXEC call. This command is no longer allowed for the following reason: " + why}
 }
 
-// noAuth and noPerm speak to programs in Redis' words, and tell those who type what to type.
-
+// noAuth is the error of a command before AUTH. RESP gets Redis' text, a line gets the command
+// to type.
 func noAuth(inv *invocation) *protocol.Error {
 	if inv.dialect == protocol.Line {
 		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
@@ -77,6 +81,7 @@ func noAuth(inv *invocation) *protocol.Error {
 	return protocol.ErrNoAuth()
 }
 
+// noPerm is the error of a command that the rules deny. A line also gets the command to type.
 func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
 	text := r.Text()
 	if inv.dialect == protocol.Line {
@@ -85,14 +90,17 @@ func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
 	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
 }
 
-// setUser makes the connection that user's.
+// setUser makes u the user of the connection.
 func (e *executor) setUser(u *acl.User) {
 	e.user = u
 	e.unrestricted = u.Unrestricted() && e.unauthSince.Load() == 0
 }
 
-// assignInitialUser makes the connection its first user's: whom its certificate names, else the default user. With a certificate that
-// is found out at once, else at the first command: until then nothing of the connection is with the core.
+// assignInitialUser gives a new connection its first user: the certificate's user, else the
+// default user.
+//
+// With a certificate it runs before the first read. Else it runs at the first command, because
+// the core knows nothing of the connection until then.
 func (e *executor) assignInitialUser() {
 	if name := e.certName; name != "" {
 		if u := e.service.access.users.Find(name); u != nil && u.Enabled() {
@@ -104,30 +112,34 @@ func (e *executor) assignInitialUser() {
 	e.setUser(e.service.access.users.Find(acl.DefaultUser))
 }
 
-// requireAuth marks the connection as unauthenticated, unless the default user is open.
+// requireAuth marks the connection as unauthenticated, unless the default user is open. RESET
+// does not restart the auth timeout.
 func (c *Conn) requireAuth() {
 	if c.service.access.defaultUserOpen.Load() {
 		c.unauthSince.Store(0)
 		return
 	}
-	c.unauthSince.CompareAndSwap(0, int64(uptime.Now())) // who is one already has no more time for it: RESET is no way round auth-timeout
+	c.unauthSince.CompareAndSwap(0, int64(uptime.Now()))
 }
 
-// resetUser makes the connection as it was when it came.
+// resetUser restores the user that the connection had at first.
 func (e *executor) resetUser() {
 	e.requireAuth()
 	e.token = nil
 	e.assignInitialUser()
 }
 
+// userName is the name that CLIENT LIST and the log show.
 func (e *executor) userName() string {
-	if e.user == nil { // it has not said a word
+	if e.user == nil { // no command yet
 		return acl.DefaultUser
 	}
 	return e.user.Name()
 }
 
-// authenticate makes the peer another user, if the password is right. A wrong one changes nothing.
+// authenticate changes the user if the password is right. A wrong password changes nothing.
+//
+// It evicts the connection if the new user may not hold its subscriptions.
 func (w *response) authenticate(name string, password acl.Digest) *protocol.Error {
 	c, a := w.executor, w.executor.service.access
 	u, token, ok := a.users.Authenticate(name, password, time.Now())
@@ -145,8 +157,8 @@ func (w *response) authenticate(name string, password acl.Digest) *protocol.Erro
 	return nil
 }
 
-// logAuthFailure logs a wrong password. The name is logged if there is such a user: else it may be a password typed in the
-// wrong place.
+// logAuthFailure logs a wrong password. The log names existing users only: another name may be
+// a password in the wrong place.
 func (e *executor) logAuthFailure(name string) {
 	suppressed, ok := e.service.access.authFailureLog.Allow(uptime.Now())
 	if !ok {
@@ -159,10 +171,11 @@ func (e *executor) logAuthFailure(name string) {
 		Msg("authentication failed")
 }
 
-// maxLogged bounds what a refused peer can have kept in ACL LOG.
+// maxLogged bounds the bytes of one client-supplied text in ACL LOG, and of a library's name in
+// the log.
 const maxLogged = 256
 
-// recordDenial counts a refusal, and notes it in ACL LOG.
+// recordDenial counts a refusal and adds it to ACL LOG.
 func (e *executor) recordDenial(r *acl.Denial, inv *invocation) {
 	a := e.service.access
 	switch r.Reason {
@@ -182,9 +195,10 @@ func (e *executor) recordDenial(r *acl.Denial, inv *invocation) {
 	}, time.Now(), func() string { return string(e.appendInfo(nil, inv)) })
 }
 
+// truncate copies the start of s, so that a long text can be collected.
 func truncate(s string) string { return strings.Clone(s[:min(len(s), maxLogged)]) }
 
-// randomHex returns so many hex digits that nobody can guess.
+// randomHex returns unpredictable hex digits.
 func randomHex(digits int) string {
 	b := make([]byte, (digits+1)/2)
 	_, _ = rand.Read(b) // it never fails: without randomness the process ends

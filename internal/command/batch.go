@@ -11,49 +11,65 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// maxPooledCalls bounds what a pooled batch keeps after one with very many commands or arguments.
+// maxPooledCalls bounds the slices that a pooled batch keeps. One batch with very many commands
+// must not pin memory.
 const maxPooledCalls = 4096
 
-// batch is one socket read on its way through the core: the bytes, the commands that alias them, the requests made
-// of those. The reader fills it, the core applies it, and Applied puts it back into the pool.
+// Batch is one read on its way through the core: its bytes, the commands that alias them, and
+// the requests to the core.
+//
+// The reader fills it, the core applies it, and Applied returns it to the pool. It has one
+// owner at a time: [broker.Broker.Submit] hands it over.
 type Batch struct {
 	broker.Batch
-	buf      *outbox.Buffer
-	start    int              // of data in it
-	data     []byte           // what there is to parse
-	used     int              // so much of data is parsed
-	command  protocol.Command // just found
-	calls    []invocation
-	args     [][]byte // room for arguments
-	payloads [][]byte // room for payloads of runs
-	charged  int64    // what it is counted for in memory, besides buf
+	buf *outbox.Buffer
+	// start is the index of data in buf.
+	start int
+	// data is what the reader has to parse; used counts its parsed bytes.
+	data []byte
+	// used counts the parsed bytes of data.
+	used int
+	// command is the last parsed command.
+	command protocol.Command
+	calls   []invocation
+	// args and payloads are room for arguments and for payloads of runs. Commands alias them.
+	args     [][]byte
+	payloads [][]byte // of runs
+	// charged is the memory that the batch counts for, besides buf.
+	charged int64
 }
 
-// invocation is one command, or a run of publishes: what the reader found out about it, for the moment when the core comes to
-// it.
+// invocation is one parsed command, or a run of publishes, on its way to the core. The reader
+// fills it in; afterwards it belongs to the core until the batch is released.
 type invocation struct {
 	handler *handler
 	row     *protocol.CommandSpec
 	dialect protocol.Dialect
 	crlf    bool
-	args    [][]byte        // of a run, those of the first command
-	err     *protocol.Error // if there is one, it is the answer
-	run     protocol.Run    // for a publish in RESP or in lines
-	buf     *outbox.Buffer  // what the arguments lie in
+	args    [][]byte // of a run, those of its first command
+	// err is the reply, if the reader found an error.
+	err *protocol.Error
+	run protocol.Run   // of publishes, in RESP or in lines
+	buf *outbox.Buffer // holds the arguments
 
-	predicates []broker.Filter // of what is subscribed to; nil if nothing has a predicate
-	question   *question       // that has been put about what it publishes, if one has
-	long       *longCommand    // if it has so many names that it comes in pieces
-	piece      int             // of long: 0 is the first
+	// predicates has one entry for each name to subscribe to; nil if no name has a predicate.
+	predicates []broker.Filter
+	// question lists the predicates evaluated for a publish, if there are any.
+	question *question
+	// long is shared by the pieces of a command with very many names; piece counts from 0.
+	long  *longCommand
+	piece int
 }
 
+// batches pools them. A batch is its own Tag: Applied gets it back without an allocation.
 var batches = sync.Pool{New: func() any {
 	b := new(Batch)
 	b.Tag = b
 	return b
 }}
 
-// newBatch makes a batch of the bytes from start to n of buf, which it retains from now on.
+// newBatch makes a batch of the bytes from start to n of buf. The batch takes over the caller's
+// reference to buf.
 func newBatch(from *broker.Subscriber, in *outbox.Buffer, start, n int) *Batch {
 	b := batches.Get().(*Batch)
 	b.From, b.buf, b.start, b.data, b.used = from, in, start, in.Bytes[start:n], 0
@@ -69,16 +85,17 @@ func (b *Batch) memSize() int64 {
 	return int64(cap(b.calls)*int(call) + cap(b.Requests)*int(request) + (cap(b.args)+cap(b.payloads))*sliceSize)
 }
 
-// release puts b back. Nobody may hold a byte of it from here on, but of buf, which counts its references.
+// release returns b to the pool. No slice of it may be used afterwards, except those of buf,
+// which counts its references.
 func (b *Batch) release() {
 	b.buf.Release()
 	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
-	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // or the pool would keep buffers alive
+	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // cleared: a pooled batch must not keep buffers alive
 	b.args, b.payloads = cleared(b.args), cleared(b.payloads)
 	batches.Put(b)
 }
 
-// cleared is s with nothing in it, ready to be filled again unless it has grown out of the ordinary.
+// cleared is s emptied, for reuse. A slice with more room than maxPooledCalls is dropped.
 func cleared[T any](s []T) []T {
 	if cap(s) > maxPooledCalls {
 		return nil
@@ -87,7 +104,10 @@ func cleared[T any](s []T) []T {
 	return s[:0]
 }
 
-// freeTail is what is free behind s, some at least: what is appended to it becomes part of s by extended.
+// freeTail is the free room behind s, at least 8 entries. After an append to it, extended makes
+// the new entries part of s.
+//
+// So the parser appends arguments to a shared slice, without an allocation for each command.
 func freeTail(s *[][]byte) [][]byte {
 	if cap(*s)-len(*s) < 8 {
 		*s = make([][]byte, 0, 256+2*cap(*s)) // the old array stays with the commands that alias it
@@ -95,16 +115,18 @@ func freeTail(s *[][]byte) [][]byte {
 	return (*s)[len(*s):]
 }
 
-// extended is s with what was appended to what freeTail returned.
+// extended is s with the entries appended to its freeTail.
 func extended(s, more [][]byte) [][]byte {
 	if n := len(s) + len(more); n <= cap(s) {
 		return s[:n]
 	}
-	return more // append had to make an array of its own
+	return more // append has made a new array
 }
 
-// add makes room for one more call and its request, which are empty: see release. Another add may move both: so a request
-// gets its Tag when all are there.
+// add appends an empty invocation and its empty request. Entries in the free capacity are zero:
+// see release.
+//
+// A later add may move both. So a request gets its Tag when the batch is complete: see submit.
 func (b *Batch) add() (*invocation, *broker.Request) {
 	n := len(b.calls)
 	if n == cap(b.calls) {
@@ -117,8 +139,8 @@ func (b *Batch) add() (*invocation, *broker.Request) {
 	return &b.calls[n], &b.Requests[n]
 }
 
-// findRuns makes inv the run that begins with the command just found, n bytes of data, and adds a call for each run that
-// follows it and is written the same way, to whatever topics.
+// findRuns makes inv the run that starts at the last parsed command, of n bytes. Further runs
+// in the same spelling, to whatever topics, are added as invocations of their own.
 func (b *Batch) findRuns(inv *invocation, req *broker.Request, n int, l *protocol.Limits) {
 	if inv.dialect == protocol.Line {
 		b.used += inv.run.ScanLines(&b.command, b.data[b.used:], n, freeTail(&b.payloads), l.Line)
@@ -141,7 +163,8 @@ func (b *Batch) findRuns(inv *invocation, req *broker.Request, n int, l *protoco
 	}
 }
 
-// findRun makes inv the run that begins with its command, n bytes of data. A large message is a run of its own.
+// findRun makes inv the run that starts at its command, of n bytes. A large message is a run of
+// its own.
 func (b *Batch) findRun(inv *invocation, req *broker.Request, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
 	if len(inv.args[2]) >= outbox.LargePayload {
@@ -172,7 +195,7 @@ func (inv *invocation) topics() [][]byte {
 	return nil
 }
 
-// splitRun takes a run apart: a request for each message.
+// splitRun returns one request for each message of a run.
 func splitRun(run *broker.Request) []broker.Request {
 	calls := make([]invocation, len(run.Payloads))
 	requests := make([]broker.Request, len(calls))
@@ -187,8 +210,8 @@ func splitRun(run *broker.Request) []broker.Request {
 	return requests
 }
 
-// preserveName moves the name of a publish out of the bytes that were read, where that of a message takes its place.
-// MONITOR shows it as it was spelt.
+// preserveName moves the command's name out of the read buffer: RewriteAsMessages overwrites it
+// there. MONITOR shows the name as it was spelt.
 func (inv *invocation) preserveName() {
 	for _, usual := range commonNames {
 		if string(usual) == string(inv.args[0]) {
@@ -199,4 +222,5 @@ func (inv *invocation) preserveName() {
 	inv.args[0] = bytes.Clone(inv.args[0])
 }
 
+// commonNames are the spellings that need no copy.
 var commonNames = [][]byte{[]byte("PUBLISH"), []byte("publish"), []byte("SPUBLISH"), []byte("spublish")}

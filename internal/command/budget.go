@@ -2,22 +2,26 @@ package command
 
 import "github.com/conchmq/conch/protocol"
 
-// The answers of a transaction are made in one instant, while everybody waits. So their bytes are bounded together, and so
-// is the work that takes long without making bytes: it counts as many bytes as could be made meanwhile, about.
 const (
+	// execBudget bounds the replies of one EXEC, in bytes. The whole EXEC runs in one instant,
+	// and every other connection waits for it.
+	//
+	// Slow work that makes few bytes counts too: as about as many bytes as could be made in
+	// that time.
 	execBudget          = 4 << 20
-	workPerName         = 16   // looking at a name
-	workPerRow          = 1024 // writing a row of a table
-	workPerSubscription = 64   // adding up the account of a subscription
+	workPerName         = 16   // to look at a name
+	workPerRow          = 1024 // to write a row of a table
+	workPerSubscription = 64   // to add up the account of a subscription
 	globWorkPerUnit     = 4    // steps of a costly glob
 )
 
-// errOverBudget answers a command with a large answer in a transaction that has had its share of them.
+// errOverBudget is the reply to a command with a large reply in an EXEC that has used its
+// budget.
 var errOverBudget = protocol.Errorf("the answers of this transaction are too large together (over %d bytes, or as much work): this command did "+
 	"not run; send it by itself", execBudget)
 
-// run runs the handler. Within an EXEC the answer counts, and what may be large is refused once there is too much: so
-// a transaction costs no more than maxSpent and one answer.
+// run runs the handler. Within EXEC the reply counts against execBudget, and commands with
+// large replies are refused above it. So an EXEC costs at most execBudget and one reply.
 func (w *response) run() {
 	if m := w.executor.txn; m != nil && m.inExec {
 		w.runInExec(m)
@@ -27,6 +31,7 @@ func (w *response) run() {
 	w.executor.service.stats.failed(w.inv.row, w.buf, w.inv.dialect)
 }
 
+// runInExec checks the budget before a command with a large reply, and charges it afterwards.
 func (w *response) runInExec(m *transaction) {
 	if w.inv.row.LargeReply && m.spent > execBudget {
 		w.fail(errOverBudget)

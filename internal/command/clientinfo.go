@@ -10,12 +10,15 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// idleCost is what a connection costs while nothing is under way, about: see decision 006.
+// idleCost is about what an idle connection costs: see decision 006.
 const idleCost = 5 << 10
 
-// appendInfo appends a connection's line of CLIENT LIST: the fields of Redis 7.2, in their order, then some of our own.
-// running is the command that it is executing, nil if it is idle. It is made for each connection of a list, and for
-// refusals: so it formats nothing but numbers, and costs about a microsecond.
+// appendInfo appends the connection's line of CLIENT LIST: the fields of Redis 7.2 in their
+// order, then conch's own.
+//
+// running is the command that the connection is executing, nil if it is idle. A list needs a
+// line for each connection, and ACL LOG one for each refusal. So it formats numbers only, and
+// takes about a microsecond.
 func (e *executor) appendInfo(b []byte, running *invocation) []byte {
 	f := fields(b)
 	f.number("id=", e.id)
@@ -46,7 +49,8 @@ func (e *executor) appendInfo(b []byte, running *invocation) []byte {
 	return f
 }
 
-// addMemory adds the fields from multi to tot-mem. What is not here is 0: replies have no buffer of their own.
+// addMemory adds the fields from multi to tot-mem. Fields that are always 0 stand for buffers
+// that conch does not have.
 func (e *executor) addMemory(f *fields, running *invocation) {
 	multi, multiMemory := -1, 0
 	if m := e.txn; m != nil {
@@ -71,7 +75,8 @@ func (e *executor) addMemory(f *fields, running *invocation) {
 	f.number(" tot-mem=", idleCost+held+int64(query+free+arguments))
 }
 
-// addAccount adds what became of messages. What is queued in this very round counts: it is handed over first.
+// addAccount adds what became of messages. The flush comes first: messages of the current round
+// count as well.
 func (e *executor) addAccount(f *fields) {
 	e.Flush()
 	t := e.outbox.Counts()
@@ -82,7 +87,7 @@ func (e *executor) addAccount(f *fields) {
 	f.number(" undelivered=", t.Undelivered)
 }
 
-// fields is a line in the making.
+// fields is a line that is being built.
 type fields []byte
 
 func (f *fields) text(name, value string) { *f = append(append(*f, name...), value...) }
@@ -90,7 +95,7 @@ func (f *fields) number(name string, value int64) {
 	*f = strconv.AppendInt(append(*f, name...), value, 10)
 }
 
-// lastCommand is how CLIENT LIST shows a command; NULL is none, or one that does not exist.
+// lastCommand is how CLIENT LIST shows a command; NULL stands for none, or for an unknown one.
 func lastCommand(row *protocol.CommandSpec) string {
 	if row == nil {
 		return "NULL"
@@ -98,11 +103,11 @@ func lastCommand(row *protocol.CommandSpec) string {
 	return row.FullName()
 }
 
-// sentBytes is how many bytes the command took on the wire, if it was written without needless ones.
+// sentBytes is the command's size on the wire, in its shortest spelling.
 func (inv *invocation) sentBytes() int {
 	n := 0
 	for _, arg := range inv.args {
-		n += len(arg) + 1 // a blank, or at last the LF
+		n += len(arg) + 1 // a blank, or the LF at the end
 	}
 	switch {
 	case inv.dialect == protocol.RESP:
@@ -116,7 +121,7 @@ func (inv *invocation) sentBytes() int {
 	return n
 }
 
-// appendFlags appends the letters of Redis for what a connection is and does, N if that is nothing out of the ordinary.
+// appendFlags appends Redis' letters for the state of a connection, N if none applies.
 func (e *executor) appendFlags(b []byte) []byte {
 	on := e.clientFlags
 	before := len(b)

@@ -6,7 +6,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// sendCloseNotice queues the close notice. A slow connection loses what waits; whoever else must go gets it first.
+// sendCloseNotice queues the close notice. A slow connection loses its outbox for it; any other
+// connection gets its pending messages first.
 func (e *executor) sendCloseNotice(reason CloseReason) {
 	switch reason {
 	case CloseReasonKilled:
@@ -19,7 +20,7 @@ func (e *executor) sendCloseNotice(reason CloseReason) {
 	}
 }
 
-// closeNoticeText is why a connection must go.
+// closeNoticeText is the reason in the close notice, for people.
 func (o *Options) closeNoticeText(reason CloseReason) string {
 	switch reason {
 	case CloseReasonAuthTimeout:
@@ -38,8 +39,11 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 	return fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
 }
 
-// closeNotice tells a peer why it must go, where its protocol has a way to say it: an unsolicited frame would be taken for a
-// reply by RESP2 clients. Who has yet to authenticate waits for no message, and is told in any protocol.
+// closeNotice encodes the close notice in the client's protocol, nil if that has no frame for
+// it.
+//
+// RESP2 has none: its clients take an unsolicited frame for a reply. An unauthenticated client
+// waits for no message, so it gets an error in any protocol.
 func (e *executor) closeNotice(reason CloseReason) []byte {
 	text := e.service.options.closeNoticeText(reason)
 	if !e.speaksLines && reason == CloseReasonAuthTimeout {
@@ -48,7 +52,8 @@ func (e *executor) closeNotice(reason CloseReason) []byte {
 	if !e.speaksLines && e.version == protocol.RESP2 {
 		return nil
 	}
-	if !e.speaksLines { // a push of a kind of its own; unknown kinds are safe in RESP3
+	if !e.speaksLines {
+		// A push of an unknown kind is safe in RESP3: clients ignore it.
 		b := e.version.AppendHeader(nil, protocol.Push, 3)
 		b = protocol.AppendBulkString(protocol.AppendBulkString(b, "closing"), reason.String())
 		return protocol.AppendBulkString(b, text)

@@ -1,33 +1,34 @@
 package command
 
-// CloseReason is why a connection ended. The list is closed: every connection ends for exactly one of these, is counted
-// under it, and logged with it at debug.
+// CloseReason is why a connection ended. The list is closed: every connection ends for exactly
+// one reason. INFO counts it as ended_..., and the log shows it at debug.
 type CloseReason int32
 
 // The reasons.
 const (
 	CloseReasonNone              CloseReason = iota // it has not ended
-	CloseReasonEOF                                  // the peer closed its side
-	CloseReasonIOError                              // reading or writing failed: reset, timed out, gone
-	CloseReasonQuit                                 // the peer said QUIT
-	CloseReasonProtocol                             // bytes that cannot be read on
+	CloseReasonEOF                                  // the client closed its side
+	CloseReasonIOError                              // a read or a write failed: reset, timed out, gone
+	CloseReasonQuit                                 // the client sent QUIT
+	CloseReasonProtocol                             // the bytes cannot be parsed any further
 	CloseReasonHTTP                                 // an HTTP request from a browser
-	CloseReasonSlowHard                             // its outbox went over the hard limit
-	CloseReasonSlowSoft                             // its outbox was over the soft limit for too long
-	CloseReasonWriteStalled                         // it took not one byte for as long as that
-	CloseReasonMaxMemory                            // all together held too much, and it held most
+	CloseReasonSlowHard                             // its outbox exceeded slow-hard
+	CloseReasonSlowSoft                             // its outbox exceeded slow-soft for slow-time
+	CloseReasonWriteStalled                         // the client took no byte for slow-time
+	CloseReasonMaxMemory                            // all connections exceeded max-memory, and this was the largest
 	CloseReasonShutdown                             // the server stops
-	CloseReasonKilled                               // somebody said CLIENT KILL
-	CloseReasonHandshake                            // no TLS handshake, or a failed one, on a TLS port
-	CloseReasonAuthTimeout                          // it did not say who it is in time
-	CloseReasonPermissionRevoked                    // its user is gone, or may no longer listen to what it holds
-	CloseReasonToken                                // the token that it came in with expired or was revoked
-	CloseReasonPanic                                // a defect of ours, in this connection alone
-	CloseReasonProtected                            // refused: protected mode
-	CloseReasonMaxConnections                       // refused: too many connections
-	closeReasons
+	CloseReasonKilled                               // CLIENT KILL
+	CloseReasonHandshake                            // the TLS handshake failed, or none came
+	CloseReasonAuthTimeout                          // no AUTH within auth-timeout
+	CloseReasonPermissionRevoked                    // its user was deleted, or may not hold a subscribed topic any more
+	CloseReasonToken                                // its token expired or was revoked
+	CloseReasonPanic                                // a defect of conch, in this connection alone
+	CloseReasonProtected                            // rejected: protected mode
+	CloseReasonMaxConnections                       // rejected: too many connections
+	closeReasons                                    // how many there are
 )
 
+// closeReasonNames are in INFO (ended_...), in the log and in docs/operations.md.
 var closeReasonNames = [closeReasons]string{
 	CloseReasonNone: "none", CloseReasonEOF: "eof", CloseReasonIOError: "broken", CloseReasonQuit: "quit", CloseReasonProtocol: "protocol",
 	CloseReasonHTTP: "hostile", CloseReasonSlowHard: "slow_hard", CloseReasonSlowSoft: "slow_soft", CloseReasonWriteStalled: "stalled",
@@ -35,11 +36,13 @@ var closeReasonNames = [closeReasons]string{
 	CloseReasonPermissionRevoked: "rights", CloseReasonToken: "token", CloseReasonPanic: "panic", CloseReasonProtected: "protected", CloseReasonMaxConnections: "full",
 }
 
-// String is the reason as logs and INFO show it.
+// String is the name of the reason in the log and in INFO.
 func (r CloseReason) String() string { return closeReasonNames[r] }
 
-// appliesPending tells whether what the peer sent before such an end is still carried out: it ended the connection itself, and
-// some send what they have to say and go.
+// appliesPending reports whether commands sent before the end are still applied.
+//
+// They are if the client ended the connection itself: some clients send all their commands and
+// close at once.
 func (r CloseReason) appliesPending() bool {
 	switch r {
 	case CloseReasonNone, CloseReasonEOF, CloseReasonIOError, CloseReasonQuit, CloseReasonProtocol, CloseReasonHTTP:

@@ -11,30 +11,39 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// commandStats are what INFO shows of commands and of error replies, and what CONFIG RESETSTAT resets. They belong to the
-// core's goroutine: counting takes no atomics. The clock is read twice for a batch and never for a message.
+// commandStats are the command counters of INFO and the error replies by code. CONFIG RESETSTAT
+// resets them.
+//
+// They belong to the core's goroutine: counting takes no atomics. The clock is read twice for a
+// batch and never for a message.
 type commandStats struct {
-	rows   []rowStats // by their places in protocol.Commands
+	// rows are indexed like protocol.Commands.
+	rows   []rowStats
 	errors map[protocol.Code]int64
 
-	// The batch at hand.
-	from        *executor     // nil between batches
-	startedAt   time.Duration // by uptime, at its first command
-	pendingRows []int         // of the rows that have commands pending
-	pending     int           // commands so far
+	// from is the executor whose batch is being timed, nil between batches.
+	from *executor
+	// startedAt is the uptime at the batch's first command.
+	startedAt time.Duration
+	// pendingRows are the indexes of rows with pending commands; pending counts those commands.
+	pendingRows []int
+	pending     int
 
+	// base is subtracted from the counters of [Service.Counts].
 	base baseline
 }
 
-// rowStats are those of one command, as Redis has them.
+// rowStats are the counters of one command, as in Redis.
 type rowStats struct {
 	calls, rejected, failed int64
-	time                    time.Duration // on the core
-	pending                 int           // calls in the batch at hand, whose time is not known yet
+	// time is on the core.
+	time time.Duration
+	// pending counts the calls of the current batch, whose time is not known yet.
+	pending int
 }
 
-// baseline is what the counters of a server had at the last CONFIG RESETSTAT. They themselves only grow: the account of
-// messages and the reasons of ends must add up.
+// baseline holds the server's counters at the last CONFIG RESETSTAT. The counters themselves
+// only grow, because the account of messages and the close reasons must add up.
 type baseline struct{ accepted, commands, bytesIn, bytesOut, full, slow int64 }
 
 func newCommandStats() commandStats {
@@ -50,7 +59,8 @@ func (s *commandStats) begin(from *executor) {
 	s.from, s.startedAt = from, uptime.Now()
 }
 
-// end stops the clock, and shares the time evenly among the commands since begin: what a single one took is not measured.
+// end stops the clock and shares the time evenly among the commands since begin. The time of a
+// single command is not measured.
 func (s *commandStats) end(from *executor) {
 	if s.from != from || from == nil {
 		return
@@ -68,7 +78,7 @@ func (s *commandStats) end(from *executor) {
 	s.pendingRows, s.pending = s.pendingRows[:0], 0
 }
 
-// called counts a command that runs, or a run of them.
+// called counts a command that runs, or a run of publishes.
 func (s *commandStats) called(row *protocol.CommandSpec, commands int) {
 	r := &s.rows[row.Index()]
 	if r.pending == 0 {
@@ -79,7 +89,7 @@ func (s *commandStats) called(row *protocol.CommandSpec, commands int) {
 	s.pending += commands
 }
 
-// rejected counts a command that was refused before it ran; row is nil if there is no such command.
+// rejected counts a command that was refused before it ran; row is nil for an unknown command.
 func (s *commandStats) rejected(row *protocol.CommandSpec, err *protocol.Error) {
 	s.errors[err.Code]++
 	if row != nil {
@@ -87,7 +97,7 @@ func (s *commandStats) rejected(row *protocol.CommandSpec, err *protocol.Error) 
 	}
 }
 
-// failed counts a command that ran, if its answer is an error.
+// failed counts a command that ran and replied with an error.
 func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect protocol.Dialect) {
 	switch {
 	case len(answer) == 0:
@@ -102,7 +112,7 @@ func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect 
 	s.rows[row.Index()].failed++
 }
 
-// reset is CONFIG RESETSTAT, which counts as the first command afterwards.
+// reset is CONFIG RESETSTAT. That command is the first one counted afterwards.
 func (s *commandStats) reset(row *protocol.CommandSpec, now baseline) {
 	clear(s.rows)
 	clear(s.errors)
@@ -110,7 +120,7 @@ func (s *commandStats) reset(row *protocol.CommandSpec, now baseline) {
 	s.called(row, 1)
 }
 
-// errorReplies is how many error replies there were.
+// errorReplies is the number of error replies with any code.
 func (s *commandStats) errorReplies() (all int64) {
 	for _, n := range s.errors {
 		all += n
@@ -143,7 +153,7 @@ func infoErrorstats(w *response) []string {
 	return lines
 }
 
-// base is what the counters have now that CONFIG RESETSTAT resets.
+// base is the current value of the counters that CONFIG RESETSTAT resets.
 func (c *counts) base() baseline {
 	return baseline{
 		accepted: c.Accepted.Load(), commands: c.commands.Load(), bytesIn: c.bytesIn.Load(), bytesOut: c.bytesOut.Load(),
@@ -151,7 +161,7 @@ func (c *counts) base() baseline {
 	}
 }
 
-// since is what was counted since then.
+// since is what was counted after then.
 func (b baseline) since(then baseline) baseline {
 	return baseline{
 		b.accepted - then.accepted, b.commands - then.commands, b.bytesIn - then.bytesIn, b.bytesOut - then.bytesOut,

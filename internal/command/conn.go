@@ -16,55 +16,78 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Transport is what carries a connection's bytes: a socket, for a start. Any goroutine may call its methods; none blocks.
+// Transport carries a connection's bytes: a socket, for a start. Any goroutine may call its
+// methods, the core's too: none blocks.
 type Transport interface {
 	// Addresses are the two ends, the client's first.
 	Addresses() (remote, local Address)
-	// Descriptor is the number of the socket, or -1.
+	// Descriptor is the file descriptor of the socket, or -1.
 	Descriptor() int
-	// StartWriter starts the goroutine that writes what the outbox holds, until it is empty. Called by the core, when
-	// there is none.
+	// StartWriter starts the writer goroutine, which writes the outbox until it is empty. The
+	// core calls it when there is no writer.
 	StartWriter()
-	// Interrupt has a read that waits, and all that follow, fail. What was sent is not lost by that.
+	// Interrupt fails the current read and all later ones. Bytes already queued for the client
+	// are not lost.
 	Interrupt()
 	// SetWriteDeadline is that of [net.Conn].
 	SetWriteDeadline(t time.Time) error
-	// Close ends the connection at once, whatever waits.
+	// Close ends the connection at once; the outbox is lost.
 	Close() error
 }
 
-// Conn is one connection, whatever carries it, as its goroutines share it: the reader, the core with the executor, the
-// writer, and the sweeper. Each field names its owner; what is atomic anybody may read.
+// Conn is one connection, whatever carries it. Its goroutines share it: the reader, the core
+// with the executor, the writer, and the sweeper.
+//
+// Each field names its owner. Any goroutine may read a field without one, because it never
+// changes after Init, and any atomic field.
 type Conn struct {
 	service     *Service
 	transport   Transport
 	id          int64
 	sub         *broker.Subscriber
 	connectedAt time.Duration // by uptime
-	certName    string        // the user that the client's certificate names, if one does; set before anything is submitted
-	reason      atomic.Int32  // a CloseReason; the first one stays
-	aborted     atomic.Bool   // it ends in a way that leaves what it sent undone: see CloseReason.appliesPending
-	unauthSince atomic.Int64  // since when, by uptime, the connection is unauthenticated; 0 if it is not. See auth.go
-	softSince   time.Duration // the sweeper's, by uptime: since when the outbox is over the soft limit; 0 if it is not
-	lastReadAt  atomic.Int64  // when the client last sent something, by the sweeper's clock
+	// certName is the user that the client's certificate names; set before the first submit.
+	certName string
+	// reason is a CloseReason; the first one stays.
+	reason atomic.Int32
+	// aborted is set if the end leaves pending commands undone: see CloseReason.appliesPending.
+	aborted atomic.Bool
+	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.
+	// See auth.go.
+	unauthSince atomic.Int64
+	// softSince is the uptime since which the outbox exceeds the soft limit; 0 if it does not.
+	// The sweeper's.
+	softSince time.Duration
+	// lastReadAt is the time of the last read, by the sweeper's clock.
+	lastReadAt atomic.Int64
 
-	abortSignal atomic.Pointer[chan struct{}] // closed when aborted is set; nil until the connection waits for a slot: see evaluate.go
+	// abortSignal is closed when aborted is set. It is nil until the connection waits for an
+	// evaluator slot: see evaluate.go.
+	abortSignal atomic.Pointer[chan struct{}]
 
-	usage memoryUsage           // of what all hold together; see memusage.go
-	known atomic.Pointer[known] // nil until it has published to a topic with predicates; see judge.go
+	// usage is the connection's part of the memory cap: see memusage.go.
+	usage memoryUsage
+	// known is nil until the connection publishes to a topic with predicates: see judge.go.
+	known atomic.Pointer[known]
 
-	fileTask   *fileTask   // the core's until a fence has passed, the reader's afterwards
-	unfinished *broker.Request // a command that must come again: the same
+	// fileTask and unfinished are the core's until a fence has passed, the reader's afterwards.
+	// No lock is needed: the reader waits for that batch.
+	fileTask   *fileTask
+	unfinished *broker.Request // a command to submit again
 
-	window  readWindow
-	outbox  outbox.Outbox
-	judging sync.WaitGroup // goroutines that judge. Add is the core's; Wait comes after Leave
+	// window makes the reader wait for the core and the writer.
+	window readWindow
+	outbox outbox.Outbox
+	// judging counts the goroutines that evaluate predicates. Only the core calls Add, and Wait
+	// comes after Leave.
+	judging sync.WaitGroup
 
-	Reader   Reader   // the reader's
-	executor executor // the core's
+	// Reader belongs to the reader's goroutine, executor to the core's.
+	Reader   Reader
+	executor executor
 }
 
-// Init makes c a connection of a service. It takes part in nothing until [Service.Add].
+// Init makes c a connection of a service. The service does not know it until [Service.Add].
 func (c *Conn) Init(s *Service, t Transport) {
 	c.service, c.transport, c.id, c.connectedAt = s, t, s.Counts.lastConn.Add(1), uptime.Now()
 	c.executor.Conn, c.Reader.Conn = c, c
@@ -78,53 +101,58 @@ func (c *Conn) Init(s *Service, t Transport) {
 // Reason is why the connection ends, CloseReasonNone if it does not.
 func (c *Conn) Reason() CloseReason { return CloseReason(c.reason.Load()) }
 
-// Outbox is what waits for the client. Its methods say whose they are.
+// Outbox holds the frames for the client. Its methods name the goroutine that may call them.
 func (c *Conn) Outbox() *outbox.Outbox { return &c.outbox }
 
-// SetCertificateUser names the user that the client's certificate stands for. The reader's, before it submits anything.
+// SetCertificateUser sets the user of the client's certificate. The reader calls it before its
+// first submit.
 func (c *Conn) SetCertificateUser(name string) { c.certName = name }
 
-// Log begins a line about this connection. It is nil, which is as good, when nobody wants to see that level.
+// Log starts a log line about the connection. It returns nil, on which all methods are safe, if
+// the level is disabled.
 func (c *Conn) Log(level zerolog.Level) *zerolog.Event {
 	log := &c.service.options.Log
 	return log.WithLevel(level).Int64("conn", c.id) //nolint:zerologlint // the caller sends it
 }
 
-// End records why the connection ends, counts that, and wakes its reader if that is not the one who says so. Any goroutine may call
-// it, the core's too: it does not block.
+// End records the reason, counts it, and wakes the reader. Later reasons do not replace the
+// first. Any goroutine may call it, the core's too: it does not block.
 func (c *Conn) End(reason CloseReason) {
 	first := c.reason.CompareAndSwap(int32(CloseReasonNone), int32(reason))
 	if !reason.appliesPending() {
-		c.abort() // also if it was to be heard out until now
+		c.abort() // even if its pending commands were to be applied until now
 	}
 	if !first {
-		return // it is ending already, for the reason that came first
+		return // it is ending already: the first reason stays
 	}
 	c.service.Counts.Closes[reason].Add(1)
 	c.transport.Interrupt()
 	c.window.stop()
 }
 
-// LogPanic logs what a goroutine of the connection has recovered from.
+// LogPanic logs a panic that a goroutine of the connection has recovered from.
 func (c *Conn) LogPanic(p any) {
 	c.Log(zerolog.ErrorLevel).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("defect in a connection; it is closed")
 }
 
-// Peer is where the connection comes from.
+// Peer is the client's address.
 func (c *Conn) Peer() fmt.Stringer {
 	remote, _ := c.transport.Addresses()
 	return remote
 }
 
-// finalCounts is the counts of a connection that has ended: nothing of it waits any more.
+// finalCounts are the counts of a connection that has ended. Invariant: no message of it waits
+// any more.
 func (c *Conn) finalCounts() outbox.DeliveryCounts {
 	t := c.outbox.Counts()
 	invariant.Check(t.Waiting() == 0, "the account of connection %d does not balance: %+v", c.id, t)
 	return t
 }
 
-// Leave ends the connection's part in the core, and returns when nothing more will be queued: what waits has DrainTimeout
-// from here on.
+// Leave removes the connection from the core and waits until that is applied: nothing is queued
+// afterwards. The outbox then has DrainTimeout to drain.
+//
+// A connection that holds very many names leaves in several batches.
 func (r *Reader) Leave() {
 	r.releaseReader()
 	for more := true; more; {
@@ -134,7 +162,7 @@ func (r *Reader) Leave() {
 		if r.service.core.Submit(batch) {
 			select {
 			case <-done:
-				more = batch.Requests[0].Unfinished // it held very many names
+				more = batch.Requests[0].Unfinished
 			case <-r.service.core.Stopped():
 			}
 		}
@@ -143,7 +171,8 @@ func (r *Reader) Leave() {
 	r.judging.Wait()
 }
 
-// Finish gives back what the connection has held, and logs its end. It comes last, when reader and writer have ended.
+// Finish releases what the connection has held and logs its end. It comes last, after reader
+// and writer have ended.
 func (c *Conn) Finish() {
 	defer c.service.remove(c)
 	c.releaseMemory()
@@ -158,28 +187,32 @@ func (c *Conn) Finish() {
 		Dur("lasted", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
 }
 
-// leaveApplied is the note of a connection's last batch. It is closed when that is applied: by then the connection has
-// ended for the core, in this way or another.
+// leaveApplied is the tag of a connection's last batch. Applied closes it; by then the
+// connection has left the core.
 type leaveApplied chan struct{}
 
+// submitEvict submits an eviction of the connection. It may wait for room in the inbox, so the
+// core never calls it.
 func (c *Conn) submitEvict(reason CloseReason) {
 	c.service.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Tag: reason}}})
 }
 
-// creditPause takes time off what counts for slow-time and auth-timeout. The sweeper's, as sweepReason is.
+// creditPause takes a pause of the process off slow-time and auth-timeout. The sweeper calls
+// it, under the service's lock.
 func (c *Conn) creditPause(late, now time.Duration) {
 	if c.softSince != 0 {
 		c.softSince = min(c.softSince+late, now)
 	}
-	if since := c.unauthSince.Load(); since != 0 { // unless it logs in at this moment
-		c.unauthSince.CompareAndSwap(since, min(since+int64(late), int64(now)))
+	if since := c.unauthSince.Load(); since != 0 {
+		c.unauthSince.CompareAndSwap(since, min(since+int64(late), int64(now))) // it fails if AUTH has just succeeded
 	}
 }
 
-// sweepReason is why a connection must go now, if it must. Called by the sweeper only, under the server's lock.
+// sweepReason is why a connection must end now, CloseReasonNone if it need not. The sweeper
+// calls it, under the service's lock.
 func (c *Conn) sweepReason(now time.Duration) CloseReason {
 	switch {
-	case c.Reason() != CloseReasonNone: // it is on its way out
+	case c.Reason() != CloseReasonNone: // it is ending already
 		return CloseReasonNone
 	case c.overSoftLimit(now):
 		return CloseReasonSlowSoft
@@ -189,13 +222,14 @@ func (c *Conn) sweepReason(now time.Duration) CloseReason {
 	return CloseReasonNone
 }
 
-// authOverdue looks at the time once: when the peer logs in at this moment, there is none any more.
+// authOverdue loads the time once: a successful AUTH may clear it at any moment.
 func (c *Conn) authOverdue(now time.Duration) bool {
 	since := time.Duration(c.unauthSince.Load())
 	return since != 0 && !c.service.access.defaultUserOpen.Load() && now-since > c.service.options.AuthTimeout
 }
 
-// overSoftLimit keeps watch on the soft limit.
+// overSoftLimit tracks how long the outbox exceeds the soft limit, and reports whether that is
+// SlowTime.
 func (c *Conn) overSoftLimit(now time.Duration) bool {
 	o := &c.outbox
 	if o.Policy() != outbox.Disconnect || o.MessageBytes() <= int64(c.service.options.SlowSoft) {
@@ -208,6 +242,6 @@ func (c *Conn) overSoftLimit(now time.Duration) bool {
 	if now-c.softSince < c.service.options.SlowTime {
 		return false
 	}
-	c.softSince = now // said once; the core is about to hear
+	c.softSince = now // one eviction is enough: the next one comes after SlowTime
 	return true
 }

@@ -6,9 +6,11 @@ import (
 	"slices"
 )
 
-// connList is the connections being served, in the order of their ids, which is the order in which they came. The
-// server's lock guards it. A connection that ends leaves a gap, so that one is added, found and removed without a look
-// at the others; gaps are closed when they are half of the list.
+// connList is the connections being served, ordered by id, which is the order of their arrival.
+// The service's lock guards it.
+//
+// A connection that ends leaves a gap: so adding, finding and removing one does not touch the
+// others. The list is compacted when half of it are gaps.
 type connList struct {
 	slots []connSlot
 	gaps  int
@@ -19,7 +21,8 @@ type connSlot struct {
 	conn *Conn // nil once it has ended
 }
 
-// add puts a connection in its place: the last, or nearly, if several listeners accept at once.
+// add inserts a connection by its id: at the end, or nearly, if several listeners accept at
+// once.
 func (l *connList) add(c *Conn) {
 	at := len(l.slots)
 	for at > 0 && l.slots[at-1].id > c.id {
@@ -28,6 +31,7 @@ func (l *connList) add(c *Conn) {
 	l.slots = slices.Insert(l.slots, at, connSlot{c.id, c})
 }
 
+// slot finds an id by binary search; nil if there is none.
 func (l *connList) slot(id int64) *connSlot {
 	i, found := slices.BinarySearchFunc(l.slots, id, func(p connSlot, id int64) int { return cmp.Compare(p.id, id) })
 	if !found {
@@ -44,6 +48,7 @@ func (l *connList) find(id int64) *Conn {
 	return nil
 }
 
+// remove leaves a gap, and compacts the list when half of it are gaps.
 func (l *connList) remove(c *Conn) {
 	p := l.slot(c.id)
 	if p == nil || p.conn == nil {
@@ -58,6 +63,7 @@ func (l *connList) remove(c *Conn) {
 
 func (l *connList) len() int { return len(l.slots) - l.gaps }
 
+// all are the connections, without the gaps.
 func (l *connList) all() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
 		for _, p := range l.slots {
@@ -68,23 +74,26 @@ func (l *connList) all() iter.Seq[*Conn] {
 	}
 }
 
-// all are the connections being served, in the order in which they came. Any goroutine may ask.
+// all are the connections being served, in the order of their arrival. Any goroutine may call
+// it.
 func (s *Service) all() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.AppendSeq(make([]*Conn, 0, s.conns.len()), s.conns.all())
 }
 
-// clients are those of them that have not been evicted: a killed connection takes a moment to close, and is nobody's
-// client meanwhile. Only on the core's goroutine, where executors and subscriptions may be read.
+// clients are the connections that have not been evicted: a killed connection takes a moment to
+// close, and is no client meanwhile.
+//
+// Only the core's goroutine may call it: executors and subscriptions are its own.
 func (s *Service) clients() []*executor {
 	var list []*executor
 	s.eachClient(func(e *executor) { list = append(list, e) })
 	return list
 }
 
-// eachClient is clients without a list of them, for what runs often. It holds the service's lock: what do does must not
-// take that, nor take long.
+// eachClient is clients without a list, for frequent use. It holds the service's lock: do must
+// not take that, and must be short.
 func (s *Service) eachClient(do func(*executor)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,9 +6,13 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Deliver queues one message for one subscription. The limit is held against what waited before: an outbox under it
-// takes one more message, however large, and a subscriber that reads gets it. What a transaction sends to its own
-// connection is held back: it comes after the reply, as in Redis 7.2.
+// Deliver implements [broker.Conn]: it queues messages for one subscription.
+//
+// The limit applies to what waited before. An outbox below it takes one more message, however
+// large, and a subscriber that reads gets it.
+//
+// Messages of a transaction to its own connection are held back: they follow its replies, as in
+// Redis 7.2.
 func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool) {
 	if e.service.memory.OverOnCore {
 		e.service.evictLargest()
@@ -30,20 +34,22 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 	e.messageBytes += e.lastMessageBytes
 	e.queued().Add(frames, info)
 	if int64(e.messageBytes) > e.outbox.Limit && e.outbox.Policy() == outbox.DropOldest {
-		e.Flush() // the outbox cuts what is too much: a round must not pile up more than that
+		e.Flush() // the outbox drops the excess: a round must not pile up more
 	}
 	return false
 }
 
-// overflow applies the policy for slow consumers to messages that come while too many wait. They are not lost under
-// drop-oldest: older ones are, when they are flushed. Losses have a limit too, over which no policy helps.
+// overflow applies the slow consumer policy to messages that come while too many wait.
+//
+// Under drop-oldest they are not lost: older ones are, at the flush. Gaps have a limit too,
+// above which no policy helps.
 func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
 	a, policy := info.Account, e.outbox.Policy()
 	switch {
 	case e.closing:
 	case policy == outbox.Disconnect || !e.outbox.HasGapRoom():
-		evict = true // what waits is lost with it: encoding one more for each pattern took 9.7 s once
-	case policy == outbox.DropNewest || e.inExec(): // what a transaction holds back cannot be cut yet
+		evict = true // what waits is lost as well: encoding one more for each pattern took 9.7 s once
+	case policy == outbox.DropNewest || e.inExec(): // messages held back for EXEC cannot be dropped yet
 		info.Kind = outbox.KindMissed
 		a.LastSeq, a.LastLostSeq = info.LastSeq, info.LastSeq
 		if e.inExec() {
@@ -62,7 +68,8 @@ func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
 	return true, evict
 }
 
-// accountOf finds the account of a subscription, and opens it at the first message: an idle subscription has none.
+// accountOf returns the account of a subscription, and opens it at the first message: an idle
+// subscription has none.
 func accountOf(s *broker.Subscription) *outbox.Account {
 	if a, ok := s.Data.(*outbox.Account); ok {
 		return a
@@ -72,7 +79,7 @@ func accountOf(s *broker.Subscription) *outbox.Account {
 	return a
 }
 
-// queued is what the next flush hands over.
+// queued holds the frames for the next flush.
 func (e *executor) queued() *outbox.Unflushed {
 	if e.unflushed == nil {
 		e.unflushed = outbox.NewUnflushed()
@@ -80,11 +87,11 @@ func (e *executor) queued() *outbox.Unflushed {
 	return e.unflushed
 }
 
-// overLimit tells whether more messages wait than may.
+// overLimit reports whether more bytes of messages wait than SlowHard.
 func (e *executor) overLimit() bool { return e.outbox.IsOver(e.pendingBytes()) }
 
-// pendingBytes is how many bytes of messages have yet to reach the outbox: a flush hands over those of the round, but not what
-// a transaction holds back.
+// pendingBytes counts the bytes of messages that have yet to reach the outbox: those of the
+// current round, and those that a transaction holds back.
 func (e *executor) pendingBytes() int64 {
 	n := e.messageBytes
 	if m := e.txn; m != nil {

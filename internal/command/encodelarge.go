@@ -6,12 +6,14 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// isLarge reports whether a message is one whose payload is not to be copied. Runs never are: see batch.findRun.
+// isLarge reports whether the payload of a message is sent from where it was read, without a
+// copy. Runs are never large: see Batch.findRun.
 func isLarge(m *broker.Message) bool {
 	return len(m.Payloads) == 1 && len(m.Payloads[0]) >= outbox.LargePayload
 }
 
-// encodeLarge makes the frame of a large message in one format.
+// encodeLarge encodes a large message in one format. The frame keeps the read buffer alive
+// until it is written.
 func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	payload := m.Payloads[0]
 	frame := &outbox.LargeFrame{Payload: payload}
@@ -34,7 +36,8 @@ func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subs
 	return outbox.Fragment{Large: frame}
 }
 
-// escapedLen is how long the payload is in a line. It is worked out once for a message: 16 MiB take some 10 ms.
+// escapedLen is the length of the payload in a line. It is computed once for a message: 16 MiB
+// take some 10 ms.
 func (e *encoder) escapedLen(m *broker.Message) int {
 	if e.escaped.sequence != m.Sequence {
 		e.escaped.sequence, e.escaped.length = m.Sequence, protocol.EscapedLen(m.Payloads[0])
@@ -42,7 +45,7 @@ func (e *encoder) escapedLen(m *broker.Message) int {
 	return e.escaped.length
 }
 
-// respFrame is what stands around the payload of a message in RESP.
+// respFrame returns the bytes before and after the payload of a message in RESP.
 func respFrame(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) (head, tail []byte) {
 	v, kind, pattern := f.Version(), "message", ""
 	switch s.Kind() {

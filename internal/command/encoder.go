@@ -6,19 +6,26 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// encoder encodes what the core sends: each message once for each format that has a receiver, however many
-// receive it. It belongs to the core's goroutine.
+// encoder encodes each message once per format in use, however many subscribers receive it. It
+// belongs to the core's goroutine.
 type encoder struct {
-	messages     [outbox.FormatCount]encoded
-	patterns     [outbox.FormatCount]encoded
-	hasOversized bool     // there is one that should not be kept
-	escaped      struct { // how long the last large message is in a line
+	// messages and patterns hold the last encoding in each format. patterns holds frames of
+	// pmessage, which also contain a pattern.
+	messages [outbox.FormatCount]encoded
+	patterns [outbox.FormatCount]encoded
+	// hasOversized is set while an encoding is too large to keep after its batch.
+	hasOversized bool
+	// escaped is the length of the last large message in a line: see escapedLen.
+	escaped struct {
 		sequence uint64
 		length   int
 	}
-	reusedSeq uint64 // the first message of the run whose frames are sent from where they were read
+	// reusedSeq is the sequence number of the last run whose frames are sent from the read
+	// buffer.
+	reusedSeq uint64
 	memory    *outbox.MemoryLimit
-	replies   arena
+	// replies is the room in which replies are built.
+	replies arena
 }
 
 // encoded is the last message, or run of messages, in one format.
@@ -26,19 +33,19 @@ type encoded struct {
 	arena       arena
 	sequence    uint64 // of the first message
 	messages    int
-	pattern     string // for a pmessage, what it matched
-	previousSeq uint64 // for a numbered one: see subscriptionAccount.previousSeq
+	pattern     string // of a pmessage: the pattern that matched
+	previousSeq uint64 // of a frame with sequence numbers: see [outbox.Account.PreviousSeq]
 	frames      outbox.Fragment
 }
 
-// arena is a buffer that frames are appended to. Frames for one kind of receiver lie side by side in it, so that a
-// series of them reaches each subscriber as one fragment.
+// arena is a buffer that frames are appended to. Frames for one kind of receiver lie side by
+// side, so that a series of them reaches each subscriber as one fragment.
 type arena struct {
 	buf *outbox.Buffer
 	at  int
 }
 
-// begin lends room to append about size bytes of frames to.
+// begin returns room to append about size bytes of frames.
 func (a *arena) begin(m *outbox.MemoryLimit, size int) []byte {
 	if a.buf == nil || len(a.buf.Bytes)-a.at < size {
 		a.release(m)
@@ -50,7 +57,8 @@ func (a *arena) begin(m *outbox.MemoryLimit, size int) []byte {
 	return a.buf.Bytes[a.at:a.at]
 }
 
-// release gives the buffer to those who hold frames in it. From here on it is counted as what clients hold.
+// release drops the arena's reference to its buffer. From here on, the buffer is charged to the
+// clients with frames in it.
 func (a *arena) release(m *outbox.MemoryLimit) {
 	if a.buf != nil {
 		a.buf.ChargeTo(m)
@@ -59,11 +67,11 @@ func (a *arena) release(m *outbox.MemoryLimit) {
 	}
 }
 
-// begin lends room for a reply.
+// begin returns room for a reply.
 func (e *encoder) begin(size int) []byte { return e.replies.begin(e.memory, size) }
 
-// commit keeps frames that were appended to what begin lent. Those that were made elsewhere, by append for want of room
-// or by somebody who did not ask, stay where they are.
+// commit takes the frames that were appended to the room of begin. Frames outside of it stay
+// where they are: append has moved them, or they were built elsewhere.
 func (a *arena) commit(frames []byte) outbox.Fragment {
 	if a.buf == nil || a.at == len(a.buf.Bytes) || len(frames) == 0 || &frames[0] != &a.buf.Bytes[a.at] {
 		return outbox.Fragment{Bytes: frames}
@@ -72,12 +80,16 @@ func (a *arena) commit(frames []byte) outbox.Fragment {
 	return outbox.Fragment{Bytes: frames, Buf: a.buf}
 }
 
-// encode returns m as the subscription's connection reads it. Frames of a run go on as they came in (see
-// [protocol.Run]), where they lie, if they fill a good part of what was read, or if one subscriber alone gets them. They
-// can be there in one version of RESP only, that of the first receiver.
+// encode returns m in the format of the subscription's connection.
+//
+// Frames of a run are sent on from where they were read, if they fill a good part of the read
+// buffer: see [protocol.Run]. A single receiver gets them so in any case.
+//
+// They exist in one version of RESP only, that of the first receiver. The other version is a
+// copy.
 func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	last, pattern := &e.messages[f], ""
-	if !f.IsLine() && s.Kind() == broker.Pattern { // a line does not say by what pattern it came
+	if !f.IsLine() && s.Kind() == broker.Pattern { // a line does not contain the pattern
 		last, pattern = &e.patterns[f], s.Name()
 	}
 	if last.sequence == m.Sequence && last.messages == len(m.Payloads) && last.pattern == pattern && last.previousSeq == previousSeq {
@@ -92,7 +104,7 @@ func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscript
 		e.reusedSeq = m.Sequence
 		inv.run.SetVersion(f.Version())
 		last.frames = outbox.Fragment{Bytes: inv.run.Frames, Buf: inv.buf}
-	case isLarge(m): // a frame of the other version, around the payload where it is
+	case isLarge(m): // a frame of the other version, around the payload where it lies
 		e.hasOversized = true
 		last.frames = e.encodeLarge(f, m, s, previousSeq)
 	case reusable: // all receivers share one copy
@@ -118,7 +130,7 @@ func appendFrames(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscr
 	return b
 }
 
-// encodedSize is about what m takes; escapes are rare, and append grows if there are many.
+// encodedSize is about the size of m. Escapes are rare, and append grows if there are many.
 func encodedSize(f outbox.Format, m *broker.Message, pattern string) int {
 	size := 0
 	for _, payload := range m.Payloads {
@@ -131,7 +143,8 @@ func encodedSize(f outbox.Format, m *broker.Message, pattern string) int {
 	return size + len(m.Payloads)*frame
 }
 
-// dropOversized drops large frames once their batch is done, so that an idle server does not keep the last ones.
+// dropOversized drops large encodings once their batch is applied: an idle server must not keep
+// them.
 func (e *encoder) dropOversized() {
 	if !e.hasOversized {
 		return
@@ -143,6 +156,7 @@ func (e *encoder) dropOversized() {
 	}
 }
 
+// dropOversized drops the frames, and the buffer if it is too large for the pool.
 func (e *encoded) dropOversized(m *outbox.MemoryLimit) {
 	e.frames, e.sequence = outbox.Fragment{}, 0
 	if e.arena.buf != nil && !e.arena.buf.IsPooled() {
@@ -150,6 +164,7 @@ func (e *encoded) dropOversized(m *outbox.MemoryLimit) {
 	}
 }
 
+// appendMessage appends a message without a sequence number.
 func appendMessage(b []byte, v protocol.Version, topic, payload []byte, s *broker.Subscription) []byte {
 	switch s.Kind() {
 	case broker.Shard:

@@ -5,21 +5,25 @@ import (
 	"sync/atomic"
 )
 
-// turnWork is how much of a long evaluation is done before a waiting one gets its slot: bytes of payloads, and the
-// weights of the predicates.
+// turnWork is the work after which a long evaluation gives its slot to a waiting one. It counts
+// bytes of payloads and the memory sizes of predicates.
 const turnWork = 64 << 10
 
-// evaluators bounds how many goroutines compile or evaluate predicates at once: one fewer than there are processors, so
-// that the core has one left. Readers and the goroutines of returned batches enter; the core never does.
+// evaluators bounds the goroutines that compile or evaluate predicates: one fewer than there
+// are processors, so that one is left for the core.
+//
+// Readers and the goroutines of returned batches acquire slots; the core never does.
 type evaluators struct {
-	slots   chan struct{} // holds one value for each goroutine at work
+	// slots holds one value for each goroutine at work.
+	slots   chan struct{}
 	waiting atomic.Int32
 }
 
-// evaluatorSlots leaves one processor to the core, where there are several.
+// evaluatorSlots leaves one processor to the core, if there are several.
 func evaluatorSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
 
-// acquire waits for a slot. False means that the connection was cut meanwhile, and there is no slot to give back.
+// acquire waits for a slot. It returns false, without a slot, if the connection is aborted
+// meanwhile.
 func (e *evaluators) acquire(c *Conn) bool {
 	select {
 	case e.slots <- struct{}{}:
@@ -36,17 +40,19 @@ func (e *evaluators) acquire(c *Conn) bool {
 	}
 }
 
+// release gives a slot back.
 func (e *evaluators) release() { <-e.slots }
 
 // turn is one goroutine's use of a slot, over all predicates of a batch.
 type turn struct {
 	conn *Conn
 	held bool
-	work int // since the slot was taken
+	// work is what was done since the slot was acquired.
+	work int
 }
 
-// step makes sure of a slot before the next predicate, which costs about so much. A slot that has been used for long
-// goes to the goroutine that waits longest. False is that of enter.
+// step acquires a slot for the next predicate, which costs about work. A slot in use for long
+// goes to the longest waiting goroutine first. False means that the connection is aborted.
 func (t *turn) step(work int) bool {
 	e := &t.conn.service.evaluators
 	if t.held && t.work >= turnWork && e.waiting.Load() > 0 {
@@ -70,7 +76,8 @@ func (t *turn) end() {
 	}
 }
 
-// abortChan is closed when the connection is aborted. It is made at the first wait: few connections ever wait.
+// abortChan returns a channel that is closed when the connection is aborted. It is made at the
+// first wait: few connections ever wait.
 func (c *Conn) abortChan() <-chan struct{} {
 	note := c.abortSignal.Load()
 	if note == nil {
@@ -81,13 +88,14 @@ func (c *Conn) abortChan() <-chan struct{} {
 			note = c.abortSignal.Load()
 		}
 	}
-	if c.aborted.Load() { // setCut may have come before the note
+	if c.aborted.Load() { // abort may have run before the channel was stored
 		return closed
 	}
 	return *note
 }
 
-// abort leaves undone what the connection has sent: see CloseReason.appliesPending. Any goroutine may call it, any number of times.
+// abort leaves pending commands undone: see CloseReason.appliesPending. Any goroutine may call
+// it, any number of times.
 func (c *Conn) abort() {
 	if c.aborted.Swap(true) {
 		return
@@ -97,6 +105,7 @@ func (c *Conn) abort() {
 	}
 }
 
+// closed is a closed channel.
 var closed = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)

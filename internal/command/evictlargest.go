@@ -10,8 +10,10 @@ import (
 	"github.com/conchmq/conch/broker"
 )
 
-// evictLargestLoop is the goroutine that is woken when clients hold much together. It has the collector keep up, and the core evict
-// over the cap. For a moment there may be more than that: nobody waits for it.
+// evictLargestLoop runs while the service does. It adapts the garbage collector to the memory
+// that clients hold, and has the core evict connections above max-memory.
+//
+// Publishes do not wait for an eviction, so memory may exceed the cap for a moment.
 func (s *Service) evictLargestLoop() {
 	percent := 0
 	follow := func() {
@@ -44,13 +46,17 @@ func (s *Service) evictLargestLoop() {
 	}
 }
 
-// awaitMemory holds a reader back while clients hold too much together: what it is about to ask for comes on top. It
-// returns when somebody has been evicted for it, or the connection ends. A pass comes with each tick at the latest.
+// awaitMemory makes the reader wait while clients exceed max-memory: its next buffer comes on
+// top.
+//
+// It returns after an eviction, or when the connection ends. A pass comes with each tick at the
+// latest.
 func (r *Reader) awaitMemory() {
 	m := &r.service.memory
 	for first := true; m.IsOver() && r.Reason() == CloseReasonNone; first = false {
 		passed := m.NextPass()
-		if first { // later passes come by themselves: what holds the memory may be about to go
+		// Later passes come by themselves: memory may be about to be released.
+		if first {
 			m.Notify()
 		}
 		select {
@@ -61,14 +67,15 @@ func (r *Reader) awaitMemory() {
 	}
 }
 
-// memoryClaim is a connection's part in what all hold, while the core looks for those to evict.
+// memoryClaim is the memory of one connection, while the core looks for connections to evict.
+// all includes waits, which is in the outbox.
 type memoryClaim struct {
 	executor   *executor
 	all, waits int64
 }
 
-// compare has the first to go come first: those with much in their outboxes, because they do not read, and then those that
-// hold most. A publisher that sends a large message holds it too, for a good reason.
+// compare orders connections by eviction: first those with full outboxes, because they do not
+// read, then the largest. A publisher of a large message holds that too, but with good reason.
 func (a memoryClaim) compare(b memoryClaim, much int64) int {
 	if a.waits < much && b.waits < much {
 		return cmp.Compare(b.all, a.all)
@@ -78,15 +85,19 @@ func (a memoryClaim) compare(b memoryClaim, much int64) int {
 
 // minWaits and waitsPart are from how many bytes in its outbox on a connection goes first: so many, or that part of the cap.
 const (
+	// minWaits and waitsPart are the outbox sizes from which a connection is evicted first: so
+	// many bytes, or that part of the cap.
 	minWaits  = 64 << 10
 	waitsPart = 64
-	// roomPart is the part of the cap that an eviction makes room for beyond it: to look for the next one costs as much
-	// as there are connections.
+	// roomPart is the part of the cap that an eviction frees beyond the excess: finding the
+	// next connection costs as much as there are connections.
 	roomPart = 8
 )
 
-// evictLargest evicts those that hold most, until all together hold a little less than they may. It runs on the core's
-// goroutine, also in the middle of a delivery: what an evicted connection would still get is lost at once.
+// evictLargest evicts the largest connections until memory is somewhat below max-memory.
+//
+// It runs on the core's goroutine, also within a delivery. Messages to an evicted connection
+// are lost from that moment.
 func (s *Service) evictLargest() {
 	m := &s.memory
 	m.OverOnCore = false
@@ -96,7 +107,8 @@ func (s *Service) evictLargest() {
 	}
 	excess += s.options.MaxMemory / roomPart
 	much := max(minWaits, s.options.MaxMemory/waitsPart)
-	least := s.options.MaxMemory / int64(4*max(1, len(claims))) // a connection with much less than its part would bring nothing
+	// A connection with much less than its part would free too little.
+	least := s.options.MaxMemory / int64(4*max(1, len(claims)))
 	slices.SortFunc(claims, func(a, b memoryClaim) int { return a.compare(b, much) })
 	var evicted []*executor
 	for _, cl := range claims {
@@ -106,17 +118,19 @@ func (s *Service) evictLargest() {
 		cl.executor.evictNow(CloseReasonMaxMemory)
 		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used()).
 			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
-		excess -= cl.all // less, if others share it: then there is a next time
+		excess -= cl.all // an upper bound, because buffers are shared; a later pass evicts more if needed
 		evicted = append(evicted, cl.executor)
 	}
-	s.tasks.Go(func() { // Submit may wait, and the core must not
+	// Submit may wait, and the core must not.
+	s.tasks.Go(func() {
 		for _, e := range evicted {
 			e.submitEvict(CloseReasonMaxMemory)
 		}
 	})
 }
 
-// claims are those of all connections that are not on their way out, and by how much all hold too much without the others.
+// claims returns the memory of all connections that are not ending, and the excess that remains
+// once those have ended.
 func (s *Service) claims() (claims []memoryClaim, excess int64) {
 	excess = s.memory.Excess()
 	for _, c := range s.all() {
@@ -131,12 +145,12 @@ func (s *Service) claims() (claims []memoryClaim, excess int64) {
 	return claims, excess
 }
 
-// evictNow ends a connection at once, as an eviction of the core does, but for leaving what it is subscribed to: the
-// subscriber sets must not change under a delivery.
+// evictNow ends a connection within a delivery. Its subscriptions stay for now: subscriber sets
+// must not change under a delivery. The eviction that follows removes them.
 func (e *executor) evictNow(reason CloseReason) {
 	e.closing = true
 	e.removeMonitor()
 	e.End(reason)
 	e.sendCloseNotice(reason)
-	e.Flush() // what was queued is lost now
+	e.Flush() // the outbox drops these frames
 }

@@ -9,50 +9,79 @@ import (
 
 // The forms of a subscription: fixed by how it was made.
 const (
-	formRESP broker.Form = iota // by a RESP or inline command: frames in the connection's RESP version
+	// formRESP and formLine are the forms of a subscription. The command that makes it fixes
+	// its form.
+	formRESP broker.Form = iota // by RESP or an inline command: frames in the connection's RESP version
 	formLine                    // by SUB or PSUB in a line: UPDATE lines
 )
 
-// executor is what the core's goroutine knows of a connection. All of it, and every method in this file, belongs to that
-// goroutine.
+// executor is the core's side of a connection. All its fields and methods belong to the core's
+// goroutine, and every other connection waits for them: they must neither block nor take long.
 type executor struct {
 	*Conn
-	crlf              bool             // how its last line ended, and so how lines to it end
-	speaksLines       bool             // it speaks lines, and no RESP since: the close notice can be a line
-	version           protocol.Version // of RESP
-	user              *acl.User        // nil before the first command
-	token             *acl.Token       // of user, that it came in with; nil if with a password
-	unrestricted      bool             // user may do everything, and nothing need be judged
-	evicted           bool             // it is no client any more, though its socket may be open for a moment
-	closing           bool             // it is closed as soon as the request at hand is done: see evictAfterRequest
-	database          int              // what SELECT chose; shown in CLIENT LIST, without effect
-	name              string
-	library           *library              // what CLIENT SETINFO said, nil if nothing
-	last              *protocol.CommandSpec // the command it sent last, as CLIENT LIST shows it; nil if there is none such
-	replyMode         replyMode             // CLIENT REPLY
-	clientFlags       clientFlags
-	wantsSeq          bool     // it has asked for numbers: see handle_seq.go
-	confirmedNames    [][]byte // confirmed so far by a verb that came as RESP, whose answer is one string
-	txn               *transaction
-	chargedSubs       int               // subscriptions, when they were counted last
-	chargedPatterns   int               // of them
-	chargedPredicates int               // of their predicates, then
-	unflushed         *outbox.Unflushed // queued since the last flush; nil if nothing is
-	messageBytes      int               // bytes of messages among it
-	lastMessageBytes  int               // bytes of the last of them
-	batchesApplied    int               // batches applied since the last flush
+	// crlf is how the last line from the client ended; lines to it end the same way.
+	crlf bool
+	// speaksLines is set after a line, until a RESP command. The close notice is then a line.
+	speaksLines bool
+	// version is the RESP version. HELLO sets it.
+	version protocol.Version
+	// user is nil before the first command.
+	user *acl.User
+	// token is the one that the client authenticated with, nil after a password.
+	token *acl.Token
+	// unrestricted means that the user may run anything: no rule is checked.
+	unrestricted bool
+	// evicted means that the connection is no client any more, though its socket may be open
+	// for a moment.
+	evicted bool
+	// closing means that the connection closes once the current request is done: see
+	// evictAfterRequest.
+	closing bool
+	// database is the number of the last SELECT; CLIENT LIST shows it.
+	database int
+	name     string
+	// library comes from CLIENT SETINFO; nil without it.
+	library *library
+	// last is the last command, for CLIENT LIST; nil if that was unknown.
+	last        *protocol.CommandSpec
+	replyMode   replyMode
+	clientFlags clientFlags
+	// wantsSeq means that messages and replies to publishes carry sequence numbers: see
+	// handle_seq.go.
+	wantsSeq bool
+	// confirmedNames are the names so far confirmed for a verb over RESP, which gets one reply
+	// for all.
+	confirmedNames [][]byte
+	// txn holds the commands since MULTI; nil outside of a transaction.
+	txn *transaction
+	// chargedSubs, chargedPatterns and chargedPredicates are what the memory usage counts now:
+	// see chargeSubscription.
+	chargedSubs       int
+	chargedPatterns   int
+	chargedPredicates int
+	// unflushed holds the frames since the last flush; nil if there are none. One flush needs
+	// one lock of the outbox for all of them.
+	unflushed *outbox.Unflushed
+	// messageBytes counts the bytes of messages in unflushed, lastMessageBytes those of the
+	// last one.
+	messageBytes     int
+	lastMessageBytes int
+	// batchesApplied counts the batches applied since the last flush.
+	batchesApplied int
 }
 
-// replyMode is how CLIENT REPLY keeps replies from being sent. Messages and confirmations are sent all the same.
+// replyMode is the state of CLIENT REPLY, which suppresses replies. Messages and confirmations
+// are sent in any mode.
 type replyMode struct {
 	off      bool // until CLIENT REPLY ON
-	skip     bool // the reply to the command at hand
-	skipNext bool // the reply to the one that follows
+	skip     bool // the reply to the current command
+	skipNext bool // the reply to the next command
 }
 
 var _ broker.Conn = (*executor)(nil)
 
-// Applied takes a batch back.
+// Applied implements [broker.Conn]: the core is done with a batch. The batch goes back to the
+// pool, or Leave returns.
 func (e *executor) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *Batch:
@@ -70,9 +99,10 @@ func (e *executor) Applied(b *broker.Batch) {
 	}
 }
 
-// Flush hands over what was queued, under one lock and with one wake-up for all of it.
+// Flush implements [broker.Conn]: it moves the unflushed frames to the outbox, under one lock
+// and with one wake-up for all of them.
 func (e *executor) Flush() {
-	e.service.stats.end(e) // of a batch that the core puts off
+	e.service.stats.end(e) // the batch may be one that the core defers
 	if e.batchesApplied > 0 {
 		e.window.applied(e.batchesApplied)
 	}
@@ -85,12 +115,12 @@ func (e *executor) Flush() {
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }
 
-// Ended is the core's last word: it will queue nothing more.
+// Ended implements [broker.Conn]: nothing is queued after it.
 func (e *executor) Ended(why broker.EndReason, evict any) {
 	e.removeMonitor()
 	e.endMulti()
 	if why == broker.Evicted {
-		e.closing = true // names that are still to be left reach it no more
+		e.closing = true // names that the core unsubscribes afterwards must not reach the client
 		e.evicted = true
 		e.service.Counts.clients.Add(-1)
 		reason, asked := evict.(CloseReason)
@@ -98,9 +128,9 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 			reason = CloseReasonSlowHard
 		}
 		e.End(reason)
-		if !e.outbox.IsEvicted() { // see evictNow
+		if !e.outbox.IsEvicted() { // evictNow has sent the close notice already
 			e.sendCloseNotice(reason)
 		}
 	}
-	e.Flush() // now: leave is about to wait for the writer that this may start
+	e.Flush() // not later: Leave is about to wait for the writer that this may start
 }

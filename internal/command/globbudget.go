@@ -6,23 +6,24 @@ import (
 )
 
 const (
-	// maxGlobSteps bounds what one command may match together while everybody waits, in steps of broker.Matcher: some
-	// 20 ms.
+	// maxGlobSteps bounds the glob matching of one command, in steps of broker.Matcher: some 20
+	// ms. Every other connection waits meanwhile.
 	maxGlobSteps = 16 << 20
-	// freeGlobSteps are not counted, of each match: a glob and a name of common length take fewer, and a server may have
-	// a million names.
+	// freeGlobSteps of each match are not counted. A glob and a name of common length take
+	// fewer, and a server may have a million names.
 	freeGlobSteps = 512
 )
 
-// globWork matches for one command, and stops when that has cost too much.
+// globWork matches globs for one command, and stops once that has cost too much.
 type globWork struct {
 	matcher broker.Matcher
 	left    int // of maxGlobSteps
 }
 
+// newGlobWork starts with the whole budget.
 func newGlobWork() globWork { return globWork{left: maxGlobSteps} }
 
-// match is broker.Match. Once it has cost too much, nothing matches: see exhausted.
+// match is broker.Match. Above the budget nothing matches: see exhausted.
 func (w *globWork) match(glob string, name []byte) bool {
 	if w.exhausted() {
 		return false
@@ -33,24 +34,26 @@ func (w *globWork) match(glob string, name []byte) bool {
 	return ok && !w.exhausted()
 }
 
-// exhausted is for when all has been matched.
+// exhausted reports whether the budget was exceeded. The caller checks it after all matches.
 func (w *globWork) exhausted() bool { return w.left < 0 }
 
-// budgetedGlob is a glob that names are matched against, within a budget.
+// budgetedGlob is one glob with a budget, for matching many names.
 type budgetedGlob struct {
 	text string
 	globWork
 }
 
+// newGlob makes a glob with a whole budget.
 func newGlob(text string) *budgetedGlob { return &budgetedGlob{text: text, globWork: newGlobWork()} }
 
 // matches holds one name against the glob.
 func (g *budgetedGlob) matches(name string) bool { return g.match(g.text, []byte(name)) }
 
-// work is what has been done so far, as budget.go counts it.
+// work is the work done so far, in the unit of execBudget.
 func (g *budgetedGlob) work() int { return (maxGlobSteps - max(g.left, 0)) / globWorkPerUnit }
 
-// err is for when all names have been asked for.
+// err is the error for a glob over its budget, nil for one within it. The caller checks it
+// after all names.
 func (g *budgetedGlob) err() *protocol.Error {
 	if !g.exhausted() {
 		return nil

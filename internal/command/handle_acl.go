@@ -10,10 +10,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// The subcommands of ACL, but for TOKEN, which is in handle_token.go. Shapes and texts are those of Redis 7.2.
-
+// users are the ACL users, which belong to the core's goroutine.
 func (w *response) users() *acl.Users { return w.executor.service.access.users }
 
+// texts appends an array of strings.
 func (w *response) texts(list []string) {
 	w.array(len(list))
 	for _, s := range list {
@@ -21,9 +21,11 @@ func (w *response) texts(list []string) {
 	}
 }
 
-// failACL answers an error of package acl, whose texts have no code.
+// failACL replies with an error of package acl, whose texts have no code.
 func (w *response) failACL(err error) { w.fail(protocol.Errorf("%s", err)) }
 
+// aclWhoami and the other acl functions are the subcommands of ACL. Shapes and texts are those
+// of Redis 7.2. ACL TOKEN is in handle_token.go.
 func aclWhoami(w *response) { w.text(w.executor.userName()) }
 
 func aclUsers(w *response) { w.texts(w.users().Names()) }
@@ -76,6 +78,7 @@ func aclGetuser(w *response) {
 	}
 }
 
+// rights appends the three fields of a user or of a selector.
 func (w *response) rights(r acl.Rights) {
 	for _, field := range []struct{ name, value string }{{"commands", r.Commands}, {"keys", r.Keys}, {"channels", r.Channels}} {
 		w.text(field.name)
@@ -83,7 +86,7 @@ func (w *response) rights(r acl.Rights) {
 	}
 }
 
-// aclSetuser gets rules with digests where there were passwords: see hashSecrets.
+// aclSetuser gets rules with digests in the place of passwords: see hashSecrets.
 func aclSetuser(w *response) {
 	var rules []string
 	for _, rule := range w.inv.args[3:] {
@@ -98,6 +101,7 @@ func aclSetuser(w *response) {
 	w.ok()
 }
 
+// aclDeluser evicts the connections of the deleted users.
 func aclDeluser(w *response) {
 	var names []string
 	for _, name := range w.inv.args[2:] {
@@ -112,6 +116,7 @@ func aclDeluser(w *response) {
 	w.integer(int64(deleted))
 }
 
+// aclDryrun checks a command without running it. Predicates are stripped, as in checkACL.
 func aclDryrun(w *response) {
 	u := w.users().Find(string(w.inv.args[2]))
 	if u == nil {
@@ -161,6 +166,7 @@ func aclGenpass(w *response) {
 	w.text(randomHex(digits))
 }
 
+// errNotInteger is Redis' text.
 var errNotInteger = protocol.Errorf("value is not an integer or out of range")
 
 // aclLog is ACL LOG [count | RESET].
@@ -212,7 +218,7 @@ func (w *response) logEntry(e *acl.Entry, now time.Time) {
 	w.integer(e.Updated.UnixMilli())
 }
 
-// double is a floating-point number: a string in RESP2.
+// double appends a floating-point number: a string in RESP2.
 func (w *response) double(f float64) {
 	s := strconv.FormatFloat(f, 'f', -1, 64)
 	if w.executor.version == protocol.RESP2 {

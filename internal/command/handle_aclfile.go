@@ -9,11 +9,13 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
+// errNoFile is Redis' text: ACL SETUSER works without a file too.
 var errNoFile = protocol.Errorf("This Redis instance is not configured to use an ACL file. You may want to specify users " +
 	"via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in " +
 	"order to store users in the Redis configuration.")
 
-// deferFileTask has the reader work on the ACL file, if there is one.
+// deferFileTask has the reader work on the ACL file: the core must not touch a file. It replies
+// with an error if there is no file.
 func (w *response) deferFileTask(work func(file string) (answer func(*response))) {
 	file := w.executor.service.access.file
 	if file == "" {
@@ -23,7 +25,8 @@ func (w *response) deferFileTask(work func(file string) (answer func(*response))
 	w.deferToReader(func() func(*response) { return work(file) })
 }
 
-// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the answer.
+// aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the
+// reply. If the file has an error, the old rules stay.
 func aclLoad(w *response) {
 	s := w.executor.service
 	w.deferFileTask(func(file string) func(*response) {
@@ -42,7 +45,8 @@ func aclLoad(w *response) {
 	})
 }
 
-// loadUsers replaces the rules, on the core's goroutine. With an error they are as they were.
+// loadUsers replaces the rules, on the core's goroutine. After an error the rules are
+// unchanged.
 func (s *Service) loadUsers(v broker.View, file string, text []byte) error {
 	if err := s.access.users.Load(file, text); err != nil {
 		return errors.New(aclfile.EscapeText(err.Error()))
@@ -51,8 +55,8 @@ func (s *Service) loadUsers(v broker.View, file string, text []byte) error {
 	return nil
 }
 
-// LoadUsers reads the ACL file as ACL LOAD does. Any goroutine but the core's may call it. Without an ACL file it does
-// nothing.
+// LoadUsers reads the ACL file as ACL LOAD does; without a file it does nothing. Any goroutine
+// but the core's may call it.
 func (s *Service) LoadUsers() (err error) {
 	file := s.access.file
 	if file == "" {
@@ -64,18 +68,20 @@ func (s *Service) LoadUsers() (err error) {
 	if err != nil {
 		return fmt.Errorf("%s cannot be read: %w", file, aclfile.UnwrapPathError(err))
 	}
-	s.runOnCore(func(v broker.View) { err = s.loadUsers(v, file, text) }) // false: conch ends
+	s.runOnCore(func(v broker.View) { err = s.loadUsers(v, file, text) }) // false: the core has stopped
 	return err
 }
 
-// aclSave writes on the reader's goroutine. It takes what the rules are when no other file work is under way, which may be newer
-// than the command: what is in the file afterwards is never older than what another SAVE has put there.
+// aclSave writes the file on the reader's goroutine, and takes the rules under fileMu.
+//
+// They may be newer than the command. So the file never ends up older than what another ACL
+// SAVE has written.
 func aclSave(w *response) {
 	s := w.executor.service
 	w.deferFileTask(func(file string) func(*response) {
 		var text []byte
 		if !s.runOnCore(func(broker.View) { text = s.access.users.Text() }) {
-			return func(*response) {} // which nobody will run: the core has stopped
+			return func(*response) {} // the core has stopped: there is no reply
 		}
 		err := aclfile.Write(file, text)
 		return func(w *response) {

@@ -7,7 +7,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// clientReply is CLIENT REPLY: ON answers, OFF and SKIP do not.
+// clientReply is CLIENT REPLY: ON gets a reply, OFF and SKIP do not.
 func clientReply(w *response) {
 	m := &w.executor.replyMode
 	switch strings.ToUpper(string(w.inv.args[2])) {
@@ -25,10 +25,10 @@ func clientReply(w *response) {
 	}
 }
 
-// clientFlags are what a client has switched on that has no effect here. CLIENT LIST shows them.
+// clientFlags are switches without effect here. CLIENT LIST shows them.
 type clientFlags struct{ noEvict, noTouch, tracking bool }
 
-// clientSwitch answers ON or OFF.
+// clientSwitch makes the handler of a subcommand with ON or OFF.
 func clientSwitch(of func(*clientFlags) *bool) func(*response) {
 	return func(w *response) {
 		switch strings.ToUpper(string(w.inv.args[2])) {
@@ -64,7 +64,7 @@ func clientList(w *response) {
 	w.verbatim(string(lines))
 }
 
-// listed picks connections: those of a type, or those with the ids given, in that order and as often.
+// listed selects connections by type, or by ids, in that order and as often as given.
 func (w *response) listed(args [][]byte) ([]*executor, *protocol.Error) {
 	s := w.executor.service
 	switch {
@@ -92,6 +92,7 @@ func (w *response) listed(args [][]byte) ([]*executor, *protocol.Error) {
 	return nil, protocol.Errorf("syntax error")
 }
 
+// typeFilter reads a TYPE. There are no replicas, so those types match nothing.
 func typeFilter(name string) (func(*executor) bool, *protocol.Error) {
 	switch strings.ToLower(name) {
 	case "normal":
@@ -104,7 +105,7 @@ func typeFilter(name string) (func(*executor) bool, *protocol.Error) {
 	return nil, protocol.Errorf("Unknown client type '%s'", name)
 }
 
-// subscribed tells whether a connection listens to anything, in whichever form.
+// subscribed reports whether the connection has a subscription, in either form.
 func (e *executor) subscribed() bool {
 	return e.hasSubscriptions(formRESP) || e.hasSubscriptions(formLine)
 }

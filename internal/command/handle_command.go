@@ -9,9 +9,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Everything in this file is made from protocol.Commands.
-
-// allCommands describes all commands.
+// allCommands is COMMAND. Its reply, like all in this file, is made from protocol.Commands.
 func allCommands(w *response) {
 	top := topLevelSpecs()
 	w.array(len(top))
@@ -20,7 +18,7 @@ func allCommands(w *response) {
 	}
 }
 
-// commandInfo describes those asked for; null for a name that is none.
+// commandInfo is COMMAND INFO [name ...]; an unknown name gets null.
 func commandInfo(w *response) {
 	names := w.inv.args[2:]
 	if len(names) == 0 {
@@ -50,10 +48,11 @@ func commandInfo(w *response) {
 	}
 }
 
-// maxEntries bounds the answer of COMMAND INFO, which may be given the same name many times.
+// maxEntries bounds the reply of COMMAND INFO: a client may repeat one name many times.
 const maxEntries = 1 << 20
 
-// entries are those of all commands, by their places in the table, in each version of RESP. They never change.
+// entries are the encoded entries of all commands, by index in protocol.Commands and RESP
+// version. They are made once and never change.
 var entries = map[protocol.Version]func() []string{
 	protocol.RESP2: sync.OnceValue(func() []string { return newEntries(protocol.RESP2) }),
 	protocol.RESP3: sync.OnceValue(func() []string { return newEntries(protocol.RESP3) }),
@@ -69,10 +68,12 @@ func newEntries(v protocol.Version) []string {
 	return all
 }
 
+// entryOf is the entry in the client's RESP version.
 func (w *response) entryOf(row *protocol.CommandSpec) string {
 	return entries[w.executor.version]()[row.Index()]
 }
 
+// topLevelSpecs are the commands that are no subcommands.
 func topLevelSpecs() []*protocol.CommandSpec {
 	var top []*protocol.CommandSpec
 	for _, row := range protocol.Commands {
@@ -83,7 +84,8 @@ func topLevelSpecs() []*protocol.CommandSpec {
 	return top
 }
 
-// commandEntry is the ten elements of one command. There are no keys, so their places and specifications are empty.
+// commandEntry appends the ten elements of one command. conch has no keys, so positions and
+// specifications of keys are empty.
 func (w *response) commandEntry(row *protocol.CommandSpec) {
 	w.array(10)
 	w.text(row.FullName())
@@ -95,7 +97,7 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 	}
 	w.integer(0)
 	w.integer(0)
-	w.integer(0) // first key, last key, step
+	w.integer(0) // first key, last key, step: conch has no keys
 	categories := aclRules[row.Index()].command.Categories()
 	w.setHeader(len(categories))
 	for _, category := range categories {
@@ -110,6 +112,7 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 	}
 }
 
+// commandFlags are Redis' flags. Commands with large replies are not fast.
 func commandFlags(row *protocol.CommandSpec) []string {
 	flags := []string{"loading", "stale"}
 	if row.Group == "pubsub" {
@@ -123,7 +126,8 @@ func commandFlags(row *protocol.CommandSpec) []string {
 
 func commandCount(w *response) { w.integer(int64(len(topLevelSpecs()))) }
 
-// commandList is COMMAND LIST, with its filters: by glob, by category of ACL rules, by module (there are none).
+// commandList is COMMAND LIST with its filters: by glob, by ACL category, by module (there are
+// none).
 func commandList(w *response) {
 	args := w.inv.args[2:]
 	by, value := "", ""
@@ -147,6 +151,7 @@ func commandList(w *response) {
 	}
 }
 
+// names appends the names of the commands that match.
 func (w *response) names(wanted func(*protocol.CommandSpec) bool) {
 	var found []string
 	for _, row := range protocol.Commands {

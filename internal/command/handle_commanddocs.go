@@ -7,7 +7,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// commandDocs gives redis-cli what it shows as hints and help. Unknown names are left out, as in Redis.
+// commandDocs is COMMAND DOCS, from which redis-cli takes hints and help. Unknown names are
+// left out, as in Redis.
 func commandDocs(w *response) {
 	rows := topLevelSpecs()
 	if names := w.inv.args[2:]; len(names) > 0 {
@@ -21,6 +22,7 @@ func commandDocs(w *response) {
 	w.docs(rows)
 }
 
+// docs appends the documentation of commands and, nested, of their subcommands.
 func (w *response) docs(rows []*protocol.CommandSpec) {
 	w.mapHeader(len(rows))
 	for _, row := range rows {
@@ -51,13 +53,13 @@ func (w *response) docs(rows []*protocol.CommandSpec) {
 	}
 }
 
-// argument is one part of a usage line, as redis-cli shows it.
+// argument is one argument in a usage line, as redis-cli shows it.
 type argument struct {
 	name     string
 	optional bool
 }
 
-// arguments splits what follows the name in a usage line at its outermost brackets.
+// arguments splits a usage line behind the name, at its outermost brackets.
 func arguments(row *protocol.CommandSpec) []argument {
 	var found []argument
 	rest := strings.TrimSpace(strings.TrimPrefix(row.Usage, row.Name))
@@ -86,6 +88,7 @@ func arguments(row *protocol.CommandSpec) []argument {
 	return found
 }
 
+// arguments appends the arguments of one command.
 func (w *response) arguments(words []argument) {
 	w.array(len(words))
 	for _, word := range words {

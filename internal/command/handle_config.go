@@ -13,8 +13,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// parameters are what CONFIG GET knows: the options in force under their own names, then what Redis' tools and
-// libraries ask for, under Redis' names and with the values that are true here.
+// parameters are the names that CONFIG GET knows, with their values.
+//
+// First come conch's options under their own names, then the parameters that Redis' tools and
+// libraries read, with values that are true here. The other settings of the program come last.
 func (s *Service) parameters() []Setting {
 	o := &s.options
 	number := strconv.Itoa
@@ -62,7 +64,7 @@ func (s *Service) parameters() []Setting {
 	return all
 }
 
-// configGet looks parameters up by globs, which all together may cost as much as one of PUBSUB CHANNELS.
+// configGet is CONFIG GET. All its globs together may cost as much as one of PUBSUB CHANNELS.
 func configGet(w *response) {
 	globs := make([]string, len(w.inv.args)-2)
 	for i, arg := range w.inv.args[2:] {
@@ -86,8 +88,10 @@ func configGet(w *response) {
 	}
 }
 
-// configSet sets the options that can change at run time: the log level, for which Redis' words are known too, and the
-// default user's password, which comes as a digest: see hashSecrets. All are checked before any is set.
+// configSet sets the options that can change at run time, after all have been checked.
+//
+// These are loglevel, for which Redis' words are known too, and requirepass. Its value comes as
+// a digest: see hashSecrets.
 func configSet(w *response) {
 	args := w.inv.args[2:]
 	if len(args)%2 != 0 {
@@ -118,7 +122,7 @@ func configSet(w *response) {
 	w.ok()
 }
 
-// requirePassword gives the default user a password, and no other; none if there is no digest.
+// requirePassword replaces the passwords of the default user; an empty d removes them.
 func (w *response) requirePassword(d []byte) {
 	var password *acl.Digest
 	if len(d) > 0 {
@@ -128,6 +132,7 @@ func (w *response) requirePassword(d []byte) {
 	w.executor.service.recheckUsers(w.view, acl.DefaultUser)
 }
 
+// cannotSet is the error for a parameter that is fixed, or unknown.
 func (w *response) cannotSet(name string) *protocol.Error {
 	for _, p := range w.executor.service.parameters() {
 		if strings.EqualFold(p.Name, name) {
@@ -137,7 +142,8 @@ func (w *response) cannotSet(name string) *protocol.Error {
 	return protocol.Errorf("Unknown option or number of arguments for CONFIG SET - '%s'", name)
 }
 
-// ParseLevel reads a log level: trace, debug, info, warn or error, or Redis' words for some of them.
+// ParseLevel parses a log level: trace, debug, info, warn or error, or Redis' words for some of
+// them.
 func ParseLevel(s string) (zerolog.Level, error) {
 	switch strings.ToLower(s) {
 	case "trace":

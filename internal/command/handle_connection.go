@@ -8,11 +8,14 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// redisVersion is what clients that ask are told: the Redis whose pub/sub conch follows.
+// redisVersion is the version in HELLO and INFO: that of the Redis which conch's pub/sub
+// follows.
 const redisVersion = "7.2.4"
 
+// errWrongPass is Redis' text.
 var errWrongPass = &protocol.Error{Code: protocol.CodeWrongPass, Text: "invalid username-password pair or user is disabled."}
 
+// ping is PING [message].
 func ping(w *response) {
 	args := w.inv.args[1:]
 	if len(args) > 1 {
@@ -35,7 +38,7 @@ func ping(w *response) {
 
 func echo(w *response) { w.bulk(w.inv.args[1]) }
 
-// selectDB accepts Redis' sixteen databases. Pub/sub ignores them there too.
+// selectDB accepts Redis' sixteen databases. Pub/sub ignores them in Redis too.
 func selectDB(w *response) {
 	n, ok := protocol.ParseInt(w.inv.args[1])
 	switch {
@@ -51,7 +54,8 @@ func selectDB(w *response) {
 	}
 }
 
-// hello is HELLO [protover [AUTH user password] [SETNAME name]]. Options are checked before any takes effect.
+// hello is HELLO [protover [AUTH user password] [SETNAME name]]. All options are checked before
+// the first takes effect.
 func hello(w *response) {
 	args := w.inv.args[1:]
 	version := w.executor.version
@@ -104,14 +108,17 @@ func hello(w *response) {
 	}
 }
 
-// helloOptions is what HELLO asks for besides a version.
+// helloOptions are the options of HELLO behind the version.
 type helloOptions struct {
-	auth  int    // where the user stands among the options, the password behind it; 0 if neither is there
-	name  string // what SETNAME says
+	// auth is the index of the user among the options, with the password behind it; 0 without
+	// AUTH.
+	auth int
+	// name is that of SETNAME; named reports whether it was given.
+	name  string
 	named bool
 }
 
-// parseHello reads the options. The reader calls it too, to find the password.
+// parseHello parses the options. The reader calls it too: it must find the password.
 func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	for i := 0; i < len(options); {
 		left := len(options) - i
@@ -132,6 +139,7 @@ func parseHello(options [][]byte) (h helloOptions, err *protocol.Error) {
 	return h, nil
 }
 
+// applyHello applies the options. The password is a digest here.
 func (w *response) applyHello(options [][]byte) *protocol.Error {
 	h, err := parseHello(options)
 	if err != nil {
@@ -151,6 +159,7 @@ func (w *response) applyHello(options [][]byte) *protocol.Error {
 	return nil
 }
 
+// errHelloFirst is Redis' text.
 var errHelloFirst = &protocol.Error{Code: protocol.CodeNoAuth, Text: "HELLO must be called with the client already " +
 	"authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select " +
 	"the RESP protocol version at the same time"}
@@ -176,8 +185,10 @@ func auth(w *response) {
 	}
 }
 
-// reset makes the connection as it was when it came, but for what CLIENT SETINFO said. The core has dropped all that
-// it was subscribed to. A RESET that CLIENT REPLY SKIP silences stays silent, as in Redis.
+// reset restores the state of a new connection, except for CLIENT SETINFO. The core has dropped
+// all subscriptions before.
+//
+// A RESET behind CLIENT REPLY SKIP gets no reply, as in Redis.
 func reset(w *response) {
 	e := w.executor
 	e.version, e.database, e.name, e.clientFlags, e.wantsSeq = protocol.RESP2, 0, "", clientFlags{}, false
@@ -192,6 +203,7 @@ func reset(w *response) {
 
 func clientID(w *response) { w.integer(w.executor.id) }
 
+// clientSetname is CLIENT SETNAME name.
 func clientSetname(w *response) {
 	if !printable(w.inv.args[2]) {
 		w.fail(errorName("Client names"))
@@ -201,6 +213,7 @@ func clientSetname(w *response) {
 	w.ok()
 }
 
+// clientGetname is CLIENT GETNAME; null without a name.
 func clientGetname(w *response) {
 	if w.executor.name == "" {
 		w.null()
@@ -209,9 +222,10 @@ func clientGetname(w *response) {
 	w.text(w.executor.name)
 }
 
-// library is what a client says it is made with.
+// library is the client library of CLIENT SETINFO.
 type library struct{ name, version string }
 
+// clientSetinfo is CLIENT SETINFO lib-name | lib-ver value.
 func clientSetinfo(w *response) {
 	which, value := strings.ToLower(string(w.inv.args[2])), w.inv.args[3]
 	if w.executor.library == nil {
@@ -230,14 +244,16 @@ func clientSetinfo(w *response) {
 	}
 }
 
+// errorName is Redis' text.
 func errorName(what string) *protocol.Error {
 	return protocol.Errorf("%s cannot contain spaces, newlines or special characters.", what)
 }
 
-// maxName bounds what a connection may keep here for nothing.
+// maxName bounds the text that a connection may store in each name.
 const maxName = 256
 
-// printable is Redis' rule for names: they stand between spaces in CLIENT LIST. Too long is not printable either.
+// printable is Redis' rule for names, which stand between spaces in CLIENT LIST. A name over
+// maxName is refused as well.
 func printable(name []byte) bool {
 	if len(name) > maxName {
 		return false

@@ -10,9 +10,10 @@ import (
 
 // section is a part of INFO.
 type section struct {
-	name      string
-	lines     func(w *response) []string
-	onRequest bool // only if it is asked for, or all are
+	name  string
+	lines func(w *response) []string
+	// onRequest means that only its name, all or everything shows the section.
+	onRequest bool
 }
 
 var sections = []section{
@@ -26,7 +27,7 @@ var sections = []section{
 	{"Errorstats", infoErrorstats, false},
 }
 
-// info writes the sections that were named. None is as default; all and everything are the same here.
+// info is INFO [section ...]. No section means default; all and everything are the same here.
 func info(w *response) {
 	wanted := make(map[string]bool)
 	for _, arg := range w.inv.args[1:] {
@@ -72,6 +73,9 @@ func infoClients(w *response) []string {
 	}
 }
 
+// infoStats is the section Stats. docs/operations.md explains each field.
+//
+// client_memory leaves out this command itself: an idle server shows what its connections hold.
 func infoStats(w *response) []string {
 	s, n := w.executor.service, w.view.Stats()
 	c := &s.Counts
@@ -83,7 +87,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.errorReplies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.Used()-w.inv.buf.Size()-w.executor.usage.batches.Load()), // but for this very command
+		fmt.Sprintf("client_memory:%d", s.memory.Used()-w.inv.buf.Size()-w.executor.usage.batches.Load()),
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),

@@ -9,7 +9,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// clientKill is CLIENT KILL addr, or CLIENT KILL with filters that must all hold.
+// clientKill is CLIENT KILL addr, or CLIENT KILL with filters, all of which must match.
 func clientKill(w *response) {
 	args := w.inv.args[2:]
 	if len(args) == 1 {
@@ -29,11 +29,11 @@ func clientKill(w *response) {
 	w.integer(int64(w.kill(&f)))
 }
 
-// killFilter is which connections are meant. Of each kind the filter that came last counts, as in Redis: so what a
-// connection costs does not depend on how many filters there are.
+// killFilter selects connections. Of each kind the last filter counts, as in Redis. So the cost
+// for a connection does not depend on the number of filters.
 type killFilter struct {
-	id     int64    // 0 is any
-	peer   *Address // nil is any, and so on
+	id     int64    // 0 matches any
+	peer   *Address // nil matches any, here and below
 	own    *Address
 	ofType func(*executor) bool
 	user   *string
@@ -41,6 +41,7 @@ type killFilter struct {
 	skipMe bool
 }
 
+// matches reports whether e is selected; own is the connection that sent the command.
 func (f *killFilter) matches(e, own *executor) bool {
 	if f.id != 0 && e.id != f.id || f.skipMe && e == own || f.ofType != nil && !f.ofType(e) ||
 		f.user != nil && e.userName() != *f.user || f.maxAge != 0 && uptime.Now()-e.connectedAt < f.maxAge {
@@ -53,14 +54,14 @@ func (f *killFilter) matches(e, own *executor) bool {
 	return (f.peer == nil || *f.peer == remote) && (f.own == nil || *f.own == local)
 }
 
-// kill ends the connections that are meant: from this instant on they send and get nothing any more. Their sockets
-// close as soon as what waits for them is written.
+// kill evicts the selected connections: from this instant on they neither send nor receive.
+// Their sockets close after the pending frames.
 func (w *response) kill(f *killFilter) (killed int) {
 	kill := func(e *executor) {
 		if !f.matches(e, w.executor) || e.closing {
 			return
 		}
-		if e != w.executor { // which still runs what is left of its transaction
+		if e != w.executor { // the connection itself still runs the rest of its transaction
 			e.closing = true
 		}
 		w.view.Evict(e.sub, CloseReasonKilled)
@@ -74,6 +75,7 @@ func (w *response) kill(f *killFilter) (killed int) {
 	return killed
 }
 
+// killFilter parses pairs of a filter and its value. SKIPME is yes by default.
 func (w *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 	f := killFilter{skipMe: true}
 	for ; len(args) > 0; args = args[2:] {
@@ -87,9 +89,10 @@ func (w *response) killFilter(args [][]byte) (killFilter, *protocol.Error) {
 	return f, nil
 }
 
+// errKillSyntax is Redis' text, as are the other errors in this file.
 var errKillSyntax = protocol.Errorf("syntax error")
 
-// addFilter takes one filter, in the place of an earlier one of its kind.
+// addFilter sets one filter, in place of an earlier one of its kind.
 func (w *response) addFilter(f *killFilter, name string, value []byte) (err *protocol.Error) {
 	text := string(value)
 	switch name {

@@ -7,13 +7,15 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// maxAnswer bounds the names of one answer; bulkBytes is what each takes besides its text. All of it is made while
-// everybody waits.
+// maxAnswer bounds the names of one reply; bulkBytes is the overhead of each. The core builds
+// the whole reply while other connections wait.
 const maxAnswer, bulkBytes = 64 << 20, 16
 
+// errLargeAnswer is the reply in place of a larger one.
 var errLargeAnswer = protocol.Errorf("the answer would be larger than %d bytes: give a pattern that matches less", maxAnswer)
 
-// pubsubNames lists the topics, or the shards, that somebody subscribes to by name, in whichever dialect.
+// pubsubNames lists the topics, or the shards, with at least one subscription by name, in
+// either dialect.
 func pubsubNames(k broker.Kind) func(*response) {
 	return func(w *response) {
 		if len(w.inv.args) > 3 {
@@ -46,7 +48,10 @@ func pubsubNames(k broker.Kind) func(*response) {
 	}
 }
 
-// pubsubCounts counts the subscriptions of topics, or of shards; patterns are not counted. An array in RESP3 too.
+// pubsubCounts counts the subscriptions of topics, or of shards. Patterns do not count. The
+// reply is an array in RESP3 too.
+//
+// A long command comes in pieces; the first one writes the header for all.
 func pubsubCounts(k broker.Kind) func(*response) {
 	return func(w *response) {
 		names := w.inv.args[2:]

@@ -7,8 +7,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. There are no keys, but wrong arguments are wrong as in
-// Redis: tools that list keys show an empty database instead of an error.
+// scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. There are no keys: tools that
+// list them show an empty database instead of an error.
+//
+// Wrong arguments get Redis' errors all the same.
 func scan(w *response) {
 	args := w.inv.args[1:]
 	if !isCursor(string(args[0])) {
@@ -26,7 +28,8 @@ func scan(w *response) {
 	w.array(0)
 }
 
-// isCursor accepts what Redis reads by strtoul: no sign, or one of either kind, and nothing at all for 0.
+// isCursor accepts what Redis parses with strtoul: no sign, or one of either kind. The empty
+// string is 0.
 func isCursor(s string) bool {
 	digits := strings.TrimPrefix(s, "-")
 	if digits == s {
@@ -36,6 +39,7 @@ func isCursor(s string) bool {
 	return s == "" || err == nil
 }
 
+// checkScanOption checks one option and its value.
 func checkScanOption(args [][]byte) *protocol.Error {
 	name := strings.ToUpper(string(args[0]))
 	if len(args) < 2 || name != "MATCH" && name != "COUNT" && name != "TYPE" {

@@ -6,10 +6,11 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// enableSeq has messages and answers to publishes show their numbers from here on: in lines, and in RESP3.
+// enableSeq turns sequence numbers on, in messages and in replies to publishes: in lines, and
+// in RESP3.
 func (e *executor) enableSeq() { e.wantsSeq = true; e.outbox.EnableSeq() }
 
-// seq is SEQ [ON | OFF], in both dialects. It answers what holds.
+// seq is SEQ [ON | OFF], in both dialects. The reply is the resulting state.
 func seq(w *response) {
 	args, e := w.inv.args[1:], w.executor
 	switch {
@@ -30,7 +31,8 @@ func seq(w *response) {
 	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.executor.service.epoch), number})
 }
 
-// clientCapa is CLIENT CAPA capability [capability ...]. What conch does not know is accepted, as in Valkey.
+// clientCapa is CLIENT CAPA capability [capability ...]. Unknown capabilities are accepted, as
+// in Valkey.
 func clientCapa(w *response) {
 	for _, capability := range w.inv.args[2:] {
 		if strings.EqualFold(string(capability), "seq") {

@@ -8,13 +8,15 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// wrongSubcommandArity is Redis' answer where the table allows any number of arguments and the subcommand does not.
+// wrongSubcommandArity is Redis' error where the command table allows any number of arguments
+// and the subcommand does not.
 func (w *response) wrongSubcommandArity() {
 	parent, _, _ := strings.Cut(w.inv.row.Name, " ")
 	w.fail(protocol.ErrSubcommandSyntax(parent, w.inv.args[1]))
 }
 
-// shutdown stops the server as SIGTERM does. What Redis' options say about saving has no object here.
+// shutdown stops the server as SIGTERM does. Redis' options about saving are accepted without
+// effect.
 func shutdown(w *response) {
 	for _, arg := range w.inv.args[1:] {
 		switch strings.ToUpper(string(arg)) {
@@ -34,6 +36,7 @@ func shutdown(w *response) {
 	w.executor.service.options.Stop() // no reply: the connection closes with the others, as in Redis
 }
 
+// serverTime is TIME: seconds and microseconds.
 func serverTime(w *response) {
 	t := time.Now()
 	w.array(2)
@@ -41,6 +44,7 @@ func serverTime(w *response) {
 	w.text(strconv.Itoa(t.Nanosecond() / 1000))
 }
 
+// role is ROLE: a master without replicas.
 func role(w *response) {
 	w.array(3)
 	w.text("master")

@@ -9,31 +9,38 @@ import (
 )
 
 const (
-	// maxRows bounds a table: it is made while everybody waits. What was left out is told.
+	// maxRows bounds a table, which the core builds while other connections wait. The table
+	// ends with the number of rows left out.
 	maxRows = 1000
-	// maxCounted bounds the subscriptions whose accounts are looked at for one table.
+	// maxCounted bounds the subscriptions whose accounts one table adds up.
 	maxCounted = 50_000
-	// maxRowBytes bounds the rows of PUBSUB STATS and WHO, where names are whole; rowBytes is what a row has besides them.
+	// maxRowBytes bounds the rows of PUBSUB STATS and PUBSUB WHO, which hold whole names.
+	// rowBytes is the overhead of a row.
 	maxRowBytes, rowBytes = 1 << 20, 256
 )
 
+// kindNames are the kinds as tables show them.
 var kindNames = [...]string{broker.Topic: "topic", broker.Pattern: "pattern", broker.Shard: "shard"}
 
-// nameRow is a topic, a pattern or a shard that is listened to.
+// nameRow is a topic, a pattern or a shard with a subscription.
 type nameRow struct {
 	kind      broker.Kind
 	text      string
 	published uint64
 }
 
-// compare has the busiest come first.
+// compare orders by messages, the busiest first.
 func (n nameRow) compare(m nameRow) int {
 	return cmp.Or(cmp.Compare(m.published, n.published), cmp.Compare(n.text, m.text), cmp.Compare(n.kind, m.kind))
 }
 
-// busiest are the names that glob matches, those with the most messages first, and how many there are in all.
+// busiest returns the names that the glob matches, those with the most messages first, and how
+// many match in all.
+//
+// It keeps at most 2*maxRows names at a time, and sorts them each time that is reached: a
+// server may have a million names.
 func (w *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
-	var last nameRow // what must be beaten to be among them, once there are enough
+	var last nameRow // the least busy one of them, once there are maxRows
 	full := false
 	shorten := func() {
 		slices.SortFunc(top, nameRow.compare)
@@ -63,14 +70,14 @@ func (w *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
 	return top, all
 }
 
-// topicRow is a line of TOPICS.
+// topicRow is a row of TOPICS.
 type topicRow struct {
 	nameRow
 	subscriptions int
 	messageCounts
 }
 
-// collectStats is what TOPICS and PUBSUB STATS show.
+// collectStats collects the rows of TOPICS and PUBSUB STATS.
 func (w *response) collectStats(args [][]byte) (rows []topicRow, all int, err *protocol.Error) {
 	g := newGlob(globOf(args))
 	names, all := w.busiest(g)
@@ -115,8 +122,8 @@ func topics(w *response) {
 	w.textTable(&t, all)
 }
 
-// truncateRows leaves out the last rows, if all of them would be more than maxRowBytes. The first one always stays. name is how
-// many bytes the names in a row have.
+// truncateRows drops the last rows if all of them exceed maxRowBytes. The first row always
+// stays. name returns the bytes of the names in a row.
 func truncateRows[T any](rows []T, name func(*T) int) []T {
 	bytes := 0
 	for i := range rows {
@@ -127,6 +134,7 @@ func truncateRows[T any](rows []T, name func(*T) int) []T {
 	return rows
 }
 
+// globOf is the optional glob argument; * without one.
 func globOf(args [][]byte) string {
 	if len(args) == 0 {
 		return "*"
@@ -134,7 +142,8 @@ func globOf(args [][]byte) string {
 	return string(args[0])
 }
 
-// pubsubStats is PUBSUB STATS [pattern]: how many names there are, and a map for each of the busiest.
+// pubsubStats is PUBSUB STATS [pattern]: the number of names, and a map for each of the
+// busiest.
 func pubsubStats(w *response) {
 	args := w.inv.args[2:]
 	if len(args) > 1 {
@@ -164,11 +173,13 @@ func pubsubStats(w *response) {
 	}
 }
 
+// field appends a field of a map.
 func (w *response) field(name, value string) {
 	w.text(name)
 	w.text(value)
 }
 
+// count appends a numeric field of a map.
 func (w *response) count(name string, n int) {
 	w.text(name)
 	w.integer(int64(n))

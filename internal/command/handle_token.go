@@ -10,11 +10,11 @@ import (
 
 const (
 	tokenDigits = 64                     // of a token's secret, in hex: 256 bits
-	longestLife = 1000 * 366 * 24 * 3600 // of a token, in seconds: who wants one for ever wants a password
+	longestLife = 1000 * 366 * 24 * 3600 // of a token, in seconds; a password never expires
 )
 
-// aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is a password with a name
-// and an expiry; AUTH takes it as one.
+// aclToken is ACL TOKEN CREATE user token seconds | LIST [user] | REVOKE user token. A token is
+// a password with a name and an expiry; AUTH takes it as one.
 func aclToken(w *response) {
 	args := w.inv.args[3:]
 	switch what := strings.ToUpper(string(w.inv.args[2])); {
@@ -34,7 +34,7 @@ func aclToken(w *response) {
 	}
 }
 
-// createToken answers the secret, which nobody can ask for again: only its digest is kept.
+// createToken replies with the secret. No command shows it again: only its digest is kept.
 func (w *response) createToken(user, token string, life []byte) {
 	seconds, ok := protocol.ParseInt(life)
 	if !ok || seconds < 1 || seconds > longestLife {
@@ -51,7 +51,8 @@ func (w *response) createToken(user, token string, life []byte) {
 	w.text(s)
 }
 
-// listTokens answers a map for each token: whose it is, its name, and when it expires in Unix seconds.
+// listTokens replies with a map for each token: its user, its name, and its expiry in Unix
+// seconds.
 func (w *response) listTokens(of [][]byte) {
 	names := w.users().Names()
 	if len(of) > 0 {

@@ -9,14 +9,15 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// subscriberRow is a line of WHO.
+// subscriberRow is a row of WHO.
 type subscriberRow struct {
 	executor     *executor
 	subscription *broker.Subscription
 	messageCounts
 }
 
-// subscribers are who a message to a topic, or to a shard of that name, would be held against, and how many in all.
+// subscribers are the subscriptions that match a topic, or a shard of that name: at most
+// maxRows of them, and how many in all. Predicates are not evaluated.
 func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 	for _, kind := range []broker.Kind{broker.Topic, broker.Shard} {
 		for s := range w.view.Matching(kind, topic) {
@@ -29,6 +30,7 @@ func (w *response) subscribers(topic []byte) (rows []subscriberRow, all int) {
 	return rows, all
 }
 
+// dialect is how the subscriber reads messages.
 func (l *subscriberRow) dialect() string {
 	switch w := l.executor.format(l.subscription.Form); {
 	case w.IsLine():
@@ -38,15 +40,16 @@ func (l *subscriberRow) dialect() string {
 	}
 }
 
-// backlog is how many bytes wait for the connection, whatever for.
+// backlog is the number of bytes in the outbox, replies included.
 func (l *subscriberRow) backlog() int {
 	return int(l.executor.outbox.Backlog())
 }
 
+// age is in seconds.
 func (l *subscriberRow) age() int { return int((uptime.Now() - l.executor.connectedAt) / time.Second) }
 
-// who is WHO topic.
-func who(w *response) {
+// whoVerb is WHO topic.
+func whoVerb(w *response) {
 	if len(w.inv.args) != 2 {
 		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("WHO takes one topic; type: %s", w.inv.row.Usage))
 		return

@@ -5,23 +5,26 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// handler is what a command does: an operation of the core, or an answer of our own at that instant.
+// handler is what a command does: an operation of the core, or a reply built at its instant of
+// the order.
 type handler struct {
 	op    broker.Op
 	kind  broker.Kind
 	reply func(*response) // for broker.Reply and broker.Reset
 }
 
-// response is one command being answered. It runs on the core's goroutine: everybody waits for it.
+// response is one reply being built. It runs on the core's goroutine, and every other
+// connection waits for it.
 type response struct {
 	executor *executor
 	inv      *invocation
 	view     broker.View
 	buf      []byte // the reply so far
-	work     int    // done for it besides: see budget.go
+	// work is the work besides the bytes of the reply: see execBudget.
+	work int
 }
 
-// handlers has one row for each row of protocol.Commands; a test holds the two together.
+// handlers has one entry for each command in protocol.Commands; a test compares the two.
 var handlers = map[string]*handler{
 	"pub":    {op: broker.Publish},
 	"sub":    {op: broker.Subscribe},
@@ -31,7 +34,7 @@ var handlers = map[string]*handler{
 	"slow":   {reply: slow},
 	"seq":    {reply: seq},
 	"topics": {reply: topics},
-	"who":    {reply: who},
+	"who":    {reply: whoVerb},
 	"help":   {reply: help},
 
 	"publish":              {op: broker.Publish},
@@ -112,7 +115,8 @@ var handlers = map[string]*handler{
 	"time":             {reply: serverTime},
 	"role":             {reply: role},
 
-	// What conch has nothing to say about, in the shape that clients and operators' tools expect.
+	// Features that conch does not have, in the reply shapes that clients and operators' tools
+	// expect.
 	"dbsize":          replyZero,
 	"scan":            {reply: scan},
 	"wait":            replyZero,
@@ -134,7 +138,8 @@ var handlers = map[string]*handler{
 	"asking":          replyNoCluster,
 }
 
-// handlerByIndex is handlers by the place of their rows in the table: the reader looks one up for each command.
+// handlerByIndex is handlers by index in protocol.Commands. The reader looks one up for each
+// command: an index is cheaper than a map.
 var handlerByIndex = func() []*handler {
 	by := make([]*handler, len(protocol.Commands))
 	for i, row := range protocol.Commands {
@@ -145,8 +150,9 @@ var handlerByIndex = func() []*handler {
 
 // Handlers that the reader knows too.
 var (
+	// replyQuit and the next two are handlers that the reader compares with.
 	replyQuit  = &handler{reply: func(w *response) { w.ok() }}
-	replyError = &handler{} // there is nothing to run: Admit answers what the reader found wrong
+	replyError = &handler{} // nothing to run: Admit replies with the error that the reader found
 	replyHelp  = &handler{reply: subcommandHelp}
 )
 
@@ -173,7 +179,7 @@ func (w *response) null()             { w.buf = w.executor.version.AppendNull(w.
 func (w *response) verbatim(s string) { w.buf = w.executor.version.AppendVerbatim(w.buf, s) }
 func (w *response) simple(s string)   { w.buf = protocol.AppendSimple(w.buf, []byte(s)) }
 
-// help says what can be typed: comment lines in a line, an array of strings over RESP.
+// help lists what a client can type: comment lines in a line, an array of strings over RESP.
 func help(w *response) {
 	lines := protocol.HelpLines()
 	if w.inv.dialect != protocol.Line {
@@ -188,6 +194,7 @@ func help(w *response) {
 	}
 }
 
+// subcommandHelp is the HELP of a container command.
 func subcommandHelp(w *response) {
 	parent := protocol.Lookup(w.inv.args[0])
 	w.buf = protocol.AppendHelp(w.buf, parent)

@@ -10,40 +10,46 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Predicates are asked by whoever publishes: on the goroutine of its reader, which remembers what the core asked it
-// about a topic before; or, when the core has handed a batch back, on one of its own. The core only takes the verdicts.
-
 const (
-	// maxVerdicts bounds what is asked ahead for one batch. What is behind it goes back once more.
+	// maxVerdicts bounds the verdicts that one batch is evaluated for ahead. The core returns
+	// the batch once more for the rest.
 	maxVerdicts = 64 << 10
-	// maxKnown bounds the topics that a connection remembers the predicates of, knownTopic their length, and
-	// maxKnownPredicates the predicates of all of them.
+	// maxKnown bounds the topics whose predicates a connection remembers, knownTopic their
+	// length. maxKnownPredicates bounds the predicates of all of them.
 	maxKnown, knownTopic, maxKnownPredicates = 256, 256, 16 << 10
-	// knownWeight and knownPredicateWeight are what a topic and a predicate cost there, about.
+	// knownWeight and knownPredicateWeight are about what a remembered topic and a predicate
+	// cost.
 	knownWeight, knownPredicateWeight = 400, 24
 )
 
-// known are the predicates that decide about the messages a connection publishes, as far as it has found out. The reader
-// uses it, and so does the goroutine that judges a returned batch.
+// known remembers the predicates on topics that a connection publishes to, as far as the core
+// has requested verdicts for them.
+//
+// The publisher evaluates predicates, not the core: its reader those it remembers, or a
+// goroutine of its own when the core has returned a batch. Both use known; the core only takes
+// the verdicts.
 type known struct {
-	of         *Conn
+	of *Conn
+	// mu guards what follows.
 	mu         sync.Mutex
 	topics     map[knownKey]*question
-	predicates int // of all of them
+	predicates int // of all topics
 }
 
+// knownKey is a topic or a shard.
 type knownKey struct {
 	kind  broker.Kind
 	topic string
 }
 
-// question is what to ask about the messages of a topic.
+// question is the list of predicates to evaluate on the messages of a topic.
 type question struct {
 	asked []broker.Predicate
-	same  []int       // same[i] is the first place of asked[i]; nil if no predicate stands in it twice
-	stale atomic.Bool // some of asked have gone, the core says
+	same  []int       // same[i] is the first index of asked[i]; nil if no predicate occurs twice
+	stale atomic.Bool // some of asked are gone, by the core's last answer
 }
 
+// newQuestion finds the duplicates: each predicate is evaluated once.
 func newQuestion(asked []broker.Predicate) *question {
 	q := &question{asked: asked}
 	first := make(map[broker.Predicate]int, len(asked))
@@ -62,7 +68,7 @@ func newQuestion(asked []broker.Predicate) *question {
 	return q
 }
 
-// about returns what to ask about a topic, or nil.
+// about returns the predicates of a topic, or nil.
 func (kn *known) about(kind broker.Kind, topic []byte) *question {
 	if len(topic) > knownTopic {
 		return nil
@@ -78,18 +84,18 @@ func (kn *known) about(kind broker.Kind, topic []byte) *question {
 	return q
 }
 
-// learn remembers what the core asked about a topic.
+// learn remembers the predicates that the core has requested verdicts for.
 func (kn *known) learn(r *broker.Request) *question {
 	kn.mu.Lock()
 	defer kn.mu.Unlock()
 	key := knownKey{r.Kind, string(r.Names[0])}
 	q := kn.topics[key]
-	if q != nil && slices.Equal(q.asked, r.Asked) { // the same again: the batch before it was too large to be judged whole
+	if q != nil && slices.Equal(q.asked, r.Asked) { // the same again: the batch before was too large to be evaluated whole
 		return q
 	}
 	kn.forget(key)
 	q = newQuestion(r.Asked)
-	if len(key.topic) > knownTopic || len(q.asked) > maxKnownPredicates { // it is learned anew each time
+	if len(key.topic) > knownTopic || len(q.asked) > maxKnownPredicates { // too large to remember: learned anew each time
 		return q
 	}
 	if len(kn.topics) >= maxKnown || kn.predicates+len(q.asked) > maxKnownPredicates || kn.topics == nil {
@@ -101,7 +107,7 @@ func (kn *known) learn(r *broker.Request) *question {
 	return q
 }
 
-// forget drops a topic, if it is known. kn.mu is held.
+// forget removes a topic, if it is known. The caller holds kn.mu.
 func (kn *known) forget(key knownKey) {
 	if q := kn.topics[key]; q != nil {
 		delete(kn.topics, key)
@@ -110,13 +116,15 @@ func (kn *known) forget(key knownKey) {
 	}
 }
 
-// weigh counts what is remembered in what the connection holds. kn.mu is held.
+// weigh charges the connection for what is remembered. The caller holds kn.mu.
 func (kn *known) weigh() {
 	kn.of.service.memory.SetUsage(&kn.of.usage.known, len(kn.topics)*knownWeight+kn.predicates*knownPredicateWeight)
 }
 
-// ask evaluates the predicates of a question on a message, which is decoded once. False means that the connection ends
-// meanwhile: a few costly predicates may take a second, many take minutes, and the end of the connection waits for us.
+// ask evaluates the predicates of a question on a message, which is decoded once.
+//
+// False means that the connection is aborted. A few costly predicates may take a second and
+// many take minutes, and the end of the connection waits for this.
 func (c *Conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) bool {
 	m.Reset(r.Names[0], r.Payloads[0], c.service.options.filterLimits())
 	r.Asked, r.Verdicts = q.asked, make([]broker.Verdict, len(q.asked))
@@ -144,18 +152,19 @@ func (c *Conn) ask(q *question, t *turn, m *filter.Message, r *broker.Request) b
 	return true
 }
 
-// judgeAhead asks the predicates that the connection knows of, before the core sees the batch. False is that of ask.
+// judgeAhead evaluates the predicates that the connection knows of, before the core gets the
+// batch. False is that of ask.
 func (r *Reader) judgeAhead(b *Batch) (ok bool) {
 	kn := r.known.Load()
-	if kn == nil || r.unauthenticated() { // RESET leaves what is known, and takes the rights
+	if kn == nil || r.unauthenticated() { // RESET keeps what is known, and takes the rights
 		return true
 	}
 	b.Requests, ok = r.judged(b.Requests, func(r *broker.Request) *question { return kn.about(r.Kind, r.Names[0]) })
 	return ok
 }
 
-// judged asks about all publishes of a batch, within bounds, but about the first in any case. Runs become single messages.
-// False is that of ask.
+// judged evaluates all publishes of a batch, up to maxVerdicts, and the first in any case. Runs
+// become single messages. False is that of ask.
 func (c *Conn) judged(requests []broker.Request, ask func(*broker.Request) *question) (out []broker.Request, ok bool) {
 	var m filter.Message
 	t := turn{conn: c}
@@ -190,7 +199,8 @@ func (c *Conn) judged(requests []broker.Request, ask func(*broker.Request) *ques
 	return out, true
 }
 
-// Takes tells whether a publish, or a transaction, would run.
+// Takes implements [broker.Admission]: it reports whether a publish, or a transaction, would
+// run.
 func (e *executor) Takes(r *broker.Request) bool {
 	inv := r.Tag.(*invocation)
 	if r.Op == broker.Exec {
@@ -203,7 +213,7 @@ func (e *executor) Takes(r *broker.Request) bool {
 	return inv.err == nil && !kept && e.mayPublish(inv)
 }
 
-// Kept are the commands of the transaction that EXEC will run.
+// Kept implements [broker.Transactor]: the commands that EXEC will run.
 func (e *executor) Kept(*broker.Request) []broker.Request {
 	if m := e.txn; m != nil && !m.aborted {
 		return m.queued
@@ -211,21 +221,24 @@ func (e *executor) Kept(*broker.Request) []broker.Request {
 	return nil
 }
 
-// Returned has the verdicts worked out that the core has missed.
+// Returned implements [broker.Conn]: it starts the evaluation of the verdicts that the core
+// lacks.
 func (e *executor) Returned(b *broker.Batch) {
 	var kept []broker.Request
 	if first := &b.Requests[0]; first.Op == broker.Exec {
 		kept = e.Kept(first)
 	}
-	for i := range kept { // an eviction meanwhile ends the transaction
+	for i := range kept { // an eviction meanwhile ends the transaction: the buffers must outlive it
 		kept[i].Tag.(*invocation).buf.Retain()
 	}
 	e.judging.Add(1)
 	go e.judgeReturned(b, kept)
 }
 
-// judgeReturned works on a batch that the core has handed back, and submits it again. Until then nothing of the
-// connection takes effect, so what the batch refers to is this goroutine's.
+// judgeReturned evaluates for a batch that the core has returned, and submits it again.
+//
+// Until then nothing of the connection takes effect, so this goroutine owns all that the batch
+// refers to.
 func (c *Conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	defer c.judging.Done()
 	defer c.service.core.Submit(b)
@@ -238,7 +251,8 @@ func (c *Conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 			c.LogPanic(p)
 			c.End(CloseReasonPanic)
 		}
-		if !ok { // the connection ends, and what it sent behind the batch must not take effect without it
+		if !ok {
+			// The connection ends. Commands behind the batch must not take effect without it.
 			b.Requests = []broker.Request{{Op: broker.Leave}}
 		}
 	}()
@@ -253,16 +267,16 @@ func (c *Conn) judgeReturned(b *broker.Batch, kept []broker.Request) {
 	}
 	b.Requests, ok = c.judged(b.Requests, func(r *broker.Request) *question {
 		switch {
-		case len(r.Verdicts) > 0: // they still do, or the core has not come to them
+		case len(r.Verdicts) > 0: // still valid, or not reached by the core yet
 			return nil
-		case len(r.Asked) > 0: // the core has just asked
+		case len(r.Asked) > 0: // the core has just requested them
 			return kn.learn(r)
 		}
 		return kn.about(r.Kind, r.Names[0])
 	})
 }
 
-// judgeKept asks for all of a transaction, or refuses it. False is that of ask.
+// judgeKept evaluates for a whole transaction, or refuses it. False is that of ask.
 func (c *Conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 	asked := 0
 	for i := range kept {
@@ -270,7 +284,7 @@ func (c *Conn) judgeKept(exec *broker.Request, kept []broker.Request) bool {
 			asked += len(kept[i].Asked)
 		}
 	}
-	if asked > broker.MaxVerdicts { // by how much nobody knows: the core has stopped asking
+	if asked > broker.MaxVerdicts { // the core stops counting there: the excess is unknown
 		exec.Tag.(*invocation).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
 			"%d times: make it smaller", broker.MaxVerdicts)
 		return true

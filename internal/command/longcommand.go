@@ -8,19 +8,27 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// maxNames is how many names of one command the core takes at once: a million of them would be seconds for everybody. The
-// reader submits a longer command in pieces, with other connections' batches between them, so each name has its own
-// instant (clause 2). No other command of the connection comes between.
+// maxNames is how many names of one command the core handles at once: a million of them would
+// stop every other connection for seconds.
+//
+// The reader submits a longer command in pieces, with other connections' batches between them.
+// So each name has its own instant (clause 2). No other command of the connection comes
+// between.
 const maxNames = 1000
 
-// longCommand is a command of more names than that. Its pieces share it; it belongs to the core's goroutine.
+// longCommand is shared by the pieces of a command with more than maxNames names. It belongs to
+// the core's goroutine.
 type longCommand struct {
-	names    int    // of the whole command
-	rejected bool   // a piece was refused, and answered so: those behind it are passed over
-	reply    []byte // to the whole command, as far as it is made; nothing may stand between its parts
+	// names counts those of the whole command.
+	names int
+	// rejected means that a piece was refused, with a reply: the later pieces are skipped.
+	rejected bool
+	// reply is the reply so far. It is queued as a whole, because no other frame may stand
+	// between its parts.
+	reply []byte
 }
 
-// numFixedArgs is how many arguments stand before the names.
+// numFixedArgs is the number of arguments before the names.
 func (inv *invocation) numFixedArgs() int {
 	if inv.row.Divisible && inv.handler.op == broker.Reply {
 		return 2
@@ -33,30 +41,31 @@ func (inv *invocation) isLong() bool {
 	return inv.err == nil && inv.row.Divisible && len(inv.args)-inv.numFixedArgs() > maxNames
 }
 
-// leavesAll reports whether a command may have to come again, because it leaves all that the connection holds.
+// leavesAll reports whether a command unsubscribes all names of the connection. The core may
+// finish that in several steps: see resubmit.
 func (inv *invocation) leavesAll() bool {
 	return inv.err == nil && (inv.handler.op == broker.Unsubscribe && len(inv.args) == 1 || inv.handler.op == broker.Reset)
 }
 
-// submitLong submits a batch, and behind it the pieces of its last command. It stands by itself for the sake of Serve's
-// stack, as resubmit does.
+// submitLong submits a batch, and then the pieces of its last command. It is a function of its
+// own to keep the stack of Serve small, as resubmit is.
 //
 //go:noinline
 func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	whole, n, like := *inv, inv.numFixedArgs(), b.Requests[len(b.calls)-1]
 	whole.long = &longCommand{names: len(inv.args) - n}
 	in, from := b.buf, b.From
-	in.Retain() // the names lie in it
+	in.Retain() // it holds the names
 	defer in.Release()
 	r.service.memory.SetUsage(&r.usage.partial, cap(b.args)*sliceSize)
-	b.args = nil // they stay with the command, which outlives the batch
+	b.args = nil // the command keeps them: it outlives the batch
 	*inv = whole.pieceAt(nil, 0)
 	b.Requests[len(b.calls)-1] = inv.requestLike(like)
 	ok := r.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		r.awaitMemory()
 		if !r.window.acquire(false) {
-			return true // ended by another goroutine, which has said why
+			return true // another goroutine has ended the connection, with its reason
 		}
 		in.Retain()
 		ok = r.submit(whole.batch(from, in, like, at))
@@ -64,7 +73,7 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	return ok
 }
 
-// batch is that of a piece alone.
+// batch is a batch of one piece.
 func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, like broker.Request, at int) *Batch {
 	b := newBatch(from, in, 0, 0)
 	piece := inv.pieceAt(freeTail(&b.args), at)
@@ -73,19 +82,19 @@ func (inv *invocation) batch(from *broker.Subscriber, in *outbox.Buffer, like br
 	return b
 }
 
-// addOnly adds a command whose request is like another but for its names.
+// addOnly adds a command. Its request is like another, except for the names.
 func (b *Batch) addOnly(command invocation, like broker.Request) {
 	inv, req := b.add()
 	*inv, *req = command, command.requestLike(like)
 }
 
-// requestLike is a request like another, with the names and the predicates of inv.
+// requestLike is a request like r, with the names and predicates of inv.
 func (inv *invocation) requestLike(r broker.Request) broker.Request {
 	r.Names, r.Filters = inv.topics(), inv.predicates
 	return r
 }
 
-// pieceAt is the piece of a command that begins with a name. Its arguments are appended to room.
+// pieceAt is the piece of a command that starts at a name. Its arguments are appended to room.
 func (inv *invocation) pieceAt(room [][]byte, at int) invocation {
 	piece, n, end := *inv, inv.numFixedArgs(), min(at+maxNames, inv.long.names)
 	piece.piece = at / maxNames
@@ -96,12 +105,12 @@ func (inv *invocation) pieceAt(room [][]byte, at int) invocation {
 	return piece
 }
 
-// isLast reports whether a command is whole once inv is done.
+// isLast reports whether inv is the last piece, or a whole command.
 func (inv *invocation) isLast() bool {
 	return inv.long == nil || (inv.piece+1)*maxNames >= inv.long.names
 }
 
-// admitPiece is asked about a piece first. It returns false for one that is passed over.
+// admitPiece checks a piece before all else. It returns false for a piece to skip.
 func (e *executor) admitPiece(inv *invocation) bool {
 	switch {
 	case inv.long == nil:
@@ -115,7 +124,7 @@ func (e *executor) admitPiece(inv *invocation) bool {
 	return true
 }
 
-// reject answers a command that does not run.
+// reject replies with an error to a command that does not run, and aborts the transaction.
 func (e *executor) reject(inv *invocation, err *protocol.Error) {
 	if inv.long != nil {
 		inv.long.rejected, inv.long.reply, e.confirmedNames = true, nil, nil
@@ -123,7 +132,8 @@ func (e *executor) reject(inv *invocation, err *protocol.Error) {
 	e.replyErr(inv, e.abortTxn(inv, err))
 }
 
-// resubmit submits a command once more that the core has not finished: the connection held too many names for one instant.
+// resubmit submits a command that the core has not finished: the connection held too many names
+// for one instant.
 //
 //go:noinline
 func (r *Reader) resubmit() bool {
@@ -135,8 +145,8 @@ func (r *Reader) resubmit() bool {
 	return r.submit(b)
 }
 
-// resubmitLater has the reader submit a command again as soon as it is applied. The command must be one that nothing is
-// read behind.
+// resubmitLater has the reader submit a command again once it is applied. The reader must have
+// read nothing behind it: see leavesAll.
 func (e *executor) resubmitLater(req *broker.Request) {
 	again, inv := *req, *req.Tag.(*invocation)
 	args := inv.args

@@ -7,28 +7,39 @@ import (
 	"github.com/conchmq/conch/internal/filter"
 )
 
-// subscriptionCost is what a subscription costs besides its name, about, with its subscriber set: measured at 250 bytes for
-// the only subscriber of a topic.
+// subscriptionCost is about what a subscription costs besides its name, with its subscriber
+// set. Measured: 250 bytes for the only subscriber of a topic.
 const subscriptionCost = 300
 
-// patternCost is what a pattern costs on top, about, in the index of patterns: measured at 170 bytes, for 200,000 of them.
+// patternCost is about what a pattern costs in addition, in the pattern index. Measured: 170
+// bytes each, for 200,000 patterns.
 const patternCost = 170
 
-// predicateCost is what a subscription costs on top if it has a predicate, about, besides the predicate. The predicate
-// itself weighs what [filter.Predicate.Weight] says, for each who holds it.
+// predicateCost is about what a predicate costs a subscription, besides
+// [filter.Predicate.MemSize]. Each connection with the predicate is charged for all of it.
 const predicateCost = 768
 
-// memoryUsage is a connection's part of the memory. Whoever changes it is named; anybody may read it.
+// memoryUsage is a connection's part of the memory cap. Each field names the goroutine that
+// changes it; any goroutine may read it.
 type memoryUsage struct {
-	reading atomic.Int64 // of what was read and is not parsed: the reader's. Its buffer counts itself in the sum
-	partial atomic.Int64 // of the arguments of a command that has come in part: the reader's
-	batches atomic.Int64 // of what is on its way to the core, besides its buffers: the reader adds, the core takes away
-	names   atomic.Int64 // of subscriptions: the core's
-	queued  atomic.Int64 // of a transaction: the core's
-	known   atomic.Int64 // of what it publishes to: whoever holds known.mu
+	// reading is the unparsed input. The reader changes it. Its buffer charges itself to the
+	// sum of all connections.
+	reading atomic.Int64
+	// partial is the arguments of an incomplete command. The reader changes it.
+	partial atomic.Int64
+	// batches is what is on its way to the core, besides buffers. The reader adds, the core
+	// subtracts.
+	batches atomic.Int64
+	// names is subscriptions. The core changes it.
+	names atomic.Int64
+	// queued is a transaction. The core changes it.
+	queued atomic.Int64
+	// known is the predicates of topics that the connection publishes to. known.mu guards the
+	// change.
+	known atomic.Int64
 }
 
-// releaseMemory gives back what the connection held, all but its outbox, which has done so itself.
+// releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
 func (c *Conn) releaseMemory() {
 	m := &c.service.memory
 	m.SetUsage(&c.usage.partial, 0)
@@ -37,7 +48,8 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.known, 0)
 }
 
-// chargeSubscription counts a name that was subscribed to, or left, if that made a difference. The core's.
+// chargeSubscription charges a name that was subscribed to, or uncharges one that was left. The
+// core calls it after each.
 func (e *executor) chargeSubscription(name []byte) {
 	patterns := e.sub.CountKind(formRESP, broker.Pattern) + e.sub.CountKind(formLine, broker.Pattern)
 	more, heavier := e.sub.NumSubscriptions()-e.chargedSubs, e.sub.FilterCost()-e.chargedPredicates
@@ -53,14 +65,17 @@ func (e *executor) chargeSubscription(name []byte) {
 	}
 }
 
-// usedMemory is what the connection has its part in, and waits what of that waits in its outbox. A buffer that others share is
-// counted for each of them here. Only the core may add what is not flushed yet.
+// usedMemory is what the connection holds; waits is the part in its outbox.
+//
+// A shared buffer counts in full for each connection here. Only the core may add frames that
+// are not flushed yet.
 func (c *Conn) usedMemory() (all, waits int64) {
 	waits = c.outbox.MemSize()
 	return waits + c.releasableMemory(), waits
 }
 
-// releasableMemory is what goes with the connection, whatever is still being written to it.
+// releasableMemory is what the end of the connection frees at once, whatever its writer still
+// holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
 	return s.reading.Load() + s.partial.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.known.Load()

@@ -5,12 +5,14 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 )
 
-// messageCounts is what has come to one subscription, or to all of a name. Every message published to a subscription is in
-// exactly one of filtered, delivered, dropped, queued and undelivered.
+// messageCounts counts the messages of one subscription, or of all subscriptions to one name.
+//
+// Each message published to a subscription is in exactly one of filtered, delivered, dropped,
+// queued and undelivered.
 type messageCounts struct {
 	published  uint64
 	filtered   uint64
-	unreadable uint64 // of the filtered
+	unreadable uint64 // among the filtered
 	outbox.DeliveryCounts
 }
 
@@ -24,8 +26,11 @@ func (f *messageCounts) add(g messageCounts) {
 	f.Undelivered += g.Undelivered
 }
 
-// messageCountsOf counts what came to a subscription until this instant. What was queued in this very round counts: it is handed
-// over first. Messages that EXEC holds back until its end are neither with the outbox nor lost: they are queued.
+// messageCountsOf counts the messages of a subscription until this instant. The flush comes
+// first: messages of the current round count too.
+//
+// Messages that EXEC holds back until its end count as queued: the outbox does not have them
+// yet, and they are not lost.
 func messageCountsOf(s *broker.Subscription) messageCounts {
 	t := s.Stats()
 	f := messageCounts{published: t.Published, filtered: t.Filtered, unreadable: t.Unreadable}

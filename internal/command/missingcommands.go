@@ -9,11 +9,12 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// maxMissing bounds the pairs of a command and a library that are remembered. Clients name their library themselves.
+// maxMissing bounds the remembered pairs of command and library: clients choose the name of
+// their library.
 const maxMissing = 256
 
-// missingCommands are the commands of Redis that clients have used in vain, so that each is logged once: an application may take
-// the error for something else, and go on without a word. It belongs to the core's goroutine.
+// missingCommands are the Redis commands that conch lacks and clients have sent. Each is logged
+// once: an application may swallow the error. It belongs to the core's goroutine.
 type missingCommands struct {
 	logLimiter LogLimiter
 	seen       map[missingCommand]bool
@@ -21,7 +22,8 @@ type missingCommands struct {
 
 type missingCommand struct{ command, library string }
 
-// logMissingCommand logs a command that Redis has and conch has not. Only programs are meant: what people type comes in lines.
+// logMissingCommand logs a command that Redis has and conch lacks. Only RESP counts: people
+// type lines.
 func (e *executor) logMissingCommand(inv *invocation) {
 	if inv.row != nil || inv.dialect != protocol.RESP || e.unauthenticated() {
 		return
@@ -39,7 +41,7 @@ func (e *executor) logMissingCommand(inv *invocation) {
 		return
 	}
 	suppressed, ok := m.logLimiter.Allow(uptime.Now())
-	if !ok { // it is not remembered, so that it is logged the next time
+	if !ok { // not remembered: a later use logs it
 		return
 	}
 	if m.seen == nil {
@@ -50,7 +52,8 @@ func (e *executor) logMissingCommand(inv *invocation) {
 		Int("not_logged_before", suppressed).Msg("a client uses " + name + ", which conch does not have")
 }
 
-// missingName is the name of a command that Redis has, in upper case and with its subcommand; empty if it has none such.
+// missingName is the name of a command that Redis has, in upper case and with its subcommand.
+// It is empty for any other.
 func missingName(args [][]byte) string {
 	const longest = 64 // no name comes near it
 	if len(args) == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 )
 
-// feedMonitors shows a command to the connections that sent MONITOR. It runs for each command, so it must cost nothing
-// while there are none.
+// feedMonitors shows a command to the connections that sent MONITOR. It runs for each command,
+// so it must cost nothing without monitors.
 func (e *executor) feedMonitors(inv *invocation) {
 	if len(e.service.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
 		return
@@ -25,27 +25,29 @@ func (e *executor) feedMonitors(inv *invocation) {
 	shown := e.service.encoder.replies.commit(append(line, "\r\n"...))
 	for _, m := range e.service.monitors {
 		if m.overLimit() {
-			m.End(CloseReasonSlowHard) // the reader sees it and leaves the core: a monitor holds no message of others up
+			m.End(CloseReasonSlowHard) // the reader then leaves the core: a monitor delays no message of other connections
 			continue
 		}
 		m.messageBytes += len(shown.Bytes)
 		m.queued().Add(shown, outbox.FrameInfo{Kind: outbox.KindOther})
-		m.Flush() // the core flushes only those that it has queued something for itself
+		m.Flush() // the core flushes only connections that it has queued frames for itself
 	}
 }
 
+// removeMonitor also serves connections that are no monitors.
 func (e *executor) removeMonitor() {
 	e.service.monitors = slices.DeleteFunc(e.service.monitors, func(m *executor) bool { return m == e })
 }
 
 func (e *executor) isMonitor() bool { return slices.Contains(e.service.monitors, e) }
 
-// mayMonitor is more than the right to the command: a user who is switched off keeps connections, but none that sees
-// what everybody does.
+// mayMonitor is stricter than the right to the command. A disabled user keeps its connections,
+// but none that shows all commands.
 func mayMonitor(u *acl.User) bool {
 	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil) == nil
 }
 
+// monitor is MONITOR.
 func monitor(w *response) {
 	e := w.executor
 	if !mayMonitor(e.user) {

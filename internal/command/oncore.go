@@ -5,21 +5,22 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// coreCall enters the core as a connection does, to do one thing at one instant of the order. It holds nothing there.
+// coreCall is a participant of the core that does one thing at one instant of the order. It
+// subscribes to nothing.
 type coreCall struct {
 	broker.NopConn
 	run  func(broker.View)
 	done chan struct{}
 }
 
-// Reply runs the coreCall, at its instant of the order.
+// Reply implements [broker.Conn].
 func (v *coreCall) Reply(_ *broker.Request, w broker.View) { v.run(w) }
 
-// Applied ends the visit.
+// Applied implements [broker.Conn]: it ends the wait of runOnCore.
 func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
 
-// runOnCore runs something on the core's goroutine. It returns true when that is done, and false when the core has stopped
-// without doing it.
+// runOnCore runs a function on the core's goroutine, at an instant of the order, and waits. It
+// returns false if the core stopped without running it. The core itself must not call it.
 func (s *Service) runOnCore(run func(broker.View)) bool {
 	v := &coreCall{run: run, done: make(chan struct{})}
 	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
@@ -33,23 +34,28 @@ func (s *Service) runOnCore(run func(broker.View)) bool {
 	}
 }
 
-// fileTask is work that a command needs and that the core cannot do, because it takes a file. The connection's reader does
-// it while the connection is parked: nothing else of it is read meanwhile. answer then runs on the core's goroutine.
+// fileTask is the part of a command that needs a file, which the core must not touch.
+//
+// The connection's reader does it while it reads nothing else. The returned function then
+// builds the reply, on the core's goroutine.
 type fileTask struct {
-	work    func() (answer func(*response))
-	noReply bool // CLIENT REPLY wants no answer
+	work func() (answer func(*response))
+	// noReply is set if CLIENT REPLY suppresses the reply.
+	noReply bool
 	row     *protocol.CommandSpec
 }
 
-// deferToReader has the reader do work as soon as this command is applied. The command must be one that nothing is read behind:
-// see protocol.Row.Fence.
+// deferToReader has the reader do work once this command is applied. The reader must have read
+// nothing behind it: see protocol.CommandSpec.Sync.
 func (w *response) deferToReader(work func() func(*response)) {
 	m := w.executor.replyMode
 	w.executor.fileTask = &fileTask{work, m.off || m.skip, w.inv.row}
 }
 
-// runFileTask is the reader's part. All fileTasks are about the one file, so one is run after the other, each until its
-// answer: else an older text could replace a newer one, in the file or in the core. The core never takes this lock.
+// runFileTask does the reader's part.
+//
+// It holds fileMu until the reply, because all tasks use the same file. Otherwise an older text
+// could replace a newer one, in the file or in the core. The core never takes this lock.
 func (r *Reader) runFileTask() {
 	task := r.fileTask
 	r.fileTask = nil
@@ -59,7 +65,7 @@ func (r *Reader) runFileTask() {
 	r.service.runOnCore(func(v broker.View) { r.executor.finishFileTask(task, answer, v) })
 }
 
-// finishFileTask answers the command that the task was for.
+// finishFileTask replies to the command of the task.
 func (e *executor) finishFileTask(task *fileTask, answer func(*response), v broker.View) {
 	w := &response{executor: e, view: v, buf: e.begin()}
 	answer(w)
@@ -67,5 +73,5 @@ func (e *executor) finishFileTask(task *fileTask, answer func(*response), v brok
 	if !task.noReply {
 		e.push(w.buf)
 	}
-	e.Flush() // the core flushes only those that it has queued something for itself
+	e.Flush() // the core flushes only connections that it has queued frames for itself
 }

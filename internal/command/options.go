@@ -12,77 +12,96 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Options are what a Service can be told. The zero value serves with the defaults, in protected mode, and logs nothing.
+// Options configure a Service. The zero value serves with the defaults, in protected mode, and
+// logs nothing.
 type Options struct {
+	// Limits bound what the parser accepts from one client.
 	Limits protocol.Limits
 
-	// MaxConnections may be open at once; one more is told so and closed. Default 10,000, as Redis.
+	// MaxConnections bounds the open connections; one more gets an error and is closed. Default
+	// 10,000, as in Redis.
 	MaxConnections int
 
-	// MaxSubscriptions may be held by one connection. Default 1,048,576, as many as a command has arguments.
+	// MaxSubscriptions bounds the subscriptions of one connection. Default 1,048,576, as many
+	// as a command has arguments.
 	MaxSubscriptions int
-	// MaxPredicates may be held by one connection: each costs whoever publishes to its topic. Default 1,000.
+	// MaxPredicates bounds the predicates of one connection: each costs every publisher to its
+	// topic. Default 1,000.
 	MaxPredicates int
-	// MaxPredicate is how many bytes a predicate may have. Default 4 KiB.
+	// MaxPredicate bounds the bytes of a predicate. Default 4 KiB.
 	MaxPredicate int
-	// MaxPredicatePayload is up to how many bytes a message is looked into; a larger one has no fields. Default 1 MiB.
+	// MaxPredicatePayload bounds the messages that predicates look into; a larger message has
+	// no fields. Default 1 MiB.
 	MaxPredicatePayload int
-	// MaxMemory is how many bytes all connections together may make the server hold: see memlimit.go. Over it, who holds
-	// most is evicted. Default 0, which is no cap; the conch command sets one.
+	// MaxMemory bounds the memory that all connections hold together: see memusage.go. Above
+	// it, the largest are evicted. Default 0: no bound. The conch command sets one.
 	MaxMemory int64
-	// KeepAlive is how long a peer may be silent before the kernel asks whether it is still there. One that does not
-	// answer is given up after as long again, and so is one that does not acknowledge what it was sent. Default 60 s.
+	// KeepAlive is the silence after which the kernel probes the client. A client that answers
+	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration
 
-	// SlowConsumer is what a subscriber that is too slow loses: its connection, or messages. A connection may choose
-	// otherwise for itself. Default Disconnect.
+	// SlowConsumer is what a subscriber loses that is too slow: its connection, or messages.
+	// SLOW changes it for one connection. Default Disconnect.
 	SlowConsumer outbox.Policy
-	// SlowHard is how many bytes may wait for one subscriber before SlowConsumer says what to do. Default 32 MiB. An
-	// outbox under it always takes one more message. Replies to the connection's own commands do not count.
+	// SlowHard is how many bytes may wait for one subscriber before SlowConsumer applies.
+	// Default 32 MiB.
+	//
+	// An outbox below it always takes one more message. Replies to the connection's own
+	// commands do not count.
 	SlowHard int
-	// SlowSoft is how many bytes may wait for longer than SlowTime, under Disconnect only. Default 8 MiB. Both as Redis'
-	// pubsub class.
+	// SlowSoft is how many bytes may wait for longer than SlowTime, under Disconnect only.
+	// Default 8 MiB. Both defaults are those of Redis' pubsub class.
 	SlowSoft int
-	// SlowTime is also how long a peer may take no byte at all while bytes wait for it. Default 60 s. More than twice
-	// KeepAlive has no effect on that: tcp(7) has one time for peers that are gone and for those that do not read.
+	// SlowTime is also how long a client may take no byte while bytes wait for it. Default 60
+	// s.
+	//
+	// Beyond twice KeepAlive it has no effect on that: tcp(7) has one timeout for clients that
+	// are gone and for those that do not read.
 	SlowTime time.Duration
 
-	// Unprotected switches protected mode off: peers from other machines are served.
+	// Unprotected turns protected mode off: clients on other machines are served without a
+	// password.
 	Unprotected bool
 
-	// DrainTimeout is how long a connection that ends may take to read what was queued for it. Default 5 s.
+	// DrainTimeout is how long an ending connection may take to read its outbox. Default 5 s.
 	DrainTimeout time.Duration
 
-	// HandshakeTimeout is how long a TLS handshake may take as a whole. Default 10 s.
+	// HandshakeTimeout bounds a whole TLS handshake. Default 10 s.
 	HandshakeTimeout time.Duration
-	// CertificateUser takes the common name of a verified client certificate for the name of the user.
+	// CertificateUser makes the common name of a verified client certificate the name of the
+	// user.
 	CertificateUser bool
 
-	// ACLFile holds the users, in Redis' syntax. Empty if there is none: then SETUSER makes users for this run.
+	// ACLFile holds the users, in Redis' syntax. If it is empty, ACL SETUSER makes users for
+	// this run only.
 	ACLFile string
-	// RequirePassword is the default user's password; empty for none. New keeps nothing but its digest.
+	// RequirePassword is the default user's password; empty for none. NewService keeps only its
+	// digest.
 	RequirePassword string
-	// AuthTimeout is how long a peer may take to say who it is, where that is asked. Default 10 s.
+	// AuthTimeout is how long a client may take to authenticate, where that is required.
+	// Default 10 s.
 	AuthTimeout time.Duration
 
 	// Settings are shown by CONFIG GET in addition to these options.
 	Settings []Setting
 
-	Version string         // what INFO and HELLO say; default "dev"
+	Version string         // in INFO; default "dev"
 	Log     zerolog.Logger // the zero Logger writes nowhere
-	// Stop is called when a peer says SHUTDOWN. It must not block: it runs on the core's goroutine. Nil refuses.
+	// Stop is called for SHUTDOWN. It runs on the core's goroutine and must not block. With
+	// nil, SHUTDOWN is refused.
 	Stop func()
-	// Collect is called when the runtime's collector should let less garbage pile up, or may let more: in percent of what
-	// lives, as debug.SetGCPercent takes it. May be nil.
+	// Collect is called to change the garbage collector's target, in the percent of
+	// debug.SetGCPercent. It may be nil.
 	Collect func(percent int)
-	// LogDropped tells how many log lines were lost because the log could not be written fast enough. May be nil.
+	// LogDropped returns the number of log lines lost because the log was too slow. It may be
+	// nil.
 	LogDropped func() uint64
 }
 
 // Setting is a setting of the program, with its value as text.
 type Setting struct{ Name, Value string }
 
-// withDefaults fills in what is zero and refuses what makes no sense.
+// withDefaults replaces zero values by defaults, and refuses values that make no sense.
 func (o Options) withDefaults() (Options, error) {
 	o.Limits = o.Limits.WithDefaults()
 	defaultTo(&o.MaxConnections, 10_000)
@@ -122,11 +141,12 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// filterLimits are what bounds a predicate.
+// filterLimits are the bounds of a predicate.
 func (o *Options) filterLimits() filter.Limits {
 	return filter.Limits{Expression: o.MaxPredicate, Payload: o.MaxPredicatePayload}
 }
 
+// defaultTo sets a field that is zero.
 func defaultTo[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

@@ -8,13 +8,20 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Parsing is what a reader's stack is deepest for. A goroutine starts with 2 KiB of it, gets 4 when that is too little,
-// and never gives them back: that would be a third of what an idle connection costs. So commands are put together where
-// they stay, in the batch, and what is rare is in functions of its own. TestAnIdleConnectionKeepsASmallStack watches.
-
-// parse fills b.calls from b.data. It stops early at a command whose answer may be much larger than itself: those are
-// taken one at a time, so that what a peer can make us queue before we look at its outbox again stays small. And it stops
-// after maxCalls: a command of two bytes becomes a hundred times as many here, and everybody waits for a batch.
+// parse parses b.data into commands, and fills in their requests.
+//
+// It stops after a command whose reply may be much larger than itself. Such commands run one at
+// a time, so that little is queued before the reader checks the outbox again.
+//
+// It also stops after maxCalls: a two-byte command takes a hundred times as much memory here,
+// and other connections wait for a batch.
+//
+// The stack of a reader is deepest here. A goroutine starts with 2 KiB of it, gets 4 KiB when
+// that is too little, and never returns them. That would be a third of the cost of an idle
+// connection.
+//
+// So commands are built where they stay, in the batch, and rare cases are functions of their
+// own. TestAnIdleConnectionKeepsASmallStack watches.
 func (r *Reader) parse(b *Batch) CloseReason {
 	r.lastReadAt.Store(r.service.clock.Load())
 	r.sync = false
@@ -48,7 +55,7 @@ func (r *Reader) parse(b *Batch) CloseReason {
 		}
 		b.used += n
 		if inv.handler == replyQuit {
-			b.used = len(b.data) // what was sent behind it is not ours any more, as in Redis
+			b.used = len(b.data) // commands behind QUIT are dropped, as in Redis
 			return CloseReasonQuit
 		}
 		r.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
@@ -60,15 +67,19 @@ func (r *Reader) parse(b *Batch) CloseReason {
 	return CloseReasonNone
 }
 
-// maxCalls bounds a batch, which ends behind so many commands or runs of publishes. A read of 16 KiB has some 160 publishes
-// of 64 bytes, to whatever topics: to cut that in pieces took a quarter of the throughput. Of other commands there are
-// fewer, maxOthers: with 256 a PING among 50 clients that flood two-byte commands took twice as long.
+// maxCalls bounds a batch: it ends after that many commands or runs of publishes.
+//
+// A read of 16 KiB has some 160 publishes of 64 bytes, to whatever topics. To cut that in
+// pieces took a quarter of the throughput.
+//
+// Other commands are bounded by maxOthers. With 256 of them, a PING took twice as long among 50
+// clients that flood two-byte commands.
 const maxCalls, maxOthers = 256, 64
 
-// check makes inv, and the request that goes with it, of a command: it looks it up and checks what can be checked
-// without the core. Both are empty before.
+// check fills in inv and its request, both empty before, from a parsed command. It checks all
+// that needs no core.
 func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Command) {
-	inv.row, inv.err = cmd.Resolve() // which may put arguments together
+	inv.row, inv.err = cmd.Resolve() // it may join arguments
 	inv.dialect, inv.crlf, inv.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if inv.err == nil {
 		inv.handler = handlerByIndex[inv.row.Index()]
@@ -101,7 +112,8 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	}
 }
 
-// joinsRuns tells whether publishes like inv that follow it are to be taken together. At trace each command is logged.
+// joinsRuns reports whether publishes like inv that follow it become one run. At trace level
+// each command is logged on its own.
 func (r *Reader) joinsRuns(inv *invocation) bool {
 	if inv.handler.op != broker.Publish || r.traced() {
 		return false
@@ -109,24 +121,25 @@ func (r *Reader) joinsRuns(inv *invocation) bool {
 	return inv.dialect == protocol.Line || inv.dialect == protocol.RESP && inv.row.Syntax == protocol.ArgsInline
 }
 
+// traced reports whether each command is logged.
 func (r *Reader) traced() bool {
 	return zerolog.GlobalLevel() <= zerolog.TraceLevel && r.service.options.Log.GetLevel() <= zerolog.TraceLevel
 }
 
-// trace writes one line for a command.
+// trace logs one command.
 func (r *Reader) trace(inv *invocation) {
 	e := r.Log(zerolog.TraceLevel).Bytes("command", showArgs(redactedArgs(inv.row, inv.args)))
-	if inv.err != nil { // its text may quote the arguments, which are not for everybody
+	if inv.err != nil { // the code alone: the text may quote secret arguments
 		e = e.Str("error", string(inv.err.Code))
 	}
 	e.Send()
 }
 
-// maxLargeArgs bounds the arguments of commands whose answers may be large: some answer each argument at length, and
-// the core makes the whole answer while everybody waits.
+// maxLargeArgs bounds the arguments of commands with large replies. Some reply to each argument
+// at length, and the core builds the whole reply while other connections wait.
 const maxLargeArgs = 1024
 
-// checkTopics holds topics, and what is matched against many of them, to their limit.
+// checkTopics checks the length of topics, and of globs that many topics are matched against.
 func (r *Reader) checkTopics(inv *invocation) *protocol.Error {
 	names := inv.topics()
 	if inv.row.LargeReply {
@@ -143,7 +156,8 @@ func (r *Reader) checkTopics(inv *invocation) *protocol.Error {
 	return nil
 }
 
-// checkName is about a name that is longer than a topic may be: it may have a predicate, which has a limit of its own.
+// checkName checks a name longer than a topic may be: it may contain a predicate, which has its
+// own limit.
 func (r *Reader) checkName(inv *invocation, name []byte) *protocol.Error {
 	l := &r.service.options.Limits
 	topic, expression, found := filter.Split(name)
@@ -156,7 +170,7 @@ func (r *Reader) checkName(inv *invocation, name []byte) *protocol.Error {
 	return r.checkPredicateLen(expression)
 }
 
-// checkPredicateLen holds a predicate to its limit.
+// checkPredicateLen checks the length of a predicate.
 func (r *Reader) checkPredicateLen(expression []byte) *protocol.Error {
 	if most := r.service.options.MaxPredicate; len(expression) > most {
 		return protocol.Errorf("predicate of %d bytes is longer than %d (--max-predicate)", len(expression), most)
@@ -164,11 +178,12 @@ func (r *Reader) checkPredicateLen(expression []byte) *protocol.Error {
 	return nil
 }
 
+// errTooManyArgs names the command in Redis' form.
 func errTooManyArgs(row *protocol.CommandSpec) *protocol.Error {
 	return protocol.Errorf("more than %d arguments for '%s' command", maxLargeArgs, row.FullName())
 }
 
-// showArgs is a command as the trace log shows it, cut to a screenful.
+// showArgs is a command in the trace log, cut to a screenful.
 func showArgs(args [][]byte) []byte {
 	const room = 256
 	var line []byte

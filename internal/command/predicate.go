@@ -12,8 +12,10 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// parsePredicates reads the predicates in what inv subscribes to. A Redis client knows a subscription by its name, and so only
-// PSUBSCRIBE can have one: its messages come with the very name that was subscribed to.
+// parsePredicates compiles the predicates in the names that inv subscribes to.
+//
+// Only PSUBSCRIBE may have one over RESP: a Redis client finds a subscription by its name, and
+// pmessage repeats the name subscribed to.
 func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 	names, conditions := inv.topics(), 0
 	for i, name := range names {
@@ -21,7 +23,8 @@ func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 		if !found {
 			continue
 		}
-		if conditions++; conditions > r.service.options.MaxPredicates { // the core would refuse them all, when they are compiled
+		// The core would refuse them all, but only after the reader has compiled them.
+		if conditions++; conditions > r.service.options.MaxPredicates {
 			return r.errTooManyPredicates()
 		}
 		if !inv.row.TakesPredicate {
@@ -45,7 +48,7 @@ func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 	return nil
 }
 
-// compile compiles a predicate in a slot of the evaluators.
+// compile compiles a predicate in an evaluator slot.
 func (r *Reader) compile(expression string) (*filter.Predicate, error) {
 	if !r.service.evaluators.acquire(r.Conn) {
 		return nil, errAborted
@@ -54,13 +57,14 @@ func (r *Reader) compile(expression string) (*filter.Predicate, error) {
 	return r.service.predicates.Compile(expression, r.service.options.filterLimits()) //nolint:wrapcheck // it is shown as it is
 }
 
-// errAborted is not read by anybody: the connection has been aborted.
+// errAborted is never shown: the connection has been aborted.
 var errAborted = errors.New("the connection is closed")
 
+// errNoPattern names the command to type instead.
 var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
 	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)
 
-// errPredicate says what is wrong and where, and points at it for those who type.
+// errPredicate names the error and its column. In a line, hints show the place with a caret.
 func errPredicate(expression string, err error) *protocol.Error {
 	var at *filter.Error
 	if !errors.As(err, &at) {
@@ -72,13 +76,15 @@ func errPredicate(expression string, err error) *protocol.Error {
 	return e
 }
 
-// excerpt is the part of an expression around a column that fits into a line of a terminal, as it is shown there, and
-// in which cell the column is: a terminal gives two to a character of Chinese, and none to an accent.
+// excerpt is the part of an expression around a column that fits into a terminal line, as
+// displayed, and the cell of the column.
+//
+// A terminal uses two cells for a Chinese character, and none for a combining accent.
 func excerpt(expression string, column int) (shown string, at int) {
 	const before, room = 40, 70
 	text := []rune(expression)
 	for i, r := range text {
-		if r < ' ' || r == 0x7f { // it would be shown as more than one character
+		if r < ' ' || r == 0x7f { // control characters would be displayed as several
 			text[i] = ' '
 		}
 	}
@@ -95,12 +101,12 @@ func excerpt(expression string, column int) (shown string, at int) {
 	return string(text[from:to]), cells(from, column)
 }
 
-// checkPredicates refuses subscriptions with predicates where they are not possible, or too many.
+// checkPredicates refuses predicates inside a transaction, and more of them than MaxPredicates.
 func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol.Error {
 	if inv.predicates == nil {
 		return nil
 	}
-	if e.txn != nil && inv.dialect != protocol.Line { // in lines, nothing is kept for EXEC
+	if e.txn != nil && inv.dialect != protocol.Line { // lines are never queued for EXEC
 		return protocol.Errorf("a predicate is not possible inside a transaction")
 	}
 	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
@@ -115,12 +121,13 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 	return nil
 }
 
+// errTooManyPredicates names the flag.
 func (c *Conn) errTooManyPredicates() *protocol.Error {
 	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.service.options.MaxPredicates)
 }
 
-// unauthenticatedPredicate refuses what a client subscribes to before it has authenticated, if there is a predicate in it. That
-// is left as it is: neither its length nor its text is looked at, and nothing of it is kept.
+// unauthenticatedPredicate refuses a predicate before AUTH. Neither its length nor its text is
+// checked, and nothing of it is kept.
 func (r *Reader) unauthenticatedPredicate(inv *invocation) *protocol.Error {
 	for _, name := range inv.topics() {
 		if _, _, found := filter.Split(name); found {
@@ -130,7 +137,7 @@ func (r *Reader) unauthenticatedPredicate(inv *invocation) *protocol.Error {
 	return nil
 }
 
-// stripPredicates are the names with their predicates taken off: a right is one to topics.
+// stripPredicates returns the names without their predicates: ACL rules apply to topics.
 func stripPredicates(names [][]byte) [][]byte {
 	var bare [][]byte
 	for i, name := range names {
@@ -149,7 +156,7 @@ func stripPredicates(names [][]byte) [][]byte {
 	return bare
 }
 
-// mayHavePredicate is quick to find out that nothing among names has one, as it mostly is.
+// mayHavePredicate is a cheap test for most commands: a predicate has a space before it.
 func mayHavePredicate(names [][]byte) bool {
 	for _, name := range names {
 		if bytes.IndexByte(name, ' ') >= 0 {

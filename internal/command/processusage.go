@@ -10,10 +10,12 @@ import (
 	"syscall"
 )
 
-// processUsage is what the process takes of the machine.
-type processUsage struct{ peak atomic.Int64 } // of memory; the sweeper and the core look
+// processUsage tracks what the process takes of the machine. peak is of heapBytes; the sweeper
+// and the core update it.
+type processUsage struct{ peak atomic.Int64 }
 
-// heapBytes is how many bytes the objects on the heap have now. It stops nothing, unlike runtime.ReadMemStats.
+// heapBytes is the size of all heap objects now. Unlike runtime.ReadMemStats, it stops no
+// goroutine.
 func (u *processUsage) heapBytes() int64 {
 	used := metric("/memory/classes/heap/objects:bytes")
 	for peak := u.peak.Load(); used > peak && !u.peak.CompareAndSwap(peak, used); {
@@ -22,6 +24,7 @@ func (u *processUsage) heapBytes() int64 {
 	return used
 }
 
+// metric adds up metrics of the runtime.
 func metric(names ...string) (sum int64) {
 	samples := make([]metrics.Sample, len(names))
 	for i, name := range names {
@@ -36,10 +39,10 @@ func metric(names ...string) (sum int64) {
 	return sum
 }
 
-// residentMemory is what the kernel holds in memory for the process; where it does not tell, what the runtime has got
-// from it and not given back.
+// residentMemory is the memory that the kernel holds for the process. Without /proc, it is what
+// the runtime has taken and not returned.
 func residentMemory() int64 {
-	text, err := os.ReadFile("/proc/self/statm") // the kernel makes it up: no disk is read
+	text, err := os.ReadFile("/proc/self/statm") // the kernel generates it: no disk is read
 	if fields := bytes.Fields(text); err == nil && len(fields) > 1 {
 		if pages, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
 			return pages * int64(os.Getpagesize())
@@ -48,6 +51,7 @@ func residentMemory() int64 {
 	return metric("/memory/classes/total:bytes") - metric("/memory/classes/heap/released:bytes")
 }
 
+// infoMemory is the section Memory of INFO.
 func infoMemory(w *response) []string {
 	s := w.executor.service
 	used, resident := s.usage.heapBytes(), residentMemory()
@@ -63,7 +67,7 @@ func infoMemory(w *response) []string {
 	}
 }
 
-// formatBytes writes bytes as Redis does.
+// formatBytes formats a size as Redis does.
 func formatBytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%dB", n)
@@ -75,9 +79,10 @@ func formatBytes(n int64) string {
 	return fmt.Sprintf("%.2f%c", value, units[0])
 }
 
+// infoCPU is the section CPU of INFO.
 func infoCPU(*response) []string {
 	var r syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // it cannot fail for oneself
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // it cannot fail for the own process
 	return []string{
 		fmt.Sprintf("used_cpu_sys:%d.%06d", r.Stime.Sec, r.Stime.Usec),
 		fmt.Sprintf("used_cpu_user:%d.%06d", r.Utime.Sec, r.Utime.Usec),

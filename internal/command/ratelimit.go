@@ -5,18 +5,20 @@ import (
 	"time"
 )
 
-// burst is how many lines a logLimiter allows at once, before there is one a second.
+// burst is how many lines a LogLimiter allows at once; after that, one a second.
 const burst = 10
 
-// logLimiter suppresses log lines of one sort when they come too fast: unauthenticated peers can cause them, and must not fill a disk.
+// LogLimiter limits log lines of one kind. Clients can cause such lines before AUTH, and must
+// not fill a disk with them. Any goroutine may use it.
 type LogLimiter struct {
-	mu         sync.Mutex
-	used       int           // of burst; one a second comes free
-	last       time.Duration // when one came free last
-	suppressed int           // lines kept back since one passed
+	mu         sync.Mutex    // guards what follows
+	used       int           // of burst; one a second becomes free
+	last       time.Duration // when one became free last
+	suppressed int           // lines suppressed since the last allowed one
 }
 
-// allow tells whether a line may be written at a moment by uptime, and how many were kept back before it.
+// Allow reports whether a line may be written at an uptime, and how many were suppressed before
+// it.
 func (l *LogLimiter) Allow(now time.Duration) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

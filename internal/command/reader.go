@@ -9,34 +9,46 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Reader is the reader goroutine's side of a connection: it takes the bytes that the client sent, splits them into
-// commands, and submits these as batches, one a read. All its methods, and its fields, belong to that goroutine.
+// Reader is the reader goroutine's side of a connection: it parses the client's bytes into
+// commands and submits them, one batch for each read. All its methods and fields belong to that
+// goroutine.
 //
-// What carries the connection reads into [Reader.Space], and tells how many bytes came by [Reader.Received]. While a
-// connection is idle it holds no buffer: that is most of what it would cost.
+// The transport reads into [Reader.Space] and passes the number of bytes to [Reader.Received].
+// An idle connection holds no buffer: that would be most of its cost.
 type Reader struct {
 	*Conn
-	parser       protocol.Reader
-	partial      []byte         // a few bytes of a command that is not whole yet
-	buf          *outbox.Buffer // instead of partial, when there are many: they stand where the next bytes are to follow
-	filled       int            // so many in buf
-	start        int            // of buf: what is not parsed yet begins here. 0, unless moreBuffered
-	space        int            // what Space has lent
-	moreBuffered bool           // buf may hold whole commands: look before reading on
-	largeReads   bool           // the client sends faster than a medium buffer takes it
-	sync         bool           // the core must have applied everything before we go on: see protocol.CommandSpec.LargeReply
+	parser protocol.Reader
+	// partial holds an incomplete command of a few bytes.
+	partial []byte
+	// buf holds a longer incomplete command: the next bytes go behind it. It is nil if partial
+	// is enough.
+	buf *outbox.Buffer
+	// filled counts the bytes in buf.
+	filled int
+	// start is where the unparsed bytes of buf begin. It is 0 unless moreBuffered.
+	start int
+	// space is the size of the last Space.
+	space int
+	// moreBuffered means that buf may hold whole commands: they come before the next read.
+	moreBuffered bool
+	// largeReads means that the client sends faster than a medium buffer takes it.
+	largeReads bool
+	// sync makes the reader wait until the core has applied all batches: see
+	// protocol.CommandSpec.LargeReply.
+	sync bool
 }
 
-// Serve reads and submits until the connection ends, and returns why it did. next waits for bytes, and returns the batch
-// that [Reader.Received] has made of them.
+// Serve reads and submits until the connection ends, and returns the reason. next waits for
+// bytes and returns the batch of [Reader.Received].
 func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 	r.requireAuth()
-	if r.certName != "" { // a user it may be; until the core has looked, it is unauthenticated
+	if r.certName != "" {
+		// Unauthenticated until the core has checked the certificate's user.
 		r.service.runOnCore(func(broker.View) { r.executor.assignInitialUser() })
 	}
 	for {
 		if !r.window.acquire(r.sync) {
-			return CloseReasonIOError // ended by another goroutine, which has said why: its reason came first and stays
+			return CloseReasonIOError // another goroutine has ended the connection: its reason came first and stays
 		}
 		if r.fileTask != nil {
 			r.runFileTask()
@@ -70,7 +82,7 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 	}
 }
 
-// next is what has been read already, or else what comes next.
+// next returns the commands that are buffered already, or else the next read.
 func (r *Reader) next(read func() (*Batch, error)) (*Batch, error) {
 	if r.moreBuffered {
 		r.moreBuffered = false
@@ -82,7 +94,8 @@ func (r *Reader) next(read func() (*Batch, error)) (*Batch, error) {
 	return read()
 }
 
-// readReason reads an error of the socket. A passed deadline is End's way to wake the reader; its reason stays.
+// readReason is the reason for an error of the socket. End wakes the reader by a passed
+// deadline; its own reason came first and stays.
 func readReason(err error) CloseReason {
 	if errors.Is(err, io.EOF) {
 		return CloseReasonEOF
@@ -90,21 +103,21 @@ func readReason(err error) CloseReason {
 	return CloseReasonIOError
 }
 
-// Space lends memory for the next read. kept tells that it may be held for long: where nothing tells when bytes have
-// come, it is lent before.
+// Space returns memory for the next read. kept means that it may be held for long: a transport
+// that cannot wait for readiness needs it before the bytes come.
 func (r *Reader) Space(kept bool) []byte {
 	r.readBuffer(kept)
 	most := len(r.buf.Bytes)
 	if most > outbox.LargeBuffers.BufferSize {
-		// Not more than the command still needs and a little: what follows must fit into a pooled buffer again, or a
-		// client could have megabytes of small commands taken for one batch.
+		// The rest of the command and a little more: the following commands must fit into a
+		// pooled buffer again. Otherwise megabytes of small commands could become one batch.
 		most = min(most, r.filled+r.parser.MissingBytes(r.filled)+outbox.MediumBuffers.BufferSize/2)
 	}
 	r.space = most - r.filled
 	return r.buf.Bytes[r.filled:most]
 }
 
-// Unused gives back what Space has lent, because there is nothing to read yet.
+// Unused takes the memory of Space back: there was nothing to read.
 func (r *Reader) Unused() {
 	if r.filled <= maxCopiedPartial {
 		r.partial = append(r.partial[:0], r.buf.Bytes[:r.filled]...)
@@ -112,7 +125,8 @@ func (r *Reader) Unused() {
 	}
 }
 
-// Received makes a batch of what was left over and n bytes that were read into Space. No bytes are the end.
+// Received makes a batch of the earlier rest and of n bytes read into Space. At the end of the
+// stream n is 0.
 func (r *Reader) Received(n int) *Batch {
 	if n <= 0 {
 		r.releaseBuf()
@@ -123,11 +137,11 @@ func (r *Reader) Received(n int) *Batch {
 	return r.newBatch(r.filled + n)
 }
 
-// maxCopiedPartial is up to which length the start of a command waits in memory of its own size. More of it holds a pooled
-// buffer, and is copied once less.
+// maxCopiedPartial is the size up to which an incomplete command waits in memory of its own
+// size. A longer one holds a pooled buffer, which saves a copy.
 const maxCopiedPartial = 1 << 10
 
-// readBuffer makes sure of a buffer for the next read, with room behind the bytes that it holds.
+// readBuffer makes sure that buf has room behind its bytes.
 func (r *Reader) readBuffer(kept bool) {
 	if r.buf == nil {
 		switch {
@@ -141,8 +155,8 @@ func (r *Reader) readBuffer(kept bool) {
 		r.filled = copy(r.buf.Bytes, r.partial)
 		r.partial = r.partial[:0]
 	}
-	// A command that is larger than its buffer gets one of twice the bytes that have arrived: an announced length alone
-	// costs nothing.
+	// A command larger than its buffer gets one of twice the received bytes. An announced
+	// length alone costs nothing.
 	if len(r.buf.Bytes)-r.filled < r.filled/2 {
 		r.usage.reading.Store(int64(3 * r.filled)) // first: for a moment there are both
 		grown := outbox.NewBuffer(&r.service.memory, 2*r.filled)
@@ -153,28 +167,29 @@ func (r *Reader) readBuffer(kept bool) {
 	}
 }
 
-// newBatch makes a batch of what is not parsed yet of the first n bytes of buf.
+// newBatch makes a batch of the unparsed bytes among the first n of buf.
 func (r *Reader) newBatch(n int) *Batch {
 	b := newBatch(r.sub, r.buf, r.start, n)
 	r.buf, r.start = nil, 0
 	return b
 }
 
-// releaseBuf gives the buffer back.
+// releaseBuf drops the reader's reference to buf.
 func (r *Reader) releaseBuf() {
 	r.buf.Release()
 	r.buf, r.start = nil, 0
 }
 
-// releaseReader gives back what is there of a command that will never be whole. What is still to be written to the peer, and
-// how long it takes to close, may take seconds.
+// releaseReader frees an incomplete command when the connection ends: the writer may take
+// seconds more.
 func (r *Reader) releaseReader() {
 	r.releaseBuf()
 	r.partial, r.parser = nil, protocol.Reader{}
 	r.chargeReading()
 }
 
-// submit submits a batch. It stands by itself for the sake of Serve's stack.
+// submit submits a batch to the core. It is a function of its own to keep the stack of Serve
+// small.
 //
 //go:noinline
 func (r *Reader) submit(b *Batch) bool {
@@ -189,7 +204,7 @@ func (r *Reader) submit(b *Batch) bool {
 	r.service.Counts.commands.Add(int64(commands))
 	if r.known.Load() != nil && !r.judgeAhead(b) {
 		b.release()
-		return false // the reason has been said already
+		return false // the connection has its reason already
 	}
 	b.charged = b.memSize()
 	r.usage.batches.Add(b.charged)
@@ -198,14 +213,15 @@ func (r *Reader) submit(b *Batch) bool {
 	return r.service.core.Submit(&b.Batch)
 }
 
-// keepPartial keeps what is not parsed yet.
+// keepPartial keeps the unparsed rest of a batch for the next read.
 func (r *Reader) keepPartial(b *Batch) {
 	if len(b.buf.Bytes) > outbox.LargeBuffers.BufferSize {
 		r.sync = true // one large command of a connection at a time is enough in memory
 	}
 	tail := b.data[b.used:]
 	switch {
-	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0: // there is more in it, or it is not whole: the buffer stays ours
+	// More commands follow, or the command is incomplete: the reader keeps the buffer.
+	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0:
 		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
 		b.buf.Retain()
 	case len(tail) > maxCopiedPartial:
@@ -223,7 +239,8 @@ func (r *Reader) keepPartial(b *Batch) {
 	r.chargeReading()
 }
 
-// chargeReading counts what the reader holds until the next bytes come. Buffers count themselves in the sum of all.
+// chargeReading charges what the reader holds until the next read. Buffers charge themselves to
+// the sum of all connections.
 func (r *Reader) chargeReading() {
 	held := int64(0)
 	if r.buf != nil {

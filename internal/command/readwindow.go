@@ -7,35 +7,43 @@ import (
 )
 
 const (
-	// maxReplyBytes is how many bytes of replies may wait before the connection's socket is left unread.
+	// maxReplyBytes bounds the replies in the outbox: above it, the reader stops reading. A
+	// client that does not read its replies cannot make the server hold more.
 	maxReplyBytes = 1 << 20
-	// maxBatchesInFlight is how many batches of one connection may be with the core: the next is read when one is done.
+	// maxBatchesInFlight bounds the batches of one connection with the core. The reader parses
+	// the second while the core applies the first.
 	maxBatchesInFlight = 2
 )
 
-// readWindow holds a connection's reader back while too much of what the client sent is still to be done or to be
-// written. The reader submits and waits, the core counts batches as applied, the writer wakes it when replies are gone.
+// readWindow makes the reader wait while too many of the client's commands are unapplied, or
+// their replies unwritten.
+//
+// The reader adds batches and waits. The core counts batches as applied. The writer wakes the
+// reader when replies are written.
 type readWindow struct {
-	outbox *outbox.Outbox // whose replies count
+	// outbox holds the replies to count.
+	outbox *outbox.Outbox
 
 	mu       sync.Mutex // guards what follows
 	changed  sync.Cond  // the reader waits here
 	inFlight int        // batches with the core
-	stopped  bool       // the connection is ending: its reader need not wait any more
+	stopped  bool       // the connection is ending: the reader must not wait any more
 }
 
+// init must come before the first use.
 func (w *readWindow) init(o *outbox.Outbox) {
 	w.outbox, w.changed.L = o, &w.mu
 }
 
-// add notes a batch on its way to the core.
+// add counts a batch on its way to the core.
 func (w *readWindow) add() {
 	w.mu.Lock()
 	w.inFlight++
 	w.mu.Unlock()
 }
 
-// applied notes that the core is done with some batches.
+// applied counts batches that the core is done with. It runs on the core's goroutine, once for
+// each flush.
 func (w *readWindow) applied(batches int) {
 	w.mu.Lock()
 	w.inFlight -= batches
@@ -43,8 +51,8 @@ func (w *readWindow) applied(batches int) {
 	w.changed.Signal()
 }
 
-// acquire waits until the reader may read on. It returns false when the connection is ending. With sync, everything
-// submitted must have been applied.
+// acquire waits until the reader may read on, and returns false if the connection is ending.
+// With sync it waits for all batches.
 func (w *readWindow) acquire(sync bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,10 +66,11 @@ func (w *readWindow) acquire(sync bool) bool {
 	return !w.stopped
 }
 
-// wake has acquire look at the replies again. Without the lock a reader that is about to wait would miss it.
+// wake makes acquire check the replies again. The lock is a fence: without it, a reader that is
+// about to wait would miss the signal.
 func (w *readWindow) wake() {
 	w.mu.Lock()
-	w.mu.Unlock() //nolint:staticcheck // a fence: the reader has looked before, or looks afterwards
+	w.mu.Unlock() //nolint:staticcheck // a fence: the reader has checked before, or checks afterwards
 	w.changed.Signal()
 }
 
@@ -73,8 +82,8 @@ func (w *readWindow) stop() {
 	w.changed.Broadcast()
 }
 
-// MarkWritten notes that n bytes more are with the kernel, and wakes the reader if it may be waiting for that. The
-// writer's.
+// MarkWritten records n more bytes as written to the kernel, and wakes the reader if it may
+// wait for that. The writer calls it.
 func (c *Conn) MarkWritten(q *outbox.WriteQueue, n int) {
 	c.service.Counts.bytesOut.Add(int64(n))
 	replies := c.outbox.MarkWritten(q, n)

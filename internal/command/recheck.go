@@ -7,19 +7,21 @@ import (
 	"github.com/conchmq/conch/internal/acl"
 )
 
-// recheckUsers looks at connections after users have changed, at those of one user if no other has. Who is there no more is
-// closed, and so is who listens to what it may not listen to any longer, or came in with a token that is gone. The others
-// get their new rights. It is what Redis does; see ACLKillPubsubClientsIfNeeded there. MONITOR counts as listening to
-// everything.
+// recheckUsers checks connections again after users have changed: those of one user, if no
+// other has changed.
 //
-// Whose user has not changed need not be looked at: authenticate closes who becomes a user that may not hold what the
-// connection holds, so at any time everybody may have all that it has.
+// A connection is closed if its user was deleted, if its token is gone, or if it holds a
+// subscription no longer permitted. The others get their new rules. Redis does the same in
+// ACLKillPubsubClientsIfNeeded. MONITOR counts as a subscription to all topics.
+//
+// Connections of unchanged users need no check. Invariant: at any time each connection may hold
+// what it holds, because authenticate evicts one whose new user may not.
 func (s *Service) recheckUsers(v broker.View, changed ...string) {
 	s.access.refresh()
 	now := time.Now()
 	var affected []*executor
 	s.eachClient(func(e *executor) {
-		u := e.user // nil if it has sent nothing: it will be judged by what holds when it does
+		u := e.user // nil before the first command, which is checked by the rules of that moment
 		if u != nil && (len(changed) != 1 || u.Name() == changed[0]) {
 			affected = append(affected, e)
 		}
@@ -31,14 +33,18 @@ func (s *Service) recheckUsers(v broker.View, changed ...string) {
 	}
 }
 
-// evictAfterRequest has the connection closed as soon as the request at hand is done. If that is a transaction, what is left of
-// it neither reaches the connection nor, if it is the connection's own, runs.
+// evictAfterRequest closes the connection once the current request is done.
+//
+// The rest of a transaction no longer reaches the connection. If it is the connection's own,
+// the rest does not run either.
 func (e *executor) evictAfterRequest(v broker.View, reason CloseReason) {
 	e.closing = true
 	e.removeMonitor()
 	v.Evict(e.sub, reason)
 }
 
+// recheckUser returns why the connection must be closed. It updates the rules of one that may
+// stay.
 func (e *executor) recheckUser(now time.Time) CloseReason {
 	u := e.service.access.users.Find(e.user.Name())
 	switch {
@@ -55,7 +61,8 @@ func (e *executor) recheckUser(now time.Time) CloseReason {
 	return CloseReasonNone
 }
 
-// mayHoldSubscriptions tells whether u may have all that the connection is subscribed to, and its MONITOR.
+// mayHoldSubscriptions reports whether u may hold all subscriptions of the connection, and its
+// MONITOR.
 func (e *executor) mayHoldSubscriptions(u *acl.User) bool {
 	if e.isMonitor() && !mayMonitor(u) {
 		return false
@@ -72,8 +79,8 @@ func (e *executor) mayHoldSubscriptions(u *acl.User) bool {
 	return true
 }
 
-// expireTokens takes away the tokens whose time has come. The sweeper calls it each second: the core is asked only when
-// there is something to do.
+// expireTokens removes expired tokens. The sweeper calls it each second; the core gets work
+// only when a token has expired.
 func (s *Service) expireTokens(now time.Time) {
 	at := s.access.nextTokenExpiry.Load()
 	if at == 0 || now.Unix() < at || !s.access.nextTokenExpiry.CompareAndSwap(at, 0) {

@@ -7,13 +7,14 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Passwords end here. The reader puts digests in their place before anybody else sees the command, and what is shown of
-// such a command, in MONITOR and in the log, is without either.
-
-// redacted stands for what is not shown, in Redis' word.
+// redacted replaces secrets in all output. It is Redis' word.
 var redacted = []byte("(redacted)")
 
-// hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with its digest in ACL SETUSER.
+// hashSecrets replaces each password of a command by its digest: as bytes, or as a rule with a
+// digest in ACL SETUSER.
+//
+// It runs on the reader, before any other goroutine sees the command. MONITOR and the log show
+// neither password nor digest: see redactedArgs.
 func (r *Reader) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
 	switch row.FullName() {
 	case "auth":
@@ -38,6 +39,7 @@ func (r *Reader) hashSecrets(row *protocol.CommandSpec, args [][]byte) {
 	}
 }
 
+// hashArg replaces a password, and clears its bytes in the read buffer.
 func (r *Reader) hashArg(args [][]byte, i int) {
 	if i < len(args) {
 		digest := r.service.access.hash(args[i])
@@ -46,7 +48,7 @@ func (r *Reader) hashArg(args [][]byte, i int) {
 	}
 }
 
-// hashRule makes #digest of >password, and !digest of <password.
+// hashRule turns >password into #digest, and <password into !digest.
 func (r *Reader) hashRule(rule []byte) []byte {
 	sign := map[byte]string{'>': "#", '<': "!"}[rule[0]]
 	digest := r.service.access.hash(rule[1:])
@@ -54,7 +56,8 @@ func (r *Reader) hashRule(rule []byte) []byte {
 	return []byte(sign + digest.String())
 }
 
-// digest reads what hashArg has left. Of anything else it makes a digest that no password has.
+// digest reads what hashArg has stored. For any other argument it returns a digest that no
+// password has.
 func digest(arg []byte) (d acl.Digest) {
 	if len(arg) == len(d) {
 		d = acl.Digest(arg)
@@ -64,9 +67,9 @@ func digest(arg []byte) (d acl.Digest) {
 
 func isRequirepass(name []byte) bool { return acl.Lower(name) == "requirepass" }
 
-// redactedArgs is a command as others may see it.
+// redactedArgs is a command as MONITOR and the log show it. When in doubt it redacts too much.
 func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
-	if row == nil { // mistyped: whatever follows may be a password
+	if row == nil { // an unknown command: any argument may be a mistyped password
 		args = slices.Clone(args)
 		redact(args, 1, len(args))
 		return args
@@ -80,11 +83,11 @@ func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 		redact(args, 1, len(args))
 	case "hello":
 		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return acl.Lower(arg) == "auth" }); i >= 0 {
-			redact(args, i+2, len(args)) // also where something is missing before or behind it
+			redact(args, i+2, len(args)) // even if an argument is missing before or after it
 		}
 	case "config|set":
 		for i := 2; i < len(args); i += 2 {
-			if name := acl.Lower(args[i]); name != "loglevel" && name != "log-level" { // also where the name is mistyped
+			if name := acl.Lower(args[i]); name != "loglevel" && name != "log-level" { // even if the name is mistyped
 				redact(args, i+1, i+2)
 			}
 		}

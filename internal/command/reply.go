@@ -8,7 +8,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// Published answers a publish, or several in a row.
+// Published implements [broker.Conn]: it replies to a publish, or to several in a row.
 func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	inv := r.Tag.(*invocation)
 	if r.Stale {
@@ -30,7 +30,7 @@ func (e *executor) Published(r *broker.Request, messages int, first uint64, rece
 	e.reply(b)
 }
 
-// Subscribed confirms one name.
+// Subscribed implements [broker.Conn]: it confirms one name.
 func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
 	inv := r.Tag.(*invocation)
@@ -41,7 +41,7 @@ func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	e.confirmVerb(inv, name, e.isLastOf(inv, r))
 }
 
-// Unsubscribed confirms one name.
+// Unsubscribed implements [broker.Conn]: it confirms one name.
 func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
 	inv := r.Tag.(*invocation)
@@ -50,13 +50,14 @@ func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
 		return
 	}
 	last := e.isLastOf(inv, r)
-	if len(r.Names) == 0 { // all were meant: the last one leaves none of its kind
+	if len(r.Names) == 0 {
+		// All names were meant: the last one leaves none of its kind.
 		last = e.sub.CountKind(r.Form, r.Kind) == 0
 	}
 	e.confirmVerb(inv, name, last)
 }
 
-// isLastOf reports whether the name being confirmed is the last one of a verb that came as RESP.
+// isLastOf reports whether the current name is the last one of a verb over RESP.
 func (e *executor) isLastOf(inv *invocation, r *broker.Request) bool {
 	if inv.long != nil {
 		return len(e.confirmedNames)+1 == inv.long.names
@@ -64,7 +65,8 @@ func (e *executor) isLastOf(inv *invocation, r *broker.Request) bool {
 	return len(e.confirmedNames)+1 == len(r.Names)
 }
 
-// confirmVerb answers SUB and its like: one line a name, or one simple string for all when the verb came as RESP.
+// confirmVerb confirms a name of SUB and its like: with one line per name, or over RESP with
+// one simple string for all.
 func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 	if inv.dialect == protocol.Line {
 		names := [][]byte{name}
@@ -76,7 +78,8 @@ func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 	}
 	if name != nil {
 		if inv.long != nil {
-			name = bytes.Clone(name) // the piece that it came in is about to be given back
+			// The buffer of the piece is about to be released.
+			name = bytes.Clone(name)
 		}
 		e.confirmedNames = append(e.confirmedNames, name)
 	}
@@ -86,7 +89,7 @@ func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 	}
 }
 
-// appendVerb answers a verb in the dialect that it came in.
+// appendVerb appends OK, the verb and its names: a line, or a simple string over RESP.
 func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 	if inv.dialect == protocol.Line {
 		return protocol.AppendLineEnd(protocol.AppendLineOK(b, inv.row.Name, names...), inv.crlf)
@@ -94,7 +97,8 @@ func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 	return append(protocol.AppendLineOK(append(b, '+'), inv.row.Name, names...), "\r\n"...)
 }
 
-// Reply runs the commands that the core has no part in, at their instant in the order.
+// Reply implements [broker.Conn]: it runs a command that is no operation of the core, at its
+// instant of the order.
 func (e *executor) Reply(r *broker.Request, v broker.View) {
 	inv := r.Tag.(*invocation)
 	w := &e.service.response
@@ -105,16 +109,17 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 	} else if inv.long.reply = append(inv.long.reply, w.buf...); inv.isLast() {
 		e.reply(inv.long.reply)
 	}
-	*w = response{} // it must not keep the reply, nor the connection, alive
+	*w = response{} // it must keep neither the reply nor the connection alive
 }
 
-// replyErr answers a command with an error.
+// replyErr replies to a command with an error, and counts it.
 func (e *executor) replyErr(inv *invocation, err *protocol.Error) {
 	e.service.stats.rejected(inv.row, err)
 	e.reply(appendErr(e.begin(), inv, err))
 }
 
-// appendErr words an error in the dialect of the command that it answers.
+// appendErr appends an error in the dialect of its command. A fatal error has one form in both
+// dialects.
 func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
 	if inv.dialect == protocol.Line && !err.Fatal {
 		b = protocol.AppendLineEnd(protocol.AppendLineError(b, err), inv.crlf)
@@ -123,16 +128,18 @@ func appendErr(b []byte, inv *invocation, err *protocol.Error) []byte {
 	return protocol.AppendError(b, err)
 }
 
-// begin lends room for a reply; reply queues it.
+// begin returns room for a reply, which reply or push queues afterwards.
 func (e *executor) begin() []byte { return e.service.encoder.begin(512) }
 
+// reply queues a reply, unless CLIENT REPLY suppresses it.
 func (e *executor) reply(frame []byte) {
 	if len(frame) > 0 && !e.replyMode.off && !e.replyMode.skip {
 		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
 }
 
-// push queues what CLIENT REPLY does not silence: confirmations, which clients wait for.
+// push queues what CLIENT REPLY does not suppress: confirmations, which clients wait for, and
+// close notices.
 func (e *executor) push(frame []byte) {
 	if len(frame) > 0 {
 		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})

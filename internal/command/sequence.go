@@ -6,8 +6,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// appendWithSeq writes a message, or a run: nothing stands between the messages of a run, so each but the first
-// follows the one before.
+// appendWithSeq appends a message, or a run, with sequence numbers. No message comes between
+// those of a run: each one's previous number is that of the one before.
 func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
 	if f.IsLine() {
 		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.IsCRLF(), m.Sequence, previousSeq)
@@ -27,12 +27,13 @@ func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subsc
 	return b
 }
 
-// repliesWithSeq tells whether the answer to a publish has its number.
+// repliesWithSeq reports whether the reply to a publish carries its sequence number. RESP2
+// clients cannot parse it.
 func (e *executor) repliesWithSeq(inv *invocation) bool {
 	return e.wantsSeq && (inv.dialect == protocol.Line || e.version == protocol.RESP3)
 }
 
-// appendSeqReplies answers publishes that follow each other.
+// appendSeqReplies appends the replies to consecutive publishes.
 func (e *executor) appendSeqReplies(inv *invocation, messages int, first uint64, receivers int) []byte {
 	b := e.service.encoder.begin(max(512, messages*(len(inv.args[1])+48)))
 	var room [24]byte

@@ -11,54 +11,71 @@ import (
 	"github.com/conchmq/conch/internal/uptime"
 )
 
-// Service is what all connections of one core share, whatever carries them: the options, the users, the encoder, the
-// memory limit, and what INFO counts. [NewService] starts its goroutines, and [Service.Wait] waits for their end.
+// Service is what all connections of one core share, whatever carries them: options, users,
+// encoder, memory limit, and the counters of INFO.
+//
+// [NewService] starts its goroutines, and [Service.Wait] waits for their end. mu guards the
+// connections, fileMu the ACL file. The core may take mu while a reader holds fileMu, never the
+// reverse.
 type Service struct {
-	options    Options
-	core       *broker.Broker
-	encoder    *encoder // the core's goroutine's
-	access     *accessControl
-	started    time.Time
-	epoch      string // which sequence of numbers this is: another one for each start
-	runID      string
-	Counts     counts
-	memory     outbox.MemoryLimit
-	predicates filter.Cache // those that are subscribed to, each compiled once
+	options Options
+	core    *broker.Broker
+	// encoder, stats, missing, response and monitors belong to the core's goroutine.
+	encoder *encoder
+	access  *accessControl
+	started time.Time
+	// epoch names the sequence numbers of this start of the server: each start has another one.
+	epoch  string
+	runID  string
+	Counts counts
+	memory outbox.MemoryLimit
+	// predicates holds the predicates in use, each compiled once.
+	predicates filter.Cache
 	evaluators evaluators
-	stats      commandStats    // the core's goroutine's
-	missing    missingCommands // the core's goroutine's
-	response   response        // the core's: of the command being answered; here so that answering does not allocate
-	monitors   []*executor     // the core's: those that see all commands, in the order of their MONITOR
-	usage      processUsage
-	port       atomic.Int64 // of the first TCP listener; 0 before there is one
-	clock      atomic.Int64 // the uptime, set by the sweeper: readers look at it for each read, which must be cheap
+	stats      commandStats
+	missing    missingCommands
+	// response is the reply being built. It is a field so that a reply needs no allocation.
+	response response
+	// monitors are the connections that see all commands, in the order of their MONITOR.
+	monitors []*executor
+	usage    processUsage
+	// port is that of the first TCP listener; 0 before there is one.
+	port atomic.Int64
+	// clock is the uptime, set by the sweeper. Readers load it at each read, which must be
+	// cheap.
+	clock atomic.Int64
 
-	stopping chan struct{}  // closed when Stop begins
-	tasks    sync.WaitGroup // the sweeper, the loop of evictions, and what they start
+	// stopping is closed when Stop begins.
+	stopping chan struct{}
+	// tasks counts the sweeper, the eviction loop, and the goroutines that they start.
+	tasks sync.WaitGroup
 
-	fileMu sync.Mutex // held by a reader while it runs a fileTask; never by the core
+	// fileMu is held by a reader during a fileTask; the core never takes it.
+	fileMu sync.Mutex
 
 	mu      sync.Mutex // guards what follows
 	conns   connList
 	stopped bool
 }
 
-// counts are kept by whichever goroutine sees the event.
+// counts are the counters of INFO. The goroutine that sees an event counts it; any goroutine
+// may read.
 type counts struct {
 	Accepted     atomic.Int64
 	Open         atomic.Int64 // connections being served now
-	clients      atomic.Int64 // those of them that have not been evicted
+	clients      atomic.Int64 // of these, those not evicted
 	commands     atomic.Int64
 	Closes       [closeReasons]atomic.Int64
-	lastConn     atomic.Int64 // the newest connection's id
+	lastConn     atomic.Int64 // the id of the newest connection
 	bytesIn      atomic.Int64
 	bytesOut     atomic.Int64
 	messages     outbox.Totals
-	bytesLost    atomic.Int64 // queued, and not written when the connection had ended
-	AcceptPauses atomic.Int64 // times that accepting paused because descriptors ran out
+	bytesLost    atomic.Int64 // queued, and not written when the connection ended
+	AcceptPauses atomic.Int64 // pauses of accepting, for lack of descriptors
 }
 
-// NewService makes the service of a core, which the caller runs, and which must run for longer than the service.
+// NewService makes the service of a core. The caller runs the core, which must run for longer
+// than the service.
 func NewService(core *broker.Broker, o Options) (*Service, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -87,13 +104,13 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Options are those in force, defaults filled in. Nothing changes them.
+// Options are the options in force, with defaults. They never change.
 func (s *Service) Options() *Options { return &s.options }
 
-// Stopping is closed when Stop begins.
+// Stopping returns a channel that is closed when Stop begins.
 func (s *Service) Stopping() <-chan struct{} { return s.stopping }
 
-// Add has a connection take part; false when the service is stopping.
+// Add makes a connection part of the service; false if the service is stopping.
 func (s *Service) Add(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +123,7 @@ func (s *Service) Add(c *Conn) bool {
 	return true
 }
 
-// remove takes a connection out that has left the core, which will touch it no more.
+// remove takes out a connection that has left the core.
 func (s *Service) remove(c *Conn) {
 	if !c.executor.evicted {
 		s.Counts.clients.Add(-1)
@@ -117,7 +134,8 @@ func (s *Service) remove(c *Conn) {
 	s.Counts.Open.Add(-1)
 }
 
-// Stop ends all connections: each drains for DrainTimeout at most. It may be called more than once.
+// Stop ends all connections, each of which drains for DrainTimeout at most. It may be called
+// more than once.
 func (s *Service) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +148,7 @@ func (s *Service) Stop() {
 	}
 }
 
-// CloseAll closes what carries the connections that are left. Their goroutines notice, and end them.
+// CloseAll closes the transports of the remaining connections. Their goroutines then end them.
 func (s *Service) CloseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,14 +157,15 @@ func (s *Service) CloseAll() {
 	}
 }
 
-// Wait returns when every goroutine of the service itself has ended. It comes after Stop, and after the connections.
+// Wait returns when all goroutines of the service have ended. It comes after Stop, and after
+// the connections.
 func (s *Service) Wait() { s.tasks.Wait() }
 
-// SetPort notes the port of a TCP listener, which INFO shows if it is the first.
+// SetPort sets the port that INFO shows. The first call counts.
 func (s *Service) SetPort(port int) { s.port.CompareAndSwap(0, int64(port)) }
 
-// IsProtected reports whether clients of other machines must be refused: they would be the default user, without a
-// password.
+// IsProtected reports whether clients on other machines must be rejected: without a password
+// they would be the default user.
 func (s *Service) IsProtected() bool {
 	return !s.options.Unprotected && s.IsOpen()
 }

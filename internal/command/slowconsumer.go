@@ -5,7 +5,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// slow is SLOW [policy], in both dialects.
+// slow is SLOW [policy], in both dialects. The reply is the resulting policy.
 func slow(w *response) {
 	if args := w.inv.args[1:]; len(args) > 1 {
 		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("SLOW takes one policy; type: %s", w.inv.row.Usage))
@@ -32,7 +32,7 @@ func clientSlow(w *response) {
 	}
 }
 
-// setPolicy sets the policy if there is one to set.
+// setPolicy sets the policy, if there is one in args.
 func (w *response) setPolicy(args [][]byte) *protocol.Error {
 	if len(args) != 1 {
 		return nil

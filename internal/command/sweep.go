@@ -6,11 +6,14 @@ import (
 	"github.com/conchmq/conch/internal/uptime"
 )
 
-// sweepEvery is how often outboxes are looked at for the soft limit; SlowTime is kept to within that.
+// sweepEvery is the period of the sweeper. SlowTime and AuthTimeout are kept to within it.
 const sweepEvery = time.Second
 
-// sweep evicts who has been over the soft limit for too long, or has not said who it is for too long. It is a clock outside the core: what it finds enters
-// the core as a request.
+// sweep evicts connections that exceed the soft limit, or stay unauthenticated, for too long.
+// It runs while the service does.
+//
+// The core has no clock. The sweeper is one outside of it: what it finds enters the core as a
+// request.
 func (s *Service) sweep() {
 	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTimeout)/4, time.Millisecond))
 	tick := time.NewTicker(every)
@@ -29,8 +32,8 @@ func (s *Service) sweep() {
 	}
 }
 
-// lateness is how much later a tick came than it should have. Up to a period is a busy machine; more is a process that
-// was stopped, or a machine that was.
+// lateness is how much too late a tick came. Up to one period is a busy machine; more means
+// that the process, or the machine, was stopped.
 func lateness(since, every time.Duration) time.Duration {
 	if since <= 2*every {
 		return 0
@@ -38,8 +41,8 @@ func lateness(since, every time.Duration) time.Duration {
 	return since - every
 }
 
-// sweepConns evicts those connections whose time is over at a moment. late is the time before it in which the process
-// stood still: no client could do anything about it, so it does not count for slow-time and auth-timeout.
+// sweepConns evicts the connections that are out of time. late is how long the process stood
+// still before: clients could not act in that time, so it does not count.
 func (s *Service) sweepConns(at, late time.Duration) {
 	s.clock.Store(int64(at))
 	s.mu.Lock()
@@ -49,7 +52,7 @@ func (s *Service) sweepConns(at, late time.Duration) {
 			c.creditPause(late, at)
 		}
 		if reason := c.sweepReason(at); reason != CloseReasonNone {
-			s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait; the lock must not
+			s.tasks.Go(func() { c.submitEvict(reason) }) // Submit may wait, and the lock must not be held
 		}
 	}
 }

@@ -10,18 +10,20 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// maxCells bounds a cell of a table, in cells of a terminal; maxCellBytes bounds what is looked at for that, because a
-// character may have any number of accents.
+// maxCells bounds the width of a table cell on a terminal. maxCellBytes bounds the bytes looked
+// at for it: a character may have any number of combining accents.
 const maxCells, maxCellBytes = 64, 256
 
 const ellipsis = "…"
 
-// textTable is text in columns, for people. Longer cells are cut: one name of some kilobytes would widen all rows.
+// textTable is text in columns, for people. Longer cells are cut: one name of some kilobytes
+// would widen all rows.
 type textTable struct {
 	head []string
 	rows [][]string
 }
 
+// add appends a row, and counts the work of writing it.
 func (t *textTable) add(w *response, cells ...any) {
 	w.work += workPerRow
 	row := make([]string, len(cells))
@@ -31,9 +33,9 @@ func (t *textTable) add(w *response, cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// clip cuts a cell that is too wide, and ends it with an ellipsis.
+// clip cuts a cell that is too wide, and marks the cut with an ellipsis.
 func clip(s string) string {
-	if len(s) <= maxCells { // no character takes more cells than bytes
+	if len(s) <= maxCells { // no character is wider than its bytes are many
 		return s
 	}
 	if isASCII(s[:maxCells+1]) {
@@ -54,7 +56,8 @@ func clip(s string) string {
 	return s
 }
 
-// displayWidth is how wide a string is. Nearly all are ASCII, for which that is quick to find out.
+// displayWidth is the width of a string on a terminal. Nearly all strings are ASCII, for which
+// it is cheap.
 func displayWidth(s string) int {
 	if start, cut := strings.CutSuffix(s, ellipsis); isASCII(start) {
 		if cut {
@@ -65,7 +68,7 @@ func displayWidth(s string) int {
 	return uniseg.StringWidth(s)
 }
 
-// isASCII tells whether s has characters of one cell each only.
+// isASCII reports whether s has printable ASCII only: one cell for each byte.
 func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {
@@ -75,7 +78,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// showName shows what was subscribed to. Only that much of a long one is looked at that a cell has room for.
+// showName escapes a name. Of a long one it looks only at the part that fits into a cell.
 func showName(name string) string {
 	if len(name) <= maxCellBytes {
 		return string(protocol.EscapeName(nil, []byte(name)))
@@ -84,10 +87,10 @@ func showName(name string) string {
 	for end > maxCellBytes-utf8.UTFMax && !utf8.RuneStart(name[end]) {
 		end--
 	}
-	return string(protocol.EscapeName(nil, []byte(name[:end]))) + ellipsis // which is cut off again, mostly
+	return string(protocol.EscapeName(nil, []byte(name[:end]))) + ellipsis // clip mostly cuts it off again
 }
 
-// lines are the head and the rows, with the columns under each other.
+// lines are the head and the rows, aligned.
 func (t *textTable) lines() []string {
 	width := make([]int, len(t.head))
 	all := append([][]string{t.head}, t.rows...)
@@ -107,8 +110,8 @@ func (t *textTable) lines() []string {
 	return lines
 }
 
-// textTable answers a verb with a table, all being how many rows there are: one line that says how many follow, then those,
-// each behind a # as all that is not for programs. Over RESP it is an array of these lines.
+// textTable replies to a verb with a table. The first line has the number of all rows; the rows
+// follow, each behind a # for comments. Over RESP it is an array of these lines.
 func (w *response) textTable(t *textTable, all int) {
 	lines := []string{}
 	if len(t.rows) > 0 {

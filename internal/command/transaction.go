@@ -6,24 +6,35 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// transaction is what a connection has queued since MULTI. It belongs to the core's goroutine, like the rest of executor.
+// transaction holds the commands since MULTI. It belongs to the core's goroutine, like the
+// executor.
 type transaction struct {
-	queued       []broker.Request
-	bytes        int  // that it holds in memory, about
-	buffered     int  // those of them in buffers, which count themselves
-	largeReplies int  // commands whose answer or work may be much larger than themselves
-	aborted      bool // a command was refused: EXEC will refuse all
-	inExec       bool
-	spent        int                     // on the answers so far: see budget.go
-	messages     []heldDelivery          // what the transaction sends to its own connection, for after its answer
-	heldBytes    int                     // bytes of them
-	missed       map[*outbox.Account]int // places in messages of what was lost since the last message that was not
+	queued []broker.Request
+	// bytes is about the memory of the queued commands. buffered is the part in buffers, which
+	// charge themselves.
+	bytes    int
+	buffered int
+	// largeReplies counts the commands with large replies or much work.
+	largeReplies int
+	// aborted means that a command was refused: EXEC refuses them all.
+	aborted bool
+	inExec  bool
+	// spent is the part of execBudget that is used up.
+	spent int
+	// messages are those that the transaction sends to its own connection. They follow its
+	// reply.
+	messages []heldDelivery
+	// heldBytes is the size of messages.
+	heldBytes int
+	// missed is the index in messages of each account's current gap: see holdDelivery.
+	missed map[*outbox.Account]int
 }
 
+// inExec reports whether the connection's EXEC is running.
 func (e *executor) inExec() bool { return e.txn != nil && e.txn.inExec }
 
-// abortTxn makes EXEC fail, if there is a transaction: half of one must not run. An EXEC that is refused itself ends it.
-// It returns what to answer.
+// abortTxn makes EXEC fail, if there is a transaction: half of one must not run. A refused EXEC
+// ends the transaction. It returns the error to reply with.
 func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Error {
 	if inv.row != nil && inv.row.Name == "EXEC" {
 		e.endMulti()
@@ -35,8 +46,10 @@ func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Erro
 	return why
 }
 
-// admitQueued lets a command of a transaction run: it was checked when it was queued. Redis refuses SSUBSCRIBE here,
-// though not its siblings, and so do we.
+// admitQueued admits a command of a running EXEC. It was checked when it was queued; rules and
+// limits may have changed since.
+//
+// Redis refuses SSUBSCRIBE here, though not its siblings; so does conch.
 func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 	if e.closing {
 		e.replyErr(inv, errClosing)
@@ -59,15 +72,19 @@ func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 	return true
 }
 
-// errClosing answers what is behind the command of a transaction that cost its own connection its rights.
+// errClosing is the reply to the rest of a transaction after a command in it that cost the
+// connection its rights.
 var errClosing = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
 
 const (
-	queuedOverhead  = 256 // what one queued command costs besides its arguments, about
-	maxLargeReplies = 16  // of one transaction: it runs in one go, while everybody waits
+	// queuedOverhead is about the memory of one queued command besides its arguments.
+	queuedOverhead = 256
+	// maxLargeReplies bounds one transaction: it runs in one instant, while other connections
+	// wait.
+	maxLargeReplies = 16
 )
 
-// enqueue queues a request. Its bytes are copied: the batch that they came in goes back to its reader.
+// enqueue queues a request. Its bytes are copied: the read buffer goes back to the reader.
 func (e *executor) enqueue(r *broker.Request) {
 	m, inv := e.txn, new(*r.Tag.(*invocation))
 	inv.own(&e.service.memory, m)
@@ -96,7 +113,8 @@ func (e *executor) enqueue(r *broker.Request) {
 	e.reply(append(e.begin(), "+QUEUED\r\n"...))
 }
 
-// own makes the arguments the transaction's own. Large ones get a counted buffer, which messages made of them can share.
+// own copies the arguments for the transaction. Large ones get a counted buffer, which messages
+// made of them share.
 func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 	size := 0
 	for _, arg := range inv.args {
@@ -117,7 +135,8 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 	}
 }
 
-// queuedRequest is the request of a command whose arguments are the transaction's own.
+// queuedRequest is r with the transaction's own arguments. Verdicts are evaluated again at
+// EXEC.
 func (inv *invocation) queuedRequest(r *broker.Request) broker.Request {
 	own := *r
 	own.Tag, own.Names, own.Asked, own.Verdicts = inv, inv.topics(), nil, nil
@@ -127,7 +146,7 @@ func (inv *invocation) queuedRequest(r *broker.Request) broker.Request {
 	return own
 }
 
-// release gives back what was queued.
+// release drops what was queued.
 func (m *transaction) release() {
 	for i := range m.queued {
 		m.queued[i].Tag.(*invocation).buf.Release()
@@ -135,7 +154,8 @@ func (m *transaction) release() {
 	m.queued, m.messages = nil, nil
 }
 
-// BeginExec answers EXEC: with the header of the replies to come, or with why there are none.
+// BeginExec implements [broker.Transactor]: it replies with the header of the replies to come,
+// or with an error.
 func (e *executor) BeginExec(r *broker.Request) []broker.Request {
 	m := e.txn
 	switch {
@@ -155,14 +175,15 @@ func (e *executor) BeginExec(r *broker.Request) []broker.Request {
 	return m.queued
 }
 
-// fail answers an EXEC that has run, and found nothing that it may do.
+// fail replies with an error to an EXEC that was admitted, and has nothing to run.
 func (e *executor) fail(r *broker.Request, err *protocol.Error) {
 	answer := protocol.AppendError(e.begin(), err)
 	e.service.stats.failed(r.Tag.(*invocation).row, answer, protocol.RESP)
 	e.reply(answer)
 }
 
-// EndExec ends an EXEC: now come the messages that it sent to its own connection.
+// EndExec implements [broker.Transactor]: the messages of the transaction to its own connection
+// follow its replies.
 func (e *executor) EndExec(*broker.Request) {
 	messages := e.txn.messages
 	e.txn.messages = nil
@@ -177,14 +198,14 @@ func (e *executor) EndExec(*broker.Request) {
 	}
 }
 
-// heldDelivery is messages that have been encoded, and whose they are.
+// heldDelivery is encoded messages with their account.
 type heldDelivery struct {
 	frames outbox.Fragment
 	entry  outbox.FrameInfo
 }
 
-// holdDelivery keeps messages for after the answer. Losses that follow each other are one for each subscription: a transaction
-// may cause millions.
+// holdDelivery keeps messages until the end of EXEC. Consecutive losses of a subscription
+// become one: a transaction may cause millions.
 func (m *transaction) holdDelivery(frames outbox.Fragment, e outbox.FrameInfo) {
 	if e.Kind != outbox.KindMissed {
 		m.missed = nil
@@ -202,6 +223,7 @@ func (m *transaction) holdDelivery(frames outbox.Fragment, e outbox.FrameInfo) {
 	m.messages = append(m.messages, heldDelivery{frames, e})
 }
 
+// multi is MULTI.
 func multi(w *response) {
 	if w.executor.txn != nil {
 		w.fail(protocol.Errorf("MULTI calls can not be nested"))
@@ -211,6 +233,7 @@ func multi(w *response) {
 	w.ok()
 }
 
+// discard is DISCARD.
 func discard(w *response) {
 	if w.executor.txn == nil {
 		w.fail(protocol.Errorf("DISCARD without MULTI"))
@@ -220,7 +243,7 @@ func discard(w *response) {
 	w.ok()
 }
 
-// endMulti forgets the transaction, if there is one.
+// endMulti drops the transaction, if there is one, and releases its buffers.
 func (e *executor) endMulti() {
 	if m := e.txn; m != nil {
 		for i := range m.messages {
