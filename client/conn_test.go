@@ -102,7 +102,7 @@ func TestHandshakeFails(t *testing.T) {
 		permanent              bool
 	}{
 		{sentence: "connection refused", is: errRefused, want: "cannot connect to 127.0.0.1:8889: "},
-		{sentence: "a password is required", script: "> HELLO 3\n< -NOAUTH say who you are", code: CodeNoAuth, permanent: true},
+		{sentence: "a password is required", script: "> HELLO 3\n< -NOAUTH authentication required", code: CodeNoAuth, permanent: true},
 		{sentence: "it is the wrong one", script: "> HELLO 3\n< -WRONGPASS no", code: CodeWrongPass, permanent: true},
 		{sentence: "strangers are not served", script: "> HELLO 3\n< -DENIED by protected mode", code: CodeDenied, permanent: true},
 		{sentence: "it is full", script: "> HELLO 3\n< -ERR max number of clients reached", code: CodeErr},

@@ -85,7 +85,7 @@ func TestLoadTakesAllOrNothing(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("user u on >pw resetchannels +@all\nuser v on +ping\n"), 0o600))
 	root.Command("ACL", "LOAD")
 	root.Expect("+OK\r\n")
-	u.Expect("ERR your user is gone, or may no longer listen to what you subscribed to; the connection is closed\n")
+	u.Expect("ERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 	u.ExpectEnd()
 	v.Fence()
 	v.Command("INFO")
@@ -93,7 +93,7 @@ func TestLoadTakesAllOrNothing(t *testing.T) {
 
 	require.NoError(t, os.Remove(path))
 	root.Command("ACL", "LOAD")
-	root.Expect("-ERR the ACL file " + path + " cannot be read: no such file or directory; the rules are as they were\r\n")
+	root.Expect("-ERR ACL file " + path + " cannot be read: no such file or directory; the rules are unchanged\r\n")
 }
 
 func TestSaveReplacesTheFile(t *testing.T) {

@@ -36,7 +36,7 @@ const (
 	mayCommand = iota // it runs
 	noChannel         // not on this topic
 	noCommand         // not this command
-	noUser            // say who you are first
+	noUser            // authentication required
 )
 
 // Users × topics × commands × dialects: whatever somebody may do, it may do in each dialect, and nothing else in any.
@@ -138,9 +138,9 @@ func (d dialect) wants(outcome int, a action, user string) string {
 	case !d.line:
 		return "-" + text
 	case outcome == noUser:
-		return "NOAUTH say who you are first; type: AUTH user password"
+		return "NOAUTH authentication required; type: AUTH user password"
 	}
-	return text + "; to be another user, type: AUTH user password"
+	return text + "; to change the user, type: AUTH user password"
 }
 
 // When rights shrink, who holds what it may not hold any more is closed, and is told why where it can be. Nobody else
@@ -176,7 +176,7 @@ func TestShrinkingRightsCloseWhoMustAndNobodyElse(t *testing.T) {
 			root.Expect("+OK\r\n")
 			for line, closed := range map[string]bool{"SUB b": test.topic, "PSUB b*": test.pattern, "SUB a": false, "": test.silent} {
 				if closed {
-					conns[line].Expect("ERR your user is gone, or may no longer listen to what you subscribed to; the connection is closed\n")
+					conns[line].Expect("ERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 					conns[line].ExpectEnd()
 				} else {
 					conns[line].Fence()
@@ -198,7 +198,7 @@ func TestTheLastMessagesComeBeforeTheEnd(t *testing.T) {
 	u.Expect("OK SUB b\n")
 	root.Send("%s", "PUB b one\nPUB b two\n"+conchtest.RESP("ACL", "DELUSER", "u"))
 	root.Expect("OK PUB b\nOK PUB b\n:1\r\n")
-	u.Expect("UPDATE b one\nUPDATE b two\nERR your user is gone, or may no longer listen to what you subscribed to; the connection is closed\n")
+	u.Expect("UPDATE b one\nUPDATE b two\nERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 	u.ExpectEnd()
 }
 
@@ -215,7 +215,7 @@ func TestTokensExpire(t *testing.T) {
 	become(password, "u", "pw")
 	goes.Send("AUTH u %s\nSUB a\n", brief)
 	goes.Expect("+OK\r\nOK SUB a\n")
-	goes.Expect("ERR your token has expired or was revoked; the connection is closed\n")
+	goes.Expect("ERR closing connection: token expired or revoked\n")
 	goes.ExpectEnd()
 	stays.Fence()
 	late := s.Dial(t)
@@ -237,7 +237,7 @@ func TestWhoDoesNotSayWhoItIsIsClosed(t *testing.T) {
 		text, err := io.ReadAll(c)
 		require.NoError(t, err)
 		assert.True(t, strings.HasSuffix(string(text),
-			"-ERR you did not say who you are within 20ms (--auth-timeout); the connection is closed\r\n"), "%s", text)
+			"-ERR closing connection: no AUTH within 20ms (--auth-timeout)\r\n"), "%s", text)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestCommandInfoIsBounded(t *testing.T) {
 		one := frame(t, c, "COMMAND", "INFO", "ping")
 		all := frame(t, c, append([]string{"COMMAND", "INFO"}, strings.Fields(strings.Repeat("ping ", 1000))...)...)
 		assert.Equal(t, "*1000\r\n"+strings.Repeat(strings.TrimPrefix(one, "*1\r\n"), 1000), all)
-		assert.Equal(t, "-ERR the answer would be larger than 1048576 bytes: give fewer names\r\n",
+		assert.Equal(t, "-ERR reply would exceed 1048576 bytes: give fewer names\r\n",
 			frame(t, c, append([]string{"COMMAND", "INFO"}, strings.Fields(strings.Repeat("client ", 1000))...)...))
 	}
 }
@@ -108,7 +108,7 @@ func TestNamesOfChannelsAreBounded(t *testing.T) {
 	s := conchtest.Start(t, server.Options{})
 	subscribeLongest(t, s, 64<<20/4096+1)
 	c := s.Dial(t)
-	assert.Equal(t, "-ERR the answer would be larger than 67108864 bytes: give a pattern that matches less\r\n", frame(t, c, "PUBSUB", "CHANNELS"))
+	assert.Equal(t, "-ERR reply would exceed 67108864 bytes: give a pattern that matches less\r\n", frame(t, c, "PUBSUB", "CHANNELS"))
 	assert.Len(t, frame(t, c, "PUBSUB", "CHANNELS", "0000*"), len("*10\r\n")+10*(len("$4096\r\n\r\n")+4096))
 }
 
@@ -135,7 +135,7 @@ func TestAnswersOfATransactionAreBoundedTogether(t *testing.T) {
 		for range 16 {
 			f, err := c.Frame()
 			require.NoError(t, err)
-			if bytes += len(f); strings.HasPrefix(string(f), "-ERR the answers of this transaction are too large together") {
+			if bytes += len(f); strings.HasPrefix(string(f), "-ERR replies of this transaction exceed") {
 				refused++
 			}
 		}
@@ -166,5 +166,5 @@ func TestWorkOfATransactionIsBounded(t *testing.T) {
 	}
 	answer := frame(t, c, "EXEC")
 	assert.Equal(t, 7, strings.Count(answer, "*0\r\n"), "each looks at 40,000 names: 640,000 of 4 Mi")
-	assert.Equal(t, 9, strings.Count(answer, "-ERR the answers"))
+	assert.Equal(t, 9, strings.Count(answer, "-ERR replies of this transaction"))
 }

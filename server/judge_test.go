@@ -159,7 +159,7 @@ func TestTheWayBackIsNoWayIn(t *testing.T) {
 	t.Run("unknown", func(t *testing.T) {
 		c := s.Dial(t)
 		c.Send("%s", pipelined("orders", 1, n)+"PUB orders {\"n\":1}\n")
-		c.Expect(strings.Repeat("-NOAUTH Authentication required.\r\n", n) + "NOAUTH say who you are first; type: AUTH user password\n")
+		c.Expect(strings.Repeat("-NOAUTH Authentication required.\r\n", n) + "NOAUTH authentication required; type: AUTH user password\n")
 		c.Send("%s", conchtest.RESP("AUTH", "default", "unlock")+pipelined("orders", 1, 2))
 		c.Expect("+OK\r\n:1\r\n:1\r\n")
 	})

@@ -234,7 +234,7 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 	}
 	c.Expect(strings.Repeat("+QUEUED\r\n", 16))
 	c.Command("ACL", "SETUSER", "u")
-	c.Expect("-ERR more than 16 commands with large answers or much work in one transaction\r\n")
+	c.Expect("-ERR more than 16 commands with large replies or much work in one transaction\r\n")
 	c.Command("EXEC")
 	c.Expect("-EXECABORT Transaction discarded because of previous errors.\r\n")
 }
@@ -261,7 +261,7 @@ func TestSmallCommandsBehindALargeOne(t *testing.T) {
 // The connection stays, and so does what it holds.
 func TestTooManySubscriptions(t *testing.T) {
 	s := conchtest.Start(t, server.Options{MaxSubscriptions: 3})
-	const refusal = "ERR you would listen to more than 3 topics and patterns (--max-subscriptions)"
+	const refusal = "ERR more than 3 subscriptions on one connection (--max-subscriptions)"
 	t.Run("in lines", func(t *testing.T) {
 		c := s.Dial(t)
 		c.Send("SUB a b c\nPSUB d*\nSUB d\nSUB a b c\nUNSUB a\nPSUB d*\n")

@@ -95,6 +95,6 @@ func TestAPieceThatIsRefused(t *testing.T) {
 	s := conchtest.Start(t, server.Options{MaxSubscriptions: 2500})
 	c := s.Dial(t)
 	go c.Send("%s", conchtest.RESP(append([]string{"SUB"}, many(3500)...)...)+"PING x\r\n")
-	c.Expect("-ERR you would listen to more than 2500 topics and patterns (--max-subscriptions)\r\n*2\r\n$4\r\npong\r\n$1\r\nx\r\n")
+	c.Expect("-ERR more than 2500 subscriptions on one connection (--max-subscriptions)\r\n*2\r\n$4\r\npong\r\n$1\r\nx\r\n")
 	assert.Equal(t, 2000, s.Info(t, "pubsub_channels"))
 }

@@ -22,7 +22,7 @@ func confirmed(name string, count int) string {
 // The connection stays, and so does what it holds.
 func TestTooManyPredicates(t *testing.T) {
 	s := conchtest.Start(t, server.Options{MaxPredicates: 3})
-	const refusal = "ERR you would hold more than 3 predicates (--max-predicates)"
+	const refusal = "ERR more than 3 predicates on one connection (--max-predicates)"
 	t.Run("in lines", func(t *testing.T) {
 		c := s.Dial(t)
 		c.Send("SUB a b c WHERE x\nPSUB d* WHERE x\nSUB a b c d* WHERE x\n")
@@ -111,7 +111,7 @@ func TestOneCommandCannotBeBlownUp(t *testing.T) {
 		many = append(many, fmt.Sprintf("a WHERE x > %d", i))
 	}
 	c.Command(many...)
-	c.Expect("-ERR you would hold more than 1000 predicates (--max-predicates)\r\n")
+	c.Expect("-ERR more than 1000 predicates on one connection (--max-predicates)\r\n")
 	c.Fence()
 	assert.Zero(t, s.Info(t, "pubsub_predicates"))
 }
@@ -246,7 +246,7 @@ func TestRightsToWhatStandsLeftOfWhere(t *testing.T) {
 		"user watch on >pw resetchannels &a +pubsub|stats +ping",
 		"user names on >pw resetchannels &a +pubsub|who +ping",
 	)})
-	const noTopic, toLines = "NOPERM No permissions to access a channel", "; to be another user, type: AUTH user password"
+	const noTopic, toLines = "NOPERM No permissions to access a channel", "; to change the user, type: AUTH user password"
 	shop := s.Dial(t)
 	become(shop, "shop", "pw")
 	t.Run("over RESP", func(t *testing.T) {
@@ -332,7 +332,7 @@ func TestRightsToWhatStandsLeftOfWhere(t *testing.T) {
 		root.Command("ACL", "SETUSER", "shop", "resetchannels", "&orders.eu.*")
 		root.Expect("+OK\r\n")
 		goes.ExpectEnd()
-		assert.Contains(t, typed.Line(), "may no longer listen")
+		assert.Contains(t, typed.Line(), "permission for a subscribed topic revoked")
 		typed.ExpectEnd()
 		root.Command("PUBLISH", "orders.us.1", `{"x":2}`)
 		root.Expect(":0\r\n")

@@ -115,14 +115,14 @@ func TestWhoBecomesSomebodyElseMayHoldWhatItHolds(t *testing.T) {
 				c.Fence()
 				root.Command("ACL", "SETUSER", "b", "resetchannels")
 				root.Expect("+OK\r\n")
-				c.Expect("ERR your user is gone, or may no longer listen to what you subscribed to; the connection is closed\n")
+				c.Expect("ERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 				c.ExpectEnd()
 			}
 		})
 	}
 }
 
-const notRun = "-NOPERM the connection is being closed: this command did not run\r\n"
+const notRun = "-NOPERM connection is closing: this command did not run\r\n"
 
 // What costs a connection its rights inside a transaction counts for the rest of it.
 func TestATransactionEndsWithItsUser(t *testing.T) {
@@ -172,7 +172,7 @@ func TestWhoIsClosedByATransactionHearsNoMoreOfIt(t *testing.T) {
 	root.Command("EXEC")
 	_, err := root.Frame()
 	require.NoError(t, err)
-	u.Expect("UPDATE t 1\nERR your user is gone, or may no longer listen to what you subscribed to; the connection is closed\n")
+	u.Expect("UPDATE t 1\nERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 	u.ExpectEnd()
 	for line := ""; !strings.Contains(line, "DELUSER"); {
 		line = watching.Line()

@@ -168,7 +168,7 @@ func TestEvictedAfterPINGIsToldToo(t *testing.T) {
 	c.Send("SUB a\nPING\n")
 	c.Expect("OK SUB a\n+PONG\r\n")
 	flood(t, s)
-	for line := c.Line(); !strings.HasPrefix(line, "ERR you read too slowly"); line = c.Line() {
+	for line := c.Line(); !strings.HasPrefix(line, "ERR closing connection: too slow"); line = c.Line() {
 		require.True(t, strings.HasPrefix(line, "UPDATE a "), line)
 	}
 	c.ExpectEnd()

@@ -304,7 +304,7 @@ func TestEvictedOverTLS(t *testing.T) {
 	c.Expect("OK SUB a\r\n")
 	n := flood(t, s.Server)
 	got := 0
-	for line := c.Line(); !strings.HasPrefix(line, "ERR you read too slowly"); line = c.Line() {
+	for line := c.Line(); !strings.HasPrefix(line, "ERR closing connection: too slow"); line = c.Line() {
 		require.Len(t, line, len("UPDATE a ")+7+10_000, "a torn line")
 		require.True(t, strings.HasPrefix(line, fmt.Sprintf("UPDATE a %07d", got)), "%.40s", line)
 		got++

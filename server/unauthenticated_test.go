@@ -24,7 +24,7 @@ func untilClosed(t *testing.T, c *conchtest.Conn) string {
 
 const mayBeUnknownFor = 20 * time.Millisecond
 
-const notInTime = "-ERR you did not say who you are within 20ms (--auth-timeout); the connection is closed\r\n"
+const notInTime = "-ERR closing connection: no AUTH within 20ms (--auth-timeout)\r\n"
 
 // Whatever an unauthenticated peer does or leaves undone, it gets auth-timeout and no more, and the server goes on.
 func TestUnauthenticatedClientsHaveTheirTimeAndNoMore(t *testing.T) {
@@ -102,7 +102,7 @@ func TestPredicatesOfUnauthenticatedClientsAreNotRead(t *testing.T) {
 		assert.Equal(t, "-NOAUTH Authentication required.", c.Line())
 		if predicate != "" {
 			c.Send("SUB orders WHERE %s\n", predicate)
-			assert.Equal(t, "NOAUTH say who you are first; type: AUTH user password", c.Line())
+			assert.Equal(t, "NOAUTH authentication required; type: AUTH user password", c.Line())
 		}
 	}
 	become(c, "default", "pw")

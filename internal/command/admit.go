@@ -77,7 +77,7 @@ func (e *executor) overMaxSubscriptions(r *broker.Request) bool {
 }
 
 func (e *executor) errTooManySubscriptions() *protocol.Error {
-	return protocol.Errorf("you would listen to more than %d topics and patterns (--max-subscriptions)", e.service.options.MaxSubscriptions)
+	return protocol.Errorf("more than %d subscriptions on one connection (--max-subscriptions)", e.service.options.MaxSubscriptions)
 }
 
 // rejectsPredicates replies with an error if the predicates of a subscription are not possible

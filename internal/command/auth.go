@@ -76,7 +76,7 @@ func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
 // to type.
 func noAuth(inv *invocation) *protocol.Error {
 	if inv.dialect == protocol.Line {
-		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "say who you are first; type: AUTH user password"}
+		return &protocol.Error{Code: protocol.CodeNoAuth, Text: "authentication required; type: AUTH user password"}
 	}
 	return protocol.ErrNoAuth()
 }
@@ -85,7 +85,7 @@ func noAuth(inv *invocation) *protocol.Error {
 func noPerm(inv *invocation, r *acl.Denial) *protocol.Error {
 	text := r.Text()
 	if inv.dialect == protocol.Line {
-		text += "; to be another user, type: AUTH user password"
+		text += "; to change the user, type: AUTH user password"
 	}
 	return &protocol.Error{Code: protocol.CodeNoPerm, Text: text}
 }

@@ -17,8 +17,8 @@ const (
 
 // errOverBudget is the reply to a command with a large reply in an EXEC that has used its
 // budget.
-var errOverBudget = protocol.Errorf("the answers of this transaction are too large together (over %d bytes, or as much work): this command did "+
-	"not run; send it by itself", execBudget)
+var errOverBudget = protocol.Errorf("replies of this transaction exceed %d bytes, or as much work: this command did not run; "+
+	"send it outside MULTI", execBudget)
 
 // run runs the handler. Within EXEC the reply counts against execBudget, and commands with
 // large replies are refused above it. So an EXEC costs at most execBudget and one reply.

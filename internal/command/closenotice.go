@@ -24,19 +24,19 @@ func (e *executor) sendCloseNotice(reason CloseReason) {
 func (o *Options) closeNoticeText(reason CloseReason) string {
 	switch reason {
 	case CloseReasonAuthTimeout:
-		return fmt.Sprintf("you did not say who you are within %v (--auth-timeout); the connection is closed", o.AuthTimeout)
+		return fmt.Sprintf("closing connection: no AUTH within %v (--auth-timeout)", o.AuthTimeout)
 	case CloseReasonPermissionRevoked:
-		return "your user is gone, or may no longer listen to what you subscribed to; the connection is closed"
+		return "closing connection: user deleted or permission for a subscribed topic revoked"
 	case CloseReasonToken:
-		return "your token has expired or was revoked; the connection is closed"
+		return "closing connection: token expired or revoked"
 	case CloseReasonMaxMemory:
-		return fmt.Sprintf("all connections together hold more than %d bytes (--max-memory), and you hold most of it; what waited "+
-			"for you is lost, and the connection is closed", o.MaxMemory)
+		return fmt.Sprintf("closing connection: all connections hold over %d bytes (--max-memory) and this one holds most; "+
+			"pending messages are lost", o.MaxMemory)
 	case CloseReasonSlowSoft:
-		return fmt.Sprintf("you read too slowly: over %d bytes were waiting for %v (--slow-soft, --slow-time); they are lost, "+
-			"and the connection is closed", o.SlowSoft, o.SlowTime)
+		return fmt.Sprintf("closing connection: too slow, over %d bytes pending for %v (--slow-soft, --slow-time); they are lost",
+			o.SlowSoft, o.SlowTime)
 	}
-	return fmt.Sprintf("you read too slowly: over %d bytes were waiting (--slow-hard); they are lost, and the connection is closed", o.SlowHard)
+	return fmt.Sprintf("closing connection: too slow, over %d bytes pending (--slow-hard); they are lost", o.SlowHard)
 }
 
 // closeNotice encodes the close notice in the client's protocol, nil if that has no frame for

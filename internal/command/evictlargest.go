@@ -117,7 +117,7 @@ func (s *Service) evictLargest() {
 		}
 		cl.executor.evictNow(CloseReasonMaxMemory)
 		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used()).
-			Int64("max-memory", s.options.MaxMemory).Msg("clients hold too much memory together: the one that holds most is evicted")
+			Int64("max-memory", s.options.MaxMemory).Msg("max-memory exceeded: evicting the largest connection")
 		excess -= cl.all // an upper bound, because buffers are shared; a later pass evicts more if needed
 		evicted = append(evicted, cl.executor)
 	}

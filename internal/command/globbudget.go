@@ -58,5 +58,5 @@ func (g *budgetedGlob) err() *protocol.Error {
 	if !g.exhausted() {
 		return nil
 	}
-	return protocol.Errorf(`this glob costs too much, with as many long names as there are: make it shorter, or use no ? [ \ behind a *`)
+	return protocol.Errorf(`glob too expensive here: shorten it or avoid ? [ \ after *`)
 }

@@ -33,7 +33,7 @@ func aclLoad(w *response) {
 		text, err := aclfile.Read(file, &s.options.Log)
 		return func(w *response) {
 			if err != nil {
-				w.fail(protocol.Errorf("the ACL file %s cannot be read: %s; the rules are as they were", file, aclfile.UnwrapPathError(err)))
+				w.fail(protocol.Errorf("ACL file %s cannot be read: %s; the rules are unchanged", file, aclfile.UnwrapPathError(err)))
 				return
 			}
 			if err := s.loadUsers(w.view, file, text); err != nil {

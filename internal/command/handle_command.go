@@ -33,7 +33,7 @@ func commandInfo(w *response) {
 		}
 	}
 	if bytes > maxEntries {
-		w.fail(protocol.Errorf("the answer would be larger than %d bytes: give fewer names", maxEntries))
+		w.fail(protocol.Errorf("reply would exceed %d bytes: give fewer names", maxEntries))
 		return
 	}
 	w.array(len(names))

@@ -79,7 +79,7 @@ func configGet(w *response) {
 		}
 	}
 	if work.exhausted() {
-		w.fail(protocol.Errorf("these globs cost too much together: send fewer at a time, or shorter ones"))
+		w.fail(protocol.Errorf("globs too expensive together: send fewer or shorter ones"))
 		return
 	}
 	w.mapHeader(len(found) / 2)

@@ -12,7 +12,7 @@ import (
 const maxAnswer, bulkBytes = 64 << 20, 16
 
 // errLargeAnswer is the reply in place of a larger one.
-var errLargeAnswer = protocol.Errorf("the answer would be larger than %d bytes: give a pattern that matches less", maxAnswer)
+var errLargeAnswer = protocol.Errorf("reply would exceed %d bytes: give a pattern that matches less", maxAnswer)
 
 // pubsubNames lists the topics, or the shards, with at least one subscription by name, in
 // either dialect.

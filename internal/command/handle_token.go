@@ -30,7 +30,7 @@ func aclToken(w *response) {
 		w.executor.service.recheckUsers(w.view, string(args[0]))
 		w.ok()
 	default:
-		w.fail(protocol.Errorf("wrong arguments for 'acl|token' command; it is: %s", w.inv.row.Usage))
+		w.fail(protocol.Errorf("wrong arguments for 'acl|token' command; type: %s", w.inv.row.Usage))
 	}
 }
 
@@ -38,7 +38,7 @@ func aclToken(w *response) {
 func (w *response) createToken(user, token string, life []byte) {
 	seconds, ok := protocol.ParseInt(life)
 	if !ok || seconds < 1 || seconds > longestLife {
-		w.fail(protocol.Errorf("a token lives for a whole number of seconds, from 1 to %d", longestLife))
+		w.fail(protocol.Errorf("token lifetime must be from 1 to %d whole seconds", longestLife))
 		return
 	}
 	s := randomHex(tokenDigits)

@@ -28,10 +28,10 @@ func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 			return r.errTooManyPredicates()
 		}
 		if !inv.row.TakesPredicate {
-			return errNoPattern
+			return errNoPredicate(inv.row)
 		}
 		if len(topic) == 0 {
-			return protocol.Errorf("there is no topic in front of WHERE; type: %s", "orders WHERE price > 100")
+			return protocol.Errorf("no topic before WHERE; type: %s", "orders WHERE price > 100")
 		}
 		if err := r.checkPredicateLen(expression); err != nil {
 			return err
@@ -60,9 +60,10 @@ func (r *Reader) compile(expression string) (*filter.Predicate, error) {
 // errAborted is never shown: the connection has been aborted.
 var errAborted = errors.New("the connection is closed")
 
-// errNoPattern names the command to type instead.
-var errNoPattern = protocol.Errorf(`a topic with a predicate is subscribed to by PSUBSCRIBE, so that its messages come with ` +
-	`the name they were asked for by: PSUBSCRIBE "orders WHERE price > 100"`)
+// errNoPredicate names the command to type instead.
+func errNoPredicate(row *protocol.CommandSpec) *protocol.Error {
+	return protocol.Errorf(`%s takes no predicate; use PSUBSCRIBE "orders WHERE price > 100"`, row.Name)
+}
 
 // errPredicate names the error and its column. In a line, hints show the place with a caret.
 func errPredicate(expression string, err error) *protocol.Error {
@@ -123,7 +124,7 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 
 // errTooManyPredicates names the flag.
 func (c *Conn) errTooManyPredicates() *protocol.Error {
-	return protocol.Errorf("you would hold more than %d predicates (--max-predicates)", c.service.options.MaxPredicates)
+	return protocol.Errorf("more than %d predicates on one connection (--max-predicates)", c.service.options.MaxPredicates)
 }
 
 // unauthenticatedPredicate refuses a predicate before AUTH. Neither its length nor its text is

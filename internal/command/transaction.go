@@ -74,7 +74,7 @@ func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 
 // errClosing is the reply to the rest of a transaction after a command in it that cost the
 // connection its rights.
-var errClosing = &protocol.Error{Code: protocol.CodeNoPerm, Text: "the connection is being closed: this command did not run"}
+var errClosing = &protocol.Error{Code: protocol.CodeNoPerm, Text: "connection is closing: this command did not run"}
 
 const (
 	// queuedOverhead is about the memory of one queued command besides its arguments.
@@ -94,7 +94,7 @@ func (e *executor) enqueue(r *broker.Request) {
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
 		inv.buf.Release()
-		e.replyErr(inv, protocol.Errorf("more than %d commands with large answers or much work in one transaction", maxLargeReplies))
+		e.replyErr(inv, protocol.Errorf("more than %d commands with large replies or much work in one transaction", maxLargeReplies))
 		return
 	}
 	if limit := e.service.options.Limits.Command; m.bytes > limit {

@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 		{">4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$2\r\nid\r\n", event{topic: "a", id: "id"}, message},
 		{">3\r\n$6\r\nmissed\r\n$1\r\n*\r\n:7\r\n", event{topic: "*", missed: 7}, missing},
 		{">3\r\n$7\r\nclosing\r\n$9\r\nslow_hard\r\n$4\r\ntext\r\n", event{}, closeNotice},
-		{"ERR you read too slowly\n", event{}, closeNotice},
+		{"ERR closing connection: too slow\n", event{}, closeNotice},
 		{"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", event{}, other},
 		{"OK SUB a\r\n", event{}, other},
 		{"+PONG\r\n", event{}, other},
