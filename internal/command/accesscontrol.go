@@ -94,6 +94,7 @@ func (a *accessControl) refresh() {
 		a.nextTokenExpiry.Store(0)
 		return
 	}
+	// 0 means none, so an expiry at the epoch is stored as 1.
 	a.nextTokenExpiry.Store(max(1, next.Unix()))
 }
 

@@ -16,6 +16,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 	if e.inExec() {
 		return e.admitQueued(r, inv)
 	}
+	// Later pieces of a long command change nothing here.
 	if inv.piece == 0 {
 		e.recordCommand(inv)
 	}
@@ -33,6 +34,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 		return false
 	case inv.predicates != nil && e.rejectsPredicates(r, inv):
 		return false
+	// A line runs inside MULTI too: only RESP commands are queued.
 	case inv.dialect == protocol.Line:
 	case !inv.row.AllowedSubscribed && e.version == protocol.RESP2 && e.hasSubscriptions(formRESP):
 		e.reject(inv, protocol.ErrSubscribed(inv.row.FullName()))
@@ -44,6 +46,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.enqueue(r)
 		return false
 	}
+	// Monitors and INFO see only commands that run.
 	e.feedMonitors(inv)
 	if inv.piece == 0 {
 		stats.called(inv.row, max(1, len(r.Payloads)))
@@ -68,6 +71,7 @@ func (e *executor) overMaxSubscriptions(r *broker.Request) bool {
 	if len(r.Names) <= room {
 		return false
 	}
+	// This is rare: only a command that might exceed the limit looks its names up.
 	for _, name := range r.Names {
 		if !e.sub.Holds(r.Kind, r.Form, name) {
 			room--

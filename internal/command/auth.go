@@ -116,6 +116,7 @@ func (e *executor) assignInitialUser() {
 // does not restart the auth timeout.
 func (c *Conn) requireAuth() {
 	if c.service.access.defaultUserOpen.Load() {
+		// The sweeper may read it at any moment: from here on the auth timeout is off.
 		c.unauthSince.Store(0)
 		return
 	}
@@ -165,6 +166,7 @@ func (e *executor) logAuthFailure(name string) {
 		return
 	}
 	if e.service.access.users.Find(name) == nil {
+		// The name may be a password.
 		name = "(no such user)"
 	}
 	e.Log(zerolog.WarnLevel).Stringer("peer", e.Peer()).Str("user", name).Int("not_logged_before", suppressed).

@@ -167,6 +167,7 @@ func (b *Batch) findRuns(inv *invocation, req *broker.Request, n int, l *protoco
 // its own.
 func (b *Batch) findRun(inv *invocation, req *broker.Request, n int, l *protocol.Limits) {
 	data := b.data[b.used:]
+	// It is sent without a copy, one message to a frame.
 	if len(inv.args[2]) >= outbox.LargePayload {
 		data = data[:n]
 	}

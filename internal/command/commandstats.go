@@ -107,6 +107,7 @@ func (s *commandStats) failed(row *protocol.CommandSpec, answer []byte, dialect 
 	case dialect != protocol.Line || answer[0] == '#' || bytes.HasPrefix(answer, []byte("OK")):
 		return
 	}
+	// Errors start with their code, in RESP behind a minus, in lines without one.
 	code, _, _ := bytes.Cut(answer, []byte{' '})
 	s.errors[protocol.Code(code)]++
 	s.rows[row.Index()].failed++

@@ -118,6 +118,7 @@ func (c *Conn) Log(level zerolog.Level) *zerolog.Event {
 // End records the reason, counts it, and wakes the reader. Later reasons do not replace the
 // first. Any goroutine may call it, the core's too: it does not block.
 func (c *Conn) End(reason CloseReason) {
+	// Only one caller wins, so each connection is counted once.
 	first := c.reason.CompareAndSwap(int32(CloseReasonNone), int32(reason))
 	if !reason.appliesPending() {
 		c.abort() // even if its pending commands were to be applied until now
@@ -159,6 +160,7 @@ func (r *Reader) Leave() {
 		done := make(leaveApplied)
 		batch := &broker.Batch{From: r.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: done}
 		more = false
+		// After a stop of the core nothing is queued any more: there is nothing to leave.
 		if r.service.core.Submit(batch) {
 			select {
 			case <-done:
@@ -179,6 +181,7 @@ func (c *Conn) Finish() {
 	lost := c.outbox.WaitingBytes()
 	c.service.Counts.bytesLost.Add(lost)
 	level, reason := zerolog.DebugLevel, c.Reason()
+	// A slow or large connection is worth a warning: an operator can act on it.
 	switch reason {
 	case CloseReasonMaxMemory, CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonWriteStalled:
 		level = zerolog.WarnLevel

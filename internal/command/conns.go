@@ -55,6 +55,7 @@ func (l *connList) remove(c *Conn) {
 		return
 	}
 	p.conn = nil
+	// Compacting moves fewer slots than connections have ended since the last time.
 	if l.gaps++; l.gaps > len(l.slots)/2 {
 		l.slots = slices.DeleteFunc(l.slots, func(p connSlot) bool { return p.conn == nil })
 		l.gaps = 0

@@ -92,6 +92,7 @@ func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscript
 	if !f.IsLine() && s.Kind() == broker.Pattern { // a line does not contain the pattern
 		last, pattern = &e.patterns[f], s.Name()
 	}
+	// Encoded before, for an earlier subscriber.
 	if last.sequence == m.Sequence && last.messages == len(m.Payloads) && last.pattern == pattern && last.previousSeq == previousSeq {
 		return last.frames
 	}

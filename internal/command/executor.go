@@ -85,9 +85,11 @@ var _ broker.Conn = (*executor)(nil)
 func (e *executor) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *Batch:
+		// The reader learns of applied batches at the flush: one lock for all of them.
 		e.batchesApplied++
 		e.service.stats.end(e)
 		e.service.encoder.dropOversized()
+		// The core has not finished the last command: it held too many names for one instant.
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
 			e.resubmitLater(&b.Requests[n-1])
 		}
@@ -122,8 +124,10 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 	if why == broker.Evicted {
 		e.closing = true // names that the core unsubscribes afterwards must not reach the client
 		e.evicted = true
+		// From here on, CLIENT LIST leaves the connection out.
 		e.service.Counts.clients.Add(-1)
 		reason, asked := evict.(CloseReason)
+		// The core itself evicts for one reason only: Deliver has returned true.
 		if !asked {
 			reason = CloseReasonSlowHard
 		}

@@ -18,6 +18,7 @@ func clientReply(w *response) {
 		m.off = true
 	case "SKIP":
 		if !m.off {
+			// skip silences this reply, skipNext the next one.
 			m.skip, m.skipNext = true, true
 		}
 	default:

@@ -58,6 +58,7 @@ func selectDB(w *response) {
 // the first takes effect.
 func hello(w *response) {
 	args := w.inv.args[1:]
+	// HELLO without a version keeps the current one.
 	version := w.executor.version
 	if len(args) > 0 {
 		number, ok := protocol.ParseInt(args[0])
@@ -150,6 +151,7 @@ func (w *response) applyHello(options [][]byte) *protocol.Error {
 			return err
 		}
 	}
+	// As in Redis, HELLO needs AUTH before or within it.
 	if w.executor.unauthSince.Load() != 0 {
 		return errHelloFirst
 	}

@@ -111,6 +111,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("accept_pauses:%d", c.AcceptPauses.Load()),
 		fmt.Sprintf("log_lines_dropped:%d", s.options.LogDropped()),
 	}
+	// Each reason has a field, at 0 too, so that a dashboard finds every name.
 	for r := CloseReasonEOF; r < closeReasons; r++ {
 		lines = append(lines, fmt.Sprintf("ended_%s:%d", r, c.Closes[r].Load()))
 	}

@@ -28,6 +28,7 @@ func pubsubNames(k broker.Kind) func(*response) {
 		for name := range w.view.Names(k) {
 			w.work += workPerName
 			if all || g.matches(name) {
+				// Checked while collecting: the list itself must stay bounded.
 				if bytes += len(name) + bulkBytes; bytes > maxAnswer {
 					w.fail(errLargeAnswer)
 					return

@@ -57,6 +57,7 @@ func (w *response) busiest(g *budgetedGlob) (top []nameRow, all int) {
 			}
 			all++
 			n := nameRow{k, text, published}
+			// It cannot be among the first maxRows any more.
 			if full && n.compare(last) > 0 {
 				continue
 			}
@@ -86,6 +87,8 @@ func (w *response) collectStats(args [][]byte) (rows []topicRow, all int, err *p
 	}
 	counted := 0
 	for _, n := range names {
+		// The first row is shown in any case; rows left out are counted at the end of the
+		// table.
 		if counted += w.view.NumSubscriptions(n.kind, []byte(n.text)); counted > maxCounted && len(rows) > 0 {
 			break
 		}

@@ -42,6 +42,7 @@ func (w *response) createToken(user, token string, life []byte) {
 		return
 	}
 	s := randomHex(tokenDigits)
+	// Wall time, in whole seconds: the ACL file keeps it across restarts.
 	expires := time.Unix(time.Now().Unix()+seconds, 0)
 	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
 		w.failACL(err)

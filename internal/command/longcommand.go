@@ -63,6 +63,7 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	b.Requests[len(b.calls)-1] = inv.requestLike(like)
 	ok := r.submit(b)
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
+		// A long command is under way for long: memory may have become short meanwhile.
 		r.awaitMemory()
 		if !r.window.acquire(false) {
 			return true // another goroutine has ended the connection, with its reason
@@ -141,6 +142,7 @@ func (r *Reader) resubmit() bool {
 	r.unfinished = nil
 	b := newBatch(r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
 	b.addOnly(*again.Tag.(*invocation), *again)
+	// The reader waits until the command is applied: it may be unfinished again.
 	r.sync = true
 	return r.submit(b)
 }

@@ -56,6 +56,7 @@ func (e *executor) chargeSubscription(name []byte) {
 	heavier += (patterns - e.chargedPatterns) * patternCost
 	e.chargedSubs, e.chargedPatterns, e.chargedPredicates = e.sub.NumSubscriptions(), patterns, e.sub.FilterCost()
 	switch {
+	// RESET passes no name. Without subscriptions there is nothing to charge in any case.
 	case e.chargedSubs == 0:
 		e.service.memory.SetUsage(&e.usage.names, 0)
 	case more != 0:

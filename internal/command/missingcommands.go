@@ -37,6 +37,7 @@ func (e *executor) logMissingCommand(inv *invocation) {
 	}
 	m := &e.service.missing
 	pair := missingCommand{name, library}
+	// When the memory for pairs is full, nothing new is logged.
 	if m.seen[pair] || len(m.seen) >= maxMissing {
 		return
 	}

@@ -18,6 +18,7 @@ func (e *executor) feedMonitors(inv *invocation) {
 	}
 	now := time.Now()
 	remote, _ := e.transport.Addresses()
+	// One line serves all monitors.
 	line := fmt.Appendf(e.begin(), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
 	for _, arg := range redactedArgs(inv.row, inv.args) {
 		line = appendQuoted(append(line, ' '), arg)

@@ -29,6 +29,7 @@ func (s *Service) runOnCore(run func(broker.View)) bool {
 	select {
 	case <-v.done:
 		return true
+	// The core may stop after Submit has succeeded.
 	case <-s.core.Stopped():
 		return false
 	}

@@ -22,6 +22,7 @@ type LogLimiter struct {
 func (l *LogLimiter) Allow(now time.Duration) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Whole seconds only: the rest counts for the next line.
 	if free := (now - l.last) / time.Second; free > 0 {
 		l.used = max(0, l.used-int(min(free, burst)))
 		l.last += free * time.Second

@@ -158,7 +158,8 @@ func (r *Reader) readBuffer(kept bool) {
 	// A command larger than its buffer gets one of twice the received bytes. An announced
 	// length alone costs nothing.
 	if len(r.buf.Bytes)-r.filled < r.filled/2 {
-		r.usage.reading.Store(int64(3 * r.filled)) // first: for a moment there are both
+		// Charged before the copy: for a moment both buffers exist.
+		r.usage.reading.Store(int64(3 * r.filled))
 		grown := outbox.NewBuffer(&r.service.memory, 2*r.filled)
 		copy(grown.Bytes, r.buf.Bytes[:r.filled])
 		r.buf.Release()
@@ -224,6 +225,7 @@ func (r *Reader) keepPartial(b *Batch) {
 	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0:
 		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
 		b.buf.Retain()
+	// The batch's buffer stays with its commands, so the rest moves to a buffer of its own.
 	case len(tail) > maxCopiedPartial:
 		size := len(tail) + len(tail)/2
 		if r.largeReads {

@@ -22,10 +22,12 @@ func (s *Service) recheckUsers(v broker.View, changed ...string) {
 	var affected []*executor
 	s.eachClient(func(e *executor) {
 		u := e.user // nil before the first command, which is checked by the rules of that moment
+		// More than one changed name, or none, means all users.
 		if u != nil && (len(changed) != 1 || u.Name() == changed[0]) {
 			affected = append(affected, e)
 		}
 	})
+	// Outside of the lock: the check of many subscriptions takes long.
 	for _, e := range affected {
 		if reason := e.recheckUser(now); reason != CloseReasonNone {
 			e.evictAfterRequest(v, reason)

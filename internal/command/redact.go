@@ -82,6 +82,7 @@ func redactedArgs(row *protocol.CommandSpec, args [][]byte) [][]byte {
 	case "auth":
 		redact(args, 1, len(args))
 	case "hello":
+		// A wrong HELLO may contain a password as well.
 		if i := slices.IndexFunc(args[1:], func(arg []byte) bool { return acl.Lower(arg) == "auth" }); i >= 0 {
 			redact(args, i+2, len(args)) // even if an argument is missing before or after it
 		}

@@ -12,6 +12,7 @@ import (
 func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	inv := r.Tag.(*invocation)
 	if r.Stale {
+		// Some of its predicates are gone: the reader then takes a new list from the core.
 		inv.question.stale.Store(true)
 	}
 	if e.repliesWithSeq(inv) {
@@ -24,6 +25,7 @@ func (e *executor) Published(r *broker.Request, messages int, first uint64, rece
 	} else {
 		b = appendVerb(b, inv, inv.args[1:2])
 	}
+	// All replies of a run are equal: the receivers are those of each message.
 	for one := len(b); messages > 1; messages-- {
 		b = append(b, b[:one]...)
 	}

@@ -143,6 +143,7 @@ func (s *Service) Stop() {
 		s.stopped = true
 		close(s.stopping)
 	}
+	// Connections are ended under the lock: Add cannot come between.
 	for c := range s.conns.all() {
 		c.End(CloseReasonShutdown)
 	}

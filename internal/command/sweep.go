@@ -15,6 +15,7 @@ const sweepEvery = time.Second
 // The core has no clock. The sweeper is one outside of it: what it finds enters the core as a
 // request.
 func (s *Service) sweep() {
+	// Limits under four seconds need a shorter period.
 	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTimeout)/4, time.Millisecond))
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -49,6 +49,7 @@ func clip(s string) string {
 		if width += cells; width > maxCells || end > maxCellBytes {
 			return s[:fit] + ellipsis
 		}
+		// The last cut that leaves room for the ellipsis.
 		if width < maxCells {
 			fit = end
 		}

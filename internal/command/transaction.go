@@ -91,12 +91,14 @@ func (e *executor) enqueue(r *broker.Request) {
 	if inv.row.LargeReply || inv.row.Costly {
 		m.largeReplies++
 	}
+	// EXEC will fail now, so the command is not kept.
 	if m.largeReplies > maxLargeReplies {
 		m.aborted = true
 		inv.buf.Release()
 		e.replyErr(inv, protocol.Errorf("more than %d commands with large replies or much work in one transaction", maxLargeReplies))
 		return
 	}
+	// A transaction may take as much memory as one command.
 	if limit := e.service.options.Limits.Command; m.bytes > limit {
 		inv.buf.Release()
 		m.release()
@@ -123,6 +125,7 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 	room, args := make([]byte, size), inv.args
 	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
 	m.bytes += queuedOverhead + size + 32*len(args)
+	// Messages of it are sent without a copy.
 	if size >= outbox.LargePayload {
 		inv.buf = outbox.WrapBuffer(memory, room)
 		m.buffered += size
@@ -168,6 +171,7 @@ func (e *executor) BeginExec(r *broker.Request) []broker.Request {
 		return nil
 	}
 	e.reply(protocol.AppendArray(e.begin(), len(m.queued)))
+	// The core calls EndExec only if there are commands.
 	m.inExec = len(m.queued) > 0
 	if !m.inExec {
 		e.endMulti()
