@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,15 +21,9 @@ var (
 	persons = regexp.MustCompile(`\bpeople,? who\b`) // who type lines
 )
 
-// notReworded are packages whose comments and texts still have persons. Each is to be taken out of the list.
-var notReworded = []string{"server", "internal/outbox", "internal/aclfile"}
-
 func TestNoPersons(t *testing.T) {
 	all, files := sources(t)
 	for _, s := range all {
-		if slices.Contains(notReworded, s.pkg) {
-			continue
-		}
 		for at, text := range sentences(s.tree) {
 			assert.Empty(t, findPerson(text), "%s: name the client, the subscriber or the publisher", files.Position(at))
 		}
