@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -207,15 +208,22 @@ func TestTokensExpire(t *testing.T) {
 	root := s.Dial(t)
 	root.Command("ACL", "SETUSER", "u", "on", ">pw", "allchannels", "+@all")
 	root.Expect("+OK\r\n")
-	brief := ask(t, root, "ACL", "TOKEN", "CREATE", "u", "brief", "1")
 	lasting := ask(t, root, "ACL", "TOKEN", "CREATE", "u", "lasting", "1000")
 	require.Len(t, lasting, 64)
-	stays, password, goes := s.Dial(t), s.Dial(t), s.Dial(t)
+	stays, password := s.Dial(t), s.Dial(t)
 	become(stays, "u", lasting)
 	become(password, "u", "pw")
-	goes.Send("AUTH u %s\nSUB a\n", brief)
-	goes.Expect("+OK\r\nOK SUB a\n")
-	goes.Expect("ERR closing connection: token expired or revoked\n")
+	brief, goes := "", (*conchtest.Conn)(nil)
+	for life, reply := 1, ""; reply != "+OK"; life *= 2 { // a busy machine may take longer than a second to use it
+		brief = ask(t, root, "ACL", "TOKEN", "CREATE", "u", fmt.Sprint("brief", life), strconv.Itoa(life))
+		goes = s.Dial(t)
+		goes.Send("AUTH u %s\n", brief)
+		reply = goes.Line()
+	}
+	_, _ = io.WriteString(goes, "SUB a\n") // the token may expire before that
+	for line := ""; line != "ERR closing connection: token expired or revoked"; line = goes.Line() {
+		require.Contains(t, []string{"", "OK SUB a"}, line)
+	}
 	goes.ExpectEnd()
 	stays.Fence()
 	late := s.Dial(t)

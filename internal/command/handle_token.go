@@ -42,8 +42,13 @@ func (w *response) createToken(user, token string, life []byte) {
 		return
 	}
 	s := randomHex(tokenDigits)
-	// Wall time, in whole seconds: the ACL file keeps it across restarts.
-	expires := time.Unix(time.Now().Unix()+seconds, 0)
+	// Wall time, in whole seconds: the ACL file keeps it across restarts. Rounded up: a token of a second that is made at
+	// the end of one would be gone at once.
+	now := time.Now()
+	expires := time.Unix(now.Unix()+seconds, 0)
+	if now.Nanosecond() > 0 {
+		expires = expires.Add(time.Second)
+	}
 	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
 		w.failACL(err)
 		return
