@@ -126,7 +126,7 @@ func echo(t *testing.T) string {
 func dial(t *testing.T, p *Proxy) *net.TCPConn {
 	sock, err := net.Dial("tcp", p.Addr())
 	require.NoError(t, err)
-	require.NoError(t, sock.SetDeadline(time.Now().Add(10 * time.Minute)))
+	require.NoError(t, sock.SetDeadline(time.Now().Add(10*time.Minute)))
 	t.Cleanup(func() { _ = sock.Close() })
 	return sock.(*net.TCPConn)
 }
