@@ -11,8 +11,9 @@ const (
 	// client that does not read its replies cannot make the server hold more.
 	maxReplyBytes = 1 << 20
 	// maxBatchesInFlight bounds the batches of one connection with the core. The reader parses
-	// the second while the core applies the first.
-	maxBatchesInFlight = 2
+	// the next while the core applies the first. With 2, four publishers to 100 topics had 15 %
+	// less throughput; beside eight flooding publishers a PING took no longer with 4 than with 2.
+	maxBatchesInFlight = 4
 )
 
 // readWindow makes the reader wait while too many of the client's commands are unapplied, or

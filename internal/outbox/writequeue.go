@@ -110,6 +110,9 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 // encodeGaps encodes the losses in dequeued chunks. Their gaps are closed with it: the next loss opens a new
 // one.
 func (o *Outbox) encodeGaps(h *WriteQueue) {
+	if o.gapBytes.Load() == 0 { // there is none anywhere: the chunks need not be touched
+		return
+	}
 	for c := h.First; c != nil; c = c.Next {
 		if c.gap == nil {
 			continue
