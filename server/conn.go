@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
-	"github.com/conchmq/conch/internal/sockio"
 )
 
 // lingerTime is how long a connection that the server ends stays half open, so that the close notice arrives.
@@ -27,18 +25,13 @@ type conn struct {
 	writing sync.WaitGroup  // the writer goroutine. The core adds; Wait comes after Leave, when it adds no more
 
 	reader reader // owned by the reader goroutine
-	writer writer // owned by the writer goroutine
 }
 
 func newConn(s *Server, sock net.Conn) *conn {
 	c := &conn{server: s, sock: sock}
 	c.Init(s.service, c)
-	c.reader.conn, c.writer.conn = c, c
+	c.reader.conn = c
 	c.reader.ready = c.reader.readReady
-	c.writer.ready = func(fd uintptr) bool { // called when the socket may be writable; false means that it is not
-		c.writer.n, c.writer.err = sockio.TryWritev(fd, *c.writer.iovecs, c.writer.size)
-		return !errors.Is(c.writer.err, syscall.EAGAIN)
-	}
 	if sc, ok := sock.(syscall.Conn); ok {
 		c.rawConn, _ = sc.SyscallConn() // on failure reads and writes go through sock
 	}
@@ -96,7 +89,7 @@ func (c *conn) Descriptor() int {
 // StartWriter starts the writer goroutine. The core calls it, and only while there is none.
 func (c *conn) StartWriter() {
 	c.writing.Add(1)
-	go c.writer.run()
+	go newWriter(c).run()
 }
 
 // Interrupt ends a read in progress. Any goroutine may call it.

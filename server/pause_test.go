@@ -88,7 +88,7 @@ func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 	ours, theirs := socketPair(t)
 	text := strings.Repeat("x", 3<<20) // more than one call to the kernel
 	c := pausedWriter(t, ours, text)
-	go c.writer.run()
+	go newWriter(c).run()
 	got := make([]byte, len(text))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
 	ours, _ := socketPair(t)
 	fill(t, ours)
 	c := pausedWriter(t, ours, "text")
-	c.writer.run()
+	newWriter(c).run()
 	assert.Equal(t, command.CloseReasonWriteStalled, c.Reason())
 }
 
@@ -111,7 +111,7 @@ func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
 	c := pausedWriter(t, ours, strings.Repeat("x", outbox.MaxWrite/2))
 	c.Outbox().Close(ours, -time.Hour)
 	queueText(c, "more")
-	c.writer.run()
+	newWriter(c).run()
 	assert.Contains(t, []command.CloseReason{command.CloseReasonNone, command.CloseReasonWriteStalled}, c.Reason(), "the kernel may take a part of it")
 	require.NoError(t, ours.Close())
 	n, err := io.Copy(io.Discard, theirs)
