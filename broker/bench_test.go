@@ -13,13 +13,7 @@ import (
 type nopConn struct {
 	NopConn
 	onApplied func()
-	asked     []Predicate // by the last batch that was handed back
-}
-
-// Returned takes down what the core asks, and drops the batch.
-func (o *nopConn) Returned(b *Batch) {
-	o.asked = b.Requests[0].Asked
-	o.Applied(b)
+	index     *Index // the last when it submitted
 }
 
 func (o *nopConn) Applied(*Batch) {
@@ -32,7 +26,7 @@ func (o *nopConn) Applied(*Batch) {
 func benchmark(b *testing.B, f func(b *testing.B, submit func(from *nopConn, s *Subscriber, requests []Request))) {
 	b.ReportAllocs()
 	ctx, stop := context.WithCancel(b.Context())
-	core := New(Options{})
+	core, v := newJudged(Options{})
 	go core.Run(ctx)
 	defer func() { stop(); <-core.done }()
 	back := make(chan struct{}, 1)
@@ -41,6 +35,8 @@ func benchmark(b *testing.B, f func(b *testing.B, submit func(from *nopConn, s *
 	f(b, func(from *nopConn, s *Subscriber, requests []Request) {
 		from.onApplied = handBack
 		batch.From, batch.Requests = s, requests
+		from.index = v.last()
+		batch.Version = from.index.Version()
 		core.Submit(batch)
 		<-back
 	})
@@ -78,7 +74,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// conditions makes so many of them, of which none says anything: verdicts are given.
+// conditions makes so many of them. None is evaluated: verdicts are given.
 func conditions(n int) []*condition {
 	out := make([]*condition, n)
 	for i := range out {
@@ -87,12 +83,21 @@ func conditions(n int) []*condition {
 	return out
 }
 
-// withVerdicts is a publish for which the first of those asked says yes, and all others no.
-func withVerdicts(q Request, asked []Predicate) Request {
-	q.Asked = asked
-	q.Verdicts = make([]Verdict, len(asked))
-	q.Verdicts[0] = Yes
+// withVerdicts is a publish for which one of the predicates that it reaches says yes, and all others no.
+func withVerdicts(q Request, x *Index) Request {
+	var f Finder
+	found, _ := f.Find(x, q.Kind, q.Names[0])
+	q.Judgements = []Judgement{found[0][0].Verdict(Yes)}
 	return q
+}
+
+// together subscribes to all at once.
+func together(requests []Request) []Request {
+	all := requests[0]
+	for _, q := range requests[1:] {
+		all.Names, all.Filters = append(all.Names, q.Names...), append(all.Filters, q.Filters...)
+	}
+	return []Request{all}
 }
 
 // One operation is one message published to a topic that so many predicates are asked about, all verdicts given. One
@@ -106,12 +111,11 @@ func BenchmarkPublishToPredicates(b *testing.B) {
 					o, s := newIdler()
 					submit(o, s, []Request{where(p, subscribe("news"))})
 				}
-				stranger, theirs := newIdler()
-				submit(stranger, theirs, []Request{publish("news", "")}) // the core hands out a list that it knows again
 				o, s := newIdler()
+				submit(o, s, []Request{answer()}) // behind the last predicate
 				batch := make([]Request, 64)
 				for i := range batch {
-					batch[i] = withVerdicts(publish("news", "sixteen bytes..."), stranger.asked)
+					batch[i] = withVerdicts(publish("news", "sixteen bytes..."), o.index)
 				}
 				b.ResetTimer()
 				for left := b.N; left > 0; left -= len(batch) {
@@ -166,8 +170,9 @@ func BenchmarkChurnAmongPredicates(b *testing.B) {
 						batch = append(batch, where(p, subscribe("news")), where(p, unsubscribe("news")))
 					}
 					b.ResetTimer()
-					for left := 2 * b.N; left > 0; left -= len(batch) {
-						submit(o, s, batch[:min(left, len(batch))])
+					for i := range 2 * b.N {
+						batch[i%len(batch)].Waited = false
+						submit(o, s, batch[i%len(batch):][:1])
 					}
 				})
 			})
@@ -187,9 +192,11 @@ func BenchmarkLeaveManyPredicates(b *testing.B) {
 				for range b.N {
 					b.StopTimer()
 					o, s := newIdler()
-					submit(o, s, join)
+					submit(o, s, together(join))
 					b.StartTimer()
-					submit(o, s, []Request{leave()})
+					for left := count; left > 0; left -= maxDropsPerRequest {
+						submit(o, s, []Request{leave()})
+					}
 				}
 			})
 		})

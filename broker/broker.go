@@ -32,6 +32,8 @@ type Broker struct {
 	inbox chan *Batch
 	done  chan struct{} // closed when Run has returned: it ends every blocked Submit
 
+	offered chan func(*Index) bool // by OnIndex, to the core
+
 	// The fields below belong to the goroutine of Run alone.
 	sets            [kinds]map[string]*subscriberSet
 	patterns        patternIndex
@@ -43,17 +45,21 @@ type Broker struct {
 	matched         []*subscriberSet // the sets that the topic in flight matches
 	message         Message          // in flight; a field, because a local one would escape to the heap at each Deliver
 
-	predicateCount  int      // distinct names with a predicate
-	patternCount    int      // distinct patterns, with a predicate or without
-	filteredCount   uint64   // messages times subscriptions: what predicates rejected
-	unreadableCount uint64   // of these, those that lacked a field that the predicate reads
-	said            []said   // other than No, on the message in flight
-	urgent          int      // batches with a publish that went back too often: see park.go
-	waiting         []*Batch // subscribes that are deferred until there is none
-	ready           []*Batch // runnable: applied before the next batch of the inbox
-	inExec          bool     // a transaction is being applied: nothing in it is returned or deferred
-	work            int      // done in this round
-	fullRounds      uint     // rounds that ended with work left
+	predicateCount  int    // distinct names with a predicate
+	patternCount    int    // distinct patterns, with a predicate or without
+	filteredCount   uint64 // messages times subscriptions: what predicates rejected
+	unreadableCount uint64 // of these, those that lacked a field that the predicate reads
+
+	filtered map[filteredName]*predicateSets // all of them
+	index    *Index                          // the last one handed out
+	onIndex  func(*Index) bool               // nil until OnIndex is called
+	grace    grace
+	version  uint64      // of the batch that is being applied
+	verdicts []Judgement // on the message in flight, of predicates that are still there
+
+	inExec     bool // a transaction is being applied: nothing in it waits
+	work       int  // done in this round
+	fullRounds uint // rounds that ended with work left
 }
 
 // New makes a Broker. Batches wait in its inbox until Run starts.
@@ -61,7 +67,11 @@ func New(o Options) *Broker {
 	if o.Inbox <= 0 {
 		o.Inbox = 128
 	}
-	b := &Broker{inbox: make(chan *Batch, o.Inbox), done: make(chan struct{})}
+	b := &Broker{
+		inbox: make(chan *Batch, o.Inbox), done: make(chan struct{}),
+		filtered: make(map[filteredName]*predicateSets), index: new(Index), offered: make(chan func(*Index) bool, 1),
+	}
+	b.grace.waiting.onMove = batchMoved
 	for k := range b.sets {
 		b.sets[k] = make(map[string]*subscriberSet)
 	}
@@ -95,8 +105,10 @@ func (b *Broker) Run(ctx context.Context) {
 	for {
 		select {
 		case batch := <-b.inbox:
+			b.grace.taken++
 			b.apply(batch)
 			full := b.drain()
+			b.refresh()
 			b.flush()
 			if full {
 				b.yield()
@@ -115,24 +127,18 @@ func (b *Broker) yield() {
 	}
 }
 
-// drain applies the batches that are there by now, so that one flush serves them all. Runnable batches come first and do
-// not count: they have left the inbox before. It reports whether more may be waiting.
+// drain takes the batches that are there by now, so that one flush serves them all. It reports whether more may be waiting.
 func (b *Broker) drain() (full bool) {
-	for n := 1; ; {
-		if next := b.nextReady(); next != nil {
-			b.apply(next)
-			continue
-		}
-		if n++; n > maxBatchesPerFlush || b.work >= maxWorkPerFlush {
-			return true
-		}
+	for n := 1; n < maxBatchesPerFlush && b.work < maxWorkPerFlush; n++ {
 		select {
 		case batch := <-b.inbox:
+			b.grace.taken++
 			b.apply(batch)
 		default:
 			return false
 		}
 	}
+	return true
 }
 
 // flush ends the round with one Flush for each connection with output in it.
@@ -161,26 +167,16 @@ func (b *Broker) markDirty(s *Subscriber) {
 	}
 }
 
-// nextReady removes and returns the first runnable batch, or nil.
-func (b *Broker) nextReady() *Batch {
-	if len(b.ready) == 0 {
-		return nil
-	}
-	next := b.ready[0]
-	b.ready[0] = nil
-	if b.ready = b.ready[1:]; len(b.ready) == 0 {
-		b.ready = nil
-	}
-	return next
-}
-
-// apply takes a batch through the core, request by request, and hands it back. A request that cannot take effect yet parks
-// it; an eviction ends it. Evictions happen between requests only: a walk over subscribers never sees its set change.
+// apply takes a batch through the core, request by request, and hands it back. A Subscribe that must wait parks it; an
+// eviction ends it. Evictions happen between requests only: a walk over subscribers never sees its set change.
 func (b *Broker) apply(batch *Batch) {
-	s := batch.From
-	if b.hold(batch) {
+	if batch.unused > 0 {
+		b.markUnused(batch.unused)
 		return
 	}
+	s := batch.From
+	invariant.Check(s.parked == nil || batch.Requests[0].ends(), "a batch comes while an earlier one of its subscriber waits")
+	b.version = batch.Version
 	for i := range batch.Requests {
 		if i > 0 {
 			b.addWork(1)
@@ -189,22 +185,30 @@ func (b *Broker) apply(batch *Batch) {
 			b.dropRest(s, batch)
 			break // evicted, or leaving: its later commands never take effect, and the server closes the connection
 		}
-		if o := b.handle(s, &batch.Requests[i]); o != done {
-			b.park(batch, i, o)
+		if b.handle(s, &batch.Requests[i]) == waits {
+			b.park(batch, i)
 			return
 		}
 		b.evictScheduled()
 	}
-	b.unpark(batch)
 	b.markDirty(s)
 	s.conn.Applied(batch)
 }
 
-// handle applies one request, unless the connection refuses it. Any outcome but done means that it changed nothing.
+// outcome is what became of a request.
+type outcome uint8
+
+const (
+	done  outcome = iota
+	waits         // it has changed nothing, and must wait for a grace period
+)
+
+// handle applies one request, unless the connection refuses it.
 func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 	switch r.Op {
 	case Leave:
 		s.leaving = true
+		b.abandon(s)
 		if r.Unfinished = !b.dropSome(s, maxDropsPerRequest); !r.Unfinished {
 			b.end(s, Left, nil)
 		}
@@ -213,21 +217,21 @@ func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 		b.scheduleEviction(s, r.Tag)
 		return done
 	case Publish:
-		return b.publish(s, r)
-	case Subscribe:
-		if b.urgent > 0 && !b.inExec && b.brings(r) {
-			return deferred
-		}
-	case Exec:
-		if b.needsKept(s, r) {
-			return returned
-		}
+		b.publish(s, r)
+		return done
 	}
 	if !s.conn.Admit(r) {
+		if r.Waited {
+			b.unclaim(r)
+		}
 		return done
 	}
 	switch r.Op {
 	case Subscribe:
+		if r.Filters != nil && !r.Waited && b.waits(r) {
+			invariant.Check(!b.inExec, "a transaction subscribes with a predicate")
+			return waits
+		}
 		b.subscribeAll(s, r)
 	case Unsubscribe:
 		b.unsubscribe(s, r)
@@ -335,6 +339,7 @@ func (b *Broker) unsubscribeAll(s *Subscriber, r *Request) {
 // end takes a subscriber out of the core, for each EndReason. It comes once: nothing of s is applied afterwards.
 func (b *Broker) end(s *Subscriber, reason EndReason, tag any) {
 	invariant.Check(!s.ended, "a subscriber ends twice")
+	b.abandon(s)
 	s.ended = true
 	s.conn.Ended(reason, tag)
 }

@@ -34,11 +34,10 @@ type effect struct {
 	place   uint64 // published, message: in the one order
 }
 
-// chronicle is the log. The counts tell what a run of the test has met with.
+// chronicle is the log. The count tells what a run of the test has met with.
 type chronicle struct {
-	effects  []effect
-	returned int
-	urgent   int
+	effects []effect
+	waited  int // subscribes
 }
 
 // chronicler is a Conn that writes to a chronicle.
@@ -64,18 +63,14 @@ func (c *chronicler) write(q *Request, e effect) {
 	c.log.effects = append(c.log.effects, e)
 }
 
-func (*chronicler) Admit(*Request) bool       { return true }
-func (*chronicler) Takes(*Request) bool       { return true }
-func (*chronicler) Kept(q *Request) []Request { return keptOf(q) }
-func (*chronicler) Flush()                    {}
-func (c *chronicler) EndExec(*Request)        { c.write(nil, effect{what: "commit"}) }
+func (*chronicler) Flush()             {}
+func (c *chronicler) EndExec(*Request) { c.write(nil, effect{what: "commit"}) }
 
-func (c *chronicler) Returned(b *Batch) {
-	c.log.returned++
-	if b.parking.urgent {
-		c.log.urgent++
+func (c *chronicler) Admit(q *Request) bool {
+	if q.Waited {
+		c.log.waited++
 	}
-	c.by.returned <- b
+	return true
 }
 
 func (c *chronicler) Reply(q *Request, _ View) {
@@ -134,20 +129,18 @@ func (c *chronicler) Ended(e EndReason, _ any) {
 	c.write(nil, effect{what: what})
 }
 
-// submitter is a goroutine that draws batches for one client after the other, and judges what comes back to them.
+// submitter is a goroutine that draws batches for one client after the other, and judges them.
 type submitter struct {
 	*draw
-	core    *Broker
+	*versions
 	log     *chronicle
 	join    func(*submitter) *chronicler
 	client  *chronicler
 	current atomic.Pointer[Subscriber] // of client: others evict it
 	others  []*submitter
 
-	returned, applied chan *Batch // never full: nobody keeps the core waiting
-	away              []*Batch    // returned, and not yet submitted again
-	out               int         // submitted, and not yet handed back
-	known             map[subscriptionKey][]Predicate
+	applied chan *Batch // never full: nobody keeps the core waiting
+	out     int         // submitted, and not yet handed back
 }
 
 // foreign is the Tag of a batch that another submitter has sent.
@@ -155,39 +148,32 @@ const foreign = "foreign"
 
 func (s *submitter) run(steps int) {
 	for range steps {
-		s.collect()
-		if len(s.away) > 0 && s.IntN(3) == 0 {
-			s.again(s.IntN(len(s.away)))
-		}
+		s.collect(s.out)
 		if s.IntN(100) == 0 {
 			victim := s.others[s.IntN(len(s.others))].current.Load()
 			s.core.Submit(&Batch{From: victim, Requests: []Request{evictBy("eve")}, Tag: foreign})
 		}
 		s.step()
-		if s.IntN(2) == 0 {
-			runtime.Gosched() // on a single processor the others would never be between two of its batches
-		}
+		s.yield()
 	}
-	s.submit(leave())
-	for s.out > 0 {
-		for len(s.away) > 0 {
-			s.again(s.IntN(len(s.away)))
-		}
-		select {
-		case batch := <-s.returned:
-			s.away = append(s.away, batch)
-		case batch := <-s.applied:
-			s.settled(batch)
-		}
+	s.submitPieces(leave())
+	s.collect(0)
+}
+
+// yield lets others run now and then: on a single processor they would never be between two steps.
+func (s *submitter) yield() {
+	for range s.IntN(3) {
+		runtime.Gosched()
 	}
 }
 
-// collect takes what has come from the core, and waits for nothing.
-func (s *submitter) collect() {
+// collect takes back what has been applied, and waits until no more than so many batches are out.
+func (s *submitter) collect(most int) {
+	for s.out > most {
+		s.settled(<-s.applied)
+	}
 	for {
 		select {
-		case batch := <-s.returned:
-			s.away = append(s.away, batch)
 		case batch := <-s.applied:
 			s.settled(batch)
 		default:
@@ -207,18 +193,29 @@ func (s *submitter) step() {
 		s.client = s.join(s)
 		s.current.Store(s.client.sub)
 	}
-	s.submit(s.batch()...)
+	s.submitPieces(s.batch()...)
 }
 
-func (s *submitter) submit(requests ...Request) {
+// submitPieces submits requests, judged one moment and submitted the next. Nothing goes behind a Subscribe that may wait.
+func (s *submitter) submitPieces(requests ...Request) {
 	s.stamp(requests)
-	batch := &Batch{From: s.client.sub, Requests: requests}
-	s.client.sent = append(s.client.sent, batch)
-	s.out++
-	s.core.Submit(batch)
+	for _, piece := range inPieces(requests) {
+		x := s.enter()
+		s.yield()
+		batch := &Batch{From: s.client.sub, Version: x.Version(), Requests: judge(x, piece)}
+		s.client.sent = append(s.client.sent, batch)
+		s.yield()
+		s.out++
+		s.core.Submit(batch)
+		s.yield()
+		s.leave(x.Version())
+		if piece[len(piece)-1].Filters != nil {
+			s.collect(0)
+		}
+	}
 }
 
-// stamp gives each request its errand, and some publishes the verdicts that they once needed.
+// stamp gives each request its errand.
 func (s *submitter) stamp(requests []Request) {
 	c := s.client
 	for i := range requests {
@@ -234,32 +231,11 @@ func (s *submitter) stamp(requests []Request) {
 		switch q.Op {
 		case Publish:
 			e.effects = len(q.Payloads)
-			if asked := s.known[topicOf(q)]; e.effects == 1 && s.IntN(3) > 0 {
-				q.Asked = asked
-				answerAsked(q)
-			}
 		case Subscribe, Unsubscribe:
 			e.effects = len(q.Names)
 		}
 		s.stamp(e.kept)
 	}
-}
-
-func topicOf(q *Request) subscriptionKey {
-	return subscriptionKey{name: string(q.Names[0]), kind: q.Kind}
-}
-
-// again judges a batch that is away, and submits it once more.
-func (s *submitter) again(i int) {
-	batch := s.away[i]
-	s.away = append(s.away[:i], s.away[i+1:]...)
-	for i := range batch.Requests {
-		if q := &batch.Requests[i]; len(q.Asked) > 0 {
-			s.known[topicOf(q)] = q.Asked
-		}
-	}
-	judge(batch)
-	s.core.Submit(batch)
 }
 
 // replay holds a chronicle against the contract, in the order in which it was written.
@@ -343,13 +319,14 @@ func (r *replay) complete(who int) {
 	require.True(r, want == 0 || want == r.times[who], "client %d: request %d had %d effects", who, r.last[who], r.times[who])
 }
 
-// Many submitters at once, whose batches come back at any time while predicates come and go, connections end, and are
+// Many submitters at once, whose batches are judged at any time while predicates come and go, connections end, and are
 // evicted. In what order the core takes things is known only afterwards: from what it tells, all in one log. That order
 // is then gone through once more, by the model.
 func TestPredicatesUnderChurn(t *testing.T) {
 	const submitters = 8
 	seed, steps := seedFor(t), *stepsFlag/submitters
-	log, b := &chronicle{}, New(Options{Inbox: 4})
+	log := &chronicle{}
+	b, shared := newJudged(Options{Inbox: 4})
 	ctx, stop := context.WithCancel(t.Context())
 	go b.Run(ctx)
 	defer func() { stop(); <-b.done }()
@@ -367,9 +344,8 @@ func TestPredicatesUnderChurn(t *testing.T) {
 	all := make([]*submitter, submitters)
 	for i := range all {
 		all[i] = &submitter{
-			draw: &draw{Rand: rand.New(rand.NewPCG(seed, uint64(4+i))), narrow: true}, core: b, log: log, join: join, others: all,
-			known:    make(map[subscriptionKey][]Predicate),
-			returned: make(chan *Batch, steps+1), applied: make(chan *Batch, (steps+1)*(submitters+1)),
+			draw: &draw{Rand: rand.New(rand.NewPCG(seed, uint64(4+i))), narrow: true}, versions: shared, log: log, join: join, others: all,
+			applied: make(chan *Batch, 6*(steps+1)*(submitters+1)),
 		}
 		all[i].client = join(all[i])
 		all[i].current.Store(all[i].client.sub)
@@ -397,12 +373,13 @@ func TestPredicatesUnderChurn(t *testing.T) {
 	}
 	require.Empty(t, r.model.held)
 	requireEmpty(t, b)
-	t.Logf("%d effects, %d clients, %d publishes, %d batches came back, %d of them out of patience",
-		len(log.effects), len(clients), r.published, log.returned, log.urgent)
+	require.Empty(t, b.grace.waiting.size)
+	t.Logf("%d effects, %d clients, %d publishes, %d subscribes waited, %d versions", len(log.effects), len(clients), r.published,
+		log.waited, b.index.version)
 }
 
 // requireHandedBackOnce holds the core to handing back what was submitted, each batch once and in that order. An eviction
-// overtakes what is away.
+// ends what waits.
 func requireHandedBackOnce(t *testing.T, c *chronicler) {
 	t.Helper()
 	evicts := func(b *Batch) bool { return b.Tag == foreign || len(b.Requests) == 1 && b.Requests[0].Op == Evict }

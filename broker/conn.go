@@ -48,20 +48,10 @@ type Admission interface {
 	// AcceptsRun comes before Admit for a Publish of several messages. True admits them together. Otherwise it returns a
 	// request for each, which the core applies instead, with an Admit for each: a refusal holds for one message.
 	AcceptsRun(r *Request) (parts []Request, whole bool)
-	// Takes reports whether Admit would let a Publish or an Exec through, and changes nothing.
-	Takes(r *Request) bool
-	// Returned hands back a batch that the core cannot go on with: its first request, and perhaps others, lack verdicts
-	// of the predicates in Asked. The connection evaluates them on another goroutine and submits the batch again. It may
-	// replace requests by equivalent ones, as it must for a run: one for each message; or by a Leave, to give up.
-	// Nothing else of the subscriber takes effect before that but an Evict. The batch must come again, even if the
-	// subscriber has ended.
-	Returned(b *Batch)
 }
 
 // Transactor holds the queued requests of a transaction until its Exec.
 type Transactor interface {
-	// Kept are the requests that BeginExec would return, so that the core can find missing verdicts before it begins.
-	Kept(r *Request) []Request
 	// BeginExec is the instant of an Exec request: it returns the requests to apply now, with none of another connection
 	// between them. None means that the connection has replied by itself.
 	BeginExec(r *Request) []Request
@@ -80,17 +70,6 @@ func (NopConn) Admit(*Request) bool { return true }
 
 // AcceptsRun admits every run.
 func (NopConn) AcceptsRun(*Request) (parts []Request, whole bool) { return nil, true }
-
-// Takes reports true, as Admit does.
-func (NopConn) Takes(*Request) bool { return true }
-
-// Returned panics: a participant that publishes to topics with predicates implements it.
-func (NopConn) Returned(*Batch) {
-	panic("broker: a publish lacks verdicts, and its Conn has no Returned")
-}
-
-// Kept returns no requests.
-func (NopConn) Kept(*Request) []Request { return nil }
 
 // BeginExec returns no requests.
 func (NopConn) BeginExec(*Request) []Request { return nil }

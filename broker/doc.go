@@ -9,9 +9,10 @@
 //  2. A subscriber receives exactly the messages of its subscriptions that were published between its subscribe and
 //     its unsubscribe, both of which are instants in the same sequence, and it receives them in that sequence. A
 //     subscription with a predicate has those messages for which the predicate holds. Each name of a command has its
-//     own instant, and a connection that ends leaves its names one after the other. A message that matches k of its
-//     subscriptions comes k times, exact ones first, before the next message comes once. Of subscriptions to one name,
-//     those without a predicate come first.
+//     own instant: it is confirmed there, which may be some time after it was sent if it has a new predicate. A connection
+//     that ends leaves its names one after the other. A message that matches k of its subscriptions comes k times,
+//     exact ones first, before the next message comes once. Of subscriptions to one name, those without a predicate
+//     come first.
 //  3. The commands of one connection take effect in the order in which it sent them, and its replies come back in
 //     that order. No command of it takes effect between two names of another; commands of other connections may. A
 //     transaction is one instant, whatever is in it.
@@ -21,8 +22,8 @@
 //  5. No connection waits for a subscriber. Each connection has one bounded outbox. A subscriber that overflows it is
 //     evicted, with all that is queued for it and the message at hand, or loses messages if its policy is to drop. A
 //     publisher is slowed only by a busy core, by not reading its own replies, by the predicates on what it publishes,
-//     or, with a large command, by clients holding too much memory. A SUBSCRIBE with a new predicate may be delayed
-//     until publishes that were returned repeatedly have taken effect.
+//     or, with a large command, by clients holding too much memory. A SUBSCRIBE with a new predicate
+//     waits until all publishes whose predicates were evaluated without it have taken effect.
 //  6. Lost messages are counted. The subscriber gets their number, at their place, wherever its protocol has a way.
 //     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.
 //     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery is at most once: a
@@ -33,9 +34,9 @@
 // A connection's reader submits a [Batch] of requests, one channel send for each socket read. [Broker.Run] applies
 // batches one after the other and replies through the [Conn] of each subscriber. There is no other way in and no other
 // way out, so the order in which Run applies requests is the order of everything. A publish brings the verdicts of the
-// predicates along. If one is missing, the core returns the batch to its connection and parks the subscriber (park.go).
-// Nothing in this package locks, blocks, logs, reads a clock or knows the wire format. State changes only by applying
-// requests in order.
+// predicates along, evaluated by an [Index] that the core has handed out. A subscriber with a new predicate is parked until
+// every publish knows of it (grace.go). Nothing in this package locks, blocks, logs, reads a clock or knows the wire
+// format. State changes only by applying requests in order.
 //
 // Every Conn method runs on the core's goroutine, so a slow one delays all connections.
 package broker

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"math/rand/v2"
@@ -132,13 +133,20 @@ func endsOrExec(q Request) bool {
 
 // pair drives the core and the model side by side.
 type pair struct {
-	t     *testing.T
-	draw  *draw
-	core  *Broker
-	model *model
-	all   []*client                        // by number, as in the model
-	seats []int                            // who is around: replaced now and then once they have ended
-	stale map[subscriptionKey][]*condition // what some topic was asked once
+	*versions
+	t       *testing.T
+	draw    *draw
+	model   *model
+	all     []*client // by number, as in the model
+	seats   []int     // who is around: replaced now and then once they have ended
+	older   *Index    // held for a batch that is still to come; nil most of the time
+	waiting []waiter  // until that has come
+}
+
+// waiter is a Subscribe that is in its grace period.
+type waiter struct {
+	who      int
+	requests []Request
 }
 
 func (p *pair) join() int {
@@ -152,65 +160,82 @@ func (p *pair) join() int {
 }
 
 func (p *pair) step() {
+	switch {
+	case p.older == nil && p.draw.IntN(50) == 0:
+		p.older = p.enter()
+	case p.older != nil && p.draw.IntN(20) == 0:
+		p.release()
+	}
 	seat := p.draw.IntN(len(p.seats))
 	who := p.seats[seat]
-	requests := p.draw.batch()
-	for i := range requests {
-		p.judgeAhead(&requests[i])
+	if p.all[who].sub.parked != nil {
+		return
 	}
-	p.model.asks = false
-	p.model.apply(who, requests)
-	require.True(p.t, p.core.Submit(p.all[who].batch(requests...)))
-	if p.model.asks {
-		p.settle(p.all[who])
+	for _, q := range p.draw.batch() {
+		if q.Filters == nil {
+			p.apply(p.last(), p.submit, who, q)
+		} else if !p.subscribe(who, q) {
+			return
+		}
 	}
 	if p.model.clients[who].ended && p.draw.IntN(3) == 0 { // until then it goes on asking, in vain
 		p.seats[seat] = p.join()
 	}
 }
 
-// judgeAhead gives a publish the verdicts that it needs as things stand, those that it needed once, or none.
-func (p *pair) judgeAhead(q *Request) {
-	for i, kept := 0, keptOf(q); i < len(kept); i++ {
-		p.judgeAhead(&kept[i])
-	}
-	if q.Op != Publish || len(q.Payloads) != 1 {
-		return
-	}
-	key := subscriptionKey{name: string(q.Names[0]), kind: q.Kind}
-	if p.draw.IntN(4) == 0 {
-		p.stale[key] = nil
-		for _, question := range p.model.questions(key.kind, key.name) {
-			p.stale[key] = append(p.stale[key], question.condition)
+// apply has the core and the model take a batch. Runs that an index takes apart are single messages for either.
+func (p *pair) apply(x *Index, submit func(*Batch) bool, who int, requests ...Request) {
+	var f Finder
+	for i := range requests {
+		if q := &requests[i]; len(q.Payloads) > 1 && q.Tag == nil {
+			if found, _ := f.Find(x, q.Kind, q.Names[0]); len(found) > 0 {
+				q.Tag = apart
+			}
 		}
 	}
-	if p.draw.IntN(3) > 0 {
-		*q = judged(*q, p.stale[key]...)
-	}
+	p.model.apply(who, requests)
+	require.True(p.t, submit(p.all[who].batch(requests...)))
 }
 
-// settle sees a batch through that has something to ask. Nobody else submits meanwhile, so that the model knows the
-// order; and runs behind its first request come back on their own, so that the model knows which are taken apart.
-func (p *pair) settle(c *client) {
-	p.t.Helper()
-	for range 100 {
-		synctest.Wait()
-		if len(c.returned) == 0 {
-			return
-		}
-		batch := c.returned[0]
-		c.returned = c.returned[1:]
-		go func() {
-			for i := range batch.Requests[1:] {
-				if q := &batch.Requests[1+i]; len(q.Payloads) > 1 {
-					q.Asked = nil
-				}
-			}
-			judge(batch)
-			p.core.Submit(batch)
-		}()
+// subscribe waits until the core is idle: else the order in which subscriptions take effect is not that of the inbox. It returns
+// false if this one must wait.
+func (p *pair) subscribe(who int, q Request) bool {
+	own := q
+	own.Names = nil // the recorder spoils those of the batch
+	for _, name := range q.Names {
+		own.Names = append(own.Names, bytes.Clone(name))
 	}
-	p.t.Fatal("a batch comes back without end")
+	require.True(p.t, p.submit(p.all[who].batch(q)))
+	synctest.Wait()
+	if p.all[who].sub.parked != nil {
+		require.NotNil(p.t, p.older, "it waits for nothing")
+		p.waiting = append(p.waiting, waiter{who, []Request{own}})
+		p.model.clients[who].waits = true
+		return false
+	}
+	p.model.apply(who, []Request{own})
+	return true
+}
+
+// release submits a batch judged by the older index, which ends the grace period.
+func (p *pair) release() {
+	judged := func(batch *Batch) bool {
+		batch.Version, batch.Requests = p.older.Version(), judge(p.older, batch.Requests)
+		return p.core.Submit(batch)
+	}
+	if who := p.seats[p.draw.IntN(len(p.seats))]; p.all[who].sub.parked == nil {
+		p.apply(p.older, judged, who, publish(string(p.draw.one(someTopics)), "4"), publish(string(p.draw.one(someTopics)), "7", "8"))
+	}
+	p.leave(p.older.Version())
+	p.older = nil
+	synctest.Wait()
+	for _, w := range p.waiting {
+		if c := p.model.clients[w.who]; c.waits {
+			c.waits = false
+			p.model.apply(w.who, w.requests)
+		}
+	}
+	p.waiting = nil
 }
 
 // compare holds each transcript since the last time against the model's.
@@ -231,12 +256,12 @@ func TestRandomInterleavingsAgreeWithTheModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		p := &pair{t: t, draw: &draw{Rand: rand.New(rand.NewPCG(seed, 2))}, core: New(Options{}), model: &model{}}
-		p.stale = make(map[subscriptionKey][]*condition)
+		b, v := newJudged(Options{})
+		p := &pair{versions: v, t: t, draw: &draw{Rand: rand.New(rand.NewPCG(seed, 2))}, model: &model{}}
 		for range 8 {
 			p.seats = append(p.seats, p.join())
 		}
-		go p.core.Run(ctx)
+		go b.Run(ctx)
 		for left := *stepsFlag; left > 0; {
 			if p.draw.IntN(10) == 0 { // long without any, so that there are rounds of many batches
 				p.draw.narrow = !p.draw.narrow
@@ -247,12 +272,13 @@ func TestRandomInterleavingsAgreeWithTheModel(t *testing.T) {
 			}
 			p.compare()
 		}
+		if p.older != nil {
+			p.release()
+		}
 		for who := range p.all {
-			requests := []Request{leave()}
-			p.model.apply(who, requests)
-			require.True(t, p.core.Submit(p.all[who].batch(requests...)))
+			p.apply(p.last(), p.submit, who, leave())
 		}
 		p.compare()
-		requireEmpty(t, p.core)
+		requireEmpty(t, b)
 	})
 }

@@ -2,16 +2,21 @@ package broker
 
 import (
 	"bytes"
+	"slices"
 	"strings"
-	"testing/synctest"
-
-	"github.com/stretchr/testify/require"
+	"sync"
 )
 
-// condition is a Predicate of the tests, which work its verdicts out. The core only ever sees the pointer.
+// condition is a Predicate of the tests. It takes the request that it is about as it is.
 type condition struct {
 	word string
 	says func(topic, payload []byte) Verdict
+}
+
+// Match evaluates the condition for a publish of one message.
+func (p *condition) Match(decoded any) Verdict {
+	r := decoded.(*Request)
+	return p.says(r.Names[0], r.Payloads[0])
 }
 
 // yesIf is a condition that never lacks anything.
@@ -83,37 +88,37 @@ func conditionOf(name string) (topic string, p *condition) {
 	panic("no such condition: " + name)
 }
 
-// answerAsked works out what a publish was asked.
-func answerAsked(q *Request) {
-	q.Verdicts = make([]Verdict, len(q.Asked))
-	for i, p := range q.Asked {
-		q.Verdicts[i] = p.(*condition).says(q.Names[0], q.Payloads[0])
-	}
-}
-
-// judge does with a returned batch what its connection has to: verdicts for what was asked, and runs taken apart. A run that
-// its connection will refuse stays whole: it will not be asked again.
-func judge(b *Batch) {
-	var requests []Request
-	for _, q := range b.Requests {
-		switch {
+// judge returns requests with the verdicts that an index demands. Runs that reach a predicate come as single messages, but for
+// those that a recorder refuses as a whole.
+func judge(x *Index, requests []Request) (judged []Request) {
+	var f Finder
+	for _, q := range requests {
+		switch found, _ := f.Find(x, q.Kind, topicOf(&q)); {
 		case q.Op == Exec:
-			kept := keptOf(&q)
-			for i := range kept {
-				answerAsked(&kept[i])
-			}
-		case q.Op == Publish && len(q.Asked) > 0 && len(q.Verdicts) == 0 && q.Tag != refused:
+			copy(keptOf(&q), judge(x, keptOf(&q)))
+		case q.Op == Publish && len(found) > 0 && q.Tag != refused:
 			for i := range q.Payloads {
 				part := q
-				part.Payloads = q.Payloads[i : i+1]
-				answerAsked(&part)
-				requests = append(requests, part)
+				part.Payloads, part.Judgements = q.Payloads[i:i+1], nil
+				for _, c := range slices.Concat(found...) {
+					if v := c.Predicate.Match(&part); v != No {
+						part.Judgements = append(part.Judgements, c.Verdict(v))
+					}
+				}
+				judged = append(judged, part)
 			}
 			continue
 		}
-		requests = append(requests, q)
+		judged = append(judged, q)
 	}
-	b.Requests = requests
+	return judged
+}
+
+func topicOf(q *Request) []byte {
+	if q.Op != Publish {
+		return nil
+	}
+	return q.Names[0]
 }
 
 // keptOf is what an Exec request runs, which its Tag says.
@@ -127,55 +132,85 @@ func keptOf(q *Request) []Request {
 	return nil
 }
 
-// judged is a publish with the verdicts of these predicates.
-func judged(q Request, asked ...*condition) Request {
-	for _, p := range asked {
-		q.Asked = append(q.Asked, p)
+// versions stands in for what publishers share: the last index, and how many hold each version.
+type versions struct {
+	mu    sync.Mutex
+	index *Index
+	holds map[uint64]int
+	all   uint64 // that were handed out
+	core  *Broker
+}
+
+// newJudged makes a Broker that hands its indexes to v.
+func newJudged(o Options) (*Broker, *versions) {
+	v := &versions{index: new(Index), holds: make(map[uint64]int)}
+	v.core = New(o)
+	v.core.OnIndex(v.take)
+	return v.core, v
+}
+
+func (v *versions) take(x *Index) (unused bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.index.Version()
+	v.all++
+	v.index = x
+	return v.holds[before] == 0
+}
+
+// last is the last index.
+func (v *versions) last() *Index {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.index
+}
+
+// enter holds the last version.
+func (v *versions) enter() *Index {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.holds[v.index.Version()]++
+	return v.index
+}
+
+// leave ends one hold, and reports the last one of an older version.
+func (v *versions) leave(version uint64) {
+	v.mu.Lock()
+	v.holds[version]--
+	last := v.index.Version()
+	over := v.holds[version] == 0 && version < last
+	v.mu.Unlock()
+	if over {
+		v.core.Unused(last)
 	}
-	answerAsked(&q)
-	return q
 }
 
-// back takes what has been returned to a client: one batch.
-func (c *core) back(to *client) *Batch {
-	c.t.Helper()
-	require.Len(c.t, to.returned, 1, "batches that have come back")
-	batch := to.returned[0]
-	to.returned = nil
-	return batch
+// submit judges a batch, and submits it.
+func (v *versions) submit(batch *Batch) bool {
+	x := v.enter()
+	defer v.leave(x.Version())
+	batch.Version, batch.Requests = x.Version(), judge(x, batch.Requests)
+	return v.core.Submit(batch)
 }
 
-// again judges the batch that has come back to a client, and submits it once more.
-func (c *core) again(to *client) {
-	c.t.Helper()
-	batch := c.back(to)
-	judge(batch)
-	require.True(c.t, c.Submit(batch))
-	synctest.Wait()
-}
-
-// settle does so until nothing comes back any more, and tells how often it did.
-func (c *core) settle(to *client) (times int) {
-	c.t.Helper()
-	for len(to.returned) > 0 {
-		c.again(to)
-		times++
-		require.Less(c.t, times, 100, "a batch comes back without end")
-	}
-	return times
-}
-
-// say is do for requests that may come back.
-func (c *core) say(from *client, requests ...Request) {
-	c.t.Helper()
-	c.do(from, requests...)
-	c.settle(from)
-}
-
-// asked are the questions of a request by their words.
-func asked(q Request) (words []string) {
-	for _, p := range q.Asked {
-		words = append(words, p.(*condition).word)
+// listed are the words of the predicates that messages to a reach in the last index.
+func (v *versions) listed() (words []string) {
+	var f Finder
+	found, _ := f.Find(v.index, Topic, []byte("a"))
+	for _, c := range slices.Concat(found...) {
+		words = append(words, c.Predicate.(*condition).word)
 	}
 	return words
+}
+
+// inPieces are requests in batches that end with a Subscribe with a predicate.
+func inPieces(requests []Request) (batches [][]Request) {
+	begin := 0
+	for i := range requests {
+		if requests[i].Filters != nil || i == len(requests)-1 {
+			batches = append(batches, requests[begin:i+1])
+			begin = i + 1
+		}
+	}
+	return batches
 }

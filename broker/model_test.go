@@ -16,7 +16,6 @@ type model struct {
 	delivered int
 	filtered  int
 	unread    int
-	asks      bool // a publish has had something to ask since this was last set to false
 }
 
 // hold is one subscription. Its name says all there is to know.
@@ -44,6 +43,7 @@ type modelClient struct {
 	limit    int // messages from which on it is over; 0 is never
 	messages int
 	over     bool
+	waits    bool // for a grace period
 	ended    bool
 }
 
@@ -111,7 +111,6 @@ func (m *model) publish(who int, kind Kind, topic, payload string) {
 	m.published++
 	receivers := m.receivers(kind, topic, payload)
 	m.delivered += len(receivers)
-	m.asks = m.asks || len(m.questions(kind, topic)) > 0
 	m.tell(who, "published %s as %d: %d", topic, m.published, len(receivers))
 	for _, h := range receivers {
 		m.tell(h.by, "message %d %s=%s for %s", m.published, topic, payload, label(h.kind, h.form, h.name))
@@ -239,9 +238,6 @@ func (m *model) unsubscribe(who int, q *Request) {
 
 func (m *model) exec(who int, q *Request) {
 	kept := q.Tag.([]Request)
-	for _, q := range kept { // what is refused, or leaves the condition before, is asked all the same
-		m.asks = m.asks || q.Op == Publish && len(m.questions(q.Kind, string(q.Names[0]))) > 0
-	}
 	m.tell(who, "begin %d", len(kept))
 	for i := range kept {
 		m.request(who, &kept[i])
@@ -260,8 +256,13 @@ func (m *model) dropAll(who int) {
 }
 
 func (m *model) end(who int, how string) {
+	c := m.clients[who]
+	if c.waits {
+		c.waits = false
+		m.tell(who, "applied")
+	}
 	m.dropAll(who)
-	m.clients[who].ended = true
+	c.ended = true
 	m.tell(who, "%s", how)
 }
 

@@ -1,8 +1,12 @@
 package broker
 
-// Predicate is a condition of a subscription on messages. The core does not evaluate it: the publishing connection does, and
-// its publish brings the verdicts. Equal values (==), such as the same pointer, are the same predicate.
-type Predicate any
+// Predicate is a condition of a subscription on messages. Its publishers evaluate it, and the core never does. Equal
+// values (==), such as the same pointer, are the same predicate.
+type Predicate interface {
+	// Match evaluates the predicate. The publisher decodes a message once, for all predicates; what it makes of it is between
+	// it and them. Several goroutines may call Match at once.
+	Match(decoded any) Verdict
+}
 
 // Filter is the part of a subscription's name that follows its topic.
 type Filter struct {
@@ -20,3 +24,9 @@ const (
 	Yes                // the message matches
 	Unreadable         // it does not, because it lacks a field that the predicate reads
 )
+
+// Judgement is the verdict of one predicate on one name. It holds for a message whatever else changes: see Candidate.
+type Judgement struct {
+	set     *predicateSet
+	verdict Verdict
+}

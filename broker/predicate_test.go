@@ -13,14 +13,14 @@ import (
 func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 	spec(t, "those it says yes to, and the count is of exactly those", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(where(even, subscribe("a"))), c.client(subscribe("a")), c.client()
-		c.say(cid, publish("a", "1"), publish("a", "2"), publish("b", "2"))
+		c.do(cid, publish("a", "1"), publish("a", "2"), publish("b", "2"))
 		assert.Equal(t, []string{"message 2 a=2 for a WHERE even"}, ann.newLines())
 		assert.Equal(t, []string{"message 1 a=1 for a", "message 2 a=2 for a"}, bob.newLines())
 		assert.Equal(t, []string{"published a: 1", "published a: 2", "published b: 0"}, cid.newLines())
 	})
 	spec(t, "who lacks what it reads does not match, and is counted apart", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(blind, psubscribe("*"))), c.client()
-		c.say(bob, publish("b", "2"), publish("a", "2"), publish("a", "1"))
+		c.do(bob, publish("b", "2"), publish("a", "2"), publish("a", "1"))
 		assert.Equal(t, []string{"message 2 a=2 for pattern * WHERE blind"}, ann.newLines())
 		assert.Equal(t, []string{"published b: 0", "published a: 1", "published a: 0"}, bob.newLines())
 		counts := View{c.Broker}.Stats()
@@ -28,13 +28,13 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 	})
 	spec(t, "a message that nobody wants is taken, numbered and gone", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(never, subscribe("a")), subscribe("b")), c.client()
-		c.say(bob, publish("a", "1"), publish("b", "2"))
+		c.do(bob, publish("a", "1"), publish("b", "2"))
 		assert.Equal(t, []string{"published a: 0", "published b: 1"}, bob.newLines())
 		assert.Equal(t, []string{"message 2 b=2 for b"}, ann.newLines())
 	})
 	spec(t, "a publisher that listens gets reply, message, next reply", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")))
-		c.say(ann, publish("a", "2"), publish("a", "3"), publish("a", "4"))
+		c.do(ann, publish("a", "2"), publish("a", "3"), publish("a", "4"))
 		assert.Equal(t, []string{
 			"published a: 1", "message 1 a=2 for a WHERE even", "published a: 0",
 			"published a: 1", "message 3 a=4 for a WHERE even",
@@ -43,7 +43,7 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 	spec(t, "who is over gets the message, and is evicted behind it", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(where(even, subscribe("a", "b"))), c.client(where(even, subscribe("a"))), c.client()
 		ann.limit = 1
-		c.say(cid, publish("a", "2"), publish("a", "4"))
+		c.do(cid, publish("a", "2"), publish("a", "4"))
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "evicted"}, ann.newLines())
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even", "message 2 a=4 for a WHERE even"}, bob.newLines())
 		assert.Equal(t, []string{"published a: 2", "published a: 1"}, cid.newLines())
@@ -51,7 +51,7 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 	})
 	spec(t, "shards have predicates of their own", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, toShard(subscribe("a")))), c.client()
-		c.say(bob, publish("a", "2"), toShard(publish("a", "2")), toShard(publish("a", "3")))
+		c.do(bob, publish("a", "2"), toShard(publish("a", "2")), toShard(publish("a", "3")))
 		assert.Equal(t, []string{"message 2 a=2 for shard a WHERE even"}, ann.newLines())
 		assert.Equal(t, []string{"published a: 0", "published a: 1", "published a: 0"}, bob.newLines())
 	})
@@ -61,10 +61,10 @@ func TestAPredicateDecidesWhoGetsAMessage(t *testing.T) {
 			if i == 5 {
 				c.do(ann, where(even, subscribe("a")))
 			}
-			c.say(bob, publish("a", fmt.Sprint(i)))
+			c.do(bob, publish("a", fmt.Sprint(i)))
 		}
 		c.do(ann, where(even, unsubscribe("a")))
-		c.say(bob, publish("a", "8"))
+		c.do(bob, publish("a", "8"))
 		assert.Equal(t, []string{
 			"subscribed a WHERE even: 1", "message 7 a=6 for a WHERE even", "message 9 a=8 for a WHERE even",
 			"unsubscribed a WHERE even: 0",
@@ -76,7 +76,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 	spec(t, "without one, then by the age of the predicate on that name; exact names before patterns", func(t *testing.T, c *core) {
 		ann := c.client(where(even, psubscribe("*")), where(onA, subscribe("a")), psubscribe("*"),
 			where(even, subscribe("a")), subscribe("a"), where(onA, psubscribe("*")))
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{
 			"message 1 a=2 for a", "message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even",
 			"message 1 a=2 for pattern *", "message 1 a=2 for pattern * WHERE even", "message 1 a=2 for pattern * WHERE on a",
@@ -86,7 +86,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		ann := c.client(where(even, psubscribe("a*")), psubscribe("*", "a*"))
 		c.do(ann, where(even, punsubscribe("a*")))
 		ann.newLines()
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for pattern a*", "message 1 a=2 for pattern *"}, ann.newLines())
 	})
 	spec(t, "of one predicate those who came first", func(t *testing.T, c *core) {
@@ -100,13 +100,13 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		join("dan", where(onA, subscribe("a")))
 		join("eve", subscribe("a"))
 		join("fay", where(even, subscribe("a")))
-		c.do(c.client(), judged(publish("a", "1"), odd, even, onA))
+		c.do(c.client(), publish("a", "1"))
 		assert.Equal(t, []string{"eve", "ann", "cid", "dan"}, order)
 	})
 	spec(t, "a predicate that everybody left goes to the end when it comes back", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")), where(onA, subscribe("a")), where(even, unsubscribe("a")),
 			where(even, subscribe("a")))
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE on a", "message 1 a=2 for a WHERE even"}, ann.newLines())
 	})
 	spec(t, "it stays while most of many leave, and others come", func(t *testing.T, c *core) {
@@ -126,7 +126,7 @@ func TestTheOrderOfDeliveryAmongPredicates(t *testing.T) {
 		require.Less(t, len(c.sets[Topic]["a"].filters.sets.items), len(many), "the list has been squeezed")
 		c.do(ann, where(many[0], subscribe("a")), where(many[13], subscribe("a"))) // one is back, one was there
 		ann.newLines()
-		c.say(c.client(), publish("a", "1"))
+		c.do(c.client(), publish("a", "1"))
 		assert.Equal(t, append(want, "message 1 a=1 for a WHERE all 0"), ann.newLines())
 	})
 }
@@ -135,7 +135,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 	spec(t, "several on one name are several subscriptions, besides the plain one", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client()
 		c.do(ann, where(even, subscribe("a")), where(onA, subscribe("a")), subscribe("a"), where(odd, psubscribe("a")))
-		c.say(bob, publish("a", "2"), publish("a", "1"))
+		c.do(bob, publish("a", "2"), publish("a", "1"))
 		assert.Equal(t, []string{
 			"subscribed a WHERE even: 1", "subscribed a WHERE on a: 2", "subscribed a: 3", "subscribed pattern a WHERE odd: 4",
 			"message 1 a=2 for a", "message 1 a=2 for a WHERE even", "message 1 a=2 for a WHERE on a",
@@ -155,7 +155,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 	spec(t, "a repeated one is confirmed and changes nothing", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client()
 		c.do(ann, where(even, subscribe("a", "a")), where(even, subscribe("a")))
-		c.say(bob, publish("a", "2"))
+		c.do(bob, publish("a", "2"))
 		assert.Equal(t, []string{
 			"subscribed a WHERE even: 1", "subscribed a WHERE even: 1", "subscribed a WHERE even: 1",
 			"message 1 a=2 for a WHERE even",
@@ -164,7 +164,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 	})
 	spec(t, "two forms of one are two subscriptions", func(t *testing.T, c *core) {
 		ann, bob := c.client(otherForm(where(even, subscribe("a"))), where(even, subscribe("a"))), c.client()
-		c.say(bob, publish("a", "2"))
+		c.do(bob, publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even in form 1", "message 1 a=2 for a WHERE even"}, ann.newLines())
 		assert.Equal(t, []string{"published a: 2"}, bob.newLines())
 	})
@@ -172,20 +172,18 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		for range 3 {
 			c.client(where(even, subscribe("a")))
 		}
-		bob := c.client()
-		c.do(bob, publish("a", "2"))
-		assert.Equal(t, []string{"even"}, asked(c.back(bob).Requests[0]))
+		assert.Equal(t, []string{"even"}, c.listed())
 		assert.Equal(t, 1, View{c.Broker}.Stats().Predicates)
 	})
 	spec(t, "on several names it is one for each of them", func(t *testing.T, c *core) {
 		ann, bob := c.client(where(even, subscribe("a", "b")), where(even, psubscribe("a"))), c.client()
 		assert.Equal(t, 3, View{c.Broker}.Stats().Predicates)
-		c.say(bob, publish("a", "2"), publish("b", "2"))
+		c.do(bob, publish("a", "2"), publish("b", "2"))
 		assert.Equal(t, []string{
 			"message 1 a=2 for a WHERE even", "message 1 a=2 for pattern a WHERE even", "message 2 b=2 for b WHERE even",
 		}, ann.newLines())
 		c.do(ann, where(even, unsubscribe("a")))
-		c.say(bob, publish("a", "2"))
+		c.do(bob, publish("a", "2"))
 		assert.Equal(t, []string{"unsubscribed a WHERE even: 2", "message 3 a=2 for pattern a WHERE even"}, ann.newLines())
 	})
 	spec(t, "more than a few on one name are found as well", func(t *testing.T, c *core) {
@@ -197,7 +195,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		ann, bob, cid := c.client(fresh(all)...), c.client(fresh(all)...), c.client()
 		assert.Len(t, c.sets[Topic]["a"].filters.byPredicate, len(someConditions))
 		assert.Equal(t, len(someConditions), View{c.Broker}.Stats().Predicates)
-		c.say(cid, publish("a", "4"))
+		c.do(cid, publish("a", "4"))
 		want := []string{
 			"message 1 a=4 for a WHERE even", "message 1 a=4 for a WHERE on a", "message 1 a=4 for a WHERE blind",
 			"message 1 a=4 for a WHERE 4",
@@ -230,7 +228,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		ann, bob := c.client(append(three(), subscribe("b"), where(even, psubscribe("a")))...), c.client(three()...)
 		c.do(ann, wide(unsubscribe("a")))
 		assert.Equal(t, []string{"unsubscribed a: 2"}, ann.newLines())
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for pattern a WHERE even"}, ann.newLines())
 		assert.Len(t, bob.newLines(), 3, "what others hold stays")
 	})
@@ -244,7 +242,7 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		ann := c.client(three()...)
 		c.do(ann, wide(where(even, unsubscribe("a"))))
 		assert.Equal(t, []string{"unsubscribed a WHERE even: 2"}, ann.newLines())
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for a", "message 1 a=2 for a WHERE on a"}, ann.newLines())
 	})
 	spec(t, "an exact name leaves that one alone", func(t *testing.T, c *core) {
@@ -253,13 +251,13 @@ func TestUnsubscribingFromPredicates(t *testing.T) {
 		assert.Equal(t, []string{
 			"unsubscribed a: 2", "unsubscribed a: 2", "unsubscribed a WHERE on a: 1", "unsubscribed a WHERE never: 1",
 		}, ann.newLines())
-		c.say(c.client(), publish("a", "2"))
+		c.do(c.client(), publish("a", "2"))
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even"}, ann.newLines())
 	})
 	spec(t, "a wide name means its own kind and form", func(t *testing.T, c *core) {
 		ann := c.client(where(even, subscribe("a")), otherForm(where(even, subscribe("a"))), toShard(where(even, subscribe("a"))))
 		c.do(ann, wide(unsubscribe("a")))
-		c.say(c.client(), publish("a", "2"), toShard(publish("a", "2")))
+		c.do(c.client(), publish("a", "2"), toShard(publish("a", "2")))
 		assert.Equal(t, []string{
 			"unsubscribed a: 0", "message 1 a=2 for a WHERE even in form 1", "message 2 a=2 for shard a WHERE even",
 		}, ann.newLines())
@@ -299,7 +297,7 @@ func TestCountsOfPredicates(t *testing.T) {
 		c.client(where(even, subscribe("b")), where(blind, subscribe("b")))
 		c.client(where(even, subscribe("b")), where(blind, psubscribe("*")), subscribe("b"))
 		bob := c.client()
-		c.say(bob, publish("b", "1"), publish("b", "2"), publish("c", "3"))
+		c.do(bob, publish("b", "1"), publish("b", "2"), publish("c", "3"))
 		assert.Equal(t, []string{"published b: 1", "published b: 3", "published c: 0"}, bob.newLines())
 		got := View{c.Broker}.Stats()
 		assert.Equal(t, []uint64{3, 4, 7, 4}, []uint64{got.Published, got.Matched, got.Filtered, got.Unreadable})

@@ -2,17 +2,13 @@ package broker
 
 // publish applies a Publish: the instant of clause 1, or one for each message of a run, with nothing between them. The reply
 // comes before the deliveries (clause 4) and counts exactly those that follow: nothing else happens in between.
-// It changes nothing if a verdict is missing, or if the connection refuses.
-func (b *Broker) publish(s *Subscriber, r *Request) outcome {
+// It changes nothing if the connection refuses.
+func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.match(r.Kind, r.Names[0])
-	if b.predicateCount > 0 && !b.inExec && b.needs(s, r) {
-		b.clearMatched()
-		return returned
-	}
 	if len(r.Payloads) > 1 {
 		if parts, whole := s.conn.AcceptsRun(r); !whole {
 			b.publishEach(s, parts)
-			return done
+			return
 		}
 	}
 	switch {
@@ -20,7 +16,6 @@ func (b *Broker) publish(s *Subscriber, r *Request) outcome {
 	case b.predicateCount > 0 && b.hasFilters():
 		b.publishFiltered(s, r)
 	default:
-		r.Stale = len(r.Verdicts) > 0
 		receivers := 0
 		for _, set := range b.matched {
 			set.published += uint64(len(r.Payloads))
@@ -40,7 +35,6 @@ func (b *Broker) publish(s *Subscriber, r *Request) outcome {
 	}
 	b.message = Message{}
 	b.clearMatched()
-	return done
 }
 
 // publishEach applies the messages of a run as requests of their own. Evictions happen between them, as between all requests.
@@ -125,8 +119,8 @@ func (b *Broker) match(k Kind, topic []byte) {
 // clearMatched clears the scratch slices, so that removed subscriptions can be collected.
 func (b *Broker) clearMatched() {
 	clear(b.matched)
-	clear(b.said)
-	b.said = b.said[:0]
+	clear(b.verdicts)
+	b.verdicts = b.verdicts[:0]
 }
 
 // receivers selects among the subscribers of a set, by runMatches.

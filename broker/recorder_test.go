@@ -12,21 +12,20 @@ type recorder struct {
 	lines   []string
 	applied []*Batch
 
-	returned []*Batch // by the core, for verdicts
-	flushes  int
-	owed     bool // called since its last Flush
+	flushes int
+	owed    bool // called since its last Flush
 
 	limit        int // Deliver says "over" from this many messages on; 0 is never
 	messages     int
-	stale        int    // publishes that some predicate was asked for in vain
 	deliverCalls int    // calls of Deliver: a run that comes whole is one
 	onFlush      func() // for fences
 
 	writesApplied, writesFlush, writesSequences bool // write these down as well
 }
 
-// refused is the Tag of requests that a recorder does not admit.
-const refused = "refused"
+// refused is the Tag of requests that a recorder does not admit, refusedLater that of those that it does not when they have
+// waited.
+const refused, refusedLater = "refused", "refused later"
 
 func (r *recorder) record(format string, args ...any) {
 	r.owed = true
@@ -34,7 +33,7 @@ func (r *recorder) record(format string, args ...any) {
 }
 
 func (r *recorder) Admit(q *Request) bool {
-	if q.Tag == refused {
+	if q.Tag == refused || q.Tag == refusedLater && q.Waited {
 		r.record("refused")
 		return false
 	}
@@ -62,9 +61,6 @@ func (r *recorder) Published(q *Request, messages int, first uint64, receivers i
 		}
 		r.record("published %s%s: %d", q.Names[0], sequence, receivers)
 	}
-	if q.Stale {
-		r.stale++
-	}
 }
 
 func (r *recorder) Subscribed(q *Request, name []byte, count int) {
@@ -77,18 +73,6 @@ func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 		return
 	}
 	r.record("unsubscribed %s: %d", label(q.Kind, q.Form, string(name)), count)
-}
-
-// Takes is what Admit will return.
-func (r *recorder) Takes(q *Request) bool { return q.Tag != refused }
-
-// Returned keeps the batch for the test, which judges it and submits it again.
-func (r *recorder) Returned(b *Batch) { r.returned = append(r.returned, b) }
-
-// Kept is what BeginExec will return.
-func (r *recorder) Kept(q *Request) []Request {
-	kept, _ := q.Tag.([]Request)
-	return kept
 }
 
 // BeginExec gives back what the test put into the Exec request's Tag.
@@ -201,6 +185,7 @@ func (c *client) newLines() []string {
 // core is a running Broker whose submitters wait until all is applied and flushed.
 type core struct {
 	*Broker
+	*versions
 	t *testing.T
 }
 
@@ -209,7 +194,8 @@ func spec(t *testing.T, sentence string, f func(t *testing.T, c *core)) {
 	t.Helper()
 	t.Run(sentence, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := &core{New(Options{}), t}
+			b, v := newJudged(Options{})
+			c := &core{b, v, t}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			go c.Run(ctx)
@@ -218,13 +204,16 @@ func spec(t *testing.T, sentence string, f func(t *testing.T, c *core)) {
 	})
 }
 
-// do submits one batch and returns once the core has nothing left to do.
+// do submits one batch, judged, and returns once the core has nothing left to do. A batch ends behind a Subscribe with a
+// predicate.
 func (c *core) do(from *client, requests ...Request) {
 	c.t.Helper()
-	if !c.Submit(from.batch(requests...)) {
-		c.t.Fatal("the core has stopped")
+	for _, piece := range inPieces(requests) {
+		if !c.submit(from.batch(piece...)) {
+			c.t.Fatal("the core has stopped")
+		}
+		synctest.Wait()
 	}
-	synctest.Wait()
 }
 
 // client joins a new client that has made these requests, of which its transcript says nothing any more.

@@ -44,10 +44,9 @@ type Request struct {
 	Tag      any      // the connection's own, handed back untouched
 
 	Filters         []Filter    // for Subscribe: Filters[i] is that of Names[i]; nil if there are none
+	Waited          bool        // set by the core, for Conn.Admit: the Subscribe was admitted, and has waited since
 	IncludeFiltered bool        // for Unsubscribe: a name drops the subscriptions with predicates to that topic or glob as well
-	Asked           []Predicate // for Publish: the predicates of Verdicts, in the core's order. Shared with the core: read-only
-	Verdicts        []Verdict   // for Publish of one message: one for each of Asked, or none yet
-	Stale           bool        // set by the core, for Conn.Published: some of Asked have left the topic
+	Judgements      []Judgement // for Publish of one message: the verdicts other than No of all that Finder.Find returns
 
 	Unfinished bool // set by the core, for Conn.Applied, in Leave, Reset and an Unsubscribe of all: the rest needs another request
 }
@@ -57,12 +56,18 @@ func (r *Request) ends() bool { return r.Op == Leave || r.Op == Evict }
 
 // Batch holds the requests that one submitter submits together, in order: typically all commands of one socket read. The
 // core owns it from Submit until Conn.Applied.
+//
+// A Subscribe with a predicate may have to wait. It is the last of its batch, and nothing is submitted behind it until that is
+// applied, but a Leave or an Evict: either ends the wait.
 type Batch struct {
 	From     *Subscriber
 	Requests []Request
-	Tag      any      // the submitter's own, handed back untouched
-	parking  parking  // the core's
-	behind   []*Batch // the core's: later batches of the same subscriber, while this one is parked
+	// Version is that of the index by which all publishes in it were judged, those of a transaction too. A run of several
+	// messages must reach no predicate there: it comes as single messages otherwise. See Broker.OnIndex.
+	Version uint64
+	Tag     any    // the submitter's own, handed back untouched
+	unused  uint64 // if it is a call of Broker.Unused, the version
+	waiting int    // its index in the batches that wait
 }
 
 // Message is a publish in delivery: one message, or a run of successive messages to the same topic. It is the core's, and

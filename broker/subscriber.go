@@ -22,7 +22,7 @@ type Subscriber struct {
 	numFiltered int32                               // subscriptions with a predicate
 	filterCost  int                                 // of those filters together
 	filtered    map[subscriptionKey][]*Subscription // those, by topic or glob alone; nil while there are none
-	parked      *Batch                              // the batch before which no other of it is applied: see park.go
+	parked      *Batch                              // the batch whose Subscribe waits: see grace.go
 }
 
 // subscriptionKey identifies a subscription among those of its subscriber. Looking there, and not in the subscriber set of the
@@ -82,14 +82,18 @@ func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 		if r.Filters != nil && r.Filters[i].Predicate != nil {
 			filter = r.Filters[i]
 		}
-		b.subscribe(s, r.Kind, r.Form, name, filter)
+		b.subscribe(s, r, i, filter)
 		s.conn.Subscribed(r, name, s.Count(r.Form, r.Kind))
+	}
+	if r.Waited {
+		b.unclaim(r)
 	}
 	b.work += len(r.Names)
 }
 
 // subscribe adds one subscription to every index. A repeated one changes nothing.
-func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Filter) {
+func (b *Broker) subscribe(s *Subscriber, r *Request, i int, filter Filter) {
+	k, f, name := r.Kind, r.Form, r.Names[i]
 	if s.find(k, f, name) != nil {
 		return
 	}
@@ -101,7 +105,7 @@ func (b *Broker) subscribe(s *Subscriber, k Kind, f Form, name []byte, filter Fi
 		}
 		sub.publishedAtStart = set.published
 	} else {
-		b.attachFilter(sub, filter, name)
+		b.attachFilter(sub, b.findSet(r, i))
 	}
 	s.held.add(sub)
 	if s.held.size == 1 {
@@ -145,13 +149,11 @@ func (s *Subscriber) addToIndex(sub *Subscription) {
 	}
 }
 
-// attachFilter enters a subscription into the predicate set of its filter, and into filtered.
-func (b *Broker) attachFilter(sub *Subscription, filter Filter, name []byte) {
+// attachFilter enters a subscription into its predicate set, and into filtered.
+func (b *Broker) attachFilter(sub *Subscription, ps *predicateSet) {
 	set, s := sub.set, sub.subscriber
-	ps := b.predicateSetFor(set, filter, name)
 	sub.membership = &setMembership{ps, ps.parent.published, ps.counts}
-	ps.members.add(sub)
-	set.filters.size++
+	b.addMember(sub)
 	if s.filtered == nil {
 		s.filtered = make(map[subscriptionKey][]*Subscription)
 	}

@@ -111,7 +111,7 @@ func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
 func (b *Broker) remove(sub *Subscription) {
 	set := sub.set
 	if sub.membership != nil {
-		b.removeFromPredicateSet(sub)
+		b.removeMember(sub)
 	} else if set.members.remove(int(sub.setIndex)); set.members.size == 0 && set.kind == Pattern {
 		b.patternCount--
 	}

@@ -1,12 +1,10 @@
 package server_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/server"
@@ -84,29 +82,4 @@ func TestPredicatesWeighTheSameWhenTheyGo(t *testing.T) {
 		say("UNSUB orders", "OK UNSUB orders")
 		weighs(func(n int) bool { return n == before })
 	}
-}
-
-// Who publishes remembers predicates, so many in all, and they count in what it holds until it goes.
-func TestWhatPublishersRememberIsBoundedAndCounted(t *testing.T) {
-	const predicates, topics, most = 100, 255, 16 << 10 // those of two names for each topic
-	s := conchtest.Start(t, server.Options{})
-	var patterns []string
-	for i := range predicates {
-		patterns = append(patterns, fmt.Sprintf("t* WHERE n == %d", i), fmt.Sprintf("t?* WHERE n == %d", i))
-	}
-	newWitness(t, s, patterns...)
-	holds := func() int { return s.Info(t, "client_memory") }
-	before := holds()
-	c := s.Dial(t)
-	peak := 0
-	for i := range topics {
-		c.Command("PUBLISH", fmt.Sprintf("t%d", i), "x")
-		c.Expect(":0\r\n")
-		peak = max(peak, holds()-before)
-	}
-	const list, slack = 16, 16 << 10 // bytes for each predicate; and of replies that wait, perhaps
-	assert.Greater(t, peak, (most-2*predicates)*list-slack)
-	assert.Less(t, peak, topics*2*predicates*list-slack)
-	require.NoError(t, c.Close())
-	conchtest.Eventually(t, func() bool { return holds() <= before }, "it is not given back")
 }

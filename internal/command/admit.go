@@ -13,8 +13,11 @@ import (
 func (e *executor) Admit(r *broker.Request) bool {
 	inv, stats := r.Tag.(*invocation), &e.service.stats
 	stats.begin(e)
-	if e.inExec() {
+	switch {
+	case e.inExec():
 		return e.admitQueued(r, inv)
+	case r.Waited: // it was admitted, but for rights that may have changed since
+		return e.unrestricted || !e.rejectsUnauthorized(inv)
 	}
 	// Later pieces of a long command change nothing here.
 	if inv.piece == 0 {
@@ -22,6 +25,9 @@ func (e *executor) Admit(r *broker.Request) bool {
 	}
 	switch {
 	case !e.admitPiece(inv):
+		return false
+	case inv.unjudged:
+		e.reject(inv, noAuth(inv))
 		return false
 	case inv.err != nil:
 		e.logMissingCommand(inv)
@@ -57,7 +63,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 // AcceptsRun implements [broker.Conn]. A run is split where each of its commands is refused,
 // replied to, queued, or shown to monitors on its own.
 func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
-	if e.mayPublish(r.Tag.(*invocation)) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
+	inv := r.Tag.(*invocation)
+	if !inv.unjudged && e.mayPublish(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
 		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) {
 		return nil, true
 	}

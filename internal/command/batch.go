@@ -54,8 +54,8 @@ type invocation struct {
 
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate.
 	predicates []broker.Filter
-	// question lists the predicates evaluated for a publish, if there are any.
-	question *question
+	// unjudged means a publish without evaluated predicates, which is therefore refused.
+	unjudged bool
 	// long is shared by the pieces of a command with very many names; piece counts from 0.
 	long  *longCommand
 	piece int

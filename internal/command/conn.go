@@ -3,7 +3,6 @@ package command
 import (
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,8 +49,8 @@ type Conn struct {
 	certName string
 	// reason is a CloseReason; the first one stays.
 	reason atomic.Int32
-	// aborted is set if the end leaves pending commands undone: see CloseReason.appliesPending.
-	aborted atomic.Bool
+	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
+	abort abortSignal
 	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.
 	// See auth.go.
 	unauthSince atomic.Int64
@@ -61,14 +60,8 @@ type Conn struct {
 	// lastReadAt is the time of the last read, by the sweeper's clock.
 	lastReadAt atomic.Int64
 
-	// abortSignal is closed when aborted is set. It is nil until the connection waits for an
-	// evaluator slot: see evaluate.go.
-	abortSignal atomic.Pointer[chan struct{}]
-
 	// usage is the connection's part of the memory cap: see memusage.go.
 	usage memoryUsage
-	// known is nil until the connection publishes to a topic with predicates: see judge.go.
-	known atomic.Pointer[known]
 
 	// fileTask and unfinished are the core's until a fence has passed, the reader's afterwards.
 	// No lock is needed: the reader waits for that batch.
@@ -78,9 +71,6 @@ type Conn struct {
 	// window makes the reader wait for the core and the writer.
 	window readWindow
 	outbox outbox.Outbox
-	// judging counts the goroutines that evaluate predicates. Only the core calls Add, and Wait
-	// comes after Leave.
-	judging sync.WaitGroup
 
 	// Reader belongs to the reader's goroutine, executor to the core's.
 	Reader   Reader
@@ -121,7 +111,7 @@ func (c *Conn) End(reason CloseReason) {
 	// Only one caller wins, so each connection is counted once.
 	first := c.reason.CompareAndSwap(int32(CloseReasonNone), int32(reason))
 	if !reason.appliesPending() {
-		c.abort() // even if its pending commands were to be applied until now
+		c.abort.raise() // even if its pending commands were to be applied until now
 	}
 	if !first {
 		return // it is ending already: the first reason stays
@@ -170,7 +160,6 @@ func (r *Reader) Leave() {
 		}
 	}
 	r.outbox.Close(r.transport, r.service.options.DrainTimeout)
-	r.judging.Wait()
 }
 
 // Finish releases what the connection has held and logs its end. It comes last, after reader

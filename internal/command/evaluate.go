@@ -12,7 +12,7 @@ const turnWork = 64 << 10
 // evaluators bounds the goroutines that compile or evaluate predicates: one fewer than there
 // are processors, so that one is left for the core.
 //
-// Readers and the goroutines of returned batches acquire slots; the core never does.
+// Publishers and the readers of subscribers acquire slots; the core never does.
 type evaluators struct {
 	// slots holds one value for each goroutine at work.
 	slots   chan struct{}
@@ -22,9 +22,8 @@ type evaluators struct {
 // evaluatorSlots leaves one processor to the core, if there are several.
 func evaluatorSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
 
-// acquire waits for a slot. It returns false, without a slot, if the connection is aborted
-// meanwhile.
-func (e *evaluators) acquire(c *Conn) bool {
+// acquire waits for a slot. It returns false, without a slot, if by is raised meanwhile.
+func (e *evaluators) acquire(by *abortSignal) bool {
 	select {
 	case e.slots <- struct{}{}:
 		return true
@@ -35,7 +34,7 @@ func (e *evaluators) acquire(c *Conn) bool {
 	select {
 	case e.slots <- struct{}{}:
 		return true
-	case <-c.abortChan():
+	case <-by.done():
 		return false
 	}
 }
@@ -45,8 +44,9 @@ func (e *evaluators) release() { <-e.slots }
 
 // turn is one goroutine's use of a slot, over all predicates of a batch.
 type turn struct {
-	conn *Conn
-	held bool
+	evaluators *evaluators
+	by         *abortSignal
+	held       bool
 	// work is what was done since the slot was acquired.
 	work int
 }
@@ -54,12 +54,12 @@ type turn struct {
 // step acquires a slot for the next predicate, which costs about work. A slot in use for long
 // goes to the longest waiting goroutine first. False means that the connection is aborted.
 func (t *turn) step(work int) bool {
-	e := &t.conn.service.evaluators
+	e := t.evaluators
 	if t.held && t.work >= turnWork && e.waiting.Load() > 0 {
 		t.end()
 	}
 	if !t.held {
-		if t.held = e.acquire(t.conn); !t.held {
+		if t.held = e.acquire(t.by); !t.held {
 			return false
 		}
 		t.work = 0
@@ -72,35 +72,40 @@ func (t *turn) step(work int) bool {
 func (t *turn) end() {
 	if t.held {
 		t.held = false
-		t.conn.service.evaluators.release()
+		t.evaluators.release()
 	}
 }
 
-// abortChan returns a channel that is closed when the connection is aborted. It is made at the
-// first wait: few connections ever wait.
-func (c *Conn) abortChan() <-chan struct{} {
-	note := c.abortSignal.Load()
+// abortSignal ends an evaluation, and the wait for a slot. The zero value is not raised.
+type abortSignal struct {
+	raised atomic.Bool
+	// note is closed when the signal is raised. It is nil until a goroutine waits: few ever do.
+	note atomic.Pointer[chan struct{}]
+}
+
+// done returns a channel that is closed when the signal is raised.
+func (a *abortSignal) done() <-chan struct{} {
+	note := a.note.Load()
 	if note == nil {
 		fresh := make(chan struct{})
-		if c.abortSignal.CompareAndSwap(nil, &fresh) {
+		if a.note.CompareAndSwap(nil, &fresh) {
 			note = &fresh
 		} else {
-			note = c.abortSignal.Load()
+			note = a.note.Load()
 		}
 	}
-	if c.aborted.Load() { // abort may have run before the channel was stored
+	if a.raised.Load() { // raise may have run before the channel was stored
 		return closed
 	}
 	return *note
 }
 
-// abort leaves pending commands undone: see CloseReason.appliesPending. Any goroutine may call
-// it, any number of times.
-func (c *Conn) abort() {
-	if c.aborted.Swap(true) {
+// raise may be called by any goroutine, any number of times.
+func (a *abortSignal) raise() {
+	if a.raised.Swap(true) {
 		return
 	}
-	if note := c.abortSignal.Load(); note != nil {
+	if note := a.note.Load(); note != nil {
 		close(*note)
 	}
 }

@@ -34,8 +34,7 @@ func TestAsManyEvaluateAsThereArePlaces(t *testing.T) {
 		e := &all[0].service.evaluators
 		e.slots = make(chan struct{}, 2)
 		all[0].say("SUB orders WHERE n == 1")
-		all[1].say("PUB orders x") // from now on it evaluates before the core sees the batch
-		e.slots <- struct{}{}      // both places are in use
+		e.slots <- struct{}{} // both places are in use
 		e.slots <- struct{}{}
 		var answers atomic.Int32
 		for i, line := range []string{"SUB orders WHERE n == 2", "PUB orders x", "PUB orders x", "PUB orders x", "SUB orders WHERE n == 3", "PUB orders x"} {
@@ -60,14 +59,14 @@ func TestALongEvaluationGivesItsPlaceAway(t *testing.T) {
 		all := servePipes(t, 2)
 		e := &all[0].service.evaluators
 		e.slots = make(chan struct{}, 1)
-		long := turn{conn: &all[0].Conn}
+		long := turn{evaluators: e, by: &all[0].abort}
 		require.True(t, long.step(turnWork))
 		require.True(t, long.step(turnWork), "nobody waits")
 		var order []string
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			short := turn{conn: &all[1].Conn}
+			short := turn{evaluators: e, by: &all[1].abort}
 			defer short.end()
 			assert.True(t, short.step(1))
 			order = append(order, "short")

@@ -93,9 +93,11 @@ func (e *executor) Applied(b *broker.Batch) {
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
 			e.resubmitLater(&b.Requests[n-1])
 		}
-		e.usage.batches.Add(-note.charged)
-		e.service.memory.Charge(-note.charged)
+		e.chargeBatch(-note.charged)
 		note.release()
+	case batchPart:
+		e.service.stats.end(e)
+		e.chargeBatch(-int64(note))
 	case leaveApplied:
 		close(note)
 	}

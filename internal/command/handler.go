@@ -11,6 +11,8 @@ type handler struct {
 	op    broker.Op
 	kind  broker.Kind
 	reply func(*response) // for broker.Reply and broker.Reset
+
+	decides bool // how publishes behind it are judged: they are queued, or the peer is another user
 }
 
 // response is one reply being built. It runs on the core's goroutine, and every other
@@ -55,17 +57,17 @@ var handlers = map[string]*handler{
 	"pubsub|who":           {reply: pubsubWho},
 	"pubsub|help":          replyHelp,
 
-	"multi":   {reply: multi},
-	"exec":    {op: broker.Exec},
-	"discard": {reply: discard},
+	"multi":   {reply: multi, decides: true},
+	"exec":    {op: broker.Exec, decides: true},
+	"discard": {reply: discard, decides: true},
 
 	"ping":   {reply: ping},
 	"echo":   {reply: echo},
 	"quit":   replyQuit,
-	"reset":  {op: broker.Reset, reply: reset},
+	"reset":  {op: broker.Reset, reply: reset, decides: true},
 	"select": {reply: selectDB},
-	"auth":   {reply: auth},
-	"hello":  {reply: hello},
+	"auth":   {reply: auth, decides: true},
+	"hello":  {reply: hello, decides: true},
 
 	"client":          replyHelp,
 	"client|id":       {reply: clientID},

@@ -65,7 +65,7 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		// A long command is under way for long: memory may have become short meanwhile.
 		r.awaitMemory()
-		if !r.window.acquire(false) {
+		if !r.window.acquire(whole.predicates != nil) {
 			return true // another goroutine has ended the connection, with its reason
 		}
 		in.Retain()

@@ -34,9 +34,6 @@ type memoryUsage struct {
 	names atomic.Int64
 	// queued is a transaction. The core changes it.
 	queued atomic.Int64
-	// known is the predicates of topics that the connection publishes to. known.mu guards the
-	// change.
-	known atomic.Int64
 }
 
 // releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
@@ -45,7 +42,6 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.partial, 0)
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
-	m.SetUsage(&c.usage.known, 0)
 }
 
 // chargeSubscription charges a name that was subscribed to, or uncharges one that was left. The
@@ -79,5 +75,5 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	return s.reading.Load() + s.partial.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.known.Load()
+	return s.reading.Load() + s.partial.Load() + s.batches.Load() + s.names.Load() + s.queued.Load()
 }

@@ -24,7 +24,7 @@ import (
 // own. TestAnIdleConnectionKeepsASmallStack watches.
 func (r *Reader) parse(b *Batch) CloseReason {
 	r.lastReadAt.Store(r.service.clock.Load())
-	r.sync = false
+	r.sync, r.waits = false, false
 	r.parser.SetUnauthenticated(r.unauthenticated())
 	for others := 0; b.used < len(b.data) && !r.sync && len(b.calls) < maxCalls && others < maxOthers; others++ {
 		n, ok, err := r.parser.Next(&b.command, b.data[b.used:], freeTail(&b.args))
@@ -59,6 +59,9 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			return CloseReasonQuit
 		}
 		r.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
+		if inv.predicates != nil { // nothing goes behind it until it has taken effect: see broker.Batch
+			r.sync, r.waits = true, true
+		}
 		if inv.isLong() {
 			break
 		}

@@ -43,14 +43,14 @@ func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 		if inv.predicates == nil {
 			inv.predicates = make([]broker.Filter, len(names))
 		}
-		inv.predicates[i] = broker.Filter{Predicate: p, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
+		inv.predicates[i] = broker.Filter{Predicate: predicate{p}, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
 	}
 	return nil
 }
 
 // compile compiles a predicate in an evaluator slot.
 func (r *Reader) compile(expression string) (*filter.Predicate, error) {
-	if !r.service.evaluators.acquire(r.Conn) {
+	if !r.service.evaluators.acquire(&r.abort) {
 		return nil, errAborted
 	}
 	defer r.service.evaluators.release()

@@ -36,6 +36,10 @@ type Reader struct {
 	// sync makes the reader wait until the core has applied all batches: see
 	// protocol.CommandSpec.LargeReply.
 	sync bool
+	// waits means sync because of a subscribe that may take long: see broker/grace.go.
+	waits bool
+	// judging belongs to the next publishes.
+	judging judging
 }
 
 // Serve reads and submits until the connection ends, and returns the reason. next waits for
@@ -47,8 +51,11 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 		r.service.runOnCore(func(broker.View) { r.executor.assignInitialUser() })
 	}
 	for {
-		if !r.window.acquire(r.sync) {
-			return CloseReasonIOError // another goroutine has ended the connection: its reason came first and stays
+		// Read on before the subscribe has taken effect, so as to see the client's end.
+		ahead := r.waits && !r.moreBuffered
+		if !r.window.acquire(r.sync && !ahead) {
+			// Another goroutine has ended the connection: its reason came first and stays.
+			return CloseReasonIOError
 		}
 		if r.fileTask != nil {
 			r.runFileTask()
@@ -62,6 +69,10 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 		b, err := r.next(next)
 		if err != nil {
 			return readReason(err)
+		}
+		if ahead && !r.window.acquire(true) {
+			b.release()
+			return CloseReasonIOError
 		}
 		reason, ok := r.parse(b), true
 		r.keepPartial(b)
@@ -187,31 +198,6 @@ func (r *Reader) releaseReader() {
 	r.releaseBuf()
 	r.partial, r.parser = nil, protocol.Reader{}
 	r.chargeReading()
-}
-
-// submit submits a batch to the core. It is a function of its own to keep the stack of Serve
-// small.
-//
-//go:noinline
-func (r *Reader) submit(b *Batch) bool {
-	commands := 0
-	for i := range b.calls {
-		inv, req := &b.calls[i], &b.Requests[i]
-		req.Tag = inv
-		if inv.piece == 0 {
-			commands += max(1, len(req.Payloads))
-		}
-	}
-	r.service.Counts.commands.Add(int64(commands))
-	if r.known.Load() != nil && !r.judgeAhead(b) {
-		b.release()
-		return false // the connection has its reason already
-	}
-	b.charged = b.memSize()
-	r.usage.batches.Add(b.charged)
-	r.service.memory.Charge(b.charged)
-	r.window.add()
-	return r.service.core.Submit(&b.Batch)
 }
 
 // keepPartial keeps the unparsed rest of a batch for the next read.

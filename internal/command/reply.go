@@ -11,10 +11,6 @@ import (
 // Published implements [broker.Conn]: it replies to a publish, or to several in a row.
 func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	inv := r.Tag.(*invocation)
-	if r.Stale {
-		// Some of its predicates are gone: the reader then takes a new list from the core.
-		inv.question.stale.Store(true)
-	}
 	if e.repliesWithSeq(inv) {
 		e.reply(e.appendSeqReplies(inv, messages, first, receivers))
 		return

@@ -32,8 +32,10 @@ type Service struct {
 	// predicates holds the predicates in use, each compiled once.
 	predicates filter.Cache
 	evaluators evaluators
-	stats      commandStats
-	missing    missingCommands
+	// versions holds the index of predicates for those that publish.
+	versions indexVersions
+	stats    commandStats
+	missing  missingCommands
 	// response is the reply being built. It is a field so that a reply needs no allocation.
 	response response
 	// monitors are the connections that see all commands, in the order of their MONITOR.
@@ -95,6 +97,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		stopping: make(chan struct{}),
 	}
 	s.evaluators.slots = evaluatorSlots()
+	s.versions.init(core)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
 	s.memory.Init(o.MaxMemory)

@@ -142,7 +142,7 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 // EXEC.
 func (inv *invocation) queuedRequest(r *broker.Request) broker.Request {
 	own := *r
-	own.Tag, own.Names, own.Asked, own.Verdicts = inv, inv.topics(), nil, nil
+	own.Tag, own.Names = inv, inv.topics()
 	if r.Op == broker.Publish {
 		own.Payloads = inv.args[2:3]
 	}

@@ -45,12 +45,10 @@ var banned = map[string]string{
 	"whose": "of", "nobody": "no receiver", "everybody": "all receivers", "somebody": "a client",
 }
 
-// leaving are names with such words that go with their files: the protocol of verdicts between the core and a connection
-// (broker/park.go and verdict.go, server/judge.go), and the `<9` that drop-oldest writes into shared lines (hole.go).
+// leaving are names with such words that go with their files: the `<9` that drop-oldest writes into shared lines (hole.go).
 // They may be exported or not.
 var leaving = []string{
-	"said", "judged", "hear", "ask", "asks", "asked", "askAhead", "maxAsked", "brings", "urgent", "calm", "parking",
-	"judgeAhead", "judgeReturned", "judgeKept", "question", "newQuestion", "learn", "forget",
+	"asked",
 	"hole", "holes", "torn", "tellCut", "tellCuts", "tellLargeCut", "tells", "told",
 }
 
