@@ -3,9 +3,11 @@ package server_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -147,6 +149,59 @@ func TestTheSteadyStateAllocatesNothing(t *testing.T) {
 			bytes := float64(after.TotalAlloc-before.TotalAlloc) / messages
 			t.Logf("%.3f allocations and %.0f bytes a message", each, bytes)
 			assert.Less(t, bytes, float64(size)/2+512)
+		})
+	}
+}
+
+// One operation is one message, answered before the next one is sent, to a topic with one predicate, while five subscribers
+// subscribe and leave all the time: with new predicates on the topic, or without any. What counts is p99. At full speed they
+// take both processors of a small machine, whatever they subscribe to; paced, each of them does so 200 times a second.
+func BenchmarkPublishWhilePredicatesCome(b *testing.B) {
+	for _, bm := range []struct {
+		name, subscribe string
+		pause           time.Duration
+	}{
+		{name: "nobody"}, {"plain", "SUB other-%d\nUNSUB\n", 0}, {"predicates", "SUB orders WHERE n < -%d\nUNSUB\n", 0},
+		{"plain-paced", "SUB other-%d\nUNSUB\n", 5 * time.Millisecond}, {"predicates-paced", "SUB orders WHERE n < -%d\nUNSUB\n", 5 * time.Millisecond},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			s := conchtest.Start(b, server.Options{})
+			s.Dial(b).Send("SUB orders WHERE n < 0\n")
+			stop := make(chan struct{})
+			var running sync.WaitGroup
+			for who := range 5 {
+				if bm.subscribe == "" {
+					break
+				}
+				c := s.Dial(b)
+				running.Go(func() {
+					for i := 0; ; i++ {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						c.Send(bm.subscribe, 1+i*5+who)
+						c.Line()
+						c.Line()
+						<-time.After(bm.pause)
+					}
+				})
+			}
+			p, took := s.Dial(b), make([]time.Duration, 0, b.N)
+			b.ResetTimer()
+			for range b.N {
+				begin := time.Now()
+				p.Send("%s", conchtest.RESP("PUBLISH", "orders", `{"n":1}`))
+				p.Expect(":0\r\n")
+				took = append(took, time.Since(begin))
+			}
+			b.StopTimer()
+			close(stop)
+			running.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 		})
 	}
 }
