@@ -117,7 +117,7 @@ func (v Version) AppendPatternMessage(dst []byte, pattern string, topic, payload
 // AppendUpdates appends messages of one topic as lines.
 func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	start := len(dst)
-	dst = AppendUpdateHeader(dst, topic, 0, 0)
+	dst = AppendUpdateHeader(dst, topic, 0)
 	head := len(dst) - start
 	for i, payload := range payloads {
 		if i > 0 {

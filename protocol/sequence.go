@@ -1,14 +1,13 @@
 package protocol
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/tidwall/redcon"
 )
 
 // This file encodes sequence numbers, for clients with SEQ ON. The sequence number of a message is its position in the
-// one order, counted from 1. previous is the number of the message before it in the same subscription.
+// one order, counted from 1. previous is the number of the message before it in the same subscription: RESP3 alone has it.
 
 // AppendSeq appends a sequence number in the syntax of lines: #12.
 func AppendSeq(dst []byte, n uint64) []byte { return strconv.AppendUint(append(dst, '#'), n, 10) }
@@ -43,50 +42,21 @@ func appendUint(dst []byte, n uint64) []byte {
 	return append(strconv.AppendUint(append(dst, ':'), n, 10), '\r', '\n')
 }
 
-// AppendSeqUpdates appends messages of one topic as lines, numbered from first: `UPDATE #12 orders hi`. A previous that
-// is not 0 marks a loss before the first line: `UPDATE #12<9 orders hi`.
-func AppendSeqUpdates(dst, topic []byte, payloads [][]byte, crlf bool, first, previous uint64) []byte {
+// AppendSeqUpdates appends messages of one topic as lines, numbered from first: `UPDATE #12 orders hi`.
+func AppendSeqUpdates(dst, topic []byte, payloads [][]byte, crlf bool, first uint64) []byte {
 	for i, payload := range payloads {
-		dst = AppendUpdateHeader(dst, topic, first+uint64(i), previous) //nolint:gosec // an index
+		dst = AppendUpdateHeader(dst, topic, first+uint64(i)) //nolint:gosec // an index
 		dst = AppendLineEnd(EscapeMessage(dst, payload), crlf)
-		previous = 0
 	}
 	return dst
 }
 
 // AppendUpdateHeader appends the part of an UPDATE line before the payload: `UPDATE orders `, or with a sequence number
-// `UPDATE #12 orders ` or `UPDATE #12<9 orders `. Zeros are left out.
-func AppendUpdateHeader(dst, topic []byte, number, previous uint64) []byte {
-	dst = append(dst, updatePrefix...)
+// `UPDATE #12 orders `. Number 0 is left out.
+func AppendUpdateHeader(dst, topic []byte, number uint64) []byte {
+	dst = append(dst, "UPDATE "...)
 	if number != 0 {
-		dst = AppendSeq(dst, number)
-		if previous != 0 {
-			dst = strconv.AppendUint(append(dst, '<'), previous, 10)
-		}
-		dst = append(dst, ' ')
+		dst = append(AppendSeq(dst, number), ' ')
 	}
 	return append(EscapeTopic(dst, topic), ' ')
-}
-
-const updatePrefix = "UPDATE "
-
-// ParseUpdateSeq returns the sequence number of a line written by AppendSeqUpdates, and whether the line has a previous
-// one. The number is 0 for any other line.
-func ParseUpdateSeq(line []byte) (number uint64, hasPrevious bool) {
-	head, _, _ := bytes.Cut(bytes.TrimPrefix(line, []byte(updatePrefix+"#")), []byte{' '})
-	digits, _, hasPrevious := bytes.Cut(head, []byte{'<'})
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		number = number*10 + uint64(c-'0')
-	}
-	return number, hasPrevious
-}
-
-// AppendWithPrevious appends a copy of such a line that has no previous, with previous inserted.
-func AppendWithPrevious(dst, line []byte, previous uint64) []byte {
-	end := len(updatePrefix) + bytes.IndexByte(line[len(updatePrefix):], ' ')
-	dst = strconv.AppendUint(append(append(dst, line[:end]...), '<'), previous, 10)
-	return append(dst, line[end:]...)
 }

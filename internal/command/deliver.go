@@ -18,9 +18,9 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 		e.service.evictLargest()
 	}
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
-	info := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), LastSeq: last, Format: e.format(s.Form)} //nolint:gosec // of one run
+	info := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), Format: e.format(s.Form)} //nolint:gosec // of one run
 	if e.closing || e.overLimit() {
-		if lost, evict := e.overflow(&info); lost {
+		if lost, evict := e.overflow(&info, last); lost {
 			return evict
 		}
 	}
@@ -43,7 +43,7 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 //
 // Under drop-oldest they are not lost: older ones are, at the flush. Gaps have a limit too,
 // above which no policy helps.
-func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
+func (e *executor) overflow(info *outbox.FrameInfo, lastSeq uint64) (lost, evict bool) {
 	a, policy := info.Account, e.outbox.Policy()
 	switch {
 	case e.closing:
@@ -51,7 +51,7 @@ func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
 		evict = true // what waits is lost as well: encoding one more for each pattern took 9.7 s once
 	case policy == outbox.DropNewest || e.inExec(): // messages held back for EXEC cannot be dropped yet
 		info.Kind = outbox.KindMissed
-		a.LastSeq, a.LastLostSeq = info.LastSeq, info.LastSeq
+		a.LastSeq = lastSeq
 		if e.inExec() {
 			e.txn.holdDelivery(outbox.Fragment{}, *info)
 		} else {
@@ -62,7 +62,7 @@ func (e *executor) overflow(info *outbox.FrameInfo) (lost, evict bool) {
 		return false, false
 	}
 	if !e.closing {
-		a.LastSeq = info.LastSeq
+		a.LastSeq = lastSeq
 	}
 	e.outbox.Discard(a, int(info.Count))
 	return true, evict

@@ -28,7 +28,7 @@ func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subs
 		}
 		n = e.escapedLen(m)
 		frame.Escaped = n != len(payload)
-		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq, previousSeq), protocol.AppendLineEnd(nil, f.IsCRLF())
+		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq), protocol.AppendLineEnd(nil, f.IsCRLF())
 	} else {
 		frame.Head, frame.Tail = respFrame(f, m, s, previousSeq)
 	}

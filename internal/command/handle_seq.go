@@ -6,17 +6,13 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// enableSeq turns sequence numbers on, in messages and in replies to publishes: in lines, and
-// in RESP3.
-func (e *executor) enableSeq() { e.wantsSeq = true; e.outbox.EnableSeq() }
-
 // seq is SEQ [ON | OFF], in both dialects. The reply is the resulting state.
 func seq(w *response) {
 	args, e := w.inv.args[1:], w.executor
 	switch {
 	case len(args) == 0:
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "ON"):
-		w.executor.enableSeq()
+		w.executor.wantsSeq = true
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "OFF"):
 		e.wantsSeq = false
 	default:
@@ -36,7 +32,7 @@ func seq(w *response) {
 func clientCapa(w *response) {
 	for _, capability := range w.inv.args[2:] {
 		if strings.EqualFold(string(capability), "seq") {
-			w.executor.enableSeq()
+			w.executor.wantsSeq = true
 		}
 	}
 	w.ok()

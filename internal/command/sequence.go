@@ -10,7 +10,7 @@ import (
 // those of a run: each one's previous number is that of the one before.
 func appendWithSeq(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
 	if f.IsLine() {
-		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.IsCRLF(), m.Sequence, previousSeq)
+		return protocol.AppendSeqUpdates(b, m.Topic, m.Payloads, f.IsCRLF(), m.Sequence)
 	}
 	seq := m.Sequence
 	for _, payload := range m.Payloads {

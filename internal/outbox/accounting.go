@@ -28,7 +28,7 @@ func (t DeliveryCounts) MarshalZerologObject(e *zerolog.Event) {
 }
 
 // Account holds the counts of one subscription. It outlives the subscription while a message of it waits. The
-// mutex of the outbox guards all fields except name, LastSeq and LastLostSeq.
+// mutex of the outbox guards all fields except name and LastSeq.
 type Account struct {
 	DeliveryCounts
 	// name is the topic or pattern in MISSED. It never changes.
@@ -37,13 +37,9 @@ type Account struct {
 	gap *gap
 	// gapIndex is the place of that loss in gap.losses.
 	gapIndex int
-	cut      uint64 // see Outbox.hole
 
 	// LastSeq is the sequence of the last message owed to the subscription, queued or not. The core owns it.
 	LastSeq uint64
-	// LastLostSeq is the sequence of the last message known to be lost. The core owns it. While it equals LastSeq, the
-	// next message shows the loss.
-	LastLostSeq uint64
 }
 
 // NewAccount returns the account of a subscription to a topic or pattern.
@@ -61,10 +57,10 @@ func (o *Outbox) Counts() DeliveryCounts {
 	return o.counts
 }
 
-// PreviousSeq is the sequence of the previous message that the next one shows, 0 for none. RESP3 shows it
-// always, a line only if that message is lost. The core calls it.
+// PreviousSeq is the sequence of the previous message that the next one shows, 0 for none. RESP3 alone shows it:
+// lines behind a loss may be encoded already, and shared. The core calls it.
 func (a *Account) PreviousSeq(f Format) uint64 {
-	if f == formatRESP3WithSeq || f.HasSeq() && a.LastLostSeq == a.LastSeq {
+	if f == formatRESP3WithSeq {
 		return a.LastSeq
 	}
 	return 0

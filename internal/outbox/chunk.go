@@ -28,12 +28,10 @@ type Chunk struct {
 	notice bool
 }
 
-// FrameInfo describes adjacent whole frames of one chunk. An outbox may hold millions: two fill a cache line.
+// FrameInfo describes adjacent whole frames of one chunk. An outbox may hold millions: it is 24 bytes.
 type FrameInfo struct {
 	// Account is that of the messages' subscription; nil for the other kinds.
 	Account *Account
-	// LastSeq is the sequence of the last message.
-	LastSeq uint64
 	// bytes on the wire. 32 bits are too few where --max-message is large.
 	bytes int
 	// Count is the number of messages.
@@ -74,7 +72,6 @@ func (a *FrameInfo) mergeable(b *FrameInfo) bool {
 func (a *FrameInfo) Merge(b *FrameInfo) {
 	a.Count += b.Count
 	a.bytes += b.bytes
-	a.LastSeq = b.LastSeq
 }
 
 // chunks are kept for the next outbox that has something to write.

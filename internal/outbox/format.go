@@ -52,13 +52,3 @@ func (f Format) WithSeq() Format {
 	}
 	return f
 }
-
-// firstSeq is the sequence of the first frame, read from its line. It is 0 in formats without it, and in RESP3,
-// where the previous message is always shown.
-func (f Format) firstSeq(frames []byte) uint64 {
-	if !f.IsLine() || !f.HasSeq() {
-		return 0
-	}
-	seq, _ := protocol.ParseUpdateSeq(frames)
-	return seq
-}

@@ -109,7 +109,6 @@ func (o *Outbox) dropFrontLocked(over int64) {
 	e := &c.entries[0]
 	lost := c.oldestFrames(over)
 	o.bytes.Add(-int64(lost.bytes))
-	o.hole(&lost)
 	if e.Count -= lost.Count; e.Count == 0 && len(c.entries) == 1 {
 		q.oldest = cursor{chunk: c.Next}
 		q.remove(c)
@@ -132,16 +131,13 @@ func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
 	if int64(lost.bytes) <= over || c.large != nil {
 		return lost
 	}
-	last, size := 0, 0
+	size := 0
 	lost.Count = 0
 	for int64(size) < over {
-		last = size
 		size += frameLen(c.bytes[size:])
 		lost.Count++
 	}
-	if lost.bytes = size; lost.bytes < c.entries[0].bytes {
-		lost.LastSeq = lost.Format.firstSeq(c.bytes[last:])
-	}
+	lost.bytes = size
 	e := &c.entries[0]
 	invariant.Check(lost.Count <= e.Count && lost.bytes <= e.bytes, "an entry of %d messages has %d frames at least", e.Count, lost.Count)
 	return lost

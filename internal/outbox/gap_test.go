@@ -43,13 +43,7 @@ func (b *bench) account(topic string) *Account {
 func (b *bench) frame(topic string) []byte {
 	b.published++
 	payload := fmt.Appendf(nil, "%03d", b.published)
-	number, a := uint64(b.published), b.account(topic) //nolint:gosec // a count
-	previous := a.PreviousSeq(b.format)
-	a.LastSeq = number
-	switch {
-	case b.format.HasSeq():
-		return protocol.AppendSeqUpdates(nil, []byte(topic), [][]byte{payload}, b.format.IsCRLF(), number, previous)
-	case b.format.IsLine():
+	if b.format.IsLine() {
 		return protocol.AppendUpdates(nil, []byte(topic), [][]byte{payload}, b.format.IsCRLF())
 	}
 	return b.format.Version().AppendMessage(nil, "message", []byte(topic), payload)
@@ -57,7 +51,7 @@ func (b *bench) frame(topic string) []byte {
 
 // entry says that the last n messages are those of a topic.
 func (b *bench) entry(topic string, n int) FrameInfo {
-	return FrameInfo{Account: b.account(topic), Count: int32(n), LastSeq: uint64(b.published), Format: b.format} //nolint:gosec // counts
+	return FrameInfo{Account: b.account(topic), Count: int32(n), Format: b.format} //nolint:gosec // a count
 }
 
 // publish queues messages that lie side by side, in one round.
@@ -99,7 +93,7 @@ func (b *bench) miss(topics string) {
 	for _, topic := range strings.Fields(topics) {
 		b.published++
 		e := b.entry(topic, 1)
-		e.Kind, e.Account.LastSeq, e.Account.LastLostSeq = KindMissed, e.LastSeq, e.LastSeq
+		e.Kind = KindMissed
 		p.Add(Fragment{}, e)
 	}
 	b.outbox.Add(p, 0)

@@ -60,11 +60,6 @@ type Outbox struct {
 	draining bool
 	// failed: what is added is discarded.
 	failed bool
-	// holes is the number of accounts with a cut: see hole.go.
-	holes int
-
-	// wantsSeq: waiting lines may show sequences. The core owns it.
-	wantsSeq bool
 }
 
 // Totals are the sums over all connections, past ones included. The core itself counts the matched messages.
@@ -111,9 +106,6 @@ func (o *Outbox) HasGapRoom() bool { return o.gapBytes.Load() <= o.Limit }
 
 // IsEvicted reports whether the subscriber is evicted: what waits is lost, except for the close notice.
 func (o *Outbox) IsEvicted() bool { return o.evicted.Load() }
-
-// EnableSeq makes lines behind a loss show it, from here on. The core calls it.
-func (o *Outbox) EnableSeq() { o.wantsSeq = true }
 
 // ExpireDeadline makes the next write set a new deadline. The writer calls it.
 func (o *Outbox) ExpireDeadline() { o.deadlineSetAt = 0 }

@@ -100,10 +100,8 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 			o.queue = nil
 		}
 	}
-	cuts := o.takeCuts(h)
 	o.mu.Unlock()
 	o.encodeGaps(h)
-	o.tellCuts(h, cuts)
 	return true
 }
 
