@@ -23,13 +23,17 @@ type layout struct {
 	end      string   // after the payload
 	mark     [8]byte  // of the run, part of each stamp
 	filler   []byte   // all payloads after their stamps
+	stride   int      // a subscriber gets every so many of a publisher's messages: 1, or the topics of a spread load
 }
 
 func newLayout(l *Load) *layout {
-	w := &layout{dialect: l.Dialect, end: l.Dialect.lineEnd(), sizes: sizes(l.Size)}
+	w := &layout{dialect: l.Dialect, end: l.Dialect.lineEnd(), sizes: sizes(l.Size), stride: 1}
+	if l.Spread {
+		w.stride = l.Topics
+	}
 	width := len(strconv.Itoa(l.Topics - 1))
 	for i := range l.Topics {
-		topic := fmt.Sprintf("bench:%0*d", width, i)
+		topic := fmt.Sprintf("%s%0*d", l.Prefix, width, i)
 		w.topics = append(w.topics, topic)
 		w.publish = append(w.publish, l.Dialect.publishHeader(topic))
 		w.message = append(w.message, l.Dialect.messageHeader(topic))
@@ -72,6 +76,19 @@ func sizes(r Range) []int {
 
 // topicOf is the topic index of a message. Each publisher starts at another topic.
 func (w *layout) topicOf(publisher, sequence int) int { return (publisher + sequence) % len(w.topics) }
+
+// firstOf is the number of a publisher's first message for a subscriber.
+func (w *layout) firstOf(publisher, subscriber int) int {
+	return ((subscriber-publisher)%w.stride + w.stride) % w.stride
+}
+
+// countOf is how many of the messages from one number to before another are a subscriber's. It is to get the second one.
+func (w *layout) countOf(from, before int64) int64 { return max(0, before-from) / int64(w.stride) }
+
+// missingOf is how many of the messages from one number to before another are a subscriber's. It is to get the first one.
+func (w *layout) missingOf(from, before int64) int64 {
+	return (max(0, before-from) + int64(w.stride) - 1) / int64(w.stride)
+}
 
 // meanSize is the average payload in bytes.
 func (w *layout) meanSize() float64 {

@@ -29,8 +29,10 @@ type Load struct {
 	Address     string        `json:"address"` // host:port
 	Dialect     Dialect       `json:"dialect"`
 	Publishers  int           `json:"publishers"`
-	Subscribers int           `json:"subscribers"` // each subscribes to all topics
-	Topics      int           `json:"topics"`      // publishers alternate between them, message by message
+	Subscribers int           `json:"subscribers"`      // each subscribes to all topics
+	Topics      int           `json:"topics"`           // publishers alternate between them, message by message
+	Spread      bool          `json:"spread,omitempty"` // each subscriber has one topic, and each topic as many subscribers
+	Prefix      string        `json:"-"`                // of the topics' names; empty: bench:
 	Size        Range         `json:"size"`
 	Pipeline    int           `json:"pipeline"`    // commands a write
 	Rate        float64       `json:"rate"`        // messages a second of all publishers; 0: unlimited
@@ -59,6 +61,7 @@ const (
 	defaultSize     = 64
 	defaultPipeline = 64
 	defaultDuration = 10 * time.Second
+	defaultPrefix   = "bench:"
 )
 
 // The default of InFlight, in bytes: payload plus an overhead for each message. A server needs some messages in flight to
@@ -101,10 +104,22 @@ func (l *Load) Check() error {
 		return fmt.Errorf("duration and warm-up together are %v, expected 1ms to %v", l.Duration+l.WarmUp, maxTime)
 	case l.Dialect < RESP2 || l.Dialect > Raw:
 		return fmt.Errorf("%v is unknown", l.Dialect)
+	case l.Spread && l.Subscribers%l.Topics != 0:
+		return fmt.Errorf("%d subscribers cannot be spread evenly over %d topics", l.Subscribers, l.Topics)
+	case l.Spread && l.Dialect == Raw && l.Topics > 1:
+		return errors.New("the relay has no topics: it takes no load that is spread over them")
 	case l.Dialect == Raw && l.Size.Min != l.Size.Max:
 		return errors.New("the relay takes messages of one size only")
 	}
 	return nil
+}
+
+// receivers is the number of subscribers that get each message.
+func (l *Load) receivers() int {
+	if l.Spread {
+		return l.Subscribers / l.Topics
+	}
+	return l.Subscribers
 }
 
 func (l *Load) fill() {
@@ -123,6 +138,9 @@ func (l *Load) fill() {
 	}
 	if l.Duration == 0 {
 		l.Duration = defaultDuration
+	}
+	if l.Prefix == "" {
+		l.Prefix = defaultPrefix
 	}
 	if l.InFlight == 0 && l.Publishers > 0 && l.Subscribers > 0 {
 		bytes := min(flightPerSubscriber, flightInAll/l.Subscribers)

@@ -12,7 +12,7 @@ func TestCheckFillsInTheDefaults(t *testing.T) {
 	l := Load{Address: ":8889"}
 	require.NoError(t, l.Check())
 	assert.Equal(t, Load{
-		Address: ":8889", Publishers: 1, Subscribers: 1, Topics: 1, Size: Range{64, 64}, Pipeline: 64,
+		Address: ":8889", Publishers: 1, Subscribers: 1, Topics: 1, Prefix: "bench:", Size: Range{64, 64}, Pipeline: 64,
 		Duration: 10 * time.Second, InFlight: 32768,
 	}, l)
 	assert.Equal(t, "resp2, 1 publisher to 1 subscriber over 1 topic, 64 B payload, up to 64 commands a write, "+
@@ -51,6 +51,8 @@ func TestCheckRefuses(t *testing.T) {
 		"duration and warm-up together are 1µs, expected 1ms to 24h0m0s":                          {Duration: time.Microsecond},
 		"Dialect(9) is unknown":                                                                   {Dialect: 9},
 		"the relay takes messages of one size only":                                               {Dialect: Raw, Size: Range{24, 25}},
+		"4 subscribers cannot be spread evenly over 3 topics":                                     {Subscribers: 4, Topics: 3, Spread: true},
+		"the relay has no topics: it takes no load that is spread over them":                      {Dialect: Raw, Subscribers: 2, Topics: 2, Spread: true},
 		"pid is -1, expected 0 to 1073741824":                                                     {PID: -1},
 	} {
 		if l.Address == "" {

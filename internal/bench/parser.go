@@ -56,6 +56,15 @@ func newParser(w *layout, firsts []atomic.Int64, every bool) *parser {
 	return p
 }
 
+// follow sets the subscriber to parse for: it decides which messages are expected.
+func (p *parser) follow(subscriber int) {
+	for i := range p.from {
+		o := &p.from[i]
+		o.jump(p.layout, i, p.firstOf(i, subscriber))
+		o.reported = o.next
+	}
+}
+
 // jump sets the next expected message.
 func (o *publisherState) jump(w *layout, publisher, sequence int) {
 	o.next, o.topic, o.size = sequence, w.topicOf(publisher, sequence), sequence%len(w.sizes)
@@ -146,12 +155,12 @@ func (p *parser) payloadStart(b []byte, at int) int {
 
 // expectNext advances to the message after the expected one.
 func (p *parser) expectNext(o *publisherState) {
-	o.next++
-	if o.topic++; o.topic == len(p.topics) {
-		o.topic = 0
+	o.next += p.stride
+	if o.topic += p.stride; o.topic >= len(p.topics) {
+		o.topic -= len(p.topics)
 	}
-	if o.size++; o.size == len(p.sizes) {
-		o.size = 0
+	if o.size += p.stride; o.size >= len(p.sizes) {
+		o.size %= len(p.sizes)
 	}
 }
 
@@ -162,8 +171,12 @@ func (p *parser) skip(publisher, sequence int) error {
 	if sequence < o.next {
 		return fmt.Errorf("message %d of publisher %d came where %d was due: repeated, or out of order", sequence, publisher, o.next)
 	}
-	p.lost += int64(sequence - o.next)
-	p.lostMeasured += max(0, int64(sequence)-max(int64(o.next), o.first.Load()))
+	if (sequence-o.next)%p.stride != 0 {
+		return fmt.Errorf("message %d of publisher %d came, whose topic %s has another subscriber", sequence, publisher,
+			p.topics[p.topicOf(publisher, sequence)])
+	}
+	p.lost += p.countOf(int64(o.next), int64(sequence))
+	p.lostMeasured += p.countOf(max(int64(o.next), o.first.Load()), int64(sequence))
 	o.jump(p.layout, publisher, sequence)
 	return nil
 }
@@ -216,5 +229,5 @@ func (p *parser) handleStray(b []byte) (int, error) {
 
 // unexpected is the error for bytes that are not part of this run.
 func unexpected(b []byte) error {
-	return fmt.Errorf("got what is no message of this run: %q; does another program publish to topics named bench:…?", b[:min(len(b), 80)])
+	return fmt.Errorf("got what is no message of this run: %q; does another program publish to the topics of this run?", b[:min(len(b), 80)])
 }

@@ -102,6 +102,23 @@ func TestParserSplitAnywhere(t *testing.T) {
 	})
 }
 
+// In a spread load a subscriber gets each fourth message of a publisher here, and the others are no loss.
+func TestParserOfASpreadLoad(t *testing.T) {
+	w := newLayout(loadOf(t, Load{Publishers: 3, Subscribers: 8, Topics: 4, Spread: true, Size: Range{24, 300}}))
+	p := newParser(w, measuring(3, 8), true)
+	p.follow(6) // topic 2: messages 1, 5, 9, … of publisher 1
+	assert.Equal(t, []int{2, 1, 0}, []int{p.from[0].next, p.from[1].next, p.from[2].next})
+	for _, n := range []int{1, 5, 9, 21} {
+		_, err := p.parse(delivered(w, 1, n, 1))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 25, p.from[1].next)
+	assert.EqualValues(t, 2, p.lost, "13 and 17")
+	assert.EqualValues(t, 2, p.lostMeasured)
+	_, err := p.parse(delivered(w, 1, 26, 1))
+	assert.ErrorContains(t, err, "message 26 of publisher 1 came, whose topic bench:3 has another subscriber")
+}
+
 // Without a rate, only the first and the last message of a read are recorded.
 func TestParserSamples(t *testing.T) {
 	w := newLayout(loadOf(t, Load{}))

@@ -39,7 +39,7 @@ func (p *publisher) publish(r *run) error {
 	if err := send(r); err != nil {
 		return err
 	}
-	if _, ok := r.window.await(p.publisher, p.sequence, r.stop); !ok {
+	if _, ok := p.await(r, p.sequence); !ok {
 		return errStopped
 	}
 	if !r.load.Dialect.replies() {
@@ -84,7 +84,7 @@ func (p *publisher) flood(r *run) error {
 // startMeasuring ends the warm-up: it waits until all messages have arrived and all publishers are ready. Otherwise the
 // measured part would include the delivery of earlier messages, most of all on a slow server with a long queue.
 func (p *publisher) startMeasuring(r *run) error {
-	if _, ok := r.window.await(p.publisher, p.sequence, r.stop); !ok {
+	if _, ok := p.await(r, p.sequence); !ok {
 		return errStopped
 	}
 	p.first.Store(int64(p.sequence))
@@ -137,12 +137,20 @@ func (p *publisher) waitForRoom(r *run, batch int) error {
 	if need <= p.lowest {
 		return nil
 	}
-	lowest, ok := r.window.await(p.publisher, need, r.stop)
+	lowest, ok := p.await(r, need)
 	if !ok {
 		return errStopped
 	}
 	p.lowest = lowest
 	return nil
+}
+
+// await waits until all messages before a position have arrived.
+func (p *publisher) await(r *run, position int) (lowest int, ok bool) {
+	if r.window.topics > 1 {
+		return r.window.awaitSpread(p.publisher, p.lowest, position, r.stop)
+	}
+	return r.window.await(p.publisher, position, r.stop)
 }
 
 func (p *publisher) write(batch int, at func(sequence int) time.Duration) error {

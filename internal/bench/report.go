@@ -18,8 +18,12 @@ func (l Load) Words() string {
 	if l.Rate > 0 {
 		speed = fmt.Sprintf("%s messages/s on a schedule", strconv.FormatFloat(l.Rate, 'f', -1, 64))
 	}
-	return fmt.Sprintf("%s, %s to %s over %s, %s payload, up to %s a write, %s, at most %d messages in flight",
-		l.Dialect, plural(l.Publishers, "publisher"), plural(l.Subscribers, "subscriber"), plural(l.Topics, "topic"), l.Size,
+	over := "over"
+	if l.Spread {
+		over = "spread over"
+	}
+	return fmt.Sprintf("%s, %s to %s %s %s, %s payload, up to %s a write, %s, at most %d messages in flight",
+		l.Dialect, plural(l.Publishers, "publisher"), plural(l.Subscribers, "subscriber"), over, plural(l.Topics, "topic"), l.Size,
 		plural(l.Pipeline, "command"), speed, l.InFlight)
 }
 

@@ -22,6 +22,7 @@ type Result struct {
 	Max          time.Duration `json:"max_ns"`
 	Samples      int64         `json:"samples"`                // deliveries with a recorded latency: all with a rate
 	LateP99      time.Duration `json:"late_p99_ns"`            // with a rate: delay of the generator itself
+	LateP999     time.Duration `json:"late_p999_ns,omitempty"` //
 	LateMax      time.Duration `json:"late_max_ns"`            //
 	Distribution []Quantile    `json:"distribution,omitempty"` // more quantiles
 
@@ -87,9 +88,9 @@ func (t *timeline) count(out *Result) {
 		}
 		for _, s := range r.subscribers {
 			got := s.row[i].got.Load()
-			out.Deliveries += max(0, got-first)
+			out.Deliveries += r.layout.countOf(first, got)
 			if t.stalled {
-				out.Lost += sent - got
+				out.Lost += r.layout.missingOf(got, sent)
 			}
 		}
 	}
@@ -116,7 +117,7 @@ func (t *timeline) distribution(out *Result) {
 		late.Merge(p.lateness)
 	}
 	if late.TotalCount() > 0 {
-		out.LateP99, out.LateMax = quantile(late, 99), quantile(late, 100)
+		out.LateP99, out.LateP999, out.LateMax = quantile(late, 99), quantile(late, 99.9), quantile(late, 100)
 	}
 }
 

@@ -133,6 +133,7 @@ func newRun(l Load) *run {
 		latencies: newLatencies(), firsts: make([]atomic.Int64, l.Publishers),
 		stop: make(chan struct{}), measuring: make(chan struct{}),
 	}
+	r.window.topics = r.layout.stride
 	for i := range r.firsts {
 		r.firsts[i].Store(notMeasured)
 	}
@@ -142,13 +143,22 @@ func newRun(l Load) *run {
 // connect opens all connections. When it returns, every subscription is confirmed.
 func (r *run) connect(ctx context.Context) error {
 	for i := range r.load.Subscribers {
-		sock, already, err := r.open(ctx, r.layout.topics)
+		topics := r.layout.topics
+		if r.load.Spread {
+			topics = topics[i%len(topics):][:1]
+		}
+		sock, already, err := r.open(ctx, topics)
 		if err != nil {
 			return err
 		}
-		r.subscribers = append(r.subscribers, &subscriber{
+		s := &subscriber{
 			parser: newParser(r.layout, r.firsts, r.load.Rate > 0), number: i, sock: sock, prefetched: already, row: r.window.of(i),
-		})
+		}
+		s.follow(i)
+		for p := range s.from {
+			s.row[p].got.Store(int64(s.from[p].next))
+		}
+		r.subscribers = append(r.subscribers, s)
 	}
 	for i := range r.load.Publishers {
 		sock, already, err := r.open(ctx, nil)
@@ -238,9 +248,9 @@ func (r *run) progress() progress {
 		}
 	}
 	for i := range r.window.cells {
-		g.deliveries += r.window.cells[i].got.Load()
+		g.deliveries += r.layout.countOf(0, r.window.cells[i].got.Load())
 	}
-	g.missing += g.published*int64(r.load.Subscribers) - g.deliveries
+	g.missing += g.published*int64(r.load.receivers()) - g.deliveries
 	return g
 }
 

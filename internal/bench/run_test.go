@@ -33,7 +33,7 @@ func whole(t *testing.T, r *Result, err error) {
 	t.Helper()
 	require.NoError(t, err)
 	assert.Positive(t, r.Published)
-	assert.Equal(t, r.Published*int64(r.Subscribers), r.Deliveries)
+	assert.Equal(t, r.Published*int64(r.receivers()), r.Deliveries)
 	assert.Zero(t, r.Lost)
 	assert.Positive(t, r.Samples)
 	assert.Positive(t, r.P50)
@@ -51,6 +51,8 @@ func TestRunAgainstConch(t *testing.T) {
 			{Pipeline: 1, InFlight: 1},
 			{Size: Range{Min: 40_000}}, // more than a read takes
 			{Subscribers: 2, Topics: 1200},
+			{Publishers: 5, Subscribers: 6, Topics: 3, Spread: true, Pipeline: 1},
+			{Publishers: 2, Subscribers: 7, Topics: 7, Spread: true, Size: Range{24, 3000}, InFlight: 4, Prefix: "other:"},
 		} {
 			l.Dialect = d
 			t.Run(l.Words(), func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 // own share of the messages in flight, so that none can use the share of another.
 type window struct {
 	share      int    // messages a publisher may have in flight
+	topics     int    // of a spread load, where subscriber s has topic s % topics; else 1
 	publishers int    // cells of one subscriber
 	cells      []cell // by subscriber, then by publisher
 	wake       []chan struct{}
@@ -27,7 +28,7 @@ const notWaiting = math.MaxInt64
 
 func newWindow(publishers, subscribers, inFlight int) *window {
 	w := &window{
-		share: inFlight / publishers, publishers: publishers,
+		share: inFlight / publishers, publishers: publishers, topics: 1,
 		cells: make([]cell, publishers*subscribers), wake: make([]chan struct{}, publishers),
 	}
 	for i := range w.cells {
@@ -62,22 +63,47 @@ func (w *window) await(publisher, position int, stop <-chan struct{}) (lowest in
 	low := int64(math.MaxInt64)
 	for i := publisher; i < len(w.cells); i += w.publishers {
 		c := &w.cells[i]
-		got := c.got.Load()
-		for got < int64(position) {
-			// Store want, then load got again: either this side sees the new got, or the other side sees want.
-			c.want.Store(int64(position))
-			if got = c.got.Load(); got >= int64(position) {
-				c.want.Store(notWaiting)
-				break
-			}
-			select {
-			case <-w.wake[publisher]:
-			case <-stop:
-				return 0, false
-			}
-			got = c.got.Load()
+		got, ok := c.await(int64(position), w.wake[publisher], stop)
+		if !ok {
+			return 0, false
 		}
 		low = min(low, got)
 	}
 	return int(low), true
+}
+
+// awaitSpread is await for a spread load: it looks at the subscribers of each message's topic, and at no others. All
+// messages before from have arrived.
+func (w *window) awaitSpread(publisher, from, position int, stop <-chan struct{}) (lowest int, ok bool) {
+	for n := from; n < position; n++ {
+		for i := w.cellOf(publisher, n); i < len(w.cells); i += w.topics * w.publishers {
+			if _, ok := w.cells[i].await(int64(n)+1, w.wake[publisher], stop); !ok {
+				return 0, false
+			}
+		}
+	}
+	return max(from, position), true
+}
+
+// cellOf is the cell of the first subscriber that a publisher's message is for.
+func (w *window) cellOf(publisher, sequence int) int {
+	return (publisher+sequence)%w.topics*w.publishers + publisher
+}
+
+// await waits until a subscriber has that position, and returns the one that it has by then.
+func (c *cell) await(position int64, wake, stop <-chan struct{}) (got int64, ok bool) {
+	for got = c.got.Load(); got < position; got = c.got.Load() {
+		// Store want, then load got again: either this side sees the new got, or the other side sees want.
+		c.want.Store(position)
+		if got = c.got.Load(); got >= position {
+			c.want.Store(notWaiting)
+			break
+		}
+		select {
+		case <-wake:
+		case <-stop:
+			return 0, false
+		}
+	}
+	return got, true
 }

@@ -43,6 +43,29 @@ func TestWindowStops(t *testing.T) {
 	})
 }
 
+// In a spread load, only the subscribers of a message's topic count. Publisher 1 begins with topic 1.
+func TestWindowOfASpreadLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(2, 6, 100)
+		w.topics = 3
+		returned := false
+		go func() {
+			lowest, ok := w.awaitSpread(1, 1, 2, nil) // message 1: topic 2, subscribers 2 and 5
+			assert.True(t, ok)
+			assert.Equal(t, 2, lowest)
+			returned = true
+		}()
+		for _, tell := range []struct{ subscriber, publisher, got int }{{2, 1, 4}, {0, 1, 30}, {5, 0, 30}, {5, 1, 1}} {
+			w.report(w.of(tell.subscriber), tell.publisher, tell.got)
+			synctest.Wait()
+			assert.False(t, returned, "%+v", tell)
+		}
+		w.report(w.of(5), 1, 4)
+		synctest.Wait()
+		assert.True(t, returned)
+	})
+}
+
 // No wake-up is lost in any interleaving.
 func TestWindowUnderLoad(t *testing.T) {
 	const publishers, subscribers, messages = 3, 4, 5000
