@@ -33,7 +33,7 @@ func (c *contest) run(ctx context.Context) error {
 			for _, one := range c.order(s, round) {
 				got := outcome{Scenario: s.name, Contestant: one.name, Round: round}
 				var err error
-				if got.Sample, err = c.measure(ctx, s, one); err != nil {
+				if got.Sample, err = c.measure(ctx, s, one, round); err != nil {
 					got.Sample, got.Error = nil, brief(err)
 				}
 				if ctx.Err() != nil {
@@ -69,10 +69,12 @@ type process struct {
 }
 
 // measure starts a contestant's server, measures once and stops it.
-func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (got sample, err error) {
+func (c *contest) measure(ctx context.Context, s *scenario, one contestant, round int) (got sample, err error) {
 	p := process{dialect: one.dialect}
 	if one.server == relayName {
 		p.Process, err = startRelay(ctx, *s.load)
+	} else if s.large {
+		p.Process, err = servers.StartLarge(ctx, servers.Named(one.server))
 	} else {
 		p.Process, err = servers.Start(ctx, servers.Named(one.server))
 	}
@@ -85,6 +87,9 @@ func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (got
 		got, err = s.own(ctx, &p, duration)
 	} else {
 		got, err = loaded(ctx, &p, *s.load, duration)
+	}
+	if err == nil && s.ordinary && round <= settleRounds {
+		err = p.settle(ctx, got, c.duration)
 	}
 	if died := p.Running(); died != nil {
 		return nil, died

@@ -4,33 +4,70 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/conchmq/conch/test/bench/page"
 	"github.com/conchmq/conch/test/bench/servers"
 )
 
-// write puts the run into the document: tables between its marks, plots beside it.
+// section is a part of the document: its scenarios, and the plots behind its tables.
+type section struct {
+	name     string // of its marks
+	ordinary bool
+	plots    []plotted
+}
+
+type plotted struct {
+	figure figure
+	file   string
+	title  string
+}
+
+var sections = []section{
+	{"ordinary", true, []plotted{
+		{deliveries, "ordinary-throughput", "Throughput of ordinary loads: more is better"},
+		{cpu, "ordinary-cpu", "CPU time of ordinary loads: less is better"},
+		{underLoad, "ordinary-memory", "Memory under ordinary loads: less is better"},
+	}},
+	{"peers", false, []plotted{
+		{deliveries, "throughput", "Throughput: more is better"},
+		{cpu, "cpu", "CPU time: less is better"},
+		{p99, "latency", "Latency at a fixed rate: less is better"},
+	}},
+}
+
+// write puts the run into the document: tables between the marks of each section, plots beside it.
 func (c *contest) write(doc string, where servers.Environment) error {
 	plots := filepath.Join(filepath.Dir(doc), "performance")
 	if err := os.MkdirAll(plots, 0o755); err != nil {
 		return err
 	}
-	for _, one := range []struct {
-		figure figure
-		file   string
-		title  string
-	}{
-		{deliveries, "throughput.svg", "Throughput: more is better"},
-		{cpu, "cpu.svg", "CPU time: less is better"},
-		{p99, "latency.svg", "Latency at a fixed rate: less is better"},
-	} {
-		plot := c.plot(one.figure, one.title)
-		if err := plot.Save(filepath.Join(plots, one.file)); err != nil {
+	for _, s := range sections {
+		part := c.part(s)
+		for _, one := range s.plots {
+			plot := part.plot(one.figure, one.title)
+			if err := plot.Save(filepath.Join(plots, one.file+".svg")); err != nil {
+				return err
+			}
+		}
+		if err := page.Rewrite(doc, s.name, part.markdown(s, where)); err != nil {
 			return err
 		}
 	}
-	return page.Rewrite(doc, "peers", c.markdown(where))
+	return nil
+}
+
+// part is the contest with the scenarios of one section.
+func (c *contest) part(s section) *contest {
+	part := *c
+	part.scenarios = nil
+	for _, one := range c.scenarios {
+		if one.ordinary == s.ordinary {
+			part.scenarios = append(part.scenarios, one)
+		}
+	}
+	return &part
 }
 
 // plot shows one figure of all scenarios that have it under a goal.
@@ -71,7 +108,7 @@ func (s *scenario) judges(f figure) bool {
 }
 
 // markdown is the section that a run writes.
-func (c *contest) markdown(where servers.Environment) string {
+func (c *contest) markdown(s section, where servers.Environment) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each, with the least and the greatest in brackets. %s\n\n", where.Date, c.rounds, c.duration, where.Machine())
 	var rows [][]string
@@ -84,12 +121,14 @@ func (c *contest) markdown(where servers.Environment) string {
 	b.WriteString(c.goalTable())
 	b.WriteString("\n### All figures\n\n")
 	b.WriteString(c.figureTable())
-	b.WriteString("\n\\* within 10 % of the relay or over it: limited by the generator\n")
+	if slices.Contains(c.columns(), relayName) {
+		b.WriteString("\n\\* within 10 % of the relay or over it: limited by the generator\n")
+	}
 	for _, one := range c.failures() {
 		fmt.Fprintf(&b, "\nFailed: %s, %s, round %d: %s\n", one.Scenario, one.Contestant, one.Round, one.Error)
 	}
-	for _, file := range []string{"throughput", "cpu", "latency"} {
-		fmt.Fprintf(&b, "\n![%s](performance/%s.svg)\n", file, file)
+	for _, one := range s.plots {
+		fmt.Fprintf(&b, "\n![%s](performance/%s.svg)\n", one.file, one.file)
 	}
 	return b.String()
 }

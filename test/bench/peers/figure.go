@@ -10,13 +10,19 @@ const (
 	cpu        figure = "CPU µs/delivery"
 	p50        figure = "p50 µs"
 	p99        figure = "p99 µs"
+	p999       figure = "p99.9 µs"
 	late       figure = "sent late, p99 µs" // by the generator itself: a latency below it says nothing of the server
+	lateTail   figure = "sent late, p99.9 µs"
+	underLoad  figure = "MiB resident under load"
+	afterwards figure = "MiB resident a minute later"
 	memory     figure = "KiB/connection"
 	few        figure = "few"    // of what may exist beside what is used: CPU µs or ms for each use, see the scenario
 	many       figure = "many"   // the same with many
 	fewRate    figure = "few/s"  // uses a second
 	manyRate   figure = "many/s" // the same with many
 	growth     figure = "many/few"
+
+	neighborRate figure = "MB/s to the neighbor's subscribers"
 )
 
 // words are what an axis shows.
@@ -28,12 +34,16 @@ func (f figure) words() string {
 		return "CPU time of the server per delivery, in microseconds"
 	case p99:
 		return "99th percentile of latency, in microseconds"
+	case underLoad:
+		return "resident memory of the server at the end of the load, in MiB"
 	}
 	return string(f)
 }
 
 // higher tells whether more of it is better.
-func (f figure) higher() bool { return f == deliveries || f == fewRate || f == manyRate }
+func (f figure) higher() bool {
+	return f == deliveries || f == fewRate || f == manyRate || f == neighborRate
+}
 
 // better is the better one of two values.
 func (f figure) better(a, b float64) float64 {

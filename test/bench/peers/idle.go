@@ -76,5 +76,8 @@ func loaded(ctx context.Context, p *process, l bench.Load, duration time.Duratio
 		p50:        micros(result.P50),
 		p99:        micros(result.P99),
 		late:       micros(result.LateP99),
+		p999:       micros(result.P999),
+		lateTail:   micros(result.LateP999),
+		underLoad:  mebibytes(result.Memory),
 	}, nil
 }

@@ -24,6 +24,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == relayVerb {
 		return beRelay(ctx, args[1:])
 	}
+	if len(args) > 0 && args[0] == neighborVerb {
+		return beNeighbor(ctx, args[1:])
+	}
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
@@ -72,9 +75,12 @@ func (c *contest) play(ctx context.Context, o command.Options, stdout io.Writer)
 	return errors.Join(errs...)
 }
 
+// defaultDuration is the measured part of a load.
+const defaultDuration = 2 * time.Second
+
 func parse(args []string, stderr io.Writer) (command.Options, error) {
 	o := command.Options{
-		Duration: 2 * time.Second, DurationUsage: "measured part of each load; paced ones take three times that",
+		Duration: defaultDuration, DurationUsage: "measured part of each load; paced ones take three times that",
 		Servers: "conch,redis,valkey,nats", ServersUsage: "servers to compare; the relay is always there",
 		Shortest: 200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
 	}

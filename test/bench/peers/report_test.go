@@ -61,20 +61,29 @@ func TestReport(t *testing.T) {
 	golden(t, "report.txt", b.String())
 }
 
-func TestMarkdown(t *testing.T) { golden(t, "section.md", played().markdown(somewhere)) }
+func TestMarkdown(t *testing.T) { golden(t, "section.md", played().markdown(sections[1], somewhere)) }
 
 func TestDocument(t *testing.T) {
 	doc := filepath.Join(t.TempDir(), "performance.md")
-	require.NoError(t, os.WriteFile(doc, []byte("By hand.\n<!-- peers:begin -->\n<!-- peers:end -->\nWhy.\n"), 0o600))
+	marks := "By hand.\n<!-- ordinary:begin -->\n<!-- ordinary:end -->\n<!-- peers:begin -->\n<!-- peers:end -->\nWhy.\n"
+	require.NoError(t, os.WriteFile(doc, []byte(marks), 0o600))
 	c := played()
-	c.scenarios = append(c.scenarios, scenarios[8]) // a paced one, for the plot of latencies
+	more, err := chosen("paced-1-1,rooms") // a paced one, for the plot of latencies
+	require.NoError(t, err)
+	c.scenarios = append(c.scenarios, more...)
+	c.outcomes["rooms"] = outcomes{{Contestant: "conch", Round: 1, Sample: sample{deliveries: 8e5, cpu: 1.1, underLoad: 30}}}
 	c.outcomes["paced-1-1"] = outcomes{{Contestant: "conch", Round: 1, Sample: sample{p50: 60, p99: 200, cpu: 15}}}
 	require.NoError(t, c.write(doc, somewhere))
 	text, err := os.ReadFile(doc)
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(string(text), "By hand.\n"))
 	assert.True(t, strings.HasSuffix(string(text), "<!-- peers:end -->\nWhy.\n"))
-	for _, name := range []string{"throughput.svg", "cpu.svg", "latency.svg"} {
+	top, _, _ := strings.Cut(string(text), "<!-- ordinary:end -->")
+	assert.Contains(t, top, "| 20 → 100 topics × 10, one command a write | deliveries/s | 800 k | – | ≥ 1.40× the best peer |")
+	assert.NotContains(t, top, "one command a write | deliveries/s | 700 k")
+	for _, name := range []string{
+		"throughput.svg", "cpu.svg", "latency.svg", "ordinary-throughput.svg", "ordinary-cpu.svg", "ordinary-memory.svg",
+	} {
 		assert.FileExists(t, filepath.Join(filepath.Dir(doc), "performance", name))
 		assert.Contains(t, string(text), "(performance/"+name+")")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/conchmq/conch/internal/bench"
@@ -15,6 +16,9 @@ type scenario struct {
 	figures []figure
 	goals   []goal
 	who     []contestant
+
+	ordinary bool // one of the loads in the section at the top
+	large    bool // servers must accept messages of 16 MiB
 
 	// One of the two. A load is measured by the generator of conch bench; longer multiplies its duration, where so
 	// little happens that the ticks of 10 ms in which the kernel counts CPU time would show.
@@ -56,9 +60,12 @@ var (
 
 const size = 64 // bytes of payload, where nothing else is said
 
-// scenarios are compared in this order. The relay knows no topics and sends no schedule, so it takes part where there
+// scenarios are the ordinary loads and then the others.
+var scenarios = slices.Concat(ordinary, runs)
+
+// runs are compared in this order. The relay knows no topics and sends no schedule, so it takes part where there
 // is one topic and no rate.
-var scenarios = []scenario{
+var runs = []scenario{
 	{
 		name: "1-1", title: "1 → 1", figures: throughput, who: everybody,
 		load:  load(bench.Load{Publishers: 1, Subscribers: 1}),

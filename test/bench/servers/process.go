@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,9 @@ const (
 	pause     = 10 * time.Millisecond
 )
 
+// largeNATS is a configuration of nats-server in the directory of each process: this setting has no flag.
+const largeNATS = "large.conf"
+
 // Process is a running server. Whoever started it stops it.
 type Process struct {
 	Address string // host:port
@@ -33,6 +37,11 @@ type Process struct {
 
 // Start runs a server on a free port and waits until it can be connected to.
 func Start(ctx context.Context, s *Server) (*Process, error) { return StartWith(ctx, s, s.command) }
+
+// StartLarge is Start for a load with messages of up to 16 MiB, which some servers refuse unless they are set up for it.
+func StartLarge(ctx context.Context, s *Server) (*Process, error) {
+	return StartWith(ctx, s, func(port string) []string { return append(s.command(port), s.large...) })
+}
 
 // StartWith is Start with arguments of the caller's own.
 func StartWith(ctx context.Context, s *Server, arguments func(port string) []string) (*Process, error) {
@@ -65,6 +74,10 @@ func Launch(ctx context.Context, address string, command func(context.Context) *
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, p.said, p.said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
+	if err := os.WriteFile(filepath.Join(dir, largeNATS), []byte("max_payload: 16777216\n"), 0o600); err != nil {
+		cancel()
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	if err := cmd.Start(); err != nil {
 		cancel()
 		return nil, errors.Join(err, os.RemoveAll(dir))

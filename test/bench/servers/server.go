@@ -27,6 +27,7 @@ type Server struct {
 	Name    string
 	find    func(ctx context.Context) (binary string, err error) // errAbsent: it may be left out
 	command func(port string) []string                           // arguments
+	large   []string                                             // further arguments, for messages of 16 MiB
 	version []string                                             // arguments that make it tell
 	binary  string                                               // found
 }
@@ -65,6 +66,7 @@ var all = []*Server{
 	{
 		Name: "nats", find: installNATS, version: []string{"--version"},
 		command: func(port string) []string { return []string{"-a", "127.0.0.1", "-p", port} },
+		large:   []string{"-c", largeNATS},
 	},
 }
 
