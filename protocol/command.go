@@ -335,6 +335,9 @@ func (c *Command) Resolve() (*CommandSpec, *Error) {
 	}
 	spec := c.Spec
 	if spec == nil {
+		if c.Dialect == Inline {
+			return nil, errMistyped(c.Args[0])
+		}
 		return nil, ErrUnknownCommand(c.Args)
 	}
 	if spec.Container && len(c.Args) > 1 {

@@ -72,6 +72,22 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// A mistyped word in a line gets what to type next. Over RESP the error is that of Redis, to the letter.
+func TestAMistypedWordInALine(t *testing.T) {
+	for line, want := range map[string]string{
+		"SUBB news\n":                         "ERR unknown command 'SUBB'; type: HELP",
+		"nosuch\r\n":                          "ERR unknown command 'nosuch'; type: HELP",
+		strings.Repeat("x", 200) + " 'a b'\n": "ERR unknown command '" + strings.Repeat("x", 128) + "'; type: HELP",
+	} {
+		var c Command
+		_, ok, fatal := NewReader(Limits{}).Next(&c, []byte(line), nil)
+		require.Nil(t, fatal)
+		require.True(t, ok)
+		_, err := c.Resolve()
+		assert.EqualError(t, err, want)
+	}
+}
+
 // Errors quote arguments as Redis does: up to the first NUL, with CR and LF as spaces.
 func TestQuotedArguments(t *testing.T) {
 	args := [][]byte{[]byte("fo\r\no\x00x"), []byte("a\nb"), []byte("\x00c"), []byte("d\r\n")}

@@ -60,6 +60,11 @@ func ErrUnknownCommand(args [][]byte) *Error {
 	return &Error{Code: CodeErr, Text: string(text)} // without fmt, which took half the time of a flood of nonsense
 }
 
+// errMistyped is the error for a line whose first word is no command. It was typed, so it needs no quotation of the rest.
+func errMistyped(word []byte) *Error {
+	return &Error{Code: CodeErr, Text: "unknown command '" + string(quotable(word, 128)) + "'; type: HELP"}
+}
+
 // quotable prepares an argument for an error as Redis does: truncated to room bytes and at the first NUL, with CR and LF
 // replaced by spaces.
 func quotable(arg []byte, room int) []byte {

@@ -33,7 +33,7 @@ func TestTwoPeopleAndAProgramMeet(t *testing.T) {
 	assert.Equal(t, `"quotes" stay`, listener.line())
 
 	ben.enter("FOO bar")
-	assert.Equal(t, "-ERR unknown command 'FOO', with args beginning with: 'bar' ", ben.line())
+	assert.Equal(t, "-ERR unknown command 'FOO'; type: HELP", ben.line())
 	ben.enter("PUB news")
 	assert.Equal(t, "ERR PUB needs a topic, one space, and a message; type: PUB topic message", ben.line())
 	ben.enter("HELP")
