@@ -176,7 +176,7 @@ func (c *Conn) Finish() {
 		level = zerolog.WarnLevel
 	}
 	c.Log(level).Stringer("peer", c.Peer()).Stringer("reason", reason).Int64("bytes_lost", lost).
-		Dur("lasted", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
+		Dur("lasted_ms", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
 }
 
 // leaveApplied is the tag of a connection's last batch. Applied closes it; by then the

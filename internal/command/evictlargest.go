@@ -116,8 +116,8 @@ func (s *Service) evictLargest() {
 			break
 		}
 		cl.executor.evictNow(CloseReasonMaxMemory)
-		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held", cl.all).Int64("all_held", m.Used()).
-			Int64("max-memory", s.options.MaxMemory).Msg("max-memory exceeded: evicting the largest connection")
+		cl.executor.Log(zerolog.WarnLevel).Stringer("peer", cl.executor.Peer()).Int64("held_bytes", cl.all).Int64("all_held_bytes", m.Used()).
+			Int64("max_memory_bytes", s.options.MaxMemory).Msg("max-memory exceeded: evicting the largest connection")
 		excess -= cl.all // an upper bound, because buffers are shared; a later pass evicts more if needed
 		evicted = append(evicted, cl.executor)
 	}

@@ -50,7 +50,7 @@ func (e *executor) logMissingCommand(inv *invocation) {
 	}
 	m.seen[pair] = true
 	e.Log(zerolog.WarnLevel).Str("command", name).Str("lib", library).Stringer("peer", e.Peer()).
-		Int("not_logged_before", suppressed).Msg("a client uses " + name + ", which conch does not have")
+		Int("not_logged_before", suppressed).Msg("a client uses a command that conch does not have")
 }
 
 // missingName is the name of a command that Redis has, in upper case and with its subcommand.

@@ -139,7 +139,7 @@ func (k *sink) reportDropped() {
 		return
 	}
 	log := zerolog.New(reporter{k}).With().Timestamp().Logger()
-	logAtAnyLevel(&log, zerolog.WarnLevel).Uint64("dropped", total-k.reported).Uint64("dropped-total", total).
+	logAtAnyLevel(&log, zerolog.WarnLevel).Uint64("dropped_lines", total-k.reported).Uint64("dropped_lines_total", total).
 		Msg("log lines were dropped: they could not be written fast enough, or not at all")
 }
 

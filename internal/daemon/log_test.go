@@ -68,8 +68,8 @@ func TestALogThatIsNotReadCountsDroppedLines(t *testing.T) {
 			written++
 		default:
 			assert.Equal(t, "warn", fields["level"])
-			told += fields["dropped"].(float64)
-			assert.InDelta(t, told, fields["dropped-total"], 0)
+			told += fields["dropped_lines"].(float64)
+			assert.InDelta(t, told, fields["dropped_lines_total"], 0)
 		}
 	}
 	assert.NotZero(t, told)
@@ -102,7 +102,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		fields := conchtest.Fields(t, line)
 		seen = append(seen, fields["message"])
-		if n, ok := fields["dropped"]; ok {
+		if n, ok := fields["dropped_lines"]; ok {
 			assert.InDelta(t, 1, n, 0)
 		}
 	}

@@ -107,7 +107,7 @@ const spareDescriptors = 32
 // without an error.
 func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections int) {
 	if need := uint64(connections) + spareDescriptors; known && limit < need {
-		log.Warn().Uint64("limit", limit).Uint64("needed", need).Int("max-connections", connections).
+		log.Warn().Uint64("descriptor_limit", limit).Uint64("descriptors_needed", need).Int("max-connections", connections).
 			Msg("the limit of open descriptors is too low for max-connections: raise it (ulimit -n) or lower max-connections")
 	}
 }

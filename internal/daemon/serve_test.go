@@ -248,7 +248,7 @@ func TestWarnDescriptors(t *testing.T) {
 	}{{1031, true, true}, {1032, true, false}, {0, false, false}, {1 << 63, true, false}} {
 		var out bytes.Buffer
 		warnDescriptors(zerolog.New(&out), c.limit, c.known, 1000)
-		assert.Equal(t, c.warned, strings.Contains(out.String(), `"needed":1032`), "%d: %s", c.limit, &out)
+		assert.Equal(t, c.warned, strings.Contains(out.String(), `"descriptors_needed":1032`), "%d: %s", c.limit, &out)
 	}
 	limit, known := descriptorLimit()
 	assert.True(t, known)

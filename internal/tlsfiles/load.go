@@ -126,20 +126,23 @@ func isCredential(name string) bool {
 	return folder != "" && filepath.Dir(name) == filepath.Clean(folder)
 }
 
-// logLoaded logs the certificate in force, as a warning if clients will reject it.
-func (l *loaded) logLoaded(log *zerolog.Logger, now time.Time, text string) {
+// MarshalZerologObject writes the certificate into a log line.
+func (l *loaded) MarshalZerologObject(e *zerolog.Event) {
+	e.Str("certificate", l.leaf.Subject.String()).Strs("hosts", hosts(l.leaf)).
+		Time("not_before", l.leaf.NotBefore).Time("not_after", l.leaf.NotAfter).Int("days_left", int(time.Until(l.leaf.NotAfter)/(24*time.Hour)))
+}
+
+// warn logs that clients refuse the certificate, or will within warnBefore.
+func (l *loaded) warn(log *zerolog.Logger, now time.Time) {
 	left := l.leaf.NotAfter.Sub(now)
-	level, warning := zerolog.InfoLevel, ""
 	switch {
 	case left <= 0:
-		level, warning = zerolog.WarnLevel, "; but it has expired, and clients will refuse it"
+		log.Warn().EmbedObject(l).Msg("the TLS certificate has expired, and clients refuse it: renew it; a changed file is reloaded")
 	case now.Before(l.leaf.NotBefore):
-		level, warning = zerolog.WarnLevel, "; but it is not valid yet, and clients will refuse it"
+		log.Warn().EmbedObject(l).Msg("the TLS certificate is not valid yet, and clients refuse it: check the clock of this machine")
 	case left <= warnBefore:
-		level, warning = zerolog.WarnLevel, "; but it ends within 30 days"
+		log.Warn().EmbedObject(l).Msg("the TLS certificate ends within 30 days: renew it; a changed file is reloaded")
 	}
-	log.WithLevel(level).Str("certificate", l.leaf.Subject.String()).Strs("hosts", hosts(l.leaf)).
-		Time("not_before", l.leaf.NotBefore).Time("not_after", l.leaf.NotAfter).Int("days_left", int(left/(24*time.Hour))).Msg(text + warning)
 }
 
 // hosts returns the host names and addresses of the certificate.

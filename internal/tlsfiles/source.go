@@ -57,7 +57,9 @@ func Open(f Files) (*Source, error) {
 // Follow logs the loaded certificate and reloads the files on changes until Close.
 func (s *Source) Follow(log zerolog.Logger) {
 	s.log = log
-	s.current.Load().logLoaded(&s.log, time.Now(), "the TLS certificate is loaded")
+	first := s.current.Load()
+	s.log.Info().EmbedObject(first).Msg("the TLS certificate is loaded")
+	first.warn(&s.log, time.Now())
 	var err error
 	if s.watcher, err = fsnotify.NewWatcher(); err != nil {
 		s.warnUnwatched(err)
@@ -115,7 +117,7 @@ func (s *Source) follow() {
 			due = nil
 			s.reload(false)
 		case <-daily.C:
-			s.warnOfEnd(time.Now())
+			s.current.Load().warn(&s.log, time.Now())
 		}
 	}
 }
@@ -139,19 +141,11 @@ func (s *Source) reload(requested bool) {
 		return
 	}
 	s.lastError = ""
-	text := "the TLS files are loaded anew: new connections get them"
-	if same {
-		text = "the TLS files are as they were"
-	}
 	s.current.Store(next)
-	next.logLoaded(&s.log, time.Now(), text)
-}
-
-// warnOfEnd warns of a certificate that ends soon, or that has ended.
-func (s *Source) warnOfEnd(now time.Time) {
-	leaf := s.current.Load().leaf
-	if left := leaf.NotAfter.Sub(now); left <= warnBefore {
-		s.log.Warn().Str("certificate", leaf.Subject.String()).Time("not_after", leaf.NotAfter).Int("days_left", int(left/(24*time.Hour))).
-			Msg("the TLS certificate ends within 30 days, or has ended: renew it; a changed file is reloaded")
+	if same {
+		s.log.Info().EmbedObject(next).Msg("the TLS files are as they were")
+	} else {
+		s.log.Info().EmbedObject(next).Msg("the TLS files are loaded anew: new connections get them")
 	}
+	next.warn(&s.log, time.Now())
 }

@@ -145,6 +145,8 @@ const (
 	atStart   = "the TLS certificate is loaded"
 	anew      = "the TLS files are loaded anew: new connections get them"
 	unchanged = "the TLS files are as they were"
+	expired   = "the TLS certificate has expired, and clients refuse it: renew it; a changed file is reloaded"
+	endsSoon  = "the TLS certificate ends within 30 days: renew it; a changed file is reloaded"
 	unusable  = "the TLS files cannot be used; what was loaded before stays in force"
 )
 
@@ -250,15 +252,16 @@ func TestACertificateThatClientsWillRefuse(t *testing.T) {
 	f := Files{}
 	f.Cert, f.Key = a.Issue(t, "old", time.Now().Add(-25*time.Hour)).Write(t, folder)
 	l := follow(t, f)
-	line := l.expect(atStart + "; but it has expired, and clients will refuse it")
+	l.expect(atStart)
+	line := l.expect(expired)
 	assert.Equal(t, "warn", line["level"])
 	assert.EqualValues(t, -1, line["days_left"])
 	assert.Equal(t, "old", l.inForce(), "it is served all the same")
 
 	first, err := f.load()
 	require.NoError(t, err)
-	first.logLoaded(&l.Source.log, first.leaf.NotBefore.Add(-time.Hour), atStart)
-	l.expect(atStart + "; but it is not valid yet, and clients will refuse it")
+	first.warn(&l.Source.log, first.leaf.NotBefore.Add(-time.Hour))
+	l.expect("the TLS certificate is not valid yet, and clients refuse it: check the clock of this machine")
 }
 
 // Within 30 days of its end, a certificate is a warning at the start and on each day.
@@ -283,14 +286,16 @@ func TestACertificateThatEndsSoon(t *testing.T) {
 			require.Len(t, l.log, 1)
 			line := <-l.log
 			assert.Equal(t, "warn", line["level"])
-			assert.Equal(t, "the TLS certificate ends within 30 days, or has ended: renew it; a changed file is reloaded", line["message"])
+			assert.Equal(t, map[bool]string{true: endsSoon, false: expired}[day >= 0], line["message"])
 			assert.InDelta(t, day, line["days_left"], 1)
 		}
 	})
 	a, folder := conchtest.NewAuthority(t), t.TempDir()
 	f := Files{}
 	f.Cert, f.Key = a.Issue(t, "late", time.Now().Add(29*24*time.Hour)).Write(t, folder)
-	assert.Equal(t, "warn", follow(t, f).expect(atStart + "; but it ends within 30 days")["level"])
+	l := follow(t, f)
+	l.expect(atStart)
+	assert.Equal(t, "warn", l.expect(endsSoon)["level"])
 }
 
 // systemd from 254 on makes a credential readable by its group.

@@ -166,9 +166,8 @@ func TestANewCertificateIsNoticed(t *testing.T) {
 	s.authority.Issue(t, "third", time.Now().Add(-time.Hour)).Write(t, s.folder)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
 	for {
-		if line := s.awaitLog("certificate"); line["certificate"] == "CN=third" {
-			assert.Equal(t, "warn", line["level"])
-			assert.Contains(t, line["message"], "it has expired")
+		if line := s.awaitLog("certificate"); line["certificate"] == "CN=third" && line["level"] == "warn" {
+			assert.Contains(t, line["message"], "has expired")
 			break
 		}
 	}
