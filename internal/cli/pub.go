@@ -32,9 +32,9 @@ conch pub orders < rest.jsonl             what is left of it
 conch pub ends with 0 when the server has acknowledged all. When something is not acknowledged, because the server has
 refused it or the connection broke, nothing more is published. What was on its way then may have been published or not;
 it is not sent again, but written, in order, to the file of --unacked, and behind it the rest of the input. Without that
-file, what was on its way is written to standard error, and the rest of the input is not read. When there is no server,
-or it requires a password, the file gets the whole input, which is read to its end, and the status is 1. A line may have
-512 MiB at most; a longer one, and all behind it, is not published, but written to the file.
+file, what was on its way is written to standard error, each line up to 64 KiB, and the rest of the input is not read.
+When there is no server, or it requires a password, the file gets the whole input, which is read to its end, and the
+status is 1. A line may have 512 MiB at most; a longer one, and all behind it, is not published, but written to the file.
 
 `
 

@@ -86,6 +86,9 @@ func (s *publishRun) finish(why error, rest *unackedFile) error {
 	}
 	if rest.count > 0 {
 		where := "written above"
+		if rest.cut {
+			where += ", long lines cut (--unacked FILE keeps them whole)"
+		}
 		switch {
 		case rest.file != nil:
 			where = "in " + rest.file.Name()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
 
@@ -265,6 +266,23 @@ func TestPubKeepsInputThatWasRead(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, test.rest, string(rest))
 	}
+}
+
+// Standard error gets the beginning of a line that the server refuses for its length, and its length. A file has it whole.
+func TestPubCutsALongLineOnStandardError(t *testing.T) {
+	s := conchtest.Start(t, server.Options{Limits: protocol.Limits{Message: 100 << 10}})
+	long := strings.Repeat("x", 200<<10)
+	var out, stderr bytes.Buffer
+	assert.Equal(t, statusUnacked, run([]string{"conch", "pub", "-u", s.Addr, "news"}, nothing, strings.NewReader(long), &out, &stderr, nil))
+	line, rest, _ := strings.Cut(stderr.String(), "\n")
+	assert.Equal(t, long[:64<<10]+"... (204800 bytes)", line)
+	assert.Contains(t, rest, "1 message, written above, long lines cut (--unacked FILE keeps them whole); the rest of the input is not read; ")
+
+	file := filepath.Join(t.TempDir(), "rest")
+	assert.Equal(t, statusUnacked, run([]string{"conch", "pub", "-u", s.Addr, "--unacked", file, "news"}, nothing, strings.NewReader(long), &out, &stderr, nil))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, long+"\n", string(text))
 }
 
 // A closed pipe on standard output does not end publishing.

@@ -17,6 +17,7 @@ type unackedFile struct {
 	out    *bufio.Writer
 	shown  bool // standard error is a terminal: escape control bytes
 	count  int
+	cut    bool // a line on standard error is not whole
 	within bool // addRaw is inside a line
 	buffer []byte
 }
@@ -34,7 +35,14 @@ func openUnackedFile(name string, stderr io.Writer) (*unackedFile, error) {
 	return &unackedFile{file: file, out: bufio.NewWriter(file)}, nil
 }
 
+// maxShown bounds a line on standard error: a message may have 512 MiB. A file gets every line whole.
+const maxShown = 64 << 10
+
 func (l *unackedFile) add(line []byte) {
+	if l.file == nil && len(line) > maxShown {
+		l.cut = true
+		line = fmt.Appendf(bytes.Clone(line[:maxShown]), "... (%d bytes)", len(line))
+	}
 	if l.count++; l.shown {
 		l.buffer = protocol.EscapeMessage(l.buffer[:0], line)
 		line = l.buffer
