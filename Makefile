@@ -64,7 +64,7 @@ bench: ## benchmarks, with allocations
 bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
 	cd test/bench && go run ./peers $(ARGS)
 
-bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="-server conch -scenario 1"; see docs/performance.md
+bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="--servers conch --only 1"; see docs/performance.md
 	cd test/bench && go run ./stalls $(ARGS)
 
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md

@@ -73,8 +73,8 @@ func (c *contest) play(ctx context.Context, o command.Options, where servers.Env
 func parse(args []string, stderr io.Writer) (command.Options, error) {
 	o := command.Options{
 		Duration: time.Second, DurationUsage: "measured part of each load",
-		Servers: "conch,redis", ServersUsage: "servers to publish to; valkey is one that there may be",
-		Shortest: 100 * time.Millisecond, ShortestWhy: "what starts and ends with a load would show",
+		Selection: command.Selection{Servers: "conch,redis", ServersUsage: "servers to publish to; valkey is one that there may be"},
+		Shortest:  100 * time.Millisecond, ShortestWhy: "what starts and ends with a load would show",
 	}
 	if err := o.Parse("clients", args, stderr); err != nil {
 		return o, err

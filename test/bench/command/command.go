@@ -29,39 +29,62 @@ func Main(name string, run func(ctx context.Context, args []string, stdout, stde
 	os.Exit(status)
 }
 
-// Options are the options of a comparison. Before Parse, they are its defaults.
+// Selection is what to measure. Before Parse, it has the defaults.
+type Selection struct {
+	Only         string // scenarios, parted by commas; empty: all
+	Servers      string
+	Conch        string // binary; empty: the tree is built
+	List         bool
+	ServersUsage string // the usage of --servers
+}
+
+// Parse reads the flags of a comparison that has no others.
+func (s *Selection) Parse(name string, args []string, stderr io.Writer) error {
+	return parse(s.flags(name, stderr), args)
+}
+
+func (s *Selection) flags(name string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.Only, "only", "", "scenarios to run, by the names of --list, parted by commas")
+	flags.StringVar(&s.Servers, "servers", s.Servers, s.ServersUsage)
+	flags.StringVar(&s.Conch, "conch", "", "take this `binary` of conch instead of building the tree")
+	flags.BoolVar(&s.List, "list", false, "list the scenarios and exit")
+	return flags
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
+	return nil
+}
+
+// Options are the options of a comparison that is measured in rounds. Before Parse, they are its defaults.
 type Options struct {
+	Selection
 	Rounds        int
 	Duration      time.Duration // of the measured part of each load
-	Only          string        // scenarios, parted by commas; empty: all
-	Servers       string
-	Conch         string // binary; empty: the tree is built
-	List          bool
 	JSON, Doc     string
 	DurationUsage string        // the usage of --duration
-	ServersUsage  string        // the usage of --servers
 	Shortest      time.Duration // that --duration may be
 	ShortestWhy   string
 }
 
 // Parse reads the flags of a comparison.
 func (o *Options) Parse(name string, args []string, stderr io.Writer) error {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := o.flags(name, stderr)
 	flags.IntVar(&o.Rounds, "rounds", 5, "how often everything is measured; the medians count")
 	flags.DurationVar(&o.Duration, "duration", o.Duration, o.DurationUsage)
-	flags.StringVar(&o.Only, "only", "", "scenarios to run, by the names of --list, parted by commas")
-	flags.StringVar(&o.Servers, "servers", o.Servers, o.ServersUsage)
-	flags.StringVar(&o.Conch, "conch", "", "take this `binary` of conch instead of building the tree")
-	flags.BoolVar(&o.List, "list", false, "list the scenarios and exit")
 	flags.StringVar(&o.JSON, "json", "", "write all outcomes to this `file`")
 	flags.StringVar(&o.Doc, "doc", "", "rewrite the section of this `document` that a run writes, and the plots beside it")
-	if err := flags.Parse(args); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("%q is no flag", flags.Arg(0))
 	case o.Rounds < 1:
 		return errors.New("--rounds is at least 1")
 	case o.Duration < o.Shortest:
@@ -85,4 +108,14 @@ func Chosen[S any](all []S, name func(S) string, only string) (some []S, err err
 		some = append(some, all[i])
 	}
 	return some, nil
+}
+
+// RaiseFileLimit allows as many open files as the system lets us, to this program and to those that it starts.
+func RaiseFileLimit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }

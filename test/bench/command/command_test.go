@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 		{[]string{"--duration", "1ms"}, "--duration is at least 200ms: ticks"},
 		{[]string{"--doc", "x", "--only", "a"}, "--doc needs all scenarios: the section is written as a whole"},
 	} {
-		o := Options{Duration: time.Second, Servers: "conch", Shortest: 200 * time.Millisecond, ShortestWhy: "ticks"}
+		o := Options{Duration: time.Second, Shortest: 200 * time.Millisecond, ShortestWhy: "ticks"}
 		err := o.Parse("test", c.args, io.Discard)
 		if c.want == "" {
 			assert.NoError(t, err)
@@ -28,6 +28,14 @@ func TestParse(t *testing.T) {
 		}
 		assert.EqualError(t, err, c.want)
 	}
+}
+
+func TestSelection(t *testing.T) {
+	s := Selection{Servers: "conch,redis"}
+	assert.NoError(t, s.Parse("test", []string{"--only", "a,b", "--conch", "file", "--list"}, io.Discard))
+	assert.Equal(t, Selection{Only: "a,b", Servers: "conch,redis", Conch: "file", List: true}, s)
+	assert.EqualError(t, s.Parse("test", []string{"x"}, io.Discard), `"x" is no flag`)
+	assert.Error(t, s.Parse("test", []string{"--rounds", "3"}, io.Discard), "a comparison without rounds")
 }
 
 func TestChosen(t *testing.T) {

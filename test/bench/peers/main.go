@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/test/bench/command"
@@ -41,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if c.scenarios, err = chosen(o.Only); err != nil {
 		return err
 	}
-	if err := raiseFileLimit(); err != nil {
+	if err := command.RaiseFileLimit(); err != nil {
 		return err
 	}
 	if c.servers, err = servers.Prepare(ctx, o.Servers, o.Conch, stderr); err != nil {
@@ -81,8 +80,8 @@ const defaultDuration = 2 * time.Second
 func parse(args []string, stderr io.Writer) (command.Options, error) {
 	o := command.Options{
 		Duration: defaultDuration, DurationUsage: "measured part of each load; paced ones take three times that",
-		Servers: "conch,redis,valkey,nats", ServersUsage: "servers to compare; the relay is always there",
-		Shortest: 200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
+		Selection: command.Selection{Servers: "conch,redis,valkey,nats", ServersUsage: "servers to compare; the relay is always there"},
+		Shortest:  200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
 	}
 	return o, o.Parse("peers", args, stderr)
 }
@@ -90,16 +89,6 @@ func parse(args []string, stderr io.Writer) (command.Options, error) {
 // chosen are the scenarios of a list of names, or all.
 func chosen(only string) ([]scenario, error) {
 	return command.Chosen(scenarios, func(s scenario) string { return s.name }, only)
-}
-
-// raiseFileLimit allows as many open files as the system lets us, to this program and to those that it starts.
-func raiseFileLimit() error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = limit.Max
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
 // save writes all there is as JSON.

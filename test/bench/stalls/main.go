@@ -6,58 +6,37 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/conchmq/conch/internal/attack"
+	"github.com/conchmq/conch/test/bench/command"
 	"github.com/conchmq/conch/test/bench/servers"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := 0
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) { // the flags have been printed
-			fmt.Fprintln(os.Stderr, "stalls:", err)
-		}
-		status = 1
-	}
-	stop()
-	os.Exit(status)
-}
-
-// options are what the command line says.
-type options struct {
-	servers, only, binary string
-	list                  bool
-}
+func main() { command.Main("stalls", run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
-	some, err := chosen(o.only)
+	some, err := chosen(o.Only)
 	if err != nil {
 		return err
 	}
-	if o.list {
+	if o.List {
 		for _, s := range some {
 			fmt.Fprintf(stdout, "%-16s %s\n", s.Name, s.Title)
 		}
 		return nil
 	}
-	if err := raiseFileLimit(); err != nil {
+	if err := command.RaiseFileLimit(); err != nil {
 		return err
 	}
-	there, err := servers.Prepare(ctx, o.servers, o.binary, stderr)
+	there, err := servers.Prepare(ctx, o.Servers, o.Conch, stderr)
 	if err != nil {
 		return err
 	}
@@ -65,23 +44,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	runtime.GOMAXPROCS(4 * runtime.NumCPU())
 	fmt.Fprintln(stdout, servers.Look(ctx, there).Machine())
 	fmt.Fprintln(stdout)
-	return measureAll(ctx, some, strings.Split(o.servers, ","), stdout)
+	return measureAll(ctx, some, strings.Split(o.Servers, ","), stdout)
 }
 
-func parse(args []string, stderr io.Writer) (o options, err error) {
-	flags := flag.NewFlagSet("stalls", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&o.servers, "server", "conch,redis", "servers to attack: conch, redis, or both")
-	flags.StringVar(&o.only, "scenario", "", "scenarios to run, by the names of --list or the numbers of points, parted by commas")
-	flags.StringVar(&o.binary, "binary", "", "take this `binary` of conch instead of building the tree")
-	flags.BoolVar(&o.list, "list", false, "list the scenarios and exit")
-	if err := flags.Parse(args); err != nil {
+func parse(args []string, stderr io.Writer) (command.Selection, error) {
+	o := command.Selection{Servers: "conch,redis", ServersUsage: "servers to attack: conch, redis, or both"}
+	if err := o.Parse("stalls", args, stderr); err != nil {
 		return o, err
 	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
-	}
-	for name := range strings.SplitSeq(o.servers, ",") {
+	for name := range strings.SplitSeq(o.Servers, ",") {
 		if name != servers.Conch && name != redis {
 			return o, fmt.Errorf("there is no server %q: conch, redis, or both parted by a comma", name)
 		}
@@ -89,7 +60,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	return o, nil
 }
 
-// chosen are the scenarios of a list of names, or all.
+// chosen are the scenarios of a list of names, or all. The number of a point names several.
 func chosen(only string) (some []attack.Scenario, err error) {
 	if only == "" {
 		return attack.Scenarios(), nil
@@ -102,14 +73,4 @@ func chosen(only string) (some []attack.Scenario, err error) {
 		some = append(some, found...)
 	}
 	return some, nil
-}
-
-// raiseFileLimit allows as many open files as the system lets us, to this program and to those that it starts.
-func raiseFileLimit() error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = limit.Max
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }

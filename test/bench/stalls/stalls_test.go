@@ -17,8 +17,8 @@ func TestCommandLine(t *testing.T) {
 		wrong    string
 	}{
 		{"an argument", []string{"all"}, `"all" is no flag`},
-		{"a server that is not attacked", []string{"-server", "nats"}, `there is no server "nats": conch, redis, or both parted by a comma`},
-		{"an unknown scenario", []string{"-scenario", "1,99"}, `there is no scenario "99"; --list shows them`},
+		{"a server that is not attacked", []string{"--servers", "nats"}, `there is no server "nats": conch, redis, or both parted by a comma`},
+		{"an unknown scenario", []string{"--only", "1,99"}, `there is no scenario "99"; --list shows them`},
 	}
 	for _, test := range tests {
 		assert.EqualError(t, run(t.Context(), test.args, io.Discard, io.Discard), test.wrong, test.sentence)
