@@ -26,22 +26,19 @@ PowerShell    conch completion powershell > conch.ps1       and ". ./conch.ps1" 
 func (e *Env) completionCommand(c *cli.Command) {
 	e.prepare(c)
 	c.Hidden, c.Usage, c.ArgsUsage, c.Description = false, "print a completion script", strings.Join(shells, "|"), completionText
-	c.Commands, c.ShellComplete = nil, e.complete(words(shells...))
+	c.Commands, c.ShellComplete = nil, e.complete(func(context.Context, string) []string { return shells })
 	c.Action = func(_ context.Context, cmd *cli.Command) error {
-		shell := cmd.Args().First()
-		if cmd.NArg() != 1 || !slices.Contains(shells, shell) {
+		script, err := scripts.ReadFile("completion/conch." + cmd.Args().First())
+		if cmd.NArg() != 1 || err != nil {
 			return usageErr("completion", "expected the name of a shell: bash, zsh, fish or powershell, not %q", cmd.Args().Slice())
 		}
-		script, err := scripts.ReadFile("completion/conch." + shell)
 		_, _ = cmd.Root().Writer.Write(script) // Run has its error
-		return err
+		return nil
 	}
 }
 
 // candidates are the values that may stand at the cursor, where word is.
 type candidates func(ctx context.Context, word string) []string
-
-func words(all ...string) candidates { return func(context.Context, string) []string { return all } }
 
 // completeVariable has the word at the cursor when a script requests candidates.
 const completeVariable = "CONCH_COMPLETE"
@@ -64,7 +61,7 @@ func (e *Env) complete(arguments candidates) cli.ShellCompleteFunc {
 		var found []string
 		switch f := flagNamed(flags, last); {
 		case strings.HasPrefix(last, "-") && f != nil && (lead != "" || !valueOf(f).alone):
-			for _, choice := range valueOf(f).choices(ctx, strings.TrimPrefix(word, lead)) {
+			for _, choice := range valueOf(f).choices {
 				found = append(found, lead+choice)
 			}
 		case strings.HasPrefix(word, "-") && !slices.Contains(args, "--"):

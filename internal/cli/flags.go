@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 type value struct {
 	set         func(text string) error
 	placeholder string // of the text; empty: the flag takes none
-	choices     candidates
+	choices     []string
 	alone       bool  // the flag may stand without a text
 	err         error // of set, with its type: the library makes a text of it
 }
@@ -36,23 +35,21 @@ func anyText(text string) (string, error) { return text, nil }
 
 // option makes a flag. Its name may have a letter, as in "url,u"; fallback is the default that the help shows.
 func option(name, placeholder, usage, fallback string, set func(string) error, choices ...string) *cli.GenericFlag {
-	name, letter, _ := strings.Cut(name, ",")
-	v := &value{set: set, placeholder: placeholder, choices: words(choices...), alone: placeholder == ""}
-	f := &cli.GenericFlag{Name: name, Usage: usage, DefaultText: fallback, Value: v}
-	if letter != "" {
-		f.Aliases = []string{letter}
-	}
+	names := strings.Split(name, ",")
+	v := &value{set: set, placeholder: placeholder, choices: choices, alone: placeholder == ""}
+	f := &cli.GenericFlag{Name: names[0], Aliases: names[1:], Usage: usage, DefaultText: fallback, Value: v}
 	f.SetStringer(func(cli.Flag) string {
-		flag := cli.FlagNamePrefixer(f.Names(), "")
+		line := cli.FlagNamePrefixer(f.Names(), "")
 		if v.alone && placeholder != "" {
-			flag += "=" + placeholder // after a blank, it would be an argument
+			line += "=" + placeholder // after a blank, it would be an argument
 		} else if placeholder != "" {
-			flag += " " + placeholder
+			line += " " + placeholder
 		}
+		line += "\t" + usage
 		if fallback != "" {
-			usage += " (default: " + fallback + ")"
+			line += " (default: " + fallback + ")"
 		}
-		return cli.FlagEnvHinter(f.GetEnvVars(), flag+"\t"+usage)
+		return cli.FlagEnvHinter(f.GetEnvVars(), line)
 	})
 	return f
 }
@@ -62,22 +59,19 @@ func toggle(name, usage string, field *bool) *cli.GenericFlag {
 	return option(name, "", usage, "", parsed(field, config.ParseBool))
 }
 
-// variable is an environment variable as a source of a flag. An empty one counts as unset.
+// variable is the library's source of a flag, but for the environment that it reads. An empty variable counts as unset.
 type variable struct {
-	name   string
+	cli.ValueSource
+	cli.EnvValueSource
 	lookup config.Lookup
 }
 
-// Lookup, IsFromEnv, Key, String and GoString implement cli.ValueSource.
-func (v variable) Lookup() (string, bool) { text, _ := v.lookup(v.name); return text, text != "" }
-func (v variable) IsFromEnv() bool        { return true }
-func (v variable) Key() string            { return v.name }
-func (v variable) String() string         { return "env " + v.name }
-func (v variable) GoString() string       { return v.name }
+func (v variable) Lookup() (string, bool) { text, _ := v.lookup(v.Key()); return text, text != "" }
 
 // orVariable has a flag read from the environment too.
 func (e *Env) orVariable(f *cli.GenericFlag) *cli.GenericFlag {
-	f.Sources = cli.NewValueSourceChain(variable{config.EnvName(f.Name), e.LookupEnv})
+	source := cli.EnvVar(config.EnvName(f.Name))
+	f.Sources = cli.NewValueSourceChain(variable{source, source.(cli.EnvValueSource), e.LookupEnv})
 	return f
 }
 
@@ -109,21 +103,19 @@ func (e *Env) explainUsage(_ context.Context, cmd *cli.Command, err error, _ boo
 		}
 		return usageErr(cmd.Name, "unknown flag %s%s", config.QuoteIfNeeded(typed), hint)
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: "); ok {
-		if f := flagNamed(cmd.Flags, name); f != nil {
-			return usageErr(cmd.Name, "flag --%s needs a value: --%[1]s %s", f.Names()[0], valueOf(f).placeholder)
-		}
+	name, isBare := strings.CutPrefix(err.Error(), "flag needs an argument: ")
+	if f := flagNamed(cmd.Flags, name); isBare && f != nil {
+		return usageErr(cmd.Name, "flag --%s needs a value: --%[1]s %s", f.Names()[0], valueOf(f).placeholder)
 	}
-	return usageErr(cmd.Name, "%w", errors.New(err.Error()))
+	return usageErr(cmd.Name, "%w", err)
 }
 
 // flagNamed finds the flag that a word of the line names, with or without dashes.
 func flagNamed(flags []cli.Flag, word string) cli.Flag {
+	word = strings.TrimLeft(word, "-")
 	for _, f := range flags {
-		for _, name := range f.Names() {
-			if word = strings.TrimLeft(word, "-"); name == word {
-				return f
-			}
+		if slices.Contains(f.Names(), word) {
+			return f
 		}
 	}
 	return nil
@@ -134,5 +126,5 @@ func valueOf(f cli.Flag) *value {
 	if g, ok := f.(*cli.GenericFlag); ok {
 		return g.Value.(*value)
 	}
-	return &value{alone: true, choices: words()}
+	return &value{alone: true}
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -55,7 +56,7 @@ func ProcessEnv(version string) *Env {
 
 // Run is the program; it returns the exit status. It touches nothing of the process but e, so that tests can run it.
 func Run(e *Env) int {
-	out := &output{w: e.Stdout}
+	out := bufio.NewWriter(e.Stdout) // it keeps the first error, because the library drops errors
 	root := newRoot(e, out)
 	var unknown error
 	root.CommandNotFound = func(ctx context.Context, _ *cli.Command, name string) { // of help; it cannot return an error
@@ -67,19 +68,7 @@ func Run(e *Env) int {
 	if f := new(exitError); err != nil && !errors.As(err, &f) && strings.HasPrefix(err.Error(), "flag ") {
 		err = usageErr("", "%w", err) // of conch help, which the library makes
 	}
-	return report(cmp.Or(err, unknown, unlessClosed(out.err)), e.Stderr)
-}
-
-// output is standard output for texts of a known length. It keeps the first error, because the library drops errors.
-type output struct {
-	w   io.Writer
-	err error
-}
-
-func (o *output) Write(text []byte) (int, error) {
-	n, err := o.w.Write(text)
-	o.err = cmp.Or(o.err, err)
-	return n, err //nolint:wrapcheck // for the library
+	return report(cmp.Or(err, unknown, unlessClosed(out.Flush())), e.Stderr)
 }
 
 // exitStatus maps the errors of the daemon to exit statuses. A panic and a second signal are in the log already.
