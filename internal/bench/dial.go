@@ -120,7 +120,7 @@ func (c *dialer) expectLine(want string) error {
 	case err != nil:
 		return fmt.Errorf("no %q: %w", want, err)
 	case strings.HasPrefix(text, "-"), strings.HasPrefix(text, "ERR "):
-		return fmt.Errorf("the server says: %s", text)
+		return fmt.Errorf("the server replied: %s", text)
 	case !strings.HasPrefix(text, want):
 		return fmt.Errorf("it sent %.80q where %q was due", text, want)
 	}

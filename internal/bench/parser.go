@@ -217,7 +217,7 @@ func (p *parser) handleStray(b []byte) (int, error) {
 	text := strings.TrimSpace(string(b[:max(end, 0)]))
 	switch {
 	case strings.HasPrefix(text, "-"), strings.HasPrefix(text, "ERR "):
-		return 0, fmt.Errorf("the server says: %s", text)
+		return 0, fmt.Errorf("the server replied: %s", text)
 	case p.dialect == NATS && text == "PING":
 		p.pings++
 		return end + 1, nil

@@ -194,10 +194,10 @@ func TestParserStrays(t *testing.T) {
 		text, want string // want is the error; empty: the line is skipped
 		pings      int
 	}{
-		{RESP2, "-ERR max clients\r\n", "the server says: -ERR max clients", 0},
-		{RESP3, "-ERR you are too slow\r\n", "the server says: -ERR you are too slow", 0},
-		{Line, "ERR too slow\n", "the server says: ERR too slow", 0},
-		{NATS, "-ERR 'Slow Consumer'\r\n", "the server says: -ERR 'Slow Consumer'", 0},
+		{RESP2, "-ERR max clients\r\n", "the server replied: -ERR max clients", 0},
+		{RESP3, "-ERR you are too slow\r\n", "the server replied: -ERR you are too slow", 0},
+		{Line, "ERR too slow\n", "the server replied: ERR too slow", 0},
+		{NATS, "-ERR 'Slow Consumer'\r\n", "the server replied: -ERR 'Slow Consumer'", 0},
 		{NATS, "PING\r\n", "", 1},
 		{NATS, "PING\r\nPING\r\n", "", 2},
 		{NATS, "INFO {\"x\":1}\r\n", "", 0},
@@ -237,13 +237,13 @@ func TestReplies(t *testing.T) {
 		err     string
 	}{
 		{RESP2, ":1\r\n:100\r\n:", 10, answers{replies: 2}, ""},
-		{RESP2, ":1\r\n-ERR no\r\n", 13, answers{replies: 1}, "the server says: -ERR no"},
-		{RESP3, "+OK\r\n", 5, answers{}, "the server says: +OK"},
+		{RESP2, ":1\r\n-ERR no\r\n", 13, answers{replies: 1}, "the server replied: -ERR no"},
+		{RESP3, "+OK\r\n", 5, answers{}, "the server replied: +OK"},
 		{Line, "OK PUB bench:0\nOK PUB", 15, answers{replies: 1}, ""},
-		{Line, "ERR no\n", 7, answers{}, "the server says: ERR no"},
+		{Line, "ERR no\n", 7, answers{}, "the server replied: ERR no"},
 		{NATS, "PING\r\nINFO {}\r\nPING\r\n", 21, answers{pings: 2}, ""},
-		{NATS, "-ERR 'no'\r\n", 11, answers{}, "the server says: -ERR 'no'"},
-		{Raw, ":1\r\n", 4, answers{}, "the server says: :1"},
+		{NATS, "-ERR 'no'\r\n", 11, answers{}, "the server replied: -ERR 'no'"},
+		{Raw, ":1\r\n", 4, answers{}, "the server replied: :1"},
 		{RESP2, "", 0, answers{}, ""},
 		{RESP2, strings.Repeat(":", maxStray+1), 0, answers{}, "a reply does not end"},
 	} {

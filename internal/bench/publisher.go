@@ -212,7 +212,7 @@ func replies(d Dialect, b []byte) (used int, a answers, err error) {
 			a.pings++
 		case d == NATS && (bytes.HasPrefix(line, []byte("INFO ")) || bytes.HasPrefix(line, []byte("+OK"))):
 		default:
-			return used, a, fmt.Errorf("the server says: %s", bytes.TrimSpace(line[:min(len(line), 200)]))
+			return used, a, fmt.Errorf("the server replied: %s", bytes.TrimSpace(line[:min(len(line), 200)]))
 		}
 	}
 }

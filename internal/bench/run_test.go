@@ -181,7 +181,7 @@ func TestRunEndsOnABrokenServer(t *testing.T) {
 			}
 			return [][]byte{frame}
 		}},
-		{"an error", "the server says: -ERR tired", func(n int, frame []byte) [][]byte {
+		{"an error", "the server replied: -ERR tired", func(n int, frame []byte) [][]byte {
 			if n == 9 {
 				return [][]byte{[]byte("-ERR tired\r\n")}
 			}

@@ -31,7 +31,7 @@ func TestWrongUse(t *testing.T) {
 		{"help nosuch", "unknown subcommand nosuch; see conch --help"},
 		{"help serev", "unknown subcommand serev (did you mean serve?); see conch --help"},
 		{"--help serev", "unknown subcommand serev (did you mean serve?); see conch --help"},
-		{"help --x", "flag provided but not defined: -x; see conch --help"},
+		{"help --x", "unknown flag --x; see conch --help"},
 		{"version --x", "version: unknown flag --x; see conch version --help"},
 		{"man nosuch", `man: no manual page for "nosuch"; conch help lists the subcommands; see conch man --help`},
 		{"7777", "7777 is only a port (did you mean :7777?)" + usage},

@@ -186,7 +186,7 @@ func (o *benchOptions) explain(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("bench: no server listens on %s; start a server first, e.g. conch %[1]s", o.load.Address)
 	case strings.Contains(err.Error(), "NOAUTH "): // a text: the generator has no errors of the server
-		return fmt.Errorf("bench: %w; %s", err, passwordHint)
+		return fmt.Errorf("bench: the server at %s requires a password (NOAUTH); %s", o.load.Address, passwordHint)
 	}
 	return fmt.Errorf("bench: %w", err)
 }

@@ -140,7 +140,7 @@ func TestDoWithAPassword(t *testing.T) {
 		status, out, log := do(p.Address, command...)
 		assert.Equal(t, statusFailure, status)
 		assert.Empty(t, out)
-		assert.Regexp(t, `^conch: `+command[0]+`: NOAUTH .*; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, log)
+		assert.Regexp(t, `^conch: `+command[0]+`: the server at .* requires a password \(NOAUTH\); give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, log)
 		status, _, log = do("conch://:open%20sesame@"+p.Address, command...)
 		assert.Equal(t, statusOK, status, log)
 		status, _, log = do("conch://:wrong@"+p.Address, command...)

@@ -105,7 +105,7 @@ func explainDialError(name string, o client.Options, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: no server listens on %s; start one, or give its address with --url", name, o.Addr)
 	case errors.As(err, &refusal) && refusal.Code == client.CodeNoAuth:
-		return fmt.Errorf("%s: %w; %s", name, err, passwordHint)
+		return fmt.Errorf("%s: the server at %s requires a password (NOAUTH); %s", name, o.Addr, passwordHint)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

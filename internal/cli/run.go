@@ -66,7 +66,7 @@ func Run(e *Env) int {
 	}
 	err := root.Run(context.Background(), e.Args)
 	if f := new(exitError); err != nil && !errors.As(err, &f) && strings.HasPrefix(err.Error(), "flag ") {
-		err = usageErr("", "%w", err) // of conch help, which the library makes
+		err = e.explainUsage(context.Background(), &cli.Command{}, err, false) // of conch help, which the library makes
 	}
 	return report(cmp.Or(err, unknown, unlessClosed(out.Flush())), e.Stderr)
 }

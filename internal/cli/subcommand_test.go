@@ -207,7 +207,7 @@ func TestPasswordAndTLS(t *testing.T) {
 	assert.Equal(t, "published 1 message, 0 receivers\n", text)
 	status, text = try(args...)
 	assert.Equal(t, statusFailure, status)
-	assert.Regexp(t, `NOAUTH .*; give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, text)
+	assert.Regexp(t, `requires a password \(NOAUTH\); give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, text)
 	conchtest.WriteFile(t, folder+"/password", []byte("close sesame"))
 	status, text = try(append(args, "--password-file", folder+"/password")...)
 	assert.Equal(t, statusFailure, status)
