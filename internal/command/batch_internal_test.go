@@ -14,7 +14,7 @@ func TestABatchIsBounded(t *testing.T) {
 	r := &newPipe(t, newService(t, Options{})).Reader
 	in := outbox.NewBuffer(nil, 64<<10)
 	copy(in.Bytes, strings.Repeat("a\n", 32<<10))
-	b := newBatch(r.sub, in, 0, len(in.Bytes))
+	b := newBatch(&r.sub, in, 0, len(in.Bytes))
 	assert.Equal(t, CloseReasonNone, r.parse(b))
 	assert.Len(t, b.calls, maxOthers)
 	assert.True(t, r.moreBuffered, "the rest is taken without another read")

@@ -43,8 +43,8 @@ type Conn struct {
 	service     *Service
 	transport   Transport
 	id          int64
-	sub         *broker.Subscriber
-	connectedAt time.Duration // by uptime
+	sub         broker.Subscriber // here, not behind a pointer: 160 bytes of an idle connection
+	connectedAt time.Duration     // by uptime
 	// certName is the user that the client's certificate names; set before the first submit.
 	certName string
 	// reason is a CloseReason; the first one stays.
@@ -84,8 +84,8 @@ func (c *Conn) Init(s *Service, t Transport) {
 	c.Reader.parser = *protocol.NewReader(s.options.Limits)
 	c.lastReadAt.Store(int64(c.connectedAt))
 	c.outbox.Init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.Counts.messages)
-	c.window.init(&c.outbox)
-	c.sub = broker.NewSubscriber(&c.executor)
+	c.window.init()
+	c.sub.Init(&c.executor)
 }
 
 // Reason is why the connection ends, CloseReasonNone if it does not.
@@ -148,7 +148,7 @@ func (r *Reader) Leave() {
 	r.releaseReader()
 	for more := true; more; {
 		done := make(leaveApplied)
-		batch := &broker.Batch{From: r.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: done}
+		batch := &broker.Batch{From: &r.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: done}
 		more = false
 		// After a stop of the core nothing is queued any more: there is nothing to leave.
 		if r.service.core.Submit(batch) {
@@ -186,7 +186,7 @@ type leaveApplied chan struct{}
 // submitEvict submits an eviction of the connection. It may wait for room in the inbox, so the
 // core never calls it.
 func (c *Conn) submitEvict(reason CloseReason) {
-	c.service.core.Submit(&broker.Batch{From: c.sub, Requests: []broker.Request{{Op: broker.Evict, Tag: reason}}})
+	c.service.core.Submit(&broker.Batch{From: &c.sub, Requests: []broker.Request{{Op: broker.Evict, Tag: reason}}})
 }
 
 // creditPause takes a pause of the process off slow-time and auth-timeout. The sweeper calls

@@ -25,10 +25,6 @@ type executor struct {
 	speaksLines bool
 	// version is the RESP version. HELLO sets it.
 	version protocol.Version
-	// user is nil before the first command.
-	user *acl.User
-	// token is the one that the client authenticated with, nil after a password.
-	token *acl.Token
 	// unrestricted means that the user may run anything: no rule is checked.
 	unrestricted bool
 	// evicted means that the connection is no client any more, though its socket may be open
@@ -36,19 +32,23 @@ type executor struct {
 	evicted bool
 	// closing means that the connection closes once the current request is done: see
 	// evictAfterRequest.
-	closing bool
-	// database is the number of the last SELECT; CLIENT LIST shows it.
-	database int
-	name     string
-	// library comes from CLIENT SETINFO; nil without it.
-	library *library
-	// last is the last command, for CLIENT LIST; nil if that was unknown.
-	last        *protocol.CommandSpec
+	closing     bool
 	replyMode   replyMode
 	clientFlags clientFlags
 	// wantsSeq means that messages and replies to publishes carry sequence numbers: see
 	// handle_seq.go.
 	wantsSeq bool
+	// database is the number of the last SELECT; CLIENT LIST shows it.
+	database int8
+	// user is nil before the first command.
+	user *acl.User
+	// token is the one that the client authenticated with, nil after a password.
+	token *acl.Token
+	name  string
+	// library comes from CLIENT SETINFO; nil without it.
+	library *library
+	// last is the last command, for CLIENT LIST; nil if that was unknown.
+	last *protocol.CommandSpec
 	// confirmedNames are the names so far confirmed for a verb over RESP, which gets one reply
 	// for all.
 	confirmedNames [][]byte
@@ -67,7 +67,7 @@ type executor struct {
 	messageBytes     int
 	lastMessageBytes int
 	// batchesApplied counts the batches applied since the last flush.
-	batchesApplied int
+	batchesApplied int32
 }
 
 // replyMode is the state of CLIENT REPLY, which suppresses replies. Messages and confirmations
@@ -108,7 +108,7 @@ func (e *executor) Applied(b *broker.Batch) {
 func (e *executor) Flush() {
 	e.service.stats.end(e) // the batch may be one that the core defers
 	if e.batchesApplied > 0 {
-		e.window.applied(e.batchesApplied)
+		e.window.applied(int(e.batchesApplied))
 	}
 	if e.unflushed != nil {
 		if e.outbox.Add(e.unflushed, e.lastMessageBytes) {

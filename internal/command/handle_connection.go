@@ -49,7 +49,7 @@ func selectDB(w *response) {
 	case n < 0 || n > 15:
 		w.fail(protocol.Errorf("DB index is out of range"))
 	default:
-		w.executor.database = int(n)
+		w.executor.database = int8(n)
 		w.ok()
 	}
 }

@@ -64,7 +64,7 @@ func (w *response) kill(f *killFilter) (killed int) {
 		if e != w.executor { // the connection itself still runs the rest of its transaction
 			e.closing = true
 		}
-		w.view.Evict(e.sub, CloseReasonKilled)
+		w.view.Evict(&e.sub, CloseReasonKilled)
 		killed++
 	}
 	if f.id == 0 {

@@ -51,7 +51,7 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 	c := newPipe(t, sub.service)
 	in := outbox.NewBuffer(&sub.service.memory, 1<<20)
 	n := copy(in.Bytes, "PUBLISH orders x\n")
-	b := newBatch(c.sub, in, 0, n)
+	b := newBatch(&c.sub, in, 0, n)
 	require.Equal(t, CloseReasonNone, c.Reader.parse(b))
 	c.abort.raise()
 	assert.False(t, c.Reader.submit(b))

@@ -65,7 +65,7 @@ func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	for at := maxNames; ok && at < whole.long.names; at += maxNames {
 		// A long command is under way for long: memory may have become short meanwhile.
 		r.awaitMemory()
-		if !r.window.acquire(whole.predicates != nil) {
+		if !r.window.acquire(&r.outbox, whole.predicates != nil) {
 			return true // another goroutine has ended the connection, with its reason
 		}
 		in.Retain()
@@ -140,7 +140,7 @@ func (e *executor) reject(inv *invocation, err *protocol.Error) {
 func (r *Reader) resubmit() bool {
 	again := r.unfinished
 	r.unfinished = nil
-	b := newBatch(r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
+	b := newBatch(&r.sub, outbox.WrapBuffer(nil, nil), 0, 0)
 	b.addOnly(*again.Tag.(*invocation), *again)
 	// The reader waits until the command is applied: it may be unfinished again.
 	r.sync = true

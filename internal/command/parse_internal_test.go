@@ -34,7 +34,7 @@ func TestCostlyCommandsAreTakenOneAtATime(t *testing.T) {
 	} {
 		c := newPipe(t, s)
 		in := outbox.NewBuffer(nil, 1<<10)
-		b := newBatch(c.sub, in, 0, copy(in.Bytes, test.command+test.command+test.command))
+		b := newBatch(&c.sub, in, 0, copy(in.Bytes, test.command+test.command+test.command))
 		assert.Equal(t, CloseReasonNone, c.Reader.parse(b))
 		assert.Len(t, b.calls, test.calls, "%q", test.command)
 		assert.Equal(t, test.calls*len(test.command), b.used)

@@ -53,7 +53,7 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 	for {
 		// Read on before the subscribe has taken effect, so as to see the client's end.
 		ahead := r.waits && !r.moreBuffered
-		if !r.window.acquire(r.sync && !ahead) {
+		if !r.window.acquire(&r.outbox, r.sync && !ahead) {
 			// Another goroutine has ended the connection: its reason came first and stays.
 			return CloseReasonIOError
 		}
@@ -70,7 +70,7 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 		if err != nil {
 			return readReason(err)
 		}
-		if ahead && !r.window.acquire(true) {
+		if ahead && !r.window.acquire(&r.outbox, true) {
 			b.release()
 			return CloseReasonIOError
 		}
@@ -181,7 +181,7 @@ func (r *Reader) readBuffer(kept bool) {
 
 // newBatch makes a batch of the unparsed bytes among the first n of buf.
 func (r *Reader) newBatch(n int) *Batch {
-	b := newBatch(r.sub, r.buf, r.start, n)
+	b := newBatch(&r.sub, r.buf, r.start, n)
 	r.buf, r.start = nil, 0
 	return b
 }

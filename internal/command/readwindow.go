@@ -22,19 +22,14 @@ const (
 // The reader adds batches and waits. The core counts batches as applied. The writer wakes the
 // reader when replies are written.
 type readWindow struct {
-	// outbox holds the replies to count.
-	outbox *outbox.Outbox
-
 	mu       sync.Mutex // guards what follows
 	changed  sync.Cond  // the reader waits here
-	inFlight int        // batches with the core
+	inFlight int32      // batches with the core
 	stopped  bool       // the connection is ending: the reader must not wait any more
 }
 
 // init must come before the first use.
-func (w *readWindow) init(o *outbox.Outbox) {
-	w.outbox, w.changed.L = o, &w.mu
-}
+func (w *readWindow) init() { w.changed.L = &w.mu }
 
 // add counts a batch on its way to the core.
 func (w *readWindow) add() {
@@ -47,21 +42,21 @@ func (w *readWindow) add() {
 // each flush.
 func (w *readWindow) applied(batches int) {
 	w.mu.Lock()
-	w.inFlight -= batches
+	w.inFlight -= int32(batches) //nolint:gosec // four at most
 	w.mu.Unlock()
 	w.changed.Signal()
 }
 
 // acquire waits until the reader may read on, and returns false if the connection is ending.
-// With sync it waits for all batches.
-func (w *readWindow) acquire(sync bool) bool {
+// With sync it waits for all batches. o has the replies that count.
+func (w *readWindow) acquire(o *outbox.Outbox, sync bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	allowed := maxBatchesInFlight
+	allowed := int32(maxBatchesInFlight)
 	if sync {
 		allowed = 1
 	}
-	for !w.stopped && (w.inFlight >= allowed || w.outbox.ReplyBytes() > maxReplyBytes) {
+	for !w.stopped && (w.inFlight >= allowed || o.ReplyBytes() > maxReplyBytes) {
 		w.changed.Wait()
 	}
 	return !w.stopped

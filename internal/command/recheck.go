@@ -42,7 +42,7 @@ func (s *Service) recheckUsers(v broker.View, changed ...string) {
 func (e *executor) evictAfterRequest(v broker.View, reason CloseReason) {
 	e.closing = true
 	e.removeMonitor()
-	v.Evict(e.sub, reason)
+	v.Evict(&e.sub, reason)
 }
 
 // recheckUser returns why the connection must be closed. It updates the rules of one that may
