@@ -9,14 +9,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // BenchmarkPublish publishes 100 bytes to a topic without subscribers, and waits for the last acknowledgement. Time and
 // allocations are those of publisher and server together.
 func BenchmarkPublish(b *testing.B) {
-	s := conchtest.Start(b, server.Options{})
+	s := harness.Start(b, server.Options{})
 	for _, connections := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
 			p, err := NewPublisher(b.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: connections})
@@ -40,7 +40,7 @@ func BenchmarkPublish(b *testing.B) {
 // BenchmarkClientPublish has goroutines publish 100 bytes each time to a topic without subscribers, over one connection,
 // and wait for every acknowledgement. Time and allocations are those of client and server together.
 func BenchmarkClientPublish(b *testing.B) {
-	s := conchtest.Start(b, server.Options{})
+	s := harness.Start(b, server.Options{})
 	for _, goroutines := range []int{1, 64, 4096} {
 		b.Run(fmt.Sprintf("goroutines=%d", goroutines), func(b *testing.B) {
 			c, err := Dial(b.Context(), Options{Addr: s.Addr})

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -323,7 +323,7 @@ func (c *changes) check(stream []Event, first []Name) {
 
 // Names come and go while messages are published and connections are killed.
 func TestChangesOfAnyKind(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	first, runs := rand.Uint64()>>1, uint64(60)
 	if testing.Short() {
 		runs = 10
@@ -339,7 +339,7 @@ func TestChangesOfAnyKind(t *testing.T) {
 	}
 }
 
-func playChanges(t *testing.T, s *conchtest.Server, seed uint64) {
+func playChanges(t *testing.T, s *harness.Server, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	o := Options{Addr: s.Addr, Sequences: true, Buffer: 1 + rng.IntN(4)}
 	begin := []Name{Topic("end")}
@@ -380,7 +380,7 @@ func playChanges(t *testing.T, s *conchtest.Server, seed uint64) {
 	if late {
 		go readAll()
 	}
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		mustPublish(t, publisher, "end", "")
 		return ended.Load()
 	}, "the subscription receives again; all that it must receive is before that")
@@ -391,7 +391,7 @@ func playChanges(t *testing.T, s *conchtest.Server, seed uint64) {
 
 // InOrder waits for each name from its NamesChanged on, and no longer than it is subscribed.
 func TestInOrderWhileNamesChange(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	first := rand.Uint64() >> 1
 	if *changeSeed > 0 {
 		first = *changeSeed

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/invariant"
 	"github.com/conchmq/conch/server"
 )
@@ -26,11 +26,11 @@ var faultSeed = flag.Uint64("fault.seed", 0, "play only this seed of the faults,
 
 // listener is a subscriber that records what the server publishes, one run after another.
 type listener struct {
-	*conchtest.Conn
+	*harness.Conn
 	t *testing.T
 }
 
-func listen(t *testing.T, s *conchtest.Server) *listener { return &listener{s.Dial(t), t} }
+func listen(t *testing.T, s *harness.Server) *listener { return &listener{s.Dial(t), t} }
 
 // begin subscribes to the topic of a run.
 func (l *listener) begin(topic string) {
@@ -70,11 +70,11 @@ type run struct {
 
 // play publishes, closes the publisher, and compares its account with what the server published. It returns the number
 // of cut connections and of unacknowledged messages, or that the publisher could not connect.
-func (r *run) play(t *testing.T, s *conchtest.Server, l *listener) (cut int64, unacknowledged int, connected bool) {
+func (r *run) play(t *testing.T, s *harness.Server, l *listener) (cut int64, unacknowledged int, connected bool) {
 	proxy, err := faulty.Start(s.Addr, r.plan)
 	require.NoError(t, err)
 	defer proxy.Shut()
-	ctx, cancel := context.WithTimeout(context.Background(), conchtest.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	l.begin(r.topic)
 	o := Options{
@@ -177,7 +177,7 @@ func (r *run) publish(t *testing.T, ctx context.Context, p *Publisher) [][]sent 
 
 // One of two connections is cut after each byte, from the first of the handshake to the last.
 func TestCutAtEveryByte(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	step := int64(1)
 	if invariant.On { // the checks slow everything down
 		step = 3
@@ -259,7 +259,7 @@ func drawRun(seed uint64) *run {
 }
 
 func TestFaults(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	if *faultSeed > 0 {
 		drawRun(*faultSeed).play(t, s, listen(t, s))
 		return

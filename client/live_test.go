@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
@@ -48,7 +48,7 @@ func mustPublish(t *testing.T, c *Client, topic, payload string) int {
 }
 
 func TestConch(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	both := listenTo(t, c, Topic("news"), Pattern("n*"))
 	one := listenTo(t, c, Topic("news"))
@@ -60,12 +60,12 @@ func TestConch(t *testing.T) {
 	}, events(t, both, 3))
 	assert.Equal(t, []string{"news||I'm a message!\r\n\x00 :0<0"}, events(t, one, 1))
 	require.NoError(t, one.Close())
-	conchtest.Eventually(t, func() bool { return mustPublish(t, c, "news", "") == 2 }, "the closed one is gone")
+	harness.Eventually(t, func() bool { return mustPublish(t, c, "news", "") == 2 }, "the closed one is gone")
 }
 
 // All messages published after Subscribe has returned are received.
 func TestSubscribedMeansSubscribed(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	for i := range 50 {
 		topic := strconv.Itoa(i)
@@ -76,7 +76,7 @@ func TestSubscribedMeansSubscribed(t *testing.T) {
 }
 
 func TestThousandsOfNames(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	var all []Name
 	for i := range 5000 {
@@ -94,7 +94,7 @@ func TestThousandsOfNames(t *testing.T) {
 
 // Many goroutines publish over one connection, each in its own order.
 func TestConcurrentPublishers(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	sub := listenTo(t, c, Topic("a"))
 	const publishers, each = 8, 300
@@ -122,7 +122,7 @@ func TestConcurrentPublishers(t *testing.T) {
 }
 
 func TestKilledAndBack(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	sub := listenTo(t, c, Topic("a"), Pattern("b*"))
 	admin := s.Dial(t)
@@ -138,14 +138,14 @@ func TestKilledAndBack(t *testing.T) {
 	}
 	admin.Command("CLIENT", "KILL", "TYPE", "normal")
 	admin.Expect(":1\r\n")
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		_, err := c.Publish(t.Context(), "a", nil) // the break may not be noticed yet
 		return err == nil
 	}, "the client publishes again")
 }
 
 func TestPasswords(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "secret"})
+	s := harness.Start(t, server.Options{RequirePassword: "secret"})
 	for password, code := range map[string]Code{"": CodeNoAuth, "wrong": CodeWrongPass} {
 		_, err := Dial(t.Context(), Options{Addr: s.Addr, Password: password})
 		serverErr := (*Error)(nil)
@@ -188,8 +188,8 @@ func TestPasswords(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	authority := conchtest.NewAuthority(t)
-	s := conchtest.Start(t, server.Options{})
+	authority := harness.NewAuthority(t)
+	s := harness.Start(t, server.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.ServeTLS(l, &tls.Config{
@@ -210,7 +210,7 @@ func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "conch.sock")
 	l, err := net.Listen("unix", path)
 	require.NoError(t, err)
-	conchtest.StartOn(t, l, server.Options{})
+	harness.StartOn(t, l, server.Options{})
 	o, err := ParseURL("unix://" + path)
 	require.NoError(t, err)
 	c := connect(t, o)
@@ -221,7 +221,7 @@ func TestUnixSocket(t *testing.T) {
 
 // The server's policy applies to a slow subscriber, and each message is received or reported as missed.
 func TestDroppedByPolicy(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowConsumer: outbox.DropOldest, SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowConsumer: outbox.DropOldest, SlowHard: 1 << 20})
 	c := connect(t, Options{Addr: s.Addr, Buffer: 1})
 	sub := listenTo(t, c, Topic("a"))
 	payload, published := strings.Repeat("a", 256<<10), 0
@@ -250,7 +250,7 @@ func TestDroppedByPolicy(t *testing.T) {
 // Over a bad network, messages arrive in order and at most once. A missing message has a sequence in the range of the
 // next Reconnected.
 func TestBadNetwork(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	p, err := faulty.Start(s.Addr, func(number uint64) faulty.Plan {
 		plan := faulty.Draw(3, number)
 		plan.Hold, plan.Delay, plan.Rate, plan.Stall = 0, 0, 0, 0 // these slow the test down
@@ -311,7 +311,7 @@ func TestBadNetwork(t *testing.T) {
 }
 
 func TestSequences(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr, Sequences: true})
 	require.True(t, c.HasSequences())
 	a, b := listenTo(t, c, Topic("a")), listenTo(t, c, Topic("b"), Pattern("*"))
@@ -334,7 +334,7 @@ func TestSequences(t *testing.T) {
 
 // Two subscriptions are merged into one order.
 func TestOneOrder(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr, Sequences: true, Buffer: 16})
 	subs := []*Subscription{listenTo(t, c, Topic("a"), Topic("c")), listenTo(t, c, Topic("b"))}
 	const all = 600
@@ -358,8 +358,8 @@ func TestOneOrder(t *testing.T) {
 
 // A restarted server has a new epoch, unrelated to the sequence numbers before.
 func TestAnotherEpoch(t *testing.T) {
-	first, second := conchtest.Start(t, server.Options{}), conchtest.Start(t, server.Options{})
-	var now atomic.Pointer[conchtest.Server]
+	first, second := harness.Start(t, server.Options{}), harness.Start(t, server.Options{})
+	var now atomic.Pointer[harness.Server]
 	now.Store(first)
 	c := connect(t, Options{Sequences: true, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, now.Load().Addr)
@@ -382,7 +382,7 @@ func TestAnotherEpoch(t *testing.T) {
 }
 
 func TestPredicates(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	sub := listenTo(t, c, Topic("orders").Where("price > 100"), Pattern("o[rs]*").Where(`region == "eu"`), Topic("a*b WHERE c").Where("size < 3"))
 	assert.Equal(t, 0, mustPublish(t, c, "orders", `{"price": 100}`))
@@ -410,7 +410,7 @@ func TestPredicates(t *testing.T) {
 
 // listenThrough subscribes over a network that may cut the connection meanwhile.
 func listenThrough(t *testing.T, c *Client) (sub *Subscription) {
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		var err error
 		sub, err = c.Subscribe(t.Context(), Topic("a"))
 		return err == nil

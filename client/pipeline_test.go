@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -141,7 +141,7 @@ func TestBreakWithAQueue(t *testing.T) {
 
 // Whenever calls are canceled, all acknowledged messages were published, and no unsent one was.
 func TestCancelAtAnyTime(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := connect(t, Options{Addr: s.Addr})
 	sub := listenTo(t, c, Topic("a"))
 	const publishers, each = 16, 200

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -28,7 +28,7 @@ func TestOrder(t *testing.T) {
 		{"a key keeps it over several", 8, []string{"a", "b", "c"}},
 		{"several alone keep that of each", 8, []string{""}},
 	}
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for i, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
 			topic := fmt.Sprintf("order-%d", i)
@@ -73,7 +73,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestConnectionsTakeTurns(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: maxConnections})
 	require.NoError(t, err)
 	messages, err := publishAll(t.Context(), p, "t", "m", 3*maxConnections, "")
@@ -90,7 +90,7 @@ func TestConnectionsTakeTurns(t *testing.T) {
 }
 
 func TestReceiversAreCounted(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	listen(t, s).begin("t")
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{})
 	require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestReceiversAreCounted(t *testing.T) {
 }
 
 func TestPublisherSequences(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr, Sequences: true}, PublisherOptions{Connections: 4, Window: 50})
 	require.NoError(t, err)
 	messages, err := publishAll(t.Context(), p, "t", "m", 400, "")
@@ -154,7 +154,7 @@ func TestPublisherAgainstRedis(t *testing.T) {
 }
 
 func TestNoPublisher(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	ended, end := context.WithCancel(t.Context())
 	end()
 	tests := []struct {
@@ -225,7 +225,7 @@ func TestServerStalls(t *testing.T) {
 
 // The error of the publisher has the reason that a closing server gave.
 func TestServerCloses(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	p, err := NewPublisher(t.Context(), Options{Addr: s.Addr}, PublisherOptions{Connections: 4})
 	require.NoError(t, err)
 	before, err := publishAll(t.Context(), p, "t", "m", 100, "")
@@ -233,7 +233,7 @@ func TestServerCloses(t *testing.T) {
 	require.NoError(t, p.Flush(t.Context()))
 	s.Shutdown(t.Context())
 	published := before
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		more, err := publishAll(t.Context(), p, "t", fmt.Sprint(len(published)), 1, "")
 		published = append(published, more...)
 		return err != nil
@@ -256,7 +256,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	var server sync.WaitGroup
 	server.Go(func() { acknowledge(end, len(appendPublish(nil, "topic", make([]byte, size)))) })
 	p := startPublisher([]*conn{{Conn: near, replies: newReplyReader(near, 1<<10)}}, Options{PingAfter: 30 * time.Second}, PublisherOptions{
-		Window: 256, WindowBytes: 1 << 20, Grace: conchtest.Patience,
+		Window: 256, WindowBytes: 1 << 20, Grace: harness.Patience,
 	})
 	ctx, payload := context.Background(), make([]byte, size)
 	publish := func() {
@@ -297,7 +297,7 @@ func acknowledge(sock net.Conn, length int) {
 }
 
 func TestPublisherURL(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "secret"})
+	s := harness.Start(t, server.Options{RequirePassword: "secret"})
 	p, err := NewPublisherURL(t.Context(), "conch://:secret@"+s.Addr+"?sequences=true", PublisherOptions{})
 	require.NoError(t, err)
 	id, err := p.Publish(t.Context(), "a", nil)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
@@ -48,7 +48,7 @@ func TestTheAccountBalances(t *testing.T) {
 			t.Parallel()
 			log := new(logBook)
 			r.options.Log = zerolog.New(log).Level(zerolog.DebugLevel) // at trace there are no runs
-			a := &audit{t: t, server: conchtest.StartOn(t, shallow(t), r.options), log: log}
+			a := &audit{t: t, server: harness.StartOn(t, shallow(t), r.options), log: log}
 			a.sub = a.server.Dial(t)
 			require.NoError(t, a.sub.Conn.(*net.TCPConn).SetReadBuffer(64<<10))
 			a.id = id(t, a.sub)
@@ -74,9 +74,9 @@ func shallow(t *testing.T) net.Listener {
 // audit is one run: a publisher, and a subscriber whose account is checked.
 type audit struct {
 	t         *testing.T
-	server    *conchtest.Server
+	server    *harness.Server
 	log       *logBook
-	sub, pub  *conchtest.Conn
+	sub, pub  *harness.Conn
 	id        string
 	lines     bool
 	published int // to the subscriber; INFO may know of others
@@ -112,7 +112,7 @@ const runLength = 64
 func (a *audit) publish(n, size int) (receivers int) {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString(conchtest.RESP("PUBLISH", "a", fmt.Sprintf("%07d", a.published+i+1)+strings.Repeat("x", size)))
+		b.WriteString(harness.RESP("PUBLISH", "a", fmt.Sprintf("%07d", a.published+i+1)+strings.Repeat("x", size)))
 	}
 	a.pub.Send("%s", b.String())
 	for range n {
@@ -195,7 +195,7 @@ func (a *audit) field(name string) int {
 func (a *audit) close() {
 	t := a.t
 	_ = a.sub.Close()
-	conchtest.Eventually(t, func() bool { return a.log.ended(a.id) != nil }, "its end is not logged")
+	harness.Eventually(t, func() bool { return a.log.ended(a.id) != nil }, "its end is not logged")
 	end := a.log.ended(a.id)
 	t.Logf("published %d, received %d, told %d; %v", a.published, a.received, a.told, end)
 	number := func(name string) int { return int(end[name].(float64)) }
@@ -204,7 +204,7 @@ func (a *audit) close() {
 	if !a.silent {
 		assert.Equal(t, number("dropped"), a.told, "what the subscriber was told")
 	}
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		return a.server.Info(t, "messages_delivered") == number("delivered")+a.others
 	}, "INFO does not count the same deliveries")
 	assert.Equal(t, number("matched")+a.others, a.server.Info(t, "messages_matched"))
@@ -242,7 +242,7 @@ func (l *logBook) ended(id string) map[string]any {
 func (a *audit) readAll() {
 	for a.read() {
 	}
-	conchtest.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "its end is not logged")
+	harness.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "its end is not logged")
 	end := a.log.ended(a.id)
 	assert.EqualValues(a.t, end["delivered"], a.received)
 }
@@ -299,7 +299,7 @@ func forceDropInRun(a *audit) {
 					frame, err := other.Frame()
 					require.NoError(a.t, err)
 					seen++
-					require.Equal(a.t, conchtest.RESP("message", "a", fmt.Sprintf("%07d", seen)+strings.Repeat("x", 93)), string(frame))
+					require.Equal(a.t, harness.RESP("message", "a", fmt.Sprintf("%07d", seen)+strings.Repeat("x", 93)), string(frame))
 				}
 			}
 		}
@@ -329,7 +329,7 @@ func (a *audit) half() {
 	for range 3 {
 		require.True(a.t, a.read())
 	}
-	conchtest.Eventually(a.t, func() bool {
+	harness.Eventually(a.t, func() bool {
 		waiting := a.field("omem")
 		return waiting > 0 && waiting < large
 	}, "the frame is not half written")
@@ -341,7 +341,7 @@ func forceKillInFrame(a *audit) {
 	a.publish(5, 10) // behind it
 	a.pub.Command("CLIENT", "KILL", "ID", a.id)
 	a.pub.Expect(":1\r\n")
-	conchtest.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "it does not end")
+	harness.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "it does not end")
 	a.readAll()
 	assert.Equal(a.t, "killed", a.log.ended(a.id)["reason"])
 	assert.NotEmpty(a.t, a.partial, "it did not end in mid-frame")
@@ -364,7 +364,7 @@ func forceClose(a *audit) {
 // forceEnd closes the subscriber's side while the large message is half written.
 func forceEnd(a *audit) {
 	require.NoError(a.t, a.sub.Close())
-	conchtest.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "it does not end")
+	harness.Eventually(a.t, func() bool { return a.log.ended(a.id) != nil }, "it does not end")
 	assert.EqualValues(a.t, 3, a.log.ended(a.id)["delivered"])
 	assert.EqualValues(a.t, 1, a.log.ended(a.id)["undelivered"])
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/aclfile"
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -47,11 +47,11 @@ func TestAWrongFileKeepsTheServerFromStarting(t *testing.T) {
 // Whoever is answered OK has its rules in the file, however many save at once.
 func TestSavesAtOnce(t *testing.T) {
 	path := rules(t)
-	s := conchtest.Start(t, server.Options{ACLFile: path})
+	s := harness.Start(t, server.Options{ACLFile: path})
 	a, b := s.Dial(t), s.Dial(t)
 	for round := range 60 {
-		for name, c := range map[string]*conchtest.Conn{"a": a, "b": b} {
-			c.Send("%s", conchtest.RESP("ACL", "SETUSER", name, "resetchannels", fmt.Sprintf("&%d", round))+conchtest.RESP("ACL", "SAVE"))
+		for name, c := range map[string]*harness.Conn{"a": a, "b": b} {
+			c.Send("%s", harness.RESP("ACL", "SETUSER", name, "resetchannels", fmt.Sprintf("&%d", round))+harness.RESP("ACL", "SAVE"))
 		}
 		a.Expect("+OK\r\n+OK\r\n")
 		b.Expect("+OK\r\n+OK\r\n")
@@ -63,7 +63,7 @@ func TestSavesAtOnce(t *testing.T) {
 
 func TestLoadTakesAllOrNothing(t *testing.T) {
 	path := rules(t, "user u on >pw &* +@all", "user v on >pw &* +@all")
-	s := conchtest.Start(t, server.Options{ACLFile: path})
+	s := harness.Start(t, server.Options{ACLFile: path})
 	root, u, v := s.Dial(t), s.Dial(t), s.Dial(t)
 	become(u, "u", "pw")
 	become(v, "v", "pw")
@@ -101,12 +101,12 @@ func TestSaveReplacesTheFile(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "link.acl")
 	require.NoError(t, os.Symlink(path, link))
 	require.NoError(t, os.Chmod(path, 0o640))
-	s := conchtest.Start(t, server.Options{ACLFile: link})
+	s := harness.Start(t, server.Options{ACLFile: link})
 	c := s.Dial(t)
 	c.Command("ACL", "SETUSER", "u", "on", ">pw", "resetchannels", "%R&a", "+subscribe")
 	c.Expect("+OK\r\n")
 	require.Len(t, ask(t, c, "ACL", "TOKEN", "CREATE", "u", "ci", "1000"), 64)
-	c.Send("%s", conchtest.RESP("ACL", "SAVE")+conchtest.RESP("ECHO", "behind"))
+	c.Send("%s", harness.RESP("ACL", "SAVE")+harness.RESP("ECHO", "behind"))
 	c.Expect("+OK\r\n$6\r\nbehind\r\n")
 
 	text, err := os.ReadFile(path)
@@ -131,7 +131,7 @@ func TestSaveReplacesTheFile(t *testing.T) {
 
 // A command that parks its connection obeys CLIENT REPLY like any other.
 func TestSaveWithoutAnAnswer(t *testing.T) {
-	s := conchtest.Start(t, server.Options{ACLFile: rules(t)})
+	s := harness.Start(t, server.Options{ACLFile: rules(t)})
 	c := s.Dial(t)
 	c.Send("%s", strings.Join([]string{"CLIENT REPLY SKIP", "ACL SAVE", "CLIENT REPLY OFF", "ACL LOAD", "CLIENT REPLY ON", "PING", ""}, "\r\n"))
 	c.Expect("+OK\r\n+PONG\r\n")

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -21,7 +21,7 @@ func TestLoadsComeInOrder(t *testing.T) {
 	folder := t.TempDir()
 	path, pipe, newer := filepath.Join(folder, "users.acl"), filepath.Join(folder, "pipe"), filepath.Join(folder, "newer")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	s := conchtest.Start(t, server.Options{ACLFile: path})
+	s := harness.Start(t, server.Options{ACLFile: path})
 	root, a, b := s.Dial(t), s.Dial(t), s.Dial(t)
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -16,11 +16,11 @@ func TestAddressesOfAUnixConnection(t *testing.T) {
 	path := t.TempDir() + "/conch.sock"
 	l, err := net.Listen("unix", path)
 	require.NoError(t, err)
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	s.Serve(l)
 	sock, err := net.Dial("unix", path)
 	require.NoError(t, err)
-	c, watcher := conchtest.Use(t, sock), s.Dial(t)
+	c, watcher := harness.Use(t, sock), s.Dial(t)
 	c.Command("CLIENT", "INFO")
 	frame, err := c.Frame()
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -28,7 +28,7 @@ func rules(t *testing.T, lines ...string) string {
 }
 
 // become authenticates a connection.
-func become(c *conchtest.Conn, user, password string) {
+func become(c *harness.Conn, user, password string) {
 	c.Command("AUTH", user, password)
 	c.Expect("+OK\r\n")
 }
@@ -42,7 +42,7 @@ const (
 
 // Users × topics × commands × dialects: whatever somebody may do, it may do in each dialect, and nothing else in any.
 func TestUsersTopicsCommandsDialects(t *testing.T) {
-	s := conchtest.Start(t, server.Options{ACLFile: rules(t,
+	s := harness.Start(t, server.Options{ACLFile: rules(t,
 		"user default on >unlock sanitize-payload ~* &* +@all",
 		"user root on >pw ~* &* +@all",
 		"user app on >pw resetchannels &app.* -@all +@pubsub +ping",
@@ -95,15 +95,15 @@ var actions = []action{
 type dialect struct {
 	name string
 	line bool
-	ask  func(c *conchtest.Conn, a action, topic string) string // the first line of the answer
+	ask  func(c *harness.Conn, a action, topic string) string // the first line of the answer
 }
 
 var dialects = []dialect{
-	{"in RESP2", false, func(c *conchtest.Conn, a action, topic string) string {
+	{"in RESP2", false, func(c *harness.Conn, a action, topic string) string {
 		c.Command(strings.Fields(a.command + " " + topic + a.suffix)...)
 		return c.Line()
 	}},
-	{"in RESP3", false, func(c *conchtest.Conn, a action, topic string) string {
+	{"in RESP3", false, func(c *harness.Conn, a action, topic string) string {
 		c.Command("HELLO", "3")
 		if _, err := c.Frame(); err != nil {
 			return err.Error()
@@ -111,15 +111,15 @@ var dialects = []dialect{
 		c.Command(strings.Fields(a.command + " " + topic + a.suffix)...)
 		return strings.Replace(c.Line(), ">", "*", 1)
 	}},
-	{"inline", false, func(c *conchtest.Conn, a action, topic string) string {
+	{"inline", false, func(c *harness.Conn, a action, topic string) string {
 		c.Send("%s %s%s\r\n", a.command, topic, a.suffix)
 		return c.Line()
 	}},
-	{"as a verb in RESP", false, func(c *conchtest.Conn, a action, topic string) string {
+	{"as a verb in RESP", false, func(c *harness.Conn, a action, topic string) string {
 		c.Command(strings.Fields(a.verb + " " + topic + a.suffix)...)
 		return strings.Replace(c.Line(), "+OK "+a.verb+" "+a.subject(topic), a.confirmed, 1)
 	}},
-	{"in a line", true, func(c *conchtest.Conn, a action, topic string) string {
+	{"in a line", true, func(c *harness.Conn, a action, topic string) string {
 		c.Send("%s %s%s\n", a.verb, topic, a.suffix)
 		return strings.Replace(c.Line(), "OK "+a.verb+" "+a.subject(topic), a.confirmed, 1)
 	}},
@@ -159,13 +159,13 @@ func TestShrinkingRightsCloseWhoMustAndNobodyElse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			root, other := s.Dial(t), s.Dial(t)
 			root.Command("ACL", "SETUSER", "u", "on", ">pw", "resetchannels", "&a*", "&b*", "+@all")
 			root.Expect("+OK\r\n")
 			other.Send("SUB b\n")
 			other.Expect("OK SUB b\n")
-			conns := map[string]*conchtest.Conn{"SUB b": s.Dial(t), "PSUB b*": s.Dial(t), "SUB a": s.Dial(t), "": s.Dial(t)}
+			conns := map[string]*harness.Conn{"SUB b": s.Dial(t), "PSUB b*": s.Dial(t), "SUB a": s.Dial(t), "": s.Dial(t)}
 			for line, c := range conns {
 				become(c, "u", "pw")
 				if line != "" {
@@ -190,21 +190,21 @@ func TestShrinkingRightsCloseWhoMustAndNobodyElse(t *testing.T) {
 
 // What waits for somebody whose rights are taken is still delivered: it was published when it might be.
 func TestTheLastMessagesComeBeforeTheEnd(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	root, u := s.Dial(t), s.Dial(t)
 	root.Command("ACL", "SETUSER", "u", "on", "nopass", "allchannels", "+@all")
 	root.Expect("+OK\r\n")
 	become(u, "u", "x")
 	u.Send("SUB b\n")
 	u.Expect("OK SUB b\n")
-	root.Send("%s", "PUB b one\nPUB b two\n"+conchtest.RESP("ACL", "DELUSER", "u"))
+	root.Send("%s", "PUB b one\nPUB b two\n"+harness.RESP("ACL", "DELUSER", "u"))
 	root.Expect("OK PUB b\nOK PUB b\n:1\r\n")
 	u.Expect("UPDATE b one\nUPDATE b two\nERR closing connection: user deleted or permission for a subscribed topic revoked\n")
 	u.ExpectEnd()
 }
 
 func TestTokensExpire(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	root := s.Dial(t)
 	root.Command("ACL", "SETUSER", "u", "on", ">pw", "allchannels", "+@all")
 	root.Expect("+OK\r\n")
@@ -213,7 +213,7 @@ func TestTokensExpire(t *testing.T) {
 	stays, password := s.Dial(t), s.Dial(t)
 	become(stays, "u", lasting)
 	become(password, "u", "pw")
-	brief, goes := "", (*conchtest.Conn)(nil)
+	brief, goes := "", (*harness.Conn)(nil)
 	for life, reply := 1, ""; reply != "+OK"; life *= 2 { // a busy machine may take longer than a second to use it
 		brief = ask(t, root, "ACL", "TOKEN", "CREATE", "u", fmt.Sprint("brief", life), strconv.Itoa(life))
 		goes = s.Dial(t)
@@ -238,10 +238,10 @@ func TestTokensExpire(t *testing.T) {
 }
 
 func TestWhoDoesNotSayWhoItIsIsClosed(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "pw", AuthTimeout: 20 * time.Millisecond})
+	s := harness.Start(t, server.Options{RequirePassword: "pw", AuthTimeout: 20 * time.Millisecond})
 	silent, guesses := s.Dial(t), s.Dial(t)
 	guesses.Command("AUTH", "default", "no")
-	for _, c := range []*conchtest.Conn{silent, guesses} {
+	for _, c := range []*harness.Conn{silent, guesses} {
 		text, err := io.ReadAll(c)
 		require.NoError(t, err)
 		assert.True(t, strings.HasSuffix(string(text),
@@ -250,16 +250,16 @@ func TestWhoDoesNotSayWhoItIsIsClosed(t *testing.T) {
 }
 
 func TestBeforeAuthentication(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "pw"})
+	s := harness.Start(t, server.Options{RequirePassword: "pw"})
 	big := strings.Repeat("x", 16<<10+1)
 	tests := []struct{ sentence, sent, answer string }{
-		{"ten arguments", conchtest.RESP(strings.Fields("PING 1 2 3 4 5 6 7 8 9")...) + "QUIT\r\n", "-NOAUTH Authentication required.\r\n+OK\r\n"},
+		{"ten arguments", harness.RESP(strings.Fields("PING 1 2 3 4 5 6 7 8 9")...) + "QUIT\r\n", "-NOAUTH Authentication required.\r\n+OK\r\n"},
 		{"eleven arguments", "*11\r\n", "-ERR Protocol error: unauthenticated multibulk length\r\n"},
-		{"16 KiB", conchtest.RESP("PING", big[1:]) + "QUIT\r\n", "-NOAUTH Authentication required.\r\n+OK\r\n"},
+		{"16 KiB", harness.RESP("PING", big[1:]) + "QUIT\r\n", "-NOAUTH Authentication required.\r\n+OK\r\n"},
 		{"over 16 KiB", "*2\r\n$4\r\nPING\r\n$16385\r\n", "-ERR Protocol error: unauthenticated bulk length\r\n"},
-		{"a run of publishes", strings.Repeat(conchtest.RESP("PUBLISH", "a", "x"), 3) + "QUIT\r\n",
+		{"a run of publishes", strings.Repeat(harness.RESP("PUBLISH", "a", "x"), 3) + "QUIT\r\n",
 			strings.Repeat("-NOAUTH Authentication required.\r\n", 3) + "+OK\r\n"},
-		{"authenticated in the same write", "AUTH pw\r\n" + conchtest.RESP("ECHO", big) + "QUIT\r\n",
+		{"authenticated in the same write", "AUTH pw\r\n" + harness.RESP("ECHO", big) + "QUIT\r\n",
 			fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n+OK\r\n", len(big), big)},
 		{"and not any more", "AUTH pw\r\nRESET\r\n*11\r\n", "+OK\r\n+RESET\r\n-ERR Protocol error: unauthenticated multibulk length\r\n"},
 	}
@@ -282,9 +282,9 @@ func foreign(t *testing.T) net.Listener {
 }
 
 func TestAPasswordEndsProtectedMode(t *testing.T) {
-	open := conchtest.StartOn(t, foreign(t), server.Options{})
+	open := harness.StartOn(t, foreign(t), server.Options{})
 	assert.True(t, strings.HasPrefix(open.Dial(t).Line(), "-DENIED "))
-	guarded := conchtest.StartOn(t, foreign(t), server.Options{RequirePassword: "pw"})
+	guarded := harness.StartOn(t, foreign(t), server.Options{RequirePassword: "pw"})
 	c := guarded.Dial(t)
 	become(c, "default", "pw")
 	c.Fence()
@@ -294,7 +294,7 @@ func TestAPasswordEndsProtectedMode(t *testing.T) {
 }
 
 func TestRightsAreCounted(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	c.Command("ACL", "SETUSER", "u", "on", "nopass", "resetchannels", "+publish")
 	c.Expect("+OK\r\n")
@@ -320,7 +320,7 @@ func TestACertificateNamesTheUser(t *testing.T) {
 	}, func(s *secureServer) {
 		s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, s.authority.Pool()
 	})
-	dial := func(name string) *conchtest.Conn {
+	dial := func(name string) *harness.Conn {
 		own := s.authority.Valid(t, name).TLS(t)
 		return s.dial(t, func(c *tls.Config) { c.Certificates = []tls.Certificate{own} })
 	}
@@ -347,7 +347,7 @@ func TestACertificateNamesTheUser(t *testing.T) {
 }
 
 func TestClientKillUser(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	root, u, silent := s.Dial(t), s.Dial(t), s.Dial(t)
 	root.Command("ACL", "SETUSER", "u", "on", "nopass", "+@all")
 	root.Expect("+OK\r\n")

@@ -12,31 +12,31 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/invariant"
 	"github.com/conchmq/conch/server"
 )
 
 // load is one publisher and some subscribers over loopback. Its ends allocate nothing while it runs.
 type load struct {
-	publisher   *conchtest.Conn
-	subscribers []*conchtest.Conn
+	publisher   *harness.Conn
+	subscribers []*harness.Conn
 	write       []byte // some messages in one write
 	messages    int    // so many
 	frame       int    // bytes that a subscriber gets for each
 }
 
 func newLoad(t testing.TB, subscribers, size, pipeline int) *load {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
 	l := &load{publisher: s.Dial(t), messages: pipeline}
 	for range subscribers {
 		c := s.Dial(t)
-		c.Send("%s", conchtest.RESP("SUBSCRIBE", "news"))
+		c.Send("%s", harness.RESP("SUBSCRIBE", "news"))
 		_, err := c.Frame()
 		require.NoError(t, err)
 		l.subscribers = append(l.subscribers, c)
 	}
-	one := conchtest.RESP("PUBLISH", "news", strings.Repeat("x", size))
+	one := harness.RESP("PUBLISH", "news", strings.Repeat("x", size))
 	l.write, l.frame = []byte(strings.Repeat(one, pipeline)), len(one)
 	return l
 }
@@ -47,7 +47,7 @@ func (l *load) run(t testing.TB, n int) {
 	writes := n / l.messages
 	var ends sync.WaitGroup
 	window := make(chan struct{}, 16)
-	read := func(c *conchtest.Conn, bytes int, each func()) {
+	read := func(c *harness.Conn, bytes int, each func()) {
 		buf, unit := make([]byte, 64<<10), bytes/writes
 		for got, told := 0, 0; got < bytes; {
 			k, err := c.Read(buf[:min(len(buf), bytes-got)])
@@ -102,7 +102,7 @@ func BenchmarkPredicates(b *testing.B) {
 	payload := fmt.Sprintf(`{"price":150,"region":"eu-west","user":{"id":4711,"name":"Ann"},"note":"%s"}`, strings.Repeat("x", 113))
 	for _, n := range []int{0, 1, 100, 10_000} {
 		b.Run(fmt.Sprintf("predicates=%d", n), func(b *testing.B) {
-			s := conchtest.Start(b, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30, MaxPredicates: 10_000})
+			s := harness.Start(b, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30, MaxPredicates: 10_000})
 			subscriber := s.Dial(b)
 			hold := func(name string) {
 				subscriber.Command("SUB", name)
@@ -117,9 +117,9 @@ func BenchmarkPredicates(b *testing.B) {
 				}
 				hold("news")
 			}
-			one := conchtest.RESP("PUBLISH", "news", payload)
+			one := harness.RESP("PUBLISH", "news", payload)
 			l := &load{
-				publisher: s.Dial(b), subscribers: []*conchtest.Conn{subscriber}, messages: 64,
+				publisher: s.Dial(b), subscribers: []*harness.Conn{subscriber}, messages: 64,
 				write: []byte(strings.Repeat(one, 64)), frame: len(one),
 			}
 			b.ReportAllocs()
@@ -165,7 +165,7 @@ func BenchmarkPublishWhilePredicatesCome(b *testing.B) {
 		{"plain-paced", "SUB other-%d\nUNSUB\n", 5 * time.Millisecond}, {"predicates-paced", "SUB orders WHERE n < -%d\nUNSUB\n", 5 * time.Millisecond},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			s := conchtest.Start(b, server.Options{})
+			s := harness.Start(b, server.Options{})
 			s.Dial(b).Send("SUB orders WHERE n < 0\n")
 			stop := make(chan struct{})
 			var running sync.WaitGroup
@@ -192,7 +192,7 @@ func BenchmarkPublishWhilePredicatesCome(b *testing.B) {
 			b.ResetTimer()
 			for range b.N {
 				begin := time.Now()
-				p.Send("%s", conchtest.RESP("PUBLISH", "orders", `{"n":1}`))
+				p.Send("%s", harness.RESP("PUBLISH", "orders", `{"n":1}`))
 				p.Expect(":0\r\n")
 				took = append(took, time.Since(begin))
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
@@ -21,12 +21,12 @@ func longest(i int) string {
 }
 
 // subscribeLongest subscribes to so many names that are as long as possible.
-func subscribeLongest(t *testing.T, s *conchtest.Server, names int) {
+func subscribeLongest(t *testing.T, s *harness.Server, names int) {
 	t.Helper()
 	c := s.Dial(t)
 	var all strings.Builder
 	for i := range names {
-		all.WriteString(conchtest.RESP("SUBSCRIBE", longest(i)))
+		all.WriteString(harness.RESP("SUBSCRIBE", longest(i)))
 	}
 	go func() { _, _ = io.WriteString(c, all.String()) }()
 	for range names {
@@ -35,7 +35,7 @@ func subscribeLongest(t *testing.T, s *conchtest.Server, names int) {
 	}
 }
 
-func frame(t *testing.T, c *conchtest.Conn, command ...string) string {
+func frame(t *testing.T, c *harness.Conn, command ...string) string {
 	t.Helper()
 	c.Command(command...)
 	f, err := c.Frame()
@@ -45,7 +45,7 @@ func frame(t *testing.T, c *conchtest.Conn, command ...string) string {
 
 // A table is as wide as a terminal, whatever the names are.
 func TestCellsOfTablesAreCut(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	subscribeLongest(t, s, 1)
 	wide := strings.Repeat("好", 40)
 	accents := "e" + strings.Repeat("\u0301", 1000)
@@ -75,7 +75,7 @@ func TestCellsOfTablesAreCut(t *testing.T) {
 
 // PUBSUB STATS has names whole, and as many of them as make a mebibyte.
 func TestRowsOfStatsAreBoundedInBytes(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	subscribeLongest(t, s, 600)
 	c := s.Dial(t)
 	stats := frame(t, c, "PUBSUB", "STATS")
@@ -91,7 +91,7 @@ func TestRowsOfStatsAreBoundedInBytes(t *testing.T) {
 
 // COMMAND INFO answers each name, as long as that is not too much.
 func TestCommandInfoIsBounded(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for _, version := range []string{"2", "3"} {
 		c := s.Dial(t)
 		_ = frame(t, c, "HELLO", version)
@@ -105,7 +105,7 @@ func TestCommandInfoIsBounded(t *testing.T) {
 
 // PUBSUB CHANNELS has a bound too, over which a narrower pattern is asked for.
 func TestNamesOfChannelsAreBounded(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	subscribeLongest(t, s, 64<<20/4096+1)
 	c := s.Dial(t)
 	assert.Equal(t, "-ERR reply would exceed 67108864 bytes: give a pattern that matches less\r\n", frame(t, c, "PUBSUB", "CHANNELS"))
@@ -114,7 +114,7 @@ func TestNamesOfChannelsAreBounded(t *testing.T) {
 
 // The answers of a transaction have one bound together. What is left over is refused, each command by itself.
 func TestAnswersOfATransactionAreBoundedTogether(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	subscribeLongest(t, s, 500)
 	for _, command := range [][]string{
 		{"PUBSUB", "CHANNELS"}, {"PUBSUB", "STATS"}, {"COMMAND", "INFO", "client"}, {"TOPICS"},
@@ -148,7 +148,7 @@ func TestAnswersOfATransactionAreBoundedTogether(t *testing.T) {
 // Work counts where it makes few bytes: names that are looked at, subscriptions that are added up.
 func TestWorkOfATransactionIsBounded(t *testing.T) {
 	const names = 40_000
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	sub := s.Dial(t)
 	all := []string{"SUBSCRIBE"}
 	for i := range names {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -33,7 +33,7 @@ func TestSubscribersComeAndGo(t *testing.T) {
 		{"publishers in both dialects", []string{"run", "lines", "single"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &churn{t: t, server: conchtest.Start(t, server.Options{SlowHard: 1 << 30}), sent: make(map[int]sending), stop: make(chan struct{})}
+			c := &churn{t: t, server: harness.Start(t, server.Options{SlowHard: 1 << 30}), sent: make(map[int]sending), stop: make(chan struct{})}
 			var publishing, living sync.WaitGroup
 			for i, kind := range tt.publishers {
 				publishing.Go(func() { c.publish(i, kind) })
@@ -63,7 +63,7 @@ func TestSubscribersComeAndGo(t *testing.T) {
 // churn is one run.
 type churn struct {
 	t      *testing.T
-	server *conchtest.Server
+	server *harness.Server
 	stop   chan struct{}
 
 	mu        sync.Mutex
@@ -130,13 +130,13 @@ func (c *churn) publish(who int, kind string) {
 			if kind == "lines" {
 				fmt.Fprintf(&text, "PUB %s %s\n", s.topic, s.payload)
 			} else {
-				text.WriteString(conchtest.RESP("PUBLISH", s.topic, s.payload))
+				text.WriteString(harness.RESP("PUBLISH", s.topic, s.payload))
 			}
 		}
 		frames := count
 		if kind == "transaction" {
-			text.WriteString(conchtest.RESP("EXEC"))
-			conn.Send("%s", conchtest.RESP("MULTI"))
+			text.WriteString(harness.RESP("EXEC"))
+			conn.Send("%s", harness.RESP("MULTI"))
 			frames += 2
 		}
 		conn.Send("%s", text.String())
@@ -147,7 +147,7 @@ func (c *churn) publish(who int, kind string) {
 }
 
 // answered reads the answers to a batch, and notes which numbers its messages got.
-func (c *churn) answered(conn *conchtest.Conn, batch []sending, frames int) bool {
+func (c *churn) answered(conn *harness.Conn, batch []sending, frames int) bool {
 	var numbers []string
 	receivers := 0
 	for range frames {
@@ -206,8 +206,8 @@ func (c *churn) live(who, turn int) *life {
 	name := l.topics + " WHERE " + condition
 	subscribe, leave := fmt.Sprintf("SEQ ON\n%s %s\nSEQ\n", verb, name), fmt.Sprintf("SEQ\nUN%s %s\nSEQ\n", verb, name)
 	if resp {
-		subscribe = conchtest.RESP("HELLO", "3") + conchtest.RESP("SEQ", "ON") + conchtest.RESP("PSUBSCRIBE", name) + conchtest.RESP("SEQ")
-		leave = conchtest.RESP("SEQ") + conchtest.RESP("PUNSUBSCRIBE", name) + conchtest.RESP("SEQ")
+		subscribe = harness.RESP("HELLO", "3") + harness.RESP("SEQ", "ON") + harness.RESP("PSUBSCRIBE", name) + harness.RESP("SEQ")
+		leave = harness.RESP("SEQ") + harness.RESP("PUNSUBSCRIBE", name) + harness.RESP("SEQ")
 	}
 	if !ask("CLIENT ID\n") {
 		return nil
@@ -235,7 +235,7 @@ func (c *churn) live(who, turn int) *life {
 }
 
 // read notes what comes until two numbers have been told, or so many messages have come.
-func (l *life) read(t *testing.T, conn *conchtest.Conn, resp bool, told *[2]int, enough int) bool {
+func (l *life) read(t *testing.T, conn *harness.Conn, resp bool, told *[2]int, enough int) bool {
 	for n := 0; told != nil && n < 2 || told == nil && len(l.got) < enough; {
 		var number int
 		if !l.note(t, conn, resp, &number) {
@@ -253,7 +253,7 @@ func (l *life) read(t *testing.T, conn *conchtest.Conn, resp bool, told *[2]int,
 var tells = regexp.MustCompile(`^\+?OK SEQ ON \w+ #(\d+)\r?\n$`)
 
 // note takes one frame. A number that it tells goes into told, -1 if it is none; false is the end.
-func (l *life) note(t *testing.T, conn *conchtest.Conn, resp bool, told *int) bool {
+func (l *life) note(t *testing.T, conn *harness.Conn, resp bool, told *int) bool {
 	frame, err := conn.Frame()
 	if err != nil {
 		return false
@@ -324,11 +324,11 @@ func (c *churn) account(l *life, last int) {
 func (c *churn) settle(told bool) {
 	t, s := c.t, c.server
 	for _, key := range []string{"pubsub_predicates", "pubsub_channels", "pubsub_patterns", "pubsub_clients", "client_memory"} {
-		conchtest.Eventually(t, func() bool { return s.Info(t, key) == 0 }, key+" stays behind")
+		harness.Eventually(t, func() bool { return s.Info(t, key) == 0 }, key+" stays behind")
 	}
-	conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
+	harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
 	matched := s.Info(t, "messages_matched")
-	conchtest.Eventually(t, func() bool { // a connection that was evicted is none any more, and its writer may not know yet
+	harness.Eventually(t, func() bool { // a connection that was evicted is none any more, and its writer may not know yet
 		return matched == s.Info(t, "messages_delivered")+s.Info(t, "messages_dropped")+s.Info(t, "messages_undelivered")
 	}, "the account does not balance")
 	if told {
@@ -342,6 +342,6 @@ func (c *churn) settle(told bool) {
 	const n = 1000 // nobody listens: messages are taken, and nothing is kept of them
 	conn.Send("%s", pipelined("a", 1, n))
 	conn.Expect(strings.Repeat(":0\r\n", n))
-	conchtest.Eventually(t, func() bool { return s.Info(t, "client_memory") == 0 }, "something is kept") // answers leave it when written
+	harness.Eventually(t, func() bool { return s.Info(t, "client_memory") == 0 }, "something is kept") // answers leave it when written
 	assert.Equal(t, matched, s.Info(t, "messages_matched"))
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // infoOf is the fields of sections of INFO.
-func infoOf(t *testing.T, c *conchtest.Conn, sections ...string) map[string]string {
+func infoOf(t *testing.T, c *harness.Conn, sections ...string) map[string]string {
 	t.Helper()
 	fields := map[string]string{}
 	for _, line := range strings.Split(frame(t, c, append([]string{"INFO"}, sections...)...), "\r\n") {
@@ -32,7 +32,7 @@ func infoOf(t *testing.T, c *conchtest.Conn, sections ...string) map[string]stri
 var usec = regexp.MustCompile(`usec=\d+,usec_per_call=\d+\.\d\d,`)
 
 // commandStats are the fields of Commandstats without times.
-func commandStats(t *testing.T, c *conchtest.Conn) map[string]string {
+func commandStats(t *testing.T, c *harness.Conn) map[string]string {
 	t.Helper()
 	stats := map[string]string{}
 	for name, value := range infoOf(t, c, "commandstats") {
@@ -45,7 +45,7 @@ func commandStats(t *testing.T, c *conchtest.Conn) map[string]string {
 // Each command counts under its name: as a call if it ran, as failed if its answer is an error, as rejected if it was
 // refused. Each error counts by its first word. The figures are those of Redis 7.0, but that INFO counts itself.
 func TestCommandsAndErrorsAreCounted(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	c.Send("%s", pipelined("orders", 1, 100)) // a run
 	for range 100 {
@@ -84,7 +84,7 @@ func TestCommandsAndErrorsAreCounted(t *testing.T) {
 
 // The time of a batch on the core is shared among its commands: none has more than all, and all together not nothing.
 func TestTimeOnTheCoreIsShared(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	for range 100 {
 		_ = frame(t, c, "COMMAND", "DOCS")
@@ -101,7 +101,7 @@ func TestTimeOnTheCoreIsShared(t *testing.T) {
 
 // CONFIG RESETSTAT resets what it does in Redis, and leaves the account of messages alone.
 func TestResetstat(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	_ = frame(t, c, "NOSUCH")
 	_ = frame(t, c, "PUBLISH", "a", "b")
@@ -113,7 +113,7 @@ func TestResetstat(t *testing.T) {
 	assert.Equal(t, "1", stats["messages_published"])
 	input, err := strconv.Atoi(stats["total_net_input_bytes"])
 	require.NoError(t, err)
-	assert.Equal(t, len(conchtest.RESP("INFO", "stats")), input)
+	assert.Equal(t, len(harness.RESP("INFO", "stats")), input)
 	assert.Equal(t, map[string]string{
 		"config|resetstat": "calls=1,rejected_calls=0,failed_calls=0", "info": "calls=2,rejected_calls=0,failed_calls=0",
 	}, commandStats(t, c))
@@ -122,7 +122,7 @@ func TestResetstat(t *testing.T) {
 
 // The sections of INFO are chosen as in Redis 7.0.
 func TestSectionsOfInfo(t *testing.T) {
-	c := conchtest.Start(t, server.Options{}).Dial(t)
+	c := harness.Start(t, server.Options{}).Dial(t)
 	const usual = "Server Clients Memory Stats Replication CPU Errorstats"
 	const all = "Server Clients Memory Stats Replication CPU Commandstats Errorstats"
 	for asked, want := range map[string]string{
@@ -141,7 +141,7 @@ func TestSectionsOfInfo(t *testing.T) {
 
 // What tools look for is there, and is true.
 func TestInfoAboutTheProcess(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxMemory: 3 << 20})
+	s := harness.Start(t, server.Options{MaxMemory: 3 << 20})
 	c := s.Dial(t)
 	got := infoOf(t, c)
 	_, port, err := net.SplitHostPort(s.Addr)
@@ -169,7 +169,7 @@ func TestInfoAboutTheProcess(t *testing.T) {
 // command of Redis.
 func TestMissingCommandsAreLogged(t *testing.T) {
 	log := new(logText)
-	s := conchtest.Start(t, server.Options{Log: zerolog.New(log).Level(zerolog.WarnLevel)})
+	s := harness.Start(t, server.Options{Log: zerolog.New(log).Level(zerolog.WarnLevel)})
 	for _, library := range []string{"redis-py", "lettuce", "redis-py"} {
 		c := s.Dial(t)
 		_ = frame(t, c, "CLIENT", "SETINFO", "LIB-NAME", library)

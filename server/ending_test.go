@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -22,32 +22,32 @@ import (
 func TestEveryEndingIsCounted(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
-		end    func(c *conchtest.Conn)
+		end    func(c *harness.Conn)
 	}{
-		{"eof", func(c *conchtest.Conn) { _ = c.Close() }},
-		{"eof", func(c *conchtest.Conn) { // half closed: what was sent is done and answered first
+		{"eof", func(c *harness.Conn) { _ = c.Close() }},
+		{"eof", func(c *harness.Conn) { // half closed: what was sent is done and answered first
 			c.Send("SUB a\nPUB a last words\n")
 			_ = c.Conn.(*net.TCPConn).CloseWrite()
 			c.Expect("OK SUB a\nOK PUB a\nUPDATE a last words\n")
 			c.ExpectEnd()
 		}},
-		{"broken", func(c *conchtest.Conn) {
+		{"broken", func(c *harness.Conn) {
 			c.Fence()
 			_ = c.Conn.(*net.TCPConn).SetLinger(0) // Close sends a reset
 			_ = c.Close()
 		}},
-		{"quit", func(c *conchtest.Conn) { c.Send("QUIT\nPING\n"); c.Expect("+OK\r\n"); c.ExpectEnd() }},
-		{"protocol", func(c *conchtest.Conn) { c.Send("*x\r\n"); c.Line(); c.ExpectEnd() }},
-		{"hostile", func(c *conchtest.Conn) { c.Send("POST / HTTP/1.1\r\n"); c.ExpectEnd() }},
+		{"quit", func(c *harness.Conn) { c.Send("QUIT\nPING\n"); c.Expect("+OK\r\n"); c.ExpectEnd() }},
+		{"protocol", func(c *harness.Conn) { c.Send("*x\r\n"); c.Line(); c.ExpectEnd() }},
+		{"hostile", func(c *harness.Conn) { c.Send("POST / HTTP/1.1\r\n"); c.ExpectEnd() }},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			bystander := s.Dial(t)
 			bystander.Send("SUB a\n")
 			bystander.Expect("OK SUB a\n")
 			before := s.Info(t, "ended_"+tt.reason)
 			tt.end(s.Dial(t))
-			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it stays connected")
+			harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it stays connected")
 			after := s.Info(t, "ended_"+tt.reason)
 			if tt.reason == "eof" { // the INFO connections end so as well
 				assert.Greater(t, after, before)
@@ -61,14 +61,14 @@ func TestEveryEndingIsCounted(t *testing.T) {
 
 // The close notice reaches a peer that has sent more than we read: closing at once would send a reset, which destroys it.
 func TestErrorTextArrivesThoughInputIsUnread(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	go func() { _, _ = io.WriteString(c, "*x\r\n"+strings.Repeat("unread ", 200_000)) }() // a reset here is the peer's due
 	assert.Equal(t, "-ERR Protocol error: invalid multibulk length", c.Line())
 }
 
 func TestShutdownDrains(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	sub, pub := s.Dial(t), s.Dial(t)
 	sub.Send("SUB a\n")
 	sub.Expect("OK SUB a\n")
@@ -88,7 +88,7 @@ func TestShutdownDrains(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitForWhoNeverReads(t *testing.T) {
-	s := conchtest.Start(t, server.Options{DrainTimeout: 50 * time.Millisecond})
+	s := harness.Start(t, server.Options{DrainTimeout: 50 * time.Millisecond})
 	sub, pub := s.Dial(t), s.Dial(t)
 	sub.Send("SUB a\n")
 	sub.Expect("OK SUB a\n")
@@ -132,7 +132,7 @@ func TestAcceptingGoesOnWhenDescriptorsRanOut(t *testing.T) {
 	l := listenBroken(t, 3, func(net.Conn) (net.Conn, error) {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
 	})
-	s := conchtest.StartOn(t, l, server.Options{})
+	s := harness.StartOn(t, l, server.Options{})
 	s.Dial(t).Fence()
 	assert.Equal(t, 1, s.Info(t, "accept_pauses"), "one pause an episode, however many tries")
 }
@@ -143,10 +143,10 @@ func (panics) Read([]byte) (int, error) { panic("a defect") }
 
 func TestPanicInOneConnectionEndsThatConnection(t *testing.T) {
 	l := listenBroken(t, 1, func(c net.Conn) (net.Conn, error) { return panics{c}, nil })
-	s := conchtest.StartOn(t, l, server.Options{Unprotected: true})
+	s := harness.StartOn(t, l, server.Options{Unprotected: true})
 	unlucky := s.Dial(t)
 	_, err := io.ReadAll(unlucky)
 	assert.True(t, err == nil || errors.Is(err, syscall.ECONNRESET), "%v", err)
 	s.Dial(t).Fence()
-	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_panic") == 1 }, "the panic is not counted")
+	harness.Eventually(t, func() bool { return s.Info(t, "ended_panic") == 1 }, "the panic is not counted")
 }

@@ -6,14 +6,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // There are no keys, which SCAN tells in Redis' way; the answers were taken from Redis 7.0.
 func TestScanFindsNothing(t *testing.T) {
 	const nothing = "*2\r\n$1\r\n0\r\n*0\r\n"
-	c := conchtest.Start(t, server.Options{}).Dial(t)
+	c := harness.Start(t, server.Options{}).Dial(t)
 	for command, want := range map[string]string{
 		"SCAN 0":                               nothing,
 		"SCAN -1":                              nothing,

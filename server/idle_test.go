@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // A goroutine's stack is 2 KiB or 4. That a subscriber over RESP gets by with 2 is a third of what it costs while it is
 // idle. Who publishes, or types lines, needs 4. (The race detector's builds need more.)
 func TestAnIdleConnectionKeepsASmallStack(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	usual := []struct{ say, hear string }{
 		{"*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nnews\r\n", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"},
 		{"*1\r\n$4\r\nPING\r\n", "+PONG\r\n"},

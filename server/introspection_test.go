@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // ask sends a command and returns the body of a bulk or verbatim answer.
-func ask(t *testing.T, c *conchtest.Conn, args ...string) string {
+func ask(t *testing.T, c *harness.Conn, args ...string) string {
 	t.Helper()
 	c.Command(args...)
 	frame, err := c.Frame()
@@ -27,7 +27,7 @@ func ask(t *testing.T, c *conchtest.Conn, args ...string) string {
 	return strings.TrimPrefix(strings.TrimSuffix(body, "\r\n"), "txt:")
 }
 
-func id(t *testing.T, c *conchtest.Conn) string {
+func id(t *testing.T, c *harness.Conn) string {
 	t.Helper()
 	c.Command("CLIENT", "ID")
 	return strings.TrimPrefix(c.Line(), ":")
@@ -38,7 +38,7 @@ const listFields = "id addr laddr fd name age idle flags db sub psub ssub multi 
 	"oll omem tot-mem events cmd user redir resp lib-name lib-ver"
 
 func TestClientList(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	a, b := s.Dial(t), s.Dial(t)
 	a.Command("CLIENT", "SETNAME", "ann")
 	a.Expect("+OK\r\n")
@@ -50,7 +50,7 @@ func TestClientList(t *testing.T) {
 	a.Expect("OK SUB x\n")
 	a.Command("SUBSCRIBE", "a")
 	a.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
-	conchtest.Eventually(t, func() bool { // what has been read may still be on its way into the count
+	harness.Eventually(t, func() bool { // what has been read may still be on its way into the count
 		first, _, _ := strings.Cut(ask(t, b, "CLIENT", "LIST"), "\n")
 		return strings.Contains(first, " omem=0 ")
 	}, "what it has read still counts as waiting")
@@ -83,14 +83,14 @@ func TestClientList(t *testing.T) {
 }
 
 func TestClientInfoOfTheCommandAtHand(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for sent, want := range map[string]string{
-		"CLIENT INFO\r\n":                            " qbuf=13 qbuf-free=16371 argv-mem=10 ",
-		"CLIENT INFO\n":                              " qbuf=12 qbuf-free=16372 argv-mem=10 ",
-		conchtest.RESP("client", "info"):             " qbuf=26 qbuf-free=16358 argv-mem=10 ",
-		"PING\r\nCLIENT INFO\r\nPING\r\n":            " qbuf=13 ",
-		"MULTI\r\nCLIENT INFO\r\nEXEC\r\n":           " cmd=exec ",
-		conchtest.RESP("CLIENT", "LIST", "ID", "99"): "$0",
+		"CLIENT INFO\r\n":                          " qbuf=13 qbuf-free=16371 argv-mem=10 ",
+		"CLIENT INFO\n":                            " qbuf=12 qbuf-free=16372 argv-mem=10 ",
+		harness.RESP("client", "info"):             " qbuf=26 qbuf-free=16358 argv-mem=10 ",
+		"PING\r\nCLIENT INFO\r\nPING\r\n":          " qbuf=13 ",
+		"MULTI\r\nCLIENT INFO\r\nEXEC\r\n":         " cmd=exec ",
+		harness.RESP("CLIENT", "LIST", "ID", "99"): "$0",
 	} {
 		c := s.Dial(t)
 		c.Send("%s", sent)
@@ -114,26 +114,26 @@ func TestClientInfoOfTheCommandAtHand(t *testing.T) {
 func TestClientKill(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		args func(t *testing.T, victim *conchtest.Conn, victimID string) []string
+		args func(t *testing.T, victim *harness.Conn, victimID string) []string
 		want string
 	}{
-		{"by address, the old form", func(_ *testing.T, v *conchtest.Conn, _ string) []string { return []string{v.LocalAddr().String()} }, "+OK"},
-		{"by id", func(_ *testing.T, _ *conchtest.Conn, id string) []string { return []string{"ID", id} }, ":1"},
-		{"by address", func(_ *testing.T, v *conchtest.Conn, _ string) []string {
+		{"by address, the old form", func(_ *testing.T, v *harness.Conn, _ string) []string { return []string{v.LocalAddr().String()} }, "+OK"},
+		{"by id", func(_ *testing.T, _ *harness.Conn, id string) []string { return []string{"ID", id} }, ":1"},
+		{"by address", func(_ *testing.T, v *harness.Conn, _ string) []string {
 			return []string{"ADDR", v.LocalAddr().String()}
 		}, ":1"},
-		{"by our address, but not oneself", func(_ *testing.T, v *conchtest.Conn, _ string) []string {
+		{"by our address, but not oneself", func(_ *testing.T, v *harness.Conn, _ string) []string {
 			return []string{"LADDR", v.RemoteAddr().String()}
 		}, ":1"},
-		{"by type", func(*testing.T, *conchtest.Conn, string) []string { return []string{"TYPE", "pubsub"} }, ":1"},
-		{"by user", func(*testing.T, *conchtest.Conn, string) []string { return []string{"USER", "default"} }, ":1"},
-		{"by filters that must all hold", func(_ *testing.T, _ *conchtest.Conn, id string) []string {
+		{"by type", func(*testing.T, *harness.Conn, string) []string { return []string{"TYPE", "pubsub"} }, ":1"},
+		{"by user", func(*testing.T, *harness.Conn, string) []string { return []string{"USER", "default"} }, ":1"},
+		{"by filters that must all hold", func(_ *testing.T, _ *harness.Conn, id string) []string {
 			return []string{"ID", id, "TYPE", "pubsub", "SKIPME", "no"}
 		}, ":1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			victim, killer := s.Dial(t), s.Dial(t)
 			number := id(t, victim)
 			victim.Command("SUBSCRIBE", "a")
@@ -142,11 +142,11 @@ func TestClientKill(t *testing.T) {
 			assert.Equal(t, tt.want, killer.Line())
 			victim.ExpectEnd()
 			killer.Fence()
-			conchtest.Eventually(t, func() bool { return s.Info(t, "ended_killed") == 1 }, "it is not counted")
+			harness.Eventually(t, func() bool { return s.Info(t, "ended_killed") == 1 }, "it is not counted")
 		})
 	}
 	t.Run("of each kind the last filter counts", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		a, b, c := s.Dial(t), s.Dial(t), s.Dial(t)
 		c.Command("CLIENT", "KILL", "ID", id(t, a), "ADDR", b.LocalAddr().String(), "ID", id(t, b))
 		c.Expect(":1\r\n")
@@ -158,10 +158,10 @@ func TestClientKill(t *testing.T) {
 		a.ExpectEnd()
 	})
 	t.Run("whoever is killed is no client any more", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		a, c := s.Dial(t), s.Dial(t)
 		number := id(t, a)
-		c.Send("%s", conchtest.RESP("CLIENT", "KILL", "ID", number)+conchtest.RESP("CLIENT", "KILL", "ID", number))
+		c.Send("%s", harness.RESP("CLIENT", "KILL", "ID", number)+harness.RESP("CLIENT", "KILL", "ID", number))
 		c.Expect(":1\r\n:0\r\n")
 		assert.Contains(t, ask(t, c, "INFO", "clients"), "connected_clients:1\r\n")
 		assert.NotContains(t, ask(t, c, "CLIENT", "LIST"), "id="+number+" ")
@@ -170,7 +170,7 @@ func TestClientKill(t *testing.T) {
 		assert.Equal(t, 1, s.Info(t, "connected_clients")-1, "and is not taken off twice") // Info dials
 	})
 	t.Run("nor within the transaction that does so", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		a, c := s.Dial(t), s.Dial(t)
 		number := id(t, a)
 		c.Send("MULTI\r\nCLIENT KILL ID %s\r\nCLIENT KILL ID %s\r\nEXEC\r\n", number, number)
@@ -178,7 +178,7 @@ func TestClientKill(t *testing.T) {
 		a.ExpectEnd()
 	})
 	t.Run("numbers are spelt in one way", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		a, c := s.Dial(t), s.Dial(t)
 		number := id(t, a)
 		for _, spelling := range []string{"+" + number, "0" + number, " " + number, number + " ", "", "-1", "0", "9223372036854775808"} {
@@ -200,7 +200,7 @@ func TestClientKill(t *testing.T) {
 		a.Fence()
 	})
 	t.Run("filters that do not all hold kill nobody", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		a, b := s.Dial(t), s.Dial(t)
 		b.Command("CLIENT", "KILL", "ID", id(t, a), "TYPE", "pubsub")
 		b.Expect(":0\r\n")
@@ -209,7 +209,7 @@ func TestClientKill(t *testing.T) {
 		a.Fence()
 	})
 	t.Run("who kills itself gets the answer first", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		c := s.Dial(t)
 		c.Command("CLIENT", "KILL", "ID", id(t, c), "SKIPME", "no")
 		c.Expect(":1\r\n")
@@ -218,13 +218,13 @@ func TestClientKill(t *testing.T) {
 }
 
 func TestMonitorSeesAllCommandsInTheOneOrder(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	m, a, b := s.Dial(t), s.Dial(t), s.Dial(t)
 	m.Send("MONITOR\n")
 	m.Expect("+OK\r\n")
 	const n = 100
 	for i := range n {
-		for name, c := range map[string]*conchtest.Conn{"a": a, "b": b} {
+		for name, c := range map[string]*harness.Conn{"a": a, "b": b} {
 			c.Command("PUBLISH", name, fmt.Sprintf("%d \"\\\r\n\x00\xff", i))
 			c.Expect(":0\r\n")
 		}
@@ -249,7 +249,7 @@ func TestMonitorSeesAllCommandsInTheOneOrder(t *testing.T) {
 
 // A monitor that does not read is disconnected like any slow subscriber, and holds nobody up.
 func TestSlowMonitorIsDisconnected(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	m, c := s.Dial(t), s.Dial(t)
 	m.Send("MONITOR\n")
 	m.Expect("+OK\r\n")
@@ -265,7 +265,7 @@ func TestSlowMonitorIsDisconnected(t *testing.T) {
 func TestLogLevelChangesAtRunTime(t *testing.T) {
 	was := zerolog.GlobalLevel()
 	t.Cleanup(func() { zerolog.SetGlobalLevel(was) })
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	for word, level := range map[string]string{"trace": "trace", "verbose": "debug", "notice": "info", "WARNING": "warn"} {
 		c.Command("CONFIG", "SET", "loglevel", word)
@@ -276,7 +276,7 @@ func TestLogLevelChangesAtRunTime(t *testing.T) {
 }
 
 func TestInfoTellsTheTruth(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	for _, verb := range []string{"SUB a b", "PSUB n*"} {
 		c.Send("%s\n", verb)

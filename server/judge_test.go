@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -22,7 +22,7 @@ func numberOne(n int) string { return fmt.Sprintf(`{"n":%d}`, n) }
 func pipelined(topic string, first, last int) string {
 	var b strings.Builder
 	for n := first; n <= last; n++ {
-		b.WriteString(conchtest.RESP("PUBLISH", topic, numberOne(n)))
+		b.WriteString(harness.RESP("PUBLISH", topic, numberOne(n)))
 	}
 	return b.String()
 }
@@ -38,11 +38,11 @@ func evens(first, last int) string {
 
 // witness is a RESP3 connection that tells what it got.
 type witness struct {
-	*conchtest.Conn
+	*harness.Conn
 	t *testing.T
 }
 
-func newWitness(t *testing.T, s *conchtest.Server, patterns ...string) *witness {
+func newWitness(t *testing.T, s *harness.Server, patterns ...string) *witness {
 	t.Helper()
 	c := s.Dial(t)
 	c.Command("HELLO", "3")
@@ -91,33 +91,33 @@ func TestTheWayBackIsNotSeen(t *testing.T) {
 	}{
 		{"one message", pipelined("orders", 1, 1), evens(1, 1), 1, 1, false},
 		{"a run", run, evens(1, enough), 1, enough, false},
-		{"between others", "PING\r\n" + pipelined("orders", 1, 2) + conchtest.RESP("ECHO", "x") + pipelined("quiet", 0, 1) + pipelined("orders", 3, 3),
+		{"between others", "PING\r\n" + pipelined("orders", 1, 2) + harness.RESP("ECHO", "x") + pipelined("quiet", 0, 1) + pipelined("orders", 3, 3),
 			"+PONG\r\n" + evens(1, 2) + "$1\r\nx\r\n:0\r\n:0\r\n" + evens(3, 3), 1, 3, false},
 		{"in lines", strings.Repeat(`PUB orders {"n":1}`+"\n", enough), strings.Repeat("OK PUB orders\n", enough), 1, 0, false},
-		{"in a transaction", conchtest.RESP("MULTI") + run + conchtest.RESP("EXEC"),
+		{"in a transaction", harness.RESP("MULTI") + run + harness.RESP("EXEC"),
 			"+OK\r\n" + strings.Repeat("+QUEUED\r\n", enough) + fmt.Sprintf("*%d\r\n", enough) + evens(1, enough), 1, enough, false},
 		{"a line inside a transaction", "MULTI\r\n" + strings.Repeat(`PUB orders {"n":2}`+"\n", 2) + "EXEC\r\n", "+OK\r\n" +
 			strings.Repeat("OK PUB orders\n", 2) + "*0\r\n", 2, 0, false},
-		{"a transaction that is given up", conchtest.RESP("MULTI") + run + conchtest.RESP("DISCARD") + pipelined("orders", 1, 2),
+		{"a transaction that is given up", harness.RESP("MULTI") + run + harness.RESP("DISCARD") + pipelined("orders", 1, 2),
 			"+OK\r\n" + strings.Repeat("+QUEUED\r\n", enough) + "+OK\r\n" + evens(1, 2), 1, 2, false},
-		{"a transaction that is refused", conchtest.RESP("MULTI") + run + conchtest.RESP("nosuch") + conchtest.RESP("EXEC") + pipelined("orders", 1, 2),
+		{"a transaction that is refused", harness.RESP("MULTI") + run + harness.RESP("nosuch") + harness.RESP("EXEC") + pipelined("orders", 1, 2),
 			"+OK\r\n" + strings.Repeat("+QUEUED\r\n", enough) + "-ERR unknown command 'nosuch', with args beginning with: \r\n" +
 				"-EXECABORT Transaction discarded because of previous errors.\r\n" + evens(1, 2), 1, 2, false},
-		{"two transactions", conchtest.RESP("MULTI") + pipelined("orders", 1, 2) + conchtest.RESP("EXEC") + conchtest.RESP("MULTI") +
-			pipelined("orders", 3, 4) + conchtest.RESP("EXEC") + pipelined("orders", 5, 9),
+		{"two transactions", harness.RESP("MULTI") + pipelined("orders", 1, 2) + harness.RESP("EXEC") + harness.RESP("MULTI") +
+			pipelined("orders", 3, 4) + harness.RESP("EXEC") + pipelined("orders", 5, 9),
 			"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + evens(1, 2) + "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + evens(3, 4) + evens(5, 9), 1, 9, false},
-		{"whose first answer is skipped", conchtest.RESP("CLIENT", "REPLY", "SKIP") + run, evens(2, enough), 1, enough, false},
-		{"whose answers are off", conchtest.RESP("CLIENT", "REPLY", "OFF") + run + conchtest.RESP("CLIENT", "REPLY", "ON") + pipelined("orders", enough+1, enough+1),
+		{"whose first answer is skipped", harness.RESP("CLIENT", "REPLY", "SKIP") + run, evens(2, enough), 1, enough, false},
+		{"whose answers are off", harness.RESP("CLIENT", "REPLY", "OFF") + run + harness.RESP("CLIENT", "REPLY", "ON") + pipelined("orders", enough+1, enough+1),
 			"+OK\r\n" + evens(enough+1, enough+1), 1, enough + 1, false},
-		{"in front of QUIT", run + conchtest.RESP("QUIT") + run, evens(1, enough) + "+OK\r\n", 1, enough, true},
-		{"in front of RESET", run + conchtest.RESP("RESET") + "PING\r\n", evens(1, enough) + "+RESET\r\n+PONG\r\n", 1, enough, false},
+		{"in front of QUIT", run + harness.RESP("QUIT") + run, evens(1, enough) + "+OK\r\n", 1, enough, true},
+		{"in front of RESET", run + harness.RESP("RESET") + "PING\r\n", evens(1, enough) + "+RESET\r\n+PONG\r\n", 1, enough, false},
 		{"in front of garbage", run + "*x\r\n", evens(1, enough) + "-ERR Protocol error: invalid multibulk length\r\n", 1, enough, true},
-		{"with numbers", conchtest.RESP("SEQ", "ON") + run, evens(1, enough), 1, enough, false}, // RESP2: they are not shown
-		{"by somebody subscribed, in RESP2", conchtest.RESP("SUBSCRIBE", "x") + run, "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n" + strings.Repeat(
+		{"with numbers", harness.RESP("SEQ", "ON") + run, evens(1, enough), 1, enough, false}, // RESP2: they are not shown
+		{"by somebody subscribed, in RESP2", harness.RESP("SUBSCRIBE", "x") + run, "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n" + strings.Repeat(
 			"-ERR Can't execute 'publish': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n", enough), 1, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			even, all := newWitness(t, s, "orders WHERE n % 2 == 0"), newWitness(t, s, "orders")
 			c := s.Dial(t)
 			go func() { _, _ = io.WriteString(c, tt.sent) }() // what fails here fails below
@@ -128,7 +128,7 @@ func TestTheWayBackIsNotSeen(t *testing.T) {
 			if tt.ends {
 				c.ExpectEnd()
 			} else {
-				_, err := io.WriteString(c, conchtest.RESP("UNSUBSCRIBE", "mark"))
+				_, err := io.WriteString(c, harness.RESP("UNSUBSCRIBE", "mark"))
 				require.NoError(t, err)
 				assert.Equal(t, "*3", c.Line())
 			}
@@ -146,7 +146,7 @@ func TestTheWayBackIsNotSeen(t *testing.T) {
 
 // What somebody may not publish, no predicate is asked about: it is refused as ever, each command by itself.
 func TestTheWayBackIsNoWayIn(t *testing.T) {
-	s := conchtest.Start(t, server.Options{ACLFile: rules(t, "user default on >unlock ~* &* +@all", "user shop on >pw resetchannels &shop +@pubsub")})
+	s := harness.Start(t, server.Options{ACLFile: rules(t, "user default on >unlock ~* &* +@all", "user shop on >pw resetchannels &shop +@pubsub")})
 	w := s.Dial(t)
 	become(w, "default", "unlock")
 	w.Command("HELLO", "3")
@@ -160,7 +160,7 @@ func TestTheWayBackIsNoWayIn(t *testing.T) {
 		c := s.Dial(t)
 		c.Send("%s", pipelined("orders", 1, n)+"PUB orders {\"n\":1}\n")
 		c.Expect(strings.Repeat("-NOAUTH Authentication required.\r\n", n) + "NOAUTH authentication required; type: AUTH user password\n")
-		c.Send("%s", conchtest.RESP("AUTH", "default", "unlock")+pipelined("orders", 1, 2))
+		c.Send("%s", harness.RESP("AUTH", "default", "unlock")+pipelined("orders", 1, 2))
 		c.Expect("+OK\r\n:1\r\n:1\r\n")
 	})
 	t.Run("without the right", func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestTheWayBackIsNoWayIn(t *testing.T) {
 }
 
 func TestAMonitorSeesTheWayBackOnce(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	even, m, c := newWitness(t, s, "orders WHERE n % 2 == 0"), s.Dial(t), s.Dial(t)
 	m.Send("MONITOR\n")
 	m.Expect("+OK\r\n")
@@ -189,9 +189,9 @@ func TestAMonitorSeesTheWayBackOnce(t *testing.T) {
 
 // Who publishes to itself gets each answer, then that message, then the next answer.
 func TestTheWayBackToOneself(t *testing.T) {
-	c := conchtest.Start(t, server.Options{}).Dial(t)
-	c.Send("%s", conchtest.RESP("HELLO", "3")+conchtest.RESP("CLIENT", "CAPA", "seq")+conchtest.RESP("PSUBSCRIBE", "o WHERE n != 2")+pipelined("o", 1, 3)+
-		conchtest.RESP("PUNSUBSCRIBE", "o WHERE n != 2")+pipelined("o", 4, 4))
+	c := harness.Start(t, server.Options{}).Dial(t)
+	c.Send("%s", harness.RESP("HELLO", "3")+harness.RESP("CLIENT", "CAPA", "seq")+harness.RESP("PSUBSCRIBE", "o WHERE n != 2")+pipelined("o", 1, 3)+
+		harness.RESP("PUNSUBSCRIBE", "o WHERE n != 2")+pipelined("o", 4, 4))
 	_, err := c.Frame()
 	require.NoError(t, err)
 	message := ">6\r\n$8\r\npmessage\r\n$14\r\no WHERE n != 2\r\n$1\r\no\r\n$7\r\n{\"n\":%d}\r\n:%[1]d\r\n:%d\r\n"
@@ -202,7 +202,7 @@ func TestTheWayBackToOneself(t *testing.T) {
 
 // What came before its end takes effect, and is answered, though the peer has closed its side.
 func TestTheWayBackOfAHalfClosedSocket(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	even, c := newWitness(t, s, "orders WHERE n % 2 == 0"), s.Dial(t)
 	const n = 100
 	c.Send("%s", pipelined("orders", 1, n))
@@ -215,20 +215,20 @@ func TestTheWayBackOfAHalfClosedSocket(t *testing.T) {
 // Of who is killed or breaks off in the middle, a part takes effect: the first messages, each once.
 func TestTheWayBackOfWhoGoes(t *testing.T) {
 	const n = 3000
-	for name, end := range map[string]func(t *testing.T, c *conchtest.Conn, s *conchtest.Server, id string){
-		"killed": func(t *testing.T, _ *conchtest.Conn, s *conchtest.Server, id string) {
+	for name, end := range map[string]func(t *testing.T, c *harness.Conn, s *harness.Server, id string){
+		"killed": func(t *testing.T, _ *harness.Conn, s *harness.Server, id string) {
 			k := s.Dial(t)
 			k.Command("CLIENT", "KILL", "ID", id)
 			k.Expect(":1\r\n")
 			require.NoError(t, k.Close())
 		},
-		"reset": func(t *testing.T, c *conchtest.Conn, _ *conchtest.Server, _ string) {
+		"reset": func(t *testing.T, c *harness.Conn, _ *harness.Server, _ string) {
 			require.NoError(t, c.Conn.(*net.TCPConn).SetLinger(0))
 			require.NoError(t, c.Close())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			all := newWitness(t, s, "orders WHERE n >= 0")
 			c := s.Dial(t)
 			number := id(t, c)
@@ -242,7 +242,7 @@ func TestTheWayBackOfWhoGoes(t *testing.T) {
 			end(t, c, s, number)
 			_, _ = io.Copy(io.Discard, c) // to its end
 			_ = c.Close()                 // if it is not closed already
-			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
+			harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
 			<-sent
 			got := all.got()
 			assert.Equal(t, sequence(2, 1+len(got), 1), got)
@@ -256,23 +256,23 @@ func TestTheWayBackOfWhoGoes(t *testing.T) {
 
 // A connection remembers the predicates of so many topics; it may publish to more.
 func TestMoreTopicsThanAreRemembered(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	even, c := newWitness(t, s, "t* WHERE n % 2 == 0"), s.Dial(t)
 	const topics, rounds = 600, 4
 	var sent, answers strings.Builder
 	for n := range topics * rounds {
-		sent.WriteString(conchtest.RESP("PUBLISH", fmt.Sprintf("t%d", n%topics), numberOne(n)))
+		sent.WriteString(harness.RESP("PUBLISH", fmt.Sprintf("t%d", n%topics), numberOne(n)))
 		fmt.Fprintf(&answers, ":%d\r\n", 1-n%2)
 	}
-	sent.WriteString(conchtest.RESP("PUBLISH", "t"+strings.Repeat("x", 1000), numberOne(1))) // too long to be remembered
-	go func() { _, _ = io.WriteString(c, sent.String()) }()                                  // what fails here fails below
+	sent.WriteString(harness.RESP("PUBLISH", "t"+strings.Repeat("x", 1000), numberOne(1))) // too long to be remembered
+	go func() { _, _ = io.WriteString(c, sent.String()) }()                                // what fails here fails below
 	c.Expect(answers.String() + ":0\r\n")
 	assert.Equal(t, sequence(0, topics*rounds-1, 2), even.got())
 }
 
 // So many predicates that a run is judged in several goes: more than 64 Ki verdicts.
 func TestMorePredicatesThanAreAskedAtOnce(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	const predicates, messages = 1000, 200
 	patterns := []string{"orders WHERE n >= 1"}
@@ -295,7 +295,7 @@ func TestMorePredicatesThanAreAskedAtOnce(t *testing.T) {
 		c.Expect("+OK\r\n")
 		const many = 4<<20/predicates + 1
 		go func() {
-			_, _ = io.WriteString(c, strings.Repeat(conchtest.RESP("PUBLISH", "orders", "x"), many)+"EXEC\r\nPING\r\n")
+			_, _ = io.WriteString(c, strings.Repeat(harness.RESP("PUBLISH", "orders", "x"), many)+"EXEC\r\nPING\r\n")
 		}()
 		c.Expect(strings.Repeat("+QUEUED\r\n", many))
 		assert.Regexp(t, `^-EXECABORT Transaction discarded because of: the messages of the transaction would have to be held against predicates `+
@@ -307,7 +307,7 @@ func TestMorePredicatesThanAreAskedAtOnce(t *testing.T) {
 
 // Somebody brings a new predicate all the time. Whoever publishes gets on, and so does that one.
 func TestPublishersGetOnWhilePredicatesCome(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	even := newWitness(t, s, "orders WHERE n % 2 == 0")
 	const n, publishers = 150, 2
 	done, came := make(chan struct{}), make(chan int)
@@ -330,13 +330,13 @@ func TestPublishersGetOnWhilePredicatesCome(t *testing.T) {
 			}
 		}
 	}()
-	pub := make([]*conchtest.Conn, publishers)
+	pub := make([]*harness.Conn, publishers)
 	for i := range pub {
 		pub[i] = s.Dial(t)
 	}
 	for i := 1; i <= n; i++ {
 		for _, p := range pub {
-			p.Send("%s", pipelined("orders", i, i)+conchtest.RESP("MULTI")+pipelined("orders", i, i)+conchtest.RESP("EXEC"))
+			p.Send("%s", pipelined("orders", i, i)+harness.RESP("MULTI")+pipelined("orders", i, i)+harness.RESP("EXEC"))
 		}
 		for _, p := range pub {
 			p.Expect(fmt.Sprintf(":%d\r\n+OK\r\n+QUEUED\r\n*1\r\n:%[1]d\r\n", 1-i%2))
@@ -355,7 +355,7 @@ func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
 	for i := range patterns {
 		patterns[i] = fmt.Sprintf("orders WHERE %sn == %d", strings.Repeat("s contains t || ", 60), i)
 	}
-	large := conchtest.RESP("PUBLISH", "orders", fmt.Sprintf(`{"s":"%s","t":"%sb"}`, strings.Repeat("a", 800<<10), strings.Repeat("a", 100<<10)))
+	large := harness.RESP("PUBLISH", "orders", fmt.Sprintf(`{"s":"%s","t":"%sb"}`, strings.Repeat("a", 800<<10), strings.Repeat("a", 100<<10)))
 	for _, tt := range []struct {
 		sentence, first, answers, sent string
 		number                         int // of messages that take effect
@@ -366,8 +366,8 @@ func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
 		{"behind which there is more", "", "", large + pipelined("quiet", 1, 1), 0},
 		{"behind which it ends by itself", "", "", large + "QUIT\r\n", 0},
 	} {
-		costly := func(t *testing.T) (s *conchtest.Server, number string) {
-			s = conchtest.Start(t, server.Options{})
+		costly := func(t *testing.T) (s *harness.Server, number string) {
+			s = harness.Start(t, server.Options{})
 			newWitness(t, s, patterns...)
 			c := s.Dial(t)
 			number = id(t, c)
@@ -375,7 +375,7 @@ func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
 			c.Expect(tt.answers)
 			before := s.Info(t, "total_net_input_bytes")
 			c.Send("%s", tt.sent)
-			conchtest.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") >= before+len(tt.sent) }, "it does not arrive")
+			harness.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") >= before+len(tt.sent) }, "it does not arrive")
 			return s, number
 		}
 		t.Run(tt.sentence+", killed", func(t *testing.T) {
@@ -384,7 +384,7 @@ func TestPredicatesAreNotAskedForWhoEnds(t *testing.T) {
 			k.Command("CLIENT", "KILL", "ID", number)
 			k.Expect(":1\r\n")
 			require.NoError(t, k.Close())
-			conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
+			harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not end")
 			assert.Equal(t, tt.number, s.Info(t, "sequence"))
 		})
 		t.Run(tt.sentence+", when the server stops", func(t *testing.T) {

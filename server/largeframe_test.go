@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -25,7 +25,7 @@ func allocated(f func()) int {
 // and 9.7 s of everybody's time.
 func TestALargeMessageIsNotCopiedForEachPattern(t *testing.T) {
 	const size, patterns = 4 << 20, 100
-	message := conchtest.RESP("PUBLISH", "a", strings.Repeat("x", size))
+	message := harness.RESP("PUBLISH", "a", strings.Repeat("x", size))
 	for _, tt := range []struct {
 		sentence    string
 		subscribers int
@@ -39,7 +39,7 @@ func TestALargeMessageIsNotCopiedForEachPattern(t *testing.T) {
 		{"of many subscribers", patterns, 1, "", 0},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+			s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 			for i := range tt.subscribers {
 				c := s.Dial(t)
 				c.Send("%s", tt.before)
@@ -48,7 +48,7 @@ func TestALargeMessageIsNotCopiedForEachPattern(t *testing.T) {
 				}
 				c.Send("PING\r\n") // a fence: what it answers stays unread
 			}
-			conchtest.Eventually(t, func() bool { return s.Info(t, "pubsub_patterns") == patterns }, "not all have subscribed")
+			harness.Eventually(t, func() bool { return s.Info(t, "pubsub_patterns") == patterns }, "not all have subscribed")
 			publisher := s.Dial(t)
 			bytes := allocated(func() {
 				publisher.Send("%s", message)
@@ -56,7 +56,7 @@ func TestALargeMessageIsNotCopiedForEachPattern(t *testing.T) {
 			})
 			assert.Less(t, bytes, 16*size, "what a message costs must not grow with the patterns that it matches")
 			assert.Equal(t, tt.undelivered > 0, s.Info(t, "ended_slow_hard") > 0)
-			conchtest.Eventually(t, func() bool { return s.Info(t, "messages_undelivered") == tt.undelivered }, "the account is wrong")
+			harness.Eventually(t, func() bool { return s.Info(t, "messages_undelivered") == tt.undelivered }, "the account is wrong")
 		})
 	}
 }
@@ -86,18 +86,18 @@ func TestALargeMessageReachesEveryDialect(t *testing.T) {
 	for _, payload := range []struct{ name, sent, line string }{{"plain", plain, plain}, {"sly", sly, shown}} {
 		for _, way := range []string{"alone", "with others", "in a transaction"} {
 			t.Run(payload.name+" "+way, func(t *testing.T) {
-				s := conchtest.Start(t, server.Options{})
-				var subscribers []*conchtest.Conn
+				s := harness.Start(t, server.Options{})
+				var subscribers []*harness.Conn
 				for _, form := range forms {
 					c := s.Dial(t)
-					c.Send("%s%s", form.subscribe, conchtest.RESP("PING", "ready"))
+					c.Send("%s%s", form.subscribe, harness.RESP("PING", "ready"))
 					for line := ""; !strings.Contains(line, "ready"); line = c.Line() {
 					}
 					subscribers = append(subscribers, c)
 				}
 				publisher := s.Dial(t)
-				send := conchtest.RESP("PUBLISH", "a", payload.sent)
-				small := conchtest.RESP("PUBLISH", "a", "small")
+				send := harness.RESP("PUBLISH", "a", payload.sent)
+				small := harness.RESP("PUBLISH", "a", "small")
 				switch way {
 				case "alone":
 					publisher.Send("%s", send)
@@ -117,11 +117,11 @@ func TestALargeMessageReachesEveryDialect(t *testing.T) {
 // The cap acts in the middle of a delivery: what is evicted there makes room for the rest of it.
 func TestTheCapActsWithinADelivery(t *testing.T) {
 	const subscribers, size, limit = 400, 60 << 10, 4 << 20 // just small enough to be copied for each pattern: 23 MiB
-	s := conchtest.Start(t, server.Options{MaxMemory: limit})
+	s := harness.Start(t, server.Options{MaxMemory: limit})
 	for i := range subscribers {
 		s.Dial(t).Command("PSUBSCRIBE", "a"+strings.Repeat("*", 1+i))
 	}
-	conchtest.Eventually(t, func() bool { return s.Info(t, "pubsub_patterns") == subscribers }, "not all have subscribed")
+	harness.Eventually(t, func() bool { return s.Info(t, "pubsub_patterns") == subscribers }, "not all have subscribed")
 	publisher := s.Dial(t)
 	bytes := allocated(func() {
 		publisher.Command("PUBLISH", "a", strings.Repeat("x", size))

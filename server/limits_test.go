@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
 
 func TestTopicLimitLeavesTheConnectionOpen(t *testing.T) {
-	s := conchtest.Start(t, server.Options{Limits: protocol.Limits{Topic: 8}})
+	s := harness.Start(t, server.Options{Limits: protocol.Limits{Topic: 8}})
 	c := s.Dial(t)
 	for _, n := range []int{7, 8} {
 		name := strings.Repeat("t", n)
@@ -35,13 +35,13 @@ func TestTopicLimitLeavesTheConnectionOpen(t *testing.T) {
 }
 
 func TestMessageLimit(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	sub, pub := s.Dial(t), s.Dial(t)
 	sub.Command("SUBSCRIBE", "a")
 	sub.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
 	for _, n := range []int{16<<20 - 1, 16 << 20} {
 		payload := strings.Repeat("x", n)
-		go func() { _, _ = io.WriteString(pub, conchtest.RESP("PUBLISH", "a", payload)) }() // what fails here fails below
+		go func() { _, _ = io.WriteString(pub, harness.RESP("PUBLISH", "a", payload)) }() // what fails here fails below
 		sub.Expect(fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$%d\r\n%s\r\n", n, payload))
 		pub.Expect(":1\r\n")
 	}
@@ -51,7 +51,7 @@ func TestMessageLimit(t *testing.T) {
 }
 
 func TestLineLimit(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	const limit = 64 << 10
 	for _, n := range []int{limit - 1, limit} {
 		c := s.Dial(t)
@@ -65,8 +65,8 @@ func TestLineLimit(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxConnections: 3})
-	var conns []*conchtest.Conn
+	s := harness.Start(t, server.Options{MaxConnections: 3})
+	var conns []*harness.Conn
 	for range 3 {
 		c := s.Dial(t)
 		c.Fence()
@@ -79,7 +79,7 @@ func TestConnectionLimit(t *testing.T) {
 		c.Fence() // nobody else noticed
 	}
 	require.NoError(t, conns[0].Close())
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		c := s.Dial(t)
 		c.Send("PING\n")
 		first, err := io.ReadAll(io.LimitReader(c, 7))
@@ -89,11 +89,11 @@ func TestConnectionLimit(t *testing.T) {
 
 // Memory grows with bytes that have arrived, never with a length that was announced.
 func TestAnnouncedLengthsCostNothing(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for _, announced := range []string{"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$16777216\r\n", "*1048576\r\n$4\r\n", "PUB a half a line"} {
 		const conns = 1000
 		before := heap()
-		var open []*conchtest.Conn
+		var open []*harness.Conn
 		for range conns {
 			c := s.Dial(t)
 			c.Send("PING\n") // answered: the server has this connection
@@ -101,7 +101,7 @@ func TestAnnouncedLengthsCostNothing(t *testing.T) {
 			c.Send("%s", announced)
 			open = append(open, c)
 		}
-		conchtest.Eventually(t, func() bool {
+		harness.Eventually(t, func() bool {
 			return s.Info(t, "total_net_input_bytes") >= conns*(len(announced)+len("PING\n"))
 		}, "the bytes do not arrive")
 		each := (int64(heap()) - int64(before)) / conns
@@ -110,7 +110,7 @@ func TestAnnouncedLengthsCostNothing(t *testing.T) {
 		for _, c := range open {
 			require.NoError(t, c.Close())
 		}
-		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
+		harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
 	}
 }
 
@@ -124,23 +124,23 @@ func heap() uint64 {
 
 // A library that resubscribes after a restart sends all its names in one command.
 func TestManyTopicsInOneCommand(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	args := []string{"SUBSCRIBE"}
 	for i := range 20_000 {
 		args = append(args, fmt.Sprintf("topic-%d", i))
 	}
-	go func() { _, _ = io.WriteString(c, conchtest.RESP(args...)) }() // what fails here fails below
+	go func() { _, _ = io.WriteString(c, harness.RESP(args...)) }() // what fails here fails below
 	for i, name := range args[1:] {
 		c.Expect(fmt.Sprintf("*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:%d\r\n", len(name), name, i+1))
 	}
 	require.Equal(t, 20_000, s.Info(t, "pubsub_channels"))
 	require.NoError(t, c.Close())
-	conchtest.Eventually(t, func() bool { return s.Info(t, "pubsub_channels") == 0 }, "topics stay behind")
+	harness.Eventually(t, func() bool { return s.Info(t, "pubsub_channels") == 0 }, "topics stay behind")
 }
 
 func TestThousandsOfCommandsInOneWrite(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	const n = 5000
 	go func() { _, _ = io.WriteString(c, strings.Repeat("*1\r\n$4\r\nPING\r\nPUB a b\nPUBSUB NUMPAT\r\n", n)) }()
@@ -168,7 +168,7 @@ func TestProtectedMode(t *testing.T) {
 		return elsewhere{l}
 	}
 	t.Run("other machines get one clear error", func(t *testing.T) {
-		s := conchtest.StartOn(t, listen(), server.Options{})
+		s := harness.StartOn(t, listen(), server.Options{})
 		c := s.Dial(t)
 		text := c.Line()
 		assert.True(t, strings.HasPrefix(text, "-DENIED conch is running in protected mode"), text)
@@ -176,11 +176,11 @@ func TestProtectedMode(t *testing.T) {
 		c.ExpectEnd()
 	})
 	t.Run("switched off, they are served", func(t *testing.T) {
-		s := conchtest.StartOn(t, listen(), server.Options{Unprotected: true})
+		s := harness.StartOn(t, listen(), server.Options{Unprotected: true})
 		s.Dial(t).Fence()
 	})
 	t.Run("it covers every listener", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		l := listen()
 		s.Serve(l)
 		s.Dial(t).Fence()
@@ -194,7 +194,7 @@ func TestProtectedMode(t *testing.T) {
 	t.Run("a Unix socket is this machine", func(t *testing.T) {
 		l, err := net.Listen("unix", t.TempDir()+"/conch.sock")
 		require.NoError(t, err)
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		s.Serve(l)
 		c, err := net.Dial("unix", l.Addr().String())
 		require.NoError(t, err)
@@ -210,7 +210,7 @@ func TestProtectedMode(t *testing.T) {
 
 // Answers are made while everybody waits, so none may be made long by asking for the same thing many times.
 func TestLargeAnswersAreBounded(t *testing.T) {
-	s := conchtest.Start(t, server.Options{Limits: protocol.Limits{Topic: 64}})
+	s := harness.Start(t, server.Options{Limits: protocol.Limits{Topic: 64}})
 	c := s.Dial(t)
 	docs := []string{"COMMAND", "DOCS"}
 	for range 1000 {
@@ -241,14 +241,14 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 
 // What follows a large command in one write is taken in small batches again, in order and whole.
 func TestSmallCommandsBehindALargeOne(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	large := strings.Repeat("x", 5<<20)
 	const n = 20_000
 	c.Send("COMMAND COUNT\r\n")
 	count := c.Line()
 	go func() { // what fails here fails below
-		_, _ = io.WriteString(c, conchtest.RESP("ECHO", large)+strings.Repeat("COMMAND COUNT\r\nPUBSUB HELP\r\n", n))
+		_, _ = io.WriteString(c, harness.RESP("ECHO", large)+strings.Repeat("COMMAND COUNT\r\nPUBSUB HELP\r\n", n))
 	}()
 	c.Expect(fmt.Sprintf("$%d\r\n%s\r\n", len(large), large))
 	for range n {
@@ -260,7 +260,7 @@ func TestSmallCommandsBehindALargeOne(t *testing.T) {
 
 // The connection stays, and so does what it holds.
 func TestTooManySubscriptions(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxSubscriptions: 3})
+	s := harness.Start(t, server.Options{MaxSubscriptions: 3})
 	const refusal = "ERR more than 3 subscriptions on one connection (--max-subscriptions)"
 	t.Run("in lines", func(t *testing.T) {
 		c := s.Dial(t)
@@ -269,15 +269,15 @@ func TestTooManySubscriptions(t *testing.T) {
 	})
 	t.Run("over RESP, all names of a command or none", func(t *testing.T) {
 		c := s.Dial(t)
-		c.Send("%s", conchtest.RESP("SUBSCRIBE", "a", "b", "c", "d"))
+		c.Send("%s", harness.RESP("SUBSCRIBE", "a", "b", "c", "d"))
 		c.Expect("-" + refusal + "\r\n")
-		c.Send("%s", conchtest.RESP("PING"))
+		c.Send("%s", harness.RESP("PING"))
 		c.Expect("+PONG\r\n")
 	})
 	t.Run("a library that subscribes anew to all it knows gets through", func(t *testing.T) {
 		c := s.Dial(t)
 		for range 2 {
-			c.Send("%s", conchtest.RESP("SUBSCRIBE", "a", "b", "c"))
+			c.Send("%s", harness.RESP("SUBSCRIBE", "a", "b", "c"))
 			for range 3 {
 				_, err := c.Frame()
 				require.NoError(t, err)
@@ -286,7 +286,7 @@ func TestTooManySubscriptions(t *testing.T) {
 	})
 	t.Run("in a transaction, when its turn comes", func(t *testing.T) {
 		c := s.Dial(t)
-		c.Send("%s", conchtest.RESP("MULTI")+conchtest.RESP("SUBSCRIBE", "a", "b")+conchtest.RESP("SUBSCRIBE", "c", "d")+conchtest.RESP("EXEC"))
+		c.Send("%s", harness.RESP("MULTI")+harness.RESP("SUBSCRIBE", "a", "b")+harness.RESP("SUBSCRIBE", "c", "d")+harness.RESP("EXEC"))
 		c.Expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" +
 			"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n-" + refusal + "\r\n")
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -24,7 +24,7 @@ func many(n int) (names []string) {
 func TestACommandOfManyNamesIsAnsweredAsAnyOther(t *testing.T) {
 	const n = 3500 // of 1,000 a piece: the last one is not full
 	names := many(n)
-	command := func(verb string) string { return conchtest.RESP(append(strings.Fields(verb), names...)...) }
+	command := func(verb string) string { return harness.RESP(append(strings.Fields(verb), names...)...) }
 	counts := func(kind string, count func(i int) int) string {
 		var b strings.Builder
 		for i, name := range names {
@@ -41,7 +41,7 @@ func TestACommandOfManyNamesIsAnsweredAsAnyOther(t *testing.T) {
 		{"UNSUBSCRIBE without names", command("SUBSCRIBE") + "*1\r\n$11\r\nUNSUBSCRIBE\r\n",
 			counts("subscribe", up) + counts("unsubscribe", down)},
 		{"verbs as RESP", command("SUB") + command("UNSUB"), "+OK SUB " + strings.Join(names, " ") + "\r\n+OK UNSUB " + strings.Join(names, " ") + "\r\n"},
-		{"a verb without names as RESP", command("SUB") + conchtest.RESP("UNSUB"),
+		{"a verb without names as RESP", command("SUB") + harness.RESP("UNSUB"),
 			"+OK SUB " + strings.Join(names, " ") + "\r\n+OK UNSUB " + strings.Join(names, " ") + "\r\n"},
 		{"lines", "SUB " + strings.Join(names, " ") + "\n", "OK SUB " + strings.Join(names, "\nOK SUB ") + "\n"},
 		{"PUBSUB NUMSUB", command("PUBSUB NUMSUB"), fmt.Sprintf("*%d\r\n$5\r\n", 2*n) + strings.Join(names, "\r\n:0\r\n$5\r\n") + "\r\n:0\r\n"},
@@ -54,11 +54,11 @@ func TestACommandOfManyNamesIsAnsweredAsAnyOther(t *testing.T) {
 			"-EXECABORT Transaction discarded because of previous errors.\r\n"},
 	} {
 		t.Run(tt.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			c := s.Dial(t)
 			go c.Send("%s", tt.sent)
 			c.Expect(tt.want)
-			c.Send("%s", conchtest.RESP("PING", "end")) // nothing else comes
+			c.Send("%s", harness.RESP("PING", "end")) // nothing else comes
 			frame, err := c.Frame()
 			require.NoError(t, err)
 			assert.Contains(t, string(frame), "end")
@@ -69,11 +69,11 @@ func TestACommandOfManyNamesIsAnsweredAsAnyOther(t *testing.T) {
 // Each name has its instant: what others do comes between the pieces, and so do messages, but not into an answer.
 func TestOthersComeBetweenThePieces(t *testing.T) {
 	const n = 50_000
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c, other := s.Dial(t), s.Dial(t)
 	c.Send("SUB news\n")
 	c.Expect("OK SUB news\n")
-	go c.Send("%s", conchtest.RESP(append([]string{"PUBSUB", "NUMSUB"}, many(n)...)...))
+	go c.Send("%s", harness.RESP(append([]string{"PUBSUB", "NUMSUB"}, many(n)...)...))
 	for s.Info(t, "total_net_input_bytes") < 14*n { // it is on its way
 		other.Send("PUB news x\n")
 		other.Expect("OK PUB news\n")
@@ -92,9 +92,9 @@ func TestOthersComeBetweenThePieces(t *testing.T) {
 
 // A piece that is refused ends the command: it is answered once, and the names before it hold.
 func TestAPieceThatIsRefused(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxSubscriptions: 2500})
+	s := harness.Start(t, server.Options{MaxSubscriptions: 2500})
 	c := s.Dial(t)
-	go c.Send("%s", conchtest.RESP(append([]string{"SUB"}, many(3500)...)...)+"PING x\r\n")
+	go c.Send("%s", harness.RESP(append([]string{"SUB"}, many(3500)...)...)+"PING x\r\n")
 	c.Expect("-ERR more than 2500 subscriptions on one connection (--max-subscriptions)\r\n*2\r\n$4\r\npong\r\n$1\r\nx\r\n")
 	assert.Equal(t, 2000, s.Info(t, "pubsub_channels"))
 }

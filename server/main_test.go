@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 var update = flag.Bool("update", false, "rewrite the transcripts in testdata with what the server answers")
@@ -24,7 +24,7 @@ func TestTranscripts(t *testing.T) {
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			conchtest.Play(t, path, *update)
+			harness.Play(t, path, *update)
 		})
 	}
 }

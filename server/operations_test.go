@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestOperationsNameEachField(t *testing.T) {
 	page, err := os.ReadFile("../docs/operations.md")
 	require.NoError(t, err)
-	c := conchtest.Start(t, server.Options{}).Dial(t)
+	c := harness.Start(t, server.Options{}).Dial(t)
 	c.Command("INFO")
 	frame, err := c.Frame()
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func TestOperationsNameEachField(t *testing.T) {
 	}
 	assert.Greater(t, len(fields), 30)
 	for _, table := range []string{"reasons", "counters"} {
-		for _, row := range conchtest.Table(t, "../docs/operations.md", table) {
+		for _, row := range harness.Table(t, "../docs/operations.md", table) {
 			for name := range strings.SplitSeq(row[0], ", ") {
 				assert.True(t, fields[strings.Trim(name, "`")], "INFO has no %s", name)
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -48,7 +48,7 @@ const (
 )
 
 func oneOrder(t *testing.T, seed uint64) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
 	// Two witnesses see everything, one in each dialect: what they saw is the order.
 	witnesses := []*listener{newListener(t, s, seed, 0, "topic*"), newListener(t, s, seed, 1, "topic*")}
 	listeners := witnesses
@@ -97,7 +97,7 @@ func topicName(n int) string { return "topic" + strconv.Itoa(n) }
 // listener is one subscriber. It keeps what it got as "publisher-number".
 type listener struct {
 	t     *testing.T
-	c     *conchtest.Conn
+	c     *harness.Conn
 	topic map[string]bool // what it subscribed to
 	resp  bool
 	got   []string
@@ -105,7 +105,7 @@ type listener struct {
 	ends  int      // end messages still to come
 }
 
-func newListener(t *testing.T, s *conchtest.Server, seed uint64, i int, glob string) *listener {
+func newListener(t *testing.T, s *harness.Server, seed uint64, i int, glob string) *listener {
 	rng := rand.New(rand.NewPCG(seed, uint64(i)))
 	l := &listener{t: t, c: s.Dial(t), topic: make(map[string]bool), resp: i%2 == 0}
 	if i%4 == 2 {
@@ -156,7 +156,7 @@ func (l *listener) listen() {
 			l.ends--
 			continue
 		}
-		id, ok := conchtest.Verify(payload)
+		id, ok := harness.Verify(payload)
 		if !assert.True(l.t, ok, "a message is not what was published: %.80q", payload) {
 			return
 		}
@@ -193,7 +193,7 @@ func (l *listener) check(t *testing.T, order map[string]int, witness *listener) 
 
 // publish sends in batches of random length while it reads its replies. Every third publisher speaks lines, and
 // subscribes to what it publishes: it must get each reply, then that message, then the next reply (clause 4).
-func publish(t *testing.T, s *conchtest.Server, seed uint64, i int) {
+func publish(t *testing.T, s *harness.Server, seed uint64, i int) {
 	rng := rand.New(rand.NewPCG(seed, 1000+uint64(i)))
 	c := s.Dial(t)
 	own := "publisher" + strconv.Itoa(i) // not among what the witnesses see
@@ -212,10 +212,10 @@ func publish(t *testing.T, s *conchtest.Server, seed uint64, i int) {
 			if rng.IntN(200) == 0 {
 				size = rng.IntN(40_000)
 			}
-			m, topic := conchtest.Payload(i, number, size), topicName(rng.IntN(orderTopics))
+			m, topic := harness.Payload(i, number, size), topicName(rng.IntN(orderTopics))
 			number++
 			if !lines {
-				batch.WriteString(conchtest.RESP("PUBLISH", topic, m))
+				batch.WriteString(harness.RESP("PUBLISH", topic, m))
 				continue
 			}
 			fmt.Fprintf(&batch, "PUB %s %s\n", topic, m)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
@@ -21,7 +21,7 @@ func confirmed(name string, count int) string {
 
 // The connection stays, and so does what it holds.
 func TestTooManyPredicates(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxPredicates: 3})
+	s := harness.Start(t, server.Options{MaxPredicates: 3})
 	const refusal = "ERR more than 3 predicates on one connection (--max-predicates)"
 	t.Run("in lines", func(t *testing.T) {
 		c := s.Dial(t)
@@ -57,14 +57,14 @@ func TestTooManyPredicates(t *testing.T) {
 			c.Expect("+RESET\r\n")
 		}
 	})
-	conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
+	harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "connections stay behind")
 	assert.Zero(t, s.Info(t, "pubsub_predicates"))
 }
 
 func TestPredicateLimits(t *testing.T) {
 	text := func(n int) string { return `x=="` + strings.Repeat("y", n-5) + `"` }
 	t.Run("its length", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{MaxPredicate: 10}).Dial(t)
+		c := harness.Start(t, server.Options{MaxPredicate: 10}).Dial(t)
 		c.Send("SUB a WHERE %s\nSUB a WHERE %s\n", text(10), text(11))
 		c.Expect("OK SUB a WHERE " + text(10) + "\n")
 		c.Expect("ERR predicate of 11 bytes is longer than 10 (--max-predicate)\n")
@@ -72,7 +72,7 @@ func TestPredicateLimits(t *testing.T) {
 		c.Expect("OK UNSUB a WHERE " + text(10) + "\nOK UNSUB a WHERE " + text(11) + "\n") // there is none such, as for any other
 	})
 	t.Run("the topic in front of it", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{Limits: protocol.Limits{Topic: 8}}).Dial(t)
+		c := harness.Start(t, server.Options{Limits: protocol.Limits{Topic: 8}}).Dial(t)
 		const long = "ERR topic of 9 bytes is longer than 8 (--max-topic)"
 		c.Send("SUB 12345678 WHERE price > 1\nSUB 123456789 WHERE price > 1\nPUB a%sx hi\n", strings.Repeat("-", 7))
 		c.Expect("OK SUB 12345678 WHERE price > 1\n" + long + "\n" + long + "\n")
@@ -84,7 +84,7 @@ func TestPredicateLimits(t *testing.T) {
 		c.Expect("-ERR topic of 15 bytes is longer than 8 (--max-topic)\r\n")
 	})
 	t.Run("messages that are looked into", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{MaxPredicatePayload: 20})
+		s := harness.Start(t, server.Options{MaxPredicatePayload: 20})
 		c, pub := s.Dial(t), s.Dial(t)
 		c.Send("SUB a WHERE x == 1\n")
 		c.Line()
@@ -99,7 +99,7 @@ func TestPredicateLimits(t *testing.T) {
 
 // One command says a predicate once and has it spelt out for each name, so what is made of it has an end of its own.
 func TestOneCommandCannotBeBlownUp(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	names := strings.Split(strings.TrimSpace(strings.Repeat("a ", 100_000)), " ")
 	c.Command(append(append([]string{"SUB"}, names...), "WHERE", `x=="`+strings.Repeat("y", 1<<20)+`"`)...)
@@ -118,7 +118,7 @@ func TestOneCommandCannotBeBlownUp(t *testing.T) {
 
 // Hostile expressions are refused where they are read, with one line, and nothing else happens.
 func TestHostileExpressions(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c, lines := s.Dial(t), s.Dial(t)
 	for name, expression := range map[string]string{
 		"64 KiB":            "price > " + strings.Repeat("1", 64<<10),
@@ -168,7 +168,7 @@ func TestHostileExpressions(t *testing.T) {
 
 // The caret stands below the mistake in a terminal, where some characters take two cells and some none.
 func TestTheCaretStandsBelowTheMistake(t *testing.T) {
-	c := conchtest.Start(t, server.Options{}).Dial(t)
+	c := harness.Start(t, server.Options{}).Dial(t)
 	tests := []struct {
 		what, expression, shown string
 		cells                   int // before the caret
@@ -191,7 +191,7 @@ func TestTheCaretStandsBelowTheMistake(t *testing.T) {
 
 // Whatever is published, somebody else is served meanwhile, and nothing of it matches.
 func TestHostilePayloads(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxPredicatePayload: 16 << 20})
+	s := harness.Start(t, server.Options{MaxPredicatePayload: 16 << 20})
 	sub, pub, other := s.Dial(t), s.Dial(t), s.Dial(t)
 	for _, expression := range []string{`a.b.c > 1`, `a[0][0][0] == 1`, `a == 1`, `a != 1`, `x in a`, `1 in a`, `a contains "x"`, `payload startsWith "hi"`} {
 		sub.Send("SUB t WHERE %s\n", expression)
@@ -222,7 +222,7 @@ func TestHostilePayloads(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _ = io.WriteString(pub, strings.Repeat(conchtest.RESP("PUBLISH", "t", payload), 2)) // what fails here fails below
+			_, _ = io.WriteString(pub, strings.Repeat(harness.RESP("PUBLISH", "t", payload), 2)) // what fails here fails below
 		}()
 		for range 20 {
 			other.Fence()
@@ -239,7 +239,7 @@ func TestHostilePayloads(t *testing.T) {
 
 // A right is one to topics: what stands left of WHERE is judged, in each dialect, and when rights shrink.
 func TestRightsToWhatStandsLeftOfWhere(t *testing.T) {
-	s := conchtest.Start(t, server.Options{ACLFile: rules(t,
+	s := harness.Start(t, server.Options{ACLFile: rules(t,
 		"user default on nopass ~* &* +@all",
 		"user shop on >pw resetchannels &orders.* +@pubsub +ping",
 		"user mute on >pw &* +ping",
@@ -320,7 +320,7 @@ func TestRightsToWhatStandsLeftOfWhere(t *testing.T) {
 	t.Run("when rights shrink", func(t *testing.T) {
 		root := s.Dial(t)
 		keeps, goes, typed := s.Dial(t), s.Dial(t), s.Dial(t)
-		for _, c := range []*conchtest.Conn{keeps, goes, typed} {
+		for _, c := range []*harness.Conn{keeps, goes, typed} {
 			become(c, "shop", "pw")
 		}
 		keeps.Command("PSUBSCRIBE", "orders.eu.* WHERE x > 1")

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // docs/predicates.md says which predicates are refused, and with which words.
 func TestRefusedPredicatesOfTheDocs(t *testing.T) {
-	c := conchtest.Start(t, server.Options{}).Dial(t)
-	for _, row := range conchtest.Table(t, "../docs/predicates.md", "refused") {
+	c := harness.Start(t, server.Options{}).Dial(t)
+	for _, row := range harness.Table(t, "../docs/predicates.md", "refused") {
 		require.Len(t, row, 2, "%q", row)
 		predicate, answer := row[0], row[1]
 		c.Send("SUB orders WHERE %s\n", predicate)

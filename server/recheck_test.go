@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/acl"
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -20,7 +20,7 @@ func TestATokenThatAFileReplacesIsRevoked(t *testing.T) {
 	}
 	const u = "user u on >pw &* +@all"
 	path := rules(t, u, token("old"), token("kept")[:8]+"kept"+token("kept")[10:])
-	s := conchtest.Start(t, server.Options{ACLFile: path})
+	s := harness.Start(t, server.Options{ACLFile: path})
 	root, old, kept, password := s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t)
 	become(old, "u", "old")
 	become(kept, "u", "kept")
@@ -53,7 +53,7 @@ func TestAMonitorGoesWithItsRight(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			root, watching, idle := s.Dial(t), s.Dial(t), s.Dial(t)
 			root.Command("ACL", "SETUSER", "u", "on", ">pw", "&*", "+@all")
 			root.Expect("+OK\r\n")
@@ -97,14 +97,14 @@ func TestWhoBecomesSomebodyElseMayHoldWhatItHolds(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{ACLFile: rules(t, "user a on >pw &* +@all", "user b on >pw resetchannels &a.* +@all -monitor")})
+			s := harness.Start(t, server.Options{ACLFile: rules(t, "user a on >pw &* +@all", "user b on >pw resetchannels &a.* +@all -monitor")})
 			root, c := s.Dial(t), s.Dial(t)
 			become(c, "a", "pw")
 			c.Send("%s", test.line)
 			c.Line()
 			c.Send("%s", test.auth)
 			if test.closed {
-				conchtest.Eventually(t, func() bool { return s.Info(t, "ended_rights") == 1 }, "it stays")
+				harness.Eventually(t, func() bool { return s.Info(t, "ended_rights") == 1 }, "it stays")
 				return
 			}
 			c.Line()
@@ -133,7 +133,7 @@ func TestATransactionEndsWithItsUser(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.sentence, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{ACLFile: rules(t, "user boss on >pw &* +@all",
+			s := harness.Start(t, server.Options{ACLFile: rules(t, "user boss on >pw &* +@all",
 				"token boss ci #"+acl.Hash([]byte("secret")).String()+" 9000-01-01T00:00:00Z", "user meek on >pw resetchannels +@all")})
 			boss, other := s.Dial(t), s.Dial(t)
 			other.Send("SUB t\n")
@@ -156,9 +156,9 @@ func TestATransactionEndsWithItsUser(t *testing.T) {
 
 // Who is closed by a command of a transaction gets nothing that the rest of it publishes.
 func TestWhoIsClosedByATransactionHearsNoMoreOfIt(t *testing.T) {
-	s := conchtest.Start(t, server.Options{ACLFile: rules(t, "user u on >pw &* +@all")})
+	s := harness.Start(t, server.Options{ACLFile: rules(t, "user u on >pw &* +@all")})
 	root, u, watching := s.Dial(t), s.Dial(t), s.Dial(t)
-	for _, c := range []*conchtest.Conn{u, watching} {
+	for _, c := range []*harness.Conn{u, watching} {
 		become(c, "u", "pw")
 	}
 	u.Send("SUB t\n")
@@ -181,5 +181,5 @@ func TestWhoIsClosedByATransactionHearsNoMoreOfIt(t *testing.T) {
 	// The publisher was told of both.
 	assert.Equal(t, 2, s.Info(t, "messages_matched"))
 	assert.Equal(t, 1, s.Info(t, "messages_undelivered"))
-	conchtest.Eventually(t, func() bool { return s.Info(t, "messages_delivered") == 1 }, "the first is not counted")
+	harness.Eventually(t, func() bool { return s.Info(t, "messages_delivered") == 1 }, "the first is not counted")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/acl"
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -18,7 +18,7 @@ import (
 // was right or wrong, whole or not. Only ACL GETUSER, LIST and SAVE have digests, for whoever may read those.
 func TestNoSecretIsShown(t *testing.T) {
 	log := new(logText)
-	s := conchtest.Start(t, server.Options{
+	s := harness.Start(t, server.Options{
 		RequirePassword: "Sesame1", Log: zerolog.New(log).Level(zerolog.TraceLevel),
 		ACLFile: rules(t, "user file on >Sesame2 &* +@all"),
 	})
@@ -81,7 +81,7 @@ func TestNoSecretIsShown(t *testing.T) {
 }
 
 // monitored is all that a monitor was shown until now.
-func monitored(t *testing.T, monitor *conchtest.Conn, s *conchtest.Server) string {
+func monitored(t *testing.T, monitor *harness.Conn, s *harness.Server) string {
 	t.Helper()
 	last := s.Dial(t)
 	become(last, "file", "Sesame2")

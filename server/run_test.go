@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
@@ -24,10 +24,10 @@ func TestARunReachesEveryDialect(t *testing.T) {
 		confirmed       int // lines
 		message         func(dst, payload []byte) []byte
 	}{
-		{"RESP2", conchtest.RESP("SUBSCRIBE", "news"), 1, func(dst, p []byte) []byte {
+		{"RESP2", harness.RESP("SUBSCRIBE", "news"), 1, func(dst, p []byte) []byte {
 			return protocol.RESP2.AppendMessage(dst, "message", topic, p)
 		}},
-		{"RESP3", conchtest.RESP("HELLO", "3") + conchtest.RESP("SUBSCRIBE", "news"), 2, func(dst, p []byte) []byte {
+		{"RESP3", harness.RESP("HELLO", "3") + harness.RESP("SUBSCRIBE", "news"), 2, func(dst, p []byte) []byte {
 			return protocol.RESP3.AppendMessage(dst, "message", topic, p)
 		}},
 		{"line", "SUB news\n", 1, func(dst, p []byte) []byte {
@@ -36,10 +36,10 @@ func TestARunReachesEveryDialect(t *testing.T) {
 		{"line with CRLF", "SUB news\r\n", 1, func(dst, p []byte) []byte {
 			return protocol.AppendUpdates(dst, topic, [][]byte{p}, true)
 		}},
-		{"pattern", conchtest.RESP("PSUBSCRIBE", "n*"), 1, func(dst, p []byte) []byte {
+		{"pattern", harness.RESP("PSUBSCRIBE", "n*"), 1, func(dst, p []byte) []byte {
 			return protocol.RESP2.AppendPatternMessage(dst, "n*", topic, p)
 		}},
-		{"twice", conchtest.RESP("SUBSCRIBE", "news") + conchtest.RESP("PSUBSCRIBE", "n?ws"), 2, func(dst, p []byte) []byte {
+		{"twice", harness.RESP("SUBSCRIBE", "news") + harness.RESP("PSUBSCRIBE", "n?ws"), 2, func(dst, p []byte) []byte {
 			dst = protocol.RESP2.AppendMessage(dst, "message", topic, p)
 			return protocol.RESP2.AppendPatternMessage(dst, "n?ws", topic, p)
 		}},
@@ -47,8 +47,8 @@ func TestARunReachesEveryDialect(t *testing.T) {
 	for first := range ways {
 		for _, size := range []int{1, 60, 900, 20_000} { // copied into outboxes, into arenas, sent in place
 			t.Run(fmt.Sprintf("%s first, %d bytes", ways[first].name, size), func(t *testing.T) {
-				s := conchtest.Start(t, server.Options{})
-				conns, want := make([]*conchtest.Conn, len(ways)), make([][]byte, len(ways))
+				s := harness.Start(t, server.Options{})
+				conns, want := make([]*harness.Conn, len(ways)), make([][]byte, len(ways))
 				for i := range ways {
 					n := (first + i) % len(ways)
 					conns[n] = s.Dial(t)
@@ -62,7 +62,7 @@ func TestARunReachesEveryDialect(t *testing.T) {
 				const messages = 50
 				for i := range messages {
 					payload := []byte(strings.Repeat(string(rune('a'+i%26)), size+i%3))
-					published.WriteString(conchtest.RESP("PUBLISH", "news", string(payload)))
+					published.WriteString(harness.RESP("PUBLISH", "news", string(payload)))
 					for n := range ways {
 						want[n] = ways[n].message(want[n], payload)
 					}
@@ -83,9 +83,9 @@ func TestARunReachesEveryDialect(t *testing.T) {
 
 // Where each command of a run must be seen by itself, it is.
 func TestARunIsTakenApartWhereItMatters(t *testing.T) {
-	run := strings.Repeat(conchtest.RESP("publish", "a", "hi"), 3)
+	run := strings.Repeat(harness.RESP("publish", "a", "hi"), 3)
 	t.Run("MONITOR shows each command as it was spelt", func(t *testing.T) {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		m, c := s.Dial(t), s.Dial(t)
 		m.Send("MONITOR\n")
 		m.Expect("+OK\r\n")
@@ -96,13 +96,13 @@ func TestARunIsTakenApartWhereItMatters(t *testing.T) {
 		c.Expect(strings.Repeat(":0\r\n", 3))
 	})
 	t.Run("a transaction queues each command", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{}).Dial(t)
-		c.Send("%s", conchtest.RESP("MULTI")+run+conchtest.RESP("EXEC"))
+		c := harness.Start(t, server.Options{}).Dial(t)
+		c.Send("%s", harness.RESP("MULTI")+run+harness.RESP("EXEC"))
 		c.Expect("+OK\r\n" + strings.Repeat("+QUEUED\r\n", 3) + "*3\r\n" + strings.Repeat(":0\r\n", 3))
 	})
 	t.Run("a RESP2 subscriber is refused each command", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{}).Dial(t)
-		c.Send("%s", conchtest.RESP("SUBSCRIBE", "a"))
+		c := harness.Start(t, server.Options{}).Dial(t)
+		c.Send("%s", harness.RESP("SUBSCRIBE", "a"))
 		_, err := c.Frame()
 		require.NoError(t, err)
 		c.Send("%s", run)
@@ -111,13 +111,13 @@ func TestARunIsTakenApartWhereItMatters(t *testing.T) {
 		}
 	})
 	t.Run("CLIENT REPLY SKIP skips the first reply only", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{}).Dial(t)
-		c.Send("%s", conchtest.RESP("CLIENT", "REPLY", "SKIP")+run)
+		c := harness.Start(t, server.Options{}).Dial(t)
+		c.Send("%s", harness.RESP("CLIENT", "REPLY", "SKIP")+run)
 		c.Expect(strings.Repeat(":0\r\n", 2))
 	})
 	t.Run("a RESP3 publisher that listens gets reply, message, reply, message", func(t *testing.T) {
-		c := conchtest.Start(t, server.Options{}).Dial(t)
-		c.Send("%s", conchtest.RESP("HELLO", "3")+conchtest.RESP("SUBSCRIBE", "a"))
+		c := harness.Start(t, server.Options{}).Dial(t)
+		c.Send("%s", harness.RESP("HELLO", "3")+harness.RESP("SUBSCRIBE", "a"))
 		for range 2 {
 			_, err := c.Frame()
 			require.NoError(t, err)

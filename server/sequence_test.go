@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
@@ -33,7 +33,7 @@ func TestSequencesShowWhatIsMissing(t *testing.T) {
 	// Nobody is disconnected, however slow the machine is.
 	const never = time.Hour
 	n := &numbering{t: t, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that is to be replayed
-		server: conchtest.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: outbox.DropOldest,
+		server: harness.Start(t, server.Options{SlowHard: 1 << 20, SlowConsumer: outbox.DropOldest,
 			SlowTime: never, KeepAlive: never})}
 	n.join(false, "SEQ ON\n", "SUB a b\nPSUB c*\n")
 	n.join(false, "SEQ ON\r\n", "SUB c a\r\nPSUB d\r\n")
@@ -98,7 +98,7 @@ const (
 type numbering struct {
 	t           *testing.T
 	random      *rand.Rand
-	server      *conchtest.Server
+	server      *harness.Server
 	subscribers []*numbered
 	last        int // the number given last
 }
@@ -107,7 +107,7 @@ type numbering struct {
 // for exact ones and by the pattern's own name, as RESP3 shows it; a line does not show it, so in lines none overlap.
 type numbered struct {
 	t        *testing.T
-	c        *conchtest.Conn
+	c        *harness.Conn
 	lazy     bool
 	end      string
 	resp     bool
@@ -194,7 +194,7 @@ func (s *numbered) again() {
 }
 
 // publish sends messages in one write, runs among them, and notes to whom each is owed.
-func (n *numbering) publish(c *conchtest.Conn, resp bool) {
+func (n *numbering) publish(c *harness.Conn, resp bool) {
 	var b strings.Builder
 	var topics, payloads []string
 	for range 1 + n.random.IntN(10) {
@@ -202,7 +202,7 @@ func (n *numbering) publish(c *conchtest.Conn, resp bool) {
 		for range 1 + n.random.IntN(5) {
 			payload := fmt.Sprintf("%d-%s", n.last+len(topics)+1, strings.Repeat("x", n.random.IntN(5000))) // its own number
 			if resp {
-				b.WriteString(conchtest.RESP("PUBLISH", topic, payload))
+				b.WriteString(harness.RESP("PUBLISH", topic, payload))
 			} else {
 				fmt.Fprintf(&b, "PUB %s %s\n", topic, payload)
 			}
@@ -336,7 +336,7 @@ func (s *numbered) note(key string, number, before int) {
 func TestEpochs(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 2 {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		c := s.Dial(t)
 		c.Send("SEQ ON\nPUB a one\n")
 		epoch := strings.Fields(c.Line())[3]
@@ -357,7 +357,7 @@ func TestEpochs(t *testing.T) {
 func TestATransactionLosesMessagesWithSequence(t *testing.T) {
 	for _, policy := range []outbox.Policy{outbox.DropNewest, outbox.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{SlowHard: 25, SlowConsumer: policy})
+			s := harness.Start(t, server.Options{SlowHard: 25, SlowConsumer: policy})
 			c := s.Dial(t)
 			c.Send("SEQ ON\n")
 			c.Line()
@@ -371,7 +371,7 @@ func TestATransactionLosesMessagesWithSequence(t *testing.T) {
 			}
 			c.Command("EXEC")
 			c.Expect("*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\nUPDATE #1 a x\nUPDATE #2 b x\nMISSED 2 a\nMISSED 1 b\n")
-			conchtest.Eventually(t, func() bool { return s.Info(t, "messages_delivered") == 2 }, "they are not counted")
+			harness.Eventually(t, func() bool { return s.Info(t, "messages_delivered") == 2 }, "they are not counted")
 			c.Send("PUB a x\n")
 			c.Expect("OK PUB a #6\nUPDATE #6 a x\n")
 			c.Send("PUB b x\n")

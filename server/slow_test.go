@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/server"
 )
 
 // flood publishes numbered messages to topic a until nobody is subscribed any more, and returns how many there were.
-func flood(t *testing.T, s *conchtest.Server) int {
+func flood(t *testing.T, s *harness.Server) int {
 	t.Helper()
 	pub := s.Dial(t)
 	payload := strings.Repeat("x", 10_000)
@@ -33,9 +33,9 @@ func flood(t *testing.T, s *conchtest.Server) int {
 }
 
 func TestSlowSubscriberIsEvictedAndOthersAreNot(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	slow, good, pub := s.Dial(t), s.Dial(t), s.Dial(t)
-	for _, c := range []*conchtest.Conn{slow, good} {
+	for _, c := range []*harness.Conn{slow, good} {
 		c.Send("SUB a\n")
 		c.Expect("OK SUB a\n")
 	}
@@ -47,13 +47,13 @@ func TestSlowSubscriberIsEvictedAndOthersAreNot(t *testing.T) {
 		alone = pub.Line() == ":1"
 		good.Expect("UPDATE a " + line + "\n")
 	}
-	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "it is not counted")
+	harness.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "it is not counted")
 	assert.Equal(t, 1, s.Info(t, "client_output_buffer_limit_disconnections"))
 }
 
 // Contract 6: who loses messages is told, at a frame boundary, if it speaks lines.
 func TestEvictedLineSubscriberIsToldWhy(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	c := s.Dial(t)
 	c.Send("SUB a\r\n")
 	c.Expect("OK SUB a\r\n")
@@ -73,7 +73,7 @@ func TestEvictedLineSubscriberIsToldWhy(t *testing.T) {
 
 // An unsolicited frame would be taken for a reply: a RESP2 subscriber is never sent one. What it gets are whole frames.
 func TestEvictedRESP2SubscriberIsNotTold(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	c := s.Dial(t)
 	c.Command("SUBSCRIBE", "a")
 	c.Expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
@@ -89,29 +89,29 @@ func TestEvictedRESP2SubscriberIsNotTold(t *testing.T) {
 }
 
 func TestSoftLimit(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowSoft: 1 << 10, SlowHard: 1 << 30, SlowTime: 20 * time.Millisecond})
+	s := harness.Start(t, server.Options{SlowSoft: 1 << 10, SlowHard: 1 << 30, SlowTime: 20 * time.Millisecond})
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
 	flood(t, s)
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		return s.Info(t, "ended_slow_soft")+s.Info(t, "ended_stalled") == 1
 	}, "it is neither too slow nor stalled")
 }
 
 // The soft limit is for subscribers that stay behind: who catches up in time is left alone.
 func TestWhoTakesNothingForSlowTimeIsStalled(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowSoft: 1 << 30, SlowHard: 1 << 30, SlowTime: 50 * time.Millisecond})
+	s := harness.Start(t, server.Options{SlowSoft: 1 << 30, SlowHard: 1 << 30, SlowTime: 50 * time.Millisecond})
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
 	flood(t, s)
-	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_stalled") == 1 }, "it is not found to be stalled")
+	harness.Eventually(t, func() bool { return s.Info(t, "ended_stalled") == 1 }, "it is not found to be stalled")
 }
 
 // An outbox under its limit always takes one more message, however large.
 func TestOneMessageMayBeLargerThanTheLimit(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 10})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 10})
 	c, pub := s.Dial(t), s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
@@ -124,17 +124,17 @@ func TestOneMessageMayBeLargerThanTheLimit(t *testing.T) {
 
 // Own replies never evict: a publisher that does not read its replies is not read from, until it does.
 func TestRepliesHoldTheReaderBackInsteadOfEvicting(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 64 << 10})
+	s := harness.Start(t, server.Options{SlowHard: 64 << 10})
 	c := s.Dial(t)
 	require.NoError(t, c.Conn.(*net.TCPConn).SetReadBuffer(64<<10))
 	const n, size = 4000, 10_000 // 40 MB of replies
 	sent := make(chan error, 1)
 	go func() {
-		_, err := io.WriteString(c, strings.Repeat(conchtest.RESP("ECHO", strings.Repeat("x", size)), n))
+		_, err := io.WriteString(c, strings.Repeat(harness.RESP("ECHO", strings.Repeat("x", size)), n))
 		sent <- err
 	}()
 	// The server stops reading when about 1 MiB waits: far fewer commands are done than were sent.
-	conchtest.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") > 2<<20 }, "nothing arrives")
+	harness.Eventually(t, func() bool { return s.Info(t, "total_net_input_bytes") > 2<<20 }, "nothing arrives")
 	other := s.Dial(t)
 	for range 100 {
 		other.Fence() // nobody else notices
@@ -149,7 +149,7 @@ func TestRepliesHoldTheReaderBackInsteadOfEvicting(t *testing.T) {
 // Last words and answers reach a peer that was idle for longer than slow-time before it spoke again.
 func TestAnswersAfterALongSilence(t *testing.T) {
 	const patience = 20 * time.Millisecond
-	s := conchtest.Start(t, server.Options{SlowTime: patience})
+	s := harness.Start(t, server.Options{SlowTime: patience})
 	for range 20 {
 		c := s.Dial(t)
 		c.Fence() // sets a write deadline
@@ -163,7 +163,7 @@ func TestAnswersAfterALongSilence(t *testing.T) {
 
 // A health check between does not make a person a program.
 func TestEvictedAfterPINGIsToldToo(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	c := s.Dial(t)
 	c.Send("SUB a\nPING\n")
 	c.Expect("OK SUB a\n+PONG\r\n")
@@ -172,12 +172,12 @@ func TestEvictedAfterPINGIsToldToo(t *testing.T) {
 		require.True(t, strings.HasPrefix(line, "UPDATE a "), line)
 	}
 	c.ExpectEnd()
-	conchtest.Eventually(t, func() bool { return s.Info(t, "bytes_lost") > 0 }, "the loss is not counted")
+	harness.Eventually(t, func() bool { return s.Info(t, "bytes_lost") > 0 }, "the loss is not counted")
 }
 
 // In RESP3 a push of a kind of its own is safe, so a subscriber is told.
 func TestEvictedRESP3SubscriberIsTold(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1 << 20})
+	s := harness.Start(t, server.Options{SlowHard: 1 << 20})
 	c := s.Dial(t)
 	c.Command("HELLO", "3")
 	_, err := c.Frame()
@@ -200,7 +200,7 @@ func TestEvictedRESP3SubscriberIsTold(t *testing.T) {
 func TestATransactionDropsItsNewestMessages(t *testing.T) {
 	for _, policy := range []outbox.Policy{outbox.DropNewest, outbox.DropOldest} {
 		t.Run(policy.String(), func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{SlowHard: 20, SlowConsumer: policy})
+			s := harness.Start(t, server.Options{SlowHard: 20, SlowConsumer: policy})
 			c := s.Dial(t)
 			c.Send("SUB a b\n")
 			c.Expect("OK SUB a\nOK SUB b\n")
@@ -221,11 +221,11 @@ func TestATransactionDropsItsNewestMessages(t *testing.T) {
 // Replies keep the losses apart, and a peer that reads nothing could make us remember any number of
 // them. They have a limit too.
 func TestNotesAloneMayBeTooMuch(t *testing.T) {
-	s := conchtest.Start(t, server.Options{SlowHard: 1000, SlowConsumer: outbox.DropNewest})
+	s := harness.Start(t, server.Options{SlowHard: 1000, SlowConsumer: outbox.DropNewest})
 	c := s.Dial(t)
 	c.Send("SUB a\n")
 	c.Expect("OK SUB a\n")
-	large := conchtest.RESP("PUBLISH", "a", strings.Repeat("x", 50_000))
+	large := harness.RESP("PUBLISH", "a", strings.Repeat("x", 50_000))
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -235,7 +235,7 @@ func TestNotesAloneMayBeTooMuch(t *testing.T) {
 			}
 		}
 	}()
-	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "the notes know no limit")
+	harness.Eventually(t, func() bool { return s.Info(t, "ended_slow_hard") == 1 }, "the notes know no limit")
 	_ = c.Close()
 	<-written
 }

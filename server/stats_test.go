@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -50,11 +50,11 @@ func decode(t *testing.T, r *bufio.Reader) any {
 
 // clerk is a RESP3 connection that asks for counts.
 type clerk struct {
-	*conchtest.Conn
+	*harness.Conn
 	t *testing.T
 }
 
-func newClerk(t *testing.T, s *conchtest.Server) *clerk {
+func newClerk(t *testing.T, s *harness.Server) *clerk {
 	t.Helper()
 	c := s.Dial(t)
 	c.Command("HELLO", "3")
@@ -101,7 +101,7 @@ func balances(t *testing.T, row map[string]any) {
 
 // Names are held against a glob while everybody waits, so a question whose glob costs too much is refused.
 func TestGlobsThatCostTooMuch(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	sub, ask := s.Dial(t), s.Dial(t)
 	long := strings.Repeat("a", 4000)
 	const names = 300
@@ -132,7 +132,7 @@ func TestGlobsThatCostTooMuch(t *testing.T) {
 }
 
 func TestConfigGetOfGlobsThatCostTooMuch(t *testing.T) {
-	c := conchtest.Start(t, server.Options{}).Dial(t)
+	c := harness.Start(t, server.Options{}).Dial(t)
 	globs := func(n int, glob string) []string {
 		return append([]string{"CONFIG", "GET"}, slices.Repeat([]string{glob}, n)...)
 	}
@@ -148,11 +148,11 @@ func TestConfigGetOfGlobsThatCostTooMuch(t *testing.T) {
 
 // What is asked in one batch with the publishes is of that instant, and what is asked in one transaction is of one.
 func TestCountsOfOneInstant(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
-	var subscribers []*conchtest.Conn
+	s := harness.Start(t, server.Options{})
+	var subscribers []*harness.Conn
 	for _, subscribe := range []string{
-		conchtest.RESP("SUBSCRIBE", "orders") + conchtest.RESP("PSUBSCRIBE", "orders WHERE n % 2 == 0"),
-		conchtest.RESP("HELLO", "3") + conchtest.RESP("PSUBSCRIBE", "ord*", "ord* WHERE n > 5 || m > 0"),
+		harness.RESP("SUBSCRIBE", "orders") + harness.RESP("PSUBSCRIBE", "orders WHERE n % 2 == 0"),
+		harness.RESP("HELLO", "3") + harness.RESP("PSUBSCRIBE", "ord*", "ord* WHERE n > 5 || m > 0"),
 		"SUB orders WHERE n % 2 == 0\nPSUB ord* WHERE nosuch\n",
 		"SUB other\nSUB orders WHERE has(n) && m\n",
 	} {
@@ -167,8 +167,8 @@ func TestCountsOfOneInstant(t *testing.T) {
 	_, err := subscribers[1].Frame() // HELLO was one more
 	require.NoError(t, err)
 	c := newClerk(t, s)
-	c.Send("%s", pipelined("orders", 1, 10)+conchtest.RESP("PUBSUB", "STATS", "ord*")+pipelined("orders", 11, 20)+conchtest.RESP("PUBSUB", "WHO", "orders")+
-		conchtest.RESP("MULTI")+conchtest.RESP("PUBSUB", "STATS")+conchtest.RESP("PUBSUB", "WHO", "orders")+conchtest.RESP("EXEC"))
+	c.Send("%s", pipelined("orders", 1, 10)+harness.RESP("PUBSUB", "STATS", "ord*")+pipelined("orders", 11, 20)+harness.RESP("PUBSUB", "WHO", "orders")+
+		harness.RESP("MULTI")+harness.RESP("PUBSUB", "STATS")+harness.RESP("PUBSUB", "WHO", "orders")+harness.RESP("EXEC"))
 	receivers := func(first, last int) (all int) {
 		for n := first; n <= last; n++ {
 			want := 2 + 2*(1-n%2)
@@ -241,14 +241,14 @@ func TestCountsOfWhoDoesNotRead(t *testing.T) {
 		{"lines", "SLOW drop-oldest\n", "SUB a WHERE n % 2 == 0\n", "UNSUB a\n", "topic a WHERE n % 2 == 0", "lines"},
 		{"lines, newest", "SLOW drop-newest\n", "SUB a WHERE n % 2 == 0\n", "UNSUB a\n", "topic a WHERE n % 2 == 0", "lines"},
 		{
-			"RESP3", "HELLO 3\nCLIENT SLOW drop-oldest\n", conchtest.RESP("PSUBSCRIBE", "a WHERE n % 2 == 0"),
-			conchtest.RESP("PUNSUBSCRIBE", "a WHERE n % 2 == 0"), "pattern a WHERE n % 2 == 0", "RESP3",
+			"RESP3", "HELLO 3\nCLIENT SLOW drop-oldest\n", harness.RESP("PSUBSCRIBE", "a WHERE n % 2 == 0"),
+			harness.RESP("PUNSUBSCRIBE", "a WHERE n % 2 == 0"), "pattern a WHERE n % 2 == 0", "RESP3",
 		},
-		{"RESP2, without a predicate", "CLIENT SLOW drop-newest\n", conchtest.RESP("SUBSCRIBE", "a"), conchtest.RESP("UNSUBSCRIBE", "a"), "topic a", "RESP2"},
+		{"RESP2, without a predicate", "CLIENT SLOW drop-newest\n", harness.RESP("SUBSCRIBE", "a"), harness.RESP("UNSUBSCRIBE", "a"), "topic a", "RESP2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := conchtest.Start(t, server.Options{SlowHard: 1 << 18})
+			s := harness.Start(t, server.Options{SlowHard: 1 << 18})
 			sub, pub := s.Dial(t), s.Dial(t)
 			require.NoError(t, sub.Conn.(*net.TCPConn).SetReadBuffer(64<<10))
 			sub.Send("%s", tt.greeting+tt.subscribe)
@@ -293,10 +293,10 @@ func TestCountsOfWhoDoesNotRead(t *testing.T) {
 					came++
 				}
 			}
-			conchtest.Eventually(t, func() bool { return only()["queued"] == 0 }, "what has been read still counts as waiting")
+			harness.Eventually(t, func() bool { return only()["queued"] == 0 }, "what has been read still counts as waiting")
 			assert.Equal(t, came, only()["delivered"])
 			sub.Send("%s", tt.leave+tt.subscribe)
-			conchtest.Eventually(t, func() bool {
+			harness.Eventually(t, func() bool {
 				row := c.asks("PUBSUB", "WHO", "a")["first"].([]any)
 				return len(row) == 1 && row[0].(map[string]any)["published"] == 0
 			}, "counts do not begin anew")
@@ -310,7 +310,7 @@ func TestCountsOfWhoDoesNotRead(t *testing.T) {
 
 // Tables are made while everybody waits, so they have an end; what is left out is told.
 func TestTablesAreBounded(t *testing.T) {
-	s := conchtest.Start(t, server.Options{MaxPredicates: 2000})
+	s := harness.Start(t, server.Options{MaxPredicates: 2000})
 	c, sub := newClerk(t, s), s.Dial(t)
 	const names, more = 1500, 1100
 	all, conditions := []string{"SUBSCRIBE"}, []string{"PSUBSCRIBE"}

@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // secureServer is a server with a plain port and a TLS port.
 type secureServer struct {
-	*conchtest.Server
-	authority *conchtest.Authority
+	*harness.Server
+	authority *harness.Authority
 	config    *tls.Config
 	addr      string   // of the TLS port
 	log       *logText // from debug on
@@ -50,7 +50,7 @@ func (l *logText) String() string {
 
 func startTLS(t *testing.T, o server.Options, change func(*secureServer)) *secureServer {
 	t.Helper()
-	s := &secureServer{authority: conchtest.NewAuthority(t), log: &logText{}}
+	s := &secureServer{authority: harness.NewAuthority(t), log: &logText{}}
 	s.config = &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.authority.Valid(t, "conch").TLS(t)},
 	}
@@ -58,7 +58,7 @@ func startTLS(t *testing.T, o server.Options, change func(*secureServer)) *secur
 		change(s)
 	}
 	o.Log = zerolog.New(s.log).Level(zerolog.DebugLevel)
-	s.Server = conchtest.Start(t, o)
+	s.Server = harness.Start(t, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.addr = l.Addr().String()
@@ -67,7 +67,7 @@ func startTLS(t *testing.T, o server.Options, change func(*secureServer)) *secur
 }
 
 // dial connects with TLS; change may make the client an unusual one.
-func (s *secureServer) dial(t *testing.T, change func(*tls.Config)) *conchtest.Conn {
+func (s *secureServer) dial(t *testing.T, change func(*tls.Config)) *harness.Conn {
 	t.Helper()
 	config := &tls.Config{RootCAs: s.authority.Pool(), ServerName: "localhost"}
 	if change != nil {
@@ -75,21 +75,21 @@ func (s *secureServer) dial(t *testing.T, change func(*tls.Config)) *conchtest.C
 	}
 	sock, err := tls.Dial("tcp", s.addr, config)
 	require.NoError(t, err)
-	return conchtest.Use(t, sock)
+	return harness.Use(t, sock)
 }
 
 // plain connects to the TLS port without it.
-func (s *secureServer) plain(t *testing.T) *conchtest.Conn {
+func (s *secureServer) plain(t *testing.T) *harness.Conn {
 	t.Helper()
 	sock, err := net.Dial("tcp", s.addr)
 	require.NoError(t, err)
-	return conchtest.Use(t, sock)
+	return harness.Use(t, sock)
 }
 
 // ended waits until so many connections have ended for a reason.
 func (s *secureServer) ended(t *testing.T, reason string, times int) {
 	t.Helper()
-	conchtest.Eventually(t, func() bool { return s.Info(t, "ended_"+reason) == times }, "it is not counted as "+reason)
+	harness.Eventually(t, func() bool { return s.Info(t, "ended_"+reason) == times }, "it is not counted as "+reason)
 }
 
 func TestTLSPeersAndOthersMeet(t *testing.T) {
@@ -104,7 +104,7 @@ func TestTLSPeersAndOthersMeet(t *testing.T) {
 			plain.Command("PUBLISH", "a", large)
 			plain.Expect(":1\r\n")
 			secure.Expect("UPDATE a " + large + "\n")
-			go func() { _, _ = io.WriteString(secure, conchtest.RESP("ECHO", large)) }() // what fails here fails below
+			go func() { _, _ = io.WriteString(secure, harness.RESP("ECHO", large)) }() // what fails here fails below
 			secure.Expect(fmt.Sprintf("$%d\r\n%s\r\n", len(large), large))
 			secure.Send("QUIT\n")
 			secure.Expect("+OK\r\n")
@@ -156,7 +156,7 @@ func TestPlainPeersOnTheTLSPort(t *testing.T) {
 func TestWhoComesAndGoesOnTheTLSPortIsNoNews(t *testing.T) {
 	s := startTLS(t, server.Options{}, nil)
 	require.NoError(t, s.plain(t).Close())
-	conchtest.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"reason":"eof"`) }, "it stays")
+	harness.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"reason":"eof"`) }, "it stays")
 	assert.NotContains(t, s.log.String(), `"level":"warn"`)
 }
 
@@ -173,13 +173,13 @@ func TestHalfATLSHandshake(t *testing.T) {
 	})
 	t.Run("others come in meanwhile, until the places are taken", func(t *testing.T) {
 		s := startTLS(t, server.Options{MaxConnections: 51, HandshakeTimeout: time.Hour}, nil)
-		var halves []*conchtest.Conn
+		var halves []*harness.Conn
 		for range 50 {
 			c := s.plain(t)
 			c.Send(half)
 			halves = append(halves, c)
 		}
-		conchtest.Eventually(t, func() bool { return strings.Count(s.log.String(), `"message":"connected"`) == 50 }, "they do not come in")
+		harness.Eventually(t, func() bool { return strings.Count(s.log.String(), `"message":"connected"`) == 50 }, "they do not come in")
 		comesIn := func() bool {
 			c := s.dial(t, nil)
 			_, _ = io.WriteString(c, "PING\n") // fails for one that is refused
@@ -191,13 +191,13 @@ func TestHalfATLSHandshake(t *testing.T) {
 		refused.Expect("-ERR max number of clients reached\r\n")
 		refused.ExpectEnd()
 		require.NoError(t, halves[0].Close())
-		conchtest.Eventually(t, comesIn, "a place that was given up is not taken again")
+		harness.Eventually(t, comesIn, "a place that was given up is not taken again")
 	})
 	t.Run("a shutdown does not wait for it", func(t *testing.T) {
 		s := startTLS(t, server.Options{HandshakeTimeout: time.Hour}, nil)
 		c := s.plain(t)
 		c.Send(half)
-		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not come in")
+		harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 2 }, "it does not come in")
 		s.Shutdown(context.Background()) // returning is the test
 		assert.Contains(t, s.log.String(), `"reason":"shutdown"`)
 	})
@@ -244,7 +244,7 @@ func TestClientCertificates(t *testing.T) {
 			})
 			signer := s.authority
 			if tt.stranger {
-				signer = conchtest.NewAuthority(t)
+				signer = harness.NewAuthority(t)
 			}
 			c := s.dial(t, func(c *tls.Config) {
 				if tt.name != "" {
@@ -404,7 +404,7 @@ func TestAPeerThatGoesWithoutAGoodbye(t *testing.T) {
 	c := s.dial(t, nil)
 	c.Fence()
 	require.NoError(t, c.Conn.(*tls.Conn).NetConn().Close())
-	conchtest.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"reason":"eof"`) }, "it stays")
+	harness.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"reason":"eof"`) }, "it stays")
 }
 
 func TestCLIENTKILLOverTLS(t *testing.T) {
@@ -413,8 +413,8 @@ func TestCLIENTKILLOverTLS(t *testing.T) {
 	c.Fence()
 	half.Send("\x16\x03")
 	admin := s.Dial(t)
-	conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 4 }, "it does not come in")
-	for _, victim := range []*conchtest.Conn{c, half} {
+	harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 4 }, "it does not come in")
+	for _, victim := range []*harness.Conn{c, half} {
 		admin.Command("CLIENT", "KILL", "ADDR", victim.LocalAddr().String())
 		admin.Expect(":1\r\n")
 		victim.ExpectEnd()

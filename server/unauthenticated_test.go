@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // untilClosed reads what a connection that has to go is told.
-func untilClosed(t *testing.T, c *conchtest.Conn) string {
+func untilClosed(t *testing.T, c *harness.Conn) string {
 	t.Helper()
 	text, err := io.ReadAll(c)
 	require.NoError(t, err)
@@ -30,14 +30,14 @@ const notInTime = "-ERR closing connection: no AUTH within 20ms (--auth-timeout)
 func TestUnauthenticatedClientsHaveTheirTimeAndNoMore(t *testing.T) {
 	options := server.Options{RequirePassword: "pw", AuthTimeout: mayBeUnknownFor}
 	t.Run("one that says nothing, on a server that has never said a word", func(t *testing.T) {
-		s := conchtest.Start(t, options)
+		s := harness.Start(t, options)
 		assert.Equal(t, notInTime, untilClosed(t, s.Dial(t)))
 		c := s.Dial(t)
 		become(c, "default", "pw")
 		c.Fence()
 	})
 	t.Run("one that says RESET all the time", func(t *testing.T) {
-		s := conchtest.Start(t, options)
+		s := harness.Start(t, options)
 		c := s.Dial(t)
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
@@ -81,7 +81,7 @@ func TestUnauthenticatedClientsHaveTheirTimeAndNoMore(t *testing.T) {
 
 // Only ASCII has cases: what looks like an option to one part of the server does so to all.
 func TestOptionsAreFoldedInOneWay(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	for _, value := range []string{"x", strings.Repeat("x", 32), ""} {
 		c.Command("CONFIG", "SET", "requ\u0130repass", value)
@@ -93,7 +93,7 @@ func TestOptionsAreFoldedInOneWay(t *testing.T) {
 
 // Before a client has authenticated, its predicates are not looked at: right or wrong, too long or too many.
 func TestPredicatesOfUnauthenticatedClientsAreNotRead(t *testing.T) {
-	s := conchtest.Start(t, server.Options{RequirePassword: "pw", MaxPredicate: 100})
+	s := harness.Start(t, server.Options{RequirePassword: "pw", MaxPredicate: 100})
 	c := s.Dial(t)
 	for _, predicate := range []string{"n == 1", "n ==", "", strings.Repeat("n", 200)} {
 		c.Command("PSUBSCRIBE", "orders WHERE "+predicate)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -42,7 +42,7 @@ func whole(t *testing.T, r *Result, err error) {
 }
 
 func TestRunAgainstConch(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for _, d := range []Dialect{RESP2, RESP3, Line} {
 		for _, l := range []Load{
 			{},
@@ -65,7 +65,7 @@ func TestRunAgainstConch(t *testing.T) {
 
 // With a rate there are exactly the messages of the schedule, each with a latency.
 func TestRunPaced(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	l := brief(s.Addr, Load{Publishers: 3, Subscribers: 2, Rate: 3000})
 	l.PID = os.Getpid()
 	r, err := Run(t.Context(), l, nil)
@@ -157,7 +157,7 @@ func TestRunStallsWhileItWarmsUp(t *testing.T) {
 }
 
 func TestRunWithNothingDue(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	l := brief(s.Addr, Load{Rate: 0.001})
 	l.WarmUp = time.Millisecond // the first message is due at once
 	_, err := Run(t.Context(), l, nil)
@@ -205,7 +205,7 @@ func TestRunCannotBegin(t *testing.T) {
 	_, err = Run(t.Context(), brief(address, Load{}), nil)
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	_, err = Run(t.Context(), brief(s.Addr, Load{Dialect: Raw}), nil)
 	assert.ErrorContains(t, err, "cannot subscribe: ")
 
@@ -228,7 +228,7 @@ func TestRunStopsWhileItGreets(t *testing.T) {
 
 // A stopped run returns a partial result.
 func TestRunIsStopped(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	l := brief(s.Addr, Load{Subscribers: 2, InFlight: 100})
 	l.Duration = time.Minute
 	ctx, stop := context.WithCancel(t.Context())
@@ -252,14 +252,14 @@ func TestRunIsStopped(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for _, d := range []Dialect{RESP2, RESP3, Line} {
 		all, err := Idle(t.Context(), s.Addr, 5, d)
 		require.NoError(t, err)
 		// Besides this connection; the one of the call before may still be ending.
-		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 6 }, "the connections stay")
+		harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 6 }, "the connections stay")
 		require.NoError(t, all.Close())
-		conchtest.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "the connections end")
+		harness.Eventually(t, func() bool { return s.Info(t, "connected_clients") == 1 }, "the connections end")
 	}
 	_, err := Idle(t.Context(), "127.0.0.1:1", 5, RESP2)
 	assert.ErrorContains(t, err, "cannot connect to 127.0.0.1:1")

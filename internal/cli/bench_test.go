@@ -16,7 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/conchmq/conch/internal/bench"
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // A test that measures the relay starts its own binary again, which then is to be conch.
@@ -157,10 +157,10 @@ func TestBenchDefaults(t *testing.T) {
 // A server with a password and TLS, named by a URL, and one behind a Unix socket.
 func TestBenchByURL(t *testing.T) {
 	folder := t.TempDir()
-	a := conchtest.NewAuthority(t)
+	a := harness.NewAuthority(t)
 	cert, key := a.Valid(t, "localhost").Write(t, folder)
-	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
-	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\n"))
+	harness.WriteFile(t, folder+"/ca.pem", a.PEM)
+	harness.WriteFile(t, folder+"/password", []byte("open sesame\n"))
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame", "--unix-socket="+folder+"/s")
 	secure, _ := p.First["tls-address"].(string)
 	flags := []string{"--no-baseline", "--duration=20ms", "--warm-up=0", "--password-file=" + folder + "/password"}

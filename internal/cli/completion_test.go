@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestCompletionScripts(t *testing.T) {
@@ -84,7 +84,7 @@ func TestCompletion(t *testing.T) {
 // The clients of a server choose the names of topics: names that a shell could run are no candidates.
 func TestCompletionOfTopics(t *testing.T) {
 	p := start(t)
-	c := conchtest.Use(t, p.Dial())
+	c := harness.Use(t, p.Dial())
 	c.Command("SUBSCRIBE", "orders.eu", "orders.us", "news", "orders.$(touch evil)", "orders.`x`", "orders.a b", "orders.;x", "-x", "or*")
 	listening(t, p.Address, 9)
 	assert.Equal(t, "orders.eu orders.us", candidatesFor(t, p.Address, "sub", "o"))

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/protocol"
 	"github.com/conchmq/conch/server"
 )
@@ -39,7 +39,7 @@ func TestPub(t *testing.T) {
 		{[]string{"-j", "\xff", "x"}, "", nil, `{"topic_base64":"/w==","receivers":0,"sequence":1}` + "\n"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			ear := s.Dial(t)
 			ear.Send("SUB news\n")
 			ear.Expect("OK SUB news\n")
@@ -62,7 +62,7 @@ func TestPub(t *testing.T) {
 func TestPubTenThousandLines(t *testing.T) {
 	const n = 10_000
 	for _, connections := range []string{"1", "4"} {
-		s := conchtest.Start(t, server.Options{})
+		s := harness.Start(t, server.Options{})
 		sub := begin(t, s.Addr, "sub", "--raw", "-n", fmt.Sprint(n), "news")
 		listening(t, s.Addr, 1)
 		pub := begin(t, s.Addr, "pub", "-c", connections, "news")
@@ -85,7 +85,7 @@ func TestPubTenThousandLines(t *testing.T) {
 
 // The acknowledged lines and the file together are the input.
 func TestPubWhenTheConnectionBreaks(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	proxy, err := faulty.Start(s.Addr, func(uint64) faulty.Plan { return faulty.Plan{} })
 	require.NoError(t, err)
 	t.Cleanup(proxy.Shut)
@@ -120,7 +120,7 @@ func TestPubWhenTheConnectionBreaks(t *testing.T) {
 // refuser is a server that greets, and then answers each publish with an error.
 func refuser(t *testing.T) (address string) {
 	t.Helper()
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	c := s.Dial(t)
 	c.Send("ACL SETUSER default resetchannels &ok\n")
 	c.Expect("+OK\r\n")
@@ -152,7 +152,7 @@ func TestPubIsRefused(t *testing.T) {
 
 // If nothing can be published, the file has the whole input, and the writer of the pipe is not blocked.
 func TestPubWhenThereIsNoConnection(t *testing.T) {
-	locked := conchtest.Start(t, server.Options{})
+	locked := harness.Start(t, server.Options{})
 	c := locked.Dial(t)
 	c.Send("ACL SETUSER default >secret\n")
 	c.Expect("+OK\r\n")
@@ -187,7 +187,7 @@ func TestPubIsInterruptedWithoutAConnection(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rest")
 	r := begin(t, "127.0.0.1:1", "pub", "--unacked", file, "news")
 	r.enter("%s", strings.Repeat("line\n", 10_000))
-	conchtest.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		info, err := os.Stat(file)
 		return err == nil && info.Size() > 0
 	}, "nothing is written")
@@ -199,7 +199,7 @@ func TestPubIsInterruptedWithoutAConnection(t *testing.T) {
 }
 
 func TestPubRemovesAnEmptyFile(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for address, status := range map[string]int{s.Addr: statusOK, "127.0.0.1:1": statusFailure} {
 		file := filepath.Join(t.TempDir(), "rest")
 		r := begin(t, address, "pub", "--unacked", file, "news")
@@ -210,7 +210,7 @@ func TestPubRemovesAnEmptyFile(t *testing.T) {
 }
 
 func TestPubEndsByASignal(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	r := begin(t, s.Addr, "pub", "--json", "news")
 	r.enter("one\n")
 	r.out.await(t, `"sequence":1}`) // printed at once, though the input goes on
@@ -224,7 +224,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
 
 func TestPubWhenTheInputFails(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	var out, stderr bytes.Buffer
 	input := io.MultiReader(strings.NewReader("one\n"), brokenReader{})
 	status := run([]string{"conch", "pub", "-u", s.Addr, "news"}, nothing, input, &out, &stderr, nil)
@@ -235,7 +235,7 @@ func TestPubWhenTheInputFails(t *testing.T) {
 
 // With a file, even half a line that was read is not lost.
 func TestPubKeepsInputThatWasRead(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	long := strings.Repeat("x", 40)
 	for _, test := range []struct {
 		input io.Reader
@@ -270,7 +270,7 @@ func TestPubKeepsInputThatWasRead(t *testing.T) {
 
 // Standard error gets the beginning of a line that the server refuses for its length, and its length. A file has it whole.
 func TestPubCutsALongLineOnStandardError(t *testing.T) {
-	s := conchtest.Start(t, server.Options{Limits: protocol.Limits{Message: 100 << 10}})
+	s := harness.Start(t, server.Options{Limits: protocol.Limits{Message: 100 << 10}})
 	long := strings.Repeat("x", 200<<10)
 	var out, stderr bytes.Buffer
 	assert.Equal(t, statusUnacked, run([]string{"conch", "pub", "-u", s.Addr, "news"}, nothing, strings.NewReader(long), &out, &stderr, nil))
@@ -287,7 +287,7 @@ func TestPubCutsALongLineOnStandardError(t *testing.T) {
 
 // A closed pipe on standard output does not end publishing.
 func TestPubGoesOnWithoutAReader(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	from, to := io.Pipe()
 	require.NoError(t, from.Close())
 	var stderr bytes.Buffer

@@ -11,16 +11,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/internal/daemon"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // process is a conch that runs inside the test.
 type process struct {
-	*conchtest.Process
+	*harness.Process
 	status int // set when it has ended
 }
 
@@ -28,7 +28,7 @@ type process struct {
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{}
-	p.Process = conchtest.StartProcess(t, func(log *conchtest.Log, signals <-chan os.Signal) {
+	p.Process = harness.StartProcess(t, func(log *harness.Log, signals <-chan os.Signal) {
 		p.status = run(append([]string{"conch", "127.0.0.1:0"}, args...), nothing, nil, io.Discard, log, signals)
 	})
 	return p

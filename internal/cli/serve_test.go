@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // conch serve --check reports what conch serve would, and opens no port.
 func TestServeCheck(t *testing.T) {
 	folder := t.TempDir()
-	conchtest.WriteFile(t, folder+"/conch.toml", []byte("max-line = 2048\nlisten = '192.0.2.1:1'\n")) // an address of no machine
-	conchtest.WriteFile(t, folder+"/wrong.toml", []byte("max-lin = 2048\n"))
-	conchtest.WriteFile(t, folder+"/users.acl", []byte("user x on nonsense\n"))
+	harness.WriteFile(t, folder+"/conch.toml", []byte("max-line = 2048\nlisten = '192.0.2.1:1'\n")) // an address of no machine
+	harness.WriteFile(t, folder+"/wrong.toml", []byte("max-lin = 2048\n"))
+	harness.WriteFile(t, folder+"/users.acl", []byte("user x on nonsense\n"))
 	for _, c := range []struct {
 		args   string
 		status int

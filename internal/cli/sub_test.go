@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
 // publishLines publishes with PUB, and awaits the replies.
-func publishLines(t *testing.T, s *conchtest.Server, lines ...string) {
+func publishLines(t *testing.T, s *harness.Server, lines ...string) {
 	t.Helper()
 	c := s.Dial(t)
 	for _, line := range lines {
@@ -40,7 +40,7 @@ func TestSub(t *testing.T) {
 		{"-jn 1 news", 1, "{\"event\":\"message\",\"topic\":\"news\",\"payload\":\"{\\\"price\\\": 200}\"}\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			s := conchtest.Start(t, server.Options{})
+			s := harness.Start(t, server.Options{})
 			r := begin(t, s.Addr, append([]string{"sub"}, strings.Fields(c.args)...)...)
 			listening(t, s.Addr, c.names)
 			publishLines(t, s, orders...)
@@ -52,7 +52,7 @@ func TestSub(t *testing.T) {
 }
 
 func TestSubTakesArgumentsForTopics(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "-n", "1", "a*")
 	listening(t, s.Addr, 1)
 	publishLines(t, s, "ab no", "a* yes")
@@ -62,7 +62,7 @@ func TestSubTakesArgumentsForTopics(t *testing.T) {
 }
 
 func TestSubTimeout(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	endless := begin(t, s.Addr, "sub", "-t", "2s", "news") // enough for connecting on a machine that is busy
 	counted := begin(t, s.Addr, "sub", "-t", "2s", "-n", "2", "news")
 	endless.ends(statusOK)
@@ -83,7 +83,7 @@ func TestSubTimeoutOfConnecting(t *testing.T) {
 }
 
 func TestSubEndsByASignal(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		r := begin(t, s.Addr, "sub", "news")
 		listening(t, s.Addr, 1)
@@ -97,7 +97,7 @@ func TestSubEndsByASignal(t *testing.T) {
 }
 
 func TestSubIsRefused(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "-w", "price >", "news")
 	r.ends(statusFailure)
 	assert.Equal(t, "conch: sub: cannot subscribe: ERR wrong predicate, column 8: the expression ends too early\n", r.err.String())
@@ -114,7 +114,7 @@ func TestSubIsRefused(t *testing.T) {
 
 // A topic may look as if it had a predicate.
 func TestSubToATopicWithWhere(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "--raw", "-n", "1", "-p", `a \WHERE b`)
 	listening(t, s.Addr, 1)
 	begin(t, s.Addr, "pub", "a WHERE b", "hi").ends(statusOK)
@@ -123,7 +123,7 @@ func TestSubToATopicWithWhere(t *testing.T) {
 }
 
 func TestSubComesBack(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	r := begin(t, s.Addr, "sub", "--json", "--sequences", "-n", "2", "news")
 	listening(t, s.Addr, 1)
 	publishLines(t, s, "news one")
@@ -146,7 +146,7 @@ $`, r.err.String())
 
 // A reader that closes the pipe has read enough: no failure, no message.
 func TestSubEndsWithoutAReader(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	from, to := io.Pipe()
 	ended := make(chan int, 1)
 	var stderr screen
@@ -164,7 +164,7 @@ func TestSubEndsWithoutAReader(t *testing.T) {
 
 // It ends at once, not when the next message comes.
 func TestSubNoticesAClosedPipe(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	from, to, err := os.Pipe()
 	require.NoError(t, err)
 	defer func() { _ = to.Close() }()
@@ -178,7 +178,7 @@ func TestSubNoticesAClosedPipe(t *testing.T) {
 }
 
 func TestSubWhenOutputFails(t *testing.T) {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	ended := make(chan int, 1)
 	var stderr screen
 	go func() {

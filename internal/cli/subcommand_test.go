@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // screen is what a subcommand has written so far.
@@ -39,7 +39,7 @@ func (s *screen) String() string {
 // await waits until a text is there.
 func (s *screen) await(t *testing.T, text string) {
 	t.Helper()
-	conchtest.Eventually(t, func() bool { return strings.Contains(s.String(), text) }, "no "+text)
+	harness.Eventually(t, func() bool { return strings.Contains(s.String(), text) }, "no "+text)
 }
 
 // running is a subcommand that runs inside the test.
@@ -81,8 +81,8 @@ func listening(t *testing.T, address string, n int) {
 	t.Helper()
 	sock, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	c := conchtest.Use(t, sock)
-	conchtest.Eventually(t, func() bool {
+	c := harness.Use(t, sock)
+	harness.Eventually(t, func() bool {
 		c.Command("CLIENT", "LIST")
 		frame, err := c.Frame()
 		require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestStatusTable(t *testing.T) {
 	}
 	assert.Equal(t, 130, signalStatus(syscall.SIGINT))
 	assert.Equal(t, 143, signalStatus(syscall.SIGTERM))
-	rows := conchtest.Table(t, "../../docs/command-line.md", "statuses")
+	rows := harness.Table(t, "../../docs/command-line.md", "statuses")
 	require.Len(t, rows, len(statusTable))
 	for i, s := range statusTable {
 		assert.Equal(t, []string{s.status, s.meaning}, rows[i])
@@ -190,10 +190,10 @@ func TestTheEnvironmentNamesTheServer(t *testing.T) {
 // A server with a password and a certificate of its own authority.
 func TestPasswordAndTLS(t *testing.T) {
 	folder := t.TempDir()
-	a := conchtest.NewAuthority(t)
+	a := harness.NewAuthority(t)
 	cert, key := a.Valid(t, "localhost").Write(t, folder)
-	conchtest.WriteFile(t, folder+"/ca.pem", a.PEM)
-	conchtest.WriteFile(t, folder+"/password", []byte("open sesame\nnot this\n"))
+	harness.WriteFile(t, folder+"/ca.pem", a.PEM)
+	harness.WriteFile(t, folder+"/password", []byte("open sesame\nnot this\n"))
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame")
 	url, _ := p.First["tls-address"].(string)
 	args := []string{"conch", "pub", "--url", "conchs://" + url, "--tls-ca", folder + "/ca.pem"}
@@ -208,7 +208,7 @@ func TestPasswordAndTLS(t *testing.T) {
 	status, text = try(args...)
 	assert.Equal(t, statusFailure, status)
 	assert.Regexp(t, `requires a password \(NOAUTH\); give the password with --password-file, or as conch://user:password@host:port in CONCH_URL\n$`, text)
-	conchtest.WriteFile(t, folder+"/password", []byte("close sesame"))
+	harness.WriteFile(t, folder+"/password", []byte("close sesame"))
 	status, text = try(append(args, "--password-file", folder+"/password")...)
 	assert.Equal(t, statusFailure, status)
 	assert.Contains(t, text, "WRONGPASS")

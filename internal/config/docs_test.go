@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // docs/configuration.md has each setting once, in the order of the help, with its default.
 func TestSettingsOfTheDocs(t *testing.T) {
-	rows := conchtest.Table(t, "../../docs/configuration.md", "settings")
+	rows := harness.Table(t, "../../docs/configuration.md", "settings")
 	require.Len(t, rows, len(settingsTable))
 	for i, s := range settingsTable {
 		require.Len(t, rows[i], 3)
@@ -25,7 +25,7 @@ func TestSettingsOfTheDocs(t *testing.T) {
 
 // The settings that the README shows exist, with the defaults that it shows.
 func TestOptionsOfTheREADME(t *testing.T) {
-	rows := conchtest.Table(t, "../../README.md", "options")
+	rows := harness.Table(t, "../../README.md", "options")
 	assert.Len(t, rows, 6)
 	for _, row := range rows {
 		s := findSetting(row[0])
@@ -76,7 +76,7 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 // docs/operations.md has each limit once, by the name of its setting.
 func TestLimitsOfTheDocs(t *testing.T) {
 	all := ""
-	for _, row := range conchtest.Table(t, "../../docs/operations.md", "limits") {
+	for _, row := range harness.Table(t, "../../docs/operations.md", "limits") {
 		all += row[0] + "\n"
 		names := quoted.FindAllStringSubmatch(row[0], -1)
 		if names == nil { // Table removes the backticks around a whole cell

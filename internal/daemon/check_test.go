@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestCheck(t *testing.T) {
 	folder := t.TempDir()
-	cert, key := conchtest.NewAuthority(t).Valid(t, "localhost").Write(t, folder)
+	cert, key := harness.NewAuthority(t).Valid(t, "localhost").Write(t, folder)
 	users := filepath.Join(folder, "users.acl")
 	require.NoError(t, os.WriteFile(users, []byte("user default on nopass ~* &* +@all\n"), 0o600))
 	flags := []string{"--tls-listen=127.0.0.1:1", "--tls-cert=" + cert, "--tls-key=" + key, "--aclfile=" + users}

@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 const certificateLoaded = "the TLS certificate is loaded"
 
 // dialTLS connects to the TLS port, and returns the common name of the certificate too.
-func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate string) {
+func (p *process) dialTLS(a *harness.Authority) (c net.Conn, certificate string) {
 	p.t.Helper()
 	address, ok := p.First["tls-address"].(string)
 	require.True(p.t, ok, "no TLS port in %v", p.First)
@@ -28,7 +28,7 @@ func (p *process) dialTLS(a *conchtest.Authority) (c net.Conn, certificate strin
 }
 
 func TestSIGHUPReloadsTheTLSFilesAndKeepsConnections(t *testing.T) {
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	cert, key := a.Valid(t, "first").Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key)
 	assert.Equal(t, "CN=first", p.Log.Await(t, certificateLoaded, 1)["certificate"])
@@ -39,7 +39,7 @@ func TestSIGHUPReloadsTheTLSFilesAndKeepsConnections(t *testing.T) {
 	a.Valid(t, "second").Write(t, folder)
 	p.Signals <- reloadSignal
 	p.Log.Await(t, reloading, 1)
-	conchtest.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
+	harness.Eventually(t, func() bool { _, name := p.dialTLS(a); return name == "second" }, "the new one is not served")
 	c, _ := p.dialTLS(a)
 	p.Request(c, "PUB a still here\n", "OK PUB a\n")
 	p.Request(old, "", "UPDATE a still here\n")
@@ -60,7 +60,7 @@ func TestSIGHUPWithoutTLSEndsNothing(t *testing.T) {
 }
 
 func TestTheLogNamesFilesAndNoKey(t *testing.T) {
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	pair := a.Valid(t, "conch")
 	cert, key := pair.Write(t, folder)
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--log-level=trace")
@@ -73,7 +73,7 @@ func TestTheLogNamesFilesAndNoKey(t *testing.T) {
 // One listener is enough, whichever it is.
 func TestWithoutThePlainPort(t *testing.T) {
 	path := t.TempDir() + "/conch.sock"
-	log, signals, ended := conchtest.NewLog(), make(chan os.Signal, 1), make(chan error)
+	log, signals, ended := harness.NewLog(), make(chan os.Signal, 1), make(chan error)
 	c := load(t, "--listen=none", "--unix-socket="+path, "--unix-mode=600")
 	go func() { ended <- Serve(c, log, signals) }()
 	first := log.Await(t, "listening", 1)
@@ -84,7 +84,7 @@ func TestWithoutThePlainPort(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	sock, err := net.Dial("unix", path)
 	require.NoError(t, err)
-	conchtest.Use(t, sock).Fence()
+	harness.Use(t, sock).Fence()
 	signals <- os.Interrupt
 	assert.NoError(t, <-ended)
 	assert.NoFileExists(t, path)
@@ -93,7 +93,7 @@ func TestWithoutThePlainPort(t *testing.T) {
 // An address that cannot be opened is an error of one line, and leaves no file.
 func TestWhatCannotBeListenedOn(t *testing.T) {
 	folder := t.TempDir()
-	cert, key := conchtest.NewAuthority(t).Valid(t, "conch").Write(t, folder)
+	cert, key := harness.NewAuthority(t).Valid(t, "conch").Write(t, folder)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()

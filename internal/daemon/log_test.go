@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestVerbosityRisesFromAnyLevel(t *testing.T) {
@@ -24,7 +24,7 @@ func TestVerbosityRisesFromAnyLevel(t *testing.T) {
 	log.close()
 	var levels []string
 	for line := range strings.Lines(out.String()) {
-		fields := conchtest.Fields(t, line)
+		fields := harness.Fields(t, line)
 		assert.Equal(t, "info", fields["level"], "also where info is not shown")
 		level, _ := fields["log-level"].(string)
 		levels = append(levels, level)
@@ -63,7 +63,7 @@ func TestALogThatIsNotReadCountsDroppedLines(t *testing.T) {
 
 	written, told := 0, 0.0
 	for line := range strings.Lines(out.String()) {
-		switch fields := conchtest.Fields(t, line); fields["message"] {
+		switch fields := harness.Fields(t, line); fields["message"] {
 		case "a line":
 			written++
 		default:
@@ -100,7 +100,7 @@ func TestALineThatCannotBeWrittenIsDropped(t *testing.T) {
 	log.close()
 	var seen []any
 	for line := range strings.Lines(out.String()) {
-		fields := conchtest.Fields(t, line)
+		fields := harness.Fields(t, line)
 		seen = append(seen, fields["message"])
 		if n, ok := fields["dropped_lines"]; ok {
 			assert.InDelta(t, 1, n, 0)

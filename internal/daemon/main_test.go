@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +30,7 @@ func load(t *testing.T, flags ...string) *config.Config {
 
 // process is a conch that runs inside the test.
 type process struct {
-	*conchtest.Process
+	*harness.Process
 	t   *testing.T
 	err error // set when it has ended
 }
@@ -40,7 +40,7 @@ func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	c := load(t, append([]string{"--listen=127.0.0.1:0"}, args...)...)
 	p := &process{t: t}
-	p.Process = conchtest.StartProcess(t, func(log *conchtest.Log, signals <-chan os.Signal) { p.err = Serve(c, log, signals) })
+	p.Process = harness.StartProcess(t, func(log *harness.Log, signals <-chan os.Signal) { p.err = Serve(c, log, signals) })
 	return p
 }
 

@@ -8,26 +8,26 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestSIGHUPReloadsTheLogLevel(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conch.toml")
-	conchtest.WriteFile(t, file, []byte("log-level = 'info'\nmax-line = 2048"))
+	harness.WriteFile(t, file, []byte("log-level = 'info'\nmax-line = 2048"))
 	p := start(t, "--config="+file)
-	conchtest.WriteFile(t, file, []byte("log-level = 'debug'\nmax-line = 4096\nslow-time = '1m'"))
+	harness.WriteFile(t, file, []byte("log-level = 'debug'\nmax-line = 4096\nslow-time = '1m'"))
 	p.Signals <- reloadSignal
 	assert.Equal(t, "debug", p.Log.Await(t, changed, 1)["log-level"])
 	line := p.Log.Await(t, "these settings have changed: they take effect at the next start", 1)
 	assert.Equal(t, []any{"max-line"}, line["settings"])
 
-	conchtest.WriteFile(t, file, []byte("log-level = 'loud'"))
+	harness.WriteFile(t, file, []byte("log-level = 'loud'"))
 	p.Signals <- reloadSignal
 	line = p.Log.Await(t, "the settings cannot be read; those read before stay in force", 1)
 	assert.Contains(t, line["error"], `"loud"`)
 
-	conchtest.WriteFile(t, file, []byte("log-level = 'warn'"))
+	harness.WriteFile(t, file, []byte("log-level = 'warn'"))
 	p.Request(p.Dial(), "CONFIG SET log-level trace\n", "+OK\r\n")
 	p.Signals <- reloadSignal
 	assert.Equal(t, "warn", p.Log.Await(t, changed, 2)["log-level"])
@@ -36,12 +36,12 @@ func TestSIGHUPReloadsTheLogLevel(t *testing.T) {
 
 func TestSIGHUPReloadsTheACLFile(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "users.acl")
-	conchtest.WriteFile(t, users, []byte("user default on nopass ~* &* +@all\nuser gone on >x ~* &* +@all\n"))
+	harness.WriteFile(t, users, []byte("user default on nopass ~* &* +@all\nuser gone on >x ~* &* +@all\n"))
 	p := start(t, "--aclfile="+users)
 	gone := p.Dial()
 	p.Request(gone, "AUTH gone x\n", "+OK\r\n")
 
-	conchtest.WriteFile(t, users, []byte("user default on nopas\n"))
+	harness.WriteFile(t, users, []byte("user default on nopas\n"))
 	p.Signals <- reloadSignal
 	line := p.Log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 1)
 	assert.Contains(t, line["error"], users+":1")
@@ -51,7 +51,7 @@ func TestSIGHUPReloadsTheACLFile(t *testing.T) {
 	p.Signals <- reloadSignal
 	p.Log.Await(t, "the ACL file cannot be used; the rules loaded before stay in force", 2)
 
-	conchtest.WriteFile(t, users, []byte("user default on nopass ~* &* +@all -ping\n"))
+	harness.WriteFile(t, users, []byte("user default on nopass ~* &* +@all -ping\n"))
 	p.Signals <- reloadSignal
 	p.Log.Await(t, "the ACL file is loaded", 1)
 	p.Request(p.Dial(), "PING\n", "-NOPERM")
@@ -64,7 +64,7 @@ func TestSIGHUPReloadsTheACLFile(t *testing.T) {
 // Each setting can be read under its own name, and none but the log level and the password be set.
 func TestConfigGetKnowsEverySetting(t *testing.T) {
 	p := start(t, "--requirepass=")
-	c := conchtest.Use(t, p.Dial())
+	c := harness.Use(t, p.Dial())
 	for _, setting := range config.Settings() {
 		s := setting.Name
 		c.Command("CONFIG", "GET", s)

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/conchtest"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 )
 
@@ -91,7 +91,7 @@ func TestTheLogNamesTheClientsThatAreServed(t *testing.T) {
 func TestTheLogNamesUnknownVariables(t *testing.T) {
 	c := load(t, "--listen=127.0.0.1:0")
 	c.Unknown = []string{"CONCH_LISTN (did you mean CONCH_LISTEN?)"}
-	log, signals := conchtest.NewLog(), make(chan os.Signal, 1)
+	log, signals := harness.NewLog(), make(chan os.Signal, 1)
 	signals <- os.Interrupt
 	require.NoError(t, Serve(c, log, signals))
 	assert.Equal(t, c.Unknown[0], log.Await(t, "unknown environment variable: it has no effect", 1)["variable"])
@@ -197,7 +197,7 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 	c := &daemon{log: log, core: startCore(log.Logger, func(context.Context) { panic("a broken table") })}
 	assert.ErrorIs(t, c.wait(nil), ErrCorePanicked)
 	log.close()
-	line := conchtest.Fields(t, stderr.String()) // one line, no second report
+	line := harness.Fields(t, stderr.String()) // one line, no second report
 	assert.Equal(t, "fatal", line["level"])
 	assert.Equal(t, "a broken table", line["panic"])
 	assert.Contains(t, line["stack"], "TestAPanicInTheCoreEndsTheProcess")
@@ -205,7 +205,7 @@ func TestAPanicInTheCoreEndsTheProcess(t *testing.T) {
 
 // A closing conn waits for the core. If the core panics meanwhile, the daemon must not wait too.
 func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
-	lines := conchtest.NewLog()
+	lines := harness.NewLog()
 	s := &config.Config{Listen: "127.0.0.1:0", LogFormat: config.FormatJSON}
 	log := openLog(s, lines)
 	b := broker.New(broker.Options{})

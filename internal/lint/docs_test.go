@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
@@ -101,7 +101,7 @@ func TestIndex(t *testing.T) {
 
 // docs/commands.md has the lines of HELP, in the same order.
 func TestLinesOfTheDocs(t *testing.T) {
-	rows := conchtest.Table(t, docs+"commands.md", "lines")
+	rows := harness.Table(t, docs+"commands.md", "lines")
 	for _, spec := range protocol.Commands {
 		if spec.Syntax != protocol.ArgsInline {
 			require.NotEmpty(t, rows, spec.Usage)
@@ -117,7 +117,7 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 // docs/commands.md has each Redis command once. In a cell, `CLIENT ID` `INFO` are two subcommands of CLIENT.
 func TestCommandsOfTheDocs(t *testing.T) {
 	seen := map[string]bool{}
-	for _, row := range conchtest.Table(t, docs+"commands.md", "redis") {
+	for _, row := range harness.Table(t, docs+"commands.md", "redis") {
 		container := ""
 		if !strings.Contains(row[0], "`") { // Table removes those around a whole cell
 			row[0] = "`" + row[0] + "`"
@@ -146,7 +146,7 @@ func TestCommandsOfTheDocs(t *testing.T) {
 
 // What docs/coming-from-redis-pubsub.md calls absent is no command.
 func TestAbsentCommandsOfTheDocs(t *testing.T) {
-	for _, row := range conchtest.Table(t, docs+"coming-from-redis-pubsub.md", "absent") {
+	for _, row := range harness.Table(t, docs+"coming-from-redis-pubsub.md", "absent") {
 		for _, m := range quoted.FindAllStringSubmatch(row[1], -1) {
 			assert.Nil(t, protocol.Lookup([]byte(m[1])), m[1])
 		}
@@ -155,7 +155,7 @@ func TestAbsentCommandsOfTheDocs(t *testing.T) {
 }
 
 func TestPoliciesOfTheDocs(t *testing.T) {
-	rows := conchtest.Table(t, docs+"commands.md", "policies")
+	rows := harness.Table(t, docs+"commands.md", "policies")
 	assert.Len(t, rows, 3)
 	for _, row := range rows {
 		policy, err := outbox.ParsePolicy(row[0])
@@ -167,7 +167,7 @@ func TestPoliciesOfTheDocs(t *testing.T) {
 // The counts that docs/commands.md explains are columns of its tables, in their order.
 func TestCountsOfTheDocs(t *testing.T) {
 	var columns []string
-	for _, row := range conchtest.Table(t, docs+"commands.md", "counts") {
+	for _, row := range harness.Table(t, docs+"commands.md", "counts") {
 		columns = append(columns, row[0])
 	}
 	heads := regexp.MustCompile(`(?m)^two   < # .* ` + strings.Join(columns, ` +`) + `( +backlog)?$`)
@@ -178,7 +178,7 @@ var programs = regexp.MustCompile(`(?m)^\t\{"([^"]+)", "(RESP[23])",`)
 
 // The table of libraries has those that test/compat runs, and all of them pass.
 func TestClientsOfTheDocs(t *testing.T) {
-	rows := conchtest.Table(t, docs+"clients.md", "clients")
+	rows := harness.Table(t, docs+"clients.md", "clients")
 	run := programs.FindAllStringSubmatch(text(t, "../../test/compat/go/run/main.go"), -1)
 	require.Len(t, rows, len(run))
 	for i, m := range run {
@@ -197,7 +197,7 @@ var loads = map[string]string{
 // The README's figures are those of docs/performance.md, and its ratios follow from them.
 func TestSpeedOfTheREADME(t *testing.T) {
 	performance := text(t, docs+"performance.md")
-	rows := conchtest.Table(t, "../../README.md", "speed")
+	rows := harness.Table(t, "../../README.md", "speed")
 	assert.Len(t, rows, len(loads))
 	for _, row := range rows {
 		figures := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(loads[row[0]]) + ` \| deliveries/s \| (\d.*)$`)

@@ -87,7 +87,7 @@ var rules = map[string]rule{
 	},
 	"internal/attack":    {},
 	"internal/invariant": {},
-	"internal/conchtest": {anything: true},
+	"internal/harness":   {anything: true},
 	"internal/faulty":    {},
 	"test/e2e":           {}, // tests, and a word about them
 	"test/soak":          {}, // the same, and what judges them
@@ -204,13 +204,13 @@ func TestTheRules(t *testing.T) {
 		{
 			"the server has the sockets, and leaves what bytes mean to the commands",
 			"server", "net sync time @broker @protocol @internal/command @internal/outbox @internal/sockio github.com/rs/zerolog",
-			"github.com/urfave/cli/v3 @server @internal/acl @internal/filter @internal/conchtest",
+			"github.com/urfave/cli/v3 @server @internal/acl @internal/filter @internal/harness",
 		},
 		{"main imports the command line alone", "main", "os @internal/cli", "@internal/daemon @internal/config @server github.com/urfave/cli/v3"},
 		{
 			"the command line has the daemon, the client and a flag library",
 			"internal/cli", "os @protocol @client @internal/bench @internal/config @internal/daemon github.com/urfave/cli/v3 golang.org/x/sys/unix",
-			"@server @broker @internal/conchtest github.com/BurntSushi/toml github.com/rs/zerolog",
+			"@server @broker @internal/harness github.com/BurntSushi/toml github.com/rs/zerolog",
 		},
 		{
 			"the daemon builds and stops all that runs, and knows no command line",
@@ -241,7 +241,7 @@ func TestTheRules(t *testing.T) {
 	t.Run("nothing imports the server but config, daemon and conchtest", func(t *testing.T) {
 		for pkg, r := range rules {
 			switch pkg {
-			case "internal/config", "internal/daemon", "internal/conchtest", "conchtest":
+			case "internal/config", "internal/daemon", "internal/harness", "conchtest":
 			default:
 				assert.NotContains(t, r.own, "server", pkg)
 				assert.False(t, r.anything, pkg)
@@ -249,7 +249,7 @@ func TestTheRules(t *testing.T) {
 		}
 	})
 	t.Run("what serves tests is for tests alone", func(t *testing.T) {
-		kit := "github.com/stretchr/testify/require go.uber.org/goleak @conchtest @internal/conchtest @internal/faulty @internal/lint"
+		kit := "github.com/stretchr/testify/require go.uber.org/goleak @conchtest @internal/harness @internal/faulty @internal/lint"
 		for pkg, r := range rules {
 			if r.anything {
 				continue

@@ -11,13 +11,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // docs/operations.md explains each log line, and no other.
 func TestOperationsNameEachLogLine(t *testing.T) {
 	explained := map[string]bool{}
-	for _, row := range conchtest.Table(t, "../../docs/operations.md", "log") {
+	for _, row := range harness.Table(t, "../../docs/operations.md", "log") {
 		for _, text := range logTexts(row[0]) {
 			assert.False(t, explained[text], "docs/operations.md has the line twice: %s", text)
 			explained[text] = true

@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Invalid files cause an error of one line with the file and the cause.
 func TestWhatCannotBeUsed(t *testing.T) {
-	a := conchtest.NewAuthority(t)
+	a := harness.NewAuthority(t)
 	other := a.Valid(t, "other")
 	for _, tt := range []struct {
 		sentence string
@@ -42,13 +42,13 @@ func TestWhatCannotBeUsed(t *testing.T) {
 			f.Cert = folder
 		}, "tls-cert FOLDER: is a directory"},
 		{"the key of another certificate", func(t *testing.T, _ string, f *Files) {
-			conchtest.WriteFile(t, f.Key, other.Key)
+			harness.WriteFile(t, f.Key, other.Key)
 		}, "tls-cert FOLDER/tls.crt and tls-key FOLDER/tls.key: tls: private key does not match public key"},
 		{"the two exchanged", func(_ *testing.T, _ string, f *Files) {
 			f.Cert, f.Key = f.Key, f.Cert
 		}, "PEM inputs may have been switched"},
 		{"no PEM", func(t *testing.T, _ string, f *Files) {
-			conchtest.WriteFile(t, f.Cert, []byte("hello"))
+			harness.WriteFile(t, f.Cert, []byte("hello"))
 		}, "failed to find any PEM data in certificate input"},
 		{"an authority that is none", func(_ *testing.T, _ string, f *Files) {
 			f.ClientCA = f.Key
@@ -82,7 +82,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 			folder := t.TempDir()
 			f := Files{ClientCA: folder + "/ca.crt"}
 			f.Cert, f.Key = a.Valid(t, "conch").Write(t, folder)
-			conchtest.WriteFile(t, f.ClientCA, a.PEM)
+			harness.WriteFile(t, f.ClientCA, a.PEM)
 			tt.change(t, folder, &f)
 			_, err := Open(f)
 			if tt.want == "" {
@@ -127,7 +127,7 @@ func (l *following) expect(message string) map[string]any {
 	case fields := <-l.log:
 		require.Equal(l.t, message, fields["message"], "%v", fields)
 		return fields
-	case <-time.After(conchtest.Patience):
+	case <-time.After(harness.Patience):
 		require.FailNow(l.t, "no such line", message)
 		return nil
 	}
@@ -151,7 +151,7 @@ const (
 )
 
 func TestFilesThatAreReplacedAreLoadedAnew(t *testing.T) {
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	f := Files{}
 	f.Cert, f.Key = a.Valid(t, "first").Write(t, folder)
 	l := follow(t, f)
@@ -176,7 +176,7 @@ func (l *following) expectOneOf(one, other string) map[string]any {
 	case fields := <-l.log:
 		require.Contains(l.t, []any{one, other}, fields["message"])
 		return fields
-	case <-time.After(conchtest.Patience):
+	case <-time.After(harness.Patience):
 		require.FailNow(l.t, "no such line", one)
 		return nil
 	}
@@ -184,7 +184,7 @@ func (l *following) expectOneOf(one, other string) map[string]any {
 
 // Mounted secrets are a link to a folder; links and folders are replaced.
 func TestALinkToAFolderThatIsReplaced(t *testing.T) {
-	a, mount := conchtest.NewAuthority(t), t.TempDir()
+	a, mount := harness.NewAuthority(t), t.TempDir()
 	place := func(version, name string) {
 		folder := filepath.Join(mount, version)
 		require.NoError(t, os.Mkdir(folder, 0o700))
@@ -209,7 +209,7 @@ func TestALinkToAFolderThatIsReplaced(t *testing.T) {
 
 // The target of a link may be replaced in another folder.
 func TestALinkIntoAnotherFolder(t *testing.T) {
-	a, live, far := conchtest.NewAuthority(t), t.TempDir(), t.TempDir()
+	a, live, far := harness.NewAuthority(t), t.TempDir(), t.TempDir()
 	f := Files{Cert: live + "/cert.pem"}
 	cert, key := a.Valid(t, "first").Write(t, far)
 	require.NoError(t, os.Symlink(cert, f.Cert))
@@ -224,7 +224,7 @@ func TestALinkIntoAnotherFolder(t *testing.T) {
 }
 
 func TestWhatIsWrongIsSaidAndWhatWasRightStays(t *testing.T) {
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	f := Files{}
 	f.Cert, f.Key = a.Valid(t, "first").Write(t, folder)
 	l := follow(t, f)
@@ -236,8 +236,8 @@ func TestWhatIsWrongIsSaidAndWhatWasRightStays(t *testing.T) {
 	assert.Equal(t, "tls-key "+f.Key+": it can be read by others than its owner (mode 0644): set mode 0600 (chmod 600)", line["error"])
 	assert.Equal(t, "first", l.inForce())
 
-	conchtest.WriteFile(t, folder+"/neighbor", nil) // an event without a change of the invalid file
-	l.Reload()                                      // and now a request
+	harness.WriteFile(t, folder+"/neighbor", nil) // an event without a change of the invalid file
+	l.Reload()                                    // and now a request
 	l.expect(unusable)
 
 	require.NoError(t, os.Chmod(f.Key, 0o600))
@@ -248,7 +248,7 @@ func TestWhatIsWrongIsSaidAndWhatWasRightStays(t *testing.T) {
 }
 
 func TestACertificateThatClientsWillRefuse(t *testing.T) {
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	f := Files{}
 	f.Cert, f.Key = a.Issue(t, "old", time.Now().Add(-25*time.Hour)).Write(t, folder)
 	l := follow(t, f)
@@ -267,7 +267,7 @@ func TestACertificateThatClientsWillRefuse(t *testing.T) {
 // Within 30 days of its end, a certificate is a warning at the start and on each day.
 func TestACertificateThatEndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, folder := conchtest.NewAuthority(t), t.TempDir()
+		a, folder := harness.NewAuthority(t), t.TempDir()
 		f := Files{}
 		f.Cert, f.Key = a.Issue(t, "late", time.Now().Add(32*24*time.Hour+time.Hour)).Write(t, folder)
 		s, err := Open(f)
@@ -290,7 +290,7 @@ func TestACertificateThatEndsSoon(t *testing.T) {
 			assert.InDelta(t, day, line["days_left"], 1)
 		}
 	})
-	a, folder := conchtest.NewAuthority(t), t.TempDir()
+	a, folder := harness.NewAuthority(t), t.TempDir()
 	f := Files{}
 	f.Cert, f.Key = a.Issue(t, "late", time.Now().Add(29*24*time.Hour)).Write(t, folder)
 	l := follow(t, f)
@@ -301,7 +301,7 @@ func TestACertificateThatEndsSoon(t *testing.T) {
 // systemd from 254 on makes a credential readable by its group.
 func TestTheKeyAsACredential(t *testing.T) {
 	folder, elsewhere := t.TempDir(), t.TempDir()
-	pair := conchtest.NewAuthority(t).Valid(t, "conch")
+	pair := harness.NewAuthority(t).Valid(t, "conch")
 	f := Files{}
 	f.Cert, f.Key = pair.Write(t, folder)
 	for _, c := range []struct {

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // conch and a real redis-server let the same users do the same, and say so in the same words, but for what this list
@@ -198,7 +198,7 @@ func dialACL(t *testing.T, address string) *aclConn {
 	t.Helper()
 	sock, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	c := conchtest.Use(t, sock)
+	c := harness.Use(t, sock)
 	return &aclConn{t, c, bufio.NewReader(c)}
 }
 

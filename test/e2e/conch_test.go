@@ -19,11 +19,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // patience bounds every wait; nothing is measured with it.
-const patience = conchtest.Patience
+const patience = harness.Patience
 
 var binary string // the conch under test
 
@@ -123,7 +123,7 @@ func (c *conch) dial() net.Conn {
 	c.t.Helper()
 	sock, err := net.Dial("tcp", net.JoinHostPort(c.host, c.port))
 	require.NoError(c.t, err)
-	return conchtest.Use(c.t, sock)
+	return harness.Use(c.t, sock)
 }
 
 // program is another program that talks to conch through pipes.

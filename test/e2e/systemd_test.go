@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // exposure is what systemd-analyze security may find at most, in tenths. Below 20 it says OK; what is left is that a
@@ -78,7 +78,7 @@ func TestTheDropIn(t *testing.T) {
 	})
 
 	folder, secrets := t.TempDir(), t.TempDir()
-	a := conchtest.NewAuthority(t)
+	a := harness.NewAuthority(t)
 	cert, key := a.Valid(t, "localhost").Write(t, folder)
 	users := filepath.Join(folder, "users")
 	require.NoError(t, os.WriteFile(users, []byte("user default off\nuser app on >secret &* +@all\n"), 0o600))

@@ -17,13 +17,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // secure is a conch with a TLS port, and the files around it.
 type secure struct {
 	*conch
-	authority *conchtest.Authority
+	authority *harness.Authority
 	folder    string
 	cert, key string
 	ca        string // the authority's own certificate
@@ -32,10 +32,10 @@ type secure struct {
 
 func startSecure(t *testing.T, args ...string) *secure {
 	t.Helper()
-	s := &secure{authority: conchtest.NewAuthority(t), folder: t.TempDir()}
+	s := &secure{authority: harness.NewAuthority(t), folder: t.TempDir()}
 	s.cert, s.key = s.authority.Valid(t, "first").Write(t, s.folder)
 	s.ca = filepath.Join(s.folder, "ca.crt")
-	conchtest.WriteFile(t, s.ca, s.authority.PEM)
+	harness.WriteFile(t, s.ca, s.authority.PEM)
 	args = append([]string{"--tls-listen", "127.0.0.1:0", "--tls-cert", s.cert, "--tls-key", s.key}, args...)
 	for i, arg := range args {
 		args[i] = strings.ReplaceAll(arg, "CA", s.ca)
@@ -203,7 +203,7 @@ func TestPlainClientsOnTheTLSPort(t *testing.T) {
 
 func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 	folder := t.TempDir()
-	cert, key := conchtest.NewAuthority(t).Valid(t, "conch").Write(t, folder)
+	cert, key := harness.NewAuthority(t).Valid(t, "conch").Write(t, folder)
 	require.NoError(t, os.Chmod(key, 0o644))
 	out, err := exec.Command(binary, "127.0.0.1:0", "--tls-listen=127.0.0.1:0", "--tls-cert", cert, "--tls-key", key).CombinedOutput()
 	assert.Error(t, err)

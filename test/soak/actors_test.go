@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // actor is somebody who does one thing again and again beside the rounds.
@@ -154,7 +154,7 @@ func (s *run) resetInFrame(ctx context.Context, rng *rand.Rand) {
 		defer context.AfterFunc(ctx, w.shut)() // at the end, nobody floods any more
 		_, _ = io.ReadFull(w, make([]byte, 1+rng.IntN(1000)))
 	} else {
-		command := conchtest.RESP("PUBLISH", "bad", strings.Repeat("x", rng.IntN(50_000)))
+		command := harness.RESP("PUBLISH", "bad", strings.Repeat("x", rng.IntN(50_000)))
 		if w.send(command[:1+rng.IntN(len(command)-1)]) != nil {
 			return
 		}
@@ -176,9 +176,9 @@ func (s *run) hoard(ctx context.Context, rng *rand.Rand) {
 	for i := range 5000 {
 		names = append(names, fmt.Sprintf("hoard:%d", i))
 	}
-	command := conchtest.RESP(names...) + conchtest.RESP("PSUBSCRIBE", "flood:*")
+	command := harness.RESP(names...) + harness.RESP("PSUBSCRIBE", "flood:*")
 	if rng.IntN(2) == 0 {
-		command = conchtest.RESP("HELLO", "3") + command
+		command = harness.RESP("HELLO", "3") + command
 	}
 	if w.send(command) != nil {
 		return
@@ -196,7 +196,7 @@ func (s *run) flood(_ context.Context, rng *rand.Rand) {
 	defer w.shut()
 	for range 20 {
 		topic := fmt.Sprintf("flood:%d", rng.IntN(floodTopics))
-		if _, err := w.ask(conchtest.RESP("PUBLISH", topic, strings.Repeat("f", 16<<10))); err != nil {
+		if _, err := w.ask(harness.RESP("PUBLISH", topic, strings.Repeat("f", 16<<10))); err != nil {
 			return
 		}
 	}

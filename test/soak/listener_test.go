@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // dialect is what a subscriber speaks.
@@ -91,7 +91,7 @@ func (r *round) subscribe(s subscription) (*listener, error) {
 
 func (l *listener) subscribe() error {
 	if l.lazy {
-		slow := conchtest.RESP("CLIENT", "SLOW", "drop-oldest")
+		slow := harness.RESP("CLIENT", "SLOW", "drop-oldest")
 		if l.dialect == lines {
 			slow = "SLOW drop-oldest\n"
 		}
@@ -100,7 +100,7 @@ func (l *listener) subscribe() error {
 			return err
 		}
 		if l.dialect == resp2 && answer == "+OK\r\n" {
-			id, err := l.w.ask(conchtest.RESP("CLIENT", "ID"))
+			id, err := l.w.ask(harness.RESP("CLIENT", "ID"))
 			if err != nil {
 				return err
 			}
@@ -108,7 +108,7 @@ func (l *listener) subscribe() error {
 		}
 	}
 	if l.dialect == resp3 {
-		if _, err := l.w.ask(conchtest.RESP("HELLO", "3")); err != nil {
+		if _, err := l.w.ask(harness.RESP("HELLO", "3")); err != nil {
 			return err
 		}
 	}
@@ -119,7 +119,7 @@ func (l *listener) subscribe() error {
 	for _, name := range names {
 		command := verb + " " + name + "\n"
 		if l.dialect != lines {
-			command = conchtest.RESP(map[string]string{"SUB": "SUBSCRIBE", "PSUB": "PSUBSCRIBE"}[verb], name)
+			command = harness.RESP(map[string]string{"SUB": "SUBSCRIBE", "PSUB": "PSUBSCRIBE"}[verb], name)
 		}
 		if _, err := l.w.ask(command); err != nil {
 			return err
@@ -135,7 +135,7 @@ func (l *listener) counted() int {
 		return 0
 	}
 	defer w.shut()
-	list, err := w.ask(conchtest.RESP("CLIENT", "LIST", "ID", l.mute))
+	list, err := w.ask(harness.RESP("CLIENT", "LIST", "ID", l.mute))
 	if err != nil {
 		return 0
 	}
@@ -158,7 +158,7 @@ func (l *listener) listen() {
 			}
 			return
 		}
-		e, kind := parse(frame, conchtest.Verify)
+		e, kind := parse(frame, harness.Verify)
 		switch kind {
 		case message:
 			if l.witness {

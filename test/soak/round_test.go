@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // roundKind is what happens in the middle of a round.
@@ -151,7 +151,7 @@ func (r *round) finish() {
 		return
 	}
 	defer w.shut()
-	if _, err := w.ask(conchtest.RESP("PUBLISH", r.prefix+"end", conchtest.Payload(0, 0, 0))); err != nil {
+	if _, err := w.ask(harness.RESP("PUBLISH", r.prefix+"end", harness.Payload(0, 0, 0))); err != nil {
 		r.report.fail("round %d: the last message: %v", r.number, err)
 	}
 }
@@ -242,13 +242,13 @@ func (r *round) publish(i int) {
 			if rng.IntN(50) == 0 {
 				size = rng.IntN(40_000)
 			}
-			topic, payload := r.topic(rng.IntN(roundTopics)), conchtest.Payload(id, number, size)
+			topic, payload := r.topic(rng.IntN(roundTopics)), harness.Payload(id, number, size)
 			ids = append(ids, fmt.Sprintf("%d-%d", id, number))
 			number++
 			if lines {
 				batch.WriteString("PUB " + topic + " " + payload + "\n")
 			} else {
-				batch.WriteString(conchtest.RESP("PUBLISH", topic, payload))
+				batch.WriteString(harness.RESP("PUBLISH", topic, payload))
 			}
 		}
 		r.window.take(batch.Len())

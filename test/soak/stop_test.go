@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 const (
@@ -52,7 +52,7 @@ func (s *run) readAcrossStop(ctx context.Context) error {
 	}
 	defer pub.shut()
 	for range stopMessages {
-		if _, err := pub.ask(conchtest.RESP("PUBLISH", "a", strings.Repeat("x", stopSize))); err != nil {
+		if _, err := pub.ask(harness.RESP("PUBLISH", "a", strings.Repeat("x", stopSize))); err != nil {
 			return err
 		}
 	}

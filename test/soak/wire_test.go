@@ -9,7 +9,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // patience bounds every wait. Nothing is measured with it.
@@ -44,7 +44,7 @@ func (w *wire) send(text string) error {
 
 // frame reads one answer or message.
 func (w *wire) frame() (string, error) {
-	b, err := conchtest.ReadFrame(w.r)
+	b, err := harness.ReadFrame(w.r)
 	return string(b), err
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 	"github.com/conchmq/conch/test/bench/servers"
 )
@@ -159,7 +159,7 @@ func TestEachWayIsAcknowledged(t *testing.T) {
 	for _, s := range scenarios {
 		for _, w := range s.ways {
 			t.Run(s.name+" "+w.name, func(t *testing.T) {
-				conch := conchtest.Start(t, server.Options{})
+				conch := harness.Start(t, server.Options{})
 				l := load{connections: 2, size: s.size, depth: s.depth}
 				if w.only != 0 {
 					l.connections = w.only

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/bench"
-	"github.com/conchmq/conch/internal/conchtest"
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/server"
 	"github.com/conchmq/conch/test/bench/servers"
 )
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // inside is a conch in this process: its CPU time and memory are those of the test too.
 func inside(t *testing.T, d bench.Dialect) *process {
-	s := conchtest.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{})
 	return &process{Process: &servers.Process{Address: s.Addr, PID: os.Getpid()}, dialect: d}
 }
 

@@ -1,6 +1,6 @@
-// Package conchtest is what the tests of this module have besides the public conchtest: connections that send, expect and
+// Package harness is what the tests of this module have besides the public conchtest: connections that send, expect and
 // fence, certificates, transcripts. For tests only.
-package conchtest
+package harness
 
 import (
 	"bufio"

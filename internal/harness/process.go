@@ -1,4 +1,4 @@
-package conchtest
+package harness
 
 import (
 	"io"
