@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/conchmq/conch/internal/uptime"
 )
 
 const (
@@ -69,10 +67,6 @@ type Totals struct {
 	Memory *MemoryLimit
 }
 
-// writeDeadliner is the part of a socket that an outbox needs: a deadline bounds a write, and a past one
-// interrupts it.
-type writeDeadliner interface{ SetWriteDeadline(t time.Time) error }
-
 // Init prepares an outbox. It comes before all other calls.
 func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 	o.Limit, o.totals = limit, t
@@ -106,9 +100,6 @@ func (o *Outbox) HasGapRoom() bool { return o.gapBytes.Load() <= o.Limit }
 
 // IsEvicted reports whether the subscriber is evicted: what waits is lost, except for the close notice.
 func (o *Outbox) IsEvicted() bool { return o.evicted.Load() }
-
-// ExpireDeadline makes the next write set a new deadline. The writer calls it.
-func (o *Outbox) ExpireDeadline() { o.deadlineSetAt = 0 }
 
 // ChunkCount is the number of waiting chunks: oll in CLIENT LIST.
 func (o *Outbox) ChunkCount() int {
@@ -297,132 +288,4 @@ func (o *Outbox) newAppendable(size int, first bool) *Chunk {
 	}
 	c.bytes, c.appendable = c.buf.Bytes[:0], true
 	return c
-}
-
-// RenewDeadline gives the client the whole timeout to take something. A closing connection keeps its last
-// deadline.
-//
-// Each call reads the clock, but sets the deadline only once in a quarter of the timeout, and adds that quarter
-// to it. The writer calls it.
-func (o *Outbox) RenewDeadline(sock writeDeadliner, timeout time.Duration) {
-	now := uptime.Now()
-	if o.deadlineSetAt > 0 && now-o.deadlineSetAt < timeout/4 {
-		return
-	}
-	o.deadlineSetAt = now
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.failed && !o.draining && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(timeout + timeout/4)) // on failure the socket is closed, and the next write fails
-	}
-}
-
-// Close sets the last deadline, for what waits. The caller adds nothing more.
-func (o *Outbox) Close(sock writeDeadliner, drain time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.draining = true
-	if !o.failed && !o.evicted.Load() {
-		_ = sock.SetWriteDeadline(time.Now().Add(drain))
-	}
-}
-
-// IsDraining reports whether the last deadline is set. No other follows it.
-func (o *Outbox) IsDraining() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.draining
-}
-
-// Evict drops what waits, and queues the close notice instead, if there is one. It interrupts a write that the
-// client does not take. The core calls it, and starts a writer if it returns true.
-func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.failed {
-		return false
-	}
-	o.evicted.Store(true)
-	o.discarded, o.queue = o.queue, nil
-	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
-	if len(notice) > 0 {
-		o.bytes.Add(int64(len(notice)))
-		o.queue = queues.Get().(*queue)
-		c := newChunk()
-		c.bytes, c.notice = notice, true
-		c.entries = append(c.entries, FrameInfo{Kind: KindOther, bytes: len(notice)})
-		o.pushLocked(c)
-	}
-	if o.writing {
-		_ = sock.SetWriteDeadline(time.Unix(1, 0)) // Dequeue and StartNoticeDeadline set the next one
-		return false
-	}
-	o.writing = o.queue != nil || o.discarded != nil
-	return o.writing
-}
-
-// StartNoticeDeadline gives an evicted client its last second.
-func (o *Outbox) StartNoticeDeadline(sock writeDeadliner) error {
-	o.mu.Lock() // Evict may be between its flag and its deadline
-	defer o.mu.Unlock()
-	return sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
-}
-
-// ExtendDeadline sets a new deadline after one has passed inside a TLS record, and reports whether there is one.
-//
-// An evicted client gets closeNoticeTimeout once, which noticeStarted records. Any other client must have taken
-// something: took is the number of bytes, waited the time it had. A short time means that the deadline was an
-// old one.
-func (o *Outbox) ExtendDeadline(sock writeDeadliner, took int, waited, timeout time.Duration, noticeStarted *bool) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.evicted.Load():
-		if *noticeStarted {
-			return false
-		}
-		*noticeStarted, timeout = true, closeNoticeTimeout
-	case o.failed || o.draining || took == 0 && waited >= timeout:
-		return false
-	}
-	return sock.SetWriteDeadline(time.Now().Add(timeout)) == nil
-}
-
-// Fail discards what waits, what is dequeued, and what may still come. It is the last call of a writer, which
-// ends with it.
-func (o *Outbox) Fail(h *WriteQueue) {
-	o.mu.Lock()
-	o.failed, o.writing = true, false
-	o.abandonLocked(h)
-	queue, dropped := o.queue, o.discarded
-	o.queue, o.discarded = nil, nil
-	o.mu.Unlock()
-	o.discardQueue(queue)
-	o.discardQueue(dropped)
-	o.dequeuedBytes.Store(0)
-}
-
-// discardQueue counts a queue that is not written as undelivered, and frees it. A nil queue is an empty one.
-//
-// There may be millions of entries, and the core may wait for the mutex. So it is held for one chunk at a time.
-func (o *Outbox) discardQueue(q *queue) {
-	if q == nil {
-		return
-	}
-	for c := q.First; c != nil; c = q.First {
-		o.mu.Lock()
-		undelivered := 0
-		for i := range c.entries {
-			o.finishLocked(&c.entries[i], 0)
-			undelivered += int(c.entries[i].Count)
-		}
-		if c.gap != nil {
-			o.chargeGaps(-c.gap.cost())
-		}
-		o.mu.Unlock()
-		o.totals.Undelivered.Add(int64(undelivered))
-		q.remove(c)
-		o.free(c)
-	}
-	q.recycle()
 }
