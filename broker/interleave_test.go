@@ -168,7 +168,7 @@ func (p *pair) step() {
 	}
 	seat := p.draw.IntN(len(p.seats))
 	who := p.seats[seat]
-	if p.all[who].sub.parked != nil {
+	if p.model.clients[who].waits {
 		return
 	}
 	for _, q := range p.draw.batch() {
@@ -223,7 +223,7 @@ func (p *pair) release() {
 		batch.Version, batch.Requests = p.older.Version(), judge(p.older, batch.Requests)
 		return p.core.Submit(batch)
 	}
-	if who := p.seats[p.draw.IntN(len(p.seats))]; p.all[who].sub.parked == nil {
+	if who := p.seats[p.draw.IntN(len(p.seats))]; !p.model.clients[who].waits {
 		p.apply(p.older, judged, who, publish(string(p.draw.one(someTopics)), "4"), publish(string(p.draw.one(someTopics)), "7", "8"))
 	}
 	p.leave(p.older.Version())
