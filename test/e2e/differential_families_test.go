@@ -6,6 +6,8 @@ import (
 	"math/rand"
 	"slices"
 	"strings"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // family is a sort of commands.
@@ -126,7 +128,8 @@ func (g *generator) command(words []string) command {
 		half := len(words[0]) / 2
 		words[0] = strings.ToLower(words[0][:half]) + words[0][half:]
 	}
-	if g.oneIn(4) && !slices.ContainsFunc(words, placeholder.MatchString) {
+	known := protocol.Lookup([]byte(words[0])) != nil
+	if g.oneIn(4) && known && !slices.ContainsFunc(words, placeholder.MatchString) {
 		return typed(g, words)
 	}
 	return command{words: words}

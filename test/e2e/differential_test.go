@@ -29,7 +29,7 @@ import (
 //
 // Never sent, because the answers are meant to differ: conch's own verbs, commands of 7.2 that 7.0 does not know
 // (CLIENT SETINFO, CLIENT NO-TOUCH), a HELLO that names the connection and then fails (7.0 keeps the name),
-// CLIENT NO-EVICT ON (7.0 keeps it through RESET), keys and WATCH, HELP texts, INFO, CONFIG and COMMAND, a bulk string
+// CLIENT NO-EVICT ON (7.0 keeps it through RESET), unknown commands in a line (conch names HELP), keys and WATCH, HELP texts, INFO, CONFIG and COMMAND, a bulk string
 // without its line end (Redis reads on, conch refuses it), bytes that do not print in words that errors quote (Redis sends
 // them, up to a zero byte, conch shows them as \xNN), and CLIENT REPLY inside a transaction (Redis then sends torn arrays).
 
