@@ -25,3 +25,14 @@ func TestABatchIsBounded(t *testing.T) {
 	r.releaseReader()
 	b.release()
 }
+
+// What has not authenticated has one batch with the core at a time: each of its commands costs a refusal.
+func TestAnUnauthenticatedClientHasOneBatchInFlight(t *testing.T) {
+	r := &newPipe(t, newService(t, Options{RequirePassword: "pw"})).Reader
+	r.requireAuth()
+	in := outbox.NewBuffer(nil, 1<<10)
+	b := newBatch(&r.sub, in, 0, copy(in.Bytes, "a\na\n"))
+	assert.Equal(t, CloseReasonNone, r.parse(b))
+	assert.True(t, r.sync)
+	b.release()
+}
