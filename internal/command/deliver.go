@@ -19,7 +19,11 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 	}
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
 	info := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), Format: e.format(s.Form)} //nolint:gosec // of one run
-	if e.closing || e.overLimit() {
+	if e.closing { // evicted: what comes until it has left its names is lost
+		e.outbox.Discard(a, int(info.Count))
+		return false
+	}
+	if e.overLimit() {
 		if lost, evict := e.overflow(&info, last); lost {
 			return evict
 		}
@@ -46,9 +50,10 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 func (e *executor) overflow(info *outbox.FrameInfo, lastSeq uint64) (lost, evict bool) {
 	a, policy := info.Account, e.outbox.Policy()
 	switch {
-	case e.closing:
 	case policy == outbox.Disconnect || !e.outbox.HasGapRoom():
-		evict = true // what waits is lost as well: encoding one more for each pattern took 9.7 s once
+		a.LastSeq = lastSeq
+		e.outbox.Discard(a, int(info.Count))
+		return true, true // what waits is lost as well: encoding one more for each pattern took 9.7 s once
 	case policy == outbox.DropNewest || e.inExec(): // messages held back for EXEC cannot be dropped yet
 		info.Kind = outbox.KindMissed
 		a.LastSeq = lastSeq
@@ -58,14 +63,8 @@ func (e *executor) overflow(info *outbox.FrameInfo, lastSeq uint64) (lost, evict
 			e.queued().Add(outbox.Fragment{}, *info)
 		}
 		return true, false
-	default:
-		return false, false
 	}
-	if !e.closing {
-		a.LastSeq = lastSeq
-	}
-	e.outbox.Discard(a, int(info.Count))
-	return true, evict
+	return false, false
 }
 
 // accountOf returns the account of a subscription, and opens it at the first message: an idle
