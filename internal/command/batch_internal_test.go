@@ -31,8 +31,14 @@ func TestAnUnauthenticatedClientHasOneBatchInFlight(t *testing.T) {
 	r := &newPipe(t, newService(t, Options{RequirePassword: "pw"})).Reader
 	r.requireAuth()
 	in := outbox.NewBuffer(nil, 1<<10)
-	b := newBatch(&r.sub, in, 0, copy(in.Bytes, "a\na\n"))
-	assert.Equal(t, CloseReasonNone, r.parse(b))
-	assert.True(t, r.sync)
-	b.release()
+	for _, sent := range []string{"a\na\n", "a\npart"} { // whole commands, and one that is not whole
+		b := newBatch(&r.sub, in, 0, copy(in.Bytes, sent))
+		in.Retain() // for the next batch
+		assert.Equal(t, CloseReasonNone, r.parse(b))
+		r.keepPartial(b)
+		assert.True(t, r.sync, "%q", sent)
+		b.release()
+	}
+	in.Release()
+	r.releaseReader()
 }

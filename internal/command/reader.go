@@ -202,8 +202,11 @@ func (r *Reader) releaseReader() {
 
 // keepPartial keeps the unparsed rest of a batch for the next read.
 func (r *Reader) keepPartial(b *Batch) {
-	if len(b.buf.Bytes) > outbox.LargeBuffers.BufferSize {
+	switch {
+	case len(b.buf.Bytes) > outbox.LargeBuffers.BufferSize:
 		r.sync = true // one large command of a connection at a time is enough in memory
+	case r.unauthenticated():
+		r.sync = true // 50 such clients with four batches each delayed a PING by 120 ms
 	}
 	tail := b.data[b.used:]
 	switch {
