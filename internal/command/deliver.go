@@ -19,7 +19,8 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 	}
 	a, last := accountOf(s), m.Sequence+uint64(len(m.Payloads))-1
 	info := outbox.FrameInfo{Account: a, Count: int32(len(m.Payloads)), Format: e.format(s.Form)} //nolint:gosec // of one run
-	if e.closing { // evicted: what comes until it has left its names is lost
+	if e.closing {
+		// Evicted: what comes until it has left its names is lost.
 		e.outbox.Discard(a, int(info.Count))
 		return false
 	}
