@@ -33,7 +33,7 @@ func (us *Users) Text() []byte {
 // A line is empty, or "user name rule …", or "token user name #sha256 expiry" after its user. As in Redis there are no
 // comments, because saving the file would lose them. Load skips a byte order mark, which some editors write.
 func (us *Users) Load(file string, text []byte) error {
-	fresh := &Users{registry: us.registry, byName: make(map[string]*User), requiredPassword: us.requiredPassword}
+	fresh := &Users{registry: us.registry, byName: make(map[string]*User), tokenOwners: make(map[Digest]string), requiredPassword: us.requiredPassword}
 	var invalid []LineError
 	number := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(text), "\ufeff"), "\n") {

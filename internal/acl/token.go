@@ -99,6 +99,26 @@ func (us *Users) RevokeToken(user, name string) error {
 	return nil
 }
 
+// TokenOwner returns the name of the user with this token, for clients that send the secret alone. It proves nothing:
+// [Users.Authenticate] does. Of two users with the same secret, the one changed last is its owner.
+func (us *Users) TokenOwner(secret Digest) (user string, ok bool) {
+	user, ok = us.tokenOwners[secret]
+	return user, ok
+}
+
+// removeTokenOwner removes what TokenOwner knows of a user.
+func (us *Users) removeTokenOwner(user string) {
+	u := us.byName[user]
+	if u == nil {
+		return
+	}
+	for i := range u.tokens {
+		if d := u.tokens[i].digest; us.tokenOwners[d] == user {
+			delete(us.tokenOwners, d)
+		}
+	}
+}
+
 // Tokens returns the user's tokens sorted by name, expired ones included until [Users.ExpireTokens] removes them.
 func (u *User) Tokens() []Token { return slices.Clone(u.tokens) }
 

@@ -11,11 +11,13 @@ type Users struct {
 	byName           map[string]*User
 	requiredPassword *Digest // of the default user, if the ACL file does not define that user
 	maxSecrets       int     // most passwords and tokens that a user has ever had: Authenticate compares as many
+	// tokenOwners has the name of each token's user, for TokenOwner.
+	tokenOwners map[Digest]string
 }
 
 // NewUsers returns the users of an unconfigured server: the default user, without a password and with all rights.
 func NewUsers(reg *Registry) *Users {
-	us := &Users{registry: reg, byName: make(map[string]*User)}
+	us := &Users{registry: reg, byName: make(map[string]*User), tokenOwners: make(map[Digest]string)}
 	us.store(us.newDefault())
 	return us
 }
@@ -33,7 +35,11 @@ func (us *Users) newDefault() *User {
 }
 
 func (us *Users) store(u *User) {
+	us.removeTokenOwner(u.name)
 	us.byName[u.name] = u
+	for i := range u.tokens {
+		us.tokenOwners[u.tokens[i].digest] = u.name
+	}
 	us.maxSecrets = max(us.maxSecrets, u.passwords.len()+len(u.tokens))
 }
 
@@ -74,6 +80,7 @@ func (us *Users) Delete(names ...string) (deleted int, err error) {
 	}
 	before := len(us.byName)
 	for _, name := range names {
+		us.removeTokenOwner(name)
 		delete(us.byName, name)
 	}
 	return before - len(us.byName), nil

@@ -107,6 +107,14 @@ func (a *accessControl) requirepass() string {
 	return string(redacted)
 }
 
+// TokenUser returns the name of the user with a token, for a client that sends the secret alone.
+// It proves nothing: AUTH does.
+func (s *Service) TokenUser(secret string) (user string, ok bool) {
+	digest := s.access.hash([]byte(secret))
+	s.runOnCore(func(broker.View) { user, ok = s.access.users.TokenOwner(digest) })
+	return user, ok
+}
+
 // hash computes the digest of a password on a reader's goroutine. At most one reader per
 // processor hashes at once. Guessed passwords therefore leave time for publishers.
 func (a *accessControl) hash(password []byte) acl.Digest {
