@@ -35,6 +35,9 @@ func New(core *broker.Broker, o command.Options) (*Server, error) {
 // Options returns the options in force, with defaults filled in.
 func (s *Server) Options() command.Options { return *s.service.Options() }
 
+// Service is what the server's connections share with those of other listeners.
+func (s *Server) Service() *command.Service { return s.service }
+
 // LoadUsers reads the ACL file again, as ACL LOAD does. With an error the rules are as they were.
 func (s *Server) LoadUsers() error { return s.service.LoadUsers() }
 

@@ -98,6 +98,10 @@ func (c *Conn) Outbox() *outbox.Outbox { return &c.outbox }
 // first submit.
 func (c *Conn) SetCertificateUser(name string) { c.certName = name }
 
+// SpeakRESP3 makes RESP3, with sequence numbers, what the connection starts with. It comes before
+// [Service.Add].
+func (c *Conn) SpeakRESP3() { c.executor.version, c.executor.wantsSeq = protocol.RESP3, true }
+
 // Log starts a log line about the connection. It returns nil, on which all methods are safe, if
 // the level is disabled.
 func (c *Conn) Log(level zerolog.Level) *zerolog.Event {

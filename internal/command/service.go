@@ -110,6 +110,9 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 // Options are the options in force, with defaults. They never change.
 func (s *Service) Options() *Options { return &s.options }
 
+// Epoch names the sequence numbers of this start of the server.
+func (s *Service) Epoch() string { return s.epoch }
+
 // Stopping returns a channel that is closed when Stop begins.
 func (s *Service) Stopping() <-chan struct{} { return s.stopping }
 

@@ -18,8 +18,11 @@ import (
 
 // Config is the settings in force, from all sources together.
 type Config struct {
-	Listen       string // empty: not at all, and so with the other two
+	Listen       string // empty: not at all, and so with the others
 	TLSListen    string
+	HTTP         string
+	HTTPS        string
+	HTTPOrigins  []string // of pages that may use HTTP and HTTPS; * is any
 	TLSFiles     tlsfiles.Files
 	UnixSocket   string
 	UnixMode     fs.FileMode
@@ -53,7 +56,15 @@ var settingsTable = []Setting{
 		func(c *Config) *string { return &c.Listen }),
 	address("tls-listen", none, "where to listen for TLS as well",
 		func(c *Config) *string { return &c.TLSListen }),
-	file("tls-cert", "certificate for tls-listen, in PEM; a changed file is reloaded",
+	address("http", none, "where to listen for HTTP as well, e.g. 127.0.0.1:8890",
+		func(c *Config) *string { return &c.HTTP }),
+	address("https", none, "where to listen for HTTP over TLS as well",
+		func(c *Config) *string { return &c.HTTPS }),
+	{
+		Name: "http-origin", Value: "ORIGINS", Usage: "pages that may use http and https, e.g. https://a.example,https://b.example",
+		set: setOrigins, Get: func(c *Config) any { return strings.Join(c.HTTPOrigins, ",") },
+	},
+	file("tls-cert", "certificate for tls-listen and https, in PEM; a changed file is reloaded",
 		func(c *Config) *string { return &c.TLSFiles.Cert }),
 	file("tls-key", "its private key, in PEM, in a file that only its owner can read",
 		func(c *Config) *string { return &c.TLSFiles.Key }),

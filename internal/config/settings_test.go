@@ -73,6 +73,9 @@ var samples = map[string]sample{
 	"tls-client-auth":   {"require", `"optional"`, "require", "OPTIONAL", "optional", "require", "optional"},
 	"tls-user":          {false, `true`, "no", "yes", true, false, true},
 	"handshake-timeout": {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"http":              {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"https":             {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"http-origin":       {"", `"http://a"`, "http://b, https://c", "*", "http://a", "http://b,https://c", "*"},
 	"aclfile":           {"", `"a"`, "b", "c", "a", "b", "c"},
 	"requirepass":       {false, `"a"`, "b", "c", true, true, true},
 	"requirepass-file":  {"", `"file.go"`, "values.go", "parse.go", "file.go", "values.go", "parse.go"}, // any file with a first line
@@ -86,6 +89,8 @@ var samples = map[string]sample{
 // companions are the flags without which a setting is refused.
 var companions = map[string]string{
 	"tls-listen":      "--tls-cert=x --tls-key=x",
+	"https":           "--tls-cert=x --tls-key=x",
+	"http-origin":     "--http=:7",
 	"tls-cert":        "--tls-listen=:7 --tls-key=x",
 	"tls-key":         "--tls-listen=:7 --tls-cert=x",
 	"tls-client-ca":   "--tls-listen=:7 --tls-cert=x --tls-key=x",
@@ -133,7 +138,8 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 func TestAWrongValueNamesItsSourceAndTheExpectation(t *testing.T) {
 	const size, number, period = "expected a size such as", "expected a whole number from 1 on", "expected a time such as"
 	for name, expected := range map[string]string{
-		"listen": "expected host:port", "tls-listen": "expected host:port", "tls-client-auth": "expected require or optional",
+		"listen": "expected host:port", "tls-listen": "expected host:port", "http": "expected host:port", "https": "expected host:port",
+		"http-origin": "expected origins such as", "tls-client-auth": "expected require or optional",
 		"tls-user": "expected true or false", "handshake-timeout": period, "unix-mode": "expected an octal mode",
 		"protected-mode":  "expected true or false",
 		"max-connections": number, "max-arguments": number, "max-subscriptions": number, "max-predicates": number,

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -132,6 +133,22 @@ func parseAddress(text string) (string, error) {
 	return text, nil
 }
 
+// setOrigins reads the origins of pages, with commas between them.
+func setOrigins(c *Config, text string) error {
+	c.HTTPOrigins = nil
+	for origin := range strings.SplitSeq(text, ",") {
+		if origin = strings.TrimSpace(origin); origin == "" {
+			continue
+		}
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != strings.ToLower(origin)) {
+			return fmt.Errorf("expected origins such as https://example.org, with commas between them, or *, not %q", origin)
+		}
+		c.HTTPOrigins = append(c.HTTPOrigins, origin)
+	}
+	return nil
+}
+
 // The values of tls-client-auth.
 const (
 	authRequire  = "require"
@@ -184,18 +201,35 @@ func setUnixMode(c *Config, text string) error {
 func (c *Config) checkListeners(authByDefault bool) error {
 	f := &c.TLSFiles
 	switch {
-	case c.Listen == "" && c.TLSListen == "" && c.UnixSocket == "":
-		return errors.New("there is nothing to listen on: listen is none, and neither tls-listen nor unix-socket is set")
-	case c.TLSListen != "" && (f.Cert == "" || f.Key == ""):
-		return errors.New("tls-listen needs tls-cert and tls-key, the files of a certificate and its private key")
-	case c.TLSListen == "" && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
-		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen")
+	case c.Listen == "" && c.TLSListen == "" && c.UnixSocket == "" && c.HTTP == "" && c.HTTPS == "":
+		return errors.New("there is nothing to listen on: listen is none, and none of tls-listen, unix-socket, http and https is set")
+	case c.HasTLS() && (f.Cert == "" || f.Key == ""):
+		return errors.New("tls-listen and https need tls-cert and tls-key, the files of a certificate and its private key")
+	case !c.HasTLS() && (f.Cert != "" || f.Key != "" || f.ClientCA != ""):
+		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen or https")
+	case len(c.HTTPOrigins) > 0 && c.HTTP == "" && c.HTTPS == "":
+		return errors.New("http-origin has no effect without http or https")
 	case f.ClientCA == "" && !authByDefault:
 		return errors.New("tls-client-auth has no effect without tls-client-ca")
 	case f.ClientCA == "" && c.Server.CertificateUser:
 		return errors.New("tls-user needs tls-client-ca: only a verified certificate can name a user")
-	case sameAddress(c.Listen, c.TLSListen):
-		return fmt.Errorf("tls-listen %s is the port that listen has; choose another one, or switch that off with --listen=none", c.TLSListen)
+	}
+	return c.checkPorts()
+}
+
+// HasTLS reports whether a listener takes TLS.
+func (c *Config) HasTLS() bool { return c.TLSListen != "" || c.HTTPS != "" }
+
+// checkPorts refuses two listeners on one port.
+func (c *Config) checkPorts() error {
+	ports := []struct{ name, address string }{{"listen", c.Listen}, {"tls-listen", c.TLSListen}, {"http", c.HTTP}, {"https", c.HTTPS}}
+	for i, later := range ports {
+		for _, former := range ports[:i] {
+			if sameAddress(former.address, later.address) {
+				return fmt.Errorf("%s %s is the port that %s has; choose another one, or switch that off with --%s=none",
+					later.name, later.address, former.name, former.name)
+			}
+		}
 	}
 	return nil
 }

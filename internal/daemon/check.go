@@ -14,7 +14,7 @@ import (
 // Check validates the settings and the files that they name. It opens no port, so that it can run beside a conch that
 // serves.
 func Check(c *config.Config) error {
-	if c.TLSListen != "" {
+	if c.HasTLS() {
 		if _, err := tlsfiles.Open(c.TLSFiles); err != nil {
 			return err
 		}

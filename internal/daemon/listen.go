@@ -11,6 +11,7 @@ import (
 
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/internal/tlsfiles"
+	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
 
@@ -18,8 +19,10 @@ import (
 type listeners struct {
 	plain  net.Listener
 	secure net.Listener
-	files  *tlsfiles.Source // of secure
+	files  *tlsfiles.Source // of secure and https
 	unix   net.Listener
+	http   net.Listener
+	https  net.Listener
 }
 
 // openListeners opens every listener of the settings. If one fails, it closes the others.
@@ -35,10 +38,12 @@ func openListeners(c *config.Config) (_ *listeners, err error) {
 			return nil, err
 		}
 	}
-	if c.TLSListen != "" {
+	if c.HasTLS() {
 		if l.files, err = tlsfiles.Open(c.TLSFiles); err != nil {
 			return nil, err
 		}
+	}
+	if c.TLSListen != "" {
 		if l.secure, err = listen(c.TLSListen, "conch --tls-listen "); err != nil {
 			return nil, err
 		}
@@ -48,11 +53,21 @@ func openListeners(c *config.Config) (_ *listeners, err error) {
 			return nil, err
 		}
 	}
+	if c.HTTP != "" {
+		if l.http, err = listen(c.HTTP, "conch --http "); err != nil {
+			return nil, err
+		}
+	}
+	if c.HTTPS != "" {
+		if l.https, err = listen(c.HTTPS, "conch --https "); err != nil {
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
-// serve hands the listeners over to the server, which closes them.
-func (l *listeners) serve(srv *server.Server) {
+// serve hands the listeners over to the servers, which close them.
+func (l *listeners) serve(srv *server.Server, httpServer *web.Server) {
 	if l.plain != nil {
 		srv.Serve(l.plain)
 	}
@@ -61,6 +76,12 @@ func (l *listeners) serve(srv *server.Server) {
 	}
 	if l.unix != nil {
 		srv.Serve(l.unix)
+	}
+	if l.http != nil {
+		httpServer.Serve(l.http)
+	}
+	if l.https != nil {
+		httpServer.ServeTLS(l.https, l.files.Config())
 	}
 }
 
@@ -75,7 +96,7 @@ func (l *listeners) follow(log zerolog.Logger) (stop func()) {
 
 // close closes listeners that the server never got; their errors do not matter.
 func (l *listeners) close() {
-	for _, one := range []net.Listener{l.plain, l.secure, l.unix} {
+	for _, one := range []net.Listener{l.plain, l.secure, l.unix, l.http, l.https} {
 		if one != nil {
 			_ = one.Close()
 		}
@@ -93,12 +114,22 @@ func (l *listeners) describe(line *zerolog.Event) {
 	if l.unix != nil {
 		line.Stringer("unix-socket", l.unix.Addr())
 	}
+	if l.http != nil {
+		line.Stringer("http", l.http.Addr())
+	}
+	if l.https != nil {
+		line.Stringer("https", l.https.Addr())
+	}
 }
 
-// flagURL is the flag with which a subcommand reaches this conch, with a blank behind it; empty if the default does.
-func (l *listeners) flagURL() string {
-	if l.plain == nil && l.unix != nil {
-		return "--url unix://" + l.unix.Addr().String() + " "
+// flagURL is the flag with which a subcommand reaches this conch, with a blank behind it; empty if the default does. Over
+// HTTP alone no subcommand does.
+func (l *listeners) flagURL() (flag string, ok bool) {
+	if l.plain == nil && l.secure == nil {
+		if l.unix == nil {
+			return "", false
+		}
+		return "--url unix://" + l.unix.Addr().String() + " ", true
 	}
 	scheme, listener := "conch", l.plain
 	if listener == nil {
@@ -106,16 +137,16 @@ func (l *listeners) flagURL() string {
 	}
 	host, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
-		return ""
+		return "", true
 	}
 	if ip := net.ParseIP(host); ip.IsUnspecified() || host == "" {
 		host = "127.0.0.1"
 	}
 	address := net.JoinHostPort(host, port)
 	if scheme == "conch" && address == "127.0.0.1:8889" {
-		return ""
+		return "", true
 	}
-	return "--url " + scheme + "://" + address + " "
+	return "--url " + scheme + "://" + address + " ", true
 }
 
 // listen opens a port. Its error has advice: command is the start of a command line with another address.

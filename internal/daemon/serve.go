@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
 
@@ -19,6 +21,7 @@ type daemon struct {
 	log               *logger
 	core              *coreRunner
 	server            *server.Server
+	web               *web.Server
 	listeners         *listeners
 	settings          config.Config // as they were read, for a comparison at a reload
 	shutdownRequested chan struct{} // SHUTDOWN came; the core sends without waiting, so it has room for one
@@ -37,7 +40,7 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	defer func() { close(stop); <-followed }()
 	go func() { defer close(followed); scaleProcs(stop) }()
 	defer d.listeners.follow(log.Logger)()
-	d.listeners.serve(d.server)
+	d.listeners.serve(d.server, d.web)
 	return d.wait(signals)
 }
 
@@ -68,7 +71,10 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 		return nil, optionsError(err)
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
-	return &daemon{log: log, core: startCore(log.Logger, b.Run), server: srv, listeners: listeners, settings: settings, shutdownRequested: shutdownRequested}, nil
+	return &daemon{
+		log: log, core: startCore(log.Logger, b.Run), server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins}),
+		listeners: listeners, settings: settings, shutdownRequested: shutdownRequested,
+	}, nil
 }
 
 // announce writes the first lines of the log: what runs, which clients are served, and what to type.
@@ -86,8 +92,9 @@ func (d *daemon) announce(c *config.Config) {
 	default:
 		d.log.Info().Msg("clients of all machines are served, after they authenticate")
 	}
-	url := d.listeners.flagURL()
-	d.log.Info().Str("subscribe", "conch sub "+url+"news").Str("publish", "conch pub "+url+"news hello").Msg("to try it, type these in two terminals")
+	if url, ok := d.listeners.flagURL(); ok {
+		d.log.Info().Str("subscribe", "conch sub "+url+"news").Str("publish", "conch pub "+url+"news hello").Msg("to try it, type these in two terminals")
+	}
 	line = d.log.Debug()
 	for _, setting := range config.Settings() {
 		line = line.Interface(setting.Name, setting.Get(c))
@@ -155,7 +162,10 @@ func (d *daemon) stop(signals <-chan os.Signal) error {
 	// stop waits for this goroutine, except after a second signal: a defect that blocks it must not block that signal.
 	go func() {
 		defer close(stopped)
+		var overHTTP sync.WaitGroup
+		overHTTP.Go(func() { d.web.Shutdown(ctx) }) // at the same time: each waits for connections that the other may hold
 		d.server.Shutdown(ctx)
+		overHTTP.Wait()
 		d.core.stop()
 	}()
 	for {

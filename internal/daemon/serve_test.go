@@ -219,7 +219,7 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 
 	die := make(chan struct{})
 	c.core = startCore(log.Logger, func(context.Context) { <-die; panic("a broken table") })
-	c.listeners.serve(c.server)
+	c.listeners.serve(c.server, c.web)
 	conn, err := net.Dial("tcp", c.listeners.plain.Addr().String())
 	require.NoError(t, err)
 	lines.Await(t, "connected", 1)

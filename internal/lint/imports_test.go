@@ -23,7 +23,7 @@ type rule struct {
 	anything bool
 }
 
-// The direction of all imports is main, cli, daemon, config, server, command, outbox, then broker and protocol, which do
+// The direction of all imports is main, cli, daemon, config, server and web, command, outbox, then broker and protocol, which do
 // not know each other. What a package may not import it cannot do: the broker can neither lock nor wait nor log nor read a clock, the
 // protocol can neither read a socket nor share state. What serves tests stays out of the program: no rule allows it.
 var rules = map[string]rule{
@@ -46,6 +46,11 @@ var rules = map[string]rule{
 	"server": {
 		own:    []string{"broker", "protocol", "internal/command", "internal/outbox", "internal/sockio", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog"},
+	},
+	"internal/web": {
+		own:    []string{"broker", "protocol", "internal/command", "internal/outbox", "internal/uptime"},
+		others: []string{"github.com/rs/zerolog"},
+		notStd: []string{"os", "os/exec"},
 	},
 	"main": {own: []string{"internal/cli"}},
 	"internal/cli": {
@@ -76,7 +81,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
-		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/tlsfiles"},
+		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/tlsfiles", "internal/web"},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
@@ -196,6 +201,10 @@ func TestTheRules(t *testing.T) {
 		{"the ACL file knows the rules and no connection", "internal/aclfile", "os @internal/acl github.com/rs/zerolog", "net sync @server @protocol @broker"},
 		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
+		{
+			"HTTP has its own listener, and reaches the core by commands",
+			"internal/web", "net/http crypto/tls @broker @protocol @internal/command @internal/outbox", "os @server @client @internal/acl @internal/config",
+		},
 		{
 			"commands have everything but a socket",
 			"internal/command", "net/netip os sync time @broker @protocol @internal/acl @internal/aclfile @internal/filter @internal/outbox",

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// admit refuses a request before it is looked at: protected mode, a foreign host or origin, too
+// many connections.
+func (x *exchange) admit() error {
+	if err := x.checkProtected(); err != nil {
+		return err
+	}
+	if err := x.checkHost(); err != nil {
+		return err
+	}
+	if err := x.checkOrigin(); err != nil {
+		return err
+	}
+	most := x.server.service.Options().MaxConnections
+	if x.server.sockets.count() > most || x.server.service.Counts.Open.Load() >= int64(most) {
+		x.writer.Header().Set("Connection", "close")
+		return &problem{Status: http.StatusServiceUnavailable, Detail: "max number of clients reached"}
+	}
+	return nil
+}
+
+// checkProtected refuses other machines in protected mode. A proxy on this machine hides them, so
+// its header counts as another machine.
+func (x *exchange) checkProtected() error {
+	if !x.server.service.IsProtected() {
+		return nil
+	}
+	forwarded := x.request.Header["Forwarded"] != nil || x.request.Header["X-Forwarded-For"] != nil
+	if x.remote.TCP.Addr().IsLoopback() && !forwarded {
+		return nil
+	}
+	x.writer.Header().Set("Connection", "close")
+	return &problem{Status: http.StatusForbidden, Code: "DENIED", Detail: "conch is running in protected mode and serves this machine only. " +
+		"To serve others, set a password with --requirepass or --aclfile, or start it with --protected-mode=false behind a firewall"}
+}
+
+// checkHost refuses a host name that any name server could have made up, as long as no password
+// is needed: a page of such a host would reach conch as its own (DNS rebinding).
+func (x *exchange) checkHost() error {
+	if !x.server.service.IsOpen() {
+		return nil
+	}
+	host := hostOf(x.request.Host)
+	if isLocalName(host) || slices.ContainsFunc(x.server.options.Origins, func(origin string) bool {
+		u, err := url.Parse(origin)
+		return err == nil && strings.EqualFold(u.Hostname(), host)
+	}) {
+		return nil
+	}
+	return &problem{Status: http.StatusMisdirectedRequest, Detail: "the host is unknown: use an address or localhost, name the host with " +
+		"--http-origin, or set a password"}
+}
+
+// hostOf is a host without its port.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+// isLocalName reports whether no name server of another domain can have made up a host: an
+// address, localhost, or a name without a dot.
+func isLocalName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	host = strings.ToLower(host)
+	return host != "" && (!strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost"))
+}
+
+// checkOrigin refuses pages of another origin, and answers those of --http-origin with the
+// headers of CORS. Browsers alone send an origin.
+func (x *exchange) checkOrigin() error {
+	h := x.writer.Header()
+	h.Add("Vary", "Origin")
+	origin := x.request.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	own := err == nil && u.Host != "" && strings.EqualFold(u.Host, x.request.Host)
+	if !own && !x.server.allowsOrigin(origin) {
+		return &problem{Status: http.StatusForbidden, Detail: "pages of this origin may not use conch; name it with --http-origin"}
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	if x.request.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	return nil
+}
+
+func (s *Server) allowsOrigin(origin string) bool {
+	return slices.ContainsFunc(s.options.Origins, func(o string) bool { return o == "*" || strings.EqualFold(o, origin) })
+}

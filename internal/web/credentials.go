@@ -1,0 +1,51 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+)
+
+// credentials are what a request authenticates with. The zero value is none: the connection is
+// the user of its certificate, or the default user.
+type credentials struct {
+	user, password string
+	given          bool
+	// certificate is the common name in the client's certificate, if that names the user.
+	certificate string
+}
+
+// credentials reads what a request authenticates with. It checks nothing.
+func (x *exchange) credentials() (credentials, error) {
+	var c credentials
+	if t := x.request.TLS; t != nil && x.server.service.Options().CertificateUser && len(t.VerifiedChains) > 0 {
+		c.certificate = t.VerifiedChains[0][0].Subject.CommonName
+	}
+	header := x.request.Header.Get("Authorization")
+	if header == "" {
+		return c, nil
+	}
+	if scheme, token, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(token)
+		user, ok := x.server.service.TokenUser(token)
+		if !ok {
+			return c, &problem{Status: http.StatusUnauthorized, Code: "WRONGPASS", Detail: "no user has this token"}
+		}
+		c.user, c.password, c.given = user, token, true
+		return c, nil
+	}
+	if c.user, c.password, c.given = x.request.BasicAuth(); !c.given {
+		return c, &problem{Status: http.StatusUnauthorized, Detail: "the header Authorization is neither Basic nor Bearer"}
+	}
+	if c.user == "" {
+		c.user = "default"
+	}
+	return c, nil
+}
+
+// commands are the commands that authenticate a connection, none without credentials.
+func (c *credentials) commands() [][]string {
+	if !c.given {
+		return nil
+	}
+	return [][]string{{"AUTH", c.user, c.password}}
+}

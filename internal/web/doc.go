@@ -1,0 +1,7 @@
+// Package web serves requests over HTTP. They run ordinary commands, as the user that the
+// request authenticates, on a connection in memory: rights, limits, counts and logs are those
+// of sockets.
+//
+// A request takes one way. [Server] accepts it, [route] names its handler, and an exchange
+// carries it. Its conn runs the commands, and a problem is the answer to what fails.
+package web

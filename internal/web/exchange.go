@@ -1,0 +1,95 @@
+package web
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/conchmq/conch/internal/command"
+)
+
+// exchange is one request and its answer. It belongs to the goroutine of its handler.
+type exchange struct {
+	server  *Server
+	writer  http.ResponseWriter
+	request *http.Request
+	control *http.ResponseController
+	// remote and local are the ends of the socket.
+	remote, local command.Address
+	params        map[string]string
+	// begun means that the header of the answer is written.
+	begun bool
+}
+
+func newExchange(s *Server, w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{server: s, writer: w, request: r, control: http.NewResponseController(w)}
+	x.remote.Text, x.local.Text = r.RemoteAddr, "http"
+	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		x.remote = command.Address{TCP: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		of := local.AddrPort()
+		x.local = command.Address{TCP: netip.AddrPortFrom(of.Addr().Unmap(), of.Port())}
+	}
+	return x
+}
+
+// setHeaders sets the headers of every answer. Payloads come from any client: a browser must not
+// take them for a page.
+func (x *exchange) setHeaders() {
+	h := x.writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
+// topic is the topic in the path.
+func (x *exchange) topic() (string, error) {
+	topic := x.params["topic"]
+	if topic == "" {
+		return "", &problem{Status: http.StatusBadRequest, Detail: "a topic has at least one byte"}
+	}
+	return topic, nil
+}
+
+// extendWrite gives the client slow-time to take what is written next.
+func (x *exchange) extendWrite() {
+	_ = x.control.SetWriteDeadline(time.Now().Add(x.server.service.Options().SlowTime)) // on failure the write fails too
+}
+
+// answer writes a JSON answer.
+func (x *exchange) answer(status int, contentType string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // all bodies are plain data
+	}
+	x.begun = true
+	x.extendWrite()
+	x.writer.Header().Set("Content-Type", contentType)
+	x.writer.WriteHeader(status)
+	_, _ = x.writer.Write(append(text, '\n')) // on failure the client is gone
+}
+
+// json answers with 200 and a JSON body.
+func (x *exchange) json(body any) error {
+	x.answer(http.StatusOK, "application/json", body)
+	return nil
+}
+
+// fail answers with a problem, unless the answer has begun: then the connection is cut, so that
+// the client sees an incomplete answer.
+func (x *exchange) fail(err error) {
+	if x.begun {
+		panic(http.ErrAbortHandler)
+	}
+	p := *problemOf(err)
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	if p.Status == http.StatusUnauthorized {
+		x.writer.Header().Add("WWW-Authenticate", `Basic realm="conch", charset="UTF-8"`)
+		x.writer.Header().Add("WWW-Authenticate", `Bearer realm="conch"`)
+	}
+	x.answer(p.Status, "application/problem+json", &p)
+}

@@ -1,0 +1,137 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/conchmq/conch/protocol"
+)
+
+// published is the answer to a publish.
+type published struct {
+	Topic     string `json:"topic"`
+	Receivers int64  `json:"receivers"`
+	Epoch     string `json:"epoch"`
+	Sequence  int64  `json:"sequence"`
+}
+
+// postTopic is POST /topics/{topic}: the body is the message.
+func (x *exchange) postTopic() error {
+	topic, err := x.topic()
+	if err != nil {
+		return err
+	}
+	return x.publish(topic)
+}
+
+// publish publishes the body. It takes effect if it arrives whole.
+func (x *exchange) publish(topic string) error {
+	if err := x.checkLength(); err != nil {
+		return err
+	}
+	c, err := x.open()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := x.sendBody(c, topic); err != nil {
+		return err
+	}
+	reply, err := c.receive()
+	if err != nil {
+		return err
+	}
+	return x.json(x.publishedAs(topic, reply))
+}
+
+// publishedAs makes an answer of the reply to PUBLISH: receivers and sequence.
+func (x *exchange) publishedAs(topic string, reply any) published {
+	p := published{Topic: topic, Epoch: x.server.service.Epoch()}
+	if both, ok := reply.([]any); ok && len(both) == 2 {
+		p.Receivers, _ = both[0].(int64)
+		p.Sequence, _ = both[1].(int64)
+	}
+	return p
+}
+
+// checkLength refuses a body that announces to be too long.
+func (x *exchange) checkLength() error {
+	if most := x.server.service.Options().Limits.Message; x.request.ContentLength > int64(most) {
+		x.writer.Header().Set("Connection", "close") // the rest is not read
+		return errTooLarge(most)
+	}
+	return nil
+}
+
+func errTooLarge(most int) error {
+	return &problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a message has at most %d bytes (--max-message)", most)}
+}
+
+// sendBody sends PUBLISH with the body as its message. The connection's reader takes the bytes
+// as they come, and charges them; half a command has no effect.
+//
+// A body of unknown length is read first, because the command starts with the length.
+func (x *exchange) sendBody(c *conn, topic string) error {
+	length := x.request.ContentLength
+	in := io.Reader(&bodyReader{x, c})
+	stop := x.interruptReads(c)
+	defer stop()
+	if length < 0 {
+		most := x.server.service.Options().Limits.Message
+		all, err := io.ReadAll(io.LimitReader(in, int64(most)+1))
+		if err != nil {
+			return x.bodyError(c, err)
+		}
+		if len(all) > most {
+			return errTooLarge(most)
+		}
+		in, length = bytes.NewReader(all), int64(len(all))
+	}
+	b := protocol.AppendArray(nil, 3)
+	b = protocol.AppendBulkString(protocol.AppendBulkString(b, "PUBLISH"), topic)
+	if err := c.write(protocol.AppendBulkHeader(b, int(length))); err != nil {
+		return err
+	}
+	if n, err := io.Copy(c.theirs, io.LimitReader(in, length)); err != nil || n < length {
+		return x.bodyError(c, err)
+	}
+	return c.write([]byte("\r\n"))
+}
+
+// interruptReads ends a read of the body when the connection ends. The caller calls stop.
+func (x *exchange) interruptReads(c *conn) (stop func()) {
+	cancel := context.AfterFunc(c.ended, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) }) // on failure the read has failed
+	return func() { cancel() }
+}
+
+// bodyError is the problem of a body that did not arrive whole. Its client is mostly gone.
+func (x *exchange) bodyError(c *conn, err error) error {
+	x.writer.Header().Set("Connection", "close")
+	if c.ended.Err() != nil || errors.Is(err, io.ErrClosedPipe) {
+		return c.whyEnded()
+	}
+	return &problem{Status: http.StatusBadRequest, Detail: "the body did not arrive whole: it has no effect"}
+}
+
+// bodyReader reads the body of a request, as long as bytes come within slow-time.
+type bodyReader struct {
+	x *exchange
+	c *conn
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	_ = b.x.control.SetReadDeadline(time.Now().Add(b.x.server.service.Options().SlowTime)) // on failure the read fails too
+	if err := b.c.ended.Err(); err != nil {                                                // behind the deadline, which may replace that of interruptReads
+		return 0, err //nolint:wrapcheck // the caller has the reason
+	}
+	n, err := b.x.request.Body.Read(p)
+	if err != nil {
+		_ = b.x.control.SetReadDeadline(time.Time{}) // net/http waits for the next request without one
+	}
+	return n, err //nolint:wrapcheck // io.EOF is compared
+}

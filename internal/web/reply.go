@@ -1,0 +1,103 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// replyReader parses the RESP3 replies of a conn. The bytes are conch's own, so a malformed one is
+// a defect.
+//
+// A value is an int64, a float64, a bool, text as []byte, a list as []any, a map as pairs, or nil.
+type replyReader struct{ in *bufio.Reader }
+
+// pairs is a map in its order: key, value, key, value.
+type pairs []any
+
+// errorReply is the reply to a command that was refused.
+type errorReply struct{ code, text string }
+
+func (e *errorReply) Error() string { return e.code + " " + e.text }
+
+// next returns the next reply. Push frames are no replies, and skipped: the close notice is one.
+func (r *replyReader) next() (any, error) {
+	for {
+		kind, err := r.in.Peek(1)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // the caller has the reason
+		}
+		v, err := r.value()
+		if kind[0] != '>' || err != nil {
+			return v, err
+		}
+	}
+}
+
+func (r *replyReader) value() (any, error) {
+	line, err := r.in.ReadBytes('\n')
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller has the reason
+	}
+	kind, text := line[0], line[1:len(line)-2]
+	switch kind {
+	case '+', '(':
+		return text, nil
+	case '-':
+		code, rest, _ := strings.Cut(string(text), " ")
+		return nil, &errorReply{code, rest}
+	case ':':
+		return strconv.ParseInt(string(text), 10, 64)
+	case ',':
+		return strconv.ParseFloat(string(text), 64)
+	case '#':
+		return string(text) == "t", nil
+	case '_':
+		return nil, nil
+	}
+	n, err := strconv.Atoi(string(text))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("a defect in a reply: %q", line)
+	case n < 0:
+		return nil, nil
+	case kind == '$' || kind == '=':
+		return r.blob(kind, n)
+	case kind == '%':
+		v, err := r.list(2 * n)
+		return pairs(v), err
+	}
+	return r.list(n)
+}
+
+// blob reads a text with a length; verbatim text without its format.
+func (r *replyReader) blob(kind byte, n int) (any, error) {
+	b := make([]byte, n+2)
+	if _, err := io.ReadFull(r.in, b); err != nil {
+		return nil, err //nolint:wrapcheck // the caller has the reason
+	}
+	if b = b[:n]; kind == '=' {
+		_, b, _ = bytes.Cut(b, []byte(":"))
+	}
+	return b, nil
+}
+
+// list reads n values. An error among them, as in the reply to EXEC, is a value.
+func (r *replyReader) list(n int) ([]any, error) {
+	all := make([]any, 0, n)
+	for range n {
+		v, err := r.value()
+		refused, isReply := err.(*errorReply) //nolint:errorlint // value returns it as it is
+		switch {
+		case isReply:
+			v = refused
+		case err != nil:
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}

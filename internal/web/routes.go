@@ -1,0 +1,86 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// route is one row of the table: a method and a path, and what answers them.
+type route struct {
+	method string
+	// path has segments such as {topic}, which match any one segment.
+	path string
+	// right is the command that the user must be allowed to run; empty if there is none. The
+	// command itself checks it.
+	right  string
+	handle func(x *exchange) error
+}
+
+// table is the table of routes. docs/http.md has the same rows.
+func (s *Server) table() []route {
+	return []route{
+		{http.MethodPost, "/topics/{topic}", "publish", (*exchange).postTopic},
+	}
+}
+
+// match finds the route of a request, and stores its parameters. Without one the error is 404 or
+// 405. OPTIONS is answered here: then there is neither.
+//
+// A parameter is one percent-encoded segment. The path is not cleaned: a topic may hold a slash,
+// or be two dots.
+func (s *Server) match(x *exchange) (*route, error) {
+	segments := strings.Split(x.request.URL.EscapedPath(), "/")
+	var methods []string
+	for i := range s.routes {
+		r := &s.routes[i]
+		params, ok := r.params(segments)
+		switch {
+		case !ok:
+		case r.method == x.request.Method:
+			x.params = params
+			return r, nil
+		default:
+			methods = append(methods, r.method)
+		}
+	}
+	if methods == nil {
+		return nil, &problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; /openapi.yaml has all paths"}
+	}
+	slices.Sort(methods)
+	allow := strings.Join(append(methods, http.MethodOptions), ", ")
+	x.writer.Header().Set("Allow", allow)
+	if x.request.Method == http.MethodOptions {
+		x.writer.WriteHeader(http.StatusNoContent)
+		return nil, nil
+	}
+	return nil, &problem{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allow}
+}
+
+// params matches a path, and returns the values of its parameters by name.
+func (r *route) params(segments []string) (map[string]string, bool) {
+	want := strings.Split(r.path, "/")
+	if len(want) != len(segments) {
+		return nil, false
+	}
+	var params map[string]string
+	for i, segment := range segments {
+		name, isParam := strings.CutPrefix(want[i], "{")
+		if !isParam {
+			if want[i] != segment {
+				return nil, false
+			}
+			continue
+		}
+		value, err := url.PathUnescape(segment)
+		if err != nil {
+			return nil, false
+		}
+		if params == nil {
+			params = make(map[string]string)
+		}
+		params[strings.TrimSuffix(name, "}")] = value
+	}
+	return params, true
+}
