@@ -340,7 +340,7 @@ func TestEpochs(t *testing.T) {
 		c := s.Dial(t)
 		c.Send("SEQ ON\nPUB a one\n")
 		epoch := strings.Fields(c.Line())[3]
-		assert.Regexp(t, "^[0-9a-f]{16}$", epoch)
+		assert.Regexp(t, "^[a-f][0-9a-f]{15}$", epoch)
 		assert.Equal(t, "OK PUB a #1", c.Line())
 		info := ask(t, c, "INFO", "stats")
 		assert.Contains(t, info, "\r\nepoch:"+epoch+"\r\nsequence:1\r\n")

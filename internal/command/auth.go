@@ -2,6 +2,7 @@ package command
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/uptime"
 	"github.com/conchmq/conch/protocol"
 )
@@ -205,4 +207,11 @@ func randomHex(digits int) string {
 	b := make([]byte, (digits+1)/2)
 	_, _ = rand.Read(b) // it never fails: without randomness the process ends
 	return hex.EncodeToString(b)[:digits]
+}
+
+// newEpoch returns an unpredictable epoch.
+func newEpoch() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b)
+	return position.NewEpoch(binary.NativeEndian.Uint64(b))
 }

@@ -93,7 +93,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		core:     core,
 		encoder:  new(encoder),
 		started:  time.Now(),
-		epoch:    randomHex(16),
+		epoch:    newEpoch(),
 		stopping: make(chan struct{}),
 	}
 	s.evaluators.slots = evaluatorSlots()

@@ -37,7 +37,8 @@ var rules = map[string]rule{
 	},
 	"internal/command": {
 		own: []string{
-			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/outbox", "internal/uptime",
+			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/outbox",
+			"internal/position", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 		notStd: []string{"net", "log"},
@@ -68,6 +69,7 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
+	"internal/position": {notStd: []string{"net", "os", "log", "sync"}, noClock: true},
 	"internal/outbox": {
 		own:    []string{"protocol", "internal/invariant", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog"},
@@ -181,6 +183,7 @@ func TestTheRules(t *testing.T) {
 		},
 		{"the protocol does not know the broker", "protocol", "", "@broker @server @internal/invariant"},
 		{"the rules of access are pure", "internal/acl", "crypto/sha256 time", "net os log sync context @broker @protocol @server"},
+		{"positions are pure", "internal/position", "regexp time", "net os log sync @broker @protocol @internal/filter"},
 		{
 			"predicates are pure",
 			"internal/filter", "sync unsafe encoding/json github.com/expr-lang/expr/ast github.com/tidwall/gjson",
