@@ -9,7 +9,7 @@ FUZZ_TIME ?= 1000000x
 # For a package: the race detector on a machine with ten times as much to do as processors takes more than Go's ten minutes.
 TEST_TIMEOUT ?= 60m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
-FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
+FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher
 
 help: ## list the targets

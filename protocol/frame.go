@@ -2,6 +2,31 @@ package protocol
 
 import "bytes"
 
+// Framing is how the frames of a connection follow each other. It never changes.
+type Framing uint8
+
+// The framings.
+const (
+	Dialects  Framing = iota // lines and RESP values
+	Events                   // server-sent events
+	WebSocket                // WebSocket frames
+)
+
+// FrameLen is the length of the first frame in buf, 0 if it is incomplete. It may walk the bytes: use it only off the hot
+// path.
+func (f Framing) FrameLen(buf []byte) int {
+	switch f {
+	case Events:
+		if i := bytes.Index(buf, []byte(eventEnd)); i >= 0 {
+			return i + len(eventEnd)
+		}
+		return 0
+	case WebSocket:
+		return webSocketFrameLen(buf)
+	}
+	return FrameLen(buf)
+}
+
 // FrameLen is the length of the first frame in buf, a line or a RESP value encoded by this package; 0 if the frame is
 // incomplete. It walks the bytes: use it only off the hot path, such as for the frame that an eviction leaves partly
 // written.
