@@ -33,7 +33,7 @@ func (c *contest) run(ctx context.Context) error {
 			for _, one := range c.order(s, round) {
 				got := outcome{Scenario: s.name, Contestant: one.name, Round: round}
 				var err error
-				if got.Sample, err = c.measure(ctx, s, one, round); err != nil {
+				if got.Sample, err = c.measure(ctx, s, one); err != nil {
 					got.Sample, got.Error = nil, brief(err)
 				}
 				if ctx.Err() != nil {
@@ -44,7 +44,7 @@ func (c *contest) run(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return c.settleAll(ctx)
 }
 
 // order is who takes part, beginning with another one in each round: whoever comes first finds another machine than
@@ -69,8 +69,18 @@ type process struct {
 }
 
 // measure starts a contestant's server, measures once and stops it.
-func (c *contest) measure(ctx context.Context, s *scenario, one contestant, round int) (got sample, err error) {
-	p := process{dialect: one.dialect}
+func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (sample, error) {
+	p, err := start(ctx, s, one)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Stop()
+	return p.take(ctx, s, c.duration)
+}
+
+// start runs a contestant's server, set up for a scenario.
+func start(ctx context.Context, s *scenario, one contestant) (p *process, err error) {
+	p = &process{dialect: one.dialect}
 	if one.server == relayName {
 		p.Process, err = startRelay(ctx, *s.load)
 	} else if s.large {
@@ -81,15 +91,16 @@ func (c *contest) measure(ctx context.Context, s *scenario, one contestant, roun
 	if err != nil {
 		return nil, fmt.Errorf("cannot start: %w", err)
 	}
-	defer p.Stop()
-	duration := c.duration * time.Duration(max(s.longer, 1))
+	return p, nil
+}
+
+// take measures a scenario once.
+func (p *process) take(ctx context.Context, s *scenario, duration time.Duration) (got sample, err error) {
+	duration *= time.Duration(max(s.longer, 1))
 	if s.own != nil {
-		got, err = s.own(ctx, &p, duration)
+		got, err = s.own(ctx, p, duration)
 	} else {
-		got, err = loaded(ctx, &p, *s.load, duration)
-	}
-	if err == nil && s.ordinary && round <= settleRounds {
-		err = p.settle(ctx, got, c.duration)
+		got, err = loaded(ctx, p, *s.load, duration)
 	}
 	if died := p.Running(); died != nil {
 		return nil, died
@@ -105,7 +116,9 @@ func (c *contest) tell(s *scenario, got outcome) {
 		return
 	}
 	for _, f := range s.figures {
-		fmt.Fprintf(c.progress, "  %s %s", page.Number(got.Sample[f]), f)
+		if v, ok := got.Sample[f]; ok {
+			fmt.Fprintf(c.progress, "  %s %s", page.Number(v), f)
+		}
 	}
 	fmt.Fprintln(c.progress)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,14 +83,6 @@ func TestArguments(t *testing.T) {
 	some, err := chosen("idle,1-1")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"idle", "1-1"}, []string{some[0].name, some[1].name})
-}
-
-func TestTheMinuteAfterALoad(t *testing.T) {
-	for duration, want := range map[time.Duration]time.Duration{
-		200 * time.Millisecond: 6 * time.Second, defaultDuration: time.Minute, time.Hour: time.Minute,
-	} {
-		assert.Equal(t, want, settleFor(duration), duration)
-	}
 }
 
 func TestAnswers(t *testing.T) {

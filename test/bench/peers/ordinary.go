@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/conchmq/conch/internal/bench"
 )
 
@@ -48,29 +45,6 @@ func ordinaryLoad(name, title string, rate, cost float64, l bench.Load) scenario
 
 func ordinaryGoals(rate, cost float64) []goal {
 	return append([]goal{atLeast(rate), atMost(cpu, cost)}, memoryGoals...)
-}
-
-const (
-	settleTime = time.Minute
-	// settleRounds bounds how often a server is left alone for that minute: it is most of a run's time.
-	settleRounds = 3
-)
-
-// settleFor is that minute. A run with a shorter --duration than the default, to see that it works, has a shorter one.
-func settleFor(duration time.Duration) time.Duration {
-	return min(settleTime, settleTime/defaultDuration*duration)
-}
-
-// settle adds the resident memory of a server that had a load, a minute after it.
-func (p *process) settle(ctx context.Context, got sample, duration time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settleFor(duration)):
-	}
-	resident, err := p.Resident()
-	got[afterwards] = mebibytes(resident)
-	return err
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
