@@ -106,6 +106,38 @@ func TestCompletionOfAHostileLine(t *testing.T) {
 	c.stop()
 }
 
+// parsePowerShell reads a script from standard input and prints the names of all commands in it, in their order.
+const parsePowerShell = `
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { Language, Parser } from "web-tree-sitter";
+await Parser.init();
+const grammar = createRequire(process.cwd() + "/").resolve("tree-sitter-powershell/tree-sitter-powershell.wasm");
+const parser = new Parser().setLanguage(await Language.load(grammar));
+const script = parser.parse(readFileSync(0, "utf8")).rootNode;
+if (script.hasError) throw new Error("does not parse: " + script);
+console.log(script.descendantsOfType("command").map((c) => c.childForFieldName("command_name").text).join(" "));`
+
+// PowerShell itself is not run: no package registry that the tests use has it. A grammar of it parses the script and
+// shows that it calls nothing that evaluates text.
+func TestCompletionInPowerShellParses(t *testing.T) {
+	parse := func(script string) (string, error) {
+		cmd := exec.Command("node", "--input-type=module", "-e", parsePowerShell)
+		cmd.Dir, cmd.Stdin = "../compat/node", strings.NewReader(script)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	script, err := exec.Command(binary, "completion", "powershell").Output()
+	require.NoError(t, err)
+	commands, err := parse(string(script))
+	require.NoError(t, err, commands)
+	assert.Equal(t, "Register-ArgumentCompleter Select-Object Where-Object ForEach-Object conch ForEach-Object\n", commands)
+
+	out, err := parse(strings.Replace(string(script), "-lt $cursor }", "-lt $cursor", 1))
+	assert.Error(t, err, "a brace that is missing is seen")
+	assert.Contains(t, out, "does not parse")
+}
+
 // A reader that is gone is no failure, whatever is printed.
 func TestAPipeThatClosesEarly(t *testing.T) {
 	c := start(t, "")
