@@ -30,6 +30,8 @@ type memoryUsage struct {
 	// batches is what is on its way to the core, besides buffers. The reader adds, the core
 	// subtracts.
 	batches atomic.Int64
+	// transport is what the transport holds for the connection besides. It changes it.
+	transport atomic.Int64
 	// names is subscriptions. The core changes it.
 	names atomic.Int64
 	// queued is a transaction. The core changes it.
@@ -40,9 +42,14 @@ type memoryUsage struct {
 func (c *Conn) releaseMemory() {
 	m := &c.service.memory
 	m.SetUsage(&c.usage.partial, 0)
+	m.SetUsage(&c.usage.transport, 0)
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
 }
+
+// ChargeTransport sets what the transport holds for the connection besides: n bytes. One
+// goroutine of the transport calls it, with 0 at the end.
+func (c *Conn) ChargeTransport(n int) { c.service.memory.SetUsage(&c.usage.transport, n) }
 
 // chargeSubscription charges a name that was subscribed to, or uncharges one that was left. The
 // core calls it after each.
@@ -75,5 +82,5 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	return s.reading.Load() + s.partial.Load() + s.batches.Load() + s.names.Load() + s.queued.Load()
+	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load()
 }

@@ -95,7 +95,7 @@ func (x *exchange) checkOrigin() error {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	if x.request.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+		h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
 		h.Set("Access-Control-Max-Age", "600")
 	}

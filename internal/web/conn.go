@@ -42,6 +42,7 @@ func (x *exchange) open() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.given = given
 	c := &conn{remote: x.remote, local: x.local, slowTime: x.server.service.Options().SlowTime}
 	c.theirs, c.ours = net.Pipe()
 	c.replies.in = bufio.NewReader(c.theirs)
@@ -52,6 +53,7 @@ func (x *exchange) open() (*conn, error) {
 	if !x.server.service.Add(&c.Conn) {
 		return nil, errStopping
 	}
+	x.server.service.Counts.Accepted.Add(1)
 	c.Log(zerolog.DebugLevel).Stringer("peer", c.Peer()).Str("method", x.request.Method).Msg("connected")
 	c.serving.Go(c.serve)
 	for _, args := range given.commands() {
@@ -72,6 +74,7 @@ func (x *exchange) open() (*conn, error) {
 func (c *conn) close() {
 	_ = c.theirs.Close() // a pipe closes without fail
 	c.serving.Wait()
+	c.ChargeTransport(0) // the connection may have ended before the body was read
 	c.end()
 }
 

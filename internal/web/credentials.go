@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // credentials are what a request authenticates with. The zero value is none: the connection is
@@ -19,6 +20,13 @@ func (x *exchange) credentials() (credentials, error) {
 	var c credentials
 	if t := x.request.TLS; t != nil && x.server.service.Options().CertificateUser && len(t.VerifiedChains) > 0 {
 		c.certificate = t.VerifiedChains[0][0].Subject.CommonName
+	}
+	if secret := x.request.URL.Query().Get("ticket"); secret != "" && x.request.Method == http.MethodGet {
+		c, ok := x.server.tickets.use(secret, time.Now())
+		if !ok {
+			return c, &problem{Status: http.StatusUnauthorized, Detail: "there is no such ticket: each is for one request within 30 seconds"}
+		}
+		return c, nil
 	}
 	header := x.request.Header.Get("Authorization")
 	if header == "" {

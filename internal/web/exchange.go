@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +18,8 @@ type exchange struct {
 	// remote and local are the ends of the socket.
 	remote, local command.Address
 	params        map[string]string
+	// given is what authenticated the connection that open has made last.
+	given credentials
 	// begun means that the header of the answer is written.
 	begun bool
 }
@@ -50,7 +51,7 @@ func (x *exchange) setHeaders() {
 func (x *exchange) topic() (string, error) {
 	topic := x.params["topic"]
 	if topic == "" {
-		return "", &problem{Status: http.StatusBadRequest, Detail: "a topic has at least one byte"}
+		return "", errNoTopic
 	}
 	return topic, nil
 }
@@ -62,15 +63,28 @@ func (x *exchange) extendWrite() {
 
 // answer writes a JSON answer.
 func (x *exchange) answer(status int, contentType string, body any) {
-	text, err := json.Marshal(body)
+	text, err := encode(body)
 	if err != nil {
 		panic(err) // all bodies are plain data
 	}
+	x.begin(status, contentType)
+	_, _ = x.writer.Write(append(text, '\n')) // on failure the client is gone
+}
+
+// begin writes the header of an answer.
+func (x *exchange) begin(status int, contentType string) {
 	x.begun = true
 	x.extendWrite()
-	x.writer.Header().Set("Content-Type", contentType)
+	if contentType != "" {
+		x.writer.Header().Set("Content-Type", contentType)
+	}
 	x.writer.WriteHeader(status)
-	_, _ = x.writer.Write(append(text, '\n')) // on failure the client is gone
+}
+
+// noContent answers with 204.
+func (x *exchange) noContent() error {
+	x.begin(http.StatusNoContent, "")
+	return nil
 }
 
 // json answers with 200 and a JSON body.
@@ -85,11 +99,10 @@ func (x *exchange) fail(err error) {
 	if x.begun {
 		panic(http.ErrAbortHandler)
 	}
-	p := *problemOf(err)
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p := problemOf(err).complete()
 	if p.Status == http.StatusUnauthorized {
 		x.writer.Header().Add("WWW-Authenticate", `Basic realm="conch", charset="UTF-8"`)
 		x.writer.Header().Add("WWW-Authenticate", `Bearer realm="conch"`)
 	}
-	x.answer(p.Status, "application/problem+json", &p)
+	x.answer(p.Status, "application/problem+json", p)
 }

@@ -19,8 +19,16 @@ type problem struct {
 
 func (p *problem) Error() string { return p.Detail }
 
+// complete is the problem with all its members.
+func (p *problem) complete() *problem {
+	c := *p
+	c.Type, c.Title = "about:blank", http.StatusText(p.Status)
+	return &c
+}
+
 var (
 	errStopping = &problem{Status: http.StatusServiceUnavailable, Detail: "conch is stopping"}
+	errNoTopic  = &problem{Status: http.StatusBadRequest, Detail: "a topic has at least one byte"}
 	errEnded    = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request"}
 )
 

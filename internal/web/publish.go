@@ -7,26 +7,37 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/conchmq/conch/protocol"
 )
 
-// published is the answer to a publish.
-type published struct {
-	Topic     string `json:"topic"`
-	Receivers int64  `json:"receivers"`
-	Epoch     string `json:"epoch"`
-	Sequence  int64  `json:"sequence"`
-}
-
-// postTopic is POST /topics/{topic}: the body is the message.
+// postTopic is POST /topics/{topic}: the body is the message, or has many.
 func (x *exchange) postTopic() error {
 	topic, err := x.topic()
 	if err != nil {
 		return err
 	}
+	if x.hasManyMessages() {
+		return x.publishLines(topic)
+	}
 	return x.publish(topic)
+}
+
+// postEvents is POST /events?topic=: the same for topics that fit no segment of a path, such as
+// two dots, which clients clean away. Each of many messages may name its own.
+func (x *exchange) postEvents() error {
+	topics := x.request.URL.Query()["topic"]
+	switch {
+	case len(topics) > 1:
+		return &problem{Status: http.StatusBadRequest, Detail: "a message has one topic: give ?topic= once"}
+	case x.hasManyMessages():
+		return x.publishLines(strings.Join(topics, ""))
+	case len(topics) == 0 || topics[0] == "":
+		return errNoTopic
+	}
+	return x.publish(topics[0])
 }
 
 // publish publishes the body. It takes effect if it arrives whole.
@@ -50,13 +61,12 @@ func (x *exchange) publish(topic string) error {
 }
 
 // publishedAs makes an answer of the reply to PUBLISH: receivers and sequence.
-func (x *exchange) publishedAs(topic string, reply any) published {
-	p := published{Topic: topic, Epoch: x.server.service.Epoch()}
-	if both, ok := reply.([]any); ok && len(both) == 2 {
-		p.Receivers, _ = both[0].(int64)
-		p.Sequence, _ = both[1].(int64)
+func (x *exchange) publishedAs(topic string, reply any) object {
+	both, _ := reply.([]any)
+	if len(both) != 2 {
+		panic(fmt.Sprintf("the reply to PUBLISH is %v", reply))
 	}
-	return p
+	return object{{"topic", []byte(topic)}, {"receivers", both[0]}, {"epoch", x.server.service.Epoch()}, {"sequence", both[1]}}
 }
 
 // checkLength refuses a body that announces to be too long.
@@ -83,7 +93,7 @@ func (x *exchange) sendBody(c *conn, topic string) error {
 	defer stop()
 	if length < 0 {
 		most := x.server.service.Options().Limits.Message
-		all, err := io.ReadAll(io.LimitReader(in, int64(most)+1))
+		all, err := c.readAll(in, most)
 		if err != nil {
 			return x.bodyError(c, err)
 		}
@@ -101,6 +111,28 @@ func (x *exchange) sendBody(c *conn, topic string) error {
 		return x.bodyError(c, err)
 	}
 	return c.write([]byte("\r\n"))
+}
+
+// readAll reads a body of unknown length, up to one byte beyond most. Its memory is charged to
+// the connection, as it grows.
+func (c *conn) readAll(in io.Reader, most int) ([]byte, error) {
+	var all []byte
+	for len(all) <= most {
+		if len(all) == cap(all) {
+			room := min(max(4<<10, 2*cap(all)), most+512)
+			c.ChargeTransport(room)
+			all = append(make([]byte, 0, room), all...)
+		}
+		n, err := in.Read(all[len(all):min(cap(all), most+1)])
+		all = all[:len(all)+n]
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err //nolint:wrapcheck // the caller has the reason
+		}
+	}
+	return all, nil
 }
 
 // interruptReads ends a read of the body when the connection ends. The caller calls stop.

@@ -22,6 +22,20 @@ type route struct {
 func (s *Server) table() []route {
 	return []route{
 		{http.MethodPost, "/topics/{topic}", "publish", (*exchange).postTopic},
+		{http.MethodPost, "/events", "publish", (*exchange).postEvents},
+		{http.MethodGet, "/topics", "pubsub|stats", (*exchange).getTopics},
+		{http.MethodGet, "/topics/{topic}/subscribers", "pubsub|who", (*exchange).getSubscribers},
+		{http.MethodGet, "/stats", "pubsub|stats", (*exchange).getStats},
+		{http.MethodGet, "/endings", "info", (*exchange).getEndings},
+		{http.MethodGet, "/connections", "client|list", (*exchange).getConnections},
+		{http.MethodDelete, "/connections/{id}", "client|kill", (*exchange).deleteConnection},
+		{http.MethodGet, "/users", "acl|list", (*exchange).getUsers},
+		{http.MethodPatch, "/users/{user}", "acl|setuser", (*exchange).patchUser},
+		{http.MethodDelete, "/users/{user}", "acl|deluser", (*exchange).deleteUser},
+		{http.MethodGet, "/tokens", "acl|token", (*exchange).getTokens},
+		{http.MethodPost, "/tokens", "acl|token", (*exchange).postToken},
+		{http.MethodDelete, "/tokens/{user}/{token}", "acl|token", (*exchange).deleteToken},
+		{http.MethodPost, "/tickets", "", (*exchange).postTicket},
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -20,7 +21,11 @@ import (
 type Options struct {
 	// Origins are the origins of pages that may use the server, besides its own; * is any.
 	Origins []string
+	// Period is the time between two events of GET /stats. Default 1 s.
+	Period time.Duration
 }
+
+func (o *Options) period() time.Duration { return cmp.Or(o.Period, time.Second) }
 
 const (
 	// maxHeader bounds the header of a request: a topic of 4 KiB takes 12 KiB, percent-encoded.
@@ -36,6 +41,7 @@ type Server struct {
 	routes  []route
 	http    http.Server
 	sockets sockets
+	tickets tickets
 	// errorLog limits the log lines of failed connections.
 	errorLog command.LogLimiter
 	stopping atomic.Bool
