@@ -13,6 +13,7 @@ const (
 	RESP   Dialect = iota // a RESP array
 	Inline                // an inline command of Redis; the reply is RESP
 	Line                  // a verb of conch in a line; the reply is lines
+	Object                // a JSON object; so is the reply
 )
 
 // Command is one parsed command.
@@ -22,6 +23,7 @@ type Command struct {
 	Spec    *CommandSpec // nil for an unknown command
 	Args    [][]byte     // the name first; they alias the read buffer
 	Err     *Error       // not fatal: the reply to send instead of running the command
+	ID      []byte       // of an object: the JSON value that the reply repeats
 }
 
 // Reader splits a byte stream into commands. It holds no bytes, only the state of the current command. The reader
@@ -32,6 +34,7 @@ type Reader struct {
 	line     lineScanner
 	state    readerState
 	lastSpec *CommandSpec // of the last RESP command: the next one is often the same
+	objects  bool         // see SetObjects
 }
 
 type readerState uint8
@@ -56,6 +59,9 @@ func NewReader(l Limits) *Reader {
 //
 // Next may change the bytes of buf that it has scanned, and scans no byte of a command twice.
 func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool, err *Error) {
+	if r.objects {
+		return r.nextObject(c, buf)
+	}
 	for {
 		used += r.detectDialect(buf[used:])
 		rest := buf[used:]

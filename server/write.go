@@ -175,7 +175,7 @@ func (w *writer) addIovec(b []byte) {
 // finishFrame writes the rest of the current frame, if one is partly written. The close notice may follow a
 // frame, but must not stand inside one.
 func (w *writer) finishFrame(h *outbox.WriteQueue) error {
-	end, err := h.FrameEnd()
+	end, err := w.Outbox().FrameEnd(h)
 	if err != nil || end == h.ChunkOffset {
 		return err
 	}

@@ -35,6 +35,8 @@ type Batch struct {
 	// args and payloads are room for arguments and for payloads of runs. Commands alias them.
 	args     [][]byte
 	payloads [][]byte // of runs
+	// decoded hold large payloads that stood in JSON.
+	decoded []*outbox.Buffer
 	// charged is the memory that the batch counts for, besides buf.
 	charged int64
 }
@@ -47,6 +49,7 @@ type invocation struct {
 	dialect protocol.Dialect
 	crlf    bool
 	args    [][]byte // of a run, those of its first command
+	id      []byte   // of a request in JSON
 	// err is the reply, if the reader found an error.
 	err *protocol.Error
 	run protocol.Run   // of publishes, in RESP or in lines
@@ -89,6 +92,10 @@ func (b *Batch) memSize() int64 {
 // which counts its references.
 func (b *Batch) release() {
 	b.buf.Release()
+	for _, d := range b.decoded {
+		d.Release()
+	}
+	b.decoded = nil
 	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
 	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // cleared: a pooled batch must not keep buffers alive
 	b.args, b.payloads = cleared(b.args), cleared(b.payloads)

@@ -46,6 +46,9 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 // waits for no message, so it gets an error in any protocol.
 func (e *executor) closeNotice(reason CloseReason) []byte {
 	text := e.service.options.closeNoticeText(reason)
+	if e.isPresented() {
+		return e.presentClose(reason, text)
+	}
 	if !e.speaksLines && reason == CloseReasonAuthTimeout {
 		return protocol.AppendError(nil, protocol.Errorf("%s", text))
 	}

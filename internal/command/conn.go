@@ -45,6 +45,10 @@ type Conn struct {
 	id          int64
 	sub         broker.Subscriber // here, not behind a pointer: 160 bytes of an idle connection
 	connectedAt time.Duration     // by uptime
+	// presentation is how messages and replies look, if not as on a socket; set before the first
+	// submit. onReply then gets the replies of event streams: see Present.
+	presentation outbox.Format
+	onReply      func(refused *protocol.Error)
 	// certName is the user that the client's certificate names; set before the first submit.
 	certName string
 	// reason is a CloseReason; the first one stays.

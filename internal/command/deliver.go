@@ -104,6 +104,8 @@ func (e *executor) pendingBytes() int64 {
 func (e *executor) format(form broker.Form) outbox.Format {
 	f := outbox.FormatRESP2
 	switch {
+	case e.isPresented():
+		return e.presentation
 	case form == formLine && e.crlf:
 		f = outbox.FormatCRLF
 	case form == formLine:

@@ -20,29 +20,53 @@ func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subs
 	if inv, ok := m.Tag.(*invocation); ok {
 		frame.Buf = inv.buf
 	}
-	n := len(payload)
-	if f.IsLine() {
+	x := e.encodedPayload(f, m)
+	frame.Encoding = x.encoding
+	switch {
+	case f.IsPresented():
+		frame.Head, frame.Tail = presentedFrame(f, e.epoch, m, s, x)
+	case f.IsLine():
 		seq := m.Sequence
 		if !f.HasSeq() {
 			seq = 0
 		}
-		n = e.escapedLen(m)
-		frame.Escaped = n != len(payload)
 		frame.Head, frame.Tail = protocol.AppendUpdateHeader(nil, m.Topic, seq), protocol.AppendLineEnd(nil, f.IsCRLF())
-	} else {
+	default:
 		frame.Head, frame.Tail = respFrame(f, m, s, previousSeq)
 	}
-	frame.Size = len(frame.Head) + n + len(frame.Tail)
+	frame.Size = len(frame.Head) + x.length + len(frame.Tail)
 	return outbox.Fragment{Large: frame}
 }
 
-// escapedLen is the length of the payload in a line. It is computed once for a message: 16 MiB
-// take some 10 ms.
-func (e *encoder) escapedLen(m *broker.Message) int {
-	if e.escaped.sequence != m.Sequence {
-		e.escaped.sequence, e.escaped.length = m.Sequence, protocol.EscapedLen(m.Payloads[0])
+// encodedPayload is how the payload of a large message stands in frames of a format.
+type encodedPayload struct {
+	sequence uint64
+	encoding protocol.Encoding
+	length   int
+}
+
+// encodedPayload is computed once for a message and format, however many patterns there are: 16
+// MiB take some 10 ms.
+func (e *encoder) encodedPayload(f outbox.Format, m *broker.Message) encodedPayload {
+	if f.IsLine() {
+		f = outbox.FormatLF // all lines have the same payload
 	}
-	return e.escaped.length
+	x, payload := &e.payloads[f], m.Payloads[0]
+	if x.sequence == m.Sequence {
+		return *x
+	}
+	*x = encodedPayload{m.Sequence, protocol.Verbatim, len(payload)}
+	switch {
+	case f.IsLine():
+		x.encoding = protocol.LineEscaped
+	case f.IsPresented():
+		x.encoding = presentedEncoding(f, payload)
+	}
+	x.length = x.encoding.Len(payload)
+	if x.length == len(payload) { // nothing is escaped
+		x.encoding = protocol.Verbatim
+	}
+	return *x
 }
 
 // respFrame returns the bytes before and after the payload of a message in RESP.

@@ -15,11 +15,10 @@ type encoder struct {
 	patterns [outbox.FormatCount]encoded
 	// hasOversized is set while an encoding is too large to keep after its batch.
 	hasOversized bool
-	// escaped is the length of the last large message in a line: see escapedLen.
-	escaped struct {
-		sequence uint64
-		length   int
-	}
+	// payloads are those of the last large messages: see encodedPayload.
+	payloads [outbox.FormatCount]encodedPayload
+	// epoch never changes.
+	epoch string
 	// reusedSeq is the sequence number of the last run whose frames are sent from the read
 	// buffer.
 	reusedSeq uint64
@@ -89,7 +88,7 @@ func (a *arena) commit(frames []byte) outbox.Fragment {
 // copy.
 func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
 	last, pattern := &e.messages[f], ""
-	if !f.IsLine() && s.Kind() == broker.Pattern { // a line does not contain the pattern
+	if f.HasPattern() && s.Kind() == broker.Pattern {
 		last, pattern = &e.patterns[f], s.Name()
 	}
 	// Encoded before, for an earlier subscriber.
@@ -111,15 +110,17 @@ func (e *encoder) encode(f outbox.Format, m *broker.Message, s *broker.Subscript
 	case reusable: // all receivers share one copy
 		last.frames = last.arena.commit(inv.run.AppendFrames(last.arena.begin(e.memory, len(inv.run.Frames)), f.Version()))
 	default:
-		last.frames = last.arena.commit(appendFrames(last.arena.begin(e.memory, encodedSize(f, m, pattern)), f, m, s, previousSeq))
+		last.frames = last.arena.commit(appendFrames(last.arena.begin(e.memory, encodedSize(f, m, pattern)), f, e.epoch, m, s, previousSeq))
 		e.hasOversized = e.hasOversized || last.frames.Buf == nil || !last.frames.Buf.IsPooled()
 	}
 	return last.frames
 }
 
 // appendFrames encodes m anew.
-func appendFrames(b []byte, f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
+func appendFrames(b []byte, f outbox.Format, epoch string, m *broker.Message, s *broker.Subscription, previousSeq uint64) []byte {
 	switch {
+	case f.IsPresented():
+		return appendPresented(b, f, epoch, m, s)
 	case f.HasSeq():
 		return appendWithSeq(b, f, m, s, previousSeq)
 	case f.IsLine():
@@ -138,7 +139,11 @@ func encodedSize(f outbox.Format, m *broker.Message, pattern string) int {
 		size += len(payload)
 	}
 	frame := len("*4\r\n$8\r\npmessage\r\n$\r\n\r\n$\r\n\r\n$\r\n\r\n") + 3*4 + len(pattern) + len(m.Topic)
-	if f.HasSeq() {
+	switch {
+	case f.IsPresented():
+		frame += presentedOverhead
+		size += size / 3 // of base64
+	case f.HasSeq():
 		frame += 2 * len(":18446744073709551615\r\n")
 	}
 	return size + len(m.Payloads)*frame

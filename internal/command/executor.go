@@ -59,6 +59,8 @@ type executor struct {
 	chargedSubs       int
 	chargedPatterns   int
 	chargedPredicates int
+	// requestID is that of the current command, of a client that speaks JSON. It is JSON itself.
+	requestID []byte
 	// unflushed holds the frames since the last flush; nil if there are none. One flush needs
 	// one lock of the outbox for all of them.
 	unflushed *outbox.Unflushed

@@ -22,6 +22,10 @@ func ping(w *response) {
 		w.fail(protocol.ErrArity("ping"))
 		return
 	}
+	if w.inv.dialect == protocol.Object {
+		w.pong()
+		return
+	}
 	// A RESP2 subscriber gets its PONG in the shape of a push, so that its client does not take it for a reply.
 	if w.executor.version == protocol.RESP2 && w.executor.hasSubscriptions(formRESP) {
 		w.array(2)
@@ -194,6 +198,9 @@ func auth(w *response) {
 func reset(w *response) {
 	e := w.executor
 	e.version, e.database, e.name, e.clientFlags, e.wantsSeq = protocol.RESP2, 0, "", clientFlags{}, false
+	if e.isPresented() {
+		e.version, e.wantsSeq = protocol.RESP3, true
+	}
 	e.replyMode = replyMode{skip: e.replyMode.skip}
 	w.executor.endMulti()
 	w.executor.chargeSubscription(nil) // the core has dropped all names

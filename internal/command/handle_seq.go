@@ -13,6 +13,9 @@ func seq(w *response) {
 	case len(args) == 0:
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "ON"):
 		w.executor.wantsSeq = true
+	case e.isPresented():
+		w.buf = appendErr(w.buf, w.inv, protocol.Errorf("sequence numbers are always on for a WebSocket"))
+		return
 	case len(args) == 1 && strings.EqualFold(string(args[0]), "OFF"):
 		e.wantsSeq = false
 	default:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/protocol"
 )
 
 // feedMonitors shows a command to the connections that sent MONITOR. It runs for each command,
@@ -53,6 +54,10 @@ func monitor(w *response) {
 	e := w.executor
 	if !mayMonitor(e.user) {
 		w.fail(noPerm(w.inv, &acl.Denial{Reason: acl.ReasonCommand, User: e.userName(), Object: "monitor"}))
+		return
+	}
+	if e.isPresented() { // its lines would stand between frames
+		w.fail(protocol.Errorf("MONITOR is not possible on a WebSocket"))
 		return
 	}
 	if !e.isMonitor() {

@@ -48,6 +48,9 @@ func (r *Reader) parse(b *Batch) CloseReason {
 		inv, req := b.add()
 		r.check(inv, req, &b.command)
 		inv.buf = b.buf
+		if inv.dialect == protocol.Object {
+			r.ownObject(b, inv)
+		}
 		if r.joinsRuns(inv) {
 			b.findRuns(inv, req, n, &r.service.options.Limits)
 			others--

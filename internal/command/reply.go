@@ -11,6 +11,10 @@ import (
 // Published implements [broker.Conn]: it replies to a publish, or to several in a row.
 func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
 	inv := r.Tag.(*invocation)
+	if inv.dialect == protocol.Object {
+		e.reply(e.appendPublished(receivers, first))
+		return
+	}
 	if e.repliesWithSeq(inv) {
 		e.reply(e.appendSeqReplies(inv, messages, first, receivers))
 		return
@@ -32,6 +36,10 @@ func (e *executor) Published(r *broker.Request, messages int, first uint64, rece
 func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
 	inv := r.Tag.(*invocation)
+	if inv.dialect == protocol.Object {
+		e.reply(e.appendConfirmed("subscribed", name))
+		return
+	}
 	if inv.row.Syntax == protocol.ArgsInline {
 		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
 		return
@@ -43,6 +51,10 @@ func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
 	inv := r.Tag.(*invocation)
+	if inv.dialect == protocol.Object {
+		e.reply(e.appendConfirmed("unsubscribed", name))
+		return
+	}
 	if inv.row.Syntax == protocol.ArgsInline {
 		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
 		return
@@ -131,14 +143,17 @@ func (e *executor) begin() []byte { return e.service.encoder.begin(512) }
 
 // reply queues a reply, unless CLIENT REPLY suppresses it.
 func (e *executor) reply(frame []byte) {
-	if len(frame) > 0 && !e.replyMode.off && !e.replyMode.skip {
-		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
+	if !e.replyMode.off && !e.replyMode.skip {
+		e.push(frame)
 	}
 }
 
 // push queues what CLIENT REPLY does not suppress: confirmations, which clients wait for, and
 // close notices.
 func (e *executor) push(frame []byte) {
+	if e.isPresented() {
+		frame = e.present(frame)
+	}
 	if len(frame) > 0 {
 		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}

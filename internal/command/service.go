@@ -101,7 +101,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
 	s.memory.Init(o.MaxMemory)
-	s.Counts.messages.Memory, s.encoder.memory = &s.memory, &s.memory
+	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.evictLargestLoop)
 	return s, nil

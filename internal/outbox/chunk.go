@@ -3,6 +3,8 @@ package outbox
 import (
 	"sync"
 	"unsafe"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // Chunk is one element of an outbox. It starts at the start of a frame and holds bytes, or one large frame, or a
@@ -120,7 +122,7 @@ func (c *Chunk) Size() int {
 }
 
 // IsEscaped reports whether the writer encodes the bytes as it writes. They do not exist in memory before.
-func (c *Chunk) IsEscaped() bool { return c.large != nil && c.large.Escaped }
+func (c *Chunk) IsEscaped() bool { return c.large != nil && c.large.Encoding != protocol.Verbatim }
 
 // memSize is the memory that the chunk is charged. A counted buffer adds nothing: it is charged once, for all
 // that share it.

@@ -6,7 +6,7 @@ import "github.com/conchmq/conch/protocol"
 // encoded once per format in use.
 type Format uint8
 
-// The formats. IsLine depends on their order: all lines follow FormatLF.
+// The formats. IsLine and HasSeq depend on their order: all lines follow FormatLF, and presentations follow lines.
 const (
 	// FormatRESP2 has no frame for losses and none for sequences.
 	FormatRESP2 Format = iota
@@ -19,12 +19,40 @@ const (
 	FormatCRLF
 	formatLFWithSeq
 	formatCRLFWithSeq
+	// FormatEvents is that of server-sent events that hold the payload alone.
+	FormatEvents
+	// FormatObjectEvents is that of server-sent events with a JSON object.
+	FormatObjectEvents
+	// FormatTexts is a line in a WebSocket text message.
+	FormatTexts
+	// FormatObjects is a JSON object in a WebSocket text message.
+	FormatObjects
 	// FormatCount is the number of formats, the length of a table of them.
 	FormatCount
 )
 
-// IsLine reports whether messages are lines, not RESP.
-func (f Format) IsLine() bool { return f >= FormatLF }
+// IsLine reports whether messages are lines of a socket.
+func (f Format) IsLine() bool { return f >= FormatLF && f < FormatEvents }
+
+// IsRESP reports whether messages are RESP.
+func (f Format) IsRESP() bool { return f < FormatLF }
+
+// IsPresented reports whether messages are events or WebSocket frames. They always show their sequence.
+func (f Format) IsPresented() bool { return f >= FormatEvents }
+
+// HasPattern reports whether messages show the pattern that matched.
+func (f Format) HasPattern() bool { return f.IsRESP() || f == FormatObjectEvents || f == FormatObjects }
+
+// Framing is how frames of the format follow each other.
+func (f Format) Framing() protocol.Framing {
+	switch f {
+	case FormatEvents, FormatObjectEvents:
+		return protocol.Events
+	case FormatTexts, FormatObjects:
+		return protocol.WebSocket
+	}
+	return protocol.Dialects
+}
 
 // IsCRLF reports whether lines end in CR LF.
 func (f Format) IsCRLF() bool { return f == FormatCRLF || f == formatCRLFWithSeq }

@@ -51,11 +51,29 @@ func (g *gap) appendLosses(b []byte) []byte {
 		switch l := &g.losses[i]; {
 		case l.format.IsLine():
 			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.IsCRLF())
+		case l.format.IsPresented():
+			b = l.appendPresented(b)
 		default:
 			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(l.account.name), l.count)
 		}
 	}
 	return b
+}
+
+// appendPresented encodes a loss as an event or a WebSocket frame.
+func (l *loss) appendPresented(b []byte) []byte {
+	if l.format.Framing() == protocol.Events {
+		return protocol.AppendNamedEvent(b, "missed", protocol.AppendMissedObject(nil, l.account.name, l.count))
+	}
+	start := len(b)
+	b = protocol.BeginWebSocketText(b)
+	if l.format == FormatObjects {
+		b = protocol.AppendMissedObject(b, l.account.name, l.count)
+	} else {
+		line := protocol.AppendMissed(nil, l.account.name, l.count, false)
+		b = protocol.TextEscaped.Append(b, line[:len(line)-1]) // a text message needs no line end
+	}
+	return protocol.EndWebSocketText(b, start)
 }
 
 // recordDropLocked counts e.Count messages, matched but not waiting, as dropped by the policy. It records them
@@ -107,7 +125,7 @@ func (o *Outbox) dropFrontLocked(over int64) {
 	}
 	c := q.oldest.chunk
 	e := &c.entries[0]
-	lost := c.oldestFrames(over)
+	lost := c.oldestFrames(over, o.framing)
 	o.bytes.Add(-int64(lost.bytes))
 	if e.Count -= lost.Count; e.Count == 0 && len(c.entries) == 1 {
 		q.oldest = cursor{chunk: c.Next}
@@ -126,7 +144,7 @@ func (o *Outbox) dropFrontLocked(over int64) {
 
 // oldestFrames is the part of the first entry to drop: the fewest whole frames that cover that many bytes. A
 // large frame goes as a whole.
-func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
+func (c *Chunk) oldestFrames(over int64, f protocol.Framing) (lost FrameInfo) {
 	lost = c.entries[0]
 	if int64(lost.bytes) <= over || c.large != nil {
 		return lost
@@ -134,7 +152,7 @@ func (c *Chunk) oldestFrames(over int64) (lost FrameInfo) {
 	size := 0
 	lost.Count = 0
 	for int64(size) < over {
-		size += frameLen(c.bytes[size:])
+		size += frameLen(c.bytes[size:], f)
 		lost.Count++
 	}
 	lost.bytes = size
@@ -182,8 +200,8 @@ func (o *Outbox) mergeGapsLocked() {
 }
 
 // frameLen is the length of the first of some whole frames.
-func frameLen(b []byte) int {
-	n := protocol.FrameLen(b)
+func frameLen(b []byte, f protocol.Framing) int {
+	n := f.FrameLen(b)
 	invariant.Check(n > 0, "no whole frame in %.40q", b)
 	if n == 0 {
 		return len(b) // a defect; the caller's loop still ends

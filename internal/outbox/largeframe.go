@@ -19,8 +19,8 @@ type LargeFrame struct {
 	Payload    []byte
 	// Buf is the buffer of the payload. Each chunk holds it.
 	Buf *Buffer
-	// Escaped: the payload has bytes that a line escapes. The writer encodes them piece by piece.
-	Escaped bool
+	// Encoding is how the payload stands in the frame. The writer encodes it piece by piece, unless it is Verbatim.
+	Encoding protocol.Encoding
 	// Size is the number of bytes on the wire.
 	Size int
 }
@@ -72,9 +72,10 @@ func (s *escapedFrame) piece(at int) []byte {
 			s.encoded = s.encoded[:0] // the next call must not count the old piece again
 			return s.frame.Tail[at-s.start:]
 		}
-		end := min(s.next+escapedPiece, len(s.frame.Payload))
-		s.encoded = protocol.EscapeMessage(s.encoded[:0], s.frame.Payload[s.next:end])
-		s.next = end
+		rest := s.frame.Payload[s.next:]
+		n := s.frame.Encoding.Cut(rest, escapedPiece)
+		s.encoded = s.frame.Encoding.Append(s.encoded[:0], rest[:n])
+		s.next += n
 	}
 	return s.encoded[at-s.start:]
 }

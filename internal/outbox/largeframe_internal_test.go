@@ -5,17 +5,31 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 // The kernel may take one byte at a time, and an eviction has the writer come twice for the same place.
-func TestALargeLineIsTheSameHoweverItIsTaken(t *testing.T) {
-	sent, shown := strings.Repeat("\x00x", escapedPiece), strings.Repeat(`\x00x`, escapedPiece)
-	want := "UPDATE a " + shown + "\r\n"
-	f := &LargeFrame{Head: []byte("UPDATE a "), Payload: []byte(sent), Tail: []byte("\r\n"), Escaped: true, Size: len(want)}
-	w, got := newEscapedFrame(f), make([]byte, 0, len(want))
-	for at := range want {
-		w.piece(at)
-		got = append(got, w.piece(at)[0])
+func TestALargeFrameIsTheSameHoweverItIsTaken(t *testing.T) {
+	tests := []struct {
+		encoding protocol.Encoding
+		unit     string
+	}{
+		{protocol.LineEscaped, "\x00x"},
+		{protocol.TextEscaped, "é\xff\xe2\x80"},
+		{protocol.EventLines, "a\n"},
+		{protocol.Base64, "\xff\n"},
+		{protocol.JSONEscaped, "é\u2028\"\x01"},
 	}
-	assert.Equal(t, want, string(got))
+	for _, tt := range tests {
+		sent := []byte(strings.Repeat(tt.unit, 3*escapedPiece/len(tt.unit)))
+		want := "head " + string(tt.encoding.Append(nil, sent)) + " tail"
+		f := &LargeFrame{Head: []byte("head "), Payload: sent, Tail: []byte(" tail"), Encoding: tt.encoding, Size: len(want)}
+		w, got := newEscapedFrame(f), make([]byte, 0, len(want))
+		for at := range want {
+			w.piece(at)
+			got = append(got, w.piece(at)[0])
+		}
+		assert.True(t, want == string(got), "encoding %d", tt.encoding)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 const (
@@ -21,6 +23,8 @@ type Outbox struct {
 	// Limit bounds the bytes of waiting messages. Replies to the connection's own commands do not count against it.
 	Limit  int64
 	totals *Totals // of the server
+	// framing is that of all frames. It never changes after Init.
+	framing protocol.Framing
 
 	// The core counts these as it flushes, the writer as it writes. Both read them, and so do the sweeper and the reader.
 
@@ -72,6 +76,9 @@ func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 	o.Limit, o.totals = limit, t
 	o.policyValue.Store(int32(p))
 }
+
+// SetFraming sets how frames follow each other. It comes right behind Init, where they are not lines and RESP.
+func (o *Outbox) SetFraming(f protocol.Framing) { o.framing = f }
 
 // MessageBytes is the number of waiting bytes that are not replies: those that the limit bounds.
 func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 func newOutbox(limit int) *Outbox {
@@ -146,7 +148,7 @@ func TestHalfWrittenRepliesAreCountedAsTheyGo(t *testing.T) {
 func TestAFrameMayBeVeryLarge(t *testing.T) {
 	const size = 5 << 30
 	o := newOutbox(1 << 40)
-	put(o, Fragment{Large: &LargeFrame{Size: size, Escaped: true}}, one())
+	put(o, Fragment{Large: &LargeFrame{Size: size, Encoding: protocol.LineEscaped}}, one())
 	h := new(WriteQueue)
 	require.True(t, o.Dequeue(h, nil))
 	o.MarkWritten(h, size-1)

@@ -3,8 +3,6 @@ package outbox
 import (
 	"errors"
 	"time"
-
-	"github.com/conchmq/conch/protocol"
 )
 
 // WriteQueue holds chunks that are dequeued for writing. Drop policies no longer reach them; an eviction
@@ -27,7 +25,7 @@ func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 	switch {
 	case c.large == nil:
 		return c.bytes[at:]
-	case c.large.Escaped:
+	case c.IsEscaped():
 		if h.escaped == nil || h.escaped.frame != c.large || at == 0 { // at 0 the same frame may come again, in another chunk
 			h.escaped = newEscapedFrame(c.large)
 		}
@@ -39,15 +37,15 @@ func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 // AtNotice reports whether the close notice is next. All before it must be written or discarded first.
 func (h *WriteQueue) AtNotice() bool { return h.First != nil && h.First.notice }
 
-// FrameEnd is the end of the frame that is partly written, in the first chunk. Between two frames it is
-// ChunkOffset.
-func (h *WriteQueue) FrameEnd() (end int, err error) {
+// FrameEnd is the end of the frame that is partly written, in the first chunk. Between two frames it is the
+// ChunkOffset of h. The writer calls it.
+func (o *Outbox) FrameEnd(h *WriteQueue) (end int, err error) {
 	c, at := h.First, h.ChunkOffset
 	if c.large != nil && at > 0 {
 		return c.large.Size, nil
 	}
 	for end < at {
-		n := protocol.FrameLen(c.bytes[end:])
+		n := o.framing.FrameLen(c.bytes[end:])
 		if n == 0 {
 			return 0, errPartialFrame
 		}
@@ -182,7 +180,7 @@ func (o *Outbox) abandonLocked(h *WriteQueue) {
 			e, written := &c.entries[h.entry], 0
 			if h.entryOffset > 0 && e.Kind == kindMessages && c.large == nil {
 				start := h.ChunkOffset - h.entryOffset
-				written = completeFrames(c.bytes[start:start+e.bytes], h.entryOffset)
+				written = o.completeFrames(c.bytes[start:start+e.bytes], h.entryOffset)
 			}
 			h.entryOffset = 0
 			o.finishLocked(e, written)
@@ -203,9 +201,9 @@ func (o *Outbox) abandonLocked(h *WriteQueue) {
 }
 
 // completeFrames is the number of frames that end within the first n bytes of b.
-func completeFrames(b []byte, n int) (frames int) {
+func (o *Outbox) completeFrames(b []byte, n int) (frames int) {
 	for end := 0; ; frames++ {
-		if end += frameLen(b[end:]); end > n {
+		if end += frameLen(b[end:], o.framing); end > n {
 			return frames
 		}
 		if end == len(b) {
