@@ -54,8 +54,9 @@ type Broker struct {
 	index    *Index                          // the last one handed out
 	onIndex  func(*Index) bool               // nil until OnIndex is called
 	grace    grace
-	version  uint64      // of the batch that is being applied
-	verdicts []Judgement // on the message in flight, of predicates that are still there
+	version  uint64         // of the batch that is being applied
+	keep     func(*Message) // see OnPublish; nil if nothing is kept
+	verdicts []Judgement    // on the message in flight, of predicates that are still there
 
 	inExec     bool // a transaction is being applied: nothing in it waits
 	work       int  // done in this round
@@ -170,8 +171,12 @@ func (b *Broker) markDirty(s *Subscriber) {
 // apply takes a batch through the core, request by request, and hands it back. A Subscribe that must wait parks it; an
 // eviction ends it. Evictions happen between requests only: a walk over subscribers never sees its set change.
 func (b *Broker) apply(batch *Batch) {
-	if batch.unused > 0 {
+	switch {
+	case batch.unused > 0:
 		b.markUnused(batch.unused)
+		return
+	case batch.keep != nil:
+		b.keep = batch.keep
 		return
 	}
 	s := batch.From

@@ -24,6 +24,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 		b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
 		b.sequence += uint64(len(r.Payloads))
 		b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
+		b.keepMessage(r)
 		if len(r.Payloads) > 1 {
 			b.publishRun(s, r)
 			break
@@ -35,6 +36,16 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	}
 	b.message = Message{}
 	b.clearMatched()
+}
+
+// OnPublish has f get each publish to a topic at its instant, before the reply and the deliveries, on the core's goroutine. The message
+// is f's during the call. Publishes to shards do not reach it. It holds for what is submitted afterwards; it is called once.
+func (b *Broker) OnPublish(f func(*Message)) { b.Submit(&Batch{keep: f}) }
+
+func (b *Broker) keepMessage(r *Request) {
+	if b.keep != nil && r.Kind == Topic {
+		b.keep(&b.message)
+	}
 }
 
 // publishEach applies the messages of a run as requests of their own. Evictions happen between them, as between all requests.

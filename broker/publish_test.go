@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,5 +62,26 @@ func TestARunIsAsManyMessages(t *testing.T) {
 		assert.Equal(t, []string{
 			"published ab: 1", "message 1 ab=1 for ab", "published ab: 1", "message 2 ab=2 for ab", "evicted",
 		}, ann.newLines())
+	})
+}
+
+func TestOnPublish(t *testing.T) {
+	spec(t, "each publish to a topic is handed out before its reply, whatever it reaches", func(t *testing.T, c *core) {
+		ann := c.client(subscribe("a"), where(even, subscribe("b")))
+		bob := c.client(subscribe("a"))
+		var kept []string
+		c.OnPublish(func(m *Message) {
+			for i, payload := range m.Payloads {
+				kept = append(kept, fmt.Sprintf("%d %s=%s", m.Sequence+uint64(i), m.Topic, payload)) //nolint:gosec // an index
+			}
+			bob.record("kept %d", m.Sequence)
+		})
+		c.do(bob, publish("a", "1", "2"), refuse(publish("a", "no")), publish("b", "3"), publish("b", "4"), publish("nobody", "5"))
+		shard := publish("a", "6")
+		shard.Kind = Shard
+		c.do(bob, shard, messageByMessage(publish("a", "7", "8")))
+		assert.Equal(t, []string{"1 a=1", "2 a=2", "3 b=3", "4 b=4", "5 nobody=5", "7 a=7", "8 a=8"}, kept)
+		assert.Equal(t, []string{"kept 1", "published a: 2", "message 1 a=1 for a", "published a: 2"}, bob.newLines()[:4])
+		assert.Len(t, ann.newLines(), 5)
 	})
 }

@@ -65,9 +65,10 @@ type Batch struct {
 	// Version is that of the index by which all publishes in it were judged, those of a transaction too. A run of several
 	// messages must reach no predicate there: it comes as single messages otherwise. See Broker.OnIndex.
 	Version uint64
-	Tag     any    // the submitter's own, handed back untouched
-	unused  uint64 // if it is a call of Broker.Unused, the version
-	waiting int    // its index in the batches that wait
+	Tag     any            // the submitter's own, handed back untouched
+	unused  uint64         // if it is a call of Broker.Unused, the version
+	keep    func(*Message) // if it is a call of Broker.OnPublish, its argument
+	waiting int            // its index in the batches that wait
 }
 
 // Message is a publish in delivery: one message, or a run of successive messages to the same topic. It is the core's, and

@@ -26,8 +26,8 @@ type load struct {
 	frame       int    // bytes that a subscriber gets for each
 }
 
-func newLoad(t testing.TB, subscribers, size, pipeline int) *load {
-	s := harness.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30})
+func newLoad(t testing.TB, subscribers, size, pipeline, recent int) *load {
+	s := harness.Start(t, server.Options{SlowHard: 1 << 30, SlowSoft: 1 << 30, Recent: recent})
 	l := &load{publisher: s.Dial(t), messages: pipeline}
 	for range subscribers {
 		c := s.Dial(t)
@@ -87,12 +87,27 @@ func BenchmarkLoopback(b *testing.B) {
 		{1, 64, 64}, {100, 64, 64}, {1, 64, 1}, {1, 16 << 10, 4},
 	} {
 		b.Run(fmt.Sprintf("subscribers=%d/size=%d/pipeline=%d", bm.subscribers, bm.size, bm.pipeline), func(b *testing.B) {
-			l := newLoad(b, bm.subscribers, bm.size, bm.pipeline)
+			l := newLoad(b, bm.subscribers, bm.size, bm.pipeline, 0)
 			b.SetBytes(int64(bm.size * bm.subscribers))
 			b.ReportAllocs()
 			b.ResetTimer()
 			l.run(b, max(b.N, bm.pipeline))
 		})
+	}
+}
+
+// What keeping the latest messages costs a publisher with one subscriber.
+func BenchmarkRecent(b *testing.B) {
+	for _, size := range []int{64, 1 << 10, 16 << 10, 256 << 10} {
+		for _, recent := range []int{0, 64 << 20} {
+			b.Run(fmt.Sprintf("size=%d/recent=%dMiB", size, recent>>20), func(b *testing.B) {
+				pipeline := max(1, min(64, 64<<10/size))
+				l := newLoad(b, 1, size, pipeline, recent)
+				b.SetBytes(int64(size))
+				b.ResetTimer()
+				l.run(b, max(b.N, pipeline))
+			})
+		}
 	}
 }
 
@@ -137,7 +152,7 @@ func TestTheSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	for _, size := range []int{64, 16 << 10} {
 		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
-			l := newLoad(t, 3, size, 16)
+			l := newLoad(t, 3, size, 16, 0)
 			l.run(t, 2_000) // pools fill
 			var before, after runtime.MemStats
 			const messages = 20_000

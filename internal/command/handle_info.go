@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/conchmq/conch/internal/recent"
 )
 
 // section is a part of INFO.
@@ -80,6 +82,10 @@ func infoStats(w *response) []string {
 	s, n := w.executor.service, w.view.Stats()
 	c := &s.Counts
 	since := c.base().since(s.stats.base)
+	var kept recent.Stats
+	if s.recent != nil {
+		kept = s.recent.Stats()
+	}
 	lines := []string{
 		fmt.Sprintf("total_connections_received:%d", since.accepted),
 		fmt.Sprintf("total_commands_processed:%d", since.commands),
@@ -87,7 +93,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("total_net_output_bytes:%d", since.bytesOut),
 		fmt.Sprintf("total_error_replies:%d", s.stats.errorReplies()),
 		fmt.Sprintf("bytes_lost:%d", c.bytesLost.Load()),
-		fmt.Sprintf("client_memory:%d", s.memory.Used()-w.inv.buf.Size()-w.executor.usage.batches.Load()),
+		fmt.Sprintf("client_memory:%d", s.memory.Used()-int64(kept.Bytes)-w.inv.buf.Size()-w.executor.usage.batches.Load()),
 		fmt.Sprintf("goroutines:%d", runtime.NumGoroutine()),
 		fmt.Sprintf("rejected_connections:%d", since.full),
 		fmt.Sprintf("client_output_buffer_limit_disconnections:%d", since.slow),
@@ -104,6 +110,8 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("messages_delivered:%d", c.messages.Delivered.Load()),
 		fmt.Sprintf("messages_dropped:%d", c.messages.Dropped.Load()),
 		fmt.Sprintf("messages_undelivered:%d", c.messages.Undelivered.Load()),
+		fmt.Sprintf("recent_bytes:%d", kept.Bytes),
+		fmt.Sprintf("recent_oldest:%d", kept.Oldest),
 		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
 		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),

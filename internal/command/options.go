@@ -36,6 +36,9 @@ type Options struct {
 	// MaxMemory bounds the memory that all connections hold together: see memusage.go. Above
 	// it, the largest are evicted. Default 0: no bound. The conch command sets one.
 	MaxMemory int64
+	// Recent is how many bytes of the latest messages are kept, for subscriptions that start in the past. It is a part of
+	// MaxMemory. Default 0: none.
+	Recent int
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration
@@ -123,7 +126,7 @@ func (o Options) withDefaults() (Options, error) {
 	for name, n := range map[string]int{
 		"max-connections": o.MaxConnections, "max-subscriptions": o.MaxSubscriptions,
 		"max-predicates": o.MaxPredicates, "max-predicate": o.MaxPredicate, "max-predicate-payload": o.MaxPredicatePayload,
-		"slow-hard": o.SlowHard, "slow-soft": o.SlowSoft,
+		"slow-hard": o.SlowHard, "slow-soft": o.SlowSoft, "recent": o.Recent,
 	} {
 		if n < 0 {
 			return o, fmt.Errorf("--%s must not be negative: %d", name, n)
@@ -131,6 +134,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MaxMemory < 0 {
 		return o, fmt.Errorf("--max-memory must not be negative: %d", o.MaxMemory)
+	}
+	if o.MaxMemory > 0 && int64(o.Recent) > o.MaxMemory/2 {
+		return o, fmt.Errorf("--recent %d is over half of --max-memory %d: clients would have too little", o.Recent, o.MaxMemory)
 	}
 	if o.SlowSoft > o.SlowHard {
 		return o, fmt.Errorf("--slow-soft %d is over --slow-hard %d", o.SlowSoft, o.SlowHard)

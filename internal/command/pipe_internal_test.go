@@ -58,20 +58,23 @@ func newPipe(t testing.TB, s *Service) *pipe {
 // servePipes serves so many connections of one service, until the test ends.
 func servePipes(t testing.TB, n int) (all []*pipe) {
 	s := newService(t, Options{Unprotected: true})
-	var serving sync.WaitGroup
 	for range n {
-		p := newPipe(t, s)
-		all = append(all, p)
-		require.True(t, s.Add(&p.Conn))
-		serving.Go(p.serve)
+		all = append(all, serveOn(t, s))
 	}
+	return all
+}
+
+// serveOn serves a connection, until the test ends.
+func serveOn(t testing.TB, s *Service) *pipe {
+	p := newPipe(t, s)
+	require.True(t, s.Add(&p.Conn))
+	var serving sync.WaitGroup
+	serving.Go(p.serve)
 	t.Cleanup(func() {
-		for _, p := range all {
-			_ = p.sock.Close()
-		}
+		_ = p.sock.Close()
 		serving.Wait()
 	})
-	return all
+	return p
 }
 
 func (p *pipe) serve() {

@@ -8,6 +8,7 @@ import (
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/recent"
 	"github.com/conchmq/conch/internal/uptime"
 )
 
@@ -34,8 +35,10 @@ type Service struct {
 	evaluators evaluators
 	// versions holds the index of predicates for those that publish.
 	versions indexVersions
-	stats    commandStats
-	missing  missingCommands
+	// recent holds the latest messages; nil if none are kept.
+	recent  *recent.Messages
+	stats   commandStats
+	missing missingCommands
 	// response is the reply being built. It is a field so that a reply needs no allocation.
 	response response
 	// monitors are the connections that see all commands, in the order of their MONITOR.
@@ -102,9 +105,22 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.clock.Store(int64(uptime.Now()))
 	s.memory.Init(o.MaxMemory)
 	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
+	if o.Recent > 0 {
+		s.recent = recent.New(o.Recent, &s.memory)
+		core.OnPublish(s.keepRecent)
+	}
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.evictLargestLoop)
 	return s, nil
+}
+
+// keepRecent keeps a publish, on the core's goroutine. A large payload stays where it was read.
+func (s *Service) keepRecent(m *broker.Message) {
+	var source *outbox.Buffer
+	if inv, ok := m.Tag.(*invocation); ok {
+		source = inv.buf
+	}
+	s.recent.Append(time.Duration(s.clock.Load()), m.Sequence, m.Topic, m.Payloads, source)
 }
 
 // Options are the options in force, with defaults. They never change.

@@ -26,6 +26,17 @@ func setMaxMemory(c *Config, text string) error {
 	return nil
 }
 
+// setRecent reads a size; none is 0.
+func setRecent(c *Config, text string) (err error) {
+	if c.Server.Recent = 0; text == none || text == "0" {
+		return nil
+	}
+	if c.Server.Recent, err = ParseSize(text); err != nil {
+		return fmt.Errorf("%w, or %s", err, none)
+	}
+	return nil
+}
+
 // machineMemory is the memory that this process can have: that of the machine, or less in a control group; 0 if unknown.
 func machineMemory(read func(name string) ([]byte, error)) int64 {
 	least := int64(math.MaxInt64)

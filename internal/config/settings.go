@@ -116,6 +116,10 @@ var settingsTable = []Setting{
 		Usage: "memory for all clients together; auto is half of the machine's",
 		set:   setMaxMemory, Get: func(c *Config) any { return c.Server.MaxMemory },
 	},
+	{
+		Name: "recent", Value: "SIZE", Default: none, Usage: "latest messages to keep, as a part of max-memory; none keeps no message",
+		set: setRecent, Get: func(c *Config) any { return c.Server.Recent },
+	},
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",
 		func(c *Config) *int { return &c.Server.MaxSubscriptions }),
 	count("max-predicates", "1000", "predicates that one connection may hold",

@@ -38,7 +38,7 @@ var rules = map[string]rule{
 	"internal/command": {
 		own: []string{
 			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/outbox",
-			"internal/position", "internal/uptime",
+			"internal/position", "internal/recent", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 		notStd: []string{"net", "log"},
@@ -69,6 +69,7 @@ var rules = map[string]rule{
 		notStd:  []string{"net", "os", "log", "time"},
 		noClock: true,
 	},
+	"internal/recent":   {own: []string{"internal/outbox"}, notStd: []string{"net", "os", "log"}, noClock: true},
 	"internal/position": {notStd: []string{"net", "os", "log", "sync"}, noClock: true},
 	"internal/outbox": {
 		own:    []string{"protocol", "internal/invariant", "internal/uptime"},
@@ -183,6 +184,10 @@ func TestTheRules(t *testing.T) {
 		},
 		{"the protocol does not know the broker", "protocol", "", "@broker @server @internal/invariant"},
 		{"the rules of access are pure", "internal/acl", "crypto/sha256 time", "net os log sync context @broker @protocol @server"},
+		{
+			"recent messages know neither the core nor a clock",
+			"internal/recent", "sync sync/atomic @internal/outbox", "net os log @broker @protocol @internal/command",
+		},
 		{"positions are pure", "internal/position", "regexp time", "net os log sync @broker @protocol @internal/filter"},
 		{
 			"predicates are pure",
