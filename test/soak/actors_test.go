@@ -36,6 +36,7 @@ func (s *run) actors() []actor {
 		{"vanisher", 1, 100 * time.Millisecond, s.vanish},
 		{"descriptors", 1, 5 * time.Second, s.descriptors},
 		{"stop", 1, 2 * time.Second, s.stopLong},
+		{"revoker", 2, 50 * time.Millisecond, s.revoke},
 		{"nc", 1, 200 * time.Millisecond, s.scripts},
 		{"redis-cli", 1, 200 * time.Millisecond, s.commands},
 	}

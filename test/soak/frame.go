@@ -43,7 +43,7 @@ func parse(frame string, verify func(payload string) (id string, ok bool)) (even
 		if !ok {
 			return event{topic: words[len(words)-2], id: last}, corrupt
 		}
-		return event{topic: words[len(words)-2], id: id}, message
+		return event{topic: words[len(words)-2], id: id, size: len(last)}, message
 	case "missed":
 		n, err := strconv.Atoi(last)
 		if err != nil {

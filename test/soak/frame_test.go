@@ -12,12 +12,12 @@ func TestParse(t *testing.T) {
 		want  event
 		kind  kind
 	}{
-		{"UPDATE a id\r\n", event{topic: "a", id: "id"}, message},
-		{"UPDATE a two words\n", event{topic: "a", id: "two words"}, message},
+		{"UPDATE a id\r\n", event{topic: "a", id: "id", size: 2}, message},
+		{"UPDATE a two words\n", event{topic: "a", id: "two words", size: 9}, message},
 		{"UPDATE a bad\n", event{topic: "a", id: "bad"}, corrupt},
 		{"MISSED 7 a\n", event{topic: "a", missed: 7}, missing},
-		{"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nid\r\n", event{topic: "a", id: "id"}, message},
-		{">4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$2\r\nid\r\n", event{topic: "a", id: "id"}, message},
+		{"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nid\r\n", event{topic: "a", id: "id", size: 2}, message},
+		{">4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$2\r\nid\r\n", event{topic: "a", id: "id", size: 2}, message},
 		{">3\r\n$6\r\nmissed\r\n$1\r\n*\r\n:7\r\n", event{topic: "*", missed: 7}, missing},
 		{">3\r\n$7\r\nclosing\r\n$9\r\nslow_hard\r\n$4\r\ntext\r\n", event{}, closeNotice},
 		{"ERR closing connection: too slow\n", event{}, closeNotice},

@@ -27,12 +27,14 @@ type subscription struct {
 	by      way
 	all     bool // by one pattern that matches every topic
 	topics  map[string]bool
+	predicate
+	user    bool // it is the user reader
 	lazy    bool // reads nothing before all is published, and takes drop-oldest where that is known
 	witness bool
 }
 
 func (s subscription) String() string {
-	return fmt.Sprintf("listener(dialect %d, way %d, all %t, lazy %t)", s.dialect, s.by, s.all, s.lazy)
+	return fmt.Sprintf("listener(dialect %d, way %d, all %t, predicate %q, user %t, lazy %t)", s.dialect, s.by, s.all, s.condition, s.user, s.lazy)
 }
 
 // listener is one subscriber of a round, and what it got.
@@ -57,7 +59,11 @@ func (r *round) draw(i int) subscription {
 		s.by = way(i) // each way at least once
 	}
 	s.lazy = i >= 10
-	s.all = s.lazy || rng.IntN(3) == 0
+	s.all = s.lazy || i%3 == 1
+	if s.all && !s.lazy {
+		s.predicate = r.predicates()[rng.IntN(len(r.predicates()))]
+	}
+	s.user = i%2 == 1
 	for topic := range roundTopics {
 		if rng.IntN(2) == 0 {
 			s.topics[r.topic(topic)] = true
@@ -67,12 +73,36 @@ func (r *round) draw(i int) subscription {
 	return s
 }
 
-// name is the subscription that a topic matches.
-func (l *listener) name(topic string) (string, bool) {
+// name is the subscription that a message matches.
+func (l *listener) name(e event) (string, bool) {
 	if l.all {
-		return l.round.prefix + "*", true
+		return l.pattern(), l.holds == nil || l.holds(e)
 	}
-	return topic, l.topics[topic]
+	return e.topic, l.topics[e.topic]
+}
+
+// pattern is the one subscription of a listener to all topics.
+func (l *listener) pattern() string {
+	if l.holds == nil {
+		return l.round.prefix + "*"
+	}
+	return l.round.prefix + "* WHERE " + l.condition
+}
+
+// predicate is a condition on messages, with what it means.
+type predicate struct {
+	condition string
+	holds     func(event) bool // nil without a condition
+}
+
+// predicates are those of listeners. The last message of a round fulfills each of them.
+func (r *round) predicates() []predicate {
+	end, second := r.prefix+"end", r.topic(1)
+	return []predicate{
+		{fmt.Sprintf("size > 120 || topic == %q", end), func(e event) bool { return e.size > 120 || e.topic == end }},
+		{fmt.Sprintf("topic != %q", second), func(e event) bool { return e.topic != second }},
+		{fmt.Sprintf("size < 1000 && !has(price) || topic == %q", end), func(e event) bool { return e.size < 1000 || e.topic == end }},
+	}
 }
 
 // subscribe connects a listener and waits until it is subscribed.
@@ -90,6 +120,15 @@ func (r *round) subscribe(s subscription) (*listener, error) {
 }
 
 func (l *listener) subscribe() error {
+	if l.user {
+		if answer, err := l.w.ask(harness.RESP("AUTH", "reader", password)); err != nil || answer != "+OK\r\n" {
+			return fmt.Errorf("AUTH reader: %q, %w", answer, err)
+		}
+		l.round.report.add(rowUsers, 1)
+	}
+	if l.holds != nil {
+		l.round.report.add(rowPredicates, 1)
+	}
 	if l.lazy {
 		slow := harness.RESP("CLIENT", "SLOW", "drop-oldest")
 		if l.dialect == lines {
@@ -114,7 +153,7 @@ func (l *listener) subscribe() error {
 	}
 	verb, names := "SUB", slices.Sorted(maps.Keys(l.topics))
 	if l.all {
-		verb, names = "PSUB", []string{l.round.prefix + "*"}
+		verb, names = "PSUB", []string{l.pattern()}
 	}
 	for _, name := range names {
 		command := verb + " " + name + "\n"

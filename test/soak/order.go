@@ -6,6 +6,7 @@ import "fmt"
 type event struct {
 	topic  string // of the message; for what is missing, the name of the subscription
 	id     string // "publisher-number"
+	size   int    // of the payload, in bytes
 	missed int    // so many messages of the subscription are lost here
 }
 
@@ -37,14 +38,14 @@ type verdict struct {
 	violations  []string
 }
 
-// check holds what a subscriber got against the order. subscribed names the subscription that a topic matches, if any.
+// check holds what a subscriber got against the order. subscribed names the subscription that a message matches, if any.
 // stayed says that the subscriber was connected until the end.
-func (o *order) check(got []event, subscribed func(topic string) (name string, ok bool), stayed bool) (v verdict) {
+func (o *order) check(got []event, subscribed func(event) (name string, ok bool), stayed bool) (v verdict) {
 	next := 0
 	lost := make(map[string]int) // told and not yet seen to be missing, by subscription
 	pass := func(end int, otherwise *int) {
 		for ; next < end; next++ {
-			name, ours := subscribed(o.messages[next].topic)
+			name, ours := subscribed(o.messages[next])
 			switch {
 			case !ours:
 			case lost[name] > 0:
@@ -71,7 +72,7 @@ func (o *order) check(got []event, subscribed func(topic string) (name string, o
 			v.violations = append(v.violations, fmt.Sprintf("message %s came again, or after message %s", e.id, o.messages[next-1].id))
 		default:
 			pass(place, &v.unaccounted)
-			if _, ours := subscribed(o.messages[place].topic); !ours {
+			if _, ours := subscribed(o.messages[place]); !ours {
 				v.violations = append(v.violations, fmt.Sprintf("message %s came to a subscriber without a subscription", e.id))
 			}
 			v.received++

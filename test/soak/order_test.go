@@ -61,7 +61,7 @@ func TestCheck(t *testing.T) {
 		t.Run(test.sentence, func(t *testing.T) {
 			o, violations := newOrder(events(all), !test.cut)
 			assert.Empty(t, violations)
-			ours := func(topic string) (string, bool) { return topic, topic != "c" }
+			ours := func(e event) (string, bool) { return e.topic, e.topic != "c" }
 			assert.Equal(t, test.want, o.check(events(test.got), ours, test.stayed))
 		})
 	}

@@ -130,6 +130,7 @@ func (p *process) peak() int64 {
 type target struct {
 	report *report
 	args   []string
+	socket string // the Unix socket; empty if it has none
 	// generation grows before the server is ended, so that whoever is cut off can tell why, and again when the next one
 	// listens: it is odd while there may be none.
 	generation atomic.Int64

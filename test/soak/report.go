@@ -21,6 +21,11 @@ const (
 	rowReported     = "messages lost and told of in their place"
 	rowCounted      = "messages lost and counted, where RESP2 cannot tell"
 	rowUndelivered  = "messages lost with a connection that ended"
+	rowPredicates   = "subscribers with a predicate"
+	rowUsers        = "subscribers and publishers that are users with few rights"
+	rowDenied       = "messages refused to such users"
+	rowRevoked      = "subscribers that lost their user, their right or their token"
+	rowUnix         = "connections over the Unix socket"
 	rowParted       = "subscribers told why they are disconnected"
 	rowUnaccounted  = "messages unaccounted for"
 	rowViolations   = "order violations"
@@ -59,7 +64,8 @@ func rows(proxied, points []string) []row {
 	all := []row{
 		{rowConns, true, false}, {rowRounds, true, false}, {rowPublished, true, false}, {rowDelivered, true, false},
 		{rowReported, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
-		{rowEndedBySlow, true, false}, {rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
+		{rowEndedBySlow, true, false}, {rowPredicates, true, false}, {rowUsers, true, false}, {rowDenied, true, false},
+		{rowRevoked, true, false}, {rowUnix, true, false}, {rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
 	}
 	for _, kind := range proxied {
 		all = append(all, row{rowProxyPrefix + kind, true, false})

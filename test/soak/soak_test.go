@@ -126,7 +126,11 @@ func (s *run) start(t *testing.T) {
 	} else {
 		s.report.skip(rowBadTLS, "skipped: the binary has no TLS")
 	}
-	s.target = &target{report: s.report, args: args}
+	users := filepath.Join(t.TempDir(), "users.acl")
+	require.NoError(t, os.WriteFile(users, []byte(userRules), 0o600))
+	socket := filepath.Join(t.TempDir(), "conch.sock")
+	args = append(args, "--aclfile", users, "--unix-socket", socket)
+	s.target = &target{report: s.report, args: args, socket: socket}
 	first, err := launch(s.report, "", append(append([]string{host + ":0"}, args...), secure...)...)
 	require.NoError(t, err)
 	s.target.process = first
@@ -213,7 +217,7 @@ func (s *run) goroutines(p *process, info map[string]int64) {
 
 // hasTLS asks the binary.
 func (s *run) hasTLS() bool {
-	help, err := exec.Command(binary, "--help").CombinedOutput()
+	help, err := exec.Command(binary, "serve", "--help").CombinedOutput()
 	return err == nil && strings.Contains(string(help), "--tls-listen")
 }
 

@@ -23,6 +23,7 @@ const (
 	proxied     // through the faulty proxy
 	secure      // over TLS, if the binary has it
 	remote      // from a network namespace, if there is one
+	local       // over the Unix socket
 	ways
 )
 
@@ -91,6 +92,9 @@ func (s *run) dial(by way) (*wire, error) {
 		sock, err = tls.DialWithDialer(dialer, "tcp", p.tlsAddr, &tls.Config{InsecureSkipVerify: true}) // its own
 	case by == remote && s.near != nil:
 		sock, err = s.near.dial(p.addr)
+	case by == local && s.target.socket != "":
+		sock, err = net.DialTimeout("unix", s.target.socket, patience)
+		s.report.add(rowUnix, 1)
 	default:
 		sock, err = net.DialTimeout("tcp", p.addr, patience)
 	}
