@@ -28,18 +28,18 @@ type benchOptions struct {
 	noBaseline bool
 }
 
-const benchText = `conch bench                                        one publisher, one subscriber, at 127.0.0.1:8889
-conch bench --subscribers 100 --pid $(pidof -s conch) with the CPU time and memory of the server
-conch bench --rate 5000 --html bench.html          paced: latency counts from the time each message was due
-conch bench 127.0.0.1:4222 --dialect nats          another server
+const benchText = `conch bench                                             one publisher, one subscriber, at 127.0.0.1:8889
+conch bench --subscribers 100 --pid $(pidof -s conch)   with the CPU time and memory of the server
+conch bench --rate 5000 --html bench.html               paced: latency counts from the time each message was due
+conch bench 127.0.0.1:4222 --dialect nats               another server
 conch bench --url conchs://user@broker:8890 --password-file secret
 
-Each load runs first, for a short time, against a relay: a process that reads and writes and does nothing else.
-What it reaches is the baseline of this generator on this machine. A result near it is marked: it shows little of the
-server. A load with a rate has no baseline.
+Each load first runs for a short time against a relay: a process that reads and writes, and does nothing else. Its
+figure is the baseline of this generator on this machine. A result near the baseline is marked, because it shows little
+of the server. A load with a rate has no baseline.
 
-Exit status: 0; 1 when messages were lost or the server failed; 2 for a wrong command line; 130 after SIGINT, which
-ends the load and prints what there is.
+Exit status: 0 is success, 1 lost messages or a failed server, 2 an invalid command line. SIGINT ends the load early,
+prints the figures so far, and gives 130.
 
 `
 
@@ -188,7 +188,7 @@ func (o *benchOptions) explain(err error) error {
 	case strings.Contains(err.Error(), "NOAUTH "): // a text: the generator has no errors of the server
 		return fmt.Errorf("bench: the server at %s requires a password (NOAUTH); %s", o.load.Address, passwordHint)
 	}
-	return fmt.Errorf("bench: %w", err)
+	return fmt.Errorf("bench: %w", explainCertificate(err))
 }
 
 func (o *benchOptions) print(r *bench.Result, stdout io.Writer) error {

@@ -30,7 +30,7 @@ func (e *Env) completionCommand(c *cli.Command) {
 	c.Action = func(_ context.Context, cmd *cli.Command) error {
 		script, err := scripts.ReadFile("completion/conch." + cmd.Args().First())
 		if cmd.NArg() != 1 || err != nil {
-			return usageErr("completion", "expected the name of a shell: bash, zsh, fish or powershell, not %q", cmd.Args().Slice())
+			return usageErr("completion", "expected the name of a shell: bash, zsh, fish or powershell")
 		}
 		_, _ = cmd.Root().Writer.Write(script) // Run has its error
 		return nil

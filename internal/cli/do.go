@@ -40,7 +40,7 @@ func (e *Env) doCommand() *cli.Command {
 		Action: e.untilSignal(func(ctx context.Context, arguments []string) error {
 			switch {
 			case len(arguments) == 0:
-				return usageErr("do", "expected a command; usage: conch do [flags] COMMAND [ARG...]")
+				return usageErr("do", "expected a command; usage: conch do [options] COMMAND [ARG...]")
 			case slices.Contains(endless, strings.ToUpper(arguments[0])):
 				return usageErr("do", "%s has no single reply; use conch sub for messages", strings.ToUpper(arguments[0]))
 			}

@@ -34,9 +34,8 @@ func (f *serverFlags) flags(e *Env) []cli.Flag {
 }
 
 // serverText is the part of all helps about them.
-const serverText = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path; all but
-the host may be left out, and the host too. Others on this machine can see a command line: keep a password in CONCH_URL
-or in a file.`
+const serverText = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path. Each part
+may be left out. Other users of this machine can see a command line: keep a password in CONCH_URL or in a file.`
 
 // options makes the options of the client. A wrong URL is a usage error.
 func (f *serverFlags) options(name string) (client.Options, error) {
@@ -107,5 +106,13 @@ func explainDialError(name string, o client.Options, err error) error {
 	case errors.As(err, &refusal) && refusal.Code == client.CodeNoAuth:
 		return fmt.Errorf("%s: the server at %s requires a password (NOAUTH); %s", name, o.Addr, passwordHint)
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return fmt.Errorf("%s: %w", name, explainCertificate(err))
+}
+
+// explainCertificate adds what to do about a certificate whose authority this machine does not know.
+func explainCertificate(err error) error {
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return fmt.Errorf("%w; give the certificate of its authority with --tls-ca", err)
+	}
+	return err
 }

@@ -29,12 +29,13 @@ conch pub orders < orders.jsonl           a message for each line
 conch pub orders --connections 4 --unacked rest.jsonl < orders.jsonl
 conch pub orders < rest.jsonl             what is left of it
 
-conch pub ends with 0 when the server has acknowledged all. When something is not acknowledged, because the server has
-refused it or the connection broke, nothing more is published. What was on its way then may have been published or not;
-it is not sent again, but written, in order, to the file of --unacked, and behind it the rest of the input. Without that
-file, what was on its way is written to standard error, each line up to 64 KiB, and the rest of the input is not read.
-When there is no server, or it requires a password, the file gets the whole input, which is read to its end, and the
-status is 1. A line may have 512 MiB at most; a longer one, and all behind it, is not published, but written to the file.
+conch pub ends with status 0 when the server has acknowledged all messages. It stops when a message is refused or the
+connection breaks. Messages in flight may then have been published or not; conch pub does not send them again. The file
+of --unacked gets them in order, and the rest of the input behind them. Without that file, messages in flight go to
+standard error, each cut at 64 KiB, and the rest of the input is not read.
+
+When there is no server, or it requires a password, the file gets the whole input, and the status is 1. A line of more
+than 512 MiB is not published: the file gets it, and all lines behind it.
 
 `
 
@@ -65,7 +66,7 @@ func (e *Env) pubCommand() *cli.Command {
 func (o *pubOptions) take(arguments []string) error {
 	switch {
 	case len(arguments) == 0:
-		return usageErr("pub", "expected a topic; usage: conch pub [flags] topic [message]")
+		return usageErr("pub", "expected a topic; usage: conch pub [options] topic [message]")
 	case o.json && o.quiet:
 		return usageErr("pub", "--json and --quiet exclude each other")
 	case o.connections > 64:

@@ -99,7 +99,7 @@ func (s *publishRun) finish(why error, rest *unackedFile) error {
 			where += "; the rest of the input is not read"
 		}
 		_ = s.summary() // this error matters more
-		return &exitError{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", messages(rest.count), where, why)}
+		return &exitError{statusUnacked, fmt.Errorf("pub: not acknowledged: %s, %s; the first because: %w", counted(rest.count, "message"), where, why)}
 	}
 	if err := s.summary(); err != nil || interrupted || why == nil {
 		return err
@@ -120,20 +120,21 @@ func saveInput(ctx context.Context, in *lineReader, rest *unackedFile, why error
 	if rest.count == 0 {
 		return why
 	}
-	return &exitError{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, messages(rest.count), rest.file.Name())}
+	return &exitError{statusFailure, fmt.Errorf("%w; not published: %s, in %s", why, counted(rest.count, "message"), rest.file.Name())}
 }
 
 // summary prints the last line of the output and flushes.
 func (s *publishRun) summary() error {
 	if !s.options.quiet && !s.options.json {
-		_, _ = fmt.Fprintf(s.acks.out, "published %s, %d receivers\n", messages(s.acks.published), s.acks.receivers) // Flush has the error
+		_, _ = fmt.Fprintf(s.acks.out, "published %s, %s\n", counted(s.acks.published, "message"), counted(s.acks.receivers, "receiver")) // Flush has the error
 	}
 	return unlessClosed(s.acks.out.Flush())
 }
 
-func messages(n int) string {
+// counted is a number of things in words.
+func counted(n int, thing string) string {
 	if n == 1 {
-		return "1 message"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d messages", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }

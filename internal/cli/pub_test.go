@@ -26,10 +26,10 @@ func TestPub(t *testing.T) {
 		want  []string // what is received
 		out   string
 	}{
-		{[]string{"news", "hi"}, "not read", []string{"hi"}, "published 1 message, 1 receivers\n"},
-		{[]string{"news", "several", "words  as they", "are"}, "", []string{"several words  as they are"}, "published 1 message, 1 receivers\n"},
-		{[]string{"news", ""}, "not read", []string{""}, "published 1 message, 1 receivers\n"},
-		{[]string{"news", "--", "-5"}, "", []string{"-5"}, "published 1 message, 1 receivers\n"},
+		{[]string{"news", "hi"}, "not read", []string{"hi"}, "published 1 message, 1 receiver\n"},
+		{[]string{"news", "several", "words  as they", "are"}, "", []string{"several words  as they are"}, "published 1 message, 1 receiver\n"},
+		{[]string{"news", ""}, "not read", []string{""}, "published 1 message, 1 receiver\n"},
+		{[]string{"news", "--", "-5"}, "", []string{"-5"}, "published 1 message, 1 receiver\n"},
 		{[]string{"news"}, "one\n\ntwo\r\nlast without end", []string{"one", "", `two\r`, "last without end"}, "published 4 messages, 4 receivers\n"},
 		{[]string{"news"}, "", nil, "published 0 messages, 0 receivers\n"},
 		{[]string{"--quiet", "news"}, "one\ntwo\n", []string{"one", "two"}, ""},

@@ -32,12 +32,12 @@ conch sub --pattern 'orders.*' --where 'price > 100'
 conch sub --json orders | jq .payload     for programs
 conch sub --raw --count 1 jobs            the next message alone, byte for byte
 
-Arguments are topics, whatever is in them, but ' WHERE ': to conch a predicate begins there, and that is given with
---where; to listen to the topic 'a WHERE b', give the pattern 'a \WHERE b'. Patterns are given with --pattern.
+Arguments are topics, and stars in them are stars: patterns need --pattern, and predicates --where. A topic that has
+' WHERE ' in it, such as 'a WHERE b', needs the pattern 'a \WHERE b', because a predicate would begin there.
 
-In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal; --raw shows
-bytes as they are. A text that is no UTF-8 is in JSON under another key, in base64: payload_base64 for payload, and so
-on. When the connection breaks, conch sub reconnects; standard error, and JSON too, show what may have been missed.
+In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal. --raw shows
+bytes as they are. JSON has a text that is no UTF-8 in base64 under another key, such as payload_base64 for payload.
+When the connection breaks, conch sub reconnects. Standard error, and JSON too, show what may have been missed.
 
 `
 
@@ -81,7 +81,7 @@ func (o *subOptions) setWhere(text string) error {
 func (o *subOptions) check() error {
 	switch {
 	case len(o.topics)+len(o.patterns) == 0:
-		return usageErr("sub", "expected a topic, or --pattern; usage: conch sub [flags] topic...")
+		return usageErr("sub", "expected a topic, or --pattern; usage: conch sub [options] topic...")
 	case o.format.json && o.format.raw:
 		return usageErr("sub", "--json and --raw exclude each other")
 	case o.format.raw && o.format.sequences:

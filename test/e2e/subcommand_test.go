@@ -46,7 +46,7 @@ func TestSubCannotBeDriven(t *testing.T) {
 	c := start(t, "")
 	sub := c.shell("conch sub -n 1 news")
 	c.awaitListener()
-	c.shell(`printf 'a\x1b[2J\rb\xff\n' | conch pub news`).until("published 1 message, 1 receivers")
+	c.shell(`printf 'a\x1b[2J\rb\xff\n' | conch pub news`).until("published 1 message, 1 receiver")
 	assert.Equal(t, `news a\x1b[2J\rb\xff`+"\n", sub.rest())
 	c.stop()
 }
