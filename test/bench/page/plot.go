@@ -43,8 +43,8 @@ type Plot struct {
 
 // The size of a plot. The legend has a column of its own, wide enough for other fonts than the one it is laid out with.
 const (
-	width       = 9.5 * vg.Inch
-	legendWidth = 2.7 * vg.Inch
+	width       = 9.8 * vg.Inch
+	legendWidth = 3 * vg.Inch
 	lineHeight  = 4.5 * vg.Inch
 	rowHeight   = 0.34 * vg.Inch
 	aroundRows  = 1.2 * vg.Inch
