@@ -50,7 +50,7 @@ func TestStatusOfTheDaemon(t *testing.T) {
 	p.Signals <- os.Interrupt
 	assert.Equal(t, statusOK, p.wait())
 
-	p = start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
+	p = start(t, "--drain-timeout=1h", "--slow-soft=32MiB", "--slow-time=1h")
 	stuck := p.Dial() // and reads nothing
 	p.Request(stuck, "SUB t\n", "OK SUB t\n")
 	publisher := p.Dial()

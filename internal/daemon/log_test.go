@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
@@ -117,6 +118,8 @@ func TestCloseDoesNotWaitForALogThatIsNotRead(t *testing.T) {
 	log := openLog(&config.Config{LogFormat: config.FormatJSON}, out)
 	log.Info().Msg("a line")
 	<-out.entered
+	defer func(patience time.Duration) { flushTime = patience }(flushTime)
+	flushTime = time.Millisecond
 	log.close()
 	assert.Empty(t, out.String())
 	close(out.letGo) // a process would be gone; here the goroutines must end, which TestMain checks

@@ -12,7 +12,10 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flushTime = harness.Patience // tests read the log once it is closed
+	goleak.VerifyTestMain(m)
+}
 
 // load makes settings of flags such as --listen=:1.
 func load(t *testing.T, flags ...string) *config.Config {

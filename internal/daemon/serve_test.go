@@ -146,7 +146,7 @@ func fill(p *process) (subscriber net.Conn, waiting string) {
 }
 
 func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
-	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
+	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB", "--slow-time=1h")
 	c, waiting := fill(p)
 	p.Signals <- syscall.SIGTERM
 	p.Log.Await(t, stopping, 1)
@@ -159,7 +159,7 @@ func TestWhatIsQueuedIsDeliveredBeforeTheEnd(t *testing.T) {
 }
 
 func TestASecondSignalEndsItAtOnce(t *testing.T) {
-	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB")
+	p := start(t, "--drain-timeout=1h", "--slow-soft=32MiB", "--slow-time=1h")
 	fill(p)
 	p.Signals <- syscall.SIGTERM
 	p.Log.Await(t, stopping, 1)
