@@ -73,6 +73,36 @@ func (r *Reader) parse(b *Batch) CloseReason {
 	return CloseReasonNone
 }
 
+// manyArgs is the memory of the arguments of an incomplete command from which on parsing it
+// takes long.
+const manyArgs = 64 << 10
+
+// parseSlots returns the slots that the next parse needs; nil if it needs none.
+//
+// Readers with much to parse run for the 10 ms after which the runtime preempts them. A PING
+// among 40 of them waited for 250 ms until its own reader ran.
+func (r *Reader) parseSlots() *slots {
+	switch {
+	case r.unauthenticated():
+		return &r.service.unauthenticated
+	case r.parser.MemSize() > manyArgs:
+		return &r.service.longParsers
+	}
+	return nil
+}
+
+// parseInSlot parses in a slot. If the connection ends before it gets one, nothing is parsed.
+//
+//go:noinline
+func (r *Reader) parseInSlot(kind *slots, b *Batch) CloseReason {
+	if !kind.acquire(&r.abort) {
+		b.used = len(b.data)
+		return CloseReasonIOError // the earlier reason stays
+	}
+	defer kind.release()
+	return r.parse(b)
+}
+
 // maxCalls bounds a batch: it ends after that many commands or runs of publishes.
 //
 // A read of 16 KiB has some 160 publishes of 64 bytes, to whatever topics. To cut that in

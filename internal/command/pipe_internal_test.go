@@ -57,7 +57,11 @@ func newPipe(t testing.TB, s *Service) *pipe {
 
 // servePipes serves so many connections of one service, until the test ends.
 func servePipes(t testing.TB, n int) (all []*pipe) {
-	s := newService(t, Options{Unprotected: true})
+	return servePipesOf(t, newService(t, Options{Unprotected: true}), n)
+}
+
+// servePipesOf serves so many connections of a service, until the test ends.
+func servePipesOf(t testing.TB, s *Service, n int) (all []*pipe) {
 	for range n {
 		all = append(all, serveOn(t, s))
 	}

@@ -74,7 +74,12 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 			b.release()
 			return CloseReasonIOError
 		}
-		reason, ok := r.parse(b), true
+		reason, ok := CloseReasonNone, true
+		if kind := r.parseSlots(); kind != nil {
+			reason = r.parseInSlot(kind, b)
+		} else {
+			reason = r.parse(b)
+		}
 		r.keepPartial(b)
 		switch inv := b.last(); {
 		case inv == nil:

@@ -32,7 +32,11 @@ type Service struct {
 	memory outbox.MemoryLimit
 	// predicates holds the predicates in use, each compiled once.
 	predicates filter.Cache
-	evaluators evaluators
+	// evaluators compile and evaluate predicates; longParsers parse commands with very many
+	// arguments; unauthenticated parse for clients before AUTH. See slots.
+	evaluators      slots
+	longParsers     slots
+	unauthenticated slots
 	// versions holds the index of predicates for those that publish.
 	versions indexVersions
 	// recent holds the latest messages; nil if none are kept.
@@ -99,7 +103,9 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		epoch:    newEpoch(),
 		stopping: make(chan struct{}),
 	}
-	s.evaluators.slots = evaluatorSlots()
+	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated} {
+		kind.init()
+	}
 	s.versions.init(core)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))

@@ -9,30 +9,31 @@ import (
 // bytes of payloads and the memory sizes of predicates.
 const turnWork = 64 << 10
 
-// evaluators bounds the goroutines that compile or evaluate predicates: one fewer than there
-// are processors, so that one is left for the core.
+// slots bounds the readers that do one kind of costly work at once: one fewer than there are
+// processors, so that one is left for the core and for the readers of other clients.
 //
-// Publishers and the readers of subscribers acquire slots; the core never does.
-type evaluators struct {
-	// slots holds one value for each goroutine at work.
-	slots   chan struct{}
+// Each kind has slots of its own: none waits for another. Readers acquire slots; the core never
+// does.
+type slots struct {
+	// held has one value for each goroutine at work.
+	held    chan struct{}
 	waiting atomic.Int32
 }
 
-// evaluatorSlots leaves one processor to the core, if there are several.
-func evaluatorSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
+// init leaves one processor free, if there are several.
+func (s *slots) init() { s.held = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
 
 // acquire waits for a slot. It returns false, without a slot, if by is raised meanwhile.
-func (e *evaluators) acquire(by *abortSignal) bool {
+func (s *slots) acquire(by *abortSignal) bool {
 	select {
-	case e.slots <- struct{}{}:
+	case s.held <- struct{}{}:
 		return true
 	default:
 	}
-	e.waiting.Add(1)
-	defer e.waiting.Add(-1)
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	select {
-	case e.slots <- struct{}{}:
+	case s.held <- struct{}{}:
 		return true
 	case <-by.done():
 		return false
@@ -40,11 +41,11 @@ func (e *evaluators) acquire(by *abortSignal) bool {
 }
 
 // release gives a slot back.
-func (e *evaluators) release() { <-e.slots }
+func (s *slots) release() { <-s.held }
 
 // turn is one goroutine's use of a slot, over all predicates of a batch.
 type turn struct {
-	evaluators *evaluators
+	evaluators *slots
 	by         *abortSignal
 	held       bool
 	// work is what was done since the slot was acquired.
