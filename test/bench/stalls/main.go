@@ -8,7 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
+	"os"
 	"strings"
 
 	"github.com/conchmq/conch/internal/attack"
@@ -19,6 +19,9 @@ import (
 func main() { command.Main("stalls", run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 3 && args[0] == probeArg {
+		return probe(ctx, args[1], args[2], os.Stdin, stdout)
+	}
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
@@ -40,8 +43,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The prober must not wait for a processor of the runtime while the attackers use all: the kernel parts them better.
-	runtime.GOMAXPROCS(4 * runtime.NumCPU())
 	fmt.Fprintln(stdout, servers.Look(ctx, there).Machine())
 	fmt.Fprintln(stdout)
 	return measureAll(ctx, some, strings.Split(o.Servers, ","), stdout)

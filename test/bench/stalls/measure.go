@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -71,34 +72,31 @@ func measure(ctx context.Context, s attack.Scenario, name string) (f figures, er
 	if s.NeedsPassword {
 		password = attack.Password
 	}
-	prober, err := attack.NewProber(ctx, p.Address, password)
+	prober, err := startProber(ctx, p.Address, password)
 	if err != nil {
 		return f, err
 	}
-	probing, stop := context.WithCancel(ctx)
-	defer stop()
-	probed := make(chan error, 1)
-	go func() { probed <- prober.Run(probing) }()
-
-	target := &attack.Target{
-		Addr: p.Address, Redis: name == redis, Begin: prober.Reset,
-		Note: func(format string, args ...any) { f.notes = append(f.notes, fmt.Sprintf(format, args...)) },
+	note := func(format string, args ...any) { f.notes = append(f.notes, fmt.Sprintf(format, args...)) }
+	begin := func() {
+		if err := prober.reset(); err != nil {
+			note("prober: %v", err)
+		}
 	}
-	err = target.Run(ctx, s)
+	err = (&attack.Target{Addr: p.Address, Redis: name == redis, Begin: begin, Note: note}).Run(ctx, s)
 	select {
 	case <-ctx.Done():
 	case <-time.After(settleTime):
 	}
-	stop()
-	if broken := <-probed; broken != nil {
-		f.notes = append(f.notes, "PING: "+broken.Error())
+	var broken string
+	var probed error
+	if f.stall, f.p99, broken, probed = prober.end(); broken != "" {
+		note("PING: %s", broken)
 	}
 	if died := p.Running(); died != nil {
-		f.notes = append(f.notes, died.Error())
+		note("%v", died)
 	}
-	f.stall, f.p99 = prober.Stall()
 	f.peak, _ = p.Peak() // none of a server that has died, which is noted
-	return f, err
+	return f, errors.Join(err, probed)
 }
 
 // arguments are those that a server is started with. Limits of the outboxes are the defaults of each.

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/attack"
 )
@@ -39,4 +43,31 @@ func TestTimesAreShownWithAboutThreeDigits(t *testing.T) {
 	} {
 		assert.Equal(t, want, shown(d))
 	}
+}
+
+func TestTheProberMeasuresUntilItsInputEnds(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		c, err := server.Accept()
+		if !assert.NoError(t, err) {
+			return
+		}
+		for in := bufio.NewScanner(c); in.Scan(); {
+			if in.Text() == "AUTH pw" {
+				_, _ = io.WriteString(c, "+OK\r\n")
+			} else {
+				_, _ = io.WriteString(c, "+PONG\r\n")
+			}
+		}
+		_ = c.Close()
+	}()
+	var out strings.Builder
+	require.NoError(t, probe(t.Context(), server.Addr().String(), "pw", strings.NewReader("reset\nreset\n"), &out))
+	assert.Regexp(t, `^ready\nreset\nreset\n\d+ \d+ ""\n$`, out.String())
+	<-served
+	require.NoError(t, server.Close())
+	assert.Error(t, probe(t.Context(), server.Addr().String(), "pw", strings.NewReader(""), &out), "there is no server")
 }
