@@ -44,17 +44,32 @@ func TestAPredicateOfSeveralNamesIsEvaluatedOnce(t *testing.T) {
 	assert.Len(t, slices.Compact(slices.Sorted(slices.Values(j.same))), 2)
 }
 
-// A connection that is cut while its predicates are evaluated never submits that batch. Its memory goes with it all the same.
+// A batch that the core will never apply is given back: its memory goes with it.
 func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
-	sub := servePipes(t, 1)[0]
-	sub.say("SUB orders WHERE n == 1", "SUB x")
-	c := newPipe(t, sub.service)
-	in := outbox.NewBuffer(&sub.service.memory, 1<<20)
-	n := copy(in.Bytes, "PUBLISH orders x\n")
-	b := newBatch(&c.sub, in, 0, n)
-	require.Equal(t, CloseReasonNone, c.Reader.parse(b))
-	c.abort.raise()
-	assert.False(t, c.Reader.submit(b))
-	assert.Less(t, sub.service.memory.Used(), in.Size(), "the buffer is no longer counted")
-	sub.say("SUB orders WHERE n == 2") // nobody waits for it
+	for name, end := range map[string]func(c *pipe, stop func()){
+		"cut while its predicates are evaluated": func(c *pipe, _ func()) { c.abort.raise() },
+		"the core has stopped":                   func(_ *pipe, stop func()) { stop() },
+		"the core stops while the reader waits": func(c *pipe, stop func()) {
+			stop()
+			c.Reader.judging.unsure = true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, stop := newStoppable(t, Options{Unprotected: true})
+			sub := newParticipant()
+			require.True(t, s.core.Submit(&broker.Batch{From: broker.NewSubscriber(sub), Requests: []broker.Request{subscribeTo("orders x", new(counting))}}))
+			<-sub.applied
+			c := newPipe(t, s)
+			in := outbox.NewBuffer(&s.memory, 1<<20)
+			b := newBatch(&c.sub, in, 0, copy(in.Bytes, "PUBLISH orders x\n"))
+			require.Equal(t, CloseReasonNone, c.Reader.parse(b))
+			end(c, stop)
+			assert.False(t, c.Reader.submit(b))
+			assert.Less(t, s.memory.Used(), in.Size(), "the buffer is no longer counted")
+			again := newParticipant() // no publisher holds a grace period up
+			if s.core.Submit(&broker.Batch{From: broker.NewSubscriber(again), Requests: []broker.Request{subscribeTo("orders y", new(counting))}}) {
+				<-again.applied
+			}
+		})
+	}
 }

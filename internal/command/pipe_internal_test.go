@@ -30,6 +30,12 @@ type pipe struct {
 
 // newService makes a service over a core that runs, until the test ends.
 func newService(t testing.TB, o Options) *Service {
+	s, _ := newStoppable(t, o)
+	return s
+}
+
+// newStoppable is newService, with a function that stops the core before.
+func newStoppable(t testing.TB, o Options) (s *Service, stopCore func()) {
 	core := broker.New(broker.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan struct{})
@@ -42,7 +48,7 @@ func newService(t testing.TB, o Options) *Service {
 		stop()
 		<-ran
 	})
-	return s
+	return s, func() { stop(); <-ran }
 }
 
 // newPipe makes a connection that is not served.

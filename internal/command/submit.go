@@ -75,26 +75,27 @@ func (r *Reader) submitEvaluated(b *Batch) (ok bool) {
 	j, first := r.service.newEvaluation(&r.abort), true
 	j.reader = r
 	requests := b.Requests
-	for ok = true; ok && len(requests) > 0; first = false {
-		if r.judging.unsure && !r.syncWithCore() {
-			return false
+	for ok = true; ok && len(requests) > 0; first = first && !ok {
+		if ok = !r.judging.unsure || r.syncWithCore(); !ok {
+			break
 		}
 		var queued []broker.Request
 		if requests[0].Op == broker.Exec {
 			queued = r.takeQueued()
 		}
-		if requests, ok = r.submitPart(j, b, requests, queued); ok {
-			continue
-		}
-		if first {
-			b.release()
-		} else { // it is given back behind the parts that are with the core
-			b.Requests = nil
-			r.count(b)
-			r.service.core.Submit(&b.Batch)
-		}
+		requests, ok = r.submitPart(j, b, requests, queued)
 	}
-	return ok
+	if ok {
+		return true
+	}
+	if !first { // it is given back behind the parts that are with the core
+		b.Requests = nil
+		r.count(b)
+	}
+	if first || !r.service.core.Submit(&b.Batch) {
+		b.release()
+	}
+	return false
 }
 
 // submitPart submits the first requests, as many as are judged in the same way, and returns the rest. False is that of evaluate.
