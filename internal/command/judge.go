@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
@@ -71,16 +72,12 @@ func (j *evaluation) lookUp(r *broker.Request) int {
 }
 
 func (j *evaluation) findSame() {
-	first := make(map[broker.Predicate]int, j.reached)
-	same := make([]int, 0, j.reached)
-	for _, chunk := range j.chunks {
-		for i := range chunk {
-			p := chunk[i].Predicate
-			if _, ok := first[p]; !ok {
-				first[p] = len(same)
-			}
-			same = append(same, first[p])
+	first, same := make(map[broker.Predicate]int, j.reached), make([]int, j.reached)
+	for i, c := range slices.Concat(j.chunks...) {
+		if _, ok := first[c.Predicate]; !ok {
+			first[c.Predicate] = i
 		}
+		same[i] = first[c.Predicate]
 	}
 	if len(first) < len(same) {
 		j.same, j.verdicts = same, make([]broker.Verdict, len(same))
