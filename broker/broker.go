@@ -32,8 +32,6 @@ type Broker struct {
 	inbox chan *Batch
 	done  chan struct{} // closed when Run has returned: it ends every blocked Submit
 
-	offered chan func(*Index) bool // by OnIndex, to the core
-
 	// The fields below belong to the goroutine of Run alone.
 	sets            [kinds]map[string]*subscriberSet
 	patterns        patternIndex
@@ -52,7 +50,7 @@ type Broker struct {
 
 	filtered map[filteredName]*predicateSets // all of them
 	index    *Index                          // the last one handed out
-	onIndex  func(*Index) bool               // nil until OnIndex is called
+	onIndex  func(*Index) bool               // nil if there is no publisher that judges: see OnIndex
 	grace    grace
 	version  uint64         // of the batch that is being applied
 	keep     func(*Message) // see OnPublish; nil if nothing is kept
@@ -70,7 +68,7 @@ func New(o Options) *Broker {
 	}
 	b := &Broker{
 		inbox: make(chan *Batch, o.Inbox), done: make(chan struct{}),
-		filtered: make(map[filteredName]*predicateSets), index: new(Index), offered: make(chan func(*Index) bool, 1),
+		filtered: make(map[filteredName]*predicateSets), index: new(Index),
 	}
 	b.grace.waiting.onMove = batchMoved
 	for k := range b.sets {

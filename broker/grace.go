@@ -145,12 +145,6 @@ func (b *Broker) publishIndex() bool {
 		next.version++
 	}
 	b.index = &next
-	if b.onIndex == nil {
-		select {
-		case b.onIndex = <-b.offered:
-		default:
-		}
-	}
 	unused := b.onIndex == nil || b.onIndex(b.index)
 	if begins {
 		g.unused, g.last = unused, g.taken+uint64(len(b.inbox))
@@ -161,13 +155,10 @@ func (b *Broker) publishIndex() bool {
 // OnIndex has f get each new index of predicates, on the core's goroutine. Until then there is an empty one, of version 0.
 // Publishers judge by the last index: see Batch.Version. f returns true if no publisher has a batch that was judged by an older
 // version and is not submitted yet; otherwise Unused must be called when that is so. What it returns for an index with the
-// version of the one before does not count. OnIndex is called once, before the first publish; any goroutine may call it.
+// version of the one before does not count. OnIndex is called once, before Run.
 func (b *Broker) OnIndex(f func(x *Index) (unused bool)) {
-	select {
-	case b.offered <- f:
-	default:
-		panic("broker: OnIndex is called twice")
-	}
+	invariant.Check(b.onIndex == nil, "OnIndex is called twice")
+	b.onIndex = f
 }
 
 // Unused tells the core that no batch judged by an index older than this version is on its way to Submit. It is called once

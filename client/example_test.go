@@ -18,16 +18,16 @@ func start() (addr string, stop func()) {
 		panic(err)
 	}
 	core := broker.New(broker.Options{})
+	s, err := server.New(core, server.Options{})
+	if err != nil {
+		panic(err)
+	}
 	ctx, end := context.WithCancel(context.Background())
 	ran := make(chan struct{})
 	go func() {
 		defer close(ran)
 		core.Run(ctx)
 	}()
-	s, err := server.New(core, server.Options{})
-	if err != nil {
-		panic(err)
-	}
 	s.Serve(l)
 	return l.Addr().String(), func() {
 		s.Shutdown(ctx)

@@ -37,11 +37,11 @@ func newService(t testing.TB, o Options) *Service {
 // newStoppable is newService, with a function that stops the core before.
 func newStoppable(t testing.TB, o Options) (s *Service, stopCore func()) {
 	core := broker.New(broker.Options{})
+	s, err := NewService(core, o)
+	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan struct{})
 	go func() { defer close(ran); core.Run(ctx) }()
-	s, err := NewService(core, o)
-	require.NoError(t, err)
 	t.Cleanup(func() {
 		s.Stop()
 		s.Wait()
