@@ -100,7 +100,7 @@ func together(requests []Request) []Request {
 	return []Request{all}
 }
 
-// One operation is one message published to a topic that so many predicates are asked about, all verdicts given. One
+// One operation is one message published to a topic with so many predicates, all verdicts given. One
 // matches, and one subscriber gets the message.
 func BenchmarkPublishToPredicates(b *testing.B) {
 	for _, count := range []int{1, 100, 10_000} {

@@ -168,7 +168,7 @@ func TestSubscribingWithPredicates(t *testing.T) {
 		assert.Equal(t, []string{"message 1 a=2 for a WHERE even in form 1", "message 1 a=2 for a WHERE even"}, ann.newLines())
 		assert.Equal(t, []string{"published a: 2"}, bob.newLines())
 	})
-	spec(t, "everybody with the same predicate on a name shares it: one is asked", func(t *testing.T, c *core) {
+	spec(t, "everybody with the same predicate on a name shares it: one is evaluated", func(t *testing.T, c *core) {
 		for range 3 {
 			c.client(where(even, subscribe("a")))
 		}

@@ -39,9 +39,15 @@ func (p *participant) Published(_ *broker.Request, n int, _ uint64, receivers in
 	p.receivers += receivers
 }
 
-func subscribeTo(name string, p broker.Predicate) broker.Request {
+// subscribe makes a participant with a predicate on a topic, which has taken effect.
+func subscribe(t *testing.T, s *Service, name string, p broker.Predicate) *participant {
+	t.Helper()
 	topic, _, _ := strings.Cut(name, " ")
-	return broker.Request{Op: broker.Subscribe, Names: [][]byte{[]byte(name)}, Filters: []broker.Filter{{Predicate: p, TopicLen: len(topic)}}}
+	r := broker.Request{Op: broker.Subscribe, Names: [][]byte{[]byte(name)}, Filters: []broker.Filter{{Predicate: p, TopicLen: len(topic)}}}
+	sub := newParticipant()
+	require.True(t, s.core.Submit(&broker.Batch{From: broker.NewSubscriber(sub), Requests: []broker.Request{r}}))
+	<-sub.applied
+	return sub
 }
 
 func publishTo(topic string, payloads ...string) broker.Request {
@@ -71,9 +77,8 @@ func TestEachMessageIsJudgedOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := servePipes(t, 1)[0]
-			p, sub := new(counting), newParticipant()
-			require.True(t, c.service.core.Submit(&broker.Batch{From: broker.NewSubscriber(sub), Requests: []broker.Request{subscribeTo("orders x", p)}}))
-			<-sub.applied
+			p := new(counting)
+			subscribe(t, c.service, "orders x", p)
 			go func() { _, _ = io.WriteString(c.sock, tt.sent+"PING\r\n") }()
 			for line := ""; line != "+PONG\r\n"; {
 				var err error
@@ -204,9 +209,7 @@ func TestPublishersOfAllKindsWhilePredicatesCome(t *testing.T) {
 			}
 		})
 	}
-	witness := newParticipant()
-	require.True(t, s.core.Submit(&broker.Batch{From: broker.NewSubscriber(witness), Requests: []broker.Request{subscribeTo("orders x", new(counting))}}))
-	<-witness.applied
+	witness := subscribe(t, s, "orders x", new(counting))
 	publishing.Wait()
 	close(log)
 	staged.Wait()
