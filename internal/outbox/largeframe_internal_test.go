@@ -26,7 +26,7 @@ func TestALargeFrameIsTheSameHoweverItIsTaken(t *testing.T) {
 		want := "head " + string(tt.encoding.Append(nil, sent)) + " tail"
 		f := &LargeFrame{Head: []byte("head "), Payload: sent, Tail: []byte(" tail"), Encoding: tt.encoding, Size: len(want)}
 		w, got := newEscapedFrame(f), make([]byte, 0, len(want))
-		for at := range want {
+		for at := range len(want) {
 			w.piece(at)
 			got = append(got, w.piece(at)[0])
 		}
