@@ -45,6 +45,9 @@ type Load struct {
 	// Dialer connects in place of a TCP connection to Address, e.g. with TLS. Address is a name then.
 	Dialer             func(context.Context) (net.Conn, error) `json:"-"`
 	Username, Password string                                  `json:"-"` // sent if either is set
+
+	// StallTime ends a run without progress. Missing messages then count as lost. 0 is 5 s.
+	StallTime time.Duration `json:"-"`
 }
 
 // Limits of a load. The stamp's format limits publishers and time.
@@ -62,6 +65,8 @@ const (
 	defaultPipeline = 64
 	defaultDuration = 10 * time.Second
 	defaultPrefix   = "bench:"
+
+	defaultStallTime = 5 * time.Second
 )
 
 // The default of InFlight, in bytes: payload plus an overhead for each message. A server needs some messages in flight to

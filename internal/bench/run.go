@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,6 @@ import (
 
 // errStopped ends a goroutine of a run that another one has stopped; run.failure has the reason.
 var errStopped = errors.New("stopped")
-
-// stallTime ends a run without progress. Missing messages then count as lost.
-const stallTime = 5 * time.Second
 
 // The time between two points of the timeline, for runs up to a minute and for longer ones.
 const (
@@ -103,10 +101,6 @@ func (r *run) close() {
 // If the measured part has begun, an error comes with a result. Losses are no error: see Result.Lost. When ctx ends, Run
 // returns the partial result and ctx's error.
 func Run(ctx context.Context, l Load, watch func(Live)) (*Result, error) {
-	return runLoad(ctx, l, stallTime, watch)
-}
-
-func runLoad(ctx context.Context, l Load, stall time.Duration, watch func(Live)) (*Result, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
@@ -120,7 +114,7 @@ func runLoad(ctx context.Context, l Load, stall time.Duration, watch func(Live))
 	}
 	quit := context.AfterFunc(ctx, func() { r.end(ctx.Err()) })
 	defer quit()
-	t := newTimeline(r, stall, watch)
+	t := newTimeline(r, cmp.Or(l.StallTime, defaultStallTime), watch)
 	t.watch(r.start())
 	r.running.Wait()
 	return t.result()

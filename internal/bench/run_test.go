@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // brief shortens a load for a test.
 func brief(address string, l Load) Load {
 	l.Address = address
-	l.Duration, l.WarmUp = 100*time.Millisecond, 20*time.Millisecond
+	l.Duration, l.WarmUp, l.StallTime = 100*time.Millisecond, 20*time.Millisecond, harness.Patience
 	return l
 }
 
@@ -115,7 +115,8 @@ func lossy(t *testing.T, forward func(n int, frame []byte) [][]byte) (*Result, e
 	f := &fake{forward: forward}
 	l := Load{Dialect: Raw, Subscribers: 2, Rate: 1000, Duration: 50 * time.Millisecond}
 	l.Address = f.raw(t, FrameLength(l))
-	return runLoad(t.Context(), l, 3*time.Second, nil) // a machine may be too busy to hand on anything for a while
+	l.StallTime = 3 * time.Second // a machine may be too busy to hand on anything for a while
+	return Run(t.Context(), l, nil)
 }
 
 func TestRunCountsWhatIsLost(t *testing.T) {
@@ -151,7 +152,8 @@ func TestRunStallsWhileItWarmsUp(t *testing.T) {
 	f := &fake{forward: func(int, []byte) [][]byte { return nil }}
 	l := Load{Dialect: Raw, WarmUp: time.Hour, Duration: time.Second} // it cannot be over before there was a message
 	l.Address = f.raw(t, FrameLength(l))
-	r, err := runLoad(t.Context(), l, 300*time.Millisecond, nil)
+	l.StallTime = 300 * time.Millisecond
+	r, err := Run(t.Context(), l, nil)
 	assert.ErrorIs(t, err, errStalled)
 	assert.Nil(t, r)
 }
@@ -289,7 +291,7 @@ func TestRunKeepsTheWindow(t *testing.T) {
 			checked.Address = f.raw(t, FrameLength(*checked))
 			r = newRun(*checked)
 			require.NoError(t, r.connect(t.Context()))
-			tl := newTimeline(r, stallTime, nil)
+			tl := newTimeline(r, defaultStallTime, nil)
 			tl.watch(r.start())
 			r.running.Wait()
 			require.NoError(t, r.failure)

@@ -28,7 +28,7 @@ func init() {
 
 // measure runs conch bench against an address, for a short time.
 func measure(address string, flags ...string) (status int, stdout, stderr string) {
-	var out, log bytes.Buffer
+	var out, log screen // the process of the relay writes to the log, too
 	args := append([]string{"conch", "bench", address, "--duration", "50ms", "--warm-up", "10ms"}, flags...)
 	status = run(args, nothing, nil, &out, &log, nil)
 	return status, out.String(), log.String()

@@ -16,7 +16,10 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	benchStallTime = harness.Patience
+	goleak.VerifyTestMain(m)
+}
 
 // process is a conch that runs inside the test.
 type process struct {

@@ -58,7 +58,7 @@ func begin(t *testing.T, address string, args ...string) *running {
 	from, to := io.Pipe()
 	r.stdin = to
 	t.Cleanup(func() { _ = to.Close() })
-	env := environment(map[string]string{"CONCH_URL": "conch://" + address + "?min_backoff=1ms&max_backoff=10ms"})
+	env := environment(map[string]string{"CONCH_URL": "conch://" + address + "?min_backoff=1ms&max_backoff=10ms&dial_timeout=10m"})
 	go func() { r.exited <- run(append([]string{"conch"}, args...), env, from, &r.out, &r.err, r.signals) }()
 	return r
 }
@@ -196,7 +196,7 @@ func TestPasswordAndTLS(t *testing.T) {
 	harness.WriteFile(t, folder+"/password", []byte("open sesame\nnot this\n"))
 	p := start(t, "--tls-listen=127.0.0.1:0", "--tls-cert="+cert, "--tls-key="+key, "--requirepass=open sesame")
 	url, _ := p.First["tls-address"].(string)
-	args := []string{"conch", "pub", "--url", "conchs://" + url, "--tls-ca", folder + "/ca.pem"}
+	args := []string{"conch", "pub", "--url", "conchs://" + url + "?dial_timeout=10m", "--tls-ca", folder + "/ca.pem"}
 	try := func(args ...string) (status int, text string) {
 		var out screen
 		status = run(append(args, "news", "hi"), nothing, nil, &out, &out, nil)
@@ -212,7 +212,7 @@ func TestPasswordAndTLS(t *testing.T) {
 	status, text = try(append(args, "--password-file", folder+"/password")...)
 	assert.Equal(t, statusFailure, status)
 	assert.Contains(t, text, "WRONGPASS")
-	status, text = try("conch", "pub", "--url", "conchs://"+url)
+	status, text = try("conch", "pub", "--url", "conchs://"+url+"?dial_timeout=10m")
 	assert.Equal(t, statusFailure, status)
 	assert.Regexp(t, "unknown authority; give the certificate of its authority with --tls-ca\n$", text)
 }
