@@ -47,6 +47,7 @@ func TestWrongUse(t *testing.T) {
 		{"-x", "unknown flag -x; see conch serve --help"},
 		{"--generate-shell-completion :1", "unknown flag --generate-shell-completion; see conch serve --help"},
 		{"--listen", "flag --listen needs a value: --listen ADDRESS; see conch serve --help"},
+		{"--help=x", `invalid value "x" for flag -help: parse error; see conch --help`},
 		{"--config", "flag --config needs a value: --config FILE; see conch serve --help"},
 		{"--config=", `file "" cannot be read: no such file or directory; see conch serve --help`},
 		{"--listen=x", "flag --listen: x is not an address; expected host:port or :port, e.g. 127.0.0.1:8889, or none; see conch serve --help"},

@@ -22,6 +22,7 @@ func newRoot(e *Env, out io.Writer) *cli.Command {
 		UsageText: "conch [address] [settings], or conch subcommand ...", Description: rootText, Version: e.Version,
 		DefaultCommand: serve, UseShortOptionHandling: true, // -jn 1 is -j -n 1
 		Writer: out, ErrWriter: io.Discard, ExitErrHandler: func(context.Context, *cli.Command, error) {}, // Run prints errors
+		OnUsageError:          func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageErr("", "%w", err) },
 		EnableShellCompletion: true, ConfigureShellCompletionCommand: e.completionCommand, ShellComplete: e.complete(nil),
 		Commands: []*cli.Command{
 			e.serveCommand(), e.subCommand(), e.pubCommand(), e.doCommand(), e.pingCommand(), e.benchCommand(),
