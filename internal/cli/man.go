@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -9,15 +10,14 @@ import (
 
 // manPage is the template of a manual page, over the same command as the template of the help.
 const manPage = `.TH {{page .FullName | upper}} 1 "" "conch {{.Root.Version}}"
+.nh
 .SH NAME
 {{page .FullName}} \- {{roff .Usage}}
 .SH SYNOPSIS
 {{if .UsageText}}{{roff .UsageText}}{{else}}{{roff .FullName}} [options] {{roff .ArgsUsage}}{{end}}
 .SH DESCRIPTION
-.nf
-{{roff .Description}}
-.fi
-{{if .VisibleCommands}}.SH COMMANDS
+{{range paragraphs .Description}}{{.}}
+{{end}}{{if .VisibleCommands}}.SH COMMANDS
 {{range .VisibleCommands}}.TP
 .B {{roff .FullName}}
 {{roff .Usage}}
@@ -28,6 +28,18 @@ const manPage = `.TH {{page .FullName | upper}} 1 "" "conch {{.Root.Version}}"
 
 var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'")
 
+// paragraphs are those of a description. Prose is filled: all its lines but the last are long. Examples and tables are not.
+func paragraphs(text string) (all []string) {
+	for p := range strings.SplitSeq(text, "\n\n") {
+		lines, lead, end := strings.Split(p, "\n"), ".PP\n", ""
+		if slices.ContainsFunc(lines[:len(lines)-1], func(line string) bool { return len(line) < 80 }) {
+			lead, end = ".PP\n.nf\n", "\n.fi"
+		}
+		all = append(all, lead+roffEscapes.Replace(p)+end)
+	}
+	return all
+}
+
 // manCommand is conch man.
 func (e *Env) manCommand() *cli.Command {
 	flag := func(line string) string {
@@ -35,7 +47,7 @@ func (e *Env) manCommand() *cli.Command {
 		return ".B " + roffEscapes.Replace(name) + "\n" + roffEscapes.Replace(usage)
 	}
 	page := func(name string) string { return strings.ReplaceAll(name, " ", `\-`) }
-	functions := map[string]any{"roff": roffEscapes.Replace, "flag": flag, "upper": strings.ToUpper, "page": page}
+	functions := map[string]any{"roff": roffEscapes.Replace, "flag": flag, "upper": strings.ToUpper, "page": page, "paragraphs": paragraphs}
 	names := func(_ context.Context, _ string) (all []string) {
 		for _, c := range newRoot(e, e.Stdout).VisibleCommands() {
 			all = append(all, c.Name)

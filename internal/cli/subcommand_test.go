@@ -216,3 +216,12 @@ func TestPasswordAndTLS(t *testing.T) {
 	assert.Equal(t, statusFailure, status)
 	assert.Regexp(t, "unknown authority; give the certificate of its authority with --tls-ca\n$", text)
 }
+
+// A terminal has any width: prose is filled to it, and the columns of examples stay.
+func TestManPagesFillProse(t *testing.T) {
+	prose := strings.Repeat("word ", 20) + "\n" + "and its end - with a dash"
+	assert.Equal(t, []string{
+		".PP\n.nf\nconch sub news     as lines\nconch sub \\-\\-json   for programs\n.fi",
+		".PP\n" + strings.ReplaceAll(prose, "-", `\-`),
+	}, paragraphs("conch sub news     as lines\nconch sub --json   for programs\n\n"+prose))
+}
