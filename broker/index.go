@@ -28,6 +28,7 @@ type indexedPattern struct {
 // Candidate is a predicate on a name that a topic reaches.
 type Candidate struct {
 	Predicate Predicate
+	Cost      int // Filter.Cost
 	set       *predicateSet
 }
 

@@ -156,7 +156,7 @@ func (n *predicateSets) list(ps *predicateSet) {
 		n.listed = append(n.listed, nil)
 		last++
 	}
-	n.listed[last] = append(n.listed[last], Candidate{ps.predicate, ps})
+	n.listed[last] = append(n.listed[last], Candidate{ps.predicate, ps.cost, ps})
 	ps.chunk = last
 	n.numListed++
 }

@@ -21,7 +21,6 @@ import (
 type counting struct{ times atomic.Int64 }
 
 func (c *counting) Match(any) broker.Verdict { c.times.Add(1); return broker.Unreadable }
-func (c *counting) MemSize() int             { return 1 }
 
 // participant is a subscriber or a publisher that is no connection. The core's goroutine counts.
 type participant struct {

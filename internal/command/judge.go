@@ -20,12 +20,6 @@ const (
 	maxExecVerdicts = 4 << 20
 )
 
-// evaluated is what a judge needs of a predicate.
-type evaluated interface {
-	broker.Predicate
-	MemSize() int // about what it costs to evaluate
-}
-
 // predicate is a compiled predicate as the core knows it.
 type predicate struct{ *filter.Predicate }
 
@@ -115,11 +109,10 @@ func (j *evaluation) verdict(i int, c *broker.Candidate) (v broker.Verdict, ok b
 	if j.same != nil && j.same[i] < i {
 		return j.verdicts[j.same[i]], true
 	}
-	p := c.Predicate.(evaluated)
-	if j.by.raised.Load() || !j.step(j.size+p.MemSize()) {
+	if j.by.raised.Load() || !j.step(j.size+c.Cost) {
 		return broker.No, false
 	}
-	if v = p.Match(j.msg); j.same != nil {
+	if v = c.Predicate.Match(j.msg); j.same != nil {
 		j.verdicts[i] = v
 	}
 	return v, true

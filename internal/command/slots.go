@@ -6,7 +6,7 @@ import (
 )
 
 // turnWork is the work after which a long evaluation gives its slot to a waiting one. It counts
-// bytes of payloads and the memory sizes of predicates.
+// bytes of payloads and the memory that predicates cost.
 const turnWork = 64 << 10
 
 // slots bounds the readers that do one kind of costly work at once: one fewer than there are
