@@ -54,6 +54,7 @@ type Broker struct {
 	grace    grace
 	version  uint64         // of the batch that is being applied
 	keep     func(*Message) // see OnPublish; nil if nothing is kept
+	deferred int            // subscriptions that have not joined
 	verdicts []Judgement    // on the message in flight, of predicates that are still there
 
 	inExec     bool // a transaction is being applied: nothing in it waits

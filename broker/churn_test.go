@@ -18,6 +18,7 @@ type errand struct {
 	serial  int
 	effects int       // what the connection is told of it; 0 if that depends
 	kept    []Request // of an Exec
+	joins   bool
 }
 
 // effect is one call of a Conn. All clients write to one log, for all calls come from the core's goroutine.
@@ -73,7 +74,35 @@ func (c *chronicler) Admit(q *Request) bool {
 	return true
 }
 
-func (c *chronicler) Reply(q *Request, _ View) {
+func (c *chronicler) holdOf(s *Subscription) hold { return hold{c.who, s.Kind(), s.Form, s.Name()} }
+
+func (c *chronicler) Deferred(s *Subscription, start any, last uint64) {
+	c.recorder.Deferred(s, start, last)
+	c.write(nil, effect{what: "deferred", hold: c.holdOf(s), place: last})
+}
+
+func (c *chronicler) Dropped(s *Subscription) {
+	c.recorder.Dropped(s)
+	c.write(nil, effect{what: "dropped", hold: c.holdOf(s)})
+}
+
+// join joins the oldest subscription that is deferred.
+func (c *chronicler) join(q *Request, v View) {
+	e := effect{what: "nothing joins"}
+	if len(c.deferred) > 0 {
+		if last, previous, ok := v.Join(c.deferred[0]); ok {
+			e = effect{what: "joined", hold: c.holdOf(c.deferred[0]), place: last, count: int(previous)} //nolint:gosec // a count
+			c.deferred = c.deferred[1:]
+		}
+	}
+	c.write(q, e)
+}
+
+func (c *chronicler) Reply(q *Request, v View) {
+	if q.Tag.(*errand).joins {
+		c.join(q, v)
+		return
+	}
 	what := "answer"
 	if q.Op == Reset {
 		what = "reset"
@@ -220,7 +249,7 @@ func (s *submitter) stamp(requests []Request) {
 	c := s.client
 	for i := range requests {
 		q := &requests[i]
-		e := &errand{serial: len(c.errands) + 1, effects: 1, kept: keptOf(q)}
+		e := &errand{serial: len(c.errands) + 1, effects: 1, kept: keptOf(q), joins: q.Op == Reply && q.Tag == joinOldest}
 		if q.Tag = e; q.Op == Leave || q.Op == Evict {
 			c.leaves = c.leaves || q.Op == Leave
 			continue
@@ -247,6 +276,7 @@ type replay struct {
 	times     []int // how many effects it has had
 	ended     []string
 	published uint64
+	joined    int
 	executes  int // the client whose transaction is being applied, or -1
 }
 
@@ -262,6 +292,14 @@ func (r *replay) all(effects []effect) {
 		switch e.what {
 		case "published":
 			effects = r.publish(e, effects)
+		case "deferred":
+			require.Equal(r, r.published, e.place)
+			r.model.deferHold(e.hold)
+		case "dropped":
+			require.True(r, slices.ContainsFunc(r.model.deferred, func(w wait) bool { return w.hold == e.hold }), "%+v", e)
+			r.model.drop(e.hold)
+		case "joined":
+			r.join(e)
 		case "subscribed":
 			r.model.subscribe(e.hold)
 		case "unsubscribed":
@@ -286,10 +324,23 @@ func (r *replay) all(effects []effect) {
 	}
 }
 
+// join holds a Join to its instant, and to what it says of messages before.
+func (r *replay) join(e effect) {
+	require.Equal(r, r.published, e.place)
+	at := slices.IndexFunc(r.model.deferred, func(w wait) bool { return w.hold == e.hold })
+	require.GreaterOrEqual(r, at, 0, "%+v", e)
+	require.Equal(r, r.model.deferred[at].previous, e.count, "%+v", e)
+	r.model.deferred = slices.Delete(r.model.deferred, at, at+1)
+	r.model.join(e.hold)
+	r.joined++
+}
+
 // publish holds a message to exactly those receivers that the subscriptions of the instant demand, in their order.
 func (r *replay) publish(e effect, then []effect) (rest []effect) {
 	r.published++
 	require.Equal(r, r.published, e.place)
+	r.model.published = int(r.published) //nolint:gosec // a count
+	r.model.noteDeferred(e.kind, e.topic, e.payload)
 	want := r.model.receivers(e.kind, e.topic, e.payload)
 	require.Len(r, want, e.count, "the reply to %+v", e)
 	require.GreaterOrEqual(r, len(then), len(want))
@@ -374,8 +425,8 @@ func TestPredicatesUnderChurn(t *testing.T) {
 	require.Empty(t, r.model.held)
 	requireEmpty(t, b)
 	require.Empty(t, b.grace.waiting.size)
-	t.Logf("%d effects, %d clients, %d publishes, %d subscribes waited, %d versions", len(log.effects), len(clients), r.published,
-		log.waited, b.index.version)
+	t.Logf("%d effects, %d clients, %d publishes, %d subscribes waited, %d versions, %d joins", len(log.effects), len(clients), r.published,
+		log.waited, b.index.version, r.joined)
 }
 
 // requireHandedBackOnce holds the core to handing back what was submitted, each batch once and in that order. An eviction

@@ -14,6 +14,7 @@ const (
 type Conn interface {
 	Admission
 	Transactor
+	Replayer
 
 	// Published replies to that many messages of a Publish, one after the other: first is the sequence number of the
 	// first, as in Message, and receivers the number of subscriptions that each of them is being queued to.
@@ -59,6 +60,15 @@ type Transactor interface {
 	EndExec(r *Request)
 }
 
+// Replayer gives subscriptions that start in the past what was published before they join: see [View.Join].
+type Replayer interface {
+	// Deferred comes before the confirmation of a subscription that is to join later. start is the Start of its filter, last
+	// the number of the last message published before that instant.
+	Deferred(s *Subscription, start any, last uint64)
+	// Dropped ends a subscription that has not joined, before the confirmation of that. It may come after Ended.
+	Dropped(s *Subscription)
+}
+
 // NopConn is a Conn that admits everything and ignores all else. A participant without subscriptions embeds it and
 // implements two methods: Applied, and Published or Reply, whichever its requests lead to.
 type NopConn struct{}
@@ -76,6 +86,12 @@ func (NopConn) BeginExec(*Request) []Request { return nil }
 
 // EndExec does nothing.
 func (NopConn) EndExec(*Request) {}
+
+// Deferred does nothing.
+func (NopConn) Deferred(*Subscription, any, uint64) {}
+
+// Dropped does nothing.
+func (NopConn) Dropped(*Subscription) {}
 
 // Published does nothing.
 func (NopConn) Published(*Request, int, uint64, int) {}

@@ -8,7 +8,8 @@
 //     topics and all connections. A message's sequence number is its position in that sequence, counted from 1.
 //  2. A subscriber receives exactly the messages of its subscriptions that were published between its subscribe and
 //     its unsubscribe, both of which are instants in the same sequence, and it receives them in that sequence. A
-//     subscription with a predicate has those messages for which the predicate holds. Each name of a command has its
+//     subscription with a predicate has those messages for which the predicate holds. A subscription that starts in the
+//     past gets none in this way until it has joined. Each name of a command has its
 //     own instant: it is confirmed there, which may be some time after it was sent if it has a new predicate. A connection
 //     that ends leaves its names one after the other. A message that matches k of its subscriptions comes k times,
 //     exact ones first, before the next message comes once. Of subscriptions to one name, those without a predicate
@@ -17,7 +18,7 @@
 //     that order. No command of it takes effect between two names of another; commands of other connections may. A
 //     transaction is one instant, whatever is in it.
 //  4. The reply to a publish counts the subscriptions that the message was queued to, and none whose predicate did not
-//     hold. A publisher that is itself subscribed gets the reply to each publish first, then that message, then the
+//     hold, or that has not joined. A publisher that is itself subscribed gets the reply to each publish first, then that message, then the
 //     reply to its next publish. An answered PING means that everything before it has been queued.
 //  5. No connection waits for a subscriber. Each connection has one bounded outbox. A subscriber that overflows it is
 //     evicted, with all that is queued for it and the message at hand, or loses messages if its policy is to drop. A
@@ -28,6 +29,10 @@
 //     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.
 //     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery is at most once: a
 //     connection that is not subscribed at the instant of a publish never gets it.
+//  8. A subscription that starts in the past is confirmed first. It then gets every kept message from there on, each
+//     once, in that sequence, and joins at one instant, from which on clause 2 holds: no message is left out between the
+//     two, and none comes twice. Messages that are no longer kept are reported at their place, with their number if that
+//     is known. Other subscriptions and the replies of the connection do not wait for it, but for a moment when it joins.
 //
 // # How it is built
 //

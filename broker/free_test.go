@@ -38,6 +38,7 @@ func requireEmpty(t *testing.T, b *Broker) {
 	require.Empty(t, b.filtered)
 	require.True(t, b.index.Empty())
 	require.False(t, b.inExec)
+	require.Zero(t, b.deferred)
 	for _, s := range b.verdicts[:cap(b.verdicts)] {
 		require.Zero(t, s, "a predicate set that has gone is kept alive")
 	}
@@ -52,7 +53,7 @@ func requireHoldsNothing(t *testing.T, s *Subscriber) {
 	require.Empty(t, s.held.items)
 	require.Zero(t, s.held.size)
 	require.Zero(t, s.counts)
-	require.Empty(t, s.filtered)
+	require.Empty(t, s.byTopic)
 	require.Zero(t, s.numFiltered)
 	require.Zero(t, s.filterCost)
 	require.Nil(t, s.parked)
@@ -142,9 +143,9 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		n := c.sets[Topic]["a"].filters
 		assert.Less(t, len(n.sets.items), 2*minCompact)
 		assert.LessOrEqual(t, len(n.byPredicate), 1)
-		assert.Len(t, ann.sub.filtered, 1)
-		assert.Len(t, ann.sub.filtered[subscriptionKey{"a", Topic, 0}], 1)
-		assert.LessOrEqual(t, cap(ann.sub.filtered[subscriptionKey{"a", Topic, 0}]), minCompact)
+		assert.Len(t, ann.sub.byTopic, 1)
+		assert.Len(t, ann.sub.byTopic[subscriptionKey{"a", Topic, 0}], 1)
+		assert.LessOrEqual(t, cap(ann.sub.byTopic[subscriptionKey{"a", Topic, 0}]), minCompact)
 		c.do(ann, leave())
 		requireEmpty(t, c.Broker)
 	})
@@ -162,7 +163,7 @@ func TestNothingIsKeptOfALongLife(t *testing.T) {
 		for _, name := range manyNames(50) {
 			c.do(ann, where(even, subscribe(name)), where(even, unsubscribe(name)))
 		}
-		assert.Len(t, ann.sub.filtered, 1)
+		assert.Len(t, ann.sub.byTopic, 1)
 	})
 	spec(t, "a topic that keeps one member does not pay for those who left", func(t *testing.T, c *core) {
 		ann := c.client(subscribe("a"))

@@ -75,7 +75,9 @@ func (d *draw) batch() []Request {
 func (d *draw) request() Request {
 	q := Request{Kind: Kind(d.IntN(int(kinds))), Form: Form(d.IntN(Forms))}
 	names := [kinds][]string{Topic: someTopics, Pattern: someGlobs, Shard: someTopics}[q.Kind]
-	switch n := d.IntN(200); {
+	switch n := d.IntN(210); {
+	case n >= 200:
+		return joins()
 	case n < 90:
 		p := publish(string(d.one(someTopics)))
 		for range 1 + d.IntN(4)*d.IntN(2) { // a run, now and then
@@ -93,16 +95,23 @@ func (d *draw) request() Request {
 		}
 		switch {
 		case d.narrow && d.IntN(2) == 0:
-			return where(d.condition(), q)
+			q = where(d.condition(), q)
 		case d.narrow && d.IntN(16) == 0:
-			return everyCondition(q, d.one(names))
+			q = everyCondition(q, d.one(names))
+		}
+		if d.IntN(4) == 0 {
+			q = later(q, d.IntN(2) == 0)
 		}
 	case n < 185:
 		q.Op = Unsubscribe
 		for range d.IntN(4) { // none means all
 			q.Names = append(q.Names, d.one(names))
 		}
-		switch d.IntN(4) {
+		switch d.IntN(6) {
+		case 2:
+			for i := range q.Names {
+				q.Names[i] = append(bytes.Clone(q.Names[i]), laterMark...)
+			}
 		case 0:
 			return where(d.condition(), q)
 		case 1:

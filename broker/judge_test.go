@@ -77,8 +77,9 @@ func toShard(q Request) Request {
 // conditionOf takes a subscription's name apart.
 func conditionOf(name string) (topic string, p *condition) {
 	topic, word, found := strings.Cut(name, whereMark)
+	topic, _, _ = strings.Cut(topic, laterMark)
 	if !found {
-		return name, nil
+		return topic, nil
 	}
 	for _, p := range someConditions {
 		if p.word == word {

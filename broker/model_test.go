@@ -9,6 +9,8 @@ import (
 // numbered by when they joined, and for each the model writes the transcript that its connection must have.
 type model struct {
 	held      []hold   // all subscriptions of all, in the order in which they were made
+	joined    []hold   // those that have joined, in the order in which they did
+	deferred  []wait   // the others, in the order in which they were made
 	patterns  []string // that somebody holds, with a condition or without, in order of creation
 	narrow    []question
 	clients   []*modelClient
@@ -26,9 +28,20 @@ type hold struct {
 	name string
 }
 
+// wait is a subscription that has not joined.
+type wait struct {
+	hold
+	previous int // the last message that it would have got; 0 if there was none
+}
+
 func (h hold) topic() string {
 	topic, _ := conditionOf(h.name)
 	return topic
+}
+
+func (h hold) condition() *condition {
+	_, p := conditionOf(h.name)
+	return p
 }
 
 // question is a condition on a topic or a glob, which somebody holds. They stand in order of creation.
@@ -48,6 +61,9 @@ type modelClient struct {
 }
 
 func (m *model) tell(who int, format string, args ...any) {
+	if who >= len(m.clients) {
+		return // a model without transcripts
+	}
 	m.clients[who].lines = append(m.clients[who].lines, fmt.Sprintf(format, args...))
 }
 
@@ -91,8 +107,13 @@ func (m *model) request(who int, q *Request) {
 			}
 		}
 	case q.Op == Subscribe:
-		for _, name := range q.Names {
-			m.subscribe(hold{who, q.Kind, q.Form, string(name)})
+		for i, name := range q.Names {
+			h := hold{who, q.Kind, q.Form, string(name)}
+			if q.Filters != nil && q.Filters[i].Start != nil && !slices.Contains(m.held, h) {
+				m.tell(who, "deferred %s: after %d", label(q.Kind, q.Form, string(name)), m.published)
+				m.deferHold(h)
+			}
+			m.subscribe(h)
 			m.tell(who, "subscribed %s: %d", label(q.Kind, q.Form, string(name)), m.count(who, q.Form, q.Kind))
 		}
 	case q.Op == Unsubscribe:
@@ -102,14 +123,48 @@ func (m *model) request(who int, q *Request) {
 	case q.Op == Reset:
 		m.dropAll(who)
 		m.answer(who)
+	case q.Tag == joinOldest:
+		m.joinOldest(who)
 	default:
 		m.answer(who)
+	}
+}
+
+func (m *model) joinOldest(who int) {
+	for i, w := range m.deferred {
+		switch {
+		case w.by != who:
+			continue
+		case m.clients[who].over: // it is evicted before the next request
+			m.tell(who, "not joined %s", label(w.kind, w.form, w.name))
+			return
+		}
+		m.deferred = slices.Delete(m.deferred, i, i+1)
+		m.join(w.hold)
+		m.tell(who, "joined %s: after %d, %d before", label(w.kind, w.form, w.name), m.published, w.previous)
+		return
+	}
+	m.tell(who, "nothing joins")
+}
+
+// noteDeferred notes a message for those that do not get it because they have not joined.
+func (m *model) noteDeferred(kind Kind, topic, payload string) {
+	for i := range m.deferred {
+		w := &m.deferred[i]
+		name, p := conditionOf(w.name)
+		if w.kind != kind && (w.kind != Pattern || kind != Topic) || w.kind == Pattern && !plainMatch(name, topic) || w.kind != Pattern && name != topic {
+			continue
+		}
+		if p == nil || p.says([]byte(topic), []byte(payload)) == Yes {
+			w.previous = m.published
+		}
 	}
 }
 
 func (m *model) publish(who int, kind Kind, topic, payload string) {
 	m.published++
 	receivers := m.receivers(kind, topic, payload)
+	m.noteDeferred(kind, topic, payload)
 	m.delivered += len(receivers)
 	m.tell(who, "published %s as %d: %d", topic, m.published, len(receivers))
 	for _, h := range receivers {
@@ -150,8 +205,8 @@ func (m *model) questions(kind Kind, topic string) (out []question) {
 // the age of the condition on that name.
 func (m *model) receivers(kind Kind, topic, payload string) (out []hold) {
 	for _, name := range m.names(kind, topic) {
-		for _, h := range m.held {
-			if h.kind == name.kind && h.name == name.topic {
+		for _, h := range m.joined {
+			if h.kind == name.kind && h.topic() == name.topic && h.condition() == nil {
 				out = append(out, h)
 			}
 		}
@@ -160,9 +215,9 @@ func (m *model) receivers(kind Kind, topic, payload string) (out []hold) {
 				continue
 			}
 			verdict := q.says([]byte(topic), []byte(payload))
-			for _, h := range m.held {
+			for _, h := range m.joined {
 				switch {
-				case h.kind != q.kind || h.name != q.topic+whereMark+q.word:
+				case h.kind != q.kind || h.topic() != q.topic || h.condition() != q.condition:
 				case verdict == Yes:
 					out = append(out, h)
 				case verdict == Unreadable:
@@ -181,11 +236,26 @@ func (m *model) subscribe(h hold) {
 	if slices.Contains(m.held, h) {
 		return
 	}
+	m.join(h)
+	m.hold(h)
+}
+
+// deferHold is subscribe for one that joins later.
+func (m *model) deferHold(h hold) {
+	m.deferred = append(m.deferred, wait{hold: h})
+	m.hold(h)
+}
+
+func (m *model) hold(h hold) {
 	m.held = append(m.held, h)
-	topic, p := conditionOf(h.name)
-	if h.kind == Pattern && !slices.Contains(m.patterns, topic) {
-		m.patterns = append(m.patterns, topic)
+	if h.kind == Pattern && !slices.Contains(m.patterns, h.topic()) {
+		m.patterns = append(m.patterns, h.topic())
 	}
+}
+
+func (m *model) join(h hold) {
+	m.joined = append(m.joined, h)
+	topic, p := conditionOf(h.name)
 	if q := (question{h.kind, topic, p}); p != nil && !slices.Contains(m.narrow, q) {
 		m.narrow = append(m.narrow, q)
 	}
@@ -193,12 +263,19 @@ func (m *model) subscribe(h hold) {
 
 func (m *model) drop(gone hold) {
 	m.held = slices.DeleteFunc(m.held, func(h hold) bool { return h == gone })
+	m.joined = slices.DeleteFunc(m.joined, func(h hold) bool { return h == gone })
+	m.deferred = slices.DeleteFunc(m.deferred, func(w wait) bool {
+		if w.hold == gone {
+			m.tell(gone.by, "dropped %s", label(gone.kind, gone.form, gone.name))
+		}
+		return w.hold == gone
+	})
 	m.patterns = slices.DeleteFunc(m.patterns, func(glob string) bool {
 		return !slices.ContainsFunc(m.held, func(h hold) bool { return h.kind == Pattern && h.topic() == glob })
 	})
 	m.narrow = slices.DeleteFunc(m.narrow, func(q question) bool {
-		return !slices.ContainsFunc(m.held, func(h hold) bool {
-			return h.kind == q.kind && h.name == q.topic+whereMark+q.word
+		return !slices.ContainsFunc(m.joined, func(h hold) bool {
+			return h.kind == q.kind && h.topic() == q.topic && h.condition() == q.condition
 		})
 	})
 }
@@ -257,6 +334,9 @@ func (m *model) dropAll(who int) {
 
 func (m *model) end(who int, how string) {
 	c := m.clients[who]
+	if how != "left" { // a leave ends the wait first
+		m.dropAll(who)
+	}
 	if c.waits {
 		c.waits = false
 		m.tell(who, "applied")
@@ -277,14 +357,16 @@ func (m *model) count(who int, f Form, k Kind) (n int) {
 }
 
 func (m *model) answer(who int) {
-	topics, patterns, subscribers := map[string]bool{}, map[string]bool{}, map[int]bool{}
+	topics, patterns, subscribers := map[string]bool{}, map[question]bool{}, map[int]bool{}
 	for _, h := range m.held {
 		subscribers[h.by] = true
-		switch h.kind {
-		case Topic:
+		if h.kind == Topic {
 			topics[h.topic()] = true
-		case Pattern:
-			patterns[h.name] = true
+		}
+	}
+	for _, h := range m.joined {
+		if h.kind == Pattern {
+			patterns[question{topic: h.topic(), condition: h.condition()}] = true
 		}
 	}
 	m.tell(who, "answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",

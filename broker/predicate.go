@@ -8,11 +8,12 @@ type Predicate interface {
 	Match(decoded any) Verdict
 }
 
-// Filter is the part of a subscription's name that follows its topic.
+// Filter is the part of a subscription's name that follows its topic. The zero value is none: the whole name is the topic.
 type Filter struct {
-	Predicate Predicate // nil: there is none, and the whole name is the topic
+	Predicate Predicate // nil: there is none
 	TopicLen  int       // bytes of the name that are the topic, or the glob
 	Cost      int       // memory, in a unit of the connection's choice: see [Subscriber.FilterCost]
+	Start     any       // not nil: the subscription starts in the past, and joins later: see [Replayer.Deferred], which gets it
 }
 
 // Verdict is the value of a predicate for a message.

@@ -33,8 +33,9 @@ type predicateSet struct {
 	index     int    // in parent.sets or parent.claimed
 	chunk     int    // in parent.listed
 	since     uint64 // the version of the first index that lists it
-	claims    int    // subscribes that wait, and so keep it
+	claims    int    // subscribes that wait and subscriptions that have not joined, which keep it
 	counts    matchCounts
+	last      uint64 // the number of the last message that matched, while a subscription is deferred
 }
 
 // matchCounts counts verdicts. Messages in neither count had a No: the core does not touch a set for that.

@@ -24,7 +24,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 		b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
 		b.sequence += uint64(len(r.Payloads))
 		b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
-		b.keepMessage(r)
+		b.record(r)
 		if len(r.Payloads) > 1 {
 			b.publishRun(s, r)
 			break
@@ -42,9 +42,13 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 // is f's during the call. Publishes to shards do not reach it. It holds for what is submitted afterwards; it is called once.
 func (b *Broker) OnPublish(f func(*Message)) { b.Submit(&Batch{keep: f}) }
 
-func (b *Broker) keepMessage(r *Request) {
+// record shows the message in flight to all that need it besides its receivers.
+func (b *Broker) record(r *Request) {
 	if b.keep != nil && r.Kind == Topic {
 		b.keep(&b.message)
+	}
+	if b.deferred > 0 {
+		b.recordDeferred(r)
 	}
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -21,6 +22,8 @@ type recorder struct {
 	onFlush      func() // for fences
 
 	writesApplied, writesFlush, writesSequences bool // write these down as well
+
+	deferred []*Subscription // not joined, the oldest first
 }
 
 // refused is the Tag of requests that a recorder does not admit, refusedLater that of those that it does not when they have
@@ -84,7 +87,38 @@ func (r *recorder) BeginExec(q *Request) []Request {
 
 func (r *recorder) EndExec(*Request) { r.record("commit") }
 
-func (r *recorder) Reply(_ *Request, v View) {
+func (r *recorder) Deferred(s *Subscription, _ any, last uint64) {
+	r.deferred = append(r.deferred, s)
+	r.record("deferred %s: after %d", label(s.Kind(), s.Form, s.Name()), last)
+}
+
+func (r *recorder) Dropped(s *Subscription) {
+	r.deferred = slices.DeleteFunc(r.deferred, func(d *Subscription) bool { return d == s })
+	r.record("dropped %s", label(s.Kind(), s.Form, s.Name()))
+}
+
+// joinOldest is the Tag of a Reply in which the oldest subscription that is deferred joins.
+const joinOldest = "join"
+
+func (r *recorder) join(v View) {
+	if len(r.deferred) == 0 {
+		r.record("nothing joins")
+		return
+	}
+	s := r.deferred[0]
+	if last, previous, ok := v.Join(s); ok {
+		r.deferred = r.deferred[1:]
+		r.record("joined %s: after %d, %d before", label(s.Kind(), s.Form, s.Name()), last, previous)
+	} else {
+		r.record("not joined %s", label(s.Kind(), s.Form, s.Name()))
+	}
+}
+
+func (r *recorder) Reply(q *Request, v View) {
+	if q.Tag == joinOldest {
+		r.join(v)
+		return
+	}
 	c := v.Stats()
 	r.record("answered: %d topics, %d patterns, %d subscribers, %d published, %d delivered",
 		c.Topics, c.Patterns, c.Subscribers, c.Published, c.Matched)
@@ -259,6 +293,27 @@ func otherForm(q Request) Request {
 	q.Form = 1
 	return q
 }
+
+// later makes the subscriptions of a request start in the past. Their names say so, or do not.
+func later(q Request, named bool) Request {
+	if q.Filters == nil {
+		q.Filters = make([]Filter, len(q.Names))
+		for i, name := range q.Names {
+			q.Filters[i].TopicLen = len(name)
+		}
+	}
+	for i := range q.Filters {
+		q.Filters[i].Start = laterMark
+		if f := &q.Filters[i]; named {
+			q.Names[i] = slices.Concat(q.Names[i][:f.TopicLen], []byte(laterMark), q.Names[i][f.TopicLen:])
+		}
+	}
+	return q
+}
+
+const laterMark = " LATER"
+
+func joins() Request { return Request{Op: Reply, Tag: joinOldest} }
 
 func refuse(q Request) Request {
 	q.Tag = refused

@@ -45,7 +45,7 @@ type Request struct {
 
 	Filters         []Filter    // for Subscribe: Filters[i] is that of Names[i]; nil if there are none
 	Waited          bool        // set by the core, for Conn.Admit: the Subscribe was admitted, and has waited since
-	IncludeFiltered bool        // for Unsubscribe: a name drops the subscriptions with predicates to that topic or glob as well
+	IncludeFiltered bool        // for Unsubscribe: a name drops the subscriptions with a Filter to that topic or glob as well
 	Judgements      []Judgement // for Publish of one message: the verdicts other than No of all that Finder.Find returns
 
 	Unfinished bool // set by the core, for Conn.Applied, in Leave, Reset and an Unsubscribe of all: the rest needs another request

@@ -21,7 +21,7 @@ type Subscriber struct {
 
 	numFiltered int32                               // subscriptions with a predicate
 	filterCost  int                                 // of those filters together
-	filtered    map[subscriptionKey][]*Subscription // those, by topic or glob alone; nil while there are none
+	byTopic     map[subscriptionKey][]*Subscription // those whose name is more than the topic or glob, by that alone; nil while there are none
 	parked      *Batch                              // the batch whose Subscribe waits: see grace.go
 }
 
@@ -85,7 +85,7 @@ func (s *Subscriber) Subscriptions() iter.Seq[*Subscription] {
 func (b *Broker) subscribeAll(s *Subscriber, r *Request) {
 	for i, name := range r.Names {
 		filter := Filter{TopicLen: len(name)}
-		if r.Filters != nil && r.Filters[i].Predicate != nil {
+		if r.Filters != nil && r.Filters[i] != (Filter{}) {
 			filter = r.Filters[i]
 		}
 		b.subscribe(s, r, i, filter)
@@ -103,15 +103,18 @@ func (b *Broker) subscribe(s *Subscriber, r *Request, i int, filter Filter) {
 	if s.find(k, f, name) != nil {
 		return
 	}
-	set := b.getOrCreate(k, name[:filter.TopicLen])
-	sub := &Subscription{Form: f, set: set, subscriber: s}
-	if filter.Predicate == nil {
-		if set.members.add(sub); set.members.size == 1 && k == Pattern {
-			b.patternCount++
+	sub := &Subscription{Form: f, set: b.getOrCreate(k, name[:filter.TopicLen]), subscriber: s}
+	if len(name) > filter.TopicLen {
+		var ps *predicateSet
+		if filter.Predicate != nil {
+			ps = b.findSet(r, i)
 		}
-		sub.publishedAtStart = set.published
+		s.attachFilter(sub, name, ps)
+	}
+	if filter.Start != nil {
+		b.deferJoin(sub, filter.Start)
 	} else {
-		b.attachFilter(sub, b.findSet(r, i))
+		b.join(sub)
 	}
 	s.held.add(sub)
 	if s.held.size == 1 {
@@ -119,6 +122,21 @@ func (b *Broker) subscribe(s *Subscriber, r *Request, i int, filter Filter) {
 	}
 	s.addToIndex(sub)
 	s.counts[f][k]++
+}
+
+// join adds a subscription to the members of its name: messages reach it from this instant on.
+func (b *Broker) join(sub *Subscription) {
+	set := sub.set
+	if sub.Filtered() {
+		ps := sub.membership.predicateSet
+		sub.membership.publishedAtStart, sub.membership.countsAtStart = ps.parent.published, ps.counts
+		b.addMember(sub)
+		return
+	}
+	if set.members.add(sub); set.members.size == 1 && set.kind == Pattern {
+		b.patternCount++
+	}
+	sub.publishedAtStart = set.published
 }
 
 // indexThreshold is the number of subscriptions up to which find walks over them. Most connections hold one or two, and a map
@@ -155,37 +173,46 @@ func (s *Subscriber) addToIndex(sub *Subscription) {
 	}
 }
 
-// attachFilter enters a subscription into its predicate set, and into filtered.
-func (b *Broker) attachFilter(sub *Subscription, ps *predicateSet) {
-	set, s := sub.set, sub.subscriber
-	sub.membership = &setMembership{ps, ps.parent.published, ps.counts}
-	b.addMember(sub)
-	if s.filtered == nil {
-		s.filtered = make(map[subscriptionKey][]*Subscription)
+// attachFilter keeps what the name of a subscription is besides its topic: a predicate, if ps is not nil, of whose set it is no
+// member yet.
+func (s *Subscriber) attachFilter(sub *Subscription, name []byte, ps *predicateSet) {
+	m := &setMembership{predicateSet: ps}
+	if ps != nil && ps.name == string(name) {
+		m.name = ps.name // most members share one copy
+	} else {
+		m.name = string(name)
 	}
-	key := subscriptionKey{set.name, set.kind, sub.Form}
-	s.filtered[key] = append(s.filtered[key], sub)
-	s.numFiltered++
-	s.filterCost += ps.cost
+	sub.membership = m
+	if s.byTopic == nil {
+		s.byTopic = make(map[subscriptionKey][]*Subscription)
+	}
+	key := subscriptionKey{sub.set.name, sub.set.kind, sub.Form}
+	s.byTopic[key] = append(s.byTopic[key], sub)
+	if ps != nil {
+		s.numFiltered++
+		s.filterCost += ps.cost
+	}
 }
 
-// detachFilter takes a subscription out of filtered. remove takes it out of its predicate set.
+// detachFilter takes a subscription out of byTopic. remove takes it out of its predicate set.
 func (s *Subscriber) detachFilter(sub *Subscription) {
 	key := subscriptionKey{sub.set.name, sub.set.kind, sub.Form}
-	rest := s.filtered[key]
+	rest := s.byTopic[key]
 	i := slices.Index(rest, sub)
 	if rest = slices.Delete(rest, i, i+1); len(rest) > 0 {
-		s.filtered[key] = rest
+		s.byTopic[key] = rest
 	} else {
-		delete(s.filtered, key)
+		delete(s.byTopic, key)
 	}
-	s.numFiltered--
-	s.filterCost -= sub.membership.predicateSet.cost
+	if sub.Filtered() {
+		s.numFiltered--
+		s.filterCost -= sub.membership.predicateSet.cost
+	}
 }
 
-// dropFiltered drops all subscriptions to a name that have predicates.
+// dropFiltered drops all subscriptions whose name is that topic and something more.
 func (b *Broker) dropFiltered(s *Subscriber, r *Request, name []byte) {
-	for _, sub := range slices.Clone(s.filtered[subscriptionKey{string(name), r.Kind, r.Form}]) {
+	for _, sub := range slices.Clone(s.byTopic[subscriptionKey{string(name), r.Kind, r.Form}]) {
 		b.drop(sub)
 	}
 }
@@ -200,8 +227,9 @@ func (b *Broker) drop(sub *Subscription) {
 	s.held.remove(int(sub.heldIndex))
 	s.counts[sub.Form][set.kind]--
 	b.remove(sub)
+	sub.state = dropped
 	if s.held.size == 0 {
-		s.byKey, s.held.items, s.filtered = nil, nil, nil // without subscriptions a connection costs the core no memory
+		s.byKey, s.held.items, s.byTopic = nil, nil, nil // without subscriptions a connection costs the core no memory
 		b.subscriberCount--
 	}
 }

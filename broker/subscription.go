@@ -8,6 +8,7 @@ type subscriberSet struct {
 	members orderedSet[*Subscription] // those without a predicate, in the order of subscription and of delivery
 	entry   *patternEntry             // its place in Broker.patterns; nil unless kind is Pattern
 	filters *predicateSets            // those with a predicate, delivered after the others; nil while there are none
+	waiting *deferredSet              // those that have not joined, with a predicate or without; nil while there are none
 
 	published uint64 // messages to the name since it has had a member
 }
@@ -16,21 +17,32 @@ type subscriberSet struct {
 // a delivery to a thousand subscriptions mostly waits for those lines.
 type Subscription struct {
 	Form             Form
-	Data             any // the connection's own; the connection may set it in [Conn.Deliver]
+	state            subscriptionState
+	Data             any // the connection's own; the connection may set it in [Conn.Deliver] and [Replayer.Deferred]
 	set              *subscriberSet
-	membership       *setMembership // nil without a predicate
+	membership       *setMembership // nil if the name is the topic
 	subscriber       *Subscriber
-	setIndex         int32  // its index in the members of its predicate set, or of set
+	setIndex         int32  // its index in the members of its predicate set, or of set; or in set.waiting
 	heldIndex        int32  // its index in subscriber.held
 	publishedAtStart uint64 // messages to the name before it; unused with a predicate
 }
 
-// setMembership is a subscription's part in a predicate set: the counters at its start make its own statistics, so that a
-// message counts once for the whole set.
+// subscriptionState is what becomes of a subscription.
+type subscriptionState uint8
+
+const (
+	joined   subscriptionState = iota // it gets messages
+	deferred                          // it waits for its Join
+	dropped
+)
+
+// setMembership is what a subscription has if its name is more than its topic. The counters at its start make its own
+// statistics, so that a message counts once for the whole predicate set.
 type setMembership struct {
-	predicateSet     *predicateSet
-	publishedAtStart uint64      // messages to the name before it
-	countsAtStart    matchCounts // verdicts before it
+	name             string        // as subscribed to
+	predicateSet     *predicateSet // nil without a predicate
+	publishedAtStart uint64        // messages to the name before it
+	countsAtStart    matchCounts   // verdicts before it
 }
 
 // Kind is the name space of the subscription.
@@ -39,7 +51,7 @@ func (s *Subscription) Kind() Kind { return s.set.kind }
 // Name is the name as the connection subscribed to it: a topic or a glob, and perhaps a predicate.
 func (s *Subscription) Name() string {
 	if s.membership != nil {
-		return s.membership.predicateSet.name
+		return s.membership.name
 	}
 	return s.set.name
 }
@@ -48,7 +60,12 @@ func (s *Subscription) Name() string {
 func (s *Subscription) Topic() string { return s.set.name }
 
 // Filtered reports whether the subscription has a predicate.
-func (s *Subscription) Filtered() bool { return s.membership != nil }
+func (s *Subscription) Filtered() bool {
+	return s.membership != nil && s.membership.predicateSet != nil
+}
+
+// Joined reports whether the core delivers to the subscription: one that starts in the past joins later.
+func (s *Subscription) Joined() bool { return s.state == joined }
 
 // SubscriptionStats are the counters of a subscription since it was made.
 type SubscriptionStats struct {
@@ -60,7 +77,10 @@ type SubscriptionStats struct {
 
 // Stats computes the counters. Only for Conn methods: it reads the core's state.
 func (s *Subscription) Stats() SubscriptionStats {
-	if s.membership == nil {
+	switch {
+	case s.state != joined:
+		return SubscriptionStats{}
+	case !s.Filtered():
 		n := s.set.published - s.publishedAtStart
 		return SubscriptionStats{Published: n, Matched: n}
 	}
@@ -78,10 +98,14 @@ func (s *Subscription) Conn() Conn { return s.subscriber.conn }
 
 // size is the number of subscriptions to the name, with a predicate or without.
 func (set *subscriberSet) size() int {
-	if set.filters == nil {
-		return set.members.size
+	size := set.members.size
+	if set.filters != nil {
+		size += set.filters.size
 	}
-	return set.members.size + set.filters.size
+	if set.waiting != nil {
+		size += set.waiting.size
+	}
+	return size
 }
 
 func memberMoved(s *Subscription, index int) { s.setIndex = int32(index) }  //nolint:gosec // memory ends before that does
@@ -110,12 +134,17 @@ func (b *Broker) getOrCreate(k Kind, name []byte) *subscriberSet {
 // their subscribers cannot fill the memory.
 func (b *Broker) remove(sub *Subscription) {
 	set := sub.set
-	if sub.membership != nil {
+	switch {
+	case sub.state == deferred:
+		b.removeDeferred(sub)
+	case sub.Filtered():
 		b.removeMember(sub)
-	} else if set.members.remove(int(sub.setIndex)); set.members.size == 0 && set.kind == Pattern {
-		b.patternCount--
+	default:
+		if set.members.remove(int(sub.setIndex)); set.members.size == 0 && set.kind == Pattern {
+			b.patternCount--
+		}
 	}
-	if set.members.size > 0 || set.filters != nil {
+	if set.members.size > 0 || set.filters != nil || set.waiting != nil {
 		return
 	}
 	delete(b.sets[set.kind], set.name)

@@ -28,7 +28,7 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	b.sequence++
 	b.deliveries += uint64(receivers) //nolint:gosec // a count
 	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Tag}
-	b.keepMessage(r)
+	b.record(r)
 	s.conn.Published(r, 1, b.message.Sequence, receivers)
 	next := 0
 	for _, set := range b.matched {

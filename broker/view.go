@@ -55,7 +55,8 @@ func (v View) Names(k Kind) iter.Seq2[string, uint64] {
 	}
 }
 
-// Subscriptions yields the subscriptions to one name in the order of delivery: those with a predicate come last.
+// Subscriptions yields the subscriptions to one name in the order of delivery: those with a predicate come behind the others, and
+// those that have not joined last.
 func (v View) Subscriptions(k Kind, name string) iter.Seq[*Subscription] {
 	return func(yield func(*Subscription) bool) {
 		if set := v.b.sets[k][name]; set != nil {
@@ -92,15 +93,14 @@ func (set *subscriberSet) each(yield func(*Subscription) bool) bool {
 	if !walk(&set.members) {
 		return false
 	}
-	if set.filters == nil {
-		return true
-	}
-	for _, ps := range set.filters.sets.items {
-		if ps != nil && !walk(&ps.members) {
-			return false
+	if set.filters != nil {
+		for _, ps := range set.filters.sets.items {
+			if ps != nil && !walk(&ps.members) {
+				return false
+			}
 		}
 	}
-	return true
+	return set.waiting == nil || walk(&set.waiting.orderedSet)
 }
 
 // NumSubscriptions is the number of subscriptions to one name.
