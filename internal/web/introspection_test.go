@@ -78,7 +78,11 @@ func TestPeriodicEvents(t *testing.T) {
 		for range 3 {
 			line, err := events.ReadString('\n')
 			require.NoError(t, err)
-			assert.True(t, strings.HasPrefix(line, `data: {"`), line)
+			data, ok := strings.CutPrefix(line, "data: ")
+			assert.True(t, ok, line)
+			doc, err := document()
+			require.NoError(t, err)
+			checkSchema(t, doc, path[1:], data)
 			line, err = events.ReadString('\n')
 			require.NoError(t, err)
 			assert.Equal(t, "\n", line)

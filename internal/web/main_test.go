@@ -101,7 +101,15 @@ func (s *site) send(r *http.Request) answer {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber() // sequence numbers are not for floats
 	_ = decoder.Decode(&a.json)
+	checkAnswer(s.t, r.Method, r.URL.EscapedPath(), a)
 	return a
+}
+
+// decoded is a JSON value.
+func decoded(t *testing.T, text string) (v any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
+	return v
 }
 
 // expectProblem requires a problem, and returns its detail.

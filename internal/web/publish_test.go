@@ -98,5 +98,8 @@ func (s *site) raw(text string) answer {
 	body, err := io.ReadAll(response.Body)
 	require.NoError(s.t, err)
 	_ = response.Body.Close()
-	return answer{Response: response, body: string(body)}
+	a := answer{Response: response, body: string(body)}
+	line := strings.Fields(text) // method, path, version
+	checkAnswer(s.t, line[0], line[1], a)
+	return a
 }

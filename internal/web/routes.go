@@ -36,6 +36,7 @@ func (s *Server) table() []route {
 		{http.MethodPost, "/tokens", "acl|token", (*exchange).postToken},
 		{http.MethodDelete, "/tokens/{user}/{token}", "acl|token", (*exchange).deleteToken},
 		{http.MethodPost, "/tickets", "", (*exchange).postTicket},
+		{http.MethodGet, "/openapi.yaml", "", (*exchange).getOpenAPI},
 	}
 }
 
