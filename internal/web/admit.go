@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/protocol"
 )
 
 // admit refuses a request before it is looked at: protected mode, a foreign host or origin, too
@@ -23,10 +26,20 @@ func (x *exchange) admit() error {
 	}
 	most := x.server.service.Options().MaxConnections
 	if x.server.sockets.count() > most || x.server.service.Counts.Open.Load() >= int64(most) {
-		x.writer.Header().Set("Connection", "close")
-		return &problem{Status: http.StatusServiceUnavailable, Detail: "max number of clients reached"}
+		return x.reject(command.CloseReasonMaxConnections, &problem{Status: http.StatusServiceUnavailable, Detail: "max number of clients reached"})
 	}
 	return nil
+}
+
+// reject counts and logs a refusal as that of a connection, which ends with the answer.
+func (x *exchange) reject(reason command.CloseReason, p *problem) error {
+	s := x.server.service
+	s.Counts.Accepted.Add(1)
+	s.Counts.Closes[reason].Add(1)
+	s.Options().Log.Debug().Stringer("peer", x.remote).Stringer("reason", reason).
+		Int("max-connections", s.Options().MaxConnections).Msg("connection refused")
+	x.writer.Header().Set("Connection", "close")
+	return p
 }
 
 // checkProtected refuses other machines in protected mode. A proxy on this machine hides them, so
@@ -39,9 +52,10 @@ func (x *exchange) checkProtected() error {
 	if x.remote.TCP.Addr().IsLoopback() && !forwarded {
 		return nil
 	}
-	x.writer.Header().Set("Connection", "close")
-	return &problem{Status: http.StatusForbidden, Code: "DENIED", Detail: "conch is running in protected mode and serves this machine only. " +
-		"To serve others, set a password with --requirepass or --aclfile, or start it with --protected-mode=false behind a firewall"}
+	return x.reject(command.CloseReasonProtected, &problem{
+		Status: http.StatusForbidden, Code: string(protocol.CodeDenied), Detail: "conch is running in protected mode and serves this machine " +
+			"only. To serve others, set a password with --requirepass or --aclfile, or start it with --protected-mode=false behind a firewall",
+	})
 }
 
 // checkHost refuses a host name that any name server could have made up, as long as no password
@@ -51,10 +65,11 @@ func (x *exchange) checkHost() error {
 		return nil
 	}
 	host := hostOf(x.request.Host)
-	if isLocalName(host) || slices.ContainsFunc(x.server.options.Origins, func(origin string) bool {
-		u, err := url.Parse(origin)
-		return err == nil && strings.EqualFold(u.Hostname(), host)
-	}) {
+	if host == "" || isLocalName(host) || // HTTP/1.0 has no host, and no browser uses it
+		slices.ContainsFunc(x.server.options.Origins, func(origin string) bool {
+			u, err := url.Parse(origin)
+			return err == nil && strings.EqualFold(u.Hostname(), host)
+		}) {
 		return nil
 	}
 	return &problem{Status: http.StatusMisdirectedRequest, Detail: "the host is unknown: use an address or localhost, name the host with " +
@@ -76,7 +91,7 @@ func isLocalName(host string) bool {
 		return true
 	}
 	host = strings.ToLower(host)
-	return host != "" && (!strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost"))
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost")
 }
 
 // checkOrigin refuses pages of another origin, and answers those of --http-origin with the

@@ -20,6 +20,8 @@ type exchange struct {
 	params        map[string]string
 	// given is what authenticated the connection that open has made last.
 	given credentials
+	// bodyRead means that the body has been read to its end.
+	bodyRead bool
 	// begun means that the header of the answer is written.
 	begun bool
 }
@@ -54,6 +56,12 @@ func (x *exchange) topic() (string, error) {
 		return "", errNoTopic
 	}
 	return topic, nil
+}
+
+// extendRead gives the client slow-time to send more of the body. After the handler, net/http reads
+// what is left of a small one: without a deadline, for ever.
+func (x *exchange) extendRead() {
+	_ = x.control.SetReadDeadline(time.Now().Add(x.server.service.Options().SlowTime)) // on failure the read fails too
 }
 
 // extendWrite gives the client slow-time to take what is written next.
@@ -98,6 +106,9 @@ func (x *exchange) json(body any) error {
 func (x *exchange) fail(err error) {
 	if x.begun {
 		panic(http.ErrAbortHandler)
+	}
+	if x.request.ContentLength != 0 && !x.bodyRead && x.request.ProtoMajor < 2 {
+		x.writer.Header().Set("Connection", "close") // else net/http reads the rest first, at the client's pace
 	}
 	p := problemOf(err).complete()
 	if p.Status == http.StatusUnauthorized {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,7 +60,10 @@ func checkAnswer(t *testing.T, method, path string, a answer) {
 	})
 	assert.NoError(t, err, "%s %s: %d %s", method, path, a.StatusCode, a.body)
 	if a.Header.Get("Content-Type") == "application/x-ndjson" {
-		for line := range strings.Lines(a.body) {
+		for i, line := range slices.Collect(strings.Lines(a.body)) {
+			if i == 20 {
+				break // a schema takes milliseconds
+			}
 			if strings.Contains(line, `"receivers"`) {
 				checkSchema(t, doc, "published", line)
 			} else {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -72,7 +73,6 @@ func (x *exchange) publishedAs(topic string, reply any) object {
 // checkLength refuses a body that announces to be too long.
 func (x *exchange) checkLength() error {
 	if most := x.server.service.Options().Limits.Message; x.request.ContentLength > int64(most) {
-		x.writer.Header().Set("Connection", "close") // the rest is not read
 		return errTooLarge(most)
 	}
 	return nil
@@ -143,9 +143,11 @@ func (x *exchange) interruptReads(c *conn) (stop func()) {
 
 // bodyError is the problem of a body that did not arrive whole. Its client is mostly gone.
 func (x *exchange) bodyError(c *conn, err error) error {
-	x.writer.Header().Set("Connection", "close")
 	if c.ended.Err() != nil || errors.Is(err, io.ErrClosedPipe) {
 		return c.whyEnded()
+	}
+	if slow := net.Error(nil); errors.As(err, &slow) && slow.Timeout() {
+		return &problem{Status: http.StatusRequestTimeout, Detail: "no more of the body came within slow-time: it has no effect"}
 	}
 	return &problem{Status: http.StatusBadRequest, Detail: "the body did not arrive whole: it has no effect"}
 }
@@ -157,13 +159,14 @@ type bodyReader struct {
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
-	_ = b.x.control.SetReadDeadline(time.Now().Add(b.x.server.service.Options().SlowTime)) // on failure the read fails too
-	if err := b.c.ended.Err(); err != nil {                                                // behind the deadline, which may replace that of interruptReads
+	b.x.extendRead()
+	if err := b.c.ended.Err(); err != nil { // behind the deadline, which may replace that of interruptReads
 		return 0, err //nolint:wrapcheck // the caller has the reason
 	}
 	n, err := b.x.request.Body.Read(p)
-	if err != nil {
-		_ = b.x.control.SetReadDeadline(time.Time{}) // net/http waits for the next request without one
+	if errors.Is(err, io.EOF) { // net/http reads on from here, to notice the client's end
+		b.x.bodyRead = true
+		_ = b.x.control.SetReadDeadline(time.Time{})
 	}
 	return n, err //nolint:wrapcheck // io.EOF is compared
 }

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -53,7 +52,7 @@ func TestRights(t *testing.T) {
 				require.NoError(t, err)
 				_ = response.Body.Close() // without reading it: a stream does not end
 				denied := response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized
-				assert.Equal(t, refused, denied, fmt.Sprintf("user %q: %s", user, response.Status))
+				assert.Equal(t, refused, denied, "user %q: %s", user, response.Status)
 			}
 		})
 	}

@@ -30,8 +30,11 @@ func (o *Options) period() time.Duration { return cmp.Or(o.Period, time.Second) 
 const (
 	// maxHeader bounds the header of a request: a topic of 4 KiB takes 12 KiB, percent-encoded.
 	maxHeader = 64 << 10
-	// headerTimeout bounds the time of a header, and of a silent new connection.
-	headerTimeout = 10 * time.Second
+	// maxStreams, maxStreamBytes and maxStreamsBytes bound an HTTP/2 connection: its requests at
+	// a time, and what it may send ahead of one handler, and of all.
+	maxStreams      = 100
+	maxStreamBytes  = 64 << 10
+	maxStreamsBytes = 256 << 10
 )
 
 // Server answers requests over HTTP for the service of one core.
@@ -57,11 +60,14 @@ func New(service *command.Service, o Options) *Server {
 	s.routes = s.table()
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: service.Options().HandshakeTimeout, // and of the handshake, and of a new connection's silence
 		IdleTimeout:       2 * service.Options().KeepAlive,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          stdlog.New(errorWriter{s}, "", 0),
 		ConnState:         s.sockets.changed,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxStreamBytes, MaxReceiveBufferPerConnection: maxStreamsBytes,
+		},
 	}
 	s.sockets.max = service.Options().MaxConnections
 	return s
@@ -140,6 +146,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.tasks.Done()
 	defer x.recoverPanic()
+	if r.ContentLength != 0 {
+		x.extendRead()
+	}
 	x.setHeaders()
 	if err := x.admit(); err != nil {
 		x.fail(err)
