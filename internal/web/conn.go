@@ -29,6 +29,7 @@ type conn struct {
 	ours          net.Conn
 	replies       replyReader
 	slowTime      time.Duration
+	isOpen        func() bool // see [command.Service.IsOpen]
 	// ended is canceled when the connection is about to end: see Interrupt.
 	ended   context.Context
 	end     context.CancelFunc
@@ -43,7 +44,7 @@ func (x *exchange) open() (*conn, error) {
 		return nil, err
 	}
 	x.given = given
-	c := &conn{remote: x.remote, local: x.local, slowTime: x.server.service.Options().SlowTime}
+	c := &conn{remote: x.remote, local: x.local, slowTime: x.server.service.Options().SlowTime, isOpen: x.server.service.IsOpen}
 	c.theirs, c.ours = net.Pipe()
 	c.replies.in = bufio.NewReader(c.theirs)
 	c.ended, c.end = context.WithCancel(context.WithoutCancel(x.request.Context()))
@@ -62,11 +63,22 @@ func (x *exchange) open() (*conn, error) {
 			return nil, err
 		}
 	}
-	if !given.given && given.certificate == "" && !x.server.service.IsOpen() {
+	if !given.given && !c.isAuthenticated(&given) {
 		c.close()
 		return nil, &problem{Status: http.StatusUnauthorized, Code: string(protocol.CodeNoAuth), Detail: "authentication required"}
 	}
 	return c, nil
+}
+
+// isAuthenticated reports whether a connection without a password has a user. A large command of
+// one without would be a protocol error.
+func (c *conn) isAuthenticated(given *credentials) bool {
+	if given.certificate == "" {
+		return c.isOpen()
+	}
+	_, err := c.do("PING") // which may be forbidden, to a user
+	refused := (*errorReply)(nil)
+	return !errors.As(err, &refused) || refused.code != string(protocol.CodeNoAuth)
 }
 
 // close ends the connection and waits for its goroutines. What it has sent as whole commands

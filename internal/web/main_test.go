@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // site is a server that answers over HTTP, beside its sockets.
 type site struct {
 	*harness.Server
-	t      *testing.T
+	t      testing.TB
 	web    *web.Server
 	addr   string
 	url    string
@@ -32,7 +32,7 @@ type site struct {
 }
 
 // start runs a server on two free ports until the test ends.
-func start(t *testing.T, o server.Options, w web.Options) *site {
+func start(t testing.TB, o server.Options, w web.Options) *site {
 	t.Helper()
 	s := &site{Server: harness.Start(t, o), t: t, client: &http.Client{Transport: &http.Transport{}}}
 	s.web = web.New(s.Service(), w)
@@ -106,7 +106,7 @@ func (s *site) send(r *http.Request) answer {
 }
 
 // decoded is a JSON value.
-func decoded(t *testing.T, text string) (v any) {
+func decoded(t testing.TB, text string) (v any) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
 	return v

@@ -37,7 +37,7 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 })
 
 // checkAnswer holds an answer to what the document has for its route. Without a route it must be a problem.
-func checkAnswer(t *testing.T, method, path string, a answer) {
+func checkAnswer(t testing.TB, method, path string, a answer) {
 	t.Helper()
 	doc, err := document()
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func checkAnswer(t *testing.T, method, path string, a answer) {
 }
 
 // checkSchema holds a text to a schema of the document.
-func checkSchema(t *testing.T, doc *openapi3.T, name, text string) {
+func checkSchema(t testing.TB, doc *openapi3.T, name, text string) {
 	t.Helper()
 	schema := doc.Components.Schemas[name]
 	require.NotNil(t, schema, name)

@@ -1,9 +1,16 @@
 package web_test
 
 import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/web"
@@ -16,4 +23,39 @@ func TestRoutesOfTheDocs(t *testing.T) {
 		documented = append(documented, row[:3])
 	}
 	assert.Equal(t, web.Routes(), documented)
+}
+
+// docs/http.md has each status that the package names, and no other.
+func TestStatusesOfTheDocs(t *testing.T) {
+	numbers := map[string]int{} // StatusNotFound: 404
+	for code := range 600 {
+		if text := http.StatusText(code); text != "" {
+			numbers["Status"+regexp.MustCompile(`\W`).ReplaceAllString(text, "")] = code
+		}
+	}
+	named := map[int]bool{}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`http\.(Status\w+)`).FindAllStringSubmatch(string(text), -1) {
+			if number, ok := numbers[m[1]]; ok {
+				named[number] = true
+			}
+		}
+	}
+	documented := map[int]bool{}
+	for _, row := range harness.Table(t, "../../docs/http.md", "statuses") {
+		for word := range strings.SplitSeq(row[0], ", ") {
+			number, err := strconv.Atoi(word)
+			require.NoError(t, err)
+			documented[number] = true
+		}
+	}
+	assert.Greater(t, len(named), 10)
+	assert.Equal(t, named, documented)
 }
