@@ -1,6 +1,11 @@
 package web
 
-import "time"
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
 
 // Routes are the routes: method, path and right.
 func Routes() (all [][]string) {
@@ -26,3 +31,30 @@ func (k *Tickets) Use(secret string, now time.Time) bool {
 	_, ok := k.use(secret, now)
 	return ok
 }
+
+// EscapeTopic is a topic as one segment of a path. Clients clean away a segment of dots.
+func EscapeTopic(topic string) string {
+	return strings.ReplaceAll(url.PathEscape(topic), ".", "%2E")
+}
+
+// Topic matches a request for POST, and returns the topic in its path; empty if there is none.
+func Topic(path string) string {
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		return ""
+	}
+	s := new(Server)
+	s.routes = s.table()
+	x := &exchange{request: &http.Request{Method: http.MethodPost, URL: u}, writer: header{}}
+	if r, err := s.match(x); err != nil || r == nil {
+		return ""
+	}
+	return x.params["topic"]
+}
+
+// header is an answer that goes nowhere.
+type header http.Header
+
+func (h header) Header() http.Header         { return http.Header(h) }
+func (h header) Write(b []byte) (int, error) { return len(b), nil }
+func (h header) WriteHeader(int)             {}

@@ -199,21 +199,19 @@ func TestCertificates(t *testing.T) {
 }
 
 // Whatever a topic is, a publish over HTTP reaches the subscriber of the same bytes.
-func FuzzTopics(f *testing.F) {
-	for _, topic := range []string{"a", "..", "/", "a/b", "%2F", "\xff\x00", "a b", "a+b", "?#", "ä", "\r\n"} {
-		f.Add(topic, topic)
+func TestTopicsOfAllBytes(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	topics := []string{"..", "/", "//", "a/b", "%2F", "\xff\x00", "a b", "a+b", "a&b=c", "?#", "ä", "\r\n", strings.Repeat("\xff", 4096)}
+	for b := range 256 {
+		topics = append(topics, string([]byte{byte(b)}))
 	}
-	shared := start(f, server.Options{}, web.Options{})
-	f.Fuzz(func(t *testing.T, topic, payload string) {
-		if topic == "" || len(topic) > 4096 {
-			t.Skip()
-		}
-		c := shared.Dial(t)
+	for _, topic := range topics {
+		c := s.Dial(t)
 		c.Command("SUBSCRIBE", topic)
 		_, err := c.Frame()
 		require.NoError(t, err)
-		for _, path := range []string{"/topics/" + strings.ReplaceAll(url.PathEscape(topic), ".", "%2E"), "/events?topic=" + url.QueryEscape(topic)} {
-			response, err := shared.client.Post(shared.url+path, "text/plain", strings.NewReader(payload))
+		for _, path := range []string{"/topics/" + web.EscapeTopic(topic), "/events?topic=" + url.QueryEscape(topic)} {
+			response, err := s.client.Post(s.url+path, "text/plain", strings.NewReader(topic))
 			require.NoError(t, err)
 			_, err = io.Copy(io.Discard, response.Body)
 			require.NoError(t, err)
@@ -221,8 +219,8 @@ func FuzzTopics(f *testing.F) {
 			require.Equal(t, http.StatusOK, response.StatusCode)
 			got, err := c.Frame()
 			require.NoError(t, err)
-			assert.Equal(t, harness.RESP("message", topic, payload), string(got))
+			require.Equal(t, harness.RESP("message", topic, topic), string(got))
 		}
 		_ = c.Close()
-	})
+	}
 }

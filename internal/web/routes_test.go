@@ -59,3 +59,16 @@ func TestStatusesOfTheDocs(t *testing.T) {
 	assert.Greater(t, len(named), 10)
 	assert.Equal(t, named, documented)
 }
+
+// A topic comes out of its path as it went in. Any other path gives a topic, or none.
+func FuzzRoutes(f *testing.F) {
+	for _, text := range []string{"a", "..", "/", "//", "a/b", "%2F", "\xff\x00", "?#", "/topics/%zz", "/topics/a/subscribers", "*", "http://a/topics/b"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_ = web.Topic(text)
+		if text != "" {
+			assert.Equal(t, text, web.Topic("/topics/"+web.EscapeTopic(text)))
+		}
+	})
+}
