@@ -19,6 +19,12 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	s.expectProblem(a, http.StatusMethodNotAllowed)
 	assert.Contains(t, a.Header.Get("Allow"), "POST")
 	s.expectProblem(s.request("POST", "/topics/", "x"), http.StatusBadRequest)
+	a = s.request("HEAD", "/stats", "", header("Accept", "text/event-stream"))
+	assert.Equal(t, http.StatusOK, a.StatusCode)
+	assert.Empty(t, a.body)
+	a = s.request("DELETE", "/stats", "")
+	s.expectProblem(a, http.StatusMethodNotAllowed)
+	assert.Equal(t, "GET, HEAD, OPTIONS", a.Header.Get("Allow"))
 	assert.Equal(t, http.StatusNoContent, s.request("OPTIONS", "/topics/a", "").StatusCode)
 }
 

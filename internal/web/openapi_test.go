@@ -39,6 +39,9 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 // checkAnswer holds an answer to what the document has for its route. Without a route it must be a problem.
 func checkAnswer(t testing.TB, method, path string, a answer) {
 	t.Helper()
+	if method == http.MethodHead {
+		return // as GET, without a body
+	}
 	doc, err := document()
 	require.NoError(t, err)
 	operation := operationOf(doc, method, path)

@@ -43,7 +43,7 @@ func (x *exchange) once(args []string, show func(reply any) any) error {
 
 // wantsEvents reports whether the client prefers server-sent events.
 func (x *exchange) wantsEvents() bool {
-	return strings.Contains(x.request.Header.Get("Accept"), "text/event-stream")
+	return x.request.Method == http.MethodGet && strings.Contains(x.request.Header.Get("Accept"), "text/event-stream")
 }
 
 // writeEvent writes one event whose data is a JSON value, at once.

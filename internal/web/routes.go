@@ -53,11 +53,14 @@ func (s *Server) match(x *exchange) (*route, error) {
 		params, ok := r.params(segments)
 		switch {
 		case !ok:
-		case r.method == x.request.Method:
+		case r.method == x.request.Method, r.answersHead() && x.request.Method == http.MethodHead:
 			x.params = params
 			return r, nil
 		default:
 			methods = append(methods, r.method)
+			if r.answersHead() {
+				methods = append(methods, http.MethodHead)
+			}
 		}
 	}
 	if methods == nil {
@@ -72,6 +75,9 @@ func (s *Server) match(x *exchange) (*route, error) {
 	}
 	return nil, &problem{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allow}
 }
+
+// answersHead reports whether HEAD is as GET, without the body. A stream has no end to wait for.
+func (r *route) answersHead() bool { return r.method == http.MethodGet && r.right != "subscribe" }
 
 // params matches a path, and returns the values of its parameters by name.
 func (r *route) params(segments []string) (map[string]string, bool) {
