@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -37,6 +39,18 @@ func TestProtectedMode(t *testing.T) {
 	assert.Equal(t, http.StatusOK, open.request("POST", "/topics/a", "x", header("X-Forwarded-For", "192.0.2.1")).StatusCode)
 	closed := start(t, server.Options{RequirePassword: "secret"}, web.Options{})
 	assert.Equal(t, http.StatusOK, closed.request("POST", "/topics/a", "x", header("X-Forwarded-For", "192.0.2.1"), basic("", "secret")).StatusCode)
+}
+
+func TestOtherMachinesInProtectedMode(t *testing.T) {
+	for remote, status := range map[string]int{"192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "127.0.0.1:1": 200, "[::1]:1": 200, "[::ffff:127.0.0.1]:1": 200} {
+		s := start(t, server.Options{}, web.Options{})
+		r := httptest.NewRequest("POST", "/topics/a", strings.NewReader("x"))
+		r.Host, r.RemoteAddr = "localhost", remote
+		w := httptest.NewRecorder()
+		s.web.Answer(w, r)
+		assert.Equal(t, status, w.Code, remote)
+		assert.Equal(t, status == 403, s.Info(t, "ended_protected") == 1, remote)
+	}
 }
 
 // A page whose name server says that its host is this machine is refused, as long as conch needs no password.

@@ -15,6 +15,9 @@ func Routes() (all [][]string) {
 	return all
 }
 
+// Answer answers a request without a socket.
+func (s *Server) Answer(w http.ResponseWriter, r *http.Request) { s.serve(w, r) }
+
 // MaxTickets is the bound of tickets.
 const MaxTickets = maxTickets
 

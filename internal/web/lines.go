@@ -215,18 +215,16 @@ func (n *lines) parse(line []byte) (topic string, payload []byte, err error) {
 	if err := json.Unmarshal(line, &m); err != nil {
 		return "", nil, n.refuse(http.StatusBadRequest, "no JSON object with topic and payload: %v", err)
 	}
-	switch {
-	case m.Topic != nil:
-		topic = *m.Topic
-	case m.TopicBase64 != nil:
-		topic = string(m.TopicBase64)
-	default:
-		topic = n.topic
+	if hasHalfCharacter(line) {
+		return "", nil, n.refuse(http.StatusBadRequest, "an escape is half a character; other bytes go into payload_base64")
 	}
-	if payload = m.PayloadBase64; m.Payload != nil {
-		payload = []byte(*m.Payload)
+	if topic = n.topic; m.Topic != nil || m.TopicBase64 != nil {
+		topic = string(m.bytes(m.Topic, m.TopicBase64))
 	}
+	payload = m.bytes(m.Payload, m.PayloadBase64)
 	switch {
+	case m.Topic != nil && m.TopicBase64 != nil, m.Payload != nil && m.PayloadBase64 != nil:
+		return "", nil, n.refuse(http.StatusBadRequest, "a field and its _base64 exclude each other")
 	case topic == "":
 		return "", nil, n.refuse(http.StatusBadRequest, "there is no topic")
 	case payload == nil:
@@ -235,6 +233,37 @@ func (n *lines) parse(line []byte) (topic string, payload []byte, err error) {
 		return "", nil, n.refuse(http.StatusRequestEntityTooLarge, "a message has at most %d bytes (--max-message)", limits.Message)
 	}
 	return topic, payload, nil
+}
+
+// bytes is a field, whichever form it has.
+func (*message) bytes(text *string, base64 []byte) []byte {
+	if text != nil {
+		return []byte(*text)
+	}
+	return base64
+}
+
+// hasHalfCharacter reports whether valid JSON has an escape of half a character: a surrogate
+// without the other one. The decoder would replace it, and publish another message.
+func hasHalfCharacter(line []byte) bool {
+	high := false // the escape before is the first half
+	for i := 0; i < len(line); i++ {
+		half := byte(0)
+		if line[i] == '\\' {
+			if i++; line[i] == 'u' {
+				if line[i+1]|0x20 == 'd' {
+					half = line[i+2] | 0x20 // 8 to b: the first half, c to f: the second
+				}
+				i += 4
+			}
+		}
+		second := 'c' <= half && half <= 'f'
+		if high != second {
+			return true
+		}
+		high = half == '8' || half == '9' || half == 'a' || half == 'b'
+	}
+	return false
 }
 
 // refuse is the problem of the current line.

@@ -78,6 +78,21 @@ func TestManyMessages(t *testing.T) {
 	c.Expect("UPDATE news one\nUPDATE news \\xff\\n\nUPDATE news as conch sub\nUPDATE news \n")
 }
 
+// A message that JSON cannot hold is refused: it would be published as another one.
+func TestHalfCharacters(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	for text, ok := range map[string]bool{
+		`\ud83d\ude00`: true, `\uD83D\uDE00`: true, `\ufffd`: true, "\ufffd": true, `\\ud83d`: true, `\u00e4`: true, `\u0d83\udbff\udfff`: true,
+		`\ud83d`: false, `\ude00`: false, `\ud83dx`: false, `\ud83d\u0041`: false, `\ude00\ud83d`: false, `\ud83d\ud83d\ude00`: false, `\ud83d\n`: false,
+	} {
+		a := s.request("POST", "/topics/news", `{"payload": "`+text+`"}`, ndjson)
+		assert.Equal(t, ok, strings.Contains(a.body, "receivers"), "%s: %s", text, a.body)
+	}
+	for _, line := range []string{`{"payload": "a", "payload_base64": "YQ=="}`, `{"topic": "a", "topic_base64": "YQ==", "payload": ""}`} {
+		assert.Contains(t, s.request("POST", "/topics/news", line, ndjson).body, "exclude each other")
+	}
+}
+
 func TestManyMessagesAtOneInstant(t *testing.T) {
 	s := start(t, server.Options{}, web.Options{})
 	c := s.Dial(t)
@@ -113,8 +128,6 @@ func TestAnswersComeWhileTheBodyDoes(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/topics/news", body)
 	require.NoError(t, err)
 	ndjson(r)
-	_, err = io.WriteString(io.Discard, "")
-	require.NoError(t, err)
 	go func() { _, _ = io.WriteString(in, `{"payload": "first"}`+"\n") }()
 	response, err := s.client.Do(r)
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxJSON bounds a JSON body, which is read as a whole.
@@ -27,6 +28,9 @@ func (x *exchange) readJSON(c *conn, into any) error {
 	}
 	if len(text) > maxJSON {
 		return &problem{Status: http.StatusRequestEntityTooLarge, Detail: "a JSON body has at most 1 MiB"}
+	}
+	if !utf8.Valid(text) {
+		return &problem{Status: http.StatusBadRequest, Detail: "the body is not UTF-8"}
 	}
 	if err := decodeStrict(text, into); err != nil {
 		return &problem{Status: http.StatusBadRequest, Detail: "the body is not the JSON object that is expected: " + err.Error()}
