@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
-	"github.com/conchmq/conch/internal/uptime"
 )
 
 // Options configure a Server.
@@ -175,14 +174,4 @@ func (x *exchange) recoverPanic() {
 	x.server.service.Options().Log.Error().Stringer("peer", x.remote).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).
 		Msg("defect in a request; it is answered by 500")
 	x.fail(&problem{Status: http.StatusInternalServerError, Detail: "a defect of conch; its log has more"})
-}
-
-// errorWriter takes what net/http logs: failed handshakes, broken connections.
-type errorWriter struct{ s *Server }
-
-func (e errorWriter) Write(line []byte) (int, error) {
-	if suppressed, ok := e.s.errorLog.Allow(uptime.Now()); ok {
-		e.s.service.Options().Log.Debug().Bytes("error", line).Int("not_logged_before", suppressed).Msg("a connection over HTTP failed")
-	}
-	return len(line), nil
 }
