@@ -117,13 +117,13 @@ func (q *request) args() (args [][]byte, err *Error) {
 
 // subscription is the command of a subscribe or an unsubscribe, with its one name.
 func (q *request) subscription() ([][]byte, *Error) {
-	verb := map[bool]string{true: "SUB", false: "UNSUB"}[q.Op == "subscribe"]
+	command := strings.ToUpper(q.Op)
 	name, ok := textField(q.Topic, q.TopicBase64)
 	if !ok {
 		if name, ok = textField(q.Pattern, q.PatternBase64); !ok {
 			return nil, Errorf(`%s needs topic or pattern; send {"op":"%s","topic":"news"}`, q.Op, q.Op)
 		}
-		verb = map[string]string{"SUB": "PSUB", "UNSUB": "PUNSUB"}[verb]
+		command = "P" + command
 	}
 	for _, word := range []string{whereKeyword, "FROM", "LAST"} {
 		if bytes.Contains(name, []byte(" "+word+" ")) {
@@ -141,7 +141,7 @@ func (q *request) subscription() ([][]byte, *Error) {
 	if q.Where != "" {
 		name = append(append(name, " "+whereKeyword+" "...), q.Where...)
 	}
-	return [][]byte{[]byte(verb), name}, nil
+	return [][]byte{[]byte(command), name}, nil
 }
 
 // position is the part of a name that begins a subscription in the past. Empty means now.

@@ -203,6 +203,12 @@ func (inv *invocation) topics() [][]byte {
 	return nil
 }
 
+// namesAsVerb reports whether names have the meaning that they have for the verbs of lines. Requests
+// in JSON are commands of Redis, and their names those of verbs.
+func (inv *invocation) namesAsVerb() bool {
+	return inv.row.Syntax == protocol.ArgsNames || inv.dialect == protocol.Object
+}
+
 // splitRun returns one request for each message of a run.
 func splitRun(run *broker.Request) []broker.Request {
 	calls := make([]invocation, len(run.Payloads))

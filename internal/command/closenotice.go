@@ -12,7 +12,7 @@ func (e *executor) sendCloseNotice(reason CloseReason) {
 	switch reason {
 	case CloseReasonKilled:
 	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
-		e.push(e.closeNotice(reason))
+		e.pushFrame(e.closeNotice(reason))
 	default:
 		if e.outbox.Evict(e.transport, e.closeNotice(reason)) {
 			e.transport.StartWriter()

@@ -46,9 +46,9 @@ type Conn struct {
 	sub         broker.Subscriber // here, not behind a pointer: 160 bytes of an idle connection
 	connectedAt time.Duration     // by uptime
 	// presentation is how messages and replies look, if not as on a socket; set before the first
-	// submit. onReply then gets the replies of event streams: see Present.
+	// submit. onReply may take replies: see Present.
 	presentation outbox.Format
-	onReply      func(refused *protocol.Error)
+	onReply      func(refused *protocol.Error) (taken bool)
 	// certName is the user that the client's certificate names; set before the first submit.
 	certName string
 	// reason is a CloseReason; the first one stays.

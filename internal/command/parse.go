@@ -139,7 +139,7 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.dialect == protocol.Line {
 		req.Form = formLine
 	}
-	req.IncludeFiltered = req.Op == broker.Unsubscribe && inv.row.Syntax == protocol.ArgsNames
+	req.IncludeFiltered = req.Op == broker.Unsubscribe && inv.namesAsVerb()
 	if req.Op == broker.Publish {
 		req.Payloads = inv.args[2:3]
 	}

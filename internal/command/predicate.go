@@ -27,7 +27,7 @@ func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
 		if conditions++; conditions > r.service.options.MaxPredicates {
 			return r.errTooManyPredicates()
 		}
-		if !inv.row.TakesPredicate {
+		if !inv.row.TakesPredicate && !inv.namesAsVerb() {
 			return errNoPredicate(inv.row)
 		}
 		if len(topic) == 0 {

@@ -15,9 +15,9 @@ import (
 
 // Present makes the connection an event stream or a WebSocket. It comes right behind Init.
 //
-// An event stream sends requests as JSON objects. It has no frames for replies: onReply gets
-// them, nil for a success. The core calls it, so it must not block. Otherwise it is nil.
-func (c *Conn) Present(f outbox.Format, onReply func(refused *protocol.Error)) {
+// Each reply first goes to onReply, nil for a success. A reply that it takes is not sent; an event
+// stream has no frames for any. The core calls it, so it must not block.
+func (c *Conn) Present(f outbox.Format, onReply func(refused *protocol.Error) (taken bool)) {
 	c.presentation, c.onReply = f, onReply
 	c.outbox.SetFraming(f.Framing())
 	if f != outbox.FormatTexts {
@@ -37,8 +37,7 @@ func (r *Reader) PushPosition() {
 	r.service.runOnCore(func(v broker.View) {
 		e := &r.executor
 		if !e.closing {
-			b := protocol.AppendEventID(nil, e.service.epoch, v.Stats().Published)
-			e.queued().Add(outbox.Fragment{Bytes: b}, outbox.FrameInfo{Kind: outbox.KindReplies})
+			e.pushFrame(protocol.AppendEventID(nil, e.service.epoch, v.Stats().Published))
 			e.Flush() // the core flushes only connections that it has queued frames for itself
 		}
 	})
@@ -49,7 +48,7 @@ func (r *Reader) PushPosition() {
 func (r *Reader) PushFrame(frame []byte) bool {
 	return r.window.acquire(&r.outbox, false) && r.service.runOnCore(func(broker.View) {
 		if e := &r.executor; !e.closing {
-			e.queued().Add(outbox.Fragment{Bytes: frame}, outbox.FrameInfo{Kind: outbox.KindReplies})
+			e.pushFrame(frame)
 			e.Flush()
 		}
 	})
@@ -139,7 +138,7 @@ func appendPresentedTail(b []byte, f outbox.Format, epoch string, seq uint64) []
 // present makes a frame of a reply. It returns nothing for an event stream, which has none.
 func (e *executor) present(reply []byte) []byte {
 	switch {
-	case len(reply) == 0:
+	case len(reply) == 0, e.onReply(parseRefusal(reply)):
 		return nil
 	case e.presentation == outbox.FormatObjects:
 		object := e.appendReplyObject(protocol.BeginWebSocketText(nil), reply)
@@ -147,7 +146,6 @@ func (e *executor) present(reply []byte) []byte {
 	case e.presentation == outbox.FormatTexts:
 		return protocol.EndWebSocketText(appendText(protocol.BeginWebSocketText(nil), reply), 0)
 	}
-	e.onReply(parseRefusal(reply))
 	return nil
 }
 

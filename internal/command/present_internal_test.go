@@ -36,7 +36,12 @@ func servePresented(t testing.TB, o Options) *presented {
 	var serving sync.WaitGroup
 	start := func(f outbox.Format, replies chan *protocol.Error) *pipe {
 		c := newPipe(t, p.Service)
-		c.Present(f, func(refused *protocol.Error) { replies <- refused })
+		c.Present(f, func(refused *protocol.Error) bool {
+			if replies != nil {
+				replies <- refused
+			}
+			return replies != nil
+		})
 		require.True(t, p.Add(&c.Conn))
 		serving.Go(c.serve)
 		return c
@@ -275,14 +280,22 @@ func TestLargePresentedMessages(t *testing.T) {
 		})
 		want := &broker.Message{Sequence: seq, Topic: []byte("news"), Payloads: [][]byte{[]byte(payload)}}
 		_, text := p.texts.message()
-		assert.True(t, fmt.Sprintf("UPDATE #%d news ", seq)+string(protocol.TextEscaped.Append(nil, []byte(payload))) == text, "%q", unit)
+		requireSame(t, fmt.Sprintf("UPDATE #%d news ", seq)+string(protocol.TextEscaped.Append(nil, []byte(payload))), text, unit)
 		object := string(appendObject(want, p.epoch))
-		assert.True(t, object == p.objects.text(), "%q", unit)
+		requireSame(t, object, p.objects.text(), unit)
 		e := protocol.EventEncoding([]byte(payload))
-		assert.True(t, string(protocol.AppendEventTail(e.Append(protocol.AppendEventHead(nil, p.epoch, seq, e), []byte(payload)))) == p.events.event(), "%q", unit)
-		assert.True(t, fmt.Sprintf("id: %s-%d\ndata: %s\n\n", p.epoch, seq, object) == p.objectEvents.event(), "%q", unit)
+		requireSame(t, string(protocol.AppendEventTail(e.Append(protocol.AppendEventHead(nil, p.epoch, seq, e), []byte(payload)))), p.events.event(), unit)
+		requireSame(t, fmt.Sprintf("id: %s-%d\ndata: %s\n\n", p.epoch, seq, object), p.objectEvents.event(), unit)
 		_, err := publisher.from.ReadString('\n')
 		require.NoError(t, err)
+	}
+}
+
+// requireSame compares texts that are too long to be printed.
+func requireSame(t *testing.T, want, got, of string) {
+	t.Helper()
+	if want != got {
+		require.Fail(t, "not the same", "%q: %d and %d bytes, %.100q and %.100q", of, len(want), len(got), want, got)
 	}
 }
 

@@ -154,6 +154,11 @@ func (e *executor) push(frame []byte) {
 	if e.isPresented() {
 		frame = e.present(frame)
 	}
+	e.pushFrame(frame)
+}
+
+// pushFrame queues a frame as it is.
+func (e *executor) pushFrame(frame []byte) {
 	if len(frame) > 0 {
 		e.queued().Add(e.service.encoder.replies.commit(frame), outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
