@@ -49,8 +49,10 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"internal/web": {
-		own:    []string{"broker", "protocol", "internal/command", "internal/outbox", "internal/uptime"},
-		others: []string{"github.com/rs/zerolog"},
+		own: []string{
+			"broker", "protocol", "internal/command", "internal/outbox", "internal/position", "internal/sockio", "internal/uptime",
+		},
+		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},
 	},
 	"main": {own: []string{"internal/cli"}},

@@ -61,3 +61,6 @@ type header http.Header
 func (h header) Header() http.Header         { return http.Header(h) }
 func (h header) Write(b []byte) (int, error) { return len(b), nil }
 func (h header) WriteHeader(int)             {}
+
+// SetHeartbeat sets the silence after which an event stream sends its position.
+func (s *Server) SetHeartbeat(d time.Duration) { s.heartbeat = d }

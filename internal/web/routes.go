@@ -23,6 +23,9 @@ func (s *Server) table() []route {
 	return []route{
 		{http.MethodPost, "/topics/{topic}", "publish", (*exchange).postTopic},
 		{http.MethodPost, "/events", "publish", (*exchange).postEvents},
+		{http.MethodGet, "/topics/{topic}", "subscribe", (*exchange).getTopic},
+		{http.MethodGet, "/events", "subscribe", (*exchange).getEvents},
+		{http.MethodGet, "/ws", "", (*exchange).getWebSocket},
 		{http.MethodGet, "/topics", "pubsub|stats", (*exchange).getTopics},
 		{http.MethodGet, "/topics/{topic}/subscribers", "pubsub|who", (*exchange).getSubscribers},
 		{http.MethodGet, "/stats", "pubsub|stats", (*exchange).getStats},

@@ -46,7 +46,9 @@ type Server struct {
 	tickets tickets
 	// errorLog limits the log lines of failed connections.
 	errorLog command.LogLimiter
-	stopping atomic.Bool
+	// heartbeat is the silence after which an event stream sends its position.
+	heartbeat time.Duration
+	stopping  atomic.Bool
 
 	mu      sync.Mutex     // guards stopped, against an Add to tasks behind its Wait
 	stopped bool           // no request begins any more
@@ -55,7 +57,7 @@ type Server struct {
 
 // New makes a server. The caller stops the service before [Server.Shutdown] can return.
 func New(service *command.Service, o Options) *Server {
-	s := &Server{service: service, options: o}
+	s := &Server{service: service, options: o, heartbeat: heartbeat}
 	s.routes = s.table()
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),

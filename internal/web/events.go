@@ -1,0 +1,212 @@
+package web
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/position"
+)
+
+// getTopic is GET /topics/{topic}: its messages as server-sent events.
+func (x *exchange) getTopic() error {
+	topic, err := x.topic()
+	if err != nil {
+		return err
+	}
+	return x.streamEvents([]string{topic})
+}
+
+// getEvents is GET /events?topic=…&topic=…: the messages of several topics.
+func (x *exchange) getEvents() error {
+	topics := x.request.URL.Query()["topic"]
+	if len(topics) == 0 {
+		return &problem{Status: http.StatusBadRequest, Detail: "name a topic: /events?topic=news"}
+	}
+	return x.streamEvents(topics)
+}
+
+// streamEvents answers with the messages of topics or patterns, until one of both sides ends it.
+func (x *exchange) streamEvents(names []string) error {
+	query, err := x.eventQuery()
+	if err != nil {
+		return err
+	}
+	given, err := x.identified()
+	if err != nil {
+		return err
+	}
+	s := x.newStream(query.format)
+	s.authenticate(given, false)
+	for _, name := range names {
+		if name == "" {
+			return errNoTopic
+		}
+		s.add(query.named(name, query.pattern))
+	}
+	if err := s.open(x.request.Context(), x.request.Method); err != nil {
+		return err
+	}
+	h := x.writer.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // of proxies
+	if x.request.ProtoMajor > 1 {
+		return x.sendEvents(s)
+	}
+	return x.takeOver(s)
+}
+
+// eventQuery is what the query and the header of a request say about a stream.
+type eventQuery struct {
+	first
+	pattern bool
+	format  outbox.Format
+}
+
+// eventQuery parses the query. A browser that reconnects sends the query of the first time, and
+// the last id that it got: the id counts.
+func (x *exchange) eventQuery() (q eventQuery, err error) {
+	q.Op, q.format = "subscribe", outbox.FormatEvents
+	values := x.request.URL.Query()
+	q.Where, q.From = values.Get("where"), values.Get("from")
+	for name, set := range map[string]func(string) bool{
+		"pattern": func(v string) bool { q.pattern = v == "1"; return v == "0" || v == "1" },
+		"format": func(v string) bool {
+			q.format = outbox.FormatObjectEvents
+			return v == "json"
+		},
+		"last": func(v string) bool { q.Last, err = strconv.Atoi(v); return err == nil && q.Last > 0 },
+		"from": func(v string) bool { _, err := position.ParseFrom(v); return err == nil && !strings.Contains(v, " ") },
+	} {
+		if v := values.Get(name); v != "" && !set(v) {
+			return q, &problem{Status: http.StatusBadRequest, Detail: "wrong value of " + name + ": " + strconv.Quote(v) + "; docs/http.md has the forms"}
+		}
+	}
+	id := x.request.Header.Get("Last-Event-ID")
+	if id == "" {
+		return q, nil
+	}
+	if p, err := position.ParseFrom(id); err != nil || p.Kind != position.Number || p.Epoch == "" {
+		return q, &problem{Status: http.StatusBadRequest, Detail: "wrong Last-Event-ID: " + strconv.Quote(id) + "; it is the id of an event"}
+	}
+	q.After, q.From, q.Last = id, "", 0
+	return q, nil
+}
+
+// takeOver goes on over the socket of the request, without net/http: an idle stream then costs
+// half as much.
+func (x *exchange) takeOver(s *stream) error {
+	sock, _, err := x.hijack()
+	if err != nil {
+		s.End(command.CloseReasonIOError)
+		return nil
+	}
+	s.input = (&eventSocket{stream: s, sock: sock}).read
+	s.finish = func() {
+		if reason := s.Reason(); reason != command.CloseReasonEOF && reason != command.CloseReasonIOError {
+			linger(sock, s.server.service.Stopping())
+		}
+		_ = sock.Close() // an error changes nothing: the socket is done with
+	}
+	if x.writeHead(sock) != nil || !s.attach(socket{sock}) {
+		s.End(command.CloseReasonIOError)
+		_ = sock.Close()
+	}
+	return nil
+}
+
+// eventSocket is the reader's side of an event stream over a socket.
+type eventSocket struct {
+	*stream
+	sock  net.Conn
+	begun bool
+	skip  [64]byte // what the client sends: nothing that matters
+}
+
+// read waits for the end of the connection, and sends the position after each silence.
+func (e *eventSocket) read() (*command.Batch, error) {
+	for {
+		if !e.begun || e.Outbox().WaitingBytes() == 0 {
+			e.begun = true
+			e.Reader.PushPosition()
+		}
+		for {
+			_ = e.sock.SetReadDeadline(time.Now().Add(e.server.heartbeat)) // on failure the read fails too
+			if e.Reason() != command.CloseReasonNone {                     // the deadline may have replaced that of Interrupt
+				return nil, io.EOF
+			}
+			_, err := e.sock.Read(e.skip[:])
+			if isDeadline(err) && e.Reason() == command.CloseReasonNone {
+				break
+			}
+			if err != nil {
+				return nil, err //nolint:wrapcheck // io.EOF is compared
+			}
+		}
+	}
+}
+
+// sendEvents goes on over HTTP/2, as long as the handler runs.
+func (x *exchange) sendEvents(s *stream) error {
+	x.begun = true
+	ctx := x.request.Context()
+	s.input = (&eventResponse{stream: s, ctx: ctx}).read
+	s.finish = func() {}
+	x.writer.WriteHeader(http.StatusOK)
+	if x.control.Flush() != nil || !s.attach(response{x}) {
+		s.End(command.CloseReasonIOError)
+	}
+	stop := context.AfterFunc(ctx, func() { s.End(command.CloseReasonEOF) })
+	defer stop()
+	<-s.done
+	return nil
+}
+
+// eventResponse is the reader's side of an event stream over HTTP/2.
+type eventResponse struct {
+	*stream
+	ctx context.Context
+}
+
+// read waits for the end of the request, and sends the position after each silence.
+func (e *eventResponse) read() (*command.Batch, error) {
+	tick := time.NewTicker(e.server.heartbeat)
+	defer tick.Stop()
+	e.Reader.PushPosition()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return nil, io.EOF
+		case <-e.interrupted:
+			return nil, io.EOF
+		case <-tick.C:
+			if e.Outbox().WaitingBytes() == 0 {
+				e.Reader.PushPosition()
+			}
+		}
+	}
+}
+
+// response is the sink of a stream over HTTP/2.
+type response struct{ *exchange }
+
+func (r response) writePieces(pieces [][]byte) (n int, err error) {
+	for _, piece := range pieces {
+		var m int
+		m, err = r.writer.Write(piece)
+		if n += m; err != nil {
+			return n, err //nolint:wrapcheck // as that of any socket
+		}
+	}
+	return n, r.control.Flush() //nolint:wrapcheck // as that of any socket
+}
+
+func (r response) SetReadDeadline(time.Time) error    { return nil }                                         // the reader waits for a channel instead
+func (r response) SetWriteDeadline(t time.Time) error { return r.control.SetWriteDeadline(t) }               //nolint:wrapcheck // as that of any socket
+func (r response) Close() error                       { return r.control.SetWriteDeadline(time.Unix(1, 0)) } //nolint:wrapcheck // as that of any socket
