@@ -4,4 +4,7 @@
 //
 // A request takes one way. [Server] accepts it, [route] names its handler, and an exchange
 // carries it. Its conn runs the commands, and a problem is the answer to what fails.
+//
+// A stream stays: server-sent events, or a WebSocket. It is a connection with an outbox and a
+// writer, as one over a socket. Over HTTP/1.1 it takes the socket over from net/http.
 package web
