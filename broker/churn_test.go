@@ -76,9 +76,10 @@ func (c *chronicler) Admit(q *Request) bool {
 
 func (c *chronicler) holdOf(s *Subscription) hold { return hold{c.who, s.Kind(), s.Form, s.Name()} }
 
-func (c *chronicler) Deferred(s *Subscription, start any, last uint64) {
+func (c *chronicler) Deferred(s *Subscription, start any, last uint64) bool {
 	c.recorder.Deferred(s, start, last)
 	c.write(nil, effect{what: "deferred", hold: c.holdOf(s), place: last})
+	return true
 }
 
 func (c *chronicler) Dropped(s *Subscription) {

@@ -62,9 +62,10 @@ type Transactor interface {
 
 // Replayer gives subscriptions that start in the past what was published before they join: see [View.Join].
 type Replayer interface {
-	// Deferred comes before the confirmation of a subscription that is to join later. start is the Start of its filter, last
-	// the number of the last message published before that instant.
-	Deferred(s *Subscription, start any, last uint64)
+	// Deferred comes before the confirmation of a subscription that starts in the past. start is the Start of its filter,
+	// last the number of the last message published before that instant. False joins it now: it has missed nothing, or
+	// nothing can be done about it.
+	Deferred(s *Subscription, start any, last uint64) (later bool)
 	// Dropped ends a subscription that has not joined, before the confirmation of that. It may come after Ended.
 	Dropped(s *Subscription)
 }
@@ -87,8 +88,8 @@ func (NopConn) BeginExec(*Request) []Request { return nil }
 // EndExec does nothing.
 func (NopConn) EndExec(*Request) {}
 
-// Deferred does nothing.
-func (NopConn) Deferred(*Subscription, any, uint64) {}
+// Deferred joins the subscription.
+func (NopConn) Deferred(*Subscription, any, uint64) (later bool) { return false }
 
 // Dropped does nothing.
 func (NopConn) Dropped(*Subscription) {}

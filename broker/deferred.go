@@ -17,7 +17,7 @@ type deferredSet struct {
 }
 
 // deferJoin keeps a subscription from getting messages until its Join.
-func (b *Broker) deferJoin(sub *Subscription, start any) {
+func (b *Broker) deferJoin(sub *Subscription) {
 	set := sub.set
 	if set.waiting == nil {
 		set.waiting = &deferredSet{}
@@ -30,7 +30,6 @@ func (b *Broker) deferJoin(sub *Subscription, start any) {
 		sub.membership.predicateSet.claims++
 	}
 	sub.publishedAtStart = b.sequence
-	sub.subscriber.conn.Deferred(sub, start, b.sequence)
 }
 
 // removeDeferred takes a subscription that is dropped out of those that wait.

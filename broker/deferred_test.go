@@ -36,6 +36,14 @@ func TestASubscriptionThatStartsInThePast(t *testing.T) {
 		c.do(bob, publish("a", "6"))
 		assert.Equal(t, []string{"message 5 a=6 for pattern * LATER", "message 5 a=6 for pattern * LATER WHERE even"}, ann.newLines())
 	})
+	spec(t, "joins at once if its connection has nothing for it", func(t *testing.T, c *core) {
+		ann, bob := c.client(), c.client()
+		q := later(subscribe("a"), true)
+		q.Filters[0].Start = atOnce
+		c.do(ann, q)
+		c.do(bob, publish("a", "1"))
+		assert.Equal(t, []string{"subscribed a LATER: 1", "message 1 a=1 for a LATER"}, ann.newLines())
+	})
 	spec(t, "has a name of its own, which repeating does not change", func(t *testing.T, c *core) {
 		ann, bob := c.client(), c.client()
 		c.do(ann, psubscribe("a"), later(psubscribe("a"), true), later(psubscribe("a"), true))

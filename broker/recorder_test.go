@@ -87,10 +87,17 @@ func (r *recorder) BeginExec(q *Request) []Request {
 
 func (r *recorder) EndExec(*Request) { r.record("commit") }
 
-func (r *recorder) Deferred(s *Subscription, _ any, last uint64) {
+func (r *recorder) Deferred(s *Subscription, start any, last uint64) bool {
+	if start == atOnce {
+		return false
+	}
 	r.deferred = append(r.deferred, s)
 	r.record("deferred %s: after %d", label(s.Kind(), s.Form, s.Name()), last)
+	return true
 }
+
+// atOnce is the Start of a subscription that has nothing to wait for.
+const atOnce = "at once"
 
 func (r *recorder) Dropped(s *Subscription) {
 	r.deferred = slices.DeleteFunc(r.deferred, func(d *Subscription) bool { return d == s })

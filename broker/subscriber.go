@@ -111,8 +111,8 @@ func (b *Broker) subscribe(s *Subscriber, r *Request, i int, filter Filter) {
 		}
 		s.attachFilter(sub, name, ps)
 	}
-	if filter.Start != nil {
-		b.deferJoin(sub, filter.Start)
+	if filter.Start != nil && s.conn.Deferred(sub, filter.Start, b.sequence) {
+		b.deferJoin(sub)
 	} else {
 		b.join(sub)
 	}

@@ -128,11 +128,25 @@ func AppendUpdates(dst, topic []byte, payloads [][]byte, crlf bool) []byte {
 	return dst
 }
 
-// AppendMissed appends a MISSED line: count messages of a subscription were dropped at this point. name is the topic or
-// the pattern of the subscription.
+// AppendMissed appends a MISSED line: count messages of a subscription are missing at this point. A negative count is
+// unknown. name is the topic or the pattern of the subscription.
 func AppendMissed(dst []byte, name string, count int, crlf bool) []byte {
-	dst = append(strconv.AppendInt(append(dst, "MISSED "...), int64(count), 10), ' ')
-	return AppendLineEnd(EscapeName(dst, []byte(name)), crlf)
+	dst = append(dst, "MISSED "...)
+	if count < 0 {
+		dst = append(dst, '?')
+	} else {
+		dst = strconv.AppendInt(dst, int64(count), 10)
+	}
+	return AppendLineEnd(EscapeName(append(dst, ' '), []byte(name)), crlf)
+}
+
+// AppendMissedPush appends the frame of RESP3 for the same. An unknown number is null.
+func AppendMissedPush(dst []byte, name string, count int) []byte {
+	if count >= 0 {
+		return RESP3.AppendConfirmation(dst, "missed", []byte(name), count)
+	}
+	dst = redcon.AppendBulkString(RESP3.AppendHeader(dst, Push, 3), "missed")
+	return RESP3.AppendNull(redcon.AppendBulkString(dst, name))
 }
 
 // AppendLineOK appends the confirmation of a verb, without a line end: `OK SUB a`, and `OK UNSUB` for no name.

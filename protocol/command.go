@@ -33,7 +33,7 @@ type CommandSpec struct {
 	Sync              bool   // the reader waits for it: it may change parsing limits, or use a file
 	NoMulti           bool   // rejected inside MULTI
 	HasSecrets        bool   // an argument may be a password: logs and MONITOR redact it
-	TakesPredicate    bool   // names may carry a predicate; after the names of a verb, one for all of them
+	TakesPredicate    bool   // names may carry a position and a predicate; after the names of a verb, one of each for all of them
 	Divisible         bool   // may name very many topics: then it is applied in pieces
 	Since             string // first version of Redis with it; empty for commands of conch alone
 
@@ -356,19 +356,15 @@ func (c *Command) Resolve() (*CommandSpec, *Error) {
 	return spec, nil
 }
 
-// checkVerb applies the rules of lines to a verb sent as RESP. It joins all arguments after WHERE to one predicate.
+// checkVerb applies the rules of lines to a verb sent as RESP. It joins all arguments behind the names to one text.
 func (c *Command) checkVerb(spec *CommandSpec) *Error {
 	names := c.Args[1:]
 	if spec.Syntax == ArgsMessage {
 		names = names[:1]
 	}
 	for i, name := range names {
-		if spec.TakesPredicate && i > 0 && string(name) == whereKeyword {
-			if i+1 == len(names) {
-				return errNoPredicate(spec)
-			}
-			predicate := bytes.Join(names[i+1:], []byte{' '})
-			full, err := attachPredicate(spec, names[:i], predicate)
+		if spec.TakesPredicate && i > 0 && isKeyword(name) {
+			full, err := attachClauses(spec, names[:i], bytes.Join(names[i:], []byte{' '}))
 			if err == nil {
 				c.Args = append(c.Args[:1:1], full...)
 			}
@@ -391,6 +387,7 @@ func HelpLines() []string {
 	}
 	return append(lines,
 		"# ... WHERE predicate     behind what SUB and PSUB name: only messages for which it holds, such as price > 100",
+		"# ... FROM #12, LAST 10   behind what SUB and PSUB name: messages of the past first, if they are kept (--recent)",
 		"# Redis commands work too (PING, SUBSCRIBE, PUBLISH, INFO, QUIT ...) and answer as Redis does.")
 }
 

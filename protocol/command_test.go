@@ -47,7 +47,7 @@ func TestResolve(t *testing.T) {
 		{long, "", "ERR unknown command '" + long[:128] + "', with args beginning with: "},
 		{"PUB a", "PUB", "ERR wrong number of arguments for 'pub' command"},
 		{"PUB a b c", "PUB", "ERR wrong number of arguments for 'pub' command"},
-		{"SUB a LAST", "SUB", "ERR LAST is reserved and cannot be a topic here; type: SUB topic [topic ...]"},
+		{"SUB a LAST", "SUB", "ERR LAST needs a position behind it, such as FROM 0 or LAST 10; type: SUB topic [topic ...]"},
 		{"PUB a LAST", "PUB", ""},
 		{"SUBSCRIBE LAST", "SUBSCRIBE", ""},
 	} {

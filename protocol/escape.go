@@ -78,14 +78,16 @@ func EscapeTopic(dst, topic []byte) []byte {
 	return dst
 }
 
-// EscapeName is EscapeTopic for the name of a subscription: a predicate after ` WHERE ` is escaped as a message.
+// EscapeName is EscapeTopic for the name of a subscription: what follows ` FROM `, ` LAST ` or ` WHERE ` is escaped as a
+// message.
 func EscapeName(dst, name []byte) []byte {
-	topic, predicate, found := bytes.Cut(name, []byte(" "+whereKeyword+" "))
-	dst = EscapeTopic(dst, topic)
-	if found {
-		dst = EscapeMessage(append(append(append(dst, ' '), whereKeyword...), ' '), predicate)
+	end := len(name)
+	for _, keyword := range []string{fromKeyword, lastKeyword, whereKeyword} {
+		if i := bytes.Index(name[:end], []byte(" "+keyword+" ")); i >= 0 {
+			end = i
+		}
 	}
-	return dst
+	return EscapeMessage(EscapeTopic(dst, name[:end]), name[end:])
 }
 
 func isPrintable(c byte) bool { return c >= ' ' && c != 0x7f && c != iac || c == '\t' }

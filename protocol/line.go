@@ -98,12 +98,8 @@ func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Er
 		if name, rest = cutWord(rest); len(name) == 0 {
 			break
 		}
-		if spec.TakesPredicate && len(args) > verb && string(name) == whereKeyword {
-			predicate := bytes.Trim(rest, " \t")
-			if len(predicate) == 0 {
-				return args, errNoPredicate(spec)
-			}
-			names, err := attachPredicate(spec, args[verb:], predicate)
+		if spec.TakesPredicate && len(args) > verb && isKeyword(name) {
+			names, err := attachClauses(spec, args[verb:], bytes.Trim(bytes.Join([][]byte{name, rest}, nil), " \t"))
 			return append(args[:verb], names...), err
 		}
 		if err := checkReserved(spec, name); err != nil {
@@ -117,20 +113,47 @@ func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Er
 	return args, nil
 }
 
-// whereKeyword separates names from a predicate.
-const whereKeyword = "WHERE"
+// whereKeyword separates names from a predicate, fromKeyword and lastKeyword from a position. A position stands in front of a
+// predicate.
+const whereKeyword, fromKeyword, lastKeyword = "WHERE", "FROM", "LAST"
 
-// maxExpanded bounds the output of attachPredicate, in bytes: it copies one predicate to every name of the command.
+func isKeyword(word []byte) bool {
+	return string(word) == whereKeyword || string(word) == fromKeyword || string(word) == lastKeyword
+}
+
+// maxExpanded bounds the output of attachClauses, in bytes: it copies the clauses to every name of the command.
 const maxExpanded = 8 << 20
 
-// attachPredicate appends the predicate to each name: `orders WHERE price > 100`.
-func attachPredicate(spec *CommandSpec, names [][]byte, predicate []byte) ([][]byte, *Error) {
-	if len(names)*len(predicate) > maxExpanded {
-		return nil, Errorf("%d names are too many for a predicate of %d bytes: name fewer; type: %s", len(names), len(predicate), spec.Usage)
+// attachClauses appends what stands behind the names to each of them: `orders FROM 0 WHERE price > 100`. Blanks between
+// words become one space, but not those of a predicate.
+func attachClauses(spec *CommandSpec, names [][]byte, clauses []byte) ([][]byte, *Error) {
+	if len(names)*len(clauses) > maxExpanded {
+		return nil, Errorf("%d names are too many for a predicate of %d bytes: name fewer; type: %s", len(names), len(clauses), spec.Usage)
+	}
+	var tail []byte
+	if first, rest := cutWord(clauses); string(first) != whereKeyword {
+		if second, _ := cutWord(rest); len(second) == 0 || string(second) == whereKeyword {
+			return nil, Errorf("%s needs a position behind it, such as FROM 0 or LAST 10; type: %s", first, spec.Usage)
+		}
+	}
+	for rest := clauses; ; {
+		var word []byte
+		if word, rest = cutWord(rest); len(word) == 0 {
+			break
+		}
+		tail = append(append(tail, ' '), word...)
+		if string(word) == whereKeyword {
+			predicate := bytes.Trim(rest, " \t")
+			if len(predicate) == 0 {
+				return nil, errNoPredicate(spec)
+			}
+			tail = append(append(tail, ' '), predicate...)
+			break
+		}
 	}
 	full := make([][]byte, len(names))
 	for i, name := range names {
-		full[i] = bytes.Join([][]byte{name, []byte(whereKeyword), predicate}, []byte{' '})
+		full[i] = append(append(make([]byte, 0, len(name)+len(tail)), name...), tail...)
 	}
 	return full, nil
 }
@@ -141,8 +164,7 @@ func errNoPredicate(spec *CommandSpec) *Error {
 
 // checkReserved rejects three words as topics, so that later versions can use them without breaking clients.
 func checkReserved(spec *CommandSpec, name []byte) *Error {
-	switch string(name) {
-	case whereKeyword, "FROM", "LAST":
+	if isKeyword(name) {
 		return Errorf("%s is reserved and cannot be a topic here; type: %s", name, spec.Usage)
 	}
 	return nil

@@ -50,9 +50,13 @@ func AppendTextField(dst []byte, name string, text []byte) []byte {
 	return append(e.Append(append(dst, `":"`...), text), '"')
 }
 
-// AppendMissedObject appends the object of a loss: count messages of a subscription were dropped at this point.
+// AppendMissedObject appends the object of a loss: count messages of a subscription are missing at this point. A
+// negative count is unknown, and null.
 func AppendMissedObject(dst []byte, name string, count int) []byte {
 	dst = AppendTextField(append(dst, `{"event":"missed"`...), "name", []byte(name))
-	dst = strconv.AppendInt(append(dst, `,"count":`...), int64(count), 10)
-	return append(dst, '}')
+	dst = append(dst, `,"count":`...)
+	if count < 0 {
+		return append(dst, "null}"...)
+	}
+	return append(strconv.AppendInt(dst, int64(count), 10), '}')
 }

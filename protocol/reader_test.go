@@ -65,6 +65,13 @@ func TestReader(t *testing.T) {
 		{"SUB needs a topic", "SUB  \n", []string{`line ERR SUB needs a topic; type: SUB topic [topic ...]`}},
 		{"WHERE begins a predicate, which holds for each name", "SUB a \t b  WHERE \t price > 1 WHERE \nunsub a WHERE x\r\n", []string{
 			`line ["SUB" "a WHERE price > 1 WHERE" "b WHERE price > 1 WHERE"]`, `line+cr ["unsub" "a WHERE x"]`}},
+		{"FROM and LAST begin a position, in front of a predicate", "SUB a b FROM  #1 \t WHERE  x  > 1\nPSUB a LAST \t 10 \n", []string{
+			`line ["SUB" "a FROM #1 WHERE x  > 1" "b FROM #1 WHERE x  > 1"]`, `line ["PSUB" "a LAST 10"]`}},
+		{"they want a position", "SUB a FROM\nSUB a LAST WHERE x\nSUB a FROM 0 WHERE \nSUB FROM 0\n", []string{
+			`line ERR FROM needs a position behind it, such as FROM 0 or LAST 10; type: SUB topic [topic ...]`,
+			`line ERR LAST needs a position behind it, such as FROM 0 or LAST 10; type: SUB topic [topic ...]`,
+			`line ERR WHERE needs a predicate behind it, such as price > 100; type: SUB topic [topic ...]`,
+			`line ERR FROM is reserved and cannot be a topic here; type: SUB topic [topic ...]`}},
 		{"WHERE is no topic, and wants a predicate", "SUB WHERE x\nPSUB a WHERE \nPUB WHERE x\nSLOW a WHERE x\n", []string{
 			`line ERR WHERE is reserved and cannot be a topic here; type: SUB topic [topic ...]`,
 			`line ERR WHERE needs a predicate behind it, such as price > 100; type: PSUB glob [glob ...]`,

@@ -55,7 +55,8 @@ type invocation struct {
 	run protocol.Run   // of publishes, in RESP or in lines
 	buf *outbox.Buffer // holds the arguments
 
-	// predicates has one entry for each name to subscribe to; nil if no name has a predicate.
+	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a
+	// position.
 	predicates []broker.Filter
 	// unjudged means a publish without evaluated predicates, which is therefore refused.
 	unjudged bool

@@ -85,6 +85,7 @@ func (e *executor) addAccount(f *fields) {
 	f.number(" delivered=", t.Delivered)
 	f.number(" dropped=", t.Dropped)
 	f.number(" undelivered=", t.Undelivered)
+	f.number(" replayed=", t.Replayed)
 }
 
 // fields is a line that is being built.

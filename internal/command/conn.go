@@ -23,7 +23,7 @@ type Transport interface {
 	// Descriptor is the file descriptor of the socket, or -1.
 	Descriptor() int
 	// StartWriter starts the writer goroutine, which writes the outbox until it is empty. The
-	// core calls it when there is no writer.
+	// core and the feeder call it when there is no writer.
 	StartWriter()
 	// Interrupt fails the current read and all later ones. Bytes already queued for the client
 	// are not lost.
@@ -71,6 +71,9 @@ type Conn struct {
 	// No lock is needed: the reader waits for that batch.
 	fileTask   *fileTask
 	unfinished *broker.Request // a command to submit again
+
+	// feeder replays messages of the past; nil before the first replay. The core sets it.
+	feeder atomic.Pointer[feeder]
 
 	// window makes the reader wait for the core and the writer.
 	window readWindow
@@ -166,6 +169,9 @@ func (r *Reader) Leave() {
 			case <-r.service.core.Stopped():
 			}
 		}
+	}
+	if f := r.feeder.Load(); f != nil {
+		f.stop()
 	}
 	r.outbox.Close(r.transport, r.service.options.DrainTimeout)
 }

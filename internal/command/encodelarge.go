@@ -15,16 +15,19 @@ func isLarge(m *broker.Message) bool {
 // encodeLarge encodes a large message in one format. The frame keeps the read buffer alive
 // until it is written.
 func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subscription, previousSeq uint64) outbox.Fragment {
-	payload := m.Payloads[0]
-	frame := &outbox.LargeFrame{Payload: payload}
+	frame := newLargeFrame(f, e.epoch, m, s, previousSeq, e.encodedPayload(f, m))
 	if inv, ok := m.Tag.(*invocation); ok {
 		frame.Buf = inv.buf
 	}
-	x := e.encodedPayload(f, m)
-	frame.Encoding = x.encoding
+	return outbox.Fragment{Large: frame}
+}
+
+// newLargeFrame makes the frame of a large message.
+func newLargeFrame(f outbox.Format, epoch string, m *broker.Message, s *broker.Subscription, previousSeq uint64, x encodedPayload) *outbox.LargeFrame {
+	frame := &outbox.LargeFrame{Payload: m.Payloads[0], Encoding: x.encoding}
 	switch {
 	case f.IsPresented():
-		frame.Head, frame.Tail = presentedFrame(f, e.epoch, m, s, x)
+		frame.Head, frame.Tail = presentedFrame(f, epoch, m, s, x)
 	case f.IsLine():
 		seq := m.Sequence
 		if !f.HasSeq() {
@@ -35,7 +38,7 @@ func (e *encoder) encodeLarge(f outbox.Format, m *broker.Message, s *broker.Subs
 		frame.Head, frame.Tail = respFrame(f, m, s, previousSeq)
 	}
 	frame.Size = len(frame.Head) + x.length + len(frame.Tail)
-	return outbox.Fragment{Large: frame}
+	return frame
 }
 
 // encodedPayload is how the payload of a large message stands in frames of a format.
@@ -51,11 +54,17 @@ func (e *encoder) encodedPayload(f outbox.Format, m *broker.Message) encodedPayl
 	if f.IsLine() {
 		f = outbox.FormatLF // all lines have the same payload
 	}
-	x, payload := &e.payloads[f], m.Payloads[0]
-	if x.sequence == m.Sequence {
-		return *x
+	x := &e.payloads[f]
+	if x.sequence != m.Sequence {
+		*x = encodePayload(f, m)
 	}
-	*x = encodedPayload{m.Sequence, protocol.Verbatim, len(payload)}
+	return *x
+}
+
+// encodePayload finds out how the payload of a large message is encoded.
+func encodePayload(f outbox.Format, m *broker.Message) encodedPayload {
+	payload := m.Payloads[0]
+	x := encodedPayload{m.Sequence, protocol.Verbatim, len(payload)}
 	switch {
 	case f.IsLine():
 		x.encoding = protocol.LineEscaped
@@ -66,7 +75,7 @@ func (e *encoder) encodedPayload(f outbox.Format, m *broker.Message) encodedPayl
 	if x.length == len(payload) { // nothing is escaped
 		x.encoding = protocol.Verbatim
 	}
-	return *x
+	return x
 }
 
 // respFrame returns the bytes before and after the payload of a message in RESP.

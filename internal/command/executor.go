@@ -61,6 +61,8 @@ type executor struct {
 	chargedPredicates int
 	// requestID is that of the current command, of a client that speaks JSON. It is JSON itself.
 	requestID []byte
+	// unknown are subscriptions of the command at hand that have missed an unknown number of messages.
+	unknown []*broker.Subscription
 	// unflushed holds the frames since the last flush; nil if there are none. One flush needs
 	// one lock of the outbox for all of them.
 	unflushed *outbox.Unflushed
@@ -112,11 +114,8 @@ func (e *executor) Flush() {
 	if e.batchesApplied > 0 {
 		e.window.applied(int(e.batchesApplied))
 	}
-	if e.unflushed != nil {
-		if e.outbox.Add(e.unflushed, e.lastMessageBytes) {
-			e.transport.StartWriter()
-		}
-		e.unflushed.Recycle()
+	if e.addToOutbox() {
+		e.transport.StartWriter()
 	}
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }

@@ -110,6 +110,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("messages_delivered:%d", c.messages.Delivered.Load()),
 		fmt.Sprintf("messages_dropped:%d", c.messages.Dropped.Load()),
 		fmt.Sprintf("messages_undelivered:%d", c.messages.Undelivered.Load()),
+		fmt.Sprintf("messages_replayed:%d", c.messages.Replayed.Load()),
 		fmt.Sprintf("recent_bytes:%d", kept.Bytes),
 		fmt.Sprintf("recent_oldest:%d", kept.Oldest),
 		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),

@@ -36,6 +36,8 @@ type memoryUsage struct {
 	names atomic.Int64
 	// queued is a transaction. The core changes it.
 	queued atomic.Int64
+	// replays is subscriptions that have not joined. The core changes it.
+	replays atomic.Int64
 }
 
 // releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
@@ -45,6 +47,7 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.transport, 0)
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
+	m.SetUsage(&c.usage.replays, 0)
 }
 
 // ChargeTransport sets what the transport holds for the connection besides: n bytes. One
@@ -82,5 +85,5 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load()
+	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load()
 }

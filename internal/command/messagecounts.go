@@ -24,6 +24,7 @@ func (f *messageCounts) add(g messageCounts) {
 	f.Delivered += g.Delivered
 	f.Dropped += g.Dropped
 	f.Undelivered += g.Undelivered
+	f.Replayed += g.Replayed
 }
 
 // messageCountsOf counts the messages of a subscription until this instant. The flush comes
@@ -44,7 +45,7 @@ func messageCountsOf(s *broker.Subscription) messageCounts {
 }
 
 // messageCountsFields is how many fields messageCounts appends.
-const messageCountsFields = 7
+const messageCountsFields = 8
 
 func (w *response) messageCounts(f *messageCounts) {
 	w.count("published", int(f.published)) //nolint:gosec // counts
@@ -54,4 +55,5 @@ func (w *response) messageCounts(f *messageCounts) {
 	w.count("dropped", int(f.Dropped))
 	w.count("undelivered", int(f.Undelivered))
 	w.count("queued", int(f.Waiting()))
+	w.count("replayed", int(f.Replayed))
 }

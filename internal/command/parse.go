@@ -4,7 +4,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -127,7 +126,12 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 		inv.err = r.checkTopics(inv)
 	}
 	if inv.err == nil && inv.handler.op == broker.Subscribe && mayHavePredicate(inv.topics()) {
-		inv.err = r.parsePredicates(inv)
+		inv.err = r.parseNames(inv)
+	}
+	if inv.err == nil && inv.handler.op == broker.Unsubscribe && mayHavePredicate(inv.topics()) {
+		for i, name := range inv.topics() {
+			inv.topics()[i] = verbName(inv, name)
+		}
 	}
 	switch {
 	case inv.err != nil:
@@ -196,8 +200,8 @@ func (r *Reader) checkTopics(inv *invocation) *protocol.Error {
 // own limit.
 func (r *Reader) checkName(inv *invocation, name []byte) *protocol.Error {
 	l := &r.service.options.Limits
-	topic, expression, found := filter.Split(name)
-	if !found || inv.handler.op != broker.Subscribe && inv.handler.op != broker.Unsubscribe {
+	topic, _, expression := splitName(name)
+	if len(topic) == len(name) || inv.handler.op != broker.Subscribe && inv.handler.op != broker.Unsubscribe {
 		return l.CheckTopic(name)
 	}
 	if err := l.CheckTopic(topic); err != nil {

@@ -3,48 +3,106 @@ package command
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/rivo/uniseg"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/protocol"
 )
 
-// parsePredicates compiles the predicates in the names that inv subscribes to.
+// parseNames parses the positions and compiles the predicates in the names that inv subscribes
+// to.
 //
 // Only PSUBSCRIBE may have one over RESP: a Redis client finds a subscription by its name, and
-// pmessage repeats the name subscribed to.
-func (r *Reader) parsePredicates(inv *invocation) *protocol.Error {
+// pmessage repeats the name subscribed to. The name of a verb loses its position.
+func (r *Reader) parseNames(inv *invocation) *protocol.Error {
 	names, conditions := inv.topics(), 0
 	for i, name := range names {
-		topic, expression, found := filter.Split(name)
-		if !found {
+		topic, clause, expression := splitName(name)
+		if len(topic) == len(name) {
 			continue
-		}
-		// The core would refuse them all, but only after the reader has compiled them.
-		if conditions++; conditions > r.service.options.MaxPredicates {
-			return r.errTooManyPredicates()
 		}
 		if !inv.row.TakesPredicate && !inv.namesAsVerb() {
 			return errNoPredicate(inv.row)
 		}
 		if len(topic) == 0 {
-			return protocol.Errorf("no topic before WHERE; type: %s", "orders WHERE price > 100")
+			return protocol.Errorf("no topic before %s; type: %s", bytes.Fields(name)[0], "orders WHERE price > 100")
 		}
-		if err := r.checkPredicateLen(expression); err != nil {
-			return err
+		f := broker.Filter{TopicLen: len(topic)}
+		if expression != nil {
+			// The core would refuse them all, but only after the reader has compiled them.
+			if conditions++; conditions > r.service.options.MaxPredicates {
+				return r.errTooManyPredicates()
+			}
+			if err := r.compileInto(&f, expression); err != nil {
+				return err
+			}
 		}
-		p, err := r.compile(string(expression))
-		if err != nil {
-			return errPredicate(string(expression), err)
+		if clause != nil {
+			start, err := r.parsePosition(clause, f.Predicate)
+			if err != nil {
+				return err
+			}
+			f.Start = start
+			names[i] = verbName(inv, name)
 		}
 		if inv.predicates == nil {
 			inv.predicates = make([]broker.Filter, len(names))
 		}
-		inv.predicates[i] = broker.Filter{Predicate: predicate{p}, TopicLen: len(topic), Cost: predicateCost + p.MemSize()}
+		inv.predicates[i] = f
 	}
+	return nil
+}
+
+// splitName splits the name of a subscription into topic, position and predicate, as far as they
+// are there: nil otherwise.
+func splitName(name []byte) (topic, clause, expression []byte) {
+	topic, expression, _ = filter.Split(name)
+	topic, clause, _ = position.Split(topic)
+	return topic, clause, expression
+}
+
+// verbName is the name without its position, if a verb has it.
+func verbName(inv *invocation, name []byte) []byte {
+	topic, clause, _ := splitName(name)
+	if !inv.namesAsVerb() || clause == nil {
+		return name
+	}
+	return slices.Concat(topic, name[len(topic)+1+len(clause):])
+}
+
+// parsePosition makes the replay of a subscription that starts in the past.
+func (r *Reader) parsePosition(clause []byte, p broker.Predicate) (*replay, *protocol.Error) {
+	from, err := position.ParseClause(string(clause))
+	switch {
+	case err != nil:
+		return nil, protocol.Errorf("%s", err)
+	case from.Kind == position.Entry || from.Kind == position.Group:
+		return nil, protocol.Errorf("%s is a place in a stream, and this version has none; type: FROM EPOCH-123", clause)
+	case from.Kind != position.Number && r.service.recent == nil:
+		return nil, protocol.Errorf("no messages are kept here for %s; start conch with --recent 64MiB", clause)
+	}
+	start := &replay{from: from}
+	if p != nil {
+		start.predicate = p.(predicate).Predicate
+	}
+	return start, nil
+}
+
+// compileInto compiles a predicate in an evaluator slot.
+func (r *Reader) compileInto(f *broker.Filter, expression []byte) *protocol.Error {
+	if err := r.checkPredicateLen(expression); err != nil {
+		return err
+	}
+	p, err := r.compile(string(expression))
+	if err != nil {
+		return errPredicate(string(expression), err)
+	}
+	f.Predicate, f.Cost = predicate{p}, predicateCost+p.MemSize()
 	return nil
 }
 
@@ -62,7 +120,7 @@ var errAborted = errors.New("the connection is closed")
 
 // errNoPredicate names the command to type instead.
 func errNoPredicate(row *protocol.CommandSpec) *protocol.Error {
-	return protocol.Errorf(`%s takes no predicate; use PSUBSCRIBE "orders WHERE price > 100"`, row.Name)
+	return protocol.Errorf(`%s takes no predicate and no position; use PSUBSCRIBE "orders WHERE price > 100"`, row.Name)
 }
 
 // errPredicate names the error and its column. In a line, hints show the place with a caret.
@@ -102,17 +160,21 @@ func excerpt(expression string, column int) (shown string, at int) {
 	return string(text[from:to]), cells(from, column)
 }
 
-// checkPredicates refuses predicates inside a transaction, and more of them than MaxPredicates.
+// checkPredicates refuses predicates and positions inside a transaction, more predicates than
+// MaxPredicates, and a position for a name of a verb that is held.
 func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol.Error {
 	if inv.predicates == nil {
 		return nil
 	}
 	if e.txn != nil && inv.dialect != protocol.Line { // lines are never queued for EXEC
-		return protocol.Errorf("a predicate is not possible inside a transaction")
+		return protocol.Errorf("a predicate or a position is not possible inside a transaction")
 	}
 	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
 	for i := range inv.predicates {
-		if inv.predicates[i].Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+		switch f := &inv.predicates[i]; {
+		case f.Start != nil && inv.row.Syntax != protocol.ArgsInline && e.sub.Holds(r.Kind, r.Form, r.Names[i]):
+			return errHeld(inv, r.Names[i])
+		case f.Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]):
 			room--
 		}
 	}
@@ -122,28 +184,38 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 	return nil
 }
 
+// errHeld names the command to type first.
+func errHeld(inv *invocation, name []byte) *protocol.Error {
+	leave := "UNSUB"
+	if inv.handler.kind == broker.Pattern {
+		leave = "PUNSUB"
+	}
+	shown := protocol.EscapeName(nil, name)
+	return protocol.Errorf("%s is subscribed to already, and goes on from where it is; to start anew, type: %s %s", shown, leave, shown)
+}
+
 // errTooManyPredicates names the flag.
 func (c *Conn) errTooManyPredicates() *protocol.Error {
 	return protocol.Errorf("more than %d predicates on one connection (--max-predicates)", c.service.options.MaxPredicates)
 }
 
-// unauthenticatedPredicate refuses a predicate before AUTH. Neither its length nor its text is
+// unauthenticatedPredicate refuses a predicate or a position before AUTH. Neither its length nor its text is
 // checked, and nothing of it is kept.
 func (r *Reader) unauthenticatedPredicate(inv *invocation) *protocol.Error {
 	for _, name := range inv.topics() {
-		if _, _, found := filter.Split(name); found {
+		if topic, _, _ := splitName(name); len(topic) < len(name) {
 			return noAuth(inv)
 		}
 	}
 	return nil
 }
 
-// stripPredicates returns the names without their predicates: ACL rules apply to topics.
+// stripPredicates returns the names without positions and predicates: ACL rules apply to topics.
 func stripPredicates(names [][]byte) [][]byte {
 	var bare [][]byte
 	for i, name := range names {
-		topic, _, found := filter.Split(name)
-		if !found {
+		topic, _, _ := splitName(name)
+		if len(topic) == len(name) {
 			continue
 		}
 		if bare == nil {
@@ -157,7 +229,8 @@ func stripPredicates(names [][]byte) [][]byte {
 	return bare
 }
 
-// mayHavePredicate is a cheap test for most commands: a predicate has a space before it.
+// mayHavePredicate is a cheap test for most commands: a predicate or a position has a space
+// before it.
 func mayHavePredicate(names [][]byte) bool {
 	for _, name := range names {
 		if bytes.IndexByte(name, ' ') >= 0 {

@@ -32,12 +32,17 @@ func (c *Conn) isPresented() bool { return c.presentation.IsPresented() }
 // PushPosition queues the present position of the order: an event that fires nothing. An event
 // stream sends it when it begins, and as its heartbeat.
 //
-// All messages up to that position that the client will get are in front of it.
+// All messages up to that position that the client will get are in front of it. A replay has yet
+// to add some of them, so a comment takes its place meanwhile.
 func (r *Reader) PushPosition() {
 	r.service.runOnCore(func(v broker.View) {
 		e := &r.executor
 		if !e.closing {
-			e.pushFrame(protocol.AppendEventID(nil, e.service.epoch, v.Stats().Published))
+			b := protocol.AppendEventID(nil, e.service.epoch, v.Stats().Published)
+			if e.isReplaying() {
+				b = []byte(":\n\n")
+			}
+			e.pushFrame(b)
 			e.Flush() // the core flushes only connections that it has queued frames for itself
 		}
 	})
@@ -211,7 +216,11 @@ func (e *executor) appendConfirmed(event string, name []byte) []byte {
 // message.
 func (w *response) pong() {
 	e := w.executor
-	w.buf = append(protocol.AppendSequenceFields(e.beginObject(w.buf, "pong"), e.service.epoch, w.view.Stats().Published), '}')
+	w.buf = e.beginObject(w.buf, "pong")
+	if !e.isReplaying() { // else a client that resumes from there would miss what is yet to come
+		w.buf = protocol.AppendSequenceFields(w.buf, e.service.epoch, w.view.Stats().Published)
+	}
+	w.buf = append(w.buf, '}')
 }
 
 // presentClose is the close notice. Behind a close frame a WebSocket gets nothing more.

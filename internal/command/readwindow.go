@@ -86,4 +86,7 @@ func (c *Conn) MarkWritten(q *outbox.WriteQueue, n int) {
 	if left := int(c.outbox.ReplyBytes()); left <= maxReplyBytes && left+replies > maxReplyBytes {
 		c.window.wake()
 	}
+	if f := c.feeder.Load(); f != nil {
+		f.writerProgressed()
+	}
 }

@@ -1,9 +1,153 @@
 package command
 
-import "github.com/conchmq/conch/broker"
+import (
+	"strings"
 
-// Deferred implements [broker.Replayer]. No command makes such a subscription.
-func (e *executor) Deferred(*broker.Subscription, any, uint64) {}
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/filter"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/position"
+)
 
-// Dropped implements [broker.Replayer].
-func (e *executor) Dropped(*broker.Subscription) {}
+// replay is a subscription that starts in the past, until it joins. The reader makes it, the core completes it. From then on the
+// feeder owns it, but for dropped.
+type replay struct {
+	from      position.Position
+	predicate *filter.Predicate // nil if there is none
+
+	sub     *broker.Subscription
+	account *outbox.Account
+	// after is the number of the last message before the subscription was made.
+	after uint64
+
+	// dropped means that the subscription has ended before its join. The feeder's mutex guards it.
+	dropped bool
+
+	// order is its place among the replays of a pass.
+	order int
+	// start is the number of the first message that it gets.
+	start uint64
+	// missed means that messages before start are missing, in an unknown number, and are yet to be reported.
+	missed bool
+	// previous is the number of the last message that it got.
+	previous uint64
+	// gone means that it gets nothing more.
+	gone bool
+	// joined is set at the join.
+	joined bool
+}
+
+// replayCost is about what a replay takes in memory.
+const replayCost = 400
+
+// Deferred implements [broker.Replayer]. The replay begins at the flush, behind the confirmation.
+//
+// A subscription that starts with the next message has nothing to wait for. If no messages are kept, that is so for all, and
+// those that have missed something are told.
+func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (later bool) {
+	r := start.(*replay)
+	if n := r.from.Number; r.from.Kind == position.Number {
+		ours := r.from.Epoch == "" || r.from.Epoch == e.service.epoch
+		if ours && n == last+1 {
+			return false
+		}
+		if e.service.recent == nil || ours && n > last {
+			e.unknown = append(e.unknown, s)
+			return false
+		}
+	}
+	f := e.feeder.Load()
+	if f == nil {
+		f = newFeeder(e.Conn)
+		e.feeder.Store(f)
+	}
+	r.sub, r.account, r.after = s, accountOf(s), last
+	f.waiting[s] = r
+	f.deferred = append(f.deferred, r)
+	e.chargeReplays(f)
+	return true
+}
+
+// reportUnknown reports, behind a confirmation, what is missing where no replay is possible.
+func (e *executor) reportUnknown() {
+	for _, s := range e.unknown {
+		e.queued().Add(outbox.Fragment{Bytes: outbox.AppendMissed(nil, e.format(s.Form), s.Name(), -1)}, outbox.FrameInfo{Kind: outbox.KindOther})
+	}
+	e.unknown = nil
+}
+
+// isReplaying reports whether messages older than the present position are yet to come.
+func (e *executor) isReplaying() bool {
+	f := e.feeder.Load()
+	return f != nil && len(f.waiting) > 0
+}
+
+// Dropped implements [broker.Replayer]: nothing more of the replay is queued, so that nothing of it follows the confirmation.
+func (e *executor) Dropped(s *broker.Subscription) {
+	f := e.feeder.Load()
+	f.mu.Lock()
+	f.waiting[s].dropped = true
+	f.generation++
+	f.mu.Unlock()
+	delete(f.waiting, s)
+	e.chargeReplays(f)
+}
+
+// chargeReplays counts the replays as memory.
+func (e *executor) chargeReplays(f *feeder) {
+	e.service.memory.SetUsage(&e.usage.replays, replayCost*len(f.waiting))
+}
+
+// addToOutbox moves the unflushed frames to the outbox, and reports whether a writer must be started. Replays begin behind
+// their confirmation. Frames of a replay must not follow the reply that changes their format.
+func (e *executor) addToOutbox() (start bool) {
+	if f := e.feeder.Load(); f != nil && len(f.waiting)+len(f.deferred) > 0 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if now := e.replayFormats(); now != f.formats {
+			f.formats = now
+			f.generation++
+		}
+		defer func() {
+			f.startLocked(f.deferred)
+			f.deferred = nil
+		}()
+	}
+	if e.unflushed != nil {
+		start = e.outbox.Add(e.unflushed, e.lastMessageBytes)
+		e.unflushed.Recycle()
+	}
+	return start
+}
+
+// replayFormats are the formats of the two forms of subscriptions.
+func (e *executor) replayFormats() [broker.Forms]outbox.Format {
+	return [broker.Forms]outbox.Format{formRESP: e.format(formRESP), formLine: e.format(formLine)}
+}
+
+// joinReplays joins the subscriptions of a pass at one instant of the order, on the core's goroutine.
+func (e *executor) joinReplays(v broker.View, p *pass) {
+	for _, r := range p.replays {
+		last, previous, ok := v.Join(r.sub)
+		if r.gone = !ok; !ok {
+			continue
+		}
+		delete(p.waiting, r.sub)
+		r.joined, p.last = true, last
+		r.account.LastSeq = max(r.previous, previous)
+	}
+	e.chargeReplays(p.feeder)
+	if p.next > p.last { // there is no rest, or nothing has joined
+		return
+	}
+	e.Flush() // what is queued so far stands in front of the mark
+	e.outbox.AddMark(&p.mark)
+	p.formats, p.marked = e.replayFormats(), true
+	p.rest, p.evicted = e.service.recent.Chunks(p.next)
+}
+
+// matchesAll reports whether a glob matches every topic.
+func matchesAll(glob string) bool { return glob != "" && strings.Trim(glob, "*") == "" }
+
+// isLiteral reports whether a glob matches one topic alone, itself.
+func isLiteral(glob string) bool { return !strings.ContainsAny(glob, `*?[\`) }

@@ -42,9 +42,12 @@ func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	}
 	if inv.row.Syntax == protocol.ArgsInline {
 		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
-		return
+	} else {
+		e.confirmVerb(inv, name, e.isLastOf(inv, r))
 	}
-	e.confirmVerb(inv, name, e.isLastOf(inv, r))
+	if len(e.unknown) > 0 && len(e.confirmedNames) == 0 { // a verb over RESP has one confirmation for all
+		e.reportUnknown()
+	}
 }
 
 // Unsubscribed implements [broker.Conn]: it confirms one name.

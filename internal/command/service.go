@@ -37,6 +37,8 @@ type Service struct {
 	evaluators      slots
 	longParsers     slots
 	unauthenticated slots
+	// feeders replay messages.
+	feeders slots
 	// versions holds the index of predicates for those that publish.
 	versions indexVersions
 	// recent holds the latest messages; nil if none are kept.
@@ -103,7 +105,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		epoch:    newEpoch(),
 		stopping: make(chan struct{}),
 	}
-	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated} {
+	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders} {
 		kind.init()
 	}
 	s.versions.init(core)

@@ -17,6 +17,8 @@ type DeliveryCounts struct {
 	Dropped int64
 	// Undelivered messages waited, or were half written, when their connection ended.
 	Undelivered int64
+	// Replayed messages are older than the subscription's join, and not among the matched. They count when a replay queues them.
+	Replayed int64
 }
 
 // Waiting is the number of messages without an outcome yet. It is never negative.

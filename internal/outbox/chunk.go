@@ -26,6 +26,8 @@ type Chunk struct {
 	charged int
 	// appendable: the rest of the buffer belongs to this chunk alone, so bytes may be appended.
 	appendable bool
+	// mark: the chunk is a Mark.
+	mark bool
 	// notice: the chunk is the close notice to an evicted subscriber.
 	notice bool
 }
@@ -50,6 +52,8 @@ const (
 	kindMessages frameKind = iota
 	// KindReplies are replies to the connection's own commands: never dropped, and not counted against its limit.
 	KindReplies
+	// KindReplayed are messages of the past, and what is missing among them: never dropped, and not counted against the limit.
+	KindReplayed
 	// KindMissed are messages that were never queued. They have no bytes, and no chunk holds them.
 	KindMissed
 	// KindOther are the commands that MONITOR shows, losses, and the close notice.

@@ -48,29 +48,30 @@ func (g *gap) addLocked(l loss) int {
 // appendLosses encodes the losses, each in the format of its subscription.
 func (g *gap) appendLosses(b []byte) []byte {
 	for i := range g.losses {
-		switch l := &g.losses[i]; {
-		case l.format.IsLine():
-			b = protocol.AppendMissed(b, l.account.name, l.count, l.format.IsCRLF())
-		case l.format.IsPresented():
-			b = l.appendPresented(b)
-		default:
-			b = protocol.RESP3.AppendConfirmation(b, "missed", []byte(l.account.name), l.count)
-		}
+		l := &g.losses[i]
+		b = AppendMissed(b, l.format, l.account.name, l.count)
 	}
 	return b
 }
 
-// appendPresented encodes a loss as an event or a WebSocket frame.
-func (l *loss) appendPresented(b []byte) []byte {
-	if l.format.Framing() == protocol.Events {
-		return protocol.AppendNamedEvent(b, "missed", protocol.AppendMissedObject(nil, l.account.name, l.count))
+// AppendMissed encodes that so many messages of a subscription are missing. A negative count is unknown. RESP2 has no frame for it.
+func AppendMissed(b []byte, f Format, name string, count int) []byte {
+	switch {
+	case f == FormatRESP2:
+		return b
+	case f.IsLine():
+		return protocol.AppendMissed(b, name, count, f.IsCRLF())
+	case !f.IsPresented():
+		return protocol.AppendMissedPush(b, name, count)
+	case f.Framing() == protocol.Events:
+		return protocol.AppendNamedEvent(b, "missed", protocol.AppendMissedObject(nil, name, count))
 	}
 	start := len(b)
 	b = protocol.BeginWebSocketText(b)
-	if l.format == FormatObjects {
-		b = protocol.AppendMissedObject(b, l.account.name, l.count)
+	if f == FormatObjects {
+		b = protocol.AppendMissedObject(b, name, count)
 	} else {
-		line := protocol.AppendMissed(nil, l.account.name, l.count, false)
+		line := protocol.AppendMissed(nil, name, count, false)
 		b = protocol.TextEscaped.Append(b, line[:len(line)-1]) // a text message needs no line end
 	}
 	return protocol.EndWebSocketText(b, start)

@@ -32,6 +32,8 @@ type Outbox struct {
 	bytes atomic.Int64
 	// replies are those of bytes that are replies.
 	replies atomic.Int64
+	// replayed are those of bytes that replays have added.
+	replayed atomic.Int64
 	// gapBytes is the memory of losses. It is no part of bytes before they are encoded.
 	gapBytes atomic.Int64
 	// overhead is the memory of chunks, entries and losses: all but counted buffers.
@@ -56,6 +58,8 @@ type Outbox struct {
 	discarded *queue
 	// counts are those of all messages that were queued.
 	counts DeliveryCounts
+	// marks is the number of marks in queue.
+	marks int
 	// writing: there is a writer goroutine. There is never more than one.
 	writing bool
 	// draining: nothing more is added, and the last deadline is set.
@@ -67,6 +71,8 @@ type Outbox struct {
 // Totals are the sums over all connections, past ones included. The core itself counts the matched messages.
 type Totals struct {
 	Delivered, Dropped, Undelivered atomic.Int64
+	// Replayed counts messages of the past, which are in no other count.
+	Replayed atomic.Int64
 	// Memory is the limit that all outboxes are charged to.
 	Memory *MemoryLimit
 }
@@ -80,8 +86,8 @@ func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 // SetFraming sets how frames follow each other. It comes right behind Init, where they are not lines and RESP.
 func (o *Outbox) SetFraming(f protocol.Framing) { o.framing = f }
 
-// MessageBytes is the number of waiting bytes that are not replies: those that the limit bounds.
-func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() }
+// MessageBytes is the number of waiting bytes that are neither replies nor replayed: those that the limit bounds.
+func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() - o.replayed.Load() }
 
 // WaitingBytes is the number of bytes that wait or are partly written.
 func (o *Outbox) WaitingBytes() int64 { return o.bytes.Load() }
@@ -157,9 +163,7 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 		o.queue = nil
 		return false
 	}
-	start = !o.writing
-	o.writing = true
-	return start
+	return o.startLocked()
 }
 
 // chargeChunk counts n bytes as the memory of a chunk. The chunk keeps the sum, so that free takes back exactly

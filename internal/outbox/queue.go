@@ -58,11 +58,11 @@ func (q *queue) remove(c *Chunk) {
 }
 
 // split cuts off about size bytes of chunks from the front, and at least one chunk. Chunks stay whole: a large
-// one may exceed size.
+// one may exceed size. A mark ends the part; it is not the first chunk.
 func (q *queue) split(size int) *queue {
 	front := queues.Get().(*queue)
 	for c := q.First; c != nil; c = q.First {
-		if size -= c.Size(); front.length > 0 && size < 0 {
+		if size -= c.Size(); c.mark || front.length > 0 && size < 0 {
 			break
 		}
 		if q.oldest.chunk == c {

@@ -89,6 +89,18 @@ func (p *Unflushed) Recycle() {
 	unflushedPool.Put(p)
 }
 
+// Discard releases the frames, and keeps the memory for others.
+func (p *Unflushed) Discard() {
+	for i := range p.fragments {
+		p.fragments[i].Release()
+	}
+	clear(p.fragments)
+	p.fragments, p.entries = p.fragments[:0], p.entries[:0]
+}
+
+// IsEmpty reports whether there are no frames.
+func (p *Unflushed) IsEmpty() bool { return len(p.fragments) == 0 }
+
 // contiguous reports whether b follows a in the same memory.
 func contiguous(a, b []byte) bool {
 	n := len(a)

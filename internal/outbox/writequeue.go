@@ -77,7 +77,7 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 	}
-	if o.failed || o.queue == nil {
+	if o.failed || o.queue == nil || o.queue.First.mark {
 		o.dequeuedBytes.Store(0)
 		o.writing = false
 		o.mu.Unlock()
@@ -87,7 +87,7 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() { // lost bytes still count as waiting; only the close notice does wait
 		waiting = int64(o.queue.First.Size())
 	}
-	if waiting <= int64(most) {
+	if waiting <= int64(most) && o.marks == 0 {
 		o.dequeuedBytes.Store(waiting)
 		h.queue, o.queue = o.queue, nil
 	} else {
@@ -132,14 +132,17 @@ func (o *Outbox) chargeGaps(n int) {
 func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
-	delivered, done := 0, (*Chunk)(nil) // done is the last chunk that is written whole
+	delivered, replayed, done := 0, 0, (*Chunk)(nil) // done is the last chunk that is written whole
 	for c := h.First; c != nil; c = c.Next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
 			part := min(n, e.bytes-h.entryOffset)
 			n, h.ChunkOffset, h.entryOffset = n-part, h.ChunkOffset+part, h.entryOffset+part
-			if e.Kind == KindReplies { // partly written replies count, or their rest would pass for messages
+			switch e.Kind {
+			case KindReplies: // partly written replies count, or their rest would pass for messages
 				replies += part
+			case KindReplayed:
+				replayed += part
 			}
 			if h.entryOffset < e.bytes {
 				break
@@ -156,6 +159,9 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.totals.Delivered.Add(int64(delivered))
 	if replies > 0 {
 		o.replies.Add(-int64(replies))
+	}
+	if replayed > 0 {
+		o.replayed.Add(-int64(replayed))
 	}
 	o.mu.Unlock()
 	for c := h.First; done != nil; c = h.First {

@@ -131,15 +131,29 @@ func (m *Messages) Chunk(from uint64) (c *Chunk, evicted uint64) {
 	return c, m.evicted
 }
 
-// Chunks returns all chunks that hold messages numbered from or higher. The caller releases them.
-func (m *Messages) Chunks(from uint64) []*Chunk {
+// Chunks returns all chunks that hold messages numbered from or higher. The caller releases them. evicted is as in Chunk.
+func (m *Messages) Chunks(from uint64) (found []*Chunk, evicted uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := slices.Clone(m.chunks[m.index(from):])
+	found = slices.Clone(m.chunks[m.index(from):])
 	for _, c := range found {
 		c.retain()
 	}
-	return found
+	return found, m.evicted
+}
+
+// Evicted returns the number of the newest message that is no longer kept, 0 if none is gone.
+func (m *Messages) Evicted() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.evicted
+}
+
+// IsNear reports whether the message numbered from is in the newest chunk, or is yet to come.
+func (m *Messages) IsNear(from uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.index(from) >= len(m.chunks)-1
 }
 
 // Before returns the newest chunk that starts before the message numbered seq, or nil. The caller releases it.

@@ -90,5 +90,8 @@ func (r *Reader) Next(m *Message) bool {
 	return true
 }
 
+// In reports whether the place is in that chunk.
+func (r *Reader) In(c *Chunk) bool { return r.chunk == c }
+
 // Read is how many messages of the chunk were read.
 func (r *Reader) Read() uint64 { return r.read }

@@ -1,0 +1,113 @@
+package command
+
+import (
+	"sync"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+)
+
+const (
+	// maxAhead is how many replayed bytes may wait in an outbox: above it, the feeder waits for the writer.
+	maxAhead = 256 << 10
+	// maxPass bounds the replays of one pass, which join at one instant.
+	maxPass = 1000
+)
+
+// feeder gives a connection the messages of the past with which its subscriptions start. It is a goroutine beside the reader
+// while there are any. The executor makes it; the reader stops it and waits for its end, in Leave.
+//
+// It makes passes over the recent messages, each for all replays that have begun by then. So the 1,000 subscriptions of a
+// client that comes back cost one pass.
+type feeder struct {
+	conn    *Conn
+	running sync.WaitGroup
+	// stopping is raised when the connection has left the core.
+	stopping abortSignal
+	// wake makes the feeder look again whether there is room.
+	wake chan struct{}
+
+	// waiting are the replays that have not joined, deferred those of them that begin at the next flush. The core owns both.
+	waiting  map[*broker.Subscription]*replay
+	deferred []*replay
+
+	// mu is held while either side adds to the outbox. It guards what follows.
+	mu sync.Mutex
+	// starting are the replays of the next passes.
+	starting []*replay
+	// formats are those of the frames to add.
+	formats [broker.Forms]outbox.Format
+	// generation counts what makes frames void that are encoded and not yet added: a replay is dropped, or a format changes.
+	generation int
+	active     bool
+}
+
+func newFeeder(c *Conn) *feeder {
+	return &feeder{conn: c, wake: make(chan struct{}, 1), waiting: make(map[*broker.Subscription]*replay)}
+}
+
+// startLocked begins replays. The core calls it.
+func (f *feeder) startLocked(replays []*replay) {
+	if len(replays) == 0 {
+		return
+	}
+	f.starting = append(f.starting, replays...)
+	if !f.active {
+		f.active = true
+		f.running.Go(f.run)
+	}
+}
+
+// stop ends the feeder, once the connection has left the core. Only the rest of what has joined is still added.
+func (f *feeder) stop() {
+	f.stopping.raise()
+	f.running.Wait()
+}
+
+// writerProgressed makes the feeder look for room. The writer calls it.
+func (f *feeder) writerProgressed() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it will look
+	}
+}
+
+// run is the goroutine: pass after pass. A defect in it ends this connection alone.
+func (f *feeder) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			f.conn.LogPanic(p)
+			f.conn.End(CloseReasonPanic)
+		}
+	}()
+	for replays := f.takeStarting(); len(replays) > 0; replays = f.takeStarting() {
+		newPass(f, replays).run()
+	}
+}
+
+// takeStarting takes the replays of the next pass. Without any the goroutine ends.
+func (f *feeder) takeStarting() (replays []*replay) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopping.raised.Load() {
+		f.starting = nil
+	}
+	n := min(len(f.starting), maxPass)
+	replays, f.starting = f.starting[:n:n], f.starting[n:]
+	if n == 0 {
+		f.active, f.starting = false, nil
+	}
+	return replays
+}
+
+// awaitRoom waits until the writer has written enough. False means that the connection ends.
+func (f *feeder) awaitRoom() bool {
+	for f.conn.outbox.ReplayBytes() > maxAhead {
+		select {
+		case <-f.wake:
+		case <-f.stopping.done():
+			return false
+		}
+	}
+	return !f.stopping.raised.Load()
+}

@@ -1,0 +1,312 @@
+package command
+
+import (
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/recent"
+	"github.com/conchmq/conch/internal/uptime"
+)
+
+// pass is one walk over the recent messages, for some replays. It belongs to the feeder's goroutine, and to the core at the
+// instant of the join.
+type pass struct {
+	*feeder
+	recent  *recent.Messages
+	replays []*replay
+	matches matches
+	place
+	pending pending
+
+	// The core sets these at the join: the number of the last message before it, and, if there are messages from next to that one,
+	// the mark in front of which they go, the chunks that hold them, and the newest message that is in none of these.
+	last    uint64
+	marked  bool
+	mark    outbox.Mark
+	formats [broker.Forms]outbox.Format
+	rest    []*recent.Chunk
+	evicted uint64
+}
+
+// place is how far a pass has come.
+type place struct {
+	// next is the number of the next message.
+	next uint64
+	// reader stands at next; it is the zero Reader if next is in another chunk.
+	reader recent.Reader
+	// before is how many messages were kept before next; counted is false if that is unknown.
+	before  uint64
+	counted bool
+}
+
+func newPass(f *feeder, replays []*replay) *pass {
+	p := &pass{feeder: f, recent: f.conn.service.recent, replays: replays}
+	p.matches.init(f.conn.service, &f.stopping, replays)
+	p.pending.init(f.conn)
+	return p
+}
+
+// run feeds all replays from their starts on, and joins them.
+func (p *pass) run() {
+	defer p.pending.close()
+	defer p.matches.end()
+	if !p.resolve() {
+		return
+	}
+	after := uint64(0)
+	p.next = p.replays[0].start
+	for _, r := range p.replays {
+		p.next, after = min(p.next, r.start), max(after, r.after)
+	}
+	for near := false; !near || p.hasReports(); {
+		if !p.awaitRoom() || !p.begin() {
+			return
+		}
+		p.reportMissed()
+		// The join is requested within the last chunk: at its instant the rest is fixed, however fast messages come.
+		if near = p.next > after && p.recent.IsNear(p.next); !near && !p.feed(after) || !p.flush() {
+			return
+		}
+	}
+	if p.conn.service.runOnCore(func(v broker.View) { p.conn.executor.joinReplays(v, p) }) && p.marked {
+		p.feedRest()
+	}
+}
+
+// begin takes note of the replays that are dropped, and of the formats. False means that none is left.
+func (p *pass) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := false
+	p.pending.begin(p.place, p.generation)
+	p.formats = p.feeder.formats
+	for _, r := range p.replays {
+		r.gone = r.dropped
+		left = left || !r.gone
+	}
+	return left
+}
+
+// flush adds what is pending. If that is void by now, the pass is again where it began. False means that the outbox takes
+// nothing more.
+func (p *pass) flush() bool {
+	mark := &p.mark
+	if !p.marked {
+		mark = nil
+	}
+	p.mu.Lock()
+	if !p.marked && p.pending.generation != p.generation {
+		p.mu.Unlock()
+		p.place = p.pending.rewind()
+		return true
+	}
+	ok, start := p.pending.add(mark)
+	p.mu.Unlock()
+	if start {
+		p.conn.transport.StartWriter()
+	}
+	return ok
+}
+
+// feed encodes messages of one chunk, as many as are added at once. False means that the connection ends.
+func (p *pass) feed(after uint64) bool {
+	c, evicted := p.recent.Chunk(p.next)
+	if evicted >= p.next {
+		p.overtaken(c, evicted)
+	}
+	if c == nil { // what was published so far is gone, or went to shards
+		p.next = max(p.next, after+1)
+		return true
+	}
+	defer c.Release()
+	return p.scan(c)
+}
+
+// feedRest adds the messages up to the join. It goes on when the connection ends: what stands behind the mark follows them.
+func (p *pass) feedRest() {
+	p.matches.by = new(abortSignal)
+	defer func() {
+		for _, c := range p.rest {
+			c.Release()
+		}
+		if p.conn.outbox.RemoveMark(&p.mark) {
+			p.conn.transport.StartWriter()
+		}
+	}()
+	p.pending.begin(p.place, 0)
+	if p.evicted >= p.next {
+		var first *recent.Chunk
+		if len(p.rest) > 0 {
+			first = p.rest[0]
+		}
+		p.overtaken(first, min(p.evicted, p.last))
+	}
+	for _, c := range p.rest {
+		for more := true; more && p.next <= p.last; {
+			p.awaitRoom()
+			before := p.next
+			if !p.scan(c) || !p.flush() {
+				return
+			}
+			more = p.next > before
+			p.pending.begin(p.place, 0)
+		}
+	}
+	p.flush()
+}
+
+// scan encodes messages of a chunk from next on. False means that the connection ends.
+func (p *pass) scan(c *recent.Chunk) bool {
+	defer p.matches.end()
+	if !p.reader.In(c) {
+		p.reader = c.Reader()
+	}
+	for m := (recent.Message{}); !p.pending.isFull(); {
+		ahead := p.reader
+		if !ahead.Next(&m) || p.marked && m.Sequence > p.last {
+			break
+		}
+		p.reader = ahead
+		if m.Sequence < p.next {
+			continue
+		}
+		found, ok := p.matches.of(&m)
+		if !ok {
+			return false
+		}
+		for _, r := range found {
+			p.pending.message(r, &m, p.formats[r.sub.Form])
+		}
+		p.next, p.before, p.counted = m.Sequence+1, c.Before()+p.reader.Read(), true
+	}
+	return true
+}
+
+// hasReports reports whether messages before the start of a replay are missing, and are yet to be reported.
+func (p *pass) hasReports() bool {
+	for _, r := range p.replays {
+		if r.missed && !r.gone {
+			return true
+		}
+	}
+	return false
+}
+
+// reportMissed reports what is missing before the starts.
+func (p *pass) reportMissed() {
+	for _, r := range p.replays {
+		if r.missed && !r.gone {
+			p.pending.missed(r, p.formats[r.sub.Form], -1)
+			r.missed = false
+		}
+	}
+}
+
+// overtaken reports the messages from next up to evicted as missing. c is the first chunk behind them; nil if there is none.
+func (p *pass) overtaken(c *recent.Chunk, evicted uint64) {
+	for _, r := range p.replays {
+		if r.start <= evicted && !r.gone {
+			p.pending.missed(r, p.formats[r.sub.Form], p.countMissed(c, r))
+			r.start, r.missed = evicted+1, false
+		}
+	}
+	p.place = place{next: evicted + 1}
+}
+
+// countMissed counts the messages that are missing for a replay before a chunk, if it gets those of all topics. Otherwise it
+// returns -1: of messages that are gone, the topics are unknown.
+func (p *pass) countMissed(c *recent.Chunk, r *replay) int {
+	switch all := r.predicate == nil && r.sub.Kind() == broker.Pattern && matchesAll(r.sub.Topic()); {
+	case !all || c == nil || r.missed:
+		return -1
+	case p.counted && r.start <= p.next:
+		return int(c.Before() - p.before) //nolint:gosec // a count
+	case c.Before() == c.First()-1: // each number so far is that of a message to a topic
+		return int(c.First() - max(r.start, p.next)) //nolint:gosec // a count
+	}
+	return -1
+}
+
+// resolve finds the starts. False means that the connection ends.
+func (p *pass) resolve() bool {
+	var last []*replay
+	for _, r := range p.replays {
+		switch from := &r.from; from.Kind {
+		case position.Number:
+			// Of another epoch nothing is known, but that all that is kept is newer.
+			if from.Epoch != "" && from.Epoch != p.conn.service.epoch {
+				r.start, r.missed = p.recent.Evicted()+1, true
+			} else {
+				r.start = max(from.Number, 1)
+			}
+		case position.Time:
+			p.resolveAge(r, time.Since(from.Time))
+		case position.Age:
+			p.resolveAge(r, from.Age)
+		case position.Last:
+			last = append(last, r)
+		case position.Oldest, position.Entry, position.Group: // the reader has refused the last two
+			r.start = p.recent.Evicted() + 1
+		}
+	}
+	return p.resolveLast(last)
+}
+
+// resolveAge finds the first message that is no older than that. The service has the time to the second.
+func (p *pass) resolveAge(r *replay, age time.Duration) {
+	evicted := p.recent.Evicted()
+	r.start = min(r.after+1, p.recent.Since(uptime.Now()-age-sweepEvery))
+	r.missed = evicted > 0 && r.start <= max(p.recent.Stats().Oldest, evicted+1) // what is gone may be young enough
+}
+
+// resolveLast walks back from the end, until each replay has as many messages as it is to have.
+func (p *pass) resolveLast(replays []*replay) bool {
+	missing, before := make(map[*replay]uint64, len(replays)), uint64(0)
+	for _, r := range replays {
+		missing[r], before = r.from.Number, max(before, r.after+1)
+	}
+	for len(missing) > 0 {
+		c := p.recent.Before(before)
+		if c == nil {
+			break
+		}
+		before = c.First()
+		found, ok := p.findIn(c, missing)
+		c.Release()
+		if !ok {
+			return false
+		}
+		for r, numbers := range found {
+			if n := uint64(len(numbers)); n >= missing[r] {
+				r.start = numbers[n-missing[r]]
+				delete(missing, r)
+			} else {
+				missing[r] -= n
+			}
+		}
+	}
+	for r := range missing { // all that is kept is less
+		r.start = min(before, p.recent.Evicted()+1)
+	}
+	return true
+}
+
+// findIn returns the numbers of the messages in a chunk that are among the last of some replays.
+func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) (found map[*replay][]uint64, ok bool) {
+	defer p.matches.end()
+	found = make(map[*replay][]uint64)
+	for reader, m := c.Reader(), (recent.Message{}); reader.Next(&m); {
+		matching, ok := p.matches.of(&m)
+		if !ok {
+			return nil, false
+		}
+		for _, r := range matching {
+			if _, open := missing[r]; open && m.Sequence <= r.after {
+				found[r] = append(found[r], m.Sequence)
+			}
+		}
+	}
+	return found, true
+}

@@ -1,0 +1,117 @@
+package outbox
+
+// A replay adds messages of the past, beside the core, which goes on adding at the end of the queue. Its bytes do not count
+// against the limit, and no policy drops them: it waits while too many of them are in the outbox.
+//
+// When the subscription joins, the core adds a mark: what comes behind it is to follow the rest of the replay. The
+// writer stops there until the mark is removed.
+
+// Mark is the place up to which a replay goes on adding. It is in one outbox at most, once.
+type Mark struct{ chunk *Chunk }
+
+// ReplayBytes is the number of waiting bytes that replays have added.
+func (o *Outbox) ReplayBytes() int64 { return o.replayed.Load() }
+
+// AddMark puts a mark behind all that waits. The core calls it.
+func (o *Outbox) AddMark(m *Mark) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed || o.evicted.Load() {
+		return
+	}
+	if o.queue == nil {
+		o.queue = queues.Get().(*queue)
+	}
+	c := newChunk()
+	c.mark = true
+	c.entries = append(c.entries, FrameInfo{Kind: KindOther})
+	m.chunk = c
+	o.marks++
+	o.pushLocked(c)
+}
+
+// RemoveMark lets the writer pass, and reports whether one must be started.
+func (o *Outbox) RemoveMark(m *Mark) (start bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed || o.evicted.Load() { // the mark has gone with what waited
+		return false
+	}
+	q := o.queue
+	if q.oldest.chunk == m.chunk {
+		q.oldest = cursor{chunk: m.chunk.Next}
+	}
+	o.marks--
+	q.remove(m.chunk)
+	o.free(m.chunk)
+	m.chunk = nil
+	if q.length == 0 {
+		q.recycle()
+		o.queue = nil
+	}
+	return o.startLocked()
+}
+
+// AddReplay takes frames of a replay, in front of a mark or, without one, behind all that waits. Each message counts as
+// replayed for one of the accounts. Not ok means that the outbox takes nothing more. A writer is to be started if start is true.
+func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, start bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed || o.evicted.Load() {
+		p.Discard()
+		return false, false
+	}
+	if o.queue == nil {
+		o.queue = queues.Get().(*queue)
+	}
+	var before *Chunk
+	if m != nil {
+		before = m.chunk
+	}
+	for i, at := 0, 0; i < len(p.fragments); i++ {
+		s := &p.fragments[i]
+		c := o.replayChunk(s)
+		c.entries = append(c.entries, p.entries[at:at+s.entries]...)
+		at += s.entries
+		o.queue.insert(before, c)
+		o.chargeChunk(c, c.memSize())
+		o.bytes.Add(int64(s.Size()))
+		o.replayed.Add(int64(s.Size()))
+	}
+	for _, a := range accounts {
+		a.Replayed++
+	}
+	o.counts.Replayed += int64(len(accounts))
+	o.totals.Replayed.Add(int64(len(accounts)))
+	if o.queue.length == 0 {
+		o.queue.recycle()
+		o.queue = nil
+	}
+	return true, o.startLocked()
+}
+
+// replayChunk makes a chunk of a fragment, and takes over its reference to the buffer.
+func (o *Outbox) replayChunk(s *Fragment) *Chunk {
+	c := newChunk()
+	if s.isShared() || s.Buf == nil {
+		c.bytes, c.buf, c.large = s.Bytes, s.Buf, s.Large
+		return c
+	}
+	if len(s.Bytes) <= SmallBuffers.BufferSize {
+		c.buf = SmallBuffers.Get(o.totals.Memory)
+	} else {
+		c.buf = NewBuffer(o.totals.Memory, len(s.Bytes))
+	}
+	c.bytes = append(c.buf.Bytes[:0], s.Bytes...)
+	s.Buf.Release()
+	return c
+}
+
+// startLocked reports whether a writer must be started: there is none, and something waits in front of the first mark.
+func (o *Outbox) startLocked() bool {
+	if o.writing || o.queue == nil || o.queue.First.mark {
+		return false
+	}
+	o.writing = true
+	return true
+}
