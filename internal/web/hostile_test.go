@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -204,6 +205,53 @@ func TestCertificates(t *testing.T) {
 			transport.CloseIdleConnections()
 		}
 	}
+}
+
+// Over HTTP/2 a request ends alone: the others on its connection go on.
+func TestRequestsOfOneHTTP2Connection(t *testing.T) {
+	a := harness.NewAuthority(t)
+	s := start(t, server.Options{}, web.Options{})
+	l, err := net.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	s.web.ServeTLS(l, &tls.Config{Certificates: []tls.Certificate{a.Valid(t, "localhost").TLS(t)}})
+	dials := 0
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: a.Pool(), ServerName: "localhost"}, ForceAttemptHTTP2: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials++
+			return net.Dial("tcp", l.Addr().String())
+		},
+	}
+	defer transport.CloseIdleConnections()
+	s.client, s.url = &http.Client{Transport: transport}, "https://localhost"
+	assert.Equal(t, http.StatusOK, s.request("POST", "/topics/news", "first").StatusCode)
+
+	body, in := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/topics/news", body)
+	require.NoError(t, err)
+	ndjson(r)
+	go func() { _, _ = io.WriteString(in, `{"payload": "second"}`+"\n") }()
+	half, err := s.client.Do(r)
+	require.NoError(t, err)
+	answers := bufio.NewReader(half.Body)
+	line, err := answers.ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, line, `"sequence":2`)
+
+	for range 3 * 100 { // more than it may have at a time
+		a := s.request("POST", "/nosuch", "x")
+		s.expectProblem(a, http.StatusNotFound)
+		assert.Equal(t, 2, a.ProtoMajor)
+	}
+	operator := s.Dial(t)
+	operator.Command("CLIENT", "KILL", "SKIPME", "yes")
+	assert.Equal(t, ":1", operator.Line())
+	_, err = io.Copy(io.Discard, answers)
+	assert.Error(t, err, "an answer that is cut does not look whole")
+	_ = half.Body.Close()
+	_ = in.Close()
+	assert.Equal(t, http.StatusOK, s.request("POST", "/topics/news", "last").StatusCode)
+	assert.Equal(t, 1, dials)
 }
 
 // A failed handshake is counted and logged, as on the TLS port.

@@ -51,8 +51,14 @@ func decodeStrict(text []byte, into any) error {
 	return nil
 }
 
-// userPath is the user in the path.
-func (x *exchange) userPath() string { return x.params["user"] }
+// userPath is the user in the path. Redis would take one without a name.
+func (x *exchange) userPath() (string, error) {
+	user := x.params["user"]
+	if user == "" {
+		return "", &problem{Status: http.StatusBadRequest, Detail: "a user has a name"}
+	}
+	return user, nil
+}
 
 // getUsers is GET /users: the rules of each, without the digests of passwords.
 func (x *exchange) getUsers() error {
@@ -89,6 +95,10 @@ func rulesOf(text string) []string {
 
 // patchUser is PATCH /users/{user}: it applies rules, as ACL SETUSER does.
 func (x *exchange) patchUser() error {
+	user, err := x.userPath()
+	if err != nil {
+		return err
+	}
 	c, err := x.open()
 	if err != nil {
 		return err
@@ -100,7 +110,7 @@ func (x *exchange) patchUser() error {
 	if err := x.readJSON(c, &body); err != nil {
 		return err
 	}
-	if _, err := c.do(append([]string{"ACL", "SETUSER", x.userPath()}, body.Rules...)...); err != nil {
+	if _, err := c.do(append([]string{"ACL", "SETUSER", user}, body.Rules...)...); err != nil {
 		return err
 	}
 	return x.noContent()
@@ -108,7 +118,11 @@ func (x *exchange) patchUser() error {
 
 // deleteUser is DELETE /users/{user}.
 func (x *exchange) deleteUser() error {
-	deleted, err := x.run("ACL", "DELUSER", x.userPath())
+	user, err := x.userPath()
+	if err != nil {
+		return err
+	}
+	deleted, err := x.run("ACL", "DELUSER", user)
 	if err != nil {
 		return err
 	}
@@ -162,7 +176,11 @@ func (x *exchange) postToken() error {
 
 // deleteToken is DELETE /tokens/{user}/{token}.
 func (x *exchange) deleteToken() error {
-	_, err := x.run("ACL", "TOKEN", "REVOKE", x.userPath(), x.params["token"])
+	user, err := x.userPath()
+	if err != nil {
+		return err
+	}
+	_, err = x.run("ACL", "TOKEN", "REVOKE", user, x.params["token"])
 	if refused := (*errorReply)(nil); errors.As(err, &refused) && refused.code == "ERR" {
 		return &problem{Status: http.StatusNotFound, Detail: refused.text, Code: refused.code}
 	}

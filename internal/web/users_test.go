@@ -33,6 +33,10 @@ func TestUsers(t *testing.T) {
 	s.expectProblem(s.request("PATCH", "/users/ann", `{"rules": []}`), http.StatusUnsupportedMediaType)
 	s.expectProblem(s.request("PATCH", "/users/ann", `{"rules": ["`+strings.Repeat("x", 1<<20)+`"]}`, asJSON), http.StatusRequestEntityTooLarge)
 
+	s.expectProblem(s.request("PATCH", "/users/", `{"rules": ["on"]}`, asJSON), http.StatusBadRequest)
+	s.expectProblem(s.request("DELETE", "/users/", ""), http.StatusBadRequest)
+	s.expectProblem(s.request("DELETE", "/tokens//t", ""), http.StatusBadRequest)
+
 	assert.Equal(t, http.StatusNoContent, s.request("DELETE", "/users/ann", "").StatusCode)
 	s.expectProblem(s.request("DELETE", "/users/ann", ""), http.StatusNotFound)
 	s.expectProblem(s.request("DELETE", "/users/default", ""), http.StatusBadRequest)
