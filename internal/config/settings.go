@@ -23,6 +23,7 @@ type Config struct {
 	HTTP         string
 	HTTPS        string
 	HTTPOrigins  []string // of pages that may use HTTP and HTTPS; * is any
+	Debug        bool     // answer /debug/pprof
 	TLSFiles     tlsfiles.Files
 	UnixSocket   string
 	UnixMode     fs.FileMode
@@ -63,6 +64,12 @@ var settingsTable = []Setting{
 	{
 		Name: "http-origin", Value: "ORIGINS", Usage: "pages that may use http and https, e.g. https://a.example,https://b.example",
 		set: setOrigins, Get: func(c *Config) any { return strings.Join(c.HTTPOrigins, ",") },
+	},
+	{
+		Name: "debug", Value: "BOOL", Default: "false", BoolFlag: true, Choices: bools,
+		Usage: "profiles at /debug/pprof of http and https, for users that may run CONFIG GET",
+		set:   func(c *Config, text string) (err error) { c.Debug, err = ParseBool(text); return err },
+		Get:   func(c *Config) any { return c.Debug },
 	},
 	file("tls-cert", "certificate for tls-listen and https, in PEM; a changed file is reloaded",
 		func(c *Config) *string { return &c.TLSFiles.Cert }),

@@ -76,6 +76,7 @@ var samples = map[string]sample{
 	"handshake-timeout": {"10s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
 	"http":              {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
 	"https":             {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"debug":             {false, `true`, "no", "yes", true, false, true},
 	"http-origin":       {"", `"http://a"`, "http://b, https://c", "*", "http://a", "http://b,https://c", "*"},
 	"aclfile":           {"", `"a"`, "b", "c", "a", "b", "c"},
 	"requirepass":       {false, `"a"`, "b", "c", true, true, true},
@@ -92,6 +93,7 @@ var companions = map[string]string{
 	"tls-listen":      "--tls-cert=x --tls-key=x",
 	"https":           "--tls-cert=x --tls-key=x",
 	"http-origin":     "--http=:7",
+	"debug":           "--http=:7",
 	"tls-cert":        "--tls-listen=:7 --tls-key=x",
 	"tls-key":         "--tls-listen=:7 --tls-cert=x",
 	"tls-client-ca":   "--tls-listen=:7 --tls-cert=x --tls-key=x",
@@ -140,7 +142,7 @@ func TestAWrongValueNamesItsSourceAndTheExpectation(t *testing.T) {
 	const size, number, period = "expected a size such as", "expected a whole number from 1 on", "expected a time such as"
 	for name, expected := range map[string]string{
 		"listen": "expected host:port", "tls-listen": "expected host:port", "http": "expected host:port", "https": "expected host:port",
-		"http-origin": "expected origins such as", "tls-client-auth": "expected require or optional",
+		"debug": "expected true or false", "http-origin": "expected origins such as", "tls-client-auth": "expected require or optional",
 		"tls-user": "expected true or false", "handshake-timeout": period, "unix-mode": "expected an octal mode",
 		"protected-mode":  "expected true or false",
 		"max-connections": number, "max-arguments": number, "max-subscriptions": number, "max-predicates": number,

@@ -209,6 +209,8 @@ func (c *Config) checkListeners(authByDefault bool) error {
 		return errors.New("tls-cert, tls-key and tls-client-ca have no effect without tls-listen or https")
 	case len(c.HTTPOrigins) > 0 && c.HTTP == "" && c.HTTPS == "":
 		return errors.New("http-origin has no effect without http or https")
+	case c.Debug && c.HTTP == "" && c.HTTPS == "":
+		return errors.New("debug has no effect without http or https")
 	case f.ClientCA == "" && !authByDefault:
 		return errors.New("tls-client-auth has no effect without tls-client-ca")
 	case f.ClientCA == "" && c.Server.CertificateUser:

@@ -72,7 +72,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
 	return &daemon{
-		log: log, core: startCore(log.Logger, b.Run), server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins}),
+		log: log, core: startCore(log.Logger, b.Run), server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
 		listeners: listeners, settings: settings, shutdownRequested: shutdownRequested,
 	}, nil
 }

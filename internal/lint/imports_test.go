@@ -50,7 +50,7 @@ var rules = map[string]rule{
 	},
 	"internal/web": {
 		own: []string{
-			"broker", "protocol", "internal/command", "internal/outbox", "internal/position", "internal/sockio", "internal/uptime",
+			"broker", "protocol", "internal/command", "internal/metrics", "internal/outbox", "internal/position", "internal/sockio", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},
@@ -89,6 +89,7 @@ var rules = map[string]rule{
 		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/tlsfiles", "internal/web"},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
+	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
@@ -210,6 +211,7 @@ func TestTheRules(t *testing.T) {
 		},
 		{"the ACL file knows the rules and no connection", "internal/aclfile", "os @internal/acl github.com/rs/zerolog", "net sync @server @protocol @broker"},
 		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
+		{"metrics know what is counted, and no socket", "internal/metrics", "io runtime @internal/command github.com/VictoriaMetrics/metrics", "net net/http log sync @server @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{
 			"HTTP has its own listener, and reaches the core by commands",

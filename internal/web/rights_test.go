@@ -24,13 +24,13 @@ var queries = map[string]string{"/events": "?topic=news"}
 // Each route needs the right in its row, and no other: the user with this right alone gets an answer, the user with all
 // but this is refused, and so is a client without a user.
 func TestRights(t *testing.T) {
-	s := start(t, server.Options{RequirePassword: "secret"}, web.Options{})
+	s := start(t, server.Options{RequirePassword: "secret"}, web.Options{Debug: true})
 	admin := s.Dial(t)
 	admin.Send("AUTH secret\n")
 	admin.Expect("+OK\r\n")
 	admin.Command("ACL", "SETUSER", "other", "on", ">pw")
 	admin.Expect("+OK\r\n")
-	path := strings.NewReplacer("{topic}", "news", "{id}", "999999", "{user}", "other", "{token}", "t")
+	path := strings.NewReplacer("{topic}", "news", "{id}", "999999", "{user}", "other", "{token}", "t", "{profile}", "heap")
 	for _, row := range web.Routes() {
 		method, right := row[0], row[2]
 		if right == "" {

@@ -40,6 +40,10 @@ func (s *Server) table() []route {
 		{http.MethodDelete, "/tokens/{user}/{token}", "acl|token", (*exchange).deleteToken},
 		{http.MethodPost, "/tickets", "", (*exchange).postTicket},
 		{http.MethodGet, "/openapi.yaml", "", (*exchange).getOpenAPI},
+		{http.MethodGet, "/metrics", "info", (*exchange).getMetrics},
+		{http.MethodGet, "/healthz", "", (*exchange).getHealth},
+		{http.MethodGet, "/readyz", "", (*exchange).getReady},
+		{http.MethodGet, "/debug/pprof/{profile}", "config|get", (*exchange).getProfile},
 	}
 }
 

@@ -22,6 +22,8 @@ type Options struct {
 	Origins []string
 	// Period is the time between two events of GET /stats. Default 1 s.
 	Period time.Duration
+	// Debug answers /debug/pprof.
+	Debug bool
 }
 
 func (o *Options) period() time.Duration { return cmp.Or(o.Period, time.Second) }
@@ -49,6 +51,7 @@ type Server struct {
 	// heartbeat is the silence after which an event stream sends its position.
 	heartbeat time.Duration
 	stopping  atomic.Bool
+	probe     probe
 
 	mu      sync.Mutex     // guards stopped, against an Add to tasks behind its Wait
 	stopped bool           // no request begins any more

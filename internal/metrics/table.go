@@ -1,0 +1,90 @@
+package metrics
+
+import (
+	"iter"
+	"runtime"
+
+	"github.com/conchmq/conch/internal/command"
+)
+
+type snapshot = command.Snapshot
+
+// table is every metric of conch, in the order of docs/metrics.md, which has the same texts.
+var table = []metric{
+	{
+		"conch_build_info", gauge, []string{"version", "go_version"}, "Always 1; the labels are the versions of conch and of Go.",
+		func(n *snapshot, emit emitter) { emit(1, n.Version, runtime.Version()) },
+	},
+
+	one("conch_connections", gauge, "Connections now.", func(n *snapshot) int64 { return n.Clients }),
+	one("conch_connections_limit", gauge, "The setting max-connections.", func(n *snapshot) int { return n.ConnectionLimit }),
+	one("conch_connections_accepted_total", counter, "Connections that were accepted, those that were refused too.", func(n *snapshot) int64 { return n.Accepted }),
+	{
+		"conch_connections_ended_total", counter, []string{"reason"}, "Connections that ended, by reason; docs/operations.md explains each.",
+		each((*snapshot).Endings),
+	},
+	one("conch_accept_pauses_total", counter, "Pauses of accepting because descriptors had run out.", func(n *snapshot) int64 { return n.AcceptPauses }),
+
+	one("conch_subscribers", gauge, "Connections that hold a subscription, now.", func(n *snapshot) int { return n.Subscribers }),
+	one("conch_topics", gauge, "Topics that are subscribed to, now.", func(n *snapshot) int { return n.Topics }),
+	one("conch_patterns", gauge, "Patterns that are subscribed to, now.", func(n *snapshot) int { return n.Patterns }),
+	one("conch_shards", gauge, "Shard topics that are subscribed to, now.", func(n *snapshot) int { return n.Shards }),
+	one("conch_predicates", gauge, "Names with a predicate that are subscribed to, now.", func(n *snapshot) int { return n.Predicates }),
+
+	one("conch_messages_published_total", counter, "Messages that were published.", func(n *snapshot) uint64 { return n.Published }),
+	one("conch_messages_matched_total", counter, "Messages, each once for each subscription that it was queued to.", func(n *snapshot) uint64 { return n.Matched }),
+	one("conch_messages_filtered_total", counter, "Messages, each once for each subscription whose predicate rejected it.", func(n *snapshot) uint64 { return n.Filtered }),
+	one("conch_messages_unreadable_total", counter, "Of the filtered messages, those that lacked a field of the predicate.", func(n *snapshot) uint64 { return n.Unreadable }),
+	one("conch_messages_delivered_total", counter, "Of the matched messages, those that the kernel accepted for the client.", func(n *snapshot) int64 { return n.Delivered }),
+	one("conch_messages_dropped_total", counter, "Of the matched messages, those that a slow subscriber's policy dropped.", func(n *snapshot) int64 { return n.Dropped }),
+	one("conch_messages_undelivered_total", counter, "Of the matched messages, those that waited when the connection ended.", func(n *snapshot) int64 { return n.Undelivered }),
+	one("conch_messages_queued", gauge, "Of the matched messages, those that wait, now.", (*snapshot).Queued),
+
+	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),
+	one("conch_sent_bytes_total", counter, "Bytes written to clients.", func(n *snapshot) int64 { return n.BytesOut }),
+	one("conch_lost_bytes_total", counter, "Bytes that waited for connections when they ended.", func(n *snapshot) int64 { return n.BytesLost }),
+	one("conch_client_memory_bytes", gauge, "Memory that all connections hold together, as max-memory counts it, now.", func(n *snapshot) int64 { return n.MemoryUsed }),
+	one("conch_client_memory_limit_bytes", gauge, "The setting max-memory; 0 is no limit.", func(n *snapshot) int64 { return n.MemoryLimit }),
+
+	one("conch_inbox_batches", gauge, "Reads of connections that wait for the core, now; 128 is the most.", func(n *snapshot) int { return n.InboxLen }),
+	byCommand("conch_commands_total", "Commands that ran.", func(c command.CommandCounts) float64 { return float64(c.Calls) }),
+	byCommand("conch_commands_rejected_total", "Commands that were refused before they ran.", func(c command.CommandCounts) float64 { return float64(c.Rejected) }),
+	byCommand("conch_commands_failed_total", "Commands that ran and were answered with an error.", func(c command.CommandCounts) float64 { return float64(c.Failed) }),
+	byCommand("conch_command_core_seconds_total", "Time that commands took on the core, deliveries included.", func(c command.CommandCounts) float64 { return c.CoreTime.Seconds() }),
+	{
+		"conch_error_replies_total", counter, []string{"code"}, "Commands that were answered with an error, by the error's first word.",
+		each((*snapshot).Errors),
+	},
+	{
+		"conch_access_denied_total", counter, []string{"object"}, "Refusals: a password (auth), a command, a topic.",
+		func(n *snapshot, emit emitter) {
+			emit(float64(n.DeniedAuth), "auth")
+			emit(float64(n.DeniedCommand), "command")
+			emit(float64(n.DeniedTopic), "topic")
+		},
+	},
+	one("conch_log_lines_dropped_total", counter, "Log lines that could not be written fast enough.", func(n *snapshot) uint64 { return n.LogDropped }),
+}
+
+// one is a metric without labels.
+func one[N int | int64 | uint64](name string, k kind, help string, value func(*snapshot) N) metric {
+	return metric{name, k, nil, help, func(n *snapshot, emit emitter) { emit(float64(value(n))) }}
+}
+
+// each reads a counter that has one label.
+func each(values func(*snapshot) iter.Seq2[string, int64]) func(*snapshot, emitter) {
+	return func(n *snapshot, emit emitter) {
+		for label, value := range values(n) {
+			emit(float64(value), label)
+		}
+	}
+}
+
+// byCommand is a counter of each command that was sent.
+func byCommand(name, help string, value func(command.CommandCounts) float64) metric {
+	return metric{name, counter, []string{"command"}, help, func(n *snapshot, emit emitter) {
+		for command, counts := range n.Commands() {
+			emit(value(counts), command)
+		}
+	}}
+}
