@@ -160,6 +160,10 @@ func TestWrongUseOfSubAndPub(t *testing.T) {
 		{"do --url 127.0.0.1:1 PING", "do: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 		{"ping x", "ping: expected no argument, got [\"x\"]; the server is given with --url; see conch ping --help"},
 		{"ping --url 127.0.0.1:1", "ping: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
+		{"health x", "health: expected no argument, got [\"x\"]; the server is given with --url; see conch health --help"},
+		{"health --url ftp://x", `health: scheme "ftp" is none of conch, conchs, redis, rediss and unix; see conch health --help`},
+		{"health --url 127.0.0.1:1", "health: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
+		{"health --url https://127.0.0.1:1 --tls-ca /none", "health: tls-ca: open /none: no such file or directory"},
 		{"sub --url 127.0.0.1:1 a", "sub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 		{"pub --url 127.0.0.1:1 a b", "pub: no server listens on 127.0.0.1:1; start one, or give its address with --url"},
 	} {

@@ -40,7 +40,7 @@ func TestCompletionInBash(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	for line, want := range map[string]string{
-		"conch ":                            "serve sub pub do ping bench version man help completion",
+		"conch ":                            "serve sub pub do ping health bench version man help completion",
 		"conch p":                           "pub ping",
 		"conch completion ":                 "bash zsh fish powershell",
 		"conch --slow":                      "--slow-consumer --slow-hard --slow-soft --slow-time",
@@ -145,7 +145,7 @@ func TestAPipeThatClosesEarly(t *testing.T) {
 	c.withConch()
 	for _, command := range []string{
 		"conch --help", "conch help serve", "conch serve -h", "conch version", "conch man serve", "conch completion bash",
-		"conch do COMMAND", "conch do --json COMMAND", "conch ping", "conch pub news hi",
+		"conch do COMMAND", "conch do --json COMMAND", "conch ping", "conch health", "conch pub news hi",
 	} {
 		out, err := exec.Command("bash", "-c", command+` | true; echo "${PIPESTATUS[@]}"`).CombinedOutput()
 		require.NoError(t, err)
@@ -171,7 +171,7 @@ func TestDoAndPing(t *testing.T) {
 func TestManPages(t *testing.T) {
 	needs(t, "man")
 	folder := t.TempDir()
-	for _, page := range []string{"", "serve", "sub", "pub", "do", "ping", "bench", "version", "man", "completion"} {
+	for _, page := range []string{"", "serve", "sub", "pub", "do", "ping", "health", "bench", "version", "man", "completion"} {
 		text, err := exec.Command(binary, append([]string{"man"}, strings.Fields(page)...)...).Output()
 		require.NoError(t, err)
 		file := filepath.Join(folder, "conch"+page+".1")
