@@ -66,6 +66,7 @@ func (c *contest) order(s *scenario, round int) (all []contestant) {
 type process struct {
 	*servers.Process
 	dialect bench.Dialect
+	web     *web
 }
 
 // measure starts a contestant's server, measures once and stops it.
@@ -80,8 +81,10 @@ func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (sam
 
 // start runs a contestant's server, set up for a scenario.
 func start(ctx context.Context, s *scenario, one contestant) (p *process, err error) {
-	p = &process{dialect: one.dialect}
-	if one.server == relayName {
+	p = &process{dialect: one.dialect, web: one.web}
+	if one.web != nil {
+		p.Process, err = startWeb(ctx, one)
+	} else if one.server == relayName {
 		p.Process, err = startRelay(ctx, *s.load)
 	} else if s.large {
 		p.Process, err = servers.StartLarge(ctx, servers.Named(one.server))

@@ -13,9 +13,9 @@ import (
 
 // section is a part of the document: its scenarios, and the plots behind its tables.
 type section struct {
-	name     string // of its marks
-	ordinary bool
-	plots    []plotted
+	name  string               // of its marks
+	part  func(*scenario) bool // the scenarios in it
+	plots []plotted
 }
 
 type plotted struct {
@@ -25,16 +25,17 @@ type plotted struct {
 }
 
 var sections = []section{
-	{"ordinary", true, []plotted{
+	{"ordinary", func(s *scenario) bool { return s.ordinary }, []plotted{
 		{deliveries, "ordinary-throughput", "Throughput of ordinary loads: more is better"},
 		{cpu, "ordinary-cpu", "CPU time of ordinary loads: less is better"},
 		{underLoad, "ordinary-memory", "Memory under ordinary loads: less is better"},
 	}},
-	{"peers", false, []plotted{
+	{"peers", func(s *scenario) bool { return !s.ordinary && !s.web }, []plotted{
 		{deliveries, "throughput", "Throughput: more is better"},
 		{cpu, "cpu", "CPU time: less is better"},
 		{p99, "latency", "Latency at a fixed rate: less is better"},
 	}},
+	{"web", func(s *scenario) bool { return s.web }, nil},
 }
 
 // write puts the run into the document: tables between the marks of each section, plots beside it.
@@ -45,6 +46,9 @@ func (c *contest) write(doc string, where servers.Environment) error {
 	}
 	for _, s := range sections {
 		part := c.part(s)
+		if len(part.scenarios) == 0 {
+			continue // not of this run: what the document has stays
+		}
 		for _, one := range s.plots {
 			plot := part.plot(one.figure, one.title)
 			if err := plot.Save(filepath.Join(plots, one.file+".svg")); err != nil {
@@ -63,7 +67,7 @@ func (c *contest) part(s section) *contest {
 	part := *c
 	part.scenarios = nil
 	for _, one := range c.scenarios {
-		if one.ordinary == s.ordinary {
+		if s.part(&one) {
 			part.scenarios = append(part.scenarios, one)
 		}
 	}

@@ -1,4 +1,4 @@
-// Command peers measures conch beside Redis, Valkey and NATS, all with the same generator on the same machine, and
+// Command peers measures conch beside Redis, Valkey, NATS and, for pages, Centrifugo, all with the same generator on the same machine, and
 // holds the figures against conch's goals. What is lost is printed like what is won.
 //
 // It is run in the directory above this one: go run ./peers, or make bench-peers.
@@ -80,7 +80,7 @@ const defaultDuration = 2 * time.Second
 func parse(args []string, stderr io.Writer) (command.Options, error) {
 	o := command.Options{
 		Duration: defaultDuration, DurationUsage: "measured part of each load; paced ones take three times that",
-		Selection: command.Selection{Servers: "conch,redis,valkey,nats", ServersUsage: "servers to compare; the relay is always there"},
+		Selection: command.Selection{Servers: "conch,redis,valkey,nats,centrifugo", ServersUsage: "servers to compare; the relay is always there"},
 		Shortest:  200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
 	}
 	return o, o.Parse("peers", args, stderr)

@@ -65,7 +65,7 @@ func TestMarkdown(t *testing.T) { golden(t, "section.md", played().markdown(sect
 
 func TestDocument(t *testing.T) {
 	doc := filepath.Join(t.TempDir(), "performance.md")
-	marks := "By hand.\n<!-- ordinary:begin -->\n<!-- ordinary:end -->\n<!-- peers:begin -->\n<!-- peers:end -->\nWhy.\n"
+	marks := "By hand.\n<!-- ordinary:begin -->\n<!-- ordinary:end -->\n<!-- peers:begin -->\n<!-- peers:end -->\n<!-- web:begin -->\nas it was\n<!-- web:end -->\nWhy.\n"
 	require.NoError(t, os.WriteFile(doc, []byte(marks), 0o600))
 	c := played()
 	more, err := chosen("paced-1-1,rooms") // a paced one, for the plot of latencies
@@ -77,7 +77,7 @@ func TestDocument(t *testing.T) {
 	text, err := os.ReadFile(doc)
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(string(text), "By hand.\n"))
-	assert.True(t, strings.HasSuffix(string(text), "<!-- peers:end -->\nWhy.\n"))
+	assert.True(t, strings.HasSuffix(string(text), "<!-- peers:end -->\n<!-- web:begin -->\nas it was\n<!-- web:end -->\nWhy.\n"))
 	top, _, _ := strings.Cut(string(text), "<!-- ordinary:end -->")
 	assert.Contains(t, top, "| 20 → 100 topics × 10, one command a write | deliveries/s | 800 k | – | ≥ 1.40× the best peer |")
 	assert.NotContains(t, top, "one command a write | deliveries/s | 700 k")

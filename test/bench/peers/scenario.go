@@ -18,6 +18,7 @@ type scenario struct {
 	who     []contestant
 
 	ordinary bool // one of the loads in the section at the top
+	web      bool // one of those of pages
 	large    bool // servers must accept messages of 16 MiB
 
 	// One of the two. A load is measured by the generator of conch bench; longer multiplies its duration, where so
@@ -32,6 +33,7 @@ type contestant struct {
 	name    string // conch is judged, relay is the baseline, resp is conch's own other dialect; all others are peers
 	server  string // in package servers
 	dialect bench.Dialect
+	web     *web // in place of the dialect, in the scenarios of pages
 }
 
 const (
@@ -41,11 +43,11 @@ const (
 )
 
 var (
-	conch  = contestant{conchName, conchName, bench.RESP2}
-	redis  = contestant{"redis", "redis", bench.RESP2}
-	valkey = contestant{"valkey", "valkey", bench.RESP2}
-	nats   = contestant{"nats", "nats", bench.NATS}
-	relay  = contestant{relayName, relayName, bench.Raw}
+	conch  = contestant{conchName, conchName, bench.RESP2, nil}
+	redis  = contestant{"redis", "redis", bench.RESP2, nil}
+	valkey = contestant{"valkey", "valkey", bench.RESP2, nil}
+	nats   = contestant{"nats", "nats", bench.NATS, nil}
+	relay  = contestant{relayName, relayName, bench.Raw, nil}
 
 	everybody  = []contestant{conch, redis, valkey, nats, relay}
 	brokers    = []contestant{conch, redis, valkey, nats}
@@ -60,8 +62,8 @@ var (
 
 const size = 64 // bytes of payload, where nothing else is said
 
-// scenarios are the ordinary loads and then the others.
-var scenarios = slices.Concat(ordinary, runs)
+// scenarios are the ordinary loads, then the others, then those of pages.
+var scenarios = slices.Concat(ordinary, runs, webRuns)
 
 // runs are compared in this order. The relay knows no topics and sends no schedule, so it takes part where there
 // is one topic and no rate.
@@ -111,7 +113,7 @@ var runs = []scenario{
 	paced("paced-4-4", "20,000/s, 4 → 4", bench.Load{Publishers: 4, Subscribers: 4, Rate: 20000}),
 	{
 		name: "line", title: "line dialect, 1 → 1", figures: throughput,
-		who:   []contestant{{conchName, conchName, bench.Line}, {respName, conchName, bench.RESP2}},
+		who:   []contestant{{conchName, conchName, bench.Line, nil}, {respName, conchName, bench.RESP2, nil}},
 		load:  load(bench.Load{Publishers: 1, Subscribers: 1}),
 		goals: []goal{{figure: deliveries, against: respName, want: 0.8, least: true}},
 	},

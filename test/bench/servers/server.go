@@ -16,7 +16,10 @@ import (
 // Conch is the name of the server that the others are held against.
 const Conch = "conch"
 
-const natsVersion = "v2.15.2"
+const (
+	natsVersion       = "v2.15.2"
+	centrifugoVersion = "v6.9.1"
+)
 
 // waiting is how many bytes may wait for one subscriber before a server disconnects it. It is over everything that the
 // generator keeps in flight, so that nobody is evicted, and the same for all: 64 MiB is what NATS has by default.
@@ -68,6 +71,13 @@ var all = []*Server{
 		command: func(port string) []string { return []string{"-a", "127.0.0.1", "-p", port} },
 		large:   []string{"-c", largeNATS},
 	},
+	{
+		// Its engine in memory is the default. Insecure means that a client needs no token, and its API no key.
+		Name: "centrifugo", find: installCentrifugo, version: []string{"version"},
+		command: func(port string) []string {
+			return []string{"--http_server.address", "127.0.0.1", "--http_server.port", port, "--client.insecure", "--http_api.insecure", "--log.level", "error"}
+		},
+	},
 }
 
 func redisArguments(port string) []string {
@@ -89,18 +99,31 @@ func buildConch(ctx context.Context) (string, error) {
 	return binary, goTool(ctx, nil, "-C", "../..", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
 }
 
-// installNATS installs the pinned version, once.
 func installNATS(ctx context.Context) (string, error) {
+	return install(ctx, "nats-server", "--version", "github.com/nats-io/nats-server/v2", natsVersion)
+}
+
+// The version of a binary that go install made is in its build information, and not in what it prints.
+func installCentrifugo(ctx context.Context) (string, error) {
+	return install(ctx, "centrifugo", "", "github.com/centrifugal/centrifugo/v6", centrifugoVersion)
+}
+
+// install installs the pinned version of a module's program, once. The binary tells its version with an argument; without
+// one, go version -m does.
+func install(ctx context.Context, name, argument, module, version string) (string, error) {
 	dir, err := filepath.Abs(binaries)
 	if err != nil {
 		return "", err
 	}
-	binary := filepath.Join(dir, "nats-server")
-	if out, err := exec.CommandContext(ctx, binary, "--version").Output(); err == nil &&
-		strings.Contains(string(out), natsVersion) {
+	binary := filepath.Join(dir, name)
+	tell := []string{binary, argument}
+	if argument == "" {
+		tell = []string{"go", "version", "-m", binary}
+	}
+	if out, err := exec.CommandContext(ctx, tell[0], tell[1:]...).Output(); err == nil && strings.Contains(string(out), version) {
 		return binary, nil
 	}
-	return binary, goTool(ctx, []string{"GOBIN=" + dir}, "install", "github.com/nats-io/nats-server/v2@"+natsVersion)
+	return binary, goTool(ctx, []string{"GOBIN=" + dir}, "install", module+"@"+version)
 }
 
 func goTool(ctx context.Context, env []string, args ...string) error {
