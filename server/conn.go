@@ -15,14 +15,16 @@ import (
 // Closing with bytes unread makes the kernel send a reset, which destroys what was written.
 const lingerTime = time.Second
 
-// conn is a connection over a socket. It has three owners: reader.run is its reader goroutine, writer.run its
-// writer goroutine, and the executor of Conn runs on the core.
+// conn is a connection over a socket. It has three owners: reader.run is its reader goroutine, a writer writes what
+// waits, and the executor of Conn runs on the core.
 type conn struct {
 	command.Conn
 	server  *Server
 	sock    net.Conn
 	rawConn syscall.RawConn // nil for TLS, and where the socket has no descriptor
-	writing sync.WaitGroup  // the writer goroutine. The core adds; Wait comes after Leave, when it adds no more
+	writing sync.WaitGroup  // a writer at work. The core adds; Wait comes after Leave, when it adds no more
+
+	nextWaiting *conn // of those that wait for a shared writer, which guards it
 
 	reader reader // owned by the reader goroutine
 }
@@ -86,10 +88,14 @@ func (c *conn) Descriptor() int {
 	return fd
 }
 
-// StartWriter starts the writer goroutine. The core calls it, and only while there is none.
+// StartWriter has a writer write what the outbox holds. The core calls it, and only while there is none.
 func (c *conn) StartWriter() {
 	c.writing.Add(1)
-	go newWriter(c).run()
+	if c.rawConn == nil || c.Outbox().WaitingBytes() > maxSharedWrite {
+		go newWriter(c).run()
+		return
+	}
+	c.server.writers.add(c)
 }
 
 // Interrupt ends a read in progress. Any goroutine may call it.

@@ -68,18 +68,20 @@ func queueText(c *conn, text string) {
 	c.Outbox().Add(p, 0)
 }
 
-// fill writes until the kernel takes no more for a peer that does not read.
-func fill(t *testing.T, sock net.Conn) {
+// fill writes until the kernel takes no more for a peer that does not read, and returns the number of bytes.
+func fill(t *testing.T, sock net.Conn) (size int) {
 	t.Helper()
 	raw, err := sock.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
 	for full := false; !full; {
 		require.NoError(t, raw.Write(func(fd uintptr) bool {
-			_, err := syscall.Write(int(fd), make([]byte, 64<<10))
+			n, err := syscall.Write(int(fd), make([]byte, 64<<10))
 			full = err != nil
+			size += max(0, n)
 			return true
 		}))
 	}
+	return size
 }
 
 // A process that was stopped for longer than slow-time finds that the deadline has passed, and that the peer has long

@@ -17,6 +17,7 @@ type Server struct {
 	handshakeLog command.LogLimiter // limits the log lines of failed handshakes
 	rejecting    atomic.Int64       // refused connections that linger for their text
 	tasks        sync.WaitGroup     // accept loops, connections, refusals
+	writers      sharedWriters
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
@@ -29,7 +30,9 @@ func New(core *broker.Broker, o command.Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{service: service, listeners: make(map[net.Listener]struct{})}, nil
+	s := &Server{service: service, listeners: make(map[net.Listener]struct{})}
+	s.writers.init(&s.tasks)
+	return s, nil
 }
 
 // Options returns the options in force, with defaults filled in.

@@ -22,8 +22,8 @@ type Transport interface {
 	Addresses() (remote, local Address)
 	// Descriptor is the file descriptor of the socket, or -1.
 	Descriptor() int
-	// StartWriter starts the writer goroutine, which writes the outbox until it is empty. The
-	// core and the feeder call it when there is no writer.
+	// StartWriter has a goroutine write the outbox until it is empty. The core and the feeder call
+	// it when no writer is at work.
 	StartWriter()
 	// Interrupt fails the current read and all later ones. Bytes already queued for the client
 	// are not lost.

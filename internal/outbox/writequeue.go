@@ -34,6 +34,9 @@ func (h *WriteQueue) Piece(c *Chunk, at int) []byte {
 	return c.large.piece(at)
 }
 
+// IsEmpty reports whether nothing is left of what was dequeued.
+func (h *WriteQueue) IsEmpty() bool { return h.queue == nil || h.First == nil }
+
 // AtNotice reports whether the close notice is next. All before it must be written or discarded first.
 func (h *WriteQueue) AtNotice() bool { return h.First != nil && h.First.notice }
 
