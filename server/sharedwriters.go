@@ -82,7 +82,8 @@ func (s *sharedWriters) take(conns *[connsPerTake]*conn) (n int) {
 	return n
 }
 
-// run is a shared writer.
+// run is a shared writer. It lets all others run between two takes: what readers and the core do meanwhile makes the
+// next writes longer, and fewer.
 func (s *sharedWriters) run() {
 	defer s.tasks.Done()
 	w := newWriter(nil)
@@ -95,6 +96,7 @@ func (s *sharedWriters) run() {
 				w = newWriter(nil)
 			}
 		}
+		runtime.Gosched()
 	}
 	w.recycle()
 }
