@@ -279,22 +279,28 @@ func (o *Outbox) shareLocked(s *Fragment, entries []FrameInfo) {
 
 // appendableLocked is the last chunk, if it has room for size bytes more, or a new one.
 func (o *Outbox) appendableLocked(size int) *Chunk {
-	c := o.queue.last
-	own := c != nil && c.appendable
-	if !own || cap(c.bytes)-len(c.bytes) < size {
-		c = o.newAppendable(size, !own)
-		o.pushLocked(c)
+	c, before := o.queue.last, 0
+	if c != nil && c.appendable {
+		if cap(c.bytes)-len(c.bytes) >= size {
+			return c
+		}
+		before = len(c.buf.Bytes)
 	}
+	c = o.newAppendable(size, before)
+	o.pushLocked(c)
 	return c
 }
 
 // newAppendable returns a chunk of its own with room for at least size bytes. The first, and the first behind a
-// shared fragment, is small if that is enough.
-func (o *Outbox) newAppendable(size int, first bool) *Chunk {
+// shared fragment, is small if that is enough. The next ones are four times the one before, up to a medium one.
+func (o *Outbox) newAppendable(size, before int) *Chunk {
 	c := newChunk()
-	if first && size <= SmallBuffers.BufferSize {
+	switch size = max(size, min(4*before, MediumBuffers.BufferSize)); {
+	case size <= SmallBuffers.BufferSize:
 		c.buf = SmallBuffers.Get(o.totals.Memory)
-	} else {
+	case size <= PageBuffers.BufferSize:
+		c.buf = PageBuffers.Get(o.totals.Memory)
+	default:
 		c.buf = NewBuffer(o.totals.Memory, size)
 	}
 	c.bytes, c.appendable = c.buf.Bytes[:0], true

@@ -10,7 +10,7 @@ import (
 
 // The race detector's builds paint over what nobody may read any more: package invariant.
 func TestReleasedBuffersArePaintedOver(t *testing.T) {
-	c := newOutbox(1).newAppendable(6, true)
+	c := newOutbox(1).newAppendable(6, 0)
 	c.bytes = append(c.bytes, "secret"...)
 	kept := c.bytes
 	c.buf.Release()

@@ -86,7 +86,8 @@ func TestAnOutboxIsAListOfChunks(t *testing.T) {
 	}
 	assert.Equal(t, want.String(), contents(o))
 	assert.Equal(t, SmallBuffers.BufferSize, cap(o.all()[0].bytes), "one message must not cost 16 KiB")
-	for _, c := range o.all()[1:] {
+	assert.Equal(t, PageBuffers.BufferSize, cap(o.all()[1].bytes), "nor must ten")
+	for _, c := range o.all()[2:] {
 		assert.Equal(t, MediumBuffers.BufferSize, cap(c.bytes))
 	}
 	o.clear()
