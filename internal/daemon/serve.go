@@ -36,9 +36,11 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 		return err
 	}
 	d.announce(c)
-	stop, followed := make(chan struct{}), make(chan struct{})
-	defer func() { close(stop); <-followed }()
-	go func() { defer close(followed); scaleProcs(stop) }()
+	var tasks sync.WaitGroup
+	stop := make(chan struct{})
+	defer func() { close(stop); tasks.Wait() }()
+	tasks.Go(func() { scaleProcs(stop) })
+	tasks.Go(func() { releaseMemory(stop) })
 	defer d.listeners.follow(log.Logger)()
 	d.listeners.serve(d.server, d.web)
 	return d.wait(signals)
