@@ -108,6 +108,10 @@ func (b *Broker) Run(ctx context.Context) {
 			b.grace.taken++
 			b.apply(batch)
 			full := b.drain()
+			if !full { // readers that are about to submit come first: one flush serves their batches too
+				runtime.Gosched()
+				full = b.drain()
+			}
 			b.refresh()
 			b.flush()
 			if full {
