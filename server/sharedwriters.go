@@ -12,7 +12,7 @@ import (
 const (
 	// maxSharedWrite is how much a shared writer writes to one connection in turn. With more to write, the connection
 	// gets a writer of its own, so that others do not wait for it.
-	maxSharedWrite = 128 << 10
+	maxSharedWrite = 32 << 10
 	// connsPerWriter is how many connections wait for each shared writer before another one starts.
 	connsPerWriter = 32
 	// connsPerTake is how many connections a shared writer takes with one lock.
