@@ -198,27 +198,27 @@ func TestInTheMiddleOfAReplay(t *testing.T) {
 			release, blocked := make(chan struct{}), make(chan struct{})
 			go s.runOnCore(func(broker.View) { close(blocked); <-release })
 			<-blocked
-			var batch strings.Builder
-			for n := filled + 1; n <= filled+50; n++ {
-				fmt.Fprintf(&batch, "PUB a %d\n", n)
+			batch := func(first, last int) (text string) {
+				for n := first; n <= last; n++ {
+					text += fmt.Sprintf("PUB a %d\n", n)
+				}
+				return text
 			}
-			pub.sends(batch.String())
+			pub.sends(batch(filled+1, filled+50))
 			for inFlight := false; !inFlight; runtime.Gosched() {
 				pub.window.mu.Lock()
 				inFlight = pub.window.inFlight > 0
 				pub.window.mu.Unlock()
 			}
 			assert.Empty(t, sub.takeAll(11, filled)) // the join is requested behind the publishes
+			for range 1000 {
+				runtime.Gosched()
+			}
+			serveOn(t, s).sends(batch(filled+51, filled+100))
 			sub.sends("PING\n")
 			close(release)
-			for range 50 {
-				assert.Equal(t, "OK PUB a", pub.line())
-			}
-			others := sub.takeAll(filled+1, filled+50)
-			pub.fill("a", filled+51, filled+60)
-			others = append(others, sub.takeAll(filled+51, filled+60)...)
-			assert.Equal(t, []string{"+PONG"}, others)
-			assert.EqualValues(t, filled+50, sub.outbox.Counts().Replayed)
+			assert.Equal(t, []string{"+PONG"}, sub.takeAll(filled+1, filled+100))
+			assert.GreaterOrEqual(t, sub.outbox.Counts().Replayed, int64(filled+50))
 		}
 	})
 	t.Run("the client goes, or is killed", func(t *testing.T) {
