@@ -36,7 +36,7 @@ race: ## the same under the race detector, then once more on one processor
 order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
-e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: telnet netcat-openbsd openssl redis zsh fish prometheus chromium)
+e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: curl telnet netcat-openbsd openssl redis zsh fish prometheus chromium)
 	go test -count=1 -tags e2e ./test/e2e
 
 # Root and iproute2 are for the partition: without them the table says that there was none.

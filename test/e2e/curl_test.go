@@ -1,0 +1,54 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// curl runs curl, and returns what it prints.
+func (c *conch) curl(input string, args ...string) string {
+	c.t.Helper()
+	p := c.run("curl", append([]string{"-sS"}, args...)...)
+	if input != "" {
+		p.enter(input)
+	}
+	require.NoError(c.t, p.in.Close())
+	return p.rest()
+}
+
+// The examples of docs/http.md, with the real curl, over all versions of HTTP that it has.
+func TestCurl(t *testing.T) {
+	s := startSecure(t, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
+	url := "http://" + s.started["http"].(string)
+	_, port, err := net.SplitHostPort(s.started["https"].(string))
+	require.NoError(t, err)
+	person := s.telnet()
+	person.enter("SUB news")
+	assert.Equal(t, "OK SUB news", person.line())
+
+	assert.Regexp(t, `^\{"topic":"news","receivers":1,"epoch":"[0-9a-f]{16}","sequence":1\}\n$`, s.curl("", "-d", "hello from curl", url+"/topics/news"))
+	assert.Equal(t, "UPDATE news hello from curl", person.line())
+	assert.Regexp(t, `"receivers":1.*"sequence":2`, s.curl("from a pipe", "-X", "POST", "-T", "-", url+"/topics/news"))
+	assert.Equal(t, `UPDATE news from a pipe\n`, person.line())
+	answers := s.curl(`{"payload": "one"}`+"\n"+`{"payload": "two"}`, "-H", "Content-Type: application/x-ndjson", "--data-binary", "@-", url+"/topics/news?atomic=1")
+	assert.Regexp(t, `(?s)"sequence":3.*"sequence":4`, answers)
+	assert.Equal(t, "UPDATE news one", person.line())
+	assert.Equal(t, "UPDATE news two", person.line())
+	for version, want := range map[string]string{"--http1.1": "1.1", "--http2": "2"} {
+		got := s.curl("", version, "--cacert", s.ca, "--resolve", "localhost:"+port+":127.0.0.1", "-o", os.DevNull, "-w", "%{http_version} %{http_code}",
+			"-d", "over TLS", "https://localhost:"+port+"/topics/news")
+		require.Equal(t, want+" 200", got)
+		assert.Equal(t, "UPDATE news over TLS", person.line())
+	}
+	assert.Contains(t, s.curl("", "-i", url+"/nosuch"), "404 Not Found")
+	document, err := os.ReadFile(filepath.Join("..", "..", "internal", "web", "openapi.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, string(document), s.curl("", url+"/openapi.yaml"))
+}
