@@ -87,7 +87,7 @@ func hello(w *response) {
 	w.executor.version = version
 	numbered := w.executor.wantsSeq && version == protocol.RESP3
 	if numbered {
-		w.mapHeader(9)
+		w.mapHeader(10)
 	} else {
 		w.mapHeader(7)
 	}
@@ -106,6 +106,8 @@ func hello(w *response) {
 	w.text("modules")
 	w.array(0)
 	if numbered {
+		w.text("recent") // so that a client knows, before it subscribes, whether it can resume
+		w.integer(int64(w.executor.service.options.Recent))
 		w.text("epoch")
 		w.text(w.executor.service.epoch)
 		w.text("sequence")
