@@ -63,7 +63,7 @@ func TestClientList(t *testing.T) {
 		require.True(t, ok, field)
 		names, fields[name] = append(names, name), value
 	}
-	assert.Equal(t, listFields+" line-subs slow matched delivered dropped undelivered", strings.Join(names, " "))
+	assert.Equal(t, listFields+" line-subs slow matched delivered dropped undelivered replayed", strings.Join(names, " "))
 	for name, want := range map[string]string{"name": "ann", "lib-name": "lib", "db": "3", "sub": "1", "psub": "0", "ssub": "0",
 		"flags": "P", "multi": "-1", "cmd": "subscribe", "user": "default", "redir": "-1", "resp": "2", "line-subs": "1", "slow": "disconnect",
 		"addr": a.LocalAddr().String(), "laddr": s.Addr} {
