@@ -57,6 +57,7 @@ const (
 	streams       = 1000
 	idle          = 5000
 	webRate       = 50        // messages a second, where they are paced
+	webPublishers = 16        // requests at once, where messages are not paced
 	streamsAhead  = 64        // messages that may be on their way, where they are not
 	stampMark     = "@@conch" // in front of the time in a payload
 	stampHex      = 16
@@ -290,21 +291,27 @@ func fanOut(ctx context.Context, p *process, duration time.Duration) (sample, er
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: webPublishers}}
 	defer client.CloseIdleConnections()
-	posted := int64(0)
+	var posted atomic.Int64
 	run := func(d time.Duration) error {
-		for end := time.Now().Add(d); time.Now().Before(end); {
-			if posted*streams-a.received.Load() > streamsAhead*streams {
-				time.Sleep(50 * time.Microsecond) // no event says that they have caught up
-				continue
-			}
-			if err := p.post(ctx, client, a.stamped(time.Now())); err != nil {
-				return err
-			}
-			posted++
+		var posting sync.WaitGroup
+		errs := make([]error, webPublishers)
+		end := time.Now().Add(d)
+		for i := range errs {
+			posting.Go(func() {
+				for errs[i] == nil && time.Now().Before(end) {
+					if posted.Load()*streams-a.received.Load() > streamsAhead*streams {
+						time.Sleep(50 * time.Microsecond) // no event says that they have caught up
+						continue
+					}
+					posted.Add(1)
+					errs[i] = p.post(ctx, client, a.stamped(time.Now()))
+				}
+			})
 		}
-		return nil
+		posting.Wait()
+		return errors.Join(errs...)
 	}
 	if err := run(warmUp(duration)); err != nil {
 		return nil, errors.Join(err, a.close())
