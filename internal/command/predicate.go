@@ -172,7 +172,7 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
 	for i := range inv.predicates {
 		switch f := &inv.predicates[i]; {
-		case f.Start != nil && inv.row.Syntax != protocol.ArgsInline && e.sub.Holds(r.Kind, r.Form, r.Names[i]):
+		case f.Start != nil && inv.namesAsVerb() && e.sub.Holds(r.Kind, r.Form, r.Names[i]):
 			return errHeld(inv, r.Names[i])
 		case f.Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]):
 			room--
