@@ -33,8 +33,8 @@ type Reader struct {
 	resp     respScanner
 	line     lineScanner
 	state    readerState
-	lastSpec *CommandSpec // of the last RESP command: the next one is often the same
 	objects  bool         // see SetObjects
+	lastSpec *CommandSpec // of the last RESP command: the next one is often the same
 }
 
 type readerState uint8

@@ -117,7 +117,10 @@ func (e *executor) recordCommand(inv *invocation) {
 	}
 	// An inline PING between lines changes nothing.
 	e.speaksLines = inv.dialect == protocol.Line || e.speaksLines && inv.dialect == protocol.Inline
-	e.last, e.requestID = inv.row, inv.id
+	e.last = inv.row
+	if e.presented != nil {
+		e.presented.requestID = inv.id
+	}
 	e.replyMode.skip, e.replyMode.skipNext = e.replyMode.skipNext, false
 }
 

@@ -45,14 +45,14 @@ type Conn struct {
 	id          int64
 	sub         broker.Subscriber // here, not behind a pointer: 160 bytes of an idle connection
 	connectedAt time.Duration     // by uptime
-	// presentation is how messages and replies look, if not as on a socket; set before the first
-	// submit. onReply may take replies: see Present.
-	presentation outbox.Format
-	onReply      func(refused *protocol.Error) (taken bool)
 	// certName is the user that the client's certificate names; set before the first submit.
 	certName string
 	// reason is a CloseReason; the first one stays.
 	reason atomic.Int32
+	// presentation is how messages and replies look, if not as on a socket; set before the first
+	// submit, as presented: see Present.
+	presentation outbox.Format
+	presented    *presentState
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal
 	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.

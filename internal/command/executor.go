@@ -40,6 +40,8 @@ type executor struct {
 	wantsSeq bool
 	// database is the number of the last SELECT; CLIENT LIST shows it.
 	database int8
+	// batchesApplied counts the batches applied since the last flush.
+	batchesApplied int16
 	// user is nil before the first command.
 	user *acl.User
 	// token is the one that the client authenticated with, nil after a password.
@@ -49,20 +51,15 @@ type executor struct {
 	library *library
 	// last is the last command, for CLIENT LIST; nil if that was unknown.
 	last *protocol.CommandSpec
-	// confirmedNames are the names so far confirmed for a verb over RESP, which gets one reply
-	// for all.
-	confirmedNames [][]byte
+	// confirming is nil if no command is about to be confirmed.
+	confirming *confirming
 	// txn holds the commands since MULTI; nil outside of a transaction.
 	txn *transaction
 	// chargedSubs, chargedPatterns and chargedPredicates are what the memory usage counts now:
 	// see chargeSubscription.
-	chargedSubs       int
-	chargedPatterns   int
 	chargedPredicates int
-	// requestID is that of the current command, of a client that speaks JSON. It is JSON itself.
-	requestID []byte
-	// unknown are subscriptions of the command at hand that have missed an unknown number of messages.
-	unknown []*broker.Subscription
+	chargedSubs       int32
+	chargedPatterns   int32
 	// unflushed holds the frames since the last flush; nil if there are none. One flush needs
 	// one lock of the outbox for all of them.
 	unflushed *outbox.Unflushed
@@ -70,8 +67,14 @@ type executor struct {
 	// last one.
 	messageBytes     int
 	lastMessageBytes int
-	// batchesApplied counts the batches applied since the last flush.
-	batchesApplied int32
+}
+
+// confirming is the state of a command whose names are being confirmed, one after the other.
+type confirming struct {
+	// names are those so far confirmed for a verb over RESP, which gets one reply for all.
+	names [][]byte
+	// unknown are subscriptions of it that have missed an unknown number of messages.
+	unknown []*broker.Subscription
 }
 
 // replyMode is the state of CLIENT REPLY, which suppresses replies. Messages and confirmations

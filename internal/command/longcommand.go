@@ -128,7 +128,7 @@ func (e *executor) admitPiece(inv *invocation) bool {
 // reject replies with an error to a command that does not run, and aborts the transaction.
 func (e *executor) reject(inv *invocation, err *protocol.Error) {
 	if inv.long != nil {
-		inv.long.rejected, inv.long.reply, e.confirmedNames = true, nil, nil
+		inv.long.rejected, inv.long.reply, e.confirming = true, nil, nil
 	}
 	e.replyErr(inv, e.abortTxn(inv, err))
 }

@@ -58,9 +58,10 @@ func (c *Conn) ChargeTransport(n int) { c.service.memory.SetUsage(&c.usage.trans
 // core calls it after each.
 func (e *executor) chargeSubscription(name []byte) {
 	patterns := e.sub.CountKind(formRESP, broker.Pattern) + e.sub.CountKind(formLine, broker.Pattern)
-	more, heavier := e.sub.NumSubscriptions()-e.chargedSubs, e.sub.FilterCost()-e.chargedPredicates
-	heavier += (patterns - e.chargedPatterns) * patternCost
-	e.chargedSubs, e.chargedPatterns, e.chargedPredicates = e.sub.NumSubscriptions(), patterns, e.sub.FilterCost()
+	more, heavier := e.sub.NumSubscriptions()-int(e.chargedSubs), e.sub.FilterCost()-e.chargedPredicates
+	heavier += (patterns - int(e.chargedPatterns)) * patternCost
+	e.chargedSubs, e.chargedPatterns = int32(e.sub.NumSubscriptions()), int32(patterns) //nolint:gosec // at most 2 GiB of memory holds them
+	e.chargedPredicates = e.sub.FilterCost()
 	switch {
 	// RESET passes no name. Without subscriptions there is nothing to charge in any case.
 	case e.chargedSubs == 0:

@@ -18,12 +18,22 @@ import (
 // Each reply first goes to onReply, nil for a success. A reply that it takes is not sent; an event
 // stream has no frames for any. The core calls it, so it must not block.
 func (c *Conn) Present(f outbox.Format, onReply func(refused *protocol.Error) (taken bool)) {
-	c.presentation, c.onReply = f, onReply
+	c.presentation, c.presented = f, &presentState{onReply: onReply}
 	c.outbox.SetFraming(f.Framing())
 	if f != outbox.FormatTexts {
 		c.Reader.parser.SetObjects()
 	}
 	c.executor.version, c.executor.wantsSeq = protocol.RESP3, true
+}
+
+// presentState is what a presented connection has besides. Others have none: each byte counts where
+// connections are idle.
+type presentState struct {
+	// onReply may take replies: see Present. It never changes.
+	onReply func(refused *protocol.Error) (taken bool)
+	// requestID is that of the current command, of a client that speaks JSON. It is JSON itself.
+	// The core's.
+	requestID []byte
 }
 
 // isPresented reports whether the connection is an event stream or a WebSocket.
@@ -143,7 +153,7 @@ func appendPresentedTail(b []byte, f outbox.Format, epoch string, seq uint64) []
 // present makes a frame of a reply. It returns nothing for an event stream, which has none.
 func (e *executor) present(reply []byte) []byte {
 	switch {
-	case len(reply) == 0, e.onReply(parseRefusal(reply)):
+	case len(reply) == 0, e.presented.onReply(parseRefusal(reply)):
 		return nil
 	case e.presentation == outbox.FormatObjects:
 		object := e.appendReplyObject(protocol.BeginWebSocketText(nil), reply)
@@ -189,8 +199,8 @@ func parseRefusal(reply []byte) *protocol.Error {
 // beginObject appends the start of an object that replies to the current request.
 func (e *executor) beginObject(b []byte, event string) []byte {
 	b = append(append(append(b, `{"event":"`...), event...), '"')
-	if len(e.requestID) > 0 {
-		b = append(append(b, `,"id":`...), e.requestID...)
+	if len(e.presented.requestID) > 0 {
+		b = append(append(b, `,"id":`...), e.presented.requestID...)
 	}
 	return b
 }

@@ -52,7 +52,7 @@ func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (lat
 			return false
 		}
 		if e.service.recent == nil || ours && n > last {
-			e.unknown = append(e.unknown, s)
+			e.confirm().unknown = append(e.confirm().unknown, s)
 			return false
 		}
 	}
@@ -70,10 +70,10 @@ func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (lat
 
 // reportUnknown reports, behind a confirmation, what is missing where no replay is possible.
 func (e *executor) reportUnknown() {
-	for _, s := range e.unknown {
+	for _, s := range e.confirming.unknown {
 		e.queued().Add(outbox.Fragment{Bytes: outbox.AppendMissed(nil, e.format(s.Form), s.Name(), -1)}, outbox.FrameInfo{Kind: outbox.KindOther})
 	}
-	e.unknown = nil
+	e.confirming = nil
 }
 
 // isReplaying reports whether messages older than the present position are yet to come.

@@ -45,7 +45,7 @@ func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	} else {
 		e.confirmVerb(inv, name, e.isLastOf(inv, r))
 	}
-	if len(e.unknown) > 0 && len(e.confirmedNames) == 0 { // a verb over RESP has one confirmation for all
+	if e.confirming != nil && len(e.confirming.names) == 0 { // a verb over RESP has one confirmation for all
 		e.reportUnknown()
 	}
 }
@@ -73,9 +73,25 @@ func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
 // isLastOf reports whether the current name is the last one of a verb over RESP.
 func (e *executor) isLastOf(inv *invocation, r *broker.Request) bool {
 	if inv.long != nil {
-		return len(e.confirmedNames)+1 == inv.long.names
+		return e.numConfirmed()+1 == inv.long.names
 	}
-	return len(e.confirmedNames)+1 == len(r.Names)
+	return e.numConfirmed()+1 == len(r.Names)
+}
+
+// numConfirmed is how many names of a verb over RESP are confirmed.
+func (e *executor) numConfirmed() int {
+	if e.confirming == nil {
+		return 0
+	}
+	return len(e.confirming.names)
+}
+
+// confirm returns the state of the command whose names are being confirmed.
+func (e *executor) confirm() *confirming {
+	if e.confirming == nil {
+		e.confirming = new(confirming)
+	}
+	return e.confirming
 }
 
 // confirmVerb confirms a name of SUB and its like: with one line per name, or over RESP with
@@ -94,11 +110,13 @@ func (e *executor) confirmVerb(inv *invocation, name []byte, last bool) {
 			// The buffer of the piece is about to be released.
 			name = bytes.Clone(name)
 		}
-		e.confirmedNames = append(e.confirmedNames, name)
+		e.confirm().names = append(e.confirm().names, name)
 	}
 	if last {
-		e.reply(appendVerb(e.begin(), inv, e.confirmedNames))
-		e.confirmedNames = nil
+		e.reply(appendVerb(e.begin(), inv, e.confirm().names))
+		if e.confirming.names = nil; len(e.confirming.unknown) == 0 {
+			e.confirming = nil
+		}
 	}
 }
 

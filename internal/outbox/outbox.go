@@ -23,8 +23,6 @@ type Outbox struct {
 	// Limit bounds the bytes of waiting messages. Replies to the connection's own commands do not count against it.
 	Limit  int64
 	totals *Totals // of the server
-	// framing is that of all frames. It never changes after Init.
-	framing protocol.Framing
 
 	// The core counts these as it flushes, the writer as it writes. Both read them, and so do the sweeper and the reader.
 
@@ -40,6 +38,8 @@ type Outbox struct {
 	overhead atomic.Int64
 	// policyValue is a Policy. The core sets it.
 	policyValue atomic.Int32
+	// framing is that of all frames. It never changes after Init.
+	framing protocol.Framing
 
 	// deadlineSetAt is the uptime at which the writer last set a deadline. The writer owns it.
 	deadlineSetAt time.Duration
@@ -59,7 +59,7 @@ type Outbox struct {
 	// counts are those of all messages that were queued.
 	counts DeliveryCounts
 	// marks is the number of marks in queue.
-	marks int
+	marks int32
 	// writing: there is a writer goroutine. There is never more than one.
 	writing bool
 	// draining: nothing more is added, and the last deadline is set.
