@@ -12,7 +12,7 @@ import (
 type pendingCommand struct {
 	ping  bool
 	add   bool          // otherwise, the names are removed
-	names map[Name]bool // not confirmed yet; owned, with confirmed, by run
+	names map[Name]Name // not confirmed yet, by their name on the wire; owned, with confirmed, by run
 	// confirmed are the names that take effect with the last reply.
 	confirmed []Name
 
@@ -43,17 +43,17 @@ func (s *Subscription) Remove(ctx context.Context, names ...Name) error {
 }
 
 func (s *Subscription) change(ctx context.Context, add bool, all []Name) error {
-	names, err := checkNames(all)
+	names, starts, err := checkNames(all)
 	if err != nil {
 		return err
 	}
-	if add && hasPredicate(names) && !s.options.Sequences {
-		return invalidOption("a predicate can be added if Options.Sequences is set or the subscription began with one")
+	if add && (len(starts) > 0 || hasPredicate(names)) && !s.options.Sequences {
+		return invalidOption("a predicate or a position can be added if Options.Sequences is set or the subscription began with one")
 	}
 	s.beginChange()
 	defer s.endChange()
 	for ctx.Err() == nil {
-		p, own, err := s.sendChange(add, names)
+		p, own, err := s.sendChange(add, names, starts)
 		if p == nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *Subscription) endChange() {
 
 // sendChange sends one command for names that are still to be changed. It returns the command to wait for, which may
 // belong to another caller, or nil when nothing is left to be done.
-func (s *Subscription) sendChange(add bool, names []Name) (p *pendingCommand, own bool, err error) {
+func (s *Subscription) sendChange(add bool, names []Name, starts map[Name]string) (p *pendingCommand, own bool, err error) {
 	var command []byte
 	s.mu.Lock()
 	rest := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return s.names.has(n) == add })
@@ -97,15 +97,16 @@ func (s *Subscription) sendChange(add bool, names []Name) (p *pendingCommand, ow
 		err = s.endErrLocked()
 	case len(rest) == 0:
 	case c == nil: // connect subscribes to the names, whatever it has sent so far
+		s.keepStartsLocked(add, rest, starts)
 		s.applyLocked(add, rest)
-	case add && c.notConch && hasPredicate(rest):
-		err = ErrNoPredicates
+	case add && c.supports(rest, starts) != nil:
+		err = c.supports(rest, starts)
 	case s.pending != nil:
 		p = s.pending
 	default:
-		command, rest, _ = nextCommand(add, rest)
-		p, own = newPendingCommand(add, rest), true
-		s.pending = p
+		s.keepStartsLocked(add, rest, starts)
+		p, command = s.newPendingCommand(add, rest)
+		own, s.pending = true, p
 	}
 	s.mu.Unlock()
 	if own {
@@ -114,12 +115,34 @@ func (s *Subscription) sendChange(add bool, names []Name) (p *pendingCommand, ow
 	return p, own, err
 }
 
-func newPendingCommand(add bool, names []Name) *pendingCommand {
-	p := &pendingCommand{add: add, names: make(map[Name]bool, len(names)), done: make(chan struct{})}
+// keepStartsLocked keeps the positions of names until these are confirmed, over a loss of the connection.
+func (s *Subscription) keepStartsLocked(add bool, names []Name, starts map[Name]string) {
 	for _, n := range names {
-		p.names[n] = true
+		if delete(s.starts, n); add && starts[n] != "" {
+			s.starts[n] = starts[n]
+		}
 	}
-	return p
+}
+
+// newPendingCommand returns a command for as many of the names as fit. s.mu is held.
+func (s *Subscription) newPendingCommand(add bool, names []Name) (p *pendingCommand, command []byte) {
+	p = &pendingCommand{add: add, names: make(map[Name]Name, len(names)), done: make(chan struct{})}
+	bare := make(map[Name]Name, len(names))
+	sentNames := make([]Name, len(names))
+	for i, n := range names {
+		sentNames[i] = n
+		if start := s.starts[n]; add && start != "" {
+			sentNames[i] = n.at(start)
+		} else if sentAs, ok := s.sentNames[n]; ok && !add {
+			sentNames[i] = sentAs
+		}
+		bare[sentNames[i]] = n
+	}
+	command, taken, _ := nextCommand(add, sentNames)
+	for _, sentAs := range taken {
+		p.names[sentAs] = bare[sentAs]
+	}
+	return p, command
 }
 
 // write sends a command on a live connection. If that fails, the connection is closed, because a part may be sent.
@@ -137,6 +160,11 @@ func (s *Subscription) applyLocked(add bool, names []Name) {
 		s.names.add(names)
 	} else {
 		s.names.remove(names)
+	}
+	for _, n := range names {
+		if !add {
+			delete(s.sentNames, n)
+		}
 	}
 }
 
@@ -189,6 +217,7 @@ func (rc *receiver) handleError(r *reply) error {
 		rc.subscription.pingAnswered()
 	default:
 		p.err = fmt.Errorf("cannot change the subscription: %w", newError(r.bytes))
+		rc.subscription.dropStarts(p)
 		rc.finishChange(p)
 	}
 	return nil
@@ -196,26 +225,53 @@ func (rc *receiver) handleError(r *reply) error {
 
 // handleConfirmation records the confirmation of one name. The state of a name exists from here to here, because its
 // messages come between.
-func (rc *receiver) handleConfirmation(add bool, n Name) error {
+func (rc *receiver) handleConfirmation(add bool, sentAs Name) error {
 	p := rc.subscription.pendingNow()
+	var n Name
+	requested := false
+	if p != nil && p.add == add {
+		n, requested = p.names[sentAs]
+	}
 	switch {
-	case p != nil && p.add == add && p.names[n]:
+	case requested:
 	case add:
 		return nil // twice, which does no harm
 	default:
 		return malformed("an unsubscribe that was not requested")
 	}
-	delete(p.names, n)
+	delete(p.names, sentAs)
 	p.confirmed = append(p.confirmed, n)
-	if add {
+	switch {
+	case !add:
+		rc.removeNames([]Name{sentAs})
+	case sentAs == n:
 		rc.addNames([]Name{n})
-	} else {
-		rc.removeNames([]Name{n})
+	default:
+		rc.subscription.confirmStart(rc, n, sentAs)
 	}
 	if len(p.names) == 0 {
 		rc.finishChange(p)
 	}
 	return nil
+}
+
+// confirmStart adds a name with a position to a live connection.
+func (s *Subscription) confirmStart(rc *receiver, n, sentAs Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rc.addState(n, sentAs, rc.newReach(&placed{name: n, start: s.starts[n]}))
+	rc.placedCount++
+	s.sentNames[n] = sentAs
+	delete(s.starts, n)
+}
+
+// dropStarts drops the positions of names that were refused.
+func (s *Subscription) dropStarts(p *pendingCommand) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range p.names {
+		delete(s.starts, n)
+	}
 }
 
 // finishChange lets the confirmed names take effect, and ends the wait of the caller.
@@ -242,14 +298,14 @@ func (rc *receiver) finishChange(p *pendingCommand) {
 func (s *Subscription) goOffline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live = nil
+	s.live, s.sentNames = nil, nil
 	p := s.pending
 	if p == nil {
 		return
 	}
 	s.pending = nil
 	s.applyLocked(p.add, p.confirmed)
-	for n := range p.names {
+	for _, n := range p.names {
 		s.applyLocked(p.add, []Name{n})
 	}
 	close(p.done)
@@ -272,7 +328,8 @@ func (s *Subscription) difference(final bool) (added, removed []Name) {
 		}
 	}
 	if final && len(added)+len(removed) == 0 {
-		s.live = s.receiver.conn
+		s.live, s.sentNames = s.receiver.conn, s.receiver.sentNames()
+		clear(s.starts)
 	}
 	return added, removed
 }

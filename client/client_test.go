@@ -286,7 +286,7 @@ func TestNames(t *testing.T) {
 // conch would parse it as a predicate, or as part of one.
 func TestPatternWithWhere(t *testing.T) {
 	for _, name := range []Name{Pattern("a WHERE b > 1"), Pattern("a WHERE b > 1").Where("c")} {
-		_, err := checkNames([]Name{name})
+		_, _, err := checkNames([]Name{name})
 		assert.EqualError(t, err, `invalid option: the pattern "a WHERE b > 1" has WHERE in it; use Where for a predicate, or write \WHERE for those letters`)
 		assert.ErrorIs(t, err, ErrInvalidOption)
 	}
@@ -297,7 +297,7 @@ func TestManyNamesAreSentInSeveralCommands(t *testing.T) {
 	for i := range 100 {
 		all = append(all, Topic(fmt.Sprintf("%01000d", i)), Pattern(strings.Repeat("p", 20_000)+fmt.Sprint(i%2)))
 	}
-	rest, err := checkNames(all)
+	rest, _, err := checkNames(all)
 	require.NoError(t, err)
 	topics, patterns, pieces := 0, 0, 0
 	for len(rest) > 0 {

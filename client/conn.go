@@ -21,6 +21,7 @@ type conn struct {
 	hasSeq   bool   // messages and replies to PUBLISH carry sequence numbers
 	epoch    string // of the sequence numbers; each start of the server has a new one
 	lastSeq  uint64 // of the server, at the handshake
+	keeps    bool   // the server keeps messages, so that a subscription can start in the past
 	notConch bool   // sequence numbers were requested, and the server is not conch
 
 	closeReason error // sent by the server before it closed the connection; owned by the reading goroutine
@@ -202,6 +203,8 @@ func (c *conn) readPosition(r *reply) bool {
 			c.epoch = string(value.bytes)
 		case r.elements[i].isText("sequence"):
 			seq = value.integer
+		case r.elements[i].isText("recent"):
+			c.keeps = value.integer > 0
 		}
 	}
 	c.lastSeq = uint64(max(0, seq))

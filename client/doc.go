@@ -14,11 +14,12 @@
 //     other error the message was not published.
 //  3. When Subscribe has returned, all messages that match one of the names arrive in the server's order, for as long
 //     as the connection lasts.
-//  4. A [Subscription] reconnects and subscribes again. Delivery is at most once: messages published meanwhile are
-//     missed. Events report this at its place in the stream: [Disconnected], then [Reconnected]. With sequence numbers,
-//     Reconnected has the range that may have been missed; if it is empty, nothing was.
+//  4. A [Subscription] reconnects and subscribes again. With sequence numbers, and a server that keeps messages, it goes on
+//     where it was: [Disconnected], then [Resumed], then each message once. A [Missed] stands where something is no longer
+//     kept. Otherwise messages published meanwhile are missed, and [Reconnected] has the range; if that is empty, nothing
+//     was. Delivery is at most once in both cases.
 //     Subscription.Add and Remove change the names of a live subscription, without a gap for the others.
-//  5. [Missed] reports messages that the server dropped because they were read too slowly. conch reports them in RESP3.
+//  5. [Missed] also reports messages that the server dropped because they were read too slowly. conch reports them in RESP3.
 //     Other servers close the connection instead.
 //  6. A subscription ends only when it is closed or refused: a wrong password, no permission, a wrong predicate. Next
 //     then returns the reply of the server. After any other failure it retries, with pauses that double and are random.
@@ -31,6 +32,13 @@
 // order. Each start of the server has a new epoch. The sequence numbers of a subscription ascend, with gaps for messages
 // of other topics. [InOrder] merges several subscriptions by sequence. Redis has no sequence numbers; all else works
 // without them.
+//
+// # Positions
+//
+// [Name.From] and [Name.Last] begin a subscription in the past, with what the server keeps (conch --recent 64MiB). A reconnect
+// uses positions by itself. For the server, a name with a position is a pattern, so a user needs the right to the topic as
+// a pattern; without it, a reconnect subscribes to the topic and reports the range that may have been missed. While the
+// server replays, sequence numbers ascend over 1,000 names at once, and over each name.
 //
 // # Slow readers
 //

@@ -24,6 +24,8 @@ var (
 	ErrClosedByServer = errors.New("closed by the server")
 	// ErrNoPredicates is returned for a predicate on a server other than conch, which would take it for part of a name.
 	ErrNoPredicates = errors.New("the server has no predicates")
+	// ErrNoPositions is returned for a position on a server other than conch.
+	ErrNoPositions = errors.New("the server has no positions")
 	// ErrPingTimeout is returned when a server has neither sent anything nor answered a PING in time.
 	ErrPingTimeout = errors.New("no answer to PING")
 )
@@ -74,7 +76,7 @@ func isPermanent(err error) bool {
 			return errors.As(err, new(refusal))
 		}
 	}
-	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates)
+	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates) || errors.Is(err, ErrNoPositions)
 }
 
 // refusal is an error reply to a subscription. With CodeErr it is permanent; unknown codes, such as LOADING and BUSY of

@@ -1,6 +1,6 @@
 package client
 
-// Event is one item of a Subscription, in one order: *Message, *Missed, *Disconnected, *Reconnected or
+// Event is one item of a Subscription, in one order: *Message, *Missed, *Disconnected, *Resumed, *Reconnected or
 // *NamesChanged; InOrder adds *Late. The caller may keep and change events.
 type Event interface{ event() }
 
@@ -11,8 +11,9 @@ type Message struct {
 	Payload []byte
 
 	// Sequence is the position of the message in the server's order over all topics; 0 without sequence numbers. Within
-	// a subscription it ascends, with gaps for messages of other topics. It starts again with each Epoch, which is new
-	// for each start of the server: both together identify a message.
+	// a subscription it ascends, with gaps for messages of other topics; behind a Resumed, or with positions, this may
+	// hold for each name alone. It starts again with each Epoch, which is new for each start of the server: both
+	// together identify a message.
 	Sequence uint64
 	// Previous is the sequence of the message that this name was owed before, delivered or dropped; 0 if there was none
 	// on this connection.
@@ -22,7 +23,8 @@ type Message struct {
 	from *Subscription
 }
 
-// Missed reports that messages of a name are missing here. The server dropped them because they were read too slowly.
+// Missed reports that messages of a name are missing here. The server dropped them because they were read too slowly, or
+// the subscription starts in the past and the server no longer keeps them.
 type Missed struct {
 	Name  string // as returned by Name.String
 	Count int    // 0 if unknown; then at least one
@@ -33,15 +35,25 @@ type Missed struct {
 	from *Subscription
 }
 
-// Disconnected reports the loss of the connection. Messages published from here to the Reconnected are missed.
+// Disconnected reports the loss of the connection. Messages published from here on follow behind a Resumed, and may be
+// missed before a Reconnected.
 type Disconnected struct{ Err error }
 
-// Reconnected reports that all names are subscribed again, and the range of messages that may have been missed.
+// Resumed reports that all names are subscribed again from where the lost connection broke off. All messages behind After
+// follow, each once, unless a Missed reports that the server no longer keeps them.
+type Resumed struct {
+	Err   error // why the connection before it ended
+	Epoch string
+	After uint64
+}
+
+// Reconnected reports that all names are subscribed again, and the range of messages that may have been missed. It comes
+// in place of Resumed if the server keeps no messages, is in another epoch, or has no sequence numbers.
 type Reconnected struct {
 	Err error // why the connection before it ended
 	// Epoch is the current epoch of the server, and SameEpoch reports whether it is unchanged. If it is not, the server
 	// was restarted or is another one, and sequence numbers before and after are unrelated. All messages after After,
-	// and those up to Before, may then have been missed.
+	// and those up to Before, may then have been missed. What the server keeps of the new epoch follows.
 	Epoch     string
 	SameEpoch bool
 	// After is the last sequence up to which the lost connection missed nothing. Before is the server's sequence when
@@ -67,6 +79,7 @@ type Late struct {
 func (*Message) event()      {}
 func (*Missed) event()       {}
 func (*Disconnected) event() {}
+func (*Resumed) event()      {}
 func (*Reconnected) event()  {}
 func (*NamesChanged) event() {}
 func (*Late) event()         {}

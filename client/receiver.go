@@ -12,11 +12,14 @@ type receiver struct {
 	subscription *Subscription
 	conn         *conn // current one; nil before the first
 
-	topics, patterns map[string]*nameState // by name
+	topics, patterns map[string]*nameState // by name on the wire
 	topic            string                // of the last message of a pattern; topics often repeat
 
-	position     position
+	live         *reach // of the names without a position
 	subscribedAt uint64 // sequence of the server when all names were confirmed
+	placedCount  int    // names with a position in the commands so far
+	past         past   // of the last connection that had all names
+	resumed      bool   // each name goes on where it was
 	connecting   bool   // roundTrip counts the confirmations
 
 	ready         []Event // in their order
@@ -24,17 +27,14 @@ type receiver struct {
 	bufferedBytes int     // roughly, of ready
 }
 
-// position is how far a subscription has read the sequence of an epoch.
-type position struct {
-	epoch string
-	seq   uint64 // no message up to here was missed by losing the connection
-}
-
-// nameState is what this connection has received for one name.
+// nameState is what a subscription has received for one name.
 type nameState struct {
-	name         string
+	name, sentAs Name
+	reach        *reach
+	skip         uint64 // messages up to here are dropped: they have arrived before
 	lastSeq      uint64 // of the last message
 	lossReported bool   // a loss after lastSeq is reported
+	restartKnown bool   // the server will report that the position is of another epoch, which Reconnected does already
 }
 
 // replyKind classifies a reply for roundTrip.
@@ -51,7 +51,9 @@ const eventBytes = 200
 
 // reset starts with a new connection, on which no name has received anything.
 func (rc *receiver) reset(c *conn) {
-	rc.conn, rc.position, rc.subscribedAt = c, position{c.epoch, c.lastSeq}, 0
+	rc.conn, rc.live, rc.subscribedAt, rc.placedCount = c, &reach{}, c.lastSeq, 0
+	rc.live.startAt(c.lastSeq)
+	rc.resumed = rc.canResume() && c.epoch == rc.past.epoch && len(rc.past.names) > 0
 	rc.topics, rc.patterns = map[string]*nameState{}, map[string]*nameState{}
 	rc.clear()
 }
@@ -64,34 +66,52 @@ func (rc *receiver) states(pattern bool) map[string]*nameState {
 	return rc.topics
 }
 
+// addState adds a name that begins now, or with a reach of its own in the past.
+func (rc *receiver) addState(name, sentAs Name, r *reach) *nameState {
+	state := &nameState{name: name, sentAs: sentAs, reach: r}
+	rc.states(sentAs.pattern)[sentAs.text] = state
+	return state
+}
+
 func (rc *receiver) addNames(names []Name) {
 	for _, n := range names {
-		rc.states(n.pattern)[n.text] = &nameState{name: n.text}
+		rc.addState(n, n, rc.live).skip = rc.live.seq
 	}
 }
 
-func (rc *receiver) removeNames(names []Name) {
-	for _, n := range names {
+// removeNames removes names as they are on the wire.
+func (rc *receiver) removeNames(sentNames []Name) {
+	for _, n := range sentNames {
 		delete(rc.states(n.pattern), n.text)
 	}
 }
 
-// discard removes names and their buffered messages: these arrived after Remove had returned.
+// sentNames returns how the server has the names that are another name there.
+func (rc *receiver) sentNames() map[Name]Name {
+	all := map[Name]Name{}
+	for _, state := range rc.patterns {
+		if state.sentAs != state.name {
+			all[state.name] = state.sentAs
+		}
+	}
+	return all
+}
+
+// discard removes the buffered messages of names: these arrived after Remove had returned.
 func (rc *receiver) discard(names []Name) {
 	removed := newNameSet(names...)
 	rc.ready = slices.DeleteFunc(rc.ready, func(e Event) bool {
 		m, ok := e.(*Message)
 		return ok && removed.has(receivedName([]byte(cmp.Or(m.Pattern, m.Topic)), m.Pattern != ""))
 	})
-	rc.removeNames(names)
 }
 
 // names returns the names that the current connection is subscribed to.
 func (rc *receiver) names() nameSet {
 	all := nameSet{added: make(map[Name]uint64, len(rc.topics)+len(rc.patterns))}
 	for _, pattern := range []bool{false, true} {
-		for text := range rc.states(pattern) {
-			all.added[receivedName([]byte(text), pattern)] = 0
+		for _, state := range rc.states(pattern) {
+			all.added[state.name] = 0
 		}
 	}
 	return all
@@ -106,11 +126,14 @@ func (rc *receiver) clear() {
 	}
 }
 
-// reconnected returns the event for this connection, after one that had reached the position before.
-func (rc *receiver) reconnected(cause error, before position) *Reconnected {
+// reconnected returns the event for this connection, which all names have now.
+func (rc *receiver) reconnected(cause error) Event {
+	if rc.resumed {
+		return &Resumed{Err: cause, Epoch: rc.conn.epoch, After: rc.past.after}
+	}
 	return &Reconnected{
-		Err: cause, Epoch: rc.conn.epoch, SameEpoch: rc.conn.hasSeq && rc.conn.epoch == before.epoch,
-		After: before.seq, Before: rc.subscribedAt,
+		Err: cause, Epoch: rc.conn.epoch, SameEpoch: rc.conn.hasSeq && rc.conn.epoch == rc.past.epoch,
+		After: rc.past.after, Before: rc.subscribedAt,
 	}
 }
 
@@ -122,7 +145,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 	case r.kind == kindMap:
 		if rc.conn.readPosition(r) {
 			rc.subscribedAt = rc.conn.lastSeq
-			rc.position.seq = max(rc.position.seq, rc.subscribedAt) // Reconnected reports what was missed before
+			rc.live.startAt(rc.subscribedAt) // Reconnected reports what was missed before
 		}
 		return replyHello, nil
 	case r.isText("PONG"):
@@ -168,12 +191,9 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 	if state == nil {
 		return malformed("a message for %.40q, which is not subscribed", e[0].bytes)
 	}
-	m := &Message{
-		Topic: state.name, Payload: append(make([]byte, 0, len(e[texts].bytes)), e[texts].bytes...),
-		Epoch: rc.conn.epoch, from: rc.subscription,
-	}
-	if texts == 2 {
-		m.Topic, m.Pattern = rc.intern(e[1].bytes), state.name
+	m := &Message{Topic: state.name.text, Epoch: rc.conn.epoch, from: rc.subscription}
+	if state.name.pattern {
+		m.Topic, m.Pattern = rc.intern(e[1].bytes), state.name.text
 	}
 	if len(e) == texts+3 {
 		seq, previous := &e[texts+1], &e[texts+2]
@@ -181,8 +201,13 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 			return malformed("a message with sequence %q %d and previous %q %d", seq.kind, seq.integer, previous.kind, previous.integer)
 		}
 		m.Sequence, m.Previous = uint64(seq.integer), uint64(previous.integer)
+		state.reach.message(m.Sequence)
+		if m.Sequence <= state.skip {
+			return nil
+		}
 		rc.recordSeq(m, state)
 	}
+	m.Payload = append(make([]byte, 0, len(e[texts].bytes)), e[texts].bytes...)
 	rc.ready = append(rc.ready, m)
 	rc.bufferedBytes += len(m.Payload) + eventBytes
 	return nil
@@ -192,22 +217,27 @@ func (rc *receiver) handleMessage(states map[string]*nameState, e []reply, texts
 // reported.
 func (rc *receiver) recordSeq(m *Message, state *nameState) {
 	if m.Previous > state.lastSeq && !state.lossReported {
-		rc.ready = append(rc.ready, &Missed{Name: state.name, After: state.lastSeq, Before: m.Sequence, from: rc.subscription})
+		rc.ready = append(rc.ready, &Missed{Name: state.name.text, After: state.lastSeq, Before: m.Sequence, from: rc.subscription})
 	}
 	state.lastSeq, state.lossReported = m.Sequence, false
-	rc.position.seq = max(rc.position.seq, m.Sequence)
 }
 
-// handleMissed handles the push that reports dropped messages of a name.
+// handleMissed handles the push that reports missing messages of a name, in a number that may be unknown.
 func (rc *receiver) handleMissed(e []reply) error {
-	if len(e) != 2 || !e[1].isCount() {
+	if len(e) != 2 || !e[1].isCount() && e[1].kind != kindNull {
 		return malformed("a push missed of %d elements", len(e)+1)
 	}
-	m := &Missed{Name: string(e[0].bytes), Count: int(e[1].integer), from: rc.subscription}
-	for _, state := range []*nameState{rc.topics[m.Name], rc.patterns[m.Name]} {
-		if state != nil {
-			state.lossReported, m.After = true, state.lastSeq
+	name := string(e[0].bytes)
+	m := &Missed{Name: name, Count: int(e[1].integer), from: rc.subscription}
+	for _, state := range []*nameState{rc.topics[name], rc.patterns[name]} {
+		switch {
+		case state == nil:
+			continue
+		case state.restartKnown && e[1].kind == kindNull:
+			state.restartKnown = false
+			return nil
 		}
+		state.lossReported, m.Name, m.After = true, state.name.text, state.lastSeq
 	}
 	rc.ready = append(rc.ready, m)
 	rc.bufferedBytes += eventBytes

@@ -48,6 +48,8 @@ func TestRedis(t *testing.T) {
 	assert.Equal(t, []string{"a||hi :0<0", "bb|b*|\x00\r\n :0<0", "c WHERE d|| :0<0"}, events(t, sub, 3))
 	_, err = c.Subscribe(t.Context(), Topic("a").Where("price > 1"))
 	assert.ErrorIs(t, err, ErrNoPredicates)
+	_, err = c.Subscribe(t.Context(), Topic("a").From("0"))
+	assert.ErrorIs(t, err, ErrNoPositions)
 	w, err := c.options.dial(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, w.do("CLIENT", "KILL", "TYPE", "pubsub"))

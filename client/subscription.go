@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,12 +20,14 @@ type Subscription struct {
 	events chan Event    // closed by run after the last event
 	wake   chan struct{} // capacity 1; sent to when changing grows
 
-	mu       sync.Mutex      // guards the fields below; never held across a blocking call
-	names    nameSet         // confirmed, or to be subscribed at the next connection
-	live     *conn           // subscribed to all names; nil while there is none
-	pending  *pendingCommand // on live
-	changing int             // calls of Add and Remove under way
-	err      error           // of Next, after the last event; set before events is closed
+	mu        sync.Mutex      // guards the fields below; never held across a blocking call
+	names     nameSet         // confirmed, or to be subscribed at the next connection
+	starts    map[Name]string // positions of names that no connection has confirmed
+	live      *conn           // subscribed to all names; nil while there is none
+	sentNames map[Name]Name   // names that live has with a position: as they are there
+	pending   *pendingCommand // on live
+	changing  int             // calls of Add and Remove under way
+	err       error           // of Next, after the last event; set before events is closed
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -38,15 +42,15 @@ func (c *Client) Subscribe(ctx context.Context, all ...Name) (*Subscription, err
 	if len(all) == 0 {
 		return nil, invalidOption("nothing to subscribe to")
 	}
-	n, err := checkNames(all)
+	n, starts, err := checkNames(all)
 	if err != nil {
 		return nil, err
 	}
 	s := &Subscription{
-		client: c, options: c.options, names: newNameSet(n...), events: make(chan Event, c.options.Buffer),
+		client: c, options: c.options, names: newNameSet(n...), starts: starts, events: make(chan Event, c.options.Buffer),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	s.options.Sequences = s.options.Sequences || hasPredicate(n) // the epoch shows that the server is conch
+	s.options.Sequences = s.options.Sequences || hasPredicate(n) || len(starts) > 0 // the epoch shows that the server is conch
 	s.receiver = receiver{subscription: s}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	both, stop := context.WithCancelCause(ctx)
@@ -156,12 +160,13 @@ func (s *Subscription) receive(c *conn) error {
 		if time.Since(since) > s.options.MaxBackoff {
 			attempts = 0 // a server that accepts and drops at once is retried with growing pauses
 		}
-		before, names := s.receiver.position, s.receiver.names()
+		names := s.receiver.names()
+		s.receiver.past = s.receiver.snapshot()
 		var err error
 		if c, err = s.reconnect(&attempts); err != nil {
 			return err
 		}
-		events := []Event{s.receiver.reconnected(cause, before)}
+		events := []Event{s.receiver.reconnected(cause)}
 		if e := s.receiver.namesChanged(names); e != nil {
 			events = append([]Event{e}, events...)
 		}
@@ -317,29 +322,77 @@ func (s *Subscription) subscribeAll(c *conn) error {
 
 // subscribe adds and removes names before the connection is live.
 func (s *Subscription) subscribe(c *conn, added, removed []Name) error {
-	if hasPredicate(added) && c.notConch {
-		return ErrNoPredicates
+	starts := s.currentStarts()
+	if err := c.supports(added, starts); err != nil {
+		return err
 	}
-	s.receiver.addNames(added)
-	for len(added) > 0 {
-		command, taken, rest := nextCommand(true, added)
-		if err := s.roundTrip(c, command, replyConfirmation, len(taken)); err != nil {
-			return err
+	resumed, begun, plain := s.receiver.place(added, starts)
+	refused, err := s.subscribePlaced(c, resumed)
+	if err != nil && !errors.As(err, new(refusal)) {
+		return err
+	}
+	if len(refused) > 0 { // the user may lack the right to a topic as a pattern
+		s.receiver.resumed = false
+		plain = append(plain, refused...)
+	}
+	if _, err := s.subscribePlaced(c, begun); err != nil {
+		return err
+	}
+	s.receiver.addNames(plain)
+	if err := s.sendAll(c, true, plain); err != nil {
+		return err
+	}
+	sentNames, have := slices.Clone(removed), s.receiver.sentNames()
+	for i, n := range removed {
+		if sentAs, ok := have[n]; ok {
+			sentNames[i] = sentAs
 		}
-		added = rest
 	}
-	for len(removed) > 0 {
-		command, taken, rest := nextCommand(false, removed)
-		if err := s.roundTrip(c, command, replyConfirmation, len(taken)); err != nil {
-			return err
-		}
-		s.receiver.discard(taken)
-		removed = rest
+	if err := s.sendAll(c, false, sentNames); err != nil {
+		return err
 	}
-	if c.hasSeq { // HELLO returns the current sequence
+	s.receiver.discard(removed)
+	s.receiver.removeNames(sentNames)
+	// HELLO returns the current sequence. A resume does without: its reply would stand behind much of what is replayed, and
+	// a connection that breaks before it would have got nowhere.
+	if c.hasSeq && (!s.receiver.resumed || len(plain)+len(removed) > 0) {
 		return s.roundTrip(c, appendCommand(nil, "HELLO"), replyHello, 1)
 	}
 	return nil
+}
+
+// sendAll adds or removes names as they are on the wire.
+func (s *Subscription) sendAll(c *conn, add bool, sentNames []Name) error {
+	for len(sentNames) > 0 {
+		command, taken, rest := nextCommand(add, sentNames)
+		if err := s.roundTrip(c, command, replyConfirmation, len(taken)); err != nil {
+			return err
+		}
+		sentNames = rest
+	}
+	return nil
+}
+
+// subscribePlaced subscribes to names from their positions, with as few commands as possible: the server replays to the
+// names of one command in one order. With a refusal it returns the names of that command and those behind it.
+func (s *Subscription) subscribePlaced(c *conn, names []placed) (refused []Name, err error) {
+	for len(names) > 0 {
+		some := names[:min(len(names), maxPlaced)]
+		sentNames := s.receiver.addPlaced(some)
+		args := []string{"PSUBSCRIBE"}
+		for _, sentAs := range sentNames {
+			args = append(args, sentAs.text)
+		}
+		if err := s.roundTrip(c, appendCommand(nil, args...), replyConfirmation, len(sentNames)); err != nil {
+			s.receiver.removeNames(sentNames)
+			for _, n := range names {
+				refused = append(refused, n.name)
+			}
+			return refused, err
+		}
+		names = names[len(some):]
+	}
+	return nil, nil
 }
 
 // roundTrip sends a command and receives up to the last of its replies.
@@ -371,6 +424,13 @@ func (s *Subscription) roundTrip(c *conn, command []byte, want replyKind, answer
 
 // maxBufferedBytes bounds, roughly, the events received between a command and its last reply.
 const maxBufferedBytes = 64 << 20
+
+// currentStarts returns the positions of names that no connection has confirmed.
+func (s *Subscription) currentStarts() map[Name]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.starts)
+}
 
 // currentNames returns the names of the subscription.
 func (s *Subscription) currentNames() []Name {

@@ -22,6 +22,8 @@ func describe(e Event) string {
 		return fmt.Sprintf("missed %d of %s, %d to %d", e.Count, e.Name, e.After, e.Before)
 	case *Disconnected:
 		return "disconnected: " + e.Err.Error()
+	case *Resumed:
+		return fmt.Sprintf("resumed %s behind %d", e.Epoch, e.After)
 	case *Reconnected:
 		return fmt.Sprintf("reconnected %s %t, %d to %d", e.Epoch, e.SameEpoch, e.After, e.Before)
 	case *NamesChanged:

@@ -10,7 +10,8 @@ import (
 const (
 	// maxAhead is how many replayed bytes may wait in an outbox: above it, the feeder waits for the writer.
 	maxAhead = 256 << 10
-	// maxPass bounds the replays of one pass, which join at one instant.
+	// maxPass bounds the replays of one pass, which join at one instant. It is no less than maxNames: within one command
+	// clients rely on the one order.
 	maxPass = 1000
 )
 
