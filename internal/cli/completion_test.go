@@ -66,6 +66,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"bench", "--no"}, "--no-baseline"},
 		{[]string{"pub", "--un"}, "--unacked"},
 		{[]string{"sub", "--where", "price > 1", "--r"}, "--raw"},
+		{[]string{"sub", "--fr"}, "--from"},
+		{[]string{"sub", "--last", ""}, ""},
 		{[]string{"sub", "--where", ""}, ""},
 		{[]string{"sub", "-j", "-n", "1", "--un"}, ""},
 		{[]string{"sub", "-n", ""}, ""},

@@ -22,6 +22,8 @@ type subOptions struct {
 	serverFlags
 	topics, patterns []string
 	where            string
+	from             string
+	last             int
 	format           outputFormat
 	count            int           // 0: no end
 	timeout          time.Duration // 0: none
@@ -29,15 +31,21 @@ type subOptions struct {
 
 const subText = `conch sub news weather                    as lines: topic message
 conch sub --pattern 'orders.*' --where 'price > 100'
+conch sub --last 10 news                  the last ten first, if the server keeps messages
 conch sub --json orders | jq .payload     for programs
 conch sub --raw --count 1 jobs            the next message alone, byte for byte
 
 Arguments are topics, and stars in them are stars: patterns need --pattern, and predicates --where. A topic that has
-' WHERE ' in it, such as 'a WHERE b', needs the pattern 'a \WHERE b', because a predicate would begin there.
+' WHERE ', ' FROM ' or ' LAST ' in it, such as 'a WHERE b', needs the pattern 'a \WHERE b', because a predicate or a
+position would begin there.
+
+A position of --from is a number of an epoch (ef86d081884c7d65-124, #124), 0 for all that is kept, a time
+(2026-11-21T10:00:00Z) or so long ago (-5m).
 
 In lines, control bytes are shown as \n or \x1b, so that no message can forge a line or drive a terminal. --raw shows
 bytes as they are. JSON has a text that is no UTF-8 in base64 under another key, such as payload_base64 for payload.
-When the connection breaks, conch sub reconnects. Standard error, and JSON too, show what may have been missed.
+When the connection breaks, conch sub reconnects, and goes on behind the last message if the server keeps messages
+(conch --recent 64MiB). Standard error, and JSON too, show what may have been missed.
 
 `
 
@@ -51,6 +59,8 @@ func (e *Env) subCommand() *cli.Command {
 		Flags: append(o.flags(e),
 			option("pattern,p", "GLOB", "listen to all topics that match: * ? [a-z] [^x]; may be given several times", "", addPattern),
 			option("where,w", "EXPR", "only messages for which this holds, of all topics and patterns; && joins several", "", o.setWhere),
+			option("from", "POSITION", "begin with the messages that are kept from there on; 0 is all", "", o.setFrom),
+			option("last", "NUMBER", "begin with the last messages that match, of each topic or pattern", "none", parsed(&o.last, config.ParseCount)),
 			toggle("json,j", "one JSON object per line, for messages and for what happens to the connection", &o.format.json),
 			toggle("raw,r", "the bytes of each message and a newline, nothing else", &o.format.raw),
 			toggle("sequences", "show the sequence number of each message; JSON has it too then", &o.format.sequences),
@@ -78,8 +88,18 @@ func (o *subOptions) setWhere(text string) error {
 	return nil
 }
 
+func (o *subOptions) setFrom(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("expected a position, such as 0 or -5m")
+	}
+	o.from = text
+	return nil
+}
+
 func (o *subOptions) check() error {
 	switch {
+	case o.from != "" && o.last > 0:
+		return usageErr("sub", "--from and --last exclude each other")
 	case len(o.topics)+len(o.patterns) == 0:
 		return usageErr("sub", "expected a topic, or --pattern; usage: conch sub [options] topic...")
 	case o.format.json && o.format.raw:
@@ -102,6 +122,12 @@ func (o *subOptions) names() (all []client.Name) {
 		if o.where != "" {
 			all[i] = all[i].Where(o.where)
 		}
+		if o.from != "" {
+			all[i] = all[i].From(o.from)
+		}
+		if o.last > 0 {
+			all[i] = all[i].Last(o.last)
+		}
 	}
 	return all
 }
@@ -112,8 +138,8 @@ func (o *subOptions) execute(ctx context.Context, e *Env) error {
 	if err != nil {
 		return err
 	}
-	options.Sequences = options.Sequences || o.format.sequences
-	o.format.sequences = options.Sequences // the URL can switch them on
+	o.format.sequences = o.format.sequences || options.Sequences // the URL can switch them on
+	options.Sequences = true                                     // a resume needs them
 	for _, topic := range o.topics {
 		if strings.ContainsAny(topic, "*?[") {
 			_, _ = fmt.Fprintf(e.Stderr, "conch: sub: %s is taken for one topic; patterns are given with --pattern\n",
@@ -137,18 +163,20 @@ func (o *subOptions) execute(ctx context.Context, e *Env) error {
 	return o.listen(ctx, s, e.Stdout, e.Stderr)
 }
 
-// explainRefusal adds what to do to an error of connecting or subscribing. The errors of server and client about WHERE in
-// a name are for programs; here the flag is --where.
+// explainRefusal adds what to do to an error of connecting or subscribing. The errors of server and client about WHERE,
+// FROM and LAST in a name are for programs; here there are flags.
 func (o *subOptions) explainRefusal(ctx context.Context, options client.Options, err error) error {
-	const instead = "on the command line a predicate is given with --where"
-	hasWhere := func(topic string) bool { return strings.Contains(topic, " WHERE ") }
+	const instead = "on the command line a predicate is given with --where, a position with --from or --last"
+	hasWord := func(name string) bool {
+		return strings.Contains(name, " WHERE ") || strings.Contains(name, " FROM ") || strings.Contains(name, " LAST ")
+	}
 	var refusal *client.Error
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
 		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
-	case slices.ContainsFunc(o.patterns, hasWhere) && errors.Is(err, client.ErrInvalidOption):
+	case slices.ContainsFunc(o.patterns, hasWord) && errors.Is(err, client.ErrInvalidOption):
 		return usageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
-	case o.where == "" && slices.ContainsFunc(o.topics, hasWhere) && errors.As(err, &refusal) && refusal.Code == client.CodeErr:
+	case o.where == "" && o.from == "" && o.last == 0 && slices.ContainsFunc(o.topics, hasWord) && errors.As(err, &refusal) && refusal.Code == client.CodeErr:
 		err = fmt.Errorf("%w; %s", err, instead)
 	}
 	return explainDialError("sub", options, err)

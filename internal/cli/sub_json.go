@@ -11,7 +11,7 @@ import (
 // eventJSON is an event as one JSON object, with the fields of its kind. A text from the wire is a string if it is UTF-8,
 // and base64 in another field if not.
 type eventJSON struct {
-	Event         string  `json:"event"` // message, missed, disconnected or reconnected
+	Event         string  `json:"event"` // message, missed, disconnected, resumed or reconnected
 	Topic         *string `json:"topic,omitempty"`
 	TopicBase64   []byte  `json:"topic_base64,omitempty"`
 	Pattern       *string `json:"pattern,omitempty"` // the pattern that matched; absent: the topic itself
@@ -39,17 +39,18 @@ func textJSON(b []byte) (text *string, base64 []byte) {
 	return &s, nil
 }
 
-func newEventJSON(e client.Event) (j eventJSON) {
+// newEventJSON makes the object of an event. sequences shows those of messages.
+func newEventJSON(e client.Event, sequences bool) (j eventJSON) {
 	switch e := e.(type) {
 	case *client.Message:
-		j.Event, j.Epoch = "message", e.Epoch
+		j.Event = "message"
 		j.Topic, j.TopicBase64 = textJSON([]byte(e.Topic))
 		j.Payload, j.PayloadBase64 = textJSON(e.Payload)
 		if e.Pattern != "" {
 			j.Pattern, j.PatternBase64 = textJSON([]byte(e.Pattern))
 		}
-		if e.Sequence > 0 {
-			j.Sequence, j.Previous = &e.Sequence, &e.Previous
+		if sequences && e.Sequence > 0 {
+			j.Epoch, j.Sequence, j.Previous = e.Epoch, &e.Sequence, &e.Previous
 		}
 	case *client.Missed:
 		j.Event, j.Count = "missed", e.Count
@@ -62,6 +63,8 @@ func newEventJSON(e client.Event) (j eventJSON) {
 		}
 	case *client.Disconnected:
 		j.Event, j.Error = "disconnected", e.Err.Error()
+	case *client.Resumed:
+		j.Event, j.Epoch, j.After = "resumed", e.Epoch, &e.After
 	case *client.Reconnected:
 		j.Event, j.Epoch = "reconnected", e.Epoch
 		if e.Epoch != "" {

@@ -27,7 +27,7 @@ func (p *printer) print(e client.Event) error {
 	m, isMessage := e.(*client.Message)
 	switch {
 	case p.json:
-		p.line = appendJSON(p.line, newEventJSON(e))
+		p.line = appendJSON(p.line, newEventJSON(e, p.sequences))
 	case isMessage && p.raw:
 		p.line = append(append(p.line, m.Payload...), '\n')
 	case isMessage:
@@ -58,6 +58,8 @@ func describeEvent(e client.Event) string {
 	switch e := e.(type) {
 	case *client.Disconnected:
 		return fmt.Sprintf("disconnected: %s; coming back", e.Err)
+	case *client.Resumed:
+		return fmt.Sprintf("reconnected; what was published behind sequence number %d follows", e.After)
 	case *client.Reconnected:
 		switch {
 		case e.Epoch == "":
@@ -73,7 +75,7 @@ func describeEvent(e client.Event) string {
 		if e.Count > 0 {
 			count = fmt.Sprintf("%d messages", e.Count)
 		}
-		return fmt.Sprintf("%s of %s were dropped here, because they were read too slowly", count, e.Name)
+		return fmt.Sprintf("%s of %s are missing here: they were read too slowly, or are no longer kept", count, e.Name)
 	}
 	return fmt.Sprintf("%T", e)
 }

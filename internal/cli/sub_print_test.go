@@ -44,13 +44,14 @@ func TestForms(t *testing.T) {
 		&client.Missed{Name: "news", Count: 3},
 		&client.Missed{Name: "\xff", After: 3, Before: 9},
 		&client.Disconnected{Err: lost},
+		&client.Resumed{Err: lost, Epoch: "e1", After: 15},
 		&client.Reconnected{Err: lost},
 		&client.Reconnected{Err: lost, Epoch: "e1", SameEpoch: true, After: 12, Before: 40},
 		&client.Reconnected{Err: lost, Epoch: "e1", SameEpoch: true, After: 40, Before: 40},
 		&client.Reconnected{Err: lost, Epoch: "e2", After: 40, Before: 2},
 	}
 	for name, f := range map[string]outputFormat{
-		"lines": {}, "sequences": {sequences: true}, "raw": {raw: true}, "json": {json: true},
+		"lines": {}, "sequences": {sequences: true}, "raw": {raw: true}, "json": {json: true, sequences: true}, "json-without": {json: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, notes bytes.Buffer

@@ -104,12 +104,12 @@ func TestSubIsRefused(t *testing.T) {
 
 	r = begin(t, s.Addr, "sub", "news WHERE size > 3")
 	r.ends(statusFailure)
-	assert.Regexp(t, `^conch: sub: cannot subscribe: ERR .*; on the command line a predicate is given with --where\n$`, r.err.String())
+	assert.Regexp(t, `^conch: sub: cannot subscribe: ERR .*; on the command line a predicate is given with --where, a position with --from or --last\n$`, r.err.String())
 
 	r = begin(t, s.Addr, "sub", "-p", "n* WHERE size > 3")
 	r.ends(statusUsage)
 	assert.Equal(t, `conch: sub: the pattern "n* WHERE size > 3" has WHERE in it; use Where for a predicate, or write \WHERE `+
-		"for those letters; on the command line a predicate is given with --where; see conch sub --help\n", r.err.String())
+		"for those letters; on the command line a predicate is given with --where, a position with --from or --last; see conch sub --help\n", r.err.String())
 }
 
 // A topic may look as if it had a predicate.
@@ -142,6 +142,55 @@ $`, r.out.String())
 	assert.Regexp(t, `^conch: sub: disconnected: .*; coming back
 conch: sub: reconnected; nothing was missed
 $`, r.err.String())
+}
+
+// If the server keeps messages, nothing is missed.
+func TestSubResumes(t *testing.T) {
+	s := harness.Start(t, server.Options{Recent: 1 << 20})
+	r := begin(t, s.Addr, "sub", "--json", "-n", "2", "news")
+	listening(t, s.Addr, 1)
+	publishLines(t, s, "news one")
+	r.out.await(t, `"one"`)
+	c := s.Dial(t)
+	c.Send("CLIENT KILL TYPE pubsub\nPUB news two\n")
+	c.Expect(":1\r\nOK PUB news\n")
+	r.ends(statusOK)
+	assert.Regexp(t, `^{"event":"message","topic":"news","payload":"one"}
+{"event":"disconnected","error":"[^"]+"}
+{"event":"resumed","epoch":"[0-9a-f]{16}","after":1}
+{"event":"message","topic":"news","payload":"two"}
+$`, r.out.String())
+	assert.Regexp(t, `^conch: sub: disconnected: .*; coming back
+conch: sub: reconnected; what was published behind sequence number 1 follows
+$`, r.err.String())
+}
+
+// A subscription can begin in the past.
+func TestSubFromThePast(t *testing.T) {
+	s := harness.Start(t, server.Options{Recent: 1 << 20})
+	publishLines(t, s, "news 1", "news 22", "orders 3", "news 333")
+	for _, c := range []struct{ args, want string }{
+		{"-n 3 --from 0 news", "news 1\nnews 22\nnews 333\n"},
+		{"-n 2 --from #3 news orders", "orders 3\nnews 333\n"},
+		{"-n 1 --last 1 -w size==2 news", "news 22\n"},
+		{"-n 2 --last 2 -p *", "orders 3\nnews 333\n"},
+		{"-n 2 --sequences --from -1h -p n* -w size>1", "#2 news 22\n#4 news 333\n"},
+	} {
+		r := begin(t, s.Addr, append([]string{"sub"}, strings.Fields(c.args)...)...)
+		r.ends(statusOK)
+		assert.Equal(t, c.want, r.out.String(), c.args)
+		assert.Empty(t, r.err.String(), c.args)
+	}
+	r := begin(t, s.Addr, "sub", "--from", "yesterday", "news")
+	r.ends(statusFailure)
+	assert.Contains(t, r.err.String(), `conch: sub: cannot subscribe: ERR "yesterday" is no position`)
+	r = begin(t, s.Addr, "sub", "--from", "0", "--last", "2", "news")
+	r.ends(statusUsage)
+	assert.Equal(t, "conch: sub: --from and --last exclude each other; see conch sub --help\n", r.err.String())
+	none := harness.Start(t, server.Options{})
+	r = begin(t, none.Addr, "sub", "--last", "2", "news")
+	r.ends(statusFailure)
+	assert.Contains(t, r.err.String(), "no messages are kept here for LAST 2; start conch with --recent 64MiB\n")
 }
 
 // A reader that closes the pipe has read enough: no failure, no message.
