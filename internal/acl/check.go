@@ -79,7 +79,7 @@ func (s *selector) firstDenied(a access, args [][]byte, match func(glob string, 
 	case subscribe:
 		return slices.IndexFunc(args, func(topic []byte) bool { return !s.channels.allowsTopic(topic, read, match) })
 	case subscribePattern:
-		return slices.IndexFunc(args, func(glob []byte) bool { return !s.channels.allowsGlob(glob) })
+		return slices.IndexFunc(args, func(glob []byte) bool { return !s.channels.allowsGlob(glob, match) })
 	}
 	return -1
 }
@@ -99,7 +99,7 @@ func (u *User) MaySubscribe(topic []byte) bool {
 // MaySubscribePattern is [User.MaySubscribe] for a pattern.
 func (u *User) MaySubscribePattern(glob []byte) bool {
 	for i := range u.selectors {
-		if u.selectors[i].channels.allowsGlob(glob) {
+		if u.selectors[i].channels.allowsGlob(glob, u.registry.match) {
 			return true
 		}
 	}

@@ -52,7 +52,7 @@ func TestJudge(t *testing.T) {
 			"psubscribe plain*": topic("plain*"), "psubscribe *": topic("*"),
 		}},
 		{"or lengthen a prefix", "+@pubsub &orders.*", map[string]string{
-			"psubscribe orders.* orders.eu.* orders.*": yes, "psubscribe orders.eu": topic("orders.eu"),
+			"psubscribe orders.* orders.eu.* orders.* orders.eu": yes,
 			"psubscribe order*": topic("order*"), "psubscribe orders.?": topic("orders.?"),
 			"psubscribe orders.*.eu": topic("orders.*.eu"), "psubscribe orders.e?*": topic("orders.e?*"),
 			"psubscribe orders.**": topic("orders.**"), `psubscribe orders.\**`: topic(`orders.\**`), "psubscribe *": topic("*"),
@@ -128,6 +128,7 @@ func TestWhatMayStillBeHeld(t *testing.T) {
 		{"everything", "&*", "a", "", "* a*", ""},
 		{"nothing", "+@all", "", "a", "", "* a"},
 		{"some", "&a* %R&b %W&c", "a ab b", "c d", "a* ab* b", "* c b*"},
+		{"a pattern for one topic is allowed as that topic", `&a* &b?`, "ab b1", "c b", `ab a\*b a\ b1 b\1`, `[a] ?a c \c b1*`},
 		{"a selector counts, whatever it may run", "(&a +ping)", "a", "b", "a", "*"},
 		{"commands do not count", "&a -@all", "a", "b", "a", "*"},
 	}

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -49,10 +50,34 @@ func (p *patterns) allowsTopic(topic []byte, need rights, match func(glob string
 }
 
 // allowsGlob reports whether a subscription to a pattern is allowed; the package comment has the rule.
-func (p *patterns) allowsGlob(glob []byte) bool {
+func (p *patterns) allowsGlob(glob []byte, match func(glob string, topic []byte) bool) bool {
+	if topic, ok := literalTopic(glob); ok && p.allowsTopic(topic, read, match) {
+		return true
+	}
 	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
 		return q.value&read != 0 && covers(q.key, string(glob))
 	})
+}
+
+// literalTopic returns the topic of a glob that matches one topic alone. Clients escape a topic into such a glob to have
+// a predicate or a position with it.
+func literalTopic(glob []byte) (topic []byte, ok bool) {
+	if !bytes.ContainsAny(glob, `*?[\`) {
+		return glob, true
+	}
+	topic = make([]byte, 0, len(glob))
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; {
+		case c == '\\' && i+1 < len(glob):
+			i++
+			topic = append(topic, glob[i])
+		case strings.IndexByte(`*?[`, c) >= 0:
+			return nil, false
+		default: // a backslash at the end stands for itself
+			topic = append(topic, c)
+		}
+	}
+	return topic, true
 }
 
 // covers reports whether a granted glob allows a subscription to the wanted one.

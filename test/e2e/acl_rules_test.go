@@ -132,7 +132,7 @@ func (c *aclComparison) line(user string) string {
 // aclCommands are judged, some after each change. A name with a | is two words for Redis.
 var aclCommands = []string{
 	"publish a x", "publish b.1 x", "spublish hello x", "subscribe a", "subscribe a b.2 nope", "ssubscribe nope",
-	"psubscribe a b.*", "psubscribe h?llo", "psubscribe *", "psubscribe z*", "unsubscribe nope", "punsubscribe *",
+	"psubscribe b.*", "psubscribe h?llo", "psubscribe *", "psubscribe z*", "unsubscribe nope", "punsubscribe *",
 	"pubsub|channels", "ping", "auth x", "hello 3", "quit", "reset", "echo Hi", "echo x", "select 0", "select 1",
 	"client|id", "client|kill x", "client|list", "config|get x", "config|set a b", "info", "shutdown", "monitor",
 	"acl|whoami", "acl|setuser x", "command", "command|count", "time", "role", "multi", "exec",
