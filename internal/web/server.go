@@ -71,6 +71,7 @@ func New(service *command.Service, o Options) *Server {
 		ConnState:         s.sockets.changed,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxStreamBytes, MaxReceiveBufferPerConnection: maxStreamsBytes,
+			WriteByteTimeout: service.Options().SlowTime, // of the socket: the deadline of one stream cannot end a write that all share
 		},
 	}
 	s.sockets.max = service.Options().MaxConnections
