@@ -3,6 +3,7 @@ package web_test
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,5 +81,29 @@ func TestUnreadHTTP2(t *testing.T) {
 			})
 			s.await("it is gone", func() bool { return s.Service().Counts.Open.Load() == 1 })
 		})
+	}
+}
+
+// A request that conch ends while its body arrives is answered, and nothing of it is at work behind the answer.
+func TestKilledHTTP2Requests(t *testing.T) {
+	s := startTLS(t, server.Options{})
+	operator := s.Dial(t)
+	for range 50 {
+		body, in := io.Pipe()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/topics/news", body)
+		require.NoError(t, err)
+		r.ContentLength = 10
+		go func() {
+			_, _ = io.WriteString(in, "half")
+			harness.Eventually(t, func() bool { // not before it has sent its first command
+				operator.Command("CLIENT", "KILL", "SKIPME", "yes")
+				return operator.Line() == ":1"
+			}, "it is killed")
+		}()
+		response, err := s.client.Do(r)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+		_ = response.Body.Close()
+		_ = in.Close()
 	}
 }

@@ -135,10 +135,20 @@ func (c *conn) readAll(in io.Reader, most int) ([]byte, error) {
 	return all, nil
 }
 
-// interruptReads ends a read of the body when the connection ends. The caller calls stop.
+// interruptReads ends a read of the body when the connection ends. The caller calls stop once, before
+// the handler returns: net/http takes the writer of an HTTP/2 answer back then, and a use of it would
+// end the process.
 func (x *exchange) interruptReads(c *conn) (stop func()) {
-	cancel := context.AfterFunc(c.ended, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) }) // on failure the read has failed
-	return func() { cancel() }
+	done := make(chan struct{})
+	cancel := context.AfterFunc(c.ended, func() {
+		defer close(done)
+		_ = x.control.SetReadDeadline(time.Unix(1, 0)) // on failure the read has failed
+	})
+	return func() {
+		if !cancel() {
+			<-done // it has begun
+		}
+	}
 }
 
 // bodyError is the problem of a body that did not arrive whole. Its client is mostly gone.
