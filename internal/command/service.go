@@ -83,6 +83,8 @@ type counts struct {
 	messages     outbox.Totals
 	bytesLost    atomic.Int64 // queued, and not written when the connection ended
 	AcceptPauses atomic.Int64 // pauses of accepting, for lack of descriptors
+	// EventStreams and WebSockets are the open ones. Package web counts them.
+	EventStreams, WebSockets atomic.Int64
 }
 
 // NewService makes the service of a core. The caller runs the core, which must run for longer

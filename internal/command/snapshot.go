@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/recent"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -23,7 +24,13 @@ type Snapshot struct {
 	Closes   [closeReasons]int64
 
 	Delivered, Dropped, Undelivered int64
+	Replayed                        int64
 	BytesIn, BytesOut, BytesLost    int64
+
+	EventStreams, WebSockets int64 // now
+
+	Recent      recent.Stats // of the latest messages; zero if none are kept
+	RecentLimit int          // bytes
 
 	MemoryUsed, MemoryLimit int64 // bytes, as max-memory counts them
 	ConnectionLimit         int
@@ -46,7 +53,10 @@ type CommandCounts struct {
 // Snapshot visits the core for the length of two copies, and returns false if the core has stopped. Any goroutine but
 // the core's may call it.
 func (s *Service) Snapshot() (*Snapshot, bool) {
-	n := &Snapshot{Version: s.options.Version, MemoryLimit: s.options.MaxMemory, ConnectionLimit: s.options.MaxConnections}
+	n := &Snapshot{
+		Version: s.options.Version, MemoryLimit: s.options.MaxMemory, ConnectionLimit: s.options.MaxConnections,
+		RecentLimit: s.options.Recent,
+	}
 	if !s.runOnCore(func(v broker.View) { n.takeOnCore(s, v) }) {
 		return nil, false
 	}
@@ -63,6 +73,10 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 		n.Closes[r] = c.Closes[r].Load()
 	}
 	n.Delivered, n.Dropped, n.Undelivered = c.messages.Delivered.Load(), c.messages.Dropped.Load(), c.messages.Undelivered.Load()
+	n.Replayed, n.EventStreams, n.WebSockets = c.messages.Replayed.Load(), c.EventStreams.Load(), c.WebSockets.Load()
+	if s.recent != nil {
+		n.Recent = s.recent.Stats()
+	}
 	n.BytesIn, n.BytesOut, n.BytesLost = c.bytesIn.Load(), c.bytesOut.Load(), c.bytesLost.Load()
 	n.MemoryUsed, n.AcceptPauses, n.LogDropped = s.memory.Used(), c.AcceptPauses.Load(), s.options.LogDropped()
 	n.DeniedAuth, n.DeniedCommand, n.DeniedTopic = denied.auth, denied.command, denied.channel

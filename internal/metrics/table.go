@@ -25,6 +25,14 @@ var table = []metric{
 	},
 	one("conch_accept_pauses_total", counter, "Pauses of accepting because descriptors had run out.", func(n *snapshot) int64 { return n.AcceptPauses }),
 
+	{
+		"conch_streams", gauge, []string{"kind"}, "Of the connections, those over HTTP that stay: event streams (events), WebSockets (websocket).",
+		func(n *snapshot, emit emitter) {
+			emit(float64(n.EventStreams), "events")
+			emit(float64(n.WebSockets), "websocket")
+		},
+	},
+
 	one("conch_subscribers", gauge, "Connections that hold a subscription, now.", func(n *snapshot) int { return n.Subscribers }),
 	one("conch_topics", gauge, "Topics that are subscribed to, now.", func(n *snapshot) int { return n.Topics }),
 	one("conch_patterns", gauge, "Patterns that are subscribed to, now.", func(n *snapshot) int { return n.Patterns }),
@@ -39,6 +47,11 @@ var table = []metric{
 	one("conch_messages_dropped_total", counter, "Of the matched messages, those that a slow subscriber's policy dropped.", func(n *snapshot) int64 { return n.Dropped }),
 	one("conch_messages_undelivered_total", counter, "Of the matched messages, those that waited when the connection ended.", func(n *snapshot) int64 { return n.Undelivered }),
 	one("conch_messages_queued", gauge, "Of the matched messages, those that wait, now.", (*snapshot).Queued),
+	one("conch_messages_replayed_total", counter, "Messages of the past that subscriptions started with, queued for their clients; not among the matched.", func(n *snapshot) int64 { return n.Replayed }),
+
+	one("conch_recent_bytes", gauge, "Memory of the latest messages, which are kept for subscriptions that start in the past, now.", func(n *snapshot) int { return n.Recent.Bytes }),
+	one("conch_recent_limit_bytes", gauge, "The setting recent; 0 keeps no message.", func(n *snapshot) int { return n.RecentLimit }),
+	one("conch_recent_oldest_sequence", gauge, "Sequence number of the oldest message that is kept, 0 without one; the newest has that of conch_messages_published_total.", func(n *snapshot) uint64 { return n.Recent.Oldest }),
 
 	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),
 	one("conch_sent_bytes_total", counter, "Bytes written to clients.", func(n *snapshot) int64 { return n.BytesOut }),

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
@@ -47,6 +48,31 @@ func TestMetrics(t *testing.T) {
 	assert.Equal(t, "1", sample(t, a.body, "conch_messages_matched_total"))
 	assert.Equal(t, "1", sample(t, a.body, "conch_connections"), "the scrape itself is not counted")
 	assert.Equal(t, "2", sample(t, a.body, `conch_commands_total{command="pub"}`))
+}
+
+// A scrape shows what is kept, what was replayed, and the streams as long as they are open.
+func TestMetricsOfStreamsAndRecentMessages(t *testing.T) {
+	s := start(t, server.Options{Recent: 1 << 20}, web.Options{})
+	s.publish(1, 4)
+	scrape := func() string { return s.request(http.MethodGet, "/metrics", "").body }
+	assert.Equal(t, "0", sample(t, scrape(), `conch_streams{kind="events"}`))
+
+	e := s.stream("/topics/news?last=2")
+	e.expectMessage("2")
+	e.expectMessage("3")
+	s.upgrade("conch.json")
+	text := scrape()
+	assert.Equal(t, "1", sample(t, text, `conch_streams{kind="events"}`))
+	assert.Equal(t, "1", sample(t, text, `conch_streams{kind="websocket"}`))
+	assert.Equal(t, "2", sample(t, text, "conch_messages_replayed_total"))
+	assert.Equal(t, "1", sample(t, text, "conch_recent_oldest_sequence"))
+	assert.Equal(t, "1.048576e+06", sample(t, text, "conch_recent_limit_bytes"))
+	assert.NotEqual(t, "0", sample(t, text, "conch_recent_bytes"))
+
+	e.close()
+	harness.Eventually(t, func() bool {
+		return sample(t, scrape(), `conch_streams{kind="events"}`) == "0"
+	}, "the stream is counted out")
 }
 
 func TestMetricsNeedTheRightToInfo(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,8 @@ type stream struct {
 	command.Conn
 	server        *Server
 	remote, local command.Address
+	// count is the number of open streams of this kind.
+	count *atomic.Int64
 	// requests are what the client does first, and opening the replies that are missing; the
 	// core counts them down. opened gets the first refusal, or nil.
 	requests []byte
@@ -93,6 +96,10 @@ func (x *exchange) newStream(f outbox.Format) *stream {
 	s := &stream{
 		server: x.server, remote: x.remote, local: x.local, opened: make(chan *protocol.Error, 1),
 		attached: make(chan struct{}), interrupted: make(chan struct{}), done: make(chan struct{}),
+		count: &x.server.service.Counts.WebSockets,
+	}
+	if f == outbox.FormatEvents || f == outbox.FormatObjectEvents {
+		s.count = &x.server.service.Counts.EventStreams
 	}
 	s.Init(x.server.service, s)
 	s.Present(f, s.replied)
@@ -136,6 +143,7 @@ func (s *stream) open(ctx context.Context, method string) error {
 		s.server.tasks.Done()
 		return errStopping
 	}
+	s.count.Add(1)
 	s.Log(zerolog.DebugLevel).Stringer("peer", s.Peer()).Str("method", method).Msg("connected")
 	if s.opening == 0 {
 		s.opened <- nil
@@ -191,6 +199,7 @@ func (s *stream) attach(to sink) bool {
 func (s *stream) run() {
 	defer s.server.tasks.Done()
 	defer close(s.done)
+	defer s.count.Add(-1)
 	s.End(s.read())
 	s.Reader.Leave()
 	s.discardUnattached()
