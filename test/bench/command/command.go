@@ -72,6 +72,8 @@ type Options struct {
 	DurationUsage string        // the usage of --duration
 	Shortest      time.Duration // that --duration may be
 	ShortestWhy   string
+	// Sections are names that --only takes too, each for a section of --doc. That flag needs whole ones.
+	Sections []string
 }
 
 // Parse reads the flags of a comparison.
@@ -89,10 +91,27 @@ func (o *Options) Parse(name string, args []string, stderr io.Writer) error {
 		return errors.New("--rounds is at least 1")
 	case o.Duration < o.Shortest:
 		return fmt.Errorf("--duration is at least %v: %s", o.Shortest, o.ShortestWhy)
-	case o.Doc != "" && o.Only != "":
-		return errors.New("--doc needs all scenarios: the section is written as a whole")
+	case o.Doc != "" && !o.onlySections():
+		text := "--doc needs all scenarios: the section is written as a whole"
+		if len(o.Sections) > 0 {
+			text += "; --only may name sections: " + strings.Join(o.Sections, ", ")
+		}
+		return errors.New(text)
 	}
 	return nil
+}
+
+// onlySections tells whether --only leaves out nothing, or whole sections.
+func (o *Options) onlySections() bool {
+	if o.Only == "" {
+		return true
+	}
+	for name := range strings.SplitSeq(o.Only, ",") {
+		if !slices.Contains(o.Sections, name) {
+			return false
+		}
+	}
+	return true
 }
 
 // Chosen are the scenarios of a list of names, parted by commas, or all.

@@ -18,9 +18,11 @@ func TestParse(t *testing.T) {
 		{[]string{"x"}, `"x" is no flag`},
 		{[]string{"--rounds", "0"}, "--rounds is at least 1"},
 		{[]string{"--duration", "1ms"}, "--duration is at least 200ms: ticks"},
-		{[]string{"--doc", "x", "--only", "a"}, "--doc needs all scenarios: the section is written as a whole"},
+		{[]string{"--doc", "x", "--only", "a"}, "--doc needs all scenarios: the section is written as a whole; --only may name sections: first, second"},
+		{[]string{"--doc", "x", "--only", "first,a"}, "--doc needs all scenarios: the section is written as a whole; --only may name sections: first, second"},
+		{[]string{"--doc", "x", "--only", "second"}, ""},
 	} {
-		o := Options{Duration: time.Second, Shortest: 200 * time.Millisecond, ShortestWhy: "ticks"}
+		o := Options{Duration: time.Second, Shortest: 200 * time.Millisecond, ShortestWhy: "ticks", Sections: []string{"first", "second"}}
 		err := o.Parse("test", c.args, io.Discard)
 		if c.want == "" {
 			assert.NoError(t, err)

@@ -38,6 +38,37 @@ var sections = []section{
 	{"web", func(s *scenario) bool { return s.web }, nil},
 }
 
+func sectionNames() (names []string) {
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// described are the servers of the contest's scenarios, as they are started for these: those of pages have arguments of
+// their own.
+func (c *contest) described(where servers.Environment) (all []servers.Description) {
+	for _, d := range where.Servers {
+		seen := map[string]bool{}
+		for _, s := range c.scenarios {
+			for _, one := range s.who {
+				if one.server != d.Name {
+					continue
+				}
+				started := d
+				if one.web != nil && one.web.arguments != nil {
+					started.Command = servers.Shown(d.Binary(), one.web.arguments("PORT"))
+				}
+				if !seen[started.Command] {
+					seen[started.Command] = true
+					all = append(all, started)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // write puts the run into the document: tables between the marks of each section, plots beside it.
 func (c *contest) write(doc string, where servers.Environment) error {
 	plots := filepath.Join(filepath.Dir(doc), "performance")
@@ -116,7 +147,7 @@ func (c *contest) markdown(s section, where servers.Environment) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run of %s: medians of %d rounds of %v each, with the least and the greatest in brackets. %s\n\n", where.Date, c.rounds, c.duration, where.Machine())
 	var rows [][]string
-	for _, d := range where.Servers {
+	for _, d := range c.described(where) {
 		rows = append(rows, []string{d.Name, d.Version, "`" + d.Command + "`"})
 	}
 	b.WriteString(page.Table([]string{"server", "version", "started as"}, rows))

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/conchmq/conch/test/bench/command"
@@ -53,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (c *contest) play(ctx context.Context, o command.Options, stdout io.Writer) error {
 	where := servers.Look(ctx, c.servers)
 	fmt.Fprintln(stdout, where.Machine())
-	for _, d := range where.Servers {
+	for _, d := range c.described(where) {
 		fmt.Fprintf(stdout, "%-7s %s\n        %s\n", d.Name, d.Version, d.Command)
 	}
 	fmt.Fprintln(stdout)
@@ -81,13 +83,28 @@ func parse(args []string, stderr io.Writer) (command.Options, error) {
 	o := command.Options{
 		Duration: defaultDuration, DurationUsage: "measured part of each load; paced ones take three times that",
 		Selection: command.Selection{Servers: "conch,redis,valkey,nats,centrifugo", ServersUsage: "servers to compare; the relay is always there"},
+		Sections:  sectionNames(),
 		Shortest:  200 * time.Millisecond, ShortestWhy: "CPU time is counted in ticks of 10ms",
 	}
 	return o, o.Parse("peers", args, stderr)
 }
 
-// chosen are the scenarios of a list of names, or all.
+// chosen are the scenarios of a list of names, or all. The name of a section stands for those in it.
 func chosen(only string) ([]scenario, error) {
+	var names []string
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+		if i < 0 {
+			names = append(names, name)
+			continue
+		}
+		for _, one := range scenarios {
+			if sections[i].part(&one) {
+				names = append(names, one.name)
+			}
+		}
+	}
+	only = strings.Join(names, ",")
 	return command.Chosen(scenarios, func(s scenario) string { return s.name }, only)
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/test/bench/servers"
 )
 
 // Every message is counted once, however its bytes are cut, and whatever stands around it.
@@ -57,4 +59,32 @@ func TestSubscribeOverAWebSocket(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, theirs) }()
 	assert.ErrorContains(t, subscribeEvents(ours, bufio.NewReader(strings.NewReader("HTTP/1.1 404 Not Found\r\n\r\n")), "host"), "404")
 	require.NoError(t, ours.Close())
+}
+
+// A section's name stands for its scenarios, so that a run of it can be written without the rest.
+func TestASectionIsChosen(t *testing.T) {
+	some, err := chosen("web")
+	require.NoError(t, err)
+	require.Len(t, some, len(webRuns))
+	for i, s := range some {
+		assert.Equal(t, webRuns[i].name, s.name)
+	}
+	_, err = parse([]string{"--doc", "x.md", "--only", "web"}, io.Discard)
+	assert.NoError(t, err)
+	for _, s := range scenarios {
+		assert.NotContains(t, sectionNames(), s.name)
+	}
+}
+
+// The servers of a section are those that it measures, as it starts them.
+func TestServersOfPagesAreDescribed(t *testing.T) {
+	where := servers.Environment{Servers: []servers.Description{
+		{Name: "conch", Version: "1", Command: "conch 127.0.0.1:PORT"}, {Name: "nats", Version: "2", Command: "nats-server -p PORT"},
+		{Name: "centrifugo", Version: "3", Command: "centrifugo --http_server.port PORT"},
+	}}
+	assert.Equal(t, []servers.Description{
+		{Name: "conch", Version: "1", Command: "conch --listen none --http 127.0.0.1:PORT --slow-hard 64mb --slow-soft 64mb --log-level warn"},
+		where.Servers[2],
+	}, (&contest{scenarios: webRuns}).described(where))
+	assert.Equal(t, where.Servers[:2], (&contest{scenarios: scenarios[:1]}).described(where))
 }

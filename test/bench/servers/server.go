@@ -3,6 +3,7 @@ package servers
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ type Server struct {
 	find    func(ctx context.Context) (binary string, err error) // errAbsent: it may be left out
 	command func(port string) []string                           // arguments
 	large   []string                                             // further arguments, for messages of 16 MiB
-	version []string                                             // arguments that make it tell
+	version []string                                             // arguments that make it tell; without any its build information does
 	binary  string                                               // found
 }
 
@@ -73,7 +74,7 @@ var all = []*Server{
 	},
 	{
 		// Its engine in memory is the default. Insecure means that a client needs no token, and its API no key.
-		Name: "centrifugo", find: installCentrifugo, version: []string{"version"},
+		Name: "centrifugo", find: installCentrifugo,
 		command: func(port string) []string {
 			return []string{"--http_server.address", "127.0.0.1", "--http_server.port", port, "--client.insecure", "--http_api.insecure", "--log.level", "error"}
 		},
@@ -136,26 +137,46 @@ func goTool(ctx context.Context, env []string, args ...string) error {
 }
 
 func (s *Server) describe(ctx context.Context) Description {
-	out, err := exec.CommandContext(ctx, s.binary, s.version...).CombinedOutput()
-	said, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if err != nil {
-		said = "unknown version"
+	return Description{Name: s.Name, Version: s.tellVersion(ctx), Command: Shown(filepath.Base(s.binary), s.command("PORT"))}
+}
+
+// tellVersion is what the server prints of its version, or the version of the module that go install has built.
+func (s *Server) tellVersion(ctx context.Context) string {
+	if s.version == nil {
+		built, err := buildinfo.ReadFile(s.binary)
+		if err != nil {
+			return "unknown version"
+		}
+		return fmt.Sprintf("%s %s (%s)", s.Name, built.Main.Version, built.GoVersion)
 	}
-	var args []string
-	for _, a := range s.command("PORT") {
+	out, err := exec.CommandContext(ctx, s.binary, s.version...).CombinedOutput()
+	if err != nil {
+		return "unknown version"
+	}
+	said, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return said
+}
+
+// Shown is a command line with quotes where a shell needs them.
+func Shown(program string, arguments []string) string {
+	words := []string{program}
+	for _, a := range arguments {
 		if a == "" || strings.Contains(a, " ") {
 			a = "'" + a + "'"
 		}
-		args = append(args, a)
+		words = append(words, a)
 	}
-	return Description{
-		Name: s.Name, Version: said,
-		Command: strings.Join(append([]string{filepath.Base(s.binary)}, args...), " "),
-	}
+	return strings.Join(words, " ")
 }
 
 // Description is what the output says of a server: its version and how it was started.
 type Description struct{ Name, Version, Command string }
+
+// Binary is the name of the program.
+func (d Description) Binary() string {
+	program, _, _ := strings.Cut(d.Command, " ")
+	return program
+}
 
 // freePort is a loopback port that nobody listened on a moment ago.
 func freePort() (string, error) {

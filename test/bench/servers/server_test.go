@@ -2,10 +2,12 @@ package servers
 
 import (
 	"io"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestServersAreNamed(t *testing.T) {
@@ -27,4 +29,14 @@ func TestOnlyTheEndOfWhatAProcessSaysIsKept(t *testing.T) {
 	_, _ = io.WriteString(said, "the end")
 	assert.Len(t, said.text.Bytes(), tailSize)
 	assert.Regexp(t, `x the end$`, said.String())
+}
+
+// go install leaves the version of a module in the binary, and only there: a test binary is built in the same way.
+func TestAVersionIsReadFromTheBinary(t *testing.T) {
+	own, err := os.Executable()
+	require.NoError(t, err)
+	s := &Server{Name: "it", binary: own}
+	assert.Regexp(t, `^it \S+ \(go\S+\)$`, s.tellVersion(t.Context()))
+	s.binary = "server_test.go"
+	assert.Equal(t, "unknown version", s.tellVersion(t.Context()))
 }
