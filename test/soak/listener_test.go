@@ -30,11 +30,13 @@ type subscription struct {
 	predicate
 	user    bool // it is the user reader
 	lazy    bool // reads nothing before all is published, and takes drop-oldest where that is known
+	medium       // how it resumes after a cut; none for a connection that ends but once
 	witness bool
 }
 
 func (s subscription) String() string {
-	return fmt.Sprintf("listener(dialect %d, way %d, all %t, predicate %q, user %t, lazy %t)", s.dialect, s.by, s.all, s.condition, s.user, s.lazy)
+	return fmt.Sprintf("listener(dialect %d, way %d, all %t, predicate %q, user %t, lazy %t, medium %d)",
+		s.dialect, s.by, s.all, s.condition, s.user, s.lazy, s.medium)
 }
 
 // listener is one subscriber of a round, and what it got.
@@ -42,6 +44,8 @@ type listener struct {
 	subscription
 	round      *round
 	w          *wire
+	feed       feed   // instead of w, for those that resume
+	position   string // behind which it resumes
 	got        []event
 	stayed     bool // it got the last message
 	parted     bool // it was told why it is disconnected
@@ -186,6 +190,10 @@ func (l *listener) counted() int {
 
 // listen reads until the last message or the end of the connection.
 func (l *listener) listen() {
+	if l.feed != nil {
+		l.listenAcrossCuts()
+		return
+	}
 	if l.lazy {
 		<-l.round.published
 	}

@@ -4,11 +4,15 @@ import "fmt"
 
 // event is one thing that a subscriber was sent: a message, or that some are missing at this place.
 type event struct {
-	topic  string // of the message; for what is missing, the name of the subscription
-	id     string // "publisher-number"
-	size   int    // of the payload, in bytes
-	missed int    // so many messages of the subscription are lost here
+	topic    string // of the message; for what is missing, the name of the subscription
+	id       string // "publisher-number"
+	size     int    // of the payload, in bytes
+	sequence string // of the message, where the connection has sequence numbers
+	missed   int    // so many messages of the subscription are lost here; unknown if the server does not know how many
 }
+
+// unknown is a number of messages: any, also none.
+const unknown = -1
 
 // order is the sequence of all messages of a round, as the witness received it, a subscriber to every topic.
 type order struct {
@@ -42,12 +46,15 @@ type verdict struct {
 // stayed says that the subscriber was connected until the end.
 func (o *order) check(got []event, subscribed func(event) (name string, ok bool), stayed bool) (v verdict) {
 	next := 0
-	lost := make(map[string]int) // told and not yet seen to be missing, by subscription
+	lost := make(map[string]int)    // told and not yet seen to be missing, by subscription
+	unsaid := make(map[string]bool) // told without a number, and no message has come since
 	pass := func(end int, otherwise *int) {
 		for ; next < end; next++ {
 			name, ours := subscribed(o.messages[next])
 			switch {
 			case !ours:
+			case unsaid[name]:
+				v.reported++
 			case lost[name] > 0:
 				lost[name]--
 				v.reported++
@@ -57,7 +64,11 @@ func (o *order) check(got []event, subscribed func(event) (name string, ok bool)
 		}
 	}
 	for _, e := range got {
-		if e.missed > 0 {
+		switch {
+		case e.missed == unknown:
+			unsaid[e.topic] = true
+			continue
+		case e.missed > 0:
 			lost[e.topic] += e.missed
 			continue
 		}
@@ -72,7 +83,9 @@ func (o *order) check(got []event, subscribed func(event) (name string, ok bool)
 			v.violations = append(v.violations, fmt.Sprintf("message %s came again, or after message %s", e.id, o.messages[next-1].id))
 		default:
 			pass(place, &v.unaccounted)
-			if _, ours := subscribed(o.messages[place]); !ours {
+			name, ours := subscribed(o.messages[place])
+			delete(unsaid, name)
+			if !ours {
 				v.violations = append(v.violations, fmt.Sprintf("message %s came to a subscriber without a subscription", e.id))
 			}
 			v.received++

@@ -7,12 +7,16 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// events reads a notation: "a1-5" is message 1-5 on topic a, "a!3" says that three of subscription a are missing.
+// events reads a notation: "a1-5" is message 1-5 on topic a, "a!3" says that three of subscription a are missing, "a!?" that some are.
 func events(text string) (all []event) {
 	for _, word := range strings.Fields(text) {
 		topic, rest := word[:1], word[1:]
 		if n, ok := strings.CutPrefix(rest, "!"); ok {
-			all = append(all, event{topic: topic, missed: int(n[0] - '0')})
+			missed := int(n[0] - '0')
+			if n == "?" {
+				missed = unknown
+			}
+			all = append(all, event{topic: topic, missed: missed})
 			continue
 		}
 		all = append(all, event{topic: topic, id: rest})
@@ -37,6 +41,10 @@ func TestCheck(t *testing.T) {
 		{"a hole does not go with the connection", "a1-0 a2-0", false, false, verdict{received: 2, unaccounted: 1, undelivered: 2}},
 		{"told of", "a!1 b1-1 a2-0 a2-1 b2-2", true, false, verdict{received: 4, reported: 1}},
 		{"told of several", "a1-0 b1-1 a!2 b2-2", true, false, verdict{received: 3, reported: 2}},
+		{"told of without a number", "a1-0 b1-1 a!? a2-1 b2-2", true, false, verdict{received: 4, reported: 1}},
+		{"told of without a number, and nothing is missing", "a1-0 b1-1 a!? a2-0 a2-1 b2-2", true, false, verdict{received: 5}},
+		{"told of without a number, until a message comes", "a!? a1-0 b1-1 a2-1 b2-2", true, false, verdict{received: 4, unaccounted: 1}},
+		{"told of without a number, in another topic", "b!? b1-1 a2-0 a2-1 b2-2", true, false, verdict{received: 4, unaccounted: 1}},
 		{"told of, in another topic", "b!1 b1-1 a2-0 a2-1 b2-2", true, false, verdict{
 			received: 4, unaccounted: 1, violations: []string{"1 messages of b were called missing and were not"},
 		}},

@@ -23,6 +23,8 @@ type process struct {
 	cmd        *exec.Cmd
 	addr       string
 	tlsAddr    string // empty if it does not listen for TLS
+	httpAddr   string // empty if it does not listen for HTTP
+	httpsAddr  string // empty if it does not listen for HTTP over TLS
 	ended      chan struct{}
 	err        error        // of its end; to be read when ended is closed
 	expected   atomic.Bool  // somebody is about to end it
@@ -70,6 +72,7 @@ func (p *process) read(lines *bufio.Scanner, listening chan<- struct{}) {
 		var entry struct {
 			Level, Message, Address string
 			TLSAddress              string `json:"tls-address"`
+			HTTP, HTTPS             string
 			Panic                   string
 		}
 		text := lines.Text()
@@ -84,7 +87,7 @@ func (p *process) read(lines *bufio.Scanner, listening chan<- struct{}) {
 		}
 		switch {
 		case entry.Message == "listening":
-			p.addr, p.tlsAddr = entry.Address, entry.TLSAddress
+			p.addr, p.tlsAddr, p.httpAddr, p.httpsAddr = entry.Address, entry.TLSAddress, entry.HTTP, entry.HTTPS
 			close(listening)
 		case strings.HasPrefix(entry.Message, "cannot accept"):
 			p.pauses.Add(1)
@@ -156,8 +159,9 @@ func (t *target) restart(sig syscall.Signal) {
 	}
 	args := append([]string{p.addr}, t.args...)
 	if p.tlsAddr != "" {
-		args = append(args, "--tls-listen", p.tlsAddr)
+		args = append(args, "--tls-listen", p.tlsAddr, "--https", p.httpsAddr)
 	}
+	args = append(args, "--http", p.httpAddr)
 	next, err := launch(t.report, "", args...)
 	if err != nil {
 		t.report.fail("restart: %v", err)

@@ -26,6 +26,16 @@ const (
 	rowDenied       = "messages refused to such users"
 	rowRevoked      = "subscribers that lost their user, their right or their token"
 	rowUnix         = "connections over the Unix socket"
+	rowEvents       = "browsers' connections: server-sent events, HTTP/1.1"
+	rowEventsTwo    = "browsers' connections: server-sent events, HTTP/2"
+	rowSocketLines  = "browsers' connections: WebSocket, conch.lines"
+	rowSocketJSON   = "browsers' connections: WebSocket, conch.json"
+	rowPosted       = "messages acknowledged to POST"
+	rowMany         = "messages acknowledged to POST of NDJSON"
+	rowCut          = "fault: streams cut, and resumed by their last id"
+	rowFrom         = "fault: subscriptions cut, and resumed by FROM"
+	rowGone         = "resumed, and told that messages are no longer kept"
+	rowEpoch        = "resumed after a restart, and told that messages are missing"
 	rowParted       = "subscribers told why they are disconnected"
 	rowUnaccounted  = "messages unaccounted for"
 	rowViolations   = "order violations"
@@ -65,7 +75,10 @@ func rows(proxied, points []string) []row {
 		{rowConns, true, false}, {rowRounds, true, false}, {rowPublished, true, false}, {rowDelivered, true, false},
 		{rowReported, false, false}, {rowCounted, false, false}, {rowUndelivered, false, false}, {rowParted, false, false},
 		{rowEndedBySlow, true, false}, {rowPredicates, true, false}, {rowUsers, true, false}, {rowDenied, true, false},
-		{rowRevoked, true, false}, {rowUnix, true, false}, {rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
+		{rowRevoked, true, false}, {rowUnix, true, false},
+		{rowEvents, true, false}, {rowEventsTwo, true, false}, {rowSocketLines, true, false}, {rowSocketJSON, true, false},
+		{rowPosted, true, false}, {rowMany, true, false}, {rowCut, true, false}, {rowFrom, true, false}, {rowGone, true, false}, {rowEpoch, true, false},
+		{rowBad, true, false}, {rowBadTLS, true, false}, {rowClients, true, false},
 	}
 	for _, kind := range proxied {
 		all = append(all, row{rowProxyPrefix + kind, true, false})

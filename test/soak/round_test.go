@@ -5,6 +5,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,10 +30,13 @@ const (
 var roundKinds = []roundKind{calm, killing, partition, stopping, terminating}
 
 const (
-	roundTopics     = 5
-	roundPublishers = 10   // each way in both dialects
-	roundMessages   = 1200 // of each publisher
-	roundListeners  = 12
+	roundTopics      = 5
+	socketPublishers = 10   // each way in both dialects
+	roundPublishers  = 14   // and by HTTP/1.1 and HTTP/2, one message in a request and many
+	roundPosts       = 80   // messages of one that waits for the answer to each
+	roundMessages    = 1200 // of each publisher
+	roundListeners   = 12
+	roundResumers    = 9 // each medium, and some that come back late
 )
 
 // round is one check of the order: subscribers, then publishers, then one last message, which ends it.
@@ -67,6 +71,11 @@ func (s *run) round(number int) {
 			listeners = append(listeners, l)
 		}
 	}
+	for i := range roundResumers {
+		if l, err := r.subscribeResumer(r.drawResumer(i)); err == nil {
+			listeners = append(listeners, l)
+		}
+	}
 	var listening, publishing, fault sync.WaitGroup
 	for _, l := range listeners {
 		listening.Go(l.listen)
@@ -88,7 +97,7 @@ func (s *run) round(number int) {
 		r.comeBack(listeners)
 	}
 	for _, l := range listeners {
-		l.w.shut()
+		l.shut()
 	}
 }
 
@@ -134,7 +143,7 @@ func (r *round) fault() {
 func (r *round) half() {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for r.messages.Load() < roundPublishers*roundMessages/2 {
+	for r.messages.Load() < ((roundPublishers-2)*roundMessages+2*roundPosts)/2 {
 		select {
 		case <-r.published:
 			return
@@ -225,6 +234,10 @@ func (r *round) comeBack(listeners []*listener) {
 // publish sends one publisher's messages in batches, and notes which are acknowledged. It gives up when its connection
 // ends.
 func (r *round) publish(i int) {
+	if i >= socketPublishers {
+		r.post(i)
+		return
+	}
 	rng := r.rng("publisher", r.number*roundPublishers+i)
 	by := way(i) % ways
 	w, err := r.dial(by)
@@ -241,11 +254,7 @@ func (r *round) publish(i int) {
 		var batch strings.Builder
 		var ids []string
 		for range min(1+rng.IntN(100), roundMessages-number) {
-			size := rng.IntN(200)
-			if rng.IntN(50) == 0 {
-				size = rng.IntN(40_000)
-			}
-			topic, payload := r.topic(rng.IntN(roundTopics)), harness.Payload(id, number, size)
+			topic, payload := r.message(rng, id, number)
 			ids = append(ids, fmt.Sprintf("%d-%d", id, number))
 			number++
 			if lines {
@@ -272,12 +281,26 @@ func (r *round) replies(w *wire, ids []string) bool {
 		if !strings.HasPrefix(answer, ":") && !strings.HasPrefix(answer, "OK PUB ") {
 			r.complain([]string{fmt.Sprintf("a publish was answered %q", answer)})
 		}
-		r.messages.Add(1)
-		r.mu.Lock()
-		r.acknowledged = append(r.acknowledged, id)
-		r.mu.Unlock()
+		r.acknowledge(id)
 	}
 	return true
+}
+
+// message draws the topic, and the payload with its size, of one message.
+func (r *round) message(rng *rand.Rand, publisher, number int) (topic, payload string) {
+	size := rng.IntN(200)
+	if rng.IntN(50) == 0 {
+		size = rng.IntN(40_000)
+	}
+	return r.topic(rng.IntN(roundTopics)), harness.Payload(publisher, number, size)
+}
+
+// acknowledge notes a message that conch has acknowledged.
+func (r *round) acknowledge(id string) {
+	r.messages.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acknowledged = append(r.acknowledged, id)
 }
 
 func (r *round) topic(n int) string { return fmt.Sprint(r.prefix, n) }

@@ -42,8 +42,9 @@ type run struct {
 	seed   uint64
 	target *target
 	proxy  *faulty.Proxy
-	near   *island // whose link comes and goes; nil without root
-	far    *island // from which peers vanish; nil without root
+	web    *faulty.Proxy // in front of HTTP
+	near   *island       // whose link comes and goes; nil without root
+	far    *island       // from which peers vanish; nil without root
 
 	attacks  chan struct{} // holds as many as run at once
 	attacked sync.Map      // how often the scenario of a name was tried
@@ -75,7 +76,7 @@ func TestSoak(t *testing.T) {
 	s.play(ctx)
 	s.settle()
 	for _, f := range faulty.Faults() {
-		s.report.add(rowProxyPrefix+f.String(), s.proxy.Count(f))
+		s.report.add(rowProxyPrefix+f.String(), s.proxy.Count(f)+s.web.Count(f))
 	}
 	wrong := s.report.write(os.Stdout, fmt.Sprintf("soak of %g minutes, seed %d", *minutes, *seed))
 	assert.Empty(t, wrong)
@@ -102,7 +103,7 @@ func (s *run) start(t *testing.T) {
 	args := []string{
 		"--log-format", "json",
 		"--slow-hard", "1MiB", "--slow-soft", "1MiB", "--slow-time", "10s", "--drain-timeout", "2s",
-		"--max-memory", fmt.Sprintf("%dMiB", maxMemory),
+		"--max-memory", fmt.Sprintf("%dMiB", maxMemory), "--recent", "4MiB", // less than a round
 	}
 	var err error
 	if s.near, err = newIsland(0); err == nil {
@@ -122,22 +123,26 @@ func (s *run) start(t *testing.T) {
 	var secure []string
 	if s.hasTLS() {
 		args = append(args, certificate(t)...)
-		secure = []string{"--tls-listen", host + ":0"}
+		secure = []string{"--tls-listen", host + ":0", "--https", host + ":0"}
 	} else {
 		s.report.skip(rowBadTLS, "skipped: the binary has no TLS")
+		s.report.skip(rowEventsTwo, "skipped: the binary has no TLS")
 	}
 	users := filepath.Join(t.TempDir(), "users.acl")
 	require.NoError(t, os.WriteFile(users, []byte(userRules), 0o600))
 	socket := filepath.Join(t.TempDir(), "conch.sock")
 	args = append(args, "--aclfile", users, "--unix-socket", socket)
 	s.target = &target{report: s.report, args: args, socket: socket}
-	first, err := launch(s.report, "", append(append([]string{host + ":0"}, args...), secure...)...)
+	first, err := launch(s.report, "", append(append([]string{host + ":0", "--http", host + ":0"}, args...), secure...)...)
 	require.NoError(t, err)
 	s.target.process = first
 	t.Cleanup(func() { _ = s.target.current().cmd.Process.Kill() }) // it has ended, unless something went wrong
 	s.proxy, err = faulty.Start(first.addr, func(number uint64) faulty.Plan { return faulty.Draw(s.seed, number) })
 	require.NoError(t, err)
 	t.Cleanup(s.proxy.Shut)
+	s.web, err = faulty.Start(first.httpAddr, func(number uint64) faulty.Plan { return faulty.Draw(s.seed+1, number) })
+	require.NoError(t, err)
+	t.Cleanup(s.web.Shut)
 }
 
 // play lets everything happen at once, until the time is over, each kind of round has been played and each attack tried.

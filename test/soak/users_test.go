@@ -18,7 +18,7 @@ const password = "sesame"
 // userRules are the users of the server. Half of the subscribers and publishers of a round are users that may do what they
 // do, and nothing else.
 const userRules = `user default on nopass &* +@all
-user reader on >` + password + ` resetchannels %R&soak:* +subscribe +psubscribe +client|slow +client|id +hello
+user reader on >` + password + ` resetchannels %R&soak:* +subscribe +psubscribe +client|slow +client|id +hello +ping
 user writer on >` + password + ` resetchannels %W&soak:* +publish
 `
 
