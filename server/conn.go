@@ -4,11 +4,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/sockwriter"
 )
 
 // lingerTime is how long a connection that the server ends stays half open, so that the close notice arrives.
@@ -22,9 +22,7 @@ type conn struct {
 	server  *Server
 	sock    net.Conn
 	rawConn syscall.RawConn // nil for TLS, and where the socket has no descriptor
-	writing sync.WaitGroup  // a writer at work. The core adds; Wait comes after Leave, when it adds no more
-
-	nextWaiting *conn // of those that wait for a shared writer, which guards it
+	writing sockwriter.Writing
 
 	reader reader // owned by the reader goroutine
 }
@@ -37,6 +35,8 @@ func newConn(s *Server, sock net.Conn) *conn {
 	if sc, ok := sock.(syscall.Conn); ok {
 		c.rawConn, _ = sc.SyscallConn() // on failure reads and writes go through sock
 	}
+	c.writing.Init(&c.Conn, &s.writers)
+	c.writing.Attach(sock, c.rawConn)
 	return c
 }
 
@@ -89,14 +89,7 @@ func (c *conn) Descriptor() int {
 }
 
 // StartWriter has a writer write what the outbox holds. The core calls it, and only while there is none.
-func (c *conn) StartWriter() {
-	c.writing.Add(1)
-	if c.rawConn == nil || c.Outbox().WaitingBytes() > maxSharedWrite {
-		go newWriter(c).run()
-		return
-	}
-	c.server.writers.add(c)
-}
+func (c *conn) StartWriter() { c.writing.Start() }
 
 // Interrupt ends a read in progress. Any goroutine may call it.
 func (c *conn) Interrupt() {

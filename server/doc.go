@@ -1,5 +1,5 @@
-// Package server carries connections over sockets: TCP, Unix and TLS. It accepts, reads, writes and closes. Package command
-// interprets the bytes.
+// Package server carries connections over sockets: TCP, Unix and TLS. It accepts, reads and closes. Package command
+// interprets the bytes, package sockwriter writes them.
 //
 // Each connection has a reader goroutine for its life (see [command.Reader]), and a writer goroutine while bytes wait.
 // The third goroutine is that of the core, which runs the executor of [command.Conn]. Shutdown waits for all readers and

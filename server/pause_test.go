@@ -10,7 +10,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/command"
-	"github.com/conchmq/conch/internal/outbox"
 )
 
 // socketPair is the two ends of a TCP connection.
@@ -49,25 +47,6 @@ func newServer(t *testing.T, o command.Options) *Server {
 	return s
 }
 
-// pausedWriter is a connection that is about to write text, and whose deadline has passed meanwhile, as it does while
-// the process stands still.
-func pausedWriter(t *testing.T, sock net.Conn, text string) *conn {
-	t.Helper()
-	c := newConn(newServer(t, command.Options{SlowTime: time.Hour}), sock)
-	queueText(c, text)
-	c.Outbox().RenewDeadline(sock, time.Hour) // the deadline that has passed is the one that holds
-	require.NoError(t, sock.SetWriteDeadline(time.Unix(1, 0)))
-	c.writing.Add(1)
-	return c
-}
-
-// queueText hands text over as the core does.
-func queueText(c *conn, text string) {
-	p := outbox.NewUnflushed()
-	p.Add(outbox.Fragment{Bytes: []byte(text)}, outbox.FrameInfo{Kind: outbox.KindOther})
-	c.Outbox().Add(p, 0)
-}
-
 // fill writes until the kernel takes no more for a peer that does not read, and returns the number of bytes.
 func fill(t *testing.T, sock net.Conn) (size int) {
 	t.Helper()
@@ -82,43 +61,6 @@ func fill(t *testing.T, sock net.Conn) (size int) {
 		}))
 	}
 	return size
-}
-
-// A process that was stopped for longer than slow-time finds that the deadline has passed, and that the peer has long
-// taken what the kernel held.
-func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
-	ours, theirs := socketPair(t)
-	text := strings.Repeat("x", 3<<20) // more than one call to the kernel
-	c := pausedWriter(t, ours, text)
-	go newWriter(c).run()
-	got := make([]byte, len(text))
-	_, err := io.ReadFull(theirs, got)
-	require.NoError(t, err)
-	assert.Equal(t, text, string(got))
-	c.writing.Wait()
-	assert.Equal(t, command.CloseReasonNone, c.Reason())
-}
-
-func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
-	ours, _ := socketPair(t)
-	fill(t, ours)
-	c := pausedWriter(t, ours, "text")
-	newWriter(c).run()
-	assert.Equal(t, command.CloseReasonWriteStalled, c.Reason())
-}
-
-// What is left when drain-timeout is over gets one more call to the kernel, and no new deadline.
-func TestThereIsOneWriteAfterTheLastDeadline(t *testing.T) {
-	ours, theirs := socketPair(t)
-	c := pausedWriter(t, ours, strings.Repeat("x", outbox.MaxWrite/2))
-	c.Outbox().Close(ours, -time.Hour)
-	queueText(c, "more")
-	newWriter(c).run()
-	assert.Contains(t, []command.CloseReason{command.CloseReasonNone, command.CloseReasonWriteStalled}, c.Reason(), "the kernel may take a part of it")
-	require.NoError(t, ours.Close())
-	n, err := io.Copy(io.Discard, theirs)
-	assert.NoError(t, err)
-	assert.Positive(t, n)
 }
 
 func TestAPauseOfTheProcessOverTLS(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/sockwriter"
 )
 
 // Server connects one core to any number of listeners.
@@ -17,7 +18,7 @@ type Server struct {
 	handshakeLog command.LogLimiter // limits the log lines of failed handshakes
 	rejecting    atomic.Int64       // refused connections that linger for their text
 	tasks        sync.WaitGroup     // accept loops, connections, refusals
-	writers      sharedWriters
+	writers      sockwriter.SharedWriters
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
@@ -31,7 +32,7 @@ func New(core *broker.Broker, o command.Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{service: service, listeners: make(map[net.Listener]struct{})}
-	s.writers.init(&s.tasks)
+	s.writers.Init(service, &s.tasks)
 	return s, nil
 }
 

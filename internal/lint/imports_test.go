@@ -45,7 +45,7 @@ var rules = map[string]rule{
 		std:    []string{"net/netip"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/command", "internal/outbox", "internal/sockio", "internal/uptime"},
+		own:    []string{"broker", "protocol", "internal/command", "internal/sockio", "internal/sockwriter", "internal/uptime"},
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"internal/web": {
@@ -81,6 +81,10 @@ var rules = map[string]rule{
 	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
 	"internal/uptime":  {},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
+	"internal/sockwriter": {
+		own:    []string{"internal/command", "internal/outbox", "internal/sockio"},
+		notStd: []string{"net", "log", "context"},
+	},
 	"internal/config": {
 		own:    []string{"server", "internal/command", "internal/outbox", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
@@ -211,6 +215,10 @@ func TestTheRules(t *testing.T) {
 		},
 		{"the ACL file knows the rules and no connection", "internal/aclfile", "os @internal/acl github.com/rs/zerolog", "net sync @server @protocol @broker"},
 		{"the socket calls know no connection and no protocol", "internal/sockio", "net syscall", "os log sync @server @protocol @broker"},
+		{
+			"writers empty outboxes into sockets, and do not open, read or close them",
+			"internal/sockwriter", "os sync syscall @internal/command @internal/outbox @internal/sockio", "net net/http log @server @broker @protocol @internal/web",
+		},
 		{"metrics know what is counted, and no socket", "internal/metrics", "io runtime @internal/command github.com/VictoriaMetrics/metrics", "net net/http log sync @server @broker"},
 		{"the invariants have the standard library", "internal/invariant", "fmt", "@broker github.com/rs/zerolog"},
 		{
@@ -224,7 +232,7 @@ func TestTheRules(t *testing.T) {
 		},
 		{
 			"the server has the sockets, and leaves what bytes mean to the commands",
-			"server", "net sync time @broker @protocol @internal/command @internal/outbox @internal/sockio github.com/rs/zerolog",
+			"server", "net sync time @broker @protocol @internal/command @internal/sockio @internal/sockwriter github.com/rs/zerolog",
 			"github.com/urfave/cli/v3 @server @internal/acl @internal/filter @internal/harness",
 		},
 		{"main imports the command line alone", "main", "os @internal/cli", "@internal/daemon @internal/config @server github.com/urfave/cli/v3"},

@@ -1,4 +1,4 @@
-package server
+package sockwriter
 
 import (
 	"io"
@@ -13,22 +13,23 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 )
 
-// writes makes a connection of a server, for which text waits.
-func writes(s *Server, sock net.Conn, text string) *conn {
-	c := newConn(s, sock)
+// writes makes a connection for which text waits.
+func writes(t *testing.T, s *SharedWriters, sock net.Conn, text string) *conn {
+	t.Helper()
+	c := newConn(t, s, sock)
 	queueText(c, text)
 	c.StartWriter()
 	return c
 }
 
 func TestASharedWriterDoesNotWaitForAFullSocket(t *testing.T) {
-	s := newServer(t, command.Options{})
+	s := newWriters(t, command.Options{})
 	full, late := socketPair(t)
 	filled := fill(t, full)
-	first := writes(s, full, "behind")
+	first := writes(t, s, full, "behind")
 	for range 3 * connsPerTake {
 		ours, theirs := socketPair(t)
-		writes(s, ours, "text").writing.Wait()
+		writes(t, s, ours, "text").writing.Wait()
 		got := make([]byte, len("text"))
 		_, err := io.ReadFull(theirs, got)
 		require.NoError(t, err)
@@ -44,14 +45,14 @@ func TestASharedWriterDoesNotWaitForAFullSocket(t *testing.T) {
 }
 
 func TestASharedWriterLeavesMuchToAWriterOfTheConnection(t *testing.T) {
-	s := newServer(t, command.Options{})
+	s := newWriters(t, command.Options{})
 	for _, size := range []int{maxSharedWrite - 1, maxSharedWrite, maxSharedWrite + 1, 3 * outbox.MaxWrite} {
 		ours, theirs := socketPair(t)
-		c := newConn(s, ours)
+		c := newConn(t, s, ours)
 		text := strings.Repeat("x", size)
 		queueText(c, text)
-		c.writing.Add(1)
-		s.writers.add(c)
+		c.writing.Hold()
+		s.add(&c.writing)
 		got := make([]byte, size)
 		_, err := io.ReadFull(theirs, got)
 		require.NoError(t, err)
@@ -63,18 +64,18 @@ func TestASharedWriterLeavesMuchToAWriterOfTheConnection(t *testing.T) {
 
 // A defect in a writer ends the connection that it writes for. Those behind it are written.
 func TestADefectInASharedWriterEndsOneConnection(t *testing.T) {
-	s := newServer(t, command.Options{})
-	s.writers.most = 0 // they wait
+	s := newWriters(t, command.Options{})
+	s.most = 0 // they wait
 	ours, _ := socketPair(t)
-	broken := newConn(s, ours)
+	broken := newConn(t, s, ours)
 	queueText(broken, "text")
-	broken.rawConn = brokenRawConn{}
+	broken.writing.rawConn = brokenRawConn{}
 	broken.StartWriter()
 	ours, theirs := socketPair(t)
-	good := writes(s, ours, "text")
-	s.writers.running++
+	good := writes(t, s, ours, "text")
+	s.running++
 	s.tasks.Add(1)
-	s.writers.run()
+	s.run()
 	broken.writing.Wait()
 	good.writing.Wait()
 	assert.Equal(t, command.CloseReasonPanic, broken.Reason())
@@ -82,7 +83,7 @@ func TestADefectInASharedWriterEndsOneConnection(t *testing.T) {
 	got := make([]byte, len("text"))
 	_, err := io.ReadFull(theirs, got)
 	require.NoError(t, err)
-	assert.Zero(t, s.writers.running)
+	assert.Zero(t, s.running)
 }
 
 // brokenRawConn has no method that works.

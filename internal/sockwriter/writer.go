@@ -1,4 +1,4 @@
-package server
+package sockwriter
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ const (
 // writer is the writer's side of a connection: its dequeued chunks, and one call to the kernel. One goroutine owns
 // it: that of a shared writer, or one of the connection. An idle connection has none.
 type writer struct {
-	*conn
+	*Writing
 	queue  outbox.WriteQueue // dequeued, not yet written
 	iovecs []syscall.Iovec   // the buffers of one call
 	size   int               // bytes in iovecs
@@ -43,15 +43,15 @@ var writers = sync.Pool{New: func() any {
 	return w
 }}
 
-func newWriter(c *conn) *writer {
+func newWriter(of *Writing) *writer {
 	w := writers.Get().(*writer)
-	w.conn = c
+	w.Writing = of
 	return w
 }
 
 // recycle pools the writer, whose queue is empty.
 func (w *writer) recycle() {
-	w.conn, w.err = nil, nil
+	w.Writing, w.err = nil, nil
 	writers.Put(w)
 }
 
@@ -64,19 +64,19 @@ func (w *writer) clearIovecs() {
 // run is a writer goroutine of one connection, which lives while the outbox holds something. It goes on with what is
 // dequeued already.
 func (w *writer) run() {
-	defer w.end(w.conn)
-	for more := true; more; more = w.Outbox().Dequeue(&w.queue, w.sock) {
+	defer w.end(w.Writing)
+	for more := true; more; more = w.conn.Outbox().Dequeue(&w.queue, w.sock) {
 		for !w.queue.IsEmpty() {
-			if w.Outbox().IsEvicted() && !w.queue.AtNotice() {
+			if w.conn.Outbox().IsEvicted() && !w.queue.AtNotice() {
 				if err := w.finishFrame(&w.queue); err != nil {
 					w.fail(err)
 					return
 				}
 				break // the rest is lost, and Dequeue settles it
 			}
-			w.Outbox().RenewDeadline(w.sock, w.server.service.Options().SlowTime)
+			w.conn.Outbox().RenewDeadline(w.sock, w.writers.service.Options().SlowTime)
 			n, err := w.write()
-			w.MarkWritten(&w.queue, n)
+			w.conn.MarkWritten(&w.queue, n)
 			if err != nil && w.ends(err, n) {
 				w.fail(err)
 				return
@@ -86,29 +86,29 @@ func (w *writer) run() {
 }
 
 // end ends the goroutine. A defect in it ends this connection alone.
-func (w *writer) end(c *conn) {
+func (w *writer) end(of *Writing) {
 	if p := recover(); p != nil {
 		w.endAfterPanic(p)
 	}
 	w.recycle()
-	c.writing.Done()
+	of.tasks.Done()
 }
 
 // fail ends the connection after a failed write. The writer goroutine ends with it.
 func (w *writer) fail(err error) {
-	w.Outbox().Fail(&w.queue)
-	w.End(writeReason(err))
+	w.conn.Outbox().Fail(&w.queue)
+	w.conn.End(writeReason(err))
 }
 
 // ends reports whether an error of a write ends the connection. A passed deadline does not end it if the client
 // took bytes, or if an eviction interrupted the write. The last deadline always does.
 func (w *writer) ends(err error, written int) bool {
-	evicted := w.Outbox().IsEvicted()
+	evicted := w.conn.Outbox().IsEvicted()
 	if !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 && !evicted {
 		return true
 	}
-	w.Outbox().ExpireDeadline()
-	return evicted && w.queue.AtNotice() || !evicted && w.Outbox().IsDraining()
+	w.conn.Outbox().ExpireDeadline()
+	return evicted && w.queue.AtNotice() || !evicted && w.conn.Outbox().IsDraining()
 }
 
 // writeReason is the reason for an error of the socket. A deadline that passed without one byte taken means a
@@ -128,7 +128,7 @@ func (w *writer) write() (int, error) {
 	}
 	w.gather(outbox.MaxWrite)
 	err := w.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !w.Outbox().IsEvicted() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !w.conn.Outbox().IsEvicted() {
 		err = w.writeAfterDeadline(err)
 	}
 	w.clearIovecs()
@@ -176,17 +176,17 @@ func (w *writer) addIovec(b []byte) {
 // finishFrame writes the rest of the current frame, if one is partly written. The close notice may follow a
 // frame, but must not stand inside one.
 func (w *writer) finishFrame(h *outbox.WriteQueue) error {
-	end, err := w.Outbox().FrameEnd(h)
+	end, err := w.conn.Outbox().FrameEnd(h)
 	if err != nil || end == h.ChunkOffset {
 		return err
 	}
-	if err := w.Outbox().StartNoticeDeadline(w.sock); err != nil {
+	if err := w.conn.Outbox().StartNoticeDeadline(w.sock); err != nil {
 		return err
 	}
 	for at := h.ChunkOffset; at < end; {
 		rest := h.Piece(h.First, at)
 		n, err := w.sock.Write(rest[:min(len(rest), end-at)])
-		w.MarkWritten(&w.queue, n)
+		w.conn.MarkWritten(&w.queue, n)
 		if at += n; err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package server
+package sockwriter
 
 import (
 	"errors"
@@ -19,36 +19,39 @@ const (
 	connsPerTake = 16
 )
 
-// sharedWriters are the goroutines that write for all connections. They exist while connections wait, and do not
-// wait for a socket: one that is full gets a goroutine of its own, and so does TLS.
+// SharedWriters are the goroutines that write for all connections of their owner. They exist while connections wait,
+// and do not wait for a socket: one that is full gets a goroutine of its own, and so does TLS.
 //
 // A goroutine for each burst of each connection cost nearly twice the CPU time where 100 topics have ten subscribers
 // each. Frames that wait for a shared writer become fewer writes (decision 024).
-type sharedWriters struct {
-	tasks *sync.WaitGroup // of the server
-	most  int             // how many there are at once
-	start func()          // run: a go statement with a method would allocate
+type SharedWriters struct {
+	service *command.Service
+	tasks   *sync.WaitGroup // of the owner, which waits for them
+	most    int             // how many there are at once
+	start   func()          // run: a go statement with a method would allocate
 
-	mu          sync.Mutex // guards the fields below, and conn.nextWaiting
-	first, last *conn      // of the connections that wait
+	mu          sync.Mutex // guards the fields below, and Writing.next
+	first, last *Writing   // of the connections that wait
 	waiting     int
 	running     int
 }
 
-// init comes before all other calls. The core and the readers need processors too: with two, a second shared writer
-// took a third of the throughput.
-func (s *sharedWriters) init(tasks *sync.WaitGroup) {
+// Init comes before all other calls. The owner waits for tasks when all connections are closed.
+//
+// The core and the readers need processors too: with two, a second shared writer took a third of the throughput.
+func (s *SharedWriters) Init(service *command.Service, tasks *sync.WaitGroup) {
+	s.service = service
 	s.tasks, s.most, s.start = tasks, max(1, runtime.NumCPU()/2), s.run
 }
 
 // add queues a connection, and starts a shared writer if there are too few. The connection's own task runs until it
 // is written, so Shutdown waits for the writer too.
-func (s *sharedWriters) add(c *conn) {
+func (s *SharedWriters) add(c *Writing) {
 	s.mu.Lock()
 	if s.last == nil {
 		s.first = c
 	} else {
-		s.last.nextWaiting = c
+		s.last.next = c
 	}
 	s.last = c
 	s.waiting++
@@ -64,12 +67,12 @@ func (s *sharedWriters) add(c *conn) {
 }
 
 // take moves the next connections into conns, and returns their number. A shared writer ends with 0.
-func (s *sharedWriters) take(conns *[connsPerTake]*conn) (n int) {
+func (s *SharedWriters) take(conns *[connsPerTake]*Writing) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ; n < connsPerTake && s.first != nil; n++ {
 		c := s.first
-		s.first, c.nextWaiting = c.nextWaiting, nil
+		s.first, c.next = c.next, nil
 		conns[n] = c
 	}
 	if s.first == nil {
@@ -84,13 +87,13 @@ func (s *sharedWriters) take(conns *[connsPerTake]*conn) (n int) {
 
 // run is a shared writer. It lets all others run between two takes: what readers and the core do meanwhile makes the
 // next writes longer, and fewer.
-func (s *sharedWriters) run() {
+func (s *SharedWriters) run() {
 	defer s.tasks.Done()
 	w := newWriter(nil)
-	var conns [connsPerTake]*conn
+	var conns [connsPerTake]*Writing
 	for n := s.take(&conns); n > 0; n = s.take(&conns) {
 		for i, c := range conns[:n] {
-			conns[i], w.conn = nil, c
+			conns[i], w.Writing = nil, c
 			if !w.runWithoutWaiting() {
 				go w.run()
 				w = newWriter(nil)
@@ -110,18 +113,18 @@ func (w *writer) runWithoutWaiting() (done bool) {
 			done = true
 		}
 		if done {
-			w.writing.Done()
-			w.conn = nil
+			w.Writing.tasks.Done()
+			w.Writing = nil
 		}
 	}()
 	left := maxSharedWrite
-	for w.Outbox().Dequeue(&w.queue, w.sock) {
+	for w.conn.Outbox().Dequeue(&w.queue, w.sock) {
 		for !w.queue.IsEmpty() {
-			if left <= 0 || w.Outbox().IsEvicted() && !w.queue.AtNotice() {
+			if left <= 0 || w.conn.Outbox().IsEvicted() && !w.queue.AtNotice() {
 				return false
 			}
 			n, err := w.tryWrite(left)
-			w.MarkWritten(&w.queue, n)
+			w.conn.MarkWritten(&w.queue, n)
 			if left -= n; errors.Is(err, syscall.EAGAIN) {
 				return false
 			}
@@ -147,8 +150,8 @@ func (w *writer) tryWrite(size int) (int, error) {
 
 // endAfterPanic ends the connection after a defect in its writer. The others go on.
 func (w *writer) endAfterPanic(p any) {
-	w.LogPanic(p)
-	w.Outbox().Fail(&w.queue)
-	w.End(command.CloseReasonPanic)
+	w.conn.LogPanic(p)
+	w.conn.Outbox().Fail(&w.queue)
+	w.conn.End(command.CloseReasonPanic)
 	w.clearIovecs()
 }
