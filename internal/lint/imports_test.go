@@ -50,7 +50,8 @@ var rules = map[string]rule{
 	},
 	"internal/web": {
 		own: []string{
-			"broker", "protocol", "internal/command", "internal/metrics", "internal/outbox", "internal/position", "internal/sockio", "internal/uptime",
+			"broker", "protocol", "internal/command", "internal/metrics", "internal/outbox", "internal/position", "internal/sockio",
+			"internal/sockwriter", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -92,3 +93,41 @@ type brokenRawConn struct{}
 func (brokenRawConn) Control(func(uintptr)) error    { panic("a defect") }
 func (brokenRawConn) Read(func(uintptr) bool) error  { panic("a defect") }
 func (brokenRawConn) Write(func(uintptr) bool) error { panic("a defect") }
+
+// records is a sink without a descriptor.
+type records struct{ written []string }
+
+func (r *records) Write(b []byte) (int, error) {
+	r.written = append(r.written, string(b))
+	return len(b), nil
+}
+
+func (r *records) SetWriteDeadline(time.Time) error { return nil }
+
+// A stream gets messages before its request is answered. They wait for the sink.
+func TestAWriterWaitsForItsSink(t *testing.T) {
+	s := newWriters(t, command.Options{})
+	ours, _ := socketPair(t)
+	c, sink := newConn(t, s, ours), new(records)
+	c.writing.Hold()
+	queueText(c, "text")
+	c.writing.Attach(sink, nil)
+	c.writing.Resume()
+	c.writing.Wait()
+	assert.Equal(t, []string{"text"}, sink.written)
+	assert.Zero(t, c.Outbox().WaitingBytes())
+}
+
+// An eviction waits for one call at most, so that is short where it cannot be interrupted.
+func TestASinkWithoutADescriptorGetsOneTLSRecordInACall(t *testing.T) {
+	s := newWriters(t, command.Options{})
+	ours, _ := socketPair(t)
+	c, sink := newConn(t, s, ours), new(records)
+	c.writing.Attach(sink, nil)
+	text := strings.Repeat("x", 2*maxRecord+1)
+	queueText(c, text)
+	c.StartWriter()
+	c.writing.Wait()
+	assert.Equal(t, text, strings.Join(sink.written, ""))
+	assert.Len(t, sink.written, 3)
+}

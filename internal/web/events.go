@@ -114,7 +114,7 @@ func (x *exchange) takeOver(s *stream) error {
 		}
 		_ = sock.Close() // an error changes nothing: the socket is done with
 	}
-	if x.writeHead(sock) != nil || !s.attach(socket{sock}) {
+	if x.writeHead(sock) != nil || !s.attach(sock, rawConn(sock)) {
 		s.End(command.CloseReasonIOError)
 		_ = sock.Close()
 	}
@@ -159,7 +159,7 @@ func (x *exchange) sendEvents(s *stream) error {
 	s.input = (&eventResponse{stream: s, ctx: ctx}).read
 	s.finish = func() {}
 	x.writer.WriteHeader(http.StatusOK)
-	if x.control.Flush() != nil || !s.attach(response{x}) {
+	if x.control.Flush() != nil || !s.attach(response{x}, nil) {
 		s.End(command.CloseReasonIOError)
 	}
 	stop := context.AfterFunc(ctx, func() { s.End(command.CloseReasonEOF) })
@@ -196,15 +196,13 @@ func (e *eventResponse) read() (*command.Batch, error) {
 // response is the sink of a stream over HTTP/2.
 type response struct{ *exchange }
 
-func (r response) writePieces(pieces [][]byte) (n int, err error) {
-	for _, piece := range pieces {
-		var m int
-		m, err = r.writer.Write(piece)
-		if n += m; err != nil {
-			return n, err //nolint:wrapcheck // as that of any socket
-		}
+// Write sends bytes at once.
+func (r response) Write(b []byte) (int, error) {
+	n, err := r.writer.Write(b)
+	if err == nil {
+		err = r.control.Flush()
 	}
-	return n, r.control.Flush() //nolint:wrapcheck // as that of any socket
+	return n, err //nolint:wrapcheck // as that of any socket
 }
 
 func (r response) SetReadDeadline(time.Time) error    { return nil }                                         // the reader waits for a channel instead

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/sockwriter"
 )
 
 // Options configure a Server.
@@ -52,6 +53,7 @@ type Server struct {
 	heartbeat time.Duration
 	stopping  atomic.Bool
 	probe     probe
+	writers   sockwriter.SharedWriters // of all streams over TCP
 
 	mu      sync.Mutex     // guards stopped, against an Add to tasks behind its Wait
 	stopped bool           // no request begins any more
@@ -62,6 +64,7 @@ type Server struct {
 func New(service *command.Service, o Options) *Server {
 	s := &Server{service: service, options: o, heartbeat: heartbeat}
 	s.routes = s.table()
+	s.writers.Init(service, &s.tasks)
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: service.Options().HandshakeTimeout, // and of the handshake, and of a new connection's silence

@@ -4,22 +4,32 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/internal/sockio"
 )
 
-// socket is the sink of a stream that has taken over the socket of its request.
-type socket struct{ net.Conn }
+// lingerTime is how long a stream that conch ends stays half open, so that its last bytes arrive.
+const lingerTime = time.Second
 
-// writePieces makes one call to the kernel over TCP.
-func (k socket) writePieces(pieces [][]byte) (int, error) {
-	buffers := net.Buffers(pieces)
-	n, err := buffers.WriteTo(k.Conn)
-	return int(n), err //nolint:wrapcheck // as that of any socket
+// rawConn is the descriptor of a socket. nil for TLS: then reads and writes go through the socket.
+func rawConn(sock net.Conn) syscall.RawConn {
+	if tcp, ok := sock.(syscall.Conn); ok {
+		raw, _ := tcp.SyscallConn() // nil on failure
+		return raw
+	}
+	return nil
+}
+
+// isDeadline reports whether a read has failed by its deadline.
+func isDeadline(err error) bool {
+	timeout := net.Error(nil)
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // hijack takes over the socket of a request, and returns what the client has sent behind it.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/sockwriter"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -45,7 +47,7 @@ type stream struct {
 	// attached is closed when there is a sink, interrupted when the connection is about to end,
 	// and done when all its goroutines but the caller of done have ended.
 	attached, interrupted, done chan struct{}
-	writing                     sync.WaitGroup // the core adds; Wait comes after Leave, when it adds no more
+	writing                     sockwriter.Writing
 
 	mu          sync.Mutex // guards what follows
 	sink        sink       // nil until the handler attaches it
@@ -53,12 +55,10 @@ type stream struct {
 	isInterrupt bool       // interrupted is closed
 }
 
-// sink is where a stream writes. The methods are those of a socket.
+// sink is what carries a stream. The methods are those of a socket.
 type sink interface {
-	// writePieces writes pieces in one call, if that is possible.
-	writePieces(pieces [][]byte) (int, error)
+	sockwriter.Sink
 	SetReadDeadline(t time.Time) error
-	SetWriteDeadline(t time.Time) error
 	Close() error
 }
 
@@ -102,6 +102,7 @@ func (x *exchange) newStream(f outbox.Format) *stream {
 		s.count = &x.server.service.Counts.EventStreams
 	}
 	s.Init(x.server.service, s)
+	s.writing.Init(&s.Conn, &x.server.writers)
 	s.Present(f, s.replied)
 	return s
 }
@@ -179,18 +180,19 @@ func (s *stream) replied(refused *protocol.Error) (taken bool) {
 	return true
 }
 
-// attach gives the stream its sink. It returns false if the stream has ended before; then the
-// caller closes the sink.
-func (s *stream) attach(to sink) bool {
+// attach gives the stream its sink, with the descriptor if writers may use it. It returns false if
+// the stream has ended before; then the caller closes the sink.
+func (s *stream) attach(to sink, raw syscall.RawConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isInterrupt {
 		return false
 	}
 	s.sink = to
+	s.writing.Attach(to, raw)
 	close(s.attached)
 	if s.writes {
-		go s.write()
+		s.writing.Resume()
 	}
 	return true
 }
@@ -227,7 +229,7 @@ func (s *stream) discardUnattached() {
 	defer s.mu.Unlock()
 	if s.sink == nil && s.writes {
 		s.Outbox().Fail(new(outbox.WriteQueue))
-		s.writing.Done()
+		s.writing.Release()
 	}
 }
 
@@ -265,14 +267,14 @@ func (s *stream) Addresses() (remote, local command.Address) { return s.remote, 
 // Descriptor is -1: net/http has accepted the socket.
 func (s *stream) Descriptor() int { return -1 }
 
-// StartWriter starts the writer, or remembers it until there is a sink. The core calls it, and
-// only while there is none.
+// StartWriter has a writer write what the outbox holds, once there is a sink. The core calls it,
+// and only while there is none.
 func (s *stream) StartWriter() {
-	s.writing.Add(1)
+	s.writing.Hold()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writes = s.sink == nil; !s.writes {
-		go s.write()
+		s.writing.Resume()
 	}
 }
 

@@ -109,17 +109,14 @@ func (x *exchange) upgrade(s *stream, subprotocol string, format outbox.Format) 
 		return nil
 	}
 	keepAlive(sock, o.KeepAlive)
-	w := &webSocket{stream: s, sock: sock, rest: leftOver(buffered.Reader)}
+	w := &webSocket{stream: s, sock: sock, rawConn: rawConn(sock), rest: leftOver(buffered.Reader)}
 	w.decoder.objects, w.decoder.most = format == outbox.FormatObjects, int64(o.Limits.Line)
 	if w.decoder.objects {
 		w.decoder.most = int64(o.Limits.Command)
 	}
-	if tcp, ok := sock.(syscall.Conn); ok {
-		w.rawConn, _ = tcp.SyscallConn() // on failure reads go through sock
-	}
 	w.ready = w.readReady
 	s.input, s.finish = w.read, w.close
-	if !s.attach(socket{sock}) {
+	if !s.attach(sock, w.rawConn) {
 		_ = sock.Close()
 	}
 	return nil
