@@ -57,7 +57,7 @@ func (c *http2) frame(kind, flags byte, stream uint32, payload []byte) {
 // get sends GET for a path of less than 127 bytes.
 func (c *http2) get(stream uint32, path string) {
 	c.t.Helper()
-	const endOfAll = 0x1 | 0x4                                    // of the stream, and of the headers
+	const endOfAll = 0x1 | 0x4                                       // of the stream, and of the headers
 	block := append([]byte{0x82, 0x87, 4, byte(len(path))}, path...) // GET, https, :path
 	c.frame(frameHeaders, endOfAll, stream, append(append(block, 1, 9), "localhost"...))
 }
@@ -93,8 +93,11 @@ func TestKilledHTTP2Requests(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/topics/news", body)
 		require.NoError(t, err)
 		r.ContentLength = 10
+		killed := make(chan struct{})
 		go func() {
+			defer close(killed)
 			_, _ = io.WriteString(in, "half")
+			s.await("it has begun", func() bool { return s.Service().Counts.Open.Load() == 2 })
 			harness.Eventually(t, func() bool { // not before it has sent its first command
 				operator.Command("CLIENT", "KILL", "SKIPME", "yes")
 				return operator.Line() == ":1"
@@ -103,6 +106,7 @@ func TestKilledHTTP2Requests(t *testing.T) {
 		response, err := s.client.Do(r)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+		<-killed // the operator is free again
 		_ = response.Body.Close()
 		_ = in.Close()
 	}
