@@ -48,8 +48,8 @@ func (x *exchange) streamEvents(names []string) error {
 		if name == "" {
 			return errNoTopic
 		}
-		s.add(query.named(name, query.pattern))
 	}
+	s.subscribe(names, query)
 	if err := s.open(x.request.Context(), x.request.Method); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -340,4 +341,15 @@ func TestAStreamReadsNothing(t *testing.T) {
 		text += line
 	}
 	assert.NotContains(t, text, "HTTP")
+}
+
+// The requests for many topics, each with the predicate of the query, are never in memory all at once.
+func TestAPredicateForManyTopics(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	path := "/events?where=" + strings.Repeat("a", 30<<10) + strings.Repeat("&topic=x", 4000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s.expectProblem(s.request("GET", path, ""), http.StatusBadRequest)
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes; together they have 120 MB")
 }

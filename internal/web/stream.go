@@ -35,9 +35,13 @@ type stream struct {
 	remote, local command.Address
 	// count is the number of open streams of this kind.
 	count *atomic.Int64
-	// requests are what the client does first, and opening the replies that are missing; the
-	// core counts them down. opened gets the first refusal, or nil.
+	// requests are what the client does first. Then it subscribes to names, as query describes: each
+	// request is made when the one before it is read, since a query of 4 KiB may come with
+	// thousands of names. opening counts the replies that are missing, and the core counts it
+	// down. opened gets the first refusal, or nil.
 	requests []byte
+	names    []string
+	query    eventQuery
 	opening  int
 	opened   chan *protocol.Error
 	// input reads from the client; the reader goroutine calls it once there is a sink.
@@ -119,9 +123,14 @@ func (s *stream) authenticate(given credentials, lines bool) {
 			}
 			continue
 		}
-		s.opening--
 		s.add(first{Op: "auth", User: args[1], Password: args[2]})
 	}
+}
+
+// subscribe adds subscriptions to the first requests.
+func (s *stream) subscribe(names []string, query eventQuery) {
+	s.names, s.query = names, query
+	s.opening += len(names)
 }
 
 // add adds a first request in JSON.
@@ -130,7 +139,6 @@ func (s *stream) add(f first) {
 	if err != nil {
 		panic(err) // all fields are plain data
 	}
-	s.opening++
 	s.requests = append(append(s.requests, line...), '\n')
 }
 
@@ -244,8 +252,15 @@ func (s *stream) read() (reason command.CloseReason) {
 	return s.Reader.Serve(s.next)
 }
 
+// requestsSize is about how many bytes of the first requests are made at a time.
+const requestsSize = 4 << 10
+
 // next returns the first requests, waits for the sink, and then reads from the client.
 func (s *stream) next() (*command.Batch, error) {
+	for len(s.names) > 0 && len(s.requests) < requestsSize {
+		s.add(s.query.named(s.names[0], s.query.pattern))
+		s.names = s.names[1:]
+	}
 	if len(s.requests) > 0 {
 		n := copy(s.Reader.Space(false), s.requests)
 		if s.requests = s.requests[n:]; len(s.requests) == 0 {
