@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
@@ -159,7 +161,7 @@ func (x *exchange) sendEvents(s *stream) error {
 	s.input = (&eventResponse{stream: s, ctx: ctx}).read
 	s.finish = func() {}
 	x.writer.WriteHeader(http.StatusOK)
-	if x.control.Flush() != nil || !s.attach(response{x}, nil) {
+	if x.control.Flush() != nil || !s.attach(&response{exchange: x}, nil) {
 		s.End(command.CloseReasonIOError)
 	}
 	stop := context.AfterFunc(ctx, func() { s.End(command.CloseReasonEOF) })
@@ -193,11 +195,22 @@ func (e *eventResponse) read() (*command.Batch, error) {
 	}
 }
 
-// response is the sink of a stream over HTTP/2.
-type response struct{ *exchange }
+// response is the sink of a stream over HTTP/2. net/http resets the stream at a write deadline, even
+// if nothing is being written; so it has one only during a write, as on a socket.
+type response struct {
+	*exchange
+
+	mu       sync.Mutex // guards what follows
+	deadline time.Time
+	writing  bool
+}
 
 // Write sends bytes at once.
-func (r response) Write(b []byte) (int, error) {
+func (r *response) Write(b []byte) (int, error) {
+	if err := r.beginWrite(); err != nil {
+		return 0, err
+	}
+	defer r.endWrite()
 	n, err := r.writer.Write(b)
 	if err == nil {
 		err = r.control.Flush()
@@ -205,6 +218,32 @@ func (r response) Write(b []byte) (int, error) {
 	return n, err //nolint:wrapcheck // as that of any socket
 }
 
-func (r response) SetReadDeadline(time.Time) error    { return nil }                                         // the reader waits for a channel instead
-func (r response) SetWriteDeadline(t time.Time) error { return r.control.SetWriteDeadline(t) }               //nolint:wrapcheck // as that of any socket
-func (r response) Close() error                       { return r.control.SetWriteDeadline(time.Unix(1, 0)) } //nolint:wrapcheck // as that of any socket
+// beginWrite begins a write, unless its deadline has passed.
+func (r *response) beginWrite() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.deadline.IsZero() && !time.Now().Before(r.deadline) {
+		return os.ErrDeadlineExceeded
+	}
+	r.writing = true
+	return r.control.SetWriteDeadline(r.deadline) //nolint:wrapcheck // as that of any socket
+}
+
+func (r *response) endWrite() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writing = false
+	_ = r.control.SetWriteDeadline(time.Time{}) // on failure the next write fails too
+}
+
+func (r *response) SetWriteDeadline(t time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deadline = t; !r.writing {
+		return nil
+	}
+	return r.control.SetWriteDeadline(t) //nolint:wrapcheck // as that of any socket
+}
+
+func (r *response) SetReadDeadline(time.Time) error { return nil }                                         // the reader waits for a channel instead
+func (r *response) Close() error                    { return r.control.SetWriteDeadline(time.Unix(1, 0)) } //nolint:wrapcheck // as that of any socket

@@ -165,6 +165,14 @@ func TestAHeartbeatIsAPosition(t *testing.T) {
 	})
 }
 
+// A silent stream goes on, however short slow-time is: nothing waits for its client.
+func TestASilentStreamGoesOn(t *testing.T) {
+	both(t, server.Options{SlowTime: 400 * time.Millisecond}, func(_ *testing.T, s *site) {
+		s.web.SetHeartbeat(time.Second)
+		s.events("/topics/news").next()
+	})
+}
+
 // What a request asks for is refused before the stream begins, by a status.
 func TestRefusedStreams(t *testing.T) {
 	s := start(t, server.Options{RequirePassword: "secret", MaxSubscriptions: 2}, web.Options{})
