@@ -61,7 +61,7 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			return CloseReasonQuit
 		}
 		r.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
-		if inv.predicates != nil { // nothing goes behind it until it has taken effect: see broker.Batch
+		if inv.mayWait() { // nothing goes behind it until it has taken effect: see broker.Batch
 			r.sync, r.waits = true, true
 		}
 		if inv.isLong() {

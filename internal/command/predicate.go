@@ -58,6 +58,12 @@ func (r *Reader) parseNames(inv *invocation) *protocol.Error {
 	return nil
 }
 
+// mayWait reports whether a command subscribes with a predicate, which may have a grace period. A position alone has none:
+// subscriptions of one read then start at one instant, so that their replays share a pass, and the one order.
+func (inv *invocation) mayWait() bool {
+	return slices.ContainsFunc(inv.predicates, func(f broker.Filter) bool { return f.Predicate != nil })
+}
+
 // splitName splits the name of a subscription into topic, position and predicate, as far as they
 // are there: nil otherwise.
 func splitName(name []byte) (topic, clause, expression []byte) {
