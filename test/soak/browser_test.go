@@ -180,6 +180,9 @@ func (f *eventFeed) next() (e event, k kind, position string, err error) {
 		if err != nil {
 			return event{}, other, "", err // the rest of an event is none, as for a browser
 		}
+		if strings.HasPrefix(line, ":") {
+			continue // a comment
+		}
 		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		switch field {
 		case "":
