@@ -113,7 +113,7 @@ func (w *writer) runWithoutWaiting() (done bool) {
 			done = true
 		}
 		if done {
-			w.Writing.tasks.Done()
+			w.tasks.Done()
 			w.Writing = nil
 		}
 	}()
