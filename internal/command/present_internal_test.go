@@ -159,6 +159,10 @@ func TestAJSONWebSocket(t *testing.T) {
 		{`{"op":"unsubscribe","pattern":"n*"}`, []string{`{"event":"unsubscribed","name":"n*"}`}},
 		{`{"op":"unsubscribe","topic":"none"}`, []string{`{"event":"unsubscribed","name":"none"}`}},
 		{`{"op":"ping","id":3}`, []string{`{"event":"pong","id":3,` + epoch + `,"sequence":5}`}},
+		{`{"op":"subscribe","topic":"old","after":"a000000000000000-1"}`, []string{
+			`{"event":"subscribed","name":"old"}`, `{"event":"missed","name":"old","count":null}`,
+		}},
+		{`{"op":"subscribe","topic":"new","after":"a000000000000000-5"}`, []string{`{"event":"subscribed","name":"new"}`}},
 		{`{"op":"auth","user":"ann","password":"x","id":4}`, []string{
 			`{"event":"error","id":4,"code":"WRONGPASS","error":"invalid username-password pair or user is disabled."}`,
 		}},

@@ -36,13 +36,12 @@ func (e *executor) Published(r *broker.Request, messages int, first uint64, rece
 func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
 	inv := r.Tag.(*invocation)
-	if inv.dialect == protocol.Object {
+	switch {
+	case inv.dialect == protocol.Object:
 		e.reply(e.appendConfirmed("subscribed", name))
-		return
-	}
-	if inv.row.Syntax == protocol.ArgsInline {
+	case inv.row.Syntax == protocol.ArgsInline:
 		e.push(e.version.AppendConfirmation(e.begin(), inv.row.FullName(), name, count))
-	} else {
+	default:
 		e.confirmVerb(inv, name, e.isLastOf(inv, r))
 	}
 	if e.confirming != nil && len(e.confirming.names) == 0 { // a verb over RESP has one confirmation for all
