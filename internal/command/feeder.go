@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/conchmq/conch/broker"
@@ -36,6 +37,8 @@ type feeder struct {
 	mu sync.Mutex
 	// starting are the replays of the next passes.
 	starting []*replay
+	// startingDropped is how many of them are dropped.
+	startingDropped int
 	// formats are those of the frames to add.
 	formats [broker.Forms]outbox.Format
 	// generation counts what makes frames void that are encoded and not yet added: a replay is dropped, or a format changes.
@@ -52,10 +55,29 @@ func (f *feeder) startLocked(replays []*replay) {
 	if len(replays) == 0 {
 		return
 	}
-	f.starting = append(f.starting, replays...)
+	for _, r := range replays {
+		if !r.dropped {
+			r.starting = true
+			f.starting = append(f.starting, r)
+		}
+	}
 	if !f.active {
 		f.active = true
 		f.running.Go(f.run)
+	}
+}
+
+// dropLocked marks a replay as dropped. Those that no pass has taken go soon: a client may subscribe and unsubscribe
+// a million times during one pass. The core calls it.
+func (f *feeder) dropLocked(r *replay) {
+	r.dropped = true
+	f.generation++
+	if !r.starting {
+		return
+	}
+	if f.startingDropped++; f.startingDropped > maxPass && f.startingDropped > len(f.starting)/2 {
+		f.starting = slices.DeleteFunc(f.starting, func(r *replay) bool { return r.dropped })
+		f.startingDropped = 0
 	}
 }
 
@@ -91,11 +113,20 @@ func (f *feeder) takeStarting() (replays []*replay) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stopping.raised.Load() {
-		f.starting = nil
+		f.starting, f.startingDropped = nil, 0
 	}
-	n := min(len(f.starting), maxPass)
-	replays, f.starting = f.starting[:n:n], f.starting[n:]
-	if n == 0 {
+	for len(replays) == 0 && len(f.starting) > 0 {
+		n := min(len(f.starting), maxPass)
+		for _, r := range f.starting[:n] {
+			if r.starting = false; r.dropped {
+				f.startingDropped--
+			} else {
+				replays = append(replays, r)
+			}
+		}
+		f.starting = f.starting[n:]
+	}
+	if len(replays) == 0 {
 		f.active, f.starting = false, nil
 	}
 	return replays

@@ -10,7 +10,7 @@ import (
 )
 
 // replay is a subscription that starts in the past, until it joins. The reader makes it, the core completes it. From then on the
-// feeder owns it, but for dropped.
+// feeder owns it, but for dropped and starting.
 type replay struct {
 	from      position.Position
 	predicate *filter.Predicate // nil if there is none
@@ -20,8 +20,9 @@ type replay struct {
 	// after is the number of the last message before the subscription was made.
 	after uint64
 
-	// dropped means that the subscription has ended before its join. The feeder's mutex guards it.
-	dropped bool
+	// dropped means that the subscription has ended before its join, starting that it is in the feeder's list of these. The
+	// feeder's mutex guards both.
+	dropped, starting bool
 
 	// order is its place among the replays of a pass.
 	order int
@@ -86,8 +87,7 @@ func (e *executor) isReplaying() bool {
 func (e *executor) Dropped(s *broker.Subscription) {
 	f := e.feeder.Load()
 	f.mu.Lock()
-	f.waiting[s].dropped = true
-	f.generation++
+	f.dropLocked(f.waiting[s])
 	f.mu.Unlock()
 	delete(f.waiting, s)
 	e.chargeReplays(f)

@@ -410,3 +410,29 @@ func TestPositionsThatAreRefused(t *testing.T) {
 		assert.Equal(t, c[1], p.line(), c[0])
 	}
 }
+
+// Replays that end before a pass takes them leave nothing behind: a client may begin and end very many during one pass.
+func TestReplaysThatEndBeforeTheyBegin(t *testing.T) {
+	_, _, sub := newReplays(t, Options{})
+	sub.sends("SUB a FROM 0\n")
+	assert.Equal(t, "OK SUB a", sub.line())
+	sub.takeAll(1, 10) // from now on the pass waits for the client
+	const rounds = 100
+	before := sub.service.Counts.commands.Load()
+	for range rounds {
+		sub.sends(strings.Repeat("SUB b FROM 0\nUNSUB b\n", 100))
+	}
+	sub.sends("SUB b FROM #1\nPUB b live\n")
+	for sub.service.Counts.commands.Load() < before+200*rounds+2 {
+		runtime.Gosched()
+	}
+	f := sub.feeder.Load()
+	f.mu.Lock()
+	assert.LessOrEqual(t, len(f.starting), 2*maxPass)
+	f.mu.Unlock()
+	others := sub.takeAll(11, filled)
+	for others = append(others, sub.line()); others[len(others)-1] != "UPDATE b live"; others = append(others, sub.line()) {
+	}
+	assert.Len(t, others, 200*rounds+3)
+	sub.service.runOnCore(func(broker.View) { assert.Empty(t, f.waiting) })
+}
