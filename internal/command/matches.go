@@ -36,6 +36,10 @@ func (k *matches) init(s *Service, by *abortSignal, replays []*replay) {
 	}
 }
 
+// step is that of a turn. It also ends the work of a connection that ends: a chunk of small messages and a thousand predicates
+// would go on for many seconds, and the connection waits.
+func (k *matches) step(work int) bool { return !k.by.raised.Load() && k.turn.step(work) }
+
 // of returns the replays that get a message, in the order of delivery. They are valid until the next call. False means that the
 // connection ends.
 func (k *matches) of(m *recent.Message) (found []*replay, ok bool) {

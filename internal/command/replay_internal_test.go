@@ -13,6 +13,7 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/recent"
 )
 
 // A pipe has no buffer: what its client does not read is in the outbox, and the feeder stands still 256 KiB ahead.
@@ -435,4 +436,18 @@ func TestReplaysThatEndBeforeTheyBegin(t *testing.T) {
 	}
 	assert.Len(t, others, 200*rounds+3)
 	sub.service.runOnCore(func(broker.View) { assert.Empty(t, f.waiting) })
+}
+
+// A connection that ends stops the work for its replays in the middle of a chunk.
+func TestAReplayEndsInTheMiddleOfAChunk(t *testing.T) {
+	s := newService(t, Options{Unprotected: true, Recent: 1 << 20})
+	var by abortSignal
+	var k matches
+	k.init(s, &by, nil)
+	_, ok := k.of(&recent.Message{Topic: []byte("a")})
+	assert.True(t, ok)
+	by.raise()
+	_, ok = k.of(&recent.Message{Topic: []byte("a")})
+	assert.False(t, ok)
+	k.end()
 }
