@@ -254,9 +254,14 @@ func (p *pass) resolve() bool {
 	return p.resolveLast(last)
 }
 
+// maxAge bounds an age, and a time that is yet to come.
+const maxAge = 100 * 365 * 24 * time.Hour
+
 // resolveAge finds the first message that is no older than that. The service has the time to the second.
 func (p *pass) resolveAge(r *replay, age time.Duration) {
 	evicted := p.recent.Evicted()
+	// The time of day may be any year, and a duration ends after 292 years.
+	age = min(max(age, -maxAge), maxAge)
 	r.start = min(r.after+1, p.recent.Since(uptime.Now()-age-sweepEvery))
 	r.missed = evicted > 0 && r.start <= max(p.recent.Stats().Oldest, evicted+1) // what is gone may be young enough
 }
