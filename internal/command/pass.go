@@ -278,18 +278,10 @@ func (p *pass) resolveLast(replays []*replay) bool {
 			break
 		}
 		before = c.First()
-		found, ok := p.findIn(c, missing)
+		ok := p.begin() && p.findIn(c, missing)
 		c.Release()
 		if !ok {
 			return false
-		}
-		for r, numbers := range found {
-			if n := uint64(len(numbers)); n >= missing[r] {
-				r.start = numbers[n-missing[r]]
-				delete(missing, r)
-			} else {
-				missing[r] -= n
-			}
 		}
 	}
 	for r := range missing { // all that is kept is less
@@ -298,20 +290,56 @@ func (p *pass) resolveLast(replays []*replay) bool {
 	return true
 }
 
-// findIn returns the numbers of the messages in a chunk that are among the last of some replays.
-func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) (found map[*replay][]uint64, ok bool) {
+// findIn looks in a chunk for the messages that replays still miss, and completes those that have enough. False means that the
+// connection ends.
+//
+// It counts first, and walks a second time for the places: the numbers of all messages for all replays would be a
+// thousand times the chunk.
+func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) bool {
+	for r := range missing {
+		if r.gone {
+			delete(missing, r)
+		}
+	}
+	counts := make(map[*replay]uint64, len(missing))
+	if !p.eachIn(c, missing, func(r *replay, _ uint64) { counts[r]++ }) {
+		return false
+	}
+	complete := make(map[*replay]uint64) // how many of its messages in the chunk are too many
+	for r, n := range counts {
+		if n < missing[r] {
+			missing[r] -= n
+			continue
+		}
+		complete[r] = n - missing[r]
+		delete(missing, r)
+	}
+	if len(complete) == 0 {
+		return true
+	}
+	return p.eachIn(c, complete, func(r *replay, seq uint64) {
+		if complete[r] == 0 {
+			r.start = seq
+			delete(complete, r)
+			return
+		}
+		complete[r]--
+	})
+}
+
+// eachIn calls f for each message in a chunk and each of some replays that gets it. False means that the connection ends.
+func (p *pass) eachIn(c *recent.Chunk, some map[*replay]uint64, f func(r *replay, seq uint64)) bool {
 	defer p.matches.end()
-	found = make(map[*replay][]uint64)
-	for reader, m := c.Reader(), (recent.Message{}); reader.Next(&m); {
+	for reader, m := c.Reader(), (recent.Message{}); len(some) > 0 && reader.Next(&m); {
 		matching, ok := p.matches.of(&m)
 		if !ok {
-			return nil, false
+			return false
 		}
 		for _, r := range matching {
-			if _, open := missing[r]; open && m.Sequence <= r.after {
-				found[r] = append(found[r], m.Sequence)
+			if _, open := some[r]; open && m.Sequence <= r.after {
+				f(r, m.Sequence)
 			}
 		}
 	}
-	return found, true
+	return true
 }

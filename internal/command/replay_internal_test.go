@@ -438,6 +438,30 @@ func TestReplaysThatEndBeforeTheyBegin(t *testing.T) {
 	sub.service.runOnCore(func(broker.View) { assert.Empty(t, f.waiting) })
 }
 
+// LAST for very many patterns takes no memory for the numbers of all messages.
+func TestLastOfManyPatternsTakesLittleMemory(t *testing.T) {
+	const patterns, messages = 300, 20_000
+	s := newService(t, Options{Unprotected: true, Recent: 1 << 20})
+	pub, sub := serveOn(t, s), serveOn(t, s)
+	go func() { _, _ = io.WriteString(pub.sock, strings.Repeat("PUB a x\n", messages)) }()
+	for range messages {
+		require.Equal(t, "OK PUB a", pub.line())
+	}
+	var commands strings.Builder
+	for n := range patterns {
+		fmt.Fprintf(&commands, "PSUB %s LAST %d\n", strings.Repeat("*", n+1), messages)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	go func() { _, _ = io.WriteString(sub.sock, commands.String()) }()
+	for sub.outbox.ReplayBytes() <= maxAhead {
+		runtime.Gosched()
+	}
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
+	assert.Equal(t, "OK PSUB *", sub.line())
+}
+
 // A connection that ends stops the work for its replays in the middle of a chunk.
 func TestAReplayEndsInTheMiddleOfAChunk(t *testing.T) {
 	s := newService(t, Options{Unprotected: true, Recent: 1 << 20})
