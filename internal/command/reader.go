@@ -74,7 +74,8 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 			b.release()
 			return CloseReasonIOError
 		}
-		reason, ok := CloseReasonNone, true
+		var reason CloseReason
+		ok := true
 		if kind := r.parseSlots(); kind != nil {
 			reason = r.parseInSlot(kind, b)
 		} else {

@@ -44,8 +44,8 @@ type Snapshot struct {
 	errors map[protocol.Code]int64
 }
 
-// CommandCounts are the counters of one command. CONFIG RESETSTAT resets them.
-type CommandCounts struct {
+// CallCounts are the counters of one command. CONFIG RESETSTAT resets them.
+type CallCounts struct {
 	Calls, Rejected, Failed int64
 	CoreTime                time.Duration
 }
@@ -89,11 +89,11 @@ func (n *Snapshot) Queued() int64 {
 }
 
 // Commands yields each command that was sent, under its name in INFO.
-func (n *Snapshot) Commands() iter.Seq2[string, CommandCounts] {
-	return func(yield func(string, CommandCounts) bool) {
+func (n *Snapshot) Commands() iter.Seq2[string, CallCounts] {
+	return func(yield func(string, CallCounts) bool) {
 		for place, r := range n.rows {
 			if r.calls+r.rejected+r.failed > 0 &&
-				!yield(protocol.Commands[place].FullName(), CommandCounts{r.calls, r.rejected, r.failed, r.time}) {
+				!yield(protocol.Commands[place].FullName(), CallCounts{r.calls, r.rejected, r.failed, r.time}) {
 				return
 			}
 		}

@@ -35,7 +35,9 @@ func written(t *testing.T, o command.Options) string {
 // contains keeps the text, which is long, out of what a failure prints.
 func contains(t *testing.T, text, want string) {
 	t.Helper()
-	assert.True(t, strings.Contains(text, want), "there is no %q", want)
+	if !strings.Contains(text, want) {
+		assert.Failf(t, "missing", "there is no %q", want)
+	}
 }
 
 // docs/metrics.md has the rows of the table, in their order, with the texts of HELP.

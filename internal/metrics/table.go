@@ -60,10 +60,10 @@ var table = []metric{
 	one("conch_client_memory_limit_bytes", gauge, "The setting max-memory; 0 is no limit.", func(n *snapshot) int64 { return n.MemoryLimit }),
 
 	one("conch_inbox_batches", gauge, "Reads of connections that wait for the core, now; 128 is the most.", func(n *snapshot) int { return n.InboxLen }),
-	byCommand("conch_commands_total", "Commands that ran.", func(c command.CommandCounts) float64 { return float64(c.Calls) }),
-	byCommand("conch_commands_rejected_total", "Commands that were refused before they ran.", func(c command.CommandCounts) float64 { return float64(c.Rejected) }),
-	byCommand("conch_commands_failed_total", "Commands that ran and were answered with an error.", func(c command.CommandCounts) float64 { return float64(c.Failed) }),
-	byCommand("conch_command_core_seconds_total", "Time that commands took on the core, deliveries included.", func(c command.CommandCounts) float64 { return c.CoreTime.Seconds() }),
+	byCommand("conch_commands_total", "Commands that ran.", func(c command.CallCounts) float64 { return float64(c.Calls) }),
+	byCommand("conch_commands_rejected_total", "Commands that were refused before they ran.", func(c command.CallCounts) float64 { return float64(c.Rejected) }),
+	byCommand("conch_commands_failed_total", "Commands that ran and were answered with an error.", func(c command.CallCounts) float64 { return float64(c.Failed) }),
+	byCommand("conch_command_core_seconds_total", "Time that commands took on the core, deliveries included.", func(c command.CallCounts) float64 { return c.CoreTime.Seconds() }),
 	{
 		"conch_error_replies_total", counter, []string{"code"}, "Commands that were answered with an error, by the error's first word.",
 		each((*snapshot).Errors),
@@ -94,7 +94,7 @@ func each(values func(*snapshot) iter.Seq2[string, int64]) func(*snapshot, emitt
 }
 
 // byCommand is a counter of each command that was sent.
-func byCommand(name, help string, value func(command.CommandCounts) float64) metric {
+func byCommand(name, help string, value func(command.CallCounts) float64) metric {
 	return metric{name, counter, []string{"command"}, help, func(n *snapshot, emit emitter) {
 		for command, counts := range n.Commands() {
 			emit(value(counts), command)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/uptime"
+	"github.com/rs/zerolog"
 )
 
 // errorWriter takes the lines that net/http logs, which are texts alone: failed handshakes, failed
@@ -28,13 +29,13 @@ func (e errorWriter) Write(line []byte) (int, error) {
 	if !ok {
 		return len(line), nil
 	}
-	event, text := log.Debug(), "a connection over HTTP failed"
+	level, text := zerolog.DebugLevel, "a connection over HTTP failed"
 	switch {
 	case handshake:
-		event, text = log.Warn(), "a TLS handshake failed"
+		level, text = zerolog.WarnLevel, "a TLS handshake failed"
 	case accept:
-		event, text = log.Warn(), "cannot accept connections; trying again until it works"
+		level, text = zerolog.WarnLevel, "cannot accept connections; trying again until it works"
 	}
-	event.Bytes("error", bytes.TrimSpace(line)).Int("not_logged_before", suppressed).Msg(text)
+	log.WithLevel(level).Bytes("error", bytes.TrimSpace(line)).Int("not_logged_before", suppressed).Msg(text)
 	return len(line), nil
 }

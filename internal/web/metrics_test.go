@@ -118,7 +118,7 @@ func TestHealth(t *testing.T) {
 func TestHealthNeedsNoPasswordAndShowsLittleWithout(t *testing.T) {
 	s := withUsers(t)
 	for _, path := range []string{"/healthz", "/readyz"} {
-		assert.Equal(t, "{\"status\":\"ok\"}\n", s.request(http.MethodGet, path, "").body)
+		assert.Equal(t, `{"status":"ok"}`+"\n", s.request(http.MethodGet, path, "").body) //nolint:testifylint // nothing besides
 		s.expectProblem(s.request(http.MethodGet, path, "", basic("stranger", "pw")), http.StatusForbidden)
 		s.expectProblem(s.request(http.MethodGet, path, "", basic("stranger", "wrong")), http.StatusUnauthorized)
 		assert.NotEmpty(t, s.request(http.MethodGet, path, "", basic("prometheus", "pw")).json["epoch"])
