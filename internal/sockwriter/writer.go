@@ -19,6 +19,10 @@ const (
 	maxIovecs = 1024
 )
 
+// ErrDeadline is the error of a write that took no byte until its deadline. A socket without deadlines of the runtime
+// returns it too.
+var ErrDeadline = os.ErrDeadlineExceeded
+
 // writer is the writer's side of a connection: its dequeued chunks, and one call to the kernel. One goroutine owns
 // it: that of a shared writer, or one of the connection. An idle connection has none.
 type writer struct {
@@ -104,7 +108,7 @@ func (w *writer) fail(err error) {
 // took bytes, or if an eviction interrupted the write. The last deadline always does.
 func (w *writer) ends(err error, written int) bool {
 	evicted := w.conn.Outbox().IsEvicted()
-	if !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 && !evicted {
+	if !errors.Is(err, ErrDeadline) || written == 0 && !evicted {
 		return true
 	}
 	w.conn.Outbox().ExpireDeadline()
@@ -114,7 +118,7 @@ func (w *writer) ends(err error, written int) bool {
 // writeReason is the reason for an error of the socket. A deadline that passed without one byte taken means a
 // stalled client. On a closing connection the earlier reason stays.
 func writeReason(err error) command.CloseReason {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, ErrDeadline) {
 		return command.CloseReasonWriteStalled
 	}
 	return command.CloseReasonIOError
@@ -128,7 +132,7 @@ func (w *writer) write() (int, error) {
 	}
 	w.gather(outbox.MaxWrite)
 	err := w.rawConn.Write(w.ready)
-	if errors.Is(err, os.ErrDeadlineExceeded) && !w.conn.Outbox().IsEvicted() {
+	if errors.Is(err, ErrDeadline) && !w.conn.Outbox().IsEvicted() {
 		err = w.writeAfterDeadline(err)
 	}
 	w.clearIovecs()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/sockwriter"
 )
 
 // getTopic is GET /topics/{topic}: its messages as server-sent events.
@@ -223,7 +223,7 @@ func (r *response) beginWrite() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.deadline.IsZero() && !time.Now().Before(r.deadline) {
-		return os.ErrDeadlineExceeded
+		return sockwriter.ErrDeadline
 	}
 	r.writing = true
 	return r.control.SetWriteDeadline(r.deadline) //nolint:wrapcheck // as that of any socket
