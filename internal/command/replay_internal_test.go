@@ -218,7 +218,11 @@ func TestInTheMiddleOfAReplay(t *testing.T) {
 			serveOn(t, s).sends(batch(filled+51, filled+100))
 			sub.sends("PING\n")
 			close(release)
-			assert.Equal(t, []string{"+PONG"}, sub.takeAll(filled+1, filled+100))
+			others := sub.takeAll(filled+1, filled+100)
+			if len(others) == 0 { // the PING took effect behind all of them
+				others = append(others, sub.line())
+			}
+			assert.Equal(t, []string{"+PONG"}, others)
 			assert.GreaterOrEqual(t, sub.outbox.Counts().Replayed, int64(filled+50))
 		}
 	})
