@@ -36,23 +36,8 @@ func (x *exchange) getEvents() error {
 
 // streamEvents answers with the messages of topics or patterns, until one of both sides ends it.
 func (x *exchange) streamEvents(names []string) error {
-	query, err := x.eventQuery()
+	s, err := x.openEvents(names)
 	if err != nil {
-		return err
-	}
-	given, err := x.identified()
-	if err != nil {
-		return err
-	}
-	s := x.newStream(query.format)
-	s.authenticate(given, false)
-	for _, name := range names {
-		if name == "" {
-			return errNoTopic
-		}
-	}
-	s.subscribe(names, query)
-	if err := s.open(x.request.Context(), x.request.Method); err != nil {
 		return err
 	}
 	h := x.writer.Header()
@@ -62,6 +47,27 @@ func (x *exchange) streamEvents(names []string) error {
 		return x.sendEvents(s)
 	}
 	return x.takeOver(s)
+}
+
+// openEvents makes the stream of a request. It stands apart for the sake of the stack that an idle stream keeps.
+func (x *exchange) openEvents(names []string) (*stream, error) {
+	query, err := x.eventQuery()
+	if err != nil {
+		return nil, err
+	}
+	given, err := x.identified()
+	if err != nil {
+		return nil, err
+	}
+	s := x.newStream(query.format)
+	s.authenticate(given, false)
+	for _, name := range names {
+		if name == "" {
+			return nil, errNoTopic
+		}
+	}
+	s.subscribe(names, query)
+	return s, s.open(x.request.Context(), x.request.Method)
 }
 
 // eventQuery is what the query and the header of a request say about a stream.

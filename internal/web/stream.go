@@ -255,11 +255,20 @@ func (s *stream) read() (reason command.CloseReason) {
 // requestsSize is about how many bytes of the first requests are made at a time.
 const requestsSize = 4 << 10
 
-// next returns the first requests, waits for the sink, and then reads from the client.
-func (s *stream) next() (*command.Batch, error) {
+// makeRequests makes the next of the first requests. An idle stream must not keep the stack that this takes.
+//
+//go:noinline
+func (s *stream) makeRequests() {
 	for len(s.names) > 0 && len(s.requests) < requestsSize {
 		s.add(s.query.named(s.names[0], s.query.pattern))
 		s.names = s.names[1:]
+	}
+}
+
+// next returns the first requests, waits for the sink, and then reads from the client.
+func (s *stream) next() (*command.Batch, error) {
+	if len(s.names) > 0 {
+		s.makeRequests()
 	}
 	if len(s.requests) > 0 {
 		n := copy(s.Reader.Space(false), s.requests)
