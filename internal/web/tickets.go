@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -11,6 +12,8 @@ const (
 	ticketLife = 30 * time.Second
 	// maxTickets bounds the tickets that are not used yet.
 	maxTickets = 10_000
+	// maxTicketSize bounds the bytes of the credentials behind a ticket: a user without a password may send any.
+	maxTicketSize = 1 << 10
 )
 
 // tickets are the tickets that are not used yet. A ticket stands for the credentials of the
@@ -65,6 +68,9 @@ func (x *exchange) postTicket() error {
 		return err
 	}
 	c.close()
+	if n := len(x.given.user) + len(x.given.password) + len(x.given.certificate); n > maxTicketSize {
+		return &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("user and password have %d bytes; a ticket takes at most %d", n, maxTicketSize)}
+	}
 	secret, ok := x.server.tickets.create(x.given, time.Now())
 	if !ok {
 		return &problem{Status: http.StatusServiceUnavailable, Detail: "too many tickets are unused; each ends after 30 seconds"}

@@ -93,6 +93,11 @@ func TestTickets(t *testing.T) {
 	two := ticket(bearer(token))
 	require.Equal(t, http.StatusNoContent, s.request("DELETE", "/tokens/ann/t", "", admin).StatusCode)
 	s.expectProblem(s.request("GET", "/topics?ticket="+two, ""), http.StatusUnauthorized)
+
+	// What a ticket keeps is bounded, also of a user that needs no password.
+	require.Equal(t, http.StatusNoContent, s.request("PATCH", "/users/guest", `{"rules": ["on", "nopass"]}`, asJSON, admin).StatusCode)
+	ticket(basic("guest", strings.Repeat("x", 1<<10-len("guest"))))
+	s.expectProblem(s.request("POST", "/tickets", "", basic("guest", strings.Repeat("x", 1<<10))), http.StatusBadRequest)
 	s.stop()
 	for _, secret := range []string{one, two, token, "forged"} {
 		assert.NotContains(t, log.Text(), secret)
