@@ -84,6 +84,6 @@ cover: ## test coverage, cover.out and a summary
 	go tool cover -func cover.out | tail -1
 
 ci: test bench-test race lint e2e compat ## what a change must pass
-	$(MAKE) fuzz FUZZ_TIME=200000x
+	$(MAKE) fuzz FUZZ_TIME=100000x
 
 .PHONY: help build man run test race order e2e soak compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
