@@ -48,7 +48,17 @@ func scaleProcs(stop <-chan struct{}) {
 	}
 	defer runtime.SetDefaultGOMAXPROCS()
 	runtime.GOMAXPROCS(p.now)
-	tick := time.NewTicker(tickEvery)
+	watchLoad(stop, tickEvery, func(used float64) {
+		if was := p.now; p.step(used) != was {
+			runtime.GOMAXPROCS(p.now)
+		}
+	})
+}
+
+// watchLoad calls step at each tick with the CPU time used since the last one, in processors, until stop is closed. What
+// step itself takes is no load.
+func watchLoad(stop <-chan struct{}, every time.Duration, step func(used float64)) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	then, used := time.Now(), processorTime()
 	for {
@@ -57,11 +67,8 @@ func scaleProcs(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		now, sum := time.Now(), processorTime()
-		if was := p.now; p.step(float64(sum-used)/float64(now.Sub(then))) != was {
-			runtime.GOMAXPROCS(p.now)
-		}
-		then, used = now, sum
+		step(float64(processorTime()-used) / float64(time.Since(then)))
+		then, used = time.Now(), processorTime()
 	}
 }
 

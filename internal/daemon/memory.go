@@ -46,21 +46,10 @@ func (m *memoryReleaser) step(used float64) bool {
 // releaseMemory gives back memory after each load, until stop is closed.
 func releaseMemory(stop <-chan struct{}) {
 	var m memoryReleaser
-	tick := time.NewTicker(loadTickEvery)
-	defer tick.Stop()
-	then, used := time.Now(), processorTime()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		now, sum := time.Now(), processorTime()
-		if m.step(float64(sum-used) / float64(now.Sub(then))) {
+	watchLoad(stop, loadTickEvery, func(used float64) {
+		if m.step(used) {
 			runtime.GC() // pools let go of their memory at the second collection
 			debug.FreeOSMemory()
-			now, sum = time.Now(), processorTime() // the collections are no load
 		}
-		then, used = now, sum
-	}
+	})
 }
