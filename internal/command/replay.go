@@ -44,7 +44,7 @@ const replayCost = 400
 // Deferred implements [broker.Replayer]. The replay begins at the flush, behind the confirmation.
 //
 // A subscription that starts with the next message has nothing to wait for. If no messages are kept, that is so for all, and
-// those that have missed something are told.
+// those that have missed something get a report.
 func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (later bool) {
 	r := start.(*replay)
 	if n := r.from.Number; r.from.Kind == position.Number {

@@ -15,7 +15,7 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-// written is what Write writes of a service that nobody has used, with the options.
+// written is the output of Write for an unused service with the options.
 func written(t *testing.T, o command.Options) string {
 	t.Helper()
 	core := broker.New(broker.Options{})

@@ -173,7 +173,7 @@ func TestASilentStreamGoesOn(t *testing.T) {
 	})
 }
 
-// What a request asks for is refused before the stream begins, by a status.
+// A wrong request is refused before the stream begins, by a status.
 func TestRefusedStreams(t *testing.T) {
 	s := start(t, server.Options{RequirePassword: "secret", MaxSubscriptions: 2}, web.Options{})
 	c := s.Dial(t)

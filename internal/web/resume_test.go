@@ -43,7 +43,7 @@ func TestAStreamResumes(t *testing.T) {
 				past.expectMessage(fmt.Sprintf(`{"event":"message","topic":"news","payload":"%d","epoch":"%s","sequence":%d}`, i, s.Service().Epoch(), i))
 			}
 		}
-		// The id counts, not what the query said the first time.
+		// The id counts, not the position in the first query.
 		e = s.stream("/topics/news?from=0", at(6))
 		e.expectMessage("7")
 	})

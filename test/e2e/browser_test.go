@@ -217,7 +217,7 @@ func (c *cable) mend() {
 	c.whole = true
 }
 
-// received are test pages: got is all that the page received, in order, and whatever tells of a loss.
+// received are test pages: got is all that the page received, in order, reports of losses included.
 var received = map[string]string{
 	"EventSource": `<script>
 		const got = [];

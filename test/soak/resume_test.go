@@ -61,7 +61,7 @@ func (m medium) newFeed() (f feed, opened, resumed string) {
 	}
 }
 
-// drawResumer says how the i-th resuming subscriber listens. It has one subscription, so that one position is enough; event streams
+// drawResumer draws how the i-th resuming subscriber listens. It has one subscription, so that one position is enough; event streams
 // may have several. The last ones are cut at once and come back when all is published, for more than is kept.
 func (r *round) drawResumer(i int) subscription {
 	rng := r.rng("resumer", r.number*roundResumers+i)
