@@ -80,6 +80,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "log"},
 	},
 	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
+	"internal/stream":  {own: []string{"internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/uptime":  {},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
 	"internal/sockwriter": {
@@ -196,6 +197,7 @@ func TestTheRules(t *testing.T) {
 			"recent messages know neither the core nor a clock",
 			"internal/recent", "sync sync/atomic @internal/outbox", "net os log @broker @protocol @internal/command",
 		},
+		{"streams are pure", "internal/stream", "io iter crypto/sha256 hash/crc32 @internal/invariant", "net os log sync time @broker @protocol @internal/command"},
 		{"positions are pure", "internal/position", "regexp time", "net os log sync @broker @protocol @internal/filter"},
 		{
 			"predicates are pure",

@@ -1,0 +1,90 @@
+package stream
+
+// Range is the entries from one id to another at the instant at which it was made. It does not change with the stream, and other
+// goroutines may use it.
+type Range struct {
+	view    view
+	low     uint64 // the ordinals of its oldest and its newest live entry; both 0 without any
+	high    uint64
+	count   int
+	reverse bool
+	current cursor
+}
+
+// cursor is the block in which Live looked last.
+type cursor struct {
+	start, end uint64
+	dead       bitmap
+}
+
+// span finds the live entries from..to, count at most, from the end if reverse: the ordinals of the oldest and the newest one.
+func (v *view) span(from, to ID, count int, reverse bool) (low, high uint64, n int) {
+	if to.Less(from) {
+		return 0, 0, 0
+	}
+	before, behind := v.rank(v.seek(from)), v.rank(v.next)
+	if next, ok := to.Next(); ok {
+		behind = v.rank(v.seek(next))
+	}
+	if behind <= before {
+		return 0, 0, 0
+	}
+	if most := uint64(max(count, 0)); most > 0 && behind-before > most {
+		if reverse {
+			before = behind - most
+		} else {
+			behind = before + most
+		}
+	}
+	return v.at(before), v.at(behind - 1), int(behind - before)
+}
+
+// Range returns the entries from..to, both included, count at most unless count is 0 or less. In reverse it has the newest ones.
+func (st *Stream) Range(from, to ID, count int, reverse bool) Range {
+	v := st.ids.view()
+	low, high, n := v.span(from, to, count, reverse)
+	if n == 0 {
+		return Range{reverse: reverse}
+	}
+	return Range{view: st.ids.capture(), low: low, high: high, count: n, reverse: reverse}
+}
+
+// Len returns how many entries it has.
+func (r *Range) Len() int { return r.count }
+
+// First returns the ordinal of the oldest entry, Last that of the newest. Both are 0 if there is none.
+func (r *Range) First() uint64 { return r.low }
+
+// Last returns the ordinal of the newest entry.
+func (r *Range) Last() uint64 { return r.high }
+
+// Reverse reports whether the newest entry comes first.
+func (r *Range) Reverse() bool { return r.reverse }
+
+// Live reports whether the entry with that ordinal belongs to the range. It is fast for ordinals near the one before.
+func (r *Range) Live(ordinal uint64) bool {
+	if ordinal < r.low || ordinal > r.high || r.count == 0 {
+		return false
+	}
+	if r.view.dense {
+		return true
+	}
+	c := &r.current
+	if ordinal < c.start || ordinal >= c.end {
+		at := r.view.locate(ordinal)
+		h := r.view.head(at)
+		*c = cursor{start: h.ordinal, end: h.end(), dead: r.view.dead(at)}
+	}
+	return ordinal >= c.start && ordinal < c.end && !c.dead.has(int(ordinal-c.start))
+}
+
+// Each calls f for the entries, in the direction of the range, until f returns false.
+func (r *Range) Each(f func(ordinal uint64, id ID) bool) {
+	switch {
+	case r.count == 0:
+	case r.reverse:
+		r.view.eachBack(r.low, r.high, f)
+	default:
+		r.view.each(r.low, r.high, f)
+	}
+}
