@@ -26,6 +26,8 @@ type Chunk struct {
 	charged int
 	// appendable: the rest of the buffer belongs to this chunk alone, so bytes may be appended.
 	appendable bool
+	// barrier is the number of the record that the bytes wait for, and 0 for none. It stays when the record is released.
+	barrier uint64
 	// mark: the chunk is a Mark.
 	mark bool
 	// notice: the chunk is the close notice to an evicted subscriber.
@@ -54,11 +56,16 @@ const (
 	KindReplies
 	// KindReplayed are messages of the past, and what is missing among them: never dropped, and not counted against the limit.
 	KindReplayed
+	// KindFilled are replies that fill a place: see place.go. The limit of replies does not count them.
+	KindFilled
 	// KindMissed are messages that were never queued. They have no bytes, and no chunk holds them.
 	KindMissed
 	// KindOther are the commands that MONITOR shows, losses, and the close notice.
 	KindOther
 )
+
+// isLimited reports whether the limit of messages counts the bytes.
+func (k frameKind) isLimited() bool { return k == kindMessages || k == KindOther }
 
 const (
 	frameInfoSize = int(unsafe.Sizeof(FrameInfo{}))

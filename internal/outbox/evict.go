@@ -11,7 +11,8 @@ func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 		return false
 	}
 	o.evicted.Store(true)
-	o.discarded, o.queue, o.marks = o.queue, nil, 0
+	o.discarded, o.queue, o.marks, o.barrier = o.queue, nil, 0, 0
+	o.places.Store(0)
 	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
 	if len(notice) > 0 {
 		o.bytes.Add(int64(len(notice)))

@@ -425,7 +425,7 @@ func TestQueue(t *testing.T) {
 			want = slices.Delete(want, at, at+1)
 		}
 		if i%500 == 499 {
-			front := q.split(1 + random.IntN(2000))
+			front := q.split(1+random.IntN(2000), 0)
 			got := inBothDirections(front)
 			assert.Equal(t, want[:len(got)], got)
 			assert.NotEmpty(t, got)

@@ -32,6 +32,12 @@ type Outbox struct {
 	replies atomic.Int64
 	// replayed are those of bytes that replays have added.
 	replayed atomic.Int64
+	// filled are those of bytes that fill places.
+	filled atomic.Int64
+	// exempt are those of bytes that are messages and came while a barrier stood.
+	exempt atomic.Int64
+	// places is the number of places that are not filled.
+	places atomic.Int32
 	// gapBytes is the memory of losses. It is no part of bytes before they are encoded.
 	gapBytes atomic.Int64
 	// overhead is the memory of chunks, entries and losses: all but counted buffers.
@@ -58,8 +64,10 @@ type Outbox struct {
 	discarded *queue
 	// counts are those of all messages that were queued.
 	counts DeliveryCounts
-	// marks is the number of marks in queue.
+	// marks is the number of marks in queue, those of places among them.
 	marks int32
+	// barrier is the newest one in queue.
+	barrier uint64
 	// writing: there is a writer goroutine. There is never more than one.
 	writing bool
 	// draining: nothing more is added, and the last deadline is set.
@@ -73,6 +81,8 @@ type Totals struct {
 	Delivered, Dropped, Undelivered atomic.Int64
 	// Replayed counts messages of the past, which are in no other count.
 	Replayed atomic.Int64
+	// Released is the number of the last record that replies need not wait for: see barrier.go. The core sets it.
+	Released atomic.Uint64
 	// Memory is the limit that all outboxes are charged to.
 	Memory *MemoryLimit
 }
@@ -86,8 +96,10 @@ func (o *Outbox) Init(limit int64, p Policy, t *Totals) {
 // SetFraming sets how frames follow each other. It comes right behind Init, where they are not lines and RESP.
 func (o *Outbox) SetFraming(f protocol.Framing) { o.framing = f }
 
-// MessageBytes is the number of waiting bytes that are neither replies nor replayed: those that the limit bounds.
-func (o *Outbox) MessageBytes() int64 { return o.bytes.Load() - o.replies.Load() - o.replayed.Load() }
+// MessageBytes is the number of waiting bytes that the limit bounds: neither replies, nor replayed, nor held up by a barrier.
+func (o *Outbox) MessageBytes() int64 {
+	return o.bytes.Load() - o.replies.Load() - o.replayed.Load() - o.filled.Load() - o.exempt.Load()
+}
 
 // WaitingBytes is the number of bytes that wait or are partly written.
 func (o *Outbox) WaitingBytes() int64 { return o.bytes.Load() }
@@ -136,24 +148,15 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
+	barrier := o.barrierLocked()
 	for i, at := 0, 0; i < len(p.fragments); i++ {
+		if p.barrier > 0 && i == p.held {
+			o.barrier = max(o.barrier, p.barrier)
+			barrier = o.barrierLocked()
+		}
 		s := &p.fragments[i]
-		entries := p.entries[at : at+s.entries]
+		o.addLocked(s, p.entries[at:at+s.entries], barrier)
 		at += s.entries
-		o.countLocked(entries)
-		o.bytes.Add(int64(s.Size()))
-		if s.isShared() {
-			o.shareLocked(s, entries)
-			continue
-		}
-		if len(s.Bytes) > 0 {
-			c := o.appendableLocked(len(s.Bytes))
-			c.bytes = append(c.bytes, s.Bytes...)
-			if c.addEntries(entries) {
-				o.chargeChunk(c, c.memSize())
-			}
-		}
-		s.Buf.Release()
 	}
 	if o.Policy() == DropOldest {
 		o.dropOldestLocked(newest)
@@ -164,6 +167,28 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 		return false
 	}
 	return o.startLocked()
+}
+
+// addLocked takes one fragment, which waits for a barrier, or for none.
+func (o *Outbox) addLocked(s *Fragment, entries []FrameInfo, barrier uint64) {
+	o.countLocked(entries, barrier > 0)
+	o.bytes.Add(int64(s.Size()))
+	switch {
+	case s.place != nil:
+		o.places.Add(1)
+		o.markLocked(s.place, barrier)
+	case s.isShared():
+		o.shareLocked(s, entries, barrier)
+	default:
+		if len(s.Bytes) > 0 {
+			c := o.appendableLocked(len(s.Bytes), barrier)
+			c.bytes = append(c.bytes, s.Bytes...)
+			if c.addEntries(entries) {
+				o.chargeChunk(c, c.memSize())
+			}
+		}
+		s.Buf.Release()
+	}
 }
 
 // chargeChunk counts n bytes as the memory of a chunk. The chunk keeps the sum, so that free takes back exactly
@@ -247,10 +272,14 @@ func (o *Outbox) finishLocked(e *FrameInfo, written int) {
 	}
 }
 
-// countLocked counts frames as they come in.
-func (o *Outbox) countLocked(entries []FrameInfo) {
+// countLocked counts frames as they come in. Messages that come while a barrier stands are exempt from the limit.
+func (o *Outbox) countLocked(entries []FrameInfo, exempt bool) {
 	for i := range entries {
-		switch e := &entries[i]; e.Kind {
+		e := &entries[i]
+		if exempt && e.Kind.isLimited() {
+			o.exempt.Add(int64(e.bytes))
+		}
+		switch e.Kind {
 		case KindReplies:
 			o.replies.Add(int64(e.bytes))
 		case kindMessages:
@@ -269,24 +298,25 @@ func (s *Fragment) isShared() bool {
 }
 
 // shareLocked appends a fragment as a chunk of its own, and takes over its reference to the buffer.
-func (o *Outbox) shareLocked(s *Fragment, entries []FrameInfo) {
+func (o *Outbox) shareLocked(s *Fragment, entries []FrameInfo, barrier uint64) {
 	c := newChunk()
-	c.bytes, c.buf, c.large = s.Bytes, s.Buf, s.Large
+	c.bytes, c.buf, c.large, c.barrier = s.Bytes, s.Buf, s.Large, barrier
 	c.reserve(len(entries))
 	c.entries = append(c.entries, entries...)
 	o.pushLocked(c)
 }
 
-// appendableLocked is the last chunk, if it has room for size bytes more, or a new one.
-func (o *Outbox) appendableLocked(size int) *Chunk {
+// appendableLocked is the last chunk, if it has that barrier and room for size bytes more, or a new one.
+func (o *Outbox) appendableLocked(size int, barrier uint64) *Chunk {
 	c, before := o.queue.last, 0
 	if c != nil && c.appendable {
-		if cap(c.bytes)-len(c.bytes) >= size {
+		if c.barrier == barrier && cap(c.bytes)-len(c.bytes) >= size {
 			return c
 		}
 		before = len(c.buf.Bytes)
 	}
 	c = o.newAppendable(size, before)
+	c.barrier = barrier
 	o.pushLocked(c)
 	return c
 }

@@ -58,11 +58,11 @@ func (q *queue) remove(c *Chunk) {
 }
 
 // split cuts off about size bytes of chunks from the front, and at least one chunk. Chunks stay whole: a large
-// one may exceed size. A mark ends the part; it is not the first chunk.
-func (q *queue) split(size int) *queue {
+// one may exceed size. A mark ends the part, and so does a barrier above released; neither is at the first chunk.
+func (q *queue) split(size int, released uint64) *queue {
 	front := queues.Get().(*queue)
 	for c := q.First; c != nil; c = q.First {
-		if size -= c.Size(); c.mark || front.length > 0 && size < 0 {
+		if size -= c.Size(); c.mark || c.barrier > released || front.length > 0 && size < 0 {
 			break
 		}
 		if q.oldest.chunk == c {
@@ -91,7 +91,7 @@ func (q *queue) findOldest() bool {
 	for at.chunk != nil {
 		c := at.chunk
 		switch {
-		case at.entry == len(c.entries):
+		case at.entry == len(c.entries), c.barrier > 0: // what came while a barrier stood is not dropped
 			if c.Next == nil {
 				return false
 			}

@@ -22,8 +22,13 @@ func (o *Outbox) AddMark(m *Mark) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
+	o.markLocked(m, o.barrierLocked())
+}
+
+// markLocked puts a mark behind all that waits, for AddMark and for places.
+func (o *Outbox) markLocked(m *Mark, barrier uint64) {
 	c := newChunk()
-	c.mark = true
+	c.mark, c.barrier = true, barrier
 	c.entries = append(c.entries, FrameInfo{Kind: KindOther})
 	m.chunk = c
 	o.marks++
@@ -37,6 +42,10 @@ func (o *Outbox) RemoveMark(m *Mark) (start bool) {
 	if o.failed || o.evicted.Load() { // the mark has gone with what waited
 		return false
 	}
+	return o.removeMarkLocked(m)
+}
+
+func (o *Outbox) removeMarkLocked(m *Mark) (start bool) {
 	q := o.queue
 	if q.oldest.chunk == m.chunk {
 		q.oldest = cursor{chunk: m.chunk.Next}
@@ -61,6 +70,21 @@ func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, star
 		p.Discard()
 		return false, false
 	}
+	o.replayed.Add(o.insertLocked(p, m))
+	for _, a := range accounts {
+		a.Replayed++
+	}
+	o.counts.Replayed += int64(len(accounts))
+	o.totals.Replayed.Add(int64(len(accounts)))
+	if o.queue.length == 0 {
+		o.queue.recycle()
+		o.queue = nil
+	}
+	return true, o.startLocked()
+}
+
+// insertLocked takes frames in front of a mark or, without one, behind all that waits, and returns their size.
+func (o *Outbox) insertLocked(p *Unflushed, m *Mark) (size int64) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
@@ -73,21 +97,15 @@ func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, star
 		c := o.replayChunk(s)
 		c.entries = append(c.entries, p.entries[at:at+s.entries]...)
 		at += s.entries
+		if before != nil {
+			c.barrier = before.barrier
+		}
 		o.queue.insert(before, c)
 		o.chargeChunk(c, c.memSize())
-		o.bytes.Add(int64(s.Size()))
-		o.replayed.Add(int64(s.Size()))
+		size += int64(s.Size())
 	}
-	for _, a := range accounts {
-		a.Replayed++
-	}
-	o.counts.Replayed += int64(len(accounts))
-	o.totals.Replayed.Add(int64(len(accounts)))
-	if o.queue.length == 0 {
-		o.queue.recycle()
-		o.queue = nil
-	}
-	return true, o.startLocked()
+	o.bytes.Add(size)
+	return size
 }
 
 // replayChunk makes a chunk of a fragment, and takes over its reference to the buffer.
@@ -107,9 +125,9 @@ func (o *Outbox) replayChunk(s *Fragment) *Chunk {
 	return c
 }
 
-// startLocked reports whether a writer must be started: there is none, and something waits in front of the first mark.
+// startLocked reports whether a writer must be started: there is none, and something waits that it may write.
 func (o *Outbox) startLocked() bool {
-	if o.writing || o.queue == nil || o.queue.First.mark {
+	if o.writing || o.queue == nil || o.queue.First.isClosed(o.totals.Released.Load()) {
 		return false
 	}
 	o.writing = true

@@ -7,6 +7,7 @@ type Fragment struct {
 	Bytes   []byte
 	Buf     *Buffer
 	Large   *LargeFrame // instead of bytes
+	place   *Mark       // instead of bytes: see place.go
 	entries int         // number of entries in Unflushed that describe it
 }
 
@@ -41,6 +42,9 @@ func (s *Fragment) Release() {
 type Unflushed struct {
 	fragments []Fragment
 	entries   []FrameInfo // of all fragments, in order: Fragment.entries each
+	// barrier is the number of a record, 0 for none. The fragments from held on wait for it.
+	barrier uint64
+	held    int
 }
 
 // maxPooledFragments bounds the capacity of a pooled Unflushed.
@@ -58,7 +62,7 @@ func (p *Unflushed) Add(s Fragment, e FrameInfo) {
 	e.bytes = s.Size()
 	spans, entries := len(p.fragments), len(p.entries)
 	var last *Fragment
-	if spans > 0 {
+	if spans > 0 && (p.barrier == 0 || spans > p.held) && p.fragments[spans-1].place == nil {
 		last = &p.fragments[spans-1]
 	}
 	missed := last != nil && last.Size() == 0 && e.Kind == KindMissed
@@ -85,7 +89,7 @@ func (p *Unflushed) Recycle() {
 	}
 	clear(p.fragments)
 	clear(p.entries)
-	p.fragments, p.entries = p.fragments[:0], p.entries[:0]
+	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0]}
 	unflushedPool.Put(p)
 }
 
@@ -95,7 +99,7 @@ func (p *Unflushed) Discard() {
 		p.fragments[i].Release()
 	}
 	clear(p.fragments)
-	p.fragments, p.entries = p.fragments[:0], p.entries[:0]
+	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0]}
 }
 
 // IsEmpty reports whether there are no frames.

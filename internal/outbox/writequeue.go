@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,7 +81,8 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 	}
-	if o.failed || o.queue == nil || o.queue.First.mark {
+	released := o.totals.Released.Load()
+	if o.failed || o.queue == nil || o.queue.First.isClosed(released) {
 		o.dequeuedBytes.Store(0)
 		o.writing = false
 		o.mu.Unlock()
@@ -90,11 +92,11 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() { // lost bytes still count as waiting; only the close notice does wait
 		waiting = int64(o.queue.First.Size())
 	}
-	if waiting <= int64(most) && o.marks == 0 {
+	if waiting <= int64(most) && o.marks == 0 && o.barrier <= released {
 		o.dequeuedBytes.Store(waiting)
 		h.queue, o.queue = o.queue, nil
 	} else {
-		h.queue = o.queue.split(most)
+		h.queue = o.queue.split(most, released)
 		o.dequeuedBytes.Store(max(int64(most), int64(h.First.Size())))
 		if o.queue.length == 0 {
 			o.queue.recycle()
@@ -135,7 +137,8 @@ func (o *Outbox) chargeGaps(n int) {
 func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
-	delivered, replayed, done := 0, 0, (*Chunk)(nil) // done is the last chunk that is written whole
+	delivered, replayed, filled, exempt := 0, 0, 0, 0
+	done := (*Chunk)(nil) // the last one that is written whole
 	for c := h.First; c != nil; c = c.Next {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e := &c.entries[h.entry]
@@ -146,6 +149,11 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 				replies += part
 			case KindReplayed:
 				replayed += part
+			case KindFilled:
+				filled += part
+			}
+			if c.barrier > 0 && e.Kind.isLimited() {
+				exempt += part
 			}
 			if h.entryOffset < e.bytes {
 				break
@@ -160,12 +168,10 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 		done, h.ChunkOffset, h.entry = c, 0, 0
 	}
 	o.totals.Delivered.Add(int64(delivered))
-	if replies > 0 {
-		o.replies.Add(-int64(replies))
-	}
-	if replayed > 0 {
-		o.replayed.Add(-int64(replayed))
-	}
+	subtract(&o.replies, replies)
+	subtract(&o.replayed, replayed)
+	subtract(&o.filled, filled)
+	subtract(&o.exempt, exempt)
 	o.mu.Unlock()
 	for c := h.First; done != nil; c = h.First {
 		h.remove(c)
@@ -175,6 +181,13 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 		o.free(c)
 	}
 	return replies
+}
+
+// subtract takes back n bytes, and touches nothing for none.
+func subtract(from *atomic.Int64, n int) {
+	if n > 0 {
+		from.Add(-int64(n))
+	}
 }
 
 // abandonLocked ends what the writer has dequeued and not finished. Frames that are written whole are delivered,
