@@ -37,6 +37,8 @@ type Broker struct {
 	patterns        patternIndex
 	subscriberCount int // those that hold at least one subscription
 	sequence        uint64
+	first           uint64 // the sequence at the start
+	appended        uint64 // numbers that went to entries of streams
 	deliveries      uint64
 	dirty           []*Subscriber
 	evicting        []*Subscriber

@@ -43,7 +43,7 @@ func TestWhoeverIsOverIsEvicted(t *testing.T) {
 		assert.Equal(t, []string{"published a: 1", "message 1 a=1 for a", "evicted"}, ann.newLines())
 		assert.Empty(t, bob.newLines())
 		assert.Len(t, ann.applied, 3, "each batch is handed back all the same")
-		assert.Equal(t, Stats{Topics: 1, Subscribers: 1, Published: 1, Matched: 1}, View{c.Broker}.Stats())
+		assert.Equal(t, Stats{Topics: 1, Subscribers: 1, Sequence: 1, Published: 1, Matched: 1}, View{c.Broker}.Stats())
 	})
 }
 

@@ -17,7 +17,7 @@ func TestARunIsAsManyMessages(t *testing.T) {
 			"message 1 b=0 for b", "message 2 ab=1 for ab", "message 3 ab=2 for ab", "message 4 ab=3 for ab", "message 5 b=4 for b",
 		}, ann.newLines())
 		assert.Equal(t, []string{"published b: 1", "published ab: 1", "published ab: 1", "published ab: 1", "published b: 1"}, bob.newLines())
-		assert.Equal(t, Stats{Topics: 2, Subscribers: 1, Published: 5, Matched: 5}, View{c.Broker}.Stats())
+		assert.Equal(t, Stats{Topics: 2, Subscribers: 1, Sequence: 5, Published: 5, Matched: 5}, View{c.Broker}.Stats())
 	})
 	spec(t, "it is dispatched in one piece to whoever it reaches once", func(t *testing.T, c *core) {
 		ann, bob, cid := c.client(subscribe("ab")), c.client(subscribe("ab"), psubscribe("a*")), c.client()

@@ -122,6 +122,10 @@ func (r *recorder) join(v View) {
 }
 
 func (r *recorder) Reply(q *Request, v View) {
+	if f, ok := q.Tag.(func(View)); ok {
+		f(v)
+		return
+	}
 	if q.Tag == joinOldest {
 		r.join(v)
 		return
@@ -328,5 +332,6 @@ func refuse(q Request) Request {
 }
 
 func answer() Request            { return Request{Op: Reply} }
+func run(f func(View)) Request   { return Request{Op: Reply, Tag: f} }
 func leave() Request             { return Request{Op: Leave} }
 func evictBy(who string) Request { return Request{Op: Evict, Tag: who} }

@@ -145,8 +145,22 @@ func TestView(t *testing.T) {
 		ann := c.client(subscribe("a", "b"), psubscribe("*"), publish("a", ""), publish("c", ""))
 		c.client(psubscribe("*"))
 		c.client() // holds nothing: no subscriber
-		assert.Equal(t, Stats{Topics: 2, Patterns: 1, Subscribers: 2, Published: 2, Matched: 3}, View{c.Broker}.Stats())
+		assert.Equal(t, Stats{Topics: 2, Patterns: 1, Subscribers: 2, Sequence: 2, Published: 2, Matched: 3}, View{c.Broker}.Stats())
 		c.do(ann, unsubscribe(), punsubscribe())
-		assert.Equal(t, Stats{Patterns: 1, Subscribers: 1, Published: 2, Matched: 3}, View{c.Broker}.Stats())
+		assert.Equal(t, Stats{Patterns: 1, Subscribers: 1, Sequence: 2, Published: 2, Matched: 3}, View{c.Broker}.Stats())
+	})
+	spec(t, "an append takes a number of the one sequence, and is no publish", func(t *testing.T, c *core) {
+		ann, numbers := c.client(subscribe("a")), []uint64(nil)
+		takes := run(func(v View) { numbers = append(numbers, v.Append(), v.Append()) })
+		c.do(ann, publish("a", "1"), takes, publish("a", "2"), takes)
+		assert.Equal(t, []uint64{2, 3, 5, 6}, numbers)
+		assert.Contains(t, ann.newLines(), "message 4 a=2 for a")
+		assert.Equal(t, Stats{Topics: 1, Subscribers: 1, Sequence: 6, Published: 2, Matched: 2}, View{c.Broker}.Stats())
+	})
+	spec(t, "the round ends with a flush for each subscriber that a reply is given to", func(t *testing.T, c *core) {
+		ann, bob, flushed := c.client(), c.client(), 0
+		bob.onFlush = func() { flushed++ }
+		c.do(ann, run(func(v View) { v.FlushLater(bob.sub); v.FlushLater(bob.sub) }))
+		assert.Equal(t, 1, flushed)
 	})
 }

@@ -13,13 +13,28 @@ type View struct{ b *Broker }
 // has no effect.
 func (v View) Evict(s *Subscriber, tag any) { v.b.scheduleEviction(s, tag) }
 
+// Append takes the next number of the sequence for an entry of a stream, which takes effect at this instant (clause 7).
+func (v View) Append() (sequence uint64) {
+	v.b.sequence++
+	v.b.appended++
+	return v.b.sequence
+}
+
+// FlushLater has the round end with a Flush for a subscriber that is not the one with the request at hand, and counts the
+// work that was done for it.
+func (v View) FlushLater(s *Subscriber) {
+	v.b.work++
+	v.b.markDirty(s)
+}
+
 // Stats are the core's counters at one instant.
 type Stats struct {
 	Topics      int    // names with at least one exact subscription
 	Shards      int    // the same for shards
 	Patterns    int    // distinct patterns; one with a predicate differs from one without
 	Subscribers int    // subscribers that hold at least one subscription
-	Published   uint64 // messages since the start: the sequence number of the last
+	Sequence    uint64 // the number of the last publish or append
+	Published   uint64 // messages since the start
 	Matched     uint64 // messages times the subscriptions that they were queued to, since the start
 	Filtered    uint64 // messages times the subscriptions whose predicate rejected them
 	Unreadable  uint64 // of these, those that lacked a field that the predicate reads
@@ -37,7 +52,8 @@ func (v View) Stats() Stats {
 		Unreadable:  v.b.unreadableCount,
 		Predicates:  v.b.predicateCount,
 		Subscribers: v.b.subscriberCount,
-		Published:   v.b.sequence,
+		Sequence:    v.b.sequence,
+		Published:   v.b.sequence - v.b.first - v.b.appended,
 		Matched:     v.b.deliveries,
 		InboxLen:    len(v.b.inbox),
 	}

@@ -111,7 +111,7 @@ func hello(w *response) {
 		w.text("epoch")
 		w.text(w.executor.service.epoch)
 		w.text("sequence")
-		w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
+		w.integer(int64(w.view.Stats().Sequence)) //nolint:gosec // a count
 	}
 }
 

@@ -101,7 +101,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
 		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),
 		"epoch:" + s.epoch,
-		fmt.Sprintf("sequence:%d", n.Published),
+		fmt.Sprintf("sequence:%d", n.Sequence),
 		fmt.Sprintf("messages_published:%d", n.Published),
 		fmt.Sprintf("messages_matched:%d", n.Matched),
 		fmt.Sprintf("messages_filtered:%d", n.Filtered),

@@ -26,7 +26,7 @@ func seq(w *response) {
 		w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("OFF")})
 		return
 	}
-	number := protocol.AppendSeq(nil, w.view.Stats().Published)
+	number := protocol.AppendSeq(nil, w.view.Stats().Sequence)
 	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.executor.service.epoch), number})
 }
 

@@ -161,7 +161,7 @@ func pubsubStats(w *response) {
 	rows = truncateRows(rows, func(r *topicRow) int { return len(r.text) })
 	w.mapHeader(3)
 	w.text("sequence")
-	w.integer(int64(w.view.Stats().Published)) //nolint:gosec // a count
+	w.integer(int64(w.view.Stats().Sequence)) //nolint:gosec // a count
 	w.text("names")
 	w.integer(int64(all))
 	w.text("busiest")

@@ -48,7 +48,7 @@ func (r *Reader) PushPosition() {
 	r.service.runOnCore(func(v broker.View) {
 		e := &r.executor
 		if !e.closing {
-			b := protocol.AppendEventID(nil, e.service.epoch, v.Stats().Published)
+			b := protocol.AppendEventID(nil, e.service.epoch, v.Stats().Sequence)
 			if e.isReplaying() {
 				b = []byte(":\n\n")
 			}
@@ -228,7 +228,7 @@ func (w *response) pong() {
 	e := w.executor
 	w.buf = e.beginObject(w.buf, "pong")
 	if !e.isReplaying() { // else a client that resumes from there would miss what is yet to come
-		w.buf = protocol.AppendSequenceFields(w.buf, e.service.epoch, w.view.Stats().Published)
+		w.buf = protocol.AppendSequenceFields(w.buf, e.service.epoch, w.view.Stats().Sequence)
 	}
 	w.buf = append(w.buf, '}')
 }
