@@ -36,6 +36,8 @@ type CommandSpec struct {
 	TakesPredicate    bool   // names may carry a position and a predicate; after the names of a verb, one of each for all of them
 	Divisible         bool   // may name very many topics: then it is applied in pieces
 	Since             string // first version of Redis with it; empty for commands of conch alone
+	Flags             string // of COMMAND INFO, for commands about keys; others have those that their group implies
+	Keys              *KeySpec
 
 	fullName     string    // lower case, "client|id": the name in Redis' errors
 	index        int       // in Commands

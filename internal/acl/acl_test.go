@@ -158,7 +158,7 @@ func TestAUserThatWasHandedOutDoesNotChange(t *testing.T) {
 		assert.Equal(t, line, handedOut.String(), rules)
 		assert.Equal(t, tokens, handedOut.Tokens(), rules)
 		for arg, want := range map[string]bool{"0": true, "1": false} {
-			got := handedOut.Check(us.registry.Command("select"), [][]byte{[]byte(arg)}) == nil
+			got := handedOut.Check(us.registry.Command("select"), [][]byte{[]byte(arg)}, Keys{}) == nil
 			assert.Equal(t, want, got, "select %s after %s", arg, rules)
 		}
 	}

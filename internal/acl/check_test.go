@@ -89,7 +89,7 @@ func TestJudge(t *testing.T) {
 				command := u.registry.Command(words[0])
 				require.NotNil(t, command, typed)
 				got := yes
-				if r := u.Check(command, arguments(words[1:])); r != nil {
+				if r := u.Check(command, arguments(words[1:]), Keys{}); r != nil {
 					got = strings.TrimPrefix(r.Detail(), "User alice has no permissions to ")
 				}
 				assert.Equal(t, want, got, typed)
@@ -104,21 +104,94 @@ func arguments(words []string) [][]byte {
 
 func TestRefusalTexts(t *testing.T) {
 	u := alice(t, "+publish").Find("alice")
-	r := u.Check(u.registry.Command("sub"), arguments([]string{"a"}))
+	r := u.Check(u.registry.Command("sub"), arguments([]string{"a"}), Keys{})
 	assert.Equal(t, &Denial{Reason: ReasonCommand, User: "alice", Object: "subscribe"}, r)
 	assert.Equal(t, "User alice has no permissions to run the 'subscribe' command", r.Text())
 	assert.Equal(t, r.Text(), r.Detail())
 
-	r = u.Check(u.registry.Command("publish"), arguments([]string{"secret", "x"}))
+	r = u.Check(u.registry.Command("publish"), arguments([]string{"secret", "x"}), Keys{})
 	assert.Equal(t, &Denial{Reason: ReasonChannel, User: "alice", Object: "secret"}, r)
 	assert.Equal(t, "No permissions to access a channel", r.Text(), "the topic is not told")
 	assert.Equal(t, "User alice has no permissions to access the 'secret' channel", r.Detail())
+
+	r = u.Check(u.registry.Command("publish"), nil, Keys{Names: arguments([]string{"secret"})})
+	assert.Equal(t, &Denial{Reason: ReasonKey, User: "alice", Object: "secret"}, r)
+	assert.Equal(t, "No permissions to access a key", r.Text(), "the key is not told")
+	assert.Equal(t, "User alice has no permissions to access the 'secret' key", r.Detail())
+}
+
+// A key is denied by its rights; the value is the denied object with its reason, or "yes".
+func TestKeys(t *testing.T) {
+	const yes = "yes"
+	reading, writing, both, neither := Keys{Read: true}, Keys{Write: true}, Keys{Read: true, Write: true}, Keys{}
+	tests := []struct {
+		sentence, rules string
+		keys            string
+		reading         string
+		writing         string
+		both, neither   string
+	}{
+		{"no rule about keys grants none", "+get", "a", "key a", "key a", "key a", "key a"},
+		{"all of them", "+get ~*", "a b", yes, yes, yes, yes},
+		{"by another word", "+get allkeys", "a b", yes, yes, yes, yes},
+		{"none any more", "+get ~* resetkeys", "a", "key a", "key a", "key a", "key a"},
+		{"a glob grants both rights", "+get ~a*", "a ab", yes, yes, yes, yes},
+		{"each key counts", "+get ~a*", "a b c", "key b", "key b", "key b", "key b"},
+		{"to read", "+get %R~a", "a", yes, "key a", "key a", yes},
+		{"to write", "+get %W~a", "a", "key a", yes, "key a", yes},
+		{"two globs of one right are not one of both", "+get %R~a* %W~*a", "a", yes, yes, "key a", yes},
+		{"the same glob twice is", "+get %R~a %W~a", "a", yes, yes, yes, yes},
+		{"in either order", "+get %WR~a %rw~b", "a b", yes, yes, yes, yes},
+		{"half of all is not all", "+get %R~*", "a", yes, "key a", "key a", yes},
+		{"no key needs no right", "+get", "", yes, yes, yes, yes},
+		{"a key needs its command", "~*", "a", "command get", "command get", "command get", "command get"},
+		{"a selector grants its own", "+get ~a (+get %R~b)", "b", yes, "key b", "key b", yes},
+		{"and shares no key with another", "+get ~a (+get ~b)", "a b", "key b", "key b", "key b", "key b"},
+		{"nor a command", "+get ~a (+ping ~b)", "b", "key b", "key b", "key b", "key b"},
+		{"the denial names the key that came furthest", "+get ~a (+get ~a ~b)", "a b c", "key c", "key c", "key c", "key c"},
+	}
+	for _, test := range tests {
+		t.Run(test.sentence, func(t *testing.T) {
+			u := alice(t, test.rules).Find("alice")
+			for _, kind := range []struct {
+				keys Keys
+				want string
+			}{{reading, test.reading}, {writing, test.writing}, {both, test.both}, {neither, test.neither}} {
+				kind.keys.Names = arguments(strings.Fields(test.keys))
+				got := yes
+				if r := u.Check(u.registry.Command("get"), kind.keys.Names, kind.keys); r != nil {
+					got = string(r.Reason) + " " + r.Object
+				}
+				assert.Equal(t, kind.want, got, "%+v", kind.keys)
+			}
+		})
+	}
+}
+
+// As in Redis: the command first, then the keys, then the topics.
+func TestADenialIsTheOneThatCameClosest(t *testing.T) {
+	for rules, want := range map[string]string{
+		"":                                 "command publish",
+		"+publish":                         "key k",
+		"+publish ~k":                      "channel c",
+		"+publish (+publish ~k)":           "channel c",
+		"+publish ~k (+publish)":           "channel c",
+		"+publish &c (+publish ~k)":        "channel c",
+		"+ping ~k &c (+publish)":           "key k",
+		"+publish ~k (+publish &c)":        "channel c",
+		"+publish &c (+publish &c ~other)": "key k",
+	} {
+		u := alice(t, rules).Find("alice")
+		r := u.Check(u.registry.Command("publish"), arguments([]string{"c", "k"}), Keys{Names: arguments([]string{"k"}), Write: true})
+		require.NotNil(t, r, rules)
+		assert.Equal(t, want, string(r.Reason)+" "+r.Object, rules)
+	}
 }
 
 func TestMissingArgumentsAreNotJudged(t *testing.T) {
 	u := alice(t, "+@all").Find("alice")
 	for _, name := range []string{"publish", "subscribe", "psubscribe", "select"} {
-		assert.Nil(t, u.Check(u.registry.Command(name), nil), name)
+		assert.Nil(t, u.Check(u.registry.Command(name), nil, Keys{}), name)
 	}
 }
 
@@ -151,16 +224,17 @@ func TestWhatMayStillBeHeld(t *testing.T) {
 
 func TestWhoMayDoAllNeedsNoJudge(t *testing.T) {
 	for rules, all := range map[string]bool{
-		"+@all &*": true, "allcommands allchannels": true, "+@all": false, "&*": false, "+@all &* -ping": false,
-		"+@all %R&*": false, "+@all &a": false, "-@all (+@all &*)": true, "+@all (&*)": false, "+@all &* -@all": false,
-		"+@pubsub &*": false, "+@all &* resetchannels": false,
+		"+@all &* ~*": true, "allcommands allchannels allkeys": true, "+@all ~*": false, "&* ~*": false, "+@all &* ~* -ping": false,
+		"+@all %R&* ~*": false, "+@all &a ~*": false, "-@all (+@all &* ~*)": true, "+@all (&* ~*)": false, "+@all &* ~* -@all": false,
+		"+@pubsub &* ~*": false, "+@all &* ~* resetchannels": false,
+		"+@all &*": false, "+@all &* ~a": false, "+@all &* %R~*": false, "+@all &* ~* resetkeys": false, "+@all &* (~*)": false,
 	} {
 		assert.Equal(t, all, alice(t, rules).Find("alice").Unrestricted(), rules)
 	}
 }
 
 func TestJudgingAllocatesNothing(t *testing.T) {
-	u := alice(t, "+publish +subscribe &a &b.*").Find("alice")
+	u := alice(t, "+publish +subscribe &a &b.* ~a ~b.*").Find("alice")
 	publish, args := u.registry.Command("publish"), arguments([]string{"b.c", "x"})
-	assert.Zero(t, testing.AllocsPerRun(100, func() { u.Check(publish, args) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { u.Check(publish, args, Keys{Names: args[:1], Write: true}) }))
 }

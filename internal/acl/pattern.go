@@ -10,8 +10,8 @@ import (
 type rights uint8
 
 const (
-	read      rights = 1 << iota // of a topic: to subscribe
-	write                        // of a topic: to publish
+	read      rights = 1 << iota // of a topic: to subscribe; of a key: to return its value
+	write                        // of a topic: to publish; of a key: to change it
 	readWrite = read | write
 )
 
@@ -42,16 +42,16 @@ func (p *patterns) add(glob string, r rights) error {
 	return nil
 }
 
-// allowsTopic reports whether a glob with the needed rights matches the topic.
-func (p *patterns) allowsTopic(topic []byte, need rights, match func(glob string, topic []byte) bool) bool {
+// allows reports whether a glob with all needed rights matches the topic or key.
+func (p *patterns) allows(name []byte, need rights, match func(glob string, name []byte) bool) bool {
 	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {
-		return q.value&need == need && match(q.key, topic)
+		return q.value&need == need && match(q.key, name)
 	})
 }
 
 // allowsGlob reports whether a subscription to a pattern is allowed; the package comment has the rule.
 func (p *patterns) allowsGlob(glob []byte, match func(glob string, topic []byte) bool) bool {
-	if topic, ok := literalTopic(glob); ok && p.allowsTopic(topic, read, match) {
+	if topic, ok := literalTopic(glob); ok && p.allows(topic, read, match) {
 		return true
 	}
 	return p.all || slices.ContainsFunc(p.list.items, func(q item[string, rights]) bool {

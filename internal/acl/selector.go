@@ -2,11 +2,11 @@ package acl
 
 import "strings"
 
-// selector is a set of rules that stands alone: allowed commands and the topics that they may use.
+// selector is a set of rules that stands alone: allowed commands, and the keys and topics that they may use.
 type selector struct {
 	commands commandSet
 	channels patterns
-	keys     patterns // without effect: kept for ACL LIST
+	keys     patterns
 }
 
 func newSelector() selector {

@@ -32,7 +32,7 @@ type accessControl struct {
 }
 
 // deniedCounts are the refusals that INFO shows.
-type deniedCounts struct{ auth, command, channel int64 }
+type deniedCounts struct{ auth, command, key, channel int64 }
 
 // aclRule is what the rules check for one command specification.
 type aclRule struct {

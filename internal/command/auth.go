@@ -52,7 +52,7 @@ func (e *executor) checkACL(inv *invocation) *acl.Denial {
 	if inv.predicates != nil {
 		args = stripPredicates(args)
 	}
-	return e.user.Check(r.command, args)
+	return e.user.Check(r.command, args, inv.keys())
 }
 
 // authorizeQueued checks a queued command again at EXEC: rules may have changed since it was
@@ -66,12 +66,15 @@ func (e *executor) authorizeQueued(inv *invocation) *protocol.Error {
 		return nil
 	}
 	e.recordDenial(r, inv)
-	why := "no permission to execute the command or subcommand"
-	if r.Reason == acl.ReasonChannel {
-		why = "no permission to access one of the channels used as arguments"
-	}
 	return &protocol.Error{Code: protocol.CodeNoPerm, Text: "ACLs rules changed between the moment the transaction was " +
-		"accumulated and the EXEC call. This command is no longer allowed for the following reason: " + why}
+		"accumulated and the EXEC call. This command is no longer allowed for the following reason: " + whyNotInExec[r.Reason]}
+}
+
+// whyNotInExec has Redis' texts for a queued command that is denied at EXEC.
+var whyNotInExec = map[acl.Reason]string{
+	acl.ReasonCommand: "no permission to execute the command or subcommand",
+	acl.ReasonKey:     "no permission to touch the specified keys",
+	acl.ReasonChannel: "no permission to access one of the channels used as arguments",
 }
 
 // noAuth is the error of a command before AUTH. RESP gets Redis' text, a line gets the command
@@ -187,6 +190,8 @@ func (e *executor) recordDenial(r *acl.Denial, inv *invocation) {
 		a.denied.auth++
 	case acl.ReasonCommand:
 		a.denied.command++
+	case acl.ReasonKey:
+		a.denied.key++
 	case acl.ReasonChannel:
 		a.denied.channel++
 	}

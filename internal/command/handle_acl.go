@@ -138,7 +138,7 @@ func aclDryrun(w *response) {
 	if row.TakesPredicate {
 		args = stripPredicates(args)
 	}
-	if refusal := u.Check(r.command, args); refusal != nil {
+	if refusal := u.Check(r.command, args, keysOf(row, cmd.Args)); refusal != nil {
 		w.text(refusal.Detail())
 		return
 	}

@@ -116,6 +116,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),
 		fmt.Sprintf("acl_access_denied_cmd:%d", s.access.denied.command),
+		fmt.Sprintf("acl_access_denied_key:%d", s.access.denied.key),
 		fmt.Sprintf("acl_access_denied_channel:%d", s.access.denied.channel),
 		fmt.Sprintf("accept_pauses:%d", c.AcceptPauses.Load()),
 		fmt.Sprintf("log_lines_dropped:%d", s.options.LogDropped()),

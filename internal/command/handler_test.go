@@ -40,7 +40,7 @@ func TestFreeRowsAreFreeForEverybody(t *testing.T) {
 	require.NoError(t, nobody.Set("nobody"))
 	u := nobody.Find("nobody")
 	for _, row := range protocol.Commands {
-		refusal := u.Check(aclRules[row.Index()].command, nil)
+		refusal := u.Check(aclRules[row.Index()].command, nil, acl.Keys{})
 		assert.Equal(t, row.NoAuth, refusal == nil, row.Name)
 	}
 }

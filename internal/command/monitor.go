@@ -46,7 +46,7 @@ func (e *executor) isMonitor() bool { return slices.Contains(e.service.monitors,
 // mayMonitor is stricter than the right to the command. A disabled user keeps its connections,
 // but none that shows all commands.
 func mayMonitor(u *acl.User) bool {
-	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil) == nil
+	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil, acl.Keys{}) == nil
 }
 
 // monitor is MONITOR.

@@ -35,7 +35,7 @@ type Snapshot struct {
 	MemoryUsed, MemoryLimit int64 // bytes, as max-memory counts them
 	ConnectionLimit         int
 
-	DeniedAuth, DeniedCommand, DeniedTopic int64
+	DeniedAuth, DeniedCommand, DeniedKey, DeniedTopic int64
 
 	AcceptPauses int64
 	LogDropped   uint64
@@ -79,7 +79,7 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 	}
 	n.BytesIn, n.BytesOut, n.BytesLost = c.bytesIn.Load(), c.bytesOut.Load(), c.bytesLost.Load()
 	n.MemoryUsed, n.AcceptPauses, n.LogDropped = s.memory.Used(), c.AcceptPauses.Load(), s.options.LogDropped()
-	n.DeniedAuth, n.DeniedCommand, n.DeniedTopic = denied.auth, denied.command, denied.channel
+	n.DeniedAuth, n.DeniedCommand, n.DeniedKey, n.DeniedTopic = denied.auth, denied.command, denied.key, denied.channel
 	n.rows, n.errors = slices.Clone(s.stats.rows), maps.Clone(s.stats.errors)
 }
 

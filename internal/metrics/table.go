@@ -73,6 +73,7 @@ var table = []metric{
 		func(n *snapshot, emit emitter) {
 			emit(float64(n.DeniedAuth), "auth")
 			emit(float64(n.DeniedCommand), "command")
+			emit(float64(n.DeniedKey), "key")
 			emit(float64(n.DeniedTopic), "topic")
 		},
 	},

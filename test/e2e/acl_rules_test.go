@@ -144,7 +144,7 @@ func (c *aclComparison) sameJudgement(typed []string) {
 		args[i] = []byte(word)
 	}
 	ours := "+OK\r\n"
-	if r := c.users.Find("alice").Check(c.language.Command(typed[0]), args); r != nil {
+	if r := c.users.Find("alice").Check(c.language.Command(typed[0]), args, acl.Keys{}); r != nil {
 		ours = bulkString(r.Detail())
 	}
 	theirs := c.redis.ask(slices.Concat([]string{"ACL", "DRYRUN", "alice"}, strings.Split(typed[0], "|"), typed[1:])...)

@@ -1,0 +1,57 @@
+package protocol
+
+import "strings"
+
+// KeySpec is where the keys of a command are among its arguments, and what it does with them, as in the key
+// specifications of Redis.
+type KeySpec struct {
+	// First and Last are the indexes of the first and the last key, with the name at 0; a negative Last counts from the
+	// end. Step is the distance between keys.
+	First, Last, Step int
+	// Keyword is a word that the keys follow. Then half of what follows it are keys, and package keyargs finds them.
+	Keyword string
+	Flags   []string // RO, access and the others
+
+	// Reads and Writes are the rights to a key that the flags imply: to return what it holds, and to change it.
+	Reads, Writes bool
+}
+
+// keysAt makes a specification from the positions and the flags.
+func keysAt(first, last, step int, flags string) *KeySpec {
+	k := &KeySpec{First: first, Last: last, Step: step, Flags: strings.Fields(flags)}
+	for _, flag := range k.Flags {
+		switch flag {
+		case "access":
+			k.Reads = true
+		case "insert", "update", "delete":
+			k.Writes = true
+		}
+	}
+	return k
+}
+
+// behind makes the keys those that follow a word.
+func (k *KeySpec) behind(keyword string) *KeySpec {
+	k.Keyword = keyword
+	return k
+}
+
+// Find returns the keys among the arguments of a command, the name included. It allocates only if they do not stand
+// side by side.
+func (k *KeySpec) Find(args [][]byte) [][]byte {
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	switch {
+	case k.First > last || last >= len(args):
+		return nil
+	case k.Step == 1:
+		return args[k.First : last+1]
+	}
+	var keys [][]byte
+	for i := k.First; i <= last; i += k.Step {
+		keys = append(keys, args[i])
+	}
+	return keys
+}
