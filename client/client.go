@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Client publishes over one connection, and makes subscriptions with a connection each. In RESP2 a subscribed
+// Client publishes and appends over one connection, and makes subscriptions with a connection each. In RESP2 a subscribed
 // connection cannot publish, and a slow subscriber must not delay acknowledgements. All methods may be called from any
 // goroutine.
 type Client struct {
@@ -17,7 +17,7 @@ type Client struct {
 	tasks   sync.WaitGroup          // dial attempts, the goroutines of pipelines and subscriptions
 
 	mu       sync.Mutex // guards the fields below; never held across a blocking call
-	pipe     *pipeline  // for publishing; nil or broken until the next publish
+	pipe     *pipeline  // for publishing and appending; nil or broken until the next call
 	dialing  *dialing   // nil if no attempt is under way
 	lastDial time.Time  // end of the last attempt
 	subs     map[*Subscription]struct{}

@@ -1,5 +1,5 @@
-// Package client publishes and subscribes to conch, and to Redis with the commands that Redis has. It imports only the
-// standard library, keeps no global state, and leaves no goroutine behind once all is closed.
+// Package client publishes, subscribes, and keeps entries in streams: on conch, and on Redis with the commands that Redis
+// has. It imports only the standard library, keeps no global state, and leaves no goroutine behind once all is closed.
 //
 //	c, err := client.DialURL(ctx, "conch://user:password@host:8889?sequences=true")
 //	published, err := c.Publish(ctx, "orders", payload)
@@ -40,6 +40,17 @@
 // a pattern; without it, a reconnect subscribes to the topic and reports the range that may have been missed. While the
 // server replays, sequence numbers ascend over 1,000 names at once, and over each name.
 //
+// # Streams
+//
+//	id, err := c.Append(ctx, "orders", []client.Field{{Name: "price", Value: "120"}}, client.Idempotent("shop 1", "order 17"))
+//	for entry, err := range c.Range(ctx, "orders", client.Span{}) { … }
+//	for entry, err := range c.Read(ctx, client.After("orders", lastID)) { … }
+//
+// A stream keeps its entries, and they are read by position. [Client.Append] acknowledges an entry with its [EntryID].
+// [Client.Range] iterates over the entries that there are, and [Client.Read] waits for those to come. Both go on behind the
+// last entry when a connection breaks. Guarantees 1 and 2 hold for appends too; with [Idempotent], Append repeats what broke
+// off, and the entry is there once. The server needs the stream commands of Redis, and for Idempotent those of Redis 8.6.
+//
 // # Slow readers
 //
 // A Subscription buffers Options.Buffer messages. While the buffer is full it reads nothing from the server. The buffers
@@ -48,8 +59,8 @@
 //
 // # Connections
 //
-// A [Client] publishes over one connection, and each Subscription has one of its own. Concurrent calls of Publish share
-// theirs without waiting for each other.
+// A [Client] publishes and appends over one connection. Each Subscription has one of its own, and so has each loop over
+// Range or Read. Concurrent calls of Publish and Append share theirs without waiting for each other.
 //
 // A [Publisher] is for high rates: it has up to 64 connections, does not wait for acknowledgements, and keeps the state
 // of each message. When a connection breaks, it returns the unacknowledged messages, and the program decides about

@@ -16,8 +16,8 @@ var (
 	// ErrMalformed is wrapped by errors about bytes that are not RESP, and about replies that belong to no command. The
 	// connection is unusable afterwards.
 	ErrMalformed = errors.New("malformed reply")
-	// ErrOutcomeUnknown is wrapped by errors for messages that were sent but not acknowledged when the connection or
-	// the caller's context ended. They may have been published or not.
+	// ErrOutcomeUnknown is wrapped by errors for messages and entries that were sent but not acknowledged when the
+	// connection or the caller's context ended. They may have been published, or appended, or not.
 	ErrOutcomeUnknown = errors.New("not acknowledged, outcome unknown")
 	// ErrClosedByServer is wrapped by the reason that a server gave when it closed the connection, such as a slow
 	// subscriber.
@@ -42,6 +42,11 @@ const (
 	CodeWrongPass Code = "WRONGPASS" // wrong user name or password
 	CodeNoAuth    Code = "NOAUTH"    // authentication is required
 	CodeNoPerm    Code = "NOPERM"    // the user lacks permission
+
+	CodeWrongType Code = "WRONGTYPE" // the key is no stream
+	CodeOOM       Code = "OOM"       // the server has no memory for the entry
+	CodeMisconf   Code = "MISCONF"   // the server cannot write to its disk
+	CodeUnblocked Code = "UNBLOCKED" // CLIENT UNBLOCK has ended a blocked read
 )
 
 // Error is an error reply of a server.
@@ -70,7 +75,7 @@ func isPermanent(err error) bool {
 	var serverErr *Error
 	if errors.As(err, &serverErr) {
 		switch serverErr.Code {
-		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto:
+		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto, CodeWrongType, CodeUnblocked:
 			return true
 		case CodeErr: // outside a subscription it may be temporary, such as too many connections
 			return errors.As(err, new(refusal))
@@ -79,7 +84,7 @@ func isPermanent(err error) bool {
 	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates) || errors.Is(err, ErrNoPositions)
 }
 
-// refusal is an error reply to a subscription. With CodeErr it is permanent; unknown codes, such as LOADING and BUSY of
+// refusal is an error reply to a subscription, or to a read of a stream. With CodeErr it is permanent; unknown codes, such as LOADING and BUSY of
 // Redis, are temporary.
 type refusal struct{ answer *Error }
 
@@ -95,6 +100,9 @@ func closedByServer(r *reply) error {
 func invalidOption(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
 }
+
+// isMalformed reports whether a server has sent what a client of this kind cannot read.
+func isMalformed(err error) bool { return errors.Is(err, ErrMalformed) }
 
 // malformed returns an error about a reply. Callers quote and cut what the server sent.
 func malformed(format string, args ...any) error {

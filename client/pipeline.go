@@ -13,46 +13,50 @@ const (
 	batchBytes  = 64 << 10 // a batch of this size takes no further command
 )
 
-// pendingPublish is one call of Publish. Topic and payload belong to the caller and are read only while the publish is
-// queued, where the caller can cancel it.
-type pendingPublish struct {
-	topic   string
-	payload []byte
-	result  chan result // capacity 1
+// pendingCall is one call of Publish or Append. Topic, payload and addition belong to the caller and are read only while
+// the call is queued, where the caller can cancel it.
+type pendingCall struct {
+	topic    string
+	payload  []byte
+	addition *addition   // of Append; nil for Publish
+	appends  bool        // the reply is an entry's id; set when the call is sent
+	result   chan result // capacity 1
 
 	queued     bool // in the queue; guarded, with prev and next, by the pipeline's mu
-	prev, next *pendingPublish
+	prev, next *pendingCall
 }
 
+// result is what a call returns: published for Publish, id for Append.
 type result struct {
 	published Published
+	id        EntryID
 	err       error
 }
 
-// pipeline is a connection for publishing. Callers queue up; one goroutine writes all that has accumulated at once,
-// another one reads the acknowledgements, which arrive in the same order.
+// pipeline is a connection for publishing and appending. Callers queue up; one goroutine writes all that has accumulated
+// at once, another one reads the replies, which arrive in the same order.
 type pipeline struct {
 	conn     *conn
-	pingCall pendingPublish // stands in sent for a PING, which has no caller
-	pool     sync.Pool      // of unused calls; per pipeline, because a channel made in a synctest bubble must stay there
+	pingCall pendingCall // stands in sent for a PING, which has no caller
+	pool     sync.Pool   // of unused calls; per pipeline, because a channel made in a synctest bubble must stay there
 
-	mu       sync.Mutex        // guards the fields below; held for copying one batch at most
-	queue    queue             // not sent, can be canceled
-	sent     []*pendingPublish // sent, and not yet taken over by the reader, in order
-	inFlight int               // sent, and not yet recorded as answered
-	pingDue  bool              // a PING is to be sent
-	writer   sync.Cond         // signaled when there is something to write
-	cause    error             // of the end of the connection; set once
+	mu       sync.Mutex     // guards the fields below; held for copying one batch at most
+	queue    queue          // not sent, can be canceled
+	sent     []*pendingCall // sent, and not yet taken over by the reader, in order
+	inFlight int            // sent, and not yet recorded as answered
+	pingDue  bool           // a PING is to be sent
+	writer   sync.Cond      // signaled when there is something to write
+	cause    error          // of the end of the connection; set once
 
 	// The fields below belong to the reader.
-	pending  []*pendingPublish // the next replies belong to these, then to those in sent
-	next     int               // first of pending without a reply
-	answered int               // replies since the last recordAnswers
+	pending  []*pendingCall // the next replies belong to these, then to those in sent
+	next     int            // first of pending without a reply
+	answered int            // replies since the last recordAnswers
 }
 
 func newPipeline(conn *conn) *pipeline {
 	p := &pipeline{conn: conn}
-	p.pool.New = func() any { return &pendingPublish{result: make(chan result, 1)} }
+	p.pool.New = func() any { return &pendingCall{result: make(chan result, 1)} }
 	p.writer.L = &p.mu
 	conn.pings.sendPing = func() error {
 		p.mu.Lock()
@@ -86,54 +90,68 @@ func (p *pipeline) broken() bool {
 
 // publish sends one message and waits for its acknowledgement.
 func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (Published, error) {
+	call := p.pool.Get().(*pendingCall)
+	call.topic, call.payload, call.addition = topic, payload, nil
+	r := p.roundTrip(ctx, call)
+	return r.published, r.err
+}
+
+// append sends one addition and waits for the id of the entry.
+func (p *pipeline) append(ctx context.Context, a *addition) (EntryID, error) {
+	call := p.pool.Get().(*pendingCall)
+	call.addition = a
+	r := p.roundTrip(ctx, call)
+	return r.id, r.err
+}
+
+// roundTrip sends a call and waits for its result. The call is the pipeline's afterwards.
+func (p *pipeline) roundTrip(ctx context.Context, call *pendingCall) result {
 	if err := ctx.Err(); err != nil { // the select below chooses at random
-		return Published{}, fmt.Errorf("not sent: %w", err)
+		return result{err: fmt.Errorf("not sent: %w", err)}
 	}
-	pub := p.pool.Get().(*pendingPublish)
-	pub.topic, pub.payload = topic, payload
-	if err := p.enqueue(pub); err != nil {
-		return Published{}, err
+	if err := p.enqueue(call); err != nil {
+		return result{err: err}
 	}
 	select {
-	case r := <-pub.result:
-		p.pool.Put(pub)
-		return r.published, r.err
+	case r := <-call.result:
+		p.pool.Put(call)
+		return r
 	case <-ctx.Done():
 	}
-	if p.cancel(pub) {
-		return Published{}, fmt.Errorf("not sent: %w", ctx.Err())
+	if p.cancel(call) {
+		return result{err: fmt.Errorf("not sent: %w", ctx.Err())}
 	}
 	select {
-	case r := <-pub.result: // arrived at the same moment
-		return r.published, r.err
+	case r := <-call.result: // arrived at the same moment
+		return r
 	default: // the reader still has the call: it must not return to the pool
-		return Published{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
+		return result{err: fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())}
 	}
 }
 
-func (p *pipeline) enqueue(pub *pendingPublish) error {
+func (p *pipeline) enqueue(call *pendingCall) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cause != nil {
 		return p.cause
 	}
-	p.queue.push(pub)
+	p.queue.push(call)
 	p.writer.Signal()
 	return nil
 }
 
-// cancel removes a publish from the queue and reports whether it was still there.
-func (p *pipeline) cancel(pub *pendingPublish) bool {
+// cancel removes a call from the queue and reports whether it was still there.
+func (p *pipeline) cancel(call *pendingCall) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.remove(pub)
+	return p.queue.remove(call)
 }
 
 // write sends what is queued until the connection ends.
 func (p *pipeline) write() {
 	var batch []byte
 	for p.awaitWork() {
-		runtime.Gosched() // goroutines that are about to publish join this write
+		runtime.Gosched() // goroutines that are about to call join this write
 		batch = p.nextBatch(batch[:0])
 		if len(batch) == 0 { // all were canceled meanwhile
 			continue
@@ -173,10 +191,14 @@ func (p *pipeline) nextBatch(batch []byte) []byte {
 		p.inFlight++
 	}
 	for !p.queue.empty() && len(batch) < batchBytes && p.inFlight < maxInFlight {
-		pub := p.queue.pop()
-		batch = appendPublish(batch, pub.topic, pub.payload)
-		pub.topic, pub.payload = "", nil
-		p.sent = append(p.sent, pub)
+		call := p.queue.pop()
+		if call.appends = call.addition != nil; call.appends {
+			batch = call.addition.appendTo(batch)
+		} else {
+			batch = appendPublish(batch, call.topic, call.payload)
+		}
+		call.topic, call.payload, call.addition = "", nil, nil
+		p.sent = append(p.sent, call)
 		p.inFlight++
 	}
 	return batch
@@ -206,9 +228,9 @@ func (p *pipeline) failAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	lost := result{err: fmt.Errorf("%w: %w", ErrOutcomeUnknown, p.cause)}
-	for _, pub := range slices.Concat(p.pending[p.next:], p.sent) {
-		if pub != &p.pingCall {
-			pub.result <- lost
+	for _, call := range slices.Concat(p.pending[p.next:], p.sent) {
+		if call != &p.pingCall {
+			call.result <- lost
 		}
 	}
 	for !p.queue.empty() {
@@ -232,7 +254,7 @@ func (p *pipeline) recordAnswers() {
 }
 
 // oldest returns the call that the next reply belongs to, or nil.
-func (p *pipeline) oldest() *pendingPublish {
+func (p *pipeline) oldest() *pendingCall {
 	if p.next == len(p.pending) {
 		p.recordAnswers()
 	}
@@ -255,26 +277,36 @@ func (p *pipeline) handleReply(r *reply) error {
 		return nil
 	}
 	refused := r.kind == kindError
-	switch pub := p.oldest(); {
-	case pub == nil && refused:
+	switch call := p.oldest(); {
+	case call == nil && refused:
 		// Not wrapped: errors.As must not find a refusal of messages that are lost here.
 		return fmt.Errorf("%w: %s", ErrClosedByServer, newError(r.bytes).Error())
-	case pub == nil:
+	case call == nil:
 		return malformed("a reply to no command")
-	case pub == &p.pingCall:
+	case call == &p.pingCall:
 		if !refused && !r.isText("PONG") { // a refusal proves a live server too: the user may lack the right
 			return malformed("unexpected reply %q to PING", r.kind)
 		}
 		p.advance()
 	default:
-		published, err := parseAck(r)
-		if err != nil && !refused {
-			return err
+		got := call.parse(r)
+		if got.err != nil && !refused {
+			return got.err
 		}
 		p.advance()
-		pub.result <- result{published, err} // the caller owns it again
+		call.result <- got // the caller owns it again
 	}
 	return nil
+}
+
+// parse reads the reply to a call.
+func (call *pendingCall) parse(r *reply) (got result) {
+	if call.appends {
+		got.id, got.err = parseAppended(r)
+	} else {
+		got.published, got.err = parseAck(r)
+	}
+	return got
 }
 
 // parseAck reads the reply to PUBLISH: receivers, and the sequence if enabled.

@@ -23,7 +23,7 @@ func begin(ctx context.Context, c *Client, payload string) <-chan result {
 	done := make(chan result, 1)
 	go func() {
 		published, err := c.Publish(ctx, "a", []byte(payload))
-		done <- result{published, err}
+		done <- result{published: published, err: err}
 	}()
 	synctest.Wait()
 	return done
@@ -65,7 +65,7 @@ func TestCloseByServerIsNoRefusal(t *testing.T) {
 	t.Cleanup(func() { _ = far.Close() })
 	p := newPipeline(&conn{Conn: near, replies: newReplyReader(near, 1<<10)})
 	cause := p.handleReply(&reply{kind: kindError, bytes: []byte("ERR enough")})
-	sent, queued := &pendingPublish{topic: "a", result: make(chan result, 1)}, &pendingPublish{topic: "a", result: make(chan result, 1)}
+	sent, queued := &pendingCall{topic: "a", result: make(chan result, 1)}, &pendingCall{topic: "a", result: make(chan result, 1)}
 	require.NoError(t, p.enqueue(sent))
 	p.nextBatch(nil)
 	require.NoError(t, p.enqueue(queued))

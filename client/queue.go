@@ -1,12 +1,12 @@
 package client
 
-// queue is the list of publishes that are not sent. Each can be removed from any place without a search, because many
+// queue is the list of calls that are not sent. Each can be removed from any place without a search, because many
 // may be canceled at once.
-type queue struct{ first, last *pendingPublish }
+type queue struct{ first, last *pendingCall }
 
 func (q *queue) empty() bool { return q.first == nil }
 
-func (q *queue) push(p *pendingPublish) {
+func (q *queue) push(p *pendingCall) {
 	p.queued, p.prev, p.next = true, q.last, nil
 	if q.last == nil {
 		q.first = p
@@ -16,8 +16,8 @@ func (q *queue) push(p *pendingPublish) {
 	q.last = p
 }
 
-// remove takes a publish out and reports whether it was in the queue.
-func (q *queue) remove(p *pendingPublish) bool {
+// remove takes a call out and reports whether it was in the queue.
+func (q *queue) remove(p *pendingCall) bool {
 	if !p.queued {
 		return false
 	}
@@ -35,8 +35,8 @@ func (q *queue) remove(p *pendingPublish) bool {
 	return true
 }
 
-// pop takes out the oldest publish. There must be one.
-func (q *queue) pop() *pendingPublish {
+// pop takes out the oldest call. There must be one.
+func (q *queue) pop() *pendingCall {
 	p := q.first
 	q.remove(p)
 	return p

@@ -15,11 +15,11 @@ func TestQueue(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var (
 		q        queue
-		expected []*pendingPublish
-		calls    = make([]*pendingPublish, 8)
+		expected []*pendingCall
+		calls    = make([]*pendingCall, 8)
 	)
 	for i := range calls {
-		calls[i] = &pendingPublish{}
+		calls[i] = &pendingCall{}
 	}
 	for range 10_000 {
 		c := calls[random.IntN(len(calls))]

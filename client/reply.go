@@ -53,6 +53,8 @@ const (
 	maxLine     = 32 << 10 // of types without a length: lengths, integers, errors. Also the size of the read buffer
 	maxDepth    = 8        // of arrays in arrays
 	maxElements = 1 << 16  // in one reply, of all depths together
+
+	maxEntryElements = 1 << 21 // the same in an entry of a stream: a million fields
 )
 
 // replyReader parses what a server sends. One goroutine at a time uses it.
@@ -62,13 +64,14 @@ const (
 type replyReader struct {
 	in           *bufio.Reader
 	maxBulk      int
+	maxElements  int
 	text         []byte  // of the current reply. Slices into an outgrown array stay valid
 	elements     []reply // of the current reply itself; nested ones are allocated
 	elementCount int     // in the current reply so far
 }
 
 func newReplyReader(in io.Reader, maxBulk int) *replyReader {
-	return &replyReader{in: bufio.NewReaderSize(in, maxLine), maxBulk: maxBulk}
+	return &replyReader{in: bufio.NewReaderSize(in, maxLine), maxBulk: maxBulk, maxElements: maxElements}
 }
 
 // buffered returns how many bytes are read and not parsed. If 0, read may block.
@@ -84,6 +87,43 @@ const (
 // read returns the next reply. The error is io.EOF if the server closed between two replies, io.ErrUnexpectedEOF within
 // one, wraps ErrMalformed, or is that of the socket. After an error the reader is unusable.
 func (r *replyReader) read() (reply, error) {
+	if err := r.begin(); err != nil {
+		return reply{}, err
+	}
+	v, err := r.readValue(0)
+	return v, unexpectedEOF(err)
+}
+
+// readHead is read for replies whose elements are read one by one: of an array or a map it reads the head alone, and
+// integer is the number of elements or pairs that follow. Any other reply is read whole.
+func (r *replyReader) readHead() (reply, error) {
+	if err := r.begin(); err != nil {
+		return reply{}, err
+	}
+	line, err := r.readFirstLine(0)
+	if err != nil {
+		return reply{}, unexpectedEOF(err)
+	}
+	v := reply{kind: kind(line[0])}
+	if v.kind != kindArray && v.kind != kindMap {
+		v, err = r.readAfter(line, 0)
+		return v, unexpectedEOF(err)
+	}
+	n, err := parseLength(line[1:])
+	switch {
+	case err != nil:
+		return v, err
+	case n < 0 && v.kind == kindMap:
+		return v, malformed("an aggregate of negative length")
+	case n < 0:
+		return reply{kind: kindNull}, nil
+	}
+	v.integer = int64(n)
+	return v, nil
+}
+
+// begin releases the reply before and waits for the first byte of the next one.
+func (r *replyReader) begin() error {
 	r.text, r.elements, r.elementCount = r.text[:0], r.elements[:0], 0
 	if cap(r.text) > maxKept {
 		r.text = nil
@@ -91,28 +131,33 @@ func (r *replyReader) read() (reply, error) {
 	if cap(r.elements) > maxKeptElements {
 		r.elements = nil
 	}
-	if _, err := r.in.Peek(1); err != nil {
-		return reply{}, err //nolint:wrapcheck // the socket's, the caller names it
-	}
-	v, err := r.readValue(0)
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return v, err
+	_, err := r.in.Peek(1)
+	return err //nolint:wrapcheck // the socket's, the caller names it
 }
 
 // readValue reads one value. The depth of the reply itself is 0.
-func (r *replyReader) readValue(depth int) (v reply, err error) {
+func (r *replyReader) readValue(depth int) (reply, error) {
+	line, err := r.readFirstLine(depth)
+	if err != nil {
+		return reply{}, err
+	}
+	return r.readAfter(line, depth)
+}
+
+// readFirstLine reads the first line of a value, and skips attributes before it.
+func (r *replyReader) readFirstLine(depth int) ([]byte, error) {
 	line, err := r.readLine()
-	for err == nil && kind(line[0]) == kindAttribute { // attributes are skipped
-		v.kind = kindAttribute
+	for err == nil && kind(line[0]) == kindAttribute {
+		v := reply{kind: kindAttribute}
 		if err = r.readAggregate(&v, line[1:], depth+1); err == nil {
 			line, err = r.readLine()
 		}
 	}
-	if err != nil {
-		return v, err
-	}
+	return line, err
+}
+
+// readAfter reads the rest of a value behind its first line.
+func (r *replyReader) readAfter(line []byte, depth int) (v reply, err error) {
 	v = reply{kind: kind(line[0])}
 	rest := line[1:]
 	switch v.kind {
@@ -228,8 +273,8 @@ func (r *replyReader) readAggregate(v *reply, length []byte, depth int) error {
 		return nil
 	case n < 0:
 		return malformed("an aggregate of negative length")
-	case n > maxElements-r.elementCount:
-		return malformed("a reply of more than %d elements", maxElements)
+	case n > r.maxElements-r.elementCount:
+		return malformed("a reply of more than %d elements", r.maxElements)
 	case depth >= maxDepth:
 		return malformed("a reply of more than %d levels", maxDepth)
 	}

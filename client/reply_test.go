@@ -202,3 +202,35 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+// Of an array or a map, readHead leaves the elements to the next calls; anything else it reads whole.
+func TestReadHead(t *testing.T) {
+	const input = "*2\r\n:1\r\n:2\r\n%1\r\n+a\r\n:1\r\n>1\r\n+b\r\n*-1\r\n|1\r\n+c\r\n:9\r\n*0\r\n-ERR no\r\n*"
+	r := newReplyReader(strings.NewReader(input), 1<<10)
+	for i, expected := range []reply{
+		{kind: kindArray, integer: 2},
+		{kind: kindInteger, integer: 1},
+		{kind: kindInteger, integer: 2},
+		{kind: kindMap, integer: 1},
+		{kind: kindSimple, bytes: []byte("a")},
+		{kind: kindInteger, integer: 1},
+		{kind: kindPush, elements: []reply{{kind: kindSimple, bytes: []byte("b")}}},
+		{kind: kindNull},
+		{kind: kindArray},
+		{kind: kindError, bytes: []byte("ERR no")},
+	} {
+		read := r.readHead
+		if expected.kind == kindInteger || expected.kind == kindSimple {
+			read = r.read
+		}
+		got, err := read()
+		require.NoError(t, err, i)
+		assert.Equal(t, expected, got, i)
+	}
+	_, err := r.readHead()
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	for _, wrong := range []string{"%-1\r\n", "*x\r\n", "*+1\r\n", "?\r\n"} {
+		_, err := newReplyReader(strings.NewReader(wrong), 1<<10).readHead()
+		assert.ErrorIs(t, err, ErrMalformed, wrong)
+	}
+}

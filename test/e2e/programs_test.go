@@ -124,7 +124,7 @@ func TestUsersOfTheDocs(t *testing.T) {
 // The Go of docs/clients.md compiles. What it does, the examples of package client show.
 func TestGoOfTheDocs(t *testing.T) {
 	all := blocks(t, "docs/clients.md", "go")
-	require.Len(t, all, 2)
+	require.Len(t, all, 3)
 	for _, text := range all {
 		build(t, text)
 	}
