@@ -67,6 +67,7 @@ type process struct {
 	*servers.Process
 	dialect bench.Dialect
 	web     *web
+	storing *storing
 }
 
 // measure starts a contestant's server, measures once and stops it.
@@ -81,9 +82,9 @@ func (c *contest) measure(ctx context.Context, s *scenario, one contestant) (sam
 
 // start runs a contestant's server, set up for a scenario.
 func start(ctx context.Context, s *scenario, one contestant) (p *process, err error) {
-	p = &process{dialect: one.dialect, web: one.web}
-	if one.web != nil {
-		p.Process, err = startWeb(ctx, one)
+	p = &process{dialect: one.dialect, web: one.web, storing: one.storing}
+	if arguments := one.arguments(); arguments != nil {
+		p.Process, err = servers.StartWith(ctx, servers.Named(one.server), arguments)
 	} else if one.server == relayName {
 		p.Process, err = startRelay(ctx, *s.load)
 	} else if s.large {

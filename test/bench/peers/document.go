@@ -30,12 +30,13 @@ var sections = []section{
 		{cpu, "ordinary-cpu", "CPU time of ordinary loads: less is better"},
 		{underLoad, "ordinary-memory", "Memory under ordinary loads: less is better"},
 	}},
-	{"peers", func(s *scenario) bool { return !s.ordinary && !s.web }, []plotted{
+	{"peers", func(s *scenario) bool { return !s.ordinary && !s.web && !s.streams }, []plotted{
 		{deliveries, "throughput", "Throughput: more is better"},
 		{cpu, "cpu", "CPU time: less is better"},
 		{p99, "latency", "Latency at a fixed rate: less is better"},
 	}},
 	{"web", func(s *scenario) bool { return s.web }, nil},
+	{"streams", func(s *scenario) bool { return s.streams }, nil},
 }
 
 func sectionNames() (names []string) {
@@ -45,8 +46,8 @@ func sectionNames() (names []string) {
 	return names
 }
 
-// described are the servers of the contest's scenarios, as they are started for these: those of pages have arguments of
-// their own.
+// described are the servers of the contest's scenarios, as they are started for these: those of pages and of streams have
+// arguments of their own.
 func (c *contest) described(where servers.Environment) (all []servers.Description) {
 	for _, d := range where.Servers {
 		seen := map[string]bool{}
@@ -56,8 +57,8 @@ func (c *contest) described(where servers.Environment) (all []servers.Descriptio
 					continue
 				}
 				started := d
-				if one.web != nil && one.web.arguments != nil {
-					started.Command = servers.Shown(d.Binary(), one.web.arguments("PORT"))
+				if arguments := one.arguments(); arguments != nil {
+					started.Command = servers.Shown(d.Binary(), arguments("PORT"))
 				}
 				if !seen[started.Command] {
 					seen[started.Command] = true

@@ -22,6 +22,11 @@ const (
 	manyRate   figure = "many/s" // the same with many
 	growth     figure = "many/few"
 
+	appends   figure = "appends/s"
+	appendCPU figure = "CPU µs/append"
+	entries   figure = "entries/s"
+	entryCPU  figure = "CPU µs/entry"
+
 	neighborRate figure = "MB/s to the neighbor's subscribers"
 )
 
@@ -42,7 +47,7 @@ func (f figure) words() string {
 
 // higher tells whether more of it is better.
 func (f figure) higher() bool {
-	return f == deliveries || f == fewRate || f == manyRate || f == neighborRate
+	return f == deliveries || f == fewRate || f == manyRate || f == neighborRate || f == appends || f == entries
 }
 
 // better is the better one of two values.

@@ -31,7 +31,7 @@ var (
 	// mixing are those whose connections publish and subscribe at once: with RESP2, a subscribed connection of Redis
 	// cannot publish.
 	mixing = []contestant{
-		{conchName, conchName, bench.RESP3, nil}, {"redis", "redis", bench.RESP3, nil}, {"valkey", "valkey", bench.RESP3, nil}, nats,
+		{name: conchName, server: conchName, dialect: bench.RESP3}, {name: "redis", server: "redis", dialect: bench.RESP3}, {name: "valkey", server: "valkey", dialect: bench.RESP3}, nats,
 	}
 )
 

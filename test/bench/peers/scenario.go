@@ -19,6 +19,7 @@ type scenario struct {
 
 	ordinary bool // one of the loads in the section at the top
 	web      bool // one of those of pages
+	streams  bool // one of those of streams
 	large    bool // servers must accept messages of 16 MiB
 
 	// One of the two. A load is measured by the generator of conch bench; longer multiplies its duration, where so
@@ -33,7 +34,19 @@ type contestant struct {
 	name    string // conch is judged, relay is the baseline, resp is conch's own other dialect; all others are peers
 	server  string // in package servers
 	dialect bench.Dialect
-	web     *web // in place of the dialect, in the scenarios of pages
+	web     *web     // in place of the dialect, in the scenarios of pages
+	storing *storing // in those of streams
+}
+
+// arguments are those of the server for this contestant; nil for those that it has anyway.
+func (c contestant) arguments() func(port string) []string {
+	switch {
+	case c.web != nil:
+		return c.web.arguments
+	case c.storing != nil:
+		return c.storing.arguments
+	}
+	return nil
 }
 
 const (
@@ -43,11 +56,11 @@ const (
 )
 
 var (
-	conch  = contestant{conchName, conchName, bench.RESP2, nil}
-	redis  = contestant{"redis", "redis", bench.RESP2, nil}
-	valkey = contestant{"valkey", "valkey", bench.RESP2, nil}
-	nats   = contestant{"nats", "nats", bench.NATS, nil}
-	relay  = contestant{relayName, relayName, bench.Raw, nil}
+	conch  = contestant{name: conchName, server: conchName, dialect: bench.RESP2}
+	redis  = contestant{name: "redis", server: "redis", dialect: bench.RESP2}
+	valkey = contestant{name: "valkey", server: "valkey", dialect: bench.RESP2}
+	nats   = contestant{name: "nats", server: "nats", dialect: bench.NATS}
+	relay  = contestant{name: relayName, server: relayName, dialect: bench.Raw}
 
 	everybody  = []contestant{conch, redis, valkey, nats, relay}
 	brokers    = []contestant{conch, redis, valkey, nats}
@@ -62,8 +75,8 @@ var (
 
 const size = 64 // bytes of payload, where nothing else is said
 
-// scenarios are the ordinary loads, then the others, then those of pages.
-var scenarios = slices.Concat(ordinary, runs, webRuns)
+// scenarios are the ordinary loads, then the others, then those of pages and of streams.
+var scenarios = slices.Concat(ordinary, runs, webRuns, streamRuns())
 
 // runs are compared in this order. The relay knows no topics and sends no schedule, so it takes part where there
 // is one topic and no rate.
@@ -113,7 +126,7 @@ var runs = []scenario{
 	paced("paced-4-4", "20,000/s, 4 → 4", bench.Load{Publishers: 4, Subscribers: 4, Rate: 20000}),
 	{
 		name: "line", title: "line dialect, 1 → 1", figures: throughput,
-		who:   []contestant{{conchName, conchName, bench.Line, nil}, {respName, conchName, bench.RESP2, nil}},
+		who:   []contestant{{name: conchName, server: conchName, dialect: bench.Line}, {name: respName, server: conchName, dialect: bench.RESP2}},
 		load:  load(bench.Load{Publishers: 1, Subscribers: 1}),
 		goals: []goal{{figure: deliveries, against: respName, want: 0.8, least: true}},
 	},

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/conchmq/conch/test/bench/servers"
 )
 
 // web is how pages get messages from a server: what its connections do first, and how a message is published.
@@ -390,12 +388,4 @@ func (p *process) processorTime() time.Duration {
 func (a *audience) quantile(q float64) float64 {
 	slices.Sort(a.latencies)
 	return float64(a.latencies[int(q*float64(len(a.latencies)-1))]) / float64(time.Microsecond)
-}
-
-// startWeb starts the server of a contestant for streams.
-func startWeb(ctx context.Context, one contestant) (*servers.Process, error) {
-	if one.web.arguments != nil {
-		return servers.StartWith(ctx, servers.Named(one.server), one.web.arguments)
-	}
-	return servers.Start(ctx, servers.Named(one.server))
 }

@@ -22,8 +22,17 @@ const (
 	pause     = 10 * time.Millisecond
 )
 
-// largeNATS is a configuration of nats-server in the directory of each process: this setting has no flag.
-const largeNATS = "large.conf"
+// Configurations of nats-server, in the directory of each process: these settings have no flag.
+const (
+	largeNATS = "large.conf"
+	// SyncingNATS has JetStream sync each message before it is acknowledged.
+	SyncingNATS = "syncing.conf"
+)
+
+var configurations = map[string]string{
+	largeNATS:   "max_payload: 16777216\n",
+	SyncingNATS: "jetstream { store_dir: jetstream, sync_interval: always }\n",
+}
 
 // Process is a running server. Whoever started it stops it.
 type Process struct {
@@ -74,9 +83,11 @@ func Launch(ctx context.Context, address string, command func(context.Context) *
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, p.said, p.said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
-	if err := os.WriteFile(filepath.Join(dir, largeNATS), []byte("max_payload: 16777216\n"), 0o600); err != nil {
-		cancel()
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	for name, text := range configurations {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			cancel()
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
 	if err := cmd.Start(); err != nil {
 		cancel()
