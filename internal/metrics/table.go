@@ -69,7 +69,7 @@ var table = []metric{
 		each((*snapshot).Errors),
 	},
 	{
-		"conch_access_denied_total", counter, []string{"object"}, "Refusals: a password (auth), a command, a topic.",
+		"conch_access_denied_total", counter, []string{"object"}, "Refusals: a password (auth), a command, a key, a topic.",
 		func(n *snapshot, emit emitter) {
 			emit(float64(n.DeniedAuth), "auth")
 			emit(float64(n.DeniedCommand), "command")
