@@ -102,6 +102,7 @@ var rules = map[string]rule{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
+	"internal/log":       {own: []string{"internal/invariant"}, notStd: []string{"net", "log"}},
 	"internal/attack":    {},
 	"internal/invariant": {},
 	"internal/harness":   {anything: true},
@@ -198,6 +199,7 @@ func TestTheRules(t *testing.T) {
 			"internal/recent", "sync sync/atomic @internal/outbox", "net os log @broker @protocol @internal/command",
 		},
 		{"streams are pure", "internal/stream", "io iter crypto/sha256 hash/crc32 @internal/invariant", "net os log sync time @broker @protocol @internal/command"},
+		{"the log has files and goroutines, and knows no stream", "internal/log", "os sync syscall time @internal/invariant", "net log @broker @protocol @internal/command"},
 		{"positions are pure", "internal/position", "regexp time", "net os log sync @broker @protocol @internal/filter"},
 		{
 			"predicates are pure",

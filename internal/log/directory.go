@@ -1,0 +1,145 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// directory is Files of the operating system.
+type directory struct {
+	path string
+	dir  *os.File // to sync it
+	lock *os.File
+}
+
+// OpenDirectory opens a directory, which it makes if there is none, and locks it against other processes.
+func OpenDirectory(path string) (Files, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	if err := syncParents(path); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(lock); err != nil {
+		_ = lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s; stop the other conch, or give this one a directory of its own", ErrInUse, path)
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return &directory{path, dir, lock}, nil
+}
+
+// syncParents makes the name of a directory durable, which may be new.
+func syncParents(path string) error {
+	parent, err := os.Open(filepath.Dir(filepath.Clean(path)))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // then it was there before
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = parent.Close() }()
+	return parent.Sync()
+}
+
+func (d *directory) List() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+func (d *directory) Create(name string, size int64) (File, error) {
+	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	file := &osFile{f}
+	if err := file.Allocate(size); err != nil {
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // its space, if any, is needed
+		return nil, err
+	}
+	return file, nil
+}
+
+func (d *directory) Open(name string) (File, error) {
+	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &osFile{f}, nil
+}
+
+func (d *directory) Rename(from, to string) error {
+	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+}
+
+func (d *directory) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+
+func (d *directory) SyncDir() error { return d.dir.Sync() }
+
+func (d *directory) Close() error { return errors.Join(d.dir.Close(), d.lock.Close()) }
+
+// osFile is a File of the operating system.
+type osFile struct{ *os.File }
+
+func (f *osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f *osFile) Allocate(size int64) error {
+	if size == 0 {
+		return nil
+	}
+	if err := allocate(f.File, size); err != nil {
+		return &os.PathError{Op: "allocate", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// Sync makes what is written durable. A file that has no name would be gone at the next start: that is an error.
+func (f *osFile) Sync() error {
+	if err := syncData(f.File); err != nil {
+		return &os.PathError{Op: "sync", Path: f.Name(), Err: err}
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if isUnlinked(info) {
+		return errRemoved(f.Name())
+	}
+	return nil
+}
+
+// extend makes a file at least that long, without space for it.
+func extend(f *os.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() >= size {
+		return err
+	}
+	return f.Truncate(size)
+}

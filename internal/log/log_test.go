@@ -1,0 +1,135 @@
+package log
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// payload is what the tests append under a number: its bytes tell which life and which number they are of.
+func payload(rng *rand.Rand, life, number uint64, longest int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, life)
+	b = binary.LittleEndian.AppendUint64(b, number)
+	for range rng.IntN(longest/8 + 1) {
+		b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
+	}
+	return b
+}
+
+// collect returns a function for Open that keeps what it gets.
+func collect(records *[]Record) func(Record) error {
+	return func(r Record) error {
+		r.Payload = bytes.Clone(r.Payload)
+		*records = append(*records, r)
+		return nil
+	}
+}
+
+// keep passes for Files that stay open over a log.
+type keep struct{ Files }
+
+func (keep) Close() error { return nil }
+
+// scan returns all records of a log.
+func scan(t *testing.T, l *Log) (records []Record) {
+	t.Helper()
+	require.NoError(t, l.Scan(1, 1<<62, collect(&records)))
+	return records
+}
+
+// What is appended is there after a clean stop, in its order, also from memory and from files; the numbers have no gap.
+func TestRecordsComeBack(t *testing.T) {
+	for _, fsync := range []Fsync{No, Always, Fsync(1e6)} {
+		t.Run(fsync.String(), func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			rng := rand.New(rand.NewPCG(seed, 0))
+			directory, err := OpenDirectory(t.TempDir())
+			require.NoError(t, err)
+			defer func() { require.NoError(t, directory.Close()) }()
+			o := Options{Files: keep{directory}, Fsync: fsync, SegmentSize: 20_000, Recent: 1}
+			var model []Record
+			for life := uint64(1); life <= 3; life++ {
+				var found []Record
+				l, recovery, err := Open(o, 0, collect(&found))
+				require.NoError(t, err)
+				require.Equal(t, model, found)
+				require.True(t, recovery.Clean)
+				require.Empty(t, recovery.Damages)
+				require.Zero(t, recovery.Cut)
+				for range 300 {
+					r := Record{Number: uint64(len(model) + 1), Term: rng.Uint64N(1 << 56), Kind: byte(rng.IntN(MaxKind))}
+					longest := 200
+					if rng.IntN(100) == 0 {
+						longest = 50_000
+					}
+					r.Payload = payload(rng, life, r.Number, longest)
+					require.Equal(t, r.Number, l.AppendTerm(r.Term, r.Kind, r.Payload))
+					model = append(model, r)
+				}
+				require.Equal(t, model, scan(t, l))
+				require.NoError(t, l.Sync())
+				require.Equal(t, model, scan(t, l))
+				assert.EqualValues(t, len(model), l.Progress().Synced)
+				require.NoError(t, l.Close())
+				assert.ErrorIs(t, l.Close(), ErrClosed)
+				assert.Zero(t, l.Append(0, nil))
+			}
+			var found []Record
+			l, recovery, err := Open(o, 500, collect(&found))
+			require.NoError(t, err)
+			assert.Equal(t, model[500:], found)
+			assert.EqualValues(t, len(model), recovery.Last)
+			require.NoError(t, l.Close())
+		})
+	}
+}
+
+// Progress reports each record once it is as safe as the policy demands.
+func TestProgress(t *testing.T) {
+	for _, fsync := range []Fsync{No, Always, Fsync(1e6)} {
+		t.Run(fsync.String(), func(t *testing.T) {
+			reports := make(chan Progress, 1000)
+			l, _, err := Open(Options{Files: NewMemory(0), Fsync: fsync, Progress: func(p Progress) { reports <- p }}, 0, nil)
+			require.NoError(t, err)
+			last := Progress{}
+			for n := uint64(1); n <= 100; n++ {
+				require.Equal(t, n, l.Append(1, fmt.Append(nil, n)))
+				for last.Promised < n {
+					p := <-reports
+					assert.GreaterOrEqual(t, p.Promised, last.Promised)
+					assert.GreaterOrEqual(t, p.Synced, last.Synced)
+					assert.GreaterOrEqual(t, p.Written, p.Synced)
+					last = p
+				}
+				if fsync == Always {
+					assert.GreaterOrEqual(t, last.Synced, n)
+				}
+			}
+			require.NoError(t, l.Sync())
+			assert.Zero(t, l.Unsynced())
+			require.NoError(t, l.Close())
+		})
+	}
+}
+
+func TestParseFsync(t *testing.T) {
+	for text, want := range map[string]Fsync{"always": Always, "no": No, "1s": 1e9, "250ms": 250e6} {
+		fsync, err := ParseFsync(text)
+		require.NoError(t, err)
+		assert.Equal(t, want, fsync)
+		assert.Equal(t, text, fsync.String())
+	}
+	for _, text := range []string{"", "0s", "1us", "-1s", "yes", "24h"} {
+		_, err := ParseFsync(text)
+		assert.ErrorContains(t, err, "use always, no, or a duration", text)
+	}
+}

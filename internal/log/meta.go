@@ -1,0 +1,98 @@
+package log
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"slices"
+)
+
+// metaName is the file with what the whole directory has in common.
+const metaName = "log.meta"
+
+const (
+	metaMagic = "conchmt1"
+	epochSize = 32
+)
+
+// Epoch is one life of the order of messages: a start of the broker.
+type Epoch struct {
+	ID          uint64
+	First, Last uint64 // its sequence numbers; Last is First-1 if there were none, and unknown for the last epoch before Begin
+	Clean       bool   // it ended by Close
+}
+
+// meta is the content of that file.
+type meta struct {
+	secret uint64 // what the salts of segments derive from
+	epochs []Epoch
+}
+
+var errMeta = errors.New("log.meta is not whole")
+
+func (m *meta) append(b []byte) []byte {
+	at := len(b)
+	b = append(b, metaMagic...)
+	b = binary.LittleEndian.AppendUint64(b, m.secret)
+	for _, e := range m.epochs {
+		b = binary.LittleEndian.AppendUint64(b, e.ID)
+		b = binary.LittleEndian.AppendUint64(b, e.First)
+		b = binary.LittleEndian.AppendUint64(b, e.Last)
+		clean := uint64(0)
+		if e.Clean {
+			clean = 1
+		}
+		b = binary.LittleEndian.AppendUint64(b, clean)
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
+}
+
+func parseMeta(b []byte) (m meta, err error) {
+	n := len(b) - 4
+	if n < 16 || (n-16)%epochSize != 0 || string(b[:8]) != metaMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return m, errMeta
+	}
+	m.secret = binary.LittleEndian.Uint64(b[8:])
+	for b := b[16:n]; len(b) > 0; b = b[epochSize:] {
+		m.epochs = append(m.epochs, Epoch{
+			ID: binary.LittleEndian.Uint64(b), First: binary.LittleEndian.Uint64(b[8:]), Last: binary.LittleEndian.Uint64(b[16:]),
+			Clean: b[24] == 1,
+		})
+	}
+	return m, nil
+}
+
+// writeMeta makes the present content durable.
+func (l *Log) writeMeta(m meta) error {
+	return Replace(l.files, metaName, func(w io.Writer) error {
+		_, err := w.Write(m.append(nil))
+		return err
+	})
+}
+
+// Begin ends the epoch before at the sequence number last, and begins another. It is durable once Begin returns. It is called once,
+// before anything is appended, by one goroutine.
+func (l *Log) Begin(id, last uint64) error {
+	l.mu.Lock()
+	m := meta{l.meta.secret, slices.Clone(l.meta.epochs)}
+	l.mu.Unlock()
+	if n := len(m.epochs); n > 0 {
+		m.epochs[n-1].Last, m.epochs[n-1].Clean = last, l.recovered.Clean
+	}
+	m.epochs = append(m.epochs, Epoch{ID: id, First: last + 1})
+	if err := l.writeMeta(m); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.meta = m
+	l.mu.Unlock()
+	return nil
+}
+
+// Epochs returns all epochs, the present one last.
+func (l *Log) Epochs() []Epoch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.meta.epochs)
+}

@@ -1,0 +1,94 @@
+package log
+
+import (
+	"errors"
+	"sync"
+)
+
+// Open reads what a directory has, and passes the records behind number after to apply, in order. Their payloads are valid during the
+// call. The log owns o.Files from then on, also if Open fails.
+func Open(o Options, after uint64, apply func(Record) error) (*Log, Recovery, error) {
+	o.setDefaults()
+	l := &Log{
+		o: o, files: o.Files, pool: newChunkPool(), wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		syncer: syncer{wake: make(chan struct{}, 1)},
+	}
+	l.changed = sync.NewCond(&l.mu)
+	err := l.recover(after, apply)
+	if err == nil {
+		err = l.allocate()
+	}
+	if err != nil {
+		return nil, l.recovered, errors.Join(err, l.closeFiles())
+	}
+	l.goroutine.Go(l.runWriter)
+	l.goroutine.Go(l.runSyncer)
+	return l, l.recovered, nil
+}
+
+// allocate makes space for what is written first. A disk that is full lets the log open all the same if there is something to read.
+func (l *Log) allocate() error {
+	if s := l.writer.segment; s != nil && !s.sealed {
+		if err := s.file().Allocate(l.o.SegmentSize); err != nil && !isFull(err) {
+			return err
+		}
+		return nil
+	}
+	l.syncer.wanted = true
+	if !l.prepareSegment() && len(l.view.segments) == 0 {
+		return ErrFull
+	}
+	return l.Failed()
+}
+
+// Close writes and syncs what is appended, with a last record that proves it, and ends all goroutines. It closes the files, too.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.closing = true
+	close(l.closed)
+	l.changed.Broadcast() // a write that waits for space ends
+	l.mu.Unlock()
+
+	err := l.Sync() // the last record proves that all before it was synced
+	if err == nil && !l.unchanged() {
+		l.mu.Lock()
+		l.append(Record{Number: l.next, Kind: kindStop})
+		l.mu.Unlock()
+		err = l.Sync()
+	}
+	l.mu.Lock()
+	l.stopping = true
+	l.wakeWriter()
+	l.syncer.stop = true
+	l.mu.Unlock()
+	l.syncer.signal()
+	l.goroutine.Wait()
+	return errors.Join(err, l.closeFiles())
+}
+
+// unchanged reports whether the log is as a clean stop has left it.
+func (l *Log) unchanged() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recovered.Clean && l.appended == 0 && len(l.view.segments) > 0
+}
+
+// closeFiles closes all that is open.
+func (l *Log) closeFiles() error {
+	var errs []error
+	if l.view != nil {
+		for _, s := range l.view.segments {
+			if f := s.file(); f != nil {
+				errs = append(errs, f.Close())
+			}
+		}
+	}
+	if f := l.syncer.prepared; f != nil {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(append(errs, l.files.Close())...)
+}

@@ -1,0 +1,219 @@
+package log
+
+import (
+	"slices"
+	"time"
+)
+
+// earlySync is how many bytes a policy with a duration leaves unsynced: they stay in memory.
+const earlySync = 16 << 20
+
+// syncer is the state of the goroutine that syncs beside the writer, allocates segments ahead, and seals them. Log.mu guards it.
+type syncer struct {
+	wake     chan struct{}
+	complete []completeSegment // to sync and to seal, oldest first
+	target   int64             // what Sync waits for: a number of bytes
+	armed    bool              // the timer of the policy runs
+	due      bool              // it has ended
+	busy     bool
+	stop     bool
+
+	wanted   bool // the next segment is to be allocated
+	prepared File // the next segment, empty
+	id       uint64
+}
+
+// completeSegment is a segment to which nothing is added any more.
+type completeSegment struct {
+	segment *segment
+	bytes   int64  // of the log, up to its end
+	last    uint64 // the number of its last record
+}
+
+func (s *syncer) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// syncDue reports whether the syncer has something to do. The caller holds the lock.
+func (l *Log) syncDue() bool {
+	s := &l.syncer
+	return len(s.complete) > 0 || s.wanted || s.target > l.synced && l.written >= s.target || l.overdue() || l.armable()
+}
+
+// overdue reports whether a policy with a duration demands a sync now.
+func (l *Log) overdue() bool {
+	unsynced := l.written - l.synced
+	return l.o.Fsync > 0 && unsynced > 0 && (l.syncer.due || unsynced >= earlySync)
+}
+
+func (l *Log) armable() bool {
+	return l.o.Fsync > 0 && l.written > l.synced && !l.syncer.armed && !l.syncer.due
+}
+
+// runSyncer is a goroutine. It waits for the writer's signals, and for the time of the policy; it does not wake without one.
+func (l *Log) runSyncer() {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	var retry <-chan time.Time // of an allocation that found no space
+	for {
+		select {
+		case <-l.syncer.wake:
+		case <-retry:
+			retry = nil
+		case <-timer.C:
+			l.mu.Lock()
+			l.syncer.armed, l.syncer.due = false, true
+			l.mu.Unlock()
+		}
+		if retry == nil && !l.prepareSegment() {
+			retry = time.After(retryFull)
+		}
+		l.syncAll()
+		l.mu.Lock()
+		if l.armable() && l.progress.Err == nil {
+			l.syncer.armed = true
+			timer.Reset(time.Duration(l.o.Fsync))
+		}
+		stop := l.syncer.stop
+		l.mu.Unlock()
+		if stop {
+			return
+		}
+	}
+}
+
+// syncAll syncs and seals what is to be.
+func (l *Log) syncAll() {
+	for {
+		l.mu.Lock()
+		l.syncer.busy = false
+		l.changed.Broadcast()
+		now := l.o.Fsync != Always && (l.overdue() || l.syncer.target > l.synced && l.written >= l.syncer.target)
+		if l.progress.Err != nil || len(l.syncer.complete) == 0 && !now {
+			l.mu.Unlock()
+			return
+		}
+		l.syncer.busy = true
+		complete, last := slices.Clone(l.syncer.complete), completeSegment{l.writer.segment, l.written, l.progress.Written}
+		if now {
+			l.syncer.due = false
+		}
+		l.mu.Unlock()
+		if err := l.syncSegments(complete, last, now); err != nil {
+			l.fail(err)
+			continue
+		}
+		l.mu.Lock()
+		l.syncer.complete = slices.Delete(l.syncer.complete, 0, len(complete))
+		l.mu.Unlock()
+	}
+}
+
+// syncSegments syncs and seals segments, and syncs the last one if that is due now. Under Always all is synced already.
+func (l *Log) syncSegments(complete []completeSegment, last completeSegment, now bool) error {
+	for _, c := range complete {
+		if l.o.Fsync != Always {
+			if err := c.segment.file().Sync(); err != nil {
+				return err
+			}
+			l.report(func() { l.setSynced(c.bytes, c.last) })
+		}
+		if err := l.seal(c.segment); err != nil && !isFull(err) {
+			return err
+		}
+	}
+	if now {
+		if err := last.segment.file().Sync(); err != nil {
+			return err
+		}
+		l.report(func() { l.setSynced(last.bytes, last.last) })
+	}
+	return nil
+}
+
+// wantPrepared lets the syncer allocate the next segment. The caller holds the lock.
+func (l *Log) wantPrepared() {
+	if s := &l.syncer; s.prepared == nil && !s.wanted {
+		s.wanted = true
+		s.signal()
+	}
+}
+
+// prepareSegment allocates the segment behind the writer's, if that is due. It returns false if there is no space, to be called again.
+func (l *Log) prepareSegment() bool {
+	l.mu.Lock()
+	wanted, id := l.syncer.wanted, uint64(1)
+	if s := l.writer.segment; s != nil {
+		id = s.id + 1
+	}
+	l.mu.Unlock()
+	if !wanted || l.Failed() != nil {
+		return true
+	}
+	f, err := l.files.Create(segmentName(id), l.o.SegmentSize)
+	if err == nil {
+		if err = l.files.SyncDir(); err != nil { // else what is synced in it could be gone with its name
+			_ = f.Close()
+		}
+	}
+	switch {
+	case err == nil:
+		l.full.Store(false)
+	case isFull(err):
+		l.full.Store(true)
+		l.mu.Lock()
+		l.changed.Broadcast()
+		l.mu.Unlock()
+		return false
+	default:
+		l.fail(err)
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.syncer.wanted, l.syncer.prepared, l.syncer.id = false, f, id
+	l.changed.Broadcast()
+	return true
+}
+
+// takePrepared returns the file for a segment, for which it waits if it is not there yet.
+func (l *Log) takePrepared(id uint64) (File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.syncer.prepared == nil {
+		if l.progress.Err != nil {
+			return nil, l.progress.Err
+		}
+		if l.closing && l.full.Load() {
+			return nil, ErrFull
+		}
+		l.wantPrepared()
+		l.changed.Wait()
+	}
+	f := l.syncer.prepared
+	l.syncer.prepared = nil
+	if l.syncer.id != id {
+		panic("log: another segment was allocated")
+	}
+	return f, nil
+}
+
+// Sync returns once all that is appended by now is on the disk, whatever the policy is.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	target := l.appended
+	l.syncer.target = max(l.syncer.target, target)
+	for l.synced < target {
+		if l.progress.Err != nil {
+			return l.progress.Err
+		}
+		l.syncer.signal()
+		l.changed.Wait()
+	}
+	return nil
+}

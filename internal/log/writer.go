@@ -1,0 +1,310 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+)
+
+const (
+	// maxGroup bounds what is written before a sync under Always, so that the first records of a group do not wait for all.
+	maxGroup = 8 << 20
+	// maxCopy is up to which length a piece is copied to set a bit in it. A longer one takes two calls instead.
+	maxCopy = 64 << 10
+	// retryFull is how long a write waits that found no space.
+	retryFull = time.Second
+)
+
+// writer is the state of the goroutine that writes.
+type writer struct {
+	segment *segment // the one that it writes; Log.mu guards the pointer
+	buf     []byte
+}
+
+// piece is a part of a chunk that is to be written: whole records, and the header of a segment before them.
+type piece struct {
+	segment *segment
+	at      int64  // its offset in the segment
+	bytes   []byte // they do not change
+	last    uint64 // the number of its last record
+	synced  bool   // all before it was synced
+}
+
+// runWriter writes what is appended until the log is closed. It is a goroutine.
+func (l *Log) runWriter() {
+	for l.waitForWork() {
+		if err := l.writeGroup(); err != nil {
+			l.fail(err)
+		}
+	}
+}
+
+// waitForWork waits until something is to be written, and runs the tasks that need all to be written. It returns false once the log is
+// closed.
+func (l *Log) waitForWork() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch task := l.task; {
+		case l.progress.Err == nil && l.written < l.appended:
+			return true
+		case task != nil:
+			l.mu.Unlock()
+			task()
+			l.mu.Lock()
+			l.task = nil
+			l.changed.Broadcast()
+			continue
+		case l.stopping:
+			return false
+		}
+		l.idle = true
+		l.mu.Unlock()
+		<-l.wake
+		l.mu.Lock()
+	}
+}
+
+// wakeWriter ends the writer's wait. The caller holds the lock.
+func (l *Log) wakeWriter() {
+	if l.idle {
+		l.idle = false
+		l.wake <- struct{}{} // it has room: the writer took the last one before it became idle
+	}
+}
+
+// onWriter runs f on the writer's goroutine, with all written and nothing appended meanwhile.
+func (l *Log) onWriter(f func() error) error {
+	done := make(chan error, 1)
+	l.mu.Lock()
+	for l.task != nil {
+		l.changed.Wait()
+	}
+	if l.closing {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.task = func() { done <- f() }
+	l.wakeWriter()
+	l.mu.Unlock()
+	return <-done
+}
+
+// writeGroup writes all that is appended by now, up to a bound, syncs it if the policy is Always, and reports it.
+func (l *Log) writeGroup() error {
+	for size := int64(0); size < maxGroup; {
+		p, ok := l.nextPiece()
+		if !ok {
+			break
+		}
+		if err := l.writePiece(p); err != nil {
+			return err
+		}
+		size += int64(len(p.bytes))
+	}
+	if l.o.Fsync == Always {
+		if err := l.writer.segment.file().Sync(); err != nil {
+			return err
+		}
+	}
+	l.report(func() {
+		l.stats.Groups++
+		if l.o.Fsync == Always {
+			l.setSynced(l.written, l.progress.Written)
+		}
+	})
+	l.pool.prepare()
+	return nil
+}
+
+// nextPiece returns what follows the last byte written, as far as it is one piece.
+func (l *Log) nextPiece() (p piece, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.written == l.appended {
+		return p, false
+	}
+	i := sort.Search(len(l.chunks), func(i int) bool { return l.chunks[i].behind > l.written })
+	c := l.chunks[i]
+	from := len(c.buf) - int(c.behind-l.written)
+	return piece{c.segment, c.at + int64(from), c.buf[from:], c.last, l.synced == l.written}, true
+}
+
+// writePiece writes a piece to the file of its segment, which it begins if need be.
+func (l *Log) writePiece(p piece) error {
+	if p.segment != l.writer.segment {
+		if err := l.turn(p.segment); err != nil {
+			return err
+		}
+		p.synced = p.synced || l.o.Fsync == Always // turn has synced the segment before
+	}
+	l.addToIndex(p)
+	if err := l.writeBytes(p); err != nil {
+		return fmt.Errorf("write %s: %w", p.segment.name(), err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written += int64(len(p.bytes))
+	l.progress.Written = p.last
+	l.stats.Writes++
+	if l.o.Fsync != Always {
+		l.progress.Promised = p.last
+	}
+	l.unsynced.Store(l.appended - l.promised())
+	if p.at+int64(len(p.bytes)) > l.o.SegmentSize/2 {
+		l.wantPrepared()
+	}
+	if l.syncDue() {
+		l.syncer.signal()
+	}
+	return nil
+}
+
+// addToIndex adds the records of a piece to the index of its segment.
+func (l *Log) addToIndex(p piece) {
+	if p.segment.index == nil {
+		return
+	}
+	b, at := p.bytes, p.at
+	if at == 0 {
+		b, at = b[segmentHeaderSize:], segmentHeaderSize
+	}
+	for len(b) > 0 {
+		r, length, _ := parseHeader(b, p.segment.salt)
+		size := headerSize + length
+		if !own(r.Kind) {
+			r.Payload = b[headerSize:size]
+			p.segment.index.add(at, r)
+		}
+		b, at = b[size:], at+int64(size)
+	}
+}
+
+// writeBytes writes the bytes of a piece, with the bit behindSync in its first record if that is due. The chunk itself never
+// changes, because others read it.
+func (l *Log) writeBytes(p piece) error {
+	b, at := p.bytes, p.at
+	if p.synced {
+		first := 0
+		if at == 0 {
+			first = segmentHeaderSize
+		}
+		end := first + headerSize
+		if len(b) <= maxCopy {
+			end = len(b)
+		}
+		l.writer.buf = append(l.writer.buf[:0], b[:end]...)
+		header := l.writer.buf[first:]
+		header[12] |= behindSync
+		sumHeader(header, p.segment.salt)
+		if err := l.writeOut(p.segment.file(), l.writer.buf, at); err != nil {
+			return err
+		}
+		b, at = b[end:], at+int64(end)
+	}
+	return l.writeOut(p.segment.file(), b, at)
+}
+
+// writeOut writes b, and tries again while there is no space: what is appended waits in memory meanwhile.
+func (l *Log) writeOut(f File, b []byte, at int64) error {
+	for {
+		n, err := writeAll(f, b, at)
+		b, at = b[n:], at+int64(n)
+		if err == nil || !isFull(err) || !l.waitForSpace() {
+			return err
+		}
+	}
+}
+
+// waitForSpace lets appends be refused, and waits a while. It returns false once the log is to be closed.
+func (l *Log) waitForSpace() bool {
+	l.full.Store(true)
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	timer := time.NewTimer(retryFull)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		l.full.Store(false) // until the next try has failed
+		return true
+	case <-closed:
+		return false
+	}
+}
+
+// turn begins the file of the next segment. Under Always the one before is synced, so that all that is written before is.
+func (l *Log) turn(s *segment) error {
+	if old := l.writer.segment; old != nil && !old.sealed {
+		if l.o.Fsync == Always {
+			if err := old.file().Sync(); err != nil {
+				return err
+			}
+		}
+		l.mu.Lock()
+		l.syncer.complete = append(l.syncer.complete, completeSegment{old, l.written, l.progress.Written})
+		if l.o.Fsync == Always {
+			l.setSynced(l.written, l.progress.Written)
+		}
+		l.mu.Unlock()
+	}
+	f, err := l.takePrepared(s.id)
+	if err != nil {
+		return err
+	}
+	s.opened.Store(&f)
+	l.mu.Lock()
+	l.writer.segment = s
+	l.mu.Unlock()
+	return nil
+}
+
+// setSynced records that the disk has all up to a byte, and to the record of that number. The caller holds the lock.
+func (l *Log) setSynced(bytes int64, number uint64) {
+	l.stats.Syncs++
+	if bytes < l.synced {
+		return
+	}
+	l.synced = bytes
+	l.progress.Synced = number
+	if l.o.Fsync == Always {
+		l.progress.Promised = number
+	}
+	l.unsynced.Store(l.appended - l.promised())
+}
+
+// report changes the state under the lock, and passes the progress on.
+func (l *Log) report(change func()) {
+	l.reporting.Lock()
+	defer l.reporting.Unlock()
+	l.mu.Lock()
+	change()
+	l.evictChunks()
+	progress := l.progress
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	l.o.Progress(progress)
+}
+
+// evictChunks drops the oldest chunks beyond the bound, of those that are promised. The caller holds the lock.
+func (l *Log) evictChunks() {
+	n, promised := 0, l.promised()
+	for ; n < len(l.chunks)-1 && l.recent > l.o.Recent && l.chunks[n].behind <= promised; n++ {
+		l.recent -= int64(cap(l.chunks[n].buf))
+		l.chunks[n].release()
+	}
+	l.chunks = slices.Delete(l.chunks, 0, n)
+}
+
+// fail makes a failure final. Only the first one counts.
+func (l *Log) fail(err error) {
+	if isFull(err) {
+		err = errors.Join(ErrFull, err)
+	}
+	if !l.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	l.report(func() { l.progress.Err = err })
+}
