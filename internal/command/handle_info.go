@@ -112,6 +112,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("messages_undelivered:%d", c.messages.Undelivered.Load()),
 		fmt.Sprintf("messages_replayed:%d", c.messages.Replayed.Load()),
 		fmt.Sprintf("recent_bytes:%d", kept.Bytes),
+		fmt.Sprintf("recent_limit:%d", s.options.Recent),
 		fmt.Sprintf("recent_oldest:%d", kept.Oldest),
 		fmt.Sprintf("core_inbox_batches:%d", n.InboxLen),
 		fmt.Sprintf("acl_access_denied_auth:%d", s.access.denied.auth),

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// auto is the value of max-memory that follows the machine.
+// auto is the value of settings that follow the machine or other settings.
 const auto = "auto"
 
 // setMaxMemory reads a size; auto is half of the memory of the machine.
@@ -28,13 +28,27 @@ func setMaxMemory(c *Config, text string) error {
 
 // setRecent reads a size; none is 0.
 func setRecent(c *Config, text string) (err error) {
-	if c.Server.Recent = 0; text == none || text == "0" {
+	c.Server.Recent, c.autoRecent = 0, strings.EqualFold(text, auto)
+	if c.autoRecent || text == none || text == "0" {
 		return nil
 	}
 	if c.Server.Recent, err = ParseSize(text); err != nil {
-		return fmt.Errorf("%w, or %s", err, none)
+		return fmt.Errorf("%w, or %s, or %s", err, none, auto)
 	}
 	return nil
+}
+
+// recentByListeners is the value of recent that auto stands for. Browsers come and go, and resume where they were, so HTTP has
+// messages to resume from. A quarter of a small max-memory is the most.
+func (c *Config) recentByListeners() int {
+	const usual = 64 << 20
+	switch {
+	case c.HTTP == "" && c.HTTPS == "":
+		return 0
+	case c.Server.MaxMemory > 0:
+		return int(min(usual, c.Server.MaxMemory/4))
+	}
+	return usual
 }
 
 // machineMemory is the memory that this process can have: that of the machine, or less in a control group; 0 if unknown.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -37,6 +38,31 @@ func TestMachineMemory(t *testing.T) {
 			assert.Equal(t, test.want, got)
 		})
 	}
+}
+
+// HTTP alone makes conch keep messages, unless recent is given.
+func TestRecentFollowsHTTP(t *testing.T) {
+	for _, test := range []struct {
+		flags string
+		want  int
+	}{
+		{"", 0},
+		{"--http=:1", 64 << 20},
+		{"--https=:1 --tls-cert=x --tls-key=x", 64 << 20},
+		{"--recent=auto --http=:1", 64 << 20},
+		{"--recent=AUTO", 0},
+		{"--recent=none --http=:1", 0},
+		{"--recent=1MiB --http=:1", 1 << 20},
+		{"--recent=1MiB", 1 << 20},
+		{"--http=:1 --max-memory=64MiB", 16 << 20},
+	} {
+		t.Run(test.flags, func(t *testing.T) {
+			c, err := Load(line(append(strings.Fields(test.flags), "--log-level=info")...), nothing)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, c.Server.Recent)
+		})
+	}
+	assert.EqualError(t, setRecent(&Config{}, "some"), `expected a size such as 65536, 64KiB or 16MiB, not "some", or none, or auto`)
 }
 
 func TestMaxMemory(t *testing.T) {

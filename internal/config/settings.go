@@ -31,6 +31,7 @@ type Config struct {
 	passwordFile string
 	LogLevel     zerolog.Level
 	LogFormat    string
+	autoRecent   bool // recent follows http, https and max-memory
 	Server       server.Options
 	File         string // the file that was read, if any
 
@@ -124,8 +125,9 @@ var settingsTable = []Setting{
 		set:   setMaxMemory, Get: func(c *Config) any { return c.Server.MaxMemory },
 	},
 	{
-		Name: "recent", Value: "SIZE", Default: none, Usage: "latest messages to keep, as a part of max-memory; none keeps no message",
-		set: setRecent, Get: func(c *Config) any { return c.Server.Recent },
+		Name: "recent", Value: "SIZE", Default: auto,
+		Usage: "latest messages to keep, or none; auto is 64MiB with http or https, else none",
+		set:   setRecent, Get: func(c *Config) any { return c.Server.Recent },
 	},
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",
 		func(c *Config) *int { return &c.Server.MaxSubscriptions }),
@@ -268,6 +270,9 @@ func (from sources) resolve() (*Config, error) {
 	}
 	if o.SlowSoft > o.SlowHard {
 		return nil, fmt.Errorf("slow-soft (%d bytes) is over slow-hard (%d bytes), where it has no effect", o.SlowSoft, o.SlowHard)
+	}
+	if c.autoRecent {
+		o.Recent = c.recentByListeners()
 	}
 	if err := c.checkListeners(byDefault["tls-client-auth"]); err != nil {
 		return nil, err

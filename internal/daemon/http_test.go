@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"bufio"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -36,6 +38,17 @@ func TestHTTPAlone(t *testing.T) {
 		_ = response.Body.Close()
 	}
 
+	// A browser resumes without a setting more.
+	response, err := client.Get("http://" + plain + "/topics/news?last=1")
+	require.NoError(t, err)
+	event := ""
+	for r := bufio.NewReader(response.Body); !strings.HasPrefix(event, "data:"); {
+		event, err = r.ReadString('\n')
+		require.NoError(t, err)
+	}
+	assert.Equal(t, "data: hi\n", event)
+	_ = response.Body.Close()
+
 	// A connection that has sent nothing does not delay the stop.
 	silent, err := net.Dial("tcp", plain)
 	require.NoError(t, err)
@@ -58,4 +71,12 @@ func TestAStopAnswersRequests(t *testing.T) {
 	p.Signals <- os.Interrupt
 	assert.Equal(t, "HTTP/1.1 503 Service Unavailable", c.Line())
 	assert.NoError(t, p.wait())
+}
+
+// CONFIG GET shows how much is kept.
+func TestRecentMessagesAreShown(t *testing.T) {
+	for flag, want := range map[string]string{"--log-level=info": "0", "--http=127.0.0.1:0": "67108864"} {
+		p := start(t, flag)
+		p.Request(p.Dial(), "CONFIG GET recent\nQUIT\n", fmt.Sprintf("*2\r\n$6\r\nrecent\r\n$%d\r\n%s\r\n+OK\r\n", len(want), want))
+	}
 }

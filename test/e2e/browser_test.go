@@ -272,7 +272,7 @@ func TestBrowsersMissNothing(t *testing.T) {
 		t.Run(api, func(t *testing.T) {
 			var text string
 			pages := site(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }))
-			c := start(t, "", "--http", "127.0.0.1:0", "--http-origin", pages.URL, "--recent", "16MiB")
+			c := start(t, "", "--http", "127.0.0.1:0", "--http-origin", pages.URL)
 			wire := startCable(t, c.started["http"].(string))
 			text = "<!doctype html><meta charset=utf-8>" + fmt.Sprintf(script, wire.listener.Addr())
 			p := b.open(pages.URL)
@@ -326,7 +326,7 @@ func (p *program) expect(line string) {
 func TestTheChat(t *testing.T) {
 	b := startBrowser(t)
 	pages := site(t, http.FileServer(http.Dir("../../examples/chat")))
-	c := start(t, "", "--http", "127.0.0.1:0", "--http-origin", pages.URL, "--recent", "16MiB")
+	c := start(t, "", "--http", "127.0.0.1:0", "--http-origin", pages.URL)
 	wire := startCable(t, c.started["http"].(string))
 	const state, lines = `document.querySelector("#state").textContent`, `[...document.querySelectorAll("#messages li")].map((line) => line.textContent)`
 	open := func() *page {
