@@ -12,6 +12,8 @@ type Options struct {
 	// Inbox is the number of batches that may be queued for the core before Submit blocks. Default 128: enough to keep
 	// the core busy while readers wake, and bounded memory (a batch is one socket read).
 	Inbox int
+	// Sequence is the number that the sequence goes on behind: that of the last message of an earlier start, 0 if there is none.
+	Sequence uint64
 }
 
 // A round is what the core applies between two flushes. Under load one flush, and so one lock and one wake-up, serves many
@@ -71,7 +73,7 @@ func New(o Options) *Broker {
 	}
 	b := &Broker{
 		inbox: make(chan *Batch, o.Inbox), done: make(chan struct{}),
-		filtered: make(map[filteredName]*predicateSets), index: new(Index),
+		filtered: make(map[filteredName]*predicateSets), index: new(Index), sequence: o.Sequence, first: o.Sequence,
 	}
 	b.grace.waiting.onMove = batchMoved
 	for k := range b.sets {

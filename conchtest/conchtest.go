@@ -55,7 +55,7 @@ func StartOn(t testing.TB, l net.Listener, options ...func(*server.Options)) *Se
 	for _, option := range options {
 		option(&o)
 	}
-	core := broker.New(broker.Options{})
+	core := broker.New(broker.Options{Sequence: o.Sequence})
 	s, err := server.New(core, o)
 	if err != nil {
 		_ = l.Close() // err matters more than the error of Close

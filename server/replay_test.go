@@ -306,3 +306,29 @@ func TestPositionsWithoutRecentMessages(t *testing.T) {
 	verb.Command("SUB", "a", "b", "FROM", "#1")
 	verb.Expect("+OK SUB a b\r\n>3\r\n$6\r\nmissed\r\n$1\r\na\r\n_\r\n>3\r\n$6\r\nmissed\r\n$1\r\nb\r\n_\r\n")
 }
+
+// A position of an earlier start is a number of this one, where the server can resolve it.
+func TestPositionsOfEarlierStarts(t *testing.T) {
+	const before = "a00000000000000b"
+	resolve := func(epoch string, number uint64) (uint64, bool) { return number, epoch == before && number <= 101 }
+	for _, recent := range []int{0, 1 << 20} {
+		s := harness.Start(t, server.Options{Recent: recent, Epoch: "a00000000000000c", Sequence: 100, Resolve: resolve})
+		c, pub := s.Dial(t), s.Dial(t)
+		pub.Send("SEQ ON\n")
+		pub.Expect("OK SEQ ON a00000000000000c #100\n")
+		c.Send("SUB a FROM %s-101\n", before) // nothing was missed
+		c.Expect("OK SUB a\n")
+		c.Send("SUB b FROM %s-100\n", before) // message 100 is of the earlier start, and not kept
+		c.Expect("OK SUB b\nMISSED ? b\n")
+		c.Send("PSUB * FROM %s-102\n", before) // a number that was never given
+		c.Expect("OK PSUB *\nMISSED ? *\n")
+		pub.Send("PUB a live\n")
+		pub.Expect("OK PUB a #101\n")
+		c.Expect("UPDATE a live\nUPDATE a live\n")
+		if recent > 0 {
+			late := s.Dial(t)
+			late.Send("SUB a FROM %s-101\nPSUB a* FROM #1\n", before)
+			late.Expect("OK SUB a\nOK PSUB a*\n")
+		}
+	}
+}

@@ -39,6 +39,13 @@ type Options struct {
 	// Recent is how many bytes of the latest messages are kept, for subscriptions that start in the past. It is a part of
 	// MaxMemory. Default 0: none.
 	Recent int
+	// Epoch names the sequence numbers; empty makes one up.
+	Epoch string
+	// Sequence is the number of the last message before this start, as in broker.Options.
+	Sequence uint64
+	// Resolve returns the number in this epoch that a position of an earlier one has, if all is known that came between. It may
+	// be nil; else any goroutine calls it.
+	Resolve func(epoch string, number uint64) (same uint64, ok bool)
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration

@@ -223,8 +223,10 @@ func (p *pass) countMissed(c *recent.Chunk, r *replay) int {
 		return -1
 	case p.counted && r.start <= p.next:
 		return int(c.Before() - p.before) //nolint:gosec // a count
-	case c.Before() == c.First()-1: // each number so far is that of a message to a topic
-		return int(c.First() - max(r.start, p.next)) //nolint:gosec // a count
+	}
+	// Each number so far is that of a message to a topic, but of numbers of an earlier start nothing is known.
+	if from := max(r.start, p.next); c.Before() == c.First()-1 && from >= p.recent.Start() {
+		return int(c.First() - from) //nolint:gosec // a count
 	}
 	return -1
 }

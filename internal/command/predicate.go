@@ -92,6 +92,11 @@ func (r *Reader) parsePosition(clause []byte, p broker.Predicate) (*replay, *pro
 	case from.Kind != position.Number && r.service.recent == nil:
 		return nil, protocol.Errorf("no messages are kept here for %s; start conch with --recent 64MiB", clause)
 	}
+	if resolve := r.service.options.Resolve; resolve != nil && from.Kind == position.Number && from.Epoch != "" {
+		if n, ok := resolve(from.Epoch, from.Number); ok {
+			from.Epoch, from.Number = "", n
+		}
+	}
 	start := &replay{from: from}
 	if p != nil {
 		start.predicate = p.(predicate).Predicate

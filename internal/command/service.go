@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +105,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		core:     core,
 		encoder:  new(encoder),
 		started:  time.Now(),
-		epoch:    newEpoch(),
+		epoch:    cmp.Or(o.Epoch, newEpoch()),
 		stopping: make(chan struct{}),
 	}
 	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders} {
@@ -116,7 +117,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.memory.Init(o.MaxMemory)
 	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
 	if o.Recent > 0 {
-		s.recent = recent.New(o.Recent, &s.memory)
+		s.recent = recent.New(o.Recent, o.Sequence, &s.memory)
 		core.OnPublish(s.keepRecent)
 	}
 	s.tasks.Go(s.sweep)

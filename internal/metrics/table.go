@@ -39,6 +39,7 @@ var table = []metric{
 	one("conch_shards", gauge, "Shard topics that are subscribed to, now.", func(n *snapshot) int { return n.Shards }),
 	one("conch_predicates", gauge, "Names with a predicate that are subscribed to, now.", func(n *snapshot) int { return n.Predicates }),
 
+	one("conch_sequence", gauge, "The sequence number given last.", func(n *snapshot) uint64 { return n.Sequence }),
 	one("conch_messages_published_total", counter, "Messages that were published.", func(n *snapshot) uint64 { return n.Published }),
 	one("conch_messages_matched_total", counter, "Messages, each once for each subscription that it was queued to.", func(n *snapshot) uint64 { return n.Matched }),
 	one("conch_messages_filtered_total", counter, "Messages, each once for each subscription whose predicate rejected it.", func(n *snapshot) uint64 { return n.Filtered }),
@@ -51,7 +52,7 @@ var table = []metric{
 
 	one("conch_recent_bytes", gauge, "Memory of the latest messages, which are kept for subscriptions that start in the past, now.", func(n *snapshot) int { return n.Recent.Bytes }),
 	one("conch_recent_limit_bytes", gauge, "The setting recent; 0 keeps no message.", func(n *snapshot) int { return n.RecentLimit }),
-	one("conch_recent_oldest_sequence", gauge, "Sequence number of the oldest message that is kept, 0 without one; the newest has that of conch_messages_published_total.", func(n *snapshot) uint64 { return n.Recent.Oldest }),
+	one("conch_recent_oldest_sequence", gauge, "Sequence number of the oldest message that is kept, 0 without one; the newest has at most conch_sequence.", func(n *snapshot) uint64 { return n.Recent.Oldest }),
 
 	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),
 	one("conch_sent_bytes_total", counter, "Bytes written to clients.", func(n *snapshot) int64 { return n.BytesOut }),

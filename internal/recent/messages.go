@@ -24,7 +24,9 @@ type Messages struct {
 	pool   outbox.Pool
 	// last is the chunk to append to; nil at the start, and behind a message with a chunk of its own. The core owns it.
 	last *Chunk
-	// appended counts the messages. The core owns it.
+	// before is the number of the last message before the ring was made. It never changes.
+	before uint64
+	// appended counts the messages, and all numbers up to before. The core owns it.
 	appended uint64
 
 	mu      sync.Mutex // guards what follows. The core takes it once a chunk
@@ -33,11 +35,16 @@ type Messages struct {
 	evicted uint64     // the sequence number of the newest message that is no longer kept; 0 if none is gone
 }
 
-// New makes an empty ring of that many bytes. Its buffers are charged to m.
-func New(limit int, m *outbox.MemoryLimit) *Messages {
+// New makes an empty ring of that many bytes, for messages behind the one numbered before. Its buffers are charged to m.
+func New(limit int, before uint64, m *outbox.MemoryLimit) *Messages {
 	size := min(maxChunk, max(minChunk, limit/chunksPerLimit))
-	return &Messages{limit: limit, memory: m, pool: outbox.Pool{BufferSize: size}}
+	return &Messages{
+		limit: limit, memory: m, pool: outbox.Pool{BufferSize: size}, before: before, appended: before, evicted: before,
+	}
 }
+
+// Start is the number of the first message that the ring could have.
+func (m *Messages) Start() uint64 { return m.before + 1 }
 
 // Append keeps messages of one topic that follow each other, numbered from first. now never goes back. The core calls it.
 //

@@ -60,7 +60,7 @@ func TestTheLatestMessagesAreKept(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, limit := range []int{1, 5 << 10, 64 << 10, 300 << 10} {
 		limits := memory()
-		m := New(limit, limits)
+		m := New(limit, 0, limits)
 		var model []kept
 		now, seq := time.Duration(0), uint64(0)
 		for range 2000 {
@@ -126,7 +126,7 @@ func after(messages []kept, from uint64) (rest []kept) {
 // A chunk that is retained stays as it is, whatever the core appends, and is charged until it is released.
 func TestARetainedChunkStays(t *testing.T) {
 	limits := memory()
-	m := New(64<<10, limits)
+	m := New(64<<10, 0, limits)
 	m.Append(0, 1, []byte("a"), [][]byte{[]byte("first")}, nil)
 	c, _ := m.Chunk(1)
 	for i := range 1000 {
@@ -143,7 +143,7 @@ func TestARetainedChunkStays(t *testing.T) {
 }
 
 func TestSince(t *testing.T) {
-	m := New(1<<20, memory())
+	m := New(1<<20, 0, memory())
 	assert.EqualValues(t, 1, m.Since(0))
 	for i := range 5000 {
 		m.Append(time.Duration(i/10)*time.Second, uint64(i+1), []byte("a"), [][]byte{make([]byte, 50)}, nil)
@@ -158,7 +158,7 @@ func TestSince(t *testing.T) {
 }
 
 func TestBefore(t *testing.T) {
-	m := New(64<<10, memory())
+	m := New(64<<10, 0, memory())
 	assert.Nil(t, m.Before(100))
 	for i := range 500 {
 		m.Append(0, uint64(i+1), []byte("a"), [][]byte{make([]byte, 100)}, nil)
@@ -181,7 +181,7 @@ func TestBefore(t *testing.T) {
 
 // Readers follow the core: each sees every message once, or that it was overtaken.
 func TestReadersFollow(t *testing.T) {
-	m := New(128<<10, memory())
+	m := New(128<<10, 0, memory())
 	const messages = 50_000
 	var readers sync.WaitGroup
 	for range 4 {
@@ -217,7 +217,7 @@ func TestReadersFollow(t *testing.T) {
 func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{64, 1 << 10} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			m := New(64<<20, memory())
+			m := New(64<<20, 0, memory())
 			topic, payloads := []byte("orders"), [][]byte{make([]byte, size)}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
