@@ -83,6 +83,9 @@ var rules = map[string]rule{
 	"internal/stream":  {own: []string{"internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/uptime":  {},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
+
+	"internal/logclock": {others: []string{"golang.org/x/sys"}, notStd: []string{"net", "os", "log", "sync"}},
+
 	"internal/sockwriter": {
 		own:    []string{"internal/command", "internal/outbox", "internal/sockio"},
 		notStd: []string{"net", "log", "context"},
