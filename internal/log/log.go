@@ -103,6 +103,7 @@ type Log struct {
 	reporting sync.Mutex    // held while Progress is called, so that reports keep their order
 	goroutine sync.WaitGroup
 	writer    writer
+	indexes   indexCache
 	syncer    syncer
 }
 
@@ -204,7 +205,12 @@ func (l *Log) addChunk(s *segment, size int) *chunk {
 }
 
 // newIndex makes the index of a segment that begins.
-func (l *Log) newIndex() recordIndex { return nil }
+func (l *Log) newIndex() recordIndex {
+	if l.o.Spans == nil {
+		return nil
+	}
+	return newIndex(l.o.Spans)
+}
 
 // Err returns why appends are refused now: ErrFull while the disk has no space, or the final failure. Nil means that they are
 // accepted. What takes less space may be appended in spite of ErrFull. The core may call it.

@@ -255,6 +255,9 @@ func (r *recoverer) fill() {
 	l := r.l
 	segments := make([]*segment, 0, len(r.segments)+1)
 	for _, s := range r.segments {
+		if s.sealed {
+			s.index = nil // the file has it
+		}
 		segments = append(segments, s.segment)
 	}
 	l.next, l.marked, l.head = r.next, r.next-1, l.newHead

@@ -128,14 +128,14 @@ func (r *recoverer) expects(s *foundSegment, record Record) bool {
 func (r *recoverer) take(s *foundSegment, at int64, record Record) error {
 	record.Kind &^= behindSync
 	r.clean = record.Kind == kindStop
+	if s.index != nil {
+		s.index.add(at, record)
+	}
 	if own(record.Kind) {
 		if record.Kind == kindHead {
 			r.l.newHead = max(r.l.newHead, decodeNumber(record.Payload))
 		}
 		return nil
-	}
-	if s.index != nil {
-		s.index.add(at, record)
 	}
 	r.next = record.Number + 1
 	if !s.trailer {

@@ -43,7 +43,7 @@ type segment struct {
 
 // recordIndex collects what the index of a segment needs, record by record, in their order.
 type recordIndex interface {
-	// add takes a record that begins at an offset. The log's own records are not added.
+	// add takes a record that begins at an offset.
 	add(at int64, r Record)
 	// appendTo encodes the index.
 	appendTo(b []byte) []byte
@@ -159,7 +159,7 @@ func (l *Log) seal(s *segment) error {
 		return err
 	}
 	l.mu.Lock()
-	s.sealed = true
+	s.sealed, s.index = true, nil // it is in the file from now on
 	l.mu.Unlock()
 	return nil
 }

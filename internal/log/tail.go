@@ -121,7 +121,7 @@ func (l *Log) shorten(s *segment, number uint64) (int64, error) {
 			end = at
 			break
 		}
-		if index != nil && !own(r.Kind) {
+		if index != nil {
 			index.add(at, r)
 		}
 	}

@@ -174,10 +174,8 @@ func (l *Log) addToIndex(p piece) {
 	for len(b) > 0 {
 		r, length, _ := parseHeader(b, p.segment.salt)
 		size := headerSize + length
-		if !own(r.Kind) {
-			r.Payload = b[headerSize:size]
-			p.segment.index.add(at, r)
-		}
+		r.Payload = b[headerSize:size]
+		p.segment.index.add(at, r)
 		b, at = b[size:], at+int64(size)
 	}
 }
