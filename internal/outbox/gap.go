@@ -189,15 +189,41 @@ func (o *Outbox) mergeGapsLocked() {
 	if first == nil || first.gap == nil || second.gap == nil {
 		return
 	}
-	for _, l := range second.gap.losses {
-		o.chargeGaps(first.gap.addLocked(l) - l.cost())
+	o.mergeGapLocked(first, second)
+}
+
+// mergeGapLocked joins the gap of a chunk with that of the chunk behind it. A subscription in both has one loss then.
+func (o *Outbox) mergeGapLocked(first, second *Chunk) {
+	type kind struct {
+		account *Account
+		format  Format
 	}
-	q.oldest.chunk = second.Next
+	into, from := first.gap, second.gap
+	places := make(map[kind]int, len(into.losses))
+	for i, l := range into.losses {
+		places[kind{l.account, l.format}] = i
+	}
+	for _, l := range from.losses {
+		at, known := places[kind{l.account, l.format}]
+		if known {
+			into.losses[at].count += l.count
+			o.chargeGaps(-l.cost())
+		} else {
+			at = len(into.losses)
+			into.losses = append(into.losses, l)
+		}
+		if l.account.gap == from { // it may have another one further behind
+			l.account.gap, l.account.gapIndex = into, at
+		}
+	}
+	q := o.queue
+	if q.oldest.chunk == second {
+		if q.oldest = (cursor{chunk: second.Next}); second.Next == nil {
+			defer q.cursorToLast()
+		}
+	}
 	q.remove(second)
 	o.free(second)
-	if q.oldest.chunk == nil {
-		q.cursorToLast()
-	}
 }
 
 // frameLen is the length of the first of some whole frames.

@@ -51,9 +51,13 @@ func (o *Outbox) removeMarkLocked(m *Mark) (start bool) {
 		q.oldest = cursor{chunk: m.chunk.Next}
 	}
 	o.marks--
+	before, behind := m.chunk.prev, m.chunk.Next
 	q.remove(m.chunk)
 	o.free(m.chunk)
 	m.chunk = nil
+	if before != nil && before.gap != nil && behind != nil && behind.gap != nil {
+		o.mergeGapLocked(before, behind)
+	}
 	if q.length == 0 {
 		q.recycle()
 		o.queue = nil

@@ -150,3 +150,25 @@ func TestAppendMissed(t *testing.T) {
 		assert.Equal(t, want, [2]string{string(AppendMissed(nil, f, "a", 3)), string(AppendMissed(nil, f, "a", -1))})
 	}
 }
+
+// Losses on both sides of a mark are one gap when the mark goes: a subscription has one report for them.
+func TestGapsBesideAMarkBecomeOne(t *testing.T) {
+	o, a, b, m := newOutbox(1<<20), NewAccount("a"), NewAccount("b"), new(Mark)
+	o.SetPolicy(DropNewest)
+	miss := func(a *Account) {
+		put(o, Fragment{}, FrameInfo{Account: a, Count: 1, Kind: KindMissed, Format: FormatLF})
+	}
+	miss(a)
+	o.AddMark(m)
+	miss(a)
+	miss(b)
+	o.RemoveMark(m)
+	miss(b)
+	miss(a)
+	require.Len(t, inBothDirections(o.queue), 1)
+	live(o, a, 6)
+	assert.Equal(t, "MISSED 3 a\nMISSED 2 b\n"+lines(6), written(o))
+	assert.Zero(t, o.gapBytes.Load())
+	assert.Zero(t, o.overhead.Load())
+	assert.EqualValues(t, 3, o.CountsOf(a).Dropped)
+}
