@@ -96,6 +96,9 @@ func (e *executor) Applied(b *broker.Batch) {
 		e.batchesApplied++
 		e.service.stats.end(e)
 		e.service.encoder.dropOversized()
+		if inv := note.last(); inv != nil && inv.long != nil && inv.isLast() {
+			e.endLong(inv.long)
+		}
 		// The core has not finished the last command: it held too many names for one instant.
 		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
 			e.resubmitLater(&b.Requests[n-1])

@@ -11,9 +11,11 @@ import (
 const (
 	// maxAhead is how many replayed bytes may wait in an outbox: above it, the feeder waits for the writer.
 	maxAhead = 256 << 10
-	// maxPass bounds the replays of one pass, which join at one instant. It is no less than maxNames: within one command
-	// clients rely on the one order.
-	maxPass = 1000
+	// maxPass bounds the replays of one pass, which join at one instant: within one command of so many names, clients rely on the
+	// one order.
+	maxPass = 10_000
+	// maxDropped is how many dropped replays may stay in the list of those that start.
+	maxDropped = 1000
 )
 
 // feeder gives a connection the messages of the past with which its subscriptions start. It is a goroutine beside the reader
@@ -32,6 +34,8 @@ type feeder struct {
 	// waiting are the replays that have not joined, deferred those of them that begin at the next flush. The core owns both.
 	waiting  map[*broker.Subscription]*replay
 	deferred []*replay
+	// unsubscribed means that the connection has left names since the last flush. The core owns it.
+	unsubscribed bool
 
 	// mu is held while either side adds to the outbox. It guards what follows.
 	mu sync.Mutex
@@ -44,6 +48,8 @@ type feeder struct {
 	// generation counts what makes frames void that are encoded and not yet added: a replay is dropped, or a format changes.
 	generation int
 	active     bool
+	// joined are the replays whose rest is being added, nil if there are none. Those among them that have not joined are gone.
+	joined []*replay
 }
 
 func newFeeder(c *Conn) *feeder {
@@ -75,13 +81,24 @@ func (f *feeder) dropLocked(r *replay) {
 	if !r.starting {
 		return
 	}
-	if f.startingDropped++; f.startingDropped > maxPass && f.startingDropped > len(f.starting)/2 {
+	if f.startingDropped++; f.startingDropped > maxDropped && f.startingDropped > len(f.starting)/2 {
 		f.starting = slices.DeleteFunc(f.starting, func(r *replay) bool { return r.dropped })
 		f.startingDropped = 0
 	}
 }
 
-// stop ends the feeder, once the connection has left the core. Only the rest of what has joined is still added.
+// dropUnsubscribedLocked drops replays that have joined, and whose subscription has ended: work for them would be lost. The core
+// calls it.
+func (f *feeder) dropUnsubscribedLocked() {
+	if f.unsubscribed {
+		for _, r := range f.joined {
+			r.dropped = r.dropped || r.joined && !r.sub.Joined()
+		}
+	}
+	f.unsubscribed = false
+}
+
+// stop ends the feeder, once the connection has left the core.
 func (f *feeder) stop() {
 	f.stopping.raise()
 	f.running.Wait()
@@ -116,7 +133,7 @@ func (f *feeder) takeStarting() (replays []*replay) {
 		f.starting, f.startingDropped = nil, 0
 	}
 	for len(replays) == 0 && len(f.starting) > 0 {
-		n := min(len(f.starting), maxPass)
+		n := f.nextPass()
 		for _, r := range f.starting[:n] {
 			if r.starting = false; r.dropped {
 				f.startingDropped--
@@ -130,6 +147,19 @@ func (f *feeder) takeStarting() (replays []*replay) {
 		f.active, f.starting = false, nil
 	}
 	return replays
+}
+
+// nextPass is how many of the starting replays make the next pass: all of a command, unless those are too many.
+func (f *feeder) nextPass() (n int) {
+	for end := 0; end < len(f.starting) && end < maxPass; {
+		if end++; end == len(f.starting) || f.starting[end].command != f.starting[end-1].command {
+			n = end
+		}
+	}
+	if n == 0 {
+		n = maxPass
+	}
+	return n
 }
 
 // awaitRoom waits until the writer has written enough. False means that the connection ends.

@@ -26,6 +26,8 @@ type longCommand struct {
 	// reply is the reply so far. It is queued as a whole, because no other frame may stand
 	// between its parts.
 	reply []byte
+	// replays are those of its subscriptions that start in the past; nil if there are none.
+	replays *replayCommand
 }
 
 // numFixedArgs is the number of arguments before the names.
@@ -54,6 +56,12 @@ func (inv *invocation) leavesAll() bool {
 func (r *Reader) submitLong(b *Batch, inv *invocation) bool {
 	whole, n, like := *inv, inv.numFixedArgs(), b.Requests[len(b.calls)-1]
 	whole.long = &longCommand{names: len(inv.args) - n}
+	for i := range inv.predicates {
+		if start, ok := inv.predicates[i].Start.(*replay); ok {
+			whole.long.replays, start.command.long = start.command, true
+			break
+		}
+	}
 	in, from := b.buf, b.From
 	in.Retain() // it holds the names
 	defer in.Release()

@@ -11,8 +11,17 @@ import (
 
 // matches finds the replays that get a message. It belongs to the feeder's goroutine, and holds a slot while it works: feeders have
 // slots of their own, so that they neither delay publishers nor take all processors.
+//
+// It holds the chunk as well, of which it looks messages up: while it waits for a slot it holds none, so that the chunks of very many
+// feeders that wait are not kept in memory.
 type matches struct {
 	turn
+	recent *recent.Messages
+	// chunk is the one that is held; nil for none.
+	chunk *recent.Chunk
+	// gone means that the chunk was dropped while the feeder waited.
+	gone bool
+
 	byTopic map[string][]*replay
 	globs   []*replay
 	limits  filter.Limits
@@ -24,7 +33,7 @@ type matches struct {
 const messageCost = 64
 
 func (k *matches) init(s *Service, by *abortSignal, replays []*replay) {
-	k.turn, k.limits = turn{evaluators: &s.feeders, by: by}, s.options.filterLimits()
+	k.turn, k.limits, k.recent = turn{evaluators: &s.feeders, by: by}, s.options.filterLimits(), s.recent
 	k.byTopic = make(map[string][]*replay)
 	for i, r := range replays {
 		r.order = i
@@ -36,12 +45,56 @@ func (k *matches) init(s *Service, by *abortSignal, replays []*replay) {
 	}
 }
 
-// step is that of a turn. It also ends the work of a connection that ends: a chunk of small messages and a thousand predicates
-// would go on for many seconds, and the connection waits.
-func (k *matches) step(work int) bool { return !k.by.raised.Load() && k.turn.step(work) }
+// take acquires a slot, and takes the chunk with the first message from there on, as [recent.Messages.Chunk] does. False means that
+// the connection ends.
+func (k *matches) take(from uint64) (c *recent.Chunk, evicted uint64, ok bool) {
+	if k.gone = false; !k.step(0) {
+		return nil, 0, false
+	}
+	k.chunk, evicted = k.recent.Chunk(from)
+	return k.chunk, evicted, true
+}
 
-// of returns the replays that get a message, in the order of delivery. They are valid until the next call. False means that the
-// connection ends.
+// takeBefore is take for [recent.Messages.Before].
+func (k *matches) takeBefore(seq uint64) (c *recent.Chunk, ok bool) {
+	if k.gone = false; !k.step(0) {
+		return nil, false
+	}
+	k.chunk = k.recent.Before(seq)
+	return k.chunk, true
+}
+
+// release gives back the chunk and the slot.
+func (k *matches) release() {
+	if k.chunk != nil {
+		k.chunk.Release()
+		k.chunk = nil
+	}
+	k.end()
+}
+
+// step is that of a turn. It also ends the work of a connection that ends: a chunk of small messages and a thousand predicates
+// would go on for many seconds, and the connection waits. False means that, or that the chunk is gone.
+func (k *matches) step(work int) bool {
+	if k.by.raised.Load() || k.chunk != nil && k.isOver() && !k.pause() {
+		return false
+	}
+	return k.turn.step(work)
+}
+
+// pause lets a feeder that waits take its turn. False means that the connection ends, or that the chunk is gone.
+func (k *matches) pause() bool {
+	c := k.chunk
+	k.release()
+	if !k.turn.step(0) {
+		return false
+	}
+	k.chunk, _ = k.recent.Chunk(c.First())
+	k.gone = k.chunk != c
+	return !k.gone
+}
+
+// of returns the replays that get a message, in the order of delivery. They are valid until the next call. False is that of step.
 func (k *matches) of(m *recent.Message) (found []*replay, ok bool) {
 	if !k.step(messageCost + len(k.globs)*len(m.Topic)) {
 		return nil, false

@@ -59,6 +59,9 @@ func (c *Conn) ChargeTransport(n int) { c.service.memory.SetUsage(&c.usage.trans
 func (e *executor) chargeSubscription(name []byte) {
 	patterns := e.sub.CountKind(formRESP, broker.Pattern) + e.sub.CountKind(formLine, broker.Pattern)
 	more, heavier := e.sub.NumSubscriptions()-int(e.chargedSubs), e.sub.FilterCost()-e.chargedPredicates
+	if f := e.feeder.Load(); f != nil && more < 0 {
+		f.unsubscribed = true
+	}
 	heavier += (patterns - int(e.chargedPatterns)) * patternCost
 	e.chargedSubs, e.chargedPatterns = int32(e.sub.NumSubscriptions()), int32(patterns) //nolint:gosec // at most 2 GiB of memory holds them
 	e.chargedPredicates = e.sub.FilterCost()

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"time"
 
 	"github.com/conchmq/conch/broker"
@@ -39,6 +40,9 @@ type place struct {
 	// before is how many messages were kept before next; counted is false if that is unknown.
 	before  uint64
 	counted bool
+	// due are the replays that have yet to get message next: a message for very many is added in parts. They are in an array of
+	// their own, which does not change; nil if that message has not begun.
+	due []*replay
 }
 
 func newPass(f *feeder, replays []*replay) *pass {
@@ -51,7 +55,7 @@ func newPass(f *feeder, replays []*replay) *pass {
 // run feeds all replays from their starts on, and joins them.
 func (p *pass) run() {
 	defer p.pending.close()
-	defer p.matches.end()
+	defer p.matches.release()
 	if !p.resolve() {
 		return
 	}
@@ -81,9 +85,11 @@ func (p *pass) begin() bool {
 	defer p.mu.Unlock()
 	left := false
 	p.pending.begin(p.place, p.generation)
-	p.formats = p.feeder.formats
+	if !p.marked {
+		p.formats = p.feeder.formats
+	}
 	for _, r := range p.replays {
-		r.gone = r.dropped
+		r.ends, r.gone = r.dropped && !r.gone, r.gone || r.dropped
 		left = left || !r.gone
 	}
 	return left
@@ -112,7 +118,11 @@ func (p *pass) flush() bool {
 
 // feed encodes messages of one chunk, as many as are added at once. False means that the connection ends.
 func (p *pass) feed(after uint64) bool {
-	c, evicted := p.recent.Chunk(p.next)
+	c, evicted, ok := p.matches.take(p.next)
+	if !ok {
+		return false
+	}
+	defer p.matches.release()
 	if evicted >= p.next {
 		p.overtaken(c, evicted)
 	}
@@ -120,22 +130,17 @@ func (p *pass) feed(after uint64) bool {
 		p.next = max(p.next, after+1)
 		return true
 	}
-	defer c.Release()
-	return p.scan(c)
+	_, ok = p.scan(c)
+	return ok
 }
 
-// feedRest adds the messages up to the join. It goes on when the connection ends: what stands behind the mark follows them.
+// feedRest adds the messages up to the join. What stands behind the mark follows them. So if the connection ends before, the rest
+// is reported as missing.
 func (p *pass) feedRest() {
-	p.matches.by = new(abortSignal)
-	defer func() {
-		for _, c := range p.rest {
-			c.Release()
-		}
-		if p.conn.outbox.RemoveMark(&p.mark) {
-			p.conn.transport.StartWriter()
-		}
-	}()
-	p.pending.begin(p.place, 0)
+	defer p.endRest()
+	p.matches.gone = false
+	p.begin()
+	p.reportEnds()
 	if p.evicted >= p.next {
 		var first *recent.Chunk
 		if len(p.rest) > 0 {
@@ -143,45 +148,105 @@ func (p *pass) feedRest() {
 		}
 		p.overtaken(first, min(p.evicted, p.last))
 	}
-	for _, c := range p.rest {
-		for more := true; more && p.next <= p.last; {
-			p.awaitRoom()
-			before := p.next
-			if !p.scan(c) || !p.flush() {
-				return
-			}
-			more = p.next > before
-			p.pending.begin(p.place, 0)
+	if p.feedChunks() {
+		return
+	}
+	for _, r := range p.replays {
+		if r.ends = !r.gone; r.ends {
+			r.gone = true
 		}
 	}
+	p.reportEnds()
 	p.flush()
 }
 
-// scan encodes messages of a chunk from next on. False means that the connection ends.
-func (p *pass) scan(c *recent.Chunk) bool {
-	defer p.matches.end()
+// feedChunks adds the messages of the rest, at the client's pace. False means that the connection ends.
+func (p *pass) feedChunks() bool {
+	for _, c := range p.rest {
+		for more := true; more && p.next <= p.last; {
+			if !p.awaitRoom() {
+				return false
+			}
+			left := p.begin()
+			p.reportEnds()
+			ok := true
+			if more = false; left {
+				more, ok = p.scan(c)
+			}
+			if !p.flush() || !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// reportEnds reports what those replays miss that have ended behind their join.
+func (p *pass) reportEnds() {
+	for _, r := range p.replays {
+		if r.ends {
+			p.pending.missed(r, p.formats[r.sub.Form], -1)
+		}
+	}
+}
+
+// endRest lets the writer go on behind the mark.
+func (p *pass) endRest() {
+	for _, c := range p.rest {
+		c.Release()
+	}
+	p.mu.Lock()
+	p.joined = nil
+	p.mu.Unlock()
+	if p.conn.outbox.RemoveMark(&p.mark) {
+		p.conn.transport.StartWriter()
+	}
+}
+
+// scan encodes messages of a chunk from next on, and stops when enough is pending, be it within a message. more means that it has
+// stopped there. False means that the connection ends.
+func (p *pass) scan(c *recent.Chunk) (more, ok bool) {
 	if !p.reader.In(c) {
 		p.reader = c.Reader()
 	}
 	for m := (recent.Message{}); !p.pending.isFull(); {
 		ahead := p.reader
 		if !ahead.Next(&m) || p.marked && m.Sequence > p.last {
-			break
+			return false, true
+		}
+		if m.Sequence >= p.next {
+			if more, ok := p.message(&m, c.Before()+p.reader.Read()); more || !ok {
+				return more, ok
+			}
 		}
 		p.reader = ahead
-		if m.Sequence < p.next {
-			continue
-		}
-		found, ok := p.matches.of(&m)
-		if !ok {
-			return false
-		}
-		for _, r := range found {
-			p.pending.message(r, &m, p.formats[r.sub.Form])
-		}
-		p.next, p.before, p.counted = m.Sequence+1, c.Before()+p.reader.Read(), true
 	}
-	return true
+	return true, true
+}
+
+// message encodes a message for the replays that have yet to get it. before is how many messages were kept before it. The results
+// are those of scan.
+func (p *pass) message(m *recent.Message, before uint64) (more, ok bool) {
+	due, began := p.due, p.due != nil
+	if !began {
+		if due, ok = p.matches.of(m); !ok {
+			return p.matches.gone, p.matches.gone
+		}
+	}
+	p.next, p.before, p.counted = m.Sequence, before, true
+	for i, r := range due {
+		if p.pending.isFull() {
+			if p.due = due[i:]; !began {
+				p.due = slices.Clone(p.due)
+			}
+			return true, true
+		}
+		if !r.gone {
+			p.pending.message(r, m, p.formats[r.sub.Form])
+		}
+	}
+	p.next, p.before, p.due = m.Sequence+1, before+1, nil
+	return false, true
 }
 
 // hasReports reports whether messages before the start of a replay are missing, and are yet to be reported.
@@ -207,22 +272,31 @@ func (p *pass) reportMissed() {
 // overtaken reports the messages from next up to evicted as missing. c is the first chunk behind them; nil if there is none.
 func (p *pass) overtaken(c *recent.Chunk, evicted uint64) {
 	for _, r := range p.replays {
-		if r.start <= evicted && !r.gone {
-			p.pending.missed(r, p.formats[r.sub.Form], p.countMissed(c, r))
-			r.start, r.missed = evicted+1, false
+		if r.start > evicted || r.gone {
+			continue
 		}
+		if n := p.countMissed(c, evicted, r); n != 0 {
+			p.pending.missed(r, p.formats[r.sub.Form], n)
+		}
+		r.start, r.missed = evicted+1, false
 	}
 	p.place = place{next: evicted + 1}
 }
 
 // countMissed counts the messages that are missing for a replay before a chunk, if it gets those of all topics. Otherwise it
 // returns -1: of messages that are gone, the topics are unknown.
-func (p *pass) countMissed(c *recent.Chunk, r *replay) int {
+func (p *pass) countMissed(c *recent.Chunk, evicted uint64, r *replay) int {
+	got := uint64(0) // of message next, which has come to some replays only
+	if p.due != nil && r.previous == p.next {
+		if got = 1; evicted == p.next {
+			return 0
+		}
+	}
 	switch all := r.predicate == nil && r.sub.Kind() == broker.Pattern && matchesAll(r.sub.Topic()); {
 	case !all || c == nil || r.missed:
 		return -1
 	case p.counted && r.start <= p.next:
-		return int(c.Before() - p.before) //nolint:gosec // a count
+		return int(c.Before() - p.before - got) //nolint:gosec // a count
 	}
 	// Each number so far is that of a message to a topic, but of numbers of an earlier start nothing is known.
 	if from := max(r.start, p.next); c.Before() == c.First()-1 && from >= p.recent.Start() {
@@ -275,14 +349,17 @@ func (p *pass) resolveLast(replays []*replay) bool {
 		missing[r], before = r.from.Number, max(before, r.after+1)
 	}
 	for len(missing) > 0 {
-		c := p.recent.Before(before)
+		c, ok := p.matches.takeBefore(before)
 		if c == nil {
+			if !ok {
+				return false
+			}
 			break
 		}
 		before = c.First()
-		ok := p.begin() && p.findIn(c, missing)
-		c.Release()
-		if !ok {
+		ok = p.begin() && p.findIn(c, missing)
+		p.matches.release()
+		if !ok && !p.matches.gone {
 			return false
 		}
 	}
@@ -319,6 +396,9 @@ func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) bool {
 	if len(complete) == 0 {
 		return true
 	}
+	for r := range complete {
+		r.start = c.First() // should newer messages displace the chunk meanwhile
+	}
 	return p.eachIn(c, complete, func(r *replay, seq uint64) {
 		if complete[r] == 0 {
 			r.start = seq
@@ -331,7 +411,6 @@ func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) bool {
 
 // eachIn calls f for each message in a chunk and each of some replays that gets it. False means that the connection ends.
 func (p *pass) eachIn(c *recent.Chunk, some map[*replay]uint64, f func(r *replay, seq uint64)) bool {
-	defer p.matches.end()
 	for reader, m := c.Reader(), (recent.Message{}); len(some) > 0 && reader.Next(&m); {
 		matching, ok := p.matches.of(&m)
 		if !ok {

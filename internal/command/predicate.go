@@ -20,7 +20,7 @@ import (
 // Only PSUBSCRIBE may have one over RESP: a Redis client finds a subscription by its name, and
 // pmessage repeats the name subscribed to. The name of a verb loses its position.
 func (r *Reader) parseNames(inv *invocation) *protocol.Error {
-	names, conditions := inv.topics(), 0
+	names, conditions, command := inv.topics(), 0, (*replayCommand)(nil)
 	for i, name := range names {
 		topic, clause, expression := splitName(name)
 		if len(topic) == len(name) {
@@ -47,7 +47,10 @@ func (r *Reader) parseNames(inv *invocation) *protocol.Error {
 			if err != nil {
 				return err
 			}
-			f.Start = start
+			if command == nil {
+				command = new(replayCommand)
+			}
+			start.command, f.Start = command, start
 			names[i] = verbName(inv, name)
 		}
 		if inv.predicates == nil {

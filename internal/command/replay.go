@@ -14,13 +14,15 @@ import (
 type replay struct {
 	from      position.Position
 	predicate *filter.Predicate // nil if there is none
+	// command is shared by the replays of one command.
+	command *replayCommand
 
 	sub     *broker.Subscription
 	account *outbox.Account
 	// after is the number of the last message before the subscription was made.
 	after uint64
 
-	// dropped means that the subscription has ended before its join, starting that it is in the feeder's list of these. The
+	// dropped means that the subscription has ended, starting that it is in the feeder's list of these. The
 	// feeder's mutex guards both.
 	dropped, starting bool
 
@@ -32,10 +34,18 @@ type replay struct {
 	missed bool
 	// previous is the number of the last message that it got.
 	previous uint64
-	// gone means that it gets nothing more.
-	gone bool
+	// gone means that it gets nothing more, ends that this is so since the last step of the pass.
+	gone, ends bool
 	// joined is set at the join.
 	joined bool
+}
+
+// replayCommand is a command whose subscriptions start in the past. Its replays begin together, for they are to be in one pass. One
+// with more than maxNames names comes in pieces, and its replays are held until the last of these. The core owns it, once the
+// reader has made it.
+type replayCommand struct {
+	long bool
+	held []*replay // in the order of the names
 }
 
 // replayCost is about what a replay takes in memory.
@@ -49,10 +59,11 @@ func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (lat
 	r := start.(*replay)
 	if n := r.from.Number; r.from.Kind == position.Number {
 		ours := r.from.Epoch == "" || r.from.Epoch == e.service.epoch
-		if ours && n == last+1 {
+		next := ours && n == last+1
+		if next && (!r.command.long || e.service.recent == nil) { // the first names of a long one would run ahead of the last
 			return false
 		}
-		if e.service.recent == nil || ours && n > last {
+		if e.service.recent == nil || ours && n > last && !next {
 			e.confirm().unknown = append(e.confirm().unknown, s)
 			return false
 		}
@@ -64,9 +75,22 @@ func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (lat
 	}
 	r.sub, r.account, r.after = s, accountOf(s), last
 	f.waiting[s] = r
-	f.deferred = append(f.deferred, r)
+	if r.command.long {
+		r.command.held = append(r.command.held, r)
+	} else {
+		f.deferred = append(f.deferred, r)
+	}
 	e.chargeReplays(f)
 	return true
+}
+
+// endLong begins the replays of a command that came in pieces, once the last of these is applied.
+func (e *executor) endLong(l *longCommand) {
+	if l.replays == nil || len(l.replays.held) == 0 || e.closing {
+		return
+	}
+	f := e.feeder.Load()
+	f.deferred, l.replays.held = append(f.deferred, l.replays.held...), nil
 }
 
 // reportUnknown reports, behind a confirmation, what is missing where no replay is possible.
@@ -101,9 +125,10 @@ func (e *executor) chargeReplays(f *feeder) {
 // addToOutbox moves the unflushed frames to the outbox, and reports whether a writer must be started. Replays begin behind
 // their confirmation. Frames of a replay must not follow the reply that changes their format.
 func (e *executor) addToOutbox() (start bool) {
-	if f := e.feeder.Load(); f != nil && len(f.waiting)+len(f.deferred) > 0 {
+	if f := e.feeder.Load(); f != nil && (len(f.waiting)+len(f.deferred) > 0 || f.unsubscribed) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		f.dropUnsubscribedLocked()
 		if now := e.replayFormats(); now != f.formats {
 			f.formats = now
 			f.generation++
@@ -143,6 +168,9 @@ func (e *executor) joinReplays(v broker.View, p *pass) {
 	e.Flush() // what is queued so far stands in front of the mark
 	e.outbox.AddMark(&p.mark)
 	p.formats, p.marked = e.replayFormats(), true
+	p.mu.Lock()
+	p.feeder.joined, p.unsubscribed = p.replays, false
+	p.mu.Unlock()
 	p.rest, p.evicted = e.service.recent.Chunks(p.next)
 }
 

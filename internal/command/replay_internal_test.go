@@ -441,7 +441,7 @@ func TestReplaysThatEndBeforeTheyBegin(t *testing.T) {
 	}
 	f := sub.feeder.Load()
 	f.mu.Lock()
-	assert.LessOrEqual(t, len(f.starting), 2*maxPass)
+	assert.LessOrEqual(t, len(f.starting), 2*maxDropped)
 	f.mu.Unlock()
 	others := sub.takeAll(11, filled)
 	for others = append(others, sub.line()); others[len(others)-1] != "UPDATE b live"; others = append(others, sub.line()) {

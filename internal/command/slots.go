@@ -56,7 +56,7 @@ type turn struct {
 // goes to the longest waiting goroutine first. False means that the connection is aborted.
 func (t *turn) step(work int) bool {
 	e := t.evaluators
-	if t.held && t.work >= turnWork && e.waiting.Load() > 0 {
+	if t.isOver() {
 		t.end()
 	}
 	if !t.held {
@@ -68,6 +68,9 @@ func (t *turn) step(work int) bool {
 	t.work += work
 	return true
 }
+
+// isOver reports whether the slot was in use for long, and others wait.
+func (t *turn) isOver() bool { return t.held && t.work >= turnWork && t.evaluators.waiting.Load() > 0 }
 
 // end gives the slot back, if there is one.
 func (t *turn) end() {
