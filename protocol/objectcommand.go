@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,20 +15,51 @@ import (
 
 // request is one request in JSON. Each operation has its fields; a text that is no UTF-8 stands in base64.
 type request struct {
-	ID            json.RawMessage `json:"id"`
-	Op            string          `json:"op"`
-	Topic         *string         `json:"topic"`
-	TopicBase64   []byte          `json:"topic_base64"`
-	Pattern       *string         `json:"pattern"`
-	PatternBase64 []byte          `json:"pattern_base64"`
-	Payload       *string         `json:"payload"`
-	PayloadBase64 []byte          `json:"payload_base64"`
-	Where         string          `json:"where"`
-	From          string          `json:"from"`
-	After         string          `json:"after"`
-	Last          int             `json:"last"`
-	User          string          `json:"user"`
-	Password      string          `json:"password"`
+	ID            json.RawMessage   `json:"id"`
+	Op            string            `json:"op"`
+	Topic         oneOrMore[string] `json:"topic"`
+	TopicBase64   oneOrMore[[]byte] `json:"topic_base64"`
+	Pattern       oneOrMore[string] `json:"pattern"`
+	PatternBase64 oneOrMore[[]byte] `json:"pattern_base64"`
+	Payload       *string           `json:"payload"`
+	PayloadBase64 []byte            `json:"payload_base64"`
+	Where         string            `json:"where"`
+	From          string            `json:"from"`
+	After         string            `json:"after"`
+	Last          int               `json:"last"`
+	User          string            `json:"user"`
+	Password      string            `json:"password"`
+}
+
+// oneOrMore is a field with one text, or a list of texts.
+type oneOrMore[T string | []byte] []T
+
+// maxObjectNames bounds a list: each name takes much more memory than the three bytes that it may have in the request.
+const maxObjectNames = 10_000
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (o *oneOrMore[T]) UnmarshalJSON(text []byte) error {
+	if *o = nil; string(text) == "null" {
+		return nil
+	}
+	if text[0] != '[' {
+		text = slices.Concat([]byte{'['}, text, []byte{']'})
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	_, _ = d.Token() // the bracket: package json has checked the syntax
+	for d.More() {
+		var one *T
+		if err := d.Decode(&one); err != nil {
+			return err //nolint:wrapcheck // decode words it
+		}
+		if one == nil {
+			return errors.New("a name is null")
+		}
+		if *o = append(*o, *one); len(*o) > maxObjectNames {
+			return fmt.Errorf("more than %d names", maxObjectNames)
+		}
+	}
+	return nil
 }
 
 // maxRequestID bounds the id of a request, which its reply repeats.
@@ -96,12 +129,15 @@ func (q *request) decode(line []byte) *Error {
 func (q *request) args() (args [][]byte, err *Error) {
 	switch q.Op {
 	case "publish":
-		topic, ok := textField(q.Topic, q.TopicBase64)
-		payload, hasPayload := textField(q.Payload, q.PayloadBase64)
-		if !ok || !hasPayload {
+		topics := textFields(q.Topic, q.TopicBase64)
+		payload := q.PayloadBase64
+		if q.Payload != nil {
+			payload = []byte(*q.Payload)
+		}
+		if len(topics) != 1 || payload == nil {
 			return nil, Errorf(`publish needs topic and payload; send {"op":"publish","topic":"news","payload":"hi"}`)
 		}
-		return [][]byte{[]byte("PUBLISH"), topic, payload}, nil
+		return [][]byte{[]byte("PUBLISH"), topics[0], payload}, nil
 	case "subscribe", "unsubscribe":
 		return q.subscription()
 	case "auth":
@@ -115,33 +151,42 @@ func (q *request) args() (args [][]byte, err *Error) {
 	return nil, Errorf("op must be publish, subscribe, unsubscribe, auth or ping, not %q", q.Op)
 }
 
-// subscription is the command of a subscribe or an unsubscribe, with its one name.
+// subscription is the command of a subscribe or an unsubscribe, with its names.
 func (q *request) subscription() ([][]byte, *Error) {
 	command := strings.ToUpper(q.Op)
-	name, ok := textField(q.Topic, q.TopicBase64)
-	if !ok {
-		if name, ok = textField(q.Pattern, q.PatternBase64); !ok {
-			return nil, Errorf(`%s needs topic or pattern; send {"op":"%s","topic":"news"}`, q.Op, q.Op)
-		}
-		command = "P" + command
+	names := textFields(q.Topic, q.TopicBase64)
+	if patterns := textFields(q.Pattern, q.PatternBase64); len(names) == 0 {
+		names, command = patterns, "P"+command
+	} else if len(patterns) > 0 {
+		return nil, Errorf("topic and pattern exclude each other")
 	}
-	for _, word := range []string{whereKeyword, "FROM", "LAST"} {
-		if bytes.Contains(name, []byte(" "+word+" ")) {
-			return nil, Errorf("a name may not contain %q: use a pattern with [ ] for the space", " "+word+" ")
-		}
+	if len(names) == 0 {
+		return nil, Errorf(`%s needs topic or pattern; send {"op":"%s","topic":"news"}`, q.Op, q.Op)
 	}
-	position, err := q.position()
+	clauses, err := q.position()
 	if err != nil {
 		return nil, err
 	}
-	if position != "" && q.Op == "unsubscribe" {
+	if clauses != "" && q.Op == "unsubscribe" {
 		return nil, Errorf("unsubscribe takes no position")
 	}
-	name = append(name, position...)
 	if q.Where != "" {
-		name = append(append(name, " "+whereKeyword+" "...), q.Where...)
+		clauses += " " + whereKeyword + " " + q.Where
 	}
-	return [][]byte{[]byte(command), name}, nil
+	if len(names)*len(clauses) > maxExpanded {
+		return nil, Errorf("%d names are too many for a predicate of %d bytes: name fewer", len(names), len(clauses))
+	}
+	args := make([][]byte, 1, 1+len(names))
+	args[0] = []byte(command)
+	for _, name := range names {
+		for _, word := range []string{whereKeyword, "FROM", "LAST"} {
+			if bytes.Contains(name, []byte(" "+word+" ")) {
+				return nil, Errorf("a name may not contain %q: use a pattern with [ ] for the space", " "+word+" ")
+			}
+		}
+		args = append(args, append(name, clauses...))
+	}
+	return args, nil
 }
 
 // position is the part of a name that begins a subscription in the past. Empty means now.
@@ -166,10 +211,10 @@ func (q *request) position() (string, *Error) {
 	return " FROM " + epoch + "-" + strconv.FormatUint(number+1, 10), nil
 }
 
-// textField is a field that is given as a string or in base64.
-func textField(text *string, base64 []byte) ([]byte, bool) {
-	if text != nil {
-		return []byte(*text), true
+// textFields are the texts of a field, those in base64 behind the others.
+func textFields(texts []string, base64 [][]byte) (all [][]byte) {
+	for _, text := range texts {
+		all = append(all, []byte(text))
 	}
-	return base64, base64 != nil
+	return append(all, base64...)
 }

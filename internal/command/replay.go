@@ -169,7 +169,7 @@ func (e *executor) joinReplays(v broker.View, p *pass) {
 	e.outbox.AddMark(&p.mark)
 	p.formats, p.marked = e.replayFormats(), true
 	p.mu.Lock()
-	p.feeder.joined, p.unsubscribed = p.replays, false
+	p.joined, p.unsubscribed = p.replays, false
 	p.mu.Unlock()
 	p.rest, p.evicted = e.service.recent.Chunks(p.next)
 }

@@ -35,13 +35,9 @@ type stream struct {
 	remote, local command.Address
 	// count is the number of open streams of this kind.
 	count *atomic.Int64
-	// requests are what the client does first. Then it subscribes to names, as query describes: each
-	// request is made when the one before it is read, since a query of 4 KiB may come with
-	// thousands of names. opening counts the replies that are missing, and the core counts it
-	// down. opened gets the first refusal, or nil.
+	// requests are what the client does first. opening counts the replies that are missing, and the
+	// core counts it down. opened gets the first refusal, or nil.
 	requests []byte
-	names    []string
-	query    eventQuery
 	opening  int
 	opened   chan *protocol.Error
 	// input reads from the client; the reader goroutine calls it once there is a sink.
@@ -68,31 +64,32 @@ type sink interface {
 
 // first is one request that a stream begins with.
 type first struct {
-	Op            string `json:"op"`
-	Topic         string `json:"topic,omitempty"`
-	TopicBase64   []byte `json:"topic_base64,omitempty"`
-	Pattern       string `json:"pattern,omitempty"`
-	PatternBase64 []byte `json:"pattern_base64,omitempty"`
-	Where         string `json:"where,omitempty"`
-	From          string `json:"from,omitempty"`
-	After         string `json:"after,omitempty"`
-	Last          int    `json:"last,omitempty"`
-	User          string `json:"user,omitempty"`
-	Password      string `json:"password,omitempty"`
+	Op            string   `json:"op"`
+	Topic         []string `json:"topic,omitempty"`
+	TopicBase64   [][]byte `json:"topic_base64,omitempty"`
+	Pattern       []string `json:"pattern,omitempty"`
+	PatternBase64 [][]byte `json:"pattern_base64,omitempty"`
+	Where         string   `json:"where,omitempty"`
+	From          string   `json:"from,omitempty"`
+	After         string   `json:"after,omitempty"`
+	Last          int      `json:"last,omitempty"`
+	User          string   `json:"user,omitempty"`
+	Password      string   `json:"password,omitempty"`
 }
 
-// named is the request for a topic or a pattern.
-func (f first) named(name string, pattern bool) first {
-	text, encoded := &f.Topic, &f.TopicBase64
+// name adds names to a subscribe.
+func (f *first) name(names []string, pattern bool) {
+	texts, encoded := &f.Topic, &f.TopicBase64
 	if pattern {
-		text, encoded = &f.Pattern, &f.PatternBase64
+		texts, encoded = &f.Pattern, &f.PatternBase64
 	}
-	if utf8.ValidString(name) {
-		*text = name
-	} else {
-		*encoded = []byte(name)
+	for _, name := range names {
+		if utf8.ValidString(name) {
+			*texts = append(*texts, name)
+		} else {
+			*encoded = append(*encoded, []byte(name))
+		}
 	}
-	return f
 }
 
 // newStream makes a stream that the service does not know yet.
@@ -127,10 +124,11 @@ func (s *stream) authenticate(given credentials, lines bool) {
 	}
 }
 
-// subscribe adds subscriptions to the first requests.
+// subscribe adds one request for all names, so that what is replayed for them comes in the one order.
 func (s *stream) subscribe(names []string, query eventQuery) {
-	s.names, s.query = names, query
 	s.opening += len(names)
+	query.name(names, query.pattern)
+	s.add(query.first)
 }
 
 // add adds a first request in JSON.
@@ -252,24 +250,8 @@ func (s *stream) read() (reason command.CloseReason) {
 	return s.Reader.Serve(s.next)
 }
 
-// requestsSize is about how many bytes of the first requests are made at a time.
-const requestsSize = 4 << 10
-
-// makeRequests makes the next of the first requests. An idle stream must not keep the stack that this takes.
-//
-//go:noinline
-func (s *stream) makeRequests() {
-	for len(s.names) > 0 && len(s.requests) < requestsSize {
-		s.add(s.query.named(s.names[0], s.query.pattern))
-		s.names = s.names[1:]
-	}
-}
-
 // next returns the first requests, waits for the sink, and then reads from the client.
 func (s *stream) next() (*command.Batch, error) {
-	if len(s.names) > 0 {
-		s.makeRequests()
-	}
 	if len(s.requests) > 0 {
 		n := copy(s.Reader.Space(false), s.requests)
 		if s.requests = s.requests[n:]; len(s.requests) == 0 {
