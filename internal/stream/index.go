@@ -26,6 +26,7 @@ type sealed struct {
 	pages []*page // a new list whenever one is replaced or removed, since snapshots may hold it
 	gen   uint64  // counts the snapshots
 	saved uint64  // blocks with smaller ordinals are in the last checkpoint, but for what was deleted since
+	bytes int64   // of heads, codes and deleted ids, about
 }
 
 func newIndex() index { return index{first: 1, next: 1} }
@@ -98,6 +99,7 @@ func (x *index) push(h head, codes []byte, deleted *bitmap) {
 		x.own(last)
 	}
 	f.pages[last].add(h, codes, deleted)
+	f.bytes += headBytes + int64(len(codes))
 }
 
 // own makes a page one that no snapshot holds.
@@ -149,6 +151,7 @@ func (x *index) removeSealed(ordinal uint64) bool {
 		return false
 	}
 	x.own(at.page)
+	x.full.bytes += 2
 	return x.full.pages[at.page].kill(at.block, int(ordinal-h.ordinal))
 }
 
@@ -194,6 +197,7 @@ func (x *index) trimTo(first uint64) {
 	}
 	whole := 0
 	for whole < len(f.pages) && f.pages[whole].end() <= first {
+		f.bytes -= f.pages[whole].bytes()
 		whole++
 	}
 	if whole == len(f.pages) {
@@ -211,6 +215,7 @@ func (x *index) trimTo(first uint64) {
 	if gone := blocksBefore(p.heads, first); gone >= len(p.heads)/2 {
 		f.pages = slices.Clone(f.pages)
 		f.pages[0] = p.cut(gone, len(p.heads), f.gen)
+		f.bytes += f.pages[0].bytes() - p.bytes()
 	}
 }
 
@@ -254,8 +259,12 @@ func (x *index) cutTail(v *view, at position, place int) {
 		deleted[i>>6] &^= 1 << (i & 63)
 	}
 	pages := slices.Clone(f.pages[:at.page])
+	for _, p := range f.pages[at.page:] {
+		f.bytes -= p.bytes()
+	}
 	if at.block > 0 {
 		pages = append(pages, f.pages[at.page].cut(0, at.block, f.gen))
+		f.bytes += pages[at.page].bytes()
 	}
 	f.pages = pages
 	f.saved = min(f.saved, b.ordinal)

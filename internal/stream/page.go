@@ -36,6 +36,15 @@ type page struct {
 func (p *page) first() uint64 { return p.heads[0].ordinal }
 func (p *page) end() uint64   { return p.heads[len(p.heads)-1].end() }
 
+// bytes is about what the page takes.
+func (p *page) bytes() int64 {
+	n := headBytes*len(p.heads) + len(p.codes)
+	if p.dead != nil {
+		n += 2 * p.dead.total
+	}
+	return int64(n)
+}
+
 // alive counts the ids that are not deleted.
 func (p *page) alive() int {
 	if p.dead == nil {

@@ -1,6 +1,8 @@
 package stream
 
 // Stream is one key. Its entries are in the log; it has their ids.
+//
+// Most of a million streams are small, so that each field counts: this takes 192 bytes.
 type Stream struct {
 	name       string
 	number     uint64
@@ -8,6 +10,15 @@ type Stream struct {
 	maxDeleted ID
 	added      uint64
 	ids        index
+
+	window *window   // of idempotent ids; nil if there was none ever
+	expiry *deadline // nil without one
+
+	duration  uint32 // of the window, in seconds
+	maxSize   uint16 // of the window, for each producer
+	gone      bool   // removed
+	frozen    uint32 // the newest checkpoint that has its state, or needs it not
+	changedIn uint32 // the newest checkpoint before which it changed
 }
 
 // Number returns the number of the stream, which no other one had or will have.
@@ -64,3 +75,31 @@ func (st *Stream) Exists(id ID) bool {
 	_, ok := v.find(id)
 	return ok
 }
+
+// Expiry returns the last millisecond at which the key exists, 0 if it does not end.
+func (st *Stream) Expiry() int64 {
+	if st.expiry == nil {
+		return 0
+	}
+	return st.expiry.at - 1
+}
+
+// bytes is about what the stream takes, without its name.
+func (st *Stream) bytes() int64 {
+	n := int64(streamBytes + cap(st.ids.codes))
+	if st.ids.full != nil {
+		n += st.ids.full.bytes
+	}
+	if st.window != nil {
+		n += int64(len(st.window.producers))*producerBytes + int64(st.window.tracked)*trackedBytes
+	}
+	return n
+}
+
+// What the parts of the state take, with their places in maps and lists.
+const (
+	streamBytes   = 256
+	producerBytes = 200
+	trackedBytes  = 96
+	headBytes     = 32
+)

@@ -385,3 +385,38 @@ func (v *view) eachBack(from, to uint64, f func(ordinal uint64, id ID) bool) {
 		}
 	}
 }
+
+// live calls add for the runs of live ordinals from..to-1.
+func (v *view) live(from, to uint64, add func(first uint64, count int)) {
+	if from, to = max(from, v.first), min(to, v.next); from >= to {
+		return
+	}
+	if v.dense {
+		add(from, int(to-from))
+		return
+	}
+	start, n := uint64(0), 0
+	for at := v.locate(from); ; {
+		h, dead := v.head(at), v.dead(at)
+		for i := range int(h.count) {
+			ordinal := h.ordinal + uint64(i)
+			if ordinal < from || ordinal >= to || dead.has(i) {
+				continue
+			}
+			if n > 0 && ordinal != start+uint64(n) {
+				add(start, n)
+				n = 0
+			}
+			if n == 0 {
+				start = ordinal
+			}
+			n++
+		}
+		if h.end() >= to || !v.forward(&at) {
+			break
+		}
+	}
+	if n > 0 {
+		add(start, n)
+	}
+}

@@ -1,0 +1,202 @@
+package stream
+
+// Apply makes a planned change so. It cannot fail.
+func (s *Streams) Apply(c *Change) Result {
+	s.time, s.sequence = max(s.time, c.Time), max(s.sequence, c.Sequence)
+	switch c.Kind {
+	case Add:
+		return s.applyAdd(c)
+	case Remove:
+		return s.applyRemove(c)
+	case Flush:
+		return s.applyFlush()
+	case Defaults:
+		s.duration, s.maxSize = c.Duration, c.MaxSize
+		return Result{}
+	}
+	st := s.changed(c)
+	r := Result{Stream: st, Number: st.number, ID: c.ID}
+	before := st.bytes()
+	switch c.Kind {
+	case Duplicate:
+		st.window.duplicates++
+	case Delete:
+		r.Removed = st.delete(c)
+	case Trim:
+		r.Removed = int(st.ids.trim(c.TrimTo))
+	case SetID:
+		if c.ID != st.last {
+			st.ids.endBlock()
+		}
+		st.last, st.added, st.maxDeleted = c.ID, c.EntriesAdded, c.MaxDeleted
+	case Configure:
+		st.duration, st.maxSize = c.Duration, c.MaxSize
+		if st.window != nil {
+			st.window.clear()
+		}
+	case SetExpiry:
+		s.setExpiry(st, c.At)
+	case Prune:
+		s.prune(st, c.Time)
+	}
+	s.bytes += st.bytes() - before
+	if c.Kind != Duplicate && c.Kind != Prune {
+		s.touch(st)
+	}
+	return r
+}
+
+// changed returns the stream of a change that is about to be applied. A checkpoint that is being collected gets its state first.
+func (s *Streams) changed(c *Change) *Stream {
+	st := c.stream
+	if st == nil {
+		st = s.ByNumber(c.Number)
+	}
+	s.saving.before(st)
+	return st
+}
+
+func (s *Streams) applyAdd(c *Change) Result {
+	var st *Stream
+	if c.Create {
+		st = s.create(c)
+	} else {
+		st = s.changed(c)
+	}
+	before := st.bytes()
+	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
+	r.Ordinal = st.ids.append(st.last, c.ID)
+	st.last = c.ID
+	st.added++
+	if c.TrimTo > 0 {
+		r.Removed = int(st.ids.trim(c.TrimTo))
+	}
+	if c.Idempotent {
+		s.track(st, c)
+	}
+	s.bytes += st.bytes() - before
+	s.touch(st)
+	return r
+}
+
+// create makes the stream of an entry.
+func (s *Streams) create(c *Change) *Stream {
+	name := string(c.Name)
+	if over := s.names[name]; over != nil {
+		s.remove(over)
+	}
+	st := &Stream{name: name, number: c.Number, ids: newIndex(), duration: c.Duration, maxSize: c.MaxSize}
+	s.put(st)
+	s.saving.made(st)
+	return st
+}
+
+// put adds a stream, which has the largest number.
+func (s *Streams) put(st *Stream) {
+	s.names[st.name] = st
+	s.order.add(st)
+	s.next = st.number + 1
+	s.bytes += st.bytes() + int64(len(st.name))
+}
+
+// track tracks the idempotent id of an entry.
+func (s *Streams) track(st *Stream, c *Change) {
+	if st.window == nil {
+		st.window = &window{due: deadline{index: -1, stream: st, window: true}}
+	}
+	w := st.window
+	w.add(c, st.duration, st.maxSize)
+	if w.due.index < 0 {
+		w.due.at = c.Time + int64(st.duration)*1000
+		s.due.set(&w.due)
+	}
+}
+
+// prune removes the idempotent ids whose time is up, and sets when that is done again.
+func (s *Streams) prune(st *Stream, now int64) {
+	w := st.window
+	w.prune(now, st.duration)
+	if s.due.remove(&w.due); w.tracked > 0 {
+		w.due.at = now + int64(st.duration)*1000
+		s.due.set(&w.due)
+	}
+}
+
+func (st *Stream) delete(c *Change) (n int) {
+	for _, ordinal := range c.Ordinals {
+		if st.ids.remove(ordinal) {
+			n++
+		}
+	}
+	if st.maxDeleted.Less(c.ID) {
+		st.maxDeleted = c.ID
+	}
+	return n
+}
+
+func (s *Streams) setExpiry(st *Stream, at int64) {
+	switch {
+	case at == 0 && st.expiry != nil:
+		s.due.remove(st.expiry)
+		st.expiry = nil
+		s.expiring--
+	case at == 0:
+	case st.expiry == nil:
+		st.expiry = &deadline{at: at + 1, stream: st, index: -1}
+		s.due.set(st.expiry)
+		s.expiring++
+	default:
+		st.expiry.at = at + 1
+		s.due.set(st.expiry)
+	}
+}
+
+func (s *Streams) applyRemove(c *Change) (r Result) {
+	for _, number := range c.Numbers {
+		st := s.ByNumber(number)
+		if st == nil {
+			continue // a record that names it twice
+		}
+		r.Number = number
+		r.Removed += st.Len()
+		r.Keys++
+		s.remove(st)
+	}
+	return r
+}
+
+// remove removes a stream.
+func (s *Streams) remove(st *Stream) {
+	s.saving.before(st)
+	st.gone = true
+	delete(s.names, st.name)
+	s.order.remove(st.number)
+	s.saving.gone(st, s.order.count)
+	if st.expiry != nil {
+		s.due.remove(st.expiry)
+		s.expiring--
+	}
+	if st.window != nil {
+		s.due.remove(&st.window.due)
+	}
+	s.bytes -= st.bytes() + int64(len(st.name))
+	s.touch(st)
+}
+
+func (s *Streams) applyFlush() (r Result) {
+	for _, group := range s.order.groups {
+		for _, st := range group {
+			r.Removed += st.Len()
+		}
+	}
+	r.Keys = s.order.count
+	for name, w := range s.watched { // each by itself: the order does not show
+		if s.names[name] != nil {
+			w.version++
+		}
+	}
+	s.saving.flush(s.next)
+	s.names, s.order = make(map[string]*Stream), &numbered{}
+	s.due, s.expiring, s.bytes = nil, 0, 0
+	return r
+}

@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+)
+
+// Digest returns a digest of the whole state. Two states with the same one give the same answers, and do the same with all changes
+// to come. How they were reached, by which checkpoints or in which blocks ids lie, does not show.
+func (s *Streams) Digest() (sum [sha256.Size]byte) {
+	d := digester{hash: sha256.New()}
+	d.numbers(s.sequence, uint64(s.time), s.next, uint64(s.duration), uint64(s.maxSize), uint64(s.order.count))
+	s.order.from(0, func(st *Stream) bool {
+		d.stream(st)
+		return true
+	})
+	d.hash.Sum(sum[:0])
+	return sum
+}
+
+type digester struct {
+	hash hash.Hash
+	b    []byte
+}
+
+func (d *digester) numbers(list ...uint64) {
+	d.b = d.b[:0]
+	for _, n := range list {
+		d.b = binary.LittleEndian.AppendUint64(d.b, n)
+	}
+	d.hash.Write(d.b)
+}
+
+func (d *digester) stream(st *Stream) {
+	d.numbers(st.number, uint64(len(st.name)))
+	d.hash.Write([]byte(st.name))
+	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.added, uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize))
+	d.numbers(st.ids.first, st.ids.next, st.ids.live)
+	v := st.ids.view()
+	v.each(v.first, v.next, func(ordinal uint64, id ID) bool {
+		d.numbers(ordinal, id.Ms, id.Seq)
+		return true
+	})
+	if st.window != nil {
+		d.window(st.window)
+	}
+}
+
+// window adds the digests of the producers, so that their order does not show.
+func (d *digester) window(w *window) {
+	due := int64(0)
+	if w.due.index >= 0 {
+		due = w.due.at
+	}
+	d.numbers(w.added, w.duplicates, uint64(w.tracked), uint64(due))
+	var sum [sha256.Size]byte
+	for id, p := range w.producers { // a sum: the order does not show
+		of := digester{hash: sha256.New()}
+		of.hash.Write(id[:])
+		for i := range p.queue {
+			t := &p.queue[i]
+			of.hash.Write(t.message[:])
+			of.numbers(t.id.Ms, t.id.Seq, uint64(t.at))
+		}
+		for i, b := range of.hash.Sum(nil) {
+			sum[i] ^= b
+		}
+	}
+	d.hash.Write(sum[:])
+}

@@ -1,0 +1,402 @@
+package stream
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+)
+
+// Load reads a base and its deltas, in their order, and returns their state.
+func Load(checkpoints ...io.Reader) (*Streams, error) {
+	s := New()
+	for i, r := range checkpoints {
+		l := &loader{streams: s, r: bufio.NewReaderSize(r, 64<<10), delta: i > 0}
+		if err := l.load(); err != nil {
+			return nil, fmt.Errorf("checkpoint %d of %d: %w", i+1, len(checkpoints), err)
+		}
+	}
+	s.bytes = 0
+	for st := range s.All() {
+		s.bytes += st.bytes() + int64(len(st.name))
+	}
+	return s, nil
+}
+
+// loader reads one checkpoint into the state.
+type loader struct {
+	streams *Streams
+	r       *bufio.Reader
+	delta   bool
+
+	b            []byte    // of the last section of items
+	offset       int64     // of the next section
+	begun, ended bool      // the first and the last item were read
+	current      *Stream   // of the last stream item
+	all, made    []*Stream // those that it has; of them those that are not in the state yet
+}
+
+func (l *loader) load() error {
+	for !l.ended {
+		if err := l.section(); err != nil {
+			return err
+		}
+	}
+	for _, st := range l.all {
+		if !st.ids.settle() {
+			return l.corrupt("blocks of ids that do not fit")
+		}
+	}
+	return l.putMade()
+}
+
+// putMade adds the new streams to the state, in the order of their numbers.
+func (l *loader) putMade() error {
+	s, next := l.streams, l.streams.next
+	slices.SortFunc(l.made, func(a, b *Stream) int { return cmp.Compare(a.number, b.number) })
+	for _, st := range l.made {
+		if group, _ := s.order.place(st.number); group < len(s.order.groups) || st.number >= next || s.names[st.name] != nil {
+			return l.corrupt("a number or a name that is there twice")
+		}
+		s.put(st)
+	}
+	s.next = next
+	return nil
+}
+
+func (l *loader) corrupt(why string) error {
+	return fmt.Errorf("%w: before byte %d: %s", ErrCorrupt, l.offset, why)
+}
+
+// section reads one section of items.
+func (l *loader) section() error {
+	kind, b, err := l.read(l.b)
+	if err != nil {
+		return err
+	}
+	if kind != sectionItems {
+		return l.corrupt("codes without a page")
+	}
+	l.b = b
+	for in := (&input{b: b}); len(in.b) > 0; {
+		if l.ended {
+			return l.corrupt("items behind the end")
+		}
+		if err := l.item(in); err != nil {
+			return err
+		}
+		if in.bad {
+			return l.corrupt("an item that ends too early")
+		}
+	}
+	return nil
+}
+
+// read reads a section, into b if that is large enough. A length that lies costs no more memory than there are bytes, and a megabyte.
+func (l *loader) read(b []byte) (kind byte, content []byte, err error) {
+	var head [sectionHead]byte
+	if _, err := io.ReadFull(l.r, head[:]); err != nil {
+		return 0, nil, l.cut(err)
+	}
+	length := int(binary.LittleEndian.Uint32(head[:]))
+	b = b[:0]
+	for len(b) < length {
+		n := min(length-len(b), 1<<20)
+		b = slices.Grow(b, n)[:len(b)+n]
+		if _, err := io.ReadFull(l.r, b[len(b)-n:]); err != nil {
+			return 0, nil, l.cut(err)
+		}
+	}
+	l.offset += int64(sectionHead + length)
+	sum := crc32.Update(crc32.Checksum(head[8:9], castagnoli), castagnoli, b)
+	if sum != binary.LittleEndian.Uint32(head[4:]) {
+		return 0, nil, l.corrupt("the CRC is another one")
+	}
+	return head[8], b, nil
+}
+
+// cut makes the end of the file an error of its content; other errors stay.
+func (l *loader) cut(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it ends too early, behind byte %d", ErrCorrupt, l.offset)
+	}
+	return err
+}
+
+func (l *loader) item(in *input) error {
+	kind := in.bytes(1)[0]
+	if l.begun == (kind == itemHead) {
+		return l.corrupt("the head is not the first item alone")
+	}
+	if kind == itemPage || kind == itemDead || kind == itemProducer {
+		if l.current == nil {
+			return l.corrupt("a part without its stream")
+		}
+	}
+	switch kind {
+	case itemHead:
+		l.begun = true
+		return l.readHead(in)
+	case itemRemoved:
+		for range in.count(1) {
+			if st := l.streams.ByNumber(in.uvarint()); st != nil {
+				l.streams.remove(st)
+			}
+		}
+	case itemStream:
+		return l.readStream(in)
+	case itemPage:
+		return l.readPage(in)
+	case itemDead:
+		return l.readDead(in)
+	case itemProducer:
+		return l.readProducer(in)
+	case itemEnd:
+		if l.ended = true; in.uvarint() != uint64(len(l.all)) {
+			return l.corrupt("streams are missing")
+		}
+	default:
+		return l.corrupt("an item of an unknown kind")
+	}
+	return nil
+}
+
+func (l *loader) readHead(in *input) error {
+	s := l.streams
+	version, base := in.bytes(1), in.bytes(1)
+	if in.bad || version[0] != checkpointVersion {
+		return l.corrupt("another version")
+	}
+	if base[0] == boolByte(l.delta) {
+		return l.corrupt("a base is first, and deltas follow")
+	}
+	sequence, time, next := in.uvarint(), int64(in.uvarint()), in.uvarint()
+	s.duration, s.maxSize = in.settings()
+	flushed := in.uvarint()
+	if sequence < s.sequence || time < s.time || next < s.next {
+		return l.corrupt("it is older than the one before")
+	}
+	s.sequence, s.time, s.next = sequence, time, next
+	if flushed > 0 {
+		for _, st := range slices.Collect(s.All()) {
+			if st.number < flushed {
+				s.remove(st)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *loader) readStream(in *input) error {
+	s := l.streams
+	number, name := in.uvarint(), in.text()
+	st := s.ByNumber(number)
+	switch {
+	case st == nil:
+		st = &Stream{name: string(name), number: number, ids: newIndex()}
+		l.made = append(l.made, st)
+	case st.name != string(name):
+		return l.corrupt("a stream with another name")
+	}
+	l.current, l.all = st, append(l.all, st)
+	st.last, st.maxDeleted, st.added = in.id(), in.id(), in.uvarint()
+	st.duration, st.maxSize = in.settings()
+	s.setExpiry(st, 0)
+	if at := int64(in.uvarint()); at > 0 {
+		s.setExpiry(st, at-1)
+	}
+	x := &st.ids
+	x.first, x.next = in.uvarint(), in.uvarint()
+	x.dropFrom(in.uvarint())
+	count, first, run, codes := in.uvarint(), in.id(), in.uvarint(), slices.Clone(in.text())
+	if x.first < 1 || x.next < x.first || count > min(blockSize, x.next-1) || run > count {
+		in.fail()
+		return nil
+	}
+	x.open, x.count, x.run, x.codes, x.dead, x.captured = first, uint16(count), uint16(run), codes, nil, false
+	if in.flag() {
+		m := in.bitmap()
+		x.dead = &m
+	}
+	l.readWindow(in, st)
+	return nil
+}
+
+func (l *loader) readWindow(in *input, st *Stream) {
+	if st.window != nil {
+		l.streams.due.remove(&st.window.due)
+		st.window = nil
+	}
+	if !in.flag() {
+		return
+	}
+	w := &window{added: in.uvarint(), duplicates: in.uvarint(), producers: make(map[Digest]*producer)}
+	w.due = deadline{at: int64(in.uvarint()), index: -1, stream: st, window: true}
+	if st.window = w; w.due.at > 0 {
+		l.streams.due.set(&w.due)
+	}
+}
+
+func (l *loader) readProducer(in *input) error {
+	id, p := in.digest(), &producer{ids: make(map[Digest]uint64)}
+	w := l.current.window
+	if w == nil || w.producers[id] != nil {
+		return l.corrupt("a producer without its window")
+	}
+	for range in.count(len(Digest{}) + 3) {
+		p.push(tracked{in.digest(), in.id(), int64(in.uvarint())})
+	}
+	if len(p.ids) != len(p.queue) {
+		return l.corrupt("an idempotent id that is there twice")
+	}
+	w.producers[id] = p
+	w.tracked += len(p.queue)
+	return nil
+}
+
+// readPage reads blocks, which follow those that the stream has.
+func (l *loader) readPage(in *input) error {
+	heads := in.count(headBytes)
+	p := &page{heads: make([]head, 0, heads)}
+	end := uint64(1)
+	if f := l.current.ids.full; f != nil && len(f.pages) > 0 {
+		end = f.pages[len(f.pages)-1].end()
+	}
+	for range heads {
+		h := head{first: ID{in.fixed64(), in.fixed64()}, ordinal: in.fixed64()}
+		h.offset, h.count = in.fixed32(), in.fixed32()
+		last := len(p.heads) - 1
+		if h.count < 1 || h.count > blockSize || h.ordinal < end || h.end() < h.ordinal || last < 0 && h.offset > 0 || last >= 0 && h.offset < p.heads[last].offset {
+			return l.corrupt("a block that does not fit")
+		}
+		end = h.end()
+		p.heads, p.count = append(p.heads, h), p.count+int(h.count)
+	}
+	length := in.uvarint()
+	var err error
+	if in.flag() {
+		var kind byte
+		if kind, p.codes, err = l.read(nil); err == nil && kind != sectionCodes {
+			err = l.corrupt("a page without codes")
+		}
+	} else {
+		p.codes = slices.Clone(in.bytes(length))
+	}
+	if err != nil || in.bad {
+		return err
+	}
+	if heads == 0 || heads > pageBlocks || uint64(len(p.codes)) != length || length < uint64(p.heads[heads-1].offset) {
+		return l.corrupt("a page that does not fit")
+	}
+	l.current.ids.pushPage(p)
+	return nil
+}
+
+func (l *loader) readDead(in *input) error {
+	ordinal, m := in.uvarint(), in.bitmap()
+	x := &l.current.ids
+	if x.full == nil {
+		return l.corrupt("deleted ids without a block")
+	}
+	v := x.view()
+	at := v.locate(ordinal)
+	if v.isOpen(at) || v.head(at).ordinal != ordinal || m.count(int(v.head(at).count), blockSize) > 0 {
+		return l.corrupt("deleted ids without a block")
+	}
+	for i := range int(v.head(at).count) {
+		if m.has(i) {
+			x.full.pages[at.page].kill(at.block, i)
+		}
+	}
+	return nil
+}
+
+func (in *input) flag() bool {
+	b := in.bytes(1)
+	return len(b) > 0 && b[0] != 0
+}
+
+func (in *input) fixed64() uint64 {
+	b := in.bytes(8)
+	if len(b) < 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+func (in *input) fixed32() uint32 {
+	b := in.bytes(4)
+	if len(b) < 4 {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b)
+}
+
+func (in *input) bitmap() (m bitmap) {
+	for w := range m {
+		m[w] = in.fixed64()
+	}
+	return m
+}
+
+// dropFrom removes the blocks that begin at an ordinal or behind it.
+func (x *index) dropFrom(ordinal uint64) {
+	if x.full == nil {
+		return
+	}
+	pages := x.full.pages
+	for len(pages) > 0 && pages[len(pages)-1].first() >= ordinal {
+		pages = pages[:len(pages)-1]
+	}
+	if n := len(pages); n > 0 && pages[n-1].end() > ordinal {
+		p := pages[n-1]
+		pages[n-1] = p.cut(0, searchFirst(len(p.heads), func(i int) bool { return p.heads[i].ordinal < ordinal }), 0)
+	}
+	x.full.pages = pages
+}
+
+// pushPage appends blocks: to the last page, if they have room there.
+func (x *index) pushPage(p *page) {
+	if x.full == nil {
+		x.full = &sealed{}
+	}
+	f := x.full
+	if n := len(f.pages); n > 0 && len(f.pages[n-1].heads)+len(p.heads) <= pageBlocks {
+		for i, h := range p.heads {
+			x.push(h, p.codesOf(i), nil)
+		}
+		return
+	}
+	f.pages = append(f.pages, p)
+	f.bytes += p.bytes()
+}
+
+// settle makes an index that was read whole: it counts the live ids, and gives up blocks before the first one. It returns false if
+// the blocks do not fit to the ordinals.
+func (x *index) settle() bool {
+	if x.full != nil && len(x.full.pages) == 0 {
+		x.full = nil
+	}
+	start := x.next - uint64(x.count)
+	if f := x.full; f != nil && f.pages[len(f.pages)-1].end() > start || x.count > 0 && x.first > x.next {
+		return false
+	}
+	if x.dead != nil && x.dead.count(int(x.count), blockSize) > 0 {
+		return false
+	}
+	if x.full != nil {
+		x.full.bytes = 0
+		for _, p := range x.full.pages {
+			x.full.bytes += p.bytes()
+		}
+	}
+	v := x.view()
+	v.dense = false
+	x.live = v.rank(v.next)
+	x.trimTo(x.nextLive(x.first))
+	return true
+}

@@ -1,0 +1,332 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// A payload is a header, the sequence number and the time of its first change, and changes. A change is a byte of its kind and
+// flags, the length of what follows, and the fields of its kind. Numbers are varints.
+const (
+	headerSize = 16
+
+	kindMask   = 0x0f
+	flagTime   = 0x10 // the time is not that of the header: it follows, relative to that
+	flagCreate = 0x20 // Add
+	flagTrim   = 0x40 // Add
+	flagUnique = 0x80 // Add: it has an idempotent id
+	flagOver   = 0x20 // Remove: their time was up
+)
+
+// BeginRecord appends the header of a payload.
+func BeginRecord(b []byte, sequence uint64, time int64) []byte {
+	b = binary.LittleEndian.AppendUint64(b, sequence)
+	return binary.LittleEndian.AppendUint64(b, uint64(time))
+}
+
+// AppendChange appends a change to a payload, which is b from its beginning. Neither its sequence number nor its time is below
+// that of the header.
+func AppendChange(b []byte, c *Change) []byte {
+	sequence := c.Sequence - binary.LittleEndian.Uint64(b)
+	later := uint64(c.Time) - binary.LittleEndian.Uint64(b[8:])
+	start := len(b)
+	width := c.lengthWidth()
+	b = append(b, byte(c.Kind), 0, 0, 0, 0, 0)[:start+1+width]
+	b = binary.AppendUvarint(b, sequence)
+	if later != 0 {
+		b[start] |= flagTime
+		b = binary.AppendUvarint(b, later)
+	}
+	var flags byte
+	b, flags = c.appendBody(b)
+	b[start] |= flags
+	putUvarint(b[start+1:start+1+width], uint64(len(b)-start-1-width))
+	return b
+}
+
+// lengthWidth returns how many bytes the length of the change takes: enough for what it can be.
+func (c *Change) lengthWidth() int {
+	most := 160 + len(c.Name) + 10*(len(c.Ordinals)+len(c.Numbers)) + len(c.Stored.text)
+	for _, text := range c.Fields {
+		most += len(text) + 5
+	}
+	switch {
+	case most < 1<<14:
+		return 2
+	case most < 1<<21:
+		return 3
+	case most < 1<<28:
+		return 4
+	}
+	return 5
+}
+
+// putUvarint fills b with a varint, which has leading zeros if it is shorter.
+func putUvarint(b []byte, v uint64) {
+	for i := range b {
+		b[i] = byte(v) | 0x80
+		v >>= 7
+	}
+	b[len(b)-1] &= 0x7f
+}
+
+func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
+	switch c.Kind {
+	case Add:
+		return c.appendAdd(b)
+	case Delete:
+		b = appendID(binary.AppendUvarint(b, c.Number), c.ID)
+		b = appendAscending(b, c.Ordinals)
+	case Trim:
+		b = binary.AppendUvarint(binary.AppendUvarint(b, c.Number), c.TrimTo)
+	case SetID:
+		b = appendID(binary.AppendUvarint(b, c.Number), c.ID)
+		b = appendID(binary.AppendUvarint(b, c.EntriesAdded), c.MaxDeleted)
+	case Configure:
+		b = c.appendSettings(binary.AppendUvarint(b, c.Number))
+	case SetExpiry:
+		b = binary.AppendUvarint(binary.AppendUvarint(b, c.Number), uint64(c.At))
+	case Remove:
+		b = binary.AppendUvarint(b, uint64(len(c.Numbers)))
+		for _, n := range c.Numbers {
+			b = binary.AppendUvarint(b, n)
+		}
+		if c.Expired {
+			flags = flagOver
+		}
+	case Duplicate, Prune:
+		b = binary.AppendUvarint(b, c.Number)
+	case Defaults:
+		b = c.appendSettings(b)
+	}
+	return b, flags
+}
+
+func (c *Change) appendAdd(b []byte) (_ []byte, flags byte) {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, c.Number), c.Ordinal)
+	b = binary.AppendVarint(b, int64(c.ID.Ms-uint64(c.Time)))
+	b = binary.AppendUvarint(b, c.ID.Seq)
+	if c.Create {
+		flags |= flagCreate
+		b = c.appendSettings(appendText(b, c.Name))
+	}
+	if c.TrimTo > 0 {
+		flags |= flagTrim
+		b = binary.AppendUvarint(b, c.TrimTo)
+	}
+	if c.Idempotent {
+		flags |= flagUnique
+		b = append(append(b, c.Producer[:]...), c.Message[:]...)
+	}
+	if c.Fields == nil {
+		b = binary.AppendUvarint(b, uint64(c.Stored.count))
+		return append(b, c.Stored.text...), flags
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Fields)))
+	for _, text := range c.Fields {
+		b = appendText(b, text)
+	}
+	return b, flags
+}
+
+func (c *Change) appendSettings(b []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.Duration)), uint64(c.MaxSize))
+}
+
+func appendText[T string | []byte](b []byte, text T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+func appendID(b []byte, id ID) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, id.Ms), id.Seq)
+}
+
+// appendAscending appends a list of ascending numbers.
+func appendAscending(b []byte, list []uint64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	last := uint64(0)
+	for _, n := range list {
+		b = binary.AppendUvarint(b, n-last)
+		last = n
+	}
+	return b
+}
+
+// input reads what this package wrote. It is bad once that ends too early; all that is read then is zero.
+type input struct {
+	b   []byte
+	bad bool
+}
+
+func (in *input) fail() {
+	in.b, in.bad = nil, true
+}
+
+func (in *input) uvarint() uint64 {
+	if len(in.b) > 0 && in.b[0] < 0x80 {
+		v := in.b[0]
+		in.b = in.b[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(in.b)
+	if n <= 0 {
+		in.fail()
+		return 0
+	}
+	in.b = in.b[n:]
+	return v
+}
+
+func (in *input) varint() int64 {
+	v := in.uvarint()
+	return int64(v>>1) ^ -int64(v&1)
+}
+
+// bytes reads n bytes. It aliases the input.
+func (in *input) bytes(n uint64) []byte {
+	if n > uint64(len(in.b)) {
+		in.fail()
+		return nil
+	}
+	text := in.b[:n:n]
+	in.b = in.b[n:]
+	return text
+}
+
+func (in *input) text() []byte { return in.bytes(in.uvarint()) }
+
+func (in *input) id() ID { return ID{in.uvarint(), in.uvarint()} }
+
+// count reads a number of things that take at least size bytes each.
+func (in *input) count(size int) int {
+	n := in.uvarint()
+	if n > uint64(len(in.b)/size) {
+		in.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (in *input) digest() (d Digest) {
+	copy(d[:], in.bytes(uint64(len(d))))
+	return d
+}
+
+// settings reads those of a window.
+func (in *input) settings() (duration uint32, maxSize uint16) {
+	d, m := in.uvarint(), in.uvarint()
+	if d == 0 || d > MaxDuration || m == 0 || m > MaxMaxSize {
+		in.fail()
+	}
+	return uint32(d), uint16(m)
+}
+
+// Changes calls f for the changes of a payload, in their order, until it returns false. A change is valid during the call, and
+// aliases the payload.
+func Changes(payload []byte, f func(c *Change) bool) error {
+	var c Change
+	return split(payload, func(raw *rawChange) bool {
+		c.Reset()
+		return raw.parse(&c) && f(&c)
+	})
+}
+
+// rawChange is a change of a payload, not yet parsed.
+type rawChange struct {
+	all      []byte // with its kind and length
+	flags    byte   // and the kind
+	sequence uint64
+	time     int64
+	body     input
+	bad      bool
+}
+
+// split calls f for the changes of a payload.
+func split(payload []byte, f func(raw *rawChange) bool) error {
+	if len(payload) < headerSize {
+		return fmt.Errorf("%w: a record of %d bytes", ErrCorrupt, len(payload))
+	}
+	first := binary.LittleEndian.Uint64(payload)
+	start := binary.LittleEndian.Uint64(payload[8:])
+	in := input{b: payload[headerSize:]}
+	for len(in.b) > 0 {
+		before := in.b
+		raw := rawChange{flags: in.b[0]}
+		in.b = in.b[1:]
+		raw.body.b = in.bytes(in.uvarint())
+		raw.all = before[:len(before)-len(in.b)]
+		raw.sequence = first + raw.body.uvarint()
+		raw.time = int64(start)
+		if raw.flags&flagTime != 0 {
+			raw.time = int64(start + raw.body.uvarint())
+		}
+		if in.bad || raw.body.bad {
+			raw.bad = true
+		} else if !f(&raw) && !raw.bad {
+			return nil
+		}
+		if raw.bad {
+			return fmt.Errorf("%w: change at byte %d of a record of %d", ErrCorrupt, len(payload)-len(before), len(payload))
+		}
+	}
+	return nil
+}
+
+// parse fills in a change. It returns false, and is bad, if the bytes are not those of a change.
+func (raw *rawChange) parse(c *Change) bool {
+	in := &raw.body
+	c.Kind, c.Sequence, c.Time = Kind(raw.flags&kindMask), raw.sequence, raw.time
+	switch c.Kind {
+	case Add:
+		raw.parseAdd(c)
+	case Delete:
+		c.Number, c.ID = in.uvarint(), in.id()
+		last := uint64(0)
+		for range in.count(1) {
+			last += in.uvarint()
+			c.Ordinals = append(c.Ordinals, last)
+		}
+	case Trim:
+		c.Number, c.TrimTo = in.uvarint(), in.uvarint()
+	case SetID:
+		c.Number, c.ID, c.EntriesAdded, c.MaxDeleted = in.uvarint(), in.id(), in.uvarint(), in.id()
+	case Configure:
+		c.Number = in.uvarint()
+		c.Duration, c.MaxSize = in.settings()
+	case SetExpiry:
+		c.Number, c.At = in.uvarint(), int64(in.uvarint())
+	case Remove:
+		c.Expired = raw.flags&flagOver != 0
+		for range in.count(1) {
+			c.Numbers = append(c.Numbers, in.uvarint())
+		}
+	case Duplicate, Prune:
+		c.Number = in.uvarint()
+	case Defaults:
+		c.Duration, c.MaxSize = in.settings()
+	case Flush:
+	default:
+		in.fail()
+	}
+	raw.bad = in.bad || len(in.b) > 0
+	return !raw.bad
+}
+
+func (raw *rawChange) parseAdd(c *Change) {
+	in := &raw.body
+	c.Number, c.Ordinal = in.uvarint(), in.uvarint()
+	c.ID.Ms = uint64(raw.time) + uint64(in.varint())
+	c.ID.Seq = in.uvarint()
+	if raw.flags&flagCreate != 0 {
+		c.Create, c.Name = true, in.text()
+		c.Duration, c.MaxSize = in.settings()
+	}
+	if raw.flags&flagTrim != 0 {
+		c.TrimTo = in.uvarint()
+	}
+	if raw.flags&flagUnique != 0 {
+		c.Idempotent, c.Producer, c.Message = true, in.digest(), in.digest()
+	}
+	c.Stored.count = in.count(1)
+	c.Stored.text, in.b = in.b, nil
+}

@@ -1,0 +1,78 @@
+package stream
+
+import (
+	"fmt"
+	"math"
+)
+
+// ApplyRecord applies the changes of a record: after a start, and on a replica. They must fit to the state; if one does not, those
+// before it are applied.
+func (s *Streams) ApplyRecord(payload []byte) error {
+	var wrong error
+	err := Changes(payload, func(c *Change) bool {
+		if why := s.misfit(c); why != "" {
+			wrong = fmt.Errorf("%w: a change of stream %d does not fit to the state: %s", ErrCorrupt, c.Number, why)
+			return false
+		}
+		s.Apply(c)
+		return true
+	})
+	if err == nil {
+		err = wrong
+	}
+	return err
+}
+
+// misfit returns why a change cannot have been planned with this state, or nothing.
+func (s *Streams) misfit(c *Change) string {
+	switch c.Kind {
+	case Flush, Defaults:
+		return ""
+	case Remove:
+		for _, number := range c.Numbers {
+			if s.ByNumber(number) == nil {
+				return "it is gone"
+			}
+		}
+		return ""
+	case Add:
+		if c.Create {
+			return s.misfitNew(c)
+		}
+	}
+	st := s.ByNumber(c.Number)
+	if st == nil {
+		return "it is gone"
+	}
+	c.stream = st
+	switch {
+	case c.Kind == Add && c.Ordinal != st.ids.next:
+		return fmt.Sprintf("entry %d follows %d", c.Ordinal, st.ids.next-1)
+	case c.Kind == Add && !st.last.Less(c.ID):
+		return fmt.Sprintf("%v follows %v", c.ID, st.last)
+	case c.Kind == Duplicate && st.window == nil, c.Kind == Prune && st.window == nil:
+		return "it has no idempotent ids"
+	case c.Kind == SetID && c.ID.Less(st.top()):
+		return "its last entry is larger"
+	case c.Kind == SetExpiry && (c.At < 0 || c.At == math.MaxInt64):
+		return "an expiry that cannot be"
+	}
+	return ""
+}
+
+// misfitNew is misfit for an entry that makes a stream.
+func (s *Streams) misfitNew(c *Change) string {
+	if c.Number != s.next || c.Ordinal != 1 || c.ID.IsZero() {
+		return fmt.Sprintf("the next new one is %d", s.next)
+	}
+	if old := s.names[string(c.Name)]; old != nil && old.expiry == nil {
+		return "there is one with its name"
+	}
+	return ""
+}
+
+// top returns the id of the newest entry, or 0-0.
+func (st *Stream) top() ID {
+	id, _ := st.Last()
+	return id
+}

@@ -1,0 +1,108 @@
+package stream
+
+import "iter"
+
+// Streams is the state. The core owns it.
+type Streams struct {
+	names    map[string]*Stream
+	order    *numbered // the same, by number; another one after a Flush
+	next     uint64    // the number of the next stream
+	expiring int       // streams with an expiry
+	due      deadlines
+	duration uint32 // of the windows of new streams
+	maxSize  uint16
+
+	sequence uint64 // the largest of a change
+	time     int64  // the latest of a change
+
+	// What follows is no part of the state, and not in its digest.
+	now     int64 // as SetNow set it
+	bytes   int64
+	watched map[string]*Watched
+	saving  saving
+}
+
+// New returns a state without streams.
+func New() *Streams {
+	return &Streams{
+		names: make(map[string]*Stream), order: &numbered{}, next: 1,
+		duration: DefaultDuration, maxSize: DefaultMaxSize, watched: make(map[string]*Watched),
+	}
+}
+
+// SetNow sets the time by which keys end for Lookup and Scan: a key is missing from its instant on, even before it is removed.
+func (s *Streams) SetNow(ms int64) { s.now = ms }
+
+// Lookup returns the stream with that name, or nil.
+func (s *Streams) Lookup(name []byte) *Stream {
+	st := s.names[string(name)]
+	if st == nil || s.isOver(st) {
+		return nil
+	}
+	return st
+}
+
+// isOver reports whether the time of a key is up.
+func (s *Streams) isOver(st *Stream) bool { return st.expiry != nil && st.expiry.at <= s.now }
+
+// ByNumber returns the stream with that number, or nil.
+func (s *Streams) ByNumber(number uint64) *Stream { return s.order.get(number) }
+
+// Len returns how many streams there are, with those that are over and not yet removed.
+func (s *Streams) Len() int { return s.order.count }
+
+// WithExpiry returns how many of them have an expiry.
+func (s *Streams) WithExpiry() int { return s.expiring }
+
+// Sequence returns the largest sequence number of a change.
+func (s *Streams) Sequence() uint64 { return s.sequence }
+
+// Time returns the latest time of a change, in milliseconds.
+func (s *Streams) Time() int64 { return s.time }
+
+// Memory returns about how many bytes keys, ids and windows take.
+func (s *Streams) Memory() int64 { return s.bytes }
+
+// Defaults returns the settings of the windows of streams that are made from now on.
+func (s *Streams) Defaults() (duration, maxSize int) { return int(s.duration), int(s.maxSize) }
+
+// All returns the streams in the order in which they were made. None may be added or removed meanwhile.
+func (s *Streams) All() iter.Seq[*Stream] {
+	return func(yield func(*Stream) bool) {
+		s.order.from(0, func(st *Stream) bool { return s.isOver(st) || yield(st) })
+	}
+}
+
+// Scan calls f for count streams from a cursor on, and returns the next cursor: 0 at the end. A cursor of 0 starts. A stream that
+// exists throughout comes once.
+func (s *Streams) Scan(cursor uint64, count int, f func(*Stream)) (next uint64) {
+	s.order.from(cursor, func(st *Stream) bool {
+		if count--; count < 0 {
+			next = st.number
+			return false
+		}
+		if !s.isOver(st) {
+			f(st)
+		}
+		return true
+	})
+	return next
+}
+
+// Live calls add for the parts of count ordinals from first on that are alive in the stream with that number.
+func (s *Streams) Live(number, first uint64, count int, add func(first uint64, count int)) {
+	st := s.ByNumber(number)
+	if st == nil || count <= 0 {
+		return
+	}
+	v := st.ids.view()
+	v.live(first, first+uint64(count), add)
+}
+
+// NextDeadline returns when PlanDue will find something.
+func (s *Streams) NextDeadline() (ms int64, ok bool) {
+	if len(s.due) == 0 {
+		return 0, false
+	}
+	return s.due[0].at, true
+}

@@ -1,0 +1,42 @@
+package stream
+
+// Watched counts the changes of a name, while a client watches it. It is no part of the state.
+type Watched struct {
+	name    string
+	version uint64
+	watches int
+}
+
+// Name returns the key.
+func (w *Watched) Name() string { return w.name }
+
+// Version differs after each change of the key: its making and its removal too.
+func (w *Watched) Version() uint64 { return w.version }
+
+// Watch begins to count the changes of a name. Each Watch has its Unwatch.
+func (s *Streams) Watch(name []byte) *Watched {
+	w := s.watched[string(name)]
+	if w == nil {
+		w = &Watched{name: string(name)}
+		s.watched[w.name] = w
+	}
+	w.watches++
+	return w
+}
+
+// Unwatch ends one Watch.
+func (s *Streams) Unwatch(w *Watched) {
+	if w.watches--; w.watches == 0 {
+		delete(s.watched, w.name)
+	}
+}
+
+// touch counts a change of a stream.
+func (s *Streams) touch(st *Stream) {
+	if len(s.watched) == 0 {
+		return
+	}
+	if w := s.watched[st.name]; w != nil {
+		w.version++
+	}
+}
