@@ -1,0 +1,166 @@
+package stream
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// everyKind returns a record with changes of every kind.
+func everyKind(t *testing.T) []byte {
+	k := newCore(t)
+	k.add("a", "5")
+	k.setTime(k.now + 3)
+	k.add("a", "*", maxLen(1), unique("p", "1"))
+	k.add("a", "*", unique("p", "1"))
+	k.add("b", "*")
+	k.add("", "18446744073709551615-0")
+	for i := range 20 {
+		k.add("b", fmt.Sprint("9000000-", i*7+1))
+	}
+	st := k.get("b")
+	k.s.PlanDelete(k.change(), st, []ID{{9000000, 8}, {9000000, 1}})
+	k.apply()
+	k.s.PlanTrim(k.change(), st, &TrimOptions{Kind: TrimMaxLen, MaxLen: 5})
+	k.apply()
+	require.NoError(t, k.s.PlanSetID(k.change(), st, &SetIDOptions{ID: MaxID, EntriesAdded: math.MaxInt64, MaxDeleted: ID{3, 4}}))
+	k.apply()
+	k.s.PlanConfigure(k.change(), st, 5, 6)
+	k.apply()
+	k.s.PlanExpiry(k.change(), st, k.now+1)
+	k.apply()
+	k.s.PlanDefaults(k.change(), 8, 9)
+	k.apply()
+	k.setTime(k.now + 200_000)
+	k.due()
+	k.s.PlanRemove(k.change(), k.get("a"))
+	k.s.PlanRemove(&k.c, k.get(""))
+	k.apply()
+	k.add("c", "1")
+	k.s.PlanFlush(k.change())
+	k.apply()
+	record := k.payload
+	k.replay()
+	kinds := map[Kind]bool{}
+	require.NoError(t, Changes(record, func(c *Change) bool {
+		kinds[c.Kind] = true
+		return true
+	}))
+	require.Len(t, kinds, int(Defaults))
+	return record
+}
+
+// What was parsed is written as it was.
+func TestChangesComeBack(t *testing.T) {
+	record := everyKind(t)
+	again := bytes.Clone(record[:headerSize])
+	require.NoError(t, Changes(record, func(c *Change) bool {
+		again = AppendChange(again, c)
+		return true
+	}))
+	assert.Equal(t, record, again)
+}
+
+func TestEachEntry(t *testing.T) {
+	k := newCore(t)
+	large := strings.Repeat("x", 20_000)
+	k.add("a", "1")
+	k.setTime(k.now + 7)
+	k.add("b", "*", func(o *AddOptions) { o.Fields = [][]byte{[]byte("n"), []byte("1"), nil, []byte(large)} })
+	k.add("b", "*")
+	k.s.PlanTrim(k.change(), k.get("a"), &TrimOptions{Kind: TrimMaxLen})
+	k.apply()
+	k.add("b", "*")
+	k.add("a", "2")
+	list := func(payload []byte, key uint64) (all []string) {
+		require.NoError(t, EachEntry(payload, key, func(e *Entry) bool {
+			line := fmt.Sprintf("%d/%d #%d %v %v", e.Key, e.Ordinal, e.Sequence, e.ID, e.Time)
+			for e.Fields.Len() > 0 {
+				text, ok := e.Fields.Next()
+				require.True(t, ok)
+				line += fmt.Sprintf(" %.10s", text)
+			}
+			_, ok := e.Fields.Next()
+			require.False(t, ok)
+			all = append(all, line)
+			return len(all) < 4
+		}))
+		return all
+	}
+	a1, a2 := "1/1 #101 1-0 1000000 field value 101", "1/2 #105 2-0 1000007 field value 105"
+	b := []string{"2/1 #102 1000007-0 1000007 n 1  xxxxxxxxxx", "2/2 #103 1000007-1 1000007 field value 103", "2/3 #104 1000007-2 1000007 field value 104"}
+	assert.Equal(t, []string{a1, a2}, list(k.payload, 1))
+	assert.Equal(t, b, list(k.payload, 2))
+	assert.Equal(t, append([]string{a1}, b...), list(k.payload, 0), "f ends it")
+	assert.Empty(t, list(k.payload, 3))
+
+	spans := func(payload []byte) (all []string) {
+		require.NoError(t, Spans(payload, func(key, first uint64, count int) { all = append(all, fmt.Sprint(key, "/", first, "+", count)) }))
+		return all
+	}
+	assert.Equal(t, []string{"1/1+1", "2/1+3", "1/2+1"}, spans(k.payload))
+	kept := Keep(nil, k.payload, func(key, ordinal uint64) bool { return key == 2 && ordinal != 2 })
+	assert.Equal(t, []string{"2/1+1", "2/3+1"}, spans(kept))
+	assert.Equal(t, []string{b[0], b[2]}, list(kept, 0))
+}
+
+// A record whose changes do not fit to the state is refused.
+func TestMisfits(t *testing.T) {
+	k := newCore(t)
+	k.add("a", "5")
+	k.add("a", "6")
+	k.flush()
+	first := k.records[0]
+	k.add("a", "7")
+	k.s.PlanRemove(k.change(), k.get("a"))
+	k.apply()
+	k.flush()
+	s := New()
+	require.ErrorIs(t, s.ApplyRecord(k.records[1]), ErrCorrupt)
+	require.NoError(t, s.ApplyRecord(first))
+	require.ErrorIs(t, s.ApplyRecord(first), ErrCorrupt, "twice")
+	require.NoError(t, s.ApplyRecord(k.records[1]))
+	require.ErrorIs(t, s.ApplyRecord(k.records[1]), ErrCorrupt)
+	require.ErrorIs(t, s.ApplyRecord(first[:headerSize-1]), ErrCorrupt)
+	require.ErrorIs(t, s.ApplyRecord(first[:len(first)-1]), ErrCorrupt)
+}
+
+// Bytes that are no record give an error; what they announce is not allocated; a state that they were applied to still works.
+func FuzzRecord(f *testing.F) {
+	header := BeginRecord(nil, 1, 2)
+	f.Add(everyKind(&testing.T{}))
+	f.Add([]byte{})
+	f.Add(header)
+	lies := bytes.Repeat([]byte{0xff}, 9)
+	for kind := range byte(16) {
+		f.Add(append(append(bytes.Clone(header), kind, 12, 0, 1), lies...)) // lengths and counts that lie
+		f.Add(append(bytes.Clone(header), kind|0xf0, 4, 0, 0, 1, 1))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		s := New()
+		k := &core{t: t, s: s, now: 1000}
+		k.add("a", "1-1")
+		if err := s.ApplyRecord(payload); err != nil {
+			require.ErrorIs(t, err, ErrCorrupt)
+		}
+		_ = EachEntry(payload, 0, func(e *Entry) bool {
+			for ok := true; ok; {
+				_, ok = e.Fields.Next()
+			}
+			return true
+		})
+		_ = Spans(Keep(nil, payload, func(uint64, uint64) bool { return true }), func(uint64, uint64, int) {})
+		s.Digest()
+		for st := range s.All() {
+			all := st.Range(MinID, MaxID, 0, true)
+			n := 0
+			all.Each(func(uint64, ID) bool { n++; return true })
+			require.Equal(t, st.Len(), n)
+		}
+	})
+}
