@@ -28,8 +28,11 @@ type conn struct {
 	theirs        net.Conn // the handler's end
 	ours          net.Conn
 	replies       replyReader
-	slowTime      time.Duration
-	isOpen        func() bool // see [command.Service.IsOpen]
+	// body and answer are what the handler holds of the request and of its answer, in bytes; charged
+	// is what the connection counts for. They are the handler's.
+	body, answer, charged int
+	slowTime              time.Duration
+	isOpen                func() bool // see [command.Service.IsOpen]
 	// ended is canceled when the connection is about to end: see Interrupt.
 	ended   context.Context
 	end     context.CancelFunc
@@ -46,7 +49,7 @@ func (x *exchange) open() (*conn, error) {
 	x.given = given
 	c := &conn{remote: x.remote, local: x.local, slowTime: x.server.service.Options().SlowTime, isOpen: x.server.service.IsOpen}
 	c.theirs, c.ours = net.Pipe()
-	c.replies.in = bufio.NewReader(c.theirs)
+	c.replies.in, c.replies.grown = bufio.NewReader(c.theirs), c.charge
 	c.ended, c.end = context.WithCancel(context.WithoutCancel(x.request.Context()))
 	c.Init(x.server.service, c)
 	c.SpeakRESP3()
@@ -88,6 +91,17 @@ func (c *conn) close() {
 	c.serving.Wait()
 	c.ChargeTransport(0) // the connection may have ended before the body was read
 	c.end()
+}
+
+// chargeStep is how much memory a handler may hold beyond what it counts for.
+const chargeStep = 16 << 10
+
+// charge counts what the handler holds for the request as memory of its connection.
+func (c *conn) charge() {
+	if held := c.body + c.replies.size + c.answer; held > c.charged+chargeStep || held < c.charged {
+		c.charged = held
+		c.ChargeTransport(held)
+	}
 }
 
 // do runs one command and returns its reply. An error reply is the error.

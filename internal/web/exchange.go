@@ -20,6 +20,8 @@ type exchange struct {
 	params        map[string]string
 	// given is what authenticated the connection that open has made last.
 	given credentials
+	// shown is the connection whose reply the answer shows; nil if none is. It ends behind the answer.
+	shown *conn
 	// bodyRead means that the body has been read to its end.
 	bodyRead bool
 	// begun means that the header of the answer is written.
@@ -67,6 +69,14 @@ func (x *exchange) extendRead() {
 // extendWrite gives the client slow-time to take what is written next.
 func (x *exchange) extendWrite() {
 	_ = x.control.SetWriteDeadline(time.Now().Add(x.server.service.Options().SlowTime)) // on failure the write fails too
+	if c := x.shown; c != nil && c.ended.Err() != nil {                                 // behind the deadline, which may replace that of interruptWrites
+		x.cutOff(c)
+	}
+}
+
+// pauseWrite lifts the deadline until the next write: over HTTP/2 it ends the request, even if nothing is being written.
+func (x *exchange) pauseWrite() {
+	_ = x.control.SetWriteDeadline(time.Time{}) // on failure the next write fails too
 }
 
 // answer writes a JSON answer.
@@ -75,8 +85,27 @@ func (x *exchange) answer(status int, contentType string, body any) {
 	if err != nil {
 		panic(err) // all bodies are plain data
 	}
+	x.text(status, contentType, append(text, '\n'))
+}
+
+// pieceSize is how many bytes of an answer the client has to take within slow-time.
+const pieceSize = 64 << 10
+
+// text writes an answer. Its memory is that of the connection whose reply it shows: the end of that one cuts the answer off.
+func (x *exchange) text(status int, contentType string, text []byte) {
+	if c := x.shown; c != nil {
+		c.replies.size, c.answer = 0, cap(text)
+		c.charge()
+		defer x.interruptWrites(c)()
+	}
 	x.begin(status, contentType)
-	_, _ = x.writer.Write(append(text, '\n')) // on failure the client is gone
+	for len(text) > 0 {
+		x.extendWrite()
+		n, err := x.writer.Write(text[:min(len(text), pieceSize)])
+		if text = text[n:]; err != nil {
+			panic(http.ErrAbortHandler) // the client is gone, or gets an answer that is incomplete
+		}
+	}
 }
 
 // begin writes the header of an answer.
@@ -87,6 +116,14 @@ func (x *exchange) begin(status int, contentType string) {
 		x.writer.Header().Set("Content-Type", contentType)
 	}
 	x.writer.WriteHeader(status)
+}
+
+// endShown ends the connection whose reply was shown.
+func (x *exchange) endShown() {
+	if x.shown != nil {
+		x.shown.close()
+		x.shown = nil
+	}
 }
 
 // noContent answers with 204.
@@ -107,6 +144,7 @@ func (x *exchange) fail(err error) {
 	if x.begun {
 		panic(http.ErrAbortHandler)
 	}
+	x.endShown()
 	if x.request.ContentLength != 0 && !x.bodyRead && x.request.ProtoMajor < 2 {
 		x.writer.Header().Set("Connection", "close") // else net/http reads the rest first, at the client's pace
 	}

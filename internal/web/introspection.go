@@ -8,18 +8,24 @@ import (
 
 // run runs one command on a connection of its own, and returns its reply for JSON.
 func (x *exchange) run(args ...string) (any, error) {
+	defer x.endShown()
+	return x.show(args...)
+}
+
+// show is run for a reply that the answer shows: its connection ends behind that, and counts for the memory of both.
+func (x *exchange) show(args ...string) (any, error) {
 	c, err := x.open()
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	x.shown = c
 	reply, err := c.do(args...)
 	return toJSON(reply), err
 }
 
-// runObject is run for a command whose reply is a map.
-func (x *exchange) runObject(args ...string) (object, error) {
-	v, err := x.run(args...)
+// showObject is show for a command whose reply is a map.
+func (x *exchange) showObject(args ...string) (object, error) {
+	v, err := x.show(args...)
 	o, _ := v.(object)
 	return o, err
 }
@@ -34,7 +40,7 @@ func (x *exchange) withMatch(args ...string) []string {
 
 // getTopics is GET /topics: the names with subscriptions.
 func (x *exchange) getTopics() error {
-	stats, err := x.runObject(x.withMatch("PUBSUB", "STATS")...)
+	stats, err := x.showObject(x.withMatch("PUBSUB", "STATS")...)
 	if err != nil {
 		return err
 	}
@@ -79,7 +85,7 @@ func (x *exchange) getSubscribers() error {
 	if err != nil {
 		return err
 	}
-	who, err := x.runObject("PUBSUB", "WHO", topic)
+	who, err := x.showObject("PUBSUB", "WHO", topic)
 	if err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (x *exchange) getSubscribers() error {
 
 // getConnections is GET /connections: the lines of CLIENT LIST as objects.
 func (x *exchange) getConnections() error {
-	list, err := x.run("CLIENT", "LIST")
+	list, err := x.show("CLIENT", "LIST")
 	if err != nil {
 		return err
 	}

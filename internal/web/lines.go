@@ -67,9 +67,9 @@ func (x *exchange) publishLines(topic string) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	stop := x.interruptReads(c)
-	defer stop()
+	x.shown = c
+	defer x.interruptReads(c)()
+	defer x.interruptWrites(c)()
 	n := &lines{x: x, c: c, topic: topic, in: bufio.NewReader(&bodyReader{x, c}), out: bufio.NewWriter(c.theirs)}
 	switch x.request.URL.Query().Get("atomic") {
 	case "", "0":
@@ -85,7 +85,7 @@ func (x *exchange) publishLines(topic string) error {
 	return n.run()
 }
 
-// run publishes line by line. Answers leave when no more lines have arrived.
+// run publishes line by line. Answers leave when no more whole lines have arrived.
 func (n *lines) run() error {
 	for {
 		line, err := n.next()
@@ -95,7 +95,7 @@ func (n *lines) run() error {
 		if line != nil {
 			n.publish(line)
 		}
-		if err != nil || n.isFull() || n.in.Buffered() == 0 {
+		if err != nil || n.isFull() || !n.hasLine() {
 			if err := n.settle(n.answer); err != nil {
 				return err
 			}
@@ -106,11 +106,18 @@ func (n *lines) run() error {
 	}
 }
 
+// hasLine reports whether a whole line is buffered.
+func (n *lines) hasLine() bool {
+	buffered, _ := n.in.Peek(n.in.Buffered()) // so many bytes are there
+	return bytes.IndexByte(buffered, '\n') >= 0
+}
+
 // finish begins the answer to a body without lines.
 func (n *lines) finish() error {
 	if !n.x.begun {
 		n.x.begin(http.StatusOK, ndjson)
 	}
+	n.x.extendWrite()
 	return nil
 }
 
@@ -171,7 +178,8 @@ func (n *lines) next() ([]byte, error) {
 			return nonBlank(part), nil
 		default:
 			if len(n.line)+len(part) > cap(n.line) {
-				n.c.ChargeTransport(2*cap(n.line) + len(part) + n.queuedBytes)
+				n.c.body = 2*cap(n.line) + len(part) + n.queuedBytes
+				n.c.charge()
 			}
 			n.line = append(n.line, part...)
 		}
@@ -299,6 +307,7 @@ func (n *lines) settle(end func(p pendingLine, reply any) error) error {
 	n.pending, n.pendingBytes = n.pending[:0], 0
 	if n.x.begun {
 		_ = n.x.control.Flush() // on failure the next write fails too
+		n.x.pauseWrite()
 	}
 	return nil
 }
@@ -310,7 +319,8 @@ func (n *lines) queue(p pendingLine, _ any) error {
 	}
 	n.queued = append(n.queued, p.topic)
 	n.queuedBytes += len(p.topic) + 16
-	n.c.ChargeTransport(n.queuedBytes + cap(n.line))
+	n.c.body = n.queuedBytes + cap(n.line)
+	n.c.charge()
 	return nil
 }
 

@@ -7,21 +7,21 @@ import (
 	"github.com/conchmq/conch/internal/metrics"
 )
 
-// getMetrics is GET /metrics, for Prometheus. INFO checks the right; its connection has ended when the numbers are taken.
+// getMetrics is GET /metrics, for Prometheus. INFO checks the right; its connection, which holds the answer, is not counted.
 //
 // The answer is whole before its first byte leaves: a slow reader holds nothing else.
 func (x *exchange) getMetrics() error {
-	if err := x.checkRight("INFO", "server"); err != nil {
+	if _, err := x.show("INFO", "server"); err != nil {
 		return err
 	}
 	n, ok := x.server.service.Snapshot()
 	if !ok {
 		return errStopping
 	}
+	n.Clients--
 	var text bytes.Buffer
 	metrics.Write(&text, n)
-	x.begin(http.StatusOK, metrics.ContentType)
-	_, _ = x.writer.Write(text.Bytes()) // on failure the client is gone
+	x.text(http.StatusOK, metrics.ContentType, text.Bytes())
 	return nil
 }
 

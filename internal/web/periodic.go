@@ -13,7 +13,7 @@ func (x *exchange) once(args []string, show func(reply any) any) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	x.shown = c
 	reply, err := c.do(args...)
 	if err != nil {
 		return err
@@ -52,9 +52,15 @@ func (x *exchange) writeEvent(value any) error {
 	if err != nil {
 		return err
 	}
+	c := x.shown
+	defer x.interruptWrites(c)()
+	c.replies.size, c.answer = 0, cap(text)
+	c.charge()
 	x.extendWrite()
 	if _, err := x.writer.Write(append(append([]byte("data: "), text...), "\n\n"...)); err != nil {
 		return err //nolint:wrapcheck // the caller needs only whether it failed
 	}
-	return x.control.Flush() //nolint:wrapcheck // the same
+	err = x.control.Flush()
+	x.pauseWrite()
+	return err //nolint:wrapcheck // the same
 }

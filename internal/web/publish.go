@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -120,7 +121,8 @@ func (c *conn) readAll(in io.Reader, most int) ([]byte, error) {
 	for len(all) <= most {
 		if len(all) == cap(all) {
 			room := min(max(4<<10, 2*cap(all)), most+512)
-			c.ChargeTransport(room)
+			c.body = room
+			c.charge()
 			all = append(make([]byte, 0, room), all...)
 		}
 		n, err := in.Read(all[len(all):min(cap(all), most+1)])
@@ -139,10 +141,29 @@ func (c *conn) readAll(in io.Reader, most int) ([]byte, error) {
 // the handler returns: net/http takes the writer of an HTTP/2 answer back then, and a use of it would
 // end the process.
 func (x *exchange) interruptReads(c *conn) (stop func()) {
+	return onEnd(c, func() { _ = x.control.SetReadDeadline(time.Unix(1, 0)) }) // on failure the read has failed
+}
+
+// interruptWrites ends a write of the answer when the connection ends. The caller calls stop as that of interruptReads.
+func (x *exchange) interruptWrites(c *conn) (stop func()) {
+	return onEnd(c, func() { x.cutOff(c) })
+}
+
+// cutOff ends a write of the answer, now or, if conch stops, when other connections must have drained too.
+func (x *exchange) cutOff(c *conn) {
+	deadline := time.Unix(1, 0)
+	if c.Reason() == command.CloseReasonShutdown {
+		deadline = time.Now().Add(x.server.service.Options().DrainTimeout)
+	}
+	_ = x.control.SetWriteDeadline(deadline) // on failure the write has failed
+}
+
+// onEnd calls f when the connection ends. Behind stop, f is not at work.
+func onEnd(c *conn, f func()) (stop func()) {
 	done := make(chan struct{})
 	cancel := context.AfterFunc(c.ended, func() {
 		defer close(done)
-		_ = x.control.SetReadDeadline(time.Unix(1, 0)) // on failure the read has failed
+		f()
 	})
 	return func() {
 		if !cancel() {

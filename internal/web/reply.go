@@ -13,7 +13,12 @@ import (
 // a defect.
 //
 // A value is an int64, a float64, a bool, text as []byte, a list as []any, a map as pairs, or nil.
-type replyReader struct{ in *bufio.Reader }
+type replyReader struct {
+	in *bufio.Reader
+	// size is about the memory that the values of the current reply take; grown is called as it grows.
+	size  int
+	grown func()
+}
 
 // pairs is a map in its order: key, value, key, value.
 type pairs []any
@@ -25,6 +30,7 @@ func (e *errorReply) Error() string { return e.code + " " + e.text }
 
 // next returns the next reply. Push frames are no replies, and skipped: the close notice is one.
 func (r *replyReader) next() (any, error) {
+	r.grow(-r.size)
 	for {
 		kind, err := r.in.Peek(1)
 		if err != nil {
@@ -73,8 +79,19 @@ func (r *replyReader) value() (any, error) {
 	return r.list(n)
 }
 
+// valueSize is about what a value takes in memory, besides the bytes of a text.
+const valueSize = 48
+
+// grow counts n bytes more.
+func (r *replyReader) grow(n int) {
+	if r.size += n; r.grown != nil {
+		r.grown()
+	}
+}
+
 // blob reads a text with a length; verbatim text without its format.
 func (r *replyReader) blob(kind byte, n int) (any, error) {
+	r.grow(n)
 	b := make([]byte, n+2)
 	if _, err := io.ReadFull(r.in, b); err != nil {
 		return nil, err //nolint:wrapcheck // the caller has the reason
@@ -87,6 +104,7 @@ func (r *replyReader) blob(kind byte, n int) (any, error) {
 
 // list reads n values. An error among them, as in the reply to EXEC, is a value.
 func (r *replyReader) list(n int) ([]any, error) {
+	r.grow(valueSize * n)
 	all := make([]any, 0, n)
 	for range n {
 		v, err := r.value()

@@ -162,6 +162,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		x.fail(err)
 		return
 	}
+	defer x.endShown()
 	found, err := s.match(x)
 	if err == nil && found != nil {
 		err = found.handle(x)

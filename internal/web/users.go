@@ -62,7 +62,7 @@ func (x *exchange) userPath() (string, error) {
 
 // getUsers is GET /users: the rules of each, without the digests of passwords.
 func (x *exchange) getUsers() error {
-	list, err := x.run("ACL", "LIST")
+	list, err := x.show("ACL", "LIST")
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (x *exchange) getTokens() error {
 	if user := x.request.URL.Query().Get("user"); user != "" {
 		args = append(args, user)
 	}
-	list, err := x.run(args...)
+	list, err := x.show(args...)
 	if err != nil {
 		return err
 	}
