@@ -20,7 +20,7 @@ type exchange struct {
 	params        map[string]string
 	// given is what authenticated the connection that open has made last.
 	given credentials
-	// shown is the connection whose reply the answer shows; nil if none is. It ends behind the answer.
+	// shown is the connection of the reply that the answer shows; nil if there is none. It ends behind the answer.
 	shown *conn
 	// bodyRead means that the body has been read to its end.
 	bodyRead bool
@@ -91,7 +91,7 @@ func (x *exchange) answer(status int, contentType string, body any) {
 // pieceSize is how many bytes of an answer the client has to take within slow-time.
 const pieceSize = 64 << 10
 
-// text writes an answer. Its memory is that of the connection whose reply it shows: the end of that one cuts the answer off.
+// text writes an answer. Its memory is that of the connection of the reply that it shows, and the end of that one cuts it off.
 func (x *exchange) text(status int, contentType string, text []byte) {
 	if c := x.shown; c != nil {
 		c.replies.size, c.answer = 0, cap(text)
@@ -118,7 +118,7 @@ func (x *exchange) begin(status int, contentType string) {
 	x.writer.WriteHeader(status)
 }
 
-// endShown ends the connection whose reply was shown.
+// endShown ends the connection of the reply that was shown.
 func (x *exchange) endShown() {
 	if x.shown != nil {
 		x.shown.close()
