@@ -17,28 +17,29 @@ type family struct {
 	make   func(g *generator) []command
 	joins  bool // its commands may be sent with others in one write, and between MULTI and EXEC
 	alone  bool // and these not even while MULTI is open
+	blocks bool // its last command may wait for what another connection sends
 }
 
 // absent names the families that conch does not have yet. Take out the line of one that it has.
 var absent = []string{}
 
 var families = []family{
-	{"subscribe", 12, one(subscribe), true, false},
-	{"publish", 14, one(publish), true, false},
-	{"sharded", 7, one(sharded), true, false},
-	{"introspection", 6, one(introspection), true, false},
-	{"connection", 6, one(connection), true, false},
-	{"hello", 3, one(hello), true, false},
-	{"names", 2, one(names), true, false},
-	{"time", 1, fixed("TIME"), true, false},
-	{"list", 2, one(list), true, false},
-	{"wrong", 3, one(wrong), true, false},
-	{"empty", 1, empty, false, false},
-	{"reset", 1, fixed("RESET"), false, false},
-	{"transaction", 10, transaction, false, false},
-	{"reply", 1, reply, false, true},
-	{"kill", 1, one(kill), false, true},
-	{"end", 1, end, false, false},
+	{"subscribe", 12, one(subscribe), true, false, false},
+	{"publish", 14, one(publish), true, false, false},
+	{"sharded", 7, one(sharded), true, false, false},
+	{"introspection", 6, one(introspection), true, false, false},
+	{"connection", 6, one(connection), true, false, false},
+	{"hello", 3, one(hello), true, false, false},
+	{"names", 2, one(names), true, false, false},
+	{"time", 1, fixed("TIME"), true, false, false},
+	{"list", 2, one(list), true, false, false},
+	{"wrong", 3, one(wrong), true, false, false},
+	{"empty", 1, empty, false, false, false},
+	{"reset", 1, fixed("RESET"), false, false, false},
+	{"transaction", 10, transaction, false, false, false},
+	{"reply", 1, reply, false, true, false},
+	{"kill", 1, one(kill), false, true, false},
+	{"end", 1, end, false, false, false},
 }
 
 func one(words func(g *generator) []string) func(g *generator) []command {
@@ -67,6 +68,7 @@ type generator struct {
 	families []family
 	payloads int
 	conns    int
+	clock    int // of the ids of entries: most of those that are added are larger than those before
 }
 
 func compose(random *rand.Rand, from []family) sequence {
@@ -75,6 +77,9 @@ func compose(random *rand.Rand, from []family) sequence {
 	for len(s.steps) < stepsPerSequence {
 		f := g.family(func(family) bool { return true })
 		next := step{conn: g.Intn(g.conns), commands: f.make(g), alone: f.alone}
+		if f.blocks {
+			next.waker, next.waking = g.Intn(g.conns), waking(g)
+		}
 		for f.joins && len(next.commands) < 6 && g.oneIn(3) {
 			next.commands = append(next.commands, g.joining()...)
 		}
@@ -107,7 +112,7 @@ func (g *generator) joining() []command {
 
 func (g *generator) oneIn(n int) bool { return g.Intn(n) == 0 }
 
-func pick(g *generator, all ...string) string { return all[g.Intn(len(all))] }
+func pick[T any](g *generator, all ...T) T { return all[g.Intn(len(all))] }
 
 // some are one to three of all, the same one twice perhaps.
 func (g *generator) some(all []string) []string {

@@ -113,7 +113,7 @@ func sortRuns(frames []frame, alike func(a, b frame) bool, field int) {
 func sortListed(frames []frame) {
 	for i, f := range frames {
 		var n int
-		if _, err := fmt.Sscanf(f[0], "*%d\r\n", &n); err != nil || len(f) > 1 || i+n >= len(frames) {
+		if _, err := fmt.Sscanf(f[0], "*%d\r\n", &n); err != nil || len(f) > 1 || n < 0 || i+n >= len(frames) {
 			continue
 		}
 		listed := frames[i+1 : i+1+n]

@@ -30,6 +30,9 @@ func (sc *scene) do(s step) [][]frame {
 	if s.alone && actor.queueing {
 		return nil
 	}
+	if s.waking != nil {
+		return sc.doBlocked(actor, s)
+	}
 	answers := make([][]frame, len(sc.conns))
 	tokens, executed := sc.act(actor, s)
 	frames := framesOf(tokens)
@@ -113,6 +116,9 @@ func (sc *scene) comparable(frames []frame, shuffled bool) []frame {
 	}
 	sortRuns(frames, func(a, b frame) bool { return a.kind() == "pmessage" && samePublish(a, b) }, 2)
 	sortListed(frames)
+	if sc.server.keys {
+		frames = maskStreams(frames)
+	}
 	for i, f := range frames {
 		if len(f) == 1 {
 			f[0] = sc.mask(f[0], frames, i)

@@ -31,6 +31,7 @@ type server struct {
 	t           *testing.T
 	address     string
 	pushesFirst bool // a Redis up to 7.0: messages to oneself come before the reply
+	keys        bool // a sequence begins without keys
 	control     *diffConn
 }
 
@@ -82,6 +83,9 @@ func (s *server) open(conns int) *scene {
 			}
 			require.Less(s.t, time.Since(began), patience, "subscriptions outlive their connections")
 		}
+	}
+	if s.keys {
+		require.Equal(s.t, "+OK\r\n", s.control.ask("FLUSHALL"))
 	}
 	sc := &scene{server: s}
 	for range conns {

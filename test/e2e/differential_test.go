@@ -29,7 +29,7 @@ import (
 //
 // Never sent, because the answers are meant to differ: conch's own verbs, commands of 7.2 that 7.0 does not know
 // (CLIENT SETINFO, CLIENT NO-TOUCH), a HELLO that names the connection and then fails (7.0 keeps the name),
-// CLIENT NO-EVICT ON (7.0 keeps it through RESET), unknown commands in a line (conch names HELP), keys and WATCH, HELP texts, INFO, CONFIG and COMMAND, a bulk string
+// CLIENT NO-EVICT ON (7.0 keeps it through RESET), unknown commands in a line (conch names HELP), keys and WATCH (differential_streams_test.go), HELP texts, INFO, CONFIG and COMMAND, a bulk string
 // without its line end (Redis reads on, conch refuses it), bytes that do not print in words that errors quote (Redis sends
 // them, up to a zero byte, conch shows them as \xNN), and CLIENT REPLY inside a transaction (Redis then sends torn arrays).
 
@@ -44,17 +44,19 @@ const stepsPerSequence = 40
 
 // The harness is right if it finds nothing between two servers that are the same.
 func TestRedisAnswersAsRedis(t *testing.T) {
-	compareAtRandom(t, startRedis(t), startRedis(t), families)
+	compareAtRandom(t, startRedis(t), startRedis(t), families, compose)
 }
 
 func TestConchAnswersAsRedis(t *testing.T) {
 	c := start(t, "")
 	subject := newServer(t, net.JoinHostPort(c.host, c.port))
-	compareAtRandom(t, startRedis(t), subject, present(families))
+	compareAtRandom(t, startRedis(t), subject, present(families), compose)
 	c.stop()
 }
 
-func compareAtRandom(t *testing.T, reference, subject *server, from []family) {
+func compareAtRandom(
+	t *testing.T, reference, subject *server, from []family, compose func(*rand.Rand, []family) sequence,
+) {
 	t.Helper()
 	seed := *diffSeed
 	if seed == 0 {
@@ -86,6 +88,10 @@ type step struct {
 	commands []command
 	cut      int  // percent of the bytes that are written first, the rest later; 0 writes all at once
 	alone    bool // left out while MULTI would queue it
+
+	// What another connection sends while this one is blocked, or has its answer already.
+	waker  int
+	waking []command
 }
 
 func (s sequence) String() string {
@@ -97,6 +103,9 @@ func (s sequence) String() string {
 		}
 		if step.cut > 0 {
 			fmt.Fprintf(&b, " (in two writes)")
+		}
+		if step.waking != nil {
+			fmt.Fprintf(&b, "; meanwhile conn %d: %s", step.waker, step.waking)
 		}
 		b.WriteString("\n")
 	}

@@ -1,0 +1,58 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// doBlocked plays a step whose connection may be blocked until another one has sent something. If that does not wake it,
+// CLIENT UNBLOCK does.
+func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
+	waker := sc.conns[s.waker]
+	if waker.closed {
+		waker = sc.server.dial()
+		sc.conns[s.waker] = waker
+	}
+	if waker == actor || waker.queueing {
+		return nil
+	}
+	sc.send(actor, s)
+	sc.awaitBlocked(actor)
+	sc.send(waker, step{commands: s.waking})
+	woken := append(waker.fence(), sc.server.control.ask("CLIENT", "UNBLOCK", strconv.FormatInt(actor.id, 10)))
+	answers := make([][]frame, len(sc.conns))
+	answers[s.waker] = sc.comparable(framesOf(woken), false)
+	answers[s.conn] = sc.comparable(framesOf(actor.fence()), false)
+	for i, c := range sc.conns {
+		if c != actor && c != waker && !c.closed {
+			answers[i] = sc.comparable(framesOf(c.fence()), false)
+		}
+	}
+	return answers
+}
+
+// awaitBlocked waits until a connection is blocked or has got an answer.
+func (sc *scene) awaitBlocked(c *diffConn) {
+	for began := time.Now(); !c.answered(); {
+		list := sc.server.control.ask("CLIENT", "LIST", "ID", strconv.FormatInt(c.id, 10))
+		_, flags, _ := strings.Cut(list, " flags=")
+		if flags, _, _ = strings.Cut(flags, " "); strings.Contains(flags, "b") {
+			return
+		}
+		require.Less(sc.server.t, time.Since(began), patience, "neither blocked nor answered: %s", list)
+	}
+}
+
+// answered tells whether something has come in, or the end.
+func (c *diffConn) answered() bool {
+	_ = c.sock.SetReadDeadline(time.Now().Add(time.Millisecond)) // fails on a closed socket, as the read then does
+	_, err := c.in.Peek(1)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
