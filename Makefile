@@ -46,6 +46,10 @@ SEED ?= 0
 soak: ## load and faults of all kinds for MINUTES (1), with the order and the account checked; SEED replays
 	go test -count=1 -v -tags soak -timeout 0 ./test/soak -run TestSoak -minutes $(MINUTES) -seed $(SEED) $(ARGS)
 
+N ?= 10000
+crash: ## N crashes (10000) of the log, on a disk that loses, reorders and tears what was not synced; ARGS="-crash.seed 1" replays
+	go test -count=1 -v ./internal/log -run TestCrashes -timeout 0 -crash.runs $(N) $(ARGS)
+
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: test/compat/install)
 	test/compat/run $(ARGS)
 
@@ -87,4 +91,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e soak compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e soak crash compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci

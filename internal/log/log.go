@@ -84,8 +84,7 @@ type Log struct {
 	recent  int64    // bytes of their memory
 	next    uint64   // the number of the next record
 	marked  uint64   // what the last mark has
-	head    uint64   // the first number that opening needs, as it is on the disk
-	newHead uint64   // the same, as it is appended
+	cut     bool     // records were removed since Open
 	closing bool     // nothing is appended any more
 	// stopping ends the writer.
 	stopping bool
@@ -99,12 +98,13 @@ type Log struct {
 	wake chan struct{}
 	task func() // what the writer does once it has written all
 
-	closed    chan struct{} // closed when closing is set
-	reporting sync.Mutex    // held while Progress is called, so that reports keep their order
-	goroutine sync.WaitGroup
-	writer    writer
-	indexes   indexCache
-	syncer    syncer
+	closed     chan struct{} // closed when closing is set
+	metaWrites sync.Mutex    // held while log.meta is written
+	reporting  sync.Mutex    // held while Progress is called, so that reports keep their order
+	goroutine  sync.WaitGroup
+	writer     writer
+	indexes    indexCache
+	syncer     syncer
 }
 
 // Append adds a record and returns its number. It copies the payload, and never waits for a disk: the core calls it. After a final
@@ -185,7 +185,7 @@ func (l *Log) beginSegment() *segment {
 	if n := len(l.view.segments); n > 0 {
 		id = l.view.segments[n-1].id + 1
 	}
-	s := &segment{id: id, first: l.next, last: l.next - 1, salt: newSalt(l.meta.secret, id), index: l.newIndex()}
+	s := &segment{id: id, first: l.next, last: l.next - 1, salt: newSalt(l.meta.secret, id), head: l.meta.head, index: l.newIndex()}
 	l.addSegment(s)
 	return s
 }
@@ -197,7 +197,7 @@ func (l *Log) addChunk(s *segment, size int) *chunk {
 	l.chunks = append(l.chunks, c)
 	l.recent += int64(cap(c.buf))
 	if s.end == 0 {
-		c.buf = appendSegmentHeader(c.buf, s, l.meta.secret, l.newHead)
+		c.buf = appendSegmentHeader(c.buf, s, l.meta.secret)
 		s.end = segmentHeaderSize
 		l.count(c, segmentHeaderSize)
 	}
@@ -246,7 +246,7 @@ func (l *Log) Last() uint64 {
 func (l *Log) Head() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.head
+	return l.meta.head
 }
 
 // Progress returns how far the log is.

@@ -26,6 +26,7 @@ type Epoch struct {
 // meta is the content of that file.
 type meta struct {
 	secret uint64 // what the salts of segments derive from
+	head   uint64 // the number of the first record that opening needs
 	epochs []Epoch
 }
 
@@ -35,6 +36,7 @@ func (m *meta) append(b []byte) []byte {
 	at := len(b)
 	b = append(b, metaMagic...)
 	b = binary.LittleEndian.AppendUint64(b, m.secret)
+	b = binary.LittleEndian.AppendUint64(b, m.head)
 	for _, e := range m.epochs {
 		b = binary.LittleEndian.AppendUint64(b, e.ID)
 		b = binary.LittleEndian.AppendUint64(b, e.First)
@@ -50,11 +52,12 @@ func (m *meta) append(b []byte) []byte {
 
 func parseMeta(b []byte) (m meta, err error) {
 	n := len(b) - 4
-	if n < 16 || (n-16)%epochSize != 0 || string(b[:8]) != metaMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+	if n < 24 || (n-24)%epochSize != 0 || string(b[:8]) != metaMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
 		return m, errMeta
 	}
 	m.secret = binary.LittleEndian.Uint64(b[8:])
-	for b := b[16:n]; len(b) > 0; b = b[epochSize:] {
+	m.head = binary.LittleEndian.Uint64(b[16:])
+	for b := b[24:n]; len(b) > 0; b = b[epochSize:] {
 		m.epochs = append(m.epochs, Epoch{
 			ID: binary.LittleEndian.Uint64(b), First: binary.LittleEndian.Uint64(b[8:]), Last: binary.LittleEndian.Uint64(b[16:]),
 			Clean: b[24] == 1,
@@ -71,23 +74,33 @@ func (l *Log) writeMeta(m meta) error {
 	})
 }
 
-// Begin ends the epoch before at the sequence number last, and begins another. It is durable once Begin returns. It is called once,
-// before anything is appended, by one goroutine.
-func (l *Log) Begin(id, last uint64) error {
+// changeMeta changes the content and makes it durable.
+func (l *Log) changeMeta(change func(*meta)) error {
+	l.metaWrites.Lock()
+	defer l.metaWrites.Unlock()
 	l.mu.Lock()
-	m := meta{l.meta.secret, slices.Clone(l.meta.epochs)}
+	m := l.meta
 	l.mu.Unlock()
-	if n := len(m.epochs); n > 0 {
-		m.epochs[n-1].Last, m.epochs[n-1].Clean = last, l.recovered.Clean
-	}
-	m.epochs = append(m.epochs, Epoch{ID: id, First: last + 1})
+	m.epochs = slices.Clone(m.epochs)
+	change(&m)
 	if err := l.writeMeta(m); err != nil {
 		return err
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.meta = m
-	l.mu.Unlock()
 	return nil
+}
+
+// Begin ends the epoch before at the sequence number last, and begins another. It is durable once Begin returns. It is called once,
+// before anything is appended.
+func (l *Log) Begin(id, last uint64) error {
+	return l.changeMeta(func(m *meta) {
+		if n := len(m.epochs); n > 0 {
+			m.epochs[n-1].Last, m.epochs[n-1].Clean = last, l.recovered.Clean
+		}
+		m.epochs = append(m.epochs, Epoch{ID: id, First: last + 1})
+	})
 }
 
 // Epochs returns all epochs, the present one last.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 )
@@ -53,7 +54,7 @@ func (l *Log) Close() error {
 	l.changed.Broadcast() // a write that waits for space ends
 	l.mu.Unlock()
 
-	err := l.Sync() // the last record proves that all before it was synced
+	err := cmp.Or(l.Failed(), l.Sync()) // the last record proves that all before it was synced
 	if err == nil && !l.unchanged() {
 		l.mu.Lock()
 		l.append(Record{Number: l.next, Kind: kindStop})
@@ -74,7 +75,7 @@ func (l *Log) Close() error {
 func (l *Log) unchanged() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.recovered.Clean && l.appended == 0 && len(l.view.segments) > 0
+	return l.recovered.Clean && l.appended == 0 && !l.cut && len(l.view.segments) > 0
 }
 
 // closeFiles closes all that is open.

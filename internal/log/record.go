@@ -30,7 +30,6 @@ const (
 // Kinds of the log's own records. They have the number of the record that comes next, and do not count.
 const (
 	kindMark  = MaxKind + iota // all records up to a number were synced
-	kindHead                   // the number of the first record that opening needs
 	kindStop                   // a clean stop
 	kindIndex                  // the index of a sealed segment
 )
@@ -91,7 +90,7 @@ func wholePayload(header, payload []byte) bool {
 	return crc32.Checksum(payload, castagnoli) == binary.LittleEndian.Uint32(header[4:])
 }
 
-// number is the payload of a mark and of a head.
+// encodeNumber is the payload of a mark.
 func encodeNumber(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 
 func decodeNumber(payload []byte) uint64 {

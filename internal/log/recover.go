@@ -102,7 +102,7 @@ func (r *recoverer) readMeta() error {
 	}
 	for _, s := range r.segments {
 		if h, whole := r.readHeader(s); whole {
-			r.l.meta = meta{secret: h.secret}
+			r.l.meta = meta{secret: h.secret, head: 1}
 			r.l.recovered.Damages = append(r.l.recovered.Damages, Damage{File: metaName, First: 1})
 			return nil
 		}
@@ -114,7 +114,7 @@ func (r *recoverer) readMeta() error {
 	if _, err := rand.Read(secret[:]); err != nil {
 		return err
 	}
-	r.l.meta.secret = binary.LittleEndian.Uint64(secret[:])
+	r.l.meta = meta{secret: binary.LittleEndian.Uint64(secret[:]), head: 1}
 	return r.l.writeMeta(r.l.meta)
 }
 
@@ -128,7 +128,6 @@ func (r *recoverer) readHeader(s *foundSegment) (segmentHeader, bool) {
 
 // readEnds reads the header and the trailer of each segment.
 func (r *recoverer) readEnds() error {
-	r.l.newHead = 1
 	for _, s := range r.segments {
 		s.salt = newSalt(r.l.meta.secret, s.id)
 		s.end = segmentHeaderSize
@@ -137,8 +136,8 @@ func (r *recoverer) readEnds() error {
 			if h.secret != r.l.meta.secret {
 				return fmt.Errorf("%s belongs to another log", s.name())
 			}
-			s.first, s.rewritten = h.first, h.rewritten
-			r.l.newHead = max(r.l.newHead, h.head)
+			s.first, s.head, s.rewritten = h.first, h.head, h.rewritten
+			r.l.meta.head = max(r.l.meta.head, h.head)
 		}
 		if s.size < segmentHeaderSize+trailerSize {
 			continue
@@ -201,8 +200,8 @@ func usedEnd(f io.ReaderAt, at, size int64) (end int64, err error) {
 // check compares what was found with what must be there.
 func (r *recoverer) check() error {
 	l := r.l
-	if r.after+1 < l.newHead {
-		return fmt.Errorf("log: the records from %d on are needed, and those before %d are no longer kept: the checkpoint is too old", r.after+1, l.newHead)
+	if r.after+1 < l.meta.head {
+		return fmt.Errorf("log: the records from %d on are needed, and those before %d are no longer kept: the checkpoint is too old", r.after+1, l.meta.head)
 	}
 	if r.after >= r.next { // all of that was synced before the checkpoint was written
 		d := Damage{File: metaName, First: r.next, Last: r.after}
@@ -214,7 +213,7 @@ func (r *recoverer) check() error {
 		r.clean = false
 	}
 	for _, gap := range r.gaps {
-		if gap.Last >= l.newHead {
+		if gap.Last >= l.meta.head {
 			l.recovered.Damages = append(l.recovered.Damages, gap)
 		}
 	}
@@ -228,10 +227,8 @@ func (r *recoverer) makeDurable() error {
 		if s.trailer {
 			continue
 		}
-		if !r.clean {
-			if err := s.file().Sync(); err != nil {
-				return err
-			}
+		if err := s.file().Sync(); err != nil {
+			return err
 		}
 		if i == len(r.segments)-1 && s.header && !s.indexed && s.last+1 == r.next {
 			continue // it goes on
@@ -243,9 +240,6 @@ func (r *recoverer) makeDurable() error {
 		if err := r.l.seal(s.segment); err != nil {
 			return err
 		}
-	}
-	if r.clean {
-		return nil
 	}
 	return r.l.files.SyncDir()
 }
@@ -260,12 +254,12 @@ func (r *recoverer) fill() {
 		}
 		segments = append(segments, s.segment)
 	}
-	l.next, l.marked, l.head = r.next, r.next-1, l.newHead
-	l.progress = Progress{Written: r.next - 1, Synced: r.next - 1, Promised: r.next - 1}
+	l.next, l.marked = r.next, r.next-1
+	l.setProgress(r.next - 1)
 	l.setView(segments, nil)
 	if n := len(segments); n > 0 {
 		l.writer.segment = segments[n-1]
 	}
-	l.recovered.Last, l.recovered.Head, l.recovered.Epochs = r.next-1, l.head, slices.Clone(l.meta.epochs)
+	l.recovered.Last, l.recovered.Head, l.recovered.Epochs = r.next-1, l.meta.head, slices.Clone(l.meta.epochs)
 	l.recovered.Clean = r.clean || len(segments) == 0
 }

@@ -109,6 +109,7 @@ func (r *recoverer) prepare(s *foundSegment) {
 
 // begin compares the first number of a segment with the one that is expected.
 func (r *recoverer) begin(s *foundSegment) {
+	r.clean = false
 	if !s.header {
 		s.first = r.next
 		r.l.recovered.Damages = append(r.l.recovered.Damages, Damage{File: s.name(), First: r.next, Last: r.next - 1})
@@ -132,9 +133,6 @@ func (r *recoverer) take(s *foundSegment, at int64, record Record) error {
 		s.index.add(at, record)
 	}
 	if own(record.Kind) {
-		if record.Kind == kindHead {
-			r.l.newHead = max(r.l.newHead, decodeNumber(record.Payload))
-		}
 		return nil
 	}
 	r.next = record.Number + 1
@@ -154,8 +152,8 @@ func (r *recoverer) continues(i int) bool {
 		return false
 	}
 	if i+1 < len(r.segments) {
-		next := r.segments[i+1]
-		return next.header && next.first == r.next
+		next := r.segments[i+1] // what is before the head need not be there
+		return next.header && (next.first == r.next || next.first > r.next && next.first <= r.l.meta.head)
 	}
 	end, err := usedEnd(s.file(), s.end, s.size)
 	return err == nil && end == 0
@@ -228,16 +226,12 @@ func (r *recoverer) addDamage(s *foundSegment, number uint64) {
 	r.next = number
 }
 
-// cut removes what follows the end of the i-th segment. It is durable before anything is written there: records of the old tail
-// would follow the new ones otherwise, with the right numbers. The newest segment goes first, so that a crash leaves no hole.
+// cut removes what follows the end of the i-th segment. makeDurable makes that durable before anything is written there: records of
+// the old tail would follow the new ones otherwise, with the right numbers.
 func (r *recoverer) cut(i int) error {
 	s, recovered := r.segments[i], &r.l.recovered
 	recovered.CutFile, recovered.CutAt = s.name(), s.end
 	r.clean = false
-	keep := i + 1
-	if s.end == 0 {
-		keep = i // not even its header is whole
-	}
 	for n := len(r.segments) - 1; n >= i; n-- {
 		last, from := r.segments[n], int64(0)
 		if n == i {
@@ -248,21 +242,12 @@ func (r *recoverer) cut(i int) error {
 			return err
 		}
 		recovered.Cut += max(0, end-from)
-		if n < keep {
-			break
+		if from > 0 {
+			return s.file().Truncate(s.end)
 		}
-		if err := r.remove(n); err != nil {
-			return err
-		}
-		if err := r.l.files.SyncDir(); err != nil {
+		if err := r.remove(n); err != nil { // of the i-th, not even the header is whole
 			return err
 		}
 	}
-	if keep == i {
-		return nil
-	}
-	if err := s.file().Truncate(s.end); err != nil {
-		return err
-	}
-	return s.file().Sync()
+	return nil
 }

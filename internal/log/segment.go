@@ -28,6 +28,7 @@ type segment struct {
 	id        uint64
 	first     uint64 // the number of its first record, or of the one that comes next
 	salt      uint32
+	head      uint64 // what opening needed when the segment began
 	rewritten bool
 
 	// Log.mu guards what follows.
@@ -75,12 +76,12 @@ func newSalt(secret, id uint64) uint32 {
 }
 
 // appendSegmentHeader encodes the beginning of a segment.
-func appendSegmentHeader(b []byte, s *segment, secret, head uint64) []byte {
+func appendSegmentHeader(b []byte, s *segment, secret uint64) []byte {
 	at := len(b)
 	b = append(b, segmentMagic...)
 	b = binary.LittleEndian.AppendUint64(b, secret)
 	b = binary.LittleEndian.AppendUint64(b, s.first)
-	b = binary.LittleEndian.AppendUint64(b, head)
+	b = binary.LittleEndian.AppendUint64(b, s.head)
 	flags := uint32(0)
 	if s.rewritten {
 		flags |= flagRewritten

@@ -208,12 +208,12 @@ func (l *Log) Sync() error {
 	defer l.mu.Unlock()
 	target := l.appended
 	l.syncer.target = max(l.syncer.target, target)
-	for l.synced < target {
-		if l.progress.Err != nil {
-			return l.progress.Err
-		}
-		l.syncer.signal()
+	l.syncer.signal()
+	for l.synced < target && l.progress.Err == nil {
 		l.changed.Wait()
+	}
+	if l.synced < target {
+		return l.progress.Err
 	}
 	return nil
 }

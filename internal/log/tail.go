@@ -1,39 +1,32 @@
 package log
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 )
 
-// CutHead lets opening need no record before number: a checkpoint has what they did. It is durable once CutHead returns. From then on
-// such records are kept only as far as entries in them are in use. It waits for the disk.
+// CutHead lets opening need no record before number: a checkpoint that is durable has what they did. It is durable once CutHead returns. From
+// then on such records are kept only as far as entries in them are in use. It waits for the disk.
 func (l *Log) CutHead(number uint64) error {
-	l.mu.Lock()
-	if number <= l.newHead || number > l.next {
-		l.mu.Unlock()
-		return nil
+	if number > l.Last()+1 {
+		return fmt.Errorf("log: the head cannot be cut at %d: record %d is the last", number, l.Last())
 	}
-	if l.closing || l.progress.Err != nil {
-		l.mu.Unlock()
-		return errors.Join(ErrClosed, l.Failed())
-	}
-	l.newHead = number
-	l.appendHead()
-	l.mu.Unlock()
 	if err := l.Sync(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.head = max(l.head, number)
-	return nil
+	return l.storeHead(number)
+}
+
+// storeHead makes the number of the first record that opening needs durable.
+func (l *Log) storeHead(number uint64) error {
+	return l.changeMeta(func(m *meta) { m.head = max(m.head, number) })
 }
 
 // CutTail removes the records from number on. It is durable once CutTail returns. Nothing is appended meanwhile. It waits for the disk.
 func (l *Log) CutTail(number uint64) error {
-	err := l.onWriter(func() error {
+	return l.onWriter(func() error {
 		l.mu.Lock()
-		next, head := l.next, l.newHead
+		next, head := l.next, l.meta.head
 		l.mu.Unlock()
 		switch {
 		case number >= next:
@@ -43,33 +36,63 @@ func (l *Log) CutTail(number uint64) error {
 		}
 		return l.cutTail(number)
 	})
-	if err != nil {
-		return err
-	}
-	return l.Sync()
 }
 
-// Reset removes all records; the next one has that number. It is durable once Reset returns. Nothing is appended meanwhile.
+// Reset removes all records; the next one has that number, which is behind all that were appended. It is durable once Reset returns. Nothing is
+// appended meanwhile. A crash leaves the old log, or an empty one that begins there.
 func (l *Log) Reset(number uint64) error {
-	err := l.onWriter(func() error {
+	if err := l.Sync(); err != nil {
+		return err
+	}
+	if err := l.onWriter(func() error { return l.beginAt(number) }); err != nil {
+		return err
+	}
+	if err := l.Sync(); err != nil {
+		return err
+	}
+	if err := l.storeHead(number); err != nil {
+		return err
+	}
+	return l.onWriter(func() error {
 		if err := l.stopSyncer(); err != nil {
 			return err
 		}
-		if err := l.removeSegments(0); err != nil {
+		return l.removeBefore(number)
+	})
+}
+
+// beginAt begins a segment for a number that does not follow.
+func (l *Log) beginAt(number uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if number < l.next {
+		return fmt.Errorf("log: a reset to %d, and %d was appended already", number, l.next-1)
+	}
+	l.next, l.marked = number, number-1
+	l.setProgress(number - 1)
+	s := l.beginSegment()
+	s.head = number // else the numbers that are left out would be missed
+	l.addChunk(s, segmentHeaderSize)
+	l.wakeWriter()
+	return nil
+}
+
+// removeBefore removes the segments before the one that begins with a number.
+func (l *Log) removeBefore(number uint64) error {
+	l.mu.Lock()
+	segments := l.view.segments
+	l.mu.Unlock()
+	n := slices.IndexFunc(segments, func(s *segment) bool { return s.first == number && s.last < number })
+	if n <= 0 {
+		return nil
+	}
+	l.replace(segments[:n], nil)
+	for _, s := range segments[:n] {
+		if err := l.files.Remove(s.name()); err != nil {
 			return l.failed(err)
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.writer.segment = nil
-		l.newHead, l.head = number, number
-		l.restart(number)
-		l.appendHead()
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	return l.Sync()
+	return nil // after a crash they may be back: they are before the head
 }
 
 // cutTail runs on the writer, with all written.
@@ -77,9 +100,12 @@ func (l *Log) cutTail(number uint64) error {
 	if err := l.stopSyncer(); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	l.cut = true
+	l.mu.Unlock()
 	segments := l.view.segments // the writer and the appender alone add to them, and the rewriter stays before the head
 	n := len(segments)
-	for n > 1 && segments[n-1].first >= number {
+	for n > 1 && segments[n-1].first > number {
 		n--
 	}
 	if err := l.removeSegments(n); err != nil {
@@ -95,13 +121,7 @@ func (l *Log) cutTail(number uint64) error {
 	s.end, s.last, s.sealed = end, number-1, false
 	l.writer.segment = s
 	l.restart(number)
-	l.appendHead() // it may have been in the tail
 	return nil
-}
-
-// appendHead appends the number of the first record that opening needs. The caller holds the lock.
-func (l *Log) appendHead() {
-	l.append(Record{Number: l.next, Kind: kindHead, Payload: encodeNumber(l.newHead)})
 }
 
 // shorten cuts the records from number on off a segment, and makes its index again. It returns the offset of its new end.
@@ -183,17 +203,22 @@ func (l *Log) restart(next uint64) {
 	l.next, l.marked = next, next-1
 	l.written, l.synced = l.appended, l.appended
 	l.unsynced.Store(0)
-	l.progress = Progress{Written: next - 1, Synced: next - 1, Promised: next - 1}
+	l.setProgress(next - 1)
 	l.syncer.due = false
 	l.changed.Broadcast()
+}
+
+// setProgress lets the progress be up to a number. The caller holds the lock.
+func (l *Log) setProgress(number uint64) {
+	l.progress.Written, l.progress.Synced, l.progress.Promised = number, number, number
 }
 
 // stopSyncer waits until the syncer has nothing to do.
 func (l *Log) stopSyncer() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.syncer.signal()
 	for l.progress.Err == nil && (l.syncer.busy || l.syncer.wanted || len(l.syncer.complete) > 0) {
-		l.syncer.signal()
 		l.changed.Wait()
 	}
 	return l.progress.Err

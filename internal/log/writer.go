@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,9 +83,9 @@ func (l *Log) onWriter(f func() error) error {
 	for l.task != nil {
 		l.changed.Wait()
 	}
-	if l.closing {
-		l.mu.Unlock()
-		return ErrClosed
+	if l.closing || l.progress.Err != nil {
+		defer l.mu.Unlock()
+		return cmp.Or(l.progress.Err, ErrClosed)
 	}
 	l.task = func() { done <- f() }
 	l.wakeWriter()
@@ -184,11 +185,11 @@ func (l *Log) addToIndex(p piece) {
 // changes, because others read it.
 func (l *Log) writeBytes(p piece) error {
 	b, at := p.bytes, p.at
-	if p.synced {
-		first := 0
-		if at == 0 {
-			first = segmentHeaderSize
-		}
+	first := 0
+	if at == 0 {
+		first = segmentHeaderSize
+	}
+	if p.synced && len(b) > first {
 		end := first + headerSize
 		if len(b) <= maxCopy {
 			end = len(b)
