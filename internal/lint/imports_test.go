@@ -85,6 +85,13 @@ var rules = map[string]rule{
 	"internal/uptime":  {},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
 
+	"internal/store": {
+		own: []string{
+			"broker", "internal/command", "internal/log", "internal/logclock", "internal/position", "internal/stream",
+		},
+		others: []string{"github.com/rs/zerolog"},
+		notStd: []string{"net", "os", "log"},
+	},
 	"internal/logclock": {others: []string{"golang.org/x/sys"}, notStd: []string{"net", "os", "log", "sync"}},
 
 	"internal/sockwriter": {

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// epochName is the text of an epoch, as it stands in positions.
+func epochName(id uint64) string { return fmt.Sprintf("%016x", id) }
+
+// resolve returns the number in the last of the epochs that a position of an earlier one has: the same, because the sequence of
+// a directory goes on. It is known only if every epoch from there on ended cleanly: of any other, messages may have come behind
+// the last number that was logged.
+func resolve(epochs []log.Epoch, name string, number uint64) (same uint64, ok bool) {
+	id, err := strconv.ParseUint(name, 16, 64)
+	if err != nil {
+		return 0, false
+	}
+	for i := len(epochs) - 2; i >= 0; i-- { // the last one is that of this start
+		switch e := &epochs[i]; {
+		case !e.Clean:
+			return 0, false
+		case e.ID == id:
+			return number, number <= e.Last+1
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// openError makes one line of an error of opening, with what to do.
+func (s *Store) openError(err error) error {
+	dir := s.options.Dir
+	switch {
+	case dir == "":
+		return fmt.Errorf("the streams in memory cannot be opened: %w", err)
+	case errors.Is(err, log.ErrInUse):
+		return fmt.Errorf("the directory %s is in use by another conch; give each one a --dir of its own", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the directory %s cannot be used: permission denied; the user of conch must be its owner", dir)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("the directory %s cannot be used: its file system is read-only", dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("the directory %s cannot be used: it is, or is in, something else", dir)
+	case errors.Is(err, log.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the directory %s cannot be used: no space is left on the disk", dir)
+	}
+	return fmt.Errorf("the directory %s cannot be opened: %w", dir, err)
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// Options are the settings of a store.
+type Options struct {
+	// Dir is the directory of the log; empty keeps all in memory.
+	Dir string
+	// Fsync is when the log is synced.
+	Fsync Fsync
+	// SegmentSize is the size of a file of the log; 0 is the default.
+	SegmentSize int
+	// Memory bounds the streams in memory: entries and their ids without a directory, ids with one. 0 is no bound.
+	Memory int64
+	// Unsynced is how many bytes may wait for a sync before appends wait; 0 is no bound.
+	Unsynced int
+	// CheckpointEvery is how many bytes of changes a checkpoint comes after; 0 is the default.
+	CheckpointEvery int64
+	// Log gets what goes wrong in the background.
+	Log zerolog.Logger
+
+	// wrap replaces the files, in tests.
+	wrap func(log.Files) log.Files
+}
+
+// Fsync is when the log is synced: so often, or one of the constants.
+type Fsync time.Duration
+
+const (
+	// FsyncAlways syncs before replies.
+	FsyncAlways Fsync = -1
+	// FsyncNo leaves it to the kernel.
+	FsyncNo Fsync = 0
+)
+
+// The bounds of SegmentSize.
+const (
+	MinSegmentSize = 64 << 10
+	MaxSegmentSize = 1 << 30
+
+	defaultSegmentSize = 64 << 20
+)
+
+func (o Options) withDefaults() Options {
+	switch {
+	case o.CheckpointEvery > 0:
+	case o.Dir == "": // each segment, so that what is dead goes soon
+		o.CheckpointEvery = max(o.segmentSize(), MinSegmentSize)
+	default:
+		o.CheckpointEvery = checkpointEvery
+	}
+	return o
+}
+
+// policy is the same for the log.
+func (f Fsync) policy() log.Fsync { return log.Fsync(f) }
+
+// memorySegments is how many parts the bound of a memory has: a segment is given back as a whole.
+const memorySegments = 64
+
+// segmentSize is smaller in memory, where a segment of dead entries takes memory until it goes.
+func (o *Options) segmentSize() int64 {
+	size := int64(cmp.Or(o.SegmentSize, defaultSegmentSize))
+	if o.Dir == "" && o.Memory > 0 {
+		size = min(max(o.Memory/memorySegments, MinSegmentSize), size)
+	}
+	return size
+}
+
+// recent is how much of the log stays in memory beside its files. In memory it would be there twice.
+func (o *Options) recent() int64 {
+	if o.Dir == "" {
+		return MinSegmentSize
+	}
+	return 0 // the log's default
+}

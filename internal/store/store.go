@@ -1,0 +1,256 @@
+// Package store keeps streams: it joins their state, the log, and the clock of the log. With a directory it opens what an earlier
+// start has left there, and writes checkpoints; without one all is in memory.
+//
+// The core owns the streams and the clock from Start on, and calls what is said to be the core's. Open, and Close, come before
+// and after the core runs.
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/log"
+	"github.com/conchmq/conch/internal/logclock"
+	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/stream"
+)
+
+// The kinds of records.
+const (
+	kindChanges byte = iota // of streams, as package stream encodes them
+	kindStop                // the end of an epoch that ended cleanly
+)
+
+// Store keeps the streams of one broker.
+type Store struct {
+	options  Options
+	memory   *log.Memory // nil with a directory
+	log      *log.Log
+	recovery log.Recovery
+	streams  *stream.Streams // the core's
+	clock    *logclock.Clock // the core's
+	deadline int64           // the core's: what SetDeadline was told last
+	epoch    string          // of this start
+	epochs   []log.Epoch     // those that are listed; the last is this start's
+	sequence uint64          // of the last message that the log knew at the start
+	last     stop            // the end of the epoch before, as far as the log knows; Open's alone
+
+	ticker      *ticker
+	checkpoints *checkpoints
+
+	service  atomic.Pointer[Service] // nil before Start
+	stopping chan struct{}           // closed by Stop
+	once     sync.Once               // of Stop
+	tasks    sync.WaitGroup          // ticker and checkpointer
+}
+
+// Service is what a store calls, from goroutines that are not the core's.
+type Service interface {
+	// Synced tells that the records up to the first number are as safe as Fsync demands, and those up to the second on disk. err
+	// is final.
+	Synced(promised, synced uint64, err error)
+	// Tick tells that the deadline of SetDeadline has come.
+	Tick()
+	// Replace has the streams of a log that has failed served from now on.
+	Replace(*stream.Streams)
+	// RunOnCore runs a function on the core, between two records. It returns false if the core has stopped.
+	RunOnCore(f func(broker.View)) bool
+}
+
+// Open opens a store, and begins an epoch.
+func Open(o Options) (*Store, error) {
+	s := &Store{options: o.withDefaults(), ticker: newTicker(), stopping: make(chan struct{})}
+	files, err := s.openFiles()
+	if err != nil {
+		return nil, s.openError(err)
+	}
+	if err := s.recover(files); err != nil {
+		return nil, s.openError(err)
+	}
+	if err := s.begin(); err != nil {
+		_ = s.log.Close() // the first error says more
+		return nil, s.openError(err)
+	}
+	return s, nil
+}
+
+func (s *Store) openFiles() (log.Files, error) {
+	if s.options.Dir != "" {
+		files, err := log.OpenDirectory(s.options.Dir)
+		if err == nil && s.options.wrap != nil {
+			files = s.options.wrap(files)
+		}
+		return files, err //nolint:wrapcheck // openError does
+	}
+	s.memory = log.NewMemory(0) // Room bounds what is added; what deletes entries must not fail
+	return s.memory, nil
+}
+
+// recover loads the checkpoint, and applies the records behind it. It takes over the files.
+func (s *Store) recover(files log.Files) (err error) {
+	var image *image
+	s.checkpoints = newCheckpoints(s, files)
+	if image, err = s.checkpoints.load(); err != nil {
+		_ = files.Close() // the first error says more
+		return err
+	}
+	s.streams, s.last = image.streams, image.stop
+	s.log, s.recovery, err = log.Open(log.Options{
+		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
+		Spans: spans, Progress: s.progressed,
+	}, image.number, s.apply)
+	return err
+}
+
+// apply applies a record of the log to the state, before the core runs.
+func (s *Store) apply(r log.Record) error {
+	switch r.Kind {
+	case kindChanges:
+		return s.streams.ApplyRecord(r.Payload)
+	case kindStop:
+		return s.last.parse(r.Payload)
+	}
+	return fmt.Errorf("record %d is of the kind %d, which this version of conch does not know: it was written by a newer one", r.Number, r.Kind)
+}
+
+// begin begins the epoch of this start.
+func (s *Store) begin() error {
+	s.sequence = max(s.last.sequence, s.streams.Sequence())
+	s.clock = logclock.New(max(s.last.time, s.streams.Time()))
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends
+	s.epoch = position.NewEpoch(binary.NativeEndian.Uint64(random[:]))
+	id, err := strconv.ParseUint(s.epoch, 16, 64)
+	if err != nil {
+		return fmt.Errorf("epoch %s: %w", s.epoch, err)
+	}
+	if err := s.log.Begin(id, s.sequence); err != nil {
+		return err
+	}
+	s.epochs = s.log.Epochs()
+	return nil
+}
+
+// Start starts the goroutines of a store. The core runs by now, or is about to.
+func (s *Store) Start(service Service) {
+	s.service.Store(&service)
+	s.tasks.Go(func() { s.ticker.run(s.stopping, service.Tick) })
+	s.tasks.Go(func() { s.checkpoints.run(s.stopping, service) })
+}
+
+// Stop ends these goroutines. The core still runs, and nothing is appended any more. It may be called more than once.
+func (s *Store) Stop() {
+	s.once.Do(func() { close(s.stopping) })
+	s.tasks.Wait()
+}
+
+// Close writes and syncs all that was appended, and ends the epoch at the number of the last message. The core has ended.
+func (s *Store) Close(sequence uint64) error {
+	s.Stop()
+	var err error
+	if s.memory == nil && s.log.Failed() == nil {
+		err = s.checkpoints.last()
+		s.log.Append(kindStop, stop{max(sequence, s.sequence), s.clock.Now()}.append(nil))
+	}
+	return errors.Join(err, s.log.Close())
+}
+
+// progressed is called on the log's goroutine after each group.
+func (s *Store) progressed(p log.Progress) {
+	if service := s.service.Load(); service != nil {
+		(*service).Synced(p.Promised, p.Synced, p.Err)
+	}
+	if p.Err != nil {
+		s.checkpoints.broken <- struct{}{} // it comes once
+	}
+}
+
+// safe is the number of the last record that is as safe as Fsync can make it.
+func (s *Store) safe() uint64 {
+	p := s.log.Progress()
+	if s.options.Fsync == FsyncNo {
+		return p.Written
+	}
+	return p.Synced
+}
+
+// Streams is the state; the core's.
+func (s *Store) Streams() *stream.Streams { return s.streams }
+
+// Now reads the clock of the log, in milliseconds; the core's.
+func (s *Store) Now() int64 { return s.clock.Now() }
+
+// Append appends a record of changes, and returns its number. It never waits; the core's.
+func (s *Store) Append(changes []byte) uint64 {
+	n := s.log.Append(kindChanges, changes)
+	s.checkpoints.appended(len(changes))
+	return n
+}
+
+// Last is the number of the last record.
+func (s *Store) Last() uint64 { return s.log.Last() }
+
+// Pin holds entries of a stream as they are now; the core's.
+func (s *Store) Pin(key, first, last uint64) Pin { return s.log.Pin(key, first, last) }
+
+// Pin is what Store.Pin returns. Its methods are for other goroutines than the core's, but Recent.
+type Pin = interface {
+	Read(f func(payload []byte) bool) error
+	ReadBack(f func(payload []byte) bool) error
+	Recent() bool
+	Release()
+}
+
+// HasBarriers reports whether replies wait for the log.
+func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
+
+// Room reports whether that many bytes more are within Options.Memory; the core's.
+func (s *Store) Room(bytes int) bool {
+	used := s.streams.Memory() + int64(bytes)
+	if s.memory != nil {
+		used += s.memory.Used() + s.log.Unsynced()
+	}
+	return s.options.Memory <= 0 || used <= s.options.Memory
+}
+
+// SetDeadline sets when Service.Tick is called next, by the clock of the log; 0 is never. The core's.
+func (s *Store) SetDeadline(at int64) {
+	if at == s.deadline {
+		return
+	}
+	if s.deadline = at; at == 0 {
+		s.ticker.set(time.Time{})
+		return
+	}
+	s.ticker.set(time.Now().Add(s.clock.Until(at)))
+}
+
+// Unsynced is how many bytes wait for a sync. Any goroutine may call it, and what follows.
+func (s *Store) Unsynced() int64 { return s.log.Unsynced() }
+
+// Err is nil, or the reason for which nothing can be appended.
+func (s *Store) Err() error { return s.log.Err() }
+
+// Failed is nil, or the failure of the log, which is final.
+func (s *Store) Failed() error { return s.log.Failed() }
+
+// Epoch names the sequence numbers of this start.
+func (s *Store) Epoch() string { return s.epoch }
+
+// Sequence is the number of the last message before this start.
+func (s *Store) Sequence() uint64 { return s.sequence }
+
+// Resolve returns the number in this epoch that a position of an earlier one has, if that is known.
+func (s *Store) Resolve(epoch string, number uint64) (same uint64, ok bool) {
+	return resolve(s.epochs, epoch, number)
+}
+
+// Recovery is what the log was found like.
+func (s *Store) Recovery() log.Recovery { return s.recovery }

@@ -1,0 +1,415 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/log"
+	"github.com/conchmq/conch/internal/stream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// core stands for a service: it runs visits on the goroutine of the test, one at a time.
+type core struct {
+	visits chan func()
+	ended  chan struct{}
+	ticks  chan struct{}
+	synced chan [2]uint64
+	failed chan error
+	// replaced gets what Replace is called with.
+	replaced chan *stream.Streams
+}
+
+func newCore() *core {
+	return &core{
+		make(chan func()), make(chan struct{}), make(chan struct{}, 10), make(chan [2]uint64, 10_000), make(chan error, 1),
+		make(chan *stream.Streams, 1),
+	}
+}
+
+func (c *core) Synced(promised, synced uint64, err error) {
+	c.synced <- [2]uint64{promised, synced}
+	if err != nil {
+		c.failed <- err
+	}
+}
+
+func (c *core) Tick() { c.ticks <- struct{}{} }
+
+func (c *core) Replace(s *stream.Streams) { c.replaced <- s }
+
+func (c *core) RunOnCore(f func(broker.View)) bool {
+	done := make(chan struct{})
+	select {
+	case c.visits <- func() { f(broker.View{}); close(done) }:
+		<-done
+		return true
+	case <-c.ended:
+		return false
+	}
+}
+
+// opened is a store with its core, which is the goroutine of the test.
+type opened struct {
+	*Store
+	*core
+	t        *testing.T
+	sequence uint64
+}
+
+func open(t *testing.T, o Options) *opened {
+	t.Helper()
+	s, err := Open(o)
+	require.NoError(t, err)
+	return &opened{Store: s, core: newCore(), t: t, sequence: s.Sequence()}
+}
+
+// add appends an entry to a stream, in a record of its own.
+func (s *opened) add(key, text string) {
+	s.t.Helper()
+	s.sequence++
+	c := &stream.Change{Time: s.Now(), Sequence: s.sequence}
+	ok, err := s.Streams().PlanAdd(c, []byte(key), &stream.AddOptions{Auto: true, Fields: [][]byte{[]byte("text"), []byte(text)}})
+	require.NoError(s.t, err)
+	require.True(s.t, ok)
+	s.append(c)
+}
+
+// remove deletes a stream.
+func (s *opened) remove(key string) {
+	s.t.Helper()
+	c := &stream.Change{Time: s.Now(), Sequence: s.sequence}
+	s.Streams().PlanRemove(c, s.Streams().Lookup([]byte(key)))
+	s.append(c)
+}
+
+func (s *opened) append(c *stream.Change) {
+	s.t.Helper()
+	payload := stream.AppendChange(stream.BeginRecord(nil, c.Sequence, c.Time), c)
+	s.Streams().Apply(c)
+	require.NotZero(s.t, s.Append(payload))
+}
+
+// serveWaiting serves the visits that wait for the core.
+func (s *opened) serveWaiting() {
+	for {
+		select {
+		case visit := <-s.visits:
+			visit()
+		default:
+			return
+		}
+	}
+}
+
+// serveUntil serves the visits until a condition holds.
+func (s *opened) serveUntil(holds func() bool) {
+	for !holds() {
+		s.serveWaiting()
+		runtime.Gosched()
+	}
+}
+
+// stop stops the store, as long as the core runs, and then the core.
+func (s *opened) stop() {
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); s.Stop() }()
+	for {
+		select {
+		case visit := <-s.visits:
+			visit()
+		case <-stopped:
+			close(s.ended)
+			return
+		}
+	}
+}
+
+// entries returns the texts of a stream, as the log has them.
+func (s *opened) entries(key string) (texts []string) {
+	s.t.Helper()
+	st := s.Streams().Lookup([]byte(key))
+	if st == nil {
+		return nil
+	}
+	r := st.Range(stream.MinID, stream.MaxID, 0, false)
+	p := s.Pin(st.Number(), r.First(), r.Last())
+	defer p.Release()
+	require.NoError(s.t, p.Read(func(payload []byte) bool {
+		require.NoError(s.t, stream.EachEntry(payload, st.Number(), func(e *stream.Entry) bool {
+			if r.Live(e.Ordinal) {
+				_, _ = e.Fields.Next()
+				text, _ := e.Fields.Next()
+				texts = append(texts, string(text))
+			}
+			return true
+		}))
+		return true
+	}))
+	return texts
+}
+
+// The streams of a directory are there after a clean stop. The sequence goes on, the epoch is another one, and positions of the
+// one before are numbers of this one.
+func TestARestart(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncAlways}
+	s := open(t, o)
+	assert.Zero(t, s.Sequence())
+	s.add("a", "one")
+	s.add("b", "two")
+	s.add("a", "three")
+	first, digest := s.Epoch(), s.Streams().Digest()
+	const last = 10 // seven messages were published meanwhile
+	require.NoError(t, s.Close(last))
+
+	s = open(t, o)
+	assert.Equal(t, digest, s.Streams().Digest())
+	assert.Equal(t, []string{"one", "three"}, s.entries("a"))
+	assert.Equal(t, []string{"two"}, s.entries("b"))
+	assert.True(t, s.Recovery().Clean)
+	assert.EqualValues(t, last, s.Sequence())
+	assert.NotEqual(t, first, s.Epoch())
+	n, ok := s.Resolve(first, 7)
+	assert.True(t, ok)
+	assert.EqualValues(t, 7, n)
+	_, ok = s.Resolve(first, last+2)
+	assert.False(t, ok)
+	second := s.Epoch()
+	require.NoError(t, s.Close(last))
+
+	s = open(t, o)
+	for _, epoch := range []string{first, second} {
+		_, ok = s.Resolve(epoch, last+1)
+		assert.True(t, ok)
+	}
+	require.NoError(t, s.Close(0))
+}
+
+// A copy of a directory, made while it is in use, is what a crash leaves: what was synced is there, and positions of that epoch are
+// unknown, because messages may have come behind what was logged.
+func TestACrash(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncAlways}
+	s := open(t, o)
+	s.add("a", "one")
+	s.add("a", "two")
+	require.NoError(t, s.log.Sync())
+	crashed := o
+	crashed.Dir = filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, os.CopyFS(crashed.Dir, os.DirFS(o.Dir)))
+	require.NoError(t, s.Close(0))
+
+	again := open(t, crashed)
+	assert.False(t, again.Recovery().Clean)
+	assert.Equal(t, []string{"one", "two"}, again.entries("a"))
+	assert.EqualValues(t, 2, again.Sequence())
+	_, ok := again.Resolve(s.Epoch(), 1)
+	assert.False(t, ok)
+	require.NoError(t, again.Close(2))
+}
+
+// The state at any point of a life with checkpoints, restarts and crashes is that of the changes so far.
+func TestCheckpoints(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncNo, CheckpointEvery: 4 << 10, SegmentSize: MinSegmentSize}
+	bases, deltas := 0, 0
+	for life := range 10 {
+		s := open(t, o)
+		s.Start(s.core)
+		for i := range 400 {
+			key := fmt.Sprintf("key%d", random.IntN(50))
+			if st := s.Streams().Lookup([]byte(key)); st != nil && random.IntN(10) == 0 {
+				s.remove(key)
+			} else {
+				s.add(key, fmt.Sprintf("%d of life %d", i, life))
+			}
+			s.serveWaiting()
+		}
+		s.stop()
+		digest, sequence := s.Streams().Digest(), s.sequence
+		if random.IntN(2) == 0 { // a crash: what another process would find
+			crashed := o
+			crashed.Dir = filepath.Join(t.TempDir(), fmt.Sprint(life))
+			require.NoError(t, s.log.Sync())
+			require.NoError(t, os.CopyFS(crashed.Dir, os.DirFS(o.Dir)))
+			o = crashed
+		}
+		require.NoError(t, s.Close(sequence))
+		names, err := filepath.Glob(filepath.Join(o.Dir, "checkpoint-*"))
+		require.NoError(t, err)
+		for _, name := range names {
+			if filepath.Ext(name) == baseEnding {
+				bases++
+			} else {
+				deltas++
+			}
+		}
+
+		s = open(t, o)
+		require.Equal(t, digest, s.Streams().Digest(), "seed %d, life %d", seed, life)
+		require.Equal(t, sequence, s.Sequence())
+		require.NoError(t, s.Close(sequence))
+	}
+	assert.NotZero(t, bases)
+	assert.NotZero(t, deltas)
+}
+
+// A clean stop leaves a checkpoint, so that the next start applies no record.
+func TestACleanStopLeavesACheckpoint(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), "log")}
+	s := open(t, o)
+	for range 100 {
+		s.add("a", "text")
+	}
+	require.NoError(t, s.Close(0))
+	s = open(t, o)
+	assert.Zero(t, s.checkpoints.pending.Load())
+	assert.Len(t, s.entries("a"), 100)
+	require.NoError(t, s.Close(0))
+}
+
+// Each error of opening is one line that tells what to do.
+func TestWhatCannotBeOpened(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	s := open(t, Options{Dir: dir})
+	_, err := Open(Options{Dir: dir})
+	assert.EqualError(t, err, "the directory "+dir+" is in use by another conch; give each one a --dir of its own")
+	s.add("a", "one")
+	require.NoError(t, s.Close(0))
+
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = Open(Options{Dir: file})
+	assert.EqualError(t, err, "the directory "+file+" cannot be used: it is, or is in, something else")
+
+	bases, err := filepath.Glob(filepath.Join(dir, "checkpoint-*.base"))
+	require.NoError(t, err)
+	require.Len(t, bases, 1)
+	content, err := os.ReadFile(bases[0])
+	require.NoError(t, err)
+	name := filepath.Base(bases[0])
+	for _, test := range []struct {
+		sentence, want string
+		change         func(b []byte) []byte
+	}{
+		{
+			"a checkpoint with a flipped bit", "the checkpoint " + name + " is damaged: its checksum is wrong; restore the directory from a backup",
+			func(b []byte) []byte { b[len(b)-sumLen-1] ^= 1; return b },
+		},
+		{
+			"a checkpoint that was cut", "the checkpoint " + name + " is damaged: its checksum is wrong; restore the directory from a backup",
+			func(b []byte) []byte { return b[:len(b)-1] },
+		},
+		{
+			"a checkpoint of a newer format",
+			"the checkpoint " + name + ` cannot be read: it has the format '9', which this version of conch does not know: it was written by a newer one`,
+			func(b []byte) []byte { b[len(magic)] = '9'; return b },
+		},
+		{"an empty checkpoint", "the checkpoint " + name + " cannot be read: it has 0 bytes only", func([]byte) []byte { return nil }},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(bases[0], test.change(append([]byte(nil), content...)), 0o600))
+			_, err := Open(Options{Dir: dir})
+			assert.EqualError(t, err, "the directory "+dir+" cannot be opened: "+test.want)
+		})
+	}
+	require.NoError(t, os.Rename(bases[0], bases[0][:len(bases[0])-len(baseEnding)]+deltaEnding))
+	_, err = Open(Options{Dir: dir})
+	assert.ErrorContains(t, err, "has lost its base: restore the directory from a backup")
+}
+
+// A deadline ticks once, by the clock of the log.
+func TestADeadlineTicks(t *testing.T) {
+	s := open(t, Options{})
+	s.Start(s.core)
+	s.SetDeadline(s.Now() + 5)
+	s.SetDeadline(s.Now() + 3600_000)
+	s.SetDeadline(s.Now() + 10)
+	<-s.ticks
+	assert.GreaterOrEqual(t, s.Now(), s.deadline)
+	s.SetDeadline(0)
+	s.stop()
+	assert.Empty(t, s.ticks)
+	require.NoError(t, s.Close(0))
+}
+
+// broken is files of which each sync fails from some point on.
+type broken struct {
+	log.Files
+	now *atomic.Bool
+}
+
+var errBroken = errors.New("input/output error")
+
+func (b broken) Create(name string, size int64) (log.File, error) {
+	f, err := b.Files.Create(name, size)
+	return brokenFile{f, b.now}, err
+}
+
+func (b broken) Open(name string) (log.File, error) {
+	f, err := b.Files.Open(name)
+	return brokenFile{f, b.now}, err
+}
+
+type brokenFile struct {
+	log.File
+	now *atomic.Bool
+}
+
+func (f brokenFile) Sync() error {
+	if f.now.Load() {
+		return errBroken
+	}
+	return f.File.Sync()
+}
+
+// A failed sync is final. Nothing is appended any more, and the streams are those of the last sync.
+func TestAFailedSync(t *testing.T) {
+	var now atomic.Bool
+	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncAlways, CheckpointEvery: 2 << 10}
+	o.wrap = func(f log.Files) log.Files { return broken{f, &now} }
+	s := open(t, o)
+	s.Start(s.core)
+	for range 100 { // some of it is in checkpoints
+		s.add("a", "text")
+		s.serveWaiting()
+	}
+	s.serveUntil(func() bool { return s.Status().SyncedRecord == 100 })
+	digest := s.Streams().Digest()
+	now.Store(true)
+	s.add("a", "lost")
+	assert.ErrorIs(t, <-s.failed, errBroken)
+	var replaced *stream.Streams
+	for replaced == nil {
+		select {
+		case visit := <-s.visits:
+			visit()
+		case replaced = <-s.replaced:
+		}
+	}
+	assert.Equal(t, digest, replaced.Digest())
+	assert.Len(t, s.entries("a"), 100)
+	assert.Zero(t, s.Append([]byte("refused")))
+	assert.ErrorIs(t, s.Failed(), errBroken)
+	assert.True(t, s.Status().Failed)
+	s.stop()
+	assert.ErrorIs(t, s.Close(0), errBroken)
+
+	o.wrap = nil // the disk was repaired
+	s = open(t, o)
+	assert.GreaterOrEqual(t, len(s.entries("a")), 100)
+	require.NoError(t, s.Close(0))
+}
