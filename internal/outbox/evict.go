@@ -13,6 +13,7 @@ func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 	o.evicted.Store(true)
 	o.discarded, o.queue, o.marks, o.barrier = o.queue, nil, 0, 0
 	o.places.Store(0)
+	o.filled.Store(0)
 	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
 	if len(notice) > 0 {
 		o.bytes.Add(int64(len(notice)))
@@ -36,6 +37,7 @@ func (o *Outbox) Fail(h *WriteQueue) {
 	o.mu.Lock()
 	o.failed, o.writing = true, false
 	o.abandonLocked(h)
+	o.filled.Store(0)
 	queue, dropped := o.queue, o.discarded
 	o.queue, o.discarded = nil, nil
 	o.mu.Unlock()
