@@ -262,7 +262,7 @@ func (b *Broker) handle(s *Subscriber, r *Request) outcome {
 
 // exec applies a transaction at one instant: no request of another connection comes between its own.
 func (b *Broker) exec(s *Subscriber, r *Request) {
-	queued := s.conn.BeginExec(r)
+	queued := s.conn.BeginExec(r, View{b})
 	b.inExec = true
 	for i := range queued {
 		b.handle(s, &queued[i])
@@ -270,7 +270,7 @@ func (b *Broker) exec(s *Subscriber, r *Request) {
 	}
 	b.inExec = false
 	if len(queued) > 0 {
-		s.conn.EndExec(r)
+		s.conn.EndExec(r, View{b})
 	}
 }
 

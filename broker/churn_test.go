@@ -64,8 +64,8 @@ func (c *chronicler) write(q *Request, e effect) {
 	c.log.effects = append(c.log.effects, e)
 }
 
-func (*chronicler) Flush()             {}
-func (c *chronicler) EndExec(*Request) { c.write(nil, effect{what: "commit"}) }
+func (*chronicler) Flush()                   {}
+func (c *chronicler) EndExec(*Request, View) { c.write(nil, effect{what: "commit"}) }
 
 func (c *chronicler) Admit(q *Request) bool {
 	if q.Waited {
@@ -133,7 +133,7 @@ func (c *chronicler) Unsubscribed(q *Request, name []byte, _ int) {
 	c.write(q, effect{what: "unsubscribed", hold: hold{c.who, q.Kind, q.Form, string(name)}, wide: q.IncludeFiltered && len(q.Names) > 0})
 }
 
-func (c *chronicler) BeginExec(q *Request) []Request {
+func (c *chronicler) BeginExec(q *Request, _ View) []Request {
 	c.write(q, effect{what: "begin", count: len(keptOf(q))})
 	return keptOf(q)
 }

@@ -55,9 +55,9 @@ type Admission interface {
 type Transactor interface {
 	// BeginExec is the instant of an Exec request: it returns the requests to apply now, with none of another connection
 	// between them. None means that the connection has replied by itself.
-	BeginExec(r *Request) []Request
+	BeginExec(r *Request, v View) []Request
 	// EndExec ends an Exec that had requests.
-	EndExec(r *Request)
+	EndExec(r *Request, v View)
 }
 
 // Replayer gives subscriptions that start in the past what was published before they join: see [View.Join].
@@ -83,10 +83,10 @@ func (NopConn) Admit(*Request) bool { return true }
 func (NopConn) AcceptsRun(*Request) (parts []Request, whole bool) { return nil, true }
 
 // BeginExec returns no requests.
-func (NopConn) BeginExec(*Request) []Request { return nil }
+func (NopConn) BeginExec(*Request, View) []Request { return nil }
 
 // EndExec does nothing.
-func (NopConn) EndExec(*Request) {}
+func (NopConn) EndExec(*Request, View) {}
 
 // Deferred joins the subscription.
 func (NopConn) Deferred(*Subscription, any, uint64) (later bool) { return false }

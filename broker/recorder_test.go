@@ -79,13 +79,13 @@ func (r *recorder) Unsubscribed(q *Request, name []byte, count int) {
 }
 
 // BeginExec gives back what the test put into the Exec request's Tag.
-func (r *recorder) BeginExec(q *Request) []Request {
+func (r *recorder) BeginExec(q *Request, _ View) []Request {
 	kept, _ := q.Tag.([]Request)
 	r.record("begin %d", len(kept))
 	return kept
 }
 
-func (r *recorder) EndExec(*Request) { r.record("commit") }
+func (r *recorder) EndExec(*Request, View) { r.record("commit") }
 
 func (r *recorder) Deferred(s *Subscription, start any, last uint64) bool {
 	if start == atOnce {

@@ -79,6 +79,14 @@ func (v Version) AppendNull(dst []byte) []byte {
 	return redcon.AppendNull(dst)
 }
 
+// AppendNullArray appends null in the place of an array.
+func (v Version) AppendNullArray(dst []byte) []byte {
+	if v == RESP3 {
+		return append(dst, "_\r\n"...)
+	}
+	return append(dst, "*-1\r\n"...)
+}
+
 // AppendVerbatim appends text meant for reading: a verbatim string in RESP3, a bulk string in RESP2.
 func (v Version) AppendVerbatim(dst []byte, text string) []byte {
 	if v == RESP2 {

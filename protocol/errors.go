@@ -17,6 +17,9 @@ const (
 	CodeNoAuth    Code = "NOAUTH"    // authentication required
 	CodeNoPerm    Code = "NOPERM"    // the user lacks the permission
 	CodeExecAbort Code = "EXECABORT" // a command of the transaction was rejected
+	CodeMisconf   Code = "MISCONF"   // the log does not take anything
+	CodeOOM       Code = "OOM"       // the memory for streams is used up
+	CodeUnblocked Code = "UNBLOCKED" // by CLIENT UNBLOCK
 )
 
 // Error is an error reply.

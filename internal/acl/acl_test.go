@@ -202,8 +202,8 @@ func TestCategories(t *testing.T) {
 	tests := map[string]string{
 		"pubsub": "psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub pubsub|stats " +
 			"punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
-		"Transaction": "discard exec multi",
-		"blocking":    "wait",
+		"Transaction": "discard exec multi unwatch watch",
+		"blocking":    "wait xread",
 		"string":      "",
 	}
 	for category, want := range tests {

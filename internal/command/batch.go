@@ -53,6 +53,7 @@ type invocation struct {
 	// err is the reply, if the reader found an error.
 	err *protocol.Error
 	run protocol.Run   // of publishes, in RESP or in lines
+	add *parsedAdd     // of an XADD that the reader has parsed
 	buf *outbox.Buffer // holds the arguments
 
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a

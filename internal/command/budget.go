@@ -23,6 +23,14 @@ var errOverBudget = protocol.Errorf("replies of this transaction exceed %d bytes
 // run runs the handler. Within EXEC the reply counts against execBudget, and commands with
 // large replies are refused above it. So an EXEC costs at most execBudget and one reply.
 func (w *response) run() {
+	if use := w.inv.handler.keys; use != usesNone {
+		if err := w.executor.service.streams.useKeys(w, use); err != nil {
+			w.fail(err)
+			w.refused = true
+			w.executor.service.stats.failed(w.inv.row, w.buf, w.inv.dialect)
+			return
+		}
+	}
 	if m := w.executor.txn; m != nil && m.inExec {
 		w.runInExec(m)
 	} else {

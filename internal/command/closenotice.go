@@ -29,6 +29,8 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 		return "closing connection: user deleted or permission for a subscribed topic revoked"
 	case CloseReasonToken:
 		return "closing connection: token expired or revoked"
+	case CloseReasonLog:
+		return "closing connection: the log has failed; replies that depend on it are lost"
 	case CloseReasonMaxMemory:
 		return fmt.Sprintf("closing connection: all connections hold over %d bytes (--max-memory) and this one holds most; "+
 			"pending messages are lost", o.MaxMemory)

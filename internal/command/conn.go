@@ -74,6 +74,8 @@ type Conn struct {
 
 	// feeder replays messages of the past; nil before the first replay. The core sets it.
 	feeder atomic.Pointer[feeder]
+	// filler fills replies with entries; nil before the first one. The core sets it.
+	filler atomic.Pointer[filler]
 
 	// window makes the reader wait for the core and the writer.
 	window readWindow
@@ -124,6 +126,9 @@ func (c *Conn) End(reason CloseReason) {
 	if !reason.appliesPending() {
 		c.abort.raise() // even if its pending commands were to be applied until now
 	}
+	if f := c.filler.Load(); f != nil {
+		f.writerProgressed() // it may wait for a writer that has failed
+	}
 	if !first {
 		return // it is ending already: the first reason stays
 	}
@@ -173,6 +178,7 @@ func (r *Reader) Leave() {
 	if f := r.feeder.Load(); f != nil {
 		f.stop()
 	}
+	r.awaitReplies()
 	r.outbox.Close(r.transport, r.service.options.DrainTimeout)
 }
 

@@ -55,6 +55,16 @@ type executor struct {
 	confirming *confirming
 	// txn holds the commands since MULTI; nil outside of a transaction.
 	txn *transaction
+	// watched are the keys of WATCH.
+	watched []watchedKey
+	// blocked is the state of a command that waits for entries; nil if none does.
+	blocked *blockedClient
+	// barrier is the newest record that frames wait for, 0 if none do. released is closed when none do any more; nil if that
+	// does not matter.
+	barrier  uint64
+	released chan struct{}
+	// fills are replies with entries whose places are not flushed yet.
+	fills []*fill
 	// chargedSubs, chargedPatterns and chargedPredicates are what the memory usage counts now:
 	// see chargeSubscription.
 	chargedPredicates int
@@ -92,19 +102,12 @@ var _ broker.Conn = (*executor)(nil)
 func (e *executor) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *Batch:
-		// The reader learns of applied batches at the flush: one lock for all of them.
-		e.batchesApplied++
-		e.service.stats.end(e)
-		e.service.encoder.dropOversized()
-		if inv := note.last(); inv != nil && inv.long != nil && inv.isLast() {
-			e.endLong(inv.long)
+		if e.blocked != nil && e.blocked.batch == nil {
+			e.service.stats.end(e)
+			e.blocked.batch = note // its last command goes on
+			return
 		}
-		// The core has not finished the last command: it held too many names for one instant.
-		if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
-			e.resubmitLater(&b.Requests[n-1])
-		}
-		e.chargeBatch(-note.charged)
-		note.release()
+		e.finishBatch(note)
 	case batchPart:
 		e.service.stats.end(e)
 		e.chargeBatch(-int64(note))
@@ -113,9 +116,27 @@ func (e *executor) Applied(b *broker.Batch) {
 	}
 }
 
+// finishBatch returns a batch to the pool.
+func (e *executor) finishBatch(b *Batch) {
+	// The reader learns of applied batches at the flush: one lock for all of them.
+	e.batchesApplied++
+	e.service.stats.end(e)
+	e.service.encoder.dropOversized()
+	if inv := b.last(); inv != nil && inv.long != nil && inv.isLast() {
+		e.endLong(inv.long)
+	}
+	// The core has not finished the last command: it held too many names for one instant.
+	if n := len(b.Requests); n > 0 && b.Requests[n-1].Unfinished && e.Reason() == CloseReasonNone {
+		e.resubmitLater(&b.Requests[n-1])
+	}
+	e.chargeBatch(-b.charged)
+	b.release()
+}
+
 // Flush implements [broker.Conn]: it moves the unflushed frames to the outbox, under one lock
 // and with one wake-up for all of them.
 func (e *executor) Flush() {
+	e.service.streams.endRound()
 	e.service.stats.end(e) // the batch may be one that the core defers
 	if e.batchesApplied > 0 {
 		e.window.applied(int(e.batchesApplied))
@@ -123,6 +144,7 @@ func (e *executor) Flush() {
 	if e.addToOutbox() {
 		e.transport.StartWriter()
 	}
+	e.startFills()
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }
 
@@ -130,6 +152,10 @@ func (e *executor) Flush() {
 func (e *executor) Ended(why broker.EndReason, evict any) {
 	e.removeMonitor()
 	e.endMulti()
+	e.unwatchAll()
+	if e.blocked != nil {
+		e.service.streams.blocked.end(e.blocked)
+	}
 	if why == broker.Evicted {
 		e.closing = true // names that the core unsubscribes afterwards must not reach the client
 		e.evicted = true
@@ -143,6 +169,9 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 		e.End(reason)
 		if !e.outbox.IsEvicted() { // evictNow has sent the close notice already
 			e.sendCloseNotice(reason)
+		}
+		if f := e.filler.Load(); f != nil {
+			f.writerProgressed()
 		}
 	}
 	e.Flush() // not later: Leave is about to wait for the writer that this may start

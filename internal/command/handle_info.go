@@ -71,7 +71,7 @@ func infoClients(w *response) []string {
 		fmt.Sprintf("connected_clients:%d", s.Counts.clients.Load()),
 		fmt.Sprintf("maxclients:%d", s.options.MaxConnections),
 		fmt.Sprintf("pubsub_clients:%d", n.Subscribers),
-		"blocked_clients:0",
+		fmt.Sprintf("blocked_clients:%d", s.streams.blocked.count),
 	}
 }
 

@@ -11,6 +11,9 @@ type handler struct {
 	op    broker.Op
 	kind  broker.Kind
 	reply func(*response) // for broker.Reply and broker.Reset
+	keys  keyUse
+	// mayBlock reports whether the command may wait, with these arguments; nil if it never does.
+	mayBlock func(args [][]byte) bool
 
 	decides bool // how publishes behind it are judged: they are queued, or the peer is another user
 }
@@ -22,6 +25,12 @@ type response struct {
 	inv      *invocation
 	view     broker.View
 	buf      []byte // the reply so far
+	// fill is the reply up to its last entry, nil if it has none that the core leaves out. buf is then what follows.
+	fill *fill
+	// refused: the reply depends on no key.
+	refused bool
+	// blocked: the command waits, and has no reply yet.
+	blocked bool
 	// work is the work besides the bytes of the reply: see execBudget.
 	work int
 }
@@ -60,6 +69,13 @@ var handlers = map[string]*handler{
 	"multi":   {reply: multi, decides: true},
 	"exec":    {op: broker.Exec, decides: true},
 	"discard": {reply: discard, decides: true},
+	"watch":   {reply: watch, keys: usesRead},
+	"unwatch": {reply: unwatch},
+
+	"xadd":      {reply: xadd, keys: usesAdd},
+	"xrange":    {reply: xrange, keys: usesRead},
+	"xrevrange": {reply: xrevrange, keys: usesRead},
+	"xread":     {reply: xread, keys: usesRead, mayBlock: hasBlockOption},
 
 	"ping":   {reply: ping},
 	"echo":   {reply: echo},
@@ -78,6 +94,7 @@ var handlers = map[string]*handler{
 	"client|getname":  {reply: clientGetname},
 	"client|setinfo":  {reply: clientSetinfo},
 	"client|slow":     {reply: clientSlow},
+	"client|unblock":  {reply: clientUnblock},
 	"client|reply":    {reply: clientReply},
 	"client|no-evict": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noEvict })},
 	"client|no-touch": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noTouch })},
@@ -175,9 +192,13 @@ func (w *response) array(n int)            { w.buf = protocol.AppendArray(w.buf,
 func (w *response) header(kind byte, n int) {
 	w.buf = w.executor.version.AppendHeader(w.buf, kind, n)
 }
-func (w *response) mapHeader(n int)   { w.header(protocol.Map, n) }
-func (w *response) setHeader(n int)   { w.header(protocol.Set, n) }
-func (w *response) null()             { w.buf = w.executor.version.AppendNull(w.buf) }
+func (w *response) mapHeader(n int) { w.header(protocol.Map, n) }
+func (w *response) setHeader(n int) { w.header(protocol.Set, n) }
+func (w *response) null()           { w.buf = w.executor.version.AppendNull(w.buf) }
+
+// nullArray is null in the place of an array.
+func (w *response) nullArray() { w.buf = w.executor.version.AppendNullArray(w.buf) }
+
 func (w *response) verbatim(s string) { w.buf = w.executor.version.AppendVerbatim(w.buf, s) }
 func (w *response) simple(s string)   { w.buf = protocol.AppendSimple(w.buf, []byte(s)) }
 

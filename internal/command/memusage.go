@@ -38,6 +38,8 @@ type memoryUsage struct {
 	queued atomic.Int64
 	// replays is subscriptions that have not joined. The core changes it.
 	replays atomic.Int64
+	// watched is the keys of WATCH, blocked those of a command that waits. The core changes both.
+	watched, blocked atomic.Int64
 }
 
 // releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
@@ -48,6 +50,8 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
 	m.SetUsage(&c.usage.replays, 0)
+	m.SetUsage(&c.usage.watched, 0)
+	m.SetUsage(&c.usage.blocked, 0)
 }
 
 // ChargeTransport sets what the transport holds for the connection besides: n bytes. One
@@ -89,5 +93,6 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load()
+	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load() +
+		s.watched.Load() + s.blocked.Load()
 }

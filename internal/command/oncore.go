@@ -9,12 +9,16 @@ import (
 // subscribes to nothing.
 type coreCall struct {
 	broker.NopConn
-	run  func(broker.View)
-	done chan struct{}
+	streams *streams
+	run     func(broker.View)
+	done    chan struct{}
 }
 
 // Reply implements [broker.Conn].
-func (v *coreCall) Reply(_ *broker.Request, w broker.View) { v.run(w) }
+func (v *coreCall) Reply(_ *broker.Request, w broker.View) {
+	v.run(w)
+	v.streams.endRound()
+}
 
 // Applied implements [broker.Conn]: it ends the wait of runOnCore.
 func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
@@ -22,7 +26,7 @@ func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
 // runOnCore runs a function on the core's goroutine, at an instant of the order, and waits. It
 // returns false if the core stopped without running it. The core itself must not call it.
 func (s *Service) runOnCore(run func(broker.View)) bool {
-	v := &coreCall{run: run, done: make(chan struct{})}
+	v := &coreCall{streams: &s.streams, run: run, done: make(chan struct{})}
 	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
 		return false
 	}

@@ -46,6 +46,10 @@ type Options struct {
 	// Resolve returns the number in this epoch that a position of an earlier one has, if all is known that came between. It may
 	// be nil; else any goroutine calls it.
 	Resolve func(epoch string, number uint64) (same uint64, ok bool)
+	// Store keeps streams; without one there are none. Its owner closes it after the core has ended.
+	Store Store
+	// Unsynced bounds the bytes of records that are not safe yet: above it, appends wait at their readers. Default 64 MiB.
+	Unsynced int64
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration
@@ -126,6 +130,7 @@ func (o Options) withDefaults() (Options, error) {
 	defaultTo(&o.DrainTimeout, 5*time.Second)
 	defaultTo(&o.HandshakeTimeout, 10*time.Second)
 	defaultTo(&o.AuthTimeout, 10*time.Second)
+	defaultTo(&o.Unsynced, 64<<20)
 	defaultTo(&o.Version, "dev")
 	if o.LogDropped == nil {
 		o.LogDropped = func() uint64 { return 0 }

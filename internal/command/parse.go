@@ -61,7 +61,7 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			return CloseReasonQuit
 		}
 		r.sync = inv.row != nil && (inv.row.LargeReply || inv.row.Costly || inv.row.Sync || inv.leavesAll())
-		if inv.mayWait() { // nothing goes behind it until it has taken effect: see broker.Batch
+		if inv.mayWait() || inv.mayBlock() { // nothing goes behind it until it has taken effect: see broker.Batch
 			r.sync, r.waits = true, true
 		}
 		if inv.isLong() {
@@ -119,6 +119,7 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	inv.dialect, inv.crlf, inv.args = cmd.Dialect, cmd.CRLF, cmd.Args
 	if inv.err == nil {
 		inv.handler = handlerByIndex[inv.row.Index()]
+		inv.parseAdd()
 		if inv.handler.op == broker.Subscribe && r.unauthenticated() && mayHavePredicate(inv.topics()) {
 			inv.err = r.unauthenticatedPredicate(inv)
 		}

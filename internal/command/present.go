@@ -164,6 +164,15 @@ func (e *executor) present(reply []byte) []byte {
 	return nil
 }
 
+// presentFilled is present for a reply with entries, whose places the filler fills. Of presented connections, only those that
+// speak lines can send such commands.
+func (c *Conn) presentFilled(reply []byte) []byte {
+	if c.presentation != outbox.FormatTexts || len(reply) == 0 {
+		return nil
+	}
+	return protocol.EndWebSocketText(appendText(protocol.BeginWebSocketText(nil), reply), 0)
+}
+
 // appendText appends a reply as lines without a line end behind the last one.
 func appendText(b, reply []byte) []byte {
 	for i, line := range bytes.Split(bytes.TrimSuffix(reply, []byte{'\n'}), []byte{'\n'}) {
@@ -245,7 +254,7 @@ func (e *executor) presentClose(reason CloseReason, text string) []byte {
 // HasNotice reports whether a connection that ends for the reason gets a close notice.
 func (r CloseReason) HasNotice() bool {
 	switch r {
-	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
+	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonLog:
 		return true
 	}
 	return false
@@ -260,7 +269,7 @@ func (r CloseReason) WebSocketCode() uint16 {
 		return 1001
 	case CloseReasonProtocol, CloseReasonHTTP:
 		return 1002
-	case CloseReasonPanic:
+	case CloseReasonPanic, CloseReasonLog:
 		return 1011
 	case CloseReasonMaxMemory:
 		return 1013

@@ -56,7 +56,7 @@ func (w *readWindow) acquire(o *outbox.Outbox, sync bool) bool {
 	if sync {
 		allowed = 1
 	}
-	for !w.stopped && (w.inFlight >= allowed || o.ReplyBytes() > maxReplyBytes) {
+	for !w.stopped && (w.inFlight >= allowed || o.ReplyBytes() > maxReplyBytes || o.Places() > maxPlaces) {
 		w.changed.Wait()
 	}
 	return !w.stopped
@@ -87,6 +87,9 @@ func (c *Conn) MarkWritten(q *outbox.WriteQueue, n int) {
 		c.window.wake()
 	}
 	if f := c.feeder.Load(); f != nil {
+		f.writerProgressed()
+	}
+	if f := c.filler.Load(); f != nil {
 		f.writerProgressed()
 	}
 }

@@ -131,15 +131,25 @@ func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 // instant of the order.
 func (e *executor) Reply(r *broker.Request, v broker.View) {
 	inv := r.Tag.(*invocation)
-	w := &e.service.response
+	w, s := &e.service.response, &e.service.streams
 	*w = response{executor: e, inv: inv, view: v, buf: e.begin()}
 	w.run()
-	if inv.long == nil {
+	keys := inv.handler.keys
+	if keys != usesNone && !w.refused {
+		s.hold(e)
+	}
+	if w.blocked { // the reply comes later
+	} else if w.fill != nil {
+		w.finishFill()
+	} else if inv.long == nil {
 		e.reply(w.buf)
 	} else if inv.long.reply = append(inv.long.reply, w.buf...); inv.isLast() {
 		e.reply(inv.long.reply)
 	}
 	*w = response{} // it must keep neither the reply nor the connection alive
+	if keys != usesNone && s.store != nil {
+		s.endCommand(v)
+	}
 }
 
 // replyErr replies to a command with an error, and counts it.

@@ -22,7 +22,7 @@ import (
 type Service struct {
 	options Options
 	core    *broker.Broker
-	// encoder, stats, missing, response and monitors belong to the core's goroutine.
+	// encoder, streams, stats, missing, response and monitors belong to the core's goroutine.
 	encoder *encoder
 	access  *accessControl
 	started time.Time
@@ -38,12 +38,15 @@ type Service struct {
 	evaluators      slots
 	longParsers     slots
 	unauthenticated slots
-	// feeders replay messages.
-	feeders slots
+	// feeders replay messages; fillers fill replies with entries.
+	feeders, fillers slots
 	// versions holds the index of predicates for those that publish.
 	versions indexVersions
 	// recent holds the latest messages; nil if none are kept.
 	recent  *recent.Messages
+	streams streams
+	// syncs wakes the readers that wait for the log.
+	syncs   wakeUp
 	stats   commandStats
 	missing missingCommands
 	// response is the reply being built. It is a field so that a reply needs no allocation.
@@ -108,10 +111,11 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		epoch:    cmp.Or(o.Epoch, newEpoch()),
 		stopping: make(chan struct{}),
 	}
-	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders} {
+	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders, &s.fillers} {
 		kind.init()
 	}
 	s.versions.init(core)
+	s.streams.init(s, o.Store)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
 	s.memory.Init(o.MaxMemory)

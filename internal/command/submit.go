@@ -30,7 +30,7 @@ func (r *Reader) publishes(req *broker.Request) bool {
 //
 //go:noinline
 func (r *Reader) submit(b *Batch) bool {
-	commands, decides := 0, false
+	commands, decides, appends := 0, false, false
 	for i := range b.calls {
 		inv, req := &b.calls[i], &b.Requests[i]
 		req.Tag = inv
@@ -38,6 +38,11 @@ func (r *Reader) submit(b *Batch) bool {
 			commands += max(1, len(req.Payloads))
 		}
 		decides = decides || inv.handler.decides
+		appends = appends || inv.handler.keys == usesAdd || req.Op == broker.Exec
+	}
+	if appends && !r.awaitLog() {
+		b.release()
+		return false
 	}
 	r.service.Counts.commands.Add(int64(commands))
 	version := r.service.versions.enter()

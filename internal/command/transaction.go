@@ -159,8 +159,11 @@ func (m *transaction) release() {
 
 // BeginExec implements [broker.Transactor]: it replies with the header of the replies to come,
 // or with an error.
-func (e *executor) BeginExec(r *broker.Request) []broker.Request {
-	m := e.txn
+func (e *executor) BeginExec(r *broker.Request, v broker.View) []broker.Request {
+	m, s := e.txn, &e.service.streams
+	if len(e.watched) > 0 {
+		s.beginRound(v) // what is due by now has changed
+	}
 	switch {
 	case m == nil:
 		e.fail(r, protocol.Errorf("EXEC without MULTI"))
@@ -169,11 +172,15 @@ func (e *executor) BeginExec(r *broker.Request) []broker.Request {
 		e.endMulti()
 		e.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
+	case len(e.watched) > 0 && e.watchedChanged():
+		e.endMulti()
+		e.reply(e.version.AppendNullArray(e.begin()))
+		return nil
 	}
 	e.reply(protocol.AppendArray(e.begin(), len(m.queued)))
 	// The core calls EndExec only if there are commands.
 	m.inExec = len(m.queued) > 0
-	if !m.inExec {
+	if s.inExec = m.inExec; !m.inExec {
 		e.endMulti()
 	}
 	return m.queued
@@ -188,7 +195,9 @@ func (e *executor) fail(r *broker.Request, err *protocol.Error) {
 
 // EndExec implements [broker.Transactor]: the messages of the transaction to its own connection
 // follow its replies.
-func (e *executor) EndExec(*broker.Request) {
+func (e *executor) EndExec(_ *broker.Request, v broker.View) {
+	e.service.streams.inExec = false
+	e.service.streams.endCommand(v)
 	messages := e.txn.messages
 	e.txn.messages = nil
 	e.endMulti()
@@ -257,4 +266,5 @@ func (e *executor) endMulti() {
 	}
 	e.txn = nil
 	e.service.memory.SetUsage(&e.usage.queued, 0)
+	e.unwatchAll()
 }

@@ -38,7 +38,7 @@ var rules = map[string]rule{
 	"internal/command": {
 		own: []string{
 			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/keyargs", "internal/outbox",
-			"internal/position", "internal/recent", "internal/uptime",
+			"internal/position", "internal/recent", "internal/stream", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
 		notStd: []string{"net", "log"},

@@ -1,0 +1,397 @@
+package command
+
+import (
+	"bytes"
+	"container/heap"
+	"strings"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/protocol"
+)
+
+// blockedClient is a client with a command that has no reply yet: an XREAD that waits for an entry. It belongs to the core.
+//
+// Its batch is not handed back meanwhile, so the reader submits nothing behind it, and the command's arguments stay.
+type blockedClient struct {
+	executor *executor
+	inv      *invocation
+	batch    *Batch // nil until the core has handed it over
+	waits    []keyWait
+	read     readLimits
+	// deadline is the end of the wait by the log's clock, 0 if there is none; index is the place among all deadlines.
+	deadline int64
+	index    int
+}
+
+// keyWait is one stream that a blocked client waits for.
+type keyWait struct {
+	client     *blockedClient
+	key        *blockedKey
+	after      stream.ID // entries behind it are waited for
+	prev, next *keyWait  // of the same stream
+}
+
+// blockedKey is one stream that clients wait for, in the order in which they came.
+type blockedKey struct {
+	name        string
+	first, last *keyWait
+	// added are the entries of the command or transaction at hand, frames their encodings, one behind the other.
+	added  []addedEntry
+	frames []byte
+}
+
+// addedEntry is an entry that was just added.
+type addedEntry struct {
+	stream     uint64 // the number of the stream
+	id         stream.ID
+	start, end int // in frames
+	size       int64
+}
+
+// blockedClients are all clients that wait.
+type blockedClients struct {
+	streams *streams
+	count   int
+	keys    map[string]*blockedKey
+	// ready are those with entries that were just added.
+	ready    []*blockedKey
+	timeouts timeoutHeap
+	// serving is the clients to look at; a field for its memory.
+	serving []*blockedClient
+	shared  sharedReply
+}
+
+// sharedReply is the last reply that was given to a client that waits for one stream. Others get the same bytes.
+type sharedReply struct {
+	key      *blockedKey
+	from, to int
+	version  protocol.Version
+	frames   outbox.Fragment
+}
+
+func (b *blockedClients) init(s *streams) {
+	b.streams, b.keys = s, make(map[string]*blockedKey)
+}
+
+// mayBlock reports whether the command may have to wait: the reader then submits nothing behind it.
+func (inv *invocation) mayBlock() bool {
+	return inv.err == nil && inv.handler.mayBlock != nil && inv.handler.mayBlock(inv.args)
+}
+
+// hasBlockOption looks for the BLOCK of an XREAD.
+func hasBlockOption(args [][]byte) bool {
+	for _, arg := range args[1:] {
+		switch {
+		case bytes.EqualFold(arg, []byte("BLOCK")):
+			return true
+		case bytes.EqualFold(arg, []byte("STREAMS")):
+			return false
+		}
+	}
+	return false
+}
+
+// waitCost is about what a stream that a client waits for takes in memory, besides its name.
+const waitCost = 200
+
+// block makes the command at hand wait, until an entry is added or the time is up. timeout is in milliseconds, 0 for ever.
+func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limits readLimits) {
+	e := w.executor
+	b := &e.service.streams.blocked
+	c := &blockedClient{executor: e, inv: w.inv, waits: make([]keyWait, len(names)), read: limits, index: -1}
+	size := 0
+	for i, name := range names {
+		key := b.keys[string(name)]
+		if key == nil {
+			key = &blockedKey{name: string(name)}
+			b.keys[key.name] = key
+		}
+		c.waits[i] = keyWait{client: c, key: key, after: after[i]}
+		key.add(&c.waits[i])
+		size += waitCost + len(name)
+	}
+	if timeout > 0 {
+		c.deadline = w.now() + timeout
+		heap.Push(&b.timeouts, c)
+	}
+	b.count++
+	e.blocked = c
+	e.service.memory.SetUsage(&e.usage.blocked, size)
+	w.blocked = true
+}
+
+func (k *blockedKey) add(w *keyWait) {
+	w.prev = k.last
+	if k.last == nil {
+		k.first = w
+	} else {
+		k.last.next = w
+	}
+	k.last = w
+}
+
+func (k *blockedKey) remove(w *keyWait) {
+	if w.prev == nil {
+		k.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		k.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+}
+
+// end ends the wait of a client, and hands its batch back.
+func (b *blockedClients) end(c *blockedClient) {
+	for i := range c.waits {
+		w := &c.waits[i]
+		if w.key.remove(w); w.key.first == nil {
+			delete(b.keys, w.key.name)
+		}
+	}
+	if c.index >= 0 {
+		heap.Remove(&b.timeouts, c.index)
+	}
+	b.count--
+	e := c.executor
+	e.blocked = nil
+	e.service.memory.SetUsage(&e.usage.blocked, 0)
+	if c.batch != nil {
+		e.finishBatch(c.batch)
+	}
+}
+
+// added encodes an entry for those that wait for it, once for all of them.
+func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
+	if len(b.keys) == 0 {
+		return
+	}
+	k := b.keys[r.Stream.Name()]
+	if k == nil {
+		return
+	}
+	if len(k.added) == 0 {
+		b.ready = append(b.ready, k)
+	}
+	a := addedEntry{stream: r.Number, id: c.ID, start: len(k.frames)}
+	k.frames = appendEntryHead(k.frames, c.ID, len(c.Fields))
+	for _, text := range c.Fields {
+		k.frames = protocol.AppendBulk(k.frames, text)
+		a.size += int64(len(text))
+	}
+	a.end = len(k.frames)
+	k.added = append(k.added, a)
+}
+
+// serve replies to the clients that wait for what was just added. It comes behind the command, or behind the transaction: an
+// entry that is gone by then was never there for them.
+func (b *blockedClients) serve(v broker.View) {
+	if len(b.ready) == 0 {
+		return
+	}
+	for _, k := range b.ready {
+		k.dropDead(b.streams.state.Lookup([]byte(k.name)))
+	}
+	for _, k := range b.ready {
+		for w := k.first; w != nil && len(k.added) > 0; w = w.next {
+			b.serving = append(b.serving, w.client)
+		}
+	}
+	for i, c := range b.serving {
+		if c.executor.blocked == c { // else it has been served for another stream
+			b.tryReply(v, c)
+		}
+		b.serving[i] = nil
+	}
+	for i, k := range b.ready {
+		k.added, k.frames = nil, nil
+		b.ready[i] = nil
+	}
+	b.serving, b.ready = b.serving[:0], b.ready[:0]
+	b.shared.frames.Release()
+	b.shared = sharedReply{}
+}
+
+// dropDead drops the entries that are gone again.
+func (k *blockedKey) dropDead(st *stream.Stream) {
+	alive := k.added[:0]
+	for _, a := range k.added {
+		if st != nil && st.Number() == a.stream && st.Exists(a.id) {
+			alive = append(alive, a)
+		}
+	}
+	k.added = alive
+}
+
+// behind is the index of the first entry behind an id.
+func (k *blockedKey) behind(after stream.ID) int {
+	for i := range k.added {
+		if after.Less(k.added[i].id) {
+			return i
+		}
+	}
+	return len(k.added)
+}
+
+// tryReply replies to a client, if any entry is one that it waits for.
+func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
+	any := false
+	for i := range c.waits {
+		any = any || c.waits[i].key.behind(c.waits[i].after) < len(c.waits[i].key.added)
+	}
+	if !any {
+		return
+	}
+	e := c.executor
+	b.streams.hold(e)
+	if err := e.authorize(c.inv); err != nil { // rights may have changed meanwhile
+		e.replyErr(c.inv, err)
+	} else {
+		b.reply(c)
+	}
+	b.end(c)
+	v.FlushLater(&e.sub)
+}
+
+// reply gives a client its entries.
+func (b *blockedClients) reply(c *blockedClient) {
+	e := c.executor
+	if len(c.waits) > 1 || c.read.maxSize > 0 || e.isPresented() {
+		e.reply(b.appendReply(e.begin(), c))
+		return
+	}
+	k := c.waits[0].key
+	from := k.behind(c.waits[0].after)
+	to := from + c.read.take(len(k.added)-from)
+	x := &b.shared
+	if x.key != k || x.from != from || x.to != to || x.version != e.version {
+		x.frames.Release()
+		frame := b.appendReply(e.service.encoder.begin(len(k.frames)+len(k.name)+64), c)
+		*x = sharedReply{k, from, to, e.version, e.service.encoder.replies.commit(frame)}
+		x.frames.Retain()
+	}
+	if !e.replyMode.off && !e.replyMode.skip {
+		e.queued().Add(x.frames, outbox.FrameInfo{Kind: outbox.KindReplies})
+	}
+}
+
+// appendReply appends the entries of all streams that a client waits for.
+func (b *blockedClients) appendReply(frame []byte, c *blockedClient) []byte {
+	type part struct {
+		key      *blockedKey
+		from, to int
+	}
+	var parts []part
+	limits := c.read
+	size, any := int64(0), false
+	for i := range c.waits {
+		k := c.waits[i].key
+		p := part{key: k, from: k.behind(c.waits[i].after)}
+		most := p.from + limits.take(len(k.added)-p.from)
+		for p.to = p.from; p.to < most; p.to++ {
+			if size += k.added[p.to].size; any && limits.maxSize > 0 && size > limits.maxSize {
+				break
+			}
+			any = true
+		}
+		limits.took(p.to - p.from)
+		if p.to > p.from {
+			parts = append(parts, p)
+		}
+		if p.to < most {
+			break
+		}
+	}
+	frame = appendReadHead(frame, c.executor.version, len(parts))
+	for _, p := range parts {
+		frame = appendReadStream(frame, c.executor.version, []byte(p.key.name), p.to-p.from)
+		frame = append(frame, p.key.frames[p.key.added[p.from].start:p.key.added[p.to-1].end]...)
+	}
+	return frame
+}
+
+// giveUp ends the wait of a client with a reply. It may come inside another command, whose reply has the room of the encoder.
+func (b *blockedClients) giveUp(v broker.View, c *blockedClient, answer func(w *response)) {
+	e := c.executor
+	w := &response{executor: e, inv: c.inv, view: v}
+	answer(w)
+	e.service.stats.failed(c.inv.row, w.buf, c.inv.dialect)
+	e.reply(w.buf)
+	b.end(c)
+	v.FlushLater(&e.sub)
+}
+
+// expire ends the waits whose time is up.
+func (b *blockedClients) expire(v broker.View) {
+	for len(b.timeouts) > 0 && b.timeouts[0].deadline <= b.streams.now {
+		b.giveUp(v, b.timeouts[0], (*response).nullArray)
+	}
+}
+
+// nextTimeout is when the next wait ends, 0 if none does.
+func (b *blockedClients) nextTimeout() int64 {
+	if len(b.timeouts) == 0 {
+		return 0
+	}
+	return b.timeouts[0].deadline
+}
+
+// timeoutHeap orders blocked clients by their deadlines.
+type timeoutHeap []*blockedClient
+
+func (h timeoutHeap) Len() int           { return len(h) }
+func (h timeoutHeap) Less(i, j int) bool { return h[i].deadline < h[j].deadline }
+func (h timeoutHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (h *timeoutHeap) Push(x any) {
+	c := x.(*blockedClient)
+	c.index = len(*h)
+	*h = append(*h, c)
+}
+
+// Pop implements [heap.Interface].
+func (h *timeoutHeap) Pop() any {
+	last := len(*h) - 1
+	c := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	c.index = -1
+	return c
+}
+
+// clientUnblock is CLIENT UNBLOCK client-id [TIMEOUT | ERROR].
+func clientUnblock(w *response) {
+	args := w.inv.args
+	failing := len(args) == 4 && strings.EqualFold(string(args[3]), "ERROR")
+	if len(args) > 4 || len(args) == 4 && !failing && !strings.EqualFold(string(args[3]), "TIMEOUT") {
+		w.fail(protocol.Errorf("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"))
+		return
+	}
+	id, ok := protocol.ParseInt(args[2])
+	if !ok {
+		w.fail(protocol.Errorf("value is not an integer or out of range"))
+		return
+	}
+	e := w.executor.service.client(id)
+	if e == nil || e.blocked == nil {
+		w.integer(0)
+		return
+	}
+	answer := (*response).nullArray
+	if failing {
+		answer = func(w *response) { w.fail(errUnblocked) }
+	}
+	w.executor.service.streams.blocked.giveUp(w.view, e.blocked, answer)
+	w.integer(1)
+}
+
+// errUnblocked is Redis' text.
+var errUnblocked = &protocol.Error{Code: protocol.CodeUnblocked, Text: "client unblocked via CLIENT UNBLOCK"}

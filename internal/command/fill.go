@@ -1,0 +1,281 @@
+package command
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/protocol"
+)
+
+// fill is a reply with entries: texts and ranges of entries in turn. A place in the outbox of its connection stands for it. The core makes it and pins the records; from then on the filler owns it.
+type fill struct {
+	conn  *Conn
+	place outbox.Place
+	parts []fillPart
+	// rest is the text behind the last entry.
+	rest []byte
+	// limit bounds the entries of all parts, for XREAD with MAXSIZE; nil if there is no such bound.
+	limit   *sizeLimit
+	version protocol.Version
+	// presented: the connection shows replies as text, so the reply goes out as a whole.
+	presented bool
+	// pinned and flushed are the core's: with both, the filler gets the reply.
+	pinned, flushed bool
+}
+
+// fillPart is the entries of one stream, and the text in front of them.
+type fillPart struct {
+	text  []byte
+	name  []byte // of the stream, where the filler writes the headers
+	key   uint64
+	rng   stream.Range
+	pin   Pin
+	count int // of the entries to show: all of the range, unless a limit ends earlier
+}
+
+// entries appends the entries of a range: an array of them.
+func (w *response) entries(st *stream.Stream, r stream.Range) {
+	w.array(r.Len())
+	w.eachEntry(st, r)
+}
+
+// entry appends the one entry of a range, or null.
+func (w *response) entry(st *stream.Stream, r stream.Range) {
+	if r.Len() == 0 {
+		w.null()
+		return
+	}
+	w.eachEntry(st, r)
+}
+
+// eachEntry appends the entries of a range, without a header. They may be far too many for the core, and lie in files.
+func (w *response) eachEntry(st *stream.Stream, r stream.Range) {
+	if r.Len() == 0 {
+		return
+	}
+	if w.entriesNow(st, &r) {
+		return
+	}
+	w.addPart(st, r)
+}
+
+func (w *response) addPart(st *stream.Stream, r stream.Range) {
+	if w.fill == nil {
+		w.fill = &fill{conn: w.executor.Conn}
+	}
+	w.fill.parts = append(w.fill.parts, fillPart{text: bytes.Clone(w.buf), key: st.Number(), rng: r, count: r.Len()})
+	w.buf = w.buf[:0]
+}
+
+const (
+	// maxEntriesNow and maxBytesNow bound what the core itself adds to a reply.
+	maxEntriesNow = 16
+	maxBytesNow   = 4 << 10
+)
+
+// errTooLarge ends a read of entries for which a reply has no room.
+var errTooLarge = errors.New("too large")
+
+// entriesNow appends entries at once, if they are few and in memory. In a transaction they are not: its record is open.
+func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
+	s := &w.executor.service.streams
+	if w.fill != nil || r.Len() > maxEntriesNow || s.inExec {
+		return false
+	}
+	s.closeRecord()
+	pin := s.store.Pin(st.Number(), r.First(), r.Last())
+	defer pin.Release()
+	if !pin.Recent() {
+		return false
+	}
+	x, start := entryReader{key: st.Number(), rng: r, left: r.Len()}, len(w.buf)
+	err := x.read(pin, func(e *stream.Entry) error {
+		if w.buf = appendEntry(w.buf, e.ID, e.Fields); len(w.buf)-start > maxBytesNow {
+			return errTooLarge
+		}
+		return nil
+	})
+	if err != nil {
+		w.buf = w.buf[:start]
+	}
+	return err == nil
+}
+
+// finishFill queues a place for a reply with entries.
+func (w *response) finishFill() {
+	f, e := w.fill, w.executor
+	if e.replyMode.off || e.replyMode.skip {
+		return
+	}
+	f.rest, f.presented = bytes.Clone(w.buf), e.isPresented()
+	e.queued().AddPlace(&f.place)
+	e.fills = append(e.fills, f)
+	s := &e.service.streams
+	s.unpinned = append(s.unpinned, f)
+	s.closeRecord()
+}
+
+// pin keeps the records readable.
+func (f *fill) pin(store Store) {
+	for i := range f.parts {
+		p := &f.parts[i]
+		p.pin = store.Pin(p.key, p.rng.First(), p.rng.Last())
+	}
+	f.pinned = true
+	f.start()
+}
+
+// start hands the reply to the filler of its connection, once its place is in the outbox and its records are pinned.
+func (f *fill) start() {
+	if f.pinned && f.flushed {
+		f.conn.startFill(f)
+	}
+}
+
+// startFills comes behind a flush.
+func (e *executor) startFills() {
+	for _, f := range e.fills {
+		f.flushed = true
+		f.start()
+	}
+	e.fills = nil
+}
+
+// setReadHeaders writes the headers of a reply to XREAD, now that it is known how many entries it has.
+func (f *fill) setReadHeaders(streams int) {
+	head := appendReadHead(nil, f.version, streams)
+	for i := range f.parts {
+		p := &f.parts[i]
+		p.text = head
+		if p.count > 0 {
+			p.text = appendReadStream(p.text, f.version, p.name, p.count)
+		}
+		head = nil
+	}
+}
+
+// release ends the pins.
+func (f *fill) release() {
+	for i := range f.parts {
+		f.parts[i].pin.Release()
+	}
+}
+
+// entryReader reads the entries of a range, in its direction.
+type entryReader struct {
+	key  uint64
+	rng  *stream.Range
+	left int
+	// back and entries are of one record, in a read in reverse.
+	back []stream.Entry
+}
+
+// read calls f for each entry until that fails. Entries that are not there are an error: their record is damaged.
+func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
+	var failed error
+	each := func(e *stream.Entry) bool {
+		if x.left == 0 || !x.rng.Live(e.Ordinal) {
+			return x.left > 0
+		}
+		x.left--
+		failed = f(e)
+		return failed == nil && x.left > 0
+	}
+	record := func(changes []byte) bool {
+		if err := stream.EachEntry(changes, x.key, each); failed == nil {
+			failed = err
+		}
+		return failed == nil && x.left > 0
+	}
+	read := pin.Read
+	if x.rng.Reverse() {
+		read, record = pin.ReadBack, func(changes []byte) bool {
+			x.back = x.back[:0]
+			err := stream.EachEntry(changes, x.key, func(e *stream.Entry) bool {
+				x.back = append(x.back, *e)
+				return true
+			})
+			for i := len(x.back) - 1; i >= 0 && each(&x.back[i]); i-- {
+			}
+			if failed == nil {
+				failed = err
+			}
+			return failed == nil && x.left > 0
+		}
+	}
+	if err := read(record); failed == nil {
+		failed = err
+	}
+	if failed == nil && x.left > 0 {
+		failed = errEntriesMissing
+	}
+	return failed
+}
+
+var errEntriesMissing = errors.New("the log lacks entries of the stream")
+
+// appendEntry appends an entry: its id, and the array of its names and values.
+func appendEntry(b []byte, id stream.ID, fields stream.Fields) []byte {
+	b = appendEntryHead(b, id, fields.Len())
+	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
+		b = protocol.AppendBulk(b, text)
+	}
+	return b
+}
+
+// appendEntryHead appends what stands in front of the names and values of an entry.
+func appendEntryHead(b []byte, id stream.ID, texts int) []byte {
+	return protocol.AppendArray(appendBulkID(append(b, "*2\r\n"...), id), texts)
+}
+
+// appendBulkID appends an id as a bulk string.
+func appendBulkID(b []byte, id stream.ID) []byte {
+	var room [41]byte
+	return protocol.AppendBulk(b, id.Append(room[:0]))
+}
+
+// entrySize is at least what appendEntry appends.
+func entrySize(fields stream.Fields) int {
+	size := 64 + 21
+	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
+		size += len(text) + len("$\r\n\r\n") + 10
+	}
+	return size
+}
+
+// sizeLimit is MAXSIZE of XREAD: the entries of all streams together have at most so many bytes, but for the first one, which
+// always comes.
+type sizeLimit struct {
+	max, size int64
+	any       bool
+}
+
+// takes reports whether one more entry fits, and counts it.
+func (l *sizeLimit) takes(fields stream.Fields) bool {
+	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
+		l.size += int64(len(text))
+	}
+	if l.any && l.size > l.max {
+		return false
+	}
+	l.any = true
+	return true
+}
+
+// appendReadHead appends the header of the reply to XREAD: so many streams with their entries.
+func appendReadHead(b []byte, v protocol.Version, streams int) []byte {
+	if v == protocol.RESP3 {
+		return v.AppendHeader(b, protocol.Map, streams)
+	}
+	return protocol.AppendArray(b, streams)
+}
+
+// appendReadStream appends the name of a stream in the reply to XREAD, and the header of its entries.
+func appendReadStream(b []byte, v protocol.Version, name []byte, entries int) []byte {
+	if v == protocol.RESP2 {
+		b = append(b, "*2\r\n"...)
+	}
+	return protocol.AppendArray(protocol.AppendBulk(b, name), entries)
+}

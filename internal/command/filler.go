@@ -1,0 +1,289 @@
+package command
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	// maxFilled is how many filled bytes may wait in an outbox: above it, the filler waits for the writer.
+	maxFilled = 256 << 10
+	// maxPlaces is how many replies of a connection may wait to be filled: above it, the reader stops reading.
+	maxPlaces = 64
+	// maxPresented bounds a reply with entries that goes out as one text.
+	maxPresented = 1 << 20
+)
+
+// filler fills the places in a connection's outbox with entries, which may lie in files. It is a goroutine while there are any.
+// The core makes it; the reader stops it and waits for its end, in Leave.
+type filler struct {
+	conn    *Conn
+	running sync.WaitGroup
+	// stopping is raised when the connection has left the core.
+	stopping abortSignal
+	// wake makes the filler look again whether there is room.
+	wake chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	queue  []*fill
+	active bool
+}
+
+// startFill has a reply filled. The core calls it, in the order of the places.
+func (c *Conn) startFill(r *fill) {
+	f := c.filler.Load()
+	if f == nil {
+		f = &filler{conn: c, wake: make(chan struct{}, 1)}
+		c.filler.Store(f)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = append(f.queue, r)
+	if !f.active {
+		f.active = true
+		f.running.Go(f.run)
+	}
+}
+
+// writerProgressed makes the filler look for room. The writer calls it.
+func (f *filler) writerProgressed() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it will look
+	}
+}
+
+// next takes the next reply. Without any the goroutine ends.
+func (f *filler) next() *fill {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) == 0 {
+		f.active, f.queue = false, nil
+		return nil
+	}
+	r := f.queue[0]
+	f.queue[0] = nil
+	f.queue = f.queue[1:]
+	return r
+}
+
+// run is the goroutine: reply after reply. A defect in it ends this connection alone.
+func (f *filler) run() {
+	var x filling
+	defer func() {
+		if p := recover(); p != nil {
+			f.conn.LogPanic(p)
+			f.conn.End(CloseReasonPanic)
+		}
+		x.close()
+	}()
+	x.filler = f
+	for r := f.next(); r != nil; r = f.next() {
+		x.fill(r)
+		r.release()
+		f.conn.window.wake() // it may wait for a place
+	}
+}
+
+// filling is one reply that is being filled. It belongs to the filler's goroutine.
+type filling struct {
+	*filler
+	reply *fill
+	out   *outbox.Unflushed
+	// buf is where frames are encoded, b what is encoded and not yet added.
+	buf *outbox.Buffer
+	b   []byte
+	// begun: some of the reply is in the outbox.
+	begun bool
+	// slot is held while entries are read and encoded.
+	slot bool
+}
+
+var errConnectionEnds = errors.New("the connection ends")
+
+// fill fills one reply. Where entries cannot be read, the reply is an error; if a part of it has left, the connection ends.
+func (x *filling) fill(r *fill) {
+	x.reply, x.begun = r, false
+	err := x.applyLimit()
+	for i := 0; i < len(r.parts) && err == nil; i++ {
+		err = x.part(&r.parts[i])
+	}
+	if err == nil {
+		err = x.write(r.rest)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, errConnectionEnds):
+		x.b = x.b[:0]
+	case x.begun:
+		x.conn.Log(zerolog.ErrorLevel).Err(err).Msg("entries cannot be read; the connection is closed, since its reply has begun")
+		x.conn.End(CloseReasonLog)
+		x.b = x.b[:0]
+	default:
+		x.conn.Log(zerolog.ErrorLevel).Err(err).Msg("entries cannot be read")
+		x.b = protocol.AppendError(x.b[:0], protocol.Errorf("entries cannot be read: %v", err))
+	}
+	x.add(true)
+	x.endSlot()
+}
+
+// part adds the text in front of a range, and its entries.
+func (x *filling) part(p *fillPart) error {
+	if err := x.write(p.text); err != nil {
+		return err
+	}
+	if p.count == 0 {
+		return nil
+	}
+	r := entryReader{key: p.key, rng: &p.rng, left: p.count}
+	return r.read(p.pin, func(e *stream.Entry) error {
+		if err := x.room(entrySize(e.Fields)); err != nil {
+			return err
+		}
+		x.b = appendEntry(x.b, e.ID, e.Fields)
+		return nil
+	})
+}
+
+// write adds text.
+func (x *filling) write(text []byte) error {
+	err := x.room(len(text))
+	x.b = append(x.b, text...)
+	return err
+}
+
+// room makes sure that there is room for size bytes: it adds what is encoded, and waits for the writer.
+func (x *filling) room(size int) error {
+	switch {
+	case size == 0:
+		return nil
+	case x.reply.presented:
+		if len(x.b)+size > maxPresented {
+			return errTooLarge
+		}
+		x.b = slices.Grow(x.b, size)
+		return x.acquireSlot()
+	case cap(x.b)-len(x.b) >= size:
+		return x.acquireSlot()
+	}
+	if len(x.b) > 0 && !x.add(false) {
+		return errConnectionEnds
+	}
+	if err := x.awaitRoom(); err != nil {
+		return err
+	}
+	if cap(x.b) < size || x.buf == nil {
+		x.buf.Release()
+		x.buf = outbox.NewBuffer(&x.conn.service.memory, max(size, outbox.LargeBuffers.BufferSize))
+		x.b = x.buf.Bytes[:0]
+	}
+	return x.acquireSlot()
+}
+
+// add moves what is encoded to the outbox. False means that it takes nothing more.
+func (x *filling) add(done bool) bool {
+	if x.reply.presented {
+		x.b = x.conn.presentFilled(x.b)
+	}
+	p := outbox.NewUnflushed()
+	if len(x.b) > 0 {
+		buf := x.buf
+		if x.reply.presented {
+			buf = nil
+		}
+		p.Add(outbox.Fragment{Bytes: x.b, Buf: buf}, outbox.FrameInfo{Kind: outbox.KindFilled})
+		x.begun = true
+	}
+	ok, start := x.conn.outbox.Fill(p, &x.reply.place, done)
+	p.Recycle()
+	if start {
+		x.conn.transport.StartWriter()
+	}
+	x.buf.Release()
+	x.buf, x.b = nil, nil
+	return ok
+}
+
+// awaitRoom waits until the writer has written enough.
+func (x *filling) awaitRoom() error {
+	for x.conn.outbox.FilledBytes() > maxFilled {
+		x.endSlot()
+		select {
+		case <-x.wake:
+		case <-x.stopping.done():
+			return errConnectionEnds
+		}
+	}
+	if x.stopping.raised.Load() {
+		return errConnectionEnds
+	}
+	return nil
+}
+
+// acquireSlot gets one of the slots: with very many fillers at work, other goroutines would wait for a processor.
+func (x *filling) acquireSlot() error {
+	if x.slot {
+		return nil
+	}
+	if x.slot = x.conn.service.fillers.acquire(&x.stopping); !x.slot {
+		return errConnectionEnds
+	}
+	return nil
+}
+
+func (x *filling) endSlot() {
+	if x.slot {
+		x.slot = false
+		x.conn.service.fillers.release()
+	}
+}
+
+func (x *filling) close() {
+	x.endSlot()
+	x.buf.Release()
+}
+
+// applyLimit finds out how many entries MAXSIZE leaves, and with it the headers of the reply. The first entry always comes.
+func (x *filling) applyLimit() error {
+	l := x.reply.limit
+	if l == nil {
+		return nil
+	}
+	if err := x.acquireSlot(); err != nil {
+		return err
+	}
+	streams := 0
+	for i := range x.reply.parts {
+		p, full := &x.reply.parts[i], false
+		r, most := entryReader{key: p.key, rng: &p.rng, left: p.count}, p.count
+		p.count = 0
+		err := r.read(p.pin, func(e *stream.Entry) error {
+			if full = !l.takes(e.Fields); full {
+				return errTooLarge
+			}
+			p.count++
+			return nil
+		})
+		if err != nil && !errors.Is(err, errTooLarge) {
+			return err
+		}
+		if p.count > 0 {
+			streams++
+		}
+		if full || p.count < most {
+			for j := i + 1; j < len(x.reply.parts); j++ {
+				x.reply.parts[j].count = 0
+			}
+			break
+		}
+	}
+	x.reply.setReadHeaders(streams)
+	return nil
+}

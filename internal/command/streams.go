@@ -1,0 +1,296 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/protocol"
+)
+
+const (
+	// maxRecord is the size from which on a record takes no further command.
+	maxRecord = 64 << 10
+	// maxKeptRecord is the size up to which the memory of a record is used again.
+	maxKeptRecord = 1 << 20
+	// maxDuePerRound bounds the changes of one round that only the passing of time causes. What is due and still there is
+	// missing for all commands.
+	maxDuePerRound = 16
+)
+
+// streams is the core's side of all streams: their state, the record of the changes of this round, and the clients that wait.
+//
+// A change takes effect at once. Its record goes to the log at the end of the round, one for all changes, and in front of the
+// flush. Its number is known before, since the core alone appends.
+type streams struct {
+	service *Service
+	store   Store // nil: there are no streams
+	state   *stream.Streams
+	// change is the one that a handler makes. It is a field so that it needs no allocation.
+	change stream.Change
+	// add is an XADD; a field for the same reason.
+	add parsedAdd
+	// now is the log's clock in this round; 0 before it is read.
+	now int64
+	// payload is the record of this round, number its number. It is 0 while there is none.
+	payload []byte
+	number  uint64
+	// inExec: a transaction is being applied, whose changes stay in one record.
+	inExec bool
+	// unpinned are replies with entries that are yet to be pinned: the open record may hold some of them.
+	unpinned []*fill
+	// held are the connections with frames that wait for a record.
+	held []*executor
+	// deadline is the last one that the store got.
+	deadline int64
+	// replaced: the log has failed, and the state is that of the last safe record.
+	replaced bool
+
+	blocked blockedClients
+}
+
+func (s *streams) init(service *Service, store Store) {
+	s.service, s.store = service, store
+	if store != nil {
+		s.state = store.Streams()
+	}
+	s.blocked.init(s)
+}
+
+// beginRound reads the clock, and applies what is due by it. Commands of one round have one time.
+func (s *streams) beginRound(v broker.View) {
+	if s.now != 0 {
+		return
+	}
+	s.now = s.store.Now()
+	s.state.SetNow(s.now)
+	if s.store.Failed() != nil {
+		return
+	}
+	c := s.begin()
+	for n := 0; n < maxDuePerRound && s.state.PlanDue(c); n++ {
+		s.apply(v, c)
+		c = s.begin()
+	}
+}
+
+// begin returns the change to plan.
+func (s *streams) begin() *stream.Change {
+	s.change.Reset()
+	s.change.Time = s.now
+	return &s.change
+}
+
+// apply makes a change that is planned, and adds it to the record of the round.
+func (s *streams) apply(v broker.View, c *stream.Change) stream.Result {
+	if c.Kind == stream.Add {
+		c.Sequence = v.Append()
+	} else {
+		c.Sequence = v.Stats().Sequence
+	}
+	if s.number == 0 {
+		s.number = s.store.Last() + 1
+		s.payload = stream.BeginRecord(s.payload[:0], c.Sequence, c.Time)
+	}
+	s.payload = stream.AppendChange(s.payload, c)
+	result := s.state.Apply(c)
+	if c.Kind == stream.Add {
+		s.blocked.added(c, &result)
+	}
+	return result
+}
+
+// endCommand comes behind each command that uses keys, and behind each transaction.
+func (s *streams) endCommand(v broker.View) {
+	if s.inExec {
+		return
+	}
+	s.blocked.serve(v)
+	if len(s.payload) >= maxRecord {
+		s.closeRecord()
+	}
+}
+
+// closeRecord appends the record, and pins what replies are to show.
+func (s *streams) closeRecord() {
+	if s.inExec {
+		return
+	}
+	if s.number != 0 {
+		s.store.Append(s.payload)
+		if s.number = 0; cap(s.payload) > maxKeptRecord {
+			s.payload = nil
+		}
+		s.payload = s.payload[:0]
+	}
+	for i, f := range s.unpinned {
+		f.pin(s.store)
+		s.unpinned[i] = nil
+	}
+	s.unpinned = s.unpinned[:0]
+}
+
+// endRound comes in front of each flush.
+func (s *streams) endRound() {
+	if s.now == 0 || s.inExec {
+		return
+	}
+	s.closeRecord()
+	s.now = 0
+	s.announce()
+}
+
+// announce tells the store the next deadline.
+func (s *streams) announce() {
+	next := s.blocked.nextTimeout()
+	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) {
+		next = at
+	}
+	if next != s.deadline {
+		s.deadline = next
+		s.store.SetDeadline(next)
+	}
+}
+
+// newest is the number of the last record with a change, the open one included.
+func (s *streams) newest() uint64 {
+	if s.number != 0 {
+		return s.number
+	}
+	return s.store.Last()
+}
+
+// hold makes the next frames of a connection wait for all changes so far, if the policy demands it.
+func (s *streams) hold(e *executor) {
+	if !s.isBehind() {
+		return
+	}
+	record := s.newest()
+	e.queued().Hold(record)
+	if e.barrier == 0 {
+		s.held = append(s.held, e)
+	}
+	e.barrier = record
+}
+
+// release resumes the connections that have waited for records up to this one. After the failure of the log the others end:
+// what they wait for never comes.
+func (s *streams) release(v broker.View, record uint64, failed error) {
+	s.service.Counts.messages.Released.Store(max(record, s.service.Counts.messages.Released.Load()))
+	waiting := s.held[:0]
+	for _, e := range s.held {
+		if e.outbox.Resume() {
+			e.transport.StartWriter()
+		}
+		switch {
+		case e.barrier <= record:
+			e.endHold()
+		case failed != nil:
+			e.endHold()
+			v.Evict(&e.sub, CloseReasonLog)
+		default:
+			waiting = append(waiting, e)
+		}
+	}
+	clear(s.held[len(waiting):])
+	s.held = waiting
+}
+
+// endHold notes that no frame of the connection waits for a record any more.
+func (e *executor) endHold() {
+	e.barrier = 0
+	if e.released != nil {
+		close(e.released)
+		e.released = nil
+	}
+}
+
+// keyUse is how a command uses keys.
+type keyUse uint8
+
+const (
+	usesNone keyUse = iota
+	usesRead
+	usesWrite // it may change keys
+	usesAdd   // it may add to them
+)
+
+// useKeys prepares a command that uses keys, and returns why it cannot run.
+func (s *streams) useKeys(w *response, use keyUse) *protocol.Error {
+	switch {
+	case s.store == nil:
+		return errNoStreams
+	case w.executor.database != 0:
+		return errOtherDatabase
+	}
+	s.beginRound(w.view)
+	err := s.store.Failed()
+	switch {
+	case use == usesAdd && err == nil:
+		err = s.store.Err()
+	case use == usesRead && !s.isBehind():
+		return nil
+	}
+	if err != nil {
+		return &protocol.Error{Code: protocol.CodeMisconf, Text: "Errors writing to the AOF file: " + err.Error()}
+	}
+	return nil
+}
+
+// isBehind reports whether the state has changes that are not safe: they never will be if the log has failed.
+func (s *streams) isBehind() bool {
+	return !s.replaced && s.store.HasBarriers() && s.newest() > s.service.Counts.messages.Released.Load()
+}
+
+var (
+	errNoStreams     = protocol.Errorf("streams are not available here")
+	errOtherDatabase = protocol.Errorf("streams are in database 0 only; type: SELECT 0")
+	errOOM           = &protocol.Error{Code: protocol.CodeOOM, Text: "command not allowed when used memory > 'maxmemory'."}
+)
+
+// Synced makes replies that wait for records up to this one leave. failed is the failure of the log, nil while there is none.
+// Any goroutine but the core's may call it.
+func (s *Service) Synced(promised, synced uint64, failed error) {
+	s.runOnCore(func(v broker.View) { s.streams.release(v, promised, failed) })
+	s.syncs.wake()
+}
+
+// Replace makes streams as of the last safe record those that are served, after the log has failed. Any goroutine but the core's
+// may call it.
+func (s *Service) Replace(state *stream.Streams) {
+	s.runOnCore(func(broker.View) {
+		for _, e := range s.clients() {
+			e.unwatchAll()
+		}
+		s.streams.state, s.streams.replaced = state, true
+	})
+}
+
+// RunOnCore runs a function on the core's goroutine, between two records. It is to be short. It returns false if the core has
+// stopped. The core itself must not call it.
+func (s *Service) RunOnCore(f func(broker.View)) bool {
+	return s.runOnCore(func(v broker.View) {
+		s.streams.closeRecord()
+		f(v)
+	})
+}
+
+// Tick applies what is due by the log's clock. It comes at the deadline of the store; any goroutine but the core's may call it.
+func (s *Service) Tick() {
+	s.runOnCore(func(v broker.View) {
+		s.streams.beginRound(v)
+		s.streams.blocked.expire(v)
+	})
+}
+
+// streams is the state, for handlers. They keep no pointer into it.
+func (w *response) streams() *stream.Streams { return w.executor.service.streams.state }
+
+// now is the log's clock, one time for all commands of a round.
+func (w *response) now() int64 { return w.executor.service.streams.now }
+
+// change returns the change to plan.
+func (w *response) change() *stream.Change { return w.executor.service.streams.begin() }
+
+// apply makes a planned change.
+func (w *response) apply(c *stream.Change) stream.Result {
+	return w.executor.service.streams.apply(w.view, c)
+}

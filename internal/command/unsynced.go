@@ -1,0 +1,116 @@
+package command
+
+import (
+	"context"
+	"sync"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// wakeUp wakes goroutines that wait for something to change. Any goroutine may use it.
+type wakeUp struct {
+	mu   sync.Mutex
+	next chan struct{} // nil if none waits
+}
+
+// wait returns a channel that is closed at the next wake.
+func (p *wakeUp) wait() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next == nil {
+		p.next = make(chan struct{})
+	}
+	return p.next
+}
+
+func (p *wakeUp) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next != nil {
+		close(p.next)
+		p.next = nil
+	}
+}
+
+// awaitLog waits, before appends go to the core, until few enough bytes of the log are unsynced. Plain topics go on meanwhile.
+// False means that the connection ends.
+func (r *Reader) awaitLog() bool {
+	store, most := r.service.streams.store, r.service.options.Unsynced
+	for store != nil && store.Unsynced() > most && store.Failed() == nil {
+		synced := r.service.syncs.wait()
+		if store.Unsynced() <= most { // the wake may have come before
+			return true
+		}
+		select {
+		case <-synced:
+		case <-r.abort.done():
+			return false
+		case <-r.service.core.Stopped():
+			return false
+		}
+	}
+	return true
+}
+
+// awaitReplies waits until nothing in the outbox of a connection that has left waits for the log or for a place, but no longer
+// than DrainTimeout. Only then does no new writer start.
+func (r *Reader) awaitReplies() {
+	ctx, cancel := context.WithTimeout(context.Background(), r.service.options.DrainTimeout)
+	defer cancel()
+	if r.outbox.WaitingBytes() > 0 && r.service.streams.store != nil {
+		r.awaitBarrier(ctx.Done())
+	}
+	if f := r.filler.Load(); f != nil {
+		f.finish(ctx.Done())
+	}
+}
+
+func (r *Reader) awaitBarrier(timeout <-chan struct{}) {
+	e := &r.executor
+	var released chan struct{}
+	r.service.runOnCore(func(broker.View) {
+		if e.barrier > 0 {
+			released = make(chan struct{})
+			e.released = released
+		}
+	})
+	if released == nil {
+		return
+	}
+	select {
+	case <-released:
+	case <-r.service.core.Stopped():
+	case <-timeout:
+		r.service.runOnCore(func(broker.View) { r.service.streams.leaveHeld(e) })
+	}
+}
+
+// leaveHeld drops a connection from those that wait for the log.
+func (s *streams) leaveHeld(e *executor) {
+	for i, held := range s.held {
+		if held == e {
+			s.held[i] = s.held[len(s.held)-1]
+			s.held[len(s.held)-1] = nil
+			s.held = s.held[:len(s.held)-1]
+			e.endHold()
+			return
+		}
+	}
+}
+
+// finish waits until all places are filled, or until the time is up.
+func (f *filler) finish(timeout <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		f.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-timeout:
+	case <-f.conn.service.core.Stopped():
+	}
+	f.stopping.raise()
+	<-done
+}
