@@ -52,7 +52,14 @@ func (c *indexCache) put(s *segment, p *part) {
 	}
 }
 
-// remove removes the index of a segment, if it is there. The caller holds the lock.
+// drop removes the index of a segment.
+func (c *indexCache) drop(s *segment) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(s)
+}
+
+// remove is drop with the lock held.
 func (c *indexCache) remove(s *segment) {
 	if e := c.parts[s]; e != nil {
 		c.size -= e.Value.(cachedPart).part.size()

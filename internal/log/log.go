@@ -15,6 +15,13 @@ type Options struct {
 	Recent int64
 	// Spans passes to add what entries a record has. It is pure, and any goroutine may call it. Without it there is no index.
 	Spans func(kind byte, payload []byte, add func(Span))
+	// Live returns the parts of spans that have visible entries, in the same order. The spans ascend by key and ordinal. What it once left out
+	// is never visible again. The rewriter calls it, off the core; it may visit the core, and returns spans as they are once that has stopped.
+	// Without it nothing is written again.
+	Live func(spans []Span) []Span
+	// Keep appends a payload to dst that has, of the entries in a payload, those in live alone. These are of one key, and keep their ordinals. It
+	// is pure.
+	Keep func(dst []byte, kind byte, payload []byte, live []Span) []byte
 	// Progress is called after each group, by one goroutine at a time, with numbers that never go back. It may wait for the core.
 	Progress func(Progress)
 }
@@ -63,6 +70,10 @@ type Stats struct {
 	AppendedBytes  int64  // since Open, headers included
 	UnsyncedBytes  int64
 	UnsyncedNumber uint64 // how many records are appended and not synced
+
+	Removed, Rewritten uint64 // segments without a visible entry; those of which the visible entries were written again
+	RewrittenBytes     int64
+	RewriteError       error // of the last time that the rewriter looked; it tries again
 }
 
 // Log is a log that is open.
@@ -101,10 +112,12 @@ type Log struct {
 	closed     chan struct{} // closed when closing is set
 	metaWrites sync.Mutex    // held while log.meta is written
 	reporting  sync.Mutex    // held while Progress is called, so that reports keep their order
+	rewriting  sync.Mutex    // held while segments are removed or written again
 	goroutine  sync.WaitGroup
 	writer     writer
-	indexes    indexCache
 	syncer     syncer
+	rewriter   rewriter
+	indexes    indexCache
 }
 
 // Append adds a record and returns its number. It copies the payload, and never waits for a disk: the core calls it. After a final

@@ -12,7 +12,7 @@ func Open(o Options, after uint64, apply func(Record) error) (*Log, Recovery, er
 	o.setDefaults()
 	l := &Log{
 		o: o, files: o.Files, pool: newChunkPool(), wake: make(chan struct{}, 1), closed: make(chan struct{}),
-		syncer: syncer{wake: make(chan struct{}, 1)},
+		syncer: syncer{wake: make(chan struct{}, 1)}, rewriter: newRewriter(),
 	}
 	l.changed = sync.NewCond(&l.mu)
 	err := l.recover(after, apply)
@@ -24,6 +24,9 @@ func Open(o Options, after uint64, apply func(Record) error) (*Log, Recovery, er
 	}
 	l.goroutine.Go(l.runWriter)
 	l.goroutine.Go(l.runSyncer)
+	if o.Live != nil && o.Keep != nil && o.Spans != nil {
+		l.goroutine.Go(l.runRewriter)
+	}
 	return l, l.recovered, nil
 }
 

@@ -2,6 +2,7 @@ package log
 
 import (
 	"flag"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -33,23 +34,29 @@ type entries struct {
 	mu   sync.Mutex // guards what follows: the rewriter reads it
 	last map[uint64]uint64
 	dead map[uint64]map[uint64]bool
+	head uint64 // records before it are not applied when it is opened
 }
 
 func openEntries(t *testing.T, r *rand.Rand, o Options) *entries {
 	t.Helper()
-	e := &entries{r: r, last: map[uint64]uint64{}, dead: map[uint64]map[uint64]bool{}}
+	e := newEntries(r)
 	e.open(t, o)
 	return e
+}
+
+func newEntries(r *rand.Rand) *entries {
+	return &entries{r: r, last: map[uint64]uint64{}, dead: map[uint64]map[uint64]bool{}, head: 1}
 }
 
 // open opens the log, once more or for the first time.
 func (e *entries) open(t *testing.T, o Options) {
 	t.Helper()
 	o.Spans = parseSpans
-	l, recovery, err := Open(o, 0, func(Record) error { return nil })
+	l, recovery, err := Open(o, e.head-1, func(Record) error { return nil })
 	require.NoError(t, err)
 	require.Empty(t, recovery.Damages)
 	e.Log = l
+	l.o.Live, l.o.Keep = e.live, keepSpans // set behind Open, they start no goroutine: the test calls giveBack
 }
 
 // append appends a record with some entries of each key.
@@ -83,8 +90,8 @@ func (e *entries) appendRandom(records int, keys uint64) {
 	}
 }
 
-// visible are the ordinals of key from first to last that are not dead.
-func (e *entries) visible(key, first, last uint64) (all []uint64) {
+// visibleOf are the ordinals of key from first to last that are not dead.
+func (e *entries) visibleOf(key, first, last uint64) (all []uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for n := max(1, first); n <= min(last, e.last[key]); n++ {
@@ -124,15 +131,22 @@ func pinned(p *Pin, back bool) (all []uint64, err error) {
 // requireRange checks what a pin of that range reads, in both directions.
 func (e *entries) requireRange(t *testing.T, key, first, last uint64) {
 	t.Helper()
-	want := e.visible(key, first, last)
+	require.Empty(t, e.compareRange(key, first, last))
+}
+
+// compareRange describes what a pin of that range reads wrongly, in either direction.
+func (e *entries) compareRange(key, first, last uint64) string {
+	want := e.visibleOf(key, first, last)
 	p := e.Pin(key, first, last)
 	defer p.Release()
 	for _, back := range []bool{false, true} {
 		found, err := pinned(p, back)
-		require.NoError(t, err)
 		found = slices.DeleteFunc(found, func(n uint64) bool { return e.dead[key][n] })
-		require.Equal(t, want, found, "key %d, %d to %d, back %v", key, first, last, back)
+		if err != nil || !slices.Equal(want, found) {
+			return fmt.Sprintf("key %d, %d to %d, back %v: want %v, found %v, %v", key, first, last, back, want, found, err)
+		}
 	}
+	return ""
 }
 
 // requireRandomRanges checks ranges of all kinds: short, long, at the ends, beyond them.
@@ -303,7 +317,7 @@ func TestDamageCostsOneRecord(t *testing.T) {
 		require.NoError(t, err)
 
 		for key := uint64(1); key <= 3; key++ {
-			want := e.visible(key, 0, math.MaxUint64)
+			want := e.visibleOf(key, 0, math.MaxUint64)
 			lost := 0
 			for _, span := range broken.spans {
 				if span.Key == key {

@@ -139,6 +139,11 @@ func (r *recoverer) readEnds() error {
 			s.first, s.head, s.rewritten = h.first, h.head, h.rewritten
 			r.l.meta.head = max(r.l.meta.head, h.head)
 		}
+		if s.rewritten { // it had its name once it was synced
+			s.trailer, s.sealed = true, true
+			s.sealedEnd, s.last = h.end, h.last
+			continue
+		}
 		if s.size < segmentHeaderSize+trailerSize {
 			continue
 		}

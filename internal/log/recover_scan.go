@@ -49,7 +49,7 @@ func (r *recoverer) scanAll() error {
 // isSuperseded reports whether the segment before has all that this one has: a crash came between joining and removing it.
 func (r *recoverer) isSuperseded(i int) bool {
 	s := r.segments[i]
-	return i > 0 && r.segments[i-1].rewritten && s.trailer && s.last < r.next
+	return i > 0 && r.segments[i-1].rewritten && (s.header && s.first < r.next || s.trailer && s.last < r.next)
 }
 
 // scan reads a segment from an offset on; 0 is its beginning. It returns false at the first record that is not whole, with the place in
@@ -65,7 +65,7 @@ func (r *recoverer) scan(s *foundSegment, from int64) (whole bool, err error) {
 			return false, nil
 		}
 		r.begin(s)
-		if s.trailer && s.last <= r.after {
+		if s.trailer && s.last <= r.after || s.rewritten { // what was written again lies before the head
 			s.end, r.next = s.sealedEnd, s.last+1
 			return true, nil
 		}
@@ -152,11 +152,22 @@ func (r *recoverer) continues(i int) bool {
 		return false
 	}
 	if i+1 < len(r.segments) {
-		next := r.segments[i+1] // what is before the head need not be there
-		return next.header && (next.first == r.next || next.first > r.next && next.first <= r.l.meta.head)
+		next := r.segments[i+1]
+		if !next.header || next.first < r.next {
+			return false
+		}
+		// What is before the head need not be there.
+		return next.first == r.next || next.first <= r.l.meta.head && !r.goesOn(i)
 	}
 	end, err := usedEnd(s.file(), s.end, s.size)
 	return err == nil && end == 0
+}
+
+// goesOn reports whether a whole record follows the end of the i-th segment.
+func (r *recoverer) goesOn(i int) bool {
+	s, resume, proven := r.segments[i], place{segment: -1}, false
+	err := r.searchSegment(i, newReader(s.file(), s.salt, s.end+1, s.size), &resume, &proven)
+	return err != nil || resume.segment >= 0
 }
 
 // search looks behind a place that is not whole for a proof that it was synced. With one, it returns where reading goes on.

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// segmentHeaderSize: magic (8), secret of the directory (8), first number (8), head (8), flags (4), reserved, CRC (4).
+	// segmentHeaderSize: magic (8), secret of the directory (8), first number (8), head (8), flags (4); of a rewritten segment the last number
+	// (8) and the offset behind the records (8); reserved, CRC (4).
 	segmentHeaderSize = 64
 	// trailerSize: magic (8), offset behind the records (8), number of the last record (8), reserved (4), CRC (4).
 	trailerSize = 32
@@ -87,6 +88,10 @@ func appendSegmentHeader(b []byte, s *segment, secret uint64) []byte {
 		flags |= flagRewritten
 	}
 	b = binary.LittleEndian.AppendUint32(b, flags)
+	if s.rewritten {
+		b = binary.LittleEndian.AppendUint64(b, s.last)
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.end)) //nolint:gosec // an offset
+	}
 	b = append(b, make([]byte, segmentHeaderSize-4-(len(b)-at))...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
 }
@@ -95,6 +100,8 @@ func appendSegmentHeader(b []byte, s *segment, secret uint64) []byte {
 type segmentHeader struct {
 	secret, first, head uint64
 	rewritten           bool
+	last                uint64 // of a rewritten segment
+	end                 int64  // the same
 }
 
 func parseSegmentHeader(b []byte) (h segmentHeader, whole bool) {
@@ -108,7 +115,10 @@ func parseSegmentHeader(b []byte) (h segmentHeader, whole bool) {
 	h.secret = binary.LittleEndian.Uint64(b[8:])
 	h.first = binary.LittleEndian.Uint64(b[16:])
 	h.head = binary.LittleEndian.Uint64(b[24:])
-	h.rewritten = binary.LittleEndian.Uint32(b[32:])&flagRewritten != 0
+	if h.rewritten = binary.LittleEndian.Uint32(b[32:])&flagRewritten != 0; h.rewritten {
+		h.last = binary.LittleEndian.Uint64(b[36:])
+		h.end = int64(binary.LittleEndian.Uint64(b[44:])) //nolint:gosec // the sum holds
+	}
 	return h, h.first > 0 && h.head > 0
 }
 
@@ -162,5 +172,6 @@ func (l *Log) seal(s *segment) error {
 	l.mu.Lock()
 	s.sealed, s.index = true, nil // it is in the file from now on
 	l.mu.Unlock()
+	l.Dead() // perhaps it is mostly dead already
 	return nil
 }

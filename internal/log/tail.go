@@ -14,7 +14,11 @@ func (l *Log) CutHead(number uint64) error {
 	if err := l.Sync(); err != nil {
 		return err
 	}
-	return l.storeHead(number)
+	if err := l.storeHead(number); err != nil {
+		return err
+	}
+	l.Dead() // what lies before it may be written again
+	return nil
 }
 
 // storeHead makes the number of the first record that opening needs durable.
@@ -41,6 +45,8 @@ func (l *Log) CutTail(number uint64) error {
 // Reset removes all records; the next one has that number, which is behind all that were appended. It is durable once Reset returns. Nothing is
 // appended meanwhile. A crash leaves the old log, or an empty one that begins there.
 func (l *Log) Reset(number uint64) error {
+	l.rewriting.Lock()
+	defer l.rewriting.Unlock()
 	if err := l.Sync(); err != nil {
 		return err
 	}
@@ -189,7 +195,7 @@ func (l *Log) removeSegments(n int) error {
 	l.mu.Lock()
 	unused := l.truncateView(n)
 	l.mu.Unlock()
-	closeSegments(unused)
+	l.closeSegments(unused)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (v *view) release() {
 	l.mu.Lock()
 	retired := v.releaseLocked()
 	l.mu.Unlock()
-	closeSegments(retired)
+	l.closeSegments(retired)
 }
 
 // releaseLocked drops one reference, and returns the segments that are no longer in use.
@@ -46,8 +46,10 @@ func (v *view) releaseLocked() (retired []*segment) {
 	return retired
 }
 
-func closeSegments(retired []*segment) {
+// closeSegments ends the use of segments that no list has any more.
+func (l *Log) closeSegments(retired []*segment) {
 	for _, s := range retired {
+		l.indexes.drop(s)
 		if f := s.file(); f != nil {
 			_ = f.Close() // it was read only, or is removed
 		}
@@ -86,7 +88,7 @@ func (l *Log) replace(old []*segment, by *segment) {
 	segments = append(segments, present[at+len(old):]...)
 	unused := l.setView(segments, slices.Clone(old))
 	l.mu.Unlock()
-	closeSegments(unused)
+	l.closeSegments(unused)
 }
 
 // truncateView drops the segments from the n-th on. The caller holds the lock, and closes what it returns.
