@@ -35,7 +35,7 @@ type Span struct {
 
 const (
 	defaultSegmentSize = 64 << 20
-	minSegmentSize     = 4 << 10
+	minSegmentSize     = 1 << 10
 	defaultRecent      = 16 << 20
 )
 

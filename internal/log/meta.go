@@ -57,6 +57,9 @@ func parseMeta(b []byte) (m meta, err error) {
 	}
 	m.secret = binary.LittleEndian.Uint64(b[8:])
 	m.head = binary.LittleEndian.Uint64(b[16:])
+	if m.head == 0 || m.head > maxNumber {
+		return meta{}, errMeta
+	}
 	for b := b[24:n]; len(b) > 0; b = b[epochSize:] {
 		m.epochs = append(m.epochs, Epoch{
 			ID: binary.LittleEndian.Uint64(b), First: binary.LittleEndian.Uint64(b[8:]), Last: binary.LittleEndian.Uint64(b[16:]),

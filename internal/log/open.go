@@ -71,7 +71,7 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	l.syncer.signal()
 	l.goroutine.Wait()
-	return errors.Join(err, l.closeFiles())
+	return errors.Join(cmp.Or(err, l.Failed()), l.closeFiles())
 }
 
 // unchanged reports whether the log is as a clean stop has left it.

@@ -20,6 +20,8 @@ const (
 	headerSize = 28
 	// MaxPayload bounds the length of a payload.
 	MaxPayload = 1 << 30
+	// maxNumber bounds the numbers of records, so that one behind it is a number, too.
+	maxNumber = 1 << 62
 	// MaxKind bounds the kinds of the caller's records.
 	MaxKind = 0x40
 
@@ -46,13 +48,15 @@ func own(kind byte) bool { return kind&^behindSync >= MaxKind }
 func appendRecord(b []byte, salt uint32, r Record) []byte {
 	at := len(b)
 	b = binary.LittleEndian.AppendUint32(b, 0)
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(r.Payload, castagnoli))
+	b = binary.LittleEndian.AppendUint32(b, checksum(r.Payload))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Payload))) //nolint:gosec // bounded by MaxPayload
 	b = binary.LittleEndian.AppendUint64(b, r.Term<<8|uint64(r.Kind))
 	b = binary.LittleEndian.AppendUint64(b, r.Number)
 	sumHeader(b[at:], salt)
 	return append(b, r.Payload...)
 }
+
+func checksum(payload []byte) uint32 { return crc32.Checksum(payload, castagnoli) }
 
 // sumHeader writes the CRC of a header.
 func sumHeader(b []byte, salt uint32) {
@@ -68,8 +72,8 @@ func parseHeader(b []byte, salt uint32) (r Record, length int, whole bool) {
 	if n > MaxPayload {
 		return r, 0, false
 	}
-	word := binary.LittleEndian.Uint64(b[12:])
-	return Record{Number: binary.LittleEndian.Uint64(b[20:]), Term: word >> 8, Kind: byte(word)}, int(n), true
+	word, number := binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
+	return Record{Number: number, Term: word >> 8, Kind: byte(word)}, int(n), number > 0 && number <= maxNumber
 }
 
 // parseRecord reads the record at the front of b, and returns its size. The payload is a part of b.
@@ -87,7 +91,7 @@ func parseRecord(b []byte, salt uint32) (r Record, size int, err error) {
 
 // wholePayload compares a payload with the CRC in its header.
 func wholePayload(header, payload []byte) bool {
-	return crc32.Checksum(payload, castagnoli) == binary.LittleEndian.Uint32(header[4:])
+	return checksum(payload) == binary.LittleEndian.Uint32(header[4:])
 }
 
 // encodeNumber is the payload of a mark.

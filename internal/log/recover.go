@@ -185,7 +185,7 @@ func (r *recoverer) remove(i int) error {
 
 // usedEnd returns the offset behind the last byte that is not zero, from an offset on; 0 if there is none.
 func usedEnd(f io.ReaderAt, at, size int64) (end int64, err error) {
-	buf := make([]byte, readerSize)
+	buf := make([]byte, max(0, min(readerSize, size-at)))
 	for at < size {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -119,7 +119,7 @@ func parseSegmentHeader(b []byte) (h segmentHeader, whole bool) {
 		h.last = binary.LittleEndian.Uint64(b[36:])
 		h.end = int64(binary.LittleEndian.Uint64(b[44:])) //nolint:gosec // the sum holds
 	}
-	return h, h.first > 0 && h.head > 0
+	return h, h.first > 0 && h.first <= maxNumber && h.head > 0 && h.head <= maxNumber
 }
 
 // trailer is what stands at the end of a sealed segment.
@@ -147,7 +147,7 @@ func parseTrailer(b []byte, salt uint32) (t trailer, whole bool) {
 	}
 	t.end = int64(binary.LittleEndian.Uint64(b[8:])) //nolint:gosec // checked by the caller
 	t.last = binary.LittleEndian.Uint64(b[16:])
-	return t, t.end >= segmentHeaderSize
+	return t, t.end >= segmentHeaderSize && t.last <= maxNumber
 }
 
 // seal writes the index and the trailer of a segment that is complete and synced, and gives back what was allocated behind

@@ -71,7 +71,7 @@ func (l *Log) Reset(number uint64) error {
 func (l *Log) beginAt(number uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if number < l.next {
+	if number < l.next || number > maxNumber {
 		return fmt.Errorf("log: a reset to %d, and %d was appended already", number, l.next-1)
 	}
 	l.next, l.marked = number, number-1

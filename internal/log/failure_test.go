@@ -1,0 +1,297 @@
+package log
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// faults are what a disk answers to one call, and how many bytes of a write it takes all the same.
+var faults = []struct {
+	name    string
+	calls   []string
+	err     error
+	written int
+}{
+	{"a sync fails", []string{"sync", "syncdir"}, syscall.EIO, 0},
+	{"a write fails", []string{"write"}, syscall.EIO, 0},
+	{"a write fails half done", []string{"write"}, syscall.EIO, 40},
+	{"a file is refused", []string{"create", "open", "rename", "remove"}, syscall.EACCES, 0},
+	{"a read fails", []string{"read"}, syscall.EIO, 0},
+	{"a cut fails", []string{"truncate", "allocate"}, syscall.EIO, 0},
+}
+
+// Whatever call of the disk fails: the log opens or returns the error; after a failure nothing is promised, appends are refused with the
+// error, and what was promised is read, then and at the next start.
+func TestEachCallFails(t *testing.T) {
+	for _, fault := range faults {
+		for _, fsync := range []Fsync{Always, No} {
+			t.Run(fmt.Sprintf("%s, %v", fault.name, fsync), func(t *testing.T) {
+				failed := 0
+				for n := 1; ; n++ {
+					if !failAt(t, n, fault.calls, fault.err, fault.written, fsync) {
+						break
+					}
+					failed++
+				}
+				assert.Positive(t, failed)
+			})
+		}
+	}
+}
+
+// failAt lets the n-th call fail. It returns false if there were fewer.
+func failAt(t *testing.T, n int, calls []string, err error, written int, fsync Fsync) (failed bool) {
+	t.Helper()
+	d := newDisk()
+	seen := 0
+	d.fault = func(operation, _ string) (int, error) {
+		for _, call := range calls {
+			if operation == call {
+				if seen++; seen == n {
+					failed = true
+					return written, err
+				}
+			}
+		}
+		return 0, nil
+	}
+	var mu sync.Mutex
+	var last Progress
+	o := Options{Files: d, Fsync: fsync, SegmentSize: 2048, Recent: 1, Progress: func(p Progress) {
+		mu.Lock()
+		last = p
+		mu.Unlock()
+	}}
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
+	var model []Record
+	for life := range 3 {
+		var found []Record
+		l, _, opening := Open(o, 0, collect(&found))
+		if opening != nil {
+			require.ErrorIs(t, opening, err)
+			continue // the next start finds it in order
+		}
+		requireRecords(t, model[:len(found)], found)
+		model = model[:len(found)]
+		for range 40 {
+			r := Record{Number: uint64(len(model) + 1), Kind: 1}
+			r.Payload = payload(rng, uint64(life), r.Number, 100)
+			if l.Append(r.Kind, r.Payload) == 0 {
+				require.ErrorIs(t, l.Err(), err)
+				require.ErrorIs(t, l.Failed(), err)
+				break
+			}
+			model = append(model, r)
+		}
+		if l.Sync() != nil {
+			require.ErrorIs(t, l.Failed(), err)
+			require.ErrorIs(t, l.Sync(), err, "it is final")
+			require.Zero(t, l.Append(1, nil))
+			require.Error(t, l.CutHead(1))
+			require.Error(t, l.CutTail(1))
+		}
+		mu.Lock()
+		promised := last.Synced
+		mu.Unlock()
+		if operation := calls[0]; operation != "read" {
+			var read []Record
+			require.NoError(t, l.Scan(1, promised, collect(&read)))
+			requireRecords(t, model[:promised], read)
+		}
+		closing := l.Close()
+		if l.Failed() != nil {
+			require.ErrorIs(t, closing, err)
+			d.powerOff(rng)
+		}
+		require.LessOrEqual(t, promised, uint64(len(model)))
+		checkPromised(t, o, model, promised)
+	}
+	return failed
+}
+
+// requireRecords compares records; none is equal to none.
+func requireRecords(t *testing.T, want, got []Record) {
+	t.Helper()
+	if len(want)+len(got) > 0 {
+		require.Equal(t, want, got)
+	}
+}
+
+// checkPromised opens a log with a disk that works, and closes it as it was.
+func checkPromised(t *testing.T, o Options, model []Record, promised uint64) {
+	t.Helper()
+	d, ok := o.Files.(*disk)
+	require.True(t, ok)
+	fault := d.fault
+	d.fault = nil
+	defer func() { d.fault = fault }()
+	var found []Record
+	l, recovery, err := Open(Options{Files: d, SegmentSize: o.SegmentSize}, 0, collect(&found))
+	require.NoError(t, err)
+	require.Empty(t, recovery.Damages)
+	require.GreaterOrEqual(t, recovery.Last, promised)
+	requireRecords(t, model[:len(found)], found)
+	require.NoError(t, l.Close())
+}
+
+// A full disk refuses appends for a while: nothing is lost, and it goes on once there is space, without a restart.
+func TestFullDisk(t *testing.T) {
+	for _, operation := range []string{"write", "create"} {
+		for _, written := range []int{0, 40} {
+			t.Run(fmt.Sprintf("%s %d", operation, written), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { fullDisk(t, operation, written) })
+			})
+		}
+	}
+}
+
+func fullDisk(t *testing.T, operation string, written int) {
+	d := newDisk()
+	full := false
+	l, _, err := Open(Options{Files: d, Fsync: Always, SegmentSize: 2048}, 0, nil)
+	require.NoError(t, err)
+	d.mu.Lock()
+	d.fault = func(call, _ string) (int, error) {
+		if full && call == operation {
+			return written, &fs.PathError{Op: call, Err: syscall.ENOSPC}
+		}
+		return 0, nil
+	}
+	full = true
+	d.mu.Unlock()
+	var model []Record
+	rng := rand.New(rand.NewPCG(3, 3))
+	appendOne := func() {
+		r := Record{Number: uint64(len(model) + 1), Kind: 1}
+		r.Payload = payload(rng, 1, r.Number, 100)
+		require.Equal(t, r.Number, l.Append(1, r.Payload))
+		model = append(model, r)
+	}
+	for l.Err() == nil {
+		appendOne()
+		synctest.Wait()
+	}
+	assert.ErrorIs(t, l.Err(), ErrFull)
+	assert.NoError(t, l.Failed())
+	for range 30 { // what takes less space may come all the same
+		appendOne()
+	}
+	time.Sleep(10 * time.Second) //nolint:forbidigo // of the bubble
+	synctest.Wait()
+	assert.ErrorIs(t, l.Err(), ErrFull)
+	assert.Less(t, l.Progress().Promised, uint64(len(model)), "what is not written is not promised")
+	assert.Equal(t, model, scan(t, l), "and is read from memory")
+
+	d.mu.Lock()
+	full = false
+	d.mu.Unlock()
+	require.NoError(t, l.Sync())
+	assert.NoError(t, l.Err())
+	assert.EqualValues(t, len(model), l.Progress().Promised)
+	require.NoError(t, l.Close())
+	d.powerOff(rng)
+	d.fault = nil
+	var found []Record
+	l, _, err = Open(Options{Files: d, SegmentSize: 2048}, 0, collect(&found))
+	require.NoError(t, err)
+	assert.Equal(t, model, found)
+	require.NoError(t, l.Close())
+}
+
+// A log that is closed while the disk is full ends with the error, and keeps what was promised.
+func TestCloseOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		l, _, err := Open(Options{Files: d, Fsync: Always, SegmentSize: 2048}, 0, nil)
+		require.NoError(t, err)
+		l.Append(1, []byte("kept"))
+		require.NoError(t, l.Sync())
+		d.mu.Lock()
+		d.fault = func(call, _ string) (int, error) {
+			if call == "write" || call == "create" {
+				return 0, syscall.ENOSPC
+			}
+			return 0, nil
+		}
+		d.mu.Unlock()
+		for range 100 {
+			l.Append(1, make([]byte, 100))
+		}
+		synctest.Wait()
+		assert.ErrorIs(t, l.Close(), ErrFull)
+		d.fault = nil
+		var found []Record
+		l, _, err = Open(Options{Files: d, SegmentSize: 2048}, 0, collect(&found))
+		require.NoError(t, err)
+		assert.Len(t, found, 1)
+		require.NoError(t, l.Close())
+	})
+}
+
+// A disk that takes a part of each write without an error gets the rest.
+func TestShortWrites(t *testing.T) {
+	d := newDisk()
+	d.fault = func(call, _ string) (int, error) {
+		if call == "write" {
+			return 7, nil
+		}
+		return 0, nil
+	}
+	var model []Record
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 2 {
+		var found []Record
+		l, _, err := Open(Options{Files: d, Fsync: Always, SegmentSize: 2048}, 0, collect(&found))
+		require.NoError(t, err)
+		requireRecords(t, model, found)
+		require.NoError(t, l.Begin(1, 0))
+		for range 50 {
+			r := Record{Number: uint64(len(model) + 1), Kind: 1}
+			r.Payload = payload(rng, 1, r.Number, 100)
+			l.Append(1, r.Payload)
+			model = append(model, r)
+		}
+		require.NoError(t, l.Close())
+	}
+}
+
+// Under a duration a write is synced at most that long after it, and an idle log does not wake.
+func TestSyncsWithinTheDuration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		syncs := 0
+		l, _, err := Open(Options{Files: d, Fsync: Fsync(time.Second)}, 0, nil)
+		require.NoError(t, err)
+		d.mu.Lock()
+		d.fault = func(call, _ string) (int, error) {
+			if call == "sync" {
+				syncs++
+			}
+			return 0, nil
+		}
+		d.mu.Unlock()
+		for n := uint64(1); n <= 3; n++ {
+			time.Sleep(time.Hour) //nolint:forbidigo // of the bubble
+			l.Append(1, nil)
+			synctest.Wait()
+			assert.Equal(t, Progress{Written: n, Synced: n - 1, Promised: n}, l.Progress())
+			time.Sleep(999 * time.Millisecond) //nolint:forbidigo // of the bubble
+			synctest.Wait()
+			assert.Equal(t, n-1, l.Progress().Synced)
+			time.Sleep(time.Millisecond) //nolint:forbidigo // of the bubble
+			synctest.Wait()
+			assert.Equal(t, Progress{Written: n, Synced: n, Promised: n}, l.Progress())
+			assert.EqualValues(t, n, syncs)
+		}
+		require.NoError(t, l.Close())
+	})
+}
