@@ -15,7 +15,7 @@ type saving struct {
 func (sv *saving) before(st *Stream) {
 	if c := sv.active; c != nil && st.frozen != c.number {
 		if c.base || st.changedIn == c.number {
-			c.early = append(c.early, c.freeze(st))
+			c.freeze(st)
 		}
 		st.frozen = c.number
 	}
@@ -66,12 +66,11 @@ type Checkpoint struct {
 	base    bool
 
 	head    checkpointHead
-	early   []*frozen
+	part    *Part     // to be returned by the next Collect
 	order   *numbered // of a base
 	cursor  uint64
 	changed []*Stream // of a delta
-	begun   bool
-	count   uint64 // streams that were collected
+	count   uint64    // streams that were collected
 }
 
 // checkpointHead is the state but for the streams.
@@ -97,6 +96,7 @@ func (s *Streams) Freeze(base bool) *Checkpoint {
 	if !c.base {
 		c.head.removed, c.head.flushed = sv.removed, sv.flushed
 	}
+	c.part = &Part{head: &c.head}
 	sv.number++
 	c.number = sv.number
 	sv.active, sv.follows = c, true
@@ -118,18 +118,12 @@ func (c *Checkpoint) Drop() {
 
 // Collect takes up to max streams that were not taken yet. Other goroutines may write the part. After the last part it is done.
 func (c *Checkpoint) Collect(max int) (part *Part, done bool) {
-	part = &Part{streams: c.early}
-	if !c.begun {
-		part.head = &c.head
-		c.begun = true
-	}
-	c.early = nil
 	if c.base {
-		done = c.collectAll(part, max)
+		done = c.collectAll(max)
 	} else {
-		done = c.collectChanged(part, max)
+		done = c.collectChanged(max)
 	}
-	c.count += uint64(len(part.streams))
+	part, c.part = c.part, &Part{}
 	if done {
 		part.last, part.count = true, c.count
 	}
@@ -137,7 +131,7 @@ func (c *Checkpoint) Collect(max int) (part *Part, done bool) {
 }
 
 // collectAll takes the streams that were there at the instant, by number.
-func (c *Checkpoint) collectAll(part *Part, max int) (done bool) {
+func (c *Checkpoint) collectAll(max int) (done bool) {
 	done = true
 	c.order.from(c.cursor, func(st *Stream) bool {
 		if st.number >= c.head.next {
@@ -148,28 +142,40 @@ func (c *Checkpoint) collectAll(part *Part, max int) (done bool) {
 			return false
 		}
 		c.cursor = st.number + 1
-		c.take(part, st)
+		c.take(st)
 		return true
 	})
 	return done
 }
 
-func (c *Checkpoint) collectChanged(part *Part, max int) (done bool) {
+func (c *Checkpoint) collectChanged(max int) (done bool) {
 	n := min(max, len(c.changed))
 	for _, st := range c.changed[:n] {
 		if !st.gone { // what was removed before the instant; what is removed later was taken at that time
-			c.take(part, st)
+			c.take(st)
 		}
 	}
 	c.changed = c.changed[n:]
 	return len(c.changed) == 0
 }
 
-func (c *Checkpoint) take(part *Part, st *Stream) {
+func (c *Checkpoint) take(st *Stream) {
 	if st.frozen != c.number {
 		st.frozen = c.number
-		part.streams = append(part.streams, c.freeze(st))
+		c.freeze(st)
 	}
+}
+
+// freeze adds the present state of a stream to the part: as bytes if it is small, since a copy would be larger.
+func (c *Checkpoint) freeze(st *Stream) {
+	c.count++
+	if st.ids.full == nil && st.window == nil {
+		v := st.ids.view()
+		c.part.small.item(itemStream, sectionSize/4)
+		c.part.small.b = st.appendTo(c.part.small.b, &v, 0)
+		return
+	}
+	c.part.large = append(c.part.large, c.freezeLarge(st))
 }
 
 // frozen is one stream at the instant of a checkpoint.
@@ -178,7 +184,7 @@ type frozen struct {
 	ids       view
 	from      uint64   // it has the blocks from this ordinal on; those before are in earlier checkpoints
 	dead      []uint32 // pages before from in which ids were deleted since
-	due       int64
+	due       int64    // of its window
 	producers []frozenProducer
 }
 
@@ -188,8 +194,8 @@ type frozenProducer struct {
 	queue []tracked
 }
 
-// freeze returns the present state of a stream. Its blocks count as saved from now on.
-func (c *Checkpoint) freeze(st *Stream) *frozen {
+// freezeLarge returns the present state of a stream. Its blocks count as saved from now on.
+func (c *Checkpoint) freezeLarge(st *Stream) *frozen {
 	f := &frozen{stream: *st}
 	if full := st.ids.full; full != nil {
 		if !c.base {

@@ -15,6 +15,7 @@ func (s *Streams) Digest() (sum [sha256.Size]byte) {
 		d.stream(st)
 		return true
 	})
+	d.flush()
 	d.hash.Sum(sum[:0])
 	return sum
 }
@@ -25,16 +26,26 @@ type digester struct {
 }
 
 func (d *digester) numbers(list ...uint64) {
-	d.b = d.b[:0]
 	for _, n := range list {
 		d.b = binary.LittleEndian.AppendUint64(d.b, n)
 	}
+	if len(d.b) > 4<<10 {
+		d.flush()
+	}
+}
+
+func (d *digester) bytes(b []byte) {
+	d.b = append(d.b, b...)
+}
+
+func (d *digester) flush() {
 	d.hash.Write(d.b)
+	d.b = d.b[:0]
 }
 
 func (d *digester) stream(st *Stream) {
 	d.numbers(st.number, uint64(len(st.name)))
-	d.hash.Write([]byte(st.name))
+	d.bytes([]byte(st.name))
 	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.added, uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize))
 	d.numbers(st.ids.first, st.ids.next, st.ids.live)
 	v := st.ids.view()
@@ -57,15 +68,16 @@ func (d *digester) window(w *window) {
 	var sum [sha256.Size]byte
 	for id, p := range w.producers { // a sum: the order does not show
 		of := digester{hash: sha256.New()}
-		of.hash.Write(id[:])
+		of.bytes(id[:])
 		for i := range p.queue {
 			t := &p.queue[i]
-			of.hash.Write(t.message[:])
+			of.bytes(t.message[:])
 			of.numbers(t.id.Ms, t.id.Seq, uint64(t.at))
 		}
+		of.flush()
 		for i, b := range of.hash.Sum(nil) {
 			sum[i] ^= b
 		}
 	}
-	d.hash.Write(sum[:])
+	d.bytes(sum[:])
 }

@@ -15,7 +15,7 @@ import (
 func Load(checkpoints ...io.Reader) (*Streams, error) {
 	s := New()
 	for i, r := range checkpoints {
-		l := &loader{streams: s, r: bufio.NewReaderSize(r, 64<<10), delta: i > 0}
+		l := &loader{streams: s, r: bufio.NewReaderSize(r, 16<<10), delta: i > 0}
 		if err := l.load(); err != nil {
 			return nil, fmt.Errorf("checkpoint %d of %d: %w", i+1, len(checkpoints), err)
 		}

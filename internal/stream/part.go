@@ -33,41 +33,48 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Part is some streams of a checkpoint. It does not change: any goroutine may write it.
 type Part struct {
-	head    *checkpointHead // of the first part
-	streams []*frozen
-	last    bool
-	count   uint64 // of all streams, in the last part
+	head  *checkpointHead // of the first part
+	small sections        // streams that are bytes already
+	large []*frozen
+	last  bool
+	count uint64 // of all streams, in the last part
 }
 
 // WriteTo writes the part. All parts in their order are the checkpoint.
 func (p *Part) WriteTo(w io.Writer) (int64, error) {
 	out := &sections{w: w}
 	if p.head != nil {
-		out.item(itemHead)
+		out.item(itemHead, sectionSize)
 		p.head.write(out)
 	}
-	for _, f := range p.streams {
+	out.flush()
+	for _, b := range append(p.small.full, p.small.b) {
+		out.b = b
+		out.flush()
+	}
+	for _, f := range p.large {
 		f.write(out)
 	}
 	if p.last {
-		out.item(itemEnd)
+		out.item(itemEnd, sectionSize)
 		out.b = binary.AppendUvarint(out.b, p.count)
 	}
 	out.flush()
 	return out.written, out.err
 }
 
-// sections writes sections. The first error stays.
+// sections makes sections of items, and writes them. The first error stays.
 type sections struct {
-	w       io.Writer
-	b       []byte // the section of items, with room for its head
+	w       io.Writer // nil: full ones are kept
+	b       []byte    // the section of items, with room for its head
+	full    [][]byte
 	written int64
 	err     error
 }
 
-// item begins an item, and a section if the one before is large enough.
-func (s *sections) item(kind byte) {
-	if len(s.b) >= sectionSize {
+// item begins an item, and a section if the one before has that size.
+func (s *sections) item(kind byte, size int) {
+	if len(s.b) >= size {
 		s.flush()
 	}
 	if len(s.b) == 0 {
@@ -79,6 +86,10 @@ func (s *sections) item(kind byte) {
 // flush writes the section of items.
 func (s *sections) flush() {
 	if len(s.b) == 0 {
+		return
+	}
+	if s.w == nil {
+		s.full, s.b = append(s.full, s.b), make([]byte, 0, cap(s.b))
 		return
 	}
 	fillHead(s.b, sectionItems, s.b[sectionHead:])
@@ -117,7 +128,7 @@ func (h *checkpointHead) write(out *sections) {
 	out.b = b
 	for removed := h.removed; len(removed) > 0; {
 		n := min(removedSize, len(removed))
-		out.item(itemRemoved)
+		out.item(itemRemoved, sectionSize)
 		out.b = binary.AppendUvarint(out.b, uint64(n))
 		for _, number := range removed[:n] {
 			out.b = binary.AppendUvarint(out.b, number)
@@ -134,15 +145,28 @@ func boolByte(on bool) byte {
 }
 
 func (f *frozen) write(out *sections) {
-	st, v := &f.stream, &f.ids
-	out.item(itemStream)
-	b := appendText(binary.AppendUvarint(out.b, st.number), st.name)
+	out.item(itemStream, sectionSize)
+	out.b = f.stream.appendTo(out.b, &f.ids, f.from)
+	if w := f.stream.window; w != nil {
+		for _, n := range []uint64{w.added, w.duplicates, uint64(f.due)} {
+			out.b = binary.AppendUvarint(out.b, n)
+		}
+	}
+	f.writeBlocks(out)
+	for i := range f.producers {
+		f.producers[i].write(out)
+	}
+}
+
+// appendTo appends the item of a stream, but for the counters of its window. The item has the open block.
+func (st *Stream) appendTo(b []byte, v *view, from uint64) []byte {
+	b = appendText(binary.AppendUvarint(b, st.number), st.name)
 	b = appendID(appendID(b, st.last), st.maxDeleted)
 	expiry := int64(0)
 	if st.expiry != nil {
 		expiry = st.expiry.at
 	}
-	for _, n := range []uint64{st.added, uint64(st.duration), uint64(st.maxSize), uint64(expiry), v.first, v.next, f.from} {
+	for _, n := range [...]uint64{st.added, uint64(st.duration), uint64(st.maxSize), uint64(expiry), v.first, v.next, from} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = appendID(binary.AppendUvarint(b, uint64(v.tail.count)), v.tail.first)
@@ -150,17 +174,7 @@ func (f *frozen) write(out *sections) {
 	if b = append(b, boolByte(v.tailDead != nil)); v.tailDead != nil {
 		b = appendBitmap(b, v.tailDead)
 	}
-	b = append(b, boolByte(st.window != nil))
-	if w := st.window; w != nil {
-		for _, n := range []uint64{w.added, w.duplicates, uint64(f.due)} {
-			b = binary.AppendUvarint(b, n)
-		}
-	}
-	out.b = b
-	f.writeBlocks(out)
-	for i := range f.producers {
-		f.producers[i].write(out)
-	}
+	return append(b, boolByte(st.window != nil))
 }
 
 // writeBlocks writes the blocks that are not in an earlier checkpoint, and what was deleted from those that are.
@@ -171,7 +185,7 @@ func (f *frozen) writeBlocks(out *sections) {
 		for block, n := range p.dead.in[:len(p.heads)] {
 			if n > 0 && p.heads[block].ordinal < f.from {
 				m := p.dead.block(block)
-				out.item(itemDead)
+				out.item(itemDead, sectionSize)
 				out.b = appendBitmap(binary.AppendUvarint(out.b, p.heads[block].ordinal), &m)
 			}
 		}
@@ -189,7 +203,7 @@ func (f *frozen) writeBlocks(out *sections) {
 }
 
 func (p *page) write(out *sections) {
-	out.item(itemPage)
+	out.item(itemPage, sectionSize)
 	b := binary.AppendUvarint(out.b, uint64(len(p.heads)))
 	for i := range p.heads {
 		h := &p.heads[i]
@@ -213,14 +227,14 @@ func (p *page) write(out *sections) {
 	for block, n := range p.dead.in[:len(p.heads)] {
 		if n > 0 {
 			m := p.dead.block(block)
-			out.item(itemDead)
+			out.item(itemDead, sectionSize)
 			out.b = appendBitmap(binary.AppendUvarint(out.b, p.heads[block].ordinal), &m)
 		}
 	}
 }
 
 func (p *frozenProducer) write(out *sections) {
-	out.item(itemProducer)
+	out.item(itemProducer, sectionSize)
 	b := binary.AppendUvarint(append(out.b, p.id[:]...), uint64(len(p.queue)))
 	for i := range p.queue {
 		t := &p.queue[i]

@@ -224,6 +224,24 @@ func (v *view) nextLive(ordinal uint64) uint64 {
 	}
 }
 
+// prevLive returns the last live ordinal before one. There is one.
+func (v *view) prevLive(end uint64) uint64 {
+	if v.dense {
+		return min(end, v.next) - 1
+	}
+	for at := v.locate(end - 1); ; {
+		h, dead := v.head(at), v.dead(at)
+		for i := h.place(end) - 1; i >= 0; i-- {
+			if !dead.has(i) {
+				return h.ordinal + uint64(i)
+			}
+		}
+		if !v.back(&at) {
+			return v.first
+		}
+	}
+}
+
 // lastLive returns the place of the newest live id. There is one.
 func (v *view) lastLive() (position, int) {
 	at := position{len(v.pages), len(v.last.heads)}
@@ -261,7 +279,7 @@ func (v *view) rank(ordinal uint64) uint64 {
 		return end <= ordinal
 	})
 	if h := v.head(at); found && ordinal > h.ordinal {
-		m, from, to := v.dead(at), v.start(h), int(ordinal-h.ordinal)
+		m, from, to := v.dead(at), v.start(h), h.place(ordinal)
 		n += max(to-from-m.count(from, to), 0)
 	}
 	return uint64(n)
@@ -283,15 +301,7 @@ func (v *view) at(rank uint64) uint64 {
 		return v.next
 	}
 	h, m := v.head(at), v.dead(at)
-	for i := v.start(h); ; i++ {
-		if m.has(i) {
-			continue
-		}
-		if rank == 0 {
-			return h.ordinal + uint64(i)
-		}
-		rank--
-	}
+	return h.ordinal + uint64(m.pick(v.start(h), int(h.count), int(rank)+1, false))
 }
 
 // skip passes over what lies behind first, pages and blocks, while pass is true. It returns the block at which it stops.
@@ -313,12 +323,7 @@ func (v *view) skip(pass func(end uint64, alive int) bool) (at position, found b
 }
 
 // start returns the place in a block from which on ids are not trimmed.
-func (v *view) start(h *head) int {
-	if v.first > h.ordinal {
-		return int(min(v.first-h.ordinal, uint64(h.count)))
-	}
-	return 0
-}
+func (v *view) start(h *head) int { return h.place(v.first) }
 
 // aliveIn counts the live ids of a block.
 func (v *view) aliveIn(at position) int {
