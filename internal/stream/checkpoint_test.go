@@ -76,6 +76,32 @@ func TestCheckpointOfLargeStreams(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt, "two bases")
 }
 
+// A delta takes back what an earlier checkpoint has of the end of a stream: XSETID went behind deleted entries.
+func TestDeltaOfAStreamThatWasCut(t *testing.T) {
+	k := newCore(t)
+	for i := range 600 {
+		k.add("a", fmt.Sprint(i+1))
+	}
+	base := save(t, k.s, true)
+	st := k.get("a")
+	for id := uint64(200); id <= 600; id++ {
+		k.s.PlanDelete(k.change(), st, []ID{{id, 0}})
+		k.apply()
+	}
+	require.NoError(t, k.s.PlanSetID(k.change(), st, &SetIDOptions{ID: ID{600, 0}, EntriesAdded: -1, MaxDeleted: ID{1, 0}}))
+	k.apply()
+	require.NoError(t, k.s.PlanSetID(k.change(), st, &SetIDOptions{ID: ID{199, 0}, EntriesAdded: -1}))
+	k.apply()
+	for i := range 300 {
+		k.add("a", fmt.Sprint("199-", i+1))
+	}
+	delta := save(t, k.s, false)
+	s, err := Load(base, delta)
+	require.NoError(t, err)
+	assert.Equal(t, k.s.Digest(), s.Digest())
+	k.replay()
+}
+
 // A checkpoint that ends early or has a flipped bit is refused.
 func TestDamagedCheckpoints(t *testing.T) {
 	k := newCore(t)

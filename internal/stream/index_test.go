@@ -342,3 +342,24 @@ func TestTrimmedIDsGiveTheirMemoryBack(t *testing.T) {
 	assert.Less(t, (heap()-before)/streams, int64(8<<10))
 	runtime.KeepAlive(all)
 }
+
+// A range that ends where a page does.
+func TestRangesThatEndWithAPage(t *testing.T) {
+	st := &Stream{ids: newIndex()}
+	for n := range uint64(100_000) {
+		id := ID{n + 1, 0}
+		st.ids.append(st.last, id)
+		st.last = id
+	}
+	const page = pageBlocks * blockSize
+	require.True(t, st.ids.remove(2*page+5))
+	require.True(t, st.ids.remove(100_000-page))
+	for _, count := range []int{page - 1, page, page + 1, 2 * page} {
+		r := st.Range(MinID, MaxID, count, false)
+		assert.Equal(t, []any{count, uint64(1), uint64(count)}, []any{r.Len(), r.First(), r.Last()})
+		v := st.ids.view()
+		end := v.pages[2].end()
+		r = st.Range(MinID, ID{end - 1, 0}, count, true)
+		assert.Equal(t, []any{count, end - uint64(count) - 2, end - 1}, []any{r.Len(), r.First(), r.Last()})
+	}
+}

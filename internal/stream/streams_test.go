@@ -310,7 +310,11 @@ func TestIdempotentIDs(t *testing.T) {
 	k.setTime(k.now + 99_999)
 	assert.Equal(t, first, k.add("a", "*", unique("p", "1")), "a duplicate does not refresh it")
 	k.setTime(k.now + 1)
-	assert.NotEqual(t, first, k.add("a", "*", unique("p", "1")))
+	second := k.add("a", "*", unique("p", "1"))
+	assert.NotEqual(t, first, second)
+	k.due()
+	assert.Equal(t, second, k.add("a", "*", unique("p", "1")), "the end of the first is not that of the second")
+	assert.Equal(t, 1, st.Idempotency().Tracked)
 	k.replay()
 }
 
@@ -462,8 +466,8 @@ type streamsModel struct {
 	*core
 	r       *rand.Rand
 	keys    map[string]*modelStream
-	saves   []io.Reader // bytes of the checkpoints since the last base
-	savedAt int         // records that they contain
+	saves   [][]byte // the checkpoints since the last base
+	savedAt int      // records that they contain
 	saving  *Checkpoint
 	file    bytes.Buffer
 	begun   int // records before the checkpoint that is being collected
@@ -494,6 +498,9 @@ func (m *streamsModel) step() {
 		m.expire()
 	}
 	name := fmt.Sprint("key", m.r.IntN(m.names))
+	if m.saving != nil && m.r.IntN(20) == 0 { // what a checkpoint has not yet taken changes most
+		m.removeOne(name)
+	}
 	st, model := m.get(name), m.keys[name]
 	require.Equal(m.t, model == nil, st == nil, name)
 	switch n := m.r.IntN(1000); {
@@ -519,13 +526,19 @@ func (m *streamsModel) step() {
 		m.apply()
 		model.expiry = 0
 	case n < 997:
-		m.s.PlanRemove(m.change(), st)
-		m.apply()
-		delete(m.keys, name)
+		m.removeOne(name)
 	default:
 		m.s.PlanFlush(m.change())
 		m.apply()
 		clear(m.keys)
+	}
+}
+
+func (m *streamsModel) removeOne(name string) {
+	if st := m.get(name); st != nil && !m.lasting {
+		m.s.PlanRemove(m.change(), st)
+		m.apply()
+		delete(m.keys, name)
 	}
 }
 
@@ -670,16 +683,16 @@ func (m *streamsModel) setID(st *Stream, model *modelStream) {
 // visit goes on with a checkpoint, or begins one.
 func (m *streamsModel) visit() {
 	if m.saving == nil {
-		if m.r.IntN(20) > 0 {
+		if m.r.IntN(10) > 0 {
 			return
 		}
 		m.saving, m.begun = m.s.Freeze(m.r.IntN(5) == 0), len(m.records)
 		m.file.Reset()
 	}
-	part, done := m.saving.Collect(m.r.IntN(6))
+	part, done := m.saving.Collect(m.r.IntN(3))
 	_, err := part.WriteTo(&m.file)
 	require.NoError(m.t, err)
-	if m.r.IntN(30) == 0 {
+	if m.r.IntN(100) == 0 {
 		m.saving.Drop()
 		m.saving = nil
 		return
@@ -691,8 +704,11 @@ func (m *streamsModel) visit() {
 	if m.saving.Base() {
 		m.saves = nil
 	}
-	m.saves = append(m.saves, bytes.NewReader(bytes.Clone(m.file.Bytes())))
+	m.saves = append(m.saves, bytes.Clone(m.file.Bytes()))
 	m.savedAt, m.saving = m.begun, nil
+	if m.r.IntN(3) == 0 {
+		m.checkCheckpoints()
+	}
 }
 
 // check compares all keys with the model.
@@ -712,7 +728,11 @@ func (m *streamsModel) checkCheckpoints() {
 	if len(m.saves) == 0 {
 		return
 	}
-	s, err := Load(m.saves...)
+	var files []io.Reader
+	for _, file := range m.saves {
+		files = append(files, bytes.NewReader(file))
+	}
+	s, err := Load(files...)
 	require.NoError(m.t, err)
 	for _, record := range m.records[m.savedAt:] {
 		require.NoError(m.t, s.ApplyRecord(record))
