@@ -42,7 +42,7 @@ func (e extent) joins(next extent) bool {
 
 // join makes next a part of e.
 func (e *extent) join(next extent) {
-	e.last = next.last
+	e.last = max(e.last, next.last)
 	e.length = max(e.length, next.offset-e.offset+next.length)
 }
 

@@ -55,10 +55,10 @@ func (x *index) add(at int64, r Record) {
 }
 
 func (x *index) appendSpan(s Span) {
-	if s.Count <= 0 {
+	e := extent{s.Key, s.First, s.First + uint64(s.Count) - 1, x.offset, x.length} //nolint:gosec // a count below 1 is seen next
+	if s.Count <= 0 || e.last < e.first {
 		return
 	}
-	e := extent{s.Key, s.First, s.First + uint64(s.Count) - 1, x.offset, x.length}
 	if last := len(x.raw) - 1; last >= 0 && x.raw[last].joins(e) {
 		x.raw[last].join(e)
 		return

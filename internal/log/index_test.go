@@ -319,6 +319,28 @@ func FuzzIndexBlock(f *testing.F) {
 	})
 }
 
+// Records with any spans are added, also such as no stream has: what comes of it is an index that can be opened.
+func FuzzIndexAdd(f *testing.F) {
+	f.Add(spansPayload(Span{1, 1, 1}, Span{2, 5, 3}), spansPayload(Span{1, 2, 1}), uint8(1))
+	f.Add(spansPayload(Span{1, 9, 1}, Span{1, 5, 3}), spansPayload(Span{1, 2, 1}), uint8(200))
+	f.Add(spansPayload(Span{math.MaxUint64, math.MaxUint64, math.MaxInt}), spansPayload(Span{}), uint8(3))
+	f.Fuzz(func(t *testing.T, a, b []byte, records uint8) {
+		x := newIndex(parseSpans)
+		for n := range 10 * int(records) {
+			payload := a
+			if n%3 == 0 {
+				payload = b
+			}
+			x.add(x.end, Record{Payload: payload})
+		}
+		p := memoryPart(t, x.seal())
+		parseSpans(0, a, func(s Span) {
+			_, err := p.find(nil, s.Key, s.First, s.First, 10)
+			require.NoError(t, err)
+		})
+	})
+}
+
 // A file that ends with any bytes is opened or refused, and looking up ends.
 func FuzzIndexFile(f *testing.F) {
 	x := newIndex(parseSpans)

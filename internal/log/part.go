@@ -194,10 +194,16 @@ type partWriter struct {
 	before  extent // the one in front of it
 }
 
+// add takes the next extent. Of one key, ordinals and offsets ascend; what does not is left out, as it could not be found.
 func (w *partWriter) add(e extent) {
-	if w.pending.length > 0 && w.pending.joins(e) {
-		w.pending.join(e)
-		return
+	if last := w.pending; last.length > 0 && last.key == e.key {
+		if last.joins(e) {
+			w.pending.join(e)
+			return
+		}
+		if e.first <= last.last || e.offset < last.offset+last.length {
+			return
+		}
 	}
 	w.put()
 	w.pending = e
