@@ -155,6 +155,7 @@ func FuzzRecord(f *testing.F) {
 			return true
 		})
 		_ = Spans(Keep(nil, payload, func(uint64, uint64) bool { return true }), func(uint64, uint64, int) {})
+		s.ApplyDamaged(payload, 0)
 		s.Digest()
 		for st := range s.All() {
 			all := st.Range(MinID, MaxID, 0, true)
@@ -163,4 +164,72 @@ func FuzzRecord(f *testing.F) {
 			require.Equal(t, st.Len(), n)
 		}
 	})
+}
+
+// Behind lost records what is whole is served: entries come with their own ordinals, and what is unknown is skipped.
+func TestRecordsBehindDamage(t *testing.T) {
+	k := newCore(t)
+	step := func(f func()) {
+		f()
+		k.flush()
+	}
+	step(func() {
+		k.add("a", "1")
+		k.add("b", "1")
+		k.add("c", "1")
+	})
+	step(func() { // lost
+		k.add("a", "2")
+		k.add("lost", "1")
+		k.s.PlanRemove(k.change(), k.get("b"))
+		k.apply()
+		k.s.PlanRemove(k.change(), k.get("c"))
+		k.apply()
+		k.add("b", "7")
+		k.s.PlanRemove(k.change(), k.get("b"))
+		k.apply()
+	})
+	step(func() {
+		k.add("a", "3")
+		k.add("lost", "2")
+		k.add("b", "9")
+		k.s.PlanDelete(k.change(), k.get("a"), []ID{{2, 0}, {1, 0}})
+		k.apply()
+		k.s.PlanRemove(k.change(), k.get("lost"))
+		k.apply()
+		k.add("a", "4")
+	})
+	s := New()
+	require.NoError(t, s.ApplyRecord(k.records[0]))
+	var misfit *Misfit
+	err := s.ApplyRecord(k.records[2])
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.ErrorAs(t, err, &misfit)
+	assert.EqualError(t, misfit, "change 1 of a record, of stream 1, does not fit to the state: entry 3 follows 1")
+	assert.Equal(t, 1, s.ApplyDamaged(k.records[2], misfit.Applied), "the entry of a stream without a name")
+	entries := func(s *Streams, name string) (all []modelEntry) {
+		r := s.Lookup([]byte(name)).Range(MinID, MaxID, 0, false)
+		r.Each(func(ordinal uint64, id ID) bool {
+			all = append(all, modelEntry{ordinal, id})
+			return true
+		})
+		return all
+	}
+	assert.Equal(t, entries(k.s, "a"), entries(s, "a"))
+	assert.Equal(t, entries(k.s, "b"), entries(s, "b"))
+	assert.Nil(t, s.Lookup([]byte("lost")))
+	assert.NotNil(t, s.Lookup([]byte("c")), "its removal is lost")
+	assert.Equal(t, k.get("a").EntriesAdded(), s.Lookup([]byte("a")).EntriesAdded())
+	assert.Equal(t, k.get("b").Number(), s.Lookup([]byte("b")).Number())
+	assert.Equal(t, 1, s.ApplyDamaged(k.records[0][:5], 0))
+
+	again, err := Load(save(t, s, true))
+	require.NoError(t, err)
+	assert.Equal(t, s.Digest(), again.Digest())
+
+	s = New()
+	require.NoError(t, s.ApplyRecord(k.records[0]))
+	before := s.Digest()
+	assert.Equal(t, 0, s.ApplyDamaged(k.records[0], 3), "all of it is applied")
+	assert.Equal(t, before, s.Digest())
 }

@@ -5,16 +5,32 @@ import (
 	"math"
 )
 
-// ApplyRecord applies the changes of a record: after a start, and on a replica. They must fit to the state; if one does not, those
-// before it are applied.
+// Misfit is the error of a record with a change that does not fit to the state. The changes before it are applied.
+type Misfit struct {
+	Applied int // how many
+	Stream  uint64
+	Reason  string
+}
+
+func (m *Misfit) Error() string {
+	return fmt.Sprintf("change %d of a record, of stream %d, does not fit to the state: %s", m.Applied+1, m.Stream, m.Reason)
+}
+
+// Unwrap makes it an ErrCorrupt.
+func (m *Misfit) Unwrap() error { return ErrCorrupt }
+
+// ApplyRecord applies the changes of a record: after a start, and on a replica. If one does not fit to the state, the error is a
+// *Misfit.
 func (s *Streams) ApplyRecord(payload []byte) error {
 	var wrong error
+	applied := 0
 	err := Changes(payload, func(c *Change) bool {
 		if why := s.misfit(c); why != "" {
-			wrong = fmt.Errorf("%w: a change of stream %d does not fit to the state: %s", ErrCorrupt, c.Number, why)
+			wrong = &Misfit{applied, c.Number, why}
 			return false
 		}
 		s.Apply(c)
+		applied++
 		return true
 	})
 	if err == nil {
