@@ -9,14 +9,26 @@ import (
 // This file wraps the encoders of redcon, so that no other package depends on redcon.
 
 // AppendArray appends the header of an array of n elements.
-func AppendArray(dst []byte, n int) []byte { return redcon.AppendArray(dst, n) }
+func AppendArray(dst []byte, n int) []byte { return appendLength(dst, Array, n) }
 
 // AppendBulk appends a bulk string.
 func AppendBulk(dst, s []byte) []byte { return redcon.AppendBulk(dst, s) }
 
 // AppendBulkHeader appends the header of a bulk string of n bytes. The caller appends the bytes, CR and LF.
-func AppendBulkHeader(dst []byte, n int) []byte {
-	return append(strconv.AppendInt(append(dst, '$'), int64(n), 10), '\r', '\n')
+func AppendBulkHeader(dst []byte, n int) []byte { return appendLength(dst, '$', n) }
+
+// appendLength appends a type byte, a number, CR and LF. Nearly all numbers have one to three digits.
+func appendLength(dst []byte, kind byte, n int) []byte {
+	switch {
+	case n < 0:
+	case n < 10:
+		return append(dst, kind, byte('0'+n), '\r', '\n')
+	case n < 100:
+		return append(dst, kind, byte('0'+n/10), byte('0'+n%10), '\r', '\n')
+	case n < 1000:
+		return append(dst, kind, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10), '\r', '\n')
+	}
+	return append(strconv.AppendInt(append(dst, kind), int64(n), 10), '\r', '\n')
 }
 
 // AppendBulkString appends a bulk string.

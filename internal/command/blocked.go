@@ -178,7 +178,7 @@ func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 		b.ready = append(b.ready, k)
 	}
 	a := addedEntry{stream: r.Number, id: c.ID, start: len(k.frames)}
-	k.frames = appendEntryHead(k.frames, c.ID, len(c.Fields))
+	k.frames = b.streams.text.appendHead(k.frames, c.ID, len(c.Fields))
 	for _, text := range c.Fields {
 		k.frames = protocol.AppendBulk(k.frames, text)
 		a.size += int64(len(text))

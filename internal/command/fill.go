@@ -92,7 +92,7 @@ func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
 	}
 	x, start := entryReader{key: st.Number(), rng: r, left: r.Len()}, len(w.buf)
 	err := x.read(pin, func(e *stream.Entry) error {
-		if w.buf = appendEntry(w.buf, e.ID, e.Fields); len(w.buf)-start > maxBytesNow {
+		if w.buf = s.text.append(w.buf, e.ID, e.Fields); len(w.buf)-start > maxBytesNow {
 			return errTooLarge
 		}
 		return nil
@@ -216,33 +216,10 @@ func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
 
 var errEntriesMissing = errors.New("the log lacks entries of the stream")
 
-// appendEntry appends an entry: its id, and the array of its names and values.
-func appendEntry(b []byte, id stream.ID, fields stream.Fields) []byte {
-	b = appendEntryHead(b, id, fields.Len())
-	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
-		b = protocol.AppendBulk(b, text)
-	}
-	return b
-}
-
-// appendEntryHead appends what stands in front of the names and values of an entry.
-func appendEntryHead(b []byte, id stream.ID, texts int) []byte {
-	return protocol.AppendArray(appendBulkID(append(b, "*2\r\n"...), id), texts)
-}
-
-// appendBulkID appends an id as a bulk string.
-func appendBulkID(b []byte, id stream.ID) []byte {
-	var room [41]byte
-	return protocol.AppendBulk(b, id.Append(room[:0]))
-}
-
 // entrySize is at least what appendEntry appends.
 func entrySize(fields stream.Fields) int {
-	size := 64 + 21
-	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
-		size += len(text) + len("$\r\n\r\n") + 10
-	}
-	return size
+	const head, each = 96, len("$\r\n\r\n") + 10
+	return head + fields.Size() + each*fields.Len()
 }
 
 // sizeLimit is MAXSIZE of XREAD: the entries of all streams together have at most so many bytes, but for the first one, which

@@ -98,8 +98,9 @@ type filling struct {
 	reply *fill
 	out   *outbox.Unflushed
 	// buf is where frames are encoded, b what is encoded and not yet added.
-	buf *outbox.Buffer
-	b   []byte
+	buf  *outbox.Buffer
+	b    []byte
+	text entryText
 	// begun: some of the reply is in the outbox.
 	begun bool
 	// slot is held while entries are read and encoded.
@@ -147,7 +148,7 @@ func (x *filling) part(p *fillPart) error {
 		if err := x.room(entrySize(e.Fields)); err != nil {
 			return err
 		}
-		x.b = appendEntry(x.b, e.ID, e.Fields)
+		x.b = x.text.append(x.b, e.ID, e.Fields)
 		return nil
 	})
 }

@@ -34,7 +34,7 @@ func xadd(w *response) {
 		w.null()
 	default:
 		w.apply(c)
-		w.buf = appendBulkID(w.buf, c.ID)
+		w.buf = s.text.appendID(w.buf, c.ID)
 	}
 	c.Fields, s.add.Fields = nil, nil // they alias the batch
 }

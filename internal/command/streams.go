@@ -27,7 +27,8 @@ type streams struct {
 	// change is the one that a handler makes. It is a field so that it needs no allocation.
 	change stream.Change
 	// add is an XADD; a field for the same reason.
-	add parsedAdd
+	add  parsedAdd
+	text entryText
 	// now is the log's clock in this round; 0 before it is read.
 	now int64
 	// payload is the record of this round, number its number. It is 0 while there is none.

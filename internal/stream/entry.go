@@ -1,7 +1,5 @@
 package stream
 
-import "encoding/binary"
-
 // Entry is an entry as a record has it.
 type Entry struct {
 	Key      uint64 // the number of its stream
@@ -21,43 +19,69 @@ type Fields struct {
 // Len returns how many are left, names and values together.
 func (f *Fields) Len() int { return f.count }
 
+// Size returns at least how many bytes the names and values that are left have together.
+func (f *Fields) Size() int { return len(f.text) }
+
 // Next returns the next one, a name or a value. It aliases the record.
 func (f *Fields) Next() (text []byte, ok bool) {
 	if f.count == 0 {
 		return nil, false
 	}
+	f.count--
+	if n := int(first(f.text)); n < 0x80 && n < len(f.text) { // nearly all are short
+		text, f.text = f.text[1:1+n:1+n], f.text[1+n:]
+		return text, true
+	}
 	in := input{b: f.text}
 	text = in.text()
 	f.text = in.b
-	f.count--
 	return text, !in.bad
+}
+
+// first returns the first byte, and one that no short length has if there is none.
+func first(b []byte) byte {
+	if len(b) == 0 {
+		return 0xff
+	}
+	return b[0]
 }
 
 // EachEntry calls f for the entries that a payload has of the stream with that number, in their order, until f returns false. Key 0
 // stands for all streams. An entry is valid during the call.
 func EachEntry(payload []byte, key uint64, f func(e *Entry) bool) error {
-	var c Change
 	var e Entry
 	return split(payload, func(raw *rawChange) bool {
-		if !raw.isAdd(key) {
+		if Kind(raw.flags&kindMask) != Add {
 			return true
 		}
-		c.Reset()
-		if !raw.parse(&c) {
-			return false
+		in := &raw.body
+		if e.Key = in.uvarint(); key != 0 && e.Key != key {
+			return true
 		}
-		e = Entry{c.Number, c.Ordinal, c.Sequence, c.Time, c.ID, c.Stored}
-		return f(&e)
+		raw.parseEntry(&e)
+		return !raw.bad && f(&e)
 	})
 }
 
-// isAdd reports whether it adds an entry to a stream; 0 stands for all of them.
-func (raw *rawChange) isAdd(key uint64) bool {
-	if Kind(raw.flags&kindMask) != Add {
-		return false
+// parseEntry fills in an entry behind its key. Reading entries is most of what reads of streams cost, so it skips the rest.
+func (raw *rawChange) parseEntry(e *Entry) {
+	in := &raw.body
+	e.Ordinal, e.Sequence, e.Time = in.uvarint(), raw.sequence, raw.time
+	e.ID.Ms = uint64(raw.time) + uint64(in.varint())
+	e.ID.Seq = in.uvarint()
+	if raw.flags&flagCreate != 0 {
+		in.text()
+		in.settings()
 	}
-	number, _ := binary.Uvarint(raw.body.b)
-	return key == 0 || number == key
+	if raw.flags&flagTrim != 0 {
+		in.uvarint()
+	}
+	if raw.flags&flagUnique != 0 {
+		in.bytes(2 * uint64(len(Digest{})))
+	}
+	e.Fields.count = in.count(1)
+	e.Fields.text = in.b
+	raw.bad = in.bad
 }
 
 // Spans calls add for the entries that a payload has: count ordinals from first on, of the stream with the number key.

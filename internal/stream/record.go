@@ -163,10 +163,13 @@ func (in *input) fail() {
 }
 
 func (in *input) uvarint() uint64 {
-	if len(in.b) > 0 && in.b[0] < 0x80 {
-		v := in.b[0]
-		in.b = in.b[1:]
-		return uint64(v)
+	switch b := in.b; { // nearly all have one or two bytes
+	case len(b) > 0 && b[0] < 0x80:
+		in.b = b[1:]
+		return uint64(b[0])
+	case len(b) > 1 && b[1] < 0x80:
+		in.b = b[2:]
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7
 	}
 	v, n := binary.Uvarint(in.b)
 	if n <= 0 {
@@ -249,9 +252,10 @@ func split(payload []byte, f func(raw *rawChange) bool) error {
 	first := binary.LittleEndian.Uint64(payload)
 	start := binary.LittleEndian.Uint64(payload[8:])
 	in := input{b: payload[headerSize:]}
+	var raw rawChange // one for all: f makes it escape
 	for len(in.b) > 0 {
 		before := in.b
-		raw := rawChange{flags: in.b[0]}
+		raw.flags = in.b[0]
 		in.b = in.b[1:]
 		raw.body.b = in.bytes(in.uvarint())
 		raw.all = before[:len(before)-len(in.b)]
