@@ -40,6 +40,7 @@ func (s *Streams) Apply(c *Change) Result {
 		s.prune(st, c.Time)
 	}
 	s.bytes += st.bytes() - before
+	s.entries -= r.Removed
 	if c.Kind != Duplicate && c.Kind != Prune {
 		s.touch(st)
 	}
@@ -75,6 +76,7 @@ func (s *Streams) applyAdd(c *Change) Result {
 		s.track(st, c)
 	}
 	s.bytes += st.bytes() - before
+	s.entries += 1 - r.Removed
 	s.touch(st)
 	return r
 }
@@ -180,16 +182,13 @@ func (s *Streams) remove(st *Stream) {
 		s.due.remove(&st.window.due)
 	}
 	s.bytes -= st.bytes() + int64(len(st.name))
+	s.entries -= st.Len()
 	s.touch(st)
 }
 
-func (s *Streams) applyFlush() (r Result) {
-	for _, group := range s.order.groups {
-		for _, st := range group {
-			r.Removed += st.Len()
-		}
-	}
-	r.Keys = s.order.count
+// applyFlush takes no longer for more streams: none is touched, but for those that are watched.
+func (s *Streams) applyFlush() Result {
+	r := Result{Removed: s.entries, Keys: s.order.count}
 	for name, w := range s.watched { // each by itself: the order does not show
 		if s.names[name] != nil {
 			w.version++
@@ -197,6 +196,6 @@ func (s *Streams) applyFlush() (r Result) {
 	}
 	s.saving.flush(s.next)
 	s.names, s.order = make(map[string]*Stream), &numbered{}
-	s.due, s.expiring, s.bytes = nil, 0, 0
+	s.due, s.expiring, s.bytes, s.entries = nil, 0, 0, 0
 	return r
 }

@@ -20,9 +20,10 @@ func Load(checkpoints ...io.Reader) (*Streams, error) {
 			return nil, fmt.Errorf("checkpoint %d of %d: %w", i+1, len(checkpoints), err)
 		}
 	}
-	s.bytes = 0
+	s.bytes, s.entries = 0, 0
 	for st := range s.All() {
 		s.bytes += st.bytes() + int64(len(st.name))
+		s.entries += st.Len()
 	}
 	return s, nil
 }

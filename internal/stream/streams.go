@@ -18,6 +18,7 @@ type Streams struct {
 	// What follows is no part of the state, and not in its digest.
 	now     int64 // as SetNow set it
 	bytes   int64
+	entries int // live ones of all streams
 	watched map[string]*Watched
 	saving  saving
 }
@@ -62,6 +63,9 @@ func (s *Streams) Time() int64 { return s.time }
 
 // Memory returns about how many bytes keys, ids and windows take.
 func (s *Streams) Memory() int64 { return s.bytes }
+
+// Entries returns how many entries all streams have.
+func (s *Streams) Entries() int { return s.entries }
 
 // Defaults returns the settings of the windows of streams that are made from now on.
 func (s *Streams) Defaults() (duration, maxSize int) { return int(s.duration), int(s.maxSize) }

@@ -714,13 +714,16 @@ func (m *streamsModel) visit() {
 // check compares all keys with the model.
 func (m *streamsModel) check() {
 	m.expire()
+	entries := 0
 	for st := range m.s.All() {
+		entries += st.Len()
 		model := m.keys[st.Name()]
 		require.NotNil(m.t, model, st.Name())
 		all := st.Range(MinID, MaxID, 0, false)
 		checkEach(m.t, &all, append([]modelEntry(nil), model.entries...))
 		require.Equal(m.t, []any{model.last, model.maxDeleted, model.added, model.expiry}, []any{st.LastID(), st.MaxDeleted(), st.EntriesAdded(), st.Expiry()})
 	}
+	require.Equal(m.t, entries, m.s.Entries())
 }
 
 // checkCheckpoints opens the last base with its deltas, and applies the records behind.
@@ -738,5 +741,6 @@ func (m *streamsModel) checkCheckpoints() {
 		require.NoError(m.t, s.ApplyRecord(record))
 	}
 	require.Equal(m.t, m.s.Digest(), s.Digest())
+	require.Equal(m.t, m.s.Entries(), s.Entries())
 	require.InDelta(m.t, m.s.Memory(), s.Memory(), 2000+float64(m.s.Memory())/4)
 }
