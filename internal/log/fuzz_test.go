@@ -60,7 +60,7 @@ func FuzzSegment(f *testing.F) {
 		}
 		s := &segment{id: 1, first: 1, head: 1}
 		files := image{
-			metaName:       (&meta{secret: secret, head: 1}).append(nil),
+			metaName:       (&meta{secret: secret, head: 1}).encode(),
 			segmentName(1): append(appendSegmentHeader(nil, s, secret), records...),
 		}
 		d := files.disk()
@@ -110,14 +110,14 @@ func sumRecords(b []byte, salt uint32) {
 // FuzzMeta reads any bytes as log.meta.
 func FuzzMeta(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add((&meta{secret: 1, head: 2, epochs: []Epoch{{ID: 1, First: 2, Last: 3, Clean: true}}}).append(nil))
+	f.Add((&meta{secret: 1, head: 2, epochs: []Epoch{{ID: 1, First: 2, Last: 3, Clean: true}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMeta(b)
 		if err != nil {
 			require.ErrorIs(t, err, errMeta)
 			return
 		}
-		again, err := parseMeta(m.append(nil))
+		again, err := parseMeta(m.encode())
 		require.NoError(t, err)
 		require.Equal(t, m, again)
 	})

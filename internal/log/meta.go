@@ -32,9 +32,8 @@ type meta struct {
 
 var errMeta = errors.New("log.meta is not whole")
 
-func (m *meta) append(b []byte) []byte {
-	at := len(b)
-	b = append(b, metaMagic...)
+func (m *meta) encode() []byte {
+	b := []byte(metaMagic)
 	b = binary.LittleEndian.AppendUint64(b, m.secret)
 	b = binary.LittleEndian.AppendUint64(b, m.head)
 	for _, e := range m.epochs {
@@ -47,7 +46,7 @@ func (m *meta) append(b []byte) []byte {
 		}
 		b = binary.LittleEndian.AppendUint64(b, clean)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func parseMeta(b []byte) (m meta, err error) {
@@ -72,7 +71,7 @@ func parseMeta(b []byte) (m meta, err error) {
 // writeMeta makes the present content durable.
 func (l *Log) writeMeta(m meta) error {
 	return Replace(l.files, metaName, func(w io.Writer) error {
-		_, err := w.Write(m.append(nil))
+		_, err := w.Write(m.encode())
 		return err
 	})
 }
