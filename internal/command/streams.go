@@ -52,6 +52,7 @@ func (s *streams) init(service *Service, store Store) {
 	s.service, s.store = service, store
 	if store != nil {
 		s.state = store.Streams()
+		service.Counts.messages.Released.Store(store.Last()) // what it has found is safe
 	}
 	s.blocked.init(s)
 }
@@ -277,6 +278,7 @@ func (s *Service) RunOnCore(f func(broker.View)) bool {
 // Tick applies what is due by the log's clock. It comes at the deadline of the store; any goroutine but the core's may call it.
 func (s *Service) Tick() {
 	s.runOnCore(func(v broker.View) {
+		s.streams.deadline = 0 // that of the store is over
 		s.streams.beginRound(v)
 		s.streams.blocked.expire(v)
 	})

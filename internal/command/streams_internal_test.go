@@ -255,6 +255,15 @@ func TestRepliesWaitForTheLog(t *testing.T) {
 	assert.Equal(t, "[[1-0 [a 1]]]", reader.do("XRANGE s - +"), "what is safe is not waited for")
 }
 
+// What the log has from an earlier start is safe.
+func TestNothingWaitsForAnEarlierStart(t *testing.T) {
+	store := newTestStore()
+	store.barriers = true
+	store.Append(nil)
+	_, pipes := newStreams(t, store, 1)
+	assert.Equal(t, "[]", pipes[0].do("XRANGE s - +"))
+}
+
 // A client that sends an append and ends its side gets the reply all the same.
 func TestAReplyWaitsForTheLogAtTheEnd(t *testing.T) {
 	store := newTestStore()
