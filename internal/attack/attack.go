@@ -24,6 +24,7 @@ type Scenario struct {
 	Title         string
 	Cap           string // --max-memory of conch; empty is its default
 	NeedsPassword bool   // the server requires Password: clients start unauthenticated
+	Web           bool   // it needs Target.HTTP, and messages that are kept
 	ConchOnly     string // reason why Redis cannot run it; empty if it can
 	RedisArgs     []string
 	run           func(*Target) error
@@ -49,6 +50,7 @@ func Named(name string) (found []Scenario) {
 func Scenarios() (all []Scenario) {
 	for _, some := range [][]Scenario{
 		memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, uncountedAttacks, evictionAttacks,
+		webAttacks,
 	} {
 		all = append(all, some...)
 	}
@@ -58,6 +60,8 @@ func Scenarios() (all []Scenario) {
 // Target is the server under attack. It runs one scenario at a time.
 type Target struct {
 	Addr  string
+	HTTP  string                           // where it listens for HTTP, for scenarios that need it
+	HTTPS string                           // the same over TLS; empty if it does not
 	Redis bool                             // a Redis server, without lines
 	Begin func()                           // called after the preparations, when the attack begins; may be nil
 	Note  func(format string, args ...any) // called with remarks for the report; may be nil

@@ -21,10 +21,20 @@ type conn struct {
 
 // dialUnauthenticated connects without AUTH.
 func (t *Target) dialUnauthenticated() (*conn, error) {
-	sock, err := new(net.Dialer).DialContext(t.ctx, "tcp", t.Addr)
+	return t.dialAddress(t.Addr)
+}
+
+// dialAddress connects to a port of the server.
+func (t *Target) dialAddress(address string) (*conn, error) {
+	sock, err := new(net.Dialer).DialContext(t.ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
+	return t.track(sock)
+}
+
+// track makes a socket one of the attack: Run closes it at the end.
+func (t *Target) track(sock net.Conn) (*conn, error) {
 	c := &conn{Conn: sock, t: t, in: bufio.NewReaderSize(sock, 4<<10)}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -76,7 +76,7 @@ func (s *run) assault(ctx context.Context, scenario attack.Scenario) {
 	}
 	s.tries(scenario).Add(1)
 	target := &attack.Target{
-		Addr: p.addr, Scale: 10, Limit: 10 * time.Second, Flood: time.Second,
+		Addr: p.addr, HTTP: p.httpAddr, HTTPS: p.httpsAddr, Scale: 10, Limit: 10 * time.Second, Flood: time.Second,
 		Begin: func() {
 			s.tries(scenario).Add(maxTries)
 			s.report.add(rowAttackPrefix+scenario.Point(), 1)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -63,7 +65,12 @@ func shown(d time.Duration) string {
 
 // measure attacks a fresh server. An error goes into the row: that something broke is a figure, too.
 func measure(ctx context.Context, s attack.Scenario, name string) (f figures, err error) {
-	p, err := servers.StartWith(ctx, servers.Named(name), func(port string) []string { return arguments(s, name, port) })
+	web, remove, err := webPorts(s)
+	if err != nil {
+		return f, err
+	}
+	defer remove()
+	p, err := servers.StartWith(ctx, servers.Named(name), func(port string) []string { return append(arguments(s, name, port), web.options...) })
 	if err != nil {
 		return f, err
 	}
@@ -82,7 +89,7 @@ func measure(ctx context.Context, s attack.Scenario, name string) (f figures, er
 			note("prober: %v", err)
 		}
 	}
-	err = (&attack.Target{Addr: p.Address, Redis: name == redis, Begin: begin, Note: note}).Run(ctx, s)
+	err = (&attack.Target{Addr: p.Address, HTTP: web.http, HTTPS: web.https, Redis: name == redis, Begin: begin, Note: note}).Run(ctx, s)
 	select {
 	case <-ctx.Done():
 	case <-time.After(settleTime):
@@ -97,6 +104,37 @@ func measure(ctx context.Context, s attack.Scenario, name string) (f figures, er
 	}
 	f.peak, _ = p.Peak() // none of a server that has died, which is noted
 	return f, errors.Join(err, probed)
+}
+
+// web is where conch listens for HTTP.
+type web struct {
+	http, https string
+	options     []string
+}
+
+// webPorts finds two free ports for a scenario that needs them, and makes a certificate. The caller removes it.
+func webPorts(s attack.Scenario) (w web, remove func(), err error) {
+	if !s.Web {
+		return w, func() {}, nil
+	}
+	for _, address := range []*string{&w.http, &w.https} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return w, nil, err
+		}
+		*address = l.Addr().String()
+		_ = l.Close() // nothing has connected
+	}
+	dir, err := os.MkdirTemp("", "conch-stalls-")
+	if err != nil {
+		return w, nil, err
+	}
+	certificate, err := attack.Certificate(dir)
+	if err != nil {
+		return w, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	w.options = append(certificate, "--http", w.http, "--https", w.https)
+	return w, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // arguments are those that a server is started with. Limits of the outboxes are the defaults of each.
