@@ -31,6 +31,21 @@ func (x *exchange) admit() error {
 	return nil
 }
 
+// maxOpening is how many requests for each processor may open their connections at once. Each has two goroutines, and visits the core
+// twice: with hundreds of them at work, readers of other clients wait for their turn.
+const maxOpening = 4
+
+// startOpening waits until the request may open its connection. The caller gives its place back by the function. One that the client has
+// broken off opens none.
+func (x *exchange) startOpening() (end func(), err error) {
+	select {
+	case x.server.opening <- struct{}{}:
+		return func() { <-x.server.opening }, nil
+	case <-x.request.Context().Done():
+		return nil, errEnded
+	}
+}
+
 // reject counts and logs a refusal as that of a connection, which ends with the answer.
 func (x *exchange) reject(reason command.CloseReason, p *problem) error {
 	s := x.server.service

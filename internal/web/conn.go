@@ -47,6 +47,11 @@ func (x *exchange) open() (*conn, error) {
 		return nil, err
 	}
 	x.given = given
+	end, err := x.startOpening()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	c := &conn{remote: x.remote, local: x.local, slowTime: x.server.service.Options().SlowTime, isOpen: x.server.service.IsOpen}
 	c.theirs, c.ours = net.Pipe()
 	c.replies.in, c.replies.grown = bufio.NewReader(c.theirs), c.charge

@@ -67,7 +67,7 @@ func (x *exchange) openEvents(names []string) (*stream, error) {
 		}
 	}
 	s.subscribe(names, query)
-	return s, s.open(x.request.Context(), x.request.Method)
+	return s, s.open(x)
 }
 
 // eventQuery is what the query and the header of a request say about a stream.

@@ -108,6 +108,12 @@ func (x *exchange) text(status int, contentType string, text []byte) {
 	}
 }
 
+// isBrokenOff reports whether the client has reset a request over HTTP/2: it gets no answer. Over HTTP/1.1 the context ends with any
+// failed read of the body as well.
+func (x *exchange) isBrokenOff() bool {
+	return x.request.ProtoMajor > 1 && x.request.Context().Err() != nil
+}
+
 // begin writes the header of an answer.
 func (x *exchange) begin(status int, contentType string) {
 	x.begun = true

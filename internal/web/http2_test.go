@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
@@ -9,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
 
@@ -46,20 +49,32 @@ func (s *site) dialHTTP2(window uint32) *http2 {
 	return c
 }
 
+// canceled is the reason of a reset.
+const canceled = 8
+
+func encodedFrame(kind, flags byte, stream uint32, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // a test's few bytes
+	return append(binary.BigEndian.AppendUint32(append(b, flags), stream), payload...)
+}
+
 func (c *http2) frame(kind, flags byte, stream uint32, payload []byte) {
 	c.t.Helper()
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // a test's few bytes
-	b = binary.BigEndian.AppendUint32(append(b, flags), stream)
-	_, err := c.Write(append(b, payload...))
+	_, err := c.Write(encodedFrame(kind, flags, stream, payload))
 	require.NoError(c.t, err)
 }
 
-// get sends GET for a path of less than 127 bytes.
+// get sends GET for a path.
 func (c *http2) get(stream uint32, path string) {
 	c.t.Helper()
+	_, err := c.Write(getFrame(stream, path))
+	require.NoError(c.t, err)
+}
+
+// getFrame is GET for a path of less than 127 bytes.
+func getFrame(stream uint32, path string) []byte {
 	const endOfAll = 0x1 | 0x4                                       // of the stream, and of the headers
 	block := append([]byte{0x82, 0x87, 4, byte(len(path))}, path...) // GET, https, :path
-	c.frame(frameHeaders, endOfAll, stream, append(append(block, 1, 9), "localhost"...))
+	return encodedFrame(frameHeaders, endOfAll, stream, append(append(block, 1, 9), "localhost"...))
 }
 
 // An unread stream over HTTP/2 ends, whatever holds its bytes up: the window of the stream, or the socket that all streams
@@ -82,6 +97,32 @@ func TestUnreadHTTP2(t *testing.T) {
 			s.await("it is gone", func() bool { return s.Service().Counts.Open.Load() == 1 })
 		})
 	}
+}
+
+// A client that opens streams and resets them at once (CVE-2023-44487) has no more connections at a time than it may have requests, and
+// leaves nothing behind. Others are served meanwhile.
+func TestRapidResets(t *testing.T) {
+	s := startTLS(t, server.Options{})
+	ping := s.Dial(t)
+	for range 2 {
+		c := s.dialHTTP2(largeWindow)
+		var err error
+		for sent := 0; err == nil && sent < 50_000; sent += 100 {
+			var frames []byte
+			for stream := 1 + 2*sent; stream < 1+2*(sent+100); stream += 2 {
+				frames = append(frames, getFrame(uint32(stream), "/topics/news")...)                                                   //nolint:gosec // a count
+				frames = append(frames, encodedFrame(frameReset, 0, uint32(stream), binary.BigEndian.AppendUint32(nil, canceled))...) //nolint:gosec // a count
+			}
+			_, err = c.Write(frames)
+			ping.Fence()
+			require.LessOrEqual(t, s.Service().Counts.Open.Load(), int64(1+100))
+		}
+	}
+	s.await("a stream is left", func() bool { return s.Service().Counts.Open.Load() == 1 })
+	for range 100 {
+		s.events("/topics/news").close()
+	}
+	s.events("/topics/news")
 }
 
 // A request that conch ends while its body arrives is answered, and nothing of it is at work behind the answer.
@@ -110,4 +151,19 @@ func TestKilledHTTP2Requests(t *testing.T) {
 		_ = response.Body.Close()
 		_ = in.Close()
 	}
+}
+
+// A request over HTTP/2 that was reset before its turn opens no connection, and gets no answer.
+func TestRequestsThatAreBrokenOff(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"/topics/news", "/stats", "/nosuch"} {
+		k := newTaker()
+		r := local(http.MethodGet, path, nil).WithContext(ctx)
+		r.ProtoMajor = 2
+		s.web.Answer(k, r)
+		assert.Empty(t, k.Body.String())
+	}
+	assert.Zero(t, s.Service().Counts.Accepted.Load())
 }

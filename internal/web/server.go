@@ -8,6 +8,7 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,7 @@ type Server struct {
 	stopping  atomic.Bool
 	probe     probe
 	writers   sockwriter.SharedWriters // of all streams over TCP
+	opening   chan struct{}            // has one value for each request that opens its connection: see startOpening
 
 	mu      sync.Mutex     // guards stopped, against an Add to tasks behind its Wait
 	stopped bool           // no request begins any more
@@ -64,6 +66,7 @@ type Server struct {
 func New(service *command.Service, o Options) *Server {
 	s := &Server{service: service, options: o, heartbeat: heartbeat}
 	s.routes = s.table()
+	s.opening = make(chan struct{}, maxOpening*runtime.GOMAXPROCS(0))
 	s.writers.Init(service, &s.tasks)
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -86,7 +89,7 @@ func (s *Server) Serve(l net.Listener) { s.listen(l, s.http.Serve) }
 
 // ServeTLS is Serve for TLS connections, with HTTP/2 for clients that offer it.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) {
-	s.listen(tls.NewListener(l, withProtocols(config)), s.http.Serve)
+	s.listen(tls.NewListener(yieldListener{l}, withProtocols(config)), s.http.Serve)
 }
 
 func (s *Server) listen(l net.Listener, serve func(net.Listener) error) {
@@ -148,6 +151,9 @@ func (s *Server) Shutdown(ctx context.Context) {
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(s, w, r)
+	if x.isBrokenOff() { // before its handler has begun
+		return
+	}
 	if !s.begin() {
 		x.fail(errStopping)
 		return
@@ -167,7 +173,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err == nil && found != nil {
 		err = found.handle(x)
 	}
-	if err != nil {
+	if err != nil && (x.begun || !x.isBrokenOff()) {
 		x.fail(err)
 	}
 }

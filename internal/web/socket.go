@@ -49,6 +49,9 @@ func keepAlive(sock net.Conn, after time.Duration) {
 	if t, ok := sock.(*tls.Conn); ok {
 		sock = t.NetConn()
 	}
+	if y, ok := sock.(yieldConn); ok {
+		sock = y.TCPConn
+	}
 	sockio.KeepAlive(sock, after)
 }
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -142,7 +141,12 @@ func (s *stream) add(f first) {
 
 // open starts the stream, and waits until its first requests are replied to. A refusal is the
 // error; then the stream ends by itself.
-func (s *stream) open(ctx context.Context, method string) error {
+func (s *stream) open(x *exchange) error {
+	end, err := x.startOpening()
+	if err != nil {
+		return err
+	}
+	defer end()
 	if !s.server.begin() {
 		return errStopping
 	}
@@ -151,12 +155,11 @@ func (s *stream) open(ctx context.Context, method string) error {
 		return errStopping
 	}
 	s.count.Add(1)
-	s.Log(zerolog.DebugLevel).Stringer("peer", s.Peer()).Str("method", method).Msg("connected")
+	s.Log(zerolog.DebugLevel).Stringer("peer", s.Peer()).Str("method", x.request.Method).Msg("connected")
 	if s.opening == 0 {
 		s.opened <- nil
 	}
 	go s.run()
-	var err error
 	select {
 	case refused := <-s.opened:
 		if refused == nil {
@@ -165,10 +168,11 @@ func (s *stream) open(ctx context.Context, method string) error {
 		err = &errorReply{string(refused.Code), refused.Text}
 	case <-s.interrupted:
 		err = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request: " + s.Reason().String()}
-	case <-ctx.Done():
+	case <-x.request.Context().Done():
 		err = errEnded
 	}
 	s.End(command.CloseReasonEOF)
+	<-s.done // so many requests as may open are all that is at work for clients that break them off
 	return err
 }
 

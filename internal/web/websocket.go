@@ -44,7 +44,7 @@ func (x *exchange) getWebSocket() error {
 	}
 	s := x.newStream(format)
 	s.authenticate(given, format == outbox.FormatTexts)
-	if err := s.open(x.request.Context(), x.request.Method); err != nil {
+	if err := s.open(x); err != nil {
 		return err
 	}
 	return x.upgrade(s, subprotocol, format)
