@@ -11,7 +11,7 @@ import (
 func Open(o Options, after uint64, apply func(Record) error) (*Log, Recovery, error) {
 	o.setDefaults()
 	l := &Log{
-		o: o, files: o.Files, pool: newChunkPool(), wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		o: o, files: newHandles(o.Files), pool: newChunkPool(), wake: make(chan struct{}, 1), closed: make(chan struct{}),
 		syncer: syncer{wake: make(chan struct{}, 1)}, rewriter: newRewriter(),
 	}
 	l.changed = sync.NewCond(&l.mu)
