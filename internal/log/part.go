@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"sync"
 )
 
 // part is an index that does not change: extents in the order of keys and ordinals, in blocks of about blockSize bytes. Of
@@ -35,6 +36,9 @@ const (
 
 // size is the memory that it takes.
 func (p *part) size() int { return cap(p.blocks)*tableRow + cap(p.data) }
+
+// blockBuffers are for blocks that are read from files.
+var blockBuffers = sync.Pool{New: func() any { return new([2 * blockSize]byte) }}
 
 // read returns the bytes of a block. Those from a file are read into buf, and checked.
 func (p *part) read(i int, buf []byte) ([]byte, error) {
@@ -69,7 +73,8 @@ func (p *part) find(dst []extent, key, first, last uint64, most int) ([]extent, 
 	if key > p.lastKey {
 		return dst, nil
 	}
-	var buf [2 * blockSize]byte
+	buf, _ := blockBuffers.Get().(*[2 * blockSize]byte)
+	defer blockBuffers.Put(buf)
 	for i := p.seek(key, first); i < len(p.blocks) && len(dst) < most; i++ {
 		if b := p.blocks[i]; b.key > key || b.key == key && b.first > last {
 			break
@@ -87,7 +92,8 @@ func (p *part) findBack(dst []extent, key, first, last uint64, most int) ([]exte
 	if key > p.lastKey {
 		return dst, nil
 	}
-	var buf [2 * blockSize]byte
+	buf, _ := blockBuffers.Get().(*[2 * blockSize]byte)
+	defer blockBuffers.Put(buf)
 	var found []extent
 	for i := p.seek(key, last); i >= 0 && i < len(p.blocks) && len(dst) < most; i-- {
 		var err error

@@ -11,12 +11,11 @@ const (
 	maxWindow = 256 << 10
 	// maxSkipped is how many bytes between two extents are read rather than skipped: a call costs as much as copying them.
 	maxSkipped = 8 << 10
+	// minRead is as how many bytes a call counts that reads fewer.
+	minRead = 4 << 10
 	// extentsAtOnce is how many extents are looked up at once.
 	extentsAtOnce = 256
 )
-
-// windows has buffers of maxWindow bytes.
-var windows = sync.Pool{New: func() any { return new([maxWindow]byte) }}
 
 // reading is one call of Pin.Read.
 type reading struct {
@@ -25,19 +24,24 @@ type reading struct {
 	done    bool // nothing more is wanted
 	damages []error
 
-	window   *[maxWindow]byte // nil until a file is read
+	window   []byte
 	extents  []extent
 	payloads [][]byte // of an extent that is read from the end
 }
 
+// readings are those that have ended, for their memory.
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
 func newReading(p *Pin, f func(payload []byte) bool) *reading {
-	return &reading{pin: p, f: f, done: p.first > p.last}
+	r, _ := readings.Get().(*reading)
+	r.pin, r.f, r.done = p, f, p.first > p.last
+	return r
 }
 
+// free ends a reading.
 func (r *reading) free() {
-	if r.window != nil {
-		windows.Put(r.window)
-	}
+	r.pin, r.f, r.damages = nil, nil, nil
+	readings.Put(r)
 }
 
 // buffer returns a buffer of that size.
@@ -45,8 +49,8 @@ func (r *reading) buffer(size int64) []byte {
 	if size > maxWindow {
 		return make([]byte, size)
 	}
-	if r.window == nil {
-		r.window, _ = windows.Get().(*[maxWindow]byte)
+	if int64(cap(r.window)) < size {
+		r.window = make([]byte, size)
 	}
 	return r.window[:size]
 }
@@ -283,6 +287,11 @@ func (r *reading) readFile(s *segment, extents []extent, from, limit int64, back
 	if _, err := s.file().ReadAt(b, start); err != nil {
 		return err
 	}
+	wanted := int64(0)
+	for _, e := range extents {
+		wanted += e.length
+	}
+	r.pin.log.countPassed(s, max(int64(len(b)), minRead)-wanted)
 	if back {
 		slices.Reverse(extents)
 		defer slices.Reverse(extents)

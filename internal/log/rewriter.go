@@ -13,10 +13,13 @@ const (
 	// A segment is a candidate when less than half of it is visible. Candidates are written again once their dead bytes are as many as a
 	// segment, and slack of all: then neighbors are ready together, and each visible byte is seldom written more than once.
 	slack = 8
+	// passedSegments is how often a segment may be read in vain, before it is written again by stream. Writing it costs as much as ten to forty
+	// such reads.
+	passedSegments = 8
 )
 
 // rewriter is the state of the goroutine that gives space back: it removes segments without a visible entry, and writes those again of
-// which less than half is visible. It touches sealed segments before the head alone.
+// which less than half is visible, or that are often read in small pieces. It touches sealed segments before the head alone.
 type rewriter struct {
 	wake chan struct{}
 	live map[*segment]int64 // visible bytes, as last seen; they never grow
@@ -33,6 +36,11 @@ type candidate struct {
 }
 
 func (c candidate) isMostlyDead() bool { return c.live < c.size/2 && !c.damaged }
+
+// isScattered reports whether a segment is often read in small pieces. Once it is written again by stream it no longer is.
+func (c candidate) isScattered(size int64) bool {
+	return !c.rewritten && !c.damaged && c.passed.Load() >= passedSegments*size
+}
 
 // isSmall reports whether a neighbor of a run joins it: it is no larger than what is visible of that.
 func (c candidate) isSmall(live, size int64) bool {
@@ -93,14 +101,38 @@ func (l *Log) giveBack() error {
 		i--
 	}
 	for _, run := range plan(all, l.o.SegmentSize, max(l.o.SegmentSize, total/slack)) {
-		if l.isClosing() {
-			return nil
+		if err := l.rewrite(run); err != nil || l.isClosing() {
+			return err
 		}
-		if err := l.rewrite(run); err != nil {
+	}
+	present := l.present()
+	for _, c := range all {
+		if !c.isScattered(l.o.SegmentSize) || !slices.Contains(present, c.segment) {
+			continue
+		}
+		if err := l.rewrite([]candidate{c}); err != nil || l.isClosing() {
 			return err
 		}
 	}
 	return nil
+}
+
+// countPassed counts bytes of a segment that were read in vain, and lets the rewriter see when they are many.
+func (l *Log) countPassed(s *segment, bytes int64) {
+	if bytes <= 0 || s.rewritten {
+		return
+	}
+	limit := passedSegments * l.o.SegmentSize
+	if n := s.passed.Add(bytes); n >= limit && n-bytes < limit {
+		l.Dead()
+	}
+}
+
+// present returns the list of segments.
+func (l *Log) present() []*segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.view.segments
 }
 
 func (l *Log) isClosing() bool {
@@ -128,8 +160,12 @@ func (l *Log) candidates(v *view) (all []candidate) {
 // look finds out how much of the candidates is visible, one after the other, as far as maxLook goes.
 func (l *Log) look(all []candidate) error {
 	r := &l.rewriter
+	present := make(map[*segment]bool, len(all))
+	for _, c := range all {
+		present[c.segment] = true
+	}
 	for s := range r.live {
-		if !slices.ContainsFunc(all, func(c candidate) bool { return c.segment == s }) {
+		if !present[s] {
 			delete(r.live, s)
 		}
 	}

@@ -196,6 +196,40 @@ func TestRewriterLeavesAlone(t *testing.T) {
 	assert.Less(t, e.Stats().Segments, segments/4)
 }
 
+// A segment that is often read in small pieces is written again by stream, once; then one read gets what many did.
+func TestScatteredReads(t *testing.T) {
+	e := openEntries(t, newRand(t), Options{Files: NewMemory(0), SegmentSize: 200_000, Recent: 1})
+	defer func() { require.NoError(t, e.Close()) }()
+	for n := range uint64(9000) {
+		e.append(10, 1+n%10)
+	}
+	e.cutHead(t)
+	require.NoError(t, e.giveBack())
+	assert.Zero(t, e.Stats().Rewritten, "it was not read")
+	s := e.view.segments[1]
+	require.False(t, s.rewritten)
+	reads := func() (reads int) {
+		for s.passed.Load() < passedSegments*e.o.SegmentSize && reads < 100 {
+			before := s.passed.Load()
+			e.requireRange(t, 3, 0, math.MaxUint64)
+			if reads++; s.passed.Load() == before {
+				return 0 // nothing is read in vain
+			}
+		}
+		return reads
+	}
+	assert.Greater(t, reads(), 2)
+	require.NoError(t, e.giveBack())
+	rewritten := e.Stats().Rewritten
+	assert.NotZero(t, rewritten)
+	s = e.view.segments[1]
+	require.True(t, s.rewritten)
+	assert.Zero(t, reads())
+	e.requireRandomRanges(t, 50, 10)
+	require.NoError(t, e.giveBack())
+	assert.Equal(t, rewritten, e.Stats().Rewritten)
+}
+
 // A segment with a record that is not whole keeps the trace of it.
 func TestRewriterKeepsDamage(t *testing.T) {
 	e := openEntries(t, newRand(t), Options{Files: NewMemory(0), SegmentSize: 20_000, Recent: 1})

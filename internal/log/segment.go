@@ -41,6 +41,8 @@ type segment struct {
 	opened atomic.Pointer[File]
 	// index is that of a segment that grows; nil without Options.Spans.
 	index recordIndex
+	// passed is how many bytes readers have read in vain, between what they wanted.
+	passed atomic.Int64
 }
 
 // recordIndex collects what the index of a segment needs, record by record, in their order.
