@@ -295,3 +295,118 @@ func TestSyncsWithinTheDuration(t *testing.T) {
 		require.NoError(t, l.Close())
 	})
 }
+
+// stalledFiles are Files with a disk that answers no write, or no sync, until it is let go on.
+type stalledFiles struct {
+	Files
+	writes, syncs chan struct{}
+}
+
+type stalledFile struct {
+	File
+	stalledFiles
+}
+
+func (s stalledFiles) Create(name string, size int64) (File, error) {
+	f, err := s.Files.Create(name, size)
+	return stalledFile{f, s}, err
+}
+
+func (s stalledFile) WriteAt(p []byte, at int64) (int, error) {
+	if s.writes != nil {
+		<-s.writes
+	}
+	return s.File.WriteAt(p, at)
+}
+
+func (s stalledFile) Sync() error {
+	if s.syncs != nil {
+		s.syncs <- struct{}{}
+		<-s.syncs
+	}
+	return s.File.Sync()
+}
+
+func (s stalledFile) Close() error { return s.File.Close() }
+
+// The appender does not wait for a disk that does not answer: what is appended stays in memory, is counted, and can be read.
+func TestAppendDoesNotWait(t *testing.T) {
+	for _, fsync := range []Fsync{Always, No, Fsync(time.Second)} {
+		memory := NewMemory(0)
+		l, _, err := Open(Options{Files: memory, SegmentSize: 1 << 20}, 0, nil)
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		release := make(chan struct{})
+		l, _, err = Open(Options{Files: stalledFiles{Files: memory, writes: release}, Fsync: fsync, SegmentSize: 1 << 20, Recent: 1}, 0, nil)
+		require.NoError(t, err)
+		// The first segment was there before; the next one stalls.
+		const records, size = 300, 32 << 10
+		for n := range records {
+			require.EqualValues(t, n+1, l.Append(1, make([]byte, size)))
+		}
+		assert.Greater(t, l.Unsynced(), int64(records-40)*size)
+		assert.Len(t, scan(t, l), records)
+		close(release)
+		require.NoError(t, l.Sync())
+		assert.Zero(t, l.Unsynced())
+		stats := l.Stats()
+		assert.LessOrEqual(t, stats.Recent, int64(chunkSize), "what is synced goes from memory, but for the last chunk")
+		assert.GreaterOrEqual(t, stats.Bytes, int64(records*size))
+		assert.Len(t, scan(t, l), records)
+		require.NoError(t, l.Close())
+	}
+}
+
+// Syncs beside the writer leave few records that are written when all before is synced. Marks prove them: a flipped bit is damage, not the end.
+func TestMarksProveSyncs(t *testing.T) {
+	d := newDisk()
+	o := Options{Files: d, Fsync: Fsync(time.Hour), SegmentSize: 64 << 10}
+	syncs := make(chan struct{})
+	o.Files = stalledFiles{Files: d, syncs: syncs}
+	meta := (&meta{secret: 1, head: 1}).encode()
+	d.names[metaName] = &inode{durable: meta, current: meta}
+	l, _, err := Open(o, 0, nil)
+	require.NoError(t, err)
+	for range 3 {
+		for range 10 {
+			l.Append(1, make([]byte, 50))
+		}
+		synced := make(chan error)
+		go func() { synced <- l.Sync() }()
+		<-syncs // the sync is under way
+		last := l.Append(1, make([]byte, 50))
+		waitWritten(l, last)
+		syncs <- struct{}{}
+		require.NoError(t, <-synced)
+	}
+	l.Append(1, make([]byte, 50)) // with a mark before it
+	waitWritten(l, 34)
+	f := d.names[segmentName(1)]
+	d.mu.Lock()
+	f.current[segmentHeaderSize+15*(headerSize+50)] ^= 1
+	d.mu.Unlock()
+	var found []Record
+	again, recovery, err := Open(Options{Files: d, SegmentSize: 64 << 10}, 0, collect(&found))
+	require.NoError(t, err)
+	require.Len(t, recovery.Damages, 1)
+	assert.EqualValues(t, 34, recovery.Last)
+	assert.Len(t, found, 33)
+	require.NoError(t, again.Close())
+	go func() {
+		for range 4 { // two syncs of Close, with an answer each
+			select {
+			case <-syncs:
+			case syncs <- struct{}{}:
+			}
+		}
+	}()
+	require.NoError(t, l.Close())
+}
+
+func waitWritten(l *Log, number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.progress.Written < number {
+		l.changed.Wait()
+	}
+}
