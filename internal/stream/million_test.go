@@ -132,7 +132,7 @@ func logTime(t *testing.T, what string, n int, f func(i int)) {
 func logCheckpoint(t *testing.T, s *Streams) {
 	file, err := os.Create(t.TempDir() + "/checkpoint")
 	require.NoError(t, err)
-	defer file.Close()
+	t.Cleanup(func() { _ = file.Close() })
 	start, visit, longest, size := cpuTime(), time.Duration(0), time.Duration(0), int64(0)
 	c := s.Freeze(true)
 	for done := false; !done; {
