@@ -103,9 +103,11 @@ func runIndexModel(t *testing.T, r *rand.Rand, steps, adds int) {
 		require.Equal(t, len(m.entries), st.Len())
 		if step%1000 == 0 {
 			checkIndex(t, st, m)
+			checkLive(t, r, st, m)
 		}
 	}
 	checkIndex(t, st, m)
+	checkLive(t, r, st, m)
 	for _, k := range kept {
 		checkEach(t, &k.r, k.want)
 	}
@@ -236,6 +238,28 @@ func checkIndex(t *testing.T, st *Stream, m *modelIndex) {
 	}
 	if f := st.ids.full; f != nil {
 		checkPages(t, f)
+	}
+}
+
+// checkLive compares the runs of live ordinals.
+func checkLive(t *testing.T, r *rand.Rand, st *Stream, m *modelIndex) {
+	from := r.Uint64N(m.next + 5)
+	to := from + r.Uint64N(m.next+5)
+	var got, want []uint64
+	v, last := st.ids.view(), uint64(0)
+	v.live(from, to, func(first uint64, count int) {
+		require.Greater(t, first, last, "runs are apart")
+		for last = first; last < first+uint64(count); last++ {
+			got = append(got, last)
+		}
+	})
+	for _, e := range m.entries {
+		if e.ordinal >= from && e.ordinal < to {
+			want = append(want, e.ordinal)
+		}
+	}
+	if !slices.Equal(want, got) {
+		require.Equal(t, want, got, "%d to %d", from, to)
 	}
 }
 

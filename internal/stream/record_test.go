@@ -66,6 +66,31 @@ func TestChangesComeBack(t *testing.T) {
 	assert.Equal(t, record, again)
 }
 
+// The length of a change takes as many bytes as it needs.
+func TestLargeChanges(t *testing.T) {
+	for _, size := range []int{10, 1 << 14, 1<<21 - 100, 1 << 21} {
+		k := newCore(t)
+		value := bytes.Repeat([]byte("x"), size)
+		k.add("a", "1", func(o *AddOptions) { o.Fields = [][]byte{[]byte("f"), value} })
+		k.add("a", "2")
+		n := 0
+		require.NoError(t, EachEntry(k.payload, 1, func(e *Entry) bool {
+			if n++; n == 1 {
+				e.Fields.Next()
+				text, ok := e.Fields.Next()
+				assert.True(t, ok && bytes.Equal(value, text))
+			}
+			return true
+		}))
+		assert.Equal(t, 2, n)
+	}
+	var b [5]byte
+	putUvarint(b[:], 300)
+	in := input{b: b[:]}
+	assert.Equal(t, uint64(300), in.uvarint())
+	assert.Empty(t, in.b)
+}
+
 func TestEachEntry(t *testing.T) {
 	k := newCore(t)
 	large := strings.Repeat("x", 20_000)
@@ -227,9 +252,22 @@ func TestRecordsBehindDamage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, s.Digest(), again.Digest())
 
+	k = newCore(t)
+	k.add("a", "1")
+	k.add("a", "2", maxLen(0))
+	k.flush()
+	k.add("a", "3", maxLen(0))
+	k.flush()
+	k.add("a", "4")
+	k.flush()
+	s = New()
+	require.NoError(t, s.ApplyRecord(k.records[0]))
+	assert.Equal(t, 0, s.ApplyDamaged(k.records[2], 0))
+	assert.Equal(t, []modelEntry{{4, ID{4, 0}}}, entries(s, "a"), "behind an empty stream")
+
 	s = New()
 	require.NoError(t, s.ApplyRecord(k.records[0]))
 	before := s.Digest()
-	assert.Equal(t, 0, s.ApplyDamaged(k.records[0], 3), "all of it is applied")
+	assert.Equal(t, 0, s.ApplyDamaged(k.records[0], 2), "all of it is applied")
 	assert.Equal(t, before, s.Digest())
 }

@@ -445,6 +445,38 @@ func TestScan(t *testing.T) {
 	k.replay()
 }
 
+// Streams are found by their numbers, whichever are removed.
+func TestByNumber(t *testing.T) {
+	r := random(t)
+	k := newCore(t)
+	var left []uint64
+	for i := range 5000 {
+		k.add(fmt.Sprint(i), "1")
+		left = append(left, uint64(i+1))
+	}
+	for range 4900 {
+		i := r.IntN(len(left))
+		i -= i % (1 + r.IntN(700)) // some regions more than others
+		k.s.PlanRemove(k.change(), k.s.ByNumber(left[i]))
+		k.apply()
+		require.Nil(t, k.s.ByNumber(left[i]))
+		left = slices.Delete(left, i, i+1)
+	}
+	var numbers []uint64
+	for st := range k.s.All() {
+		numbers = append(numbers, st.Number())
+		require.Same(t, st, k.s.ByNumber(st.Number()))
+	}
+	assert.Equal(t, left, numbers)
+	assert.Less(t, len(k.s.order.groups), 5)
+	var live []string
+	k.s.Live(left[3], 0, 5, func(first uint64, count int) { live = append(live, fmt.Sprint(first, "+", count)) })
+	k.s.Live(9999, 0, 5, func(uint64, int) { t.Error("it is gone") })
+	assert.Equal(t, []string{"1+1"}, live)
+	k.replay()
+	assert.Equal(t, []any{k.sequence, k.now}, []any{k.s.Sequence(), k.s.Time()})
+}
+
 // The state is that of a few naive maps, whatever is done to it; its records give the same state, and so do its checkpoints with the
 // records behind them.
 func TestStreamsModel(t *testing.T) {
