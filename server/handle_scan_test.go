@@ -10,8 +10,8 @@ import (
 	"github.com/conchmq/conch/server"
 )
 
-// There are no keys, which SCAN tells in Redis' way; the answers were taken from Redis 7.0.
-func TestScanFindsNothing(t *testing.T) {
+// The answers were taken from Redis 7.0.
+func TestScanOfAnEmptyDatabase(t *testing.T) {
 	const nothing = "*2\r\n$1\r\n0\r\n*0\r\n"
 	c := harness.Start(t, server.Options{}).Dial(t)
 	for command, want := range map[string]string{

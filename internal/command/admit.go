@@ -52,8 +52,10 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.enqueue(r)
 		return false
 	}
-	// Monitors and INFO see only commands that run.
-	e.feedMonitors(inv)
+	// Monitors and INFO see only commands that run, and a KEYS in steps once.
+	if inv.piece == 0 || inv.long.search == nil {
+		e.feedMonitors(inv)
+	}
 	if inv.piece == 0 {
 		stats.called(inv.row, max(1, len(r.Payloads)))
 	}

@@ -59,6 +59,8 @@ type invocation struct {
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a
 	// position.
 	predicates []broker.Filter
+	// read is the parsed XREAD, nil before it is needed.
+	read *parsedRead
 	// unjudged means a publish without evaluated predicates, which is therefore refused.
 	unjudged bool
 	// long is shared by the pieces of a command with very many names; piece counts from 0.

@@ -45,6 +45,21 @@ func clientSwitch(of func(*clientFlags) *bool) func(*response) {
 	}
 }
 
+// clientTracking is CLIENT TRACKING. A client that caches replies is not informed of changes
+// here, so it must not cache any.
+//
+// Libraries send ON OPTIN in their handshake. It promises nothing until CLIENT CACHING, which
+// does not exist.
+func clientTracking(w *response) {
+	args := w.inv.args[2:]
+	on := strings.EqualFold(string(args[0]), "ON")
+	if on && !slices.ContainsFunc(args[1:], func(arg []byte) bool { return strings.EqualFold(string(arg), "OPTIN") }) {
+		w.fail(protocol.Errorf("clients cannot cache replies: CLIENT TRACKING ON needs OPTIN here"))
+		return
+	}
+	clientSwitch(func(s *clientFlags) *bool { return &s.tracking })(w)
+}
+
 func clientInfo(w *response) { w.verbatim(string(append(w.executor.appendInfo(nil, w.inv), '\n'))) }
 
 // clientList is CLIENT LIST [TYPE t] [ID id ...].

@@ -84,8 +84,7 @@ func topLevelSpecs() []*protocol.CommandSpec {
 	return top
 }
 
-// commandEntry appends the ten elements of one command. conch has no keys, so positions and
-// specifications of keys are empty.
+// commandEntry appends the ten elements of one command.
 func (w *response) commandEntry(row *protocol.CommandSpec) {
 	w.array(10)
 	w.text(row.FullName())
@@ -95,16 +94,20 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 	for _, flag := range flags {
 		w.simple(flag)
 	}
-	w.integer(0)
-	w.integer(0)
-	w.integer(0) // first key, last key, step: conch has no keys
+	var at protocol.KeySpec
+	if k := row.Keys; k != nil && k.Keyword == "" {
+		at = *k
+	}
+	w.integer(int64(at.First))
+	w.integer(int64(at.Last))
+	w.integer(int64(at.Step))
 	categories := aclRules[row.Index()].command.Categories()
 	w.setHeader(len(categories))
 	for _, category := range categories {
 		w.simple(category)
 	}
-	w.array(0) // tips
-	w.array(0) // key specifications
+	w.setHeader(0) // tips
+	w.keySpecs(row.Keys)
 	subs := row.Subcommands()
 	w.array(len(subs))
 	for _, sub := range subs {
@@ -112,8 +115,89 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 	}
 }
 
+// keySpecs appends the key specifications of a command: none, or one.
+func (w *response) keySpecs(k *protocol.KeySpec) {
+	if k == nil {
+		w.setHeader(0)
+		return
+	}
+	w.setHeader(1)
+	w.mapHeader(3)
+	w.text("flags")
+	w.setHeader(len(k.Flags))
+	for _, flag := range k.Flags {
+		w.simple(flag)
+	}
+	w.text("begin_search")
+	if k.Keyword == "" {
+		w.searchStep("index")
+		w.mapHeader(1)
+		w.text("index")
+		w.integer(int64(k.First))
+	} else {
+		w.searchStep("keyword")
+		w.mapHeader(2)
+		w.text("keyword")
+		w.text(k.Keyword)
+		w.text("startfrom")
+		w.integer(int64(k.First))
+	}
+	w.text("find_keys")
+	w.searchStep("range")
+	w.mapHeader(3)
+	last, limit := k.Last, 0
+	switch {
+	case k.Keyword != "":
+		limit = 2 // half of what follows the word
+	case last >= 0:
+		last -= k.First
+	}
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"lastkey", last}, {"keystep", k.Step}, {"limit", limit}} {
+		w.text(field.name)
+		w.integer(int64(field.value))
+	}
+}
+
+// searchStep begins one of the two steps of a key specification; its spec follows.
+func (w *response) searchStep(kind string) {
+	w.mapHeader(2)
+	w.text("type")
+	w.text(kind)
+	w.text("spec")
+}
+
+// commandGetkeys is COMMAND GETKEYS command [arg ...].
+func commandGetkeys(w *response) {
+	cmd := protocol.Command{Args: w.inv.args[2:], Spec: protocol.Lookup(w.inv.args[2])}
+	row, err := cmd.Resolve()
+	switch {
+	case row == nil:
+		w.fail(protocol.Errorf("Invalid command specified"))
+	case row.Keys == nil:
+		w.fail(protocol.Errorf("The command has no key arguments"))
+	case err != nil:
+		w.fail(protocol.Errorf("Invalid number of arguments specified for command"))
+	default:
+		names := keysOf(row, cmd.Args).Names
+		if len(names) == 0 {
+			w.fail(protocol.Errorf("Invalid arguments specified for command"))
+			return
+		}
+		w.array(len(names))
+		for _, name := range names {
+			w.bulk(name)
+		}
+	}
+}
+
 // commandFlags are Redis' flags. Commands with large replies are not fast.
 func commandFlags(row *protocol.CommandSpec) []string {
+	if row.Flags != "" {
+		return strings.Fields(row.Flags)
+	}
 	flags := []string{"loading", "stale"}
 	if row.Group == "pubsub" {
 		flags = append([]string{"pubsub"}, flags...)

@@ -4,55 +4,100 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/conchmq/conch/internal/keyargs"
+	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
 
-// scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. There are no keys: tools that
-// list them show an empty database instead of an error.
-//
-// Wrong arguments get Redis' errors all the same.
+const (
+	// maxScanned bounds the keys that one SCAN, or one step of KEYS, looks at: every other
+	// connection waits meanwhile.
+	maxScanned = 1000
+	// maxKeysInExec bounds those of a KEYS in EXEC, which cannot come in steps.
+	maxKeysInExec = 100_000
+)
+
+// scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. A key that exists throughout
+// comes exactly once, in the order in which keys were made.
 func scan(w *response) {
-	args := w.inv.args[1:]
-	if !isCursor(string(args[0])) {
-		w.fail(protocol.Errorf("invalid cursor"))
+	var x keyargs.Scan
+	if err := x.Parse(w.inv.args); err != nil {
+		w.fail(err)
 		return
 	}
-	for args = args[1:]; len(args) > 0; args = args[2:] {
-		if err := checkScanOption(args); err != nil {
+	var names []string
+	cursor := uint64(0)
+	// All keys are streams: there is nothing to look for under another type.
+	if x.Type == nil || strings.EqualFold(string(x.Type), "stream") {
+		g := newGlob(string(x.Match))
+		cursor = w.streams().Scan(x.Cursor, int(min(x.Count, maxScanned)), func(s *stream.Stream) {
+			w.work += workPerName
+			if x.Match == nil || g.matches(s.Name()) {
+				names = append(names, s.Name())
+			}
+		})
+		w.work += g.work()
+		if err := g.err(); err != nil {
 			w.fail(err)
 			return
 		}
 	}
 	w.array(2)
-	w.text("0")
-	w.array(0)
+	w.text(strconv.FormatUint(cursor, 10))
+	w.texts(names)
 }
 
-// isCursor accepts what Redis parses with strtoul: no sign, or one of either kind. The empty
-// string is 0.
-func isCursor(s string) bool {
-	digits := strings.TrimPrefix(s, "-")
-	if digits == s {
-		digits = strings.TrimPrefix(s, "+")
-	}
-	_, err := strconv.ParseUint(digits, 10, 64)
-	return s == "" || err == nil
+// keySearch is the state of a KEYS between two of its steps. It belongs to the core's goroutine.
+type keySearch struct {
+	cursor uint64
+	found  int
+	names  []byte // encoded
 }
 
-// checkScanOption checks one option and its value.
-func checkScanOption(args [][]byte) *protocol.Error {
-	name := strings.ToUpper(string(args[0]))
-	if len(args) < 2 || name != "MATCH" && name != "COUNT" && name != "TYPE" {
-		return protocol.Errorf("syntax error")
+// keys is KEYS pattern, in steps of maxScanned keys with other connections' batches between them.
+// A key that exists throughout comes exactly once.
+func keys(w *response) {
+	if w.executor.inExec() {
+		w.keysInExec()
+		return
 	}
-	if name != "COUNT" {
-		return nil
+	if w.inv.long == nil {
+		w.inv.long = &longCommand{search: new(keySearch)}
 	}
-	switch count, ok := protocol.ParseInt(args[1]); {
-	case !ok:
-		return protocol.Errorf("value is not an integer or out of range")
-	case count < 1:
-		return protocol.Errorf("syntax error")
+	w.inv.long.search.step(w, maxScanned)
+}
+
+// keysInExec is KEYS in EXEC: one instant.
+func (w *response) keysInExec() {
+	if w.streams().Len() > maxKeysInExec {
+		w.fail(protocol.Errorf("KEYS over more than %d keys is not possible inside a transaction: use SCAN", maxKeysInExec))
+		return
 	}
-	return nil
+	new(keySearch).step(w, maxKeysInExec+1)
+}
+
+// step looks at the next keys, and replies if these were the last.
+func (k *keySearch) step(w *response, count int) {
+	text := string(w.inv.args[1])
+	all, g := text == "*", newGlob(text)
+	k.cursor = w.streams().Scan(k.cursor, count, func(s *stream.Stream) {
+		w.work += workPerName
+		if name := s.Name(); len(k.names) <= maxAnswer && (all || g.matches(name)) {
+			k.found++
+			k.names = protocol.AppendBulkString(k.names, name)
+		}
+	})
+	w.work += g.work()
+	err := g.err()
+	if len(k.names) > maxAnswer {
+		err = errLargeAnswer
+	}
+	switch {
+	case err != nil:
+		k.cursor = 0
+		w.fail(err)
+	case k.cursor == 0:
+		w.array(k.found)
+		w.buf = append(w.buf, k.names...)
+	}
 }

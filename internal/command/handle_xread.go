@@ -56,8 +56,8 @@ type readPart struct {
 
 // xread is XREAD [COUNT count] [MAXCOUNT count] [MAXSIZE bytes] [BLOCK milliseconds] STREAMS key [key ...] id [id ...].
 func xread(w *response) {
-	x := new(keyargs.XRead)
-	if err := x.Parse(w.inv.args); err != nil {
+	x, err := w.inv.xread()
+	if err != nil {
 		w.fail(err)
 		return
 	}

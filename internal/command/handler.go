@@ -2,6 +2,7 @@ package command
 
 import (
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/keyargs"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -98,13 +99,14 @@ var handlers = map[string]*handler{
 	"client|reply":    {reply: clientReply},
 	"client|no-evict": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noEvict })},
 	"client|no-touch": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.noTouch })},
-	"client|tracking": {reply: clientSwitch(func(s *clientFlags) *bool { return &s.tracking })},
+	"client|tracking": {reply: clientTracking},
 	"client|capa":     {reply: clientCapa},
 	"client|help":     replyHelp,
 
 	"command":          {reply: allCommands},
 	"command|count":    {reply: commandCount},
 	"command|docs":     {reply: commandDocs},
+	"command|getkeys":  {reply: commandGetkeys},
 	"command|info":     {reply: commandInfo},
 	"command|list":     {reply: commandList},
 	"command|help":     replyHelp,
@@ -134,10 +136,41 @@ var handlers = map[string]*handler{
 	"time":             {reply: serverTime},
 	"role":             {reply: role},
 
+	"dbsize":          {reply: dbsize, keys: usesRead},
+	"flushall":        {reply: flush, keys: usesWrite},
+	"flushdb":         {reply: flush, keys: usesWrite},
+	"del":             {reply: del, keys: usesWrite},
+	"unlink":          {reply: del, keys: usesWrite},
+	"exists":          {reply: exists, keys: usesRead},
+	"touch":           {reply: exists, keys: usesRead},
+	"type":            {reply: keyType, keys: usesRead},
+	"keys":            {reply: keys, keys: usesRead},
+	"scan":            {reply: scan, keys: usesRead},
+	"expire":          {reply: expire(keyargs.ExpireForm{Seconds: true}), keys: usesWrite},
+	"pexpire":         {reply: expire(keyargs.ExpireForm{}), keys: usesWrite},
+	"expireat":        {reply: expire(keyargs.ExpireForm{Seconds: true, Absolute: true}), keys: usesWrite},
+	"pexpireat":       {reply: expire(keyargs.ExpireForm{Absolute: true}), keys: usesWrite},
+	"ttl":             {reply: ttl(keyargs.ExpireForm{Seconds: true}), keys: usesRead},
+	"pttl":            {reply: ttl(keyargs.ExpireForm{}), keys: usesRead},
+	"expiretime":      {reply: ttl(keyargs.ExpireForm{Seconds: true, Absolute: true}), keys: usesRead},
+	"pexpiretime":     {reply: ttl(keyargs.ExpireForm{Absolute: true}), keys: usesRead},
+	"persist":         {reply: persist, keys: usesWrite},
+	"object":          replyHelp,
+	"object|encoding": {reply: objectEncoding, keys: usesRead},
+	"object|help":     replyHelp,
+
+	"xlen":         {reply: xlen, keys: usesRead},
+	"xdel":         {reply: xdel, keys: usesWrite},
+	"xdelex":       {reply: xdelex, keys: usesWrite},
+	"xtrim":        {reply: xtrim, keys: usesWrite},
+	"xsetid":       {reply: xsetid, keys: usesWrite},
+	"xcfgset":      {reply: xcfgset, keys: usesWrite},
+	"xinfo":        replyHelp,
+	"xinfo|stream": {reply: xinfoStream, keys: usesRead},
+	"xinfo|help":   replyHelp,
+
 	// Features that conch does not have, in the reply shapes that clients and operators' tools
 	// expect.
-	"dbsize":          replyZero,
-	"scan":            {reply: scan},
 	"wait":            replyZero,
 	"latency":         replyHelp,
 	"latency|latest":  replyEmpty,

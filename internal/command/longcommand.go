@@ -28,14 +28,24 @@ type longCommand struct {
 	reply []byte
 	// replays are those of its subscriptions that start in the past; nil if there are none.
 	replays *replayCommand
+	// total is the sum of the numbers of its pieces: see response.total.
+	total int
+	// search is that of KEYS, which the core takes in steps.
+	search *keySearch
 }
 
 // numFixedArgs is the number of arguments before the names.
 func (inv *invocation) numFixedArgs() int {
-	if inv.row.Divisible && inv.handler.op == broker.Reply {
+	k := inv.row.Keys
+	switch {
+	case !inv.row.Divisible || inv.handler.op != broker.Reply:
+		return 1
+	case k == nil:
 		return 2
+	case k.Last < 0: // the names are keys
+		return k.First
 	}
-	return 1
+	return k.Last + 1 // they follow the key
 }
 
 // isLong reports whether a command comes in pieces.
@@ -114,9 +124,18 @@ func (inv *invocation) pieceAt(room [][]byte, at int) invocation {
 	return piece
 }
 
+// isSearching reports whether a KEYS needs another step.
+func (l *longCommand) isSearching() bool { return l != nil && l.search != nil && l.search.cursor != 0 }
+
 // isLast reports whether inv is the last piece, or a whole command.
 func (inv *invocation) isLast() bool {
-	return inv.long == nil || (inv.piece+1)*maxNames >= inv.long.names
+	switch {
+	case inv.long == nil:
+		return true
+	case inv.long.search != nil:
+		return !inv.long.isSearching()
+	}
+	return (inv.piece+1)*maxNames >= inv.long.names
 }
 
 // admitPiece checks a piece before all else. It returns false for a piece to skip.
@@ -128,6 +147,10 @@ func (e *executor) admitPiece(inv *invocation) bool {
 		return false
 	case inv.piece == 0 && e.txn != nil && inv.dialect != protocol.Line:
 		e.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
+		return false
+	case inv.piece == 0 && inv.row.Keys != nil && inv.row.Keys.Last < 0 && !e.unrestricted:
+		// A key without the right must refuse the command before any other key is touched.
+		e.reject(inv, protocol.Errorf("more than %d keys in one command of a user without all rights", maxNames))
 		return false
 	}
 	return true

@@ -4,6 +4,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/keyargs"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -130,6 +131,9 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.err == nil && inv.handler.op == broker.Subscribe && mayHavePredicate(inv.topics()) {
 		inv.err = r.parseNames(inv)
 	}
+	if inv.isLong() && inv.row.Name == "XDEL" { // a wrong id of a later piece would come too late
+		inv.err = keyargs.CheckIDs(inv.args[2:])
+	}
 	if inv.err == nil && inv.handler.op == broker.Unsubscribe && mayHavePredicate(inv.topics()) {
 		for i, name := range inv.topics() {
 			inv.topics()[i] = verbName(inv, name)
@@ -184,7 +188,7 @@ const maxLargeArgs = 1024
 // checkTopics checks the length of topics, and of globs that many topics are matched against.
 func (r *Reader) checkTopics(inv *invocation) *protocol.Error {
 	names := inv.topics()
-	if inv.row.LargeReply {
+	if inv.row.LargeReply && inv.row.Keys == nil {
 		names = inv.args
 		if len(names) > maxLargeArgs {
 			return errTooManyArgs(inv.row)

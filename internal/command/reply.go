@@ -135,6 +135,7 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 	*w = response{executor: e, inv: inv, view: v, buf: e.begin()}
 	w.run()
 	keys := inv.handler.keys
+	r.Unfinished = inv.long.isSearching()
 	if keys != usesNone && !w.refused {
 		s.hold(e)
 	}

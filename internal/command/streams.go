@@ -49,7 +49,7 @@ type streams struct {
 }
 
 func (s *streams) init(service *Service, store Store) {
-	s.service, s.store = service, store
+	s.service, s.store, s.state = service, store, stream.New() // without a store it stays empty
 	if store != nil {
 		s.state = store.Streams()
 		service.Counts.messages.Released.Store(store.Last()) // what it has found is safe
@@ -218,6 +218,8 @@ const (
 // useKeys prepares a command that uses keys, and returns why it cannot run.
 func (s *streams) useKeys(w *response, use keyUse) *protocol.Error {
 	switch {
+	case s.store == nil && use == usesRead && !w.inv.mayBlock(): // there are no keys
+		return nil
 	case s.store == nil:
 		return errNoStreams
 	case w.executor.database != 0:
@@ -239,7 +241,7 @@ func (s *streams) useKeys(w *response, use keyUse) *protocol.Error {
 
 // isBehind reports whether the state has changes that are not safe: they never will be if the log has failed.
 func (s *streams) isBehind() bool {
-	return !s.replaced && s.store.HasBarriers() && s.newest() > s.service.Counts.messages.Released.Load()
+	return s.store != nil && !s.replaced && s.store.HasBarriers() && s.newest() > s.service.Counts.messages.Released.Load()
 }
 
 var (

@@ -123,7 +123,7 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 		size += len(arg)
 	}
 	room, args := make([]byte, size), inv.args
-	inv.args, inv.run, inv.buf = make([][]byte, len(args)), protocol.Run{}, nil
+	inv.args, inv.run, inv.buf, inv.read = make([][]byte, len(args)), protocol.Run{}, nil, nil
 	m.bytes += queuedOverhead + size + 32*len(args)
 	// Messages of it are sent without a copy.
 	if size >= outbox.LargePayload {

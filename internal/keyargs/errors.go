@@ -44,8 +44,8 @@ var (
 	errAdded       = protocol.Errorf("entries_added must be positive")
 	errDeletedID   = protocol.Errorf("%s", stream.ErrSetIDProvided)
 	errNoParameter = protocol.Errorf("At least one parameter must be specified")
-	errDuration    = protocol.Errorf("IDMP-DURATION must be between %d and %d seconds", minIDMPDuration, maxIDMPDuration)
-	errIDMPMaxSize = protocol.Errorf("IDMP-MAXSIZE must be between %d and %d entries", minIDMPMaxSize, maxIDMPMaxSize)
+	errDuration    = protocol.Errorf("IDMP-DURATION must be between 1 and %d seconds", stream.MaxDuration)
+	errIDMPMaxSize = protocol.Errorf("IDMP-MAXSIZE must be between 1 and %d entries", stream.MaxMaxSize)
 
 	errNXAndOther = protocol.Errorf("NX and XX, GT or LT options at the same time are not compatible")
 	errGTAndLT    = protocol.Errorf("GT and LT options at the same time are not compatible")

@@ -37,12 +37,6 @@ func (x *XSetID) Parse(args [][]byte) (err *protocol.Error) {
 	return err
 }
 
-// Bounds of the window of idempotent ids.
-const (
-	minIDMPDuration, maxIDMPDuration = 1, 86_400 // seconds
-	minIDMPMaxSize, maxIDMPMaxSize   = 1, 10_000 // ids of a producer
-)
-
 // XCfgSet is XCFGSET: 0 for what is not given.
 type XCfgSet struct {
 	Key               []byte
@@ -60,9 +54,9 @@ func (x *XCfgSet) Parse(args [][]byte) (err *protocol.Error) {
 		case len(args) < 2:
 			return errSyntax
 		case is(args[0], "IDMP-DURATION"):
-			x.Duration, err = within(args[1], minIDMPDuration, maxIDMPDuration, errDuration)
+			x.Duration, err = within(args[1], stream.MaxDuration, errDuration)
 		case is(args[0], "IDMP-MAXSIZE"):
-			x.MaxSize, err = within(args[1], minIDMPMaxSize, maxIDMPMaxSize, errIDMPMaxSize)
+			x.MaxSize, err = within(args[1], stream.MaxMaxSize, errIDMPMaxSize)
 		default:
 			return errSyntax
 		}
@@ -70,10 +64,10 @@ func (x *XCfgSet) Parse(args [][]byte) (err *protocol.Error) {
 	return err
 }
 
-// within parses a whole number between two others.
-func within(arg []byte, least, most int64, otherwise *protocol.Error) (int, *protocol.Error) {
+// within parses a whole number from 1 to most.
+func within(arg []byte, most int64, otherwise *protocol.Error) (int, *protocol.Error) {
 	n, err := integer(arg)
-	if err == nil && (n < least || n > most) {
+	if err == nil && (n < 1 || n > most) {
 		err = otherwise
 	}
 	return int(n), err
