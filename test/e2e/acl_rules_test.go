@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"math/rand"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -249,4 +250,30 @@ func TestACLRefusesAsRedis(t *testing.T) {
 		require.Error(t, err)
 		assert.Equal(t, "-ERR "+err.Error()+"\r\n", redis.ask(append([]string{"ACL"}, strings.Split(asked, " ")...)...))
 	}
+}
+
+// The matrix of package command says which right each key needs. Redis judges the same, for the commands that it has.
+func TestKeyRightsAreThoseOfRedis(t *testing.T) {
+	redis := startRedis(t).control
+	file, err := os.ReadFile("../../internal/command/testdata/keyrights.txt")
+	require.NoError(t, err)
+	compared := 0
+	for line := range strings.Lines(string(file)) {
+		columns := append(strings.Split(strings.TrimSpace(line), "\t"), "", "")
+		words := strings.Fields(columns[0])
+		if line[0] == '#' || redis.ask("COMMAND", "INFO", words[0]) == "*1\r\n*-1\r\n" {
+			continue
+		}
+		for rule, granted := range map[string]string{"~*": "RW", "%R~*": "R", "%W~*": "W", "~other": "", "resetkeys": ""} {
+			redis.ask("ACL", "DELUSER", "alice")
+			redis.ask("ACL", "SETUSER", "alice", "+@all", "&*", rule)
+			want := map[string]bool{
+				"": true, "any": granted != "", "read": strings.Contains(granted, "R"), "write": strings.Contains(granted, "W"),
+			}[columns[1]]
+			reply := redis.ask(slices.Concat([]string{"ACL", "DRYRUN", "alice"}, words)...)
+			assert.Equal(t, want, reply == "+OK\r\n", "%s, with %s: %s", columns[0], rule, reply)
+			compared++
+		}
+	}
+	assert.Greater(t, compared, 150)
 }
