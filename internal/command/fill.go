@@ -19,6 +19,8 @@ type fill struct {
 	// limit bounds the entries of all parts, for XREAD with MAXSIZE; nil if there is no such bound.
 	limit   *sizeLimit
 	version protocol.Version
+	// charged is the memory that it counts for.
+	charged int64
 	// presented: the connection shows replies as text, so the reply goes out as a whole.
 	presented bool
 	// pinned and flushed are the core's: with both, the filler gets the reply.
@@ -111,6 +113,7 @@ func (w *response) finishFill() {
 	}
 	f.rest, f.presented = bytes.Clone(w.buf), e.isPresented()
 	e.queued().AddPlace(&f.place)
+	f.charge()
 	e.fills = append(e.fills, f)
 	s := &e.service.streams
 	s.unpinned = append(s.unpinned, f)
@@ -156,8 +159,23 @@ func (f *fill) setReadHeaders(streams int) {
 	}
 }
 
-// release ends the pins.
+// fillCost and partCost are about what a reply with entries, and each of its ranges, take in memory besides the texts.
+const fillCost, partCost = 300, 500
+
+// charge counts the reply as memory of its connection.
+func (f *fill) charge() {
+	f.charged = int64(fillCost + len(f.parts)*partCost + len(f.rest))
+	for i := range f.parts {
+		f.charged += int64(len(f.parts[i].text) + len(f.parts[i].name))
+	}
+	f.conn.usage.fills.Add(f.charged)
+	f.conn.service.memory.Charge(f.charged)
+}
+
+// release ends the pins, and the charge.
 func (f *fill) release() {
+	f.conn.usage.fills.Add(-f.charged)
+	f.conn.service.memory.Charge(-f.charged)
 	for i := range f.parts {
 		f.parts[i].pin.Release()
 	}

@@ -45,6 +45,16 @@ type parsedAdd struct {
 	err *protocol.Error
 }
 
+// own is the same for arguments that were copied.
+func (x *parsedAdd) own(args [][]byte) *parsedAdd {
+	if x == nil || x.err != nil {
+		return x
+	}
+	copied := *x
+	copied.Key, copied.Fields = args[1], args[len(args)-len(x.Fields):]
+	return &copied
+}
+
 // parseAdd parses an XADD with an idempotent id on the reader: hashing what the client has sent may take long.
 func (inv *invocation) parseAdd() {
 	if inv.err != nil || inv.handler.keys != usesAdd || !mayBeIdempotent(inv.args[2:]) {

@@ -40,6 +40,8 @@ type memoryUsage struct {
 	replays atomic.Int64
 	// watched is the keys of WATCH, blocked those of a command that waits. The core changes both.
 	watched, blocked atomic.Int64
+	// fills is replies that wait for their entries. The core adds, the filler subtracts.
+	fills atomic.Int64
 }
 
 // releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
@@ -94,5 +96,5 @@ func (c *Conn) usedMemory() (all, waits int64) {
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
 	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load() +
-		s.watched.Load() + s.blocked.Load()
+		s.watched.Load() + s.blocked.Load() + s.fills.Load()
 }

@@ -184,6 +184,23 @@ func TestADamagedEntryIsAnError(t *testing.T) {
 	assert.Equal(t, "[[1-0 [n 1]]]", p.do("XRANGE s - +"))
 }
 
+// An XADD with an idempotent id is parsed before the core, and may wait in a transaction.
+func TestAnIdempotentAppend(t *testing.T) {
+	store := newTestStore()
+	_, pipes := newStreams(t, store, 1)
+	p := pipes[0]
+	assert.Equal(t, "1000-0", p.do("XADD s IDMP p 1 * a 1"))
+	assert.Equal(t, "1000-0", p.do("XADD s IDMP p 1 * a 2"))
+	assert.Equal(t, "1000-1", p.do("XADD s IDMPAUTO p * a 2 b 3"))
+	sent := p.sendsAll("MULTI\r\nXADD s IDMPAUTO p * b 3 a 2\r\nXADD s IDMP p 2 * c 4\r\nXADD s IDMP p 3 1-1 c 4\r\n" + strings.Repeat("PING "+strings.Repeat("x", 5000)+"\r\n", 10) + "EXEC\r\n")
+	for range 14 {
+		p.reply()
+	}
+	<-sent
+	assert.True(t, strings.HasPrefix(p.reply(), "[1000-1 1000-2 -ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"))
+	assert.Equal(t, "[[1000-0 [a 1]] [1000-1 [a 2 b 3]] [1000-2 [c 4]]]", p.do("XRANGE s - +"))
+}
+
 // One round makes one record, and so does a transaction, with what it reads between.
 func TestARecordIsAllThatOneReadChanges(t *testing.T) {
 	store := newTestStore()

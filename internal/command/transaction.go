@@ -136,6 +136,7 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 		inv.args[i] = room[at:end:end]
 		at = end
 	}
+	inv.add = inv.add.own(inv.args)
 }
 
 // queuedRequest is r with the transaction's own arguments. Verdicts are evaluated again at
