@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"container/heap"
+	"slices"
 	"strings"
 
 	"github.com/conchmq/conch/broker"
@@ -11,7 +12,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// blockedClient is a client with a command that has no reply yet: an XREAD that waits for an entry. It belongs to the core.
+// blockedClient is a client with a command that has no reply yet: an XREAD that waits for an entry, or a command that waits for
+// the disk. It belongs to the core.
 //
 // Its batch is not handed back meanwhile, so the reader submits nothing behind it, and the command's arguments stay.
 type blockedClient struct {
@@ -20,6 +22,9 @@ type blockedClient struct {
 	batch    *Batch // nil until the core has handed it over
 	waits    []keyWait
 	read     readLimits
+	// record is waited for until it is on disk; 0 for none. expired makes the reply then, and when the time is up.
+	record  uint64
+	expired func(w *response)
 	// deadline is the end of the wait by the log's clock, 0 if there is none; index is the place among all deadlines.
 	deadline int64
 	index    int
@@ -56,7 +61,9 @@ type blockedClients struct {
 	count   int
 	keys    map[string]*blockedKey
 	// ready are those with entries that were just added.
-	ready    []*blockedKey
+	ready []*blockedKey
+	// syncing are those that wait for the disk.
+	syncing  []*blockedClient
 	timeouts timeoutHeap
 	// serving is the clients to look at; a field for its memory.
 	serving []*blockedClient
@@ -98,9 +105,8 @@ const waitCost = 200
 
 // block makes the command at hand wait, until an entry is added or the time is up. timeout is in milliseconds, 0 for ever.
 func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limits readLimits) {
-	e := w.executor
-	b := &e.service.streams.blocked
-	c := &blockedClient{executor: e, inv: w.inv, waits: make([]keyWait, len(names)), read: limits, index: -1}
+	b := &w.executor.service.streams.blocked
+	c := &blockedClient{waits: make([]keyWait, len(names)), read: limits, expired: (*response).nullArray}
 	size := 0
 	for i, name := range names {
 		key := b.keys[string(name)]
@@ -112,13 +118,28 @@ func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limit
 		key.add(&c.waits[i])
 		size += waitCost + len(name)
 	}
+	w.blockAs(c, timeout, size)
+}
+
+// awaitSync makes the command at hand wait until a record is on disk, or the time is up. Either makes the reply by answer.
+func (w *response) awaitSync(record uint64, timeout int64, answer func(w *response)) {
+	b, c := &w.executor.service.streams.blocked, &blockedClient{record: record, expired: answer}
+	b.syncing = append(b.syncing, c)
+	w.blockAs(c, timeout, 0)
+}
+
+// blockAs blocks the client, for so many milliseconds at most unless timeout is 0.
+func (w *response) blockAs(c *blockedClient, timeout int64, size int) {
+	e := w.executor
+	b := &e.service.streams.blocked
+	c.executor, c.inv, c.index = e, w.inv, -1
 	if timeout > 0 {
 		c.deadline = w.now() + timeout
 		heap.Push(&b.timeouts, c)
 	}
 	b.count++
 	e.blocked = c
-	e.service.memory.SetUsage(&e.usage.blocked, size)
+	e.service.memory.SetUsage(&e.usage.blocked, waitCost+size)
 	w.blocked = true
 }
 
@@ -152,6 +173,9 @@ func (b *blockedClients) end(c *blockedClient) {
 		if w.key.remove(w); w.key.first == nil {
 			delete(b.keys, w.key.name)
 		}
+	}
+	if c.record > 0 {
+		b.syncing = slices.DeleteFunc(b.syncing, func(other *blockedClient) bool { return other == c })
 	}
 	if c.index >= 0 {
 		heap.Remove(&b.timeouts, c.index)
@@ -328,7 +352,16 @@ func (b *blockedClients) giveUp(v broker.View, c *blockedClient, answer func(w *
 // expire ends the waits whose time is up.
 func (b *blockedClients) expire(v broker.View) {
 	for len(b.timeouts) > 0 && b.timeouts[0].deadline <= b.streams.now {
-		b.giveUp(v, b.timeouts[0], (*response).nullArray)
+		b.giveUp(v, b.timeouts[0], b.timeouts[0].expired)
+	}
+}
+
+// synced ends the waits for records up to this one.
+func (b *blockedClients) synced(v broker.View, record uint64) {
+	for _, c := range slices.Clone(b.syncing) {
+		if c.record <= record {
+			b.giveUp(v, c, c.expired)
+		}
 	}
 }
 
@@ -385,7 +418,7 @@ func clientUnblock(w *response) {
 		w.integer(0)
 		return
 	}
-	answer := (*response).nullArray
+	answer := e.blocked.expired
 	if failing {
 		answer = func(w *response) { w.fail(errUnblocked) }
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 func TestABlockedReadGetsTheNextEntry(t *testing.T) {
@@ -179,4 +181,34 @@ func TestWatch(t *testing.T) {
 	assert.Equal(t, "+QUEUED", p.do("UNWATCH"))
 	assert.Equal(t, "[+OK]", p.do("EXEC"))
 	assert.Zero(t, p.usage.watched.Load())
+}
+
+// A command may wait for the disk, whatever the policy.
+func TestACommandWaitsForTheDisk(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, 3)
+	waits := handlers["dbsize"]
+	handlerByIndex[protocol.Lookup([]byte("dbsize")).Index()] = &handler{
+		keys: usesRead, mayBlock: func([][]byte) bool { return true },
+		reply: func(w *response) {
+			x := &w.executor.service.streams
+			w.awaitSync(x.newest(), 100, func(w *response) { w.integer(int64(x.synced)) })
+		},
+	}
+	defer func() { handlerByIndex[protocol.Lookup([]byte("dbsize")).Index()] = waits }()
+	pipes[2].do("XADD s * a 1")
+	pipes[2].do("XADD s * a 1")
+	pipes[0].sends("DBSIZE\r\n")
+	awaitBlocked(t, s, 1)
+	s.Synced(2, 1, nil)
+	awaitBlocked(t, s, 1)
+	pipes[2].do("XADD s * a 1")
+	pipes[1].sends("DBSIZE\r\n")
+	awaitBlocked(t, s, 2)
+	s.Synced(3, 2, nil)
+	assert.Equal(t, ":2", pipes[0].reply())
+	store.ms.Add(100)
+	s.Tick()
+	assert.Equal(t, ":2", pipes[1].reply(), "the time is up")
+	assert.Empty(t, s.streams.blocked.syncing)
 }

@@ -40,6 +40,8 @@ type streams struct {
 	unpinned []*fill
 	// held are the connections with frames that wait for a record.
 	held []*executor
+	// synced is the number of the last record that is on disk, as far as the core knows.
+	synced uint64
 	// deadline is the last one that the store got.
 	deadline int64
 	// replaced: the log has failed, and the state is that of the last safe record.
@@ -250,10 +252,14 @@ var (
 	errOOM           = &protocol.Error{Code: protocol.CodeOOM, Text: "command not allowed when used memory > 'maxmemory'."}
 )
 
-// Synced makes replies that wait for records up to this one leave. failed is the failure of the log, nil while there is none.
-// Any goroutine but the core's may call it.
+// Synced makes replies that wait for records up to promised leave; those up to synced are on disk. failed is the failure of the
+// log, nil while there is none. Any goroutine but the core's may call it.
 func (s *Service) Synced(promised, synced uint64, failed error) {
-	s.runOnCore(func(v broker.View) { s.streams.release(v, promised, failed) })
+	s.runOnCore(func(v broker.View) {
+		s.streams.release(v, promised, failed)
+		s.streams.synced = synced
+		s.streams.blocked.synced(v, synced)
+	})
 	s.syncs.wake()
 }
 
