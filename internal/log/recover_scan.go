@@ -65,7 +65,8 @@ func (r *recoverer) scan(s *foundSegment, from int64) (whole bool, err error) {
 			return false, nil
 		}
 		r.begin(s)
-		if s.trailer && s.last <= r.after || s.rewritten { // what was written again lies before the head
+		// The last segment has the record of a clean stop. What was written again lies before the head.
+		if last := s == r.segments[len(r.segments)-1]; s.trailer && s.last <= r.after && !last || s.rewritten {
 			s.end, r.next = s.sealedEnd, s.last+1
 			return true, nil
 		}
@@ -101,8 +102,8 @@ func (r *recoverer) prepare(s *foundSegment) {
 		return
 	}
 	s.scanned = true
-	s.index = r.l.newIndex()
-	if !s.trailer {
+	if !s.trailer { // else the file has its index
+		s.index = r.l.newIndex()
 		s.last = r.next - 1
 	}
 }
