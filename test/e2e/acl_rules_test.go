@@ -137,6 +137,7 @@ var aclCommands = []string{
 	"pubsub|channels", "ping", "auth x", "hello 3", "quit", "reset", "echo Hi", "echo x", "select 0", "select 1",
 	"client|id", "client|kill x", "client|list", "config|get x", "config|set a b", "info", "shutdown", "monitor",
 	"acl|whoami", "acl|setuser x", "command", "command|count", "time", "role", "multi", "exec",
+	"del a", "del a b.1 nope", "exists b.1 hello", "expire a 5", "ttl nope", "xadd a * f v", "xlen b.1", "xinfo|stream a", "keys *",
 }
 
 func (c *aclComparison) sameJudgement(typed []string) {
@@ -144,8 +145,13 @@ func (c *aclComparison) sameJudgement(typed []string) {
 	for i, word := range typed[1:] {
 		args[i] = []byte(word)
 	}
+	var keys acl.Keys
+	if k := protocol.LookupFull([]byte(typed[0])).Keys; k != nil {
+		before := make([][]byte, 1+strings.Count(typed[0], "|")) // the words of the name
+		keys = acl.Keys{Names: k.Find(append(before, args...)), Read: k.Reads, Write: k.Writes}
+	}
 	ours := "+OK\r\n"
-	if r := c.users.Find("alice").Check(c.language.Command(typed[0]), args, acl.Keys{}); r != nil {
+	if r := c.users.Find("alice").Check(c.language.Command(typed[0]), args, keys); r != nil {
 		ours = bulkString(r.Detail())
 	}
 	theirs := c.redis.ask(slices.Concat([]string{"ACL", "DRYRUN", "alice"}, strings.Split(typed[0], "|"), typed[1:])...)
@@ -261,7 +267,7 @@ func TestKeyRightsAreThoseOfRedis(t *testing.T) {
 	for line := range strings.Lines(string(file)) {
 		columns := append(strings.Split(strings.TrimSpace(line), "\t"), "", "")
 		words := strings.Fields(columns[0])
-		if line[0] == '#' || redis.ask("COMMAND", "INFO", words[0]) == "*1\r\n*-1\r\n" {
+		if line[0] == '#' || words[0] == "XDELEX" || words[0] == "XCFGSET" { // 7.0 lacks these two
 			continue
 		}
 		for rule, granted := range map[string]string{"~*": "RW", "%R~*": "R", "%W~*": "W", "~other": "", "resetkeys": ""} {
