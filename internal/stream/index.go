@@ -1,6 +1,9 @@
 package stream
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // index has the ids of a stream by ordinal: its live ones, deleted ones between them, and the rest of a block in front.
 //
@@ -224,7 +227,7 @@ const minCut = 4
 
 // blocksBefore counts the blocks that end before an ordinal.
 func blocksBefore(heads []head, ordinal uint64) int {
-	return searchFirst(len(heads), func(i int) bool { return heads[i].end() <= ordinal })
+	return sort.Search(len(heads), func(i int) bool { return heads[i].end() > ordinal })
 }
 
 // endBlock ends the open block, and removes the deleted ids behind the last live one: XSETID may make the last id smaller than

@@ -1,6 +1,9 @@
 package stream
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // maxGroup is how many streams a group has.
 const maxGroup = 512
@@ -26,7 +29,7 @@ func (n *numbered) add(st *Stream) {
 // place returns the group and the place in it of the first stream with that number or a larger one. Without one, the group is
 // len(groups).
 func (n *numbered) place(number uint64) (group, at int) {
-	group = searchFirst(len(n.groups), func(i int) bool { return n.groups[i][len(n.groups[i])-1].number < number })
+	group = sort.Search(len(n.groups), func(i int) bool { return n.groups[i][len(n.groups[i])-1].number >= number })
 	if group == len(n.groups) {
 		return group, 0
 	}
@@ -34,7 +37,7 @@ func (n *numbered) place(number uint64) (group, at int) {
 	if first := streams[0].number; number >= first && number-first < uint64(len(streams)) && streams[number-first].number == number {
 		return group, int(number - first) // numbers without gaps
 	}
-	return group, searchFirst(len(streams), func(i int) bool { return streams[i].number < number })
+	return group, sort.Search(len(streams), func(i int) bool { return streams[i].number >= number })
 }
 
 // get returns the stream with a number, or nil.
