@@ -29,10 +29,10 @@ func scan(w *response) {
 	cursor := uint64(0)
 	// All keys are streams: there is nothing to look for under another type.
 	if x.Type == nil || strings.EqualFold(string(x.Type), "stream") {
-		g := newGlob(string(x.Match))
+		all, g := x.Match == nil || string(x.Match) == "*", newGlob(string(x.Match)) // the glob does not match an empty name
 		cursor = w.streams().Scan(x.Cursor, int(min(x.Count, maxScanned)), func(s *stream.Stream) {
 			w.work += workPerName
-			if x.Match == nil || g.matches(s.Name()) {
+			if all || g.matches(s.Name()) {
 				names = append(names, s.Name())
 			}
 		})

@@ -100,6 +100,17 @@ func TestAScanFindsWhatIsThereThroughoutExactlyOnce(t *testing.T) {
 	assert.Equal(t, "0", whole[0], "fewer keys than one SCAN looks at")
 }
 
+// The glob * does not match an empty name, but by itself it stands for all keys.
+func TestAnEmptyKeyIsFound(t *testing.T) {
+	_, conns := newStreams(t, newTestStore(), 1)
+	a := conns[0]
+	require.Equal(t, "1-1", a.command("XADD", "", "1-1", "a", "b"))
+	a.addKeys(1)
+	assert.Equal(t, "[ k0]", a.do("KEYS *"))
+	assert.Equal(t, "[0 [ k0]]", a.do("SCAN 0 MATCH *"))
+	assert.Equal(t, "[0 [k0]]", a.do("SCAN 0 MATCH *[k]*"))
+}
+
 func TestTheEndOfAKey(t *testing.T) {
 	store := newTestStore()
 	_, conns := newStreams(t, store, 1)
