@@ -133,3 +133,61 @@ func TestAWebSocketResumes(t *testing.T) {
 	lines.send("SUB news FROM " + epoch + "-3")
 	lines.expect("OK SUB news", "UPDATE #3 news 3")
 }
+
+// A change of the user in the middle of a replay ends it, with its reason behind what was queued, or changes nothing.
+func TestUsersChangeInTheMiddleOfAReplay(t *testing.T) {
+	const messages = 2000
+	for rule, ends := range map[string]bool{"DELUSER ann": true, "SETUSER ann resetchannels &other": true, "SETUSER ann off": false, "SETUSER ann -ping": false} {
+		both(t, server.Options{Recent: 64 << 20}, func(t *testing.T, s *site) {
+			admin := s.Dial(t)
+			admin.Command("ACL", "SETUSER", "ann", "on", ">pw", "&*", "+@all")
+			admin.Expect("+OK\r\n")
+			for i := range messages {
+				admin.Command("PUBLISH", "news", fmt.Sprint(i+1, strings.Repeat(" ", 16_000)))
+				admin.Line()
+			}
+			e := s.stream("/topics/news?from=0", basic("ann", "pw"))
+			e.expectNumbered(1)
+			admin.Command(append([]string{"ACL"}, strings.Fields(rule)...)...)
+			admin.Line()
+			next := 2
+			for ; next <= messages; next++ {
+				if !e.isNumbered(next) {
+					break
+				}
+			}
+			assert.Equal(t, ends, next <= messages, "%s: up to %d", rule, next)
+			e.close()
+			s.await("it is gone", func() bool { return s.Service().Counts.Open.Load() == 1 })
+		})
+	}
+}
+
+// expectNumbered reads up to the next message, which begins with a number.
+func (e *eventStream) expectNumbered(n int) {
+	e.t.Helper()
+	require.True(e.t, e.isNumbered(n))
+}
+
+// isNumbered reads up to the next message, and reports whether it begins with a number. Otherwise it must be the end of the stream.
+func (e *eventStream) isNumbered(n int) bool {
+	e.t.Helper()
+	for text := ""; ; {
+		line, err := e.in.ReadString('\n')
+		text += line
+		switch {
+		case err != nil:
+			return false
+		case line != "\n":
+		case strings.Contains(text, "event: closing"):
+			_, err := e.in.ReadByte()
+			require.Error(e.t, err, "nothing follows the notice")
+			return false
+		case strings.Contains(text, "\ndata: "):
+			require.Contains(e.t, text, fmt.Sprintf("\ndata: %d ", n))
+			return true
+		default:
+			text = ""
+		}
+	}
+}
