@@ -110,7 +110,7 @@ func TestRapidResets(t *testing.T) {
 		for sent := 0; err == nil && sent < 50_000; sent += 100 {
 			var frames []byte
 			for stream := 1 + 2*sent; stream < 1+2*(sent+100); stream += 2 {
-				frames = append(frames, getFrame(uint32(stream), "/topics/news")...)                                                   //nolint:gosec // a count
+				frames = append(frames, getFrame(uint32(stream), "/topics/news")...)                                                  //nolint:gosec // a count
 				frames = append(frames, encodedFrame(frameReset, 0, uint32(stream), binary.BigEndian.AppendUint32(nil, canceled))...) //nolint:gosec // a count
 			}
 			_, err = c.Write(frames)
