@@ -177,6 +177,9 @@ func (s *Subscription) endErrLocked() error {
 }
 
 // ping sends a PING unless another command is pending: its reply proves a live server too. It runs on run's goroutine.
+//
+// With sequence numbers it is a HELLO, whose reply has the present one: a silent name resumes from there, and not from its last
+// message, which the server may not keep for as long.
 func (s *Subscription) ping(c *conn) error {
 	s.mu.Lock()
 	busy := s.pending != nil
@@ -187,7 +190,11 @@ func (s *Subscription) ping(c *conn) error {
 	if busy {
 		return nil
 	}
-	return s.write(c, appendCommand(nil, "PING"), s.options.PingAfter)
+	command := "PING"
+	if c.hasSeq {
+		command = "HELLO"
+	}
+	return s.write(c, appendCommand(nil, command), s.options.PingAfter)
 }
 
 // pingAnswered ends a pending PING.
@@ -260,7 +267,6 @@ func (s *Subscription) confirmStart(rc *receiver, n, sentAs Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rc.addState(n, sentAs, rc.newReach(&placed{name: n, start: s.starts[n]}))
-	rc.placedCount++
 	s.sentNames[n] = sentAs
 	delete(s.starts, n)
 }

@@ -22,6 +22,7 @@ type conn struct {
 	epoch    string // of the sequence numbers; each start of the server has a new one
 	lastSeq  uint64 // of the server, at the handshake
 	keeps    bool   // the server keeps messages, so that a subscription can start in the past
+	complete bool   // all messages up to lastSeq have arrived, so far as the last reply to HELLO shows
 	notConch bool   // sequence numbers were requested, and the server is not conch
 
 	closeReason error // sent by the server before it closed the connection; owned by the reading goroutine
@@ -197,6 +198,7 @@ func (c *conn) negotiate(sequences bool) error {
 // but has no epoch.
 func (c *conn) readPosition(r *reply) bool {
 	var seq int64
+	c.complete = false
 	for i := 0; i+1 < len(r.elements); i += 2 {
 		switch value := &r.elements[i+1]; {
 		case r.elements[i].isText("epoch"):
@@ -205,6 +207,8 @@ func (c *conn) readPosition(r *reply) bool {
 			seq = value.integer
 		case r.elements[i].isText("recent"):
 			c.keeps = value.integer > 0
+		case r.elements[i].isText("replaying"):
+			c.complete = value.isCount() && value.integer == 0
 		}
 	}
 	c.lastSeq = uint64(max(0, seq))

@@ -23,7 +23,7 @@
 //     Other servers close the connection instead.
 //  6. A subscription ends only when it is closed or refused: a wrong password, no permission, a wrong predicate. Next
 //     then returns the reply of the server. After any other failure it retries, with pauses that double and are random.
-//  7. A silent server is sent a PING; if it stays silent, the connection counts as lost. A refusal of the PING proves a
+//  7. A silent server is sent a PING, or a HELLO for its sequence; if it stays silent, the connection counts as lost. A refusal proves a
 //     live server too, because the user may lack the right.
 //
 // # Sequence numbers

@@ -20,6 +20,16 @@ type reach struct {
 // startAt moves a reach to a sequence up to which nothing is outstanding.
 func (r *reach) startAt(seq uint64) { r.start, r.seq, r.whole = "", max(r.seq, seq), max(r.whole, seq) }
 
+// startAllAt moves all names to a sequence up to which nothing is outstanding.
+func (rc *receiver) startAllAt(seq uint64) {
+	rc.live.startAt(seq)
+	for _, pattern := range []bool{false, true} {
+		for _, state := range rc.states(pattern) {
+			state.reach.startAt(seq)
+		}
+	}
+}
+
 // message notes a message. It may be yet to come by another name.
 func (r *reach) message(seq uint64) {
 	if r.start = ""; seq > r.seq {
@@ -122,18 +132,27 @@ func isEpoch(text string) bool {
 		!slices.ContainsFunc([]byte(text), func(c byte) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') })
 }
 
-// maxPlaced is how many names with a position a command has at most. The server replays to as many together.
-const maxPlaced = 1000
+// maxPlaced and maxPlacedBytes are how many names with a position a command has at most, and about how long it is. The server replays to
+// as many together, and takes 64 MiB.
+const maxPlaced, maxPlacedBytes = 10_000, 8 << 20
+
+// commandOf returns the first names, as many as one command has.
+func commandOf(names []placed) []placed {
+	size := 0
+	for i, n := range names {
+		if size += len(n.name.text) + len(n.start); i == maxPlaced || i > 0 && size > maxPlacedBytes {
+			return names[:i]
+		}
+	}
+	return names
+}
 
 // addPlaced adds the names of one command, and returns them as they are on the wire.
 func (rc *receiver) addPlaced(names []placed) (sentNames []Name) {
 	shared := map[string]*reach{}
-	// A smaller command before this one can have the server split this one.
-	canShare := rc.placedCount%maxPlaced == 0
-	rc.placedCount += len(names)
 	for _, n := range names {
 		r := shared[n.start]
-		if r == nil || !canShare {
+		if r == nil {
 			r = rc.newReach(&n)
 			shared[n.start] = r
 		}

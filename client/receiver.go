@@ -17,7 +17,6 @@ type receiver struct {
 
 	live         *reach // of the names without a position
 	subscribedAt uint64 // sequence of the server when all names were confirmed
-	placedCount  int    // names with a position in the commands so far
 	past         past   // of the last connection that had all names
 	resumed      bool   // each name goes on where it was
 	connecting   bool   // roundTrip counts the confirmations
@@ -51,7 +50,7 @@ const eventBytes = 200
 
 // reset starts with a new connection, on which no name has received anything.
 func (rc *receiver) reset(c *conn) {
-	rc.conn, rc.live, rc.subscribedAt, rc.placedCount = c, &reach{}, c.lastSeq, 0
+	rc.conn, rc.live, rc.subscribedAt = c, &reach{}, c.lastSeq
 	rc.live.startAt(c.lastSeq)
 	rc.resumed = rc.canResume() && c.epoch == rc.past.epoch && len(rc.past.names) > 0
 	rc.topics, rc.patterns = map[string]*nameState{}, map[string]*nameState{}
@@ -143,10 +142,7 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 	case r.kind == kindError:
 		return replyEvent, rc.handleError(r)
 	case r.kind == kindMap:
-		if rc.conn.readPosition(r) {
-			rc.subscribedAt = rc.conn.lastSeq
-			rc.live.startAt(rc.subscribedAt) // Reconnected reports what was missed before
-		}
+		rc.handleHello(r)
 		return replyHello, nil
 	case r.isText("PONG"):
 		rc.subscription.pingAnswered()
@@ -155,6 +151,24 @@ func (rc *receiver) handle(r *reply) (replyKind, error) {
 		return replyEvent, malformed("unexpected reply %q on a subscription", r.kind)
 	}
 	return rc.handlePush(string(r.elements[0].bytes), r)
+}
+
+// handleHello handles the reply to a HELLO: behind the confirmations, or in place of a PING.
+func (rc *receiver) handleHello(r *reply) {
+	hasPosition := rc.conn.readPosition(r)
+	switch {
+	case rc.connecting:
+		if hasPosition {
+			rc.subscribedAt = rc.conn.lastSeq
+			rc.live.startAt(rc.subscribedAt) // Reconnected reports what was missed before
+		}
+		return
+	case hasPosition && rc.conn.complete:
+		rc.startAllAt(rc.conn.lastSeq)
+	case hasPosition:
+		rc.live.startAt(rc.conn.lastSeq)
+	}
+	rc.subscription.pingAnswered()
 }
 
 // handlePush handles a push, or an array that stands for one in RESP2.

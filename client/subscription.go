@@ -377,7 +377,7 @@ func (s *Subscription) sendAll(c *conn, add bool, sentNames []Name) error {
 // names of one command in one order. With a refusal it returns the names of that command and those behind it.
 func (s *Subscription) subscribePlaced(c *conn, names []placed) (refused []Name, err error) {
 	for len(names) > 0 {
-		some := names[:min(len(names), maxPlaced)]
+		some := commandOf(names)
 		sentNames := s.receiver.addPlaced(some)
 		args := []string{"PSUBSCRIBE"}
 		for _, sentAs := range sentNames {

@@ -87,7 +87,7 @@ func hello(w *response) {
 	w.executor.version = version
 	numbered := w.executor.wantsSeq && version == protocol.RESP3
 	if numbered {
-		w.mapHeader(10)
+		w.mapHeader(11)
 	} else {
 		w.mapHeader(7)
 	}
@@ -112,6 +112,8 @@ func hello(w *response) {
 		w.text(w.executor.service.epoch)
 		w.text("sequence")
 		w.integer(int64(w.view.Stats().Sequence)) //nolint:gosec // a count
+		w.text("replaying")                       // until it is 0, messages older than that number may follow this reply
+		w.integer(int64(w.executor.numReplaying()))
 	}
 }
 

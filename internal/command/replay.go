@@ -102,9 +102,14 @@ func (e *executor) reportUnknown() {
 }
 
 // isReplaying reports whether messages older than the present position are yet to come.
-func (e *executor) isReplaying() bool {
-	f := e.feeder.Load()
-	return f != nil && len(f.waiting) > 0
+func (e *executor) isReplaying() bool { return e.numReplaying() > 0 }
+
+// numReplaying is how many subscriptions have not joined.
+func (e *executor) numReplaying() int {
+	if f := e.feeder.Load(); f != nil {
+		return len(f.waiting)
+	}
+	return 0
 }
 
 // Dropped implements [broker.Replayer]: nothing more of the replay is queued, so that nothing of it follows the confirmation.
