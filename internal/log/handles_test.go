@@ -46,9 +46,7 @@ func (f *countedFile) Close() error {
 // A log of many segments has few files open, and reads all of them; segments that are pinned are readable when they have lost their names.
 func TestFewFilesAreOpen(t *testing.T) {
 	r := newRand(t)
-	directory, err := OpenDirectory(t.TempDir())
-	require.NoError(t, err)
-	files := &countingFiles{Files: directory}
+	files := &countingFiles{Files: NewMemory(0)}
 	o := Options{Files: keep{files}, SegmentSize: 4096, Recent: 1}
 	e := openEntries(t, r, o)
 	for range 3000 {
@@ -76,7 +74,6 @@ func TestFewFilesAreOpen(t *testing.T) {
 	e.requireRandomRanges(t, 10, 3)
 	require.NoError(t, e.Close())
 	assert.Zero(t, files.open.Load())
-	require.NoError(t, directory.Close())
 }
 
 // Files that are read, written, renamed, removed and closed side by side are what their users have opened, however few are open.

@@ -269,7 +269,7 @@ func TestDamagedIndex(t *testing.T) {
 // Readers look up while records are added: all that was added before is found.
 func TestIndexReadWhileItGrows(t *testing.T) {
 	x := newIndex(parseSpans)
-	const records = 20_000
+	const records = 5_000
 	added := make(chan uint64, records)
 	done := make(chan struct{})
 	go func() {

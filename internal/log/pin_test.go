@@ -188,7 +188,7 @@ func TestPinAgainstAModel(t *testing.T) {
 			o := Options{Files: keep{directory}, Fsync: test.fsync, SegmentSize: test.size, Recent: test.recent}
 			e := openEntries(t, r, o)
 			for range 3 {
-				for range 8 {
+				for range 5 {
 					e.appendRandom(100, test.keys)
 					if r.IntN(2) == 0 {
 						require.NoError(t, e.Sync())
@@ -288,7 +288,7 @@ func TestDamageCostsOneRecord(t *testing.T) {
 	defer func() { require.NoError(t, e.Close()) }()
 	segments := e.view.segments
 	require.Greater(t, len(segments), 3)
-	for range 40 {
+	for range 25 {
 		s := segments[r.IntN(len(segments)-1)]
 		var records []indexed
 		rd := newReader(s.file(), s.salt, segmentHeaderSize, s.end)

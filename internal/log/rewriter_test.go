@@ -108,7 +108,7 @@ func TestRewriterAgainstAModel(t *testing.T) {
 			files := NewMemory(0)
 			o := Options{Files: files, SegmentSize: 30_000, Recent: 1}
 			e := openEntries(t, r, o)
-			for range 12 {
+			for range 8 {
 				e.appendRandom(r.IntN(400), keys)
 				e.removeRandom(keys)
 				require.NoError(t, e.Sync())
