@@ -71,7 +71,26 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	l.syncer.signal()
 	l.goroutine.Wait()
-	return errors.Join(cmp.Or(err, l.Failed()), l.closeFiles())
+	if err = cmp.Or(err, l.Failed()); err == nil {
+		err = l.cutAllocated()
+	}
+	return errors.Join(err, l.closeFiles())
+}
+
+// cutAllocated gives back what was allocated ahead, so that the next start does not look for records in it. The goroutines have ended.
+func (l *Log) cutAllocated() error {
+	if f := l.syncer.prepared; f != nil {
+		l.syncer.prepared = nil
+		if err := errors.Join(f.Close(), l.files.Remove(segmentName(l.syncer.id))); err != nil {
+			return err
+		}
+	}
+	n := len(l.view.segments)
+	if n == 0 || l.view.segments[n-1].sealed {
+		return nil
+	}
+	s := l.view.segments[n-1]
+	return s.file().Truncate(s.end)
 }
 
 // unchanged reports whether the log is as a clean stop has left it.

@@ -194,12 +194,23 @@ func usedEnd(f io.ReaderAt, at, size int64) (end int64, err error) {
 		if n == 0 {
 			break
 		}
-		if used := bytes.TrimRight(buf[:n], "\x00"); len(used) > 0 {
+		if used := trimZeros(buf[:n]); len(used) > 0 {
 			end = at + int64(len(used))
 		}
 		at += int64(n)
 	}
 	return end, nil
+}
+
+// zeros is what is allocated ahead.
+var zeros [4 << 10]byte
+
+// trimZeros returns b without the zeros at its end.
+func trimZeros(b []byte) []byte {
+	for len(b) >= len(zeros) && bytes.Equal(b[len(b)-len(zeros):], zeros[:]) {
+		b = b[:len(b)-len(zeros)]
+	}
+	return bytes.TrimRight(b, "\x00")
 }
 
 // check compares what was found with what must be there.
