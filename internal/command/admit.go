@@ -53,7 +53,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 		return false
 	}
 	// Monitors and INFO see only commands that run, and a KEYS in steps once.
-	if inv.piece == 0 || inv.long.search == nil {
+	if inv.piece == 0 || inv.long == nil || inv.long.search == nil {
 		e.feedMonitors(inv)
 	}
 	if inv.piece == 0 {
