@@ -89,7 +89,8 @@ func (c *checkpoints) restore(service Service) {
 			if r.Kind != kindChanges {
 				return nil
 			}
-			return loaded.streams.ApplyRecord(r.Payload)
+			_, _, err := applyChanges(loaded.streams, r.Payload)
+			return err
 		})
 	}
 	if err != nil {

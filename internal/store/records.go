@@ -31,9 +31,33 @@ func (s *stop) parse(b []byte) error {
 	return nil
 }
 
+// applyChanges applies the payload of a record. Behind records that are lost some changes may not fit: they are applied as far as
+// they make sense, misfit tells the first, and skipped are those that make none.
+func applyChanges(streams *stream.Streams, payload []byte) (misfit error, skipped int, err error) {
+	err = streams.ApplyRecord(payload)
+	if m := (*stream.Misfit)(nil); errors.As(err, &m) {
+		return err, streams.ApplyDamaged(payload, m.Applied), nil
+	}
+	return nil, 0, err
+}
+
 // spans tells the log which entries a record has.
 func spans(kind byte, payload []byte, add func(log.Span)) {
 	if kind == kindChanges { // the payload is what the core has made, or what opening has parsed
 		_ = stream.Spans(payload, func(key, first uint64, count int) { add(log.Span{Key: key, First: first, Count: count}) })
 	}
+}
+
+// keep makes the payload of a record that has only the entries in live, which are of one stream and ascend.
+func keep(dst []byte, kind byte, payload []byte, live []log.Span) []byte {
+	if kind != kindChanges {
+		return dst
+	}
+	i := 0
+	return stream.Keep(dst, payload, func(key, ordinal uint64) bool {
+		for i < len(live) && ordinal >= live[i].First+uint64(live[i].Count) { //nolint:gosec // a count
+			i++
+		}
+		return i < len(live) && key == live[i].Key && ordinal >= live[i].First
+	})
 }

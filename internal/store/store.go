@@ -6,6 +6,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -36,15 +37,17 @@ type Store struct {
 	recovery log.Recovery
 	streams  *stream.Streams // the core's
 	clock    *logclock.Clock // the core's
-	deadline int64           // the core's: what SetDeadline was told last
 	epoch    string          // of this start
 	epochs   []log.Epoch     // those that are listed; the last is this start's
 	sequence uint64          // of the last message that the log knew at the start
+	misfit   error           // the first change that did not fit
+	skipped  int             // changes that could not be applied, because others before them were lost
 	last     stop            // the end of the epoch before, as far as the log knows; Open's alone
 
 	ticker      *ticker
 	checkpoints *checkpoints
 
+	reported log.Progress            // progressed's
 	service  atomic.Pointer[Service] // nil before Start
 	stopping chan struct{}           // closed by Stop
 	once     sync.Once               // of Stop
@@ -104,8 +107,12 @@ func (s *Store) recover(files log.Files) (err error) {
 	s.streams, s.last = image.streams, image.stop
 	s.log, s.recovery, err = log.Open(log.Options{
 		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
-		Spans: spans, Progress: s.progressed,
+		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed,
 	}, image.number, s.apply)
+	if err == nil && s.misfit != nil && len(s.recovery.Damages) == 0 {
+		_ = s.log.Close() // the first error says more
+		return s.misfit
+	}
 	return err
 }
 
@@ -113,7 +120,10 @@ func (s *Store) recover(files log.Files) (err error) {
 func (s *Store) apply(r log.Record) error {
 	switch r.Kind {
 	case kindChanges:
-		return s.streams.ApplyRecord(r.Payload)
+		s.checkpoints.pending.Add(int64(len(r.Payload)))
+		misfit, skipped, err := applyChanges(s.streams, r.Payload)
+		s.misfit, s.skipped = cmp.Or(s.misfit, misfit), s.skipped+skipped
+		return err
 	case kindStop:
 		return s.last.parse(r.Payload)
 	}
@@ -162,9 +172,10 @@ func (s *Store) Close(sequence uint64) error {
 	return errors.Join(err, s.log.Close())
 }
 
-// progressed is called on the log's goroutine after each group.
+// progressed is called by one goroutine of the log at a time, after each group.
 func (s *Store) progressed(p log.Progress) {
-	if service := s.service.Load(); service != nil {
+	service, news := s.service.Load(), p.Promised > s.reported.Promised || p.Synced > s.reported.Synced || p.Err != nil
+	if s.reported = p; service != nil && news {
 		(*service).Synced(p.Promised, p.Synced, p.Err)
 	}
 	if p.Err != nil {
@@ -220,12 +231,9 @@ func (s *Store) Room(bytes int) bool {
 	return s.options.Memory <= 0 || used <= s.options.Memory
 }
 
-// SetDeadline sets when Service.Tick is called next, by the clock of the log; 0 is never. The core's.
+// SetDeadline sets when Service.Tick is called next, by the clock of the log; 0 is never. A tick uses it up. The core's.
 func (s *Store) SetDeadline(at int64) {
-	if at == s.deadline {
-		return
-	}
-	if s.deadline = at; at == 0 {
+	if at == 0 {
 		s.ticker.set(time.Time{})
 		return
 	}
@@ -252,5 +260,5 @@ func (s *Store) Resolve(epoch string, number uint64) (same uint64, ok bool) {
 	return resolve(s.epochs, epoch, number)
 }
 
-// Recovery is what the log was found like.
-func (s *Store) Recovery() log.Recovery { return s.recovery }
+// Recovery is what the log was found like, and how many changes could not be applied, because others before them were lost.
+func (s *Store) Recovery() (r log.Recovery, skipped int) { return s.recovery, s.skipped }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -178,7 +179,7 @@ func TestARestart(t *testing.T) {
 	assert.Equal(t, digest, s.Streams().Digest())
 	assert.Equal(t, []string{"one", "three"}, s.entries("a"))
 	assert.Equal(t, []string{"two"}, s.entries("b"))
-	assert.True(t, s.Recovery().Clean)
+	assert.True(t, s.recovery.Clean)
 	assert.EqualValues(t, last, s.Sequence())
 	assert.NotEqual(t, first, s.Epoch())
 	n, ok := s.Resolve(first, 7)
@@ -211,7 +212,7 @@ func TestACrash(t *testing.T) {
 	require.NoError(t, s.Close(0))
 
 	again := open(t, crashed)
-	assert.False(t, again.Recovery().Clean)
+	assert.False(t, again.recovery.Clean)
 	assert.Equal(t, []string{"one", "two"}, again.entries("a"))
 	assert.EqualValues(t, 2, again.Sequence())
 	_, ok := again.Resolve(s.Epoch(), 1)
@@ -337,9 +338,10 @@ func TestADeadlineTicks(t *testing.T) {
 	s.Start(s.core)
 	s.SetDeadline(s.Now() + 5)
 	s.SetDeadline(s.Now() + 3600_000)
-	s.SetDeadline(s.Now() + 10)
+	at := s.Now() + 10
+	s.SetDeadline(at)
 	<-s.ticks
-	assert.GreaterOrEqual(t, s.Now(), s.deadline)
+	assert.GreaterOrEqual(t, s.Now(), at)
 	s.SetDeadline(0)
 	s.stop()
 	assert.Empty(t, s.ticks)
@@ -411,5 +413,29 @@ func TestAFailedSync(t *testing.T) {
 	o.wrap = nil // the disk was repaired
 	s = open(t, o)
 	assert.GreaterOrEqual(t, len(s.entries("a")), 100)
+	require.NoError(t, s.Close(0))
+}
+
+// In memory the bound holds, and entries that die give back their memory.
+func TestMemory(t *testing.T) {
+	const bound = 8 << 20
+	s := open(t, Options{Memory: bound})
+	s.Start(s.core)
+	text := strings.Repeat("x", 1000)
+	added := 0
+	for ; s.Room(len(text)); added++ {
+		s.add("a", text)
+		s.serveWaiting()
+	}
+	assert.Greater(t, added, bound/2/len(text), "most of the bound is for entries")
+	assert.Less(t, added, bound/len(text))
+	s.remove("a")
+	s.serveUntil(func() bool {
+		s.add("b", text) // a segment goes when it is sealed
+		s.remove("b")
+		return s.Room(bound / 2)
+	})
+	require.NoError(t, s.Err())
+	s.stop()
 	require.NoError(t, s.Close(0))
 }

@@ -1,0 +1,27 @@
+package store
+
+import (
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/log"
+)
+
+// live returns the parts of spans whose entries exist. The log's rewriter calls it, before it drops the others.
+//
+// An entry must not go while a crash could still undo its deletion: the deletions are synced first.
+func (s *Store) live(spans []log.Span) (live []log.Span) {
+	service := s.service.Load()
+	if service == nil {
+		return spans
+	}
+	ok := (*service).RunOnCore(func(broker.View) {
+		for _, span := range spans {
+			s.streams.Live(span.Key, span.First, span.Count, func(first uint64, count int) {
+				live = append(live, log.Span{Key: span.Key, First: first, Count: count})
+			})
+		}
+	})
+	if !ok || s.log.Sync() != nil {
+		return spans
+	}
+	return live
+}
