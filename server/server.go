@@ -10,6 +10,7 @@ import (
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/sockwriter"
+	"github.com/conchmq/conch/internal/store"
 )
 
 // Server connects one core to any number of listeners.
@@ -19,19 +20,35 @@ type Server struct {
 	rejecting    atomic.Int64       // refused connections that linger for their text
 	tasks        sync.WaitGroup     // accept loops, connections, refusals
 	writers      sockwriter.SharedWriters
+	streams      *store.Store // nil if the caller has given one
 
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
 	stopped   bool
+	closed    bool // the streams
 }
 
-// New makes a server for a core. The caller runs the core, which must outlive the server.
+// New makes a server for a core. The caller runs the core, which must outlive the server. Without a store of the caller's, streams
+// are in memory, within a quarter of MaxMemory.
 func New(core *broker.Broker, o command.Options) (*Server, error) {
+	s := &Server{listeners: make(map[net.Listener]struct{})}
+	if o.Store == nil {
+		streams, err := store.Open(store.Options{Memory: o.MaxMemory / 4})
+		if err != nil {
+			return nil, err
+		}
+		s.streams, o.Store, o.LogStatus = streams, streams, streams.Status
+	}
 	service, err := command.NewService(core, o)
 	if err != nil {
+		if s.streams != nil {
+			_ = s.streams.Close(0) // it is empty
+		}
 		return nil, err
 	}
-	s := &Server{service: service, listeners: make(map[net.Listener]struct{})}
+	if s.service = service; s.streams != nil {
+		s.streams.Start(service)
+	}
 	s.writers.Init(service, &s.tasks)
 	return s, nil
 }
@@ -87,4 +104,18 @@ func (s *Server) Shutdown(ctx context.Context) {
 	defer hurry()
 	s.tasks.Wait()
 	s.service.Wait()
+	if s.streams != nil {
+		s.closeStreams()
+	}
+}
+
+// closeStreams closes what is in memory: no connection is left that could read it.
+func (s *Server) closeStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.streams.Stop()
+		_ = s.streams.Close(0) // nothing of it is to survive
+	}
 }

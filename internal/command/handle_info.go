@@ -22,11 +22,13 @@ var sections = []section{
 	{"Server", infoServer, false},
 	{"Clients", infoClients, false},
 	{"Memory", infoMemory, false},
+	{"Persistence", infoPersistence, false},
 	{"Stats", infoStats, false},
 	{"Replication", func(*response) []string { return []string{"role:master", "connected_slaves:0"} }, false},
 	{"CPU", infoCPU, false},
 	{"Commandstats", infoCommandstats, true},
 	{"Errorstats", infoErrorstats, false},
+	{"Keyspace", infoKeyspace, false},
 }
 
 // info is INFO [section ...]. No section means default; all and everything are the same here.
@@ -61,7 +63,6 @@ func infoServer(w *response) []string {
 		fmt.Sprintf("tcp_port:%d", s.port.Load()),
 		fmt.Sprintf("uptime_in_seconds:%d", up),
 		fmt.Sprintf("uptime_in_days:%d", up/86400),
-		"loading:0",
 	}
 }
 

@@ -1,5 +1,7 @@
 package command
 
+import "fmt"
+
 // LogStatus is how the log of streams does, at one instant. The zero value is that of a server without a log.
 type LogStatus struct {
 	Directory bool  // it is on disk
@@ -25,3 +27,72 @@ type LogStatus struct {
 
 // IsFull reports whether there is no space on the disk.
 func (l *LogStatus) IsFull() bool { return l.Err != nil && !l.Failed }
+
+// state is the word of INFO for Err.
+func (l *LogStatus) state() string {
+	switch {
+	case l.Failed:
+		return "failed"
+	case l.IsFull():
+		return "full"
+	}
+	return "ok"
+}
+
+// logStatus is the status now. Any goroutine may call it.
+func (s *Service) logStatus() LogStatus {
+	if s.options.LogStatus == nil {
+		return LogStatus{}
+	}
+	return s.options.LogStatus()
+}
+
+// infoPersistence is the section Persistence. What Redis has of the same meaning has Redis' name: the log is its AOF, a
+// checkpoint its RDB file.
+func infoPersistence(w *response) []string {
+	l := w.executor.service.logStatus()
+	status := map[bool]string{false: "ok", true: "err"}
+	number := map[bool]int{true: 1}
+	return []string{
+		"loading:0",
+		fmt.Sprintf("rdb_bgsave_in_progress:%d", number[l.Checkpointing]),
+		fmt.Sprintf("rdb_last_save_time:%d", l.CheckpointedAt),
+		"rdb_last_bgsave_status:" + status[l.CheckpointErr],
+		fmt.Sprintf("aof_enabled:%d", number[l.Directory]),
+		"aof_last_write_status:" + status[l.Err != nil],
+		fmt.Sprintf("aof_current_size:%d", l.Bytes),
+		"log_state:" + l.state(),
+		"log_fsync:" + l.Fsync,
+		fmt.Sprintf("log_segments:%d", l.Segments),
+		fmt.Sprintf("log_last_record:%d", l.LastRecord),
+		fmt.Sprintf("log_synced_record:%d", l.SyncedRecord),
+		fmt.Sprintf("log_unsynced_bytes:%d", l.UnsyncedBytes),
+		fmt.Sprintf("log_syncs:%d", l.Syncs),
+		fmt.Sprintf("log_damages:%d", l.Damages),
+		fmt.Sprintf("checkpoint_pending_bytes:%d", l.PendingBytes),
+		fmt.Sprintf("stream_memory:%d", w.executor.service.streamMemory(&l)),
+		fmt.Sprintf("stream_memory_limit:%d", l.MemoryLimit),
+	}
+}
+
+// infoKeyspace is the section Keyspace: as in Redis, a database without a key has no line.
+func infoKeyspace(w *response) []string {
+	streams := w.streams()
+	if streams == nil || streams.Len() == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("db0:keys=%d,expires=%d,avg_ttl=0", streams.Len(), streams.WithExpiry())}
+}
+
+// streamMemory is the bytes that stream-memory bounds. The core calls it.
+func (s *Service) streamMemory(l *LogStatus) int64 {
+	if s.options.Store == nil {
+		return 0
+	}
+	return s.options.Store.Streams().Memory() + l.EntriesMemory
+}
+
+// HasLogFailed reports whether the log has failed, so that only a restart can help. Any goroutine may call it.
+func (s *Service) HasLogFailed() bool {
+	return s.options.Store != nil && s.options.Store.Failed() != nil
+}

@@ -50,6 +50,8 @@ type Options struct {
 	Store Store
 	// Unsynced bounds the bytes of records that are not safe yet: above it, appends wait at their readers. Default 64 MiB.
 	Unsynced int64
+	// LogStatus returns how the log does, without waiting. It may be nil; else any goroutine calls it.
+	LogStatus func() LogStatus
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration

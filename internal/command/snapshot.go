@@ -32,6 +32,10 @@ type Snapshot struct {
 	Recent      recent.Stats // of the latest messages; zero if none are kept
 	RecentLimit int          // bytes
 
+	Log          LogStatus
+	Keys         int   // streams
+	StreamMemory int64 // bytes, as stream-memory counts them
+
 	MemoryUsed, MemoryLimit int64 // bytes, as max-memory counts them
 	ConnectionLimit         int
 
@@ -55,7 +59,7 @@ type CallCounts struct {
 func (s *Service) Snapshot() (*Snapshot, bool) {
 	n := &Snapshot{
 		Version: s.options.Version, MemoryLimit: s.options.MaxMemory, ConnectionLimit: s.options.MaxConnections,
-		RecentLimit: s.options.Recent,
+		RecentLimit: s.options.Recent, Log: s.logStatus(),
 	}
 	if !s.runOnCore(func(v broker.View) { n.takeOnCore(s, v) }) {
 		return nil, false
@@ -80,6 +84,9 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 	n.BytesIn, n.BytesOut, n.BytesLost = c.bytesIn.Load(), c.bytesOut.Load(), c.bytesLost.Load()
 	n.MemoryUsed, n.AcceptPauses, n.LogDropped = s.memory.Used(), c.AcceptPauses.Load(), s.options.LogDropped()
 	n.DeniedAuth, n.DeniedCommand, n.DeniedKey, n.DeniedTopic = denied.auth, denied.command, denied.key, denied.channel
+	if s.options.Store != nil {
+		n.Keys, n.StreamMemory = s.options.Store.Streams().Len(), s.streamMemory(&n.Log)
+	}
 	n.rows, n.errors = slices.Clone(s.stats.rows), maps.Clone(s.stats.errors)
 }
 

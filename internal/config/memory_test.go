@@ -65,6 +65,24 @@ func TestRecentFollowsHTTP(t *testing.T) {
 	assert.EqualError(t, setRecent(&Config{}, "some"), `expected a size such as 65536, 64KiB or 16MiB, not "some", or none, or auto`)
 }
 
+func TestStreamMemoryFollowsMaxMemory(t *testing.T) {
+	c, err := Load(line("--max-memory=64MiB"), nothing)
+	require.NoError(t, err)
+	assert.EqualValues(t, 16<<20, c.Store.Memory)
+	c, err = Load(line("--max-memory=64MiB", "--stream-memory=1GiB"), nothing)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1<<30, c.Store.Memory, "with a directory it is memory beside that of clients")
+}
+
+func TestSettingsOfStreamsThatDoNotGoTogether(t *testing.T) {
+	_, err := Load(line("--fsync=always"), nothing)
+	assert.EqualError(t, err, "fsync has no effect without dir: streams are in memory, and gone at the end; name a directory by --dir")
+	_, err = Load(line("--dir=x", "--fsync=2h"), nothing)
+	assert.EqualError(t, err, `flag --fsync: expected always, no, or a time such as 1s, from 1ms to 1h, not "2h"`)
+	_, err = Load(line("--segment-size=1k"), nothing)
+	assert.EqualError(t, err, "segment-size is 1024 bytes: expected 65536 to 1073741824")
+}
+
 func TestMaxMemory(t *testing.T) {
 	var s Config
 	require.NoError(t, setMaxMemory(&s, "64MiB"))

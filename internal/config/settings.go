@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/tlsfiles"
 	"github.com/conchmq/conch/server"
 )
@@ -31,9 +32,13 @@ type Config struct {
 	passwordFile string
 	LogLevel     zerolog.Level
 	LogFormat    string
-	autoRecent   bool // recent follows http, https and max-memory
 	Server       server.Options
-	File         string // the file that was read, if any
+	Store        store.Options
+	autoRecent   bool // recent follows http, https and max-memory
+
+	autoStreamMemory bool // stream-memory follows max-memory
+
+	File string // the file that was read, if any
 
 	Reload  func() (*Config, error) // reads all sources again
 	Unknown []string                // what UnknownVariables found; for the log
@@ -129,6 +134,24 @@ var settingsTable = []Setting{
 		Usage: "latest messages to keep, or none; auto is 64MiB with http or https, else none",
 		set:   setRecent, Get: func(c *Config) any { return c.Server.Recent },
 	},
+	{
+		Name: "dir", Value: "DIRECTORY", Usage: "where the log of streams is, which outlives conch; without it streams are in memory",
+		set: func(c *Config, text string) error { c.Store.Dir = text; return nil },
+		Get: func(c *Config) any { return c.Store.Dir },
+	},
+	{
+		Name: "fsync", Value: "WHEN", Default: "1s", Usage: "when the log is synced to disk: always, before a reply; no; or so often",
+		set: setFsync, Get: fsync,
+	},
+	size("segment-size", "64MiB", "size of a file of the log",
+		func(c *Config) *int { return &c.Store.SegmentSize }),
+	{
+		Name: "stream-memory", Value: "SIZE", Default: auto,
+		Usage: "memory for streams, beyond which XADD is refused; auto is a quarter of max-memory",
+		set:   setStreamMemory, Get: func(c *Config) any { return c.Store.Memory },
+	},
+	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",
+		func(c *Config) *int { return &c.Store.Unsynced }),
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",
 		func(c *Config) *int { return &c.Server.MaxSubscriptions }),
 	count("max-predicates", "1000", "predicates that one connection may hold",
@@ -273,6 +296,12 @@ func (from sources) resolve() (*Config, error) {
 	}
 	if c.autoRecent {
 		o.Recent = c.recentByListeners()
+	}
+	if c.autoStreamMemory {
+		c.Store.Memory = o.MaxMemory / 4
+	}
+	if err := c.checkStore(byDefault["fsync"]); err != nil {
+		return nil, err
 	}
 	if err := c.checkListeners(byDefault["tls-client-auth"]); err != nil {
 		return nil, err

@@ -54,6 +54,11 @@ var samples = map[string]sample{
 	"max-arguments":     {1 << 20, `"11"`, "12", "13", 11, 12, 13},
 	"max-command":       {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
 	"recent":            {0, `"64m"`, "1MiB", "none", 64 << 20, 1 << 20, 0},
+	"dir":               {"", `"a"`, "b", "c", "a", "b", "c"},
+	"fsync":             {"1s", `"always"`, "No", "100ms", "always", "no", "100ms"},
+	"segment-size":      {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
+	"stream-memory":     {machineMemory(os.ReadFile) / 2 / 4, `"1g"`, "2GiB", "3GB", int64(1 << 30), int64(2 << 30), int64(3 << 30)},
+	"unsynced":          {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
 	"max-memory":        {machineMemory(os.ReadFile) / 2, `"1g"`, "2GiB", "3GB", int64(1 << 30), int64(2 << 30), int64(3 << 30)},
 	"max-subscriptions": {1 << 20, `11`, "12", "13", 11, 12, 13},
 	"max-predicates":    {1000, `11`, "12", "13", 11, 12, 13},
@@ -90,6 +95,7 @@ var samples = map[string]sample{
 
 // companions are the flags without which a setting is refused.
 var companions = map[string]string{
+	"fsync":           "--dir=x",
 	"tls-listen":      "--tls-cert=x --tls-key=x",
 	"https":           "--tls-cert=x --tls-key=x",
 	"http-origin":     "--http=:7",
@@ -148,6 +154,7 @@ func TestAWrongValueNamesItsSourceAndTheExpectation(t *testing.T) {
 		"max-connections": number, "max-arguments": number, "max-subscriptions": number, "max-predicates": number,
 		"max-predicate": size, "max-predicate-payload": size,
 		"max-message": size, "max-memory": size, "recent": size, "max-line": size, "max-topic": size, "max-command": size, "slow-hard": size, "slow-soft": size,
+		"segment-size": size, "stream-memory": size, "unsynced": size, "fsync": "expected always, no, or a time such as 1s",
 		"slow-time": period, "drain-timeout": period, "keep-alive": period,
 		"slow-consumer": "must be disconnect, drop-newest or drop-oldest",
 		"log-level":     "must be trace, debug, info, warn or error", "log-format": "expected auto, console or json",

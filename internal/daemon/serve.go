@@ -12,14 +12,16 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
 
-// daemon is the running broker. Its parts stop in the order listeners, server, core, log.
+// daemon is the running broker. Its parts stop in the order listeners, server, core, store, log.
 type daemon struct {
 	log               *logger
 	core              *coreRunner
+	store             *store.Store
 	server            *server.Server
 	web               *web.Server
 	listeners         *listeners
@@ -36,6 +38,7 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 		return err
 	}
 	d.announce(c)
+	reportStore(c.Store.Dir, d.store, log.Logger)
 	var tasks sync.WaitGroup
 	stop := make(chan struct{})
 	defer func() { close(stop); tasks.Wait() }()
@@ -66,15 +69,22 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	for _, s := range config.Settings() {
 		c.Server.Settings = append(c.Server.Settings, server.Setting{Name: s.Name, Value: fmt.Sprint(s.Get(c))})
 	}
-	b := broker.New(broker.Options{})
+	kept, err := openStore(c, log.Logger)
+	if err != nil {
+		listeners.close()
+		return nil, err
+	}
+	b := broker.New(broker.Options{Sequence: kept.Sequence()})
 	srv, err := server.New(b, c.Server)
 	if err != nil {
 		listeners.close()
+		_ = kept.Close(0) // nothing was appended
 		return nil, optionsError(err)
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
+	kept.Start(srv.Service())
 	return &daemon{
-		log: log, core: startCore(log.Logger, b.Run), server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
+		log: log, core: startCore(log.Logger, b.Run), store: kept, server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
 		listeners: listeners, settings: settings, shutdownRequested: shutdownRequested,
 	}, nil
 }
@@ -153,6 +163,19 @@ func (d *daemon) handleSignal(sig os.Signal) bool {
 	return true
 }
 
+// stopCore stops what depends on the core, the core, and the store, whose last record has the end of the sequence.
+func (d *daemon) stopCore() {
+	last, ok := d.server.Service().Snapshot()
+	d.store.Stop()
+	d.core.stop()
+	if !ok || d.core.panicked {
+		return // the state cannot be trusted: the next start goes by what was logged
+	}
+	if err := d.store.Close(last.Sequence); err != nil {
+		d.log.Error().Err(err).Msg("the log could not be closed: what was not synced may be lost")
+	}
+}
+
 // drainSlack is added to drain-timeout for lingering and scheduling.
 const drainSlack = 2 * time.Second
 
@@ -168,7 +191,7 @@ func (d *daemon) stop(signals <-chan os.Signal) error {
 		overHTTP.Go(func() { d.web.Shutdown(ctx) }) // at the same time: each waits for connections that the other may hold
 		d.server.Shutdown(ctx)
 		overHTTP.Wait()
-		d.core.stop()
+		d.stopCore()
 	}()
 	for {
 		select {

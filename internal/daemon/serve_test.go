@@ -237,6 +237,7 @@ func TestAPanicWhileConnectionsDrainEndsTheProcess(t *testing.T) {
 	_ = conn.Close()
 	c.server.Shutdown(t.Context())
 	rest.stop()
+	assert.NoError(t, c.store.Close(0))
 	log.close()
 }
 

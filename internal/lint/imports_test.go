@@ -45,7 +45,9 @@ var rules = map[string]rule{
 		std:    []string{"net/netip"},
 	},
 	"server": {
-		own:    []string{"broker", "protocol", "internal/command", "internal/sockio", "internal/sockwriter", "internal/uptime"},
+		own: []string{
+			"broker", "protocol", "internal/command", "internal/sockio", "internal/sockwriter", "internal/store", "internal/uptime",
+		},
 		others: []string{"github.com/rs/zerolog"},
 	},
 	"internal/web": {
@@ -99,11 +101,11 @@ var rules = map[string]rule{
 		notStd: []string{"net", "log", "context"},
 	},
 	"internal/config": {
-		own:    []string{"server", "internal/command", "internal/outbox", "internal/tlsfiles"},
+		own:    []string{"server", "internal/command", "internal/outbox", "internal/store", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
-		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/tlsfiles", "internal/web"},
+		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/store", "internal/tlsfiles", "internal/web"},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},

@@ -54,6 +54,19 @@ var table = []metric{
 	one("conch_recent_limit_bytes", gauge, "The setting recent; 0 keeps no message.", func(n *snapshot) int { return n.RecentLimit }),
 	one("conch_recent_oldest_sequence", gauge, "Sequence number of the oldest message that is kept, 0 without one; the newest has at most conch_sequence.", func(n *snapshot) uint64 { return n.Recent.Oldest }),
 
+	one("conch_log_failed", gauge, "1 if a write or a sync of the log has failed: nothing is appended until a restart; else 0.", func(n *snapshot) int { return flag(n.Log.Failed) }),
+	one("conch_log_full", gauge, "1 while the disk has no space for the log; else 0.", func(n *snapshot) int { return flag(n.Log.IsFull()) }),
+	one("conch_log_damages", gauge, "Damaged places in the log that the start found.", func(n *snapshot) int { return n.Log.Damages }),
+	one("conch_log_segments", gauge, "Files of the log, now.", func(n *snapshot) int { return n.Log.Segments }),
+	one("conch_log_bytes", gauge, "Bytes of these files, now.", func(n *snapshot) int64 { return n.Log.Bytes }),
+	one("conch_log_unsynced_bytes", gauge, "Bytes that wait to be as safe as the setting fsync demands, now.", func(n *snapshot) int64 { return n.Log.UnsyncedBytes }),
+	one("conch_log_writes_total", counter, "Writes to the log.", func(n *snapshot) uint64 { return n.Log.Writes }),
+	one("conch_log_syncs_total", counter, "Syncs of the log.", func(n *snapshot) uint64 { return n.Log.Syncs }),
+	one("conch_log_checkpoint_failed", gauge, "1 if the last checkpoint could not be written; else 0.", func(n *snapshot) int { return flag(n.Log.CheckpointErr) }),
+	one("conch_streams_keys", gauge, "Streams that are stored, now.", func(n *snapshot) int { return n.Keys }),
+	one("conch_streams_memory_bytes", gauge, "Memory of streams, as stream-memory counts it, now.", func(n *snapshot) int64 { return n.StreamMemory }),
+	one("conch_streams_memory_limit_bytes", gauge, "The setting stream-memory; 0 is no limit.", func(n *snapshot) int64 { return n.Log.MemoryLimit }),
+
 	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),
 	one("conch_sent_bytes_total", counter, "Bytes written to clients.", func(n *snapshot) int64 { return n.BytesOut }),
 	one("conch_lost_bytes_total", counter, "Bytes that waited for connections when they ended.", func(n *snapshot) int64 { return n.BytesLost }),
@@ -84,6 +97,14 @@ var table = []metric{
 // one is a metric without labels.
 func one[N int | int64 | uint64](name string, k kind, help string, value func(*snapshot) N) metric {
 	return metric{name, k, nil, help, func(n *snapshot, emit emitter) { emit(float64(value(n))) }}
+}
+
+// flag is 1 for true.
+func flag(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // each reads a counter that has one label.

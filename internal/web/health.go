@@ -17,10 +17,13 @@ type health struct {
 	Clients int64  `json:"clients,omitempty"`
 }
 
-// getHealth is GET /healthz: the core takes requests. It needs no password.
+// getHealth is GET /healthz: the core takes requests, and the log has not failed. It needs no password.
 func (x *exchange) getHealth() error {
 	if !x.server.probe.check(x.server, coreTimeout) {
 		return &problem{Status: http.StatusServiceUnavailable, Detail: "the core does not answer"}
+	}
+	if x.server.service.HasLogFailed() {
+		return &problem{Status: http.StatusServiceUnavailable, Detail: "a write or a sync of the log has failed: nothing is appended until a restart"}
 	}
 	if x.request.Header.Get("Authorization") == "" && !x.server.service.IsOpen() {
 		return x.json(health{Status: "ok"})

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
@@ -122,6 +124,22 @@ func TestHealthNeedsNoPasswordAndShowsLittleWithout(t *testing.T) {
 		s.expectProblem(s.request(http.MethodGet, path, "", basic("stranger", "pw")), http.StatusForbidden)
 		s.expectProblem(s.request(http.MethodGet, path, "", basic("stranger", "wrong")), http.StatusUnauthorized)
 		assert.NotEmpty(t, s.request(http.MethodGet, path, "", basic("prometheus", "pw")).json["epoch"])
+	}
+}
+
+// failedLog is a store whose log has failed.
+type failedLog struct{ *store.Store }
+
+func (failedLog) Failed() error { return errors.New("input/output error") }
+
+// A server whose log has failed is restarted by what watches its health.
+func TestHealthOfALogThatHasFailed(t *testing.T) {
+	kept, err := store.Open(store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, kept.Close(0)) })
+	s := start(t, server.Options{Store: failedLog{kept}}, web.Options{})
+	for _, path := range []string{"/healthz", "/readyz"} {
+		s.expectProblem(s.request(http.MethodGet, path, ""), http.StatusServiceUnavailable)
 	}
 }
 

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/store"
+)
+
+// The words of fsync, and the bounds of a time.
+const (
+	fsyncAlways = "always"
+	fsyncNo     = "no"
+	minFsync    = time.Millisecond
+	maxFsync    = time.Hour
+)
+
+// setFsync reads when the log is synced.
+func setFsync(c *Config, text string) error {
+	switch strings.ToLower(text) {
+	case fsyncAlways:
+		c.Store.Fsync = store.FsyncAlways
+		return nil
+	case fsyncNo:
+		c.Store.Fsync = store.FsyncNo
+		return nil
+	}
+	d, err := ParseDuration(text)
+	if err != nil || d < minFsync || d > maxFsync {
+		return fmt.Errorf("expected %s, %s, or a time such as 1s, from 1ms to 1h, not %q", fsyncAlways, fsyncNo, text)
+	}
+	c.Store.Fsync = store.Fsync(d)
+	return nil
+}
+
+func fsync(c *Config) any {
+	switch c.Store.Fsync {
+	case store.FsyncAlways:
+		return fsyncAlways
+	case store.FsyncNo:
+		return fsyncNo
+	}
+	return time.Duration(c.Store.Fsync).String()
+}
+
+// setStreamMemory reads a size; auto follows max-memory.
+func setStreamMemory(c *Config, text string) error {
+	c.Store.Memory, c.autoStreamMemory = 0, strings.EqualFold(text, auto)
+	if c.autoStreamMemory {
+		return nil
+	}
+	n, err := ParseSize(text)
+	if err != nil {
+		return fmt.Errorf("%w, or %s", err, auto)
+	}
+	c.Store.Memory = int64(n)
+	return nil
+}
+
+// checkStore refuses settings that do not go together. A setting of fsync without effect is refused, because its author expects
+// that streams survive.
+func (c *Config) checkStore(fsyncByDefault bool) error {
+	switch {
+	case c.Store.Dir == "" && !fsyncByDefault:
+		return errors.New("fsync has no effect without dir: streams are in memory, and gone at the end; name a directory by --dir")
+	case c.Store.SegmentSize < store.MinSegmentSize || c.Store.SegmentSize > store.MaxSegmentSize:
+		return fmt.Errorf("segment-size is %d bytes: expected %d to %d", c.Store.SegmentSize, store.MinSegmentSize, store.MaxSegmentSize)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package daemon
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
+)
+
+const logIsOpen = "the log is open"
+
+// Streams of a directory are there after a stop. The sequence goes on, and positions of the start before are found.
+func TestStreamsSurviveARestart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	p := start(t, "--dir="+dir, "--fsync=always", "--recent=1MiB")
+	c := harness.Use(t, p.Dial())
+	c.Send("SEQ ON\n")
+	epoch := strings.Fields(c.Line())[3]
+	c.Send("XADD a 1-1 n one\nXADD a 1-2 n two\nPUB news hi\n")
+	c.Expect("$3\r\n1-1\r\n$3\r\n1-2\r\nOK PUB news #3\n")
+	p.Signals <- syscall.SIGTERM
+	require.NoError(t, p.wait())
+	require.NoError(t, c.Close())
+
+	p = start(t, "--dir="+dir, "--fsync=always", "--recent=1MiB")
+	line := p.Log.Await(t, logIsOpen, 1)
+	assert.Equal(t, dir, line["dir"])
+	assert.Equal(t, true, line["clean"])
+	assert.InDelta(t, 1, line["streams"], 0)
+	c = harness.Use(t, p.Dial())
+	c.Send("XRANGE a - +\n")
+	c.Expect("*2\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$3\r\none\r\n*2\r\n$3\r\n1-2\r\n*2\r\n$1\r\nn\r\n$3\r\ntwo\r\n")
+	c.Send("SUB news FROM %s-4\nSUB other FROM %s-3\n", epoch, epoch)
+	c.Expect("OK SUB news\nOK SUB other\nMISSED ? other\n")
+	c.Send("PUB news live\n")
+	c.Expect("OK PUB news\nUPDATE news live\n")
+	c.Send("INFO\n")
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	for _, field := range []string{"\r\nsequence:4\r\n", "\r\naof_enabled:1\r\n", "\r\nlog_state:ok\r\n", "\r\nlog_fsync:always\r\n", "\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n"} {
+		assert.Contains(t, string(frame), field)
+	}
+}
+
+// Without a directory, streams are in memory, and gone with conch.
+func TestStreamsInMemory(t *testing.T) {
+	p := start(t, "--stream-memory=1MiB")
+	c := harness.Use(t, p.Dial())
+	c.Send("XADD a 1-1 n %s\nINFO persistence\n", strings.Repeat("x", 1000))
+	c.Expect("$3\r\n1-1\r\n")
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "\r\naof_enabled:0\r\n")
+	assert.Contains(t, string(frame), "\r\nstream_memory_limit:1048576\r\n")
+	refused := false
+	for range 2000 {
+		c.Send("XADD a * n %s\n", strings.Repeat("x", 1000))
+		if frame, err := c.Frame(); !assert.NoError(t, err) || frame[0] == '-' {
+			assert.Equal(t, "-OOM command not allowed when used memory > 'maxmemory'.\r\n", string(frame))
+			refused = true
+			break
+		}
+	}
+	assert.True(t, refused)
+	c.Send("PUB news hi\n")
+	c.Expect("OK PUB news\n")
+}
+
+// A directory that cannot be used is an error of one line, and leaves nothing open.
+func TestADirectoryThatCannotBeUsed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	start(t, "--dir="+dir)
+	assert.EqualError(t, Serve(load(t, "--listen=127.0.0.1:0", "--dir="+dir), io.Discard, nil),
+		"the directory "+dir+" is in use by another conch; give each one a --dir of its own")
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	assert.EqualError(t, Serve(load(t, "--listen=127.0.0.1:0", "--dir="+file), io.Discard, nil),
+		"the directory "+file+" cannot be used: it is, or is in, something else")
+}
+
+// What is damaged is an error in the log, with its place; what is whole is served.
+func TestDamageIsReported(t *testing.T) {
+	dir, damaged := filepath.Join(t.TempDir(), "log"), filepath.Join(t.TempDir(), "copy")
+	p := start(t, "--dir="+dir, "--fsync=always", "--segment-size=64KiB")
+	c := harness.Use(t, p.Dial())
+	for _, text := range []string{"first", "second", "third"} { // each in a record of its own
+		c.Send("XADD a * n %s-entry\n", text)
+		_, err := c.Frame()
+		require.NoError(t, err)
+	}
+	require.NoError(t, os.CopyFS(damaged, os.DirFS(dir))) // as a crash would leave it
+	segments, err := filepath.Glob(filepath.Join(damaged, "*.log"))
+	require.NoError(t, err)
+	require.Len(t, segments, 1)
+	content, err := os.ReadFile(segments[0])
+	require.NoError(t, err)
+	at := bytes.Index(content, []byte("second-entry"))
+	require.Positive(t, at)
+	content[at] ^= 1
+	require.NoError(t, os.WriteFile(segments[0], content, 0o600))
+
+	p = start(t, "--dir="+damaged)
+	line := p.Log.Await(t, "the log is damaged here, and these records are lost: restore the directory from a backup", 1)
+	assert.Equal(t, "error", line["level"])
+	assert.Contains(t, line["file"], filepath.Base(segments[0]))
+	assert.InDelta(t, at, line["offset"], 100)
+	c = harness.Use(t, p.Dial())
+	c.Send("XRANGE a - +\n")
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "first-entry")
+	assert.NotContains(t, string(frame), "second-entry")
+	c.Send("INFO persistence\n")
+	frame, err = c.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "\r\nlog_damages:1\r\n")
+}
