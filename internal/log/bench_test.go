@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -107,4 +109,34 @@ func benchmarkRaw(b *testing.B, fsync Fsync, batch int) {
 	b.StopTimer()
 	syncs.Wait()
 	_ = f.Close()
+}
+
+// BenchmarkAppendAlone is what the core pays for an append. The longest one shows whether a step of it is long.
+func BenchmarkAppendAlone(b *testing.B) {
+	for _, size := range []int{100, 1 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			l, _, err := Open(Options{Files: NewMemory(0)}, 0, nil)
+			require.NoError(b, err)
+			payload := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			longest := time.Duration(0)
+			for b.Loop() {
+				for l.Unsynced() > 32<<20 {
+					runtime.Gosched()
+				}
+				if l.Last()%10_000 == 0 {
+					b.StopTimer()
+					require.NoError(b, l.CutHead(l.Last()+1))
+					require.NoError(b, l.Reset(l.Last()+1)) // else memory grows
+					b.StartTimer()
+				}
+				start := time.Now()
+				l.Append(1, payload)
+				longest = max(longest, time.Since(start))
+			}
+			b.ReportMetric(float64(longest.Microseconds()), "µs-longest")
+			require.NoError(b, l.Close())
+		})
+	}
 }

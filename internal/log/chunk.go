@@ -78,7 +78,7 @@ func (p *chunkPool) put(c *chunk) {
 		return
 	}
 	b := c.buf[:0]
-	invariant.Scribble(b)
+	invariant.Scribble(c.buf[:len(c.buf):len(c.buf)])
 	select {
 	case p.free <- b:
 	default:

@@ -216,3 +216,55 @@ func TestFakeRecordsInAPayload(t *testing.T) {
 	require.NoError(t, again.Close())
 	_ = l.Close()
 }
+
+// A segment that is gone is reported with the records that it had; those before and behind it are served, and the log goes on.
+func TestMissingSegment(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	files, model := writeLog(t, rng, 60, Always, true)
+	all := names(files)
+	require.Greater(t, len(all), 3)
+	for _, missing := range all[:len(all)-2] { // the last one is empty; without the one before it, the log is shorter
+		left := image{}
+		for name, content := range files {
+			if name != missing {
+				left[name] = content
+			}
+		}
+		found, recovery, d := reopen(t, left)
+		require.Len(t, recovery.Damages, 1)
+		damage := recovery.Damages[0]
+		want := slices.Concat(model[:damage.First-1], model[damage.Last:])
+		require.Less(t, len(want), len(model))
+		require.Equal(t, want, found)
+		require.Empty(t, recovery.Cut)
+		assert.ErrorContains(t, &damage, fmt.Sprintf("records %d to %d are lost", damage.First, damage.Last))
+		l, _, err := Open(Options{Files: d, SegmentSize: 1024}, uint64(len(model)), nil)
+		require.NoError(t, err)
+		require.EqualValues(t, len(model)+1, l.Append(1, nil))
+		require.NoError(t, l.Close())
+	}
+}
+
+// A checkpoint that is ahead of the log is damage: what it had was synced before it. One that is older than the head is an error.
+func TestCheckpointsThatDoNotFit(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	files, _ := writeLog(t, rng, 20, Always, true)
+	d := files.disk()
+	l, recovery, err := Open(Options{Files: d, SegmentSize: 1024}, 25, nil)
+	require.NoError(t, err)
+	require.Len(t, recovery.Damages, 1)
+	assert.EqualValues(t, []uint64{21, 25}, []uint64{recovery.Damages[0].First, recovery.Damages[0].Last})
+	require.EqualValues(t, 26, l.Append(1, []byte("behind")), "numbers are not given twice")
+	require.NoError(t, l.CutHead(26))
+	require.Error(t, l.CutHead(28))
+	require.NoError(t, l.Close())
+
+	_, _, err = Open(Options{Files: d, SegmentSize: 1024}, 24, nil) // nothing is applied
+	assert.ErrorContains(t, err, "the checkpoint is too old")
+	var found []Record
+	l, recovery, err = Open(Options{Files: d, SegmentSize: 1024}, 25, collect(&found))
+	require.NoError(t, err)
+	assert.Empty(t, recovery.Damages, "what is before the head is not missed")
+	assert.Len(t, found, 1)
+	require.NoError(t, l.Close())
+}

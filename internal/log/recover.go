@@ -52,6 +52,9 @@ func (l *Log) recover(after uint64, apply func(Record) error) error {
 	if err := r.readEnds(); err != nil {
 		return err
 	}
+	if head := l.meta.head; after+1 < head {
+		return fmt.Errorf("log: the records from %d on are needed, and those before %d are no longer kept: the checkpoint is too old", after+1, head)
+	}
 	if err := r.dropUnused(); err != nil {
 		return err
 	}
@@ -216,9 +219,6 @@ func trimZeros(b []byte) []byte {
 // check compares what was found with what must be there.
 func (r *recoverer) check() error {
 	l := r.l
-	if r.after+1 < l.meta.head {
-		return fmt.Errorf("log: the records from %d on are needed, and those before %d are no longer kept: the checkpoint is too old", r.after+1, l.meta.head)
-	}
 	if r.after >= r.next { // all of that was synced before the checkpoint was written
 		d := Damage{File: metaName, First: r.next, Last: r.after}
 		if n := len(r.segments); n > 0 {

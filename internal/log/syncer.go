@@ -212,8 +212,5 @@ func (l *Log) Sync() error {
 	for l.synced < target && l.progress.Err == nil {
 		l.changed.Wait()
 	}
-	if l.synced < target {
-		return l.progress.Err
-	}
-	return nil
+	return l.progress.Err
 }

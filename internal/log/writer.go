@@ -147,9 +147,12 @@ func (l *Log) writePiece(p piece) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stats.Writes++
+	if l.progress.Err != nil {
+		return l.progress.Err
+	}
 	l.written += int64(len(p.bytes))
 	l.progress.Written = p.last
-	l.stats.Writes++
 	if l.o.Fsync != Always {
 		l.progress.Promised = p.last
 	}
@@ -263,7 +266,7 @@ func (l *Log) turn(s *segment) error {
 // setSynced records that the disk has all up to a byte, and to the record of that number. The caller holds the lock.
 func (l *Log) setSynced(bytes int64, number uint64) {
 	l.stats.Syncs++
-	if bytes < l.synced {
+	if bytes < l.synced || l.progress.Err != nil { // a failure is final, also for what was under way
 		return
 	}
 	l.synced = bytes
