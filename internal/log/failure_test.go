@@ -410,3 +410,20 @@ func waitWritten(l *Log, number uint64) {
 		l.changed.Wait()
 	}
 }
+
+// Under a duration a log syncs before its time once much is not synced, so that memory stays bounded.
+func TestMuchUnsyncedIsSyncedEarly(t *testing.T) {
+	l, _, err := Open(Options{Files: NewMemory(0), Fsync: Fsync(time.Hour), Recent: 1}, 0, nil)
+	require.NoError(t, err)
+	payload := make([]byte, 1<<20)
+	for range 64 {
+		l.Append(1, payload)
+	}
+	l.mu.Lock()
+	for l.appended-l.synced > earlySync+2<<20 {
+		l.changed.Wait() // for ever, if there is no sync before the hour
+	}
+	l.mu.Unlock()
+	assert.Less(t, l.Stats().Recent, int64(earlySync+4<<20))
+	require.NoError(t, l.Close())
+}
