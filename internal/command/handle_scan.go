@@ -26,7 +26,7 @@ func scan(w *response) {
 		return
 	}
 	var names []string
-	cursor := uint64(0)
+	cursor, bytes := uint64(0), 0
 	// All keys are streams: there is nothing to look for under another type.
 	if x.Type == nil || strings.EqualFold(string(x.Type), "stream") {
 		all, g := x.Match == nil || string(x.Match) == "*", newGlob(string(x.Match)) // the glob does not match an empty name
@@ -34,10 +34,15 @@ func scan(w *response) {
 			w.work += workPerName
 			if all || g.matches(s.Name()) {
 				names = append(names, s.Name())
+				bytes += len(s.Name()) + bulkBytes
 			}
 		})
 		w.work += g.work()
-		if err := g.err(); err != nil {
+		err := g.err()
+		if bytes > maxAnswer {
+			err = errLargeAnswer
+		}
+		if err != nil {
 			w.fail(err)
 			return
 		}
@@ -92,9 +97,16 @@ func (k *keySearch) step(w *response, count int) {
 	if len(k.names) > maxAnswer {
 		err = errLargeAnswer
 	}
+	if err != nil {
+		k.cursor = 0
+	}
+	held := 0 // by the next step
+	if k.cursor != 0 {
+		held = cap(k.names)
+	}
+	w.executor.service.memory.SetUsage(&w.executor.usage.blocked, held)
 	switch {
 	case err != nil:
-		k.cursor = 0
 		w.fail(err)
 	case k.cursor == 0:
 		w.array(k.found)

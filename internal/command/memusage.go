@@ -38,7 +38,8 @@ type memoryUsage struct {
 	queued atomic.Int64
 	// replays is subscriptions that have not joined. The core changes it.
 	replays atomic.Int64
-	// watched is the keys of WATCH, blocked those of a command that waits. The core changes both.
+	// watched is the keys of WATCH, blocked those of a command that waits, or what a KEYS has found so
+	// far. The core changes both.
 	watched, blocked atomic.Int64
 	// fills is replies that wait for their entries. The core adds, the filler subtracts.
 	fills atomic.Int64
