@@ -28,7 +28,8 @@ func (s *Streams) Apply(c *Change) Result {
 		if c.ID != st.last {
 			st.ids.endBlock()
 		}
-		st.last, st.added, st.maxDeleted = c.ID, c.EntriesAdded, c.MaxDeleted
+		st.last = c.ID
+		st.setCounters(c.EntriesAdded, c.MaxDeleted)
 	case Configure:
 		st.duration, st.maxSize = c.Duration, c.MaxSize
 		if st.window != nil {
@@ -68,7 +69,6 @@ func (s *Streams) applyAdd(c *Change) Result {
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
 	r.Ordinal = st.ids.append(st.last, c.ID)
 	st.last = c.ID
-	st.added++
 	if c.TrimTo > 0 {
 		r.Removed = int(st.ids.trim(c.TrimTo))
 	}
@@ -87,7 +87,8 @@ func (s *Streams) create(c *Change) *Stream {
 	if over := s.names[name]; over != nil {
 		s.remove(over)
 	}
-	st := &Stream{name: name, number: c.Number, ids: newIndex(), duration: c.Duration, maxSize: c.MaxSize}
+	st := newStream(name, c.Number)
+	st.duration, st.maxSize = c.Duration, c.MaxSize
 	s.put(st)
 	s.saving.made(st)
 	return st
@@ -104,6 +105,7 @@ func (s *Streams) put(st *Stream) {
 // track tracks the idempotent id of an entry.
 func (s *Streams) track(st *Stream, c *Change) {
 	if st.window == nil {
+		st.own()
 		st.window = &window{due: deadline{index: -1, stream: st, window: true}}
 	}
 	w := st.window
@@ -131,6 +133,7 @@ func (st *Stream) delete(c *Change) (n int) {
 		}
 	}
 	if st.maxDeleted.Less(c.ID) {
+		st.own()
 		st.maxDeleted = c.ID
 	}
 	return n
@@ -144,6 +147,7 @@ func (s *Streams) setExpiry(st *Stream, at int64) {
 		s.expiring--
 	case at == 0:
 	case st.expiry == nil:
+		st.own()
 		st.expiry = &deadline{at: at + 1, stream: st, index: -1}
 		s.due.set(st.expiry)
 		s.expiring++

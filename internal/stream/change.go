@@ -50,8 +50,15 @@ type Change struct {
 	stream *Stream // what Plan found; nil in a change that was read
 }
 
-// Reset clears a change, and keeps its memory.
+// maxKeptList is how many elements a list of a change that is used again may have room for.
+const maxKeptList = 4096
+
+// Reset clears a change, and keeps its memory unless a rare request has made that large.
 func (c *Change) Reset() {
+	if max(cap(c.Ordinals), cap(c.Found), cap(c.Numbers)) > maxKeptList {
+		*c = Change{}
+		return
+	}
 	*c = Change{Ordinals: c.Ordinals[:0], Found: c.Found[:0], Numbers: c.Numbers[:0]}
 }
 

@@ -36,7 +36,6 @@ func (s *Streams) closeGap(c *Change) {
 	if !c.Create {
 		if st := s.ByNumber(c.Number); st != nil && c.Ordinal > st.ids.next && st.last.Less(c.ID) {
 			s.saving.before(st)
-			st.added += c.Ordinal - st.ids.next
 			st.ids.skipTo(c.Ordinal)
 		}
 		return

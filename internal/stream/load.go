@@ -198,13 +198,13 @@ func (l *loader) readStream(in *input) error {
 	st := s.ByNumber(number)
 	switch {
 	case st == nil:
-		st = &Stream{name: string(name), number: number, ids: newIndex()}
+		st = newStream(string(name), number)
 		l.made = append(l.made, st)
 	case st.name != string(name):
 		return l.corrupt("a stream with another name")
 	}
 	l.current, l.all = st, append(l.all, st)
-	st.last, st.maxDeleted, st.added = in.id(), in.id(), in.uvarint()
+	last, maxDeleted, added := in.id(), in.id(), in.uvarint()
 	st.duration, st.maxSize = in.settings()
 	s.setExpiry(st, 0)
 	if at := int64(in.uvarint()); at > 0 {
@@ -212,6 +212,8 @@ func (l *loader) readStream(in *input) error {
 	}
 	x := &st.ids
 	x.first, x.next = in.uvarint(), in.uvarint()
+	st.last = last
+	st.setCounters(added, maxDeleted)
 	x.dropFrom(in.uvarint())
 	count, first, run, codes := in.uvarint(), in.id(), in.uvarint(), slices.Clone(in.text())
 	if x.first < 1 || x.next < x.first || count > min(blockSize, x.next-1) || run > count {
@@ -237,6 +239,7 @@ func (l *loader) readWindow(in *input, st *Stream) {
 	}
 	w := &window{added: in.uvarint(), duplicates: in.uvarint(), producers: make(map[Digest]*producer)}
 	w.due = deadline{at: int64(in.uvarint()), index: -1, stream: st, window: true}
+	st.own()
 	if st.window = w; w.due.at > 0 {
 		l.streams.due.set(&w.due)
 	}

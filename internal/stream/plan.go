@@ -223,7 +223,7 @@ func (s *Streams) PlanSetID(c *Change, st *Stream, o *SetIDOptions) error {
 		}
 	}
 	c.Kind, c.Number, c.stream = SetID, st.number, st
-	c.ID, c.EntriesAdded, c.MaxDeleted = o.ID, st.added, st.maxDeleted
+	c.ID, c.EntriesAdded, c.MaxDeleted = o.ID, st.EntriesAdded(), st.maxDeleted
 	if o.EntriesAdded >= 0 {
 		c.EntriesAdded = uint64(o.EntriesAdded)
 	}

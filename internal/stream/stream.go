@@ -2,23 +2,41 @@ package stream
 
 // Stream is one key. Its entries are in the log; it has their ids.
 //
-// Most of a million streams are small, so that each field counts: this takes 192 bytes.
+// Most of a million streams are small, so that each field counts: this takes 160 bytes.
 type Stream struct {
-	name       string
-	number     uint64
-	last       ID // the last id that was given, or set
-	maxDeleted ID
-	added      uint64
-	ids        index
+	name   string
+	number uint64
+	last   ID // the last id that was given, or set
+	ids    index
+	*extras
 
-	window *window   // of idempotent ids; nil if there was none ever
-	expiry *deadline // nil without one
-
-	duration  uint32 // of the window, in seconds
+	duration  uint32 // of the window of idempotent ids, in seconds
 	maxSize   uint16 // of the window, for each producer
 	gone      bool   // removed
 	frozen    uint32 // the newest checkpoint that has its state, or needs it not
 	changedIn uint32 // the newest checkpoint before which it changed
+}
+
+// extras is what few streams have.
+type extras struct {
+	maxDeleted ID
+	addedMore  uint64    // what XSETID added to the number of entries that were added
+	window     *window   // of idempotent ids; nil if there was none ever
+	expiry     *deadline // nil without one
+}
+
+// noExtras is that of all streams without extras. It is never changed: own comes first.
+var noExtras extras
+
+func newStream(name string, number uint64) *Stream {
+	return &Stream{name: name, number: number, ids: newIndex(), extras: &noExtras}
+}
+
+// own gives the stream extras of its own, to change them.
+func (st *Stream) own() {
+	if st.extras == &noExtras {
+		st.extras = new(extras)
+	}
 }
 
 // Number returns the number of the stream, which no other one had or will have.
@@ -33,11 +51,20 @@ func (st *Stream) Len() int { return int(st.ids.live) }
 // LastID returns the largest id that an entry had, or that XSETID set.
 func (st *Stream) LastID() ID { return st.last }
 
+// setCounters sets what XSETID sets beside the last id.
+func (st *Stream) setCounters(added uint64, maxDeleted ID) {
+	if added == st.EntriesAdded() && maxDeleted == st.maxDeleted {
+		return
+	}
+	st.own()
+	st.addedMore, st.maxDeleted = added-(st.ids.next-1), maxDeleted
+}
+
 // MaxDeleted returns the largest id that XDEL deleted.
 func (st *Stream) MaxDeleted() ID { return st.maxDeleted }
 
 // EntriesAdded counts all entries that were ever added.
-func (st *Stream) EntriesAdded() uint64 { return st.added }
+func (st *Stream) EntriesAdded() uint64 { return st.ids.next - 1 + st.addedMore }
 
 // First returns the id of the oldest entry.
 func (st *Stream) First() (ID, bool) {
@@ -87,6 +114,9 @@ func (st *Stream) Expiry() int64 {
 // bytes is about what the stream takes, without its name.
 func (st *Stream) bytes() int64 {
 	n := int64(streamBytes + cap(st.ids.codes))
+	if st.extras != &noExtras {
+		n += extrasBytes
+	}
 	if st.ids.full != nil {
 		n += st.ids.full.bytes
 	}
@@ -98,7 +128,8 @@ func (st *Stream) bytes() int64 {
 
 // What the parts of the state take, with their places in maps and lists.
 const (
-	streamBytes   = 256
+	streamBytes   = 224
+	extrasBytes   = 48
 	producerBytes = 200
 	trackedBytes  = 96
 	headBytes     = 32

@@ -756,6 +756,7 @@ func (m *streamsModel) check() {
 		require.Equal(m.t, []any{model.last, model.maxDeleted, model.added, model.expiry}, []any{st.LastID(), st.MaxDeleted(), st.EntriesAdded(), st.Expiry()})
 	}
 	require.Equal(m.t, entries, m.s.Entries())
+	require.Zero(m.t, noExtras, "all streams share it")
 }
 
 // checkCheckpoints opens the last base with its deltas, and applies the records behind.
