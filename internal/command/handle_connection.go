@@ -108,12 +108,12 @@ func hello(w *response) {
 	if numbered {
 		w.text("recent") // so that a client knows, before it subscribes, whether it can resume
 		w.integer(int64(w.executor.service.options.Recent))
+		w.text("replaying") // until it is 0, messages older than the sequence below may follow this reply
+		w.integer(int64(w.executor.numReplaying()))
 		w.text("epoch")
 		w.text(w.executor.service.epoch)
 		w.text("sequence")
 		w.integer(int64(w.view.Stats().Sequence)) //nolint:gosec // a count
-		w.text("replaying")                       // until it is 0, messages older than that number may follow this reply
-		w.integer(int64(w.executor.numReplaying()))
 	}
 }
 
