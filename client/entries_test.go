@@ -10,12 +10,17 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/server"
 )
 
 var cutSeed = flag.Uint64("cut.seed", 0, "play only this seed of connections that are cut, as a failure printed it")
@@ -311,7 +316,7 @@ func (c *cutConn) Read(b []byte) (int, error) {
 func streamServers(t *testing.T) map[string]Options {
 	o, err := ParseURL(redis(t))
 	require.NoError(t, err)
-	return map[string]Options{"redis": o}
+	return map[string]Options{"redis": o, "conch": {Addr: harness.Start(t, server.Options{}).Addr}}
 }
 
 // Wherever connections break, each entry comes once, in its order.
@@ -483,4 +488,64 @@ func appendUntilDone(t *testing.T, c *Client, stream, n string) {
 		}
 		require.NoError(t, t.Context().Err())
 	}
+}
+
+// Idempotent appends come in once each, wherever their connections break.
+func TestIdempotentAppendsOverCutConnections(t *testing.T) {
+	o := Options{Addr: harness.Start(t, server.Options{}).Addr, MinBackoff: time.Nanosecond, MaxBackoff: time.Nanosecond}
+	seed := *cutSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-cut.seed=%d", seed)
+	direct, err := Dial(t.Context(), o)
+	require.NoError(t, err)
+	defer direct.Close()
+
+	var dials atomic.Uint64
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		sock, err := new(net.Dialer).DialContext(ctx, network, addr)
+		number := dials.Add(1)
+		left := rand.New(rand.NewPCG(seed, number)).IntN(3000)
+		if number == 1 {
+			left += 1000 // the first handshake must succeed
+		}
+		return &cutConn{sock, left}, err
+	}
+	c, err := Dial(t.Context(), o)
+	require.NoError(t, err)
+	defer c.Close()
+	const appenders, each = 8, 100
+	var ids [appenders][each]EntryID
+	var tasks sync.WaitGroup
+	for a := range appenders {
+		tasks.Go(func() {
+			for i := range each {
+				n := fmt.Sprint(i)
+				var err error
+				for ids[a][i].IsZero() { // a connection that breaks before a key is sent is an error of its own
+					ids[a][i], err = c.Append(t.Context(), "s", []Field{{"a", fmt.Sprint(a)}, {"i", n}}, Idempotent(fmt.Sprint(a), n))
+					if t.Context().Err() != nil {
+						assert.NoError(t, err, "the test has ended")
+						return
+					}
+				}
+			}
+		})
+	}
+	tasks.Wait()
+	var next [appenders]int
+	for e, err := range direct.Range(t.Context(), "s", Span{}) {
+		require.NoError(t, err)
+		var a, i int
+		_, err := fmt.Sscan(e.Get("a")+" "+e.Get("i"), &a, &i)
+		require.NoError(t, err)
+		require.Equal(t, next[a], i, "each once, in the order of its appender")
+		require.Equal(t, ids[a][i], e.ID)
+		next[a]++
+	}
+	for a := range appenders {
+		assert.Equal(t, each, next[a])
+	}
+	assert.Greater(t, dials.Load(), uint64(2))
 }

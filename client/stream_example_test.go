@@ -8,6 +8,8 @@ import (
 )
 
 func ExampleClient_Append() {
+	addr, stop := start()
+	defer stop()
 	err := func(ctx context.Context, url string) error {
 		c, err := client.DialURL(ctx, url)
 		if err != nil {
@@ -15,35 +17,53 @@ func ExampleClient_Append() {
 		}
 		defer c.Close()
 		fields := []client.Field{{Name: "price", Value: "120"}, {Name: "region", Value: "eu"}}
-		id, err := c.Append(ctx, "orders", fields, client.Idempotent("shop 1", "order 17"))
-		if err != nil {
-			return err // errors.Is(err, client.ErrOutcomeUnknown): it may have been appended
+		for range 2 { // the second time it is there already
+			_, err := c.Append(ctx, "orders", fields, client.Idempotent("shop 1", "order 17"))
+			if err != nil {
+				return err // errors.Is(err, client.ErrOutcomeUnknown): it may have been appended
+			}
 		}
-		for entry, err := range c.Range(ctx, "orders", client.Span{From: id}) {
+		for entry, err := range c.Range(ctx, "orders", client.Span{}) {
 			if err != nil {
 				return err
 			}
 			fmt.Println(entry.Get("price"), entry.Get("region"))
 		}
 		return nil
-	}(context.Background(), "conch://127.0.0.1:8889")
+	}(context.Background(), "conch://"+addr)
 	fmt.Println(err)
+	// Output:
+	// 120 eu
+	// <nil>
 }
 
 func ExampleClient_Read() {
-	err := func(ctx context.Context, url string, last client.EntryID) error {
+	addr, stop := start()
+	defer stop()
+	err := func(ctx context.Context, url string) error {
 		c, err := client.DialURL(ctx, url)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
+		last, err := c.Append(ctx, "orders", []client.Field{{Name: "price", Value: "80"}})
+		if err != nil {
+			return err
+		}
+		if _, err := c.Append(ctx, "orders", []client.Field{{Name: "price", Value: "120"}}); err != nil {
+			return err
+		}
 		for entry, err := range c.Read(ctx, client.After("orders", last), client.FromNow("returns")) {
 			if err != nil {
 				return err // of ctx, or the refusal of the server
 			}
-			fmt.Println(entry.Stream, entry.ID.Time(), entry.Get("price"))
+			fmt.Println(entry.Stream, entry.Get("price"))
+			break // without it, the loop waits for the next entry
 		}
 		return nil
-	}(context.Background(), "conch://127.0.0.1:8889", client.EntryID{})
+	}(context.Background(), "conch://"+addr)
 	fmt.Println(err)
+	// Output:
+	// orders 120
+	// <nil>
 }
