@@ -73,7 +73,8 @@ var varying = regexp.MustCompile(`(\$2\r\nid\r\n:)\d+|` +
 	`(client-info\r\n)\$\d+\r\n[^\r]*|` +
 	`^(\$64\r\n)[0-9a-f]{64}|` +
 	`(\$5\r\nepoch\r\n\$16\r\n)[0-9a-f]{16}|` +
-	`(OK SEQ ON )[0-9a-f]{16}`)
+	`(OK SEQ ON )[0-9a-f]{16}|` +
+	`\$1\d\r\n1[6-9]\d{11}-\d+`)
 
 func mask(frame []byte) []byte {
 	return varying.ReplaceAll(frame, []byte("${1}${2}${3}${4}${5}${6}${7}N"))
