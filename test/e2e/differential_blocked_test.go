@@ -24,12 +24,15 @@ func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
 		return nil
 	}
 	sc.send(actor, s)
-	sc.awaitBlocked(actor)
+	var tokens []string
+	if !sc.blocked(actor) {
+		tokens = actor.fence()
+	}
 	sc.send(waker, step{commands: s.waking})
 	woken := append(waker.fence(), sc.server.control.ask("CLIENT", "UNBLOCK", strconv.FormatInt(actor.id, 10)))
 	answers := make([][]frame, len(sc.conns))
 	answers[s.waker] = sc.comparable(framesOf(woken), false)
-	answers[s.conn] = sc.comparable(framesOf(actor.fence()), false)
+	answers[s.conn] = sc.comparable(framesOf(append(tokens, actor.fence()...)), false)
 	for i, c := range sc.conns {
 		if c != actor && c != waker && !c.closed {
 			answers[i] = sc.comparable(framesOf(c.fence()), false)
@@ -38,16 +41,17 @@ func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
 	return answers
 }
 
-// awaitBlocked waits until a connection is blocked or has got an answer.
-func (sc *scene) awaitBlocked(c *diffConn) {
+// blocked waits until a connection is blocked, or has got an answer and so is not.
+func (sc *scene) blocked(c *diffConn) bool {
 	for began := time.Now(); !c.answered(); {
 		list := sc.server.control.ask("CLIENT", "LIST", "ID", strconv.FormatInt(c.id, 10))
 		_, flags, _ := strings.Cut(list, " flags=")
 		if flags, _, _ = strings.Cut(flags, " "); strings.Contains(flags, "b") {
-			return
+			return true
 		}
 		require.Less(sc.server.t, time.Since(began), patience, "neither blocked nor answered: %s", list)
 	}
+	return false
 }
 
 // answered tells whether something has come in, or the end.

@@ -68,11 +68,12 @@ type generator struct {
 	families []family
 	payloads int
 	conns    int
-	clock    int // of the ids of entries: most of those that are added are larger than those before
+	clock    int  // of the ids of entries: most of those that are added are larger than those before
+	huge     bool // some are the largest of all, and WATCH is sent; else XSETID
 }
 
 func compose(random *rand.Rand, from []family) sequence {
-	g := &generator{Rand: random, families: from, conns: 3 + random.Intn(3)}
+	g := &generator{Rand: random, families: from, conns: 3 + random.Intn(3), huge: random.Intn(2) == 0}
 	s := sequence{conns: g.conns}
 	for len(s.steps) < stepsPerSequence {
 		f := g.family(func(family) bool { return true })

@@ -19,6 +19,7 @@ var (
 	fenced   = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 	tourLine = regexp.MustCompile(`^(one|two|three)\s*([><$]) (.*)$`)
 	epoch    = regexp.MustCompile(`\b[0-9a-f]{16}\b`) // another one at each start
+	entryID  = regexp.MustCompile(`\b1[6-9]\d{11}-\d+\b`)
 )
 
 // blocks returns the fenced blocks of a page in one language; blocks of the tours have none.
@@ -36,7 +37,7 @@ func blocks(t *testing.T, page, language string) (all []string) {
 
 // The documentation's tours are real: each block that begins with terminal one is played with a server of its own.
 func TestTours(t *testing.T) {
-	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 1} {
+	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 1, "docs/streams.md": 1} {
 		played := 0
 		for _, block := range blocks(t, page, "") {
 			if !strings.HasPrefix(block, "one ") {
@@ -112,7 +113,9 @@ func (p tour) play(steps []tourStep) {
 }
 
 // mask hides what differs from run to run.
-func mask(line string) string { return epoch.ReplaceAllString(line, "EPOCH") }
+func mask(line string) string {
+	return entryID.ReplaceAllString(epoch.ReplaceAllString(line, "EPOCH"), "ID")
+}
 
 func isTable(typed string) bool {
 	return strings.HasPrefix(typed, "TOPICS") || strings.HasPrefix(typed, "WHO")
@@ -136,20 +139,21 @@ func (p tour) command(s tourStep) {
 	}
 	typed := strings.NewReplacer("localhost 8889", p.host+" "+p.port, "127.0.0.1 8889", p.host+" "+p.port,
 		"redis-cli -p 8889", "redis-cli --no-raw -h "+p.host+" -p "+p.port).Replace(s.text)
-	listens, before := strings.Contains(strings.ToLower(s.text), "sub"), p.subscribed()
+	listens := strings.Contains(strings.ToLower(s.text), "sub") || strings.Contains(s.text, " BLOCK ")
+	before := p.listening()
 	x := &terminal{p.shell(typed), s.text, !listens && !strings.HasPrefix(s.text, "telnet ")}
 	p.terminals[s.terminal] = x
 	switch {
 	case strings.HasPrefix(s.text, "telnet "):
 		x.until("Escape character is")
-	case strings.HasPrefix(s.text, "conch sub "):
-		require.Eventually(p.t, func() bool { return p.subscribed() != before }, patience, 10*time.Millisecond)
+	case strings.HasPrefix(s.text, "conch sub "), strings.Contains(s.text, " BLOCK "):
+		require.Eventually(p.t, func() bool { return p.listening() != before }, patience, 10*time.Millisecond)
 	}
 }
 
-// subscribed is the line of INFO that counts the connections with a subscription.
-func (p tour) subscribed() string {
-	return regexp.MustCompile(`pubsub_clients:\d+`).FindString(p.cli("INFO", "clients"))
+// listening is what INFO counts of connections with a subscription, and of those that wait for an entry.
+func (p tour) listening() string {
+	return strings.Join(regexp.MustCompile(`(pubsub|blocked)_clients:\d+`).FindAllString(p.cli("INFO", "clients"), -1), " ")
 }
 
 // table repeats a command until its table is the one shown: a delivery is counted a moment after the message arrives.
