@@ -253,7 +253,7 @@ func TestCheckpointsThatDoNotFit(t *testing.T) {
 	l, recovery, err := Open(Options{Files: d, SegmentSize: 1024}, 25, nil)
 	require.NoError(t, err)
 	require.Len(t, recovery.Damages, 1)
-	assert.EqualValues(t, []uint64{21, 25}, []uint64{recovery.Damages[0].First, recovery.Damages[0].Last})
+	assert.Equal(t, []uint64{21, 25}, []uint64{recovery.Damages[0].First, recovery.Damages[0].Last})
 	require.EqualValues(t, 26, l.Append(1, []byte("behind")), "numbers are not given twice")
 	require.NoError(t, l.CutHead(26))
 	require.Error(t, l.CutHead(28))

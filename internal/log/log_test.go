@@ -133,3 +133,36 @@ func TestParseFsync(t *testing.T) {
 		assert.ErrorContains(t, err, "use always, no, or a duration", text)
 	}
 }
+
+// Each start begins an epoch, which ends where the next one begins; the newest ones are listed.
+func TestEpochs(t *testing.T) {
+	files := keep{NewMemory(0)}
+	for life, last := range []uint64{0, 10, 10, 25} {
+		l, recovery, err := Open(Options{Files: files}, 0, func(Record) error { return nil })
+		require.NoError(t, err)
+		require.Len(t, recovery.Epochs, life)
+		require.NoError(t, l.Begin(uint64(100+life), last))
+		l.Append(1, nil)
+		require.NoError(t, l.Sync())
+		if life != 1 {
+			require.NoError(t, l.Close())
+		} else {
+			defer func() { _ = l.Close() }() // as if it were killed
+		}
+	}
+	l, recovery, err := Open(Options{Files: files}, 0, func(Record) error { return nil })
+	require.NoError(t, err)
+	want := []Epoch{{100, 1, 10, true}, {101, 11, 10, false}, {102, 11, 25, true}, {103, 26, 0, false}}
+	assert.Equal(t, want, recovery.Epochs)
+	require.NoError(t, l.Begin(104, 30))
+	want[3].Last, want[3].Clean = 30, true
+	assert.Equal(t, append(want, Epoch{104, 31, 0, false}), l.Epochs())
+	require.NoError(t, l.Close())
+
+	var m meta
+	for n := range uint64(maxEpochs + 3) {
+		m.begin(n, n, true)
+	}
+	assert.Len(t, m.epochs, maxEpochs)
+	assert.EqualValues(t, 3, m.epochs[0].ID)
+}

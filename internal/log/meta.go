@@ -14,6 +14,8 @@ const metaName = "log.meta"
 const (
 	metaMagic = "conchmt1"
 	epochSize = 32
+	// maxEpochs bounds the list: a broker that is restarted again and again must not fill the disk with it.
+	maxEpochs = 4096
 )
 
 // Epoch is one life of the order of messages: a start of the broker.
@@ -97,12 +99,16 @@ func (l *Log) changeMeta(change func(*meta)) error {
 // Begin ends the epoch before at the sequence number last, and begins another. It is durable once Begin returns. It is called once,
 // before anything is appended.
 func (l *Log) Begin(id, last uint64) error {
-	return l.changeMeta(func(m *meta) {
-		if n := len(m.epochs); n > 0 {
-			m.epochs[n-1].Last, m.epochs[n-1].Clean = last, l.recovered.Clean
-		}
-		m.epochs = append(m.epochs, Epoch{ID: id, First: last + 1})
-	})
+	return l.changeMeta(func(m *meta) { m.begin(id, last, l.recovered.Clean) })
+}
+
+// begin ends the last epoch and adds another. The oldest one goes if there are too many.
+func (m *meta) begin(id, last uint64, clean bool) {
+	if n := len(m.epochs); n > 0 {
+		m.epochs[n-1].Last, m.epochs[n-1].Clean = last, clean
+	}
+	m.epochs = append(m.epochs, Epoch{ID: id, First: last + 1})
+	m.epochs = m.epochs[max(0, len(m.epochs)-maxEpochs):]
 }
 
 // Epochs returns all epochs, the present one last.
