@@ -42,6 +42,7 @@ type lives struct {
 	checkpoint    [2]int // the version that Replace has confirmed, and the one that it may have written
 	clean         bool
 	killed        bool // the process alone has ended before
+	small         bool // this run changes the small files most
 
 	mu       sync.Mutex // guards progress, which the log's goroutines report
 	progress Progress
@@ -69,7 +70,7 @@ func TestCrashes(t *testing.T) {
 func crashRun(seed uint64, ignored string) (crashes int, problem string) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	c := &lives{rng: rng, disk: newDisk(), first: 1, head: 1, newHead: 1}
-	c.disk.ignored = ignored
+	c.disk.ignored, c.small = ignored, rng.IntN(6) == 0
 	fsyncs := []Fsync{Always, Always, No, 1e6, 1e9}
 	c.o = Options{
 		Files: c.disk, Fsync: fsyncs[rng.IntN(len(fsyncs))], SegmentSize: 4096 << rng.IntN(3), Recent: 1,
@@ -211,8 +212,11 @@ func checkpoint(version int) []byte {
 
 // live appends and cuts until it has enough, or the machine goes off.
 func (c *lives) live() {
-	if c.killed && c.rng.IntN(2) == 0 {
-		return // what the operating system has kept must be on the disk now
+	if c.killed && c.rng.IntN(2) == 0 { // what the operating system has kept must be on the disk now
+		c.disk.mu.Lock()
+		c.disk.stopAt = max(1, c.disk.steps)
+		c.disk.mu.Unlock()
+		return
 	}
 	if c.rng.IntN(3) > 0 {
 		c.disk.mu.Lock()
@@ -234,7 +238,11 @@ func (c *lives) live() {
 
 // step does one thing. It returns false if that failed.
 func (c *lives) step() bool {
-	switch c.rng.IntN(20) {
+	n := 20
+	if c.small {
+		n = 4
+	}
+	switch c.rng.IntN(n) {
 	case 0:
 		if c.l.Sync() != nil {
 			return false
@@ -352,7 +360,7 @@ func (c *lives) end() bool {
 			c.collectProgress()
 		}
 	}
-	c.killed = c.rng.IntN(3) == 0
+	c.killed = c.rng.IntN(3) == 0 || c.small && c.rng.IntN(2) == 0
 	if c.killed {
 		if c.cutting == 0 && c.reset == 0 && c.l != nil {
 			c.mu.Lock()
