@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/log"
 )
 
 const logIsOpen = "the log is open"
@@ -122,4 +125,53 @@ func TestDamageIsReported(t *testing.T) {
 	frame, err = c.Frame()
 	require.NoError(t, err)
 	assert.Contains(t, string(frame), "\r\nlog_damages:1\r\n")
+}
+
+// A failed sync is final. What waited for it ends with a reason, and what was safe is served; appends are refused, plain topics go
+// on, and INFO, the log and /healthz show it.
+func TestAFailedSync(t *testing.T) {
+	var disk *faulty.Disk
+	s := load(t, "--listen=127.0.0.1:0", "--http=127.0.0.1:0", "--dir="+filepath.Join(t.TempDir(), "log"), "--fsync=always", "--log-level=debug")
+	s.Store.Wrap = func(f log.Files) log.Files { disk = faulty.NewDisk(f); return disk }
+	p := &process{t: t}
+	p.Process = harness.StartProcess(t, func(log *harness.Log, signals <-chan os.Signal) { p.err = Serve(s, log, signals) })
+	c, other := harness.Use(t, p.Dial()), harness.Use(t, p.Dial())
+	c.Send("XADD a 1-1 n safe\n")
+	c.Expect("$3\r\n1-1\r\n")
+	disk.Break()
+	c.Send("XADD a 1-2 n lost\nPING\n")
+	rest, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.NotContains(t, string(rest), "1-2", "it was never promised")
+	assert.NotContains(t, string(rest), "PONG", "the order of replies stays")
+	assert.Equal(t, "log_failed", p.Log.Await(t, "disconnected", 1)["reason"])
+	line := p.Log.Await(t, "a write or a sync of the log has failed: nothing is appended until a restart", 1)
+	assert.Contains(t, line["error"], "input/output error")
+
+	harness.Eventually(t, func() bool {
+		other.Send("XRANGE a - +\n")
+		frame, err := other.Frame()
+		require.NoError(t, err)
+		if frame[0] == '-' { // until the state of the last sync is read
+			return false
+		}
+		assert.Equal(t, "*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$4\r\nsafe\r\n", string(frame))
+		return true
+	}, "what is safe is not served")
+	other.Send("XADD a * n x\n")
+	assert.Regexp(t, "^-MISCONF Errors writing to the AOF file: .*input/output error", other.Line())
+	other.Send("PUB news hi\nINFO persistence\n")
+	other.Expect("OK PUB news\n")
+	frame, err := other.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "\r\nlog_state:failed\r\n")
+	assert.Contains(t, string(frame), "\r\naof_last_write_status:err\r\n")
+	response, err := http.Get("http://" + p.First["http"].(string) + "/healthz")
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	_ = response.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	p.Signals <- syscall.SIGTERM
+	assert.NoError(t, p.wait())
+	p.Log.Await(t, "the log could not be closed: what was not synced may be lost", 1)
 }

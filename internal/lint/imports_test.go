@@ -119,7 +119,7 @@ var rules = map[string]rule{
 	"internal/attack":    {},
 	"internal/invariant": {},
 	"internal/harness":   {anything: true},
-	"internal/faulty":    {},
+	"internal/faulty":    {own: []string{"internal/log"}},
 	"test/e2e":           {}, // tests, and a word about them
 	"test/soak":          {}, // the same, and what judges them
 }

@@ -26,8 +26,8 @@ type Options struct {
 	// Log gets what goes wrong in the background.
 	Log zerolog.Logger
 
-	// wrap replaces the files, in tests.
-	wrap func(log.Files) log.Files
+	// Wrap replaces the files of the directory; tests make them fail. It may be nil.
+	Wrap func(log.Files) log.Files
 }
 
 // Fsync is when the log is synced: so often, or one of the constants.

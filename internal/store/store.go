@@ -87,8 +87,8 @@ func Open(o Options) (*Store, error) {
 func (s *Store) openFiles() (log.Files, error) {
 	if s.options.Dir != "" {
 		files, err := log.OpenDirectory(s.options.Dir)
-		if err == nil && s.options.wrap != nil {
-			files = s.options.wrap(files)
+		if err == nil && s.options.Wrap != nil {
+			files = s.options.Wrap(files)
 		}
 		return files, err //nolint:wrapcheck // openError does
 	}
@@ -179,6 +179,7 @@ func (s *Store) progressed(p log.Progress) {
 		(*service).Synced(p.Promised, p.Synced, p.Err)
 	}
 	if p.Err != nil {
+		s.options.Log.Error().Err(p.Err).Msg("a write or a sync of the log has failed: nothing is appended until a restart")
 		s.checkpoints.broken <- struct{}{} // it comes once
 	}
 }

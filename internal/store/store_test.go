@@ -1,14 +1,12 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/stream"
 )
@@ -348,41 +347,11 @@ func TestADeadlineTicks(t *testing.T) {
 	require.NoError(t, s.Close(0))
 }
 
-// broken is files of which each sync fails from some point on.
-type broken struct {
-	log.Files
-	now *atomic.Bool
-}
-
-var errBroken = errors.New("input/output error")
-
-func (b broken) Create(name string, size int64) (log.File, error) {
-	f, err := b.Files.Create(name, size)
-	return brokenFile{f, b.now}, err
-}
-
-func (b broken) Open(name string) (log.File, error) {
-	f, err := b.Files.Open(name)
-	return brokenFile{f, b.now}, err
-}
-
-type brokenFile struct {
-	log.File
-	now *atomic.Bool
-}
-
-func (f brokenFile) Sync() error {
-	if f.now.Load() {
-		return errBroken
-	}
-	return f.File.Sync()
-}
-
 // A failed sync is final. Nothing is appended any more, and the streams are those of the last sync.
 func TestAFailedSync(t *testing.T) {
-	var now atomic.Bool
+	var disk *faulty.Disk
 	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncAlways, CheckpointEvery: 2 << 10}
-	o.wrap = func(f log.Files) log.Files { return broken{f, &now} }
+	o.Wrap = func(f log.Files) log.Files { disk = faulty.NewDisk(f); return disk }
 	s := open(t, o)
 	s.Start(s.core)
 	for range 100 { // some of it is in checkpoints
@@ -391,9 +360,9 @@ func TestAFailedSync(t *testing.T) {
 	}
 	s.serveUntil(func() bool { return s.Status().SyncedRecord == 100 })
 	digest := s.Streams().Digest()
-	now.Store(true)
+	disk.Break()
 	s.add("a", "lost")
-	assert.ErrorIs(t, <-s.failed, errBroken)
+	assert.ErrorIs(t, <-s.failed, faulty.ErrDisk)
 	var replaced *stream.Streams
 	for replaced == nil {
 		select {
@@ -405,12 +374,12 @@ func TestAFailedSync(t *testing.T) {
 	assert.Equal(t, digest, replaced.Digest())
 	assert.Len(t, s.entries("a"), 100)
 	assert.Zero(t, s.Append([]byte("refused")))
-	assert.ErrorIs(t, s.Failed(), errBroken)
+	assert.ErrorIs(t, s.Failed(), faulty.ErrDisk)
 	assert.True(t, s.Status().Failed)
 	s.stop()
-	assert.ErrorIs(t, s.Close(0), errBroken)
+	assert.ErrorIs(t, s.Close(0), faulty.ErrDisk)
 
-	o.wrap = nil // the disk was repaired
+	o.Wrap = nil // the disk was repaired
 	s = open(t, o)
 	assert.GreaterOrEqual(t, len(s.entries("a")), 100)
 	require.NoError(t, s.Close(0))
