@@ -42,6 +42,7 @@ func (s *testStore) Now() int64               { return s.ms.Load() }
 func (s *testStore) HasBarriers() bool        { return s.barriers }
 func (s *testStore) Room(int) bool            { return !s.full.Load() }
 func (s *testStore) SetDeadline(at int64)     { s.deadline.Store(at) }
+func (s *testStore) Died(int)                 {}
 func (s *testStore) Unsynced() int64          { return s.unsynced.Load() }
 func (s *testStore) Err() error               { return s.Failed() }
 

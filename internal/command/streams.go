@@ -96,6 +96,9 @@ func (s *streams) apply(v broker.View, c *stream.Change) stream.Result {
 	}
 	s.payload = stream.AppendChange(s.payload, c)
 	result := s.state.Apply(c)
+	if result.Removed > 0 {
+		s.store.Died(result.Removed)
+	}
 	if c.Kind == stream.Add {
 		s.blocked.added(c, &result)
 	}

@@ -29,6 +29,9 @@ const (
 	kindStop                // the end of an epoch that ended cleanly
 )
 
+// manyDead is how many entries must die at once to be looked for: a trim of a few follows each append of a bounded stream.
+const manyDead = 10_000
+
 // Store keeps the streams of one broker.
 type Store struct {
 	options  Options
@@ -222,6 +225,14 @@ type Pin = interface {
 
 // HasBarriers reports whether replies wait for the log.
 func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
+
+// Died tells that so many entries have died at once. If they are many, the log looks for space to give back now, and not at its
+// next segment. The core's.
+func (s *Store) Died(entries int) {
+	if entries >= manyDead {
+		s.log.Dead()
+	}
+}
 
 // Room reports whether that many bytes more are within Options.Memory; the core's.
 func (s *Store) Room(bytes int) bool {

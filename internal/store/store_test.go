@@ -408,3 +408,21 @@ func TestMemory(t *testing.T) {
 	s.stop()
 	require.NoError(t, s.Close(0))
 }
+
+// A stream that is deleted gives back its space on the disk, though nothing is appended behind it.
+func TestSpaceOfADeletedStream(t *testing.T) {
+	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "log"), SegmentSize: MinSegmentSize, CheckpointEvery: 64 << 10})
+	s.Start(s.core)
+	text := strings.Repeat("x", 200)
+	for range 2 * manyDead {
+		s.add("a", text)
+		s.serveWaiting()
+	}
+	s.serveUntil(func() bool { return s.Status().PendingBytes < 64<<10 })
+	full := s.Status().Bytes
+	s.remove("a")
+	s.Died(2 * manyDead)
+	s.serveUntil(func() bool { return s.Status().Bytes < full/4 })
+	s.stop()
+	require.NoError(t, s.Close(0))
+}
