@@ -267,6 +267,8 @@ var Commands = []*CommandSpec{
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "WAIT", Arity: 3, Usage: "WAIT numreplicas timeout", Since: "3.0.0", Group: "generic",
 		Summary: "Waits for replicas: there are none, so 0 at once."},
+	{Name: "WAITAOF", Arity: 4, Usage: "WAITAOF numlocal numreplicas timeout", Since: "7.2.0",
+		Summary: "Waits until all changes so far are on disk. There are no replicas."},
 	{Name: "LATENCY", Arity: -2, Usage: "LATENCY subcommand", Since: "2.8.13", Group: "server", Container: true,
 		Summary: "A container for latency diagnostics commands."},
 	{Name: "LATENCY LATEST", Arity: 2, Usage: "LATENCY LATEST", Since: "2.8.13",

@@ -171,7 +171,8 @@ var handlers = map[string]*handler{
 
 	// Features that conch does not have, in the reply shapes that clients and operators' tools
 	// expect.
-	"wait":            replyZero,
+	"wait":            {reply: wait},
+	"waitaof":         {reply: waitAOF, mayBlock: func([][]byte) bool { return true }},
 	"latency":         replyHelp,
 	"latency|latest":  replyEmpty,
 	"latency|history": replyEmpty,

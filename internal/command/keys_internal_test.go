@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -223,4 +224,45 @@ func TestTheRecordsOfCommandsMakeTheSameState(t *testing.T) {
 	same()
 	assert.Equal(t, "+OK", a.do("FLUSHALL"))
 	same()
+}
+
+func TestWaitAOF(t *testing.T) {
+	store := newTestStore()
+	directory := true
+	s := newService(t, Options{Unprotected: true, Store: store, LogStatus: func() LogStatus { return LogStatus{Directory: directory} }})
+	conns := servePipesOf(t, s, 3)
+	a, b, c := conns[0], conns[1], conns[2]
+	assert.Equal(t, "[:1 :0]", a.do("WAITAOF 1 0 0"), "there is nothing that is not on disk")
+	a.addKeys(1)
+	assert.Equal(t, "[:0 :0]", a.do("WAITAOF 0 1 0"), "none is waited for")
+	b.sends("WAITAOF 1 0 0\r\nPING\r\n")
+	c.sends("WAITAOF 1 2 500\r\n")
+	awaitBlocked(t, s, 2)
+	store.ms.Add(500)
+	s.Tick()
+	assert.Equal(t, "[:0 :0]", c.reply(), "its time is up")
+	s.Synced(1, 0, nil)
+	assert.Equal(t, "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR", a.do("CLIENT UNBLOCK 1 x"))
+	s.Synced(1, 1, nil)
+	assert.Equal(t, "[:1 :0]", b.reply())
+	assert.Equal(t, "+PONG", b.reply())
+	assert.Equal(t, "[:1 :0]", a.do("WAITAOF 0 0 0"))
+
+	a.do("XADD k0 2-1 a b")
+	b.sends("WAITAOF 1 0 0\r\n")
+	awaitBlocked(t, s, 1)
+	id := strings.TrimPrefix(c.do("CLIENT ID"), ":")
+	assert.Equal(t, ":0", a.do("CLIENT UNBLOCK %s", id), "it waits no longer")
+	failed := errors.New("no disk")
+	store.failed.Store(&failed)
+	s.Synced(1, 1, failed)
+	assert.Equal(t, "[:0 :0]", b.reply())
+	awaitBlocked(t, s, 0)
+
+	directory = false
+	assert.Equal(t, "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.", a.do("WAITAOF 1 0 0"))
+	assert.Equal(t, "[:0 :0]", a.do("WAITAOF 0 0 0"))
+	assert.Equal(t, "-ERR value is out of range, value must between 0 and 1", a.do("WAITAOF 2 0 0"))
+	assert.Equal(t, "-ERR timeout is negative", a.do("WAIT 0 -1"))
+	assert.Equal(t, ":0", a.do("WAIT 3 0"))
 }

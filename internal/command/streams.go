@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
@@ -54,7 +56,8 @@ func (s *streams) init(service *Service, store Store) {
 	s.service, s.store, s.state = service, store, stream.New() // without a store it stays empty
 	if store != nil {
 		s.state = store.Streams()
-		service.Counts.messages.Released.Store(store.Last()) // what it has found is safe
+		s.synced = store.Last() // what it has found is safe
+		service.Counts.messages.Released.Store(s.synced)
 	}
 	s.blocked.init(s)
 }
@@ -261,6 +264,9 @@ func (s *Service) Synced(promised, synced uint64, failed error) {
 	s.runOnCore(func(v broker.View) {
 		s.streams.release(v, promised, failed)
 		s.streams.synced = synced
+		if failed != nil {
+			synced = math.MaxUint64 // what is waited for never comes
+		}
 		s.streams.blocked.synced(v, synced)
 	})
 	s.syncs.wake()
