@@ -6,8 +6,8 @@ import "strings"
 // specifications of Redis.
 type KeySpec struct {
 	// First and Last are the indexes of the first and the last key, with the name at 0; a negative Last counts from the
-	// end. Step is the distance between keys.
-	First, Last, Step int
+	// end. All between them are keys.
+	First, Last int
 	// Keyword is a word that the keys follow. Then half of what follows it are keys, and package keyargs finds them.
 	Keyword string
 	Flags   []string // RO, access and the others
@@ -17,8 +17,8 @@ type KeySpec struct {
 }
 
 // keysAt makes a specification from the positions and the flags.
-func keysAt(first, last, step int, flags string) *KeySpec {
-	k := &KeySpec{First: first, Last: last, Step: step, Flags: strings.Fields(flags)}
+func keysAt(first, last int, flags string) *KeySpec {
+	k := &KeySpec{First: first, Last: last, Flags: strings.Fields(flags)}
 	for _, flag := range k.Flags {
 		switch flag {
 		case "access":
@@ -36,22 +36,14 @@ func (k *KeySpec) behind(keyword string) *KeySpec {
 	return k
 }
 
-// Find returns the keys among the arguments of a command, the name included. It allocates only if they do not stand
-// side by side.
+// Find returns the keys among the arguments of a command, the name included.
 func (k *KeySpec) Find(args [][]byte) [][]byte {
 	last := k.Last
 	if last < 0 {
 		last += len(args)
 	}
-	switch {
-	case k.First > last || last >= len(args):
+	if k.First > last || last >= len(args) {
 		return nil
-	case k.Step == 1:
-		return args[k.First : last+1]
 	}
-	var keys [][]byte
-	for i := k.First; i <= last; i += k.Step {
-		keys = append(keys, args[i])
-	}
-	return keys
+	return args[k.First : last+1]
 }

@@ -94,13 +94,13 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 	for _, flag := range flags {
 		w.simple(flag)
 	}
-	var at protocol.KeySpec
+	first, last, step := 0, 0, 0
 	if k := row.Keys; k != nil && k.Keyword == "" {
-		at = *k
+		first, last, step = k.First, k.Last, 1
 	}
-	w.integer(int64(at.First))
-	w.integer(int64(at.Last))
-	w.integer(int64(at.Step))
+	w.integer(int64(first))
+	w.integer(int64(last))
+	w.integer(int64(step))
 	categories := aclRules[row.Index()].command.Categories()
 	w.setHeader(len(categories))
 	for _, category := range categories {
@@ -155,7 +155,7 @@ func (w *response) keySpecs(k *protocol.KeySpec) {
 	for _, field := range []struct {
 		name  string
 		value int
-	}{{"lastkey", last}, {"keystep", k.Step}, {"limit", limit}} {
+	}{{"lastkey", last}, {"keystep", 1}, {"limit", limit}} {
 		w.text(field.name)
 		w.integer(int64(field.value))
 	}

@@ -311,6 +311,6 @@ func (w *response) now() int64 { return w.executor.service.streams.now }
 func (w *response) change() *stream.Change { return w.executor.service.streams.begin() }
 
 // apply makes a planned change.
-func (w *response) apply(c *stream.Change) stream.Result {
-	return w.executor.service.streams.apply(w.view, c)
+func (w *response) apply(c *stream.Change) {
+	w.executor.service.streams.apply(w.view, c)
 }
