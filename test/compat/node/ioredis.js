@@ -35,6 +35,10 @@ function open(host, port, name, events) {
     spublish: (topic, payload) => pub.spublish(topic, payload),
     list: () => pub.client('LIST'),
     kill: (id) => pub.client('KILL', 'ID', id),
+    xadd: (stream, fields) => pub.xadd(stream, '*', ...Object.entries(fields).flat()),
+    xrange: async (stream) => (await pub.xrange(stream, '-', '+')).map(([id, [, n]]) => [id, n]),
+    xtrim: (stream, length) => pub.xtrim(stream, 'MAXLEN', length),
+    del: (stream) => pub.del(stream),
   };
 }
 

@@ -35,6 +35,10 @@ function open(host, port, name, events) {
     spublish: (topic, payload) => pub.sPublish(topic, payload),
     list: () => pub.sendCommand(['CLIENT', 'LIST']),
     kill: (id) => pub.sendCommand(['CLIENT', 'KILL', 'ID', id]),
+    xadd: (stream, fields) => pub.xAdd(stream, '*', fields),
+    xrange: async (stream) => (await pub.xRange(stream, '-', '+')).map(({ id, message }) => [id, message.n]),
+    xtrim: (stream, length) => pub.xTrim(stream, 'MAXLEN', length),
+    del: (stream) => pub.del(stream),
   };
 }
 

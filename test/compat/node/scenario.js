@@ -109,7 +109,8 @@ function listed(list) {
 }
 
 // play runs all checks and ends the program. A client has connect, events, subscribe, unsubscribe, psubscribe,
-// punsubscribe, ssubscribe, sunsubscribe and ping for the subscriber; publish, spublish, list and kill for the other.
+// punsubscribe, ssubscribe, sunsubscribe and ping for the subscriber; publish, spublish, list, kill, xadd, xrange, xtrim and
+// del for the other. What xrange returns are ids, each with the value of n.
 async function play({ client, version, protocol, open }) {
   const [host, port] = process.argv.slice(2);
   const report = { client, version, protocol, checks: [], ok: true };
@@ -207,6 +208,14 @@ async function play({ client, version, protocol, open }) {
     ]);
     await within('SUNSUBSCRIBE', c.sunsubscribe([topic('sharded')]));
     same('SPUBLISH', await within('SPUBLISH', c.spublish(topic('sharded'), 'x')), 0);
+  });
+  await attempt('streams', async () => {
+    const stream = topic('stream');
+    const all = [];
+    for (const n of ['0', '1', '2']) all.push([await within('XADD', c.xadd(stream, { n })), n]);
+    same('XRANGE', JSON.stringify(await within('XRANGE', c.xrange(stream))), JSON.stringify(all));
+    same('XTRIM', await within('XTRIM', c.xtrim(stream, 1)), 2);
+    same('DEL', await within('DEL', c.del(stream)), 1);
   });
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1));
 }

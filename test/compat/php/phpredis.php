@@ -258,6 +258,17 @@ $checks = [
         same('the loss', $all->next()[0], 'lost');
         publishMany($all, 'second');
     },
+    'streams' => function () use (&$pub) {
+        $stream = topic('stream');
+        $entries = [];
+        foreach (['0', '1', '2'] as $n) {
+            $entries[$pub->xAdd($stream, '*', ['n' => $n])] = ['n' => $n];
+        }
+        same('XRANGE', $pub->xRange($stream, '-', '+'), $entries);
+        same('XREAD', $pub->xRead([$stream => array_key_first($entries)], -1, 1000), [$stream => array_slice($entries, 1)]);
+        same('XTRIM', $pub->xTrim($stream, 1), 2);
+        same('DEL', $pub->del($stream), 1);
+    },
 ];
 $report = ['client' => 'phpredis', 'version' => phpversion('redis'), 'protocol' => 'RESP2', 'checks' => [], 'ok' => true];
 foreach ($checks as $name => $check) {

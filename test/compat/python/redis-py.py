@@ -186,6 +186,17 @@ class Scenario:
             pass
         self.publish_many("second")
 
+    def streams(self):
+        stream = topic("stream")
+        ids = [self.pub.xadd(stream, {"n": n}) for n in range(3)]
+        entries = [(entry, {b"n": b"%d" % n}) for n, entry in enumerate(ids)]
+        same("XRANGE", self.pub.xrange(stream), entries)
+        same("XREVRANGE", self.pub.xrevrange(stream, count=1), entries[2:])
+        same("XREAD", self.pub.xread({stream: ids[0]}, block=1000), [[stream.encode(), entries[1:]]])
+        same("XINFO STREAM", self.pub.xinfo_stream(stream)["last-generated-id"], ids[2])
+        same("XTRIM", self.pub.xtrim(stream, maxlen=1, approximate=False), 2)
+        same("DEL", self.pub.delete(stream), 1)
+
 
 def main():
     host, port, protocol = sys.argv[1], int(sys.argv[2]), (sys.argv[3:] or ["RESP2"])[0]
@@ -222,6 +233,7 @@ def main():
     attempt("unsubscribe", lambda: s.unsubscribe())
     attempt("2,000 topics at once", lambda: s.many())
     attempt("killed and back", lambda: s.killed())
+    attempt("streams", lambda: s.streams())
     print(json.dumps(report))
     sys.exit(0 if report["ok"] else 1)
 

@@ -196,11 +196,20 @@ class Scenario
     end
     publish_many("second")
   end
+
+  def streams
+    stream = topic("stream")
+    entries = (0..2).map { |n| [@pub.xadd(stream, { "n" => n.to_s }), { "n" => n.to_s }] }
+    same("XRANGE", @pub.xrange(stream), entries)
+    same("XREAD", @pub.xread(stream, entries[0][0], block: 1000), { stream => entries[1..] })
+    same("XTRIM", @pub.xtrim(stream, 1), 2)
+    same("DEL", @pub.del(stream), 1)
+  end
 end
 
 checks = { "connect" => :connect, "subscribe" => :subscribe, "PUBLISH counts" => :counts, "a thousand messages" => :thousand,
            "a thousand lines" => :lines, "ping while subscribed" => :ping, "unsubscribe" => :unsubscribe,
-           "2,000 topics at once" => :many, "killed and back" => :killed }
+           "2,000 topics at once" => :many, "killed and back" => :killed, "streams" => :streams }
 report = { client: "redis-rb", version: Redis::VERSION, protocol: "RESP2", checks: [], ok: true }
 scenario = Scenario.new(ARGV.fetch(0), Integer(ARGV.fetch(1)))
 checks.each do |name, method|

@@ -30,6 +30,7 @@ func main() {
 	r.Killed(address, s, pub)
 	_ = s.PubSub.Close() // it is not needed any more
 	r.Try("Channel, killed and back", func() error { return channel(sub, pub) })
+	r.Streams(pub)
 	if check.Conch() {
 		r.Try("a predicate", func() error { return predicate(sub, pub) })
 	} else {
@@ -79,6 +80,36 @@ func predicate(c *redis.Client, pub *publisher) error {
 		return fmt.Errorf("PUNSUBSCRIBE %s: confirmed by %v", named, got)
 	}
 	return nil
+}
+
+func (p *publisher) Append(stream, id string, fields ...string) (string, error) {
+	return p.c.XAdd(ctx, &redis.XAddArgs{Stream: stream, ID: id, Values: fields}).Result()
+}
+
+func (p *publisher) Range(stream, from, to string) ([]check.Entry, error) {
+	got, err := p.c.XRange(ctx, stream, from, to).Result()
+	return entries(got), err
+}
+
+func (p *publisher) Read(stream, after string) ([]check.Entry, error) {
+	got, err := p.c.XRead(ctx, &redis.XReadArgs{Streams: []string{stream, after}, Block: check.Patience}).Result()
+	if err != nil || len(got) != 1 {
+		return nil, fmt.Errorf("%d streams: %w", len(got), err)
+	}
+	return entries(got[0].Messages), nil
+}
+
+func (p *publisher) Len(stream string) (int64, error) { return p.c.XLen(ctx, stream).Result() }
+
+func (p *publisher) Delete(stream string) (int64, error) { return p.c.Del(ctx, stream).Result() }
+
+func entries(all []redis.XMessage) (converted []check.Entry) {
+	for _, m := range all {
+		for name, value := range m.Values {
+			converted = append(converted, check.Entry{ID: m.ID, Field: fmt.Sprint(name, " ", value)})
+		}
+	}
+	return converted
 }
 
 // agreed asks which protocol the connection ended up with: the library falls back in silence.

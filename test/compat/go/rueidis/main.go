@@ -39,6 +39,7 @@ func main() {
 		s.release()
 		return receive(s.c, pub)
 	})
+	r.Streams(pub)
 	r.Exit()
 }
 
@@ -102,6 +103,42 @@ func (s *subscriber) Ping(payload string) error {
 func (s *subscriber) Events() <-chan check.Event { return s.events }
 
 type publisher struct{ c rueidis.Client }
+
+func (p *publisher) Append(stream, id string, fields ...string) (string, error) {
+	command := p.c.B().Xadd().Key(stream).Id(id).FieldValue()
+	for i := 0; i+1 < len(fields); i += 2 {
+		command = command.FieldValue(fields[i], fields[i+1])
+	}
+	return p.c.Do(ctx, command.Build()).ToString()
+}
+
+func (p *publisher) Range(stream, from, to string) ([]check.Entry, error) {
+	got, err := p.c.Do(ctx, p.c.B().Xrange().Key(stream).Start(from).End(to).Build()).AsXRange()
+	return entries(got), err
+}
+
+func (p *publisher) Read(stream, after string) ([]check.Entry, error) {
+	command := p.c.B().Xread().Block(check.Patience.Milliseconds()).Streams().Key(stream).Id(after).Build()
+	got, err := p.c.Do(ctx, command).AsXRead()
+	return entries(got[stream]), err
+}
+
+func (p *publisher) Len(stream string) (int64, error) {
+	return p.c.Do(ctx, p.c.B().Xlen().Key(stream).Build()).AsInt64()
+}
+
+func (p *publisher) Delete(stream string) (int64, error) {
+	return p.c.Do(ctx, p.c.B().Del().Key(stream).Build()).AsInt64()
+}
+
+func entries(all []rueidis.XRangeEntry) (converted []check.Entry) {
+	for _, e := range all {
+		for name, value := range e.FieldValues {
+			converted = append(converted, check.Entry{ID: e.ID, Field: name + " " + value})
+		}
+	}
+	return converted
+}
 
 func (p *publisher) Publish(topic, payload string) (int64, error) {
 	return p.c.Do(ctx, p.c.B().Publish().Channel(topic).Message(payload).Build()).AsInt64()
