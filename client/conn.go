@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,13 +18,14 @@ import (
 type conn struct {
 	net.Conn
 	replies  *replyReader
-	version  int    // RESP version: 2 or 3
-	hasSeq   bool   // messages and replies to PUBLISH carry sequence numbers
-	epoch    string // of the sequence numbers; each start of the server has a new one
-	lastSeq  uint64 // of the server, at the handshake
-	keeps    bool   // the server keeps messages, so that a subscription can start in the past
-	complete bool   // all messages up to lastSeq have arrived, so far as the last reply to HELLO shows
-	notConch bool   // sequence numbers were requested, and the server is not conch
+	version  int      // RESP version: 2 or 3
+	hasSeq   bool     // messages and replies to PUBLISH carry sequence numbers
+	epoch    string   // of the sequence numbers; each start of the server has a new one
+	earlier  []string // epochs whose sequence goes on in this one
+	lastSeq  uint64   // of the server, at the handshake
+	keeps    bool     // the server keeps messages, so that a subscription can start in the past
+	complete bool     // all messages up to lastSeq have arrived, so far as the last reply to HELLO shows
+	notConch bool     // sequence numbers were requested, and the server is not conch
 
 	closeReason error // sent by the server before it closed the connection; owned by the reading goroutine
 
@@ -203,6 +205,11 @@ func (c *conn) readPosition(r *reply) bool {
 		switch value := &r.elements[i+1]; {
 		case r.elements[i].isText("epoch"):
 			c.epoch = string(value.bytes)
+		case r.elements[i].isText("earlier"):
+			c.earlier = nil
+			for j := range value.elements {
+				c.earlier = append(c.earlier, string(value.elements[j].bytes))
+			}
 		case r.elements[i].isText("sequence"):
 			seq = value.integer
 		case r.elements[i].isText("recent"):
@@ -213,6 +220,11 @@ func (c *conn) readPosition(r *reply) bool {
 	}
 	c.lastSeq = uint64(max(0, seq))
 	return c.epoch != ""
+}
+
+// continues reports whether the sequence of an epoch is that of this connection, or goes on in it.
+func (c *conn) continues(epoch string) bool {
+	return epoch == c.epoch || slices.Contains(c.earlier, epoch)
 }
 
 // setTimeout bounds all reads and writes from now on; 0 removes the bound.

@@ -42,13 +42,15 @@ type Disconnected struct{ Err error }
 // Resumed reports that all names are subscribed again from where the lost connection broke off. All messages behind After
 // follow, each once, unless a Missed reports that the server no longer keeps them.
 type Resumed struct {
-	Err   error // why the connection before it ended
+	Err error // why the connection before it ended
+	// Epoch is another one if the server was restarted, and its sequence has gone on.
 	Epoch string
 	After uint64
 }
 
 // Reconnected reports that all names are subscribed again, and the range of messages that may have been missed. It comes
-// in place of Resumed if the server keeps no messages, is in another epoch, or has no sequence numbers.
+// in place of Resumed if the server keeps no messages, is in an epoch that does not go on from the one before, or has no
+// sequence numbers.
 type Reconnected struct {
 	Err error // why the connection before it ended
 	// Epoch is the current epoch of the server, and SameEpoch reports whether it is unchanged. If it is not, the server

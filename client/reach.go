@@ -157,7 +157,7 @@ func (rc *receiver) addPlaced(names []placed) (sentNames []Name) {
 			shared[n.start] = r
 		}
 		state := rc.addState(n.name, n.name.at(n.start), r)
-		if n.known && rc.past.epoch == rc.conn.epoch {
+		if n.known && rc.conn.continues(rc.past.epoch) {
 			state.lastSeq, state.skip = n.past.lastSeq, n.past.skip
 		} else {
 			state.restartKnown = n.past.proven
@@ -173,7 +173,11 @@ func (rc *receiver) newReach(n *placed) *reach {
 		return rc.live
 	}
 	r := &reach{start: n.start}
-	if seq, ok := numberOf(n.start, rc.conn.epoch); ok && seq > 0 {
+	seq, ok := numberOf(n.start, rc.conn.epoch)
+	if !ok && rc.conn.continues(rc.past.epoch) {
+		seq, ok = numberOf(n.start, rc.past.epoch)
+	}
+	if ok && seq > 0 {
 		r.startAt(seq - 1)
 	} else if n.known && n.past.proven { // of another epoch: all of this one is to come
 		r.startAt(0)

@@ -52,7 +52,7 @@ const eventBytes = 200
 func (rc *receiver) reset(c *conn) {
 	rc.conn, rc.live, rc.subscribedAt = c, &reach{}, c.lastSeq
 	rc.live.startAt(c.lastSeq)
-	rc.resumed = rc.canResume() && c.epoch == rc.past.epoch && len(rc.past.names) > 0
+	rc.resumed = rc.canResume() && c.continues(rc.past.epoch) && len(rc.past.names) > 0
 	rc.topics, rc.patterns = map[string]*nameState{}, map[string]*nameState{}
 	rc.clear()
 }

@@ -399,6 +399,45 @@ func TestResumeOverARestart(t *testing.T) {
 	}
 }
 
+// A server that is restarted, and whose sequence goes on: a subscription goes on, too. What the restart has taken is reported.
+func TestResumeWhereTheSequenceGoesOn(t *testing.T) {
+	for _, missed := range []bool{false, true} {
+		const one, two = "a00000000000000a", "b00000000000000b"
+		first := harness.Start(t, server.Options{Recent: 1 << 20, Epoch: one})
+		last := uint64(1) // of the first start
+		if missed {
+			last = 2
+		}
+		second := harness.Start(t, server.Options{
+			Recent: 1 << 20, Epoch: two, Sequence: last, Earlier: []string{one},
+			Resolve: func(epoch string, n uint64) (uint64, bool) { return n, epoch == one && n <= last+1 },
+		})
+		var now atomic.Pointer[harness.Server]
+		now.Store(first)
+		c := connect(t, Options{Sequences: true, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, now.Load().Addr)
+		}})
+		sub := listenTo(t, c, Topic("a"))
+		mustPublish(t, c, "a", "before")
+		events(t, sub, 1)
+		now.Store(second)
+		direct := connect(t, Options{Addr: second.Addr})
+		mustPublish(t, direct, "a", "since")
+		killSubscribers(t, first)
+		assert.IsType(t, &Disconnected{}, mustNext(t, sub))
+		assert.Equal(t, "resumed "+two+" behind 1", events(t, sub, 1)[0])
+		if missed {
+			assert.IsType(t, &Missed{}, mustNext(t, sub))
+		}
+		assert.Contains(t, events(t, sub, 1)[0], fmt.Sprintf("a||since %s:%d", two, last+1))
+		mustPublish(t, direct, "a", "live")
+		assert.Contains(t, events(t, sub, 1)[0], fmt.Sprintf("a||live %s:%d", two, last+2))
+		killSubscribers(t, second)
+		assert.IsType(t, &Disconnected{}, mustNext(t, sub))
+		assert.Equal(t, fmt.Sprintf("resumed %s behind %d", two, last+2), events(t, sub, 1)[0])
+	}
+}
+
 // A user without the right to PSUBSCRIBE cannot resume, and gets the range of what may be missing. The right to a topic
 // is enough otherwise.
 func TestTheRightToResume(t *testing.T) {

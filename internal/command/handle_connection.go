@@ -86,9 +86,13 @@ func hello(w *response) {
 	}
 	w.executor.version = version
 	numbered := w.executor.wantsSeq && version == protocol.RESP3
-	if numbered {
+	earlier := w.executor.service.options.Earlier
+	switch {
+	case numbered && len(earlier) > 0:
+		w.mapHeader(12)
+	case numbered:
 		w.mapHeader(11)
-	} else {
+	default:
 		w.mapHeader(7)
 	}
 	w.text("server")
@@ -110,6 +114,13 @@ func hello(w *response) {
 		w.integer(int64(w.executor.service.options.Recent))
 		w.text("replaying") // until it is 0, messages older than the sequence below may follow this reply
 		w.integer(int64(w.executor.numReplaying()))
+		if len(earlier) > 0 {
+			w.text("earlier") // so that it can resume over restarts, too
+			w.array(len(earlier))
+			for _, epoch := range earlier {
+				w.text(epoch)
+			}
+		}
 		w.text("epoch")
 		w.text(w.executor.service.epoch)
 		w.text("sequence")

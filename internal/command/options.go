@@ -43,6 +43,8 @@ type Options struct {
 	Epoch string
 	// Sequence is the number of the last message before this start, as in broker.Options.
 	Sequence uint64
+	// Earlier are the epochs for which Resolve may have an answer, the newest first. HELLO shows them.
+	Earlier []string
 	// Resolve returns the number in this epoch that a position of an earlier one has, if all is known that came between. It may
 	// be nil; else any goroutine calls it.
 	Resolve func(epoch string, number uint64) (same uint64, ok bool)

@@ -16,7 +16,7 @@ func openStore(c *config.Config, log zerolog.Logger) (*store.Store, error) {
 	}
 	o := &c.Server
 	o.Store, o.Unsynced = s, int64(c.Store.Unsynced)
-	o.Epoch, o.Sequence, o.Resolve, o.LogStatus = s.Epoch(), s.Sequence(), s.Resolve, s.Status
+	o.Epoch, o.Earlier, o.Sequence, o.Resolve, o.LogStatus = s.Epoch(), s.Earlier(), s.Sequence(), s.Resolve, s.Status
 	return s, nil
 }
 

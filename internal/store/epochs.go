@@ -28,3 +28,14 @@ func resolve(epochs []log.Epoch, name string, number uint64) (same uint64, ok bo
 	}
 	return 0, false
 }
+
+// maxEarlier is how many earlier epochs are shown: each costs each client that asks 22 bytes.
+const maxEarlier = 16
+
+// earlier returns the epochs before the last whose positions resolve, the newest first.
+func earlier(epochs []log.Epoch) (names []string) {
+	for i := len(epochs) - 2; i >= 0 && epochs[i].Clean && len(names) < maxEarlier; i-- {
+		names = append(names, epochName(epochs[i].ID))
+	}
+	return names
+}

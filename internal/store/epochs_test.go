@@ -37,6 +37,8 @@ func TestPositionsOfEarlierEpochs(t *testing.T) {
 			}
 		})
 	}
+	assert.Equal(t, []string{epochName(three), epochName(two)}, earlier(epochs))
+	assert.Empty(t, earlier(nil))
 	_, ok := resolve(epochs, "no epoch", 1)
 	assert.False(t, ok)
 	_, ok = resolve(nil, epochName(one), 1)

@@ -272,5 +272,8 @@ func (s *Store) Resolve(epoch string, number uint64) (same uint64, ok bool) {
 	return resolve(s.epochs, epoch, number)
 }
 
+// Earlier returns the epochs whose positions Resolve knows, the newest first, and not very many.
+func (s *Store) Earlier() []string { return earlier(s.epochs) }
+
 // Recovery is what the log was found like, and how many changes could not be applied, because others before them were lost.
 func (s *Store) Recovery() (r log.Recovery, skipped int) { return s.recovery, s.skipped }
