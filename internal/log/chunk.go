@@ -59,10 +59,10 @@ const spareChunks = 2
 
 func newChunkPool() *chunkPool { return &chunkPool{make(chan []byte, spareChunks)} }
 
-// get returns an empty buffer.
+// get returns an empty buffer. That of a large record is made when it is there.
 func (p *chunkPool) get(size int) []byte {
 	if size > chunkSize {
-		return make([]byte, 0, size)
+		return nil
 	}
 	select {
 	case b := <-p.free:

@@ -68,8 +68,11 @@ func TestRecordsComeBack(t *testing.T) {
 				for range 300 {
 					r := Record{Number: uint64(len(model) + 1), Term: rng.Uint64N(1 << 56), Kind: byte(rng.IntN(MaxKind))}
 					longest := 200
-					if rng.IntN(100) == 0 {
+					switch rng.IntN(200) {
+					case 0, 1:
 						longest = 50_000
+					case 2: // about a chunk, or several
+						longest = 3 * chunkSize
 					}
 					r.Payload = payload(rng, life, r.Number, longest)
 					require.Equal(t, r.Number, l.AppendTerm(r.Term, r.Kind, r.Payload))
@@ -165,4 +168,51 @@ func TestEpochs(t *testing.T) {
 	}
 	assert.Len(t, m.epochs, maxEpochs)
 	assert.EqualValues(t, 3, m.epochs[0].ID)
+}
+
+// A large record is read from memory, where it has no sum, and from the file, where it has.
+func TestLargeRecords(t *testing.T) {
+	d := newDisk()
+	o := Options{Files: d, SegmentSize: 4096, Recent: 64 << 20, Spans: func(_ byte, payload []byte, add func(Span)) {
+		add(Span{Key: 1, First: uint64(payload[0]), Count: 1})
+	}}
+	l, _, err := Open(o, 0, nil)
+	require.NoError(t, err)
+	var want []Record
+	for i, size := range []int{chunkSize - headerSize, chunkSize - headerSize + 1, 10, 3 * chunkSize, chunkSize} {
+		payload := bytes.Repeat([]byte{byte(i)}, size)
+		l.Append(1, payload)
+		want = append(want, Record{Number: uint64(i + 1), Kind: 1, Payload: payload})
+	}
+	check := func(l *Log) {
+		t.Helper()
+		assert.Equal(t, want, scan(t, l))
+		pin := l.Pin(1, 0, 4)
+		defer pin.Release()
+		i := 0
+		require.NoError(t, pin.Read(func(payload []byte) bool {
+			assert.Equal(t, want[i].Payload, payload)
+			i++
+			return true
+		}))
+		assert.Len(t, want, i)
+	}
+	check(l)
+	require.NoError(t, l.Sync())
+	check(l)
+	require.NoError(t, l.Close())
+	var found []Record
+	l, _, err = Open(o, 0, collect(&found))
+	require.NoError(t, err)
+	assert.Equal(t, want, found)
+	check(l)
+	require.NoError(t, l.Close())
+
+	f := d.names[segmentName(2)] // each large one has a segment of its own
+	f.current[len(f.current)/2] ^= 1
+	l, recovery, err := Open(o, 0, collect(&found))
+	require.NoError(t, err)
+	require.Len(t, recovery.Damages, 1)
+	assert.EqualValues(t, 2, recovery.Damages[0].First)
+	require.NoError(t, l.Close())
 }

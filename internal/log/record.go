@@ -46,14 +46,19 @@ func own(kind byte) bool { return kind&^behindSync >= MaxKind }
 
 // appendRecord encodes a record. salt is the segment's: bytes of a client that look like a record do not have it.
 func appendRecord(b []byte, salt uint32, r Record) []byte {
+	return append(appendHeader(b, salt, r, checksum(r.Payload)), r.Payload...)
+}
+
+// appendHeader encodes what stands before a payload of that sum.
+func appendHeader(b []byte, salt uint32, r Record, sum uint32) []byte {
 	at := len(b)
 	b = binary.LittleEndian.AppendUint32(b, 0)
-	b = binary.LittleEndian.AppendUint32(b, checksum(r.Payload))
+	b = binary.LittleEndian.AppendUint32(b, sum)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Payload))) //nolint:gosec // bounded by MaxPayload
 	b = binary.LittleEndian.AppendUint64(b, r.Term<<8|uint64(r.Kind))
 	b = binary.LittleEndian.AppendUint64(b, r.Number)
 	sumHeader(b[at:], salt)
-	return append(b, r.Payload...)
+	return b
 }
 
 func checksum(payload []byte) uint32 { return crc32.Checksum(payload, castagnoli) }
@@ -89,10 +94,15 @@ func parseRecord(b []byte, salt uint32) (r Record, size int, err error) {
 	return r, headerSize + length, nil
 }
 
-// wholePayload compares a payload with the CRC in its header.
+// wholePayload compares a payload with the CRC in its header. A large one has none in memory: the writer sums it on the way to the file,
+// where the CRC of the header guards that it is there.
 func wholePayload(header, payload []byte) bool {
-	return checksum(payload) == binary.LittleEndian.Uint32(header[4:])
+	sum := binary.LittleEndian.Uint32(header[4:])
+	return sum == 0 && isLarge(len(payload)) || sum == checksum(payload)
 }
+
+// isLarge reports whether a record with so long a payload has a chunk of its own.
+func isLarge(length int) bool { return headerSize+length > chunkSize }
 
 // encodeNumber is the payload of a mark.
 func encodeNumber(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }

@@ -2,6 +2,7 @@ package log
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -184,22 +185,28 @@ func (l *Log) addToIndex(p piece) {
 	}
 }
 
-// writeBytes writes the bytes of a piece, with the bit behindSync in its first record if that is due. The chunk itself never
-// changes, because others read it.
+// writeBytes writes the bytes of a piece, with the bit behindSync in its first record if that is due, and with the sum of a large payload.
+// The chunk itself never changes, because others read it.
 func (l *Log) writeBytes(p piece) error {
 	b, at := p.bytes, p.at
 	first := 0
 	if at == 0 {
 		first = segmentHeaderSize
 	}
-	if p.synced && len(b) > first {
+	large := len(b) > first+chunkSize
+	if (p.synced || large) && len(b) > first {
 		end := first + headerSize
 		if len(b) <= maxCopy {
 			end = len(b)
 		}
 		l.writer.buf = append(l.writer.buf[:0], b[:end]...)
 		header := l.writer.buf[first:]
-		header[12] |= behindSync
+		if p.synced {
+			header[12] |= behindSync
+		}
+		if large {
+			binary.LittleEndian.PutUint32(header[4:], checksum(b[end:]))
+		}
 		sumHeader(header, p.segment.salt)
 		if err := l.writeOut(p.segment.file(), l.writer.buf, at); err != nil {
 			return err
