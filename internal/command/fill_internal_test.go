@@ -16,7 +16,7 @@ func BenchmarkEntries(b *testing.B) {
 	var records [][]byte
 	for range 1000 {
 		c.Reset()
-		c.Time = 1790000000000
+		c.Time, c.Sequence = 1790000000000, 1
 		_, err := state.PlanAdd(&c, []byte("s"), &stream.AddOptions{Auto: true, Fields: [][]byte{[]byte("f"), value}})
 		require.NoError(b, err)
 		if n := len(records); n == 0 || len(records[n-1]) > maxRecord {

@@ -40,6 +40,7 @@ type Service struct {
 	unauthenticated slots
 	// feeders replay messages; fillers fill replies with entries.
 	feeders, fillers slots
+	fillWorkers      fillWorkers
 	// versions holds the index of predicates for those that publish.
 	versions indexVersions
 	// recent holds the latest messages; nil if none are kept.
@@ -115,6 +116,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		kind.init()
 	}
 	s.versions.init(core)
+	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))

@@ -1,5 +1,10 @@
 package stream
 
+import (
+	"encoding/binary"
+	"fmt"
+)
+
 // Entry is an entry as a record has it.
 type Entry struct {
 	Key      uint64 // the number of its stream
@@ -48,40 +53,122 @@ func first(b []byte) byte {
 
 // EachEntry calls f for the entries that a payload has of the stream with that number, in their order, until f returns false. Key 0
 // stands for all streams. An entry is valid during the call.
+//
+// It is most of what a read of a stream costs, so it splits and parses at once, without a call for each number.
 func EachEntry(payload []byte, key uint64, f func(e *Entry) bool) error {
+	if len(payload) < headerSize {
+		return fmt.Errorf("%w: a record of %d bytes", ErrCorrupt, len(payload))
+	}
 	var e Entry
-	return split(payload, func(raw *rawChange) bool {
-		if Kind(raw.flags&kindMask) != Add {
-			return true
+	first, start := binary.LittleEndian.Uint64(payload), binary.LittleEndian.Uint64(payload[8:])
+	for at := headerSize; at < len(payload); {
+		flags := payload[at]
+		size, n := number(payload[at+1:])
+		begin := at + 1 + n
+		if n <= 0 || size > uint64(len(payload)-begin) {
+			return corruptAt(payload, at)
 		}
-		in := &raw.body
-		if e.Key = in.uvarint(); key != 0 && e.Key != key {
-			return true
+		end := begin + int(size)
+		if Kind(flags&kindMask) == Add {
+			matches, ok := e.parse(payload[begin:end], flags, first, start, key)
+			if !ok {
+				return corruptAt(payload, at)
+			}
+			if matches && !f(&e) {
+				return nil
+			}
 		}
-		raw.parseEntry(&e)
-		return !raw.bad && f(&e)
-	})
+		at = end
+	}
+	return nil
 }
 
-// parseEntry fills in an entry behind its key. Reading entries is most of what reads of streams cost, so it skips the rest.
-func (raw *rawChange) parseEntry(e *Entry) {
-	in := &raw.body
-	e.Ordinal, e.Sequence, e.Time = in.uvarint(), raw.sequence, raw.time
-	e.ID.Ms = uint64(raw.time) + uint64(in.varint())
-	e.ID.Seq = in.uvarint()
-	if raw.flags&flagCreate != 0 {
+func corruptAt(payload []byte, at int) error {
+	return fmt.Errorf("%w: change at byte %d of a record of %d", ErrCorrupt, at, len(payload))
+}
+
+// number reads a varint. Nearly all have three bytes at most. n is not positive if there is none.
+func number(b []byte) (v uint64, n int) {
+	if len(b) > 2 {
+		switch {
+		case b[0] < 0x80:
+			return uint64(b[0]), 1
+		case b[1] < 0x80:
+			return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+		case b[2] < 0x80:
+			return uint64(b[0]&0x7f) | uint64(b[1]&0x7f)<<7 | uint64(b[2])<<14, 3
+		}
+	}
+	return binary.Uvarint(b)
+}
+
+// parse fills in an entry from the body of an Add, if it is one of the stream with the number key.
+func (e *Entry) parse(b []byte, flags byte, first, start, key uint64) (matches, ok bool) {
+	sequence, n := number(b)
+	if n <= 0 {
+		return false, false
+	}
+	b = b[n:]
+	later := uint64(0)
+	if flags&flagTime != 0 {
+		if later, n = number(b); n <= 0 {
+			return false, false
+		}
+		b = b[n:]
+	}
+	stream, n := number(b)
+	if n <= 0 {
+		return false, false
+	}
+	if key != 0 && stream != key {
+		return false, true
+	}
+	b = b[n:]
+	ordinal, n := number(b)
+	if n <= 0 {
+		return false, false
+	}
+	b = b[n:]
+	ms, n := number(b)
+	if n <= 0 {
+		return false, false
+	}
+	e.Key, e.Ordinal, e.Sequence, e.Time = stream, ordinal, first+sequence, int64(start+later)
+	e.ID.Ms = start + later + (ms>>1 ^ -(ms & 1))
+	return true, e.parseRest(b[n:], flags)
+}
+
+// parseRest fills in what stands behind the milliseconds.
+func (e *Entry) parseRest(b []byte, flags byte) bool {
+	seq, n := number(b)
+	if n <= 0 {
+		return false
+	}
+	in := input{b: b[n:]}
+	if flags&(flagCreate|flagTrim|flagUnique) != 0 {
+		in.skipOptions(flags)
+	}
+	e.ID.Seq = seq
+	count, n := number(in.b)
+	if n <= 0 || count > uint64(len(in.b)) {
+		return false
+	}
+	e.Fields = Fields{text: in.b[n:], count: int(count)}
+	return !in.bad
+}
+
+// skipOptions reads what stands in front of the fields in some changes.
+func (in *input) skipOptions(flags byte) {
+	if flags&flagCreate != 0 {
 		in.text()
 		in.settings()
 	}
-	if raw.flags&flagTrim != 0 {
+	if flags&flagTrim != 0 {
 		in.uvarint()
 	}
-	if raw.flags&flagUnique != 0 {
+	if flags&flagUnique != 0 {
 		in.bytes(2 * uint64(len(Digest{})))
 	}
-	e.Fields.count = in.count(1)
-	e.Fields.text = in.b
-	raw.bad = in.bad
 }
 
 // Spans calls add for the entries that a payload has: count ordinals from first on, of the stream with the number key.
