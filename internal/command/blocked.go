@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
@@ -62,9 +63,10 @@ type blockedClients struct {
 	keys    map[string]*blockedKey
 	// ready are those with entries that were just added.
 	ready []*blockedKey
-	// syncing are those that wait for the disk.
-	syncing  []*blockedClient
-	timeouts timeoutHeap
+	// syncing are those that wait for the disk, awaitingSync how many, for the log.
+	syncing      []*blockedClient
+	awaitingSync atomic.Int32
+	timeouts     timeoutHeap
 	// serving is the clients to look at; a field for its memory.
 	serving []*blockedClient
 	shared  sharedReply
@@ -123,7 +125,14 @@ func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limit
 
 // awaitSync makes the command at hand wait until a record is on disk, or the time is up. Either makes the reply by answer.
 func (w *response) awaitSync(record uint64, timeout int64, answer func(w *response)) {
-	b, c := &w.executor.service.streams.blocked, &blockedClient{record: record, expired: answer}
+	s := &w.executor.service.streams
+	b, c := &s.blocked, &blockedClient{record: record, expired: answer}
+	b.awaitingSync.Add(1)
+	if s.synced.Load() >= record || s.store.Failed() != nil { // it may have come just before that
+		b.awaitingSync.Add(-1)
+		answer(w)
+		return
+	}
 	b.syncing = append(b.syncing, c)
 	w.blockAs(c, timeout, 0)
 }
@@ -175,6 +184,7 @@ func (b *blockedClients) end(c *blockedClient) {
 		}
 	}
 	if c.record > 0 {
+		b.awaitingSync.Add(-1)
 		b.syncing = slices.DeleteFunc(b.syncing, func(other *blockedClient) bool { return other == c })
 	}
 	if c.index >= 0 {

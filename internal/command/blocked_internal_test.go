@@ -192,7 +192,7 @@ func TestACommandWaitsForTheDisk(t *testing.T) {
 		keys: usesRead, mayBlock: func([][]byte) bool { return true },
 		reply: func(w *response) {
 			x := &w.executor.service.streams
-			w.awaitSync(x.newest(), 100, func(w *response) { w.integer(int64(x.synced)) })
+			w.awaitSync(x.newest(), 100, func(w *response) { w.integer(int64(x.synced.Load())) })
 		},
 	}
 	defer func() { handlerByIndex[protocol.Lookup([]byte("dbsize")).Index()] = waits }()

@@ -74,6 +74,10 @@ type Conn struct {
 
 	// feeder replays messages of the past; nil before the first replay. The core sets it.
 	feeder atomic.Pointer[feeder]
+	// barrier is the newest record that frames wait for, 0 if none do. released is closed when none do any more; nil if that does
+	// not matter. The mutex of the barriers guards both.
+	barrier  uint64
+	released chan struct{}
 	// filler fills replies with entries; nil before the first one. The core sets it.
 	filler atomic.Pointer[filler]
 

@@ -59,10 +59,8 @@ type executor struct {
 	watched []watchedKey
 	// blocked is the state of a command that waits for entries; nil if none does.
 	blocked *blockedClient
-	// barrier is the newest record that frames wait for, 0 if none do. released is closed when none do any more; nil if that
-	// does not matter.
-	barrier  uint64
-	released chan struct{}
+	// holdsFor is the record that frames of this round wait for, 0 if none do.
+	holdsFor uint64
 	// fills are replies with entries whose places are not flushed yet.
 	fills []*fill
 	// chargedSubs, chargedPatterns and chargedPredicates are what the memory usage counts now:
@@ -140,6 +138,11 @@ func (e *executor) Flush() {
 	e.service.stats.end(e) // the batch may be one that the core defers
 	if e.batchesApplied > 0 {
 		e.window.applied(int(e.batchesApplied))
+	}
+	if record := e.holdsFor; record > 0 {
+		if e.holdsFor = 0; !e.service.barriers.add(e.Conn, record) {
+			e.End(CloseReasonLog)
+		}
 	}
 	if e.addToOutbox() {
 		e.transport.StartWriter()

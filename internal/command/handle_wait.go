@@ -38,14 +38,14 @@ func waitAOF(w *response) {
 	}
 	answer := func(w *response) {
 		w.array(2)
-		if onDisk && record <= s.synced {
+		if onDisk && record <= s.synced.Load() {
 			w.integer(1)
 		} else {
 			w.integer(0)
 		}
 		w.integer(0) // replicas
 	}
-	if x.Local == 0 || record <= s.synced || w.executor.inExec() || s.store.Failed() != nil {
+	if x.Local == 0 || record <= s.synced.Load() || w.executor.inExec() || s.store.Failed() != nil {
 		answer(w)
 		return
 	}

@@ -46,6 +46,8 @@ type Service struct {
 	// recent holds the latest messages; nil if none are kept.
 	recent  *recent.Messages
 	streams streams
+	// barriers are the connections that wait for the log.
+	barriers barriers
 	// syncs wakes the readers that wait for the log.
 	syncs   wakeUp
 	stats   commandStats

@@ -1,7 +1,7 @@
 package command
 
 import (
-	"math"
+	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/stream"
@@ -40,10 +40,8 @@ type streams struct {
 	inExec bool
 	// unpinned are replies with entries that are yet to be pinned: the open record may hold some of them.
 	unpinned []*fill
-	// held are the connections with frames that wait for a record.
-	held []*executor
-	// synced is the number of the last record that is on disk, as far as the core knows.
-	synced uint64
+	// synced is the number of the last record that is on disk. The log sets it.
+	synced atomic.Uint64
 	// deadline is the last one that the store got.
 	deadline int64
 	// replaced: the log has failed, and the state is that of the last safe record.
@@ -56,8 +54,8 @@ func (s *streams) init(service *Service, store Store) {
 	s.service, s.store, s.state = service, store, stream.New() // without a store it stays empty
 	if store != nil {
 		s.state = store.Streams()
-		s.synced = store.Last() // what it has found is safe
-		service.Counts.messages.Released.Store(s.synced)
+		s.synced.Store(store.Last()) // what it has found is safe
+		service.Counts.messages.Released.Store(store.Last())
 	}
 	s.blocked.init(s)
 }
@@ -170,46 +168,9 @@ func (s *streams) newest() uint64 {
 
 // hold makes the next frames of a connection wait for all changes so far, if the policy demands it.
 func (s *streams) hold(e *executor) {
-	if !s.isBehind() {
-		return
-	}
-	record := s.newest()
-	e.queued().Hold(record)
-	if e.barrier == 0 {
-		s.held = append(s.held, e)
-	}
-	e.barrier = record
-}
-
-// release resumes the connections that have waited for records up to this one. After the failure of the log the others end:
-// what they wait for never comes.
-func (s *streams) release(v broker.View, record uint64, failed error) {
-	s.service.Counts.messages.Released.Store(max(record, s.service.Counts.messages.Released.Load()))
-	waiting := s.held[:0]
-	for _, e := range s.held {
-		if e.outbox.Resume() {
-			e.transport.StartWriter()
-		}
-		switch {
-		case e.barrier <= record:
-			e.endHold()
-		case failed != nil:
-			e.endHold()
-			v.Evict(&e.sub, CloseReasonLog)
-		default:
-			waiting = append(waiting, e)
-		}
-	}
-	clear(s.held[len(waiting):])
-	s.held = waiting
-}
-
-// endHold notes that no frame of the connection waits for a record any more.
-func (e *executor) endHold() {
-	e.barrier = 0
-	if e.released != nil {
-		close(e.released)
-		e.released = nil
+	if s.isBehind() {
+		e.holdsFor = s.newest()
+		e.queued().Hold(e.holdsFor)
 	}
 }
 
@@ -257,20 +218,6 @@ var (
 	errOtherDatabase = protocol.Errorf("streams are in database 0 only; type: SELECT 0")
 	errOOM           = &protocol.Error{Code: protocol.CodeOOM, Text: "command not allowed when used memory > 'maxmemory'."}
 )
-
-// Synced makes replies that wait for records up to promised leave; those up to synced are on disk. failed is the failure of the
-// log, nil while there is none. Any goroutine but the core's may call it.
-func (s *Service) Synced(promised, synced uint64, failed error) {
-	s.runOnCore(func(v broker.View) {
-		s.streams.release(v, promised, failed)
-		s.streams.synced = synced
-		if failed != nil {
-			synced = math.MaxUint64 // what is waited for never comes
-		}
-		s.streams.blocked.synced(v, synced)
-	})
-	s.syncs.wake()
-}
 
 // Replace makes streams as of the last safe record those that are served, after the log has failed. Any goroutine but the core's
 // may call it.

@@ -319,6 +319,21 @@ func TestAFailedLogEndsThoseThatWaitForIt(t *testing.T) {
 	assert.Equal(t, misconf, other.do("XADD s 1-0 a 1"))
 }
 
+// The log fails between an append and its flush.
+func TestAnAppendOfTheRoundInWhichTheLogFails(t *testing.T) {
+	store := newTestStore()
+	store.barriers = true
+	s, pipes := newStreams(t, store, 1)
+	p := pipes[0]
+	failed := errors.New("input/output error")
+	s.Synced(0, 0, failed)
+	p.sends("XADD s 1-0 a 1\r\n") // the store does not show the failure yet
+	text, err := io.ReadAll(p.from)
+	require.NoError(t, err)
+	assert.Empty(t, string(text))
+	assert.Equal(t, CloseReasonLog, p.Reason())
+}
+
 func TestAppendsWaitAtTheirReader(t *testing.T) {
 	store := newTestStore()
 	s, pipes := newStreams(t, store, 2)

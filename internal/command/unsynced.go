@@ -3,8 +3,6 @@ package command
 import (
 	"context"
 	"sync"
-
-	"github.com/conchmq/conch/broker"
 )
 
 // wakeUp wakes goroutines that wait for something to change. Any goroutine may use it.
@@ -57,23 +55,15 @@ func (r *Reader) awaitLog() bool {
 func (r *Reader) awaitReplies() {
 	ctx, cancel := context.WithTimeout(context.Background(), r.service.options.DrainTimeout)
 	defer cancel()
-	if r.outbox.WaitingBytes() > 0 && r.service.streams.store != nil {
-		r.awaitBarrier(ctx.Done())
-	}
+	r.awaitBarrier(ctx.Done())
 	if f := r.filler.Load(); f != nil {
 		f.finish(ctx.Done())
 	}
 }
 
 func (r *Reader) awaitBarrier(timeout <-chan struct{}) {
-	e := &r.executor
-	var released chan struct{}
-	r.service.runOnCore(func(broker.View) {
-		if e.barrier > 0 {
-			released = make(chan struct{})
-			e.released = released
-		}
-	})
+	b := &r.service.barriers
+	released := b.await(r.Conn)
 	if released == nil {
 		return
 	}
@@ -81,21 +71,8 @@ func (r *Reader) awaitBarrier(timeout <-chan struct{}) {
 	case <-released:
 	case <-r.service.core.Stopped():
 	case <-timeout:
-		r.service.runOnCore(func(broker.View) { r.service.streams.leaveHeld(e) })
 	}
-}
-
-// leaveHeld drops a connection from those that wait for the log.
-func (s *streams) leaveHeld(e *executor) {
-	for i, held := range s.held {
-		if held == e {
-			s.held[i] = s.held[len(s.held)-1]
-			s.held[len(s.held)-1] = nil
-			s.held = s.held[:len(s.held)-1]
-			e.endHold()
-			return
-		}
-	}
+	b.remove(r.Conn)
 }
 
 // finish waits until all places are filled, or until the time is up.

@@ -2,7 +2,7 @@ package outbox
 
 // A barrier is the number of a record of the log. Frames that depend on the record wait in the outbox until it is as safe as
 // the policy demands, and so does all that comes behind them: the order of an outbox never changes. Released in Totals is the
-// number of the last record that is safe. The core raises it, and then resumes the outboxes in which frames wait.
+// number of the last record that is safe. The log raises it, and then resumes the outboxes in which frames wait.
 //
 // Messages that come while a barrier stands count for memory, and not against the limit of the outbox: the log is slow
 // then, and not the client. They stay exempt until they are written.
@@ -15,7 +15,7 @@ func (p *Unflushed) Hold(record uint64) {
 	p.barrier = max(p.barrier, record)
 }
 
-// Resume reports whether a writer must be started, now that Released is higher. The core calls it.
+// Resume reports whether a writer must be started, now that Released is higher. Any goroutine may call it.
 func (o *Outbox) Resume() (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -81,7 +81,7 @@ type Totals struct {
 	Delivered, Dropped, Undelivered atomic.Int64
 	// Replayed counts messages of the past, which are in no other count.
 	Replayed atomic.Int64
-	// Released is the number of the last record that replies need not wait for: see barrier.go. The core sets it.
+	// Released is the number of the last record that replies need not wait for: see barrier.go. The log raises it.
 	Released atomic.Uint64
 	// Memory is the limit that all outboxes are charged to.
 	Memory *MemoryLimit
