@@ -266,3 +266,20 @@ func TestWaitAOF(t *testing.T) {
 	assert.Equal(t, "-ERR timeout is negative", a.do("WAIT 0 -1"))
 	assert.Equal(t, ":0", a.do("WAIT 3 0"))
 }
+
+func TestABlockedReadIsJudgedAgain(t *testing.T) {
+	s, conns := newStreams(t, newTestStore(), 2)
+	a, b := conns[0], conns[1]
+	assert.Equal(t, "+OK", a.do("ACL SETUSER alice on nopass +@all ~* &*"))
+	assert.Equal(t, "+OK", b.do("AUTH alice x"))
+	b.sends("XREAD BLOCK 0 STREAMS k other $ $\r\n")
+	awaitBlocked(t, s, 1)
+	assert.Equal(t, "+OK", a.do("ACL SETUSER alice resetkeys ~k"), "the other key is denied from here on")
+	a.addKeys(1)
+	assert.Equal(t, "1-1", a.do("XADD k 1-1 a b"))
+	assert.Equal(t, "-NOPERM No permissions to access a key", b.reply())
+	b.sends("XREAD BLOCK 0 STREAMS k $\r\n")
+	awaitBlocked(t, s, 1)
+	assert.Equal(t, "2-1", a.do("XADD k 2-1 a b"))
+	assert.Equal(t, "[[k [[2-1 [a b]]]]]", b.reply())
+}
