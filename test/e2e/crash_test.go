@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -116,28 +119,33 @@ func killMidway(t *testing.T, c *conch, random *rand.Rand, appenders []*appender
 	running.Wait()
 }
 
-// A SIGKILL in the middle of appends loses nothing that was acknowledged under fsync always, tears, doubles and reorders nothing;
-// and the server that is started on the directory answers and goes on.
+// A SIGKILL in the middle of appends loses nothing that was acknowledged, unless fsync is no; it tears, doubles and reorders nothing,
+// and the server that is started on the directory answers and goes on. In between, a clean stop leaves a checkpoint.
 func TestAKillLosesNothingThatWasAcknowledged(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	dir := filepath.Join(t.TempDir(), "log")
-	args := []string{"--dir", dir, "--fsync", "always", "--segment-size", "256KiB"}
-	var appenders []*appender
-	for i := range 4 {
-		appenders = append(appenders, &appender{name: fmt.Sprintf("own%d", i)})
-	}
-	for round := range 6 {
-		c := start(t, "", args...)
-		if round > 0 {
+	for _, fsync := range []string{"always", "1s"} {
+		t.Run(fsync, func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 0))
+			args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--fsync", fsync, "--segment-size", "256KiB"}
+			var appenders []*appender
+			for i := range 4 {
+				appenders = append(appenders, &appender{name: fmt.Sprintf("own%d", i)})
+			}
+			for round := range 6 {
+				c := start(t, "", args...)
+				checkAll(t, c, appenders)
+				if round == 3 {
+					c.stop()
+					c = start(t, "", args...)
+				}
+				killMidway(t, c, random, appenders)
+			}
+			c := start(t, "", args...)
 			checkAll(t, c, appenders)
-		}
-		killMidway(t, c, random, appenders)
+			c.stop()
+		})
 	}
-	c := start(t, "", args...)
-	checkAll(t, c, appenders)
-	c.stop()
 }
 
 // checkAll checks all streams, and takes what was found for what is there from now on.
@@ -220,5 +228,71 @@ func TestAPositionOverARestart(t *testing.T) {
 	sock.Send("SUB a FROM %s-4\nPUB a four\n", second)
 	sock.Expect("OK SUB a\n")
 	assert.ElementsMatch(t, []string{"MISSED ? a", "OK PUB a", "UPDATE a four"}, []string{sock.Line(), sock.Line(), sock.Line()})
+	c.stop()
+}
+
+// A directory of another user is an error of one line that tells what to do.
+func TestADirectoryOfAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to be another user")
+	}
+	folder, err := os.MkdirTemp("", "conch-user") // not that of the test, which others cannot enter
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	require.NoError(t, os.Chmod(folder, 0o755)) //nolint:gosec // the other user executes what is there
+	content, err := os.ReadFile(binary)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(folder+"/conch", content, 0o755)) //nolint:gosec // the same
+	require.NoError(t, os.Mkdir(folder+"/log", 0o700))
+	for dir, want := range map[string]string{
+		"/log":     "permission denied; the user of conch must be its owner",
+		"/log/new": "permission denied; the user of conch must be its owner",
+		"/new":     "permission denied; the user of conch must be its owner",
+	} {
+		cmd := exec.Command(folder+"/conch", "127.0.0.1:0", "--dir", folder+dir)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		assert.Error(t, err)
+		assert.Equal(t, "conch: the directory "+folder+dir+" cannot be used: "+want+"\n", string(out))
+	}
+}
+
+// A disk without space refuses what adds to streams. Reads and plain topics go on, and so does the log once there is space.
+func TestADiskWithoutSpace(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("conch", disk, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("a small disk cannot be mounted here: %s", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	c := start(t, "", "--dir", disk+"/log", "--fsync", "always", "--segment-size", "64KiB")
+	sock := harness.Use(t, c.dial())
+	text, added := strings.Repeat("x", 1000), 0
+	for {
+		sock.Command("XADD", "a", "*", "n", text)
+		frame, err := sock.Frame()
+		require.NoError(t, err)
+		if frame[0] == '-' {
+			assert.Contains(t, string(frame), "MISCONF")
+			break
+		}
+		added++
+		require.Less(t, added, 4000)
+	}
+	assert.Greater(t, added, 500)
+	assert.Contains(t, c.cli("INFO", "persistence"), "log_state:full")
+	assert.Equal(t, "0", strings.TrimSpace(c.cli("PUBLISH", "news", "hi")))
+	assert.Equal(t, strconv.Itoa(added), strings.TrimSpace(c.cli("XLEN", "a")))
+	assert.Equal(t, "1", strings.TrimSpace(c.cli("DEL", "a")), "what gives back space is possible")
+	require.NoError(t, syscall.Mount("conch", disk, "tmpfs", syscall.MS_REMOUNT, "size=8m"))
+	harness.Eventually(t, func() bool {
+		return strings.Contains(c.cli("XADD", "b", "*", "n", "1"), "-") && !strings.Contains(c.cli("INFO", "persistence"), "log_state:full")
+	},
+		"appends do not go on")
+	c.stop()
+
+	c = start(t, "", "--dir", disk+"/log")
+	assert.Equal(t, "0", strings.TrimSpace(c.cli("EXISTS", "a")))
+	assert.Equal(t, "1", strings.TrimSpace(c.cli("EXISTS", "b")))
 	c.stop()
 }
