@@ -163,6 +163,8 @@ func (x *filling) fill(r *fill) {
 	case err == nil:
 	case errors.Is(err, errConnectionEnds):
 		x.b = x.b[:0]
+	case errors.Is(err, errTooLarge):
+		x.b = protocol.AppendError(x.b[:0], protocol.Errorf("reply of more than %d bytes in one text; use COUNT", maxPresented))
 	case x.begun:
 		x.conn.Log(zerolog.ErrorLevel).Err(err).Msg("entries cannot be read; the connection is closed, since its reply has begun")
 		x.conn.End(CloseReasonLog)

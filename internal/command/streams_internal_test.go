@@ -370,3 +370,40 @@ func awaitBlocked(t testing.TB, s *Service, n int) {
 		return count == n
 	}, "clients wait")
 }
+
+// Over a WebSocket that speaks lines, a reply with entries is one text, as every other reply.
+func TestEntriesOverAWebSocket(t *testing.T) {
+	store := newTestStore()
+	store.onDisk.Store(true)
+	p := servePresented(t, Options{Store: store}).texts
+	text := func(command string) string {
+		p.sends(command + "\n")
+		_, text := p.message()
+		return text
+	}
+	assert.Equal(t, "$3\n1-0", text("XADD s 1-0 a 1"))
+	assert.Equal(t, "*1\n*2\n$3\n1-0\n*2\n$1\na\n$1\n1", text("XRANGE s - +"))
+	for i := range 20 {
+		text(fmt.Sprintf("XADD s %d-0 a %s", i+2, strings.Repeat("x", 60_000)))
+	}
+	assert.Equal(t, "-ERR reply of more than 1048576 bytes in one text; use COUNT", text("XRANGE s - +"))
+	assert.Equal(t, "+PONG", text("PING"))
+}
+
+// A transaction reads in bounded steps: so many ranges, however long, and not one more.
+func TestATransactionReadsSoMuch(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	p.do("XADD s 1-0 a 1")
+	p.do("MULTI")
+	for range maxLargeReplies {
+		assert.Equal(t, "+QUEUED", p.do("XRANGE s - +"))
+	}
+	assert.Equal(t, "["+strings.Repeat(" [[1-0 [a 1]]]", maxLargeReplies)[1:]+"]", p.do("EXEC"))
+	p.do("MULTI")
+	for range maxLargeReplies {
+		p.do("XRANGE s - +")
+	}
+	assert.Contains(t, p.do("XREAD STREAMS s 0"), "-ERR more than 16 commands")
+	assert.Contains(t, p.do("EXEC"), "-EXECABORT")
+}
