@@ -469,7 +469,7 @@ func HelpLines() []string {
 	return append(lines,
 		"# ... WHERE predicate     behind what SUB and PSUB name: only messages for which it holds, such as price > 100",
 		"# ... FROM #12, LAST 10   behind what SUB and PSUB name: messages of the past first, if they are kept (--recent)",
-		"# Redis commands work too (PING, SUBSCRIBE, PUBLISH, INFO, QUIT ...) and answer as Redis does.")
+		"# Redis commands work too (PUBLISH, SUBSCRIBE, XADD, XRANGE, INFO ...) and answer as Redis does.")
 }
 
 // AppendHelp appends the reply to `CLIENT HELP` and its relatives: usage and summary of each subcommand.
