@@ -47,13 +47,7 @@ func (l *Log) CutTail(number uint64) error {
 func (l *Log) Reset(number uint64) error {
 	l.rewriting.Lock()
 	defer l.rewriting.Unlock()
-	if err := l.Sync(); err != nil {
-		return err
-	}
 	if err := l.onWriter(func() error { return l.beginAt(number) }); err != nil {
-		return err
-	}
-	if err := l.Sync(); err != nil {
 		return err
 	}
 	if err := l.storeHead(number); err != nil {
