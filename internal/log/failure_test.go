@@ -393,7 +393,7 @@ func TestMarksProveSyncs(t *testing.T) {
 	assert.Len(t, found, 33)
 	require.NoError(t, again.Close())
 	go func() {
-		for range 4 { // two syncs of Close, with an answer each
+		for range 6 { // three syncs of Close, with an answer each
 			select {
 			case <-syncs:
 			case syncs <- struct{}{}:

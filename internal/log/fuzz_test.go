@@ -37,11 +37,11 @@ func hostileSegments(salt uint32) map[string][]byte {
 		"a mark without a body":  next(Record{Number: 2, Kind: kindMark}),
 		"an index":               next(Record{Number: 2, Kind: kindIndex, Payload: []byte{0xff, 0xff, 0xff, 0xff, 0xff}}),
 		"a stop, and more":       append(next(Record{Number: 2, Kind: kindStop | behindSync}), whole...),
-		"a trailer":              appendTrailer(bytes.Clone(whole), salt, trailer{segmentHeaderSize + int64(len(whole)), 1}),
-		"a trailer before it":    appendTrailer(bytes.Clone(whole), salt, trailer{0, 1}),
-		"a trailer behind it":    appendTrailer(bytes.Clone(whole), salt, trailer{1 << 62, 1}),
-		"a negative trailer":     appendTrailer(bytes.Clone(whole), salt, trailer{-1, 1 << 63}),
-		"a trailer of no record": appendTrailer(bytes.Clone(whole), salt, trailer{segmentHeaderSize, 1<<64 - 1}),
+		"a trailer":              appendTrailer(bytes.Clone(whole), salt, trailer{segmentHeaderSize + int64(len(whole)), 1, false}),
+		"a trailer before it":    appendTrailer(bytes.Clone(whole), salt, trailer{0, 1, false}),
+		"a trailer behind it":    appendTrailer(bytes.Clone(whole), salt, trailer{1 << 62, 1, true}),
+		"a negative trailer":     appendTrailer(bytes.Clone(whole), salt, trailer{-1, 1 << 63, false}),
+		"a trailer of no record": appendTrailer(bytes.Clone(whole), salt, trailer{segmentHeaderSize, 1<<64 - 1, true}),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 type countingFiles struct {
 	Files
 	open, most atomic.Int64
+	read       atomic.Int64 // bytes
 }
 
 func (c *countingFiles) count(f File, err error) (File, error) {
@@ -36,6 +37,12 @@ func (c *countingFiles) Create(name string, size int64) (File, error) {
 type countedFile struct {
 	File
 	files *countingFiles
+}
+
+func (f *countedFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(p, at)
+	f.files.read.Add(int64(n))
+	return n, err
 }
 
 func (f *countedFile) Close() error {

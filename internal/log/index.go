@@ -11,6 +11,8 @@ const (
 	maxRaw = 1024
 	// partsPerLevel parts of one level become one of the next: 64 MiB of small records have some 20 parts.
 	partsPerLevel = 8
+	// loadedLevel is that of a part from a file. It is joined at the end alone.
+	loadedLevel = 64
 )
 
 // index is that of a segment that grows. One goroutine adds records, in the order of the file; any goroutine may look

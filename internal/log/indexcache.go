@@ -143,6 +143,20 @@ func (l *Log) openIndex(s *segment) (*part, error) {
 	return openPart(f, end+headerSize, end+headerSize+int64(length))
 }
 
+// loadIndex reads the index of a segment that is to grow again.
+func (l *Log) loadIndex(s *segment) (*index, error) {
+	p, err := l.openIndex(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	x := newIndex(l.o.Spans)
+	x.parts, x.end = []levelPart{{p, loadedLevel}}, l.endOf(s)
+	return x, nil
+}
+
 // endOf returns the offset behind the records of a segment.
 func (l *Log) endOf(s *segment) int64 {
 	l.mu.Lock()

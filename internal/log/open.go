@@ -72,13 +72,14 @@ func (l *Log) Close() error {
 	l.syncer.signal()
 	l.goroutine.Wait()
 	if err = cmp.Or(err, l.Failed()); err == nil {
-		err = l.cutAllocated()
+		err = l.sealLast()
 	}
 	return errors.Join(err, l.closeFiles())
 }
 
-// cutAllocated gives back what was allocated ahead, so that the next start does not look for records in it. The goroutines have ended.
-func (l *Log) cutAllocated() error {
+// sealLast gives back what was allocated ahead, and writes the index of the last segment: the next start goes through neither zeros nor
+// records. The goroutines have ended.
+func (l *Log) sealLast() error {
 	if f := l.syncer.prepared; f != nil {
 		l.syncer.prepared = nil
 		if err := errors.Join(f.Close(), l.files.Remove(segmentName(l.syncer.id))); err != nil {
@@ -90,7 +91,14 @@ func (l *Log) cutAllocated() error {
 		return nil
 	}
 	s := l.view.segments[n-1]
-	return s.file().Truncate(s.end)
+	err := l.seal(s, true)
+	if isFull(err) {
+		err = s.file().Truncate(s.end)
+	}
+	if err != nil {
+		return err
+	}
+	return s.file().Sync()
 }
 
 // unchanged reports whether the log is as a clean stop has left it.

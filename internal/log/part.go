@@ -59,6 +59,24 @@ func (p *part) read(i int, buf []byte) ([]byte, error) {
 	return b, nil
 }
 
+// load takes all blocks into memory.
+func (p *part) load() error {
+	if len(p.blocks) == 0 {
+		p.file = nil
+		return nil
+	}
+	data := make([]byte, 0, p.blocks[len(p.blocks)-1].end)
+	for i := range p.blocks {
+		b, err := p.read(i, data[len(data):])
+		if err != nil {
+			return err
+		}
+		data = data[:len(data)+len(b)] // b is a part of it
+	}
+	p.data, p.file = data, nil
+	return nil
+}
+
 // seek returns the last block that begins at or before that ordinal of key; the first one if none does.
 func (p *part) seek(key, ordinal uint64) int {
 	behind := sort.Search(len(p.blocks), func(i int) bool {

@@ -17,6 +17,7 @@ type foundSegment struct {
 	size      int64
 	header    bool  // its header is whole
 	trailer   bool  // its trailer is whole, so all its records were synced
+	stop      bool  // a clean stop wrote it
 	sealedEnd int64 // then: the offset behind the records
 	indexed   bool  // its records end by an index, and it has no trailer
 	scanned   bool
@@ -156,7 +157,7 @@ func (r *recoverer) readEnds() error {
 		}
 		if t, whole := parseTrailer(b, s.salt); whole && t.end <= s.size-trailerSize && t.last >= s.first-1 {
 			s.trailer, s.sealed = true, true
-			s.sealedEnd, s.last = t.end, t.last
+			s.sealedEnd, s.last, s.stop = t.end, t.last, t.stop
 		}
 	}
 	return nil
@@ -240,6 +241,12 @@ func (r *recoverer) check() error {
 // system alone. It seals all segments to which nothing will be added.
 func (r *recoverer) makeDurable() error {
 	for i, s := range r.segments {
+		if s.stop && i == len(r.segments)-1 && s.last+1 == r.next {
+			if err := r.unseal(s); err != nil {
+				return err
+			}
+			continue
+		}
 		if s.trailer {
 			continue
 		}
@@ -253,11 +260,30 @@ func (r *recoverer) makeDurable() error {
 			s.sealed = true // not one of its records is whole
 			continue
 		}
-		if err := r.l.seal(s.segment); err != nil {
+		if err := r.l.seal(s.segment, false); err != nil {
 			return err
 		}
 	}
 	return r.l.files.SyncDir()
+}
+
+// unseal makes the last segment one that grows again. Its trailer is gone before anything is written: it would end the segment there.
+func (r *recoverer) unseal(s *foundSegment) error {
+	if r.l.o.Spans != nil && s.index == nil {
+		x, err := r.l.loadIndex(s.segment)
+		if errors.Is(err, errIndex) {
+			return nil // it stays sealed, and its index is made again
+		}
+		if err != nil {
+			return err
+		}
+		s.index = x
+	}
+	if err := s.file().Truncate(s.sealedEnd); err != nil {
+		return err
+	}
+	s.sealed = false
+	return s.file().Sync()
 }
 
 // fill makes what was found the state of the log.

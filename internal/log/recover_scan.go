@@ -65,9 +65,9 @@ func (r *recoverer) scan(s *foundSegment, from int64) (whole bool, err error) {
 			return false, nil
 		}
 		r.begin(s)
-		// The last segment has the record of a clean stop. What was written again lies before the head.
-		if last := s == r.segments[len(r.segments)-1]; s.trailer && s.last <= r.after && !last || s.rewritten {
-			s.end, r.next = s.sealedEnd, s.last+1
+		// The last segment has the record of a clean stop, or its trailer says so. What was written again lies before the head.
+		if last := s == r.segments[len(r.segments)-1]; s.trailer && s.last <= r.after && (!last || s.stop) || s.rewritten {
+			s.end, r.next, r.clean = s.sealedEnd, s.last+1, s.stop
 			return true, nil
 		}
 		from = segmentHeaderSize

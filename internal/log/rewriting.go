@@ -205,7 +205,7 @@ func (w *rewriting) finish() error {
 	s := w.segment
 	s.end = w.at
 	b := appendRecord(nil, s.salt, Record{Number: s.last + 1, Kind: kindIndex, Payload: w.index.finish().appendTo(nil)})
-	b = appendTrailer(b, s.salt, trailer{s.end, s.last})
+	b = appendTrailer(b, s.salt, trailer{s.end, s.last, false})
 	if _, err := writeAll(w.file, b, s.end); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ const (
 	// segmentHeaderSize: magic (8), secret of the directory (8), first number (8), head (8), flags (4); of a rewritten segment the last number
 	// (8) and the offset behind the records (8); reserved, CRC (4).
 	segmentHeaderSize = 64
-	// trailerSize: magic (8), offset behind the records (8), number of the last record (8), reserved (4), CRC (4).
+	// trailerSize: magic (8), offset behind the records (8), number of the last record (8), flags (4), CRC (4).
 	trailerSize = 32
 
 	segmentMagic = "conchlg1"
@@ -22,6 +22,8 @@ const (
 
 	// flagRewritten is set in a segment that was written again: numbers are missing in it.
 	flagRewritten = 1
+	// flagStop is set in the trailer of a segment that is the last one at a clean stop. The next start goes on in it.
+	flagStop = 1
 )
 
 // segment is one file of records that follow each other.
@@ -128,6 +130,7 @@ func parseSegmentHeader(b []byte) (h segmentHeader, whole bool) {
 type trailer struct {
 	end  int64  // the offset behind the records, which is that of the index
 	last uint64 // the number of the last record
+	stop bool   // a clean stop wrote it
 }
 
 // appendTrailer encodes a trailer. salt is the segment's.
@@ -136,7 +139,11 @@ func appendTrailer(b []byte, salt uint32, t trailer) []byte {
 	b = append(b, trailerMagic...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(t.end)) //nolint:gosec // an offset
 	b = binary.LittleEndian.AppendUint64(b, t.last)
-	b = binary.LittleEndian.AppendUint32(b, 0)
+	flags := uint32(0)
+	if t.stop {
+		flags |= flagStop
+	}
+	b = binary.LittleEndian.AppendUint32(b, flags)
 	return binary.LittleEndian.AppendUint32(b, crc32.Update(salt, castagnoli, b[at:]))
 }
 
@@ -149,12 +156,14 @@ func parseTrailer(b []byte, salt uint32) (t trailer, whole bool) {
 	}
 	t.end = int64(binary.LittleEndian.Uint64(b[8:])) //nolint:gosec // checked by the caller
 	t.last = binary.LittleEndian.Uint64(b[16:])
+	t.stop = binary.LittleEndian.Uint32(b[24:])&flagStop != 0
 	return t, t.end >= segmentHeaderSize && t.last <= maxNumber
 }
 
 // seal writes the index and the trailer of a segment that is complete and synced, and gives back what was allocated behind
-// them. It is not synced: an index that is not whole is made again from the records, and the trailer proves a sync.
-func (l *Log) seal(s *segment) error {
+// them. It is not synced: an index that is not whole is made again from the records, and the trailer proves a sync. stop is set at a clean
+// stop.
+func (l *Log) seal(s *segment, stop bool) error {
 	l.mu.Lock()
 	end, last := s.end, s.last
 	l.mu.Unlock()
@@ -163,7 +172,7 @@ func (l *Log) seal(s *segment) error {
 		payload = s.index.appendTo(nil)
 	}
 	b := appendRecord(nil, s.salt, Record{Number: last + 1, Kind: kindIndex, Payload: payload})
-	b = appendTrailer(b, s.salt, trailer{end, last})
+	b = appendTrailer(b, s.salt, trailer{end, last, stop})
 	f := s.file()
 	if _, err := writeAll(f, b, end); err != nil {
 		return err

@@ -71,8 +71,11 @@ func TestEachSyncIsNeeded(t *testing.T) {
 			first := rand.Uint64()
 			for seed := first; seed < first+uint64(limit); seed++ {
 				run := crashRun
-				if strings.HasPrefix(site, "rewriting.go") {
+				switch {
+				case strings.HasPrefix(site, "rewriting.go"):
 					run = rewriteCrashRun
+				case sites[site] == "unseal.Sync":
+					run = unsealCrashRun
 				}
 				if _, problem := run(seed, site); problem != "" {
 					t.Logf("%s, without the call: run %d: %s", site, seed-first+1, problem)

@@ -122,7 +122,7 @@ func (l *Log) syncSegments(complete []completeSegment, last completeSegment, now
 			}
 			l.report(func() { l.setSynced(c.bytes, c.last) })
 		}
-		if err := l.seal(c.segment); err != nil && !isFull(err) {
+		if err := l.seal(c.segment, false); err != nil && !isFull(err) {
 			return err
 		}
 	}

@@ -169,8 +169,9 @@ func (s *Store) Close(sequence uint64) error {
 	s.Stop()
 	var err error
 	if s.memory == nil && s.log.Failed() == nil {
-		err = s.checkpoints.last()
-		s.log.Append(kindStop, stop{max(sequence, s.sequence), s.clock.Now()}.append(nil))
+		s.sequence = max(sequence, s.sequence)
+		s.log.Append(kindStop, stop{s.sequence, s.clock.Now()}.append(nil))
+		err = s.checkpoints.last() // it has that record, so that the next start reads none
 	}
 	return errors.Join(err, s.log.Close())
 }
