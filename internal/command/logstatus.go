@@ -81,7 +81,11 @@ func infoKeyspace(w *response) []string {
 	if streams == nil || streams.Len() == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("db0:keys=%d,expires=%d,avg_ttl=0", streams.Len(), streams.WithExpiry())}
+	ttl := 0.0
+	if streams.WithExpiry() > 0 {
+		ttl = max(0, streams.MeanExpiry()-float64(w.executor.service.options.Store.Now()))
+	}
+	return []string{fmt.Sprintf("db0:keys=%d,expires=%d,avg_ttl=%.0f", streams.Len(), streams.WithExpiry(), ttl)}
 }
 
 // streamMemory is the bytes that stream-memory bounds. The core calls it.

@@ -53,6 +53,33 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	}
 }
 
+// The mean time to live is that of the keys that have one.
+func TestKeyspace(t *testing.T) {
+	p := start(t)
+	c := harness.Use(t, p.Dial())
+	keyspace := func() string {
+		c.Send("INFO keyspace\n")
+		frame, err := c.Frame()
+		require.NoError(t, err)
+		return string(frame)
+	}
+	assert.NotContains(t, keyspace(), "db0")
+	for _, key := range []string{"a", "b", "c"} {
+		c.Send("XADD %s 1-1 n 1\n", key)
+		c.Expect("$3\r\n1-1\r\n")
+	}
+	assert.Contains(t, keyspace(), "db0:keys=3,expires=0,avg_ttl=0\r\n")
+	c.Send("EXPIRE a 1000000\nEXPIRE b 3000000\n")
+	c.Expect(":1\r\n:1\r\n")
+	assert.Regexp(t, `db0:keys=3,expires=2,avg_ttl=(2000000000|1999[0-9]{6})\r\n`, keyspace())
+	c.Send("EXPIRE a 5000000\nPERSIST b\n")
+	c.Expect(":1\r\n:1\r\n")
+	assert.Regexp(t, `db0:keys=3,expires=1,avg_ttl=(5000000000|4999[0-9]{6})\r\n`, keyspace())
+	c.Send("DEL a\n")
+	c.Expect(":1\r\n")
+	assert.Contains(t, keyspace(), "db0:keys=2,expires=0,avg_ttl=0\r\n")
+}
+
 // Without a directory, streams are in memory, and gone with conch.
 func TestStreamsInMemory(t *testing.T) {
 	p := start(t, "--stream-memory=1MiB")

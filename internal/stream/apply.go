@@ -140,20 +140,32 @@ func (st *Stream) delete(c *Change) (n int) {
 }
 
 func (s *Streams) setExpiry(st *Stream, at int64) {
+	if st.expiry != nil {
+		s.countExpiry(-1, st.expiry.at)
+	}
 	switch {
 	case at == 0 && st.expiry != nil:
 		s.due.remove(st.expiry)
 		st.expiry = nil
-		s.expiring--
 	case at == 0:
 	case st.expiry == nil:
 		st.own()
 		st.expiry = &deadline{at: at + 1, stream: st, index: -1}
 		s.due.set(st.expiry)
-		s.expiring++
 	default:
 		st.expiry.at = at + 1
 		s.due.set(st.expiry)
+	}
+	if st.expiry != nil {
+		s.countExpiry(1, st.expiry.at)
+	}
+}
+
+// countExpiry counts a stream with an expiry, or one less.
+func (s *Streams) countExpiry(n int, at int64) {
+	s.expiring += n
+	if s.expirySum += float64(n) * float64(at); s.expiring == 0 {
+		s.expirySum = 0 // without what was rounded
 	}
 }
 
@@ -180,7 +192,7 @@ func (s *Streams) remove(st *Stream) {
 	s.saving.gone(st, s.order.count)
 	if st.expiry != nil {
 		s.due.remove(st.expiry)
-		s.expiring--
+		s.countExpiry(-1, st.expiry.at)
 	}
 	if st.window != nil {
 		s.due.remove(&st.window.due)
@@ -200,6 +212,6 @@ func (s *Streams) applyFlush() Result {
 	}
 	s.saving.flush(s.next)
 	s.names, s.order = make(map[string]*Stream), &numbered{}
-	s.due, s.expiring, s.bytes, s.entries = nil, 0, 0, 0
+	s.due, s.expiring, s.expirySum, s.bytes, s.entries = nil, 0, 0, 0, 0
 	return r
 }

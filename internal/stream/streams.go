@@ -16,11 +16,13 @@ type Streams struct {
 	time     int64  // the latest of a change
 
 	// What follows is no part of the state, and not in its digest.
-	now     int64 // as SetNow set it
-	bytes   int64
-	entries int // live ones of all streams
-	watched map[string]*Watched
-	saving  saving
+	now   int64 // as SetNow set it
+	bytes int64
+	// expirySum is the sum of all expiries. They may be any numbers: it is rounded.
+	expirySum float64
+	entries   int // live ones of all streams
+	watched   map[string]*Watched
+	saving    saving
 }
 
 // New returns a state without streams.
@@ -54,6 +56,14 @@ func (s *Streams) Len() int { return s.order.count }
 
 // WithExpiry returns how many of them have an expiry.
 func (s *Streams) WithExpiry() int { return s.expiring }
+
+// MeanExpiry returns the mean of these expiries in milliseconds, about; 0 if there is none.
+func (s *Streams) MeanExpiry() float64 {
+	if s.expiring == 0 {
+		return 0
+	}
+	return s.expirySum/float64(s.expiring) - 1 // a key has gone behind its expiry
+}
 
 // Sequence returns the largest sequence number of a change.
 func (s *Streams) Sequence() uint64 { return s.sequence }
