@@ -203,7 +203,10 @@ func TestCategories(t *testing.T) {
 		"pubsub": "psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub pubsub|stats " +
 			"punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
 		"Transaction": "discard exec multi unwatch watch",
-		"blocking":    "wait xread",
+		"blocking":    "wait waitaof xread",
+		"stream":   "xadd xcfgset xdel xdelex xinfo|help xinfo|stream xlen xrange xread xrevrange xsetid xtrim",
+		"keyspace": "dbsize del exists expire expireat expiretime flushall flushdb keys object|encoding object|help persist pexpire " +
+			"pexpireat pexpiretime pttl scan touch ttl type unlink",
 		"string":      "",
 	}
 	for category, want := range tests {
