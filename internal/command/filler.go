@@ -136,7 +136,6 @@ func (f *filler) run() {
 type filling struct {
 	*filler
 	reply *fill
-	out   *outbox.Unflushed
 	// buf is where frames are encoded, b what is encoded and not yet added.
 	buf  *outbox.Buffer
 	b    []byte

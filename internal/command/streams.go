@@ -85,7 +85,7 @@ func (s *streams) begin() *stream.Change {
 }
 
 // apply makes a change that is planned, and adds it to the record of the round.
-func (s *streams) apply(v broker.View, c *stream.Change) stream.Result {
+func (s *streams) apply(v broker.View, c *stream.Change) {
 	if c.Kind == stream.Add {
 		c.Sequence = v.Append()
 	} else {
@@ -103,7 +103,6 @@ func (s *streams) apply(v broker.View, c *stream.Change) stream.Result {
 	if c.Kind == stream.Add {
 		s.blocked.added(c, &result)
 	}
-	return result
 }
 
 // endCommand comes behind each command that uses keys, and behind each transaction.
