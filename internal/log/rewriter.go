@@ -8,6 +8,8 @@ import (
 const (
 	// spansAtOnce bounds a call of Options.Live, which may visit the core.
 	spansAtOnce = 1024
+	// entriesAtOnce is how many entries a call of it is about, but for an extent that has more: a visit to the core is short.
+	entriesAtOnce = 1 << 16
 	// maxLook bounds the spans that are looked at each time the rewriter is woken: a log of many streams is looked at in turns.
 	maxLook = 64 * spansAtOnce
 	// A segment is a candidate when less than half of it is visible. Candidates are written again once their dead bytes are as many as a
@@ -229,17 +231,19 @@ type liveBatch struct {
 	live  func([]Span) []Span
 	spans []Span
 	bytes []int64
+	count int // of entries
 }
 
 // add adds what an extent has, and returns the number of new spans. count gets the bytes of a span, and which share of it is visible.
 func (b *liveBatch) add(e extent, count func(bytes int64, share float64)) int {
+	if len(b.spans) == spansAtOnce || b.count >= entriesAtOnce {
+		b.flush(count)
+	}
+	b.count += spanOf(e).Count
 	if n := len(b.spans) - 1; n >= 0 && b.spans[n].Key == e.key && b.spans[n].First+uint64(b.spans[n].Count) == e.first { //nolint:gosec // positive
-		b.spans[n].Count += int(e.last - e.first + 1) //nolint:gosec // entries of one segment
+		b.spans[n].Count += spanOf(e).Count
 		b.bytes[n] += e.length
 		return 0
-	}
-	if len(b.spans) == spansAtOnce {
-		b.flush(count)
 	}
 	b.spans = append(b.spans, spanOf(e))
 	b.bytes = append(b.bytes, e.length)
@@ -258,7 +262,7 @@ func (b *liveBatch) flush(count func(bytes int64, share float64)) {
 		}
 		count(b.bytes[i], float64(n)/float64(s.Count))
 	}
-	b.spans, b.bytes = b.spans[:0], b.bytes[:0]
+	b.spans, b.bytes, b.count = b.spans[:0], b.bytes[:0], 0
 }
 
 func spanOf(e extent) Span {

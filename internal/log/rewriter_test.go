@@ -16,7 +16,11 @@ import (
 func (e *entries) live(spans []Span) (visible []Span) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	count := 0
 	for _, s := range spans {
+		if count += s.Count; count > entriesAtOnce+maxExtent {
+			panic("too many entries for a visit to the core")
+		}
 		for n := s.First; n < s.First+uint64(s.Count); n++ {
 			if n > e.last[s.Key] || e.dead[s.Key][n] {
 				continue
@@ -347,4 +351,26 @@ func TestPlan(t *testing.T) {
 			assert.Equal(t, test.runs, found)
 		})
 	}
+}
+
+// A stream of many entries in one segment is looked at in several visits to the core.
+func TestVisitsAreShort(t *testing.T) {
+	e := openEntries(t, newRand(t), Options{Files: NewMemory(0), SegmentSize: 8 << 20, Recent: 1})
+	defer func() { require.NoError(t, e.Close()) }()
+	for range 3 * entriesAtOnce {
+		e.append(0, 1)
+	}
+	for range 9 << 20 / 3000 {
+		e.append(1000, 2)
+	}
+	e.cutHead(t)
+	require.NoError(t, e.stopSyncer())
+	visits := 0
+	e.o.Live = func(spans []Span) []Span { visits++; return e.live(spans) }
+	require.NoError(t, e.giveBack())
+	assert.Greater(t, visits, 3)
+	e.remove(1, 0, e.last[1]-10)
+	e.remove(2, 0, e.last[2])
+	require.NoError(t, e.giveBack())
+	e.requireRange(t, 1, 0, e.last[1])
 }

@@ -27,6 +27,7 @@ type rewriting struct {
 	index   partWriter
 
 	batch   []oldExtent
+	entries int    // in it
 	bytes   []byte // of an extent
 	payload []byte // of a record of which not all is visible
 	spans   []Span // of a record
@@ -67,7 +68,7 @@ func (w *rewriting) run() error {
 	}
 	err = mergeParts(parts, func(i int, e extent) bool {
 		w.batch = append(w.batch, oldExtent{e, w.old[i]})
-		if len(w.batch) == spansAtOnce {
+		if w.entries += spanOf(e).Count; len(w.batch) == spansAtOnce || w.entries >= entriesAtOnce {
 			w.copyBatch()
 		}
 		return w.err == nil
@@ -105,7 +106,7 @@ func (w *rewriting) copyBatch() {
 			}
 		}
 	}
-	w.batch = w.batch[:0]
+	w.batch, w.entries = w.batch[:0], 0
 }
 
 // overlapsOrFollows reports whether a span ends within an extent, or behind it.
