@@ -86,10 +86,11 @@ func unsealCrashRun(seed uint64, ignored string) (crashes int, problem string) {
 		return 0, problem
 	}
 	before := e.last[1]
+	more := r.IntN(3)
 	d.mu.Lock()
 	d.fault = func(operation, name string) (int, error) {
 		if operation == "write" && name == segmentName(2) && d.stopAt == 0 {
-			d.stopAt = d.steps + r.IntN(3)
+			d.stopAt = d.steps + more
 		}
 		return 0, nil
 	}
