@@ -204,10 +204,10 @@ func TestCategories(t *testing.T) {
 			"punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
 		"Transaction": "discard exec multi unwatch watch",
 		"blocking":    "wait waitaof xread",
-		"stream":   "xadd xcfgset xdel xdelex xinfo|help xinfo|stream xlen xrange xread xrevrange xsetid xtrim",
+		"stream":      "xadd xcfgset xdel xdelex xinfo|help xinfo|stream xlen xrange xread xrevrange xsetid xtrim",
 		"keyspace": "dbsize del exists expire expireat expiretime flushall flushdb keys object|encoding object|help persist pexpire " +
 			"pexpireat pexpiretime pttl scan touch ttl type unlink",
-		"string":      "",
+		"string": "",
 	}
 	for category, want := range tests {
 		got, err := l.Cat(category)
