@@ -75,6 +75,10 @@ const (
 	// maxEntriesNow and maxBytesNow bound what the core itself adds to a reply.
 	maxEntriesNow = 16
 	maxBytesNow   = 4 << 10
+	// maxTextNow bounds the reply that it adds them to.
+	maxTextNow = 64 << 10
+	// maxScannedNow bounds the records that the core searches for a reply: a transaction makes a large one.
+	maxScannedNow = 256 << 10
 )
 
 // errTooLarge ends a read of entries for which a reply has no room.
@@ -83,7 +87,7 @@ var errTooLarge = errors.New("too large")
 // entriesNow appends entries at once, if they are few and in memory. In a transaction they are not: its record is open.
 func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
 	s := &w.executor.service.streams
-	if w.fill != nil || r.Len() > maxEntriesNow || s.inExec {
+	if w.fill != nil || r.Len() > maxEntriesNow || s.inExec || len(w.buf) > maxTextNow {
 		return false
 	}
 	s.closeRecord()
@@ -92,7 +96,7 @@ func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
 	if !pin.Recent() {
 		return false
 	}
-	x, start := entryReader{key: st.Number(), rng: r, left: r.Len()}, len(w.buf)
+	x, start := entryReader{key: st.Number(), rng: r, left: r.Len(), scanned: &w.scanned}, len(w.buf)
 	err := x.read(pin, func(e *stream.Entry) error {
 		if w.buf = s.text.append(w.buf, e.ID, e.Fields); len(w.buf)-start > maxBytesNow {
 			return errTooLarge
@@ -188,6 +192,8 @@ type entryReader struct {
 	left int
 	// back and entries are of one record, in a read in reverse.
 	back []stream.Entry
+	// scanned counts the bytes of the records, up to maxScannedNow; nil off the core, where they are not bounded.
+	scanned *int
 }
 
 // read calls f for each entry until that fails. Entries that are not there are an error: their record is damaged.
@@ -202,6 +208,9 @@ func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
 		return failed == nil && x.left > 0
 	}
 	record := func(changes []byte) bool {
+		if failed = x.scan(changes); failed != nil {
+			return false
+		}
 		if err := stream.EachEntry(changes, x.key, each); failed == nil {
 			failed = err
 		}
@@ -210,6 +219,9 @@ func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
 	read := pin.Read
 	if x.rng.Reverse() {
 		read, record = pin.ReadBack, func(changes []byte) bool {
+			if failed = x.scan(changes); failed != nil {
+				return false
+			}
 			x.back = x.back[:0]
 			err := stream.EachEntry(changes, x.key, func(e *stream.Entry) bool {
 				x.back = append(x.back, *e)
@@ -230,6 +242,17 @@ func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
 		failed = errEntriesMissing
 	}
 	return failed
+}
+
+// scan counts a record, and returns an error if that is too much.
+func (x *entryReader) scan(changes []byte) error {
+	if x.scanned == nil {
+		return nil
+	}
+	if *x.scanned += len(changes); *x.scanned > maxScannedNow {
+		return errTooLarge
+	}
+	return nil
 }
 
 var errEntriesMissing = errors.New("the log lacks entries of the stream")

@@ -28,6 +28,8 @@ type response struct {
 	buf      []byte // the reply so far
 	// fill is the reply up to its last entry, nil if it has none that the core leaves out. buf is then what follows.
 	fill *fill
+	// scanned is how many bytes of records the core has searched for the reply.
+	scanned int
 	// refused: the reply depends on no key.
 	refused bool
 	// blocked: the command waits, and has no reply yet.

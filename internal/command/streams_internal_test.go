@@ -407,3 +407,20 @@ func TestATransactionReadsSoMuch(t *testing.T) {
 	assert.Contains(t, p.do("XREAD STREAMS s 0"), "-ERR more than 16 commands")
 	assert.Contains(t, p.do("EXEC"), "-EXECABORT")
 }
+
+// A small entry may lie in a large record: that of a transaction. The core does not search it.
+func TestTheCoreSearchesNoLargeRecord(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	p.do("MULTI")
+	for range maxScannedNow/50_000 + 1 {
+		p.do("XADD s * n %s", strings.Repeat("x", 50_000))
+	}
+	p.do("XADD s 2000-0 n 1")
+	p.do("EXEC")
+	p.do("XADD s 3000-0 n 2")
+	assert.Equal(t, "[[3000-0 [n 2]]]", p.do("XRANGE s 3000 3000"))
+	assert.Nil(t, p.filler.Load(), "the core reads a small record")
+	assert.Equal(t, "[[2000-0 [n 1]]]", p.do("XRANGE s 2000 2000"))
+	assert.NotNil(t, p.filler.Load())
+}
