@@ -29,6 +29,8 @@ type blockedClient struct {
 	// deadline is the end of the wait by the log's clock, 0 if there is none; index is the place among all deadlines.
 	deadline int64
 	index    int
+	// looked is the round of serve in which the client was looked at last.
+	looked uint64
 }
 
 // keyWait is one stream that a blocked client waits for.
@@ -69,10 +71,12 @@ type blockedClients struct {
 	timeouts     timeoutHeap
 	// serving is the clients to look at; a field for its memory.
 	serving []*blockedClient
-	shared  sharedReply
+	// rounds counts the calls of serve.
+	rounds uint64
+	shared sharedReply
 }
 
-// sharedReply is the last reply that was given to a client that waits for one stream. Others get the same bytes.
+// sharedReply is a reply that was given to a client that waits for one stream. Others get the same bytes.
 type sharedReply struct {
 	key      *blockedKey
 	from, to int
@@ -230,15 +234,18 @@ func (b *blockedClients) serve(v broker.View) {
 	for _, k := range b.ready {
 		k.dropDead(b.streams.state.Lookup([]byte(k.name)))
 	}
+	b.rounds++
 	for _, k := range b.ready {
 		for w := k.first; w != nil && len(k.added) > 0; w = w.next {
-			b.serving = append(b.serving, w.client)
+			// A client may wait many times, for one stream or for several.
+			if w.client.looked != b.rounds {
+				w.client.looked = b.rounds
+				b.serving = append(b.serving, w.client)
+			}
 		}
 	}
 	for i, c := range b.serving {
-		if c.executor.blocked == c { // else it has been served for another stream
-			b.tryReply(v, c)
-		}
+		b.tryReply(v, c)
 		b.serving[i] = nil
 	}
 	for i, k := range b.ready {
@@ -285,67 +292,54 @@ func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
 	if err := e.authorize(c.inv); err != nil { // rights may have changed meanwhile
 		e.replyErr(c.inv, err)
 	} else {
-		b.reply(c)
+		b.reply(v, c)
 	}
 	b.end(c)
 	v.FlushLater(&e.sub)
 }
 
-// reply gives a client its entries.
-func (b *blockedClients) reply(c *blockedClient) {
+// reply gives a client its entries. Clients that wait for one stream share the bytes; others read again.
+func (b *blockedClients) reply(v broker.View, c *blockedClient) {
 	e := c.executor
-	if len(c.waits) > 1 || c.read.maxSize > 0 || e.isPresented() {
-		e.reply(b.appendReply(e.begin(), c))
+	if len(c.waits) > 1 || c.read.maxSize > 0 || e.isPresented() || !b.share(c) {
+		b.readAgain(v, c)
 		return
 	}
-	k := c.waits[0].key
-	from := k.behind(c.waits[0].after)
-	to := from + c.read.take(len(k.added)-from)
-	x := &b.shared
-	if x.key != k || x.from != from || x.to != to || x.version != e.version {
-		x.frames.Release()
-		frame := b.appendReply(e.service.encoder.begin(len(k.frames)+len(k.name)+64), c)
-		*x = sharedReply{k, from, to, e.version, e.service.encoder.replies.commit(frame)}
-		x.frames.Retain()
-	}
 	if !e.replyMode.off && !e.replyMode.skip {
-		e.queued().Add(x.frames, outbox.FrameInfo{Kind: outbox.KindReplies})
+		e.queued().Add(b.shared.frames, outbox.FrameInfo{Kind: outbox.KindReplies})
 	}
 }
 
-// appendReply appends the entries of all streams that a client waits for.
-func (b *blockedClients) appendReply(frame []byte, c *blockedClient) []byte {
-	type part struct {
-		key      *blockedKey
-		from, to int
+// share makes the shared reply that of a client. It returns false if there is another one already, and this one is large: the
+// core encodes few large replies.
+func (b *blockedClients) share(c *blockedClient) bool {
+	k, e, x := c.waits[0].key, c.executor, &b.shared
+	from := k.behind(c.waits[0].after)
+	to := from + c.read.take(len(k.added)-from)
+	if x.key == k && x.from == from && x.to == to && x.version == e.version {
+		return true
 	}
-	var parts []part
-	limits := c.read
-	size, any := int64(0), false
-	for i := range c.waits {
-		k := c.waits[i].key
-		p := part{key: k, from: k.behind(c.waits[i].after)}
-		most := p.from + limits.take(len(k.added)-p.from)
-		for p.to = p.from; p.to < most; p.to++ {
-			if size += k.added[p.to].size; any && limits.maxSize > 0 && size > limits.maxSize {
-				break
-			}
-			any = true
-		}
-		limits.took(p.to - p.from)
-		if p.to > p.from {
-			parts = append(parts, p)
-		}
-		if p.to < most {
-			break
-		}
+	entries := k.frames[k.added[from].start:k.added[to-1].end]
+	if x.key != nil && len(entries)+len(k.name) > maxBytesNow {
+		return false
 	}
-	frame = appendReadHead(frame, c.executor.version, len(parts))
-	for _, p := range parts {
-		frame = appendReadStream(frame, c.executor.version, []byte(p.key.name), p.to-p.from)
-		frame = append(frame, p.key.frames[p.key.added[p.from].start:p.key.added[p.to-1].end]...)
+	x.frames.Release()
+	frame := appendReadHead(e.service.encoder.begin(len(entries)+len(k.name)+64), e.version, 1)
+	frame = append(appendReadStream(frame, e.version, []byte(k.name), to-from), entries...)
+	*x = sharedReply{k, from, to, e.version, e.service.encoder.replies.commit(frame)}
+	x.frames.Retain()
+	return true
+}
+
+// readAgain runs the command again: it has something to read now.
+func (b *blockedClients) readAgain(v broker.View, c *blockedClient) {
+	w := &response{executor: c.executor, inv: c.inv, view: v, buf: c.executor.begin()}
+	xread(w)
+	if w.fill != nil {
+		w.finishFill()
+		return
 	}
-	return frame
+	c.executor.reply(w.buf)
 }
 
 // giveUp ends the wait of a client with a reply. It may come inside another command, whose reply has the room of the encoder.

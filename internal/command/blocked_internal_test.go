@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -211,4 +212,52 @@ func TestACommandWaitsForTheDisk(t *testing.T) {
 	s.Tick()
 	assert.Equal(t, ":2", pipes[1].reply(), "the time is up")
 	assert.Empty(t, s.streams.blocked.syncing)
+}
+
+// A client may wait for one stream many times. It is looked at once, and its reply is in memory in small part only.
+func TestAClientThatWaitsManyTimes(t *testing.T) {
+	const times = 1000
+	s, pipes := newStreams(t, newTestStore(), 3)
+	writer, early, late := pipes[0], pipes[1], pipes[2]
+	for _, c := range []struct {
+		p     *pipe
+		after string
+	}{{early, "$"}, {late, "5-0"}} {
+		c.p.sends("XREAD BLOCK 0 STREAMS" + strings.Repeat(" s", times) + strings.Repeat(" "+c.after, times) + "\r\n")
+	}
+	awaitBlocked(t, s, 2)
+	assert.Equal(t, "1-0", writer.do("XADD s 1-0 n %s", strings.Repeat("x", 10_000)))
+	s.runOnCore(func(broker.View) { assert.Less(t, cap(s.streams.blocked.serving), 10) })
+	eventually(t, func() bool { return early.outbox.FilledBytes() > maxFilled }, "the filler is ahead")
+	assert.Less(t, early.outbox.FilledBytes(), int64(2*maxFilled))
+	assert.Equal(t, times, strings.Count(early.reply(), "[s [[1-0 [n x"))
+	awaitBlocked(t, s, 1)
+	assert.Equal(t, "5-1", writer.do("XADD s 5-1 n 2"))
+	assert.Equal(t, times, strings.Count(late.reply(), "[s [[5-1 [n 2]]]]"))
+}
+
+// The core encodes a large entry once. Clients to which its bytes do not fit read it beside the core.
+func TestALargeEntryIsEncodedOnce(t *testing.T) {
+	store := newTestStore()
+	store.gate = make(chan struct{})
+	store.onDisk.Store(true)
+	s, pipes := newStreams(t, store, 5)
+	writer := pipes[0]
+	for i, p := range pipes[1:] {
+		if i%2 == 1 {
+			p.do("HELLO 3 SETNAME x")
+		}
+		p.sends("XREAD BLOCK 0 STREAMS s $\r\n")
+		awaitBlocked(t, s, i+1)
+	}
+	text := strings.Repeat("x", 10_000)
+	assert.Equal(t, "1-0", writer.do("XADD s 1-0 n %s", text))
+	for _, p := range []*pipe{pipes[1], pipes[3]} {
+		assert.Equal(t, "[[s [[1-0 [n "+text+"]]]]]", p.reply())
+	}
+	assert.Equal(t, "+PONG", writer.do("PING"))
+	close(store.gate)
+	for _, p := range []*pipe{pipes[2], pipes[4]} {
+		assert.Equal(t, "{s [[1-0 [n "+text+"]]]}", p.reply())
+	}
 }

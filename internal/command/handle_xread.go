@@ -124,16 +124,17 @@ func (w *response) readWithin(parts []readPart, maxSize int64) {
 	w.fill.limit, w.fill.version = &sizeLimit{max: maxSize}, w.executor.version
 }
 
-// blockRead waits for an entry of any of the streams.
+// blockRead waits for an entry of any of the streams. The command then reads behind what is there now.
 func (w *response) blockRead(x *keyargs.XRead, limits readLimits) {
 	after := make([]stream.ID, len(x.Keys))
 	for i, name := range x.Keys {
-		if after[i] = x.After[i].ID; x.After[i].Kind != keyargs.AfterID {
-			after[i] = stream.ID{}
+		if x.After[i].Kind != keyargs.AfterID {
+			x.After[i] = keyargs.After{Kind: keyargs.AfterID}
 			if st := w.streams().Lookup(name); st != nil {
-				after[i] = st.LastID()
+				x.After[i].ID = st.LastID()
 			}
 		}
+		after[i] = x.After[i].ID
 	}
 	w.block(x.Keys, after, x.Timeout, limits)
 }
