@@ -56,7 +56,7 @@ type executor struct {
 	// txn holds the commands since MULTI; nil outside of a transaction.
 	txn *transaction
 	// watched are the keys of WATCH.
-	watched []watchedKey
+	watched watchedKeys
 	// blocked is the state of a command that waits for entries; nil if none does.
 	blocked *blockedClient
 	// holdsFor is the record that frames of this round wait for, 0 if none do.

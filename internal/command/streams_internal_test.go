@@ -424,3 +424,19 @@ func TestTheCoreSearchesNoLargeRecord(t *testing.T) {
 	assert.Equal(t, "[[2000-0 [n 1]]]", p.do("XRANGE s 2000 2000"))
 	assert.NotNil(t, p.filler.Load())
 }
+
+// The keys of WATCH are as many as a client names; naming them again costs no search.
+func TestWatchingAKeyTwice(t *testing.T) {
+	s, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	for range 2 {
+		assert.Equal(t, "+OK", p.do("WATCH a b a"))
+	}
+	s.runOnCore(func(broker.View) { assert.Len(t, p.executor.watched, 2) })
+	assert.Equal(t, "+OK", p.do("UNWATCH"))
+	assert.Equal(t, "+OK", p.do("WATCH a"))
+	p.do("XADD a * n 1")
+	p.do("MULTI")
+	assert.Equal(t, "null array", p.do("EXEC"))
+	assert.Zero(t, p.usage.watched.Load())
+}

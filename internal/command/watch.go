@@ -5,14 +5,11 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// watchedKey is a key of WATCH, with what had happened to it by then.
-type watchedKey struct {
-	key     *stream.Watched
-	version uint64
-}
+// watchedKeys are the keys of WATCH, with the version that each had then: the first WATCH of a key counts.
+type watchedKeys map[*stream.Watched]uint64
 
 // watchCost is about what a watched key takes in memory, besides its name.
-const watchCost = 150
+const watchCost = 200
 
 // watch is WATCH key [key ...]. It comes before MULTI; EXEC then fails if any of the keys has changed.
 func watch(w *response) {
@@ -24,25 +21,18 @@ func watch(w *response) {
 	size := int(e.usage.watched.Load())
 	for _, name := range w.inv.args[1:] {
 		key := w.streams().Watch(name)
-		if e.watches(key) {
+		if _, ok := e.watched[key]; ok {
 			w.streams().Unwatch(key)
 			continue
 		}
-		e.watched = append(e.watched, watchedKey{key, key.Version()})
+		if e.watched == nil {
+			e.watched = make(watchedKeys)
+		}
+		e.watched[key] = key.Version()
 		size += watchCost + len(name)
 	}
 	e.service.memory.SetUsage(&e.usage.watched, size)
 	w.ok()
-}
-
-// watches reports whether the connection watches a key already: the first time counts.
-func (e *executor) watches(key *stream.Watched) bool {
-	for _, k := range e.watched {
-		if k.key == key {
-			return true
-		}
-	}
-	return false
 }
 
 // unwatch is UNWATCH.
@@ -53,8 +43,8 @@ func unwatch(w *response) {
 
 // watchedChanged reports whether any watched key has changed.
 func (e *executor) watchedChanged() bool {
-	for _, k := range e.watched {
-		if k.key.Version() != k.version {
+	for key, version := range e.watched {
+		if key.Version() != version {
 			return true
 		}
 	}
@@ -63,8 +53,8 @@ func (e *executor) watchedChanged() bool {
 
 // unwatchAll ends the watch of all keys.
 func (e *executor) unwatchAll() {
-	for _, k := range e.watched {
-		e.service.streams.state.Unwatch(k.key)
+	for key := range e.watched {
+		e.service.streams.state.Unwatch(key)
 	}
 	e.watched = nil
 	e.service.memory.SetUsage(&e.usage.watched, 0)
