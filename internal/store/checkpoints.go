@@ -51,10 +51,15 @@ func newCheckpoints(s *Store, files log.Files) *checkpoints {
 func (c *checkpoints) appended(n int) {
 	every := c.store.options.CheckpointEvery
 	if now := c.pending.Add(int64(n)); now >= every && now-int64(n) < every {
-		select {
-		case c.due <- struct{}{}:
-		default: // one is under way, and another will follow it
-		}
+		c.request()
+	}
+}
+
+// request makes a checkpoint due. It never waits.
+func (c *checkpoints) request() {
+	select {
+	case c.due <- struct{}{}:
+	default: // one is under way, and another will follow it
 	}
 }
 

@@ -227,10 +227,14 @@ type Pin = interface {
 // HasBarriers reports whether replies wait for the log.
 func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
 
-// Died tells that so many entries have died at once. If they are many, the log looks for space to give back now, and not at its
-// next segment. The core's.
+// Died tells that so many entries have died at once. If they are many, or if the disk is full, the log looks for space to give back
+// now, and not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
-	if entries >= manyDead {
+	full := s.log.Err() != nil
+	if full && s.checkpoints.pending.Load() >= s.options.segmentSize() {
+		s.checkpoints.request()
+	}
+	if full || entries >= manyDead {
 		s.log.Dead()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -423,6 +424,47 @@ func TestSpaceOfADeletedStream(t *testing.T) {
 	s.remove("a")
 	s.Died(2 * manyDead)
 	s.serveUntil(func() bool { return s.Status().Bytes < full/4 })
+	s.stop()
+	require.NoError(t, s.Close(0))
+}
+
+// smallDisk is a directory with room for so many segments.
+type smallDisk struct {
+	log.Files
+	room atomic.Int64
+}
+
+func (d *smallDisk) Create(name string, size int64) (log.File, error) {
+	if strings.HasSuffix(name, ".log") && d.room.Add(-1) < 0 {
+		d.room.Add(1)
+		return nil, log.ErrFull
+	}
+	return d.Files.Create(name, size)
+}
+
+func (d *smallDisk) Remove(name string) error {
+	if strings.HasSuffix(name, ".log") {
+		d.room.Add(1)
+	}
+	return d.Files.Remove(name)
+}
+
+// A full disk takes appends again once a stream is deleted, though no checkpoint is due.
+func TestAFullDiskAndADeletedStream(t *testing.T) {
+	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncAlways, SegmentSize: MinSegmentSize, Wrap: func(f log.Files) log.Files {
+		d := &smallDisk{Files: f}
+		d.room.Store(4)
+		return d
+	}})
+	s.Start(s.core)
+	for text := strings.Repeat("x", 1000); s.Err() == nil; {
+		s.add("a", text)
+		s.serveUntil(func() bool { return s.Unsynced() == 0 })
+	}
+	s.remove("a")
+	s.Died(200)
+	s.serveUntil(func() bool { return s.Err() == nil })
+	s.add("b", "text")
 	s.stop()
 	require.NoError(t, s.Close(0))
 }
