@@ -25,7 +25,7 @@ type Store interface {
 	Failed() error
 	// Unsynced is the bytes of records that are not safe yet. Any goroutine may call it.
 	Unsynced() int64
-	// Died tells that so many entries have died at once: their space can be given back.
+	// Died reports that so many entries have died at once: their space can be given back.
 	Died(entries int)
 	// Pin keeps the records of some entries of a stream, from the first ordinal to the last, readable.
 	Pin(key, first, last uint64) Pin

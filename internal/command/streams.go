@@ -145,7 +145,7 @@ func (s *streams) endRound() {
 	s.announce()
 }
 
-// announce tells the store the next deadline.
+// announce passes the next deadline to the store.
 func (s *streams) announce() {
 	next := s.blocked.nextTimeout()
 	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) {

@@ -14,7 +14,7 @@ type Expire struct {
 	NX, XX, GT, LT bool
 }
 
-// ExpireForm tells the four commands apart.
+// ExpireForm is which of the four commands it is.
 type ExpireForm struct {
 	Seconds  bool // else milliseconds
 	Absolute bool // since 1970, else from now on

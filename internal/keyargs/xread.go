@@ -26,7 +26,7 @@ type After struct {
 	ID   stream.ID // of AfterID
 }
 
-// AfterKind tells the three forms of an id in XREAD apart.
+// AfterKind is the form of an id in XREAD, one of three.
 type AfterKind uint8
 
 // The forms.

@@ -24,7 +24,7 @@ import (
 
 var openingEntries = flag.Int("opening.entries", 0, "how many entries TestOpening makes, opens again, and measures; 0 leaves it out")
 
-// openingStep tells a process that TestOpening starts what to do, and in which directory.
+// openingStep is the step and the directory of a process that TestOpening starts.
 const openingStep = "CONCH_OPENING"
 
 // entriesPerRecord and entrySize are what the log of TestOpening has.

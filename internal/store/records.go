@@ -32,7 +32,7 @@ func (s *stop) parse(b []byte) error {
 }
 
 // applyChanges applies the payload of a record. Behind records that are lost some changes may not fit: they are applied as far as
-// they make sense, misfit tells the first, and skipped are those that make none.
+// they make sense, misfit is the first, and skipped are those that make none.
 func applyChanges(streams *stream.Streams, payload []byte) (misfit error, skipped int, err error) {
 	err = streams.ApplyRecord(payload)
 	if m := (*stream.Misfit)(nil); errors.As(err, &m) {
@@ -41,7 +41,7 @@ func applyChanges(streams *stream.Streams, payload []byte) (misfit error, skippe
 	return nil, 0, err
 }
 
-// spans tells the log which entries a record has.
+// spans passes to the log which entries a record has.
 func spans(kind byte, payload []byte, add func(log.Span)) {
 	if kind == kindChanges { // the payload is what the core has made, or what opening has parsed
 		_ = stream.Spans(payload, func(key, first uint64, count int) { add(log.Span{Key: key, First: first, Count: count}) })

@@ -59,10 +59,10 @@ type Store struct {
 
 // Service is what a store calls, from goroutines that are not the core's.
 type Service interface {
-	// Synced tells that the records up to the first number are as safe as Fsync demands, and those up to the second on disk. err
+	// Synced reports that the records up to the first number are as safe as Fsync demands, and those up to the second on disk. err
 	// is final.
 	Synced(promised, synced uint64, err error)
-	// Tick tells that the deadline of SetDeadline has come.
+	// Tick reports that the deadline of SetDeadline has come.
 	Tick()
 	// Replace has the streams of a log that has failed served from now on.
 	Replace(*stream.Streams)
@@ -227,7 +227,7 @@ type Pin = interface {
 // HasBarriers reports whether replies wait for the log.
 func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
 
-// Died tells that so many entries have died at once. If they are many, or if the disk is full, the log looks for space to give back
+// Died reports that so many entries have died at once. If they are many, or if the disk is full, the log looks for space to give back
 // now, and not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
 	full := s.log.Err() != nil

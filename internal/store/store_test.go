@@ -282,7 +282,7 @@ func TestACleanStopLeavesACheckpoint(t *testing.T) {
 	require.NoError(t, s.Close(0))
 }
 
-// Each error of opening is one line that tells what to do.
+// Each error of opening is one line that names what to do.
 func TestWhatCannotBeOpened(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	s := open(t, Options{Dir: dir})

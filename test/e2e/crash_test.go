@@ -231,7 +231,7 @@ func TestAPositionOverARestart(t *testing.T) {
 	c.stop()
 }
 
-// A directory of another user is an error of one line that tells what to do.
+// A directory of another user is an error of one line that names what to do.
 func TestADirectoryOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("it takes root to be another user")
