@@ -102,6 +102,25 @@ func TestDeltaOfAStreamThatWasCut(t *testing.T) {
 	k.replay()
 }
 
+// The first page of a stream gives up its blocks with deleted ids, and has none any more.
+func TestDeltaOfAPageThatGaveUpItsDeletedIDs(t *testing.T) {
+	k := newCore(t)
+	for i := range 20 * blockSize {
+		k.add("a", fmt.Sprint(i+1))
+	}
+	base := save(t, k.s, true)
+	k.s.PlanDelete(k.change(), k.get("a"), []ID{{10, 0}})
+	k.apply()
+	k.s.PlanTrim(k.change(), k.get("a"), &TrimOptions{Kind: TrimMaxLen, MaxLen: 5 * blockSize})
+	k.apply()
+	require.Less(t, len(k.get("a").ids.full.pages[0].heads), 20, "blocks are given up")
+
+	delta := save(t, k.s, false)
+	s, err := Load(base, delta)
+	require.NoError(t, err)
+	assert.Equal(t, k.s.Digest(), s.Digest())
+}
+
 // A checkpoint that ends early or has a flipped bit is refused.
 func TestDamagedCheckpoints(t *testing.T) {
 	k := newCore(t)

@@ -30,7 +30,7 @@ type page struct {
 	count   int      // ids
 	dead    *deadIDs // nil if none is deleted
 	gen     uint64   // generation of snapshots in which it was made: the core may change dead while it is the present one
-	unsaved bool     // dead has changed since the last checkpoint
+	unsaved bool     // dead has changed since the last checkpoint, and is not nil
 }
 
 func (p *page) first() uint64 { return p.heads[0].ordinal }
@@ -99,7 +99,7 @@ func (p *page) copy(gen uint64) *page {
 
 // cut returns a page with the blocks from..to-1 alone.
 func (p *page) cut(from, to int, gen uint64) *page {
-	c := &page{gen: gen, heads: make([]head, 0, to-from), unsaved: p.unsaved}
+	c := &page{gen: gen, heads: make([]head, 0, to-from)}
 	start, end := p.heads[from].offset, len(p.codes)
 	if to < len(p.heads) {
 		end = int(p.heads[to].offset)
@@ -114,6 +114,7 @@ func (p *page) cut(from, to int, gen uint64) *page {
 	if p.dead != nil {
 		c.dead = p.dead.cut(from, to)
 	}
+	c.unsaved = p.unsaved && c.dead != nil
 	return c
 }
 
