@@ -136,7 +136,7 @@ func (c *compiler) term(n ast.Node) (term, *Error) {
 	case *ast.IdentifierNode, *ast.MemberNode:
 		return c.field(n)
 	case *ast.CallNode:
-		return c.has(n)
+		return c.call(n)
 	case *ast.UnaryNode:
 		return c.unary(n)
 	case *ast.BinaryNode:

@@ -12,12 +12,15 @@
 // JSON field of such a name. A payload that is no JSON object has no fields; neither has one that is not UTF-8, or larger
 // or deeper than Limits. Of two fields with the same name in one object, the first counts.
 //
+// header("name") is a header of the message: a number if its text is a number of JSON, else a string. Without a Source
+// there are none.
+//
 // # Missing fields and types
 //
 // A missing field, or one of a type that its operator does not accept, makes the whole expression Unreadable, which is no
 // match: price != 100 does not match a message without a price. Only evaluated parts count: && and || stop at the first
-// operand that decides, and ?: evaluates one branch. has(price) reports whether a field exists, and is never Unreadable.
-// A JSON null exists; only x == nil and x != nil accept it.
+// operand that decides, and ?: evaluates one branch. has(price) reports whether a field exists, and is never Unreadable;
+// has(header("name")) does the same for a header. A JSON null exists; only x == nil and x != nil accept it.
 //
 // # Operators
 //

@@ -29,6 +29,7 @@ var wrong = []string{
 
 	`len(items) > 1`, `any(items, .price > 1)`, `filter(items, # > 1) == 1`, `user.name.len() > 1`, `has() `, `has(a, b)`, `has(1)`,
 	`has("price")`, `has(a + b)`, `has(topic)`, `has($env)`, `nosuch(1)`, `now() > 1`, `has(has(a))`, `user.has(a)`, `"a".has(a)`,
+	`header()`, `header(region)`, `header("a", "b") == 1`, `header("a")`, `header("a") == nil`, `header("a") == true`, `has(header(a))`, `user.header("a")`,
 	`items | len > 1`, `name matches "a.*"`, `name not matches "a"`, `price in 1..3`, `price ?? 1 > 1`, `user?.id == 1`,
 	`items[0:1] == 1`, `items[:1] == 1`, `items[-1] == 1`, `items[i] == 1`, `items[1.5] == 1`, `items[true] == 1`, `user[nil] == 1`,
 	`{"a": 1} == 1`, `let x = 1; x > 1`, `vip; vip`, `if vip { 1 } else { 2 }`, `2 ** 3 > 1`, `2 ^ 3 > price`, `+price > 1`,

@@ -41,11 +41,12 @@ func messageField(name string) (term, bool) {
 		return term{kinds: str, read: func(m *Message) (value, bool) { return strValue(m.topic), true }}, true
 	case "payload":
 		return term{kinds: str, read: func(m *Message) (value, bool) {
-			return strValue(m.payload), len(m.payload) <= m.limits.payload()
+			payload, ok := m.load()
+			return strValue(payload), ok
 		}}, true
 	case "size":
 		return term{kinds: integer, read: func(m *Message) (value, bool) {
-			return intValue(int64(len(m.payload))), true
+			return intValue(int64(m.size())), true
 		}}, true
 	}
 	return term{}, false
@@ -117,14 +118,43 @@ func (c *compiler) step(n ast.Node) (step, *Error) {
 	return step{}, errorAt(start(n), "in brackets stands a number or a string: items[0] or user[\"first-name\"]")
 }
 
-// has compiles has(field), which is never Unreadable.
-func (c *compiler) has(n *ast.CallNode) (term, *Error) {
-	name, ok := n.Callee.(*ast.IdentifierNode)
-	if !ok || name.Value != "has" {
-		return term{}, errorAt(start(n), "the one function is has(field)")
+// call compiles one of the two functions.
+func (c *compiler) call(n *ast.CallNode) (term, *Error) {
+	switch callee(n) {
+	case "has":
+		return c.has(n)
+	case "header":
+		name, err := headerName(n)
+		if err != nil {
+			return term{}, err
+		}
+		return term{kinds: number | str, read: func(m *Message) (value, bool) { return m.header(name) }}, nil
 	}
+	return term{}, errorAt(start(n), functions)
+}
+
+// functions ends the error text of a call to any other function.
+const functions = `the functions are has(field) and header("name")`
+
+// callee returns the name of the called function, or nothing if it has none.
+func callee(n *ast.CallNode) string {
+	if name, ok := n.Callee.(*ast.IdentifierNode); ok {
+		return name.Value
+	}
+	return ""
+}
+
+// has compiles has(field) and has(header("name")), which are never Unreadable.
+func (c *compiler) has(n *ast.CallNode) (term, *Error) {
 	if len(n.Arguments) != 1 {
 		return term{}, errorAt(start(n), "has takes one field: has(user.id)")
+	}
+	if inner, ok := n.Arguments[0].(*ast.CallNode); ok && callee(inner) == "header" {
+		name, err := headerName(inner)
+		if err != nil {
+			return term{}, err
+		}
+		return test(func(m *Message) Verdict { return verdict(m.hasHeader(name)) }), nil
 	}
 	p, err := c.path(n.Arguments[0])
 	switch {
@@ -134,4 +164,14 @@ func (c *compiler) has(n *ast.CallNode) (term, *Error) {
 		return term{}, errorAt(start(n.Arguments[0]), "has takes a field: has(user.id)")
 	}
 	return test(func(m *Message) Verdict { return verdict(m.lookup(p) != nil) }), nil
+}
+
+// headerName returns the argument of header(). It is constant, so that a predicate reads no name out of a message.
+func headerName(n *ast.CallNode) (string, *Error) {
+	if len(n.Arguments) == 1 {
+		if name, ok := n.Arguments[0].(*ast.StringNode); ok {
+			return name.Value, nil
+		}
+	}
+	return "", errorAt(start(n), `header takes a name in quotes: header("region")`)
 }

@@ -14,8 +14,10 @@ import (
 // and array on the path once, however many predicates follow. It is not safe for concurrent use. Reset reuses it for the
 // next message. The zero value is an empty message.
 type Message struct {
-	topic, payload string // alias the caller's bytes
+	topic, payload string // alias the caller's bytes; payload is empty until load if there is a source
 	limits         Limits
+	source         Source // nil if the payload is at hand, and there are no headers
+	loaded         bool   // load has run
 
 	decoded  bool         // decode has run
 	root     *composite   // the payload; nil if it has no fields
@@ -39,13 +41,21 @@ type member struct {
 // mapThreshold is the number of members above which a map finds one faster than a scan.
 const mapThreshold = 12
 
+// Source is a message whose parts are made when a predicate reads them, such as an entry of a stream. Payload is called
+// once at most, and not if Size is beyond Limits.Payload.
+type Source interface {
+	Size() int // of the payload, in bytes
+	Payload() []byte
+	Header(name string) (text []byte, ok bool)
+}
+
 // maxPooled bounds the composites that Reset keeps, and the members for which each keeps memory.
 const maxPooled = 64
 
 // Reset sets the topic and payload of m. The caller must not change either before the next Reset.
 func (m *Message) Reset(topic, payload []byte, l Limits) {
 	m.topic, m.payload = unsafeString(topic), unsafeString(payload)
-	m.limits = l
+	m.limits, m.source = l, nil
 	m.decoded, m.root = false, nil
 	for _, c := range m.expanded[:m.used] {
 		c.clear()
@@ -54,6 +64,56 @@ func (m *Message) Reset(topic, payload []byte, l Limits) {
 	if len(m.expanded) > maxPooled {
 		m.expanded = slices.Clone(m.expanded[:maxPooled])
 	}
+}
+
+// ResetSource is Reset for a message that has headers, and a payload that is made on demand. The source must stay as it is
+// before the next Reset.
+func (m *Message) ResetSource(topic []byte, s Source, l Limits) {
+	m.Reset(topic, nil, l)
+	m.source, m.loaded = s, false
+}
+
+// load returns the payload. It is false for one beyond the limit.
+func (m *Message) load() (payload string, ok bool) {
+	if m.source != nil && !m.loaded {
+		if m.source.Size() > m.limits.payload() {
+			return "", false
+		}
+		m.payload, m.loaded = unsafeString(m.source.Payload()), true
+	}
+	return m.payload, len(m.payload) <= m.limits.payload()
+}
+
+// size is the length of the payload.
+func (m *Message) size() int {
+	if m.source != nil {
+		return m.source.Size()
+	}
+	return len(m.payload)
+}
+
+// header returns the value of a header, by the rule for a field of an entry: a number if its text is one.
+func (m *Message) header(name string) (value, bool) {
+	if m.source == nil {
+		return value{}, false
+	}
+	text, ok := m.source.Header(name)
+	if !ok || len(text) > m.limits.payload() {
+		return value{}, false
+	}
+	if IsNumber(text) {
+		return parseNumber(unsafeString(text))
+	}
+	return strValue(unsafeString(text)), true
+}
+
+// hasHeader reports whether a header exists.
+func (m *Message) hasHeader(name string) bool {
+	if m.source == nil {
+		return false
+	}
+	_, ok := m.source.Header(name)
+	return ok
 }
 
 // unsafeString returns b as a string without a copy. It is valid until b changes: predicates keep no part of it.
@@ -87,13 +147,14 @@ func (m *Message) lookup(p path) *member {
 // decode sets root if the payload is a JSON object. gjson recurses, so decode checks the depth first.
 func (m *Message) decode() {
 	m.decoded = true
-	if len(m.payload) > m.limits.payload() || !startsObject(m.payload) {
+	payload, ok := m.load()
+	if !ok || !startsObject(payload) {
 		return
 	}
-	if exceedsDepth(m.payload, m.limits.depth()) || !utf8.ValidString(m.payload) || !gjson.Valid(m.payload) {
+	if exceedsDepth(payload, m.limits.depth()) || !utf8.ValidString(payload) || !gjson.Valid(payload) {
 		return
 	}
-	m.root = m.expand(m.payload)
+	m.root = m.expand(payload)
 }
 
 func startsObject(s string) bool {

@@ -177,6 +177,12 @@ func (o *oracle) eval(n ast.Node) any {
 		}
 		return v
 	case *ast.CallNode:
+		if n.Callee.(*ast.IdentifierNode).Value == "header" {
+			panic(unreadable{}) // there are none
+		}
+		if _, ok := n.Arguments[0].(*ast.CallNode); ok {
+			return false
+		}
 		_, ok := o.field(n.Arguments[0])
 		return ok
 	case *ast.UnaryNode:

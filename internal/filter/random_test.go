@@ -13,7 +13,7 @@ func (r random) pick(s ...string) string { return s[r.IntN(len(s))] }
 
 func (r random) condition(depth int) string {
 	if depth == 0 {
-		return r.pick("a", "b", "true", "false", "has(a)", "has(b.a[1])", "has(c.d)", "d == nil", "nil != a.b")
+		return r.pick("a", "b", "true", "false", "has(a)", "has(b.a[1])", "has(c.d)", `has(header("a"))`, "d == nil", "nil != a.b")
 	}
 	d := depth - 1
 	switch r.IntN(12) {

@@ -130,10 +130,10 @@ func scanToken(tokens []lexer.Token, i int) *Error {
 			return errorAt(t.From, "write %s in small letters", w)
 		}
 		if isCall(tokens, i) && isName(tokens, i) {
-			return errorAt(t.From, "fields have no methods: the one function is has(field)")
+			return errorAt(t.From, "fields have no methods: "+functions)
 		}
-		if isCall(tokens, i) && t.Value != "has" {
-			return errorAt(t.From, "%s() is not available in predicates: the one function is has(field)", truncate(t.Value))
+		if isCall(tokens, i) && t.Value != "has" && t.Value != "header" {
+			return errorAt(t.From, "%s() is not available in predicates: %s", truncate(t.Value), functions)
 		}
 	case lexer.Operator, lexer.Bracket:
 		if t.Is(lexer.Operator, "?") && i+1 < len(tokens) && tokens[i+1].Is(lexer.Operator, ":") {

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ const (
 	anyKind = null | scalar | array | object | unrepresentable
 )
 
-// String names one kind, or number, for error texts.
+// String names one kind, number, or that of a header, for error texts.
 func (k kind) String() string {
 	switch {
 	case k == null:
@@ -35,6 +36,8 @@ func (k kind) String() string {
 		return "a number"
 	case k == str:
 		return "a string"
+	case k&number != 0 && k&^(number|str) == 0:
+		return "a number or a string"
 	}
 	return "one or the other"
 }
@@ -112,6 +115,49 @@ func parseNumber(s string) (value, bool) {
 		}
 	}
 	return floatValue(f)
+}
+
+// IsNumber reports whether text is a number of JSON that a float64 can hold, so that any reader of JSON can.
+func IsNumber(text []byte) bool {
+	if !isNumberSyntax(text) {
+		return false
+	}
+	f, err := strconv.ParseFloat(unsafeString(text), 64)
+	return err == nil && isFinite(f)
+}
+
+// isNumberSyntax reports whether text of a bounded length is a number by the grammar of JSON.
+func isNumberSyntax(text []byte) bool {
+	if len(text) > maxNumberLen {
+		return false
+	}
+	rest, _ := bytes.CutPrefix(text, []byte("-"))
+	digits := leadingDigits(rest)
+	if digits == 0 || digits > 1 && rest[0] == '0' {
+		return false
+	}
+	if rest = rest[digits:]; len(rest) > 0 && rest[0] == '.' {
+		digits = leadingDigits(rest[1:])
+		if digits == 0 {
+			return false
+		}
+		rest = rest[1+digits:]
+	}
+	if len(rest) > 0 && rest[0]|0x20 == 'e' {
+		if rest = rest[1:]; len(rest) > 0 && (rest[0] == '+' || rest[0] == '-') {
+			rest = rest[1:]
+		}
+		digits = leadingDigits(rest)
+		return digits > 0 && digits == len(rest)
+	}
+	return len(rest) == 0
+}
+
+func leadingDigits(b []byte) (n int) {
+	for n < len(b) && '0' <= b[n] && b[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // parseInteger parses a number with a point or an exponent whose value is an int64. Its input is at most maxNumberLen long
