@@ -37,7 +37,8 @@ var rules = map[string]rule{
 	},
 	"internal/command": {
 		own: []string{
-			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/filter", "internal/invariant", "internal/keyargs", "internal/outbox",
+			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/entry", "internal/filter", "internal/invariant", "internal/keyargs",
+			"internal/outbox",
 			"internal/position", "internal/recent", "internal/stream", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/rivo/uniseg"},
@@ -52,8 +53,8 @@ var rules = map[string]rule{
 	},
 	"internal/web": {
 		own: []string{
-			"broker", "protocol", "internal/command", "internal/metrics", "internal/outbox", "internal/position", "internal/sockio",
-			"internal/sockwriter", "internal/uptime",
+			"broker", "protocol", "internal/command", "internal/entry", "internal/metrics", "internal/outbox", "internal/position",
+			"internal/sockio", "internal/sockwriter", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},
@@ -82,6 +83,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "os", "log"},
 	},
 	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
+	"internal/entry":   {own: []string{"protocol", "internal/filter", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/keyargs": {own: []string{"protocol", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/stream":  {own: []string{"internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/uptime":  {},
@@ -212,6 +214,7 @@ func TestTheRules(t *testing.T) {
 			"internal/recent", "sync sync/atomic @internal/outbox", "net os log @broker @protocol @internal/command",
 		},
 		{"streams are pure", "internal/stream", "io iter crypto/sha256 hash/crc32 @internal/invariant", "net os log sync time @broker @protocol @internal/command"},
+		{"entries as messages are pure", "internal/entry", "slices @protocol @internal/filter @internal/stream", "net os log sync time @broker @internal/command"},
 		{"arguments of keys are pure", "internal/keyargs", "math @protocol @internal/stream", "net os log sync time @broker @internal/command"},
 		{"the log has files and goroutines, and knows no stream", "internal/log", "os sync syscall time @internal/invariant", "net log @broker @protocol @internal/command"},
 		{"positions are pure", "internal/position", "regexp time", "net os log sync @broker @protocol @internal/filter"},
