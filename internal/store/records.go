@@ -55,9 +55,12 @@ func keep(dst []byte, kind byte, payload []byte, live []log.Span) []byte {
 	}
 	i := 0
 	return stream.Keep(dst, payload, func(key, ordinal uint64) bool {
+		if len(live) == 0 || key != live[0].Key { // its ordinals have nothing to do with those that are kept
+			return false
+		}
 		for i < len(live) && ordinal >= live[i].First+uint64(live[i].Count) { //nolint:gosec // a count
 			i++
 		}
-		return i < len(live) && key == live[i].Key && ordinal >= live[i].First
+		return i < len(live) && ordinal >= live[i].First
 	})
 }
