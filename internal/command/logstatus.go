@@ -11,18 +11,24 @@ type LogStatus struct {
 
 	Segments       int
 	Bytes          int64 // of files
-	RecentBytes    int64 // of the log, in memory beside them
-	UnsyncedBytes  int64
-	LastRecord     uint64
-	SyncedRecord   uint64 // a power cut leaves all up to here
-	Writes, Syncs  uint64
-	Damages        int // places with a damaged record, found at the start
-	MemoryLimit    int64
-	EntriesMemory  int64 // of entries, where they are in memory alone
-	Checkpointing  bool
-	CheckpointErr  bool  // the last one could not be written
-	CheckpointedAt int64 // Unix seconds; 0 if this process has written none
-	PendingBytes   int64 // of changes since the last one
+	VisibleBytes   int64 // of them, about: what entries that exist take
+	AppendedBytes  int64 // since the start, as what follows
+	RewrittenBytes int64 // to give space back
+	// RemovedSegments had no entry any more; of RewrittenSegments the entries were written again.
+	RemovedSegments, RewrittenSegments uint64
+	CompactErr                         bool  // giving space back fails
+	RecentBytes                        int64 // of the log, in memory beside them
+	UnsyncedBytes                      int64
+	LastRecord                         uint64
+	SyncedRecord                       uint64 // a power cut leaves all up to here
+	Writes, Syncs                      uint64
+	Damages                            int // places with a damaged record, found at the start
+	MemoryLimit                        int64
+	EntriesMemory                      int64 // of entries, where they are in memory alone
+	Checkpointing                      bool
+	CheckpointErr                      bool  // the last one could not be written
+	CheckpointedAt                     int64 // Unix seconds; 0 if this process has written none
+	PendingBytes                       int64 // of changes since the last one
 }
 
 // IsFull reports whether there is no space on the disk.
@@ -37,6 +43,14 @@ func (l *LogStatus) state() string {
 		return "full"
 	}
 	return "ok"
+}
+
+// writeAmplification is how many bytes were written for each one that was appended.
+func (l *LogStatus) writeAmplification() float64 {
+	if l.AppendedBytes == 0 {
+		return 1
+	}
+	return float64(l.AppendedBytes+l.RewrittenBytes) / float64(l.AppendedBytes)
 }
 
 // logStatus is the status now. Any goroutine may call it.
@@ -64,6 +78,13 @@ func infoPersistence(w *response) []string {
 		"log_state:" + l.state(),
 		"log_fsync:" + l.Fsync,
 		fmt.Sprintf("log_segments:%d", l.Segments),
+		fmt.Sprintf("log_visible_bytes:%d", l.VisibleBytes),
+		fmt.Sprintf("log_appended_bytes:%d", l.AppendedBytes),
+		fmt.Sprintf("log_rewritten_bytes:%d", l.RewrittenBytes),
+		fmt.Sprintf("log_write_amplification:%.2f", l.writeAmplification()),
+		fmt.Sprintf("log_removed_segments:%d", l.RemovedSegments),
+		fmt.Sprintf("log_rewritten_segments:%d", l.RewrittenSegments),
+		"log_compact_status:" + status[l.CompactErr],
 		fmt.Sprintf("log_last_record:%d", l.LastRecord),
 		fmt.Sprintf("log_synced_record:%d", l.SyncedRecord),
 		fmt.Sprintf("log_unsynced_bytes:%d", l.UnsyncedBytes),

@@ -150,6 +150,10 @@ var settingsTable = []Setting{
 		Usage: "memory for streams, beyond which XADD is refused; auto is a quarter of max-memory",
 		set:   setStreamMemory, Get: func(c *Config) any { return c.Store.Memory },
 	},
+	{
+		Name: "compact-rate", Value: "SIZE", Default: "64MiB", Usage: "bytes a second that giving back space reads and writes; 0 is no bound",
+		set: setCompactRate, Get: func(c *Config) any { return c.Store.CompactRate },
+	},
 	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",
 		func(c *Config) *int { return &c.Store.Unsynced }),
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",

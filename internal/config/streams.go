@@ -59,6 +59,20 @@ func setStreamMemory(c *Config, text string) error {
 	return nil
 }
 
+// minCompactRate keeps a segment from taking days.
+const minCompactRate = 64 << 10
+
+// setCompactRate reads a size; 0 is no bound.
+func setCompactRate(c *Config, text string) (err error) {
+	if c.Store.CompactRate = 0; text == "0" {
+		return nil
+	}
+	if c.Store.CompactRate, err = ParseSize(text); err != nil || c.Store.CompactRate < minCompactRate {
+		return fmt.Errorf("expected 0 for no bound, or a size from 64KiB on, not %q", text)
+	}
+	return nil
+}
+
 // checkStore refuses settings that do not go together. A setting of fsync without effect is refused, because its author expects
 // that streams survive.
 func (c *Config) checkStore(fsyncByDefault bool) error {

@@ -23,6 +23,8 @@ type Options struct {
 	// Keep appends a payload to dst that has, of the entries in a payload, those in live alone. These are of one key, and keep their ordinals. It
 	// is pure.
 	Keep func(dst []byte, kind byte, payload []byte, live []Span) []byte
+	// CompactRate is how many bytes a second are read and written to write segments again; 0 is no bound.
+	CompactRate int64
 	// Progress is called after each group, by one goroutine at a time, with numbers that never go back. It may wait for the core.
 	Progress func(Progress)
 }
@@ -74,6 +76,8 @@ type Stats struct {
 
 	Removed, Rewritten uint64 // segments without a visible entry; those of which the visible entries were written again
 	RewrittenBytes     int64
+	RewriteReadBytes   int64
+	Visible            int64 // about how many bytes of the segments belong to visible entries, as last seen
 	RewriteError       error // of the last time that the rewriter looked; it tries again
 }
 
@@ -117,7 +121,7 @@ type Log struct {
 	goroutine  sync.WaitGroup
 	writer     writer
 	syncer     syncer
-	rewriter   rewriter
+	rewriter   *rewriter
 	indexes    indexCache
 }
 

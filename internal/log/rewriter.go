@@ -1,8 +1,10 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"sync/atomic"
 )
 
 const (
@@ -10,20 +12,25 @@ const (
 	spansAtOnce = 1024
 	// entriesAtOnce is how many entries a call of it is about, but for an extent that has more: a visit to the core is short.
 	entriesAtOnce = 1 << 16
-	// maxLook bounds the spans that are looked at each time the rewriter is woken: a log of many streams is looked at in turns.
+	// maxLook and minLook bound the spans and the segments that are looked at each time the rewriter is woken: a log of many streams is
+	// looked at in turns. While a sixteenth of a log is appended, each segment has its turn.
 	maxLook = 64 * spansAtOnce
-	// A segment is a candidate when less than half of it is visible. Candidates are written again once their dead bytes are as many as a
-	// segment, and slack of all: then neighbors are ready together, and each visible byte is seldom written more than once.
-	slack = 8
+	minLook = 16
 	// passedSegments is how often a segment may be read in vain, before it is written again by stream. Writing it costs as much as ten to forty
 	// such reads.
 	passedSegments = 8
 )
 
-// rewriter is the state of the goroutine that gives space back: it removes segments without a visible entry, and writes those again of
-// which less than half is visible, or that are often read in small pieces. It touches sealed segments before the head alone.
+// rewriter is the state of the goroutine that gives space back: it removes segments without a visible entry, and writes those again that
+// choose names, or that are often read in small pieces. It touches sealed segments before the head alone.
 type rewriter struct {
-	wake chan struct{}
+	wake    chan struct{}
+	compact atomic.Bool  // Compact was called; any goroutine
+	hurries atomic.Int32 // goroutines that wait for rewriting to end
+
+	// What follows is the goroutine's own.
+
+	pace pace
 	live map[*segment]int64 // visible bytes, as last seen; they never grow
 	next uint64             // the id of the segment to look at next
 	// damaged are segments that stay as they are: writing one again would lose the trace of what is lost.
@@ -35,9 +42,8 @@ type candidate struct {
 	*segment
 	size, live int64
 	damaged    bool
+	due        bool // it is to be written again
 }
-
-func (c candidate) isMostlyDead() bool { return c.live < c.size/2 && !c.damaged }
 
 // isScattered reports whether a segment is often read in small pieces. Once it is written again by stream it no longer is.
 func (c candidate) isScattered(size int64) bool {
@@ -49,6 +55,13 @@ func (c candidate) isSmall(live, size int64) bool {
 	return c.size <= live && live+c.live <= size && !c.damaged
 }
 
+// Compact lets the rewriter look at all segments, and write again whatever has more than a few dead entries. It never waits; any goroutine
+// may call it.
+func (l *Log) Compact() {
+	l.rewriter.compact.Store(true)
+	l.Dead()
+}
+
 // Dead lets the rewriter look whether there is space to give back: many entries are no longer visible. It never waits; any goroutine may
 // call it. The rewriter looks by itself when a segment is sealed, and when the head is cut.
 func (l *Log) Dead() {
@@ -58,13 +71,13 @@ func (l *Log) Dead() {
 	}
 }
 
-func newRewriter() rewriter {
-	return rewriter{wake: make(chan struct{}, 1), live: make(map[*segment]int64), damaged: make(map[*segment]bool)}
+func newRewriter(rate int64) *rewriter {
+	return &rewriter{wake: make(chan struct{}, 1), pace: pace{rate: rate}, live: make(map[*segment]int64), damaged: make(map[*segment]bool)}
 }
 
 // runRewriter is a goroutine. It ends when the log is closed.
 func (l *Log) runRewriter() {
-	r := &l.rewriter
+	r := l.rewriter
 	for {
 		select {
 		case <-l.closed:
@@ -87,11 +100,15 @@ func (l *Log) giveBack() error {
 	defer l.rewriting.Unlock()
 	v := l.retainView()
 	defer v.release()
-	all := l.candidates(v)
-	if err := l.look(all); err != nil {
+	compact := l.rewriter.compact.Swap(false)
+	all, others := l.candidates(v)
+	if err := l.look(all, compact); err != nil {
 		return err
 	}
-	all, total := l.known(all)
+	all, visible := l.known(all)
+	l.mu.Lock()
+	l.stats.Visible = visible + others
+	l.mu.Unlock()
 	for i := 0; i < len(all); i++ {
 		if all[i].live > 0 {
 			continue
@@ -102,7 +119,8 @@ func (l *Log) giveBack() error {
 		all = slices.Delete(all, i, i+1)
 		i--
 	}
-	for _, run := range plan(all, l.o.SegmentSize, max(l.o.SegmentSize, total/slack)) {
+	choose(all, visible+others, l.o.SegmentSize, compact)
+	for _, run := range plan(all, l.o.SegmentSize) {
 		if err := l.rewrite(run); err != nil || l.isClosing() {
 			return err
 		}
@@ -146,22 +164,23 @@ func (l *Log) isClosing() bool {
 	}
 }
 
-// candidates returns the segments that are sealed and lie before the head. Entries in others are needed to open.
-func (l *Log) candidates(v *view) (all []candidate) {
+// candidates returns the segments that are sealed and lie before the head, and the size of the others: entries in those are needed to open.
+func (l *Log) candidates(v *view) (all []candidate, others int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range v.segments {
-		if !s.sealed || s.last >= l.meta.head {
-			break
+		if !s.sealed || s.last >= l.meta.head || others > 0 {
+			others += s.end
+			continue
 		}
 		all = append(all, candidate{segment: s, size: s.end, damaged: l.rewriter.damaged[s]})
 	}
-	return all
+	return all, others
 }
 
-// look finds out how much of the candidates is visible, one after the other, as far as maxLook goes.
-func (l *Log) look(all []candidate) error {
-	r := &l.rewriter
+// look finds out how much of the candidates is visible, one after the other: of all of them, or as far as maxLook goes.
+func (l *Log) look(all []candidate, whole bool) error {
+	r := l.rewriter
 	present := make(map[*segment]bool, len(all))
 	for _, c := range all {
 		present[c.segment] = true
@@ -175,7 +194,7 @@ func (l *Log) look(all []candidate) error {
 	looked := 0
 	for i := range all {
 		c := all[(start+i)%len(all)]
-		if looked >= maxLook || l.isClosing() {
+		if looked >= maxLook && i >= minLook && !whole || l.isClosing() {
 			return nil
 		}
 		live, spans, err := l.visible(c)
@@ -188,17 +207,17 @@ func (l *Log) look(all []candidate) error {
 	return nil
 }
 
-// known returns the candidates that were looked at, and the size of all.
-func (l *Log) known(all []candidate) (known []candidate, total int64) {
+// known returns the candidates with what is known to be visible of each, and of all. One that was not looked at counts as visible.
+func (l *Log) known(all []candidate) (known []candidate, visible int64) {
 	for _, c := range all {
-		total += c.size
 		live, ok := l.rewriter.live[c.segment]
 		if c.live = live; !ok {
 			c.live = c.size
 		}
+		visible += c.live
 		known = append(known, c)
 	}
-	return known, total
+	return known, visible
 }
 
 // visible returns about how many bytes of a segment belong to visible entries, 0 only if there is none, and how many spans it has.
@@ -269,25 +288,55 @@ func spanOf(e extent) Span {
 	return Span{e.key, e.first, int(e.last - e.first + 1)} //nolint:gosec // entries of one segment
 }
 
-// plan returns the runs of neighbors that are to become one segment each, of about size bytes. There are none while fewer than
-// enough bytes are dead.
-func plan(all []candidate, size, enough int64) (runs [][]candidate) {
+const (
+	// Files may have a fourth more than what is visible, and a segment. Beyond that segments are written again until it is a sixth: then
+	// neighbors are ready together, and few bytes are written more than once.
+	deadMost, deadLeft = 4, 6
+	// littleDead is the part of a segment that is not worth to write the rest again.
+	littleDead = 16
+)
+
+// choose makes those segments due that give back most for what is written again, once too much is dead, beside what is visible of all
+// files. With whole it is all that have more than little to give back.
+func choose(all []candidate, visible, size int64, whole bool) {
 	var dead int64
-	for _, c := range all {
-		if c.isMostlyDead() {
+	var order []int
+	for i := range all {
+		if c := &all[i]; !c.damaged && c.live < c.size-c.size/littleDead {
 			dead += c.size - c.live
+			order = append(order, i)
 		}
 	}
-	if dead < enough {
-		return nil
+	if dead <= max(size, visible/deadMost) && !whole {
+		return
 	}
+	left := max(size/2, visible/deadLeft)
+	if whole {
+		left = 0
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &all[i], &all[j]
+		return cmp.Compare(float64(a.live)/float64(a.size), float64(b.live)/float64(b.size))
+	})
+	for _, i := range order {
+		if dead <= left {
+			return
+		}
+		all[i].due = true
+		dead -= all[i].size - all[i].live
+	}
+}
+
+// plan returns the runs of neighbors that are to become one segment each, of about size bytes: those that are due, and small ones beside
+// them.
+func plan(all []candidate, size int64) (runs [][]candidate) {
 	end := 0 // of the last run
 	for i := 0; i < len(all); i++ {
-		if !all[i].isMostlyDead() {
+		if !all[i].due {
 			continue
 		}
 		from, to, live := i, i+1, all[i].live
-		for to < len(all) && all[to].isMostlyDead() && live+all[to].live <= size {
+		for to < len(all) && all[to].due && live+all[to].live <= size {
 			live += all[to].live
 			to++
 		}
@@ -295,7 +344,7 @@ func plan(all []candidate, size, enough int64) (runs [][]candidate) {
 			from--
 			live += all[from].live
 		}
-		for to < len(all) && !all[to].isMostlyDead() && all[to].isSmall(live, size) {
+		for to < len(all) && !all[to].due && all[to].isSmall(live, size) {
 			live += all[to].live
 			to++
 		}
@@ -344,6 +393,7 @@ func (l *Log) rewrite(run []candidate) error {
 	l.mu.Lock()
 	l.stats.Rewritten += uint64(len(old))
 	l.stats.RewrittenBytes += w.at
+	l.stats.RewriteReadBytes += w.read
 	l.mu.Unlock()
 	for _, s := range old[1:] { // the new one has the name of the first
 		if err := l.files.Remove(s.name()); err != nil {

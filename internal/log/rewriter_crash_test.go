@@ -49,6 +49,9 @@ func rewriteCrashRun(seed uint64, ignored string) (crashes int, problem string) 
 		if err := e.stopSyncer(); err != nil {
 			return crashes, err.Error()
 		}
+		if r.IntN(3) == 0 { // segments that are nearly whole, too
+			e.Compact()
+		}
 		d.mu.Lock()
 		d.stopAt = d.steps + 1 + r.IntN(15)
 		d.mu.Unlock()

@@ -122,6 +122,9 @@ func TestRewriterAgainstAModel(t *testing.T) {
 				e.removeRandom(keys)
 				e.cutHead(t)
 				for range 2 {
+					if r.IntN(3) == 0 {
+						e.Compact()
+					}
 					require.NoError(t, e.giveBack())
 					e.requireRandomRanges(t, 10, keys)
 				}
@@ -174,21 +177,28 @@ func TestPinnedFilesStay(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// Segments of which more than half is visible stay as they are, and those behind the head.
+// Segments stay as they are while little is dead, and those behind the head. Compact leaves alone what has nothing to give back.
 func TestRewriterLeavesAlone(t *testing.T) {
 	e := openEntries(t, newRand(t), Options{Files: NewMemory(0), SegmentSize: 50_000, Recent: 1})
 	defer func() { require.NoError(t, e.Close()) }()
-	for range 3000 {
+	for range 9000 {
 		e.append(100, 1)
 	}
 	require.NoError(t, e.Sync())
-	for n := uint64(1); n <= e.last[1]; n += 10 {
-		e.remove(1, n, n+3)
-	}
-	segments := e.Stats().Segments
 	e.cutHead(t)
+	require.NoError(t, e.stopSyncer())
+	e.Compact()
 	require.NoError(t, e.giveBack())
-	assert.Equal(t, segments, e.Stats().Segments)
+	assert.Zero(t, e.Stats().Rewritten)
+	for n := uint64(1); n <= e.last[1]; n += 10 {
+		e.remove(1, n, n)
+	}
+	require.NoError(t, e.giveBack())
+	assert.Zero(t, e.Stats().Rewritten, "a tenth is dead")
+	e.Compact()
+	require.NoError(t, e.giveBack())
+	assert.NotZero(t, e.Stats().Rewritten)
+	segments := e.Stats().Segments
 	for n := uint64(1); n <= e.last[1]; n += 10 {
 		e.remove(1, n, n+8)
 	}
@@ -314,34 +324,28 @@ func TestReadDuringRewriting(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// What a plan joins: neighbors that are mostly dead, once enough is dead; small ones beside them; never more than a segment.
+// What a plan joins: neighbors that are due; small ones beside them; never more than a segment.
 func TestPlan(t *testing.T) {
 	for _, test := range []struct {
 		sentence string
-		live     []int64 // of segments of 100 bytes; a negative one is that small and wholly visible
-		enough   int64
+		live     []int64 // of segments of 100 bytes, which are due below 50; a negative one is that small and wholly visible
 		runs     [][]int
 	}{
-		{"nothing", nil, 0, nil},
-		{"more than half is visible", []int64{60, 51, 100}, 0, nil},
-		{"too little is dead", []int64{10, 100, 10}, 200, nil},
-		{"neighbors are joined", []int64{10, 10, 100, 10, 20, 30}, 200, [][]int{{0, 1}, {3, 4, 5}}},
-		{"no more than a segment", []int64{40, 40, 40, 40}, 200, [][]int{{0, 1}, {2, 3}}},
-		{"a small one before is joined", []int64{100, -10, 10, 10}, 100, [][]int{{1, 2, 3}}},
-		{"a small one behind is joined", []int64{10, 10, -10, 100}, 100, [][]int{{0, 1, 2}}},
-		{"one that is as large as both is not", []int64{-30, 10, 10}, 100, [][]int{{1, 2}}},
+		{"nothing", nil, nil},
+		{"none is due", []int64{60, 51, 100}, nil},
+		{"neighbors are joined", []int64{10, 10, 100, 10, 20, 30}, [][]int{{0, 1}, {3, 4, 5}}},
+		{"no more than a segment", []int64{40, 40, 40, 40}, [][]int{{0, 1}, {2, 3}}},
+		{"a small one before is joined", []int64{100, -10, 10, 10}, [][]int{{1, 2, 3}}},
+		{"a small one behind is joined", []int64{10, 10, -10, 100}, [][]int{{0, 1, 2}}},
+		{"one that is as large as both is not", []int64{-30, 10, 10}, [][]int{{1, 2}}},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			var all []candidate
-			for i, live := range test.live {
-				c := candidate{segment: &segment{id: uint64(i)}, size: 100, live: live}
-				if live < 0 {
-					c.size, c.live = -live, -live
-				}
-				all = append(all, c)
+			all := candidatesOf(test.live)
+			for i := range all {
+				all[i].due = all[i].size == 100 && all[i].live < 50
 			}
 			var found [][]int
-			for _, run := range plan(all, 100, test.enough) {
+			for _, run := range plan(all, 100) {
 				var ids []int
 				for _, c := range run {
 					ids = append(ids, int(c.id))
@@ -349,6 +353,55 @@ func TestPlan(t *testing.T) {
 				found = append(found, ids)
 			}
 			assert.Equal(t, test.runs, found)
+		})
+	}
+}
+
+// candidatesOf makes segments of 100 bytes of which so many are visible; a negative one is that small and wholly visible.
+func candidatesOf(live []int64) (all []candidate) {
+	for i, live := range live {
+		c := candidate{segment: &segment{id: uint64(i)}, size: 100, live: live}
+		if live < 0 {
+			c.size, c.live = -live, -live
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// What is written again: nothing while little is dead; then what gives back most, until little is left.
+func TestChoose(t *testing.T) {
+	for _, test := range []struct {
+		sentence string
+		live     []int64
+		damaged  int // -1 for none
+		whole    bool
+		due      []int
+	}{
+		{"nothing", nil, -1, false, nil},
+		{"a segment of dead bytes is little", []int64{50, 60, 100}, -1, false, nil},
+		{"the least visible ones first", []int64{60, 10, 20, 90, 30}, -1, false, []int{1, 2, 4}},
+		{"a fourth of what is visible may be dead", []int64{80, 80, 80, 80, 80, 80, 80}, -1, false, nil},
+		{"beyond it, until it is a sixth", []int64{75, 75, 75, 75, 75, 75, 75, 75}, -1, false, []int{0, 1, 2, 3}},
+		{"what has little to give back is left alone", []int64{96, 97, 98, 10, 10}, -1, false, []int{3, 4}},
+		{"damage stays", []int64{10, 10, 10}, 1, false, []int{0, 2}},
+		{"all, if that is wanted, but for those", []int64{90, 95, 100, 50}, -1, true, []int{0, 3}},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			all := candidatesOf(test.live)
+			var visible int64
+			for i := range all {
+				visible += all[i].live
+				all[i].damaged = i == test.damaged
+			}
+			choose(all, visible, 100, test.whole)
+			var due []int
+			for i := range all {
+				if all[i].due {
+					due = append(due, i)
+				}
+			}
+			assert.Equal(t, test.due, due)
 		})
 	}
 }

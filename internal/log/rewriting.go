@@ -31,6 +31,8 @@ type rewriting struct {
 	bytes   []byte // of an extent
 	payload []byte // of a record of which not all is visible
 	spans   []Span // of a record
+	read    int64  // bytes of the old segments
+	unpaced int64  // bytes read and not yet passed to throttle
 	err     error
 }
 
@@ -121,6 +123,9 @@ func (w *rewriting) copyExtent(e oldExtent, live []Span) error {
 	if _, err := e.segment.file().ReadAt(w.bytes, e.offset); err != nil {
 		return err
 	}
+	if err := w.count(e.length); err != nil {
+		return err
+	}
 	var err error
 	walk(w.bytes, e.segment.salt, func(_ int64, r Record) bool {
 		if err == nil {
@@ -179,6 +184,19 @@ func (w *rewriting) copyRecord(key uint64, r Record, live []Span) error {
 	return nil
 }
 
+// count counts bytes that were read.
+func (w *rewriting) count(n int64) error {
+	w.read += n
+	if w.unpaced += n; w.unpaced < rewriteBuffer {
+		return nil
+	}
+	n, w.unpaced = w.unpaced, 0
+	if !w.l.throttle(n) {
+		return ErrClosed
+	}
+	return nil
+}
+
 func (w *rewriting) append(r Record) error {
 	w.buf = appendRecord(w.buf, w.segment.salt, r)
 	w.at += headerSize + int64(len(r.Payload))
@@ -190,7 +208,10 @@ func (w *rewriting) append(r Record) error {
 
 // flush writes what is in the buffer, which ends at w.at.
 func (w *rewriting) flush() error {
-	_, err := writeAll(w.file, w.buf, w.at-int64(len(w.buf)))
+	n, err := writeAll(w.file, w.buf, w.at-int64(len(w.buf)))
+	if err == nil && !w.l.throttle(int64(n)) {
+		err = ErrClosed
+	}
 	w.buf = w.buf[:0]
 	if cap(w.buf) > 2*rewriteBuffer {
 		w.buf = nil

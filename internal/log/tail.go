@@ -45,7 +45,9 @@ func (l *Log) CutTail(number uint64) error {
 // Reset removes all records; the next one has that number, which is behind all that were appended. It is durable once Reset returns. Nothing is
 // appended meanwhile. A crash leaves the old log, or an empty one that begins there.
 func (l *Log) Reset(number uint64) error {
+	l.rewriter.hurries.Add(1)
 	l.rewriting.Lock()
+	l.rewriter.hurries.Add(-1)
 	defer l.rewriting.Unlock()
 	if err := l.onWriter(func() error { return l.beginAt(number) }); err != nil {
 		return err

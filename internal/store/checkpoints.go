@@ -32,6 +32,7 @@ type checkpoints struct {
 	pending atomic.Int64  // bytes of changes since the last one
 	due     chan struct{} // has room for one
 	broken  chan struct{} // the same: the log has failed
+	compact atomic.Bool   // the log is to give back all space behind the next one
 
 	saved   atomic.Int64 // when the last one was written, as Unix seconds; 0 if none was
 	failed  atomic.Bool  // the last one could not be written
@@ -77,11 +78,14 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 		if c.store.memory != nil { // there is nothing to open again: what is dead can go
 			c.pending.Store(0)
 			_ = c.store.log.CutHead(c.store.log.Last() + 1) // a failure shows in Err
-			continue
+		} else {
+			err := c.write(func(f func()) bool { return service.RunOnCore(func(broker.View) { f() }) })
+			if err != nil && !errors.Is(err, errStopped) {
+				c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
+			}
 		}
-		err := c.write(func(f func()) bool { return service.RunOnCore(func(broker.View) { f() }) })
-		if err != nil && !errors.Is(err, errStopped) {
-			c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
+		if c.compact.Swap(false) {
+			c.store.log.Compact()
 		}
 	}
 }

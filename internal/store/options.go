@@ -23,6 +23,8 @@ type Options struct {
 	Unsynced int
 	// CheckpointEvery is how many bytes of changes a checkpoint comes after; 0 is the default.
 	CheckpointEvery int64
+	// CompactRate is how many bytes a second are read and written to give space back; 0 is no bound.
+	CompactRate int
 	// Log gets what goes wrong in the background.
 	Log zerolog.Logger
 

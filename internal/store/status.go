@@ -11,6 +11,8 @@ func (s *Store) Status() command.LogStatus {
 	l := command.LogStatus{
 		Directory: s.memory == nil, Err: s.log.Err(), Failed: s.log.Failed() != nil, Fsync: log.Fsync(s.options.Fsync).String(),
 		Segments: stats.Segments, Bytes: stats.Bytes, RecentBytes: stats.Recent, UnsyncedBytes: s.log.Unsynced(),
+		VisibleBytes: stats.Visible, AppendedBytes: stats.AppendedBytes, RewrittenBytes: stats.RewrittenBytes,
+		RemovedSegments: stats.Removed, RewrittenSegments: stats.Rewritten, CompactErr: stats.RewriteError != nil,
 		LastRecord: s.log.Last(), SyncedRecord: progress.Synced, Writes: stats.Writes, Syncs: stats.Syncs,
 		Damages: len(s.recovery.Damages), MemoryLimit: s.options.Memory,
 		Checkpointing: c.running.Load(), CheckpointErr: c.failed.Load(), CheckpointedAt: c.saved.Load(), PendingBytes: c.pending.Load(),

@@ -29,8 +29,11 @@ const (
 	kindStop                // the end of an epoch that ended cleanly
 )
 
-// manyDead is how many entries must die at once to be looked for: a trim of a few follows each append of a bounded stream.
-const manyDead = 10_000
+// The log looks for space once so many entries have died, and this part of all that there are.
+const (
+	manyDead = 10_000
+	deadPart = 16
+)
 
 // Store keeps the streams of one broker.
 type Store struct {
@@ -45,6 +48,7 @@ type Store struct {
 	sequence uint64          // of the last message that the log knew at the start
 	misfit   error           // the first change that did not fit
 	skipped  int             // changes that could not be applied, because others before them were lost
+	died     int             // entries, since the log was last let look for space; the core's
 	last     stop            // the end of the epoch before, as far as the log knows; Open's alone
 
 	ticker      *ticker
@@ -110,7 +114,7 @@ func (s *Store) recover(files log.Files) (err error) {
 	s.streams, s.last = image.streams, image.stop
 	s.log, s.recovery, err = log.Open(log.Options{
 		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
-		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed,
+		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed, CompactRate: int64(s.options.CompactRate),
 	}, image.number, s.apply)
 	if err == nil && s.misfit != nil && len(s.recovery.Damages) == 0 {
 		_ = s.log.Close() // the first error says more
@@ -227,16 +231,24 @@ type Pin = interface {
 // HasBarriers reports whether replies wait for the log.
 func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
 
-// Died reports that so many entries have died at once. If they are many, or if the disk is full, the log looks for space to give back
-// now, and not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
+// Died reports that so many entries have died. Once they are many, or if the disk is full, the log looks for space to give back now, and
+// not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
 	full := s.log.Err() != nil
 	if full && s.checkpoints.pending.Load() >= s.options.segmentSize() {
 		s.checkpoints.request()
 	}
-	if full || entries >= manyDead {
+	if s.died += entries; full || s.died >= max(manyDead, s.streams.Entries()/deadPart) {
+		s.died = 0
 		s.log.Dead()
 	}
+}
+
+// Compact gives back the space of all dead entries, however little of a file they are. It does that in the background, behind a new
+// checkpoint: the files behind that stay. Any goroutine may call it.
+func (s *Store) Compact() {
+	s.checkpoints.compact.Store(true)
+	s.checkpoints.request()
 }
 
 // Room reports whether that many bytes more are within Options.Memory; the core's.
