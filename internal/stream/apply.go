@@ -15,8 +15,11 @@ func (s *Streams) Apply(c *Change) Result {
 		return Result{}
 	}
 	st := s.changed(c)
-	r := Result{Stream: st, Number: st.number, ID: c.ID}
+	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
 	before := st.bytes()
+	if c.Refs == DelRef {
+		st.unref(c)
+	}
 	switch c.Kind {
 	case Duplicate:
 		st.window.duplicates++
@@ -39,17 +42,31 @@ func (s *Streams) Apply(c *Change) Result {
 		s.setExpiry(st, c.At)
 	case Prune:
 		s.prune(st, c.Time)
+	case Fence:
+		st.own()
+		st.fence = c.Token
+	default:
+		st.applyGroup(c)
 	}
 	s.bytes += st.bytes() - before
 	s.entries -= r.Removed
-	if c.Kind != Duplicate && c.Kind != Prune {
+	if c.changesKey() {
 		s.touch(st)
 	}
 	return r
 }
 
-// changed returns the stream of a change that is about to be applied. A checkpoint that is being collected gets its state first.
+// changesKey reports whether a client that watches the key learns of it. As in Redis, that is not so for groups.
+func (c *Change) changesKey() bool {
+	return c.Create || c.Kind != Duplicate && c.Kind != Prune && c.Kind < CreateGroup
+}
+
+// changed returns the stream of a change that is about to be applied, and makes it if the change does. A checkpoint that is being
+// collected gets its state first.
 func (s *Streams) changed(c *Change) *Stream {
+	if c.Create {
+		return s.create(c)
+	}
 	st := c.stream
 	if st == nil {
 		st = s.ByNumber(c.Number)
@@ -59,12 +76,7 @@ func (s *Streams) changed(c *Change) *Stream {
 }
 
 func (s *Streams) applyAdd(c *Change) Result {
-	var st *Stream
-	if c.Create {
-		st = s.create(c)
-	} else {
-		st = s.changed(c)
-	}
+	st := s.changed(c)
 	before := st.bytes()
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
 	r.Ordinal = st.ids.append(st.last, c.ID)
@@ -81,7 +93,7 @@ func (s *Streams) applyAdd(c *Change) Result {
 	return r
 }
 
-// create makes the stream of an entry.
+// create makes the stream of a change.
 func (s *Streams) create(c *Change) *Stream {
 	name := string(c.Name)
 	if over := s.names[name]; over != nil {

@@ -18,6 +18,20 @@ const (
 	Defaults                  // the window of streams that are made from now on
 )
 
+// Kinds from here on take two bytes in a record.
+const (
+	Fence          Kind = iota + further // the fencing token of a stream
+	CreateGroup                          // a consumer group
+	DestroyGroup                         // a group with its consumers and what is pending
+	SetGroup                             // the position of a group
+	CreateConsumer                       // a consumer
+	DeleteConsumer                       // a consumer with what is pending
+	Deliver                              // entries behind the position of a group to a consumer
+	Acknowledge                          // pending entries of a group
+	Claim                                // pending entries for a consumer
+	Release                              // pending entries, for those that claim them
+)
+
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
 type Change struct {
 	Kind     Kind
@@ -25,7 +39,7 @@ type Change struct {
 	Sequence uint64 // its place in the one order, if it adds an entry; else the newest one in use
 	Number   uint64 // of the stream
 
-	// Add; Duplicate has the stream, and the id of the first entry.
+	// Add; Fence and CreateGroup may make a stream too. Duplicate has the stream, and the id of the first entry.
 	Create     bool   // makes the stream, in the place of one whose time is up
 	Name       []byte // of a stream that is made
 	ID         ID     // Delete: the largest one; SetID: the last id
@@ -46,8 +60,22 @@ type Change struct {
 	At           int64    // SetExpiry: 0 for never
 	Duration     uint32   // Configure, Defaults, and a stream that is made
 	MaxSize      uint16
+	Token        uint64  // Fence
+	Refs         RefMode // Delete, Trim: DelRef ends that the entries are pending
+	Kept         []bool  // Delete: which of the ids stay because groups need them. Not recorded
 
-	stream *Stream // what Plan found; nil in a change that was read
+	// Changes of groups.
+	Group    uint64   // its number
+	Consumer uint64   // its number within the group
+	Text     []byte   // the name of what is made; aliases the argument
+	IDs      []ID     // of entries, in the order of the command
+	Gone     []ID     // Claim: of pending entries that were deleted
+	NoAck    bool     // Deliver: what is delivered is not pending
+	Counting Counting // Claim, Release. Claim has At too, the time of the delivery, and ID, the position of the group or 0-0
+	Count    uint64   // of CountSet
+
+	given  map[ID]struct{} // the same as IDs, while they are planned in an odd order
+	stream *Stream         // what Plan found; nil in a change that was read
 }
 
 // maxKeptList is how many elements a list of a change that is used again may have room for.
@@ -55,11 +83,13 @@ const maxKeptList = 4096
 
 // Reset clears a change, and keeps its memory unless a rare request has made that large.
 func (c *Change) Reset() {
-	if max(cap(c.Ordinals), cap(c.Found), cap(c.Numbers)) > maxKeptList {
+	if max(cap(c.Ordinals), cap(c.Found), cap(c.Numbers), cap(c.Kept), cap(c.IDs), cap(c.Gone)) > maxKeptList {
 		*c = Change{}
 		return
 	}
-	*c = Change{Ordinals: c.Ordinals[:0], Found: c.Found[:0], Numbers: c.Numbers[:0]}
+	*c = Change{
+		Ordinals: c.Ordinals[:0], Found: c.Found[:0], Numbers: c.Numbers[:0], Kept: c.Kept[:0], IDs: c.IDs[:0], Gone: c.Gone[:0],
+	}
 }
 
 // Result is what a change did.

@@ -169,7 +169,7 @@ func (c *Checkpoint) take(st *Stream) {
 // freeze adds the present state of a stream to the part: as bytes if it is small, since a copy would be larger.
 func (c *Checkpoint) freeze(st *Stream) {
 	c.count++
-	if st.ids.full == nil && st.window == nil {
+	if st.ids.full == nil && st.window == nil && st.groups == nil {
 		v := st.ids.view()
 		c.part.small.item(itemStream, sectionSize/4)
 		c.part.small.b = st.appendTo(c.part.small.b, &v, 0)
@@ -186,6 +186,7 @@ type frozen struct {
 	dead      []uint32 // pages before from in which ids were deleted since
 	due       int64    // of its window
 	producers []frozenProducer
+	groups    []frozenGroup
 }
 
 // frozenProducer is a producer with its ids.
@@ -197,7 +198,7 @@ type frozenProducer struct {
 // freezeLarge returns the present state of a stream. Its blocks count as saved from now on.
 func (c *Checkpoint) freezeLarge(st *Stream) *frozen {
 	f := &frozen{stream: *st}
-	f.stream.extras = &extras{maxDeleted: st.maxDeleted, addedMore: st.addedMore}
+	f.stream.extras = &extras{maxDeleted: st.maxDeleted, addedMore: st.addedMore, fence: st.fence}
 	if full := st.ids.full; full != nil {
 		if !c.base {
 			f.from = full.saved
@@ -222,6 +223,13 @@ func (c *Checkpoint) freezeLarge(st *Stream) *frozen {
 	}
 	if st.expiry != nil {
 		f.stream.expiry = &deadline{at: st.expiry.at}
+	}
+	if gs := st.groups; gs != nil {
+		f.stream.groups = &groups{next: gs.next}
+		gs.byName.each(func(g *Group) bool {
+			f.groups = append(f.groups, g.freeze())
+			return true
+		})
 	}
 	return f
 }

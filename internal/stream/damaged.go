@@ -25,21 +25,21 @@ func (s *Streams) ApplyDamaged(payload []byte, applied int) (skipped int) {
 
 // closeGap makes what lost records did, as far as a change shows it.
 func (s *Streams) closeGap(c *Change) {
-	switch c.Kind {
-	case Add:
-	case Remove:
+	switch {
+	case c.Kind == Remove:
 		c.Numbers = s.present(c.Numbers)
-		return
-	default:
-		return
-	}
-	if !c.Create {
+	case c.Create:
+		s.closeGapOfStreams(c)
+	case c.Kind == Add:
 		if st := s.ByNumber(c.Number); st != nil && c.Ordinal > st.ids.next && st.last.Less(c.ID) {
 			s.saving.before(st)
 			st.ids.skipTo(c.Ordinal)
 		}
-		return
 	}
+}
+
+// closeGapOfStreams is closeGap for a change that makes a stream.
+func (s *Streams) closeGapOfStreams(c *Change) {
 	if c.Number > s.next {
 		s.next = c.Number // streams between were made, and are unknown
 	}

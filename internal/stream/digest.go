@@ -46,7 +46,7 @@ func (d *digester) flush() {
 func (d *digester) stream(st *Stream) {
 	d.numbers(st.number, uint64(len(st.name)))
 	d.bytes([]byte(st.name))
-	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.EntriesAdded(), uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize))
+	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.EntriesAdded(), uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize), st.fence)
 	d.numbers(st.ids.first, st.ids.next, st.ids.live)
 	v := st.ids.view()
 	v.each(v.first, v.next, func(ordinal uint64, id ID) bool {
@@ -56,6 +56,32 @@ func (d *digester) stream(st *Stream) {
 	if st.window != nil {
 		d.window(st.window)
 	}
+	if st.groups != nil {
+		d.groups(st.groups)
+	}
+}
+
+func (d *digester) groups(gs *groups) {
+	d.numbers(gs.next, uint64(gs.byName.count))
+	gs.byName.each(func(g *Group) bool {
+		d.text(g.name)
+		d.numbers(g.number, g.last.Ms, g.last.Seq, g.ordinal, g.read, g.released, g.next, uint64(g.consumers.count), uint64(g.pending.count))
+		g.consumers.each(func(c *Consumer) bool {
+			d.text(c.name)
+			d.numbers(c.number, uint64(c.active))
+			return true
+		})
+		g.pending.each(func(p *Pending) bool {
+			d.numbers(p.id.Ms, p.id.Seq, uint64(p.at), p.count, p.owner())
+			return true
+		})
+		return true
+	})
+}
+
+func (d *digester) text(text string) {
+	d.numbers(uint64(len(text)))
+	d.bytes([]byte(text))
 }
 
 // window adds the digests of the producers, so that their order does not show.

@@ -1,6 +1,9 @@
 package stream
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Error is what a client did wrong. The text is Redis'; `ERR ` stands before it in a reply.
 type Error string
@@ -20,6 +23,22 @@ const (
 	ErrSetIDProvided   Error = "The ID specified in XSETID is smaller than the provided max_deleted_entry_id"
 	ErrSetIDAdded      Error = "The entries_added specified in XSETID is smaller than the target stream length"
 )
+
+// LastIDError refuses an entry that is to follow another one than the last.
+type LastIDError struct{ Last, Given ID }
+
+// Error begins with the last id, so that a client finds it.
+func (e *LastIDError) Error() string {
+	return fmt.Sprintf("%v is the last id, not %v", e.Last, e.Given)
+}
+
+// FenceError refuses a token below that of the stream.
+type FenceError struct{ Token, Given uint64 }
+
+// Error begins with the token of the stream, so that a client finds it.
+func (e *FenceError) Error() string {
+	return fmt.Sprintf("%d is the token of the stream, %d is below it", e.Token, e.Given)
+}
 
 // ErrCorrupt is wrapped by errors of records and checkpoints that are not what this package wrote, or do not fit to the state.
 var ErrCorrupt = errors.New("corrupt")

@@ -38,6 +38,7 @@ type loader struct {
 	offset       int64     // of the next section
 	begun, ended bool      // the first and the last item were read
 	current      *Stream   // of the last stream item
+	group        *Group    // of the last group item of that stream
 	all, made    []*Stream // those that it has; of them those that are not in the state yet
 }
 
@@ -133,9 +134,14 @@ func (l *loader) item(in *input) error {
 	if l.begun == (kind == itemHead) {
 		return l.corrupt("the head is not the first item alone")
 	}
-	if kind == itemPage || kind == itemDead || kind == itemProducer {
+	switch kind {
+	case itemPage, itemDead, itemProducer, itemGroup:
 		if l.current == nil {
 			return l.corrupt("a part without its stream")
+		}
+	case itemConsumer, itemPending:
+		if l.group == nil {
+			return l.corrupt("a part without its group")
 		}
 	}
 	switch kind {
@@ -156,6 +162,12 @@ func (l *loader) item(in *input) error {
 		return l.readDead(in)
 	case itemProducer:
 		return l.readProducer(in)
+	case itemGroup:
+		return l.readGroup(in)
+	case itemConsumer:
+		return l.readConsumer(in)
+	case itemPending:
+		return l.readPending(in)
 	case itemEnd:
 		if l.ended = true; in.uvarint() != uint64(len(l.all)) {
 			return l.corrupt("streams are missing")
@@ -203,12 +215,16 @@ func (l *loader) readStream(in *input) error {
 	case st.name != string(name):
 		return l.corrupt("a stream with another name")
 	}
-	l.current, l.all = st, append(l.all, st)
+	l.current, l.group, l.all = st, nil, append(l.all, st)
 	last, maxDeleted, added := in.id(), in.id(), in.uvarint()
 	st.duration, st.maxSize = in.settings()
 	s.setExpiry(st, 0)
 	if at := int64(in.uvarint()); at > 0 {
 		s.setExpiry(st, at-1)
+	}
+	if fence := in.uvarint(); fence != st.fence {
+		st.own()
+		st.fence = fence
 	}
 	x := &st.ids
 	x.first, x.next = in.uvarint(), in.uvarint()
@@ -225,6 +241,7 @@ func (l *loader) readStream(in *input) error {
 		m := in.bitmap()
 		x.dead = &m
 	}
+	in.readGroups(st)
 	l.readWindow(in, st)
 	return nil
 }

@@ -138,6 +138,7 @@ func (raw *rawChange) parse(c *Change) bool {
 		raw.parseAdd(c)
 	case Delete:
 		c.Number, c.ID = in.uvarint(), in.id()
+		raw.parseRefs(c)
 		last := uint64(0)
 		for range in.count(1) {
 			last += in.uvarint()
@@ -145,6 +146,7 @@ func (raw *rawChange) parse(c *Change) bool {
 		}
 	case Trim:
 		c.Number, c.TrimTo = in.uvarint(), in.uvarint()
+		raw.parseRefs(c)
 	case SetID:
 		c.Number, c.ID, c.EntriesAdded, c.MaxDeleted = in.uvarint(), in.id(), in.uvarint(), in.id()
 	case Configure:
@@ -162,6 +164,8 @@ func (raw *rawChange) parse(c *Change) bool {
 	case Defaults:
 		c.Duration, c.MaxSize = in.settings()
 	case Flush:
+	case further:
+		raw.parseFurther(c)
 	default:
 		in.fail()
 	}
@@ -169,15 +173,92 @@ func (raw *rawChange) parse(c *Change) bool {
 	return !raw.bad
 }
 
+// parseFurther parses the kinds from further on.
+func (raw *rawChange) parseFurther(c *Change) {
+	in := &raw.body
+	if kind := in.bytes(1); len(kind) > 0 {
+		c.Kind = Kind(kind[0])
+	}
+	c.Number = in.uvarint()
+	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup {
+		in.fail()
+	}
+	if c.Kind == Fence {
+		c.Token = in.uvarint()
+		return
+	}
+	c.Group = in.uvarint()
+	in.group(c)
+	c.NoAck = c.Kind == Deliver && raw.flags&flagNoAck != 0
+}
+
+func (raw *rawChange) parseRefs(c *Change) {
+	if raw.flags&flagRefs != 0 {
+		c.Refs = DelRef
+	}
+}
+
+// group reads what follows the number of a group.
+func (in *input) group(c *Change) {
+	switch c.Kind {
+	case CreateGroup:
+		c.Text, c.ID, c.EntriesAdded = in.text(), in.id(), in.uvarint()
+	case DestroyGroup:
+	case SetGroup:
+		c.ID, c.EntriesAdded = in.id(), in.uvarint()
+	case CreateConsumer:
+		c.Consumer, c.Text = in.uvarint(), in.text()
+	case DeleteConsumer:
+		c.Consumer = in.uvarint()
+	case Deliver:
+		c.Consumer, c.Ordinal = in.uvarint(), in.uvarint()
+	case Acknowledge:
+		c.IDs = in.ids(c.IDs)
+	case Claim:
+		c.Consumer, c.At = in.uvarint(), c.Time+in.varint()
+		in.counting(c)
+		c.ID = in.id()
+		c.IDs, c.Gone = in.ids(c.IDs), in.ids(c.Gone)
+	case Release:
+		in.counting(c)
+		c.IDs = in.ids(c.IDs)
+	default:
+		in.fail()
+	}
+}
+
+func (in *input) counting(c *Change) {
+	if kind := in.bytes(1); len(kind) > 0 && Counting(kind[0]) <= CountLess {
+		c.Counting, c.Count = Counting(kind[0]), in.uvarint()
+		return
+	}
+	in.fail()
+}
+
+// ids reads ids in any order, and appends them to a list.
+func (in *input) ids(list []ID) []ID {
+	last := uint64(0)
+	for range in.count(2) {
+		last += uint64(in.varint())
+		list = append(list, ID{last, in.uvarint()})
+	}
+	return list
+}
+
+// parseNew parses what the change has of a stream that it makes.
+func (raw *rawChange) parseNew(c *Change) {
+	if raw.flags&flagCreate != 0 {
+		c.Create, c.Name = true, raw.body.text()
+		c.Duration, c.MaxSize = raw.body.settings()
+	}
+}
+
 func (raw *rawChange) parseAdd(c *Change) {
 	in := &raw.body
 	c.Number, c.Ordinal = in.uvarint(), in.uvarint()
 	c.ID.Ms = uint64(raw.time) + uint64(in.varint())
 	c.ID.Seq = in.uvarint()
-	if raw.flags&flagCreate != 0 {
-		c.Create, c.Name = true, in.text()
-		c.Duration, c.MaxSize = in.settings()
-	}
+	raw.parseNew(c)
 	if raw.flags&flagTrim != 0 {
 		c.TrimTo = in.uvarint()
 	}

@@ -20,9 +20,12 @@ const (
 	itemPage     byte = 4 // of the stream before it
 	itemDead     byte = 5 // deleted ids of a block
 	itemProducer byte = 6
-	itemEnd      byte = 7 // the last one
+	itemEnd      byte = 7  // the last one
+	itemGroup    byte = 10 // of the stream before it
+	itemConsumer byte = 11 // of the group before it
+	itemPending  byte = 12 // of the group before it, behind its consumers
 
-	checkpointVersion = 1
+	checkpointVersion = 2
 
 	sectionSize = 256 << 10 // at which a section of items ends
 	ownCodes    = 4 << 10   // from which on codes have their own section
@@ -156,6 +159,9 @@ func (f *frozen) write(out *sections) {
 	for i := range f.producers {
 		f.producers[i].write(out)
 	}
+	for i := range f.groups {
+		f.groups[i].write(out)
+	}
 }
 
 // appendTo appends the item of a stream, but for the counters of its window. The item has the open block.
@@ -166,7 +172,7 @@ func (st *Stream) appendTo(b []byte, v *view, from uint64) []byte {
 	if st.expiry != nil {
 		expiry = st.expiry.at
 	}
-	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), v.first, v.next, from} {
+	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), st.fence, v.first, v.next, from} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = appendID(binary.AppendUvarint(b, uint64(v.tail.count)), v.tail.first)
@@ -174,7 +180,11 @@ func (st *Stream) appendTo(b []byte, v *view, from uint64) []byte {
 	if b = append(b, boolByte(v.tailDead != nil)); v.tailDead != nil {
 		b = appendBitmap(b, v.tailDead)
 	}
-	return append(b, boolByte(st.window != nil))
+	next := uint64(0)
+	if st.groups != nil {
+		next = st.groups.next
+	}
+	return append(binary.AppendUvarint(b, next), boolByte(st.window != nil))
 }
 
 // writeBlocks writes the blocks that are not in an earlier checkpoint, and what was deleted from those that are.

@@ -16,6 +16,10 @@ type AddOptions struct {
 	Idempotent    bool // with Producer and Message
 	Producer      Digest
 	Message       Digest
+	IfLast        bool   // only behind Last, as the last id that the stream has had
+	Last          ID     // 0-0 without a stream
+	Fenced        bool   // only with a token that is not below that of the stream
+	Fence         uint64 // the token
 }
 
 // TrimKind is what a stream is trimmed by.
@@ -74,23 +78,48 @@ func (s *Streams) PlanAdd(c *Change, name []byte, o *AddOptions) (ok bool, err e
 	if st != nil {
 		last = st.last
 	}
+	if err = o.permit(st, last); err != nil {
+		return false, err
+	}
 	if c.ID, err = nextID(last, c.Time, o); err != nil {
 		return false, err
 	}
 	c.Kind, c.Fields, c.stream = Add, o.Fields, st
 	if st == nil {
-		c.Create, c.Name, c.Number, c.Ordinal = true, name, s.next, 1
-		c.Duration, c.MaxSize = s.duration, s.maxSize
+		s.planNew(c, name)
+		c.Ordinal = 1
 		if o.Trim.Kind != TrimNone && trimsNew(&o.Trim, c.ID) {
 			c.TrimTo = 2
 		}
 		return true, nil
 	}
 	c.Number, c.Ordinal = st.number, st.ids.next
-	if o.Trim.Kind != TrimNone {
+	if o.Trim.Kind != TrimNone && !o.TrimsLater(st) {
 		c.TrimTo, _ = st.trimTo(&o.Trim, c.ID, 1)
 	}
 	return true, nil
+}
+
+// TrimsLater reports whether the trim is a change of its own, behind that of the entry: it concerns what is pending.
+func (o *AddOptions) TrimsLater(st *Stream) bool {
+	return o.Trim.Kind != TrimNone && o.Refs != KeepRef && st.Groups() > 0
+}
+
+// permit returns why a condition of the client does not hold. A duplicate has been found before that: its first append held it.
+func (o *AddOptions) permit(st *Stream, last ID) error {
+	switch {
+	case o.Fenced && st != nil && o.Fence < st.fence:
+		return &FenceError{st.fence, o.Fence}
+	case o.IfLast && o.Last != last:
+		return &LastIDError{last, o.Last}
+	}
+	return nil
+}
+
+// planNew plans that a change makes its stream first.
+func (s *Streams) planNew(c *Change, name []byte) {
+	c.Create, c.Name, c.Number = true, name, s.next
+	c.Duration, c.MaxSize = s.duration, s.maxSize
 }
 
 // nextID returns the id of an entry behind last, as Redis chooses and refuses it.
@@ -195,6 +224,12 @@ func (c *Change) sortOrdinals() {
 // PlanTrim plans XTRIM, and returns how many entries it removes. There is nothing to apply if that is 0.
 func (s *Streams) PlanTrim(c *Change, st *Stream, o *TrimOptions) (n int) {
 	c.Kind, c.Number, c.stream = Trim, st.number, st
+	if st.Groups() > 0 {
+		if o.Refs == Acked {
+			return s.planTrimAcknowledged(c, st, o)
+		}
+		c.Refs = o.Refs
+	}
 	c.TrimTo, n = st.trimTo(o, st.last, 0)
 	return n
 }
@@ -231,6 +266,24 @@ func (s *Streams) PlanSetID(c *Change, st *Stream, o *SetIDOptions) error {
 		c.MaxDeleted = o.MaxDeleted
 	}
 	return nil
+}
+
+// PlanFence plans XFENCE. A stream that does not exist is made, so that the token is there in front of its first entry. It returns
+// false if nothing changes, and a *FenceError if the token is below that of the stream: a token is never lowered.
+func (s *Streams) PlanFence(c *Change, name []byte, token uint64) (bool, error) {
+	st := s.Lookup(name)
+	switch {
+	case st != nil && token < st.fence:
+		return false, &FenceError{st.fence, token}
+	case st != nil && token == st.fence, st == nil && token == 0:
+		return false, nil
+	case st == nil:
+		s.planNew(c, name)
+	default:
+		c.Number, c.stream = st.number, st
+	}
+	c.Kind, c.Token = Fence, token
+	return true, nil
 }
 
 // PlanConfigure plans XCFGSET. A setting of 0 is not given. It returns false if nothing changes: then no id is removed from the

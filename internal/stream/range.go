@@ -66,3 +66,15 @@ func (r *Range) Each(f func(ordinal uint64, id ID) bool) {
 		r.view.each(r.low, r.high, f)
 	}
 }
+
+// RangeOf returns the range that has exactly these entries, in ascending order and without another one between them. ok is false if
+// there is none.
+func (st *Stream) RangeOf(ids []ID) (r Range, ok bool) {
+	for i := 1; i < len(ids); i++ {
+		if !ids[i-1].Less(ids[i]) {
+			return Range{}, false
+		}
+	}
+	r = st.Range(ids[0], ids[len(ids)-1], len(ids)+1, false)
+	return r, r.Len() == len(ids)
+}

@@ -5,16 +5,20 @@ import (
 )
 
 // A payload is a header, the sequence number and the time of its first change, and changes. A change is a byte of its kind and
-// flags, the length of what follows, and the fields of its kind. Numbers are varints.
+// flags, the length of what follows, and the fields of its kind. Numbers are varints. A kind from further on stands in front of the
+// fields of its kind, and further in its place.
 const (
 	headerSize = 16
 
 	kindMask   = 0x0f
+	further    = 15
 	flagTime   = 0x10 // the time is not that of the header: it follows, relative to that
-	flagCreate = 0x20 // Add
+	flagCreate = 0x20 // Add, and kinds from further on
 	flagTrim   = 0x40 // Add
 	flagUnique = 0x80 // Add: it has an idempotent id
 	flagOver   = 0x20 // Remove: their time was up
+	flagRefs   = 0x20 // Delete, Trim: pending entries too
+	flagNoAck  = 0x40 // Deliver
 )
 
 // BeginRecord appends the header of a payload.
@@ -30,7 +34,7 @@ func AppendChange(b []byte, c *Change) []byte {
 	later := uint64(c.Time) - binary.LittleEndian.Uint64(b[8:])
 	start := len(b)
 	width := c.lengthWidth()
-	b = append(b, byte(c.Kind), 0, 0, 0, 0, 0)[:start+1+width]
+	b = append(b, byte(min(c.Kind, further)), 0, 0, 0, 0, 0)[:start+1+width]
 	b = binary.AppendUvarint(b, sequence)
 	if later != 0 {
 		b[start] |= flagTime
@@ -45,7 +49,7 @@ func AppendChange(b []byte, c *Change) []byte {
 
 // lengthWidth returns how many bytes the length of the change takes: enough for what it can be.
 func (c *Change) lengthWidth() int {
-	most := 160 + len(c.Name) + 10*(len(c.Ordinals)+len(c.Numbers)) + len(c.Stored.text)
+	most := 160 + len(c.Name) + len(c.Text) + 10*(len(c.Ordinals)+len(c.Numbers)) + 20*(len(c.IDs)+len(c.Gone)) + len(c.Stored.text)
 	for _, text := range c.Fields {
 		most += len(text) + 5
 	}
@@ -75,8 +79,9 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 		return c.appendAdd(b)
 	case Delete:
 		b = appendID(binary.AppendUvarint(b, c.Number), c.ID)
-		b = appendAscending(b, c.Ordinals)
+		b, flags = appendAscending(b, c.Ordinals), c.refsFlag()
 	case Trim:
+		flags = c.refsFlag()
 		b = binary.AppendUvarint(binary.AppendUvarint(b, c.Number), c.TrimTo)
 	case SetID:
 		b = appendID(binary.AppendUvarint(b, c.Number), c.ID)
@@ -97,8 +102,74 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 		b = binary.AppendUvarint(b, c.Number)
 	case Defaults:
 		b = c.appendSettings(b)
+	case Fence:
+		b, flags = c.appendFurther(b)
+		b = binary.AppendUvarint(b, c.Token)
+	case Flush:
+	default:
+		b, flags = c.appendFurther(b)
+		b = c.appendGroup(binary.AppendUvarint(b, c.Group))
+		if c.NoAck {
+			flags |= flagNoAck
+		}
 	}
 	return b, flags
+}
+
+func (c *Change) refsFlag() byte {
+	if c.Refs == DelRef {
+		return flagRefs
+	}
+	return 0
+}
+
+// appendGroup appends what follows the number of the group.
+func (c *Change) appendGroup(b []byte) []byte {
+	switch c.Kind {
+	case CreateGroup:
+		return binary.AppendUvarint(appendID(appendText(b, c.Text), c.ID), c.EntriesAdded)
+	case SetGroup:
+		return binary.AppendUvarint(appendID(b, c.ID), c.EntriesAdded)
+	case CreateConsumer:
+		return appendText(binary.AppendUvarint(b, c.Consumer), c.Text)
+	case DeleteConsumer:
+		return binary.AppendUvarint(b, c.Consumer)
+	case Deliver:
+		return binary.AppendUvarint(binary.AppendUvarint(b, c.Consumer), c.Ordinal)
+	case Acknowledge:
+		return appendIDs(b, c.IDs)
+	case Claim:
+		b = binary.AppendVarint(binary.AppendUvarint(b, c.Consumer), c.At-c.Time)
+		b = appendID(c.appendCounting(b), c.ID)
+		return appendIDs(appendIDs(b, c.IDs), c.Gone)
+	case Release:
+		return appendIDs(c.appendCounting(b), c.IDs)
+	}
+	return b
+}
+
+func (c *Change) appendCounting(b []byte) []byte {
+	return binary.AppendUvarint(append(b, byte(c.Counting)), c.Count)
+}
+
+// appendIDs appends ids in any order.
+func appendIDs(b []byte, ids []ID) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ids)))
+	last := uint64(0)
+	for _, id := range ids {
+		b = binary.AppendUvarint(binary.AppendVarint(b, int64(id.Ms-last)), id.Seq)
+		last = id.Ms
+	}
+	return b
+}
+
+// appendFurther appends what changes of the kinds from further on begin with.
+func (c *Change) appendFurther(b []byte) (_ []byte, flags byte) {
+	b = binary.AppendUvarint(append(b, byte(c.Kind)), c.Number)
+	if c.Create {
+		return c.appendSettings(appendText(b, c.Name)), flagCreate
+	}
+	return b, 0
 }
 
 func (c *Change) appendAdd(b []byte) (_ []byte, flags byte) {

@@ -34,6 +34,8 @@ func everyKind(t *testing.T) []byte {
 	k.apply()
 	k.s.PlanExpiry(k.change(), st, k.now+1)
 	k.apply()
+	k.fence("b", 7)
+	k.fence("fenced", math.MaxInt64)
 	k.s.PlanDefaults(k.change(), 8, 9)
 	k.apply()
 	k.setTime(k.now + 200_000)
@@ -51,7 +53,10 @@ func everyKind(t *testing.T) []byte {
 		kinds[c.Kind] = true
 		return true
 	}))
-	require.Len(t, kinds, int(Defaults))
+	for kind := Add; kind <= Defaults; kind++ {
+		require.True(t, kinds[kind], kind)
+	}
+	require.True(t, kinds[Fence])
 	return record
 }
 
@@ -165,6 +170,8 @@ func FuzzRecord(f *testing.F) {
 	for kind := range byte(16) {
 		f.Add(append(append(bytes.Clone(header), kind, 12, 0, 1), lies...)) // lengths and counts that lie
 		f.Add(append(bytes.Clone(header), kind|0xf0, 4, 0, 0, 1, 1))
+		f.Add(append(append(bytes.Clone(header), further, 13, 0, further+kind, 1), lies...))
+		f.Add(append(bytes.Clone(header), further|0xf0, 5, 0, 0, further+kind, 1, 1))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		s := New()

@@ -51,10 +51,9 @@ func (s *Streams) misfit(c *Change) string {
 			}
 		}
 		return ""
-	case Add:
-		if c.Create {
-			return s.misfitNew(c)
-		}
+	}
+	if c.Create {
+		return s.misfitNew(c)
 	}
 	st := s.ByNumber(c.Number)
 	if st == nil {
@@ -70,15 +69,53 @@ func (s *Streams) misfit(c *Change) string {
 		return "it has no idempotent ids"
 	case c.Kind == SetID && c.ID.Less(st.top()):
 		return "its last entry is larger"
+	case c.Kind >= CreateGroup:
+		return st.misfitGroup(c)
+	case c.Kind == Fence && c.Token < st.fence:
+		return "its fencing token is larger"
 	case c.Kind == SetExpiry && (c.At < 0 || c.At == math.MaxInt64):
 		return "an expiry that cannot be"
 	}
 	return ""
 }
 
-// misfitNew is misfit for an entry that makes a stream.
+// misfitGroup is misfit for a change of a group.
+func (st *Stream) misfitGroup(c *Change) string {
+	if c.Kind == CreateGroup {
+		if st.Group(c.Text) != nil || st.groups != nil && c.Group < st.groups.next || !isNumber(c.Group) {
+			return "it has that group"
+		}
+		return ""
+	}
+	var g *Group
+	if st.groups != nil {
+		g = st.groups.byNumber[c.Group]
+	}
+	if g == nil {
+		return "it has no such group"
+	}
+	switch c.Kind {
+	case CreateConsumer:
+		if g.Consumer(c.Text) != nil || c.Consumer < g.next || !isNumber(c.Consumer) {
+			return "the group has that consumer"
+		}
+	case DeleteConsumer, Deliver, Claim:
+		if g.numbered[c.Consumer] == nil {
+			return "the group has no such consumer"
+		}
+	}
+	if c.Kind == Deliver && c.Ordinal >= st.ids.next {
+		return "it has no such entry"
+	}
+	return ""
+}
+
+// isNumber reports whether a group or a consumer may have a number. Others may follow it.
+func isNumber(n uint64) bool { return n > 0 && n < math.MaxInt64 }
+
+// misfitNew is misfit for a change that makes a stream.
 func (s *Streams) misfitNew(c *Change) string {
-	if c.Number != s.next || c.Ordinal != 1 || c.ID.IsZero() {
+	if c.Number != s.next || c.Kind == CreateGroup && !isNumber(c.Group) || c.Kind == Add && (c.Ordinal != 1 || c.ID.IsZero()) {
 		return fmt.Sprintf("the next new one is %d", s.next)
 	}
 	if old := s.names[string(c.Name)]; old != nil && old.expiry == nil {

@@ -21,8 +21,10 @@ type Stream struct {
 type extras struct {
 	maxDeleted ID
 	addedMore  uint64    // what XSETID added to the number of entries that were added
+	fence      uint64    // the token below which appends are refused; 0 for none
 	window     *window   // of idempotent ids; nil if there was none ever
 	expiry     *deadline // nil without one
+	groups     *groups   // nil if there was none ever
 }
 
 // noExtras is that of all streams without extras. It is never changed: own comes first.
@@ -62,6 +64,9 @@ func (st *Stream) setCounters(added uint64, maxDeleted ID) {
 
 // MaxDeleted returns the largest id that XDEL deleted.
 func (st *Stream) MaxDeleted() ID { return st.maxDeleted }
+
+// Fence returns the token that XFENCE set, 0 without one.
+func (st *Stream) Fence() uint64 { return st.fence }
 
 // EntriesAdded counts all entries that were ever added.
 func (st *Stream) EntriesAdded() uint64 { return st.ids.next - 1 + st.addedMore }
@@ -123,13 +128,16 @@ func (st *Stream) bytes() int64 {
 	if st.window != nil {
 		n += int64(len(st.window.producers))*producerBytes + int64(st.window.tracked)*trackedBytes
 	}
+	if st.groups != nil {
+		n += st.groups.bytes
+	}
 	return n
 }
 
 // What the parts of the state take, with their places in maps and lists.
 const (
 	streamBytes   = 224
-	extrasBytes   = 48
+	extrasBytes   = 64
 	producerBytes = 200
 	trackedBytes  = 96
 	headBytes     = 32

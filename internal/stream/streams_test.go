@@ -105,6 +105,78 @@ func maxLen(n uint64) func(*AddOptions) {
 
 func noMkStream(o *AddOptions) { o.NoMkStream = true }
 
+// fence is XFENCE; it returns whether the token changed.
+func (k *core) fence(name string, token uint64) bool {
+	k.t.Helper()
+	changes, err := k.s.PlanFence(k.change(), []byte(name), token)
+	require.NoError(k.t, err)
+	if changes {
+		k.apply()
+	}
+	return changes
+}
+
+func ifLast(text string) func(*AddOptions) {
+	return func(o *AddOptions) { o.IfLast, o.Last = true, parsed(text) }
+}
+
+func fenced(token uint64) func(*AddOptions) {
+	return func(o *AddOptions) { o.Fenced, o.Fence = true, token }
+}
+
+func parsed(text string) ID {
+	id, err := ParseID([]byte(text), 0)
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func TestAddOnlyBehindTheLastID(t *testing.T) {
+	k := newCore(t)
+	assert.Equal(t, "0-0 is the last id, not 1-1", k.add("a", "2-1", ifLast("1-1")))
+	assert.Nil(t, k.get("a"))
+	assert.Equal(t, "1-1", k.add("a", "1-1", ifLast("0")))
+	assert.Equal(t, "1-1 is the last id, not 0-0", k.add("a", "2-1", ifLast("0")))
+	assert.Equal(t, "2-1", k.add("a", "2-1", ifLast("1-1")))
+	k.s.PlanDelete(k.change(), k.get("a"), []ID{{2, 1}})
+	k.apply()
+	assert.Equal(t, "2-1 is the last id, not 1-1", k.add("a", "3-1", ifLast("1-1")), "a deleted entry stays the last one")
+	assert.Equal(t, string(ErrIDTooSmall), k.add("a", "2-1", ifLast("2-1")))
+	assert.Equal(t, "1000000-0", k.add("a", "*", ifLast("2-1"), unique("p", "1")))
+	assert.Equal(t, "1000000-0", k.add("a", "*", ifLast("2-1"), unique("p", "1")), "a repetition gets its id")
+	assert.Equal(t, 2, k.get("a").Len())
+	k.setTime(k.now + 1)
+	k.s.PlanExpiry(k.change(), k.get("a"), k.now+1)
+	k.apply()
+	k.setTime(k.now + 2)
+	assert.Equal(t, "5-1", k.add("a", "5-1", ifLast("0")), "the one before is over")
+	k.replay()
+}
+
+func TestFences(t *testing.T) {
+	k := newCore(t)
+	assert.False(t, k.fence("a", 0))
+	assert.Nil(t, k.get("a"))
+	assert.True(t, k.fence("a", 7))
+	assert.Equal(t, []any{0, uint64(7)}, []any{k.get("a").Len(), k.get("a").Fence()})
+	assert.False(t, k.fence("a", 7))
+	_, err := k.s.PlanFence(k.change(), []byte("a"), 6)
+	assert.EqualError(t, err, "7 is the token of the stream, 6 is below it")
+	assert.Equal(t, "7 is the token of the stream, 6 is below it", k.add("a", "1-1", fenced(6)))
+	assert.Equal(t, "1-1", k.add("a", "1-1", fenced(7)))
+	assert.Equal(t, "2-1", k.add("a", "2-1", fenced(8)))
+	assert.EqualValues(t, 7, k.get("a").Fence(), "an append does not raise it")
+	assert.Equal(t, "3-1", k.add("a", "3-1"))
+	assert.Equal(t, "7 is the token of the stream, 6 is below it", k.add("a", "4-1", fenced(6), ifLast("1-1")))
+	assert.Equal(t, "1-1", k.add("b", "1-1", fenced(6)))
+	k.replay()
+	k.s.PlanRemove(k.change(), k.get("a"))
+	k.apply()
+	assert.Equal(t, "1-1", k.add("a", "1-1", fenced(1)), "the token is gone with the stream")
+	k.replay()
+}
+
 func TestAddIDs(t *testing.T) {
 	k := newCore(t)
 	for _, test := range [][3]string{
@@ -492,6 +564,7 @@ type modelStream struct {
 	last, maxDeleted ID
 	added            uint64
 	expiry           int64
+	fence            uint64
 }
 
 type streamsModel struct {
@@ -544,6 +617,8 @@ func (m *streamsModel) step() {
 		m.trim(st, model)
 	case n < 950:
 		m.setID(st, model)
+	case n < 955:
+		m.raise(st, model)
 	case m.lasting:
 		m.addEntry(name, model)
 	case n < 970:
@@ -566,6 +641,21 @@ func (m *streamsModel) step() {
 	}
 }
 
+func (m *streamsModel) raise(st *Stream, model *modelStream) {
+	token := m.r.Uint64N(40)
+	changes, err := m.s.PlanFence(m.change(), []byte(st.Name()), token)
+	if token < model.fence {
+		require.Equal(m.t, &FenceError{model.fence, token}, err)
+		return
+	}
+	require.NoError(m.t, err)
+	require.Equal(m.t, token > model.fence, changes)
+	if changes {
+		m.apply()
+		model.fence = token
+	}
+}
+
 func (m *streamsModel) removeOne(name string) {
 	if st := m.get(name); st != nil && !m.lasting {
 		m.s.PlanRemove(m.change(), st)
@@ -581,7 +671,8 @@ func (m *streamsModel) expire() {
 }
 
 func (m *streamsModel) addEntry(name string, model *modelStream) {
-	if model == nil {
+	isNew := model == nil
+	if isNew {
 		model = &modelStream{}
 		m.keys[name] = model
 	}
@@ -601,19 +692,46 @@ func (m *streamsModel) addEntry(name string, model *modelStream) {
 	if o.Auto && m.r.IntN(4) == 0 {
 		unique(fmt.Sprint(m.r.IntN(3)), fmt.Sprint(m.r.IntN(1000)))(&o)
 	}
+	refusal := m.conditions(&o, model)
 	ok, err := m.s.PlanAdd(m.change(), []byte(name), &o)
-	require.NoError(m.t, err)
+	if err != nil {
+		require.Equal(m.t, refusal, err)
+		if isNew {
+			delete(m.keys, name)
+		}
+		return
+	}
 	require.True(m.t, ok)
 	result := m.apply()
 	if m.c.Kind == Duplicate {
 		require.NotZero(m.t, result.ID)
 		return
 	}
+	require.NoError(m.t, refusal)
 	require.Equal(m.t, want, result.ID)
 	model.entries = append(model.entries, modelEntry{result.Ordinal, want})
 	model.last = want
 	model.added++
 	require.Equal(m.t, model.trim(&o.Trim), result.Removed)
+}
+
+// conditions adds some to an append, and returns why they do not hold.
+func (m *streamsModel) conditions(o *AddOptions, model *modelStream) error {
+	if o.Fenced = m.r.IntN(20) == 0; o.Fenced {
+		o.Fence = m.r.Uint64N(60)
+	}
+	if o.IfLast = m.r.IntN(10) == 0; o.IfLast {
+		if o.Last = model.last; m.r.IntN(2) == 0 {
+			o.Last = randomID(m.r, model.last)
+		}
+	}
+	switch {
+	case o.Fenced && o.Fence < model.fence:
+		return &FenceError{model.fence, o.Fence}
+	case o.IfLast && o.Last != model.last:
+		return &LastIDError{model.last, o.Last}
+	}
+	return nil
 }
 
 func (m *streamsModel) trimOptions(model *modelStream) TrimOptions {
@@ -753,7 +871,7 @@ func (m *streamsModel) check() {
 		require.NotNil(m.t, model, st.Name())
 		all := st.Range(MinID, MaxID, 0, false)
 		checkEach(m.t, &all, append([]modelEntry(nil), model.entries...))
-		require.Equal(m.t, []any{model.last, model.maxDeleted, model.added, model.expiry}, []any{st.LastID(), st.MaxDeleted(), st.EntriesAdded(), st.Expiry()})
+		require.Equal(m.t, []any{model.last, model.maxDeleted, model.added, model.expiry, model.fence}, []any{st.LastID(), st.MaxDeleted(), st.EntriesAdded(), st.Expiry(), st.Fence()})
 	}
 	require.Equal(m.t, entries, m.s.Entries())
 	require.Zero(m.t, noExtras, "all streams share it")
