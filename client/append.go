@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// AppendOption is an option of one append: Idempotent, WithID or MaxLen. The zero value has no effect.
+// AppendOption is an option of one append: Idempotent, WithID, MaxLen, IfLast or Fence. The zero value has no effect.
 type AppendOption struct{ set func(*addition) }
 
 // Idempotent appends an entry at most once: an append with the same producer and key again adds nothing, and returns the
@@ -29,6 +30,31 @@ func MaxLen(entries int) AppendOption {
 	return AppendOption{func(a *addition) { a.bounded, a.maxLen = true, entries }}
 }
 
+// IfLast appends only if id is the last one that the stream has had; the zero value stands for a stream without entries. Otherwise
+// nothing is appended, and the error is a *LastIDError. So of several writers that have read the same end, one appends. Redis
+// refuses the option as a syntax error.
+func IfLast(id EntryID) AppendOption {
+	return AppendOption{func(a *addition) { a.ifLast = id.String() }}
+}
+
+// Fence appends only if token is not below the one that XFENCE has set for the stream. Otherwise nothing is appended, and the
+// error is an *Error with the code CodeFenced: another writer has taken over. Redis refuses the option as a syntax error.
+func Fence(token int64) AppendOption {
+	return AppendOption{func(a *addition) { a.fenced, a.fence = true, token }}
+}
+
+// LastIDError is the error of an append with IfLast to a stream that has moved on.
+type LastIDError struct {
+	Last    EntryID // the last id of the stream
+	refusal *Error
+}
+
+// Error returns the reply of the server.
+func (e *LastIDError) Error() string { return e.refusal.Error() }
+
+// Unwrap returns the reply as an *Error.
+func (e *LastIDError) Unwrap() error { return e.refusal }
+
 // addition is what one Append adds.
 type addition struct {
 	stream string
@@ -39,6 +65,9 @@ type addition struct {
 	producer, key string
 	bounded       bool
 	maxLen        int
+	ifLast        string // "" for any
+	fenced        bool
+	fence         int64
 }
 
 func newAddition(stream string, fields []Field, options []AppendOption) (*addition, error) {
@@ -57,19 +86,27 @@ func newAddition(stream string, fields []Field, options []AppendOption) (*additi
 		return nil, invalidOption("Idempotent and WithID exclude each other: the id of the first append is the server's")
 	case a.bounded && a.maxLen < 0:
 		return nil, invalidOption("MaxLen must not be negative: %d", a.maxLen)
+	case a.fenced && a.fence < 0:
+		return nil, invalidOption("a fencing token must not be negative: %d", a.fence)
 	}
 	return a, nil
 }
 
 // appendTo appends the command XADD.
 func (a *addition) appendTo(b []byte) []byte {
-	options := make([]string, 0, 8)
+	options := make([]string, 0, 12)
 	options = append(options, "XADD", a.stream)
 	if a.idempotent {
 		options = append(options, "IDMP", a.producer, a.key)
 	}
 	if a.bounded {
 		options = append(options, "MAXLEN", "~", strconv.Itoa(a.maxLen))
+	}
+	if a.ifLast != "" {
+		options = append(options, "IF-LAST", a.ifLast)
+	}
+	if a.fenced {
+		options = append(options, "FENCE", strconv.FormatInt(a.fence, 10))
 	}
 	options = append(options, a.id)
 	b = appendHead(b, '*', len(options)+2*len(a.fields))
@@ -157,11 +194,20 @@ func (c *Client) pause(ctx context.Context, attempt int) bool {
 	return ctx.Err() == nil && c.ctx.Err() == nil
 }
 
+// refusedAppend is the error of an append that the server refuses. The text of LASTID begins with the last id.
+func refusedAppend(refusal *Error) error {
+	word, _, _ := strings.Cut(refusal.Text, " ")
+	if id, err := ParseEntryID(word); err == nil && refusal.Code == CodeLastID {
+		return &LastIDError{id, refusal}
+	}
+	return refusal
+}
+
 // parseAppended reads the reply to XADD.
 func parseAppended(r *reply) (EntryID, error) {
 	switch r.kind {
 	case kindError:
-		return EntryID{}, newError(r.bytes)
+		return EntryID{}, refusedAppend(newError(r.bytes))
 	case kindBulk:
 		if id, err := ParseEntryID(string(r.bytes)); err == nil {
 			return id, nil

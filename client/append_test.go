@@ -30,6 +30,9 @@ func TestAppendOptions(t *testing.T) {
 		{"a bound", price, []AppendOption{MaxLen(1000)}, "XADD s MAXLEN ~ 1000 * price 1", ""},
 		{"an empty stream", price, []AppendOption{MaxLen(0), {}}, "XADD s MAXLEN ~ 0 * price 1", ""},
 		{"once", price, []AppendOption{Idempotent("p", "k"), MaxLen(9)}, "XADD s IDMP p k MAXLEN ~ 9 * price 1", ""},
+		{"behind an entry", price, []AppendOption{IfLast(EntryID{7, 8}), Fence(5)}, "XADD s IF-LAST 7-8 FENCE 5 * price 1", ""},
+		{"the first entry", price, []AppendOption{IfLast(EntryID{}), Fence(0)}, "XADD s IF-LAST 0-0 FENCE 0 * price 1", ""},
+		{"a token below zero", price, []AppendOption{Fence(-1)}, "", "must not be negative"},
 		{"no field", nil, nil, "", "an entry needs a field"},
 		{"no producer", price, []AppendOption{Idempotent("", "k")}, "", "not empty"},
 		{"no key", price, []AppendOption{Idempotent("p", "")}, "", "not empty"},
@@ -73,6 +76,19 @@ func TestAppendReplies(t *testing.T) {
 			require.ErrorAs(t, err, &serverErr)
 			assert.Equal(t, CodeWrongType, serverErr.Code)
 			assert.NotErrorIs(t, err, ErrOutcomeUnknown)
+		}},
+		{"a stream that has moved on", "-LASTID 5-1 is the last id, not 4-1", EntryID{}, func(t *testing.T, err error) {
+			moved, serverErr := (*LastIDError)(nil), (*Error)(nil)
+			require.ErrorAs(t, err, &moved)
+			require.ErrorAs(t, err, &serverErr)
+			assert.Equal(t, EntryID{5, 1}, moved.Last)
+			assert.Equal(t, "LASTID 5-1 is the last id, not 4-1", err.Error())
+			assert.NotErrorIs(t, err, ErrOutcomeUnknown)
+		}},
+		{"a fence", "-FENCED 7 is the token of the stream, 5 is below it", EntryID{}, func(t *testing.T, err error) {
+			serverErr := (*Error)(nil)
+			require.ErrorAs(t, err, &serverErr)
+			assert.Equal(t, CodeFenced, serverErr.Code)
 		}},
 		{"what is no id", "$3|abc", EntryID{}, outcomeUnknown},
 		{"what is no id either", ":1", EntryID{}, outcomeUnknown},

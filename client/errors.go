@@ -47,6 +47,8 @@ const (
 	CodeOOM       Code = "OOM"       // the server has no memory for the entry
 	CodeMisconf   Code = "MISCONF"   // the server cannot write to its disk
 	CodeUnblocked Code = "UNBLOCKED" // CLIENT UNBLOCK has ended a blocked read
+	CodeLastID    Code = "LASTID"    // the stream has moved on: see IfLast
+	CodeFenced    Code = "FENCED"    // another writer has raised the fencing token: see Fence
 )
 
 // Error is an error reply of a server.

@@ -20,6 +20,10 @@ const (
 	CodeMisconf   Code = "MISCONF"   // the log does not take anything
 	CodeOOM       Code = "OOM"       // the memory for streams is used up
 	CodeUnblocked Code = "UNBLOCKED" // by CLIENT UNBLOCK
+	CodeLastID    Code = "LASTID"    // the stream has moved on: another last id than XADD demands
+	CodeNoGroup   Code = "NOGROUP"   // there is no such consumer group
+	CodeBusyGroup Code = "BUSYGROUP" // there is one of that name
+	CodeFenced    Code = "FENCED"    // the fencing token is below that of the stream
 )
 
 // Error is an error reply.
@@ -91,6 +95,16 @@ func ErrUnknownSubcommand(parent string, sub []byte) *Error {
 // ErrSubcommandSyntax is Redis' error for wrong arguments of a subcommand. parent is upper case.
 func ErrSubcommandSyntax(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quotable(sub, 128), parent)
+}
+
+// ErrNoGroup is Redis' error for a consumer group that is missing. The format quotes names.
+func ErrNoGroup(format string, names ...[]byte) *Error {
+	const room = 512
+	quoted := make([]any, 0, len(names))
+	for _, name := range names {
+		quoted = append(quoted, string(quotable(name, room)))
+	}
+	return &Error{Code: CodeNoGroup, Text: fmt.Sprintf(format, quoted...)}
 }
 
 // ErrExecAbort is Redis' error for an EXEC that is itself rejected. It quotes the reason, with the code unless that is

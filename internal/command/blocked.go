@@ -29,6 +29,10 @@ type blockedClient struct {
 	// deadline is the end of the wait by the log's clock, 0 if there is none; index is the place among all deadlines.
 	deadline int64
 	index    int
+	// grouped: the command is XREADGROUP, which others may forestall. With CLAIM it looks again at retryAt, which is then the
+	// deadline unless end, the end of the wait, comes first. 0 stands for none.
+	grouped      bool
+	retryAt, end int64
 	// looked is the round of serve in which the client was looked at last.
 	looked uint64
 }
@@ -48,6 +52,8 @@ type blockedKey struct {
 	// added are the entries of the command or transaction at hand, frames their encodings, one behind the other.
 	added  []addedEntry
 	frames []byte
+	// woken: what its groups have to read may have changed otherwise.
+	woken bool
 }
 
 // addedEntry is an entry that was just added.
@@ -212,9 +218,7 @@ func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 	if k == nil {
 		return
 	}
-	if len(k.added) == 0 {
-		b.ready = append(b.ready, k)
-	}
+	b.makeReady(k)
 	a := addedEntry{stream: r.Number, id: c.ID, start: len(k.frames)}
 	k.frames = b.streams.text.appendHead(k.frames, c.ID, len(c.Fields))
 	for _, text := range c.Fields {
@@ -223,6 +227,38 @@ func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 	}
 	a.end = len(k.frames)
 	k.added = append(k.added, a)
+}
+
+// makeReady puts a stream among those that serve looks at.
+func (b *blockedClients) makeReady(k *blockedKey) {
+	if len(k.added) == 0 && !k.woken {
+		b.ready = append(b.ready, k)
+	}
+}
+
+// wake lets the clients that read a stream by groups look again.
+func (b *blockedClients) wake(name string) {
+	if k := b.keys[name]; k != nil {
+		b.makeReady(k)
+		k.woken = true
+	}
+}
+
+// wakeRemoved does so for streams that are about to be removed: their groups end with them.
+func (b *blockedClients) wakeRemoved(c *stream.Change) {
+	switch {
+	case len(b.keys) == 0:
+	case c.Kind == stream.Remove:
+		for _, number := range c.Numbers {
+			if st := b.streams.state.ByNumber(number); st != nil {
+				b.wake(st.Name())
+			}
+		}
+	case c.Kind == stream.Flush:
+		for name := range b.keys { // the order of the replies of one connection does not depend on it
+			b.wake(name)
+		}
+	}
 }
 
 // serve replies to the clients that wait for what was just added. It comes behind the command, or behind the transaction: an
@@ -236,7 +272,7 @@ func (b *blockedClients) serve(v broker.View) {
 	}
 	b.rounds++
 	for _, k := range b.ready {
-		for w := k.first; w != nil && len(k.added) > 0; w = w.next {
+		for w := k.first; w != nil && (k.woken || len(k.added) > 0); w = w.next {
 			// A client may wait many times, for one stream or for several.
 			if w.client.looked != b.rounds {
 				w.client.looked = b.rounds
@@ -249,7 +285,7 @@ func (b *blockedClients) serve(v broker.View) {
 		b.serving[i] = nil
 	}
 	for i, k := range b.ready {
-		k.added, k.frames = nil, nil
+		k.added, k.frames, k.woken = nil, nil, false
 		b.ready[i] = nil
 	}
 	b.serving, b.ready = b.serving[:0], b.ready[:0]
@@ -280,6 +316,10 @@ func (k *blockedKey) behind(after stream.ID) int {
 
 // tryReply replies to a client, if any entry is one that it waits for.
 func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
+	if c.grouped {
+		b.tryGroups(v, c)
+		return
+	}
 	any := false
 	for i := range c.waits {
 		any = any || c.waits[i].key.behind(c.waits[i].after) < len(c.waits[i].key.added)
@@ -296,6 +336,44 @@ func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
 	}
 	b.end(c)
 	v.FlushLater(&e.sub)
+}
+
+// tryGroups replies to a client that reads by groups, unless others were there first.
+func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
+	e := c.executor
+	b.streams.hold(e)
+	if err := e.authorize(c.inv); err != nil {
+		e.replyErr(c.inv, err)
+	} else {
+		w := &response{executor: e, inv: c.inv, view: v, buf: e.begin()}
+		x, _ := c.inv.xread()
+		if !w.readGroups(x) {
+			if x.Claims {
+				c.retryAt = w.nextClaim(x)
+				b.reschedule(c)
+			}
+			return
+		}
+		b.streams.hold(e) // it has changed the group
+		if w.fill != nil {
+			w.finishFill()
+		} else {
+			e.reply(w.buf)
+		}
+	}
+	b.end(c)
+	v.FlushLater(&e.sub)
+}
+
+// reschedule sets when a client with CLAIM looks again.
+func (b *blockedClients) reschedule(c *blockedClient) {
+	if c.index >= 0 {
+		heap.Remove(&b.timeouts, c.index)
+	}
+	if c.deadline = c.retryAt; c.end > 0 {
+		c.deadline = min(c.end, c.retryAt)
+	}
+	heap.Push(&b.timeouts, c)
 }
 
 // reply gives a client its entries. Clients that wait for one stream share the bytes; others read again.
@@ -356,7 +434,12 @@ func (b *blockedClients) giveUp(v broker.View, c *blockedClient, answer func(w *
 // expire ends the waits whose time is up.
 func (b *blockedClients) expire(v broker.View) {
 	for len(b.timeouts) > 0 && b.timeouts[0].deadline <= b.streams.now {
-		b.giveUp(v, b.timeouts[0], b.timeouts[0].expired)
+		c := b.timeouts[0]
+		if c.retryAt > 0 && (c.end == 0 || c.end > b.streams.now) {
+			b.tryGroups(v, c)
+		} else {
+			b.giveUp(v, c, c.expired)
+		}
 	}
 }
 

@@ -16,7 +16,12 @@ type entryText struct {
 
 // append appends an entry: its id, and the array of its names and values.
 func (x *entryText) append(b []byte, id stream.ID, fields stream.Fields) []byte {
-	b = x.appendHead(b, id, fields.Len())
+	return x.appendElements(append(b, "*2\r\n"...), id, fields)
+}
+
+// appendElements is append without the header of the array.
+func (x *entryText) appendElements(b []byte, id stream.ID, fields stream.Fields) []byte {
+	b = protocol.AppendArray(x.appendID(b, id), fields.Len())
 	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
 		b = append(append(protocol.AppendBulkHeader(b, len(text)), text...), "\r\n"...)
 	}

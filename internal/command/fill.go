@@ -34,7 +34,8 @@ type fillPart struct {
 	key   uint64
 	rng   stream.Range
 	pin   Pin
-	count int // of the entries to show: all of the range, unless a limit ends earlier
+	count int  // of the entries to show: all of the range, unless a limit ends earlier
+	bare  bool // the array of an entry has further elements: its header is in the text
 }
 
 // entries appends the entries of a range: an array of them.
@@ -61,6 +62,12 @@ func (w *response) eachEntry(st *stream.Stream, r stream.Range) {
 		return
 	}
 	w.addPart(st, r)
+}
+
+// bareEntry appends the id and the fields of the one entry of a range, without the header of their array.
+func (w *response) bareEntry(st *stream.Stream, r stream.Range) {
+	w.addPart(st, r)
+	w.fill.parts[len(w.fill.parts)-1].bare = true
 }
 
 func (w *response) addPart(st *stream.Stream, r stream.Range) {

@@ -189,7 +189,11 @@ func (x *filling) part(p *fillPart) error {
 		if err := x.room(entrySize(e.Fields)); err != nil {
 			return err
 		}
-		x.b = x.text.append(x.b, e.ID, e.Fields)
+		if p.bare {
+			x.b = x.text.appendElements(x.b, e.ID, e.Fields)
+		} else {
+			x.b = x.text.append(x.b, e.ID, e.Fields)
+		}
 		return nil
 	})
 }

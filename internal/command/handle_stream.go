@@ -53,16 +53,19 @@ func xdelex(w *response) {
 		return
 	}
 	c := w.change()
-	n := w.streams().PlanDelete(c, s, x.IDs)
+	deletes := w.streams().PlanDeleteReferenced(c, s, x.IDs, x.Refs)
 	w.array(len(x.IDs))
 	for i := range x.IDs {
-		if c.Found[i] {
+		switch {
+		case i < len(c.Kept) && c.Kept[i]:
+			w.integer(2)
+		case c.Found[i]:
 			w.integer(1)
-		} else {
+		default:
 			w.integer(-1)
 		}
 	}
-	if n > 0 {
+	if deletes {
 		w.apply(c)
 	}
 }
@@ -142,11 +145,11 @@ func xinfoStream(w *response) {
 		w.text("entries")
 		w.entries(s, s.Range(stream.MinID, stream.MaxID, int(x.Count), false))
 		w.text("groups")
-		w.array(0)
+		w.fullGroups(s, int(x.Count))
 		return
 	}
 	w.text("groups")
-	w.integer(0)
+	w.integer(int64(s.Groups()))
 	w.text("first-entry")
 	w.entry(s, s.Range(stream.MinID, stream.MaxID, 1, false))
 	w.text("last-entry")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/conchmq/conch/internal/keyargs"
+	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -29,14 +30,30 @@ func xadd(w *response) {
 	ok, err := s.state.PlanAdd(c, x.Key, &x.AddOptions)
 	switch {
 	case err != nil:
-		w.fail(&protocol.Error{Code: protocol.CodeErr, Text: err.Error()})
+		w.fail(addError(err))
 	case !ok:
 		w.null()
 	default:
 		w.apply(c)
 		w.buf = s.text.appendID(w.buf, c.ID)
+		w.trimLater(x)
 	}
 	c.Fields, s.add.Fields = nil, nil // they alias the batch
+}
+
+// trimLater trims where that concerns what is pending in groups.
+func (w *response) trimLater(x *parsedAdd) {
+	if x.Refs == stream.KeepRef || x.Trim.Kind == stream.TrimNone {
+		return
+	}
+	st := w.streams().Lookup(x.Key)
+	if st == nil || !x.TrimsLater(st) {
+		return
+	}
+	c := w.change()
+	if w.streams().PlanTrim(c, st, &x.Trim) > 0 {
+		w.apply(c)
+	}
 }
 
 // parsedAdd is an XADD whose arguments have been parsed.
@@ -57,7 +74,7 @@ func (x *parsedAdd) own(args [][]byte) *parsedAdd {
 
 // parseAdd parses an XADD with an idempotent id on the reader: hashing what the client has sent may take long.
 func (inv *invocation) parseAdd() {
-	if inv.err != nil || inv.handler.keys != usesAdd || !mayBeIdempotent(inv.args[2:]) {
+	if inv.err != nil || inv.handler != handleXAdd || !mayBeIdempotent(inv.args[2:]) {
 		return
 	}
 	inv.add = new(parsedAdd)
@@ -76,6 +93,9 @@ func mayBeIdempotent(args [][]byte) bool {
 	}
 	return false
 }
+
+// handleXAdd is the handler of XADD: the reader compares with it.
+var handleXAdd = &handler{reply: xadd, keys: usesAdd}
 
 // size is the bytes of all arguments.
 func (inv *invocation) size() (size int) {

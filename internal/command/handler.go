@@ -75,7 +75,7 @@ var handlers = map[string]*handler{
 	"watch":   {reply: watch, keys: usesRead},
 	"unwatch": {reply: unwatch},
 
-	"xadd":      {reply: xadd, keys: usesAdd},
+	"xadd":      handleXAdd,
 	"xrange":    {reply: xrange, keys: usesRead},
 	"xrevrange": {reply: xrevrange, keys: usesRead},
 	"xread":     {reply: xread, keys: usesRead, mayBlock: hasBlockOption},
@@ -167,9 +167,27 @@ var handlers = map[string]*handler{
 	"xtrim":        {reply: xtrim, keys: usesWrite},
 	"xsetid":       {reply: xsetid, keys: usesWrite},
 	"xcfgset":      {reply: xcfgset, keys: usesWrite},
+	"xfence":       {reply: xfence, keys: usesAdd},
 	"xinfo":        replyHelp,
 	"xinfo|stream": {reply: xinfoStream, keys: usesRead},
 	"xinfo|help":   replyHelp,
+
+	"xgroup":                replyHelp,
+	"xgroup|create":         {reply: xgroupCreate, keys: usesAdd},
+	"xgroup|createconsumer": {reply: xgroupCreateConsumer, keys: usesAdd},
+	"xgroup|delconsumer":    {reply: xgroupDelConsumer, keys: usesWrite},
+	"xgroup|destroy":        {reply: xgroupDestroy, keys: usesWrite},
+	"xgroup|setid":          {reply: xgroupSetID, keys: usesWrite},
+	"xgroup|help":           replyHelp,
+	"xreadgroup":            {reply: xreadgroup, keys: usesAdd, mayBlock: hasBlockOption},
+	"xack":                  {reply: xack, keys: usesWrite},
+	"xackdel":               {reply: xackdel, keys: usesWrite},
+	"xnack":                 {reply: xnack, keys: usesAdd},
+	"xpending":              {reply: xpending, keys: usesRead},
+	"xclaim":                {reply: xclaim, keys: usesAdd},
+	"xautoclaim":            {reply: xautoclaim, keys: usesAdd},
+	"xinfo|groups":          {reply: xinfoGroups, keys: usesRead},
+	"xinfo|consumers":       {reply: xinfoConsumers, keys: usesRead},
 
 	// Features that conch does not have, in the reply shapes that clients and operators' tools
 	// expect.

@@ -50,6 +50,8 @@ func (k *keyRight) allowed(granted string) bool {
 		return true
 	case k.need == "any":
 		return granted != ""
+	case k.need == "both":
+		return granted == "RW"
 	}
 	return strings.Contains(granted, map[string]string{"read": "R", "write": "W"}[k.need])
 }

@@ -204,7 +204,7 @@ func TestTheRecordsOfCommandsMakeTheSameState(t *testing.T) {
 	a.addKeys(20)
 	for i, command := range []string{
 		"XADD k1 2-1 a b", "XADD k1 3-1 a b", "XDEL k1 2-1", "XDELEX k1 IDS 2 3-1 9-9", "XTRIM k1 MAXLEN 0", "XSETID k1 9-9 ENTRIESADDED 50",
-		"XCFGSET k2 IDMP-DURATION 5 IDMP-MAXSIZE 7", "PEXPIREAT k3 5000", "PEXPIREAT k4 5000", "PERSIST k4", "PEXPIRE k5 -1", "DEL k6 k7",
+		"XCFGSET k2 IDMP-DURATION 5 IDMP-MAXSIZE 7", "XFENCE k2 7", "XFENCE new 8", "PEXPIREAT k3 5000", "PEXPIREAT k4 5000", "PERSIST k4", "PEXPIRE k5 -1", "DEL k6 k7",
 		"UNLINK k8", "EXPIREAT k9 99999999999",
 	} {
 		reply := a.do("%s", command)

@@ -45,7 +45,7 @@ func (inv *invocation) numFixedArgs() int {
 	case k.Last < 0: // the names are keys
 		return k.First
 	}
-	return k.Last + 1 // they follow the key
+	return -inv.row.Arity - 1 // they follow the key, and the group
 }
 
 // isLong reports whether a command comes in pieces.

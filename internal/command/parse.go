@@ -131,8 +131,8 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.err == nil && inv.handler.op == broker.Subscribe && mayHavePredicate(inv.topics()) {
 		inv.err = r.parseNames(inv)
 	}
-	if inv.isLong() && inv.row.Name == "XDEL" { // a wrong id of a later piece would come too late
-		inv.err = keyargs.CheckIDs(inv.args[2:])
+	if inv.isLong() && (inv.row.Name == "XDEL" || inv.row.Name == "XACK") { // a wrong id of a later piece would come too late
+		inv.err = keyargs.CheckIDs(inv.args[inv.numFixedArgs():])
 	}
 	if inv.err == nil && inv.handler.op == broker.Unsubscribe && mayHavePredicate(inv.topics()) {
 		for i, name := range inv.topics() {

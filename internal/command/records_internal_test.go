@@ -53,7 +53,10 @@ func TestRecordsGiveTheSameState(t *testing.T) {
 // randomCommand is one that changes streams, or is refused.
 func randomCommand(random *rand.Rand) string {
 	key, n := string(rune('a'+random.IntN(4))), random.IntN(50)
-	switch random.IntN(16) {
+	if random.IntN(3) == 0 {
+		return randomGroupCommand(random, key, n)
+	}
+	switch random.IntN(18) {
 	case 0:
 		return fmt.Sprintf("XADD %s MAXLEN %d * f %d", key, n, n)
 	case 1:
@@ -82,9 +85,48 @@ func randomCommand(random *rand.Rand) string {
 	case 11:
 		return fmt.Sprintf("XADD %s %d-%d f v", key, 990+n, n)
 	case 12:
+		return fmt.Sprintf("XFENCE %s %d", key, n)
+	case 13:
+		return fmt.Sprintf("XADD %s IF-LAST 1000-%d FENCE %d * f v", key, n%5, n)
+	case 14:
 		return fmt.Sprintf("XRANGE %s - + COUNT 3", key)
 	}
 	return fmt.Sprintf("XADD %s * f %d", key, n)
+}
+
+// randomGroupCommand is one of a group of the stream, if it has that.
+func randomGroupCommand(random *rand.Rand, key string, n int) string {
+	group, consumer := string(rune('g'+random.IntN(2))), string(rune('c'+random.IntN(3)))
+	switch random.IntN(14) {
+	case 0, 1:
+		return fmt.Sprintf("XGROUP CREATE %s %s 0 MKSTREAM", key, group)
+	case 2:
+		if n < 5 {
+			return fmt.Sprintf("XGROUP DESTROY %s %s", key, group)
+		}
+		return fmt.Sprintf("XGROUP SETID %s %s 1000-%d", key, group, n)
+	case 3:
+		return fmt.Sprintf("XGROUP DELCONSUMER %s %s %s", key, group, consumer)
+	case 4:
+		return fmt.Sprintf("XACK %s %s 1000-%d 1000-%d 1000-%d", key, group, n, n%7, n%3)
+	case 5:
+		return fmt.Sprintf("XCLAIM %s %s %s %d 1000-%d 1000-%d FORCE", key, group, consumer, n%3, n, n%5)
+	case 6:
+		return fmt.Sprintf("XAUTOCLAIM %s %s %s %d 1000-%d COUNT 3", key, group, consumer, n%3, n%9)
+	case 7:
+		return fmt.Sprintf("XREADGROUP GROUP %s %s COUNT 3 CLAIM %d STREAMS %s >", group, consumer, n, key)
+	case 8:
+		return fmt.Sprintf("XREADGROUP GROUP %s %s COUNT 4 STREAMS %s 0", group, consumer, key)
+	case 9:
+		return fmt.Sprintf("XNACK %s %s FAIL IDS 2 1000-%d 1000-%d", key, group, n, n%4)
+	case 10:
+		return fmt.Sprintf("XACKDEL %s %s ACKED IDS 2 1000-%d 1000-%d", key, group, n, n%4)
+	case 11:
+		return fmt.Sprintf("XDELEX %s DELREF IDS 2 1000-%d 1000-%d", key, n, n%4)
+	case 12:
+		return fmt.Sprintf("XADD %s ACKED MAXLEN %d * f v", key, n)
+	}
+	return fmt.Sprintf("XREADGROUP GROUP %s %s COUNT 2 STREAMS %s >", group, consumer, key)
 }
 
 // A pipelined XADD takes no memory of the heap for itself: what it costs is that of its batch.

@@ -96,6 +96,7 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 		s.payload = stream.BeginRecord(s.payload[:0], c.Sequence, c.Time)
 	}
 	s.payload = stream.AppendChange(s.payload, c)
+	s.blocked.wakeRemoved(c)
 	result := s.state.Apply(c)
 	if result.Removed > 0 {
 		s.store.Died(result.Removed)

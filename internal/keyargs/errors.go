@@ -1,6 +1,8 @@
 package keyargs
 
 import (
+	"math"
+
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
@@ -23,6 +25,28 @@ var (
 	errIDMPProducer     = protocol.Errorf("IDMP requires a non-empty producer ID")
 	errIDMPIID          = protocol.Errorf("IDMP requires a non-empty idempotent ID")
 	errIDMPAutoProducer = protocol.Errorf("IDMPAUTO requires a non-empty producer ID")
+
+	errFence = protocol.Errorf("a fencing token must be an integer from 0 to %d", int64(math.MaxInt64))
+
+	errEntriesRead     = protocol.Errorf("value for ENTRIESREAD must be positive or -1")
+	errClaimIdle       = protocol.Errorf("Invalid min-idle-time argument for XCLAIM")
+	errClaimIdleOption = protocol.Errorf("Invalid IDLE option argument for XCLAIM")
+	errClaimTime       = protocol.Errorf("Invalid TIME option argument for XCLAIM")
+	errClaimCount      = protocol.Errorf("Invalid RETRYCOUNT option argument for XCLAIM")
+	errAutoClaimIdle   = protocol.Errorf("Invalid min-idle-time argument for XAUTOCLAIM")
+	errAutoClaimCount  = protocol.Errorf("COUNT must be > 0")
+	errNackMode        = protocol.Errorf("mode must be SILENT, FAIL, or FATAL")
+	errNackNumIDs      = protocol.Errorf("numids must be a positive integer")
+	errNackFewIDs      = protocol.Errorf("number of IDs doesn't match numids")
+	errNackCount       = protocol.Errorf("Invalid RETRYCOUNT value, must be >= 0")
+	errNackKeyword     = protocol.Errorf("syntax error, expected IDS keyword")
+
+	errMissingGroup     = protocol.Errorf("Missing GROUP option for XREADGROUP")
+	errGroupUnbalanced  = protocol.Errorf("Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.")
+	errEndForGroup      = protocol.Errorf("The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.")
+	errReadMinIdle      = protocol.Errorf("min-idle-time is not an integer or out of range")
+	errReadMinIdleBelow = protocol.Errorf("min-idle-time must be a positive integer")
+	errGroupMaxSize     = protocol.Errorf("MAXSIZE is not available for XREADGROUP: use MAXCOUNT")
 
 	errTimeout         = protocol.Errorf("timeout is not an integer or out of range")
 	errTimeoutNegative = protocol.Errorf("timeout is negative")

@@ -215,7 +215,7 @@ func TestScan(t *testing.T) {
 }
 
 func TestTheUsualCommandsAllocateNothing(t *testing.T) {
-	add, idmp, read := words("XADD s MAXLEN ~ 5 1-1 a b"), words("XADD s IDMP p i * a b"), words("XRANGE s - (5 COUNT 10")
+	add, idmp, read := words("XADD s MAXLEN ~ 5 IF-LAST 0 FENCE 5 1-1 a b"), words("XADD s IDMP p i * a b"), words("XRANGE s - (5 COUNT 10")
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		var x XAdd
 		_ = x.Parse(add)
@@ -239,7 +239,7 @@ func FuzzParse(f *testing.F) {
 		if len(args) == 0 {
 			return
 		}
-		least := map[string]int{"xadd": 5, "xtrim": 4, "xrange": 4, "xrevrange": 4, "xread": 4, "xsetid": 3, "xdelex": 5, "xcfgset": 2,
+		least := map[string]int{"xadd": 5, "xtrim": 4, "xrange": 4, "xrevrange": 4, "xread": 4, "xsetid": 3, "xdelex": 5, "xcfgset": 2, "xfence": 2,
 			"xinfo": 3, "expire": 3, "pexpire": 3, "expireat": 3, "pexpireat": 3, "scan": 2, "flushall": 1}[strings.ToLower(string(args[0]))]
 		if least == 0 || len(args) < least {
 			return

@@ -59,6 +59,8 @@ func parse(args [][]byte) *protocol.Error {
 		return new(XDelEx).Parse(args)
 	case "xcfgset":
 		return new(XCfgSet).Parse(args)
+	case "xfence":
+		return new(XFence).Parse(args)
 	case "xinfo":
 		return new(XInfoStream).Parse(args)
 	case "expire", "pexpire", "expireat", "pexpireat":

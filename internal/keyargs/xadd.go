@@ -88,6 +88,14 @@ func (p *addParser) option(args [][]byte) (n int, err *protocol.Error) {
 		return 3, err
 	case is(args[0], "IDMPAUTO") && len(args) > 1:
 		return 2, p.setProducer(args[1], errIDMPAutoProducer)
+	case is(args[0], "IF-LAST") && len(args) > 1:
+		p.IfLast = true
+		p.Last, err = parseID(args[1])
+		return 2, err
+	case is(args[0], "FENCE") && len(args) > 1:
+		p.Fenced = true
+		p.Fence, err = token(args[1])
+		return 2, err
 	}
 	return 0, nil
 }

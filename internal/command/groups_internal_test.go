@@ -1,0 +1,177 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/stream"
+)
+
+// Each entry goes to one of the consumers that wait, the one that has waited longest first.
+func TestOneOfTheBlockedConsumersGetsAnEntry(t *testing.T) {
+	s, pipes := newStreams(t, newTestStore(), 4)
+	ann, bob, reader, writer := pipes[0], pipes[1], pipes[2], pipes[3]
+	assert.Equal(t, "+OK", writer.do("XGROUP CREATE s g $ MKSTREAM"))
+	ann.sends("XREADGROUP GROUP g ann BLOCK 0 STREAMS s >\r\n")
+	awaitBlocked(t, s, 1)
+	bob.sends("XREADGROUP GROUP g bob BLOCK 0 STREAMS s >\r\n")
+	awaitBlocked(t, s, 2)
+	reader.sends("XREAD BLOCK 0 STREAMS s $\r\n")
+	awaitBlocked(t, s, 3)
+	assert.Equal(t, "4-0", writer.do("XADD s 4-0 a 1"))
+	assert.Equal(t, "[[s [[4-0 [a 1]]]]]", ann.reply())
+	assert.Equal(t, "[[s [[4-0 [a 1]]]]]", reader.reply())
+	awaitBlocked(t, s, 1)
+	assert.Equal(t, "5-0", writer.do("XADD s 5-0 a 2"))
+	assert.Equal(t, "[[s [[5-0 [a 2]]]]]", bob.reply())
+	awaitBlocked(t, s, 0)
+	assert.Equal(t, "[:2 4-0 5-0 [[ann 1] [bob 1]]]", writer.do("XPENDING s g"))
+	assert.Empty(t, s.streams.blocked.keys)
+}
+
+// A blocked consumer learns that its group is gone.
+func TestABlockedConsumerAndTheEndOfItsGroup(t *testing.T) {
+	for _, end := range []string{"XGROUP DESTROY s g", "DEL s", "FLUSHALL"} {
+		s, pipes := newStreams(t, newTestStore(), 2)
+		p, other := pipes[0], pipes[1]
+		assert.Equal(t, "+OK", other.do("XGROUP CREATE s g $ MKSTREAM"))
+		p.sends("XREADGROUP GROUP g c BLOCK 0 STREAMS s >\r\n")
+		awaitBlocked(t, s, 1)
+		other.do("%s", end)
+		assert.Equal(t, "-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option", p.reply(), end)
+		awaitBlocked(t, s, 0)
+	}
+}
+
+// With CLAIM, a blocked consumer gets what another one has had for too long, and what was released, at once.
+func TestABlockedConsumerClaims(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, 3)
+	p, second, other := pipes[0], pipes[1], pipes[2]
+	assert.Equal(t, "+OK", other.do("XGROUP CREATE s g $ MKSTREAM"))
+	assert.Equal(t, "1-0", other.do("XADD s 1-0 a 1"))
+	assert.Equal(t, "2-0", other.do("XADD s 2-0 a 2"))
+	assert.Equal(t, "[[s [[1-0 [a 1]] [2-0 [a 2]]]]]", other.do("XREADGROUP GROUP g dead STREAMS s >"))
+	p.sends("XREADGROUP GROUP g c COUNT 1 BLOCK 9000 CLAIM 5000 STREAMS s >\r\n")
+	awaitBlocked(t, s, 1)
+	assert.EqualValues(t, 6000, store.deadline.Load())
+	store.ms.Store(5999)
+	s.Tick()
+	other.do("PING")
+	awaitBlocked(t, s, 1)
+	store.ms.Store(6000)
+	s.Tick()
+	assert.Equal(t, "[[s [[1-0 [a 1] :5000 :1]]]]", p.reply())
+	second.sends("XREADGROUP GROUP g d BLOCK 60000 CLAIM 50000 STREAMS s >\r\n")
+	awaitBlocked(t, s, 1)
+	assert.Equal(t, ":1", other.do("XNACK s g SILENT IDS 1 1-0"))
+	assert.Equal(t, "[[s [[1-0 [a 1] :0 :1]]]]", second.reply())
+	second.sends("XREADGROUP GROUP g d BLOCK 3000 CLAIM 50000 STREAMS s >\r\n")
+	awaitBlocked(t, s, 1)
+	store.ms.Store(9000)
+	s.Tick()
+	assert.Equal(t, "null array", second.reply())
+	awaitBlocked(t, s, 0)
+}
+
+// What a consumer gets by CLAIM has four elements, claimed or new.
+func TestClaimedEntriesHaveFourElements(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, 1)
+	p := pipes[0]
+	p.do("XGROUP CREATE s g $ MKSTREAM")
+	for i := range 5 {
+		p.do("XADD s %d-0 a %d", i+1, i)
+	}
+	p.do("XREADGROUP GROUP g dead COUNT 3 STREAMS s >")
+	store.ms.Store(3000)
+	p.do("XDEL s 2-0")
+	for _, step := range [][2]string{
+		{"XREADGROUP GROUP g c COUNT 3 CLAIM 1500 STREAMS s >", "[[s [[1-0 [a 0] :2000 :1] [3-0 [a 2] :2000 :1] [4-0 [a 3] :0 :0]]]]"},
+		{"XPENDING s g - + 10", "[[1-0 c :0 :2] [3-0 c :0 :2] [4-0 c :0 :1]]"},
+		{"XREADGROUP GROUP g d MAXCOUNT 2 CLAIM 0 NOACK STREAMS s >", "[[s [[1-0 [a 0] :0 :2] [3-0 [a 2] :0 :2]]]]"},
+		{"XREADGROUP GROUP g d CLAIM 10 NOACK STREAMS s >", "[[s [[5-0 [a 4] :0 :0]]]]"},
+		{"XPENDING s g", "[:3 1-0 4-0 [[c 1] [d 2]]]"},
+		{"XREADGROUP GROUP g d CLAIM 0 STREAMS s 0", "[[s [[1-0 [a 0]] [3-0 [a 2]]]]]"},
+	} {
+		assert.Equal(t, step[1], p.do("%s", step[0]), step[0])
+	}
+	s.runOnCore(func(broker.View) {
+		again := stream.New()
+		for _, r := range store.all() {
+			require.NoError(t, again.ApplyRecord(r))
+		}
+		assert.Equal(t, s.streams.state.Digest(), again.Digest())
+	})
+}
+
+// Entries of a history that do not follow each other come in their order, deleted ones without fields.
+func TestHistoryWithGaps(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	p.do("XGROUP CREATE s g $ MKSTREAM")
+	for i := range 60 {
+		p.do("XADD s %d-0 a %s", i+1, strings.Repeat("x", i*7))
+	}
+	p.do("XREADGROUP GROUP g c STREAMS s >")
+	var want []string
+	for i := range 60 {
+		switch {
+		case i%3 == 0:
+			p.do("XACK s g %d-0", i+1)
+		case i%7 == 0:
+			p.do("XDEL s %d-0", i+1)
+			want = append(want, fmt.Sprintf("[%d-0 null array]", i+1))
+		default:
+			want = append(want, fmt.Sprintf("[%d-0 [a %s]]", i+1, strings.Repeat("x", i*7)))
+		}
+	}
+	all := "[[s [" + strings.Join(want, " ") + "]]]"
+	assert.Equal(t, all, p.do("XREADGROUP GROUP g c STREAMS s 0"))
+	for _, command := range []string{"MULTI", "XREADGROUP GROUP g c STREAMS s 0"} {
+		p.do("%s", command)
+	}
+	assert.Equal(t, "["+all+"]", p.do("EXEC"))
+}
+
+// An acknowledgement of very many ids comes in pieces, and is one number.
+func TestManyIDsAreAcknowledged(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	p.do("XGROUP CREATE s g $ MKSTREAM")
+	ids := make([]string, 2500)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%d-0", i+1)
+		p.do("XADD s %s a 1", ids[i])
+	}
+	assert.NotEqual(t, "null array", p.do("XREADGROUP GROUP g c STREAMS s >"))
+	assert.Equal(t, "-ERR Invalid stream ID specified as stream command argument", p.do("XACK s g %s x", strings.Join(ids, " ")))
+	assert.Equal(t, ":2500", p.do("XACK s g %s 9999-0", strings.Join(ids, " ")))
+	assert.Equal(t, "[:0 null null null array]", p.do("XPENDING s g"))
+}
+
+// What becomes pending takes memory: without room nothing is delivered.
+func TestGroupsNeedRoom(t *testing.T) {
+	store := newTestStore()
+	_, pipes := newStreams(t, store, 1)
+	p := pipes[0]
+	p.do("XADD s 1-0 a 1")
+	p.do("XGROUP CREATE s g 0")
+	store.full.Store(true)
+	const oom = "-OOM command not allowed when used memory > 'maxmemory'."
+	for _, command := range []string{
+		"XGROUP CREATE s h 0", "XGROUP CREATECONSUMER s g c", "XREADGROUP GROUP g c STREAMS s >", "XCLAIM s g c 0 1-0 FORCE", "XNACK s g FAIL IDS 1 1-0 FORCE",
+	} {
+		assert.Equal(t, oom, p.do("%s", command), command)
+	}
+	assert.Equal(t, ":0", p.do("XACK s g 1-0"))
+	store.full.Store(false)
+	assert.Equal(t, "[[s [[1-0 [a 1]]]]]", p.do("XREADGROUP GROUP g c STREAMS s >"))
+	store.full.Store(true)
+	assert.Equal(t, ":1", p.do("XACK s g 1-0"), "what gives room is never refused")
+}
