@@ -124,12 +124,25 @@ func (x *exchange) checkOrigin() error {
 		return &problem{Status: http.StatusForbidden, Detail: "pages of this origin may not use conch; name it with --http-origin"}
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "ETag")
 	if x.request.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+		h.Set("Access-Control-Allow-Headers", x.allowedHeaders())
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	return nil
+}
+
+// allowedHeaders are the headers that a page may send: there is no way to allow all with one prefix.
+func (x *exchange) allowedHeaders() string {
+	allowed := "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, Idempotency-Key"
+	for name := range strings.SplitSeq(x.request.Header.Get("Access-Control-Request-Headers"), ",") {
+		name = strings.TrimSpace(name)
+		if len(name) > len(headerPrefix) && strings.EqualFold(name[:len(headerPrefix)], headerPrefix) {
+			allowed += ", " + name
+		}
+	}
+	return allowed
 }
 
 func (s *Server) allowsOrigin(origin string) bool {

@@ -137,10 +137,21 @@ func (c *conn) write(b []byte) error {
 // receive returns the next reply. An error reply is the error.
 func (c *conn) receive() (any, error) {
 	v, err := c.replies.next()
+	return v, c.explain(err)
+}
+
+// receiveLength returns the length of the next reply, a list. Its values come by receive.
+func (c *conn) receiveLength() (int, error) {
+	n, err := c.replies.length()
+	return n, c.explain(err)
+}
+
+// explain returns an error reply as it is, and for any other error why the connection ended.
+func (c *conn) explain(err error) error {
 	if refused := (*errorReply)(nil); err != nil && !errors.As(err, &refused) {
-		return nil, c.whyEnded()
+		return c.whyEnded()
 	}
-	return v, err
+	return err
 }
 
 // whyEnded is the problem of a connection that ended before its reply.

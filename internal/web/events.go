@@ -93,7 +93,7 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 		"from": func(v string) bool { _, err := position.ParseFrom(v); return err == nil && !strings.Contains(v, " ") },
 	} {
 		if v := values.Get(name); v != "" && !set(v) {
-			return q, &problem{Status: http.StatusBadRequest, Detail: "wrong value of " + name + ": " + strconv.Quote(v) + "; docs/http.md has the forms"}
+			return q, wrongValue(name, v)
 		}
 	}
 	id := x.request.Header.Get("Last-Event-ID")

@@ -67,9 +67,14 @@ func checkAnswer(t testing.TB, method, path string, a answer) {
 			if i == 20 {
 				break // a schema takes milliseconds
 			}
-			if strings.Contains(line, `"receivers"`) {
+			switch {
+			case strings.Contains(line, `"receivers"`):
 				checkSchema(t, doc, "published", line)
-			} else {
+			case strings.HasPrefix(line, `{"event":"entry"`):
+				checkSchema(t, doc, "entry", line)
+			case strings.HasPrefix(line, `{"event":"end"`):
+				checkSchema(t, doc, "end", line)
+			default:
 				checkSchema(t, doc, "problem", line)
 			}
 		}

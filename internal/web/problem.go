@@ -32,12 +32,17 @@ var (
 	errEnded    = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request"}
 )
 
+const codeLastID = "LASTID"
+
 // statuses are the statuses of error replies. All others are 400.
 var statuses = map[string]int{
 	string(protocol.CodeNoAuth):    http.StatusUnauthorized,
 	string(protocol.CodeWrongPass): http.StatusUnauthorized,
 	string(protocol.CodeNoPerm):    http.StatusForbidden,
 	string(protocol.CodeDenied):    http.StatusForbidden,
+	codeLastID:                     http.StatusPreconditionFailed,
+	string(protocol.CodeMisconf):   http.StatusServiceUnavailable, // but see appendError
+	string(protocol.CodeOOM):       http.StatusServiceUnavailable,
 }
 
 // problemOf makes any error a problem.

@@ -52,7 +52,7 @@ func (x *exchange) publish(topic string) error {
 		return err
 	}
 	defer c.close()
-	if err := x.sendBody(c, topic); err != nil {
+	if err := x.sendBody(c, "PUBLISH", topic); err != nil {
 		return err
 	}
 	reply, err := c.receive()
@@ -83,11 +83,11 @@ func errTooLarge(most int) error {
 	return &problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a message has at most %d bytes (--max-message)", most)}
 }
 
-// sendBody sends PUBLISH with the body as its message. The connection's reader takes the bytes
+// sendBody sends a command with the body as its last argument. The connection's reader takes the bytes
 // as they come, and charges them; half a command has no effect.
 //
 // A body of unknown length is read first, because the command starts with the length.
-func (x *exchange) sendBody(c *conn, topic string) error {
+func (x *exchange) sendBody(c *conn, args ...string) error {
 	length := x.request.ContentLength
 	in := io.Reader(&bodyReader{x, c})
 	stop := x.interruptReads(c)
@@ -103,8 +103,10 @@ func (x *exchange) sendBody(c *conn, topic string) error {
 		}
 		in, length = bytes.NewReader(all), int64(len(all))
 	}
-	b := protocol.AppendArray(nil, 3)
-	b = protocol.AppendBulkString(protocol.AppendBulkString(b, "PUBLISH"), topic)
+	b := protocol.AppendArray(nil, len(args)+1)
+	for _, arg := range args {
+		b = protocol.AppendBulkString(b, arg)
+	}
 	if err := c.write(protocol.AppendBulkHeader(b, int(length))); err != nil {
 		return err
 	}

@@ -28,17 +28,44 @@ type errorReply struct{ code, text string }
 
 func (e *errorReply) Error() string { return e.code + " " + e.text }
 
-// next returns the next reply. Push frames are no replies, and skipped: the close notice is one.
+// next returns the next reply, or the next value of a list. Push frames are no replies, and skipped: the close notice is one.
 func (r *replyReader) next() (any, error) {
+	if err := r.skipPushes(); err != nil {
+		return nil, err
+	}
+	return r.value()
+}
+
+// length returns the length of a reply that is a list, nil included. The caller takes each of its values by next, so that
+// they are not in memory together.
+func (r *replyReader) length() (int, error) {
+	if err := r.skipPushes(); err != nil {
+		return 0, err
+	}
+	if kind, _ := r.in.Peek(1); kind[0] != '*' {
+		v, err := r.value()
+		if err == nil && v != nil {
+			err = fmt.Errorf("a defect in a reply: %v is no list", v)
+		}
+		return 0, err
+	}
+	line, err := r.in.ReadBytes('\n')
+	if err != nil {
+		return 0, err //nolint:wrapcheck // the caller has the reason
+	}
+	return strconv.Atoi(string(bytes.TrimSuffix(line[1:], []byte("\r\n"))))
+}
+
+// skipPushes reads up to a reply, or to the next value of one. It begins its count of memory.
+func (r *replyReader) skipPushes() error {
 	r.grow(-r.size)
 	for {
 		kind, err := r.in.Peek(1)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // the caller has the reason
+		if err != nil || kind[0] != '>' {
+			return err //nolint:wrapcheck // the caller has the reason
 		}
-		v, err := r.value()
-		if kind[0] != '>' || err != nil {
-			return v, err
+		if _, err := r.value(); err != nil {
+			return err
 		}
 	}
 }

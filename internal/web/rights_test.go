@@ -34,16 +34,16 @@ func TestRights(t *testing.T) {
 	admin.Expect("+OK\r\n")
 	admin.Command("ACL", "SETUSER", "other", "on", ">pw")
 	admin.Expect("+OK\r\n")
-	path := strings.NewReplacer("{topic}", "news", "{id}", "999999", "{user}", "other", "{token}", "t", "{profile}", "heap")
+	path := strings.NewReplacer("{topic}", "news", "{stream}", "news", "{id}", "999999", "{user}", "other", "{token}", "t", "{profile}", "heap")
 	for _, row := range web.Routes() {
 		method, right := row[0], row[2]
 		if right == "" {
 			continue // see TestRoutesWithoutARight
 		}
 		t.Run(method+" "+row[1], func(t *testing.T) {
-			admin.Command("ACL", "SETUSER", "with", "reset", "on", ">pw", "&*", "+"+right)
+			admin.Command("ACL", "SETUSER", "with", "reset", "on", ">pw", "&*", "~*", "+"+right)
 			admin.Expect("+OK\r\n")
-			admin.Command("ACL", "SETUSER", "without", "reset", "on", ">pw", "&*", "+@all", "-"+right)
+			admin.Command("ACL", "SETUSER", "without", "reset", "on", ">pw", "&*", "~*", "+@all", "-"+right)
 			admin.Expect("+OK\r\n")
 			for user, refused := range map[string]int{"without": http.StatusForbidden, "with": 0, "": http.StatusUnauthorized} {
 				r, err := http.NewRequestWithContext(t.Context(), method, s.url+path.Replace(row[1])+queries[row[1]], strings.NewReader(bodies[method+" "+row[1]]))

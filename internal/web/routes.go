@@ -25,6 +25,8 @@ func (s *Server) table() []route {
 		{http.MethodPost, "/events", "publish", (*exchange).postEvents},
 		{http.MethodGet, "/topics/{topic}", "subscribe", (*exchange).getTopic},
 		{http.MethodGet, "/events", "subscribe", (*exchange).getEvents},
+		{http.MethodPost, "/streams/{stream}", "xadd", (*exchange).postStream},
+		{http.MethodGet, "/streams/{stream}", "xrange", (*exchange).getStream},
 		{http.MethodGet, "/ws", "", (*exchange).getWebSocket},
 		{http.MethodGet, "/topics", "pubsub|stats", (*exchange).getTopics},
 		{http.MethodGet, "/topics/{topic}/subscribers", "pubsub|who", (*exchange).getSubscribers},
@@ -83,8 +85,11 @@ func (s *Server) match(x *exchange) (*route, error) {
 	return nil, &problem{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allow}
 }
 
-// answersHead reports whether HEAD is as GET, without the body. A stream has no end to wait for.
-func (r *route) answersHead() bool { return r.method == http.MethodGet && r.right != "subscribe" }
+// answersHead reports whether HEAD is as GET, without the body. A stream of messages has no end to wait for, and the entries
+// of a READ would be looked for in vain.
+func (r *route) answersHead() bool {
+	return r.method == http.MethodGet && r.right != "subscribe" && r.right != "read"
+}
 
 // params matches a path, and returns the values of its parameters by name.
 func (r *route) params(segments []string) (map[string]string, bool) {

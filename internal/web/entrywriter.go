@@ -1,0 +1,161 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/conchmq/conch/internal/entry"
+	"github.com/conchmq/conch/protocol"
+)
+
+// entryForm is how an answer has entries.
+type entryForm uint8
+
+const (
+	entryLines   entryForm = iota // an object in each line
+	entryObject                   // one object with all of them
+	entryEvents                   // server-sent events, with the message as data
+	objectEvents                  // the same with an object as data
+)
+
+// entryForm is the form that the client prefers. Events need positions, so only some answers have them.
+func (x *exchange) entryForm(events bool) (entryForm, error) {
+	format := x.request.URL.Query().Get("format")
+	if format != "" && format != "json" {
+		return 0, wrongValue("format", format)
+	}
+	accept := x.request.Header.Get("Accept")
+	switch {
+	case events && x.wantsEvents() && format == "json":
+		return objectEvents, nil
+	case events && x.wantsEvents():
+		return entryEvents, nil
+	case strings.Contains(accept, "application/json") || format == "json":
+		return entryObject, nil
+	}
+	return entryLines, nil
+}
+
+// readEntry is an entry, as a reply has it.
+type readEntry struct {
+	stream, id []byte
+	epoch      string // empty if the position is not known
+	sequence   uint64
+	texts      [][]byte // names and values in turn
+}
+
+// entryWriter writes an answer of entries, piece by piece. What it holds counts for the connection of the replies. It belongs
+// to the handler.
+type entryWriter struct {
+	x       *exchange
+	c       *conn
+	form    entryForm
+	buf     []byte
+	message entry.Message
+	rows    int
+}
+
+// newEntryWriter makes the writer of an answer whose entries come over c, which the exchange shows. The caller calls stop before
+// the handler returns.
+func (x *exchange) newEntryWriter(c *conn, form entryForm) (w *entryWriter, stop func()) {
+	return &entryWriter{x: x, c: c, form: form}, x.interruptWrites(c)
+}
+
+// begin writes the header of the answer.
+func (w *entryWriter) begin() {
+	switch w.form {
+	case entryLines:
+		w.x.begin(http.StatusOK, ndjson)
+	case entryObject:
+		w.x.begin(http.StatusOK, "application/json")
+		w.buf = append(w.buf, `{"entries":[`...)
+	default:
+		w.x.writer.Header().Set("X-Accel-Buffering", "no") // of proxies
+		w.x.begin(http.StatusOK, "text/event-stream; charset=utf-8")
+	}
+}
+
+// entry adds an entry, and writes when a piece is full.
+func (w *entryWriter) entry(e *readEntry) error {
+	w.message.ResetTexts(e.texts)
+	w.charge(2 * w.message.Size()) // before it is encoded
+	switch w.form {
+	case entryEvents:
+		encoding := protocol.EventEncoding(w.message.Payload())
+		w.buf = protocol.AppendEventHead(w.buf, e.epoch, e.sequence, encoding)
+		w.buf = protocol.AppendEventTail(encoding.Append(w.buf, w.message.Payload()))
+	case objectEvents:
+		w.buf = protocol.AppendEventHead(w.buf, e.epoch, e.sequence, protocol.Verbatim)
+		w.buf = protocol.AppendEventTail(w.object(w.buf, e))
+	case entryObject:
+		if w.rows > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = w.object(w.buf, e)
+	default:
+		w.buf = append(w.object(w.buf, e), '\n')
+	}
+	if w.rows++; len(w.buf) < pieceSize {
+		return nil
+	}
+	return w.write()
+}
+
+// object appends an entry as a JSON object.
+func (w *entryWriter) object(b []byte, e *readEntry) []byte {
+	b = protocol.AppendTextField(append(b, `{"event":"entry"`...), "stream", e.stream)
+	b = protocol.AppendTextField(b, "id", e.id)
+	if e.epoch != "" {
+		b = protocol.AppendSequenceFields(b, e.epoch, e.sequence)
+	}
+	if w.message.IsWhole() {
+		b = protocol.AppendTextField(b, "payload", w.message.Payload())
+		if w.message.HasHeaders() {
+			b = w.message.AppendHeaders(append(b, `,"headers":`...))
+		}
+	} else {
+		b = w.message.AppendPayload(append(b, `,"fields":`...))
+	}
+	return append(b, '}')
+}
+
+// endRows ends an answer that has no positions.
+func (w *entryWriter) endRows() error {
+	if w.form == entryObject {
+		w.buf = append(w.buf, "]}\n"...)
+	}
+	return w.flush()
+}
+
+// flush writes what there is, for the client to see it now.
+func (w *entryWriter) flush() error {
+	if err := w.write(); err != nil {
+		return err
+	}
+	err := w.x.control.Flush()
+	w.x.pauseWrite()
+	return err //nolint:wrapcheck // the client is gone
+}
+
+// write writes what there is. The client has to take each piece within slow-time.
+func (w *entryWriter) write() error {
+	w.charge(0)
+	for b := w.buf; len(b) > 0; {
+		w.x.extendWrite()
+		n, err := w.x.writer.Write(b[:min(len(b), pieceSize)])
+		if b = b[n:]; err != nil {
+			return err //nolint:wrapcheck // the client is gone
+		}
+	}
+	if w.buf = w.buf[:0]; cap(w.buf) > 4*pieceSize {
+		w.buf = nil
+	}
+	w.charge(0)
+	return nil
+}
+
+// charge counts what the writer holds, and more bytes that are about to come.
+func (w *entryWriter) charge(more int) {
+	w.c.answer = cap(w.buf) + more
+	w.c.charge()
+}
