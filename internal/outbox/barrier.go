@@ -24,11 +24,17 @@ func (o *Outbox) Resume() (start bool) {
 
 // barrierLocked is the barrier of the next frames: the newest one, 0 if that is released.
 func (o *Outbox) barrierLocked() uint64 {
-	if o.barrier <= o.totals.Released.Load() {
-		return 0
+	if x := o.special.Load(); x != nil && o.isHeld(x.barrier) {
+		return x.barrier
 	}
-	return o.barrier
+	return 0
+}
+
+// isHeld reports whether a barrier stands; 0 is none. Released shares its memory with counts that other processors change all the time,
+// so it is read only if there is a barrier.
+func (o *Outbox) isHeld(barrier uint64) bool {
+	return barrier > 0 && barrier > o.totals.Released.Load()
 }
 
 // isClosed reports whether the writer stops in front of the chunk.
-func (c *Chunk) isClosed(released uint64) bool { return c.mark || c.barrier > released }
+func (o *Outbox) isClosed(c *Chunk) bool { return c.mark || o.isHeld(c.barrier) }

@@ -362,5 +362,5 @@ func (r *outboxRun) end() {
 	require.Zero(r.t, o.WaitingBytes()+o.ReplyBytes()+o.ReplayBytes()+o.FilledBytes()+o.exempt.Load()+o.overhead.Load(), "seed %d", r.seed)
 	c := o.Counts()
 	require.Zero(r.t, c.Waiting())
-	require.Zero(r.t, o.marks)
+	require.Zero(r.t, o.marksLocked())
 }

@@ -11,9 +11,8 @@ func (o *Outbox) Evict(sock writeDeadliner, notice []byte) (start bool) {
 		return false
 	}
 	o.evicted.Store(true)
-	o.discarded, o.queue, o.marks, o.barrier = o.queue, nil, 0, 0
-	o.places.Store(0)
-	o.filled.Store(0)
+	o.discarded, o.queue = o.queue, nil
+	o.endSpecialLocked()
 	o.dequeuedBytes.Add(o.bytes.Load() + o.overhead.Load())
 	if len(notice) > 0 {
 		o.bytes.Add(int64(len(notice)))
@@ -37,7 +36,9 @@ func (o *Outbox) Fail(h *WriteQueue) {
 	o.mu.Lock()
 	o.failed, o.writing = true, false
 	o.abandonLocked(h)
-	o.filled.Store(0)
+	if x := o.special.Load(); x != nil {
+		x.filled.Store(0) // what fills places need not wait for room
+	}
 	queue, dropped := o.queue, o.discarded
 	o.queue, o.discarded = nil, nil
 	o.mu.Unlock()

@@ -30,22 +30,18 @@ type Outbox struct {
 	bytes atomic.Int64
 	// replies are those of bytes that are replies.
 	replies atomic.Int64
-	// replayed are those of bytes that replays have added.
-	replayed atomic.Int64
-	// filled are those of bytes that fill places.
-	filled atomic.Int64
-	// exempt are those of bytes that are messages and came while a barrier stood.
+	// exempt are the others that the limit does not bound: replays, what fills places, and messages that came while a barrier stood.
 	exempt atomic.Int64
-	// places is the number of places that are not filled.
-	places atomic.Int32
+	// special is nil in most outboxes. It is made under mu.
+	special atomic.Pointer[special]
 	// gapBytes is the memory of losses. It is no part of bytes before they are encoded.
 	gapBytes atomic.Int64
 	// overhead is the memory of chunks, entries and losses: all but counted buffers.
 	overhead atomic.Int64
 	// policyValue is a Policy. The core sets it.
 	policyValue atomic.Int32
-	// framing is that of all frames. It never changes after Init.
-	framing protocol.Framing
+	// evicted makes the writer finish its frame and drop the rest. The core sets it, under mu.
+	evicted atomic.Bool
 
 	// deadlineSetAt is the uptime at which the writer last set a deadline. The writer owns it.
 	deadlineSetAt time.Duration
@@ -53,27 +49,22 @@ type Outbox struct {
 	// dequeuedBytes is about what the writer dequeued last. An eviction does not free them.
 	dequeuedBytes atomic.Int64
 
-	// evicted makes the writer finish its frame and drop the rest. The core sets it, under mu.
-	evicted atomic.Bool
-
-	// mu guards the fields below and all accounts. It is held while at most a chunk of bytes is copied.
+	// mu guards the fields below, but framing, and all accounts. It is held while at most a chunk of bytes is copied.
 	mu sync.Mutex
-	// queue is nil while nothing waits that is not dequeued.
-	queue *queue
-	// discarded is what waited for an evicted subscriber. The writer counts it, so that the core need not.
-	discarded *queue
-	// counts are those of all messages that were queued.
-	counts DeliveryCounts
-	// marks is the number of marks in queue, those of places among them.
-	marks int32
-	// barrier is the newest one in queue.
-	barrier uint64
 	// writing: there is a writer goroutine. There is never more than one.
 	writing bool
 	// draining: nothing more is added, and the last deadline is set.
 	draining bool
 	// failed: what is added is discarded.
 	failed bool
+	// framing is that of all frames. It never changes after Init.
+	framing protocol.Framing
+	// queue is nil while nothing waits that is not dequeued.
+	queue *queue
+	// discarded is what waited for an evicted subscriber. The writer counts it, so that the core need not.
+	discarded *queue
+	// counts are those of all messages that were queued.
+	counts DeliveryCounts
 }
 
 // Totals are the sums over all connections, past ones included. The core itself counts the matched messages.
@@ -98,7 +89,7 @@ func (o *Outbox) SetFraming(f protocol.Framing) { o.framing = f }
 
 // MessageBytes is the number of waiting bytes that the limit bounds: neither replies, nor replayed, nor held up by a barrier.
 func (o *Outbox) MessageBytes() int64 {
-	return o.bytes.Load() - o.replies.Load() - o.replayed.Load() - o.filled.Load() - o.exempt.Load()
+	return o.bytes.Load() - o.replies.Load() - o.exempt.Load()
 }
 
 // WaitingBytes is the number of bytes that wait or are partly written.
@@ -151,7 +142,8 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	barrier := o.barrierLocked()
 	for i, at := 0, 0; i < len(p.fragments); i++ {
 		if p.barrier > 0 && i == p.held {
-			o.barrier = max(o.barrier, p.barrier)
+			x := o.specialLocked()
+			x.barrier = max(x.barrier, p.barrier)
 			barrier = o.barrierLocked()
 		}
 		s := &p.fragments[i]
@@ -175,7 +167,7 @@ func (o *Outbox) addLocked(s *Fragment, entries []FrameInfo, barrier uint64) {
 	o.bytes.Add(int64(s.Size()))
 	switch {
 	case s.place != nil:
-		o.places.Add(1)
+		o.specialLocked().places.Add(1)
 		o.markLocked(s.place, barrier)
 	case s.isShared():
 		o.shareLocked(s, entries, barrier)

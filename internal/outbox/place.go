@@ -12,12 +12,6 @@ func (p *Unflushed) AddPlace(at *Place) {
 	p.fragments = append(p.fragments, Fragment{place: &at.mark})
 }
 
-// FilledBytes is the number of waiting bytes that fill places.
-func (o *Outbox) FilledBytes() int64 { return o.filled.Load() }
-
-// Places is the number of places that are not filled yet.
-func (o *Outbox) Places() int { return int(o.places.Load()) }
-
 // Fill takes frames that belong into a place. With done it is filled. Not ok means that the outbox takes nothing more. A
 // writer is to be started if start is true.
 func (o *Outbox) Fill(p *Unflushed, at *Place, done bool) (ok, start bool) {
@@ -27,9 +21,10 @@ func (o *Outbox) Fill(p *Unflushed, at *Place, done bool) (ok, start bool) {
 		p.Discard()
 		return false, false
 	}
-	o.filled.Add(o.insertLocked(p, &at.mark))
+	x := o.specialLocked()
+	x.filled.Add(o.insertLocked(p, &at.mark))
 	if done {
-		o.places.Add(-1)
+		x.places.Add(-1)
 		return true, o.removeMarkLocked(&at.mark)
 	}
 	return true, o.startLocked()

@@ -9,9 +9,6 @@ package outbox
 // Mark is the place up to which a replay goes on adding. It is in one outbox at most, once.
 type Mark struct{ chunk *Chunk }
 
-// ReplayBytes is the number of waiting bytes that replays have added.
-func (o *Outbox) ReplayBytes() int64 { return o.replayed.Load() }
-
 // AddMark puts a mark behind all that waits. The core calls it.
 func (o *Outbox) AddMark(m *Mark) {
 	o.mu.Lock()
@@ -31,7 +28,7 @@ func (o *Outbox) markLocked(m *Mark, barrier uint64) {
 	c.mark, c.barrier = true, barrier
 	c.entries = append(c.entries, FrameInfo{Kind: KindOther})
 	m.chunk = c
-	o.marks++
+	o.specialLocked().marks++
 	o.pushLocked(c)
 }
 
@@ -50,7 +47,7 @@ func (o *Outbox) removeMarkLocked(m *Mark) (start bool) {
 	if q.oldest.chunk == m.chunk {
 		q.oldest = cursor{chunk: m.chunk.Next}
 	}
-	o.marks--
+	o.specialLocked().marks--
 	before, behind := m.chunk.prev, m.chunk.Next
 	q.remove(m.chunk)
 	o.free(m.chunk)
@@ -74,7 +71,7 @@ func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, star
 		p.Discard()
 		return false, false
 	}
-	o.replayed.Add(o.insertLocked(p, m))
+	o.specialLocked().replayed.Add(o.insertLocked(p, m))
 	for _, a := range accounts {
 		a.Replayed++
 	}
@@ -87,7 +84,8 @@ func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, star
 	return true, o.startLocked()
 }
 
-// insertLocked takes frames in front of a mark or, without one, behind all that waits, and returns their size.
+// insertLocked takes frames in front of a mark or, without one, behind all that waits, and returns their size. They are exempt from
+// the limit.
 func (o *Outbox) insertLocked(p *Unflushed, m *Mark) (size int64) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
@@ -108,6 +106,7 @@ func (o *Outbox) insertLocked(p *Unflushed, m *Mark) (size int64) {
 		o.chargeChunk(c, c.memSize())
 		size += int64(s.Size())
 	}
+	o.exempt.Add(size)
 	o.bytes.Add(size)
 	return size
 }
@@ -131,7 +130,7 @@ func (o *Outbox) replayChunk(s *Fragment) *Chunk {
 
 // startLocked reports whether a writer must be started: there is none, and something waits that it may write.
 func (o *Outbox) startLocked() bool {
-	if o.writing || o.queue == nil || o.queue.First.isClosed(o.totals.Released.Load()) {
+	if o.writing || o.queue == nil || o.isClosed(o.queue.First) {
 		return false
 	}
 	o.writing = true

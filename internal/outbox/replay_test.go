@@ -105,7 +105,7 @@ func TestDropOldestBehindAMark(t *testing.T) {
 		assert.EqualValues(t, 3, c.Replayed)
 		assert.Zero(t, c.Waiting())
 		assert.Zero(t, o.overhead.Load(), "limit of %d lines", size)
-		assert.Zero(t, o.marks)
+		assert.Zero(t, o.marksLocked())
 		if size > 1 {
 			assert.Contains(t, text, string(line(19)))
 		}

@@ -81,8 +81,7 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() {
 		_ = sock.SetWriteDeadline(time.Now().Add(closeNoticeTimeout))
 	}
-	released := o.totals.Released.Load()
-	if o.failed || o.queue == nil || o.queue.First.isClosed(released) {
+	if o.failed || o.queue == nil || o.isClosed(o.queue.First) {
 		o.dequeuedBytes.Store(0)
 		o.writing = false
 		o.mu.Unlock()
@@ -92,11 +91,11 @@ func (o *Outbox) Dequeue(h *WriteQueue, sock writeDeadliner) bool {
 	if o.evicted.Load() { // lost bytes still count as waiting; only the close notice does wait
 		waiting = int64(o.queue.First.Size())
 	}
-	if waiting <= int64(most) && o.marks == 0 && o.barrier <= released {
+	if waiting <= int64(most) && o.marksLocked() == 0 && o.barrierLocked() == 0 {
 		o.dequeuedBytes.Store(waiting)
 		h.queue, o.queue = o.queue, nil
 	} else {
-		h.queue = o.queue.split(most, released)
+		h.queue = o.queue.split(most, o.totals.Released.Load())
 		o.dequeuedBytes.Store(max(int64(most), int64(h.First.Size())))
 		if o.queue.length == 0 {
 			o.queue.recycle()
@@ -169,9 +168,12 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	}
 	o.totals.Delivered.Add(int64(delivered))
 	subtract(&o.replies, replies)
-	subtract(&o.replayed, replayed)
-	subtract(&o.filled, filled)
-	subtract(&o.exempt, exempt)
+	if exempt += replayed + filled; exempt > 0 {
+		o.exempt.Add(-int64(exempt))
+		x := o.specialLocked()
+		subtract(&x.replayed, replayed)
+		subtract(&x.filled, filled)
+	}
 	o.mu.Unlock()
 	for c := h.First; done != nil; c = h.First {
 		h.remove(c)
