@@ -81,7 +81,7 @@ func (r *Reader) nextObject(c *Command, buf []byte) (used int, ok bool, err *Err
 	if used == 0 || len(bytes.TrimSpace(line)) == 0 {
 		return used, false, nil
 	}
-	c.parseObject(line, &r.limits)
+	c.parseObject(line, r.limits)
 	return used, true, nil
 }
 

@@ -29,7 +29,7 @@ type Command struct {
 // Reader splits a byte stream into commands. It holds no bytes, only the state of the current command. The reader
 // goroutine of its connection owns it.
 type Reader struct {
-	limits   Limits
+	limits   *Limits // shared with other readers, so it never changes
 	resp     respScanner
 	line     lineScanner
 	state    readerState
@@ -47,10 +47,17 @@ const (
 
 // NewReader returns a Reader for one connection.
 func NewReader(l Limits) *Reader {
-	r := &Reader{limits: l.WithDefaults()}
+	l = l.WithDefaults()
+	r := new(Reader)
+	r.Init(&l)
+	return r
+}
+
+// Init is NewReader in place. Readers may share the limits, which have no zeros and never change.
+func (r *Reader) Init(l *Limits) {
+	r.limits = l
 	r.resp.args = make([]extent, 0, 4) // here, where the stack is shallow: see TestAnIdleConnectionKeepsASmallStack
 	r.resp.reset()
-	return r
 }
 
 // Next parses one command from the front of buf into c and appends the arguments to args. used is the number of bytes
@@ -71,7 +78,7 @@ func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool,
 		var n int
 		if r.state == stateRESP {
 			r.skipRepeatedHeader(rest)
-			n, err = r.resp.next(rest, &r.limits)
+			n, err = r.resp.next(rest, r.limits)
 			ok = n > 0 && r.respCommand(c, rest, args)
 		} else {
 			n, ok, err = r.lineCommand(c, rest, args)
@@ -83,7 +90,13 @@ func (r *Reader) Next(c *Command, buf []byte, args [][]byte) (used int, ok bool,
 }
 
 // SetUnauthenticated limits RESP commands to 10 arguments of 16 KiB until the client has authenticated.
-func (r *Reader) SetUnauthenticated(unauth bool) { r.limits.unauth = unauth }
+func (r *Reader) SetUnauthenticated(unauth bool) {
+	if unauth != r.limits.unauth {
+		l := *r.limits
+		l.unauth = unauth
+		r.limits = &l
+	}
+}
 
 // Idle reports whether no command is partly read.
 func (r *Reader) Idle() bool { return r.state == stateStart && r.line.telnet.state == telnetText }

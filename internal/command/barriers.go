@@ -24,10 +24,11 @@ func (b *barriers) add(c *Conn, record uint64) bool {
 	if b.failed {
 		return false
 	}
-	if c.barrier == 0 {
+	x := c.usesStreams()
+	if x.barrier == 0 {
 		b.conns = append(b.conns, c)
 	}
-	c.barrier = record
+	x.barrier = record
 	return true
 }
 
@@ -40,8 +41,8 @@ func (b *barriers) release(record uint64) {
 		if c.outbox.Resume() {
 			c.transport.StartWriter()
 		}
-		if c.barrier <= record {
-			c.endBarrierLocked()
+		if x := c.streamClient.Load(); x.barrier <= record {
+			x.endBarrierLocked()
 		} else {
 			waiting = append(waiting, c)
 		}
@@ -57,7 +58,7 @@ func (b *barriers) fail() []*Conn {
 	b.failed = true
 	all := b.conns
 	for _, c := range all {
-		c.endBarrierLocked()
+		c.streamClient.Load().endBarrierLocked()
 	}
 	b.conns = nil
 	return all
@@ -69,28 +70,28 @@ func (b *barriers) remove(c *Conn) {
 	defer b.mu.Unlock()
 	if i := slices.Index(b.conns, c); i >= 0 {
 		b.conns = slices.Delete(b.conns, i, i+1)
-		c.endBarrierLocked()
+		c.streamClient.Load().endBarrierLocked()
 	}
 }
 
 // await returns a channel that is closed when no frame of a connection waits any more, nil if none does.
-func (b *barriers) await(c *Conn) <-chan struct{} {
+func (b *barriers) await(x *streamClient) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.barrier == 0 {
+	if x.barrier == 0 {
 		return nil
 	}
-	if c.released == nil {
-		c.released = make(chan struct{})
+	if x.released == nil {
+		x.released = make(chan struct{})
 	}
-	return c.released
+	return x.released
 }
 
-func (c *Conn) endBarrierLocked() {
-	c.barrier = 0
-	if c.released != nil {
-		close(c.released)
-		c.released = nil
+func (x *streamClient) endBarrierLocked() {
+	x.barrier = 0
+	if x.released != nil {
+		close(x.released)
+		x.released = nil
 	}
 }
 

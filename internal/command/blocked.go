@@ -157,8 +157,9 @@ func (w *response) blockAs(c *blockedClient, timeout int64, size int) {
 		heap.Push(&b.timeouts, c)
 	}
 	b.count++
-	e.blocked = c
-	e.service.memory.SetUsage(&e.usage.blocked, waitCost+size)
+	x := e.usesStreams()
+	x.blocked = c
+	e.service.memory.SetUsage(&x.usage.blocked, waitCost+size)
 	w.blocked = true
 }
 
@@ -202,8 +203,9 @@ func (b *blockedClients) end(c *blockedClient) {
 	}
 	b.count--
 	e := c.executor
-	e.blocked = nil
-	e.service.memory.SetUsage(&e.usage.blocked, 0)
+	x := e.usesStreams()
+	x.blocked = nil
+	e.service.memory.SetUsage(&x.usage.blocked, 0)
 	if c.batch != nil {
 		e.finishBatch(c.batch)
 	}
@@ -500,16 +502,19 @@ func clientUnblock(w *response) {
 		w.fail(protocol.Errorf("value is not an integer or out of range"))
 		return
 	}
-	e := w.executor.service.client(id)
-	if e == nil || e.blocked == nil {
+	var blocked *blockedClient
+	if e := w.executor.service.client(id); e != nil {
+		blocked = e.blockedClient()
+	}
+	if blocked == nil {
 		w.integer(0)
 		return
 	}
-	answer := e.blocked.expired
+	answer := blocked.expired
 	if failing {
 		answer = func(w *response) { w.fail(errUnblocked) }
 	}
-	w.executor.service.streams.blocked.giveUp(w.view, e.blocked, answer)
+	w.executor.service.streams.blocked.giveUp(w.view, blocked, answer)
 	w.integer(1)
 }
 

@@ -181,7 +181,7 @@ func TestWatch(t *testing.T) {
 	assert.Equal(t, "-ERR WATCH inside MULTI is not allowed", p.do("WATCH s"))
 	assert.Equal(t, "+QUEUED", p.do("UNWATCH"))
 	assert.Equal(t, "[+OK]", p.do("EXEC"))
-	assert.Zero(t, p.usage.watched.Load())
+	assert.Zero(t, p.usesStreams().usage.watched.Load())
 }
 
 // A command may wait for the disk, whatever the policy.

@@ -130,7 +130,7 @@ func (e *executor) appendFlags(b []byte) []byte {
 		letter byte
 		holds  bool
 	}{
-		{'O', e.isMonitor()}, {'P', e.subscribed()}, {'x', e.txn != nil}, {'b', e.blocked != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
+		{'O', e.isMonitor()}, {'P', e.subscribed()}, {'x', e.txn != nil}, {'b', e.blockedClient() != nil}, {'t', on.tracking}, {'e', on.noEvict}, {'T', on.noTouch},
 	} {
 		if f.holds {
 			b = append(b, f.letter)

@@ -74,12 +74,8 @@ type Conn struct {
 
 	// feeder replays messages of the past; nil before the first replay. The core sets it.
 	feeder atomic.Pointer[feeder]
-	// barrier is the newest record that frames wait for, 0 if none do. released is closed when none do any more; nil if that does
-	// not matter. The mutex of the barriers guards both.
-	barrier  uint64
-	released chan struct{}
-	// filler fills replies with entries; nil before the first one. The core sets it.
-	filler atomic.Pointer[filler]
+	// streamClient is nil in a connection that has not used streams. The core sets it.
+	streamClient atomic.Pointer[streamClient]
 
 	// window makes the reader wait for the core and the writer.
 	window readWindow
@@ -94,10 +90,9 @@ type Conn struct {
 func (c *Conn) Init(s *Service, t Transport) {
 	c.service, c.transport, c.id, c.connectedAt = s, t, s.Counts.lastConn.Add(1), uptime.Now()
 	c.executor.Conn, c.Reader.Conn = c, c
-	c.Reader.parser = *protocol.NewReader(s.options.Limits)
+	c.Reader.parser.Init(&s.options.Limits)
 	c.lastReadAt.Store(int64(c.connectedAt))
 	c.outbox.Init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.Counts.messages)
-	c.window.init()
 	c.sub.Init(&c.executor)
 }
 
@@ -130,7 +125,7 @@ func (c *Conn) End(reason CloseReason) {
 	if !reason.appliesPending() {
 		c.abort.raise() // even if its pending commands were to be applied until now
 	}
-	if f := c.filler.Load(); f != nil {
+	if f := c.getFiller(); f != nil {
 		f.writerProgressed() // it may wait for a writer that has failed
 	}
 	if !first {

@@ -55,14 +55,6 @@ type executor struct {
 	confirming *confirming
 	// txn holds the commands since MULTI; nil outside of a transaction.
 	txn *transaction
-	// watched are the keys of WATCH.
-	watched watchedKeys
-	// blocked is the state of a command that waits for entries; nil if none does.
-	blocked *blockedClient
-	// holdsFor is the record that frames of this round wait for, 0 if none do.
-	holdsFor uint64
-	// fills are replies with entries whose places are not flushed yet.
-	fills []*fill
 	// chargedSubs, chargedPatterns and chargedPredicates are what the memory usage counts now:
 	// see chargeSubscription.
 	chargedPredicates int
@@ -100,9 +92,9 @@ var _ broker.Conn = (*executor)(nil)
 func (e *executor) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *Batch:
-		if e.blocked != nil && e.blocked.batch == nil {
+		if c := e.blockedClient(); c != nil && c.batch == nil {
 			e.service.stats.end(e)
-			e.blocked.batch = note // its last command goes on
+			c.batch = note // its last command goes on
 			return
 		}
 		e.finishBatch(note)
@@ -139,15 +131,16 @@ func (e *executor) Flush() {
 	if e.batchesApplied > 0 {
 		e.window.applied(int(e.batchesApplied))
 	}
-	if record := e.holdsFor; record > 0 {
-		if e.holdsFor = 0; !e.service.barriers.add(e.Conn, record) {
-			e.End(CloseReasonLog)
-		}
+	x := e.streamClient.Load()
+	if x != nil {
+		x.holdFrames(e)
 	}
 	if e.addToOutbox() {
 		e.transport.StartWriter()
 	}
-	e.startFills()
+	if x != nil {
+		x.startFills()
+	}
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }
 
@@ -156,8 +149,8 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 	e.removeMonitor()
 	e.endMulti()
 	e.unwatchAll()
-	if e.blocked != nil {
-		e.service.streams.blocked.end(e.blocked)
+	if c := e.blockedClient(); c != nil {
+		e.service.streams.blocked.end(c)
 	}
 	if why == broker.Evicted {
 		e.closing = true // names that the core unsubscribes afterwards must not reach the client
@@ -173,7 +166,7 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 		if !e.outbox.IsEvicted() { // evictNow has sent the close notice already
 			e.sendCloseNotice(reason)
 		}
-		if f := e.filler.Load(); f != nil {
+		if f := e.getFiller(); f != nil {
 			f.writerProgressed()
 		}
 	}

@@ -125,7 +125,8 @@ func (w *response) finishFill() {
 	f.rest, f.presented = bytes.Clone(w.buf), e.isPresented()
 	e.queued().AddPlace(&f.place)
 	f.charge()
-	e.fills = append(e.fills, f)
+	x := e.usesStreams()
+	x.fills = append(x.fills, f)
 	s := &e.service.streams
 	s.unpinned = append(s.unpinned, f)
 	s.closeRecord()
@@ -149,12 +150,12 @@ func (f *fill) start() {
 }
 
 // startFills comes behind a flush.
-func (e *executor) startFills() {
-	for _, f := range e.fills {
+func (x *streamClient) startFills() {
+	for _, f := range x.fills {
 		f.flushed = true
 		f.start()
 	}
-	e.fills = nil
+	x.fills = nil
 }
 
 // setReadHeaders writes the headers of a reply to XREAD, now that it is known how many entries it has.
@@ -179,13 +180,13 @@ func (f *fill) charge() {
 	for i := range f.parts {
 		f.charged += int64(len(f.parts[i].text) + len(f.parts[i].name))
 	}
-	f.conn.usage.fills.Add(f.charged)
+	f.conn.usesStreams().usage.fills.Add(f.charged)
 	f.conn.service.memory.Charge(f.charged)
 }
 
 // release ends the pins, and the charge.
 func (f *fill) release() {
-	f.conn.usage.fills.Add(-f.charged)
+	f.conn.streamClient.Load().usage.fills.Add(-f.charged)
 	f.conn.service.memory.Charge(-f.charged)
 	for i := range f.parts {
 		f.parts[i].pin.Release()

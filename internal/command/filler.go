@@ -39,10 +39,11 @@ type filler struct {
 
 // startFill has a reply filled. The core calls it, in the order of the places.
 func (c *Conn) startFill(r *fill) {
-	f := c.filler.Load()
+	x := c.usesStreams()
+	f := x.filler.Load()
 	if f == nil {
 		f = &filler{conn: c, wake: make(chan struct{}, 1)}
-		c.filler.Store(f)
+		x.filler.Store(f)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

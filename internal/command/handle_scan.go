@@ -104,7 +104,7 @@ func (k *keySearch) step(w *response, count int) {
 	if k.cursor != 0 {
 		held = cap(k.names)
 	}
-	w.executor.service.memory.SetUsage(&w.executor.usage.blocked, held)
+	w.executor.service.memory.SetUsage(&w.executor.usesStreams().usage.blocked, held)
 	switch {
 	case err != nil:
 		w.fail(err)

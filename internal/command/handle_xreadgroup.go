@@ -208,7 +208,7 @@ func (w *response) blockGroupRead(x *keyargs.XRead) {
 		after[i] = w.streams().Lookup(name).LastID()
 	}
 	w.block(x.Keys, after, x.Timeout, readLimits{})
-	c := w.executor.blocked
+	c := w.executor.blockedClient()
 	c.grouped = true
 	if x.Claims {
 		c.retryAt = w.nextClaim(x)

@@ -68,7 +68,7 @@ func TestAStepOfKeysIsBounded(t *testing.T) {
 		for steps := 1; ; steps++ {
 			k.step(w, maxScanned)
 			assert.Equal(t, min(steps*maxScanned, 2*maxScanned+10), k.found)
-			assert.Equal(t, k.cursor != 0, w.executor.usage.blocked.Load() >= int64(len(k.names)), "what it holds between steps counts")
+			assert.Equal(t, k.cursor != 0, w.executor.usesStreams().usage.blocked.Load() >= int64(len(k.names)), "what it holds between steps counts")
 			if looked = steps; k.cursor == 0 {
 				break
 			}

@@ -19,7 +19,7 @@ const patternCost = 170
 // [filter.Predicate.MemSize]. Each connection with the predicate is charged for all of it.
 const predicateCost = 768
 
-// memoryUsage is a connection's part of the memory cap. Each field names the goroutine that
+// memoryUsage is a connection's part of the memory cap; see also streamUsage. Each field names the goroutine that
 // changes it; any goroutine may read it.
 type memoryUsage struct {
 	// reading is the unparsed input. The reader changes it. Its buffer charges itself to the
@@ -38,11 +38,6 @@ type memoryUsage struct {
 	queued atomic.Int64
 	// replays is subscriptions that have not joined. The core changes it.
 	replays atomic.Int64
-	// watched is the keys of WATCH, blocked those of a command that waits, or what a KEYS has found so
-	// far. The core changes both.
-	watched, blocked atomic.Int64
-	// fills is replies that wait for their entries. The core adds, the filler subtracts.
-	fills atomic.Int64
 }
 
 // releaseMemory uncharges what the connection held, except its outbox, which uncharges itself.
@@ -53,8 +48,10 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.names, 0)
 	m.SetUsage(&c.usage.queued, 0)
 	m.SetUsage(&c.usage.replays, 0)
-	m.SetUsage(&c.usage.watched, 0)
-	m.SetUsage(&c.usage.blocked, 0)
+	if x := c.streamClient.Load(); x != nil {
+		m.SetUsage(&x.usage.watched, 0)
+		m.SetUsage(&x.usage.blocked, 0)
+	}
 }
 
 // ChargeTransport sets what the transport holds for the connection besides: n bytes. One
@@ -96,6 +93,9 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	return s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load() +
-		s.watched.Load() + s.blocked.Load() + s.fills.Load()
+	sum := s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load()
+	if x := c.streamClient.Load(); x != nil {
+		sum += x.usage.sum()
+	}
+	return sum
 }

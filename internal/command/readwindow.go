@@ -22,14 +22,14 @@ const (
 // The reader adds batches and waits. The core counts batches as applied. The writer wakes the
 // reader when replies are written.
 type readWindow struct {
-	mu       sync.Mutex // guards what follows
-	changed  sync.Cond  // the reader waits here
-	inFlight int32      // batches with the core
-	stopped  bool       // the connection is ending: the reader must not wait any more
+	mu sync.Mutex // guards what follows
+	// woken receives once a wait is over. It is nil before the first one: most connections never wait, and a sync.Cond would be 56 bytes
+	// of each.
+	woken    chan struct{}
+	inFlight int32 // batches with the core
+	waiting  bool
+	stopped  bool // the connection is ending: the reader must not wait any more
 }
-
-// init must come before the first use.
-func (w *readWindow) init() { w.changed.L = &w.mu }
 
 // add counts a batch on its way to the core.
 func (w *readWindow) add() {
@@ -43,39 +43,57 @@ func (w *readWindow) add() {
 func (w *readWindow) applied(batches int) {
 	w.mu.Lock()
 	w.inFlight -= int32(batches) //nolint:gosec // four at most
+	w.wakeLocked()
 	w.mu.Unlock()
-	w.changed.Signal()
 }
 
 // acquire waits until the reader may read on, and returns false if the connection is ending.
 // With sync it waits for all batches. o has the replies that count.
 func (w *readWindow) acquire(o *outbox.Outbox, sync bool) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	allowed := int32(maxBatchesInFlight)
 	if sync {
 		allowed = 1
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for !w.stopped && (w.inFlight >= allowed || o.ReplyBytes() > maxReplyBytes || o.Places() > maxPlaces) {
-		w.changed.Wait()
+		w.waitLocked()
 	}
 	return !w.stopped
 }
 
-// wake makes acquire check the replies again. The lock is a fence: without it, a reader that is
-// about to wait would miss the signal.
+// waitLocked waits for the next wake, without the lock.
+func (w *readWindow) waitLocked() {
+	if w.woken == nil {
+		w.woken = make(chan struct{}, 1)
+	}
+	w.waiting = true
+	w.mu.Unlock()
+	<-w.woken
+	w.mu.Lock()
+}
+
+// wakeLocked ends the wait of the reader, if it waits.
+func (w *readWindow) wakeLocked() {
+	if w.waiting {
+		w.waiting = false
+		w.woken <- struct{}{}
+	}
+}
+
+// wake makes acquire check the replies again.
 func (w *readWindow) wake() {
 	w.mu.Lock()
-	w.mu.Unlock() //nolint:staticcheck // a fence: the reader has checked before, or checks afterwards
-	w.changed.Signal()
+	w.wakeLocked()
+	w.mu.Unlock()
 }
 
 // stop makes acquire return false.
 func (w *readWindow) stop() {
 	w.mu.Lock()
 	w.stopped = true
+	w.wakeLocked()
 	w.mu.Unlock()
-	w.changed.Broadcast()
 }
 
 // MarkWritten records n more bytes as written to the kernel, and wakes the reader if it may
@@ -89,7 +107,7 @@ func (c *Conn) MarkWritten(q *outbox.WriteQueue, n int) {
 	if f := c.feeder.Load(); f != nil {
 		f.writerProgressed()
 	}
-	if f := c.filler.Load(); f != nil {
+	if f := c.getFiller(); f != nil {
 		f.writerProgressed()
 	}
 }

@@ -169,8 +169,9 @@ func (s *streams) newest() uint64 {
 // hold makes the next frames of a connection wait for all changes so far, if the policy demands it.
 func (s *streams) hold(e *executor) {
 	if s.isBehind() {
-		e.holdsFor = s.newest()
-		e.queued().Hold(e.holdsFor)
+		record := s.newest()
+		e.usesStreams().holdsFor = record
+		e.queued().Hold(record)
 	}
 }
 

@@ -420,9 +420,9 @@ func TestTheCoreSearchesNoLargeRecord(t *testing.T) {
 	p.do("EXEC")
 	p.do("XADD s 3000-0 n 2")
 	assert.Equal(t, "[[3000-0 [n 2]]]", p.do("XRANGE s 3000 3000"))
-	assert.Nil(t, p.filler.Load(), "the core reads a small record")
+	assert.Nil(t, p.getFiller(), "the core reads a small record")
 	assert.Equal(t, "[[2000-0 [n 1]]]", p.do("XRANGE s 2000 2000"))
-	assert.NotNil(t, p.filler.Load())
+	assert.NotNil(t, p.getFiller())
 }
 
 // The keys of WATCH are as many as a client names; naming them again costs no search.
@@ -432,11 +432,11 @@ func TestWatchingAKeyTwice(t *testing.T) {
 	for range 2 {
 		assert.Equal(t, "+OK", p.do("WATCH a b a"))
 	}
-	s.runOnCore(func(broker.View) { assert.Len(t, p.executor.watched, 2) })
+	s.runOnCore(func(broker.View) { assert.Len(t, p.executor.watchedKeys(), 2) })
 	assert.Equal(t, "+OK", p.do("UNWATCH"))
 	assert.Equal(t, "+OK", p.do("WATCH a"))
 	p.do("XADD a * n 1")
 	p.do("MULTI")
 	assert.Equal(t, "null array", p.do("EXEC"))
-	assert.Zero(t, p.usage.watched.Load())
+	assert.Zero(t, p.usesStreams().usage.watched.Load())
 }

@@ -162,7 +162,7 @@ func (m *transaction) release() {
 // or with an error.
 func (e *executor) BeginExec(r *broker.Request, v broker.View) []broker.Request {
 	m, s := e.txn, &e.service.streams
-	if len(e.watched) > 0 {
+	if len(e.watchedKeys()) > 0 {
 		s.beginRound(v) // what is due by now has changed
 	}
 	switch {
@@ -173,7 +173,7 @@ func (e *executor) BeginExec(r *broker.Request, v broker.View) []broker.Request 
 		e.endMulti()
 		e.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
-	case len(e.watched) > 0 && e.watchedChanged():
+	case e.watchedChanged():
 		e.endMulti()
 		e.reply(e.version.AppendNullArray(e.begin()))
 		return nil

@@ -53,26 +53,28 @@ func (r *Reader) awaitLog() bool {
 // awaitReplies waits until nothing in the outbox of a connection that has left waits for the log or for a place, but no longer
 // than DrainTimeout. Only then does no new writer start.
 func (r *Reader) awaitReplies() {
-	ctx, cancel := context.WithTimeout(context.Background(), r.service.options.DrainTimeout)
-	defer cancel()
-	r.awaitBarrier(ctx.Done())
-	if f := r.filler.Load(); f != nil {
-		f.finish(ctx.Done())
-	}
-}
-
-func (r *Reader) awaitBarrier(timeout <-chan struct{}) {
-	b := &r.service.barriers
-	released := b.await(r.Conn)
-	if released == nil {
+	x := r.streamClient.Load()
+	if x == nil {
 		return
 	}
-	select {
-	case <-released:
-	case <-r.service.core.Stopped():
-	case <-timeout:
+	b, f := &r.service.barriers, x.filler.Load()
+	released := b.await(x)
+	if released == nil && f == nil {
+		return
 	}
-	b.remove(r.Conn)
+	ctx, cancel := context.WithTimeout(context.Background(), r.service.options.DrainTimeout)
+	defer cancel()
+	if released != nil {
+		select {
+		case <-released:
+		case <-r.service.core.Stopped():
+		case <-ctx.Done():
+		}
+		b.remove(r.Conn)
+	}
+	if f != nil {
+		f.finish(ctx.Done())
+	}
 }
 
 // finish waits until all places are filled, or until the time is up.

@@ -18,20 +18,21 @@ func watch(w *response) {
 		w.fail(protocol.Errorf("WATCH inside MULTI is not allowed"))
 		return
 	}
-	size := int(e.usage.watched.Load())
+	x := e.usesStreams()
+	size := int(x.usage.watched.Load())
 	for _, name := range w.inv.args[1:] {
 		key := w.streams().Watch(name)
-		if _, ok := e.watched[key]; ok {
+		if _, ok := x.watched[key]; ok {
 			w.streams().Unwatch(key)
 			continue
 		}
-		if e.watched == nil {
-			e.watched = make(watchedKeys)
+		if x.watched == nil {
+			x.watched = make(watchedKeys)
 		}
-		e.watched[key] = key.Version()
+		x.watched[key] = key.Version()
 		size += watchCost + len(name)
 	}
-	e.service.memory.SetUsage(&e.usage.watched, size)
+	e.service.memory.SetUsage(&x.usage.watched, size)
 	w.ok()
 }
 
@@ -43,7 +44,7 @@ func unwatch(w *response) {
 
 // watchedChanged reports whether any watched key has changed.
 func (e *executor) watchedChanged() bool {
-	for key, version := range e.watched {
+	for key, version := range e.watchedKeys() {
 		if key.Version() != version {
 			return true
 		}
@@ -53,9 +54,13 @@ func (e *executor) watchedChanged() bool {
 
 // unwatchAll ends the watch of all keys.
 func (e *executor) unwatchAll() {
-	for key := range e.watched {
+	x := e.streamClient.Load()
+	if x == nil {
+		return
+	}
+	for key := range x.watched {
 		e.service.streams.state.Unwatch(key)
 	}
-	e.watched = nil
-	e.service.memory.SetUsage(&e.usage.watched, 0)
+	x.watched = nil
+	e.service.memory.SetUsage(&x.usage.watched, 0)
 }
