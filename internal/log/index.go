@@ -140,7 +140,7 @@ func (x *index) size() int {
 // find appends the extents with ordinals from first to last of key, in order, until dst has most of them. Records from
 // offset end on were not yet added.
 func (x *index) find(dst []extent, key, first, last uint64, most int) (found []extent, end int64, err error) {
-	parts, raw, end := x.snapshot(key, first, last)
+	parts, raw, end := x.snapshot(key, first, last, most)
 	for _, p := range parts {
 		if dst, err = p.find(dst, key, first, last, most); err != nil || len(dst) == most {
 			return dst, end, err
@@ -151,8 +151,7 @@ func (x *index) find(dst []extent, key, first, last uint64, most int) (found []e
 
 // findBack is find from the last extent to the first.
 func (x *index) findBack(dst []extent, key, first, last uint64, most int) (found []extent, end int64, err error) {
-	parts, raw, end := x.snapshot(key, first, last)
-	slices.Reverse(raw)
+	parts, raw, end := x.snapshotBack(key, first, last, most)
 	dst = append(dst, raw[:min(len(raw), most-len(dst))]...)
 	for i := len(parts) - 1; i >= 0 && len(dst) < most; i-- {
 		if dst, err = parts[i].findBack(dst, key, first, last, most); err != nil {
@@ -162,17 +161,43 @@ func (x *index) findBack(dst []extent, key, first, last uint64, most int) (found
 	return dst, end, nil
 }
 
-// snapshot returns the parts, and a copy of the raw extents that match.
-func (x *index) snapshot(key, first, last uint64) (parts []levelPart, raw []extent, end int64) {
+// snapshot returns the parts, and a copy of the first raw extents that match.
+func (x *index) snapshot(key, first, last uint64, most int) (parts []levelPart, raw []extent, end int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, e := range x.raw {
+	for i := range x.raw {
+		e := &x.raw[i]
 		if e.key != key || e.first > last || e.last < first {
 			continue
 		}
-		if n := len(raw) - 1; n >= 0 && raw[n].joins(e) {
-			raw[n].join(e) // a record with entries of several streams in turn
+		if n := len(raw) - 1; n >= 0 && raw[n].joins(*e) {
+			raw[n].join(*e) // a record with entries of several streams in turn
 			continue
+		}
+		if len(raw) == most {
+			break
+		}
+		raw = append(raw, *e)
+	}
+	return x.parts, raw, x.end
+}
+
+// snapshotBack is snapshot from the last extent to the first.
+func (x *index) snapshotBack(key, first, last uint64, most int) (parts []levelPart, raw []extent, end int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := len(x.raw) - 1; i >= 0; i-- {
+		e := x.raw[i]
+		if e.key != key || e.first > last || e.last < first {
+			continue
+		}
+		if n := len(raw) - 1; n >= 0 && e.joins(raw[n]) {
+			e.join(raw[n])
+			raw[n] = e
+			continue
+		}
+		if len(raw) == most {
+			break
 		}
 		raw = append(raw, e)
 	}

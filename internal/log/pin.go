@@ -87,7 +87,7 @@ func (p *Pin) isBehind(s *segment, end int64) (found bool) {
 		return false
 	}
 	defer c.release()
-	walk(b[:min(len(b), maxUnindexed)], s.salt, func(_ int64, r Record) bool {
+	walk(b[:min(len(b), maxUnindexed)], s.salt, func(_ int64, r Record) bool { // the last record may be cut off
 		p.log.spansOf(r, func(span Span) {
 			found = found || span.Key == p.key && span.First <= p.first && p.first-span.First < uint64(span.Count) //nolint:gosec // positive
 		})

@@ -98,14 +98,14 @@ func (r *reading) readUnindexed(s *segment, from int64) int64 {
 			break
 		}
 		from += int64(len(b))
-		walk(b, s.salt, func(_ int64, record Record) bool {
+		walkChunk(b, func(_ int64, record Record) bool {
 			wanted, isLast := r.wants(record)
 			if wanted {
 				r.emit(record.Payload)
 			}
 			r.done = r.done || isLast
 			return !r.done
-		}, nil)
+		})
 		c.release()
 	}
 	return from
@@ -186,12 +186,12 @@ func (r *reading) readUnindexedBack(s *segment, x *index, from int64) bool {
 	}
 	for _, p := range slices.Backward(pieces) {
 		r.payloads = r.payloads[:0]
-		walk(p.bytes, s.salt, func(_ int64, record Record) bool {
+		walkChunk(p.bytes, func(_ int64, record Record) bool {
 			if wanted, _ := r.wants(record); wanted {
 				r.payloads = append(r.payloads, record.Payload)
 			}
 			return true
-		}, nil)
+		})
 		r.emitBack()
 	}
 	return true
@@ -315,8 +315,28 @@ func (r *reading) readMemory(s *segment, e extent, from, limit int64, back bool)
 		return r.readPieces(s, e, from, limit, back)
 	}
 	defer c.release()
-	r.readBytes(s, b[:e.length], e.offset, from, limit, back)
+	r.payloads = r.payloads[:0]
+	walkChunk(b[:e.length], func(i int64, record Record) bool {
+		return r.pass(record, e.offset+i, from, limit, back)
+	})
+	if back {
+		r.emitBack()
+	}
 	return nil
+}
+
+// pass passes a record on, which stands at an offset of the segment, and reports whether more are wanted. From the end they are kept.
+func (r *reading) pass(record Record, at, from, limit int64, back bool) bool {
+	switch {
+	case at < from:
+	case at >= limit:
+		return false
+	case back:
+		r.payloads = append(r.payloads, record.Payload)
+	default:
+		r.emit(record.Payload)
+	}
+	return !r.done
 }
 
 // readPieces reads an extent that lies in two chunks, or that has left memory meanwhile.
@@ -344,16 +364,7 @@ func (r *reading) readPieces(s *segment, e extent, from, limit int64, back bool)
 func (r *reading) readBytes(s *segment, b []byte, at, from, limit int64, back bool) {
 	r.payloads = r.payloads[:0]
 	walk(b, s.salt, func(i int64, record Record) bool {
-		switch {
-		case at+i < from:
-		case at+i >= limit:
-			return false
-		case back:
-			r.payloads = append(r.payloads, record.Payload)
-		default:
-			r.emit(record.Payload)
-		}
-		return !r.done
+		return r.pass(record, at+i, from, limit, back)
 	}, func(i int64, lost Record) {
 		if at+i >= from && at+i < limit {
 			r.damages = append(r.damages, &Damage{File: s.name(), Offset: at + i, First: lost.Number, Last: lost.Number})
@@ -361,6 +372,18 @@ func (r *reading) readBytes(s *segment, b []byte, at, from, limit int64, back bo
 	})
 	if back {
 		r.emitBack()
+	}
+}
+
+// walkChunk calls f for each record in bytes of a chunk, with its offset there, until f returns false. They were encoded here and never
+// change, so nothing is summed again: that took a tenth of the time of a read.
+func walkChunk(b []byte, f func(at int64, r Record) bool) {
+	for at := 0; at < len(b); {
+		r, size := decodeRecord(b[at:])
+		if !f(int64(at), r) {
+			return
+		}
+		at += size
 	}
 }
 

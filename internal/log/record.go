@@ -73,12 +73,25 @@ func parseHeader(b []byte, salt uint32) (r Record, length int, whole bool) {
 	if len(b) < headerSize || crc32.Update(salt, castagnoli, b[4:headerSize]) != binary.LittleEndian.Uint32(b) {
 		return r, 0, false
 	}
-	n := binary.LittleEndian.Uint32(b[8:])
-	if n > MaxPayload {
-		return r, 0, false
+	r, length = decodeHeader(b)
+	if length > MaxPayload {
+		return Record{}, 0, false
 	}
-	word, number := binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
-	return Record{Number: number, Term: word >> 8, Kind: byte(word)}, int(n), number > 0 && number <= maxNumber
+	return r, length, r.Number > 0 && r.Number <= maxNumber
+}
+
+// decodeHeader decodes the header at the front of b, whatever it has.
+func decodeHeader(b []byte) (r Record, length int) {
+	n, word, number := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
+	return Record{Number: number, Term: word >> 8, Kind: byte(word)}, int(n)
+}
+
+// decodeRecord returns the record at the front of bytes that were encoded here, and its size.
+func decodeRecord(b []byte) (r Record, size int) {
+	r, length := decodeHeader(b)
+	size = headerSize + length
+	r.Payload = b[headerSize:size:size]
+	return r, size
 }
 
 // parseRecord reads the record at the front of b, and returns its size. The payload is a part of b.
