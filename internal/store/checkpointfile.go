@@ -107,7 +107,7 @@ func (c *checkpoints) load() (*image, error) {
 // loadChain reads a base and its deltas.
 func (c *checkpoints) loadChain(names []string) (*image, error) {
 	c.base, c.deltas = 0, 0
-	loaded, parts := &image{}, make([]io.Reader, 0, len(names))
+	loaded, parts, contents := &image{}, make([]io.Reader, 0, len(names)), make([]io.Reader, 0, len(names))
 	opened := make([]*checkpointFile, 0, len(names))
 	defer func() {
 		for _, f := range opened {
@@ -119,7 +119,7 @@ func (c *checkpoints) loadChain(names []string) (*image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the checkpoint %s cannot be read: %w", name, err)
 		}
-		opened, parts = append(opened, f), append(parts, f)
+		opened, parts, contents = append(opened, f), append(parts, f), append(contents, f.content)
 		if i > 0 && f.head.previous != loaded.number {
 			return nil, fmt.Errorf("the checkpoint %s does not follow %s: restore the directory from a backup", name, names[i-1])
 		}
@@ -129,6 +129,11 @@ func (c *checkpoints) loadChain(names []string) (*image, error) {
 		} else {
 			c.deltas += f.size
 		}
+	}
+	ahead := readAhead(contents)
+	defer ahead.stop() // before the files are closed
+	for i, f := range opened {
+		f.ahead, f.place = ahead, i
 	}
 	var err error
 	loaded.streams, err = stream.Load(parts...)
@@ -144,13 +149,15 @@ func (c *checkpoints) loadChain(names []string) (*image, error) {
 	return loaded, nil
 }
 
-// checkpointFile reads the content of a checkpoint, and sums it.
+// checkpointFile reads the content of a checkpoint, and sums it. Both happen ahead: opening is mostly that, and making the state of it.
 type checkpointFile struct {
 	file    log.File
 	head    header
 	size    int64
-	content *io.SectionReader
+	content io.Reader // summed
 	sum     hash.Hash32
+	ahead   *readingAhead
+	place   int // in ahead
 }
 
 // openCheckpoint opens a checkpoint and reads its header.
@@ -171,18 +178,16 @@ func openCheckpoint(files log.Files, name string) (_ *checkpointFile, err error)
 	if f.size < int64(headerLen+sumLen) {
 		return nil, fmt.Errorf("it has %d bytes only", f.size)
 	}
-	f.content = io.NewSectionReader(file, 0, f.size-sumLen)
+	f.content = io.TeeReader(io.NewSectionReader(file, 0, f.size-sumLen), f.sum)
 	b := make([]byte, headerLen)
-	if _, err := io.ReadFull(f, b); err != nil {
+	if _, err := io.ReadFull(f.content, b); err != nil {
 		return nil, err
 	}
 	return f, f.head.parse(b)
 }
 
 func (f *checkpointFile) Read(p []byte) (int, error) {
-	n, err := f.content.Read(p)
-	_, _ = f.sum.Write(p[:n]) // it never fails
-	return n, err
+	return f.ahead.read(f.place, p)
 }
 
 // checkSum reads what is left, and compares the sum.
