@@ -10,13 +10,21 @@ type Damage struct {
 }
 
 func (d *Damage) Error() string {
+	if d.Last < d.First {
+		return fmt.Sprintf("log: %s is damaged at offset %d; %s", d.File, d.Offset, d.Lost())
+	}
+	return fmt.Sprintf("log: %s is damaged at offset %d: %s", d.File, d.Offset, d.Lost())
+}
+
+// Lost names the records that are lost.
+func (d *Damage) Lost() string {
 	switch {
 	case d.Last < d.First:
-		return fmt.Sprintf("log: %s is damaged at offset %d; no record is lost", d.File, d.Offset)
+		return "no record is lost"
 	case d.Last == d.First:
-		return fmt.Sprintf("log: %s is damaged at offset %d: record %d is lost", d.File, d.Offset, d.First)
+		return fmt.Sprintf("record %d is lost", d.First)
 	}
-	return fmt.Sprintf("log: %s is damaged at offset %d: records %d to %d are lost", d.File, d.Offset, d.First, d.Last)
+	return fmt.Sprintf("records %d to %d are lost", d.First, d.Last)
 }
 
 // Recovery is what Open found.

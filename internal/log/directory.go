@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,29 +15,60 @@ import (
 type directory struct {
 	path string
 	dir  *os.File // to sync it
-	lock *os.File
+	lock io.Closer
 }
 
-// OpenDirectory opens a directory, which it makes if there is none, and locks it against other processes.
-func OpenDirectory(path string) (Files, error) {
+// The names of files that are no part of a log.
+const (
+	lockName = "lock"
+	// RestoringName is there while a backup is restored into the directory.
+	RestoringName = "restoring"
+)
+
+// ErrRestoring is the error of a directory into which a backup was not restored whole.
+var ErrRestoring = errors.New("log: a restore was interrupted")
+
+// checkRestored refuses a directory with a part of a backup.
+func checkRestored(path string) error {
+	if _, err := os.Lstat(filepath.Join(path, RestoringName)); err == nil {
+		return fmt.Errorf("%w: %s has a part of a backup; restore it there again", ErrRestoring, path)
+	}
+	return nil
+}
+
+// LockDirectory makes a directory, unless there is one, and locks it against other processes until lock is closed.
+func LockDirectory(path string) (lock io.Closer, err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
 	if err := syncParents(path); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFile(lock); err != nil {
-		_ = lock.Close()
+	if err := lockFile(f); err != nil {
+		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s; stop the other conch, or give this one a directory of its own", ErrInUse, path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	dir, err := os.Open(path)
+	return f, nil
+}
+
+// OpenDirectory opens a directory, which it makes if there is none, and locks it against other processes.
+func OpenDirectory(path string) (Files, error) {
+	lock, err := LockDirectory(path)
+	if err != nil {
+		return nil, err
+	}
+	err = checkRestored(path)
+	var dir *os.File
+	if err == nil {
+		dir, err = os.Open(path)
+	}
 	if err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -143,3 +175,6 @@ func extend(f *os.File, size int64) error {
 	}
 	return f.Truncate(size)
 }
+
+// Link gives a file of the same file system a name here, too.
+func (d *directory) Link(from, name string) error { return os.Link(from, filepath.Join(d.path, name)) }
