@@ -61,7 +61,7 @@ var rules = map[string]rule{
 	},
 	"main": {own: []string{"internal/cli"}},
 	"internal/cli": {
-		own: []string{"protocol", "client", "internal/bench", "internal/config", "internal/daemon"},
+		own: []string{"protocol", "client", "internal/backup", "internal/bench", "internal/config", "internal/daemon", "internal/store"},
 		others: []string{
 			"github.com/urfave/cli", "github.com/mattn/go-isatty", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
@@ -91,11 +91,13 @@ var rules = map[string]rule{
 
 	"internal/store": {
 		own: []string{
-			"broker", "internal/command", "internal/log", "internal/logclock", "internal/position", "internal/stream",
+			"broker", "internal/backup", "internal/command", "internal/entry", "internal/filter", "internal/log", "internal/logclock",
+			"internal/position", "internal/stream",
 		},
 		others: []string{"github.com/rs/zerolog"},
 		notStd: []string{"net", "os", "log"},
 	},
+	"internal/backup":   {own: []string{"internal/log"}, notStd: []string{"net", "log", "sync"}},
 	"internal/logclock": {others: []string{"golang.org/x/sys"}, notStd: []string{"net", "os", "log", "sync"}},
 
 	"internal/sockwriter": {
