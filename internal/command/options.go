@@ -54,6 +54,8 @@ type Options struct {
 	Unsynced int64
 	// LogStatus returns how the log does, without waiting. It may be nil; else any goroutine calls it.
 	LogStatus func() LogStatus
+	// LogControl is for operators. It is nil without a log on disk.
+	LogControl LogControl
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration

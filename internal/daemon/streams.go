@@ -9,7 +9,7 @@ import (
 
 // openStore opens the streams, and fills in what the server needs of them.
 func openStore(c *config.Config, log zerolog.Logger) (*store.Store, error) {
-	c.Store.Log = log
+	c.Store.Log, c.Store.Version = log, c.Server.Version
 	s, err := store.Open(c.Store)
 	if err != nil {
 		return nil, err
@@ -17,6 +17,9 @@ func openStore(c *config.Config, log zerolog.Logger) (*store.Store, error) {
 	o := &c.Server
 	o.Store, o.Unsynced = s, int64(c.Store.Unsynced)
 	o.Epoch, o.Earlier, o.Sequence, o.Resolve, o.LogStatus = s.Epoch(), s.Earlier(), s.Sequence(), s.Resolve, s.Status
+	if c.Store.Dir != "" {
+		o.LogControl = s
+	}
 	return s, nil
 }
 

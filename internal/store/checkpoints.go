@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type checkpoints struct {
 	due     chan struct{} // has room for one
 	broken  chan struct{} // the same: the log has failed
 	compact atomic.Bool   // the log is to give back all space behind the next one
+	visits  chan func()   // what is to run while none is written
 
 	saved   atomic.Int64 // when the last one was written, as Unix seconds; 0 if none was
 	failed  atomic.Bool  // the last one could not be written
@@ -45,7 +47,7 @@ type checkpoints struct {
 }
 
 func newCheckpoints(s *Store, files log.Files) *checkpoints {
-	return &checkpoints{store: s, files: files, due: make(chan struct{}, 1), broken: make(chan struct{}, 1)}
+	return &checkpoints{store: s, files: files, due: make(chan struct{}, 1), broken: make(chan struct{}, 1), visits: make(chan func())}
 }
 
 // appended counts bytes of changes, on the core's goroutine.
@@ -73,6 +75,9 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 		case <-c.broken:
 			c.restore(service)
 			continue
+		case visit := <-c.visits:
+			visit()
+			continue
 		case <-c.due:
 		}
 		if c.store.memory != nil { // there is nothing to open again: what is dead can go
@@ -87,6 +92,18 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 		if c.compact.Swap(false) {
 			c.store.log.Compact()
 		}
+	}
+}
+
+// between runs a function on the checkpointer's goroutine, and waits for it.
+func (c *checkpoints) between(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case c.visits <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

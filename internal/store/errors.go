@@ -17,6 +17,8 @@ func (s *Store) openError(err error) error {
 		return fmt.Errorf("the streams in memory cannot be opened: %w", err)
 	case errors.Is(err, log.ErrInUse):
 		return fmt.Errorf("the directory %s is in use by another conch; give each one a --dir of its own", dir)
+	case errors.Is(err, log.ErrNoLog):
+		return fmt.Errorf("there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the directory %s cannot be used: permission denied; the user of conch must be its owner", dir)
 	case errors.Is(err, syscall.EROFS):

@@ -13,15 +13,19 @@ func (s *Store) live(spans []log.Span) (live []log.Span) {
 	if service == nil {
 		return spans
 	}
-	ok := (*service).RunOnCore(func(broker.View) {
-		for _, span := range spans {
-			s.streams.Live(span.Key, span.First, span.Count, func(first uint64, count int) {
-				live = append(live, log.Span{Key: span.Key, First: first, Count: count})
-			})
-		}
-	})
+	ok := (*service).RunOnCore(func(broker.View) { live = s.liveSpans(spans) })
 	if !ok || s.log.Sync() != nil {
 		return spans
+	}
+	return live
+}
+
+// liveSpans is live at the present instant. The core calls it; in a store that is only read, any goroutine does.
+func (s *Store) liveSpans(spans []log.Span) (live []log.Span) {
+	for _, span := range spans {
+		s.streams.Live(span.Key, span.First, span.Count, func(first uint64, count int) {
+			live = append(live, log.Span{Key: span.Key, First: first, Count: count})
+		})
 	}
 	return live
 }

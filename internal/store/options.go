@@ -25,8 +25,14 @@ type Options struct {
 	CheckpointEvery int64
 	// CompactRate is how many bytes a second are read and written to give space back; 0 is no bound.
 	CompactRate int
+	// Version is that of conch, for the manifest of a backup.
+	Version string
 	// Log gets what goes wrong in the background.
 	Log zerolog.Logger
+
+	// ReadOnly opens the directory as it is at one instant, without its lock, also while a conch runs there. Nothing is written to it:
+	// what opening changes is in memory. See OpenReadOnly.
+	ReadOnly bool
 
 	// Wrap replaces the files of the directory; tests make them fail. It may be nil.
 	Wrap func(log.Files) log.Files

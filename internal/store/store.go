@@ -53,12 +53,13 @@ type Store struct {
 
 	ticker      *ticker
 	checkpoints *checkpoints
+	backups     backups
 
 	reported log.Progress            // progressed's
 	service  atomic.Pointer[Service] // nil before Start
 	stopping chan struct{}           // closed by Stop
 	once     sync.Once               // of Stop
-	tasks    sync.WaitGroup          // ticker and checkpointer
+	tasks    sync.WaitGroup          // ticker, checkpointer, and a backup
 }
 
 // Service is what a store calls, from goroutines that are not the core's.
@@ -93,7 +94,11 @@ func Open(o Options) (*Store, error) {
 
 func (s *Store) openFiles() (log.Files, error) {
 	if s.options.Dir != "" {
-		files, err := log.OpenDirectory(s.options.Dir)
+		open := log.OpenDirectory
+		if s.options.ReadOnly {
+			open = log.OpenOverlay
+		}
+		files, err := open(s.options.Dir)
 		if err == nil && s.options.Wrap != nil {
 			files = s.options.Wrap(files)
 		}
@@ -112,10 +117,14 @@ func (s *Store) recover(files log.Files) (err error) {
 		return err
 	}
 	s.streams, s.last = image.streams, image.stop
-	s.log, s.recovery, err = log.Open(log.Options{
+	options := log.Options{
 		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
 		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed, CompactRate: int64(s.options.CompactRate),
-	}, image.number, s.apply)
+	}
+	if s.options.ReadOnly {
+		options.Live, options.Keep = s.liveSpans, nil // without Keep nothing is written again
+	}
+	s.log, s.recovery, err = log.Open(options, image.number, s.apply)
 	if err == nil && s.misfit != nil && len(s.recovery.Damages) == 0 {
 		_ = s.log.Close() // the first error says more
 		return s.misfit
@@ -164,7 +173,7 @@ func (s *Store) Start(service Service) {
 
 // Stop ends these goroutines. The core still runs, and nothing is appended any more. It may be called more than once.
 func (s *Store) Stop() {
-	s.once.Do(func() { close(s.stopping) })
+	s.once.Do(func() { s.backups.stop(); close(s.stopping) })
 	s.tasks.Wait()
 }
 
@@ -172,7 +181,7 @@ func (s *Store) Stop() {
 func (s *Store) Close(sequence uint64) error {
 	s.Stop()
 	var err error
-	if s.memory == nil && s.log.Failed() == nil {
+	if s.memory == nil && !s.options.ReadOnly && s.log.Failed() == nil {
 		s.sequence = max(sequence, s.sequence)
 		s.log.Append(kindStop, stop{s.sequence, s.clock.Now()}.append(nil))
 		err = s.checkpoints.last() // it has that record, so that the next start reads none
