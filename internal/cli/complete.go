@@ -68,7 +68,7 @@ func (e *Env) complete(arguments candidates) cli.ShellCompleteFunc {
 			for _, f := range flags {
 				found = append(found, "--"+f.Names()[0]+"\t"+f.(cli.DocGenerationFlag).GetUsage())
 			}
-		case cmd == cmd.Root() && len(args) == 0:
+		case len(cmd.Commands) > 0 && len(args) == 0:
 			for _, c := range cmd.Commands {
 				found = append(found, c.Name+"\t"+c.Usage)
 			}

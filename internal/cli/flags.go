@@ -88,10 +88,11 @@ func usageErr(name, format string, args ...any) error {
 // which the tests hold: a new version that changes one shows its own text, still in one line.
 func (e *Env) explainUsage(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	var names []string
+	of := strings.TrimPrefix(cmd.FullName(), "conch ") // conch log verify
 	for _, f := range cmd.Flags {
 		names = append(names, f.Names()[0])
 		if v := valueOf(f); v.err != nil {
-			return usageErr(cmd.Name, "flag --%s: %w", f.Names()[0], v.err)
+			return usageErr(of, "flag --%s: %w", f.Names()[0], v.err)
 		}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
@@ -101,13 +102,13 @@ func (e *Env) explainUsage(_ context.Context, cmd *cli.Command, err error, _ boo
 		} else if f := flagNamed(cmd.Flags, name[:1]); f != nil && hint == "" && !valueOf(f).alone {
 			hint = fmt.Sprintf(" (did you mean -%s %s?)", name[:1], name[1:])
 		}
-		return usageErr(cmd.Name, "unknown flag %s%s", config.QuoteIfNeeded(typed), hint)
+		return usageErr(of, "unknown flag %s%s", config.QuoteIfNeeded(typed), hint)
 	}
 	name, isBare := strings.CutPrefix(err.Error(), "flag needs an argument: ")
 	if f := flagNamed(cmd.Flags, name); isBare && f != nil {
-		return usageErr(cmd.Name, "flag --%s needs a value: --%[1]s %s", f.Names()[0], valueOf(f).placeholder)
+		return usageErr(of, "flag --%s needs a value: --%[1]s %s", f.Names()[0], valueOf(f).placeholder)
 	}
-	return usageErr(cmd.Name, "%w", err)
+	return usageErr(of, "%w", err)
 }
 
 // flagNamed finds the flag that a word of the line names, with or without dashes.
