@@ -135,7 +135,7 @@ func (x *exchange) checkOrigin() error {
 
 // allowedHeaders are the headers that a page may send: there is no way to allow all with one prefix.
 func (x *exchange) allowedHeaders() string {
-	allowed := "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, Idempotency-Key"
+	allowed := "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, Idempotency-Key, Conch-Fence"
 	for name := range strings.SplitSeq(x.request.Header.Get("Access-Control-Request-Headers"), ",") {
 		name = strings.TrimSpace(name)
 		if len(name) > len(headerPrefix) && strings.EqualFold(name[:len(headerPrefix)], headerPrefix) {

@@ -77,6 +77,9 @@ func (x *exchange) appendArgs() ([]string, error) {
 	if conditional {
 		args = append(args, "IF-LAST", last)
 	}
+	if fence := x.request.Header.Values("Conch-Fence"); len(fence) > 0 {
+		args = append(args, "FENCE", fence[0])
+	}
 	args = append(args, "*")
 	var names []string
 	for name := range x.request.Header {
@@ -125,7 +128,7 @@ func (x *exchange) appendError(err error) error {
 		return err
 	}
 	switch refused.code {
-	case codeLastID:
+	case string(protocol.CodeLastID):
 		last, _, _ := strings.Cut(refused.text, " ")
 		x.setETag(last)
 	case string(protocol.CodeMisconf):
@@ -161,6 +164,9 @@ var (
 // fieldsOf makes names and values of a JSON object, in its order: the other way around of what package entry does. An array is a
 // field for each element. A value is its text; what is neither a text nor an array is its JSON.
 func fieldsOf(body []byte) (fields []string, err error) {
+	if !json.Valid(body) {
+		return nil, errNoFields
+	}
 	if hasHalfCharacter(body) {
 		return nil, errHalfEscape
 	}

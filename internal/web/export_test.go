@@ -64,3 +64,6 @@ func (h header) WriteHeader(int)             {}
 
 // SetHeartbeat sets the silence after which an event stream sends its position.
 func (s *Server) SetHeartbeat(d time.Duration) { s.heartbeat = d }
+
+// FieldsOf makes fields of a JSON object.
+var FieldsOf = fieldsOf

@@ -32,15 +32,14 @@ var (
 	errEnded    = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request"}
 )
 
-const codeLastID = "LASTID"
-
 // statuses are the statuses of error replies. All others are 400.
 var statuses = map[string]int{
 	string(protocol.CodeNoAuth):    http.StatusUnauthorized,
 	string(protocol.CodeWrongPass): http.StatusUnauthorized,
 	string(protocol.CodeNoPerm):    http.StatusForbidden,
 	string(protocol.CodeDenied):    http.StatusForbidden,
-	codeLastID:                     http.StatusPreconditionFailed,
+	string(protocol.CodeLastID):    http.StatusPreconditionFailed,
+	string(protocol.CodeFenced):    http.StatusPreconditionFailed,
 	string(protocol.CodeMisconf):   http.StatusServiceUnavailable, // but see appendError
 	string(protocol.CodeOOM):       http.StatusServiceUnavailable,
 }

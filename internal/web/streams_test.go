@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	entries "github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/web"
@@ -126,6 +130,81 @@ func TestAnAppendWithAKey(t *testing.T) {
 	assert.NotEqual(t, ann, post("order-17", "x", basic("bob", "pw")))
 	assert.Equal(t, ann, post("order-17", "x", basic("ann", "pw")))
 	assert.Equal(t, 4, strings.Count(s.xrange("orders"), "message"))
+}
+
+// An append with If-Match is made if the stream has not moved on. Otherwise the answer has the last id.
+func TestAConditionalAppend(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	post := func(options ...option) answer { return s.request("POST", "/streams/orders", "x", options...) }
+	first := post(header("If-None-Match", "*"))
+	require.Equal(t, http.StatusOK, first.StatusCode, first.body)
+	tag := first.Header.Get("ETag")
+	for _, condition := range []option{header("If-None-Match", "*"), header("If-Match", `"0-0"`), header("If-Match", `"5-1"`)} {
+		a := post(condition)
+		s.expectProblem(a, http.StatusPreconditionFailed)
+		assert.Equal(t, tag, a.Header.Get("ETag"))
+		assert.Equal(t, "LASTID", a.json["code"])
+	}
+	second := post(header("If-Match", tag))
+	require.Equal(t, http.StatusOK, second.StatusCode, second.body)
+	assert.NotEqual(t, tag, second.Header.Get("ETag"))
+	s.expectProblem(post(header("If-Match", tag)), http.StatusPreconditionFailed)
+
+	c := s.Dial(t)
+	c.Command("XTRIM", "orders", "MAXLEN", "0")
+	c.Expect(":2\r\n")
+	tag = s.request("GET", "/streams/orders", "").Header.Get("ETag")
+	assert.Equal(t, second.Header.Get("ETag"), tag, "the last id is not that of the entries that are left")
+	s.expectProblem(post(header("If-None-Match", "*")), http.StatusPreconditionFailed)
+	assert.Equal(t, http.StatusOK, post(header("If-Match", tag)).StatusCode)
+
+	// A retry of an append that was made is answered by its id.
+	a := s.request("POST", "/streams/new", "x", header("If-None-Match", "*"), header("Idempotency-Key", "k"))
+	again := s.request("POST", "/streams/new", "x", header("If-None-Match", "*"), header("Idempotency-Key", "k"))
+	assert.Equal(t, http.StatusOK, again.StatusCode, again.body)
+	assert.Equal(t, a.body, again.body)
+	s.expectProblem(post(header("If-Match", `"99999999999999999999-0"`)), http.StatusBadRequest)
+}
+
+// A client with an older token than that of the stream is refused.
+func TestAFencedAppend(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	c := s.Dial(t)
+	c.Command("XFENCE", "orders", "7")
+	c.Expect(":7\r\n")
+	for token, want := range map[string]int{"6": http.StatusPreconditionFailed, "7": http.StatusOK, "8": http.StatusOK, "x": http.StatusBadRequest, "": http.StatusBadRequest} {
+		a := s.request("POST", "/streams/orders", "x", header("Conch-Fence", token))
+		assert.Equal(t, want, a.StatusCode, a.body)
+	}
+	assert.Equal(t, http.StatusOK, s.request("POST", "/streams/orders", "x").StatusCode, "without a token there is no condition")
+}
+
+// Of many clients that append behind the same entry, one does in each round, and no entry is overwritten unseen.
+func TestManyConditionalAppends(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	const clients, each = 4, 5
+	var racing sync.WaitGroup
+	for i := range clients {
+		racing.Go(func() {
+			for made := 0; made < each; {
+				seen := s.request("GET", "/streams/counter?reverse=1&count=1", "")
+				n := 0
+				if seen.body != "" {
+					fields, _ := seen.json["fields"].(map[string]any)
+					n, _ = strconv.Atoi(fmt.Sprint(fields["n"]))
+				}
+				a := s.request("POST", "/streams/counter?fields=1", fmt.Sprintf(`{"n": %d, "by": %d}`, n+1, i), asJSON, header("If-Match", seen.Header.Get("ETag")))
+				if a.StatusCode == http.StatusOK {
+					made++
+				} else {
+					assert.Equal(t, http.StatusPreconditionFailed, a.StatusCode, a.body)
+				}
+			}
+		})
+	}
+	racing.Wait()
+	last := s.request("GET", "/streams/counter?reverse=1&count=1", "")
+	assert.Contains(t, last.body, fmt.Sprintf(`"n":%d,`, clients*each))
 }
 
 func TestRefusedAppends(t *testing.T) {
@@ -313,4 +392,37 @@ func TestStreamsFromAPage(t *testing.T) {
 	}
 	assert.NotContains(t, allowed, "x-other")
 	assert.Equal(t, "ETag", a.Header.Get("Access-Control-Expose-Headers"))
+}
+
+// Fields that were read and are appended again are the same entry.
+func FuzzFields(f *testing.F) {
+	for _, text := range []string{
+		`{"a": 1, "b": ["x", 2], "c_base64": "/w=="}`, `{"a": {"b": [1, 2.50, null]}}`, `{"": ""}`, `{"a": "\u00e4\ud83d\ude00"}`, `{"a":1e999,"a":-0}`, `[[`, `{"a":[[1],[]]}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fields, err := web.FieldsOf(body)
+		if err != nil {
+			return
+		}
+		require.Zero(t, len(fields)%2)
+		require.NotEmpty(t, fields)
+		texts := make([][]byte, len(fields))
+		for i, text := range fields {
+			if texts[i] = []byte(text); i%2 == 0 && (strings.HasSuffix(text, "_base64") || text == "message" || !utf8.ValidString(text)) {
+				return // another field may have the same member
+			}
+		}
+		var m, again entries.Message
+		m.ResetTexts(texts)
+		fields, err = web.FieldsOf(m.Payload())
+		require.NoError(t, err, "%s", m.Payload())
+		texts = texts[:0]
+		for _, text := range fields {
+			texts = append(texts, []byte(text))
+		}
+		again.ResetTexts(texts)
+		require.Equal(t, string(m.Payload()), string(again.Payload()), "%s", body)
+	})
 }

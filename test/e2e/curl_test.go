@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -51,4 +52,29 @@ func TestCurl(t *testing.T) {
 	document, err := os.ReadFile(filepath.Join("..", "..", "internal", "web", "openapi.yaml"))
 	require.NoError(t, err)
 	assert.Equal(t, string(document), s.curl("", url+"/openapi.yaml"))
+}
+
+// The examples of docs/http.md for streams, over a restart.
+func TestCurlOfStreams(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, "", "--http", "127.0.0.1:0", "--dir", dir)
+	url := "http://" + s.started["http"].(string)
+	assert.Regexp(t, `^\{"stream":"orders","id":"\d+-\d+"\}\n$`, s.curl("", "-d", "hello", "-H", "Conch-Header-Region: eu", url+"/streams/orders"))
+	added := s.curl("", "-i", "-H", "Content-Type: application/json", "-d", `{"price": 120, "region": "us"}`, url+"/streams/orders?fields=1")
+	tag := regexp.MustCompile(`(?i)etag: ("\d+-\d+")`).FindStringSubmatch(added)
+	require.Len(t, tag, 2, added)
+	entries := s.curl("", url+"/streams/orders")
+	assert.Regexp(t, `^\{"event":"entry","stream":"orders","id":"\d+-\d+","payload":"hello","headers":\{"region":"eu"\}\}\n`+
+		`\{"event":"entry","stream":"orders","id":"\d+-\d+","fields":\{"price":120,"region":"us"\}\}\n$`, entries)
+	s.stop()
+
+	s = start(t, "", "--http", "127.0.0.1:0", "--dir", dir)
+	url = "http://" + s.started["http"].(string)
+	assert.Equal(t, entries, s.curl("", url+"/streams/orders"))
+	code := func(args ...string) string {
+		return s.curl("", append([]string{"-o", os.DevNull, "-w", "%{http_code}", "-d", "x", url + "/streams/orders"}, args...)...)
+	}
+	assert.Equal(t, "412", code("-H", "If-None-Match: *"))
+	assert.Equal(t, "200", code("-H", "If-Match: "+tag[1]))
+	assert.Equal(t, "412", code("-H", "If-Match: "+tag[1]))
 }
