@@ -349,7 +349,7 @@ var Commands = []*CommandSpec{
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "XGROUP SETID", Arity: -5, Usage: "XGROUP SETID key group <id | $> [ENTRIESREAD entries-read]", Since: "5.0.0", Flags: "write", Keys: keysAt(2, 2, "RW update"),
 		Summary: "Sets the last-delivered ID of a consumer group."},
-	{Name: "XREADGROUP", Arity: -7, Since: "5.0.0", Flags: "write blocking movablekeys", Keys: keysAt(1, -1, "RO access").behind("STREAMS"), LargeReply: true,
+	{Name: "XREADGROUP", Arity: -7, Since: "5.0.0", Flags: "write blocking movablekeys", Keys: keysAt(4, -1, "RO access").behind("STREAMS"), LargeReply: true,
 		Usage:   "XREADGROUP GROUP group consumer [COUNT count] [MAXCOUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
 		Summary: "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise."},
 	{Name: "XACK", Arity: -4, Usage: "XACK key group id [id ...]", Since: "5.0.0", Flags: "write fast", Keys: keysAt(1, 1, "RW update"), Divisible: true,

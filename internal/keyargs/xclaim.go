@@ -112,7 +112,7 @@ func (x *XAutoClaim) Parse(args [][]byte, now int64) (err *protocol.Error) {
 	for args = args[6:]; len(args) > 0; {
 		switch {
 		case is(args[0], "COUNT") && len(args) > 1:
-			count, err := integer(args[1])
+			count, err := integerOr(args[1], errAutoClaimCount)
 			if err != nil {
 				return err
 			}
