@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/keyargs"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
@@ -343,17 +344,18 @@ func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
 // tryGroups replies to a client that reads by groups, unless others were there first.
 func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
 	e := c.executor
+	x, _ := c.inv.xread()
+	w := &response{executor: e, inv: c.inv, view: v}
+	if !w.mayReadGroups(x) { // of very many that wait, most find nothing
+		b.retryLater(c, w, x)
+		return
+	}
 	b.streams.hold(e)
 	if err := e.authorize(c.inv); err != nil {
 		e.replyErr(c.inv, err)
 	} else {
-		w := &response{executor: e, inv: c.inv, view: v, buf: e.begin()}
-		x, _ := c.inv.xread()
-		if !w.readGroups(x) {
-			if x.Claims {
-				c.retryAt = w.nextClaim(x)
-				b.reschedule(c)
-			}
+		if w.buf = e.begin(); !w.readGroups(x) {
+			b.retryLater(c, w, x)
 			return
 		}
 		b.streams.hold(e) // it has changed the group
@@ -365,6 +367,14 @@ func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
 	}
 	b.end(c)
 	v.FlushLater(&e.sub)
+}
+
+// retryLater sets when a client that found nothing looks again by itself.
+func (b *blockedClients) retryLater(c *blockedClient, w *response, x *keyargs.XRead) {
+	if x.Claims {
+		c.retryAt = w.nextClaim(x)
+		b.reschedule(c)
+	}
 }
 
 // reschedule sets when a client with CLAIM looks again.

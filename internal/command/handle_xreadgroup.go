@@ -79,6 +79,23 @@ func (w *response) readGroups(x *keyargs.XRead) bool {
 	return true
 }
 
+// mayReadGroups reports whether readGroups may reply. It is cheap.
+func (w *response) mayReadGroups(x *keyargs.XRead) bool {
+	for i, key := range x.Keys {
+		st, g := w.group(key, x.Group)
+		if g == nil || x.After[i].Kind != keyargs.NewForGroup || g.Last().Less(st.LastID()) {
+			return true
+		}
+		if !x.Claims {
+			continue
+		}
+		if at, ok := g.NextIdle(x.MinIdle); ok && at <= w.now() {
+			return true
+		}
+	}
+	return false
+}
+
 // most is how many entries of the next stream there may be.
 func (r *groupRead) most() int {
 	if r.x.Count > 0 {

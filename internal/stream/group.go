@@ -94,12 +94,11 @@ func (st *Stream) Group(name []byte) *Group {
 	if st.groups == nil {
 		return nil
 	}
-	g := Group{name: string(name)}
-	at, found := st.groups.byName.find(&g)
-	if !found {
+	g, ok := st.groups.byName.at(st.groups.byName.seek(func(g *Group) bool { return g.name < string(name) }))
+	if !ok || g.name != string(name) {
 		return nil
 	}
-	return st.groups.byName.blocks[at.block].items[at.item]
+	return g
 }
 
 // Groups returns how many groups the stream has.
@@ -156,12 +155,11 @@ func (g *Group) EachConsumer(f func(*Consumer) bool) { g.consumers.each(f) }
 
 // Consumer returns the consumer with that name, or nil.
 func (g *Group) Consumer(name []byte) *Consumer {
-	c := Consumer{name: string(name)}
-	at, found := g.consumers.find(&c)
-	if !found {
+	c, ok := g.consumers.at(g.consumers.seek(func(c *Consumer) bool { return c.name < string(name) }))
+	if !ok || c.name != string(name) {
 		return nil
 	}
-	return g.consumers.blocks[at.block].items[at.item]
+	return c
 }
 
 // EachPending calls f for what is pending from..to, by id, until it returns false.
@@ -189,14 +187,11 @@ func (g *Group) NextIdle(minIdle int64) (at int64, ok bool) {
 
 // lookup returns what is pending under an id, or nil.
 func (g *Group) lookup(id ID) *Pending {
-	at := g.pending.seek(func(p *Pending) bool { return p.id.Less(id) })
-	if at.block == len(g.pending.blocks) {
+	p, ok := g.pending.at(g.pending.seek(func(p *Pending) bool { return p.id.Less(id) }))
+	if !ok || p.id != id {
 		return nil
 	}
-	if p := g.pending.blocks[at.block].items[at.item]; p.id == id {
-		return p
-	}
-	return nil
+	return p
 }
 
 // Name returns the name of the consumer.

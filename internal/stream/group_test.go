@@ -33,14 +33,12 @@ func (g *modelGroup) find(id ID) int {
 	return slices.IndexFunc(g.pending, func(p modelPending) bool { return p.id == id })
 }
 
-func (g *modelGroup) drop(id ID) (was modelPending, ok bool) {
+func (g *modelGroup) drop(id ID) bool {
 	i := g.find(id)
-	if i < 0 {
-		return was, false
+	if i >= 0 {
+		g.pending = slices.Delete(g.pending, i, i+1)
 	}
-	was = g.pending[i]
-	g.pending = slices.Delete(g.pending, i, i+1)
-	return was, true
+	return i >= 0
 }
 
 func (g *modelGroup) put(p modelPending) {
@@ -289,7 +287,7 @@ func (m *groupsModel) acknowledge(g *Group, model *modelGroup) {
 	ids := m.someIDs(model)
 	n := m.s.PlanAcknowledge(m.change(), m.st, g, ids)
 	for i, id := range ids {
-		_, was := model.drop(id)
+		was := model.drop(id)
 		require.Equal(m.t, was, m.c.Found[i])
 		if was {
 			n--
@@ -429,7 +427,7 @@ func (m *groupsModel) release(g *Group, model *modelGroup) {
 		if i := model.find(id); i >= 0 {
 			was, ok = model.pending[i], true
 		}
-		if !ok && !(o.Force && m.exists(id)) {
+		if !ok && (!o.Force || !m.exists(id)) {
 			continue
 		}
 		model.put(modelPending{id, math.MinInt64 + model.releases, counted(o.Counting, o.Count, was.count), ""})

@@ -57,6 +57,14 @@ func (o *order[T]) find(x T) (at spot, found bool) {
 	return at, at.block < len(o.blocks) && o.compare(o.blocks[at.block].items[at.item], x) == 0
 }
 
+// at returns the item at a place; ok is false behind the last one.
+func (o *order[T]) at(s spot) (x T, ok bool) {
+	if s.block == len(o.blocks) {
+		return x, false
+	}
+	return o.blocks[s.block].items[s.item], true
+}
+
 func (o *order[T]) last() T {
 	items := o.blocks[len(o.blocks)-1].items
 	return items[len(items)-1]
