@@ -123,6 +123,7 @@ type Log struct {
 	syncer     syncer
 	rewriter   *rewriter
 	indexes    indexCache
+	orders     orderCache
 }
 
 // Append adds a record and returns its number. It copies the payload, and never waits for a disk: the core calls it. After a final

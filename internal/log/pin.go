@@ -38,6 +38,13 @@ func (p *Pin) Read(f func(payload []byte) bool) error {
 	return errors.Join(append(r.damages, err)...)
 }
 
+// ReadFrom is Read from a later ordinal on.
+func (p *Pin) ReadFrom(first uint64, f func(payload []byte) bool) error {
+	rest := *p
+	rest.first = max(first, p.first)
+	return rest.Read(f)
+}
+
 // ReadBack is Read from the last record to the first.
 func (p *Pin) ReadBack(f func(payload []byte) bool) error {
 	r := newReading(p, f)

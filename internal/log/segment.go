@@ -35,9 +35,10 @@ type segment struct {
 	rewritten bool
 
 	// Log.mu guards what follows.
-	end    int64  // the offset behind the last record appended
-	last   uint64 // its number; first-1 if there is none
-	sealed bool   // its index and trailer are written
+	end    int64   // the offset behind the last record appended
+	last   uint64  // its number; first-1 if there is none
+	sealed bool    // its index and trailer are written
+	stops  []int64 // see Scan.stops; the slice is replaced, not changed
 
 	// opened is the file, nil before its first byte is written. The writer stores it; any goroutine that holds a view loads it.
 	opened atomic.Pointer[File]

@@ -50,6 +50,7 @@ func (v *view) releaseLocked() (retired []*segment) {
 func (l *Log) closeSegments(retired []*segment) {
 	for _, s := range retired {
 		l.indexes.drop(s)
+		l.orders.drop(s)
 		if f := s.file(); f != nil {
 			_ = f.Close() // it was read only, or is removed
 		}
