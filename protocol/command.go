@@ -14,6 +14,7 @@ const (
 	ArgsInline  ArgSyntax = iota // by Redis' quoting rules
 	ArgsNames                    // names, separated by spaces
 	ArgsMessage                  // a topic, one space, and the unparsed message
+	ArgsOptions                  // words, up to WHERE and the unparsed predicate
 )
 
 // CommandSpec specifies one command. Dispatch, arity errors, HELP and COMMAND all derive from the table of specs.
@@ -365,6 +366,8 @@ var Commands = []*CommandSpec{
 		Summary: "Changes, or acquires, ownership of a message in a consumer group, as if the message was delivered a consumer group member."},
 	{Name: "XAUTOCLAIM", Arity: -6, Usage: "XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID]", Since: "6.2.0", Flags: "write fast", Keys: keysAt(1, 1, "RW access delete"), LargeReply: true,
 		Summary: "Changes, or acquires, ownership of messages in a consumer group, as if the messages were delivered to as consumer group member."},
+	{Name: "READ", Arity: -2, Usage: "READ name [name ...]", Syntax: ArgsOptions, Flags: "readonly movablekeys",
+		Keys: keysAt(1, -1, "RO access").beforeOptions(), LargeReply: true, Summary: "show the entries of streams and globs, in the one order; FROM, LAST, COUNT n and WHERE choose"},
 	{Name: "XINFO", Arity: -2, Usage: "XINFO subcommand", Since: "5.0.0", Container: true,
 		Summary: "A container for stream introspection commands."},
 	{Name: "XINFO STREAM", Arity: -3, Usage: "XINFO STREAM key [FULL [COUNT count]]", Since: "5.0.0", Flags: "readonly", Keys: keysAt(2, 2, "RO access"), LargeReply: true,
@@ -486,8 +489,11 @@ func (c *Command) Resolve() (*CommandSpec, *Error) {
 // checkVerb applies the rules of lines to a verb sent as RESP. It joins all arguments behind the names to one text.
 func (c *Command) checkVerb(spec *CommandSpec) *Error {
 	names := c.Args[1:]
-	if spec.Syntax == ArgsMessage {
+	switch spec.Syntax {
+	case ArgsMessage:
 		names = names[:1]
+	case ArgsOptions:
+		return nil
 	}
 	for i, name := range names {
 		if spec.TakesPredicate && i > 0 && isKeyword(name) {
@@ -513,7 +519,7 @@ func HelpLines() []string {
 		}
 	}
 	return append(lines,
-		"# ... WHERE predicate     behind what SUB and PSUB name: only messages for which it holds, such as price > 100",
+		"# ... WHERE predicate     behind what SUB, PSUB and READ name: only messages for which it holds, such as price > 100",
 		"# ... FROM #12, LAST 10   behind what SUB and PSUB name: messages of the past first, if they are kept (--recent)",
 		"# Redis commands work too (PUBLISH, SUBSCRIBE, XADD, XRANGE, INFO ...) and answer as Redis does.")
 }

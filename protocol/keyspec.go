@@ -10,6 +10,8 @@ type KeySpec struct {
 	First, Last int
 	// Keyword is a word that the keys follow. Then half of what follows it are keys, and package keyargs finds them.
 	Keyword string
+	// Options means that the keys end where the options begin, and that globs among them are none: package keyargs finds them.
+	Options bool
 	Flags   []string // RO, access and the others
 
 	// Reads and Writes are the rights to a key that the flags imply: to return what it holds, and to change it.
@@ -33,6 +35,12 @@ func keysAt(first, last int, flags string) *KeySpec {
 // behind makes the keys those that follow a word.
 func (k *KeySpec) behind(keyword string) *KeySpec {
 	k.Keyword = keyword
+	return k
+}
+
+// beforeOptions makes the keys those names in front of the options that are no globs.
+func (k *KeySpec) beforeOptions() *KeySpec {
+	k.Options = true
 	return k
 }
 

@@ -92,6 +92,9 @@ func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Er
 		}
 		return append(args, topic, message[1:]), nil // one separator; further ones belong to the message
 	}
+	if spec.Syntax == ArgsOptions {
+		return splitOptions(spec, rest, args)
+	}
 	verb := len(args)
 	for {
 		var name []byte
@@ -108,6 +111,28 @@ func splitVerbArgs(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Er
 		args = append(args, name)
 	}
 	if len(args) < -spec.Arity {
+		return args, Errorf("%s needs a %s; type: %s", spec.Name, bytes.Fields([]byte(spec.Usage))[1], spec.Usage)
+	}
+	return args, nil
+}
+
+// splitOptions splits names and options into words. What follows WHERE is one argument, with its blanks.
+func splitOptions(spec *CommandSpec, rest []byte, args [][]byte) ([][]byte, *Error) {
+	first := len(args)
+	for {
+		var word []byte
+		if word, rest = cutWord(rest); len(word) == 0 {
+			break
+		}
+		isWhere := len(args) > first && bytes.EqualFold(word, []byte(whereKeyword))
+		if args = append(args, word); isWhere {
+			if rest = bytes.Trim(rest, " \t"); len(rest) == 0 {
+				return args, errNoPredicate(spec)
+			}
+			return append(args, rest), nil
+		}
+	}
+	if len(args) == first {
 		return args, Errorf("%s needs a %s; type: %s", spec.Name, bytes.Fields([]byte(spec.Usage))[1], spec.Usage)
 	}
 	return args, nil

@@ -204,7 +204,7 @@ func TestCategories(t *testing.T) {
 			"punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
 		"Transaction": "discard exec multi unwatch watch",
 		"blocking":    "wait waitaof xread xreadgroup",
-		"stream": "xack xackdel xadd xautoclaim xcfgset xclaim xdel xdelex xfence xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|help " +
+		"stream": "read xack xackdel xadd xautoclaim xcfgset xclaim xdel xdelex xfence xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|help " +
 			"xgroup|setid xinfo|consumers xinfo|groups xinfo|help xinfo|stream xlen xnack xpending xrange xread xreadgroup xrevrange xsetid xtrim",
 		"keyspace": "dbsize del exists expire expireat expiretime flushall flushdb keys object|encoding object|help persist pexpire " +
 			"pexpireat pexpiretime pttl scan touch ttl type unlink",

@@ -61,6 +61,8 @@ type invocation struct {
 	predicates []broker.Filter
 	// read is the parsed XREAD, nil before it is needed.
 	read *parsedRead
+	// reading is the parsed READ.
+	reading *readRequest
 	// unjudged means a publish without evaluated predicates, which is therefore refused.
 	unjudged bool
 	// long is shared by the pieces of a command with very many names; piece counts from 0.

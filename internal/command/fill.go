@@ -16,6 +16,8 @@ type fill struct {
 	parts []fillPart
 	// rest is the text behind the last entry.
 	rest []byte
+	// reading is a READ, which is nothing but that; nil if it is none.
+	reading *readRequest
 	// limit bounds the entries of all parts, for XREAD with MAXSIZE; nil if there is no such bound.
 	limit   *sizeLimit
 	version protocol.Version

@@ -56,6 +56,7 @@ func (p *benchPin) Read(f func([]byte) bool) error {
 	}
 	return nil
 }
-func (p *benchPin) ReadBack(func([]byte) bool) error { return nil }
-func (p *benchPin) Recent() bool                     { return true }
-func (p *benchPin) Release()                         {}
+func (p *benchPin) ReadFrom(_ uint64, f func([]byte) bool) error { return p.Read(f) }
+func (p *benchPin) ReadBack(func([]byte) bool) error             { return nil }
+func (p *benchPin) Recent() bool                                 { return true }
+func (p *benchPin) Release()                                     {}

@@ -152,6 +152,10 @@ var errConnectionEnds = errors.New("the connection ends")
 // fill fills one reply. Where entries cannot be read, the reply is an error; if a part of it has left, the connection ends.
 func (x *filling) fill(r *fill) {
 	x.reply, x.begun = r, false
+	if r.reading != nil {
+		x.fillPage(r.reading)
+		return
+	}
 	err := x.applyLimit()
 	for i := 0; i < len(r.parts) && err == nil; i++ {
 		err = x.part(&r.parts[i])

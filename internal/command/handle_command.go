@@ -95,7 +95,7 @@ func (w *response) commandEntry(row *protocol.CommandSpec) {
 		w.simple(flag)
 	}
 	first, last, step := 0, 0, 0
-	if k := row.Keys; k != nil && k.Keyword == "" {
+	if k := row.Keys; k != nil && k.Keyword == "" && !k.Options {
 		first, last, step = k.First, k.Last, 1
 	}
 	w.integer(int64(first))
@@ -143,6 +143,11 @@ func (w *response) keySpecs(k *protocol.KeySpec) {
 		w.integer(int64(k.First))
 	}
 	w.text("find_keys")
+	if k.Options {
+		w.searchStep("unknown")
+		w.mapHeader(0)
+		return
+	}
 	w.searchStep("range")
 	w.mapHeader(3)
 	last, limit := k.Last, 0

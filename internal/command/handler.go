@@ -173,6 +173,7 @@ var handlers = map[string]*handler{
 	"xsetid":       {reply: xsetid, keys: usesWrite},
 	"xcfgset":      {reply: xcfgset, keys: usesWrite},
 	"xfence":       {reply: xfence, keys: usesAdd},
+	"read":         replyPage,
 	"xinfo":        replyHelp,
 	"xinfo|stream": {reply: xinfoStream, keys: usesRead},
 	"xinfo|help":   replyHelp,
@@ -232,6 +233,7 @@ var (
 	replyQuit  = &handler{reply: func(w *response) { w.ok() }}
 	replyError = &handler{} // nothing to run: Admit replies with the error that the reader found
 	replyHelp  = &handler{reply: subcommandHelp}
+	replyPage  = &handler{reply: read, keys: usesRead}
 )
 
 var (

@@ -28,6 +28,11 @@ func keysOf(row *protocol.CommandSpec, args [][]byte) acl.Keys {
 		return acl.Keys{}
 	}
 	keys := acl.Keys{Names: k.Find(args), Read: k.Reads, Write: k.Writes}
+	if k.Options {
+		var x keyargs.Read
+		_ = x.Parse(args) // the same
+		keys.Names = x.Keys()
+	}
 	if k.Keyword != "" {
 		var x keyargs.XRead
 		_ = x.Parse(args) // the keys are there, or they are not

@@ -125,6 +125,9 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 			inv.err = r.unauthenticatedPredicate(inv)
 		}
 	}
+	if inv.err == nil && inv.handler == replyPage {
+		inv.err = r.parseRead(inv)
+	}
 	if inv.err == nil {
 		inv.err = r.checkTopics(inv)
 	}

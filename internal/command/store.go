@@ -29,6 +29,24 @@ type Store interface {
 	Died(entries int)
 	// Pin keeps the records of some entries of a stream, from the first ordinal to the last, readable.
 	Pin(key, first, last uint64) Pin
+	// Scan begins to read all records, as they are now. Any goroutine but the core's may call it.
+	Scan() Scan
+	// Position returns the sequence number in this epoch of a position in an earlier one: entries keep theirs. Any goroutine may
+	// call it.
+	Position(epoch string, number uint64) (same uint64, ok bool)
+}
+
+// Scan reads all records in their order, piece by piece. A record may come in several parts, one behind the other. It belongs to
+// one goroutine.
+type Scan = interface {
+	// Seek goes to a record before all for which isBefore is false, and not far before them. Once it is false, it stays so.
+	Seek(isBefore func(changes []byte) bool) error
+	// Back goes to about so many bytes before the end, and returns false if that is the beginning.
+	Back(bytes int64) (more bool, err error)
+	// Next passes the records of the next piece to f, which are valid until the next call, and the damage of one that is not
+	// whole to damaged, in its place. It returns false at the end.
+	Next(f func(changes []byte), damaged func(error)) (more bool, err error)
+	Release()
 }
 
 // Pin gives the records of some entries. Any goroutine may use it, one at a time.
@@ -36,6 +54,8 @@ type Pin = interface {
 	// Read calls f for each record with such an entry, in the order of the entries, until f returns false. A record is valid
 	// during the call.
 	Read(f func(changes []byte) bool) error
+	// ReadFrom is Read from a later ordinal on.
+	ReadFrom(first uint64, f func(changes []byte) bool) error
 	// ReadBack is Read in the opposite order of records.
 	ReadBack(f func(changes []byte) bool) error
 	// Recent reports whether all of them are in memory.

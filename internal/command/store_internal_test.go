@@ -24,8 +24,11 @@ type testStore struct {
 	full     atomic.Bool // of memory
 	onDisk   atomic.Bool // pins are not recent
 	damaged  atomic.Bool
-	pins     atomic.Int64
-	gate     chan struct{} // reads wait for it, if there is one
+	// damagedRecord is the number of a record that a scan finds damaged, and a pin misses.
+	damagedRecord atomic.Int64
+	earlier       string // an epoch
+	pins          atomic.Int64
+	gate          chan struct{} // reads wait for it, if there is one
 
 	mu      sync.Mutex
 	records [][]byte
@@ -82,10 +85,64 @@ type testPin struct {
 
 var errDamaged = errors.New("segment 1, offset 64: damaged")
 
+func (p *testPin) ReadFrom(first uint64, f func([]byte) bool) error {
+	rest := *p
+	rest.first = max(first, p.first)
+	return rest.Read(f)
+}
 func (p *testPin) Read(f func([]byte) bool) error     { return p.read(slices.Values(p.records), f) }
 func (p *testPin) ReadBack(f func([]byte) bool) error { return p.read(backward(p.records), f) }
 func (p *testPin) Recent() bool                       { return !p.store.onDisk.Load() }
 func (p *testPin) Release()                           { p.store.pins.Add(-1) }
+
+// testScan passes some records at a time. One that is damaged has a number from 1 on.
+type testScan struct {
+	store   *testStore
+	records [][]byte
+	at      int
+}
+
+func (s *testStore) Scan() Scan {
+	s.pins.Add(1)
+	return &testScan{store: s, records: s.all()}
+}
+
+func (s *testStore) Position(epoch string, number uint64) (uint64, bool) {
+	return number, epoch == s.earlier
+}
+
+func (s *testScan) Seek(isBefore func([]byte) bool) error {
+	s.at = 0
+	for s.at+1 < len(s.records) && isBefore(s.records[s.at+1]) {
+		s.at++
+	}
+	return nil
+}
+
+func (s *testScan) Back(bytes int64) (bool, error) {
+	s.at = max(0, len(s.records)-int(bytes>>16))
+	return s.at > 0, nil
+}
+
+func (s *testScan) Next(f func([]byte), damaged func(error)) (bool, error) {
+	if s.store.gate != nil {
+		<-s.store.gate
+	}
+	if s.at == len(s.records) {
+		return false, nil
+	}
+	for n := 0; n < 3 && s.at < len(s.records); n++ {
+		s.at++
+		if int64(s.at) == s.store.damagedRecord.Load() {
+			damaged(errDamaged)
+		} else {
+			f(s.records[s.at-1])
+		}
+	}
+	return true, nil
+}
+
+func (s *testScan) Release() { s.store.pins.Add(-1) }
 
 func backward(records [][]byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
@@ -104,7 +161,12 @@ func (p *testPin) read(records func(yield func([]byte) bool), f func([]byte) boo
 	if p.store.damaged.Load() {
 		return errDamaged
 	}
+	number, lost := int64(0), error(nil)
 	for r := range records {
+		if number++; number == p.store.damagedRecord.Load() {
+			lost = errDamaged
+			continue
+		}
 		has := false
 		err := stream.EachEntry(r, p.key, func(e *stream.Entry) bool {
 			has = has || p.first <= e.Ordinal && e.Ordinal <= p.last
@@ -114,10 +176,10 @@ func (p *testPin) read(records func(yield func([]byte) bool), f func([]byte) boo
 			return err
 		}
 		if has && !f(r) {
-			return nil
+			return lost
 		}
 	}
-	return nil
+	return lost
 }
 
 // eventually waits for what no reply announces.

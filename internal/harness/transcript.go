@@ -32,7 +32,7 @@ func Play(t *testing.T, path string, update bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	p := &player{t: t, server: Start(t, server.Options{Version: "test"}), conns: make(map[string]*Conn),
+	p := &player{t: t, server: Start(t, server.Options{Version: "test", Epoch: "ef86d081884c7d65"}), conns: make(map[string]*Conn),
 		inMulti: make(map[string]bool), lineEnds: make(map[string]string)}
 	var got strings.Builder
 	for line := range strings.Lines(string(text)) {

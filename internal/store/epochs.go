@@ -29,6 +29,25 @@ func resolve(epochs []log.Epoch, name string, number uint64) (same uint64, ok bo
 	return 0, false
 }
 
+// positionOf returns the number in the last of the epochs that a position of any of them has in the log. What was not logged is not there: a
+// position behind the last number of an epoch is the beginning of the next one.
+func positionOf(epochs []log.Epoch, name string, number uint64) (same uint64, ok bool) {
+	id, err := strconv.ParseUint(name, 16, 64)
+	if err != nil {
+		return 0, false
+	}
+	for i := len(epochs) - 1; i >= 0; i-- {
+		switch e := &epochs[i]; {
+		case e.ID != id:
+		case i == len(epochs)-1:
+			return number, true
+		default:
+			return min(number, e.Last+1), true
+		}
+	}
+	return 0, false
+}
+
 // maxEarlier is how many earlier epochs are shown: each costs each client that asks 22 bytes.
 const maxEarlier = 16
 

@@ -232,6 +232,7 @@ func (s *Store) Pin(key, first, last uint64) Pin { return s.log.Pin(key, first, 
 // Pin is what Store.Pin returns. Its methods are for other goroutines than the core's, but Recent.
 type Pin = interface {
 	Read(f func(payload []byte) bool) error
+	ReadFrom(first uint64, f func(payload []byte) bool) error
 	ReadBack(f func(payload []byte) bool) error
 	Recent() bool
 	Release()
@@ -296,6 +297,11 @@ func (s *Store) Sequence() uint64 { return s.sequence }
 // Resolve returns the number in this epoch that a position of an earlier one has, if that is known.
 func (s *Store) Resolve(epoch string, number uint64) (same uint64, ok bool) {
 	return resolve(s.epochs, epoch, number)
+}
+
+// Position returns the number in this epoch of a position of any epoch that is listed, for what is in the log.
+func (s *Store) Position(epoch string, number uint64) (same uint64, ok bool) {
+	return positionOf(s.epochs, epoch, number)
 }
 
 // Earlier returns the epochs whose positions Resolve knows, the newest first, and not very many.

@@ -1,0 +1,183 @@
+package command
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/stream"
+)
+
+// readRow is an entry that a READ looks at.
+type readRow struct {
+	stream.Entry
+	name string
+	// wanted: it is of a stream that is shown, and exists.
+	wanted bool
+}
+
+// readSource gives the entries of the log, or of some streams, in the one order.
+type readSource interface {
+	// back goes to a place from which about so many entries come, for the nth time, and returns false if that is the beginning.
+	back(entries, attempt int) (more bool, err error)
+	// wholeFrom is the sequence number from which on no entry is left out, once next has been called behind back.
+	wholeFrom() uint64
+	// seek goes to a start. Entries in front of it may come, too.
+	seek(start readStart) error
+	// next returns the next entries, which are valid until the next call: none at the end. It has looked at all entries up to the sequence
+	// number seen. Damage stands behind the entries that it returns, if it is not nil.
+	next() (rows []readRow, seen uint64, damage error, err error)
+	// check sets what is wanted.
+	check(rows []readRow) error
+	// read is how many bytes were read for some entries, about.
+	read(rows []readRow) int
+	release()
+}
+
+// errAtEnd is the end of a source.
+var errAtEnd = errors.New("no more entries")
+
+// logSource reads the whole log.
+type logSource struct {
+	service *Service
+	names   *readNames
+	scan    Scan
+	rows    []readRow
+	seen    uint64
+	held    []readRow // what stands behind a damage
+	known   map[uint64]readName
+	unknown []uint64
+}
+
+// readName is a stream that a READ has come across.
+type readName struct {
+	name   string
+	wanted bool
+}
+
+func newLogSource(s *Service, names *readNames) *logSource {
+	return &logSource{service: s, names: names, scan: s.streams.store.Scan(), known: make(map[uint64]readName)}
+}
+
+func (l *logSource) release() { l.scan.Release() }
+
+func (l *logSource) wholeFrom() uint64 { return 0 }
+
+// read counts a piece of the log, whatever it holds.
+func (l *logSource) read([]readRow) int { return bytesBack }
+
+func (l *logSource) seek(start readStart) error {
+	l.held, l.seen = nil, 0
+	return l.scan.Seek(func(changes []byte) bool { return start.isBefore(stream.RecordStart(changes)) })
+}
+
+// bytesBack is how many bytes LAST goes back first, and how many times as far next.
+const bytesBack, timesBack = 256 << 10, 4
+
+func (l *logSource) back(_, attempt int) (bool, error) {
+	bytes := int64(bytesBack)
+	for range attempt {
+		bytes *= timesBack
+	}
+	l.held, l.seen = nil, 0
+	return l.scan.Back(bytes)
+}
+
+func (l *logSource) next() (rows []readRow, seen uint64, damage, err error) {
+	if l.held != nil {
+		rows, l.held = l.held, nil
+		return rows, l.seen, nil, nil
+	}
+	l.rows = l.rows[:0]
+	whole := -1 // the rows in front of the first damage
+	var broken error
+	more, err := l.scan.Next(func(changes []byte) {
+		sequence, _ := stream.RecordStart(changes)
+		l.seen = max(l.seen, sequence)
+		if failed := stream.EachEntry(changes, 0, func(e *stream.Entry) bool {
+			l.rows = append(l.rows, readRow{Entry: *e})
+			return true
+		}); failed != nil {
+			broken = failed
+		}
+	}, func(d error) {
+		if whole < 0 {
+			whole, damage = len(l.rows), d
+		}
+	})
+	switch {
+	case err == nil && broken != nil:
+		err = broken
+	case err == nil && !more:
+		err = errAtEnd
+	}
+	rows = l.rows
+	if whole >= 0 {
+		rows, l.held = l.rows[:whole], l.rows[whole:]
+	}
+	bySequence(rows)
+	bySequence(l.held)
+	if n := len(rows); n > 0 {
+		l.seen = max(l.seen, rows[n-1].Sequence)
+	}
+	return rows, l.seen, damage, err
+}
+
+// bySequence puts rows in order: a record that was written again may have come in parts.
+func bySequence(rows []readRow) {
+	compare := func(a, b readRow) int { return cmp.Compare(a.Sequence, b.Sequence) }
+	if !slices.IsSortedFunc(rows, compare) {
+		slices.SortFunc(rows, compare)
+	}
+}
+
+// check asks the core for the names of streams that are not known yet, and for the entries that exist.
+func (l *logSource) check(rows []readRow) error {
+	l.unknown = l.unknown[:0]
+	any := false
+	for i := range rows {
+		n, ok := l.known[rows[i].Key]
+		if !ok {
+			l.known[rows[i].Key] = readName{wanted: true} // until its name is known
+			l.unknown = append(l.unknown, rows[i].Key)
+		}
+		rows[i].wanted = !ok || n.wanted
+		any = any || rows[i].wanted
+	}
+	if !any {
+		return nil
+	}
+	found := make([]string, len(l.unknown))
+	gone := make([]bool, len(l.unknown))
+	if !l.service.RunOnCore(func(broker.View) {
+		state := l.service.streams.state
+		for i, number := range l.unknown {
+			if st := state.Present(number); st != nil {
+				found[i] = st.Name()
+			} else {
+				gone[i] = true
+			}
+		}
+		for i := range rows {
+			if r := &rows[i]; r.wanted {
+				st := state.Present(r.Key)
+				r.wanted = st != nil && st.IsLive(r.Ordinal)
+			}
+		}
+	}) {
+		return errConnectionEnds
+	}
+	for i, number := range l.unknown {
+		l.known[number] = readName{name: found[i], wanted: !gone[i] && l.names.wants(found[i])}
+	}
+	for i := range rows {
+		r := &rows[i]
+		n := l.known[r.Key]
+		r.name, r.wanted = n.name, r.wanted && n.wanted
+	}
+	if err := l.names.err(); err != nil {
+		return err
+	}
+	return nil
+}
