@@ -47,8 +47,8 @@
 //	for entry, err := range c.Read(ctx, client.After("orders", lastID)) { … }
 //
 // A stream keeps its entries, and they are read by position. [Client.Append] acknowledges an entry with its [EntryID].
-// [Client.Range] iterates over the entries that there are, and [Client.Read] waits for those to come. Both go on behind the
-// last entry when a connection breaks. Guarantees 1 and 2 hold for appends too; with [Idempotent], Append repeats what broke
+// [Client.Range] iterates over the entries that there are, and [Client.Read] waits for those to come. [Client.Entries] iterates
+// over several streams in the one order. All go on behind the last entry when a connection breaks. Guarantees 1 and 2 hold for appends too; with [Idempotent], Append repeats what broke
 // off, and the entry is there once. The server needs the stream commands of Redis, and for Idempotent those of Redis 8.6.
 //
 // # Slow readers

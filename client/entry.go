@@ -53,6 +53,8 @@ type Entry struct {
 	Stream string
 	ID     EntryID
 	Fields []Field // in the order in which they were appended; a name may repeat
+	// Position is the place in the one order, such as a1b2c3d4e5f60718-12, for entries of Entries; else it is empty.
+	Position string
 }
 
 // Get returns the value of the first field with the name, or "".
