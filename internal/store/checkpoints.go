@@ -185,9 +185,9 @@ func (c *checkpoints) writeParts(w io.Writer, head *header, frozen *stream.Check
 		return 0, err
 	}
 	size = int64(headerLen + sumLen)
+	var part *stream.Part
 	for done := false; !done; {
-		var part *stream.Part
-		if !visit(func() { part, done = frozen.Collect(streamsPerVisit) }) {
+		if !visit(func() { part, done = frozen.Collect(streamsPerVisit, part) }) {
 			return 0, errStopped
 		}
 		n, err := part.WriteTo(both)

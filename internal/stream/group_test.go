@@ -604,7 +604,7 @@ func TestDeltaOfGroups(t *testing.T) {
 	k.apply()
 	base := save(t, k.s, true)
 	frozen := k.s.Freeze(false)
-	part, done := frozen.Collect(10)
+	part, done := frozen.Collect(10, nil)
 	assert.True(t, done)
 	k.s.PlanAcknowledge(k.change(), st, g, []ID{{5, 0}, {6, 0}})
 	k.apply()

@@ -116,7 +116,7 @@ func logFrozen(t *testing.T, s *Streams, streams int) {
 	logTime(t, "first time under a checkpoint", len(names), add)
 	logTime(t, "again", len(names), add)
 	start := cpuTime()
-	part, _ := checkpoint.Collect(1)
+	part, _ := checkpoint.Collect(1, nil)
 	t.Logf("visit after that: %v, %d bytes of %d streams that changed", since(start), len(part.small.full)*(sectionSize/4), checkpoint.count)
 	checkpoint.Drop()
 }
@@ -137,10 +137,10 @@ func logCheckpoint(t *testing.T, s *Streams) {
 	t.Cleanup(func() { _ = file.Close() })
 	start, visit, longest, size := cpuTime(), time.Duration(0), time.Duration(0), int64(0)
 	c := s.Freeze(true)
+	var part *Part
 	for done := false; !done; {
-		var part *Part
 		before := cpuTime()
-		part, done = c.Collect(1000)
+		part, done = c.Collect(1000, part)
 		took := since(before)
 		visit, longest = visit+took, max(longest, took)
 		n, err := part.WriteTo(file)

@@ -49,7 +49,7 @@ func TestOthersReadWhileTheCoreChanges(t *testing.T) {
 			if checkpoint == nil {
 				checkpoint = k.s.Freeze(false)
 			}
-			part, done := checkpoint.Collect(1)
+			part, done := checkpoint.Collect(1, nil)
 			readers.Add(1)
 			go func() {
 				defer readers.Done()

@@ -574,6 +574,7 @@ type streamsModel struct {
 	saves   [][]byte // the checkpoints since the last base
 	savedAt int      // records that they contain
 	saving  *Checkpoint
+	written *Part // of a checkpoint, the last one
 	file    bytes.Buffer
 	begun   int // records before the checkpoint that is being collected
 	names   int
@@ -839,8 +840,9 @@ func (m *streamsModel) visit() {
 		m.saving, m.begun = m.s.Freeze(m.r.IntN(5) == 0), len(m.records)
 		m.file.Reset()
 	}
-	part, done := m.saving.Collect(m.r.IntN(3))
+	part, done := m.saving.Collect(m.r.IntN(3), m.written)
 	_, err := part.WriteTo(&m.file)
+	m.written = part
 	require.NoError(m.t, err)
 	if m.r.IntN(100) == 0 {
 		m.saving.Drop()
