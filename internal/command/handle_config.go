@@ -10,13 +10,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
 
 // parameters are the names that CONFIG GET knows, with their values.
 //
 // First come conch's options under their own names, then the parameters that Redis' tools and
-// libraries read, with values that are true here. The other settings of the program come last.
+// libraries read, with values that are true here. Settings that are state follow, so this is the
+// core's. The other settings of the program come last.
 func (s *Service) parameters() []Setting {
 	o := &s.options
 	number := strconv.Itoa
@@ -56,6 +58,9 @@ func (s *Service) parameters() []Setting {
 		{"replica-read-only", "no"},
 		{"slave-read-only", "no"},
 	}
+	for _, setting := range stream.Settings() {
+		all = append(all, Setting{setting.Name, setting.Value(s.streams.state)})
+	}
 	for _, setting := range o.Settings {
 		if !slices.ContainsFunc(all, func(p Setting) bool { return p.Name == setting.Name }) {
 			all = append(all, setting)
@@ -90,8 +95,8 @@ func configGet(w *response) {
 
 // configSet sets the options that can change at run time, after all have been checked.
 //
-// These are loglevel, for which Redis' words are known too, and requirepass. Its value comes as
-// a digest: see hashSecrets.
+// These are loglevel, for which Redis' words are known too, requirepass, and the settings that
+// are state. The value of requirepass comes as a digest: see hashSecrets.
 func configSet(w *response) {
 	args := w.inv.args[2:]
 	if len(args)%2 != 0 {
@@ -105,21 +110,52 @@ func configSet(w *response) {
 		case "loglevel", "log-level":
 			level, err := ParseLevel(string(value))
 			if err != nil {
-				w.fail(protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", acl.Lower(args[i]), err))
+				w.fail(badValue(args[i], err))
 				return
 			}
 			changes = append(changes, func() { zerolog.SetGlobalLevel(level) })
 		case "requirepass":
 			changes = append(changes, func() { w.requirePassword(value) })
 		default:
-			w.fail(w.cannotSet(string(args[i])))
-			return
+			change, err := w.streamSetting(args[i], value)
+			if err != nil {
+				w.fail(err)
+				return
+			}
+			changes = append(changes, change)
 		}
 	}
 	for _, change := range changes {
 		change()
 	}
 	w.ok()
+}
+
+// badValue is the error for a value that a parameter cannot have.
+func badValue(name []byte, err error) *protocol.Error {
+	return protocol.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", acl.Lower(name), err)
+}
+
+// streamSetting checks a setting that is state, and returns what sets it. The reply waits for the log, as that to an append.
+func (w *response) streamSetting(name, value []byte) (set func(), err *protocol.Error) {
+	setting := stream.FindSetting(acl.Lower(name))
+	if setting == nil {
+		return nil, w.cannotSet(string(name))
+	}
+	plain, wrong := setting.Check(string(value))
+	if wrong != nil {
+		return nil, badValue(name, wrong)
+	}
+	s := &w.executor.service.streams
+	if err := s.useState(w, usesWrite); err != nil {
+		return nil, err
+	}
+	return func() {
+		if c := w.change(); setting.Plan(s.state, c, plain) {
+			w.apply(c)
+		}
+		w.setsState = true
+	}, nil
 }
 
 // requirePassword replaces the passwords of the default user; an empty d removes them.
@@ -157,7 +193,7 @@ func ParseLevel(s string) (zerolog.Level, error) {
 	case "error":
 		return zerolog.ErrorLevel, nil
 	}
-	return zerolog.NoLevel, fmt.Errorf("log level must be trace, debug, info, warn or error, not %q", s)
+	return zerolog.NoLevel, fmt.Errorf("log level must be trace, debug, info, warn or error, not %.40q", s)
 }
 
 func configResetstat(w *response) {

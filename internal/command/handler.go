@@ -32,6 +32,8 @@ type response struct {
 	scanned int
 	// refused: the reply depends on no key.
 	refused bool
+	// setsState: a command that uses no key has changed the state of streams.
+	setsState bool
 	// blocked: the command waits, and has no reply yet.
 	blocked bool
 	// work is the work besides the bytes of the reply: see execBudget.

@@ -134,9 +134,9 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 	w, s := &e.service.response, &e.service.streams
 	*w = response{executor: e, inv: inv, view: v, buf: e.begin()}
 	w.run()
-	keys := inv.handler.keys
+	usesState := inv.handler.keys != usesNone || w.setsState
 	r.Unfinished = inv.long.isSearching()
-	if keys != usesNone && !w.refused {
+	if usesState && !w.refused {
 		s.hold(e)
 	}
 	if w.blocked { // the reply comes later
@@ -148,7 +148,7 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 		e.reply(inv.long.reply)
 	}
 	*w = response{} // it must keep neither the reply nor the connection alive
-	if keys != usesNone && s.store != nil {
+	if usesState && s.store != nil {
 		s.endCommand(v)
 	}
 }

@@ -190,10 +190,16 @@ func (s *streams) useKeys(w *response, use keyUse) *protocol.Error {
 	switch {
 	case s.store == nil && use == usesRead && !w.inv.mayBlock(): // there are no keys
 		return nil
-	case s.store == nil:
-		return errNoStreams
-	case w.executor.database != 0:
+	case s.store != nil && w.executor.database != 0:
 		return errOtherDatabase
+	}
+	return s.useState(w, use)
+}
+
+// useState prepares a command that uses the state, in any database, and returns why it cannot run.
+func (s *streams) useState(w *response, use keyUse) *protocol.Error {
+	if s.store == nil {
+		return errNoStreams
 	}
 	s.beginRound(w.view)
 	err := s.store.Failed()

@@ -36,7 +36,8 @@ type Config struct {
 	Store        store.Options
 	autoRecent   bool // recent follows http, https and max-memory
 
-	autoStreamMemory bool // stream-memory follows max-memory
+	autoStreamMemory bool              // stream-memory follows max-memory
+	streamSettings   map[string]string // those that are state, by name
 
 	File string // the file that was read, if any
 
@@ -55,6 +56,7 @@ type Setting struct {
 	Get      func(c *Config) any                // as the log shows it
 	BoolFlag bool                               // the flag without a value means true
 	Choices  []string                           // all values, if there are few: for completion
+	IsState  bool                               // of streams: a directory keeps it, and CONFIG SET changes it
 }
 
 // settingsTable is the one list of settings. Flags, environment, file, help and the first line of the log follow from it.
@@ -154,6 +156,8 @@ var settingsTable = []Setting{
 		Name: "compact-rate", Value: "SIZE", Default: "64MiB", Usage: "bytes a second that giving back space reads and writes; 0 is no bound",
 		set: setCompactRate, Get: func(c *Config) any { return c.Store.CompactRate },
 	},
+	streamSetting("stream-idmp-duration", "SECONDS", "100", "how long a new stream keeps the ids of IDMP; see CONFIG SET"),
+	streamSetting("stream-idmp-maxsize", "NUMBER", "100", "how many ids of IDMP a new stream keeps for each producer"),
 	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",
 		func(c *Config) *int { return &c.Store.Unsynced }),
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",
@@ -304,6 +308,7 @@ func (from sources) resolve() (*Config, error) {
 	if c.autoStreamMemory {
 		c.Store.Memory = o.MaxMemory / 4
 	}
+	c.Store.Settings = c.givenStreamSettings(byDefault)
 	if err := c.checkStore(byDefault["fsync"]); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // The words of fsync, and the bounds of a time.
@@ -71,6 +72,33 @@ func setCompactRate(c *Config, text string) (err error) {
 		return fmt.Errorf("expected 0 for no bound, or a size from 64KiB on, not %q", text)
 	}
 	return nil
+}
+
+// streamSetting makes a setting that is state of the streams: a directory keeps it.
+func streamSetting(name, value, fallback, usage string) Setting {
+	check := stream.FindSetting(name).Check
+	return Setting{
+		Name: name, Value: value, Default: fallback, Usage: usage, IsState: true,
+		set: func(c *Config, text string) error {
+			plain, err := check(text)
+			if c.streamSettings == nil {
+				c.streamSettings = make(map[string]string)
+			}
+			c.streamSettings[name] = plain
+			return err
+		},
+		Get: func(c *Config) any { return c.streamSettings[name] },
+	}
+}
+
+// givenStreamSettings are the settings of streams that have a source. A default must not overrule what a directory keeps.
+func (c *Config) givenStreamSettings(byDefault map[string]bool) (given []store.Setting) {
+	for _, s := range stream.Settings() {
+		if !byDefault[s.Name] {
+			given = append(given, store.Setting{Name: s.Name, Text: c.streamSettings[s.Name]})
+		}
+	}
+	return given
 }
 
 // checkStore refuses settings that do not go together. A setting of fsync without effect is refused, because its author expects

@@ -33,15 +33,18 @@ func (d *daemon) reloadLevel() {
 		return
 	}
 	d.log.setLevel(fresh.LogLevel)
-	if changed := changedSettings(&d.settings, fresh); len(changed) > 0 {
+	if changed := changedSettings(&d.settings, fresh, false); len(changed) > 0 {
 		d.log.Warn().Strs("settings", changed).Msg("these settings have changed: they take effect at the next start")
+	}
+	if changed := changedSettings(&d.settings, fresh, true); len(changed) > 0 {
+		d.log.Warn().Strs("settings", changed).Msg("these settings have changed: CONFIG SET puts them in force")
 	}
 }
 
-// changedSettings names the settings with another value, without the log level.
-func changedSettings(before, after *config.Config) (names []string) {
+// changedSettings names the settings with another value, without the log level: of those that are state, or of the others.
+func changedSettings(before, after *config.Config, state bool) (names []string) {
 	for _, s := range config.Settings() {
-		if s.Name != "log-level" && fmt.Sprint(s.Get(before)) != fmt.Sprint(s.Get(after)) {
+		if s.IsState == state && s.Name != "log-level" && fmt.Sprint(s.Get(before)) != fmt.Sprint(s.Get(after)) {
 			names = append(names, s.Name)
 		}
 	}

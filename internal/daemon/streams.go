@@ -34,6 +34,10 @@ func reportStore(dir string, s *store.Store, log zerolog.Logger) {
 	if skipped > 0 {
 		log.Error().Int("changes", skipped).Msg("these changes are lost too, because they build on records that are lost")
 	}
+	for _, o := range s.Overruled() {
+		log.Warn().Str("setting", o.Name).Str("given", o.Given).Str("in_force", o.InForce).
+			Msg("the directory keeps another value of this setting, which stays in force: CONFIG SET changes it")
+	}
 	if dir == "" {
 		return
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -78,6 +79,36 @@ func TestKeyspace(t *testing.T) {
 	c.Send("DEL a\n")
 	c.Expect(":1\r\n")
 	assert.Contains(t, keyspace(), "db0:keys=2,expires=0,avg_ttl=0\r\n")
+}
+
+// A setting that is state is written by the first start that gives it. Later, the directory keeps what CONFIG SET has made of it.
+func TestADirectoryKeepsItsSettings(t *testing.T) {
+	const kept = "the directory keeps another value of this setting, which stays in force: CONFIG SET changes it"
+	dir := filepath.Join(t.TempDir(), "log")
+	life := func(flags []string, overruled int, script func(c *harness.Conn)) {
+		p := start(t, append([]string{"--dir=" + dir}, flags...)...)
+		p.Log.Await(t, logIsOpen, 1)
+		assert.Equal(t, overruled, strings.Count(p.Log.Text(), kept))
+		c := harness.Use(t, p.Dial())
+		script(c)
+		p.Signals <- syscall.SIGTERM
+		require.NoError(t, p.wait())
+		require.NoError(t, c.Close())
+	}
+	inForce := func(c *harness.Conn, value string) {
+		c.Send("CONFIG GET stream-idmp-duration\n")
+		c.Expect(fmt.Sprintf("*2\r\n$20\r\nstream-idmp-duration\r\n$%d\r\n%s\r\n", len(value), value))
+	}
+	life(nil, 0, func(c *harness.Conn) { inForce(c, "100") })
+	five, six := []string{"--stream-idmp-duration=5"}, []string{"--stream-idmp-duration=6"}
+	life(five, 0, func(c *harness.Conn) { inForce(c, "5") })
+	life(nil, 0, func(c *harness.Conn) { inForce(c, "5") })
+	life(six, 1, func(c *harness.Conn) {
+		inForce(c, "5")
+		c.Send("CONFIG SET stream-idmp-duration 6\n")
+		c.Expect("+OK\r\n")
+	})
+	life(six, 0, func(c *harness.Conn) { inForce(c, "6") })
 }
 
 // Without a directory, streams are in memory, and gone with conch.

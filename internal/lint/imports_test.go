@@ -105,7 +105,7 @@ var rules = map[string]rule{
 		notStd: []string{"net", "log", "context"},
 	},
 	"internal/config": {
-		own:    []string{"server", "internal/command", "internal/outbox", "internal/store", "internal/tlsfiles"},
+		own:    []string{"server", "internal/command", "internal/outbox", "internal/store", "internal/stream", "internal/tlsfiles"},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
@@ -272,7 +272,7 @@ func TestTheRules(t *testing.T) {
 		},
 		{
 			"config knows the options of the server, and no flag library",
-			"internal/config", "io/fs @server @internal/tlsfiles github.com/BurntSushi/toml",
+			"internal/config", "io/fs @server @internal/stream @internal/tlsfiles github.com/BurntSushi/toml",
 			"@broker @protocol @client @internal/bench github.com/urfave/cli/v3",
 		},
 		{

@@ -27,6 +27,8 @@ type Options struct {
 	CompactRate int
 	// Version is that of conch, for the manifest of a backup.
 	Version string
+	// Settings are the given values of settings that are state, in the form of stream.Setting.Value.
+	Settings []Setting
 	// Log gets what goes wrong in the background.
 	Log zerolog.Logger
 

@@ -51,6 +51,8 @@ type Store struct {
 	died     int             // entries, since the log was last let look for space; the core's
 	last     stop            // the end of the epoch before, as far as the log knows; Open's alone
 
+	overruled []Overruled // as Open found it
+
 	ticker      *ticker
 	checkpoints *checkpoints
 	backups     backups
@@ -161,6 +163,7 @@ func (s *Store) begin() error {
 		return err
 	}
 	s.epochs = s.log.Epochs()
+	s.setSettings()
 	return nil
 }
 

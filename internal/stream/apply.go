@@ -12,6 +12,7 @@ func (s *Streams) Apply(c *Change) Result {
 		return s.applyFlush()
 	case Defaults:
 		s.duration, s.maxSize = c.Duration, c.MaxSize
+		s.given |= c.Given
 		return Result{}
 	}
 	st := s.changed(c)

@@ -60,9 +60,10 @@ type Change struct {
 	At           int64    // SetExpiry: 0 for never
 	Duration     uint32   // Configure, Defaults, and a stream that is made
 	MaxSize      uint16
-	Token        uint64  // Fence
-	Refs         RefMode // Delete, Trim: DelRef ends that the entries are pending
-	Kept         []bool  // Delete: which of the ids stay because groups need them. Not recorded
+	Token        uint64     // Fence
+	Refs         RefMode    // Delete, Trim: DelRef ends that the entries are pending
+	Kept         []bool     // Delete: which of the ids stay because groups need them. Not recorded
+	Given        settingSet // Defaults: the settings that are given by it
 
 	// Changes of groups.
 	Group    uint64   // its number

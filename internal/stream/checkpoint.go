@@ -81,6 +81,7 @@ type checkpointHead struct {
 	next     uint64
 	duration uint32
 	maxSize  uint16
+	given    settingSet
 	removed  []uint64 // since the last checkpoint
 	flushed  uint64
 }
@@ -91,7 +92,7 @@ func (s *Streams) Freeze(base bool) *Checkpoint {
 	sv := &s.saving
 	c := &Checkpoint{streams: s, base: base || !sv.follows, cursor: 0, order: s.order, changed: sv.changed}
 	c.head = checkpointHead{
-		base: c.base, sequence: s.sequence, time: s.time, next: s.next, duration: s.duration, maxSize: s.maxSize,
+		base: c.base, sequence: s.sequence, time: s.time, next: s.next, duration: s.duration, maxSize: s.maxSize, given: s.given,
 	}
 	if !c.base {
 		c.head.removed, c.head.flushed = sv.removed, sv.flushed

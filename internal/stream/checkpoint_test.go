@@ -198,7 +198,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(items(save(&testing.T{}, k.s, true).Bytes()), []byte{})
 	k.add("b", "5")
 	f.Add(items(save(&testing.T{}, k.s, true).Bytes()), items(save(&testing.T{}, k.s, false).Bytes()))
-	lies := binary.AppendUvarint([]byte{itemHead, checkpointVersion, 1, 0, 0, 1, 1, 1, 0, itemRemoved}, 1<<60)
+	lies := binary.AppendUvarint([]byte{itemHead, checkpointVersion, 1, 0, 0, 1, 1, 1, 0, 0, itemRemoved}, 1<<60)
 	f.Add(lies, lies)
 	section := func(content []byte) io.Reader {
 		file := append(make([]byte, sectionHead), content...)

@@ -10,7 +10,7 @@ import (
 // to come. How they were reached, by which checkpoints or in which blocks ids lie, does not show.
 func (s *Streams) Digest() (sum [sha256.Size]byte) {
 	d := digester{hash: sha256.New()}
-	d.numbers(s.sequence, uint64(s.time), s.next, uint64(s.duration), uint64(s.maxSize), uint64(s.order.count))
+	d.numbers(s.sequence, uint64(s.time), s.next, uint64(s.duration), uint64(s.maxSize), uint64(s.given), uint64(s.order.count))
 	s.order.from(0, func(st *Stream) bool {
 		d.stream(st)
 		return true

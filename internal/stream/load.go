@@ -190,6 +190,7 @@ func (l *loader) readHead(in *input) error {
 	sequence, time, next := in.uvarint(), int64(in.uvarint()), in.uvarint()
 	s.duration, s.maxSize = in.settings()
 	flushed := in.uvarint()
+	s.given = settingSet(in.uvarint())
 	if sequence < s.sequence || time < s.time || next < s.next {
 		return l.corrupt("it is older than the one before")
 	}

@@ -163,6 +163,7 @@ func (raw *rawChange) parse(c *Change) bool {
 		c.Number = in.uvarint()
 	case Defaults:
 		c.Duration, c.MaxSize = in.settings()
+		c.Given = settingSet(in.uvarint())
 	case Flush:
 	case further:
 		raw.parseFurther(c)

@@ -125,7 +125,7 @@ func (s *sections) write(b []byte) {
 
 func (h *checkpointHead) write(out *sections) {
 	b := append(out.b, checkpointVersion, boolByte(h.base))
-	for _, n := range []uint64{h.sequence, uint64(h.time), h.next, uint64(h.duration), uint64(h.maxSize), h.flushed} {
+	for _, n := range []uint64{h.sequence, uint64(h.time), h.next, uint64(h.duration), uint64(h.maxSize), h.flushed, uint64(h.given)} {
 		b = binary.AppendUvarint(b, n)
 	}
 	out.b = b

@@ -294,13 +294,6 @@ func (s *Streams) PlanConfigure(c *Change, st *Stream, duration, maxSize int) bo
 	return c.Duration != st.duration || c.MaxSize != st.maxSize
 }
 
-// PlanDefaults plans new settings for streams that are made from now on. It returns false if nothing changes.
-func (s *Streams) PlanDefaults(c *Change, duration, maxSize int) bool {
-	c.Kind = Defaults
-	c.Duration, c.MaxSize = settings(duration, maxSize, s.duration, s.maxSize)
-	return c.Duration != s.duration || c.MaxSize != s.maxSize
-}
-
 // settings returns those of a window, within the bounds. A new one of 0 is not given.
 func settings(duration, maxSize int, oldDuration uint32, oldMaxSize uint16) (uint32, uint16) {
 	if duration > 0 {

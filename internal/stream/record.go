@@ -101,7 +101,7 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 	case Duplicate, Prune:
 		b = binary.AppendUvarint(b, c.Number)
 	case Defaults:
-		b = c.appendSettings(b)
+		b = binary.AppendUvarint(c.appendSettings(b), uint64(c.Given))
 	case Fence:
 		b, flags = c.appendFurther(b)
 		b = binary.AppendUvarint(b, c.Token)

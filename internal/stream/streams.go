@@ -11,6 +11,7 @@ type Streams struct {
 	due      deadlines
 	duration uint32 // of the windows of new streams
 	maxSize  uint16
+	given    settingSet
 
 	sequence uint64 // the largest of a change
 	time     int64  // the latest of a change
@@ -76,9 +77,6 @@ func (s *Streams) Memory() int64 { return s.bytes }
 
 // Entries returns how many entries all streams have.
 func (s *Streams) Entries() int { return s.entries }
-
-// Defaults returns the settings of the windows of streams that are made from now on.
-func (s *Streams) Defaults() (duration, maxSize int) { return int(s.duration), int(s.maxSize) }
 
 // All returns the streams in the order in which they were made. None may be added or removed meanwhile.
 func (s *Streams) All() iter.Seq[*Stream] {

@@ -55,6 +55,19 @@ func (k *core) flush() {
 	}
 }
 
+// set is CONFIG SET of a setting that is state.
+func (k *core) set(name, text string) bool {
+	setting := FindSetting(name)
+	require.NotNil(k.t, setting)
+	plain, err := setting.Check(text)
+	require.NoError(k.t, err)
+	if !setting.Plan(k.s, k.change(), plain) {
+		return false
+	}
+	k.apply()
+	return true
+}
+
 func (k *core) setTime(now int64) {
 	k.now = now
 	k.s.SetNow(now)
@@ -409,8 +422,8 @@ func TestWindowSize(t *testing.T) {
 	k.apply()
 	assert.Equal(t, Idempotency{Duration: 50, MaxSize: 3, Added: 6, Duplicates: 1}, st.Idempotency())
 
-	assert.True(t, k.s.PlanDefaults(k.change(), 7, 8))
-	k.apply()
+	k.set("stream-idmp-duration", "7")
+	k.set("stream-idmp-maxsize", "8")
 	k.add("b", "*")
 	assert.Equal(t, Idempotency{Duration: 7, MaxSize: 8}, k.get("b").Idempotency())
 	assert.Equal(t, 50, st.Idempotency().Duration)
@@ -610,6 +623,8 @@ func (m *streamsModel) step() {
 	st, model := m.get(name), m.keys[name]
 	require.Equal(m.t, model == nil, st == nil, name)
 	switch n := m.r.IntN(1000); {
+	case n < 2:
+		m.set([]string{"stream-idmp-duration", "stream-idmp-maxsize"}[n], fmt.Sprint(1+m.r.IntN(5)))
 	case n < 800 || st == nil:
 		m.addEntry(name, model)
 	case n < 870:
