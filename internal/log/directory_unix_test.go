@@ -170,9 +170,12 @@ func appendUntilKilled(path string) {
 // Memory is bounded: beyond the bound the disk is full, and what is removed makes room.
 func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory(4 * memoryPage)
-	f, err := m.Create("a", 1<<30)
+	_, err := m.Create("a", 4*memoryPage+1)
+	assert.True(t, isFull(err))
+	assert.Zero(t, m.Used())
+	f, err := m.Create("a", memoryPage)
 	require.NoError(t, err)
-	assert.Zero(t, m.Used(), "memory is taken as it is written")
+	assert.EqualValues(t, memoryPage, m.Used(), "it is taken ahead")
 	n, err := f.WriteAt(make([]byte, 10*memoryPage), 100)
 	assert.True(t, isFull(err))
 	assert.Equal(t, 4*memoryPage-100, n)

@@ -427,3 +427,51 @@ func TestMuchUnsyncedIsSyncedEarly(t *testing.T) {
 	assert.Less(t, l.Stats().Recent, int64(earlySync+4<<20))
 	require.NoError(t, l.Close())
 }
+
+// What is appended while the disk fills up reaches the disk all the same, though it needs more than the last segment has room for: the
+// reserve is for that. Appends are refused until there is space for the reserve again.
+func TestTheReserveOfAFullDisk(t *testing.T) {
+	for _, fsync := range []Fsync{Always, No} {
+		t.Run(fsync.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { reserveOfAFullDisk(t, fsync) })
+		})
+	}
+}
+
+func reserveOfAFullDisk(t *testing.T, fsync Fsync) {
+	const segment, backlog = 2 * memoryPage, 5 * memoryPage
+	memory := NewMemory(11 * memoryPage) // segments, the reserve, and less than what is appended at once
+	stalled := make(chan struct{})
+	o := Options{Files: keep{memory}, Fsync: fsync, SegmentSize: segment, Reserve: 6 * memoryPage}
+	l, _, err := Open(o, 0, nil)
+	require.NoError(t, err)
+	synctest.Wait()
+	l.Append(1, []byte("first"))
+	require.NoError(t, l.Sync())
+	// The writer is held, as a slow disk would, until much more than a segment is appended.
+	go func() { _ = l.onWriter(func() error { <-stalled; return nil }) }()
+	synctest.Wait()
+	last := uint64(0)
+	for appended := 0; appended < backlog; appended += 1000 {
+		last = l.Append(1, make([]byte, 1000))
+	}
+	close(stalled)
+	require.NoError(t, l.Sync(), "without the reserve it waits for ever")
+	assert.Equal(t, last, l.Progress().Synced)
+	time.Sleep(10 * time.Second) //nolint:forbidigo // of the bubble
+	synctest.Wait()
+	assert.ErrorIs(t, l.Err(), ErrFull, "the reserve has no room")
+
+	removed := last + 1
+	require.NoError(t, l.CutHead(removed)) // a checkpoint that needs no space here
+	l.Append(1, []byte("behind"))
+	require.NoError(t, l.Reset(l.Last()+1), "all segments go")
+	time.Sleep(2 * time.Second) //nolint:forbidigo // of the bubble
+	synctest.Wait()
+	assert.NoError(t, l.Err())
+	require.NoError(t, l.Close())
+	for _, name := range reserveNames {
+		_, err = memory.Open(name)
+		assert.ErrorIs(t, err, fs.ErrNotExist, "a directory that is not in use takes no more than its records")
+	}
+}

@@ -14,6 +14,9 @@ type Options struct {
 	SegmentSize int64
 	// Recent is how many bytes of memory keep what was written last; 16 MiB if it is 0. What is not yet promised stays beyond it.
 	Recent int64
+	// Reserve is how many bytes of the disk are kept free for what is accepted before the disk is full, and for what deletes entries then. 0 is
+	// none.
+	Reserve int64
 	// Spans passes to add what entries a record has. It is pure, and any goroutine may call it. Without it there is no index.
 	Spans func(kind byte, payload []byte, add func(Span))
 	// Live returns the parts of spans that have visible entries, in the same order. The spans ascend by key and ordinal. What it once left out
@@ -89,7 +92,8 @@ type Log struct {
 	pool      *chunkPool
 
 	failure  atomic.Pointer[error] // final
-	full     atomic.Bool           // there is no space for the next segment, or for what is to be written
+	full     atomic.Bool           // there is no space for the next segment, for what is to be written, or for the reserve
+	reserve  reserve
 	unsynced atomic.Int64
 
 	mu      sync.Mutex // guards what follows, for short: the core takes it

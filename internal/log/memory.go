@@ -37,13 +37,20 @@ func (m *Memory) List() ([]string, error) {
 	return slices.Sorted(maps.Keys(m.files)), nil
 }
 
-// Create makes an empty file. Memory is not taken ahead.
+// Create makes an empty file. Memory is taken ahead if it is bounded, as a disk does; else as it is written.
 func (m *Memory) Create(name string, size int64) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(name)
 	f := &memoryFile{memory: m, size: size, handles: 1}
 	m.files[name] = f
+	if m.limit > 0 && size > 0 {
+		if _, err := (memoryHandle{f}).WriteAt(make([]byte, size), 0); err != nil {
+			f.handles = 0
+			m.remove(name)
+			return nil, err
+		}
+	}
 	return memoryHandle{f}, nil
 }
 

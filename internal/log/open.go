@@ -86,6 +86,7 @@ func (l *Log) sealLast() error {
 			return err
 		}
 	}
+	l.dropReserve()
 	n := len(l.view.segments)
 	if n == 0 || l.view.segments[n-1].sealed {
 		return nil

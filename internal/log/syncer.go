@@ -19,6 +19,7 @@ type syncer struct {
 	stop     bool
 
 	wanted   bool // the next segment is to be allocated
+	noSpace  bool // there was not even a little space for it, though records wait
 	prepared File // the next segment, empty
 	id       uint64
 }
@@ -59,6 +60,7 @@ func (l *Log) runSyncer() {
 	timer.Stop()
 	defer timer.Stop()
 	var retry <-chan time.Time // of an allocation that found no space
+	l.makeReserve()
 	for {
 		select {
 		case <-l.syncer.wake:
@@ -69,7 +71,7 @@ func (l *Log) runSyncer() {
 			l.syncer.armed, l.syncer.due = false, true
 			l.mu.Unlock()
 		}
-		if retry == nil && !l.prepareSegment() {
+		if retry == nil && !l.findSpace() {
 			retry = time.After(retryFull)
 		}
 		l.syncAll()
@@ -143,7 +145,19 @@ func (l *Log) wantPrepared() {
 	}
 }
 
-// prepareSegment allocates the segment behind the writer's, if that is due. It returns false if there is no space, to be called again.
+// findSpace allocates the next segment, if that is due, and has appends accepted again if they are refused and there is space. It returns
+// false if there is none, to be called again.
+func (l *Log) findSpace() bool {
+	if !l.prepareSegment() {
+		return false
+	}
+	l.mu.Lock()
+	stuck := l.writer.stuck
+	l.mu.Unlock()
+	return !stuck && l.regain()
+}
+
+// prepareSegment allocates the segment behind the writer's, if that is due. It returns false if there is no space.
 func (l *Log) prepareSegment() bool {
 	l.mu.Lock()
 	wanted, id := l.syncer.wanted, uint64(1)
@@ -154,20 +168,14 @@ func (l *Log) prepareSegment() bool {
 	if !wanted || l.Failed() != nil {
 		return true
 	}
-	f, err := l.files.Create(segmentName(id), l.o.SegmentSize)
-	if err == nil {
-		if err = l.files.SyncDir(); err != nil { // else what is synced in it could be gone with its name
-			_ = f.Close()
-		}
+	f, err := l.createSegment(id, l.o.SegmentSize)
+	if isFull(err) {
+		f, err = l.createWithoutSpace(id)
 	}
 	switch {
 	case err == nil:
-		l.full.Store(false)
+		l.regain()
 	case isFull(err):
-		l.full.Store(true)
-		l.mu.Lock()
-		l.changed.Broadcast()
-		l.mu.Unlock()
 		return false
 	default:
 		l.fail(err)
@@ -175,20 +183,61 @@ func (l *Log) prepareSegment() bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.syncer.wanted, l.syncer.prepared, l.syncer.id = false, f, id
+	l.syncer.wanted, l.syncer.noSpace, l.syncer.prepared, l.syncer.id = false, false, f, id
 	l.changed.Broadcast()
 	return true
+}
+
+func (l *Log) createSegment(id uint64, size int64) (File, error) {
+	f, err := l.files.Create(segmentName(id), size)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.files.SyncDir(); err != nil { // else what is synced in it could be gone with its name
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// createWithoutSpace refuses appends. If records wait for the segment, it gives up the reserve for them, and lets the segment begin small:
+// all that was accepted must reach the disk, so that what it deletes gives space back.
+func (l *Log) createWithoutSpace(id uint64) (f File, err error) {
+	l.full.Store(true)
+	l.mu.Lock()
+	awaited := l.writer.awaits
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	if !awaited {
+		return nil, ErrFull
+	}
+	err = ErrFull
+	if l.giveReserve(forRecords) {
+		f, err = l.createSegment(id, l.o.SegmentSize)
+	}
+	if isFull(err) {
+		f, err = l.createSegment(id, min(spareSize, l.o.SegmentSize))
+	}
+	if isFull(err) {
+		l.mu.Lock()
+		l.syncer.noSpace = true
+		l.changed.Broadcast()
+		l.mu.Unlock()
+	}
+	return f, err
 }
 
 // takePrepared returns the file for a segment, for which it waits if it is not there yet.
 func (l *Log) takePrepared(id uint64) (File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.writer.awaits = true
+	defer func() { l.writer.awaits = false }()
 	for l.syncer.prepared == nil {
 		if l.progress.Err != nil {
 			return nil, l.progress.Err
 		}
-		if l.closing && l.full.Load() {
+		if l.closing && l.syncer.noSpace {
 			return nil, ErrFull
 		}
 		l.wantPrepared()

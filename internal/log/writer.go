@@ -23,6 +23,8 @@ const (
 type writer struct {
 	segment *segment // the one that it writes; Log.mu guards the pointer
 	buf     []byte
+	// stuck: it waits for space to write, awaits: for a segment. Log.mu guards them.
+	stuck, awaits bool
 }
 
 // piece is a part of a chunk that is to be written: whole records, and the header of a segment before them.
@@ -218,18 +220,37 @@ func (l *Log) writeBytes(p piece) error {
 
 // writeOut writes b, and tries again while there is no space: what is appended waits in memory meanwhile.
 func (l *Log) writeOut(f File, b []byte, at int64) error {
-	for {
+	for waited := false; ; waited = true {
 		n, err := writeAll(f, b, at)
 		b, at = b[n:], at+int64(n)
-		if err == nil || !isFull(err) || !l.waitForSpace() {
+		switch {
+		case err == nil:
+			if waited {
+				l.setStuck(false)
+				l.regain()
+			}
+			return nil
+		case !isFull(err):
+			return err
+		}
+		l.setStuck(true)
+		given := l.giveReserve(forRecords)
+		l.syncer.signal() // it looks for space from now on
+		if !given && !l.waitForSpace() {
 			return err
 		}
 	}
 }
 
-// waitForSpace lets appends be refused, and waits a while. It returns false once the log is to be closed.
+// setStuck notes whether the writer waits for space.
+func (l *Log) setStuck(stuck bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writer.stuck = stuck
+}
+
+// waitForSpace waits a while. It returns false once the log is to be closed.
 func (l *Log) waitForSpace() bool {
-	l.full.Store(true)
 	l.mu.Lock()
 	closed := l.closed
 	l.mu.Unlock()
@@ -237,7 +258,6 @@ func (l *Log) waitForSpace() bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		l.full.Store(false) // until the next try has failed
 		return true
 	case <-closed:
 		return false

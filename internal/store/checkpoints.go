@@ -84,7 +84,11 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 			c.pending.Store(0)
 			_ = c.store.log.CutHead(c.store.log.Last() + 1) // a failure shows in Err
 		} else {
-			err := c.write(func(f func()) bool { return service.RunOnCore(func(broker.View) { f() }) })
+			visit := func(f func()) bool { return service.RunOnCore(func(broker.View) { f() }) }
+			err := c.write(visit)
+			if isFull(err) && c.store.log.NoSpace() {
+				err = c.write(visit)
+			}
 			if err != nil && !errors.Is(err, errStopped) {
 				c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
 			}
@@ -141,12 +145,16 @@ var errStopped = errors.New("the core has stopped")
 // write writes one checkpoint. visit runs a function on the core.
 func (c *checkpoints) write(visit func(func()) bool) (err error) {
 	var frozen *stream.Checkpoint
+	pending := int64(0)
 	c.running.Store(true)
 	defer func() {
 		c.running.Store(false)
 		c.failed.Store(err != nil)
 		if err != nil && frozen != nil {
 			visit(frozen.Drop)
+		}
+		if isFull(err) {
+			c.pending.Add(pending) // one is due as soon as something is deleted
 		}
 	}()
 	head := header{previous: c.number}
@@ -155,7 +163,7 @@ func (c *checkpoints) write(visit func(func()) bool) (err error) {
 		head.number = s.log.Last()
 		head.stop = stop{max(s.sequence, s.streams.Sequence()), s.clock.Now()}
 		frozen = s.streams.Freeze(c.base == 0 || 2*c.deltas >= c.base)
-		c.pending.Store(0)
+		pending = c.pending.Swap(0)
 	}) {
 		return errStopped
 	}

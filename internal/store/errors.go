@@ -23,10 +23,15 @@ func (s *Store) openError(err error) error {
 		return fmt.Errorf("the directory %s cannot be used: permission denied; the user of conch must be its owner", dir)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("the directory %s cannot be used: its file system is read-only", dir)
-	case errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist): // a file, or a link that leads to no directory
 		return fmt.Errorf("the directory %s cannot be used: it is, or is in, something else", dir)
-	case errors.Is(err, log.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		return fmt.Errorf("the directory %s cannot be used: no space is left on the disk", dir)
 	}
 	return fmt.Errorf("the directory %s cannot be opened: %w", dir, err)
+}
+
+// isFull reports whether an error means that there is no space.
+func isFull(err error) bool {
+	return errors.Is(err, log.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -84,6 +84,19 @@ func (o *Options) segmentSize() int64 {
 	return size
 }
 
+// maxReserve bounds what is kept free for a full disk.
+const maxReserve = 64 << 20
+
+// reserve is what is kept free: all that may be accepted and not yet written when the disk is full, as far as Unsynced bounds it, with
+// the indexes of its segments.
+func (o *Options) reserve() int64 {
+	if o.Dir == "" || o.ReadOnly {
+		return 0 // nothing is full
+	}
+	n := int64(min(cmp.Or(o.Unsynced, maxReserve), maxReserve))
+	return n + n/8
+}
+
 // recent is how much of the log stays in memory beside its files. In memory it would be there twice.
 func (o *Options) recent() int64 {
 	if o.Dir == "" {

@@ -121,7 +121,7 @@ func (s *Store) recover(files log.Files) (err error) {
 	s.streams, s.last = image.streams, image.stop
 	options := log.Options{
 		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
-		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed, CompactRate: int64(s.options.CompactRate),
+		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed, CompactRate: int64(s.options.CompactRate), Reserve: s.options.reserve(),
 	}
 	if s.options.ReadOnly {
 		options.Live, options.Keep = s.liveSpans, nil // without Keep nothing is written again
@@ -248,7 +248,7 @@ func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync !
 // not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
 	full := s.log.Err() != nil
-	if full && s.checkpoints.pending.Load() >= s.options.segmentSize() {
+	if full && s.checkpoints.pending.Load() >= min(s.options.segmentSize(), s.options.CheckpointEvery) {
 		s.checkpoints.request()
 	}
 	if s.died += entries; full || s.died >= max(manyDead, s.streams.Entries()/deadPart) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -488,4 +489,43 @@ func TestAFullDiskAndADeletedStream(t *testing.T) {
 	s.add("b", "text")
 	s.stop()
 	require.NoError(t, s.Close(0))
+}
+
+// A disk that has no space for what waits to be written, because appends were faster than the disk, gives space back all the same once
+// a stream is deleted: that deletion comes behind all that waits.
+func TestADiskThatIsFullBeforeAllIsWritten(t *testing.T) {
+	for _, fsync := range []Fsync{FsyncAlways, FsyncNo, Fsync(time.Millisecond)} {
+		t.Run(fmt.Sprint(fsync), func(t *testing.T) {
+			const unsynced = 1 << 20
+			memory := log.NewMemory(12 << 20)
+			o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: fsync, SegmentSize: unsynced, CheckpointEvery: unsynced, Unsynced: unsynced,
+				Wrap: func(f log.Files) log.Files {
+					assert.NoError(t, f.Close())
+					return memory
+				}}
+			s := open(t, o)
+			s.Start(s.core)
+			text := strings.Repeat("x", 1000)
+			added := 0
+			for s.Err() == nil {
+				for ; s.Unsynced() < unsynced; added++ { // as connections do, which look before they append
+					s.add("a", text)
+				}
+				s.serveWaiting()
+			}
+			s.serveUntil(func() bool { return s.Unsynced() == 0 })
+			assert.Len(t, s.entries("a"), added)
+			s.add("b", "kept")
+			s.remove("a")
+			s.Died(added)
+			s.serveUntil(func() bool { return s.Err() == nil })
+			s.add("b", "text")
+			s.stop()
+			require.NoError(t, s.Close(0))
+			s = open(t, o)
+			assert.Equal(t, []string{"kept", "text"}, s.entries("b"))
+			assert.Nil(t, s.Streams().Lookup([]byte("a")))
+			require.NoError(t, s.Close(0))
+		})
+	}
 }

@@ -296,3 +296,48 @@ func TestADiskWithoutSpace(t *testing.T) {
 	assert.Equal(t, "1", strings.TrimSpace(c.cli("EXISTS", "b")))
 	c.stop()
 }
+
+// A disk that fills up under a flood of appends takes them again once a stream is deleted, with no other help and without a restart.
+// What was answered is there.
+func TestAFloodOnASmallDisk(t *testing.T) {
+	for _, fsync := range []string{"always", "1s", "no"} {
+		t.Run(fsync, func(t *testing.T) {
+			disk := t.TempDir()
+			if err := syscall.Mount("conch", disk, "tmpfs", 0, "size=6m"); err != nil {
+				t.Skipf("a small disk cannot be mounted here: %s", err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+			args := []string{"--dir", disk + "/log", "--fsync", fsync, "--segment-size", "64KiB", "--unsynced", "1MiB"}
+			c := start(t, "", args...)
+			sock := harness.Use(t, c.dial())
+			const pipelined = 100
+			flood, added := strings.Repeat(harness.RESP("XADD", "a", "*", "n", strings.Repeat("x", 1000)), pipelined), 0
+			for full := false; !full; {
+				sock.Send("%s", flood)
+				for range pipelined {
+					frame, err := sock.Frame()
+					require.NoError(t, err)
+					if frame[0] == '-' {
+						full = true
+					} else {
+						added++
+					}
+				}
+				require.Less(t, added, 10_000)
+			}
+			assert.Contains(t, c.cli("INFO", "persistence"), "log_state:full")
+			assert.Equal(t, strconv.Itoa(added), strings.TrimSpace(c.cli("XLEN", "a")))
+			c.cli("XADD", "b", "*", "n", "refused")
+			assert.Equal(t, "1", strings.TrimSpace(c.cli("DEL", "a")))
+			harness.Eventually(t, func() bool { return !strings.Contains(c.cli("XADD", "b", "*", "n", "1"), "MISCONF") }, "appends do not go on")
+			require.NoError(t, c.cmd.Process.Kill())
+			for range c.log { // until it has ended
+			}
+			_ = c.cmd.Wait() // it was killed
+
+			c = start(t, "", args...)
+			assert.Equal(t, "0", strings.TrimSpace(c.cli("EXISTS", "a")))
+			c.stop()
+		})
+	}
+}
