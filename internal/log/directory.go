@@ -11,9 +11,11 @@ import (
 	"syscall"
 )
 
-// directory is Files of the operating system.
+// directory is Files of the operating system. It stays the same one wherever its name leads later: a name that is moved, or becomes a link to
+// somewhere else, must not part the log in two.
 type directory struct {
 	path string
+	root *os.Root
 	dir  *os.File // to sync it
 	lock io.Closer
 }
@@ -59,21 +61,34 @@ func LockDirectory(path string) (lock io.Closer, err error) {
 }
 
 // OpenDirectory opens a directory, which it makes if there is none, and locks it against other processes.
-func OpenDirectory(path string) (Files, error) {
-	lock, err := LockDirectory(path)
-	if err != nil {
+func OpenDirectory(path string) (_ Files, err error) {
+	d := &directory{path: path}
+	if d.lock, err = LockDirectory(path); err != nil {
 		return nil, err
 	}
-	err = checkRestored(path)
-	var dir *os.File
-	if err == nil {
-		dir, err = os.Open(path)
-	}
-	if err != nil {
-		_ = lock.Close()
+	defer func() {
+		if err != nil {
+			_ = d.Close() // the first error says more
+		}
+	}()
+	if err = checkRestored(path); err != nil {
 		return nil, err
 	}
-	return &directory{path, dir, lock}, nil
+	if d.root, err = os.OpenRoot(path); err != nil {
+		return nil, err
+	}
+	if d.dir, err = d.root.Open("."); err != nil {
+		return nil, d.named(err)
+	}
+	return d, nil
+}
+
+// named puts the name of the directory in front of that of a file in an error.
+func (d *directory) named(err error) error {
+	if e := (*os.PathError)(nil); errors.As(err, &e) && !filepath.IsAbs(e.Path) {
+		return &os.PathError{Op: e.Op, Path: filepath.Join(d.path, e.Path), Err: e.Err}
+	}
+	return err
 }
 
 // syncParents makes the name of a directory durable, which may be new.
@@ -90,46 +105,54 @@ func syncParents(path string) error {
 }
 
 func (d *directory) List() ([]string, error) {
-	entries, err := os.ReadDir(d.path)
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
+	all, err := d.root.Open(".")
+	if err != nil {
+		return nil, d.named(err)
 	}
+	defer func() { _ = all.Close() }() // it was read only
+	names, err := all.Readdirnames(-1)
 	slices.Sort(names)
-	return names, err
+	return names, d.named(err)
 }
 
 func (d *directory) Create(name string, size int64) (File, error) {
-	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, d.named(err)
 	}
 	file := &osFile{f}
 	if err := file.Allocate(size); err != nil {
 		_ = f.Close()
-		_ = os.Remove(f.Name()) // its space, if any, is needed
+		_ = d.root.Remove(name) // its space, if any, is needed
 		return nil, err
 	}
 	return file, nil
 }
 
 func (d *directory) Open(name string) (File, error) {
-	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR, 0)
+	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return nil, d.named(err)
 	}
 	return &osFile{f}, nil
 }
 
-func (d *directory) Rename(from, to string) error {
-	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
-}
+func (d *directory) Rename(from, to string) error { return d.root.Rename(from, to) }
 
-func (d *directory) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+func (d *directory) Remove(name string) error { return d.named(d.root.Remove(name)) }
 
 func (d *directory) SyncDir() error { return d.dir.Sync() }
 
-func (d *directory) Close() error { return errors.Join(d.dir.Close(), d.lock.Close()) }
+func (d *directory) Close() error {
+	errs := []error{d.lock.Close()}
+	if d.root != nil {
+		errs = append(errs, d.root.Close())
+	}
+	if d.dir != nil {
+		errs = append(errs, d.dir.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // osFile is a File of the operating system.
 type osFile struct{ *os.File }

@@ -190,3 +190,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NoError(t, f.Close())
 	assert.Zero(t, m.Used())
 }
+
+// A directory that is moved away while a link to another one takes its name stays the one that is written.
+func TestADirectoryThatIsMoved(t *testing.T) {
+	path, moved, other := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "moved"), t.TempDir()
+	o := Options{Files: openDirectory(t, path), Fsync: Always, SegmentSize: 4096}
+	l, _, err := Open(o, 0, nil)
+	require.NoError(t, err)
+	l.Append(1, make([]byte, 1000))
+	require.NoError(t, l.Sync())
+	require.NoError(t, os.Rename(path, moved))
+	require.NoError(t, os.Symlink(other, path))
+	for range 20 { // several segments
+		l.Append(1, make([]byte, 1000))
+	}
+	require.NoError(t, l.Begin(1, 0))
+	require.NoError(t, l.Sync())
+	require.NoError(t, l.Close())
+	names, err := os.ReadDir(other)
+	require.NoError(t, err)
+	assert.Empty(t, names)
+	var found []Record
+	l, _, err = Open(Options{Files: openDirectory(t, moved)}, 0, collect(&found))
+	require.NoError(t, err)
+	assert.Len(t, found, 21)
+	require.NoError(t, l.Close())
+}
