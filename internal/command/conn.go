@@ -177,8 +177,9 @@ func (r *Reader) Leave() {
 	if f := r.feeder.Load(); f != nil {
 		f.stop()
 	}
-	r.awaitReplies()
-	r.outbox.Close(r.transport, r.service.options.DrainTimeout)
+	deadline := time.Now().Add(r.service.options.DrainTimeout) // one for both: a client that reads nothing waits in each
+	r.awaitReplies(deadline)
+	r.outbox.Close(r.transport, time.Until(deadline))
 }
 
 // Finish releases what the connection has held and logs its end. It comes last, after reader
@@ -189,6 +190,10 @@ func (c *Conn) Finish() {
 	lost := c.outbox.WaitingBytes()
 	c.service.Counts.bytesLost.Add(lost)
 	level, reason := zerolog.DebugLevel, c.Reason()
+	if reason == CloseReasonShutdown && lost > 0 {
+		c.service.Counts.Undrained.Add(1)
+		c.service.Counts.UndrainedBytes.Add(lost)
+	}
 	// A slow or large connection is worth a warning: an operator can act on it.
 	switch reason {
 	case CloseReasonMaxMemory, CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonWriteStalled:

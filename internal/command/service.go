@@ -90,6 +90,8 @@ type counts struct {
 	messages     outbox.Totals
 	bytesLost    atomic.Int64 // queued, and not written when the connection ended
 	AcceptPauses atomic.Int64 // pauses of accepting, for lack of descriptors
+	// Undrained are the connections that a shutdown has ended before they had read all, UndrainedBytes what they lost.
+	Undrained, UndrainedBytes atomic.Int64
 	// EventStreams and WebSockets are the open ones. Package web counts them.
 	EventStreams, WebSockets atomic.Int64
 }

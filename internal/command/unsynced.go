@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // wakeUp wakes goroutines that wait for something to change. Any goroutine may use it.
@@ -51,8 +52,8 @@ func (r *Reader) awaitLog() bool {
 }
 
 // awaitReplies waits until nothing in the outbox of a connection that has left waits for the log or for a place, but no longer
-// than DrainTimeout. Only then does no new writer start.
-func (r *Reader) awaitReplies() {
+// than until the deadline. Only then does no new writer start.
+func (r *Reader) awaitReplies(deadline time.Time) {
 	x := r.streamClient.Load()
 	if x == nil {
 		return
@@ -62,7 +63,7 @@ func (r *Reader) awaitReplies() {
 	if released == nil && f == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.service.options.DrainTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	if released != nil {
 		select {

@@ -176,6 +176,15 @@ func (d *daemon) stopCore() {
 	}
 }
 
+// reportUndrained logs why a stop has taken the whole drain-timeout.
+func (d *daemon) reportUndrained() {
+	counts := &d.server.Service().Counts
+	if n := counts.Undrained.Load(); n > 0 {
+		d.log.Warn().Int64("connections", n).Int64("bytes_lost", counts.UndrainedBytes.Load()).Dur("drain-timeout", d.server.Options().DrainTimeout).
+			Msg("these connections have not read what waited for them within drain-timeout: it is lost")
+	}
+}
+
 // drainSlack is added to drain-timeout for lingering and scheduling.
 const drainSlack = 2 * time.Second
 
@@ -196,6 +205,7 @@ func (d *daemon) stop(signals <-chan os.Signal) error {
 	for {
 		select {
 		case <-stopped:
+			d.reportUndrained()
 			d.log.Info().Msg("stopped")
 			return d.core.outcome()
 		case <-dead:
