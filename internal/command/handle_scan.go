@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -56,7 +57,11 @@ func scan(w *response) {
 type keySearch struct {
 	cursor uint64
 	found  int
-	names  []byte // encoded
+	// names are those found so far, encoded: a piece for each step, so that the reply is neither copied nor allocated at once. size
+	// is their length, buf where a step encodes them.
+	names [][]byte
+	size  int
+	buf   []byte
 }
 
 // keys is KEYS pattern, in steps of maxScanned keys with other connections' batches between them.
@@ -85,16 +90,21 @@ func (w *response) keysInExec() {
 func (k *keySearch) step(w *response, count int) {
 	text := string(w.inv.args[1])
 	all, g := text == "*", newGlob(text)
+	k.buf = k.buf[:0]
 	k.cursor = w.streams().Scan(k.cursor, count, func(s *stream.Stream) {
 		w.work += workPerName
-		if name := s.Name(); len(k.names) <= maxAnswer && (all || g.matches(name)) {
+		if name := s.Name(); k.size+len(k.buf) <= maxAnswer && (all || g.matches(name)) {
 			k.found++
-			k.names = protocol.AppendBulkString(k.names, name)
+			k.buf = protocol.AppendBulkString(k.buf, name)
 		}
 	})
+	if len(k.buf) > 0 {
+		k.names = append(k.names, bytes.Clone(k.buf))
+		k.size += len(k.buf)
+	}
 	w.work += g.work()
 	err := g.err()
-	if len(k.names) > maxAnswer {
+	if k.size > maxAnswer {
 		err = errLargeAnswer
 	}
 	if err != nil {
@@ -102,7 +112,7 @@ func (k *keySearch) step(w *response, count int) {
 	}
 	held := 0 // by the next step
 	if k.cursor != 0 {
-		held = cap(k.names)
+		held = k.size + cap(k.buf)
 	}
 	w.executor.service.memory.SetUsage(&w.executor.usesStreams().usage.blocked, held)
 	switch {
@@ -110,6 +120,15 @@ func (k *keySearch) step(w *response, count int) {
 		w.fail(err)
 	case k.cursor == 0:
 		w.array(k.found)
-		w.buf = append(w.buf, k.names...)
+		w.addNames(k.names)
 	}
+}
+
+// addNames adds what KEYS has found to its reply.
+func (w *response) addNames(names [][]byte) {
+	if w.executor.inExec() || w.executor.isPresented() { // the reply cannot be divided
+		w.buf = append(w.buf, bytes.Join(names, nil)...)
+		return
+	}
+	w.more = names
 }

@@ -25,7 +25,8 @@ type response struct {
 	executor *executor
 	inv      *invocation
 	view     broker.View
-	buf      []byte // the reply so far
+	buf      []byte   // the reply so far
+	more     [][]byte // what follows buf, in frames of their own
 	// fill is the reply up to its last entry, nil if it has none that the core leaves out. buf is then what follows.
 	fill *fill
 	// scanned is how many bytes of records the core has searched for the reply.

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +69,7 @@ func TestAStepOfKeysIsBounded(t *testing.T) {
 		for steps := 1; ; steps++ {
 			k.step(w, maxScanned)
 			assert.Equal(t, min(steps*maxScanned, 2*maxScanned+10), k.found)
-			assert.Equal(t, k.cursor != 0, w.executor.usesStreams().usage.blocked.Load() >= int64(len(k.names)), "what it holds between steps counts")
+			assert.Equal(t, k.cursor != 0, w.executor.usesStreams().usage.blocked.Load() >= int64(k.size), "what it holds between steps counts")
 			if looked = steps; k.cursor == 0 {
 				break
 			}
@@ -282,4 +283,26 @@ func TestABlockedReadIsJudgedAgain(t *testing.T) {
 	awaitBlocked(t, s, 1)
 	assert.Equal(t, "2-1", a.do("XADD k 2-1 a b"))
 	assert.Equal(t, "[[k [[2-1 [a b]]]]]", b.reply())
+}
+
+// What KEYS finds is in memory about once: for very many keys it is many megabytes, and every client may send KEYS.
+func TestKeysCopiesLittle(t *testing.T) {
+	store := newTestStore()
+	s, conns := newStreams(t, store, 1)
+	name := strings.Repeat("n", 2000)
+	for i := range 5 * maxScanned {
+		conns[0].sends(fmt.Sprintf("XADD %s%d 1-1 a b\r\n", name, i))
+		conns[0].reply()
+	}
+	s.runOnCore(func(broker.View) {
+		w := &response{executor: &executor{Conn: &Conn{service: s}}, inv: &invocation{args: [][]byte{nil, []byte("*")}}}
+		k := new(keySearch)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for k.step(w, maxScanned); k.cursor != 0; k.step(w, maxScanned) {
+		}
+		runtime.ReadMemStats(&after)
+		assert.Equal(t, 5*maxScanned, k.found)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(k.size*3))
+	})
 }

@@ -146,6 +146,9 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 		e.reply(w.buf)
 	} else if inv.long.reply = append(inv.long.reply, w.buf...); inv.isLast() {
 		e.reply(inv.long.reply)
+		for _, frame := range w.more {
+			e.reply(frame)
+		}
 	}
 	*w = response{} // it must keep neither the reply nor the connection alive
 	if usesState && s.store != nil {
