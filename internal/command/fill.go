@@ -202,6 +202,8 @@ type entryReader struct {
 	left int
 	// back and entries are of one record, in a read in reverse.
 	back []stream.Entry
+	// record is the length of the record that is being read.
+	record int
 	// scanned counts the bytes of the records, up to maxScannedNow; nil off the core, where they are not bounded.
 	scanned *int
 }
@@ -256,6 +258,7 @@ func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
 
 // scan counts a record, and returns an error if that is too much.
 func (x *entryReader) scan(changes []byte) error {
+	x.record = len(changes)
 	if x.scanned == nil {
 		return nil
 	}

@@ -141,6 +141,9 @@ type filling struct {
 	buf  *outbox.Buffer
 	b    []byte
 	text entryText
+	// reader reads the range that is being filled in. charged is the memory of its record that counts now.
+	reader  entryReader
+	charged int64
 	// begun: some of the reply is in the outbox.
 	begun bool
 	// slot is held while entries are read and encoded.
@@ -189,8 +192,9 @@ func (x *filling) part(p *fillPart) error {
 	if p.count == 0 {
 		return nil
 	}
-	r := entryReader{key: p.key, rng: &p.rng, left: p.count}
-	return r.read(p.pin, func(e *stream.Entry) error {
+	x.reader = entryReader{key: p.key, rng: &p.rng, left: p.count}
+	defer func() { x.reader = entryReader{} }()
+	return x.reader.read(p.pin, func(e *stream.Entry) error {
 		if err := x.room(entrySize(e.Fields)); err != nil {
 			return err
 		}
@@ -230,12 +234,37 @@ func (x *filling) room(size int) error {
 	if err := x.awaitRoom(); err != nil {
 		return err
 	}
+	if err := x.acquireSlot(); err != nil {
+		return err
+	}
 	if cap(x.b) < size || x.buf == nil {
 		x.buf.Release()
 		x.buf = outbox.NewBuffer(&x.conn.service.memory, max(size, outbox.LargeBuffers.BufferSize))
 		x.b = x.buf.Bytes[:0]
+		return x.awaitMemory()
 	}
-	return x.acquireSlot()
+	return nil
+}
+
+// awaitMemory waits, with a large buffer and the slot for it, while clients exceed max-memory: the fillers that want such a buffer come
+// one after the other, and an eviction between them.
+func (x *filling) awaitMemory() error {
+	m := &x.conn.service.memory
+	for len(x.buf.Bytes) > outbox.LargeBuffers.BufferSize && m.IsOver() {
+		if x.conn.outbox.IsEvicted() {
+			return errConnectionEnds
+		}
+		passed := m.NextPass()
+		m.Notify()
+		select {
+		case <-passed:
+		case <-x.stopping.done():
+			return errConnectionEnds
+		case <-x.conn.service.stopping:
+			return nil // there are no more evictions
+		}
+	}
+	return nil
 }
 
 // add moves what is encoded to the outbox. False means that it takes nothing more.
@@ -266,16 +295,27 @@ func (x *filling) add(done bool) bool {
 func (x *filling) awaitRoom() error {
 	for x.conn.outbox.FilledBytes() > maxFilled {
 		x.endSlot()
+		x.chargeRecord(int64(x.reader.record))
 		select {
 		case <-x.wake:
 		case <-x.stopping.done():
+			x.chargeRecord(0)
 			return errConnectionEnds
 		}
 	}
+	x.chargeRecord(0)
 	if x.stopping.raised.Load() {
 		return errConnectionEnds
 	}
 	return nil
+}
+
+// chargeRecord counts the record that is kept while the client reads nothing. Many such clients would keep a large one each.
+func (x *filling) chargeRecord(n int64) {
+	more := n - x.charged
+	x.charged = n
+	x.conn.usesStreams().usage.fills.Add(more)
+	x.conn.service.memory.Charge(more)
 }
 
 // acquireSlot gets one of the slots: with very many fillers at work, other goroutines would wait for a processor.
@@ -298,6 +338,7 @@ func (x *filling) endSlot() {
 
 func (x *filling) close() {
 	x.endSlot()
+	x.chargeRecord(0)
 	x.buf.Release()
 }
 

@@ -29,6 +29,7 @@ type testStore struct {
 	earlier       string // an epoch
 	pins          atomic.Int64
 	gate          chan struct{} // reads wait for it, if there is one
+	onRead        func()        // comes before each read; it may be nil
 
 	mu      sync.Mutex
 	records [][]byte
@@ -157,6 +158,9 @@ func backward(records [][]byte) func(yield func([]byte) bool) {
 func (p *testPin) read(records func(yield func([]byte) bool), f func([]byte) bool) error {
 	if p.store.gate != nil {
 		<-p.store.gate
+	}
+	if p.store.onRead != nil {
+		p.store.onRead()
 	}
 	if p.store.damaged.Load() {
 		return errDamaged

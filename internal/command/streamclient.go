@@ -64,9 +64,9 @@ func (e *executor) blockedClient() *blockedClient {
 }
 
 // watchedKeys are the keys of WATCH.
-func (e *executor) watchedKeys() watchedKeys {
+func (e *executor) watchedKeys() []watchedKey {
 	if x := e.streamClient.Load(); x != nil {
-		return x.watched
+		return x.watched.list
 	}
 	return nil
 }

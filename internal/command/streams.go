@@ -42,6 +42,8 @@ type streams struct {
 	unpinned []*fill
 	// synced is the number of the last record that is on disk. The log sets it.
 	synced atomic.Uint64
+	// leftWatched are keys of connections that no longer watch them: see unwatchAll.
+	leftWatched [][]watchedKey
 	// deadline is the last one that the store got.
 	deadline int64
 	// replaced: the log has failed, and the state is that of the last safe record.
@@ -233,6 +235,7 @@ func (s *Service) Replace(state *stream.Streams) {
 		for _, e := range s.clients() {
 			e.unwatchAll()
 		}
+		s.streams.leftWatched = nil // of the state that goes
 		s.streams.state, s.streams.replaced = state, true
 	})
 }

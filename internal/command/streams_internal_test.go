@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -439,4 +441,60 @@ func TestWatchingAKeyTwice(t *testing.T) {
 	p.do("MULTI")
 	assert.Equal(t, "null array", p.do("EXEC"))
 	assert.Zero(t, p.usesStreams().usage.watched.Load())
+}
+
+// Clients that read none of their large entries hold no more than max-memory together, but for the entries that are being read.
+func TestLargeEntriesWaitForMemory(t *testing.T) {
+	const limit, entry, clients = 8 << 20, 1 << 20, 40
+	store := newTestStore()
+	s := newService(t, Options{Unprotected: true, Store: store, MaxMemory: limit})
+	writer := servePipesOf(t, s, 1)[0]
+	writer.do("XADD s 1-0 n %s", strings.Repeat("x", 60_000))
+	assert.Equal(t, "2-0", writer.command("XADD", "s", "2-0", "n", strings.Repeat("x", entry)))
+	var most atomic.Int64
+	store.onRead = func() {
+		for now := s.memory.Used(); now > most.Load(); {
+			most.Store(now)
+		}
+	}
+	for _, p := range servePipesOf(t, s, clients) {
+		p.sends("XRANGE s 2 2\r\n")
+	}
+	eventually(t, func() bool { return s.Counts.Closes[CloseReasonMaxMemory].Load() >= clients-limit/entry }, "too few are evicted")
+	assert.LessOrEqual(t, most.Load(), int64(limit+2*runtime.GOMAXPROCS(0)*entry))
+	assert.Equal(t, "+PONG", writer.do("PING"))
+}
+
+// Keys that a client has watched in great number are left by the core a few at a time.
+func TestVeryManyWatchedKeysAreLeftInVisits(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, 2)
+	p, other := pipes[0], pipes[1]
+	args := []string{"WATCH"}
+	for i := range 3*maxUnwatched + 10 {
+		args = append(args, fmt.Sprint("k", i))
+	}
+	assert.Equal(t, "+OK", p.command(args...))
+	other.do("XADD k0 * n 1")
+	first := args[1]
+	s.runOnCore(func(broker.View) {
+		p.executor.unwatchAll()
+		assert.Empty(t, p.executor.watchedKeys())
+		assert.Len(t, s.streams.leftWatched, 1, "they are more than fit into one instant")
+		assert.Len(t, s.streams.leftWatched[0], 2*maxUnwatched+10)
+	})
+	eventually(t, func() (none bool) {
+		s.runOnCore(func(broker.View) { none = len(s.streams.leftWatched) == 0 })
+		return none
+	}, "some are left")
+	assert.Equal(t, "+OK", p.do("WATCH %s", first))
+	other.do("XADD k0 * n 2")
+	p.do("MULTI")
+	assert.Equal(t, "null array", p.do("EXEC"))
+	assert.Equal(t, "+OK", p.command(args...))
+	_ = p.sock.Close()
+	eventually(t, func() (none bool) {
+		s.runOnCore(func(broker.View) { none = s.streams.state.Watches() == 0 })
+		return none
+	}, "the end of the connection leaves some")
 }

@@ -31,6 +31,9 @@ func (s *Streams) Unwatch(w *Watched) {
 	}
 }
 
+// Watches returns how many names are watched.
+func (s *Streams) Watches() int { return len(s.watched) }
+
 // touch counts a change of a stream.
 func (s *Streams) touch(st *Stream) {
 	if len(s.watched) == 0 {
