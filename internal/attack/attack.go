@@ -22,10 +22,12 @@ const (
 type Scenario struct {
 	Name          string // its point and a word: 1-patterns
 	Title         string
-	Cap           string // --max-memory of conch; empty is its default
-	NeedsPassword bool   // the server requires Password: clients start unauthenticated
-	Web           bool   // it needs Target.HTTP, and messages that are kept
-	ConchOnly     string // reason why Redis cannot run it; empty if it can
+	Cap           string        // --max-memory of conch; empty is its default
+	NeedsPassword bool          // the server requires Password: clients start unauthenticated
+	Web           bool          // it needs Target.HTTP, and messages that are kept
+	Fsync         string        // conch has a directory, with that --fsync, and Redis an append-only file
+	Limit         time.Duration // in place of that of Target, if that has none
+	ConchOnly     string        // reason why Redis cannot run it; empty if it can
 	RedisArgs     []string
 	run           func(*Target) error
 }
@@ -33,7 +35,7 @@ type Scenario struct {
 // Point is the number at the start of the name: 1b-pattern-each is of point 1.
 func (s *Scenario) Point() string {
 	point, _, _ := strings.Cut(s.Name, "-")
-	return strings.TrimRight(point, "abcdefghij")
+	return strings.TrimRight(point, "abcdefghijklmnopqrstuvwxyz")
 }
 
 // Named returns the scenario of a name, or all of a point.
@@ -50,7 +52,7 @@ func Named(name string) (found []Scenario) {
 func Scenarios() (all []Scenario) {
 	for _, some := range [][]Scenario{
 		memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, uncountedAttacks, evictionAttacks,
-		webAttacks,
+		webAttacks, streamAttacks,
 	} {
 		all = append(all, some...)
 	}
@@ -79,7 +81,7 @@ type Target struct {
 // Run runs a scenario until it is done or Limit has passed, and closes its connections. An error is an unexpected failure
 // of a step, which may be the finding. A timeout is noted and is no error.
 func (t *Target) Run(ctx context.Context, s Scenario) error {
-	t.Limit, t.Flood = cmp.Or(t.Limit, defaultLimit), cmp.Or(t.Flood, defaultFlood)
+	t.Limit, t.Flood = cmp.Or(t.Limit, s.Limit, defaultLimit), cmp.Or(t.Flood, defaultFlood)
 	ctx, stop := context.WithTimeout(ctx, t.Limit)
 	defer stop()
 	t.ctx = ctx

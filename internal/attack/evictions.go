@@ -13,6 +13,25 @@ import (
 // evictionAttacks fill the memory with slow subscribers while a healthy client needs memory. Point 14.
 var evictionAttacks = []Scenario{
 	{Name: "14-publisher", Title: "4 slow subscribers, and a message of 16 MiB that comes slowly", Cap: "40MiB", run: largeBesideSlow},
+	{Name: "14b-unread", Title: "5,000 subscribers do not read 32 MiB each at the cap", Cap: "100MiB", run: unreadSubscribers},
+}
+
+// unreadSubscribers has the server evict most of the subscribers.
+func unreadSubscribers(t *Target) error {
+	for range t.scaled(5_000) {
+		if _, err := t.dialSlow(command("SUBSCRIBE", "unread"), 1); err != nil {
+			return err
+		}
+	}
+	c, err := t.dialReader("", 0)
+	if err != nil {
+		return err
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	c.writeRepeatedly(ctx, command("PUBLISH", "unread", strings.Repeat("x", 16<<10)), 32*mib)
+	return t.roundTrip()
 }
 
 // largeBesideSlow notes which connections the server evicts.

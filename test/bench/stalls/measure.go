@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +72,14 @@ func measure(ctx context.Context, s attack.Scenario, name string) (f figures, er
 		return f, err
 	}
 	defer remove()
-	p, err := servers.StartWith(ctx, servers.Named(name), func(port string) []string { return append(arguments(s, name, port), web.options...) })
+	kept, removeKept, err := directory(s, name)
+	if err != nil {
+		return f, err
+	}
+	defer removeKept()
+	p, err := servers.StartWith(ctx, servers.Named(name), func(port string) []string {
+		return slices.Concat(arguments(s, name, port), web.options, kept)
+	})
 	if err != nil {
 		return f, err
 	}
@@ -135,6 +144,23 @@ func webPorts(s attack.Scenario) (w web, remove func(), err error) {
 	}
 	w.options = append(certificate, "--http", w.http, "--https", w.https)
 	return w, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// directory makes a directory for a scenario with streams that are kept, and the options for it. The caller removes it.
+func directory(s attack.Scenario, name string) (options []string, remove func(), err error) {
+	if s.Fsync == "" {
+		return nil, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "conch-stalls-")
+	if err != nil {
+		return nil, nil, err
+	}
+	options = []string{"--dir", dir + "/log", "--fsync", s.Fsync}
+	if name == redis {
+		words := map[string]string{"1s": "everysec"}
+		options = []string{"--dir", dir, "--appendonly", "yes", "--appendfsync", cmp.Or(words[s.Fsync], s.Fsync)}
+	}
+	return options, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 // arguments are those that a server is started with. Limits of the outboxes are the defaults of each.
