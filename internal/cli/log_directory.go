@@ -102,7 +102,7 @@ func (e *Env) damage(path string) func(backup.Damage) {
 	}
 }
 
-const dumpText = `conch log dump --stream 'orders.*' --from 2026-11-21T10:00:00Z /var/lib/conch | jq .
+const dumpText = `conch log dump --stream 'orders.*' --from 2026-11-21T10:00:00Z --where 'price > 100' /var/lib/conch | jq .
 
 Each line is an object: stream, id, position, and fields, which has names and values in turn. If one of these is no UTF-8, all of
 them are in fields_base64. Deleted entries are left out, and so is what is damaged: that is a line on standard error, and makes
@@ -125,7 +125,8 @@ func (e *Env) logDumpCommand() *cli.Command {
 				return nil
 			}),
 			option("from", "PLACE", "begin there: an id, a position (EPOCH-123, #123) or a time (-5m, 2026-11-21T10:00:00Z)", "the oldest", parsed(&f.From, anyText)),
-			option("to", "PLACE", "end there; it is included", "the newest", parsed(&f.To, anyText))),
+			option("to", "PLACE", "end there; it is included", "the newest", parsed(&f.To, anyText)),
+			option("where,w", "EXPR", "only entries for which this holds", "", parsed(&f.Where, anyText))),
 		Action: e.untilSignal(func(ctx context.Context, args []string) error {
 			if err := arguments("log dump", "one directory", args, 1, 1); err != nil {
 				return err

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/entry"
+	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/stream"
@@ -20,6 +22,7 @@ import (
 type DumpOptions struct {
 	Streams  []string // globs; all without one
 	From, To string   // an id, a position or a time; both included. Empty: all
+	Where    string   // a predicate
 	Now      time.Time
 	Damage   func(Fault) // a record that is not whole; it is left out
 }
@@ -29,6 +32,11 @@ func (s *Store) Dump(w io.Writer, o DumpOptions) (entries int, err error) {
 	d := &dump{store: s, streams: o.Streams, names: make(map[uint64]string)}
 	if err := errors.Join(d.from.parse(s, o.From, o.Now, false), d.to.parse(s, o.To, o.Now, true)); err != nil {
 		return 0, err
+	}
+	if o.Where != "" {
+		if d.where, err = filter.Compile(o.Where, filter.Limits{}); err != nil {
+			return 0, fmt.Errorf("the predicate is invalid: %w", err)
+		}
 	}
 	d.json = json.NewEncoder(w)
 	d.json.SetEscapeHTML(false)
@@ -41,12 +49,15 @@ type dump struct {
 	store    *Store
 	streams  []string
 	from, to bound
+	where    *filter.Predicate
 	json     *json.Encoder
 	count    int
 
-	names map[uint64]string // of streams that were looked at; those left out are empty
-	row   dumpedEntry
-	err   error
+	names   map[uint64]string // of streams that were looked at; those left out are empty
+	message entry.Message
+	matched filter.Message
+	row     dumpedEntry
+	err     error
 }
 
 // dumpedEntry is a line.
@@ -144,8 +155,15 @@ func (d *dump) chooses(e *stream.Entry) bool {
 	if d.from.compare(e) < 0 || d.to.compare(e) > 0 || d.name(e.Key) == "" {
 		return false
 	}
-	alive, _ := d.store.streams.Has(e.Key, e.Ordinal, e.ID)
-	return alive
+	if alive, _ := d.store.streams.Has(e.Key, e.Ordinal, e.ID); !alive {
+		return false
+	}
+	if d.where == nil {
+		return true
+	}
+	d.message.Reset(e.Fields)
+	d.matched.ResetSource([]byte(d.name(e.Key)), &d.message, filter.Limits{})
+	return d.where.Match(&d.matched) == filter.Yes
 }
 
 // name returns the name of a stream, empty if it is gone or not chosen.

@@ -174,16 +174,18 @@ func TestDump(t *testing.T) {
 		o    DumpOptions
 		want []int
 	}{
-		"all":          {DumpOptions{}, []int{0, 1, 2, 3, 4}},
-		"globs":        {DumpOptions{Streams: []string{"ord*", "raw"}}, []int{0, 1, 2, 4}},
-		"from an id":   {DumpOptions{From: "2000-1"}, []int{2, 3, 4}},
-		"milliseconds": {DumpOptions{From: "2000", To: "4000"}, []int{1, 2, 3, 4}},
-		"to an id":     {DumpOptions{To: "2000-0"}, []int{0, 1}},
-		"a position":   {DumpOptions{From: epoch + "-2", To: "#4"}, []int{1, 2, 3}},
-		"an age":       {DumpOptions{From: "-2s"}, []int{3, 4}},
-		"a time":       {DumpOptions{From: "1970-01-01T00:00:02Z", To: "1970-01-01T00:00:03Z"}, []int{1, 2, 3}},
-		"the oldest":   {DumpOptions{From: "0", To: "1000"}, []int{0}},
-		"nothing":      {DumpOptions{From: "9000"}, nil},
+		"all":              {DumpOptions{}, []int{0, 1, 2, 3, 4}},
+		"globs":            {DumpOptions{Streams: []string{"ord*", "raw"}}, []int{0, 1, 2, 4}},
+		"from an id":       {DumpOptions{From: "2000-1"}, []int{2, 3, 4}},
+		"milliseconds":     {DumpOptions{From: "2000", To: "4000"}, []int{1, 2, 3, 4}},
+		"to an id":         {DumpOptions{To: "2000-0"}, []int{0, 1}},
+		"a position":       {DumpOptions{From: epoch + "-2", To: "#4"}, []int{1, 2, 3}},
+		"an age":           {DumpOptions{From: "-2s"}, []int{3, 4}},
+		"a time":           {DumpOptions{From: "1970-01-01T00:00:02Z", To: "1970-01-01T00:00:03Z"}, []int{1, 2, 3}},
+		"the oldest":       {DumpOptions{From: "0", To: "1000"}, []int{0}},
+		"a predicate":      {DumpOptions{Where: "price < 100"}, []int{1, 4}},
+		"header, no match": {DumpOptions{Where: `header("x") == 1`}, nil},
+		"nothing":          {DumpOptions{From: "9000"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := OpenReadOnly(Options{Dir: dir})
@@ -206,10 +208,16 @@ func TestDump(t *testing.T) {
 	for o, want := range map[string]string{
 		"From x":                  `"x" is neither an id, a position nor a time`,
 		"From a0123456789abcde-1": "the epoch a0123456789abcde is unknown here",
+		"Where price >":           "the predicate is invalid: column",
 		"From GROUP x":            "is no place in the order of all streams",
 	} {
-		_, text, _ := strings.Cut(o, " ")
-		d := DumpOptions{From: text}
+		key, text, _ := strings.Cut(o, " ")
+		d := DumpOptions{}
+		if key == "Where" {
+			d.Where = text
+		} else {
+			d.From = text
+		}
 		_, err := s2.Dump(&bytes.Buffer{}, d)
 		assert.ErrorContains(t, err, want)
 	}
