@@ -162,7 +162,11 @@ func (b *Backup) transfer(ctx context.Context, f *File, from io.ReaderAt, to log
 			}
 		}
 		at += int64(n)
-		if err := b.pace.wait(ctx, int64(n)); err != nil {
+		moved := int64(n)
+		if to != nil {
+			moved *= 2 // it was read and written
+		}
+		if err := b.pace.wait(ctx, moved); err != nil {
 			return err
 		}
 	}

@@ -239,7 +239,7 @@ func (b *Backup) tidy(m *Manifest) error {
 			errs = append(errs, b.files.Remove(name))
 		}
 	}
-	return errors.Join(append(errs, b.files.SyncDir())...)
+	return errors.Join(errs...) // what is back after a crash is removed by the next one
 }
 
 // Close gives the folder up. What was copied stays for the next backup.

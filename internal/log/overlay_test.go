@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -56,7 +57,7 @@ func TestOverlayIsAFile(t *testing.T) {
 			n, err := f.ReadAt(p, int64(at))
 			from := min(at, len(want))
 			require.Equal(t, min(len(p), len(want)-from), n)
-			require.Equal(t, n < len(p), err == io.EOF)
+			require.Equal(t, n < len(p), errors.Is(err, io.EOF))
 			require.Equal(t, want[from:from+n], p[:n])
 		}
 		size, err := f.Size()

@@ -68,7 +68,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 	}
 	folder, earlier := filepath.Join(base, "backup"), make(map[string]string) // what the last manifest lists
 	for i := range 4 {
-		for range 300 {
+		for range 150 {
 			change()
 			s.serveWaiting()
 		}
