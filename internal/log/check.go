@@ -165,34 +165,6 @@ func (r *runs) take() (run extent, ok bool) {
 	return run, true
 }
 
-// EachRecord passes the records of all segments to f, in the order of the files: in a segment that was written again, they are ordered by
-// stream. What is not whole is passed to broken, and left out.
-func (l *Log) EachRecord(f func(Record) error, broken func(Fault)) error {
-	v := l.retainView()
-	defer v.release()
-	for _, s := range v.segments {
-		if s.file() == nil {
-			continue
-		}
-		for rd := newReader(s.file(), s.salt, segmentHeaderSize, l.endOf(s)); rd.at < rd.size; {
-			at := rd.at
-			r, err := rd.next()
-			switch {
-			case errors.Is(err, errBroken):
-				broken(Fault{s.name(), at, "a record is not whole"})
-				err = rd.skipBroken()
-			case err == nil && !own(r.Kind):
-				r.Kind &^= behindSync
-				err = f(r)
-			}
-			if err != nil {
-				return fmt.Errorf("read %s: %w", s.name(), err)
-			}
-		}
-	}
-	return nil
-}
-
 // Visible returns about how many bytes of segments belong to entries that Options.Live returns.
 func (l *Log) Visible() (bytes int64, err error) {
 	v := l.retainView()

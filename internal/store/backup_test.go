@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/log"
+	"github.com/conchmq/conch/internal/position"
 )
 
 // restored restores a backup, and opens it. The state is whole: each entry has its record.
@@ -22,9 +25,31 @@ func restored(t *testing.T, folder string) (*opened, *backup.Manifest) {
 	dir := filepath.Join(t.TempDir(), "restored")
 	m, err := backup.Restore(context.Background(), folder, dir, func(d backup.Damage) { t.Error(d) }, func(backup.Progress) {})
 	require.NoError(t, err)
-	_, faults := verify(t, dir)
+	v, faults := verify(t, dir)
 	require.Empty(t, faults)
+	require.EqualValues(t, v.Visible, dumpedInOrder(t, dir))
 	return open(t, Options{Dir: dir, SegmentSize: MinSegmentSize, Fsync: FsyncAlways}), m
+}
+
+// dumpedInOrder returns how many entries a dump has, which is in the one order.
+func dumpedInOrder(t *testing.T, dir string) (entries int) {
+	t.Helper()
+	s, err := OpenReadOnly(Options{Dir: dir})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close(0)) }()
+	var out bytes.Buffer
+	entries, err = s.Dump(&out, DumpOptions{})
+	require.NoError(t, err)
+	last := uint64(0)
+	for line := range bytes.Lines(out.Bytes()) {
+		var e dumpedEntry
+		require.NoError(t, json.Unmarshal(line, &e))
+		p, err := position.ParseFrom(e.Position)
+		require.NoError(t, err)
+		require.Greater(t, p.Number, last)
+		last = p.Number
+	}
+	return entries
 }
 
 // backUp runs a backup to its end, while the core serves visits and does something else between them.

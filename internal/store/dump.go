@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,10 +40,16 @@ func (s *Store) Dump(w io.Writer, o DumpOptions) (entries int, err error) {
 			return 0, fmt.Errorf("the predicate is invalid: %w", err)
 		}
 	}
-	d.json = json.NewEncoder(w)
+	d.out, d.json = w, json.NewEncoder(&d.text)
 	d.json.SetEscapeHTML(false)
-	err = s.log.EachRecord(func(r log.Record) error { return d.record(r) }, o.Damage)
-	return d.count, err
+	scan := s.log.NewScan()
+	defer scan.Release()
+	broken := func(x *log.Damage) { o.Damage(Fault{File: x.File, Offset: x.Offset, What: x.Lost()}) }
+	for more := true; more && err == nil && d.err == nil; {
+		more, err = scan.Next(d.record, broken)
+	}
+	d.flush()
+	return d.count, errors.Join(d.err, err)
 }
 
 // dump is one call of Dump.
@@ -50,8 +58,14 @@ type dump struct {
 	streams  []string
 	from, to bound
 	where    *filter.Predicate
-	json     *json.Encoder
+	out      io.Writer
 	count    int
+
+	// The lines of one record. In a segment that was written again it is in several pieces, by stream.
+	number uint64
+	json   *json.Encoder // writes to text
+	text   bytes.Buffer
+	lines  []dumpedLine
 
 	names   map[uint64]string // of streams that were looked at; those left out are empty
 	message entry.Message
@@ -68,6 +82,12 @@ type dumpedEntry struct {
 	Position     string   `json:"position"`
 	Fields       []string `json:"fields,omitempty"`        // names and values in turn
 	FieldsBase64 [][]byte `json:"fields_base64,omitempty"` // the same, if one of them is no UTF-8
+}
+
+// dumpedLine is a line that is not written yet.
+type dumpedLine struct {
+	sequence uint64
+	from, to int // in dump.text
 }
 
 // bound is an end of what is chosen: by id, or by sequence number.
@@ -137,17 +157,34 @@ func (b *bound) compare(e *stream.Entry) int {
 	return e.ID.Compare(b.id)
 }
 
-func (d *dump) record(r log.Record) error {
-	if r.Kind != kindChanges {
-		return nil
+func (d *dump) record(r log.Record) {
+	if r.Number != d.number {
+		d.flush()
+		d.number = r.Number
+	}
+	if r.Kind != kindChanges || d.err != nil {
+		return
 	}
 	err := stream.EachEntry(r.Payload, 0, func(e *stream.Entry) bool {
 		if d.chooses(e) {
-			d.err = d.write(e)
+			d.err = d.encode(e)
 		}
 		return d.err == nil
 	})
-	return errors.Join(d.err, err)
+	d.err = cmp.Or(d.err, err)
+}
+
+// flush writes the lines of a record.
+func (d *dump) flush() {
+	slices.SortStableFunc(d.lines, func(a, b dumpedLine) int { return cmp.Compare(a.sequence, b.sequence) })
+	for _, l := range d.lines {
+		if d.err == nil {
+			d.count++
+			_, d.err = d.out.Write(d.text.Bytes()[l.from:l.to])
+		}
+	}
+	d.lines = d.lines[:0]
+	d.text.Reset()
 }
 
 // chooses reports whether an entry exists and is wanted.
@@ -183,8 +220,8 @@ func (d *dump) matches(name string) bool {
 	return len(d.streams) == 0 || slices.ContainsFunc(d.streams, func(glob string) bool { return broker.Match(glob, []byte(name)) })
 }
 
-// write writes a line.
-func (d *dump) write(e *stream.Entry) error {
+// encode makes a line.
+func (d *dump) encode(e *stream.Entry) error {
 	row := &d.row
 	*row = dumpedEntry{ID: e.ID.String(), Position: d.store.positionOf(e.Sequence), Fields: row.Fields[:0], FieldsBase64: row.FieldsBase64[:0]}
 	if name := d.name(e.Key); utf8.ValidString(name) {
@@ -207,8 +244,10 @@ func (d *dump) write(e *stream.Entry) error {
 		}
 		row.FieldsBase64 = row.FieldsBase64[:0]
 	}
-	d.count++
-	return d.json.Encode(row)
+	from := d.text.Len()
+	err := d.json.Encode(row)
+	d.lines = append(d.lines, dumpedLine{e.Sequence, from, d.text.Len()})
+	return err
 }
 
 // positionOf is the position of a sequence number, in the epoch that has it; in the form #123 if that is no longer listed.
