@@ -24,6 +24,7 @@ var webAttacks = []Scenario{
 	{Name: "15f-half", Title: "5,000 half requests: half a header, or 16 KiB of 1 MiB", Cap: "100MiB", Web: true, ConchOnly: onlyConch, run: halfRequests},
 	{Name: "15g-replays", Title: "1,000 replays of 32 MiB at once, a quarter with a predicate", Cap: "200MiB", Web: true, ConchOnly: "Redis keeps no messages", run: manyReplays},
 	{Name: "15h-users", Title: "ACL SETUSER and DELUSER in the middle of 200 replays", Cap: "200MiB", Web: true, ConchOnly: "Redis keeps no messages", run: usersOfReplays},
+	{Name: "15i-entries", Title: "200 clients GET 16 MiB of 1,000 streams and do not read", Cap: "100MiB", Web: true, ConchOnly: onlyConch, run: unreadEntries},
 }
 
 // dialWeb connects to the HTTP port, and sends text.
@@ -300,4 +301,33 @@ func usersOfReplays(t *Target) error {
 	}
 	t.note("%d rounds", rounds)
 	return errors.Join(admin.request("ACL", "DELUSER", user), t.roundTrip())
+}
+
+// unreadEntries reads streams over HTTP: all in the one order, or one of them.
+func unreadEntries(t *Target) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	const streams = 1000
+	text := strings.Repeat("x", 16<<10)
+	for i := range streams {
+		if err := c.request("XADD", fmt.Sprintf("entries-%d", i%t.scaled(streams)), "*", "message", text); err != nil {
+			return err
+		}
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	paths := []string{"/read?stream=entries-*&count=100000", "/streams/entries-0?count=100000", "/read?stream=*&where=size==0"}
+	_ = inParallel(50, func(i int) error { // the server may disconnect any of them
+		for at := i; at < 200 && ctx.Err() == nil; at += 50 {
+			if _, err := t.dialWeb(get(paths[at%len(paths)])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	wait(ctx, t.Flood)
+	return t.roundTrip()
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/conchmq/conch/internal/entry"
@@ -117,6 +118,30 @@ func (w *entryWriter) object(b []byte, e *readEntry) []byte {
 		b = w.message.AppendPayload(append(b, `,"fields":`...))
 	}
 	return append(b, '}')
+}
+
+// seen tells the client of an event stream how far entries have been looked at: it fires nothing.
+func (w *entryWriter) seen(next place) error {
+	if w.form == entryEvents || w.form == objectEvents {
+		w.buf = protocol.AppendEventID(w.buf, next.epoch, next.before())
+	}
+	return w.flush()
+}
+
+// end ends the answer with the position to go on from.
+func (w *entryWriter) end(next place, more bool) error {
+	rest := append(protocol.AppendPosition([]byte(`"next":"`), next.epoch, next.number), `","more":`...)
+	rest = append(strconv.AppendBool(rest, more), '}')
+	switch w.form {
+	case entryLines:
+		w.buf = append(append(append(w.buf, `{"event":"end",`...), rest...), '\n')
+	case entryObject:
+		w.buf = append(append(append(w.buf, `],`...), rest...), '\n')
+	default:
+		w.buf = protocol.AppendEventID(w.buf, next.epoch, next.before())
+		w.buf = protocol.AppendNamedEvent(w.buf, "end", append([]byte("{"), rest...))
+	}
+	return w.flush()
 }
 
 // endRows ends an answer that has no positions.

@@ -100,8 +100,8 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 	if id == "" {
 		return q, nil
 	}
-	if p, err := position.ParseFrom(id); err != nil || p.Kind != position.Number || p.Epoch == "" {
-		return q, &problem{Status: http.StatusBadRequest, Detail: "wrong Last-Event-ID: " + strconv.Quote(id) + "; it is the id of an event"}
+	if _, err := placeOfEvent(id); err != nil {
+		return q, err
 	}
 	q.After, q.From, q.Last = id, "", 0
 	return q, nil

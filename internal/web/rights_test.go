@@ -23,7 +23,7 @@ var bodies = map[string]string{
 }
 
 // queries are the parameters that a request needs.
-var queries = map[string]string{"/events": "?topic=news"}
+var queries = map[string]string{"/events": "?topic=news", "/read": "?stream=news"}
 
 // Each route needs the right in its row, and no other: the user with this right alone gets an answer, the user with all
 // but this is refused, and so is a client without a user.

@@ -27,6 +27,7 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/events", "subscribe", (*exchange).getEvents},
 		{http.MethodPost, "/streams/{stream}", "xadd", (*exchange).postStream},
 		{http.MethodGet, "/streams/{stream}", "xrange", (*exchange).getStream},
+		{http.MethodGet, "/read", "read", (*exchange).getRead},
 		{http.MethodGet, "/ws", "", (*exchange).getWebSocket},
 		{http.MethodGet, "/topics", "pubsub|stats", (*exchange).getTopics},
 		{http.MethodGet, "/topics/{topic}/subscribers", "pubsub|who", (*exchange).getSubscribers},

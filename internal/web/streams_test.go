@@ -363,7 +363,7 @@ func TestEntriesThatAreNotRead(t *testing.T) {
 		most = max(most, s.Info(t, "client_memory"))
 		return s.Info(t, "connected_clients") == 2
 	}, "they are gone")
-	assert.Less(t, most, clients*(16<<20), "an answer of 100 MiB is never in memory")
+	assert.Less(t, most, clients*(8<<20), "an answer of 100 MiB is never in memory")
 }
 
 // An answer that is larger than the memory for all clients arrives whole at a client that reads.
