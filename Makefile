@@ -10,7 +10,7 @@ FUZZ_TIME ?= 1000000x
 TEST_TIMEOUT ?= 60m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
-	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
+	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
 	./internal/keyargs:FuzzParse ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad
 
 help: ## list the targets

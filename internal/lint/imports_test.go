@@ -119,7 +119,7 @@ var rules = map[string]rule{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
 		},
 	},
-	"internal/log":       {own: []string{"internal/invariant"}, notStd: []string{"net", "log"}},
+	"internal/log":       {own: []string{"internal/invariant"}, others: []string{"github.com/klauspost/compress"}, notStd: []string{"net", "log"}},
 	"internal/attack":    {},
 	"internal/invariant": {},
 	"internal/harness":   {anything: true},

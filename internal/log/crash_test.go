@@ -43,6 +43,8 @@ type lives struct {
 	clean         bool
 	killed        bool // the process alone has ended before
 	small         bool // this run changes the small files most
+	// layers returns those of the next life; nil: files are plain.
+	layers func(*rand.Rand) Layers
 
 	mu       sync.Mutex // guards progress, which the log's goroutines report
 	progress Progress
@@ -50,26 +52,52 @@ type lives struct {
 
 func (c *lives) last() uint64 { return c.first + uint64(len(c.model)) - 1 }
 
+// keyOf is a key that a number names.
+func keyOf(n byte) *Key { return &Key{path: fmt.Sprintf("key %d", n), secret: [keySize]byte{n}} }
+
+// layerings are how the files of a log are stored, over all its lives.
+var layerings = []struct {
+	name   string
+	layers func(*rand.Rand) Layers
+}{
+	{"plain", nil},
+	{"compressed", func(rng *rand.Rand) Layers { return Layers{Compress: CompressS2 + Compression(rng.IntN(2))} }}, //nolint:gosec // 0 or 1
+	{"encrypted", func(*rand.Rand) Layers { return Layers{Key: keyOf(1)} }},
+	{"compressed and encrypted", func(*rand.Rand) Layers { return Layers{Compress: CompressZstd, Key: keyOf(1)} }},
+	{"another in each life", func(rng *rand.Rand) Layers {
+		keys := []*Key{nil, keyOf(1), keyOf(2)}
+		return Layers{Compression(rng.IntN(3)), keys[rng.IntN(3)], keys[1:]} //nolint:gosec // below 3
+	}},
+}
+
 // Whatever a crash leaves: what was promised is there, in its order, once, and nothing else.
 func TestCrashes(t *testing.T) {
 	seed := *crashSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	crashes := 0
-	for i := range *crashRuns {
-		seed := seed + uint64(i)
-		n, problem := crashRun(seed, "")
-		require.Empty(t, problem, "-crash.seed %d -crash.runs 1", seed)
-		crashes += n
+	for _, test := range layerings {
+		t.Run(test.name, func(t *testing.T) {
+			crashes := 0
+			for i := range *crashRuns {
+				seed := seed + uint64(i)
+				n, problem := crashRunOver(seed, "", test.layers)
+				require.Empty(t, problem, "-crash.seed %d -crash.runs 1", seed)
+				crashes += n
+			}
+			t.Logf("seed %d: %d runs with %d crashes", seed, *crashRuns, crashes)
+		})
 	}
-	t.Logf("seed %d: %d runs with %d crashes", seed, *crashRuns, crashes)
 }
 
 // crashRun lives several lives on one disk. It returns how many ended by a crash, and what was wrong.
 func crashRun(seed uint64, ignored string) (crashes int, problem string) {
+	return crashRunOver(seed, ignored, nil)
+}
+
+func crashRunOver(seed uint64, ignored string, layers func(*rand.Rand) Layers) (crashes int, problem string) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	c := &lives{rng: rng, disk: newDisk(), first: 1, head: 1, newHead: 1}
+	c := &lives{rng: rng, disk: newDisk(), first: 1, head: 1, newHead: 1, layers: layers}
 	c.disk.ignored, c.small = ignored, rng.IntN(6) == 0
 	fsyncs := []Fsync{Always, Always, No, 1e6, 1e9}
 	c.o = Options{
@@ -105,6 +133,9 @@ func (c *lives) open() string {
 	c.life++
 	if c.life > 1 && c.rng.IntN(4) == 0 {
 		c.disk.stopAt = 1 + c.rng.IntN(6)
+	}
+	if c.layers != nil {
+		c.o.Files = WithLayers(c.disk, c.layers(c.rng))
 	}
 	after := c.newHead - 1
 	if c.cutting == 0 && c.reset == 0 && c.synced > after {
@@ -190,7 +221,7 @@ func (c *lives) compareFiles(recovery Recovery) string {
 			return fmt.Sprintf("epochs are %v, not %v", recovery.Epochs, c.epochs)
 		}
 	}
-	content, err := ReadFile(c.disk, "checkpoint")
+	content, err := ReadFile(c.o.Files, "checkpoint")
 	if err != nil && c.checkpoint[0] > 0 {
 		return fmt.Sprintf("the checkpoint is gone: %v", err)
 	}
@@ -254,7 +285,7 @@ func (c *lives) step() bool {
 		return c.cutTail()
 	case 3:
 		c.checkpoint[1]++
-		if Replace(c.disk, "checkpoint", func(w io.Writer) error {
+		if Replace(c.o.Files, "checkpoint", func(w io.Writer) error {
 			_, err := w.Write(checkpoint(c.checkpoint[1]))
 			return err
 		}) != nil {

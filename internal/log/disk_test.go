@@ -82,7 +82,7 @@ func (d *disk) isIgnored() bool {
 	pcs := make([]uintptr, 10)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
 	for frame, more := frames.Next(); ; frame, more = frames.Next() {
-		if name := filepath.Base(frame.File); !strings.HasSuffix(name, "_test.go") && name != "handles.go" {
+		if name := filepath.Base(frame.File); !strings.HasSuffix(name, "_test.go") && name != "handles.go" && !strings.HasPrefix(name, "framed") {
 			return fmt.Sprintf("%s:%d", name, frame.Line) == d.ignored
 		}
 		if !more {

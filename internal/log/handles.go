@@ -132,6 +132,9 @@ func (h *handles) park(x *handle) {
 	if x.name == "" || x.closed || x.file == nil {
 		return
 	}
+	if f, ok := x.file.(*framed); ok && f.isUnfinished() {
+		return
+	}
 	x.list = &h.clean
 	if x.written {
 		x.list = &h.written
@@ -272,4 +275,38 @@ func (x *handle) Close() error {
 	err := x.file.Close()
 	x.file = nil
 	return err
+}
+
+// finish marks a file as complete: the layers write down where its frames are.
+func (x *handle) finish() error {
+	f, err := x.acquire()
+	if err != nil {
+		return err
+	}
+	defer x.release(true)
+	if framed, ok := f.(*framed); ok {
+		if err := framed.finish(); err != nil {
+			return err
+		}
+		x.owner.mu.Lock()
+		defer x.owner.mu.Unlock()
+		if x.name != "" {
+			framed.layers.note(x.name, framed.state())
+		}
+	}
+	return nil
+}
+
+// isCurrent reports whether the file is as a new one would be, with the layers that new ones have.
+func (x *handle) isCurrent() (bool, error) {
+	layers, ok := x.owner.Files.(*Layered)
+	if !ok {
+		return true, nil
+	}
+	f, err := x.acquire()
+	if err != nil {
+		return false, err
+	}
+	defer x.release(false)
+	return layers.isCurrent(f), nil
 }

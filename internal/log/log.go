@@ -81,7 +81,9 @@ type Stats struct {
 	RewrittenBytes     int64
 	RewriteReadBytes   int64
 	Visible            int64 // about how many bytes of the segments belong to visible entries, as last seen
-	RewriteError       error // of the last time that the rewriter looked; it tries again
+	// Repacked are segments that were written again as they are: with another key, or in full frames.
+	Repacked     uint64
+	RewriteError error // of the last time that the rewriter looked; it tries again
 }
 
 // Log is a log that is open.
@@ -104,7 +106,7 @@ type Log struct {
 	recent  int64    // bytes of their memory
 	next    uint64   // the number of the next record
 	marked  uint64   // what the last mark has
-	cut     bool     // records were removed since Open
+	cut     bool     // files were cut or sealed since Open
 	closing bool     // nothing is appended any more
 	// stopping ends the writer.
 	stopping bool

@@ -12,8 +12,11 @@ import (
 const metaName = "log.meta"
 
 const (
-	metaMagic = "conchmt1"
-	epochSize = 32
+	metaMagic = "conchmt"
+	// metaFormat is the format of the directory. A later version of conch may write a later one; it keeps the magic, and a CRC32C at the end, so
+	// that this one knows it.
+	metaFormat = '1'
+	epochSize  = 32
 	// maxEpochs bounds the list: a broker that is restarted again and again must not fill the disk with it.
 	maxEpochs = 4096
 )
@@ -35,7 +38,7 @@ type meta struct {
 var errMeta = errors.New("log.meta is not whole")
 
 func (m *meta) encode() []byte {
-	b := []byte(metaMagic)
+	b := append([]byte(metaMagic), metaFormat)
 	b = binary.LittleEndian.AppendUint64(b, m.secret)
 	b = binary.LittleEndian.AppendUint64(b, m.head)
 	for _, e := range m.epochs {
@@ -53,7 +56,13 @@ func (m *meta) encode() []byte {
 
 func parseMeta(b []byte) (m meta, err error) {
 	n := len(b) - 4
-	if n < 24 || (n-24)%epochSize != 0 || string(b[:8]) != metaMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+	if n < 8 || string(b[:7]) != metaMagic || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return m, errMeta
+	}
+	if b[7] > metaFormat {
+		return m, errNewer(metaName, b[7], metaFormat)
+	}
+	if n < 24 || (n-24)%epochSize != 0 {
 		return m, errMeta
 	}
 	m.secret = binary.LittleEndian.Uint64(b[8:])

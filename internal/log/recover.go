@@ -98,8 +98,8 @@ func (r *recoverer) openSegments(names []string) error {
 func (r *recoverer) readMeta() error {
 	b, err := ReadFile(r.l.files, metaName)
 	if err == nil {
-		if r.l.meta, err = parseMeta(b); err == nil {
-			return nil
+		if r.l.meta, err = parseMeta(b); err == nil || errors.Is(err, ErrNewer) {
+			return err
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -136,7 +136,10 @@ func (r *recoverer) readEnds() error {
 		s.salt = newSalt(r.l.meta.secret, s.id)
 		s.end = segmentHeaderSize
 		var h segmentHeader
-		if h, s.header = r.readHeader(s); s.header {
+		if h, s.header = r.readHeader(s); !s.header && h.format > segmentFormat {
+			return errNewer(s.name(), h.format, segmentFormat)
+		}
+		if s.header {
 			if h.secret != r.l.meta.secret {
 				return fmt.Errorf("%s belongs to another log", s.name())
 			}
@@ -241,7 +244,11 @@ func (r *recoverer) check() error {
 // system alone. It seals all segments to which nothing will be added.
 func (r *recoverer) makeDurable() error {
 	for i, s := range r.segments {
-		if s.stop && i == len(r.segments)-1 && s.last+1 == r.next {
+		mayGrow, err := r.mayGrow(i)
+		if err != nil {
+			return err
+		}
+		if s.stop && mayGrow && s.last+1 == r.next {
 			if err := r.unseal(s); err != nil {
 				return err
 			}
@@ -253,7 +260,7 @@ func (r *recoverer) makeDurable() error {
 		if err := s.file().Sync(); err != nil {
 			return err
 		}
-		if i == len(r.segments)-1 && s.header && !s.indexed && s.last+1 == r.next {
+		if mayGrow && s.header && !s.indexed && s.last+1 == r.next {
 			continue // it goes on
 		}
 		if !s.scanned {
@@ -263,8 +270,18 @@ func (r *recoverer) makeDurable() error {
 		if err := r.l.seal(s.segment, false); err != nil {
 			return err
 		}
+		r.l.cut = true // the end of the segment is not durable: a clean stop needs a record behind it
 	}
 	return r.l.files.SyncDir()
+}
+
+// mayGrow reports whether the i-th segment is the last one, and has the compression and the key of a new one.
+func (r *recoverer) mayGrow(i int) (bool, error) {
+	x, ok := r.segments[i].file().(*handle)
+	if i < len(r.segments)-1 || !ok {
+		return i == len(r.segments)-1, nil
+	}
+	return x.isCurrent()
 }
 
 // unseal makes the last segment one that grows again. Its trailer is gone before anything is written: it would end the segment there.

@@ -84,7 +84,7 @@ func (l *Log) runRewriter() {
 			return
 		case <-r.wake:
 		}
-		err := l.giveBack()
+		err := cmp.Or(l.giveBack(), l.repack())
 		l.mu.Lock()
 		l.stats.RewriteError = err
 		l.mu.Unlock()

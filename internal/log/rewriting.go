@@ -50,7 +50,7 @@ func newRewriting(l *Log, old []*segment) *rewriting {
 		id: first.id, first: first.first, last: old[len(old)-1].last, salt: newSalt(l.meta.secret, first.id), head: l.meta.head,
 		rewritten: true, sealed: true,
 	}
-	return &rewriting{l: l, old: old, segment: s, secret: l.meta.secret, at: segmentHeaderSize, buf: make([]byte, segmentHeaderSize)}
+	return &rewriting{l: l, old: old, segment: s, secret: l.meta.secret, at: segmentHeaderSize}
 }
 
 // run copies what is visible.

@@ -10,15 +10,16 @@ import (
 )
 
 const (
-	// segmentHeaderSize: magic (8), secret of the directory (8), first number (8), head (8), flags (4); of a rewritten segment the last number
+	// segmentHeaderSize: magic (7) and format (1), secret of the directory (8), first number (8), head (8), flags (4); of a rewritten segment the last number
 	// (8) and the offset behind the records (8); reserved, CRC (4).
 	segmentHeaderSize = 64
 	// trailerSize: magic (8), offset behind the records (8), number of the last record (8), flags (4), CRC (4).
 	trailerSize = 32
 
-	segmentMagic = "conchlg1"
-	trailerMagic = "conchend"
-	segmentEnd   = ".log"
+	segmentMagic  = "conchlg"
+	segmentFormat = '1'
+	trailerMagic  = "conchend"
+	segmentEnd    = ".log"
 
 	// flagRewritten is set in a segment that was written again: numbers are missing in it.
 	flagRewritten = 1
@@ -84,7 +85,7 @@ func newSalt(secret, id uint64) uint32 {
 // appendSegmentHeader encodes the beginning of a segment.
 func appendSegmentHeader(b []byte, s *segment, secret uint64) []byte {
 	at := len(b)
-	b = append(b, segmentMagic...)
+	b = append(append(b, segmentMagic...), segmentFormat)
 	b = binary.LittleEndian.AppendUint64(b, secret)
 	b = binary.LittleEndian.AppendUint64(b, s.first)
 	b = binary.LittleEndian.AppendUint64(b, s.head)
@@ -103,6 +104,7 @@ func appendSegmentHeader(b []byte, s *segment, secret uint64) []byte {
 
 // segmentHeader is what stands at the beginning of a segment.
 type segmentHeader struct {
+	format              byte
 	secret, first, head uint64
 	rewritten           bool
 	last                uint64 // of a rewritten segment
@@ -110,11 +112,14 @@ type segmentHeader struct {
 }
 
 func parseSegmentHeader(b []byte) (h segmentHeader, whole bool) {
-	if len(b) < segmentHeaderSize || string(b[:8]) != segmentMagic {
+	if len(b) < segmentHeaderSize || string(b[:7]) != segmentMagic {
 		return h, false
 	}
 	b = b[:segmentHeaderSize]
 	if crc32.Checksum(b[:segmentHeaderSize-4], castagnoli) != binary.LittleEndian.Uint32(b[segmentHeaderSize-4:]) {
+		return h, false
+	}
+	if h.format = b[7]; h.format > segmentFormat {
 		return h, false
 	}
 	h.secret = binary.LittleEndian.Uint64(b[8:])
@@ -180,6 +185,11 @@ func (l *Log) seal(s *segment, stop bool) error {
 	}
 	if err := f.Truncate(end + int64(len(b))); err != nil {
 		return err
+	}
+	if x, ok := f.(*handle); ok {
+		if err := x.finish(); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	s.sealed, s.index = true, nil // it is in the file from now on
