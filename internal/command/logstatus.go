@@ -1,6 +1,9 @@
 package command
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // LogStatus is how the log of streams does, at one instant. The zero value is that of a server without a log.
 type LogStatus struct {
@@ -29,6 +32,10 @@ type LogStatus struct {
 	CheckpointErr                      bool  // the last one could not be written
 	CheckpointedAt                     int64 // Unix seconds; 0 if this process has written none
 	PendingBytes                       int64 // of changes since the last one
+
+	Compress    string // empty in memory
+	Encrypted   bool   // new files are
+	OldKeyFiles int    // files that have another key than new ones, or none
 }
 
 // IsFull reports whether there is no space on the disk.
@@ -90,6 +97,9 @@ func infoPersistence(w *response) []string {
 		fmt.Sprintf("log_unsynced_bytes:%d", l.UnsyncedBytes),
 		fmt.Sprintf("log_syncs:%d", l.Syncs),
 		fmt.Sprintf("log_damages:%d", l.Damages),
+		"log_compress:" + cmp.Or(l.Compress, "none"),
+		fmt.Sprintf("log_encrypted:%d", number[l.Encrypted]),
+		fmt.Sprintf("log_files_with_old_key:%d", l.OldKeyFiles),
 		fmt.Sprintf("checkpoint_pending_bytes:%d", l.PendingBytes),
 		fmt.Sprintf("stream_memory:%d", w.executor.service.streamMemory(&l)),
 		fmt.Sprintf("stream_memory_limit:%d", l.MemoryLimit),

@@ -148,6 +148,14 @@ var settingsTable = []Setting{
 	size("segment-size", "64MiB", "size of a file of the log",
 		func(c *Config) *int { return &c.Store.SegmentSize }),
 	{
+		Name: "compress", Value: "HOW", Default: none, Usage: "how new files of the log are compressed: none; s2, which is fast; or zstd, which is small",
+		set: setCompress, Get: func(c *Config) any { return c.Store.Compress.String() },
+	},
+	file("encrypt-key-file", "key to encrypt the log with: 32 bytes in hex or base64, readable by its owner alone",
+		func(c *Config) *string { return &c.Store.KeyFile }),
+	file("encrypt-old-key-file", "former key of the log; files that have it are written again with the new one",
+		func(c *Config) *string { return &c.Store.OldKeyFile }),
+	{
 		Name: "stream-memory", Value: "SIZE", Default: auto,
 		Usage: "memory for streams, beyond which XADD is refused; auto is a quarter of max-memory",
 		set:   setStreamMemory, Get: func(c *Config) any { return c.Store.Memory },

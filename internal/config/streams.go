@@ -36,6 +36,11 @@ func setFsync(c *Config, text string) error {
 	return nil
 }
 
+func setCompress(c *Config, text string) (err error) {
+	c.Store.Compress, err = store.ParseCompression(text)
+	return err
+}
+
 func fsync(c *Config) any {
 	switch c.Store.Fsync {
 	case store.FsyncAlways:
@@ -107,6 +112,8 @@ func (c *Config) checkStore(fsyncByDefault bool) error {
 	switch {
 	case c.Store.Dir == "" && !fsyncByDefault:
 		return errors.New("fsync has no effect without dir: streams are in memory, and gone at the end; name a directory by --dir")
+	case c.Store.Dir == "" && (c.Store.Compress != 0 || c.Store.KeyFile != "" || c.Store.OldKeyFile != ""):
+		return errors.New("compress and encrypt-key-file have no effect without dir: streams are in memory; name a directory by --dir")
 	case c.Store.SegmentSize < store.MinSegmentSize || c.Store.SegmentSize > store.MaxSegmentSize:
 		return fmt.Errorf("segment-size is %d bytes: expected %d to %d", c.Store.SegmentSize, store.MinSegmentSize, store.MaxSegmentSize)
 	}

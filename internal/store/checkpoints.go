@@ -221,6 +221,9 @@ func (c *checkpoints) note(head *header, size int64) error {
 	older := c.names
 	c.base, c.deltas, c.names = size, 0, []string{head.name()}
 	for _, name := range older {
+		if name == head.name() {
+			continue // it was written again, with another key
+		}
 		if err := c.files.Remove(name); err != nil {
 			return fmt.Errorf("remove %s: %w", name, err)
 		}

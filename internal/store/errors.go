@@ -12,9 +12,14 @@ import (
 // openError makes one line of an error of opening, with what to do.
 func (s *Store) openError(err error) error {
 	dir := s.options.Dir
+	var key *log.KeyError
 	switch {
 	case dir == "":
 		return fmt.Errorf("the streams in memory cannot be opened: %w", err)
+	case errors.As(err, new(*keyFileError)):
+		return err
+	case errors.As(err, &key):
+		return fmt.Errorf("the directory %s cannot be opened: %w", dir, key) // what comes around it names the file once more
 	case errors.Is(err, log.ErrInUse):
 		return fmt.Errorf("the directory %s is in use by another conch; give each one a --dir of its own", dir)
 	case errors.Is(err, log.ErrNoLog):

@@ -15,6 +15,10 @@ type Options struct {
 	Dir string
 	// Fsync is when the log is synced.
 	Fsync Fsync
+	// Compress is how new files are compressed.
+	Compress Compression
+	// KeyFile names the key that files are encrypted with; empty: they are not. OldKeyFile names the key of older files.
+	KeyFile, OldKeyFile string
 	// SegmentSize is the size of a file of the log; 0 is the default.
 	SegmentSize int
 	// Memory bounds the streams in memory: entries and their ids without a directory, ids with one. 0 is no bound.

@@ -17,6 +17,10 @@ func (s *Store) Status() command.LogStatus {
 		Damages: len(s.recovery.Damages), MemoryLimit: s.options.Memory,
 		Checkpointing: c.running.Load(), CheckpointErr: c.failed.Load(), CheckpointedAt: c.saved.Load(), PendingBytes: c.pending.Load(),
 	}
+	if s.layered != nil {
+		layers := s.layered.Status()
+		l.Compress, l.Encrypted, l.OldKeyFiles = s.options.Compress.String(), s.options.KeyFile != "", layers.Waiting
+	}
 	if s.memory != nil {
 		l.EntriesMemory = s.memory.Used()
 	}

@@ -38,7 +38,8 @@ const (
 // Store keeps the streams of one broker.
 type Store struct {
 	options  Options
-	memory   *log.Memory // nil with a directory
+	memory   *log.Memory  // nil with a directory
+	layered  *log.Layered // nil in memory
 	log      *log.Log
 	recovery log.Recovery
 	streams  *stream.Streams // the core's
@@ -101,10 +102,16 @@ func (s *Store) openFiles() (log.Files, error) {
 			open = log.OpenOverlay
 		}
 		files, err := open(s.options.Dir)
-		if err == nil && s.options.Wrap != nil {
+		if err != nil {
+			return nil, err //nolint:wrapcheck // openError does
+		}
+		if s.options.Wrap != nil {
 			files = s.options.Wrap(files)
 		}
-		return files, err //nolint:wrapcheck // openError does
+		if s.layered, err = s.layers(files); err != nil {
+			return nil, errors.Join(err, files.Close())
+		}
+		return s.layered, nil
 	}
 	s.memory = log.NewMemory(0) // Room bounds what is added; what deletes entries must not fail
 	return s.memory, nil
@@ -127,6 +134,9 @@ func (s *Store) recover(files log.Files) (err error) {
 		options.Live, options.Keep = s.liveSpans, nil // without Keep nothing is written again
 	}
 	s.log, s.recovery, err = log.Open(options, image.number, s.apply)
+	if err == nil && s.layered != nil {
+		s.checkpoints.renew(s.layered)
+	}
 	if err == nil && s.misfit != nil && len(s.recovery.Damages) == 0 {
 		_ = s.log.Close() // the first error says more
 		return s.misfit
