@@ -77,6 +77,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"sub", ""}, ""},
 		{[]string{"completion", ""}, "bash zsh fish powershell"},
 		{[]string{"man", "s"}, "serve sub"},
+		{[]string{"log", ""}, "verify dump stats backup restore compact status"},
+		{[]string{"log", "dump", "--st"}, "--stream"},
 		{[]string{"nosuch", ""}, ""},
 	} {
 		assert.Equal(t, c.want, candidatesFor(t, "127.0.0.1:1", c.line...), "%q", c.line)

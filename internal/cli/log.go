@@ -26,7 +26,7 @@ verify, dump and stats write nothing. They take the directory of a conch that ru
 // logCommand is conch log.
 func (e *Env) logCommand() *cli.Command {
 	c := &cli.Command{
-		Name: "log", Usage: "check, dump, back up and restore the directory of streams", ArgsUsage: "SUBCOMMAND", Description: logText,
+		Name: "log", Usage: "check, dump, back up and restore the directory of streams", Description: logText,
 		Commands: []*cli.Command{
 			e.logVerifyCommand(), e.logDumpCommand(), e.logStatsCommand(), e.logBackupCommand(), e.logRestoreCommand(), e.logCompactCommand(),
 			e.logStatusCommand(),

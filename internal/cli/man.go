@@ -59,9 +59,9 @@ func (e *Env) manCommand() *cli.Command {
 		Description: "conch man sub | man -l -", ShellComplete: e.complete(names),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			page := cmd.Root()
-			if cmd.NArg() > 0 {
-				if page = cmd.Root().Command(cmd.Args().First()); page == nil {
-					return usageErr("man", "no manual page for %q; conch help lists the subcommands", cmd.Args().First())
+			for _, name := range cmd.Args().Slice() { // conch man log verify
+				if page = page.Command(name); page == nil {
+					return usageErr("man", "no manual page for %q; conch help lists the subcommands", name)
 				}
 			}
 			cli.HelpPrinterCustom(cmd.Root().Writer, manPage, page, functions)
