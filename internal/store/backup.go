@@ -123,6 +123,9 @@ func (s *Store) take(ctx context.Context, folder *backup.Backup) (m backup.Manif
 		if err == nil {
 			err = s.log.ReadyToRoll(ctx)
 		}
+		if errors.Is(err, log.ErrFull) {
+			err = errors.New("the disk of the store has no space for a new segment, which a backup begins: give space back, or stop conch and back up its directory")
+		}
 		if err != nil {
 			return m, err
 		}

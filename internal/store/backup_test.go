@@ -262,3 +262,35 @@ func TestBackupDirectory(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, lock.Close())
 }
+
+// A store without space for a segment has no backup, and nothing becomes worse; once there is space, it has.
+func TestABackupOnAFullDisk(t *testing.T) {
+	base := t.TempDir()
+	s := open(t, Options{Dir: filepath.Join(base, "log"), Fsync: FsyncAlways, SegmentSize: MinSegmentSize, Wrap: func(f log.Files) log.Files {
+		d := &smallDisk{Files: f}
+		d.room.Store(4)
+		return d
+	}})
+	s.Start(s.core)
+	for text := strings.Repeat("x", 1000); s.Err() == nil; {
+		s.add("a", text)
+		s.serveUntil(func() bool { return s.Unsynced() == 0 })
+	}
+	folder := filepath.Join(base, "backup")
+	require.NoError(t, s.Backup(folder))
+	s.serveUntil(func() bool { return !s.BackupStatus().Running })
+	require.ErrorContains(t, s.BackupStatus().Err, "has no space for a new segment, which a backup begins")
+	_, err := backup.Read(folder)
+	require.ErrorIs(t, err, backup.ErrNone)
+	s.remove("a")
+	s.Died(200)
+	s.serveUntil(func() bool { return s.Err() == nil })
+	s.add("b", "text")
+	s.serveUntil(func() bool { return s.Unsynced() == 0 })
+	s.backUp(folder, func() {})
+	copied, _ := restored(t, folder)
+	assert.Equal(t, []string{"text"}, copied.entries("b"))
+	require.NoError(t, copied.Close(0))
+	s.stop()
+	require.NoError(t, s.Close(0))
+}
