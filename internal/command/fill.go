@@ -99,7 +99,7 @@ func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
 	if w.fill != nil || r.Len() > maxEntriesNow || s.inExec || len(w.buf) > maxTextNow {
 		return false
 	}
-	s.closeRecord()
+	s.makeReadable()
 	pin := s.store.Pin(st.Number(), r.First(), r.Last())
 	defer pin.Release()
 	if !pin.Recent() {
@@ -131,7 +131,7 @@ func (w *response) finishFill() {
 	x.fills = append(x.fills, f)
 	s := &e.service.streams
 	s.unpinned = append(s.unpinned, f)
-	s.closeRecord()
+	s.makeReadable()
 }
 
 // pin keeps the records readable.

@@ -175,3 +175,40 @@ func TestGroupsNeedRoom(t *testing.T) {
 	store.full.Store(true)
 	assert.Equal(t, ":1", p.do("XACK s g 1-0"), "what gives room is never refused")
 }
+
+// Entries that are encoded ahead are those of the stream, whatever comes between, and what is deleted meanwhile is left out.
+func TestGroupsReadAhead(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	var want []string
+	for i := range 400 {
+		for _, key := range []string{"s", "t"} {
+			value := strings.Repeat(key, 1+i%50)
+			if i%97 == 0 {
+				value = strings.Repeat(key, 20_000)
+			}
+			p.do("XADD %s %d-0 v %s", key, i+1, value)
+		}
+	}
+	for _, key := range []string{"s", "t"} {
+		p.do("XGROUP CREATE %s g 0", key)
+	}
+	for i := range 400 {
+		if i%7 == 3 {
+			p.do("XDEL s %d-0", i+1)
+			continue
+		}
+		want = append(want, fmt.Sprintf("%d-0", i+1))
+		if i%5 == 0 {
+			p.do("XREADGROUP GROUP g c COUNT 3 STREAMS t >")
+		}
+		p.do("XADD s %d-0 v more", 1000+i)
+		reply := p.do("XREADGROUP GROUP g c COUNT 1 STREAMS s >")
+		value := strings.Repeat("s", 1+i%50)
+		if i%97 == 0 {
+			value = strings.Repeat("s", 20_000)
+		}
+		require.Equal(t, fmt.Sprintf("[[s [[%d-0 [v %s]]]]]", i+1, value), reply)
+	}
+	assert.Equal(t, fmt.Sprint(":", len(want)), p.do("XACK s g %s", strings.Join(want, " ")))
+}

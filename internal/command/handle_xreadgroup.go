@@ -178,7 +178,7 @@ func (r *groupRead) reply(p *groupPart) {
 		r.replyHistory(p)
 	case r.x.Claims:
 		r.replyClaimed(p)
-	default:
+	case !r.entriesAhead(p.stream, &p.fresh):
 		r.eachEntry(p.stream, p.fresh)
 	}
 }

@@ -36,6 +36,8 @@ type streams struct {
 	// payload is the record of this round, number its number. It is 0 while there is none.
 	payload []byte
 	number  uint64
+	// hasEntries: the record has an entry, which can be read once it is closed.
+	hasEntries bool
 	// inExec: a transaction is being applied, whose changes stay in one record.
 	inExec bool
 	// unpinned are replies with entries that are yet to be pinned: the open record may hold some of them.
@@ -49,7 +51,8 @@ type streams struct {
 	// replaced: the log has failed, and the state is that of the last safe record.
 	replaced bool
 
-	blocked blockedClients
+	blocked  blockedClients
+	upcoming [upcomingStreams]upcoming
 }
 
 func (s *streams) init(service *Service, store Store) {
@@ -89,7 +92,7 @@ func (s *streams) begin() *stream.Change {
 // apply makes a change that is planned, and adds it to the record of the round.
 func (s *streams) apply(v broker.View, c *stream.Change) {
 	if c.Kind == stream.Add {
-		c.Sequence = v.Append()
+		c.Sequence, s.hasEntries = v.Append(), true
 	} else {
 		c.Sequence = v.Stats().Sequence
 	}
@@ -124,6 +127,7 @@ func (s *streams) closeRecord() {
 	if s.inExec {
 		return
 	}
+	s.hasEntries = false
 	if s.number != 0 {
 		s.store.Append(s.payload)
 		if s.number = 0; cap(s.payload) > maxKeptRecord {
@@ -131,11 +135,28 @@ func (s *streams) closeRecord() {
 		}
 		s.payload = s.payload[:0]
 	}
+	s.pin()
+}
+
+// pin pins what replies are to show, once no entry of it is in an open record.
+func (s *streams) pin() {
 	for i, f := range s.unpinned {
 		f.pin(s.store)
 		s.unpinned[i] = nil
 	}
 	s.unpinned = s.unpinned[:0]
+}
+
+// makeReadable makes all entries readable outside of transactions. It closes a record only for these: XREADGROUP changes groups
+// each time.
+func (s *streams) makeReadable() {
+	switch {
+	case s.inExec:
+	case s.hasEntries:
+		s.closeRecord()
+	default:
+		s.pin()
+	}
 }
 
 // endRound comes in front of each flush.

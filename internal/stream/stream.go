@@ -71,6 +71,9 @@ func (st *Stream) Fence() uint64 { return st.fence }
 // EntriesAdded counts all entries that were ever added.
 func (st *Stream) EntriesAdded() uint64 { return st.ids.next - 1 + st.addedMore }
 
+// LastOrdinal returns the ordinal of the entry that was added last.
+func (st *Stream) LastOrdinal() uint64 { return st.ids.next - 1 }
+
 // First returns the id of the oldest entry.
 func (st *Stream) First() (ID, bool) {
 	if st.ids.live == 0 {
