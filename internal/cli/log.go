@@ -47,20 +47,24 @@ func (e *Env) logCommand() *cli.Command {
 }
 
 // storeFlags are the flags of all subcommands that open a directory.
-type storeFlags struct{}
+type storeFlags struct{ key, oldKey string }
 
-func (f *storeFlags) flags() []cli.Flag { return nil }
+// flags are those of conch serve, which has them in its settings.
+func (f *storeFlags) flags(e *Env) []cli.Flag {
+	return []cli.Flag{
+		e.orVariable(option("encrypt-key-file", "FILE", "the key of the directory, if it is encrypted", "", parsed(&f.key, anyText))),
+		e.orVariable(option("encrypt-old-key-file", "FILE", "its former key, while files have that", "", parsed(&f.oldKey, anyText))),
+	}
+}
 
 // options are those of opening a directory.
-func (f *storeFlags) options(dir string) (store.Options, error) { return store.Options{Dir: dir}, nil }
+func (f *storeFlags) options(dir string) store.Options {
+	return store.Options{Dir: dir, KeyFile: f.key, OldKeyFile: f.oldKey}
+}
 
 // openDirectory opens a directory to read it.
 func (f *storeFlags) openDirectory(dir string) (*store.Store, error) {
-	o, err := f.options(dir)
-	if err != nil {
-		return nil, err
-	}
-	return store.OpenReadOnly(o) //nolint:wrapcheck // it names the directory
+	return store.OpenReadOnly(f.options(dir)) //nolint:wrapcheck // it names the directory
 }
 
 // arguments checks how many arguments there are.

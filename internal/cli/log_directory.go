@@ -26,7 +26,7 @@ folder of a backup is checked by the checksums of its manifest.`
 func (e *Env) logVerifyCommand() *cli.Command {
 	f := &storeFlags{}
 	return &cli.Command{
-		Name: "verify", Usage: "check a directory, or a backup: exit status 0 or 1", ArgsUsage: "DIR", Description: verifyText, Flags: f.flags(),
+		Name: "verify", Usage: "check a directory, or a backup: exit status 0 or 1", ArgsUsage: "DIR", Description: verifyText, Flags: f.flags(e),
 		Action: e.untilSignal(func(ctx context.Context, args []string) error {
 			if err := arguments("log verify", "one directory", args, 1, 1); err != nil {
 				return err
@@ -119,7 +119,7 @@ func (e *Env) logDumpCommand() *cli.Command {
 	f := &dumpFlags{}
 	return &cli.Command{
 		Name: "dump", Usage: "print entries as JSON, one a line", ArgsUsage: "DIR", Description: dumpText,
-		Flags: append(f.flags(),
+		Flags: append(f.flags(e),
 			option("stream,s", "GLOB", "only these streams; may be given several times", "all", func(text string) error {
 				f.Streams = append(f.Streams, text)
 				return nil
@@ -187,7 +187,7 @@ func (e *Env) logStatsCommand() *cli.Command {
 	f := &statsFlags{largest: 10}
 	return &cli.Command{
 		Name: "stats", Usage: "print what a directory has", ArgsUsage: "DIR",
-		Flags: append(f.flags(), option("streams", "NUMBER", "how many of the largest streams to list", "10", parsed(&f.largest, config.ParseCount)),
+		Flags: append(f.flags(e), option("streams", "NUMBER", "how many of the largest streams to list", "10", parsed(&f.largest, config.ParseCount)),
 			toggle("json,j", "print one JSON object", &f.json)),
 		Action: e.untilSignal(func(_ context.Context, args []string) error {
 			if err := arguments("log stats", "one directory", args, 1, 1); err != nil {
@@ -268,10 +268,7 @@ func (e *Env) logRestoreCommand() *cli.Command {
 
 // backupDirectory makes the backup of a directory that no conch uses.
 func (e *Env) backupDirectory(ctx context.Context, f *storeFlags, dir, path string) error {
-	o, err := f.options(dir)
-	if err != nil {
-		return err
-	}
+	o := f.options(dir)
 	o.Version = e.Version
 	bar := newByteBar(e.Stderr, "copied")
 	r, damages, err := store.BackupDirectory(ctx, o, path, func(p backup.Progress) { bar.set(p.Bytes, p.AllBytes) })

@@ -24,7 +24,7 @@ func (e *Env) logBackupCommand() *cli.Command {
 	o, f := &doOptions{}, &storeFlags{}
 	return &cli.Command{
 		Name: "backup", Usage: "back up a conch that runs, or a directory", ArgsUsage: "[DIR] FOLDER", Description: backupText + serverText,
-		Flags: append(o.flags(e), f.flags()...),
+		Flags: append(o.flags(e), f.flags(e)...),
 		Action: e.untilSignal(func(ctx context.Context, args []string) error {
 			if err := arguments("log backup", "a folder, or a directory and a folder", args, 1, 2); err != nil {
 				return err

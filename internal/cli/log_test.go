@@ -134,3 +134,30 @@ func TestLogUsage(t *testing.T) {
 	}
 	assert.NoDirExists(t, none)
 }
+
+// A directory that is encrypted is read with its key alone; its backup is copied and restored without.
+func TestLogOfAnEncryptedDirectory(t *testing.T) {
+	base := t.TempDir()
+	dir, folder, restored, key := filepath.Join(base, "log"), filepath.Join(base, "backup"), filepath.Join(base, "restored"), filepath.Join(base, "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("a", 64)), 0o600))
+	p := start(t, "--dir", dir, "--fsync", "always", "--compress", "zstd", "--encrypt-key-file", key)
+	sock := harness.Use(t, p.Dial())
+	sock.Command("XADD", "patients", "1000-0", "name", "Ann")
+	sock.Expect("$6\r\n1000-0\r\n")
+	status, _, stderr := conchLog("backup", "--url", p.Address, folder)
+	require.Equal(t, statusOK, status, stderr)
+	status, _, stderr = conchLog("restore", folder, restored)
+	require.Equal(t, statusOK, status, stderr)
+	for _, path := range []string{dir, restored} {
+		status, _, stderr = conchLog("dump", path)
+		assert.Equal(t, statusFailure, status)
+		assert.Contains(t, stderr, "is encrypted; name its key by --encrypt-key-file")
+		status, out, stderr := conchLog("dump", "--encrypt-key-file", key, path)
+		require.Equal(t, statusOK, status, stderr)
+		assert.Contains(t, out, `"fields":["name","Ann"]`)
+		status, _, stderr = conchLog("verify", "--encrypt-key-file", key, path)
+		require.Equal(t, statusOK, status, stderr)
+	}
+	status, _, stderr = conchLog("verify", folder)
+	require.Equal(t, statusOK, status, stderr)
+}

@@ -22,19 +22,25 @@ import (
 // restored restores a backup, and opens it. The state is whole: each entry has its record.
 func restored(t *testing.T, folder string) (*opened, *backup.Manifest) {
 	t.Helper()
+	return restoredWith(t, folder, Options{})
+}
+
+func restoredWith(t *testing.T, folder string, o Options) (*opened, *backup.Manifest) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "restored")
 	m, err := backup.Restore(context.Background(), folder, dir, func(d backup.Damage) { t.Error(d) }, func(backup.Progress) {})
 	require.NoError(t, err)
-	v, faults := verify(t, dir)
+	o.Dir, o.SegmentSize, o.Fsync = dir, MinSegmentSize, FsyncAlways
+	v, faults := verifyWith(t, o)
 	require.Empty(t, faults)
-	require.EqualValues(t, v.Visible, dumpedInOrder(t, dir))
-	return open(t, Options{Dir: dir, SegmentSize: MinSegmentSize, Fsync: FsyncAlways}), m
+	require.EqualValues(t, v.Visible, dumpedInOrder(t, o))
+	return open(t, o), m
 }
 
 // dumpedInOrder returns how many entries a dump has, which is in the one order.
-func dumpedInOrder(t *testing.T, dir string) (entries int) {
+func dumpedInOrder(t *testing.T, o Options) (entries int) {
 	t.Helper()
-	s, err := OpenReadOnly(Options{Dir: dir})
+	s, err := OpenReadOnly(o)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close(0)) }()
 	var out bytes.Buffer
@@ -66,11 +72,19 @@ func (s *opened) backUp(folder string, meanwhile func()) {
 // Backups are made while appends, deletions, checkpoints and the rewriter go on. Each has the state at one instant, and all its entries; the
 // next one copies what is new.
 func TestBackupsUnderLoad(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { backupsUnderLoad(t, Options{}) })
+	t.Run("compressed and encrypted", func(t *testing.T) {
+		backupsUnderLoad(t, Options{Compress: log.CompressZstd, KeyFile: keyFile(t, "1")})
+	})
+}
+
+func backupsUnderLoad(t *testing.T, o Options) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	base := t.TempDir()
-	s := open(t, Options{Dir: filepath.Join(base, "log"), SegmentSize: MinSegmentSize, Fsync: FsyncAlways, CheckpointEvery: 100 << 10})
+	o.Dir, o.SegmentSize, o.Fsync, o.CheckpointEvery = filepath.Join(base, "log"), MinSegmentSize, FsyncAlways, 100<<10
+	s := open(t, o)
 	s.Start(s.core)
 	digests := make(map[uint64][32]byte)
 	text := strings.Repeat("y", 3000)
@@ -102,7 +116,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 		}
 		s.backUp(folder, change)
 		status := s.BackupStatus()
-		copied, m := restored(t, folder)
+		copied, m := restoredWith(t, folder, Options{KeyFile: o.KeyFile})
 		assert.Equal(t, digests[m.Record], copied.Streams().Digest(), "backup %d", i)
 		assert.Equal(t, status.Sequence, m.Sequence)
 		assert.Equal(t, m.Sequence, copied.Sequence())

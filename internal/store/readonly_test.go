@@ -36,7 +36,12 @@ func progress(int64, int64) error { return nil }
 // verify returns the faults of a directory.
 func verify(t *testing.T, dir string) (v Verified, faults []string) {
 	t.Helper()
-	s, err := OpenReadOnly(Options{Dir: dir})
+	return verifyWith(t, Options{Dir: dir})
+}
+
+func verifyWith(t *testing.T, o Options) (v Verified, faults []string) {
+	t.Helper()
+	s, err := OpenReadOnly(o)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close(0)) }()
 	v, err = s.Verify(func(f Fault) { faults = append(faults, fmt.Sprintf("%s: offset %d: %s", f.File, f.Offset, f.What)) }, progress)
@@ -49,7 +54,13 @@ func verify(t *testing.T, dir string) (v Verified, faults []string) {
 func filled(t *testing.T) (dir string, digest [32]byte) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "log")
-	s := open(t, Options{Dir: dir, SegmentSize: MinSegmentSize, Fsync: FsyncAlways})
+	return dir, fillDirectory(t, Options{Dir: dir})
+}
+
+func fillDirectory(t *testing.T, o Options) (digest [32]byte) {
+	t.Helper()
+	o.SegmentSize, o.Fsync = MinSegmentSize, FsyncAlways
+	s := open(t, o)
 	text := strings.Repeat("x", 1000)
 	for i := range 400 {
 		s.add(fmt.Sprintf("orders.%d", i%7), text)
@@ -60,7 +71,7 @@ func filled(t *testing.T) (dir string, digest [32]byte) {
 	}
 	digest = s.Streams().Digest()
 	require.NoError(t, s.Close(0))
-	return dir, digest
+	return digest
 }
 
 // A store is read while its owner goes on, as of the last sync, and nothing is written.
@@ -114,7 +125,20 @@ func TestVerify(t *testing.T) {
 
 // A flipped bit in any file is found, but in what has no meaning: the space of a segment that ends, and what is made again at a start.
 func TestVerifyFindsFlippedBits(t *testing.T) {
-	dir, _ := filled(t)
+	for name, o := range map[string]Options{
+		"plain": {}, "compressed": {Compress: log.CompressS2}, "encrypted": {KeyFile: keyFile(t, "1")},
+		"both": {Compress: log.CompressZstd, KeyFile: keyFile(t, "2")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Dir = filepath.Join(t.TempDir(), "log")
+			flipBits(t, o, fillDirectory(t, o))
+		})
+	}
+}
+
+func flipBits(t *testing.T, o Options, digest [32]byte) {
+	t.Helper()
+	dir := o.Dir
 	whole := files(t, dir)
 	for name, text := range whole {
 		if name == "lock" {
@@ -125,14 +149,19 @@ func TestVerifyFindsFlippedBits(t *testing.T) {
 			b := []byte(text)
 			b[at] ^= 4
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
-			s, err := OpenReadOnly(Options{Dir: dir})
+			s, err := OpenReadOnly(o)
 			if err != nil {
 				require.ErrorContains(t, err, name, "byte %d", at)
 				continue
 			}
 			v, err := s.Verify(func(f Fault) { assert.True(t, f.File == name || f.File == "", "%s: %v", name, f) }, progress)
 			require.NoError(t, err)
-			assert.NotZero(t, v.Faults, "%s, byte %d of %d", name, at, len(text))
+			if o.Compress != log.CompressNone || o.KeyFile != "" { // the header of a frame file, and an index, are made again without a loss
+				isWhole := v.Visible == 400 && s.Streams().Digest() == digest
+				assert.True(t, v.Faults > 0 || isWhole, "%s, byte %d of %d", name, at, len(text))
+			} else {
+				assert.NotZero(t, v.Faults, "%s, byte %d of %d", name, at, len(text))
+			}
 			require.NoError(t, s.Close(0))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
