@@ -172,8 +172,8 @@ func (s *streams) endRound() {
 // announce passes the next deadline to the store.
 func (s *streams) announce() {
 	next := s.blocked.nextTimeout()
-	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) {
-		next = at
+	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) && s.store.Failed() == nil {
+		next = at // nothing is applied once the log has failed
 	}
 	if next != s.deadline {
 		s.deadline = next

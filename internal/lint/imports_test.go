@@ -85,7 +85,7 @@ var rules = map[string]rule{
 	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
 	"internal/entry":   {own: []string{"protocol", "internal/filter", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/keyargs": {own: []string{"protocol", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
-	"internal/stream":  {own: []string{"internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
+	"internal/stream":  {own: []string{"broker", "internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/uptime":  {},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
 
@@ -215,7 +215,7 @@ func TestTheRules(t *testing.T) {
 			"recent messages know neither the core nor a clock",
 			"internal/recent", "sync sync/atomic @internal/outbox", "net os log @broker @protocol @internal/command",
 		},
-		{"streams are pure", "internal/stream", "io iter crypto/sha256 hash/crc32 @internal/invariant", "net os log sync time @broker @protocol @internal/command"},
+		{"streams are pure", "internal/stream", "io iter crypto/sha256 hash/crc32 @broker @internal/invariant", "net os log sync time @protocol @internal/command"},
 		{"entries as messages are pure", "internal/entry", "slices @protocol @internal/filter @internal/stream", "net os log sync time @broker @internal/command"},
 		{"arguments of keys are pure", "internal/keyargs", "math @protocol @internal/stream", "net os log sync time @broker @internal/command"},
 		{"the log has files and goroutines, and knows no stream", "internal/log", "os sync syscall time @internal/invariant", "net log @broker @protocol @internal/command"},

@@ -10,6 +10,11 @@ func (s *Streams) Apply(c *Change) Result {
 		return s.applyRemove(c)
 	case Flush:
 		return s.applyFlush()
+	case Retention:
+		s.applyRules(c)
+		return Result{}
+	case Retain:
+		return s.applyRetain(c)
 	case Defaults:
 		s.duration, s.maxSize = c.Duration, c.MaxSize
 		s.given |= c.Given
@@ -80,10 +85,13 @@ func (s *Streams) applyAdd(c *Change) Result {
 	st := s.changed(c)
 	before := st.bytes()
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
-	r.Ordinal = st.ids.append(st.last, c.ID)
+	r.Ordinal = st.ids.append(st.last, c.ID, c.entryBytes())
 	st.last = c.ID
 	if c.TrimTo > 0 {
 		r.Removed = int(st.ids.trim(c.TrimTo))
+	}
+	if st.ids.rule > 0 {
+		s.awaitAge(st)
 	}
 	if c.Idempotent {
 		s.track(st, c)
@@ -104,6 +112,7 @@ func (s *Streams) create(c *Change) *Stream {
 	st.duration, st.maxSize = c.Duration, c.MaxSize
 	s.put(st)
 	s.saving.made(st)
+	s.assign(st)
 	return st
 }
 
@@ -119,7 +128,7 @@ func (s *Streams) put(st *Stream) {
 func (s *Streams) track(st *Stream, c *Change) {
 	if st.window == nil {
 		st.own()
-		st.window = &window{due: deadline{index: -1, stream: st, window: true}}
+		st.window = &window{due: deadline{index: -1, stream: st, ends: windowEnds}}
 	}
 	w := st.window
 	w.add(c, st.duration, st.maxSize)
@@ -210,6 +219,7 @@ func (s *Streams) remove(st *Stream) {
 	if st.window != nil {
 		s.due.remove(&st.window.due)
 	}
+	s.due.remove(st.retention)
 	s.bytes -= st.bytes() + int64(len(st.name))
 	s.entries -= st.Len()
 	s.touch(st)
@@ -226,5 +236,6 @@ func (s *Streams) applyFlush() Result {
 	s.saving.flush(s.next)
 	s.names, s.order = make(map[string]*Stream), &numbered{}
 	s.due, s.expiring, s.expirySum, s.bytes, s.entries = nil, 0, 0, 0, 0
+	s.sweep = sweep{}
 	return r
 }

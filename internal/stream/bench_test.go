@@ -9,14 +9,14 @@ func BenchmarkIDs(b *testing.B) {
 	st := &Stream{ids: newIndex()}
 	for n := range uint64(2_000_000) {
 		id := ID{n + 1, 0}
-		st.ids.append(st.last, id)
+		st.ids.append(st.last, id, 10)
 		st.last = id
 	}
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			id := ID{st.last.Ms + 1, 0}
-			st.ids.append(st.last, id)
+			st.ids.append(st.last, id, 10)
 			st.last = id
 		}
 	})

@@ -16,6 +16,8 @@ const (
 	SetExpiry                 // when a key ends
 	Prune                     // idempotent ids whose time is up
 	Defaults                  // the window of streams that are made from now on
+	Retention                 // the rules of what streams keep
+	Retain                    // the oldest entries of some streams, by these rules
 )
 
 // Kinds from here on take two bytes in a record.
@@ -51,11 +53,11 @@ type Change struct {
 	Producer   Digest
 	Message    Digest
 
-	Ordinals     []uint64 // Delete: ascending
+	Ordinals     []uint64 // Delete: ascending. Retain: as TrimTo, for each of Numbers
 	Found        []bool   // Delete: which of the ids of PlanDelete it deletes. Not recorded
 	EntriesAdded uint64   // SetID
 	MaxDeleted   ID       // SetID
-	Numbers      []uint64 // Remove
+	Numbers      []uint64 // Remove; Retain: ascending
 	Expired      bool     // Remove: their time was up
 	At           int64    // SetExpiry: 0 for never
 	Duration     uint32   // Configure, Defaults, and a stream that is made
@@ -64,6 +66,8 @@ type Change struct {
 	Refs         RefMode    // Delete, Trim: DelRef ends that the entries are pending
 	Kept         []bool     // Delete: which of the ids stay because groups need them. Not recorded
 	Given        settingSet // Defaults: the settings that are given by it
+	Rules        []Rule     // Retention. The state keeps them
+	Sweeps       bool       // Retain: streams with numbers below Number get their rule, all of them if it is 0
 
 	// Changes of groups.
 	Group    uint64   // its number

@@ -82,6 +82,8 @@ type checkpointHead struct {
 	duration uint32
 	maxSize  uint16
 	given    settingSet
+	rules    []Rule
+	sweep    sweep
 	removed  []uint64 // since the last checkpoint
 	flushed  uint64
 }
@@ -93,6 +95,7 @@ func (s *Streams) Freeze(base bool) *Checkpoint {
 	c := &Checkpoint{streams: s, base: base || !sv.follows, cursor: 0, order: s.order, changed: sv.changed}
 	c.head = checkpointHead{
 		base: c.base, sequence: s.sequence, time: s.time, next: s.next, duration: s.duration, maxSize: s.maxSize, given: s.given,
+		rules: s.rules, sweep: s.sweep,
 	}
 	if !c.base {
 		c.head.removed, c.head.flushed = sv.removed, sv.flushed

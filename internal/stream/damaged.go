@@ -28,6 +28,8 @@ func (s *Streams) closeGap(c *Change) {
 	switch {
 	case c.Kind == Remove:
 		c.Numbers = s.present(c.Numbers)
+	case c.Kind == Retain:
+		s.keepPresent(c)
 	case c.Create:
 		s.closeGapOfStreams(c)
 	case c.Kind == Add:
@@ -46,6 +48,18 @@ func (s *Streams) closeGapOfStreams(c *Change) {
 	if old := s.names[string(c.Name)]; old != nil && c.Number == s.next {
 		s.remove(old) // it must have been removed
 	}
+}
+
+// keepPresent leaves out what a change gives up of streams that are unknown.
+func (s *Streams) keepPresent(c *Change) {
+	n := 0
+	for i, number := range c.Numbers {
+		if s.ByNumber(number) != nil {
+			c.Numbers[n], c.Ordinals[n] = number, c.Ordinals[i]
+			n++
+		}
+	}
+	c.Numbers, c.Ordinals = c.Numbers[:n], c.Ordinals[:n]
 }
 
 // present returns those numbers that streams have.

@@ -1,12 +1,21 @@
 package stream
 
-// deadline is an instant at which something of a stream ends: the key, or ids of its window.
+// deadline is an instant at which something of a stream ends.
 type deadline struct {
 	at     int64 // the first millisecond at which it has come
 	stream *Stream
-	index  int  // in the heap; -1 outside of it
-	window bool // of the window, not of the key
+	index  int // in the heap; -1 outside of it
+	ends   ending
 }
+
+// ending is what ends at a deadline.
+type ending uint8
+
+const (
+	keyEnds    ending = iota
+	windowEnds        // idempotent ids
+	entriesEnd        // entries, by a rule of retention
+)
 
 // deadlines is a heap; the first is the next one. Equal ones come in the order of the streams.
 type deadlines []*deadline
@@ -71,16 +80,18 @@ func (h deadlines) down(i int) {
 	}
 }
 
-// each calls f for those that have come, the first one first, until f returns false. It looks at few others.
-func (h deadlines) each(now int64, f func(*deadline) bool) {
-	for next := []int{0}; len(next) > 0; {
+// each calls f for most of one ending that have come at most, the first one first. It looks at few others.
+func (h deadlines) each(now int64, most int, ends ending, f func(*deadline)) {
+	looks := 4 * most
+	for next := []int{0}; len(next) > 0 && most > 0 && looks > 0; looks-- {
 		i := next[len(next)-1]
 		next = next[:len(next)-1]
 		if i >= len(h) || h[i].at > now {
 			continue
 		}
-		if !f(h[i]) {
-			return
+		if h[i].ends == ends {
+			f(h[i])
+			most--
 		}
 		next = append(next, 2*i+2, 2*i+1)
 	}

@@ -11,6 +11,8 @@ import (
 func (s *Streams) Digest() (sum [sha256.Size]byte) {
 	d := digester{hash: sha256.New()}
 	d.numbers(s.sequence, uint64(s.time), s.next, uint64(s.duration), uint64(s.maxSize), uint64(s.given), uint64(s.order.count))
+	d.bytes(appendRules(nil, s.rules))
+	d.numbers(s.sweep.from, s.sweep.end)
 	s.order.from(0, func(st *Stream) bool {
 		d.stream(st)
 		return true
@@ -53,6 +55,8 @@ func (d *digester) stream(st *Stream) {
 		d.numbers(ordinal, id.Ms, id.Seq)
 		return true
 	})
+	d.numbers(st.ids.kept)
+	st.ids.eachKept(func(h *head) { d.numbers(h.ordinal, h.bytes) })
 	if st.window != nil {
 		d.window(st.window)
 	}

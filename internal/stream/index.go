@@ -12,6 +12,7 @@ import (
 type index struct {
 	first, next uint64 // the oldest live ordinal, or next; the ordinal of the entry to come
 	live        uint64
+	kept        uint64 // bytes of the entries in the blocks from that of first on
 
 	// The open block. Its last id is the last id of the stream.
 	open     ID // its first id
@@ -20,6 +21,7 @@ type index struct {
 	count    uint16
 	run      uint16 // ids at its end that have no code yet, each one number higher
 	captured bool   // a snapshot may hold codes
+	rule     uint16 // of retention, counted from 1; 0 is none. It is the stream's, and here because there is room
 
 	full *sealed // nil without a full block
 }
@@ -30,6 +32,8 @@ type sealed struct {
 	gen   uint64  // counts the snapshots
 	saved uint64  // blocks with smaller ordinals are in the last checkpoint, but for what was deleted since
 	bytes int64   // of heads, codes and deleted ids, about
+	// content is the bytes of the entries in the blocks from that of the first live entry on.
+	content uint64
 }
 
 func newIndex() index { return index{first: 1, next: 1} }
@@ -37,11 +41,12 @@ func newIndex() index { return index{first: 1, next: 1} }
 // isDense reports whether all ids from first to next-1 are alive, so that counting is subtraction.
 func (x *index) isDense() bool { return x.live == x.next-x.first }
 
-// append adds id behind prev, which is the last id of the stream, and returns its ordinal.
-func (x *index) append(prev, id ID) uint64 {
-	if x.count == blockSize {
+// append adds the id of an entry of that size behind prev, which is the last id of the stream, and returns its ordinal.
+func (x *index) append(prev, id ID, size uint64) uint64 {
+	if x.count == blockSize || x.openBytes() >= blockBytes {
 		x.seal()
 	}
+	x.kept += size
 	switch {
 	case x.count == 0:
 		x.open = id
@@ -57,6 +62,14 @@ func (x *index) append(prev, id ID) uint64 {
 	return x.next - 1
 }
 
+// openBytes is the bytes of the entries in the open block.
+func (x *index) openBytes() uint64 {
+	if x.full == nil {
+		return x.kept
+	}
+	return x.kept - x.full.content
+}
+
 func (x *index) endRun() {
 	if x.run > 0 {
 		x.codes = appendRun(x.codes, int(x.run))
@@ -70,7 +83,8 @@ func (x *index) seal() {
 		return
 	}
 	x.endRun()
-	x.push(head{first: x.open, ordinal: x.next - uint64(x.count), count: uint32(x.count)}, x.codes, x.dead)
+	h := head{first: x.open, ordinal: x.next - uint64(x.count), count: uint32(x.count), bytes: x.openBytes()}
+	x.push(h, x.codes, x.dead)
 	x.clearOpen()
 }
 
@@ -103,6 +117,7 @@ func (x *index) push(h head, codes []byte, deleted *bitmap) {
 	}
 	f.pages[last].add(h, codes, deleted)
 	f.bytes += headBytes + int64(len(codes))
+	f.content += h.bytes
 }
 
 // own makes a page one that no snapshot holds.
@@ -187,9 +202,14 @@ func (x *index) trim(to uint64) uint64 {
 
 // trimTo makes an ordinal the first one, and gives up the blocks before it.
 func (x *index) trimTo(first uint64) {
+	if f := x.full; f != nil {
+		gone := f.passed(x.first, first)
+		f.content -= gone
+		x.kept -= gone
+	}
 	x.first = first
 	if x.live == 0 {
-		x.first = x.next
+		x.first, x.kept = x.next, 0
 		x.full = nil
 		x.clearOpen()
 		return
@@ -262,8 +282,13 @@ func (x *index) cutTail(v *view, at position, place int) {
 		deleted[i>>6] &^= 1 << (i & 63)
 	}
 	pages := slices.Clone(f.pages[:at.page])
-	for _, p := range f.pages[at.page:] {
+	for i, p := range f.pages[at.page:] {
 		f.bytes -= p.bytes()
+		for j := range p.heads {
+			if i > 0 || j >= at.block {
+				f.content -= p.heads[j].bytes
+			}
+		}
 	}
 	if at.block > 0 {
 		pages = append(pages, f.pages[at.page].cut(0, at.block, f.gen))
@@ -271,5 +296,6 @@ func (x *index) cutTail(v *view, at position, place int) {
 	}
 	f.pages = pages
 	f.saved = min(f.saved, b.ordinal)
-	x.push(head{first: b.first, ordinal: b.ordinal, count: uint32(place + 1)}, codes, &deleted)
+	x.push(head{first: b.first, ordinal: b.ordinal, count: uint32(place + 1), bytes: b.bytes}, codes, &deleted)
+	x.kept = f.content
 }

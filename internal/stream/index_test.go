@@ -92,7 +92,7 @@ func runIndexModel(t *testing.T, r *rand.Rand, steps, adds int) {
 		default:
 			for range 1 + r.IntN(adds) {
 				id := randomID(r, st.last)
-				if st.ids.append(st.last, id) != m.next {
+				if st.ids.append(st.last, id, 10) != m.next {
 					require.Fail(t, "another ordinal")
 				}
 				m.entries = append(m.entries, modelEntry{m.next, id})
@@ -101,6 +101,7 @@ func runIndexModel(t *testing.T, r *rand.Rand, steps, adds int) {
 			}
 		}
 		require.Equal(t, len(m.entries), st.Len())
+		checkKept(t, &st.ids)
 		if step%1000 == 0 {
 			checkIndex(t, st, m)
 			checkLive(t, r, st, m)
@@ -130,6 +131,20 @@ func removeSome(t *testing.T, r *rand.Rand, st *Stream, m *modelIndex) {
 	require.False(t, st.ids.remove(ordinal), "it is gone")
 	require.False(t, st.Exists(e.id))
 	m.entries = slices.Delete(m.entries, at, at+1)
+}
+
+// checkKept checks the bytes of blocks: those of full ones and of the open one are those of the stream, and none is missing.
+func checkKept(t *testing.T, x *index) {
+	t.Helper()
+	blocks, full := uint64(0), uint64(0)
+	x.eachKept(func(h *head) { blocks, full = blocks+h.bytes, full+1 })
+	if x.full != nil {
+		require.Equal(t, blocks, x.full.content)
+	}
+	require.GreaterOrEqual(t, x.kept, 10*x.live)
+	require.Equal(t, uint64(x.count)*10, x.openBytes())
+	require.Equal(t, x.live > 0, x.kept > 0)
+	require.LessOrEqual(t, x.kept, full*10*blockSize+x.openBytes())
 }
 
 func trimSome(t *testing.T, r *rand.Rand, st *Stream, m *modelIndex) {
@@ -324,7 +339,7 @@ func TestBytesForEachID(t *testing.T) {
 			if !st.last.Less(id) {
 				id, _ = st.last.Next()
 			}
-			st.ids.append(st.last, id)
+			st.ids.append(st.last, id, 10)
 			st.last = id
 		}
 		each := float64(heap()-before) / n
@@ -354,7 +369,7 @@ func TestTrimmedIDsGiveTheirMemoryBack(t *testing.T) {
 			if n == 0 {
 				id.Seq = 1
 			}
-			st.ids.append(st.last, id)
+			st.ids.append(st.last, id, 10)
 			st.last = id
 			if st.ids.live > 1000 {
 				st.ids.trim(st.ids.first + 1)
@@ -372,7 +387,7 @@ func TestRangesThatEndWithAPage(t *testing.T) {
 	st := &Stream{ids: newIndex()}
 	for n := range uint64(100_000) {
 		id := ID{n + 1, 0}
-		st.ids.append(st.last, id)
+		st.ids.append(st.last, id, 10)
 		st.last = id
 	}
 	const page = pageBlocks * blockSize

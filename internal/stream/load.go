@@ -20,6 +20,7 @@ func Load(checkpoints ...io.Reader) (*Streams, error) {
 			return nil, fmt.Errorf("checkpoint %d of %d: %w", i+1, len(checkpoints), err)
 		}
 	}
+	s.resumeRetention()
 	s.bytes, s.entries = 0, 0
 	for st := range s.All() {
 		s.bytes += st.bytes() + int64(len(st.name))
@@ -168,6 +169,9 @@ func (l *loader) item(in *input) error {
 		return l.readConsumer(in)
 	case itemPending:
 		return l.readPending(in)
+	case itemRules:
+		s := l.streams
+		s.rules, s.sweep = in.rules(), sweep{in.uvarint(), in.uvarint()}
 	case itemEnd:
 		if l.ended = true; in.uvarint() != uint64(len(l.all)) {
 			return l.corrupt("streams are missing")
@@ -232,6 +236,7 @@ func (l *loader) readStream(in *input) error {
 	st.last = last
 	st.setCounters(added, maxDeleted)
 	x.dropFrom(in.uvarint())
+	x.kept = in.uvarint()
 	count, first, run, codes := in.uvarint(), in.id(), in.uvarint(), slices.Clone(in.text())
 	if x.first < 1 || x.next < x.first || count > min(blockSize, x.next-1) || run > count {
 		in.fail()
@@ -256,7 +261,7 @@ func (l *loader) readWindow(in *input, st *Stream) {
 		return
 	}
 	w := &window{added: in.uvarint(), duplicates: in.uvarint(), producers: make(map[Digest]*producer)}
-	w.due = deadline{at: int64(in.uvarint()), index: -1, stream: st, window: true}
+	w.due = deadline{at: int64(in.uvarint()), index: -1, stream: st, ends: windowEnds}
 	st.own()
 	if st.window = w; w.due.at > 0 {
 		l.streams.due.set(&w.due)

@@ -15,13 +15,13 @@ func (l *loader) readPage(in *input) error {
 	}
 	for range heads {
 		h := head{first: ID{in.fixed64(), in.fixed64()}, ordinal: in.fixed64()}
-		h.offset, h.count = in.fixed32(), in.fixed32()
+		h.offset, h.count, h.bytes = in.fixed32(), in.fixed32(), in.fixed64()
 		last := len(p.heads) - 1
 		if h.count < 1 || h.count > blockSize || h.ordinal < end || h.end() < h.ordinal || last < 0 && h.offset > 0 || last >= 0 && h.offset < p.heads[last].offset {
 			return l.corrupt("a block that does not fit")
 		}
 		end = h.end()
-		p.heads, p.count = append(p.heads, h), p.count+int(h.count)
+		p.heads, p.count, p.content = append(p.heads, h), p.count+int(h.count), p.content+h.bytes
 	}
 	length := in.uvarint()
 	var err error
@@ -108,9 +108,13 @@ func (x *index) settle() bool {
 		return false
 	}
 	if x.full != nil {
-		x.full.bytes = 0
+		x.full.bytes, x.full.content = 0, 0
 		for _, p := range x.full.pages {
 			x.full.bytes += p.bytes()
+		}
+		x.eachKept(func(h *head) { x.full.content += h.bytes })
+		if x.full.content > x.kept {
+			return false
 		}
 	}
 	v := x.view()

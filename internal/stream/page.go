@@ -8,6 +8,8 @@ import (
 const (
 	// blockSize is how many ids a block has. A block is shorter if it is the last, or stood last when XSETID moved the last id.
 	blockSize = 256
+	// blockBytes is how many bytes of entries end a block, too: retention by bytes gives up whole blocks.
+	blockBytes = 1 << 20
 	// pageBlocks is how many blocks a page has.
 	pageBlocks = 128
 )
@@ -18,6 +20,7 @@ type head struct {
 	ordinal uint64 // of the first id
 	offset  uint32 // of its codes, in those of the page
 	count   uint32
+	bytes   uint64 // of its entries, deleted ones included
 }
 
 func (h *head) end() uint64 { return h.ordinal + uint64(h.count) }
@@ -28,6 +31,7 @@ type page struct {
 	heads   []head
 	codes   []byte
 	count   int      // ids
+	content uint64   // bytes of the entries of all its blocks
 	dead    *deadIDs // nil if none is deleted
 	gen     uint64   // generation of snapshots in which it was made: the core may change dead while it is the present one
 	unsaved bool     // dead has changed since the last checkpoint, and is not nil
@@ -59,6 +63,7 @@ func (p *page) add(h head, codes []byte, deleted *bitmap) {
 	p.heads = append(p.heads, h)
 	p.codes = append(p.codes, codes...)
 	p.count += int(h.count)
+	p.content += h.bytes
 	if deleted == nil {
 		return
 	}
@@ -110,6 +115,7 @@ func (p *page) cut(from, to int, gen uint64) *page {
 		h.offset -= start
 		c.heads = append(c.heads, h)
 		c.count += int(h.count)
+		c.content += h.bytes
 	}
 	if p.dead != nil {
 		c.dead = p.dead.cut(from, to)

@@ -164,6 +164,18 @@ func (raw *rawChange) parse(c *Change) bool {
 	case Defaults:
 		c.Duration, c.MaxSize = in.settings()
 		c.Given = settingSet(in.uvarint())
+	case Retention:
+		c.Rules = in.rules()
+	case Retain:
+		c.Sweeps, c.Number = raw.flags&flagSweeps != 0, in.uvarint()
+		last := uint64(0)
+		for range in.count(2) {
+			last += in.uvarint()
+			c.Numbers = append(c.Numbers, last)
+		}
+		for range c.Numbers {
+			c.Ordinals = append(c.Ordinals, in.uvarint())
+		}
 	case Flush:
 	case further:
 		raw.parseFurther(c)

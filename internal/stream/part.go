@@ -21,6 +21,7 @@ const (
 	itemDead     byte = 5 // deleted ids of a block
 	itemProducer byte = 6
 	itemEnd      byte = 7  // the last one
+	itemRules    byte = 8  // of retention
 	itemGroup    byte = 10 // of the stream before it
 	itemConsumer byte = 11 // of the group before it
 	itemPending  byte = 12 // of the group before it, behind its consumers
@@ -129,6 +130,9 @@ func (h *checkpointHead) write(out *sections) {
 		b = binary.AppendUvarint(b, n)
 	}
 	out.b = b
+	out.item(itemRules, sectionSize)
+	b = appendRules(out.b, h.rules)
+	out.b = binary.AppendUvarint(binary.AppendUvarint(b, h.sweep.from), h.sweep.end)
 	for removed := h.removed; len(removed) > 0; {
 		n := min(removedSize, len(removed))
 		out.item(itemRemoved, sectionSize)
@@ -172,7 +176,7 @@ func (st *Stream) appendTo(b []byte, v *view, from uint64) []byte {
 	if st.expiry != nil {
 		expiry = st.expiry.at
 	}
-	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), st.fence, v.first, v.next, from} {
+	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), st.fence, v.first, v.next, from, st.ids.kept} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = appendID(binary.AppendUvarint(b, uint64(v.tail.count)), v.tail.first)
@@ -222,6 +226,7 @@ func (p *page) write(out *sections) {
 		b = binary.LittleEndian.AppendUint64(b, h.ordinal)
 		b = binary.LittleEndian.AppendUint32(b, h.offset)
 		b = binary.LittleEndian.AppendUint32(b, h.count)
+		b = binary.LittleEndian.AppendUint64(b, h.bytes)
 	}
 	own := len(p.codes) >= ownCodes
 	b = append(binary.AppendUvarint(b, uint64(len(p.codes))), boolByte(own))

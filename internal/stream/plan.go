@@ -97,6 +97,9 @@ func (s *Streams) PlanAdd(c *Change, name []byte, o *AddOptions) (ok bool, err e
 	if o.Trim.Kind != TrimNone && !o.TrimsLater(st) {
 		c.TrimTo, _ = st.trimTo(&o.Trim, c.ID, 1)
 	}
+	if r := s.ruleOf(st); r != nil {
+		c.TrimTo = max(c.TrimTo, st.beyond(r, 1, c.entryBytes(), maxGivenUpByAdd))
+	}
 	return true, nil
 }
 
@@ -335,21 +338,24 @@ func (s *Streams) PlanPersist(c *Change, st *Stream) bool {
 // dueAtOnce bounds how many keys one change removes because their time is up.
 const dueAtOnce = 256
 
-// PlanDue plans what is due: keys whose time is up, or the ids of one window. It returns false if there is nothing.
+// PlanDue plans what is due: keys whose time is up, the ids of one window, or what rules of retention give up. It returns false if
+// there is nothing. If NextDeadline has come all the same, the next call goes on.
 func (s *Streams) PlanDue(c *Change) bool {
+	if s.sweep.isOn() {
+		s.planSweep(c)
+		return true
+	}
 	if len(s.due) == 0 || s.due[0].at > c.Time {
 		return false
 	}
-	if d := s.due[0]; d.window {
+	switch d := s.due[0]; d.ends {
+	case windowEnds:
 		c.Kind, c.Number, c.stream = Prune, d.stream.number, d.stream
 		return true
+	case entriesEnd:
+		return s.planRetain(c)
 	}
 	c.Expired = true
-	s.due.each(c.Time, func(d *deadline) bool {
-		if !d.window {
-			s.PlanRemove(c, d.stream)
-		}
-		return len(c.Numbers) < dueAtOnce
-	})
+	s.due.each(c.Time, dueAtOnce, keyEnds, func(d *deadline) { s.PlanRemove(c, d.stream) })
 	return true
 }

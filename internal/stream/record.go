@@ -19,6 +19,7 @@ const (
 	flagOver   = 0x20 // Remove: their time was up
 	flagRefs   = 0x20 // Delete, Trim: pending entries too
 	flagNoAck  = 0x40 // Deliver
+	flagSweeps = 0x20 // Retain
 )
 
 // BeginRecord appends the header of a payload.
@@ -50,6 +51,9 @@ func AppendChange(b []byte, c *Change) []byte {
 // lengthWidth returns how many bytes the length of the change takes: enough for what it can be.
 func (c *Change) lengthWidth() int {
 	most := 160 + len(c.Name) + len(c.Text) + 10*(len(c.Ordinals)+len(c.Numbers)) + 20*(len(c.IDs)+len(c.Gone)) + len(c.Stored.text)
+	for i := range c.Rules {
+		most += len(c.Rules[i].Match) + 40
+	}
 	for _, text := range c.Fields {
 		most += len(text) + 5
 	}
@@ -102,6 +106,16 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 		b = binary.AppendUvarint(b, c.Number)
 	case Defaults:
 		b = binary.AppendUvarint(c.appendSettings(b), uint64(c.Given))
+	case Retention:
+		b = appendRules(b, c.Rules)
+	case Retain:
+		b = appendAscending(binary.AppendUvarint(b, c.Number), c.Numbers)
+		for _, to := range c.Ordinals {
+			b = binary.AppendUvarint(b, to)
+		}
+		if c.Sweeps {
+			flags = flagSweeps
+		}
 	case Fence:
 		b, flags = c.appendFurther(b)
 		b = binary.AppendUvarint(b, c.Token)

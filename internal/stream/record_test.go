@@ -38,6 +38,7 @@ func everyKind(t *testing.T) []byte {
 	k.fence("fenced", math.MaxInt64)
 	k.set("stream-idmp-duration", "8")
 	k.set("stream-idmp-maxsize", "9")
+	k.set("retention", "a count=1")
 	k.setTime(k.now + 200_000)
 	k.due()
 	k.s.PlanRemove(k.change(), k.get("a"))
@@ -53,7 +54,7 @@ func everyKind(t *testing.T) []byte {
 		kinds[c.Kind] = true
 		return true
 	}))
-	for kind := Add; kind <= Defaults; kind++ {
+	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
 	require.True(t, kinds[Fence])

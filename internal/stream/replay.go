@@ -42,9 +42,9 @@ func (s *Streams) ApplyRecord(payload []byte) error {
 // misfit returns why a change cannot have been planned with this state, or nothing.
 func (s *Streams) misfit(c *Change) string {
 	switch c.Kind {
-	case Flush, Defaults:
+	case Flush, Defaults, Retention:
 		return ""
-	case Remove:
+	case Remove, Retain:
 		for _, number := range c.Numbers {
 			if s.ByNumber(number) == nil {
 				return "it is gone"

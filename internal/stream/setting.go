@@ -25,6 +25,7 @@ type settingSet uint8
 const (
 	givenDuration settingSet = 1 << iota
 	givenMaxSize
+	givenRules
 )
 
 var settingsTable = []Setting{
@@ -39,6 +40,12 @@ var settingsTable = []Setting{
 		Check: func(text string) (string, error) { return checkNumber(text, MaxMaxSize) },
 		Value: func(s *Streams) string { return strconv.FormatUint(uint64(s.maxSize), 10) },
 		plan:  func(s *Streams, c *Change, plain string) { s.planDefaults(c, 0, numberOf(plain)) },
+	},
+	{
+		Name: "retention", given: givenRules,
+		Check: checkRules,
+		Value: func(s *Streams) string { return FormatRules(s.rules) },
+		plan:  func(_ *Streams, c *Change, plain string) { c.planRules(plain) },
 	},
 }
 

@@ -25,6 +25,7 @@ type extras struct {
 	window     *window   // of idempotent ids; nil if there was none ever
 	expiry     *deadline // nil without one
 	groups     *groups   // nil if there was none ever
+	retention  *deadline // when entries are due by a rule; nil if there was no such rule
 }
 
 // noExtras is that of all streams without extras. It is never changed: own comes first.
@@ -143,5 +144,5 @@ const (
 	extrasBytes   = 64
 	producerBytes = 200
 	trackedBytes  = 96
-	headBytes     = 32
+	headBytes     = 40
 )

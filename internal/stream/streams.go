@@ -1,6 +1,10 @@
 package stream
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/conchmq/conch/broker"
+)
 
 // Streams is the state. The core owns it.
 type Streams struct {
@@ -12,6 +16,8 @@ type Streams struct {
 	duration uint32 // of the windows of new streams
 	maxSize  uint16
 	given    settingSet
+	rules    []Rule // of retention; replaced, never changed
+	sweep    sweep  // streams that do not have their rule yet
 
 	sequence uint64 // the largest of a change
 	time     int64  // the latest of a change
@@ -24,6 +30,7 @@ type Streams struct {
 	entries   int // live ones of all streams
 	watched   map[string]*Watched
 	saving    saving
+	matcher   broker.Matcher // of the globs of rules
 }
 
 // New returns a state without streams.
@@ -113,6 +120,9 @@ func (s *Streams) Live(number, first uint64, count int, add func(first uint64, c
 
 // NextDeadline returns when PlanDue will find something.
 func (s *Streams) NextDeadline() (ms int64, ok bool) {
+	if s.sweep.isOn() {
+		return 1, true
+	}
 	if len(s.due) == 0 {
 		return 0, false
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,10 +75,14 @@ func (k *core) setTime(now int64) {
 }
 
 func (k *core) due() (keys int) {
-	for k.s.PlanDue(k.change()) {
-		keys += k.apply().Keys
+	for {
+		for k.s.PlanDue(k.change()) {
+			keys += k.apply().Keys
+		}
+		if at, ok := k.s.NextDeadline(); !ok || at > k.now {
+			return keys
+		}
 	}
-	return keys
 }
 
 // add is XADD with an id as text; it returns the id, nothing for a null, or the error.
@@ -591,6 +596,7 @@ type streamsModel struct {
 	file    bytes.Buffer
 	begun   int // records before the checkpoint that is being collected
 	names   int
+	rules   []Rule
 	lasting bool // keys are not removed, so that they have many blocks
 }
 
@@ -655,6 +661,70 @@ func (m *streamsModel) step() {
 		m.apply()
 		clear(m.keys)
 	}
+	if m.r.IntN(200) == 0 {
+		m.setRules()
+	}
+}
+
+// setRules sets other rules. Some of them keep all.
+func (m *streamsModel) setRules() {
+	m.rules = nil
+	for range m.r.IntN(4) {
+		r := Rule{Match: []string{"key1*", "*", "key[0-5]", "k*2"}[m.r.IntN(4)]}
+		switch m.r.IntN(4) {
+		case 0:
+			r.Age = 1 + m.r.Int64N(2000)
+		case 1:
+			r.Count = 1 + m.r.Uint64N(600)
+		case 2:
+			r.Bytes = 1 + m.r.Uint64N(50_000)
+		}
+		m.rules = append(m.rules, r)
+	}
+	m.set("retention", FormatRules(m.rules))
+	if m.r.IntN(2) == 0 { // else the streams get their rules later
+		m.expire()
+	}
+}
+
+// ruleOf is the rule of a name; one without limits if there is none.
+func (m *streamsModel) ruleOf(name string) Rule {
+	for _, r := range m.rules {
+		match := map[string]bool{"key1*": strings.HasPrefix(name, "key1"), "*": true, "key[0-5]": len(name) == 4 && name[3] <= '5', "k*2": strings.HasSuffix(name, "2")}
+		if match[r.Match] {
+			return r
+		}
+	}
+	return Rule{}
+}
+
+// retain removes from the model what a stream no longer has, and checks that its rule gave it up.
+func (m *streamsModel) retain(name string) (removed int) {
+	st, model, r := m.s.names[name], m.keys[name], m.ruleOf(name)
+	first, ok := st.First()
+	for len(model.entries) > 0 && (!ok || model.entries[0].id.Less(first)) {
+		old := r.Age > 0 && int64(model.entries[0].id.Ms) < m.now-r.Age
+		many := r.Count > 0 && uint64(len(model.entries)) > r.Count
+		large := r.Bytes > 0 && st.Bytes() >= r.Bytes
+		require.True(m.t, old || many || large, "%s: %v of %d entries is gone by %v", name, model.entries[0].id, len(model.entries), r)
+		model.entries = model.entries[1:]
+		removed++
+	}
+	return removed
+}
+
+// checkRetained checks that rules have given up what they should, once nothing is due.
+func (m *streamsModel) checkRetained(st *Stream) {
+	r := m.ruleOf(st.Name())
+	if first, ok := st.First(); ok && r.Age > 0 && first.Ms < 1<<40 {
+		require.GreaterOrEqual(m.t, int64(first.Ms), m.now-r.Age-max(r.Age/ageSlack, minSlack))
+	}
+	if r.Count > 0 {
+		require.LessOrEqual(m.t, uint64(st.Len()), r.Count)
+	}
+	if r.Bytes > 0 {
+		require.Less(m.t, st.Bytes(), r.Bytes+blockSize*60)
+	}
 }
 
 func (m *streamsModel) raise(st *Stream, model *modelStream) {
@@ -684,6 +754,10 @@ func (m *streamsModel) expire() {
 	maps.DeleteFunc(m.keys, func(_ string, model *modelStream) bool { return model.expiry != 0 && m.now > model.expiry })
 	m.due()
 	require.Equal(m.t, len(m.keys), m.s.Len())
+	for st := range m.s.All() {
+		m.retain(st.Name())
+		m.checkRetained(st)
+	}
 }
 
 func (m *streamsModel) addEntry(name string, model *modelStream) {
@@ -728,7 +802,8 @@ func (m *streamsModel) addEntry(name string, model *modelStream) {
 	model.entries = append(model.entries, modelEntry{result.Ordinal, want})
 	model.last = want
 	model.added++
-	require.Equal(m.t, model.trim(&o.Trim), result.Removed)
+	trimmed := model.trim(&o.Trim)
+	require.Equal(m.t, trimmed+m.retain(name), result.Removed)
 }
 
 // conditions adds some to an append, and returns why they do not hold.
