@@ -26,12 +26,18 @@ func readFile(path string) (map[string]rawValue, error) {
 	}
 	found := make(map[string]rawValue)
 	for _, key := range meta.Keys() {
-		name := key[0] // a nested key is refused with its table
+		name := key[0] // a nested key is read, or refused, with its table
 		from := fmt.Sprintf("file %s, key %s", path, name)
 		if findSetting(name) == nil {
 			return nil, fmt.Errorf("file %s: unknown key %s%s", path, QuoteIfNeeded(name), suggestSetting("", name))
 		}
-		value, err := plain(raw[name])
+		if _, ok := found[name]; ok {
+			continue // a key of a table that was read as a whole
+		}
+		value, tables, err := retentionTables(raw[name])
+		if name != retention || !tables {
+			value, err = plain(raw[name])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}

@@ -164,6 +164,7 @@ var settingsTable = []Setting{
 		Name: "compact-rate", Value: "SIZE", Default: "64MiB", Usage: "bytes a second that giving back space reads and writes; 0 is no bound",
 		set: setCompactRate, Get: func(c *Config) any { return c.Store.CompactRate },
 	},
+	streamSetting(retention, "RULES", "", "what streams keep, by their names, e.g. 'logs.* age=7d bytes=10gb; * count=1000000'; see CONFIG SET"),
 	streamSetting("stream-idmp-duration", "SECONDS", "100", "how long a new stream keeps the ids of IDMP; see CONFIG SET"),
 	streamSetting("stream-idmp-maxsize", "NUMBER", "100", "how many ids of IDMP a new stream keeps for each producer"),
 	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",

@@ -106,6 +106,9 @@ func (c *Config) givenStreamSettings(byDefault map[string]bool) (given []store.S
 	return given
 }
 
+// retention is the one setting that may be tables of the file.
+const retention = "retention"
+
 // checkStore refuses settings that do not go together. A setting of fsync without effect is refused, because its author expects
 // that streams survive.
 func (c *Config) checkStore(fsyncByDefault bool) error {

@@ -189,13 +189,17 @@ func quoteGlob(glob string) string {
 	return glob
 }
 
-// RuleText is the text of one rule with limits as they were written, by name. A limit without a text is none.
-func RuleText(match string, limits map[string]string) string {
-	text := quoteGlob(match)
+// RuleText is the text of one rule, with limits as they were written, by name.
+func RuleText(match string, limits map[string]string) (string, error) {
+	r := Rule{Match: match}
 	for _, name := range []string{"age", "count", "bytes"} {
-		if value := limits[name]; value != "" {
-			text += " " + name + "=" + value
+		value, ok := limits[name]
+		if !ok {
+			continue
+		}
+		if err := r.set(name + "=" + value); err != nil {
+			return "", fmt.Errorf("rule %s: %w", quoteGlob(match), err)
 		}
 	}
-	return text
+	return FormatRules([]Rule{r}), nil
 }
