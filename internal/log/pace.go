@@ -25,8 +25,11 @@ func (p *pace) after(bytes int64) time.Duration {
 // while the disk is full, or another goroutine waits for the rewriter. It returns false once the log is closing.
 func (l *Log) throttle(bytes int64) bool {
 	r := l.rewriter
+	if l.full.Load() || r.hurries.Load() > 0 {
+		return !l.isClosing()
+	}
 	wait := r.pace.after(bytes)
-	if wait <= 0 || l.full.Load() || r.hurries.Load() > 0 {
+	if wait <= 0 {
 		return !l.isClosing()
 	}
 	timer := time.NewTimer(wait)

@@ -47,16 +47,45 @@ func TestCloseDoesNotWaitForTheRate(t *testing.T) {
 	})
 }
 
-// A rewriter whose rate lets it wait hurries as soon as the disk is full.
+// The rewriter does not wait while the disk is full or Reset waits, and not for that later.
 func TestAFullDiskIsNotPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := halfDead(t, Options{Files: NewMemory(0), SegmentSize: 1 << 20, Recent: 1, CompactRate: 1})
 		start := time.Now()
 		e.full.Store(true)
-		require.NoError(t, e.giveBack())
-		assert.Zero(t, time.Since(start))
-		assert.NotZero(t, e.Stats().Rewritten)
+		assert.True(t, e.throttle(1<<30))
 		e.full.Store(false)
+		e.rewriter.hurries.Add(1)
+		assert.True(t, e.throttle(1<<30))
+		e.rewriter.hurries.Add(-1)
+		assert.Zero(t, time.Since(start))
+		assert.True(t, e.throttle(5))
+		assert.Equal(t, 5*time.Second, time.Since(start))
+		require.NoError(t, e.Close())
+	})
+}
+
+// Few entries that die are looked for a minute later, once; a log in which none dies never wakes.
+func TestFewDeadEntriesAreLookedForLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := halfDead(t, Options{Files: NewMemory(0), SegmentSize: 1 << 20, Recent: 1})
+		looks := 0
+		e.o.Live = func(spans []Span) []Span { looks++; return e.live(spans) }
+		<-e.rewriter.wake // of CutHead
+		e.goroutine.Go(e.runRewriter)
+		time.Sleep(lookAfter)
+		for range 100 {
+			e.Died()
+			synctest.Wait()
+		}
+		assert.Zero(t, looks)
+		time.Sleep(lookAfter)
+		synctest.Wait()
+		assert.NotZero(t, e.Stats().Rewritten)
+		looks = 0
+		time.Sleep(10 * lookAfter)
+		synctest.Wait()
+		assert.Zero(t, looks)
 		require.NoError(t, e.Close())
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -16,6 +17,8 @@ const (
 	// looked at in turns. While a sixteenth of a log is appended, each segment has its turn.
 	maxLook = 64 * spansAtOnce
 	minLook = 16
+	// lookAfter is how long the rewriter waits for more when few entries have died.
+	lookAfter = time.Minute
 	// passedSegments is how often a segment may be read in vain, before it is written again by stream. Writing it costs as much as ten to forty
 	// such reads.
 	passedSegments = 8
@@ -25,8 +28,10 @@ const (
 // choose names, or that are often read in small pieces. It touches sealed segments before the head alone.
 type rewriter struct {
 	wake    chan struct{}
-	compact atomic.Bool  // Compact was called; any goroutine
-	hurries atomic.Int32 // goroutines that wait for rewriting to end
+	later   chan struct{} // has room for one: waits was set
+	waits   atomic.Bool   // some entries have died, and lookAfter is not over; any goroutine sets it
+	compact atomic.Bool   // Compact was called; any goroutine
+	hurries atomic.Int32  // goroutines that wait for rewriting to end
 
 	// What follows is the goroutine's own.
 
@@ -62,6 +67,13 @@ func (l *Log) Compact() {
 	l.Dead()
 }
 
+// Died is Dead for few entries: the rewriter looks when lookAfter is over. It is cheap; any goroutine may call it.
+func (l *Log) Died() {
+	if r := l.rewriter; !r.waits.Load() && r.waits.CompareAndSwap(false, true) {
+		r.later <- struct{}{}
+	}
+}
+
 // Dead lets the rewriter look whether there is space to give back: many entries are no longer visible. It never waits; any goroutine may
 // call it. The rewriter looks by itself when a segment is sealed, and when the head is cut.
 func (l *Log) Dead() {
@@ -72,16 +84,24 @@ func (l *Log) Dead() {
 }
 
 func newRewriter(rate int64) *rewriter {
-	return &rewriter{wake: make(chan struct{}, 1), pace: pace{rate: rate}, live: make(map[*segment]int64), damaged: make(map[*segment]bool)}
+	return &rewriter{wake: make(chan struct{}, 1), later: make(chan struct{}, 1), pace: pace{rate: rate}, live: make(map[*segment]int64), damaged: make(map[*segment]bool)}
 }
 
 // runRewriter is a goroutine. It ends when the log is closed.
 func (l *Log) runRewriter() {
 	r := l.rewriter
+	timer := time.NewTimer(0)
+	timer.Stop()
+	defer timer.Stop()
 	for {
 		select {
 		case <-l.closed:
 			return
+		case <-r.later:
+			timer.Reset(lookAfter)
+			continue
+		case <-timer.C:
+			r.waits.Store(false)
 		case <-r.wake:
 		}
 		err := cmp.Or(l.giveBack(), l.repack())

@@ -254,8 +254,8 @@ type Pin = interface {
 // HasBarriers reports whether replies wait for the log.
 func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync != FsyncNo }
 
-// Died reports that so many entries have died. Once they are many, or if the disk is full, the log looks for space to give back now, and
-// not at its next segment. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
+// Died reports that so many entries have died. Once they are many, or if the disk is full, the log looks for space to give back now; else
+// a little later. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
 	full := s.log.Err() != nil
 	if full && s.checkpoints.pending.Load() >= min(s.options.segmentSize(), s.options.CheckpointEvery) {
@@ -264,6 +264,8 @@ func (s *Store) Died(entries int) {
 	if s.died += entries; full || s.died >= max(manyDead, s.streams.Entries()/deadPart) {
 		s.died = 0
 		s.log.Dead()
+	} else {
+		s.log.Died()
 	}
 }
 
