@@ -148,7 +148,7 @@ var settingsTable = []Setting{
 	size("segment-size", "64MiB", "size of a file of the log",
 		func(c *Config) *int { return &c.Store.SegmentSize }),
 	{
-		Name: "compress", Value: "HOW", Default: none, Usage: "how new files of the log are compressed: none; s2, which is fast; or zstd, which is small",
+		Name: "compress", Value: "HOW", Default: none, Usage: "how new files of the log are compressed: none; s2, fast; or zstd, small",
 		set: setCompress, Get: func(c *Config) any { return c.Store.Compress.String() },
 	},
 	file("encrypt-key-file", "key to encrypt the log with: 32 bytes in hex or base64, readable by its owner alone",
