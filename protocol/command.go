@@ -107,7 +107,7 @@ var Commands = []*CommandSpec{
 		Summary: "Executes all commands in a transaction."},
 	{Name: "DISCARD", Arity: 1, Usage: "DISCARD", Since: "2.0.0", RunsInMulti: true,
 		Summary: "Discards a transaction."},
-	{Name: "WATCH", Arity: -2, Usage: "WATCH key [key ...]", Since: "2.2.0", Flags: "noscript loading stale fast allow_busy", Keys: keysAt(1, -1, "RO"), RunsInMulti: true,
+	{Name: "WATCH", Arity: -2, Usage: "WATCH key [key ...]", Since: "2.2.0", Flags: "noscript loading stale fast allow_busy", Keys: keysAt(1, -1, "RO"), RunsInMulti: true, Divisible: true,
 		Summary: "Monitors changes to keys to determine the execution of a transaction."},
 	{Name: "UNWATCH", Arity: 1, Usage: "UNWATCH", Since: "2.2.0", Flags: "noscript loading stale fast allow_busy",
 		Summary: "Forgets about watched keys of a transaction."},

@@ -148,12 +148,20 @@ func (e *executor) admitPiece(inv *invocation) bool {
 	case inv.piece == 0 && e.txn != nil && inv.dialect != protocol.Line:
 		e.reject(inv, protocol.Errorf("more than %d names in one command of a transaction", maxNames))
 		return false
-	case inv.piece == 0 && inv.row.Keys != nil && inv.row.Keys.Last < 0 && !e.unrestricted:
+	case inv.piece == 0 && inv.row.Keys != nil && inv.row.Keys.Last < 0 && !e.hasAllRights():
 		// A key without the right must refuse the command before any other key is touched.
 		e.reject(inv, protocol.Errorf("more than %d keys in one command of a user without all rights", maxNames))
 		return false
 	}
 	return true
+}
+
+// hasAllRights reports whether no rule is checked for the user: also in the first command, before which there is no user.
+func (e *executor) hasAllRights() bool {
+	if e.user == nil {
+		e.assignInitialUser()
+	}
+	return e.unrestricted
 }
 
 // reject replies with an error to a command that does not run, and aborts the transaction.

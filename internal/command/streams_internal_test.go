@@ -475,6 +475,7 @@ func TestVeryManyWatchedKeysAreLeftInVisits(t *testing.T) {
 		args = append(args, fmt.Sprint("k", i))
 	}
 	assert.Equal(t, "+OK", p.command(args...))
+	s.runOnCore(func(broker.View) { assert.Len(t, p.executor.watchedKeys(), len(args)-1) })
 	other.do("XADD k0 * n 1")
 	first := args[1]
 	s.runOnCore(func(broker.View) {

@@ -23,11 +23,13 @@ type watchedKey struct {
 // watchCost is about what a watched key takes in memory, besides its name.
 const watchCost = 200
 
-// watch is WATCH key [key ...]. It comes before MULTI; EXEC then fails if any of the keys has changed.
+// watch is WATCH key [key ...]. It comes before MULTI; EXEC then fails if any of the keys has changed. Very many keys come in pieces.
 func watch(w *response) {
 	e := w.executor
 	if e.txn != nil {
-		w.fail(protocol.Errorf("WATCH inside MULTI is not allowed"))
+		if w.inv.isLast() {
+			w.fail(protocol.Errorf("WATCH inside MULTI is not allowed"))
+		}
 		return
 	}
 	x := e.usesStreams()
@@ -46,7 +48,9 @@ func watch(w *response) {
 		size += watchCost + len(name)
 	}
 	e.service.memory.SetUsage(&x.usage.watched, size)
-	w.ok()
+	if w.inv.isLast() {
+		w.ok()
+	}
 }
 
 // unwatch is UNWATCH.
