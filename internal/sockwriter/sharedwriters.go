@@ -17,6 +17,10 @@ const (
 	connsPerWriter = 32
 	// connsPerTake is how many connections a shared writer takes with one lock.
 	connsPerTake = 16
+	// shortWrite is up to how much a connection has to write to come before others, shortPerTake how many of these a shared writer takes
+	// before one that has more. A reply would wait behind a message to 5,000 subscribers: for as long as 5,000 writes take.
+	shortWrite   = 1 << 10
+	shortPerTake = 12
 )
 
 // SharedWriters are the goroutines that write for all connections of their owner. They exist while connections wait,
@@ -30,10 +34,31 @@ type SharedWriters struct {
 	most    int             // how many there are at once
 	start   func()          // run: a go statement with a method would allocate
 
-	mu          sync.Mutex // guards the fields below, and Writing.next
-	first, last *Writing   // of the connections that wait
-	waiting     int
-	running     int
+	mu      sync.Mutex   // guards the fields below, and Writing.next
+	short   waitingConns // those that have little to write
+	long    waitingConns
+	waiting int
+	running int
+}
+
+// waitingConns are connections that wait for a shared writer, in their order.
+type waitingConns struct{ first, last *Writing }
+
+func (l *waitingConns) add(c *Writing) {
+	if l.last == nil {
+		l.first = c
+	} else {
+		l.last.next = c
+	}
+	l.last = c
+}
+
+func (l *waitingConns) take() *Writing {
+	c := l.first
+	if l.first, c.next = c.next, nil; l.first == nil {
+		l.last = nil
+	}
+	return c
 }
 
 // Init comes before all other calls. The owner waits for tasks when all connections are closed.
@@ -44,16 +69,15 @@ func (s *SharedWriters) Init(service *command.Service, tasks *sync.WaitGroup) {
 	s.tasks, s.most, s.start = tasks, max(1, runtime.NumCPU()/2), s.run
 }
 
-// add queues a connection, and starts a shared writer if there are too few. The connection's own task runs until it
+// add queues a connection with so many bytes to write, and starts a shared writer if there are too few. The connection's own task runs until it
 // is written, so Shutdown waits for the writer too.
-func (s *SharedWriters) add(c *Writing) {
+func (s *SharedWriters) add(c *Writing, bytes int64) {
 	s.mu.Lock()
-	if s.last == nil {
-		s.first = c
+	if bytes <= shortWrite {
+		s.short.add(c)
 	} else {
-		s.last.next = c
+		s.long.add(c)
 	}
-	s.last = c
 	s.waiting++
 	more := s.running < s.most && s.waiting > s.running*connsPerWriter
 	if more {
@@ -70,15 +94,14 @@ func (s *SharedWriters) add(c *Writing) {
 func (s *SharedWriters) take(conns *[connsPerTake]*Writing) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for ; n < connsPerTake && s.first != nil; n++ {
-		c := s.first
-		s.first, c.next = c.next, nil
-		conns[n] = c
+	for ; n < connsPerTake && s.waiting > 0; n++ {
+		from := &s.long
+		if from.first == nil || s.short.first != nil && n < shortPerTake {
+			from = &s.short
+		}
+		conns[n] = from.take()
+		s.waiting--
 	}
-	if s.first == nil {
-		s.last = nil
-	}
-	s.waiting -= n
 	if n == 0 {
 		s.running--
 	}

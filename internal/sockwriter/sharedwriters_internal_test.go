@@ -1,6 +1,7 @@
 package sockwriter
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -53,7 +54,7 @@ func TestASharedWriterLeavesMuchToAWriterOfTheConnection(t *testing.T) {
 		text := strings.Repeat("x", size)
 		queueText(c, text)
 		c.writing.Hold()
-		s.add(&c.writing)
+		s.add(&c.writing, int64(size))
 		got := make([]byte, size)
 		_, err := io.ReadFull(theirs, got)
 		require.NoError(t, err)
@@ -130,4 +131,39 @@ func TestASinkWithoutADescriptorGetsOneTLSRecordInACall(t *testing.T) {
 	c.writing.Wait()
 	assert.Equal(t, text, strings.Join(sink.written, ""))
 	assert.Len(t, sink.written, 3)
+}
+
+// A reply does not wait behind a message to very many: connections with little to write come before those that came earlier and have
+// more. These have their turn, too.
+func TestConnectionsWithLittleToWriteComeFirst(t *testing.T) {
+	s := newWriters(t, command.Options{})
+	s.most = 0 // they wait
+	names := make(map[*Writing]string)
+	add := func(kind string, bytes int64) {
+		for i := range 3 * connsPerTake {
+			c := new(Writing)
+			names[c] = fmt.Sprint(kind, i)
+			s.add(c, bytes)
+		}
+	}
+	add("long", shortWrite+1)
+	add("short", shortWrite)
+	var got [connsPerTake]*Writing
+	take := func() (taken []string) {
+		for _, c := range got[:s.take(&got)] {
+			taken = append(taken, names[c])
+		}
+		return taken
+	}
+	s.running = 1
+	shorts := []string{"short0", "short1", "short2", "short3", "short4", "short5", "short6", "short7", "short8", "short9", "short10", "short11"}
+	assert.Equal(t, append(shorts, "long0", "long1", "long2", "long3"), take())
+	assert.Equal(t, []string{"long4", "long5", "long6", "long7"}, take()[shortPerTake:])
+	taken := 2 * connsPerTake
+	for n := len(take()); n > 0; n = len(take()) {
+		taken += n
+	}
+	assert.Equal(t, len(names), taken, "all had their turn")
+	assert.Zero(t, s.running)
+	assert.Zero(t, s.waiting)
 }

@@ -45,11 +45,12 @@ func (w *Writing) Hold() { w.tasks.Add(1) }
 
 // Resume starts the writer of a Hold.
 func (w *Writing) Resume() {
-	if w.rawConn == nil || w.conn.Outbox().WaitingBytes() > maxSharedWrite {
+	bytes := w.conn.Outbox().WaitingBytes()
+	if w.rawConn == nil || bytes > maxSharedWrite {
 		go newWriter(w).run()
 		return
 	}
-	w.writers.add(w)
+	w.writers.add(w, bytes)
 }
 
 // Release takes back a Hold.
