@@ -91,6 +91,6 @@ func (a *readingAhead) next() {
 // stop ends the goroutine, and waits for it.
 func (a *readingAhead) stop() {
 	close(a.ended)
-	for range a.filled { //nolint:revive // what is not wanted
+	for range a.filled { // what is not wanted
 	}
 }
