@@ -66,8 +66,14 @@ func (w *response) eachEntry(st *stream.Stream, r stream.Range) {
 	w.addPart(st, r)
 }
 
-// bareEntry appends the id and the fields of the one entry of a range, without the header of their array.
-func (w *response) bareEntry(st *stream.Stream, r stream.Range) {
+// longEntry appends the one entry of a range as an array of four elements, of which the last two follow.
+func (w *response) longEntry(st *stream.Stream, r stream.Range) {
+	start := len(w.buf)
+	if w.entriesAhead(st, &r) || w.entriesNow(st, &r) {
+		w.buf[start+1] = '4' // in the place of 2
+		return
+	}
+	w.array(4)
 	w.addPart(st, r)
 	w.fill.parts[len(w.fill.parts)-1].bare = true
 }

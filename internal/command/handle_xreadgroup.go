@@ -204,14 +204,12 @@ func (r *groupRead) replyClaimed(p *groupPart) {
 	now := r.now()
 	for _, pending := range p.claimed {
 		entry := p.stream.Range(pending.ID(), pending.ID(), 1, false)
-		r.array(4)
-		r.bareEntry(p.stream, entry)
+		r.longEntry(p.stream, entry)
 		r.integer(max(pending.Idle(now), 0))
 		r.integer(int64(pending.Deliveries())) //nolint:gosec // 2^63-1 at most
 	}
 	p.fresh.Each(func(_ uint64, id stream.ID) bool {
-		r.array(4)
-		r.bareEntry(p.stream, p.stream.Range(id, id, 1, false))
+		r.longEntry(p.stream, p.stream.Range(id, id, 1, false))
 		r.integer(0)
 		r.integer(0)
 		return true
