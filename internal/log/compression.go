@@ -42,7 +42,7 @@ const minCompressed = 128
 // zstdEncoder and zstdDecoder are shared: their calls may run side by side, and they have no goroutine.
 var (
 	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(2),
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
 			zstd.WithEncoderCRC(false), zstd.WithWindowSize(frameSize), zstd.WithSingleSegment(true))
 		if err != nil {
 			panic("log: " + err.Error()) // the options do not change

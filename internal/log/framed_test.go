@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -144,8 +145,10 @@ func someContent(rng *rand.Rand, longest int) []byte {
 type nonces struct {
 	Files
 	layers *Layered
-	seen   map[string]string // what was encrypted with a subkey and a nonce
-	twice  []string
+
+	mu    sync.Mutex        // guards what follows: files are written side by side
+	seen  map[string]string // what was encrypted with a subkey and a nonce
+	twice []string
 }
 
 type noncesFile struct {
@@ -169,6 +172,8 @@ func (n *nonces) Open(name string) (File, error) {
 
 func (f *noncesFile) WriteAt(p []byte, at int64) (int, error) {
 	if x, err := f.files.layers.newFramed(f.name, f.File); err == nil {
+		f.files.mu.Lock()
+		defer f.files.mu.Unlock()
 		eachFrame(p, x.seed, func(h frameHeader, _ int, body []byte) {
 			if h.kind&frameBit == 0 {
 				return

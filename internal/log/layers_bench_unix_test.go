@@ -56,14 +56,14 @@ func BenchmarkLayers(b *testing.B) {
 
 func benchmarkLayers(b *testing.B, layers Layers, isJSON bool, round int) {
 	path := b.TempDir()
-	open := func() *Log {
+	open := func(after int) *Log {
 		files, err := OpenDirectory(path)
 		require.NoError(b, err)
-		l, _, err := Open(Options{Files: WithLayers(files, layers), Fsync: No, Recent: 1, Spans: benchSpans}, 0, ignoreRecord)
+		l, _, err := Open(Options{Files: WithLayers(files, layers), Fsync: No, SegmentSize: 16 << 20, Recent: 1, Spans: benchSpans}, uint64(after), ignoreRecord)
 		require.NoError(b, err)
 		return l
 	}
-	l, rng := open(), rand.New(rand.NewPCG(1, 1))
+	l, rng := open(0), rand.New(rand.NewPCG(1, 1))
 	entries := make([][]byte, 20_000)
 	for i := range entries {
 		p := binary.LittleEndian.AppendUint64(nil, 1)
@@ -89,7 +89,7 @@ func benchmarkLayers(b *testing.B, layers Layers, isJSON bool, round int) {
 	content := float64(l.Stats().Bytes)
 	require.NoError(b, l.Close())
 	b.ReportMetric(100*float64(directorySize(b, path))/content, "%hot")
-	l = open()
+	l = open(n)
 	defer func() { require.NoError(b, l.Close()) }()
 	reading := func(metric string) {
 		start, found := cpuTime(), 0
@@ -99,12 +99,17 @@ func benchmarkLayers(b *testing.B, layers Layers, isJSON bool, round int) {
 		b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(max(1, found)), metric)
 	}
 	reading("cpu-ns/read")
+	_, id, err := l.Roll() // all before is packed
+	require.NoError(b, err)
+	require.NoError(b, l.WaitSealed(b.Context(), id))
+	require.NoError(b, l.CutHead(l.Last()+1))
 	start = cpuTime()
 	require.NoError(b, l.repack())
 	if l.Stats().Repacked > 0 {
 		b.ReportMetric(float64((cpuTime()-start).Nanoseconds())/float64(n), "cpu-ns/pack")
 		reading("cpu-ns/read-packed")
 	}
+	require.NoError(b, os.Truncate(filepath.Join(path, segmentName(id+1)), 0)) // it is allocated, and has nothing
 	b.ReportMetric(100*float64(directorySize(b, path))/content, "%packed")
 }
 
