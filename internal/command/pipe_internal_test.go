@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ type pipe struct {
 	from    *bufio.Reader // of sock
 	ours    net.Conn
 	writing sync.WaitGroup
+	// deadlineAhead: the last write deadline had not passed when it was set.
+	deadlineAhead atomic.Bool
 }
 
 // newService makes a service over a core that runs, until the test ends.
@@ -125,11 +128,14 @@ func (p *pipe) write() {
 func (p *pipe) Addresses() (remote, local Address) {
 	return Address{Text: "pipe"}, Address{Text: "pipe"}
 }
-func (p *pipe) Descriptor() int                    { return -1 }
-func (p *pipe) StartWriter()                       { p.writing.Add(1); go p.write() }
-func (p *pipe) Interrupt()                         { _ = p.ours.SetReadDeadline(time.Unix(1, 0)) }
-func (p *pipe) SetWriteDeadline(t time.Time) error { return p.ours.SetWriteDeadline(t) }
-func (p *pipe) Close() error                       { return p.ours.Close() }
+func (p *pipe) Descriptor() int { return -1 }
+func (p *pipe) StartWriter()    { p.writing.Add(1); go p.write() }
+func (p *pipe) Interrupt()      { _ = p.ours.SetReadDeadline(time.Unix(1, 0)) }
+func (p *pipe) SetWriteDeadline(t time.Time) error {
+	p.deadlineAhead.Store(t.After(time.Now()))
+	return p.ours.SetWriteDeadline(t)
+}
+func (p *pipe) Close() error { return p.ours.Close() }
 
 // say sends lines, and takes the first word of each answer.
 func (p *pipe) say(lines ...string) {

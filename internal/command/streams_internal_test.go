@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
@@ -498,4 +499,22 @@ func TestVeryManyWatchedKeysAreLeftInVisits(t *testing.T) {
 		s.runOnCore(func(broker.View) { none = s.streams.state.Watches() == 0 })
 		return none
 	}, "the end of the connection leaves some")
+}
+
+// A client that reads nothing delays the end of its connection by one DrainTimeout, which is for the entries of its replies and for what
+// waits to be written together.
+func TestAConnectionWaitsForItsClientOnce(t *testing.T) {
+	store := newTestStore()
+	s := newService(t, Options{Unprotected: true, Store: store, DrainTimeout: 20 * time.Millisecond})
+	p := servePipesOf(t, s, 1)[0]
+	for i := range 100 {
+		require.Equal(t, fmt.Sprintf("%d-0", i+1), p.do("XADD s %d-0 n %s", i+1, strings.Repeat("x", 10_000)))
+	}
+	p.sends("XRANGE s - +\r\n")
+	eventually(t, func() bool { return p.outbox.FilledBytes() > maxFilled }, "the filler is ahead")
+	s.Stop()
+	eventually(t, func() bool { return s.Counts.Open.Load() == 0 }, "the connection does not end")
+	assert.False(t, p.deadlineAhead.Load(), "the time was up when the entries were given up")
+	assert.EqualValues(t, 1, s.Counts.Undrained.Load())
+	assert.Positive(t, s.Counts.UndrainedBytes.Load())
 }

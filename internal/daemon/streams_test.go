@@ -233,3 +233,22 @@ func TestAFailedSync(t *testing.T) {
 	assert.NoError(t, p.wait())
 	p.Log.Await(t, "the log could not be closed: what was not synced may be lost", 1)
 }
+
+// A stop names the connections that did not read what waited for them.
+func TestAStopReportsWhatWasNotRead(t *testing.T) {
+	p := start(t, "--drain-timeout=10ms")
+	c := harness.Use(t, p.Dial())
+	text := strings.Repeat("x", 1<<20)
+	for range 32 {
+		c.Command("XADD", "a", "*", "n", text)
+		_, err := c.Frame()
+		require.NoError(t, err)
+	}
+	c.Send("PING\nXRANGE a - +\nXRANGE a - +\n")
+	c.Expect("+PONG\r\n*32\r\n") // more than the kernel takes is on its way
+	p.Signals <- syscall.SIGTERM
+	require.NoError(t, p.wait())
+	line := p.Log.Await(t, "these connections have not read what waited for them within drain-timeout: it is lost", 1)
+	assert.EqualValues(t, 1, line["connections"])
+	assert.Positive(t, line["bytes_lost"])
+}
