@@ -28,7 +28,7 @@ var streamAttacks = []Scenario{
 	{Name: "16o-strangers", Title: "50 unauthenticated clients send XADD and do not read", NeedsPassword: true, run: appendUnauthenticated},
 	{Name: "16p-lies", Title: "1,000 clients announce more than they send in XADD", Cap: "100MiB", run: liesInAppends},
 	{Name: "16q-del", Title: "DEL of 300,000 keys", Cap: "1GiB", Limit: longLimit, run: removeMany},
-	{Name: "16r-unwatch", Title: "UNWATCH of 190,000 keys, 5 times", Cap: "1GiB", run: unwatchMany},
+	{Name: "16r-unwatch", Title: "WATCH and UNWATCH of 190,000 keys, 5 times", Cap: "1GiB", run: unwatchMany},
 	{Name: "16s-entries", Title: "40 clients read an entry of 12 MiB, and do not read the reply", Cap: "200MiB", run: largeEntriesUnread},
 }
 

@@ -57,16 +57,14 @@ func (k *core) flush() {
 }
 
 // set is CONFIG SET of a setting that is state.
-func (k *core) set(name, text string) bool {
+func (k *core) set(name, text string) {
 	setting := FindSetting(name)
 	require.NotNil(k.t, setting)
 	plain, err := setting.Check(text)
 	require.NoError(k.t, err)
-	if !setting.Plan(k.s, k.change(), plain) {
-		return false
+	if setting.Plan(k.s, k.change(), plain) {
+		k.apply()
 	}
-	k.apply()
-	return true
 }
 
 func (k *core) setTime(now int64) {
