@@ -108,8 +108,8 @@ func (f *framed) frameAt(rd *reader) (h frameHeader, whole bool, err error) {
 
 // findFrame returns the first frame of a file whose header is not whole, as far as it is searched.
 func (f *framed) findFrame(size int64) (h frameHeader, at int64, found bool, err error) {
-	rd := newReader(f.file, 0, fileHeaderSize, size)
-	for rd.at <= maxSearch && rd.size-rd.at >= frameHeaderSize {
+	rd := newReader(f.file, 0, fileHeaderSize, min(size, maxSearch))
+	for rd.size-rd.at >= frameHeaderSize {
 		if h, found, err = f.frameAt(rd); found || err != nil {
 			return h, rd.at, found, err
 		}

@@ -142,7 +142,9 @@ func (l *Layered) open(name string, file File) (File, error) {
 		return nil, err
 	}
 	if f == nil {
-		l.note(name, fileState{})
+		if len(bytes.Trim(b[:n], "\x00")) > 0 { // else it is only allocated
+			l.note(name, fileState{})
+		}
 		return file, nil
 	}
 	err = f.open(size)
