@@ -482,3 +482,18 @@ func FuzzManifest(f *testing.F) {
 		require.False(t, slices.ContainsFunc(m.Files, func(f File) bool { return strings.ContainsAny(f.Name+f.Stored, "/\\") }))
 	})
 }
+
+// A conch that is killed before the first file is summed leaves links alone. The next backup takes their place.
+func TestKilledBehindItsLinks(t *testing.T) {
+	f := newFixture(t)
+	f.write("a.log", []byte("a"))
+	b, err := f.begin(Options{})
+	require.NoError(t, err)
+	require.NoError(t, b.Take("a.log", true))
+	require.NoError(t, b.files.Close()) // the lock is gone, and all else stays
+	r, err := f.backUp(Options{})
+	require.NoError(t, err)
+	assert.Equal(t, 1, r.Copied+r.Linked)
+	assert.Equal(t, content(t, f.dir), f.restore())
+	assert.Len(t, content(t, f.folder), 2, "the file and the manifest")
+}

@@ -36,9 +36,6 @@ type Result struct {
 func (b *Backup) Finish(ctx context.Context, m Manifest, progress func(Progress)) (r Result, err error) {
 	m.Format, m.Store, m.Number, m.Taken = format, b.o.Store, b.number, m.Taken.UTC().Truncate(time.Millisecond)
 	r.Manifest = &m
-	if err := b.start(); err != nil {
-		return r, explain(b.path, err)
-	}
 	p := Progress{AllFiles: len(b.taken)}
 	for _, name := range slices.Sorted(maps.Keys(b.taken)) {
 		t := b.taken[name]

@@ -69,6 +69,10 @@ func Begin(path string, o Options) (_ *Backup, err error) {
 		return nil, err
 	}
 	b.number++
+	if err := b.start(); err != nil {
+		_ = b.Close() // the first error says more
+		return nil, explain(path, err)
+	}
 	return b, nil
 }
 
@@ -177,10 +181,12 @@ func (b *Backup) isWhole(f *File) bool {
 	return err == nil && size == f.Size
 }
 
-// start begins to note what is copied.
+// start begins to note what is copied. The file is there before all others: a folder that has them alone would be refused.
 func (b *Backup) start() (err error) {
 	if b.partial, err = b.files.Open(partialName); errors.Is(err, fs.ErrNotExist) {
-		b.partial, err = b.files.Create(partialName, 0)
+		if b.partial, err = b.files.Create(partialName, 0); err == nil {
+			err = b.files.SyncDir()
+		}
 	}
 	if err != nil {
 		return err
