@@ -35,7 +35,9 @@ var formats = []struct {
 const formatDirectory = "testdata/format-1"
 
 // formatText is the n-th entry.
-func formatText(n int) string { return fmt.Sprintf("entry %d %s", n, strings.Repeat("of the first format ", 20)) }
+func formatText(n int) string {
+	return fmt.Sprintf("entry %d %s", n, strings.Repeat("of the first format ", 20))
+}
 
 // What the directories have: so many entries of orders, of which the first ones were trimmed, and one of payments.
 const (
