@@ -47,6 +47,11 @@ func TestLog(t *testing.T) {
 	status, _, stderr = conchLog("compact", "--url", p.Address)
 	require.Equal(t, statusOK, status, stderr)
 
+	typed := p.Dial()
+	p.Request(typed, "LOG COMPACT\n", "OK LOG COMPACT\n")
+	p.Request(typed, "LOG BACKUP "+folder+"\r\n", "OK LOG BACKUP "+folder+"\r\n")
+	p.Request(typed, "LOG STATUS\n", "# state ok\n")
+
 	status, out, stderr = conchLog("dump", "--where", "price > 100", dir) // beside the conch that owns it
 	require.Equal(t, statusOK, status, stderr)
 	assert.Regexp(t, `^{"stream":"orders","id":"1000-0","position":"[a-f][0-9a-f]{15}-1","fields":\["price","120"\]}\n$`, out)

@@ -43,6 +43,14 @@ func (b *BackupStatus) state() string {
 	return "done"
 }
 
+// isTyped reports whether a person typed the command: Redis' libraries have none of the name.
+func (w *response) isTyped() bool { return w.inv.dialect == protocol.Inline }
+
+// appendLogLine replies to a typed command in a line.
+func appendLogLine(b []byte, crlf bool, words string) []byte {
+	return protocol.AppendLineEnd(protocol.EscapeMessage(append(b, "OK LOG "...), []byte(words)), crlf)
+}
+
 // logControl replies with an error if there is no log.
 func (w *response) logControl() LogControl {
 	c := w.executor.service.options.LogControl
@@ -58,15 +66,18 @@ func logBackup(w *response) {
 	if c == nil {
 		return
 	}
-	path := string(w.inv.args[2])
+	path, isTyped, crlf := string(w.inv.args[2]), w.isTyped(), w.inv.crlf // the reply comes without them
 	w.deferToReader(func() func(*response) {
 		err := c.Backup(path)
 		return func(w *response) {
-			if err != nil {
+			switch {
+			case err != nil:
 				w.fail(protocol.Errorf("%s", err))
-				return
+			case isTyped:
+				w.buf = appendLogLine(w.buf, crlf, "BACKUP "+path)
+			default:
+				w.simple("Background backup started")
 			}
-			w.simple("Background backup started")
 		}
 	})
 }
@@ -75,6 +86,10 @@ func logBackup(w *response) {
 func logCompact(w *response) {
 	if c := w.logControl(); c != nil {
 		c.Compact()
+		if w.isTyped() {
+			w.buf = appendLogLine(w.buf, w.inv.crlf, "COMPACT")
+			return
+		}
 		w.ok()
 	}
 }
@@ -108,6 +123,14 @@ func logStatusReply(w *response) {
 		"backup_last_record", fmt.Sprint(b.Record),
 		"backup_last_sequence", fmt.Sprint(b.Sequence),
 		"backup_error", text,
+	}
+	if w.isTyped() {
+		for i := 0; i < len(fields); i += 2 {
+			row := protocol.EscapeMessage(nil, []byte(fields[i+1])) // a path may have any bytes
+			w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "# %s %s", fields[i], row), w.inv.crlf)
+		}
+		w.buf = appendLogLine(w.buf, w.inv.crlf, "STATUS")
+		return
 	}
 	w.mapHeader(len(fields) / 2)
 	for _, f := range fields {
