@@ -17,8 +17,8 @@ import (
 
 var writeFormat = flag.Bool("format.write", false, "write testdata/format-1 anew: never once a release has that format")
 
-// formats are the directories of the first format, each with its options. They are what a crash has left: two segments and more, a base and
-// deltas, records behind them.
+// formats are the directories of the first format, each with its options. They are what a crash has left: two segments and more, a base, and
+// records behind it.
 //
 // Every later version opens them and reads them whole. A version that changes the format adds directories of its own beside these, and never
 // writes these anew.
