@@ -1,3 +1,5 @@
+//go:build unix
+
 package server_test
 
 import (
@@ -7,7 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,12 +44,21 @@ func BenchmarkReadInOrder(b *testing.B) {
 			fillStreams(b, c, load.streams)
 			in := bufio.NewReaderSize(c, 256<<10)
 			b.ResetTimer()
+			before := processTime(b)
 			for range b.N {
 				require.Equal(b, benchEntries, readToEnd(b, c, in, load.verb))
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEntries, "ns/entry")
+			b.ReportMetric(float64((processTime(b)-before).Nanoseconds())/float64(b.N)/benchEntries, "cpu-ns/entry")
 		})
 	}
+}
+
+// processTime is the processor time of server and client.
+func processTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fillStreams adds the entries to streams in turn.

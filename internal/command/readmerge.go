@@ -38,7 +38,7 @@ type streamCursor struct {
 
 // newMergedSource captures the streams, from an id on.
 func newMergedSource(s *Service, found []readStream, from stream.ID) (*mergedSource, bool) {
-	m := &mergedSource{service: s}
+	m := &mergedSource{service: s, rows: takeRows()}
 	ok := s.RunOnCore(func(broker.View) {
 		for _, f := range found {
 			st := s.streams.state.Present(f.number)
@@ -46,7 +46,7 @@ func newMergedSource(s *Service, found []readStream, from stream.ID) (*mergedSou
 				continue
 			}
 			if r := st.Range(from, stream.MaxID, 0, false); r.Len() > 0 {
-				m.cursors = append(m.cursors, &streamCursor{readStream: f, rng: r, pin: s.streams.store.Pin(f.number, r.First(), r.Last()), next: r.First()})
+				m.cursors = append(m.cursors, &streamCursor{readStream: f, rng: r, pin: s.streams.store.Pin(f.number, r.First(), r.Last()), next: r.First(), rows: takeRows()})
 			}
 		}
 	})
@@ -56,7 +56,9 @@ func newMergedSource(s *Service, found []readStream, from stream.ID) (*mergedSou
 func (m *mergedSource) release() {
 	for _, c := range m.cursors {
 		c.pin.Release()
+		giveRows(c.rows)
 	}
+	giveRows(m.rows)
 }
 
 func (m *mergedSource) wholeFrom() uint64 { return m.whole }

@@ -90,12 +90,18 @@ func (x *filling) page(q *readRequest) error {
 		return err
 	}
 	s := x.conn.service
-	p := &page{readRequest: q, filling: x, limits: s.options.filterLimits(), rows: make([]byte, headRoom, headRoom+4<<10), next: max(1, q.start.sequence)}
+	p := &page{readRequest: q, filling: x, limits: s.options.filterLimits(), rows: make([]byte, headRoom, q.room()), next: max(1, q.start.sequence)}
 	end, err := p.read(s)
 	if err == nil {
 		p.finish(end)
 	}
 	return err
+}
+
+// room is about how many bytes a page takes, so that it seldom grows.
+func (q *readRequest) room() int {
+	const each = 256
+	return headRoom + min(each*min(q.count, maxPage/each), maxPage) + 4<<10
 }
 
 // read reads the page, and reports whether nothing is behind it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/stream"
@@ -56,11 +57,33 @@ type readName struct {
 	wanted bool
 }
 
-func newLogSource(s *Service, names *readNames) *logSource {
-	return &logSource{service: s, names: names, scan: s.streams.store.Scan(), known: make(map[uint64]readName)}
+// rowBuffers are the rows of sources that have ended.
+var rowBuffers = sync.Pool{New: func() any { return new([]readRow) }}
+
+// maxPooledRows bounds those: a piece of small entries has some thousands.
+const maxPooledRows = 8192
+
+// takeRows returns rows to use.
+func takeRows() []readRow { return *rowBuffers.Get().(*[]readRow) }
+
+// giveRows gives them up.
+func giveRows(rows []readRow) {
+	if cap(rows) == 0 || cap(rows) > maxPooledRows {
+		return
+	}
+	clear(rows[:cap(rows)]) // they would keep records alive
+	rows = rows[:0]
+	rowBuffers.Put(&rows)
 }
 
-func (l *logSource) release() { l.scan.Release() }
+func newLogSource(s *Service, names *readNames) *logSource {
+	return &logSource{service: s, names: names, scan: s.streams.store.Scan(), rows: takeRows(), known: make(map[uint64]readName, maxChecked)}
+}
+
+func (l *logSource) release() {
+	l.scan.Release()
+	giveRows(l.rows)
+}
 
 func (l *logSource) wholeFrom() uint64 { return 0 }
 
