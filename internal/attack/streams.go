@@ -30,7 +30,13 @@ var streamAttacks = []Scenario{
 	{Name: "16q-del", Title: "DEL of 300,000 keys", Cap: "1GiB", Limit: longLimit, run: removeMany},
 	{Name: "16r-unwatch", Title: "WATCH and UNWATCH of 190,000 keys, 5 times", Cap: "1GiB", run: unwatchMany},
 	{Name: "16s-entries", Title: "40 clients read an entry of 12 MiB, and do not read the reply", Cap: "200MiB", run: largeEntriesUnread},
+	{Name: "16t-read", Title: "100 clients send READ * of 1,000,000 entries, and do not read", Cap: "1GiB", ConchOnly: noRead, Limit: longLimit, run: readsUnread},
+	{Name: "16u-read", Title: "20 clients READ 10,000,000 entries of 10,000 streams with a predicate that matches none", Cap: "4GiB", ConchOnly: noRead, Limit: longLimit, run: readsOfNothing},
+	{Name: "16v-strangers", Title: "50 unauthenticated clients send READ with long predicates", NeedsPassword: true, ConchOnly: noRead, run: readsUnauthenticated},
 }
+
+// noRead is why Redis cannot run an attack.
+const noRead = "Redis has no READ"
 
 // longLimit is for attacks with long preparations.
 const longLimit = 90 * time.Second
@@ -251,6 +257,70 @@ func appendUnread(t *Target) error {
 
 func appendUnauthenticated(t *Target) error {
 	text := strings.Repeat(command("XADD", "s", "*", "n", "1"), 1000)
+	var conns []*conn
+	for range 50 {
+		c, err := t.dialUnauthenticated()
+		if err != nil {
+			return err
+		}
+		conns = append(conns, c)
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	return inParallel(len(conns), func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, 1<<40)
+		return nil
+	})
+}
+
+// readsUnread asks for many pages, which nothing takes.
+func readsUnread(t *Target) error {
+	if err := t.appendMany(t.scaled(1_000_000), 1000); err != nil {
+		return err
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	text := strings.Repeat(command("READ", "*", "COUNT", "1000000"), 100)
+	for range 100 {
+		c, err := t.dialSlow("", 0)
+		if err != nil {
+			return err
+		}
+		if err := c.send(text); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return t.roundTrip()
+}
+
+// readsOfNothing goes over all entries, page after page, and over all names.
+func readsOfNothing(t *Target) error {
+	if err := t.appendMany(t.scaled(10_000_000), 10_000); err != nil {
+		return err
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	return inParallel(20, func(i int) error {
+		c, err := t.dial()
+		if err != nil {
+			return err
+		}
+		c.discardAll()
+		names := []string{"*", "s*9*9*9*", "s1??? s2??? s3???"}[i%3]
+		text := command(append(append([]string{"READ"}, strings.Fields(names)...), "WHERE", `n == 2 || payload contains "nothing"`)...)
+		text += command("READ", "*", "LAST", "10000", "WHERE", "n == 2")
+		c.writeRepeatedly(ctx, text, 1<<40)
+		return nil
+	})
+}
+
+// readsUnauthenticated sends what would be costly if it were compiled.
+func readsUnauthenticated(t *Target) error {
+	text := strings.Repeat(command("READ", "*", "WHERE", strings.Repeat("(n == 1) || ", 300)+"n == 2"), 10)
 	var conns []*conn
 	for range 50 {
 		c, err := t.dialUnauthenticated()
