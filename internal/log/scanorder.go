@@ -9,8 +9,21 @@ import (
 	"sync"
 )
 
-// recordOrder is the order of the records in a segment that was written again by stream. It does not change.
-type recordOrder struct{ records []recordPlace }
+// recordOrder is the order of the records in a segment that was written again by stream. It does not change, but for the window.
+type recordOrder struct {
+	records []recordPlace
+
+	mu     sync.Mutex // guards what follows; it is held while a window is read
+	window orderWindow
+}
+
+// orderWindow is records in memory that follow each other in that order, for those that read on: each time, much of the file is read for
+// them. It does not change.
+type orderWindow struct {
+	from  int // the place of the first
+	texts [][]byte
+	size  int
+}
 
 // recordPlace is where a record stands.
 type recordPlace struct {
@@ -22,11 +35,16 @@ type recordPlace struct {
 const (
 	// placeBytes is the memory of a recordPlace.
 	placeBytes = 24
-	// maxOrders bounds the memory of the orders of segments. One of 64 MiB with records of 100 bytes takes 12 MiB.
-	maxOrders = 32 << 20
-	// maxTogether bounds the records of a piece that are put in order.
-	maxTogether = 4096
+	// maxOrders bounds the memory of the orders of segments, with a window each. One of 64 MiB with records of 100 bytes takes 16 MiB.
+	maxOrders = 48 << 20
+	// A window begins with the size of a piece. Where it is read on, the next one is windowGrowth times as large, up to maxOrderWindow.
+	maxOrderWindow, windowGrowth = 4 << 20, 4
+	// maxBetween is how many bytes between two records are read rather than skipped.
+	maxBetween = 4 << 10
 )
+
+// bytes is about the memory that an order takes.
+func (o *recordOrder) bytes() int { return placeBytes*len(o.records) + maxOrderWindow }
 
 // orderCache keeps the orders that were used last.
 type orderCache struct {
@@ -62,7 +80,7 @@ func (c *orderCache) put(g *segment, o *recordOrder) {
 		c.orders = make(map[*segment]*list.Element)
 	}
 	c.orders[g] = c.used.PushFront(cachedOrder{g, o})
-	c.size += placeBytes * len(o.records)
+	c.size += o.bytes()
 	for c.size > maxOrders && c.used.Len() > 1 {
 		c.remove(c.used.Back().Value.(cachedOrder).segment)
 	}
@@ -77,7 +95,7 @@ func (c *orderCache) drop(g *segment) {
 // remove is drop with the lock held.
 func (c *orderCache) remove(g *segment) {
 	if e := c.orders[g]; e != nil {
-		c.size -= placeBytes * len(e.Value.(cachedOrder).order.records)
+		c.size -= e.Value.(cachedOrder).order.bytes()
 		c.used.Remove(e)
 		delete(c.orders, g)
 	}
@@ -130,60 +148,88 @@ func (s *Scan) nextInOrder(g *segment, f func(Record), broken func(*Damage)) (mo
 			return false, err
 		}
 	}
-	all := s.order.records[s.at:]
-	if len(all) == 0 {
+	at := int(s.at)
+	if at == len(s.order.records) {
 		return false, nil
 	}
-	n, size := 0, 0
-	for n < len(all) && (n == 0 || size < pieceSize && n < maxTogether || all[n].number == all[n-1].number) {
-		size += all[n].size
-		n++
-	}
-	texts, err := s.readPlaces(g, all[:n])
+	w, err := s.order.windowAt(g, at)
 	if err != nil {
 		return false, err
 	}
-	for i, p := range all[:n] {
-		walk(texts[i], g.salt, func(_ int64, r Record) bool {
+	size := 0
+	for end := w.from + len(w.texts); at < end; at++ {
+		places := s.order.records
+		if size >= pieceSize && places[at].number != places[at-1].number {
+			break
+		}
+		text := w.texts[at-w.from]
+		size += len(text)
+		walk(text, g.salt, func(_ int64, r Record) bool {
 			if !own(r.Kind) {
 				r.Kind &^= behindSync
 				f(r)
 			}
 			return true
-		}, func(at int64, r Record) {
-			broken(&Damage{File: g.name(), Offset: p.offset + at, First: r.Number, Last: r.Number})
+		}, func(i int64, r Record) {
+			broken(&Damage{File: g.name(), Offset: places[at].offset + i, First: r.Number, Last: r.Number})
 		})
 	}
-	s.at += int64(n)
+	s.at = int64(at)
 	return true, nil
 }
 
+// windowAt returns a window that has the record at a place, and all others of its number that are behind it.
+func (o *recordOrder) windowAt(g *segment, at int) (orderWindow, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := o.window
+	if at >= w.from && at < w.from+len(w.texts) {
+		return w, nil
+	}
+	size := pieceSize
+	if at == w.from+len(w.texts) && at > 0 {
+		size = min(windowGrowth*w.size, maxOrderWindow)
+	}
+	n, bytes := 0, 0
+	for all := o.records[at:]; n < len(all) && (n == 0 || bytes < size || all[n].number == all[n-1].number); n++ {
+		bytes += all[n].size
+	}
+	texts, err := readPlaces(g, o.records[at:at+n], bytes)
+	if err != nil {
+		return orderWindow{}, err
+	}
+	o.window = orderWindow{at, texts, size}
+	return o.window, nil
+}
+
 // readPlaces reads records in the order of the file, those that lie close together at once, and returns their bytes in the given order.
-func (s *Scan) readPlaces(g *segment, places []recordPlace) ([][]byte, error) {
+func readPlaces(g *segment, places []recordPlace, bytes int) ([][]byte, error) {
 	byOffset := make([]int, len(places))
 	for i := range byOffset {
 		byOffset[i] = i
 	}
 	slices.SortFunc(byOffset, func(a, b int) int { return cmp.Compare(places[a].offset, places[b].offset) })
-	texts := make([][]byte, len(places))
+	texts, kept := make([][]byte, len(places)), make([]byte, 0, bytes)
+	var b []byte
 	for i := 0; i < len(byOffset); {
 		start := places[byOffset[i]].offset
 		end, n := start, 0
 		for _, at := range byOffset[i:] {
-			if p := places[at]; n == 0 || p.offset-end <= maxSkipped && p.offset+int64(p.size)-start <= maxWindow {
+			if p := places[at]; n == 0 || p.offset-end <= maxBetween && p.offset+int64(p.size)-start <= maxWindow {
 				end = p.offset + int64(p.size)
 				n++
 				continue
 			}
 			break
 		}
-		b := make([]byte, end-start)
+		b = slices.Grow(b[:0], int(end-start))[:end-start]
 		if _, err := g.file().ReadAt(b, start); err != nil {
 			return nil, err
 		}
 		for _, at := range byOffset[i : i+n] {
-			p := places[at]
-			texts[at] = b[p.offset-start:][:p.size]
+			p, from := places[at], len(kept)
+			kept = append(kept, b[p.offset-start:][:p.size]...)
+			texts[at] = kept[from:len(kept):len(kept)]
 		}
 		i += n
 	}
