@@ -310,7 +310,8 @@ func (x *filling) awaitRoom() error {
 	return nil
 }
 
-// chargeRecord counts the record that is kept while the client reads nothing. Many such clients would keep a large one each.
+// chargeRecord counts the record that is kept while the client reads nothing, and the memory of a page that is being made. Many clients would
+// keep a large one each.
 func (x *filling) chargeRecord(n int64) {
 	more := n - x.charged
 	x.charged = n

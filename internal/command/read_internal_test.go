@@ -217,6 +217,38 @@ func TestReadersThatNeverRead(t *testing.T) {
 	eventually(t, func() bool { return store.pins.Load() == 0 }, "all scans are released")
 }
 
+// A page that is being made counts as memory, whether it has a slot or not, and no longer than that.
+func TestPagesCountAsMemory(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newReadable(t, store, 1)
+	pipes[0].addMany(500, 50, "x")
+	base := s.memory.Used()
+	store.gate = make(chan struct{})
+	pipes[0].sends("READ * COUNT 100000\r\n")
+	eventually(t, func() bool { return store.pins.Load() > 0 }, "it reads")
+	assert.Greater(t, s.memory.Used()-base, int64(maxPage))
+	close(store.gate)
+	for range 500 {
+		require.Contains(t, pipes[0].line(), "ENTRY s")
+	}
+	require.Contains(t, pipes[0].line(), "OK READ 500 END")
+	eventually(t, func() bool { return s.memory.Used() <= base+1<<16 }, "nothing of it counts any more")
+}
+
+// A page that has shown the last entry is at the end, whatever ended it.
+func TestThePageOfTheLastEntryIsAtTheEnd(t *testing.T) {
+	_, pipes := newReadable(t, newTestStore(), 1)
+	p := pipes[0]
+	p.addMany(40, 20, "x")
+	for _, names := range []string{"*", "s0"} {
+		for _, from := range []string{"LAST 1", "FROM #40 COUNT 1"} {
+			ends, entries := p.pages(names, from, "")
+			assert.Equal(t, []string{"40"}, entries)
+			assert.Equal(t, []string{"41"}, ends)
+		}
+	}
+}
+
 // The end of a connection ends its READ, and so does that of the core.
 func TestTheEndOfAConnectionEndsItsRead(t *testing.T) {
 	store := newTestStore()

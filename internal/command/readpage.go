@@ -40,6 +40,8 @@ const (
 	headRoom = 64
 	// Entries are checked in steps that grow, since few are wanted at first.
 	minChecked, maxChecked = 32, 1024
+	// scanCost is about what a piece of the log takes in memory, with what is known of its entries.
+	scanCost = 512 << 10
 )
 
 // fillPage fills in the reply to a READ.
@@ -62,10 +64,10 @@ func (x *filling) fillPage(q *readRequest) {
 	x.endSlot()
 }
 
-// own makes the encoded page a buffer that counts as memory.
+// own makes the encoded page a buffer that counts as memory. What has much room beside it is copied: only its bytes would count.
 func (x *filling) own() {
 	memory := &x.conn.service.memory
-	if len(x.b) > outbox.LargeBuffers.BufferSize {
+	if len(x.b) > outbox.LargeBuffers.BufferSize && cap(x.b) < 2*len(x.b) {
 		x.buf = outbox.WrapBuffer(memory, x.b)
 		return
 	}
@@ -89,6 +91,8 @@ func (x *filling) page(q *readRequest) error {
 	if err := x.acquireSlot(); err != nil {
 		return err
 	}
+	x.chargeRecord(int64(q.room() + scanCost))
+	defer x.chargeRecord(0)
 	s := x.conn.service
 	p := &page{readRequest: q, filling: x, limits: s.options.filterLimits(), rows: make([]byte, headRoom, q.room()), next: max(1, q.start.sequence)}
 	end, err := p.read(s)
@@ -134,7 +138,8 @@ func (p *page) read(s *Service) (end bool, err error) {
 	if err := p.source.seek(p.start); err != nil {
 		return false, err
 	}
-	return p.each(pageLimits{maxLooked, maxRead}, p.take)
+	end, err = p.each(pageLimits{maxLooked, maxRead}, p.take)
+	return end || p.next > p.upTo, err
 }
 
 // findLast makes the start that of the last entries that match. It goes back in growing steps, as far as maxLookedBack allows.
@@ -305,7 +310,7 @@ func (p *page) epoch() string { return p.filling.conn.service.epoch }
 // take adds an entry.
 func (p *page) take(r *readRow) (taken, more bool) {
 	size := entrySize(r.Fields) + len(r.name) + 2*headRoom
-	before := len(p.rows)
+	before, room := len(p.rows), cap(p.rows)
 	if p.shown > 0 && before+size > maxPage {
 		return false, false
 	}
@@ -317,6 +322,9 @@ func (p *page) take(r *readRow) (taken, more bool) {
 	if p.shown > 0 && len(p.rows) > maxPage { // a line may be longer than what it shows
 		p.rows = p.rows[:before]
 		return false, false
+	}
+	if grown := cap(p.rows); grown > room {
+		p.filling.chargeRecord(int64(grown + scanCost))
 	}
 	p.shown++
 	return true, p.shown < p.count
@@ -373,7 +381,7 @@ func (p *page) finish(end bool) {
 
 // giveTurn lets another filler have the slot, if one waits for it.
 func (x *filling) giveTurn() error {
-	if x.stopping.raised.Load() {
+	if x.stopping.raised.Load() || x.conn.outbox.IsEvicted() {
 		return errConnectionEnds
 	}
 	if x.conn.service.fillers.waiting.Load() > 0 {
