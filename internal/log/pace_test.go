@@ -73,17 +73,17 @@ func TestFewDeadEntriesAreLookedForLater(t *testing.T) {
 		e.o.Live = func(spans []Span) []Span { looks++; return e.live(spans) }
 		<-e.rewriter.wake // of CutHead
 		e.goroutine.Go(e.runRewriter)
-		time.Sleep(lookAfter)
+		<-time.After(lookAfter)
 		for range 100 {
 			e.Died()
 			synctest.Wait()
 		}
 		assert.Zero(t, looks)
-		time.Sleep(lookAfter)
+		<-time.After(lookAfter)
 		synctest.Wait()
 		assert.NotZero(t, e.Stats().Rewritten)
 		looks = 0
-		time.Sleep(10 * lookAfter)
+		<-time.After(10 * lookAfter)
 		synctest.Wait()
 		assert.Zero(t, looks)
 		require.NoError(t, e.Close())

@@ -144,7 +144,7 @@ func TestRetentionByBytes(t *testing.T) {
 		k.add("a", fmt.Sprint(i+1), fields(100))
 		k.add("small", fmt.Sprint(i+1), fields(100))
 		have := int(k.get("a").Bytes())
-		require.Equal(t, have%each, 0)
+		require.Zero(t, have%each)
 		require.GreaterOrEqual(t, have, min((i+1)*each, 100<<10))
 		require.Less(t, have, 100<<10+blockSize*each)
 		require.LessOrEqual(t, k.get("small").Len(), blockSize+1)
