@@ -132,7 +132,7 @@ func (x *index) size() int {
 	defer x.mu.Unlock()
 	size := cap(x.raw) * 40
 	for _, p := range x.parts {
-		size += p.size()
+		size += p.bytes()
 	}
 	return size
 }

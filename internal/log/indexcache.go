@@ -1,72 +1,10 @@
 package log
 
-import (
-	"container/list"
-	"errors"
-	"sync"
-)
+import "errors"
 
 // maxIndexes bounds the memory of the indexes of sealed segments, which are read from their files when they are needed. One of a segment of
 // 64 MiB takes 1 to 60 KiB, but for one that had to be made again: 1 to 4 MiB.
 const maxIndexes = 16 << 20
-
-// indexCache keeps the indexes of sealed segments that were used last.
-type indexCache struct {
-	rebuilding sync.Mutex // held while an index is made again, so that readers do not do it side by side
-
-	mu    sync.Mutex // guards what follows
-	parts map[*segment]*list.Element
-	order list.List // of cachedPart; the one used last is at the front
-	size  int
-}
-
-type cachedPart struct {
-	segment *segment
-	part    *part
-}
-
-// get returns the index of a segment, or nil.
-func (c *indexCache) get(s *segment) *part {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.parts[s]
-	if e == nil {
-		return nil
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(cachedPart).part
-}
-
-// put keeps an index in the place of an older one, and drops others beyond the bound.
-func (c *indexCache) put(s *segment, p *part) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(s)
-	if c.parts == nil {
-		c.parts = make(map[*segment]*list.Element)
-	}
-	c.parts[s] = c.order.PushFront(cachedPart{s, p})
-	c.size += p.size()
-	for c.size > maxIndexes && c.order.Len() > 1 {
-		c.remove(c.order.Back().Value.(cachedPart).segment)
-	}
-}
-
-// drop removes the index of a segment.
-func (c *indexCache) drop(s *segment) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(s)
-}
-
-// remove is drop with the lock held.
-func (c *indexCache) remove(s *segment) {
-	if e := c.parts[s]; e != nil {
-		c.size -= e.Value.(cachedPart).part.size()
-		c.order.Remove(e)
-		delete(c.parts, s)
-	}
-}
 
 // growing returns the index of a segment that is not sealed, or nil.
 func (l *Log) growing(s *segment) *index {
@@ -166,8 +104,8 @@ func (l *Log) endOf(s *segment) int64 {
 
 // rebuildIndex makes the index of a sealed segment from its records. What is not whole is left out.
 func (l *Log) rebuildIndex(s *segment) (*part, error) {
-	l.indexes.rebuilding.Lock()
-	defer l.indexes.rebuilding.Unlock()
+	l.indexes.making.Lock()
+	defer l.indexes.making.Unlock()
 	if p := l.indexes.get(s); p != nil && p.file == nil {
 		return p, nil
 	}

@@ -128,8 +128,8 @@ type Log struct {
 	writer     writer
 	syncer     syncer
 	rewriter   *rewriter
-	indexes    indexCache
-	orders     orderCache
+	indexes    segmentCache[*part]
+	orders     segmentCache[*recordOrder]
 }
 
 // Append adds a record and returns its number. It copies the payload, and never waits for a disk: the core calls it. After a final

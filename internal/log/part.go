@@ -35,7 +35,7 @@ const (
 )
 
 // size is the memory that it takes.
-func (p *part) size() int { return cap(p.blocks)*tableRow + cap(p.data) }
+func (p *part) bytes() int { return cap(p.blocks)*tableRow + cap(p.data) }
 
 // blockBuffers are for blocks that are read from files.
 var blockBuffers = sync.Pool{New: func() any { return new([2 * blockSize]byte) }}

@@ -2,7 +2,6 @@ package log
 
 import (
 	"cmp"
-	"container/list"
 	"errors"
 	"slices"
 	"sort"
@@ -45,61 +44,6 @@ const (
 
 // bytes is about the memory that an order takes.
 func (o *recordOrder) bytes() int { return placeBytes*len(o.records) + maxOrderWindow }
-
-// orderCache keeps the orders that were used last.
-type orderCache struct {
-	making sync.Mutex // held while one is made, so that readers do not do it side by side
-
-	mu     sync.Mutex // guards what follows
-	orders map[*segment]*list.Element
-	used   list.List // of cachedOrder; the one used last is at the front
-	size   int
-}
-
-type cachedOrder struct {
-	segment *segment
-	order   *recordOrder
-}
-
-func (c *orderCache) get(g *segment) *recordOrder {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.orders[g]
-	if e == nil {
-		return nil
-	}
-	c.used.MoveToFront(e)
-	return e.Value.(cachedOrder).order
-}
-
-func (c *orderCache) put(g *segment, o *recordOrder) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(g)
-	if c.orders == nil {
-		c.orders = make(map[*segment]*list.Element)
-	}
-	c.orders[g] = c.used.PushFront(cachedOrder{g, o})
-	c.size += o.bytes()
-	for c.size > maxOrders && c.used.Len() > 1 {
-		c.remove(c.used.Back().Value.(cachedOrder).segment)
-	}
-}
-
-func (c *orderCache) drop(g *segment) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(g)
-}
-
-// remove is drop with the lock held.
-func (c *orderCache) remove(g *segment) {
-	if e := c.orders[g]; e != nil {
-		c.size -= e.Value.(cachedOrder).order.bytes()
-		c.used.Remove(e)
-		delete(c.orders, g)
-	}
-}
 
 // orderOf returns the order of a segment. Making it reads all of it.
 func (l *Log) orderOf(g *segment) (*recordOrder, error) {
