@@ -274,7 +274,7 @@ func appendUnauthenticated(t *Target) error {
 	})
 }
 
-// readsUnread asks for many pages, which nothing takes.
+// readsUnread requests many pages, which nothing takes.
 func readsUnread(t *Target) error {
 	if err := t.appendMany(t.scaled(1_000_000), 1000); err != nil {
 		return err

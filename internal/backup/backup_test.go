@@ -227,7 +227,7 @@ func TestDamagedManifest(t *testing.T) {
 	assert.ErrorContains(t, err, "is damaged; choose another folder, or remove that one")
 	require.NoError(t, os.WriteFile(path, bytes.Replace(whole, []byte(`"format": 1`), []byte(`"format": 2`), 1), 0o600))
 	_, err = Read(f.folder)
-	require.ErrorContains(t, err, "has the format 2, and this version of conch knows 1: it was written by a newer one")
+	require.ErrorContains(t, err, "has the format 2, and this version of conch reads 1: it was written by a newer one")
 }
 
 // A flipped bit, a cut and a missing file are found with their place, and nothing is restored.

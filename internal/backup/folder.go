@@ -65,12 +65,12 @@ func Begin(path string, o Options) (_ *Backup, err error) {
 	}
 	_, b.canLink = b.files.(linker)
 	if err := b.look(); err != nil {
-		_ = b.files.Close() // the first error says more
+		_ = b.files.Close() // the first error is the one that helps
 		return nil, err
 	}
 	b.number++
 	if err := b.start(); err != nil {
-		_ = b.Close() // the first error says more
+		_ = b.Close() // the first error is the one that helps
 		return nil, explain(path, err)
 	}
 	return b, nil

@@ -1,4 +1,4 @@
-// Package backup keeps a copy of a store in a folder: its files, and a manifest that names them with their sums. It knows no record.
+// Package backup keeps a copy of a store in a folder: its files, and a manifest that names them with their sums. Records mean nothing to it.
 //
 // A file of the store that never changes again is copied once, or linked, and stays as long as the store has it: the next backup copies
 // what is new. The manifest is replaced last. Until then the earlier backup is whole, and what was copied by then is used by the next one.
@@ -109,7 +109,7 @@ func parseManifest(b []byte) (*Manifest, error) {
 		Format int `json:"format"`
 	}]
 	if json.Unmarshal(b, &newer) == nil && newer.Value.Format > format {
-		return nil, fmt.Errorf("%s has the format %d, and this version of conch knows %d: it was written by a newer one", manifestName, newer.Value.Format, format)
+		return nil, fmt.Errorf("%s has the format %d, and this version of conch reads %d: it was written by a newer one", manifestName, newer.Value.Format, format)
 	}
 	m, ok := decode[*Manifest](b, manifestIndent)
 	if !ok || m == nil {

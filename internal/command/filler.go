@@ -246,7 +246,7 @@ func (x *filling) room(size int) error {
 	return nil
 }
 
-// awaitMemory waits, with a large buffer and the slot for it, while clients exceed max-memory: the fillers that want such a buffer come
+// awaitMemory waits, with a large buffer and the slot for it, while clients exceed max-memory: the fillers that need such a buffer come
 // one after the other, and an eviction between them.
 func (x *filling) awaitMemory() error {
 	m := &x.conn.service.memory

@@ -12,7 +12,7 @@ import (
 )
 
 // READ shows the entries of several streams in the one order. The core fixes its instant, and nothing else: a filler finds the streams,
-// reads the log, and asks the core in short visits which of the entries exist.
+// reads the log, and visits the core shortly to find out which of the entries exist.
 //
 // A reply is a page. It is bounded by COUNT, by bytes, and by what is looked at, and has the position from which to go on.
 

@@ -155,7 +155,7 @@ func bySequence(rows []readRow) {
 	}
 }
 
-// check asks the core for the names of streams that are not known yet, and for the entries that exist.
+// check gets from the core the names of streams that are not known yet, and which entries exist.
 func (l *logSource) check(rows []readRow) error {
 	l.unknown = l.unknown[:0]
 	any := false

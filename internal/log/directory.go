@@ -68,7 +68,7 @@ func OpenDirectory(path string) (_ Files, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = d.Close() // the first error says more
+			_ = d.Close() // the first error is the one that helps
 		}
 	}()
 	if err = checkRestored(path); err != nil {

@@ -113,7 +113,7 @@ func (e *KeyError) Error() string {
 
 // errNewer is the error of a file that a newer version has written.
 func errNewer(name string, format, known byte) error {
-	return fmt.Errorf("%w: %s has the format %c, and this version of conch knows formats up to %c", ErrNewer, name, format, known)
+	return fmt.Errorf("%w: %s has the format %c, and this version of conch reads formats up to %c", ErrNewer, name, format, known)
 }
 
 // ErrNewer is the error of files that a newer version of conch has written.

@@ -511,7 +511,7 @@ func TestNewerFormats(t *testing.T) {
 			d := files.disk()
 			_, _, err := Open(Options{Files: WithLayers(d, Layers{}), SegmentSize: 1024}, 0, ignoreRecord)
 			require.ErrorIs(t, err, ErrNewer)
-			assert.EqualError(t, err, "a newer version of conch has written the files: "+test.file+" has the format 2, and this version of conch knows formats up to 1")
+			assert.EqualError(t, err, "a newer version of conch has written the files: "+test.file+" has the format 2, and this version of conch reads formats up to 1")
 			assert.Equal(t, files, d.image())
 		})
 	}

@@ -41,7 +41,7 @@ func OpenOverlay(path string) (Files, error) {
 		if err == nil {
 			return o, nil
 		}
-		_ = o.Close() // the first error says more
+		_ = o.Close() // the first error is the one that helps
 		if !errors.Is(err, errReplaced) {
 			return nil, err
 		}

@@ -89,7 +89,7 @@ func Open(o Options) (*Store, error) {
 		return nil, s.openError(err)
 	}
 	if err := s.begin(); err != nil {
-		_ = s.log.Close() // the first error says more
+		_ = s.log.Close() // the first error is the one that helps
 		return nil, s.openError(err)
 	}
 	return s, nil
@@ -122,7 +122,7 @@ func (s *Store) recover(files log.Files) (err error) {
 	var image *image
 	s.checkpoints = newCheckpoints(s, files)
 	if image, err = s.checkpoints.load(); err != nil {
-		_ = files.Close() // the first error says more
+		_ = files.Close() // the first error is the one that helps
 		return err
 	}
 	s.streams, s.last = image.streams, image.stop
@@ -138,7 +138,7 @@ func (s *Store) recover(files log.Files) (err error) {
 		s.checkpoints.renew(s.layered)
 	}
 	if err == nil && s.misfit != nil && len(s.recovery.Damages) == 0 {
-		_ = s.log.Close() // the first error says more
+		_ = s.log.Close() // the first error is the one that helps
 		return s.misfit
 	}
 	return err
