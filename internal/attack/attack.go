@@ -140,6 +140,25 @@ func (t *Target) floodContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.ctx, t.Flood)
 }
 
+// flood opens n connections, and sends text over each of them repeatedly, most bytes at most.
+func (t *Target) flood(n int, dial func() (*conn, error), text string, most int) error {
+	conns := make([]*conn, n)
+	for i := range conns {
+		c, err := dial()
+		if err != nil {
+			return err
+		}
+		conns[i] = c
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	return inParallel(n, func(i int) error {
+		conns[i].writeRepeatedly(ctx, text, most)
+		return nil
+	})
+}
+
 // command encodes a RESP command.
 func command(args ...string) string {
 	var b strings.Builder

@@ -107,21 +107,7 @@ func (t *Target) roundTrip() error {
 
 func tinyCommands(t *Target) error {
 	text := strings.Repeat("a\n", 32<<10)
-	var conns []*conn
-	for range 50 {
-		c, err := t.dialUnauthenticated()
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	return inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, 64*mib)
-		return nil
-	})
+	return t.flood(50, t.dialUnauthenticated, text, 64*mib)
 }
 
 // subscribeText returns a subscribe command as a line, or as RESP for Redis, and the number of replies.

@@ -70,21 +70,7 @@ func evaluateMany(t *Target) error {
 		return err
 	}
 	text := command("PUBLISH", "json", `{"a": "`+strings.Repeat("a", 100<<10)+`"}`)
-	var conns []*conn
-	for range 8 {
-		c, err := t.dialReader("", 0)
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	return inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, 1<<40)
-		return nil
-	})
+	return t.flood(8, func() (*conn, error) { return t.dialReader("", 0) }, text, 1<<40)
 }
 
 func costlyGlobs(t *Target) error {

@@ -257,21 +257,7 @@ func appendUnread(t *Target) error {
 
 func appendUnauthenticated(t *Target) error {
 	text := strings.Repeat(command("XADD", "s", "*", "n", "1"), 1000)
-	var conns []*conn
-	for range 50 {
-		c, err := t.dialUnauthenticated()
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	return inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, 1<<40)
-		return nil
-	})
+	return t.flood(50, t.dialUnauthenticated, text, 1<<40)
 }
 
 // readsUnread requests many pages, which nothing takes.
@@ -321,21 +307,7 @@ func readsOfNothing(t *Target) error {
 // readsUnauthenticated sends what would be costly if it were compiled.
 func readsUnauthenticated(t *Target) error {
 	text := strings.Repeat(command("READ", "*", "WHERE", strings.Repeat("(n == 1) || ", 300)+"n == 2"), 10)
-	var conns []*conn
-	for range 50 {
-		c, err := t.dialUnauthenticated()
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	return inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, 1<<40)
-		return nil
-	})
+	return t.flood(50, t.dialUnauthenticated, text, 1<<40)
 }
 
 // liesInAppends announces arguments and lengths that do not come.

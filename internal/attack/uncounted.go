@@ -18,21 +18,9 @@ var uncountedAttacks = []Scenario{
 func halfCommands(t *Target) error {
 	n := t.scaled(1_000_000)
 	text := fmt.Sprintf("*%d\r\n$9\r\nSUBSCRIBE\r\n", n+2) + strings.Repeat("$0\r\n\r\n", n)
-	var conns []*conn
-	for range 40 {
-		c, err := t.dial()
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
+	if err := t.flood(40, t.dial, text, 1); err != nil {
+		return err
 	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	_ = inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, 1)
-		return nil
-	})
 	return t.roundTrip()
 }
 
@@ -81,19 +69,5 @@ func missMany(t *Target) error {
 
 func fencesUnread(t *Target) error {
 	text := "COMMAND\r\n" + strings.Repeat("PING\r\n", 10<<10)
-	var conns []*conn
-	for range 100 {
-		c, err := t.dialSlow("", 0)
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
-	return inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, mib)
-		return nil
-	})
+	return t.flood(100, func() (*conn, error) { return t.dialSlow("", 0) }, text, mib)
 }

@@ -189,22 +189,10 @@ func rapidResets(t *Target) error {
 }
 
 func unreadMetrics(t *Target) error {
-	var conns []*conn
-	for range 200 {
-		c, err := t.dialWeb("")
-		if err != nil {
-			return err
-		}
-		conns = append(conns, c)
-	}
-	t.begin()
-	ctx, stop := t.floodContext()
-	defer stop()
 	text := strings.Repeat(get("/metrics"), 100)
-	_ = inParallel(len(conns), func(i int) error {
-		conns[i].writeRepeatedly(ctx, text, mib)
-		return nil
-	})
+	if err := t.flood(200, func() (*conn, error) { return t.dialWeb("") }, text, mib); err != nil {
+		return err
+	}
 	return t.roundTrip()
 }
 
