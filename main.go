@@ -1,4 +1,4 @@
-// Conch is a broker for publish and subscribe. It serves Redis clients, and people who type lines.
+// Conch is a broker for publish, subscribe and streams. It serves Redis clients, and people who type lines.
 package main
 
 import (

@@ -18,7 +18,7 @@ const serve = "serve"
 // newRoot makes the command line of conch, which runs once. Texts of the library go to out.
 func newRoot(e *Env, out io.Writer) *cli.Command {
 	root := &cli.Command{
-		Name: "conch", Usage: "a broker for publish and subscribe, for Redis clients and for typed lines",
+		Name: "conch", Usage: "a broker for publish, subscribe and streams, for Redis clients and for typed lines",
 		UsageText: "conch [address] [settings], or conch subcommand ...", Description: rootText, Version: e.Version,
 		DefaultCommand: serve, UseShortOptionHandling: true, // -jn 1 is -j -n 1
 		Writer: out, ErrWriter: io.Discard, ExitErrHandler: func(context.Context, *cli.Command, error) {}, // Run prints errors
