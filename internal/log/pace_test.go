@@ -1,6 +1,7 @@
 package log
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,8 +70,8 @@ func TestAFullDiskIsNotPaced(t *testing.T) {
 func TestFewDeadEntriesAreLookedForLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := halfDead(t, Options{Files: NewMemory(0), SegmentSize: 1 << 20, Recent: 1})
-		looks := 0
-		e.o.Live = func(spans []Span) []Span { looks++; return e.live(spans) }
+		var looks atomic.Int64 // the rewriter counts on
+		e.o.Live = func(spans []Span) []Span { looks.Add(1); return e.live(spans) }
 		<-e.rewriter.wake // of CutHead
 		e.goroutine.Go(e.runRewriter)
 		<-time.After(lookAfter)
@@ -78,14 +79,14 @@ func TestFewDeadEntriesAreLookedForLater(t *testing.T) {
 			e.Died()
 			synctest.Wait()
 		}
-		assert.Zero(t, looks)
+		assert.Zero(t, looks.Load())
 		<-time.After(lookAfter)
 		synctest.Wait()
 		assert.NotZero(t, e.Stats().Rewritten)
-		looks = 0
+		looks.Store(0)
 		<-time.After(10 * lookAfter)
 		synctest.Wait()
-		assert.Zero(t, looks)
+		assert.Zero(t, looks.Load())
 		require.NoError(t, e.Close())
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -93,5 +94,32 @@ func TestRollEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.ErrorIs(t, l.WaitSealed(ctx, 1), context.Canceled) // nothing has ended it
+	require.NoError(t, l.Close())
+}
+
+// What is allocated beside the writer is the file of the segment behind the writer's, whenever it is requested.
+func TestReadyToRollDuringWrites(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	l, _, err := Open(Options{Files: NewMemory(0), Fsync: No, SegmentSize: 2000}, 0, func(Record) error { return nil })
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for range 4 {
+		waiting.Go(func() {
+			for ctx.Err() == nil {
+				_ = l.ReadyToRoll(ctx)
+			}
+		})
+	}
+	const n = 20_000
+	for number := uint64(1); number <= n; number++ {
+		l.Append(0, payload(rng, 1, number, 900))
+		if number%100 == 0 {
+			require.NoError(t, l.Sync())
+		}
+	}
+	stop()
+	waiting.Wait()
+	require.Len(t, scan(t, l), n)
 	require.NoError(t, l.Close())
 }

@@ -227,28 +227,30 @@ func (l *Log) createWithoutSpace(id uint64) (f File, err error) {
 	return f, err
 }
 
-// takePrepared returns the file for a segment, for which it waits if it is not there yet.
-func (l *Log) takePrepared(id uint64) (File, error) {
+// takePrepared makes s, with the file that is allocated for it, the segment of the writer. It waits if that is not there yet. Both
+// change under one lock: what is allocated next is for the segment behind that of the writer.
+func (l *Log) takePrepared(s *segment) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writer.awaits = true
 	defer func() { l.writer.awaits = false }()
 	for l.syncer.prepared == nil {
 		if l.progress.Err != nil {
-			return nil, l.progress.Err
+			return l.progress.Err
 		}
 		if l.closing && l.syncer.noSpace {
-			return nil, ErrFull
+			return ErrFull
 		}
 		l.wantPrepared()
 		l.changed.Wait()
 	}
-	f := l.syncer.prepared
-	l.syncer.prepared = nil
-	if l.syncer.id != id {
+	if l.syncer.id != s.id {
 		panic("log: another segment was allocated")
 	}
-	return f, nil
+	f := l.syncer.prepared
+	s.opened.Store(&f)
+	l.writer.segment, l.syncer.prepared = s, nil
+	return nil
 }
 
 // Sync returns once all that is appended by now is on the disk, whatever the policy is.

@@ -279,15 +279,7 @@ func (l *Log) turn(s *segment) error {
 		}
 		l.mu.Unlock()
 	}
-	f, err := l.takePrepared(s.id)
-	if err != nil {
-		return err
-	}
-	s.opened.Store(&f)
-	l.mu.Lock()
-	l.writer.segment = s
-	l.mu.Unlock()
-	return nil
+	return l.takePrepared(s)
 }
 
 // setSynced records that the disk has all up to a byte, and to the record of that number. The caller holds the lock.
