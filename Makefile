@@ -22,7 +22,7 @@ build: ## build the binary, bin/conch
 man: build ## write the manual pages, bin/man/conch*.1
 	mkdir -p bin/man
 	bin/conch man > bin/man/conch.1
-	for page in serve sub pub do ping health bench log version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
+	for page in serve sub pub do ping top health bench log version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
 
 run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for more
 	bin/conch $(ARGS)

@@ -95,7 +95,7 @@ func TestTheAddressMayBeAnArgument(t *testing.T) {
 
 // Each help text is one that was read before it changed: testdata has them.
 func TestHelp(t *testing.T) {
-	for _, c := range append([]string{""}, strings.Fields("serve sub pub do ping health bench version man completion")...) {
+	for _, c := range append([]string{""}, strings.Fields("serve sub pub do ping top health bench version man completion")...) {
 		var shown []string
 		for _, args := range [][]string{{"help", c}, {c, "--help"}, {c, "-h"}, {"--help", c}} {
 			args = slices.DeleteFunc(append([]string{"conch"}, args...), func(arg string) bool { return arg == "" })
@@ -128,7 +128,7 @@ func TestHelpHasEverySetting(t *testing.T) {
 
 // Each manual page has the flags of the help.
 func TestManPages(t *testing.T) {
-	for _, c := range append([]string{""}, strings.Fields("serve sub pub do ping health bench version man completion")...) {
+	for _, c := range append([]string{""}, strings.Fields("serve sub pub do ping top health bench version man completion")...) {
 		var out, stderr bytes.Buffer
 		require.Equal(t, statusOK, run(append([]string{"conch", "man"}, strings.Fields(c)...), nothing, nil, &out, &stderr, nil))
 		title := strings.TrimSuffix("CONCH\\-"+strings.ToUpper(c), "\\-")

@@ -19,7 +19,7 @@ func TestFlagsOfTheDocs(t *testing.T) {
 	require.NoError(t, err)
 	want := string(text)
 	root := newRoot(&Env{LookupEnv: nothing}, io.Discard)
-	for _, name := range []string{"sub", "pub", "health", "bench"} {
+	for _, name := range []string{"sub", "pub", "top", "health", "bench"} {
 		begin, end := "<!-- "+name+"-flags:begin -->\n", "<!-- "+name+"-flags:end -->"
 		before, rest, found := strings.Cut(want, begin)
 		require.True(t, found, begin)

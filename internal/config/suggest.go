@@ -19,18 +19,21 @@ func Suggest(prefix, name string, names []string) string {
 	return ""
 }
 
-// closest is the one of names with the fewest edits, or else one that begins name or that name begins.
+// closest is the one of names with the fewest edits, or else one that begins name or that name begins. What name begins is closer
+// than two edits: comp is completion, not top.
 func closest(name string, names []string) (best string) {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-	distance := 1 + len(name)/3
+	fewest := 2 + len(name)/3
 	for _, known := range names {
-		if d := edits(name, known); d <= distance {
-			best, distance = known, d-1
+		if d := edits(name, known); d < fewest {
+			best, fewest = known, d
 		}
 	}
 	for _, known := range names {
-		if best == "" && min(len(name), len(known)) >= 3 && (strings.HasPrefix(name, known) || strings.HasPrefix(known, name)) {
-			best = known
+		switch {
+		case min(len(name), len(known)) < 3:
+		case strings.HasPrefix(known, name) && fewest > 1, strings.HasPrefix(name, known) && best == "":
+			return known
 		}
 	}
 	return best

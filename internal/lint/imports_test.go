@@ -63,7 +63,7 @@ var rules = map[string]rule{
 	"internal/cli": {
 		own: []string{"protocol", "client", "internal/backup", "internal/bench", "internal/config", "internal/daemon", "internal/store"},
 		others: []string{
-			"github.com/urfave/cli", "github.com/mattn/go-isatty", "github.com/schollz/progressbar", "golang.org/x/sys",
+			"github.com/urfave/cli", "github.com/mattn/go-isatty", "github.com/schollz/progressbar", "golang.org/x/sys", "golang.org/x/term", "github.com/rivo/uniseg",
 		},
 	},
 	"client":    {own: []string{"internal/invariant"}}, // else the standard library alone: applications import it
@@ -116,7 +116,7 @@ var rules = map[string]rule{
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
 	"internal/bench": {
 		others: []string{
-			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys",
+			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys", "golang.org/x/term", "github.com/rivo/uniseg",
 		},
 	},
 	"internal/log":       {own: []string{"internal/invariant"}, others: []string{"github.com/klauspost/compress"}, notStd: []string{"net", "log"}},
