@@ -223,7 +223,7 @@ var Commands = []*CommandSpec{
 		Summary: "Returns how the log of streams and its last backup do."},
 	{Name: "LOG HELP", Arity: 2, Usage: "LOG HELP", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
-	{Name: "MONITOR", Arity: 1, Usage: "MONITOR", Since: "1.0.0",
+	{Name: "MONITOR", Arity: -1, Usage: "MONITOR [TOPIC glob] [USER name]", Since: "1.0.0",
 		Summary: "Listens for all requests received by the server in real-time."},
 	{Name: "SHUTDOWN", Arity: -1, Usage: "SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", Since: "1.0.0",
 		Summary: "Shuts down the server when outboxes have drained."},

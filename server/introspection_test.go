@@ -247,6 +247,62 @@ func TestMonitorSeesAllCommandsInTheOneOrder(t *testing.T) {
 	m.Fence()
 }
 
+// A monitor may be one of some topics, or of one user. What names none of these is not shown to it.
+func TestMonitorOfTopicsAndUsers(t *testing.T) {
+	s := harness.Start(t, server.Options{ACLFile: rules(t, "user default on nopass ~* &* +@all", "user ann on >pw ~* &* +@all")})
+	topics, ann, both, all, c, d := s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t)
+	for m, command := range map[*harness.Conn][]string{
+		topics: {"MONITOR", "TOPIC", "news.*"}, ann: {"MONITOR", "USER", "ann"}, both: {"monitor", "user", "ann", "topic", "news.*"}, all: {"MONITOR"},
+	} {
+		m.Command(command...)
+		m.Expect("+OK\r\n")
+	}
+	c.Command("AUTH", "ann", "pw")
+	c.Expect("+OK\r\n")
+	for _, run := range []struct {
+		from    *harness.Conn
+		command string
+	}{
+		{d, "SUBSCRIBE news.x"}, {c, "PUBLISH news.x hi"}, {c, "PUBLISH other hi"}, {s.Dial(t), "PUBLISH news.y hi"}, {s.Dial(t), "XLEN news.z"},
+	} {
+		run.from.Command(strings.Fields(run.command)...)
+		_, err := run.from.Frame()
+		require.NoError(t, err)
+	}
+	d = s.Dial(t)
+	shown := func(m *harness.Conn) (lines []string) {
+		m.Send("RESET\n")
+		for {
+			line := m.Line()
+			if line == "+RESET" {
+				return lines
+			}
+			if _, command, _ := strings.Cut(line, "] "); !strings.Contains(command, "RESET") {
+				lines = append(lines, command)
+			}
+		}
+	}
+	assert.Equal(t, []string{`"SUBSCRIBE" "news.x"`, `"PUBLISH" "news.x" "hi"`, `"PUBLISH" "news.y" "hi"`, `"XLEN" "news.z"`}, shown(topics))
+	assert.Equal(t, []string{`"PUBLISH" "news.x" "hi"`, `"PUBLISH" "other" "hi"`}, shown(ann))
+	assert.Equal(t, []string{`"PUBLISH" "news.x" "hi"`}, shown(both))
+	assert.Subset(t, shown(all), []string{`"PUBLISH" "other" "hi"`, `"XLEN" "news.z"`})
+
+	for _, wrong := range []string{"MONITOR TOPIC", "MONITOR x y", "MONITOR TOPIC a USER", "MONITOR USER a TOPIC " + strings.Repeat("*", 257)} {
+		d.Command(strings.Fields(wrong)...)
+		frame, err := d.Frame()
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(string(frame), "-ERR "), "%s: %s", wrong, frame)
+		assert.NotContains(t, string(frame), "\x00")
+	}
+	d.Command("MONITOR", "TOPIC", "a")
+	d.Expect("+OK\r\n")
+	d.Command("MONITOR", "TOPIC", "b") // instead of a
+	d.Expect("+OK\r\n")
+	c.Command("PUBLISH", "a", "hi")
+	c.Expect(":0\r\n")
+	d.Fence()
+}
+
 // A monitor that does not read is disconnected like any slow subscriber, and holds nobody up.
 func TestSlowMonitorIsDisconnected(t *testing.T) {
 	s := harness.Start(t, server.Options{SlowHard: 1 << 20})

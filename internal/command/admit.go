@@ -54,7 +54,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 	}
 	// Monitors and INFO see only commands that run, and a KEYS in steps once.
 	if inv.piece == 0 || inv.long == nil || inv.long.search == nil {
-		e.feedMonitors(inv)
+		e.feedMonitors(r, inv)
 	}
 	if inv.piece == 0 {
 		stats.called(inv.row, max(1, len(r.Payloads)))

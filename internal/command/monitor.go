@@ -6,29 +6,49 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/protocol"
 )
 
+// monitoring is a connection that sent MONITOR, and what it wants to see.
+type monitoring struct {
+	*executor
+	topic string // a glob; empty: all commands
+	user  string // empty: of all users
+}
+
+// maxMonitorGlob bounds the glob of a monitor: it is held against each command of all connections.
+const maxMonitorGlob = 256
+
+// shows reports whether a command of e is one of those that the monitor wants to see.
+func (m *monitoring) shows(e *executor, r *broker.Request, inv *invocation) bool {
+	if m.user != "" && m.user != e.userName() {
+		return false
+	}
+	matches := func(name []byte) bool { return broker.Match(m.topic, name) }
+	return m.topic == "" || slices.ContainsFunc(r.Names, matches) || slices.ContainsFunc(inv.keys().Names, matches)
+}
+
 // feedMonitors shows a command to the connections that sent MONITOR. It runs for each command,
 // so it must cost nothing without monitors.
-func (e *executor) feedMonitors(inv *invocation) {
+func (e *executor) feedMonitors(r *broker.Request, inv *invocation) {
 	if len(e.service.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
 		return
 	}
-	now := time.Now()
-	remote, _ := e.transport.Addresses()
-	// One line serves all monitors.
-	line := fmt.Appendf(e.begin(), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
-	for _, arg := range redactedArgs(inv.row, inv.args) {
-		line = appendQuoted(append(line, ' '), arg)
-	}
-	shown := e.service.encoder.replies.commit(append(line, "\r\n"...))
-	for _, m := range e.service.monitors {
+	var shown outbox.Fragment // one line serves all monitors
+	for i := range e.service.monitors {
+		m := &e.service.monitors[i]
+		if !m.shows(e, r, inv) {
+			continue
+		}
 		if m.overLimit() {
 			m.End(CloseReasonSlowHard) // the reader then leaves the core: a monitor delays no message of other connections
 			continue
+		}
+		if shown.Bytes == nil {
+			shown = e.monitorLine(inv)
 		}
 		m.messageBytes += len(shown.Bytes)
 		m.queued().Add(shown, outbox.FrameInfo{Kind: outbox.KindOther})
@@ -36,12 +56,25 @@ func (e *executor) feedMonitors(inv *invocation) {
 	}
 }
 
-// removeMonitor also serves connections that are no monitors.
-func (e *executor) removeMonitor() {
-	e.service.monitors = slices.DeleteFunc(e.service.monitors, func(m *executor) bool { return m == e })
+// monitorLine is a command as monitors see it.
+func (e *executor) monitorLine(inv *invocation) outbox.Fragment {
+	now := time.Now()
+	remote, _ := e.transport.Addresses()
+	line := fmt.Appendf(e.begin(), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
+	for _, arg := range redactedArgs(inv.row, inv.args) {
+		line = appendQuoted(append(line, ' '), arg)
+	}
+	return e.service.encoder.replies.commit(append(line, "\r\n"...))
 }
 
-func (e *executor) isMonitor() bool { return slices.Contains(e.service.monitors, e) }
+// removeMonitor also serves connections that are no monitors.
+func (e *executor) removeMonitor() {
+	e.service.monitors = slices.DeleteFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e })
+}
+
+func (e *executor) isMonitor() bool {
+	return slices.ContainsFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e })
+}
 
 // mayMonitor is stricter than the right to the command. A disabled user keeps its connections,
 // but none that shows all commands.
@@ -49,7 +82,7 @@ func mayMonitor(u *acl.User) bool {
 	return u.Enabled() && u.Check(aclRegistry.Command("monitor"), nil, acl.Keys{}) == nil
 }
 
-// monitor is MONITOR.
+// monitor is MONITOR [TOPIC glob] [USER name]. Another one replaces what the connection sees.
 func monitor(w *response) {
 	e := w.executor
 	if !mayMonitor(e.user) {
@@ -60,11 +93,45 @@ func monitor(w *response) {
 		w.fail(protocol.Errorf("MONITOR is not possible on a WebSocket"))
 		return
 	}
-	if !e.isMonitor() {
-		e.service.monitors = append(e.service.monitors, e)
+	m := monitoring{executor: e}
+	if err := m.parse(w.inv.args[1:]); err != nil {
+		w.fail(err)
+		return
+	}
+	if i := slices.IndexFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e }); i >= 0 {
+		e.service.monitors[i] = m
+	} else {
+		e.service.monitors = append(e.service.monitors, m)
 	}
 	w.ok()
 }
+
+// parse takes the options.
+func (m *monitoring) parse(options [][]byte) *protocol.Error {
+	for ; len(options) >= 2; options = options[2:] {
+		value := string(options[1])
+		switch acl.Lower(options[0]) {
+		case "topic":
+			if value == "" || len(value) > maxMonitorGlob {
+				return protocol.Errorf("TOPIC takes a glob of 1 to %d bytes", maxMonitorGlob)
+			}
+			m.topic = value
+		case "user":
+			if value == "" {
+				return protocol.Errorf("USER takes the name of a user")
+			}
+			m.user = value
+		default:
+			return errMonitorOptions
+		}
+	}
+	if len(options) > 0 {
+		return errMonitorOptions
+	}
+	return nil
+}
+
+var errMonitorOptions = protocol.Errorf("syntax error; type: MONITOR [TOPIC glob] [USER name]")
 
 // appendQuoted quotes an argument as Redis' sdscatrepr does.
 func appendQuoted(b, arg []byte) []byte {

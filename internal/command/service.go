@@ -55,7 +55,7 @@ type Service struct {
 	// response is the reply being built. It is a field so that a reply needs no allocation.
 	response response
 	// monitors are the connections that see all commands, in the order of their MONITOR.
-	monitors []*executor
+	monitors []monitoring
 	usage    processUsage
 	// port is that of the first TCP listener; 0 before there is one.
 	port atomic.Int64

@@ -59,7 +59,7 @@ func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 		e.replyErr(inv, err)
 		return false
 	}
-	e.feedMonitors(inv)
+	e.feedMonitors(r, inv)
 	switch {
 	case inv.row.Name == "SSUBSCRIBE":
 		e.replyErr(inv, protocol.Errorf("SSUBSCRIBE isn't allowed for a DENY BLOCKING client"))
