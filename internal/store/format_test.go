@@ -113,7 +113,7 @@ func writeTheFormat(t *testing.T, o Options, target string) {
 	require.NoError(t, s.log.WaitSealed(t.Context(), 1))
 	require.NoError(t, os.RemoveAll(target))
 	require.NoError(t, os.CopyFS(target, os.DirFS(o.Dir)))
-	others, err := filepath.Glob(filepath.Join(target, "[!0-9cl]*")) // what only has space
+	others, err := filepath.Glob(filepath.Join(target, "[^0-9cl]*")) // what only has space
 	require.NoError(t, err)
 	for _, name := range append(others, filepath.Join(target, "lock")) {
 		require.NoError(t, os.Remove(name))

@@ -19,6 +19,9 @@ func (s *Streams) Apply(c *Change) Result {
 		s.duration, s.maxSize = c.Duration, c.MaxSize
 		s.given |= c.Given
 		return Result{}
+	case SetCursor, RemoveCursor:
+		s.applyCursor(c)
+		return Result{}
 	}
 	st := s.changed(c)
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}

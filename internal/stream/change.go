@@ -32,6 +32,8 @@ const (
 	Acknowledge                          // pending entries of a group
 	Claim                                // pending entries for a consumer
 	Release                              // pending entries, for those that claim them
+	SetCursor                            // the position of a subscriber
+	RemoveCursor                         // that it is kept
 )
 
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
@@ -63,6 +65,7 @@ type Change struct {
 	Duration     uint32   // Configure, Defaults, and a stream that is made
 	MaxSize      uint16
 	Token        uint64     // Fence
+	Position     uint64     // SetCursor: a sequence number. Text is the group, Name the topic; RemoveCursor has them too
 	Refs         RefMode    // Delete, Trim: DelRef ends that the entries are pending
 	Kept         []bool     // Delete: which of the ids stay because groups need them. Not recorded
 	Given        settingSet // Defaults: the settings that are given by it

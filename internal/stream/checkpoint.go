@@ -84,6 +84,7 @@ type checkpointHead struct {
 	given    settingSet
 	rules    []Rule
 	sweep    sweep
+	cursors  []itemBlock[*Cursor]
 	removed  []uint64 // since the last checkpoint
 	flushed  uint64
 }
@@ -95,7 +96,7 @@ func (s *Streams) Freeze(base bool) *Checkpoint {
 	c := &Checkpoint{streams: s, base: base || !sv.follows, cursor: 0, order: s.order, changed: sv.changed}
 	c.head = checkpointHead{
 		base: c.base, sequence: s.sequence, time: s.time, next: s.next, duration: s.duration, maxSize: s.maxSize, given: s.given,
-		rules: s.rules, sweep: s.sweep,
+		rules: s.rules, sweep: s.sweep, cursors: s.cursors.capture(),
 	}
 	if !c.base {
 		c.head.removed, c.head.flushed = sv.removed, sv.flushed

@@ -13,6 +13,7 @@ func (s *Streams) Digest() (sum [sha256.Size]byte) {
 	d.numbers(s.sequence, uint64(s.time), s.next, uint64(s.duration), uint64(s.maxSize), uint64(s.given), uint64(s.order.count))
 	d.bytes(appendRules(nil, s.rules))
 	d.numbers(s.sweep.from, s.sweep.end)
+	d.cursors(s)
 	s.order.from(0, func(st *Stream) bool {
 		d.stream(st)
 		return true

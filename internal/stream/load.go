@@ -172,6 +172,8 @@ func (l *loader) item(in *input) error {
 	case itemRules:
 		s := l.streams
 		s.rules, s.sweep = in.rules(), sweep{in.uvarint(), in.uvarint()}
+	case itemCursor:
+		return l.readCursor(in)
 	case itemEnd:
 		if l.ended = true; in.uvarint() != uint64(len(l.all)) {
 			return l.corrupt("streams are missing")
@@ -199,6 +201,7 @@ func (l *loader) readHead(in *input) error {
 		return l.corrupt("it is older than the one before")
 	}
 	s.sequence, s.time, s.next = sequence, time, next
+	s.cursors, s.cursorBytes = newCursors(), 0
 	if flushed > 0 {
 		for _, st := range slices.Collect(s.All()) {
 			if st.number < flushed {

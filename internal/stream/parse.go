@@ -192,6 +192,10 @@ func (raw *rawChange) parseFurther(c *Change) {
 	if kind := in.bytes(1); len(kind) > 0 {
 		c.Kind = Kind(kind[0])
 	}
+	if c.Kind == SetCursor || c.Kind == RemoveCursor {
+		in.cursor(c)
+		return
+	}
 	c.Number = in.uvarint()
 	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup {
 		in.fail()

@@ -25,8 +25,9 @@ const (
 	itemGroup    byte = 10 // of the stream before it
 	itemConsumer byte = 11 // of the group before it
 	itemPending  byte = 12 // of the group before it, behind its consumers
+	itemCursor   byte = 13 // of a subscriber
 
-	checkpointVersion = 2
+	checkpointVersion = 3
 
 	sectionSize = 256 << 10 // at which a section of items ends
 	ownCodes    = 4 << 10   // from which on codes have their own section
@@ -133,6 +134,7 @@ func (h *checkpointHead) write(out *sections) {
 	out.item(itemRules, sectionSize)
 	b = appendRules(out.b, h.rules)
 	out.b = binary.AppendUvarint(binary.AppendUvarint(b, h.sweep.from), h.sweep.end)
+	h.writeCursors(out)
 	for removed := h.removed; len(removed) > 0; {
 		n := min(removedSize, len(removed))
 		out.item(itemRemoved, sectionSize)

@@ -119,6 +119,8 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 	case Fence:
 		b, flags = c.appendFurther(b)
 		b = binary.AppendUvarint(b, c.Token)
+	case SetCursor, RemoveCursor:
+		b = c.appendCursor(b)
 	case Flush:
 	default:
 		b, flags = c.appendFurther(b)

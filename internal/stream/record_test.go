@@ -39,6 +39,9 @@ func everyKind(t *testing.T) []byte {
 	k.set("stream-idmp-duration", "8")
 	k.set("stream-idmp-maxsize", "9")
 	k.set("retention", "a count=1")
+	k.setCursor("g", "a", k.sequence)
+	k.setCursor("h", "*", 0)
+	k.removeCursor("h", "*")
 	k.setTime(k.now + 200_000)
 	k.due()
 	k.s.PlanRemove(k.change(), k.get("a"))
@@ -57,7 +60,7 @@ func everyKind(t *testing.T) []byte {
 	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
-	require.True(t, kinds[Fence])
+	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor])
 	return record
 }
 

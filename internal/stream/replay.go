@@ -44,6 +44,8 @@ func (s *Streams) misfit(c *Change) string {
 	switch c.Kind {
 	case Flush, Defaults, Retention:
 		return ""
+	case SetCursor, RemoveCursor:
+		return s.misfitCursor(c)
 	case Remove, Retain:
 		for _, number := range c.Numbers {
 			if s.ByNumber(number) == nil {

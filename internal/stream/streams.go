@@ -18,13 +18,15 @@ type Streams struct {
 	given    settingSet
 	rules    []Rule // of retention; replaced, never changed
 	sweep    sweep  // streams that do not have their rule yet
+	cursors  order[*Cursor]
 
 	sequence uint64 // the largest of a change
 	time     int64  // the latest of a change
 
 	// What follows is no part of the state, and not in its digest.
-	now   int64 // as SetNow set it
-	bytes int64
+	now         int64 // as SetNow set it
+	bytes       int64
+	cursorBytes int64
 	// expirySum is the sum of all expiries. They may be any numbers: it is rounded.
 	expirySum float64
 	entries   int // live ones of all streams
@@ -37,7 +39,7 @@ type Streams struct {
 func New() *Streams {
 	return &Streams{
 		names: make(map[string]*Stream), order: &numbered{}, next: 1,
-		duration: DefaultDuration, maxSize: DefaultMaxSize, watched: make(map[string]*Watched),
+		duration: DefaultDuration, maxSize: DefaultMaxSize, watched: make(map[string]*Watched), cursors: newCursors(),
 	}
 }
 
@@ -79,8 +81,8 @@ func (s *Streams) Sequence() uint64 { return s.sequence }
 // Time returns the latest time of a change, in milliseconds.
 func (s *Streams) Time() int64 { return s.time }
 
-// Memory returns about how many bytes keys, ids and windows take.
-func (s *Streams) Memory() int64 { return s.bytes }
+// Memory returns about how many bytes keys, ids, windows and cursors take.
+func (s *Streams) Memory() int64 { return s.bytes + s.cursorBytes }
 
 // Entries returns how many entries all streams have.
 func (s *Streams) Entries() int { return s.entries }

@@ -595,11 +595,12 @@ type streamsModel struct {
 	begun   int // records before the checkpoint that is being collected
 	names   int
 	rules   []Rule
+	cursors map[[2]string]uint64
 	lasting bool // keys are not removed, so that they have many blocks
 }
 
 func runStreamsModel(t *testing.T, r *rand.Rand, steps int) {
-	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
+	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, cursors: map[[2]string]uint64{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
 	if m.lasting {
 		steps *= 4
 	}
@@ -611,6 +612,7 @@ func runStreamsModel(t *testing.T, r *rand.Rand, steps int) {
 		}
 	}
 	m.check()
+	m.checkCursors()
 	m.replay()
 	m.checkCheckpoints()
 }
@@ -661,6 +663,9 @@ func (m *streamsModel) step() {
 	}
 	if m.r.IntN(200) == 0 {
 		m.setRules()
+	}
+	if m.r.IntN(20) == 0 {
+		m.changeCursor()
 	}
 }
 
