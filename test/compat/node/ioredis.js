@@ -35,10 +35,63 @@ function open(host, port, name, events) {
     spublish: (topic, payload) => pub.spublish(topic, payload),
     list: () => pub.client('LIST'),
     kill: (id) => pub.client('KILL', 'ID', id),
-    xadd: (stream, fields) => pub.xadd(stream, '*', ...Object.entries(fields).flat()),
-    xrange: async (stream) => (await pub.xrange(stream, '-', '+')).map(([id, [, n]]) => [id, n]),
-    xtrim: (stream, length) => pub.xtrim(stream, 'MAXLEN', length),
-    del: (stream) => pub.del(stream),
+    streams: sharer(pub),
+  };
+}
+
+// sharer is what a connection does with streams, for groups.js.
+function sharer(c) {
+  const pairs = (entries) => entries.map(([id, [, n]]) => [id, n]);
+  // In RESP3 the library makes maps of what are pairs in RESP2, at some places.
+  const ofOne = (streams) => pairs(Array.isArray(streams) ? streams[0][1] : Object.values(streams)[0]);
+  const map = (fields) => (Array.isArray(fields) ? Object.fromEntries(fields.map((k, i) => [k, fields[i + 1]]).filter((_, i) => i % 2 === 0)) : fields);
+  return {
+    another: async () => {
+      const other = c.duplicate();
+      other.on('error', () => {}); // noted by what fails for it
+      await other.connect();
+      return sharer(other);
+    },
+    close: () => c.disconnect(),
+    xadd: (stream, fields) => c.xadd(stream, '*', ...Object.entries(fields).flat()),
+    xrange: async (stream) => pairs(await c.xrange(stream, '-', '+')),
+    xread: async (stream, id) => ofOne(await c.xread('BLOCK', 20_000, 'STREAMS', stream, id)),
+    xlen: (stream) => c.xlen(stream),
+    xtrim: (stream, length) => c.xtrim(stream, 'MAXLEN', length),
+    del: (stream) => c.del(stream),
+    reversed: async (stream, count) => pairs(await c.xrevrange(stream, '+', '-', 'COUNT', count)),
+    deleteEntries: (stream, ids) => c.xdel(stream, ...ids),
+    setLast: (stream, id) => c.xsetid(stream, id),
+    info: async (stream) => {
+      const info = map(await c.xinfo('STREAM', stream));
+      return { length: info.length, last: info['last-generated-id'] };
+    },
+    create: (stream, group) => c.xgroup('CREATE', stream, group, '0', 'MKSTREAM'),
+    setGroup: (stream, group, id) => c.xgroup('SETID', stream, group, id),
+    destroy: (stream, group) => c.xgroup('DESTROY', stream, group),
+    createConsumer: (stream, group, consumer) => c.xgroup('CREATECONSUMER', stream, group, consumer),
+    deleteConsumer: (stream, group, consumer) => c.xgroup('DELCONSUMER', stream, group, consumer),
+    readGroup: async (stream, group, consumer, id, count) => ofOne(
+      await c.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', 20_000, 'STREAMS', stream, id),
+    ),
+    ack: (stream, group, ids) => c.xack(stream, group, ...ids),
+    pending: async (stream, group) => {
+      const [count, , , of] = await c.xpending(stream, group);
+      return { count, of: Object.fromEntries(of.map(([name, n]) => [name, Number(n)])) };
+    },
+    pendingOf: async (stream, group, consumer) => (await c.xpending(stream, group, '-', '+', 10, consumer)).map(([id, , , n]) => [id, n]),
+    claim: async (stream, group, consumer, ids) => pairs(await c.xclaim(stream, group, consumer, 0, ...ids)),
+    autoClaim: async (stream, group, consumer) => {
+      const [next, entries] = await c.xautoclaim(stream, group, consumer, 0, '0', 'COUNT', 10);
+      return { next, entries: pairs(entries) };
+    },
+    groups: async (stream) => (await c.xinfo('GROUPS', stream)).map(map).map((g) => (
+      { name: g.name, consumers: g.consumers, pending: g.pending, last: g['last-delivered-id'], lag: g.lag })),
+    consumers: async (stream, group) => Object.fromEntries((await c.xinfo('CONSUMERS', stream, group)).map(map).map((one) => [one.name, one.pending])),
+    release: (stream, group, id) => c.call('XNACK', stream, group, 'FAIL', 'IDS', 1, id),
+    readReleased: async (stream, group, consumer) => ofOne(await c.xreadgroup('GROUP', group, consumer, 'CLAIM', 20_000, 'STREAMS', stream, '>')),
+    deleteAcknowledged: (stream, id) => c.call('XDELEX', stream, 'ACKED', 'IDS', 1, id),
+    acknowledgeAndDelete: (stream, group, id) => c.call('XACKDEL', stream, group, 'ACKED', 'IDS', 1, id),
   };
 }
 

@@ -4,6 +4,8 @@
 
 const net = require('node:net');
 
+const { share } = require('./groups.js');
+
 const patience = 20_000; // bounds every wait, in milliseconds; nothing is measured with it
 const thousand = 1000;
 const many = 2000;
@@ -109,8 +111,8 @@ function listed(list) {
 }
 
 // play runs all checks and ends the program. A client has connect, events, subscribe, unsubscribe, psubscribe,
-// punsubscribe, ssubscribe, sunsubscribe and ping for the subscriber; publish, spublish, list, kill, xadd, xrange, xtrim and
-// del for the other. What xrange returns are ids, each with the value of n.
+// punsubscribe, ssubscribe, sunsubscribe and ping for the subscriber; publish, spublish, list and kill for the other, whose streams
+// is the sharer of groups.js.
 async function play({ client, version, protocol, open }) {
   const [host, port] = process.argv.slice(2);
   const report = { client, version, protocol, checks: [], ok: true };
@@ -124,6 +126,7 @@ async function play({ client, version, protocol, open }) {
       report.ok = false;
     }
   };
+  const skip = (what, why) => { report.checks.push({ name: what, ok: true, skipped: why }); };
   const events = new Events();
   const c = open(host, Number(port), name, events);
   const publish = async (t, payload, want) => same(`PUBLISH ${t}`, await within('PUBLISH', c.publish(topic(t), payload)), want);
@@ -161,7 +164,7 @@ async function play({ client, version, protocol, open }) {
       await expect(events, all);
     });
   } else {
-    report.checks.push({ name: 'a thousand lines', ok: true, skipped: 'this server does not speak lines' });
+    skip('a thousand lines', 'this server does not speak lines');
   }
   await attempt('ping while subscribed', () => within('PING', c.ping()));
   await attempt('unsubscribe', async () => {
@@ -212,12 +215,15 @@ async function play({ client, version, protocol, open }) {
   await attempt('streams', async () => {
     const stream = topic('stream');
     const all = [];
-    for (const n of ['0', '1', '2']) all.push([await within('XADD', c.xadd(stream, { n })), n]);
-    same('XRANGE', JSON.stringify(await within('XRANGE', c.xrange(stream))), JSON.stringify(all));
-    same('XTRIM', await within('XTRIM', c.xtrim(stream, 1)), 2);
-    same('DEL', await within('DEL', c.del(stream)), 1);
+    for (const n of ['0', '1', '2']) all.push([await within('XADD', c.streams.xadd(stream, { n })), n]);
+    same('XRANGE', await within('XRANGE', c.streams.xrange(stream)), all);
+    same('XREAD', await within('XREAD', c.streams.xread(stream, all[0][0])), all.slice(1));
+    same('XLEN', await within('XLEN', c.streams.xlen(stream)), 3);
+    same('XTRIM', await within('XTRIM', c.streams.xtrim(stream, 1)), 2);
+    same('DEL', await within('DEL', c.streams.del(stream)), 1);
   });
+  await share({ attempt, skip, within, same }, c.streams);
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1));
 }
 
-module.exports = { play, same };
+module.exports = { play, within, eventually, same };

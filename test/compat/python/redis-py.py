@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 
 import redis
@@ -52,6 +53,7 @@ class Scenario:
             options["parser_class"] = parser
         elif hiredis is None:
             raise Failed("hiredis is not installed")
+        self.options = options
         self.pub = redis.Redis(connection_pool=redis.ConnectionPool(**options))
         sub = redis.Redis(connection_pool=redis.ConnectionPool(client_name=NAME, **options))
         self.sub = sub.pubsub()
@@ -197,6 +199,75 @@ class Scenario:
         same("XTRIM", self.pub.xtrim(stream, maxlen=1, approximate=False), 2)
         same("DEL", self.pub.delete(stream), 1)
 
+    def groups(self):
+        """A group of three consumers, one of which dies and is claimed from."""
+        stream, group = topic("jobs"), "workers"
+        entries, acked = [], []
+
+        def append():
+            n = len(entries)
+            entries.append((self.pub.xadd(stream, {"n": n}), {b"n": b"%d" % n}))
+
+        def read(c, consumer, entry=">", count=4, **options):
+            got = c.xreadgroup(group, consumer, {stream: entry}, count=count, **options)
+            return got[stream.encode()][0] if isinstance(got, dict) else got[0][1]
+
+        def acknowledge(c, some):
+            ids = [entry for entry, _ in some]
+            acked.extend(ids)
+            same("XACK", c.xack(stream, group, *ids), len(ids))
+
+        def counts(pending):
+            (info,) = self.pub.xinfo_groups(stream)
+            got = [info[key] for key in ("name", "consumers", "pending", "last-delivered-id", "lag")]
+            same("XINFO GROUPS", got, [group.encode(), 3, pending, entries[-1][0], 0])
+            consumers = {one["name"]: one["pending"] for one in self.pub.xinfo_consumers(stream, group)}
+            same("XINFO CONSUMERS", consumers, {b"doomed": 0, b"first": pending, b"second": 0})
+
+        same("XGROUP CREATE", self.pub.xgroup_create(stream, group, "0", mkstream=True), True)
+        for _ in range(12):
+            append()
+        first, second, doomed = (redis.Redis(connection_pool=redis.ConnectionPool(**self.options)) for _ in range(3))
+        same("XGROUP CREATECONSUMER", first.xgroup_createconsumer(stream, group, "first"), 1)
+        for i, (name, c, acks) in enumerate((("doomed", doomed, 1), ("first", first, 4), ("second", second, 3))):
+            got = read(c, name)
+            same(f"XREADGROUP {name}", got, entries[4 * i:4 * i + 4])
+            acknowledge(c, got[:acks])
+        doomed.connection_pool.disconnect()
+        pending = read(second, "second", "0")
+        same("XREADGROUP, what is pending", pending, entries[11:])
+        acknowledge(second, pending)
+
+        left = entries[1:4]
+        summary = self.pub.xpending(stream, group)
+        same("XPENDING", (summary["pending"], summary["consumers"]), (3, [{"name": b"doomed", "pending": 3}]))
+        of = self.pub.xpending_range(stream, group, "-", "+", 10, consumername="doomed")
+        same("XPENDING with a range", [(e["message_id"], e["times_delivered"]) for e in of], [(entry, 1) for entry, _ in left])
+        got = first.xclaim(stream, group, "first", 0, [left[0][0]])
+        same("XCLAIM", got, left[:1])
+        acknowledge(first, got)
+        got = second.xautoclaim(stream, group, "second", 0, count=10)
+        same("XAUTOCLAIM", got[:2], [b"0-0", left[1:]])
+        acknowledge(second, left[1:])
+        same("acknowledged", sorted(acked), sorted(entry for entry, _ in entries))
+        counts(0)
+
+        waiting = []
+        thread = threading.Thread(target=lambda: waiting.extend(read(first, "first", block=PATIENCE * 1000)))
+        thread.start()
+        append()
+        thread.join(PATIENCE)
+        same("XREADGROUP BLOCK", waiting, entries[12:])
+        counts(1)
+        same("XREVRANGE", self.pub.xrevrange(stream, count=1), entries[12:])
+        same("XDEL", self.pub.xdel(stream, entries[0][0], entries[1][0]), 2)
+        same("XTRIM", self.pub.xtrim(stream, maxlen=5, approximate=False), 6)
+        same("XGROUP SETID", self.pub.xgroup_setid(stream, group, "0"), True)
+        same("XREADGROUP behind XGROUP SETID", read(first, "first", count=100), entries[8:])
+        same("XGROUP DELCONSUMER", self.pub.xgroup_delconsumer(stream, group, "first"), 5)
+        same("XGROUP DESTROY", self.pub.xgroup_destroy(stream, group), True)
+        same("DEL", self.pub.delete(stream), 1)
+
 
 def main():
     host, port, protocol = sys.argv[1], int(sys.argv[2]), (sys.argv[3:] or ["RESP2"])[0]
@@ -234,6 +305,7 @@ def main():
     attempt("2,000 topics at once", lambda: s.many())
     attempt("killed and back", lambda: s.killed())
     attempt("streams", lambda: s.streams())
+    attempt("a group of three consumers, one of which dies", lambda: s.groups())
     print(json.dumps(report))
     sys.exit(0 if report["ok"] else 1)
 

@@ -31,6 +31,7 @@ func main() {
 	_ = s.PubSub.Close() // it is not needed any more
 	r.Try("Channel, killed and back", func() error { return channel(sub, pub) })
 	r.Streams(pub)
+	r.Share(pub)
 	if check.Conch() {
 		r.Try("a predicate", func() error { return predicate(sub, pub) })
 	} else {

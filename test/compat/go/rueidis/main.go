@@ -23,7 +23,7 @@ func main() {
 	named.ClientName = check.Name
 	r := &check.Report{Client: "rueidis", Version: check.Version("github.com/redis/rueidis"), Protocol: protocol}
 	s := &subscriber{events: make(chan check.Event, 10000)}
-	pub := &publisher{}
+	pub := &publisher{options: options}
 	r.Try("connect", func() (err error) {
 		if s.c, err = rueidis.NewClient(named); err != nil {
 			return err
@@ -40,6 +40,7 @@ func main() {
 		return receive(s.c, pub)
 	})
 	r.Streams(pub)
+	r.Share(pub)
 	r.Exit()
 }
 
@@ -102,7 +103,10 @@ func (s *subscriber) Ping(payload string) error {
 
 func (s *subscriber) Events() <-chan check.Event { return s.events }
 
-type publisher struct{ c rueidis.Client }
+type publisher struct {
+	c       rueidis.Client
+	options rueidis.ClientOption
+}
 
 func (p *publisher) Append(stream, id string, fields ...string) (string, error) {
 	command := p.c.B().Xadd().Key(stream).Id(id).FieldValue()

@@ -51,6 +51,10 @@ var programs = []program{
 	{"redis-cli", "RESP2", []string{"{go}/rediscli"}, []string{"RESP2"}},
 	{"redis-benchmark", "RESP3", []string{"{go}/redisbenchmark"}, []string{"RESP3"}},
 	{"redis-benchmark", "RESP2", []string{"{go}/redisbenchmark"}, []string{"RESP2"}},
+	{"Socket.IO with node-redis", "RESP3", []string{"node", "node/socketio.js"}, []string{"RESP3", "redis"}},
+	{"Socket.IO with ioredis", "RESP2", []string{"node", "node/socketio.js"}, []string{"RESP2", "ioredis"}},
+	{"Watermill", "RESP3", []string{"{go}/watermill"}, []string{"RESP3"}},
+	{"Watermill", "RESP2", []string{"{go}/watermill"}, []string{"RESP2"}},
 }
 
 func main() {
