@@ -30,7 +30,7 @@ func (t DeliveryCounts) MarshalZerologObject(e *zerolog.Event) {
 }
 
 // Account holds the counts of one subscription. It outlives the subscription while a message of it waits. The
-// mutex of the outbox guards all fields except name and LastSeq.
+// mutex of the outbox guards all fields except name, Track and LastSeq.
 type Account struct {
 	DeliveryCounts
 	// name is the topic or pattern in MISSED. It never changes.
@@ -40,6 +40,8 @@ type Account struct {
 	// gapIndex is the place of that loss in gap.losses.
 	gapIndex int
 
+	// Track follows the position, if that is kept; nil else. The core sets it before the first message.
+	Track *Track
 	// LastSeq is the sequence of the last message owed to the subscription, queued or not. The core owns it.
 	LastSeq uint64
 }

@@ -36,7 +36,7 @@ type Chunk struct {
 
 // FrameInfo describes adjacent whole frames of one chunk. An outbox may hold millions: it is 24 bytes.
 type FrameInfo struct {
-	// Account is that of the messages' subscription; nil for the other kinds.
+	// Account is that of the messages' subscription; nil for the other kinds, but for replayed ones with a track.
 	Account *Account
 	// bytes on the wire. 32 bits are too few where --max-message is large.
 	bytes int
@@ -79,6 +79,17 @@ const (
 // mergeable reports whether one entry can describe a and b, where b follows a without a byte between.
 func (a *FrameInfo) mergeable(b *FrameInfo) bool {
 	return a.Account == b.Account && a.Kind == b.Kind && a.Format == b.Format
+}
+
+// isTracked reports whether the entry has messages of a subscription whose position is kept.
+func (a *FrameInfo) isTracked() bool { return a.Account != nil && a.Account.Track != nil }
+
+// messages is the number of messages that count as delivered or undelivered.
+func (a *FrameInfo) messages() int {
+	if a.Kind == kindMessages {
+		return int(a.Count)
+	}
+	return 0
 }
 
 // Merge extends a by b. Both must be mergeable.

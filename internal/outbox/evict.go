@@ -59,7 +59,7 @@ func (o *Outbox) discardQueue(q *queue) {
 		undelivered := 0
 		for i := range c.entries {
 			o.finishLocked(&c.entries[i], 0)
-			undelivered += int(c.entries[i].Count)
+			undelivered += c.entries[i].messages()
 		}
 		if c.gap != nil {
 			o.chargeGaps(-c.gap.cost())

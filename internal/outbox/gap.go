@@ -139,6 +139,9 @@ func (o *Outbox) dropFrontLocked(over int64) {
 			c.entries = c.entries[1:]
 		}
 	}
+	if lost.isTracked() {
+		o.dropLocked(lost.Account.Track, int(lost.Count))
+	}
 	o.recordDropLocked(lost, q.oldest.chunk)
 	o.mergeGapsLocked()
 }

@@ -139,6 +139,7 @@ func (o *Outbox) Add(p *Unflushed, newest int) (start bool) {
 	if o.queue == nil {
 		o.queue = queues.Get().(*queue)
 	}
+	o.noteStampsLocked(p, false)
 	barrier := o.barrierLocked()
 	for i, at := 0, 0; i < len(p.fragments); i++ {
 		if p.barrier > 0 && i == p.held {
@@ -218,6 +219,9 @@ func (o *Outbox) discardLocked(p *Unflushed) {
 		switch e := &p.entries[i]; e.Kind {
 		case KindMissed:
 			e.Format = FormatRESP2 // no client is left to get the loss
+			if e.isTracked() {
+				o.closeTrackLocked(e.Account.Track)
+			}
 			o.countMatchedLocked(e)
 			o.recordDropLocked(*e, nil)
 		case kindMessages:
@@ -252,6 +256,9 @@ func (o *Outbox) countMatchedLocked(e *FrameInfo) {
 // finishLocked ends an entry: so many of its messages are delivered, the others undelivered. Every entry of
 // messages passes here once.
 func (o *Outbox) finishLocked(e *FrameInfo, written int) {
+	if e.isTracked() {
+		o.takenLocked(e.Account.Track, e, written)
+	}
 	if e.Kind == kindMessages {
 		a, rest := e.Account, int64(e.Count)-int64(written)
 		a.Delivered += int64(written)

@@ -71,6 +71,7 @@ func (o *Outbox) AddReplay(p *Unflushed, m *Mark, accounts []*Account) (ok, star
 		p.Discard()
 		return false, false
 	}
+	o.noteStampsLocked(p, true)
 	o.specialLocked().replayed.Add(o.insertLocked(p, m))
 	for _, a := range accounts {
 		a.Replayed++

@@ -45,6 +45,8 @@ type Unflushed struct {
 	// barrier is the number of a record, 0 for none. The fragments from held on wait for it.
 	barrier uint64
 	held    int
+	// stamps are the numbers of messages whose position is kept: see track.go.
+	stamps []stamp
 }
 
 // maxPooledFragments bounds the capacity of a pooled Unflushed.
@@ -84,12 +86,13 @@ func (p *Unflushed) Add(s Fragment, e FrameInfo) {
 // Recycle pools it after the outbox has taken its fragments. A pooled one must not keep buffers or accounts
 // alive.
 func (p *Unflushed) Recycle() {
-	if cap(p.fragments)+cap(p.entries) > maxPooledFragments {
+	if cap(p.fragments)+cap(p.entries)+cap(p.stamps) > maxPooledFragments {
 		return
 	}
 	clear(p.fragments)
 	clear(p.entries)
-	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0]}
+	clear(p.stamps)
+	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0], stamps: p.stamps[:0]}
 	unflushedPool.Put(p)
 }
 
@@ -99,7 +102,8 @@ func (p *Unflushed) Discard() {
 		p.fragments[i].Release()
 	}
 	clear(p.fragments)
-	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0]}
+	clear(p.stamps)
+	*p = Unflushed{fragments: p.fragments[:0], entries: p.entries[:0], stamps: p.stamps[:0]}
 }
 
 // IsEmpty reports whether there are no frames.

@@ -158,7 +158,7 @@ func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 				break
 			}
 			o.finishLocked(e, int(e.Count))
-			delivered += int(e.Count)
+			delivered += e.messages()
 			h.entryOffset = 0
 		}
 		if h.entry < len(c.entries) {
@@ -202,14 +202,16 @@ func (o *Outbox) abandonLocked(h *WriteQueue) {
 	for c := h.First; c != nil; c = h.First {
 		for ; h.entry < len(c.entries); h.entry++ {
 			e, written := &c.entries[h.entry], 0
-			if h.entryOffset > 0 && e.Kind == kindMessages && c.large == nil {
+			if h.entryOffset > 0 && (e.Kind == kindMessages || e.isTracked()) && c.large == nil {
 				start := h.ChunkOffset - h.entryOffset
 				written = o.completeFrames(c.bytes[start:start+e.bytes], h.entryOffset)
 			}
 			h.entryOffset = 0
 			o.finishLocked(e, written)
-			delivered += written
-			undelivered += int(e.Count) - written
+			if n := e.messages(); n > 0 {
+				delivered += written
+				undelivered += n - written
+			}
 		}
 		if c.gap != nil {
 			o.chargeGaps(-c.gap.cost())
