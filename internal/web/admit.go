@@ -126,7 +126,7 @@ func (x *exchange) checkOrigin() error {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", "ETag")
 	if x.request.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
 		h.Set("Access-Control-Allow-Headers", x.allowedHeaders())
 		h.Set("Access-Control-Max-Age", "600")
 	}

@@ -56,7 +56,7 @@ func (x *exchange) postStream() error {
 	}
 	reply, err := c.receive()
 	if err != nil {
-		return x.appendError(err)
+		return x.explainRefusal(err)
 	}
 	id, _ := reply.([]byte)
 	x.setETag(string(id))
@@ -111,7 +111,7 @@ func (x *exchange) lastID() (id string, conditional bool, err error) {
 	case len(match) == 1 && len(none) == 0:
 		tag, opened := strings.CutPrefix(match[0], `"`)
 		tag, closed := strings.CutSuffix(tag, `"`)
-		if opened && closed && tag != "" && strings.Trim(tag, "0123456789-") == "" {
+		if opened && closed && isEntryID(tag) {
 			return tag, true, nil
 		}
 	}
@@ -121,8 +121,8 @@ func (x *exchange) lastID() (id string, conditional bool, err error) {
 	}
 }
 
-// appendError adds to a refusal what the client needs to go on.
-func (x *exchange) appendError(err error) error {
+// explainRefusal adds to the refusal of a change what the client needs to go on.
+func (x *exchange) explainRefusal(err error) error {
 	refused := (*errorReply)(nil)
 	if !errors.As(err, &refused) {
 		return err

@@ -43,6 +43,10 @@ type readEntry struct {
 	epoch      string // empty if the position is not known
 	sequence   uint64
 	texts      [][]byte // names and values in turn
+	deleted    bool     // it is pending, and has no fields any more
+	// claims: idle is how many milliseconds it was pending before, deliveries how often it was delivered.
+	claims           bool
+	idle, deliveries int64
 }
 
 // entryWriter writes an answer of entries, piece by piece. What it holds counts for the connection of the replies. It belongs
@@ -109,6 +113,13 @@ func (w *entryWriter) object(b []byte, e *readEntry) []byte {
 	if e.epoch != "" {
 		b = protocol.AppendSequenceFields(b, e.epoch, e.sequence)
 	}
+	if e.claims {
+		b = strconv.AppendInt(append(b, `,"idle":`...), e.idle, 10)
+		b = strconv.AppendInt(append(b, `,"deliveries":`...), e.deliveries, 10)
+	}
+	if e.deleted {
+		return append(b, `,"deleted":true}`...)
+	}
 	if w.message.IsWhole() {
 		b = protocol.AppendTextField(b, "payload", w.message.Payload())
 		if w.message.HasHeaders() {
@@ -130,21 +141,32 @@ func (w *entryWriter) seen(next place) error {
 
 // end ends the answer with the position to go on from.
 func (w *entryWriter) end(next place, more bool) error {
-	rest := append(protocol.AppendPosition([]byte(`"next":"`), next.epoch, next.number), `","more":`...)
-	rest = append(strconv.AppendBool(rest, more), '}')
-	switch w.form {
-	case entryLines:
-		w.buf = append(append(append(w.buf, `{"event":"end",`...), rest...), '\n')
-	case entryObject:
-		w.buf = append(append(append(w.buf, `],`...), rest...), '\n')
-	default:
-		w.buf = protocol.AppendEventID(w.buf, next.epoch, next.before())
-		w.buf = protocol.AppendNamedEvent(w.buf, "end", append([]byte("{"), rest...))
+	if w.form == entryLines || w.form == entryObject {
+		return w.endPage(next.String(), more)
 	}
+	w.buf = protocol.AppendEventID(w.buf, next.epoch, next.before())
+	w.buf = protocol.AppendNamedEvent(w.buf, "end", append([]byte("{"), endOf(next.String(), more)...))
 	return w.flush()
 }
 
-// endRows ends an answer that has no positions.
+// endPage ends an answer that is no event stream with the place to go on from.
+func (w *entryWriter) endPage(next string, more bool) error {
+	if w.form == entryLines {
+		w.buf = append(append(w.buf, `{"event":"end",`...), endOf(next, more)...)
+	} else {
+		w.buf = append(append(w.buf, `],`...), endOf(next, more)...)
+	}
+	w.buf = append(w.buf, '\n')
+	return w.flush()
+}
+
+// endOf is the rest of an object about the end of a page.
+func endOf(next string, more bool) []byte {
+	rest := append(strconv.AppendQuote([]byte(`"next":`), next), `,"more":`...)
+	return append(strconv.AppendBool(rest, more), '}')
+}
+
+// endRows ends an answer that has no page behind it.
 func (w *entryWriter) endRows() error {
 	if w.form == entryObject {
 		w.buf = append(w.buf, "]}\n"...)

@@ -40,8 +40,11 @@ var statuses = map[string]int{
 	string(protocol.CodeDenied):    http.StatusForbidden,
 	string(protocol.CodeLastID):    http.StatusPreconditionFailed,
 	string(protocol.CodeFenced):    http.StatusPreconditionFailed,
-	string(protocol.CodeMisconf):   http.StatusServiceUnavailable, // but see appendError
+	string(protocol.CodeMisconf):   http.StatusServiceUnavailable, // but see explainRefusal
 	string(protocol.CodeOOM):       http.StatusServiceUnavailable,
+	string(protocol.CodeNoGroup):   http.StatusNotFound,
+	string(protocol.CodeBusyGroup): http.StatusConflict,
+	string(protocol.CodeUnblocked): http.StatusServiceUnavailable,
 }
 
 // problemOf makes any error a problem.

@@ -36,13 +36,13 @@ func (r *replyReader) next() (any, error) {
 	return r.value()
 }
 
-// length returns the length of a reply that is a list, nil included. The caller takes each of its values by next, so that
+// length returns the length of a reply that is a list or a map, nil included. The caller takes each of its values by next, so that
 // they are not in memory together.
 func (r *replyReader) length() (int, error) {
 	if err := r.skipPushes(); err != nil {
 		return 0, err
 	}
-	if kind, _ := r.in.Peek(1); kind[0] != '*' {
+	if kind, _ := r.in.Peek(1); kind[0] != '*' && kind[0] != '%' {
 		v, err := r.value()
 		if err == nil && v != nil {
 			err = fmt.Errorf("a defect in a reply: %v is no list", v)

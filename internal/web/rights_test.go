@@ -20,10 +20,17 @@ import (
 var bodies = map[string]string{
 	"PATCH /users/{user}": `{"rules": ["on"]}`,
 	"POST /tokens":        `{"user": "other", "token": "t", "seconds": 60}`,
+
+	"POST /streams/{stream}/groups/{group}/ack":     `{"ids": ["1-1"]}`,
+	"POST /streams/{stream}/groups/{group}/release": `{"ids": ["1-1"]}`,
+	"POST /streams/{stream}/groups/{group}/claim":   `{"ids": ["1-1"]}`,
 }
 
 // queries are the parameters that a request needs.
-var queries = map[string]string{"/events": "?topic=news", "/read": "?stream=news"}
+var queries = map[string]string{
+	"/events": "?topic=news", "/read": "?stream=news",
+	"/streams/{stream}/groups/{group}/read": "?consumer=ann", "/streams/{stream}/groups/{group}/claim": "?consumer=ann",
+}
 
 // Each route needs the right in its row, and no other: the user with this right alone gets an answer, the user with all
 // but this is refused, and so is a client without a user.
@@ -34,7 +41,7 @@ func TestRights(t *testing.T) {
 	admin.Expect("+OK\r\n")
 	admin.Command("ACL", "SETUSER", "other", "on", ">pw")
 	admin.Expect("+OK\r\n")
-	path := strings.NewReplacer("{topic}", "news", "{stream}", "news", "{id}", "999999", "{user}", "other", "{token}", "t", "{profile}", "heap")
+	path := strings.NewReplacer("{topic}", "news", "{stream}", "news", "{id}", "999999", "{group}", "workers", "{consumer}", "ann", "{user}", "other", "{token}", "t", "{profile}", "heap")
 	for _, row := range web.Routes() {
 		method, right := row[0], row[2]
 		if right == "" {

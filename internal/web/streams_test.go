@@ -275,42 +275,65 @@ func TestTheEntriesOfAStream(t *testing.T) {
 	first := `{"event":"entry","stream":"orders","id":"1000-0","payload":"hi","headers":{"region":"eu","retries":3}}`
 	second := `{"event":"entry","stream":"orders","id":"2000-0","fields":{"price":120,"item":["a","b"]}}`
 	third := `{"event":"entry","stream":"orders","id":"3000-1","payload_base64":"/w=="}`
-	for query, want := range map[string][]string{
-		"":                                {first, second, third},
-		"?count=1":                        {first},
-		"?count=2&from=(1000-0":           {second, third},
-		"?to=2000":                        {first, second},
-		"?from=1970-01-01T00:00:02Z":      {second, third},
-		"?to=1970-01-01T00:00:01.5Z":      {first},
-		"?reverse=1":                      {third, second, first},
-		"?reverse=1&count=1&to=(3000-1":   {second},
-		"?reverse=1&from=2000-0&reverse=": {third, second},
-		"?from=4000":                      nil,
+	type page struct {
+		entries []string
+		next    string
+		more    bool
+	}
+	for query, want := range map[string]page{
+		"":                                {[]string{first, second, third}, "(3000-1", false},
+		"?count=1":                        {[]string{first}, "(1000-0", true},
+		"?count=3":                        {[]string{first, second, third}, "(3000-1", false},
+		"?count=2&from=(1000-0":           {[]string{second, third}, "(3000-1", false},
+		"?to=2000":                        {[]string{first, second}, "(2000-0", false},
+		"?from=1970-01-01T00:00:02Z":      {[]string{second, third}, "(3000-1", false},
+		"?to=1970-01-01T00:00:01.5Z":      {[]string{first}, "(1000-0", false},
+		"?reverse=1":                      {[]string{third, second, first}, "(1000-0", false},
+		"?reverse=1&count=1":              {[]string{third}, "(3000-1", true},
+		"?reverse=1&count=1&to=(3000-1":   {[]string{second}, "(2000-0", true},
+		"?reverse=1&from=2000-0&reverse=": {[]string{third, second}, "(2000-0", false},
+		"?from=4000":                      {nil, "4000", false},
+		"?reverse=1&to=500":               {nil, "500", false},
+		"?last=2":                         {[]string{second, third}, "(3000-1", false},
+		"?last=9":                         {[]string{first, second, third}, "(3000-1", false},
+		"?last=1&to=(3000-1":              {[]string{second}, "(2000-0", false},
+		"?last=1&from=4000":               {nil, "4000", false},
 	} {
 		a := s.request("GET", "/streams/orders"+query, "")
 		assert.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		assert.Equal(t, "application/x-ndjson", a.Header.Get("Content-Type"))
 		assert.Equal(t, `"3000-1"`, a.Header.Get("ETag"))
 		lines := ""
-		for _, line := range want {
+		for _, line := range want.entries {
 			lines += line + "\n"
 		}
-		assert.Equal(t, lines, a.body, query)
+		end := fmt.Sprintf(`"next":%q,"more":%t}`, want.next, want.more)
+		assert.Equal(t, lines+`{"event":"end",`+end+"\n", a.body, query)
 		for _, as := range []answer{
 			s.request("GET", "/streams/orders"+query, "", header("Accept", "application/json")),
 			s.request("GET", "/streams/orders?format=json&"+strings.TrimPrefix(query, "?"), ""),
 		} {
 			assert.Equal(t, "application/json", as.Header.Get("Content-Type"))
-			assert.Equal(t, `{"entries":[`+strings.Join(want, ",")+"]}\n", as.body, query)
+			assert.Equal(t, `{"entries":[`+strings.Join(want.entries, ",")+"],"+end+"\n", as.body, query)
 		}
+	}
+	for id, want := range map[string]string{"1000-0": first, "2000-0": second, "3000-1": third, "1000": first} {
+		a := s.request("GET", "/streams/orders/entries/"+id, "")
+		assert.Equal(t, want+"\n", a.body)
+		assert.Equal(t, "application/json", a.Header.Get("Content-Type"))
+	}
+	s.expectProblem(s.request("GET", "/streams/orders/entries/3000-0", ""), http.StatusNotFound)
+	s.expectProblem(s.request("GET", "/streams/nosuch/entries/3000-0", ""), http.StatusNotFound)
+	for _, id := range []string{"-", "+", "(1000-0", "x", "", "1-2-3", "99999999999999999999-1"} {
+		s.expectProblem(s.request("GET", "/streams/orders/entries/"+id, ""), http.StatusBadRequest)
 	}
 	head := s.request("HEAD", "/streams/orders", "")
 	assert.Equal(t, `"3000-1"`, head.Header.Get("ETag"))
 	assert.Empty(t, head.body)
 	none := s.request("GET", "/streams/nosuch", "")
 	assert.Equal(t, `"0-0"`, none.Header.Get("ETag"))
-	assert.Empty(t, none.body)
-	for _, query := range []string{"?count=0", "?count=-1", "?count=x", "?count=99999999999", "?reverse=2", "?from=x", "?to=5-x", "?format=xml"} {
+	assert.Equal(t, `{"event":"end","next":"-","more":false}`+"\n", none.body)
+	for _, query := range []string{"?last=0", "?last=x", "?last=1&count=1", "?last=1&reverse=1", "?count=0", "?count=-1", "?count=x", "?count=99999999999", "?reverse=2", "?from=x", "?to=5-x", "?format=xml"} {
 		s.expectProblem(s.request("GET", "/streams/orders"+query, ""), http.StatusBadRequest)
 	}
 }

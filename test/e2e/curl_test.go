@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -65,7 +66,8 @@ func TestCurlOfStreams(t *testing.T) {
 	require.Len(t, tag, 2, added)
 	entries := s.curl("", url+"/streams/orders")
 	assert.Regexp(t, `^\{"event":"entry","stream":"orders","id":"\d+-\d+","payload":"hello","headers":\{"region":"eu"\}\}\n`+
-		`\{"event":"entry","stream":"orders","id":"\d+-\d+","fields":\{"price":120,"region":"us"\}\}\n$`, entries)
+		`\{"event":"entry","stream":"orders","id":"\d+-\d+","fields":\{"price":120,"region":"us"\}\}\n`+
+		`\{"event":"end","next":"\(\d+-\d+","more":false\}\n$`, entries)
 	s.stop()
 
 	s = start(t, "", "--http", "127.0.0.1:0", "--dir", dir)
@@ -77,4 +79,37 @@ func TestCurlOfStreams(t *testing.T) {
 	assert.Equal(t, "412", code("-H", "If-None-Match: *"))
 	assert.Equal(t, "200", code("-H", "If-Match: "+tag[1]))
 	assert.Equal(t, "412", code("-H", "If-Match: "+tag[1]))
+}
+
+// The blocks of docs/http.md that begin with curl are played, each with a server of its own. The last id that was shown stands where
+// the page has one.
+func TestCurlTours(t *testing.T) {
+	shown := regexp.MustCompile(`(?m)^\$ (curl .*)\n((?:[^$\n].*\n)*)`)
+	played := 0
+	for _, block := range blocks(t, "docs/http.md", "") {
+		if !strings.HasPrefix(block, "$ curl") || strings.HasPrefix(block, "$ curl -N") {
+			continue // a stream of events has no end
+		}
+		played++
+		s := start(t, "", "--http", "127.0.0.1:0")
+		last := ""
+		for _, step := range shown.FindAllStringSubmatch(block, -1) {
+			typed := strings.ReplaceAll(step[1], "localhost:8890", s.started["http"].(string))
+			if last != "" {
+				typed = entryID.ReplaceAllLiteralString(typed, last)
+			}
+			got := s.shell(strings.Replace(typed, "curl", "curl -sS", 1)).rest()
+			assert.Equal(t, maskAnswer(step[2]), maskAnswer(got), typed)
+			if id := entryID.FindString(got); id != "" {
+				last = id
+			}
+		}
+		s.stop()
+	}
+	assert.Equal(t, 2, played)
+}
+
+// maskAnswer hides what differs from run to run.
+func maskAnswer(text string) string {
+	return regexp.MustCompile(`"EPOCH-\d+"|"sequence":\d+`).ReplaceAllString(mask(text), "POSITION")
 }
