@@ -57,7 +57,7 @@ func TestSampleFile(t *testing.T) {
 		raw := map[string]any{}
 		_, err := toml.Decode(strings.TrimPrefix(m[0], "# "), &raw)
 		require.NoError(t, err, m[0])
-		value, err := plain(raw[s.Name])
+		value, err := fileValue(s.Name, raw[s.Name])
 		require.NoError(t, err, m[0])
 		if s.Name != "requirepass-file" { // the only one whose file is read at once
 			assert.NoError(t, s.set(&Config{}, value), m[0])

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // readFile reads the settings of a file. An unknown key is an error: a mistyped one would silently leave a default in
@@ -34,16 +36,41 @@ func readFile(path string) (map[string]rawValue, error) {
 		if _, ok := found[name]; ok {
 			continue // a key of a table that was read as a whole
 		}
-		value, tables, err := retentionTables(raw[name])
-		if name != retention || !tables {
-			value, err = plain(raw[name])
-		}
+		value, err := fileValue(name, raw[name])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", from, err)
 		}
 		found[name] = rawValue{text: value, from: from}
 	}
 	return found, nil
+}
+
+// fileValue is the value of a key in the form of a flag.
+func fileValue(name string, value any) (string, error) {
+	switch name {
+	case retention:
+		if text, isTables, err := retentionTables(value); isTables {
+			return text, err
+		}
+	case durable:
+		if list, isList := value.([]any); isList {
+			return durableList(list)
+		}
+	}
+	return plain(value)
+}
+
+// durableList is the text of a list of globs.
+func durableList(list []any) (string, error) {
+	globs := make([]string, len(list))
+	for i, element := range list {
+		glob, ok := element.(string)
+		if !ok {
+			return "", fmt.Errorf("expected a list of globs, such as durable = [%q, %q]", "orders.*", "jobs")
+		}
+		globs[i] = glob
+	}
+	return stream.GlobsText(globs), nil
 }
 
 // plain is a TOML value in the form of a flag.

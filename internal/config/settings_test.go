@@ -59,6 +59,7 @@ var samples = map[string]sample{
 	"segment-size":         {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
 	"stream-memory":        {machineMemory(os.ReadFile) / 2 / 4, `"1g"`, "2GiB", "3GB", int64(1 << 30), int64(2 << 30), int64(3 << 30)},
 	"retention":            {"", `"a  count=5"`, "b", "c bytes=1024kb", "a count=5", "b", "c bytes=1mb"},
+	"durable":              {"", `["a b", "c"]`, "b  c", "*", `"a b" c`, "b c", "*"},
 	"stream-idmp-duration": {"100", `7`, "8", "86400", "7", "8", "86400"},
 	"stream-idmp-maxsize":  {"100", `"7"`, "8", "10000", "7", "8", "10000"},
 

@@ -106,8 +106,11 @@ func (c *Config) givenStreamSettings(byDefault map[string]bool) (given []store.S
 	return given
 }
 
-// retention is the one setting that may be tables of the file.
-const retention = "retention"
+// retention may be tables of the file, and durable a list.
+const (
+	retention = "retention"
+	durable   = "durable"
+)
 
 // checkStore refuses settings that do not go together. A setting of fsync without effect is refused, because its author expects
 // that streams survive.

@@ -15,6 +15,9 @@ func (s *Streams) Apply(c *Change) Result {
 		return Result{}
 	case Retain:
 		return s.applyRetain(c)
+	case Durable:
+		s.applyDurable(c)
+		return Result{}
 	case Defaults:
 		s.duration, s.maxSize = c.Duration, c.MaxSize
 		s.given |= c.Given

@@ -34,6 +34,7 @@ const (
 	Release                              // pending entries, for those that claim them
 	SetCursor                            // the position of a subscriber
 	RemoveCursor                         // that it is kept
+	Durable                              // which topics are durable
 )
 
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
@@ -75,7 +76,7 @@ type Change struct {
 	// Changes of groups.
 	Group    uint64   // its number
 	Consumer uint64   // its number within the group
-	Text     []byte   // the name of what is made; aliases the argument
+	Text     []byte   // the name of what is made; aliases the argument. Durable: the globs
 	IDs      []ID     // of entries, in the order of the command
 	Gone     []ID     // Claim: of pending entries that were deleted
 	NoAck    bool     // Deliver: what is delivered is not pending

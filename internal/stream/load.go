@@ -174,6 +174,12 @@ func (l *loader) item(in *input) error {
 		s.rules, s.sweep = in.rules(), sweep{in.uvarint(), in.uvarint()}
 	case itemCursor:
 		return l.readCursor(in)
+	case itemDurable:
+		text := string(in.text())
+		if !isGlobs(text) {
+			return l.corrupt("globs that are none")
+		}
+		l.streams.durable, _ = ParseGlobs(text)
 	case itemEnd:
 		if l.ended = true; in.uvarint() != uint64(len(l.all)) {
 			return l.corrupt("streams are missing")

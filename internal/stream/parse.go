@@ -200,8 +200,14 @@ func (raw *rawChange) parseFurther(c *Change) {
 	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup {
 		in.fail()
 	}
-	if c.Kind == Fence {
+	switch c.Kind {
+	case Fence:
 		c.Token = in.uvarint()
+		return
+	case Durable:
+		if c.Text = in.text(); in.bad || !isGlobs(string(c.Text)) {
+			in.fail()
+		}
 		return
 	}
 	c.Group = in.uvarint()

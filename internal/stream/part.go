@@ -22,6 +22,7 @@ const (
 	itemProducer byte = 6
 	itemEnd      byte = 7  // the last one
 	itemRules    byte = 8  // of retention
+	itemDurable  byte = 9  // which topics are durable
 	itemGroup    byte = 10 // of the stream before it
 	itemConsumer byte = 11 // of the group before it
 	itemPending  byte = 12 // of the group before it, behind its consumers
@@ -135,6 +136,8 @@ func (h *checkpointHead) write(out *sections) {
 	b = appendRules(out.b, h.rules)
 	out.b = binary.AppendUvarint(binary.AppendUvarint(b, h.sweep.from), h.sweep.end)
 	h.writeCursors(out)
+	out.item(itemDurable, sectionSize)
+	out.b = appendText(out.b, h.durable.String())
 	for removed := h.removed; len(removed) > 0; {
 		n := min(removedSize, len(removed))
 		out.item(itemRemoved, sectionSize)

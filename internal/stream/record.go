@@ -121,6 +121,9 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 		b = binary.AppendUvarint(b, c.Token)
 	case SetCursor, RemoveCursor:
 		b = c.appendCursor(b)
+	case Durable:
+		b, flags = c.appendFurther(b)
+		b = appendText(b, c.Text)
 	case Flush:
 	default:
 		b, flags = c.appendFurther(b)

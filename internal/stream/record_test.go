@@ -42,6 +42,7 @@ func everyKind(t *testing.T) []byte {
 	k.setCursor("g", "a", k.sequence)
 	k.setCursor("h", "*", 0)
 	k.removeCursor("h", "*")
+	k.set("durable", "a b*")
 	k.setTime(k.now + 200_000)
 	k.due()
 	k.s.PlanRemove(k.change(), k.get("a"))
@@ -60,7 +61,7 @@ func everyKind(t *testing.T) []byte {
 	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
-	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor])
+	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable])
 	return record
 }
 

@@ -42,7 +42,7 @@ func (s *Streams) ApplyRecord(payload []byte) error {
 // misfit returns why a change cannot have been planned with this state, or nothing.
 func (s *Streams) misfit(c *Change) string {
 	switch c.Kind {
-	case Flush, Defaults, Retention:
+	case Flush, Defaults, Retention, Durable:
 		return ""
 	case SetCursor, RemoveCursor:
 		return s.misfitCursor(c)

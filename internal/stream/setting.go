@@ -26,6 +26,7 @@ const (
 	givenDuration settingSet = 1 << iota
 	givenMaxSize
 	givenRules
+	givenDurable
 )
 
 var settingsTable = []Setting{
@@ -46,6 +47,12 @@ var settingsTable = []Setting{
 		Check: checkRules,
 		Value: func(s *Streams) string { return FormatRules(s.rules) },
 		plan:  func(_ *Streams, c *Change, plain string) { c.planRules(plain) },
+	},
+	{
+		Name: "durable", given: givenDurable,
+		Check: checkGlobs,
+		Value: func(s *Streams) string { return s.durable.String() },
+		plan:  func(_ *Streams, c *Change, plain string) { c.planDurable(plain) },
 	},
 }
 

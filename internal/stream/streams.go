@@ -19,6 +19,7 @@ type Streams struct {
 	rules    []Rule // of retention; replaced, never changed
 	sweep    sweep  // streams that do not have their rule yet
 	cursors  order[*Cursor]
+	durable  *Globs // the names of durable topics; nil if there are none
 
 	sequence uint64 // the largest of a change
 	time     int64  // the latest of a change
@@ -32,7 +33,8 @@ type Streams struct {
 	entries   int // live ones of all streams
 	watched   map[string]*Watched
 	saving    saving
-	matcher   broker.Matcher // of the globs of rules
+	matcher   broker.Matcher // of the globs of rules and of durable topics
+	lastTopic lastTopic
 }
 
 // New returns a state without streams.

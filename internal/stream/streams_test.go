@@ -685,6 +685,7 @@ func (m *streamsModel) setRules() {
 		m.rules = append(m.rules, r)
 	}
 	m.set("retention", FormatRules(m.rules))
+	m.set("durable", []string{"", "key1*", "key2 a"}[m.r.IntN(3)])
 	if m.r.IntN(2) == 0 { // else the streams get their rules later
 		m.expire()
 	}
