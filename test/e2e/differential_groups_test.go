@@ -27,6 +27,7 @@ var groupFamilies = []family{
 	{"xinfogroups", 3, one(xinfoGroups), true, false, false},
 	{"blockedgroup", 4, blockedGroup, false, true, true},
 	{"hostilegroup", 4, one(hostileGroup), true, false, false},
+	{"hostileclaim", 4, one(hostileClaim), true, false, false},
 }
 
 func TestRedisAnswersGroupsAsRedis(t *testing.T) {
@@ -170,6 +171,21 @@ func hostileGroup(g *generator) []string {
 		words = append(words, pick(g, g.badID(), pick(g, badNumbers...), g.key(), "g", "STREAMS", "COUNT", "IDLE", "MKSTREAM", "ENTRIESREAD", "0", "1-1"))
 	}
 	return words
+}
+
+// hostileClaim has options from anywhere, for a consumer that exists if its group does.
+func hostileClaim(g *generator) []string {
+	words := []string{pick(g, "XCLAIM", "XAUTOCLAIM"), g.key(), pick(g, "g", "g", "h", ""), pick(g, "c", "d")}
+	for range g.Intn(9) {
+		words = append(words, pick(g, g.oldID(), g.badID(), pick(g, badNumbers...), "COUNT", "JUSTID", "FORCE", "IDLE", "TIME", "RETRYCOUNT", "LASTID", "0", "1-1"))
+	}
+	return words
+}
+
+// wakingGroup changes a group that may be waited for, or takes what it is to read.
+func wakingGroup(g *generator) []command {
+	make := pick(g, xgroup, one(xreadgroup), one(xack), one(xclaim), one(xautoclaim))
+	return make(g)
 }
 
 // groupDifferences are the rows of the table in docs/groups.md, and what makes answers alike in spite of them, as in differences.

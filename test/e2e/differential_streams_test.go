@@ -435,8 +435,13 @@ func waking(g *generator) (commands []command) {
 		}
 		return append(commands, fixed(pick(g, "EXEC", "EXEC", "DISCARD"))(g)...)
 	}
+	groups := slices.ContainsFunc(g.families, func(f family) bool { return f.name == "xgroup" })
 	for range 1 + g.Intn(3) {
-		if g.oneIn(3) {
+		switch {
+		case groups && g.oneIn(4):
+			commands = append(commands, wakingGroup(g)...)
+			continue
+		case g.oneIn(3):
 			commands = append(commands, g.command(pick(g, xdel, xtrim, keyCommand)(g)))
 			continue
 		}
