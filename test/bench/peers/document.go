@@ -30,13 +30,14 @@ var sections = []section{
 		{cpu, "ordinary-cpu", "CPU time of ordinary loads: less is better"},
 		{underLoad, "ordinary-memory", "Memory under ordinary loads: less is better"},
 	}},
-	{"peers", func(s *scenario) bool { return !s.ordinary && !s.web && !s.streams }, []plotted{
+	{"peers", func(s *scenario) bool { return !s.ordinary && !s.web && !s.streams && !s.group }, []plotted{
 		{deliveries, "throughput", "Throughput: more is better"},
 		{cpu, "cpu", "CPU time: less is better"},
 		{p99, "latency", "Latency at a fixed rate: less is better"},
 	}},
 	{"web", func(s *scenario) bool { return s.web }, nil},
 	{"streams", func(s *scenario) bool { return s.streams }, nil},
+	{"groups", func(s *scenario) bool { return s.group }, nil},
 }
 
 func sectionNames() (names []string) {

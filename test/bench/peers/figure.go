@@ -27,6 +27,9 @@ const (
 	entries   figure = "entries/s"
 	entryCPU  figure = "CPU µs/entry"
 
+	claiming    figure = "ms"
+	claimingCPU figure = "CPU ms"
+
 	neighborRate figure = "MB/s to the neighbor's subscribers"
 )
 

@@ -20,6 +20,7 @@ type scenario struct {
 	ordinary bool // one of the loads in the section at the top
 	web      bool // one of those of pages
 	streams  bool // one of those of streams
+	group    bool // one of those of consumer groups
 	large    bool // servers must accept messages of 16 MiB
 
 	// One of the two. A load is measured by the generator of conch bench; longer multiplies its duration, where so
@@ -75,8 +76,8 @@ var (
 
 const size = 64 // bytes of payload, where nothing else is said
 
-// scenarios are the ordinary loads, then the others, then those of pages and of streams.
-var scenarios = slices.Concat(ordinary, runs, webRuns, streamRuns())
+// scenarios are the ordinary loads, then the others, then those of pages, of streams and of groups.
+var scenarios = slices.Concat(ordinary, runs, webRuns, streamRuns(), groupRuns())
 
 // runs are compared in this order. The relay knows no topics and sends no schedule, so it takes part where there
 // is one topic and no rate.

@@ -14,6 +14,7 @@ import (
 type storing struct {
 	arguments func(port string) []string
 	jetStream bool // else XADD
+	claims    bool // XREADGROUP has CLAIM
 }
 
 // policy is when a server syncs what it has acknowledged.
@@ -26,7 +27,7 @@ type policy struct {
 // The two policies of the comparison. NATS' own default syncs every two minutes.
 var (
 	eachSecond = policy{"second", "a sync each second", []contestant{
-		{name: conchName, server: conchName, storing: &storing{arguments: storingConch("1s")}},
+		{name: conchName, server: conchName, storing: &storing{arguments: storingConch("1s"), claims: true}},
 		{name: "redis", server: "redis", storing: &storing{arguments: storingRedis("everysec")}},
 		{name: "nats", server: "nats", storing: &storing{arguments: storingNATS(false), jetStream: true}},
 	}}
