@@ -38,6 +38,9 @@ type fillPart struct {
 	pin   Pin
 	count int  // of the entries to show: all of the range, unless a limit ends earlier
 	bare  bool // the array of an entry has further elements: its header is in the text
+	// ahead, if it is not nil, gets the entries up to the ordinal until, too.
+	ahead *upcomingSlot
+	until uint64
 }
 
 // entries appends the entries of a range: an array of them.
@@ -144,7 +147,7 @@ func (w *response) finishFill() {
 func (f *fill) pin(store Store) {
 	for i := range f.parts {
 		p := &f.parts[i]
-		p.pin = store.Pin(p.key, p.rng.First(), p.rng.Last())
+		p.pin = store.Pin(p.key, p.rng.First(), max(p.rng.Last(), p.until))
 	}
 	f.pinned = true
 	f.start()

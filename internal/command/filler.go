@@ -189,7 +189,7 @@ func (x *filling) part(p *fillPart) error {
 	if err := x.write(p.text); err != nil {
 		return err
 	}
-	if p.count == 0 {
+	if p.count == 0 || p.ahead != nil && x.readAhead(p) {
 		return nil
 	}
 	x.reader = entryReader{key: p.key, rng: &p.rng, left: p.count}

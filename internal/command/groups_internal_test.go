@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -211,4 +212,44 @@ func TestGroupsReadAhead(t *testing.T) {
 		require.Equal(t, fmt.Sprintf("[[s [[%d-0 [v %s]]]]]", i+1, value), reply)
 	}
 	assert.Equal(t, fmt.Sprint(":", len(want)), p.do("XACK s g %s", strings.Join(want, " ")))
+}
+
+// Of entries in files, a filler reads more than it was asked for, and consumers get these without another read. What is deleted meanwhile
+// is left out, and an entry that is too large for that comes by itself.
+func TestGroupsReadAheadInFiles(t *testing.T) {
+	store := newTestStore()
+	var reads atomic.Int64
+	store.onRead = func() { reads.Add(1) }
+	_, pipes := newStreams(t, store, 1)
+	p := pipes[0]
+	value := func(i int) string {
+		if i%100 == 50 {
+			return strings.Repeat("x", 2*maxUpcoming)
+		}
+		return strings.Repeat("x", 1+i%50)
+	}
+	for i := range 400 {
+		p.do("XADD s %d-0 v %s", i+1, value(i))
+	}
+	p.do("XGROUP CREATE s g 0")
+	store.onDisk.Store(true)
+	reads.Store(0)
+	var want []string
+	for i := range 400 {
+		if i%7 == 3 {
+			p.do("XDEL s %d-0", i+1)
+			continue
+		}
+		want = append(want, fmt.Sprintf("[%d-0 [v %s]]", i+1, value(i)))
+	}
+	var got []string
+	for n := 0; len(got) < len(want); n++ {
+		next := want[len(got):min(len(got)+1+n%5, len(want))]
+		require.Equal(t, "[[s ["+strings.Join(next, " ")+"]]]", p.do("XREADGROUP GROUP g c COUNT %d STREAMS s >", 1+n%5))
+		got = append(got, next...)
+	}
+	assert.Less(t, reads.Load(), int64(30), "the four large entries, and what is around them")
+	store.damaged.Store(true)
+	p.do("XADD s 401-0 v 1")
+	assert.Contains(t, p.do("XREADGROUP GROUP g c STREAMS s >"), "entries cannot be read")
 }

@@ -178,8 +178,8 @@ func (r *groupRead) reply(p *groupPart) {
 		r.replyHistory(p)
 	case r.x.Claims:
 		r.replyClaimed(p)
-	case !r.entriesAhead(p.stream, &p.fresh):
-		r.eachEntry(p.stream, p.fresh)
+	case p.fresh.Len() > 0:
+		r.freshEntries(p.stream, p.fresh)
 	}
 }
 

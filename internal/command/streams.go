@@ -52,7 +52,7 @@ type streams struct {
 	replaced bool
 
 	blocked  blockedClients
-	upcoming [upcomingStreams]upcoming
+	upcoming [upcomingStreams]upcomingSlot
 }
 
 func (s *streams) init(service *Service, store Store) {
