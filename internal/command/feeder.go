@@ -162,9 +162,9 @@ func (f *feeder) nextPass() (n int) {
 	return n
 }
 
-// awaitRoom waits until the writer has written enough. False means that the connection ends.
-func (f *feeder) awaitRoom() bool {
-	for f.conn.outbox.ReplayBytes() > maxAhead {
+// awaitRoom waits until no more than so many bytes wait for the writer. False means that the connection ends.
+func (f *feeder) awaitRoom(most int64) bool {
+	for f.conn.outbox.ReplayBytes() > most {
 		select {
 		case <-f.wake:
 		case <-f.stopping.done():

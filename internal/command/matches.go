@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/recent"
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // matches finds the replays that get a message. It belongs to the feeder's goroutine, and holds a slot while it works: feeders have
@@ -21,11 +23,14 @@ type matches struct {
 	chunk *recent.Chunk
 	// gone means that the chunk was dropped while the feeder waited.
 	gone bool
+	// yield comes before the feeder waits for its next turn; nil if there is nothing to give up.
+	yield func()
 
 	byTopic map[string][]*replay
 	globs   []*replay
 	limits  filter.Limits
 	msg     filter.Message
+	entry   entry.Message
 	found   []*replay
 }
 
@@ -79,6 +84,9 @@ func (k *matches) step(work int) bool {
 	if k.by.raised.Load() || k.chunk != nil && k.isOver() && !k.pause() {
 		return false
 	}
+	if k.yield != nil && k.isOver() {
+		k.yield()
+	}
 	return k.turn.step(work)
 }
 
@@ -94,9 +102,14 @@ func (k *matches) pause() bool {
 	return !k.gone
 }
 
-// of returns the replays that get a message, in the order of delivery. They are valid until the next call. False is that of step.
-func (k *matches) of(m *recent.Message) (found []*replay, ok bool) {
-	if !k.step(messageCost + len(k.globs)*len(m.Topic)) {
+// of returns the replays that get a message, in the order of delivery; fields are those of an entry, nil for any other message. They are
+// valid until the next call. False is that of step.
+func (k *matches) of(m *recent.Message, fields *stream.Fields) (found []*replay, ok bool) {
+	cost := messageCost + len(k.globs)*len(m.Topic)
+	if fields != nil {
+		cost /= historyShare
+	}
+	if !k.step(cost) {
 		return nil, false
 	}
 	all := append(k.found[:0], k.byTopic[string(m.Topic)]...)
@@ -118,7 +131,7 @@ func (k *matches) of(m *recent.Message) (found []*replay, ok bool) {
 		}
 		if r.predicate != nil {
 			if !decodes {
-				k.msg.Reset(m.Topic, m.Payload, k.limits)
+				k.decode(m, fields)
 				decodes = true
 			}
 			if !k.step(len(m.Payload) + r.predicate.MemSize()) {
@@ -131,4 +144,14 @@ func (k *matches) of(m *recent.Message) (found []*replay, ok bool) {
 		found = append(found, r)
 	}
 	return found, true
+}
+
+// decode makes a message the input of predicates.
+func (k *matches) decode(m *recent.Message, fields *stream.Fields) {
+	if fields == nil {
+		k.msg.Reset(m.Topic, m.Payload, k.limits)
+		return
+	}
+	k.entry.Reset(*fields)
+	k.msg.ResetSource(m.Topic, &k.entry, k.limits)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/recent"
+	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/internal/uptime"
 )
 
@@ -20,6 +21,8 @@ type pass struct {
 	matches matches
 	place
 	pending pending
+	// history is nil where only recent messages are wanted.
+	history *history
 
 	// The core sets these at the join: the number of the last message before it, and, if there are messages from next to that one,
 	// the mark in front of which they go, the chunks that hold them, and the newest message that is in none of these.
@@ -29,6 +32,8 @@ type pass struct {
 	formats [broker.Forms]outbox.Format
 	rest    []*recent.Chunk
 	evicted uint64
+	// turned: instead of a join, there are durable topics now.
+	turned bool
 }
 
 // place is how far a pass has come.
@@ -43,19 +48,29 @@ type place struct {
 	// due are the replays that have yet to get message next: a message for very many is added in parts. They are in an array of
 	// their own, which does not change; nil if that message has not begun.
 	due []*replay
+	// each is how many entries of LAST 1 EACH were fed.
+	each int
 }
 
 func newPass(f *feeder, replays []*replay) *pass {
 	p := &pass{feeder: f, recent: f.conn.service.recent, replays: replays}
 	p.matches.init(f.conn.service, &f.stopping, replays)
 	p.pending.init(f.conn)
+	if slices.ContainsFunc(replays, func(r *replay) bool { return r.durable }) {
+		p.useHistory()
+	}
 	return p
+}
+
+// useHistory has the pass give entries of durable topics, too.
+func (p *pass) useHistory() {
+	p.history = newHistory(p)
+	p.matches.yield = p.history.closeSource
 }
 
 // run feeds all replays from their starts on, and joins them.
 func (p *pass) run() {
-	defer p.pending.close()
-	defer p.matches.release()
+	defer p.close()
 	if !p.resolve() {
 		return
 	}
@@ -64,19 +79,56 @@ func (p *pass) run() {
 	for _, r := range p.replays {
 		p.next, after = min(p.next, r.start), max(after, r.after)
 	}
-	for near := false; !near || p.hasReports(); {
+	for near := false; !near || p.hasReports() || !p.join(); {
 		if !p.awaitRoom() || !p.begin() {
 			return
 		}
 		p.reportMissed()
-		// The join is requested within the last chunk: at its instant the rest is fixed, however fast messages come.
-		if near = p.next > after && p.recent.IsNear(p.next); !near && !p.feed(after) || !p.flush() {
+		// The join is requested close to the end: at its instant the rest is fixed, however fast messages come.
+		if near = p.isNear(after); !near && !p.feed(after) || !p.flush() {
 			return
 		}
 	}
-	if p.conn.service.runOnCore(func(v broker.View) { p.conn.executor.joinReplays(v, p) }) && p.marked {
+	if p.marked {
 		p.feedRest()
 	}
+}
+
+// close ends the pass.
+func (p *pass) close() {
+	p.pending.close()
+	p.matches.release()
+	if p.history != nil {
+		p.history.close()
+	}
+}
+
+// join joins all replays, or returns false if there are durable topics now: their messages are not among the recent ones.
+func (p *pass) join() bool {
+	p.matches.end()
+	if p.turned = false; p.conn.service.runOnCore(func(v broker.View) { p.conn.executor.joinReplays(v, p) }) && p.turned {
+		p.useHistory()
+		return false
+	}
+	return true
+}
+
+// awaitRoom waits until the writer has written enough. While it waits, the pass holds little. False means that the connection ends.
+func (p *pass) awaitRoom() bool {
+	if p.history != nil && p.conn.outbox.ReplayBytes() > maxAhead {
+		p.history.closeSource()
+		p.matches.end()
+		return p.feeder.awaitRoom(maxAhead / 2)
+	}
+	return p.feeder.awaitRoom(maxAhead)
+}
+
+// isNear reports whether so little is left that the pass can join.
+func (p *pass) isNear(after uint64) bool {
+	if p.history != nil {
+		return p.history.isNear(p.next)
+	}
+	return p.next > after && p.recent.IsNear(p.next)
 }
 
 // begin takes note of the replays that are dropped, and of the formats. False means that none is left.
@@ -118,6 +170,9 @@ func (p *pass) flush() bool {
 
 // feed encodes messages of one chunk, as many as are added at once. False means that the connection ends.
 func (p *pass) feed(after uint64) bool {
+	if p.history != nil {
+		return p.feedHistory()
+	}
 	c, evicted, ok := p.matches.take(p.next)
 	if !ok {
 		return false
@@ -141,7 +196,7 @@ func (p *pass) feedRest() {
 	p.matches.gone = false
 	p.begin()
 	p.reportEnds()
-	if p.evicted >= p.next {
+	if p.history == nil && p.evicted >= p.next {
 		var first *recent.Chunk
 		if len(p.rest) > 0 {
 			first = p.rest[0]
@@ -162,6 +217,9 @@ func (p *pass) feedRest() {
 
 // feedChunks adds the messages of the rest, at the client's pace. False means that the connection ends.
 func (p *pass) feedChunks() bool {
+	if p.history != nil {
+		return p.feedRounds()
+	}
 	for _, c := range p.rest {
 		for more := true; more && p.next <= p.last; {
 			if !p.awaitRoom() {
@@ -215,7 +273,7 @@ func (p *pass) scan(c *recent.Chunk) (more, ok bool) {
 			return false, true
 		}
 		if m.Sequence >= p.next {
-			if more, ok := p.message(&m, c.Before()+p.reader.Read()); more || !ok {
+			if more, ok := p.message(&m, nil, c.Before()+p.reader.Read()); more || !ok {
 				return more, ok
 			}
 		}
@@ -224,16 +282,16 @@ func (p *pass) scan(c *recent.Chunk) (more, ok bool) {
 	return true, true
 }
 
-// message encodes a message for the replays that have yet to get it. before is how many messages were kept before it. The results
-// are those of scan.
-func (p *pass) message(m *recent.Message, before uint64) (more, ok bool) {
+// message encodes a message for the replays that have yet to get it. before is how many messages were kept before it, fields are those
+// of an entry. The results are those of scan.
+func (p *pass) message(m *recent.Message, fields *stream.Fields, before uint64) (more, ok bool) {
 	due, began := p.due, p.due != nil
 	if !began {
-		if due, ok = p.matches.of(m); !ok {
+		if due, ok = p.matches.of(m, fields); !ok {
 			return p.matches.gone, p.matches.gone
 		}
 	}
-	p.next, p.before, p.counted = m.Sequence, before, true
+	p.next, p.before, p.counted = m.Sequence, before, p.history == nil
 	for i, r := range due {
 		if p.pending.isFull() {
 			if p.due = due[i:]; !began {
@@ -307,8 +365,17 @@ func (p *pass) countMissed(c *recent.Chunk, evicted uint64, r *replay) int {
 
 // resolve finds the starts. False means that the connection ends.
 func (p *pass) resolve() bool {
+	if p.history != nil && !p.history.begin() {
+		return false
+	}
 	var last []*replay
 	for _, r := range p.replays {
+		if r.durable {
+			if !p.history.resolve(r) {
+				return false
+			}
+			continue
+		}
 		switch from := &r.from; from.Kind {
 		case position.Number:
 			// Of another epoch nothing is known, but that all that is kept is newer.
@@ -327,7 +394,15 @@ func (p *pass) resolve() bool {
 			r.start = p.recent.Evicted() + 1
 		}
 	}
-	return p.resolveLast(last)
+	if !p.resolveLast(last) {
+		return false
+	}
+	for _, r := range p.replays {
+		if !r.durable {
+			r.recentFrom = r.start
+		}
+	}
+	return true
 }
 
 // maxAge bounds an age, and a time that is yet to come.
@@ -412,7 +487,7 @@ func (p *pass) findIn(c *recent.Chunk, missing map[*replay]uint64) bool {
 // eachIn calls f for each message in a chunk and each of some replays that gets it. False means that the connection ends.
 func (p *pass) eachIn(c *recent.Chunk, some map[*replay]uint64, f func(r *replay, seq uint64)) bool {
 	for reader, m := c.Reader(), (recent.Message{}); len(some) > 0 && reader.Next(&m); {
-		matching, ok := p.matches.of(&m)
+		matching, ok := p.matches.of(&m, nil)
 		if !ok {
 			return false
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -90,18 +91,21 @@ func (r *Reader) parsePosition(clause []byte, p broker.Predicate) (*replay, *pro
 	switch {
 	case err != nil:
 		return nil, protocol.Errorf("%s", err)
-	case from.Kind == position.Entry || from.Kind == position.Group:
+	case from.Kind == position.Group:
 		return nil, protocol.Errorf("%s is a place in a stream, and this version has none; type: FROM EPOCH-123", clause)
-	case from.Kind != position.Number && r.service.recent == nil:
-		return nil, protocol.Errorf("no messages are kept here for %s; start conch with --recent 64MiB", clause)
 	}
+	start := &replay{clause: string(clause)}
 	if resolve := r.service.options.Resolve; resolve != nil && from.Kind == position.Number && from.Epoch != "" {
 		if n, ok := resolve(from.Epoch, from.Number); ok {
 			from.Epoch, from.Number = "", n
 		}
 	}
-	start := &replay{from: from}
-	if p != nil {
+	if store := r.service.streams.store; store != nil && from.Kind == position.Number && from.Epoch != "" {
+		if n, ok := store.Position(from.Epoch, from.Number); ok {
+			start.logged = max(n, 1)
+		}
+	}
+	if start.from = from; p != nil {
 		start.predicate = p.(predicate).Predicate
 	}
 	return start, nil
@@ -185,15 +189,44 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 	}
 	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
 	for i := range inv.predicates {
-		switch f := &inv.predicates[i]; {
-		case f.Start != nil && inv.namesAsVerb() && e.sub.Holds(r.Kind, r.Form, r.Names[i]):
-			return errHeld(inv, r.Names[i])
+		f := &inv.predicates[i]
+		if f.Start != nil {
+			if inv.namesAsVerb() && e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+				return errHeld(inv, r.Names[i])
+			}
+			if err := e.checkStart(r.Kind, r.Names[i][:f.TopicLen], f.Start.(*replay)); err != nil {
+				return err
+			}
+		}
+		switch {
 		case f.Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]):
 			room--
 		}
 	}
 	if room < 0 {
 		return e.errTooManyPredicates()
+	}
+	return nil
+}
+
+// checkStart refuses a position for a topic or a pattern that has nothing there.
+func (e *executor) checkStart(kind broker.Kind, name []byte, start *replay) *protocol.Error {
+	from := &start.from
+	durable := e.service.streams.state.Durable()
+	literal := kind == broker.Topic || isLiteral(string(name))
+	isDurable := durable != nil && (!literal || e.service.streams.state.IsDurable(name))
+	switch {
+	case from.Kind == position.Entry:
+		if !literal || !isDurable {
+			return protocol.Errorf("%s is an entry of one stream, so it needs the name of one durable topic (--durable); type: FROM EPOCH-123", from.Text)
+		}
+		if _, err := stream.ParseID([]byte(from.Text), 0); err != nil {
+			return protocol.Errorf("%s", err)
+		}
+	case from.Each && !isDurable:
+		return protocol.Errorf("EACH is for durable topics (--durable), and %s is none; type: LAST 1", protocol.EscapeName(nil, name))
+	case from.Kind != position.Number && e.service.recent == nil && !isDurable:
+		return protocol.Errorf("no messages are kept here for %s; start conch with --recent 64MiB", start.clause)
 	}
 	return nil
 }

@@ -76,25 +76,33 @@ func (m *mergedSource) check([]readRow) error { return nil }
 // seek looks in each stream for the first entry that is not in front of the start.
 func (m *mergedSource) seek(start readStart) error {
 	for _, c := range m.cursors {
-		c.goTo(c.rng.First())
-		if start.sequence == 0 && start.time == 0 {
-			continue
+		if err := c.seek(start); err != nil {
+			return err
 		}
-		low, high := c.rng.First(), c.rng.Last()+1
-		for low < high {
-			middle := low + (high-low)/2
-			e, found, err := c.first(middle)
-			switch {
-			case err != nil:
-				return err
-			case found && start.isBefore(e.Sequence, e.Time):
-				low = e.Ordinal + 1
-			default:
-				high = middle
-			}
-		}
-		c.goTo(low)
 	}
+	return nil
+}
+
+// seek goes to the first entry that is not in front of the start.
+func (c *streamCursor) seek(start readStart) error {
+	c.goTo(c.rng.First())
+	if start.sequence == 0 && start.time == 0 {
+		return nil
+	}
+	low, high := c.rng.First(), c.rng.Last()+1
+	for low < high {
+		middle := low + (high-low)/2
+		e, found, err := c.first(middle)
+		switch {
+		case err != nil:
+			return err
+		case found && start.isBefore(e.Sequence, e.Time):
+			low = e.Ordinal + 1
+		default:
+			high = middle
+		}
+	}
+	c.goTo(low)
 	return nil
 }
 

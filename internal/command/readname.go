@@ -23,6 +23,8 @@ const (
 type readNames struct {
 	*readRequest
 	globs []*budgetedGlob
+	// durable leaves out what is no durable topic; nil for READ.
+	durable func(name string) bool
 }
 
 func newReadNames(q *readRequest) *readNames {
@@ -35,6 +37,9 @@ func newReadNames(q *readRequest) *readNames {
 
 // wants reports whether a stream is shown.
 func (n *readNames) wants(name string) bool {
+	if n.durable != nil && !n.durable(name) {
+		return false
+	}
 	if _, named := slices.BinarySearch(n.names, name); named {
 		return true
 	}
@@ -67,7 +72,7 @@ func (n *readNames) find(s *Service) (found []readStream, few, ok bool) {
 		state := s.streams.state
 		total = state.Entries()
 		for _, name := range n.names {
-			if st := state.Lookup([]byte(name)); st != nil {
+			if st := state.Lookup([]byte(name)); st != nil && (n.durable == nil || n.durable(name)) {
 				found = append(found, readStream{st.Number(), name, st.Len()})
 			}
 		}

@@ -7,12 +7,14 @@ import (
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // replay is a subscription that starts in the past, until it joins. The reader makes it, the core completes it. From then on the
 // feeder owns it, but for dropped and starting.
 type replay struct {
 	from      position.Position
+	clause    string            // its text
 	predicate *filter.Predicate // nil if there is none
 	// command is shared by the replays of one command.
 	command *replayCommand
@@ -21,6 +23,13 @@ type replay struct {
 	account *outbox.Account
 	// after is the number of the last message before the subscription was made.
 	after uint64
+
+	// logged is the number of a position of an earlier epoch in the log; 0 if the log does not have it.
+	logged uint64
+	// durable: it gets entries of durable topics. plain: it gets recent messages. globs were in force at the confirmation. The core sets
+	// them.
+	durable, plain bool
+	globs          *stream.Globs
 
 	// dropped means that the subscription has ended, starting that it is in the feeder's list of these. The
 	// feeder's mutex guards both.
@@ -32,6 +41,8 @@ type replay struct {
 	start uint64
 	// missed means that messages before start are missing, in an unknown number, and are yet to be reported.
 	missed bool
+	// recentFrom is the number from which on recent messages that are gone are reported, if it gets entries, too.
+	recentFrom uint64
 	// previous is the number of the last message that it got.
 	previous uint64
 	// gone means that it gets nothing more, ends that this is so since the last step of the pass.
@@ -49,7 +60,7 @@ type replayCommand struct {
 }
 
 // replayCost is about what a replay takes in memory.
-const replayCost = 400
+const replayCost = 500
 
 // Deferred implements [broker.Replayer]. The replay begins at the flush, behind the confirmation.
 //
@@ -57,13 +68,19 @@ const replayCost = 400
 // those that have missed something get a report.
 func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (later bool) {
 	r := start.(*replay)
+	r.sub = s
+	e.place(r)
+	isKept := r.durable || e.service.recent != nil
 	if n := r.from.Number; r.from.Kind == position.Number {
 		ours := r.from.Epoch == "" || r.from.Epoch == e.service.epoch
+		if !ours && !r.plain && r.logged > 0 {
+			n, ours = r.logged, true
+		}
 		next := ours && n == last+1
-		if next && (!r.command.long || e.service.recent == nil) { // the first names of a long one would run ahead of the last
+		if next && (!r.command.long || !isKept) { // the first names of a long one would run ahead of the last
 			return false
 		}
-		if e.service.recent == nil || ours && n > last && !next {
+		if !isKept || ours && n > last && !next {
 			e.confirm().unknown = append(e.confirm().unknown, s)
 			return false
 		}
@@ -73,7 +90,7 @@ func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (lat
 		f = newFeeder(e.Conn)
 		e.feeder.Store(f)
 	}
-	r.sub, r.account, r.after = s, accountOf(s), last
+	r.account, r.after = accountOf(s), last
 	f.waiting[s] = r
 	if r.command.long {
 		r.command.held = append(r.command.held, r)
@@ -157,6 +174,11 @@ func (e *executor) replayFormats() [broker.Forms]outbox.Format {
 
 // joinReplays joins the subscriptions of a pass at one instant of the order, on the core's goroutine.
 func (e *executor) joinReplays(v broker.View, p *pass) {
+	s := &e.service.streams
+	if p.history == nil && e.turnDurable(p.replays) {
+		p.turned = true
+		return
+	}
 	for _, r := range p.replays {
 		last, previous, ok := v.Join(r.sub)
 		if r.gone = !ok; !ok {
@@ -170,13 +192,35 @@ func (e *executor) joinReplays(v broker.View, p *pass) {
 	if p.next > p.last { // there is no rest, or nothing has joined
 		return
 	}
+	if p.history != nil {
+		s.closeRecord() // it may have some of the rest
+		p.history.fix(p.last)
+	}
 	e.Flush() // what is queued so far stands in front of the mark
 	e.outbox.AddMark(&p.mark)
 	p.formats, p.marked = e.replayFormats(), true
 	p.mu.Lock()
 	p.joined, p.unsubscribed = p.replays, false
 	p.mu.Unlock()
-	p.rest, p.evicted = e.service.recent.Chunks(p.next)
+	if e.service.recent != nil {
+		p.rest, p.evicted = e.service.recent.Chunks(p.next)
+	}
+}
+
+// turnDurable has replays get entries, too, if other topics are durable than at their confirmation. What was published to these since is
+// in the log alone.
+func (e *executor) turnDurable(replays []*replay) (turned bool) {
+	now := e.service.streams.state.Durable()
+	for _, r := range replays {
+		turned = turned || now != nil && r.globs != now
+	}
+	if turned {
+		e.usesStreams()
+		for _, r := range replays {
+			r.durable, r.plain = true, true
+		}
+	}
+	return turned
 }
 
 // matchesAll reports whether a glob matches every topic.

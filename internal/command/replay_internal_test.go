@@ -408,7 +408,8 @@ func TestPositionsThatAreRefused(t *testing.T) {
 		{"SUB b a LAST 1", "ERR a is subscribed to already, and goes on from where it is; to start anew, type: UNSUB a"},
 		{"SUB a", "OK SUB a"},
 		{"UNSUB a FROM #1", "OK UNSUB a"},
-		{"SUB a FROM 1763719200000-0", "ERR FROM 1763719200000-0 is a place in a stream, and this version has none; type: FROM EPOCH-123"},
+		{"SUB a FROM 1763719200000-0", "ERR 1763719200000-0 is an entry of one stream, so it needs the name of one durable topic (--durable); type: FROM EPOCH-123"},
+		{"PSUB a* LAST 1 EACH", "ERR EACH is for durable topics (--durable), and a* is none; type: LAST 1"},
 		{"SUB a FROM GROUP g WHERE x > 1", "ERR FROM GROUP g is a place in a stream, and this version has none; type: FROM EPOCH-123"},
 		{"SUB a FROM yesterday", `ERR "yesterday" is no position; type FROM EPOCH-123, FROM #123, FROM 0, FROM -5m or FROM 2026-11-21T10:00:00Z`},
 		{"SUB a LAST few", `ERR LAST needs a number of messages behind it, not "few"; such as LAST 10`},
@@ -480,10 +481,10 @@ func TestAReplayEndsInTheMiddleOfAChunk(t *testing.T) {
 	var by abortSignal
 	var k matches
 	k.init(s, &by, nil)
-	_, ok := k.of(&recent.Message{Topic: []byte("a")})
+	_, ok := k.of(&recent.Message{Topic: []byte("a")}, nil)
 	assert.True(t, ok)
 	by.raise()
-	_, ok = k.of(&recent.Message{Topic: []byte("a")})
+	_, ok = k.of(&recent.Message{Topic: []byte("a")}, nil)
 	assert.False(t, ok)
 	k.end()
 }

@@ -51,6 +51,9 @@ type streams struct {
 	// replaced: the log has failed, and the state is that of the last safe record.
 	replaced bool
 
+	// durableSince is the number from which on the present topics are durable; 0 if they were from the start.
+	durableSince uint64
+
 	blocked  blockedClients
 	upcoming [upcomingStreams]upcomingSlot
 }
@@ -102,6 +105,9 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	}
 	s.payload = stream.AppendChange(s.payload, c)
 	s.blocked.wakeRemoved(c)
+	if c.Kind == stream.Durable {
+		s.durableSince = c.Sequence + 1
+	}
 	result := s.state.Apply(c)
 	if result.Removed > 0 {
 		s.store.Died(result.Removed)

@@ -32,6 +32,7 @@ type Position struct {
 	Time   time.Time     // of Time
 	Age    time.Duration // of Age
 	Text   string        // of Entry the id, of Group its name
+	Each   bool          // of Last: of each topic
 }
 
 // epochLen is the length of an epoch.
@@ -73,11 +74,15 @@ func ParseClause(clause string) (Position, error) {
 }
 
 func parseLast(text string) (Position, error) {
-	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil || n == 0 {
+	number, each := strings.CutSuffix(text, " EACH")
+	n, err := strconv.ParseUint(strings.TrimRight(number, " "), 10, 63)
+	switch {
+	case err != nil || n == 0:
 		return Position{}, fmt.Errorf("LAST needs a number of messages behind it, not %s; such as LAST 10", shown(text))
+	case each && n > 1:
+		return Position{}, fmt.Errorf("%s is not possible; type LAST 1 EACH, which is the last message of each topic", shown("LAST "+text))
 	}
-	return Position{Kind: Last, Number: n}, nil
+	return Position{Kind: Last, Number: n, Each: each}, nil
 }
 
 var (

@@ -27,6 +27,7 @@ var forms = []struct {
 	{"FROM 2026-11-21T10:00:00Z", position.Position{Kind: position.Time, Time: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)}},
 	{"FROM -5m", position.Position{Kind: position.Age, Age: 5 * time.Minute}},
 	{"LAST 10", position.Position{Kind: position.Last, Number: 10}},
+	{"LAST 1 EACH", position.Position{Kind: position.Last, Number: 1, Each: true}},
 	{"FROM 1763719200000-0", position.Position{Kind: position.Entry, Text: "1763719200000-0"}},
 	{"FROM GROUP billing", position.Position{Kind: position.Group, Text: "billing"}},
 }
@@ -61,6 +62,9 @@ func TestWhatIsNoPosition(t *testing.T) {
 		"LAST ":                             `LAST needs a number of messages behind it, not ""`,
 		"LAST 0":                            `LAST needs a number`,
 		"LAST -1":                           `LAST needs a number`,
+		"LAST 2 EACH":                       `type LAST 1 EACH`,
+		"LAST EACH":                         `LAST needs a number`,
+		"LAST 1EACH":                        `LAST needs a number`,
 		"LAST ten":                          `not "ten"; such as LAST 10`,
 		"FROM " + strings.Repeat("x", 1000): strings.Repeat("x", 64) + `..."`,
 	} {

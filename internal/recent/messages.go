@@ -133,7 +133,7 @@ func (m *Messages) Chunk(from uint64) (c *Chunk, evicted uint64) {
 	defer m.mu.Unlock()
 	if i := m.index(from); i < len(m.chunks) {
 		c = m.chunks[i]
-		c.retain()
+		c.Retain()
 	}
 	return c, m.evicted
 }
@@ -144,7 +144,7 @@ func (m *Messages) Chunks(from uint64) (found []*Chunk, evicted uint64) {
 	defer m.mu.Unlock()
 	found = slices.Clone(m.chunks[m.index(from):])
 	for _, c := range found {
-		c.retain()
+		c.Retain()
 	}
 	return found, m.evicted
 }
@@ -171,7 +171,7 @@ func (m *Messages) Before(seq uint64) *Chunk {
 	if i == 0 {
 		return nil
 	}
-	m.chunks[i-1].retain()
+	m.chunks[i-1].Retain()
 	return m.chunks[i-1]
 }
 
@@ -182,7 +182,7 @@ func (m *Messages) Since(at time.Duration) uint64 {
 	i := max(0, sort.Search(len(m.chunks), func(i int) bool { return m.chunks[i].start >= at })-1)
 	next, found := m.evicted+1, slices.Clone(m.chunks[i:min(len(m.chunks), i+2)])
 	for _, c := range found {
-		c.retain()
+		c.Retain()
 	}
 	m.mu.Unlock()
 	defer func() {
@@ -258,8 +258,8 @@ func (c *Chunk) Last() uint64 { return c.last.Load() }
 // Before is how many messages were appended before the first.
 func (c *Chunk) Before() uint64 { return c.before }
 
-// retain adds a holder. The caller holds the lock of the ring, which is one.
-func (c *Chunk) retain() { c.buf.Retain() }
+// Retain adds a holder. The caller is one, or holds the lock of the ring, which is one.
+func (c *Chunk) Retain() { c.buf.Retain() }
 
 // Release ends the use of the chunk, and of all that its readers have returned.
 func (c *Chunk) Release() { c.buf.Release() }

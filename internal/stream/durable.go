@@ -36,6 +36,16 @@ func (g *Globs) Match(name []byte, m *broker.Matcher) bool {
 	return false
 }
 
+// Covers reports whether a topic is durable for sure if a glob matches it. It may report false where it is.
+func (g *Globs) Covers(pattern string) bool {
+	return g != nil && slices.ContainsFunc(g.list, func(glob string) bool {
+		if start, all := strings.CutSuffix(glob, "*"); all && !strings.ContainsAny(start, `*?[\`) {
+			return strings.HasPrefix(pattern, start) // start has no character with a meaning, so the pattern begins with it, too
+		}
+		return glob == pattern
+	})
+}
+
 // String is the text of the globs, as ParseGlobs reads it.
 func (g *Globs) String() string {
 	if g == nil {

@@ -1,0 +1,103 @@
+package command
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// replayed subscribes, and returns the numbers of the entries that come in front of the reply to a PING behind the join.
+func (p *pipe) replayed(s *Service, subscribe string) (entries []string) {
+	p.t.Helper()
+	p.sends(subscribe + "\n")
+	if line := p.line(); !strings.HasPrefix(line, "OK ") {
+		return []string{line}
+	}
+	take := func() {
+		for line := p.line(); line != "+PONG"; line = p.line() {
+			_, rest, found := strings.Cut(line, `"n":`)
+			if n, _, _ := strings.Cut(rest, ","); found {
+				entries = append(entries, n)
+			} else if strings.HasPrefix(line, "MISSED") {
+				entries = append(entries, line)
+			}
+		}
+	}
+	for joined := false; !joined; {
+		p.sends("PING\n")
+		take()
+		s.runOnCore(func(broker.View) { joined = !p.executor.isReplaying() })
+	}
+	p.sends("PING\n")
+	take()
+	p.sends("UNSUB\nPUNSUB\nPING\n")
+	take()
+	return entries
+}
+
+// Entries of durable topics are the past of a subscription, in each form of a position. Those of other streams are not.
+func TestReplayOfEntries(t *testing.T) {
+	store := newTestStore()
+	store.earlier = "abcdef0123456789"
+	s, pipes := newReadable(t, store, 2)
+	p := pipes[0]
+	p.sends("CONFIG SET durable \"s[0-8] s1?\"\n")
+	require.Equal(t, "+OK", p.line())
+	p.addMany(500, 50, "x")
+	var plain []string // of s20 and the following ones, and s9
+	all := numbers(1, 500)
+	isDurable := func(n int) bool { return n%50 < 20 && n%50 != 9 }
+	var durable []string
+	for i, n := range all {
+		if isDurable(i + 1) {
+			durable = append(durable, n)
+		} else {
+			plain = append(plain, n)
+		}
+	}
+	for _, test := range []struct {
+		subscribe string
+		want      []string
+	}{
+		{"SUB s1 FROM 0", []string{"1", "51", "101", "151", "201", "251", "301", "351", "401", "451"}},
+		{"SUB s1 FROM #352", []string{"401", "451"}},
+		{"SUB s1 FROM " + readEpoch + "-401", []string{"401", "451"}},
+		{"SUB s1 FROM abcdef0123456789-402", []string{"451"}},
+		{"SUB s1 FROM fbcdef0123456789-402", []string{"MISSED ? s1", "1", "51", "101", "151", "201", "251", "301", "351", "401", "451"}},
+		{"SUB s1 FROM 400-0", []string{"401", "451"}},
+		{"SUB s1 FROM 451-1", []string{"451"}},
+		{"SUB s1 FROM 451-2", nil},
+		{"SUB s1 FROM #501", nil},
+		{"SUB s1 FROM #502", []string{"MISSED ? s1"}},
+		{"SUB s1 FROM 1970-01-01T00:00:00Z", []string{"1", "51", "101", "151", "201", "251", "301", "351", "401", "451"}},
+		{"SUB s1 FROM 2099-01-01T00:00:00Z", nil},
+		{"SUB s1 FROM -5m", []string{"1", "51", "101", "151", "201", "251", "301", "351", "401", "451"}},
+		{"SUB s1 s2 FROM #352", []string{"352", "401", "402", "451", "452"}},
+		{"SUB s1 LAST 2", []string{"401", "451"}},
+		{"SUB s1 s2 LAST 2", []string{"401", "402", "451", "452"}},
+		{"SUB s1 LAST 1000", []string{"1", "51", "101", "151", "201", "251", "301", "351", "401", "451"}},
+		{"SUB s1 LAST 2 WHERE n < 300", []string{"201", "251"}},
+		{"PSUB s[129] FROM #352", []string{"MISSED ? s[129]", "352", "401", "402", "451", "452"}},
+		{"PSUB s[129] LAST 3", []string{"402", "451", "452"}},
+		{"PSUB s* FROM 0", durable},
+		{"PSUB s* LAST 500", durable},
+		{"PSUB * LAST 3", durable[len(durable)-3:]},
+		{"PSUB * FROM #400 WHERE n % 50 == 0", []string{"MISSED ? * WHERE n % 50 == 0", "400", "450", "500"}},
+		{"PSUB * LAST 1 EACH WHERE n > 467", []string{"468", "469", "500"}},
+		{"PSUB s[129] LAST 1 EACH", []string{"451", "452"}},
+		{"SUB s1 LAST 1 EACH", []string{"451"}},
+		{"PSUB s* LAST 1 EACH", durable[len(durable)-19:]},
+		{"SUB s20 FROM 0", []string{"ERR no messages are kept here for FROM 0; start conch with --recent 64MiB"}},
+		{"SUB s20 LAST 1 EACH", []string{"ERR EACH is for durable topics (--durable), and s20 is none; type: LAST 1"}},
+		{"PSUB s* FROM 400-0", []string{"ERR 400-0 is an entry of one stream, so it needs the name of one durable topic (--durable); type: FROM EPOCH-123"}},
+	} {
+		assert.Equal(t, test.want, pipes[1].replayed(s, test.subscribe), test.subscribe)
+	}
+	assert.NotEmpty(t, plain)
+	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
+	eventually(t, func() bool { return pipes[1].Conn.streamClient.Load().usage.fills.Load() == 0 }, "no memory is charged")
+}
