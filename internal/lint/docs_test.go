@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -151,6 +152,31 @@ func TestAbsentCommandsOfTheDocs(t *testing.T) {
 			assert.Nil(t, protocol.Lookup([]byte(m[1])), m[1])
 		}
 		assert.Equal(t, "ERR unknown command", row[2])
+	}
+}
+
+// The column of conch in docs/coming-from.md names commands and settings that exist.
+func TestComingFromOtherBrokers(t *testing.T) {
+	configuration := text(t, docs+"configuration.md")
+	for _, broker := range []string{"kafka", "iggy", "nats", "rabbitmq"} {
+		for _, row := range harness.Table(t, docs+"coming-from.md", broker) {
+			require.Len(t, row, 3, "%s: %s", broker, row[0])
+			ours := strings.ReplaceAll(row[1], "`", "")
+			if row[1] != "" && !strings.Contains(row[1], "`") { // Table removes those around a whole cell
+				row[1] = "`" + row[1] + "`"
+			}
+			for _, m := range quoted.FindAllStringSubmatch(row[1], -1) {
+				word := strings.Fields(m[1])[0]
+				option, isOption := strings.CutPrefix(word, "--")
+				switch {
+				case isOption:
+					assert.Contains(t, configuration, "| `"+option+"` |", ours)
+				case word == strings.ToUpper(word) && strings.ContainsAny(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+					known := protocol.Lookup([]byte(word)) != nil || slices.Contains([]string{"COUNT"}, word)
+					assert.True(t, known, "%s is no command: %s", word, ours)
+				}
+			}
+		}
 	}
 }
 
