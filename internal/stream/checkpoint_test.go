@@ -97,6 +97,40 @@ func TestCheckpointOfLargeStreams(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt, "two bases")
 }
 
+// Blocks that are given up lie in other pages after a start than before. A delta has none of their deleted ids, which a page that has
+// other blocks still counts.
+func TestDeltaOfAStreamWithBlocksGivenUp(t *testing.T) {
+	k := newCore(t)
+	id := 0
+	grow := func(blocks int) {
+		for range blocks * blockSize {
+			id++
+			k.add("a", fmt.Sprint(id))
+			k.payload = nil
+		}
+	}
+	trim := func(blocks int) {
+		k.s.PlanTrim(k.change(), k.get("a"), &TrimOptions{Kind: TrimMinID, MinID: ID{uint64(blocks*blockSize + 1), 0}}) //nolint:gosec // a number
+		k.apply()
+	}
+	remove := func(block int) {
+		require.Equal(t, 1, k.s.PlanDelete(k.change(), k.get("a"), []ID{{uint64(block*blockSize + 7), 0}})) //nolint:gosec // a number
+		k.apply()
+	}
+	grow(pageBlocks + 40)
+	trim(pageBlocks / 2)
+	files := []io.Reader{save(t, k.s, true)}
+	remove(pageBlocks + 5)
+	grow(pageBlocks - 40)
+	trim(pageBlocks + 12)
+	files = append(files, save(t, k.s, false))
+	remove(pageBlocks + 30)
+	files = append(files, save(t, k.s, false))
+	s, err := Load(files...)
+	require.NoError(t, err)
+	assert.Equal(t, k.s.Digest(), s.Digest())
+}
+
 // A delta takes back what an earlier checkpoint has of the end of a stream: XSETID went behind deleted entries.
 func TestDeltaOfAStreamThatWasCut(t *testing.T) {
 	k := newCore(t)

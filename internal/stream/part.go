@@ -202,7 +202,7 @@ func (f *frozen) writeBlocks(out *sections) {
 	for _, i := range f.dead {
 		p := v.pageAt(int(i))
 		for block, n := range p.dead.in[:len(p.heads)] {
-			if n > 0 && p.heads[block].ordinal < f.from {
+			if h := &p.heads[block]; n > 0 && h.ordinal < f.from && h.end() > v.first { // others may be gone where it is read
 				m := p.dead.block(block)
 				out.item(itemDead, sectionSize)
 				out.b = appendBitmap(binary.AppendUvarint(out.b, p.heads[block].ordinal), &m)
