@@ -212,7 +212,7 @@ func (b *blockedClients) end(c *blockedClient) {
 	}
 }
 
-// added encodes an entry for those that wait for it, once for all of them.
+// added encodes entries for those that wait for them, once for all of them.
 func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 	if len(b.keys) == 0 {
 		return
@@ -222,9 +222,22 @@ func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 		return
 	}
 	b.makeReady(k)
-	a := addedEntry{stream: r.Number, id: c.ID, start: len(k.frames)}
-	k.frames = b.streams.text.appendHead(k.frames, c.ID, len(c.Fields))
-	for _, text := range c.Fields {
+	if c.Kind == stream.Add {
+		b.addEntry(k, r.Number, c.ID, c.Fields)
+		return
+	}
+	id, fields := c.ID, [2][]byte{[]byte(stream.MessageField)}
+	for _, fields[1] = range c.Messages {
+		b.addEntry(k, r.Number, id, fields[:])
+		id.Seq++
+	}
+}
+
+// addEntry encodes one entry of a stream.
+func (b *blockedClients) addEntry(k *blockedKey, number uint64, id stream.ID, fields [][]byte) {
+	a := addedEntry{stream: number, id: id, start: len(k.frames)}
+	k.frames = b.streams.text.appendHead(k.frames, id, len(fields))
+	for _, text := range fields {
 		k.frames = protocol.AppendBulk(k.frames, text)
 		a.size += int64(len(text))
 	}

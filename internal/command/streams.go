@@ -94,9 +94,12 @@ func (s *streams) begin() *stream.Change {
 
 // apply makes a change that is planned, and adds it to the record of the round.
 func (s *streams) apply(v broker.View, c *stream.Change) {
-	if c.Kind == stream.Add {
+	switch c.Kind {
+	case stream.Add:
 		c.Sequence, s.hasEntries = v.Append(), true
-	} else {
+	case stream.AddRun: // of publishes, which have numbers
+		s.hasEntries = true
+	default:
 		c.Sequence = v.Stats().Sequence
 	}
 	if s.number == 0 {
@@ -112,9 +115,25 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	if result.Removed > 0 {
 		s.store.Died(result.Removed)
 	}
-	if c.Kind == stream.Add {
+	if c.Adds() {
 		s.blocked.added(c, &result)
 	}
+}
+
+// appendRun appends messages as entries, whose sequence numbers are those of the publishes, from the first one's on.
+func (s *streams) appendRun(v broker.View, name []byte, messages [][]byte, sequence uint64) error {
+	for len(messages) > 0 {
+		c := s.begin()
+		n, err := s.state.PlanRun(c, name, messages)
+		if err != nil {
+			return err //nolint:wrapcheck // it says all
+		}
+		c.Sequence = sequence
+		s.apply(v, c)
+		c.Messages = nil // they alias the batch
+		messages, sequence = messages[n:], sequence+uint64(n) //nolint:gosec // a count
+	}
+	return nil
 }
 
 // endCommand comes behind each command that uses keys, and behind each transaction.

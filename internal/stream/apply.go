@@ -2,9 +2,9 @@ package stream
 
 // Apply makes a planned change so. It cannot fail.
 func (s *Streams) Apply(c *Change) Result {
-	s.time, s.sequence = max(s.time, c.Time), max(s.sequence, c.Sequence)
+	s.time, s.sequence = max(s.time, c.Time), max(s.sequence, c.newest())
 	switch c.Kind {
-	case Add:
+	case Add, AddRun:
 		return s.applyAdd(c)
 	case Remove:
 		return s.applyRemove(c)
@@ -70,7 +70,7 @@ func (s *Streams) Apply(c *Change) Result {
 
 // changesKey reports whether a client that watches the key learns of it. As in Redis, that is not so for groups.
 func (c *Change) changesKey() bool {
-	return c.Create || c.Kind != Duplicate && c.Kind != Prune && c.Kind < CreateGroup
+	return c.Create || c.Kind != Duplicate && c.Kind != Prune && (c.Kind < CreateGroup || c.Kind == AddRun)
 }
 
 // changed returns the stream of a change that is about to be applied, and makes it if the change does. A checkpoint that is being
@@ -91,19 +91,23 @@ func (s *Streams) applyAdd(c *Change) Result {
 	st := s.changed(c)
 	before := st.bytes()
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
-	r.Ordinal = st.ids.append(st.last, c.ID, c.entryBytes())
-	st.last = c.ID
+	if c.Kind == AddRun {
+		r.Ordinal = st.ids.appendRun(st.last, c.ID, c.Messages)
+	} else {
+		r.Ordinal = st.ids.append(st.last, c.ID, c.entryBytes())
+	}
+	st.last = c.LastID()
 	if c.TrimTo > 0 {
 		r.Removed = int(st.ids.trim(c.TrimTo))
 	}
 	if st.ids.rule > 0 {
-		s.awaitAge(st)
+		s.awaitRule(st, c)
 	}
 	if c.Idempotent {
 		s.track(st, c)
 	}
 	s.bytes += st.bytes() - before
-	s.entries += 1 - r.Removed
+	s.entries += c.Entries() - r.Removed
 	s.touch(st)
 	return r
 }

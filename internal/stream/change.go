@@ -35,6 +35,7 @@ const (
 	SetCursor                            // the position of a subscriber
 	RemoveCursor                         // that it is kept
 	Durable                              // which topics are durable
+	AddRun                               // entries with the field message alone, and what they trim
 )
 
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
@@ -44,13 +45,14 @@ type Change struct {
 	Sequence uint64 // its place in the one order, if it adds an entry; else the newest one in use
 	Number   uint64 // of the stream
 
-	// Add; Fence and CreateGroup may make a stream too. Duplicate has the stream, and the id of the first entry.
+	// Add, AddRun; Fence and CreateGroup may make a stream too. Duplicate has the stream, and the id of the first entry.
 	Create     bool   // makes the stream, in the place of one whose time is up
 	Name       []byte // of a stream that is made
 	ID         ID     // Delete: the largest one; SetID: the last id
 	Ordinal    uint64
 	Fields     [][]byte // names and values in turn
 	Stored     Fields   // the same in a change that was read
+	Messages   [][]byte // AddRun: those of the entries; ID, Ordinal and Sequence are the first one's. It aliases the argument
 	TrimTo     uint64   // entries with smaller ordinals go; 0 for none. Trim has it too
 	Idempotent bool
 	Producer   Digest
@@ -83,6 +85,7 @@ type Change struct {
 	Counting Counting // Claim, Release. Claim has At too, the time of the delivery, and ID, the position of the group or 0-0
 	Count    uint64   // of CountSet
 
+	parsed [][]byte        // Messages of a change that was read
 	given  map[ID]struct{} // the same as IDs, while they are planned in an odd order
 	stream *Stream         // what Plan found; nil in a change that was read
 }
@@ -92,12 +95,13 @@ const maxKeptList = 4096
 
 // Reset clears a change, and keeps its memory unless a rare request has made that large.
 func (c *Change) Reset() {
-	if max(cap(c.Ordinals), cap(c.Found), cap(c.Numbers), cap(c.Kept), cap(c.IDs), cap(c.Gone)) > maxKeptList {
+	if max(cap(c.Ordinals), cap(c.Found), cap(c.Numbers), cap(c.Kept), cap(c.IDs), cap(c.Gone), cap(c.parsed)) > maxKeptList {
 		*c = Change{}
 		return
 	}
+	clear(c.parsed) // they alias a payload
 	*c = Change{
-		Ordinals: c.Ordinals[:0], Found: c.Found[:0], Numbers: c.Numbers[:0], Kept: c.Kept[:0], IDs: c.IDs[:0], Gone: c.Gone[:0],
+		parsed: c.parsed[:0], Ordinals: c.Ordinals[:0], Found: c.Found[:0], Numbers: c.Numbers[:0], Kept: c.Kept[:0], IDs: c.IDs[:0], Gone: c.Gone[:0],
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Streams) closeGap(c *Change) {
 		s.keepPresent(c)
 	case c.Create:
 		s.closeGapOfStreams(c)
-	case c.Kind == Add:
+	case c.Adds():
 		if st := s.ByNumber(c.Number); st != nil && c.Ordinal > st.ids.next && st.last.Less(c.ID) {
 			s.saving.before(st)
 			st.ids.skipTo(c.Ordinal)

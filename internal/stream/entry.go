@@ -17,15 +17,21 @@ type Entry struct {
 
 // Fields are the names and values of an entry, in turn, as stored.
 type Fields struct {
-	text  []byte // each with its length before it
-	count int
+	text      []byte // each with its length before it
+	count     int
+	isMessage bool // an entry of a run: text is the one value, without its length
 }
 
 // Len returns how many are left, names and values together.
 func (f *Fields) Len() int { return f.count }
 
 // Size returns at least how many bytes the names and values that are left have together.
-func (f *Fields) Size() int { return len(f.text) }
+func (f *Fields) Size() int {
+	if f.isMessage {
+		return len(f.text) + len(MessageField)
+	}
+	return len(f.text)
+}
 
 // Next returns the next one, a name or a value. It aliases the record.
 func (f *Fields) Next() (text []byte, ok bool) {
@@ -33,6 +39,9 @@ func (f *Fields) Next() (text []byte, ok bool) {
 		return nil, false
 	}
 	f.count--
+	if f.isMessage {
+		return f.nextOfMessage(), true
+	}
 	if n := int(first(f.text)); n < 0x80 && n < len(f.text) { // nearly all are short
 		text, f.text = f.text[1:1+n:1+n], f.text[1+n:]
 		return text, true
@@ -41,6 +50,18 @@ func (f *Fields) Next() (text []byte, ok bool) {
 	text = in.text()
 	f.text = in.b
 	return text, !in.bad
+}
+
+// messageField is MessageField as a name that is stored. It is not changed.
+var messageField = []byte(MessageField)
+
+// nextOfMessage is Next for the entry of a run.
+func (f *Fields) nextOfMessage() (text []byte) {
+	if f.count == 1 {
+		return messageField[:len(messageField):len(messageField)]
+	}
+	text, f.text = f.text, nil
+	return text
 }
 
 // first returns the first byte, and one that no short length has if there is none.
@@ -69,12 +90,21 @@ func EachEntry(payload []byte, key uint64, f func(e *Entry) bool) error {
 			return corruptAt(payload, at)
 		}
 		end := begin + int(size)
-		if Kind(flags&kindMask) == Add {
+		switch Kind(flags & kindMask) {
+		case Add:
 			matches, ok := e.parse(payload[begin:end], flags, first, start, key)
 			if !ok {
 				return corruptAt(payload, at)
 			}
 			if matches && !f(&e) {
+				return nil
+			}
+		case further:
+			more, ok := e.eachOfRun(payload[begin:end], flags, first, start, key, f)
+			if !ok {
+				return corruptAt(payload, at)
+			}
+			if !more {
 				return nil
 			}
 		}
@@ -176,13 +206,9 @@ func Spans(payload []byte, add func(key, first uint64, count int)) error {
 	var key, first uint64
 	n := 0
 	err := split(payload, func(raw *rawChange) bool {
-		if Kind(raw.flags&kindMask) != Add {
-			return true
-		}
-		in := raw.body
-		number, ordinal := in.uvarint(), in.uvarint()
-		if raw.bad = in.bad; raw.bad {
-			return false
+		number, ordinal, count := raw.span()
+		if count == 0 {
+			return !raw.bad
 		}
 		if n > 0 && (number != key || ordinal != first+uint64(n)) {
 			add(key, first, n)
@@ -191,7 +217,7 @@ func Spans(payload []byte, add func(key, first uint64, count int)) error {
 		if n == 0 {
 			key, first = number, ordinal
 		}
-		n++
+		n += count
 		return true
 	})
 	if n > 0 {
@@ -200,15 +226,37 @@ func Spans(payload []byte, add func(key, first uint64, count int)) error {
 	return err
 }
 
+// span returns the entries that a change adds: the number of their stream, the first ordinal, and how many.
+func (raw *rawChange) span() (number, ordinal uint64, count int) {
+	in := raw.body
+	switch {
+	case Kind(raw.flags&kindMask) == Add:
+		number, ordinal, count = in.uvarint(), in.uvarint(), 1
+	case raw.isRun():
+		var r run
+		in.bytes(1)
+		number = in.uvarint()
+		in.skipOptions(raw.flags & flagCreate)
+		in.run(&r, raw.flags, raw.time)
+		ordinal, count = r.ordinal, r.count
+	}
+	if raw.bad = in.bad; raw.bad {
+		return 0, 0, 0
+	}
+	return number, ordinal, count
+}
+
 // Keep appends to dst, which is empty, a payload with those entries alone for which live is true.
 func Keep(dst, payload []byte, live func(key, ordinal uint64) bool) []byte {
+	var run Change
 	dst = append(dst, payload[:min(headerSize, len(payload))]...)
 	_ = split(payload, func(raw *rawChange) bool { // what is damaged has no entries
-		if Kind(raw.flags&kindMask) == Add {
-			in := raw.body
-			if number, ordinal := in.uvarint(), in.uvarint(); !in.bad && live(number, ordinal) {
-				dst = append(dst, raw.all...)
-			}
+		switch number, ordinal, count := raw.span(); {
+		case count == 0:
+		case raw.isRun():
+			dst = raw.keepRun(dst, &run, live)
+		case live(number, ordinal):
+			dst = append(dst, raw.all...)
 		}
 		return true
 	})

@@ -62,6 +62,25 @@ func (x *index) append(prev, id ID, size uint64) uint64 {
 	return x.next - 1
 }
 
+// appendRun is append for the entries of a run, in a step for each block. It returns the first ordinal.
+func (x *index) appendRun(prev, id ID, messages [][]byte) (first uint64) {
+	first = x.next
+	for len(messages) > 0 {
+		x.append(prev, id, messageBytes(messages[0]))
+		n, size := 0, uint64(0)
+		for rest, open := messages[1:], x.openBytes(); n < len(rest) && int(x.count)+n < blockSize && open+size < blockBytes; n++ {
+			size += messageBytes(rest[n])
+		}
+		x.kept += size
+		x.run, x.count = x.run+uint16(n), x.count+uint16(n)
+		x.live, x.next = x.live+uint64(n), x.next+uint64(n)
+		messages = messages[1+n:]
+		prev.Ms, prev.Seq = id.Ms, id.Seq+uint64(n)
+		id = ID{prev.Ms, prev.Seq + 1}
+	}
+	return first
+}
+
 // openBytes is the bytes of the entries in the open block.
 func (x *index) openBytes() uint64 {
 	if x.full == nil {

@@ -197,7 +197,7 @@ func (raw *rawChange) parseFurther(c *Change) {
 		return
 	}
 	c.Number = in.uvarint()
-	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup {
+	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup && c.Kind != AddRun {
 		in.fail()
 	}
 	switch c.Kind {
@@ -208,6 +208,9 @@ func (raw *rawChange) parseFurther(c *Change) {
 		if c.Text = in.text(); in.bad || !isGlobs(string(c.Text)) {
 			in.fail()
 		}
+		return
+	case AddRun:
+		raw.parseRun(c)
 		return
 	}
 	c.Group = in.uvarint()

@@ -37,5 +37,6 @@ func RecordStart(payload []byte) (sequence uint64, time int64) {
 func (f Fields) CopyTo(b []byte) (Fields, []byte) {
 	at := len(b)
 	b = append(b, f.text...)
-	return Fields{text: b[at:len(b):len(b)], count: f.count}, b
+	f.text = b[at:len(b):len(b)]
+	return f, b
 }

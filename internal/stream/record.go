@@ -14,7 +14,7 @@ const (
 	further    = 15
 	flagTime   = 0x10 // the time is not that of the header: it follows, relative to that
 	flagCreate = 0x20 // Add, and kinds from further on
-	flagTrim   = 0x40 // Add
+	flagTrim   = 0x40 // Add, AddRun
 	flagUnique = 0x80 // Add: it has an idempotent id
 	flagOver   = 0x20 // Remove: their time was up
 	flagRefs   = 0x20 // Delete, Trim: pending entries too
@@ -56,6 +56,9 @@ func (c *Change) lengthWidth() int {
 	}
 	for _, text := range c.Fields {
 		most += len(text) + 5
+	}
+	for _, m := range c.Messages {
+		most += len(m) + 5
 	}
 	switch {
 	case most < 1<<14:
@@ -124,6 +127,11 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 	case Durable:
 		b, flags = c.appendFurther(b)
 		b = appendText(b, c.Text)
+	case AddRun:
+		b, flags = c.appendFurther(b)
+		var more byte
+		b, more = c.appendRun(b)
+		flags |= more
 	case Flush:
 	default:
 		b, flags = c.appendFurther(b)

@@ -38,13 +38,16 @@ func everyKind(t *testing.T) []byte {
 	k.fence("fenced", math.MaxInt64)
 	k.set("stream-idmp-duration", "8")
 	k.set("stream-idmp-maxsize", "9")
-	k.set("retention", "a count=1")
+	k.run("runs", "first", "second", "")
+	k.run("runs", "same", "size")
+	k.set("retention", "a count=1; r* count=3")
 	k.setCursor("g", "a", k.sequence)
 	k.setCursor("h", "*", 0)
 	k.removeCursor("h", "*")
 	k.set("durable", "a b*")
 	k.setTime(k.now + 200_000)
 	k.due()
+	k.run("runs", "", "", "", "", "")
 	k.s.PlanRemove(k.change(), k.get("a"))
 	k.s.PlanRemove(&k.c, k.get(""))
 	k.apply()
@@ -61,7 +64,7 @@ func everyKind(t *testing.T) []byte {
 	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
-	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable])
+	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable] && kinds[AddRun])
 	return record
 }
 

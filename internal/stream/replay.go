@@ -63,10 +63,12 @@ func (s *Streams) misfit(c *Change) string {
 	}
 	c.stream = st
 	switch {
-	case c.Kind == Add && c.Ordinal != st.ids.next:
+	case c.Adds() && c.Ordinal != st.ids.next:
 		return fmt.Sprintf("entry %d follows %d", c.Ordinal, st.ids.next-1)
-	case c.Kind == Add && !st.last.Less(c.ID):
+	case c.Adds() && !st.last.Less(c.ID):
 		return fmt.Sprintf("%v follows %v", c.ID, st.last)
+	case c.Kind == AddRun:
+		return ""
 	case c.Kind == Duplicate && st.window == nil, c.Kind == Prune && st.window == nil:
 		return "it has no idempotent ids"
 	case c.Kind == SetID && c.ID.Less(st.top()):
@@ -117,7 +119,7 @@ func isNumber(n uint64) bool { return n > 0 && n < math.MaxInt64 }
 
 // misfitNew is misfit for a change that makes a stream.
 func (s *Streams) misfitNew(c *Change) string {
-	if c.Number != s.next || c.Kind == CreateGroup && !isNumber(c.Group) || c.Kind == Add && (c.Ordinal != 1 || c.ID.IsZero()) {
+	if c.Number != s.next || c.Kind == CreateGroup && !isNumber(c.Group) || c.Adds() && (c.Ordinal != 1 || c.ID.IsZero()) {
 		return fmt.Sprintf("the next new one is %d", s.next)
 	}
 	if old := s.names[string(c.Name)]; old != nil && old.expiry == nil {

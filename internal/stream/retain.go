@@ -74,8 +74,12 @@ func (s *Streams) assign(st *Stream) {
 func (st *Stream) beyond(r *Rule, coming, bytes, most uint64) (to uint64) {
 	x := &st.ids
 	if have := x.live + coming; r.Count > 0 && have > r.Count {
-		v := x.view()
-		to = v.at(min(have-r.Count, most))
+		if gone := min(have-r.Count, most); gone <= x.live {
+			v := x.view()
+			to = v.at(gone)
+		} else {
+			to = x.next + gone - x.live // some of those that come
+		}
 	}
 	if r.Bytes > 0 {
 		to = max(to, x.beyond(r.Bytes, bytes))
@@ -199,6 +203,17 @@ func (s *Streams) awaitAge(st *Stream) {
 	late := uint64(r.Age) + max(uint64(r.Age)/ageSlack, minSlack)
 	if ok && first.Ms < math.MaxInt64-late {
 		s.awaitUntil(st, int64(first.Ms+late))
+	}
+}
+
+// awaitRule sets when a rule is due behind a change that has added entries.
+func (s *Streams) awaitRule(st *Stream, c *Change) {
+	if st.ids.live <= uint64(c.Entries()) {
+		s.due.remove(st.retention) // that of entries that are gone
+	}
+	s.awaitAge(st)
+	if r := s.ruleOf(st); c.Kind == AddRun && r != nil && r.Bytes > 0 && st.beyond(r, 0, 0, maxGivenUp) > 0 {
+		s.awaitUntil(st, c.Time) // the run has filled a block
 	}
 }
 

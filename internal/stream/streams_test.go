@@ -37,12 +37,15 @@ func (k *core) change() *Change {
 }
 
 func (k *core) apply() Result {
-	if k.c.Kind == Add {
+	if k.c.Adds() {
 		k.sequence++
 	}
 	k.c.Sequence = k.sequence
 	if k.payload == nil {
 		k.payload = BeginRecord(nil, k.sequence, k.now)
+	}
+	if k.c.Kind == AddRun {
+		k.sequence += uint64(len(k.c.Messages)) - 1
 	}
 	k.payload = AppendChange(k.payload, &k.c)
 	return k.s.Apply(&k.c)
@@ -54,6 +57,21 @@ func (k *core) flush() {
 		k.records = append(k.records, k.payload)
 		k.payload = nil
 	}
+}
+
+// run appends messages by runs, and returns how many runs they were.
+func (k *core) run(name string, messages ...string) (runs int) {
+	list := make([][]byte, len(messages))
+	for i, m := range messages {
+		list[i] = []byte(m)
+	}
+	for ; len(list) > 0; runs++ {
+		n, err := k.s.PlanRun(k.change(), []byte(name), list)
+		require.NoError(k.t, err)
+		k.apply()
+		list = list[n:]
+	}
+	return runs
 }
 
 // set is CONFIG SET of a setting that is state.
@@ -631,6 +649,8 @@ func (m *streamsModel) step() {
 	switch n := m.r.IntN(1000); {
 	case n < 2:
 		m.set([]string{"stream-idmp-duration", "stream-idmp-maxsize"}[n], fmt.Sprint(1+m.r.IntN(5)))
+	case n < 10:
+		m.addRun(name, model)
 	case n < 800 || st == nil:
 		m.addEntry(name, model)
 	case n < 870:
@@ -808,6 +828,45 @@ func (m *streamsModel) addEntry(name string, model *modelStream) {
 	model.added++
 	trimmed := model.trim(&o.Trim)
 	require.Equal(m.t, trimmed+m.retain(name), result.Removed)
+}
+
+// addRun adds entries by runs.
+func (m *streamsModel) addRun(name string, model *modelStream) {
+	if model == nil {
+		model = &modelStream{}
+		m.keys[name] = model
+	}
+	messages := make([][]byte, 1+m.r.IntN(400))
+	same := m.r.IntN(2) == 0
+	for i := range messages {
+		messages[i] = fmt.Append(nil, m.r.Uint64())
+		if same {
+			messages[i] = messages[i][:1]
+		}
+	}
+	for len(messages) > 0 {
+		id := ID{uint64(m.now), 0}
+		if !model.last.Less(id) {
+			id, _ = model.last.Next()
+		}
+		n, err := m.s.PlanRun(m.change(), []byte(name), messages)
+		if model.last == MaxID {
+			require.ErrorIs(m.t, err, ErrExhausted)
+			return
+		}
+		require.NoError(m.t, err)
+		require.LessOrEqual(m.t, n, min(len(messages), MaxRun))
+		result := m.apply()
+		require.Equal(m.t, id, result.ID)
+		for i := range n {
+			model.entries = append(model.entries, modelEntry{result.Ordinal + uint64(i), id})
+			model.last = id
+			id.Seq++ // 0 behind the last one
+		}
+		model.added += uint64(n)
+		require.Equal(m.t, m.retain(name), result.Removed)
+		messages = messages[n:]
+	}
 }
 
 // conditions adds some to an append, and returns why they do not hold.
