@@ -130,7 +130,7 @@ func (s *streams) appendRun(v broker.View, name []byte, messages [][]byte, seque
 		}
 		c.Sequence = sequence
 		s.apply(v, c)
-		c.Messages = nil // they alias the batch
+		c.Messages = nil                                      // they alias the batch
 		messages, sequence = messages[n:], sequence+uint64(n) //nolint:gosec // a count
 	}
 	return nil
