@@ -27,8 +27,9 @@
 //     waits until all publishes whose predicates were evaluated without it have taken effect.
 //  6. Lost messages are counted. The subscriber gets their number, at their place, wherever its protocol has a way.
 //     Nothing is lost silently: each message that clause 4 counts is delivered, dropped, or undelivered at the end.
-//     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery is at most once: a
-//     connection that is not subscribed at the instant of a publish never gets it.
+//     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery to a subscription is at
+//     most once: a connection that is not subscribed at the instant of a publish never gets it. Delivery to a consumer of a
+//     group is at least once.
 //  7. An append, which adds an entry to a stream, takes effect at one instant of the same sequence as every publish. The
 //     reply to it, each reply that depends on it, and what is queued behind these for the same connection leave only when the
 //     log is as safe as its policy demands. Other connections do not wait. If the log fails, such replies are never
@@ -37,6 +38,11 @@
 //     once, in that sequence, and joins at one instant, from which on clause 2 holds: no message is left out between the
 //     two, and none comes twice. Messages that are no longer kept are reported at their place, with their number if that
 //     is known. Other subscriptions and the replies of the connection do not wait for it, but for a moment when it joins.
+//  9. An entry that a group delivers belongs to one consumer at a time. It is pending from that instant on, unless the consumer
+//     wanted no acknowledgement, until it is acknowledged, or removed with its consumer, its group or its stream. Meanwhile it can
+//     be claimed by another consumer, or released. Each of these is an instant of the same sequence and survives what the log
+//     survives; a reply with entries leaves only when the log has the delivery, as in clause 7. So a consumer that dies leaves
+//     its entries pending, and an entry may be delivered again.
 //
 // # How it is built
 //

@@ -78,7 +78,7 @@ func (w *worker) run(c net.Conn, got *atomic.Int64) {
 	}
 }
 
-// What a consumer has got is pending until one acknowledges it, whatever was claimed and released meanwhile: a SIGKILL under load loses
+// Clause 9: what a consumer has got is pending until one acknowledges it, whatever was claimed and released. A SIGKILL under load loses
 // neither an entry nor a delivery nor an acknowledgement, and skips nothing.
 func TestAKillLosesNoPendingEntry(t *testing.T) {
 	for _, fsync := range []string{"always", "1s"} {
