@@ -38,7 +38,7 @@ func (s *Streams) Apply(c *Change) Result {
 	case Delete:
 		r.Removed = st.delete(c)
 	case Trim:
-		r.Removed = int(st.ids.trim(c.TrimTo))
+		r.Removed = st.trim(c.TrimTo)
 	case SetID:
 		if c.ID != st.last {
 			st.ids.endBlock()
@@ -98,7 +98,7 @@ func (s *Streams) applyAdd(c *Change) Result {
 	}
 	st.last = c.LastID()
 	if c.TrimTo > 0 {
-		r.Removed = int(st.ids.trim(c.TrimTo))
+		r.Removed = st.trim(c.TrimTo)
 	}
 	if st.ids.rule > 0 {
 		s.awaitRule(st, c)

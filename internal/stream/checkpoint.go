@@ -208,7 +208,7 @@ type frozenProducer struct {
 // freezeLarge returns the present state of a stream. Its blocks count as saved from now on.
 func (c *Checkpoint) freezeLarge(st *Stream) *frozen {
 	f := &frozen{stream: *st}
-	f.stream.extras = &extras{maxDeleted: st.maxDeleted, addedMore: st.addedMore, fence: st.fence}
+	f.stream.extras = &extras{maxDeleted: st.maxDeleted, addedMore: st.addedMore, fence: st.fence, trimmed: st.trimmed}
 	if full := st.ids.full; full != nil {
 		if !c.base {
 			f.from = full.saved

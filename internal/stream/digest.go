@@ -50,7 +50,7 @@ func (d *digester) flush() {
 func (d *digester) stream(st *Stream) {
 	d.numbers(st.number, uint64(len(st.name)))
 	d.bytes([]byte(st.name))
-	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.EntriesAdded(), uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize), st.fence)
+	d.numbers(st.last.Ms, st.last.Seq, st.maxDeleted.Ms, st.maxDeleted.Seq, st.EntriesAdded(), uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize), st.fence, st.trimmed)
 	d.numbers(st.ids.first, st.ids.next, st.ids.live)
 	v := st.ids.view()
 	v.each(v.first, v.next, func(ordinal uint64, id ID) bool {

@@ -240,6 +240,10 @@ func (l *loader) readStream(in *input) error {
 		st.own()
 		st.fence = fence
 	}
+	if trimmed := in.uvarint(); trimmed != st.trimmed {
+		st.own()
+		st.trimmed = trimmed
+	}
 	x := &st.ids
 	x.first, x.next = in.uvarint(), in.uvarint()
 	st.last = last

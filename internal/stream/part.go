@@ -181,7 +181,7 @@ func (st *Stream) appendTo(b []byte, v *view, from uint64) []byte {
 	if st.expiry != nil {
 		expiry = st.expiry.at
 	}
-	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), st.fence, v.first, v.next, from, st.ids.kept} {
+	for _, n := range [...]uint64{st.EntriesAdded(), uint64(st.duration), uint64(st.maxSize), uint64(expiry), st.fence, st.trimmed, v.first, v.next, from, st.ids.kept} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = appendID(binary.AppendUvarint(b, uint64(v.tail.count)), v.tail.first)

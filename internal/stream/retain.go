@@ -158,7 +158,7 @@ func (s *Streams) applyRetain(c *Change) (r Result) {
 		st := s.ByNumber(number)
 		s.saving.before(st)
 		before := st.bytes()
-		gone := int(st.ids.trim(c.Ordinals[i]))
+		gone := st.trim(c.Ordinals[i])
 		s.due.remove(st.retention)
 		if s.awaitAge(st); st.givenUp(s.ruleOf(st), c.Time) > 0 {
 			s.awaitUntil(st, c.Time)

@@ -21,6 +21,7 @@ type Stream struct {
 type extras struct {
 	maxDeleted ID
 	addedMore  uint64    // what XSETID added to the number of entries that were added
+	trimmed    uint64    // the ordinal below which entries were given up, 0 if none ever were
 	fence      uint64    // the token below which appends are refused; 0 for none
 	window     *window   // of idempotent ids; nil if there was none ever
 	expiry     *deadline // nil without one
@@ -65,6 +66,19 @@ func (st *Stream) setCounters(added uint64, maxDeleted ID) {
 
 // MaxDeleted returns the largest id that XDEL deleted.
 func (st *Stream) MaxDeleted() ID { return st.maxDeleted }
+
+// trim gives up all entries below an ordinal, and returns how many there were.
+func (st *Stream) trim(to uint64) int {
+	gone := int(st.ids.trim(to))
+	if gone > 0 {
+		st.own()
+		st.trimmed = max(st.trimmed, min(to, st.ids.next))
+	}
+	return gone
+}
+
+// Trimmed returns the ordinal below which entries were given up by a limit, 0 if none ever were. Those that were deleted before count, too.
+func (st *Stream) Trimmed() uint64 { return st.trimmed }
 
 // Fence returns the token that XFENCE set, 0 without one.
 func (st *Stream) Fence() uint64 { return st.fence }
@@ -141,7 +155,7 @@ func (st *Stream) bytes() int64 {
 // What the parts of the state take, with their places in maps and lists.
 const (
 	streamBytes   = 224
-	extrasBytes   = 64
+	extrasBytes   = 72
 	producerBytes = 200
 	trackedBytes  = 96
 	headBytes     = 40
