@@ -53,6 +53,9 @@ type history struct {
 	end    uint64
 	copied []byte // of recent messages in the batch
 
+	// passed has the entry of each stream that came last.
+	passed map[uint64]passedEntry
+
 	each    []eachEntry // of LAST 1 EACH, in order
 	topic   []byte
 	charged int64
@@ -66,10 +69,10 @@ type kept struct {
 }
 
 // keptCost and eachCost are about what one takes besides its text.
-const keptCost, eachCost = 160, 48
+const keptCost, eachCost, passedCost = 160, 48, 64
 
 func newHistory(p *pass) *history {
-	h := &history{pass: p, service: p.conn.service, request: new(readRequest)}
+	h := &history{pass: p, service: p.conn.service, request: new(readRequest), passed: make(map[uint64]passedEntry)}
 	for _, r := range p.replays {
 		h.plain = h.plain || r.plain && h.service.recent != nil
 		switch topic := r.sub.Topic(); {
@@ -171,7 +174,7 @@ func (h *history) closeSource() {
 
 // charge counts the memory of the history as that of its connection.
 func (h *history) charge() {
-	now := int64(cap(h.text) + cap(h.copied) + (cap(h.entries)+cap(h.batch))*keptCost + cap(h.each)*eachCost)
+	now := int64(cap(h.text) + cap(h.copied) + (cap(h.entries)+cap(h.batch))*keptCost + cap(h.each)*eachCost + len(h.passed)*passedCost)
 	if h.source != nil {
 		now += scanCost
 	}
@@ -184,7 +187,7 @@ func (h *history) charge() {
 func (h *history) close() {
 	h.clearBatch()
 	h.clearEntries()
-	h.each, h.batch, h.entries, h.text, h.copied = nil, nil, nil, nil, nil
+	h.each, h.batch, h.entries, h.text, h.copied, h.passed = nil, nil, nil, nil, nil, nil
 	h.closeSource()
 }
 

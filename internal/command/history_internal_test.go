@@ -101,3 +101,38 @@ func TestReplayOfEntries(t *testing.T) {
 	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
 	eventually(t, func() bool { return pipes[1].Conn.streamClient.Load().usage.fills.Load() == 0 }, "no memory is charged")
 }
+
+// What a limit has given up is reported in its place. What was deleted is no loss.
+func TestReplayReportsWhatWasGivenUp(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newReadable(t, store, 2)
+	p := pipes[0]
+	p.sends("CONFIG SET durable s*\n")
+	require.Equal(t, "+OK", p.line())
+	p.addMany(100, 2, "x") // s0 has the even numbers
+	for _, command := range []string{"XTRIM s0 MAXLEN 10", "XDEL s0 82-1 90-1", "XTRIM s1 MAXLEN 0"} {
+		p.resp("%s", command)
+	}
+	kept := []string{"84", "86", "88", "92", "94", "96", "98", "100"}
+	for _, test := range []struct {
+		subscribe string
+		want      []string
+	}{
+		{"SUB s0 FROM 0", kept},
+		{"SUB s0 FROM #1", append([]string{"MISSED 40 s0"}, kept...)},
+		{"SUB s0 FROM #61", append([]string{"MISSED 10 s0"}, kept...)},
+		{"SUB s0 FROM #80", append([]string{"MISSED 1 s0"}, kept...)},
+		{"SUB s0 FROM #81", kept},
+		{"SUB s0 FROM #87", kept[2:]},
+		{"SUB s0 FROM #61 WHERE n > 90", append([]string{"MISSED ? s0 WHERE n > 90"}, kept[3:]...)},
+		{"SUB s0 LAST 3", kept[5:]},
+		{"SUB s0 LAST 1 EACH", kept[7:]},
+		{"SUB s1 FROM #50", []string{"MISSED 25 s1"}},
+		{"SUB s1 FROM 0", nil},
+		{"SUB s1 LAST 5", nil},
+		{"PSUB s* FROM #91", append([]string{"MISSED 5 s*"}, kept[3:]...)},
+	} {
+		assert.Equal(t, test.want, pipes[1].replayed(s, test.subscribe), test.subscribe)
+	}
+	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
+}

@@ -65,6 +65,9 @@ func (h *history) readEntries(from uint64) bool {
 			return h.fail(err)
 		}
 		for i := range rows {
+			if !h.track(&rows[i]) {
+				return false
+			}
 			h.add(&rows[i])
 		}
 		looked += len(rows)

@@ -44,7 +44,7 @@ func (h *history) resolve(r *replay) bool {
 		}
 		r.recentFrom = r.start
 	}
-	return ok
+	return ok && h.trackEmpty(r)
 }
 
 // resolveNumber finds the start at a number.

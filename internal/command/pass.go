@@ -310,7 +310,7 @@ func (p *pass) message(m *recent.Message, fields *stream.Fields, before uint64) 
 // hasReports reports whether messages before the start of a replay are missing, and are yet to be reported.
 func (p *pass) hasReports() bool {
 	for _, r := range p.replays {
-		if r.missed && !r.gone {
+		if (r.missed || r.lost > 0) && !r.gone {
 			return true
 		}
 	}
@@ -320,9 +320,13 @@ func (p *pass) hasReports() bool {
 // reportMissed reports what is missing before the starts.
 func (p *pass) reportMissed() {
 	for _, r := range p.replays {
-		if r.missed && !r.gone {
-			p.pending.missed(r, p.formats[r.sub.Form], -1)
-			r.missed = false
+		if (r.missed || r.lost > 0) && !r.gone {
+			n := int(r.lost) //nolint:gosec // a count
+			if r.missed || r.predicate != nil {
+				n = -1
+			}
+			p.pending.missed(r, p.formats[r.sub.Form], n)
+			r.missed, r.lost = false, 0
 		}
 	}
 }

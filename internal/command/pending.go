@@ -32,8 +32,8 @@ type pending struct {
 // replayState is what a frame changes in its replay.
 type replayState struct {
 	*replay
-	start, previous uint64
-	missed          bool
+	start, previous, lost uint64
+	missed                bool
 }
 
 func (b *pending) init(c *Conn) { b.conn, b.out = c, outbox.NewUnflushed() }
@@ -68,7 +68,7 @@ func (b *pending) missed(r *replay, f outbox.Format, count int) {
 }
 
 func (b *pending) save(r *replay) {
-	b.undo = append(b.undo, replayState{r, r.start, r.previous, r.missed})
+	b.undo = append(b.undo, replayState{r, r.start, r.previous, r.lost, r.missed})
 }
 
 func (b *pending) push(s outbox.Fragment) {
@@ -110,7 +110,7 @@ func (b *pending) add(mark *outbox.Mark) (ok, start bool) {
 func (b *pending) rewind() place {
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		s := &b.undo[i]
-		s.replay.start, s.replay.previous, s.replay.missed = s.start, s.previous, s.missed
+		s.replay.start, s.replay.previous, s.replay.lost, s.replay.missed = s.start, s.previous, s.lost, s.missed
 	}
 	b.out.Discard()
 	b.clear()

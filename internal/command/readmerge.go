@@ -24,6 +24,8 @@ type streamCursor struct {
 	rng  stream.Range
 	pin  Pin
 	next uint64 // the ordinal to go on with
+	// trimmed is Stream.Trimmed.
+	trimmed uint64
 	// begins: back has left out entries, and the first one behind is yet to be read.
 	begins bool
 
@@ -46,7 +48,7 @@ func newMergedSource(s *Service, found []readStream, from stream.ID) (*mergedSou
 				continue
 			}
 			if r := st.Range(from, stream.MaxID, 0, false); r.Len() > 0 {
-				m.cursors = append(m.cursors, &streamCursor{readStream: f, rng: r, pin: s.streams.store.Pin(f.number, r.First(), r.Last()), next: r.First(), rows: takeRows()})
+				m.cursors = append(m.cursors, &streamCursor{readStream: f, rng: r, pin: s.streams.store.Pin(f.number, r.First(), r.Last()), next: r.First(), trimmed: st.Trimmed(), rows: takeRows()})
 			}
 		}
 	})
@@ -218,7 +220,7 @@ func (c *streamCursor) fill(bytes int) error {
 			if e.Ordinal < c.next || !c.rng.Live(e.Ordinal) {
 				return true
 			}
-			r := readRow{Entry: *e, name: c.name, wanted: true}
+			r := readRow{Entry: *e, name: c.name, wanted: true, trimmed: c.trimmed}
 			r.Fields, c.text = e.Fields.CopyTo(c.text)
 			c.rows = append(c.rows, r)
 			c.next = e.Ordinal + 1

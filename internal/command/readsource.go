@@ -14,8 +14,10 @@ import (
 type readRow struct {
 	stream.Entry
 	name string
-	// wanted: it is of a stream that is shown, and exists.
-	wanted bool
+	// wanted: it is of a stream that is shown, and exists. gone: it would be, but was given up by a limit.
+	wanted, gone bool
+	// trimmed is Stream.Trimmed of its stream.
+	trimmed uint64
 }
 
 // readSource gives the entries of the log, or of some streams, in the one order.
@@ -185,7 +187,9 @@ func (l *logSource) check(rows []readRow) error {
 		for i := range rows {
 			if r := &rows[i]; r.wanted {
 				st := state.Present(r.Key)
-				r.wanted = st != nil && st.IsLive(r.Ordinal)
+				if r.wanted = st != nil && st.IsLive(r.Ordinal); st != nil {
+					r.trimmed, r.gone = st.Trimmed(), !r.wanted && r.Ordinal < st.Trimmed()
+				}
 			}
 		}
 	}) {
@@ -197,7 +201,7 @@ func (l *logSource) check(rows []readRow) error {
 	for i := range rows {
 		r := &rows[i]
 		n := l.known[r.Key]
-		r.name, r.wanted = n.name, r.wanted && n.wanted
+		r.name, r.wanted, r.gone = n.name, r.wanted && n.wanted, r.gone && n.wanted
 	}
 	if err := l.names.err(); err != nil {
 		return err
