@@ -56,10 +56,10 @@ type Broker struct {
 	index    *Index                          // the last one handed out
 	onIndex  func(*Index) bool               // nil if there is no publisher that judges: see OnIndex
 	grace    grace
-	version  uint64         // of the batch that is being applied
-	keep     func(*Message) // see OnPublish; nil if nothing is kept
-	deferred int            // subscriptions that have not joined
-	verdicts []Judgement    // on the message in flight, of predicates that are still there
+	version  uint64               // of the batch that is being applied
+	keep     func(View, *Message) // see OnPublish; nil if nothing is kept
+	deferred int                  // subscriptions that have not joined
+	verdicts []Judgement          // on the message in flight, of predicates that are still there
 
 	inExec     bool // a transaction is being applied: nothing in it waits
 	work       int  // done in this round

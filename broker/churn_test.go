@@ -120,7 +120,8 @@ func (c *chronicler) AcceptsRun(q *Request) (parts []Request, whole bool) {
 	return parts, false
 }
 
-func (c *chronicler) Published(q *Request, _ int, first uint64, receivers int) {
+func (c *chronicler) Published(q *Request, _ int, m *Message) {
+	first, receivers := m.Sequence, m.Receivers
 	c.write(q, effect{what: "published", topic: string(q.Names[0]), payload: string(q.Payloads[0]), kind: q.Kind,
 		place: first, count: receivers})
 }

@@ -16,9 +16,9 @@ type Conn interface {
 	Transactor
 	Replayer
 
-	// Published replies to that many messages of a Publish, one after the other: first is the sequence number of the
-	// first, as in Message, and receivers the number of subscriptions that each of them is being queued to.
-	Published(r *Request, messages int, first uint64, receivers int)
+	// Published replies to that many messages of a Publish, one after the other, the first of m on: all of a run, or one at a
+	// time.
+	Published(r *Request, messages int, m *Message)
 	// Subscribed confirms one name of a Subscribe. count is what the subscriber now holds in this form.
 	Subscribed(r *Request, name []byte, count int)
 	// Unsubscribed confirms one name of an Unsubscribe, held or not. An Unsubscribe of all that finds none held is
@@ -95,7 +95,7 @@ func (NopConn) Deferred(*Subscription, any, uint64) (later bool) { return false 
 func (NopConn) Dropped(*Subscription) {}
 
 // Published does nothing.
-func (NopConn) Published(*Request, int, uint64, int) {}
+func (NopConn) Published(*Request, int, *Message) {}
 
 // Subscribed does nothing.
 func (NopConn) Subscribed(*Request, []byte, int) {}

@@ -54,15 +54,15 @@ func (b *Broker) endDeferred(sub *Subscription) {
 }
 
 // recordDeferred notes the number of the message in flight for the subscriptions that it would reach, had they joined.
-func (b *Broker) recordDeferred(r *Request) {
-	last := b.message.Sequence + uint64(len(b.message.Payloads)) - 1
+func (b *Broker) recordDeferred(judgements []Judgement) {
+	last := b.message.Sequence + uint64(max(1, len(b.message.Payloads))) - 1
 	for _, set := range b.matched {
 		if set.waiting != nil {
 			set.waiting.last = last
 		}
 	}
-	for i := range r.Judgements {
-		if j := &r.Judgements[i]; j.verdict == Yes {
+	for i := range judgements {
+		if j := &judgements[i]; j.verdict == Yes {
 			j.set.last = last
 		}
 	}

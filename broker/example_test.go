@@ -13,8 +13,8 @@ type publisher struct {
 	done chan struct{}
 }
 
-func (*publisher) Published(r *broker.Request, messages int, first uint64, receivers int) {
-	fmt.Printf("%s: %d message, sequence %d, %d receivers\n", r.Names[0], messages, first, receivers)
+func (*publisher) Published(r *broker.Request, messages int, m *broker.Message) {
+	fmt.Printf("%s: %d message, sequence %d, %d receivers\n", r.Names[0], messages, m.Sequence, m.Receivers)
 }
 
 func (p *publisher) Applied(*broker.Batch) { p.done <- struct{}{} }

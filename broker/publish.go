@@ -21,15 +21,12 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 			set.published += uint64(len(r.Payloads))
 			receivers += set.members.size
 		}
-		b.message = Message{b.sequence + 1, r.Names[0], r.Payloads, receivers, r.Tag}
-		b.sequence += uint64(len(r.Payloads))
-		b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
-		b.record(r)
+		b.begin(r, receivers)
 		if len(r.Payloads) > 1 {
 			b.publishRun(s, r)
 			break
 		}
-		s.conn.Published(r, 1, b.message.Sequence, receivers)
+		s.conn.Published(r, 1, &b.message)
 		for _, set := range b.matched {
 			b.deliver(&set.members, allReceivers)
 		}
@@ -38,18 +35,23 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	b.clearMatched()
 }
 
-// OnPublish has f get each publish to a topic at its instant, before the reply and the deliveries, on the core's goroutine. The message
-// is f's during the call. Publishes to shards do not reach it. It holds for what is submitted afterwards; it is called once.
-func (b *Broker) OnPublish(f func(*Message)) { b.Submit(&Batch{keep: f}) }
+// OnPublish has f get each publish to a topic at its instant, before the reply and the deliveries, on the core's goroutine. The
+// message is f's during the call, and its number the next one of the sequence. f may set its Barrier. Publishes to shards do not
+// reach it. It holds for what is submitted afterwards; it is called once.
+func (b *Broker) OnPublish(f func(View, *Message)) { b.Submit(&Batch{keep: f}) }
 
-// record shows the message in flight to all that need it besides its receivers.
-func (b *Broker) record(r *Request) {
+// begin makes a publish the message in flight, shows it to all that need it besides its receivers, and takes its numbers of the
+// sequence.
+func (b *Broker) begin(r *Request, receivers int) {
+	b.message = Message{Sequence: b.sequence + 1, Topic: r.Names[0], Payloads: r.Payloads, Receivers: receivers, Tag: r.Tag}
 	if b.keep != nil && r.Kind == Topic {
-		b.keep(&b.message)
+		b.keep(View{b}, &b.message)
 	}
 	if b.deferred > 0 {
-		b.recordDeferred(r)
+		b.recordDeferred(r.Judgements)
 	}
+	b.sequence += uint64(len(r.Payloads))
+	b.deliveries += uint64(receivers * len(r.Payloads)) //nolint:gosec // both are counts
 }
 
 // publishEach applies the messages of a run as requests of their own. Evictions happen between them, as between all requests.
@@ -70,9 +72,8 @@ func (b *Broker) publishEach(s *Subscriber, requests []Request) {
 func (b *Broker) publishRun(s *Subscriber, r *Request) {
 	anyMultiple := b.countRunMatches(s)
 	own := s.runMatches.count > 1 // countRunMatches has counted it
-	receivers := b.message.Receivers
 	if !own {
-		s.conn.Published(r, len(r.Payloads), b.message.Sequence, receivers)
+		s.conn.Published(r, len(r.Payloads), &b.message)
 	}
 	for _, set := range b.matched {
 		b.deliver(&set.members, singleMatch)
@@ -82,7 +83,7 @@ func (b *Broker) publishRun(s *Subscriber, r *Request) {
 	}
 	for i := range r.Payloads {
 		if own {
-			s.conn.Published(r, 1, b.message.Sequence, receivers)
+			s.conn.Published(r, 1, &b.message)
 		}
 		b.message.Payloads = r.Payloads[i : i+1]
 		for _, set := range b.matched {

@@ -70,7 +70,8 @@ func TestOnPublish(t *testing.T) {
 		ann := c.client(subscribe("a"), where(even, subscribe("b")))
 		bob := c.client(subscribe("a"))
 		var kept []string
-		c.OnPublish(func(m *Message) {
+		c.OnPublish(func(v View, m *Message) {
+			assert.Equal(t, m.Sequence-1, v.Stats().Sequence, "it is the next one")
 			for i, payload := range m.Payloads {
 				kept = append(kept, fmt.Sprintf("%d %s=%s", m.Sequence+uint64(i), m.Topic, payload)) //nolint:gosec // an index
 			}

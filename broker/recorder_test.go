@@ -56,7 +56,8 @@ func (r *recorder) AcceptsRun(q *Request) (parts []Request, whole bool) {
 	return parts, false
 }
 
-func (r *recorder) Published(q *Request, messages int, first uint64, receivers int) {
+func (r *recorder) Published(q *Request, messages int, m *Message) {
+	first, receivers := m.Sequence, m.Receivers
 	for i := range messages {
 		sequence := ""
 		if r.writesSequences {

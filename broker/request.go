@@ -46,7 +46,7 @@ type Request struct {
 	Filters         []Filter    // for Subscribe: Filters[i] is that of Names[i]; nil if there are none
 	Waited          bool        // set by the core, for Conn.Admit: the Subscribe was admitted, and has waited since
 	IncludeFiltered bool        // for Unsubscribe: a name drops the subscriptions with a Filter to that topic or glob as well
-	Judgements      []Judgement // for Publish of one message: the verdicts other than No of all that Finder.Find returns
+	Judgements      []Judgement // for Publish of one message, and for View.Deliver: the verdicts other than No of all that Finder.Find returns
 
 	Unfinished bool // set by the core, for Conn.Applied, in Leave, Reset and an Unsubscribe of all: the rest needs another request
 }
@@ -65,10 +65,10 @@ type Batch struct {
 	// Version is that of the index by which all publishes in it were judged, those of a transaction too. A run of several
 	// messages must reach no predicate there: it comes as single messages otherwise. See Broker.OnIndex.
 	Version uint64
-	Tag     any            // the submitter's own, handed back untouched
-	unused  uint64         // if it is a call of Broker.Unused, the version
-	keep    func(*Message) // if it is a call of Broker.OnPublish, its argument
-	waiting int            // its index in the batches that wait
+	Tag     any                  // the submitter's own, handed back untouched
+	unused  uint64               // if it is a call of Broker.Unused, the version
+	keep    func(View, *Message) // if it is a call of Broker.OnPublish, its argument
+	waiting int                  // its index in the batches that wait
 }
 
 // Message is a publish in delivery: one message, or a run of successive messages to the same topic. It is the core's, and
@@ -79,4 +79,6 @@ type Message struct {
 	Payloads  [][]byte
 	Receivers int // subscriptions that each message is being queued to
 	Tag       any // of its request
+	// Barrier is what the reply and the deliveries wait for, as the function of OnPublish has set it; 0 for nothing.
+	Barrier uint64
 }

@@ -17,19 +17,26 @@ func (b *Broker) hasFilters() bool {
 
 // publishFiltered is publish for one message to a topic that reaches subscriptions with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
-	if b.version < b.grace.effective || len(r.Payloads) > 1 {
-		panic("broker: a publish takes effect without the verdicts of predicates: see Batch.Version")
-	}
-	receivers := b.countVerdicts(r)
+	b.checkJudged(len(r.Payloads))
+	receivers := b.countVerdicts(r.Judgements)
 	for _, set := range b.matched {
 		set.published++
 		receivers += set.members.size
 	}
-	b.sequence++
-	b.deliveries += uint64(receivers) //nolint:gosec // a count
-	b.message = Message{b.sequence, r.Names[0], r.Payloads, receivers, r.Tag}
-	b.record(r)
-	s.conn.Published(r, 1, b.message.Sequence, receivers)
+	b.begin(r, receivers)
+	s.conn.Published(r, 1, &b.message)
+	b.deliverFiltered()
+}
+
+// checkJudged panics if messages that reach predicates come without their verdicts.
+func (b *Broker) checkJudged(messages int) {
+	if b.version < b.grace.effective || messages > 1 {
+		panic("broker: a message takes effect without the verdicts of predicates: see Batch.Version")
+	}
+}
+
+// deliverFiltered delivers the message in flight by its verdicts.
+func (b *Broker) deliverFiltered() {
 	next := 0
 	for _, set := range b.matched {
 		b.deliver(&set.members, allReceivers)
@@ -43,7 +50,7 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 
 // countVerdicts counts what predicates have made of a message, and returns how many subscriptions with one it is for. It
 // leaves in verdicts the judgements on predicates that are still there, in the order of delivery.
-func (b *Broker) countVerdicts(r *Request) (receivers int) {
+func (b *Broker) countVerdicts(judgements []Judgement) (receivers int) {
 	members, unreadable := 0, 0
 	for i, set := range b.matched {
 		if set.filters != nil {
@@ -53,7 +60,7 @@ func (b *Broker) countVerdicts(r *Request) (receivers int) {
 		}
 	}
 	b.verdicts = b.verdicts[:0]
-	for _, j := range r.Judgements {
+	for _, j := range judgements {
 		switch size := j.set.members.size; {
 		case size == 0: // it has gone, or waits to take effect
 			continue

@@ -20,6 +20,40 @@ func (v View) Append() (sequence uint64) {
 	return v.b.sequence
 }
 
+// Deliver queues an entry of a stream, as a message, to the subscriptions that match its topic, in the order of a publish. m has what
+// is known; its number is that of the last Append. The payload is needed if there is a receiver. It follows the reply to the request
+// at hand, if that is to the entry, and no publish is in flight. Judgements are as those of a publish.
+func (v View) Deliver(m *Message, payload func() []byte, judgements []Judgement) {
+	b := v.b
+	b.match(Topic, m.Topic)
+	filtered := b.predicateCount > 0 && b.hasFilters()
+	if filtered {
+		b.checkJudged(1)
+		m.Receivers = b.countVerdicts(judgements)
+	}
+	for _, set := range b.matched {
+		set.published++
+		m.Receivers += set.members.size
+	}
+	b.message = *m
+	if b.deferred > 0 {
+		b.recordDeferred(judgements)
+	}
+	if m.Receivers > 0 {
+		b.deliveries += uint64(m.Receivers) //nolint:gosec // a count
+		b.message.Payloads = [][]byte{payload()}
+		if filtered {
+			b.deliverFiltered()
+		} else {
+			for _, set := range b.matched {
+				b.deliver(&set.members, allReceivers)
+			}
+		}
+	}
+	b.message = Message{}
+	b.clearMatched()
+}
+
 // FlushLater has the round end with a Flush for a subscriber that is not the one with the request at hand, and counts the
 // work that was done for it.
 func (v View) FlushLater(s *Subscriber) {

@@ -33,7 +33,8 @@ func newParticipant() *participant { return &participant{applied: make(chan stru
 
 func (p *participant) Deliver(*broker.Message, *broker.Subscription) bool { p.got++; return false }
 func (p *participant) Applied(*broker.Batch)                              { p.applied <- struct{}{} }
-func (p *participant) Published(_ *broker.Request, n int, _ uint64, receivers int) {
+func (p *participant) Published(_ *broker.Request, n int, m *broker.Message) {
+	receivers := m.Receivers
 	p.published += n
 	p.receivers += receivers
 }
