@@ -20,10 +20,10 @@ func (v View) Append() (sequence uint64) {
 	return v.b.sequence
 }
 
-// Deliver queues an entry of a stream, as a message, to the subscriptions that match its topic, in the order of a publish. m has what
-// is known; its number is that of the last Append. The payload is needed if there is a receiver. It follows the reply to the request
-// at hand, if that is to the entry, and no publish is in flight. Judgements are as those of a publish.
-func (v View) Deliver(m *Message, payload func() []byte, judgements []Judgement) {
+// Deliver queues an entry of a stream, as a message, to the subscriptions that match its topic, in the order of a publish. Its number
+// is that of the last Append. If there is a receiver, complete adds the payload. The reply to the request at hand is queued
+// before, and no publish is in flight. Judgements are as those of a publish.
+func (v View) Deliver(m *Message, complete func(*Message), judgements []Judgement) {
 	b := v.b
 	b.match(Topic, m.Topic)
 	filtered := b.predicateCount > 0 && b.hasFilters()
@@ -35,13 +35,15 @@ func (v View) Deliver(m *Message, payload func() []byte, judgements []Judgement)
 		set.published++
 		m.Receivers += set.members.size
 	}
+	if m.Receivers > 0 {
+		complete(m)
+	}
 	b.message = *m
 	if b.deferred > 0 {
 		b.recordDeferred(judgements)
 	}
 	if m.Receivers > 0 {
 		b.deliveries += uint64(m.Receivers) //nolint:gosec // a count
-		b.message.Payloads = [][]byte{payload()}
 		if filtered {
 			b.deliverFiltered()
 		} else {

@@ -52,6 +52,9 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.enqueue(r)
 		return false
 	}
+	if e.rejectsDurable(r, inv) {
+		return false
+	}
 	// Monitors and INFO see only commands that run, and a KEYS in steps once.
 	if inv.piece == 0 || inv.long == nil || inv.long.search == nil {
 		e.feedMonitors(r, inv)
@@ -67,7 +70,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	inv := r.Tag.(*invocation)
 	if !inv.unjudged && e.mayPublish(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
-		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) {
+		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) && e.durableError(r) == nil {
 		return nil, true
 	}
 	return splitRun(r), false

@@ -24,6 +24,7 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 		e.outbox.Discard(a, int(info.Count))
 		return false
 	}
+	e.holdFor(m.Barrier)
 	if e.overLimit() {
 		if lost, evict := e.overflow(&info, last); lost {
 			return evict

@@ -36,6 +36,9 @@ func xadd(w *response) {
 	default:
 		w.apply(c)
 		w.buf = s.text.appendID(w.buf, c.ID)
+		if c.Kind == stream.Add && s.state.IsDurable(x.Key) {
+			w.live = liveEntry{x.Key, x.Fields, c.Sequence}
+		}
 		w.trimLater(x)
 	}
 	c.Fields, s.add.Fields = nil, nil // they alias the batch

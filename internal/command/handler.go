@@ -39,6 +39,9 @@ type response struct {
 	blocked bool
 	// work is the work besides the bytes of the reply: see execBudget.
 	work int
+	// live is an entry of a durable topic, judgements are the verdicts of predicates on it.
+	live       liveEntry
+	judgements []broker.Judgement
 }
 
 // handlers has one entry for each command in protocol.Commands; a test compares the two.

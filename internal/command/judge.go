@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/invariant"
 	"github.com/conchmq/conch/protocol"
@@ -37,6 +38,7 @@ type evaluation struct {
 	finder broker.Finder
 	msg    *filter.Message // nil until there is something to evaluate
 	size   int             // of the payload in msg
+	entry  entry.Message   // the payload of msg, if that is an entry
 	spent  int             // evaluations since the last batch
 
 	// For messages to the topic that was looked up last:
@@ -48,14 +50,23 @@ type evaluation struct {
 	verdicts []broker.Verdict
 }
 
-// lookUp makes a publish's topic the one that was looked up last, and returns how many predicates it reaches.
+// lookUp makes the topic of a publish or an XADD the one that was looked up last, and returns how many predicates it reaches. It is 0
+// for another request.
 func (j *evaluation) lookUp(r *broker.Request) int {
-	if j.topic != nil && j.kind == r.Kind && bytes.Equal(j.topic, r.Names[0]) {
+	var topic []byte
+	if r.Op == broker.Publish {
+		topic = r.Names[0]
+	} else if inv := appendOf(r); inv != nil {
+		topic = inv.args[1]
+	} else {
+		return 0
+	}
+	if j.topic != nil && j.kind == r.Kind && bytes.Equal(j.topic, topic) {
 		return j.reached
 	}
 	var names int
-	j.kind, j.topic, j.reached, j.same = r.Kind, r.Names[0], 0, nil
-	j.chunks, names = j.finder.Find(j.index, r.Kind, r.Names[0])
+	j.kind, j.topic, j.reached, j.same = r.Kind, topic, 0, nil
+	j.chunks, names = j.finder.Find(j.index, r.Kind, topic)
 	for _, chunk := range j.chunks {
 		j.reached += len(chunk)
 	}
@@ -78,16 +89,38 @@ func (j *evaluation) findSame() {
 	}
 }
 
-// evaluate evaluates the predicates that a publish of one message reaches. The payload is decoded once. False means that the
-// publisher ends meanwhile: a few costly predicates may take a second, many take minutes.
-func (j *evaluation) evaluate(r *broker.Request) bool {
-	invariant.Check(r.Judgements == nil, "a publish to %q is judged twice", r.Names[0])
+// load makes a message, or the entry of an XADD, the one to evaluate. False means that the XADD is a wrong one.
+func (j *evaluation) load(r *broker.Request) bool {
 	if j.msg == nil {
 		j.msg = new(filter.Message)
 	}
+	if inv := appendOf(r); inv != nil {
+		x := inv.add
+		if x == nil {
+			x = new(parsedAdd)
+			x.err = x.Parse(inv.args)
+		}
+		if x.err != nil {
+			return false
+		}
+		j.entry.ResetTexts(x.Fields)
+		j.msg.ResetSource(j.topic, &j.entry, j.limits)
+		j.size = j.entry.Size()
+		return true
+	}
 	j.msg.Reset(r.Names[0], r.Payloads[0], j.limits)
-	j.spent += j.reached
 	j.size = len(r.Payloads[0])
+	return true
+}
+
+// evaluate evaluates the predicates that one message reaches. The payload is decoded once. False means that the publisher ends
+// meanwhile: a few costly predicates may take a second, many take minutes.
+func (j *evaluation) evaluate(r *broker.Request) bool {
+	invariant.Check(r.Judgements == nil, "a message to %q is judged twice", j.topic)
+	if !j.load(r) {
+		return true
+	}
+	j.spent += j.reached
 	n := 0
 	for _, chunk := range j.chunks {
 		for i := range chunk {
@@ -159,7 +192,7 @@ func (j *evaluation) batch(x *broker.Index, requests []broker.Request) (out, res
 	requests = j.expand(requests)
 	for i := range requests {
 		r := &requests[i]
-		if r.Op != broker.Publish || !j.concerns(r) {
+		if !j.concerns(r) {
 			continue
 		}
 		if j.spent >= maxVerdicts {
@@ -178,9 +211,7 @@ func (j *evaluation) transaction(x *broker.Index, exec *broker.Request, queued [
 	defer j.end()
 	n := 0
 	for i := range queued {
-		if queued[i].Op == broker.Publish {
-			n += j.lookUp(&queued[i])
-		}
+		n += j.lookUp(&queued[i])
 	}
 	if n > maxExecVerdicts {
 		exec.Tag.(*invocation).err = protocol.Errorf("the messages of the transaction would have to be held against predicates more than "+
@@ -188,7 +219,7 @@ func (j *evaluation) transaction(x *broker.Index, exec *broker.Request, queued [
 		return true
 	}
 	for i := range queued {
-		if r := &queued[i]; r.Op == broker.Publish && j.lookUp(r) > 0 && !j.evaluate(r) {
+		if r := &queued[i]; j.lookUp(r) > 0 && !j.evaluate(r) {
 			return false
 		}
 	}

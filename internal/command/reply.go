@@ -9,8 +9,9 @@ import (
 )
 
 // Published implements [broker.Conn]: it replies to a publish, or to several in a row.
-func (e *executor) Published(r *broker.Request, messages int, first uint64, receivers int) {
-	inv := r.Tag.(*invocation)
+func (e *executor) Published(r *broker.Request, messages int, m *broker.Message) {
+	inv, first, receivers := r.Tag.(*invocation), m.Sequence, m.Receivers
+	e.holdFor(m.Barrier)
 	if inv.dialect == protocol.Object {
 		e.reply(e.appendPublished(receivers, first))
 		return
@@ -132,7 +133,7 @@ func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 func (e *executor) Reply(r *broker.Request, v broker.View) {
 	inv := r.Tag.(*invocation)
 	w, s := &e.service.response, &e.service.streams
-	*w = response{executor: e, inv: inv, view: v, buf: e.begin()}
+	*w = response{executor: e, inv: inv, view: v, buf: e.begin(), judgements: r.Judgements}
 	w.run()
 	usesState := inv.handler.keys != usesNone || w.setsState
 	r.Unfinished = inv.long.isSearching()
@@ -149,6 +150,9 @@ func (e *executor) Reply(r *broker.Request, v broker.View) {
 		for _, frame := range w.more {
 			e.reply(frame)
 		}
+	}
+	if w.live.sequence != 0 {
+		w.deliverEntry()
 	}
 	*w = response{} // it must keep neither the reply nor the connection alive
 	if usesState && s.store != nil {

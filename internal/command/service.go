@@ -128,7 +128,9 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
 	if o.Recent > 0 {
 		s.recent = recent.New(o.Recent, o.Sequence, &s.memory)
-		core.OnPublish(s.keepRecent)
+	}
+	if o.Recent > 0 || o.Store != nil {
+		core.OnPublish(s.keep)
 	}
 	s.tasks.Go(s.sweep)
 	s.tasks.Go(s.evictLargestLoop)

@@ -31,6 +31,8 @@ type streams struct {
 	// add is an XADD; a field for the same reason.
 	add  parsedAdd
 	text entryText
+	// durable are the names of durable topics, for readers. The core changes them; its own are in the state.
+	durable atomic.Pointer[stream.Globs]
 	// now is the log's clock in this round; 0 before it is read.
 	now int64
 	// payload is the record of this round, number its number. It is 0 while there is none.
@@ -62,6 +64,7 @@ func (s *streams) init(service *Service, store Store) {
 	s.service, s.store, s.state = service, store, stream.New() // without a store it stays empty
 	if store != nil {
 		s.state = store.Streams()
+		s.durable.Store(s.state.Durable())
 		s.synced.Store(store.Last()) // what it has found is safe
 		service.Counts.messages.Released.Store(store.Last())
 	}
@@ -94,14 +97,13 @@ func (s *streams) begin() *stream.Change {
 
 // apply makes a change that is planned, and adds it to the record of the round.
 func (s *streams) apply(v broker.View, c *stream.Change) {
-	switch c.Kind {
-	case stream.Add:
-		c.Sequence, s.hasEntries = v.Append(), true
-	case stream.AddRun: // of publishes, which have numbers
-		s.hasEntries = true
-	default:
+	switch {
+	case c.Kind == stream.Add && c.Sequence == 0: // else it has the number of a publish
+		c.Sequence = v.Append()
+	case !c.Adds():
 		c.Sequence = v.Stats().Sequence
 	}
+	s.hasEntries = s.hasEntries || c.Adds()
 	if s.number == 0 {
 		s.number = s.store.Last() + 1
 		s.payload = stream.BeginRecord(s.payload[:0], c.Sequence, c.Time)
@@ -115,8 +117,11 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	if result.Removed > 0 {
 		s.store.Died(result.Removed)
 	}
-	if c.Adds() {
+	switch {
+	case c.Adds():
 		s.blocked.added(c, &result)
+	case c.Kind == stream.Durable:
+		s.durable.Store(s.state.Durable())
 	}
 }
 
@@ -216,11 +221,7 @@ func (s *streams) newest() uint64 {
 
 // hold makes the next frames of a connection wait for all changes so far, if the policy demands it.
 func (s *streams) hold(e *executor) {
-	if s.isBehind() {
-		record := s.newest()
-		e.usesStreams().holdsFor = record
-		e.queued().Hold(record)
-	}
+	e.holdFor(s.barrier())
 }
 
 // keyUse is how a command uses keys.
@@ -258,9 +259,14 @@ func (s *streams) useState(w *response, use keyUse) *protocol.Error {
 		return nil
 	}
 	if err != nil {
-		return &protocol.Error{Code: protocol.CodeMisconf, Text: "Errors writing to the AOF file: " + err.Error()}
+		return errMisconf(err)
 	}
 	return nil
+}
+
+// errMisconf is Redis' error for a log that does not take anything.
+func errMisconf(err error) *protocol.Error {
+	return &protocol.Error{Code: protocol.CodeMisconf, Text: "Errors writing to the AOF file: " + err.Error()}
 }
 
 // isBehind reports whether the state has changes that are not safe: they never will be if the log has failed.
@@ -283,6 +289,7 @@ func (s *Service) Replace(state *stream.Streams) {
 		}
 		s.streams.leftWatched = nil // of the state that goes
 		s.streams.state, s.streams.replaced = state, true
+		s.streams.durable.Store(state.Durable())
 	})
 }
 

@@ -40,7 +40,7 @@ func (r *Reader) submit(b *Batch) bool {
 		decides = decides || inv.handler.decides
 		appends = appends || inv.handler.keys == usesAdd || req.Op == broker.Exec
 	}
-	if appends && !r.awaitLog() {
+	if (appends || r.publishesToFullLog(b)) && !r.awaitLog() {
 		b.release()
 		return false
 	}

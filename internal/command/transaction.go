@@ -68,6 +68,10 @@ func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
 		e.replyErr(inv, e.errTooManySubscriptions())
 		return false
 	}
+	if err := e.durableError(r); err != nil {
+		e.replyErr(inv, err)
+		return false
+	}
 	e.service.stats.called(inv.row, 1)
 	return true
 }

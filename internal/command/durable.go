@@ -1,0 +1,137 @@
+package command
+
+import (
+	"math"
+	"slices"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/entry"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/protocol"
+)
+
+// A durable topic has the name of a stream: what is published is appended there, and what is appended by XADD reaches the
+// subscribers. Both have one instant, and one number of the order.
+
+// keep keeps a publish at its instant, on the core's goroutine: that to a durable topic as an entry, others among the latest
+// messages, if these are kept.
+func (s *Service) keep(v broker.View, m *broker.Message) {
+	switch {
+	case s.streams.state.IsDurable(m.Topic):
+		s.streams.publish(v, m)
+	case s.recent != nil:
+		s.keepRecent(m)
+	}
+}
+
+// publish appends a publish, and has its reply and deliveries wait for the log. Its connection has admitted it: see durableError.
+func (s *streams) publish(v broker.View, m *broker.Message) {
+	s.beginRound(v)
+	_ = s.appendRun(v, m.Topic, m.Payloads, m.Sequence) // durableError has excluded that it fails
+	m.Barrier = s.barrier()
+	s.endCommand(v)
+}
+
+// barrier is the record that frames wait for which depend on all changes so far; 0 if they need not wait.
+func (s *streams) barrier() uint64 {
+	if s.isBehind() {
+		return s.newest()
+	}
+	return 0
+}
+
+// holdFor makes the next frames of a connection wait for a record; 0 is none.
+func (e *executor) holdFor(record uint64) {
+	if record != 0 {
+		e.usesStreams().holdsFor = record
+		e.queued().Hold(record)
+	}
+}
+
+// durableError returns why a publish to a durable topic cannot be appended; nil for all other publishes.
+func (e *executor) durableError(r *broker.Request) *protocol.Error {
+	s := &e.service.streams
+	if r.Op != broker.Publish || r.Kind != broker.Topic || !s.state.IsDurable(r.Names[0]) {
+		return nil
+	}
+	if e.database != 0 {
+		return errOtherDatabase
+	}
+	err := s.store.Failed()
+	if err == nil {
+		err = s.store.Err()
+	}
+	if err != nil {
+		return errMisconf(err)
+	}
+	size := len(r.Names[0])
+	for _, payload := range r.Payloads {
+		size += len(payload)
+	}
+	st := s.state.Lookup(r.Names[0])
+	switch {
+	case !s.store.Room(size):
+		return errOOM
+	case st != nil && st.LastID().Ms == math.MaxUint64 && math.MaxUint64-st.LastID().Seq < uint64(len(r.Payloads)):
+		return addError(stream.ErrExhausted)
+	}
+	return nil
+}
+
+// rejectsDurable replies with an error if a publish cannot be appended.
+func (e *executor) rejectsDurable(r *broker.Request, inv *invocation) bool {
+	err := e.durableError(r)
+	if err != nil {
+		e.reject(inv, err)
+	}
+	return err != nil
+}
+
+// liveEntry is an entry that XADD has added, on its way to subscribers. Without a sequence number there is none.
+type liveEntry struct {
+	topic    []byte
+	fields   [][]byte
+	sequence uint64
+}
+
+// deliverEntry delivers an entry to the subscribers of its topic. It is made a message once, and only if there are some.
+func (w *response) deliverEntry() {
+	var buf *outbox.Buffer
+	m := &broker.Message{Sequence: w.live.sequence, Topic: w.live.topic, Tag: w.inv, Barrier: w.executor.service.streams.barrier()}
+	w.view.Deliver(m, func(m *broker.Message) {
+		var e entry.Message
+		e.ResetTexts(w.live.fields)
+		m.Payloads = [][]byte{e.Payload()}
+		if !e.IsWhole() { // it is not among the bytes of the command
+			m.Tag = nil
+			if isLarge(m) {
+				buf = outbox.WrapBuffer(&w.executor.service.memory, m.Payloads[0])
+				m.Tag = &invocation{buf: buf}
+			}
+		}
+	}, w.judgements)
+	buf.Release()
+}
+
+// appendOf returns an XADD whose entry may reach subscribers, nil if the request is another one.
+func appendOf(r *broker.Request) *invocation {
+	if inv, ok := r.Tag.(*invocation); ok && inv.handler == handleXAdd && len(inv.args) > 1 {
+		return inv
+	}
+	return nil
+}
+
+// publishesToFullLog reports whether a batch has a publish to a durable topic, while more of the log is unsynced than may be. The core
+// decides what is durable: globs may change meanwhile.
+func (r *Reader) publishesToFullLog(b *Batch) bool {
+	s := &r.service.streams
+	globs := s.durable.Load()
+	if globs == nil || s.store.Unsynced() <= r.service.options.Unsynced {
+		return false
+	}
+	var m broker.Matcher
+	return slices.ContainsFunc(b.Requests, func(req broker.Request) bool {
+		return req.Op == broker.Publish && req.Kind == broker.Topic && globs.Match(req.Names[0], &m)
+	})
+}
