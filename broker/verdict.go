@@ -17,7 +17,7 @@ func (b *Broker) hasFilters() bool {
 
 // publishFiltered is publish for one message to a topic that reaches subscriptions with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
-	b.checkJudged(len(r.Payloads))
+	b.checkEvaluated(len(r.Payloads))
 	receivers := b.countVerdicts(r.Judgements)
 	for _, set := range b.matched {
 		set.published++
@@ -28,8 +28,8 @@ func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	b.deliverFiltered()
 }
 
-// checkJudged panics if messages that reach predicates come without their verdicts.
-func (b *Broker) checkJudged(messages int) {
+// checkEvaluated panics if messages that reach predicates come without their verdicts.
+func (b *Broker) checkEvaluated(messages int) {
 	if b.version < b.grace.effective || messages > 1 {
 		panic("broker: a message takes effect without the verdicts of predicates: see Batch.Version")
 	}

@@ -28,7 +28,7 @@ func (v View) Deliver(m *Message, complete func(*Message), judgements []Judgemen
 	b.match(Topic, m.Topic)
 	filtered := b.predicateCount > 0 && b.hasFilters()
 	if filtered {
-		b.checkJudged(1)
+		b.checkEvaluated(1)
 		m.Receivers = b.countVerdicts(judgements)
 	}
 	for _, set := range b.matched {
