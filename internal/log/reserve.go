@@ -49,12 +49,19 @@ func (l *Log) giveReserve(part int) bool {
 	r := &l.reserve
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l.full.Store(true)
+	l.refuse()
 	if !r.held[part] {
 		return false
 	}
 	r.held[part] = false
 	return l.files.Remove(reserveNames[part]) == nil
+}
+
+// refuse refuses appends, and lets the rewriter look: few may have died for it to have done that.
+func (l *Log) refuse() {
+	if !l.full.Swap(true) {
+		l.Dead()
+	}
 }
 
 // NoSpace refuses appends until there is space again, and gives up the part of the reserve for checkpoints. It returns whether there was

@@ -90,7 +90,7 @@ func newRewriter(rate int64) *rewriter {
 // runRewriter is a goroutine. It ends when the log is closed.
 func (l *Log) runRewriter() {
 	r := l.rewriter
-	timer := time.NewTimer(0)
+	timer, wait := time.NewTimer(0), time.Duration(0)
 	timer.Stop()
 	defer timer.Stop()
 	for {
@@ -108,6 +108,12 @@ func (l *Log) runRewriter() {
 		l.mu.Lock()
 		l.stats.RewriteError = err
 		l.mu.Unlock()
+		if isFull(err) { // what was given back since it looked may be space enough
+			wait = min(max(2*wait, retryFull), lookAfter)
+			timer.Reset(wait)
+		} else {
+			wait = 0
+		}
 	}
 }
 

@@ -203,7 +203,7 @@ func (l *Log) createSegment(id uint64, size int64) (File, error) {
 // createWithoutSpace refuses appends. If records wait for the segment, it gives up the reserve for them, and lets the segment begin small:
 // all that was accepted must reach the disk, so that what it deletes gives space back.
 func (l *Log) createWithoutSpace(id uint64) (f File, err error) {
-	l.full.Store(true)
+	l.refuse()
 	l.mu.Lock()
 	awaited := l.writer.awaits
 	l.changed.Broadcast()
@@ -234,6 +234,7 @@ func (l *Log) takePrepared(s *segment) error {
 	defer l.mu.Unlock()
 	l.writer.awaits = true
 	defer func() { l.writer.awaits = false }()
+	waited := false
 	for l.syncer.prepared == nil {
 		if l.progress.Err != nil {
 			return l.progress.Err
@@ -241,8 +242,12 @@ func (l *Log) takePrepared(s *segment) error {
 		if l.closing && l.syncer.noSpace {
 			return ErrFull
 		}
+		waited = waited || l.syncer.noSpace
 		l.wantPrepared()
 		l.changed.Wait()
+	}
+	if waited {
+		l.Dead() // what could not be synced can be now
 	}
 	if l.syncer.id != s.id {
 		panic("log: another segment was allocated")
@@ -253,14 +258,22 @@ func (l *Log) takePrepared(s *segment) error {
 	return nil
 }
 
-// Sync returns once all that is appended by now is on the disk, whatever the policy is.
-func (l *Log) Sync() error {
+// Sync returns once all that is appended by now is on the disk, whatever the policy is. It waits for space, too.
+func (l *Log) Sync() error { return l.sync(true) }
+
+// SyncWithSpace is Sync that returns ErrFull instead of waiting for space. It is for those that hold space, or that must end.
+func (l *Log) SyncWithSpace() error { return l.sync(false) }
+
+func (l *Log) sync(awaitsSpace bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	target := l.appended
 	l.syncer.target = max(l.syncer.target, target)
 	l.syncer.signal()
 	for l.synced < target && l.progress.Err == nil {
+		if !awaitsSpace && (l.writer.stuck || l.syncer.noSpace) {
+			return ErrFull
+		}
 		l.changed.Wait()
 	}
 	return l.progress.Err

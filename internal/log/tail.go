@@ -11,7 +11,7 @@ func (l *Log) CutHead(number uint64) error {
 	if number > l.Last()+1 {
 		return fmt.Errorf("log: the head cannot be cut at %d: record %d is the last", number, l.Last())
 	}
-	if err := l.Sync(); err != nil {
+	if err := l.SyncWithSpace(); err != nil {
 		return err
 	}
 	if err := l.storeHead(number); err != nil {

@@ -228,6 +228,7 @@ func (l *Log) writeOut(f File, b []byte, at int64) error {
 			if waited {
 				l.setStuck(false)
 				l.regain()
+				l.Dead() // deletions that could not be synced can be now
 			}
 			return nil
 		case !isFull(err):
@@ -247,6 +248,7 @@ func (l *Log) setStuck(stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writer.stuck = stuck
+	l.changed.Broadcast()
 }
 
 // waitForSpace waits a while. It returns false once the log is to be closed.

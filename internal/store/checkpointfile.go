@@ -92,11 +92,15 @@ func (c *checkpoints) load() (*image, error) {
 		}
 		return &image{streams: stream.New()}, nil
 	}
+	older := names[:first]
+	if end := first + 1; end < len(names) && strings.TrimSuffix(names[end], deltaEnding) == strings.TrimSuffix(names[first], baseEnding) {
+		older, names = append(older[:first:first], names[end]), slices.Delete(slices.Clone(names), end, end+1) // the base has all of it
+	}
 	loaded, err := c.loadChain(names[first:])
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names[:first] { // a crash came before they were removed
+	for _, name := range older { // a crash came before they were removed
 		if err := c.files.Remove(name); err != nil {
 			return nil, fmt.Errorf("remove %s: %w", name, err)
 		}

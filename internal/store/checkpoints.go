@@ -66,8 +66,18 @@ func (c *checkpoints) request() {
 	}
 }
 
-// run is the checkpointer: it writes a checkpoint whenever one is due, until stop is closed.
+// retryFirst and retryLast are how long after a checkpoint that found no space the next is written: at first, and at most.
+const (
+	retryFirst = time.Second
+	retryLast  = time.Minute
+)
+
+// run is the checkpointer: it writes a checkpoint whenever one is due, until stop is closed. What found no space is tried again: while
+// the disk is full only a checkpoint lets what is dead be given back, and what made the disk full may be over at any time.
 func (c *checkpoints) run(stop <-chan struct{}, service Service) {
+	retry, wait := time.NewTimer(0), retryFirst
+	retry.Stop()
+	defer retry.Stop()
 	for {
 		select {
 		case <-stop:
@@ -79,6 +89,7 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 			visit()
 			continue
 		case <-c.due:
+		case <-retry.C:
 		}
 		if c.store.memory != nil { // there is nothing to open again: what is dead can go
 			c.pending.Store(0)
@@ -88,6 +99,12 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 			err := c.write(visit)
 			if isFull(err) && c.store.log.NoSpace() {
 				err = c.write(visit)
+			}
+			if wait = min(2*wait, retryLast); !isFull(err) {
+				wait = retryFirst
+				retry.Stop()
+			} else {
+				retry.Reset(wait / 2)
 			}
 			if err != nil && !errors.Is(err, errStopped) {
 				c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
@@ -142,33 +159,51 @@ func (c *checkpoints) last() error {
 // errStopped is returned if the core stops while a checkpoint is written.
 var errStopped = errors.New("the core has stopped")
 
-// write writes one checkpoint. visit runs a function on the core.
+// write writes one checkpoint, unless nothing was appended since the last one: a delta would replace that one's file, of the same number, on
+// which others build. visit runs a function on the core.
 func (c *checkpoints) write(visit func(func()) bool) (err error) {
 	var frozen *stream.Checkpoint
-	pending := int64(0)
+	pending, isKnown := int64(0), false
+	onCore := func(f func()) {
+		if !visit(f) {
+			f() // the core has stopped: its state is no one else's until Close, which writes the next delta
+		}
+	}
 	c.running.Store(true)
 	defer func() {
 		c.running.Store(false)
 		c.failed.Store(err != nil)
 		if err != nil && frozen != nil {
-			visit(frozen.Drop)
+			onCore(frozen.Drop)
 		}
 		if isFull(err) {
-			c.pending.Add(pending) // one is due as soon as something is deleted
+			c.pending.Add(pending) // they are still to be applied again after a crash
 		}
 	}()
 	head := header{previous: c.number}
 	if !visit(func() {
 		s := c.store
 		head.number = s.log.Last()
+		if isKnown = c.base > 0 && head.number == c.number; isKnown {
+			pending = c.pending.Swap(0)
+			return
+		}
 		head.stop = stop{max(s.sequence, s.streams.Sequence()), s.clock.Now()}
 		frozen = s.streams.Freeze(c.base == 0 || 2*c.deltas >= c.base)
 		pending = c.pending.Swap(0)
 	}) {
 		return errStopped
 	}
+	if isKnown {
+		return c.store.log.CutHead(c.number + 1) // that may have failed for want of space
+	}
 	if head.base = frozen.Base(); head.base {
 		head.previous = 0
+	}
+	// The checkpoint must not be ahead of the log: a crash would leave records that follow others than those in it. That
+	// comes before its file takes space, which the log may be waiting for.
+	if err := c.store.log.SyncWithSpace(); err != nil {
+		return err
 	}
 	size := int64(0)
 	err = log.Replace(c.files, head.name(), func(w io.Writer) (err error) {
@@ -178,14 +213,11 @@ func (c *checkpoints) write(visit func(func()) bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if !visit(frozen.Saved) {
-		return errStopped
-	}
+	onCore(frozen.Saved)
 	return c.note(&head, size)
 }
 
-// writeParts writes the content of a checkpoint. What it has must not be ahead of the log: a crash would leave records that
-// follow others than those in the checkpoint.
+// writeParts writes the content of a checkpoint.
 func (c *checkpoints) writeParts(w io.Writer, head *header, frozen *stream.Checkpoint, visit func(func()) bool) (size int64, err error) {
 	sum := crc32.New(castagnoli)
 	both := io.MultiWriter(w, sum)
@@ -206,7 +238,7 @@ func (c *checkpoints) writeParts(w io.Writer, head *header, frozen *stream.Check
 	if _, err := w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32())); err != nil {
 		return 0, err
 	}
-	return size, c.store.log.Sync()
+	return size, nil
 }
 
 // note makes a checkpoint that is durable the last one, and lets go of what it replaces.

@@ -14,7 +14,7 @@ func (s *Store) live(spans []log.Span) (live []log.Span) {
 		return spans
 	}
 	ok := (*service).RunOnCore(func(broker.View) { live = s.liveSpans(spans) })
-	if !ok || s.log.Sync() != nil {
+	if !ok || s.log.SyncWithSpace() != nil {
 		return spans
 	}
 	return live

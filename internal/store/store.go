@@ -258,8 +258,9 @@ func (s *Store) HasBarriers() bool { return s.memory == nil && s.options.Fsync !
 // a little later. Segments behind the last checkpoint stay, so a full disk needs a new one. The core's.
 func (s *Store) Died(entries int) {
 	full := s.log.Err() != nil
-	if full && s.checkpoints.pending.Load() >= min(s.options.segmentSize(), s.options.CheckpointEvery) {
-		s.checkpoints.request()
+	c := s.checkpoints
+	if full && (c.running.Load() || c.pending.Load() >= min(s.options.segmentSize(), s.options.CheckpointEvery)) {
+		c.request()
 	}
 	if s.died += entries; full || s.died >= max(manyDead, s.streams.Entries()/deadPart) {
 		s.died = 0

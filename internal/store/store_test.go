@@ -116,11 +116,17 @@ func (s *opened) serveWaiting() {
 	}
 }
 
+// patience bounds every wait. It ends a test that hangs, with what it waited for, and measures nothing.
+const patience = 5 * time.Minute
+
 // serveUntil serves the visits until a condition holds.
 func (s *opened) serveUntil(holds func() bool) {
-	for !holds() {
+	s.t.Helper()
+	for begun := time.Now(); !holds(); runtime.Gosched() {
 		s.serveWaiting()
-		runtime.Gosched()
+		if time.Since(begun) > patience {
+			require.FailNow(s.t, "what was waited for has not come", "error %v, failure %v, status %+v", s.Err(), s.Failed(), s.Status())
+		}
 	}
 }
 
@@ -508,7 +514,7 @@ func TestADiskThatIsFullBeforeAllIsWritten(t *testing.T) {
 			text := strings.Repeat("x", 1000)
 			added := 0
 			for s.Err() == nil {
-				for ; s.Unsynced() < unsynced; added++ { // as connections do, which look before they append
+				for ; s.Unsynced() < unsynced && s.Err() == nil; added++ { // as connections do, which look before they append
 					s.add("a", text)
 				}
 				s.serveWaiting()
