@@ -96,10 +96,7 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 			_ = c.store.log.CutHead(c.store.log.Last() + 1) // a failure shows in Err
 		} else {
 			visit := func(f func()) bool { return service.RunOnCore(func(broker.View) { f() }) }
-			err := c.write(visit)
-			if isFull(err) && c.store.log.NoSpace() {
-				err = c.write(visit)
-			}
+			err := c.writeOnReserve(visit)
 			if wait = min(2*wait, retryLast); !isFull(err) {
 				wait = retryFirst
 				retry.Stop()
@@ -107,7 +104,7 @@ func (c *checkpoints) run(stop <-chan struct{}, service Service) {
 				retry.Reset(wait / 2)
 			}
 			if err != nil && !errors.Is(err, errStopped) {
-				c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
+				c.logFailure(err)
 			}
 		}
 		if c.compact.Swap(false) {
@@ -148,12 +145,30 @@ func (c *checkpoints) restore(service Service) {
 	service.Replace(loaded.streams)
 }
 
-// last writes a checkpoint at the end, when the core has stopped.
+func (c *checkpoints) logFailure(err error) {
+	c.store.options.Log.Error().Err(err).Msg("a checkpoint could not be written; the next start takes longer")
+}
+
+// last writes a checkpoint at the end, when the core has stopped. Without space there is none: the log has all of it.
 func (c *checkpoints) last() error {
 	if c.store.memory != nil || c.store.log.Last() == c.number {
 		return nil
 	}
-	return c.write(func(f func()) bool { f(); return true })
+	err := c.writeOnReserve(func(f func()) bool { f(); return true })
+	if isFull(err) {
+		c.logFailure(err)
+		return nil
+	}
+	return err
+}
+
+// writeOnReserve writes a checkpoint, on the reserve if there is no other space.
+func (c *checkpoints) writeOnReserve(visit func(func()) bool) error {
+	err := c.write(visit)
+	if isFull(err) && c.store.log.NoSpace() {
+		err = c.write(visit)
+	}
+	return err
 }
 
 // errStopped is returned if the core stops while a checkpoint is written.
