@@ -51,6 +51,15 @@
 // over several streams in the one order. All go on behind the last entry when a connection breaks. Guarantees 1 and 2 hold for appends too; with [Idempotent], Append repeats what broke
 // off, and the entry is there once. The server needs the stream commands of Redis, and for Idempotent those of Redis 8.6.
 //
+// # Consumer groups
+//
+//	err := c.CreateGroup(ctx, "workers", client.After("jobs", client.EntryID{}))
+//	consumer := c.Consumer("jobs", "workers", "ann", client.ConsumerOptions{ClaimAfter: time.Minute})
+//	for d, err := range consumer.All(ctx) { …; err = consumer.Ack(ctx, d.ID) }
+//
+// A group shares the entries of a stream among consumers. Each entry comes at least once: until [Consumer.Ack], it is pending for its
+// consumer, and comes again to a program that begins as that one, or with ClaimAfter to another one.
+//
 // # Slow readers
 //
 // A Subscription buffers Options.Buffer messages. While the buffer is full it reads nothing from the server. The buffers

@@ -49,6 +49,8 @@ const (
 	CodeUnblocked Code = "UNBLOCKED" // CLIENT UNBLOCK has ended a blocked read
 	CodeLastID    Code = "LASTID"    // the stream has moved on: see IfLast
 	CodeFenced    Code = "FENCED"    // another writer has raised the fencing token: see Fence
+	CodeNoGroup   Code = "NOGROUP"   // there is no such consumer group
+	CodeBusyGroup Code = "BUSYGROUP" // there is one of that name
 )
 
 // Error is an error reply of a server.
@@ -77,7 +79,7 @@ func isPermanent(err error) bool {
 	var serverErr *Error
 	if errors.As(err, &serverErr) {
 		switch serverErr.Code {
-		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto, CodeWrongType, CodeUnblocked:
+		case CodeNoAuth, CodeWrongPass, CodeNoPerm, CodeDenied, CodeNoProto, CodeWrongType, CodeUnblocked, CodeNoGroup:
 			return true
 		case CodeErr: // outside a subscription it may be temporary, such as too many connections
 			return errors.As(err, new(refusal))

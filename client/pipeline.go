@@ -13,18 +13,28 @@ const (
 	batchBytes  = 64 << 10 // a batch of this size takes no further command
 )
 
-// pendingCall is one call of Publish or Append. Topic, payload and addition belong to the caller and are read only while
-// the call is queued, where the caller can cancel it.
+// pendingCall is one call of Publish or Append, or another command. Topic, payload, addition and command belong
+// to the caller and are read only while the call is queued, where the caller can cancel it.
 type pendingCall struct {
 	topic    string
 	payload  []byte
-	addition *addition   // of Append; nil for Publish
-	appends  bool        // the reply is an entry's id; set when the call is sent
+	addition *addition   // of Append
+	command  []string    // answered by a count or by OK
+	kind     callKind    // set when the call is sent
 	result   chan result // capacity 1
 
 	queued     bool // in the queue; guarded, with prev and next, by the pipeline's mu
 	prev, next *pendingCall
 }
+
+// callKind is what the reply to a call is.
+type callKind uint8
+
+const (
+	callPublish callKind = iota
+	callAppend
+	callCommand
+)
 
 // result is what a call returns: published for Publish, id for Append.
 type result struct {
@@ -91,7 +101,7 @@ func (p *pipeline) broken() bool {
 // publish sends one message and waits for its acknowledgement.
 func (p *pipeline) publish(ctx context.Context, topic string, payload []byte) (Published, error) {
 	call := p.pool.Get().(*pendingCall)
-	call.topic, call.payload, call.addition = topic, payload, nil
+	call.topic, call.payload = topic, payload
 	r := p.roundTrip(ctx, call)
 	return r.published, r.err
 }
@@ -102,6 +112,13 @@ func (p *pipeline) append(ctx context.Context, a *addition) (EntryID, error) {
 	call.addition = a
 	r := p.roundTrip(ctx, call)
 	return r.id, r.err
+}
+
+// run sends a command that is answered by a count or by OK, and waits for that.
+func (p *pipeline) run(ctx context.Context, command []string) error {
+	call := p.pool.Get().(*pendingCall)
+	call.command = command
+	return p.roundTrip(ctx, call).err
 }
 
 // roundTrip sends a call and waits for its result. The call is the pipeline's afterwards.
@@ -192,16 +209,25 @@ func (p *pipeline) nextBatch(batch []byte) []byte {
 	}
 	for !p.queue.empty() && len(batch) < batchBytes && p.inFlight < maxInFlight {
 		call := p.queue.pop()
-		if call.appends = call.addition != nil; call.appends {
-			batch = call.addition.appendTo(batch)
-		} else {
-			batch = appendPublish(batch, call.topic, call.payload)
-		}
-		call.topic, call.payload, call.addition = "", nil, nil
+		batch = call.appendTo(batch)
 		p.sent = append(p.sent, call)
 		p.inFlight++
 	}
 	return batch
+}
+
+// appendTo appends the command of a call, and drops what belongs to the caller.
+func (call *pendingCall) appendTo(b []byte) []byte {
+	switch {
+	case call.addition != nil:
+		call.kind, b = callAppend, call.addition.appendTo(b)
+	case call.command != nil:
+		call.kind, b = callCommand, appendCommand(b, call.command...)
+	default:
+		call.kind, b = callPublish, appendPublish(b, call.topic, call.payload)
+	}
+	call.topic, call.payload, call.addition, call.command = "", nil, nil, nil
+	return b
 }
 
 // read delivers the acknowledgements until the connection ends.
@@ -301,12 +327,26 @@ func (p *pipeline) handleReply(r *reply) error {
 
 // parse reads the reply to a call.
 func (call *pendingCall) parse(r *reply) (got result) {
-	if call.appends {
+	switch call.kind {
+	case callAppend:
 		got.id, got.err = parseAppended(r)
-	} else {
+	case callCommand:
+		got.err = parseDone(r)
+	default:
 		got.published, got.err = parseAck(r)
 	}
 	return got
+}
+
+// parseDone reads the reply to a command: a count, or OK.
+func parseDone(r *reply) error {
+	switch {
+	case r.kind == kindError:
+		return newError(r.bytes)
+	case r.isCount(), r.isText("OK"):
+		return nil
+	}
+	return malformed("unexpected reply %q in place of a count", r.kind)
 }
 
 // parseAck reads the reply to PUBLISH: receivers, and the sequence if enabled.

@@ -92,13 +92,17 @@ func (c *conn) lastEntry(stream string) (last EntryID, err error) {
 	return last, err
 }
 
-// request blocks for as long as a silent connection is trusted: the reply shows that it still works.
-func (p *cursorPages) request(o *Options) []string {
+// blockTime is how long a command waits: for as long as a silent connection is trusted. The reply shows that it still works.
+func blockTime(o *Options) string {
 	block := max(0, o.PingAfter.Milliseconds()) // 0: without end
 	if o.PingAfter > 0 {
 		block = max(1, block)
 	}
-	command := []string{"XREAD", "COUNT", strconv.Itoa(pageSize), "BLOCK", strconv.FormatInt(block, 10), "STREAMS"}
+	return strconv.FormatInt(block, 10)
+}
+
+func (p *cursorPages) request(o *Options) []string {
+	command := []string{"XREAD", "COUNT", strconv.Itoa(pageSize), "BLOCK", blockTime(o), "STREAMS"}
 	for i := range p.cursors {
 		command = append(command, p.cursors[i].stream)
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/conchmq/conch/client"
 )
@@ -65,5 +66,44 @@ func ExampleClient_Read() {
 	fmt.Println(err)
 	// Output:
 	// orders 120
+	// <nil>
+}
+
+func ExampleConsumer_All() {
+	addr, stop := start()
+	defer stop()
+	err := func(ctx context.Context, url string) error {
+		c, err := client.DialURL(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for _, task := range []string{"resize", "mail"} {
+			if _, err := c.Append(ctx, "jobs", []client.Field{{Name: "task", Value: task}}); err != nil {
+				return err
+			}
+		}
+		if err := c.CreateGroup(ctx, "workers", client.After("jobs", client.EntryID{})); err != nil {
+			return err
+		}
+		consumer := c.Consumer("jobs", "workers", "ann", client.ConsumerOptions{ClaimAfter: time.Minute})
+		for d, err := range consumer.All(ctx) {
+			if err != nil {
+				return err // of ctx, or the refusal of the server
+			}
+			fmt.Println(d.Get("task"), d.Before)
+			if err := consumer.Ack(ctx, d.ID); err != nil { // without it, the entry comes again
+				return err
+			}
+			if d.Get("task") == "mail" {
+				break // without it, the loop waits for the next entry
+			}
+		}
+		return nil
+	}(context.Background(), "conch://"+addr)
+	fmt.Println(err)
+	// Output:
+	// resize 0
+	// mail 0
 	// <nil>
 }

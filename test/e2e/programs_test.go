@@ -67,9 +67,13 @@ func goProgram(statements string) string {
 import (
 	"context"
 	"fmt"
+	"os/exec"
+	"time"
 
 	"github.com/conchmq/conch/client"
 )
+
+var _, _ = exec.Command, time.Now
 
 func main() {
 	ctx := context.Background()
@@ -124,7 +128,7 @@ func TestUsersOfTheDocs(t *testing.T) {
 // The Go of docs/clients.md compiles. What it does, the examples of package client show.
 func TestGoOfTheDocs(t *testing.T) {
 	all := blocks(t, "docs/clients.md", "go")
-	require.Len(t, all, 3)
+	require.Len(t, all, 4)
 	for _, text := range all {
 		build(t, text)
 	}
