@@ -167,6 +167,7 @@ func TestGroupsNeedRoom(t *testing.T) {
 	const oom = "-OOM command not allowed when used memory > 'maxmemory'."
 	for _, command := range []string{
 		"XGROUP CREATE s h 0", "XGROUP CREATECONSUMER s g c", "XREADGROUP GROUP g c STREAMS s >", "XCLAIM s g c 0 1-0 FORCE", "XNACK s g FAIL IDS 1 1-0 FORCE",
+		"XAUTOCLAIM s g c 0 0", "XREADGROUP GROUP g c NOACK STREAMS s >", "XREADGROUP GROUP g c STREAMS s 0", // they would make the consumer
 	} {
 		assert.Equal(t, oom, p.do("%s", command), command)
 	}
@@ -175,6 +176,46 @@ func TestGroupsNeedRoom(t *testing.T) {
 	assert.Equal(t, "[[s [[1-0 [a 1]]]]]", p.do("XREADGROUP GROUP g c STREAMS s >"))
 	store.full.Store(true)
 	assert.Equal(t, ":1", p.do("XACK s g 1-0"), "what gives room is never refused")
+}
+
+// Names of groups and consumers come back in many replies: long ones are refused, and nothing is delivered to them.
+func TestLongNamesOfGroups(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	longest := strings.Repeat("n", stream.MaxGroupName)
+	p.do("XADD s 1-0 a 1")
+	assert.Equal(t, "+OK", p.do("XGROUP CREATE s g 0"))
+	assert.Equal(t, "-ERR the name of a group has 4097 bytes; the most is 4096", p.do("XGROUP CREATE s %sn 0", longest))
+	for _, command := range []string{
+		"XGROUP CREATECONSUMER s g %sn", "XREADGROUP GROUP g %sn BLOCK 0 STREAMS s >", "XREADGROUP GROUP g %sn NOACK STREAMS s >",
+		"XREADGROUP GROUP g %sn STREAMS s 0", "XCLAIM s g %sn 0 1-0 FORCE", "XAUTOCLAIM s g %sn 0 0",
+	} {
+		assert.Equal(t, "-ERR the name of a consumer has 4097 bytes; the most is 4096", p.do(command, longest), command)
+	}
+	assert.Equal(t, "[:0 null null null array]", p.do("XPENDING s g"))
+	assert.Equal(t, "+OK", p.do("XGROUP CREATE s %s 0", longest))
+	assert.Equal(t, "[[s [[1-0 [a 1]]]]]", p.do("XREADGROUP GROUP %s %s STREAMS s >", longest, longest))
+	assert.Equal(t, ":0", p.do("XGROUP DELCONSUMER s g %sn", longest), "what is not there is no error")
+}
+
+// An entry that is deleted while it is pending goes to no consumer that claims it, and is pending no more.
+func TestClaimsOfDeletedEntries(t *testing.T) {
+	for _, claim := range [][2]string{
+		{"XCLAIM s g d 0 1-0 2-0", "[[2-0 [a 2]]]"}, {"XCLAIM s g d 0 1-0 2-0 JUSTID", "[2-0]"}, {"XCLAIM s g d 0 1-0 2-0 FORCE", "[[2-0 [a 2]]]"},
+		{"XAUTOCLAIM s g d 0 0", "[0-0 [[2-0 [a 2]]] [1-0]]"}, {"XREADGROUP GROUP g d CLAIM 0 STREAMS s >", "[[s [[2-0 [a 2] :0 :2]]]]"},
+	} {
+		_, pipes := newStreams(t, newTestStore(), 1)
+		p := pipes[0]
+		p.do("XGROUP CREATE s g 0 MKSTREAM")
+		p.do("XADD s 1-0 a 1")
+		p.do("XADD s 2-0 a 2")
+		p.do("XREADGROUP GROUP g c STREAMS s >")
+		assert.Equal(t, ":1", p.do("XDEL s 1-0"))
+		assert.Equal(t, "[[s [[1-0 null array] [2-0 [a 2]]]]]", p.do("XREADGROUP GROUP g c STREAMS s 0"))
+		assert.Equal(t, claim[1], p.do("%s", claim[0]), claim[0])
+		assert.Equal(t, "[:1 2-0 2-0 [[d 1]]]", p.do("XPENDING s g"), claim[0])
+		assert.Equal(t, ":0", p.do("XACK s g 1-0"), claim[0])
+	}
 }
 
 // Entries that are encoded ahead are those of the stream, whatever comes between, and what is deleted meanwhile is left out.

@@ -23,6 +23,10 @@ func xclaim(w *response) {
 		w.fail(errOOM)
 		return
 	}
+	if err := w.refusesConsumer(g, w.inv.args[3]); err != nil {
+		w.fail(err)
+		return
+	}
 	consumer := w.consumer(st, g, w.inv.args[3])
 	c := w.change()
 	applies := w.streams().PlanClaim(c, st, g, consumer, x.IDs, &x.ClaimOptions)
@@ -72,6 +76,10 @@ func xautoclaim(w *response) {
 	}
 	st, g := w.groupOrError()
 	if g == nil {
+		return
+	}
+	if err := w.refusesConsumer(g, w.inv.args[3]); err != nil {
+		w.fail(err)
 		return
 	}
 	consumer := w.consumer(st, g, w.inv.args[3])

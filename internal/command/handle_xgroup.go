@@ -33,6 +33,8 @@ func xgroupCreate(w *response) {
 		w.fail(x.WrongID)
 	case st != nil && st.Group(x.Group) != nil:
 		w.fail(errBusyGroup)
+	case len(x.Group) > stream.MaxGroupName:
+		w.fail(errLongName("group", x.Group))
 	case !w.room():
 		w.fail(errOOM)
 	default:
@@ -116,14 +118,16 @@ func xgroupDestroy(w *response) {
 // xgroupCreateConsumer is XGROUP CREATECONSUMER key group consumer.
 func xgroupCreateConsumer(w *response) {
 	st, g := w.groupToChange()
-	switch {
-	case g == nil:
-	case g.Consumer(w.inv.args[4]) != nil:
+	if g == nil {
+		return
+	}
+	name := w.inv.args[4]
+	if g.Consumer(name) != nil {
 		w.integer(0)
-	case !w.room():
-		w.fail(errOOM)
-	default:
-		w.consumer(st, g, w.inv.args[4])
+	} else if err := w.refusesConsumer(g, name); err != nil {
+		w.fail(err)
+	} else {
+		w.consumer(st, g, name)
 		w.integer(1)
 	}
 }
@@ -146,7 +150,25 @@ func xgroupDelConsumer(w *response) {
 	w.integer(int64(n))
 }
 
-// consumer returns a consumer, which it makes if need be. A command has named it.
+// refusesConsumer is the error of a command that names a consumer which there cannot be. Names come back in many replies, so they
+// are short.
+func (w *response) refusesConsumer(g *stream.Group, name []byte) *protocol.Error {
+	switch {
+	case g.Consumer(name) != nil:
+		return nil
+	case len(name) > stream.MaxGroupName:
+		return errLongName("consumer", name)
+	case !w.room():
+		return errOOM
+	}
+	return nil
+}
+
+func errLongName(of string, name []byte) *protocol.Error {
+	return protocol.Errorf("the name of a %s has %d bytes; the most is %d", of, len(name), stream.MaxGroupName)
+}
+
+// consumer returns a consumer, which it makes if need be. A command has named it, and refusesConsumer has not refused it.
 func (w *response) consumer(st *stream.Stream, g *stream.Group, name []byte) *stream.Consumer {
 	if g.Consumer(name) == nil {
 		c := w.change()

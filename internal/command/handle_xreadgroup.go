@@ -57,6 +57,10 @@ func (w *response) readGroups(x *keyargs.XRead) bool {
 			w.fail(x.After[i].Wrong)
 			return true
 		}
+		if err := w.refusesConsumer(g, x.Consumer); err != nil {
+			w.fail(err)
+			return true
+		}
 	}
 	if !x.NoAck && !w.room() {
 		w.fail(errOOM)

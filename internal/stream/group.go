@@ -21,6 +21,9 @@ func newGroups() *groups {
 	}
 }
 
+// MaxGroupName bounds the name of a new group, and that of a new consumer, in bytes.
+const MaxGroupName = 4096
+
 // Group is a consumer group: a position in the stream, and the entries that were delivered and are not acknowledged yet.
 type Group struct {
 	name     string
