@@ -374,7 +374,7 @@ var Commands = []*CommandSpec{
 		Summary: "Returns information about a stream."},
 	{Name: "XINFO CONSUMERS", Arity: 4, Usage: "XINFO CONSUMERS key group", Since: "5.0.0", Flags: "readonly", Keys: keysAt(2, 2, "RO access"), LargeReply: true,
 		Summary: "Returns a list of the consumers in a consumer group."},
-	{Name: "XINFO GROUPS", Arity: 3, Usage: "XINFO GROUPS key", Since: "5.0.0", Flags: "readonly", Keys: keysAt(2, 2, "RO access"), LargeReply: true,
+	{Name: "XINFO GROUPS", Arity: -3, Usage: "XINFO GROUPS key [MISSED]", Since: "5.0.0", Flags: "readonly", Keys: keysAt(2, 2, "RO access"), LargeReply: true,
 		Summary: "Returns a list of the consumer groups of a stream."},
 	{Name: "XINFO HELP", Arity: 2, Usage: "XINFO HELP", Since: "5.0.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},

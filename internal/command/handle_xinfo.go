@@ -1,20 +1,29 @@
 package command
 
 import (
+	"strings"
+
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
 
-// xinfoGroups is XINFO GROUPS key. Both counts are always known here: entries are numbered, and the live ones are counted.
+// xinfoGroups is XINFO GROUPS key [MISSED]. Both counts are always known here: entries are numbered, and the live ones are counted.
 func xinfoGroups(w *response) {
 	st := w.streams().Lookup(w.inv.args[2])
-	if st == nil {
+	fields := 6
+	switch args := w.inv.args; {
+	case len(args) > 4 || len(args) == 4 && !strings.EqualFold(string(args[3]), "MISSED"):
+		w.fail(protocol.Errorf("syntax error"))
+		return
+	case st == nil:
 		w.fail(errNoSuchKey)
 		return
+	case len(args) == 4:
+		fields++ // only for those that ask: libraries refuse fields that they do not know
 	}
 	w.array(st.Groups())
 	st.EachGroup(func(g *stream.Group) bool {
-		w.mapHeader(6)
+		w.mapHeader(fields)
 		w.text("name")
 		w.text(g.Name())
 		w.text("consumers")
@@ -27,6 +36,10 @@ func xinfoGroups(w *response) {
 		w.integer(int64(g.Read())) //nolint:gosec // a count
 		w.text("lag")
 		w.integer(int64(st.Lag(g)))
+		if fields > 6 {
+			w.text("missed")
+			w.integer(int64(g.Missed())) //nolint:gosec // a count
+		}
 		return true
 	})
 }

@@ -101,6 +101,7 @@ func infoPersistence(w *response) []string {
 		fmt.Sprintf("log_encrypted:%d", number[l.Encrypted]),
 		fmt.Sprintf("log_files_with_old_key:%d", l.OldKeyFiles),
 		fmt.Sprintf("checkpoint_pending_bytes:%d", l.PendingBytes),
+		fmt.Sprintf("stream_entries_missed:%d", w.executor.service.streams.missed),
 		fmt.Sprintf("stream_memory:%d", w.executor.service.streamMemory(&l)),
 		fmt.Sprintf("stream_memory_limit:%d", l.MemoryLimit),
 	}

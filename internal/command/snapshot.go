@@ -33,8 +33,9 @@ type Snapshot struct {
 	RecentLimit int          // bytes
 
 	Log          LogStatus
-	Keys         int   // streams
-	StreamMemory int64 // bytes, as stream-memory counts them
+	Keys         int    // streams
+	StreamMemory int64  // bytes, as stream-memory counts them
+	Missed       uint64 // entries that went before a group had read them
 
 	MemoryUsed, MemoryLimit int64 // bytes, as max-memory counts them
 	ConnectionLimit         int
@@ -86,6 +87,7 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 	n.DeniedAuth, n.DeniedCommand, n.DeniedKey, n.DeniedTopic = denied.auth, denied.command, denied.key, denied.channel
 	if s.options.Store != nil {
 		n.Keys, n.StreamMemory = s.options.Store.Streams().Len(), s.streamMemory(&n.Log)
+		n.Missed = s.streams.missed
 	}
 	n.rows, n.errors = slices.Clone(s.stats.rows), maps.Clone(s.stats.errors)
 }

@@ -56,6 +56,8 @@ type streams struct {
 	// durableSince is the number from which on the present topics are durable; 0 if they were from the start.
 	durableSince uint64
 
+	// missed counts entries that went before a group had read them, since the start.
+	missed   uint64
 	blocked  blockedClients
 	upcoming [upcomingStreams]upcomingSlot
 }
@@ -116,6 +118,9 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	result := s.state.Apply(c)
 	if result.Removed > 0 {
 		s.store.Died(result.Removed)
+	}
+	if result.Missed > 0 {
+		s.reportMissed(&result)
 	}
 	switch {
 	case c.Adds():
@@ -323,4 +328,13 @@ func (w *response) change() *stream.Change { return w.executor.service.streams.b
 // apply makes a planned change.
 func (w *response) apply(c *stream.Change) {
 	w.executor.service.streams.apply(w.view, c)
+}
+
+// reportMissed counts entries that went before a group had read them. The log has a line for each group, at the first one.
+func (s *streams) reportMissed(r *stream.Result) {
+	s.missed += r.Missed
+	for _, m := range r.FirstMiss {
+		s.service.options.Log.Warn().Str("stream", m.Stream).Str("group", m.Group).
+			Msg("a consumer group misses entries: retention or a trim takes them before the group has read them")
+	}
 }

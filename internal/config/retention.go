@@ -47,12 +47,12 @@ func retentionTable(table map[string]any) (rule string, err error) {
 	for name, value := range table {
 		switch name {
 		case "match":
-		case "age", "count", "bytes":
+		case "age", "count", "bytes", "unread":
 			if limits[name], err = plain(value); err != nil {
 				return "", fmt.Errorf("%s: %w", name, err)
 			}
 		default:
-			return "", fmt.Errorf("unknown key %s: expected match, age, count or bytes", QuoteIfNeeded(name))
+			return "", fmt.Errorf("unknown key %s: expected match, age, count, bytes or unread", QuoteIfNeeded(name))
 		}
 	}
 	return stream.RuleText(match, limits)

@@ -69,6 +69,7 @@ var table = []metric{
 	one("conch_log_checkpoint_failed", gauge, "1 if the last checkpoint could not be written; else 0.", func(n *snapshot) int { return flag(n.Log.CheckpointErr) }),
 	one("conch_streams_keys", gauge, "Streams that are stored, now.", func(n *snapshot) int { return n.Keys }),
 	one("conch_streams_memory_bytes", gauge, "Memory of streams, as stream-memory counts it, now.", func(n *snapshot) int64 { return n.StreamMemory }),
+	one("conch_streams_missed_total", counter, "Entries that retention or a trim took before a group had read them, once for each group.", func(n *snapshot) uint64 { return n.Missed }),
 	one("conch_streams_memory_limit_bytes", gauge, "The setting stream-memory; 0 is no limit.", func(n *snapshot) int64 { return n.Log.MemoryLimit }),
 
 	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),

@@ -38,7 +38,7 @@ func (s *Streams) Apply(c *Change) Result {
 	case Delete:
 		r.Removed = st.delete(c)
 	case Trim:
-		r.Removed = st.trim(c.TrimTo)
+		st.trim(c.TrimTo, &r)
 	case SetID:
 		if c.ID != st.last {
 			st.ids.endBlock()
@@ -59,6 +59,9 @@ func (s *Streams) Apply(c *Change) Result {
 		st.fence = c.Token
 	default:
 		st.applyGroup(c)
+		if st.ids.rule > 0 {
+			s.awaitReaders(st, c)
+		}
 	}
 	s.bytes += st.bytes() - before
 	s.entries -= r.Removed
@@ -98,7 +101,7 @@ func (s *Streams) applyAdd(c *Change) Result {
 	}
 	st.last = c.LastID()
 	if c.TrimTo > 0 {
-		r.Removed = st.trim(c.TrimTo)
+		st.trim(c.TrimTo, &r)
 	}
 	if st.ids.rule > 0 {
 		s.awaitRule(st, c)

@@ -105,6 +105,9 @@ func (c *Change) Reset() {
 	}
 }
 
+// Miss is a group that misses entries.
+type Miss struct{ Stream, Group string }
+
 // Result is what a change did.
 type Result struct {
 	Stream  *Stream // nil if it is removed
@@ -114,4 +117,8 @@ type Result struct {
 	Created bool
 	Removed int // entries that are gone
 	Keys    int // streams that are gone
+	// Missed counts entries that went before a group had read them, once for each group. FirstMiss has the groups that miss one for the
+	// first time.
+	Missed    uint64
+	FirstMiss []Miss
 }

@@ -71,7 +71,7 @@ func (d *digester) groups(gs *groups) {
 	d.numbers(gs.next, uint64(gs.byName.count))
 	gs.byName.each(func(g *Group) bool {
 		d.text(g.name)
-		d.numbers(g.number, g.last.Ms, g.last.Seq, g.ordinal, g.read, g.released, g.next, uint64(g.consumers.count), uint64(g.pending.count))
+		d.numbers(g.number, g.last.Ms, g.last.Seq, g.ordinal, g.read, g.released, g.missed, g.next, uint64(g.consumers.count), uint64(g.pending.count))
 		g.consumers.each(func(c *Consumer) bool {
 			d.text(c.name)
 			d.numbers(c.number, uint64(c.active))

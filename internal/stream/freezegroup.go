@@ -23,7 +23,7 @@ func (f *frozenGroup) write(out *sections) {
 	g := &f.group
 	out.item(itemGroup, sectionSize)
 	out.b = appendID(binary.AppendUvarint(appendText(out.b, g.name), g.number), g.last)
-	for _, n := range [...]uint64{g.ordinal, g.read, g.released, g.next} {
+	for _, n := range [...]uint64{g.ordinal, g.read, g.released, g.missed, g.next} {
 		out.b = binary.AppendUvarint(out.b, n)
 	}
 	for i := range f.consumers {
@@ -71,7 +71,7 @@ func (l *loader) readGroup(in *input) error {
 	}
 	g := newGroup(string(in.text()), in.uvarint())
 	g.last = in.id()
-	g.ordinal, g.read, g.released, g.next = in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
+	g.ordinal, g.read, g.released, g.missed, g.next = in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint(), in.uvarint()
 	if _, found := gs.byName.find(g); found || gs.byNumber[g.number] != nil || g.number >= gs.next {
 		return l.corrupt("a group that is there twice")
 	}

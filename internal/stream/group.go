@@ -32,6 +32,7 @@ type Group struct {
 	ordinal  uint64 // of the newest entry up to last, when that was set
 	read     uint64 // entries-read
 	released uint64 // counts releases, for their order
+	missed   uint64 // entries that trims took before it read them
 
 	consumers order[*Consumer] // by name
 	numbered  map[uint64]*Consumer

@@ -20,6 +20,7 @@ type modelGroup struct {
 	pending   []modelPending
 	consumers []string
 	releases  int64
+	missed    uint64
 }
 
 type modelPending struct {
@@ -197,6 +198,11 @@ func (m *groupsModel) trim() {
 		if o.Refs != Acked || !m.needed(id) {
 			m.forget(id, o.Refs)
 			n++
+			for _, model := range m.groups {
+				if o.Refs != Acked && model.last.Less(id) {
+					model.missed++
+				}
+			}
 		}
 	}
 	require.Equal(m.t, n, m.s.PlanTrim(m.change(), m.st, &o))
@@ -452,6 +458,7 @@ func (m *groupsModel) check() {
 			}
 		}
 		require.Equal(m.t, lag, m.st.Lag(g))
+		require.Equal(m.t, model.missed, g.Missed())
 		m.checkPending(g, model)
 		return true
 	})

@@ -86,7 +86,7 @@ func appendRules(b []byte, rules []Rule) []byte {
 	for i := range rules {
 		r := &rules[i]
 		b = appendText(b, r.Match)
-		for _, n := range [...]uint64{uint64(r.Age), r.Count, r.Bytes} {
+		for _, n := range [...]uint64{uint64(r.Age), r.Count, r.Bytes, r.Unread} {
 			b = binary.AppendUvarint(b, n)
 		}
 	}
@@ -95,14 +95,14 @@ func appendRules(b []byte, rules []Rule) []byte {
 
 // rules reads rules. Those that CheckRules would refuse are bad.
 func (in *input) rules() []Rule {
-	n := in.count(4)
+	n := in.count(5)
 	if n > maxRules {
 		in.fail()
 		return nil
 	}
 	rules := make([]Rule, 0, n)
 	for range n {
-		r := Rule{Match: string(in.text()), Age: int64(in.uvarint()), Count: in.uvarint(), Bytes: in.uvarint()}
+		r := Rule{Match: string(in.text()), Age: int64(in.uvarint()), Count: in.uvarint(), Bytes: in.uvarint(), Unread: in.uvarint()}
 		if r.Age < 0 || r.Age > maxAge {
 			in.fail()
 		}

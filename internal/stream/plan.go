@@ -98,7 +98,7 @@ func (s *Streams) PlanAdd(c *Change, name []byte, o *AddOptions) (ok bool, err e
 		c.TrimTo, _ = st.trimTo(&o.Trim, c.ID, 1)
 	}
 	if r := s.ruleOf(st); r != nil {
-		c.TrimTo = max(c.TrimTo, st.beyond(r, 1, c.entryBytes(), maxGivenUpByAdd))
+		c.TrimTo = max(c.TrimTo, st.held(r, st.beyond(r, 1, c.entryBytes(), maxGivenUpByAdd), c.entryBytes()))
 	}
 	return true, nil
 }

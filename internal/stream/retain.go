@@ -12,6 +12,8 @@ type Rule struct {
 	Age   int64 // milliseconds by the ids, as XTRIM MINID has it
 	Count uint64
 	Bytes uint64
+	// Unread is up to how many bytes of a stream what a group has yet to read stays. 0: it goes as all else, and the group counts it.
+	Unread uint64
 }
 
 const (
@@ -98,7 +100,7 @@ func (st *Stream) givenUp(r *Rule, now int64) (to uint64) {
 		v := st.ids.view()
 		to = max(to, min(v.seek(ID{Ms: uint64(now - r.Age)}), st.ids.first+maxGivenUp))
 	}
-	if to <= st.ids.first {
+	if to = st.held(r, to, 0); to <= st.ids.first {
 		return 0
 	}
 	return to
@@ -134,7 +136,9 @@ func (s *Streams) planRetain(c *Change) bool {
 	for _, st := range looked {
 		if !c.giveUp(st, s.ruleOf(st)) {
 			s.due.remove(st.retention)
-			s.awaitAge(st)
+			if s.awaitAge(st); st.retention.at <= c.Time {
+				s.due.remove(st.retention) // groups hold it back: see awaitReaders
+			}
 		}
 	}
 	return len(c.Numbers) > 0
@@ -158,14 +162,15 @@ func (s *Streams) applyRetain(c *Change) (r Result) {
 		st := s.ByNumber(number)
 		s.saving.before(st)
 		before := st.bytes()
-		gone := st.trim(c.Ordinals[i])
+		gone := r.Removed
+		st.trim(c.Ordinals[i], &r)
+		gone = r.Removed - gone
 		s.due.remove(st.retention)
 		if s.awaitAge(st); st.givenUp(s.ruleOf(st), c.Time) > 0 {
 			s.awaitUntil(st, c.Time)
 		}
 		s.bytes += st.bytes() - before
 		s.entries -= gone
-		r.Removed += gone
 		s.touch(st)
 	}
 	return r

@@ -18,7 +18,8 @@ func TestRulesAsText(t *testing.T) {
 	}{
 		{"", nil, ""},
 		{" ;\n; ", nil, ""},
-		{"logs.* age=7d count=1000000 bytes=10gb", []Rule{{"logs.*", 7 * 86_400_000, 1_000_000, 10 << 30}}, ""},
+		{"logs.* age=7d count=1000000 bytes=10gb", []Rule{{"logs.*", 7 * 86_400_000, 1_000_000, 10 << 30, 0}}, ""},
+		{"logs.* age=7d unread=20gb", []Rule{{Match: "logs.*", Age: 7 * 86_400_000, Unread: 20 << 30}}, ""},
 		{"a age=90m; b; c count=1", []Rule{{Match: "a", Age: 90 * 60_000}, {Match: "b"}, {Match: "c", Count: 1}}, ""},
 		{"a\tAGE=48h\nb bytes=2048KiB;", []Rule{{Match: "a", Age: 2 * 86_400_000}, {Match: "b", Bytes: 2 << 20}}, "a age=2d; b bytes=2mb"},
 		{`"a b;=\"\x00" age=1ms`, []Rule{{Match: "a b;=\"\x00", Age: 1}}, ""},
@@ -54,7 +55,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 		"a bytes=-1":               "rule a: expected a whole number from 1 on, such as bytes=10gb, of kb, mb, gb or tb, not \"bytes=-1\"",
 		"a bytes=9999999999tb":     "rule a: expected a whole number from 1 on, such as bytes=10gb, of kb, mb, gb or tb, not \"bytes=9999999999tb\"",
 		"a count=1 count=1":        "rule a: count is given twice",
-		"a; b size=4":              "rule b: expected age=, count= or bytes=, not \"size=4\"",
+		"a; b size=4":              "rule b: expected age=, count=, bytes= or unread=, not \"size=4\"",
 		`"a`:                       `a glob in quotes must end with one, and a blank behind it, such as "a b" age=7d`,
 		`"a"b age=1d`:              `a glob in quotes must end with one, and a blank behind it, such as "a b" age=7d`,
 		strings.Repeat("x;", 1001): "expected 1000 rules at most; one glob may stand for many names",

@@ -107,8 +107,10 @@ func (r *Rule) set(text string) error {
 		limit = &r.Count
 	case "bytes":
 		limit, units, example = &r.Bytes, sizeUnits, "bytes=10gb, of kb, mb, gb or tb"
+	case "unread":
+		limit, units, example = &r.Unread, sizeUnits, "unread=10gb, of kb, mb, gb or tb"
 	default:
-		return fmt.Errorf("expected age=, count= or bytes=, not %q", cutText(text))
+		return fmt.Errorf("expected age=, count=, bytes= or unread=, not %q", cutText(text))
 	}
 	if *limit != 0 {
 		return fmt.Errorf("%s is given twice", strings.ToLower(name))
@@ -162,7 +164,7 @@ func FormatRules(rules []Rule) string {
 			name  string
 			value uint64
 			units []unit
-		}{{"age", uint64(r.Age), ageUnits}, {"count", r.Count, oneUnit}, {"bytes", r.Bytes, sizeUnits}} {
+		}{{"age", uint64(r.Age), ageUnits}, {"count", r.Count, oneUnit}, {"bytes", r.Bytes, sizeUnits}, {"unread", r.Unread, sizeUnits}} {
 			if limit.value > 0 {
 				b.WriteString(" " + limit.name + "=" + formatUnits(limit.value, limit.units))
 			}
@@ -192,7 +194,7 @@ func quoteGlob(glob string) string {
 // RuleText is the text of one rule, with limits as they were written, by name.
 func RuleText(match string, limits map[string]string) (string, error) {
 	r := Rule{Match: match}
-	for _, name := range []string{"age", "count", "bytes"} {
+	for _, name := range []string{"age", "count", "bytes", "unread"} {
 		value, ok := limits[name]
 		if !ok {
 			continue

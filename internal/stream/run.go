@@ -43,7 +43,7 @@ func (s *Streams) PlanRun(c *Change, name []byte, messages [][]byte) (n int, err
 	c.Messages = messages[:n]
 	c.Number, c.Ordinal = st.number, st.ids.next
 	if r := s.ruleOf(st); r != nil {
-		c.TrimTo = st.beyond(r, uint64(n), size, uint64(n)+maxGivenUpByAdd)
+		c.TrimTo = st.held(r, st.beyond(r, uint64(n), size, uint64(n)+maxGivenUpByAdd), size)
 	}
 	return n, nil
 }

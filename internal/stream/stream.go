@@ -67,14 +67,17 @@ func (st *Stream) setCounters(added uint64, maxDeleted ID) {
 // MaxDeleted returns the largest id that XDEL deleted.
 func (st *Stream) MaxDeleted() ID { return st.maxDeleted }
 
-// trim gives up all entries below an ordinal, and returns how many there were.
-func (st *Stream) trim(to uint64) int {
+// trim gives up all entries below an ordinal. r gets their number, and how many of them groups have yet to read.
+func (st *Stream) trim(to uint64, r *Result) {
+	if st.Groups() > 0 {
+		st.countMissed(to, r)
+	}
 	gone := int(st.ids.trim(to))
 	if gone > 0 {
 		st.own()
 		st.trimmed = max(st.trimmed, min(to, st.ids.next))
 	}
-	return gone
+	r.Removed += gone
 }
 
 // Trimmed returns the ordinal below which entries were given up by a limit, 0 if none ever were. Those that were deleted before count, too.

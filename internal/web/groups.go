@@ -32,13 +32,13 @@ func missingStream(err error) error {
 	return err
 }
 
-// getGroups is GET /streams/{stream}/groups: the fields of XINFO GROUPS.
+// getGroups is GET /streams/{stream}/groups: the fields of XINFO GROUPS MISSED.
 func (x *exchange) getGroups() error {
 	stream, err := x.stream()
 	if err != nil {
 		return err
 	}
-	groups, err := x.show("XINFO", "GROUPS", stream)
+	groups, err := x.show("XINFO", "GROUPS", stream, "MISSED")
 	if err != nil {
 		return missingStream(err)
 	}

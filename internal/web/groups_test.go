@@ -70,7 +70,7 @@ func TestGroups(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, s.request("DELETE", "/streams/jobs/groups/from-"+after, "").StatusCode)
 	}
 	a = s.request("GET", "/streams/jobs/groups", "")
-	assert.JSONEq(t, `{"stream": "jobs", "groups": [{"name": "workers", "consumers": 0, "pending": 0, "last-delivered-id": "0-0", "entries-read": 0, "lag": 2}]}`, a.body)
+	assert.JSONEq(t, `{"stream": "jobs", "groups": [{"name": "workers", "consumers": 0, "pending": 0, "last-delivered-id": "0-0", "entries-read": 0, "lag": 2, "missed": 0}]}`, a.body)
 
 	for _, query := range []string{"?after=x", "?after=MKSTREAM", "?mkstream=2"} {
 		s.expectProblem(s.request("PUT", "/streams/jobs/groups/others"+query, ""), http.StatusBadRequest)
