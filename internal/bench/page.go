@@ -6,17 +6,14 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/conchmq/conch/internal/uplot"
 )
 
-// The page and uPlot, which draws the plots (MIT license, web/uPlot.LICENSE). WritePage embeds both into one file.
-var (
-	//go:embed web/page.html
-	pageText string
-	//go:embed web/uPlot.iife.min.js
-	library string
-	//go:embed web/uPlot.min.css
-	libraryStyle string
-)
+// pageText is the page. WritePage puts it and uPlot, which draws the plots, into one file.
+//
+//go:embed web/page.html
+var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
@@ -50,7 +47,7 @@ func (r *Result) WritePage(out io.Writer) error {
 	}
 	err := pageTemplate.Execute(out, map[string]any{
 		"Title": "Load on " + r.Address, "Words": r.Words(), "Warning": warning, "Origin": r.Origin, "Facts": r.facts(), "Data": r.plotData(),
-		"Library": template.JS(library), "LibraryStyle": template.CSS(libraryStyle), //nolint:gosec // embedded, not input
+		"Library": template.JS(uplot.Script), "LibraryStyle": template.CSS(uplot.Style), //nolint:gosec // embedded, not input
 	})
 	if err != nil {
 		return fmt.Errorf("page: %w", err)

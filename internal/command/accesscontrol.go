@@ -115,6 +115,18 @@ func (s *Service) TokenUser(secret string) (user string, ok bool) {
 	return user, ok
 }
 
+// MayRun reports for each command whether a user may run it. Keys and topics are not looked at.
+func (s *Service) MayRun(user string, commands []string) []bool {
+	may := make([]bool, len(commands))
+	s.runOnCore(func(broker.View) {
+		u := s.access.users.Find(user)
+		for i, c := range commands {
+			may[i] = u != nil && u.Check(aclRegistry.Command(c), nil, acl.Keys{}) == nil
+		}
+	})
+	return may
+}
+
 // hash computes the digest of a password on a reader's goroutine. At most one reader per
 // processor hashes at once. Guessed passwords therefore leave time for publishers.
 func (a *accessControl) hash(password []byte) acl.Digest {

@@ -11,7 +11,10 @@ import (
 func (e *executor) sendCloseNotice(reason CloseReason) {
 	switch reason {
 	case CloseReasonKilled:
-	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken:
+		if e.speaksLines && !e.isPresented() { // a person; programs get none, as from Redis
+			e.pushFrame(e.closeNotice(reason))
+		}
+	case CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonSession:
 		e.pushFrame(e.closeNotice(reason))
 	default:
 		if e.outbox.Evict(e.transport, e.closeNotice(reason)) {
@@ -29,6 +32,10 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 		return "closing connection: user deleted or permission for a subscribed topic revoked"
 	case CloseReasonToken:
 		return "closing connection: token expired or revoked"
+	case CloseReasonKilled:
+		return "closing connection: an operator has ended it"
+	case CloseReasonSession:
+		return "closing connection: the session has ended"
 	case CloseReasonLog:
 		return "closing connection: the log has failed; replies that depend on it are lost"
 	case CloseReasonMaxMemory:

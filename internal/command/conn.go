@@ -207,6 +207,9 @@ func (c *Conn) Finish() {
 // connection has left the core.
 type leaveApplied chan struct{}
 
+// EndSession ends the connection because the session that it belongs to has ended. It may wait; the core never calls it.
+func (c *Conn) EndSession() { c.submitEvict(CloseReasonSession) }
+
 // submitEvict submits an eviction of the connection. It may wait for room in the inbox, so the
 // core never calls it.
 func (c *Conn) submitEvict(reason CloseReason) {

@@ -54,7 +54,7 @@ var rules = map[string]rule{
 	"internal/web": {
 		own: []string{
 			"broker", "protocol", "internal/command", "internal/entry", "internal/metrics", "internal/outbox", "internal/position",
-			"internal/sockio", "internal/sockwriter", "internal/uptime",
+			"internal/sockio", "internal/sockwriter", "internal/uplot", "internal/uptime",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},
@@ -114,7 +114,9 @@ var rules = map[string]rule{
 	},
 	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
+	"internal/uplot": {},
 	"internal/bench": {
+		own: []string{"internal/uplot"},
 		others: []string{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys", "golang.org/x/term", "github.com/rivo/uniseg",
 		},

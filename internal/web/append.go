@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -44,7 +43,7 @@ func (x *exchange) postStream() error {
 	defer c.close()
 	// The producer of idempotent ids is the user: the ids of one are no matter of another.
 	if key := x.request.Header.Values("Idempotency-Key"); len(key) > 0 {
-		args = slices.Insert(args, 2, "IDMP", cmp.Or(x.given.user, x.given.certificate, "default"), key[0])
+		args = slices.Insert(args, 2, "IDMP", x.given.name(), key[0])
 	}
 	if fields == "1" {
 		err = x.sendFields(c, args)

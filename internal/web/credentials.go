@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ type credentials struct {
 	given          bool
 	// certificate is the common name in the client's certificate, if that names the user.
 	certificate string
+	// session is the session whose credentials these are, nil if there is none.
+	session *session
 }
 
 // credentials reads what a request authenticates with. It checks nothing.
@@ -30,7 +33,12 @@ func (x *exchange) credentials() (credentials, error) {
 	}
 	header := x.request.Header.Get("Authorization")
 	if header == "" {
-		return c, nil
+		s, err := x.session()
+		if s != nil && c.certificate == "" {
+			c = s.credentials
+			c.session = s
+		}
+		return c, err
 	}
 	if scheme, token, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Bearer") {
 		token = strings.TrimSpace(token)
@@ -48,6 +56,11 @@ func (x *exchange) credentials() (credentials, error) {
 		c.user = "default"
 	}
 	return c, nil
+}
+
+// name is the user that the credentials name.
+func (c *credentials) name() string {
+	return cmp.Or(c.user, c.certificate, "default")
 }
 
 // commands are the commands that authenticate a connection, none without credentials.

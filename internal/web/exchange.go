@@ -155,7 +155,11 @@ func (x *exchange) fail(err error) {
 		x.writer.Header().Set("Connection", "close") // else net/http reads the rest first, at the client's pace
 	}
 	p := problemOf(err).complete()
-	if p.Status == http.StatusUnauthorized {
+	switch {
+	case p.Status != http.StatusUnauthorized:
+	case x.fromConsole(): // a browser would open a window of its own for Basic
+		x.writer.Header().Add("WWW-Authenticate", `Session realm="conch"`)
+	default:
 		x.writer.Header().Add("WWW-Authenticate", `Basic realm="conch", charset="UTF-8"`)
 		x.writer.Header().Add("WWW-Authenticate", `Bearer realm="conch"`)
 	}

@@ -22,7 +22,8 @@ import (
 
 // document is openapi.yaml, and valid.
 var document = sync.OnceValues(func() (*openapi3.T, error) {
-	for _, kind := range []string{"application/x-ndjson", "text/event-stream", "application/yaml", "text/html", "application/octet-stream"} {
+	for _, kind := range []string{
+		"application/x-ndjson", "text/event-stream", "application/yaml", "text/html", "application/octet-stream", "text/javascript", "text/css", "text/plain", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
 	}
 	text, err := os.ReadFile("openapi.yaml")

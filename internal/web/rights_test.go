@@ -82,11 +82,16 @@ func TestRoutesWithoutARight(t *testing.T) {
 	admin.Command("ACL", "SETUSER", "none", "reset", "on", ">pw")
 	admin.Expect("+OK\r\n")
 	want := map[string][2]int{ // without a user, and for one without rights
-		"GET /ws":           {http.StatusUpgradeRequired, http.StatusUpgradeRequired},
-		"POST /tickets":     {http.StatusUnauthorized, http.StatusCreated},
-		"GET /openapi.yaml": {http.StatusOK, http.StatusOK},
-		"GET /healthz":      {http.StatusOK, http.StatusForbidden}, // a user gets details
-		"GET /readyz":       {http.StatusOK, http.StatusForbidden},
+		"GET /ws":             {http.StatusUpgradeRequired, http.StatusUpgradeRequired},
+		"POST /tickets":       {http.StatusUnauthorized, http.StatusCreated},
+		"GET /openapi.yaml":   {http.StatusOK, http.StatusOK},
+		"GET /":               {http.StatusOK, http.StatusOK},
+		"GET /console/{file}": {http.StatusNotFound, http.StatusNotFound},
+		"POST /session":       {http.StatusForbidden, http.StatusForbidden}, // no page of this origin
+		"GET /session":        {http.StatusUnauthorized, http.StatusOK},
+		"DELETE /session":     {http.StatusNoContent, http.StatusNoContent},
+		"GET /healthz":        {http.StatusOK, http.StatusForbidden}, // a user gets details
+		"GET /readyz":         {http.StatusOK, http.StatusForbidden},
 	}
 	for _, row := range web.Routes() {
 		if row[2] != "" {

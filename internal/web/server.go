@@ -42,12 +42,13 @@ const (
 
 // Server answers requests over HTTP for the service of one core.
 type Server struct {
-	service *command.Service
-	options Options
-	routes  []route
-	http    http.Server
-	sockets sockets
-	tickets tickets
+	service  *command.Service
+	options  Options
+	routes   []route
+	http     http.Server
+	sockets  sockets
+	tickets  tickets
+	sessions sessions
 	// errorLog limits the log lines of failed connections.
 	errorLog command.LogLimiter
 	// heartbeat is the silence after which an event stream sends its position.
@@ -142,6 +143,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.stopped = true
 	s.mu.Unlock()
 	s.sockets.closeNew()
+	s.sessions.endAll()
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close() // requests end when their sockets do
 	}

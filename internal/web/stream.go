@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -34,6 +35,8 @@ type stream struct {
 	remote, local command.Address
 	// count is the number of open streams of this kind.
 	count *atomic.Int64
+	// session is the one that the stream belongs to, with which it ends; nil if there is none.
+	session *session
 	// requests are what the client does first. opening counts the replies that are missing, and the
 	// core counts it down. opened gets the first refusal, or nil.
 	requests []byte
@@ -110,6 +113,7 @@ func (x *exchange) newStream(f outbox.Format) *stream {
 // authenticate adds what the request authenticates with to the first requests.
 func (s *stream) authenticate(given credentials, lines bool) {
 	s.SetCertificateUser(given.certificate)
+	s.session = given.session
 	for _, args := range given.commands() {
 		s.opening++
 		if lines {
@@ -212,6 +216,9 @@ func (s *stream) run() {
 	defer s.server.tasks.Done()
 	defer close(s.done)
 	defer s.count.Add(-1)
+	if s.session != nil {
+		defer context.AfterFunc(s.session.ended, s.EndSession)()
+	}
 	s.End(s.read())
 	s.Reader.Leave()
 	s.discardUnattached()

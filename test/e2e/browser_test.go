@@ -83,6 +83,9 @@ func (b *browser) command(session, method string, params any, result any) {
 		if answer.ID != b.last {
 			continue // an event
 		}
+		if answer.Error != nil && answer.Error.Message == "Cannot find default execution context" {
+			return // the page is being loaded: nothing has a value yet
+		}
 		require.Nil(b.t, answer.Error, method)
 		if result != nil {
 			require.NoError(b.t, json.Unmarshal(answer.Result, result))

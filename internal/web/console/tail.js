@@ -1,0 +1,106 @@
+import { html, useEffect, useRef, useState } from "./preact.js";
+import { checkSession, request } from "./api.js";
+import { count, shown } from "./format.js";
+
+const kept = 500; // messages in the page
+
+// useTail receives the messages of a topic. The browser comes back by itself after a cut, and conch goes on behind the last message.
+function useTail(tail) {
+  const [state, setState] = useState({ messages: [], received: 0, missed: 0, status: "" });
+  const waiting = useRef([]);
+  useEffect(() => {
+    if (!tail) return undefined;
+    const query = new URLSearchParams({ topic: tail.topic, format: "json" });
+    if (/[*?[]/.test(tail.topic)) query.set("pattern", "1");
+    if (tail.where) query.set("where", tail.where);
+    if (tail.last) query.set("last", tail.last);
+    const source = new EventSource(`/events?${query}`);
+    let frame = 0;
+    const set = (change) => setState((s) => ({ ...s, ...change }));
+    const flush = () => { // once a frame, however many came
+      frame = 0;
+      const came = waiting.current.splice(0);
+      setState((s) => ({
+        ...s,
+        messages: came.filter((m) => m.event === "message").reverse().concat(s.messages).slice(0, kept),
+        received: s.received + came.filter((m) => m.event === "message").length,
+        missed: s.missed + came.reduce((n, m) => n + (m.event === "missed" ? m.count || 1 : 0), 0),
+      }));
+    };
+    const take = (text) => {
+      waiting.current.push(JSON.parse(text));
+      frame ||= requestAnimationFrame(flush);
+    };
+    source.onopen = () => set({ status: "live" });
+    source.onerror = () => {
+      const refused = source.readyState === EventSource.CLOSED;
+      set({ status: refused ? "refused: check the topic, the predicate and your rights" : "cut off; coming back …" });
+      if (refused) checkSession();
+    };
+    source.onmessage = (e) => e.data && take(e.data);
+    source.addEventListener("missed", (e) => take(e.data));
+    source.addEventListener("closing", (e) => {
+      const why = JSON.parse(e.data);
+      set({ status: `ended: ${why.error || why.reason}` });
+      if (why.reason === "session" || why.reason === "token" || why.reason === "rights") {
+        source.close();
+        checkSession();
+      }
+    });
+    setState({ messages: [], received: 0, missed: 0, status: "connecting …" });
+    return () => {
+      source.close();
+      cancelAnimationFrame(frame);
+      waiting.current = [];
+    };
+  }, [tail]);
+  return state;
+}
+
+// Tail shows what comes to a topic, and publishes to it.
+export function Tail({ may, rest }) {
+  const [topic, setTopic] = useState(rest[0] || "");
+  const [where, setWhere] = useState("");
+  const [tail, setTail] = useState(rest[0] ? { topic: rest[0], last: "10" } : null);
+  const { messages, received, missed, status } = useTail(tail);
+  const start = (e) => {
+    e.preventDefault();
+    if (topic) setTail({ topic, where: where.trim(), last: "10" });
+  };
+  return html`<h2>Tail</h2>
+    <form class="bar" onSubmit=${start}>
+      <label>Topic <input value=${topic} onInput=${(e) => setTopic(e.target.value)} placeholder="news, or a glob: news.*" required /></label>
+      <label>Where <input value=${where} onInput=${(e) => setWhere(e.target.value)} placeholder="price > 100" /></label>
+      <button>Listen</button>
+      ${tail && html`<button type="button" onClick=${() => setTail(null)}>Stop</button>`}
+    </form>
+    ${may.publish && html`<${Publish} topic=${topic} />`}
+    ${tail && html`<p role="status">${shown(tail.topic)}${tail.where && ` where ${shown(tail.where)}`}: ${status}. ${count(received)} received${missed > 0 && html`, <b class="warn">${count(missed)} missed</b>`}</p>`}
+    <ol class="tail" aria-label="messages, the newest first">
+      ${messages.map((m) => html`<li key=${`${m.epoch}-${m.sequence}-${m.pattern || ""}`}>
+        <span class="faint">${m.sequence}</span> <b>${shown(m.topic ?? `base64 ${m.topic_base64}`)}</b>${" "}
+        <code>${m.payload === undefined ? `base64 ${m.payload_base64}` : shown(m.payload)}</code>
+      </li>`)}
+    </ol>`;
+}
+
+// Publish is the box to publish.
+function Publish({ topic }) {
+  const [text, setText] = useState("");
+  const [note, setNote] = useState("");
+  const send = async (e) => {
+    e.preventDefault();
+    if (!topic) return setNote("name a topic first");
+    try {
+      const response = await (await request("POST", `/events?topic=${encodeURIComponent(topic)}`, { body: new Blob([text]) })).json();
+      setNote(`published to ${count(response.receivers)} subscription${response.receivers === 1 ? "" : "s"}`);
+      setText("");
+    } catch (p) {
+      setNote(p.message);
+    }
+  };
+  return html`<form class="bar" onSubmit=${send}>
+    <label class="wide">Message <input value=${text} onInput=${(e) => setText(e.target.value)} placeholder="I'm a message!" /></label>
+    <button>Publish</button> <span class="faint" role="status">${note}</span>
+  </form>`;
+}

@@ -1,0 +1,229 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
+)
+
+// visit opens a view of the console.
+func (b *browser) visit(address, view string) *page {
+	b.t.Helper()
+	return b.open("http://" + address + "/#/" + view)
+}
+
+// texts is an expression: the texts of all elements that a selector finds.
+func texts(selector string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll(%q)].map((e) => e.textContent.trim().replace(/\s+/g, " "))`, selector)
+}
+
+// has is an expression: whether the page shows a text.
+func has(text string) string { return fmt.Sprintf(`document.body.innerText.includes(%q)`, text) }
+
+// run runs a statement in the page.
+func (p *page) run(statement string) {
+	p.t.Helper()
+	_, ok := p.evaluate(statement)
+	require.True(p.t, ok, statement)
+}
+
+// shot keeps a picture of the page, if CONSOLE_SHOTS names a folder, to be looked at.
+func (p *page) shot(name string, width, height int, scheme string) {
+	p.t.Helper()
+	folder := os.Getenv("CONSOLE_SHOTS")
+	if folder == "" {
+		return
+	}
+	p.command(p.session, "Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]string{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	p.command(p.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	var picture struct{ Data string }
+	p.command(p.session, "Page.captureScreenshot", map[string]any{"format": "png"}, &picture)
+	image, err := base64.StdEncoding.DecodeString(picture.Data)
+	require.NoError(p.t, err)
+	require.NoError(p.t, os.WriteFile(folder+"/"+name+".png", image, 0o600))
+}
+
+// A person at a terminal and one at the console see each other: what is published at either side comes to the other, the console
+// ends the connection of the terminal, and that gets the reason.
+func TestTheConsoleAndATerminal(t *testing.T) {
+	b := startBrowser(t)
+	c := start(t, "", "--http", "127.0.0.1:0")
+	address := c.started["http"].(string)
+	person := c.telnet()
+	person.enter("SUB news")
+	person.expect("OK SUB news")
+
+	tail := b.visit(address, "tail/news")
+	tail.await(has("live"), "true")
+	person.enter("PUB news I'm a message!")
+	person.expect("OK PUB news")
+	person.expect("UPDATE news I'm a message!")
+	tail.await(texts(".tail code"), `["I'm a message!"]`)
+	tail.run(`{ const box = document.querySelector(".wide input"); box.value = "from the page"; box.dispatchEvent(new Event("input", { bubbles: true })); }`)
+	tail.run(`document.querySelectorAll("form")[1].requestSubmit()`)
+	person.expect("UPDATE news from the page")
+	tail.await(has("published to 2 subscriptions"), "true")
+	tail.shot("tail", 1100, 700, "light")
+
+	topics := b.visit(address, "topics")
+	topics.await(texts("tbody a"), `["news"]`)
+	topics.shot("topics-phone", 400, 800, "dark")
+
+	overview := b.visit(address, "")
+	overview.await(`document.querySelectorAll(".plot canvas").length`, "4")
+	overview.await(texts("figcaption"), `["Messages a second","Bytes a second","Deliveries for each message","Time of an answer of the core, over HTTP"]`)
+	overview.shot("overview", 1200, 860, "light")
+	overview.shot("overview-dark", 1200, 860, "dark")
+
+	connections := b.visit(address, "connections")
+	row := `[...document.querySelectorAll("tbody tr")].find((row) => row.lastElementChild.textContent === "pub")`
+	connections.await(row+` !== undefined`, "true")
+	connections.shot("connections", 1200, 600, "dark")
+	connections.run(row + `.querySelector("button").click()`)
+	person.expect("ERR closing connection: an operator has ended it")
+	c.stop()
+}
+
+// While messages go on, the network between the console and conch is cut and comes back. The page has missed nothing.
+func TestTheConsoleMissesNothing(t *testing.T) {
+	b := startBrowser(t)
+	c := start(t, "", "--http", "127.0.0.1:0")
+	wire := startCable(t, c.started["http"].(string))
+	p := b.visit(wire.listener.Addr().String(), "tail/news")
+	p.await(has("live"), "true")
+	publisher := harness.Use(t, c.dial())
+	published := 0
+	publish := func() {
+		for range 50 {
+			published++
+			publisher.Send("PUB news %d\n", published)
+			publisher.Expect("OK PUB news\n")
+		}
+	}
+	for range 3 {
+		publish()
+		wire.cut()
+		publish()
+		p.await(has("coming back"), "true")
+		wire.mend()
+		publish()
+		p.await(has("live"), "true")
+	}
+	p.await(has(fmt.Sprintf("%d received", published)), "true")
+	p.await(has("missed"), "false")
+	var want []string
+	for n := published; n > 0; n-- {
+		want = append(want, fmt.Sprint(n))
+	}
+	p.await(texts(".tail code")+".join()", `"`+strings.Join(want, ",")+`"`)
+	c.stop()
+}
+
+// Names and payloads that other clients choose are shown, and never run. Marks of direction do not turn what follows.
+func TestTheConsoleRunsNothingOfOthers(t *testing.T) {
+	b := startBrowser(t)
+	c := start(t, "", "--http", "127.0.0.1:0")
+	address := c.started["http"].(string)
+	const evil = `<img src=x onerror="window.ran=1"><script>window.ran=1</script>` + "\u202e\x1b[31m"
+	client := harness.Use(t, c.dial())
+	client.Command("HELLO", "3", "SETNAME", `<img/src=x/onerror=ran=1>`)
+	_, err := client.Frame()
+	require.NoError(t, err)
+	client.Command("SUBSCRIBE", evil)
+	_, err = client.Frame()
+	require.NoError(t, err)
+	other := harness.Use(t, c.dial())
+	other.Command("XADD", evil, "1-1", "message", evil)
+	_, err = other.Frame()
+	require.NoError(t, err)
+	p := b.visit(address, "topics")
+	for _, view := range []string{"topics", "connections", "streams", "tail/" + evil, "topics/" + evil, "streams/" + evil} {
+		place, name, _ := strings.Cut(view, "/")
+		p.run(fmt.Sprintf(`location.hash = "#/" + %q + (%q && "/" + encodeURIComponent(%[2]q))`, place, name))
+		if place == "connections" {
+			p.await(has("<img/src=x/onerror=ran=1>"), "true")
+		} else if place != "tail" {
+			p.await(has(`onerror="window.ran=1"`)+" && "+has(`\u202e\x1b[31m`), "true")
+		}
+		p.await(`[window.ran === undefined && window.location.hash !== "", document.querySelectorAll("main img, main script").length]`, "[true,0]")
+	}
+	c.stop()
+}
+
+// With a password the console signs in, shows what the user may do and no more, and a session that ends in the middle of a tail
+// leads back to signing in.
+func TestSigningInToTheConsole(t *testing.T) {
+	b := startBrowser(t)
+	users := filepath.Join(t.TempDir(), "users")
+	require.NoError(t, os.WriteFile(users, []byte("user default off\nuser root on >root ~* &* +@all\nuser ann on >pw &news +subscribe +psubscribe +publish +client|kill\n"), 0o600))
+	c := start(t, "", "--http", "127.0.0.1:0", "--aclfile", users)
+	address := c.started["http"].(string)
+	p := b.visit(address, "")
+	signIn := func(user, password string) {
+		p.await(`document.querySelectorAll(".signin input").length`, "2")
+		p.run(fmt.Sprintf(`{ const { user, password } = document.forms[0].elements; user.value = %q; password.value = %q; document.forms[0].requestSubmit(); }`, user, password))
+	}
+	signIn("ann", "guess")
+	p.await(has("the user or the password is wrong"), "true")
+	p.shot("signin", 800, 600, "light")
+	signIn("ann", "pw")
+	p.await(texts("nav a"), `["Tail"]`)
+	got, _ := p.evaluate(`document.cookie`)
+	assert.Equal(t, `""`, got, "a script cannot read the session")
+	p.run(`location.hash = "#/tail/news"`)
+	p.run(`{ const box = document.querySelector("form input"); box.value = "news"; box.dispatchEvent(new Event("input", { bubbles: true })); }`)
+	p.run(`document.forms[0].requestSubmit()`)
+	p.await(has("live"), "true")
+	root := harness.Use(t, c.dial())
+	root.Send("AUTH root root\r\nACL SETUSER ann resetpass >other\r\nCLIENT KILL USER ann\r\n")
+	root.Expect("+OK\r\n+OK\r\n:1\r\n")
+	p.await(`document.querySelectorAll(".signin input").length`, "2")
+	p.await(has("the session has ended"), "true")
+	signIn("root", "root")
+	p.await(texts("nav a"), `["Overview","Topics","Tail","Connections","Streams","Users"]`)
+	p.run(`location.hash = "#/users"`)
+	p.await(has("nopass") + " || " + has("+@all"), "true")
+	p.run(`document.querySelector(".user button").click()`)
+	p.await(`document.querySelectorAll(".signin input").length`, "2")
+	c.stop()
+}
+
+// With 10,000 topics and 5,000 messages a second the page keeps few rows, and draws on. The longest frame is printed.
+func TestTheConsoleWithManyTopics(t *testing.T) {
+	b := startBrowser(t)
+	c := start(t, "", "--http", "127.0.0.1:0")
+	subscriber := harness.Use(t, c.dial())
+	for i := range 10_000 {
+		subscriber.Send("SUB topic.%05d\n", i)
+	}
+	for i := range 10_000 {
+		subscriber.Expect(fmt.Sprintf("OK SUB topic.%05d\n", i))
+	}
+	p := b.visit(c.started["http"].(string), "topics")
+	p.await(has("1000 of 10000"), "true")
+	p.run(`window.longest = 0; { let last = performance.now(); const frame = (now) => { longest = Math.max(longest, now - last); last = now; requestAnimationFrame(frame); }; requestAnimationFrame(frame); }`)
+	publisher := harness.Use(t, c.dial())
+	for i := range 10_000 {
+		publisher.Send("PUB topic.%05d x\n", i)
+		publisher.Expect(fmt.Sprintf("OK PUB topic.%05d\n", i))
+	}
+	p.run(`document.querySelector(".table").scrollTop = 20000`)
+	p.run(`{ const box = document.querySelector("input"); box.value = "topic.0999"; box.dispatchEvent(new Event("input", { bubbles: true })); }`)
+	p.await(has("10 of 10"), "true")
+	rows, _ := p.evaluate(`document.querySelectorAll("tbody tr").length`)
+	longest, _ := p.evaluate(`Math.round(longest)`)
+	t.Logf("%s rows in the page, the longest frame took %s ms", rows, longest)
+	p.await(`document.querySelectorAll("tbody tr").length < 60`, "true")
+	_ = subscriber.Close()
+	c.stop()
+}
