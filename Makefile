@@ -11,7 +11,7 @@ TEST_TIMEOUT ?= 60m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
-	./internal/keyargs:FuzzParse ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad
+	./internal/keyargs:FuzzParse ./internal/keyargs:FuzzRead ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'

@@ -253,3 +253,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whatever READ gets: no panic, and names and numbers within their bounds.
+func FuzzRead(f *testing.F) {
+	for _, line := range []string{
+		"READ orders returns FROM #2", "READ or* LAST 10 WHERE price > 100", "READ count COUNT 5", "READ a FROM", "READ a LAST 99999", "READ a FROM GROUP g",
+		"READ a FROM 0 LAST 1", "READ a COUNT 9223372036854775808", "READ a NOSUCH 1", "READ \x00 WHERE",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, command string) {
+		args := words(command)
+		if len(args) < 2 {
+			return
+		}
+		var x Read
+		if x.Parse(args) != nil {
+			return
+		}
+		assert.NotEmpty(t, x.Names)
+		assert.LessOrEqual(t, len(x.Names), maxReadNames)
+		assert.Equal(t, args[1:1+len(x.Names)], x.Names, "the names stand in front of all options")
+		assert.True(t, x.Last >= 0 && x.Last <= maxReadLast && x.Count >= 0)
+		assert.False(t, x.From != nil && x.Last != 0)
+	})
+}
