@@ -6,8 +6,9 @@ LINT_VERSION := v2.15.0
 # A count, never a duration: up to Go 1.26 a run that ends by the clock can fail with "context deadline
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
-# For a package: the race detector on a machine with ten times as much to do as processors takes more than Go's ten minutes.
-TEST_TIMEOUT ?= 60m
+# For a package: the race detector on a machine with ten times as much to do as processors takes more than Go's ten minutes. A test that
+# hangs ends the run then, with all stacks. Each wait of a test ends before that.
+TEST_TIMEOUT ?= 20m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
@@ -38,7 +39,7 @@ order: ## the test of the one order, for ten minutes of random load
 	go test -race ./server -run TestOneOrder -order.for=10m -timeout 20m
 
 e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: curl telnet netcat-openbsd openssl redis zsh fish prometheus chromium)
-	go test -count=1 -tags e2e ./test/e2e
+	go test -timeout $(TEST_TIMEOUT) -count=1 -tags e2e ./test/e2e
 
 # Root and iproute2 are for the partition: without them the table says that there was none.
 MINUTES ?= 1
@@ -82,7 +83,7 @@ fuzz: ## each fuzz target for FUZZ_TIME inputs (1000000x)
 	done
 
 bench-test: ## tests of the comparison itself, a module of its own
-	cd test/bench && go vet ./... && go test ./...
+	cd test/bench && go vet ./... && go test -timeout $(TEST_TIMEOUT) ./...
 
 cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...

@@ -190,7 +190,7 @@ func (c *Conn) Finish() {
 	lost := c.outbox.WaitingBytes()
 	c.service.Counts.bytesLost.Add(lost)
 	level, reason := zerolog.DebugLevel, c.Reason()
-	if reason == CloseReasonShutdown && lost > 0 {
+	if reason == CloseReasonShutdown && (lost > 0 || c.isCut()) {
 		c.service.Counts.Undrained.Add(1)
 		c.service.Counts.UndrainedBytes.Add(lost)
 	}
@@ -201,6 +201,16 @@ func (c *Conn) Finish() {
 	}
 	c.Log(level).Stringer("peer", c.Peer()).Stringer("reason", reason).Int64("bytes_lost", lost).
 		Dur("lasted_ms", uptime.Now()-c.connectedAt).EmbedObject(c.finalCounts()).Msg("disconnected")
+}
+
+// isCut reports whether a reply with entries was cut off: of what was not yet made of it no byte waits.
+func (c *Conn) isCut() bool {
+	x := c.streamClient.Load()
+	if x == nil {
+		return false
+	}
+	f := x.filler.Load()
+	return f != nil && f.isCut
 }
 
 // leaveApplied is the tag of a connection's last batch. Applied closes it; by then the

@@ -31,6 +31,8 @@ type filler struct {
 	stopping abortSignal
 	// wake makes the filler look again whether there is room.
 	wake chan struct{}
+	// isCut: a reply was cut off. The goroutine sets it, the reader reads it once that has ended.
+	isCut bool
 
 	mu     sync.Mutex // guards what follows
 	queue  []*fill
@@ -169,7 +171,7 @@ func (x *filling) fill(r *fill) {
 	switch {
 	case err == nil:
 	case errors.Is(err, errConnectionEnds):
-		x.b = x.b[:0]
+		x.cut()
 	case errors.Is(err, errTooLarge):
 		x.b = protocol.AppendError(x.b[:0], protocol.Errorf("reply of more than %d bytes in one text; use COUNT", maxPresented))
 	case x.begun:
@@ -182,6 +184,20 @@ func (x *filling) fill(r *fill) {
 	}
 	x.add(true)
 	x.endSlot()
+}
+
+// cut gives up a reply of a connection that has left the core: its client has not taken all of it in time. Nothing may follow what has left
+// of the reply: that would be read as a part of it.
+func (x *filling) cut() {
+	x.b = x.b[:0]
+	o := &x.conn.outbox
+	if !x.stopping.raised.Load() || x.isCut || o.IsEvicted() {
+		return
+	}
+	x.isCut = true
+	if o.Evict(x.conn.transport, nil) {
+		x.conn.transport.StartWriter()
+	}
 }
 
 // part adds the text in front of a range, and its entries.

@@ -50,7 +50,7 @@ func (x *filling) fillPage(q *readRequest) {
 	switch err := x.page(q); {
 	case err == nil:
 	case errors.Is(err, errConnectionEnds):
-		x.b = nil
+		x.cut()
 	case errors.As(err, &refused):
 		x.b = q.appendError(refused)
 	default:

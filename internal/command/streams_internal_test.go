@@ -518,3 +518,25 @@ func TestAConnectionWaitsForItsClientOnce(t *testing.T) {
 	assert.EqualValues(t, 1, s.Counts.Undrained.Load())
 	assert.Positive(t, s.Counts.UndrainedBytes.Load())
 }
+
+// A stop that cuts a reply off while nothing of it waits to be written counts the connection all the same, and nothing follows what has left.
+func TestAReplyThatIsCutOffIsCounted(t *testing.T) {
+	s := newService(t, Options{Unprotected: true, Store: newTestStore(), DrainTimeout: time.Millisecond})
+	p := servePipesOf(t, s, 1)[0]
+	for i := range 100 {
+		require.Equal(t, fmt.Sprintf("%d-0", i+1), p.do("XADD s %d-0 n %s", i+1, strings.Repeat("x", 1000)))
+	}
+	for range cap(s.fillers.held) { // the filler waits for its turn
+		require.True(t, s.fillers.acquire(new(abortSignal)))
+	}
+	p.sends("XRANGE s - +\r\n")
+	eventually(t, func() bool { return p.outbox.Places() == 1 }, "the reply has no place")
+	require.Zero(t, p.outbox.WaitingBytes())
+	p.sends("PING\r\n")
+	eventually(t, func() bool { return p.outbox.WaitingBytes() > 0 }, "PING is not answered")
+	s.Stop()
+	rest, _ := io.ReadAll(p.from)
+	assert.Empty(t, string(rest), "the answer to PING would be a part of the reply before it")
+	eventually(t, func() bool { return s.Counts.Open.Load() == 0 }, "the connection does not end")
+	assert.EqualValues(t, 1, s.Counts.Undrained.Load())
+}

@@ -249,6 +249,5 @@ func TestAStopReportsWhatWasNotRead(t *testing.T) {
 	p.Signals <- syscall.SIGTERM
 	require.NoError(t, p.wait())
 	line := p.Log.Await(t, "these connections have not read what waited for them within drain-timeout: it is lost", 1)
-	assert.EqualValues(t, 1, line["connections"])
-	assert.Positive(t, line["bytes_lost"])
+	assert.EqualValues(t, 1, line["connections"]) // of its replies maybe no byte waited: the rest was not yet read from the log
 }
