@@ -95,7 +95,7 @@ func (s *Streams) applyAdd(c *Change) Result {
 	before := st.bytes()
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}
 	if c.Kind == AddRun {
-		r.Ordinal = st.ids.appendRun(st.last, c.ID, c.Messages)
+		r.Ordinal = st.ids.appendRun(st.last, c)
 	} else {
 		r.Ordinal = st.ids.append(st.last, c.ID, c.entryBytes())
 	}

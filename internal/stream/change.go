@@ -85,9 +85,11 @@ type Change struct {
 	Counting Counting // Claim, Release. Claim has At too, the time of the delivery, and ID, the position of the group or 0-0
 	Count    uint64   // of CountSet
 
-	parsed [][]byte        // Messages of a change that was read
-	given  map[ID]struct{} // the same as IDs, while they are planned in an odd order
-	stream *Stream         // what Plan found; nil in a change that was read
+	size      uint64          // AddRun: what the entries count
+	oneLength bool            // AddRun: all messages have one length
+	parsed    [][]byte        // Messages of a change that was read
+	given     map[ID]struct{} // the same as IDs, while they are planned in an odd order
+	stream    *Stream         // what Plan found; nil in a change that was read
 }
 
 // maxKeptList is how many elements a list of a change that is used again may have room for.

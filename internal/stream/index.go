@@ -63,14 +63,11 @@ func (x *index) append(prev, id ID, size uint64) uint64 {
 }
 
 // appendRun is append for the entries of a run, in a step for each block. It returns the first ordinal.
-func (x *index) appendRun(prev, id ID, messages [][]byte) (first uint64) {
+func (x *index) appendRun(prev ID, c *Change) (first uint64) {
 	first = x.next
-	for len(messages) > 0 {
+	for id, messages := c.ID, c.Messages; len(messages) > 0; {
 		x.append(prev, id, messageBytes(messages[0]))
-		n, size := 0, uint64(0)
-		for rest, open := messages[1:], x.openBytes(); n < len(rest) && int(x.count)+n < blockSize && open+size < blockBytes; n++ {
-			size += messageBytes(rest[n])
-		}
+		n, size := x.room(messages[1:], c)
 		x.kept += size
 		x.run, x.count = x.run+uint16(n), x.count+uint16(n)
 		x.live, x.next = x.live+uint64(n), x.next+uint64(n)
@@ -79,6 +76,19 @@ func (x *index) appendRun(prev, id ID, messages [][]byte) (first uint64) {
 		id = ID{prev.Ms, prev.Seq + 1}
 	}
 	return first
+}
+
+// room returns how many of the next messages of a run the open block takes, and what these count.
+func (x *index) room(messages [][]byte, c *Change) (n int, size uint64) {
+	most, open := min(len(messages), blockSize-int(x.count)), x.openBytes()
+	if c.oneLength && open+c.size < blockBytes {
+		return most, uint64(most) * (c.size / uint64(len(c.Messages)))
+	}
+	for n < most && open+size < blockBytes {
+		size += messageBytes(messages[n])
+		n++
+	}
+	return n, size
 }
 
 // openBytes is the bytes of the entries in the open block.

@@ -57,9 +57,7 @@ func (c *Change) lengthWidth() int {
 	for _, text := range c.Fields {
 		most += len(text) + 5
 	}
-	for _, m := range c.Messages {
-		most += len(m) + 5
-	}
+	most += int(c.size) //nolint:gosec // more than the messages and their lengths have
 	switch {
 	case most < 1<<14:
 		return 2

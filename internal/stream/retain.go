@@ -217,7 +217,7 @@ func (s *Streams) awaitRule(st *Stream, c *Change) {
 		s.due.remove(st.retention) // that of entries that are gone
 	}
 	s.awaitAge(st)
-	if r := s.ruleOf(st); c.Kind == AddRun && r != nil && r.Bytes > 0 && st.beyond(r, 0, 0, maxGivenUp) > 0 {
+	if r := s.ruleOf(st); c.Kind == AddRun && r != nil && r.Bytes > 0 && st.givenUp(r, c.Time) > 0 {
 		s.awaitUntil(st, c.Time) // the run has filled a block
 	}
 }

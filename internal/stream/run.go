@@ -3,6 +3,7 @@ package stream
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // A run is entries of one stream that a publisher adds together: each has the field message alone, and each of their ids, ordinals and
@@ -35,39 +36,46 @@ func (s *Streams) PlanRun(c *Change, name []byte, messages [][]byte) (n int, err
 		if len(s.rules) > 0 {
 			messages = messages[:1] // no rule gives up the first entry; those that follow it find the rule
 		}
-		n, _ = c.runOf(messages)
-		c.Messages = messages[:n]
-		return n, nil
+		return c.takeRun(messages), nil
 	}
-	n, size := c.runOf(messages)
-	c.Messages = messages[:n]
+	n = c.takeRun(messages)
 	c.Number, c.Ordinal = st.number, st.ids.next
 	if r := s.ruleOf(st); r != nil {
-		c.TrimTo = st.held(r, st.beyond(r, uint64(n), size, uint64(n)+maxGivenUpByAdd), size)
+		c.TrimTo = st.held(r, st.beyond(r, uint64(n), c.size, uint64(n)+maxGivenUpByAdd), c.size)
 	}
 	return n, nil
 }
 
-// runOf returns how many messages a run takes whose first id the change has, and what its entries count.
-func (c *Change) runOf(messages [][]byte) (n int, size uint64) {
+// takeRun takes the first messages, as many as a run has whose first id the change has, and returns how many.
+func (c *Change) takeRun(messages [][]byte) int {
 	most := min(len(messages), MaxRun)
 	if left := math.MaxUint64 - c.ID.Seq; uint64(most)-1 > left {
 		most = int(left) + 1
 	}
-	for n < most && (n == 0 || size < maxRunBytes) {
-		size += messageBytes(messages[n])
-		n++
+	c.Messages = messages[:most]
+	n := c.measure(maxRunBytes)
+	c.Messages = messages[:n]
+	return n
+}
+
+// measure sets what the entries of a run count, up to a bound, and whether each counts the same. It returns how many it has looked at.
+func (c *Change) measure(bound uint64) (n int) {
+	length := len(c.Messages[0])
+	c.size, c.oneLength = 0, true
+	for ; n < len(c.Messages) && c.size < bound; n++ {
+		c.size += messageBytes(c.Messages[n])
+		c.oneLength = c.oneLength && len(c.Messages[n]) == length
 	}
-	return n, size
+	return n
 }
 
 // messageBytes is what an entry of a run counts: as much as an Add with the same fields.
 func messageBytes(message []byte) uint64 {
-	n := entryOverhead + 1 + len(MessageField) + len(message) + 1
-	for length := len(message); length >= 0x80; length >>= 7 {
-		n++
+	n := uint64(entryOverhead + 1 + len(MessageField) + len(message) + 1)
+	if len(message) >= 0x80 {
+		n += uint64(bits.Len(uint(len(message)))-1) / 7
 	}
-	return uint64(n)
+	return n
 }
 
 // Entries returns how many entries the change adds.
@@ -100,8 +108,8 @@ func (c *Change) appendRun(b []byte) (_ []byte, flags byte) {
 		b = binary.AppendUvarint(b, c.TrimTo)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.Messages)))
-	if length := len(c.Messages[0]); c.areAll(length) {
-		b = binary.AppendUvarint(b, uint64(length)+1)
+	if c.oneLength {
+		b = binary.AppendUvarint(b, uint64(len(c.Messages[0]))+1)
 	} else {
 		b = append(b, 0)
 		for _, m := range c.Messages {
@@ -112,16 +120,6 @@ func (c *Change) appendRun(b []byte) (_ []byte, flags byte) {
 		b = append(b, m...)
 	}
 	return b, flags
-}
-
-// areAll reports whether all messages have that length.
-func (c *Change) areAll(length int) bool {
-	for _, m := range c.Messages {
-		if len(m) != length {
-			return false
-		}
-	}
-	return true
 }
 
 // run is a run as a record has it.
@@ -181,7 +179,9 @@ func (raw *rawChange) parseRun(c *Change) {
 	}
 	if c.Messages = c.parsed; !r.isOver() {
 		raw.body.fail()
+		return
 	}
+	c.measure(math.MaxUint64)
 }
 
 // eachOfRun calls f for the entries of the change with that body, if it is a run of the stream with the number key; 0 stands for all
@@ -242,6 +242,7 @@ func (raw *rawChange) keepRun(dst []byte, c *Change, live func(key, ordinal uint
 		case to > from:
 			part := all
 			part.Messages = all.Messages[from:to]
+			part.measure(math.MaxUint64)
 			part.Sequence, part.Ordinal, part.ID.Seq = all.Sequence+uint64(from), all.Ordinal+uint64(from), all.ID.Seq+uint64(from)
 			dst = AppendChange(dst, &part)
 		}
