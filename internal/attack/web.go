@@ -25,6 +25,8 @@ var webAttacks = []Scenario{
 	{Name: "15g-replays", Title: "1,000 replays of 32 MiB at once, a quarter with a predicate", Cap: "200MiB", Web: true, ConchOnly: "Redis keeps no messages", run: manyReplays},
 	{Name: "15h-users", Title: "ACL SETUSER and DELUSER in the middle of 200 replays", Cap: "200MiB", Web: true, ConchOnly: "Redis keeps no messages", run: usersOfReplays},
 	{Name: "15i-entries", Title: "200 clients GET 16 MiB of 1,000 streams and do not read", Cap: "100MiB", Web: true, ConchOnly: onlyConch, run: unreadEntries},
+	{Name: "15j-polls", Title: "1,000 long polls on one group share 5,000 entries", Web: true, ConchOnly: onlyConch, run: manyPolls},
+	{Name: "15k-acks", Title: "20 clients acknowledge 10,000 entries a request, again and again", Cap: "100MiB", Web: true, ConchOnly: onlyConch, run: manyAcks},
 }
 
 // dialWeb connects to the HTTP port, and sends text.
@@ -318,4 +320,106 @@ func unreadEntries(t *Target) error {
 	})
 	wait(ctx, t.Flood)
 	return t.roundTrip()
+}
+
+// pollsPath is the group of manyPolls and manyAcks.
+const pollsPath = "/streams/polls/groups/workers/"
+
+// post is a request with a JSON body, which may be empty.
+func post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+}
+
+// manyPolls has a thousand clients that wait for an entry, and poll again once they have one. Each entry wakes one of them.
+func manyPolls(t *Target) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	if err := c.request("XGROUP", "CREATE", "polls", "workers", "$", "MKSTREAM"); err != nil {
+		return err
+	}
+	var open, delivered atomic.Int64
+	for i := range t.scaled(1000) {
+		poll, err := t.dialWeb("")
+		if err != nil {
+			return err
+		}
+		request := post(fmt.Sprintf("%sread?consumer=c%d&count=1&wait=1m", pollsPath, i), "")
+		t.readers.Go(func() {
+			open.Add(1)
+			for err := poll.send(request); err == nil; {
+				line := ""
+				for ; err == nil && !strings.HasPrefix(line, `{"event"`); line, err = poll.in.ReadString('\n') {
+				}
+				if err == nil {
+					delivered.Add(1)
+					_, err = poll.in.ReadString('0') // the end of the chunks: 0, and an empty line
+				}
+				for n := 0; err == nil && n < 2; n++ {
+					_, err = poll.in.ReadString('\n')
+				}
+				if err == nil {
+					err = poll.send(request)
+				}
+			}
+		})
+	}
+	t.begin()
+	for i := range t.scaled(5_000) {
+		if err := c.request("XADD", "polls", fmt.Sprintf("%d-1", i+1), "message", "x"); err != nil {
+			return err
+		}
+	}
+	t.note("%d polls, %d entries delivered by the end of the appends", open.Load(), delivered.Load())
+	return errors.Join(c.request("DEL", "polls"), t.roundTrip())
+}
+
+// manyAcks has each request look up ten thousand pending entries on the core.
+func manyAcks(t *Target) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	if err := c.request("XGROUP", "CREATE", "polls", "workers", "0", "MKSTREAM"); err != nil {
+		return err
+	}
+	entries := t.scaled(10_000)
+	var ids, done strings.Builder
+	for i := range entries {
+		if err := c.request("XADD", "polls", fmt.Sprintf("%d-1", 2*i+2), "message", "x"); err != nil {
+			return err
+		}
+		fmt.Fprintf(&ids, `,"%d-1"`, 2*i+1) // none of them is pending
+		fmt.Fprintf(&done, `,"%d-1"`, 2*i+2)
+	}
+	if err := c.request("XREADGROUP", "GROUP", "workers", "ann", "COUNT", "10000", "STREAMS", "polls", ">"); err != nil {
+		return err
+	}
+	t.begin()
+	ctx, stop := t.floodContext()
+	defer stop()
+	var requests atomic.Int64
+	request := post(pollsPath+"ack", `{"ids":[`+ids.String()[1:]+"]}")
+	_ = inParallel(20, func(int) error { // the server may disconnect any of them
+		poll, err := t.dialWeb("")
+		for err == nil && ctx.Err() == nil {
+			if err = poll.send(request); err == nil {
+				requests.Add(1)
+				line := ""
+				for ; err == nil && !strings.HasPrefix(line, `{"acknowledged"`); line, err = poll.in.ReadString('\n') {
+				}
+			}
+		}
+		return err
+	})
+	last, err := t.dialWeb(post(pollsPath+"ack", `{"ids":[`+done.String()[1:]+"]}"))
+	if err != nil {
+		return err
+	}
+	line := ""
+	for ; err == nil && !strings.HasPrefix(line, `{"acknowledged"`); line, err = last.in.ReadString('\n') {
+	}
+	t.note("%d requests; the last one: %s", requests.Load(), strings.TrimSpace(line))
+	return errors.Join(err, c.request("DEL", "polls"), t.roundTrip())
 }

@@ -78,3 +78,37 @@ func memory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.StackInuse + m.HeapAlloc) //nolint:gosec // bytes of memory
 }
+
+// maxIdlePoll bounds what a long poll takes while it waits, with the test's end of it: as any request whose command is at work, it holds
+// the buffers of net/http, a reader, and the batch of its command. It was 52 KiB when this was written.
+const maxIdlePoll = 70 << 10
+
+// A thousand long polls on one group cost little while they wait, and each entry goes to one of them.
+func TestAThousandLongPolls(t *testing.T) {
+	const polls = 1000
+	s := startGroup(t, 0, server.Options{MaxConnections: polls + 10})
+	before := memory()
+	socks := make([]*harness.Conn, polls)
+	for i := range socks {
+		socks[i] = s.poll(fmt.Sprintf("consumer=c%d&wait=10m&count=1", i))
+	}
+	s.awaitBlocked(polls)
+	each := (memory() - before) / polls
+	t.Logf("%d long polls take %d bytes each", polls, each)
+	assert.Less(t, each, int64(maxIdlePoll), "bytes a poll")
+
+	c := s.Dial(t)
+	for i := range polls {
+		s.xadd(c, "jobs", fmt.Sprintf("%d-0", i+1), "message", fmt.Sprint("job ", i+1))
+		c.Fence()
+	}
+	got := map[string]bool{}
+	for _, sock := range socks {
+		got[entriesOf(t, sock)] = true
+	}
+	assert.Len(t, got, polls, "each entry comes once")
+	for _, sock := range socks {
+		require.NoError(t, sock.Close())
+	}
+	s.await("a poll is left", func() bool { return s.Service().Counts.Open.Load() == 1 })
+}
