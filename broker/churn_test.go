@@ -76,8 +76,8 @@ func (c *chronicler) Admit(q *Request) bool {
 
 func (c *chronicler) holdOf(s *Subscription) hold { return hold{c.who, s.Kind(), s.Form, s.Name()} }
 
-func (c *chronicler) Deferred(s *Subscription, start any, last uint64) bool {
-	c.recorder.Deferred(s, start, last)
+func (c *chronicler) Deferred(s *Subscription, start any, last uint64, v View) bool {
+	c.recorder.Deferred(s, start, last, v)
 	c.write(nil, effect{what: "deferred", hold: c.holdOf(s), place: last})
 	return true
 }

@@ -65,7 +65,7 @@ type Replayer interface {
 	// Deferred comes before the confirmation of a subscription that starts in the past. start is the Start of its filter,
 	// last the number of the last message published before that instant. False joins it now: it has missed nothing, or
 	// nothing can be done about it.
-	Deferred(s *Subscription, start any, last uint64) (later bool)
+	Deferred(s *Subscription, start any, last uint64, v View) (later bool)
 	// Dropped ends a subscription that has not joined, before the confirmation of that. It may come after Ended.
 	Dropped(s *Subscription)
 }
@@ -89,7 +89,7 @@ func (NopConn) BeginExec(*Request, View) []Request { return nil }
 func (NopConn) EndExec(*Request, View) {}
 
 // Deferred joins the subscription.
-func (NopConn) Deferred(*Subscription, any, uint64) (later bool) { return false }
+func (NopConn) Deferred(*Subscription, any, uint64, View) (later bool) { return false }
 
 // Dropped does nothing.
 func (NopConn) Dropped(*Subscription) {}

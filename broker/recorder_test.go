@@ -88,7 +88,7 @@ func (r *recorder) BeginExec(q *Request, _ View) []Request {
 
 func (r *recorder) EndExec(*Request, View) { r.record("commit") }
 
-func (r *recorder) Deferred(s *Subscription, start any, last uint64) bool {
+func (r *recorder) Deferred(s *Subscription, start any, last uint64, _ View) bool {
 	if start == atOnce {
 		return false
 	}

@@ -111,7 +111,7 @@ func (b *Broker) subscribe(s *Subscriber, r *Request, i int, filter Filter) {
 		}
 		s.attachFilter(sub, name, ps)
 	}
-	if filter.Start != nil && s.conn.Deferred(sub, filter.Start, b.sequence) {
+	if filter.Start != nil && s.conn.Deferred(sub, filter.Start, b.sequence, View{b}) {
 		b.deferJoin(sub)
 	} else {
 		b.join(sub)

@@ -36,6 +36,8 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 		return "closing connection: an operator has ended it"
 	case CloseReasonSession:
 		return "closing connection: the session has ended"
+	case CloseReasonTakenOver:
+		return "closing connection: another one has subscribed from the same group and goes on from here (FROM GROUP)"
 	case CloseReasonLog:
 		return "closing connection: the log has failed; replies that depend on it are lost"
 	case CloseReasonMaxMemory:

@@ -186,6 +186,7 @@ func (r *Reader) Leave() {
 // and writer have ended.
 func (c *Conn) Finish() {
 	defer c.service.remove(c)
+	c.endCursors()
 	c.releaseMemory()
 	lost := c.outbox.WaitingBytes()
 	c.service.Counts.bytesLost.Add(lost)

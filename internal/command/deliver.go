@@ -30,6 +30,9 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 			return evict
 		}
 	}
+	if a.Track != nil {
+		e.queued().Stamp(a.Track, m.Sequence, len(m.Payloads))
+	}
 	frames := e.service.encoder.encode(info.Format, m, s, a.PreviousSeq(info.Format))
 	a.LastSeq = last
 	if e.inExec() {

@@ -162,6 +162,9 @@ func (p *pass) flush() bool {
 	}
 	ok, start := p.pending.add(mark)
 	p.mu.Unlock()
+	if ok {
+		p.noteReplays()
+	}
 	if start {
 		p.conn.transport.StartWriter()
 	}
@@ -248,8 +251,27 @@ func (p *pass) reportEnds() {
 	}
 }
 
+// noteReplays notes how far the replays have come whose positions are kept.
+func (p *pass) noteReplays() {
+	for _, r := range p.replays {
+		if r.cursor != nil && !r.gone {
+			p.conn.outbox.Replays(r.cursor.track, max(p.next, r.start))
+		}
+	}
+}
+
+// endReplays notes that those are complete which have joined.
+func (p *pass) endReplays() {
+	for _, r := range p.replays {
+		if r.cursor != nil && r.joined && !r.gone {
+			p.conn.outbox.Replays(r.cursor.track, 0)
+		}
+	}
+}
+
 // endRest lets the writer go on behind the mark.
 func (p *pass) endRest() {
+	p.endReplays()
 	for _, c := range p.rest {
 		c.Release()
 	}

@@ -51,9 +51,9 @@ func (b *pending) message(r *replay, m *recent.Message, f outbox.Format) {
 	if len(m.Payload) >= outbox.LargePayload {
 		frame := newLargeFrame(f, b.conn.service.epoch, &b.msg, r.sub, r.previous, encodePayload(f, &b.msg))
 		frame.Buf = m.Buf
-		b.push(outbox.Fragment{Large: frame})
+		b.push(r, outbox.Fragment{Large: frame})
 	} else {
-		b.push(b.commit(appendFrames(b.room(encodedSize(f, &b.msg, r.sub.Name())), f, b.conn.service.epoch, &b.msg, r.sub, r.previous)))
+		b.push(r, b.commit(appendFrames(b.room(encodedSize(f, &b.msg, r.sub.Name())), f, b.conn.service.epoch, &b.msg, r.sub, r.previous)))
 	}
 	r.previous = m.Sequence
 	b.accounts = append(b.accounts, r.account)
@@ -63,7 +63,7 @@ func (b *pending) message(r *replay, m *recent.Message, f outbox.Format) {
 func (b *pending) missed(r *replay, f outbox.Format, count int) {
 	b.save(r)
 	if frame := outbox.AppendMissed(nil, f, r.sub.Name(), count); len(frame) > 0 {
-		b.push(outbox.Fragment{Bytes: frame})
+		b.push(nil, outbox.Fragment{Bytes: frame})
 	}
 }
 
@@ -71,9 +71,15 @@ func (b *pending) save(r *replay) {
 	b.undo = append(b.undo, replayState{r, r.start, r.previous, r.lost, r.missed})
 }
 
-func (b *pending) push(s outbox.Fragment) {
+// push adds frames: the message at hand for a replay, or a report without one.
+func (b *pending) push(r *replay, s outbox.Fragment) {
 	b.size += s.Size()
-	b.out.Add(s, outbox.FrameInfo{Kind: outbox.KindReplayed})
+	info := outbox.FrameInfo{Kind: outbox.KindReplayed}
+	if r != nil && r.cursor != nil {
+		info.Account, info.Count = r.account, 1
+		b.out.Stamp(r.cursor.track, b.msg.Sequence, 1)
+	}
+	b.out.Add(s, info)
 }
 
 // room returns room for a frame of about size bytes.

@@ -21,7 +21,7 @@ import (
 // Only PSUBSCRIBE may have one over RESP: a Redis client finds a subscription by its name, and
 // pmessage repeats the name subscribed to. The name of a verb loses its position.
 func (r *Reader) parseNames(inv *invocation) *protocol.Error {
-	names, conditions, command := inv.topics(), 0, (*replayCommand)(nil)
+	names, conditions, command, groups := inv.topics(), 0, (*replayCommand)(nil), map[cursorKey]bool(nil)
 	for i, name := range names {
 		topic, clause, expression := splitName(name)
 		if len(topic) == len(name) {
@@ -50,6 +50,15 @@ func (r *Reader) parseNames(inv *invocation) *protocol.Error {
 			}
 			if command == nil {
 				command = new(replayCommand)
+			}
+			if from := &start.from; from.Kind == position.Group {
+				if key := (cursorKey{from.Text, string(topic)}); groups[key] {
+					return protocol.Errorf("%s has a position in the group %s once", protocol.EscapeName(nil, topic), from.Text)
+				} else if groups == nil {
+					groups = map[cursorKey]bool{key: true}
+				} else {
+					groups[key] = true
+				}
 			}
 			start.command, f.Start = command, start
 			names[i] = verbName(inv, name)
@@ -91,8 +100,8 @@ func (r *Reader) parsePosition(clause []byte, p broker.Predicate) (*replay, *pro
 	switch {
 	case err != nil:
 		return nil, protocol.Errorf("%s", err)
-	case from.Kind == position.Group:
-		return nil, protocol.Errorf("%s is a place in a stream, and this version has none; type: FROM EPOCH-123", clause)
+	case from.Kind == position.Group && !isCursorName(from.Text):
+		return nil, protocol.Errorf("the name of a group has 1 to %d bytes without blanks", stream.MaxCursorName)
 	}
 	start := &replay{clause: string(clause)}
 	if resolve := r.service.options.Resolve; resolve != nil && from.Kind == position.Number && from.Epoch != "" {
@@ -109,6 +118,11 @@ func (r *Reader) parsePosition(clause []byte, p broker.Predicate) (*replay, *pro
 		start.predicate = p.(predicate).Predicate
 	}
 	return start, nil
+}
+
+// isCursorName reports whether a group may have that name.
+func isCursorName(name string) bool {
+	return name != "" && len(name) <= stream.MaxCursorName && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
 // compileInto compiles a predicate in an evaluator slot.
@@ -194,7 +208,13 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 			if inv.namesAsVerb() && e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
 				return errHeld(inv, r.Names[i])
 			}
-			if err := e.checkStart(r.Kind, r.Names[i][:f.TopicLen], f.Start.(*replay)); err != nil {
+			start := f.Start.(*replay)
+			if start.from.Kind == position.Group && !e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+				if err := e.checkGroup(r, r.Names[i][:f.TopicLen], start.from.Text); err != nil {
+					return err
+				}
+			}
+			if err := e.checkStart(r.Kind, r.Names[i][:f.TopicLen], start); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,8 @@ type replay struct {
 
 	sub     *broker.Subscription
 	account *outbox.Account
+	// cursor is the position that the subscription moves; nil mostly.
+	cursor *heldCursor
 	// after is the number of the last message before the subscription was made.
 	after uint64
 
@@ -68,8 +70,20 @@ const replayCost = 500
 //
 // A subscription that starts with the next message has nothing to wait for. If no messages are kept, that is so for all, and
 // those that have missed something get a report.
-func (e *executor) Deferred(s *broker.Subscription, start any, last uint64) (later bool) {
+func (e *executor) Deferred(s *broker.Subscription, start any, last uint64, v broker.View) (later bool) {
 	r := start.(*replay)
+	if r.from.Kind == position.Group {
+		e.startCursor(r, s, last, v)
+	}
+	if later = e.deferReplay(r, s, last); r.cursor != nil && !later {
+		r.cursor.join(last)
+		e.outbox.Replays(r.cursor.track, 0)
+	}
+	return later
+}
+
+// deferReplay has a replay begin at the flush, if there is something to wait for.
+func (e *executor) deferReplay(r *replay, s *broker.Subscription, last uint64) (later bool) {
 	r.sub = s
 	e.place(r)
 	isKept := r.durable || e.service.recent != nil
@@ -134,6 +148,9 @@ func (e *executor) numReplaying() int {
 // Dropped implements [broker.Replayer]: nothing more of the replay is queued, so that nothing of it follows the confirmation.
 func (e *executor) Dropped(s *broker.Subscription) {
 	f := e.feeder.Load()
+	if h := f.waiting[s].cursor; h != nil {
+		h.dropped = true
+	}
 	f.mu.Lock()
 	f.dropLocked(f.waiting[s])
 	f.mu.Unlock()
@@ -189,9 +206,13 @@ func (e *executor) joinReplays(v broker.View, p *pass) {
 		delete(p.waiting, r.sub)
 		r.joined, p.last = true, last
 		r.account.LastSeq = max(r.previous, previous)
+		if r.cursor != nil {
+			r.cursor.join(last)
+		}
 	}
 	e.chargeReplays(p.feeder)
 	if p.next > p.last { // there is no rest, or nothing has joined
+		p.endReplays()
 		return
 	}
 	if p.history != nil {

@@ -46,6 +46,8 @@ type Service struct {
 	// recent holds the latest messages; nil if none are kept.
 	recent  *recent.Messages
 	streams streams
+	// cursors belong to the core's goroutine.
+	cursors cursors
 	// barriers are the connections that wait for the log.
 	barriers barriers
 	// syncs wakes the readers that wait for the log.
@@ -122,6 +124,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.versions.init(core)
 	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
+	s.cursors.init(s)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
 	s.memory.Init(o.MaxMemory)

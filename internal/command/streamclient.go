@@ -12,6 +12,9 @@ type streamClient struct {
 	// filler fills replies with entries; nil before the first one. The core sets it.
 	filler atomic.Pointer[filler]
 
+	// cursors is how many positions the connection moves. The core changes it.
+	cursors atomic.Int32
+
 	// The core owns the rest.
 
 	// watched are the keys of WATCH.

@@ -40,6 +40,8 @@ type streams struct {
 	number  uint64
 	// hasEntries: the record has an entry, which can be read once it is closed.
 	hasEntries bool
+	// newestEntry is the sequence number of the newest entry, or a larger one before the first of this start.
+	newestEntry uint64
 	// inExec: a transaction is being applied, whose changes stay in one record.
 	inExec bool
 	// unpinned are replies with entries that are yet to be pinned: the open record may hold some of them.
@@ -67,6 +69,7 @@ func (s *streams) init(service *Service, store Store) {
 	if store != nil {
 		s.state = store.Streams()
 		s.durable.Store(s.state.Durable())
+		s.newestEntry = s.state.Sequence()
 		s.synced.Store(store.Last()) // what it has found is safe
 		service.Counts.messages.Released.Store(store.Last())
 	}
@@ -105,7 +108,9 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	case !c.Adds():
 		c.Sequence = v.Stats().Sequence
 	}
-	s.hasEntries = s.hasEntries || c.Adds()
+	if c.Adds() {
+		s.hasEntries, s.newestEntry = true, c.Sequence+uint64(c.Entries())-1 //nolint:gosec // a count
+	}
 	if s.number == 0 {
 		s.number = s.store.Last() + 1
 		s.payload = stream.BeginRecord(s.payload[:0], c.Sequence, c.Time)

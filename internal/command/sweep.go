@@ -29,6 +29,7 @@ func (s *Service) sweep() {
 			s.sweepConns(at, lateness(at-last, every))
 			last = at
 			s.expireTokens(now)
+			s.cursors.noteAll(at)
 		}
 	}
 }

@@ -158,12 +158,12 @@ func (t *Track) position() uint64 {
 	return t.floor
 }
 
-// Position returns the number up to which the kernel has taken all messages of a subscription. Without one that waits it is the
+// Position returns the number up to which the kernel has taken all messages of a subscription. If none waits, it is that of the
 // last one that was queued, or looked at. closed means that it is final, because the connection has ended. Any goroutine may call it.
-func (o *Outbox) Position(t *Track) (position uint64, closed bool) {
+func (o *Outbox) Position(t *Track) (position uint64, waits, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return t.position(), t.closed
+	return t.position(), t.live.count+t.replayed.count > 0, t.closed
 }
 
 // LookedAt notes that a joined subscription has got all messages up to that one: those that its predicate rejects are passed. The

@@ -65,7 +65,7 @@ func (b *trackBench) replay(next int, numbers ...int) {
 }
 
 func (b *trackBench) position() int {
-	p, _ := b.outbox.Position(b.track)
+	p, _, _ := b.outbox.Position(b.track)
 	return int(p) //nolint:gosec // a number
 }
 

@@ -81,7 +81,7 @@ type eventQuery struct {
 // the last id that it got: the id counts.
 func (x *exchange) eventQuery() (q eventQuery, err error) {
 	q.Op, q.format = "subscribe", outbox.FormatEvents
-	values := x.request.URL.Query()
+	values, isGroup := x.request.URL.Query(), false
 	q.Where, q.From = values.Get("where"), values.Get("from")
 	for name, set := range map[string]func(string) bool{
 		"pattern": func(v string) bool { q.pattern = v == "1"; return v == "0" || v == "1" },
@@ -90,14 +90,18 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 			return v == "json"
 		},
 		"last": func(v string) bool { q.Last, err = strconv.Atoi(v); return err == nil && q.Last > 0 },
-		"from": func(v string) bool { _, err := position.ParseFrom(v); return err == nil && !strings.Contains(v, " ") },
+		"from": func(v string) bool {
+			p, err := position.ParseFrom(v)
+			isGroup = p.Kind == position.Group
+			return err == nil && (isGroup || !strings.Contains(v, " "))
+		},
 	} {
 		if v := values.Get(name); v != "" && !set(v) {
 			return q, wrongValue(name, v)
 		}
 	}
 	id := x.request.Header.Get("Last-Event-ID")
-	if id == "" {
+	if id == "" || isGroup { // conch has the position of a group
 		return q, nil
 	}
 	if _, err := placeOfEvent(id); err != nil {
