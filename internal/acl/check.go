@@ -44,6 +44,8 @@ func (r *Denial) Detail() string {
 type Keys struct {
 	Names       [][]byte
 	Read, Write bool
+	// Topics are those of Names that are topics as well: the rights are needed to these, too.
+	Topics [][]byte
 }
 
 func (k *Keys) needed() (need rights) {
@@ -82,6 +84,9 @@ func (u *User) Check(c *Command, args [][]byte, keys Keys) *Denial {
 		}
 		denied := s.firstDenied(c.access, args, u.registry.match)
 		if denied < 0 {
+			denied = s.firstDeniedTopic(&keys, u.registry.match)
+		}
+		if denied < 0 {
 			return nil
 		}
 		if reason != ReasonChannel {
@@ -94,6 +99,9 @@ func (u *User) Check(c *Command, args [][]byte, keys Keys) *Denial {
 	case ReasonKey:
 		d.Object = string(keys.Names[place])
 	case ReasonChannel:
+		if len(keys.Topics) > 0 { // a command with keys has no topics among its arguments
+			args = keys.Topics
+		}
 		d.Object = string(args[place])
 	}
 	return d
@@ -105,6 +113,14 @@ func (s *selector) firstDeniedKey(keys *Keys, match func(glob string, name []byt
 		return -1
 	}
 	return slices.IndexFunc(keys.Names, func(key []byte) bool { return !s.keys.allows(key, keys.needed(), match) })
+}
+
+// firstDeniedTopic returns the index of the first key that is a topic which the selector does not allow, or -1.
+func (s *selector) firstDeniedTopic(keys *Keys, match func(glob string, name []byte) bool) int {
+	if s.channels.all {
+		return -1
+	}
+	return slices.IndexFunc(keys.Topics, func(topic []byte) bool { return !s.channels.allows(topic, keys.needed(), match) })
 }
 
 // firstDenied returns the index of the first topic or pattern that the selector does not allow, or -1.

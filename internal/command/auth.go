@@ -52,7 +52,9 @@ func (e *executor) checkACL(inv *invocation) *acl.Denial {
 	if inv.predicates != nil {
 		args = stripPredicates(args)
 	}
-	return e.user.Check(r.command, args, inv.keys())
+	keys := inv.keys()
+	keys.Topics = e.service.streams.topicsOf(inv.row, keys.Names)
+	return e.user.Check(r.command, args, keys)
 }
 
 // authorizeQueued checks a queued command again at EXEC: rules may have changed since it was

@@ -52,7 +52,9 @@ type Conn struct {
 	// presentation is how messages and replies look, if not as on a socket; set before the first
 	// submit, as presented: see Present.
 	presentation outbox.Format
-	presented    *presentState
+	// durableOnly means that XADD fails for other keys than durable topics: see AddToDurableOnly.
+	durableOnly bool
+	presented   *presentState
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal
 	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.

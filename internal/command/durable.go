@@ -79,6 +79,25 @@ func (e *executor) durableError(r *broker.Request) *protocol.Error {
 	return nil
 }
 
+// topicsOf returns the keys of a command that are durable topics, if the command adds entries or gets some: its user needs the rights
+// to these topics, too. A stream is no way around the rights of its topic.
+func (s *streams) topicsOf(row *protocol.CommandSpec, keys [][]byte) (topics [][]byte) {
+	if s.state.Durable() == nil || !movesEntries[row.Name] {
+		return nil
+	}
+	for _, key := range keys {
+		if s.state.IsDurable(key) {
+			topics = append(topics, key)
+		}
+	}
+	return topics
+}
+
+// movesEntries are the commands that add entries, or get some.
+var movesEntries = map[string]bool{
+	"XADD": true, "XREAD": true, "XREADGROUP": true, "XRANGE": true, "XREVRANGE": true, "READ": true, "XCLAIM": true, "XAUTOCLAIM": true,
+}
+
 // rejectsDurable replies with an error if a publish cannot be appended.
 func (e *executor) rejectsDurable(r *broker.Request, inv *invocation) bool {
 	err := e.durableError(r)
@@ -87,6 +106,12 @@ func (e *executor) rejectsDurable(r *broker.Request, inv *invocation) bool {
 	}
 	return err != nil
 }
+
+// errNotDurable is the error of headers and idempotent ids for a topic that keeps neither.
+var errNotDurable = protocol.Errorf("headers and an idempotent id need a durable topic: name it in durable")
+
+// AddToDurableOnly makes each XADD that is sent from here on fail if its key is no durable topic. The client's goroutine calls it.
+func (c *Conn) AddToDurableOnly() { c.durableOnly = true }
 
 // liveEntry is an entry that XADD has added, on its way to subscribers. Without a sequence number there is none.
 type liveEntry struct {

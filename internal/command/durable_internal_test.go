@@ -174,3 +174,30 @@ func TestPlainTopicsTouchNoLog(t *testing.T) {
 	p.do("PUBLISH b 1")
 	assert.Len(t, store.all(), n+1)
 }
+
+// On the name of a durable topic, adding and reading need the rights to the topic too. A publish needs those to the topic alone.
+func TestRightsToDurableTopics(t *testing.T) {
+	_, pipes := newStreams(t, newTestStore(), 2)
+	p, user := pipes[0], pipes[1]
+	p.do("CONFIG SET durable a*")
+	p.do("XGROUP CREATE a g $ MKSTREAM")
+	p.do("XADD b 1-1 message x")
+	for _, test := range []struct{ rules, may, mayNot string }{
+		{"~* &b", "XADD b * message x;XRANGE b - +;XLEN a;XDEL a 1-1", "XADD a * message x;XRANGE a - +;PUBLISH a x;READ a FROM 0"},
+		{"~* &b %W&a", "XADD a * message x;PUBLISH a x", "XRANGE a - +;XREVRANGE a + -;XREAD STREAMS a 0;READ a FROM 0"},
+		{"~* &b %R&a", "XRANGE a - +;XREAD STREAMS a 0;READ a FROM 0", "XADD a * message x;PUBLISH a x"},
+		{"~b &a", "PUBLISH a x", "XADD a * message x;XRANGE a - +;XREADGROUP GROUP g c STREAMS a >"},
+		{"~* &a", "PUBLISH a x;XADD a * message x;XRANGE a - +;XREADGROUP GROUP g c STREAMS a >;XCLAIM a g c 0 1-1", "PUBLISH ab x"},
+	} {
+		require.Equal(t, "+OK", p.do("ACL SETUSER u reset on nopass +@all %s", test.rules))
+		require.Equal(t, "+OK", user.do("AUTH u x"))
+		for i, list := range []string{test.may, test.mayNot} {
+			for _, command := range strings.Split(list, ";") {
+				refused := strings.HasPrefix(user.resp("%s", command), "-NOPERM")
+				assert.Equal(t, i == 1, refused, "%s: %s", test.rules, command)
+				dry := p.do("ACL DRYRUN u %s", command)
+				assert.Equal(t, i == 1, dry != "+OK", "%s: DRYRUN %s: %s", test.rules, command, dry)
+			}
+		}
+	}
+}

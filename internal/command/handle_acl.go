@@ -138,7 +138,9 @@ func aclDryrun(w *response) {
 	if row.TakesPredicate {
 		args = stripPredicates(args)
 	}
-	if refusal := u.Check(r.command, args, keysOf(row, cmd.Args)); refusal != nil {
+	keys := keysOf(row, cmd.Args)
+	keys.Topics = w.executor.service.streams.topicsOf(row, keys.Names)
+	if refusal := u.Check(r.command, args, keys); refusal != nil {
 		w.text(refusal.Detail())
 		return
 	}

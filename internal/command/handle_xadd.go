@@ -22,6 +22,10 @@ func xadd(w *response) {
 		w.fail(x.err)
 		return
 	}
+	if w.executor.durableOnly && !s.state.IsDurable(x.Key) {
+		w.fail(errNotDurable)
+		return
+	}
 	if !s.store.Room(w.inv.size()) {
 		w.fail(errOOM)
 		return
