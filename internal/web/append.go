@@ -41,10 +41,7 @@ func (x *exchange) postStream() error {
 		return err
 	}
 	defer c.close()
-	// The producer of idempotent ids is the user: the ids of one are no matter of another.
-	if key := x.request.Header.Values("Idempotency-Key"); len(key) > 0 {
-		args = slices.Insert(args, 2, "IDMP", x.given.name(), key[0])
-	}
+	args = x.appendIdempotency(args)
 	if fields == "1" {
 		err = x.sendFields(c, args)
 	} else {
@@ -60,6 +57,49 @@ func (x *exchange) postStream() error {
 	id, _ := reply.([]byte)
 	x.setETag(string(id))
 	return x.json(object{{"stream", []byte(args[1])}, {"id", id}})
+}
+
+// appendIdempotency adds the idempotent id of the request to an XADD. Its producer is the user: the ids of one are no matter of
+// another. It comes behind open, which finds the user.
+func (x *exchange) appendIdempotency(args []string) []string {
+	key := x.request.Header.Values("Idempotency-Key")
+	if len(key) == 0 {
+		return args
+	}
+	return slices.Insert(args, 2, "IDMP", x.given.name(), key[0])
+}
+
+// hasEntryHeaders reports whether the request has headers of an entry: those of the message, or an idempotent id.
+func (x *exchange) hasEntryHeaders() bool {
+	for name := range x.request.Header {
+		if name == "Idempotency-Key" || len(name) > len(headerPrefix) && strings.EqualFold(name[:len(headerPrefix)], headerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// publishEntry publishes the body to a durable topic, as an entry that has headers or an idempotent id. Other topics keep neither, so they
+// refuse it.
+func (x *exchange) publishEntry(topic string) error {
+	args, err := x.appendHeaders([]string{"XADD", topic, "*"})
+	if err != nil {
+		return err
+	}
+	c, err := x.open()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	c.AddToDurableOnly()
+	if err := x.sendBody(c, append(x.appendIdempotency(args), entry.Field)...); err != nil {
+		return err
+	}
+	reply, err := c.receive()
+	if err != nil {
+		return x.explainRefusal(err)
+	}
+	return x.json(object{{"topic", []byte(topic)}, {"id", reply}})
 }
 
 // appendArgs is XADD up to the fields of headers. The field message comes behind them, so that the body can be sent as it comes.
@@ -79,7 +119,11 @@ func (x *exchange) appendArgs() ([]string, error) {
 	if fence := x.request.Header.Values("Conch-Fence"); len(fence) > 0 {
 		args = append(args, "FENCE", fence[0])
 	}
-	args = append(args, "*")
+	return x.appendHeaders(append(args, "*"))
+}
+
+// appendHeaders appends the fields of headers to the arguments of an XADD.
+func (x *exchange) appendHeaders(args []string) ([]string, error) {
 	var names []string
 	for name := range x.request.Header {
 		if len(name) > len(headerPrefix) && strings.EqualFold(name[:len(headerPrefix)], headerPrefix) {

@@ -63,6 +63,9 @@ type pendingLine struct {
 // publishLines publishes a message for each line, and answers in a line each, in order. A line
 // that is refused does not stop the rest; with ?atomic=1 none has an effect then.
 func (x *exchange) publishLines(topic string) error {
+	if x.hasEntryHeaders() {
+		return &problem{Status: http.StatusBadRequest, Detail: "headers and an Idempotency-Key are those of one message, and the body has many"}
+	}
 	c, err := x.open()
 	if err != nil {
 		return err

@@ -47,6 +47,9 @@ func (x *exchange) publish(topic string) error {
 	if err := x.checkLength(); err != nil {
 		return err
 	}
+	if x.hasEntryHeaders() {
+		return x.publishEntry(topic)
+	}
 	c, err := x.open()
 	if err != nil {
 		return err
