@@ -30,10 +30,11 @@
 //     Messages rejected by a predicate are not losses; they are counted as filtered. Delivery to a subscription is at
 //     most once: a connection that is not subscribed at the instant of a publish never gets it. Delivery to a consumer of a
 //     group is at least once.
-//  7. An append, which adds an entry to a stream, takes effect at one instant of the same sequence as every publish. The
-//     reply to it, each reply that depends on it, and what is queued behind these for the same connection leave only when the
-//     log is as safe as its policy demands. Other connections do not wait. If the log fails, such replies are never
-//     written, and their connections end.
+//  7. An append, which adds an entry to a stream, takes effect at one instant of the same sequence as every publish. A
+//     publish to a durable topic is one, and an append to its stream is delivered as a message, behind its reply. The
+//     reply to an append, each delivery of it, each reply that depends on it, and what is queued behind these for the same
+//     connection leave only when the log is as safe as its policy demands. Other connections do not wait. If the log
+//     fails, such frames are never written, and their connections end.
 //  8. A subscription that starts in the past is confirmed first. It then gets every kept message from there on, each
 //     once, in that sequence, and joins at one instant, from which on clause 2 holds: no message is left out between the
 //     two, and none comes twice. Messages that are no longer kept are reported at their place, with their number if that

@@ -37,7 +37,7 @@ func blocks(t *testing.T, page, language string) (all []string) {
 
 // The documentation's tours are real: each block that begins with terminal one is played with a server of its own.
 func TestTours(t *testing.T) {
-	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 1, "docs/streams.md": 3, "docs/groups.md": 1} {
+	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 1, "docs/streams.md": 3, "docs/groups.md": 1, "docs/durable-topics.md": 1} {
 		played := 0
 		for _, block := range blocks(t, page, "") {
 			if !strings.HasPrefix(block, "one ") {
