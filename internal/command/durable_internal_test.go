@@ -201,3 +201,21 @@ func TestRightsToDurableTopics(t *testing.T) {
 		}
 	}
 }
+
+// While too much of the log is unsynced, publishes to durable topics wait at their reader, and plain topics go on.
+func TestDurablePublishesWaitAtTheirReader(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, 2)
+	p, other := pipes[0], pipes[1]
+	p.do("CONFIG SET durable a")
+	records := len(store.all())
+	store.unsynced.Store(64<<20 + 1)
+	p.sends("PUBLISH a 1\r\n")
+	assert.Equal(t, "OK PUB b", other.do("PUB b 1"))
+	assert.Equal(t, "[]", other.do("XRANGE a - +"))
+	assert.Len(t, store.all(), records)
+	store.unsynced.Store(64 << 20)
+	s.Synced(store.Last(), store.Last(), nil)
+	assert.Equal(t, ":0", p.reply())
+	assert.Equal(t, "[[1000-0 [message 1]]]", other.do("XRANGE a - +"))
+}
