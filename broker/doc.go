@@ -38,7 +38,8 @@
 //  8. A subscription that starts in the past is confirmed first. It then gets every kept message from there on, each
 //     once, in that sequence, and joins at one instant, from which on clause 2 holds: no message is left out between the
 //     two, and none comes twice. Messages that are no longer kept are reported at their place, with their number if that
-//     is known. Other subscriptions and the replies of the connection do not wait for it, but for a moment when it joins.
+//     is known. On durable topics the kept messages are the entries of the stream, over all starts; what was deleted is
+//     no loss, what a limit took is. Other subscriptions and the replies of the connection do not wait for it, but for a moment when it joins.
 //  9. An entry that a group delivers belongs to one consumer at a time. It is pending from that instant on, unless the consumer
 //     wanted no acknowledgement, until it is acknowledged, or removed with its consumer, its group or its stream. Meanwhile it can
 //     be claimed by another consumer, or released. Each of these is an instant of the same sequence and survives what the log

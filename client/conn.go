@@ -200,7 +200,7 @@ func (c *conn) negotiate(sequences bool) error {
 // but has no epoch.
 func (c *conn) readPosition(r *reply) bool {
 	var seq int64
-	c.complete = false
+	c.complete, c.keeps = false, false
 	for i := 0; i+1 < len(r.elements); i += 2 {
 		switch value := &r.elements[i+1]; {
 		case r.elements[i].isText("epoch"):
@@ -212,8 +212,8 @@ func (c *conn) readPosition(r *reply) bool {
 			}
 		case r.elements[i].isText("sequence"):
 			seq = value.integer
-		case r.elements[i].isText("recent"):
-			c.keeps = value.integer > 0
+		case r.elements[i].isText("recent"), r.elements[i].isText("durable"):
+			c.keeps = c.keeps || value.integer > 0
 		case r.elements[i].isText("replaying"):
 			c.complete = value.isCount() && value.integer == 0
 		}

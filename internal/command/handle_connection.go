@@ -86,15 +86,16 @@ func hello(w *response) {
 	}
 	w.executor.version = version
 	numbered := w.executor.wantsSeq && version == protocol.RESP3
-	earlier := w.executor.service.options.Earlier
-	switch {
-	case numbered && len(earlier) > 0:
-		w.mapHeader(12)
-	case numbered:
-		w.mapHeader(11)
-	default:
-		w.mapHeader(7)
+	earlier, durable, length := w.executor.service.options.Earlier, w.streams().Durable() != nil, 7
+	if numbered {
+		if length += 4; len(earlier) > 0 {
+			length++
+		}
+		if durable {
+			length++
+		}
 	}
+	w.mapHeader(length)
 	w.text("server")
 	w.text("redis")
 	w.text("version")
@@ -112,6 +113,10 @@ func hello(w *response) {
 	if numbered {
 		w.text("recent") // so that a client knows, before it subscribes, whether it can resume
 		w.integer(int64(w.executor.service.options.Recent))
+		if durable { // some topics go on without recent messages, too
+			w.text("durable")
+			w.integer(1)
+		}
 		w.text("replaying") // until it is 0, messages older than the sequence below may follow this reply
 		w.integer(int64(w.executor.numReplaying()))
 		if len(earlier) > 0 {

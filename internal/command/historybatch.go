@@ -279,6 +279,7 @@ func (p *pass) feedHistory() bool {
 
 // feedRounds adds the rest, at the client's pace. False means that the connection ends.
 func (p *pass) feedRounds() bool {
+	p.history.closeSource() // it may lack what has come since it was opened
 	if !p.history.awaitSafe() {
 		return false
 	}

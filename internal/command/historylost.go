@@ -10,8 +10,11 @@ import (
 // that follow each other, those up to Stream.Trimmed were given up. In front of the first one, the log shows it, as far as it still has
 // what was given up.
 
-// passedEntry is the entry of a stream that came last.
-type passedEntry struct{ ordinal, sequence uint64 }
+// passedEntry is the entry of a stream that came last. isKept: one that exists has come.
+type passedEntry struct {
+	ordinal, sequence uint64
+	isKept            bool
+}
 
 // track takes note of an entry, and of those in front of it that were given up. False means that the connection ends.
 func (h *history) track(row *readRow) bool {
@@ -19,13 +22,13 @@ func (h *history) track(row *readRow) bool {
 		return true
 	}
 	last, known := h.passed[row.Key]
-	h.passed[row.Key] = passedEntry{row.Ordinal, row.Sequence}
+	h.passed[row.Key] = passedEntry{row.Ordinal, row.Sequence, last.isKept || row.wanted}
 	end := min(row.trimmed, row.Ordinal) // those up to that one are lost
 	switch {
 	case known && last.ordinal+1 < end:
 		for _, r := range h.pass.replays {
 			switch n := end - last.ordinal - 1; {
-			case !h.gets(r, row.name) || r.start > row.Sequence:
+			case !h.gets(r, row.name) || r.start > row.Sequence || !r.missesOlder() && !last.isKept:
 			case r.start <= last.sequence+1:
 				r.lost += n
 			default: // it starts between the two
@@ -39,12 +42,17 @@ func (h *history) track(row *readRow) bool {
 	}
 	if row.gone {
 		for _, r := range h.pass.replays {
-			if h.gets(r, row.name) && r.start <= row.Sequence {
+			if h.gets(r, row.name) && r.start <= row.Sequence && (r.missesOlder() || last.isKept) {
 				r.lost++
 			}
 		}
 	}
 	return true
+}
+
+// missesOlder reports whether a replay may miss what was gone before it began: with FROM 0 and LAST it begins with what is kept.
+func (r *replay) missesOlder() bool {
+	return !r.exact && r.from.Kind != position.Oldest && r.from.Kind != position.Last
 }
 
 // gets reports whether a replay gets the entries of a stream.
@@ -58,11 +66,11 @@ func (h *history) gets(r *replay, name string) bool {
 	return broker.Match(r.sub.Topic(), []byte(name))
 }
 
-// trackFirst reports what is missing in front of the first entry of a stream: of those with ordinals below end. FROM 0 misses none.
+// trackFirst reports what is missing in front of the first entry of a stream: of those with ordinals below end. FROM 0 and LAST miss nothing that was gone before.
 func (h *history) trackFirst(row *readRow, end uint64) bool {
 	counts := make(map[uint64]int) // by start
 	for _, r := range h.pass.replays {
-		if !h.gets(r, row.name) || r.from.Kind == position.Oldest || r.start > row.Sequence {
+		if !h.gets(r, row.name) || !r.missesOlder() || r.start > row.Sequence {
 			continue
 		}
 		n, ok := counts[r.start]
@@ -83,7 +91,7 @@ func (h *history) trackFirst(row *readRow, end uint64) bool {
 
 // trackEmpty reports what is missing of a stream that has no entry any more.
 func (h *history) trackEmpty(r *replay) bool {
-	if !r.isLiteral() || r.from.Kind == position.Oldest {
+	if !r.isLiteral() || !r.missesOlder() {
 		return true
 	}
 	var key, end uint64

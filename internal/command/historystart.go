@@ -113,7 +113,7 @@ func (h *history) resolveEntry(r *replay) bool {
 			return h.fail(err)
 		}
 		if found {
-			r.start = e.Sequence
+			r.start, r.exact = e.Sequence, e.ID == id
 		}
 	}
 	r.recentFrom = r.start

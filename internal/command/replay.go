@@ -43,6 +43,8 @@ type replay struct {
 	start uint64
 	// missed means that messages before start are missing, in an unknown number, and are yet to be reported.
 	missed bool
+	// exact: an entry is at the position, so nothing in front of it is missing.
+	exact bool
 	// lost is how many entries are missing behind the last message, and are yet to be reported.
 	lost uint64
 	// recentFrom is the number from which on recent messages that are gone are reported, if it gets entries, too.
