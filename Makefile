@@ -8,7 +8,7 @@ LINT_VERSION := v2.15.0
 FUZZ_TIME ?= 1000000x
 # For a package: the race detector on a machine with ten times as much to do as processors takes more than Go's ten minutes. A test that
 # hangs ends the run then, with all stacks. Each wait of a test ends before that.
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 30m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
