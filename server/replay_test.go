@@ -216,7 +216,7 @@ func requireNoSeam(t *testing.T, s *harness.Server, other string) {
 			require.Less(t, i, len(r.got), "FROM #%d of %s lacks the last messages", r.from, r.glob)
 			require.Equal(t, m, r.got[i], "FROM #%d of %s, message %d of %d, %d have come", r.from, r.glob, i, len(want), len(r.got))
 		}
-		require.Equal(t, len(want), len(r.got), "FROM #%d of %s", r.from, r.glob)
+		require.Len(t, r.got, len(want), "FROM #%d of %s", r.from, r.glob)
 		require.Equal(t, before, r.previous, "the numbers of the messages before, FROM #%d of %s", r.from, r.glob)
 	}
 }

@@ -99,7 +99,7 @@ func TestReplayOfEntries(t *testing.T) {
 	}
 	assert.NotEmpty(t, plain)
 	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
-	eventually(t, func() bool { return pipes[1].Conn.streamClient.Load().usage.fills.Load() == 0 }, "no memory is charged")
+	eventually(t, func() bool { return pipes[1].streamClient.Load().usage.fills.Load() == 0 }, "no memory is charged")
 }
 
 // What a limit has given up is reported in its place. What was deleted is no loss.

@@ -252,7 +252,7 @@ func (h *history) rest(from uint64) []kept {
 // feedHistory encodes messages of the history, as many as are added at once. False means that the connection ends.
 func (p *pass) feedHistory() bool {
 	h := p.history
-	if p.place.each < len(h.each) {
+	if p.each < len(h.each) {
 		return h.feedEach()
 	}
 	if p.next > h.end && !h.fill(p.next) {

@@ -114,7 +114,7 @@ var rules = map[string]rule{
 	},
 	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},
 	"internal/tlsfiles": {others: []string{"github.com/fsnotify/fsnotify", "github.com/rs/zerolog"}},
-	"internal/uplot": {},
+	"internal/uplot":    {},
 	"internal/bench": {
 		own: []string{"internal/uplot"},
 		others: []string{

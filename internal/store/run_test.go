@@ -69,7 +69,9 @@ func TestRunsAreWrittenAgainInPart(t *testing.T) {
 	}
 	require.NoError(t, s.log.Sync())
 	s.Compact()
-	s.serveUntil(func() bool { return s.Status().RewrittenSegments > uint64(full.Segments/2) && s.Status().Bytes < full.Bytes }) //nolint:gosec // a count
+	s.serveUntil(func() bool {
+		return s.Status().RewrittenSegments > uint64(full.Segments/2) && s.Status().Bytes < full.Bytes
+	}) //nolint:gosec // a count
 	for key, texts := range want {
 		assert.Equal(t, texts, s.entries(key), key)
 	}

@@ -192,7 +192,7 @@ func TestSigningInToTheConsole(t *testing.T) {
 	signIn("root", "root")
 	p.await(texts("nav a"), `["Overview","Topics","Tail","Connections","Streams","Users"]`)
 	p.run(`location.hash = "#/users"`)
-	p.await(has("nopass") + " || " + has("+@all"), "true")
+	p.await(has("nopass")+" || "+has("+@all"), "true")
 	p.run(`document.querySelector(".user button").click()`)
 	p.await(`document.querySelectorAll(".signin input").length`, "2")
 	c.stop()
