@@ -165,7 +165,7 @@ var settingsTable = []Setting{
 		set: setCompactRate, Get: func(c *Config) any { return c.Store.CompactRate },
 	},
 	streamSetting(retention, "RULES", "", "what streams keep, by their names, e.g. 'logs.* age=7d bytes=10gb; * count=1000000'; see CONFIG SET"),
-	streamSetting(durable, "GLOBS", "", "topics whose messages are kept as entries of streams, separated by blanks, e.g. 'orders.* jobs'; see CONFIG SET"),
+	streamSetting(durable, "GLOBS", "", "topics that streams keep, by globs, e.g. 'orders.* jobs'; see CONFIG SET"),
 	streamSetting("stream-idmp-duration", "SECONDS", "100", "how long a new stream keeps the ids of IDMP; see CONFIG SET"),
 	streamSetting("stream-idmp-maxsize", "NUMBER", "100", "how many ids of IDMP a new stream keeps for each producer"),
 	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",

@@ -49,7 +49,9 @@ func (e *entries) requireVisible(t *testing.T, all scanned, keys uint64) {
 // A scan passes all visible entries in the order of the log: from memory and files, and of segments that were written again by stream.
 func TestScanAgainstAModel(t *testing.T) {
 	rewritten := uint64(0)
-	for _, recent := range []int64{1, 64 << 20} {
+	for i := 0; i < 2 || rewritten == 0; i++ { // few entries are removed now and then
+		require.Less(t, i, 100)
+		recent := []int64{1, 64 << 20}[i%2]
 		r := newRand(t)
 		const keys = 20
 		o := Options{Files: NewMemory(0), SegmentSize: 50_000, Recent: recent}
@@ -79,7 +81,6 @@ func TestScanAgainstAModel(t *testing.T) {
 		rewritten += stats.Rewritten
 		require.NoError(t, e.Close())
 	}
-	require.Positive(t, rewritten)
 }
 
 // requireSeeks goes to random records, and compares what follows with all that there is.
