@@ -1,6 +1,8 @@
 package command
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -12,7 +14,7 @@ import (
 // maxPositionRows bounds the rows of CURSOR LIST; for more, the command names a group.
 const maxPositionRows = 1000
 
-// cursorList is CURSOR LIST [group]: a map for each position that is kept.
+// cursorList is CURSOR LIST [group]: a map for each position that is kept, or a table for a person at a terminal.
 func cursorList(w *response) {
 	if len(w.inv.args) > 3 {
 		w.wrongSubcommandArity()
@@ -30,25 +32,47 @@ func cursorList(w *response) {
 		rows = append(rows, c)
 		return true
 	})
+	if w.isTyped() {
+		w.typedCursors(rows)
+		return
+	}
 	w.array(len(rows))
 	for _, c := range rows {
-		w.cursor(c)
+		at, client := w.cursor(c)
+		w.mapHeader(4)
+		for _, field := range []string{"group", c.Group(), "topic", c.Topic(), "position", at, "client", client} {
+			w.text(field)
+		}
 	}
 }
 
-// cursor replies with one position. That of a subscription which is there now is read from its outbox.
-func (w *response) cursor(c *stream.Cursor) {
-	s, at, client := w.executor.service, c.Position(), ""
+// typedCursors replies with a table, for people.
+func (w *response) typedCursors(rows []*stream.Cursor) {
+	t := textTable{head: []string{"group", "topic", "position", "client"}}
+	for _, c := range rows {
+		at, client := w.cursor(c)
+		t.add(w, showName(c.Group()), showName(c.Topic()), at, cmp.Or(client, "-"))
+	}
+	w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "OK CURSOR LIST %d", len(rows)), w.inv.crlf)
+	if len(rows) == 0 {
+		return
+	}
+	for _, line := range t.lines() {
+		w.buf = protocol.AppendLineEnd(append(w.buf, line...), w.inv.crlf)
+	}
+}
+
+// cursor returns a position, and the client that moves it, if there is one. The position of a subscription that is there now is read
+// from its outbox.
+func (w *response) cursor(c *stream.Cursor) (place, client string) {
+	s, at := w.executor.service, c.Position()
 	if h := s.cursors.held[cursorKey{c.Group(), c.Topic()}]; h != nil {
 		now, _, _ := h.position(w.view)
 		if at = max(at, min(now, s.streams.newestEntry)); !h.isOver() {
 			client = strconv.FormatInt(h.conn.id, 10)
 		}
 	}
-	w.mapHeader(4)
-	for _, field := range []string{"group", c.Group(), "topic", c.Topic(), "position", string(position.Append(nil, s.epoch, at)), "client", client} {
-		w.text(field)
-	}
+	return string(position.Append(nil, s.epoch, at)), client
 }
 
 // cursorDel is CURSOR DEL group topic [topic ...]: it replies with how many positions are gone. One that a subscription moves stays.
