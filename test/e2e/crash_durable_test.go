@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func TestAKillTakesBackNoDurableMessage(t *testing.T) {
 			before := 0
 			for round := range 4 {
 				c := start(t, "", args...)
-				seen, acked := publishAndKill(t, c, random, round)
+				seen, acked := publishAndKill(t, c, random, round, "")
 				c = start(t, "", args...)
 				_, fields := entries(t, c, "t")
 				var kept []string
@@ -50,12 +51,40 @@ func TestAKillTakesBackNoDurableMessage(t *testing.T) {
 	}
 }
 
-// publishAndKill publishes numbered messages, half of them by XADD, to a subscriber, and kills conch in the middle.
-func publishAndKill(t *testing.T, c *conch, random *rand.Rand, round int) (seen []string, acked int) {
+// A subscriber whose position conch keeps goes on behind a SIGKILL without a hole. What came behind the last position that was logged may
+// come again.
+func TestAPositionThatConchKeepsSurvivesAKill(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--segment-size", "256KiB", "--durable", "t*"}
+	received := 0 // of all entries so far
+	for round := range 5 {
+		c := start(t, "", args...)
+		seen, _ := publishAndKill(t, c, random, round, " FROM GROUP g")
+		c = start(t, "", args...)
+		_, fields := entries(t, c, "t")
+		kept := make([]string, len(fields))
+		for i, pair := range fields {
+			kept[i] = pair[1]
+		}
+		first := slices.Index(kept, seen[0])
+		require.GreaterOrEqual(t, first, 0)
+		require.LessOrEqual(t, first, received, "entries are missing")
+		require.LessOrEqual(t, first+len(seen), len(kept))
+		require.Equal(t, kept[first:first+len(seen)], seen)
+		received = first + len(seen)
+		c.stop()
+	}
+}
+
+// publishAndKill publishes numbered messages, half of them by XADD, to a subscriber, and kills conch in the middle. from is what stands
+// behind the topic in its SUB.
+func publishAndKill(t *testing.T, c *conch, random *rand.Rand, round int, from string) (seen []string, acked int) {
 	t.Helper()
 	sub, pub := c.dial(), c.dial()
 	updates, replies := bufio.NewReader(sub), bufio.NewReader(pub)
-	_, err := sub.Write([]byte("SUB t\n"))
+	_, err := sub.Write([]byte("SUB t" + from + "\n"))
 	require.NoError(t, err)
 	line, err := updates.ReadString('\n')
 	require.NoError(t, err)
