@@ -84,7 +84,7 @@ func (s *streams) usable() *protocol.Error {
 		return errNoStreams
 	}
 	if err := s.store.Err(); err != nil {
-		return &protocol.Error{Code: protocol.CodeMisconf, Text: "Errors writing to the AOF file: " + err.Error()}
+		return errMisconf(err)
 	}
 	return nil
 }

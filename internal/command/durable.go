@@ -58,12 +58,8 @@ func (e *executor) durableError(r *broker.Request) *protocol.Error {
 	if e.database != 0 {
 		return errOtherDatabase
 	}
-	err := s.store.Failed()
-	if err == nil {
-		err = s.store.Err()
-	}
-	if err != nil {
-		return errMisconf(err)
+	if err := s.usable(); err != nil {
+		return err
 	}
 	size := len(r.Names[0])
 	for _, payload := range r.Payloads {
@@ -139,7 +135,7 @@ func (w *response) deliverEntry() {
 	buf.Release()
 }
 
-// appendOf returns an XADD whose entry may reach subscribers, nil if the request is another one.
+// appendOf returns the XADD of a request, nil if it is another command. Its entry may reach subscribers.
 func appendOf(r *broker.Request) *invocation {
 	if inv, ok := r.Tag.(*invocation); ok && inv.handler == handleXAdd && len(inv.args) > 1 {
 		return inv

@@ -99,10 +99,7 @@ func (h *history) begin() bool {
 // fix ends the round at a number, which is the present one. The record is closed. The core calls it.
 func (h *history) fix(last uint64) {
 	s := &h.service.streams
-	h.upTo, h.barrier, h.now = last, 0, s.store.Now()
-	if s.isBehind() {
-		h.barrier = s.newest()
-	}
+	h.upTo, h.barrier, h.now = last, s.barrier(), s.store.Now()
 	if now := s.state.Durable(); now != nil && !slices.Contains(h.durable, now) {
 		h.durable = append(h.durable, now)
 	}

@@ -73,7 +73,12 @@ func (e *executor) removeMonitor() {
 }
 
 func (e *executor) isMonitor() bool {
-	return slices.ContainsFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e })
+	return e.monitorIndex() >= 0
+}
+
+// monitorIndex is the place among the monitors, -1 for a connection that is none.
+func (e *executor) monitorIndex() int {
+	return slices.IndexFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e })
 }
 
 // mayMonitor is stricter than the right to the command. A disabled user keeps its connections,
@@ -98,7 +103,7 @@ func monitor(w *response) {
 		w.fail(err)
 		return
 	}
-	if i := slices.IndexFunc(e.service.monitors, func(m monitoring) bool { return m.executor == e }); i >= 0 {
+	if i := e.monitorIndex(); i >= 0 {
 		e.service.monitors[i] = m
 	} else {
 		e.service.monitors = append(e.service.monitors, m)

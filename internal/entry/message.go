@@ -3,7 +3,7 @@ package entry
 import "github.com/conchmq/conch/internal/stream"
 
 // Field is the name of the field that is the message.
-const Field = "message"
+const Field = stream.MessageField
 
 // maxPooled is the size up to which a Message keeps its buffer for the next entry.
 const maxPooled = 64 << 10

@@ -118,9 +118,7 @@ func (x *exchange) checkOrigin() error {
 	if origin == "" {
 		return nil
 	}
-	u, err := url.Parse(origin)
-	own := err == nil && u.Host != "" && strings.EqualFold(u.Host, x.request.Host)
-	if !own && !x.server.allowsOrigin(origin) {
+	if !x.isOwnOrigin(origin) && !x.server.allowsOrigin(origin) {
 		return &problem{Status: http.StatusForbidden, Detail: "pages of this origin may not use conch; name it with --http-origin"}
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
@@ -131,6 +129,12 @@ func (x *exchange) checkOrigin() error {
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	return nil
+}
+
+// isOwnOrigin reports whether an origin is that of the request's host.
+func (x *exchange) isOwnOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, x.request.Host)
 }
 
 // allowedHeaders are the headers that a page may send: there is no way to allow all with one prefix.

@@ -3,9 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -34,23 +32,23 @@ type session struct {
 	end   context.CancelFunc
 }
 
-// create makes a session; false if there are too many.
-func (k *sessions) create(c credentials) (secret string, ok bool) {
+// create makes a session, nil if there are too many.
+func (k *sessions) create(c credentials) (s *session, secret string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.makeRoomLocked(&c)
 	if len(k.all) >= maxSessions {
-		return "", false
+		return nil, ""
 	}
 	if k.all == nil {
 		k.all = make(map[string]*session)
 	}
 	secret = rand.Text()
-	s := &session{credentials: c, began: time.Now()}
+	s = &session{credentials: c, began: time.Now()}
 	s.ended, s.end = context.WithTimeout(context.Background(), sessionLife)
 	k.all[secret] = s
 	context.AfterFunc(s.ended, func() { k.remove(secret) })
-	return secret, true
+	return s, secret
 }
 
 // makeRoomLocked ends the oldest session of a user that has as many as one may have.
@@ -125,8 +123,7 @@ func (x *exchange) isOwnPage() bool {
 		return false
 	}
 	if origin := h.Get("Origin"); origin != "" {
-		u, err := url.Parse(origin)
-		return err == nil && strings.EqualFold(u.Host, x.request.Host)
+		return x.isOwnOrigin(origin)
 	}
 	return x.request.Method == http.MethodGet && !strings.EqualFold(h.Get("Upgrade"), "websocket") // an old browser
 }
@@ -149,20 +146,15 @@ func (x *exchange) postSession() error {
 	if !x.isOwnPage() {
 		return &problem{Status: http.StatusForbidden, Detail: "a session is for the pages of conch; other clients send credentials with each request"}
 	}
-	c, err := x.open()
-	if err != nil {
+	if err := x.checkCredentials("session"); err != nil {
 		return err
 	}
-	c.close()
-	if n := len(x.given.user) + len(x.given.password) + len(x.given.certificate); n > maxTicketSize {
-		return &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("user and password have %d bytes; a session takes at most %d", n, maxTicketSize)}
-	}
 	if x.given.given {
-		secret, ok := x.server.sessions.create(x.given)
-		if !ok {
+		s, secret := x.server.sessions.create(x.given)
+		if s == nil {
 			return &problem{Status: http.StatusServiceUnavailable, Detail: "too many sessions; each ends after 12 hours"}
 		}
-		x.given.session = x.server.sessions.find(secret)
+		x.given.session = s
 		x.setSessionCookie(secret, int(sessionLife/time.Second))
 	}
 	x.answer(http.StatusCreated, "application/json", x.whoami())

@@ -61,15 +61,23 @@ func (k *tickets) use(secret string, now time.Time) (c credentials, ok bool) {
 	return t.credentials, found && t.expires.After(now)
 }
 
-// postTicket is POST /tickets: it needs credentials that are valid, and no right.
-func (x *exchange) postTicket() error {
+// checkCredentials has the credentials of the request checked, and refuses those that are too large to be kept for a ticket or a session.
+func (x *exchange) checkCredentials(keeper string) error {
 	c, err := x.open()
 	if err != nil {
 		return err
 	}
 	c.close()
 	if n := len(x.given.user) + len(x.given.password) + len(x.given.certificate); n > maxTicketSize {
-		return &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("user and password have %d bytes; a ticket takes at most %d", n, maxTicketSize)}
+		return &problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("user and password have %d bytes; a %s takes at most %d", n, keeper, maxTicketSize)}
+	}
+	return nil
+}
+
+// postTicket is POST /tickets: it needs credentials that are valid, and no right.
+func (x *exchange) postTicket() error {
+	if err := x.checkCredentials("ticket"); err != nil {
+		return err
 	}
 	secret, ok := x.server.tickets.create(x.given, time.Now())
 	if !ok {
