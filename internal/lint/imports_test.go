@@ -59,6 +59,12 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog", "github.com/gobwas/ws"},
 		notStd: []string{"os", "os/exec"},
 	},
+	"internal/connect": {
+		own:    []string{"broker", "protocol", "internal/command", "internal/entry", "internal/filter", "internal/outbox", "internal/position"},
+		others: []string{"github.com/rs/zerolog", "github.com/tidwall/gjson"},
+		notStd: []string{"net", "log"},
+		std:    []string{"net/url"},
+	},
 	"main": {own: []string{"internal/cli"}},
 	"internal/cli": {
 		own: []string{"protocol", "client", "internal/backup", "internal/bench", "internal/config", "internal/daemon", "internal/store"},

@@ -1,0 +1,36 @@
+package connect
+
+import "net/url"
+
+// System is a kind of other side: the row that a folder below this one has in internal/connect/systems.
+type System struct {
+	Name    string   // for docs, metrics and errors: "rabbitmq"
+	Schemes []string // of URLs: "amqp", "amqps"
+
+	// Source and Sink make one from an address, nil if the system lacks the direction. They connect to nothing; an error names the part
+	// of the address that is wrong, and what would be right, never its password.
+	Source func(a Address) (Source, error)
+	Sink   func(a Address) (Sink, error)
+
+	// Positions is true if messages of its sources carry a Position; IDs if they carry an ID. Headers is true if it carries headers, so that
+	// a loop through it can be cut.
+	Positions, IDs, Headers bool
+
+	// FileOnly is true if the system may be named in the config file only: it runs programs, or opens files.
+	FileOnly bool
+}
+
+// Address is where a connector connects to.
+type Address struct {
+	URL   *url.URL   // with its user and password, secrets filled in; its query is Query
+	Query url.Values // the driver takes (and deletes) what it knows; a key that is left is an error of the wrapper
+
+	// Name is the connector's, for client names and consumer tags: "conch-orders-in".
+	Name string
+
+	// Limit is the largest payload in bytes that conch takes.
+	Limit int
+
+	// Warn logs what a person should see that ends nothing. It is never nil.
+	Warn func(text string)
+}
