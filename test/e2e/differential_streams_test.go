@@ -345,8 +345,12 @@ func expire(g *generator) []string {
 	}
 }
 
-// scan takes all keys at once: cursors are each server's own.
+// scan takes all keys at once: cursors are each server's own. Where there are no streams it is not sent: conch refuses it in a database
+// other than 0, where Redis has none to list.
 func scan(g *generator) []string {
+	if g.oneIn(4) {
+		return wrongScan(g)
+	}
 	words := []string{"SCAN", "0", "COUNT", "1000"}
 	if g.oneIn(2) {
 		words = append(words, "MATCH", pick(g, patterns...))
@@ -355,6 +359,13 @@ func scan(g *generator) []string {
 		words = append(words, "TYPE", pick(g, "stream", "STREAM", "string", "x", ""))
 	}
 	return words
+}
+
+func wrongScan(g *generator) []string {
+	if g.oneIn(2) {
+		return []string{"SCAN", pick(g, "x", "", " 1", "1 ", "18446744073709551616")}
+	}
+	return append([]string{"SCAN", "0"}, g.some([]string{"MATCH", "a*", "count", "1000", "0", "x", "TYPE", "string"})...)
 }
 
 // watch has no part where XSETID has: in Redis it is no change.

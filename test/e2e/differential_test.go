@@ -34,7 +34,7 @@ import (
 // them, up to a zero byte, conch shows them as \xNN), and CLIENT REPLY inside a transaction (Redis then sends torn arrays).
 
 var (
-	diffSeed  = flag.Int64("diff.seed", 0, "seed of the first sequence of the differential test; 0 takes one from the clock")
+	diffSeed  = flag.Int64("diff.seed", 1, "seed of the first sequence of the differential test; 0 takes one from the clock")
 	diffSteps = flag.Int("diff.steps", 3000, "steps of the differential test")
 	diffMost  = flag.Int("diff.most", 1, "differences to find before the differential test ends")
 	diffOnly  = flag.String("diff.only", "", "families of commands to send, separated by commas; empty for all")
