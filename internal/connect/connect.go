@@ -40,6 +40,9 @@ type Batch struct {
 
 // Start is what is known of a source when it connects.
 type Start struct {
+	// Durable is true if the topic of the source is durable. A source with positions then keeps none at the other side: conch has them.
+	Durable bool
+
 	// Positions are by partition the last position that conch has kept, nil if the topic is not durable or none is.
 	Positions map[string]string
 }
