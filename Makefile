@@ -41,6 +41,9 @@ order: ## the test of the one order, for ten minutes of random load
 e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: curl telnet netcat-openbsd openssl redis zsh fish prometheus chromium)
 	go test -timeout $(TEST_TIMEOUT) -count=1 -tags e2e ./test/e2e
 
+connect-test: ## connectors beside real servers (Debian: mosquitto rabbitmq-server redis)
+	go test -timeout $(TEST_TIMEOUT) -count=1 -tags connect ./test/connect $(ARGS)
+
 # Root and iproute2 are for the partition: without them the table says that there was none.
 MINUTES ?= 1
 SEED ?= 0
@@ -89,7 +92,7 @@ cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...
 	go tool cover -func cover.out | tail -1
 
-ci: test bench-test race lint e2e compat ## what a change must pass
+ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e soak crash compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci

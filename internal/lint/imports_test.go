@@ -133,6 +133,7 @@ var rules = map[string]rule{
 	"internal/harness":   {anything: true},
 	"internal/faulty":    {own: []string{"internal/log"}},
 	"test/e2e":           {}, // tests, and a word about them
+	"test/connect":       {}, // tests alone
 	"test/soak":          {}, // the same, and what judges them
 }
 
