@@ -2,6 +2,8 @@ package connect
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -33,10 +35,24 @@ type Message struct {
 type Batch struct {
 	Messages []Message
 
-	// Ack is called once, when all messages of the batch have taken effect (err is nil), or when one never will (err says why; the
-	// source rejects or skips what it can). It may be nil. An error of Ack ends the connection.
+	// Ack is called once, when all messages of the batch have taken effect (err is nil). A *Refused names those that never will and of
+	// which conch keeps nothing, because no topic for dead letters is configured: the source rejects them if its system can, and
+	// acknowledges the others. Ack may be nil. Its error ends the connection.
 	Ack func(ctx context.Context, err error) error
 }
+
+// Header is the value of a header, whose name is compared without regard to case.
+func (m *Message) Header(name string) (value string, ok bool) {
+	for i := range m.Headers {
+		if strings.EqualFold(m.Headers[i].Name, name) {
+			return m.Headers[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// ErrEnd is the error of Read for a source that has ended for good, such as standard input: it is not connected again.
+var ErrEnd = errors.New("the source has ended")
 
 // Start is what is known of a source when it connects.
 type Start struct {
@@ -47,21 +63,22 @@ type Start struct {
 	Positions map[string]string
 }
 
-// Source is one connection to a system that messages are read from.
+// Source is a connection to a system that messages are read from. It is connected again after Close.
 type Source interface {
 	Connect(ctx context.Context, start Start) error
 	Read(ctx context.Context) (Batch, error)
 	Close(ctx context.Context) error
 }
 
-// Sink is one connection to a system that messages are written to.
+// Sink is a connection to a system that messages are written to. It is connected again after Close.
 type Sink interface {
 	Connect(ctx context.Context) error
 	Write(ctx context.Context, batch []Message) error
 	Close(ctx context.Context) error
 }
 
-// Refused is an error of Write: the other system took all of the batch but the messages at these indices, and never will take them.
+// Refused is an error of Write: the other system took all of the batch but the messages at these indices, and never will take them. To
+// Ack it names what conch never will take.
 type Refused struct {
 	Indices []int
 	Err     error

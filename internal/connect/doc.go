@@ -8,10 +8,13 @@
 //
 // Connect opens the connection, Read returns the next batch, Close ends both. One goroutine calls all three; the context ends a call
 // that waits. An error of Read or Connect ends the connection: the wrapper closes it, waits with back-off and jitter, and connects
-// again. Batch.Ack is called, from that goroutine, once the messages have taken effect: for a plain topic at the publish, for a durable
-// topic when they are synced. Acks come in the order of the batches; several batches may be outstanding, as many as the bound on
-// what is in flight allows. To call Ack the engine may end the context of a Read and call Read again: that Read has taken nothing. Queue is
-// for drivers whose library reads in a goroutine of its own. What was not acknowledged when the connection ended comes again from the other system.
+// the same Source again, which may have kept what it needs for that. A panic ends it likewise, and a new Source takes its place.
+//
+// Batch.Ack is called once the messages have taken effect: for a plain topic at the publish, for a durable topic when they are synced.
+// A second goroutine calls it, beside a Read that waits, in the order of the batches and one at a time; several batches may be
+// outstanding, as many as the bound on what is in flight allows. Behind an error of Read the acks that are outstanding still come, then
+// Close. What was not acknowledged when the connection ended comes again from the other system. Queue is for drivers
+// with a library that reads in a goroutine of its own.
 //
 // Where the other system has positions (Kafka, JetStream, Redis streams) a message carries its Position, and the wrapper keeps the
 // last one of each Partition in the log record of the entry itself. Connect gets them back in Start, and goes on behind them: so a crash

@@ -65,6 +65,23 @@ var rules = map[string]rule{
 		notStd: []string{"net", "log"},
 		std:    []string{"net/url"},
 	},
+	"internal/connect/systems": {own: []string{
+		"internal/connect", "internal/connect/rabbitmq", "internal/connect/nats", "internal/connect/redis", "internal/connect/mqtt",
+		"internal/connect/kafka", "internal/connect/websocket", "internal/connect/sse", "internal/connect/webhook", "internal/connect/stdio",
+		"internal/connect/file", "internal/connect/exec",
+	}},
+	"internal/connect/rabbitmq":  driver("github.com/rabbitmq/amqp091-go"),
+	"internal/connect/nats":      driver("github.com/nats-io/nats.go"),
+	"internal/connect/redis":     {own: []string{"internal/connect", "client"}},
+	"internal/connect/mqtt":      driver("github.com/eclipse/paho.golang"),
+	"internal/connect/kafka":     driver("github.com/twmb/franz-go"),
+	"internal/connect/websocket": driver("github.com/coder/websocket"),
+	"internal/connect/sse":       driver(""),
+	"internal/connect/webhook":   driver(""),
+	"internal/connect/stdio":     driver(""),
+	"internal/connect/file":      driver("github.com/fsnotify/fsnotify"),
+	"internal/connect/exec":      driver(""),
+
 	"main": {own: []string{"internal/cli"}},
 	"internal/cli": {
 		own: []string{"protocol", "client", "internal/backup", "internal/bench", "internal/config", "internal/daemon", "internal/store"},
@@ -135,6 +152,16 @@ var rules = map[string]rule{
 	"test/e2e":           {}, // tests, and a word about them
 	"test/connect":       {}, // tests alone
 	"test/soak":          {}, // the same, and what judges them
+}
+
+// driver is the rule of a system that conch connects to: the contract, and the system's own library. What a driver cannot reach it does
+// not depend on: no core, no log, no settings.
+func driver(library string) rule {
+	r := rule{own: []string{"internal/connect"}}
+	if library != "" {
+		r.others = []string{library}
+	}
+	return r
 }
 
 func TestImports(t *testing.T) {
@@ -287,6 +314,11 @@ func TestTheRules(t *testing.T) {
 		{
 			"the client knows a server by its sockets alone",
 			"client", "net crypto/tls", "@server @protocol @broker github.com/rs/zerolog",
+		},
+		{
+			"a driver knows the contract of connectors and its library",
+			"internal/connect/nats", "net os sync time @internal/connect github.com/nats-io/nats.go/jetstream",
+			"@broker @protocol @server @client @internal/config @internal/connect/systems github.com/rs/zerolog github.com/twmb/franz-go/pkg/kgo",
 		},
 		{"names that only begin alike are not alike", "broker", "osx timetable", ""},
 	}

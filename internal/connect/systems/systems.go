@@ -1,0 +1,7 @@
+// Package systems lists the systems that conch connects to.
+package systems
+
+import "github.com/conchmq/conch/internal/connect"
+
+// All is the table of systems, in the order of docs/connect.md.
+var All = []connect.System{}
