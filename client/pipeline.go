@@ -129,6 +129,11 @@ func (p *pipeline) roundTrip(ctx context.Context, call *pendingCall) result {
 	if err := p.enqueue(call); err != nil {
 		return result{err: err}
 	}
+	return p.await(ctx, call)
+}
+
+// await waits for the result of a call in the queue. The call is the pipeline's afterwards.
+func (p *pipeline) await(ctx context.Context, call *pendingCall) result {
 	select {
 	case r := <-call.result:
 		p.pool.Put(call)
