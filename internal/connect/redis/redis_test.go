@@ -1,0 +1,227 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/conchtest"
+	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// limit bounds each test: none takes long.
+const limit = time.Minute
+
+// address is what the engine makes of a URL.
+func address(t *testing.T, text string) connect.Address {
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+	query := u.Query()
+	u.RawQuery = ""
+	return connect.Address{URL: u, Query: query, Name: "conch-test", Limit: 1 << 20, Warn: func(text string) { t.Log(text) }}
+}
+
+func openSource(t *testing.T, text string, start connect.Start) connect.Source {
+	s, err := System.Source(address(t, text))
+	require.NoError(t, err)
+	ctx, end := context.WithTimeout(t.Context(), limit)
+	defer end()
+	require.NoError(t, s.Connect(ctx, start))
+	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
+	return s
+}
+
+func openSink(t *testing.T, text string) connect.Sink {
+	s, err := System.Sink(address(t, text))
+	require.NoError(t, err)
+	require.NoError(t, s.Connect(t.Context()))
+	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
+	return s
+}
+
+// read reads n messages, and acknowledges them if ack.
+func read(t *testing.T, s connect.Source, n int, ack bool) (all []connect.Message) {
+	ctx, end := context.WithTimeout(t.Context(), limit)
+	defer end()
+	for len(all) < n {
+		b, err := s.Read(ctx)
+		require.NoError(t, err)
+		all = append(all, b.Messages...)
+		if ack && b.Ack != nil {
+			require.NoError(t, b.Ack(ctx, nil))
+		}
+	}
+	require.Len(t, all, n)
+	return all
+}
+
+// numbers are messages whose payload is their number, from a to b.
+func numbers(a, b int) (batch []connect.Message) {
+	for i := a; i < b; i++ {
+		batch = append(batch, connect.Message{Topic: "t", Payload: fmt.Append(nil, i), Headers: []connect.Header{{Name: "n", Value: fmt.Sprint(i)}}})
+	}
+	return batch
+}
+
+func TestWhatAnAddressNeeds(t *testing.T) {
+	for text, wrong := range map[string]string{
+		"redis://h":                            "the address needs one of these: ?channel=, ?pattern=, ?stream=",
+		"redis://h?channel=a&stream=b":         "channel and stream exclude each other",
+		"redis://h?stream=a&from=yesterday":    "from is start or now",
+		"redis://u:secret@h/3?stream=s":        "database 0 alone",
+		"redis://u:secret@h/x?channel=s":       "only options may follow the host",
+		"rediss://u:secret@h:80?channel=c":     "",
+		"redis://h/3?channel=a":                "",
+		"redis://h?stream=s&group=g&from=now":  "",
+		"redis://h?stream=s&group=g&unknown=1": "", // the engine refuses what is left
+	} {
+		_, err := newSource(address(t, text))
+		if wrong == "" {
+			assert.NoError(t, err, text)
+			continue
+		}
+		require.ErrorContains(t, err, wrong, text)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+	for text, wrong := range map[string]string{
+		"redis://h?pattern=a*":            "the address needs one of these: ?channel=, ?stream=",
+		"redis://h?stream=a&maxlen=0":     "maxlen is a number from 1",
+		"redis://h?channel=a.{header.":    "a brace without its partner",
+		"redis://h?stream={topic}":        "",
+		"redis://h?channel=eu.{field.id}": "",
+	} {
+		_, err := newSink(address(t, text))
+		if wrong == "" {
+			assert.NoError(t, err, text)
+		} else {
+			assert.ErrorContains(t, err, wrong, text)
+		}
+	}
+}
+
+func TestChannelsBothWays(t *testing.T) {
+	const n = 10_000
+	s := conchtest.Start(t)
+	base := "redis://" + s.Addr
+	whole, globbed := openSource(t, base+"?channel=eu.t", connect.Start{}), openSource(t, base+"?pattern=eu.*", connect.Start{})
+	sink := openSink(t, base+"?channel=eu.{topic}")
+	for i := 0; i < n; i += 250 {
+		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
+		for j, m := range read(t, whole, 250, true) {
+			require.Equal(t, fmt.Sprint(i+j), string(m.Payload))
+			require.Equal(t, "eu.t", m.Meta["channel"])
+		}
+	}
+	for i, m := range read(t, globbed, n, true) {
+		require.Equal(t, fmt.Sprint(i), string(m.Payload))
+	}
+}
+
+func TestStreamsBothWays(t *testing.T) {
+	const n = 10_000
+	base := "redis://" + conchtest.Start(t).Addr
+	sink := openSink(t, base+"?stream=eu.{topic}")
+	for i := 0; i < n; i += 250 {
+		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
+	}
+	source := openSource(t, base+"?stream=eu.t&from=start", connect.Start{})
+	all := read(t, source, n, true)
+	for i, m := range all {
+		require.Equal(t, fmt.Sprint(i), string(m.Payload))
+		require.Equal(t, []connect.Header{{Name: "n", Value: fmt.Sprint(i)}}, m.Headers)
+		require.Equal(t, "eu.t", m.Partition)
+		require.Equal(t, m.Position, m.ID)
+	}
+
+	// conch has the position: the next connection begins behind it, whatever the group has.
+	start := connect.Start{Durable: true, Positions: map[string]string{"eu.t": all[n-3].Position}}
+	behind := openSource(t, base+"?stream=eu.t&group=g", start)
+	assert.Equal(t, all[n-2:], read(t, behind, 2, true))
+}
+
+func TestAGroupReadsAgainWhatWasNotAcknowledged(t *testing.T) {
+	base := "redis://" + conchtest.Start(t).Addr
+	sink := openSink(t, base+"?stream=s")
+	require.NoError(t, sink.Write(t.Context(), numbers(0, 100)))
+	first := openSource(t, base+"?stream=s&group=g", connect.Start{})
+	read(t, first, 100, true)
+	require.NoError(t, sink.Write(t.Context(), numbers(100, 150)))
+	read(t, first, 50, false)
+	require.NoError(t, first.Close(t.Context()))
+
+	require.NoError(t, first.Connect(t.Context(), connect.Start{}))
+	again := read(t, first, 50, true)
+	assert.Equal(t, "100", string(again[0].Payload))
+	require.NoError(t, first.Close(t.Context()))
+	require.NoError(t, first.Connect(t.Context(), connect.Start{}))
+	require.NoError(t, sink.Write(t.Context(), numbers(150, 151)))
+	assert.Equal(t, "150", string(read(t, first, 1, true)[0].Payload))
+}
+
+func TestEntriesOfOthersAreObjects(t *testing.T) {
+	s := conchtest.Start(t)
+	source := openSource(t, "redis://"+s.Addr+"?stream=s&from=start", connect.Start{})
+	c, err := client.DialURL(t.Context(), s.URL())
+	require.NoError(t, err)
+	_, err = c.Append(t.Context(), "s", []client.Field{{Name: "price", Value: "12"}, {Name: "a", Value: "b"}})
+	require.NoError(t, err)
+	m := read(t, source, 1, true)[0]
+	assert.JSONEq(t, `{"price":12,"a":"b"}`, string(m.Payload))
+	assert.Empty(t, m.Headers)
+	require.NoError(t, c.Close())
+}
+
+func TestALostServerEndsAConnection(t *testing.T) {
+	for _, query := range []string{"?channel=c", "?pattern=c", "?stream=c", "?stream=c&group=g"} {
+		s := conchtest.Start(t)
+		source, sink := openSource(t, "redis://"+s.Addr+query, connect.Start{}), openSink(t, "redis://"+s.Addr+"?stream=c")
+		s.Stop()
+		ctx, end := context.WithTimeout(t.Context(), limit)
+		_, err := source.Read(ctx)
+		require.Error(t, err, query)
+		require.NoError(t, ctx.Err(), query)
+		require.Error(t, sink.Write(ctx, numbers(0, 1)))
+		end()
+		_, err = source.Read(t.Context())
+		require.Error(t, err, "it stays ended")
+	}
+}
+
+func TestWrongCredentialsArePermanent(t *testing.T) {
+	s := conchtest.Start(t, func(o *server.Options) { o.RequirePassword = "right" })
+	text := "redis://:wrong@" + s.Addr
+	permanent := (*connect.Permanent)(nil)
+	source, err := newSource(address(t, text+"?channel=c"))
+	require.NoError(t, err)
+	require.ErrorAs(t, source.Connect(t.Context(), connect.Start{}), &permanent)
+	require.NoError(t, source.Close(t.Context()))
+	for _, query := range []string{"?channel=c", "?stream=s"} {
+		sink, err := newSink(address(t, text+query))
+		require.NoError(t, err)
+		require.ErrorAs(t, sink.Connect(t.Context()), &permanent)
+		assert.NotContains(t, permanent.Error(), "wrong@")
+		require.NoError(t, sink.Close(t.Context()))
+	}
+}
+
+func TestAMessageThatIsRefused(t *testing.T) {
+	s := conchtest.Start(t)
+	batch := numbers(0, 5)
+	batch[1].Payload = []byte(`{"id":"a"}`)
+	batch[3].Payload = []byte(`{"id":"b"}`)
+	refused := (*connect.Refused)(nil)
+	require.ErrorAs(t, openSink(t, "redis://"+s.Addr+"?channel=c.{field.id}").Write(t.Context(), batch), &refused)
+	assert.Equal(t, []int{0, 2, 4}, refused.Indices)
+	missing := (*connect.MissingPart)(nil)
+	require.ErrorAs(t, refused, &missing)
+}
