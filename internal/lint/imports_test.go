@@ -72,7 +72,7 @@ var rules = map[string]rule{
 	}},
 	"internal/connect/rabbitmq":  driver("github.com/rabbitmq/amqp091-go"),
 	"internal/connect/nats":      driver("github.com/nats-io/nats.go"),
-	"internal/connect/redis":     {own: []string{"internal/connect", "client"}},
+	"internal/connect/redis":     {own: []string{"internal/connect", "client", "internal/entry"}}, // an entry is a message as in conch
 	"internal/connect/mqtt":      driver("github.com/eclipse/paho.golang"),
 	"internal/connect/kafka":     driver("github.com/twmb/franz-go"),
 	"internal/connect/websocket": driver("github.com/coder/websocket"),

@@ -52,7 +52,7 @@ func (s *sink) Connect(ctx context.Context) (err error) {
 	} else {
 		s.publisher, err = client.NewPublisher(ctx, once, client.PublisherOptions{})
 	}
-	return judge(err)
+	return markPermanent(err)
 }
 
 // Write sends a batch and waits for all replies.

@@ -67,7 +67,7 @@ func (s *source) Connect(ctx context.Context, start connect.Start) error {
 	s.queue, s.cancel = connect.NewQueue(queueBytes), cancel
 	c, err := client.Dial(ctx, dialAtMost(s.options, 2, cancel)) // the second one is that of the subscription or of the reads
 	if err != nil {
-		return judge(err)
+		return markPermanent(err)
 	}
 	s.client = c
 	if s.kind != "stream" {
@@ -75,7 +75,7 @@ func (s *source) Connect(ctx context.Context, start connect.Start) error {
 	}
 	entries, err := s.entries(ctx, running, start)
 	if err != nil {
-		return judge(err)
+		return markPermanent(err)
 	}
 	s.tasks.Go(func() { s.readEntries(running, entries) })
 	return nil
@@ -88,7 +88,7 @@ func (s *source) subscribe(ctx, running context.Context) error {
 	}
 	sub, err := s.client.Subscribe(ctx, name)
 	if err != nil {
-		return judge(err)
+		return markPermanent(err)
 	}
 	s.tasks.Go(func() { s.readMessages(running, sub) })
 	return nil
@@ -108,7 +108,7 @@ func (s *source) readMessages(ctx context.Context, sub *client.Subscription) {
 			err = fmt.Errorf("%w: %w", errLost, e.Err)
 		}
 		if err != nil {
-			s.queue.End(judge(err))
+			s.queue.End(markPermanent(err))
 			return
 		}
 	}
@@ -136,7 +136,7 @@ func (s *source) entries(ctx, running context.Context, start connect.Start) (ite
 		return s.client.Read(running, from), nil
 	}
 	if err := s.client.CreateGroup(ctx, s.group, from); err != nil {
-		return nil, err //nolint:wrapcheck // judged by the caller
+		return nil, err //nolint:wrapcheck // marked by the caller
 	}
 	s.reads = s.client.Consumer(s.name, s.group, s.consumer, client.ConsumerOptions{Count: 128})
 	return func(yield func(*client.Entry, error) bool) {
@@ -166,7 +166,7 @@ func (s *source) readEntries(ctx context.Context, entries iter.Seq2[*client.Entr
 			err = s.queue.Put(ctx, messageOf(e, &m))
 		}
 		if err != nil {
-			s.queue.End(judge(err))
+			s.queue.End(markPermanent(err))
 			return
 		}
 	}

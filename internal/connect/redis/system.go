@@ -58,8 +58,8 @@ var permanentCodes = map[client.Code]bool{
 	client.CodeNoAuth: true, client.CodeWrongPass: true, client.CodeNoPerm: true, client.CodeWrongType: true, client.CodeNoGroup: true,
 }
 
-// judge marks errors that another attempt does not change.
-func judge(err error) error {
+// markPermanent marks errors that another attempt does not change.
+func markPermanent(err error) error {
 	if refusal := (*client.Error)(nil); errors.As(err, &refusal) && permanentCodes[refusal.Code] {
 		return &connect.Permanent{Err: err}
 	}

@@ -1,7 +1,12 @@
 // Package systems lists the systems that conch connects to.
 package systems
 
-import "github.com/conchmq/conch/internal/connect"
+import (
+	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/redis"
+)
 
 // All is the table of systems, in the order of docs/connect.md.
-var All = []connect.System{}
+var All = []connect.System{
+	redis.System,
+}
