@@ -10,9 +10,9 @@ type Broker interface {
 	// ID is random, and that of this process: the header conch-via carries it.
 	ID() string
 
-	// OpenIntake makes the way in of a source for one connection: after a failure the wrapper closes it, and opens another one. At
+	// OpenInput makes the way in of a source for one connection: after a failure the wrapper closes it, and opens another one. At
 	// most one of a name is open.
-	OpenIntake(ctx context.Context, o IntakeOptions) (Intake, error)
+	OpenInput(ctx context.Context, o InputOptions) (Input, error)
 
 	// OpenOutlet makes the way out of a sink. It stays open while the sink's own connection comes and goes: an outlet collects
 	// messages meanwhile.
@@ -22,13 +22,13 @@ type Broker interface {
 	DropPositions(ctx context.Context, name string) error
 }
 
-// IntakeOptions are those of a source.
-type IntakeOptions struct {
+// InputOptions are those of a source.
+type InputOptions struct {
 	Name string // of the connector
 }
 
-// Intake takes the messages of one source. One goroutine calls Publish.
-type Intake interface {
+// Input takes the messages of one source. One goroutine calls Publish.
+type Input interface {
 	// Positions are by partition the last position that conch has kept, for Start; nil if there is none.
 	Positions() map[string]string
 
@@ -43,7 +43,7 @@ type Intake interface {
 	Close()
 }
 
-// Receipt is that of one Publish. The receipts of an intake are resolved in order.
+// Receipt is that of one Publish. The receipts of an input are resolved in order.
 type Receipt struct {
 	done   chan struct{}
 	result Result
@@ -74,7 +74,7 @@ type Result struct {
 	Rejected []Rejected
 
 	// Err is why the rest did not take effect, or may not have: the log has failed, memory for streams is full, conch stops. All
-	// of the batch that is neither Published nor Rejected comes again over another intake; this one takes nothing more, and resolves
+	// of the batch that is neither Published nor Rejected comes again over another input; this one takes nothing more, and resolves
 	// all later receipts with the same error.
 	Err error
 }
