@@ -3,10 +3,12 @@ package systems
 
 import (
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/rabbitmq"
 	"github.com/conchmq/conch/internal/connect/redis"
 )
 
 // All is the table of systems, in the order of docs/connect.md.
 var All = []connect.System{
 	redis.System,
+	rabbitmq.System,
 }
