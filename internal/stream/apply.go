@@ -25,6 +25,9 @@ func (s *Streams) Apply(c *Change) Result {
 	case SetCursor, RemoveCursor:
 		s.applyCursor(c)
 		return Result{}
+	case SetSourcePosition, RemoveSourcePosition:
+		s.applySourcePosition(c)
+		return Result{}
 	}
 	st := s.changed(c)
 	r := Result{Stream: st, Number: st.number, ID: c.ID, Created: c.Create}

@@ -22,20 +22,22 @@ const (
 
 // Kinds from here on take two bytes in a record.
 const (
-	Fence          Kind = iota + further // the fencing token of a stream
-	CreateGroup                          // a consumer group
-	DestroyGroup                         // a group with its consumers and what is pending
-	SetGroup                             // the position of a group
-	CreateConsumer                       // a consumer
-	DeleteConsumer                       // a consumer with what is pending
-	Deliver                              // entries behind the position of a group to a consumer
-	Acknowledge                          // pending entries of a group
-	Claim                                // pending entries for a consumer
-	Release                              // pending entries, for those that claim them
-	SetCursor                            // the position of a subscriber
-	RemoveCursor                         // that it is kept
-	Durable                              // which topics are durable
-	AddRun                               // entries with the field message alone, and what they trim
+	Fence                Kind = iota + further // the fencing token of a stream
+	CreateGroup                                // a consumer group
+	DestroyGroup                               // a group with its consumers and what is pending
+	SetGroup                                   // the position of a group
+	CreateConsumer                             // a consumer
+	DeleteConsumer                             // a consumer with what is pending
+	Deliver                                    // entries behind the position of a group to a consumer
+	Acknowledge                                // pending entries of a group
+	Claim                                      // pending entries for a consumer
+	Release                                    // pending entries, for those that claim them
+	SetCursor                                  // the position of a subscriber
+	RemoveCursor                               // that it is kept
+	Durable                                    // which topics are durable
+	AddRun                                     // entries with the field message alone, and what they trim
+	SetSourcePosition                          // how far a source has read
+	RemoveSourcePosition                       // that it is kept
 )
 
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
@@ -69,6 +71,7 @@ type Change struct {
 	MaxSize      uint16
 	Token        uint64     // Fence
 	Position     uint64     // SetCursor: a sequence number. Text is the group, Name the topic; RemoveCursor has them too
+	Mark         []byte     // SetSourcePosition: the position. Text is the source, Name the partition; RemoveSourcePosition has them too
 	Refs         RefMode    // Delete, Trim: DelRef ends that the entries are pending
 	Kept         []bool     // Delete: which of the ids stay because groups need them. Not recorded
 	Given        settingSet // Defaults: the settings that are given by it

@@ -85,6 +85,7 @@ type checkpointHead struct {
 	rules    []Rule
 	sweep    sweep
 	cursors  []itemBlock[*Cursor]
+	sources  []itemBlock[*SourcePosition]
 	durable  *Globs
 	removed  []uint64 // since the last checkpoint
 	flushed  uint64
@@ -97,7 +98,7 @@ func (s *Streams) Freeze(base bool) *Checkpoint {
 	c := &Checkpoint{streams: s, base: base || !sv.follows, cursor: 0, order: s.order, changed: sv.changed}
 	c.head = checkpointHead{
 		base: c.base, sequence: s.sequence, time: s.time, next: s.next, duration: s.duration, maxSize: s.maxSize, given: s.given,
-		rules: s.rules, sweep: s.sweep, cursors: s.cursors.capture(), durable: s.durable,
+		rules: s.rules, sweep: s.sweep, cursors: s.cursors.capture(), sources: s.sources.capture(), durable: s.durable,
 	}
 	if !c.base {
 		c.head.removed, c.head.flushed = sv.removed, sv.flushed

@@ -14,6 +14,7 @@ func (s *Streams) Digest() (sum [sha256.Size]byte) {
 	d.bytes(appendRules(nil, s.rules))
 	d.numbers(s.sweep.from, s.sweep.end)
 	d.cursors(s)
+	d.sourcePositions(s)
 	d.text(s.durable.String())
 	s.order.from(0, func(st *Stream) bool {
 		d.stream(st)

@@ -174,6 +174,8 @@ func (l *loader) item(in *input) error {
 		s.rules, s.sweep = in.rules(), sweep{in.uvarint(), in.uvarint()}
 	case itemCursor:
 		return l.readCursor(in)
+	case itemSource:
+		return l.readSourcePosition(in)
 	case itemDurable:
 		text := string(in.text())
 		if !isGlobs(text) {
@@ -207,7 +209,7 @@ func (l *loader) readHead(in *input) error {
 		return l.corrupt("it is older than the one before")
 	}
 	s.sequence, s.time, s.next = sequence, time, next
-	s.cursors, s.cursorBytes = newCursors(), 0
+	s.cursors, s.sources, s.cursorBytes = newCursors(), newSourcePositions(), 0
 	if flushed > 0 {
 		for _, st := range slices.Collect(s.All()) {
 			if st.number < flushed {

@@ -196,6 +196,10 @@ func (raw *rawChange) parseFurther(c *Change) {
 		in.cursor(c)
 		return
 	}
+	if c.Kind.isSourcePosition() {
+		in.sourcePosition(c)
+		return
+	}
 	c.Number = in.uvarint()
 	if raw.parseNew(c); c.Create && c.Kind != Fence && c.Kind != CreateGroup && c.Kind != AddRun {
 		in.fail()

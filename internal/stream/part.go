@@ -27,8 +27,9 @@ const (
 	itemConsumer byte = 11 // of the group before it
 	itemPending  byte = 12 // of the group before it, behind its consumers
 	itemCursor   byte = 13 // of a subscriber
+	itemSource   byte = 14 // how far a source has read
 
-	checkpointVersion = 3
+	checkpointVersion = 4
 
 	sectionSize = 256 << 10 // at which a section of items ends
 	ownCodes    = 4 << 10   // from which on codes have their own section
@@ -136,6 +137,7 @@ func (h *checkpointHead) write(out *sections) {
 	b = appendRules(out.b, h.rules)
 	out.b = binary.AppendUvarint(binary.AppendUvarint(b, h.sweep.from), h.sweep.end)
 	h.writeCursors(out)
+	h.writeSourcePositions(out)
 	out.item(itemDurable, sectionSize)
 	out.b = appendText(out.b, h.durable.String())
 	for removed := h.removed; len(removed) > 0; {

@@ -50,7 +50,7 @@ func AppendChange(b []byte, c *Change) []byte {
 
 // lengthWidth returns how many bytes the length of the change takes: enough for what it can be.
 func (c *Change) lengthWidth() int {
-	most := 160 + len(c.Name) + len(c.Text) + 10*(len(c.Ordinals)+len(c.Numbers)) + 20*(len(c.IDs)+len(c.Gone)) + len(c.Stored.text)
+	most := 160 + len(c.Name) + len(c.Text) + len(c.Mark) + 10*(len(c.Ordinals)+len(c.Numbers)) + 20*(len(c.IDs)+len(c.Gone)) + len(c.Stored.text)
 	for i := range c.Rules {
 		most += len(c.Rules[i].Match) + 40
 	}
@@ -122,6 +122,8 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 		b = binary.AppendUvarint(b, c.Token)
 	case SetCursor, RemoveCursor:
 		b = c.appendCursor(b)
+	case SetSourcePosition, RemoveSourcePosition:
+		b = c.appendSourcePosition(b)
 	case Durable:
 		b, flags = c.appendFurther(b)
 		b = appendText(b, c.Text)

@@ -44,6 +44,9 @@ func everyKind(t *testing.T) []byte {
 	k.setCursor("g", "a", k.sequence)
 	k.setCursor("h", "*", 0)
 	k.removeCursor("h", "*")
+	k.setSource("s", "0", "17")
+	k.setSource("s", "1", "")
+	k.removeSource("s", "1")
 	k.set("durable", "a b*")
 	k.setTime(k.now + 200_000)
 	k.due()
@@ -64,7 +67,7 @@ func everyKind(t *testing.T) []byte {
 	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
-	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable] && kinds[AddRun])
+	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable] && kinds[AddRun] && kinds[SetSourcePosition] && kinds[RemoveSourcePosition])
 	return record
 }
 

@@ -46,6 +46,8 @@ func (s *Streams) misfit(c *Change) string {
 		return ""
 	case SetCursor, RemoveCursor:
 		return s.misfitCursor(c)
+	case SetSourcePosition, RemoveSourcePosition:
+		return s.misfitSourcePosition(c)
 	case Remove, Retain:
 		for _, number := range c.Numbers {
 			if s.ByNumber(number) == nil {

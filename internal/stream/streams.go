@@ -19,7 +19,8 @@ type Streams struct {
 	rules    []Rule // of retention; replaced, never changed
 	sweep    sweep  // streams that do not have their rule yet
 	cursors  order[*Cursor]
-	durable  *Globs // the names of durable topics; nil if there are none
+	sources  order[*SourcePosition] // how far sources have read
+	durable  *Globs                 // the names of durable topics; nil if there are none
 
 	sequence uint64 // the largest of a change
 	time     int64  // the latest of a change
@@ -27,7 +28,7 @@ type Streams struct {
 	// What follows is no part of the state, and not in its digest.
 	now         int64 // as SetNow set it
 	bytes       int64
-	cursorBytes int64
+	cursorBytes int64 // of cursors and of positions of sources
 	// expirySum is the sum of all expiries. They may be any numbers: it is rounded.
 	expirySum float64
 	entries   int // live ones of all streams
@@ -41,7 +42,7 @@ type Streams struct {
 func New() *Streams {
 	return &Streams{
 		names: make(map[string]*Stream), order: &numbered{}, next: 1,
-		duration: DefaultDuration, maxSize: DefaultMaxSize, watched: make(map[string]*Watched), cursors: newCursors(),
+		duration: DefaultDuration, maxSize: DefaultMaxSize, watched: make(map[string]*Watched), cursors: newCursors(), sources: newSourcePositions(),
 	}
 }
 
@@ -83,7 +84,7 @@ func (s *Streams) Sequence() uint64 { return s.sequence }
 // Time returns the latest time of a change, in milliseconds.
 func (s *Streams) Time() int64 { return s.time }
 
-// Memory returns about how many bytes keys, ids, windows and cursors take.
+// Memory returns about how many bytes keys, ids, windows, cursors and positions of sources take.
 func (s *Streams) Memory() int64 { return s.bytes + s.cursorBytes }
 
 // Entries returns how many entries all streams have.

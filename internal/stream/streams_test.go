@@ -614,11 +614,12 @@ type streamsModel struct {
 	names   int
 	rules   []Rule
 	cursors map[[2]string]uint64
+	sources map[[2]string]string
 	lasting bool // keys are not removed, so that they have many blocks
 }
 
 func runStreamsModel(t *testing.T, r *rand.Rand, steps int) {
-	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, cursors: map[[2]string]uint64{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
+	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, cursors: map[[2]string]uint64{}, sources: map[[2]string]string{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
 	if m.lasting {
 		steps *= 4
 	}
@@ -631,6 +632,7 @@ func runStreamsModel(t *testing.T, r *rand.Rand, steps int) {
 	}
 	m.check()
 	m.checkCursors()
+	m.checkSources()
 	m.replay()
 	m.checkCheckpoints()
 }
@@ -686,6 +688,9 @@ func (m *streamsModel) step() {
 	}
 	if m.r.IntN(20) == 0 {
 		m.changeCursor()
+	}
+	if m.r.IntN(20) == 0 {
+		m.changeSource()
 	}
 }
 
