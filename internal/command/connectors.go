@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -18,6 +19,9 @@ type Connectors interface {
 	// Remove ends a connector that was added at run time, and what conch has kept of it. One of the config file is an error.
 	Remove(ctx context.Context, d Direction, name string) error
 }
+
+// ErrNoConnector is the error for a name that no connector of a direction has.
+var ErrNoConnector = errors.New("there is no connector of this name")
 
 // Direction is what a connector does.
 type Direction string

@@ -32,6 +32,9 @@ type Input interface {
 	// Positions are by partition the last position that conch has kept, for Start; nil if there is none.
 	Positions() map[string]string
 
+	// Durable reports whether all names that a glob matches are durable.
+	Durable(glob string) bool
+
 	// Publish submits messages, each with its Topic, in their order, and behind all that was submitted before. It returns at once, but for
 	// a core that is busy. It takes no copy: nothing of the messages may change until the receipt is resolved.
 	//
