@@ -161,3 +161,21 @@ func fieldOf(payload []byte, path string) string {
 		return ""
 	}
 }
+
+// glob is a glob that all texts of the template match.
+func (t *Template) glob() string {
+	var b strings.Builder
+	for i := range t.parts {
+		if t.parts[i].name != "" {
+			b.WriteByte('*')
+			continue
+		}
+		for _, c := range []byte(t.parts[i].literal) {
+			if strings.IndexByte(`*?[]\`, c) >= 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
