@@ -3,6 +3,8 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := bin/golangci-lint
 LINT_VERSION := v2.15.0
+NATS    := bin/nats-server
+NATS_VERSION := v2.15.2
 # A count, never a duration: up to Go 1.26 a run that ends by the clock can fail with "context deadline
 # exceeded" and no input at all (go.dev/issue/75804).
 FUZZ_TIME ?= 1000000x
@@ -41,8 +43,11 @@ order: ## the test of the one order, for ten minutes of random load
 e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers against redis-server (test/compat/install; Debian: curl telnet netcat-openbsd openssl redis zsh fish prometheus chromium)
 	go test -timeout $(TEST_TIMEOUT) -count=1 -tags e2e ./test/e2e
 
-connect-test: ## connectors beside real servers (Debian: mosquitto rabbitmq-server redis)
-	go test -timeout $(TEST_TIMEOUT) -count=1 -tags connect ./test/connect $(ARGS)
+connect-test: $(NATS) ## connectors beside real servers (Debian: mosquitto rabbitmq-server redis)
+	PATH="$(CURDIR)/bin:$$PATH" go test -timeout $(TEST_TIMEOUT) -count=1 -tags connect ./test/connect ./internal/connect/nats $(ARGS)
+
+$(NATS):
+	GOBIN=$(CURDIR)/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
 
 # Root and iproute2 are for the partition: without them the table says that there was none.
 MINUTES ?= 1
