@@ -14,18 +14,18 @@ type entryText struct {
 	room [21]byte
 }
 
-// append appends an entry: its id, and the array of its names and values.
-func (x *entryText) append(b []byte, id stream.ID, fields stream.Fields) []byte {
-	return x.appendElements(append(b, "*2\r\n"...), id, fields)
-}
-
-// appendElements is append without the header of the array.
-func (x *entryText) appendElements(b []byte, id stream.ID, fields stream.Fields) []byte {
+// append appends an entry: its id, the array of its names and values, and a tail of two more elements unless that is empty.
+func (x *entryText) append(b []byte, id stream.ID, fields stream.Fields, tail []byte) []byte {
+	if len(tail) > 0 {
+		b = append(b, "*4\r\n"...)
+	} else {
+		b = append(b, "*2\r\n"...)
+	}
 	b = protocol.AppendArray(x.appendID(b, id), fields.Len())
 	for text, ok := fields.Next(); ok; text, ok = fields.Next() {
 		b = append(append(protocol.AppendBulkHeader(b, len(text)), text...), "\r\n"...)
 	}
-	return b
+	return append(b, tail...)
 }
 
 // appendHead appends what stands in front of the names and values of an entry.

@@ -36,8 +36,10 @@ type fillPart struct {
 	key   uint64
 	rng   stream.Range
 	pin   Pin
-	count int  // of the entries to show: all of the range, unless a limit ends earlier
-	bare  bool // the array of an entry has further elements: its header is in the text
+	count int // of the entries to show: all of the range, unless a limit ends earlier
+	// only are the ordinals of those to show, if these are not all of the range.
+	only  []uint64
+	tails tails
 	// ahead, if it is not nil, gets the entries up to the ordinal until, too.
 	ahead *upcomingSlot
 	until uint64
@@ -69,24 +71,15 @@ func (w *response) eachEntry(st *stream.Stream, r stream.Range) {
 	w.addPart(st, r)
 }
 
-// longEntry appends the one entry of a range as an array of four elements, of which the last two follow.
-func (w *response) longEntry(st *stream.Stream, r stream.Range) {
-	start := len(w.buf)
-	if w.entriesAhead(st, &r) || w.entriesNow(st, &r) {
-		w.buf[start+1] = '4' // in the place of 2
-		return
-	}
-	w.array(4)
-	w.addPart(st, r)
-	w.fill.parts[len(w.fill.parts)-1].bare = true
-}
-
-func (w *response) addPart(st *stream.Stream, r stream.Range) {
+// addPart has the filler read a range. The caller may change what is returned before it adds anything else.
+func (w *response) addPart(st *stream.Stream, r stream.Range) *fillPart {
 	if w.fill == nil {
 		w.fill = &fill{conn: w.executor.Conn}
 	}
-	w.fill.parts = append(w.fill.parts, fillPart{text: bytes.Clone(w.buf), key: st.Number(), rng: r, count: r.Len()})
+	f := w.fill
+	f.parts = append(f.parts, fillPart{text: bytes.Clone(w.buf), key: st.Number(), rng: r, count: r.Len()})
 	w.buf = w.buf[:0]
+	return &f.parts[len(f.parts)-1]
 }
 
 const (
@@ -102,10 +95,16 @@ const (
 // errTooLarge ends a read of entries for which a reply has no room.
 var errTooLarge = errors.New("too large")
 
-// entriesNow appends entries at once, if they are few and in memory. In a transaction they are not: its record is open.
+// entriesNow appends entries at once, if they are few and in memory.
 func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
+	return r.Len() <= maxEntriesNow && w.readNow(st, r, nil, &tails{})
+}
+
+// readNow appends the entries of a range, or those with the ordinals in only, at once if they are in memory. In a transaction they are
+// not: its record is open.
+func (w *response) readNow(st *stream.Stream, r *stream.Range, only []uint64, t *tails) bool {
 	s := &w.executor.service.streams
-	if w.fill != nil || r.Len() > maxEntriesNow || s.inExec || len(w.buf) > maxTextNow {
+	if w.fill != nil || s.inExec || len(w.buf) > maxTextNow {
 		return false
 	}
 	s.makeReadable()
@@ -114,9 +113,10 @@ func (w *response) entriesNow(st *stream.Stream, r *stream.Range) bool {
 	if !pin.Recent() {
 		return false
 	}
-	x, start := entryReader{key: st.Number(), rng: r, left: r.Len(), scanned: &w.scanned}, len(w.buf)
-	err := x.read(pin, func(e *stream.Entry) error {
-		if w.buf = s.text.append(w.buf, e.ID, e.Fields); len(w.buf)-start > maxBytesNow {
+	x, start := newEntryReader(st.Number(), r, only), len(w.buf)
+	x.scanned = &w.scanned
+	err := x.read(pin, func(i int, e *stream.Entry) error {
+		if w.buf = s.text.append(w.buf, e.ID, e.Fields, t.of(i)); len(w.buf)-start > maxBytesNow {
 			return errTooLarge
 		}
 		return nil
@@ -183,13 +183,15 @@ func (f *fill) setReadHeaders(streams int) {
 }
 
 // fillCost and partCost are about what a reply with entries, and each of its ranges, take in memory besides the texts.
-const fillCost, partCost = 300, 500
+// pickCost is that of an entry which is picked out of a range: its ordinal, and its tail.
+const fillCost, partCost, pickCost = 300, 500, 40
 
 // charge counts the reply as memory of its connection.
 func (f *fill) charge() {
 	f.charged = int64(fillCost + len(f.parts)*partCost + len(f.rest))
 	for i := range f.parts {
-		f.charged += int64(len(f.parts[i].text) + len(f.parts[i].name))
+		p := &f.parts[i]
+		f.charged += int64(len(p.text) + len(p.name) + pickCost*len(p.only))
 	}
 	f.conn.usesStreams().usage.fills.Add(f.charged)
 	f.conn.service.memory.Charge(f.charged)
@@ -208,7 +210,9 @@ func (f *fill) release() {
 type entryReader struct {
 	key  uint64
 	rng  *stream.Range
+	only []uint64 // the ordinals of the entries that are left, if these are not all of the range
 	left int
+	next int // the number of the next entry
 	// back and entries are of one record, in a read in reverse.
 	back []stream.Entry
 	// record is the length of the record that is being read.
@@ -217,15 +221,37 @@ type entryReader struct {
 	scanned *int
 }
 
-// read calls f for each entry until that fails. Entries that are not there are an error: their record is damaged.
-func (x *entryReader) read(pin Pin, f func(e *stream.Entry) error) error {
+// newEntryReader reads all of a range, or the entries with the ordinals in only, which ascend.
+func newEntryReader(key uint64, r *stream.Range, only []uint64) entryReader {
+	x := entryReader{key: key, rng: r, only: only, left: r.Len()}
+	if only != nil {
+		x.left = len(only)
+	}
+	return x
+}
+
+// wants reports whether an entry is one to be read.
+func (x *entryReader) wants(ordinal uint64) bool {
+	if x.only == nil {
+		return x.rng.Live(ordinal)
+	}
+	for len(x.only) > 0 && x.only[0] < ordinal {
+		x.only = x.only[1:] // it is not there: some are left in the end
+	}
+	return len(x.only) > 0 && x.only[0] == ordinal
+}
+
+// read calls f for each entry, with its number from 0 on, until that fails. Entries that are not there are an error: their record is
+// damaged.
+func (x *entryReader) read(pin Pin, f func(i int, e *stream.Entry) error) error {
 	var failed error
 	each := func(e *stream.Entry) bool {
-		if x.left == 0 || !x.rng.Live(e.Ordinal) {
+		if x.left == 0 || !x.wants(e.Ordinal) {
 			return x.left > 0
 		}
 		x.left--
-		failed = f(e)
+		x.next++
+		failed = f(x.next-1, e)
 		return failed == nil && x.left > 0
 	}
 	record := func(changes []byte) bool {

@@ -33,13 +33,13 @@ func BenchmarkEntries(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r := st.Range(stream.MinID, stream.MaxID, 0, false)
-		x := entryReader{key: st.Number(), rng: &r, left: r.Len()}
+		x := newEntryReader(st.Number(), &r, nil)
 		room = room[:0]
-		require.NoError(b, x.read(pin, func(e *stream.Entry) error {
+		require.NoError(b, x.read(pin, func(_ int, e *stream.Entry) error {
 			if cap(room)-len(room) < entrySize(e.Fields) {
 				panic("no room")
 			}
-			room = text.append(room, e.ID, e.Fields)
+			room = text.append(room, e.ID, e.Fields, nil)
 			return nil
 		}))
 	}

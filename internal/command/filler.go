@@ -208,17 +208,15 @@ func (x *filling) part(p *fillPart) error {
 	if p.count == 0 || p.ahead != nil && x.readAhead(p) {
 		return nil
 	}
-	x.reader = entryReader{key: p.key, rng: &p.rng, left: p.count}
+	x.reader = newEntryReader(p.key, &p.rng, p.only)
+	x.reader.left = p.count
 	defer func() { x.reader = entryReader{} }()
-	return x.reader.read(p.pin, func(e *stream.Entry) error {
-		if err := x.room(entrySize(e.Fields)); err != nil {
+	return x.reader.read(p.pin, func(i int, e *stream.Entry) error {
+		tail := p.tails.of(i)
+		if err := x.room(entrySize(e.Fields) + len(tail)); err != nil {
 			return err
 		}
-		if p.bare {
-			x.b = x.text.appendElements(x.b, e.ID, e.Fields)
-		} else {
-			x.b = x.text.append(x.b, e.ID, e.Fields)
-		}
+		x.b = x.text.append(x.b, e.ID, e.Fields, tail)
 		return nil
 	})
 }
@@ -373,7 +371,7 @@ func (x *filling) applyLimit() error {
 		p, full := &x.reply.parts[i], false
 		r, most := entryReader{key: p.key, rng: &p.rng, left: p.count}, p.count
 		p.count = 0
-		err := r.read(p.pin, func(e *stream.Entry) error {
+		err := r.read(p.pin, func(_ int, e *stream.Entry) error {
 			if full = !l.takes(e.Fields); full {
 				return errTooLarge
 			}

@@ -111,6 +111,93 @@ func TestClaimedEntriesHaveFourElements(t *testing.T) {
 	})
 }
 
+// A consumer claims some of many entries, in the order in which they became idle: those of one place in the log are read together, and
+// what lies between is in no reply.
+func TestClaimsOfSomeOfMany(t *testing.T) {
+	value := func(i int) string {
+		if i%90 == 0 {
+			return strings.Repeat("x", maxBytesBetween)
+		}
+		return strings.Repeat("x", 1+i%20)
+	}
+	entry := func(i, delivered int) string {
+		return fmt.Sprintf("[%d-0 [a %s] :5000 :%d]", i, value(i), delivered)
+	}
+	orders := map[string][]int{
+		"ascending": {3, 5, 9, 40, 90, 91, 180, 181, 270, 299}, "descending": {280, 200, 100, 20, 1}, "mixed": {5, 4, 6, 3, 290, 291, 1, 300},
+		"all": nil, "one": {90},
+	}
+	for i := range 300 {
+		orders["all"] = append(orders["all"], i+1)
+	}
+	for name, order := range orders {
+		for _, where := range []string{"in memory", "in files", "in a transaction"} {
+			t.Run(name+" "+where, func(t *testing.T) {
+				store := newTestStore()
+				_, pipes := newStreams(t, store, 1)
+				p := pipes[0]
+				for i := range 300 {
+					p.do("XADD s %d-0 a %s", i+1, value(i+1))
+				}
+				p.do("XGROUP CREATE s g 0")
+				p.do("XREADGROUP GROUP g dead STREAMS s >")
+				for at, i := range order { // the one that was delivered first is claimed first
+					p.do("XCLAIM s g dead 0 %d-0 TIME %d JUSTID", i, at+1)
+				}
+				store.ms.Store(int64(len(order)) + 5000)
+				store.onDisk.Store(where == "in files")
+				want, again := []string{}, []string{}
+				for at, i := range order {
+					want = append(want, strings.Replace(entry(i, 1), ":5000", fmt.Sprint(":", len(order)+5000-at-1), 1))
+					again = append(again, fmt.Sprintf("[%d-0 [a %s]]", i, value(i)))
+				}
+				ids := make([]string, len(order))
+				for at, i := range order {
+					ids[at] = fmt.Sprintf("%d-0", i)
+				}
+				commands := [][2]string{
+					{"XREADGROUP GROUP g heir COUNT %d CLAIM 5000 STREAMS s >", "[[s [" + strings.Join(want, " ") + "]]]"},
+					{"XCLAIM s g other 0 " + strings.Join(ids, " "), "[" + strings.Join(again, " ") + "]"},
+				}
+				commands[0][0] = fmt.Sprintf(commands[0][0], len(order))
+				for _, c := range commands {
+					if where != "in a transaction" {
+						assert.Equal(t, c[1], p.do("%s", c[0]))
+						continue
+					}
+					p.do("MULTI")
+					p.do("%s", c[0])
+					assert.Equal(t, "["+c[1]+"]", p.do("EXEC"))
+				}
+			})
+		}
+	}
+}
+
+// With CLAIM new entries come with those behind them encoded ahead, as without it.
+func TestNewEntriesBesideClaims(t *testing.T) {
+	for _, onDisk := range []bool{false, true} {
+		store := newTestStore()
+		_, pipes := newStreams(t, store, 1)
+		p := pipes[0]
+		for i := range 300 {
+			p.do("XADD s %d-0 a %d", i+1, i)
+		}
+		p.do("XGROUP CREATE s g 0")
+		store.onDisk.Store(onDisk)
+		for i := 0; i < 300; {
+			var want []string
+			for range 1 + i%7 {
+				if i < 300 {
+					want = append(want, fmt.Sprintf("[%d-0 [a %d] :0 :0]", i+1, i))
+				}
+				i++
+			}
+			require.Equal(t, "[[s ["+strings.Join(want, " ")+"]]]", p.do("XREADGROUP GROUP g c COUNT %d CLAIM 1000 STREAMS s >", len(want)))
+		}
+	}
+}
+
 // Entries of a history that do not follow each other come in their order, deleted ones without fields.
 func TestHistoryWithGaps(t *testing.T) {
 	_, pipes := newStreams(t, newTestStore(), 1)

@@ -44,27 +44,13 @@ func (w *response) claimed(st *stream.Stream, ids []stream.ID, justID bool) {
 		w.ids(ids)
 		return
 	}
-	w.entriesOf(st, ids)
+	w.picked(st, ids, tails{})
 }
 
 func (w *response) ids(ids []stream.ID) {
 	for _, id := range ids {
 		w.buf = w.executor.service.streams.text.appendID(w.buf, id)
 	}
-}
-
-// entriesOf appends entries that exist, in the order of their ids here. Those that follow each other in the stream are read together.
-func (w *response) entriesOf(st *stream.Stream, ids []stream.ID) {
-	if len(ids) == 0 {
-		return
-	}
-	if r, ok := st.RangeOf(ids); ok || len(ids) == 1 {
-		w.eachEntry(st, r)
-		return
-	}
-	half := len(ids) / 2
-	w.entriesOf(st, ids[:half])
-	w.entriesOf(st, ids[half:])
 }
 
 // xautoclaim is XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID].

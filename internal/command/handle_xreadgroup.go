@@ -183,7 +183,7 @@ func (r *groupRead) reply(p *groupPart) {
 	case r.x.Claims:
 		r.replyClaimed(p)
 	case p.fresh.Len() > 0:
-		r.freshEntries(p.stream, p.fresh)
+		r.freshEntries(p.stream, p.fresh, &tails{})
 	}
 }
 
@@ -194,30 +194,26 @@ func (r *groupRead) replyHistory(p *groupPart) {
 			run = append(run, pending.ID())
 			continue
 		}
-		r.entriesOf(p.stream, run)
+		r.picked(p.stream, run, tails{})
 		run = run[:0]
 		r.array(2)
 		r.ids([]stream.ID{pending.ID()})
 		r.nullArray()
 	}
-	r.entriesOf(p.stream, run)
+	r.picked(p.stream, run, tails{})
 }
 
 // replyClaimed appends entries of four elements: how long each was idle, and how often it was delivered before, are the last ones.
 func (r *groupRead) replyClaimed(p *groupPart) {
-	now := r.now()
+	now, ids, t := r.now(), make([]stream.ID, 0, len(p.claimed)), tails{}
 	for _, pending := range p.claimed {
-		entry := p.stream.Range(pending.ID(), pending.ID(), 1, false)
-		r.longEntry(p.stream, entry)
-		r.integer(max(pending.Idle(now), 0))
-		r.integer(int64(pending.Deliveries())) //nolint:gosec // 2^63-1 at most
+		ids = append(ids, pending.ID())
+		t.add(max(pending.Idle(now), 0), int64(pending.Deliveries())) //nolint:gosec // 2^63-1 at most
 	}
-	p.fresh.Each(func(_ uint64, id stream.ID) bool {
-		r.longEntry(p.stream, p.stream.Range(id, id, 1, false))
-		r.integer(0)
-		r.integer(0)
-		return true
-	})
+	r.picked(p.stream, ids, t)
+	if p.fresh.Len() > 0 {
+		r.freshEntries(p.stream, p.fresh, &newEntryTail)
+	}
 }
 
 // blockGroupRead waits for entries that the group has not read.

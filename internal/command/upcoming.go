@@ -36,8 +36,8 @@ type upcomingSlot struct {
 	isReading atomic.Bool
 }
 
-// append appends the entries of a range, if all of them are here.
-func (u *upcoming) append(b []byte, key uint64, r *stream.Range) (_ []byte, ok bool) {
+// append appends the entries of a range with their tails, if all of them are here.
+func (u *upcoming) append(b []byte, key uint64, r *stream.Range, t *tails) (_ []byte, ok bool) {
 	at, found := slices.BinarySearch(u.ordinals, r.First())
 	if u.key != key || !found {
 		return b, false
@@ -51,7 +51,12 @@ func (u *upcoming) append(b []byte, key uint64, r *stream.Range) (_ []byte, ok b
 		if at > 0 {
 			from = u.ends[at-1]
 		}
-		b = append(b, u.text[from:u.ends[at]]...)
+		if tail := t.of(r.Len() - left); len(tail) > 0 {
+			b = append(append(b, "*4"...), u.text[from+len("*2"):u.ends[at]]...)
+			b = append(b, tail...)
+		} else {
+			b = append(b, u.text[from:u.ends[at]]...)
+		}
 		left--
 	}
 	if left > 0 || len(b)-start > maxUpcoming {
@@ -65,40 +70,40 @@ func (s *streams) slotOf(st *stream.Stream) *upcomingSlot {
 	return &s.upcoming[st.Number()%upcomingStreams]
 }
 
-// append appends the entries of a range, if all of them are here.
-func (u *upcomingSlot) append(b []byte, st *stream.Stream, r *stream.Range) (_ []byte, ok bool) {
-	if b, ok = u.ahead.append(b, st.Number(), r); !ok {
+// append appends the entries of a range with their tails, if all of them are here.
+func (u *upcomingSlot) append(b []byte, st *stream.Stream, r *stream.Range, t *tails) (_ []byte, ok bool) {
+	if b, ok = u.ahead.append(b, st.Number(), r, t); !ok {
 		if found := u.found.Load(); found != nil {
-			b, ok = found.append(b, st.Number(), r)
+			b, ok = found.append(b, st.Number(), r, t)
 		}
 	}
 	return b, ok
 }
 
 // entriesAhead appends the entries of a range, if they are few and in memory, and encodes those behind them.
-func (w *response) entriesAhead(st *stream.Stream, r *stream.Range) (ok bool) {
+func (w *response) entriesAhead(st *stream.Stream, r *stream.Range, t *tails) (ok bool) {
 	s := &w.executor.service.streams
 	if w.fill != nil || s.inExec || len(w.buf) > maxTextNow {
 		return false
 	}
 	u := s.slotOf(st)
-	if w.buf, ok = u.append(w.buf, st, r); ok || r.Len() > maxEntriesNow {
+	if w.buf, ok = u.append(w.buf, st, r, t); ok || r.Len() > maxEntriesNow {
 		return ok
 	}
 	if s.lookAhead(&u.ahead, st, r.First()) {
-		w.buf, ok = u.ahead.append(w.buf, st.Number(), r)
+		w.buf, ok = u.ahead.append(w.buf, st.Number(), r, t)
 	}
 	return ok
 }
 
 // freshEntries appends entries that a group reads. If they lie in files, the filler that gets them reads on for the next ones.
-func (w *response) freshEntries(st *stream.Stream, r stream.Range) {
-	if w.entriesAhead(st, &r) {
+func (w *response) freshEntries(st *stream.Stream, r stream.Range, t *tails) {
+	if w.entriesAhead(st, &r, t) {
 		return
 	}
-	w.addPart(st, r)
+	p := w.addPart(st, r)
+	p.tails = *t
 	if s := &w.executor.service.streams; !s.inExec && r.Len() <= maxUpcomingEntries {
-		p := &w.fill.parts[len(w.fill.parts)-1]
 		p.ahead, p.until = s.slotOf(st), min(r.First()+maxFoundEntries, st.LastOrdinal())
 	}
 }
@@ -128,7 +133,7 @@ func (s *streams) lookAhead(u *upcoming, st *stream.Stream, first uint64) bool {
 
 // add adds an entry, and reports whether there is room for more within so many bytes.
 func (u *upcoming) add(text *entryText, e *stream.Entry, most int) bool {
-	u.text = text.append(u.text, e.ID, e.Fields)
+	u.text = text.append(u.text, e.ID, e.Fields, nil)
 	u.ordinals, u.ends = append(u.ordinals, e.Ordinal), append(u.ends, len(u.text))
 	return len(u.text) < most && len(u.ordinals) < maxFoundEntries
 }
@@ -154,7 +159,7 @@ func (x *filling) readAhead(p *fillPart) bool {
 		})
 		return failed == nil && more
 	})
-	text, ok := u.append(nil, p.key, &p.rng)
+	text, ok := u.append(nil, p.key, &p.rng, &p.tails)
 	if err != nil || !ok {
 		return false
 	}

@@ -78,3 +78,20 @@ func (st *Stream) RangeOf(ids []ID) (r Range, ok bool) {
 	r = st.Range(ids[0], ids[len(ids)-1], len(ids)+1, false)
 	return r, r.Len() == len(ids)
 }
+
+// Ordinals returns the ordinals of ids whose entries exist, in their order.
+func (st *Stream) Ordinals(ids []ID) []uint64 {
+	v, ordinals := st.ids.view(), make([]uint64, len(ids))
+	for i, id := range ids {
+		ordinals[i] = v.seek(id)
+	}
+	return ordinals
+}
+
+// EntriesIn returns how many entries have so many bytes, on the average of the stream: most at most, and at least one.
+func (st *Stream) EntriesIn(bytes, most uint64) uint64 {
+	if st.ids.live == 0 {
+		return 1
+	}
+	return max(min(bytes*st.ids.live/max(st.ids.kept, 1), most), 1)
+}
