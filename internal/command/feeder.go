@@ -3,6 +3,7 @@ package command
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
@@ -163,10 +164,15 @@ func (f *feeder) nextPass() (n int) {
 }
 
 // awaitRoom waits until no more than so many bytes wait for the writer. False means that the connection ends.
-func (f *feeder) awaitRoom(most int64) bool {
+func (f *feeder) awaitRoom(most int64) bool { return f.awaitRoomUntil(most, nil) }
+
+// awaitRoomUntil is awaitRoom for a limited time. False means as well that it is over.
+func (f *feeder) awaitRoomUntil(most int64, over <-chan time.Time) bool {
 	for f.conn.outbox.ReplayBytes() > most {
 		select {
 		case <-f.wake:
+		case <-over:
+			return false
 		case <-f.stopping.done():
 			return false
 		}

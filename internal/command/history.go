@@ -131,8 +131,8 @@ func (h *history) awaitSafe() bool {
 	}
 }
 
-// open opens a source for names, and goes to a number.
-func (h *history) open(q *readRequest, from uint64) (readSource, error) {
+// open opens a source for names, and goes to a start.
+func (h *history) open(q *readRequest, from readStart) (readSource, error) {
 	names := newReadNames(q)
 	names.durable = h.isDurable
 	found, few, ok := names.find(h.service)
@@ -153,7 +153,7 @@ func (h *history) open(q *readRequest, from uint64) (readSource, error) {
 	} else {
 		source = newLogSource(h.service, names)
 	}
-	if err := source.seek(readStart{sequence: from}); err != nil {
+	if err := source.seek(from); err != nil {
 		source.release()
 		return nil, err
 	}

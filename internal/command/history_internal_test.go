@@ -1,6 +1,7 @@
 package command
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,4 +136,106 @@ func TestReplayReportsWhatWasGivenUp(t *testing.T) {
 		assert.Equal(t, test.want, pipes[1].replayed(s, test.subscribe), test.subscribe)
 	}
 	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
+}
+
+// newBacklog makes a service with entries 1 to backlog of the durable topic s0, far more than an outbox takes, and a subscriber.
+func newBacklog(t *testing.T) (*testStore, *pipe) {
+	store := newTestStore()
+	_, pipes := newReadable(t, store, 2)
+	pipes[0].sends("CONFIG SET durable s*\n")
+	require.Equal(t, "+OK", pipes[0].line())
+	pipes[0].addMany(backlog, 1, strings.Repeat("x", 1000))
+	eventually(t, func() bool { return store.pins.Load() == 0 }, "nothing is read yet")
+	return store, pipes[1]
+}
+
+const backlog = 2000
+
+// entry is the number of the next entry of newBacklog; 0 for another line.
+func (p *pipe) entry() (n int, line string) {
+	line = p.line()
+	_, rest, _ := strings.Cut(line, `{"n":`)
+	n, _ = strconv.Atoi(strings.TrimRight(rest[:max(0, strings.Index(rest, ","))], ","))
+	return n, line
+}
+
+// A client that does not read holds no file of the log. All comes when it reads on.
+func TestAStalledReplayGivesTheLogUp(t *testing.T) {
+	store, sub := newBacklog(t)
+	sub.sends("SUB s0 FROM 0\n")
+	require.Equal(t, "OK SUB s0", sub.line())
+	next := 1
+	for _, upTo := range []int{1, 700, backlog} {
+		eventually(t, func() bool { return sub.outbox.ReplayBytes() > maxAhead/2 && store.pins.Load() == 0 }, "what it cannot send is given up")
+		for ; next <= upTo; next++ {
+			n, line := sub.entry()
+			require.Equal(t, next, n, "%.60s", line)
+		}
+		if next > backlog/2 {
+			break // the rest fits
+		}
+	}
+	for ; next <= backlog; next++ {
+		n, line := sub.entry()
+		require.Equal(t, next, n, "%.60s", line)
+	}
+	eventually(t, func() bool { return store.pins.Load() == 0 }, "all pins are released")
+}
+
+// UNSUB in the middle of a replay ends it: its confirmation is the last of the topic, and the log is given up.
+func TestUnsubInTheMiddleOfAReplay(t *testing.T) {
+	for _, upTo := range []int{0, 1, 300, 1500} {
+		store, sub := newBacklog(t)
+		sub.sends("SUB s0 FROM 0\n")
+		require.Equal(t, "OK SUB s0", sub.line())
+		next := 1
+		for ; next <= upTo; next++ {
+			n, line := sub.entry()
+			require.Equal(t, next, n, "%.60s", line)
+		}
+		sub.sends("UNSUB s0\nPING\n")
+		for {
+			n, line := sub.entry()
+			if n == 0 {
+				require.Equal(t, "OK UNSUB s0", line)
+				break
+			}
+			require.Equal(t, next, n, "%.60s", line)
+			next++
+		}
+		assert.Equal(t, "+PONG", sub.line())
+		assert.Less(t, next, backlog)
+		eventually(t, func() bool { return store.pins.Load() == 0 }, "the log is given up")
+		eventually(t, func() bool { return sub.streamClient.Load().usage.fills.Load() == 0 }, "no memory is charged")
+		sub.sends("SUB s0 FROM #1999\n")
+		for _, want := range []string{"OK SUB s0", `UPDATE s0 {"n":1999,`, `UPDATE s0 {"n":2000,`} {
+			line := sub.line()
+			assert.True(t, strings.HasPrefix(line, want), "%.60q, want %q", line, want)
+		}
+	}
+}
+
+// LAST 1 EACH over very many topics gives each of them once, in the order of their last messages, and then what comes.
+func TestLastOfEachOfManyTopics(t *testing.T) {
+	const topics, entries = 1200, 3000
+	store := newTestStore()
+	s, pipes := newReadable(t, store, 2)
+	pipes[0].sends("CONFIG SET durable s*\n")
+	require.Equal(t, "+OK", pipes[0].line())
+	pipes[0].addMany(entries, topics, "x")
+	assert.Equal(t, numbers(entries-topics+1, entries), pipes[1].replayed(s, "PSUB s* LAST 1 EACH"))
+	var even []string
+	for n := entries - topics + 2; n <= entries; n += 2 {
+		even = append(even, strconv.Itoa(n))
+	}
+	assert.Equal(t, even, pipes[1].replayed(s, "PSUB s* LAST 1 EACH WHERE n % 2 == 0"))
+	pipes[1].sends("PSUB s* LAST 1 EACH\n")
+	require.Equal(t, "OK PSUB s*", pipes[1].line())
+	pipes[0].resp("XADD s7 99999-1 n 99999 v x")
+	seen := 0
+	for n, line := pipes[1].entry(); n != 99999; n, line = pipes[1].entry() {
+		require.NotZero(t, n, "%.60s", line)
+		seen++
+	}
+	assert.Equal(t, topics, seen)
 }

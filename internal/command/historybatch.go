@@ -54,7 +54,7 @@ func (h *history) readEntries(from uint64) bool {
 			return false
 		}
 		if h.source == nil {
-			source, err := h.open(h.request, h.seen+1)
+			source, err := h.open(h.request, readStart{sequence: h.seen + 1, passed: h.passed})
 			if err != nil {
 				return h.fail(err)
 			}

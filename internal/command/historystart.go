@@ -162,7 +162,7 @@ func (h *history) lastEntries(r *replay, wanted int) (last []uint64, ok bool) {
 	default:
 		q.globs = []string{topic}
 	}
-	source, err := h.open(q, 1)
+	source, err := h.open(q, readStart{sequence: 1})
 	if err != nil {
 		return nil, h.fail(err)
 	}

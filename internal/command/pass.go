@@ -116,11 +116,32 @@ func (p *pass) join() bool {
 // awaitRoom waits until the writer has written enough. While it waits, the pass holds little. False means that the connection ends.
 func (p *pass) awaitRoom() bool {
 	if p.history != nil && p.conn.outbox.ReplayBytes() > maxAhead {
-		p.history.closeSource()
 		p.matches.end()
+		p.awaitWithSource()
 		return p.feeder.awaitRoom(maxAhead / 2)
 	}
 	return p.feeder.awaitRoom(maxAhead)
+}
+
+const (
+	// keepSource is how long a source stays open for a client that reads, and maxKeptSources how many do at once: to open one again
+	// took a fifth of the time of a replay. It holds files of the log, which must not depend on what a client reads.
+	keepSource     = 100 * time.Millisecond
+	maxKeptSources = 16
+)
+
+// awaitWithSource waits for a while until the writer has written enough. If that does not come, it closes the source.
+func (p *pass) awaitWithSource() {
+	kept := &p.conn.service.keptSources
+	defer kept.Add(-1)
+	if kept.Add(1) <= maxKeptSources && p.history.source != nil {
+		timer := time.NewTimer(keepSource)
+		defer timer.Stop()
+		if p.awaitRoomUntil(maxAhead/2, timer.C) {
+			return
+		}
+	}
+	p.history.closeSource()
 }
 
 // isNear reports whether so little is left that the pass can join.

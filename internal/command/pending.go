@@ -20,7 +20,7 @@ type pending struct {
 	// accounts has one entry for each message.
 	accounts []*outbox.Account
 
-	// place and generation are those of the pass when it began to encode; undo is what replays were before each frame.
+	// place and generation are those of the pass when it began to encode; undo is what replays were before their first frames.
 	place      place
 	generation int
 	undo       []replayState
@@ -29,7 +29,7 @@ type pending struct {
 	payload [1][]byte
 }
 
-// replayState is what a frame changes in its replay.
+// replayState is what frames change in their replay.
 type replayState struct {
 	*replay
 	start, previous, lost uint64
@@ -67,7 +67,12 @@ func (b *pending) missed(r *replay, f outbox.Format, count int) {
 	}
 }
 
+// save notes what a replay is before its first frame.
 func (b *pending) save(r *replay) {
+	if r.saved {
+		return
+	}
+	r.saved = true
 	b.undo = append(b.undo, replayState{r, r.start, r.previous, r.lost, r.missed})
 }
 
@@ -114,7 +119,7 @@ func (b *pending) add(mark *outbox.Mark) (ok, start bool) {
 
 // rewind drops all, restores the replays, and returns the place of the pass.
 func (b *pending) rewind() place {
-	for i := len(b.undo) - 1; i >= 0; i-- {
+	for i := range b.undo {
 		s := &b.undo[i]
 		s.replay.start, s.replay.previous, s.replay.lost, s.replay.missed = s.start, s.previous, s.lost, s.missed
 	}
@@ -126,6 +131,9 @@ func (b *pending) rewind() place {
 // clear drops what only holds for frames that are no longer pending. An idle feeder holds no buffer.
 func (b *pending) clear() {
 	clear(b.accounts)
+	for i := range b.undo {
+		b.undo[i].saved = false
+	}
 	clear(b.undo)
 	b.accounts, b.undo, b.size = b.accounts[:0], b.undo[:0], 0
 	b.buf.Release()

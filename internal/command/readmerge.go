@@ -78,6 +78,10 @@ func (m *mergedSource) check([]readRow) error { return nil }
 // seek looks in each stream for the first entry that is not in front of the start.
 func (m *mergedSource) seek(start readStart) error {
 	for _, c := range m.cursors {
+		if passed := start.passed[c.number].ordinal; passed > 0 {
+			c.goTo(max(c.rng.First(), passed+1))
+			continue
+		}
 		if err := c.seek(start); err != nil {
 			return err
 		}
@@ -144,6 +148,9 @@ func (m *mergedSource) next() (rows []readRow, seen uint64, damage, err error) {
 			c.begins, m.whole = false, max(m.whole, c.rows[0].Sequence)
 		}
 	}
+	if len(m.cursors) == 1 && m.cursors[0].damage == nil {
+		return m.cursors[0].rest()
+	}
 	m.rows = m.rows[:0]
 	for {
 		c := m.first()
@@ -167,6 +174,15 @@ func (m *mergedSource) next() (rows []readRow, seen uint64, damage, err error) {
 		seen = m.rows[n-1].Sequence
 	}
 	return m.rows, seen, damage, nil
+}
+
+// rest returns all rows that are there: what one stream has needs no merging.
+func (c *streamCursor) rest() (rows []readRow, seen uint64, damage, err error) {
+	rows, c.i = c.rows[c.i:], len(c.rows)
+	if len(rows) == 0 {
+		return nil, 0, nil, errAtEnd
+	}
+	return rows, rows[len(rows)-1].Sequence, nil, nil
 }
 
 // first returns the cursor with the first entry, or one of which that is not known; nil at the end.

@@ -37,6 +37,8 @@ type replay struct {
 	// feeder's mutex guards both.
 	dropped, starting bool
 
+	// saved: pending has noted what it was.
+	saved bool
 	// order is its place among the replays of a pass.
 	order int
 	// start is the number of the first message that it gets.

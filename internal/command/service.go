@@ -38,6 +38,8 @@ type Service struct {
 	evaluators      slots
 	longParsers     slots
 	unauthenticated slots
+	// keptSources is how many feeders keep a source open while they wait for their client.
+	keptSources atomic.Int32
 	// feeders replay messages; fillers fill replies with entries.
 	feeders, fillers slots
 	fillWorkers      fillWorkers
