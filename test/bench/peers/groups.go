@@ -23,23 +23,31 @@ var inMemory = policy{"memory", "in memory", []contestant{
 
 // groupRuns are compared in a section of their own, without NATS: it has other commands.
 func groupRuns() (all []scenario) {
-	for _, p := range []policy{eachSecond, always, inMemory} {
-		for _, count := range []int{1, 10} {
-			for _, consumers := range []int{1, 4, 16} {
-				all = append(all, scenario{
-					name:  fmt.Sprintf("groups-%d-%d-%s", consumers, count, p.name),
-					title: fmt.Sprintf("XREADGROUP COUNT %d and XACK, consumers: %d, %s", count, consumers, p.title),
-					group: true, who: p.storer[:2], figures: []figure{entries, entryCPU},
-					own: sharing(consumers, count), goals: []goal{{entries, "redis", 1.5, true}},
-				})
-			}
+	for _, count := range []int{1, 10, 100} {
+		for _, consumers := range []int{1, 4, 16} {
+			all = append(all, groupRun(eachSecond, consumers, count))
 		}
 	}
-	return append(all, scenario{
+	for _, p := range []policy{always, inMemory} {
+		for _, consumers := range []int{1, 16} {
+			all = append(all, groupRun(p, consumers, 10))
+		}
+	}
+	all = append(all, scenario{
 		name: "claim", title: fmt.Sprintf("ms to claim %d idle entries of %d pending ones, in pieces of %d", idleEntries, pendingEntries, claimedTogether),
 		group: true, who: eachSecond.storer[:2], figures: []figure{claiming, claimingCPU},
 		own: claimIdle, goals: []goal{{claiming, "redis", 0.2, false}},
 	})
+	return append(all, durableRuns()...)
+}
+
+func groupRun(p policy, consumers, count int) scenario {
+	return scenario{
+		name:  fmt.Sprintf("groups-%d-%d-%s", consumers, count, p.name),
+		title: fmt.Sprintf("XREADGROUP COUNT %d and XACK, consumers: %d, %s", count, consumers, p.title),
+		group: true, who: p.storer[:2], figures: []figure{entries, entryCPU},
+		own: sharing(consumers, count), goals: []goal{{entries, "redis", 1.5, true}},
+	}
 }
 
 // sharing measures how consumers of a group share the entries of a stream: each reads some and acknowledges them, one command in
@@ -51,7 +59,7 @@ func sharing(consumers, count int) func(ctx context.Context, p *process, duratio
 			return nil, err
 		}
 		defer setup.close()
-		if err := preload(ctx, setup); err != nil {
+		if err := preload(ctx, setup, "data"); err != nil {
 			return nil, err
 		}
 		if _, err := setup.ask("XGROUP", "CREATE", "s", "g", "0"); err != nil {
@@ -184,7 +192,7 @@ func claimIdle(ctx context.Context, p *process, duration time.Duration) (sample,
 
 // makePending fills the stream, and delivers the first entries to a consumer. The group has read the others too, so that none is new.
 func (w *wire) makePending(ctx context.Context) (ids []string, err error) {
-	if err := preload(ctx, w); err != nil {
+	if err := preload(ctx, w, "data"); err != nil {
 		return nil, err
 	}
 	if _, err := w.ask("XGROUP", "CREATE", "s", "g", "0"); err != nil {

@@ -25,7 +25,7 @@ func readingFromStart(verb string) func(ctx context.Context, p *process, duratio
 			return nil, err
 		}
 		defer w.close()
-		if err := preload(ctx, w); err != nil {
+		if err := preload(ctx, w, "data"); err != nil {
 			return nil, err
 		}
 		if _, err := w.readFor(ctx, verb, warmUp(duration)); err != nil {
@@ -43,12 +43,12 @@ func readingFromStart(verb string) func(ctx context.Context, p *process, duratio
 	}
 }
 
-// preload fills the stream s.
-func preload(ctx context.Context, w *wire) error {
+// preload fills the stream s, with entries of one field.
+func preload(ctx context.Context, w *wire, field string) error {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range preloaded / 1000 {
 		for range 1000 {
-			w.command("XADD", "s", "*", "data", payload(random, 100))
+			w.command("XADD", "s", "*", field, payload(random, 100))
 		}
 		if err := w.send(); err != nil {
 			return err

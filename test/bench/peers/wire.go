@@ -26,7 +26,7 @@ func dial(ctx context.Context, address string) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wire{sock: sock, in: bufio.NewReader(sock)}, nil
+	return &wire{sock: sock, in: bufio.NewReaderSize(sock, 64<<10)}, nil
 }
 
 func (w *wire) close() { _ = w.sock.Close() } // all that matters of it is that the server sees it
