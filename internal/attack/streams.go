@@ -18,6 +18,8 @@ var streamAttacks = []Scenario{
 	{Name: "16e-keys", Title: "20 clients send KEYS * over 150,000 keys, and do not read", Cap: "200MiB", run: keysUnread},
 	{Name: "16f-blocked", Title: "9,900 clients wait for one stream, get an entry, wait again, and end", Limit: longLimit, run: blockedClients(1)},
 	{Name: "16g-blocked", Title: "the same with 1,000 streams", Limit: longLimit, run: blockedClients(1000)},
+	{Name: "16w-consumers", Title: "9,900 consumers of one group wait, get an entry each, wait again, and end", Limit: longLimit, run: blockedConsumers(1)},
+	{Name: "16x-consumers", Title: "the same with a group each", Limit: longLimit, run: blockedConsumers(9_900)},
 	{Name: "16h-maxlen", Title: "XADD MAXLEN 1, and then 0, over 10,000,000 entries", Limit: longLimit, run: overMany("XADD", "s", "MAXLEN")},
 	{Name: "16i-xtrim", Title: "XTRIM MAXLEN 1, and then 0, of 10,000,000 entries", Limit: longLimit, run: overMany("XTRIM", "s", "MAXLEN")},
 	{Name: "16j-xdel", Title: "XDEL of 100,000 ids, 5 pipelined", run: deleteMany},
@@ -147,49 +149,81 @@ func keysUnread(t *Target) error {
 // blockedClients has clients wait for streams in turn. An entry wakes them all; they wait again, and end all at once.
 func blockedClients(streams int) func(*Target) error {
 	return func(t *Target) error {
-		n := t.scaled(9_900)
-		conns := make([]*conn, n)
-		for i := range conns {
-			c, err := t.dial()
-			if err != nil {
-				return err
-			}
-			conns[i] = c
-		}
-		blockAll := func() error {
-			for i, c := range conns {
-				if err := c.send(command("XREAD", "BLOCK", "0", "STREAMS", fmt.Sprintf("b%d", i%streams), "$")); err != nil {
-					return err
-				}
-			}
-			return t.roundTrip()
-		}
-		t.begin()
-		if err := blockAll(); err != nil {
-			return err
-		}
+		return t.blockAndEnd(streams, streams, func(i int) string {
+			return command("XREAD", "BLOCK", "0", "STREAMS", fmt.Sprintf("b%d", i%streams), "$")
+		})
+	}
+}
+
+// blockedConsumers is the same with consumers of so many groups of one stream.
+func blockedConsumers(groups int) func(*Target) error {
+	return func(t *Target) error {
 		c, err := t.dial()
 		if err != nil {
 			return err
 		}
-		for i := range streams {
-			if err := c.request("XADD", fmt.Sprintf("b%d", i), "*", "n", "1"); err != nil {
+		n := t.scaled(blocked)
+		for i := range min(groups, n) {
+			if err := c.request("XGROUP", "CREATE", "b0", fmt.Sprintf("g%d", i), "$", "MKSTREAM"); err != nil {
 				return err
 			}
 		}
-		for _, c := range conns {
-			if err := c.answers(1); err != nil {
-				return err
-			}
+		appends := 1
+		if groups == 1 {
+			appends = n
 		}
-		if err := blockAll(); err != nil {
+		return t.blockAndEnd(appends, 1, func(i int) string {
+			return command("XREADGROUP", "GROUP", fmt.Sprintf("g%d", i%groups), fmt.Sprintf("c%d", i), "COUNT", "1", "BLOCK", "0", "STREAMS", "b0", ">")
+		})
+	}
+}
+
+// blocked is how many clients wait.
+const blocked = 9_900
+
+// blockAndEnd has clients wait by the command of each, appends until each has an entry, has them wait again, and closes all.
+func (t *Target) blockAndEnd(appends, streams int, waiting func(i int) string) error {
+	conns := make([]*conn, t.scaled(blocked))
+	for i := range conns {
+		c, err := t.dial()
+		if err != nil {
 			return err
 		}
-		for _, c := range conns {
-			_ = c.Close() // the server sees the end in any case
+		conns[i] = c
+	}
+	blockAll := func() error {
+		for i, c := range conns {
+			if err := c.send(waiting(i)); err != nil {
+				return err
+			}
 		}
 		return t.roundTrip()
 	}
+	t.begin()
+	if err := blockAll(); err != nil {
+		return err
+	}
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	for i := range appends {
+		if err := c.request("XADD", fmt.Sprintf("b%d", i%streams), "*", "n", "1"); err != nil {
+			return err
+		}
+	}
+	for _, c := range conns {
+		if err := c.answers(1); err != nil {
+			return err
+		}
+	}
+	if err := blockAll(); err != nil {
+		return err
+	}
+	for _, c := range conns {
+		_ = c.Close() // the server sees the end in any case
+	}
+	return t.roundTrip()
 }
 
 // overMany removes nearly all entries of a stream by one command, and the last by another.
