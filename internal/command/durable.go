@@ -29,6 +29,9 @@ func (s *Service) keep(v broker.View, m *broker.Message) {
 func (s *streams) publish(v broker.View, m *broker.Message) {
 	s.beginRound(v)
 	_ = s.appendRun(v, m.Topic, m.Payloads, m.Sequence) // durableError has excluded that it fails
+	if run, ok := m.Tag.(*feedRun); ok {
+		run.keepPositions(v)
+	}
 	m.Barrier = s.barrier()
 	s.endCommand(v)
 }
@@ -58,18 +61,23 @@ func (e *executor) durableError(r *broker.Request) *protocol.Error {
 	if e.database != 0 {
 		return errOtherDatabase
 	}
-	if err := s.usable(); err != nil {
-		return err
-	}
 	size := len(r.Names[0])
 	for _, payload := range r.Payloads {
 		size += len(payload)
 	}
-	st := s.state.Lookup(r.Names[0])
+	return s.appendError(r.Names[0], size, len(r.Payloads))
+}
+
+// appendError returns why so many messages, of so many bytes together, cannot be appended to a stream.
+func (s *streams) appendError(topic []byte, size, messages int) *protocol.Error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	st := s.state.Lookup(topic)
 	switch {
 	case !s.store.Room(size):
 		return errOOM
-	case st != nil && st.LastID().Ms == math.MaxUint64 && math.MaxUint64-st.LastID().Seq < uint64(len(r.Payloads)):
+	case st != nil && st.LastID().Ms == math.MaxUint64 && math.MaxUint64-st.LastID().Seq < uint64(messages): //nolint:gosec // a count
 		return addError(stream.ErrExhausted)
 	}
 	return nil

@@ -58,6 +58,8 @@ func (j *evaluation) lookUp(r *broker.Request) int {
 		topic = r.Names[0]
 	} else if inv := appendOf(r); inv != nil {
 		topic = inv.args[1]
+	} else if run, ok := r.Tag.(*feedRun); ok {
+		topic = run.messages[0].Topic
 	} else {
 		return 0
 	}
@@ -104,6 +106,12 @@ func (j *evaluation) load(r *broker.Request) bool {
 			return false
 		}
 		j.entry.ResetTexts(x.Fields)
+		j.msg.ResetSource(j.topic, &j.entry, j.limits)
+		j.size = j.entry.Size()
+		return true
+	}
+	if run, ok := r.Tag.(*feedRun); ok && run.entry != nil {
+		j.entry.ResetTexts(run.entry.Fields)
 		j.msg.ResetSource(j.topic, &j.entry, j.limits)
 		j.size = j.entry.Size()
 		return true
@@ -174,6 +182,9 @@ func (j *evaluation) split(run *broker.Request) (parts []broker.Request) {
 	for i := range run.Payloads {
 		part := *run
 		part.Payloads = run.Payloads[i : i+1]
+		if r, ok := run.Tag.(*feedRun); ok {
+			part.Tag = r.part(i)
+		}
 		parts = append(parts, part)
 	}
 	return parts

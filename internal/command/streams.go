@@ -106,7 +106,7 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 	case c.Kind == stream.Add && c.Sequence == 0: // else it has the number of a publish
 		c.Sequence = v.Append()
 	case !c.Adds():
-		c.Sequence = v.Stats().Sequence
+		c.Sequence = max(v.Stats().Sequence, s.newestEntry) // the entries of a publish come before its numbers are taken
 	}
 	if c.Adds() {
 		s.hasEntries, s.newestEntry = true, c.Sequence+uint64(c.Entries())-1 //nolint:gosec // a count

@@ -33,18 +33,21 @@ func (p *wakeUp) wake() {
 
 // awaitLog waits, before appends go to the core, until few enough bytes of the log are unsynced. Plain topics go on meanwhile.
 // False means that the connection ends.
-func (r *Reader) awaitLog() bool {
-	store, most := r.service.streams.store, r.service.options.Unsynced
+func (r *Reader) awaitLog() bool { return r.service.awaitLog(&r.abort) }
+
+// awaitLog is that of a publisher that ends when by is raised.
+func (s *Service) awaitLog(by *abortSignal) bool {
+	store, most := s.streams.store, s.options.Unsynced
 	for store != nil && store.Unsynced() > most && store.Failed() == nil {
-		synced := r.service.syncs.wait()
+		synced := s.syncs.wait()
 		if store.Unsynced() <= most { // the wake may have come before
 			return true
 		}
 		select {
 		case <-synced:
-		case <-r.abort.done():
+		case <-by.done():
 			return false
-		case <-r.service.core.Stopped():
+		case <-s.core.Stopped():
 			return false
 		}
 	}
