@@ -71,6 +71,13 @@ $(LINT):
 fmt: $(LINT) ## format the source
 	$(LINT) fmt
 
+# What a release is for, but for the system that the tests run on. Nothing of it runs here.
+cross: ## compile for the other systems
+	GOOS=linux GOARCH=arm64 go build -trimpath ./...
+	GOOS=darwin GOARCH=arm64 go build -trimpath ./...
+	GOOS=darwin GOARCH=amd64 go build -trimpath ./...
+	GOOS=windows GOARCH=amd64 go build -trimpath ./...
+
 bench: ## benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 	cd test/bench && go test -run '^$$' -bench . -benchmem ./fanin
@@ -100,4 +107,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/internal/sockwriter"
 )
 
@@ -32,9 +33,7 @@ func newConn(s *Server, sock net.Conn) *conn {
 	c.Init(s.service, c)
 	c.reader.conn = c
 	c.reader.ready = c.reader.readReady
-	if sc, ok := sock.(syscall.Conn); ok {
-		c.rawConn, _ = sc.SyscallConn() // on failure reads and writes go through sock
-	}
+	c.rawConn = sockio.Raw(sock)
 	c.writing.Init(&c.Conn, &s.writers)
 	c.writing.Attach(sock, c.rawConn)
 	return c

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/rs/zerolog"
 
@@ -81,18 +79,13 @@ func (s *tlsTransport) Write(b []byte) (n int, err error) {
 // writeAfterDeadline writes what the kernel takes without waiting: see writer.writeAfterDeadline. It writes
 // nothing where the socket has no descriptor.
 func (s *tlsTransport) writeAfterDeadline(b []byte) (n int) {
-	sock, ok := s.Conn.(syscall.Conn)
-	if !ok {
+	raw := sockio.Raw(s.Conn)
+	if raw == nil {
 		return 0
 	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	vector := syscall.Iovec{Base: unsafe.SliceData(b)}
-	vector.SetLen(len(b))
+	vector := sockio.NewVector(b)
 	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only
-		n, _ = sockio.TryWritev(fd, []syscall.Iovec{vector}, len(b)) // the next write has the error again
+		n, _ = sockio.TryWritev(fd, []sockio.Vector{vector}, len(b)) // the next write has the error again
 	})
 	return max(0, n)
 }

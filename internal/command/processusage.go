@@ -7,7 +7,8 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/conchmq/conch/internal/cputime"
 )
 
 // processUsage tracks what the process takes of the machine. peak is of heapBytes; the sweeper
@@ -81,10 +82,9 @@ func formatBytes(n int64) string {
 
 // infoCPU is the section CPU of INFO.
 func infoCPU(*response) []string {
-	var r syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // it cannot fail for the own process
+	user, system := cputime.Used()
 	return []string{
-		fmt.Sprintf("used_cpu_sys:%d.%06d", r.Stime.Sec, r.Stime.Usec),
-		fmt.Sprintf("used_cpu_user:%d.%06d", r.Utime.Sec, r.Utime.Usec),
+		fmt.Sprintf("used_cpu_sys:%.6f", system.Seconds()),
+		fmt.Sprintf("used_cpu_user:%.6f", user.Seconds()),
 	}
 }

@@ -3,8 +3,9 @@ package daemon
 import (
 	"os"
 	"runtime"
-	"syscall"
 	"time"
+
+	"github.com/conchmq/conch/internal/cputime"
 )
 
 // When scaleProcs changes the number of processors.
@@ -74,9 +75,6 @@ func watchLoad(stop <-chan struct{}, every time.Duration, step func(used float64
 
 // processorTime is the CPU time of this process so far, user and system.
 func processorTime() time.Duration {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0 // never busy, then: one processor stays
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	user, system := cputime.Used()
+	return user + system
 }

@@ -37,7 +37,7 @@ var rules = map[string]rule{
 	},
 	"internal/command": {
 		own: []string{
-			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/entry", "internal/filter", "internal/invariant", "internal/keyargs",
+			"broker", "protocol", "internal/acl", "internal/aclfile", "internal/cputime", "internal/entry", "internal/filter", "internal/invariant", "internal/keyargs",
 			"internal/outbox",
 			"internal/position", "internal/recent", "internal/stream", "internal/uptime",
 		},
@@ -110,6 +110,7 @@ var rules = map[string]rule{
 	"internal/keyargs": {own: []string{"protocol", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/stream":  {own: []string{"broker", "internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
 	"internal/uptime":  {},
+	"internal/cputime": {notStd: []string{"net", "os", "log", "sync"}},
 	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
 
 	"internal/store": {
@@ -132,7 +133,7 @@ var rules = map[string]rule{
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
-		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/store", "internal/tlsfiles", "internal/web"},
+		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/cputime", "internal/store", "internal/tlsfiles", "internal/web"},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},

@@ -43,9 +43,6 @@ func LockDirectory(path string) (lock io.Closer, err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	if err := syncParents(path); err != nil {
-		return nil, err
-	}
 	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -56,6 +53,10 @@ func LockDirectory(path string) (lock io.Closer, err error) {
 			return nil, fmt.Errorf("%w: %s; stop the other conch, or give this one a directory of its own", ErrInUse, path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := syncParents(path); err != nil {
+		_ = f.Close()
+		return nil, err
 	}
 	return f, nil
 }

@@ -43,6 +43,8 @@ type File interface {
 var (
 	// ErrInUse is the error of a directory that another process has open.
 	ErrInUse = errors.New("log: directory in use")
+	// ErrNoDirectories is the error of a directory on a system where conch keeps none.
+	ErrNoDirectories = errors.New("log: directories are not supported on this system")
 	// ErrFull is the error of appends while there is no space on the disk.
 	ErrFull = errors.New("log: no space left on the disk")
 	// ErrClosed is the error of a log that is closed.

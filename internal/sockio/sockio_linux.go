@@ -19,7 +19,7 @@ func TryRead(fd uintptr, b []byte) (int, error) {
 }
 
 // TryWritev writes what fits of all buffers, size bytes together; syscall.EAGAIN if nothing does.
-func TryWritev(fd uintptr, buffers []syscall.Iovec, size int) (n int, err error) {
+func TryWritev(fd uintptr, buffers []Vector, size int) (n int, err error) {
 	if len(buffers) == 1 {
 		n, err = rawSyscall(syscall.SYS_WRITE, fd, unsafe.Pointer(buffers[0].Base), size, size)
 	} else {

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build unix && !linux
 
 package sockio
 
@@ -18,7 +18,7 @@ func TryRead(fd uintptr, b []byte) (int, error) {
 }
 
 // TryWritev writes what fits of the first buffer; syscall.EAGAIN if nothing does.
-func TryWritev(fd uintptr, buffers []syscall.Iovec, _ int) (int, error) {
+func TryWritev(fd uintptr, buffers []Vector, _ int) (int, error) {
 	for {
 		n, err := syscall.Write(int(fd), unsafe.Slice(buffers[0].Base, buffers[0].Len))
 		if !errors.Is(err, syscall.EINTR) {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
@@ -28,7 +27,7 @@ var ErrDeadline = os.ErrDeadlineExceeded
 type writer struct {
 	*Writing
 	queue  outbox.WriteQueue // dequeued, not yet written
-	iovecs []syscall.Iovec   // the buffers of one call
+	iovecs []sockio.Vector   // the buffers of one call
 	size   int               // bytes in iovecs
 	ready  func(fd uintptr) bool
 	try    func(fd uintptr)
@@ -38,7 +37,7 @@ type writer struct {
 
 // writers are kept for the next connection that has something to write.
 var writers = sync.Pool{New: func() any {
-	w := &writer{iovecs: make([]syscall.Iovec, 0, 64)}
+	w := &writer{iovecs: make([]sockio.Vector, 0, 64)}
 	w.try = func(fd uintptr) { w.n, w.err = sockio.TryWritev(fd, w.iovecs, w.size) }
 	w.ready = func(fd uintptr) bool { // the runtime calls it when the socket may be writable; false means that it is not
 		w.try(fd)
@@ -172,9 +171,7 @@ func (w *writer) writeAfterDeadline(late error) error {
 }
 
 func (w *writer) addIovec(b []byte) {
-	v := syscall.Iovec{Base: unsafe.SliceData(b)}
-	v.SetLen(len(b))
-	w.iovecs, w.size = append(w.iovecs, v), w.size+len(b)
+	w.iovecs, w.size = append(w.iovecs, sockio.NewVector(b)), w.size+len(b)
 }
 
 // finishFrame writes the rest of the current frame, if one is partly written. The close notice may follow a

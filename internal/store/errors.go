@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"syscall"
 
 	"github.com/conchmq/conch/internal/log"
@@ -22,6 +23,8 @@ func (s *Store) openError(err error) error {
 		return fmt.Errorf("the directory %s cannot be opened: %w", dir, key) // what comes around it names the file once more
 	case errors.Is(err, log.ErrInUse):
 		return fmt.Errorf("the directory %s is in use by another conch; give each one a --dir of its own", dir)
+	case errors.Is(err, log.ErrNoDirectories):
+		return fmt.Errorf("the directory %s cannot be used: conch keeps no files on %s; leave --dir out, and streams are in memory", dir, runtime.GOOS)
 	case errors.Is(err, log.ErrNoLog):
 		return fmt.Errorf("there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):

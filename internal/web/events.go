@@ -13,6 +13,7 @@ import (
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/sockio"
 	"github.com/conchmq/conch/internal/sockwriter"
 )
 
@@ -126,7 +127,7 @@ func (x *exchange) takeOver(s *stream) error {
 		}
 		_ = sock.Close() // an error changes nothing: the socket is done with
 	}
-	if x.writeHead(sock) != nil || !s.attach(sock, rawConn(sock)) {
+	if x.writeHead(sock) != nil || !s.attach(sock, sockio.Raw(sock)) {
 		s.End(command.CloseReasonIOError)
 		_ = sock.Close()
 	}

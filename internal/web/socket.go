@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/internal/sockio"
@@ -16,15 +15,6 @@ import (
 
 // lingerTime is how long a stream that conch ends stays half open, so that its last bytes arrive.
 const lingerTime = time.Second
-
-// rawConn is the descriptor of a socket. nil for TLS: then reads and writes go through the socket.
-func rawConn(sock net.Conn) syscall.RawConn {
-	if tcp, ok := sock.(syscall.Conn); ok {
-		raw, _ := tcp.SyscallConn() // nil on failure
-		return raw
-	}
-	return nil
-}
 
 // isDeadline reports whether a read has failed by its deadline.
 func isDeadline(err error) bool {

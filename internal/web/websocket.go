@@ -109,7 +109,7 @@ func (x *exchange) upgrade(s *stream, subprotocol string, format outbox.Format) 
 		return nil
 	}
 	keepAlive(sock, o.KeepAlive)
-	w := &webSocket{stream: s, sock: sock, rawConn: rawConn(sock), rest: leftOver(buffered.Reader)}
+	w := &webSocket{stream: s, sock: sock, rawConn: sockio.Raw(sock), rest: leftOver(buffered.Reader)}
 	w.decoder.objects, w.decoder.most = format == outbox.FormatObjects, int64(o.Limits.Line)
 	if w.decoder.objects {
 		w.decoder.most = int64(o.Limits.Command)

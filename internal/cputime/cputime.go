@@ -1,0 +1,2 @@
+// Package cputime is the CPU time that this process has used.
+package cputime
