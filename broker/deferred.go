@@ -11,10 +11,7 @@ import "github.com/conchmq/conch/internal/invariant"
 // never waits.
 
 // deferredSet holds the subscriptions to one name that have not joined.
-type deferredSet struct {
-	orderedSet[*Subscription]
-	last uint64 // the number of the last message to the name since it has had one
-}
+type deferredSet struct{ orderedSet[*Subscription] }
 
 // deferJoin keeps a subscription from getting messages until its Join.
 func (b *Broker) deferJoin(sub *Subscription) {
@@ -53,17 +50,11 @@ func (b *Broker) endDeferred(sub *Subscription) {
 	}
 }
 
-// recordDeferred notes the number of the message in flight for the subscriptions that it would reach, had they joined.
+// recordDeferred notes the number of the message in flight for the predicates of subscriptions that it would reach, had they joined.
 func (b *Broker) recordDeferred(judgements []Judgement) {
-	last := b.message.Sequence + uint64(max(1, len(b.message.Payloads))) - 1
-	for _, set := range b.matched {
-		if set.waiting != nil {
-			set.waiting.last = last
-		}
-	}
 	for i := range judgements {
 		if j := &judgements[i]; j.verdict == Yes {
-			j.set.last = last
+			j.set.last = b.message.Sequence
 		}
 	}
 }
@@ -76,7 +67,7 @@ func (v View) Join(sub *Subscription) (last, previous uint64, ok bool) {
 	if sub.state != deferred || s.ended || s.leaving || s.evicting {
 		return 0, 0, false
 	}
-	previous = sub.set.waiting.last
+	previous = sub.set.last
 	if sub.Filtered() {
 		previous = sub.membership.predicateSet.last
 	}

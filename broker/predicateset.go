@@ -35,7 +35,19 @@ type predicateSet struct {
 	since     uint64 // the version of the first index that lists it
 	claims    int    // subscribes that wait and subscriptions that have not joined, which keep it
 	counts    matchCounts
-	last      uint64 // the number of the last message that matched, while a subscription is deferred
+	last      uint64 // the number of the last message that matched
+
+	lastFiltered uint64 // the number of the last message before that one that did not
+}
+
+// countMatched counts a message with that number that the predicate lets through; previous is the last message to the name before
+// it. So the last one that was rejected is known, although the core touches no set for a No.
+func (ps *predicateSet) countMatched(number, previous uint64) {
+	ps.counts.matched++
+	if previous > ps.last {
+		ps.lastFiltered = previous
+	}
+	ps.last = number
 }
 
 // matchCounts counts verdicts. Messages in neither count had a No: the core does not touch a set for that.

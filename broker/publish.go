@@ -18,7 +18,7 @@ func (b *Broker) publish(s *Subscriber, r *Request) {
 	default:
 		receivers := 0
 		for _, set := range b.matched {
-			set.published += uint64(len(r.Payloads))
+			set.countPublished(len(r.Payloads), b.sequence+uint64(len(r.Payloads)), s)
 			receivers += set.members.size
 		}
 		b.begin(r, receivers)
@@ -44,6 +44,7 @@ func (b *Broker) OnPublish(f func(View, *Message)) { b.Submit(&Batch{keep: f}) }
 // sequence.
 func (b *Broker) begin(r *Request, receivers int) {
 	b.message = Message{Sequence: b.sequence + 1, Topic: r.Names[0], Payloads: r.Payloads, Receivers: receivers, Tag: r.Tag}
+	b.message.Named = len(b.matched) > 0 && b.matched[0].kind != Pattern
 	if b.keep != nil && r.Kind == Topic {
 		b.keep(View{b}, &b.message)
 	}

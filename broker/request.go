@@ -77,8 +77,9 @@ type Message struct {
 	Sequence  uint64 // of the first, counted from 1; the others follow it
 	Topic     []byte
 	Payloads  [][]byte
-	Receivers int // subscriptions that each message is being queued to
-	Tag       any // of its request
+	Receivers int  // subscriptions that each message is being queued to
+	Named     bool // there are subscriptions to the topic by its name, joined or not
+	Tag       any  // of its request
 	// Barrier is what the reply and the deliveries wait for, as the function of OnPublish has set it; 0 for nothing.
 	Barrier uint64
 }

@@ -8,6 +8,7 @@ import (
 // Subscriber is the core's record of one connection: its subscriptions. The connection makes it; from the first batch on it
 // belongs to the core's goroutine, until [Conn.Ended].
 type Subscriber struct {
+	ID         int64 // the connection's own; it may set it before the first batch
 	conn       Conn
 	held       orderedSet[*Subscription] // in subscription order
 	byKey      map[subscriptionKey]*Subscription

@@ -11,6 +11,14 @@ type subscriberSet struct {
 	waiting *deferredSet              // those that have not joined, with a predicate or without; nil while there are none
 
 	published uint64 // messages to the name since it has had a member
+	last      uint64 // the number of the last one of these
+	publisher int64  // the Subscriber.ID of its publisher
+}
+
+// countPublished counts messages to the name, the last of which has that number.
+func (set *subscriberSet) countPublished(messages int, last uint64, publisher *Subscriber) {
+	set.published += uint64(messages) //nolint:gosec // a count
+	set.last, set.publisher = last, publisher.ID
 }
 
 // Subscription joins one subscriber to one name. The core owns it; a Conn may read it during a call. It fills one cache line:
@@ -91,6 +99,34 @@ func (s *Subscription) Stats() SubscriptionStats {
 	}
 	stats.Filtered = stats.Published - stats.Matched
 	return stats
+}
+
+// LastNumbers are numbers of messages: the last one to the topics of a subscription since it has joined, the last one of those
+// that were handed to Conn.Deliver, and of those that its predicate rejected. 0 stands for none.
+type LastNumbers struct{ Published, Matched, Filtered uint64 }
+
+// Last computes the numbers. Only for Conn methods: it reads the core's state.
+func (s *Subscription) Last() (n LastNumbers) {
+	stats := s.Stats()
+	if stats.Published > 0 {
+		n.Published = s.set.last
+	}
+	if !s.Filtered() {
+		n.Matched = n.Published
+		return n
+	}
+	ps := s.membership.predicateSet
+	if stats.Matched > 0 {
+		n.Matched = ps.last
+	}
+	switch {
+	case stats.Filtered == 0:
+	case s.set.last > ps.last:
+		n.Filtered = s.set.last
+	default:
+		n.Filtered = ps.lastFiltered
+	}
+	return n
 }
 
 // Conn is the connection that gets the messages.

@@ -18,9 +18,9 @@ func (b *Broker) hasFilters() bool {
 // publishFiltered is publish for one message to a topic that reaches subscriptions with a predicate.
 func (b *Broker) publishFiltered(s *Subscriber, r *Request) {
 	b.checkEvaluated(len(r.Payloads))
-	receivers := b.countVerdicts(r.Judgements)
+	receivers := b.countVerdicts(r.Judgements, b.sequence+1)
 	for _, set := range b.matched {
-		set.published++
+		set.countPublished(1, b.sequence+1, s)
 		receivers += set.members.size
 	}
 	b.begin(r, receivers)
@@ -48,9 +48,9 @@ func (b *Broker) deliverFiltered() {
 	}
 }
 
-// countVerdicts counts what predicates have made of a message, and returns how many subscriptions with one it is for. It
-// leaves in verdicts the judgements on predicates that are still there, in the order of delivery.
-func (b *Broker) countVerdicts(judgements []Judgement) (receivers int) {
+// countVerdicts counts what predicates have made of the message with that number, and returns how many subscriptions with one it
+// is for. It leaves in verdicts the judgements on predicates that are still there, in the order of delivery.
+func (b *Broker) countVerdicts(judgements []Judgement, number uint64) (receivers int) {
 	members, unreadable := 0, 0
 	for i, set := range b.matched {
 		if set.filters != nil {
@@ -65,7 +65,7 @@ func (b *Broker) countVerdicts(judgements []Judgement) (receivers int) {
 		case size == 0: // it has gone, or waits to take effect
 			continue
 		case j.verdict == Yes:
-			j.set.counts.matched++
+			j.set.countMatched(number, b.matched[j.set.parent.position].last)
 			receivers += size
 		default:
 			j.set.counts.unreadable++

@@ -23,16 +23,16 @@ func (v View) Append() (sequence uint64) {
 // Deliver queues an entry of a stream, as a message, to the subscriptions that match its topic, in the order of a publish. Its number
 // is that of the last Append. If there is a receiver, complete adds the payload. The reply to the request at hand is queued
 // before, and no publish is in flight. Judgements are as those of a publish.
-func (v View) Deliver(m *Message, complete func(*Message), judgements []Judgement) {
+func (v View) Deliver(publisher *Subscriber, m *Message, complete func(*Message), judgements []Judgement) {
 	b := v.b
 	b.match(Topic, m.Topic)
 	filtered := b.predicateCount > 0 && b.hasFilters()
 	if filtered {
 		b.checkEvaluated(1)
-		m.Receivers = b.countVerdicts(judgements)
+		m.Receivers = b.countVerdicts(judgements, m.Sequence)
 	}
 	for _, set := range b.matched {
-		set.published++
+		set.countPublished(1, m.Sequence, publisher)
 		m.Receivers += set.members.size
 	}
 	if m.Receivers > 0 {
@@ -131,6 +131,51 @@ func (v View) Matching(k Kind, topic []byte) iter.Seq[*Subscription] {
 		}
 	}
 }
+
+// NumMatching is the number of subscriptions that Matching yields.
+func (v View) NumMatching(k Kind, topic []byte) (n int) {
+	v.b.match(k, topic)
+	for _, set := range v.b.matched {
+		n += set.size()
+	}
+	v.b.clearMatched()
+	return n
+}
+
+// MatchingOf yields the subscriptions of one subscriber that match a topic, or a shard. It costs as much as the names that match,
+// however many the subscriber holds.
+func (v View) MatchingOf(s *Subscriber, k Kind, topic []byte) iter.Seq[*Subscription] {
+	return func(yield func(*Subscription) bool) {
+		v.b.match(k, topic)
+		matching := slices.Clone(v.b.matched)
+		v.b.clearMatched()
+		for _, set := range matching {
+			for f := range Form(Forms) {
+				if sub := s.find(set.kind, f, []byte(set.name)); sub != nil && !yield(sub) {
+					return
+				}
+				for _, sub := range s.byTopic[subscriptionKey{set.name, set.kind, f}] {
+					if !yield(sub) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// LastPublish is the number of the last message to a topic or a shard since there are subscriptions to it by name, and the ID of
+// its publisher. The number is 0 if there is none.
+func (v View) LastPublish(k Kind, topic []byte) (sequence uint64, publisher int64) {
+	set := v.b.lookup(k, topic)
+	if set == nil {
+		return 0, 0
+	}
+	return set.last, set.publisher
+}
+
+// IsParked reports whether a Subscribe of the subscriber waits for a grace period.
+func (v View) IsParked(s *Subscriber) bool { return s.parked != nil }
 
 // each yields all subscriptions to the name. False means that yield ended the walk.
 func (set *subscriberSet) each(yield func(*Subscription) bool) bool {

@@ -96,6 +96,7 @@ func (c *Conn) Init(s *Service, t Transport) {
 	c.lastReadAt.Store(int64(c.connectedAt))
 	c.outbox.Init(int64(s.options.SlowHard), s.options.SlowConsumer, &s.Counts.messages)
 	c.sub.Init(&c.executor)
+	c.sub.ID = c.id
 }
 
 // Reason is why the connection ends, CloseReasonNone if it does not.

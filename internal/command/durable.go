@@ -128,7 +128,7 @@ type liveEntry struct {
 func (w *response) deliverEntry() {
 	var buf *outbox.Buffer
 	m := &broker.Message{Sequence: w.live.sequence, Topic: w.live.topic, Tag: w.inv, Barrier: w.executor.service.streams.barrier()}
-	w.view.Deliver(m, func(m *broker.Message) {
+	w.view.Deliver(&w.executor.sub, m, func(m *broker.Message) {
 		var e entry.Message
 		e.ResetTexts(w.live.fields)
 		m.Payloads = [][]byte{e.Payload()}
