@@ -34,7 +34,7 @@ func (e *executor) Deliver(m *broker.Message, s *broker.Subscription) (over bool
 		e.queued().Stamp(a.Track, m.Sequence, len(m.Payloads))
 	}
 	frames := e.service.encoder.encode(info.Format, m, s, a.PreviousSeq(info.Format))
-	a.LastSeq = last
+	a.LastSeq, a.LostLast = last, false
 	if e.inExec() {
 		e.txn.holdDelivery(frames, info)
 		return false
@@ -61,7 +61,7 @@ func (e *executor) overflow(info *outbox.FrameInfo, lastSeq uint64) (lost, evict
 		return true, true // what waits is lost as well: encoding one more for each pattern took 9.7 s once
 	case policy == outbox.DropNewest || e.inExec(): // messages held back for EXEC cannot be dropped yet
 		info.Kind = outbox.KindMissed
-		a.LastSeq = lastSeq
+		a.LastSeq, a.LostLast = lastSeq, true
 		if e.inExec() {
 			e.txn.holdDelivery(outbox.Fragment{}, *info)
 		} else {

@@ -129,6 +129,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.cursors.init(s)
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
+	s.Counts.messages.SetClock(uptime.Now())
 	s.memory.Init(o.MaxMemory)
 	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
 	if o.Recent > 0 {

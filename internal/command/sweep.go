@@ -47,6 +47,7 @@ func lateness(since, every time.Duration) time.Duration {
 // still before: clients could not act in that time, so it does not count.
 func (s *Service) sweepConns(at, late time.Duration) {
 	s.clock.Store(int64(at))
+	s.Counts.messages.SetClock(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns.all() {

@@ -30,7 +30,7 @@ func (t DeliveryCounts) MarshalZerologObject(e *zerolog.Event) {
 }
 
 // Account holds the counts of one subscription. It outlives the subscription while a message of it waits. The
-// mutex of the outbox guards all fields except name, Track and LastSeq.
+// mutex of the outbox guards all fields except name, Track, LastSeq and LostLast.
 type Account struct {
 	DeliveryCounts
 	// name is the topic or pattern in MISSED. It never changes.
@@ -38,7 +38,11 @@ type Account struct {
 	// gap is where the latest loss of the subscription is counted: most losses follow each other.
 	gap *gap
 	// gapIndex is the place of that loss in gap.losses.
-	gapIndex int
+	gapIndex int32
+	// deliveredAt and droppedAt are when a message was delivered last, and lost to the policy.
+	deliveredAt, droppedAt moment
+	// LostLast means that the last message owed was lost to the policy before it was queued. The core owns it.
+	LostLast bool
 
 	// Track follows the position, if that is kept; nil else. The core sets it before the first message.
 	Track *Track

@@ -40,7 +40,7 @@ func (g *gap) addLocked(l loss) int {
 		g.losses[a.gapIndex].count += l.count
 		return 0
 	}
-	l.account.gap, l.account.gapIndex = g, len(g.losses)
+	l.account.gap, l.account.gapIndex = g, int32(len(g.losses)) //nolint:gosec // memory ends before that does
 	g.losses = append(g.losses, l)
 	return l.cost()
 }
@@ -82,6 +82,7 @@ func AppendMissed(b []byte, f Format, name string, count int) []byte {
 // no frame for losses, so there the count is all.
 func (o *Outbox) recordDropLocked(e FrameInfo, before *Chunk) {
 	e.Account.Dropped += int64(e.Count)
+	e.Account.droppedAt = o.totals.now()
 	o.counts.Dropped += int64(e.Count)
 	e.Account.assertBalancedLocked()
 	o.totals.Dropped.Add(int64(e.Count))
@@ -216,7 +217,7 @@ func (o *Outbox) mergeGapLocked(first, second *Chunk) {
 			into.losses = append(into.losses, l)
 		}
 		if l.account.gap == from { // it may have another one further behind
-			l.account.gap, l.account.gapIndex = into, at
+			l.account.gap, l.account.gapIndex = into, int32(at) //nolint:gosec // as above
 		}
 	}
 	q := o.queue

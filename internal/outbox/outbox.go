@@ -57,6 +57,8 @@ type Outbox struct {
 	draining bool
 	// failed: what is added is discarded.
 	failed bool
+	// progressAt is when the writer wrote last or, if that is later, when it found the first byte to write.
+	progressAt moment
 	// framing is that of all frames. It never changes after Init.
 	framing protocol.Framing
 	// queue is nil while nothing waits that is not dequeued.
@@ -74,6 +76,8 @@ type Totals struct {
 	Replayed atomic.Int64
 	// Released is the number of the last record that replies need not wait for: see barrier.go. The log raises it.
 	Released atomic.Uint64
+	// clock is the uptime to a second, for what is noted at each write: see SetClock.
+	clock atomic.Uint32
 	// Memory is the limit that all outboxes are charged to.
 	Memory *MemoryLimit
 }
@@ -261,6 +265,9 @@ func (o *Outbox) finishLocked(e *FrameInfo, written int) {
 	}
 	if e.Kind == kindMessages {
 		a, rest := e.Account, int64(e.Count)-int64(written)
+		if written > 0 {
+			a.deliveredAt = o.progressAt
+		}
 		a.Delivered += int64(written)
 		o.counts.Delivered += int64(written)
 		if rest > 0 {

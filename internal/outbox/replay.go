@@ -134,6 +134,6 @@ func (o *Outbox) startLocked() bool {
 	if o.writing || o.queue == nil || o.isClosed(o.queue.First) {
 		return false
 	}
-	o.writing = true
+	o.writing, o.progressAt = true, o.totals.now()
 	return true
 }

@@ -136,6 +136,9 @@ func (o *Outbox) chargeGaps(n int) {
 func (o *Outbox) MarkWritten(h *WriteQueue, n int) (replies int) {
 	o.bytes.Add(-int64(n))
 	o.mu.Lock()
+	if n > 0 {
+		o.progressAt = o.totals.now()
+	}
 	delivered, replayed, filled, exempt := 0, 0, 0, 0
 	done := (*Chunk)(nil) // the last one that is written whole
 	for c := h.First; c != nil; c = c.Next {
