@@ -60,7 +60,7 @@ func TestTheLastNumbersOfSubscriptions(t *testing.T) {
 			assert.Equal(t, LastNumbers{Published: 3, Matched: 3}, s.Last())
 		}
 		sequence, by := View{c.Broker}.LastPublish(Topic, []byte("a"))
-		assert.EqualValues(t, []any{uint64(3), int64(7)}, []any{sequence, by})
+		assert.Equal(t, []any{uint64(3), int64(7)}, []any{sequence, by})
 		sequence, _ = View{c.Broker}.LastPublish(Topic, []byte("b"))
 		assert.Zero(t, sequence, "the core keeps nothing of a name without subscriptions")
 	})

@@ -65,6 +65,8 @@ var Commands = []*CommandSpec{
 	{Name: "TOPICS", Arity: -1, Usage: "TOPICS [glob]", Summary: "what is listened to, and what comes of it", Syntax: ArgsNames,
 		AllowedSubscribed: true, LargeReply: true},
 	{Name: "WHO", Arity: -2, Usage: "WHO topic", Summary: "list the subscribers of a topic", Syntax: ArgsNames, AllowedSubscribed: true, LargeReply: true},
+	{Name: "WHY", Arity: -2, Usage: "WHY topic [client-id]", Summary: "say why nothing arrives: what became of the last messages to a topic", Syntax: ArgsNames,
+		AllowedSubscribed: true, LargeReply: true},
 	{Name: "HELP", Arity: -1, Usage: "HELP", Summary: "say what can be typed", Syntax: ArgsNames, LargeReply: true, NoAuth: true},
 
 	{Name: "PUBLISH", Arity: 3, Usage: "PUBLISH channel message", Since: "2.0.0",
@@ -99,6 +101,8 @@ var Commands = []*CommandSpec{
 		Summary: "Returns what comes of the messages to each topic and pattern that is listened to."},
 	{Name: "PUBSUB WHO", Arity: 3, Usage: "PUBSUB WHO topic", LargeReply: true,
 		Summary: "Returns the subscribers of a topic, with counts."},
+	{Name: "PUBSUB WHY", Arity: -3, Usage: "PUBSUB WHY topic [client-id]", LargeReply: true,
+		Summary: "Returns what became of the last messages to a topic, for each subscription that covers it."},
 	{Name: "PUBSUB HELP", Arity: 2, Usage: "PUBSUB HELP", Since: "6.2.0", LargeReply: true,
 		Summary: "Returns helpful text about the different subcommands."},
 	{Name: "MULTI", Arity: 1, Usage: "MULTI", Since: "1.2.0", Group: "transactions", RunsInMulti: true,

@@ -200,7 +200,7 @@ func TestCategories(t *testing.T) {
 	l := language(t)
 	assert.Len(t, l.Categories(), 21)
 	tests := map[string]string{
-		"pubsub": "psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub pubsub|stats " +
+		"pubsub": "psubscribe publish pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub pubsub|stats pubsub|why " +
 			"punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
 		"Transaction": "discard exec multi unwatch watch",
 		"blocking":    "wait waitaof xread xreadgroup",

@@ -17,7 +17,7 @@ var categories = strings.Fields("keyspace read write set sortedset list hash str
 // verbs maps verbs of lines to their commands, whose rules and names apply.
 var verbs = map[string]string{
 	"pub": "publish", "sub": "subscribe", "unsub": "unsubscribe", "psub": "psubscribe", "punsub": "punsubscribe",
-	"topics": "pubsub|stats", "who": "pubsub|who",
+	"topics": "pubsub|stats", "who": "pubsub|who", "why": "pubsub|why",
 }
 
 // topics lists the commands with topics among their arguments. Unsubscribing needs no permission.

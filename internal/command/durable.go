@@ -127,6 +127,7 @@ type liveEntry struct {
 // deliverEntry delivers an entry to the subscribers of its topic. It is made a message once, and only if there are some.
 func (w *response) deliverEntry() {
 	var buf *outbox.Buffer
+	w.executor.service.times.note(w.live.sequence, w.executor.service.stats.startedAt)
 	m := &broker.Message{Sequence: w.live.sequence, Topic: w.live.topic, Tag: w.inv, Barrier: w.executor.service.streams.barrier()}
 	w.view.Deliver(&w.executor.sub, m, func(m *broker.Message) {
 		var e entry.Message

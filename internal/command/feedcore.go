@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"time"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/stream"
@@ -65,8 +66,14 @@ func (f *Feed) positionError(run *feedRun) error {
 // Published implements [broker.Conn].
 func (f *Feed) Published(r *broker.Request, messages int, m *broker.Message) {
 	b := r.Tag.(*feedRun).batch
+	f.notePublished(m.Sequence)
 	b.result.Published += messages
 	b.record = max(b.record, m.Barrier)
+}
+
+// notePublished records when a message was published, by the clock of the sweeper.
+func (f *Feed) notePublished(number uint64) {
+	f.service.times.note(number, time.Duration(f.service.clock.Load()))
 }
 
 // Reply implements [broker.Conn]: it appends an entry with headers or an id, or ends a batch.
@@ -110,7 +117,8 @@ func (f *Feed) append(run *feedRun, r *broker.Request, v broker.View) {
 	b.record = max(b.record, barrier)
 	if isNew {
 		live := &broker.Message{Sequence: sequence, Topic: m.Topic, Tag: run, Barrier: barrier}
-		v.Deliver(live, func(live *broker.Message) { live.Payloads = [][]byte{m.Payload} }, r.Judgements)
+		f.notePublished(sequence)
+		v.Deliver(&f.sub, live, func(live *broker.Message) { live.Payloads = [][]byte{m.Payload} }, r.Judgements)
 	}
 	s.endCommand(v)
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchmq/conch/broker"
@@ -31,6 +32,9 @@ type feeder struct {
 	stopping abortSignal
 	// wake makes the feeder look again whether there is room.
 	wake chan struct{}
+
+	// at is the number of the next message that a pass looks at, for WHY. The feeder sets it.
+	at atomic.Uint64
 
 	// waiting are the replays that have not joined, deferred those of them that begin at the next flush. The core owns both.
 	waiting  map[*broker.Subscription]*replay

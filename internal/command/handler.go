@@ -55,6 +55,7 @@ var handlers = map[string]*handler{
 	"seq":    {reply: seq},
 	"topics": {reply: topics},
 	"who":    {reply: whoVerb},
+	"why":    {reply: whyVerb},
 	"help":   {reply: help},
 
 	"publish":              {op: broker.Publish},
@@ -73,6 +74,7 @@ var handlers = map[string]*handler{
 	"pubsub|shardnumsub":   {reply: pubsubCounts(broker.Shard)},
 	"pubsub|stats":         {reply: pubsubStats},
 	"pubsub|who":           {reply: pubsubWho},
+	"pubsub|why":           {reply: pubsubWhy},
 	"pubsub|help":          replyHelp,
 
 	"multi":   {reply: multi, decides: true},

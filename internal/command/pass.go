@@ -157,6 +157,7 @@ func (p *pass) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	left := false
+	p.at.Store(p.next)
 	p.pending.begin(p.place, p.generation)
 	if !p.marked {
 		p.formats = p.feeder.formats

@@ -11,6 +11,10 @@ import (
 // Published implements [broker.Conn]: it replies to a publish, or to several in a row.
 func (e *executor) Published(r *broker.Request, messages int, m *broker.Message) {
 	inv, first, receivers := r.Tag.(*invocation), m.Sequence, m.Receivers
+	e.service.times.note(first, e.service.stats.startedAt)
+	if !m.Named {
+		e.service.unnamed.note(r.Kind, m.Topic, first+uint64(messages)-1, e.id) //nolint:gosec // a count
+	}
 	e.holdFor(m.Barrier)
 	if inv.dialect == protocol.Object {
 		e.reply(e.appendPublished(receivers, first))

@@ -56,6 +56,9 @@ type Service struct {
 	syncs   wakeUp
 	stats   commandStats
 	missing missingCommands
+	// times and unnamed are what WHY knows of publishes. They belong to the core's goroutine.
+	times   numberTimes
+	unnamed unnamedPublishes
 	// response is the reply being built. It is a field so that a reply needs no allocation.
 	response response
 	// monitors are the connections that see all commands, in the order of their MONITOR.

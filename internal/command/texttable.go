@@ -121,6 +121,11 @@ func (w *response) textTable(t *textTable, all int) {
 	if left := all - len(t.rows); left > 0 {
 		lines = append(lines, fmt.Sprintf("# and %d more", left))
 	}
+	w.textLines(lines, all)
+}
+
+// textLines replies to a verb with lines for a person, behind a number.
+func (w *response) textLines(lines []string, all int) {
 	if w.inv.dialect != protocol.Line {
 		w.array(len(lines))
 		for _, line := range lines {

@@ -23,6 +23,7 @@ var wall = map[string]string{
 	"monitor.go":       "MONITOR says when",
 	"recheck.go":       "tokens end at a time that people know",
 	"service.go":       "INFO says since when, as a difference",
+	"why.go":           "WHY says how long ago rights refused something, as ACL LOG does",
 }
 
 var wallClock = regexp.MustCompile(`\btime\.Now\(\)`)

@@ -92,6 +92,23 @@ func (x *exchange) getSubscribers() error {
 	return x.json(object{{"topic", []byte(topic)}, {"subscriptions", who.get("subscriptions")}, {"subscribers", who.get("first")}})
 }
 
+// getWhy is GET /topics/{topic}/why: what became of the last messages to a topic.
+func (x *exchange) getWhy() error {
+	topic, err := x.topic()
+	if err != nil {
+		return err
+	}
+	args := []string{"PUBSUB", "WHY", topic}
+	if client := x.request.URL.Query().Get("client"); client != "" {
+		args = append(args, client)
+	}
+	why, err := x.showObject(args...)
+	if err != nil {
+		return err
+	}
+	return x.json(why)
+}
+
 // getConnections is GET /connections: the lines of CLIENT LIST as objects.
 func (x *exchange) getConnections() error {
 	list, err := x.show("CLIENT", "LIST")

@@ -43,6 +43,7 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/ws", "", (*exchange).getWebSocket},
 		{http.MethodGet, "/topics", "pubsub|stats", (*exchange).getTopics},
 		{http.MethodGet, "/topics/{topic}/subscribers", "pubsub|who", (*exchange).getSubscribers},
+		{http.MethodGet, "/topics/{topic}/why", "pubsub|why", (*exchange).getWhy},
 		{http.MethodGet, "/stats", "pubsub|stats", (*exchange).getStats},
 		{http.MethodGet, "/endings", "info", (*exchange).getEndings},
 		{http.MethodGet, "/connections", "client|list", (*exchange).getConnections},
