@@ -3,6 +3,7 @@ package systems
 
 import (
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/mqtt"
 	"github.com/conchmq/conch/internal/connect/nats"
 	"github.com/conchmq/conch/internal/connect/rabbitmq"
 	"github.com/conchmq/conch/internal/connect/redis"
@@ -10,6 +11,7 @@ import (
 
 // All is the table of systems, in the order of docs/connect.md.
 var All = []connect.System{
+	mqtt.System,
 	nats.System,
 	redis.System,
 	rabbitmq.System,
