@@ -28,6 +28,7 @@ type chromium struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
+	pipe   *os.File // below out
 	folder string
 	log    strings.Builder
 	last   int // the id of the last command
@@ -49,7 +50,7 @@ func startChromium() (*chromium, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chromium{in: in, out: bufio.NewReader(out), folder: folder}
+	c := &chromium{in: in, out: bufio.NewReader(out), pipe: out, folder: folder}
 	c.cmd = exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--user-data-dir="+folder, "--remote-debugging-pipe", "about:blank")
 	c.cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
@@ -62,7 +63,9 @@ func startChromium() (*chromium, error) {
 func (c *chromium) stop() {
 	_, _ = io.WriteString(c.in, `{"id":1000000000,"method":"Browser.close"}`+"\x00") // should it fail, the closed pipe ends it
 	_ = c.in.Close()
+	_ = c.pipe.SetReadDeadline(time.Now().Add(patience)) // on failure the read ends with Chromium
 	_, _ = io.Copy(io.Discard, c.out)
+	_ = c.cmd.Process.Kill() // mostly it has ended
 	_ = c.cmd.Wait()
 	_ = os.RemoveAll(c.folder)
 }
@@ -111,6 +114,7 @@ func (b *browser) command(session, method string, params any, result any) {
 	require.NoError(b.t, err)
 	_, err = b.in.Write(append(text, 0))
 	require.NoError(b.t, err)
+	require.NoError(b.t, b.pipe.SetReadDeadline(time.Now().Add(patience))) // a page in an endless loop answers nothing
 	for {
 		line, err := b.out.ReadBytes(0)
 		require.NoError(b.t, err, "Chromium ended")
@@ -137,6 +141,7 @@ func (b *browser) command(session, method string, params any, result any) {
 // page is a page of the browser.
 type page struct {
 	*browser
+	target  string
 	session string
 }
 
@@ -144,12 +149,18 @@ func (b *browser) open(url string) *page {
 	b.t.Helper()
 	var target struct{ TargetID string }
 	b.command("", "Target.createTarget", map[string]any{"url": url, "browserContextId": b.context}, &target)
-	p := &page{browser: b}
+	p := &page{browser: b, target: target.TargetID}
 	var attached struct{ SessionID string }
 	b.command("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
 	p.session = attached.SessionID
 	p.await(fmt.Sprintf(`document.readyState === "complete" && location.href.startsWith(%q)`, url), "true") // a new page is blank at first
 	return p
+}
+
+// close ends a page, which may poll otherwise for as long as the test runs.
+func (p *page) close() {
+	p.t.Helper()
+	p.command("", "Target.closeTarget", map[string]any{"targetId": p.target}, nil)
 }
 
 // evaluate returns the value of an expression in the page, as encoding/json writes it; ok is false if it throws.
