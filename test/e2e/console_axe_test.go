@@ -22,7 +22,7 @@ func (p *page) scheme(scheme string) {
 	}}, nil)
 }
 
-// violations runs axe-core over the page: a line for each rule that is broken, with the elements. In the dark, colours alone are new.
+// violations runs axe-core over the page: a line for each rule that is broken, with the elements. In the dark, colors alone are new.
 const violations = `axe.run({ resultTypes: ["violations"], ...%s }).then((r) => r.violations.map((v) =>
 	v.id + ": " + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + " (" + n.failureSummary.replace(/\s+/g, " ") + ")").join("; ")))`
 
@@ -47,7 +47,7 @@ func populate(t *testing.T, c *conch) {
 	do("PSUBSCRIBE", `news* WHERE price > 100`)
 }
 
-// No view breaks a rule of axe-core, in either scheme of colours, with data in it.
+// No view breaks a rule of axe-core, in either scheme of colors, with data in it.
 func TestTheConsoleIsAccessible(t *testing.T) {
 	axe, err := os.ReadFile("../compat/node/node_modules/axe-core/axe.min.js")
 	if err != nil {
