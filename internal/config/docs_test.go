@@ -43,7 +43,7 @@ func TestSampleFile(t *testing.T) {
 	require.NoError(t, err)
 	byDefault, err := Load(CommandLine{}, nothing)
 	require.NoError(t, err)
-	byFile.File, byFile.Reload, byDefault.Reload = "", nil, nil
+	byFile.File, byFile.Reload, byDefault.Reload, byFile.Compiler, byDefault.Compiler = "", nil, nil, nil, nil
 	assert.Equal(t, byDefault, byFile)
 
 	text, err := os.ReadFile(sample)

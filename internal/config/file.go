@@ -8,41 +8,53 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/stream"
 )
 
-// readFile reads the settings of a file. An unknown key is an error: a mistyped one would silently leave a default in
+// readFile reads the settings of a file, and its connectors. An unknown key is an error: a mistyped one would silently leave a default in
 // force.
-func readFile(path string) (map[string]rawValue, error) {
+func readFile(path string) (map[string]rawValue, *connectorTables, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		if inner := new(fs.PathError); errors.As(err, &inner) {
 			err = inner.Err // without the name of the file, which the message has
 		}
-		return nil, fmt.Errorf("file %s cannot be read: %w", QuoteIfNeeded(path), err)
+		return nil, nil, fmt.Errorf("file %s cannot be read: %w", QuoteIfNeeded(path), err)
 	}
 	raw := make(map[string]any)
 	meta, err := toml.Decode(string(text), &raw)
 	if err != nil {
-		return nil, fmt.Errorf("file %s: %w", path, err)
+		return nil, nil, fmt.Errorf("file %s: %w", path, err)
 	}
 	found := make(map[string]rawValue)
 	for _, key := range meta.Keys() {
 		name := key[0] // a nested key is read, or refused, with its table
 		from := fmt.Sprintf("file %s, key %s", path, name)
+		if d := command.Direction(name); d == command.Source || d == command.Sink {
+			continue
+		}
 		if findSetting(name) == nil {
-			return nil, fmt.Errorf("file %s: unknown key %s%s", path, QuoteIfNeeded(name), suggestSetting("", name))
+			return nil, nil, fmt.Errorf("file %s: unknown key %s%s", path, QuoteIfNeeded(name), suggestKey(name))
 		}
 		if _, ok := found[name]; ok {
 			continue // a key of a table that was read as a whole
 		}
 		value, err := fileValue(name, raw[name])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", from, err)
+			return nil, nil, fmt.Errorf("%s: %w", from, err)
 		}
 		found[name] = rawValue{text: value, from: from}
 	}
-	return found, nil
+	tables := &connectorTables{file: path}
+	for _, d := range []command.Direction{command.Source, command.Sink} {
+		if value, ok := raw[string(d)]; ok {
+			if err := tables.read(d, value, findTables(string(text), string(d))); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return found, tables, nil
 }
 
 // fileValue is the value of a key in the form of a flag.

@@ -18,15 +18,20 @@ func Load(line CommandLine, env Lookup) (*Config, error) {
 		path, _ = env(EnvName("config"))
 	}
 	from := sources{line.find, fromEnv(env)}
+	var tables *connectorTables
 	if isSet || path != "" {
-		file, err := readFile(path)
+		file, connectors, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
+		tables = connectors
 		from = append(from, func(s *Setting) (rawValue, bool) { g, ok := file[s.Name]; return g, ok })
 	}
 	c, err := from.resolve()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.loadConnectors(tables, env); err != nil {
 		return nil, err
 	}
 	c.File, c.Reload = path, func() (*Config, error) { return Load(line, env) }

@@ -8,21 +8,11 @@ import (
 
 // retentionTables is the text of rules that stand in tables of the file, one for each; ok is false if the value is something else.
 func retentionTables(value any) (text string, ok bool, err error) {
-	var tables []map[string]any
-	switch list := value.(type) {
-	case []map[string]any:
-		tables = list
-	case []any: // within one line
-		for _, element := range list {
-			table, ok := element.(map[string]any)
-			if !ok {
-				return "", false, nil
-			}
-			tables = append(tables, table)
-		}
-	case map[string]any:
+	if _, isTable := value.(map[string]any); isTable {
 		return "", true, fmt.Errorf("expected a table for each rule, in two pairs of brackets: [[%s]]", retention)
-	default:
+	}
+	tables, ok := asTables(value)
+	if !ok {
 		return "", false, nil
 	}
 	for i, table := range tables {
@@ -36,6 +26,24 @@ func retentionTables(value any) (text string, ok bool, err error) {
 		text += rule
 	}
 	return text, true, nil
+}
+
+// asTables are the tables of an array, in two pairs of brackets or within one line.
+func asTables(value any) (tables []map[string]any, ok bool) {
+	switch list := value.(type) {
+	case []map[string]any:
+		return list, true
+	case []any:
+		for _, element := range list {
+			table, ok := element.(map[string]any)
+			if !ok {
+				return nil, false
+			}
+			tables = append(tables, table)
+		}
+		return tables, true
+	}
+	return nil, false
 }
 
 func retentionTable(table map[string]any) (rule string, err error) {

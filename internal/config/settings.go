@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/tlsfiles"
@@ -38,6 +39,9 @@ type Config struct {
 
 	autoStreamMemory bool              // stream-memory follows max-memory
 	streamSettings   map[string]string // those that are state, by name
+
+	Connectors []connect.Config  // of the file; they were checked
+	Compiler   *connect.Compiler // that has checked them
 
 	File string // the file that was read, if any
 

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/conchmq/conch/internal/command"
+)
 
 // suggestSetting is Suggest for the names of settings.
 func suggestSetting(prefix, name string) string {
@@ -9,6 +13,14 @@ func suggestSetting(prefix, name string) string {
 		names[i] = settingsTable[i].Name
 	}
 	return Suggest(prefix, name, names)
+}
+
+// suggestKey is Suggest for the keys of a file: settings, and the tables of connectors.
+func suggestKey(name string) string {
+	if hint := suggestSetting("", name); hint != "" {
+		return hint
+	}
+	return Suggest("", name, []string{string(command.Source), string(command.Sink)})
 }
 
 // Suggest is a hint at the one of names that was probably meant, or empty if none is close.

@@ -129,7 +129,10 @@ var rules = map[string]rule{
 		notStd: []string{"net", "log", "context"},
 	},
 	"internal/config": {
-		own:    []string{"server", "internal/command", "internal/outbox", "internal/store", "internal/stream", "internal/tlsfiles"},
+		own: []string{
+			"server", "internal/command", "internal/connect", "internal/connect/systems", "internal/outbox", "internal/store", "internal/stream",
+			"internal/tlsfiles",
+		},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
