@@ -14,7 +14,8 @@ TEST_TIMEOUT ?= 30m
 # Each fuzz target with its package. Minimizing is bounded: left alone, it eats the time of a short run.
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
-	./internal/keyargs:FuzzParse ./internal/keyargs:FuzzRead ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad
+	./internal/keyargs:FuzzParse ./internal/keyargs:FuzzRead ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad \
+	./internal/connect:FuzzTemplates ./internal/connect:FuzzAddresses
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -25,7 +26,7 @@ build: ## build the binary, bin/conch
 man: build ## write the manual pages, bin/man/conch*.1
 	mkdir -p bin/man
 	bin/conch man > bin/man/conch.1
-	for page in serve sub pub do ping top health bench log version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
+	for page in serve sub pub do ping top health bench log connect version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
 
 run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for more
 	bin/conch $(ARGS)

@@ -87,3 +87,20 @@ func TestNoErrorShowsAPassword(t *testing.T) {
 		assert.NotContains(t, err.Error(), "pa55")
 	}
 }
+
+// The files of examples/connect, with each password in the environment.
+func TestTheExamplesAreValid(t *testing.T) {
+	files, err := filepath.Glob("../../examples/connect/*.toml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		c, err := Load(line("--config="+file), func(name string) (string, bool) {
+			if !strings.HasSuffix(name, "_PASSWORD") && !strings.HasSuffix(name, "_SECRET") {
+				return "", false
+			}
+			return "secret", true
+		})
+		require.NoError(t, err, file)
+		assert.NotEmpty(t, c.Connectors)
+	}
+}

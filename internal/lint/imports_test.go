@@ -136,7 +136,10 @@ var rules = map[string]rule{
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
-		own:    []string{"broker", "server", "internal/aclfile", "internal/config", "internal/cputime", "internal/store", "internal/tlsfiles", "internal/web"},
+		own: []string{
+			"broker", "server", "internal/aclfile", "internal/config", "internal/connect", "internal/cputime", "internal/store", "internal/tlsfiles",
+			"internal/web",
+		},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
 	},
 	"internal/metrics":  {own: []string{"internal/command"}, others: []string{"github.com/VictoriaMetrics/metrics"}, notStd: []string{"net", "log", "sync"}},
