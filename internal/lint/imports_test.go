@@ -82,6 +82,11 @@ var rules = map[string]rule{
 	"internal/connect/file":      driver("github.com/fsnotify/fsnotify"),
 	"internal/connect/exec":      driver(""),
 
+	"internal/cluster": {
+		own:    []string{"internal/log"},
+		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/go-hclog"},
+		notStd: []string{"os", "log", "net/http"},
+	},
 	"main": {own: []string{"internal/cli"}},
 	"internal/cli": {
 		own: []string{"protocol", "client", "internal/backup", "internal/bench", "internal/config", "internal/daemon", "internal/store"},

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+)
+
+// Kinds of entries, the first byte of each.
+const (
+	kindProposal = 1
+	kindMark     = 2
+)
+
+// Entry is a proposal that a majority has.
+type Entry struct {
+	Index  uint64 // of the log; it grows, with holes
+	Origin string // the node that proposed it
+	Time   int64  // that the origin gave, in nanoseconds
+	Body   []byte // not to be kept: raft may share it
+	Token  any    // what was given to Propose, nil on all nodes but the origin, and there once it was given up
+}
+
+// proposed is a proposal as it is in the log.
+type proposed struct {
+	origin      string
+	incarnation uint64
+	count       uint64
+	time        int64
+	body        []byte
+}
+
+const maxName = 64
+
+func (p proposed) encode() []byte {
+	data := make([]byte, 0, 2+len(p.origin)+24+len(p.body))
+	data = append(data, kindProposal, byte(len(p.origin))) //nolint:gosec // a name is at most 64 bytes
+	data = append(data, p.origin...)
+	data = binary.LittleEndian.AppendUint64(data, p.incarnation)
+	data = binary.LittleEndian.AppendUint64(data, p.count)
+	data = binary.LittleEndian.AppendUint64(data, uint64(p.time)) //nolint:gosec // and back
+	return append(data, p.body...)
+}
+
+var errEntry = errors.New("an entry of the cluster's log cannot be read; its nodes run different versions")
+
+func decodeProposed(data []byte) (proposed, error) {
+	if len(data) < 2 || data[0] != kindProposal {
+		return proposed{}, errEntry
+	}
+	n := int(data[1])
+	data = data[2:]
+	if n > maxName || len(data) < n+24 {
+		return proposed{}, errEntry
+	}
+	p := proposed{origin: string(data[:n])}
+	data = data[n:]
+	p.incarnation, p.count = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	p.time, p.body = int64(binary.LittleEndian.Uint64(data[16:])), data[24:] //nolint:gosec // it was one
+	return p, nil
+}
+
+// mark is an entry behind the last one of a burst. What is committed reaches a follower with the next entry only; so the leader sends one.
+// It has the chain of the leader up to an index, by which each node compares its state.
+type mark struct{ index, chain uint64 }
+
+func (m mark) encode() []byte {
+	data := binary.LittleEndian.AppendUint64([]byte{kindMark}, m.index)
+	return binary.LittleEndian.AppendUint64(data, m.chain)
+}
+
+func decodeMark(data []byte) (mark, error) {
+	if len(data) != 17 || data[0] != kindMark {
+		return mark{}, errEntry
+	}
+	return mark{binary.LittleEndian.Uint64(data[1:]), binary.LittleEndian.Uint64(data[9:])}, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// link is the chain behind one more entry, of which digest is what the state machine made of it.
+func link(chain, index, digest uint64, body []byte) uint64 {
+	chain = mix(chain ^ index)
+	chain = mix(chain ^ uint64(crc32.Checksum(body, castagnoli)))
+	return mix(chain ^ digest)
+}
+
+// mix spreads each bit of a number over all of it: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

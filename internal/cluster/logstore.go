@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// logStore is raft's log in a [log.Log]: an entry is a record, its index the record's number. The newest entries are kept in memory as well, because
+// each follower is sent them one by one.
+type logStore struct {
+	*log.Log
+	failed func(error)
+
+	mu     sync.RWMutex
+	recent []*raft.Log // consecutive entries up to the last one
+	size   int         // bytes of recent
+	ahead  []*raft.Log // consecutive entries that were read last
+	stored int64       // bytes since the start
+}
+
+const (
+	recentBytes = 16 << 20
+	aheadBytes  = 4 << 20
+	segmentSize = 16 << 20 // four times what is read at once
+	entryCost   = 160      // bytes of memory beside the data
+)
+
+func (s *logStore) FirstIndex() (uint64, error) {
+	if s.Head() > s.Last() {
+		return 0, nil
+	}
+	return s.Head(), nil
+}
+
+func (s *logStore) LastIndex() (uint64, error) {
+	if s.Head() > s.Last() {
+		return 0, nil
+	}
+	return s.Last(), nil
+}
+
+func (s *logStore) GetLog(index uint64, out *raft.Log) error {
+	if l := s.inMemory(index); l != nil {
+		*out = *l
+		return nil
+	}
+	return s.readAhead(index, out)
+}
+
+// readAhead reads an entry from the files, with those behind it: a segment is searched from its beginning, and raft asks for one entry at a time.
+func (s *logStore) readAhead(index uint64, out *raft.Log) error {
+	var read []*raft.Log
+	size := 0
+	err := s.Scan(index, s.Last(), func(r log.Record) error {
+		l, err := fromRecord(r)
+		if err != nil {
+			return err
+		}
+		read, size = append(read, &l), size+len(l.Data)+entryCost
+		if size > aheadBytes {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	if len(read) == 0 || read[0].Index != index {
+		return raft.ErrLogNotFound
+	}
+	*out = *read[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = read
+	return nil
+}
+
+func fromRecord(r log.Record) (raft.Log, error) {
+	if len(r.Payload) < 4 {
+		return raft.Log{}, errEntry
+	}
+	payload := bytes.Clone(r.Payload)
+	n := binary.LittleEndian.Uint32(payload)
+	if int(n) > len(payload)-4 {
+		return raft.Log{}, errEntry
+	}
+	return raft.Log{Index: r.Number, Term: r.Term, Type: raft.LogType(r.Kind), Extensions: payload[4 : 4+n], Data: payload[4+n:]}, nil
+}
+
+func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs returns once the disk has the entries: raft promises them then.
+func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	if first := logs[0].Index; first > s.Last()+1 { // behind a snapshot that another node has sent
+		if err := s.Reset(first); err != nil {
+			return s.fail(err)
+		}
+	}
+	var payload []byte
+	for _, l := range logs {
+		payload = binary.LittleEndian.AppendUint32(payload[:0], uint32(len(l.Extensions))) //nolint:gosec // short
+		payload = append(append(payload, l.Extensions...), l.Data...)
+		if n := s.AppendTerm(l.Term, byte(l.Type), payload); n != l.Index {
+			return s.fail(fmt.Errorf("entry %d would be record %d", l.Index, n))
+		}
+	}
+	if err := s.Sync(); err != nil {
+		return s.fail(err)
+	}
+	s.keepInMemory(logs)
+	return nil
+}
+
+// fail reports an error that ends the node: a failed sync is final.
+func (s *logStore) fail(err error) error {
+	s.failed(err)
+	return err
+}
+
+func (s *logStore) keepInMemory(logs []*raft.Log) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.recent); n > 0 && s.recent[n-1].Index+1 != logs[0].Index {
+		s.recent, s.size = nil, 0
+	}
+	for _, l := range logs {
+		s.recent = append(s.recent, l)
+		s.size += len(l.Data) + entryCost
+		s.stored += int64(len(l.Data)) + entryCost
+	}
+	n := 0
+	for ; s.size > recentBytes && n < len(s.recent)-1; n++ {
+		s.size -= len(s.recent[n].Data) + entryCost
+		s.recent[n] = nil // the array may be kept
+	}
+	s.recent = s.recent[n:]
+}
+
+func (s *logStore) inMemory(index uint64) *raft.Log {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, all := range [][]*raft.Log{s.recent, s.ahead} {
+		if len(all) > 0 && index >= all[0].Index && index <= all[len(all)-1].Index {
+			return all[index-all[0].Index]
+		}
+	}
+	return nil
+}
+
+// bytes returns how many bytes were stored since the start.
+func (s *logStore) bytes() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.stored
+}
+
+func (s *logStore) DeleteRange(from, to uint64) error {
+	s.drop(from, to)
+	switch last := s.Last(); {
+	case from <= s.Head() && to >= last:
+		return s.Reset(max(to, last) + 1)
+	case from <= s.Head():
+		return s.CutHead(to + 1)
+	case to >= last:
+		return s.CutTail(from)
+	}
+	return errors.New("a log is not cut in the middle")
+}
+
+// drop takes a head or a tail from the entries in memory.
+func (s *logStore) drop(from, to uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var rest []*raft.Log
+	size := 0
+	for _, l := range s.recent {
+		if l.Index < from || l.Index > to {
+			rest, size = append(rest, l), size+len(l.Data)+entryCost
+		}
+	}
+	s.recent, s.size, s.ahead = rest, size, nil
+}
+
+var errEnough = errors.New("enough is read")

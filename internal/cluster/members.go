@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// Add makes a node a member that gets all entries and has no vote, which Promote gives it. It must be running, with empty directories and without a
+// bootstrap. This node must lead.
+func (n *Node) Add(m Member) error {
+	if !validName.MatchString(m.Name) {
+		return fmt.Errorf("%q is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores", m.Name)
+	}
+	return n.change(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))
+}
+
+// Promote gives a member a vote.
+func (n *Node) Promote(name string) error {
+	m, err := n.member(name)
+	if err != nil {
+		return err
+	}
+	return n.change(n.raft.AddVoter(raft.ServerID(name), serverAddress(m), 0, n.options.Timeout))
+}
+
+// Remove ends a node's membership. What it was sent it keeps.
+func (n *Node) Remove(name string) error {
+	if _, err := n.member(name); err != nil {
+		return err
+	}
+	return n.change(n.raft.RemoveServer(raft.ServerID(name), 0, n.options.Timeout))
+}
+
+// Transfer makes another voter lead, any if no name is given.
+func (n *Node) Transfer(name string) error {
+	if name == "" {
+		return n.change(n.raft.LeadershipTransfer())
+	}
+	m, err := n.member(name)
+	if err != nil {
+		return err
+	}
+	return n.change(n.raft.LeadershipTransferToServer(raft.ServerID(name), serverAddress(m)))
+}
+
+func (n *Node) change(f raft.Future) error {
+	err := f.Error()
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) {
+		if leader, ok := n.leader(); ok {
+			return fmt.Errorf("this node does not lead; send it to %s at %s", leader.Name, leader.Address)
+		}
+		return ErrNoLeader
+	}
+	return err
+}
+
+func (n *Node) member(name string) (Member, error) {
+	for _, m := range n.Members() {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Member{}, fmt.Errorf("no node is named %q; NODE LIST has them", name)
+}
+
+// Members are the nodes of the cluster, as far as this one knows.
+func (n *Node) Members() (all []Member) {
+	f := n.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	for _, s := range f.Configuration().Servers {
+		m := memberAt(s.Address)
+		m.Voter = s.Suffrage == raft.Voter
+		all = append(all, m)
+	}
+	return all
+}
+
+// Status is how a node sees its cluster.
+type Status struct {
+	Name, Leader string // Leader is empty if none is known
+	Role         string // leader, follower, candidate
+	Term         uint64
+	Committed    uint64 // the last index of which the node knows that a majority has it
+	Applied      uint64
+	Last         uint64 // of its log
+	Waiting      int    // proposals that are not committed
+	WaitingBytes int
+}
+
+// Status returns how the node sees its cluster now.
+func (n *Node) Status() Status {
+	roles := map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "closed"}
+	leader, _ := n.leader()
+	s := Status{
+		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
+		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(),
+	}
+	n.proposals.mu.Lock()
+	defer n.proposals.mu.Unlock()
+	s.Waiting, s.WaitingBytes = len(n.proposals.waiting), n.proposals.bytes
+	return s
+}

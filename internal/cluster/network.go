@@ -1,0 +1,172 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Network is how nodes reach each other.
+type Network interface {
+	net.Listener
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+// tcp is the network of real nodes.
+type tcp struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Listen listens on a TCP address. With a TLS configuration it must have certificates for both directions, and require them of others.
+func Listen(address string, config *tls.Config) (Network, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	return &tcp{l, config}, nil
+}
+
+func (t *tcp) Dial(ctx context.Context, address string) (net.Conn, error) {
+	if t.config != nil {
+		return (&tls.Dialer{Config: t.config}).DialContext(ctx, "tcp", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+// What a connection between nodes carries, by its first line.
+const (
+	carriesRaft      = "raft"
+	carriesProposals = "proposals"
+	carriesState     = "state"
+)
+
+// handshake is the first line of a connection: the version of what nodes send each other, which one dials which one, and what for.
+const handshake = "conch-cluster/1"
+
+const (
+	handshakeTimeout = 5 * time.Second
+	maxHandshake     = 256
+)
+
+// dial opens a connection to a node, which must be the one that is meant.
+func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	c, err := n.options.Network.Dial(ctx, to.Address)
+	if err != nil {
+		return nil, err
+	}
+	deadline, _ := ctx.Deadline()
+	answer, err := introduce(c, deadline, fmt.Sprintf("%s %s %s %s\n", handshake, n.options.Name, to.Name, carries))
+	if err == nil && answer != "OK" {
+		err = errors.New(answer)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
+	}
+	return c, nil
+}
+
+func introduce(c net.Conn, deadline time.Time, line string) (answer string, err error) {
+	if err := c.SetDeadline(deadline); err != nil {
+		return "", err
+	}
+	if _, err := c.Write([]byte(line)); err != nil {
+		return "", err
+	}
+	if answer, err = readLine(c); err != nil {
+		return "", err
+	}
+	return answer, c.SetDeadline(time.Time{})
+}
+
+// readLine reads a line and nothing behind it.
+func readLine(c net.Conn) (string, error) {
+	var line []byte
+	for b := [1]byte{}; len(line) < maxHandshake; line = append(line, b[0]) {
+		if _, err := c.Read(b[:]); err != nil {
+			return "", err
+		}
+		if b[0] == '\n' {
+			return string(line), nil
+		}
+	}
+	return "", errors.New("it is no node of a cluster: its first line is too long")
+}
+
+// serve accepts connections until the network is closed.
+func (n *Node) serve() {
+	for {
+		c, err := n.options.Network.Accept()
+		if err != nil {
+			if n.ctx.Err() == nil {
+				n.fail(fmt.Errorf("the listener of the cluster: %w", err))
+			}
+			return
+		}
+		n.conns.Go(func() { n.accept(c) })
+	}
+}
+
+// accept reads the handshake of another node, and gives the connection to what it carries.
+func (n *Node) accept(c net.Conn) {
+	stop := context.AfterFunc(n.ctx, func() { _ = c.Close() })
+	from, carries, err := n.answerHandshake(c)
+	if err != nil {
+		stop()
+		_, _ = fmt.Fprintf(c, "ERR %s\n", err) // within the deadline of the handshake
+		_ = c.Close()
+		n.options.Report(fmt.Errorf("refused %s: %w", c.RemoteAddr(), err))
+		return
+	}
+	switch carries {
+	case carriesRaft: // raft closes it
+		n.layer.give(&ending{c, stop})
+		return
+	case carriesProposals:
+		err = n.receiveProposals(c)
+	case carriesState:
+		err = n.sendState(c)
+	}
+	stop()
+	_ = c.Close()
+	if err != nil && n.ctx.Err() == nil {
+		n.options.Report(fmt.Errorf("the %s of %s ended: %w", carries, from, err))
+	}
+}
+
+func (n *Node) answerHandshake(c net.Conn) (from, carries string, err error) {
+	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return "", "", err
+	}
+	line, err := readLine(c)
+	if err != nil {
+		return "", "", err
+	}
+	words := strings.Fields(line)
+	switch {
+	case len(words) != 4 || !strings.HasPrefix(words[0], "conch-cluster/"):
+		return "", "", errors.New("this port is for other nodes of the cluster")
+	case words[0] != handshake:
+		return "", "", fmt.Errorf("it speaks %s, and this node %s: run one version of conch on all nodes", words[0], handshake)
+	case words[2] != n.options.Name:
+		return "", "", fmt.Errorf("this node is %s, not %s", n.options.Name, words[2])
+	case words[1] == n.options.Name:
+		return "", "", fmt.Errorf("two nodes are named %s", words[1])
+	}
+	if carries = words[3]; carries != carriesRaft && carries != carriesProposals && carries != carriesState {
+		return "", "", fmt.Errorf("unknown word %q", carries)
+	}
+	if _, err := c.Write([]byte("OK\n")); err != nil {
+		return "", "", err
+	}
+	return words[1], carries, c.SetDeadline(time.Time{})
+}

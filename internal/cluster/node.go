@@ -1,0 +1,179 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// Node is this process as one of a cluster. Any goroutine may call its methods.
+type Node struct {
+	options   Options
+	votes     *votes
+	store     *logStore
+	layer     *layer
+	transport *raft.NetworkTransport
+	raft      *raft.Raft
+	applier   *applier
+	proposals proposals
+
+	ctx    context.Context //nolint:containedctx // it ends when the node is closed
+	cancel context.CancelFunc
+	runs   sync.WaitGroup // the sender, the marker, the one that accepts, the observer
+	conns  sync.WaitGroup // of other nodes
+
+	failOnce sync.Once
+	failure  chan error // of capacity 1
+}
+
+// Open makes a node and starts it. With Options.Bootstrap and nothing in its directories it begins a cluster with the other nodes that do so. Else it
+// goes on in the one that it was in, or waits until a member adds it.
+func Open(o Options) (*Node, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	n := &Node{options: o, failure: make(chan error, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.applier = &applier{node: n, state: o.State, applied: make(chan struct{}, 1)}
+	n.layer = &layer{node: n, conns: make(chan net.Conn)}
+	n.proposals.wake = make(chan struct{}, 1)
+	if err := n.open(); err != nil {
+		n.cancel()
+		if n.store != nil {
+			err = errors.Join(err, n.store.Close())
+		}
+		return nil, errors.Join(err, o.Small.Close())
+	}
+	n.runs.Go(n.serve)
+	n.runs.Go(n.runSender)
+	n.runs.Go(n.runMarker)
+	n.runs.Go(n.runSaver)
+	return n, nil
+}
+
+func (n *Node) open() (err error) {
+	small := files{n.options.Small}
+	if n.votes, err = openVotes(small); err != nil {
+		return err
+	}
+	if n.proposals.incarnation, err = n.votes.nextIncarnation(time.Now().UnixNano()); err != nil {
+		return err
+	}
+	saved, err := openSnapshots(small)
+	if err != nil {
+		return err
+	}
+	after := uint64(0)
+	if saved.last != nil {
+		after = saved.last.Index
+	}
+	if n.options.State.Index < after {
+		return fmt.Errorf("the streams are of entry %d, and the log of the cluster begins behind %d: remove the node and add it anew, with empty directories",
+			n.options.State.Index, after)
+	}
+	l, recovery, err := log.Open(log.Options{Files: n.options.Files, Fsync: log.Always, SegmentSize: segmentSize, Recent: 1 << 20}, after, func(log.Record) error { return nil })
+	if err != nil {
+		return err
+	}
+	n.store = &logStore{Log: l, failed: n.fail}
+	if len(recovery.Damages) > 0 {
+		return fmt.Errorf("the log of the cluster is damaged (%v): remove the node and add it anew, with empty directories", recovery.Damages)
+	}
+	n.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
+	})
+	if n.raft, err = raft.NewRaft(n.config(), n.applier, n.store, n.votes, saved, n.transport); err != nil {
+		return err
+	}
+	return n.bootstrap()
+}
+
+// silent is raft's log, which is told in a line of the node's own where it matters.
+func silent() hclog.Logger { return hclog.New(&hclog.LoggerOptions{Output: io.Discard}) }
+
+func (n *Node) config() *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(n.options.Name)
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = n.options.Election, n.options.Election, n.options.Election
+	c.CommitTimeout = min(50*time.Millisecond, n.options.Election/2) // marks are faster
+	c.BatchApplyCh = true
+	c.NoSnapshotRestoreOnStart = true // the machine has its state
+	c.SnapshotInterval = time.Hour    // the saver takes them, by bytes
+	c.SnapshotThreshold = 1 << 62
+	c.TrailingLogs = 1024 // for a node that is slow; the saver keeps the rest by bytes
+	c.Logger = silent()
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+func (n *Node) bootstrap() error {
+	if len(n.options.Bootstrap) == 0 {
+		return nil
+	}
+	var c raft.Configuration
+	for _, m := range n.options.Bootstrap {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(m.Name), Address: serverAddress(m)})
+	}
+	if err := n.raft.BootstrapCluster(c).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
+	}
+	return nil
+}
+
+// runSaver makes the log lose its head once it is long enough.
+func (n *Node) runSaver() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var at int64
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if stored := n.store.bytes(); stored-at >= n.options.LogBytes {
+			at = stored
+			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+				n.options.Report(fmt.Errorf("the log keeps its head: %w", err))
+			}
+		}
+	}
+}
+
+// fail reports an error after which this node cannot go on.
+func (n *Node) fail(err error) {
+	n.failOnce.Do(func() { n.failure <- err })
+}
+
+// Failed has the error after which the node cannot go on, if there is one: it is to be closed.
+func (n *Node) Failed() <-chan error { return n.failure }
+
+func (n *Node) self() Member { return Member{Name: n.options.Name, Address: n.options.Address} }
+
+// leader returns the node that leads, as far as this one knows.
+func (n *Node) leader() (Member, bool) {
+	a, _ := n.raft.LeaderWithID()
+	return memberAt(a), a != ""
+}
+
+// Close ends the node, and waits for all its goroutines. What waits is lost.
+func (n *Node) Close() error {
+	n.proposals.mu.Lock()
+	n.proposals.closed = true
+	n.proposals.mu.Unlock()
+	n.cancel()
+	errs := []error{n.options.Network.Close(), n.raft.Shutdown().Error(), n.transport.Close()}
+	n.runs.Wait()
+	n.conns.Wait()
+	n.reportLost(n.proposals.giveUp(0))
+	return errors.Join(append(errs, n.store.Close(), n.options.Small.Close())...)
+}

@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/conchmq/conch/internal/log"
+)
+
+// files are small files that are replaced whole, each with a checksum in its first line.
+type files struct{ log.Files }
+
+var errChecksum = errors.New("its checksum is wrong: take the file from a backup, or remove the node and add it anew, with an empty directory")
+
+func (f files) read(name string, v any) error {
+	file, err := f.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	data, err := readAll(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	const sum = 9
+	if len(data) < sum || string(data[:sum]) != fmt.Sprintf("%08x\n", crc32.Checksum(data[sum:], castagnoli)) {
+		return fmt.Errorf("%s: %w", name, errChecksum)
+	}
+	return json.Unmarshal(data[sum:], v)
+}
+
+func readAll(file log.File) ([]byte, error) {
+	size, err := file.Size()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	_, err = io.ReadFull(io.NewSectionReader(file, 0, size), data)
+	return data, err
+}
+
+// write replaces a file. Once it returns, no crash brings the old one back.
+func (f files) write(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	data = append(fmt.Appendf(nil, "%08x\n", crc32.Checksum(data, castagnoli)), data...)
+	file, err := f.Create(name+".new", 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(data, 0)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := f.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return f.SyncDir()
+}
+
+const voteFile = "vote"
+
+// votes is raft's stable store: its term and its vote, and the last incarnation of this node. Any goroutine may call it.
+type votes struct {
+	files files
+
+	mu     sync.Mutex
+	values map[string]string
+}
+
+const incarnationKey = "incarnation"
+
+func openVotes(f files) (*votes, error) {
+	v := &votes{files: f, values: map[string]string{}}
+	return v, f.read(voteFile, &v.values)
+}
+
+// errNoValue has the text by which raft knows it.
+var errNoValue = errors.New("not found")
+
+func (v *votes) Set(key, value []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.values[string(key)] = string(value)
+	return v.files.write(voteFile, v.values)
+}
+
+func (v *votes) Get(key []byte) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	value, ok := v.values[string(key)]
+	if !ok {
+		return nil, errNoValue
+	}
+	return []byte(value), nil
+}
+
+func (v *votes) SetUint64(key []byte, n uint64) error {
+	return v.Set(key, strconv.AppendUint(nil, n, 10))
+}
+
+func (v *votes) GetUint64(key []byte) (uint64, error) {
+	value, err := v.Get(key)
+	if errors.Is(err, errNoValue) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(string(value), 10, 64)
+}
+
+// nextIncarnation is larger than all before it, by the clock if that goes on, and is on the disk when it is returned.
+func (v *votes) nextIncarnation(clock int64) (uint64, error) {
+	last, err := v.GetUint64([]byte(incarnationKey))
+	if err != nil {
+		return 0, err
+	}
+	next := max(last+1, uint64(max(clock, 0))) //nolint:gosec // not negative
+	return next, v.SetUint64([]byte(incarnationKey), next)
+}
+
+const snapshotFile = "snapshot"
+
+// snapshots is raft's snapshot store. A snapshot is one small file that tells up to where the state machine has saved its state. What another node
+// gets is that state as it is when it asks for it, see [Machine.Send].
+type snapshots struct {
+	files files
+
+	mu   sync.Mutex
+	last *raft.SnapshotMeta
+}
+
+func openSnapshots(f files) (*snapshots, error) {
+	s := &snapshots{files: f}
+	var meta raft.SnapshotMeta
+	if err := f.read(snapshotFile, &meta); err != nil {
+		return nil, err
+	}
+	if meta.ID != "" {
+		s.last = &meta
+	}
+	return s, nil
+}
+
+// snapshotData is what raft carries: something, because of nothing it would make an error.
+const snapshotData = "state"
+
+func (s *snapshots) Create(
+	version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration, configurationIndex uint64, _ raft.Transport,
+) (raft.SnapshotSink, error) {
+	return &sink{snapshots: s, meta: raft.SnapshotMeta{
+		Version: version, ID: fmt.Sprintf("%d-%d", term, index), Index: index, Term: term, Configuration: configuration,
+		ConfigurationIndex: configurationIndex, Size: int64(len(snapshotData)),
+	}}, nil
+}
+
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return nil, nil
+	}
+	meta := *s.last
+	return []*raft.SnapshotMeta{&meta}, nil
+}
+
+func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	all, err := s.List()
+	if err == nil && (len(all) == 0 || all[0].ID != id) {
+		err = fmt.Errorf("there is no snapshot %s any more", id)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return all[0], io.NopCloser(strings.NewReader(snapshotData)), nil
+}
+
+// sink is a snapshot that is made.
+type sink struct {
+	snapshots *snapshots
+	meta      raft.SnapshotMeta
+	canceled  bool
+}
+
+func (k *sink) Write(p []byte) (int, error) { return len(p), nil }
+func (k *sink) ID() string                  { return k.meta.ID }
+
+func (k *sink) Cancel() error {
+	k.canceled = true
+	return nil
+}
+
+func (k *sink) Close() error {
+	if k.canceled {
+		return nil
+	}
+	k.snapshots.mu.Lock()
+	defer k.snapshots.mu.Unlock()
+	if err := k.snapshots.files.write(snapshotFile, k.meta); err != nil {
+		return err
+	}
+	k.snapshots.last = &k.meta
+	return nil
+}

@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+)
+
+// State is what the cluster knows behind an entry. The state machine saves it with its own, in one piece, so that no crash parts them.
+type State struct {
+	Index   uint64
+	Chain   uint64 // over all entries up to Index
+	origins map[string]origin
+	entry   []byte // at Index, until its digest is added
+}
+
+// Digest adds what the machine made of the entry at Index to the chain: what tells apart two states.
+func (s *State) Digest(digest uint64) {
+	s.Chain = link(s.Chain, s.Index, digest, s.entry)
+	s.entry = nil
+}
+
+// origin is how far a node's proposals are applied.
+type origin struct{ incarnation, last uint64 }
+
+// accepts reports whether a proposal is the next of its node, and counts it if so. gap is true if proposals before it are missing.
+func (s *State) accepts(p proposed) (ok, gap bool) {
+	o := s.origins[p.origin]
+	switch {
+	case p.incarnation < o.incarnation, p.incarnation == o.incarnation && p.count <= o.last:
+		return false, false
+	case p.incarnation == o.incarnation && p.count != o.last+1, p.incarnation > o.incarnation && p.count != 1:
+		return false, true
+	}
+	if s.origins == nil {
+		s.origins = map[string]origin{}
+	}
+	s.origins[p.origin] = origin{p.incarnation, p.count}
+	return true, false
+}
+
+// Append appends the state to dst, for DecodeState. It is a few bytes for each node that ever proposed.
+func (s *State) Append(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, s.Index)
+	dst = binary.LittleEndian.AppendUint64(dst, s.Chain)
+	for _, name := range slices.Sorted(maps.Keys(s.origins)) {
+		o := s.origins[name]
+		dst = append(append(dst, byte(len(name))), name...) //nolint:gosec // a name is at most 64 bytes
+		dst = binary.LittleEndian.AppendUint64(dst, o.incarnation)
+		dst = binary.LittleEndian.AppendUint64(dst, o.last)
+	}
+	return dst
+}
+
+// DecodeState reads what Append has written. Nothing is the state before the first entry.
+func DecodeState(data []byte) (s State, err error) {
+	if len(data) == 0 {
+		return State{}, nil
+	}
+	if len(data) < 16 {
+		return State{}, errEntry
+	}
+	s.Index, s.Chain = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	s.origins = map[string]origin{}
+	for data = data[16:]; len(data) > 0; {
+		n := int(data[0])
+		if n > maxName || len(data) < 1+n+16 {
+			return State{}, errEntry
+		}
+		name, rest := string(data[1:1+n]), data[1+n:]
+		s.origins[name] = origin{binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])}
+		data = rest[16:]
+	}
+	return s, nil
+}
