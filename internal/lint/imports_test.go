@@ -70,17 +70,18 @@ var rules = map[string]rule{
 		"internal/connect/kafka", "internal/connect/websocket", "internal/connect/sse", "internal/connect/webhook", "internal/connect/stdio",
 		"internal/connect/file", "internal/connect/exec",
 	}},
-	"internal/connect/rabbitmq":  driver("github.com/rabbitmq/amqp091-go"),
-	"internal/connect/nats":      driver("github.com/nats-io/nats.go"),
-	"internal/connect/redis":     {own: []string{"internal/connect", "client", "internal/entry"}}, // an entry is a message as in conch
-	"internal/connect/mqtt":      driver("github.com/eclipse/paho.golang"),
-	"internal/connect/kafka":     driver("github.com/twmb/franz-go"),
-	"internal/connect/websocket": driver("github.com/coder/websocket"),
-	"internal/connect/sse":       driver(""),
-	"internal/connect/webhook":   driver(""),
-	"internal/connect/stdio":     driver(""),
-	"internal/connect/file":      driver("github.com/fsnotify/fsnotify"),
-	"internal/connect/exec":      driver(""),
+	"internal/connect/rabbitmq":   driver("github.com/rabbitmq/amqp091-go"),
+	"internal/connect/nats":       driver("github.com/nats-io/nats.go"),
+	"internal/connect/redis":      {own: []string{"internal/connect", "client", "internal/entry"}}, // an entry is a message as in conch
+	"internal/connect/mqtt":       driver("github.com/eclipse/paho.golang"),
+	"internal/connect/kafka":      driver("github.com/twmb/franz-go"),
+	"internal/connect/websocket":  driver("github.com/coder/websocket"),
+	"internal/connect/sse":        driver(""),
+	"internal/connect/webhook":    driver(""),
+	"internal/connect/stdio":      driver(""),
+	"internal/connect/file":       driver("github.com/fsnotify/fsnotify"),
+	"internal/connect/exec":       driver(""),
+	"internal/connect/drivertest": {anything: true},
 
 	"internal/cluster": {
 		own:    []string{"internal/log"},
@@ -347,7 +348,7 @@ func TestTheRules(t *testing.T) {
 	t.Run("nothing imports the server but config, daemon and conchtest", func(t *testing.T) {
 		for pkg, r := range rules {
 			switch pkg {
-			case "internal/config", "internal/daemon", "internal/harness", "conchtest":
+			case "internal/config", "internal/daemon", "internal/harness", "internal/connect/drivertest", "conchtest":
 			default:
 				assert.NotContains(t, r.own, "server", pkg)
 				assert.False(t, r.anything, pkg)
@@ -355,7 +356,7 @@ func TestTheRules(t *testing.T) {
 		}
 	})
 	t.Run("what serves tests is for tests alone", func(t *testing.T) {
-		kit := "github.com/stretchr/testify/require go.uber.org/goleak @conchtest @internal/harness @internal/faulty @internal/lint"
+		kit := "github.com/stretchr/testify/require go.uber.org/goleak @conchtest @internal/harness @internal/connect/drivertest @internal/faulty @internal/lint"
 		for pkg, r := range rules {
 			if r.anything {
 				continue

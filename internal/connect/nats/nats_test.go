@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -18,21 +17,18 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/drivertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// limit bounds each test: none takes long.
-const limit = time.Minute
+func address(t *testing.T, text string) connect.Address { return drivertest.Address(t, System, text) }
 
-// address is what the engine makes of a URL.
-func address(t *testing.T, text string) connect.Address {
-	u, err := url.Parse(text)
-	require.NoError(t, err)
-	query := u.Query()
-	u.RawQuery = ""
-	return connect.Address{URL: u, Hosts: []string{u.Host}, Query: query, Name: "conch-test", Limit: 1 << 20, Warn: func(text string) { t.Log(text) }}
+func openSource(t *testing.T, text string, start connect.Start) connect.Source {
+	return drivertest.OpenSource(t, System, text, start)
 }
+
+func openSink(t *testing.T, text string) connect.Sink { return drivertest.OpenSink(t, System, text) }
 
 // server is a nats-server of one test, with JetStream and a user.
 type server struct {
@@ -87,48 +83,6 @@ func (s *server) makeStream(subjects ...string) {
 	require.NoError(s.t, err)
 	_, err = js.CreateOrUpdateStream(s.t.Context(), jetstream.StreamConfig{Name: "S", Subjects: subjects, MaxMsgSize: 10_000})
 	require.NoError(s.t, err)
-}
-
-func openSource(t *testing.T, text string, start connect.Start) connect.Source {
-	s, err := System.Source(address(t, text))
-	require.NoError(t, err)
-	require.NoError(t, s.Connect(t.Context(), start))
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
-	return s
-}
-
-func openSink(t *testing.T, text string) connect.Sink {
-	s, err := System.Sink(address(t, text))
-	require.NoError(t, err)
-	require.NoError(t, s.Connect(t.Context()))
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
-	return s
-}
-
-// read reads n messages, and acknowledges them.
-func read(t *testing.T, s connect.Source, n int) (all []connect.Message) {
-	ctx, end := context.WithTimeout(t.Context(), limit)
-	defer end()
-	for len(all) < n {
-		b, err := s.Read(ctx)
-		require.NoError(t, err)
-		all = append(all, b.Messages...)
-		if b.Ack != nil {
-			require.NoError(t, b.Ack(ctx, nil))
-		}
-	}
-	require.Len(t, all, n)
-	return all
-}
-
-// numbers are messages whose payload is their number, from a to b.
-func numbers(a, b int) (batch []connect.Message) {
-	for i := a; i < b; i++ {
-		batch = append(batch, connect.Message{
-			Topic: "a b", Payload: fmt.Append(nil, i), ID: fmt.Sprint("id-", i), Headers: []connect.Header{{Name: "n", Value: fmt.Sprint(i)}},
-		})
-	}
-	return batch
 }
 
 func TestWhatAnAddressNeeds(t *testing.T) {
@@ -194,11 +148,11 @@ func TestSubjectsBothWays(t *testing.T) {
 	source := openSource(t, s.url("?subject=eu.>"), connect.Start{})
 	sink := openSink(t, s.url("?subject=eu.{topic}"))
 	for i := 0; i < n; i += 250 {
-		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
-		for j, m := range read(t, source, 250) {
+		require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(i, i+250)))
+		for j, m := range drivertest.Read(t, source, 250) {
 			require.Equal(t, fmt.Sprint(i+j), string(m.Payload))
 			require.Equal(t, fmt.Sprint("id-", i+j), m.ID)
-			require.Equal(t, "eu.a%20b", m.Meta["subject"])
+			require.Equal(t, "eu.t", m.Meta["subject"])
 			value, _ := m.Header("n")
 			require.Equal(t, fmt.Sprint(i+j), value)
 		}
@@ -208,7 +162,7 @@ func TestSubjectsBothWays(t *testing.T) {
 func TestAQueueGroupSharesASubject(t *testing.T) {
 	s := startServer(t)
 	together := make(chan connect.Message)
-	ctx, end := context.WithTimeout(t.Context(), limit)
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	for range 2 {
 		one := openSource(t, s.url("?subject=eu.*&group=g"), connect.Start{})
@@ -227,7 +181,7 @@ func TestAQueueGroupSharesASubject(t *testing.T) {
 			}
 		}()
 	}
-	require.NoError(t, openSink(t, s.url("?subject=eu.x")).Write(ctx, numbers(0, 200)))
+	require.NoError(t, openSink(t, s.url("?subject=eu.x")).Write(ctx, drivertest.Numbers(0, 200)))
 	seen := map[string]bool{}
 	for range 200 {
 		m := <-together
@@ -242,11 +196,11 @@ func TestStreamsBothWays(t *testing.T) {
 	s.makeStream("eu.>")
 	sink := openSink(t, s.url("?subject=eu.{topic}&stream=S"))
 	for i := 0; i < n; i += 250 {
-		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
+		require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(i, i+250)))
 	}
-	require.NoError(t, sink.Write(t.Context(), numbers(n-250, n)), "the server drops what it has already")
+	require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(n-250, n)), "the server drops what it has already")
 	source := openSource(t, s.url("?stream=S"), connect.Start{Durable: true})
-	all := read(t, source, n)
+	all := drivertest.Read(t, source, n)
 	for i, m := range all {
 		require.Equal(t, fmt.Sprint(i), string(m.Payload))
 		require.Equal(t, fmt.Sprint(i+1), m.Position)
@@ -255,9 +209,9 @@ func TestStreamsBothWays(t *testing.T) {
 	// conch has the position: the next connection begins behind it.
 	start := connect.Start{Durable: true, Positions: map[string]string{all[0].Partition: all[n-3].Position}}
 	behind := openSource(t, s.url("?stream=S&durable=D"), start)
-	assert.Equal(t, all[n-2:], read(t, behind, 2))
-	require.NoError(t, sink.Write(t.Context(), numbers(n, n+1)))
-	assert.Equal(t, fmt.Sprint(n), string(read(t, behind, 1)[0].Payload))
+	assert.Equal(t, all[n-2:], drivertest.Read(t, behind, 2))
+	require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(n, n+1)))
+	assert.Equal(t, fmt.Sprint(n), string(drivertest.Read(t, behind, 1)[0].Payload))
 	other := openSource(t, s.url("?stream=S&subject=eu.none"), connect.Start{Durable: true})
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -268,7 +222,7 @@ func TestStreamsBothWays(t *testing.T) {
 func TestADurableConsumerGetsAgainWhatWasNotAcknowledged(t *testing.T) {
 	s := startServer(t)
 	s.makeStream("eu.>")
-	require.NoError(t, openSink(t, s.url("?subject=eu.a&stream=S")).Write(t.Context(), numbers(0, 100)))
+	require.NoError(t, openSink(t, s.url("?subject=eu.a&stream=S")).Write(t.Context(), drivertest.Numbers(0, 100)))
 	c, err := nats.Connect(s.url(""))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -283,7 +237,7 @@ func TestADurableConsumerGetsAgainWhatWasNotAcknowledged(t *testing.T) {
 	require.NoError(t, first.Ack(t.Context(), &connect.Refused{Indices: []int{0}, Err: fmt.Errorf("never")}))
 	require.NoError(t, source.Close(t.Context()))
 	require.NoError(t, source.Connect(t.Context(), connect.Start{}))
-	rest := read(t, source, 100-len(first.Messages))
+	rest := drivertest.Read(t, source, 100-len(first.Messages))
 	for _, m := range rest {
 		for _, acked := range first.Messages {
 			require.NotEqual(t, acked.Position, m.Position)
@@ -297,7 +251,7 @@ func TestALostServerEndsAConnection(t *testing.T) {
 	core, stream := openSource(t, s.url("?subject=eu.a"), connect.Start{}), openSource(t, s.url("?stream=S&durable=D"), connect.Start{})
 	sinks := []connect.Sink{openSink(t, s.url("?subject=eu.a")), openSink(t, s.url("?subject=eu.a&stream=S"))}
 	s.kill()
-	ctx, end := context.WithTimeout(t.Context(), limit)
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	for _, source := range []connect.Source{core, stream} {
 		_, err := source.Read(ctx)
@@ -306,7 +260,7 @@ func TestALostServerEndsAConnection(t *testing.T) {
 		require.NoError(t, source.Close(ctx))
 	}
 	for _, sink := range sinks {
-		require.Error(t, sink.Write(ctx, numbers(0, 1)))
+		require.Error(t, sink.Write(ctx, drivertest.Numbers(0, 1)))
 		require.NoError(t, ctx.Err())
 		require.NoError(t, sink.Close(ctx))
 	}
@@ -314,10 +268,10 @@ func TestALostServerEndsAConnection(t *testing.T) {
 	s.start() // what the stream has survives the kill
 	for _, sink := range sinks {
 		require.NoError(t, sink.Connect(ctx))
-		require.NoError(t, sink.Write(ctx, numbers(0, 1)))
+		require.NoError(t, sink.Write(ctx, drivertest.Numbers(0, 1)))
 	}
 	require.NoError(t, stream.Connect(ctx, connect.Start{}))
-	read(t, stream, 1)
+	drivertest.Read(t, stream, 1)
 }
 
 func TestWhatIsPermanent(t *testing.T) {
@@ -332,14 +286,14 @@ func TestWhatIsPermanent(t *testing.T) {
 		assert.NotContains(t, err.Error(), "wrong")
 		require.NoError(t, source.Close(t.Context()))
 	}
-	require.ErrorAs(t, openSink(t, s.url("?subject=us.a&stream=S")).Write(t.Context(), numbers(0, 1)), &permanent, "no stream has the subject")
+	require.ErrorAs(t, openSink(t, s.url("?subject=us.a&stream=S")).Write(t.Context(), drivertest.Numbers(0, 1)), &permanent, "no stream has the subject")
 }
 
 func TestAMessageThatIsRefused(t *testing.T) {
 	s := startServer(t)
 	s.makeStream("eu.>")
 	for _, query := range []string{"?subject=eu.{field.id}", "?subject=eu.{field.id}&stream=S"} {
-		batch := numbers(0, 5)
+		batch := drivertest.Numbers(0, 5)
 		batch[1].Payload = []byte(`{"id":"a"}`)
 		batch[3].Payload = []byte(`{"id":"b","text":"` + strings.Repeat("x", 2<<20) + `"}`)
 		batch[4].Payload = []byte(`{"id":".."}`)
@@ -347,7 +301,7 @@ func TestAMessageThatIsRefused(t *testing.T) {
 		require.ErrorAs(t, openSink(t, s.url(query)).Write(t.Context(), batch), &refused)
 		assert.Equal(t, []int{0, 2, 3, 4}, refused.Indices)
 	}
-	batch := numbers(0, 2)
+	batch := drivertest.Numbers(0, 2)
 	batch[0].Payload = make([]byte, 20_000) // above the stream's bound
 	refused := (*connect.Refused)(nil)
 	require.ErrorAs(t, openSink(t, s.url("?subject=eu.a&stream=S")).Write(t.Context(), batch), &refused)

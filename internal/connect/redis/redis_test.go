@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"testing"
 	"time"
 
@@ -14,64 +13,19 @@ import (
 	"github.com/conchmq/conch/client"
 	"github.com/conchmq/conch/conchtest"
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/drivertest"
 	"github.com/conchmq/conch/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// limit bounds each test: none takes long.
-const limit = time.Minute
-
-// address is what the engine makes of a URL.
-func address(t *testing.T, text string) connect.Address {
-	u, err := url.Parse(text)
-	require.NoError(t, err)
-	query := u.Query()
-	u.RawQuery = ""
-	return connect.Address{URL: u, Query: query, Name: "conch-test", Limit: 1 << 20, Warn: func(text string) { t.Log(text) }}
-}
+func address(t *testing.T, text string) connect.Address { return drivertest.Address(t, System, text) }
 
 func openSource(t *testing.T, text string, start connect.Start) connect.Source {
-	s, err := System.Source(address(t, text))
-	require.NoError(t, err)
-	ctx, end := context.WithTimeout(t.Context(), limit)
-	defer end()
-	require.NoError(t, s.Connect(ctx, start))
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
-	return s
+	return drivertest.OpenSource(t, System, text, start)
 }
 
-func openSink(t *testing.T, text string) connect.Sink {
-	s, err := System.Sink(address(t, text))
-	require.NoError(t, err)
-	require.NoError(t, s.Connect(t.Context()))
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
-	return s
-}
-
-// read reads n messages, and acknowledges them if ack.
-func read(t *testing.T, s connect.Source, n int, ack bool) (all []connect.Message) {
-	ctx, end := context.WithTimeout(t.Context(), limit)
-	defer end()
-	for len(all) < n {
-		b, err := s.Read(ctx)
-		require.NoError(t, err)
-		all = append(all, b.Messages...)
-		if ack && b.Ack != nil {
-			require.NoError(t, b.Ack(ctx, nil))
-		}
-	}
-	require.Len(t, all, n)
-	return all
-}
-
-// numbers are messages whose payload is their number, from a to b.
-func numbers(a, b int) (batch []connect.Message) {
-	for i := a; i < b; i++ {
-		batch = append(batch, connect.Message{Topic: "t", Payload: fmt.Append(nil, i), Headers: []connect.Header{{Name: "n", Value: fmt.Sprint(i)}}})
-	}
-	return batch
-}
+func openSink(t *testing.T, text string) connect.Sink { return drivertest.OpenSink(t, System, text) }
 
 func TestWhatAnAddressNeeds(t *testing.T) {
 	for text, wrong := range map[string]string{
@@ -116,13 +70,13 @@ func TestChannelsBothWays(t *testing.T) {
 	whole, globbed := openSource(t, base+"?channel=eu.t", connect.Start{}), openSource(t, base+"?pattern=eu.*", connect.Start{})
 	sink := openSink(t, base+"?channel=eu.{topic}")
 	for i := 0; i < n; i += 250 {
-		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
-		for j, m := range read(t, whole, 250, true) {
+		require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(i, i+250)))
+		for j, m := range drivertest.Read(t, whole, 250) {
 			require.Equal(t, fmt.Sprint(i+j), string(m.Payload))
 			require.Equal(t, "eu.t", m.Meta["channel"])
 		}
 	}
-	for i, m := range read(t, globbed, n, true) {
+	for i, m := range drivertest.Read(t, globbed, n) {
 		require.Equal(t, fmt.Sprint(i), string(m.Payload))
 	}
 }
@@ -132,10 +86,10 @@ func TestStreamsBothWays(t *testing.T) {
 	base := "redis://" + conchtest.Start(t).Addr
 	sink := openSink(t, base+"?stream=eu.{topic}")
 	for i := 0; i < n; i += 250 {
-		require.NoError(t, sink.Write(t.Context(), numbers(i, i+250)))
+		require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(i, i+250)))
 	}
 	source := openSource(t, base+"?stream=eu.t&from=start", connect.Start{})
-	all := read(t, source, n, true)
+	all := drivertest.Read(t, source, n)
 	for i, m := range all {
 		require.Equal(t, fmt.Sprint(i), string(m.Payload))
 		require.Equal(t, []connect.Header{{Name: "n", Value: fmt.Sprint(i)}}, m.Headers)
@@ -146,26 +100,30 @@ func TestStreamsBothWays(t *testing.T) {
 	// conch has the position: the next connection begins behind it, whatever the group has.
 	start := connect.Start{Durable: true, Positions: map[string]string{"eu.t": all[n-3].Position}}
 	behind := openSource(t, base+"?stream=eu.t&group=g", start)
-	assert.Equal(t, all[n-2:], read(t, behind, 2, true))
+	assert.Equal(t, all[n-2:], drivertest.Read(t, behind, 2))
 }
 
 func TestAGroupReadsAgainWhatWasNotAcknowledged(t *testing.T) {
 	base := "redis://" + conchtest.Start(t).Addr
 	sink := openSink(t, base+"?stream=s")
-	require.NoError(t, sink.Write(t.Context(), numbers(0, 100)))
+	require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(0, 100)))
 	first := openSource(t, base+"?stream=s&group=g", connect.Start{})
-	read(t, first, 100, true)
-	require.NoError(t, sink.Write(t.Context(), numbers(100, 150)))
-	read(t, first, 50, false)
+	drivertest.Read(t, first, 100)
+	require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(100, 150)))
+	for n := 0; n < 50; {
+		b, err := first.Read(t.Context()) // and no Ack
+		require.NoError(t, err)
+		n += len(b.Messages)
+	}
 	require.NoError(t, first.Close(t.Context()))
 
 	require.NoError(t, first.Connect(t.Context(), connect.Start{}))
-	again := read(t, first, 50, true)
+	again := drivertest.Read(t, first, 50)
 	assert.Equal(t, "100", string(again[0].Payload))
 	require.NoError(t, first.Close(t.Context()))
 	require.NoError(t, first.Connect(t.Context(), connect.Start{}))
-	require.NoError(t, sink.Write(t.Context(), numbers(150, 151)))
-	assert.Equal(t, "150", string(read(t, first, 1, true)[0].Payload))
+	require.NoError(t, sink.Write(t.Context(), drivertest.Numbers(150, 151)))
+	assert.Equal(t, "150", string(drivertest.Read(t, first, 1)[0].Payload))
 }
 
 func TestEntriesOfOthersAreObjects(t *testing.T) {
@@ -175,7 +133,7 @@ func TestEntriesOfOthersAreObjects(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Append(t.Context(), "s", []client.Field{{Name: "price", Value: "12"}, {Name: "a", Value: "b"}})
 	require.NoError(t, err)
-	m := read(t, source, 1, true)[0]
+	m := drivertest.Read(t, source, 1)[0]
 	assert.JSONEq(t, `{"price":12,"a":"b"}`, string(m.Payload))
 	assert.Empty(t, m.Headers)
 	require.NoError(t, c.Close())
@@ -186,11 +144,11 @@ func TestALostServerEndsAConnection(t *testing.T) {
 		s := conchtest.Start(t)
 		source, sink := openSource(t, "redis://"+s.Addr+query, connect.Start{}), openSink(t, "redis://"+s.Addr+"?stream=c")
 		s.Stop()
-		ctx, end := context.WithTimeout(t.Context(), limit)
+		ctx, end := context.WithTimeout(t.Context(), time.Minute)
 		_, err := source.Read(ctx)
 		require.Error(t, err, query)
 		require.NoError(t, ctx.Err(), query)
-		require.Error(t, sink.Write(ctx, numbers(0, 1)))
+		require.Error(t, sink.Write(ctx, drivertest.Numbers(0, 1)))
 		end()
 		_, err = source.Read(t.Context())
 		require.Error(t, err, "it stays ended")
@@ -216,7 +174,7 @@ func TestWrongCredentialsArePermanent(t *testing.T) {
 
 func TestAMessageThatIsRefused(t *testing.T) {
 	s := conchtest.Start(t)
-	batch := numbers(0, 5)
+	batch := drivertest.Numbers(0, 5)
 	batch[1].Payload = []byte(`{"id":"a"}`)
 	batch[3].Payload = []byte(`{"id":"b"}`)
 	refused := (*connect.Refused)(nil)

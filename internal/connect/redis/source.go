@@ -118,8 +118,8 @@ func (s *source) readMessages(ctx context.Context, sub *client.Subscription) {
 // and the group is not used: so an entry that is kept is never read again.
 func (s *source) entries(ctx, running context.Context, start connect.Start) (iter.Seq2[*client.Entry, error], error) {
 	at := s.last
-	if kept := start.Positions[s.name]; kept != "" {
-		at = kept
+	if start.Durable { // what was read and did not take effect comes again
+		at = start.Positions[s.name]
 	}
 	from := client.FromNow(s.name)
 	if at != "" || s.fromStart || start.Durable {
