@@ -1,0 +1,6 @@
+package file
+
+import "os"
+
+// inodeOf is 0: a position is that of the file that has the name.
+func inodeOf(os.FileInfo) uint64 { return 0 }

@@ -1,0 +1,25 @@
+// Package file reads the lines that others append to a file, over its rotation, and appends lines to one.
+package file
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/conchmq/conch/internal/connect"
+)
+
+// System is the row of files. A file that is made and renamed between two looks, a second at most, is not read. A position is the file's inode and the offset behind a line.
+var System = connect.System{
+	Name: "file", Schemes: []string{"file"},
+	Source: newSource, Sink: newSink,
+	Meta:      []string{"path"},
+	Positions: true, IDs: true,
+	FileOnly: true,
+}
+
+func pathOf(a *connect.Address) (string, error) {
+	if a.URL.Host != "" || !filepath.IsAbs(a.URL.Path) {
+		return "", errors.New("the address is file:///PATH, with three slashes")
+	}
+	return filepath.Clean(a.URL.Path), nil
+}
