@@ -122,7 +122,7 @@ func (e *executor) assignInitialUser() {
 // requireAuth marks the connection as unauthenticated, unless the default user is open. RESET
 // does not restart the auth timeout.
 func (c *Conn) requireAuth() {
-	if c.service.access.defaultUserOpen.Load() {
+	if c.isBroker || c.service.access.defaultUserOpen.Load() {
 		// The sweeper may read it at any moment: from here on the auth timeout is off.
 		c.unauthSince.Store(0)
 		return
@@ -137,9 +137,15 @@ func (e *executor) resetUser() {
 	e.assignInitialUser()
 }
 
+// brokerUser is the user that connections of the broker itself show.
+const brokerUser = "(conch)"
+
 // userName is the name that CLIENT LIST and the log show.
 func (e *executor) userName() string {
-	if e.user == nil { // no command yet
+	switch {
+	case e.isBroker:
+		return brokerUser
+	case e.user == nil: // no command yet
 		return acl.DefaultUser
 	}
 	return e.user.Name()

@@ -54,7 +54,9 @@ type Conn struct {
 	presentation outbox.Format
 	// durableOnly means that XADD fails for other keys than durable topics: see AddToDurableOnly.
 	durableOnly bool
-	presented   *presentState
+	// isBroker means that the connection acts as the broker itself: see ActAsBroker.
+	isBroker  bool
+	presented *presentState
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal
 	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.

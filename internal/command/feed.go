@@ -33,7 +33,7 @@ type FeedMessage struct {
 	Headers [][]byte
 	// ID is the idempotent id of an entry, nil for none.
 	ID []byte
-	// Position is how far the source has read in Partition, behind this message. Without a partition it is not kept.
+	// Position is how far the source has read in Partition, behind this message. Without a position none is kept.
 	Partition, Position string
 }
 
@@ -197,7 +197,7 @@ func (f *Feed) requests(b *feedBatch, messages []FeedMessage) (requests []broker
 	return requests
 }
 
-func (m *FeedMessage) hasExtras() bool { return len(m.Headers) > 0 || m.ID != nil || m.Partition != "" }
+func (m *FeedMessage) hasExtras() bool { return len(m.Headers) > 0 || m.ID != nil || m.Position != "" }
 
 // check returns why a message is never taken.
 func (f *Feed) check(m *FeedMessage) error {

@@ -53,7 +53,7 @@ func (f *Feed) positionError(run *feedRun) error {
 	for i := range run.messages {
 		m := &run.messages[i]
 		switch {
-		case m.Partition == "":
+		case m.Position == "":
 		case len(f.name) > stream.MaxSourceName || len(m.Partition) > stream.MaxSourceText || len(m.Position) > stream.MaxSourceText:
 			return stream.ErrLongPosition
 		case state.SourcePositions()+len(run.messages) > stream.MaxSourcePositions && state.SourcePosition(f.name, m.Partition) == nil:
@@ -143,7 +143,7 @@ func (r *feedRun) keepPositions(v broker.View) {
 	s := &r.feed.service.streams
 	for i := range r.messages {
 		m := &r.messages[i]
-		if m.Partition == "" || i+1 < len(r.messages) && r.messages[i+1].Partition == m.Partition {
+		if m.Position == "" || i+1 < len(r.messages) && r.messages[i+1].Partition == m.Partition {
 			continue // a later one of the same partition follows
 		}
 		c := s.begin()

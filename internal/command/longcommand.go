@@ -158,7 +158,7 @@ func (e *executor) admitPiece(inv *invocation) bool {
 
 // hasAllRights reports whether no rule is checked for the user: also in the first command, before which there is no user.
 func (e *executor) hasAllRights() bool {
-	if e.user == nil {
+	if e.user == nil && !e.isBroker {
 		e.assignInitialUser()
 	}
 	return e.unrestricted

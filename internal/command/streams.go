@@ -33,6 +33,8 @@ type streams struct {
 	text entryText
 	// durable are the names of durable topics, for readers. The core changes them; its own are in the state.
 	durable atomic.Pointer[stream.Globs]
+	// durableChange wakes the goroutines that wait for other names. The core holds its mutex for an instruction or two.
+	durableChange wakeUp
 	// now is the log's clock in this round; 0 before it is read.
 	now int64
 	// payload is the record of this round, number its number. It is 0 while there is none.
@@ -132,6 +134,7 @@ func (s *streams) apply(v broker.View, c *stream.Change) {
 		s.blocked.added(c, &result)
 	case c.Kind == stream.Durable:
 		s.durable.Store(s.state.Durable())
+		s.durableChange.wake()
 	}
 }
 

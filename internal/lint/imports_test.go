@@ -65,6 +65,13 @@ var rules = map[string]rule{
 		notStd: []string{"net", "log"},
 		std:    []string{"net/url"},
 	},
+	"internal/connect/local": {
+		own: []string{
+			"broker", "protocol", "internal/command", "internal/connect", "internal/entry", "internal/filter", "internal/outbox", "internal/position",
+			"internal/stream",
+		},
+		notStd: []string{"net", "os", "log"},
+	},
 	"internal/connect/systems": {own: []string{
 		"internal/connect", "internal/connect/rabbitmq", "internal/connect/nats", "internal/connect/redis", "internal/connect/mqtt",
 		"internal/connect/kafka", "internal/connect/websocket", "internal/connect/sse", "internal/connect/webhook", "internal/connect/stdio",

@@ -1,0 +1,246 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/protocol"
+)
+
+// errEnded is the error of a connection that conch has ended.
+var errEnded = errors.New("conch ended the connection of a sink")
+
+// conn is a connection to the core within the process, without a socket. It speaks RESP3 with sequence numbers, and acts as the broker.
+//
+// Its owner sends commands, and reads from the outbox at its own pace: it is the writer that a connection has otherwise. The reader
+// goroutine is run.
+type conn struct {
+	command.Conn
+	name     string
+	requests chan []byte
+	started  chan struct{} // holds one note at most: the owner is the writer from then on
+	ended    chan struct{} // closed when the connection is about to end
+	served   chan struct{} // closed when run has ended
+	endOnce  sync.Once
+
+	// The owner's.
+
+	rest      []byte // of a request, which run has not taken yet; run's
+	in        *bufio.Reader
+	queue     outbox.WriteQueue
+	isWriting bool
+	ctx       context.Context // of the call that reads
+}
+
+// open makes a connection with that address in CLIENT LIST.
+func (b *Broker) open(name string, policy outbox.Policy) (*conn, error) {
+	c := &conn{
+		name: name, requests: make(chan []byte), started: make(chan struct{}, 1), ended: make(chan struct{}), served: make(chan struct{}),
+		ctx: context.Background(),
+	}
+	c.in = bufio.NewReaderSize(c, 64<<10)
+	c.Init(b.service, c)
+	c.SpeakRESP3()
+	c.ActAsBroker()
+	c.Outbox().SetPolicy(policy)
+	if !b.service.Add(&c.Conn) {
+		return nil, errStopping
+	}
+	go c.run()
+	return c, nil
+}
+
+// errStopping is the error of what starts while conch stops.
+var errStopping = errors.New("conch stops")
+
+// run is the reader goroutine, and the life of the connection.
+func (c *conn) run() {
+	defer close(c.served)
+	c.End(c.serve())
+	c.Reader.Leave()
+	c.Finish()
+}
+
+// serve submits what the owner sends. A panic ends this connection alone.
+func (c *conn) serve() (reason command.CloseReason) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.LogPanic(p)
+			reason = command.CloseReasonPanic
+		}
+	}()
+	return c.Reader.Serve(func() (*command.Batch, error) {
+		if len(c.rest) == 0 {
+			select {
+			case c.rest = <-c.requests:
+			case <-c.ended:
+				return nil, io.EOF
+			}
+		}
+		n := copy(c.Reader.Space(true), c.rest)
+		c.rest = c.rest[n:]
+		if b := c.Reader.Received(n); b != nil {
+			return b, nil
+		}
+		return nil, io.EOF
+	})
+}
+
+// close ends the connection, and waits for that. The owner calls it.
+func (c *conn) close() {
+	c.End(command.CloseReasonEOF)
+	c.Outbox().Fail(&c.queue)
+	c.End(command.CloseReasonEOF) // what fills replies notices that nothing is read any more
+	<-c.served
+}
+
+// Read reads what the core has queued, and waits for some. An error ends the connection.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		if !c.queue.IsEmpty() {
+			n := copy(p, c.queue.Piece(c.queue.First, c.queue.ChunkOffset))
+			c.MarkWritten(&c.queue, n)
+			return n, nil
+		}
+		if c.isWriting {
+			if c.isWriting = c.Outbox().Dequeue(&c.queue, c); c.isWriting {
+				continue
+			}
+		}
+		select {
+		case <-c.started:
+			c.isWriting = true
+		case <-c.ended:
+			return 0, errEnded
+		case <-c.ctx.Done():
+			return 0, context.Cause(c.ctx)
+		}
+	}
+}
+
+// send sends a command.
+func (c *conn) send(ctx context.Context, args ...string) error {
+	b := protocol.AppendArray(nil, len(args))
+	for _, arg := range args {
+		b = protocol.AppendBulkString(b, arg)
+	}
+	select {
+	case c.requests <- b:
+		return nil
+	case <-c.ended:
+		return errEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// do sends a command, and returns its reply. An error reply is a refusal.
+func (c *conn) do(ctx context.Context, args ...string) (any, error) {
+	if err := c.send(ctx, args...); err != nil {
+		return nil, err
+	}
+	return c.value(ctx)
+}
+
+// refusal is an error reply.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
+// value reads one reply or push: an int64, text as []byte, a list as []any, a map as a list of keys and values, or nil.
+func (c *conn) value(ctx context.Context) (any, error) {
+	c.ctx = ctx
+	kind, n, text, err := c.head()
+	switch {
+	case err != nil:
+		return nil, err
+	case kind == '-':
+		return nil, &refusal{text}
+	case kind == '_' || n < 0 && kind != ':':
+		return nil, nil
+	case kind == ':':
+		return n, nil
+	case kind == '$' || kind == '=':
+		b := make([]byte, n+2)
+		if _, err := io.ReadFull(c.in, b); err != nil {
+			return nil, err //nolint:wrapcheck // it is Read's
+		}
+		return b[:n], nil
+	case kind == '*' || kind == '>' || kind == '~' || kind == '%':
+		if kind == '%' {
+			n *= 2
+		}
+		list := make([]any, n)
+		for i := range list {
+			if list[i], err = c.value(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	}
+	return []byte(text), nil
+}
+
+// length reads the beginning of a list or a map, and returns how many elements it has; 0 if there is none.
+func (c *conn) length(ctx context.Context) (int, error) {
+	c.ctx = ctx
+	kind, n, text, err := c.head()
+	if err == nil && kind == '-' {
+		err = &refusal{text}
+	}
+	return int(max(0, n)), err
+}
+
+// head reads the first line of a value.
+func (c *conn) head() (kind byte, n int64, text string, err error) {
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		return 0, 0, "", err //nolint:wrapcheck // it is Read's
+	}
+	kind, text = line[0], strings.TrimSuffix(line[1:], "\r\n")
+	switch kind {
+	case '+', '-', '_', '#', ',', '(':
+		return kind, 0, text, nil
+	}
+	if n, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return 0, 0, "", err //nolint:wrapcheck // a defect of conch
+	}
+	return kind, n, text, nil
+}
+
+// Addresses name the connector.
+func (c *conn) Addresses() (remote, local command.Address) {
+	a := command.Address{Text: c.name}
+	return a, a
+}
+
+// Descriptor is -1: there is no socket.
+func (c *conn) Descriptor() int { return -1 }
+
+// StartWriter has the owner write. The core calls it, and only while there is none.
+func (c *conn) StartWriter() {
+	select {
+	case c.started <- struct{}{}:
+	default: // a note of before the outbox had failed
+	}
+}
+
+// Interrupt ends the connection. Any goroutine may call it.
+func (c *conn) Interrupt() { c.endOnce.Do(func() { close(c.ended) }) }
+
+// SetWriteDeadline does nothing: a sink may take as long as it likes, and what waits for it is bounded.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// Close ends the connection.
+func (c *conn) Close() error {
+	c.Interrupt()
+	return nil
+}
