@@ -111,6 +111,12 @@ func (c *Conn) Outbox() *outbox.Outbox { return &c.outbox }
 // first submit.
 func (c *Conn) SetCertificateUser(name string) { c.certName = name }
 
+// SetName gives the connection the name of CLIENT SETNAME, and returns false if it cannot be one. It comes before [Service.Add].
+func (c *Conn) SetName(name string) bool {
+	c.executor.name = name
+	return printable([]byte(name))
+}
+
 // SpeakRESP3 makes RESP3, with sequence numbers, what the connection starts with. It comes before
 // [Service.Add].
 func (c *Conn) SpeakRESP3() { c.executor.version, c.executor.wantsSeq = protocol.RESP3, true }

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"strings"
+
 	"github.com/conchmq/conch/internal/keyargs"
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
@@ -65,6 +67,28 @@ func objectEncoding(w *response) {
 		return
 	}
 	w.text("stream")
+}
+
+// keyUsage is MEMORY USAGE key [SAMPLES count]: about what the entries of a stream take. Nothing is sampled: all entries are counted.
+func keyUsage(w *response) {
+	args := w.inv.args[3:]
+	samples := len(args) == 2 && strings.EqualFold(string(args[0]), "SAMPLES")
+	if len(args) > 0 && !samples {
+		w.fail(protocol.Errorf("syntax error"))
+		return
+	}
+	if samples {
+		if n, ok := protocol.ParseInt(args[1]); !ok || n < 0 {
+			w.fail(protocol.Errorf("value is not an integer or out of range"))
+			return
+		}
+	}
+	st := w.key(w.inv.args[2])
+	if st == nil {
+		w.null()
+		return
+	}
+	w.integer(int64(st.Bytes())) //nolint:gosec // far below
 }
 
 func dbsize(w *response) { w.integer(int64(w.streams().Len())) }

@@ -222,7 +222,7 @@ var handlers = map[string]*handler{
 	"slowlog|reset":   {reply: (*response).ok},
 	"slowlog|help":    replyHelp,
 	"memory":          replyHelp,
-	"memory|usage":    {reply: (*response).null},
+	"memory|usage":    {reply: keyUsage, keys: usesRead},
 	"memory|help":     replyHelp,
 	"cluster":         replyNoCluster,
 	"readonly":        replyNoCluster,

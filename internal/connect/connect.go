@@ -84,6 +84,14 @@ type Refused struct {
 	Err     error
 }
 
+// Add names one more message. The error of the first one is that of all.
+func (r *Refused) Add(index int, err error) {
+	r.Indices = append(r.Indices, index)
+	if r.Err == nil {
+		r.Err = err
+	}
+}
+
 func (r *Refused) Error() string { return r.Err.Error() }
 func (r *Refused) Unwrap() error { return r.Err }
 

@@ -3,6 +3,7 @@ package web_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -203,6 +204,18 @@ func TestListOfStreams(t *testing.T) {
 	for _, name := range []string{"b", "a", "\xff"} {
 		s.xadd(c, name, "1-0", "message", "hi")
 	}
-	assert.JSONEq(t, `{"streams":[{"stream":"a","length":1,"added":1,"last_id":"1-0","groups":0}],"more":false}`, s.request("GET", "/streams?match=a*", "").body)
+	assert.JSONEq(t, `{"streams":[{"stream":"a","length":1,"added":1,"last_id":"1-0","groups":0,"bytes":27}],"more":false}`, s.request("GET", "/streams?match=a*", "").body)
 	assert.Contains(t, s.request("GET", "/streams", "").body, `{"stream_base64":"/w==","length":1`)
+
+	for i := range 2 * 50 { // more than what goes to the core at once
+		s.xadd(c, fmt.Sprintf("many.%03d", i), "1-0", "message", "hi")
+	}
+	var want []string
+	for i := range 100 {
+		want = append(want, fmt.Sprintf(`{"stream":"many.%03d","length":1,"added":1,"last_id":"1-0","groups":0,"bytes":27}`, i))
+	}
+	assert.JSONEq(t, `{"streams":[`+strings.Join(want, ",")+`],"more":false}`, s.request("GET", "/streams?match=many.*", "").body)
+	require.Equal(t, http.StatusNoContent, s.request("PATCH", "/users/ann", `{"rules": ["on", ">pw", "~a", "+scan", "+xinfo"]}`, asJSON).StatusCode)
+	assert.JSONEq(t, `{"streams":[{"stream":"a","length":1,"added":1,"last_id":"1-0","groups":0},{"stream":"b"}],"more":false}`,
+		s.request("GET", "/streams?match=[ab]", "", basic("ann", "pw")).body, "what the user may not read is left out")
 }

@@ -61,6 +61,9 @@ func (x *exchange) openEvents(names []string) (*stream, error) {
 		return nil, err
 	}
 	s := x.newStream(query.format)
+	if !s.SetName(query.client) {
+		return nil, wrongValue("name", query.client)
+	}
 	s.authenticate(given, false)
 	for _, name := range names {
 		if name == "" {
@@ -75,6 +78,7 @@ func (x *exchange) openEvents(names []string) (*stream, error) {
 type eventQuery struct {
 	first
 	pattern bool
+	client  string // the name of the connection
 	format  outbox.Format
 }
 
@@ -85,6 +89,7 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 	values, isGroup := x.request.URL.Query(), false
 	q.Where, q.From = values.Get("where"), values.Get("from")
 	for name, set := range map[string]func(string) bool{
+		"name":    func(v string) bool { q.client = v; return true },
 		"pattern": func(v string) bool { q.pattern = v == "1"; return v == "0" || v == "1" },
 		"format": func(v string) bool {
 			q.format = outbox.FormatObjectEvents

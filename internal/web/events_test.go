@@ -361,3 +361,11 @@ func TestAPredicateForManyTopics(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes; together they have 120 MB")
 }
+
+// A stream has the name that its query gives it, for those that look at connections.
+func TestAStreamHasAName(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	s.events("/topics/news?name=board")
+	assert.Contains(t, s.request("GET", "/topics/news/subscribers", "").body, `"name":"board"`)
+	s.expectProblem(s.request("GET", "/topics/news?name=a%20b", ""), http.StatusBadRequest)
+}

@@ -3,6 +3,8 @@ package web
 import (
 	"slices"
 	"strconv"
+
+	"github.com/conchmq/conch/protocol"
 )
 
 const (
@@ -10,6 +12,8 @@ const (
 	maxListed = 500
 	// listRounds bounds how often GET /streams scans: a glob may match few of a million streams.
 	listRounds = 100
+	// describedAtOnce bounds the streams whose commands are in memory together.
+	describedAtOnce = 50
 )
 
 // getStreams is GET /streams: the names of streams, with what XINFO STREAM has of each, if the user may read that.
@@ -24,18 +28,49 @@ func (x *exchange) getStreams() error {
 		return err
 	}
 	streams := make([]any, 0, len(names))
-	for _, name := range names {
-		row := object{{"stream", name}}
-		if info, err := c.do("XINFO", "STREAM", string(name)); err == nil { // it may be gone by now
-			o, _ := toJSON(info).(object)
-			row = append(row, field{"length", o.get("length")}, field{"added", o.get("entries-added")}, field{"last_id", o.get("last-generated-id")},
-				field{"groups", o.get("groups")})
-		} else if c.ended.Err() != nil {
+	for some := range slices.Chunk(names, describedAtOnce) {
+		if streams, err = c.describe(streams, some); err != nil {
 			return err
 		}
-		streams = append(streams, row)
 	}
 	return x.json(object{{"streams", streams}, {"more", more}})
+}
+
+// describe appends a row for each stream. All commands go at once, so that they visit the core together.
+func (c *conn) describe(rows []any, names [][]byte) ([]any, error) {
+	var b []byte
+	for _, name := range names {
+		b = protocol.AppendBulkString(protocol.AppendBulkString(protocol.AppendArray(b, 3), "XINFO"), "STREAM")
+		b = protocol.AppendBulkString(b, string(name))
+		b = protocol.AppendBulkString(protocol.AppendBulkString(protocol.AppendArray(b, 3), "MEMORY"), "USAGE")
+		b = protocol.AppendBulkString(b, string(name))
+	}
+	sent := make(chan struct{})
+	go func() { // the connection reads no more while many replies wait
+		_ = c.write(b) // it fails if the connection ends, and then there are no replies
+		close(sent)
+	}()
+	defer func() { <-sent }()
+	for _, name := range names {
+		info, err := c.receive()
+		if err != nil && c.ended.Err() != nil {
+			return nil, err
+		}
+		row := object{{"stream", name}}
+		if o, _ := toJSON(info).(object); err == nil { // it may be gone by now
+			row = append(row, field{"length", o.get("length")}, field{"added", o.get("entries-added")}, field{"last_id", o.get("last-generated-id")},
+				field{"groups", o.get("groups")})
+		}
+		size, err := c.receive()
+		if err != nil && c.ended.Err() != nil {
+			return nil, err
+		}
+		if err == nil && size != nil {
+			row = append(row, field{"bytes", size})
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // scanNames returns the first names that match, in their order.

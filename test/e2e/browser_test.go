@@ -22,38 +22,81 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-// browser is a headless Chromium, driven over two pipes by the Chrome DevTools protocol: JSON objects, each behind a NUL.
+// chromium is a headless Chromium, driven over two pipes by the Chrome DevTools protocol: JSON objects, each behind a NUL.
 // A library for that has a hundred times the code that these tests need (decision 026).
+type chromium struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	pipe   *os.File // below out
+	folder string
+	log    strings.Builder
+	last   int // the id of the last command
+}
+
+// theChromium is that of all tests, nil until the first that needs it: a start takes seconds. TestMain ends it.
+var theChromium *chromium
+
+func startChromium() (*chromium, error) {
+	folder, err := os.MkdirTemp("", "conch-chromium")
+	if err != nil {
+		return nil, err
+	}
+	theirIn, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	out, theirOut, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	c := &chromium{in: in, out: bufio.NewReader(out), pipe: out, folder: folder}
+	c.cmd = exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--user-data-dir="+folder, "--remote-debugging-pipe", "about:blank")
+	c.cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
+	c.cmd.Stderr = &c.log
+	err = c.cmd.Start()
+	_, _ = theirIn.Close(), theirOut.Close() // Chromium has them
+	return c, err
+}
+
+func (c *chromium) stop() {
+	_, _ = io.WriteString(c.in, `{"id":1000000000,"method":"Browser.close"}`+"\x00") // should it fail, the closed pipe ends it
+	_ = c.in.Close()
+	_ = c.pipe.SetReadDeadline(time.Now().Add(patience)) // on failure the read ends with Chromium
+	_, _ = io.Copy(io.Discard, c.out)
+	_ = c.cmd.Process.Kill() // mostly it has ended
+	_ = c.cmd.Wait()
+	_ = os.RemoveAll(c.folder)
+}
+
+// browser is a window of a test, with cookies of its own.
 type browser struct {
-	t    *testing.T
-	in   io.Writer
-	out  *bufio.Reader
-	last int // the id of the last command
+	t *testing.T
+	*chromium
+	context string
 }
 
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	needs(t, "chromium")
-	theirIn, in, err := os.Pipe()
-	require.NoError(t, err)
-	out, theirOut, err := os.Pipe()
-	require.NoError(t, err)
-	cmd := exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
-	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
-	log := new(strings.Builder)
-	cmd.Stderr = log
-	require.NoError(t, cmd.Start())
-	_, _ = theirIn.Close(), theirOut.Close() // Chromium has them
-	b := &browser{t: t, in: in, out: bufio.NewReader(out)}
+	if theChromium == nil {
+		var err error
+		theChromium, err = startChromium()
+		require.NoError(t, err)
+	}
+	b := &browser{t: t, chromium: theChromium}
+	var created struct{ BrowserContextID string }
+	b.command("", "Target.createBrowserContext", map[string]any{}, &created)
+	b.context = created.BrowserContextID
 	t.Cleanup(func() {
-		_, _ = io.WriteString(in, `{"id":1000000000,"method":"Browser.close"}`+"\x00") // should it fail, the closed pipe ends it
-		_ = in.Close()
-		_, _ = io.Copy(io.Discard, out)
-		_ = cmd.Wait()
 		if t.Failed() {
-			t.Log(log.String())
+			b.stop() // the next test has a new one
+			theChromium = nil
+			t.Log(b.log.String())
+			return
 		}
+		b.command("", "Target.disposeBrowserContext", map[string]any{"browserContextId": b.context}, nil)
 	})
 	return b
 }
@@ -71,6 +114,7 @@ func (b *browser) command(session, method string, params any, result any) {
 	require.NoError(b.t, err)
 	_, err = b.in.Write(append(text, 0))
 	require.NoError(b.t, err)
+	require.NoError(b.t, b.pipe.SetReadDeadline(time.Now().Add(patience))) // a page in an endless loop answers nothing
 	for {
 		line, err := b.out.ReadBytes(0)
 		require.NoError(b.t, err, "Chromium ended")
@@ -97,19 +141,26 @@ func (b *browser) command(session, method string, params any, result any) {
 // page is a page of the browser.
 type page struct {
 	*browser
+	target  string
 	session string
 }
 
 func (b *browser) open(url string) *page {
 	b.t.Helper()
 	var target struct{ TargetID string }
-	b.command("", "Target.createTarget", map[string]any{"url": url}, &target)
-	p := &page{browser: b}
+	b.command("", "Target.createTarget", map[string]any{"url": url, "browserContextId": b.context}, &target)
+	p := &page{browser: b, target: target.TargetID}
 	var attached struct{ SessionID string }
 	b.command("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
 	p.session = attached.SessionID
 	p.await(fmt.Sprintf(`document.readyState === "complete" && location.href.startsWith(%q)`, url), "true") // a new page is blank at first
 	return p
+}
+
+// close ends a page, which may poll otherwise for as long as the test runs.
+func (p *page) close() {
+	p.t.Helper()
+	p.command("", "Target.closeTarget", map[string]any{"targetId": p.target}, nil)
 }
 
 // evaluate returns the value of an expression in the page, as encoding/json writes it; ok is false if it throws.

@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if theChromium != nil {
+		theChromium.stop()
+	}
 	_ = os.RemoveAll(dir) // a leftover in the temporary folder harms nobody
 	os.Exit(code)
 }

@@ -53,6 +53,20 @@ func (p *page) shot(name string, width, height int, scheme string) {
 	require.NoError(p.t, os.WriteFile(folder+"/"+name+".png", image, 0o600))
 }
 
+// startWithUsers starts a server with HTTP and the lines of an ACL file.
+func startWithUsers(t *testing.T, lines ...string) *conch {
+	t.Helper()
+	users := filepath.Join(t.TempDir(), "users")
+	require.NoError(t, os.WriteFile(users, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	return start(t, "", "--http", "127.0.0.1:0", "--aclfile", users)
+}
+
+func (p *page) signIn(user, password string) {
+	p.t.Helper()
+	p.await(`document.querySelectorAll(".signin input").length`, "2")
+	p.run(fmt.Sprintf(`{ const { user, password } = document.forms[0].elements; user.value = %q; password.value = %q; document.forms[0].requestSubmit(); }`, user, password))
+}
+
 // A person at a terminal and one at the console see each other: what is published at either side comes to the other, the console
 // ends the connection of the terminal, and that gets the reason.
 func TestTheConsoleAndATerminal(t *testing.T) {
@@ -78,12 +92,15 @@ func TestTheConsoleAndATerminal(t *testing.T) {
 	topics := b.visit(address, "topics")
 	topics.await(texts("tbody a"), `["news"]`)
 	topics.shot("topics-phone", 400, 800, "dark")
+	topics.close()
 
 	overview := b.visit(address, "")
-	overview.await(`document.querySelectorAll(".plot canvas").length`, "4")
-	overview.await(texts("figcaption"), `["Messages a second","Bytes a second","Deliveries for each message","Time of an answer of the core, over HTTP"]`)
+	overview.await(`document.querySelectorAll(".plot canvas").length`, "6")
+	overview.await(texts("figcaption")+`.join("; ")`, `"Messages a second; Bytes a second; Deliveries for each message; `+
+		`Latency: a message waits to be sent; an answer over HTTP; Messages that wait, and losses a second; Work of the core"`)
 	overview.shot("overview", 1200, 860, "light")
 	overview.shot("overview-dark", 1200, 860, "dark")
+	overview.close()
 
 	connections := b.visit(address, "connections")
 	row := `[...document.querySelectorAll("tbody tr")].find((row) => row.lastElementChild.textContent === "pub")`
@@ -164,19 +181,13 @@ func TestTheConsoleRunsNothingOfOthers(t *testing.T) {
 // leads back to signing in.
 func TestSigningInToTheConsole(t *testing.T) {
 	b := startBrowser(t)
-	users := filepath.Join(t.TempDir(), "users")
-	require.NoError(t, os.WriteFile(users, []byte("user default off\nuser root on >root ~* &* +@all\nuser ann on >pw &news +subscribe +psubscribe +publish +client|kill\n"), 0o600))
-	c := start(t, "", "--http", "127.0.0.1:0", "--aclfile", users)
+	c := startWithUsers(t, "user default off", "user root on >root ~* &* +@all", "user ann on >pw &news +subscribe +psubscribe +publish +client|kill")
 	address := c.started["http"].(string)
 	p := b.visit(address, "")
-	signIn := func(user, password string) {
-		p.await(`document.querySelectorAll(".signin input").length`, "2")
-		p.run(fmt.Sprintf(`{ const { user, password } = document.forms[0].elements; user.value = %q; password.value = %q; document.forms[0].requestSubmit(); }`, user, password))
-	}
-	signIn("ann", "guess")
+	p.signIn("ann", "guess")
 	p.await(has("the user or the password is wrong"), "true")
 	p.shot("signin", 800, 600, "light")
-	signIn("ann", "pw")
+	p.signIn("ann", "pw")
 	p.await(texts("nav a"), `["Tail"]`)
 	got, _ := p.evaluate(`document.cookie`)
 	assert.Equal(t, `""`, got, "a script cannot read the session")
@@ -189,7 +200,7 @@ func TestSigningInToTheConsole(t *testing.T) {
 	root.Expect("+OK\r\n+OK\r\n:1\r\n")
 	p.await(`document.querySelectorAll(".signin input").length`, "2")
 	p.await(has("the session has ended"), "true")
-	signIn("root", "root")
+	p.signIn("root", "root")
 	p.await(texts("nav a"), `["Overview","Topics","Tail","Connections","Streams","Users"]`)
 	p.run(`location.hash = "#/users"`)
 	p.await(has("nopass")+" || "+has("+@all"), "true")

@@ -102,7 +102,7 @@ func (s *sink) writeSingly(ctx context.Context, part []connect.Message, first in
 		}
 		err := s.writePart(ctx, part[i:i+1], first+i, refused)
 		if s.isRefusal(err) {
-			refuse(refused, first+i, err)
+			refused.Add(first+i, err)
 			err = nil
 		}
 		if err != nil {
@@ -132,7 +132,7 @@ func (s *sink) writePart(ctx context.Context, part []connect.Message, first int,
 			err = fmt.Errorf("the routing key %.60q… has %d bytes, AMQP allows %d", key, len(key), maxShort)
 		}
 		if err != nil {
-			refuse(refused, first+i, err)
+			refused.Add(first+i, err)
 			continue
 		}
 		p := amqp.Publishing{MessageId: m.ID, Body: m.Payload, Timestamp: m.Time, DeliveryMode: amqp.Persistent}
@@ -177,18 +177,10 @@ func (s *sink) refuseReturned(part []connect.Message, first int, refused *connec
 		back := <-s.returns
 		for i := range part {
 			if part[i].ID == back.MessageId {
-				refuse(refused, first+i, fmt.Errorf("no queue takes messages of exchange %q with the key %.60q: bind one, or allow it by &unrouted=true", s.exchange, back.RoutingKey))
+				refused.Add(first+i, fmt.Errorf("no queue takes messages of exchange %q with the key %.60q: bind one, or allow it by &unrouted=true", s.exchange, back.RoutingKey))
 				break
 			}
 		}
-	}
-}
-
-// refuse notes a message that the server never takes. The error is that of the first one.
-func refuse(r *connect.Refused, index int, err error) {
-	r.Indices = append(r.Indices, index)
-	if r.Err == nil {
-		r.Err = err
 	}
 }
 

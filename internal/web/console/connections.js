@@ -1,8 +1,9 @@
 import { html, useMemo, useState } from "./preact.js";
-import { get, remove } from "./api.js";
+import { get } from "./api.js";
 import { usePolled } from "./live.js";
-import { bytes, count, seconds, shown } from "./format.js";
-import { Table } from "./table.js";
+import { disconnectColumn } from "./disconnect.js";
+import { bytes, seconds, shown } from "./format.js";
+import { Table, numbers } from "./table.js";
 
 // Connections is the table of all connections, with their backlogs, and a button that ends one.
 export function Connections({ may }) {
@@ -14,24 +15,15 @@ export function Connections({ may }) {
     const all = value ? value.connections : [];
     return wanted ? all.filter((c) => [c.id, c.addr, c.user, c.name, c.cmd, c["lib-name"]].join(" ").toLowerCase().includes(wanted)) : all;
   }, [value, filter]);
-  const end = async (c) => {
-    try {
-      await remove(`/connections/${c.id}`);
-      setNote(`connection ${c.id} has ended`);
-    } catch (p) {
-      setNote(p.message);
-    }
-  };
   const columns = useMemo(() => [
     { key: "id", title: "id", left: true, value: (c) => c.id },
-    ...(may["client|kill"] ? [{ key: "end", label: "end", cell: (c) => html`<button aria-label=${`disconnect ${c.id}`} onClick=${() => end(c)}>disconnect</button>` }] : []),
+    ...disconnectColumn(may, setNote),
     { key: "addr", title: "address", left: true, value: (c) => c.addr },
     { key: "user", title: "user", left: true, value: (c) => shown(c.user) },
     { key: "name", title: "name", left: true, value: (c) => shown(c.name || c["lib-name"] || "") },
     { key: "sub", title: "subscriptions", value: (c) => c.sub + c.psub + c.ssub + c["line-subs"] },
     { key: "omem", title: "backlog", value: (c) => c.omem, cell: (c) => html`<span class=${c.omem > 1 << 20 ? "warn" : ""}>${bytes(c.omem)}</span>` },
-    { key: "delivered", title: "delivered", value: (c) => c.delivered, cell: (c) => count(c.delivered) },
-    { key: "dropped", title: "dropped", value: (c) => c.dropped, cell: (c) => count(c.dropped) },
+    ...numbers("delivered", "dropped", "undelivered"),
     { key: "age", title: "age", value: (c) => c.age, cell: (c) => seconds(c.age) },
     { key: "idle", title: "idle", value: (c) => c.idle, cell: (c) => seconds(c.idle) },
     { key: "cmd", title: "last command", left: true, value: (c) => shown(c.cmd) },
@@ -42,5 +34,5 @@ export function Connections({ may }) {
       <span class="faint" role="status">${note || (value ? `${rows.length} of ${value.connections.length}` : "")}</span>
       ${problem && html`<span class="problem" role="alert">${problem.message}</span>`}
     </div>
-    <${Table} label="connections" columns=${columns} rows=${rows} idOf=${(c) => c.id} sort=${{ key: "omem", down: true }} empty="no connection" />`;
+    <${Table} label="connections" columns=${columns} rows=${rows} idOf=${(c) => c.id} sort=${{ key: "omem", down: true }} empty=${value ? "no connection" : ""} />`;
 }

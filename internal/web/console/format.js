@@ -4,6 +4,9 @@ const counts = new Intl.NumberFormat("en", { notation: "compact", maximumFractio
 
 export const count = (n) => (n === null || n === undefined ? "–" : n < 10000 ? String(Math.round(n * 10) / 10) : counts.format(n));
 
+// precise has three digits at least.
+export const precise = (n) => (n === null || n === undefined ? "–" : n < 10 ? String(Math.round(n * 100) / 100) : String(Math.round(n)));
+
 export function bytes(n) {
   if (n === null || n === undefined) return "–";
   for (const unit of ["B", "KiB", "MiB", "GiB", "TiB"]) {
@@ -11,6 +14,8 @@ export function bytes(n) {
     n /= 1024;
   }
 }
+
+export const milliseconds = (n) => (n < 1000 ? `${n} ms` : seconds(Math.floor(n / 1000)));
 
 export function seconds(n) {
   if (n < 60) return `${n} s`;

@@ -8,17 +8,25 @@ import { Connections } from "./connections.js";
 import { Streams } from "./streams.js";
 import { Users } from "./users.js";
 
-// views are the pages by the first word behind #. right is the command that the user must be allowed to run; without it the page is absent.
+// views are the pages by the first word behind #. right is the command that the user must be allowed to run, or several, of which
+// one is enough; without it the page is absent.
 const views = [
   { path: "", title: "Overview", right: "pubsub|stats", view: Overview },
   { path: "topics", title: "Topics", right: "pubsub|stats", view: Topics },
   { path: "tail", title: "Tail", right: "subscribe", view: Tail },
   { path: "connections", title: "Connections", right: "client|list", view: Connections },
-  { path: "streams", title: "Streams", right: "xrange", view: Streams },
+  { path: "streams", title: "Streams", right: ["xrange", "scan", "xinfo|groups"], view: Streams },
   { path: "users", title: "Users", right: "acl|list", view: Users },
 ];
 
-const whereNow = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+// whereNow is the place in the address: a view, and names. An address that is no place is the overview.
+function whereNow() {
+  try {
+    return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  } catch {
+    return [""];
+  }
+}
 
 // App is the whole page: signing in, or the menu and one view.
 function App() {
@@ -40,7 +48,7 @@ function App() {
   }, []);
   if (!session) return html`<p class="empty" role="status">connecting …</p>`;
   if (!session.user) return html`<${SignIn} note=${note || session.problem} done=${(s) => (setNote(""), setSession(s))} />`;
-  const allowed = views.filter((v) => session.may[v.right]);
+  const allowed = views.filter((v) => [v.right].flat().some((right) => session.may[right]));
   const current = allowed.find((v) => v.path === where[0]) || allowed[0];
   const leave = async () => {
     await signOut().catch(() => null);

@@ -7,8 +7,9 @@ export function Plot({ title, data, lines, show }) {
   const box = useRef(null);
   const plot = useRef(null);
   useEffect(() => {
-    const text = getComputedStyle(document.documentElement).getPropertyValue("--faint");
-    const grid = { stroke: getComputedStyle(document.documentElement).getPropertyValue("--line"), width: 1 };
+    const color = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name); // at each drawing: it may be dark by then
+    const text = color("--faint");
+    const grid = { stroke: color("--line"), width: 1 };
     const size = () => ({ width: box.current.clientWidth, height: 160 });
     plot.current = new window.uPlot({
       ...size(),
@@ -16,7 +17,7 @@ export function Plot({ title, data, lines, show }) {
       cursor: { show: false },
       series: [{}, ...lines.map((label, i) => ({ label, stroke: colors[i], width: 1.5, points: { show: false } }))],
       axes: [{ stroke: text, grid, ticks: grid }, { stroke: text, grid, ticks: grid, size: 64, values: (_, all) => all.map(show) }],
-      scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
+      scales: { x: { range: (_, low, high) => (high === null ? [null, null] : [Math.min(low, high - 60), high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
     }, data, box.current);
     const resize = new ResizeObserver(() => plot.current.setSize(size()));
     resize.observe(box.current);
@@ -26,6 +27,6 @@ export function Plot({ title, data, lines, show }) {
     };
   }, []);
   useEffect(() => plot.current && plot.current.setData(data), [data]);
-  const now = lines.map((label, i) => `${label} ${show(data[i + 1].at(-1) ?? 0)}`).join(", ");
+  const now = lines.map((label, i) => `${label} ${show(data[i + 1].at(-1) ?? null)}`).join(", ");
   return html`<figure><figcaption>${title}</figcaption><div class="plot" role="img" aria-label=${`${title}: ${now}`} ref=${box}></div></figure>`;
 }

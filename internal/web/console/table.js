@@ -1,10 +1,14 @@
 import { html, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
+import { count } from "./format.js";
 
 const rowHeight = 32;
 
+// numbers are columns of counts that have the names of their fields.
+export const numbers = (...keys) => keys.map((key) => ({ key, title: key, value: (row) => row[key] ?? -1, cell: (row) => count(row[key]) }));
+
 // Table shows any number of rows: only those in sight are in the page. columns are {key, title, value, cell, left}: value sorts, cell
-// shows. A row has a stable id, so that the focus stays while it moves.
-export function Table({ label, columns, rows, idOf, sort, empty = "nothing here" }) {
+// shows. A row has a stable id, so that the focus stays while it moves. short is for a table that shares its view with others.
+export function Table({ label, columns, rows, idOf, sort, short, empty = "nothing here" }) {
   const [order, setOrder] = useState(sort || { key: columns[0].key, down: false });
   const [view, setView] = useState({ top: 0, height: 480 });
   const box = useRef(null);
@@ -21,7 +25,7 @@ export function Table({ label, columns, rows, idOf, sort, empty = "nothing here"
     const top = e.currentTarget.scrollTop;
     if (Math.abs(top - view.top) >= rowHeight) setView((v) => ({ ...v, top }));
   };
-  return html`<div class="table" ref=${box} onScroll=${scrolled} tabindex="0" role="region" aria-label=${label}>
+  return html`<div class=${short ? "short table" : "table"} ref=${box} onScroll=${scrolled} tabindex="0" role="region" aria-label=${label}>
     <table aria-rowcount=${sorted.length + 1}>
       <thead><tr>${columns.map((c) => html`<${Head} key=${c.key} column=${c} order=${order} set=${setOrder} />`)}</tr></thead>
       <tbody>

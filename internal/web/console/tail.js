@@ -1,6 +1,7 @@
 import { html, useEffect, useRef, useState } from "./preact.js";
-import { checkSession, request } from "./api.js";
-import { count, shown } from "./format.js";
+import { checkSession, get, nameOf, request } from "./api.js";
+import { usePolled } from "./live.js";
+import { count, precise, shown } from "./format.js";
 
 const kept = 500; // messages in the page
 
@@ -14,21 +15,25 @@ function useTail(tail) {
     if (/[*?[]/.test(tail.topic)) query.set("pattern", "1");
     if (tail.where) query.set("where", tail.where);
     if (tail.last) query.set("last", tail.last);
+    query.set("name", tail.name);
     const source = new EventSource(`/events?${query}`);
     let frame = 0;
     const set = (change) => setState((s) => ({ ...s, ...change }));
     const flush = () => { // once a frame, however many came
       frame = 0;
       const came = waiting.current.splice(0);
+      const newest = came.filter((m) => m.event === "message").slice(-kept).reverse();
       setState((s) => ({
         ...s,
-        messages: came.filter((m) => m.event === "message").reverse().concat(s.messages).slice(0, kept),
+        messages: newest.concat(s.messages).slice(0, kept),
         received: s.received + came.filter((m) => m.event === "message").length,
         missed: s.missed + came.reduce((n, m) => n + (m.event === "missed" ? m.count || 1 : 0), 0),
       }));
     };
     const take = (text) => {
-      waiting.current.push(JSON.parse(text));
+      const m = JSON.parse(text);
+      m.at = performance.now();
+      waiting.current.push(m);
       frame ||= requestAnimationFrame(flush);
     };
     source.onopen = () => set({ status: "live" });
@@ -57,15 +62,36 @@ function useTail(tail) {
   return state;
 }
 
+// useHeldBack counts what the predicate of a tail held back: the subscribers of the topic have the tail among them, by its name. Each
+// connection of the tail counts anew.
+function useHeldBack(tail, may) {
+  const seen = useRef({ id: 0, before: 0, now: 0 });
+  const wanted = tail && tail.where && may["pubsub|who"];
+  const { value } = usePolled(async () => {
+    if (!wanted) return null;
+    const { subscribers } = await get(`/topics/${encodeURIComponent(tail.topic)}/subscribers`);
+    const own = subscribers.find((row) => nameOf(row) === tail.name);
+    const s = seen.current;
+    if (own && own.id !== s.id) seen.current = { id: own.id, before: s.name === tail.name ? s.before + s.now : 0, now: own.filtered, name: tail.name };
+    else if (own) s.now = own.filtered;
+    return seen.current.name === tail.name ? seen.current.before + seen.current.now : null;
+  }, 1000, [tail]);
+  return value;
+}
+
+// newTail is what a tail is about, and the name of its connection.
+const newTail = (topic, where) => ({ topic, where, last: "10", name: `console-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` });
+
 // Tail shows what comes to a topic, and publishes to it.
 export function Tail({ may, rest }) {
   const [topic, setTopic] = useState(rest[0] || "");
   const [where, setWhere] = useState("");
-  const [tail, setTail] = useState(rest[0] ? { topic: rest[0], last: "10" } : null);
+  const [tail, setTail] = useState(rest[0] ? newTail(rest[0], "") : null);
   const { messages, received, missed, status } = useTail(tail);
+  const heldBack = useHeldBack(tail, may);
   const start = (e) => {
     e.preventDefault();
-    if (topic) setTail({ topic, where: where.trim(), last: "10" });
+    if (topic) setTail(newTail(topic, where.trim()));
   };
   return html`<h2>Tail</h2>
     <form class="bar" onSubmit=${start}>
@@ -74,8 +100,8 @@ export function Tail({ may, rest }) {
       <button>Listen</button>
       ${tail && html`<button type="button" onClick=${() => setTail(null)}>Stop</button>`}
     </form>
-    ${may.publish && html`<${Publish} topic=${topic} />`}
-    ${tail && html`<p role="status">${shown(tail.topic)}${tail.where && ` where ${shown(tail.where)}`}: ${status}. ${count(received)} received${missed > 0 && html`, <b class="warn">${count(missed)} missed</b>`}</p>`}
+    ${may.publish && html`<${Publish} topic=${topic} messages=${messages} />`}
+    ${tail && html`<p role="status">${shown(tail.topic)}${tail.where && ` where ${shown(tail.where)}`}: ${status}. ${count(received)} received${heldBack !== null && `, ${count(heldBack)} held back by the predicate`}${missed > 0 && html`, <b class="warn">${count(missed)} missed</b>`}</p>`}
     <ol class="tail" aria-label="messages, the newest first">
       ${messages.map((m) => html`<li key=${`${m.epoch}-${m.sequence}-${m.pattern || ""}`}>
         <span class="faint">${m.sequence}</span> <b>${shown(m.topic ?? `base64 ${m.topic_base64}`)}</b>${" "}
@@ -84,16 +110,21 @@ export function Tail({ may, rest }) {
     </ol>`;
 }
 
-// Publish is the box to publish.
-function Publish({ topic }) {
+// Publish is the box to publish. If the message comes to the tail, it shows after what time.
+function Publish({ topic, messages }) {
   const [text, setText] = useState("");
   const [note, setNote] = useState("");
+  const [sent, setSent] = useState(null);
+  const back = sent && messages.find((m) => m.sequence === sent.sequence && m.epoch === sent.epoch);
   const send = async (e) => {
     e.preventDefault();
     if (!topic) return setNote("name a topic first");
+    const at = performance.now();
+    setSent(null);
     try {
       const response = await (await request("POST", `/events?topic=${encodeURIComponent(topic)}`, { body: new Blob([text]) })).json();
       setNote(`published to ${count(response.receivers)} subscription${response.receivers === 1 ? "" : "s"}`);
+      setSent({ ...response, at });
       setText("");
     } catch (p) {
       setNote(p.message);
@@ -101,6 +132,6 @@ function Publish({ topic }) {
   };
   return html`<form class="bar" onSubmit=${send}>
     <label class="wide">Message <input value=${text} onInput=${(e) => setText(e.target.value)} placeholder="I'm a message!" /></label>
-    <button>Publish</button> <span class="faint" role="status">${note}</span>
+    <button>Publish</button> <span class="faint" role="status">${note}${back && `; here after ${precise(back.at - sent.at)} ms`}</span>
   </form>`;
 }

@@ -2,7 +2,8 @@ import { html, useMemo, useRef, useState } from "./preact.js";
 import { get, keyOf, nameOf } from "./api.js";
 import { usePolled } from "./live.js";
 import { count, seconds, shown } from "./format.js";
-import { Table } from "./table.js";
+import { disconnectColumn } from "./disconnect.js";
+import { Table, numbers } from "./table.js";
 
 // Topics is the table of names with subscribers, or the subscribers of one topic.
 export function Topics({ may, rest }) {
@@ -32,7 +33,7 @@ function Names({ may }) {
     { key: "kind", title: "kind", left: true, value: (row) => row.kind },
     { key: "subscribers", title: "subscribers", value: (row) => row.subscribers, cell: (row) => count(row.subscribers) },
     { key: "rate", title: "a second", value: (row) => row.rate, cell: (row) => count(row.rate) },
-    ...["published", "delivered", "filtered", "dropped", "queued"].map((key) => ({ key, title: key, value: (row) => row[key], cell: (row) => count(row[key]) })),
+    ...numbers("published", "delivered", "filtered", "dropped", "queued"),
   ], [may]);
   const rows = value ? value.busiest : [];
   return html`<h2>Topics</h2>
@@ -41,24 +42,28 @@ function Names({ may }) {
       <span class="faint" role="status">${value ? `${rows.length} of ${value.names}` : ""}</span>
       ${problem && html`<span class="problem" role="alert">${problem.message}</span>`}
     </div>
-    <${Table} label="topics" columns=${columns} rows=${rows} idOf=${(row) => row.id} sort=${{ key: "rate", down: true }} empty="no name has a subscriber" />`;
+    <${Table} label="topics" columns=${columns} rows=${rows} idOf=${(row) => row.id} sort=${{ key: "rate", down: true }} empty=${value ? "no name has a subscriber" : ""} />`;
 }
 
 function Subscribers({ topic, may }) {
   const { value, problem } = usePolled(() => get(`/topics/${encodeURIComponent(topic)}/subscribers`), 1000);
+  const [note, setNote] = useState("");
   const columns = useMemo(() => [
     { key: "id", title: "connection", left: true, value: (row) => row.id },
-    { key: "address", title: "address", left: true, value: (row) => row.address },
-    { key: "user", title: "user", left: true, value: (row) => shown(row.user) },
+    ...disconnectColumn(may, setNote),
+    { key: "addr", title: "address", left: true, value: (row) => row.addr },
+    { key: "user", title: "user", left: true, value: (row) => shown(nameOf(row, "user")) },
+    { key: "name", title: "name", left: true, value: (row) => shown(nameOf(row)) },
     { key: "subscription", title: "subscription", left: true, value: (row) => shown(nameOf(row, "subscription")) },
     { key: "age", title: "age", value: (row) => row.age, cell: (row) => seconds(row.age) },
-    ...["published", "delivered", "filtered", "dropped", "queued", "backlog"].map((key) => ({ key, title: key, value: (row) => row[key], cell: (row) => count(row[key]) })),
-  ], []);
+    ...numbers("published", "delivered", "filtered", "dropped", "queued", "backlog"),
+  ], [may]);
   return html`<h2>Topic ${shown(topic)}</h2>
     <div class="bar"><a href="#/topics">all topics</a>
       ${may.subscribe && html`<a href=${`#/tail/${encodeURIComponent(topic)}`}>tail</a>`}
+      <span class="faint" role="status">${note}</span>
       ${problem && html`<span class="problem" role="alert">${problem.message}</span>`}
     </div>
     <${Table} label="subscribers" columns=${columns} rows=${value ? value.subscribers : []} idOf=${(row) => `${row.id} ${nameOf(row, "subscription")}`}
-      empty="no connection is subscribed: what is published reaches nobody" />`;
+      empty=${value ? "no connection is subscribed" : ""} />`;
 }

@@ -14,7 +14,7 @@ export function Users({ may }) {
   ], []);
   return html`<h2>Users</h2>
     ${users.problem && html`<p class="problem" role="alert">${users.problem.message}</p>`}
-    <${Table} label="users" columns=${columns} rows=${users.value ? users.value.users : []} idOf=${(u) => nameOf(u, "user")} />
+    <${Table} label="users" short columns=${columns} rows=${users.value ? users.value.users : []} idOf=${(u) => nameOf(u, "user")} />
     ${may["acl|token"] && html`<${Tokens} round=${round} changed=${() => setRound(round + 1)} />`}`;
 }
 
@@ -56,5 +56,5 @@ function Tokens({ round, changed }) {
     </form>
     ${secret && html`<p role="status">The secret, shown this once: <code>${secret}</code> <button onClick=${() => setSecret("")}>hide</button></p>`}
     <p class="problem" role="alert">${problem}</p>
-    <${Table} label="tokens" columns=${columns} rows=${value ? value.tokens : []} idOf=${(t) => `${nameOf(t, "user")} ${nameOf(t, "token")}`} empty="no token" />`;
+    <${Table} label="tokens" short columns=${columns} rows=${value ? value.tokens : []} idOf=${(t) => `${nameOf(t, "user")} ${nameOf(t, "token")}`} empty=${value ? "no token" : ""} />`;
 }
