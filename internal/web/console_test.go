@@ -186,6 +186,26 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	s.expectProblem(s.request("POST", "/session", "", basic(strings.Repeat("u", 1024), "secret"), ownPage), http.StatusUnauthorized)
 }
 
+// Wrong passwords make no sessions, however many come. A flood of cookies is a wrong cookie. The session of another page goes on.
+func TestFloodsOfSignInsAndCookies(t *testing.T) {
+	s := start(t, server.Options{RequirePassword: "secret"}, web.Options{})
+	own := s.signIn(basic("", "secret"))
+	for range 200 {
+		s.expectProblem(s.request("POST", "/session", "", basic("", "guess"), ownPage), http.StatusUnauthorized)
+	}
+	assert.Equal(t, 1, s.web.Sessions())
+	for cookies, status := range map[string]int{
+		"conch_session=": http.StatusUnauthorized,
+		"conch_session=" + strings.Repeat("x", 32<<10): http.StatusUnauthorized,
+		strings.Repeat("conch_session=x; ", 1000):      http.StatusUnauthorized,
+		"a=b; conch_session=x; conch_session=y":        http.StatusUnauthorized,
+		strings.Repeat("other=x; ", 1000):              http.StatusUnauthorized,
+	} {
+		assert.Equal(t, status, s.request("GET", "/stats", "", header("Cookie", cookies), ownPage).StatusCode, "%.40s", cookies)
+	}
+	assert.Equal(t, http.StatusOK, s.request("GET", "/stats", "", own, ownPage).StatusCode)
+}
+
 // Without a password everybody is the default user, and needs no session.
 func TestSessionOfAnOpenServer(t *testing.T) {
 	s := start(t, server.Options{}, web.Options{})

@@ -67,3 +67,10 @@ func (s *Server) SetHeartbeat(d time.Duration) { s.heartbeat = d }
 
 // FieldsOf makes fields of a JSON object.
 var FieldsOf = fieldsOf
+
+// Sessions is how many sessions there are.
+func (s *Server) Sessions() int {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	return len(s.sessions.all)
+}

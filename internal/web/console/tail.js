@@ -17,10 +17,12 @@ function useTail(tail) {
     if (tail.last) query.set("last", tail.last);
     query.set("name", tail.name);
     const source = new EventSource(`/events?${query}`);
-    let frame = 0;
+    let timer = 0;
+    let last = 0;
     const set = (change) => setState((s) => ({ ...s, ...change }));
-    const flush = () => { // once a frame, however many came
-      frame = 0;
+    const flush = () => { // five times a second at most, however many came
+      timer = 0;
+      last = performance.now();
       const came = waiting.current.splice(0);
       const newest = came.filter((m) => m.event === "message").slice(-kept).reverse();
       setState((s) => ({
@@ -34,7 +36,7 @@ function useTail(tail) {
       const m = JSON.parse(text);
       m.at = performance.now();
       waiting.current.push(m);
-      frame ||= requestAnimationFrame(flush);
+      timer ||= setTimeout(flush, Math.max(0, last + 200 - performance.now()));
     };
     source.onopen = () => set({ status: "live" });
     source.onerror = () => {
@@ -55,7 +57,7 @@ function useTail(tail) {
     setState({ messages: [], received: 0, missed: 0, status: "connecting …" });
     return () => {
       source.close();
-      cancelAnimationFrame(frame);
+      clearTimeout(timer);
       waiting.current = [];
     };
   }, [tail]);
