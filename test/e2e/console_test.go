@@ -162,13 +162,22 @@ func TestTheConsoleRunsNothingOfOthers(t *testing.T) {
 	_, err = client.Frame()
 	require.NoError(t, err)
 	other := harness.Use(t, c.dial())
-	other.Command("XADD", evil, "1-1", "message", evil)
-	_, err = other.Frame()
-	require.NoError(t, err)
+	for _, command := range [][]string{
+		{"XADD", evil, "1-1", "message", evil}, {"XGROUP", "CREATE", evil, evil, "0"}, {"XREADGROUP", "GROUP", evil, evil, "STREAMS", evil, ">"},
+	} {
+		other.Command(command...)
+		_, err = other.Frame()
+		require.NoError(t, err)
+	}
 	p := b.visit(address, "topics")
-	for _, view := range []string{"topics", "connections", "streams", "tail/" + evil, "topics/" + evil, "streams/" + evil} {
+	for _, view := range []string{"topics", "connections", "streams", "tail/" + evil, "topics/" + evil, "streams/" + evil, "groups"} {
 		place, name, _ := strings.Cut(view, "/")
-		p.run(fmt.Sprintf(`location.hash = "#/" + %q + (%q && "/" + encodeURIComponent(%[2]q))`, place, name))
+		if place == "groups" {
+			p.run(fmt.Sprintf(`location.hash = "#/streams/" + encodeURIComponent(%q) + "/groups/" + encodeURIComponent(%[1]q)`, evil))
+			p.await(fmt.Sprintf(`[%s, %s].every((rows) => rows.length === 1 && rows[0].includes("onerror"))`, rows("consumers"), rows("pending entries")), "true")
+		} else {
+			p.run(fmt.Sprintf(`location.hash = "#/" + %q + (%q && "/" + encodeURIComponent(%[2]q))`, place, name))
+		}
 		if place == "connections" {
 			p.await(has("<img/src=x/onerror=ran=1>"), "true")
 		} else if place != "tail" {
@@ -183,7 +192,8 @@ func TestTheConsoleRunsNothingOfOthers(t *testing.T) {
 // leads back to signing in.
 func TestSigningInToTheConsole(t *testing.T) {
 	b := startBrowser(t)
-	c := startWithUsers(t, "user default off", "user root on >root ~* &* +@all", "user ann on >pw &news +subscribe +psubscribe +publish +client|kill")
+	c := startWithUsers(t, "user default off", "user root on >root ~* &* +@all", "user ann on >pw &news +subscribe +psubscribe +publish +client|kill",
+		"user eve on >pw ~* +client|list +xrange +xgroup")
 	address := c.started["http"].(string)
 	p := b.visit(address, "")
 	p.signIn("ann", "guess")
@@ -207,7 +217,14 @@ func TestSigningInToTheConsole(t *testing.T) {
 	p.run(`location.hash = "#/users"`)
 	p.await(has("nopass")+" || "+has("+@all"), "true")
 	p.run(`document.querySelector(".user button").click()`)
-	p.await(`document.querySelectorAll(".signin input").length`, "2")
+	p.signIn("eve", "pw")
+	p.await(texts("nav a"), `["Connections","Streams"]`)
+	p.run(`location.hash = "#/connections"`)
+	p.await(rows("connections")+".length > 0", "true")
+	p.await(`[...document.querySelectorAll("button")].some((b) => b.textContent === "disconnect")`, "false")
+	p.run(`location.hash = "#/streams"`)
+	p.await(texts("h2"), `["Streams"]`)
+	p.await(`document.querySelectorAll(".table, .problem").length`, "0") // the list needs another right
 	c.stop()
 }
 

@@ -24,6 +24,9 @@ export function seconds(n) {
   return `${Math.floor(n / 86400)} d`;
 }
 
+// clock is the time of day, to the second.
+export const clock = (date) => date.toLocaleTimeString("en", { hourCycle: "h23" });
+
 // shown makes bytes visible that would change how the rest of the line reads: controls, and marks of direction.
 export function shown(text) {
   return String(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) => {

@@ -1,7 +1,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { get } from "./api.js";
 import { disconnectColumn } from "./disconnect.js";
-import { bytes, count, seconds, shown } from "./format.js";
+import { bytes, clock, count, seconds, shown } from "./format.js";
 import { Table, numbers } from "./table.js";
 
 const keptEvents = 50;
@@ -33,7 +33,7 @@ function useLosses(values, may) {
     const last = before.current;
     before.current = { lost, ended };
     const came = [];
-    const note = (text) => came.unshift({ at: new Date().toLocaleTimeString(), text });
+    const note = (text) => came.unshift({ at: clock(new Date()), text });
     const add = () => {
       const some = came.splice(0);
       if (some.length > 0) setEvents((all) => some.concat(all).slice(0, keptEvents));

@@ -12,7 +12,7 @@ export function Overview({ may }) {
   return may.info ? html`<${WithMetrics} may=${may} />` : html`<${Names} />`;
 }
 
-const time = (n) => (n === null ? "–" : `${precise(n)} ms`);
+const time = (n) => (n === null ? "–" : n < 1000 ? `${precise(n)} ms` : `${precise(n / 1000)} s`);
 const percent = (n) => `${precise(n)} %`;
 
 function WithMetrics({ may }) {
