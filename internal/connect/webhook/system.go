@@ -7,6 +7,5 @@ import "github.com/conchmq/conch/internal/connect"
 // System is the row of webhooks.
 var System = connect.System{
 	Name: "webhook", Schemes: []string{"http", "https"},
-	Sink:    newSink,
-	Headers: true,
+	Sink: newSink,
 }
