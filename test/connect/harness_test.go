@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 }
 
 func runAll(m *testing.M) int {
+	if dir := os.Getenv(fakeKafka); dir != "" {
+		return runKafka(dir)
+	}
 	dir, err := os.MkdirTemp("", "conch-connect")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

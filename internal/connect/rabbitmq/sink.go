@@ -157,8 +157,7 @@ func (s *sink) writePart(ctx context.Context, part []connect.Message, first int,
 			return fmt.Errorf("rabbitmq has not taken message %s", part[i].ID)
 		}
 	}
-	s.refuseReturned(part, first, refused)
-	return nil
+	return s.refuseReturned(part, first, refused)
 }
 
 // because is why the channel was closed, if that is why a write failed.
@@ -171,17 +170,23 @@ func (s *sink) because(err error) error {
 	return err
 }
 
-// refuseReturned takes the messages that came back, all of which did so ahead of the confirmations.
-func (s *sink) refuseReturned(part []connect.Message, first int, refused *connect.Refused) {
+// refuseReturned takes the messages that came back, all of which did so ahead of the confirmations. If no message has a say in where it
+// goes, it is not the message's fault: the whole batch waits for a queue.
+func (s *sink) refuseReturned(part []connect.Message, first int, refused *connect.Refused) error {
 	for len(s.returns) > 0 {
 		back := <-s.returns
+		err := fmt.Errorf("no queue takes messages of exchange %q with the key %.60q: bind one, or allow it by &unrouted=true", s.exchange, back.RoutingKey)
+		if _, fixed := s.key.Fixed(); fixed {
+			return &connect.Permanent{Err: err}
+		}
 		for i := range part {
 			if part[i].ID == back.MessageId {
-				refused.Add(first+i, fmt.Errorf("no queue takes messages of exchange %q with the key %.60q: bind one, or allow it by &unrouted=true", s.exchange, back.RoutingKey))
+				refused.Add(first+i, err)
 				break
 			}
 		}
 	}
+	return nil
 }
 
 func (s *sink) Close(context.Context) error {

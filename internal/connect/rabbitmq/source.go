@@ -93,12 +93,11 @@ func acknowledge(channel *amqp.Channel, first, last uint64, err error) error {
 	rejected := make(map[uint64]bool)
 	if errors.As(err, &refused) {
 		for _, i := range refused.Indices {
-			rejected[first+uint64(i)] = true
-		}
-	}
-	for tag := range rejected {
-		if err := channel.Nack(tag, false, false); err != nil {
-			return err
+			tag := first + uint64(i)
+			rejected[tag] = true
+			if err := channel.Nack(tag, false, false); err != nil {
+				return err
+			}
 		}
 	}
 	for rejected[last] && last >= first { // an acknowledgement must name a delivery that has not ended

@@ -5,6 +5,7 @@ import (
 	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/connect/exec"
 	"github.com/conchmq/conch/internal/connect/file"
+	"github.com/conchmq/conch/internal/connect/kafka"
 	"github.com/conchmq/conch/internal/connect/mqtt"
 	"github.com/conchmq/conch/internal/connect/nats"
 	"github.com/conchmq/conch/internal/connect/rabbitmq"
@@ -17,6 +18,7 @@ import (
 
 // All is the table of systems, in the order of docs/connect.md.
 var All = []connect.System{
+	kafka.System,
 	rabbitmq.System,
 	mqtt.System,
 	nats.System,
