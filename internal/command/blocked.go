@@ -50,6 +50,10 @@ type keyWait struct {
 type blockedKey struct {
 	name        string
 	first, last *keyWait
+	// oneGroup: all that wait for it are consumers of this group, for new entries of this stream alone. If one of them finds nothing,
+	// no other one does.
+	oneGroup bool
+	group    string
 	// added are the entries of the command or transaction at hand, frames their encodings, one behind the other.
 	added  []addedEntry
 	frames []byte
@@ -116,17 +120,19 @@ func hasBlockOption(args [][]byte) bool {
 // waitCost is about what a stream that a client waits for takes in memory, besides its name.
 const waitCost = 200
 
-// block makes the command at hand wait, until an entry is added or the time is up. timeout is in milliseconds, 0 for ever.
-func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limits readLimits) {
+// block makes the command at hand wait, until an entry is added or the time is up. timeout is in milliseconds, 0 for ever. group is
+// that of a consumer that waits for new entries of one stream alone, and claims none; else nil.
+func (w *response) block(names [][]byte, after []stream.ID, timeout int64, limits readLimits, group []byte) {
 	b := &w.executor.service.streams.blocked
 	c := &blockedClient{waits: make([]keyWait, len(names)), read: limits, expired: (*response).nullArray}
 	size := 0
 	for i, name := range names {
 		key := b.keys[string(name)]
 		if key == nil {
-			key = &blockedKey{name: string(name)}
+			key = &blockedKey{name: string(name), oneGroup: group != nil, group: string(group)}
 			b.keys[key.name] = key
 		}
+		key.oneGroup = key.oneGroup && group != nil && key.group == string(group)
 		c.waits[i] = keyWait{client: c, key: key, after: after[i]}
 		key.add(&c.waits[i])
 		size += waitCost + len(name)
@@ -222,6 +228,10 @@ func (b *blockedClients) added(c *stream.Change, r *stream.Result) {
 		return
 	}
 	b.makeReady(k)
+	if k.oneGroup {
+		k.woken = true // each gets entries of its own
+		return
+	}
 	if c.Kind == stream.Add {
 		b.addEntry(k, r.Number, c.ID, c.Fields)
 		return
@@ -288,6 +298,11 @@ func (b *blockedClients) serve(v broker.View) {
 	}
 	b.rounds++
 	for _, k := range b.ready {
+		if k.oneGroup {
+			for k.first != nil && b.tryGroups(v, k.first.client) { // it has left the list
+			}
+			continue
+		}
 		for w := k.first; w != nil && (k.woken || len(k.added) > 0); w = w.next {
 			// A client may wait many times, for one stream or for several.
 			if w.client.looked != b.rounds {
@@ -354,14 +369,14 @@ func (b *blockedClients) tryReply(v broker.View, c *blockedClient) {
 	v.FlushLater(&e.sub)
 }
 
-// tryGroups replies to a client that reads by groups, unless others were there first.
-func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
+// tryGroups replies to a client that reads by groups. It returns false if others were there first: the client waits on.
+func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) bool {
 	e := c.executor
 	x, _ := c.inv.xread()
 	w := &response{executor: e, inv: c.inv, view: v}
 	if !w.mayReadGroups(x) { // of very many that wait, most find nothing
 		b.retryLater(c, w, x)
-		return
+		return false
 	}
 	b.streams.hold(e)
 	if err := e.authorize(c.inv); err != nil {
@@ -369,7 +384,7 @@ func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
 	} else {
 		if w.buf = e.begin(); !w.readGroups(x) {
 			b.retryLater(c, w, x)
-			return
+			return false
 		}
 		b.streams.hold(e) // it has changed the group
 		if w.fill != nil {
@@ -380,6 +395,7 @@ func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) {
 	}
 	b.end(c)
 	v.FlushLater(&e.sub)
+	return true
 }
 
 // retryLater sets when a client that found nothing looks again by itself.

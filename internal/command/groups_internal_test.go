@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/stream"
 )
 
@@ -33,6 +34,79 @@ func TestOneOfTheBlockedConsumersGetsAnEntry(t *testing.T) {
 	awaitBlocked(t, s, 0)
 	assert.Equal(t, "[:2 4-0 5-0 [[ann 1] [bob 1]]]", writer.do("XPENDING s g"))
 	assert.Empty(t, s.streams.blocked.keys)
+}
+
+// Of many consumers of one group those that have waited longest get entries, one each; nothing is done for the others. With another kind of
+// client among them all is as before, and the end of the group reaches all.
+func TestManyConsumersOfOneGroupWait(t *testing.T) {
+	const consumers = 8
+	s, pipes := newStreams(t, newTestStore(), consumers+2)
+	reader, writer := pipes[consumers], pipes[consumers+1]
+	writer.do("XGROUP CREATE s g $ MKSTREAM")
+	waits := func(i, blocked int) {
+		pipes[i].sends(fmt.Sprintf("XREADGROUP GROUP g c%d COUNT 1 BLOCK 0 STREAMS s >\r\n", i))
+		awaitBlocked(t, s, blocked)
+	}
+	for i := range consumers {
+		waits(i, i+1)
+	}
+	gets := func(i, entry int) {
+		assert.Equal(t, fmt.Sprintf("[[s [[%d-0 [a 1]]]]]", entry), pipes[i].reply())
+	}
+	writer.do("XADD s 1-0 a 1")
+	gets(0, 1)
+	for _, command := range []string{"MULTI", "XADD s 2-0 a 1", "XADD s 3-0 a 1", "XADD s 4-0 a 1", "XDEL s 3-0", "EXEC"} {
+		writer.do("%s", command)
+	}
+	gets(1, 2)
+	gets(2, 4)
+	awaitBlocked(t, s, consumers-3)
+	waits(0, consumers-2)
+	s.runOnCore(func(broker.View) {
+		k := s.streams.blocked.keys["s"]
+		assert.True(t, k.oneGroup)
+		assert.Empty(t, k.frames, "no entry is encoded for them")
+	})
+	reader.sends("XREAD BLOCK 0 STREAMS s $\r\n")
+	awaitBlocked(t, s, consumers-1)
+	writer.do("XADD s 5-0 a 1")
+	gets(3, 5)
+	assert.Equal(t, "[[s [[5-0 [a 1]]]]]", reader.reply())
+	writer.do("XGROUP DESTROY s g")
+	for _, i := range []int{4, 5, 6, 7, 0} {
+		assert.Contains(t, pipes[i].reply(), "-NOGROUP")
+	}
+	awaitBlocked(t, s, 0)
+	writer.do("XGROUP CREATE s g $")
+	waits(0, 1)
+	waits(1, 2)
+	writer.do("XGROUP SETID s g 4-0")
+	gets(0, 5)
+	writer.do("XGROUP DESTROY s g")
+	assert.Contains(t, pipes[1].reply(), "-NOGROUP")
+}
+
+// A client that waits holds no read buffer of the usual size: its command is moved to a small one, whatever its dialect and its length.
+func TestABlockedClientHoldsASmallBuffer(t *testing.T) {
+	s, pipes := newStreams(t, newTestStore(), 2)
+	p, writer := pipes[0], pipes[1]
+	for i, waits := range []string{
+		"XREAD BLOCK 0 STREAMS s $\r\n", "*6\r\n$5\r\nxread\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n$1\r\ns\r\n$1\r\n$\r\n",
+		"XREAD BLOCK 0 STREAMS s " + strings.Repeat("t", 2000) + " $ $\r\n",
+	} {
+		size := int64(outbox.SmallBuffers.BufferSize)
+		if i > 1 {
+			size = int64(outbox.MediumBuffers.BufferSize)
+		}
+		p.sends(waits)
+		awaitBlocked(t, s, 1)
+		s.runOnCore(func(broker.View) {
+			c := p.streamClient.Load().blocked
+			assert.Equal(t, size, c.batch.buf.Size(), waits)
+		})
+		id := writer.do("XADD s * a 1")
+		assert.Contains(t, p.reply(), id)
+	}
 }
 
 // A blocked consumer learns that its group is gone.

@@ -136,5 +136,5 @@ func (w *response) blockRead(x *keyargs.XRead, limits readLimits) {
 		}
 		after[i] = x.After[i].ID
 	}
-	w.block(x.Keys, after, x.Timeout, limits)
+	w.block(x.Keys, after, x.Timeout, limits, nil)
 }

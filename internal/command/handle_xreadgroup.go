@@ -222,7 +222,11 @@ func (w *response) blockGroupRead(x *keyargs.XRead) {
 	for i, name := range x.Keys {
 		after[i] = w.streams().Lookup(name).LastID()
 	}
-	w.block(x.Keys, after, x.Timeout, readLimits{})
+	group := x.Group
+	if len(x.Keys) > 1 || x.Claims {
+		group = nil
+	}
+	w.block(x.Keys, after, x.Timeout, readLimits{}, group)
 	c := w.executor.blockedClient()
 	c.grouped = true
 	if x.Claims {

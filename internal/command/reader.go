@@ -81,6 +81,9 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 		} else {
 			reason = r.parse(b)
 		}
+		if r.waits {
+			r.shrink(b)
+		}
 		r.keepPartial(b)
 		switch inv := b.last(); {
 		case inv == nil:
