@@ -490,6 +490,9 @@ func (c *Command) Resolve() (*CommandSpec, *Error) {
 		spec = sub
 	}
 	if n := len(c.Args); spec.Arity > 0 && n != spec.Arity || n < -spec.Arity {
+		if spec.Container && spec.Since == "" {
+			return spec, errNoSubcommand(spec)
+		}
 		return spec, ErrArity(spec.fullName)
 	}
 	if c.Dialect == RESP && spec.Syntax != ArgsInline {

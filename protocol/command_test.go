@@ -88,6 +88,23 @@ func TestAMistypedWordInALine(t *testing.T) {
 	}
 }
 
+// A container of conch's own names its subcommands if it stands alone; those of Redis have the error of Redis.
+func TestContainersAlone(t *testing.T) {
+	for line, want := range map[string]string{
+		"LOG\n":                  "ERR LOG needs a subcommand; type: LOG BACKUP, LOG COMPACT, LOG STATUS or LOG HELP",
+		"*1\r\n$6\r\ncursor\r\n": "ERR CURSOR needs a subcommand; type: CURSOR DEL, CURSOR LIST or CURSOR HELP",
+		"ACL\n":                  "ERR wrong number of arguments for 'acl' command",
+		"LOG STATUS x\n":         "ERR wrong number of arguments for 'log|status' command",
+	} {
+		var c Command
+		_, ok, fatal := NewReader(Limits{}).Next(&c, []byte(line), nil)
+		require.Nil(t, fatal)
+		require.True(t, ok)
+		_, err := c.Resolve()
+		assert.EqualError(t, err, want)
+	}
+}
+
 // Errors quote arguments as Redis does: up to the first NUL, with CR and LF as spaces.
 func TestQuotedArguments(t *testing.T) {
 	args := [][]byte{[]byte("fo\r\no\x00x"), []byte("a\nb"), []byte("\x00c"), []byte("d\r\n")}

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // Code is the first word of an error reply; client libraries branch on it. The set is closed.
@@ -90,6 +91,16 @@ func quotable(arg []byte, room int) []byte {
 // ErrUnknownSubcommand is Redis' error for an unknown subcommand. parent is upper case.
 func ErrUnknownSubcommand(parent string, sub []byte) *Error {
 	return Errorf("unknown subcommand '%s'. Try %s HELP.", quotable(sub, 128), parent)
+}
+
+// errNoSubcommand is the error for a container of conch's own without a subcommand. It names them.
+func errNoSubcommand(container *CommandSpec) *Error {
+	var names []string
+	for _, sub := range container.Subcommands() {
+		names = append(names, sub.Name)
+	}
+	last := len(names) - 1
+	return Errorf("%s needs a subcommand; type: %s or %s", container.Name, strings.Join(names[:last], ", "), names[last])
 }
 
 // ErrSubcommandSyntax is Redis' error for wrong arguments of a subcommand. parent is upper case.
