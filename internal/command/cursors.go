@@ -227,3 +227,12 @@ func (c *Conn) endCursors() {
 		}
 	})
 }
+
+// cursorBehind is by how many numbers the hindmost position that is kept is behind the newest entry. There are 10,000 at most.
+func (s *streams) cursorBehind() (behind uint64) {
+	s.state.EachCursor("", func(c *stream.Cursor) bool {
+		behind = max(behind, s.newestEntry-min(s.newestEntry, c.Position()))
+		return true
+	})
+	return behind
+}

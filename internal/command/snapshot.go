@@ -36,6 +36,8 @@ type Snapshot struct {
 	Keys         int    // streams
 	StreamMemory int64  // bytes, as stream-memory counts them
 	Missed       uint64 // entries that went before a group had read them
+	Cursors      int    // positions of FROM GROUP
+	CursorBehind uint64 // by how many numbers the hindmost of them is behind the newest entry
 
 	MemoryUsed, MemoryLimit int64 // bytes, as max-memory counts them
 	ConnectionLimit         int
@@ -88,6 +90,7 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 	if s.options.Store != nil {
 		n.Keys, n.StreamMemory = s.options.Store.Streams().Len(), s.streamMemory(&n.Log)
 		n.Missed = s.streams.missed
+		n.Cursors, n.CursorBehind = s.streams.state.Cursors(), s.streams.cursorBehind()
 	}
 	n.rows, n.errors = slices.Clone(s.stats.rows), maps.Clone(s.stats.errors)
 }

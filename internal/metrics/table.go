@@ -70,6 +70,8 @@ var table = []metric{
 	one("conch_streams_keys", gauge, "Streams that are stored, now.", func(n *snapshot) int { return n.Keys }),
 	one("conch_streams_memory_bytes", gauge, "Memory of streams, as stream-memory counts it, now.", func(n *snapshot) int64 { return n.StreamMemory }),
 	one("conch_streams_missed_total", counter, "Entries that retention or a trim took before a group had read them, once for each group.", func(n *snapshot) uint64 { return n.Missed }),
+	one("conch_cursors", gauge, "Positions that FROM GROUP keeps, now.", func(n *snapshot) int { return n.Cursors }),
+	one("conch_cursor_behind", gauge, "By how many sequence numbers the hindmost of these positions, as last noted, is behind the newest entry; numbers of all topics count.", func(n *snapshot) uint64 { return n.CursorBehind }),
 	one("conch_streams_memory_limit_bytes", gauge, "The setting stream-memory; 0 is no limit.", func(n *snapshot) int64 { return n.Log.MemoryLimit }),
 
 	one("conch_received_bytes_total", counter, "Bytes read from clients.", func(n *snapshot) int64 { return n.BytesIn }),

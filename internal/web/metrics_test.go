@@ -85,6 +85,37 @@ func TestMetricsNeedTheRightToInfo(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.request(http.MethodGet, "/metrics", "", basic("prometheus", "pw")).StatusCode)
 }
 
+// Positions of FROM GROUP are counted, and how far the hindmost is behind the newest entry.
+func TestMetricsOfCursors(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	scrape := func() string { return s.request(http.MethodGet, "/metrics", "").body }
+	assert.Contains(t, scrape(), "\nconch_cursors 0\n")
+	c := s.Dial(t)
+	c.Command("CONFIG", "SET", "durable", "orders")
+	c.Expect("+OK\r\n")
+	sub := s.Dial(t)
+	sub.Send("SUB orders FROM GROUP billing\n")
+	sub.Expect("OK SUB orders\n")
+	s.publishOrders(c, 3)
+	for range 3 {
+		sub.Line()
+	}
+	sub.Send("UNSUB orders\n")
+	sub.Expect("OK UNSUB orders\n")
+	s.await("the position is noted", func() bool { return strings.Contains(scrape(), "\nconch_cursor_behind 0\n") })
+	s.publishOrders(c, 4)
+	assert.Contains(t, scrape(), "\nconch_cursors 1\n")
+	assert.Contains(t, scrape(), "\nconch_cursor_behind 4\n")
+}
+
+// publishOrders publishes n messages.
+func (s *site) publishOrders(c *harness.Conn, n int) {
+	for range n {
+		c.Command("PUBLISH", "orders", "x")
+		assert.Regexp(s.t, `^:\d$`, c.Line())
+	}
+}
+
 // A reader of /metrics that takes nothing keeps neither the core nor another scrape waiting.
 func TestMetricsToASlowReader(t *testing.T) {
 	s := start(t, server.Options{}, web.Options{})
