@@ -86,7 +86,8 @@ func (gs *groups) drop(g *Group, id ID) {
 	if n := g.pending.count; n == 0 || g.pending.last().id.Less(id) {
 		return // it is delivered for the first time
 	}
-	p, ok := g.pending.remove(&Pending{id: id})
+	gs.probe.id = id
+	p, ok := g.pending.remove(&gs.probe)
 	if !ok {
 		return
 	}
@@ -102,16 +103,14 @@ func (gs *groups) drop(g *Group, id ID) {
 // deliver makes the entries behind the last one of the group pending, up to an ordinal.
 func (st *Stream) deliver(g *Group, consumer *Consumer, c *Change) {
 	v := st.ids.view()
-	next, ok := g.last.Next()
-	if !ok || st.ids.live == 0 {
+	if st.ids.live == 0 {
 		return
 	}
-	from := v.seek(next)
-	v.each(from, c.Ordinal, func(_ uint64, id ID) bool {
+	v.each(g.behind(&v), c.Ordinal, func(ordinal uint64, id ID) bool {
 		if !c.NoAck {
 			st.groups.put(g, &Pending{id, c.Time, 1, consumer})
 		}
-		g.last = id
+		g.last, g.delivered.id, g.delivered.ordinal = id, id, ordinal
 		return true
 	})
 	if c.Ordinal > g.ordinal {

@@ -10,8 +10,9 @@ import (
 type groups struct {
 	byName   order[*Group]
 	byNumber map[uint64]*Group
-	next     uint64 // the number of the next one
-	bytes    int64  // of all groups, about
+	next     uint64  // the number of the next one
+	bytes    int64   // of all groups, about
+	probe    Pending // what drop looks for
 }
 
 func newGroups() *groups {
@@ -26,10 +27,15 @@ const MaxGroupName = 4096
 
 // Group is a consumer group: a position in the stream, and the entries that were delivered and are not acknowledged yet.
 type Group struct {
-	name     string
-	number   uint64
-	last     ID     // of the entry that was delivered last, or what was set
-	ordinal  uint64 // of the newest entry up to last, when that was set
+	name    string
+	number  uint64
+	last    ID     // of the entry that was delivered last, or what was set
+	ordinal uint64 // of the newest entry up to last, when that was set
+	// delivered is the entry that was delivered last, for behind: no part of the state.
+	delivered struct {
+		id      ID
+		ordinal uint64
+	}
 	read     uint64 // entries-read
 	released uint64 // counts releases, for their order
 	missed   uint64 // entries that trims took before it read them
@@ -164,6 +170,18 @@ func (g *Group) Consumer(name []byte) *Consumer {
 		return nil
 	}
 	return c
+}
+
+// behind returns the ordinal of the first entry behind the last one of the group, alive or not.
+func (g *Group) behind(v *view) uint64 {
+	if d := &g.delivered; d.ordinal > 0 && d.id == g.last {
+		return max(d.ordinal+1, v.first)
+	}
+	next, ok := g.last.Next()
+	if !ok {
+		return v.next
+	}
+	return v.seek(next)
 }
 
 // EachPending calls f for what is pending from..to, by id, until it returns false.

@@ -12,7 +12,12 @@ type order[T any] struct {
 	blocks  []itemBlock[T] // none is empty
 	count   int
 	gen     uint32 // counts the snapshots
+	// spare is the room of a block that has become empty: what is taken from the front and appended at the end needs a block each time.
+	spare []T
 }
+
+// maxSpare bounds that room, in items: there may be very many orders.
+const maxSpare = 32
 
 // itemBlock is some items that follow each other. The core may change them in the generation of the order alone.
 type itemBlock[T any] struct {
@@ -53,6 +58,11 @@ func (o *order[T]) seek(below func(T) bool) spot {
 
 // find returns the place of an item, or of the first one behind it.
 func (o *order[T]) find(x T) (at spot, found bool) {
+	if o.count > 0 { // most that is looked up is the first one: what came first ends first
+		if c := o.compare(o.blocks[0].items[0], x); c >= 0 {
+			return spot{}, c == 0
+		}
+	}
 	at = o.seek(func(other T) bool { return o.compare(other, x) < 0 })
 	return at, at.block < len(o.blocks) && o.compare(o.blocks[at.block].items[at.item], x) == 0
 }
@@ -101,7 +111,8 @@ func (o *order[T]) insert(x T) {
 func (o *order[T]) push(x T) {
 	n := len(o.blocks) - 1
 	if n < 0 || len(o.blocks[n].items) == orderBlock {
-		o.blocks = append(o.blocks, itemBlock[T]{gen: o.gen})
+		o.blocks = append(o.blocks, itemBlock[T]{o.spare, o.gen})
+		o.spare = nil
 		n++
 	}
 	o.own(n)
@@ -122,6 +133,9 @@ func (o *order[T]) remove(x T) (removed T, ok bool) {
 	o.count--
 	switch {
 	case len(b.items) == 0:
+		if cap(b.items) <= maxSpare {
+			o.spare = b.items
+		}
 		o.blocks = slices.Delete(o.blocks, at.block, at.block+1)
 	case at.block > 0 && len(b.items)+len(o.blocks[at.block-1].items) <= orderBlock/2:
 		o.own(at.block - 1)

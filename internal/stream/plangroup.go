@@ -67,11 +67,7 @@ func (s *Streams) PlanDeleteConsumer(c *Change, st *Stream, g *Group, consumer *
 // PlanDeliver plans the delivery of entries behind the last one of the group, count at most, and returns them. Without any there is
 // nothing to apply.
 func (s *Streams) PlanDeliver(c *Change, st *Stream, g *Group, consumer *Consumer, count int, noAck bool) Range {
-	next, ok := g.last.Next()
-	if !ok {
-		return Range{}
-	}
-	r := st.Range(next, MaxID, count, false)
+	r := st.rangeBehind(g, count)
 	c.planGroup(Deliver, st, g)
 	c.Consumer, c.Ordinal, c.NoAck = consumer.number, r.Last(), noAck
 	return r

@@ -1,5 +1,7 @@
 package stream
 
+import "math"
+
 // Range is the entries from one id to another at the instant at which it was made. It does not change with the stream, and other
 // goroutines may use it.
 type Range struct {
@@ -25,6 +27,23 @@ func (st *Stream) Range(from, to ID, count int, reverse bool) Range {
 		return Range{reverse: reverse}
 	}
 	return Range{view: st.ids.capture(), low: low, high: high, count: n, reverse: reverse}
+}
+
+// rangeBehind returns the entries that a group has yet to read, count at most unless count is 0 or less.
+func (st *Stream) rangeBehind(g *Group, count int) Range {
+	v := st.ids.view()
+	low := g.behind(&v)
+	if low >= v.next {
+		return Range{}
+	}
+	if count <= 0 {
+		count = math.MaxInt
+	}
+	high, n := v.take(low, v.next, count, false)
+	if n == 0 {
+		return Range{}
+	}
+	return Range{view: st.ids.capture(), low: v.nextLive(low), high: high, count: n}
 }
 
 // Len returns how many entries it has.

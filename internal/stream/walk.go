@@ -6,16 +6,19 @@ import "slices"
 func (v *view) each(from, to uint64, f func(ordinal uint64, id ID) bool) {
 	for at := v.locate(from); ; {
 		b := v.block(at)
-		d := b.decoder()
+		d, start := b.decoder(), b.place(from)
 		for i := range int(b.count) {
 			if i > 0 {
 				d.next()
+			}
+			if i < start {
+				continue
 			}
 			ordinal := b.ordinal + uint64(i)
 			if ordinal > to {
 				return
 			}
-			if ordinal >= from && !b.dead.has(i) && !f(ordinal, d.id) {
+			if !b.dead.has(i) && !f(ordinal, d.id) {
 				return
 			}
 		}
