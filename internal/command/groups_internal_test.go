@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -86,16 +87,21 @@ func TestManyConsumersOfOneGroupWait(t *testing.T) {
 	assert.Contains(t, pipes[1].reply(), "-NOGROUP")
 }
 
-// A client that waits holds no read buffer of the usual size: its command is moved to a small one, whatever its dialect and its length.
+// A client that waits holds no read buffer of the usual size: its command is moved to a small one, if it fits. Quoted arguments of lines
+// stay what they are.
 func TestABlockedClientHoldsASmallBuffer(t *testing.T) {
 	s, pipes := newStreams(t, newTestStore(), 2)
 	p, writer := pipes[0], pipes[1]
+	defer zerolog.SetGlobalLevel(zerolog.GlobalLevel())
+	zerolog.SetGlobalLevel(zerolog.DebugLevel) // a command that is parsed twice would be logged twice
+	p.waitsForBytes.Store(true)
+	require.Equal(t, "+PONG", p.do("PING")) // behind it reads have that room
 	for i, waits := range []string{
-		"XREAD BLOCK 0 STREAMS s $\r\n", "*6\r\n$5\r\nxread\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n$1\r\ns\r\n$1\r\n$\r\n",
-		"XREAD BLOCK 0 STREAMS s " + strings.Repeat("t", 2000) + " $ $\r\n",
+		"*6\r\n$5\r\nxread\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n$1\r\ns\r\n$1\r\n$\r\n",
+		"XREAD BLOCK 0 STREAMS s " + strings.Repeat("t", 2000) + " $ $\r\n", "XREAD \"BLOCK\" 0 \"STR\\x45AMS\" \"s\" $\r\n",
 	} {
 		size := int64(outbox.SmallBuffers.BufferSize)
-		if i > 1 {
+		if i > 0 {
 			size = int64(outbox.MediumBuffers.BufferSize)
 		}
 		p.sends(waits)

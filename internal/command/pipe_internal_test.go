@@ -21,6 +21,8 @@ import (
 
 // pipe is a connection that a net.Pipe carries, with the client's end of it: the least that a Transport needs.
 type pipe struct {
+	// waitsForBytes: the next reads have room of the size that sockets give them, which wait for bytes first.
+	waitsForBytes atomic.Bool
 	Conn
 	t       testing.TB
 	sock    net.Conn      // the client's
@@ -99,7 +101,7 @@ func (p *pipe) serve() {
 }
 
 func (p *pipe) read() (*Batch, error) {
-	n, err := p.ours.Read(p.Reader.Space(true))
+	n, err := p.ours.Read(p.Reader.Space(!p.waitsForBytes.Load()))
 	if b := p.Reader.Received(n); b != nil {
 		return b, nil
 	}
