@@ -37,7 +37,7 @@ func (e *executor) feedMonitors(r *broker.Request, inv *invocation) {
 	if len(e.service.monitors) == 0 || inv.err != nil || inv.row.Name == "MONITOR" {
 		return
 	}
-	var shown outbox.Fragment // one line serves all monitors
+	var shown [2]outbox.Fragment // one frame serves all monitors on sockets, one all that on WebSockets
 	for i := range e.service.monitors {
 		m := &e.service.monitors[i]
 		if !m.shows(e, r, inv) {
@@ -47,24 +47,37 @@ func (e *executor) feedMonitors(r *broker.Request, inv *invocation) {
 			m.End(CloseReasonSlowHard) // the reader then leaves the core: a monitor delays no message of other connections
 			continue
 		}
-		if shown.Bytes == nil {
-			shown = e.monitorLine(inv)
+		frame := &shown[0]
+		if m.isPresented() {
+			frame = &shown[1]
 		}
-		m.messageBytes += len(shown.Bytes)
-		m.queued().Add(shown, outbox.FrameInfo{Kind: outbox.KindOther})
+		if frame.Bytes == nil {
+			*frame = e.service.encoder.replies.commit(e.monitorFrame(inv, m.isPresented()))
+		}
+		m.messageBytes += len(frame.Bytes)
+		m.queued().Add(*frame, outbox.FrameInfo{Kind: outbox.KindOther})
 		m.Flush() // the core flushes only connections that it has queued frames for itself
 	}
 }
 
-// monitorLine is a command as monitors see it.
-func (e *executor) monitorLine(inv *invocation) outbox.Fragment {
+// appendMonitorLine appends a command as monitors see it, without the end of a line.
+func (e *executor) appendMonitorLine(b []byte, inv *invocation) []byte {
 	now := time.Now()
 	remote, _ := e.transport.Addresses()
-	line := fmt.Appendf(e.begin(), "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
+	line := fmt.Appendf(b, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, e.database, remote.monitor())
 	for _, arg := range redactedArgs(inv.row, inv.args) {
 		line = appendQuoted(append(line, ' '), arg)
 	}
-	return e.service.encoder.replies.commit(append(line, "\r\n"...))
+	return line
+}
+
+// monitorFrame is a command as a simple string, or as a message of a WebSocket that carries lines.
+func (e *executor) monitorFrame(inv *invocation, isPresented bool) []byte {
+	if !isPresented {
+		return append(e.appendMonitorLine(e.begin(), inv), "\r\n"...)
+	}
+	line := e.appendMonitorLine(nil, inv)
+	return protocol.EndWebSocketText(protocol.TextEscaped.Append(protocol.BeginWebSocketText(nil), line), 0)
 }
 
 // removeMonitor also serves connections that are no monitors.
@@ -94,8 +107,8 @@ func monitor(w *response) {
 		w.fail(noPerm(w.inv, &acl.Denial{Reason: acl.ReasonCommand, User: e.userName(), Object: "monitor"}))
 		return
 	}
-	if e.isPresented() { // its lines would stand between frames
-		w.fail(protocol.Errorf("MONITOR is not possible on a WebSocket"))
+	if e.isPresented() && e.presentation != outbox.FormatTexts {
+		w.fail(protocol.Errorf("MONITOR has lines: on a WebSocket it needs the subprotocol conch.lines"))
 		return
 	}
 	m := monitoring{executor: e}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,9 @@ func (p *pipe) event() (text string) {
 	return text
 }
 
+// stamp is the time in a line of MONITOR.
+var stamp = regexp.MustCompile(`^\+\d+\.\d{6} `)
+
 // Replies and messages of one connection are frames of one kind, whatever the client sends.
 func TestALineWebSocket(t *testing.T) {
 	p := servePresented(t, Options{})
@@ -122,12 +126,14 @@ func TestALineWebSocket(t *testing.T) {
 		{"RESET", []string{"+RESET"}},
 		{"SUB \xfe", []string{`OK SUB \xfe`}},
 		{"PUB \xfe 2", []string{`OK PUB \xfe #8`, `UPDATE #8 \xfe 2`}},
-		{"MONITOR", []string{"-ERR MONITOR is not possible on a WebSocket"}},
+		{"MONITOR TOPIC", []string{"-ERR syntax error; type: MONITOR [TOPIC glob] [USER name]"}},
+		{"MONITOR TOPIC n* USER default", []string{"+OK"}},
+		{"PUB other 3\nPUB news \xfe\"", []string{"OK PUB other #9", `+T [0 pipe] "PUB" "news" "\xfe\""`, `OK PUB news #10`}},
 	}
 	for _, tt := range tests {
 		p.texts.send(tt.send)
 		for _, want := range tt.want {
-			assert.Equal(t, want, p.texts.text(), "after %q", tt.send)
+			assert.Equal(t, want, stamp.ReplaceAllString(p.texts.text(), "+T "), "after %q", tt.send)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (x *exchange) getSession() error {
 // whoami is the user of the connection that was opened last.
 func (x *exchange) whoami() object {
 	user := x.given.name()
-	rights := []string{"psubscribe", "xrevrange"} // of a query, beside that of its route
+	rights := []string{"psubscribe", "xrevrange", "monitor"} // of a query or a WebSocket, beside that of the route
 	for i := range x.server.routes {
 		if r := x.server.routes[i].right; r != "" {
 			rights = append(rights, r)
