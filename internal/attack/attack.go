@@ -52,7 +52,7 @@ func Named(name string) (found []Scenario) {
 func Scenarios() (all []Scenario) {
 	for _, some := range [][]Scenario{
 		memoryAttacks, commandAttacks, floodAttacks, nameAttacks, patternAttacks, uncountedAttacks, evictionAttacks,
-		webAttacks, streamAttacks,
+		webAttacks, streamAttacks, whyAttacks,
 	} {
 		all = append(all, some...)
 	}

@@ -24,8 +24,6 @@ func (x *explanation) sentences() (all []string) {
 	x.explainPublishes(add)
 	if x.client != nil {
 		x.client.explain(add, topic)
-	} else if x.own == 0 && x.subscriptions > 0 {
-		add("this connection has none of them")
 	}
 	for i := range x.similar {
 		x.similar[i].explain(add, x)
@@ -197,6 +195,9 @@ func whyVerb(w *response) {
 	var lines []string
 	for _, text := range x.sentences() {
 		lines = append(lines, "# "+text)
+	}
+	if x.client == nil && x.own == 0 && x.subscriptions > 0 { // a person at a terminal may mean this very connection
+		lines = append(lines, "# this connection has none of them")
 	}
 	t := textTable{head: []string{"id", "user", "subscription", "kind", "published", "filtered", "dropped", "delivered", "queued", "waits"}}
 	for i := range x.rows {

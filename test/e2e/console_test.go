@@ -213,7 +213,7 @@ func TestSigningInToTheConsole(t *testing.T) {
 	p.await(`document.querySelectorAll(".signin input").length`, "2")
 	p.await(has("the session has ended"), "true")
 	p.signIn("root", "root")
-	p.await(texts("nav a"), `["Overview","Topics","Tail","Connections","Streams","Users"]`)
+	p.await(texts("nav a"), `["Overview","Topics","Tail","Connections","Why","Trace","Streams","Users"]`)
 	p.run(`location.hash = "#/users"`)
 	p.await(has("nopass")+" || "+has("+@all"), "true")
 	p.run(`document.querySelector(".user button").click()`)

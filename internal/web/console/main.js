@@ -5,6 +5,8 @@ import { Overview } from "./overview.js";
 import { Topics } from "./topics.js";
 import { Tail } from "./tail.js";
 import { Connections } from "./connections.js";
+import { Why } from "./why.js";
+import { Trace } from "./trace.js";
 import { Streams } from "./streams.js";
 import { Users } from "./users.js";
 
@@ -15,6 +17,8 @@ const views = [
   { path: "topics", title: "Topics", right: "pubsub|stats", view: Topics },
   { path: "tail", title: "Tail", right: "subscribe", view: Tail },
   { path: "connections", title: "Connections", right: "client|list", view: Connections },
+  { path: "why", title: "Why", right: "pubsub|why", view: Why },
+  { path: "trace", title: "Trace", right: "monitor", view: Trace },
   { path: "streams", title: "Streams", right: ["xrange", "scan", "xinfo|groups"], view: Streams },
   { path: "users", title: "Users", right: "acl|list", view: Users },
 ];
