@@ -75,7 +75,7 @@ func TestTheConsoleIsAccessible(t *testing.T) {
 	p.await(`document.querySelectorAll("nav a").length > 5`, "true")
 	links, _ := p.evaluate(`[...document.querySelectorAll("nav a")].map((a) => a.hash.slice(2)).join("\n")`)
 	views := strings.Split(strings.Trim(links, `"`), `\n`)
-	for _, view := range append(views, "topics/news", "tail/news", "streams/orders", "streams/orders/groups", "streams/orders/groups/workers") {
+	for _, view := range append(views, "topics/news", "why/news", "tail/news", "streams/orders", "streams/orders/groups", "streams/orders/groups/workers") {
 		p.run(fmt.Sprintf(`location.hash = "#/" + %q`, view))
 		p.await(fmt.Sprintf(`location.hash === "#/" + %q && document.querySelectorAll("h2").length === 1`, view), "true")
 		if strings.HasPrefix(view, "tail") || view == "streams/orders" {

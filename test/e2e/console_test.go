@@ -170,7 +170,7 @@ func TestTheConsoleRunsNothingOfOthers(t *testing.T) {
 		require.NoError(t, err)
 	}
 	p := b.visit(address, "topics")
-	for _, view := range []string{"topics", "connections", "streams", "tail/" + evil, "topics/" + evil, "streams/" + evil, "groups"} {
+	for _, view := range []string{"topics", "connections", "streams", "tail/" + evil, "topics/" + evil, "why/" + evil, "streams/" + evil, "groups"} {
 		place, name, _ := strings.Cut(view, "/")
 		if place == "groups" {
 			p.run(fmt.Sprintf(`location.hash = "#/streams/" + encodeURIComponent(%q) + "/groups/" + encodeURIComponent(%[1]q)`, evil))
