@@ -64,7 +64,7 @@ environment, and max-line = "64KiB" in the file. Sizes are bytes, or with a unit
 1024. Times are 500ms, 60s, 5m; a plain number is seconds.
 
 SIGINT and SIGTERM stop conch when connections have drained, a second one at once. SIGUSR1 lowers the log level by one;
-after trace it returns to the configured level. SIGHUP reloads the TLS files, the ACL file and the log level.`
+after trace it returns to the configured level. SIGHUP reloads the TLS files, the ACL file, the log level and the connectors.`
 
 // serveCommand is conch serve: a flag for each setting.
 func (e *Env) serveCommand() *cli.Command {

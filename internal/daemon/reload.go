@@ -8,10 +8,10 @@ import (
 	"github.com/conchmq/conch/internal/config"
 )
 
-// reload reads the TLS files, the ACL file and the log level again. The source of the certificates logs its outcome.
+// reload reads the TLS files, the ACL file, the log level and the connectors again. The source of the certificates logs its outcome.
 func (d *daemon) reload() {
-	logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("reloading the TLS files, the ACL file and the log level")
-	d.reloadLevel()
+	logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("reloading the TLS files, the ACL file, the log level and the connectors")
+	d.reloadSettings()
 	if d.settings.Server.ACLFile != "" {
 		if err := d.server.LoadUsers(); err != nil {
 			d.log.Error().Err(err).Msg("the ACL file cannot be used; the rules loaded before stay in force")
@@ -24,15 +24,16 @@ func (d *daemon) reload() {
 	}
 }
 
-// reloadLevel sets the log level of the settings, which may have changed in the file. Other changes are named: they take
+// reloadSettings sets the log level and the connectors of the settings, which may have changed in the file. Other changes are named: they take
 // effect at the next start.
-func (d *daemon) reloadLevel() {
+func (d *daemon) reloadSettings() {
 	fresh, err := d.settings.Reload()
 	if err != nil {
 		d.log.Error().Err(err).Msg("the settings cannot be read; those read before stay in force")
 		return
 	}
 	d.log.setLevel(fresh.LogLevel)
+	d.applyConnectors(fresh)
 	if changed := changedSettings(&d.settings, fresh, false); len(changed) > 0 {
 		d.log.Warn().Strs("settings", changed).Msg("these settings have changed: they take effect at the next start")
 	}

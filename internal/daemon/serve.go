@@ -12,12 +12,14 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/local"
 	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
 
-// daemon is the running broker. Its parts stop in the order listeners, server, core, store, log.
+// daemon is the running broker. Its parts stop in the order sources, sinks, listeners, server, core, store, log.
 type daemon struct {
 	log               *logger
 	core              *coreRunner
@@ -25,6 +27,7 @@ type daemon struct {
 	server            *server.Server
 	web               *web.Server
 	listeners         *listeners
+	connectors        *connect.Set
 	settings          config.Config // as they were read, for a comparison at a reload
 	shutdownRequested chan struct{} // SHUTDOWN came; the core sends without waiting, so it has room for one
 }
@@ -46,6 +49,7 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	tasks.Go(func() { releaseMemory(stop) })
 	defer d.listeners.follow(log.Logger)()
 	d.listeners.serve(d.server, d.web)
+	d.applyConnectors(c) // behind the listeners: subscribers come back before the first message of a source
 	return d.wait(signals)
 }
 
@@ -83,9 +87,10 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	}
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
 	kept.Start(srv.Service())
+	connectors := connect.NewSet(local.New(srv.Service()), c.Compiler, log.Logger)
 	return &daemon{
 		log: log, core: startCore(log.Logger, b.Run), store: kept, server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
-		listeners: listeners, settings: settings, shutdownRequested: shutdownRequested,
+		listeners: listeners, connectors: connectors, settings: settings, shutdownRequested: shutdownRequested,
 	}, nil
 }
 
@@ -190,12 +195,13 @@ const drainSlack = 2 * time.Second
 
 // stop stops listeners, then connections, then the core, on which connections depend.
 func (d *daemon) stop(signals <-chan os.Signal) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
-	defer cancel()
 	stopped, dead := make(chan struct{}), d.core.done
 	// stop waits for this goroutine, except after a second signal: a defect that blocks it must not block that signal.
 	go func() {
 		defer close(stopped)
+		d.stopConnectors()
+		ctx, cancel := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
+		defer cancel()
 		var overHTTP sync.WaitGroup
 		overHTTP.Go(func() { d.web.Shutdown(ctx) }) // at the same time: each waits for connections that the other may hold
 		d.server.Shutdown(ctx)

@@ -26,7 +26,7 @@ const (
 	stopping = "stopping: connections drain first"
 	changed  = "log level changed"
 
-	reloading = "reloading the TLS files, the ACL file and the log level"
+	reloading = "reloading the TLS files, the ACL file, the log level and the connectors"
 )
 
 func TestItServesUntilASignal(t *testing.T) {

@@ -150,7 +150,7 @@ var rules = map[string]rule{
 	},
 	"internal/daemon": {
 		own: []string{
-			"broker", "server", "internal/aclfile", "internal/config", "internal/connect", "internal/cputime", "internal/store", "internal/tlsfiles",
+			"broker", "server", "internal/aclfile", "internal/config", "internal/connect", "internal/connect/local", "internal/cputime", "internal/store", "internal/tlsfiles",
 			"internal/web",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},
