@@ -23,10 +23,11 @@ help: ## list the targets
 build: ## build the binary, bin/conch
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
 
+PAGES := serve sub pub do ping top health bench log connect version man completion
 man: build ## write the manual pages, bin/man/conch*.1
 	mkdir -p bin/man
 	bin/conch man > bin/man/conch.1
-	for page in serve sub pub do ping top health bench log connect version man completion; do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
+	for page in $(PAGES); do bin/conch man $$page > bin/man/conch-$$page.1 || exit 1; done
 
 run: build ## serve on 0.0.0.0:8889; ARGS="127.0.0.1:7777 --log-level trace" for more
 	bin/conch $(ARGS)
@@ -72,6 +73,13 @@ $(LINT):
 fmt: $(LINT) ## format the source
 	$(LINT) fmt
 
+CYCLONEDX := bin/cyclonedx-gomod
+$(CYCLONEDX):
+	GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+release: $(CYCLONEDX) ## archives and packages of the commit for all systems, dist; ARGS="-verify" builds one twice
+	go run ./packaging/release -bom $(CYCLONEDX) -pages "$(PAGES)" $(ARGS)
+
 # What a release is for, but for the system that the tests run on. Nothing of it runs here.
 cross: ## compile for the other systems
 	GOOS=linux GOARCH=arm64 go build -trimpath ./...
@@ -108,4 +116,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
