@@ -80,6 +80,11 @@ $(CYCLONEDX):
 release: $(CYCLONEDX) ## archives and packages of the commit for all systems, dist; ARGS="-verify" builds one twice
 	go run ./packaging/release -bom $(CYCLONEDX) -pages "$(PAGES)" $(ARGS)
 
+# As root, on a machine without conch. Debian: buildah lintian systemd man-db
+packages-test: ## install, upgrade, remove and purge the Debian package; build and run the container image
+	packaging/debian/test
+	packaging/container/test
+
 # What a release is for, but for the system that the tests run on. Nothing of it runs here.
 cross: ## compile for the other systems
 	GOOS=linux GOARCH=arm64 go build -trimpath ./...
@@ -116,4 +121,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci

@@ -164,14 +164,17 @@ var rules = map[string]rule{
 			"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", "golang.org/x/sys", "golang.org/x/term", "github.com/rivo/uniseg",
 		},
 	},
-	"internal/log":       {own: []string{"internal/invariant"}, others: []string{"github.com/klauspost/compress"}, notStd: []string{"net", "log"}},
-	"internal/attack":    {},
-	"internal/invariant": {},
-	"internal/harness":   {anything: true},
-	"internal/faulty":    {own: []string{"internal/log"}},
-	"test/e2e":           {}, // tests, and a word about them
-	"test/connect":       {}, // tests alone
-	"test/soak":          {}, // the same, and what judges them
+	"internal/log":        {own: []string{"internal/invariant"}, others: []string{"github.com/klauspost/compress"}, notStd: []string{"net", "log"}},
+	"internal/attack":     {},
+	"internal/invariant":  {},
+	"internal/harness":    {anything: true},
+	"internal/faulty":     {own: []string{"internal/log"}},
+	"examples/sensors":    {own: []string{"client"}},
+	"examples/work-queue": {own: []string{"client"}},
+	"packaging/release":   {}, // makes what users download; of conch it builds the binary
+	"test/e2e":            {}, // tests, and a word about them
+	"test/connect":        {}, // tests alone
+	"test/soak":           {}, // the same, and what judges them
 }
 
 // driver is the rule of a system that conch connects to: the contract, and the system's own library. What a driver cannot reach it does

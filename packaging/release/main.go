@@ -1,4 +1,4 @@
-// Command release makes what users download, in dist: an archive for each system, licences, bills of material, Debian
+// Command release makes what users download, in dist: an archive for each system, licenses, bills of material, Debian
 // packages, checksums and release notes. It builds a clone of the commit, so that nothing else on the machine gets in, and two
 // runs make the same bytes.
 package main
@@ -56,7 +56,7 @@ func (r *release) run() (err error) {
 		return err
 	}
 	// What fails soonest is first: a build of all systems takes minutes.
-	steps := []func() error{r.writeNotes, r.collectLicences, r.build, r.compare, r.document, r.pack, r.packDebian, r.list, r.sum}
+	steps := []func() error{r.writeNotes, r.collectLicenses, r.build, r.compare, r.document, r.pack, r.packDebian, r.list, r.sum}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err

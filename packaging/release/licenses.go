@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// licences are those that conch may be handed on with, each with words that its text has and the others have not. What has
+// licenses are those that conch may be handed on with, each with words that its text has and the others have not. What has
 // the words of none needs a look by a person, and a row here.
-var licences = []struct{ name, words string }{
+var licenses = []struct{ name, words string }{
 	{"Apache-2.0", "apache license version 2.0"},
 	{"MPL-2.0", "mozilla public license version 2.0"},
 	{"BSD-3-Clause", "endorse or promote products derived from this software without specific prior written permission"},
@@ -23,10 +23,10 @@ var licences = []struct{ name, words string }{
 	{"EDL-1.0", "eclipse distribution license - v 1.0"},
 }
 
-// licence names the licence of a text; an empty name is an unknown one.
-func licence(text string) string {
+// license names the license of a text; an empty name is an unknown one.
+func license(text string) string {
 	plain := strings.Join(strings.Fields(strings.ToLower(text)), " ")
-	for _, l := range licences {
+	for _, l := range licenses {
 		if strings.Contains(plain, l.words) {
 			return l.name
 		}
@@ -37,19 +37,19 @@ func licence(text string) string {
 // part is something of others in the binary: a module, Go itself, or a file of the console.
 type part struct{ name, folder string }
 
-// vendored are the files that stand in the tree. Their licences stand beside them, as NAME.LICENSE.
+// vendored are the files that stand in the tree. Their licenses stand beside them, as NAME.LICENSE.
 var vendored = []string{"internal/uplot", "internal/web/console"}
 
-// collectLicences writes THIRD-PARTY.txt: the licences of all parts, with their texts.
-func (r *release) collectLicences() error {
+// collectLicenses writes THIRD-PARTY.txt: the licenses of all parts, with their texts.
+func (r *release) collectLicenses() error {
 	parts, err := r.parts()
 	if err != nil {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString("conch has parts of others in it. Each stands here with its licence.\n")
+	text.WriteString("conch has parts of others in it. Each stands here with its license.\n")
 	for _, p := range parts {
-		files, err := licenceFiles(p.folder)
+		files, err := licenseFiles(p.folder)
 		if err != nil {
 			return err
 		}
@@ -98,8 +98,8 @@ func (r *release) parts() ([]part, error) {
 	return parts, nil
 }
 
-// licenceFiles are the files of a module's folder that its licence asks to be handed on.
-func licenceFiles(folder string) (files []string, err error) {
+// licenseFiles are the files of a module's folder that its license asks to be handed on.
+func licenseFiles(folder string) (files []string, err error) {
 	entries, err := os.ReadDir(folder)
 	for _, e := range entries {
 		name := strings.ToUpper(e.Name())
@@ -113,7 +113,7 @@ func licenceFiles(folder string) (files []string, err error) {
 	return files, err
 }
 
-// quote adds a part. One of its files, at least, must have a licence that is known.
+// quote adds a part. One of its files, at least, must have a license that is known.
 func quote(to *strings.Builder, name string, files []string) error {
 	var texts []string
 	var names []string
@@ -122,13 +122,13 @@ func quote(to *strings.Builder, name string, files []string) error {
 		if err != nil {
 			return err
 		}
-		if l := licence(string(text)); l != "" && !slices.Contains(names, l) {
+		if l := license(string(text)); l != "" && !slices.Contains(names, l) {
 			names = append(names, l)
 		}
 		texts = append(texts, strings.TrimSpace(string(text)))
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("the licence of %s is unknown: read it, and add it to packaging/release/licences.go or leave the module", name)
+		return fmt.Errorf("the license of %s is unknown: read it, and add it to packaging/release/licenses.go or leave the module", name)
 	}
 	fmt.Fprintf(to, "\n%s\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), name+": "+strings.Join(names, ", "), strings.Repeat("=", 80),
 		strings.Join(texts, "\n\n"))
