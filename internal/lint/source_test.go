@@ -21,7 +21,7 @@ const module = "github.com/conchmq/conch"
 // source is one file of the code without tests.
 type source struct {
 	name    string // relative to the root of the module, with slashes
-	pkg     string // the directory of its package, or "main" for a command
+	pkg     string // the directory of its package; "main" for that of conch itself
 	tree    *ast.File
 	imports []string
 }
@@ -65,7 +65,7 @@ func sources(t *testing.T) (all []source, files *token.FileSet) {
 
 func newSource(name string, tree *ast.File) source {
 	s := source{name: name, pkg: path.Dir(name), tree: tree}
-	if tree.Name.Name == "main" {
+	if s.pkg == "." {
 		s.pkg = "main"
 	}
 	for _, spec := range tree.Imports {
