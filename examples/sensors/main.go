@@ -32,7 +32,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer alarms.Close()
+	defer func() { _ = alarms.Close() }() // the program ends
 	for _, reading := range []struct{ sensor, json string }{
 		{"boiler", `{"celsius": 71, "state": "on"}`},
 		{"boiler", `{"celsius": 93.5, "state": "on"}`},

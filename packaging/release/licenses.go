@@ -103,7 +103,7 @@ func licenseFiles(folder string) (files []string, err error) {
 	entries, err := os.ReadDir(folder)
 	for _, e := range entries {
 		name := strings.ToUpper(e.Name())
-		for _, start := range []string{"LICENSE", "LICENCE", "COPYING", "NOTICE", "PATENTS", "EDL-", "EPL-"} {
+		for _, start := range []string{"LICEN", "COPYING", "NOTICE", "PATENTS", "EDL-", "EPL-"} {
 			if strings.HasPrefix(name, start) && !e.IsDir() && filepath.Ext(name) != ".GO" {
 				files = append(files, filepath.Join(folder, e.Name()))
 				break

@@ -75,7 +75,7 @@ func (r *release) files(target string) ([]file, error) {
 // packDebian makes the Debian packages, where dpkg-deb is: packaging/debian/build.
 func (r *release) packDebian() error {
 	if _, err := output(".", nil, "dpkg-deb", "--version"); err != nil {
-		fmt.Println("no Debian package: dpkg-deb is not here")
+		fmt.Fprintln(os.Stdout, "no Debian package: dpkg-deb is not here")
 		return nil
 	}
 	out, err := filepath.Abs(r.out)
@@ -131,6 +131,6 @@ func (r *release) sum() error {
 	for _, f := range files {
 		fmt.Fprintf(&text, "%x  %s\n", sha256.Sum256(f.body), f.name)
 	}
-	fmt.Print(text.String())
+	fmt.Fprint(os.Stdout, text.String())
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(text.String()), 0o644)
 }

@@ -105,6 +105,6 @@ func TestArchivesAreTheSameBytes(t *testing.T) {
 		require.NoError(t, os.Chtimes(filepath.Join(folder, name), time.Now(), time.Now()))
 	}
 	tarAgain, zipAgain := pack()
-	assert.True(t, tar == tarAgain)
-	assert.True(t, zip == zipAgain)
+	assert.Equal(t, []byte(tar), []byte(tarAgain))
+	assert.Equal(t, []byte(zip), []byte(zipAgain))
 }
