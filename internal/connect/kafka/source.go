@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,6 +15,9 @@ import (
 
 // fetchBytes bounds what the client reads ahead of Read. One larger message comes all the same.
 const fetchBytes, partitionBytes = 16 << 20, 1 << 20
+
+// sessionTimeout is how long the partitions of a member that was killed wait for another one, or for itself.
+const sessionTimeout = 10 * time.Second
 
 // keyHeader is the header for the key of a record, which Kafka keeps beside the headers.
 const keyHeader = "kafka-key"
@@ -40,6 +44,7 @@ func (s *source) Connect(ctx context.Context, start connect.Start) error {
 	s.positions, s.read = start.Positions, make(map[int32]int64)
 	options := append([]kgo.Opt{
 		kgo.ConsumerGroup(s.group), kgo.ConsumeTopics(s.topic), kgo.ConsumeStartOffset(s.start), kgo.AdjustFetchOffsetsFn(s.begin),
+		kgo.SessionTimeout(sessionTimeout),
 		kgo.AutoCommitMarks(), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes),
 	}, s.options...)
 	var err error
