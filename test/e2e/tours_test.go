@@ -37,7 +37,7 @@ func blocks(t *testing.T, page, language string) (all []string) {
 
 // The documentation's tours are real: each block that begins with terminal one is played with a server of its own.
 func TestTours(t *testing.T) {
-	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 1, "docs/streams.md": 3, "docs/groups.md": 1, "docs/durable-topics.md": 1} {
+	for page, tours := range map[string]int{"README.md": 2, "docs/command-line.md": 2, "docs/predicates.md": 1, "docs/sequence.md": 1, "docs/commands.md": 2, "docs/streams.md": 3, "docs/groups.md": 1, "docs/durable-topics.md": 1} {
 		played := 0
 		for _, block := range blocks(t, page, "") {
 			if !strings.HasPrefix(block, "one ") {
@@ -118,7 +118,7 @@ func mask(line string) string {
 }
 
 func isTable(typed string) bool {
-	return strings.HasPrefix(typed, "TOPICS") || strings.HasPrefix(typed, "WHO")
+	return strings.HasPrefix(typed, "TOPICS") || strings.HasPrefix(typed, "WHO") || strings.HasPrefix(typed, "WHY")
 }
 
 // line is the next line in a terminal, but for the remark that versions of redis-cli word differently.
@@ -177,9 +177,14 @@ func (p tour) table(typed tourStep, shown []string) {
 	}
 }
 
-// maskRow hides the width of columns, and of WHO the number, address and age of a connection.
+// maskRow hides the width of columns, and the numbers, addresses and ages of connections and messages.
 func maskRow(row string) string {
-	return listener.ReplaceAllString(strings.Join(strings.Fields(row), " "), "# ID ADDRESS $1 $2 AGE ")
+	row = address.ReplaceAllString(strings.Join(strings.Fields(row), " "), "ADDRESS")
+	return age.ReplaceAllString(client.ReplaceAllString(row, "${1}ID"), "AGE")
 }
 
-var listener = regexp.MustCompile(`^# \d+ [0-9.:]+ (\S+) (\S+) \d+s `)
+var (
+	address = regexp.MustCompile(`\b[0-9.]+:\d+\b`)
+	client  = regexp.MustCompile(`(^# |\bclient )\d+\b`)
+	age     = regexp.MustCompile(`\b\d+s\b`)
+)
