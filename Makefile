@@ -102,6 +102,9 @@ bench-peers: ## conch beside redis-server, nats-server and valkey-server; see do
 bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="--servers conch --only 1"; see docs/performance.md
 	cd test/bench && go run ./stalls $(ARGS)
 
+bench-connect: $(NATS) ## messages/s and CPU of connectors beside a loop over the same library (Debian: rabbitmq-server redis)
+	PATH="$(CURDIR)/bin:$$PATH" go test -tags connect ./test/connect -count=1 -v -run 'TestCost$$' -cost
+
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
 	cd test/bench && go run ./clients $(ARGS)
 
@@ -121,4 +124,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=100000x
 
-.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci

@@ -1,0 +1,304 @@
+//go:build connect
+
+package connect
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/client"
+)
+
+var cost = flag.Bool("cost", false, "measure messages a second and CPU a message, beside a loop over the same library")
+
+const costMessages = 50_000
+
+// peer is another system as the measurement sees it: a queue that is filled, read by a loop, written by a loop, and counted.
+type peer struct {
+	name     string
+	from, to string // addresses for conch
+	put      func(payload []byte, n int)
+	take     func(n int)
+	count    func() int
+}
+
+// TestCost prints a table: conch with one connector beside a loop over the library of its driver, which does nothing with the messages. CPU is
+// that of the process, without what conch needs to start; that of the other system does not count. Out of conch the messages come from a
+// durable topic, so reading the log is part of it.
+func TestCost(t *testing.T) {
+	if !*cost {
+		t.Skip("make bench-connect measures")
+	}
+	idle := idleCost(t)
+	fmt.Printf("%-10s %4s %6s  %10s %10s  %8s %8s  %5s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "conch µs", "CPU")
+	for _, prepare := range []func(*testing.T) *peer{natsPeer, rabbitPeer, redisPeer} {
+		for _, size := range []int{100, 1024} {
+			payload := []byte(strings.Repeat("x", size))
+			in := prepare(t)
+			if in == nil {
+				break
+			}
+			in.put(payload, costMessages)
+			loop := ownCost(t, func() { in.take(costMessages) })
+			in = prepare(t)
+			in.put(payload, costMessages)
+			printCost(in.name, "in", size, loop, conchIn(t, in, idle))
+			out := prepare(t)
+			loop = ownCost(t, func() { out.put(payload, costMessages) })
+			out = prepare(t)
+			printCost(out.name, "out", size, loop, conchOut(t, out, payload, idle))
+		}
+	}
+}
+
+// spent is what a run took.
+type spent struct{ wall, cpu time.Duration }
+
+func printCost(name, way string, size int, loop, conch spent) {
+	rate := func(s spent) float64 { return costMessages / s.wall.Seconds() }
+	each := func(s spent) float64 { return float64(s.cpu.Microseconds()) / costMessages }
+	fmt.Printf("%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f  %4.2f×\n", name, way, size, rate(loop), rate(conch), each(loop), each(conch), each(conch)/each(loop))
+}
+
+// ownCost measures a loop in this process.
+func ownCost(t *testing.T, run func()) spent {
+	t.Helper()
+	usage := func() time.Duration {
+		var u syscall.Rusage
+		require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	start, before := time.Now(), usage()
+	run()
+	return spent{time.Since(start), usage() - before}
+}
+
+// cpu is the CPU time of a conch so far; the kernel counts it in ticks of 10 ms.
+func (c *conch) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+	require.NoError(c.t, err)
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// idleCost is the CPU that conch needs to start.
+func idleCost(t *testing.T) time.Duration {
+	c := startConch(t, "")
+	defer c.stop()
+	<-time.After(500 * time.Millisecond) // what a start does behind its first line
+	return c.cpu()
+}
+
+// conchIn measures a source into a plain topic that has no subscriber.
+func conchIn(t *testing.T, p *peer, idle time.Duration) spent {
+	start := time.Now()
+	c := startConch(t, fmt.Sprintf("[[source]]\nname = 'in'\nfrom = '%s'\ntopic = 'in'\n", p.from))
+	defer c.stop()
+	eventually(t, func() bool { return c.info("messages_published") >= costMessages }, "all is in")
+	return spent{time.Since(start), c.cpu() - idle}
+}
+
+// conchOut measures a sink on a durable topic that was filled before.
+func conchOut(t *testing.T, p *peer, payload []byte, idle time.Duration) spent {
+	c := startConch(t, "")
+	defer c.kill()
+	payloads := make([]string, costMessages)
+	for i := range payloads {
+		payloads[i] = string(payload)
+	}
+	c.publish("d.out", payloads...)
+	c.stop()
+	file := filepath.Join(c.state, "conch.toml")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	sink := fmt.Sprintf("[[sink]]\nname = 'out'\ntopic = 'd.out'\nto = '%s'\n", p.to)
+	require.NoError(t, os.WriteFile(file, append(text, sink...), 0o600))
+	start := time.Now()
+	c.restart()
+	eventually(t, func() bool { return p.count() >= costMessages }, "all is out")
+	return spent{time.Since(start), c.cpu() - idle}
+}
+
+// info is a number of INFO.
+func (c *conch) info(field string) int {
+	_, after, _ := strings.Cut(redisCLI(c.t, c.address, "INFO"), field+":")
+	line, _, _ := strings.Cut(after, "\r\n")
+	n, _ := strconv.Atoi(line)
+	return n
+}
+
+// redisCLI is the answer to a command, by a process of its own: it costs neither the loop nor conch a connection.
+func redisCLI(t *testing.T, address string, command ...string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	out, err := exec.Command("redis-cli", append([]string{"-h", host, "-p", port}, command...)...).Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
+var redisServer = &server{process: process{name: "redis-server"}}
+
+// redisPeer is a stream of Redis.
+func redisPeer(t *testing.T) *peer {
+	if redisServer.cmd == nil {
+		var port string
+		redisServer.address, port = freeAddress(t)
+		redisServer.command = func() *exec.Cmd {
+			return exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+		}
+		redisServer.use(t)
+	}
+	queues++
+	stream := fmt.Sprint("s", queues)
+	c, err := client.Dial(t.Context(), client.Options{Addr: redisServer.address})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return &peer{
+		name: "redis", from: "redis://" + redisServer.address + "?stream=" + stream + "&from=start", to: "redis://" + redisServer.address + "?stream=" + stream,
+		put: func(payload []byte, n int) {
+			batch := make([]client.Entry, 0, 256)
+			for i := range n {
+				batch = append(batch, client.Entry{Stream: stream, Fields: []client.Field{{Name: "message", Value: string(payload)}}})
+				if len(batch) == cap(batch) || i == n-1 {
+					for _, a := range c.AppendBatch(t.Context(), batch) {
+						require.NoError(t, a.Err)
+					}
+					batch = batch[:0]
+				}
+			}
+		},
+		take: func(n int) {
+			taken := 0
+			for _, err := range c.Range(t.Context(), stream, client.Span{}) {
+				require.NoError(t, err)
+				taken++
+			}
+			require.Equal(t, n, taken)
+		},
+		count: func() int {
+			n, err := strconv.Atoi(redisCLI(t, redisServer.address, "XLEN", stream))
+			require.NoError(t, err)
+			return n
+		},
+	}
+}
+
+var natsServer = &server{process: process{name: "nats-server"}}
+
+// natsPeer is a stream of JetStream, in memory.
+func natsPeer(t *testing.T) *peer {
+	if _, err := exec.LookPath("nats-server"); err != nil {
+		return nil
+	}
+	if natsServer.cmd == nil {
+		var port string
+		natsServer.address, port = freeAddress(t)
+		natsServer.command = func() *exec.Cmd {
+			return exec.Command("nats-server", "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(root, "nats"))
+		}
+		natsServer.use(t)
+	}
+	queues++
+	stream := fmt.Sprint("s", queues)
+	c, err := nats.Connect("nats://" + natsServer.address)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	js, err := jetstream.New(c, jetstream.WithPublishAsyncMaxPending(256))
+	require.NoError(t, err)
+	ctx := t.Context()
+	made, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{stream}, Storage: jetstream.MemoryStorage})
+	require.NoError(t, err)
+	return &peer{
+		name: "nats", from: "nats://" + natsServer.address + "?stream=" + stream + "&durable=conch", to: "nats://" + natsServer.address + "?subject=" + stream + "&stream=" + stream,
+		put: func(payload []byte, n int) {
+			for range n {
+				_, err := js.PublishAsync(stream, payload)
+				require.NoError(t, err)
+			}
+			<-js.PublishAsyncComplete()
+		},
+		take: func(n int) {
+			consumer, err := made.CreateConsumer(ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckAllPolicy, MaxAckPending: 2048})
+			require.NoError(t, err)
+			messages, err := consumer.Messages(jetstream.PullMaxMessages(1024))
+			require.NoError(t, err)
+			defer messages.Stop()
+			for i := range n {
+				m, err := messages.Next()
+				require.NoError(t, err)
+				if i%256 == 255 || i == n-1 {
+					require.NoError(t, m.Ack())
+				}
+			}
+		},
+		count: func() int {
+			info, err := made.Info(context.Background())
+			require.NoError(t, err)
+			return int(info.State.Msgs)
+		},
+	}
+}
+
+// rabbitPeer is a queue of RabbitMQ.
+func rabbitPeer(t *testing.T) *peer {
+	startRabbit(t)
+	queue := rabbitQueue(t)
+	address := "amqp://guest:guest@" + rabbit.address
+	return &peer{
+		name: "rabbitmq", from: address + "?queue=" + queue, to: address + "?queue=" + queue,
+		put: func(payload []byte, n int) {
+			channel := rabbitChannel(t)
+			require.NoError(t, channel.Confirm(false))
+			waiting := make(chan *amqp.DeferredConfirmation, 256)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for c := range waiting {
+					c.Wait()
+				}
+			}()
+			for range n {
+				c, err := channel.PublishWithDeferredConfirm("", queue, false, false, amqp.Publishing{Body: payload, DeliveryMode: amqp.Persistent})
+				require.NoError(t, err)
+				waiting <- c
+			}
+			close(waiting)
+			<-done
+		},
+		take: func(n int) {
+			channel := rabbitChannel(t)
+			require.NoError(t, channel.Qos(1024, 0, false))
+			deliveries, err := channel.Consume(queue, "", false, false, false, false, nil)
+			require.NoError(t, err)
+			for i := range n {
+				d := <-deliveries
+				if i%256 == 255 || i == n-1 {
+					require.NoError(t, d.Ack(true))
+				}
+			}
+		},
+		count: func() int {
+			q, err := rabbitChannel(t).QueueDeclarePassive(queue, true, false, false, false, nil)
+			require.NoError(t, err)
+			return q.Messages
+		},
+	}
+}
