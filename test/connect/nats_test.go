@@ -77,18 +77,26 @@ func TestJetStream(t *testing.T) {
 func putJetStream(t *testing.T, subject string, payloads []string) {
 	t.Helper()
 	js := jetStream(t)
-	var all []jetstream.PubAckFuture
-	for _, p := range payloads {
-		f, err := js.PublishAsync(subject, []byte(p))
-		require.NoError(t, err)
-		all = append(all, f)
-	}
-	for _, f := range all {
-		select {
-		case <-f.Ok():
-		case err := <-f.Err():
+	eventually(t, func() bool { // the server accepts connections before it has all streams
+		_, err := js.StreamNameBySubject(t.Context(), subject)
+		return err == nil
+	}, "a stream has the subject "+subject)
+	for len(payloads) > 0 {
+		n := min(len(payloads), 500)
+		var all []jetstream.PubAckFuture
+		for _, p := range payloads[:n] {
+			f, err := js.PublishAsync(subject, []byte(p))
 			require.NoError(t, err)
+			all = append(all, f)
 		}
+		for _, f := range all {
+			select {
+			case <-f.Ok():
+			case err := <-f.Err():
+				require.NoError(t, err)
+			}
+		}
+		payloads = payloads[n:]
 	}
 }
 

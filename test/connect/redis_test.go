@@ -71,6 +71,12 @@ func TestRedisStreams(t *testing.T) {
 func putRedis(t *testing.T, stream string, payloads []string) {
 	t.Helper()
 	c := dialRedis(t)
+	eventually(t, func() bool { // it accepts connections while it reads its files
+		for _, err := range c.Range(t.Context(), stream, client.Span{}) {
+			return err == nil
+		}
+		return true
+	}, "Redis has read its files")
 	for len(payloads) > 0 {
 		n := min(len(payloads), 500)
 		var batch []client.Entry
