@@ -119,7 +119,7 @@ func (s *source) read(ctx context.Context, t *tail, watcher *fsnotify.Watcher) e
 		}
 		select {
 		case <-watcher.Events:
-		case _ = <-watcher.Errors: // a look at the file tells what there is
+		case <-watcher.Errors: //nolint:errcheck // a look at the file tells what there is
 		case <-ticker.C:
 		case <-ctx.Done():
 			return ctx.Err() //nolint:wrapcheck // the end of the connection
