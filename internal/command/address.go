@@ -27,6 +27,11 @@ func (a Address) append(b []byte) []byte {
 	return append(b, a.Text...)
 }
 
+// isLocal reports whether the address is one of this machine.
+func (a Address) isLocal() bool {
+	return a.Unix != "" || a.TCP.IsValid() && a.TCP.Addr().Unmap().IsLoopback()
+}
+
 // monitor is the address in MONITOR. Its form differs from CLIENT LIST, in Redis too.
 func (a Address) monitor() string {
 	if a.Unix != "" {

@@ -29,6 +29,7 @@ var sections = []section{
 	{"Commandstats", infoCommandstats, true},
 	{"Errorstats", infoErrorstats, false},
 	{"Keyspace", infoKeyspace, false},
+	{"Connectors", infoConnectors, false},
 }
 
 // info is INFO [section ...]. No section means default; all and everything are the same here.

@@ -56,6 +56,8 @@ type Options struct {
 	LogStatus func() LogStatus
 	// LogControl is for operators. It is nil without a log on disk.
 	LogControl LogControl
+	// ConnectCommand is which clients may change connectors at run time. Default ConnectNo.
+	ConnectCommand ConnectCommand
 	// KeepAlive is the silence after which the kernel probes the client. A client that answers
 	// no probe for as long again is gone. So is one that acknowledges no data. Default 60 s.
 	KeepAlive time.Duration

@@ -56,6 +56,8 @@ type Service struct {
 	syncs   wakeUp
 	stats   commandStats
 	missing missingCommands
+	// connectors is nil before SetConnectors.
+	connectors atomic.Pointer[Connectors]
 	// times and unnamed are what WHY knows of publishes. They belong to the core's goroutine.
 	times   numberTimes
 	unnamed unnamedPublishes

@@ -45,6 +45,7 @@ type Snapshot struct {
 	DeniedAuth, DeniedCommand, DeniedKey, DeniedTopic int64
 
 	AcceptPauses int64
+	Connectors   []Connector
 	LogDropped   uint64
 
 	rows   []rowStats
@@ -85,6 +86,7 @@ func (n *Snapshot) takeOnCore(s *Service, v broker.View) {
 		n.Recent = s.recent.Stats()
 	}
 	n.BytesIn, n.BytesOut, n.BytesLost = c.bytesIn.Load(), c.bytesOut.Load(), c.bytesLost.Load()
+	n.Connectors = s.Connectors()
 	n.MemoryUsed, n.AcceptPauses, n.LogDropped = s.memory.Used(), c.AcceptPauses.Load(), s.options.LogDropped()
 	n.DeniedAuth, n.DeniedCommand, n.DeniedKey, n.DeniedTopic = denied.auth, denied.command, denied.key, denied.channel
 	if s.options.Store != nil {

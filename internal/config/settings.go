@@ -118,6 +118,11 @@ var settingsTable = []Setting{
 		Usage: "serve this machine only, and refuse the others",
 		set:   setProtected, Get: func(c *Config) any { return !c.Server.Unprotected },
 	},
+	{
+		Name: "enable-connect-command", Value: "WORD", Default: "no", Choices: []string{"no", "local", "yes"},
+		Usage: "clients that may change connectors at run time: no, local (this machine), yes",
+		set:   setConnectCommand, Get: func(c *Config) any { return string(c.Server.ConnectCommand) },
+	},
 	count("max-connections", "10000", "connections open at once; one more is refused",
 		func(c *Config) *int { return &c.Server.MaxConnections }),
 	size("max-message", "16MiB", "longest message",

@@ -155,6 +155,15 @@ const (
 	authOptional = "optional"
 )
 
+func setConnectCommand(c *Config, text string) error {
+	switch v := command.ConnectCommand(strings.ToLower(text)); v {
+	case command.ConnectNo, command.ConnectLocal, command.ConnectYes:
+		c.Server.ConnectCommand = v
+		return nil
+	}
+	return fmt.Errorf("expected no, local or yes, not %q", text)
+}
+
 func setClientAuth(c *Config, text string) error {
 	text = strings.ToLower(text)
 	c.TLSFiles.Optional = text == authOptional

@@ -57,7 +57,7 @@ func TestNames(t *testing.T) {
 		assert.NotRegexp(t, `(seconds|bytes)_`, strings.TrimSuffix(m.name, "_total"), "units last: %s", m.name)
 		assert.NotRegexp(t, `_(ms|milli|micro|kilo|kb|mib)`, m.name, "base units")
 		for _, label := range m.labels {
-			assert.Contains(t, []string{"version", "go_version", "reason", "command", "code", "object", "kind"}, label, "%s: the values of a label are words of conch", m.name)
+			assert.Contains(t, []string{"version", "go_version", "reason", "command", "code", "object", "kind", "direction", "connector", "count"}, label, "%s: the values of a label are words of conch, or of its config file", m.name)
 		}
 	}
 }

@@ -98,12 +98,52 @@ var table = []metric{
 			emit(float64(n.DeniedTopic), "topic")
 		},
 	},
+	{
+		"conch_connectors_running", gauge, []string{"direction", "connector"}, "1 for a source or a sink that is connected, else 0.",
+		func(n *snapshot, emit emitter) {
+			for i := range n.Connectors {
+				c := &n.Connectors[i]
+				emit(float64(flag(c.State == "running")), string(c.Direction), c.Name)
+			}
+		},
+	},
+	{
+		"conch_connectors_messages_total", counter, []string{"direction", "connector", "count"}, "Messages of sources and sinks, by what became of them.",
+		ofConnectors(false),
+	},
+	{
+		"conch_connectors_waiting", gauge, []string{"direction", "connector", "count"}, "Messages on their way through sources and sinks (pending), and entries that a sink has not reached (lag).",
+		ofConnectors(true),
+	},
+	{
+		"conch_connectors_restarts_total", counter, []string{"direction", "connector"}, "Connections of sources and sinks after their first one.",
+		func(n *snapshot, emit emitter) {
+			for i := range n.Connectors {
+				emit(float64(n.Connectors[i].Restarts), string(n.Connectors[i].Direction), n.Connectors[i].Name)
+			}
+		},
+	},
 	one("conch_log_lines_dropped_total", counter, "Log lines that could not be written fast enough.", func(n *snapshot) uint64 { return n.LogDropped }),
 }
 
 // one is a metric without labels.
 func one[N int | int64 | uint64](name string, k kind, help string, value func(*snapshot) N) metric {
 	return metric{name, k, nil, help, func(n *snapshot, emit emitter) { emit(float64(value(n))) }}
+}
+
+// ofConnectors reads the counts of connectors: those of messages that wait, or those that only grow.
+func ofConnectors(waiting bool) func(*snapshot, emitter) {
+	return func(n *snapshot, emit emitter) {
+		for i := range n.Connectors {
+			c := &n.Connectors[i]
+			for _, count := range c.Counts() {
+				waits := count.Name == "pending" || count.Name == "lag"
+				if count.Name != "restarts" && waits == waiting {
+					emit(float64(count.Value), string(c.Direction), c.Name, count.Name)
+				}
+			}
+		}
+	}
 }
 
 // flag is 1 for true.

@@ -41,7 +41,7 @@ func TestRights(t *testing.T) {
 	admin.Expect("+OK\r\n")
 	admin.Command("ACL", "SETUSER", "other", "on", ">pw")
 	admin.Expect("+OK\r\n")
-	path := strings.NewReplacer("{topic}", "news", "{stream}", "news", "{id}", "999999", "{group}", "workers", "{consumer}", "ann", "{user}", "other", "{token}", "t", "{profile}", "heap")
+	path := strings.NewReplacer("{topic}", "news", "{stream}", "news", "{id}", "999999", "{group}", "workers", "{consumer}", "ann", "{user}", "other", "{token}", "t", "{name}", "orders-in", "{profile}", "heap")
 	for _, row := range web.Routes() {
 		method, right := row[0], row[2]
 		if right == "" {
