@@ -38,6 +38,7 @@ func TestConnectorsOfTheFileRun(t *testing.T) {
 	}
 	reader.Expect("UPDATE out.d.in one\r\nUPDATE out.d.in two\r\n")
 	p.Request(p.Dial(), "*2\r\n$4\r\nXLEN\r\n$4\r\nd.in\r\n", ":2\r\n")
+	p.Request(p.Dial(), "SOURCE LIST\r\n", "# ")
 	p.Signals <- syscall.SIGTERM
 	assert.NoError(t, p.wait())
 	assert.NotContains(t, p.Log.Text(), "have not ended")
