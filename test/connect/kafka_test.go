@@ -124,6 +124,24 @@ func kafkaTopic(t *testing.T) string {
 	return seedName(seedsUsed - 1)
 }
 
+func TestKafka(t *testing.T) {
+	startKafka(t)
+	play(t, &system{
+		name: "kafka", server: kafkaServer, keeps: true, crashes: true, once: true,
+		denied: "kafka://ann:" + secret + "@" + kafkaServer.address + "?topic=t0",
+		open: func(t *testing.T) lane {
+			topic := kafkaTopic(t)
+			return lane{
+				source: kafkaURL("?topic=" + topic + "&group=" + topic),
+				sink:   kafkaURL("?topic=" + topic),
+				lacks:  kafkaURL("?topic=t0&key={field.missing}"),
+				put:    func(t *testing.T, payloads ...string) { t.Helper(); putKafka(t, topic, payloads...) },
+				take:   func(t *testing.T, n int) []string { t.Helper(); return takeKafka(t, topic, n) },
+			}
+		},
+	})
+}
+
 // The driver alone: what only Kafka has.
 func TestKafkaDriver(t *testing.T) {
 	startKafka(t)

@@ -104,6 +104,24 @@ func takeMosquitto(t *testing.T, topic string, n int) (all []string) {
 
 func mqttURL(query string) string { return "mqtt://ann:pencil@" + mosquitto.address + query }
 
+func TestMQTT(t *testing.T) {
+	startMosquitto(t)
+	play(t, &system{
+		name: "mqtt", server: mosquitto, keeps: true,
+		denied: "mqtt://ann:" + secret + "@" + mosquitto.address + "?topic=none",
+		open: func(t *testing.T) lane {
+			topic := mqttTopic(t)
+			return lane{
+				source: mqttURL("?topic=" + topic),
+				sink:   mqttURL("?topic=" + topic),
+				lacks:  mqttURL("?topic=x/{field.missing}"),
+				put:    func(t *testing.T, payloads ...string) { t.Helper(); putMosquitto(t, topic, payloads...) },
+				take:   func(t *testing.T, n int) []string { t.Helper(); return takeMosquitto(t, topic, n) },
+			}
+		},
+	})
+}
+
 // The driver alone: what only MQTT has.
 func TestMQTTDriver(t *testing.T) {
 	startMosquitto(t)

@@ -118,6 +118,25 @@ func takeRabbit(t *testing.T, queue string, n int) (all []string) {
 	return all
 }
 
+func TestRabbitMQ(t *testing.T) {
+	startRabbit(t)
+	at := "guest:guest@" + rabbit.address + "/"
+	play(t, &system{
+		name: "rabbitmq", server: rabbit, keeps: true, crashes: true, once: true,
+		denied: "amqp://guest:" + secret + "@" + rabbit.address + "/?queue=none",
+		open: func(t *testing.T) lane {
+			queue := rabbitQueue(t)
+			return lane{
+				source: "amqp://" + at + "?queue=" + queue,
+				sink:   "amqp://" + at + "?queue=" + queue,
+				lacks:  "amqp://" + at + "?exchange=amq.topic&unrouted=true&key=x.{field.missing}",
+				put:    func(t *testing.T, payloads ...string) { t.Helper(); putRabbit(t, queue, payloads...) },
+				take:   func(t *testing.T, n int) []string { t.Helper(); return takeRabbit(t, queue, n) },
+			}
+		},
+	})
+}
+
 // The driver alone: what only RabbitMQ has.
 func TestRabbitMQDriver(t *testing.T) {
 	startRabbit(t)
