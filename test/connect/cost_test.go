@@ -45,7 +45,7 @@ func TestCost(t *testing.T) {
 		t.Skip("make bench-connect measures")
 	}
 	idle := idleCost(t)
-	fmt.Printf("%-10s %4s %6s  %10s %10s  %8s %8s  %5s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "conch µs", "CPU")
+	fmt.Fprintf(os.Stdout, "%-10s %4s %6s  %10s %10s  %8s %8s  %5s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "conch µs", "CPU")
 	for _, prepare := range []func(*testing.T) *peer{natsPeer, rabbitPeer, redisPeer} {
 		for _, size := range []int{100, 1024} {
 			payload := []byte(strings.Repeat("x", size))
@@ -72,7 +72,7 @@ type spent struct{ wall, cpu time.Duration }
 func printCost(name, way string, size int, loop, conch spent) {
 	rate := func(s spent) float64 { return costMessages / s.wall.Seconds() }
 	each := func(s spent) float64 { return float64(s.cpu.Microseconds()) / costMessages }
-	fmt.Printf("%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f  %4.2f×\n", name, way, size, rate(loop), rate(conch), each(loop), each(conch), each(conch)/each(loop))
+	fmt.Fprintf(os.Stdout, "%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f  %4.2f×\n", name, way, size, rate(loop), rate(conch), each(loop), each(conch), each(conch)/each(loop))
 }
 
 // ownCost measures a loop in this process.
@@ -154,25 +154,25 @@ func redisCLI(t *testing.T, address string, command ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-var redisServer = &server{process: process{name: "redis-server"}}
+var costRedis = &server{process: process{name: "redis-server"}}
 
 // redisPeer is a stream of Redis.
 func redisPeer(t *testing.T) *peer {
-	if redisServer.cmd == nil {
+	if costRedis.cmd == nil {
 		var port string
-		redisServer.address, port = freeAddress(t)
-		redisServer.command = func() *exec.Cmd {
+		costRedis.address, port = freeAddress(t)
+		costRedis.command = func() *exec.Cmd {
 			return exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
 		}
-		redisServer.use(t)
+		costRedis.use(t)
 	}
 	queues++
 	stream := fmt.Sprint("s", queues)
-	c, err := client.Dial(t.Context(), client.Options{Addr: redisServer.address})
+	c, err := client.Dial(t.Context(), client.Options{Addr: costRedis.address})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return &peer{
-		name: "redis", from: "redis://" + redisServer.address + "?stream=" + stream + "&from=start", to: "redis://" + redisServer.address + "?stream=" + stream,
+		name: "redis", from: "redis://" + costRedis.address + "?stream=" + stream + "&from=start", to: "redis://" + costRedis.address + "?stream=" + stream,
 		put: func(payload []byte, n int) {
 			batch := make([]client.Entry, 0, 256)
 			for i := range n {
@@ -194,31 +194,31 @@ func redisPeer(t *testing.T) *peer {
 			require.Equal(t, n, taken)
 		},
 		count: func() int {
-			n, err := strconv.Atoi(redisCLI(t, redisServer.address, "XLEN", stream))
+			n, err := strconv.Atoi(redisCLI(t, costRedis.address, "XLEN", stream))
 			require.NoError(t, err)
 			return n
 		},
 	}
 }
 
-var natsServer = &server{process: process{name: "nats-server"}}
+var costNATS = &server{process: process{name: "nats-server"}}
 
 // natsPeer is a stream of JetStream, in memory.
 func natsPeer(t *testing.T) *peer {
 	if _, err := exec.LookPath("nats-server"); err != nil {
 		return nil
 	}
-	if natsServer.cmd == nil {
+	if costNATS.cmd == nil {
 		var port string
-		natsServer.address, port = freeAddress(t)
-		natsServer.command = func() *exec.Cmd {
+		costNATS.address, port = freeAddress(t)
+		costNATS.command = func() *exec.Cmd {
 			return exec.Command("nats-server", "-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(root, "nats"))
 		}
-		natsServer.use(t)
+		costNATS.use(t)
 	}
 	queues++
 	stream := fmt.Sprint("s", queues)
-	c, err := nats.Connect("nats://" + natsServer.address)
+	c, err := nats.Connect("nats://" + costNATS.address)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	js, err := jetstream.New(c, jetstream.WithPublishAsyncMaxPending(256))
@@ -227,7 +227,7 @@ func natsPeer(t *testing.T) *peer {
 	made, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{stream}, Storage: jetstream.MemoryStorage})
 	require.NoError(t, err)
 	return &peer{
-		name: "nats", from: "nats://" + natsServer.address + "?stream=" + stream + "&durable=conch", to: "nats://" + natsServer.address + "?subject=" + stream + "&stream=" + stream,
+		name: "nats", from: "nats://" + costNATS.address + "?stream=" + stream + "&durable=conch", to: "nats://" + costNATS.address + "?subject=" + stream + "&stream=" + stream,
 		put: func(payload []byte, n int) {
 			for range n {
 				_, err := js.PublishAsync(stream, payload)
