@@ -5,6 +5,8 @@ import { Overview } from "./overview.js";
 import { Topics } from "./topics.js";
 import { Tail } from "./tail.js";
 import { Connections } from "./connections.js";
+import { Connectors, hasConnectors } from "./connectors.js";
+import { usePolled } from "./live.js";
 import { Why } from "./why.js";
 import { Trace } from "./trace.js";
 import { Streams } from "./streams.js";
@@ -20,6 +22,7 @@ const views = [
   { path: "why", title: "Why", right: "pubsub|why", view: Why },
   { path: "trace", title: "Trace", right: "monitor", view: Trace },
   { path: "streams", title: "Streams", right: ["xrange", "scan", "xinfo|groups"], view: Streams },
+  { path: "connectors", title: "Connectors", right: "info", view: Connectors }, // absent while there is none
   { path: "users", title: "Users", right: "acl|list", view: Users },
 ];
 
@@ -50,9 +53,10 @@ function App() {
       stop();
     };
   }, []);
+  const connectors = usePolled(async () => session && session.user && hasConnectors(session.may), 30000, [session]).value;
   if (!session) return html`<p class="empty" role="status">connecting …</p>`;
   if (!session.user) return html`<${SignIn} note=${note || session.problem} done=${(s) => (setNote(""), setSession(s))} />`;
-  const allowed = views.filter((v) => [v.right].flat().some((right) => session.may[right]));
+  const allowed = views.filter((v) => [v.right].flat().some((right) => session.may[right]) && (v.view !== Connectors || connectors));
   const current = allowed.find((v) => v.path === where[0]) || allowed[0];
   const leave = async () => {
     await signOut().catch(() => null);
