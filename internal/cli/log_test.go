@@ -51,6 +51,10 @@ func TestLog(t *testing.T) {
 	p.Request(typed, "LOG COMPACT\n", "OK LOG COMPACT\n")
 	p.Request(typed, "LOG BACKUP "+folder+"\r\n", "OK LOG BACKUP "+folder+"\r\n")
 	p.Request(typed, "LOG STATUS\n", "# state ok\n")
+	harness.Eventually(t, func() bool { // it goes on behind its reply
+		_, out, _ := conchLog("status", "--url", p.Address)
+		return strings.Contains(out, "backup_state: done\n")
+	}, "the end of the backup")
 
 	status, out, stderr = conchLog("dump", "--where", "price > 100", dir) // beside the conch that owns it
 	require.Equal(t, statusOK, status, stderr)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,8 +32,12 @@ func StartProcess(t testing.TB, run func(log *Log, signals <-chan os.Signal)) *P
 	}()
 	t.Cleanup(func() {
 		p.Signals <- os.Interrupt
-		p.Signals <- os.Interrupt // a second one ends draining
-		<-p.exited
+		select {
+		case <-p.exited: // with all files closed: the test removes them
+		case <-time.After(time.Minute):
+			p.Signals <- os.Interrupt // a second one ends draining
+			<-p.exited
+		}
 	})
 	p.First = p.Log.Await(t, "listening", 1)
 	p.Address, _ = p.First["address"].(string)
