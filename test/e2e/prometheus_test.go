@@ -155,9 +155,11 @@ func (p *prometheus) firing() (names []string) {
 // evaluate every alert, and raises the one for a subscriber that was disconnected.
 func TestPrometheusScrapes(t *testing.T) {
 	needs(t, "prometheus")
-	users := filepath.Join(t.TempDir(), "users.acl")
+	users, config := filepath.Join(t.TempDir(), "users.acl"), filepath.Join(t.TempDir(), "conch.toml")
 	require.NoError(t, os.WriteFile(users, []byte("user default on nopass &* +@all\nuser prometheus on >sesame +info\n"), 0o600))
-	c := start(t, "", "--http", "127.0.0.1:0", "--aclfile", users, "--slow-hard", "64KiB")
+	sink := fmt.Sprintf("[[sink]]\nname = \"lines\"\ntopic = \"elsewhere\"\nto = \"file://%s\"\n", filepath.Join(t.TempDir(), "lines"))
+	require.NoError(t, os.WriteFile(config, []byte(sink), 0o600))
+	c := start(t, "", "--http", "127.0.0.1:0", "--config", config, "--aclfile", users, "--slow-hard", "64KiB")
 	p := startPrometheus(t, c.started["http"].(string))
 	harness.Eventually(t, func() bool { return p.value(`up{job="conch"}`) == "1" }, "conch is up")
 	harness.Eventually(t, func() bool { return p.value(`conch_connections_ended_total{reason="slow_hard"}`) == "0" }, "there was a scrape")
