@@ -60,5 +60,5 @@ func TestMakeMan(t *testing.T) {
 	for _, c := range newRoot(&Env{LookupEnv: nothing}, nil).Commands {
 		names = append(names, c.Name)
 	}
-	assert.True(t, strings.Contains(string(makefile), "\nPAGES := "+strings.Join(names, " ")+" completion\n"), names)
+	assert.Contains(t, string(makefile), "\nPAGES := "+strings.Join(names, " ")+" completion\n")
 }
