@@ -194,6 +194,9 @@ func TestUnsubInTheMiddleOfAReplay(t *testing.T) {
 			require.Equal(t, next, n, "%.60s", line)
 		}
 		sub.sends("UNSUB s0\nPING\n")
+		for held := 1; held > 0; { // until then the subscriber reads nothing, so the replay waits
+			sub.service.runOnCore(func(broker.View) { held = sub.sub.NumSubscriptions() })
+		}
 		for {
 			n, line := sub.entry()
 			if n == 0 {
