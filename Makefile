@@ -122,6 +122,6 @@ cover: ## test coverage, cover.out and a summary
 	go tool cover -func cover.out | tail -1
 
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
-	$(MAKE) fuzz FUZZ_TIME=100000x
+	$(MAKE) fuzz FUZZ_TIME=30000x
 
 .PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
