@@ -41,30 +41,18 @@ func (s *sinkLife) connect(ctx context.Context, running func()) error {
 	}
 	if s.driver == nil {
 		var err error
-		if s.driver, err = s.plan.target.System.Sink(s.plan.address(s.limit, s.warn)); err != nil {
+		if s.driver, err = s.plan.target.System.Sink(s.plan.address(s.limit, s.plan.warnTo(&s.log))); err != nil {
 			return err
 		}
 	}
-	err := guard(func() error {
-		ctx, cancel := context.WithTimeout(ctx, s.plan.Timeout)
-		defer cancel()
-		return s.driver.Connect(ctx)
-	})
-	if err == nil {
+	panicked, err := s.plan.connection(ctx, s.driver.Connect, func() error {
 		running()
-		err = s.carry(ctx, running)
-	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-	defer cancel()
-	err = errors.Join(err, guard(func() error { return s.driver.Close(closing) }))
-	if p := new(panicError); errors.As(err, &p) {
+		return s.carry(ctx, running)
+	}, s.driver.Close)
+	if panicked {
 		s.driver = nil
 	}
 	return err
-}
-
-func (s *sinkLife) warn(text string) {
-	s.log.Warn().Str("text", s.plan.target.Scrub(text)).Msg("a driver of a connector warns")
 }
 
 // open opens the outlet, unless it has stayed open over a connection's end.

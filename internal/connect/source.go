@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -57,7 +56,7 @@ func (s *sourceLife) connect(ctx context.Context, running func()) error {
 	}
 	defer input.Close()
 	if s.driver == nil {
-		if s.driver, err = s.plan.target.System.Source(s.plan.address(s.limit, s.warn)); err != nil {
+		if s.driver, err = s.plan.target.System.Source(s.plan.address(s.limit, s.plan.warnTo(&s.log))); err != nil {
 			return err
 		}
 	}
@@ -65,26 +64,14 @@ func (s *sourceLife) connect(ctx context.Context, running func()) error {
 	if start.Durable {
 		start.Positions = input.Positions()
 	}
-	err = guard(func() error {
-		ctx, cancel := context.WithTimeout(ctx, s.plan.Timeout)
-		defer cancel()
-		return s.driver.Connect(ctx, start)
-	})
-	if err == nil {
+	panicked, err := s.plan.connection(ctx, func(ctx context.Context) error { return s.driver.Connect(ctx, start) }, func() error {
 		running()
-		err = s.carry(ctx, input)
-	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-	defer cancel()
-	err = errors.Join(err, guard(func() error { return s.driver.Close(closing) }))
-	if p := new(panicError); errors.As(err, &p) {
+		return s.carry(ctx, input)
+	}, s.driver.Close)
+	if panicked {
 		s.driver = nil
 	}
 	return err
-}
-
-func (s *sourceLife) warn(text string) {
-	s.log.Warn().Str("text", s.plan.target.Scrub(text)).Msg("a driver of a connector warns")
 }
 
 // carry reads until an error, and waits for what is outstanding.
