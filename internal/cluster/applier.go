@@ -132,7 +132,7 @@ func (s saving) Release() {}
 
 // Restore gets the state from the leader: the log no longer has what this node lacks.
 func (a *applier) Restore(r io.ReadCloser) error {
-	_ = r.Close() // what to do is all that it says
+	_ = r.Close() // its content is always the same
 	leader, ok := a.node.leader()
 	if !ok || leader.Name == a.node.options.Name {
 		return ErrNoLeader

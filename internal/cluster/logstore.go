@@ -54,7 +54,7 @@ func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 	return s.readAhead(index, out)
 }
 
-// readAhead reads an entry from the files, with those behind it: a segment is searched from its beginning, and raft asks for one entry at a time.
+// readAhead reads an entry from the files, and those behind it. raft reads entries one by one, and each search begins at the start of a segment.
 func (s *logStore) readAhead(index uint64, out *raft.Log) error {
 	var read []*raft.Log
 	size := 0

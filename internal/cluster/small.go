@@ -136,8 +136,8 @@ func (v *votes) nextIncarnation(clock int64) (uint64, error) {
 
 const snapshotFile = "snapshot"
 
-// snapshots is raft's snapshot store. A snapshot is one small file that tells up to where the state machine has saved its state. What another node
-// gets is that state as it is when it asks for it, see [Machine.Send].
+// snapshots is raft's snapshot store. A snapshot is one small file with the index up to which the machine has saved its state. Another node does not
+// get that file: it gets the state as of its request, see [Machine.Send].
 type snapshots struct {
 	files files
 

@@ -29,7 +29,7 @@ const (
 	unlike
 )
 
-// likenessTexts say how a name differs.
+// likenessTexts describe how a name differs.
 var likenessTexts = [...]string{
 	likeFolded: "it differs in case, separators or blanks", likeLetter: "it differs in one letter", likePart: "it begins the same",
 }

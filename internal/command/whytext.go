@@ -49,7 +49,7 @@ func (x *explanation) sentences() (all []string) {
 	return all
 }
 
-// explainPublishes says when the topic got a message last, and what keeps messages from it.
+// explainPublishes explains when the topic got its last message, and what keeps messages from it.
 func (x *explanation) explainPublishes(add func(string, ...any)) {
 	switch p := &x.last; {
 	case p.number > 0:
@@ -68,7 +68,7 @@ func (x *explanation) explainPublishes(add func(string, ...any)) {
 	}
 }
 
-// from says which client a publish came from.
+// from names the client that published.
 func (p *publishOf) from() string {
 	switch {
 	case p.id == 0:
@@ -87,7 +87,7 @@ func clientText(id int64, name, user string) string {
 	return fmt.Sprintf("client %d (user %s)", id, showName(user))
 }
 
-// explain says what concerns a client that the command names.
+// explain describes what concerns a client that the command names.
 func (c *explainedClient) explain(add func(string, ...any), topic string) {
 	named := clientText(c.id, c.name, c.userName())
 	if c.covering == 0 {
@@ -107,7 +107,7 @@ func (c *explainedClient) explain(add func(string, ...any), topic string) {
 	}
 }
 
-// explain says that a name is like the topic.
+// explain describes how a name is like the topic.
 func (n *similarName) explain(add func(string, ...any), x *explanation) {
 	name, why := showName(n.name), likenessTexts[n.likeness]
 	if n.number > 0 {
@@ -119,7 +119,7 @@ func (n *similarName) explain(add func(string, ...any), x *explanation) {
 	}
 }
 
-// explain says what keeps messages from a subscription; empty if it got all of them.
+// explain names what keeps messages from a subscription; empty if it got all of them.
 func (r *explained) explain() string {
 	named := clientText(r.executor.id, r.executor.name, r.executor.userName()) + " by " + showName(r.subscription.Name())
 	if text := r.waits.explain(); text != "" {
@@ -142,7 +142,7 @@ func (r *explained) explain() string {
 	return ""
 }
 
-// explain says what messages wait for; empty for nothing.
+// explain names what messages wait for; empty for nothing.
 func (x *waitState) explain() string {
 	switch x.kind {
 	case waitEnd:
