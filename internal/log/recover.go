@@ -254,11 +254,14 @@ func (r *recoverer) makeDurable() error {
 			}
 			continue
 		}
-		if s.trailer {
+		if s.trailer && i < len(r.segments)-1 {
 			continue
 		}
-		if err := s.file().Sync(); err != nil {
+		if err := s.file().Sync(); err != nil { // a trailer, too: the end of a clean stop is not written again
 			return err
+		}
+		if s.trailer {
+			continue
 		}
 		if mayGrow && s.header && !s.indexed && s.last+1 == r.next {
 			continue // it goes on
