@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,7 +22,7 @@ var (
 func seedFor(t *testing.T) uint64 {
 	seed := *seedFlag
 	for seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Cleanup(func() {
 		if t.Failed() {

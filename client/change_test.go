@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -324,7 +325,7 @@ func (c *changes) check(stream []Event, first []Name) {
 // Names come and go while messages are published and connections are killed.
 func TestChangesOfAnyKind(t *testing.T) {
 	s := harness.Start(t, server.Options{})
-	first, runs := rand.Uint64()>>1, uint64(60)
+	first, runs := testseed.New()>>1, uint64(60)
 	if testing.Short() {
 		runs = 10
 	}
@@ -392,7 +393,7 @@ func playChanges(t *testing.T, s *harness.Server, seed uint64) {
 // InOrder waits for each name from its NamesChanged on, and no longer than it is subscribed.
 func TestInOrderWhileNamesChange(t *testing.T) {
 	s := harness.Start(t, server.Options{})
-	first := rand.Uint64() >> 1
+	first := testseed.New() >> 1
 	if *changeSeed > 0 {
 		first = *changeSeed
 	}

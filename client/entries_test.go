@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -325,7 +326,7 @@ func TestEntriesOverCutConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seed := *cutSeed
 			if seed == 0 {
-				seed = rand.Uint64()
+				seed = testseed.New()
 			}
 			random := rand.New(rand.NewPCG(seed, 0))
 			defer func() {
@@ -495,7 +496,7 @@ func TestIdempotentAppendsOverCutConnections(t *testing.T) {
 	o := Options{Addr: harness.Start(t, server.Options{}).Addr, MinBackoff: time.Nanosecond, MaxBackoff: time.Nanosecond}
 	seed := *cutSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("-cut.seed=%d", seed)
 	direct, err := Dial(t.Context(), o)

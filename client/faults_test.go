@@ -19,6 +19,7 @@ import (
 	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -271,7 +272,7 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		runs = 100
 	}
-	first := rand.Uint64() >> 1
+	first := testseed.New() >> 1
 	var next, cuts, connected, missing atomic.Int64
 	var tasks sync.WaitGroup
 	defer tasks.Wait()

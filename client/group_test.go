@@ -17,6 +17,7 @@ import (
 
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -301,7 +302,7 @@ func TestConsumersOverCutConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seed := *cutSeed
 			if seed == 0 {
-				seed = rand.Uint64()
+				seed = testseed.New()
 			}
 			t.Logf("-cut.seed=%d", seed)
 			o.MinBackoff, o.MaxBackoff = time.Nanosecond, time.Nanosecond

@@ -5,13 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // The queue is compared with a slice.
 func TestQueue(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	random := rand.New(rand.NewPCG(seed, 0))
 	var (
 		q        queue

@@ -17,6 +17,7 @@ import (
 	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -188,7 +189,7 @@ func TestResumeAtEveryByte(t *testing.T) {
 func TestResumeOverABadNetwork(t *testing.T) {
 	seed := *faultSeed
 	if seed == 0 {
-		seed = rand.Uint64() >> 1
+		seed = testseed.New() >> 1
 	}
 	t.Logf("-fault.seed=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -98,7 +99,7 @@ var (
 
 // publish floods topics, c without predicates among them, until all lives are lived.
 func (c *churn) publish(who int, kind string) {
-	random := rand.New(rand.NewPCG(rand.Uint64(), 0)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(testseed.New(), 0)) //nolint:gosec // a test
 	conn := c.server.Dial(c.t)
 	defer func() { _ = conn.Close() }()
 	conn.Send("HELLO 3\nCLIENT CAPA seq\n")

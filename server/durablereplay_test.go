@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -233,7 +234,7 @@ func (m *durableModel) compare(command string, want []*durableEntry, lost, most 
 func TestDurableTopicsAgainstAModel(t *testing.T) {
 	seed := *orderSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("replay with -order.seed=%d", seed)
 	m := &durableModel{t: t, r: rand.New(rand.NewPCG(seed, 1))}

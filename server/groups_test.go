@@ -16,6 +16,7 @@ import (
 
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -142,7 +143,7 @@ func (c *groupConsumer) anySeen() string {
 func TestAGroupOfManyConsumers(t *testing.T) {
 	seed := *groupsSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("the same choices with -groups.seed=%d", seed)
 	kept, err := store.Open(store.Options{Dir: t.TempDir(), SegmentSize: store.MinSegmentSize})

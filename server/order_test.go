@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -29,7 +30,7 @@ var (
 func TestOneOrder(t *testing.T) {
 	seed := *orderSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	end := time.Now().Add(*orderFor)
 	for round := 0; round == 0 || time.Now().Before(end); round++ {

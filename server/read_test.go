@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -228,7 +228,7 @@ func (m *readModel) check() {
 func TestReadAgainstAModel(t *testing.T) {
 	seed := *readSeed
 	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+		seed = testseed.New()
 	}
 	t.Logf("replay with -read.seed %d", seed)
 	m := &readModel{t: t, r: rand.New(rand.NewPCG(seed, 19)), dir: filepath.Join(t.TempDir(), "log")}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -134,7 +135,7 @@ func startDurable(t *testing.T, dir string, o server.Options) (s *harness.Server
 func requireNoSeam(t *testing.T, s *harness.Server, other string) {
 	seed := *orderSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("replay with -order.seed=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/server"
 )
 
@@ -27,7 +28,7 @@ var sequenceSeed = flag.Uint64("sequence.seed", 0, "replay a run of TestSequence
 func TestSequencesShowWhatIsMissing(t *testing.T) {
 	seed := *sequenceSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("-sequence.seed=%d", seed)
 	// Nobody is disconnected, however slow the machine is.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/log"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // node is one of the nodes of a test, which may be closed and opened again. Its machine's state survives that, as far as it is saved.
@@ -284,7 +285,7 @@ func TestFaults(t *testing.T) {
 	for i := range *faultsRuns {
 		seed := *faultsSeed + uint64(i) //nolint:gosec // small
 		if *faultsSeed == 0 {
-			seed = uint64(time.Now().UnixNano()) //nolint:gosec // positive
+			seed = testseed.New() //nolint:gosec // positive
 		}
 		t.Run(fmt.Sprintf("-faults.seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { playFaults(t, rand.New(rand.NewPCG(seed, 0))) })

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 var seed = flag.Uint64("connect.seed", 1, "seed of the random failures; 0 takes one from the clock")
@@ -23,7 +24,7 @@ var seed = flag.Uint64("connect.seed", 1, "seed of the random failures; 0 takes 
 func startSeed(t *testing.T) uint64 {
 	s := *seed
 	if s == 0 {
-		s = uint64(time.Now().UnixNano())
+		s = testseed.New()
 	}
 	t.Logf("-connect.seed=%d", s)
 	return s

@@ -21,6 +21,7 @@ import (
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 var seed = flag.Uint64("seed", 0, "replay a random test")
@@ -171,7 +172,7 @@ func TestVeryManyFields(t *testing.T) {
 // Random entries are what a naive encoder makes of them.
 func TestRandomEntries(t *testing.T) {
 	if *seed == 0 {
-		*seed = rand.Uint64()
+		*seed = testseed.New()
 	}
 	t.Logf("-seed=%d", *seed)
 	r := rand.New(rand.NewPCG(*seed, 0))

@@ -118,13 +118,14 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 		notStd: []string{"net", "os", "log"},
 	},
-	"internal/aclfile": {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
-	"internal/entry":   {own: []string{"protocol", "internal/filter", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
-	"internal/keyargs": {own: []string{"protocol", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
-	"internal/stream":  {own: []string{"broker", "internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
-	"internal/uptime":  {},
-	"internal/cputime": {notStd: []string{"net", "os", "log", "sync"}},
-	"internal/sockio":  {notStd: []string{"os", "log", "sync"}},
+	"internal/aclfile":  {own: []string{"internal/acl"}, others: []string{"github.com/rs/zerolog"}, notStd: []string{"net", "sync"}},
+	"internal/entry":    {own: []string{"protocol", "internal/filter", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
+	"internal/keyargs":  {own: []string{"protocol", "internal/stream"}, notStd: []string{"net", "os", "log", "sync", "time"}},
+	"internal/stream":   {own: []string{"broker", "internal/invariant"}, notStd: []string{"net", "os", "log", "sync", "time"}},
+	"internal/testseed": {},
+	"internal/uptime":   {},
+	"internal/cputime":  {notStd: []string{"net", "os", "log", "sync"}},
+	"internal/sockio":   {notStd: []string{"os", "log", "sync"}},
 
 	"internal/store": {
 		own: []string{

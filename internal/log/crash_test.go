@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,7 +76,7 @@ var layerings = []struct {
 func TestCrashes(t *testing.T) {
 	seed := *crashSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	for _, test := range layerings {
 		t.Run(test.name, func(t *testing.T) {

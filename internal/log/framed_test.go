@@ -10,13 +10,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // A file with layers looks like a plain one: whatever is written, cut, left out and filled, its content is the same, also once it is opened again.
 func TestALayeredFileLooksLikeAPlainOne(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	for i := range 400 {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -190,7 +191,7 @@ func (f *noncesFile) WriteAt(p []byte, at int64) (int, error) {
 
 // No subkey encrypts two frames with one nonce, over crashes that lose the tail, cuts of the tail, and restarts.
 func TestNoNonceTwice(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	total := 0
 	for i := range 50 {

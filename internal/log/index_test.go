@@ -8,8 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -132,7 +132,7 @@ func memoryPart(t *testing.T, p *part) *part {
 func TestIndexAgainstAModel(t *testing.T) {
 	seed := *indexSeed
 	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+		seed = testseed.New()
 	}
 	t.Logf("replay with -log.index %d", seed)
 	for _, keys := range []uint64{1, 2, 10, 3000} {

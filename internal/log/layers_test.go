@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/invariant"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // allLayers are the settings of the tests, beside none.
@@ -393,7 +394,7 @@ func (l *Log) eachSegment(f func(*segment) error) error {
 // A crash right behind a rotation leaves files of the new key alone.
 func TestCrashesBehindARotation(t *testing.T) {
 	for range 50 {
-		seed := rand.Uint64()
+		seed := testseed.New()
 		_, problem := repackCrashRun(seed, "")
 		require.Empty(t, problem, "seed %d", seed)
 	}

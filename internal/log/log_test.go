@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -49,7 +50,7 @@ func scan(t *testing.T, l *Log) (records []Record) {
 func TestRecordsComeBack(t *testing.T) {
 	for _, fsync := range []Fsync{No, Always, Fsync(1e6)} {
 		t.Run(fsync.String(), func(t *testing.T) {
-			seed := rand.Uint64()
+			seed := testseed.New()
 			t.Logf("seed %d", seed)
 			rng := rand.New(rand.NewPCG(seed, 0))
 			directory, err := OpenDirectory(t.TempDir())

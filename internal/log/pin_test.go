@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -21,7 +21,7 @@ func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := *pinSeed
 	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+		seed = testseed.New()
 	}
 	t.Logf("replay with -log.pin %d", seed)
 	return rand.New(rand.NewPCG(seed, 7))

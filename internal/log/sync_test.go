@@ -5,12 +5,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -68,7 +68,7 @@ func TestEachSyncIsNeeded(t *testing.T) {
 	slices.Sort(names)
 	for _, site := range names {
 		t.Run(sites[site], func(t *testing.T) {
-			first := rand.Uint64()
+			first := testseed.New()
 			for seed := first; seed < first+uint64(limit); seed++ {
 				run := crashRun
 				switch {

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -128,7 +129,7 @@ func TestUntil(t *testing.T) {
 
 // Whatever happens to the wall clock, the clock never goes back, and keeps to a tenth of the time that passes.
 func TestItNeverGoesBack(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := newHands()
 	c := newClock(0, h)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -313,7 +314,7 @@ var outboxSeed = flag.Int64("outbox.seed", 0, "replay a run of TestWhatIsMissing
 func TestWhatIsMissingIsToldInItsPlace(t *testing.T) {
 	seed := *outboxSeed
 	if seed == 0 {
-		seed = rand.Int64()
+		seed = int64(testseed.New())
 	}
 	t.Logf("-outbox.seed=%d", seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // a test that is to be replayed

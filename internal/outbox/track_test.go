@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -163,7 +164,7 @@ func TestPositionBeforeDroppedMessages(t *testing.T) {
 func TestPositionModel(t *testing.T) {
 	seed := *trackSeed
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("-track.seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/outbox"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 func memory() *outbox.MemoryLimit {
@@ -55,7 +56,7 @@ func gone(m *Messages) uint64 {
 
 // What is kept is always the newest messages, whole and in order, within the bound.
 func TestTheLatestMessagesAreKept(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, limit := range []int{1, 5 << 10, 64 << 10, 300 << 10} {

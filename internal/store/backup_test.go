@@ -17,6 +17,7 @@ import (
 	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // restored restores a backup, and opens it. The state is whole: each entry has its record.
@@ -79,7 +80,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 }
 
 func backupsUnderLoad(t *testing.T, o Options) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Log("seed", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	base := t.TempDir()

@@ -4,18 +4,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // Of a record with entries of several streams in turn, keep keeps those of one stream that are alive, all of them: the ordinals of the
 // others, which may be larger, do not count.
 func TestKeepOfARecordOfSeveralStreams(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 5))
 	for range 200 {

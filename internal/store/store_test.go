@@ -19,6 +19,7 @@ import (
 	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/stream"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -229,7 +230,7 @@ func TestACrash(t *testing.T) {
 
 // The state at any point of a life with checkpoints, restarts and crashes is that of the changes so far.
 func TestCheckpoints(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	o := Options{Dir: filepath.Join(t.TempDir(), "log"), Fsync: FsyncNo, CheckpointEvery: 4 << 10, SegmentSize: MinSegmentSize}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -19,7 +20,7 @@ var seedFlag = flag.Uint64("seed", 0, "seed of the model tests; 0 takes a new on
 func random(t *testing.T) *rand.Rand {
 	seed := *seedFlag
 	if seed == 0 {
-		seed = rand.Uint64()
+		seed = testseed.New()
 	}
 	t.Logf("-seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))

@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -49,7 +49,7 @@ func aclLanguage(t *testing.T) (l *acl.Registry, present []string) {
 func TestACLRulesMeanWhatRedisMeans(t *testing.T) {
 	seed := *diffSeed
 	if seed == 0 {
-		seed = time.Now().UnixNano()
+		seed = int64(testseed.New())
 	}
 	c := &aclComparison{
 		t: t, redis: startRedis(t).control, generator: &generator{Rand: rand.New(rand.NewSource(seed))},

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // conchDo runs conch with arguments, and returns what it prints.
@@ -28,7 +29,7 @@ func conchDo(args ...string) (string, error) {
 // Backups under load: of a conch that runs, killed in the middle of one, gone on with, restored. What was acknowledged before a backup is in
 // it, whole and in order.
 func TestBackupUnderLoad(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	base := t.TempDir()

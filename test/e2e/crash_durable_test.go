@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // A SIGKILL takes back no message of a durable topic that a publisher got its reply to, or a subscriber has seen. With always that holds
@@ -25,7 +26,7 @@ import (
 func TestAKillTakesBackNoDurableMessage(t *testing.T) {
 	for _, fsync := range []string{"always", "1s"} {
 		t.Run(fsync, func(t *testing.T) {
-			seed := rand.Uint64()
+			seed := testseed.New()
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
 			args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--fsync", fsync, "--segment-size", "256KiB", "--durable", "t*"}
@@ -54,7 +55,7 @@ func TestAKillTakesBackNoDurableMessage(t *testing.T) {
 // A subscriber whose position conch keeps goes on behind a SIGKILL without a hole. What came behind the last position that was logged may
 // come again.
 func TestAPositionThatConchKeepsSurvivesAKill(t *testing.T) {
-	seed := rand.Uint64()
+	seed := testseed.New()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--segment-size", "256KiB", "--durable", "t*"}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // pendingIDs are ids of entries that the server made.
@@ -83,7 +84,7 @@ func (w *worker) run(c net.Conn, got *atomic.Int64) {
 func TestAKillLosesNoPendingEntry(t *testing.T) {
 	for _, fsync := range []string{"always", "1s"} {
 		t.Run(fsync, func(t *testing.T) {
-			seed := rand.Uint64()
+			seed := testseed.New()
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
 			args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--fsync", fsync, "--segment-size", "256KiB"}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 // appender appends numbered entries to a stream of its own, and to one that all share, until its connection ends.
@@ -124,7 +125,7 @@ func killMidway(t *testing.T, c *conch, random *rand.Rand, appenders []*appender
 func TestAKillLosesNothingThatWasAcknowledged(t *testing.T) {
 	for _, fsync := range []string{"always", "1s"} {
 		t.Run(fsync, func(t *testing.T) {
-			seed := rand.Uint64()
+			seed := testseed.New()
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
 			args := []string{"--dir", filepath.Join(t.TempDir(), "log"), "--fsync", fsync, "--segment-size", "256KiB"}

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,7 +39,7 @@ func TestConchAnswersGroupsAsRedis(t *testing.T) {
 func TestStreamsOverRestarts(t *testing.T) {
 	seed := *diffSeed
 	if seed == 0 {
-		seed = time.Now().UnixNano()
+		seed = int64(testseed.New())
 	}
 	t.Logf("-diff.seed %d", seed)
 	random := rand.New(rand.NewSource(seed))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conchmq/conch/internal/testseed"
 	"github.com/stretchr/testify/require"
 )
 
@@ -60,7 +61,7 @@ func compareAtRandom(
 	t.Helper()
 	seed := *diffSeed
 	if seed == 0 {
-		seed = time.Now().UnixNano()
+		seed = int64(testseed.New())
 	}
 	seen := make(map[string]bool)
 	for done := 0; done < *diffSteps && len(seen) < *diffMost; done += stepsPerSequence {

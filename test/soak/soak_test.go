@@ -25,6 +25,7 @@ import (
 
 	"github.com/conchmq/conch/internal/attack"
 	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/testseed"
 )
 
 var (
@@ -53,7 +54,7 @@ type run struct {
 
 func TestSoak(t *testing.T) {
 	if *seed == 0 {
-		*seed = rand.Uint64()
+		*seed = testseed.New()
 	}
 	var kinds []string
 	for _, f := range faulty.Faults() {
