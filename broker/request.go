@@ -80,6 +80,8 @@ type Message struct {
 	Receivers int  // subscriptions that each message is being queued to
 	Named     bool // there are subscriptions to the topic by its name, joined or not
 	Tag       any  // of its request
+	// Headers are for the connections of receivers: what an entry has besides its payload. Nil for nearly all messages.
+	Headers any
 	// Barrier is what the reply and the deliveries wait for, as the function of OnPublish has set it; 0 for nothing.
 	Barrier uint64
 }

@@ -128,7 +128,7 @@ func FuzzObjects(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload, topic []byte) {
 		e := ObjectEncoding(payload)
-		text := AppendObjectTail(e.Append(AppendObjectHead(nil, topic, "*", e), payload), "a0", 12)
+		text := AppendObjectTail(e.Append(AppendObjectHead(nil, topic, "*", e), payload), nil, "a0", 12)
 		require.NotContains(t, string(text), "\n")
 		var o object
 		require.NoError(t, json.Unmarshal(text, &o), "%s", text)
@@ -156,7 +156,7 @@ func FuzzObjects(f *testing.F) {
 
 func TestAnObjectIsThatOfConchSub(t *testing.T) {
 	e := ObjectEncoding([]byte("hi"))
-	text := AppendObjectTail(e.Append(AppendObjectHead(nil, []byte("news"), "n*", e), []byte("hi")), "a0", 12)
+	text := AppendObjectTail(e.Append(AppendObjectHead(nil, []byte("news"), "n*", e), []byte("hi")), nil, "a0", 12)
 	assert.Equal(t, `{"event":"message","topic":"news","pattern":"n*","payload":"hi","epoch":"a0","sequence":12}`, string(text)) //nolint:testifylint // byte by byte
 	assert.Equal(t, `{"event":"missed","name":"a\"b","count":3}`, string(AppendMissedObject(nil, `a"b`, 3)))                     //nolint:testifylint // byte by byte
 }

@@ -29,9 +29,13 @@ func AppendObjectHead(dst, topic []byte, pattern string, e Encoding) []byte {
 	return append(dst, `":"`...)
 }
 
-// AppendObjectTail appends the part of a message object behind the payload.
-func AppendObjectTail(dst []byte, epoch string, number uint64) []byte {
-	return append(AppendSequenceFields(append(dst, '"'), epoch, number), '}')
+// AppendObjectTail appends the part of a message object behind the payload. Headers are a JSON object; none are left out.
+func AppendObjectTail(dst, headers []byte, epoch string, number uint64) []byte {
+	dst = append(dst, '"')
+	if len(headers) > 0 {
+		dst = append(append(dst, `,"headers":`...), headers...)
+	}
+	return append(AppendSequenceFields(dst, epoch, number), '}')
 }
 
 // AppendSequenceFields appends the fields of a position.

@@ -127,16 +127,19 @@ type liveEntry struct {
 // deliverEntry delivers an entry to the subscribers of its topic. It is made a message once, and only if there are some.
 func (w *response) deliverEntry() {
 	var buf *outbox.Buffer
+	h := &w.executor.service.streams.headers
+	defer h.resetTexts(nil)
 	w.executor.service.times.note(w.live.sequence, w.executor.service.stats.startedAt)
 	m := &broker.Message{Sequence: w.live.sequence, Topic: w.live.topic, Tag: w.inv, Barrier: w.executor.service.streams.barrier()}
 	w.view.Deliver(&w.executor.sub, m, func(m *broker.Message) {
-		var e entry.Message
-		e.ResetTexts(w.live.fields)
-		m.Payloads = [][]byte{e.Payload()}
-		if !e.IsWhole() { // it is not among the bytes of the command
+		h.resetTexts(w.live.fields)
+		m.Payloads = [][]byte{h.entry.Payload()}
+		h.attach(m, w.live.fields)
+		if !h.entry.IsWhole() { // it is not among the bytes of the command
 			m.Tag = nil
 			if isLarge(m) {
 				buf = outbox.WrapBuffer(&w.executor.service.memory, m.Payloads[0])
+				h.entry = entry.Message{} // frames keep its buffer
 				m.Tag = &invocation{buf: buf}
 			}
 		}

@@ -7,9 +7,9 @@ import (
 )
 
 // isLarge reports whether the payload of a message is sent from where it was read, without a
-// copy. Runs are never large: see Batch.findRun.
+// copy; large headers make it so, too. Runs are never large: see Batch.findRun.
 func isLarge(m *broker.Message) bool {
-	return len(m.Payloads) == 1 && len(m.Payloads[0]) >= outbox.LargePayload
+	return len(m.Payloads) == 1 && (len(m.Payloads[0]) >= outbox.LargePayload || hasLargeHeaders(m))
 }
 
 // encodeLarge encodes a large message in one format. The frame keeps the read buffer alive
@@ -46,6 +46,7 @@ type encodedPayload struct {
 	sequence uint64
 	encoding protocol.Encoding
 	length   int
+	tail     []byte // of frames with large headers; nil for all others
 }
 
 // encodedPayload is computed once for a message and format, however many patterns there are: 16
@@ -57,6 +58,9 @@ func (e *encoder) encodedPayload(f outbox.Format, m *broker.Message) encodedPayl
 	x := &e.payloads[f]
 	if x.sequence != m.Sequence {
 		*x = encodePayload(f, m)
+		if h := headersIn(f, m); len(h) >= outbox.LargePayload {
+			x.tail = appendPresentedTail(nil, f, e.epoch, m.Sequence, h)
+		}
 	}
 	return *x
 }
@@ -64,7 +68,7 @@ func (e *encoder) encodedPayload(f outbox.Format, m *broker.Message) encodedPayl
 // encodePayload finds out how the payload of a large message is encoded.
 func encodePayload(f outbox.Format, m *broker.Message) encodedPayload {
 	payload := m.Payloads[0]
-	x := encodedPayload{m.Sequence, protocol.Verbatim, len(payload)}
+	x := encodedPayload{sequence: m.Sequence, encoding: protocol.Verbatim, length: len(payload)}
 	switch {
 	case f.IsLine():
 		x.encoding = protocol.LineEscaped

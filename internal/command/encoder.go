@@ -159,6 +159,7 @@ func (e *encoder) dropOversized() {
 	for f := range outbox.FormatCount {
 		e.messages[f].dropOversized(e.memory)
 		e.patterns[f].dropOversized(e.memory)
+		e.payloads[f] = encodedPayload{}
 	}
 }
 

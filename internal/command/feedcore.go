@@ -118,7 +118,12 @@ func (f *Feed) append(run *feedRun, r *broker.Request, v broker.View) {
 	if isNew {
 		live := &broker.Message{Sequence: sequence, Topic: m.Topic, Tag: run, Barrier: barrier}
 		f.notePublished(sequence)
-		v.Deliver(&f.sub, live, func(live *broker.Message) { live.Payloads = [][]byte{m.Payload} }, r.Judgements)
+		v.Deliver(&f.sub, live, func(live *broker.Message) {
+			live.Payloads = [][]byte{m.Payload}
+			s.headers.resetTexts(run.entry.Fields)
+			s.headers.attach(live, run.entry.Fields)
+		}, r.Judgements)
+		s.headers.resetTexts(nil)
 	}
 	s.endCommand(v)
 }

@@ -135,7 +135,7 @@ func (h *history) feedEach() bool {
 		for j := range h.entries {
 			k := &h.entries[j]
 			if r := e.replay; r.predicate == nil || h.matches(r, &readRow{Entry: stream.Entry{Fields: k.fields}, name: names[i]}) {
-				p.pending.message(r, &k.Message, p.formats[r.sub.Form])
+				p.pending.message(r, &k.Message, &k.fields, p.formats[r.sub.Form])
 			}
 		}
 	}

@@ -344,7 +344,7 @@ func (p *pass) message(m *recent.Message, fields *stream.Fields, before uint64) 
 			return true, true
 		}
 		if !r.gone {
-			p.pending.message(r, m, p.formats[r.sub.Form])
+			p.pending.message(r, m, fields, p.formats[r.sub.Form])
 		}
 	}
 	p.next, p.before, p.due = m.Sequence+1, before+1, nil

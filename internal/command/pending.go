@@ -4,6 +4,7 @@ import (
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/recent"
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // feedBytes is about how many bytes the feeder adds at a time.
@@ -27,6 +28,7 @@ type pending struct {
 
 	msg     broker.Message
 	payload [1][]byte
+	headers headers
 }
 
 // replayState is what frames change in their replay.
@@ -43,11 +45,16 @@ func (b *pending) begin(at place, generation int) { b.place, b.generation = at, 
 
 func (b *pending) isFull() bool { return b.size >= feedBytes }
 
-// message encodes a message for a replay.
-func (b *pending) message(r *replay, m *recent.Message, f outbox.Format) {
+// message encodes a message for a replay; fields are those of an entry.
+func (b *pending) message(r *replay, m *recent.Message, fields *stream.Fields, f outbox.Format) {
 	b.save(r)
 	b.payload[0] = m.Payload
 	b.msg = broker.Message{Sequence: m.Sequence, Topic: m.Topic, Payloads: b.payload[:]}
+	if fields != nil && f.HasHeaders() {
+		if b.headers.reset(*fields); b.headers.entry.HasHeaders() {
+			b.msg.Headers = &b.headers
+		}
+	}
 	if len(m.Payload) >= outbox.LargePayload {
 		frame := newLargeFrame(f, b.conn.service.epoch, &b.msg, r.sub, r.previous, encodePayload(f, &b.msg))
 		frame.Buf = m.Buf
@@ -139,6 +146,7 @@ func (b *pending) clear() {
 	b.buf.Release()
 	b.buf, b.at = nil, 0
 	b.msg, b.payload[0] = broker.Message{}, nil
+	b.headers.resetTexts(nil)
 }
 
 // close ends the use of pending.

@@ -92,7 +92,7 @@ func appendPresented(b []byte, f outbox.Format, epoch string, m *broker.Message,
 			b = protocol.BeginWebSocketText(b)
 		}
 		b = encoding.Append(appendPresentedHead(b, f, epoch, seq, m.Topic, s, encoding), payload)
-		b = appendPresentedTail(b, f, epoch, seq)
+		b = appendPresentedTail(b, f, epoch, seq, headersIn(f, m))
 		if socket {
 			b = protocol.EndWebSocketText(b, start)
 		}
@@ -107,7 +107,9 @@ func presentedFrame(f outbox.Format, epoch string, m *broker.Message, s *broker.
 		encoding = presentedEncoding(f, nil) // it decides about the name of a field alone
 	}
 	head = appendPresentedHead(nil, f, epoch, m.Sequence, m.Topic, s, encoding)
-	tail = appendPresentedTail(nil, f, epoch, m.Sequence)
+	if tail = x.tail; tail == nil {
+		tail = appendPresentedTail(nil, f, epoch, m.Sequence, headersIn(f, m))
+	}
 	if f.Framing() == protocol.WebSocket {
 		all := len(head) + x.length + len(tail)
 		head = append(protocol.AppendWebSocketHeader(nil, protocol.WebSocketText, all), head...)
@@ -138,14 +140,14 @@ func appendPresentedHead(b []byte, f outbox.Format, epoch string, seq uint64, to
 }
 
 // appendPresentedTail appends what stands behind the payload.
-func appendPresentedTail(b []byte, f outbox.Format, epoch string, seq uint64) []byte {
+func appendPresentedTail(b []byte, f outbox.Format, epoch string, seq uint64, headers []byte) []byte {
 	switch f {
 	case outbox.FormatEvents:
 		return protocol.AppendEventTail(b)
 	case outbox.FormatObjectEvents:
-		return protocol.AppendEventTail(protocol.AppendObjectTail(b, epoch, seq))
+		return protocol.AppendEventTail(protocol.AppendObjectTail(b, headers, epoch, seq))
 	case outbox.FormatObjects:
-		return protocol.AppendObjectTail(b, epoch, seq)
+		return protocol.AppendObjectTail(b, headers, epoch, seq)
 	}
 	return b
 }

@@ -313,7 +313,7 @@ func requireSame(t *testing.T, want, got, of string) {
 func appendObject(m *broker.Message, epoch string) []byte {
 	payload := m.Payloads[0]
 	e := protocol.ObjectEncoding(payload)
-	return protocol.AppendObjectTail(e.Append(protocol.AppendObjectHead(nil, m.Topic, "", e), payload), epoch, m.Sequence)
+	return protocol.AppendObjectTail(e.Append(protocol.AppendObjectHead(nil, m.Topic, "", e), payload), nil, epoch, m.Sequence)
 }
 
 // A client that reads too slowly loses messages, or its connection, as on a socket.

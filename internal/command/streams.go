@@ -31,6 +31,8 @@ type streams struct {
 	// add is an XADD; a field for the same reason.
 	add  parsedAdd
 	text entryText
+	// headers are those of the entry that is being delivered.
+	headers headers
 	// durable are the names of durable topics, for readers. The core changes them; its own are in the state.
 	durable atomic.Pointer[stream.Globs]
 	// durableChange wakes the goroutines that wait for other names. The core holds its mutex for an instruction or two.

@@ -43,6 +43,9 @@ func (f Format) IsPresented() bool { return f >= FormatEvents }
 // HasPattern reports whether messages show the pattern that matched.
 func (f Format) HasPattern() bool { return f.IsRESP() || f == FormatObjectEvents || f == FormatObjects }
 
+// HasHeaders reports whether messages show the headers of an entry.
+func (f Format) HasHeaders() bool { return f == FormatObjectEvents || f == FormatObjects }
+
 // Framing is how frames of the format follow each other.
 func (f Format) Framing() protocol.Framing {
 	switch f {

@@ -1,10 +1,13 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
@@ -41,4 +44,53 @@ func TestHeadersOfDurableTopics(t *testing.T) {
 	}
 	c.Send("EXISTS plain\r\n")
 	c.Expect(":0\r\n")
+}
+
+// A client that reads JSON gets the headers of an entry, live as in a replay.
+func TestHeadersInJSON(t *testing.T) {
+	both(t, server.Options{}, func(t *testing.T, s *site) {
+		c := s.Dial(t)
+		c.Command("CONFIG", "SET", "durable", "orders.*")
+		c.Expect("+OK\r\n")
+		large := strings.Repeat("x", 70_000)
+		live := s.events("/topics/orders.*?pattern=1&format=json")
+		for _, fields := range [][]string{
+			{"message", "one", "region", "eu", "n", "1.50"}, {"message", "two"}, {"a", "b"}, {"message", "three", "h", large}, {"h", "i", "message", large},
+		} {
+			c.Command(append([]string{"XADD", "orders.new", "*"}, fields...)...)
+			_, err := c.Frame()
+			require.NoError(t, err)
+		}
+		past := s.stream("/topics/orders.*?pattern=1&format=json&from=0")
+		for i, want := range []string{
+			`"payload":"one","headers":{"region":"eu","n":1.50}`, `"payload":"two"`, `"payload":"{\"a\":\"b\"}"`,
+			`"payload":"three","headers":{"h":"` + large + `"}`, `"payload":"` + large + `","headers":{"h":"i"}`,
+		} {
+			object := fmt.Sprintf(`{"event":"message","topic":"orders.new","pattern":"orders.*",%s,"epoch":"%s","sequence":%d}`, want, s.Service().Epoch(), i+1)
+			live.expectMessage(object)
+			past.expectMessage(object)
+		}
+		c.Command("XADD", "orders.new", "*", "message", "last", "region", "us")
+		for _, e := range []*eventStream{live, past} {
+			e.expectMessage(fmt.Sprintf(`{"event":"message","topic":"orders.new","pattern":"orders.*","payload":"last","headers":{"region":"us"},"epoch":"%s","sequence":6}`, s.Service().Epoch()))
+		}
+	})
+}
+
+// So does a WebSocket that speaks JSON, and the data of plain events is the message alone.
+func TestHeadersOverAWebSocket(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	c := s.Dial(t)
+	c.Command("CONFIG", "SET", "durable", "orders")
+	c.Expect("+OK\r\n")
+	plain, live := s.events("/topics/orders"), s.upgrade("conch.json")
+	live.send(`{"op":"subscribe","topic":"orders","id":1}`)
+	live.expect(`{"event":"subscribed","id":1,"name":"orders"}`)
+	assert.Equal(t, http.StatusOK, s.request("POST", "/topics/orders", "hi", header("Conch-Header-Region", "eu")).StatusCode)
+	object := fmt.Sprintf(`{"event":"message","topic":"orders","payload":"hi","headers":{"region":"eu"},"epoch":"%s","sequence":1}`, s.Service().Epoch())
+	live.expect(object)
+	plain.expectMessage("hi")
+	past := s.upgrade("conch.json")
+	past.send(`{"op":"subscribe","topic":"orders","from":"0","id":1}`)
+	past.expect(`{"event":"subscribed","id":1,"name":"orders"}`, object)
 }
