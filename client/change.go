@@ -266,7 +266,7 @@ func (rc *receiver) handleConfirmation(add bool, sentAs Name) error {
 func (s *Subscription) confirmStart(rc *receiver, n, sentAs Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rc.addState(n, sentAs, rc.newReach(&placed{name: n, start: s.starts[n]}))
+	rc.addState(n, sentAs, rc.newReach(&placed{name: n, start: s.starts[n]})).group = groupOf(s.starts[n])
 	s.sentNames[n] = sentAs
 	delete(s.starts, n)
 }

@@ -266,9 +266,15 @@ func (c *conn) readReply(handle func(*reply)) error {
 
 // noteClosing keeps the reason of a push that announces the end of the connection.
 func (c *conn) noteClosing(push *reply) {
-	if len(push.elements) == 3 && push.elements[0].isText("closing") {
-		c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, push.elements[1].bytes, push.elements[2].bytes)
+	if len(push.elements) != 3 || !push.elements[0].isText("closing") {
+		return
 	}
+	reason, text := &push.elements[1], push.elements[2].bytes
+	if reason.isText("taken_over") {
+		c.closeReason = fmt.Errorf("%w: %w: %s", ErrClosedByServer, ErrTakenOver, text)
+		return
+	}
+	c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, reason.bytes, text)
 }
 
 // readError explains why reading ended. The reason that the server sent takes precedence over the error of the socket.

@@ -36,7 +36,7 @@
 // # Positions
 //
 // [Name.From] and [Name.Last] begin a subscription in the past, with what the server keeps (conch --recent 64MiB). A reconnect
-// uses positions by itself. For the server, a name with a position is a pattern, so a user needs the right to the topic as
+// uses positions by itself, and that of a group again. For the server, a name with a position is a pattern, so a user needs the right to the topic as
 // a pattern; without it, a reconnect subscribes to the topic and reports the range that may have been missed. While the
 // server replays, sequence numbers ascend over 1,000 names at once, and over each name.
 //

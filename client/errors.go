@@ -22,6 +22,8 @@ var (
 	// ErrClosedByServer is wrapped by the reason that a server gave when it closed the connection, such as a slow
 	// subscriber.
 	ErrClosedByServer = errors.New("closed by the server")
+	// ErrTakenOver ends a Subscription with a position of a group: another one has subscribed from it, and goes on there.
+	ErrTakenOver = errors.New("taken over")
 	// ErrNoPredicates is returned for a predicate on a server other than conch, which would take it for part of a name.
 	ErrNoPredicates = errors.New("the server has no predicates")
 	// ErrNoPositions is returned for a position on a server other than conch.
@@ -85,7 +87,7 @@ func isPermanent(err error) bool {
 			return errors.As(err, new(refusal))
 		}
 	}
-	return errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates) || errors.Is(err, ErrNoPositions)
+	return errors.Is(err, ErrTakenOver) || errors.Is(err, ErrInvalidOption) || errors.Is(err, ErrNoPredicates) || errors.Is(err, ErrNoPositions)
 }
 
 // refusal is an error reply to a subscription, or to a read of a stream. With CodeErr it is permanent; unknown codes, such as LOADING and BUSY of

@@ -50,7 +50,7 @@ type Resumed struct {
 
 // Reconnected reports that all names are subscribed again, and the range of messages that may have been missed. It comes
 // in place of Resumed if the server keeps no messages, is in an epoch that does not go on from the one before, or has no
-// sequence numbers.
+// sequence numbers, and if a name goes on where a group stands.
 type Reconnected struct {
 	Err error // why the connection before it ended
 	// Epoch is the current epoch of the server, and SameEpoch reports whether it is unchanged. If it is not, the server

@@ -68,6 +68,10 @@ func (n Name) Where(predicate string) Name {
 // with those that are published. docs/sequence.md has the forms, such as ef86d081884c7d65-124 (an epoch and a number, as
 // Message has them), 0 for all that is kept, and -5m. A Missed reports what is no longer kept. From is no part of the name,
 // and counts once: a reconnect resumes behind the last message. The server takes a name with a position for a pattern.
+//
+// From("GROUP billing") goes on where the group stands, which the server keeps: a reconnect goes on there, too. What the lost
+// connection had not delivered any more does not come again, so a Reconnected has the range. If another subscription takes the
+// position over, this one ends with ErrTakenOver.
 func (n Name) From(position string) Name { return n.startingAt("FROM", position) }
 
 // Last starts the subscription with the last messages that match, as far as the server keeps them.

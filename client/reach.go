@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // reach is how far names have come that the server serves in one order: those that began without a position, and those of
@@ -50,6 +51,7 @@ type pastName struct {
 	proven  bool   // start is behind all that has arrived; otherwise it is what the name began with
 	lastSeq uint64 // of the last message
 	skip    uint64 // messages up to here have arrived, or are older than the subscription
+	isGroup bool   // the server keeps the position, as that of a group
 }
 
 // snapshot returns how far the connection has come.
@@ -83,7 +85,9 @@ func (rc *receiver) snapshot() past {
 	for _, pattern := range []bool{false, true} {
 		for _, state := range rc.states(pattern) {
 			n := pastName{start: state.reach.start, lastSeq: state.lastSeq, skip: max(state.skip, state.lastSeq)}
-			if n.start == "" {
+			if n.isGroup = state.group != ""; n.isGroup {
+				n.start = state.group
+			} else if n.start == "" {
 				n.start, n.proven = "FROM "+rc.conn.epoch+"-"+strconv.FormatUint(state.reach.whole+1, 10), true
 			}
 			p.names[state.name] = n
@@ -101,11 +105,14 @@ type placed struct {
 }
 
 // place returns the names that go on where the last connection broke off, those that begin with a position of the
-// program's, and the others.
+// program's or of a group, and the others.
 func (rc *receiver) place(names []Name, starts map[Name]string) (resumed, begun []placed, plain []Name) {
 	for _, n := range names {
 		old, known := rc.past.names[n]
 		switch start := starts[n]; {
+		case known && old.isGroup: // what the kernel had taken for the last connection does not come again
+			begun = append(begun, placed{n, old.start, old, true})
+			rc.resumed = false
 		case known && rc.canResume():
 			resumed = append(resumed, placed{n, old.start, old, true})
 			rc.resumed = rc.resumed && old.proven
@@ -157,6 +164,7 @@ func (rc *receiver) addPlaced(names []placed) (sentNames []Name) {
 			shared[n.start] = r
 		}
 		state := rc.addState(n.name, n.name.at(n.start), r)
+		state.group = groupOf(n.start)
 		if n.known && rc.conn.continues(rc.past.epoch) {
 			state.lastSeq, state.skip = n.past.lastSeq, n.past.skip
 		} else {
@@ -183,6 +191,14 @@ func (rc *receiver) newReach(n *placed) *reach {
 		r.startAt(0)
 	}
 	return r
+}
+
+// groupOf returns a position if it is that of a group.
+func groupOf(start string) string {
+	if strings.HasPrefix(start, "FROM GROUP ") {
+		return start
+	}
+	return ""
 }
 
 // numberOf returns the sequence number of a position in an epoch.

@@ -29,6 +29,7 @@ type receiver struct {
 // nameState is what a subscription has received for one name.
 type nameState struct {
 	name, sentAs Name
+	group        string // the position, if it is that of a group
 	reach        *reach
 	skip         uint64 // messages up to here are dropped: they have arrived before
 	lastSeq      uint64 // of the last message

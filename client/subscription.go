@@ -157,6 +157,9 @@ func (s *Subscription) receive(c *conn) error {
 		if s.ctx.Err() != nil || !s.deliver() { // it blocks, because no connection is live
 			return ErrClosed
 		}
+		if errors.Is(cause, ErrTakenOver) {
+			return cause
+		}
 		if time.Since(since) > s.options.MaxBackoff {
 			attempts = 0 // a server that accepts and drops at once is retried with growing pauses
 		}

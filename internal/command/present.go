@@ -256,7 +256,7 @@ func (e *executor) presentClose(reason CloseReason, text string) []byte {
 // HasNotice reports whether a connection that ends for the reason gets a close notice.
 func (r CloseReason) HasNotice() bool {
 	switch r {
-	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonSession, CloseReasonLog:
+	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonSession, CloseReasonLog, CloseReasonTakenOver:
 		return true
 	}
 	return false
