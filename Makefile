@@ -18,7 +18,7 @@ FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFr
 	./internal/connect:FuzzTemplates ./internal/connect:FuzzAddresses
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build the binary, bin/conch
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
@@ -47,6 +47,10 @@ e2e: ## real telnet, nc, redis-cli, shells, the README's programs, and answers a
 
 connect-test: $(NATS) ## connectors beside real servers (Debian: mosquitto rabbitmq-server redis)
 	PATH="$(CURDIR)/bin:$$PATH" go test -timeout $(TEST_TIMEOUT) -count=1 -tags connect ./test/connect ./internal/connect/nats $(ARGS)
+
+CRASHES ?= 200
+connect-crash: $(NATS) ## CRASHES kills (200) of conch and of Kafka, JetStream and Redis, compared in the end; ARGS="-crash.seed 1" replays
+	PATH="$(CURDIR)/bin:$$PATH" go test -timeout 0 -count=1 -v -tags connect ./test/connect -run TestCrashes -crashes $(CRASHES) $(ARGS)
 
 $(NATS):
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
@@ -124,4 +128,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test connect-crash soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci

@@ -29,7 +29,7 @@ import (
 const fakeKafka = "CONCH_TEST_KAFKA"
 
 // seeds are the topics that the broker has from its start: one for each lane, and one with several partitions.
-const seeds, wide = 20, "wide"
+const seeds, wide = 30, "wide"
 
 func seedName(i int) string { return "t" + strconv.Itoa(i) }
 
@@ -126,7 +126,11 @@ func kafkaTopic(t *testing.T) string {
 
 func TestKafka(t *testing.T) {
 	startKafka(t)
-	play(t, &system{
+	play(t, kafkaSystem())
+}
+
+func kafkaSystem() *system {
+	return &system{
 		name: "kafka", server: kafkaServer, keeps: true, crashes: true, once: true,
 		denied: "kafka://ann:" + secret + "@" + kafkaServer.address + "?topic=t0",
 		open: func(t *testing.T) lane {
@@ -139,7 +143,7 @@ func TestKafka(t *testing.T) {
 				take:   func(t *testing.T, n int) []string { t.Helper(); return takeKafka(t, topic, n) },
 			}
 		},
-	})
+	}
 }
 
 // The driver alone: what only Kafka has.

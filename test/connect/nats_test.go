@@ -57,7 +57,11 @@ func natsName() string {
 
 func TestJetStream(t *testing.T) {
 	startNATS(t)
-	play(t, &system{
+	play(t, jetStreamSystem())
+}
+
+func jetStreamSystem() *system {
+	return &system{
 		name: "nats", server: natsServer, keeps: true, crashes: true, once: true,
 		denied: "nats://ann:" + secret + "@" + natsServer.address + "?stream=denied",
 		open: func(t *testing.T) lane {
@@ -71,7 +75,7 @@ func TestJetStream(t *testing.T) {
 				take:  func(t *testing.T, n int) []string { return takeJetStream(t, name, n) },
 			}
 		},
-	})
+	}
 }
 
 func putJetStream(t *testing.T, subject string, payloads []string) {

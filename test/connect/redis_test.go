@@ -54,7 +54,11 @@ func redisName() string {
 
 func TestRedisStreams(t *testing.T) {
 	startRedis(t)
-	play(t, &system{
+	play(t, redisSystem())
+}
+
+func redisSystem() *system {
+	return &system{
 		name: "redis", server: redisServer, keeps: true, crashes: true, once: true,
 		denied: "redis://:" + secret + "@" + redisServer.address + "?stream=denied",
 		open: func(*testing.T) lane {
@@ -65,7 +69,7 @@ func TestRedisStreams(t *testing.T) {
 				take: func(t *testing.T, n int) []string { return takeRedis(t, name, n) },
 			}
 		},
-	})
+	}
 }
 
 func putRedis(t *testing.T, stream string, payloads []string) {

@@ -1,0 +1,135 @@
+//go:build connect
+
+package connect
+
+import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/conchmq/conch/internal/testseed"
+)
+
+var (
+	crashes   = flag.Int("crashes", 6, "how often conch or the other side is killed, for each system with positions")
+	crashSeed = flag.Uint64("crash.seed", testseed.New(), "seed of the moments of these crashes")
+)
+
+// TestCrashes kills conch, the other side, or both at random moments while a source fills a durable topic, and a sink empties it. The topic is
+// the same in the end as what the other side has: nothing is lost, nothing is there twice, and the order is the same.
+func TestCrashes(t *testing.T) {
+	startKafka(t)
+	startNATS(t)
+	startRedis(t)
+	for i, s := range []*system{kafkaSystem(), jetStreamSystem(), redisSystem()} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Logf("-crash.seed %d", *crashSeed)
+			s.server.use(t)
+			newCrashRun(t, s, *crashSeed+uint64(i)).play()
+		})
+	}
+}
+
+// crashRun is one system on its way through its crashes.
+type crashRun struct {
+	t       *testing.T
+	random  *rand.Rand
+	server  *server
+	conch   *conch
+	in, out lane
+	sent    []string
+}
+
+func newCrashRun(t *testing.T, s *system, seed uint64) *crashRun {
+	r := &crashRun{t: t, random: rand.New(rand.NewPCG(seed, 0)), server: s.server, in: s.open(t), out: s.open(t)}
+	batch := []string{"batch = 7", "batch = 64", "batch = 256"}[r.random.IntN(3)]
+	r.conch = startConch(t, sourceTable("in", r.in.source, "d.crash", batch)+sinkTable("out", "d.crash", r.out.sink, batch))
+	return r
+}
+
+func (r *crashRun) play() {
+	for range *crashes {
+		switch r.random.IntN(4) {
+		case 0:
+			r.killWhileWritten()
+		case 1:
+			r.putAndTake()
+			r.conch.kill()
+			r.start()
+		case 2:
+			r.putAndTake()
+			r.server.kill()
+			r.server.restart(r.t)
+		default:
+			r.putAndTake()
+			r.conch.kill()
+			r.server.kill()
+			r.server.restart(r.t)
+			r.start()
+		}
+	}
+	r.put(1) // what comes twice after the last crash comes before it
+	got := r.conch.awaitEntries("d.crash", len(r.sent))
+	want := r.in.take(r.t, len(r.sent))
+	assertAll(r.t, true, r.sent, got)
+	assert.Equal(r.t, digest(want), digest(got), "the topic is what the other side has, in its order")
+	assertAll(r.t, false, r.sent, r.out.take(r.t, len(r.sent)))
+	r.conch.awaitBalance("in")
+	r.conch.awaitBalance("out")
+}
+
+// put has the other side take n messages more.
+func (r *crashRun) put(n int) {
+	all := numbered("crash", len(r.sent)+n)
+	r.in.put(r.t, all[len(r.sent):]...)
+	r.sent = all
+}
+
+// putAndTake returns a while after conch has begun to take what it puts.
+func (r *crashRun) putAndTake() {
+	before := r.conch.connector("in").Taken
+	r.put(500 + r.random.IntN(2500))
+	r.conch.awaitConnector("in", "takes some", func(a *account) bool { return a.Taken > before })
+	<-time.After(r.moment())
+}
+
+// killWhileWritten kills conch while messages come to the other side.
+func (r *crashRun) killWhileWritten() {
+	killed := make(chan struct{})
+	time.AfterFunc(r.moment(), func() { r.conch.kill(); close(killed) })
+	r.put(500 + r.random.IntN(2500))
+	<-killed
+	r.start()
+}
+
+// start starts conch, which may be killed on its way.
+func (r *crashRun) start() {
+	if r.random.IntN(3) == 0 {
+		r.conch.listening = make(chan struct{})
+		if err := r.conch.start(); err != nil {
+			r.t.Fatal(err)
+		}
+		<-time.After(2 * r.moment())
+		r.conch.kill()
+	}
+	r.conch.restart()
+}
+
+// moment is a random one: crashes come at any.
+func (r *crashRun) moment() time.Duration {
+	return time.Duration(r.random.IntN(60_000)) * time.Microsecond
+}
+
+// digest is that of payloads in their order.
+func digest(payloads []string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, p := range payloads {
+		_, _ = fmt.Fprintf(h, "%d %s", len(p), p) // a hash never fails
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
