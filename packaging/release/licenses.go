@@ -17,7 +17,7 @@ var licenses = []struct{ name, words string }{
 	{"BSD-3-Clause", "endorse or promote products derived from this software without specific prior written permission"},
 	{"BSD-2-Clause", "redistributions in binary form must reproduce the above copyright notice"},
 	{"MIT", "permission is hereby granted, free of charge, to any person obtaining a copy"},
-	{"ISC", "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted"},
+	{"ISC", "distribute this software for any purpose with or without fee is hereby granted"}, // "and" or "and/or" before it
 	// Of the two that Eclipse's modules offer, the second is a BSD-3-Clause.
 	{"EPL-2.0", "eclipse public license - v 2.0"},
 	{"EDL-1.0", "eclipse distribution license - v 1.0"},

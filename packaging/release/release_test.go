@@ -74,6 +74,8 @@ func TestLicenses(t *testing.T) {
 		{string(own), "MIT"},
 		{"                 Apache License\n           Version 2.0, January 2004", "Apache-2.0"},
 		{"Neither the name may be used to endorse or\npromote products derived from this software without specific prior\nwritten permission", "BSD-3-Clause"},
+		{"Permission to use, copy, modify, and distribute this software for any\npurpose with or without fee is hereby granted", "ISC"},
+		{"Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted", "ISC"},
 		{"GNU GENERAL PUBLIC LICENSE\nVersion 3", ""},
 	} {
 		assert.Equal(t, test.want, license(test.text))
