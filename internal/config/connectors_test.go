@@ -88,9 +88,9 @@ func TestNoErrorShowsAPassword(t *testing.T) {
 	}
 }
 
-// The files of examples/connect, with each password in the environment.
+// The files of examples, with each password in the environment.
 func TestTheExamplesAreValid(t *testing.T) {
-	files, err := filepath.Glob("../../examples/connect/*.toml")
+	files, err := filepath.Glob("../../examples/*/*.toml")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {

@@ -170,6 +170,7 @@ var rules = map[string]rule{
 	"internal/invariant":  {},
 	"internal/harness":    {anything: true},
 	"internal/faulty":     {own: []string{"internal/log"}},
+	"examples/chat":       {},
 	"examples/sensors":    {own: []string{"client"}},
 	"examples/work-queue": {own: []string{"client"}},
 	"packaging/release":   {}, // makes what users download; of conch it builds the binary
