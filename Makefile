@@ -68,6 +68,9 @@ crash: ## N crashes (10000) of the log, on a disk that loses, reorders and tears
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: test/compat/install)
 	test/compat/run $(ARGS)
 
+apps: ## real applications in two processes each (once: test/apps/install); ARGS="-run TestApps/NestJS -redis" for less
+	TEST_TIMEOUT=$(TEST_TIMEOUT) test/apps/run $(ARGS)
+
 lint: $(LINT) ## golangci-lint, pinned
 	$(LINT) run ./...
 
@@ -125,7 +128,7 @@ cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...
 	go tool cover -func cover.out | tail -1
 
-ci: test bench-test race lint e2e connect-test compat ## what a change must pass
+ci: test bench-test race lint e2e connect-test compat apps ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test connect-crash soak crash compat lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test connect-crash soak crash compat apps lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci

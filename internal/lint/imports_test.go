@@ -174,6 +174,7 @@ var rules = map[string]rule{
 	"examples/sensors":    {own: []string{"client"}},
 	"examples/work-queue": {own: []string{"client"}},
 	"packaging/release":   {}, // makes what users download; of conch it builds the binary
+	"test/apps":           {}, // tests alone
 	"test/e2e":            {}, // tests, and a word about them
 	"test/connect":        {}, // tests alone
 	"test/soak":           {}, // the same, and what judges them
