@@ -35,7 +35,11 @@ var streamAttacks = []Scenario{
 	{Name: "16t-read", Title: "100 clients send READ * of 1,000,000 entries, and do not read", Cap: "1GiB", ConchOnly: noRead, Limit: longLimit, run: readsUnread},
 	{Name: "16u-read", Title: "20 clients READ 10,000,000 entries of 10,000 streams with a predicate that matches none", Cap: "4GiB", ConchOnly: noRead, Limit: longLimit, run: readsOfNothing},
 	{Name: "16v-strangers", Title: "50 unauthenticated clients send READ with long predicates", NeedsPassword: true, ConchOnly: noRead, run: readsUnauthenticated},
+	{Name: "16y-retention", Title: "rules of retention, and an age that comes at once, for 1,000,000 streams", Cap: "4GiB", ConchOnly: noRetention, Limit: longLimit, run: retentionOfMany},
 }
+
+// noRetention is why Redis cannot run it.
+const noRetention = "Redis has no retention"
 
 // noRead is why Redis cannot run an attack.
 const noRead = "Redis has no READ"
@@ -129,6 +133,31 @@ func keysOfMany(t *Target) error {
 		text, answers = text+command("FLUSHALL"), answers+1
 	}
 	return t.pipeline(text, answers)
+}
+
+// retentionOfMany has a rule take an entry of each stream, a thousand globs be matched with each, and then an age take what is left of
+// all at once.
+func retentionOfMany(t *Target) error {
+	n := t.scaled(1_000_000)
+	if err := t.appendMany(2*n, n); err != nil {
+		return err
+	}
+	globs := ""
+	for i := range 999 {
+		globs += fmt.Sprintf("*%dx* count=1; ", i)
+	}
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	t.begin()
+	for _, rules := range []string{"s* count=1", globs + "s* count=1", "s* age=1s"} {
+		if err := c.request("CONFIG", "SET", "retention", rules); err != nil {
+			return err
+		}
+		wait(t.ctx, t.Flood)
+	}
+	return t.roundTrip()
 }
 
 func keysUnread(t *Target) error {
