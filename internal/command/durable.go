@@ -155,12 +155,10 @@ func appendOf(r *broker.Request) *invocation {
 	return nil
 }
 
-// publishesToFullLog reports whether a batch has a publish to a durable topic, while more of the log is unsynced than may be. The core
-// decides what is durable: globs may change meanwhile.
-func (r *Reader) publishesToFullLog(b *Batch) bool {
-	s := &r.service.streams
-	globs := s.durable.Load()
-	if globs == nil || s.store.Unsynced() <= r.service.options.Unsynced {
+// publishesDurable reports whether a batch has a publish to a durable topic. The core decides what is durable: globs may change meanwhile.
+func (r *Reader) publishesDurable(b *Batch) bool {
+	globs := r.service.streams.durable.Load()
+	if globs == nil {
 		return false
 	}
 	var m broker.Matcher

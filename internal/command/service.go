@@ -53,9 +53,11 @@ type Service struct {
 	// barriers are the connections that wait for the log.
 	barriers barriers
 	// syncs wakes the readers that wait for the log.
-	syncs   wakeUp
-	stats   commandStats
-	missing missingCommands
+	syncs wakeUp
+	// entering has the readers whose appends are about to go to the core.
+	entering entering
+	stats    commandStats
+	missing  missingCommands
 	// connectors is nil before SetConnectors.
 	connectors atomic.Pointer[Connectors]
 	// times and unnamed are what WHY knows of publishes. They belong to the core's goroutine.
@@ -129,6 +131,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		kind.init()
 	}
 	s.versions.init(core)
+	s.entering = make(entering, maxEntering)
 	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
 	s.cursors.init(s)

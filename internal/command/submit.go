@@ -40,9 +40,12 @@ func (r *Reader) submit(b *Batch) bool {
 		decides = decides || inv.handler.decides
 		appends = appends || inv.handler.keys == usesAdd || req.Op == broker.Exec
 	}
-	if (appends || r.publishesToFullLog(b)) && !r.awaitLog() {
-		b.release()
-		return false
+	if appends = appends || r.publishesDurable(b); appends {
+		if !r.enterLog() {
+			b.release()
+			return false
+		}
+		defer r.service.entering.leave()
 	}
 	r.service.Counts.commands.Add(int64(commands))
 	version := r.service.versions.enter()

@@ -31,9 +31,38 @@ func (p *wakeUp) wake() {
 	}
 }
 
-// awaitLog waits, before appends go to the core, until few enough bytes of the log are unsynced. Plain topics go on meanwhile.
-// False means that the connection ends.
-func (r *Reader) awaitLog() bool { return r.service.awaitLog(&r.abort) }
+// maxEntering is how many readers are between their look at the log and the inbox of the core. What they and the inbox have is all that
+// comes in addition to unsynced, however many connections append at once: a full disk keeps space for that.
+const maxEntering = 8
+
+// entering admits readers with appends. One that is in it waits for nothing but the inbox, and the evaluation of its predicates.
+type entering chan struct{}
+
+func (e entering) leave() { <-e }
+
+// enterLog waits, before appends go to the core, until few enough bytes of the log are unsynced. Plain topics go on meanwhile.
+// False means that the connection ends. Otherwise the reader leaves entering once the core has the batch.
+func (r *Reader) enterLog() bool {
+	s := r.service
+	for s.awaitLog(&r.abort) {
+		select {
+		case s.entering <- struct{}{}:
+		default: // done makes a channel, which few need
+			select {
+			case s.entering <- struct{}{}:
+			case <-r.abort.done():
+				return false
+			case <-s.core.Stopped():
+				return false
+			}
+		}
+		if store := s.streams.store; store == nil || store.Unsynced() <= s.options.Unsynced || store.Failed() != nil {
+			return true
+		}
+		s.entering.leave() // others have filled the log meanwhile
+	}
+	return false
+}
 
 // awaitLog is that of a publisher that ends when by is raised.
 func (s *Service) awaitLog(by *abortSignal) bool {
