@@ -26,6 +26,7 @@ func (v View) Append() (sequence uint64) {
 func (v View) Deliver(publisher *Subscriber, m *Message, complete func(*Message), judgements []Judgement) {
 	b := v.b
 	b.match(Topic, m.Topic)
+	m.Named = len(b.matched) > 0 && b.matched[0].kind != Pattern
 	filtered := b.predicateCount > 0 && b.hasFilters()
 	if filtered {
 		b.checkEvaluated(1)

@@ -144,6 +144,9 @@ func (w *response) deliverEntry() {
 			}
 		}
 	}, w.judgements)
+	if !m.Named {
+		w.executor.service.unnamed.note(broker.Topic, m.Topic, m.Sequence, w.executor.id)
+	}
 	buf.Release()
 }
 

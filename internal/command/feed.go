@@ -86,6 +86,7 @@ type feedRun struct {
 func (s *Service) NewFeed(name string) *Feed {
 	f := &Feed{service: s, name: name, publisher: s.NewPublisher(), outstanding: make(chan *feedBatch, maxOutstandingFeeds), resolved: make(chan struct{})}
 	f.sub.Init(f)
+	f.sub.ID = s.feedNames.id(name)
 	go f.resolve()
 	return f
 }

@@ -62,6 +62,30 @@ func TestAFeedPublishesInOrder(t *testing.T) {
 	assert.Equal(t, []int{stream.MaxDuration, stream.MaxMaxSize}, []int{i.Duration, i.MaxSize})
 }
 
+// WHY names the connector that published last, also once its feed is closed: a connector is another feed after each connection. A user
+// who may not see clients is not shown it.
+func TestWhyNamesAConnector(t *testing.T) {
+	s, pipes := newStreams(t, newTestStore(), 1)
+	p := pipes[0]
+	newFeed(t, s, "other")
+	f := s.NewFeed("in")
+	require.NoError(t, publishes(f, from("a", "", "1")).Err)
+	f.Close()
+	assert.Contains(t, p.do("PUBSUB WHY a"), "the last message to it is #1, 0s ago, from connector in")
+	assert.Contains(t, p.do("PUBSUB WHY a"), "id null name  user  connector in]")
+	again := newFeed(t, s, "in")
+	require.NoError(t, publishes(again, from("a", "", "2")).Err)
+	assert.Contains(t, p.do("PUBSUB WHY a"), "from connector in")
+	p.do("CONFIG SET durable d*")
+	require.NoError(t, publishes(again, FeedMessage{Topic: []byte("d"), Payload: []byte("3"), ID: []byte("x")}).Err)
+	assert.Contains(t, p.do("PUBSUB WHY d"), "from connector in")
+	p.do("XADD d * a b")
+	assert.Contains(t, p.do("PUBSUB WHY d"), "from client 1 ")
+	p.do("ACL SETUSER ann on nopass allchannels +pubsub|why")
+	p.do("AUTH ann x")
+	assert.NotContains(t, p.do("PUBSUB WHY a"), "connector in")
+}
+
 // Messages that no topic may take are rejected, and the others take effect.
 func TestAFeedRejectsMessages(t *testing.T) {
 	s := newService(t, Options{Unprotected: true})

@@ -66,14 +66,17 @@ func (f *Feed) positionError(run *feedRun) error {
 // Published implements [broker.Conn].
 func (f *Feed) Published(r *broker.Request, messages int, m *broker.Message) {
 	b := r.Tag.(*feedRun).batch
-	f.notePublished(m.Sequence)
+	f.notePublished(m, messages)
 	b.result.Published += messages
 	b.record = max(b.record, m.Barrier)
 }
 
-// notePublished records when a message was published, by the clock of the sweeper.
-func (f *Feed) notePublished(number uint64) {
-	f.service.times.note(number, time.Duration(f.service.clock.Load()))
+// notePublished records when messages were published, by the clock of the sweeper, and where.
+func (f *Feed) notePublished(m *broker.Message, messages int) {
+	f.service.times.note(m.Sequence, time.Duration(f.service.clock.Load()))
+	if !m.Named {
+		f.service.unnamed.note(broker.Topic, m.Topic, m.Sequence+uint64(messages)-1, f.sub.ID) //nolint:gosec // a count
+	}
 }
 
 // Reply implements [broker.Conn]: it appends an entry with headers or an id, or ends a batch.
@@ -117,12 +120,12 @@ func (f *Feed) append(run *feedRun, r *broker.Request, v broker.View) {
 	b.record = max(b.record, barrier)
 	if isNew {
 		live := &broker.Message{Sequence: sequence, Topic: m.Topic, Tag: run, Barrier: barrier}
-		f.notePublished(sequence)
 		v.Deliver(&f.sub, live, func(live *broker.Message) {
 			live.Payloads = [][]byte{m.Payload}
 			s.headers.resetTexts(run.entry.Fields)
 			s.headers.attach(live, run.entry.Fields)
 		}, r.Judgements)
+		f.notePublished(live, 1)
 		s.headers.resetTexts(nil)
 	}
 	s.endCommand(v)

@@ -64,12 +64,13 @@ func (w *response) publishOf(p *publishOf) {
 		w.null()
 		return
 	}
-	w.mapHeader(5)
+	w.mapHeader(6)
 	w.count("number", int(p.number)) //nolint:gosec // a count
 	w.since("since", p.since)
 	w.optional("id", int(p.id), p.id != 0)
 	w.field("name", p.name)
 	w.field("user", p.user)
+	w.field("connector", p.connector)
 }
 
 // denied is null for none.

@@ -60,6 +60,8 @@ type Service struct {
 	missing  missingCommands
 	// connectors is nil before SetConnectors.
 	connectors atomic.Pointer[Connectors]
+	// feedNames are those of connectors that have published.
+	feedNames feedNames
 	// times and unnamed are what WHY knows of publishes. They belong to the core's goroutine.
 	times   numberTimes
 	unnamed unnamedPublishes

@@ -42,6 +42,8 @@ type publishOf struct {
 	id     int64         // of the publisher; 0 if the user may not see it
 	name   string        // what it has named itself
 	user   string        // empty if it has ended
+	// connector is the name of the connector that published, empty if a client did.
+	connector string
 }
 
 // denials are the commands on the topic that rights refused, as far as ACL LOG goes back.
@@ -125,6 +127,10 @@ func (w *response) lastPublish(x *explanation, k broker.Kind) (p publishOf) {
 	p.since = s.times.since(p.number, x.now)
 	from := s.client(publisher)
 	switch {
+	case publisher < 0:
+		if !x.restricted {
+			p.connector = s.feedNames.name(publisher)
+		}
 	case from == nil:
 		if !x.restricted {
 			p.id = publisher

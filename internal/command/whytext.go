@@ -68,9 +68,11 @@ func (x *explanation) explainPublishes(add func(string, ...any)) {
 	}
 }
 
-// from names the client that published.
+// from names the client or the connector that published.
 func (p *publishOf) from() string {
 	switch {
+	case p.connector != "":
+		return ", from connector " + showName(p.connector)
 	case p.id == 0:
 		return ""
 	case p.user == "":

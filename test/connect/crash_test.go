@@ -107,8 +107,9 @@ func (r *crashRun) killWhileWritten() {
 	r.start()
 }
 
-// start starts conch, which may be killed on its way.
+// start starts conch again, which may be killed on its way.
 func (r *crashRun) start() {
+	r.forget()
 	if r.random.IntN(3) == 0 {
 		r.conch.listening = make(chan struct{})
 		if err := r.conch.start(); err != nil {
@@ -116,8 +117,16 @@ func (r *crashRun) start() {
 		}
 		<-time.After(2 * r.moment())
 		r.conch.kill()
+		r.forget()
 	}
 	r.conch.restart()
+}
+
+// forget has the other side end what the conch that was killed has left there.
+func (r *crashRun) forget() {
+	if r.in.forget != nil {
+		r.in.forget(r.t)
+	}
 }
 
 // moment is a random one: crashes come at any.

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/conchmq/conch/internal/connect"
@@ -113,6 +114,22 @@ func takeKafka(t *testing.T, topic string, n int) (all []string) {
 	return all
 }
 
+// forgetMembers removes all members of a group, as Kafka does at the end of their sessions: kfake keeps one for ever that was killed
+// between its JoinGroup and the answer.
+func forgetMembers(t *testing.T, group string) {
+	t.Helper()
+	c := dialKafka(t)
+	describe, leave := kmsg.NewPtrDescribeGroupsRequest(), kmsg.NewPtrLeaveGroupRequest()
+	describe.Groups, leave.Group = []string{group}, group
+	described, err := describe.RequestWith(t.Context(), c)
+	require.NoError(t, err)
+	for _, m := range described.Groups[0].Members {
+		leave.Members = append(leave.Members, kmsg.LeaveGroupRequestMember{MemberID: m.MemberID})
+	}
+	_, err = leave.RequestWith(t.Context(), c)
+	require.NoError(t, err)
+}
+
 func kafkaURL(query string) string { return "kafka://ann:pencil@" + kafkaServer.address + query }
 
 var seedsUsed int
@@ -141,6 +158,7 @@ func kafkaSystem() *system {
 				lacks:  kafkaURL("?topic=t0&key={field.missing}"),
 				put:    func(t *testing.T, payloads ...string) { t.Helper(); putKafka(t, topic, payloads...) },
 				take:   func(t *testing.T, n int) []string { t.Helper(); return takeKafka(t, topic, n) },
+				forget: func(t *testing.T) { t.Helper(); forgetMembers(t, topic) },
 			}
 		},
 	}

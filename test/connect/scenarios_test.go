@@ -47,6 +47,7 @@ type lane struct {
 	lacks  string                                   // URL of a sink whose template names {field.missing}; empty if the system has no templates
 	put    func(t *testing.T, payloads ...string)   // writes to it, and returns when the server has all
 	take   func(t *testing.T, n int) (all []string) // reads until n different payloads have come; what else came, too
+	forget func(t *testing.T)                       // ends the readers that were killed; nil if the system needs no help with that
 }
 
 // play plays all scenarios with one system.
