@@ -166,6 +166,16 @@ func (c *Conn) finalCounts() outbox.DeliveryCounts {
 	return t
 }
 
+// HeldBack is how many messages the predicates of its subscriptions have held back so far. The core must not call it.
+func (c *Conn) HeldBack() (n uint64) {
+	c.executor.service.RunOnCore(func(broker.View) {
+		for s := range c.executor.sub.Subscriptions() {
+			n += s.Stats().Filtered
+		}
+	})
+	return n
+}
+
 // Leave removes the connection from the core and waits until that is applied: nothing is queued
 // afterwards. The outbox then has DrainTimeout to drain.
 //

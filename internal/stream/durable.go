@@ -46,6 +46,23 @@ func (g *Globs) Covers(pattern string) bool {
 	})
 }
 
+// MayMeet reports whether a name that a glob matches may be durable. It is false only if their beginnings differ.
+func (g *Globs) MayMeet(pattern string) bool {
+	start := literalStart(pattern)
+	return g != nil && slices.ContainsFunc(g.list, func(glob string) bool {
+		other := literalStart(glob)
+		return strings.HasPrefix(start, other) || strings.HasPrefix(other, start)
+	})
+}
+
+// literalStart is what a glob has in front of its first wildcard.
+func literalStart(glob string) string {
+	if i := strings.IndexAny(glob, `*?[\`); i >= 0 {
+		return glob[:i]
+	}
+	return glob
+}
+
 // String is the text of the globs, as ParseGlobs reads it.
 func (g *Globs) String() string {
 	if g == nil {

@@ -77,3 +77,16 @@ func TestIsDurable(t *testing.T) {
 	assert.True(t, FindSetting("durable").IsGiven(k.s), "none is a value as well")
 	k.replay()
 }
+
+// Globs that begin alike may meet; a false answer is for sure.
+func TestGlobsMayMeet(t *testing.T) {
+	g, err := ParseGlobs("d.* exact x?z")
+	require.NoError(t, err)
+	for _, pattern := range []string{"*", "d*", "d.a", "d.*.b", "[de]*", "exact", "exac?", "x*", `\d.*`} {
+		assert.True(t, g.MayMeet(pattern), pattern)
+	}
+	for _, pattern := range []string{"orders.*", "e.*", "da*", "y?z", ""} {
+		assert.Equal(t, pattern == "", g.MayMeet(pattern), pattern)
+	}
+	assert.False(t, (*Globs)(nil).MayMeet("*"))
+}

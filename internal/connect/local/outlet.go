@@ -114,7 +114,7 @@ func (o *outlet) mayBeDurable() bool {
 	if isLiteral(o.Topic) {
 		return globs.Match([]byte(o.Topic), new(broker.Matcher))
 	}
-	return globs != nil
+	return globs.MayMeet(o.Topic)
 }
 
 // isLiteral reports whether a glob matches itself alone.
@@ -317,11 +317,11 @@ func (o *outlet) Counts() connect.OutletCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c := o.counts
-	c.Matched, c.Lost = c.Matched+o.plain.Matched, c.Lost+o.plain.Lost
+	c.Matched, c.Filtered, c.Lost = c.Matched+o.plain.Matched, c.Filtered+o.plain.Filtered, c.Lost+o.plain.Lost
 	c.Pending += o.undone
 	if o.open != nil {
 		now := o.open.counts()
-		c.Matched, c.Lost, c.Pending = c.Matched+now.Matched, c.Lost+now.Lost, c.Pending+now.Pending
+		c.Matched, c.Filtered, c.Lost, c.Pending = c.Matched+now.Matched, c.Filtered+now.Filtered, c.Lost+now.Lost, c.Pending+now.Pending
 	}
 	return c
 }

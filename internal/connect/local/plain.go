@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/conchmq/conch/broker"
@@ -17,6 +18,8 @@ type subscription struct {
 	conn    *conn
 	read    uint64 // messages that were passed on
 	skipped uint64 // those of durable topics, which come from groups
+	// filtered are those that the predicate held back, as of the last look.
+	filtered uint64
 	// isSubscribed: what is published from then on comes.
 	isSubscribed bool
 	durable      *stream.Globs // as of its start
@@ -28,6 +31,7 @@ func (s *subscription) counts() (c connect.OutletCounts) {
 	c.Lost = uint64(all.Dropped + all.Undelivered)                            //nolint:gosec // counts
 	c.Matched = max(uint64(all.Matched), c.Lost+s.read+s.skipped) - s.skipped //nolint:gosec // a count
 	c.Pending = c.Matched - c.Lost - s.read
+	c.Filtered = s.filtered
 	return c
 }
 
@@ -40,6 +44,7 @@ func (o *outlet) readPlain(ctx context.Context) error {
 	s := &subscription{conn: c, durable: o.broker.service.DurableTopics()}
 	o.setOpen(s)
 	defer o.endOpen(s)
+	defer o.countFiltered(ctx, s)()
 	name := o.Topic
 	if o.Where != "" {
 		name += " WHERE " + o.Where
@@ -72,6 +77,32 @@ func (o *outlet) readPlain(ctx context.Context) error {
 		if err := o.pass(ctx, d); err != nil {
 			return err
 		}
+	}
+}
+
+// countFiltered looks each second how many messages the predicate has held back, which is known to the core alone, and once more when the
+// function that it returns ends that. The core counts messages of durable topics, too: if the sink may have both, nothing is counted.
+func (o *outlet) countFiltered(ctx context.Context, s *subscription) (end func()) {
+	if o.Where == "" || o.mayBeDurable() {
+		return func() {}
+	}
+	look := func() {
+		n := s.conn.HeldBack()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		s.filtered = max(s.filtered, n) // a connection that conch has ended has no subscription any more
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var looks sync.WaitGroup
+	looks.Go(func() {
+		for wait(ctx, blockedTime) == nil {
+			look()
+		}
+	})
+	return func() {
+		cancel()
+		looks.Wait()
+		look()
 	}
 }
 
@@ -126,5 +157,6 @@ func (o *outlet) endOpen(s *subscription) {
 	last := s.counts()
 	o.open = nil
 	o.plain.Matched += last.Matched
+	o.plain.Filtered += last.Filtered
 	o.plain.Lost += last.Lost + last.Pending
 }
