@@ -183,7 +183,7 @@ type account struct {
 	HeldBack                    int    `json:"held_back"`
 	Taken, Published, Repeated  int    // Repeated are part of Published
 	Matched, Sent, Lost         int
-	Pending, Dead               int
+	Pending, Dead, Lag          int
 }
 
 // balances holds for each connector at rest: what went in has an end.

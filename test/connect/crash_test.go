@@ -53,7 +53,10 @@ func newCrashRun(t *testing.T, s *system, seed uint64) *crashRun {
 }
 
 func (r *crashRun) play() {
-	for range *crashes {
+	for i := range *crashes {
+		if i%10 == 9 {
+			r.conch.awaitConnector("out", "has caught up", func(a *account) bool { return a.State == "running" && a.Pending+a.Lag == 0 })
+		}
 		switch r.random.IntN(4) {
 		case 0:
 			r.killWhileWritten()
