@@ -65,6 +65,9 @@ N ?= 10000
 crash: ## N crashes (10000) of the log, on a disk that loses, reorders and tears what was not synced; ARGS="-crash.seed 1" replays
 	go test -count=1 -v ./internal/log -run TestCrashes -timeout 0 -crash.runs $(N) $(ARGS)
 
+cluster-model: ## N plans of faults (10000) for the nodes of a cluster in one process; ARGS="-faults.seed 1" replays
+	go test -count=1 -v ./internal/cluster -run TestFaults -timeout 0 -faults.runs $(N) $(ARGS)
+
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: test/compat/install)
 	test/compat/run $(ARGS)
 
@@ -131,4 +134,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint e2e connect-test compat apps ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test connect-crash soak crash compat apps lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test connect-crash soak crash cluster-model compat apps lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci

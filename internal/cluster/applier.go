@@ -1,12 +1,12 @@
 package cluster
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
+	"strconv"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -16,12 +16,63 @@ type applier struct {
 	node *Node
 
 	mu       sync.Mutex // of what others read
-	state    State
+	state    State      // behind the last entry that the machine has applied
 	recent   ring[mark] // the chain at the last indices, to compare with marks
-	differs  bool
-	unmarked bool // entries were applied behind the last mark
+	stopped  bool       // the state differs, or an entry cannot be read: nothing more is applied
+	lacks    bool       // the state of another node is needed
+	needed   uint64     // the index that it must be of at least
+	unmarked bool       // entries were applied behind the last mark
 
 	applied chan struct{} // of capacity 1, for the marker
+}
+
+func newApplier(n *Node, s State) *applier {
+	a := &applier{node: n, applied: make(chan struct{}, 1)}
+	a.begin(s)
+	return a
+}
+
+// begin goes on from a state.
+func (a *applier) begin(s State) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state, a.recent, a.lacks = s, ring[mark]{}, s.Index < a.needed
+	a.recent.add(mark{s.Index, s.Chain})
+}
+
+// name sets the number of the cluster. The first one in the log counts.
+func (a *applier) name(number uint64) {
+	a.mu.Lock()
+	first := a.state.cluster == 0
+	if first {
+		a.state.cluster = number
+	}
+	a.mu.Unlock()
+	if first {
+		a.node.keepCluster(number)
+	}
+}
+
+// cluster returns the number of the cluster, or 0.
+func (a *applier) cluster() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.cluster
+}
+
+// incarnation returns the last one of a node.
+func (a *applier) incarnation(name string) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.origins[name].incarnation
+}
+
+// stop ends the node, of which an entry cannot be read.
+func (a *applier) stop(err error) {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	a.node.fail(err)
 }
 
 // ApplyBatch applies entries that were committed together.
@@ -42,8 +93,9 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 func (a *applier) Apply(l *raft.Log) any { return a.ApplyBatch([]*raft.Log{l})[0] }
 
 func (a *applier) apply(l *raft.Log) {
+	a.fetchLacking()
 	a.mu.Lock()
-	skip := a.differs || l.Index <= a.state.Index // it is in the state that was saved, or that another node has sent
+	skip := a.stopped || l.Index <= a.state.Index // it is in the state that was saved, or that another node has sent
 	a.mu.Unlock()
 	if skip {
 		return
@@ -52,30 +104,55 @@ func (a *applier) apply(l *raft.Log) {
 		a.compare(l)
 		return
 	}
+	if len(l.Data) == 9 && l.Data[0] == kindCluster {
+		a.name(binary.LittleEndian.Uint64(l.Data[1:]))
+		return
+	}
 	p, err := decodeProposed(l.Data)
 	if err != nil {
-		a.node.fail(err)
+		a.stop(err)
 		return
 	}
 	a.mu.Lock()
-	ok, gap := a.state.accepts(p)
+	ok, gap := a.state.accepts(p, a.node.options.without)
 	a.mu.Unlock()
-	if gap && p.origin == a.node.options.Name {
+	own := p.origin == a.node.options.Name
+	var token any
+	switch {
+	case ok && own:
+		token = a.node.proposals.take(p)
+	case gap && own:
 		a.node.proposals.again()
 	}
-	var token any
-	if ok && p.origin == a.node.options.Name {
-		token = a.node.proposals.take(p)
+	if ok && errors.Is(a.finish(l, p, token), ErrStateNeeded) {
+		a.need(a.appliedIndex())
+		a.apply(l) // what comes may be of before this entry
 	}
-	a.finish(l, p, ok, token)
 }
 
-// finish applies an entry, or skips it, and goes on to its index.
-func (a *applier) finish(l *raft.Log, p proposed, ok bool, token any) {
+// need makes the next entry wait for the state of another node, of an index at least.
+func (a *applier) need(index uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lacks, a.needed = true, max(a.needed, index)
+}
+
+func (a *applier) appliedIndex() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.Index
+}
+
+// finish gives an entry to the machine.
+func (a *applier) finish(l *raft.Log, p proposed, token any) error {
 	after := a.state // this goroutine alone changes it
 	after.Index, after.entry = l.Index, l.Data
-	if ok {
-		a.node.options.Machine.Apply(Entry{Index: l.Index, Origin: p.origin, Time: p.time, Body: p.body, Token: token}, &after)
+	err := a.node.options.Machine.Apply(Entry{Index: l.Index, Origin: p.origin, Time: p.time, Body: p.body, Token: token}, &after)
+	if err != nil {
+		a.mu.Lock()
+		a.stopped = !errors.Is(err, ErrStateNeeded)
+		a.mu.Unlock()
+		return err
 	}
 	if after.entry != nil {
 		after.Digest(0)
@@ -85,81 +162,25 @@ func (a *applier) finish(l *raft.Log, p proposed, ok bool, token any) {
 	a.state = after
 	a.recent.add(mark{l.Index, after.Chain})
 	a.unmarked = true
+	return nil
 }
 
 // compare compares the chain at a mark with the leader's there.
 func (a *applier) compare(l *raft.Log) {
 	m, err := decodeMark(l.Data)
 	if err != nil {
-		a.node.fail(err)
+		a.stop(err)
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state.Index = l.Index
 	a.unmarked = false
-	if own, ok := a.recent.find(func(r mark) bool { return r.index == m.index }); ok && own.chain != m.chain {
-		a.differs = true
+	// The state at the leader's index is that of the last entry up to there.
+	own, ok := a.recent.find(func(r mark) bool { return r.index <= m.index })
+	if ok && own != m && !a.node.options.without.chain {
+		a.stopped = true
 		a.node.options.Machine.Differs(m.index)
 	}
-}
-
-// Snapshot begins to save the state, so that the log may lose what is before it.
-func (a *applier) Snapshot() (raft.FSMSnapshot, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return saving{a.node, a.state.Index}, nil
-}
-
-// saving is a snapshot that is made.
-type saving struct {
-	node  *Node
-	index uint64
-}
-
-func (s saving) Persist(to raft.SnapshotSink) error {
-	err := s.node.options.Machine.WaitSaved(s.index)
-	if err == nil {
-		_, err = io.WriteString(to, snapshotData)
-	}
-	if err != nil {
-		return errors.Join(err, to.Cancel())
-	}
-	return to.Close()
-}
-
-func (s saving) Release() {}
-
-// Restore gets the state from the leader: the log no longer has what this node lacks.
-func (a *applier) Restore(r io.ReadCloser) error {
-	_ = r.Close() // its content is always the same
-	leader, ok := a.node.leader()
-	if !ok || leader.Name == a.node.options.Name {
-		return ErrNoLeader
-	}
-	c, err := a.node.dial(a.node.ctx, leader, carriesState)
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(a.node.ctx, func() { _ = c.Close() })
-	defer stop()
-	state, err := a.node.options.Machine.Receive(idle{c, a.node.options.Timeout * 15})
-	if err = errors.Join(err, c.Close()); err != nil {
-		return fmt.Errorf("the state of %s: %w", leader.Name, err)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.state, a.recent = state, ring[mark]{}
-	return nil
-}
-
-// sendState sends the whole state to a node that lacks it.
-func (n *Node) sendState(c interface {
-	io.Writer
-	SetDeadline(time.Time) error
-},
-) error {
-	return n.options.Machine.Send(idleWriter{c, n.options.Timeout * 15})
 }
 
 // runMarker sends a mark behind what was committed, if this node leads and nothing follows by itself.
@@ -168,14 +189,34 @@ func (n *Node) runMarker() {
 		select {
 		case <-n.ctx.Done():
 			return
+		case leads := <-n.raft.LeaderCh():
+			if leads {
+				n.lead()
+			}
+			continue
 		case <-n.applier.applied:
 		}
 		n.applier.mu.Lock()
 		m, unmarked := mark{n.applier.state.Index, n.applier.state.Chain}, n.applier.unmarked
 		n.applier.mu.Unlock()
-		if unmarked && n.raft.State() == raft.Leader && n.raft.LastIndex() <= n.raft.AppliedIndex() {
+		if unmarked && n.Leads() && n.raft.LastIndex() <= n.raft.AppliedIndex() {
 			n.raft.Apply(m.encode(), 0)
 		}
+	}
+}
+
+// lead is what a node does that has begun to lead.
+func (n *Node) lead() {
+	if n.applier.cluster() == 0 {
+		n.raft.Apply(encodeCluster(rand.Uint64()|1), 0) // of a number that is in the log already, the first counts
+	}
+	n.warnOfVoters()
+}
+
+// keepCluster makes the cluster's log know of which cluster it is, as the machine's state does.
+func (n *Node) keepCluster(number uint64) {
+	if err := n.votes.Set([]byte(clusterKey), strconv.AppendUint(nil, number, 10)); err != nil {
+		n.fail(fmt.Errorf("the number of the cluster: %w", err))
 	}
 }
 

@@ -1,12 +1,11 @@
 package cluster_test
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,17 +14,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/cluster"
-	"github.com/conchmq/conch/internal/log"
-	"github.com/conchmq/conch/internal/testseed"
+	"github.com/conchmq/conch/internal/faulty"
 )
 
 // node is one of the nodes of a test, which may be closed and opened again. Its machine's state survives that, as far as it is saved.
 type node struct {
 	*cluster.Node
 	name    string
-	dir     string
+	disks   [2]*faulty.CrashDisk // of the log, and of small files
 	machine *machine
 	up      bool
+	mu      sync.Mutex
+	reports []string
+}
+
+func (n *node) report(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reports = append(n.reports, err.Error())
+}
+
+// reported is true if a report has a text.
+func (n *node) reported(text string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.reports, func(r string) bool { return strings.Contains(r, text) })
 }
 
 type nodes struct {
@@ -33,43 +46,80 @@ type nodes struct {
 	exchange *exchange
 	all      []*node
 	logBytes int64
+	options  func(*node, *cluster.Options) // changes those of a node
 }
 
 var three = []string{"a", "b", "c"}
 
-func newNodes(t *testing.T) *nodes {
+func newNode(name string) *node {
+	return &node{name: name, disks: [2]*faulty.CrashDisk{faulty.NewCrashDisk(), faulty.NewCrashDisk()}, machine: newMachine()}
+}
+
+func newNodes(t *testing.T, names ...string) *nodes {
 	c := &nodes{t: t, exchange: newExchange()}
-	for _, name := range three {
-		c.all = append(c.all, &node{name: name, dir: t.TempDir(), machine: newMachine()})
+	t.Cleanup(func() { // a test that failed half-way
+		for _, n := range c.all {
+			if n.up {
+				_ = n.Close() // the failure is known
+			}
+		}
+		c.exchange.close()
+	})
+	for _, name := range names {
+		c.all = append(c.all, newNode(name))
+	}
+	return c
+}
+
+// startThree starts nodes that begin a cluster.
+func startThree(t *testing.T) *nodes {
+	c := newNodes(t, three...)
+	for _, n := range c.all {
+		c.start(n, three...)
 	}
 	return c
 }
 
 func (c *nodes) start(n *node, members ...string) {
 	c.t.Helper()
-	open := func(part string) log.Files {
-		files, err := log.OpenDirectory(filepath.Join(n.dir, part))
-		require.NoError(c.t, err)
-		return files
-	}
-	state, err := cluster.DecodeState(n.machine.saved)
+	require.NoError(c.t, c.open(n, members...))
+}
+
+func (c *nodes) open(n *node, members ...string) error {
+	state, err := cluster.DecodeState(n.machine.saved())
 	require.NoError(c.t, err)
 	o := cluster.Options{
-		Name: n.name, Address: n.name, Network: c.exchange.open(n.name), Files: open("log"), Small: open("small"), Machine: n.machine, State: state,
-		LogBytes: c.logBytes,
+		Name: n.name, Address: n.name, Network: c.exchange.open(n.name), Files: n.disks[0], Small: n.disks[1], Machine: n.machine, State: state,
+		LogBytes: c.logBytes, Report: n.report,
 	}
 	for _, m := range members {
 		o.Bootstrap = append(o.Bootstrap, cluster.Member{Name: m, Address: m})
 	}
+	if c.options != nil {
+		c.options(n, &o)
+	}
 	n.Node, err = cluster.Open(o)
-	require.NoError(c.t, err)
-	n.up = true
+	n.up = err == nil
+	return err
 }
 
 func (c *nodes) stop(n *node) {
 	c.t.Helper()
 	require.NoError(c.t, n.Close())
 	n.up = false
+}
+
+// crash ends a node as a loss of power does.
+func (c *nodes) crash(n *node, random *rand.Rand) {
+	for _, d := range n.disks {
+		d.PowerOff()
+	}
+	_ = n.Close() // nothing can be written any more
+	n.up = false
+	for _, d := range n.disks {
+		d.Restart(random)
+	}
+	n.machine.crash(random)
 }
 
 func (c *nodes) stopAll() {
@@ -79,6 +129,7 @@ func (c *nodes) stopAll() {
 			c.stop(n)
 		}
 	}
+	c.exchange.close()
 }
 
 // pause passes time of the bubble, in which nothing waits for a clock outside.
@@ -127,12 +178,16 @@ func (c *nodes) equal() []fact {
 	return first
 }
 
+func bodies(facts []fact) (all []string) {
+	for _, f := range facts {
+		all = append(all, f.Body)
+	}
+	return all
+}
+
 func TestWhatEachNodeProposesIsAppliedByAllInOneOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newNodes(t)
-		for _, n := range c.all {
-			c.start(n, three...)
-		}
+		c := startThree(t)
 		c.leader()
 		const each = 200
 		for i := range each {
@@ -156,10 +211,7 @@ func TestWhatEachNodeProposesIsAppliedByAllInOneOrder(t *testing.T) {
 
 func TestWithoutAMajorityAProposalIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newNodes(t)
-		for _, n := range c.all {
-			c.start(n, three...)
-		}
+		c := startThree(t)
 		old := c.leader()
 		var others []string
 		for _, n := range c.all {
@@ -190,14 +242,14 @@ func TestWithoutAMajorityAProposalIsGivenUp(t *testing.T) {
 			return known && err == nil
 		})
 		facts := c.equal()
-		assert.NotContains(t, facts, fact{old.name, "unsent"})
+		assert.NotContains(t, bodies(facts), "unsent")
 		c.stopAll()
 	})
 }
 
 func TestANodeThatIsFarBehindGetsTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newNodes(t)
+		c := newNodes(t, three...)
 		c.logBytes = 64 << 10
 		for _, n := range c.all {
 			c.start(n, three...)
@@ -222,10 +274,7 @@ func TestANodeThatIsFarBehindGetsTheState(t *testing.T) {
 
 func TestANodeOfAnotherStateStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newNodes(t)
-		for _, n := range c.all {
-			c.start(n, three...)
-		}
+		c := startThree(t)
 		leader := c.leader()
 		other := c.all[(slices.Index(c.all, leader)+1)%3]
 		require.NoError(t, leader.Propose([]byte("1"), 0, "1"))
@@ -235,23 +284,37 @@ func TestANodeOfAnotherStateStops(t *testing.T) {
 		other.machine.mu.Unlock()
 		require.NoError(t, leader.Propose([]byte("2"), 0, "2"))
 		c.eventually("it is noticed", func() bool {
-			other.machine.mu.Lock()
-			defer other.machine.mu.Unlock()
-			return other.machine.differs
+			return other.machine.isDifferent()
 		})
 		require.NoError(t, leader.Propose([]byte("3"), 0, "3"))
 		c.eventually("the others go on", func() bool { return len(leader.machine.list()) == 3 })
 		pause(time.Second)
-		assert.NotContains(t, other.machine.list(), fact{leader.name, "3"})
+		assert.NotContains(t, bodies(other.machine.list()), "3")
+		c.stopAll()
+	})
+}
+
+// A machine that cannot apply an entry gets the state of the leader, and nothing is missing or there twice.
+func TestAMachineThatNeedsTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startThree(t)
+		unfit := c.followers()[0]
+		c.applied(c.leader(), "1")
+		unfit.machine.mu.Lock()
+		unfit.machine.unfit = true
+		unfit.machine.mu.Unlock()
+		c.applied(c.leader(), "2")
+		c.applied(unfit, "3")
+		assert.Equal(t, []string{"1", "2", "3"}, bodies(c.equal()))
+		assert.Positive(t, unfit.machine.received)
 		c.stopAll()
 	})
 }
 
 func TestMembersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newNodes(t)
+		c := newNodes(t, "a", "b")
 		a, b := c.all[0], c.all[1]
-		c.all = c.all[:2]
 		c.start(a, "a") // a node that runs alone
 		c.leader()
 		require.NoError(t, a.Propose([]byte("1"), 0, "1"))
@@ -271,95 +334,4 @@ func TestMembersComeAndGo(t *testing.T) {
 		assert.ErrorContains(t, b.Promote("z"), `no node is named "z"`)
 		c.stopAll()
 	})
-}
-
-var (
-	faultsSeed  = flag.Uint64("faults.seed", 1, "the seed of the test of faults; 0 takes a new one")
-	faultsSteps = flag.Int("faults.steps", 1000, "steps of each")
-	faultsRuns  = flag.Int("faults.runs", 2, "how many seeds the test of faults plays")
-)
-
-// Partitions, restarts and transfers under load: what was answered is in each node's sequence once, all sequences are equal, and what
-// has an unknown fate is in all of them or in none.
-func TestFaults(t *testing.T) {
-	for i := range *faultsRuns {
-		seed := *faultsSeed + uint64(i) //nolint:gosec // small
-		if *faultsSeed == 0 {
-			seed = testseed.New() //nolint:gosec // positive
-		}
-		t.Run(fmt.Sprintf("-faults.seed %d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { playFaults(t, rand.New(rand.NewPCG(seed, 0))) })
-		})
-	}
-}
-
-func playFaults(t *testing.T, random *rand.Rand) {
-	c := newNodes(t)
-	for _, n := range c.all {
-		c.start(n, three...)
-	}
-	proposed := map[string]*node{}
-	for step := range *faultsSteps {
-		n := c.all[random.IntN(3)]
-		switch fault := random.IntN(200); {
-		case fault == 0:
-			c.exchange.part([]string{n.name}, slices.DeleteFunc(slices.Clone(three), func(s string) bool { return s == n.name }))
-		case fault == 1 && n.up:
-			c.stop(n)
-		case fault == 2 && n.up:
-			_ = n.Transfer("")
-		case fault < 6:
-			c.exchange.heal()
-			for _, n := range c.all {
-				if !n.up {
-					c.start(n)
-				}
-			}
-		case n.up:
-			token := fmt.Sprint(step)
-			if err := n.Propose([]byte(token), 0, token); !errors.Is(err, cluster.ErrFull) {
-				require.NoError(t, err)
-				proposed[token] = n
-			}
-		}
-		pause(time.Duration(random.IntN(20)) * time.Millisecond)
-	}
-	c.exchange.heal()
-	for _, n := range c.all {
-		if !n.up {
-			c.start(n)
-		}
-	}
-	c.eventually("all fates", func() bool {
-		for token, n := range proposed {
-			if _, known := n.machine.fate(token); !known {
-				return false
-			}
-		}
-		return true
-	})
-	times := map[string]int{}
-	for _, f := range c.equal() {
-		times[f.Body]++
-	}
-	applied, unknown, none := 0, 0, 0
-	for token, n := range proposed {
-		switch err, _ := n.machine.fate(token); {
-		case err == nil:
-			applied++
-			assert.Equal(t, 1, times[token], "%s was answered", token)
-		case errors.Is(err, cluster.ErrUnknown):
-			unknown++
-			assert.LessOrEqual(t, times[token], 1, token)
-		default:
-			none++
-			assert.Zero(t, times[token], "%s has no effect", token)
-		}
-	}
-	t.Logf("%d applied, %d of unknown fate, %d without effect", applied, unknown, none)
-	assert.Greater(t, applied, *faultsSteps/4)
-	for _, n := range c.all {
-		assert.False(t, n.machine.differs)
-	}
-	c.stopAll()
 }

@@ -15,6 +15,12 @@
 // ends the old one, of which nothing can be applied afterwards. What was sent has an unknown fate then ([ErrUnknown]), and what was not sent has
 // none ([ErrNoLeader]).
 //
+// # Which cluster
+//
+// The first leader draws a number for the cluster, which is in the log and in each state. The first line of each connection between nodes has it, with
+// the version, both nodes, the address and the clock. So a directory of another cluster, a second node of one name and a node that was removed are
+// refused, and both sides report why.
+//
 // # Goroutines
 //
 // raft has its own, and calls the applier from one of them. A [Node] has the sender, which alone proposes; the marker, which is

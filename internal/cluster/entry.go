@@ -10,6 +10,7 @@ import (
 const (
 	kindProposal = 1
 	kindMark     = 2
+	kindCluster  = 3 // the cluster's number, which its first leader draws
 )
 
 // Entry is a proposal that a majority has.
@@ -74,6 +75,10 @@ func decodeMark(data []byte) (mark, error) {
 		return mark{}, errEntry
 	}
 	return mark{binary.LittleEndian.Uint64(data[1:]), binary.LittleEndian.Uint64(data[9:])}, nil
+}
+
+func encodeCluster(number uint64) []byte {
+	return binary.LittleEndian.AppendUint64([]byte{kindCluster}, number)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

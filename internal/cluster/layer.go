@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (l *layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 	ctx, cancel := context.WithTimeout(l.node.ctx, timeout)
 	defer cancel()
 	c, err := l.node.dial(ctx, memberAt(to), carriesRaft)
+	if refused := refusal(""); errors.As(err, &refused) {
+		l.node.report(err)
+	}
 	if err != nil {
 		return nil, err
 	}

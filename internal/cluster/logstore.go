@@ -17,6 +17,8 @@ import (
 type logStore struct {
 	*log.Log
 	failed func(error)
+	// unsynced leaves the syncs out, in tests.
+	unsynced bool
 
 	mu     sync.RWMutex
 	recent []*raft.Log // consecutive entries up to the last one
@@ -31,6 +33,25 @@ const (
 	segmentSize = 16 << 20 // four times what is read at once
 	entryCost   = 160      // bytes of memory beside the data
 )
+
+// repair drops the entries up to the damaged ones, if the state of a snapshot has them. What another node has sent is such a state: the log ends
+// before it, until the next entry comes.
+func (s *logStore) repair(damages []log.Damage, snapshot uint64) error {
+	last := uint64(0)
+	for _, d := range damages {
+		if d.Last > snapshot {
+			return fmt.Errorf("the log of the cluster is damaged (%w): remove the node and add it anew, with empty directories", &d)
+		}
+		last = max(last, d.Last)
+	}
+	switch {
+	case last == 0:
+		return nil
+	case last >= s.Last():
+		return s.Reset(last + 1)
+	}
+	return s.CutHead(last + 1)
+}
 
 func (s *logStore) FirstIndex() (uint64, error) {
 	if s.Head() > s.Last() {
@@ -111,8 +132,10 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 			return s.fail(fmt.Errorf("entry %d would be record %d", l.Index, n))
 		}
 	}
-	if err := s.Sync(); err != nil {
-		return s.fail(err)
+	if !s.unsynced {
+		if err := s.Sync(); err != nil {
+			return s.fail(err)
+		}
 	}
 	s.keepInMemory(logs)
 	return nil

@@ -2,33 +2,56 @@ package cluster_test
 
 import (
 	"encoding/gob"
+	"errors"
+	"hash/fnv"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/conchmq/conch/internal/cluster"
 )
 
 // fact is an entry as a machine has applied it.
-type fact struct{ Origin, Body string }
+type fact struct {
+	Origin, Body string
+	Index        uint64
+}
 
 // machine remembers all entries: its state is their list.
 type machine struct {
 	mu       sync.Mutex
 	facts    []fact
-	saved    []byte // the cluster's state behind the last one
-	index    uint64
+	points   []point          // one for each fact, from the first that a crash can leave
 	fates    map[string]error // of the tokens: nil is applied
 	differs  bool
 	tampered bool // its digests are wrong
+	forgets  bool // it loses the next entry, and knows nothing of that
+	unfit    bool // its state is none for the next entry
+	refuses  bool // states of other nodes
 	received int
 }
 
-func newMachine() *machine { return &machine{fates: map[string]error{}} }
+// point is what the machine saves behind an entry.
+type point struct {
+	facts int
+	saved []byte // the cluster's state
+	index uint64
+}
 
-func (m *machine) Apply(e cluster.Entry, state *cluster.State) {
+func newMachine() *machine { return &machine{fates: map[string]error{}, points: []point{{}}} }
+
+func (m *machine) Apply(e cluster.Entry, state *cluster.State) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.facts = append(m.facts, fact{e.Origin, string(e.Body)})
+	if m.unfit {
+		m.unfit = false
+		return cluster.ErrStateNeeded
+	}
+	if !m.forgets {
+		m.facts = append(m.facts, fact{e.Origin, string(e.Body), e.Index})
+	}
+	m.forgets = false
 	if e.Token != nil {
 		m.fates[e.Token.(string)] = nil
 	}
@@ -37,22 +60,51 @@ func (m *machine) Apply(e cluster.Entry, state *cluster.State) {
 		digest++
 	}
 	state.Digest(digest)
-	m.saved, m.index = state.Append(nil), e.Index
+	m.points = append(m.points, point{len(m.facts), state.Append(nil), e.Index})
+	return nil
 }
 
 func (m *machine) Lost(token any, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fates[token.(string)] = err
+	if answered, known := m.fates[token.(string)]; !known || answered != nil {
+		m.fates[token.(string)] = err
+	}
 }
 
-func (m *machine) WaitSaved(uint64) error { return nil }
+// answer notes that a proposal was answered, before it is applied: tests show by this what a node must not do.
+func (m *machine) answer(token any) { m.Lost(token, nil) }
+
+// WaitSaved saves what is there: a crash leaves it.
+func (m *machine) WaitSaved(uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.points = m.points[len(m.points)-1:]
+	return nil
+}
+
+// crash goes back to one of the states that may have been saved.
+func (m *machine) crash(random *rand.Rand) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.points = m.points[:1+random.IntN(len(m.points))]
+	m.facts = m.facts[:m.points[len(m.points)-1].facts]
+}
+
+// saved returns the cluster's state that the machine begins with.
+func (m *machine) saved() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.points[len(m.points)-1].saved
+}
 
 func (m *machine) Differs(uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.differs = true
 }
+
+var errRefuses = errors.New("a machine that takes no state")
 
 type copied struct {
 	Facts []fact
@@ -61,7 +113,7 @@ type copied struct {
 
 func (m *machine) Send(w io.Writer) error {
 	m.mu.Lock()
-	c := copied{append([]fact(nil), m.facts...), m.saved}
+	c := copied{slices.Clone(m.facts), m.points[len(m.points)-1].saved}
 	m.mu.Unlock()
 	return gob.NewEncoder(w).Encode(c)
 }
@@ -77,15 +129,33 @@ func (m *machine) Receive(r io.Reader) (cluster.State, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.facts, m.saved, m.index = c.Facts, c.Saved, s.Index
 	m.received++
+	if m.refuses {
+		return cluster.State{}, errRefuses
+	}
+	m.facts, m.points = c.Facts, []point{{len(c.Facts), c.Saved, s.Index}}
 	return s, nil
 }
 
 func (m *machine) list() []fact {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return append([]fact(nil), m.facts...)
+	return slices.Clone(m.facts)
+}
+
+// digest is of all facts.
+func (m *machine) digest() uint64 {
+	h := fnv.New64a()
+	for _, f := range m.list() {
+		_, _ = io.WriteString(h, f.Origin+" "+f.Body+"\n")
+	}
+	return h.Sum64()
+}
+
+func (m *machine) isDifferent() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.differs
 }
 
 func (m *machine) fate(token string) (err error, known bool) {

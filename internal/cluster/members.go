@@ -13,7 +13,7 @@ func (n *Node) Add(m Member) error {
 	if !validName.MatchString(m.Name) {
 		return fmt.Errorf("%q is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores", m.Name)
 	}
-	return n.change(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))
+	return n.changeVoters(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))
 }
 
 // Promote gives a member a vote.
@@ -22,7 +22,7 @@ func (n *Node) Promote(name string) error {
 	if err != nil {
 		return err
 	}
-	return n.change(n.raft.AddVoter(raft.ServerID(name), serverAddress(m), 0, n.options.Timeout))
+	return n.changeVoters(n.raft.AddVoter(raft.ServerID(name), serverAddress(m), 0, n.options.Timeout))
 }
 
 // Remove ends a node's membership. What it was sent it keeps.
@@ -30,11 +30,19 @@ func (n *Node) Remove(name string) error {
 	if _, err := n.member(name); err != nil {
 		return err
 	}
-	return n.change(n.raft.RemoveServer(raft.ServerID(name), 0, n.options.Timeout))
+	return n.changeVoters(n.raft.RemoveServer(raft.ServerID(name), 0, n.options.Timeout))
 }
 
 // Transfer makes another voter lead, any if no name is given.
 func (n *Node) Transfer(name string) error {
+	select {
+	case n.transfers <- struct{}{}:
+		defer func() { <-n.transfers }()
+	case <-n.ctx.Done():
+	}
+	if n.ctx.Err() != nil {
+		return ErrClosed
+	}
 	if name == "" {
 		return n.change(n.raft.LeadershipTransfer())
 	}
@@ -43,6 +51,27 @@ func (n *Node) Transfer(name string) error {
 		return err
 	}
 	return n.change(n.raft.LeadershipTransferToServer(raft.ServerID(name), serverAddress(m)))
+}
+
+func (n *Node) changeVoters(f raft.Future) error {
+	err := n.change(f)
+	if err == nil {
+		n.warnOfVoters()
+	}
+	return err
+}
+
+// warnOfVoters reports an even number of voters, which survives the loss of no more nodes than the odd one below it.
+func (n *Node) warnOfVoters() {
+	voters := 0
+	for _, m := range n.Members() {
+		if m.Voter {
+			voters++
+		}
+	}
+	if voters%2 == 0 && voters > 0 {
+		n.report(fmt.Errorf("%d nodes vote: the cluster goes on without %d of them, as it would with %d voters; promote one or remove one", voters, (voters-1)/2, voters-1))
+	}
 }
 
 func (n *Node) change(f raft.Future) error {
@@ -79,9 +108,13 @@ func (n *Node) Members() (all []Member) {
 	return all
 }
 
+// Leads reports whether this node leads.
+func (n *Node) Leads() bool { return n.raft.State() == raft.Leader }
+
 // Status is how a node sees its cluster.
 type Status struct {
 	Name, Leader string // Leader is empty if none is known
+	Cluster      string // its number; empty if it is not known yet
 	Role         string // leader, follower, candidate
 	Term         uint64
 	Committed    uint64 // the last index of which the node knows that a majority has it
@@ -98,6 +131,9 @@ func (n *Node) Status() Status {
 	s := Status{
 		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
 		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(),
+	}
+	if number := n.applier.cluster(); number != 0 {
+		s.Cluster = fmt.Sprintf("%016x", number)
 	}
 	n.proposals.mu.Lock()
 	defer n.proposals.mu.Unlock()

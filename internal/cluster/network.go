@@ -48,26 +48,23 @@ const (
 	carriesState     = "state"
 )
 
-// handshake is the first line of a connection: the version of what nodes send each other, which one dials which one, and what for.
-const handshake = "conch-cluster/1"
-
 const (
-	handshakeTimeout = 5 * time.Second
-	maxHandshake     = 256
+	helloTimeout = 5 * time.Second
+	maxHello     = 1024
 )
 
 // dial opens a connection to a node, which must be the one that is meant.
 func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	c, err := n.options.Network.Dial(ctx, to.Address)
 	if err != nil {
 		return nil, err
 	}
 	deadline, _ := ctx.Deadline()
-	answer, err := introduce(c, deadline, fmt.Sprintf("%s %s %s %s\n", handshake, n.options.Name, to.Name, carries))
+	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
-		err = errors.New(answer)
+		err = refusal(strings.TrimPrefix(answer, "ERR "))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
@@ -91,7 +88,7 @@ func introduce(c net.Conn, deadline time.Time, line string) (answer string, err 
 // readLine reads a line and nothing behind it.
 func readLine(c net.Conn) (string, error) {
 	var line []byte
-	for b := [1]byte{}; len(line) < maxHandshake; line = append(line, b[0]) {
+	for b := [1]byte{}; len(line) < maxHello; line = append(line, b[0]) {
 		if _, err := c.Read(b[:]); err != nil {
 			return "", err
 		}
@@ -116,18 +113,18 @@ func (n *Node) serve() {
 	}
 }
 
-// accept reads the handshake of another node, and gives the connection to what it carries.
+// accept reads the first line of another node, and gives the connection to what it carries.
 func (n *Node) accept(c net.Conn) {
 	stop := context.AfterFunc(n.ctx, func() { _ = c.Close() })
-	from, carries, err := n.answerHandshake(c)
+	h, err := n.answerHello(c)
 	if err != nil {
 		stop()
-		_, _ = fmt.Fprintf(c, "ERR %s\n", err) // within the deadline of the handshake
+		_, _ = fmt.Fprintf(c, "ERR %s\n", err) // within the deadline of the first line
 		_ = c.Close()
-		n.options.Report(fmt.Errorf("refused %s: %w", c.RemoteAddr(), err))
+		n.reportAs("refused: "+err.Error(), fmt.Errorf("refused %s: %w", c.RemoteAddr(), err))
 		return
 	}
-	switch carries {
+	switch h.carries {
 	case carriesRaft: // raft closes it
 		n.layer.give(&ending{c, stop})
 		return
@@ -139,34 +136,6 @@ func (n *Node) accept(c net.Conn) {
 	stop()
 	_ = c.Close()
 	if err != nil && n.ctx.Err() == nil {
-		n.options.Report(fmt.Errorf("the %s of %s ended: %w", carries, from, err))
+		n.report(fmt.Errorf("the %s of %s ended: %w", h.carries, h.from, err))
 	}
-}
-
-func (n *Node) answerHandshake(c net.Conn) (from, carries string, err error) {
-	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return "", "", err
-	}
-	line, err := readLine(c)
-	if err != nil {
-		return "", "", err
-	}
-	words := strings.Fields(line)
-	switch {
-	case len(words) != 4 || !strings.HasPrefix(words[0], "conch-cluster/"):
-		return "", "", errors.New("this port is for other nodes of the cluster")
-	case words[0] != handshake:
-		return "", "", fmt.Errorf("it speaks %s, and this node %s: run one version of conch on all nodes", words[0], handshake)
-	case words[2] != n.options.Name:
-		return "", "", fmt.Errorf("this node is %s, not %s", n.options.Name, words[2])
-	case words[1] == n.options.Name:
-		return "", "", fmt.Errorf("two nodes are named %s", words[1])
-	}
-	if carries = words[3]; carries != carriesRaft && carries != carriesProposals && carries != carriesState {
-		return "", "", fmt.Errorf("unknown word %q", carries)
-	}
-	if _, err := c.Write([]byte("OK\n")); err != nil {
-		return "", "", err
-	}
-	return words[1], carries, c.SetDeadline(time.Time{})
 }

@@ -31,8 +31,14 @@ type Node struct {
 	runs   sync.WaitGroup // the sender, the marker, the one that accepts, the observer
 	conns  sync.WaitGroup // of other nodes
 
-	failOnce sync.Once
-	failure  chan error // of capacity 1
+	reported struct {
+		sync.Mutex
+		at map[string]time.Time
+	}
+	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
+	transfers chan struct{}
+	failOnce  sync.Once
+	failure   chan error // of capacity 1
 }
 
 // Open makes a node and starts it. With Options.Bootstrap and nothing in its directories it begins a cluster with the other nodes that do so. Else it
@@ -43,9 +49,11 @@ func Open(o Options) (*Node, error) {
 	}
 	n := &Node{options: o, failure: make(chan error, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	n.applier = &applier{node: n, state: o.State, applied: make(chan struct{}, 1)}
+	n.applier = newApplier(n, o.State)
 	n.layer = &layer{node: n, conns: make(chan net.Conn)}
 	n.proposals.wake = make(chan struct{}, 1)
+	n.transfers = make(chan struct{}, 1)
+	n.reported.at = map[string]time.Time{}
 	if err := n.open(); err != nil {
 		n.cancel()
 		if n.store != nil {
@@ -65,7 +73,10 @@ func (n *Node) open() (err error) {
 	if n.votes, err = openVotes(small); err != nil {
 		return err
 	}
-	if n.proposals.incarnation, err = n.votes.nextIncarnation(time.Now().UnixNano()); err != nil {
+	if n.applier.state.cluster, err = n.votes.belong(n.options.Name, n.options.State.cluster); err != nil {
+		return err
+	}
+	if n.proposals.incarnation, err = n.votes.nextIncarnation(n.after()); err != nil {
 		return err
 	}
 	saved, err := openSnapshots(small)
@@ -76,17 +87,20 @@ func (n *Node) open() (err error) {
 	if saved.last != nil {
 		after = saved.last.Index
 	}
-	if n.options.State.Index < after {
-		return fmt.Errorf("the streams are of entry %d, and the log of the cluster begins behind %d: remove the node and add it anew, with empty directories",
-			n.options.State.Index, after)
+	if n.options.State.Index < saved.applied {
+		n.applier.need(saved.applied) // the process ended before the state was here
 	}
-	l, recovery, err := log.Open(log.Options{Files: n.options.Files, Fsync: log.Always, SegmentSize: segmentSize, Recent: 1 << 20}, after, func(log.Record) error { return nil })
+	fsync := log.Always
+	if n.options.without.sync {
+		fsync = log.No
+	}
+	l, recovery, err := log.Open(log.Options{Files: n.options.Files, Fsync: fsync, SegmentSize: segmentSize, Recent: 1 << 20}, after, func(log.Record) error { return nil })
 	if err != nil {
 		return err
 	}
-	n.store = &logStore{Log: l, failed: n.fail}
-	if len(recovery.Damages) > 0 {
-		return fmt.Errorf("the log of the cluster is damaged (%v): remove the node and add it anew, with empty directories", recovery.Damages)
+	n.store = &logStore{Log: l, failed: n.fail, unsynced: n.options.without.sync}
+	if err := n.store.repair(recovery.Damages, after); err != nil {
+		return err
 	}
 	n.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
@@ -113,6 +127,12 @@ func (n *Node) config() *raft.Config {
 	c.Logger = silent()
 	c.NoLegacyTelemetry = true
 	return c
+}
+
+// after is what the next incarnation is behind: the clock, and the last one that the cluster knows. The latter is larger if this node has lost its
+// directories, and its clock goes back.
+func (n *Node) after() uint64 {
+	return max(uint64(max(n.options.now().UnixNano(), 1)), n.applier.incarnation(n.options.Name)+1) - 1 //nolint:gosec // positive
 }
 
 func (n *Node) bootstrap() error {
@@ -143,7 +163,7 @@ func (n *Node) runSaver() {
 		if stored := n.store.bytes(); stored-at >= n.options.LogBytes {
 			at = stored
 			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-				n.options.Report(fmt.Errorf("the log keeps its head: %w", err))
+				n.report(fmt.Errorf("the log keeps its head: %w", err))
 			}
 		}
 	}
@@ -171,6 +191,8 @@ func (n *Node) Close() error {
 	n.proposals.closed = true
 	n.proposals.mu.Unlock()
 	n.cancel()
+	n.transfers <- struct{}{}
+	defer func() { <-n.transfers }()
 	errs := []error{n.options.Network.Close(), n.raft.Shutdown().Error(), n.transport.Close()}
 	n.runs.Wait()
 	n.conns.Wait()

@@ -13,8 +13,9 @@ import (
 // Machine is the state that the entries lead to. It must be pure: its methods lead to the same state on each node.
 type Machine interface {
 	// Apply applies an entry. Entries come in order, from one goroutine at a time; it may wait, and then all of the node waits. state is the
-	// cluster's own behind this entry: the machine adds its digest, and saves it with its own, in one piece. It is not to be kept.
-	Apply(e Entry, state *State)
+	// cluster's own behind this entry: the machine adds its digest, and saves it with its own, in one piece. It is not to be kept. With
+	// ErrStateNeeded the node gets the state of the leader instead. After any other error nothing more is applied.
+	Apply(e Entry, state *State) error
 
 	// Lost is called for a proposal that was given up: ErrUnknown, or ErrNoLeader, which means that it will never be applied. Any goroutine
 	// may call it.
@@ -55,7 +56,19 @@ type Options struct {
 	State   State // that the machine has saved
 	// Report gets what goes wrong and is tried again. Any goroutine may call it. Without it nothing is told.
 	Report func(error)
+
+	skew    time.Duration // of the clock, in tests
+	without without
 }
+
+// without is what tests take out, to see that it is missed.
+type without struct {
+	dedup, sequence, chain, sync bool
+	sent                         func(token any) // is called before a majority has the proposal
+}
+
+// now is the node's clock. Nothing but the size of incarnations depends on it.
+func (o *Options) now() time.Time { return time.Now().Add(o.skew) }
 
 // Member is a node of the cluster.
 type Member struct {
@@ -70,6 +83,8 @@ var (
 	ErrNoLeader = errors.New("the cluster has no leader")
 	// ErrFull is of a proposal that was not taken, because too much is outstanding.
 	ErrFull = errors.New("too much waits for the cluster")
+	// ErrStateNeeded is what Machine.Apply returns if it cannot apply an entry to the state that it has.
+	ErrStateNeeded = errors.New("the state of another node is needed")
 	// ErrClosed is of a proposal to a node that was closed.
 	ErrClosed = errors.New("the node is closed")
 )

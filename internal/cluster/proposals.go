@@ -158,7 +158,7 @@ const redials = 10
 func (n *Node) whenLate(age time.Duration) {
 	switch {
 	case age >= n.options.Timeout:
-		next, err := n.votes.nextIncarnation(time.Now().UnixNano())
+		next, err := n.votes.nextIncarnation(n.after())
 		if err != nil {
 			n.fail(err)
 			return
@@ -191,7 +191,7 @@ func (n *Node) sendAll(to *leaderLink) {
 		}
 		n.proposals.rewind()
 		if err := to.reopen(n, leader); err != nil {
-			n.options.Report(err)
+			n.report(err)
 			return
 		}
 	}
@@ -203,6 +203,9 @@ func (n *Node) sendAll(to *leaderLink) {
 		if err := to.send(n, p.data); err != nil {
 			to.close()
 			return
+		}
+		if n.options.without.sent != nil {
+			n.options.without.sent(p.token)
 		}
 	}
 	if to.out != nil && to.out.Flush() != nil {

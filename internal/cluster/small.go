@@ -124,14 +124,39 @@ func (v *votes) GetUint64(key []byte) (uint64, error) {
 	return strconv.ParseUint(string(value), 10, 64)
 }
 
-// nextIncarnation is larger than all before it, by the clock if that goes on, and is on the disk when it is returned.
-func (v *votes) nextIncarnation(clock int64) (uint64, error) {
+// nextIncarnation is larger than all before it and another number, and is on the disk when it is returned.
+func (v *votes) nextIncarnation(after uint64) (uint64, error) {
 	last, err := v.GetUint64([]byte(incarnationKey))
 	if err != nil {
 		return 0, err
 	}
-	next := max(last+1, uint64(max(clock, 0))) //nolint:gosec // not negative
+	next := max(last, after) + 1
 	return next, v.SetUint64([]byte(incarnationKey), next)
+}
+
+const (
+	nodeKey    = "node"
+	clusterKey = "cluster"
+)
+
+// belong makes sure that the directory is that of a node, and of the cluster of its state, if both have one. It returns the cluster.
+func (v *votes) belong(name string, cluster uint64) (uint64, error) {
+	v.mu.Lock()
+	node, known := v.values[nodeKey]
+	v.mu.Unlock()
+	if known && node != name {
+		return 0, fmt.Errorf("the directory is that of node %s, and this one is named %s: each node needs a directory of its own", node, name)
+	}
+	if !known {
+		if err := v.Set([]byte(nodeKey), []byte(name)); err != nil {
+			return 0, err
+		}
+	}
+	own, err := v.GetUint64([]byte(clusterKey))
+	if err == nil && own != 0 && cluster != 0 && own != cluster {
+		err = fmt.Errorf("the streams are of cluster %016x, and the log is of cluster %016x: they are of two directories", cluster, own)
+	}
+	return max(own, cluster), err
 }
 
 const snapshotFile = "snapshot"
@@ -141,31 +166,35 @@ const snapshotFile = "snapshot"
 type snapshots struct {
 	files files
 
-	mu   sync.Mutex
-	last *raft.SnapshotMeta
+	mu      sync.Mutex
+	last    *raft.SnapshotMeta
+	applied uint64 // the index of the state that the machine had saved: behind it there were marks and the like
+}
+
+// saved is the file of a snapshot. raft carries Applied to other nodes as its content.
+type saved struct {
+	Meta    raft.SnapshotMeta
+	Applied uint64
 }
 
 func openSnapshots(f files) (*snapshots, error) {
 	s := &snapshots{files: f}
-	var meta raft.SnapshotMeta
-	if err := f.read(snapshotFile, &meta); err != nil {
+	var file saved
+	if err := f.read(snapshotFile, &file); err != nil {
 		return nil, err
 	}
-	if meta.ID != "" {
-		s.last = &meta
+	if file.Meta.ID != "" {
+		s.last, s.applied = &file.Meta, file.Applied
 	}
 	return s, nil
 }
-
-// snapshotData is what raft carries: something, because of nothing it would make an error.
-const snapshotData = "state"
 
 func (s *snapshots) Create(
 	version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration, configurationIndex uint64, _ raft.Transport,
 ) (raft.SnapshotSink, error) {
 	return &sink{snapshots: s, meta: raft.SnapshotMeta{
 		Version: version, ID: fmt.Sprintf("%d-%d", term, index), Index: index, Term: term, Configuration: configuration,
-		ConfigurationIndex: configurationIndex, Size: int64(len(snapshotData)),
+		ConfigurationIndex: configurationIndex,
 	}}, nil
 }
 
@@ -187,18 +216,25 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return all[0], io.NopCloser(strings.NewReader(snapshotData)), nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return all[0], io.NopCloser(strings.NewReader(fmt.Sprint(s.applied))), nil
 }
 
 // sink is a snapshot that is made.
 type sink struct {
 	snapshots *snapshots
 	meta      raft.SnapshotMeta
+	content   []byte
 	canceled  bool
 }
 
-func (k *sink) Write(p []byte) (int, error) { return len(p), nil }
-func (k *sink) ID() string                  { return k.meta.ID }
+func (k *sink) ID() string { return k.meta.ID }
+
+func (k *sink) Write(p []byte) (int, error) {
+	k.content = append(k.content, p...)
+	return len(p), nil
+}
 
 func (k *sink) Cancel() error {
 	k.canceled = true
@@ -209,11 +245,16 @@ func (k *sink) Close() error {
 	if k.canceled {
 		return nil
 	}
-	k.snapshots.mu.Lock()
-	defer k.snapshots.mu.Unlock()
-	if err := k.snapshots.files.write(snapshotFile, k.meta); err != nil {
+	applied, err := strconv.ParseUint(string(k.content), 10, 64)
+	if err != nil {
 		return err
 	}
-	k.snapshots.last = &k.meta
+	k.meta.Size = int64(len(k.content))
+	k.snapshots.mu.Lock()
+	defer k.snapshots.mu.Unlock()
+	if err := k.snapshots.files.write(snapshotFile, saved{k.meta, applied}); err != nil {
+		return err
+	}
+	k.snapshots.last, k.snapshots.applied = &k.meta, applied
 	return nil
 }

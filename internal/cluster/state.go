@@ -9,6 +9,7 @@ import (
 // State is what the cluster knows behind an entry. The state machine saves it with its own, in one piece, so that no crash parts them.
 type State struct {
 	Index   uint64
+	cluster uint64 // which one it is; 0 before its first leader
 	Chain   uint64 // over all entries up to Index
 	origins map[string]origin
 	entry   []byte // at Index, until its digest is added
@@ -24,12 +25,12 @@ func (s *State) Digest(digest uint64) {
 type origin struct{ incarnation, last uint64 }
 
 // accepts reports whether a proposal is the next of its node, and counts it if so. gap is true if proposals before it are missing.
-func (s *State) accepts(p proposed) (ok, gap bool) {
+func (s *State) accepts(p proposed, without without) (ok, gap bool) {
 	o := s.origins[p.origin]
 	switch {
-	case p.incarnation < o.incarnation, p.incarnation == o.incarnation && p.count <= o.last:
+	case p.incarnation < o.incarnation && !without.dedup, p.incarnation == o.incarnation && p.count <= o.last && !without.dedup:
 		return false, false
-	case p.incarnation == o.incarnation && p.count != o.last+1, p.incarnation > o.incarnation && p.count != 1:
+	case p.incarnation == o.incarnation && p.count > o.last+1 && !without.sequence, p.incarnation > o.incarnation && p.count != 1 && !without.sequence:
 		return false, true
 	}
 	if s.origins == nil {
@@ -43,6 +44,7 @@ func (s *State) accepts(p proposed) (ok, gap bool) {
 func (s *State) Append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, s.Index)
 	dst = binary.LittleEndian.AppendUint64(dst, s.Chain)
+	dst = binary.LittleEndian.AppendUint64(dst, s.cluster)
 	for _, name := range slices.Sorted(maps.Keys(s.origins)) {
 		o := s.origins[name]
 		dst = append(append(dst, byte(len(name))), name...) //nolint:gosec // a name is at most 64 bytes
@@ -57,12 +59,12 @@ func DecodeState(data []byte) (s State, err error) {
 	if len(data) == 0 {
 		return State{}, nil
 	}
-	if len(data) < 16 {
+	if len(data) < 24 {
 		return State{}, errEntry
 	}
-	s.Index, s.Chain = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	s.Index, s.Chain, s.cluster = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
 	s.origins = map[string]origin{}
-	for data = data[16:]; len(data) > 0; {
+	for data = data[24:]; len(data) > 0; {
 		n := int(data[0])
 		if n > maxName || len(data) < 1+n+16 {
 			return State{}, errEntry

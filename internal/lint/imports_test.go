@@ -170,6 +170,7 @@ var rules = map[string]rule{
 	"internal/invariant":  {},
 	"internal/harness":    {anything: true},
 	"internal/faulty":     {own: []string{"internal/log"}},
+	"internal/history":    {notStd: []string{"net", "os", "log", "sync"}, noClock: true},
 	"examples/chat":       {},
 	"examples/sensors":    {own: []string{"client"}},
 	"examples/work-queue": {own: []string{"client"}},

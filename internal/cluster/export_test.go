@@ -1,0 +1,25 @@
+package cluster
+
+import "time"
+
+// Without takes something out of a node, so that tests show what would be wrong then.
+func (o *Options) Without(what string) {
+	switch what {
+	case "dedup":
+		o.without.dedup = true
+	case "sequence":
+		o.without.sequence = true
+	case "chain":
+		o.without.chain = true
+	case "sync":
+		o.without.sync = true
+	default:
+		panic(what)
+	}
+}
+
+// Sent is called for each proposal that was sent, and is not committed yet.
+func (o *Options) Sent(f func(token any)) { o.without.sent = f }
+
+// Skew sets the node's clock.
+func (o *Options) Skew(d time.Duration) { o.skew = d }

@@ -1,0 +1,170 @@
+package cluster_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/conchmq/conch/internal/cluster"
+	"github.com/conchmq/conch/internal/faulty"
+	"github.com/conchmq/conch/internal/history"
+)
+
+// changeMembers asks the leader to add, promote or remove a node, or to let another lead. What comes of it shows later.
+func (p *play) changeMembers(n *node) {
+	i := slices.IndexFunc(p.all, func(l *node) bool { return l.up && l.Status().Role == "leader" })
+	if i < 0 {
+		return
+	}
+	leader := p.all[i]
+	voters := 0
+	member := cluster.Member{}
+	for _, m := range leader.Members() {
+		if m.Voter {
+			voters++
+		}
+		if m.Name == n.name {
+			member = m
+		}
+	}
+	if p.isGone(n) {
+		p.admit(leader, n)
+		return
+	}
+	p.changes.Go(func() {
+		switch {
+		case member.Name == "" || !member.Voter:
+			p.note(leader.Promote(n.name))
+		case voters > 3:
+			if err := leader.Remove(n.name); err == nil {
+				p.note(nil)
+				p.mu.Lock()
+				p.gone[n] = true
+				p.mu.Unlock()
+			}
+		default:
+			p.note(leader.Transfer(n.name))
+		}
+	})
+}
+
+func (p *play) note(err error) {
+	if err == nil {
+		p.mu.Lock()
+		p.Members++
+		p.mu.Unlock()
+	}
+}
+
+// admit adds a node that is no member, with empty directories or with those that it had.
+func (p *play) admit(leader, n *node) {
+	if p.random.IntN(3) > 0 {
+		if n.up {
+			p.stop(n)
+		}
+		fates := n.machine.fates
+		n.machine = newMachine()
+		n.machine.fates = fates // they are what clients were told
+		n.disks = [2]*faulty.CrashDisk{faulty.NewCrashDisk(), faulty.NewCrashDisk()}
+	}
+	if !n.up {
+		p.begin(n)
+	}
+	p.mu.Lock()
+	delete(p.gone, n) // it may be a member from now on
+	p.mu.Unlock()
+	p.changes.Go(func() { p.note(leader.Add(cluster.Member{Name: n.name, Address: n.name})) })
+}
+
+// settle waits until all fates are known, and all members have the same.
+func (p *play) settle() error {
+	for range 12_000 {
+		if p.settled() {
+			return nil
+		}
+		pause(10 * time.Millisecond)
+	}
+	var states []string
+	for _, n := range p.all {
+		if n.up {
+			states = append(states, fmt.Sprintf("%+v with %d items", n.Status(), len(n.machine.list())))
+		}
+	}
+	for _, r := range p.proposals {
+		if _, known := p.by[r.ID].machine.fate(r.ID); !known {
+			states = append(states, "the fate of "+r.ID+" is never known")
+			break
+		}
+	}
+	return errors.Join(p.problem, history.Check(p.history()), fmt.Errorf("not settled in two minutes: %q", states))
+}
+
+func (p *play) settled() bool {
+	for _, r := range p.proposals {
+		if _, known := p.by[r.ID].machine.fate(r.ID); !known {
+			return false
+		}
+	}
+	members := p.members()
+	if len(members) < 3 && !p.forgets || len(members) == 0 {
+		return false
+	}
+	for _, n := range members[1:] {
+		if !slices.Equal(n.machine.list(), members[0].machine.list()) {
+			return false
+		}
+	}
+	return true
+}
+
+// members are the nodes that the leader knows, and that have not stopped because their state differs.
+func (p *play) members() (all []*node) {
+	i := slices.IndexFunc(p.all, func(l *node) bool { return l.up && l.Status().Role == "leader" })
+	if i < 0 {
+		return nil
+	}
+	for _, m := range p.all[i].Members() {
+		for _, n := range p.all {
+			if n.name == m.Name && n.up && !n.machine.isDifferent() {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// history is what was proposed, and what each node made of it.
+func (p *play) history() history.History {
+	p.counts = counts{Crashes: p.Crashes, Cuts: p.Cuts, Members: p.Members}
+	h := history.History{Proposals: slices.Clone(p.proposals)}
+	for i := range h.Proposals {
+		r := &h.Proposals[i]
+		switch err, known := p.by[r.ID].machine.fate(r.ID); {
+		case known && err == nil:
+			r.Fate = history.Answered
+			p.Answered++
+		case errors.Is(err, cluster.ErrNoLeader):
+			r.Fate = history.Refused
+			p.Refused++
+		default:
+			p.Unknown++
+		}
+	}
+	members := p.members()
+	for _, n := range p.all {
+		if n.machine.isDifferent() {
+			continue // it has stopped, and serves nobody
+		}
+		v := history.View{Name: n.name, Kind: history.Prefix, Digest: n.machine.digest()}
+		if slices.Contains(members, n) {
+			v.Kind = history.Whole
+		}
+		for _, f := range n.machine.list() {
+			v.Items = append(v.Items, history.Item{Place: f.Index, ID: f.Body})
+		}
+		p.States += n.machine.received
+		h.Views = append(h.Views, v)
+	}
+	return h
+}

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Snapshot begins to save the state, so that the log may lose what is before it.
+func (a *applier) Snapshot() (raft.FSMSnapshot, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped || a.lacks {
+		return nil, errStopped // the log has what the state lacks
+	}
+	return saving{a.node, a.state.Index}, nil
+}
+
+var errStopped = errors.New("the state is of no use")
+
+// saving is a snapshot that is made.
+type saving struct {
+	node  *Node
+	index uint64
+}
+
+func (s saving) Persist(to raft.SnapshotSink) error {
+	err := s.node.options.Machine.WaitSaved(s.index)
+	if err == nil {
+		_, err = fmt.Fprint(to, s.index)
+	}
+	if err != nil {
+		return errors.Join(err, to.Cancel())
+	}
+	return to.Close()
+}
+
+func (s saving) Release() {}
+
+// Restore gets the state from the leader: the log no longer has what this node lacks.
+func (a *applier) Restore(r io.ReadCloser) error {
+	var index uint64
+	_, err := fmt.Fscan(r, &index)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	a.need(index) // raft may give the next entry if this fails
+	return a.fetch()
+}
+
+// fetch gets the state from the leader.
+func (a *applier) fetch() error {
+	leader, ok := a.node.leader()
+	if !ok || leader.Name == a.node.options.Name {
+		return ErrNoLeader
+	}
+	c, err := a.node.dial(a.node.ctx, leader, carriesState)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(a.node.ctx, func() { _ = c.Close() })
+	defer stop()
+	state, err := a.node.options.Machine.Receive(idle{c, a.node.options.Timeout * 15})
+	if err = errors.Join(err, c.Close()); err != nil {
+		return fmt.Errorf("the state of %s: %w", leader.Name, err)
+	}
+	if known := a.cluster(); known != state.cluster {
+		a.node.keepCluster(state.cluster)
+	}
+	a.begin(state)
+	if a.isLacking() {
+		return fmt.Errorf("the state of %s is of entry %d, which is too old", leader.Name, state.Index)
+	}
+	return nil
+}
+
+// fetchLacking waits until the state is there that raft's snapshot stands for. A node that leads gives that up: only others have the state.
+func (a *applier) fetchLacking() {
+	for a.isLacking() && a.node.ctx.Err() == nil {
+		if a.node.Leads() {
+			a.node.raft.LeadershipTransfer()
+		} else if err := a.fetch(); err == nil {
+			return
+		} else if !errors.Is(err, ErrNoLeader) {
+			a.node.report(err)
+		}
+		select {
+		case <-a.node.ctx.Done():
+		case <-time.After(a.node.options.Election):
+		}
+	}
+}
+
+func (a *applier) isLacking() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lacks
+}
+
+// sendState sends the whole state to a node that lacks it.
+func (n *Node) sendState(c interface {
+	io.Writer
+	SetDeadline(time.Time) error
+},
+) error {
+	return n.options.Machine.Send(idleWriter{c, n.options.Timeout * 15})
+}
