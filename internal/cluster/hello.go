@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
 )
 
 // version is of what nodes send each other and have in their logs. A build for tests can set another.

@@ -60,6 +60,21 @@ func TestANodeThatWasRemovedIsTold(t *testing.T) {
 	})
 }
 
+// A node that sees its own removal reports that, and goes on once it is added again.
+func TestANodeThatKnowsOfItsRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startThree(t)
+		old := c.leader()
+		require.NoError(t, old.Remove(old.name))
+		c.eventually("it is reported", func() bool { return old.reported("this node was removed from the cluster") })
+		c.eventually("another one leads", func() bool { return c.leader() != old })
+		require.NoError(t, c.leader().Add(cluster.Member{Name: old.name, Address: old.name}))
+		c.applied(c.leader(), "1")
+		c.applied(old, "2")
+		c.stopAll()
+	})
+}
+
 func TestTwoNodesOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := startThree(t)

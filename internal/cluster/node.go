@@ -126,6 +126,7 @@ func (n *Node) config() *raft.Config {
 	c.TrailingLogs = 1024 // for a node that is slow; the saver keeps the rest by bytes
 	c.Logger = silent()
 	c.NoLegacyTelemetry = true
+	c.ShutdownOnRemove = false // it may be added again
 	return c
 }
 
@@ -160,6 +161,7 @@ func (n *Node) runSaver() {
 			return
 		case <-tick.C:
 		}
+		n.warnIfRemoved()
 		if stored := n.store.bytes(); stored-at >= n.options.LogBytes {
 			at = stored
 			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
