@@ -105,6 +105,9 @@ func backupsUnderLoad(t *testing.T, o Options) {
 		for len(s.synced) > 0 {
 			<-s.synced
 		}
+		if s.Unsynced() > 1<<20 { // clients would wait
+			require.NoError(t, s.Sync())
+		}
 	}
 	folder, earlier := filepath.Join(base, "backup"), make(map[string]string) // what the last manifest lists
 	for i := range 4 {
