@@ -194,8 +194,11 @@ func (b *Broker) apply(batch *Batch) {
 			b.addWork(1)
 		}
 		if s.ended || s.leaving && !batch.Requests[i].ends() {
-			b.dropRest(s, batch)
-			break // evicted, or leaving: its later commands never take effect, and the server closes the connection
+			if batch.Instead == nil {
+				b.dropRest(s, batch)
+				break // evicted, or leaving: its later commands never take effect, and the server closes the connection
+			}
+			s = batch.Instead
 		}
 		if b.handle(s, &batch.Requests[i]) == waits {
 			b.park(batch, i)
@@ -203,8 +206,8 @@ func (b *Broker) apply(batch *Batch) {
 		}
 		b.evictScheduled()
 	}
-	b.markDirty(s)
-	s.conn.Applied(batch)
+	b.markDirty(batch.From)
+	batch.From.conn.Applied(batch)
 }
 
 // outcome is what became of a request.

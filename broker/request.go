@@ -65,7 +65,10 @@ type Batch struct {
 	// Version is that of the index by which all publishes in it were judged, those of a transaction too. A run of several
 	// messages must reach no predicate there: it comes as single messages otherwise. See Broker.OnIndex.
 	Version uint64
-	Tag     any                  // the submitter's own, handed back untouched
+	Tag     any // the submitter's own, handed back untouched
+	// Instead takes the requests over that From can no longer take, because it has left or was evicted: in a cluster they have their place
+	// in the order already. Nil drops them.
+	Instead *Subscriber
 	unused  uint64               // if it is a call of Broker.Unused, the version
 	keep    func(View, *Message) // if it is a call of Broker.OnPublish, its argument
 	waiting int                  // its index in the batches that wait

@@ -19,12 +19,14 @@ const (
 	CodeNoPerm    Code = "NOPERM"    // the user lacks the permission
 	CodeExecAbort Code = "EXECABORT" // a command of the transaction was rejected
 	CodeMisconf   Code = "MISCONF"   // the log does not take anything
-	CodeOOM       Code = "OOM"       // the memory for streams is used up
-	CodeUnblocked Code = "UNBLOCKED" // by CLIENT UNBLOCK
-	CodeLastID    Code = "LASTID"    // the stream has moved on: another last id than XADD demands
-	CodeNoGroup   Code = "NOGROUP"   // there is no such consumer group
-	CodeBusyGroup Code = "BUSYGROUP" // there is one of that name
-	CodeFenced    Code = "FENCED"    // the fencing token is below that of the stream
+	// CodeClusterDown is the code of a cluster without a majority, or of one whose answer did not come in time.
+	CodeClusterDown Code = "CLUSTERDOWN"
+	CodeOOM         Code = "OOM"       // the memory for streams is used up
+	CodeUnblocked   Code = "UNBLOCKED" // by CLIENT UNBLOCK
+	CodeLastID      Code = "LASTID"    // the stream has moved on: another last id than XADD demands
+	CodeNoGroup     Code = "NOGROUP"   // there is no such consumer group
+	CodeBusyGroup   Code = "BUSYGROUP" // there is one of that name
+	CodeFenced      Code = "FENCED"    // the fencing token is below that of the stream
 )
 
 // Error is an error reply.

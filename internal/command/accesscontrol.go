@@ -19,6 +19,8 @@ type accessControl struct {
 	denied deniedCounts
 	// authFailureLog limits the log lines about wrong passwords.
 	authFailureLog LogLimiter
+	// changed is set by a change of users, for a cluster, which keeps them.
+	changed bool
 	// file holds the rules; empty if there is none.
 	file string
 
@@ -87,6 +89,7 @@ func newAccessControl(o *Options) (*accessControl, error) {
 
 // refresh recomputes what other goroutines read. It must run after each change of users.
 func (a *accessControl) refresh() {
+	a.changed = true
 	u := a.users.Find(acl.DefaultUser)
 	a.defaultUserOpen.Store(u.Enabled() && u.NoPassword())
 	next, ok := a.users.NextExpiry()

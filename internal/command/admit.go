@@ -33,6 +33,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.logMissingCommand(inv)
 		e.reject(inv, inv.err)
 		return false
+	case inv.ordered:
+		return e.admitOrdered(r, inv)
 	case !e.unrestricted && e.rejectsUnauthorized(inv):
 		return false
 	case r.Op == broker.Subscribe && e.overMaxSubscriptions(r):
@@ -61,6 +63,22 @@ func (e *executor) Admit(r *broker.Request) bool {
 	}
 	if inv.piece == 0 {
 		stats.called(inv.row, max(1, len(r.Payloads)))
+	}
+	return true
+}
+
+// admitOrdered admits a command in the order of all nodes. All of them must come to the same verdict, so it is that of the user's rights
+// and of what all share; the connection has had its say before the command was proposed.
+func (e *executor) admitOrdered(r *broker.Request, inv *invocation) bool {
+	if !e.unrestricted && e.rejectsUnauthorized(inv) || e.rejectsDurable(r, inv) {
+		return false
+	}
+	if e.isReplica {
+		return true
+	}
+	e.feedMonitors(r, inv)
+	if inv.piece == 0 {
+		e.service.stats.called(inv.row, max(1, len(r.Payloads)))
 	}
 	return true
 }

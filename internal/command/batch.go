@@ -54,6 +54,7 @@ type invocation struct {
 	err *protocol.Error
 	run protocol.Run   // of publishes, in RESP or in lines
 	add *parsedAdd     // of an XADD that the reader has parsed
+	txn *transaction   // of an EXEC in the order of all nodes, until it runs
 	buf *outbox.Buffer // holds the arguments
 
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a
@@ -63,6 +64,8 @@ type invocation struct {
 	read *parsedRead
 	// reading is the parsed READ.
 	reading *readRequest
+	// ordered means that the command has its place in the order of all nodes: the connection itself no longer refuses it.
+	ordered bool
 	// unjudged means a publish without evaluated predicates, which is therefore refused.
 	unjudged bool
 	// long is shared by the pieces of a command with very many names; piece counts from 0.

@@ -34,6 +34,8 @@ type blockedClient struct {
 	// deadline unless end, the end of the wait, comes first. 0 stands for none.
 	grouped      bool
 	retryAt, end int64
+	// proposed: the read is on its way to the order of all nodes.
+	proposed bool
 	// looked is the round of serve in which the client was looked at last.
 	looked uint64
 }
@@ -299,6 +301,10 @@ func (b *blockedClients) serve(v broker.View) {
 	b.rounds++
 	for _, k := range b.ready {
 		if k.oneGroup {
+			if b.streams.service.options.Order != nil {
+				b.proposeFirst(v, k)
+				continue
+			}
 			for k.first != nil && b.tryGroups(v, k.first.client) { // it has left the list
 			}
 			continue
@@ -378,6 +384,16 @@ func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) bool {
 		b.retryLater(c, w, x)
 		return false
 	}
+	if b.streams.service.options.Order != nil {
+		b.propose(v, c)
+		return false
+	}
+	return b.readGroups(v, c, w, x)
+}
+
+// readGroups makes a client's XREADGROUP, and replies. It returns false if it finds nothing.
+func (b *blockedClients) readGroups(v broker.View, c *blockedClient, w *response, x *keyargs.XRead) bool {
+	e := c.executor
 	b.streams.hold(e)
 	if err := e.authorize(c.inv); err != nil {
 		e.replyErr(c.inv, err)
@@ -476,6 +492,11 @@ func (b *blockedClients) giveUp(v broker.View, c *blockedClient, answer func(w *
 func (b *blockedClients) expire(v broker.View) {
 	for len(b.timeouts) > 0 && b.timeouts[0].deadline <= b.streams.now {
 		c := b.timeouts[0]
+		if c.proposed { // its fate is known soon
+			c.deadline = b.streams.now + proposedWait
+			heap.Fix(&b.timeouts, 0)
+			continue
+		}
 		if c.retryAt > 0 && (c.end == 0 || c.end > b.streams.now) {
 			b.tryGroups(v, c)
 		} else {

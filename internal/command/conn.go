@@ -182,6 +182,7 @@ func (c *Conn) HeldBack() (n uint64) {
 // A connection that holds very many names leaves in several batches.
 func (r *Reader) Leave() {
 	r.releaseReader()
+	r.awaitOrder()
 	for more := true; more; {
 		done := make(leaveApplied)
 		batch := &broker.Batch{From: &r.sub, Requests: []broker.Request{{Op: broker.Leave}}, Tag: done}

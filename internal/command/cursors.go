@@ -59,6 +59,8 @@ func (e *executor) checkGroup(r *broker.Request, topic []byte, group string) *pr
 	switch err := s.usable(); {
 	case err != nil:
 		return err
+	case e.service.options.Order != nil:
+		return errNotInCluster("FROM GROUP")
 	case r.Kind == broker.Shard:
 		return protocol.Errorf("a shard keeps no positions; use a topic")
 	case !e.service.mayBeDurable(r.Kind, topic):

@@ -38,7 +38,7 @@ func xreadgroup(w *response) {
 	}
 	switch {
 	case w.readGroups(x):
-	case x.Blocks && !w.executor.inExec():
+	case x.Blocks && !w.executor.inExec() && !w.executor.isReplica:
 		w.blockGroupRead(x)
 	default:
 		w.nullArray()

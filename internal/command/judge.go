@@ -176,7 +176,7 @@ func (j *evaluation) expand(requests []broker.Request) (out []broker.Request) {
 
 // split takes a run apart.
 func (j *evaluation) split(run *broker.Request) (parts []broker.Request) {
-	if j.reader != nil {
+	if _, ok := run.Tag.(*invocation); ok {
 		return splitRun(run)
 	}
 	for i := range run.Payloads {
@@ -229,6 +229,18 @@ func (j *evaluation) transaction(x *broker.Index, exec *broker.Request, queued [
 			"%d times: make it smaller", maxExecVerdicts)
 		return true
 	}
+	return j.each(queued)
+}
+
+// evaluateQueued judges all that an EXEC will run, however much that is: other nodes run it too, so that it cannot be refused. False is that of
+// evaluate.
+func (j *evaluation) evaluateQueued(x *broker.Index, queued []broker.Request) bool {
+	j.index, j.topic = x, nil
+	defer j.end()
+	return j.each(queued)
+}
+
+func (j *evaluation) each(queued []broker.Request) bool {
 	for i := range queued {
 		if r := &queued[i]; j.lookUp(r) > 0 && !j.evaluate(r) {
 			return false

@@ -50,6 +50,8 @@ type Options struct {
 	Resolve func(epoch string, number uint64) (same uint64, ok bool)
 	// Store keeps streams; without one there are none. Its owner closes it after the core has ended.
 	Store Store
+	// Order makes this a node of several with one order; nil for one alone.
+	Order Order
 	// Unsynced bounds the bytes of records that are not safe yet: above it, appends wait at their readers. Default 64 MiB.
 	Unsynced int64
 	// LogStatus returns how the log does, without waiting. It may be nil; else any goroutine calls it.

@@ -65,7 +65,7 @@ func (r *Reader) parse(b *Batch) CloseReason {
 		if inv.mayWait() || inv.mayBlock() { // nothing goes behind it until it has taken effect: see broker.Batch
 			r.sync, r.waits = true, true
 		}
-		if inv.isLong() {
+		if inv.isLong() || r.service.options.Order != nil && inv.decidesOrder() {
 			break
 		}
 	}
@@ -145,7 +145,7 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	switch {
 	case inv.err != nil:
 		inv.handler = replyError
-	case inv.row.HasSecrets:
+	case inv.row.HasSecrets && !r.executor.isReplica: // what other nodes have proposed has digests
 		r.hashSecrets(inv.row, inv.args)
 	}
 	req.Op, req.Kind, req.Names, req.Filters = inv.handler.op, inv.handler.kind, inv.topics(), inv.predicates

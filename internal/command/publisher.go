@@ -36,7 +36,7 @@ func (p *Publisher) submitPart(b *broker.Batch, requests []broker.Request) (rest
 	x := version.index.Load()
 	out, rest, ok := p.evaluation.batch(x, requests)
 	if len(rest) > 0 {
-		b = &broker.Batch{From: b.From}
+		b = &broker.Batch{From: b.From, Instead: b.Instead}
 	}
 	b.Requests, b.Version = out, x.Version()
 	return rest, ok && p.service.core.Submit(b)

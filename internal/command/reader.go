@@ -40,6 +40,8 @@ type Reader struct {
 	waits bool
 	// judging belongs to the next publishes.
 	judging judging
+	// ordered is that of a node of a cluster, nil before the first batch.
+	ordered *orderedReader
 }
 
 // Serve reads and submits until the connection ends, and returns the reason. next waits for

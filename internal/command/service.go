@@ -27,10 +27,12 @@ type Service struct {
 	access  *accessControl
 	started time.Time
 	// epoch names the sequence numbers of this start of the server: each start has another one.
-	epoch  string
-	runID  string
-	Counts counts
-	memory outbox.MemoryLimit
+	epoch string
+	runID string
+	// isFounded is set once the cluster has an epoch.
+	isFounded atomic.Bool
+	Counts    counts
+	memory    outbox.MemoryLimit
 	// predicates holds the predicates in use, each compiled once.
 	predicates filter.Cache
 	// evaluators compile and evaluate predicates; longParsers parse commands with very many
@@ -137,6 +139,11 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
 	s.cursors.init(s)
+	if o.Order != nil {
+		if err := s.resumeOrder(); err != nil {
+			return nil, err
+		}
+	}
 	s.stats, s.runID = newCommandStats(), randomHex(40)
 	s.clock.Store(int64(uptime.Now()))
 	s.Counts.messages.SetClock(uptime.Now())

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/invariant"
 	"github.com/conchmq/conch/internal/stream"
 	"github.com/conchmq/conch/protocol"
 )
@@ -48,6 +49,8 @@ type streams struct {
 	newestEntry uint64
 	// inExec: a transaction is being applied, whose changes stay in one record.
 	inExec bool
+	// entry is that of the order of all nodes, if there are several.
+	entry orderedRound
 	// unpinned are replies with entries that are yet to be pinned: the open record may hold some of them.
 	unpinned []*fill
 	// synced is the number of the last record that is on disk. The log sets it.
@@ -82,7 +85,11 @@ func (s *streams) init(service *Service, store Store) {
 
 // beginRound reads the clock, and applies what is due by it. Commands of one round have one time.
 func (s *streams) beginRound(v broker.View) {
-	if s.now != 0 {
+	switch {
+	case s.now != 0:
+		return
+	case s.service.options.Order != nil:
+		s.beginLocalRound()
 		return
 	}
 	s.now = s.store.Now()
@@ -106,6 +113,7 @@ func (s *streams) begin() *stream.Change {
 
 // apply makes a change that is planned, and adds it to the record of the round.
 func (s *streams) apply(v broker.View, c *stream.Change) {
+	invariant.Check(s.service.options.Order == nil || s.entry.open, "a change of what nodes share is not in their order")
 	switch {
 	case c.Kind == stream.Add && c.Sequence == 0: // else it has the number of a publish
 		c.Sequence = v.Append()
@@ -158,7 +166,7 @@ func (s *streams) appendRun(v broker.View, name []byte, messages [][]byte, seque
 
 // endCommand comes behind each command that uses keys, and behind each transaction.
 func (s *streams) endCommand(v broker.View) {
-	if s.inExec {
+	if s.isHeld() {
 		return
 	}
 	s.blocked.serve(v)
@@ -169,7 +177,7 @@ func (s *streams) endCommand(v broker.View) {
 
 // closeRecord appends the record, and pins what replies are to show.
 func (s *streams) closeRecord() {
-	if s.inExec {
+	if s.isHeld() {
 		return
 	}
 	s.hasEntries = false
@@ -196,7 +204,7 @@ func (s *streams) pin() {
 // each time.
 func (s *streams) makeReadable() {
 	switch {
-	case s.inExec:
+	case s.isHeld():
 	case s.hasEntries:
 		s.closeRecord()
 	default:
@@ -206,7 +214,7 @@ func (s *streams) makeReadable() {
 
 // endRound comes in front of each flush.
 func (s *streams) endRound() {
-	if s.now == 0 || s.inExec {
+	if s.now == 0 || s.isHeld() {
 		return
 	}
 	s.closeRecord()
@@ -217,7 +225,7 @@ func (s *streams) endRound() {
 // announce passes the next deadline to the store.
 func (s *streams) announce() {
 	next := s.blocked.nextTimeout()
-	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) && s.store.Failed() == nil {
+	if at, ok := s.state.NextDeadline(); ok && (next == 0 || at < next) && s.store.Failed() == nil && s.mayTick() {
 		next = at // nothing is applied once the log has failed
 	}
 	if next != s.deadline {
@@ -323,6 +331,9 @@ func (s *Service) Tick() {
 		s.streams.deadline = 0 // that of the store is over
 		s.streams.beginRound(v)
 		s.streams.blocked.expire(v)
+		if s.options.Order != nil {
+			s.streams.proposeTick()
+		}
 	})
 }
 

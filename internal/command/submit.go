@@ -48,6 +48,9 @@ func (r *Reader) submit(b *Batch) bool {
 		defer r.service.entering.leave()
 	}
 	r.service.Counts.commands.Add(int64(commands))
+	if r.service.options.Order != nil {
+		return r.submitInOrder(b)
+	}
 	version := r.service.versions.enter()
 	x := version.index.Load()
 	if !x.Empty() {

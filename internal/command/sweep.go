@@ -19,7 +19,8 @@ func (s *Service) sweep() {
 	every := min(sweepEvery, max(min(s.options.SlowTime, s.options.AuthTimeout)/4, time.Millisecond))
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for last := uptime.Now(); ; {
+	ticked := uptime.Now()
+	for last := ticked; ; {
 		select {
 		case <-s.stopping:
 			return
@@ -30,6 +31,10 @@ func (s *Service) sweep() {
 			last = at
 			s.expireTokens(now)
 			s.cursors.noteAll(at)
+			if s.options.Order != nil && at-ticked >= sweepEvery {
+				ticked = at
+				s.Tick() // this node may have begun to lead
+			}
 		}
 	}
 }

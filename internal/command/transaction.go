@@ -51,7 +51,7 @@ func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Erro
 //
 // Redis refuses SSUBSCRIBE here, though not its siblings; so does conch.
 func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
-	if e.closing {
+	if e.closing && !inv.ordered {
 		e.replyErr(inv, errClosing)
 		return false
 	}
@@ -165,6 +165,9 @@ func (m *transaction) release() {
 // BeginExec implements [broker.Transactor]: it replies with the header of the replies to come,
 // or with an error.
 func (e *executor) BeginExec(r *broker.Request, v broker.View) []broker.Request {
+	if inv := r.Tag.(*invocation); inv.txn != nil {
+		e.txn, inv.txn = inv.txn, nil
+	}
 	m, s := e.txn, &e.service.streams
 	if len(e.watchedKeys()) > 0 {
 		s.beginRound(v) // what is due by now has changed

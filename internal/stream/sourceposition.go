@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"cmp"
 	"strings"
 )
@@ -76,6 +77,24 @@ func (s *Streams) PlanSetSourcePosition(c *Change, source, partition, position s
 	return true, nil
 }
 
+// PlanSetText plans that the text that is kept under two names is another. It may be long, unlike a position; the first name
+// begins with a zero, which that of no source does. It returns false if nothing changes.
+func (s *Streams) PlanSetText(c *Change, source, partition string, text []byte) bool {
+	if old := s.SourcePosition(source, partition); old != nil && old.position == string(text) {
+		return false
+	}
+	c.Kind, c.Text, c.Name, c.Mark = SetSourcePosition, []byte(source), []byte(partition), text
+	return true
+}
+
+// Text returns a text that PlanSetText has set, empty if there is none.
+func (s *Streams) Text(source, partition string) string {
+	if p := s.SourcePosition(source, partition); p != nil {
+		return p.position
+	}
+	return ""
+}
+
 // PlanRemoveSourcePosition plans that a position is gone. It returns false if there is none.
 func (s *Streams) PlanRemoveSourcePosition(c *Change, source, partition string) bool {
 	c.Kind, c.Text, c.Name = RemoveSourcePosition, []byte(source), []byte(partition)
@@ -122,7 +141,8 @@ func (c *Change) appendSourcePosition(b []byte) []byte {
 // sourcePosition reads what a change of a position has, behind its kind.
 func (in *input) sourcePosition(c *Change) {
 	c.Text, c.Name, c.Mark = in.text(), in.text(), in.text()
-	if len(c.Text) > MaxSourceName || len(c.Name) > MaxSourceText || len(c.Mark) > MaxSourceText {
+	long := len(c.Mark) > MaxSourceText && !bytes.HasPrefix(c.Text, []byte{0}) // else it is a text: see PlanSetText
+	if len(c.Text) > MaxSourceName || len(c.Name) > MaxSourceText || long {
 		in.fail()
 	}
 }

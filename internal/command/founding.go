@@ -1,0 +1,159 @@
+package command
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/stream"
+)
+
+// founding is what the first entry of a cluster has: what all its nodes begin with. The first node that leads proposes it.
+type founding struct {
+	epoch    string
+	base     uint32 // of the state that the proposer has had before
+	users    []byte // rules, in the form of an ACL file
+	settings [][2]string
+}
+
+// orderedFounding is the first byte of its body. No flags of an origin are the same.
+const orderedFounding = 0xf0
+
+// ErrOtherBase is the error of a node whose state before the first entry was not that of the cluster: it needs the state of another.
+var ErrOtherBase = errors.New("the cluster began with other streams than those of this node")
+
+// FoundingBody makes the body of the first entry. settings are those that become state, by name.
+func (s *Service) FoundingBody(epoch string, settings [][2]string) []byte {
+	f := founding{epoch: epoch, settings: settings}
+	s.runOnCore(func(v broker.View) { f.base, f.users = s.streams.base(v), s.access.users.Text() })
+	b := appendLong([]byte{orderedFounding}, []byte(f.epoch))
+	b = binary.LittleEndian.AppendUint32(b, f.base)
+	b = binary.AppendUvarint(appendLong(b, f.users), uint64(len(settings)))
+	for _, setting := range settings {
+		b = appendLong(appendLong(b, []byte(setting[0])), []byte(setting[1]))
+	}
+	return b
+}
+
+func decodeFounding(body []byte) (f founding, err error) {
+	in := bodyReader{left: body[1:]}
+	f.epoch = string(in.text())
+	if len(in.left) < 4 {
+		return f, errBody
+	}
+	f.base, in.left = binary.LittleEndian.Uint32(in.left), in.left[4:]
+	f.users = in.text()
+	for range in.number() {
+		f.settings = append(f.settings, [2]string{string(in.text()), string(in.text())})
+	}
+	return f, in.err
+}
+
+// base sums up the state before the first entry.
+func (s *streams) base(v broker.View) uint32 {
+	text := fmt.Sprintf("%d %d %d", v.Stats().Sequence, s.state.Len(), s.state.Entries())
+	return crc32.Checksum([]byte(text), castagnoli)
+}
+
+func (a *Applier) applyFounding(e *OrderedEntry) error {
+	f, err := decodeFounding(e.Body)
+	if err != nil {
+		return err
+	}
+	s := a.service
+	if !a.onCore(func(v broker.View) {
+		s.streams.beginEntry(v, e.Time)
+		err = s.found(v, &f)
+		s.streams.entry.unsaved = saveEvery // it is saved
+		s.streams.endEntry(v, e.Finish)
+	}) {
+		return errCoreStopped
+	}
+	return err
+}
+
+// found begins the cluster, unless another node has done so before.
+func (s *Service) found(v broker.View, f *founding) error {
+	x := &s.streams
+	switch {
+	case x.state.Text(clusterSource, clusterEpoch) != "":
+		return nil
+	case x.base(v) != f.base:
+		return ErrOtherBase
+	}
+	if err := s.access.users.Load("the users of the cluster", f.users); err != nil {
+		return err //nolint:wrapcheck // it says all
+	}
+	s.access.refresh()
+	x.setText(v, clusterEpoch, []byte(f.epoch))
+	for _, given := range f.settings {
+		if setting := stream.FindSetting(given[0]); setting != nil && !setting.IsGiven(x.state) {
+			if c := x.begin(); setting.Plan(x.state, c, given[1]) {
+				x.apply(v, c)
+			}
+		}
+	}
+	s.setEpoch(f.epoch)
+	return nil
+}
+
+// setEpoch names the sequence numbers. No client is served yet.
+func (s *Service) setEpoch(epoch string) {
+	s.epoch, s.encoder.epoch = epoch, epoch
+	s.isFounded.Store(true)
+}
+
+// resumeOrder goes on where an earlier start has ended.
+func (s *Service) resumeOrder() error {
+	x := &s.streams
+	if epoch := x.state.Text(clusterSource, clusterEpoch); epoch != "" {
+		s.setEpoch(epoch)
+	}
+	if text := x.state.Text(clusterSource, clusterState); len(text) >= 8 {
+		x.entry.time = int64(binary.LittleEndian.Uint64([]byte(text))) //nolint:gosec // it was one
+		x.entry.last = []byte(text[8:])
+	}
+	if users := x.state.Text(clusterSource, clusterUsers); users != "" {
+		if err := s.access.users.Load("the users of the cluster", []byte(users)); err != nil {
+			return err //nolint:wrapcheck // it says all
+		}
+		s.access.refresh()
+	}
+	s.access.changed = false
+	return nil
+}
+
+// ClusterState is what OrderedEntry.Finish has returned for the last entry that streams have; nil if they have none.
+func ClusterState(streams *stream.Streams) []byte {
+	text := streams.Text(clusterSource, clusterState)
+	if len(text) < 8 {
+		return nil
+	}
+	return []byte(text[8:])
+}
+
+// ClusterEpoch names the sequence numbers of the cluster that streams are of, empty if there is none.
+func ClusterEpoch(streams *stream.Streams) string { return streams.Text(clusterSource, clusterEpoch) }
+
+// SaveClusterState adds the state of the cluster to the log as of the last entry. It returns false if the core has stopped.
+func (a *Applier) SaveClusterState() bool {
+	return a.onCore(func(v broker.View) {
+		s := &a.service.streams
+		if s.entry.last == nil || s.entry.unsaved == 0 || s.store.Failed() != nil {
+			return
+		}
+		s.beginRound(v)
+		s.entry.open = true
+		s.saveState(v, s.entry.last)
+		s.entry.open = false
+		s.endRound()
+	})
+}
+
+// IsFounded reports whether the first entry of the cluster is applied. The applier's goroutine calls it.
+func (s *Service) IsFounded() bool { return s.isFounded.Load() }
+
+// RunOnStreams runs a function on the core, which may look at the streams of the store. It returns false if the core has stopped.
+func (s *Service) RunOnStreams(f func()) bool { return s.runOnCore(func(broker.View) { f() }) }

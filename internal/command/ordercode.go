@@ -1,0 +1,126 @@
+package command
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// A body is on whose behalf it is, and commands behind it. A command is a byte, the number of its arguments, and the arguments with their
+// lengths. A run has the number of its messages behind the first two.
+
+// The first byte of a command.
+const (
+	orderedCommand = 'c'
+	orderedRun     = 'r'
+	orderedExec    = 'x' // the commands behind it are a transaction
+)
+
+// The flags of an origin.
+const (
+	originBroker      = 1
+	originDurableOnly = 2
+)
+
+func appendOrigin(b []byte, o *origin) []byte {
+	var flags byte
+	if o.isBroker {
+		flags |= originBroker
+	}
+	if o.durableOnly {
+		flags |= originDurableOnly
+	}
+	b = append(b, flags, byte(o.database)) //nolint:gosec // and back
+	return appendLong(b, []byte(o.user))
+}
+
+func appendLong(b, text []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// appendOrdered appends a command, or a run of publishes.
+func appendOrdered(b []byte, inv *invocation, r *broker.Request) []byte {
+	if r.Op == broker.Publish && len(r.Payloads) > 1 {
+		b = append(b, orderedRun)
+		b = appendLong(appendLong(b, []byte(runName(inv))), r.Names[0])
+		b = binary.AppendUvarint(b, uint64(len(r.Payloads)))
+		for _, payload := range r.Payloads {
+			b = appendLong(b, payload)
+		}
+		return b
+	}
+	args := inv.args
+	b = append(b, orderedCommand)
+	b = binary.AppendUvarint(b, uint64(len(args)))
+	if r.Op == broker.Publish { // a line is the same as a command
+		b = appendLong(b, []byte(runName(inv)))
+		b = appendLong(b, r.Names[0])
+		return appendLong(b, r.Payloads[0])
+	}
+	for _, arg := range args {
+		b = appendLong(b, arg)
+	}
+	return b
+}
+
+// runName is the command that publishes, whatever it was written as.
+func runName(inv *invocation) string {
+	if inv.handler.kind == broker.Shard {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
+}
+
+var errBody = errors.New("an entry of the cluster cannot be read: its nodes run different versions")
+
+// bodyReader reads a body. Texts alias it.
+type bodyReader struct {
+	left []byte
+	err  error
+}
+
+func (b *bodyReader) byte() (c byte) {
+	if len(b.left) == 0 {
+		b.err = errBody
+		return 0
+	}
+	c, b.left = b.left[0], b.left[1:]
+	return c
+}
+
+func (b *bodyReader) number() int {
+	n, size := binary.Uvarint(b.left)
+	if size <= 0 || n > uint64(len(b.left)) { // each counted thing has a byte at least
+		b.err, b.left = errBody, nil
+		return 0
+	}
+	b.left = b.left[size:]
+	return int(n) //nolint:gosec // at most what is left
+}
+
+func (b *bodyReader) text() (text []byte) {
+	n := b.number()
+	if n > len(b.left) {
+		b.err, b.left = errBody, nil
+		return nil
+	}
+	text, b.left = b.left[:n:n], b.left[n:]
+	return text
+}
+
+func (b *bodyReader) texts(n int) [][]byte {
+	texts := make([][]byte, 0, n)
+	for range n {
+		texts = append(texts, b.text())
+	}
+	return texts
+}
+
+func (b *bodyReader) origin() (o origin) {
+	flags := b.byte()
+	o.isBroker, o.durableOnly = flags&originBroker != 0, flags&originDurableOnly != 0
+	o.database = int8(b.byte()) //nolint:gosec // it was one
+	o.user = string(b.text())
+	return o
+}
