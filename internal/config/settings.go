@@ -40,6 +40,8 @@ type Config struct {
 	autoStreamMemory bool              // stream-memory follows max-memory
 	streamSettings   map[string]string // those that are state, by name
 
+	Cluster Cluster // its Name is empty for a node alone
+
 	Connectors []connect.Config  // of the file; they were checked
 	Compiler   *connect.Compiler // that has checked them
 
@@ -179,6 +181,21 @@ var settingsTable = []Setting{
 	streamSetting("stream-idmp-maxsize", "NUMBER", "100", "how many ids of IDMP a new stream keeps for each producer"),
 	size("unsynced", "64MiB", "how much of the log may wait for its sync; beyond it, clients that append wait",
 		func(c *Config) *int { return &c.Store.Unsynced }),
+	{
+		Name: "cluster-name", Value: "NAME", Usage: "name of this node among several with one order, which need dir; see docs/cluster.md",
+		set: func(c *Config, text string) error { c.Cluster.Name = text; return nil },
+		Get: func(c *Config) any { return c.Cluster.Name },
+	},
+	address("cluster-listen", none, "where to listen for other nodes, as they dial it",
+		func(c *Config) *string { return &c.Cluster.Listen }),
+	{
+		Name: "cluster-bootstrap", Value: "NODES", Usage: "the nodes that a new cluster begins with, e.g. a=10.0.0.1:9001,b=10.0.0.2:9001,c=10.0.0.3:9001",
+		set: setBootstrap, Get: func(c *Config) any { return c.Cluster.bootstrap },
+	},
+	duration("cluster-election", "500ms", "how long the leader may be silent until another is elected",
+		func(c *Config) *time.Duration { return &c.Cluster.Election }),
+	duration("cluster-timeout", "2s", "how long a command may wait for a majority of the nodes",
+		func(c *Config) *time.Duration { return &c.Cluster.Timeout }),
 	count("max-subscriptions", "1048576", "topics and patterns that one connection may subscribe to",
 		func(c *Config) *int { return &c.Server.MaxSubscriptions }),
 	count("max-predicates", "1000", "predicates that one connection may hold",
@@ -329,6 +346,9 @@ func (from sources) resolve() (*Config, error) {
 	}
 	c.Store.Settings = c.givenStreamSettings(byDefault)
 	if err := c.checkStore(byDefault["fsync"]); err != nil {
+		return nil, err
+	}
+	if err := c.checkCluster(); err != nil {
 		return nil, err
 	}
 	if err := c.checkListeners(byDefault["tls-client-auth"]); err != nil {

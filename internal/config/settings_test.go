@@ -64,6 +64,12 @@ var samples = map[string]sample{
 	"stream-idmp-duration":   {"100", `7`, "8", "86400", "7", "8", "86400"},
 	"stream-idmp-maxsize":    {"100", `"7"`, "8", "10000", "7", "8", "10000"},
 
+	"cluster-name":      {"", `"a"`, "b", "c", "a", "b", "c"},
+	"cluster-listen":    {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"cluster-bootstrap": {"", `"a=h:1"`, "a=h:2", "a=h:3,b=h:4", "a=h:1", "a=h:2", "a=h:3,b=h:4"},
+	"cluster-election":  {"500ms", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"cluster-timeout":   {"2s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+
 	"compact-rate":      {64 << 20, `"1MiB"`, "2MiB", "0", 1 << 20, 2 << 20, 0},
 	"unsynced":          {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
 	"max-memory":        {machineMemory(os.ReadFile) / 2, `"1g"`, "2GiB", "3GB", int64(1 << 30), int64(2 << 30), int64(3 << 30)},
@@ -107,6 +113,10 @@ var samples = map[string]sample{
 var companions = map[string]string{
 	"fsync":    "--dir=x",
 	"compress": "--dir=x",
+
+	"cluster-name":      "--dir=x --cluster-listen=:9",
+	"cluster-listen":    "--dir=x --cluster-name=a",
+	"cluster-bootstrap": "--dir=x --cluster-name=a --cluster-listen=:9",
 
 	"encrypt-key-file":     "--dir=x",
 	"encrypt-old-key-file": "--dir=x",

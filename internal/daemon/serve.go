@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/connect/local"
+	"github.com/conchmq/conch/internal/node"
 	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
@@ -28,6 +31,7 @@ type daemon struct {
 	web               *web.Server
 	listeners         *listeners
 	connectors        *connect.Set
+	node              *node.Node    // nil for a broker alone
 	settings          config.Config // as they were read, for a comparison at a reload
 	shutdownRequested chan struct{} // SHUTDOWN came; the core sends without waiting, so it has room for one
 }
@@ -36,6 +40,16 @@ type daemon struct {
 func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	log := openLog(c, stderr)
 	defer log.close()
+	for {
+		own := *c // a start fills in defaults
+		if err := serve(&own, log, signals); !errors.Is(err, errStartAgain) {
+			return err
+		}
+	}
+}
+
+// serve is one start. It returns errStartAgain if another one is to follow, with the state of another node.
+func serve(c *config.Config, log *logger, signals <-chan os.Signal) error {
 	d, err := build(c, log)
 	if err != nil {
 		return err
@@ -48,6 +62,9 @@ func Serve(c *config.Config, stderr io.Writer, signals <-chan os.Signal) error {
 	tasks.Go(func() { scaleProcs(stop) })
 	tasks.Go(func() { releaseMemory(stop) })
 	defer d.listeners.follow(log.Logger)()
+	if sig, err := d.join(signals); sig != nil || err != nil {
+		return d.giveUp(sig, err)
+	}
 	d.listeners.serve(d.server, d.web)
 	d.applyConnectors(c) // behind the listeners: subscribers come back before the first message of a source
 	return d.wait(signals)
@@ -73,9 +90,19 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	for _, s := range config.Settings() {
 		c.Server.Settings = append(c.Server.Settings, server.Setting{Name: s.Name, Value: fmt.Sprint(s.Get(c))})
 	}
-	kept, err := openStore(c, log.Logger)
+	shared, err := prepareCluster(c)
+	var kept *store.Store
+	if err == nil {
+		kept, err = openStore(c, log.Logger)
+	}
 	if err != nil {
 		listeners.close()
+		return nil, err
+	}
+	joined, err := newNode(c, kept, shared, log.Logger)
+	if err != nil {
+		listeners.close()
+		_ = kept.Close(0) // nothing was appended
 		return nil, err
 	}
 	b := broker.New(broker.Options{Sequence: kept.Sequence()})
@@ -91,7 +118,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	srv.Service().SetConnectors(connectors)
 	return &daemon{
 		log: log, core: startCore(log.Logger, b.Run), store: kept, server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
-		listeners: listeners, connectors: connectors, settings: settings, shutdownRequested: shutdownRequested,
+		listeners: listeners, connectors: connectors, node: joined, settings: settings, shutdownRequested: shutdownRequested,
 	}, nil
 }
 
@@ -152,8 +179,27 @@ func (d *daemon) wait(signals <-chan os.Signal) error {
 			return d.stop(signals)
 		case <-d.core.done:
 			return d.core.outcome()
+		case <-d.received():
+			return cmp.Or(d.stop(signals), errStartAgain)
+		case err := <-d.nodeFailed():
+			d.log.Error().Err(err).Msg("this node cannot go on")
+			return errors.Join(err, d.stop(signals))
 		}
 	}
+}
+
+// giveUp ends a start before clients were served.
+func (d *daemon) giveUp(sig os.Signal, err error) error {
+	if sig != nil {
+		logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
+	}
+	d.listeners.close()
+	d.server.Shutdown(context.Background())
+	if d.node.Cluster() != nil {
+		d.leaveCluster()
+	}
+	d.stopCore()
+	return err
 }
 
 // handleSignal handles a signal that does not stop conch; it reports whether this is one.
@@ -201,12 +247,14 @@ func (d *daemon) stop(signals <-chan os.Signal) error {
 	go func() {
 		defer close(stopped)
 		d.stopConnectors()
+		d.transferLeadership()
 		ctx, cancel := context.WithTimeout(context.Background(), d.server.Options().DrainTimeout+drainSlack)
 		defer cancel()
 		var overHTTP sync.WaitGroup
 		overHTTP.Go(func() { d.web.Shutdown(ctx) }) // at the same time: each waits for connections that the other may hold
 		d.server.Shutdown(ctx)
 		overHTTP.Wait()
+		d.leaveCluster()
 		d.stopCore()
 	}()
 	for {

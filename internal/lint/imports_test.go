@@ -135,6 +135,11 @@ var rules = map[string]rule{
 		others: []string{"github.com/rs/zerolog"},
 		notStd: []string{"net", "os", "log"},
 	},
+	"internal/node": {
+		own:    []string{"internal/backup", "internal/cluster", "internal/command", "internal/log", "internal/position", "internal/store", "internal/uptime"},
+		others: []string{"github.com/rs/zerolog"},
+		notStd: []string{"net", "log"},
+	},
 	"internal/backup":   {own: []string{"internal/log"}, notStd: []string{"net", "log", "sync"}},
 	"internal/logclock": {others: []string{"golang.org/x/sys"}, notStd: []string{"net", "os", "log", "sync"}},
 
@@ -144,14 +149,14 @@ var rules = map[string]rule{
 	},
 	"internal/config": {
 		own: []string{
-			"server", "internal/command", "internal/connect", "internal/connect/systems", "internal/outbox", "internal/store", "internal/stream",
+			"internal/cluster", "server", "internal/command", "internal/connect", "internal/connect/systems", "internal/outbox", "internal/store", "internal/stream",
 			"internal/tlsfiles",
 		},
 		others: []string{"github.com/BurntSushi/toml", "github.com/rs/zerolog"},
 	},
 	"internal/daemon": {
 		own: []string{
-			"broker", "server", "internal/aclfile", "internal/config", "internal/connect", "internal/connect/local", "internal/cputime", "internal/store", "internal/tlsfiles",
+			"broker", "server", "internal/aclfile", "internal/cluster", "internal/config", "internal/connect", "internal/connect/local", "internal/cputime", "internal/node", "internal/store", "internal/tlsfiles",
 			"internal/web",
 		},
 		others: []string{"github.com/rs/zerolog", "github.com/mattn/go-isatty"},

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/conchmq/conch/internal/cluster"
+)
+
+// Cluster is what makes this a node of several.
+type Cluster struct {
+	Name      string // empty for a node alone
+	Listen    string
+	Bootstrap []cluster.Member
+	bootstrap string // as it was written
+	Election  time.Duration
+	Timeout   time.Duration
+}
+
+// setBootstrap reads the nodes that a cluster begins with: NAME=HOST:PORT, by commas.
+func setBootstrap(c *Config, text string) error {
+	c.Cluster.bootstrap, c.Cluster.Bootstrap = text, nil
+	if text == "" {
+		return nil
+	}
+	for one := range strings.SplitSeq(text, ",") {
+		name, address, ok := strings.Cut(strings.TrimSpace(one), "=")
+		if _, _, err := net.SplitHostPort(address); !ok || name == "" || err != nil {
+			return fmt.Errorf("expected NAME=HOST:PORT for each node, by commas, not %q", one)
+		}
+		c.Cluster.Bootstrap = append(c.Cluster.Bootstrap, cluster.Member{Name: name, Address: address, Voter: true})
+	}
+	return nil
+}
+
+// Address is where other nodes dial this one.
+func (c *Cluster) Address() string {
+	for _, m := range c.Bootstrap {
+		if m.Name == c.Name {
+			return m.Address
+		}
+	}
+	return c.Listen
+}
+
+// checkCluster refuses settings that do not go together.
+func (c *Config) checkCluster() error {
+	x := &c.Cluster
+	switch {
+	case x.Name == "" && (x.Listen != "" || len(x.Bootstrap) > 0):
+		return errors.New("cluster-listen and cluster-bootstrap have no effect without cluster-name, the name of this node")
+	case x.Name == "":
+		return nil
+	case x.Listen == "":
+		return errors.New("cluster-name needs cluster-listen, the address at which other nodes reach this one")
+	case c.Store.Dir == "":
+		return errors.New("cluster-name needs dir: a node keeps on disk what it has answered")
+	case len(c.Connectors) > 0:
+		return errors.New("a node of a cluster has no sources and sinks; run them on a conch of its own, which publishes to the cluster")
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/cluster"
+	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/node"
+	"github.com/conchmq/conch/internal/store"
+)
+
+// errStartAgain is returned by a start that has got the state of another node: the next one uses it.
+var errStartAgain = errors.New("start again")
+
+// prepareCluster changes the settings of the store for a node of a cluster, and puts a state in place that has come from another one. It returns
+// the settings that become state by the first entry of the cluster.
+func prepareCluster(c *config.Config) (settings [][2]string, err error) {
+	if c.Cluster.Name == "" {
+		return nil, nil
+	}
+	if err := node.Prepare(c.Store.Dir); err != nil {
+		return nil, fmt.Errorf("directory %s: %w", c.Store.Dir, err)
+	}
+	for _, s := range c.Store.Settings {
+		settings = append(settings, [2]string{s.Name, s.Text})
+	}
+	c.Store.Settings, c.Store.Fsync = nil, store.FsyncNo
+	return settings, nil
+}
+
+// newNode makes the node, and has the server use it. It returns nil for a broker alone.
+func newNode(c *config.Config, kept *store.Store, settings [][2]string, log zerolog.Logger) (*node.Node, error) {
+	x := &c.Cluster
+	if x.Name == "" {
+		return nil, nil
+	}
+	network, err := cluster.Listen(x.Listen, nil)
+	if err != nil {
+		return nil, fmt.Errorf("cluster-listen %s: %w", x.Listen, err)
+	}
+	n := node.New(node.Options{
+		Cluster: cluster.Options{
+			Name: x.Name, Address: x.Address(), Bootstrap: x.Bootstrap, Election: x.Election, Timeout: x.Timeout, Network: network,
+		},
+		Dir: c.Store.Dir, Store: kept, Settings: settings, Log: log,
+	})
+	c.Server.Order, c.Server.Store = n, n.Store()
+	return n, nil
+}
+
+// join joins the cluster, and waits until the node has caught up. It returns the signal that came before, if one did.
+func (d *daemon) join(signals <-chan os.Signal) (os.Signal, error) {
+	if d.node == nil {
+		return nil, nil
+	}
+	if err := d.node.Start(d.server.Service()); err != nil {
+		return nil, err
+	}
+	d.log.Info().Str("node", d.settings.Cluster.Name).Str("cluster-address", d.settings.Cluster.Address()).Msg("joining the cluster: clients are served once this node has caught up")
+	for {
+		select {
+		case <-d.node.Ready():
+			d.log.Info().Str("node", d.settings.Cluster.Name).Msg("this node has caught up with the cluster")
+			return nil, nil
+		case <-d.node.Received():
+			return nil, errStartAgain
+		case err := <-d.node.Failed():
+			return nil, err
+		case <-d.core.done:
+			return nil, d.core.outcome()
+		case sig := <-signals:
+			if !d.handleSignal(sig) {
+				return sig, nil
+			}
+		}
+	}
+}
+
+// received is closed once the state of another node waits for a new start; nil for a broker alone.
+func (d *daemon) received() <-chan struct{} {
+	if d.node == nil {
+		return nil
+	}
+	return d.node.Received()
+}
+
+func (d *daemon) nodeFailed() <-chan error {
+	if d.node == nil {
+		return nil
+	}
+	return d.node.Failed()
+}
+
+// leaveCluster hands the leadership over, and closes the node once its clients have gone.
+func (d *daemon) leaveCluster() {
+	if d.node == nil {
+		return
+	}
+	if err := d.node.Close(); err != nil {
+		d.log.Error().Err(err).Msg("the node could not leave the cluster in order")
+	}
+}
+
+// transferLeadership makes another node lead, if this one does.
+func (d *daemon) transferLeadership() {
+	if d.node == nil || d.node.Cluster() == nil || !d.node.Leads() {
+		return
+	}
+	if err := d.node.Cluster().Transfer(""); err != nil {
+		d.log.Warn().Err(err).Msg("the leadership could not be handed over: another node is elected")
+	}
+}

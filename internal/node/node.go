@@ -1,0 +1,209 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/conchmq/conch/internal/cluster"
+	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/log"
+	"github.com/conchmq/conch/internal/position"
+	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/uptime"
+)
+
+// Options are what a node is made of.
+type Options struct {
+	Cluster cluster.Options // Name, Address, Bootstrap, Election, Timeout and Network
+	Dir     string          // of the streams
+	Store   *store.Store
+	// Settings are those that become state of the streams, by name. The first node of a new cluster gives them to all.
+	Settings [][2]string
+	Log      zerolog.Logger
+}
+
+// Node is this process as one of a cluster. It is the [command.Order] of its service, and the [cluster.Machine] of its cluster.
+type Node struct {
+	options Options
+	applier *command.Applier
+	service *command.Service
+	cluster atomic.Pointer[cluster.Node] // nil before Start
+
+	founded  atomic.Bool   // the first entry is applied: the epoch is known
+	ready    chan struct{} // closed once the node has caught up
+	received chan struct{} // closed once the state of another node waits for a new start
+	once     sync.Once     // of received
+	failed   chan error    // of capacity 1
+	closing  chan struct{}
+	tasks    sync.WaitGroup
+	reports  command.LogLimiter
+}
+
+// New makes a node.
+func New(o Options) *Node {
+	return &Node{
+		options: o, ready: make(chan struct{}), received: make(chan struct{}), failed: make(chan error, 1), closing: make(chan struct{}),
+	}
+}
+
+// Store is the store as the service of a node is to use it.
+func (n *Node) Store() command.Store { return &orderedStore{n.options.Store} }
+
+// Start joins the cluster. The core of the service runs by now.
+func (n *Node) Start(s *command.Service) error {
+	n.service, n.applier = s, s.NewApplier()
+	state, err := cluster.DecodeState(command.ClusterState(n.options.Store.Streams()))
+	if err != nil {
+		return err
+	}
+	n.founded.Store(command.ClusterEpoch(n.options.Store.Streams()) != "")
+	o := n.options.Cluster
+	o.Machine, o.State, o.Report = n, state, n.report
+	if o.Files, err = openFiles(n.options.Dir, "log"); err != nil {
+		return err
+	}
+	if o.Small, err = openFiles(n.options.Dir, "votes"); err != nil {
+		return errors.Join(err, o.Files.Close())
+	}
+	c, err := cluster.Open(o)
+	if err != nil {
+		return err
+	}
+	n.cluster.Store(c)
+	n.tasks.Go(n.catchUp)
+	n.tasks.Go(n.watch)
+	return nil
+}
+
+func openFiles(dir, name string) (log.Files, error) {
+	path := filepath.Join(dir, "cluster", name)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	return log.OpenDirectory(path)
+}
+
+// report logs what goes wrong and is tried again.
+func (n *Node) report(err error) {
+	if suppressed, ok := n.reports.Allow(uptime.Now()); ok {
+		n.options.Log.Warn().Err(err).Int("suppressed", suppressed).Msg("what a node needs of another one has failed: it is tried again")
+	}
+}
+
+// Ready is closed once the node has caught up with the cluster.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Received is closed once the state of another node is here: all of this node is to be started again, which uses it.
+func (n *Node) Received() <-chan struct{} { return n.received }
+
+// Failed has the error after which the node cannot go on.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// Close leaves the cluster, and saves up to which entry the streams go. No client is connected any more; the core still runs.
+func (n *Node) Close() error {
+	close(n.closing)
+	n.applier.Stop()
+	err := n.cluster.Load().Close()
+	n.tasks.Wait()
+	n.applier.SaveClusterState()
+	return err
+}
+
+// Cluster is the node as its cluster knows it; nil before Start.
+func (n *Node) Cluster() *cluster.Node { return n.cluster.Load() }
+
+// watch passes the failure of the cluster on.
+func (n *Node) watch() {
+	select {
+	case err := <-n.Cluster().Failed():
+		n.fail(err)
+	case <-n.closing:
+	}
+}
+
+// catchUpEvery is how often a node that starts looks whether there is a cluster.
+const catchUpEvery = 20 * time.Millisecond
+
+// attempt is the token of an entry whose way back shows that the node has caught up. It gets the error, or nil.
+type attempt chan error
+
+// catchUp founds the cluster, if this node leads a new one, and proposes until an entry has come back.
+func (n *Node) catchUp() {
+	tick := time.NewTicker(catchUpEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-n.closing:
+			return
+		}
+		if !n.founded.Load() && !n.Leads() {
+			continue
+		}
+		if err := n.attempt(); err == nil && n.founded.Load() {
+			close(n.ready)
+			return
+		}
+	}
+}
+
+func (n *Node) attempt() error {
+	var body []byte
+	if !n.founded.Load() {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends
+		body = n.service.FoundingBody(position.NewEpoch(binary.NativeEndian.Uint64(random[:])), n.options.Settings)
+	}
+	back := make(attempt, 1)
+	if err := n.Propose(body, back); err != nil {
+		return err
+	}
+	select {
+	case err := <-back:
+		return err
+	case <-n.closing:
+		return cluster.ErrClosed
+	}
+}
+
+// Propose implements [command.Order].
+func (n *Node) Propose(body []byte, token any) error {
+	c := n.cluster.Load()
+	if c == nil {
+		return cluster.ErrNoLeader
+	}
+	if err := c.Propose(body, time.Now().UnixNano(), token); err != nil {
+		return fmt.Errorf("the command was not proposed: %w", err)
+	}
+	return nil
+}
+
+// Leads implements [command.Order].
+func (n *Node) Leads() bool {
+	c := n.cluster.Load()
+	return c != nil && c.Leads()
+}
+
+// Full implements [command.Order].
+func (n *Node) Full() error {
+	if err := n.options.Store.Err(); err != nil {
+		return err
+	}
+	return nil
+}

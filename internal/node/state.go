@@ -1,0 +1,199 @@
+package node
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/conchmq/conch/internal/backup"
+	"github.com/conchmq/conch/internal/cluster"
+	"github.com/conchmq/conch/internal/command"
+)
+
+// A state that is sent is that of the cluster, with its length, and a backup of the streams as a tar. The backup is as new as the state of
+// the cluster, or newer: its streams say how new.
+
+// maxState bounds the state of the cluster: it is a few bytes a node.
+const maxState = 1 << 20
+
+// Send implements [cluster.Machine].
+func (n *Node) Send(w io.Writer) (err error) {
+	if !n.applier.SaveClusterState() {
+		return errStopped
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(n.options.Dir), ".conch-sending-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path, err := filepath.Abs(filepath.Join(dir, "backup"))
+	if err != nil {
+		return err
+	}
+	var state []byte
+	n.service.RunOnStreams(func() { state = command.ClusterState(n.options.Store.Streams()) })
+	if err := n.options.Store.BackupNow(path); err != nil {
+		return err
+	}
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(state))), state...)); err != nil { //nolint:gosec // few bytes
+		return err
+	}
+	out := tar.NewWriter(w)
+	if err := out.AddFS(os.DirFS(path)); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// Receive implements [cluster.Machine]. What comes is used by the next start: see Prepare.
+func (n *Node) Receive(r io.Reader) (cluster.State, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return cluster.State{}, err
+	}
+	if binary.LittleEndian.Uint32(size[:]) > maxState {
+		return cluster.State{}, errors.New("the state of the cluster is too long")
+	}
+	text := make([]byte, binary.LittleEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(r, text); err != nil {
+		return cluster.State{}, err
+	}
+	state, err := cluster.DecodeState(text)
+	if err != nil {
+		return cluster.State{}, err
+	}
+	coming := filepath.Join(n.options.Dir, "cluster", "coming")
+	if err := os.RemoveAll(coming); err != nil {
+		return cluster.State{}, err
+	}
+	if err := untar(r, coming); err != nil {
+		return cluster.State{}, err
+	}
+	if err := os.Rename(coming, filepath.Join(n.options.Dir, "cluster", received)); err != nil {
+		return cluster.State{}, err
+	}
+	n.options.Log.Info().Uint64("entry", state.Index).Msg("this node was too far behind, and has got the state of the leader: it starts again with it")
+	n.once.Do(func() { close(n.received) })
+	return state, nil
+}
+
+// untar writes the files of a tar into a new directory, and syncs them.
+func untar(r io.Reader, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for in := tar.NewReader(r); ; {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !filepath.IsLocal(h.Name) {
+			return fmt.Errorf("%q is no name of a file of a backup", h.Name)
+		}
+		path := filepath.Join(dir, h.Name)
+		if h.Typeflag == tar.TypeDir {
+			err = os.MkdirAll(path, 0o700)
+		} else {
+			err = writeFile(path, in)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func writeFile(path string, r io.Reader) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// The steps of a new state, as directories beneath cluster: it is here, it replaces the old one, the old one is gone.
+const (
+	received  = "received"
+	restored  = "restored"
+	replacing = "replacing"
+	replaced  = "replaced"
+)
+
+// Prepare makes the state of another node that of this one, if one has come. It comes before the streams are opened, and goes on with
+// what a crash has interrupted.
+func Prepare(dir string) error {
+	at := func(name string) string { return filepath.Join(dir, "cluster", name) }
+	if exists(at(received)) {
+		if err := os.RemoveAll(at(restored)); err != nil {
+			return err
+		}
+		if _, err := backup.Restore(context.Background(), at(received), at(restored), func(backup.Damage) {}, func(backup.Progress) {}); err != nil {
+			return fmt.Errorf("the state that another node has sent: %w", err)
+		}
+		if err := os.Rename(at(received), at(replacing)); err != nil {
+			return err
+		}
+	}
+	if exists(at(replacing)) {
+		if err := removeStreams(dir); err != nil {
+			return err
+		}
+		if err := os.Rename(at(replacing), at(replaced)); err != nil {
+			return err
+		}
+	}
+	if !exists(at(replaced)) {
+		return nil
+	}
+	if err := moveAll(at(restored), dir); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(at(restored)), os.RemoveAll(at(replaced)))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// removeStreams removes the files of the streams: the log, what belongs to it, and checkpoints.
+func removeStreams(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if name := f.Name(); f.Type().IsRegular() && (strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "log.") || strings.HasPrefix(name, "checkpoint-")) {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func moveAll(from, to string) error {
+	files, err := os.ReadDir(from)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, f := range files {
+		if f.Name() == "lock" {
+			continue
+		}
+		if err := os.Rename(filepath.Join(from, f.Name()), filepath.Join(to, f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
