@@ -35,6 +35,7 @@ type Config struct {
 	LogFormat    string
 	Server       server.Options
 	Store        store.Options
+	DirOptional  bool // streams are in memory if their directory cannot be written
 	autoRecent   bool // recent follows http, https and max-memory
 
 	autoStreamMemory bool              // stream-memory follows max-memory
@@ -151,6 +152,11 @@ var settingsTable = []Setting{
 		Name: "dir", Value: "DIRECTORY", Usage: "where the log of streams is, which outlives conch; without it streams are in memory",
 		set: func(c *Config, text string) error { c.Store.Dir = text; return nil },
 		Get: func(c *Config) any { return c.Store.Dir },
+	},
+	{
+		Name: "dir-optional", Value: "BOOL", Default: "false", BoolFlag: true, Choices: bools,
+		Usage: "keep streams in memory, and warn, if dir cannot be written: else conch does not start",
+		set:   setDirOptional, Get: func(c *Config) any { return c.DirOptional },
 	},
 	{
 		Name: "fsync", Value: "WHEN", Default: "1s", Usage: "when the log is synced to disk: always, before a reply; no; or so often",

@@ -56,6 +56,7 @@ var samples = map[string]sample{
 	"max-command":            {64 << 20, `"1g"`, "2GiB", "3GB", 1 << 30, 2 << 30, 3 << 30},
 	"recent":                 {0, `"64m"`, "1MiB", "none", 64 << 20, 1 << 20, 0},
 	"dir":                    {"", `"a"`, "b", "c", "a", "b", "c"},
+	"dir-optional":           {false, `true`, "no", "on", true, false, true},
 	"fsync":                  {"1s", `"always"`, "No", "100ms", "always", "no", "100ms"},
 	"segment-size":           {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
 	"stream-memory":          {machineMemory(os.ReadFile) / 2 / 4, `"1g"`, "2GiB", "3GB", int64(1 << 30), int64(2 << 30), int64(3 << 30)},

@@ -76,6 +76,11 @@ func setProtected(c *Config, text string) error {
 	return err
 }
 
+func setDirOptional(c *Config, text string) (err error) {
+	c.DirOptional, err = ParseBool(text)
+	return err
+}
+
 // setPasswordFile reads the password from a file, so that neither command line nor environment show it.
 func setPasswordFile(c *Config, path string) error {
 	if c.passwordFile = path; path == "" {

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"errors"
+
 	"github.com/rs/zerolog"
 
 	"github.com/conchmq/conch/internal/config"
@@ -11,6 +13,11 @@ import (
 func openStore(c *config.Config, log zerolog.Logger) (*store.Store, error) {
 	c.Store.Log, c.Store.Version = log, c.Server.Version
 	s, err := store.Open(c.Store)
+	if c.DirOptional && errors.As(err, new(*store.UnwritableError)) {
+		log.Warn().Err(err).Msg("streams are in memory, and gone at the end: dir cannot be written, and dir-optional is set")
+		c.Store.Dir = ""
+		s, err = store.Open(c.Store)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -147,6 +147,27 @@ func TestADirectoryThatCannotBeUsed(t *testing.T) {
 		"the directory "+file+" cannot be used: it is, or is in, something else")
 }
 
+// An optional directory that cannot be written is a warning, and streams are in memory. Other errors stay errors.
+func TestAnOptionalDirectory(t *testing.T) {
+	const readOnly = "/sys/conch" // nor can root make a folder there
+	assert.ErrorContains(t, Serve(load(t, "--listen=127.0.0.1:0", "--dir="+readOnly), io.Discard, nil), "the directory "+readOnly+" cannot be used: ")
+	p := start(t, "--dir="+readOnly, "--dir-optional=true")
+	line := p.Log.Await(t, "streams are in memory, and gone at the end: dir cannot be written, and dir-optional is set", 1)
+	assert.Equal(t, "warn", line["level"])
+	assert.Contains(t, line["error"], "the directory "+readOnly+" cannot be used: ")
+	c := harness.Use(t, p.Dial())
+	c.Send("XADD a 1-1 n one\n")
+	c.Expect("$3\r\n1-1\r\n")
+	c.Send("INFO persistence\n")
+	frame, err := c.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "\r\naof_enabled:0\r\n")
+
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	assert.ErrorContains(t, Serve(load(t, "--listen=127.0.0.1:0", "--dir="+file, "--dir-optional=true"), io.Discard, nil), "is, or is in, something else")
+}
+
 // What is damaged is an error in the log, with its place; what is whole is served.
 func TestDamageIsReported(t *testing.T) {
 	dir, damaged := filepath.Join(t.TempDir(), "log"), filepath.Join(t.TempDir(), "copy")

@@ -10,6 +10,13 @@ import (
 	"github.com/conchmq/conch/internal/log"
 )
 
+// UnwritableError is a directory that conch may not write.
+type UnwritableError struct{ dir, reason string }
+
+func (e *UnwritableError) Error() string {
+	return "the directory " + e.dir + " cannot be used: " + e.reason
+}
+
 // openError makes one line of an error of opening, with what to do.
 func (s *Store) openError(err error) error {
 	dir := s.options.Dir
@@ -28,9 +35,9 @@ func (s *Store) openError(err error) error {
 	case errors.Is(err, log.ErrNoLog):
 		return fmt.Errorf("there is no store in %s", dir)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the directory %s cannot be used: permission denied; the user of conch must be its owner", dir)
+		return &UnwritableError{dir, "permission denied; the user of conch must be its owner"}
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("the directory %s cannot be used: its file system is read-only", dir)
+		return &UnwritableError{dir, "its file system is read-only"}
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist): // a file, or a link that leads to no directory
 		return fmt.Errorf("the directory %s cannot be used: it is, or is in, something else", dir)
 	case isFull(err):
