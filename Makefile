@@ -95,6 +95,11 @@ packages-test: ## install, upgrade, remove and purge the Debian package; build a
 	packaging/debian/test
 	packaging/container/test
 
+# In front of all that may write into the tree.
+packages:
+	$(MAKE) release ARGS=-verify
+	$(MAKE) packages-test
+
 # What a release is for, but for the system that the tests run on. Nothing of it runs here.
 cross: ## compile for the other systems
 	GOOS=linux GOARCH=arm64 go build -trimpath ./...
@@ -131,7 +136,7 @@ cover: ## test coverage, cover.out and a summary
 	go test -coverpkg ./... -coverprofile cover.out ./...
 	go tool cover -func cover.out | tail -1
 
-ci: test bench-test race lint e2e connect-test compat apps ## what a change must pass
+ci: test bench-test race lint packages e2e connect-test compat apps ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test connect-crash soak crash cluster-model compat apps lint fmt release packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
