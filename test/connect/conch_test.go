@@ -182,6 +182,7 @@ type account struct {
 	LastError                   string `json:"last_error"`
 	HeldBack                    int    `json:"held_back"`
 	Taken, Published, Repeated  int    // Repeated are part of Published
+	Looped                      int    // part of HeldBack
 	Matched, Sent, Lost         int
 	Pending, Dead, Lag          int
 }
