@@ -31,6 +31,8 @@ type source struct {
 	cancel context.CancelCauseFunc // ends the goroutine that reads a stream, and those that wait for the queue
 	tasks  sync.WaitGroup          // the goroutine that reads a stream; Close waits for it
 
+	meta map[string]string // of the last message: mostly it is that of the next one; the reading goroutine's
+
 	mu      sync.Mutex      // guards unacked
 	unacked []jetstream.Msg // of a durable consumer: in the queue or about to be, in its order
 }
@@ -185,7 +187,13 @@ func (s *source) readStream(ctx context.Context, messages jetstream.MessagesCont
 }
 
 func (s *source) messageOf(subject string, data []byte, header nats.Header) connect.Message {
-	m := connect.Message{Payload: data, Meta: map[string]string{"subject": subject}, ID: header.Get(nats.MsgIdHdr)}
+	if s.meta["subject"] != subject {
+		s.meta = map[string]string{"subject": subject}
+	}
+	m := connect.Message{Payload: data, Meta: s.meta, ID: header.Get(nats.MsgIdHdr)}
+	if len(header) == 0 {
+		return m
+	}
 	for name, values := range header {
 		for _, value := range values {
 			m.Headers = append(m.Headers, connect.Header{Name: name, Value: value})

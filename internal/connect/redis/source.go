@@ -161,9 +161,10 @@ func (s *source) entries(ctx, running context.Context, start connect.Start) (ite
 // readEntries queues entries until the connection ends.
 func (s *source) readEntries(ctx context.Context, entries iter.Seq2[*client.Entry, error]) {
 	var m entry.Message
+	meta := map[string]string{"stream": s.name}
 	for e, err := range entries {
 		if err == nil {
-			err = s.queue.Put(ctx, messageOf(e, &m))
+			err = s.queue.Put(ctx, messageOf(e, &m, meta))
 		}
 		if err != nil {
 			s.queue.End(markPermanent(err))
@@ -174,16 +175,19 @@ func (s *source) readEntries(ctx context.Context, entries iter.Seq2[*client.Entr
 }
 
 // messageOf is an entry as conch's own entries are messages: the field message with the others as headers, else an object of all.
-func messageOf(e *client.Entry, m *entry.Message) connect.Message {
+func messageOf(e *client.Entry, m *entry.Message, meta map[string]string) connect.Message {
+	id := e.ID.String()
+	out := connect.Message{ID: id, Partition: e.Stream, Position: id, Meta: meta, Time: e.ID.Time()}
+	if len(e.Fields) == 1 && e.Fields[0].Name == entry.Field {
+		out.Payload = []byte(e.Fields[0].Value)
+		return out
+	}
 	texts := make([][]byte, 0, 2*len(e.Fields))
 	for _, f := range e.Fields {
 		texts = append(texts, []byte(f.Name), []byte(f.Value))
 	}
 	m.ResetTexts(texts)
-	out := connect.Message{
-		Payload: m.AppendPayload(nil), ID: e.ID.String(), Partition: e.Stream, Position: e.ID.String(),
-		Meta: map[string]string{"stream": e.Stream}, Time: e.ID.Time(),
-	}
+	out.Payload = m.AppendPayload(nil)
 	if !m.IsWhole() {
 		return out
 	}
