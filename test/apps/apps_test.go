@@ -42,7 +42,7 @@ var all = []app{
 	{"NestJS, Redis transport", service, nestJS, "topics"},
 	{"NestJS, Redis transport with wildcards", service, nestJS, "wildcards"},
 	{
-		"python-socketio, RedisManager", "two servers, each with clients, and an emitter: broadcasts, bytes, rooms, callbacks, disconnects",
+		"python-socketio, RedisManager", "two servers, each with clients, and an emitter: broadcasts, rooms, callbacks, disconnects",
 		[]string{"/usr/bin/python3", "python/socketio_manager.py"}, "-",
 	},
 	{

@@ -72,14 +72,14 @@ async function use() {
     here.server.to(room).emit('probe', room);
     return all.every((c) => c.probes.has(room));
   });
-  const sockets = async (room) => (await (room ? here.server.in(room) : here.server).fetchSockets()).length;
+  const sockets = async (room) => (await (room ? here.server.in(room) : here.server).fetchSockets().catch(() => [])).length; // a late answer is asked for again
   const numbered = Array.from({ length: many }, (_, i) => ['n', i]);
   await play(['@socket.io/redis-adapter', 'socket.io', library], {
     'two servers know each other': async () => {
       here = await start();
       clients = await Promise.all([here.address, here.address, url, url].map(client));
       await eventually('two servers', async () => await here.server.of('/').adapter.serverCount() === 2);
-      await eventually('four sockets', async () => await sockets().catch(() => 0) === 4);
+      await eventually('four sockets', async () => await sockets() === 4);
     },
     'a broadcast reaches the clients of both': async () => {
       for (const [, i] of numbered) here.server.emit('n', i);

@@ -64,7 +64,7 @@ class Client:
         self.lock = threading.Lock()
         self.got = []
         self.probes = set()
-        self.io = socketio.Client(reconnection=False)
+        self.io = socketio.Client(reconnection=False, request_timeout=PATIENCE)
         self.io.on("event", self.keep)
         self.io.on("probe", self.probes.add)
         self.io.on("question", lambda text: f"{text} answered")
@@ -124,8 +124,9 @@ class Scenario:
         self.expect("a room", both, one, one, both)
 
     def write_only(self):
-        self.emitter.emit("event", b"\x00\r\n\xff")
-        self.expect("bytes", *[[b"\x00\r\n\xff"]] * 4)
+        # No bytes: the library's client hands the two packets of such an event to two threads, and one may overtake the other.
+        self.emitter.emit("event", "\x00\r\n\u00e9")
+        self.expect("an emitter", *[["\x00\r\n\u00e9"]] * 4)
 
     def callback(self):
         answers = []
