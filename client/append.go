@@ -137,7 +137,7 @@ func (c *Client) Append(ctx context.Context, stream string, fields []Field, opti
 		return EntryID{}, err
 	}
 	id, err := pipe.append(ctx, a)
-	if a.idempotent && errors.Is(err, ErrOutcomeUnknown) {
+	if a.idempotent && (errors.Is(err, ErrOutcomeUnknown) || isUnready(err) && c.options.nodes.several()) {
 		return c.repeat(ctx, a, started.Add(repeatTime), err)
 	}
 	return id, err
@@ -167,20 +167,16 @@ func (c *Client) repeat(ctx context.Context, a *addition, until time.Time, cause
 		switch {
 		case errors.Is(err, ErrOutcomeUnknown):
 			cause = err
-		case permanent: // the first attempt may have succeeded all the same
+		case permanent && errors.Is(cause, ErrOutcomeUnknown): // an attempt before may have succeeded all the same
 			return EntryID{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		case permanent:
+			return EntryID{}, err
 		}
 	}
 }
 
 // isRefused reports whether a server that is ready refuses a command.
-func isRefused(err error) bool {
-	var serverErr *Error
-	return errors.As(err, &serverErr) && serverErr.Code != codeLoading
-}
-
-// codeLoading is the code of Redis while it reads its files.
-const codeLoading Code = "LOADING"
+func isRefused(err error) bool { return errors.As(err, new(*Error)) && !isUnready(err) }
 
 // pause waits before attempt n, counted from 0. It returns false if ctx or the client has ended.
 func (c *Client) pause(ctx context.Context, attempt int) bool {

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,10 +18,11 @@ type Client struct {
 	cancel  context.CancelCauseFunc // with ErrClosed
 	tasks   sync.WaitGroup          // dial attempts, the goroutines of pipelines and subscriptions
 
-	mu       sync.Mutex // guards the fields below; never held across a blocking call
-	pipe     *pipeline  // for publishing and appending; nil or broken until the next call
-	dialing  *dialing   // nil if no attempt is under way
-	lastDial time.Time  // end of the last attempt
+	mu       sync.Mutex             // guards the fields below; never held across a blocking call
+	pipe     *pipeline              // for publishing and appending; nil or unusable until the next call
+	pipes    map[*pipeline]struct{} // pipe, and those before it that wait for replies
+	dialing  *dialing               // nil if no attempt is under way
+	lastDial time.Time              // end of the last attempt
 	subs     map[*Subscription]struct{}
 }
 
@@ -37,7 +40,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: o, subs: map[*Subscription]struct{}{}}
+	c := &Client{options: o, pipes: map[*pipeline]struct{}{}, subs: map[*Subscription]struct{}{}}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if _, err := c.pipeline(ctx); err != nil {
 		_ = c.Close() // always nil
@@ -92,10 +95,10 @@ func (c *Client) HasSequences() bool {
 func (c *Client) Close() error {
 	c.cancel(ErrClosed)
 	c.mu.Lock()
-	pipe, subs := c.pipe, c.subs
+	pipes, subs := slices.Collect(maps.Keys(c.pipes)), c.subs
 	c.subs = nil // register fails from now on
 	c.mu.Unlock()
-	if pipe != nil {
+	for _, pipe := range pipes {
 		pipe.fail(ErrClosed)
 	}
 	for s := range subs {
@@ -109,7 +112,7 @@ func (c *Client) Close() error {
 // single caller does not end the attempt, because others wait for it.
 func (c *Client) pipeline(ctx context.Context) (*pipeline, error) {
 	c.mu.Lock()
-	if c.pipe != nil && !c.pipe.broken() {
+	if c.pipe != nil && !c.pipe.unusable() {
 		defer c.mu.Unlock()
 		return c.pipe, nil
 	}
@@ -169,6 +172,15 @@ func (c *Client) dial(d *dialing, soon bool) {
 	}
 	d.pipe = newPipeline(conn)
 	c.pipe = d.pipe
+	c.pipes[d.pipe] = struct{}{}
 	c.tasks.Go(d.pipe.write)
-	c.tasks.Go(d.pipe.read)
+	c.tasks.Go(func() { c.read(d.pipe) })
+}
+
+// read is the reader of a pipeline.
+func (c *Client) read(p *pipeline) {
+	p.read()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.pipes, p)
 }

@@ -67,7 +67,7 @@ func TestUnsolicitedReplies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := dialed(t, resp3+"< "+says+"\nhang", resp3+"> PUBLISH a\n< :0\nhang")
 			synctest.Wait()
-			require.True(t, c.pipe.broken())
+			require.True(t, c.pipe.unusable())
 			assert.ErrorContains(t, c.pipe.cause, want)
 		})
 	}

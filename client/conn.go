@@ -17,6 +17,8 @@ import (
 // be called from any goroutine; it ends both.
 type conn struct {
 	net.Conn
+	addr     string
+	nodes    *nodes
 	replies  *replyReader
 	version  int      // RESP version: 2 or 3
 	hasSeq   bool     // messages and replies to PUBLISH carry sequence numbers
@@ -87,19 +89,19 @@ func (r *pingReader) readWithin(b []byte, d time.Duration) (int, error) {
 // timedOut reports whether a read ended with its deadline and without data.
 func timedOut(n int, err error) bool { return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) }
 
-// dial connects and performs the handshake: HELLO 3, or AUTH on servers without HELLO. The options have their defaults.
-// The caller closes the conn; ctx bounds dialing only.
-func (o *Options) dial(ctx context.Context) (*conn, error) {
+// dialAddress connects to one address and performs the handshake: HELLO 3, or AUTH on servers without HELLO. The options
+// have their defaults. The caller closes the conn; ctx bounds dialing only.
+func (o *Options) dialAddress(ctx context.Context, addr string) (*conn, error) {
 	timeout := fmt.Errorf("no reply within %s (Options.DialTimeout): %w", o.DialTimeout, context.DeadlineExceeded)
 	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, timeout)
 	defer cancel()
-	network, addr := o.dialTarget()
-	sock, err := o.Dialer(ctx, network, addr)
+	network, target := dialTarget(addr)
+	sock, err := o.Dialer(ctx, network, target)
 	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s: %w", o.Addr, err)
+		return nil, fmt.Errorf("cannot connect to %s: %w", addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends all reads and writes of the handshake
-	c, err := o.handshake(ctx, sock)
+	c, err := o.handshake(ctx, sock, addr)
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // ctx ended at the same moment
 	}
@@ -108,17 +110,17 @@ func (o *Options) dial(ctx context.Context) (*conn, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, fmt.Errorf("handshake with %s: %w", o.Addr, err)
+		return nil, fmt.Errorf("handshake with %s: %w", addr, err)
 	}
 	return c, nil
 }
 
 // handshake turns a socket into a conn.
-func (o *Options) handshake(ctx context.Context, sock net.Conn) (*conn, error) {
+func (o *Options) handshake(ctx context.Context, sock net.Conn, addr string) (*conn, error) {
 	if o.TLS != nil {
 		config := o.TLS.Clone()
 		if config.ServerName == "" {
-			config.ServerName = o.serverName()
+			config.ServerName = serverName(addr)
 		}
 		secured := tls.Client(sock, config)
 		if err := secured.HandshakeContext(ctx); err != nil {
@@ -126,7 +128,7 @@ func (o *Options) handshake(ctx context.Context, sock net.Conn) (*conn, error) {
 		}
 		sock = secured
 	}
-	c := &conn{Conn: sock}
+	c := &conn{Conn: sock, addr: addr, nodes: o.nodes}
 	c.pings = pingReader{Conn: sock, idle: o.PingAfter}
 	c.replies = newReplyReader(&c.pings, o.MaxMessage)
 	if err := c.hello(o.Username, o.Password); err != nil {
@@ -169,7 +171,8 @@ func defaultUser(name string) string {
 	return name
 }
 
-// negotiate sends the library name, which any server may refuse, and enables sequence numbers.
+// negotiate sends the library name, which any server may refuse, and enables sequence numbers. Of several servers, one that
+// is not ready shows that by its reply to a PING.
 func (c *conn) negotiate(sequences bool) error {
 	command := appendCommand(nil, "CLIENT", "SETINFO", "LIB-NAME", "conch-go")
 	handlers := []func(*reply){nil}
@@ -180,17 +183,21 @@ func (c *conn) negotiate(sequences bool) error {
 		command = appendCommand(command, "HELLO")
 		handlers = append(handlers, func(r *reply) { c.hasSeq = accepted && c.readPosition(r) })
 	}
+	if c.nodes.several() {
+		command = appendCommand(command, "PING")
+		handlers = append(handlers, nil)
+	}
 	if _, err := c.Write(command); err != nil {
 		return fmt.Errorf("cannot write: %w", err)
 	}
 	forbidden := false
 	for i, handle := range handlers {
 		var serverErr *Error
-		if err := c.readReply(handle); err != nil && !errors.As(err, &serverErr) {
+		if err := c.readReply(handle); err != nil && (!errors.As(err, &serverErr) || isUnready(err)) {
 			return err
 		}
 		// NOPERM does not rule out conch: other servers answer that the subcommand is unknown.
-		forbidden = forbidden || i == 1 && serverErr != nil && serverErr.Code == CodeNoPerm
+		forbidden = forbidden || sequences && i == 1 && serverErr != nil && serverErr.Code == CodeNoPerm
 	}
 	c.notConch = sequences && !c.hasSeq && !forbidden
 	return nil
@@ -264,17 +271,23 @@ func (c *conn) readReply(handle func(*reply)) error {
 	}
 }
 
-// noteClosing keeps the reason of a push that announces the end of the connection.
+// noteClosing keeps the reason of a push that announces the end of the connection. The next connection goes to the server
+// that the push names, if any.
 func (c *conn) noteClosing(push *reply) {
-	if len(push.elements) != 3 || !push.elements[0].isText("closing") {
+	if len(push.elements) < 3 || !push.elements[0].isText("closing") {
 		return
 	}
 	reason, text := &push.elements[1], push.elements[2].bytes
+	c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, reason.bytes, text)
 	if reason.isText("taken_over") {
 		c.closeReason = fmt.Errorf("%w: %w: %s", ErrClosedByServer, ErrTakenOver, text)
-		return
 	}
-	c.closeReason = fmt.Errorf("%w: %s: %s", ErrClosedByServer, reason.bytes, text)
+	for _, field := range push.elements[3:] {
+		if addr, ok := strings.CutPrefix(string(field.bytes), "next="); ok && isHostPort(addr) && c.nodes != nil {
+			c.leave() // the named one may fail
+			c.nodes.directTo(addr)
+		}
+	}
 }
 
 // readError explains why reading ended. The reason that the server sent takes precedence over the error of the socket.

@@ -71,6 +71,11 @@
 // A [Client] publishes and appends over one connection. Each Subscription has one of its own, and so has each loop over
 // Range or Read. Concurrent calls of Publish and Append share theirs without waiting for each other.
 //
+// With Options.Addresses, or a URL such as conch://a:8889,b:8889,c:8889, connections go to the first of several servers that
+// answers, such as the nodes of a cluster. A server that is lost, that refuses with LOADING or CLUSTERDOWN, or that announces
+// its end, is left for the next one, or for the one that it names. A subscription goes on there where it was ([Resumed]), if
+// that server keeps messages of the same epoch. A message whose outcome is unknown is not sent again there either.
+//
 // A [Publisher] is for high rates: it has up to 64 connections, does not wait for acknowledgements, and keeps the state
 // of each message. When a connection breaks, it returns the unacknowledged messages, and the program decides about
 // them. With PublisherOptions.Reconnect it then goes on over a new connection; it never sends a message twice either.

@@ -24,6 +24,10 @@ var (
 	ErrClosedByServer = errors.New("closed by the server")
 	// ErrTakenOver ends a Subscription with a position of a group: another one has subscribed from it, and goes on there.
 	ErrTakenOver = errors.New("taken over")
+	// ErrClusterDown is wrapped by the refusal of a node that has no majority of its cluster behind it. Another attempt, or
+	// another node, may succeed. If the node cannot tell whether it did something, the error wraps ErrOutcomeUnknown too;
+	// otherwise nothing was done.
+	ErrClusterDown = errors.New("the cluster has no majority")
 	// ErrNoPredicates is returned for a predicate on a server other than conch, which would take it for part of a name.
 	ErrNoPredicates = errors.New("the server has no predicates")
 	// ErrNoPositions is returned for a position on a server other than conch.
@@ -44,6 +48,9 @@ const (
 	CodeWrongPass Code = "WRONGPASS" // wrong user name or password
 	CodeNoAuth    Code = "NOAUTH"    // authentication is required
 	CodeNoPerm    Code = "NOPERM"    // the user lacks permission
+
+	CodeLoading     Code = "LOADING"     // the server is not ready yet
+	CodeClusterDown Code = "CLUSTERDOWN" // the node has no majority of its cluster: see ErrClusterDown
 
 	CodeWrongType Code = "WRONGTYPE" // the key is no stream
 	CodeOOM       Code = "OOM"       // the server has no memory for the entry
@@ -67,6 +74,12 @@ func (e *Error) Error() string {
 		return string(e.Code)
 	}
 	return string(e.Code) + " " + e.Text
+}
+
+// Is makes errors.Is find ErrClusterDown, and ErrOutcomeUnknown if the server says that what it did is unknown.
+func (e *Error) Is(target error) bool {
+	return e.Code == CodeClusterDown &&
+		(target == ErrClusterDown || target == ErrOutcomeUnknown && strings.Contains(e.Text, "unknown"))
 }
 
 // newError splits the text of an error reply into code and text.

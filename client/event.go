@@ -24,7 +24,8 @@ type Message struct {
 }
 
 // Missed reports that messages of a name are missing here. The server dropped them because they were read too slowly, or
-// the subscription starts in the past and the server no longer keeps them.
+// the subscription starts in the past and the server no longer keeps them. If the connection then breaks, and another node
+// of a cluster still keeps them, they come all the same.
 type Missed struct {
 	Name  string // as returned by Name.String
 	Count int    // 0 if unknown; then at least one

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,21 +16,26 @@ type Options struct {
 	// Addr is host:port, or unix:///path for a Unix socket. Default 127.0.0.1:8889.
 	Addr string
 
+	// Addresses are those of several servers that stand for one, in place of Addr: the nodes of a cluster. Connections go to
+	// the first that answers. When it fails, or cannot serve, all go to the next one.
+	Addresses []string
+
 	// Username and Password are sent if either is set. A password without a name is that of the user default.
 	Username, Password string
 
-	// TLS enables TLS. The server's certificate is verified for the host of Addr, unless ServerName is set.
+	// TLS enables TLS. The server's certificate is verified for the host of its address, unless ServerName is set.
 	TLS *tls.Config
 
 	// Sequences requests the sequence number of each message. Servers without them, such as Redis, are used all the
 	// same: all sequence numbers are then 0.
 	Sequences bool
 
-	// DialTimeout bounds connecting, TLS and handshake together. Default 10 s.
+	// DialTimeout bounds connecting, TLS and handshake together, with each of several addresses. Default 10 s, and 3 s for
+	// several.
 	DialTimeout time.Duration
 
 	// MinBackoff and MaxBackoff bound the pause before a reconnect. Before attempt n it is a random time up to
-	// MinBackoff doubled n times, at most MaxBackoff. Defaults 100 ms and 10 s.
+	// MinBackoff doubled n times, at most MaxBackoff. An attempt visits all addresses. Defaults 100 ms and 10 s.
 	MinBackoff, MaxBackoff time.Duration
 
 	// PingAfter is the silence after which a PING is sent; after as much silence again, the connection is lost. Default
@@ -47,6 +53,8 @@ type Options struct {
 	// Dialer makes the connection in place of package net, for tests or proxies. TLS runs on top of it.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	nodes *nodes // made of Addr or Addresses
+
 	// random draws from [0, n). Tests replace it.
 	random func(n int64) int64
 }
@@ -60,6 +68,12 @@ const (
 // the rest of the package relies on that.
 func (o Options) withDefaults() (Options, error) {
 	defaultTo(&o.Addr, defaultAddr)
+	if len(o.Addresses) == 0 {
+		o.Addresses = []string{o.Addr}
+	}
+	if len(o.Addresses) > 1 {
+		defaultTo(&o.DialTimeout, 3*time.Second)
+	}
 	defaultTo(&o.DialTimeout, 10*time.Second)
 	defaultTo(&o.MinBackoff, 100*time.Millisecond)
 	defaultTo(&o.MaxBackoff, max(10*time.Second, o.MinBackoff))
@@ -72,13 +86,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.random == nil {
 		o.random = rand.Int64N
 	}
-	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
-		if path == "" {
-			return o, invalidOption("no path in the address %q", o.Addr)
+	for _, addr := range o.Addresses {
+		if err := checkAddr(addr); err != nil {
+			return o, err
 		}
-	} else if _, _, err := net.SplitHostPort(o.Addr); err != nil {
-		return o, invalidOption("%q is not host:port: %v", o.Addr, err)
 	}
+	o.nodes = &nodes{addresses: slices.Clone(o.Addresses)}
 	switch {
 	case o.DialTimeout < 0:
 		return o, invalidOption("DialTimeout must not be negative: %s", o.DialTimeout)
@@ -100,19 +113,19 @@ func defaultTo[T comparable](field *T, value T) {
 }
 
 // dialTarget returns the arguments of the Dialer.
-func (o *Options) dialTarget() (network, addr string) {
-	if path, ok := strings.CutPrefix(o.Addr, unixPrefix); ok {
+func dialTarget(addr string) (network, address string) {
+	if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
 		return "unix", path
 	}
-	return "tcp", o.Addr
+	return "tcp", addr
 }
 
-// serverName returns the name for which the certificate is verified.
-func (o *Options) serverName() string {
-	if strings.HasPrefix(o.Addr, unixPrefix) {
+// serverName returns the name for which the certificate of an address is verified.
+func serverName(addr string) string {
+	if strings.HasPrefix(addr, unixPrefix) {
 		return "localhost"
 	}
-	host, _, _ := net.SplitHostPort(o.Addr) // checked by withDefaults
+	host, _, _ := net.SplitHostPort(addr) // checked by withDefaults
 	if host == "" {
 		return "localhost"
 	}

@@ -11,7 +11,7 @@ import (
 func TestDefaults(t *testing.T) {
 	o, err := Options{}.withDefaults()
 	require.NoError(t, err)
-	network, addr := o.dialTarget()
+	network, addr := dialTarget(o.Addr)
 	assert.Equal(t, "tcp 127.0.0.1:8889", network+" "+addr)
 	assert.Equal(t, 10*time.Second, o.DialTimeout)
 	assert.Equal(t, 30*time.Second, o.PingAfter)
@@ -27,6 +27,7 @@ func TestWrongOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		`"here" is not host:port`:             {Addr: "here"},
 		`no path in the address "unix://"`:    {Addr: "unix://"},
+		`"there" is not host:port`:            {Addresses: []string{"a:1", "there"}},
 		"DialTimeout must not be negative":    {DialTimeout: -1},
 		"MinBackoff 1s and MaxBackoff 1ms":    {MinBackoff: time.Second, MaxBackoff: time.Millisecond},
 		"MaxMessage must not be negative: -1": {MaxMessage: -1},
@@ -68,7 +69,26 @@ func TestParseURL(t *testing.T) {
 		assert.Equal(t, test.secure, got.TLS != nil, test.url)
 		got.TLS = nil
 		assert.Equal(t, test.want, got, test.url)
-		assert.Equal(t, test.host, got.serverName(), test.url)
+		assert.Equal(t, test.host, serverName(got.Addr), test.url)
+	}
+}
+
+func TestParseURLOfSeveralHosts(t *testing.T) {
+	for url, want := range map[string][]string{
+		"conch://a,b:1,[::1]":         {"a:8889", "b:1", "[::1]:8889"},
+		"conchs://u:p@a:1,b?":         {"a:1", "b:8890"},
+		"redis://u:p,q@a,b:2/0":       {"a:6379", "b:2"},
+		"conch://a,b?ping_after=1s":   {"a:8889", "b:8889"},
+		"CONCH://[::1]:1,[::2],c":     {"[::1]:1", "[::2]:8889", "c:8889"},
+		"conch://a,b/?sequences=true": {"a:8889", "b:8889"},
+	} {
+		o, err := ParseURL(url)
+		require.NoError(t, err, url)
+		assert.Equal(t, want, o.Addresses, url)
+		assert.Empty(t, o.Addr)
+		o, err = o.withDefaults()
+		require.NoError(t, err)
+		assert.Equal(t, 3*time.Second, o.DialTimeout)
 	}
 }
 
@@ -90,6 +110,11 @@ func TestWrongURLs(t *testing.T) {
 		"unix://host/tmp/a":               "a Unix socket is unix:///path",
 		"unix://":                         "a Unix socket is unix:///path",
 		"conch://desk:secret@ho st:1/":    "invalid URL",
+		"conch://a,":                      "one in the list of hosts is not host:port",
+		"conch://,b":                      "one in the list of hosts is not host:port",
+		"conch://desk:secret@a,b:80x":     "one in the list of hosts is not host:port",
+		"conch://desk:x,secret/@host":     "invalid URL",
+		"conch://desk,:secret/@host":      "only options may follow the host",
 		"conch://desk:secret@host:1%2f/x": "invalid URL",
 	}
 	for url, want := range tests {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -56,6 +57,7 @@ type pipeline struct {
 	inFlight int            // sent, and not yet recorded as answered
 	pingDue  bool           // a PING is to be sent
 	writer   sync.Cond      // signaled when there is something to write
+	unready  *Error         // why no further call uses the connection; nil if they do
 	cause    error          // of the end of the connection; set once
 
 	// The fields below belong to the reader.
@@ -88,14 +90,40 @@ func (p *pipeline) fail(cause error) {
 	}
 	p.mu.Unlock()
 	if first {
+		if !errors.Is(cause, ErrClosed) {
+			p.conn.leave()
+		}
 		_ = p.conn.Close() // wakes reader and writer
 	}
 }
 
-func (p *pipeline) broken() bool {
+// unusable reports whether the connection has ended, or no further call is to use it.
+func (p *pipeline) unusable() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cause != nil
+	return p.cause != nil || p.unready != nil
+}
+
+// retire keeps further calls from a server that is not ready, if there is another one. The reader ends the connection once
+// all replies have come.
+func (p *pipeline) retire(unready *Error) {
+	if !p.conn.nodes.several() {
+		return
+	}
+	p.conn.leave()
+	p.mu.Lock()
+	p.unready = unready
+	p.mu.Unlock()
+}
+
+// endRetired ends a retired connection on which nothing is outstanding. A call that comes too late fails, and is not sent.
+func (p *pipeline) endRetired() {
+	p.mu.Lock()
+	unready, idle := p.unready, p.queue.empty() && p.inFlight == 0
+	p.mu.Unlock()
+	if unready != nil && idle {
+		p.fail(&Error{unready.Code, "the server has refused another command; this one was not sent"})
+	}
 }
 
 // publish sends one message and waits for its acknowledgement.
@@ -241,6 +269,7 @@ func (p *pipeline) read() {
 	for {
 		if p.answered > 0 && p.conn.replies.buffered() == 0 {
 			p.recordAnswers() // before read blocks: the writer may wait for the window
+			p.endRetired()
 		}
 		r, err := p.conn.replies.read()
 		if err != nil {
@@ -323,6 +352,9 @@ func (p *pipeline) handleReply(r *reply) error {
 		got := call.parse(r)
 		if got.err != nil && !refused {
 			return got.err
+		}
+		if refusal := new(Error); isUnready(got.err) && errors.As(got.err, &refusal) {
+			p.retire(refusal)
 		}
 		p.advance()
 		call.result <- got // the caller owns it again

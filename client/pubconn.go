@@ -80,6 +80,9 @@ func (c *pubConn) serve() {
 	writer.Wait()
 	_ = c.conn.Close() // the socket is of no use, whatever Close returns
 	c.mu.Lock()
+	if c.broken != nil {
+		c.conn.leave()
+	}
 	if reason := c.conn.closeReason; reason != nil && c.broken != nil && !errors.Is(c.broken, reason) {
 		c.broken = fmt.Errorf("%w; %w", c.broken, reason) // the writer failed before the reason was read
 	}
@@ -277,8 +280,20 @@ func (c *pubConn) recordReplies(acks []ack) error {
 		if err := c.recordReply(a); err != nil {
 			return err
 		}
+		if a.refusal != nil && isUnready(a.refusal) {
+			c.leaveLocked()
+		}
 	}
 	return nil
+}
+
+// leaveLocked ends the connection to a server that is not ready, once all replies have come, if there is another server
+// to reconnect to.
+func (c *pubConn) leaveLocked() {
+	if c.redial != nil && !c.closed && c.conn.nodes.several() {
+		c.conn.leave()
+		c.closeLocked(time.Now().Add(c.grace))
+	}
 }
 
 // settleLocked settles messages, and ends the pubConn when none can follow.

@@ -155,16 +155,16 @@ func (l *entryLoop) readPages(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	c.replies.maxElements = maxEntryElements
 	c.pings.sendPing = func() error { return nil } // a request is under way, which the server answers in time
-	if err := l.pages.prepare(c); err != nil {
-		return err
-	}
-	for more := true; more && !l.stopped; {
-		if more, err = l.readPage(c); err != nil {
-			return err
+	err = l.pages.prepare(c)
+	for more := err == nil; more && err == nil && !l.stopped; {
+		if more, err = l.readPage(c); err == nil {
+			l.begun, l.attempts = true, 0
 		}
-		l.begun, l.attempts = true, 0
 	}
-	return nil
+	if err != nil && ctx.Err() == nil {
+		c.leave()
+	}
+	return err
 }
 
 // readPage requests one page and yields its entries.

@@ -154,7 +154,9 @@ func commandOf(names []placed) []placed {
 	return names
 }
 
-// addPlaced adds the names of one command, and returns them as they are on the wire.
+// addPlaced adds the names of one command, and returns them as they are on the wire. For a position that the server does
+// not know, it reports a loss. There is none if the server is a node that is behind the one before; if it has another epoch,
+// Reconnected has the loss.
 func (rc *receiver) addPlaced(names []placed) (sentNames []Name) {
 	shared := map[string]*reach{}
 	for _, n := range names {
@@ -167,8 +169,10 @@ func (rc *receiver) addPlaced(names []placed) (sentNames []Name) {
 		state.group = groupOf(n.start)
 		if n.known && rc.conn.continues(rc.past.epoch) {
 			state.lastSeq, state.skip = n.past.lastSeq, n.past.skip
+			seq, ok := numberOf(n.start, rc.conn.epoch)
+			state.missedKnown = ok && n.past.proven && seq > rc.conn.lastSeq+1
 		} else {
-			state.restartKnown = n.past.proven
+			state.missedKnown = n.past.proven
 		}
 		sentNames = append(sentNames, state.sentAs)
 	}

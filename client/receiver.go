@@ -34,7 +34,7 @@ type nameState struct {
 	skip         uint64 // messages up to here are dropped: they have arrived before
 	lastSeq      uint64 // of the last message
 	lossReported bool   // a loss after lastSeq is reported
-	restartKnown bool   // the server will report that the position is of another epoch, which Reconnected does already
+	missedKnown  bool   // the server will report a loss that is none, or that Reconnected reports: see addPlaced
 }
 
 // replyKind classifies a reply for roundTrip.
@@ -75,7 +75,11 @@ func (rc *receiver) addState(name, sentAs Name, r *reach) *nameState {
 
 func (rc *receiver) addNames(names []Name) {
 	for _, n := range names {
-		rc.addState(n, n, rc.live).skip = rc.live.seq
+		state, old := rc.addState(n, n, rc.live), rc.past.names[n]
+		state.skip = rc.live.seq
+		if old.skip > state.skip && rc.conn.hasSeq && rc.conn.continues(rc.past.epoch) { // a node that is behind the one before
+			state.lastSeq, state.skip = old.lastSeq, old.skip
+		}
 	}
 }
 
@@ -131,10 +135,14 @@ func (rc *receiver) reconnected(cause error) Event {
 	if rc.resumed {
 		return &Resumed{Err: cause, Epoch: rc.conn.epoch, After: rc.past.after}
 	}
-	return &Reconnected{
+	e := &Reconnected{
 		Err: cause, Epoch: rc.conn.epoch, SameEpoch: rc.conn.hasSeq && rc.conn.epoch == rc.past.epoch,
 		After: rc.past.after, Before: rc.subscribedAt,
 	}
+	if e.SameEpoch {
+		e.Before = max(e.Before, e.After) // a node of a cluster may be behind the one before
+	}
+	return e
 }
 
 // handle handles one reply. An error ends the connection.
@@ -234,7 +242,7 @@ func (rc *receiver) recordSeq(m *Message, state *nameState) {
 	if m.Previous > state.lastSeq && !state.lossReported {
 		rc.ready = append(rc.ready, &Missed{Name: state.name.text, After: state.lastSeq, Before: m.Sequence, from: rc.subscription})
 	}
-	state.lastSeq, state.lossReported = m.Sequence, false
+	state.lastSeq, state.lossReported, state.missedKnown = m.Sequence, false, false
 }
 
 // handleMissed handles the push that reports missing messages of a name, in a number that may be unknown.
@@ -248,8 +256,8 @@ func (rc *receiver) handleMissed(e []reply) error {
 		switch {
 		case state == nil:
 			continue
-		case state.restartKnown && e[1].kind == kindNull:
-			state.restartKnown = false
+		case state.missedKnown && e[1].kind == kindNull:
+			state.missedKnown = false
 			return nil
 		}
 		state.lossReported, m.Name, m.After = true, state.name.text, state.lastSeq

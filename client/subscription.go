@@ -181,6 +181,9 @@ func (s *Subscription) receive(c *conn) error {
 func (s *Subscription) readLoop(c *conn) error {
 	defer context.AfterFunc(s.ctx, func() { _ = c.Close() })()
 	err := s.readEvents(c)
+	if s.ctx.Err() == nil {
+		c.leave()
+	}
 	s.goOffline()
 	_ = c.Close() // err matters more than the error of Close
 	if !s.deliver() {
@@ -295,6 +298,9 @@ func (s *Subscription) connect(ctx context.Context) (*conn, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		if ctx.Err() == nil {
+			c.leave()
+		}
 		s.goOffline()
 		_ = c.Close() // err matters more than the error of Close
 		return nil, fmt.Errorf("cannot subscribe: %w", err)

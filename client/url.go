@@ -27,17 +27,22 @@ var schemes = map[string]struct {
 //	conchs://…   the same with TLS; the default port is 8890, that of conch 8889
 //	redis://…    rediss://…; the default port is 6379, and a database behind the host is ignored, as by pub/sub
 //	unix://user:password@/path/of/the/socket
+//	conch://user:password@a:8889,b:8889,c:8889   several servers that stand for one: see Options.Addresses
 //
 // Options behind the question mark are sequences (true or false), and dial_timeout, min_backoff, max_backoff and
 // ping_after as Go durations such as 5s. Anything else is an error that wraps ErrInvalidOption. No error quotes the
 // password.
 func ParseURL(s string) (Options, error) {
+	s, hosts := cutHosts(s)
 	u, err := url.Parse(s)
 	if err != nil { // err quotes the URL, password included
 		return Options{}, invalidOption("invalid URL: expected scheme://user:password@host:port, with special characters escaped")
 	}
 	var o Options
 	if err := o.parseAddr(u); err != nil {
+		return Options{}, err
+	}
+	if err := o.parseHosts(u, hosts); err != nil {
 		return Options{}, err
 	}
 	if u.User != nil {
@@ -49,6 +54,39 @@ func ParseURL(s string) (Options, error) {
 	}
 	_, err = o.withDefaults()
 	return o, err
+}
+
+// cutHosts takes the hosts behind the first comma out of a URL, because package url knows one host only. first is the URL
+// without them.
+func cutHosts(s string) (first string, hosts []string) {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if _, ok := schemes[strings.ToLower(scheme)]; !ok {
+		return s, nil
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	from := strings.LastIndexByte(authority, '@') + 1
+	list := strings.Split(authority[from:], ",")
+	return scheme + "://" + authority[:from] + list[0] + rest[len(authority):], list[1:]
+}
+
+// parseHosts parses the hosts of a list behind the first one.
+func (o *Options) parseHosts(first *url.URL, hosts []string) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	addresses := []string{o.Addr}
+	for _, host := range hosts {
+		u, err := url.Parse(first.Scheme + "://" + host)
+		if err != nil || u.Host != host || u.Hostname() == "" || first.Hostname() == "" { // host may be part of a password
+			return invalidOption("one in the list of hosts is not host:port")
+		}
+		addresses = append(addresses, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), schemes[u.Scheme].port)))
+	}
+	o.Addr, o.Addresses = "", addresses
+	return nil
 }
 
 // parseAddr parses scheme, host, port and path.
