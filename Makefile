@@ -58,6 +58,13 @@ connect-crash: $(NATS) ## CRASHES kills (200) of conch and of Kafka, JetStream a
 $(NATS):
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
 
+cluster: build ## three nodes with one order, on 127.0.0.1:8891 to 8893, until Ctrl-C; their directories are in bin/cluster
+	@mkdir -p bin/cluster; trap 'kill 0' INT TERM; \
+	for i in 1 2 3; do \
+		bin/conch 127.0.0.1:889$$i --dir bin/cluster/n$$i --cluster-name n$$i --cluster-listen 127.0.0.1:890$$i \
+			--cluster-bootstrap n1=127.0.0.1:8901,n2=127.0.0.1:8902,n3=127.0.0.1:8903 $(ARGS) & \
+	done; wait
+
 # Root and iproute2 are for the partition: without them the table says that there was none.
 MINUTES ?= 1
 SEED ?= 0
@@ -147,4 +154,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint packages e2e connect-test compat apps ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci

@@ -123,8 +123,8 @@ func TestResetstat(t *testing.T) {
 // The sections of INFO are chosen as in Redis 7.0; that of connectors is behind them.
 func TestSectionsOfInfo(t *testing.T) {
 	c := harness.Start(t, server.Options{}).Dial(t)
-	const usual = "Server Clients Memory Persistence Stats Replication CPU Errorstats Keyspace Connectors"
-	const all = "Server Clients Memory Persistence Stats Replication CPU Commandstats Errorstats Keyspace Connectors"
+	const usual = "Server Clients Memory Persistence Stats Replication CPU Errorstats Keyspace Cluster Connectors"
+	const all = "Server Clients Memory Persistence Stats Replication CPU Commandstats Errorstats Keyspace Cluster Connectors"
 	for asked, want := range map[string]string{
 		"": usual, "default": usual, "Default COMMANDSTATS": all, "all": all, "everything": all, "cpu memory": "Memory CPU",
 		"commandstats": "Commandstats", "nosuch": "", "stats nosuch": "Stats",

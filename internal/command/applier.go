@@ -34,7 +34,7 @@ func (s *Service) NewApplier() *Applier {
 	a := &Applier{service: s, publisher: s.NewPublisher()}
 	a.replica.Init(s, noTransport{})
 	a.replica.executor.replyMode.off = true
-	a.replica.executor.isReplica = true
+	a.replica.isReplica = true
 	return a
 }
 

@@ -55,7 +55,9 @@ type Conn struct {
 	// durableOnly means that XADD fails for other keys than durable topics: see AddToDurableOnly.
 	durableOnly bool
 	// isBroker means that the connection acts as the broker itself: see ActAsBroker.
-	isBroker  bool
+	isBroker bool
+	// isReplica means that the connection is that of an [Applier]: nothing waits in it, and nothing is sent.
+	isReplica bool
 	presented *presentState
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal

@@ -30,8 +30,6 @@ type executor struct {
 	// evicted means that the connection is no client any more, though its socket may be open
 	// for a moment.
 	evicted bool
-	// isReplica means that the connection is that of an [Applier]: nothing waits in it, and nothing is sent.
-	isReplica bool
 	// closing means that the connection closes once the current request is done: see
 	// evictAfterRequest.
 	closing     bool

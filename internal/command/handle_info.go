@@ -29,6 +29,7 @@ var sections = []section{
 	{"Commandstats", infoCommandstats, true},
 	{"Errorstats", infoErrorstats, false},
 	{"Keyspace", infoKeyspace, false},
+	{"Cluster", infoCluster, false},
 	{"Connectors", infoConnectors, false},
 }
 

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"strings"
+
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/keyargs"
 	"github.com/conchmq/conch/protocol"
@@ -164,6 +166,14 @@ var handlers = map[string]*handler{
 	"sink|pause":       {reply: connectorDo(Sink, Connectors.Pause)},
 	"sink|resume":      {reply: connectorDo(Sink, Connectors.Resume)},
 	"sink|help":        replyHelp,
+	"node":             replyHelp,
+	"node|add":         {reply: nodeChange(func(n Nodes, args []string) error { return n.AddNode(args[0], args[1]) })},
+	"node|list":        {reply: nodeList},
+	"node|promote":     {reply: nodeChange(func(n Nodes, args []string) error { return n.PromoteNode(args[0]) })},
+	"node|remove":      {reply: nodeChange(func(n Nodes, args []string) error { return n.RemoveNode(args[0]) })},
+	"node|status":      {reply: nodeStatus},
+	"node|transfer":    {reply: nodeChange(func(n Nodes, args []string) error { return n.TransferTo(strings.Join(args, "")) })},
+	"node|help":        replyHelp,
 	"monitor":          {reply: monitor},
 	"shutdown":         {reply: shutdown},
 	"time":             {reply: serverTime},

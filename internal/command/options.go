@@ -52,6 +52,8 @@ type Options struct {
 	Store Store
 	// Order makes this a node of several with one order; nil for one alone.
 	Order Order
+	// Nodes are those of the cluster; nil for a broker alone.
+	Nodes Nodes
 	// Unsynced bounds the bytes of records that are not safe yet: above it, appends wait at their readers. Default 64 MiB.
 	Unsynced int64
 	// LogStatus returns how the log does, without waiting. It may be nil; else any goroutine calls it.

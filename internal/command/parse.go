@@ -145,7 +145,7 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	switch {
 	case inv.err != nil:
 		inv.handler = replyError
-	case inv.row.HasSecrets && !r.executor.isReplica: // what other nodes have proposed has digests
+	case inv.row.HasSecrets && !r.isReplica: // what other nodes have proposed has digests
 		r.hashSecrets(inv.row, inv.args)
 	}
 	req.Op, req.Kind, req.Names, req.Filters = inv.handler.op, inv.handler.kind, inv.topics(), inv.predicates

@@ -259,6 +259,7 @@ func TestRepliesWaitForTheLog(t *testing.T) {
 	awaitBlocked(t, s, 1)
 	writer.sends("PING first\r\n")
 	assert.Equal(t, "first", writer.reply())
+	eventually(t, func() bool { return writer.outbox.ReplyBytes() == 0 }, "the first reply has left")
 	writer.sends("XADD s 1-0 a 1\r\nPING behind\r\n")
 	eventually(t, func() bool { return writer.outbox.ReplyBytes() > 0 }, "the reply waits")
 	reader.sends("XRANGE s - +\r\n")

@@ -48,7 +48,7 @@ func newNode(c *config.Config, kept *store.Store, settings [][2]string, log zero
 		},
 		Dir: c.Store.Dir, Store: kept, Settings: settings, Log: log,
 	})
-	c.Server.Order, c.Server.Store = n, n.Store()
+	c.Server.Order, c.Server.Nodes, c.Server.Store = n, n, n.Store()
 	return n, nil
 }
 

@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A conch that ran alone becomes the first node of a cluster with its streams; a node that is added gets them, and goes on with the order.
+func TestANodeIsAdded(t *testing.T) {
+	c := &nodes{t: t, names: []string{"a"}, addresses: map[string]string{"a": freeAddress(t), "b": freeAddress(t)}, dirs: map[string]string{}, running: map[string]*process{}}
+	c.dirs["a"], c.dirs["b"] = filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	alone := start(t, "--dir="+c.dirs["a"])
+	c.running["a"] = alone
+	a := c.dial("a")
+	a.Send("XADD old 1-1 n 1\r\nXGROUP CREATE old g 0\r\n")
+	a.Expect("$3\r\n1-1\r\n+OK\r\n")
+	alone.Signals <- syscall.SIGTERM
+	require.NoError(t, alone.wait())
+
+	c.start("a")
+	a = c.dial("a")
+	a.Send("XREADGROUP GROUP g bob STREAMS old >\r\n")
+	a.Expect("*1\r\n*2\r\n$3\r\nold\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$1\r\n1\r\n")
+	c.names = nil // b joins without a bootstrap
+	c.running["b"] = start(t, "--dir="+c.dirs["b"], "--cluster-name=b", "--cluster-listen="+c.addresses["b"])
+	a.Command("NODE", "ADD", "b", c.addresses["b"])
+	a.Expect("+OK\r\n")
+	c.running["b"].Log.Await(t, "this node was too far behind, and has got the state of the leader: it starts again with it", 1)
+	line := c.running["b"].Log.Await(t, "listening", 2) // it listens on another port now
+	c.running["b"].Address = line["address"].(string)
+	c.eventually("b", "XPENDING old g", "*4\r\n:1\r\n$3\r\n1-1\r\n$3\r\n1-1\r\n*1\r\n*2\r\n$3\r\nbob\r\n$1\r\n1\r\n")
+	a.Command("NODE", "PROMOTE", "b")
+	a.Expect("+OK\r\n")
+	b := c.dial("b")
+	b.Send("XADD old 2-1 n 2\r\n")
+	b.Expect("$3\r\n2-1\r\n")
+	b.Send("NODE LIST\r\n") // the vote came before the entry
+	for _, want := range []string{"# a " + c.addresses["a"] + " voter leader", "# b " + c.addresses["b"] + " voter this-node", "OK NODE LIST 2"} {
+		assert.Equal(t, want, strings.TrimSpace(b.Line()))
+	}
+	b.Command("NODE", "REMOVE", "a")
+	b.Expect("-ERR this node does not lead; send it to a at " + c.addresses["a"] + "\r\n")
+	a.Command("NODE", "REMOVE", "nobody")
+	a.Expect("-ERR no node is named \"nobody\"; NODE LIST has them\r\n")
+	a.Command("NODE", "ADD", "x y", "h:1")
+	a.Expect("-ERR \"x y\" is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores\r\n")
+}
+
+// A conch that runs alone refuses commands about nodes with a way out.
+func TestNodeCommandsOfAConchAlone(t *testing.T) {
+	p := start(t)
+	for _, command := range []string{"NODE LIST", "NODE STATUS", "NODE ADD a h:1", "NODE TRANSFER"} {
+		p.Request(p.Dial(), command+"\r\n", "-ERR this conch runs alone; start it with --cluster-name to make it a node of a cluster\r\n")
+	}
+}
