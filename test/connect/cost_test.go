@@ -230,7 +230,7 @@ func natsPeer(t *testing.T) *peer {
 		name: "nats", from: "nats://" + costNATS.address + "?stream=" + stream + "&durable=conch", to: "nats://" + costNATS.address + "?subject=" + stream + "&stream=" + stream,
 		put: func(payload []byte, n int) {
 			for range n {
-				_, err := js.PublishAsync(stream, payload)
+				_, err := js.PublishAsync(stream, payload, jetstream.WithStallWait(patience))
 				require.NoError(t, err)
 			}
 			<-js.PublishAsyncComplete()

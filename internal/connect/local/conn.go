@@ -2,11 +2,11 @@ package local
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -199,21 +199,21 @@ func (c *conn) length(ctx context.Context) (int, error) {
 	return int(max(0, n)), err
 }
 
-// head reads the first line of a value.
+// head reads the first line of a value. The text is empty where there is a number.
 func (c *conn) head() (kind byte, n int64, text string, err error) {
-	line, err := c.in.ReadString('\n')
+	line, err := c.in.ReadSlice('\n')
 	if err != nil {
-		return 0, 0, "", err //nolint:wrapcheck // it is Read's
+		return 0, 0, "", err //nolint:wrapcheck // it is Read's, or a defect of conch: a line that is larger than the buffer
 	}
-	kind, text = line[0], strings.TrimSuffix(line[1:], "\r\n")
+	kind, line = line[0], bytes.TrimSuffix(line[1:], []byte("\r\n"))
 	switch kind {
 	case '+', '-', '_', '#', ',', '(':
-		return kind, 0, text, nil
+		return kind, 0, string(line), nil
 	}
-	if n, err = strconv.ParseInt(text, 10, 64); err != nil {
+	if n, err = strconv.ParseInt(string(line), 10, 64); err != nil {
 		return 0, 0, "", err //nolint:wrapcheck // a defect of conch
 	}
-	return kind, n, text, nil
+	return kind, n, "", nil
 }
 
 // Addresses name the connector.

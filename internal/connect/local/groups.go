@@ -261,7 +261,11 @@ func (g *groups) add(d *delivery, stream, id string, fields any, tries map[strin
 			return 0
 		}
 	}
-	m := connect.Message{Topic: stream, Payload: g.entry.AppendPayload(nil), ID: stream + "/" + id}
+	payload := g.entry.Payload() // one of the texts
+	if !g.entry.IsWhole() {
+		payload = g.entry.AppendPayload(nil)
+	}
+	m := connect.Message{Topic: stream, Payload: payload, ID: stream + "/" + id}
 	if ms, _, ok := strings.Cut(id, "-"); ok {
 		if at, err := strconv.ParseInt(ms, 10, 64); err == nil {
 			m.Time = time.UnixMilli(at)
