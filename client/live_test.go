@@ -417,3 +417,21 @@ func listenThrough(t *testing.T, c *Client) (sub *Subscription) {
 	}, "one connection lasts long enough")
 	return sub
 }
+
+// A server that stops sends its clients to the next one.
+func TestNextServer(t *testing.T) {
+	second := harness.Start(t, server.Options{})
+	first := harness.Start(t, server.Options{Next: func() string { return second.Addr }})
+	c := connect(t, Options{Addr: first.Addr, Sequences: true})
+	s, err := c.Subscribe(t.Context(), Topic("a"))
+	require.NoError(t, err)
+	first.Shutdown(t.Context())
+	lost := nextOf[*Disconnected](t, s)
+	require.ErrorIs(t, lost.Err, ErrClosedByServer)
+	require.ErrorContains(t, lost.Err, "shutdown")
+	nextOf[*Reconnected](t, s)
+	published, err := c.Publish(t.Context(), "a", []byte("1"))
+	require.NoError(t, err)
+	assert.Equal(t, 1, published.Receivers)
+	assert.Equal(t, "1", string(nextOf[*Message](t, s).Payload))
+}

@@ -87,6 +87,39 @@ func TestShutdownDrains(t *testing.T) {
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
+// A server that stops names the next one behind all that waits, where the protocol has a frame for it.
+func TestShutdownNamesTheNextServer(t *testing.T) {
+	for _, tt := range []struct{ next, line, resp3 string }{
+		{
+			"b.example:8889", "ERR closing connection: the server stops; next=b.example:8889\n",
+			">4\r\n$7\r\nclosing\r\n$8\r\nshutdown\r\n$36\r\nclosing connection: the server stops\r\n$19\r\nnext=b.example:8889\r\n",
+		},
+		{"", "", ""},
+	} {
+		s := harness.Start(t, server.Options{Next: func() string { return tt.next }})
+		line, resp3, resp2 := s.Dial(t), s.Dial(t), s.Dial(t)
+		line.Send("SUB a\n")
+		line.Expect("OK SUB a\n")
+		resp3.Command("HELLO", "3")
+		_, err := resp3.Frame()
+		require.NoError(t, err)
+		for c, frame := range map[*harness.Conn]string{resp3: ">3", resp2: "*3"} {
+			c.Command("SUBSCRIBE", "a")
+			c.Expect(frame + "\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+		}
+		pub := s.Dial(t)
+		pub.Send("PUB a last words\n")
+		pub.Expect("OK PUB a\n")
+		s.Shutdown(context.Background())
+		line.Expect("UPDATE a last words\n" + tt.line)
+		resp3.Expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$10\r\nlast words\r\n" + tt.resp3)
+		resp2.Expect("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$10\r\nlast words\r\n")
+		for _, c := range []*harness.Conn{line, resp3, resp2} {
+			c.ExpectEnd()
+		}
+	}
+}
+
 func TestShutdownDoesNotWaitForWhoNeverReads(t *testing.T) {
 	s := harness.Start(t, server.Options{DrainTimeout: 50 * time.Millisecond})
 	sub, pub := s.Dial(t), s.Dial(t)

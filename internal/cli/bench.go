@@ -136,6 +136,9 @@ func (o *benchOptions) take(arguments []string) error {
 	if err != nil {
 		return err
 	}
+	if len(options.Addresses) > 0 {
+		return usageErr("bench", "expected one server, not %d: several would share the load", len(options.Addresses))
+	}
 	o.load.Address, o.load.Username, o.load.Password = options.Addr, options.Username, options.Password
 	o.load.Dialer = func(ctx context.Context) (net.Conn, error) { return dialServer(ctx, options) }
 	if err := o.load.Check(); err != nil {

@@ -110,7 +110,7 @@ func (e *Env) pingCommand() *cli.Command {
 			if err := c.discard([]string{"PING"}); err != nil {
 				return explainDialError("ping", options, err)
 			}
-			_, err = fmt.Fprintf(e.Stdout, "PONG from %s in %.2f ms\n", options.Addr, float64(time.Since(start).Microseconds())/1000)
+			_, err = fmt.Fprintf(e.Stdout, "PONG from %s in %.2f ms\n", c.addr, float64(time.Since(start).Microseconds())/1000)
 			return unlessClosed(err)
 		}),
 	}

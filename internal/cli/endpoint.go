@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -35,7 +36,8 @@ func (f *serverFlags) flags(e *Env) []cli.Flag {
 
 // serverText is the part of all helps about them.
 const serverText = `A URL is conch://user:password@host:port, conchs:// for TLS, redis:// or rediss:// for Redis, or unix:///path. Each part
-may be left out. Other users of this machine can see a command line: keep a password in CONCH_URL or in a file.`
+may be left out. Several hosts, as in conch://a:8889,b:8889, are the nodes of a cluster: the first that is ready is used, and
+the next one when it fails. Other users of this machine can see a command line: keep a password in CONCH_URL or in a file.`
 
 // options makes the options of the client. A wrong URL is a usage error.
 func (f *serverFlags) options(name string) (client.Options, error) {
@@ -95,16 +97,19 @@ func (f *serverFlags) readTLS(config *tls.Config) error {
 	return nil
 }
 
+// addressText is the address of the server, or the list of several.
+func addressText(o client.Options) string { return cmp.Or(strings.Join(o.Addresses, ","), o.Addr) }
+
 const passwordHint = "give the password with --password-file, or as conch://user:password@host:port in CONCH_URL"
 
 // explainDialError adds what to do to an error of connecting, if that is known.
 func explainDialError(name string, o client.Options, err error) error {
 	var refusal *client.Error
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED) && len(o.Addresses) == 0:
 		return fmt.Errorf("%s: no server listens on %s; start one, or give its address with --url", name, o.Addr)
 	case errors.As(err, &refusal) && refusal.Code == client.CodeNoAuth:
-		return fmt.Errorf("%s: the server at %s requires a password (NOAUTH); %s", name, o.Addr, passwordHint)
+		return fmt.Errorf("%s: the server at %s requires a password (NOAUTH); %s", name, addressText(o), passwordHint)
 	}
 	return fmt.Errorf("%s: %w", name, explainCertificate(err))
 }

@@ -68,6 +68,9 @@ func (o *healthOptions) check(ctx context.Context) (what string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if len(options.Addresses) > 0 {
+		return "", usageErr("health", "expected one server, not %d: each has a health of its own", len(options.Addresses))
+	}
 	c, err := connect(ctx, options)
 	if err == nil {
 		defer func() { _ = c.Close() }() // the reply has come

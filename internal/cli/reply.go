@@ -16,7 +16,7 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-// dialServer connects, with TLS if the options have it.
+// dialServer connects to Addr, with TLS if the options have it.
 func dialServer(ctx context.Context, o client.Options) (net.Conn, error) {
 	network, address := "tcp", o.Addr
 	if path, isUnix := strings.CutPrefix(address, "unix://"); isUnix {
@@ -34,17 +34,62 @@ const dialTimeout = 10 * time.Second
 // serverConn is a connection for single commands. Package client has no call for any command.
 type serverConn struct {
 	net.Conn
-	r *bufio.Reader
+	addr string // as in the options
+	r    *bufio.Reader
 }
 
-// connect connects and authenticates, with RESP3 where the server has it. The connection closes when ctx ends.
+// connect connects to the first of the servers that is ready. The connection closes when ctx ends.
 func connect(ctx context.Context, o client.Options) (*serverConn, error) {
+	if len(o.Addresses) == 0 {
+		return connectOne(ctx, o)
+	}
+	failures := make([]error, 0, len(o.Addresses))
+	for _, addr := range o.Addresses {
+		o.Addr = addr
+		c, err := connectOne(ctx, o)
+		if err == nil {
+			if err = c.discard([]string{"PING"}); err == nil || isRefusal(err) && !isUnready(err) { // it may lack the right
+				return c, nil
+			}
+			_ = c.Close() // another server is used
+		}
+		if ctx.Err() != nil || isRefusal(err) && !isUnready(err) {
+			return nil, err
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", addr, err))
+	}
+	return nil, noServer(failures)
+}
+
+// noServer has why each of several servers could not be used.
+type noServer []error
+
+// Error returns all reasons in one line.
+func (e noServer) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return "no server of several can be used: " + strings.Join(texts, "; ")
+}
+
+// Unwrap returns the reasons.
+func (e noServer) Unwrap() []error { return e }
+
+// isUnready reports whether a server refuses because it starts or has no majority of its cluster: another one may be ready.
+func isUnready(err error) bool {
+	var refusal *client.Error
+	return errors.As(err, &refusal) && (refusal.Code == client.CodeLoading || refusal.Code == client.CodeClusterDown)
+}
+
+// connectOne connects to Addr and authenticates, with RESP3 where the server has it.
+func connectOne(ctx context.Context, o client.Options) (*serverConn, error) {
 	sock, err := dialServer(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = sock.Close() }) // ends a pending read
-	c := &serverConn{sock, bufio.NewReader(sock)}
+	c := &serverConn{sock, o.Addr, bufio.NewReader(sock)}
 	hello, auth := []string{"HELLO", "3"}, []string{}
 	if o.Username != "" || o.Password != "" {
 		auth = []string{"AUTH", orDefault(o.Username), o.Password}

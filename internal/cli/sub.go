@@ -173,7 +173,7 @@ func (o *subOptions) explainRefusal(ctx context.Context, options client.Options,
 	var refusal *client.Error
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
-		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", options.Addr, o.timeout)
+		return fmt.Errorf("sub: no answer from %s within %s, the time of --timeout", addressText(options), o.timeout)
 	case slices.ContainsFunc(o.patterns, hasWord) && errors.Is(err, client.ErrInvalidOption):
 		return usageErr("sub", "%s; %s", strings.TrimPrefix(err.Error(), client.ErrInvalidOption.Error()+": "), instead)
 	case o.where == "" && o.from == "" && o.last == 0 && slices.ContainsFunc(o.topics, hasWord) && errors.As(err, &refusal) && refusal.Code == client.CodeErr:

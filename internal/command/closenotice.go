@@ -23,9 +23,23 @@ func (e *executor) sendCloseNotice(reason CloseReason) {
 	}
 }
 
+// sendNextNotice queues the close notice of a server that stops, behind all that waits. It names the server to go on with;
+// without one there is no notice.
+func (e *executor) sendNextNotice() {
+	next := e.service.options.Next
+	if next == nil || e.isPresented() || e.unauthenticated() {
+		return
+	}
+	if addr := next(); addr != "" {
+		e.pushFrame(e.closeNotice(CloseReasonShutdown, "next="+addr))
+	}
+}
+
 // closeNoticeText is the reason in the close notice, for people.
 func (o *Options) closeNoticeText(reason CloseReason) string {
 	switch reason {
+	case CloseReasonShutdown:
+		return "closing connection: the server stops"
 	case CloseReasonAuthTimeout:
 		return fmt.Sprintf("closing connection: no AUTH within %v (--auth-timeout)", o.AuthTimeout)
 	case CloseReasonPermissionRevoked:
@@ -51,11 +65,11 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 }
 
 // closeNotice encodes the close notice in the client's protocol, nil if that has no frame for
-// it.
+// it. Fields are key=value, for programs; clients pass over those that they do not know.
 //
 // RESP2 has none: its clients take an unsolicited frame for a reply. An unauthenticated client
 // waits for no message, so it gets an error in any protocol.
-func (e *executor) closeNotice(reason CloseReason) []byte {
+func (e *executor) closeNotice(reason CloseReason, fields ...string) []byte {
 	text := e.service.options.closeNoticeText(reason)
 	if e.isPresented() {
 		return e.presentClose(reason, text)
@@ -68,9 +82,16 @@ func (e *executor) closeNotice(reason CloseReason) []byte {
 	}
 	if !e.speaksLines {
 		// A push of an unknown kind is safe in RESP3: clients ignore it.
-		b := e.version.AppendHeader(nil, protocol.Push, 3)
+		b := e.version.AppendHeader(nil, protocol.Push, 3+len(fields))
 		b = protocol.AppendBulkString(protocol.AppendBulkString(b, "closing"), reason.String())
-		return protocol.AppendBulkString(b, text)
+		b = protocol.AppendBulkString(b, text)
+		for _, f := range fields {
+			b = protocol.AppendBulkString(b, f)
+		}
+		return b
+	}
+	for _, f := range fields {
+		text += "; " + f
 	}
 	return protocol.AppendLineEnd(protocol.AppendLineError(nil, protocol.Errorf("%s", text)), e.crlf)
 }

@@ -170,5 +170,8 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 			f.writerProgressed()
 		}
 	}
+	if e.Reason() == CloseReasonShutdown {
+		e.sendNextNotice()
+	}
 	e.Flush() // not later: Leave is about to wait for the writer that this may start
 }
