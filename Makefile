@@ -24,7 +24,7 @@ build: ## build the binary, bin/conch
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/conch .
 
 # Packages that arm64-test runs: no socket, no file, no clock, and an emulator has them through in minutes.
-PURE := ./protocol ./broker
+PURE := ./protocol ./internal/position ./internal/keyargs
 
 PAGES := serve sub pub do ping top health bench log connect version man completion
 man: build ## write the manual pages, bin/man/conch*.1
@@ -112,7 +112,7 @@ packages:
 	$(MAKE) packages-test
 
 # Without cgo, and so without the race detector. Debian: qemu-user
-arm64-test: ## tests of protocol and broker for linux/arm64, under qemu-user
+arm64-test: ## tests of pure packages for linux/arm64, under qemu-user
 	GOARCH=arm64 CGO_ENABLED=0 go test -timeout $(TEST_TIMEOUT) -exec qemu-aarch64 $(PURE)
 
 # What a release is for, but for the system that the tests run on. Nothing of it runs here.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/cluster"
+	"github.com/conchmq/conch/internal/tlsfiles"
 )
 
 // Cluster is what makes this a node of several.
@@ -18,6 +19,7 @@ type Cluster struct {
 	bootstrap string // as it was written
 	Election  time.Duration
 	Timeout   time.Duration
+	TLS       tlsfiles.Files // of both directions; empty: nodes trust each other
 }
 
 // setBootstrap reads the nodes that a cluster begins with: NAME=HOST:PORT, by commas.
@@ -46,6 +48,12 @@ func (c *Cluster) Address() string {
 	return c.Listen
 }
 
+// isLoopback reports whether an address is one of this machine alone.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
 // checkCluster refuses settings that do not go together.
 func (c *Config) checkCluster() error {
 	x := &c.Cluster
@@ -58,6 +66,10 @@ func (c *Config) checkCluster() error {
 		return errors.New("cluster-name needs cluster-listen, the address at which other nodes reach this one")
 	case c.Store.Dir == "":
 		return errors.New("cluster-name needs dir: a node keeps on disk what it has answered")
+	case (x.TLS.Cert == "") != (x.TLS.Key == "") || (x.TLS.Cert == "") != (x.TLS.ClientCA == ""):
+		return errors.New("cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca go together: each node shows its certificate, and verifies the others'")
+	case x.TLS.Cert == "" && !isLoopback(x.Listen):
+		return errors.New("cluster-listen is reached from other machines, where nodes must know each other: give cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca")
 	case len(c.Connectors) > 0:
 		return errors.New("a node of a cluster has no sources and sinks; run them on a conch of its own, which publishes to the cluster")
 	}

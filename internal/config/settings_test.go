@@ -66,10 +66,15 @@ var samples = map[string]sample{
 	"stream-idmp-maxsize":    {"100", `"7"`, "8", "10000", "7", "8", "10000"},
 
 	"cluster-name":      {"", `"a"`, "b", "c", "a", "b", "c"},
-	"cluster-listen":    {"none", `":4"`, ":5", "localhost:6", ":4", ":5", "localhost:6"},
+	"cluster-listen":    {"none", `"127.0.0.1:4"`, "[::1]:5", "localhost:6", "127.0.0.1:4", "[::1]:5", "localhost:6"},
 	"cluster-bootstrap": {"", `"a=h:1"`, "a=h:2", "a=h:3,b=h:4", "a=h:1", "a=h:2", "a=h:3,b=h:4"},
-	"cluster-election":  {"500ms", `1`, "2s", "3m", "1s", "2s", "3m0s"},
-	"cluster-timeout":   {"2s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"cluster-tls-cert":  {"", `"a"`, "b", "c", "a", "b", "c"},
+	"cluster-tls-key":   {"", `"a"`, "b", "c", "a", "b", "c"},
+
+	"cluster-tls-client-ca": {"", `"a"`, "b", "c", "a", "b", "c"},
+
+	"cluster-election": {"500ms", `1`, "2s", "3m", "1s", "2s", "3m0s"},
+	"cluster-timeout":  {"2s", `1`, "2s", "3m", "1s", "2s", "3m0s"},
 
 	"compact-rate":      {64 << 20, `"1MiB"`, "2MiB", "0", 1 << 20, 2 << 20, 0},
 	"unsynced":          {64 << 20, `"1m"`, "2m", "3m", 1 << 20, 2 << 20, 3 << 20},
@@ -115,9 +120,14 @@ var companions = map[string]string{
 	"fsync":    "--dir=x",
 	"compress": "--dir=x",
 
-	"cluster-name":      "--dir=x --cluster-listen=:9",
+	"cluster-name": "--dir=x --cluster-listen=localhost:9",
+
+	"cluster-tls-cert":      "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-key=x --cluster-tls-client-ca=x",
+	"cluster-tls-key":       "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-cert=x --cluster-tls-client-ca=x",
+	"cluster-tls-client-ca": "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-cert=x --cluster-tls-key=x",
+
 	"cluster-listen":    "--dir=x --cluster-name=a",
-	"cluster-bootstrap": "--dir=x --cluster-name=a --cluster-listen=:9",
+	"cluster-bootstrap": "--dir=x --cluster-name=a --cluster-listen=localhost:9",
 
 	"encrypt-key-file":     "--dir=x",
 	"encrypt-old-key-file": "--dir=x",

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -38,7 +39,15 @@ func newNode(c *config.Config, kept *store.Store, settings [][2]string, log zero
 	if x.Name == "" {
 		return nil, nil
 	}
-	network, err := cluster.Listen(x.Listen, nil)
+	var config *tls.Config
+	if x.TLS.Cert != "" {
+		files, err := x.TLS, error(nil)
+		files.Prefix = "cluster-"
+		if config, err = files.Mutual(); err != nil {
+			return nil, err //nolint:wrapcheck // it names the setting
+		}
+	}
+	network, err := cluster.Listen(x.Listen, config)
 	if err != nil {
 		return nil, fmt.Errorf("cluster-listen %s: %w", x.Listen, err)
 	}

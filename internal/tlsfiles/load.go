@@ -22,6 +22,17 @@ type Files struct {
 	Key      string // its private key, readable by its owner only
 	ClientCA string // authorities of clients' certificates; if not empty, clients are verified
 	Optional bool   // a client may have no certificate; one that it has is verified
+	Prefix   string // of the names of the settings, in errors
+}
+
+// Mutual is a configuration for both ends: each verifies the other by ClientCA. The files are read once.
+func (f Files) Mutual() (*tls.Config, error) {
+	l, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	l.config.RootCAs, l.config.MinVersion = l.config.ClientCAs, tls.VersionTLS13
+	return l.config, nil
 }
 
 // names returns the configured files.
@@ -41,11 +52,11 @@ type loaded struct {
 
 // load loads the files. The error is one line with the name of the file and a remedy.
 func (f Files) load() (*loaded, error) {
-	cert, err := read("tls-cert", f.Cert, nil)
+	cert, err := read(f.Prefix+"tls-cert", f.Cert, nil)
 	if err != nil {
 		return nil, err
 	}
-	key, err := read("tls-key", f.Key, func(mode fs.FileMode) error { return checkPrivate(f.Key, mode) })
+	key, err := read(f.Prefix+"tls-key", f.Key, func(mode fs.FileMode) error { return checkPrivate(f.Key, mode) })
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +67,7 @@ func (f Files) load() (*loaded, error) {
 	l := &loaded{leaf: pair.Leaf, config: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}
 	var authorities []byte
 	if f.ClientCA != "" {
-		if authorities, err = read("tls-client-ca", f.ClientCA, nil); err != nil {
+		if authorities, err = read(f.Prefix+"tls-client-ca", f.ClientCA, nil); err != nil {
 			return nil, err
 		}
 		l.config.ClientCAs = x509.NewCertPool()
