@@ -37,6 +37,54 @@ func TestOneOfTheBlockedConsumersGetsAnEntry(t *testing.T) {
 	assert.Empty(t, s.streams.blocked.keys)
 }
 
+// Very many consumers that one entry wakes, each of a group of its own, take several rounds, so that others come between. Those that
+// have ended meanwhile get nothing.
+func TestWokenConsumersTakeSeveralRounds(t *testing.T) {
+	const consumers = 2*maxServed + 10
+	store := newTestStore()
+	s, pipes := newStreams(t, store, consumers+1)
+	writer := pipes[consumers]
+	for i, p := range pipes[:consumers] {
+		writer.do("XGROUP CREATE s g%d $ MKSTREAM", i)
+		p.sends(fmt.Sprintf("XREADGROUP GROUP g%d c COUNT 1 BLOCK 0 STREAMS s >\r\n", i))
+		awaitBlocked(t, s, i+1)
+	}
+	assert.Equal(t, "1-0", writer.do("XADD s 1-0 a 1"))
+	awaitBlocked(t, s, consumers-maxServed)
+	assert.EqualValues(t, 1, store.deadline.Load(), "the rest is due at once")
+	last := pipes[consumers-1]
+	assert.Equal(t, ":1", writer.do("CLIENT UNBLOCK %d", last.ID()))
+	for _, left := range []int{10 - 1, 0} {
+		store.deadline.Store(0) // it is over once it has ticked
+		s.Tick()
+		awaitBlocked(t, s, left)
+	}
+	assert.Zero(t, store.deadline.Load())
+	for _, p := range pipes[:consumers-1] {
+		assert.Equal(t, "[[s [[1-0 [a 1]]]]]", p.reply())
+	}
+	assert.Equal(t, "null array", last.reply())
+	assert.Equal(t, "[:0 null null null array]", writer.do("XPENDING s g%d", consumers-1))
+}
+
+// Waits that end at one instant take several rounds, too.
+func TestEndedWaitsTakeSeveralRounds(t *testing.T) {
+	store := newTestStore()
+	s, pipes := newStreams(t, store, maxServed+1)
+	for i, p := range pipes {
+		p.sends("XREAD BLOCK 1000 STREAMS s $\r\n")
+		awaitBlocked(t, s, i+1)
+	}
+	store.ms.Add(1000)
+	for _, left := range []int{1, 0} {
+		s.Tick()
+		awaitBlocked(t, s, left)
+	}
+	for _, p := range pipes {
+		assert.Equal(t, "null array", p.reply())
+	}
+}
+
 // Of many consumers of one group those that have waited longest get entries, one each; nothing is done for the others. With another kind of
 // client among them all is as before, and the end of the group reaches all.
 func TestManyConsumersOfOneGroupWait(t *testing.T) {
