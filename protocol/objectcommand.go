@@ -194,7 +194,7 @@ func (q *request) position() (string, *Error) {
 	switch {
 	case q.From != "" && q.After != "" || (q.From != "" || q.After != "") && q.Last != 0:
 		return "", Errorf("from, after and last exclude each other")
-	case strings.ContainsAny(q.From, " \t\r\n"):
+	case strings.ContainsAny(strings.TrimPrefix(q.From, "GROUP "), " \t\r\n"):
 		return "", Errorf("wrong position: %q", q.From)
 	case q.From != "":
 		return " FROM " + q.From, nil

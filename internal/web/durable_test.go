@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/web"
 	"github.com/conchmq/conch/server"
 )
@@ -93,4 +94,32 @@ func TestHeadersOverAWebSocket(t *testing.T) {
 	past := s.upgrade("conch.json")
 	past.send(`{"op":"subscribe","topic":"orders","from":"0","id":1}`)
 	past.expect(`{"event":"subscribed","id":1,"name":"orders"}`, object)
+}
+
+// A stream that begins where a group stands goes on there, and the position is kept without ids of the client.
+func TestAStreamGoesOnWhereAGroupStands(t *testing.T) {
+	both(t, server.Options{}, func(t *testing.T, s *site) {
+		c := s.Dial(t)
+		c.Command("CONFIG", "SET", "durable", "orders")
+		c.Expect("+OK\r\n")
+		publish := func(text string) (receivers string) {
+			c.Command("PUBLISH", "orders", text)
+			return c.Line()
+		}
+		publish("before")
+		e := s.events("/topics/orders?from=GROUP%20web")
+		publish("one")
+		e.expectMessage("one")
+		e.close()
+		harness.Eventually(t, func() bool { return publish("two") == ":0" }, "the server knows of the end")
+		s.stream("/topics/orders?from=GROUP%20web", header("Last-Event-ID", s.Service().Epoch()+"-1")).expectMessage("two")
+		s.expectProblem(s.request("GET", "/topics/orders?from=GROUP%20a%20b", ""), http.StatusBadRequest)
+	})
+	s := start(t, server.Options{}, web.Options{})
+	c := s.Dial(t)
+	c.Command("CONFIG", "SET", "durable", "orders")
+	c.Expect("+OK\r\n")
+	w := s.upgrade("conch.json")
+	w.send(`{"op":"subscribe","topic":"orders","from":"GROUP web","id":1}`)
+	w.expect(`{"event":"subscribed","id":1,"name":"orders"}`)
 }
