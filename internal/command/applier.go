@@ -53,6 +53,7 @@ func (a *Applier) Apply(e *OrderedEntry) error {
 	if err != nil {
 		return err
 	}
+	a.service.awaitLog(&a.publisher.stopped)
 	knownUser := true
 	if !a.onCore(func(v broker.View) {
 		a.service.streams.beginEntry(v, e.Time)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/conchmq/conch/broker"
@@ -34,7 +35,7 @@ func (q *inOrder) submit(r *Reader, b *Batch, body []byte) bool {
 	defer q.mu.Unlock()
 	item := &orderedBatch{reader: r, batch: b}
 	if body != nil {
-		if err := r.service.options.Order.Propose(body, item); err == nil {
+		if err := q.propose(r, body, item); err == nil {
 			item.proposed = true
 		} else {
 			b.failOrdered(err)
@@ -45,6 +46,28 @@ func (q *inOrder) submit(r *Reader, b *Batch, body []byte) bool {
 	}
 	q.items = append(q.items, item)
 	return true
+}
+
+// propose proposes a body, and waits for room if too much is outstanding. Only the reader adds items, so that none comes meanwhile.
+func (q *inOrder) propose(r *Reader, body []byte, item *orderedBatch) error {
+	s := r.service
+	for {
+		room := s.orderRoom.wait()
+		err := s.options.Order.Propose(body, item)
+		if !errors.Is(err, ErrOrderFull) {
+			return err
+		}
+		q.mu.Unlock()
+		select {
+		case <-room:
+		case <-r.abort.done():
+		case <-s.core.Stopped():
+		}
+		q.mu.Lock()
+		if r.abort.raised.Load() {
+			return err
+		}
+	}
 }
 
 // await waits until all that was proposed is applied or lost. Each proposal is, within the time-out of the cluster.
@@ -81,6 +104,7 @@ func (q *inOrder) take(item *orderedBatch, f func()) {
 		q.items = nil
 	}
 	q.moved.Broadcast()
+	s.orderRoom.wake()
 }
 
 // submitLocal submits a batch in which nothing is judged.

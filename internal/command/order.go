@@ -14,7 +14,8 @@ import (
 // place: see [Applier]. Commands that concern one node or one connection stay there, in their place among the connection's others.
 type Order interface {
 	// Propose hands a body over, to be applied behind all that this node proposed before. It never blocks. With a nil error the token
-	// comes back, by Applier.Apply or by Applier.Lost. The body may be used again once it has returned.
+	// comes back, by Applier.Apply or by Applier.Lost. The body may be used again once it has returned. ErrOrderFull means that it can be
+	// proposed once others have come back.
 	Propose(body []byte, token any) error
 	// Full is why nothing can be added on this node now; nil if it can. Any goroutine may call it.
 	Full() error
@@ -227,6 +228,9 @@ func (r *Reader) noRoom(inv *invocation, req *broker.Request) *protocol.Error {
 	}
 	return nil
 }
+
+// ErrOrderFull is what Order.Propose returns while too much is outstanding.
+var ErrOrderFull = errors.New("too much waits for the other nodes")
 
 // ErrNoRoom is what Order.Full returns once the memory of streams is used up.
 var ErrNoRoom = errors.New("the memory of streams is used up")

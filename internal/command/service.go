@@ -56,6 +56,8 @@ type Service struct {
 	barriers barriers
 	// syncs wakes the readers that wait for the log.
 	syncs wakeUp
+	// orderRoom wakes the readers that wait until they can propose to other nodes.
+	orderRoom wakeUp
 	// entering has the readers whose appends are about to go to the core.
 	entering entering
 	stats    commandStats

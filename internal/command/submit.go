@@ -40,16 +40,16 @@ func (r *Reader) submit(b *Batch) bool {
 		decides = decides || inv.handler.decides
 		appends = appends || inv.handler.keys == usesAdd || req.Op == broker.Exec
 	}
+	r.service.Counts.commands.Add(int64(commands))
+	if r.service.options.Order != nil {
+		return r.submitInOrder(b)
+	}
 	if appends = appends || r.publishesDurable(b); appends {
 		if !r.enterLog() {
 			b.release()
 			return false
 		}
 		defer r.service.entering.leave()
-	}
-	r.service.Counts.commands.Add(int64(commands))
-	if r.service.options.Order != nil {
-		return r.submitInOrder(b)
 	}
 	version := r.service.versions.enter()
 	x := version.index.Load()

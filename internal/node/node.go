@@ -188,7 +188,11 @@ func (n *Node) Propose(body []byte, token any) error {
 	if c == nil {
 		return cluster.ErrNoLeader
 	}
-	if err := c.Propose(body, time.Now().UnixNano(), token); err != nil {
+	err := c.Propose(body, time.Now().UnixNano(), token)
+	if errors.Is(err, cluster.ErrFull) {
+		return command.ErrOrderFull
+	}
+	if err != nil {
 		return fmt.Errorf("the command was not proposed: %w", err)
 	}
 	return nil
