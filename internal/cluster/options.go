@@ -78,7 +78,7 @@ type Member struct {
 
 var (
 	// ErrUnknown is of a proposal that may have been committed, and may still be.
-	ErrUnknown = errors.New("it is not known whether it took effect")
+	ErrUnknown = errors.New("the outcome is unknown: the command may have taken effect, or still may")
 	// ErrNoLeader is of a proposal that was not sent, and never takes effect.
 	ErrNoLeader = errors.New("the cluster has no leader")
 	// ErrFull is of a proposal that was not taken, because too much is outstanding.

@@ -49,6 +49,9 @@ func (a *Applier) Apply(e *OrderedEntry) error {
 	if len(e.Body) > 0 && e.Body[0] == orderedFounding {
 		return a.applyFounding(e)
 	}
+	if len(e.Body) > 0 && e.Body[0] == orderedAddress {
+		return a.applyAddress(e)
+	}
 	batches, who, err := a.decode(e.Body)
 	if err != nil {
 		return err

@@ -85,6 +85,10 @@ type Options struct {
 	// are gone and for those that do not read.
 	SlowTime time.Duration
 
+	// NodeName and NodeAddress are the name of this node and the address, as host:port, at which clients reach it; empty for a broker
+	// alone, or if nodes do not tell it to clients.
+	NodeName, NodeAddress string
+
 	// Unprotected turns protected mode off: clients on other machines are served without a
 	// password.
 	Unprotected bool

@@ -141,6 +141,9 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
 	s.cursors.init(s)
+	if o.Nodes != nil && o.Next == nil {
+		s.options.Next = s.nextAddress
+	}
 	if o.Order != nil {
 		if err := s.resumeOrder(); err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ type Cluster struct {
 	bootstrap string // as it was written
 	Election  time.Duration
 	Timeout   time.Duration
+	Clients   string         // where clients reach this node; empty: it is not told
 	TLS       tlsfiles.Files // of both directions; empty: nodes trust each other
 }
 
@@ -34,6 +35,15 @@ func setBootstrap(c *Config, text string) error {
 			return fmt.Errorf("expected NAME=HOST:PORT for each node, by commas, not %q", one)
 		}
 		c.Cluster.Bootstrap = append(c.Cluster.Bootstrap, cluster.Member{Name: name, Address: address, Voter: true})
+	}
+	return nil
+}
+
+// setClusterClients reads an address that clients can dial.
+func setClusterClients(c *Config, text string) error {
+	c.Cluster.Clients = text
+	if host, _, err := net.SplitHostPort(text); text != "" && (err != nil || host == "") {
+		return fmt.Errorf("expected HOST:PORT, as clients dial it, not %q", text)
 	}
 	return nil
 }
@@ -58,8 +68,8 @@ func isLoopback(address string) bool {
 func (c *Config) checkCluster() error {
 	x := &c.Cluster
 	switch {
-	case x.Name == "" && (x.Listen != "" || len(x.Bootstrap) > 0):
-		return errors.New("cluster-listen and cluster-bootstrap have no effect without cluster-name, the name of this node")
+	case x.Name == "" && (x.Listen != "" || len(x.Bootstrap) > 0 || x.Clients != ""):
+		return errors.New("cluster-listen, cluster-bootstrap and cluster-clients have no effect without cluster-name, the name of this node")
 	case x.Name == "":
 		return nil
 	case x.Listen == "":

@@ -204,6 +204,10 @@ var settingsTable = []Setting{
 		func(c *Config) *string { return &c.Cluster.TLS.Key }),
 	file("cluster-tls-client-ca", "verify the certificates of other nodes against these, in PEM",
 		func(c *Config) *string { return &c.Cluster.TLS.ClientCA }),
+	{
+		Name: "cluster-clients", Value: "HOST:PORT", Usage: "where clients reach this node: one that stops names another's to its clients",
+		set: setClusterClients, Get: func(c *Config) any { return c.Cluster.Clients },
+	},
 	duration("cluster-election", "500ms", "how long the leader may be silent until another is elected",
 		func(c *Config) *time.Duration { return &c.Cluster.Election }),
 	duration("cluster-timeout", "2s", "how long a command may wait for a majority of the nodes",

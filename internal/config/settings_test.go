@@ -68,6 +68,7 @@ var samples = map[string]sample{
 	"cluster-name":      {"", `"a"`, "b", "c", "a", "b", "c"},
 	"cluster-listen":    {"none", `"127.0.0.1:4"`, "[::1]:5", "localhost:6", "127.0.0.1:4", "[::1]:5", "localhost:6"},
 	"cluster-bootstrap": {"", `"a=h:1"`, "a=h:2", "a=h:3,b=h:4", "a=h:1", "a=h:2", "a=h:3,b=h:4"},
+	"cluster-clients":   {"", `"a:1"`, "b:2", "c:3", "a:1", "b:2", "c:3"},
 	"cluster-tls-cert":  {"", `"a"`, "b", "c", "a", "b", "c"},
 	"cluster-tls-key":   {"", `"a"`, "b", "c", "a", "b", "c"},
 
@@ -122,6 +123,7 @@ var companions = map[string]string{
 
 	"cluster-name": "--dir=x --cluster-listen=localhost:9",
 
+	"cluster-clients":       "--dir=x --cluster-name=a --cluster-listen=localhost:9",
 	"cluster-tls-cert":      "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-key=x --cluster-tls-client-ca=x",
 	"cluster-tls-key":       "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-cert=x --cluster-tls-client-ca=x",
 	"cluster-tls-client-ca": "--dir=x --cluster-name=a --cluster-listen=:9 --cluster-tls-cert=x --cluster-tls-key=x",

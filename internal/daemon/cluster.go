@@ -58,6 +58,7 @@ func newNode(c *config.Config, kept *store.Store, settings [][2]string, log zero
 		Dir: c.Store.Dir, Store: kept, Settings: settings, Log: log,
 	})
 	c.Server.Order, c.Server.Nodes, c.Server.Store = n, n, n.Store()
+	c.Server.NodeName, c.Server.NodeAddress = x.Name, x.Clients
 	return n, nil
 }
 

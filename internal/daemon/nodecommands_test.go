@@ -58,3 +58,22 @@ func TestNodeCommandsOfAConchAlone(t *testing.T) {
 		p.Request(p.Dial(), command+"\r\n", "-ERR this conch runs alone; start it with --cluster-name to make it a node of a cluster\r\n")
 	}
 }
+
+// A node that stops names another one to its clients.
+func TestANodeThatStopsNamesAnother(t *testing.T) {
+	c := &nodes{t: t, names: []string{"a", "b", "c"}, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
+	for _, name := range c.names {
+		c.addresses[name], c.dirs[name] = freeAddress(t), filepath.Join(t.TempDir(), name)
+	}
+	for _, name := range c.names {
+		c.start(name, "--cluster-clients="+name+".example:7000")
+	}
+	for _, name := range c.names { // each has told its address once it has caught up
+		c.eventually(name, "PING", "+PONG\r\n")
+	}
+	a := c.dial("a")
+	a.Send("SUB news\nPUB news hi\n")
+	a.Expect("OK SUB news\nOK PUB news\nUPDATE news hi\n")
+	c.stop("a")
+	assert.Regexp(t, `^ERR closing connection: the server stops; next=[bc]\.example:7000$`, strings.TrimSpace(a.Line()))
+}

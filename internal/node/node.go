@@ -156,7 +156,8 @@ func (n *Node) catchUp() {
 		if !n.founded.Load() && !n.Leads() {
 			continue
 		}
-		if err := n.attempt(); err == nil && n.founded.Load() {
+		wasFounded := n.founded.Load()
+		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node tells
 			close(n.ready)
 			return
 		}
@@ -164,7 +165,7 @@ func (n *Node) catchUp() {
 }
 
 func (n *Node) attempt() error {
-	var body []byte
+	body := n.service.AddressBody()
 	if !n.founded.Load() {
 		var random [8]byte
 		_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends

@@ -1,0 +1,55 @@
+package command
+
+import (
+	"github.com/conchmq/conch/broker"
+)
+
+// Nodes tell each other where clients reach them, by an entry of the order, so that one that stops can name another one.
+
+// orderedAddress is the first byte of the body of such an entry. No flags of an origin are the same.
+const orderedAddress = 0xf1
+
+// clusterAddress is in front of a node's name in the name of the text that has its address.
+const clusterAddress = "address/"
+
+// AddressBody makes the body of the entry by which this node tells its address; nil if the others know it.
+func (s *Service) AddressBody() (body []byte) {
+	o := &s.options
+	s.runOnCore(func(broker.View) {
+		if s.streams.state.Text(clusterSource, clusterAddress+o.NodeName) != o.NodeAddress {
+			body = appendLong(appendLong([]byte{orderedAddress}, []byte(o.NodeName)), []byte(o.NodeAddress))
+		}
+	})
+	return body
+}
+
+func (a *Applier) applyAddress(e *OrderedEntry) error {
+	in := bodyReader{left: e.Body[1:]}
+	name, address := string(in.text()), in.text()
+	if in.err != nil {
+		return in.err
+	}
+	s := &a.service.streams
+	if !a.onCore(func(v broker.View) {
+		s.beginEntry(v, e.Time)
+		s.setText(v, clusterAddress+name, address)
+		s.endEntry(v, e.Finish)
+	}) {
+		return errCoreStopped
+	}
+	return nil
+}
+
+// nextAddress is where clients of this node go on when it stops: at the leader, or else at any other member. It runs on the core.
+func (s *Service) nextAddress() (address string) {
+	if s.options.Nodes == nil {
+		return ""
+	}
+	status := s.options.Nodes.NodeStatus()
+	for _, m := range status.Members {
+		if text := s.streams.state.Text(clusterSource, clusterAddress+m.Name); text != "" && m.Name != status.Name && (address == "" || m.Name == status.Leader) {
+			address = text
+		}
+	}
+	return address
+}
