@@ -61,7 +61,13 @@ func TestTheCheckerOfFaultsNotices(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			seed := firstSeed()
+			if what == "sync" && *faultsRuns <= 4 {
+				t.Skip("it may take minutes: raft looks for a common past that is gone; make cluster-model has it")
+			}
+			seed := uint64(11) // each seed from there on shows it soon; others take much longer
+			if *faultsSeed != 0 {
+				seed = *faultsSeed
+			}
 			for i := range uint64(40) {
 				var problem error
 				synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 	inv, stats := r.Tag.(*invocation), &e.service.stats
 	stats.begin(e)
 	switch {
+	case e.isReplica && !inv.ordered: // it was of a connection that is gone
+		return false
 	case e.inExec():
 		return e.admitQueued(r, inv)
 	case r.Waited: // it was admitted, but for rights that may have changed since
@@ -54,7 +56,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.enqueue(r)
 		return false
 	}
-	if e.rejectsDurable(r, inv) {
+	if e.rejectsUnordered(inv) || e.rejectsDurable(r, inv) {
 		return false
 	}
 	// Monitors and INFO see only commands that run, and a KEYS in steps once.
@@ -70,7 +72,11 @@ func (e *executor) Admit(r *broker.Request) bool {
 // admitOrdered admits a command in the order of all nodes. All of them must come to the same verdict, so it is that of the user's rights
 // and of what all share; the connection has had its say before the command was proposed.
 func (e *executor) admitOrdered(r *broker.Request, inv *invocation) bool {
-	if !e.unrestricted && e.rejectsUnauthorized(inv) || e.rejectsDurable(r, inv) {
+	if err := e.authorizeOrdered(inv); err != nil {
+		e.reject(inv, err)
+		return false
+	}
+	if e.rejectsDurable(r, inv) {
 		return false
 	}
 	if e.isReplica {
@@ -83,15 +89,33 @@ func (e *executor) admitOrdered(r *broker.Request, inv *invocation) bool {
 	return true
 }
 
+// rejectsUnordered replies with an error if a command would change on this node alone what all nodes share. The connection has changed
+// since its reader looked: its next command is ordered.
+func (e *executor) rejectsUnordered(inv *invocation) bool {
+	if e.service.options.Order == nil || inv.ordered || !inv.sharesState() {
+		return false
+	}
+	e.reject(inv, protocol.Errorf("the command did not take effect, because the connection has just changed; send it again"))
+	return true
+}
+
 // AcceptsRun implements [broker.Conn]. A run is split where each of its commands is refused,
 // replied to, queued, or shown to monitors on its own.
 func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	inv := r.Tag.(*invocation)
-	if !inv.unjudged && e.mayPublish(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
+	if !inv.unjudged && e.mayRun(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
 		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) && e.durableError(r) == nil {
 		return nil, true
 	}
 	return splitRun(r), false
+}
+
+// mayRun is mayPublish, in a cluster too.
+func (e *executor) mayRun(inv *invocation) bool {
+	if inv.ordered {
+		return e.authorizeOrdered(inv) == nil
+	}
+	return e.mayPublish(inv)
 }
 
 // overMaxSubscriptions reports whether a command would exceed MaxSubscriptions. Names already

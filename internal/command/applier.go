@@ -2,7 +2,9 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/conchmq/conch/broker"
@@ -16,6 +18,8 @@ type Applier struct {
 	// replica runs what other nodes have proposed, and what was proposed here for a connection that is gone. It has no client: whatever is
 	// sent to it is dropped.
 	replica Conn
+	// mu keeps an entry and a save of the state apart. It is held while the core is waited for.
+	mu sync.Mutex
 }
 
 // OrderedEntry is one entry.
@@ -44,34 +48,42 @@ func (a *Applier) Stop() { a.publisher.Stop() }
 // errCoreStopped is the error of an entry that came too late.
 var errCoreStopped = errors.New("the core has stopped")
 
-// Apply applies an entry, and waits for that.
+// Apply applies an entry, and waits for that. After an error the entry has not taken effect, or not as a whole: the node must stop. Whatever
+// waits for the token learns that in any case.
 func (a *Applier) Apply(e *OrderedEntry) error {
-	if len(e.Body) > 0 && e.Body[0] == orderedFounding {
-		return a.applyFounding(e)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.service.orderRoom.wake()
+	a.service.awaitLog(&a.publisher.stopped)
+	err := a.service.streams.store.Failed()
+	if err == nil {
+		err = a.apply(e)
 	}
-	if len(e.Body) > 0 && e.Body[0] == orderedAddress {
+	if err != nil {
+		a.Lost(e.Token, fmt.Errorf("the outcome is unknown: %w", err))
+	}
+	return err
+}
+
+func (a *Applier) apply(e *OrderedEntry) error {
+	switch {
+	case len(e.Body) > 0 && e.Body[0] == orderedFounding:
+		return a.applyFounding(e)
+	case len(e.Body) > 0 && e.Body[0] == orderedAddress:
 		return a.applyAddress(e)
 	}
-	batches, who, err := a.decode(e.Body)
+	who, commands, err := a.decode(e)
 	if err != nil {
 		return err
 	}
-	a.service.awaitLog(&a.publisher.stopped)
-	knownUser := true
 	if !a.onCore(func(v broker.View) {
 		a.service.streams.beginEntry(v, e.Time)
+		a.service.streams.entry.origin = who
 		if _, ok := e.Token.(tickToken); ok {
 			a.service.streams.entry.ticking = false
 		}
-		knownUser = a.replica.executor.actFor(&who)
-	}) {
-		return errCoreStopped
-	}
-	if !knownUser { // it was deleted meanwhile: on no node anything happens
-		batches = nil
-	}
-	a.applyCommands(e, batches, knownUser)
-	if !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
+		a.replica.executor.actFor(&who)
+	}) || !a.applyCommands(e, commands) || !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
 		return errCoreStopped
 	}
 	return nil
@@ -79,63 +91,58 @@ func (a *Applier) Apply(e *OrderedEntry) error {
 
 func (a *Applier) onCore(f func(broker.View)) bool { return a.service.runOnCore(f) }
 
-// applyCommands submits the commands of an entry: as the batch of the connection that waits for it, or as those of the replica.
-func (a *Applier) applyCommands(e *OrderedEntry, batches []*Batch, knownUser bool) {
+// applyCommands submits the commands of an entry: as the batch of the connection that waits for it, or as those of the replica. It returns
+// false if the node stops.
+func (a *Applier) applyCommands(e *OrderedEntry, commands []*Batch) (ok bool) {
 	switch t := e.Token.(type) {
 	case *orderedBatch:
 		t.reader.ordered.queue.take(t, func() {
-			if !knownUser {
-				t.batch.failOrdered(errUserDeleted)
-			}
 			t.batch.Instead = &a.replica.sub
-			a.submit(&t.batch.Batch)
+			ok = a.submit(&t.batch.Batch)
 		})
-		releaseAll(batches)
-		return
+		e.Token = nil // it has left the queue
+		return ok
 	case *blockedClient:
 		if a.applyBlocked(t) {
-			releaseAll(batches)
-			return
+			for _, b := range commands {
+				b.release()
+			}
+			return true
 		}
 	}
-	for _, b := range batches {
-		a.submit(&b.Batch)
+	for _, b := range commands {
+		if !a.submit(&b.Batch) {
+			return false
+		}
 	}
+	return true
 }
 
-var errUserDeleted = errors.New("the user was deleted before the command took effect: it did not")
-
-func releaseAll(batches []*Batch) {
-	for _, b := range batches {
-		b.release()
-	}
-}
-
-// submit judges and submits a batch.
-func (a *Applier) submit(b *broker.Batch) {
+// submit judges and submits a batch. It returns false if the node stops.
+func (a *Applier) submit(b *broker.Batch) (ok bool) {
 	if n := len(b.Requests); n == 1 && b.Requests[0].Op == broker.Exec {
 		if inv := b.Requests[0].Tag.(*invocation); inv.txn != nil {
-			a.publisher.submitExec(b, inv.txn.queued)
-			return
+			return a.publisher.submitExec(b, inv.txn.queued)
 		}
 	}
-	a.publisher.Submit(b)
+	return a.publisher.Submit(b)
 }
 
 // submitExec judges all that a transaction runs, and submits it.
-func (p *Publisher) submitExec(b *broker.Batch, queued []broker.Request) {
+func (p *Publisher) submitExec(b *broker.Batch, queued []broker.Request) (ok bool) {
 	version := p.service.versions.enter()
 	defer p.service.versions.leave(version)
 	x := version.index.Load()
 	if !x.Empty() && !p.evaluation.evaluateQueued(x, queued) {
-		return // the core stops
+		return false
 	}
 	b.Version = x.Version()
-	p.service.core.Submit(b)
+	return p.service.core.Submit(b)
 }
 
 // Lost tells a connection that its proposal is given up. Any goroutine may call it.
 func (a *Applier) Lost(token any, why error) {
+	defer a.service.orderRoom.wake()
 	switch t := token.(type) {
 	case *orderedBatch:
 		t.reader.ordered.queue.take(t, func() {
@@ -149,45 +156,40 @@ func (a *Applier) Lost(token any, why error) {
 	}
 }
 
-// actFor makes the replica's executor act for an origin. It returns false if there is no such user any more.
-func (e *executor) actFor(o *origin) (known bool) {
+// actFor makes the replica's executor act for an origin. Its rights are looked up for each command: see authorizeOrdered.
+func (e *executor) actFor(o *origin) {
 	e.database, e.durableOnly, e.isBroker = o.database, o.durableOnly, o.isBroker
-	if o.isBroker || o.user == "" {
-		e.user, e.unrestricted = nil, true
-		return true
-	}
-	u := e.service.access.users.Find(o.user)
-	if u == nil {
-		return false
-	}
-	e.setUser(u)
-	return true
 }
 
-// decode makes batches of a body, for the replica.
-func (a *Applier) decode(body []byte) (batches []*Batch, who origin, err error) {
-	if len(body) == 0 {
-		return nil, origin{isBroker: true}, nil
+// decode reads a body: whose it is, and its commands as batches of the replica. The batch of a connection has them already.
+func (a *Applier) decode(e *OrderedEntry) (who origin, commands []*Batch, err error) {
+	if len(e.Body) == 0 {
+		return origin{isBroker: true}, nil, nil
 	}
-	in := bodyReader{left: body}
+	in := bodyReader{left: e.Body}
 	who = in.origin()
+	if _, own := e.Token.(*orderedBatch); own {
+		return who, nil, in.err
+	}
 	if len(in.left) > 0 && in.left[0] == orderedExec {
 		in.byte()
-		queued := a.decodeCommands(&in)
-		b := a.newBatch()
-		if batches = []*Batch{b}; in.err == nil {
-			inv, req := b.add()
-			inv.row, inv.handler, inv.args = protocol.Lookup([]byte("EXEC")), handlers["exec"], [][]byte{[]byte("EXEC")}
-			inv.dialect, inv.ordered, inv.txn = protocol.RESP, true, &transaction{}
-			req.Op, req.Tag = broker.Exec, inv
-			for _, q := range queued {
-				inv.txn.queued = append(inv.txn.queued, q.Requests...)
-			}
-		}
-		return batches, who, in.err
+		return who, []*Batch{a.decodeTransaction(&in)}, in.err
 	}
-	batches = a.decodeCommands(&in)
-	return batches, who, in.err
+	commands = a.decodeCommands(&in)
+	return who, commands, in.err
+}
+
+// decodeTransaction reads commands as one EXEC.
+func (a *Applier) decodeTransaction(in *bodyReader) *Batch {
+	b := a.newBatch()
+	inv, req := b.add()
+	inv.row, inv.handler, inv.args = protocol.Lookup([]byte("EXEC")), handlers["exec"], [][]byte{[]byte("EXEC")}
+	inv.dialect, inv.ordered, inv.txn = protocol.RESP, true, &transaction{}
+	req.Op, req.Tag = broker.Exec, inv
+	for _, q := range a.decodeCommands(in) {
+		inv.txn.queued = append(inv.txn.queued, q.Requests...)
+	}
+	return b
 }
 
 // newBatch makes a batch of the replica. Its tags point to its calls, so these must not move.

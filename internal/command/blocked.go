@@ -164,7 +164,7 @@ func (w *response) blockAs(c *blockedClient, timeout int64, size int) {
 	b := &e.service.streams.blocked
 	c.executor, c.inv, c.index = e, w.inv, -1
 	if timeout > 0 {
-		c.deadline = w.now() + timeout
+		c.deadline = e.service.streams.localNow() + timeout
 		heap.Push(&b.timeouts, c)
 	}
 	b.count++
@@ -418,7 +418,7 @@ func (b *blockedClients) tryGroups(v broker.View, c *blockedClient) bool {
 func (b *blockedClients) readGroups(v broker.View, c *blockedClient, w *response, x *keyargs.XRead) bool {
 	e := c.executor
 	b.streams.hold(e)
-	if err := e.authorize(c.inv); err != nil {
+	if err := e.authorizeBlocked(c.inv); err != nil {
 		e.replyErr(c.inv, err)
 	} else {
 		if w.buf = e.begin(); !w.readGroups(x) {
@@ -435,6 +435,14 @@ func (b *blockedClients) readGroups(v broker.View, c *blockedClient, w *response
 	b.end(c)
 	v.FlushLater(&e.sub)
 	return true
+}
+
+// authorizeBlocked is authorize for a read that is made now, in a cluster in its place in the order.
+func (e *executor) authorizeBlocked(inv *invocation) *protocol.Error {
+	if e.service.options.Order != nil {
+		return e.authorizeOrdered(inv)
+	}
+	return e.authorize(inv)
 }
 
 // retryLater sets when a client that found nothing looks again by itself.

@@ -66,10 +66,15 @@ func (b *blockedClients) applyProposed(v broker.View, c *blockedClient) bool {
 		return false
 	}
 	x, _ := c.inv.xread() // it was read before
+	var names []string
 	for _, name := range x.Keys {
-		b.wake(string(name)) // others may find what it leaves
+		names = append(names, string(name)) // the arguments go with the batch
 	}
-	b.readGroups(v, c, &response{executor: e, inv: c.inv, view: v}, x)
+	if b.readGroups(v, c, &response{executor: e, inv: c.inv, view: v}, x) {
+		for _, name := range names {
+			b.wake(name) // others may find what it leaves
+		}
+	}
 	return true
 }
 

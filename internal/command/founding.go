@@ -65,7 +65,10 @@ func (a *Applier) applyFounding(e *OrderedEntry) error {
 	s := a.service
 	if !a.onCore(func(v broker.View) {
 		s.streams.beginEntry(v, e.Time)
-		err = s.found(v, &f)
+		if err = s.found(v, &f); err != nil {
+			s.streams.dropEntry()
+			return
+		}
 		s.streams.entry.unsaved = saveEvery // it is saved
 		s.streams.endEntry(v, e.Finish)
 	}) {
@@ -139,9 +142,11 @@ func ClusterEpoch(streams *stream.Streams) string { return streams.Text(clusterS
 
 // SaveClusterState adds the state of the cluster to the log as of the last entry. It returns false if the core has stopped.
 func (a *Applier) SaveClusterState() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return a.onCore(func(v broker.View) {
 		s := &a.service.streams
-		if s.entry.last == nil || s.entry.unsaved == 0 || s.store.Failed() != nil {
+		if s.entry.open || s.entry.last == nil || s.entry.unsaved == 0 || s.store.Failed() != nil {
 			return
 		}
 		s.beginRound(v)

@@ -62,6 +62,8 @@ func (q *inOrder) propose(r *Reader, body []byte, item *orderedBatch) error {
 		case <-room:
 		case <-r.abort.done():
 		case <-s.core.Stopped():
+			q.mu.Lock()
+			return err
 		}
 		q.mu.Lock()
 		if r.abort.raised.Load() {
@@ -104,7 +106,6 @@ func (q *inOrder) take(item *orderedBatch, f func()) {
 		q.items = nil
 	}
 	q.moved.Broadcast()
-	s.orderRoom.wake()
 }
 
 // submitLocal submits a batch in which nothing is judged.

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
@@ -39,6 +40,9 @@ var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, 
 // refusedInOrder are commands whose effect depends on what one node alone knows, or has.
 var refusedInOrder = map[string]string{"watch": "WATCH", "acl|load": "ACL LOAD", "acl|save": "ACL SAVE", "source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
 
+// refusedInMulti are commands that change on whose behalf those behind them run. A transaction has one origin.
+var refusedInMulti = map[string]bool{"select": true, "auth": true, "hello": true, "reset": true}
+
 // sharesState reports whether a command changes what all nodes share.
 func (inv *invocation) sharesState() bool {
 	if inv.err != nil || inv.row == nil || inv.handler == replyError {
@@ -67,10 +71,16 @@ func isSharedSetting(name []byte) bool {
 }
 
 // refusal is why a command cannot run on a node of a cluster, nil if it can.
-func (inv *invocation) refusal() *protocol.Error {
+func (inv *invocation) refusal(inMulti bool) *protocol.Error {
 	name := rowName(inv)
-	if what, ok := refusedInOrder[name]; ok {
+	what, refused := refusedInOrder[name]
+	switch {
+	case refused:
 		return errNotInCluster(what)
+	case inMulti && inv.dialect == protocol.RESP && refusedInMulti[name] && name != "reset":
+		return protocol.Errorf("%s is not possible in a transaction on a node of a cluster", inv.row.Name)
+	case name == "acl|token" && len(inv.args) > 2 && strings.EqualFold(string(inv.args[2]), "CREATE"):
+		return errNotInCluster("ACL TOKEN CREATE")
 	}
 	if name != "config|set" || !inv.setsShared() {
 		return nil
@@ -118,6 +128,30 @@ type orderedReader struct {
 	room  []byte // for bodies
 }
 
+// leavesExec takes an EXEC behind other commands out of a batch, and reports whether it has. It is parsed again, as a batch of its own: what
+// MULTI has queued by then is proposed.
+//
+//go:noinline
+func (b *Batch) leavesExec(inv *invocation) bool {
+	if inv.handler.op != broker.Exec || len(b.calls) == 1 {
+		return false
+	}
+	n := len(b.calls) - 1
+	b.calls[n], b.Requests[n] = invocation{}, broker.Request{}
+	b.calls, b.Requests = b.calls[:n], b.Requests[:n]
+	return true
+}
+
+// checkOrdered refuses a command that would come in pieces: other commands of the order would stand between them.
+//
+//go:noinline
+func (inv *invocation) checkOrdered() *protocol.Error {
+	if inv.isLong() && inv.sharesState() {
+		return protocol.Errorf("more than %d names in one command on a node of a cluster; send several", maxNames)
+	}
+	return nil
+}
+
 // updateOrdering finds out how what follows is ordered, once all that came before is applied. False means that the connection ends.
 func (r *Reader) updateOrdering() bool {
 	if !r.window.acquire(&r.outbox, true) {
@@ -160,7 +194,9 @@ func (r *Reader) submitInOrder(b *Batch) bool {
 	if r.ordered == nil {
 		r.ordered = new(orderedReader)
 	}
-	shares := slices.ContainsFunc(b.calls, func(inv invocation) bool { return inv.sharesState() || inv.handler.op == broker.Exec })
+	shares := slices.ContainsFunc(b.calls, func(inv invocation) bool {
+		return inv.sharesState() || inv.handler.op == broker.Exec || refusedInMulti[rowName(&inv)]
+	})
 	if shares && !r.ordered.known && !r.unauthenticated() && !r.updateOrdering() {
 		b.release()
 		return false
@@ -169,7 +205,7 @@ func (r *Reader) submitInOrder(b *Batch) bool {
 	last := b.last()
 	if last.handler.op == broker.Exec && r.ordered.inMulti {
 		var ok bool
-		if body, ok = r.takeTransaction(b, last); !ok {
+		if body, ok = r.takeTransaction(last); !ok {
 			b.release()
 			return false
 		}
@@ -191,7 +227,7 @@ func (r *Reader) encodeOrdered(b *Batch) (body []byte) {
 			inv.unjudged = r.unauthenticated()
 		}
 		if inv.err == nil {
-			if inv.err = inv.refusal(); inv.err != nil {
+			if inv.err = inv.refusal(r.ordered.inMulti); inv.err != nil {
 				inv.handler, b.Requests[i].Op = replyError, broker.Reply
 				continue
 			}
@@ -251,15 +287,11 @@ func rowName(inv *invocation) string {
 // maxOrderRoom bounds the memory of a body that a reader keeps.
 const maxOrderRoom = 64 << 10
 
-// takeTransaction takes what MULTI has queued out of the connection, so that no end of it can undo it, and makes a body of it. The commands
-// before EXEC in the batch come first. A nil body means that nothing in it is ordered.
-func (r *Reader) takeTransaction(b *Batch, exec *invocation) (body []byte, ok bool) {
-	if n := len(b.Requests) - 1; n > 0 {
-		before := slices.Clone(b.Requests[:n])
-		if !r.service.core.Submit(&broker.Batch{From: b.From, Requests: before}) {
-			return nil, false
-		}
-		b.Requests = b.Requests[n:]
+// takeTransaction takes what MULTI has queued out of the connection, so that no end of it can undo it, and makes a body of it. EXEC
+// is a batch of its own. A nil body means that nothing in it is ordered.
+func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
+	if !r.updateOrdering() { // all that came before has taken effect
+		return nil, false
 	}
 	ok = r.service.runOnCore(func(broker.View) {
 		e := &r.executor

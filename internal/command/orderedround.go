@@ -15,7 +15,8 @@ type orderedRound struct {
 	// last is the state of the cluster behind the last entry, unsaved how many entries its record is behind.
 	unsaved int
 	last    []byte
-	ticking bool // it is proposed that time passes
+	origin  origin // of the entry
+	ticking bool   // it is proposed that time passes
 }
 
 // saveEvery is after how many entries the state of the cluster is saved if none of them has changed streams: as many are applied again
@@ -74,6 +75,9 @@ func (s *streams) endEntry(v broker.View, finish func(digest uint64) []byte) {
 	s.announce()
 }
 
+// dropEntry ends an entry that does not take effect.
+func (s *streams) dropEntry() { s.entry.open, s.now = false, 0 }
+
 // saveState adds the state of the cluster to the record, with the time of the order.
 func (s *streams) saveState(v broker.View, state []byte) {
 	text := binary.LittleEndian.AppendUint64(nil, uint64(s.entry.time)) //nolint:gosec // and back
@@ -93,6 +97,14 @@ func (s *streams) setText(v broker.View, name string, text []byte) {
 func (s *streams) beginLocalRound() {
 	s.now = s.store.Now()
 	s.state.SetNow(s.entry.time)
+}
+
+// localNow is the clock by which clients wait. That of an entry may be the clock of another node.
+func (s *streams) localNow() int64 {
+	if s.service.options.Order != nil {
+		return s.store.Now()
+	}
+	return s.now
 }
 
 // mayTick reports whether this node lets time pass for what is due: alone, or as the leader.

@@ -56,6 +56,9 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			others--
 			continue
 		}
+		if r.service.options.Order != nil && b.leavesExec(inv) {
+			break
+		}
 		b.used += n
 		if inv.handler == replyQuit {
 			b.used = len(b.data) // commands behind QUIT are dropped, as in Redis
@@ -141,6 +144,9 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 		for i, name := range inv.topics() {
 			inv.topics()[i] = verbName(inv, name)
 		}
+	}
+	if inv.err == nil && r.service.options.Order != nil {
+		inv.err = inv.checkOrdered()
 	}
 	switch {
 	case inv.err != nil:

@@ -306,6 +306,9 @@ var (
 // Replace makes streams as of the last safe record those that are served, after the log has failed. Any goroutine but the core's
 // may call it.
 func (s *Service) Replace(state *stream.Streams) {
+	if s.options.Order != nil {
+		return // a node whose log has failed stops: it must not go on from an older state
+	}
 	s.runOnCore(func(broker.View) {
 		for _, e := range s.clients() {
 			e.unwatchAll()

@@ -51,7 +51,15 @@ func (e *executor) abortTxn(inv *invocation, why *protocol.Error) *protocol.Erro
 //
 // Redis refuses SSUBSCRIBE here, though not its siblings; so does conch.
 func (e *executor) admitQueued(r *broker.Request, inv *invocation) bool {
-	if e.closing && !inv.ordered {
+	switch {
+	case e.isReplica && !inv.ordered: // it was of a connection that is gone
+		return false
+	case inv.ordered:
+		return e.admitOrdered(r, inv)
+	case e.rejectsUnordered(inv):
+		return false
+	}
+	if e.closing {
 		e.replyErr(inv, errClosing)
 		return false
 	}

@@ -49,6 +49,7 @@ func (c *nodes) start(name string, flags ...string) {
 	}
 	c.running[name] = start(c.t, append([]string{
 		"--dir=" + c.dirs[name], "--cluster-name=" + name, "--cluster-listen=" + c.addresses[name], "--cluster-bootstrap=" + strings.Join(all, ","),
+		"--cluster-election=2s", "--cluster-timeout=1m", // the machine may be busy with other tests
 	}, flags...)...)
 }
 

@@ -27,7 +27,7 @@ func TestANodeIsAdded(t *testing.T) {
 	a.Send("XREADGROUP GROUP g bob STREAMS old >\r\n")
 	a.Expect("*1\r\n*2\r\n$3\r\nold\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$1\r\n1\r\n")
 	c.names = nil // b joins without a bootstrap
-	c.running["b"] = start(t, "--dir="+c.dirs["b"], "--cluster-name=b", "--cluster-listen="+c.addresses["b"])
+	c.running["b"] = start(t, "--dir="+c.dirs["b"], "--cluster-name=b", "--cluster-listen="+c.addresses["b"], "--cluster-election=2s", "--cluster-timeout=1m")
 	a.Command("NODE", "ADD", "b", c.addresses["b"])
 	a.Expect("+OK\r\n")
 	c.running["b"].Log.Await(t, "this node was too far behind, and has got the state of the leader: it starts again with it", 1)

@@ -12,7 +12,7 @@ import (
 func (d *daemon) reload() {
 	logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("reloading the TLS files, the ACL file, the log level and the connectors")
 	d.reloadSettings()
-	if d.settings.Server.ACLFile != "" {
+	if d.settings.Server.ACLFile != "" && d.node == nil { // the users of a cluster are those of all its nodes
 		if err := d.server.LoadUsers(); err != nil {
 			d.log.Error().Err(err).Msg("the ACL file cannot be used; the rules loaded before stay in force")
 		} else {

@@ -15,6 +15,7 @@ import (
 func (n *Node) Apply(e cluster.Entry, state *cluster.State) error {
 	select {
 	case <-n.received: // the state of another node is used after a new start
+		n.Lost(e.Token, errReceived)
 		<-n.closing
 		return nil
 	default:
@@ -28,9 +29,13 @@ func (n *Node) Apply(e cluster.Entry, state *cluster.State) error {
 		Time: e.Time / int64(time.Millisecond), Body: e.Body, Token: token,
 		Finish: func(digest uint64) []byte {
 			state.Digest(digest)
+			n.full.Store(!n.options.Store.Room(0))
 			return state.Append(nil)
 		},
 	})
+	if err != nil && isAttempt {
+		back <- err
+	}
 	switch {
 	case errors.Is(err, command.ErrOtherBase):
 		return cluster.ErrStateNeeded
@@ -63,6 +68,8 @@ func (n *Node) WaitSaved(uint64) error {
 	}
 	return n.options.Store.Sync()
 }
+
+var errReceived = errors.New("the outcome is unknown: this node starts again with the state of another")
 
 var errStopped = errors.New("the core has stopped")
 

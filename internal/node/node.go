@@ -46,6 +46,7 @@ type Node struct {
 	closing  chan struct{}
 	tasks    sync.WaitGroup
 	reports  command.LogLimiter
+	full     atomic.Bool // the memory of streams is used up; the core sets it
 }
 
 // New makes a node.
@@ -207,8 +208,8 @@ func (n *Node) Leads() bool {
 
 // Full implements [command.Order].
 func (n *Node) Full() error {
-	if err := n.options.Store.Err(); err != nil {
-		return err
+	if n.full.Load() {
+		return command.ErrNoRoom
 	}
-	return nil
+	return n.options.Store.Err()
 }

@@ -15,10 +15,14 @@ import (
 	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/internal/log"
 )
 
 // A state that is sent is that of the cluster, with its length, and a backup of the streams as a tar. The backup is as new as the state of
 // the cluster, or newer: its streams say how new.
+
+// stateEnd is behind the tar, whose own end a connection that breaks between two files looks like.
+const stateEnd = "the end"
 
 // maxState bounds the state of the cluster: it is a few bytes a node.
 const maxState = 1 << 20
@@ -46,10 +50,11 @@ func (n *Node) Send(w io.Writer) (err error) {
 		return err
 	}
 	out := tar.NewWriter(w)
-	if err := out.AddFS(os.DirFS(path)); err != nil {
+	if err := errors.Join(out.AddFS(os.DirFS(path)), out.Close()); err != nil {
 		return err
 	}
-	return out.Close()
+	_, err = io.WriteString(w, stateEnd)
+	return err
 }
 
 // Receive implements [cluster.Machine]. What comes is used by the next start: see Prepare.
@@ -76,6 +81,9 @@ func (n *Node) Receive(r io.Reader) (cluster.State, error) {
 	if err := untar(r, coming); err != nil {
 		return cluster.State{}, err
 	}
+	if err := os.RemoveAll(filepath.Join(n.options.Dir, "cluster", received)); err != nil {
+		return cluster.State{}, err
+	}
 	if err := os.Rename(coming, filepath.Join(n.options.Dir, "cluster", received)); err != nil {
 		return cluster.State{}, err
 	}
@@ -92,7 +100,7 @@ func untar(r io.Reader, dir string) error {
 	for in := tar.NewReader(r); ; {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return readEnd(r)
 		}
 		if err != nil {
 			return err
@@ -110,6 +118,14 @@ func untar(r io.Reader, dir string) error {
 			return err
 		}
 	}
+}
+
+func readEnd(r io.Reader) error {
+	end := make([]byte, len(stateEnd))
+	if _, err := io.ReadFull(r, end); err != nil || string(end) != stateEnd {
+		return errors.New("the state came to an end too early")
+	}
+	return nil
 }
 
 func writeFile(path string, r io.Reader) error {
@@ -133,6 +149,18 @@ const (
 // what a crash has interrupted.
 func Prepare(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, "cluster", name) }
+	if !exists(at(received)) && !exists(at(replacing)) && !exists(at(replaced)) {
+		return nil
+	}
+	lock, err := log.LockDirectory(dir) // another process may run there
+	if err != nil {
+		return err
+	}
+	return errors.Join(replace(dir, at), lock.Close())
+}
+
+// replace goes through the steps of a new state.
+func replace(dir string, at func(string) string) error {
 	if exists(at(received)) {
 		if err := os.RemoveAll(at(restored)); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 var licenses = []struct{ name, words string }{
 	{"Apache-2.0", "apache license version 2.0"},
 	{"MPL-2.0", "mozilla public license version 2.0"},
+	{"MPL-2.0", "mozilla public license, version 2.0"},
 	{"BSD-3-Clause", "endorse or promote products derived from this software without specific prior written permission"},
 	{"BSD-2-Clause", "redistributions in binary form must reproduce the above copyright notice"},
 	{"MIT", "permission is hereby granted, free of charge, to any person obtaining a copy"},
