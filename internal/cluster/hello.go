@@ -49,11 +49,6 @@ func parseHello(line string) (h hello, err error) {
 	return h, nil
 }
 
-// refusal is what another node has answered instead of OK.
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
-
 // hello is the line for a connection to another node.
 func (n *Node) hello(to, carries string) hello {
 	return hello{n.applier.cluster(), n.options.Name, n.options.Address, n.options.now().Unix(), to, carries}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strings"
 	"time"
@@ -40,10 +39,10 @@ func (l *layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 	ctx, cancel := context.WithTimeout(l.node.ctx, timeout)
 	defer cancel()
 	c, err := l.node.dial(ctx, memberAt(to), carriesRaft)
-	if refused := refusal(""); errors.As(err, &refused) {
-		l.node.report(err)
-	}
 	if err != nil {
+		if l.node.ctx.Err() == nil {
+			l.node.report(err) // raft tells nobody
+		}
 		return nil, err
 	}
 	return &ending{c, context.AfterFunc(l.node.ctx, func() { _ = c.Close() })}, nil

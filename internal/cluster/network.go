@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -22,8 +23,17 @@ type tcp struct {
 	config *tls.Config
 }
 
-// Listen listens on a TCP address. With a TLS configuration it must have certificates for both directions, and require them of others.
+// ErrNeedsTLS is of an address beyond this machine without TLS: whoever reaches it could read and change all that the nodes have.
+var ErrNeedsTLS = errors.New("nodes reach each other beyond this machine by mutual TLS only: give each one a certificate, its key, and the authority that signs those of all nodes")
+
+// errNotMutual is of a TLS configuration that lets others in.
+var errNotMutual = errors.New("the TLS of nodes must require certificates of the nodes that dial: it needs the authority that signs them")
+
+// Listen listens on a TCP address. A TLS configuration serves both directions, and must require certificates: see [tlsfiles.Source.Mutual].
 func Listen(address string, config *tls.Config) (Network, error) {
+	if err := checkTLS(address, config); err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
@@ -34,7 +44,44 @@ func Listen(address string, config *tls.Config) (Network, error) {
 	return &tcp{l, config}, nil
 }
 
+// checkTLS reports whether an address may be used with a configuration, or with none.
+func checkTLS(address string, config *tls.Config) error {
+	if config == nil {
+		if !isLoopback(address) {
+			return fmt.Errorf("%s: %w", address, ErrNeedsTLS)
+		}
+		return nil
+	}
+	current := config
+	if config.GetConfigForClient != nil {
+		c, err := config.GetConfigForClient(&tls.ClientHelloInfo{})
+		if err != nil {
+			return err
+		}
+		if c != nil {
+			current = c
+		}
+	}
+	if current.ClientAuth != tls.RequireAndVerifyClientCert {
+		return errNotMutual
+	}
+	return nil
+}
+
+// isLoopback reports whether an address is of this machine alone.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
 func (t *tcp) Dial(ctx context.Context, address string) (net.Conn, error) {
+	if err := checkTLS(address, t.config); err != nil {
+		return nil, err
+	}
 	if t.config != nil {
 		return (&tls.Dialer{Config: t.config}).DialContext(ctx, "tcp", address)
 	}
@@ -64,7 +111,7 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
-		err = refusal(strings.TrimPrefix(answer, "ERR "))
+		err = errors.New(strings.TrimPrefix(answer, "ERR "))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
