@@ -174,7 +174,7 @@ var rules = map[string]rule{
 	"internal/attack":     {},
 	"internal/invariant":  {},
 	"internal/harness":    {anything: true},
-	"internal/faulty":     {own: []string{"internal/log"}},
+	"internal/faulty":     {own: []string{"internal/log"}, others: []string{"golang.org/x/sys"}},
 	"internal/history":    {notStd: []string{"net", "os", "log", "sync"}, noClock: true},
 	"examples/chat":       {},
 	"examples/sensors":    {own: []string{"client"}},
