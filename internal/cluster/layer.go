@@ -41,7 +41,7 @@ func (l *layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 	c, err := l.node.dial(ctx, memberAt(to), carriesRaft)
 	if err != nil {
 		if l.node.ctx.Err() == nil {
-			l.node.report(err) // raft tells nobody
+			l.node.report(err) // raft does not report it
 		}
 		return nil, err
 	}

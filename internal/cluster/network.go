@@ -23,7 +23,7 @@ type tcp struct {
 	config *tls.Config
 }
 
-// ErrNeedsTLS is of an address beyond this machine without TLS: whoever reaches it could read and change all that the nodes have.
+// ErrNeedsTLS is of an address beyond this machine without TLS: all that reaches it could read and change what the nodes have.
 var ErrNeedsTLS = errors.New("nodes reach each other beyond this machine by mutual TLS only: give each one a certificate, its key, and the authority that signs those of all nodes")
 
 // errNotMutual is of a TLS configuration that lets others in.

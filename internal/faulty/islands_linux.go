@@ -122,14 +122,14 @@ func (s *Islands) Inside(i int, f func() error) error {
 	return errors.Join(<-done, space.Close())
 }
 
-// Deafen makes an island lose all that another one sends. The other direction works.
-func (s *Islands) Deafen(island, sender int) error {
+// Block makes an island lose all that another one sends. The other direction works.
+func (s *Islands) Block(island, sender int) error {
 	rules := fmt.Sprintf("add table inet conch; add chain inet conch input { type filter hook input priority 0; }; add rule inet conch input ip saddr %s drop", s.Address(sender))
 	return s.inside(island, "nft", rules)
 }
 
-// Hear ends what Deafen did.
-func (s *Islands) Hear(island int) error {
+// Unblock ends what Block did.
+func (s *Islands) Unblock(island int) error {
 	return s.inside(island, "nft", "add table inet conch; delete table inet conch")
 }
 

@@ -68,11 +68,11 @@ func TestIslands(t *testing.T) {
 	one := []byte{0}
 	assert.Equal(t, one, s.send(1, 2, 1), "nothing is wrong")
 
-	require.NoError(t, islands.Deafen(2, 1))
+	require.NoError(t, islands.Block(2, 1))
 	assert.Empty(t, s.send(1, 2, 1), "2 hears nothing of 1")
 	assert.Equal(t, one, s.send(2, 1, 1), "1 hears 2")
 	assert.Equal(t, one, s.send(3, 2, 1), "2 hears 3")
-	require.NoError(t, islands.Hear(2))
+	require.NoError(t, islands.Unblock(2))
 	assert.Equal(t, one, s.send(1, 2, 1), "2 hears 1 again")
 
 	require.NoError(t, islands.Down(3))
