@@ -32,19 +32,20 @@ func (p *play) changeMembers(n *node) {
 		p.admit(leader, n)
 		return
 	}
+	running := leader.Node // it may be started anew meanwhile
 	p.changes.Go(func() {
 		switch {
 		case member.Name == "" || !member.Voter:
-			p.note(leader.Promote(n.name))
+			p.note(running.Promote(n.name))
 		case voters > 3:
-			if err := leader.Remove(n.name); err == nil {
+			if err := running.Remove(n.name); err == nil {
 				p.note(nil)
 				p.mu.Lock()
 				p.gone[n] = true
 				p.mu.Unlock()
 			}
 		default:
-			p.note(leader.Transfer(n.name))
+			p.note(running.Transfer(n.name))
 		}
 	})
 }
@@ -74,7 +75,8 @@ func (p *play) admit(leader, n *node) {
 	p.mu.Lock()
 	delete(p.gone, n) // it may be a member from now on
 	p.mu.Unlock()
-	p.changes.Go(func() { p.note(leader.Add(cluster.Member{Name: n.name, Address: n.name})) })
+	running := leader.Node
+	p.changes.Go(func() { p.note(running.Add(cluster.Member{Name: n.name, Address: n.name})) })
 }
 
 // settle waits until all fates are known, and all members have the same.
