@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,6 +291,31 @@ func TestANodeOfAnotherStateStops(t *testing.T) {
 		c.eventually("the others go on", func() bool { return len(leader.machine.list()) == 3 })
 		pause(time.Second)
 		assert.NotContains(t, bodies(other.machine.list()), "3")
+		c.stopAll()
+	})
+}
+
+// A majority that is slower than an election's time gets each proposal few times.
+func TestSlowDisksAreNotSentEverythingAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newNodes(t, three...)
+		var sent atomic.Int64
+		c.options = func(_ *node, o *cluster.Options) { o.Sent(func(any) { sent.Add(1) }) }
+		for _, n := range c.all {
+			c.start(n, three...)
+		}
+		leader := c.leader()
+		c.applied(leader, "fast")
+		for _, n := range c.all {
+			n.disks[0].Slow(func() time.Duration { return 800 * time.Millisecond })
+		}
+		sent.Store(0)
+		for i := range 10 {
+			require.NoError(t, leader.Propose([]byte("slow"), 0, fmt.Sprint(i)))
+		}
+		pause(4 * time.Second)
+		t.Logf("sent %d times", sent.Load())
+		assert.Less(t, sent.Load(), int64(10*5), "10 proposals")
 		c.stopAll()
 	})
 }

@@ -27,6 +27,8 @@ type proposals struct {
 	bytes       int
 	closed      bool
 
+	resent time.Time // when all were sent again for their age; the sender's
+
 	wake chan struct{} // of capacity 1: there is something to send, or to send again
 }
 
@@ -164,7 +166,8 @@ func (n *Node) whenLate(age time.Duration) {
 			return
 		}
 		n.reportLost(n.proposals.giveUp(next))
-	case age >= n.options.Election:
+	case age >= n.options.Election && time.Since(n.proposals.resent) >= n.options.Election: // a slow majority is not made slower
+		n.proposals.resent = time.Now()
 		n.proposals.rewind()
 	}
 }
