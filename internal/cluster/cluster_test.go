@@ -320,6 +320,37 @@ func TestSlowDisksAreNotSentEverythingAgainAndAgain(t *testing.T) {
 	})
 }
 
+// Transfers to a node that is not there, again and again, do not keep proposals waiting.
+func TestTransfersToANodeThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startThree(t)
+		leader, gone := c.leader(), c.followers()[0]
+		c.applied(leader, "1")
+		c.exchange.silence([]string{leader.name}, []string{gone.name})
+		require.NoError(t, leader.Propose([]byte("2"), 0, "2")) // it lacks this one
+		for range 3 {
+			assert.Error(t, leader.Transfer(gone.name))
+		}
+		c.stop(gone)
+		for i := range 5 {
+			token := fmt.Sprint("while it is gone ", i)
+			require.NoError(t, leader.Propose([]byte(token), 0, token))
+			c.eventually("it is applied", func() bool {
+				_, known := leader.machine.fate(token)
+				return known
+			})
+			err, _ := leader.machine.fate(token)
+			assert.NoError(t, err)
+			assert.Error(t, leader.Transfer(gone.name))
+		}
+		c.exchange.heal()
+		c.start(gone)
+		c.equal()
+		assert.ErrorContains(t, leader.Transfer(leader.name), "leads already")
+		c.stopAll()
+	})
+}
+
 // A machine that cannot apply an entry gets the state of the leader, and nothing is missing or there twice.
 func TestAMachineThatNeedsTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

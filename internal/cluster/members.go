@@ -34,26 +34,6 @@ func (n *Node) Remove(name string) error {
 	return n.changeVoters(n.raft.RemoveServer(raft.ServerID(name), 0, n.options.Timeout))
 }
 
-// Transfer makes another voter lead, any if no name is given.
-func (n *Node) Transfer(name string) error {
-	select {
-	case n.transfers <- struct{}{}:
-		defer func() { <-n.transfers }()
-	case <-n.ctx.Done():
-	}
-	if n.ctx.Err() != nil {
-		return ErrClosed
-	}
-	if name == "" {
-		return n.change(n.raft.LeadershipTransfer())
-	}
-	m, err := n.member(name)
-	if err != nil {
-		return err
-	}
-	return n.change(n.raft.LeadershipTransferToServer(raft.ServerID(name), serverAddress(m)))
-}
-
 func (n *Node) changeVoters(f raft.Future) error {
 	err := n.change(f)
 	if err == nil {

@@ -36,7 +36,8 @@ type Node struct {
 		at map[string]time.Time
 	}
 	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
-	transfers chan struct{}
+	transfers      chan struct{}
+	transferFailed time.Time // of the goroutine that holds transfers
 	failOnce  sync.Once
 	failure   chan error // of capacity 1
 }

@@ -82,7 +82,7 @@ func (a *applier) fetch() error {
 func (a *applier) fetchLacking() {
 	for a.isLacking() && a.node.ctx.Err() == nil {
 		if a.node.Leads() {
-			a.node.raft.LeadershipTransfer()
+			_ = a.node.Transfer("") // it is tried again
 		} else if err := a.fetch(); err == nil {
 			return
 		} else if !errors.Is(err, ErrNoLeader) {

@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// transferPause is how long no transfer follows one that failed. raft takes no proposals as long as one is under way. A second one waits, without
+// an end, until the replication to its target has taken the first out of a queue of one; between two attempts that pauses for 10 s at most.
+const transferPause = 20 * time.Second
+
+// Transfer makes another voter lead, any if no name is given.
+func (n *Node) Transfer(name string) error {
+	select {
+	case n.transfers <- struct{}{}:
+		defer func() { <-n.transfers }()
+	case <-n.ctx.Done():
+	}
+	if n.ctx.Err() != nil {
+		return ErrClosed
+	}
+	if wait := transferPause - time.Since(n.transferFailed); !n.transferFailed.IsZero() && wait > 0 {
+		return fmt.Errorf("the last transfer failed; the next one is possible in %v", wait.Round(time.Second))
+	}
+	return n.transfer(name)
+}
+
+// transfer is Transfer for the goroutine that holds transfers.
+func (n *Node) transfer(name string) error {
+	f := n.raft.LeadershipTransfer
+	if name != "" {
+		m, err := n.member(name)
+		if err == nil && n.Leads() {
+			err = n.probe(m)
+		}
+		if err != nil {
+			return err
+		}
+		f = func() raft.Future { return n.raft.LeadershipTransferToServer(raft.ServerID(name), serverAddress(m)) }
+	}
+	err := n.change(f())
+	if err != nil && n.Leads() {
+		n.transferFailed = time.Now()
+	}
+	return err
+}
+
+// probe makes sure that a node is there.
+func (n *Node) probe(m Member) error {
+	if m.Name == n.options.Name {
+		return fmt.Errorf("%s leads already", m.Name)
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, n.options.Election)
+	defer cancel()
+	c, err := n.dial(ctx, m, carriesProposals)
+	if err != nil {
+		return fmt.Errorf("no transfer: %w", err)
+	}
+	return c.Close()
+}
