@@ -122,7 +122,7 @@ func (a *applier) apply(l *raft.Log) {
 	case ok && own:
 		token = a.node.proposals.take(p)
 	case gap && own:
-		a.node.proposals.again()
+		a.node.proposals.again(p)
 	}
 	if ok && errors.Is(a.finish(l, p, token), ErrStateNeeded) {
 		a.need(a.appliedIndex())

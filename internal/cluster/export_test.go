@@ -21,5 +21,8 @@ func (o *Options) Without(what string) {
 // Sent is called for each proposal that was sent, and is not committed yet.
 func (o *Options) Sent(f func(token any)) { o.without.sent = f }
 
+// Loses makes proposals get lost on their way to the leader.
+func (o *Options) Loses(f func() bool) { o.without.loses = f }
+
 // Skew sets the node's clock.
 func (o *Options) Skew(d time.Duration) { o.skew = d }

@@ -81,8 +81,11 @@ func (p *play) admit(leader, n *node) {
 
 // settle waits until all fates are known, and all members have the same.
 func (p *play) settle() error {
-	for range 12_000 {
-		if p.settled() {
+	for i := range 12_000 {
+		if i%500 == 0 && !p.ended() { // what was answered before is behind it in each node that has it
+			p.proposeEnd(fmt.Sprint("end", i))
+		}
+		if p.ended() && p.settled() {
 			return nil
 		}
 		pause(10 * time.Millisecond)
@@ -102,6 +105,30 @@ func (p *play) settle() error {
 	return errors.Join(p.problem, history.Check(p.history()), fmt.Errorf("not settled in two minutes: %q", states))
 }
 
+// proposeEnd proposes once more at the leader, if there is one.
+func (p *play) proposeEnd(token string) {
+	i := slices.IndexFunc(p.all, func(l *node) bool { return l.up && l.Leads() })
+	if i >= 0 {
+		p.end = token
+		p.propose(p.all[i], token)
+	}
+}
+
+// ended reports whether the last proposal is answered.
+func (p *play) ended() bool {
+	n := p.by[p.end]
+	if n == nil {
+		return false
+	}
+	err, known := n.machine.fate(p.end)
+	return known && err == nil
+}
+
+// noticed reports whether a node has stopped because its state differs.
+func (p *play) noticed() bool {
+	return slices.ContainsFunc(p.all, func(n *node) bool { return n.machine.isDifferent() })
+}
+
 func (p *play) settled() bool {
 	for _, r := range p.proposals {
 		if _, known := p.by[r.ID].machine.fate(r.ID); !known {
@@ -109,7 +136,11 @@ func (p *play) settled() bool {
 		}
 	}
 	members := p.members()
+	p.final = members
 	if len(members) < 3 && !p.forgets || len(members) == 0 {
+		return false
+	}
+	if !slices.ContainsFunc(members[0].machine.list(), func(f fact) bool { return f.Body == p.end }) {
 		return false
 	}
 	for _, n := range members[1:] {
@@ -153,7 +184,7 @@ func (p *play) history() history.History {
 			p.Unknown++
 		}
 	}
-	members := p.members()
+	members := p.final // another leader may know others
 	for _, n := range p.all {
 		if n.machine.isDifferent() {
 			continue // it has stopped, and serves nobody

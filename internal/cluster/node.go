@@ -21,7 +21,7 @@ type Node struct {
 	votes     *votes
 	store     *logStore
 	layer     *layer
-	transport *raft.NetworkTransport
+	transport transport
 	raft      *raft.Raft
 	applier   *applier
 	proposals proposals
@@ -38,8 +38,8 @@ type Node struct {
 	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
 	transfers      chan struct{}
 	transferFailed time.Time // of the goroutine that holds transfers
-	failOnce  sync.Once
-	failure   chan error // of capacity 1
+	failOnce       sync.Once
+	failure        chan error // of capacity 1
 }
 
 // Open makes a node and starts it. With Options.Bootstrap and nothing in its directories it begins a cluster with the other nodes that do so. Else it
@@ -103,9 +103,9 @@ func (n *Node) open() (err error) {
 	if err := n.store.repair(recovery.Damages, after); err != nil {
 		return err
 	}
-	n.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
-	})
+	})}
 	if n.raft, err = raft.NewRaft(n.config(), n.applier, n.store, n.votes, saved, n.transport); err != nil {
 		return err
 	}

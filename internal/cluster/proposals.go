@@ -27,6 +27,7 @@ type proposals struct {
 	bytes       int
 	closed      bool
 
+	gap    uint64    // the last one that was sent when all were sent again for a gap
 	resent time.Time // when all were sent again for their age; the sender's
 
 	wake chan struct{} // of capacity 1: there is something to send, or to send again
@@ -76,9 +77,15 @@ func (p *proposals) rewind() {
 	p.sent = 0
 }
 
-// again makes the sender send all that wait once more. It is for other goroutines than the sender's.
-func (p *proposals) again() {
-	p.rewind()
+// again makes the sender send all that wait once more, because a proposal came behind a gap. All others that were sent behind that gap come too,
+// and change nothing more. If the second time has a gap as well, the sender finds out by their age.
+func (p *proposals) again(e proposed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.incarnation != p.incarnation || e.count <= p.gap || p.sent == 0 {
+		return
+	}
+	p.gap, p.sent = p.waiting[p.sent-1].count, 0
 	p.signal()
 }
 
@@ -128,7 +135,7 @@ func (p *proposals) giveUp(next uint64) []*proposal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	lost := p.waiting
-	p.waiting, p.sent, p.bytes, p.count, p.incarnation = nil, 0, 0, 0, next
+	p.waiting, p.sent, p.bytes, p.count, p.gap, p.incarnation = nil, 0, 0, 0, 0, next
 	return lost
 }
 
@@ -202,6 +209,9 @@ func (n *Node) sendAll(to *leaderLink) {
 		p := n.proposals.next()
 		if p == nil {
 			break
+		}
+		if n.options.without.loses != nil && n.options.without.loses() {
+			continue
 		}
 		if err := to.send(n, p.data); err != nil {
 			to.close()

@@ -1,0 +1,64 @@
+package cluster
+
+import (
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// transport is raft's, with pipelines that end.
+type transport struct{ *raft.NetworkTransport }
+
+// AppendEntriesPipeline begins to send entries to another node, without waiting for each answer.
+func (t transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // raft compares it
+	}
+	return newPipeline(p), nil
+}
+
+// pipeline is one of raft's with room for answers. When a node leads no more, raft stops to take answers out while it may still send; without
+// room that waits forever, and the end of the node with it.
+type pipeline struct {
+	raft.AppendPipeline
+	answers chan raft.AppendFuture
+	closed  chan struct{}
+	once    sync.Once
+	runs    sync.WaitGroup
+}
+
+// pipelineRoom is many times what raft sends before it looks whether to stop.
+const pipelineRoom = 64
+
+func newPipeline(p raft.AppendPipeline) *pipeline {
+	own := &pipeline{AppendPipeline: p, answers: make(chan raft.AppendFuture, pipelineRoom), closed: make(chan struct{})}
+	own.runs.Go(own.forward)
+	return own
+}
+
+func (p *pipeline) forward() {
+	for {
+		select {
+		case <-p.closed:
+			return
+		case f := <-p.AppendPipeline.Consumer():
+			select {
+			case p.answers <- f:
+			case <-p.closed:
+				return
+			}
+		}
+	}
+}
+
+// Consumer returns the answers.
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
+
+// Close ends the pipeline.
+func (p *pipeline) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	err := p.AppendPipeline.Close()
+	p.runs.Wait()
+	return err //nolint:wrapcheck // raft's
+}
