@@ -20,7 +20,7 @@ type Network interface {
 // tcp is the network of real nodes.
 type tcp struct {
 	net.Listener
-	config *tls.Config
+	config func() *tls.Config
 }
 
 // ErrNeedsTLS is of an address beyond this machine without TLS: all that reaches it could read and change what the nodes have.
@@ -29,8 +29,9 @@ var ErrNeedsTLS = errors.New("nodes reach each other beyond this machine by mutu
 // errNotMutual is of a TLS configuration that lets others in.
 var errNotMutual = errors.New("the TLS of nodes must require certificates of the nodes that dial: it needs the authority that signs them")
 
-// Listen listens on a TCP address. A TLS configuration serves both directions, and must require certificates: see [tlsfiles.Source.Mutual].
-func Listen(address string, config *tls.Config) (Network, error) {
+// Listen listens on a TCP address. config returns the TLS of the next handshake, in both directions: see [tlsfiles.Source.Mutual]. It must require
+// certificates. nil is a network without TLS, on this machine alone.
+func Listen(address string, config func() *tls.Config) (Network, error) {
 	if err := checkTLS(address, config); err != nil {
 		return nil, err
 	}
@@ -39,37 +40,27 @@ func Listen(address string, config *tls.Config) (Network, error) {
 		return nil, err
 	}
 	if config != nil {
-		l = tls.NewListener(l, config)
+		l = tls.NewListener(l, &tls.Config{
+			MinVersion:         tls.VersionTLS13,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return config(), nil },
+		})
 	}
 	return &tcp{l, config}, nil
 }
 
 // checkTLS reports whether an address may be used with a configuration, or with none.
-func checkTLS(address string, config *tls.Config) error {
-	if config == nil {
-		if !isLoopback(address) {
-			return fmt.Errorf("%s: %w", address, ErrNeedsTLS)
-		}
-		return nil
-	}
-	current := config
-	if config.GetConfigForClient != nil {
-		c, err := config.GetConfigForClient(&tls.ClientHelloInfo{})
-		if err != nil {
-			return err
-		}
-		if c != nil {
-			current = c
-		}
-	}
-	if current.ClientAuth != tls.RequireAndVerifyClientCert {
+func checkTLS(address string, config func() *tls.Config) error {
+	switch {
+	case config == nil && !IsLoopback(address):
+		return fmt.Errorf("%s: %w", address, ErrNeedsTLS)
+	case config != nil && config().ClientAuth != tls.RequireAndVerifyClientCert:
 		return errNotMutual
 	}
 	return nil
 }
 
-// isLoopback reports whether an address is of this machine alone.
-func isLoopback(address string) bool {
+// IsLoopback reports whether an address is of this machine alone.
+func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
@@ -83,7 +74,7 @@ func (t *tcp) Dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, err
 	}
 	if t.config != nil {
-		return (&tls.Dialer{Config: t.config}).DialContext(ctx, "tcp", address)
+		return (&tls.Dialer{Config: t.config()}).DialContext(ctx, "tcp", address)
 	}
 	return new(net.Dialer).DialContext(ctx, "tcp", address)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // mutual is the TLS of a node with a certificate of an authority, which trusts another one or the same.
-func mutual(t *testing.T, signs, trusted *harness.Authority) *tls.Config {
+func mutual(t *testing.T, signs, trusted *harness.Authority) func() *tls.Config {
 	dir, pair := t.TempDir(), signs.Valid(t, "node")
 	f := tlsfiles.Files{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), ClientCA: filepath.Join(dir, "ca")}
 	require.NoError(t, os.WriteFile(f.Cert, pair.Cert, 0o600))
@@ -25,7 +25,7 @@ func mutual(t *testing.T, signs, trusted *harness.Authority) *tls.Config {
 	require.NoError(t, os.WriteFile(f.ClientCA, trusted.PEM, 0o600))
 	s, err := tlsfiles.Open(f)
 	require.NoError(t, err)
-	return s.Mutual()
+	return s.Mutual
 }
 
 // talk dials a network from another one, and sends something each way.
@@ -56,7 +56,7 @@ func talk(t *testing.T, from, to cluster.Network) error {
 	return err
 }
 
-func listen(t *testing.T, config *tls.Config) cluster.Network {
+func listen(t *testing.T, config func() *tls.Config) cluster.Network {
 	l, err := cluster.Listen("127.0.0.1:0", config)
 	require.NoError(t, err)
 	return l
@@ -70,6 +70,11 @@ func TestMutualTLSBetweenNodes(t *testing.T) {
 
 	var unknown x509.UnknownAuthorityError
 	assert.ErrorAs(t, talk(t, dialer, listen(t, mutual(t, other, own))), &unknown, "a server that the authority has not signed")
+	elsewhere, err := cluster.Listen("127.0.0.2:0", mutual(t, own, own)) // its certificate is for 127.0.0.1
+	require.NoError(t, err)
+	var wrongHost x509.HostnameError
+	assert.ErrorAs(t, talk(t, dialer, elsewhere), &wrongHost, "a server with the certificate of another host")
+
 	strange := listen(t, mutual(t, other, own))
 	assert.ErrorContains(t, talk(t, strange, node()), "tls: unknown certificate authority", "a client that the authority has not signed")
 	plain := listen(t, nil)
@@ -96,6 +101,6 @@ func TestTLSIsRequiredBeyondTheMachine(t *testing.T) {
 	assert.ErrorIs(t, err, cluster.ErrNeedsTLS)
 	require.NoError(t, l.Close())
 
-	_, err = cluster.Listen("127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS13})
+	_, err = cluster.Listen("127.0.0.1:0", func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS13} })
 	assert.EqualError(t, err, "the TLS of nodes must require certificates of the nodes that dial: it needs the authority that signs them")
 }

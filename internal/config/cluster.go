@@ -48,6 +48,13 @@ func setClusterClients(c *Config, text string) error {
 	return nil
 }
 
+// TLSFiles are the files of TLS between nodes; false if there are none.
+func (c *Cluster) TLSFiles() (f tlsfiles.Files, ok bool) {
+	f = c.TLS
+	f.Prefix = "cluster-"
+	return f, f.Cert != ""
+}
+
 // Address is where other nodes dial this one.
 func (c *Cluster) Address() string {
 	for _, m := range c.Bootstrap {
@@ -56,12 +63,6 @@ func (c *Cluster) Address() string {
 		}
 	}
 	return c.Listen
-}
-
-// isLoopback reports whether an address is one of this machine alone.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 // checkCluster refuses settings that do not go together.
@@ -78,7 +79,7 @@ func (c *Config) checkCluster() error {
 		return errors.New("cluster-name needs dir: a node keeps on disk what it has answered")
 	case (x.TLS.Cert == "") != (x.TLS.Key == "") || (x.TLS.Cert == "") != (x.TLS.ClientCA == ""):
 		return errors.New("cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca go together: each node shows its certificate, and verifies the others'")
-	case x.TLS.Cert == "" && !isLoopback(x.Listen):
+	case x.TLS.Cert == "" && !cluster.IsLoopback(x.Listen):
 		return errors.New("cluster-listen is reached from other machines, where nodes must know each other: give cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca")
 	case len(c.Connectors) > 0:
 		return errors.New("a node of a cluster has no sources and sinks; run them on a conch of its own, which publishes to the cluster")

@@ -19,6 +19,11 @@ func Check(c *config.Config) error {
 			return err
 		}
 	}
+	if files, ok := c.Cluster.TLSFiles(); ok {
+		if _, err := tlsfiles.Open(files); err != nil {
+			return err
+		}
+	}
 	c.Server.Log = zerolog.Nop()
 	b := broker.New(broker.Options{})
 	srv, err := server.New(b, c.Server)

@@ -12,6 +12,7 @@ import (
 	"github.com/conchmq/conch/internal/config"
 	"github.com/conchmq/conch/internal/node"
 	"github.com/conchmq/conch/internal/store"
+	"github.com/conchmq/conch/internal/tlsfiles"
 )
 
 // errStartAgain is returned by a start that has got the state of another node: the next one uses it.
@@ -34,20 +35,16 @@ func prepareCluster(c *config.Config) (settings [][2]string, err error) {
 }
 
 // newNode makes the node, and has the server use it. It returns nil for a broker alone.
-func newNode(c *config.Config, kept *store.Store, settings [][2]string, log zerolog.Logger) (*node.Node, error) {
+func newNode(c *config.Config, files *tlsfiles.Source, kept *store.Store, settings [][2]string, log zerolog.Logger) (*node.Node, error) {
 	x := &c.Cluster
 	if x.Name == "" {
 		return nil, nil
 	}
-	var config *tls.Config
-	if x.TLS.Cert != "" {
-		files, err := x.TLS, error(nil)
-		files.Prefix = "cluster-"
-		if config, err = files.Mutual(); err != nil {
-			return nil, err //nolint:wrapcheck // it names the setting
-		}
+	var mutual func() *tls.Config
+	if files != nil {
+		mutual = files.Mutual
 	}
-	network, err := cluster.Listen(x.Listen, config)
+	network, err := cluster.Listen(x.Listen, mutual)
 	if err != nil {
 		return nil, fmt.Errorf("cluster-listen %s: %w", x.Listen, err)
 	}

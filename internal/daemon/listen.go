@@ -23,6 +23,8 @@ type listeners struct {
 	unix   net.Listener
 	http   net.Listener
 	https  net.Listener
+	// nodeFiles are those of nodes among each other; their listener belongs to the node.
+	nodeFiles *tlsfiles.Source
 }
 
 // openListeners opens every listener of the settings. If one fails, it closes the others.
@@ -40,6 +42,11 @@ func openListeners(c *config.Config) (_ *listeners, err error) {
 	}
 	if c.HasTLS() {
 		if l.files, err = tlsfiles.Open(c.TLSFiles); err != nil {
+			return nil, err
+		}
+	}
+	if files, ok := c.Cluster.TLSFiles(); ok {
+		if l.nodeFiles, err = tlsfiles.Open(files); err != nil {
 			return nil, err
 		}
 	}
@@ -87,11 +94,25 @@ func (l *listeners) serve(srv *server.Server, httpServer *web.Server) {
 
 // follow reloads the certificates when their files change, until stop is called.
 func (l *listeners) follow(log zerolog.Logger) (stop func()) {
-	if l.files == nil {
-		return func() {}
+	sources := l.sources()
+	for _, s := range sources {
+		s.Follow(log)
 	}
-	l.files.Follow(log)
-	return l.files.Close
+	return func() {
+		for _, s := range sources {
+			s.Close()
+		}
+	}
+}
+
+// sources are the certificates that are in use.
+func (l *listeners) sources() (all []*tlsfiles.Source) {
+	for _, s := range []*tlsfiles.Source{l.files, l.nodeFiles} {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // close closes listeners that the server never got; their errors do not matter.

@@ -19,8 +19,8 @@ func (d *daemon) reload() {
 			logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Msg("the ACL file is loaded")
 		}
 	}
-	if d.listeners.files != nil {
-		d.listeners.files.Reload()
+	for _, s := range d.listeners.sources() {
+		s.Reload()
 	}
 }
 

@@ -99,7 +99,7 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 		listeners.close()
 		return nil, err
 	}
-	joined, err := newNode(c, kept, shared, log.Logger)
+	joined, err := newNode(c, listeners.nodeFiles, kept, shared, log.Logger)
 	if err != nil {
 		listeners.close()
 		_ = kept.Close(0) // nothing was appended

@@ -25,16 +25,6 @@ type Files struct {
 	Prefix   string // of the names of the settings, in errors
 }
 
-// Mutual is a configuration for both ends: each verifies the other by ClientCA. The files are read once.
-func (f Files) Mutual() (*tls.Config, error) {
-	l, err := f.load()
-	if err != nil {
-		return nil, err
-	}
-	l.config.RootCAs, l.config.MinVersion = l.config.ClientCAs, tls.VersionTLS13
-	return l.config, nil
-}
-
 // names returns the configured files.
 func (f Files) names() []string {
 	if f.ClientCA == "" {
@@ -62,7 +52,7 @@ func (f Files) load() (*loaded, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("tls-cert %s and tls-key %s: %w", f.Cert, f.Key, err)
+		return nil, fmt.Errorf("%stls-cert %s and %stls-key %s: %w", f.Prefix, f.Cert, f.Prefix, f.Key, err)
 	}
 	l := &loaded{leaf: pair.Leaf, config: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}
 	var authorities []byte
@@ -72,7 +62,7 @@ func (f Files) load() (*loaded, error) {
 		}
 		l.config.ClientCAs = x509.NewCertPool()
 		if !l.config.ClientCAs.AppendCertsFromPEM(authorities) {
-			return nil, fmt.Errorf("tls-client-ca %s: there is no certificate in it", f.ClientCA)
+			return nil, fmt.Errorf("%stls-client-ca %s: there is no certificate in it", f.Prefix, f.ClientCA)
 		}
 		l.config.ClientAuth = tls.RequireAndVerifyClientCert
 		if f.Optional {

@@ -2,7 +2,6 @@ package tlsfiles
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -73,30 +72,11 @@ func (s *Source) Follow(log zerolog.Logger) {
 // Config returns the configuration for the listener. Each handshake uses the files loaded last.
 func (s *Source) Config() *tls.Config { return s.config }
 
-// Mutual returns the configuration for both directions between equals, each with a certificate of the files' authority. Each handshake uses the
-// files loaded last.
+// Mutual returns the configuration loaded last, for both directions between equals: each verifies the other by the authority of the files.
 func (s *Source) Mutual() *tls.Config {
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS13,
-		GetConfigForClient: s.config.GetConfigForClient,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return &s.current.Load().config.Certificates[0], nil
-		},
-		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies, by the authority loaded last
-		VerifyConnection: func(state tls.ConnectionState) error {
-			return verify(state, s.current.Load().config.ClientCAs)
-		},
-	}
-}
-
-// verify verifies the certificate of a server as crypto/tls does.
-func verify(state tls.ConnectionState, roots *x509.CertPool) error {
-	o := x509.VerifyOptions{DNSName: state.ServerName, Roots: roots, Intermediates: x509.NewCertPool()}
-	for _, c := range state.PeerCertificates[1:] {
-		o.Intermediates.AddCert(c)
-	}
-	_, err := state.PeerCertificates[0].Verify(o)
-	return err //nolint:wrapcheck // crypto/tls reports it
+	c := s.current.Load().config.Clone()
+	c.RootCAs, c.MinVersion = c.ClientCAs, tls.VersionTLS13
+	return c
 }
 
 // Reload requests a reload and returns at once.
