@@ -89,6 +89,22 @@ func (a *Applier) apply(e *OrderedEntry) error {
 	return nil
 }
 
+// change applies an entry that is no command. After an error of f it has not taken effect.
+func (a *Applier) change(e *OrderedEntry, f func(broker.View) error) (err error) {
+	s := &a.service.streams
+	if !a.onCore(func(v broker.View) {
+		s.beginEntry(v, e.Time)
+		if err = f(v); err != nil {
+			s.dropEntry()
+			return
+		}
+		s.endEntry(v, e.Finish)
+	}) {
+		return errCoreStopped
+	}
+	return err
+}
+
 func (a *Applier) onCore(f func(broker.View)) bool { return a.service.runOnCore(f) }
 
 // applyCommands submits the commands of an entry: as the batch of the connection that waits for it, or as those of the replica. It returns

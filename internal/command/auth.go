@@ -26,11 +26,17 @@ func (e *executor) authorize(inv *invocation) *protocol.Error {
 	case e.unauthenticated():
 		return noAuth(inv)
 	}
-	if r := e.checkACL(inv); r != nil {
-		e.recordDenial(r, inv)
-		return noPerm(inv, r)
+	return e.permit(e.user, inv)
+}
+
+// permit holds a command against the rules of a user.
+func (e *executor) permit(u *acl.User, inv *invocation) *protocol.Error {
+	r := e.checkACLOf(u, inv)
+	if r == nil {
+		return nil
 	}
-	return nil
+	e.recordDenial(r, inv)
+	return noPerm(inv, r)
 }
 
 // authorizeOrdered is authorize for a command in the order of all nodes: by the rights that its user has at
@@ -47,11 +53,7 @@ func (e *executor) authorizeOrdered(inv *invocation) *protocol.Error {
 	case u.Unrestricted():
 		return nil
 	}
-	if r := e.checkACLOf(u, inv); r != nil {
-		e.recordDenial(r, inv)
-		return noPerm(inv, r)
-	}
-	return nil
+	return e.permit(u, inv)
 }
 
 // mayPublish reports whether authorize would allow each publish of a run.

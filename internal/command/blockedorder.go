@@ -20,10 +20,7 @@ func (b *blockedClients) propose(v broker.View, c *blockedClient) {
 		return
 	}
 	e := c.executor
-	o := origin{isBroker: e.isBroker, durableOnly: e.durableOnly, database: e.database}
-	if e.user != nil {
-		o.user = e.user.Name()
-	}
+	o := e.origin()
 	body := appendOrdered(appendOrigin(nil, &o), c.inv, &broker.Request{Op: broker.Reply})
 	if err := b.streams.service.options.Order.Propose(body, c); err != nil {
 		b.fail(v, c, errClusterDown(err))

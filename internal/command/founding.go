@@ -63,18 +63,10 @@ func (a *Applier) applyFounding(e *OrderedEntry) error {
 		return err
 	}
 	s := a.service
-	if !a.onCore(func(v broker.View) {
-		s.streams.beginEntry(v, e.Time)
-		if err = s.found(v, &f); err != nil {
-			s.streams.dropEntry()
-			return
-		}
+	return a.change(e, func(v broker.View) error {
 		s.streams.entry.unsaved = saveEvery // it is saved
-		s.streams.endEntry(v, e.Finish)
-	}) {
-		return errCoreStopped
-	}
-	return err
+		return s.found(v, &f)
+	})
 }
 
 // found begins the cluster, unless another node has done so before.
@@ -137,15 +129,14 @@ func ClusterState(streams *stream.Streams) []byte {
 	return []byte(text[8:])
 }
 
-// ClusterEpoch names the sequence numbers of the cluster that streams are of, empty if there is none.
-func ClusterEpoch(streams *stream.Streams) string { return streams.Text(clusterSource, clusterEpoch) }
-
-// SaveClusterState adds the state of the cluster to the log as of the last entry. It returns false if the core has stopped.
-func (a *Applier) SaveClusterState() bool {
+// SaveClusterState adds the state of the cluster to the log as of the last entry, and returns what the log has then. It returns false if the core
+// has stopped.
+func (a *Applier) SaveClusterState() (state []byte, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.onCore(func(v broker.View) {
-		s := &a.service.streams
+	s := &a.service.streams
+	ok = a.onCore(func(v broker.View) {
+		defer func() { state = ClusterState(s.state) }()
 		if s.entry.open || s.entry.last == nil || s.entry.unsaved == 0 || s.store.Failed() != nil {
 			return
 		}
@@ -155,10 +146,8 @@ func (a *Applier) SaveClusterState() bool {
 		s.entry.open = false
 		s.endRound()
 	})
+	return state, ok
 }
 
-// IsFounded reports whether the first entry of the cluster is applied. The applier's goroutine calls it.
+// IsFounded reports whether the first entry of the cluster is applied: its epoch is known. Any goroutine may call it.
 func (s *Service) IsFounded() bool { return s.isFounded.Load() }
-
-// RunOnStreams runs a function on the core, which may look at the streams of the store. It returns false if the core has stopped.
-func (s *Service) RunOnStreams(f func()) bool { return s.runOnCore(func(broker.View) { f() }) }

@@ -29,15 +29,10 @@ func (a *Applier) applyAddress(e *OrderedEntry) error {
 	if in.err != nil {
 		return in.err
 	}
-	s := &a.service.streams
-	if !a.onCore(func(v broker.View) {
-		s.beginEntry(v, e.Time)
-		s.setText(v, clusterAddress+name, address)
-		s.endEntry(v, e.Finish)
-	}) {
-		return errCoreStopped
-	}
-	return nil
+	return a.change(e, func(v broker.View) error {
+		a.service.streams.setText(v, clusterAddress+name, address)
+		return nil
+	})
 }
 
 // nextAddress is where clients of this node go on when it stops: at the leader, or else at any other member. It runs on the core.

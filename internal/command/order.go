@@ -113,7 +113,7 @@ type ordering struct {
 	origin     origin
 }
 
-// origin is on whose behalf commands are run.
+// origin is what commands are run with: user, rights of a connector, database.
 type origin struct {
 	user        string
 	isBroker    bool
@@ -165,13 +165,19 @@ func (r *Reader) updateOrdering() bool {
 		}
 		*o = ordering{
 			known: true, inMulti: e.txn != nil, subscribed: e.version == protocol.RESP2 && e.hasSubscriptions(formRESP),
-			origin: origin{isBroker: e.isBroker, durableOnly: e.durableOnly, database: e.database},
-		}
-		if e.user != nil {
-			o.origin.user = e.user.Name()
+			origin: e.origin(),
 		}
 	})
 	return ok && o.known
+}
+
+// origin is that of what a connection proposes now.
+func (e *executor) origin() origin {
+	o := origin{isBroker: e.isBroker, durableOnly: e.durableOnly, database: e.database}
+	if e.user != nil {
+		o.user = e.user.Name()
+	}
+	return o
 }
 
 // isOrdered reports whether a command takes its place in the order of all nodes.
@@ -188,14 +194,24 @@ func (r *Reader) isOrdered(inv *invocation) bool {
 	return true
 }
 
+// hasCall reports whether one of the calls of a batch is such.
+func (b *Batch) hasCall(is func(*invocation) bool) bool {
+	for i := range b.calls {
+		if is(&b.calls[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // submitInOrder submits a batch: at once, or in its place in the order of all nodes. False means that the core has stopped, or that the
 // connection ends.
 func (r *Reader) submitInOrder(b *Batch) bool {
 	if r.ordered == nil {
 		r.ordered = new(orderedReader)
 	}
-	shares := slices.ContainsFunc(b.calls, func(inv invocation) bool {
-		return inv.sharesState() || inv.handler.op == broker.Exec || refusedInMulti[rowName(&inv)]
+	shares := b.hasCall(func(inv *invocation) bool {
+		return inv.sharesState() || inv.handler.op == broker.Exec || refusedInMulti[rowName(inv)]
 	})
 	if shares && !r.ordered.known && !r.unauthenticated() && !r.updateOrdering() {
 		b.release()
@@ -212,7 +228,7 @@ func (r *Reader) submitInOrder(b *Batch) bool {
 	} else {
 		body = r.encodeOrdered(b)
 	}
-	if slices.ContainsFunc(b.calls, func(inv invocation) bool { return inv.decidesOrder() }) {
+	if b.hasCall((*invocation).decidesOrder) {
 		r.ordered.known = false
 	}
 	r.count(b)

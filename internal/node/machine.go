@@ -43,9 +43,6 @@ func (n *Node) Apply(e cluster.Entry, state *cluster.State) error {
 		n.fail(fmt.Errorf("entry %d of the cluster cannot be applied: %w", e.Index, err))
 		return err
 	}
-	if n.service.IsFounded() {
-		n.founded.Store(true)
-	}
 	if isAttempt {
 		back <- nil
 	}
@@ -63,7 +60,7 @@ func (n *Node) Lost(token any, err error) {
 
 // WaitSaved saves up to which entry the streams go, and syncs that.
 func (n *Node) WaitSaved(uint64) error {
-	if !n.applier.SaveClusterState() {
+	if _, ok := n.applier.SaveClusterState(); !ok {
 		return errStopped
 	}
 	return n.options.Store.Sync()

@@ -38,7 +38,6 @@ type Node struct {
 	service *command.Service
 	cluster atomic.Pointer[cluster.Node] // nil before Start
 
-	founded  atomic.Bool   // the first entry is applied: the epoch is known
 	ready    chan struct{} // closed once the node has caught up
 	received chan struct{} // closed once the state of another node waits for a new start
 	once     sync.Once     // of received
@@ -66,7 +65,6 @@ func (n *Node) Start(s *command.Service) error {
 	if err != nil {
 		return err
 	}
-	n.founded.Store(command.ClusterEpoch(n.options.Store.Streams()) != "")
 	o := n.options.Cluster
 	o.Machine, o.State, o.Report = n, state, n.report
 	if o.Files, err = openFiles(n.options.Dir, "log"); err != nil {
@@ -154,10 +152,10 @@ func (n *Node) catchUp() {
 		case <-n.closing:
 			return
 		}
-		if !n.founded.Load() && !n.Leads() {
+		if !n.service.IsFounded() && !n.Leads() {
 			continue
 		}
-		wasFounded := n.founded.Load()
+		wasFounded := n.service.IsFounded()
 		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node tells
 			close(n.ready)
 			return
@@ -167,7 +165,7 @@ func (n *Node) catchUp() {
 
 func (n *Node) attempt() error {
 	body := n.service.AddressBody()
-	if !n.founded.Load() {
+	if !n.service.IsFounded() {
 		var random [8]byte
 		_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends
 		body = n.service.FoundingBody(position.NewEpoch(binary.NativeEndian.Uint64(random[:])), n.options.Settings)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/cluster"
-	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/log"
 )
 
@@ -29,7 +28,8 @@ const maxState = 1 << 20
 
 // Send implements [cluster.Machine].
 func (n *Node) Send(w io.Writer) (err error) {
-	if !n.applier.SaveClusterState() {
+	state, ok := n.applier.SaveClusterState()
+	if !ok {
 		return errStopped
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(n.options.Dir), ".conch-sending-")
@@ -41,8 +41,6 @@ func (n *Node) Send(w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	var state []byte
-	n.service.RunOnStreams(func() { state = command.ClusterState(n.options.Store.Streams()) })
 	if err := n.options.Store.BackupNow(path); err != nil {
 		return err
 	}
