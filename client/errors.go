@@ -76,7 +76,7 @@ func (e *Error) Error() string {
 	return string(e.Code) + " " + e.Text
 }
 
-// Is makes errors.Is find ErrClusterDown, and ErrOutcomeUnknown if the server says that what it did is unknown.
+// Is makes errors.Is find ErrClusterDown, and ErrOutcomeUnknown if the outcome is unknown by the text of the reply.
 func (e *Error) Is(target error) bool {
 	return e.Code == CodeClusterDown &&
 		(target == ErrClusterDown || target == ErrOutcomeUnknown && strings.Contains(e.Text, "unknown"))

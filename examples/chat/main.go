@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// run serves until conch ends, which an interrupt asks it to do.
+// run serves until conch ends, as it does after an interrupt.
 func run(ctx context.Context, conch, address, api string, args []string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -86,7 +86,7 @@ type Options struct {
 	SlowTime time.Duration
 
 	// NodeName and NodeAddress are the name of this node and the address, as host:port, at which clients reach it; empty for a broker
-	// alone, or if nodes do not tell it to clients.
+	// alone, or if clients are not to know it.
 	NodeName, NodeAddress string
 
 	// Unprotected turns protected mode off: clients on other machines are served without a

@@ -24,7 +24,7 @@ type Order interface {
 	Leads() bool
 }
 
-// ErrClusterDown is the error of a command that was not applied, as far as this node knows: text says what is known.
+// errClusterDown is the error of a command that was not applied, as far as this node knows: text says what is known.
 func errClusterDown(why error) *protocol.Error {
 	return &protocol.Error{Code: protocol.CodeClusterDown, Text: why.Error()}
 }
@@ -40,7 +40,7 @@ var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, 
 // refusedInOrder are commands whose effect depends on what one node alone knows, or has.
 var refusedInOrder = map[string]string{"watch": "WATCH", "acl|load": "ACL LOAD", "acl|save": "ACL SAVE", "source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
 
-// refusedInMulti are commands that change on whose behalf those behind them run. A transaction has one origin.
+// refusedInMulti are commands that change the origin of those behind them. A transaction has one origin.
 var refusedInMulti = map[string]bool{"select": true, "auth": true, "hello": true, "reset": true}
 
 // sharesState reports whether a command changes what all nodes share.

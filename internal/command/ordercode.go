@@ -7,7 +7,7 @@ import (
 	"github.com/conchmq/conch/broker"
 )
 
-// A body is on whose behalf it is, and commands behind it. A command is a byte, the number of its arguments, and the arguments with their
+// A body is an origin, and commands behind it. A command is a byte, the number of its arguments, and the arguments with their
 // lengths. A run has the number of its messages behind the first two.
 
 // The first byte of a command.

@@ -23,12 +23,18 @@ type nodes struct {
 	running   map[string]*process
 }
 
-// startCluster starts a cluster of nodes.
-func startCluster(t *testing.T, names ...string) *nodes {
+// newNodes makes the nodes of a cluster, which do not run yet.
+func newNodes(t *testing.T, names ...string) *nodes {
 	c := &nodes{t: t, names: names, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
 	for _, name := range names {
 		c.addresses[name], c.dirs[name] = freeAddress(t), filepath.Join(t.TempDir(), name)
 	}
+	return c
+}
+
+// startCluster starts a cluster of nodes.
+func startCluster(t *testing.T, names ...string) *nodes {
+	c := newNodes(t, names...)
 	for _, name := range names {
 		c.start(name)
 	}

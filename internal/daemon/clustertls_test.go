@@ -19,10 +19,7 @@ func tlsFlags(t *testing.T, issuer, trusted *harness.Authority) []string {
 
 // Nodes with certificates of one authority are a cluster. One with a certificate of another is not let in, by none of them.
 func TestNodesVerifyEachOther(t *testing.T) {
-	c := &nodes{t: t, names: []string{"a", "b", "c"}, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
-	for _, name := range c.names {
-		c.addresses[name], c.dirs[name] = freeAddress(t), filepath.Join(t.TempDir(), name)
-	}
+	c := newNodes(t, "a", "b", "c")
 	trusted := harness.NewAuthority(t)
 	c.start("a", tlsFlags(t, trusted, trusted)...)
 	c.start("b", tlsFlags(t, trusted, trusted)...)

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,8 +11,8 @@ import (
 
 // A conch that ran alone becomes the first node of a cluster with its streams; a node that is added gets them, and goes on with the order.
 func TestANodeIsAdded(t *testing.T) {
-	c := &nodes{t: t, names: []string{"a"}, addresses: map[string]string{"a": freeAddress(t), "b": freeAddress(t)}, dirs: map[string]string{}, running: map[string]*process{}}
-	c.dirs["a"], c.dirs["b"] = filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	c := newNodes(t, "a", "b")
+	c.names = []string{"a"} // it begins alone
 	alone := start(t, "--dir="+c.dirs["a"])
 	c.running["a"] = alone
 	a := c.dial("a")
@@ -61,10 +60,7 @@ func TestNodeCommandsOfAConchAlone(t *testing.T) {
 
 // A node that stops names another one to its clients.
 func TestANodeThatStopsNamesAnother(t *testing.T) {
-	c := &nodes{t: t, names: []string{"a", "b", "c"}, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
-	for _, name := range c.names {
-		c.addresses[name], c.dirs[name] = freeAddress(t), filepath.Join(t.TempDir(), name)
-	}
+	c := newNodes(t, "a", "b", "c")
 	for _, name := range c.names {
 		c.start(name, "--cluster-clients="+name+".example:7000")
 	}
