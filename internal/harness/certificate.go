@@ -46,12 +46,12 @@ func (a *Authority) Pool() *x509.CertPool {
 // Pair is a certificate and its private key in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Issue returns a certificate for a server on this machine or for a client.
-func (a *Authority) Issue(t testing.TB, name string, until time.Time) Pair {
+// Issue returns a certificate for a server on this machine, or at other addresses, or for a client.
+func (a *Authority) Issue(t testing.TB, name string, until time.Time, others ...net.IP) Pair {
 	t.Helper()
 	cert, _, key := certify(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotAfter: until, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, others...), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -60,9 +60,9 @@ func (a *Authority) Issue(t testing.TB, name string, until time.Time) Pair {
 }
 
 // Valid is Issue with 90 days to go: a certificate that ends sooner is a warning.
-func (a *Authority) Valid(t testing.TB, name string) Pair {
+func (a *Authority) Valid(t testing.TB, name string, others ...net.IP) Pair {
 	t.Helper()
-	return a.Issue(t, name, time.Now().Add(90*24*time.Hour+time.Minute))
+	return a.Issue(t, name, time.Now().Add(90*24*time.Hour+time.Minute), others...)
 }
 
 // certify makes a certificate, signed by an authority, or by itself where that is nil.

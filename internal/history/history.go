@@ -37,6 +37,7 @@ type View struct {
 	Name  string
 	Items []Item
 	Kind  Kind
+	Gaps  []Gap // of a Gapped view
 	// Digest is of the state behind the last item; 0 if it is not known.
 	Digest uint64
 }
@@ -49,7 +50,11 @@ const (
 	Whole  Kind = iota // all of it
 	Prefix             // all up to an item: a node that was removed or has stopped
 	Part               // some of it: a subscriber that was away
+	Gapped             // all up to its last item that any view has, but for what its gaps enclose: a subscriber, with the losses that were reported to it
 )
+
+// Gap encloses places whose loss was reported. Both ends are outside.
+type Gap struct{ After, Before uint64 }
 
 // History is what was proposed, each origin's proposals in order, and what was seen of it.
 type History struct {
@@ -70,7 +75,7 @@ func Check(h History) error {
 		c.number[p.ID] = i
 	}
 	var errs []error
-	for _, check := range []func() []error{c.known, c.once, c.grow, c.ordered, c.fates, c.agree, c.samePlaces, c.sameDigests} {
+	for _, check := range []func() []error{c.known, c.once, c.grow, c.ordered, c.fates, c.agree, c.gaps, c.samePlaces, c.sameDigests} {
 		found := check()
 		if len(found) > most {
 			found = append(found[:most:most], fmt.Errorf("and %d more of that kind", len(found)-most))
@@ -173,7 +178,7 @@ func (c *checker) agree() (errs []error) {
 	}
 	first := c.Views[i]
 	for _, v := range c.Views {
-		if v.Kind == Part {
+		if v.Kind == Part || v.Kind == Gapped {
 			continue
 		}
 		same := 0
@@ -185,6 +190,34 @@ func (c *checker) agree() (errs []error) {
 			errs = append(errs, fmt.Errorf("%s has %s and %s has %s as item %d", v.Name, v.Items[same].ID, first.Name, first.Items[same].ID, same))
 		case same < len(v.Items), v.Kind == Whole && same < len(first.Items):
 			errs = append(errs, fmt.Errorf("%s has %d items, and %s %d", v.Name, len(v.Items), first.Name, len(first.Items)))
+		}
+	}
+	return errs
+}
+
+// gaps finds items that a view lacks, though nothing reported that.
+func (c *checker) gaps() (errs []error) {
+	all := map[uint64]string{}
+	for _, v := range c.Views {
+		for _, item := range v.Items {
+			all[item.Place] = item.ID
+		}
+	}
+	delete(all, 0)
+	places := slices.Sorted(maps.Keys(all))
+	for _, v := range c.Views {
+		if v.Kind != Gapped {
+			continue
+		}
+		has, last := make(map[uint64]bool, len(v.Items)), uint64(0)
+		for _, item := range v.Items {
+			has[item.Place], last = true, max(last, item.Place)
+		}
+		for _, place := range places {
+			in := func(g Gap) bool { return g.After < place && place < g.Before }
+			if place < last && !has[place] && !slices.ContainsFunc(v.Gaps, in) {
+				errs = append(errs, fmt.Errorf("%s: %s at %d is not there, and nothing reported that", v.Name, all[place], place))
+			}
 		}
 	}
 	return errs

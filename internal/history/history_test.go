@@ -26,9 +26,10 @@ func good() history.History {
 		},
 		Views: []history.View{
 			view("x", history.Whole, items...), view("y", history.Whole, items...), view("gone", history.Prefix, items[:2]...),
-			view("subscriber", history.Part, items[0], items[3]),
+			view("subscriber", history.Part, items[0], items[3]), view("resumed", history.Gapped, items[1], items[3]),
 		},
 	}
+	h.Views[4].Gaps = []history.Gap{{0, 4}, {5, 9}}
 	h.Views[0].Digest, h.Views[1].Digest = 7, 7
 	return h
 }
@@ -61,6 +62,8 @@ func TestEachCheckFails(t *testing.T) {
 			h.Views[2].Items = append(h.Views[2].Items, history.Item{6, "a2"}, history.Item{9, "b3"})
 			h.Views[3].Items[1].ID = "a2"
 		}},
+		{"resumed: a2 at 6 is not there, and nothing reported that", func(h *history.History) { h.Views[4].Gaps[1].After = 6 }},
+		{"resumed: a1 at 3 is not there, and nothing reported that", func(h *history.History) { h.Views[4].Gaps[0].Before = 3 }},
 		{"the states differ: [x y]", func(h *history.History) { h.Views[0].Digest = 8 }},
 		{"the history itself is wrong: a1 was proposed twice", func(h *history.History) { h.Proposals[1].ID = "a1" }},
 	} {
