@@ -145,7 +145,13 @@ func (c *nodes) eventually(what string, holds func() bool) {
 		}
 		pause(10 * time.Millisecond)
 	}
-	require.Fail(c.t, "not within a minute: "+what)
+	var states []string
+	for _, n := range c.all {
+		if n.up {
+			states = append(states, fmt.Sprintf("%+v %q", n.Status(), bodies(n.machine.list())))
+		}
+	}
+	require.Fail(c.t, "not within a minute: "+what, strings.Join(states, "\n"))
 }
 
 func (c *nodes) leader() *node {

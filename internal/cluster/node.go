@@ -190,9 +190,7 @@ func (n *Node) leader() (Member, bool) {
 
 // Close ends the node, and waits for all its goroutines. What waits is lost.
 func (n *Node) Close() error {
-	n.proposals.mu.Lock()
-	n.proposals.closed = true
-	n.proposals.mu.Unlock()
+	n.proposals.close()
 	n.cancel()
 	n.transfers <- struct{}{}
 	defer func() { <-n.transfers }()

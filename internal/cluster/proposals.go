@@ -130,6 +130,16 @@ func (p *proposals) age() (age time.Duration, any bool) {
 	return time.Since(p.waiting[0].since), true
 }
 
+// deadline returns when the oldest is given up.
+func (p *proposals) deadline(after time.Duration) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		return time.Now().Add(after)
+	}
+	return p.waiting[0].since.Add(after)
+}
+
 // giveUp ends the incarnation, and returns what waited.
 func (p *proposals) giveUp(next uint64) []*proposal {
 	p.mu.Lock()
@@ -169,14 +179,21 @@ func (n *Node) whenLate(age time.Duration) {
 	case age >= n.options.Timeout:
 		next, err := n.votes.nextIncarnation(n.after())
 		if err != nil {
-			n.fail(err)
-			return
+			n.proposals.close() // no other incarnation may begin
+			n.fail(fmt.Errorf("the next incarnation: %w", err))
 		}
 		n.reportLost(n.proposals.giveUp(next))
 	case age >= n.options.Election && time.Since(n.proposals.resent) >= n.options.Election: // a slow majority is not made slower
 		n.proposals.resent = time.Now()
 		n.proposals.rewind()
 	}
+}
+
+// close makes Propose fail.
+func (p *proposals) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 }
 
 func (n *Node) reportLost(lost []*proposal) {
@@ -245,7 +262,9 @@ func (l *leaderLink) reopen(n *Node, leader Member) error {
 		l.member = leader
 		return nil
 	}
-	c, err := n.dial(n.ctx, leader, carriesProposals)
+	ctx, cancel := context.WithTimeout(n.ctx, n.options.Election) // a leader that is silent for longer leads no more
+	defer cancel()
+	c, err := n.dial(ctx, leader, carriesProposals)
 	if err != nil {
 		return err
 	}
@@ -286,7 +305,7 @@ func (l *leaderLink) send(n *Node, data []byte) error {
 		n.raft.Apply(data, 0) // what becomes of it shows in the log
 		return nil
 	}
-	if err := l.conn.SetWriteDeadline(time.Now().Add(n.options.Timeout)); err != nil {
+	if err := l.conn.SetWriteDeadline(n.proposals.deadline(n.options.Timeout)); err != nil {
 		return err
 	}
 	var size [4]byte

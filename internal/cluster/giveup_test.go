@@ -1,0 +1,70 @@
+package cluster_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/cluster"
+)
+
+// fateWithin waits for the fate of a proposal, and returns after how long it was known.
+func (c *nodes) fateWithin(n *node, token string) (took time.Duration, err error) {
+	c.t.Helper()
+	begun := time.Now()
+	c.eventually("the fate of "+token, func() bool {
+		_, known := n.machine.fate(token)
+		return known
+	})
+	err, _ = n.machine.fate(token)
+	return time.Since(begun), err
+}
+
+// A leader that takes connections and does not answer keeps no proposal longer than one that is gone.
+func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startThree(t)
+		leader, other := c.leader(), c.followers()[0]
+		c.applied(other, "1")
+		c.exchange.hangUp([]string{other.name}, []string{leader.name})
+		c.exchange.silence([]string{other.name}, []string{leader.name}) // it hears the leader, and so elects none
+		require.NoError(t, other.Propose([]byte("2"), 0, "2"))
+		took, err := c.fateWithin(other, "2")
+		assert.Error(t, err)
+		assert.Less(t, took, 3*time.Second, "2 s, and an attempt to dial of 500 ms")
+		c.exchange.heal()
+		c.applied(other, "3")
+		c.stopAll()
+	})
+}
+
+// A node that cannot begin another incarnation takes no proposal any more, and those that wait get to know it.
+func TestWithoutAnotherIncarnationNothingWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startThree(t)
+		n := c.followers()[0]
+		c.applied(n, "1")
+		c.exchange.part([]string{n.name}, c.othersOf(n))
+		require.NoError(t, n.Propose([]byte("2"), 0, "2"))
+		n.disks[1].PowerOff()
+		_, err := c.fateWithin(n, "2")
+		assert.Error(t, err)
+		assert.ErrorContains(t, <-n.Failed(), "incarnation")
+		assert.ErrorIs(t, n.Propose([]byte("3"), 0, "3"), cluster.ErrClosed)
+		_ = n.Close() // its disk is gone
+		n.up = false
+		c.stopAll()
+	})
+}
+
+func (c *nodes) othersOf(n *node) (names []string) {
+	for _, o := range c.all {
+		if o != n {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}
