@@ -129,6 +129,9 @@ bench: ## benchmarks, with allocations
 bench-peers: ## conch beside redis-server, nats-server and valkey-server; see docs/performance.md
 	cd test/bench && go run ./peers $(ARGS)
 
+bench-cluster: ## three nodes beside JetStream R3 and one conch; ARGS="--kills 100 --behind 10000" for long; see docs/performance.md
+	cd test/bench && go run ./cluster $(ARGS)
+
 bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="--servers conch --only 1"; see docs/performance.md
 	cd test/bench && go run ./stalls $(ARGS)
 
@@ -154,4 +157,4 @@ cover: ## test coverage, cover.out and a summary
 ci: test bench-test race lint packages e2e connect-test compat apps ## what a change must pass
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci

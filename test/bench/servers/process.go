@@ -54,7 +54,7 @@ func StartLarge(ctx context.Context, s *Server) (*Process, error) {
 
 // StartWith is Start with arguments of the caller's own.
 func StartWith(ctx context.Context, s *Server, arguments func(port string) []string) (*Process, error) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +64,16 @@ func StartWith(ctx context.Context, s *Server, arguments func(port string) []str
 	if err != nil {
 		return nil, err
 	}
-	if err := p.await(ctx); err != nil {
+	if err := p.Await(ctx); err != nil {
 		p.Stop()
 		return nil, err
 	}
 	return p, nil
+}
+
+// Launch starts a server with arguments of the caller's own, and does not wait: nodes of a cluster wait for each other.
+func (s *Server) Launch(ctx context.Context, address string, arguments []string) (*Process, error) {
+	return Launch(ctx, address, func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, s.binary, arguments...) })
 }
 
 // Launch starts a command in a directory of its own. It ends with ctx, by SIGTERM first.
@@ -101,8 +106,8 @@ func Launch(ctx context.Context, address string, command func(context.Context) *
 	return p, nil
 }
 
-// await connects until that works.
-func (p *Process) await(ctx context.Context) error {
+// Await connects until that works.
+func (p *Process) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -135,6 +140,15 @@ func (p *Process) Stop() {
 	p.cancel()
 	<-p.done
 	_ = os.RemoveAll(p.dir) // a temporary directory left behind harms nobody
+}
+
+// Kill ends the process as a crash does, and returns once it has ended. Stop is to be called all the same.
+func (p *Process) Kill() error {
+	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.done
+	return nil
 }
 
 // Usage is the CPU time the process has used, in user and kernel. The kernel counts it in ticks of 10 ms.

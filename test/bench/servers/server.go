@@ -178,8 +178,8 @@ func (d Description) Binary() string {
 	return program
 }
 
-// freePort is a loopback port that nobody listened on a moment ago.
-func freePort() (string, error) {
+// FreePort is a loopback port that nobody listened on a moment ago.
+func FreePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
