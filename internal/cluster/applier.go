@@ -147,6 +147,7 @@ func (a *applier) appliedIndex() uint64 {
 func (a *applier) finish(l *raft.Log, p proposed, token any) error {
 	after := a.state // this goroutine alone changes it
 	after.Index, after.entry = l.Index, l.Data
+	after.Entries, after.Bytes = after.Entries+1, after.Bytes+uint64(len(l.Data))
 	err := a.node.options.Machine.Apply(Entry{Index: l.Index, Origin: p.origin, Time: p.time, Body: p.body, Token: token}, &after)
 	if err != nil {
 		a.mu.Lock()

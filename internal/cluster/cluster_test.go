@@ -36,10 +36,18 @@ func (n *node) report(err error) {
 }
 
 // reported is true if a report has a text.
-func (n *node) reported(text string) bool {
+func (n *node) reported(text string) bool { return len(n.reportsOf(text)) > 0 }
+
+// reportsOf are the reports that have a text.
+func (n *node) reportsOf(text string) (all []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.ContainsFunc(n.reports, func(r string) bool { return strings.Contains(r, text) })
+	for _, r := range n.reports {
+		if strings.Contains(r, text) {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 type nodes struct {

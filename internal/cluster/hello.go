@@ -64,7 +64,7 @@ func (n *Node) refuses(h hello) error {
 		return fmt.Errorf("this node is %s, not %s", n.options.Name, h.to)
 	case h.cluster != 0 && own != 0 && h.cluster != own:
 		return fmt.Errorf("%s is of cluster %016x, and %s of cluster %016x: give the one that is to change empty directories, and add it anew", h.from, h.cluster, h.to, own)
-	case h.carries != carriesRaft && h.carries != carriesProposals && h.carries != carriesState:
+	case !slices.Contains([]string{carriesRaft, carriesProposals, carriesState, carriesStatus}, h.carries):
 		return fmt.Errorf("unknown word %q", h.carries)
 	}
 	return n.refusesMember(h)

@@ -30,6 +30,7 @@ type machine struct {
 	unfit    bool // its state is none for the next entry
 	refuses  bool // states of other nodes
 	received int
+	gate     chan struct{} // each entry waits for it to be closed; nil is open
 }
 
 // point is what the machine saves behind an entry.
@@ -42,6 +43,12 @@ type point struct {
 func newMachine() *machine { return &machine{fates: map[string]error{}, points: []point{{}}} }
 
 func (m *machine) Apply(e cluster.Entry, state *cluster.State) error {
+	m.mu.Lock()
+	gate := m.gate
+	m.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unfit {

@@ -101,33 +101,3 @@ var errRemoved = errors.New("this node was removed from the cluster, and gets no
 
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.raft.State() == raft.Leader }
-
-// Status is how a node sees its cluster.
-type Status struct {
-	Name, Leader string // Leader is empty if none is known
-	Cluster      string // its number; empty if it is not known yet
-	Role         string // leader, follower, candidate
-	Term         uint64
-	Committed    uint64 // the last index of which the node knows that a majority has it
-	Applied      uint64
-	Last         uint64 // of its log
-	Waiting      int    // proposals that are not committed
-	WaitingBytes int
-}
-
-// Status returns how the node sees its cluster now.
-func (n *Node) Status() Status {
-	roles := map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "closed"}
-	leader, _ := n.leader()
-	s := Status{
-		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
-		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(),
-	}
-	if number := n.applier.cluster(); number != 0 {
-		s.Cluster = fmt.Sprintf("%016x", number)
-	}
-	n.proposals.mu.Lock()
-	defer n.proposals.mu.Unlock()
-	s.Waiting, s.WaitingBytes = len(n.proposals.waiting), n.proposals.bytes
-	return s
-}

@@ -84,6 +84,7 @@ const (
 	carriesRaft      = "raft"
 	carriesProposals = "proposals"
 	carriesState     = "state"
+	carriesStatus    = "status"
 )
 
 const (
@@ -170,6 +171,8 @@ func (n *Node) accept(c net.Conn) {
 		err = n.receiveProposals(c)
 	case carriesState:
 		err = n.sendState(c)
+	case carriesStatus:
+		err = n.tellStatus(c)
 	}
 	stop()
 	_ = c.Close()

@@ -20,15 +20,17 @@ type Node struct {
 	options   Options
 	votes     *votes
 	store     *logStore
+	snapshots *snapshots
 	layer     *layer
 	transport transport
 	raft      *raft.Raft
 	applier   *applier
 	proposals proposals
+	peers     peers
 
 	ctx    context.Context //nolint:containedctx // it ends when the node is closed
 	cancel context.CancelFunc
-	runs   sync.WaitGroup // the sender, the marker, the one that accepts, the observer
+	runs   sync.WaitGroup // the sender, the marker, the saver, the one that accepts, those that ask other nodes for their status
 	conns  sync.WaitGroup // of other nodes
 
 	reported struct {
@@ -55,6 +57,7 @@ func Open(o Options) (*Node, error) {
 	n.proposals.wake = make(chan struct{}, 1)
 	n.transfers = make(chan struct{}, 1)
 	n.reported.at = map[string]time.Time{}
+	n.peers = peers{started: time.Now(), all: map[string]*peer{}}
 	if err := n.open(); err != nil {
 		n.cancel()
 		if n.store != nil {
@@ -66,6 +69,7 @@ func Open(o Options) (*Node, error) {
 	n.runs.Go(n.runSender)
 	n.runs.Go(n.runMarker)
 	n.runs.Go(n.runSaver)
+	n.runs.Go(n.runPeers)
 	return n, nil
 }
 
@@ -84,6 +88,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
+	n.snapshots = saved
 	after := uint64(0)
 	if saved.last != nil {
 		after = saved.last.Index

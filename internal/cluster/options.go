@@ -54,6 +54,10 @@ type Options struct {
 	Small   log.Files // of the vote and the snapshot, a directory of its own
 	Machine Machine
 	State   State // that the machine has saved
+	// Settings are those that should be the same on all nodes: each compares its own with the others'. Their texts are told to all members.
+	Settings [][2]string
+	// Serves reports whether clients are served; nil is always. It is called without a lock.
+	Serves func() bool
 	// Report gets what goes wrong and is tried again. Any goroutine may call it. Without it nothing is told.
 	Report func(error)
 
@@ -104,6 +108,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.LogBytes == 0 {
 		o.LogBytes = 256 << 20
+	}
+	if o.Serves == nil {
+		o.Serves = func() bool { return true }
 	}
 	if o.Report == nil {
 		o.Report = func(error) {}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -169,12 +170,14 @@ type snapshots struct {
 	mu      sync.Mutex
 	last    *raft.SnapshotMeta
 	applied uint64 // the index of the state that the machine had saved: behind it there were marks and the like
+	at      time.Time
 }
 
 // saved is the file of a snapshot. raft carries Applied to other nodes as its content.
 type saved struct {
 	Meta    raft.SnapshotMeta
 	Applied uint64
+	At      time.Time
 }
 
 func openSnapshots(f files) (*snapshots, error) {
@@ -184,7 +187,7 @@ func openSnapshots(f files) (*snapshots, error) {
 		return nil, err
 	}
 	if file.Meta.ID != "" {
-		s.last, s.applied = &file.Meta, file.Applied
+		s.last, s.applied, s.at = &file.Meta, file.Applied, file.At
 	}
 	return s, nil
 }
@@ -221,6 +224,16 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	return all[0], io.NopCloser(strings.NewReader(fmt.Sprint(s.applied))), nil
 }
 
+// newest returns the index of the last snapshot, and when it was made; zero if there is none.
+func (s *snapshots) newest() (index uint64, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return 0, time.Time{}
+	}
+	return s.last.Index, s.at
+}
+
 // sink is a snapshot that is made.
 type sink struct {
 	snapshots *snapshots
@@ -252,9 +265,10 @@ func (k *sink) Close() error {
 	k.meta.Size = int64(len(k.content))
 	k.snapshots.mu.Lock()
 	defer k.snapshots.mu.Unlock()
-	if err := k.snapshots.files.write(snapshotFile, saved{k.meta, applied}); err != nil {
+	at := time.Now()
+	if err := k.snapshots.files.write(snapshotFile, saved{k.meta, applied, at}); err != nil {
 		return err
 	}
-	k.snapshots.last, k.snapshots.applied = &k.meta, applied
+	k.snapshots.last, k.snapshots.applied, k.snapshots.at = &k.meta, applied, at
 	return nil
 }

@@ -11,6 +11,8 @@ type State struct {
 	Index   uint64
 	cluster uint64 // which one it is; 0 before its first leader
 	Chain   uint64 // over all entries up to Index
+	Entries uint64 // how many these are: the log has others, and so has their index
+	Bytes   uint64 // of all these entries
 	origins map[string]origin
 	entry   []byte // at Index, until its digest is added
 }
@@ -45,6 +47,8 @@ func (s *State) Append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, s.Index)
 	dst = binary.LittleEndian.AppendUint64(dst, s.Chain)
 	dst = binary.LittleEndian.AppendUint64(dst, s.cluster)
+	dst = binary.LittleEndian.AppendUint64(dst, s.Entries)
+	dst = binary.LittleEndian.AppendUint64(dst, s.Bytes)
 	for _, name := range slices.Sorted(maps.Keys(s.origins)) {
 		o := s.origins[name]
 		dst = append(append(dst, byte(len(name))), name...) //nolint:gosec // a name is at most 64 bytes
@@ -54,17 +58,21 @@ func (s *State) Append(dst []byte) []byte {
 	return dst
 }
 
+// stateHeader is the length of what is in front of the origins.
+const stateHeader = 40
+
 // DecodeState reads what Append has written. Nothing is the state before the first entry.
 func DecodeState(data []byte) (s State, err error) {
 	if len(data) == 0 {
 		return State{}, nil
 	}
-	if len(data) < 24 {
+	if len(data) < stateHeader {
 		return State{}, errEntry
 	}
 	s.Index, s.Chain, s.cluster = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
+	s.Entries, s.Bytes = binary.LittleEndian.Uint64(data[24:]), binary.LittleEndian.Uint64(data[32:])
 	s.origins = map[string]origin{}
-	for data = data[24:]; len(data) > 0; {
+	for data = data[stateHeader:]; len(data) > 0; {
 		n := int(data[0])
 		if n > maxName || len(data) < 1+n+16 {
 			return State{}, errEntry

@@ -1,0 +1,32 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// compareSettings reports each setting of which another node has another value, once for each such value.
+func (n *Node) compareSettings(p *peer, s Status) {
+	own, other := settingsByName(n.options.Settings), settingsByName(s.Settings)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		text, told := other[name]
+		if before, known := p.differing[name]; !told || text == own[name] || known && before == text {
+			continue
+		}
+		if p.differing == nil {
+			p.differing = map[string]string{}
+		}
+		p.differing[name] = text
+		n.options.Report(fmt.Errorf("the setting %s differs: it is %q on %s, and %q on %s; give all nodes the same one",
+			name, own[name], n.options.Name, text, p.member.Name))
+	}
+}
+
+func settingsByName(all [][2]string) map[string]string {
+	m := make(map[string]string, len(all))
+	for _, s := range all {
+		m[s[0]] = s[1]
+	}
+	return m
+}
