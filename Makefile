@@ -26,7 +26,7 @@ build: ## build the binary, bin/conch
 # Packages that arm64-test runs: no socket, no file, no clock, and an emulator has them through in minutes.
 PURE := ./protocol ./internal/position ./internal/keyargs
 
-PAGES := serve sub pub do ping top health bench log connect version man completion
+PAGES := serve sub pub do ping top health bench log connect cluster version man completion
 man: build ## write the manual pages, bin/man/conch*.1
 	mkdir -p bin/man
 	bin/conch man > bin/man/conch.1

@@ -25,7 +25,7 @@ func newRoot(e *Env, out io.Writer) *cli.Command {
 		OnUsageError:          func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageErr("", "%w", err) },
 		EnableShellCompletion: true, ConfigureShellCompletionCommand: e.completionCommand, ShellComplete: e.complete(nil),
 		Commands: []*cli.Command{
-			e.serveCommand(), e.subCommand(), e.pubCommand(), e.doCommand(), e.pingCommand(), e.topCommand(), e.healthCommand(), e.benchCommand(), e.logCommand(), e.connectCommand(),
+			e.serveCommand(), e.subCommand(), e.pubCommand(), e.doCommand(), e.pingCommand(), e.topCommand(), e.healthCommand(), e.benchCommand(), e.logCommand(), e.connectCommand(), e.clusterCommand(),
 			{
 				Name: "version", Usage: "print the version",
 				Action: func(_ context.Context, cmd *cli.Command) error { cli.ShowVersion(cmd.Root()); return nil },

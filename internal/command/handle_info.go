@@ -24,7 +24,7 @@ var sections = []section{
 	{"Memory", infoMemory, false},
 	{"Persistence", infoPersistence, false},
 	{"Stats", infoStats, false},
-	{"Replication", func(*response) []string { return []string{"role:master", "connected_slaves:0"} }, false},
+	{"Replication", infoReplication, false},
 	{"CPU", infoCPU, false},
 	{"Commandstats", infoCommandstats, true},
 	{"Errorstats", infoErrorstats, false},

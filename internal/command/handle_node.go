@@ -2,40 +2,10 @@ package command
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/conchmq/conch/protocol"
 )
-
-// Nodes are the members of a cluster, this node among them. Any goroutine but the core's may call what changes them: it waits for a
-// majority. The others do not wait.
-type Nodes interface {
-	NodeStatus() NodeStatus
-	AddNode(name, address string) error
-	RemoveNode(name string) error
-	PromoteNode(name string) error
-	// TransferTo makes another node lead; any, if no name is given.
-	TransferTo(name string) error
-}
-
-// NodeStatus is how a node sees its cluster.
-type NodeStatus struct {
-	Name    string // of this node
-	Cluster string // the cluster's number, empty if it is not known yet
-	Role    string // leader, follower or candidate
-	Leader  string // empty if none is known
-	Term    uint64
-	// Committed, Applied and Last are indices of the cluster's log: what a majority has, what has taken effect here, and what is here.
-	Committed, Applied, Last uint64
-	// Waiting are proposals of this node that are not committed, WaitingBytes their size.
-	Waiting, WaitingBytes int
-	Members               []ClusterMember
-}
-
-// ClusterMember is a node of a cluster.
-type ClusterMember struct {
-	Name, Address string
-	Voter         bool
-}
 
 // clusterNodes returns the nodes; else it has replied with an error.
 func (w *response) clusterNodes() Nodes {
@@ -53,45 +23,46 @@ func nodeList(w *response) {
 		return
 	}
 	s := n.NodeStatus()
-	if w.isTyped() {
-		for _, m := range s.Members {
-			w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "# %s %s %s%s", m.Name, m.Address, vote(m), s.marks(m)), w.inv.crlf)
-		}
-		w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "OK NODE LIST %d", len(s.Members)), w.inv.crlf)
+	if !w.isTyped() {
+		w.members(&s)
 		return
 	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		row := "# " + m.Name + " " + m.Address + " " + m.vote()
+		if m.Name == s.Leader {
+			row += " leader"
+		}
+		if m.Name == s.Name {
+			row += " this-node"
+		}
+		for _, f := range s.MemberFields(m)[memberNames:] {
+			row += fmt.Sprintf(" %s=%v", f.Name, f.Value)
+		}
+		w.buf = protocol.AppendLineEnd(append(w.buf, oneLine(row)...), w.inv.crlf)
+	}
+	w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "OK NODE LIST %d", len(s.Members)), w.inv.crlf)
+}
+
+// members is an array with a map for each member.
+func (w *response) members(s *NodeStatus) {
 	w.array(len(s.Members))
-	for _, m := range s.Members {
-		role := ""
-		switch m.Name {
-		case s.Leader:
-			role = "leader"
-		case s.Name:
-			role = s.Role
-		}
-		w.mapHeader(4)
-		for _, text := range []string{"name", m.Name, "address", m.Address, "vote", vote(m), "role", role} {
-			w.text(text)
-		}
+	for i := range s.Members {
+		w.nodeFields(s.MemberFields(&s.Members[i]), 0)
 	}
 }
 
-func vote(m ClusterMember) string {
-	if m.Voter {
-		return "voter"
+// nodeFields is a map, in which more fields follow.
+func (w *response) nodeFields(all []NodeField, more int) {
+	w.mapHeader(len(all) + more)
+	for _, f := range all {
+		w.text(f.Name)
+		if n, ok := f.Value.(int64); ok {
+			w.integer(n)
+		} else {
+			w.text(fmt.Sprint(f.Value))
+		}
 	}
-	return "non-voter"
-}
-
-// marks are what else a row says of a member.
-func (s *NodeStatus) marks(m ClusterMember) (text string) {
-	if m.Name == s.Leader {
-		text += " leader"
-	}
-	if m.Name == s.Name {
-		text += " this-node"
-	}
-	return text
 }
 
 // nodeStatus is NODE STATUS.
@@ -101,32 +72,9 @@ func nodeStatus(w *response) {
 		return
 	}
 	s := n.NodeStatus()
-	numbers := s.numbers()
-	w.mapHeader(4 + len(numbers))
-	for _, text := range []string{"name", s.Name, "cluster", s.Cluster, "role", s.Role, "leader", s.Leader} {
-		w.text(text)
-	}
-	for _, f := range numbers {
-		w.text(f.name)
-		w.integer(int64(f.value)) //nolint:gosec // an index, or a count
-	}
-}
-
-// nodeFigure is a number with its name.
-type nodeFigure struct {
-	name  string
-	value uint64
-}
-
-func (s *NodeStatus) numbers() []nodeFigure {
-	return []nodeFigure{
-		{"term", s.Term},
-		{"committed", s.Committed},
-		{"applied", s.Applied},
-		{"last", s.Last},
-		{"waiting", uint64(s.Waiting)},            //nolint:gosec // a count
-		{"waiting_bytes", uint64(s.WaitingBytes)}, //nolint:gosec // a size
-	}
+	w.nodeFields(s.Fields(), 1)
+	w.text("members")
+	w.members(&s)
 }
 
 // nodeChange is a command that changes the members: it waits for a majority, so the reader does it.
@@ -153,16 +101,49 @@ func nodeChange(change func(n Nodes, args []string) error) func(*response) {
 	}
 }
 
+// nodeStatus is how this node sees its cluster; of a broker alone it is empty.
+func (s *Service) nodeStatus() (status NodeStatus) {
+	if n := s.options.Nodes; n != nil {
+		status = n.NodeStatus()
+	}
+	return status
+}
+
+// infoReplication is the section Replication: how this node does among the others. Each node takes changes, so it is a master to clients of Redis.
+func infoReplication(w *response) []string {
+	s := w.executor.service.nodeStatus()
+	lines := []string{"role:master", "connected_slaves:0"}
+	own := &ClusterMember{}
+	for i := range s.Members {
+		if s.Members[i].Name == s.Name {
+			own = &s.Members[i]
+		}
+	}
+	for _, f := range s.MemberFields(own)[memberNames:] {
+		switch f.Name {
+		case "state", "lag_entries", "lag_bytes", "snapshot", "snapshot_age":
+			lines = append(lines, fmt.Sprintf("node_%s:%v", f.Name, f.Value))
+		}
+	}
+	return lines
+}
+
 // infoCluster is the section Cluster. Its fields are there where conch runs alone, too, so that a dashboard finds every name.
 func infoCluster(w *response) []string {
-	var s NodeStatus
-	if n := w.executor.service.options.Nodes; n != nil {
-		s = n.NodeStatus()
-	}
+	s := w.executor.service.nodeStatus()
 	lines := []string{"cluster_enabled:0"} // the protocol of Redis Cluster, which conch does not speak
-	lines = append(lines, "node_name:"+s.Name, "node_role:"+s.Role, "node_leader:"+s.Leader, fmt.Sprintf("node_members:%d", len(s.Members)))
-	for _, f := range s.numbers() {
-		lines = append(lines, fmt.Sprintf("node_%s:%d", f.name, f.value))
+	for _, f := range s.Fields() {
+		lines = append(lines, fmt.Sprintf("node_%s:%v", f.Name, f.Value))
+	}
+	lines = append(lines, fmt.Sprintf("node_members:%d", len(s.Members)))
+	for i := range s.Members {
+		row := ""
+		for _, f := range s.MemberFields(&s.Members[i]) {
+			if f.Name != "error" { // it may have commas
+				row += fmt.Sprintf(",%s=%v", f.Name, f.Value)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("node_member_%d:%s", i, strings.TrimPrefix(row, ",")))
 	}
 	return lines
 }

@@ -46,6 +46,7 @@ type Snapshot struct {
 
 	AcceptPauses int64
 	Connectors   []Connector
+	Cluster      NodeStatus // empty for a broker alone
 	LogDropped   uint64
 
 	rows   []rowStats
@@ -63,7 +64,7 @@ type CallCounts struct {
 func (s *Service) Snapshot() (*Snapshot, bool) {
 	n := &Snapshot{
 		Version: s.options.Version, MemoryLimit: s.options.MaxMemory, ConnectionLimit: s.options.MaxConnections,
-		RecentLimit: s.options.Recent, Log: s.logStatus(),
+		RecentLimit: s.options.Recent, Log: s.logStatus(), Cluster: s.nodeStatus(),
 	}
 	if !s.runOnCore(func(v broker.View) { n.takeOnCore(s, v) }) {
 		return nil, false

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -57,7 +58,7 @@ func TestNames(t *testing.T) {
 		assert.NotRegexp(t, `(seconds|bytes)_`, strings.TrimSuffix(m.name, "_total"), "units last: %s", m.name)
 		assert.NotRegexp(t, `_(ms|milli|micro|kilo|kb|mib)`, m.name, "base units")
 		for _, label := range m.labels {
-			assert.Contains(t, []string{"version", "go_version", "reason", "command", "code", "object", "kind", "direction", "connector", "count"}, label, "%s: the values of a label are words of conch, or of its config file", m.name)
+			assert.Contains(t, []string{"version", "go_version", "reason", "command", "code", "object", "kind", "direction", "connector", "count", "node"}, label, "%s: the values of a label are words of conch, or of its config file", m.name)
 		}
 	}
 }
@@ -86,4 +87,27 @@ func TestFormat(t *testing.T) {
 func TestLabelsAreEscaped(t *testing.T) {
 	text := written(t, command.Options{Version: "a\"b\\c\nd"})
 	contains(t, text, `conch_build_info{version="a\"b\\c\nd",go_version=`)
+}
+
+// cluster is one of two nodes.
+type cluster struct{ command.Nodes }
+
+func (cluster) NodeStatus() command.NodeStatus {
+	return command.NodeStatus{Name: "a", Role: "leader", Leader: "a", Majority: true, Term: 3, Members: []command.ClusterMember{
+		{Name: "a", Voter: true, State: "ok", Snapshot: 9, SnapshotTime: time.UnixMilli(1500)},
+		{Name: "b", State: "behind", LagEntries: 7, LagBytes: 700, Link: 1500 * time.Microsecond, ClockAhead: -time.Second},
+	}}
+}
+
+func TestMembersOfACluster(t *testing.T) {
+	text := written(t, command.Options{Nodes: cluster{}})
+	for _, want := range []string{
+		"conch_cluster_leads 1", "conch_cluster_majority 1", "conch_cluster_term 3", `conch_cluster_member_voter{node="a"} 1`,
+		`conch_cluster_member_voter{node="b"} 0`, `conch_cluster_member_ok{node="b"} 0`, `conch_cluster_lag_entries{node="b"} 7`,
+		`conch_cluster_lag_bytes{node="b"} 700`, `conch_cluster_link_seconds{node="b"} 0.0015`, `conch_cluster_clock_ahead_seconds{node="b"} -1`,
+		`conch_cluster_snapshot{node="a"} 9`, `conch_cluster_snapshot_timestamp_seconds{node="a"} 1.5`, `conch_cluster_snapshot_timestamp_seconds{node="b"} 0`,
+	} {
+		contains(t, text, "\n"+want+"\n")
+	}
+	contains(t, written(t, command.Options{}), "\nconch_cluster_majority 0\n")
 }

@@ -123,6 +123,21 @@ var table = []metric{
 			}
 		},
 	},
+	one("conch_cluster_leads", gauge, "1 if this node leads the cluster; else 0.", func(n *snapshot) int { return flag(n.Cluster.Role == "leader") }),
+	one("conch_cluster_majority", gauge, "1 if a leader is known and a majority of the voters answers; 0 without a cluster, too.", func(n *snapshot) int { return flag(n.Cluster.Majority) }),
+	one("conch_cluster_term", gauge, "Term of the cluster: it grows with each election.", func(n *snapshot) uint64 { return n.Cluster.Term }),
+	one("conch_cluster_committed", gauge, "Index up to which a majority has the cluster's log.", func(n *snapshot) uint64 { return n.Cluster.Committed }),
+	one("conch_cluster_applied", gauge, "Index up to which the cluster's log has taken effect on this node.", func(n *snapshot) uint64 { return n.Cluster.Applied }),
+	one("conch_cluster_waiting", gauge, "Proposals of this node that wait for a majority, now.", func(n *snapshot) int { return n.Cluster.Waiting }),
+	one("conch_cluster_waiting_bytes", gauge, "Bytes of these proposals, now.", func(n *snapshot) int { return n.Cluster.WaitingBytes }),
+	byMember("conch_cluster_member_voter", "1 for a member with a vote, else 0.", func(m *command.ClusterMember) float64 { return float64(flag(m.Voter)) }),
+	byMember("conch_cluster_member_ok", "1 for a member that answers, serves clients and keeps up, else 0.", func(m *command.ClusterMember) float64 { return float64(flag(m.State == "ok")) }),
+	byMember("conch_cluster_lag_entries", "Entries that the leader has applied and the member has not, as this node sees it.", func(m *command.ClusterMember) float64 { return float64(m.LagEntries) }),
+	byMember("conch_cluster_lag_bytes", "Bytes of these entries.", func(m *command.ClusterMember) float64 { return float64(m.LagBytes) }),
+	byMember("conch_cluster_link_seconds", "Time of the last exchange with the member, there and back.", func(m *command.ClusterMember) float64 { return m.Link.Seconds() }),
+	byMember("conch_cluster_clock_ahead_seconds", "By how much the clock of the member is ahead of that of this node.", func(m *command.ClusterMember) float64 { return m.ClockAhead.Seconds() }),
+	byMember("conch_cluster_snapshot", "Index of the member's last snapshot, 0 without one.", func(m *command.ClusterMember) float64 { return float64(m.Snapshot) }),
+	byMember("conch_cluster_snapshot_timestamp_seconds", "Unix time of the member's last snapshot, 0 without one.", snapshotTime),
 	one("conch_log_lines_dropped_total", counter, "Log lines that could not be written fast enough.", func(n *snapshot) uint64 { return n.LogDropped }),
 }
 
@@ -144,6 +159,22 @@ func ofConnectors(waiting bool) func(*snapshot, emitter) {
 			}
 		}
 	}
+}
+
+// byMember is a gauge of each member of the cluster.
+func byMember(name, help string, value func(*command.ClusterMember) float64) metric {
+	return metric{name, gauge, []string{"node"}, help, func(n *snapshot, emit emitter) {
+		for i := range n.Cluster.Members {
+			emit(value(&n.Cluster.Members[i]), n.Cluster.Members[i].Name)
+		}
+	}}
+}
+
+func snapshotTime(m *command.ClusterMember) float64 {
+	if m.SnapshotTime.IsZero() {
+		return 0
+	}
+	return float64(m.SnapshotTime.UnixMilli()) / 1000
 }
 
 // flag is 1 for true.

@@ -66,7 +66,7 @@ func (n *Node) Start(s *command.Service) error {
 		return err
 	}
 	o := n.options.Cluster
-	o.Machine, o.State, o.Report = n, state, n.report
+	o.Machine, o.State, o.Report, o.Serves = n, state, n.report, n.serves
 	if o.Files, err = openFiles(n.options.Dir, "log"); err != nil {
 		return err
 	}
@@ -80,6 +80,7 @@ func (n *Node) Start(s *command.Service) error {
 	n.cluster.Store(c)
 	n.tasks.Go(n.catchUp)
 	n.tasks.Go(n.watch)
+	n.tasks.Go(n.logChanges)
 	return nil
 }
 
@@ -100,6 +101,15 @@ func (n *Node) report(err error) {
 
 // Ready is closed once the node has caught up with the cluster.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+func (n *Node) serves() bool {
+	select {
+	case <-n.ready:
+		return true
+	default:
+		return false
+	}
+}
 
 // Received is closed once the state of another node is here: all of this node is to be started again, which uses it.
 func (n *Node) Received() <-chan struct{} { return n.received }

@@ -18,10 +18,32 @@ func (n *Node) NodeStatus() command.NodeStatus {
 		Name: s.Name, Cluster: s.Cluster, Role: s.Role, Leader: s.Leader, Term: s.Term, Committed: s.Committed, Applied: s.Applied, Last: s.Last,
 		Waiting: s.Waiting, WaitingBytes: s.WaitingBytes,
 	}
-	for _, m := range c.Members() {
-		status.Members = append(status.Members, command.ClusterMember(m))
+	voters, answer, ok := 0, 0, true
+	for _, p := range c.Peers() {
+		if p.Voter {
+			voters++
+			if p.State != cluster.PeerAway && p.State != cluster.PeerUnknown {
+				answer++
+			}
+		}
+		ok = ok && p.State == cluster.PeerOK
+		status.Members = append(status.Members, member(&p, &s))
 	}
+	status.Majority = s.Leader != "" && answer > voters/2
+	status.Healthy = status.Majority && ok
 	return status
+}
+
+// member is a member as the status s of this node shows it.
+func member(p *cluster.Peer, s *cluster.Status) command.ClusterMember {
+	role := p.Status.Role
+	if role == "leader" && p.Name != s.Leader { // another one leads by now
+		role = ""
+	}
+	return command.ClusterMember{
+		Name: p.Name, Address: p.Address, Voter: p.Voter, Role: role, State: string(p.State), LagEntries: p.LagEntries, LagBytes: p.LagBytes,
+		Link: p.Link, ClockAhead: p.Ahead, Snapshot: p.Status.Snapshot, SnapshotTime: p.Status.SnapshotTime, Err: p.Err,
+	}
 }
 
 // AddNode makes a node a member without a vote.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/cluster"
@@ -47,12 +48,27 @@ func (n *Node) Send(w io.Writer) (err error) {
 	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(state))), state...)); err != nil { //nolint:gosec // few bytes
 		return err
 	}
-	out := tar.NewWriter(w)
+	sent, start := &counter{w: w}, time.Now()
+	out := tar.NewWriter(sent)
 	if err := errors.Join(out.AddFS(os.DirFS(path)), out.Close()); err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, stateEnd)
+	if _, err = io.WriteString(w, stateEnd); err == nil {
+		n.options.Log.Info().Int64("bytes", sent.n).Dur("ms", time.Since(start)).Msg("the state was sent to a node that was too far behind")
+	}
 	return err
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // Receive implements [cluster.Machine]. What comes is used by the next start: see Prepare.
