@@ -47,7 +47,7 @@ func TestCompletion(t *testing.T) {
 		line []string
 		want string
 	}{
-		{[]string{""}, "serve sub pub do ping top health bench log connect version man help completion"},
+		{[]string{""}, "serve sub pub do ping top health bench log connect cluster version man help completion"},
 		{[]string{"p"}, "pub ping"},
 		{[]string{"--slow"}, "--slow-consumer --slow-hard --slow-soft --slow-time"},
 		{[]string{"serve", "--slow-c"}, "--slow-consumer"},
