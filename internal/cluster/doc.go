@@ -24,6 +24,6 @@
 // # Goroutines
 //
 // raft has its own, and calls the applier from one of them. A [Node] has the sender, which alone proposes; the marker, which is
-// the leader's; one that asks each other node for its status once a second; and one for each connection of another node. [Node.Close] waits
+// the leader's; one that requests the status of each other node once a second; and one for each connection of another node. [Node.Close] waits
 // for all.
 package cluster

@@ -172,7 +172,7 @@ func (n *Node) accept(c net.Conn) {
 	case carriesState:
 		err = n.sendState(c)
 	case carriesStatus:
-		err = n.tellStatus(c)
+		err = n.writeStatus(c)
 	}
 	stop()
 	_ = c.Close()

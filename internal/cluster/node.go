@@ -30,7 +30,7 @@ type Node struct {
 
 	ctx    context.Context //nolint:containedctx // it ends when the node is closed
 	cancel context.CancelFunc
-	runs   sync.WaitGroup // the sender, the marker, the saver, the one that accepts, those that ask other nodes for their status
+	runs   sync.WaitGroup // the sender, the marker, the saver, the one that accepts, the one that requests the status of others
 	conns  sync.WaitGroup // of other nodes
 
 	reported struct {

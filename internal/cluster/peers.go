@@ -19,7 +19,7 @@ type Peer struct {
 	Link, Ahead time.Duration
 	// LagEntries and LagBytes are what the leader had applied, and this node had not. Without a leader, the node that is farthest counts.
 	LagEntries, LagBytes uint64
-	Err                  string // why the last question had no answer; empty if it had one
+	Err                  string // why the last request had no answer; empty if it had one
 }
 
 // PeerState tells how a member does.
@@ -62,7 +62,7 @@ func (p progress) behind(other progress) (lag progress) {
 // peer is another node.
 type peer struct {
 	member Member
-	asking bool // a goroutine asks; the link is its own
+	busy   bool // a goroutine requests its status; the link is its own
 	link   *statusLink
 	status Status
 	own    progress // how far this node was when the answer came
@@ -70,27 +70,27 @@ type peer struct {
 	took   time.Duration
 	ahead  time.Duration
 	err    error
-	// differing are the settings that were reported, with the text of that node. The goroutine that asks has them.
+	// differing are the settings that were reported, with the text of that node. The goroutine that requests its status has them.
 	differing map[string]string
 }
 
 // looksKept is how many looks are between two that are two seconds apart.
 const looksKept = int(2*time.Second/statusEvery) + 1
 
-// runPeers asks all other members for their status, again and again.
+// runPeers requests the status of all other members, again and again.
 func (n *Node) runPeers() {
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
-	var asks sync.WaitGroup
+	var requests sync.WaitGroup
 	for {
 		n.peers.follow(n.Members(), n.options.Name)
 		n.peers.look(n.Status())
 		for _, p := range n.peers.idle() {
-			asks.Go(func() { n.askPeer(p) })
+			requests.Go(func() { n.requestStatus(p) })
 		}
 		select {
 		case <-n.ctx.Done():
-			asks.Wait()
+			requests.Wait()
 			n.peers.follow(nil, "")
 			return
 		case <-tick.C:
@@ -106,7 +106,7 @@ func (ps *peers) follow(members []Member, own string) {
 		i := slices.IndexFunc(members, func(m Member) bool { return m.Name == name && m.Address == p.member.Address })
 		if i >= 0 {
 			p.member = members[i]
-		} else if !p.asking { // else it is looked at again
+		} else if !p.busy { // else it is looked at again
 			p.link.close()
 			delete(ps.all, name)
 		}
@@ -143,26 +143,26 @@ func (ps *peers) farthest(own Status) (most progress) {
 	return most
 }
 
-// idle returns the nodes that are not being asked, and marks them so.
+// idle returns the nodes that are not busy, and marks them so.
 func (ps *peers) idle() (all []*peer) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, p := range ps.all {
-		if !p.asking {
-			p.asking = true
+		if !p.busy {
+			p.busy = true
 			all = append(all, p)
 		}
 	}
 	return all
 }
 
-// askPeer asks a node once.
-func (n *Node) askPeer(p *peer) {
+// requestStatus gets the status of a node once.
+func (n *Node) requestStatus(p *peer) {
 	err := n.dialPeer(p)
 	var s Status
 	began := time.Now()
 	if err == nil {
-		if s, err = p.link.ask(); err != nil {
+		if s, err = p.link.request(); err != nil {
 			p.link.close()
 			p.link = nil
 		}
@@ -173,7 +173,7 @@ func (n *Node) askPeer(p *peer) {
 	}
 	own := n.Status()
 	n.peers.mu.Lock()
-	p.asking, p.err = false, err
+	p.busy, p.err = false, err
 	if err == nil {
 		p.status, p.own, p.at, p.took = s, own.progress(), time.Now(), took
 		p.ahead = s.Clock.Sub(own.Clock.Add(-took / 2))

@@ -10,8 +10,8 @@ import (
 func (n *Node) compareSettings(p *peer, s Status) {
 	own, other := settingsByName(n.options.Settings), settingsByName(s.Settings)
 	for _, name := range slices.Sorted(maps.Keys(own)) {
-		text, told := other[name]
-		if before, known := p.differing[name]; !told || text == own[name] || known && before == text {
+		text, known := other[name]
+		if before, reported := p.differing[name]; !known || text == own[name] || reported && before == text {
 			continue
 		}
 		if p.differing == nil {

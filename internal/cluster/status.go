@@ -58,7 +58,7 @@ func (a *applier) reached() (entries, bytes uint64) {
 }
 
 const (
-	// statusEvery is how often a node asks each other one for its status.
+	// statusEvery is how often a node requests the status of each other one.
 	statusEvery = time.Second
 	// statusTimeout is how long it waits for the answer.
 	statusTimeout = 2 * time.Second
@@ -66,8 +66,8 @@ const (
 	maxStatus = 1 << 20
 )
 
-// tellStatus answers each line of another node with the status of this one.
-func (n *Node) tellStatus(c net.Conn) error {
+// writeStatus answers each line of another node with the status of this one.
+func (n *Node) writeStatus(c net.Conn) error {
 	in := bufio.NewReaderSize(c, 16)
 	for {
 		if err := c.SetDeadline(time.Now().Add(statusTimeout + 10*statusEvery)); err != nil {
@@ -75,7 +75,7 @@ func (n *Node) tellStatus(c net.Conn) error {
 		}
 		switch line, err := in.ReadSlice('\n'); {
 		case err != nil:
-			return nil //nolint:nilerr // that node does not ask any more
+			return nil //nolint:nilerr // that node has ended
 		case len(line) != 1:
 			return errNotNode
 		}
@@ -105,8 +105,8 @@ func (l *statusLink) close() {
 
 var errLongStatus = errors.New("its status is too long")
 
-// ask returns the status of the node at the other end.
-func (l *statusLink) ask() (s Status, err error) {
+// request returns the status of the node at the other end.
+func (l *statusLink) request() (s Status, err error) {
 	if err := l.SetDeadline(time.Now().Add(statusTimeout)); err != nil {
 		return s, err
 	}
