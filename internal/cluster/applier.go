@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -23,6 +24,10 @@ type applier struct {
 	needed   uint64     // the index that it must be of at least
 	unmarked bool       // entries were applied behind the last mark
 
+	differs    bool // from a mark; no dispute has begun since
+	dispute    dispute
+	reportedAt time.Time // when the last entry about a dispute was made
+
 	applied chan struct{} // of capacity 1, for the marker
 }
 
@@ -37,6 +42,7 @@ func (a *applier) begin(s State) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state, a.recent, a.lacks = s, ring[mark]{}, s.Index < a.needed
+	a.differs, a.dispute = false, dispute{}
 	a.recent.add(mark{s.Index, s.Chain})
 }
 
@@ -70,9 +76,17 @@ func (a *applier) incarnation(name string) uint64 {
 // stop ends the node, of which an entry cannot be read.
 func (a *applier) stop(err error) {
 	a.mu.Lock()
-	a.stopped = true
+	a.halt()
 	a.mu.Unlock()
 	a.node.fail(err)
+}
+
+// halt makes nothing more be applied: a node that does not know its state must not lead. The caller holds the mutex.
+func (a *applier) halt() {
+	if !a.stopped {
+		a.stopped = true
+		a.node.runs.Go(a.node.resign)
+	}
 }
 
 // ApplyBatch applies entries that were committed together.
@@ -100,18 +114,34 @@ func (a *applier) apply(l *raft.Log) {
 	if skip {
 		return
 	}
-	if len(l.Data) > 0 && l.Data[0] == kindMark {
-		a.compare(l)
-		return
+	if err := a.applyKind(l); err != nil {
+		a.stop(err)
 	}
-	if len(l.Data) == 9 && l.Data[0] == kindCluster {
+}
+
+func (a *applier) applyKind(l *raft.Log) error {
+	if len(l.Data) == 0 {
+		return errEntry
+	}
+	switch l.Data[0] {
+	case kindMark:
+		return a.compare(l)
+	case kindDispute, kindReport, kindClose:
+		return a.applyDispute(l.Index, l.Data)
+	case kindCluster:
+		if len(l.Data) != 9 {
+			return errEntry
+		}
 		a.name(binary.LittleEndian.Uint64(l.Data[1:]))
-		return
+		return nil
 	}
+	return a.applyProposed(l)
+}
+
+func (a *applier) applyProposed(l *raft.Log) error {
 	p, err := decodeProposed(l.Data)
 	if err != nil {
-		a.stop(err)
-		return
+		return err
 	}
 	a.mu.Lock()
 	ok, gap := a.state.accepts(p, a.node.options.without)
@@ -128,6 +158,7 @@ func (a *applier) apply(l *raft.Log) {
 		a.need(a.appliedIndex())
 		a.apply(l) // what comes may be of before this entry
 	}
+	return nil
 }
 
 // need makes the next entry wait for the state of another node, of an index at least.
@@ -151,7 +182,9 @@ func (a *applier) finish(l *raft.Log, p proposed, token any) error {
 	err := a.node.options.Machine.Apply(Entry{Index: l.Index, Origin: p.origin, Time: p.time, Body: p.body, Token: token}, &after)
 	if err != nil {
 		a.mu.Lock()
-		a.stopped = !errors.Is(err, ErrStateNeeded)
+		if !errors.Is(err, ErrStateNeeded) {
+			a.halt()
+		}
 		a.mu.Unlock()
 		return err
 	}
@@ -167,21 +200,21 @@ func (a *applier) finish(l *raft.Log, p proposed, token any) error {
 }
 
 // compare compares the chain at a mark with the leader's there.
-func (a *applier) compare(l *raft.Log) {
+func (a *applier) compare(l *raft.Log) error {
 	m, err := decodeMark(l.Data)
 	if err != nil {
-		a.stop(err)
-		return
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unmarked = false
 	// The state at the leader's index is that of the last entry up to there.
 	own, ok := a.recent.find(func(r mark) bool { return r.index <= m.index })
-	if ok && own != m && !a.node.options.without.chain {
-		a.stopped = true
-		a.node.options.Machine.Differs(m.index)
+	if ok && own != m && a.dispute.at == 0 && !a.node.options.without.chain {
+		a.differs = true
+		a.node.proposals.signal()
 	}
+	return nil
 }
 
 // runMarker sends a mark behind what was committed, if this node leads and nothing follows by itself.
@@ -198,7 +231,7 @@ func (n *Node) runMarker() {
 		case <-n.applier.applied:
 		}
 		n.applier.mu.Lock()
-		m, unmarked := mark{n.applier.state.Index, n.applier.state.Chain}, n.applier.unmarked
+		m, unmarked := mark{n.applier.state.Index, n.applier.state.Chain}, n.applier.unmarked && !n.applier.stopped
 		n.applier.mu.Unlock()
 		if unmarked && n.Leads() && n.raft.LastIndex() <= n.raft.AppliedIndex() {
 			n.raft.Apply(m.encode(), 0)

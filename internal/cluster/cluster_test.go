@@ -177,20 +177,23 @@ func (c *nodes) leader() *node {
 	return leader
 }
 
-// equal waits until all nodes that are up have applied the same.
-func (c *nodes) equal() []fact {
+// equal waits until all nodes that are up have applied the same, but for those that have stopped because they differ.
+func (c *nodes) equal() (facts []fact) {
 	c.t.Helper()
-	var first []fact
 	c.eventually("equal nodes", func() bool {
-		first = c.all[0].machine.list()
-		for _, n := range c.all[1:] {
-			if n.up && !slices.Equal(first, n.machine.list()) {
+		facts = nil
+		for i, n := range c.all {
+			switch own := n.machine.list(); {
+			case i > 0 && !n.up, n.machine.isDifferent():
+			case facts == nil:
+				facts = own
+			case !slices.Equal(facts, own):
 				return false
 			}
 		}
 		return true
 	})
-	return first
+	return facts
 }
 
 func bodies(facts []fact) (all []string) {

@@ -11,6 +11,9 @@ const (
 	kindProposal = 1
 	kindMark     = 2
 	kindCluster  = 3 // the cluster's number, which its first leader draws
+	kindDispute  = 4 // a node has another chain than a mark
+	kindReport   = 5 // the chain of a voter, because of a dispute
+	kindClose    = 6 // the dispute is over
 )
 
 // Entry is a proposal that a majority has.

@@ -61,3 +61,16 @@ func (n *Node) probe(m Member) error {
 	}
 	return c.Close()
 }
+
+// resign makes a node that applies nothing more hand the leadership over, and take no part in elections.
+func (n *Node) resign() {
+	if n.Leads() {
+		_ = n.Transfer("") // else the others elect one when they miss this node
+	}
+	select {
+	case n.transfers <- struct{}{}: // one that is under way would never end
+		n.shutdown()
+		<-n.transfers
+	case <-n.ctx.Done():
+	}
+}

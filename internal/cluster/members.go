@@ -42,14 +42,21 @@ func (n *Node) changeVoters(f raft.Future) error {
 	return err
 }
 
-// warnOfVoters reports an even number of voters, which survives the loss of no more nodes than the odd one below it.
-func (n *Node) warnOfVoters() {
-	voters := 0
+// voters returns the names of the members that vote, as far as this node knows.
+func (n *Node) voters() (names []string) {
 	for _, m := range n.Members() {
 		if m.Voter {
-			voters++
+			names = append(names, m.Name)
 		}
 	}
+	return names
+}
+
+func (n *Node) isVoter() bool { return slices.Contains(n.voters(), n.options.Name) }
+
+// warnOfVoters reports an even number of voters, which survives the loss of no more nodes than the odd one below it.
+func (n *Node) warnOfVoters() {
+	voters := len(n.voters())
 	if voters%2 == 0 && voters > 0 {
 		n.report(fmt.Errorf("%d nodes vote: the cluster goes on without %d of them, as it would with %d voters; promote one or remove one", voters, (voters-1)/2, voters-1))
 	}

@@ -24,6 +24,7 @@ type Node struct {
 	layer     *layer
 	transport transport
 	raft      *raft.Raft
+	shutdown  func() raft.Future // ends raft, once
 	applier   *applier
 	proposals proposals
 	peers     peers
@@ -58,6 +59,7 @@ func Open(o Options) (*Node, error) {
 	n.transfers = make(chan struct{}, 1)
 	n.reported.at = map[string]time.Time{}
 	n.peers = peers{started: time.Now(), all: map[string]*peer{}}
+	n.shutdown = sync.OnceValue(func() raft.Future { return n.raft.Shutdown() })
 	if err := n.open(); err != nil {
 		n.cancel()
 		if n.store != nil {
@@ -170,7 +172,7 @@ func (n *Node) runSaver() {
 		n.warnIfRemoved()
 		if stored := n.store.bytes(); stored-at >= n.options.LogBytes {
 			at = stored
-			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && !errors.Is(err, raft.ErrRaftShutdown) {
 				n.report(fmt.Errorf("the log keeps its head: %w", err))
 			}
 		}
@@ -199,7 +201,7 @@ func (n *Node) Close() error {
 	n.cancel()
 	n.transfers <- struct{}{}
 	defer func() { <-n.transfers }()
-	errs := []error{n.options.Network.Close(), n.raft.Shutdown().Error(), n.transport.Close()}
+	errs := []error{n.options.Network.Close(), n.shutdown().Error(), n.transport.Close()}
 	n.runs.Wait()
 	n.conns.Wait()
 	n.reportLost(n.proposals.giveUp(0))

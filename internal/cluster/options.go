@@ -30,7 +30,7 @@ type Machine interface {
 	// Receive replaces the state by one that another node sends. If it fails, the old one is still there.
 	Receive(r io.Reader) (State, error)
 
-	// Differs is called once if the state differs from the leader's: nothing more is applied.
+	// Differs is called once if the state differs from that of most nodes: nothing more is applied, and the node does not lead any more.
 	Differs(index uint64)
 }
 

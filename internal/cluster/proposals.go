@@ -162,11 +162,15 @@ func (n *Node) runSender() {
 		case <-n.proposals.wake:
 		case <-check.C:
 		}
-		if age, any := n.proposals.age(); any {
+		age, any := n.proposals.age()
+		if any {
 			n.whenLate(age)
+		}
+		disputes, open := n.applier.disputes()
+		if any || open {
 			check.Reset(n.options.Election / redials)
 		}
-		n.sendAll(&to)
+		n.sendAll(&to, disputes)
 	}
 }
 
@@ -207,7 +211,7 @@ func (n *Node) reportLost(lost []*proposal) {
 }
 
 // sendAll sends what is to be sent. If it cannot, the check sends it later.
-func (n *Node) sendAll(to *leaderLink) {
+func (n *Node) sendAll(to *leaderLink, disputes [][]byte) {
 	leader, ok := n.leader()
 	if !ok {
 		return
@@ -219,6 +223,12 @@ func (n *Node) sendAll(to *leaderLink) {
 		n.proposals.rewind()
 		if err := to.reopen(n, leader); err != nil {
 			n.report(err)
+			return
+		}
+	}
+	for _, data := range disputes {
+		if to.send(n, data) != nil {
+			to.close()
 			return
 		}
 	}

@@ -72,5 +72,5 @@ var errStopped = errors.New("the core has stopped")
 
 // Differs ends the node: what it has done since the nodes parted is not known.
 func (n *Node) Differs(index uint64) {
-	n.fail(fmt.Errorf("this node's state differs from the leader's at entry %d: remove the node, and add it anew with an empty directory", index))
+	n.fail(fmt.Errorf("this node's state differs from that of the other nodes at entry %d: remove the node, and add it anew with an empty directory", index))
 }
