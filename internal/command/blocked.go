@@ -34,8 +34,10 @@ type blockedClient struct {
 	// deadline unless end, the end of the wait, comes first. 0 stands for none.
 	grouped      bool
 	retryAt, end int64
-	// proposed: the read is on its way to the order of all nodes.
-	proposed bool
+	// proposed: the read is on its way to the order of all nodes. unblocked is the reply to make if it finds nothing, because CLIENT UNBLOCK
+	// came meanwhile; nil if not.
+	proposed  bool
+	unblocked func(w *response)
 	// looked is the round of serve in which the client was looked at last.
 	looked uint64
 }
@@ -614,7 +616,11 @@ func clientUnblock(w *response) {
 	if failing {
 		answer = func(w *response) { w.fail(errUnblocked) }
 	}
-	w.executor.service.streams.blocked.giveUp(w.view, blocked, answer)
+	if blocked.proposed { // all nodes make the read: what it finds must not get lost
+		blocked.unblocked = answer
+	} else {
+		w.executor.service.streams.blocked.giveUp(w.view, blocked, answer)
+	}
 	w.integer(1)
 }
 

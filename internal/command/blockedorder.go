@@ -71,6 +71,8 @@ func (b *blockedClients) applyProposed(v broker.View, c *blockedClient) bool {
 		for _, name := range names {
 			b.wake(name) // others may find what it leaves
 		}
+	} else if c.unblocked != nil {
+		b.giveUp(v, c, c.unblocked)
 	}
 	return true
 }

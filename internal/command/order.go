@@ -129,16 +129,22 @@ type orderedReader struct {
 }
 
 // leavesExec takes an EXEC behind other commands out of a batch, and reports whether it has. It is parsed again, as a batch of its own: what
-// MULTI has queued by then is proposed.
+// MULTI has queued by then is proposed. It was read from n bytes; those of a line lose their quotes then.
 //
 //go:noinline
-func (b *Batch) leavesExec(inv *invocation) bool {
+func (b *Batch) leavesExec(inv *invocation, n int) bool {
 	if inv.handler.op != broker.Exec || len(b.calls) == 1 {
 		return false
 	}
-	n := len(b.calls) - 1
-	b.calls[n], b.Requests[n] = invocation{}, broker.Request{}
-	b.calls, b.Requests = b.calls[:n], b.Requests[:n]
+	if text := b.data[b.used : b.used+n]; text[0] != '*' {
+		for i := copy(text, "EXEC"); i < n; i++ {
+			text[i] = ' '
+		}
+		text[n-1] = '\n'
+	}
+	last := len(b.calls) - 1
+	b.calls[last], b.Requests[last] = invocation{}, broker.Request{}
+	b.calls, b.Requests = b.calls[:last], b.Requests[:last]
 	return true
 }
 

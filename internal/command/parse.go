@@ -56,7 +56,7 @@ func (r *Reader) parse(b *Batch) CloseReason {
 			others--
 			continue
 		}
-		if r.service.options.Order != nil && b.leavesExec(inv) {
+		if r.service.options.Order != nil && b.leavesExec(inv, n) {
 			break
 		}
 		b.used += n

@@ -25,6 +25,8 @@ func TestNodesStayTheSame(t *testing.T) {
 	a.Send("%s", resp("MULTI")+"PUB t line\n"+resp("XADD", "s", "1-1", "n", "1")+resp("EXEC")) // a line is not queued
 	a.Expect("+OK\r\nOK PUB t\n+QUEUED\r\n*1\r\n$3\r\n1-1\r\n")
 
+	a.Send("%s", resp("MULTI")+resp("XADD", "quoted", "1-1", "n", "1")+" 'EXEC'\r\n") // it is read twice
+	a.Expect("+OK\r\n+QUEUED\r\n*1\r\n$3\r\n1-1\r\n")
 	a.Send("%s", resp("MULTI")+resp("SELECT", "1")+resp("XADD", "s", "2-1", "n", "1")+resp("EXEC"))
 	a.Expect("+OK\r\n-ERR SELECT is not possible in a transaction on a node of a cluster\r\n+QUEUED\r\n" +
 		"-EXECABORT Transaction discarded because of previous errors.\r\n")

@@ -29,7 +29,11 @@ func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
 		tokens = actor.fence()
 	}
 	sc.send(waker, step{commands: s.waking})
-	woken := append(waker.fence(), sc.server.control.ask("CLIENT", "UNBLOCK", strconv.FormatInt(actor.id, 10)))
+	woken := waker.fence()
+	if sc.server.isNode {
+		sc.server.control.ask("DEL", "no such key") // it comes behind what was proposed
+	}
+	woken = append(woken, sc.server.control.ask("CLIENT", "UNBLOCK", strconv.FormatInt(actor.id, 10)))
 	answers := make([][]frame, len(sc.conns))
 	answers[s.waker] = sc.comparable(framesOf(woken), false)
 	answers[s.conn] = sc.comparable(framesOf(append(tokens, actor.fence()...)), false)

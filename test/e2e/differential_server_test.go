@@ -32,6 +32,7 @@ type server struct {
 	address     string
 	pushesFirst bool // a Redis up to 7.0: messages to oneself come before the reply
 	keys        bool // a sequence begins without keys
+	isNode      bool // of a cluster: a client that is woken reads one proposal later
 	control     *diffConn
 }
 

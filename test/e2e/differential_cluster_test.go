@@ -1,0 +1,68 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// startNodes starts the nodes of a cluster. Clients of each are served once all have caught up.
+func startNodes(t *testing.T, names ...string) (nodes []*conch) {
+	t.Helper()
+	bootstrap := make([]string, len(names))
+	for i, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		bootstrap[i] = name + "=" + l.Addr().String()
+		require.NoError(t, l.Close())
+	}
+	for i, name := range names {
+		_, address, _ := strings.Cut(bootstrap[i], "=")
+		nodes = append(nodes, start(t, "", "--dir", t.TempDir(), "--cluster-name", name, "--cluster-listen", address,
+			"--cluster-bootstrap", strings.Join(bootstrap, ","), "--cluster-timeout", "1m"))
+	}
+	return nodes
+}
+
+// ofNode are families without what a node refuses: WATCH, and in a transaction HELLO, SELECT, AUTH and RESET.
+func ofNode(all []family) (some []family) {
+	for _, f := range all {
+		switch f.name {
+		case "watch":
+			continue
+		case "hello", "version", "connection":
+			f.joins, f.alone = false, true
+		case "hostile":
+			f.make = func(g *generator) []command {
+				defer func(huge bool) { g.huge = huge }(g.huge)
+				g.huge = false
+				return one(hostile)(g)
+			}
+		}
+		some = append(some, f)
+	}
+	return some
+}
+
+// A node of a cluster answers as Redis too: what is ordered over all nodes, and what is not.
+func TestANodeAnswersAsRedis(t *testing.T) {
+	nodes := startNodes(t, "a", "b", "c")
+	t.Run("commands", func(t *testing.T) {
+		subject := newServer(t, net.JoinHostPort(nodes[1].host, nodes[1].port))
+		compareAtRandom(t, startRedis(t), subject, ofNode(present(families)), compose)
+	})
+	t.Run("streams and groups", func(t *testing.T) {
+		reference, subject := startRedis(t), newServer(t, net.JoinHostPort(nodes[1].host, nodes[1].port))
+		reference.keys, subject.keys, subject.isNode = true, true, true
+		all := append(slices.Clone(streamFamilies), groupFamilies...)
+		compareAtRandom(t, reference, subject, ofNode(all), composeStreams)
+	})
+	for _, n := range nodes {
+		n.stop()
+	}
+}
