@@ -78,8 +78,9 @@ crash: ## N crashes (10000) of the log, on a disk that loses, reorders and tears
 cluster-model: ## N plans of faults (10000) for the nodes of a cluster in one process; ARGS="-faults.seed 1" replays
 	go test -count=1 -v ./internal/cluster -run TestFaults -timeout 0 -faults.runs $(N) $(ARGS)
 
-compat: ## real clients in Go, Node.js, Python, Ruby, PHP (once: test/compat/install)
+compat: ## real clients in Go, Node.js, Python, Ruby, PHP, on one conch and on a node of a cluster (once: test/compat/install)
 	test/compat/run $(ARGS)
+	test/compat/run --cluster $(ARGS)
 
 apps: ## real applications in two processes each (once: test/apps/install); ARGS="-run TestApps/NestJS -redis" for less
 	TEST_TIMEOUT=$(TEST_TIMEOUT) test/apps/run $(ARGS)

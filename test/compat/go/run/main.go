@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/conchmq/conch/test/compat/go/check"
@@ -61,11 +60,12 @@ func main() {
 	folder := flag.String("folder", "..", "the folder compat")
 	server := flag.String("server", "", "the conch to start, instead of building one")
 	redis := flag.Bool("redis", false, "start redis-server instead: what passes here says that the programs are right")
+	nodes := flag.Bool("cluster", false, "start three nodes of a cluster: the clients use one of them")
 	only := flag.String("only", "", "run only the clients whose name contains this")
 	tap := flag.String("tap", "", "a folder for the bytes of every connection, as sent and as answered")
 	update := flag.Bool("update-docs", false, "write the table into docs/clients.md")
 	flag.Parse()
-	ok, err := run(*folder, *server, *redis, *only, *tap, *update)
+	ok, err := run(*folder, options{*server, *redis, *nodes, *only, *tap, *update})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compat:", err)
 	}
@@ -74,7 +74,16 @@ func main() {
 	}
 }
 
-func run(folder, server string, redis bool, only, tap string, update bool) (bool, error) {
+// options are the flags.
+type options struct {
+	server    string
+	redis     bool
+	cluster   bool
+	only, tap string
+	update    bool
+}
+
+func run(folder string, o options) (bool, error) {
 	folder, err := filepath.Abs(folder)
 	if err != nil {
 		return false, err
@@ -87,19 +96,19 @@ func run(folder, server string, redis bool, only, tap string, update bool) (bool
 	if err := build(filepath.Join(folder, "go"), temp+"/", "./..."); err != nil {
 		return false, err
 	}
-	if server == "" && !redis {
-		server = filepath.Join(temp, "conch")
-		if err := build(filepath.Dir(filepath.Dir(folder)), server, "."); err != nil {
+	if o.server == "" && !o.redis {
+		o.server = filepath.Join(temp, "conch")
+		if err := build(filepath.Dir(filepath.Dir(folder)), o.server, "."); err != nil {
 			return false, err
 		}
 	}
-	address, stop, err := start(server, redis)
+	address, stop, err := o.start(temp)
 	if err != nil {
 		return false, err
 	}
 	defer stop()
-	if tap != "" {
-		if address, err = tapped(address, tap); err != nil {
+	if o.tap != "" {
+		if address, err = tapped(address, o.tap); err != nil {
 			return false, err
 		}
 	}
@@ -111,25 +120,25 @@ func run(folder, server string, redis bool, only, tap string, update bool) (bool
 	table := "| client | version | protocol | result |\n|---|---|---|---|\n"
 	all, ran := true, 0
 	for _, p := range programs {
-		if !strings.Contains(p.client, only) {
+		if !strings.Contains(p.client, o.only) {
 			continue
 		}
 		ran++
 		args := append(append([]string{}, p.command...), host, port)
 		args = append(args, p.after...)
 		args[0] = strings.ReplaceAll(args[0], "{go}", temp)
-		version, result, ok := play(folder, args, redis)
+		version, result, ok := play(folder, args, o.redis)
 		all = all && ok
 		table += fmt.Sprintf("| %s | %s | %s | %s |\n", p.client, version, p.protocol, result)
 		fmt.Fprintf(os.Stderr, "%s %s: %s\n", p.client, p.protocol, result)
 	}
 	fmt.Print(table)
 	if ran == 0 {
-		return false, fmt.Errorf("no client has %q in its name", only)
+		return false, fmt.Errorf("no client has %q in its name", o.only)
 	}
-	if update {
-		if only != "" || redis || !all {
-			return all, fmt.Errorf("docs/clients.md is left alone: only a run of all clients against conch that passes is written there")
+	if o.update {
+		if o.only != "" || o.redis || o.cluster || !all {
+			return all, fmt.Errorf("docs/clients.md is left alone: only a run of all clients against one conch that passes is written there")
 		}
 		return all, write(filepath.Join(folder, "../../docs/clients.md"), table)
 	}
@@ -143,44 +152,6 @@ func build(folder, to, what string) error {
 		return fmt.Errorf("building %s in %s: %w\n%s", what, folder, err, out)
 	}
 	return nil
-}
-
-// start runs a server on a free port, until stop.
-func start(server string, redis bool) (address string, stop func(), err error) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	address = free.Addr().String()
-	_ = free.Close() // only its port is wanted
-	command := exec.Command(server, address, "--log-level", "warn")
-	if redis {
-		_, port, _ := net.SplitHostPort(address) // a listener's own address
-		command = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning")
-	}
-	var log bytes.Buffer
-	command.Stdout, command.Stderr = &log, &log
-	if err := command.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() {
-		_ = command.Process.Signal(syscall.SIGTERM) // it may have ended already
-		late := time.AfterFunc(check.Patience, func() { _ = command.Process.Kill() })
-		_ = command.Wait() // how it ends is not what is looked at here
-		late.Stop()
-		fmt.Fprint(os.Stderr, log.String())
-	}
-	err = check.Eventually("the server at "+address, func() (bool, error) {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			return false, nil
-		}
-		return true, conn.Close()
-	})
-	if err != nil {
-		stop()
-	}
-	return address, stop, err
 }
 
 // play runs one program and reads the last line it prints.
