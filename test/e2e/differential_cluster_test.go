@@ -3,15 +3,19 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
-// startNodes starts the nodes of a cluster. Clients of each are served once all have caught up.
+// startNodes starts the nodes of a cluster, and waits until all serve clients.
 func startNodes(t *testing.T, names ...string) (nodes []*conch) {
 	t.Helper()
 	bootstrap := make([]string, len(names))
@@ -26,7 +30,21 @@ func startNodes(t *testing.T, names ...string) (nodes []*conch) {
 		nodes = append(nodes, start(t, "", "--dir", t.TempDir(), "--cluster-name", name, "--cluster-listen", address,
 			"--cluster-bootstrap", strings.Join(bootstrap, ","), "--cluster-timeout", "1m"))
 	}
+	for _, n := range nodes {
+		harness.Eventually(t, func() bool { return n.pings() }, "a node has caught up")
+	}
 	return nodes
+}
+
+// pings reports whether a node serves clients.
+func (c *conch) pings() bool {
+	conn := c.dial()
+	defer func() { require.NoError(c.t, conn.Close()) }()
+	_, err := fmt.Fprint(conn, "PING\r\n")
+	require.NoError(c.t, err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(c.t, err)
+	return line == "+PONG\r\n"
 }
 
 // ofNode are families without what a node refuses: WATCH, and in a transaction HELLO, SELECT, AUTH and RESET.

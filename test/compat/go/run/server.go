@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -62,7 +63,7 @@ func startCluster(server, address, temp string) (stop func(), err error) {
 	return startAll(address, all...)
 }
 
-// startAll runs processes until stop, and waits until one of them serves an address.
+// startAll runs processes until stop, and waits until one of them serves clients at an address.
 func startAll(address string, all ...*exec.Cmd) (stop func(), err error) {
 	logs := make([]bytes.Buffer, len(all))
 	started := 0
@@ -88,7 +89,13 @@ func startAll(address string, all ...*exec.Cmd) (stop func(), err error) {
 		if err != nil {
 			return false, nil
 		}
-		return true, conn.Close()
+		defer conn.Close() // it has been read from
+		reply := make([]byte, len("+PONG"))
+		_ = conn.SetDeadline(time.Now().Add(check.Patience)) // a read would fail too
+		if _, err := conn.Write([]byte("PING\r\n")); err == nil {
+			_, _ = io.ReadFull(conn, reply) // what is missing shows below
+		}
+		return string(reply) == "+PONG", nil // a node that catches up has another answer
 	})
 	if err != nil {
 		stop()
