@@ -137,7 +137,7 @@ bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="--s
 	cd test/bench && go run ./stalls $(ARGS)
 
 bench-connect: $(NATS) ## messages/s and CPU of connectors beside a loop over the same library (Debian: rabbitmq-server redis)
-	PATH="$(CURDIR)/bin:$$PATH" go test -tags connect ./test/connect -count=1 -v -run 'TestCost$$' -cost
+	PATH="$(CURDIR)/bin:$$PATH" go test -tags connect ./test/connect -count=1 -v -run 'TestCost$$' -cost $(ARGS)
 
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
 	cd test/bench && go run ./clients $(ARGS)

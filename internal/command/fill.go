@@ -40,6 +40,8 @@ type fillPart struct {
 	// only are the ordinals of those to show, if these are not all of the range.
 	only  []uint64
 	tails tails
+	// isDirect: the entries go to the owner of the connection.
+	isDirect bool
 	// ahead, if it is not nil, gets the entries up to the ordinal until, too.
 	ahead *upcomingSlot
 	until uint64
@@ -340,8 +342,12 @@ func appendReadHead(b []byte, v protocol.Version, streams int) []byte {
 
 // appendReadStream appends the name of a stream in the reply to XREAD, and the header of its entries.
 func appendReadStream(b []byte, v protocol.Version, name []byte, entries int) []byte {
+	return protocol.AppendArray(appendReadName(b, v, name), entries)
+}
+
+func appendReadName(b []byte, v protocol.Version, name []byte) []byte {
 	if v == protocol.RESP2 {
 		b = append(b, "*2\r\n"...)
 	}
-	return protocol.AppendArray(protocol.AppendBulk(b, name), entries)
+	return protocol.AppendBulk(b, name)
 }

@@ -205,7 +205,10 @@ func (x *filling) part(p *fillPart) error {
 	if err := x.write(p.text); err != nil {
 		return err
 	}
-	if p.count == 0 || p.ahead != nil && x.readAhead(p) {
+	switch {
+	case p.isDirect:
+		return x.passDirectly(p)
+	case p.count == 0 || p.ahead != nil && x.readAhead(p):
 		return nil
 	}
 	x.reader = newEntryReader(p.key, &p.rng, p.only)

@@ -175,6 +175,10 @@ func (r *groupRead) readHistory(p *groupPart, g *stream.Group, consumer *stream.
 
 // reply appends the entries of one stream.
 func (r *groupRead) reply(p *groupPart) {
+	if r.executor.direct != nil && !p.isHistory && !r.x.Claims && p.fresh.Len() > 0 {
+		r.directPart(p)
+		return
+	}
 	n := len(p.claimed) + p.fresh.Len() + len(p.history)
 	r.buf = appendReadStream(r.buf, r.executor.version, p.name, n)
 	switch {

@@ -133,10 +133,15 @@ func (s *sinkLife) carry(ctx context.Context, running func()) error {
 func (s *sinkLife) begin(d *Delivery) {
 	s.rest = rest{delivery: d, tries: make([]int, len(d.Messages)), indices: make([]int, len(d.Messages))}
 	copy(s.rest.tries, d.Tries)
+	alone := addPassed(nil, s.broker.ID()) // of all messages without headers
 	for i := range d.Messages {
 		s.rest.indices[i] = i
-		if s.plan.target.System.Headers {
-			d.Messages[i].Headers = addPassed(d.Messages[i].Headers, s.broker.ID())
+		switch m := &d.Messages[i]; {
+		case !s.plan.target.System.Headers:
+		case len(m.Headers) == 0:
+			m.Headers = alone
+		default:
+			m.Headers = addPassed(m.Headers, s.broker.ID())
 		}
 	}
 }
@@ -166,9 +171,12 @@ func (s *sinkLife) deliver(ctx context.Context, running func()) error {
 // write writes the rest once. What was taken is counted, and is no longer of the rest; refused is the error of what was not.
 func (s *sinkLife) write(ctx context.Context) (refused *Refused, err error) {
 	r := &s.rest
-	batch := make([]Message, len(r.indices))
-	for i, index := range r.indices {
-		batch[i] = r.delivery.Messages[index]
+	batch := r.delivery.Messages
+	if len(r.indices) < len(batch) {
+		batch = make([]Message, len(r.indices))
+		for i, index := range r.indices {
+			batch[i] = r.delivery.Messages[index]
+		}
 	}
 	err = guard(func() error {
 		ctx, cancel := context.WithTimeout(ctx, s.plan.Timeout)

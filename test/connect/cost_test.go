@@ -24,9 +24,13 @@ import (
 	"github.com/conchmq/conch/client"
 )
 
-var cost = flag.Bool("cost", false, "measure messages a second and CPU a message, beside a loop over the same library")
-
-const costMessages = 50_000
+var (
+	cost         = flag.Bool("cost", false, "measure messages a second and CPU a message, beside a loop over the same library")
+	costSystems  = flag.String("cost.systems", "nats,rabbitmq,redis", "systems to measure")
+	costMessages = flag.Int("cost.messages", 50_000, "messages of each run")
+	costSizes    = flag.String("cost.sizes", "100,1024", "sizes of the messages")
+	costWays     = flag.String("cost.ways", "in,out", "ways to measure")
+)
 
 // peer is another system as the measurement sees it: a queue that is filled, read by a loop, written by a loop, and counted.
 type peer struct {
@@ -46,32 +50,44 @@ func TestCost(t *testing.T) {
 	}
 	idle := idleCost(t)
 	fmt.Fprintf(os.Stdout, "%-10s %4s %6s  %10s %10s  %8s %8s  %5s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "conch µs", "CPU")
-	for _, prepare := range []func(*testing.T) *peer{natsPeer, rabbitPeer, redisPeer} {
-		for _, size := range []int{100, 1024} {
-			payload := []byte(strings.Repeat("x", size))
-			in := prepare(t)
-			if in == nil {
-				break
+	prepare := map[string]func(*testing.T) *peer{"nats": natsPeer, "rabbitmq": rabbitPeer, "redis": redisPeer}
+	for system := range strings.SplitSeq(*costSystems, ",") {
+		require.Contains(t, prepare, system)
+		for size := range strings.SplitSeq(*costSizes, ",") {
+			n, err := strconv.Atoi(size)
+			require.NoError(t, err)
+			for way := range strings.SplitSeq(*costWays, ",") {
+				measureCost(t, prepare[system], way, []byte(strings.Repeat("x", n)), idle)
 			}
-			in.put(payload, costMessages)
-			loop := ownCost(t, func() { in.take(costMessages) })
-			in = prepare(t)
-			in.put(payload, costMessages)
-			printCost(in.name, "in", size, loop, conchIn(t, in, idle))
-			out := prepare(t)
-			loop = ownCost(t, func() { out.put(payload, costMessages) })
-			out = prepare(t)
-			printCost(out.name, "out", size, loop, conchOut(t, out, payload, idle))
 		}
 	}
+}
+
+// measureCost prints one row.
+func measureCost(t *testing.T, prepare func(*testing.T) *peer, way string, payload []byte, idle time.Duration) {
+	p := prepare(t)
+	if p == nil {
+		return
+	}
+	if way == "in" {
+		p.put(payload, *costMessages)
+		loop := ownCost(t, func() { p.take(*costMessages) })
+		p = prepare(t)
+		p.put(payload, *costMessages)
+		printCost(p.name, way, len(payload), loop, conchIn(t, p, idle))
+		return
+	}
+	loop := ownCost(t, func() { p.put(payload, *costMessages) })
+	p = prepare(t)
+	printCost(p.name, way, len(payload), loop, conchOut(t, p, payload))
 }
 
 // spent is what a run took.
 type spent struct{ wall, cpu time.Duration }
 
 func printCost(name, way string, size int, loop, conch spent) {
-	rate := func(s spent) float64 { return costMessages / s.wall.Seconds() }
-	each := func(s spent) float64 { return float64(s.cpu.Microseconds()) / costMessages }
+	rate := func(s spent) float64 { return float64(*costMessages) / s.wall.Seconds() }
+	each := func(s spent) float64 { return float64(s.cpu.Microseconds()) / float64(*costMessages) }
 	fmt.Fprintf(os.Stdout, "%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f  %4.2f×\n", name, way, size, rate(loop), rate(conch), each(loop), each(conch), each(conch)/each(loop))
 }
 
@@ -102,7 +118,12 @@ func (c *conch) cpu() time.Duration {
 func idleCost(t *testing.T) time.Duration {
 	c := startConch(t, "")
 	defer c.stop()
-	<-time.After(500 * time.Millisecond) // what a start does behind its first line
+	return c.settledCPU()
+}
+
+// settledCPU is the CPU time of a start, with what it does behind its first line.
+func (c *conch) settledCPU() time.Duration {
+	<-time.After(500 * time.Millisecond)
 	return c.cpu()
 }
 
@@ -111,19 +132,22 @@ func conchIn(t *testing.T, p *peer, idle time.Duration) spent {
 	start := time.Now()
 	c := startConch(t, fmt.Sprintf("[[source]]\nname = 'in'\nfrom = '%s'\ntopic = 'in'\n", p.from))
 	defer c.stop()
-	eventually(t, func() bool { return c.info("messages_published") >= costMessages }, "all is in")
+	eventually(t, func() bool { return c.info("messages_published") >= *costMessages }, "all is in")
 	return spent{time.Since(start), c.cpu() - idle}
 }
 
 // conchOut measures a sink on a durable topic that was filled before.
-func conchOut(t *testing.T, p *peer, payload []byte, idle time.Duration) spent {
+func conchOut(t *testing.T, p *peer, payload []byte) spent {
 	c := startConch(t, "")
 	defer c.kill()
-	payloads := make([]string, costMessages)
+	payloads := make([]string, *costMessages)
 	for i := range payloads {
 		payloads[i] = string(payload)
 	}
 	c.publish("d.out", payloads...)
+	c.stop()
+	c.restart() // to see what a start with this log costs
+	idle := c.settledCPU()
 	c.stop()
 	file := filepath.Join(c.state, "conch.toml")
 	text, err := os.ReadFile(file)
@@ -132,7 +156,7 @@ func conchOut(t *testing.T, p *peer, payload []byte, idle time.Duration) spent {
 	require.NoError(t, os.WriteFile(file, append(text, sink...), 0o600))
 	start := time.Now()
 	c.restart()
-	eventually(t, func() bool { return p.count() >= costMessages }, "all is out")
+	eventually(t, func() bool { return p.count() >= *costMessages }, "all is out")
 	return spent{time.Since(start), c.cpu() - idle}
 }
 

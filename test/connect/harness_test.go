@@ -4,6 +4,7 @@ package connect
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -19,6 +20,8 @@ import (
 
 // patience bounds every wait; nothing is measured with it.
 const patience = 2 * time.Minute
+
+var built = flag.String("conch", "", "take this binary of conch instead of building the tree")
 
 var (
 	binary string // the conch under test
@@ -40,7 +43,9 @@ func runAll(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder harms nobody
 	root, binary = dir, filepath.Join(dir, "conch")
-	if out, err := exec.Command("go", "build", "-o", binary, "../..").CombinedOutput(); err != nil {
+	if flag.Parse(); *built != "" {
+		binary = *built
+	} else if out, err := exec.Command("go", "build", "-o", binary, "../..").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building conch: %v\n%s", err, out)
 		return 1
 	}

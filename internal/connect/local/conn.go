@@ -31,6 +31,9 @@ type conn struct {
 	served   chan struct{} // closed when run has ended
 	endOnce  sync.Once
 
+	// direct has new entries of groups: see command.Conn.ReadDirectly.
+	direct <-chan []command.DirectEntry
+
 	// The owner's.
 
 	rest      []byte // of a request, which run has not taken yet; run's
@@ -50,6 +53,7 @@ func (b *Broker) open(name string, policy outbox.Policy) (*conn, error) {
 	c.Init(b.service, c)
 	c.SpeakRESP3()
 	c.ActAsBroker()
+	c.direct = c.ReadDirectly()
 	c.Outbox().SetPolicy(policy)
 	if !b.service.Add(&c.Conn) {
 		return nil, errStopping
@@ -197,6 +201,25 @@ func (c *conn) length(ctx context.Context) (int, error) {
 		err = &refusal{text}
 	}
 	return int(max(0, n)), err
+}
+
+// entries reads the beginning of the entries of a stream: how many there are, and whether they follow directly.
+func (c *conn) entries(ctx context.Context) (n int, isDirect bool, err error) {
+	c.ctx = ctx
+	kind, length, _, err := c.head()
+	return int(max(0, length)), kind == ':', err
+}
+
+// next returns the next of the entries that follow directly.
+func (c *conn) next(ctx context.Context) ([]command.DirectEntry, error) {
+	select {
+	case some := <-c.direct:
+		return some, nil
+	case <-c.ended:
+		return nil, errEnded
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // head reads the first line of a value. The text is empty where there is a number.

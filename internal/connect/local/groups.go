@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/broker"
-	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/internal/filter"
 	"github.com/conchmq/conch/internal/outbox"
@@ -32,6 +31,7 @@ type groups struct {
 	last    uint64   // the number of the last stream that was looked at
 	entry   entry.Message
 	message filter.Message
+	id      []byte
 }
 
 // readGroups passes entries on until an error: first those that are pending, from before.
@@ -150,11 +150,16 @@ func (g *groups) readNew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := g.conn.length(ctx)
+		n, isDirect, err := g.conn.entries(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := g.passEntries(ctx, string(asText(stream)), n, nil); err != nil {
+		if isDirect {
+			err = g.passDirect(ctx, string(asText(stream)), n)
+		} else {
+			_, err = g.passEntries(ctx, string(asText(stream)), n, nil)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -203,127 +208,4 @@ func (g *groups) tries(ctx context.Context, stream, after string) (map[string]in
 		}
 	}
 	return tries, nil
-}
-
-// passEntries reads n entries of a reply, passes them on, and returns the id of the last one.
-func (g *groups) passEntries(ctx context.Context, stream string, n int, tries map[string]int) (last string, err error) {
-	d, size := &delivery{kind: durable}, 0
-	flush := func() error {
-		if len(d.Messages)+len(d.filtered) == 0 {
-			return nil
-		}
-		full := d
-		d, size = &delivery{kind: durable}, 0
-		return g.outlet.pass(ctx, full)
-	}
-	for range n {
-		v, err := g.conn.value(ctx)
-		if err != nil {
-			return "", err
-		}
-		row, ok := v.([]any)
-		if !ok || len(row) < 2 {
-			return "", errors.New("a defect in an entry")
-		}
-		last = string(asText(row[0]))
-		size += g.add(d, stream, last, row[1], tries)
-		if size >= maxDelivery {
-			if err := flush(); err != nil {
-				return "", err
-			}
-		}
-	}
-	return last, flush()
-}
-
-// add adds an entry to a delivery, or to those that are acknowledged at once: it was deleted, or the predicate holds it back.
-func (g *groups) add(d *delivery, stream, id string, fields any, tries map[string]int) (size int) {
-	list, ok := fields.([]any)
-	if tries != nil && g.outlet.isFlying(stream, id) {
-		return 0
-	}
-	if !ok {
-		d.filtered = append(d.filtered, entryID{stream, id})
-		return 0
-	}
-	texts := make([][]byte, len(list))
-	for i, text := range list {
-		texts[i] = asText(text)
-	}
-	g.entry.ResetTexts(texts)
-	if where := g.outlet.where; where != nil {
-		g.message.ResetSource([]byte(stream), &g.entry, filter.Limits{})
-		if where.Match(&g.message) != filter.Yes {
-			d.filtered = append(d.filtered, entryID{stream, id})
-			g.outlet.mu.Lock()
-			g.outlet.counts.Filtered++
-			g.outlet.mu.Unlock()
-			return 0
-		}
-	}
-	payload := g.entry.Payload() // one of the texts
-	if !g.entry.IsWhole() {
-		payload = g.entry.AppendPayload(nil)
-	}
-	m := connect.Message{Topic: stream, Payload: payload, ID: stream + "/" + id}
-	if ms, _, ok := strings.Cut(id, "-"); ok {
-		if at, err := strconv.ParseInt(ms, 10, 64); err == nil {
-			m.Time = time.UnixMilli(at)
-		}
-	}
-	if g.entry.HasHeaders() {
-		m.Headers = headers(texts)
-	}
-	if tries != nil && d.Tries == nil {
-		d.Tries = make([]int, len(d.Messages), len(d.Messages)+1)
-	}
-	if d.Tries != nil {
-		d.Tries = append(d.Tries, tries[id])
-	}
-	d.Messages, d.ids = append(d.Messages, m), append(d.ids, id)
-	return len(m.Payload)
-}
-
-// headers are the fields of an entry but for the first one that is the message.
-func headers(texts [][]byte) (all []connect.Header) {
-	found := false
-	for i := 0; i+1 < len(texts); i += 2 {
-		if !found && string(texts[i]) == entry.Field {
-			found = true
-			continue
-		}
-		all = append(all, connect.Header{Name: string(texts[i]), Value: string(texts[i+1])})
-	}
-	return all
-}
-
-// acknowledge acknowledges entries, those of a stream together. It returns once the log has that.
-func (o *outlet) acknowledge(ctx context.Context, entries []entryID) error {
-	byStream := make(map[string][]string)
-	var streams []string
-	for _, e := range entries {
-		if byStream[e.stream] == nil {
-			streams = append(streams, e.stream)
-		}
-		byStream[e.stream] = append(byStream[e.stream], e.id)
-	}
-	if o.acks == nil {
-		c, err := o.broker.open("connector:"+o.Name, outbox.DropOldest)
-		if err != nil {
-			return err
-		}
-		o.acks = c
-	}
-	for _, stream := range streams {
-		_, err := o.acks.do(ctx, append([]string{"XACK", stream, "connect:" + o.Name}, byStream[stream]...)...)
-		if no := new(refusal); errors.As(err, &no) {
-			return fmt.Errorf("an acknowledgement is refused: %w", err)
-		}
-		if err != nil {
-			o.acks.close()
-			o.acks = nil
-			return err
-		}
-	}
-	return nil
 }

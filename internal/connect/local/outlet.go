@@ -29,15 +29,16 @@ type outlet struct {
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when all goroutines have ended
 	rest    *delivery     // what Next has not returned of a delivery
-	acks    *conn         // of Done; nil before the first one
+	acks    *acks         // of what is done of durable topics
 
-	mu     sync.Mutex // guards what follows
-	counts connect.OutletCounts
-	plain  connect.OutletCounts // of the subscriptions that have ended
-	open   *subscription        // the one there is, nil without one
-	undone uint64               // messages of plain topics that were read, and are not done
-	failed map[kind]error       // why nothing comes for now
-	flying []*delivery          // durable ones that were passed on, and are not done
+	mu             sync.Mutex // guards what follows
+	counts         connect.OutletCounts
+	plain          connect.OutletCounts // of the subscriptions that have ended
+	open           *subscription        // the one there is, nil without one
+	undone         uint64               // messages of plain topics that were read, and are not done
+	failed         map[kind]error       // why nothing comes for now
+	unacknowledged error                // why acknowledgements fail for now
+	flying         []*delivery          // durable ones that were passed on, and are not done
 }
 
 // kind is that of topics.
@@ -72,7 +73,7 @@ func (b *Broker) OpenOutlet(_ context.Context, o connect.OutletOptions) (connect
 		out.where = where
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	out.stop = stop
+	out.stop, out.acks = stop, newAcks(out)
 	go out.watch(ctx)
 	return out, nil
 }
@@ -154,6 +155,16 @@ func (o *outlet) setFailed(k kind, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failed[k] = err
+}
+
+// setUnacknowledged notes why acknowledgements fail, nil once one is there.
+func (o *outlet) setUnacknowledged(err error) {
+	if errors.Is(err, errEnded) {
+		err = nil // there is another try
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unacknowledged = err
 }
 
 // pass passes a delivery to Next, and counts its messages as on their way.
@@ -244,7 +255,7 @@ func (o *outlet) Next(ctx context.Context, most int) (*connect.Delivery, error) 
 		if o.rest != nil && len(o.rest.Messages) == 0 { // the predicate has held all back
 			d := o.rest
 			o.rest = nil
-			if err := o.acknowledge(ctx, d.filtered); err != nil {
+			if err := o.acks.add(ctx, d); err != nil {
 				return nil, err
 			}
 		}
@@ -260,7 +271,7 @@ func (o *outlet) Next(ctx context.Context, most int) (*connect.Delivery, error) 
 func (o *outlet) failure() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return cmp.Or(o.failed[plain], o.failed[durable])
+	return cmp.Or(o.failed[plain], o.failed[durable], o.unacknowledged)
 }
 
 // split cuts a delivery in two.
@@ -283,13 +294,7 @@ func (o *outlet) Done(ctx context.Context, given *connect.Delivery) error {
 		return errors.New("a delivery of another outlet")
 	}
 	if d.kind == durable {
-		entries := d.filtered
-		for i := range d.Messages {
-			entries = append(entries, entryID{d.Messages[i].Topic, d.ids[i]})
-		}
-		if err := o.acknowledge(ctx, entries); err != nil {
-			return err
-		}
+		return o.acks.add(ctx, d)
 	}
 	o.end(d, len(d.Messages))
 	return nil
@@ -299,10 +304,7 @@ func (o *outlet) Done(ctx context.Context, given *connect.Delivery) error {
 func (o *outlet) Close() {
 	o.stop()
 	<-o.stopped
-	if o.acks != nil {
-		o.acks.close()
-		o.acks = nil
-	}
+	o.acks.close()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying = nil
