@@ -78,6 +78,11 @@ crash: ## N crashes (10000) of the log, on a disk that loses, reorders and tears
 cluster-model: ## N plans of faults (10000) for the nodes of a cluster in one process; ARGS="-faults.seed 1" replays
 	go test -count=1 -v ./internal/cluster -run TestFaults -timeout 0 -faults.runs $(N) $(ARGS)
 
+# As root; in CI with two. Debian: iproute2 nftables
+cluster-faults: N = 10
+cluster-faults: ## N plans of faults (10) for three processes in network namespaces; ARGS="-faults.seed 1" replays
+	go test -count=1 -v -tags cluster ./test/cluster -run TestFaults -timeout 0 -faults.runs $(N) $(ARGS)
+
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP, on one conch and on a node of a cluster (once: test/compat/install)
 	test/compat/run $(ARGS)
 	test/compat/run --cluster $(ARGS)
@@ -156,6 +161,7 @@ cover: ## test coverage, cover.out and a summary
 	go tool cover -func cover.out | tail -1
 
 ci: test bench-test race lint packages e2e connect-test compat apps ## what a change must pass
+	$(MAKE) cluster-faults N=2
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci

@@ -40,6 +40,9 @@ func newNode(c *config.Config, files *tlsfiles.Source, kept *store.Store, settin
 	if x.Name == "" {
 		return nil, nil
 	}
+	if err := checkWhole(kept); err != nil {
+		return nil, err
+	}
 	var mutual func() *tls.Config
 	if files != nil {
 		mutual = files.Mutual
@@ -57,6 +60,15 @@ func newNode(c *config.Config, files *tlsfiles.Source, kept *store.Store, settin
 	c.Server.Order, c.Server.Nodes, c.Server.Store = n, n, n.Store()
 	c.Server.NodeName, c.Server.NodeAddress = x.Name, x.Clients
 	return n, nil
+}
+
+// checkWhole refuses streams with damage: a node that lacks records has another state than the others.
+func checkWhole(kept *store.Store) error {
+	r, _ := kept.Recovery()
+	if len(r.Damages) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: other nodes have what is lost; remove this node, and add it anew with an empty directory", &r.Damages[0])
 }
 
 // join joins the cluster, and waits until the node has caught up. It returns the signal that came before, if one did.

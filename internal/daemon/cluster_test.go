@@ -1,12 +1,16 @@
 package daemon
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -231,4 +235,35 @@ func TestNodesComeBack(t *testing.T) {
 		sequence++
 		assert.Equal(t, fmt.Sprintf("OK PUB news #%d", sequence), strings.TrimSpace(p.Line()))
 	}
+}
+
+// A node with damage in its streams does not start: it would serve another state than the others. What is not proven to be damage is the end of
+// the log, and is applied again.
+func TestANodeWithDamageDoesNotStart(t *testing.T) {
+	c := newNodes(t, "a")
+	c.start("a", "--segment-size=64KiB")
+	a := c.dial("a")
+	for _, text := range []string{"first", "second", strings.Repeat("third", 20<<10)} { // the last one begins a segment, which proves the other
+		a.Send("%s", harness.RESP("XADD", "s", "*", "n", text+"-entry"))
+		_, err := a.Frame()
+		require.NoError(t, err)
+	}
+	damaged := filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, os.CopyFS(damaged, os.DirFS(c.dirs["a"]))) // as a crash would leave it
+	c.stop("a")
+	segments, err := filepath.Glob(filepath.Join(damaged, "*.log"))
+	require.NoError(t, err)
+	require.Greater(t, len(segments), 1)
+	content, err := os.ReadFile(segments[0])
+	require.NoError(t, err)
+	at := bytes.Index(content, []byte("second-entry"))
+	require.Positive(t, at)
+	content[at] ^= 1
+	require.NoError(t, os.WriteFile(segments[0], content, 0o600))
+	flags := []string{"--listen=127.0.0.1:0", "--dir=" + damaged, "--cluster-name=a", "--cluster-listen=" + c.addresses["a"], "--segment-size=64KiB"}
+	signals := make(chan os.Signal, 1)
+	time.AfterFunc(time.Minute, func() { signals <- syscall.SIGTERM }) // for a node that serves it
+	err = Serve(load(t, flags...), io.Discard, signals)
+	assert.ErrorContains(t, err, "is damaged at offset")
+	assert.ErrorContains(t, err, "other nodes have what is lost; remove this node, and add it anew with an empty directory")
 }

@@ -182,6 +182,7 @@ var rules = map[string]rule{
 	"packaging/release":   {}, // makes what users download; of conch it builds the binary
 	"test/apps":           {}, // tests alone
 	"test/e2e":            {}, // tests, and a word about them
+	"test/cluster":        {}, // tests alone
 	"test/connect":        {}, // tests alone
 	"test/soak":           {}, // the same, and what judges them
 }
