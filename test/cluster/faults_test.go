@@ -5,21 +5,14 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"hash/fnv"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/conchmq/conch/client"
-	"github.com/conchmq/conch/internal/history"
 	"github.com/conchmq/conch/internal/testseed"
 )
 
@@ -100,98 +93,4 @@ func (w *watchers) finish(l *load) error {
 			return false
 		}
 	})
-}
-
-// check compares all that was seen. The load has ended, and all nodes run.
-func (c *nodes) check(l *load, w *watchers, f *figures) error {
-	views := map[byte][]history.View{}
-	entries := map[client.EntryID]string{}
-	epochs := map[string]bool{}
-	err := await("all nodes have the same state", func() bool {
-		clear(views)
-		clear(entries)
-		return c.readAll(views, entries, epochs) == nil && sameDigests(views['s'])
-	})
-	if err != nil {
-		err = errors.Join(err, c.readAll(views, entries, epochs))
-	}
-	f.entries = len(views['s'][0].Items) + len(views['d'][0].Items)
-	f.delivered = l.group.delivered
-	for kind, all := range w.all {
-		for _, one := range all {
-			err = errors.Join(err, one.err)
-			if kind == 'd' && one.missed+one.reconnected > 0 {
-				err = errors.Join(err, fmt.Errorf("%s: the log has all, and %d losses were reported", one.view.Name, one.missed+one.reconnected))
-			}
-			views[kind] = append(views[kind], one.view)
-			for epoch := range one.epochs {
-				epochs[epoch] = true
-			}
-			f.resumed += one.resumed
-			f.reconnected += one.reconnected
-			f.missed += one.missed
-		}
-	}
-	if len(epochs) != 1 {
-		err = errors.Join(err, fmt.Errorf("one order has the epochs %v", epochs))
-	}
-	for kind, book := range l.ledgers {
-		err = errors.Join(err, history.Check(book.history(views[kind])))
-		f.answered += book.counts[history.Answered]
-		f.unknown += book.counts[history.Unknown]
-		f.refused += book.counts[history.Refused]
-	}
-	return errors.Join(err, l.group.check(entries))
-}
-
-// readAll reads the entries of all streams on each node, with a digest of all that they are and that their groups are.
-func (c *nodes) readAll(views map[byte][]history.View, entries map[client.EntryID]string, epochs map[string]bool) error {
-	for _, n := range c.all {
-		durable := history.View{Name: n.name, Kind: history.Whole}
-		streams := durable
-		digest := fnv.New64a()
-		reader := c.connect(n)
-		seen := map[string]bool{}
-		for e, err := range reader.Entries(context.Background(), client.Query{Streams: []string{"*"}}) {
-			if err != nil {
-				_ = reader.Close() // always nil
-				return fmt.Errorf("%s: %w", n.name, err)
-			}
-			_, _ = fmt.Fprintf(digest, "%q", *e) // a hash never fails
-			seen[e.Stream] = true
-			epoch, number, _ := strings.Cut(e.Position, "-")
-			epochs[epoch] = true
-			place, err := strconv.ParseUint(number, 10, 64)
-			if err != nil {
-				return err
-			}
-			item := history.Item{Place: place, ID: idOf(e.Get("message"))}
-			if e.Stream[0] == 'd' {
-				durable.Items = append(durable.Items, item)
-				continue
-			}
-			streams.Items = append(streams.Items, item)
-			if e.Stream == jobs {
-				entries[e.ID] = item.ID
-			}
-		}
-		_ = reader.Close() // always nil
-		for _, name := range slices.Sorted(maps.Keys(seen)) {
-			frame, err := n.request("XINFO", "STREAM", name, "FULL", "COUNT", "0")
-			if err != nil {
-				return fmt.Errorf("%s: %w", n.name, err)
-			}
-			_, _ = fmt.Fprint(digest, frame) // a hash never fails
-		}
-		streams.Digest = digest.Sum64()
-		durable.Digest = streams.Digest
-		views['d'] = append(views['d'], durable)
-		views['s'] = append(views['s'], streams)
-	}
-	return nil
-}
-
-// sameDigests reports whether all nodes have the same.
-func sameDigests(views []history.View) bool {
-	return len(views) == count && !slices.ContainsFunc(views, func(v history.View) bool { return v.Digest != views[0].Digest })
 }

@@ -131,11 +131,15 @@ func (p *plan) flipBits(n *node) (func() error, error) {
 	}, nil
 }
 
-// flip changes one bit of one file, where it has data.
+// flip changes one bit of one file, where it has data: mostly of a log.
 func (p *plan) flip(n *node) error {
+	suffix := ".log"
+	if p.random.IntN(5) == 0 {
+		suffix = ""
+	}
 	var names []string
 	err := filepath.WalkDir(n.dir(), func(name string, d fs.DirEntry, err error) error {
-		if base := filepath.Base(name); err == nil && d.Type().IsRegular() && base != "lock" && !strings.HasPrefix(base, "reserve") {
+		if base := filepath.Base(name); err == nil && d.Type().IsRegular() && base != "lock" && !strings.HasPrefix(base, "reserve") && strings.HasSuffix(base, suffix) {
 			names = append(names, name)
 		}
 		return err
