@@ -91,6 +91,9 @@ func (a *applier) halt() {
 
 // ApplyBatch applies entries that were committed together.
 func (a *applier) ApplyBatch(logs []*raft.Log) []any {
+	if err := a.node.store.waitSynced(logs[len(logs)-1].Index); err != nil {
+		a.stop(err)
+	}
 	for _, l := range logs {
 		if l.Type == raft.LogCommand {
 			a.apply(l)

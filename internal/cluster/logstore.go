@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -19,6 +21,8 @@ type logStore struct {
 	failed func(error)
 	// unsynced leaves the syncs out, in tests.
 	unsynced bool
+	// raft is nil until it runs.
+	raft atomic.Pointer[raft.Raft]
 
 	mu     sync.RWMutex
 	recent []*raft.Log // consecutive entries up to the last one
@@ -118,6 +122,10 @@ func fromRecord(r log.Record) (raft.Log, error) {
 func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
 
 // StoreLogs returns once the disk has the entries: raft promises them then.
+//
+// What a leader proposes is still on its way to the disk while the other nodes get it. raft counts it as safe too early, and so no node
+// applies it before the leader's disk has it: see waitSynced and announced. Another leader commits it by an entry of its own term alone,
+// and when this node has stored that, its disk has all before it.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	if first := logs[0].Index; first > s.Last()+1 { // behind a snapshot that another node has sent
 		if err := s.Reset(first); err != nil {
@@ -132,13 +140,39 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 			return s.fail(fmt.Errorf("entry %d would be record %d", l.Index, n))
 		}
 	}
-	if !s.unsynced {
+	if !s.unsynced && !s.leadsWith(logs) {
 		if err := s.Sync(); err != nil {
 			return s.fail(err)
 		}
 	}
 	s.keepInMemory(logs)
 	return nil
+}
+
+// leadsWith reports whether these are proposals that this node stores as the leader. raft's main goroutine alone stores entries, and it
+// alone makes a node lead.
+func (s *logStore) leadsWith(logs []*raft.Log) bool {
+	r := s.raft.Load()
+	return r != nil && r.State() == raft.Leader && !slices.ContainsFunc(logs, func(l *raft.Log) bool { return l.Type != raft.LogCommand })
+}
+
+// waitSynced returns once the disk has an entry. Each node waits before it applies one: raft counts the leader's own as safe.
+func (s *logStore) waitSynced(index uint64) error {
+	if s.unsynced {
+		return nil
+	}
+	if err := s.WaitPromised(index); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// announced is up to which entry the other nodes may apply: what is committed, and on the leader's disk.
+func (s *logStore) announced(committed uint64) uint64 {
+	if s.unsynced {
+		return committed
+	}
+	return min(committed, s.Progress().Promised)
 }
 
 // fail reports an error that ends the node: a failed sync is final.

@@ -112,10 +112,11 @@ func (n *Node) open() (err error) {
 	}
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
-	})}
+	}), n.store}
 	if n.raft, err = raft.NewRaft(n.config(), n.applier, n.store, n.votes, saved, n.transport); err != nil {
 		return err
 	}
+	n.store.raft.Store(n.raft)
 	return n.bootstrap()
 }
 

@@ -6,8 +6,17 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport is raft's, with pipelines that end.
-type transport struct{ *raft.NetworkTransport }
+// transport is raft's, with pipelines that end. The other nodes get to know no more of what is committed than the leader's disk has.
+type transport struct {
+	*raft.NetworkTransport
+	store *logStore
+}
+
+// AppendEntries sends entries to another node.
+func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	args.LeaderCommitIndex = t.store.announced(args.LeaderCommitIndex)
+	return t.NetworkTransport.AppendEntries(id, target, args, resp) //nolint:wrapcheck // raft compares it
+}
 
 // AppendEntriesPipeline begins to send entries to another node, without waiting for each answer.
 func (t transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
@@ -15,13 +24,14 @@ func (t transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAdd
 	if err != nil {
 		return nil, err //nolint:wrapcheck // raft compares it
 	}
-	return newPipeline(p), nil
+	return newPipeline(p, t.store), nil
 }
 
 // pipeline is one of raft's with room for answers. When a node leads no more, raft stops to take answers out while it may still send; without
 // room that waits forever, and the end of the node with it.
 type pipeline struct {
 	raft.AppendPipeline
+	store   *logStore
 	answers chan raft.AppendFuture
 	closed  chan struct{}
 	once    sync.Once
@@ -31,8 +41,8 @@ type pipeline struct {
 // pipelineRoom is many times what raft sends before it looks whether to stop.
 const pipelineRoom = 64
 
-func newPipeline(p raft.AppendPipeline) *pipeline {
-	own := &pipeline{AppendPipeline: p, answers: make(chan raft.AppendFuture, pipelineRoom), closed: make(chan struct{})}
+func newPipeline(p raft.AppendPipeline, store *logStore) *pipeline {
+	own := &pipeline{AppendPipeline: p, store: store, answers: make(chan raft.AppendFuture, pipelineRoom), closed: make(chan struct{})}
 	own.runs.Go(own.forward)
 	return own
 }
@@ -50,6 +60,12 @@ func (p *pipeline) forward() {
 			}
 		}
 	}
+}
+
+// AppendEntries sends entries, and does not wait.
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	args.LeaderCommitIndex = p.store.announced(args.LeaderCommitIndex)
+	return p.AppendPipeline.AppendEntries(args, resp) //nolint:wrapcheck // raft's
 }
 
 // Consumer returns the answers.

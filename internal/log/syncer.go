@@ -261,6 +261,16 @@ func (l *Log) takePrepared(s *segment) error {
 // Sync returns once all that is appended by now is on the disk, whatever the policy is. It waits for space, too.
 func (l *Log) Sync() error { return l.sync(true) }
 
+// WaitPromised returns once a record that was appended is as safe as the policy demands.
+func (l *Log) WaitPromised(number uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.progress.Promised < number && l.progress.Err == nil {
+		l.changed.Wait()
+	}
+	return l.progress.Err
+}
+
 // SyncWithSpace is Sync that returns ErrFull instead of waiting for space. It is for those that hold space, or that must end.
 func (l *Log) SyncWithSpace() error { return l.sync(false) }
 
