@@ -76,14 +76,15 @@ func (a *Applier) apply(e *OrderedEntry) error {
 	if err != nil {
 		return err
 	}
-	if !a.onCore(func(v broker.View) {
+	// The core comes to all three in this order: only the last is waited for.
+	if a.service.startOnCore(func(v broker.View) {
 		a.service.streams.beginEntry(v, e.Time)
 		a.service.streams.entry.origin = who
 		if _, ok := e.Token.(tickToken); ok {
 			a.service.streams.entry.ticking = false
 		}
 		a.replica.executor.actFor(&who)
-	}) || !a.applyCommands(e, commands) || !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
+	}) == nil || !a.applyCommands(e, commands) || !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
 		return errCoreStopped
 	}
 	return nil

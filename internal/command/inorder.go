@@ -29,6 +29,21 @@ func (r *Reader) awaitOrder() {
 	}
 }
 
+// batchesAhead is how many batches of the connection may be on their way.
+func (r *Reader) batchesAhead() int32 {
+	if r.ordered != nil && r.ordered.queue.waits() {
+		return maxBatchesInOrder
+	}
+	return maxBatchesInFlight
+}
+
+// waits reports whether any batch waits.
+func (q *inOrder) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) > 0
+}
+
 // submit proposes a batch, or submits it behind those that wait. False means that the core has stopped.
 func (q *inOrder) submit(r *Reader, b *Batch, body []byte) bool {
 	q.mu.Lock()

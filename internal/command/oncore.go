@@ -26,8 +26,8 @@ func (v *coreCall) Applied(*broker.Batch) { close(v.done) }
 // runOnCore runs a function on the core's goroutine, at an instant of the order, and waits. It
 // returns false if the core stopped without running it. The core itself must not call it.
 func (s *Service) runOnCore(run func(broker.View)) bool {
-	v := &coreCall{streams: &s.streams, run: run, done: make(chan struct{})}
-	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
+	v := s.startOnCore(run)
+	if v == nil {
 		return false
 	}
 	select {
@@ -37,6 +37,15 @@ func (s *Service) runOnCore(run func(broker.View)) bool {
 	case <-s.core.Stopped():
 		return false
 	}
+}
+
+// startOnCore has the core run a function, and does not wait for that. It returns nil if the core has stopped.
+func (s *Service) startOnCore(run func(broker.View)) *coreCall {
+	v := &coreCall{streams: &s.streams, run: run, done: make(chan struct{})}
+	if !s.core.Submit(&broker.Batch{From: broker.NewSubscriber(v), Requests: []broker.Request{{Op: broker.Reply}}}) {
+		return nil
+	}
+	return v
 }
 
 // fileTask is the part of a command that needs a file, which the core must not touch.

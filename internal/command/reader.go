@@ -55,7 +55,7 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 	for {
 		// Read on before the subscribe has taken effect, so as to see the client's end.
 		ahead := r.waits && !r.moreBuffered
-		if !r.window.acquire(&r.outbox, r.sync && !ahead) {
+		if !r.window.acquireUpTo(&r.outbox, r.sync && !ahead, r.batchesAhead()) {
 			// Another goroutine has ended the connection: its reason came first and stays.
 			return CloseReasonIOError
 		}
