@@ -27,6 +27,7 @@ type request struct {
 	From          string            `json:"from"`
 	After         string            `json:"after"`
 	Last          int               `json:"last"`
+	Each          bool              `json:"each"`
 	User          string            `json:"user"`
 	Password      string            `json:"password"`
 }
@@ -194,10 +195,14 @@ func (q *request) position() (string, *Error) {
 	switch {
 	case q.From != "" && q.After != "" || (q.From != "" || q.After != "") && q.Last != 0:
 		return "", Errorf("from, after and last exclude each other")
+	case q.Each && q.Last != 1:
+		return "", Errorf("each needs last, which must be 1")
 	case strings.ContainsAny(strings.TrimPrefix(q.From, "GROUP "), " \t\r\n"):
 		return "", Errorf("wrong position: %q", q.From)
 	case q.From != "":
 		return " FROM " + q.From, nil
+	case q.Each:
+		return " LAST 1 EACH", nil
 	case q.Last != 0:
 		return " LAST " + strconv.Itoa(q.Last), nil
 	case q.After == "":

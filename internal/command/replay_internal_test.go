@@ -411,7 +411,7 @@ func TestPositionsThatAreRefused(t *testing.T) {
 		{"SUB a FROM 1763719200000-0", "ERR 1763719200000-0 is an entry of one stream, so it needs the name of one durable topic (--durable); type: FROM EPOCH-123"},
 		{"PSUB a* LAST 1 EACH", "ERR EACH is for durable topics (--durable), and a* is none; type: LAST 1"},
 		{"SUB a FROM GROUP g WHERE x > 1", "ERR streams are not available here"},
-		{"SUB a FROM yesterday", `ERR "yesterday" is no position; type FROM EPOCH-123, FROM #123, FROM 0, FROM -5m or FROM 2026-11-21T10:00:00Z`},
+		{"SUB a FROM yesterday", `ERR "yesterday" is no position; type FROM EPOCH-123, FROM #123, FROM 0, FROM -5m, FROM 2026-11-21T10:00:00Z, FROM 1763719200000-0 (an entry), FROM GROUP name, LAST 10 or LAST 1 EACH`},
 		{"SUB a LAST few", `ERR LAST needs a number of messages behind it, not "few"; such as LAST 10`},
 		{"SUB a FROM 0 WHERE", "ERR WHERE needs a predicate behind it, such as price > 100; type: SUB topic [topic ...]"},
 		{`SUBSCRIBE "a FROM 0"`, `-ERR SUBSCRIBE takes no predicate and no position; use PSUBSCRIBE "orders WHERE price > 100"`},

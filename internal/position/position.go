@@ -116,7 +116,7 @@ func ParseFrom(text string) (Position, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return Position{Kind: Time, Time: at}, nil
 	}
-	return Position{}, fmt.Errorf("%s is no position; type FROM EPOCH-123, FROM #123, FROM 0, FROM -5m or FROM 2026-11-21T10:00:00Z", shown(text))
+	return Position{}, fmt.Errorf("%s is no position; type FROM EPOCH-123, FROM #123, FROM 0, FROM -5m, FROM 2026-11-21T10:00:00Z, FROM 1763719200000-0 (an entry), FROM GROUP name, LAST 10 or LAST 1 EACH", shown(text))
 }
 
 // shown quotes a text for an error, cut to what fits into a line.

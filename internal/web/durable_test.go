@@ -123,3 +123,31 @@ func TestAStreamGoesOnWhereAGroupStands(t *testing.T) {
 	w.send(`{"op":"subscribe","topic":"orders","from":"GROUP web","id":1}`)
 	w.expect(`{"event":"subscribed","id":1,"name":"orders"}`)
 }
+
+// A stream and a WebSocket can start with the last message of each durable topic. One that comes back goes on where it was.
+func TestTheLastOfEachTopic(t *testing.T) {
+	s := start(t, server.Options{}, web.Options{})
+	c := s.Dial(t)
+	c.Command("CONFIG", "SET", "durable", "d*")
+	c.Expect("+OK\r\n")
+	for _, topic := range []string{"d1", "d2", "d1", "d3", "d2"} {
+		c.Command("PUBLISH", topic, topic)
+		_, err := c.Frame()
+		require.NoError(t, err)
+	}
+	message := func(topic string, number int) string {
+		return fmt.Sprintf(`{"event":"message","topic":"%s","pattern":"d*","payload":"%s","epoch":"%s","sequence":%d}`, topic, topic, s.Service().Epoch(), number)
+	}
+	e := s.stream("/topics/d*?pattern=1&format=json&last=1&each=1")
+	w := s.upgrade("conch.json")
+	w.send(`{"op":"subscribe","pattern":"d*","last":1,"each":true,"id":1}`)
+	w.expect(`{"event":"subscribed","id":1,"name":"d*"}`)
+	for i, topic := range []string{"d1", "d3", "d2"} {
+		e.expectMessage(message(topic, 3+i))
+		w.expect(message(topic, 3+i))
+	}
+	w.send(`{"op":"subscribe","topic":"d1","last":2,"each":true,"id":2}`)
+	w.expect(`{"event":"error","id":2,"code":"ERR","error":"each needs last, which must be 1"}`)
+	again := s.stream("/topics/d*?pattern=1&format=json&last=1&each=1", header("Last-Event-ID", s.Service().Epoch()+"-4"))
+	again.expectMessage(message("d2", 5))
+}

@@ -96,6 +96,7 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 			return v == "json"
 		},
 		"last": func(v string) bool { q.Last, err = strconv.Atoi(v); return err == nil && q.Last > 0 },
+		"each": func(v string) bool { q.Each = v == "1"; return v == "0" || q.Each && values.Get("last") == "1" },
 		"from": func(v string) bool {
 			p, err := position.ParseFrom(v)
 			isGroup = p.Kind == position.Group
@@ -113,7 +114,7 @@ func (x *exchange) eventQuery() (q eventQuery, err error) {
 	if _, err := placeOfEvent(id); err != nil {
 		return q, err
 	}
-	q.After, q.From, q.Last = id, "", 0
+	q.After, q.From, q.Last, q.Each = id, "", 0, false
 	return q, nil
 }
 

@@ -75,6 +75,7 @@ type first struct {
 	From          string   `json:"from,omitempty"`
 	After         string   `json:"after,omitempty"`
 	Last          int      `json:"last,omitempty"`
+	Each          bool     `json:"each,omitempty"`
 	User          string   `json:"user,omitempty"`
 	Password      string   `json:"password,omitempty"`
 }
