@@ -59,8 +59,6 @@ type Conn struct {
 	// isReplica means that the connection is that of an [Applier]: nothing waits in it, and nothing is sent.
 	isReplica bool
 	presented *presentState
-	// direct gets entries for the owner within the process; nil for others: see ReadDirectly.
-	direct chan []DirectEntry
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal
 	// unauthSince is the uptime since which the connection is unauthenticated; 0 if it is not.

@@ -20,8 +20,15 @@ type DirectEntry struct {
 // stream their number, an integer, stands in the place of the array; they come behind it. What is in the reply as text is an array, as ever.
 // It comes before [Service.Add].
 func (c *Conn) ReadDirectly() <-chan []DirectEntry {
-	c.direct = make(chan []DirectEntry)
-	return c.direct
+	x := c.usesStreams()
+	x.direct = make(chan []DirectEntry)
+	return x.direct
+}
+
+// readsDirectly reports whether ReadDirectly was called.
+func (c *Conn) readsDirectly() bool {
+	x := c.streamClient.Load()
+	return x != nil && x.direct != nil
 }
 
 // directPart adds a range that goes to the owner of the connection.
@@ -78,7 +85,7 @@ func (x *filling) passPiece(d *directPiece) error {
 	x.chargeRecord(int64(x.reader.record + cap(d.text)))
 	defer x.chargeRecord(0)
 	select {
-	case x.conn.direct <- d.entries:
+	case x.conn.usesStreams().direct <- d.entries:
 		*d = directPiece{}
 		return x.acquireSlot()
 	case <-x.stopping.done():

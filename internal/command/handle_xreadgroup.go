@@ -175,7 +175,7 @@ func (r *groupRead) readHistory(p *groupPart, g *stream.Group, consumer *stream.
 
 // reply appends the entries of one stream.
 func (r *groupRead) reply(p *groupPart) {
-	if r.executor.direct != nil && !p.isHistory && !r.x.Claims && p.fresh.Len() > 0 {
+	if r.executor.readsDirectly() && !p.isHistory && !r.x.Claims && p.fresh.Len() > 0 {
 		r.directPart(p)
 		return
 	}

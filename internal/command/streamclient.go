@@ -12,6 +12,9 @@ type streamClient struct {
 	// filler fills replies with entries; nil before the first one. The core sets it.
 	filler atomic.Pointer[filler]
 
+	// direct gets entries for the owner within the process; nil for others. It is set before the connection is known: see ReadDirectly.
+	direct chan []DirectEntry
+
 	// cursors is how many positions the connection moves. The core changes it.
 	cursors atomic.Int32
 
