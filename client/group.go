@@ -91,7 +91,7 @@ type Delivery struct {
 //
 // It begins with what is pending for the consumer already, but for entries that a loop has yielded and that are neither acknowledged
 // nor released. So each entry comes at least once: after a lost connection All goes on with what the server has delivered and the loop
-// has not yielded. It has a connection of its own.
+// has not yielded, and looks for that again after each wait without an entry. It has a connection of its own.
 func (k *Consumer) All(ctx context.Context) iter.Seq2[*Delivery, error] {
 	return func(yield func(*Delivery, error) bool) {
 		if k.options.Count < 0 || k.options.ClaimAfter < 0 {
@@ -165,15 +165,19 @@ func (k *Consumer) hold(id EntryID) bool {
 // groupPages requests the entries of a consumer by XREADGROUP: first what it has, on each new connection, then what is new.
 type groupPages struct {
 	consumer *Consumer
+	conns    int // so far
 	history  bool
 	after    EntryID   // of the history
 	delivery *Delivery // the last one, for the loop
 }
 
 func (p *groupPages) prepare(*conn) error {
-	p.history, p.after = true, EntryID{}
+	p.conns++
+	p.beginHistory()
 	return nil
 }
+
+func (p *groupPages) beginHistory() { p.history, p.after = true, EntryID{} }
 
 func (p *groupPages) request(o *Options) []string {
 	k := p.consumer
@@ -193,8 +197,12 @@ func (p *groupPages) read(c *conn, head *reply, yield func(*Entry) bool) (more b
 	if err != nil {
 		return false, err
 	}
-	if n == 0 {
+	switch {
+	case n > 0:
+	case p.history:
 		p.history = false
+	case p.conns > 1: // what a node of a cluster was sent over a lost connection may have taken effect behind the history
+		p.beginHistory()
 	}
 	for range n {
 		r, err := c.replies.read()

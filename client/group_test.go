@@ -86,6 +86,14 @@ func TestConsumerOverScripts(t *testing.T) {
 			[]string{"s 1-1 f=v", "s 2-1 f=v", "s 3-1 f=v"}, "",
 		},
 		{
+			"what was delivered over a lost connection behind the history comes after a wait", ConsumerOptions{},
+			[]string{
+				none + fresh + "%1|$1|s",
+				none + fresh + "_\n" + history("0-0") + of(scripted("1-1")) + history("1-1") + of("*0") + fresh + of(scripted("2-1")),
+			},
+			[]string{"s 1-1 f=v", "s 2-1 f=v"}, "",
+		},
+		{
 			"claimed entries", ConsumerOptions{ClaimAfter: time.Minute},
 			[]string{none + claims + of("*2|*4|$3|1-1|*2|$1|f|$1|v|:70000|:2|*4|$3|2-1|*2|$1|f|$1|v|:0|:0")},
 			[]string{"s 1-1 f=v before=2 idle=1m10s", "s 2-1 f=v"}, "",

@@ -55,7 +55,7 @@ func TestFarBehind(t *testing.T) {
 
 // addMany publishes to the durable topic on the nodes that are there.
 func addMany(t *testing.T, c *nodes, entries int) {
-	o := client.Options{Dialer: c.dial}
+	o := client.Options{Dialer: c.dial, PingAfter: 5 * time.Second}
 	for _, n := range c.all[:count-1] {
 		o.Addresses = append(o.Addresses, n.address())
 	}

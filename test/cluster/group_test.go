@@ -31,20 +31,24 @@ type group struct {
 }
 
 func newGroup(l *load) *group {
-	g := &group{load: l, acked: map[client.EntryID]string{}}
-	g.ctx, g.stop = context.WithCancel(context.Background())
-	return g
+	return &group{load: l, acked: map[client.EntryID]string{}, stop: func() {}}
 }
 
 func (g *group) begin() error {
-	if err := g.clients[0].CreateGroup(g.ctx, "g", client.After(jobs, client.EntryID{})); err != nil {
+	if err := g.clients[0].CreateGroup(context.Background(), "g", client.After(jobs, client.EntryID{})); err != nil {
 		return err
 	}
+	g.start()
+	return nil
+}
+
+// start starts the consumers.
+func (g *group) start() {
+	g.ctx, g.stop = context.WithCancel(context.Background())
 	for i := range 2 {
 		consumer := g.clients[i].Consumer(jobs, "g", fmt.Sprint("k", i), client.ConsumerOptions{Count: 5})
 		g.tasks.Go(func() { g.consume(consumer) })
 	}
-	return nil
 }
 
 // consume acknowledges all that comes.
@@ -92,10 +96,18 @@ func (g *group) fail(err error) {
 
 // awaitEmpty waits until the group has delivered all, and all is acknowledged.
 func (g *group) awaitEmpty(n *node) error {
-	return await("the group has acknowledged all", func() bool {
-		frame, err := n.request("XINFO", "GROUPS", jobs)
-		return err == nil && strings.Contains(frame, "pending\r\n:0\r\n") && strings.Contains(frame, "lag\r\n:0\r\n")
+	frame := ""
+	err := await("the group has acknowledged all", func() bool {
+		frame, _ = n.request("XINFO", "GROUPS", jobs) // without a reply it is not empty
+		return strings.Contains(frame, "pending\r\n:0\r\n") && strings.Contains(frame, "lag\r\n:0\r\n")
 	})
+	if err == nil {
+		return nil
+	}
+	pending, _ := n.request("XPENDING", jobs, "g", "-", "+", "5") // to show it
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return fmt.Errorf("%w: %q, %q; %w", err, frame, pending, errors.Join(g.wrong...))
 }
 
 func (g *group) end() {

@@ -93,9 +93,13 @@ func (c *nodes) members() string {
 
 // close ends all. What a node has logged is kept where the test failed.
 func (c *nodes) close() {
+	end := syscall.SIGKILL
+	if c.t.Failed() {
+		end = syscall.SIGQUIT // its stacks are in the log then
+	}
 	for _, n := range c.all {
 		if n.process != nil && !n.hasEnded() {
-			assert.NoError(c.t, errors.Join(n.signal(syscall.SIGCONT), n.end(syscall.SIGKILL)))
+			assert.NoError(c.t, errors.Join(n.signal(syscall.SIGCONT), n.end(end)))
 		}
 		if n.log != nil {
 			c.keepLog(n)
