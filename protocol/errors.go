@@ -21,6 +21,7 @@ const (
 	CodeMisconf   Code = "MISCONF"   // the log does not take anything
 	// CodeClusterDown is the code of a cluster without a majority, or of one whose answer did not come in time.
 	CodeClusterDown Code = "CLUSTERDOWN"
+	CodeLoading     Code = "LOADING"   // a node catches up with its cluster, and serves no clients yet
 	CodeOOM         Code = "OOM"       // the memory for streams is used up
 	CodeUnblocked   Code = "UNBLOCKED" // by CLIENT UNBLOCK
 	CodeLastID      Code = "LASTID"    // the stream has moved on: another last id than XADD demands

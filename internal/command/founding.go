@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -78,10 +79,14 @@ func (s *Service) found(v broker.View, f *founding) error {
 	case x.base(v) != f.base:
 		return ErrOtherBase
 	}
+	before := s.access.users.Text()
 	if err := s.access.users.Load("the users of the cluster", f.users); err != nil {
 		return err //nolint:wrapcheck // it says all
 	}
 	s.access.refresh()
+	if !bytes.Equal(before, f.users) { // who is connected has authenticated as one of the former users
+		s.eachClient(func(e *executor) { e.evictAfterRequest(v, CloseReasonPermissionRevoked) })
+	}
 	x.setText(v, clusterEpoch, []byte(f.epoch))
 	for _, given := range f.settings {
 		if setting := stream.FindSetting(given[0]); setting != nil && !setting.IsGiven(x.state) {
@@ -94,9 +99,10 @@ func (s *Service) found(v broker.View, f *founding) error {
 	return nil
 }
 
-// setEpoch names the sequence numbers. No client is served yet.
+// setEpoch names the sequence numbers. Clients get LOADING as yet.
 func (s *Service) setEpoch(epoch string) {
-	s.epoch, s.encoder.epoch = epoch, epoch
+	s.epoch.Store(&epoch)
+	s.encoder.epoch = epoch
 	s.isFounded.Store(true)
 }
 

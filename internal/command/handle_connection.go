@@ -127,7 +127,7 @@ func hello(w *response) {
 			}
 		}
 		w.text("epoch")
-		w.text(w.executor.service.epoch)
+		w.text(w.executor.service.Epoch())
 		w.text("sequence")
 		w.integer(int64(w.view.Stats().Sequence)) //nolint:gosec // a count
 	}

@@ -72,7 +72,7 @@ func (w *response) cursor(c *stream.Cursor) (place, client string) {
 			client = strconv.FormatInt(h.conn.id, 10)
 		}
 	}
-	return string(position.Append(nil, s.epoch, at)), client
+	return string(position.Append(nil, s.Epoch(), at)), client
 }
 
 // cursorDel is CURSOR DEL group topic [topic ...]: it replies with how many positions are gone. One that a subscription moves stays.

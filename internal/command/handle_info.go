@@ -103,7 +103,7 @@ func infoStats(w *response) []string {
 		fmt.Sprintf("pubsub_channels:%d", n.Topics),
 		fmt.Sprintf("pubsub_patterns:%d", n.Patterns),
 		fmt.Sprintf("pubsubshard_channels:%d", n.Shards),
-		"epoch:" + s.epoch,
+		"epoch:" + s.Epoch(),
 		fmt.Sprintf("sequence:%d", n.Sequence),
 		fmt.Sprintf("messages_published:%d", n.Published),
 		fmt.Sprintf("messages_matched:%d", n.Matched),

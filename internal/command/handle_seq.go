@@ -27,7 +27,7 @@ func seq(w *response) {
 		return
 	}
 	number := protocol.AppendSeq(nil, w.view.Stats().Sequence)
-	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.executor.service.epoch), number})
+	w.buf = appendVerb(w.buf, w.inv, [][]byte{[]byte("ON"), []byte(w.executor.service.Epoch()), number})
 }
 
 // clientCapa is CLIENT CAPA capability [capability ...]. Unknown capabilities are accepted, as

@@ -50,7 +50,7 @@ func (h *history) resolve(r *replay) bool {
 // resolveNumber finds the start at a number.
 func (h *history) resolveNumber(r *replay) {
 	switch from := &r.from; {
-	case from.Epoch == "" || from.Epoch == h.service.epoch:
+	case from.Epoch == "" || from.Epoch == h.service.Epoch():
 		r.start = max(from.Number, 1)
 	case r.logged > 0: // the log has that epoch; what else was published behind it, if anything, is gone
 		r.start, r.missed = r.logged, r.plain

@@ -85,6 +85,8 @@ type Options struct {
 	// are gone and for those that do not read.
 	SlowTime time.Duration
 
+	// IsLoading makes a service refuse commands with LOADING until [Service.SetLoaded].
+	IsLoading bool
 	// NodeName and NodeAddress are the name of this node and the address, as host:port, at which clients reach it; empty for a broker
 	// alone, or if clients are not to know it.
 	NodeName, NodeAddress string

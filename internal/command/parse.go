@@ -148,6 +148,9 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.err == nil && r.service.options.Order != nil {
 		inv.err = inv.checkOrdered()
 	}
+	if inv.err == nil && r.service.loading.Load() {
+		inv.err = inv.checkLoading(r.isReplica)
+	}
 	switch {
 	case inv.err != nil:
 		inv.handler = replyError

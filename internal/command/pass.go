@@ -427,7 +427,7 @@ func (p *pass) resolve() bool {
 		switch from := &r.from; from.Kind {
 		case position.Number:
 			// Of another epoch nothing is known, but that all that is kept is newer.
-			if from.Epoch != "" && from.Epoch != p.conn.service.epoch {
+			if from.Epoch != "" && from.Epoch != p.conn.service.Epoch() {
 				r.start, r.missed = p.recent.Evicted()+1, true
 			} else {
 				r.start = max(from.Number, 1)

@@ -56,11 +56,11 @@ func (b *pending) message(r *replay, m *recent.Message, fields *stream.Fields, f
 		}
 	}
 	if len(m.Payload) >= outbox.LargePayload {
-		frame := newLargeFrame(f, b.conn.service.epoch, &b.msg, r.sub, r.previous, encodePayload(f, &b.msg))
+		frame := newLargeFrame(f, b.conn.service.Epoch(), &b.msg, r.sub, r.previous, encodePayload(f, &b.msg))
 		frame.Buf = m.Buf
 		b.push(r, outbox.Fragment{Large: frame})
 	} else {
-		b.push(r, b.commit(appendFrames(b.room(encodedSize(f, &b.msg, r.sub.Name())), f, b.conn.service.epoch, &b.msg, r.sub, r.previous)))
+		b.push(r, b.commit(appendFrames(b.room(encodedSize(f, &b.msg, r.sub.Name())), f, b.conn.service.Epoch(), &b.msg, r.sub, r.previous)))
 	}
 	r.previous = m.Sequence
 	b.accounts = append(b.accounts, r.account)

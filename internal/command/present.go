@@ -48,7 +48,7 @@ func (r *Reader) PushPosition() {
 	r.service.runOnCore(func(v broker.View) {
 		e := &r.executor
 		if !e.closing {
-			b := protocol.AppendEventID(nil, e.service.epoch, v.Stats().Sequence)
+			b := protocol.AppendEventID(nil, e.service.Epoch(), v.Stats().Sequence)
 			if e.isReplaying() {
 				b = []byte(":\n\n")
 			}
@@ -220,7 +220,7 @@ func (e *executor) beginObject(b []byte, event string) []byte {
 func (e *executor) appendPublished(receivers int, seq uint64) []byte {
 	b := append(e.beginObject(e.begin(), "published"), `,"receivers":`...)
 	b = strconv.AppendInt(b, int64(receivers), 10)
-	return append(protocol.AppendSequenceFields(b, e.service.epoch, seq), '}')
+	return append(protocol.AppendSequenceFields(b, e.service.Epoch(), seq), '}')
 }
 
 // appendConfirmed appends the reply to a subscribe or an unsubscribe in JSON. An unsubscribe of
@@ -239,7 +239,7 @@ func (w *response) pong() {
 	e := w.executor
 	w.buf = e.beginObject(w.buf, "pong")
 	if !e.isReplaying() { // else a client that resumes from there would miss what is yet to come
-		w.buf = protocol.AppendSequenceFields(w.buf, e.service.epoch, w.view.Stats().Sequence)
+		w.buf = protocol.AppendSequenceFields(w.buf, e.service.Epoch(), w.view.Stats().Sequence)
 	}
 	w.buf = append(w.buf, '}')
 }

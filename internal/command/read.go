@@ -131,7 +131,7 @@ func (r *Reader) parseReadFrom(q *readRequest, text string) *protocol.Error {
 		return protocol.Errorf("%s", err)
 	case from.Kind == position.Entry && (len(q.names) != 1 || len(q.globs) > 0 || q.all):
 		return protocol.Errorf("%s is an entry of one stream, and more are named; type: FROM EPOCH-123, or name one", text)
-	case from.Kind == position.Number && from.Epoch != "" && from.Epoch != r.service.epoch:
+	case from.Kind == position.Number && from.Epoch != "" && from.Epoch != r.service.Epoch():
 		store, ok := r.service.options.Store, false
 		if store != nil {
 			from.Number, ok = store.Position(from.Epoch, from.Number)

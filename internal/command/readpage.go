@@ -305,7 +305,7 @@ func (p *page) damaged(damage error, behind []readRow) (stop bool, err error) {
 	return true, protocol.Errorf("entries cannot be read: %v; what is behind it: FROM %s", damage, position.Append(nil, p.epoch(), next))
 }
 
-func (p *page) epoch() string { return p.filling.conn.service.epoch }
+func (p *page) epoch() string { return p.filling.conn.service.Epoch() }
 
 // take adds an entry.
 func (p *page) take(r *readRow) (taken, more bool) {

@@ -92,7 +92,7 @@ func (e *executor) deferReplay(r *replay, s *broker.Subscription, last uint64) (
 	e.place(r)
 	isKept := r.durable || e.service.recent != nil
 	if n := r.from.Number; r.from.Kind == position.Number {
-		ours := r.from.Epoch == "" || r.from.Epoch == e.service.epoch
+		ours := r.from.Epoch == "" || r.from.Epoch == e.service.Epoch()
 		if !ours && !r.plain && r.logged > 0 {
 			n, ours = r.logged, true
 		}

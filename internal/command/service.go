@@ -26,9 +26,12 @@ type Service struct {
 	encoder *encoder
 	access  *accessControl
 	started time.Time
-	// epoch names the sequence numbers of this start of the server: each start has another one.
-	epoch string
+	// epoch names the sequence numbers of this start of the server: each start has another one. That of a new cluster comes while clients are
+	// connected.
+	epoch atomic.Pointer[string]
 	runID string
+	// loading is true as long as a node catches up with its cluster.
+	loading atomic.Bool
 	// isFounded is set once the cluster has an epoch.
 	isFounded atomic.Bool
 	Counts    counts
@@ -130,9 +133,11 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		core:     core,
 		encoder:  new(encoder),
 		started:  time.Now(),
-		epoch:    cmp.Or(o.Epoch, newEpoch()),
 		stopping: make(chan struct{}),
 	}
+	s.loading.Store(o.IsLoading)
+	epoch := cmp.Or(o.Epoch, newEpoch())
+	s.epoch.Store(&epoch)
 	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders, &s.fillers} {
 		kind.init()
 	}
@@ -153,7 +158,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	s.clock.Store(int64(uptime.Now()))
 	s.Counts.messages.SetClock(uptime.Now())
 	s.memory.Init(o.MaxMemory)
-	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.epoch
+	s.Counts.messages.Memory, s.encoder.memory, s.encoder.epoch = &s.memory, &s.memory, s.Epoch()
 	if o.Recent > 0 {
 		s.recent = recent.New(o.Recent, o.Sequence, &s.memory)
 	}
@@ -178,7 +183,7 @@ func (s *Service) keepRecent(m *broker.Message) {
 func (s *Service) Options() *Options { return &s.options }
 
 // Epoch names the sequence numbers of this start of the server.
-func (s *Service) Epoch() string { return s.epoch }
+func (s *Service) Epoch() string { return *s.epoch.Load() }
 
 // Stopping returns a channel that is closed when Stop begins.
 func (s *Service) Stopping() <-chan struct{} { return s.stopping }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/rs/zerolog"
 
@@ -58,7 +57,7 @@ func newNode(c *config.Config, files *tlsfiles.Source, kept *store.Store, settin
 		Dir: c.Store.Dir, Store: kept, Settings: settings, Log: log,
 	})
 	c.Server.Order, c.Server.Nodes, c.Server.Store = n, n, n.Store()
-	c.Server.NodeName, c.Server.NodeAddress = x.Name, x.Clients
+	c.Server.NodeName, c.Server.NodeAddress, c.Server.IsLoading = x.Name, x.Clients, true
 	return n, nil
 }
 
@@ -71,32 +70,30 @@ func checkWhole(kept *store.Store) error {
 	return fmt.Errorf("%w: other nodes have what is lost; remove this node, and add it anew with an empty directory", &r.Damages[0])
 }
 
-// join joins the cluster, and waits until the node has caught up. It returns the signal that came before, if one did.
-func (d *daemon) join(signals <-chan os.Signal) (os.Signal, error) {
+// join joins the cluster. Clients get LOADING until the node has caught up.
+func (d *daemon) join() error {
 	if d.node == nil {
-		return nil, nil
+		return nil
 	}
 	if err := d.node.Start(d.server.Service()); err != nil {
-		return nil, err
+		return err //nolint:wrapcheck // it says all
 	}
-	d.log.Info().Str("node", d.settings.Cluster.Name).Str("cluster-address", d.settings.Cluster.Address()).Msg("joining the cluster: clients are served once this node has caught up")
-	for {
-		select {
-		case <-d.node.Ready():
-			d.log.Info().Str("node", d.settings.Cluster.Name).Msg("this node has caught up with the cluster")
-			return nil, nil
-		case <-d.node.Received():
-			return nil, errStartAgain
-		case err := <-d.node.Failed():
-			return nil, err
-		case <-d.core.done:
-			return nil, d.core.outcome()
-		case sig := <-signals:
-			if !d.handleSignal(sig) {
-				return sig, nil
-			}
-		}
+	d.log.Info().Str("node", d.settings.Cluster.Name).Str("cluster-address", d.settings.Cluster.Address()).
+		Msg("joining the cluster: clients are served once this node has caught up")
+	return nil
+}
+
+// caughtUp is closed once the node may serve clients; nil for a broker alone.
+func (d *daemon) caughtUp() <-chan struct{} {
+	if d.node == nil {
+		return nil
 	}
+	return d.node.Ready()
+}
+
+func (d *daemon) serveClients() {
+	d.server.Service().SetLoaded()
+	d.log.Info().Str("node", d.settings.Cluster.Name).Msg("this node has caught up with the cluster")
 }
 
 // received is closed once the state of another node waits for a new start; nil for a broker alone.
@@ -116,7 +113,7 @@ func (d *daemon) nodeFailed() <-chan error {
 
 // leaveCluster hands the leadership over, and closes the node once its clients have gone.
 func (d *daemon) leaveCluster() {
-	if d.node == nil {
+	if d.node == nil || d.node.Cluster() == nil {
 		return
 	}
 	if err := d.node.Close(); err != nil {

@@ -69,7 +69,11 @@ func (c *nodes) stop(name string) {
 	require.NoError(c.t, c.running[name].wait())
 }
 
-func (c *nodes) dial(name string) *harness.Conn { return harness.Use(c.t, c.running[name].Dial()) }
+// dial connects to a node once it serves clients.
+func (c *nodes) dial(name string) *harness.Conn {
+	c.running[name].Log.Await(c.t, "this node has caught up with the cluster", 1)
+	return harness.Use(c.t, c.running[name].Dial())
+}
 
 // eventually sends a command until the reply is the one that is expected: a node may be some entries behind another.
 func (c *nodes) eventually(name, command, want string) {

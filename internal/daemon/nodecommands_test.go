@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // A conch that ran alone becomes the first node of a cluster with its streams; a node that is added gets them, and goes on with the order.
@@ -14,8 +16,7 @@ func TestANodeIsAdded(t *testing.T) {
 	c := newNodes(t, "a", "b")
 	c.names = []string{"a"} // it begins alone
 	alone := start(t, "--dir="+c.dirs["a"])
-	c.running["a"] = alone
-	a := c.dial("a")
+	a := harness.Use(t, alone.Dial())
 	a.Send("XADD old 1-1 n 1\r\nXGROUP CREATE old g 0\r\n")
 	a.Expect("$3\r\n1-1\r\n+OK\r\n")
 	alone.Signals <- syscall.SIGTERM

@@ -62,10 +62,10 @@ func serve(c *config.Config, log *logger, signals <-chan os.Signal) error {
 	tasks.Go(func() { scaleProcs(stop) })
 	tasks.Go(func() { releaseMemory(stop) })
 	defer d.listeners.follow(log.Logger)()
-	if sig, err := d.join(signals); sig != nil || err != nil {
-		return d.giveUp(sig, err)
-	}
 	d.listeners.serve(d.server, d.web)
+	if err := d.join(); err != nil {
+		return errors.Join(err, d.stop(signals))
+	}
 	d.applyConnectors(c) // behind the listeners: subscribers come back before the first message of a source
 	return d.wait(signals)
 }
@@ -166,8 +166,12 @@ func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections i
 
 // wait returns when the daemon has stopped, or the core has panicked.
 func (d *daemon) wait(signals <-chan os.Signal) error {
+	caughtUp := d.caughtUp()
 	for {
 		select {
+		case <-caughtUp:
+			caughtUp = nil
+			d.serveClients()
 		case sig := <-signals:
 			if d.handleSignal(sig) {
 				continue
@@ -186,20 +190,6 @@ func (d *daemon) wait(signals <-chan os.Signal) error {
 			return errors.Join(err, d.stop(signals))
 		}
 	}
-}
-
-// giveUp ends a start before clients were served.
-func (d *daemon) giveUp(sig os.Signal, err error) error {
-	if sig != nil {
-		logAtAnyLevel(&d.log.Logger, zerolog.InfoLevel).Stringer("signal", sig).Msg("stopping: connections drain first")
-	}
-	d.listeners.close()
-	d.server.Shutdown(context.Background())
-	if d.node.Cluster() != nil {
-		d.leaveCluster()
-	}
-	d.stopCore()
-	return err
 }
 
 // handleSignal handles a signal that does not stop conch; it reports whether this is one.

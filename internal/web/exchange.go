@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/command"
+	"github.com/conchmq/conch/protocol"
 )
+
+// retryAfter is when a client is to try a node again that catches up, in seconds.
+const retryAfter = "1"
 
 // exchange is one request and its answer. It belongs to the goroutine of its handler.
 type exchange struct {
@@ -156,6 +160,8 @@ func (x *exchange) fail(err error) {
 	}
 	p := problemOf(err).complete()
 	switch {
+	case p.Code == string(protocol.CodeLoading):
+		x.writer.Header().Set("Retry-After", retryAfter)
 	case p.Status != http.StatusUnauthorized:
 	case x.fromConsole(): // a browser would open a window of its own for Basic
 		x.writer.Header().Add("WWW-Authenticate", `Session realm="conch"`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -28,6 +29,7 @@ func (p *problem) complete() *problem {
 
 var (
 	errStopping = &problem{Status: http.StatusServiceUnavailable, Detail: "conch is stopping"}
+	errLoading  = &problem{Status: http.StatusServiceUnavailable, Detail: command.ErrLoading.Text, Code: string(command.ErrLoading.Code)}
 	errNoTopic  = &problem{Status: http.StatusBadRequest, Detail: "a topic has at least one byte"}
 	errEnded    = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request"}
 )
@@ -45,6 +47,7 @@ var statuses = map[string]int{
 	string(protocol.CodeNoGroup):   http.StatusNotFound,
 	string(protocol.CodeBusyGroup): http.StatusConflict,
 	string(protocol.CodeUnblocked): http.StatusServiceUnavailable,
+	string(protocol.CodeLoading):   http.StatusServiceUnavailable,
 }
 
 // problemOf makes any error a problem.

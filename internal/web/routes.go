@@ -18,6 +18,9 @@ type route struct {
 	handle func(x *exchange) error
 }
 
+// whileLoading are the paths for which a node answers that catches up with its cluster.
+var whileLoading = []string{"/", "/console/{file}", "/openapi.yaml", "/metrics", "/healthz", "/debug/pprof/{profile}", "/cluster"}
+
 // table is the table of routes. docs/http.md has the same rows.
 func (s *Server) table() []route {
 	return []route{

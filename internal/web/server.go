@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,7 +173,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.endShown()
 	found, err := s.match(x)
-	if err == nil && found != nil {
+	if err == nil && found != nil && s.service.IsLoading() && !slices.Contains(whileLoading, found.path) {
+		err = errLoading
+	} else if err == nil && found != nil {
 		err = found.handle(x)
 	}
 	if err != nil && (x.begun || !x.isBrokenOff()) {
