@@ -32,8 +32,7 @@ func servePresented(t testing.TB, o Options) *presented {
 	p := &presented{
 		Service: newService(t, o), t: t, eventReplies: make(chan *protocol.Error, 100), objectEventErrors: make(chan *protocol.Error, 100),
 	}
-	p.epoch = "a000000000000000"
-	p.encoder.epoch = p.epoch
+	p.setEpoch("a000000000000000")
 	var serving sync.WaitGroup
 	start := func(f outbox.Format, replies chan *protocol.Error) *pipe {
 		c := newPipe(t, p.Service)
@@ -291,11 +290,11 @@ func TestLargePresentedMessages(t *testing.T) {
 		want := &broker.Message{Sequence: seq, Topic: []byte("news"), Payloads: [][]byte{[]byte(payload)}}
 		_, text := p.texts.message()
 		requireSame(t, fmt.Sprintf("UPDATE #%d news ", seq)+string(protocol.TextEscaped.Append(nil, []byte(payload))), text, unit)
-		object := string(appendObject(want, p.epoch))
+		object := string(appendObject(want, p.Epoch()))
 		requireSame(t, object, p.objects.text(), unit)
 		e := protocol.EventEncoding([]byte(payload))
-		requireSame(t, string(protocol.AppendEventTail(e.Append(protocol.AppendEventHead(nil, p.epoch, seq, e), []byte(payload)))), p.events.event(), unit)
-		requireSame(t, fmt.Sprintf("id: %s-%d\ndata: %s\n\n", p.epoch, seq, object), p.objectEvents.event(), unit)
+		requireSame(t, string(protocol.AppendEventTail(e.Append(protocol.AppendEventHead(nil, p.Epoch(), seq, e), []byte(payload)))), p.events.event(), unit)
+		requireSame(t, fmt.Sprintf("id: %s-%d\ndata: %s\n\n", p.Epoch(), seq, object), p.objectEvents.event(), unit)
 		_, err := publisher.from.ReadString('\n')
 		require.NoError(t, err)
 	}
