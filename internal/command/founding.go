@@ -84,7 +84,7 @@ func (s *Service) found(v broker.View, f *founding) error {
 		return err //nolint:wrapcheck // it says all
 	}
 	s.access.refresh()
-	if !bytes.Equal(before, f.users) { // who is connected has authenticated as one of the former users
+	if !bytes.Equal(before, f.users) { // connected clients have authenticated as former users
 		s.eachClient(func(e *executor) { e.evictAfterRequest(v, CloseReasonPermissionRevoked) })
 	}
 	x.setText(v, clusterEpoch, []byte(f.epoch))
