@@ -220,6 +220,7 @@ func (a *Applier) newBatch() *Batch {
 // decodeCommands reads commands to the end of a body. Their arguments alias it.
 func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 	var b *Batch
+	var token *newToken
 	for in.err == nil && len(in.left) > 0 {
 		if b == nil || len(b.calls) >= maxCalls {
 			b = a.newBatch()
@@ -227,10 +228,15 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 		}
 		kind := in.byte()
 		switch kind {
+		case orderedToken:
+			token = in.token()
 		case orderedCommand:
 			args := in.texts(in.number())
 			if in.err == nil {
 				in.err = a.replica.Reader.addOrdered(b, args, args[min(2, len(args)):])
+			}
+			if in.err == nil && token != nil {
+				b.last().token, token = token, nil
 			}
 		case orderedRun:
 			args := in.texts(2)

@@ -34,27 +34,54 @@ func aclToken(w *response) {
 	}
 }
 
-// createToken replies with the secret. No command shows it again: only its digest is kept.
-func (w *response) createToken(user, token string, life []byte) {
+// newToken is what ACL TOKEN CREATE adds. On a node of a cluster its reader draws it, and all nodes get it without the secret.
+type newToken struct {
+	secret  string
+	digest  acl.Digest
+	expires time.Time
+}
+
+// drawToken draws a secret for a token with so many seconds to live.
+func drawToken(life []byte) (*newToken, *protocol.Error) {
 	seconds, ok := protocol.ParseInt(life)
 	if !ok || seconds < 1 || seconds > longestLife {
-		w.fail(protocol.Errorf("token lifetime must be from 1 to %d whole seconds", longestLife))
-		return
+		return nil, protocol.Errorf("token lifetime must be from 1 to %d whole seconds", longestLife)
 	}
-	s := randomHex(tokenDigits)
+	t := &newToken{secret: randomHex(tokenDigits)}
+	t.digest = acl.Hash([]byte(t.secret))
 	// Wall time, in whole seconds: the ACL file keeps it across restarts. Rounded up: a token of a second that is made at
 	// the end of one would be gone at once.
 	now := time.Now()
-	expires := time.Unix(now.Unix()+seconds, 0)
+	t.expires = time.Unix(now.Unix()+seconds, 0)
 	if now.Nanosecond() > 0 {
-		expires = expires.Add(time.Second)
+		t.expires = t.expires.Add(time.Second)
 	}
-	if err := w.users().CreateToken(user, token, acl.Hash([]byte(s)), expires); err != nil {
+	return t, nil
+}
+
+// drawOrdered draws what all nodes are to have the same of. An error shows in the order: all nodes reply with it.
+func (inv *invocation) drawOrdered() {
+	if a := inv.args; rowName(inv) == "acl|token" && len(a) == 6 && strings.EqualFold(string(a[2]), "CREATE") {
+		inv.token, _ = drawToken(a[5])
+	}
+}
+
+// createToken replies with the secret. No command shows it again: only its digest is kept.
+func (w *response) createToken(user, token string, life []byte) {
+	t := w.inv.token
+	if t == nil {
+		var err *protocol.Error
+		if t, err = drawToken(life); err != nil {
+			w.fail(err)
+			return
+		}
+	}
+	if err := w.users().CreateToken(user, token, t.digest, t.expires); err != nil {
 		w.failACL(err)
 		return
 	}
 	w.executor.service.recheckUsers(w.view, user)
-	w.text(s)
+	w.text(t.secret)
 }
 
 // listTokens replies with a map for each token: its user, its name, and its expiry in Unix

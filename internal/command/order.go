@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/acl"
@@ -79,8 +78,6 @@ func (inv *invocation) refusal(inMulti bool) *protocol.Error {
 		return errNotInCluster(what)
 	case inMulti && inv.dialect == protocol.RESP && refusedInMulti[name] && name != "reset":
 		return protocol.Errorf("%s is not possible in a transaction on a node of a cluster", inv.row.Name)
-	case name == "acl|token" && len(inv.args) > 2 && strings.EqualFold(string(inv.args[2]), "CREATE"):
-		return errNotInCluster("ACL TOKEN CREATE")
 	}
 	if name != "config|set" || !inv.setsShared() {
 		return nil
@@ -265,6 +262,7 @@ func (r *Reader) encodeOrdered(b *Batch) (body []byte) {
 			body = appendOrigin(r.ordered.room[:0], &r.ordered.origin)
 		}
 		inv.ordered = true
+		inv.drawOrdered()
 		body = appendOrdered(body, inv, &b.Requests[i])
 	}
 	if cap(body) <= maxOrderRoom {
@@ -331,6 +329,7 @@ func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
 		if q := &exec.txn.queued[i]; sharesStateWhenQueued(*q) {
 			inv := q.Tag.(*invocation)
 			inv.ordered = true
+			inv.drawOrdered()
 			body = appendOrdered(body, inv, q)
 		}
 	}

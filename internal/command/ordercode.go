@@ -3,18 +3,21 @@ package command
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/acl"
 )
 
 // A body is an origin, and commands behind it. A command is a byte, the number of its arguments, and the arguments with their
-// lengths. A run has the number of its messages behind the first two.
+// lengths. A run has the number of its messages behind the first two. A token is the digest of its secret, and when it expires.
 
 // The first byte of a command.
 const (
 	orderedCommand = 'c'
 	orderedRun     = 'r'
 	orderedExec    = 'x' // the commands behind it are a transaction
+	orderedToken   = 't' // what the command behind it, ACL TOKEN CREATE, adds
 )
 
 // The flags of an origin.
@@ -49,6 +52,10 @@ func appendOrdered(b []byte, inv *invocation, r *broker.Request) []byte {
 			b = appendLong(b, payload)
 		}
 		return b
+	}
+	if t := inv.token; t != nil {
+		b = appendLong(append(b, orderedToken), t.digest[:])
+		b = binary.LittleEndian.AppendUint64(b, uint64(t.expires.Unix())) //nolint:gosec // and back
 	}
 	args := inv.args
 	b = append(b, orderedCommand)
@@ -115,6 +122,17 @@ func (b *bodyReader) texts(n int) [][]byte {
 		texts = append(texts, b.text())
 	}
 	return texts
+}
+
+func (b *bodyReader) token() *newToken {
+	digest := b.text()
+	if len(digest) != len(acl.Digest{}) || len(b.left) < 8 {
+		b.err, b.left = errBody, nil
+		return nil
+	}
+	expires := time.Unix(int64(binary.LittleEndian.Uint64(b.left)), 0) //nolint:gosec // it was one
+	b.left = b.left[8:]
+	return &newToken{digest: acl.Digest(digest), expires: expires}
 }
 
 func (b *bodyReader) origin() (o origin) {

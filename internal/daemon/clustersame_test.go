@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/harness"
 )
@@ -41,8 +42,6 @@ func TestNodesStayTheSame(t *testing.T) {
 
 	a.Send("%s", resp(append([]string{"XDEL", "s"}, strings.Split(strings.Repeat("1-2 ", 1001)+"1-3", " ")...)...))
 	a.Expect("-ERR more than 1000 names in one command on a node of a cluster; send several\r\n")
-	a.Command("ACL", "TOKEN", "CREATE", "me", "phone", "60")
-	a.Expect("-ERR ACL TOKEN CREATE is not possible on a node of a cluster\r\n")
 
 	a.Send("XGROUP CREATE s g $\r\n")
 	a.Expect("+OK\r\n")
@@ -81,4 +80,45 @@ func requireOneSequence(t *testing.T, c *nodes) {
 		}
 		last = number
 	}
+}
+
+// A token that one node makes is good on all, and its secret is known to the client alone.
+func TestTokensOfACluster(t *testing.T) {
+	c := startCluster(t, "a", "b", "c")
+	a := c.dial("a")
+	a.Command("ACL", "SETUSER", "me", "on", "~*", "&*", "+@all")
+	a.Expect("+OK\r\n")
+	a.Command("ACL", "TOKEN", "CREATE", "me", "phone", "0")
+	a.Expect("-ERR token lifetime must be from 1 to 31622400000 whole seconds\r\n")
+	a.Command("ACL", "TOKEN", "CREATE", "me", "phone", "3600", "x")
+	assert.True(t, strings.HasPrefix(a.Line(), "-ERR wrong arguments"))
+	a.Command("ACL", "TOKEN", "CREATE", "me", "phone", "3600")
+	a.Expect("$64\r\n")
+	phone := strings.TrimSuffix(a.Line(), "\r\n")
+	a.Send("*1\r\n$5\r\nMULTI\r\n")
+	a.Expect("+OK\r\n")
+	a.Command("ACL", "TOKEN", "CREATE", "me", "desk", "3600")
+	a.Expect("+QUEUED\r\n")
+	a.Send("*1\r\n$4\r\nEXEC\r\n")
+	a.Expect("*1\r\n$64\r\n")
+	desk := strings.TrimSuffix(a.Line(), "\r\n")
+	assert.NotEqual(t, phone, desk)
+	a.Send("ACL TOKEN LIST me\r\n")
+	list, err := a.Frame()
+	require.NoError(t, err)
+	for _, name := range c.names {
+		c.eventually(name, "ACL TOKEN LIST me", string(list))
+		for _, secret := range []string{phone, desk} {
+			conn := c.dial(name)
+			conn.Command("AUTH", "me", secret)
+			conn.Expect("+OK\r\n")
+		}
+	}
+	b := c.dial("b")
+	b.Command("ACL", "TOKEN", "REVOKE", "me", "phone")
+	b.Expect("+OK\r\n")
+	for _, name := range c.names {
+		c.eventually(name, "AUTH me "+phone, "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+	}
+	requireOneSequence(t, c)
 }
