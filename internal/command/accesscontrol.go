@@ -137,3 +137,11 @@ func (a *accessControl) hash(password []byte) acl.Digest {
 	defer func() { <-a.hashSlots }()
 	return acl.Hash(password)
 }
+
+// appendRules appends the rules of all users. Tokens are not among them.
+func (a *accessControl) appendRules(b []byte) []byte {
+	for _, name := range a.users.Names() {
+		b = append(append(b, a.users.Find(name).String()...), '\n')
+	}
+	return b
+}

@@ -72,12 +72,18 @@ func (e *executor) Admit(r *broker.Request) bool {
 // admitOrdered admits a command in the order of all nodes. All of them must come to the same verdict, so it is that of the user's rights
 // and of what all share; the connection has had its say before the command was proposed.
 func (e *executor) admitOrdered(r *broker.Request, inv *invocation) bool {
+	entry := &e.service.streams.entry
 	if err := e.authorizeOrdered(inv); err != nil {
+		entry.refused++
 		e.reject(inv, err)
 		return false
 	}
 	if e.rejectsDurable(r, inv) {
+		entry.refused++
 		return false
+	}
+	if r.Op == broker.Reply && inv.handler.keys == usesNone && inv.setsUsers() {
+		entry.usersSet = true
 	}
 	if e.isReplica {
 		return true

@@ -442,7 +442,11 @@ func (b *blockedClients) readGroups(v broker.View, c *blockedClient, w *response
 // authorizeBlocked is authorize for a read that is made now, in a cluster in its place in the order.
 func (e *executor) authorizeBlocked(inv *invocation) *protocol.Error {
 	if e.service.options.Order != nil {
-		return e.authorizeOrdered(inv)
+		err := e.authorizeOrdered(inv)
+		if err != nil {
+			e.service.streams.entry.refused++ // as on all other nodes
+		}
+		return err
 	}
 	return e.authorize(inv)
 }

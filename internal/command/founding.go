@@ -2,10 +2,9 @@ package command
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"hash/crc32"
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/stream"
@@ -14,8 +13,8 @@ import (
 // founding is what the first entry of a cluster has: what all its nodes begin with. The first node that leads proposes it.
 type founding struct {
 	epoch    string
-	base     uint32 // of the state that the proposer has had before
-	users    []byte // rules, in the form of an ACL file
+	base     [sha256.Size]byte // of the state that the proposer has had before
+	users    []byte            // rules, in the form of an ACL file
 	settings [][2]string
 }
 
@@ -30,7 +29,7 @@ func (s *Service) FoundingBody(epoch string, settings [][2]string) []byte {
 	f := founding{epoch: epoch, settings: settings}
 	s.runOnCore(func(v broker.View) { f.base, f.users = s.streams.base(v), s.access.users.Text() })
 	b := appendLong([]byte{orderedFounding}, []byte(f.epoch))
-	b = binary.LittleEndian.AppendUint32(b, f.base)
+	b = append(b, f.base[:]...)
 	b = binary.AppendUvarint(appendLong(b, f.users), uint64(len(settings)))
 	for _, setting := range settings {
 		b = appendLong(appendLong(b, []byte(setting[0])), []byte(setting[1]))
@@ -41,10 +40,10 @@ func (s *Service) FoundingBody(epoch string, settings [][2]string) []byte {
 func decodeFounding(body []byte) (f founding, err error) {
 	in := bodyReader{left: body[1:]}
 	f.epoch = string(in.text())
-	if len(in.left) < 4 {
+	if len(in.left) < len(f.base) {
 		return f, errBody
 	}
-	f.base, in.left = binary.LittleEndian.Uint32(in.left), in.left[4:]
+	in.left = in.left[copy(f.base[:], in.left):]
 	f.users = in.text()
 	for range in.number() {
 		f.settings = append(f.settings, [2]string{string(in.text()), string(in.text())})
@@ -52,10 +51,10 @@ func decodeFounding(body []byte) (f founding, err error) {
 	return f, in.err
 }
 
-// base sums up the state before the first entry.
-func (s *streams) base(v broker.View) uint32 {
-	text := fmt.Sprintf("%d %d %d", v.Stats().Sequence, s.state.Len(), s.state.Entries())
-	return crc32.Checksum([]byte(text), castagnoli)
+// base is a digest of the state before the first entry.
+func (s *streams) base(v broker.View) [sha256.Size]byte {
+	of := s.state.Digest()
+	return sha256.Sum256(binary.LittleEndian.AppendUint64(of[:], v.Stats().Sequence))
 }
 
 func (a *Applier) applyFounding(e *OrderedEntry) error {
@@ -64,19 +63,23 @@ func (a *Applier) applyFounding(e *OrderedEntry) error {
 		return err
 	}
 	s := a.service
+	var base [sha256.Size]byte // before what is due by the time of the entry
+	if !a.onCore(func(v broker.View) { base = s.streams.base(v) }) {
+		return errCoreStopped
+	}
 	return a.change(e, func(v broker.View) error {
 		s.streams.entry.unsaved = saveEvery // it is saved
-		return s.found(v, &f)
+		return s.found(v, &f, base)
 	})
 }
 
 // found begins the cluster, unless another node has done so before.
-func (s *Service) found(v broker.View, f *founding) error {
+func (s *Service) found(v broker.View, f *founding, base [sha256.Size]byte) error {
 	x := &s.streams
 	switch {
 	case x.state.Text(clusterSource, clusterEpoch) != "":
 		return nil
-	case x.base(v) != f.base:
+	case base != f.base:
 		return ErrOtherBase
 	}
 	before := s.access.users.Text()

@@ -51,6 +51,11 @@ func (inv *invocation) sharesState() bool {
 	case h.op == broker.Publish, h.op == broker.Reply && (h.keys == usesWrite || h.keys == usesAdd):
 		return true
 	}
+	return inv.setsUsers()
+}
+
+// setsUsers reports whether a command changes users, or settings that all share.
+func (inv *invocation) setsUsers() bool {
 	name := inv.row.FullName()
 	return orderedCommands[name] || name == "config|set" && inv.setsShared()
 }

@@ -17,6 +17,10 @@ type orderedRound struct {
 	last    []byte
 	origin  origin // of the entry
 	ticking bool   // it is proposed that time passes
+	// refused is how many commands of the entry had no rights, and usersSet means that one of them sets users: no change of streams
+	// shows either.
+	refused  uint64
+	usersSet bool
 }
 
 // saveEvery is after how many entries the state of the cluster is saved if none of them has changed streams: as many are applied again
@@ -45,7 +49,7 @@ func (s *streams) isHeld() bool { return s.inExec || s.entry.open }
 func (s *streams) beginEntry(v broker.View, at int64) {
 	s.endRound()
 	e := &s.entry
-	e.open, e.time = true, max(e.time, at)
+	e.open, e.time, e.refused, e.usersSet = true, max(e.time, at), 0, false
 	s.now = e.time
 	s.state.SetNow(s.now)
 	c := s.begin()
@@ -62,8 +66,11 @@ func (s *streams) endEntry(v broker.View, finish func(digest uint64) []byte) {
 	if s.number != 0 {
 		payload = s.payload
 	}
-	sum := crc32.Update(crc32.Checksum(payload, castagnoli), castagnoli, binary.LittleEndian.AppendUint64(nil, v.Stats().Sequence))
-	e.last = finish(uint64(sum))
+	rest := binary.LittleEndian.AppendUint64(nil, v.Stats().Sequence)
+	if rest = binary.LittleEndian.AppendUint64(rest, e.refused); e.usersSet {
+		rest = s.service.access.appendRules(rest)
+	}
+	e.last = finish(uint64(crc32.Update(crc32.Checksum(payload, castagnoli), castagnoli, rest)))
 	s.saveUsers(v) // behind that: tokens expire by the clock of each node
 	if e.unsaved++; s.number != 0 || e.unsaved >= saveEvery {
 		s.saveState(v, e.last)
@@ -107,10 +114,11 @@ func (s *streams) localNow() int64 {
 	return s.now
 }
 
-// mayTick reports whether this node lets time pass for what is due: alone, or as the leader.
+// mayTick reports whether this node lets time pass for what is due: alone, or as the leader. Nothing comes before the founding, which
+// compares states.
 func (s *streams) mayTick() bool {
 	o := s.service.options.Order
-	return o == nil || !s.entry.ticking && o.Leads()
+	return o == nil || !s.entry.ticking && s.service.isFounded.Load() && o.Leads()
 }
 
 // proposeTick proposes an entry that lets time pass, if anything is due.
