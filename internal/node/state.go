@@ -95,10 +95,13 @@ func (n *Node) Receive(r io.Reader) (cluster.State, error) {
 	if err := untar(r, coming); err != nil {
 		return cluster.State{}, err
 	}
+	if err := syncTree(coming); err != nil {
+		return cluster.State{}, err
+	}
 	if err := os.RemoveAll(filepath.Join(n.options.Dir, "cluster", received)); err != nil {
 		return cluster.State{}, err
 	}
-	if err := os.Rename(coming, filepath.Join(n.options.Dir, "cluster", received)); err != nil {
+	if err := rename(coming, filepath.Join(n.options.Dir, "cluster", received)); err != nil {
 		return cluster.State{}, err
 	}
 	n.options.Log.Info().Uint64("entry", state.Index).Msg("this node was too far behind, and has got the state of the leader: it starts again with it")
@@ -180,27 +183,54 @@ func replace(dir string, at func(string) string) error {
 			return err
 		}
 		if _, err := backup.Restore(context.Background(), at(received), at(restored), func(backup.Damage) {}, func(backup.Progress) {}); err != nil {
-			return fmt.Errorf("the state that another node has sent: %w", err)
+			err = fmt.Errorf("the state that another node has sent is of no use, and was removed; the next start asks for it again: %w", err)
+			return errors.Join(err, os.RemoveAll(at(restored)), os.RemoveAll(at(received)))
 		}
-		if err := os.Rename(at(received), at(replacing)); err != nil {
+		if err := rename(at(received), at(replacing)); err != nil {
 			return err
 		}
 	}
 	if exists(at(replacing)) {
-		if err := removeStreams(dir); err != nil {
+		if err := errors.Join(removeStreams(dir), syncDirectory(dir)); err != nil {
 			return err
 		}
-		if err := os.Rename(at(replacing), at(replaced)); err != nil {
+		if err := rename(at(replacing), at(replaced)); err != nil {
 			return err
 		}
 	}
 	if !exists(at(replaced)) {
 		return nil
 	}
-	if err := moveAll(at(restored), dir); err != nil {
+	if err := errors.Join(moveAll(at(restored), dir), syncDirectory(dir)); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(at(restored)), os.RemoveAll(at(replaced)))
+}
+
+// rename renames, and syncs the directory: no step may be on the disk before the one that it follows.
+func rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(to))
+}
+
+// syncTree syncs a directory and those beneath it. Their files are synced.
+func syncTree(path string) error {
+	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return syncDirectory(path)
+	})
+}
+
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func exists(path string) bool {
