@@ -51,12 +51,12 @@ type invocation struct {
 	args    [][]byte // of a run, those of its first command
 	id      []byte   // of a request in JSON
 	// err is the reply, if the reader found an error.
-	err *protocol.Error
-	run protocol.Run   // of publishes, in RESP or in lines
-	add *parsedAdd     // of an XADD that the reader has parsed
-	txn *transaction   // of an EXEC in the order of all nodes, until it runs
-	token *newToken    // of ACL TOKEN CREATE, in the order of all nodes
-	buf *outbox.Buffer // holds the arguments
+	err   *protocol.Error
+	run   protocol.Run   // of publishes, in RESP or in lines
+	add   *parsedAdd     // of an XADD that the reader has parsed
+	txn   *transaction   // of an EXEC in the order of all nodes, until it runs
+	token *newToken      // of ACL TOKEN CREATE, in the order of all nodes
+	buf   *outbox.Buffer // holds the arguments
 
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a
 	// position.
