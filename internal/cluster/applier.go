@@ -23,6 +23,8 @@ type applier struct {
 	lacks    bool       // the state of another node is needed
 	needed   uint64     // the index that it must be of at least
 	unmarked bool       // entries were applied behind the last mark
+	done     uint64     // the last index that raft has given
+	replaced bool       // the state of another node has come
 
 	differs    bool // from a mark; no dispute has begun since
 	dispute    dispute
@@ -99,6 +101,9 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 			a.apply(l)
 		}
 	}
+	a.mu.Lock()
+	a.done = logs[len(logs)-1].Index
+	a.mu.Unlock()
 	select {
 	case a.applied <- struct{}{}:
 	default:
@@ -162,6 +167,27 @@ func (a *applier) applyProposed(l *raft.Log) error {
 		a.apply(l) // what comes may be of before this entry
 	}
 	return nil
+}
+
+// isBefore reports whether entries up to an index are still to be applied, from the log.
+func (a *applier) isBefore(index uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.done < index && !a.lacks && !a.replaced
+}
+
+// lastCommitted returns the index of the last entry that a majority has, as far as this node knows, and that is for the applier.
+func (n *Node) lastCommitted() uint64 {
+	for i := n.raft.CommitIndex(); n.applier.isBefore(i); i-- {
+		var l raft.Log
+		if n.store.GetLog(i, &l) != nil {
+			break
+		}
+		if l.Type == raft.LogCommand {
+			return i
+		}
+	}
+	return 0
 }
 
 // need makes the next entry wait for the state of another node, of an index at least.

@@ -76,7 +76,8 @@ func TestFaultsWithLostProposals(t *testing.T) {
 	}
 }
 
-// What keeps the promise is taken out, one after the other, and the checker notices each.
+// What keeps the promise is taken out, one after the other, and the checker notices each. TestWhatWasAnsweredIsSynced has syncs: without them
+// a play may take minutes, because raft looks for a common past that is gone.
 func TestTheCheckerOfFaultsNotices(t *testing.T) {
 	skipUnderRace(t)
 	for what, take := range map[string]func(p *play, n *node, o *cluster.Options){
@@ -85,7 +86,6 @@ func TestTheCheckerOfFaultsNotices(t *testing.T) {
 			o.Without("sequence")
 			o.Loses(oneOf(100))
 		},
-		"sync":    func(_ *play, _ *node, o *cluster.Options) { o.Without("sync") },
 		"barrier": func(_ *play, n *node, o *cluster.Options) { o.Sent(n.machine.answer) },
 		"chain": func(p *play, _ *node, o *cluster.Options) {
 			o.Without("chain")
@@ -93,9 +93,6 @@ func TestTheCheckerOfFaultsNotices(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			if what == "sync" && *faultsRuns <= 4 {
-				t.Skip("it may take minutes: raft looks for a common past that is gone; make cluster-model has it")
-			}
 			seed := uint64(11) // each seed from there on shows it soon; others take much longer
 			if *faultsSeed != 0 {
 				seed = *faultsSeed

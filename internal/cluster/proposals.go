@@ -30,6 +30,9 @@ type proposals struct {
 	gap    uint64    // the last one that was sent when all were sent again for a gap
 	resent time.Time // when all were sent again for their age; the sender's
 
+	late   *proposal // the oldest, once it has waited too long; the sender's
+	lateAt uint64    // the last entry that was committed then
+
 	wake chan struct{} // of capacity 1: there is something to send, or to send again
 }
 
@@ -180,6 +183,7 @@ const redials = 10
 // whenLate sends again what has waited for an election's time, and gives up what has waited too long.
 func (n *Node) whenLate(age time.Duration) {
 	switch {
+	case age >= n.options.Timeout && age < maxUndecided*n.options.Timeout && n.isUndecided():
 	case age >= n.options.Timeout:
 		next, err := n.votes.nextIncarnation(n.after())
 		if err != nil {
@@ -198,6 +202,24 @@ func (p *proposals) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
+}
+
+// maxUndecided is after how many times its time a proposal is given up even if this node has yet to apply what may be it.
+const maxUndecided = 5
+
+// isUndecided reports whether the oldest proposal may have been committed in time: this node has not applied all that was.
+func (n *Node) isUndecided() bool {
+	p := &n.proposals
+	p.mu.Lock()
+	var oldest *proposal
+	if len(p.waiting) > 0 {
+		oldest = p.waiting[0]
+	}
+	p.mu.Unlock()
+	if p.late != oldest {
+		p.late, p.lateAt = oldest, n.lastCommitted()
+	}
+	return n.applier.isBefore(p.lateAt)
 }
 
 func (n *Node) reportLost(lost []*proposal) {

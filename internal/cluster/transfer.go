@@ -72,6 +72,9 @@ func (a *applier) fetch() error {
 		a.node.keepCluster(state.cluster)
 	}
 	a.begin(state)
+	a.mu.Lock()
+	a.replaced = true
+	a.mu.Unlock()
 	if a.isLacking() {
 		return fmt.Errorf("the state of %s is of entry %d, which is too old", leader.Name, state.Index)
 	}

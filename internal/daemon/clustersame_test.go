@@ -117,8 +117,14 @@ func TestTokensOfACluster(t *testing.T) {
 	b := c.dial("b")
 	b.Command("ACL", "TOKEN", "REVOKE", "me", "phone")
 	b.Expect("+OK\r\n")
+	b.Send("ACL TOKEN LIST me\r\n")
+	list, err = b.Frame()
+	require.NoError(t, err)
 	for _, name := range c.names {
-		c.eventually(name, "AUTH me "+phone, "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+		c.eventually(name, "ACL TOKEN LIST me", string(list))
+		conn := c.dial(name)
+		conn.Command("AUTH", "me", phone)
+		conn.Expect("-WRONGPASS invalid username-password pair or user is disabled.\r\n")
 	}
 	requireOneSequence(t, c)
 }
