@@ -26,6 +26,7 @@ type sample struct {
 	Lost        losses          `json:"lost"`
 	Topics      []topTopic      `json:"topics"`
 	Slowest     []topConnection `json:"slowest"`
+	Connectors  []topConnector  `json:"connectors"`
 	// Denied are the commands whose replies are missing, with the reason.
 	Denied []string `json:"denied,omitempty"`
 
@@ -77,7 +78,7 @@ type topConnection struct {
 
 // takeSample reads a sample. What the user may not read is named in Denied.
 func takeSample(c *serverConn) (*sample, error) {
-	s := &sample{Time: time.Now().UTC(), Topics: []topTopic{}, Slowest: []topConnection{}}
+	s := &sample{Time: time.Now().UTC(), Topics: []topTopic{}, Slowest: []topConnection{}, Connectors: []topConnector{}}
 	var denied error
 	for _, part := range []struct {
 		command []string
@@ -109,7 +110,9 @@ func (s *sample) readInfo(c *serverConn) error {
 	if err := printReply(c.r, text); err != nil {
 		return err
 	}
-	f := fieldsOf(strings.Split(text.all, "\r\n"), ":")
+	lines := strings.Split(text.all, "\r\n")
+	f := fieldsOf(lines, ":")
+	s.Connectors = connectorsOf(lines)
 	s.Version, s.Epoch, s.runID = cmp.Or(f["conch_version"], "Redis "+f["redis_version"]), f["epoch"], f["run_id"]
 	s.Uptime, s.Sequence = number(f["uptime_in_seconds"]), number(f["sequence"])
 	s.Connections, s.Blocked, s.Memory = number(f["connected_clients"]), number(f["blocked_clients"]), number(f["used_memory"])
@@ -158,6 +161,7 @@ func (s *sample) compare(before *sample) {
 	if before != nil && before.runID == s.runID {
 		s.rate(before)
 	}
+	s.sortConnectors()
 	slices.SortStableFunc(s.Topics, func(a, b topTopic) int {
 		return cmp.Or(cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Published, a.Published))
 	})
@@ -182,6 +186,7 @@ func (s *sample) rate(before *sample) {
 	for i, t := range s.Topics {
 		s.Topics[i].Rate = rate(float64(t.Published), float64(published[[2]string{t.Kind, t.Name}]))
 	}
+	s.rateConnectors(before, rate)
 	delivered := make(map[int64]int64, len(before.Slowest))
 	for _, c := range before.Slowest {
 		delivered[c.ID] = c.Delivered
@@ -195,6 +200,7 @@ func (s *sample) rate(before *sample) {
 func (s *sample) shortened(rows int) *sample {
 	short := *s
 	short.Topics, short.Slowest = s.Topics[:min(rows, len(s.Topics))], s.Slowest[:min(rows, len(s.Slowest))]
+	short.Connectors = s.Connectors[:min(rows, len(s.Connectors))]
 	return &short
 }
 

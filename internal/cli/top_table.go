@@ -64,9 +64,13 @@ func (s *sample) table(width, height int) string {
 	for _, d := range s.Denied {
 		fmt.Fprintf(&b, "not shown: %s\n", d)
 	}
-	topics, slowest := s.Topics, s.Slowest
+	topics, slowest, connectors := s.Topics, s.Slowest, s.Connectors
 	if height > 0 {
 		left := max(height-strings.Count(b.String(), "\n")-4, 0) // two heads, each behind an empty line
+		if len(connectors) > 0 {
+			connectors = connectors[:min(len(connectors), left/3)]
+			left = max(left-len(connectors)-2, 0)
+		}
 		topics = topics[:min(len(topics), max((left+1)/2, left-len(slowest)))]
 		slowest = slowest[:min(len(slowest), left-len(topics))]
 	}
@@ -88,6 +92,10 @@ func (s *sample) table(width, height int) string {
 	}
 	b.WriteByte('\n')
 	writeColumns(&b, rows, 1, 6)
+	if len(connectors) > 0 {
+		b.WriteByte('\n')
+		writeColumns(&b, s.connectorRows(connectors), 1, 7)
+	}
 	if width > 0 && height > 0 && strings.Count(b.String(), "\n") > height { // a very small terminal
 		return strings.Join(strings.SplitAfter(b.String(), "\n")[:height], "")
 	}

@@ -90,6 +90,34 @@ func TestRatesOfSamples(t *testing.T) {
 	assert.Nil(t, other.Rates)
 }
 
+// Connectors have a table of their own: those that do not run come first. Without any there is none.
+func TestConnectorsInTop(t *testing.T) {
+	at := time.Unix(100, 0)
+	info := func(taken, sent string) *sample {
+		return &sample{Time: at, runID: "a", Connectors: connectorsOf([]string{
+			"# Connectors", "connectors:3", "source_in_1:system=nats,state=running,restarts=1,taken=" + taken + ",published=9,pending=2,retried=3,dead=4",
+			"sink_out:system=redis,state=running,restarts=0,matched=7,sent=" + sent + ",pending=5,lag=6,retried=0,dead=0",
+			"sink_away:system=redis,state=waiting,sent=0", "source_code:none", "role:master",
+		})}
+	}
+	before := info("10", "10")
+	at = at.Add(2 * time.Second)
+	now := info("20", "50")
+	now.compare(before)
+	assert.Equal(t, []topConnector{
+		{Name: "away", Direction: "sink", System: "redis", State: "waiting"},
+		{Name: "out", Direction: "sink", System: "redis", State: "running", Messages: 50, Rate: 20, Pending: 5, Lag: 6},
+		{Name: "in_1", Direction: "source", System: "nats", State: "running", Messages: 20, Rate: 5, Pending: 2, Retried: 3, Dead: 4},
+	}, now.Connectors)
+	text := now.table(0, 0)
+	assert.Regexp(t, `(?m)^connector +a second +messages +pending +lag +retried +dead  direction  system  state$`, text)
+	assert.Regexp(t, `(?m)^in_1 +5 +20 +2 +0 +3 +4  source     nats    running$`, text)
+	assert.Len(t, now.shortened(1).Connectors, 1)
+	assert.LessOrEqual(t, strings.Count(now.table(80, 14), "\n"), 14)
+	now.Connectors = nil
+	assert.NotContains(t, now.table(0, 0), "connector ")
+}
+
 // A terminal gets each table over the one before, within its lines and columns, and nothing that a client has chosen drives it.
 func TestTopOnATerminal(t *testing.T) {
 	var out strings.Builder
