@@ -105,6 +105,8 @@ type Outlet interface {
 
 	// Done ends a delivery: the other side has each message of it, or dead letters have. Deliveries may be done in any order. What is
 	// not done when the outlet closes comes again on durable topics, and is lost on plain ones.
+	//
+	// Entries are acknowledged behind its return, several deliveries together, and are pending until then. While that fails, Next does.
 	Done(ctx context.Context, d *Delivery) error
 
 	Counts() OutletCounts
