@@ -81,7 +81,11 @@ cluster-model: ## N plans of faults (10000) for the nodes of a cluster in one pr
 # As root; in CI with two. Debian: iproute2 nftables
 cluster-faults: N = 10
 cluster-faults: ## N plans of faults (10) for three processes in network namespaces; ARGS="-faults.seed 1" replays
-	go test -count=1 -v -tags cluster ./test/cluster -run TestFaults -timeout 0 -faults.runs $(N) $(ARGS)
+	go test -count=1 -v -tags cluster ./test/cluster -timeout 0 -faults.runs $(N) $(ARGS)
+
+cluster-behind: N = 10000000
+cluster-behind: ## a node that comes back after N entries (10000000), which take 1 KB of disk each
+	go test -count=1 -v -tags cluster ./test/cluster -run TestFarBehind -timeout 0 -behind $(N) -behind.time 1h $(ARGS)
 
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP, on one conch and on a node of a cluster (once: test/compat/install)
 	test/compat/run $(ARGS)
@@ -164,4 +168,4 @@ ci: test bench-test race lint packages e2e connect-test compat apps ## what a ch
 	$(MAKE) cluster-faults N=2
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults cluster-behind compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci
