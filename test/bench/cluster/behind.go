@@ -98,12 +98,14 @@ func (g *group) catchUp(ctx context.Context, late *node, alone *pacedRun) (sampl
 
 // watch asks a node that catches up until it answers, and counts what a client gets meanwhile. Answers of before the others' state are stale.
 func (n *node) watch(ctx context.Context, want int) (sample, error) {
-	got := sample{refused: 0, loading: 0, stale: 0}
-	for deadline := time.Now().Add(10 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
+	got := sample{refused: 0, loading: 0, stale: 0, longestWait: 0}
+	for deadline := time.Now().Add(longest / 2); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
 		if err := n.Running(); err != nil {
 			return nil, err
 		}
+		asked := time.Now()
 		have, err := n.length("d.0")
+		got[longestWait] = max(got[longestWait], time.Since(asked).Seconds())
 		switch {
 		case err == nil && have >= want:
 			return got, nil

@@ -132,3 +132,13 @@ func TestGoalsNameFiguresAndSystemsThatAreMeasured(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCommandLineIsChecked(t *testing.T) {
+	for args, want := range map[string]string{"x": "no flag", "--kills=0": "at least 1", "--rounds=-1": "not negative", "--duration=1ms": "at least 1s"} {
+		_, err := parse([]string{args}, io.Discard)
+		assert.ErrorContains(t, err, want, args)
+	}
+	o, err := parse([]string{"--rounds=0", "--behind=5"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, 5, o.behind)
+}

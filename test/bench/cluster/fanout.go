@@ -75,6 +75,9 @@ func subscribeAll(g *group) (all []*fanSubscriber, err error) {
 			if _, err := w.ask("SUBSCRIBE", fanTopic); err != nil {
 				return all, err
 			}
+			if err := s.sock.SetDeadline(time.Time{}); err != nil {
+				return all, err
+			}
 			if s.raw, err = s.sock.SyscallConn(); err != nil {
 				return all, err
 			}

@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if c.scenarios, err = command.Chosen(scenarios, func(s scenario) string { return s.name }, o.Only); err != nil {
 		return err
 	}
+	if o.rounds == 0 {
+		c.scenarios = nil
+	}
 	if err := c.load(); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.Only, "only", "", "scenarios to run, by the names of --list, parted by commas")
 	flags.StringVar(&o.Conch, "conch", "", "take this `binary` of conch instead of building the tree")
 	flags.BoolVar(&o.List, "list", false, "list the scenarios and exit")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often each load is measured; the medians count")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often each load is measured; the medians count. 0 measures nothing, and writes what --json has")
 	flags.DurationVar(&o.duration, "duration", 4*time.Second, "measured part of each load")
 	flags.IntVar(&o.kills, "kills", 20, "how often the leader is killed")
 	flags.IntVar(&o.behind, "behind", 1000, "how many MB a node is behind")
@@ -78,8 +81,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("%q is no flag", flags.Arg(0))
-	case o.rounds < 1 || o.kills < 1 || o.behind < 1:
-		err = errors.New("--rounds, --kills and --behind are at least 1")
+	case o.rounds < 0 || o.kills < 1 || o.behind < 1:
+		err = errors.New("--kills and --behind are at least 1, and --rounds is not negative")
 	case o.duration < time.Second:
 		err = errors.New("--duration is at least 1s: CPU time is counted in ticks of 10ms")
 	}

@@ -23,6 +23,7 @@ const (
 	caughtUp       figure = "seconds until it serves"
 	refused        figure = "connections refused meanwhile"
 	loading        figure = "LOADING or CLUSTERDOWN meanwhile"
+	longestWait    figure = "longest wait of a client there, s"
 	stale          figure = "stale answers"
 	aloneP50       figure = "p50 ms at the others, before"
 	aloneP99       figure = "p99 ms at the others, before"
@@ -94,7 +95,7 @@ var scenarios = []scenario{
 	},
 	{
 		name: "behind", title: "a node that was away comes back", systems: []system{three}, once: true,
-		figures: []figure{caughtUp, refused, loading, stale, aloneP50, aloneP99, meanwhileP50, meanwhileP99}, measure: behind,
+		figures: []figure{caughtUp, refused, loading, longestWait, stale, aloneP50, aloneP99, meanwhileP50, meanwhileP99}, measure: behind,
 		goals: []goal{{stale, "", 0, false}},
 	},
 }
