@@ -32,11 +32,11 @@ func behind(ctx context.Context, g *group, o *options) (sample, error) {
 		return nil, err
 	}
 	if err := others.fill(ctx, o.behind*1_000_000/behindPayload); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the messages that it misses: %w", err)
 	}
 	alone := newPacedRun(o.duration)
 	if err := alone.run(ctx, others); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("publishes before it starts: %w", err)
 	}
 	return others.catchUp(ctx, late, alone)
 }
@@ -87,7 +87,10 @@ func (g *group) catchUp(ctx context.Context, late *node, alone *pacedRun) (sampl
 	served, err := late.watch(ctx, want)
 	took := time.Since(began)
 	stop()
-	if err = errors.Join(err, <-load); err != nil {
+	if errLoad := <-load; errLoad != nil {
+		err = errors.Join(err, fmt.Errorf("publishes while it catches up: %w", errLoad))
+	}
+	if err != nil {
 		return nil, err
 	}
 	served[caughtUp] = took.Seconds()
