@@ -76,11 +76,12 @@ func (a *Applier) apply(e *OrderedEntry) error {
 	if err != nil {
 		return err
 	}
+	_, ticks := e.Token.(tickToken) // the token leaves the entry while the core comes to it
 	// The core comes to all three in this order: only the last is waited for.
 	if a.service.startOnCore(func(v broker.View) {
 		a.service.streams.beginEntry(v, e.Time)
 		a.service.streams.entry.origin = who
-		if _, ok := e.Token.(tickToken); ok {
+		if ticks {
 			a.service.streams.entry.ticking = false
 		}
 		a.replica.executor.actFor(&who)
