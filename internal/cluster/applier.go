@@ -158,7 +158,11 @@ func (a *applier) applyProposed(l *raft.Log) error {
 	var token any
 	switch {
 	case ok && own:
-		token = a.node.proposals.take(p)
+		var passed []*proposal
+		token, passed = a.node.proposals.take(p)
+		if !a.node.options.without.sequence { // else they are missing, and that is to be noticed
+			a.node.reportLost(passed)
+		}
 	case gap && own:
 		a.node.proposals.again(p)
 	}

@@ -92,22 +92,24 @@ func (p *proposals) again(e proposed) {
 	p.signal()
 }
 
-// take returns the token of a proposal that is in the log, and of those before it none is there any more.
-func (p *proposals) take(e proposed) (token any) {
+// take returns the token of a proposal that is in the log. Those before it that wait are passed: the state that another node has sent has them.
+func (p *proposals) take(e proposed) (token any, passed []*proposal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e.incarnation != p.incarnation {
-		return nil
+		return nil, nil
 	}
 	for len(p.waiting) > 0 && p.waiting[0].count <= e.count {
 		first := p.waiting[0]
 		p.waiting[0] = nil
 		p.waiting, p.sent, p.bytes = p.waiting[1:], max(p.sent-1, 0), p.bytes-len(first.data)
 		if first.count == e.count {
-			return first.token
+			return first.token, passed
 		}
+		first.tried = true // it was, or it would not be there
+		passed = append(passed, first)
 	}
-	return nil
+	return nil, passed
 }
 
 // next returns the next one to send, or nil.

@@ -1,0 +1,25 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// No token gets lost: proposals that came with the state of another node are passed when the next one is applied.
+func TestProposalsThatAStateHasArePassed(t *testing.T) {
+	p := proposals{incarnation: 1}
+	for count := range uint64(4) {
+		p.waiting = append(p.waiting, &proposal{count: count + 1, token: count + 1})
+	}
+	token, passed := p.take(proposed{incarnation: 1, count: 3})
+	assert.Equal(t, uint64(3), token)
+	if assert.Len(t, passed, 2) {
+		assert.Equal(t, uint64(1), passed[0].token)
+		assert.True(t, passed[0].tried, "it may have taken effect")
+	}
+	token, passed = p.take(proposed{incarnation: 1, count: 4})
+	assert.Equal(t, uint64(4), token)
+	assert.Empty(t, passed)
+	assert.Empty(t, p.waiting)
+}
