@@ -77,7 +77,7 @@ func (a *Applier) apply(e *OrderedEntry) error {
 		return err
 	}
 	_, ticks := e.Token.(tickToken) // the token leaves the entry while the core comes to it
-	// The core comes to all three in this order: only the last is waited for.
+	// The core comes to all three in this order: only the last is waited for. Others may come between: see Service.RunOnCore.
 	if a.service.startOnCore(func(v broker.View) {
 		a.service.streams.beginEntry(v, e.Time)
 		a.service.streams.entry.origin = who
@@ -86,6 +86,7 @@ func (a *Applier) apply(e *OrderedEntry) error {
 		}
 		a.replica.executor.actFor(&who)
 	}) == nil || !a.applyCommands(e, commands) || !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
+		a.service.streams.abandonEntry()
 		return errCoreStopped
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/broker"
 )
 
 // testOrder holds what was proposed until the test applies it.
@@ -68,4 +70,55 @@ func TestAClientIsUnblockedWhileItsReadIsProposed(t *testing.T) {
 		})
 	}
 	assert.Empty(t, order.proposals)
+}
+
+// A subscription that comes amid an entry gets the messages of that entry once: they are in no record yet when its replay begins.
+func TestAReplayBeginsBehindAnEntry(t *testing.T) {
+	order := &testOrder{proposals: make(chan OrderedEntry, 10)}
+	s := newService(t, Options{Unprotected: true, Store: newTestStore(), Order: order})
+	a := s.NewApplier()
+	pipes := servePipesOf(t, s, 2)
+	subscriber, other := pipes[0], pipes[1]
+	for i, command := range []string{"CONFIG SET durable d", "PUBLISH d first", "PUBLISH d second"} {
+		other.sends(command + "\r\n")
+		e := <-order.proposals
+		if i < 2 {
+			require.NoError(t, a.Apply(&e))
+			other.reply()
+			continue
+		}
+		_, commands, err := a.decode(&e)
+		require.NoError(t, err)
+		require.True(t, a.onCore(func(v broker.View) { s.streams.beginEntry(v, 0) }))
+		require.True(t, a.applyCommands(&e, commands))
+		subscriber.sends("SUB d FROM 0\n")
+		assert.Equal(t, "OK SUB d\n", subscriber.line()+"\n")
+		eventually(t, func() (waits bool) {
+			s.runOnCore(func(broker.View) { waits = len(s.streams.entry.behind) > 0 })
+			return waits
+		}, "the replay waits for the end of the entry")
+		require.True(t, a.onCore(func(v broker.View) { s.streams.endEntry(v, e.Finish) }))
+		other.reply()
+	}
+	assert.Equal(t, "UPDATE d first", subscriber.line())
+	assert.Equal(t, "UPDATE d second", subscriber.line())
+	other.sends("PUBLISH d third\r\n")
+	order.applyNext(t, a)
+	assert.Equal(t, "UPDATE d third", subscriber.line())
+}
+
+// What waits for the end of an entry does not wait for one that a stop has cut off.
+func TestNothingWaitsForAnEntryThatIsCutOff(t *testing.T) {
+	order := &testOrder{proposals: make(chan OrderedEntry, 10)}
+	s := newService(t, Options{Unprotected: true, Store: newTestStore(), Order: order})
+	require.True(t, s.runOnCore(func(v broker.View) { s.streams.beginEntry(v, 0) }))
+	waited := make(chan bool)
+	go func() { waited <- s.RunOnCore(func(broker.View) {}) }()
+	eventually(t, func() (waits bool) {
+		s.runOnCore(func(broker.View) { waits = len(s.streams.entry.behind) > 0 })
+		return waits
+	}, "it waits")
+	s.streams.abandonEntry()
+	assert.False(t, <-waited)
+	assert.False(t, s.RunOnCore(func(broker.View) {}))
 }

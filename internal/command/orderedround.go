@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 
 	"github.com/conchmq/conch/broker"
 )
@@ -17,6 +18,11 @@ type orderedRound struct {
 	last    []byte
 	origin  origin // of the entry
 	ticking bool   // it is proposed that time passes
+	// behind are functions that the core runs once the entry has ended.
+	behind []func(broker.View)
+	// abandoned is closed by the applier if an entry does not end, because the node stops. Other goroutines wait for it.
+	abandoned chan struct{}
+	abandon   sync.Once
 	// refused is how many commands of the entry had no rights, and usersSet means that one of them sets users: no change of streams
 	// shows either.
 	refused  uint64
@@ -80,7 +86,15 @@ func (s *streams) endEntry(v broker.View, finish func(digest uint64) []byte) {
 	s.blocked.serve(v)
 	s.now = 0
 	s.announce()
+	for i, f := range e.behind {
+		f(v)
+		e.behind[i] = nil
+	}
+	e.behind = e.behind[:0]
 }
+
+// abandonEntry ends the waits for the end of an entry. Any goroutine may call it.
+func (s *streams) abandonEntry() { s.entry.abandon.Do(func() { close(s.entry.abandoned) }) }
 
 // dropEntry ends an entry that does not take effect.
 func (s *streams) dropEntry() { s.entry.open, s.now = false, 0 }

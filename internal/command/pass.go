@@ -106,7 +106,7 @@ func (p *pass) close() {
 // join joins all replays, or returns false if there are durable topics now: their messages are not among the recent ones.
 func (p *pass) join() bool {
 	p.matches.end()
-	if p.turned = false; p.conn.service.runOnCore(func(v broker.View) { p.conn.executor.joinReplays(v, p) }) && p.turned {
+	if p.turned = false; p.conn.service.RunOnCore(func(v broker.View) { p.conn.executor.joinReplays(v, p) }) && p.turned {
 		p.useHistory()
 		return false
 	}

@@ -81,6 +81,7 @@ func (s *streams) init(service *Service, store Store) {
 		service.Counts.messages.Released.Store(store.Last())
 	}
 	s.blocked.init(s)
+	s.entry.abandoned = make(chan struct{})
 }
 
 // beginRound reads the clock, and applies what is due by it. Commands of one round have one time.
@@ -319,13 +320,33 @@ func (s *Service) Replace(state *stream.Streams) {
 	})
 }
 
-// RunOnCore runs a function on the core's goroutine, between two records. It is to be short. It returns false if the core has
-// stopped. The core itself must not call it.
+// RunOnCore runs a function on the core's goroutine, between two records, and on a node of a cluster between two entries: the core comes to an
+// entry several times, and what it has changed so far is in no record. The function is to be short. RunOnCore returns false if the core has
+// stopped, or if an entry will never end. The core itself must not call it.
 func (s *Service) RunOnCore(f func(broker.View)) bool {
-	return s.runOnCore(func(v broker.View) {
-		s.streams.closeRecord()
+	x := &s.streams
+	var done chan struct{} // if the function comes behind an entry
+	if !s.runOnCore(func(v broker.View) {
+		if x.entry.open {
+			done = make(chan struct{})
+			x.entry.behind = append(x.entry.behind, func(v broker.View) { f(v); close(done) })
+			return
+		}
+		x.closeRecord()
 		f(v)
-	})
+	}) {
+		return false
+	}
+	if done == nil {
+		return true
+	}
+	select {
+	case <-done:
+		return true
+	case <-x.entry.abandoned:
+	case <-s.core.Stopped():
+	}
+	return false
 }
 
 // Tick applies what is due by the log's clock. It comes at the deadline of the store; any goroutine but the core's may call it.
