@@ -6,6 +6,12 @@ import (
 	"slices"
 )
 
+// SettingError is the report of a setting that differs between nodes. It comes once.
+type SettingError struct{ text string }
+
+// Error returns the text.
+func (e *SettingError) Error() string { return e.text }
+
 // compareSettings reports each setting of which another node has another value, once for each such value.
 func (n *Node) compareSettings(p *peer, s Status) {
 	own, other := settingsByName(n.options.Settings), settingsByName(s.Settings)
@@ -18,8 +24,8 @@ func (n *Node) compareSettings(p *peer, s Status) {
 			p.differing = map[string]string{}
 		}
 		p.differing[name] = text
-		n.options.Report(fmt.Errorf("the setting %s differs: it is %q on %s, and %q on %s; give all nodes the same one",
-			name, own[name], n.options.Name, text, p.member.Name))
+		n.options.Report(&SettingError{fmt.Sprintf("the setting %s differs: it is %q on %s, and %q on %s; give all nodes the same one",
+			name, own[name], n.options.Name, text, p.member.Name)})
 	}
 }
 

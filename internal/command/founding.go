@@ -160,3 +160,18 @@ func (a *Applier) SaveClusterState() (state []byte, ok bool) {
 
 // IsFounded reports whether the first entry of the cluster is applied: its epoch is known. Any goroutine may call it.
 func (s *Service) IsFounded() bool { return s.isFounded.Load() }
+
+// IneffectiveSetting is a setting that was given to a node, and of which its cluster has another value.
+type IneffectiveSetting struct{ Name, Given, InForce string }
+
+// Ineffective returns those of given settings, by name, that are not in force.
+func (s *Service) Ineffective(given [][2]string) (all []IneffectiveSetting) {
+	s.RunOnCore(func(broker.View) {
+		for _, g := range given {
+			if setting := stream.FindSetting(g[0]); setting != nil && setting.Value(s.streams.state) != g[1] {
+				all = append(all, IneffectiveSetting{g[0], g[1], setting.Value(s.streams.state)})
+			}
+		}
+	})
+	return all
+}

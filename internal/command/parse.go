@@ -151,6 +151,9 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.err == nil && r.service.loading.Load() {
 		inv.err = inv.checkLoading(r.isReplica)
 	}
+	if inv.err == nil && inv.predicates != nil && r.service.options.Order != nil {
+		r.awaitPositions(inv)
+	}
 	switch {
 	case inv.err != nil:
 		inv.handler = replyError

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -53,6 +54,7 @@ func newNode(c *config.Config, files *tlsfiles.Source, kept *store.Store, settin
 	n := node.New(node.Options{
 		Cluster: cluster.Options{
 			Name: x.Name, Address: x.Address(), Bootstrap: x.Bootstrap, Election: x.Election, Timeout: x.Timeout, Network: network,
+			Settings: comparedSettings(c),
 		},
 		Dir: c.Store.Dir, Store: kept, Settings: settings, Log: log,
 	})
@@ -68,6 +70,22 @@ func checkWhole(kept *store.Store) error {
 		return nil
 	}
 	return fmt.Errorf("%w: other nodes have what is lost; remove this node, and add it anew with an empty directory", &r.Damages[0])
+}
+
+// compared are the settings that decide what a node takes, and whether others can take it from there: they should be the same on all nodes.
+var compared = []string{
+	"max-message", "max-line", "max-topic", "max-arguments", "max-command", "max-predicate", "max-predicate-payload", "stream-memory",
+	"cluster-election", "cluster-timeout",
+}
+
+// comparedSettings are these settings as they were given.
+func comparedSettings(c *config.Config) (all [][2]string) {
+	for _, s := range c.Server.Settings {
+		if slices.Contains(compared, s.Name) {
+			all = append(all, [2]string{s.Name, s.Value})
+		}
+	}
+	return all
 }
 
 // join joins the cluster. Clients get LOADING until the node has caught up.
@@ -94,6 +112,10 @@ func (d *daemon) caughtUp() <-chan struct{} {
 func (d *daemon) serveClients() {
 	d.server.Service().SetLoaded()
 	d.log.Info().Str("node", d.settings.Cluster.Name).Msg("this node has caught up with the cluster")
+	for _, s := range d.node.Ineffective() {
+		d.log.Warn().Str("setting", s.Name).Str("given", s.Given).Str("in_force", s.InForce).
+			Msg("the cluster has another value of a setting: the one given here has no effect, and CONFIG SET changes it on all nodes")
+	}
 }
 
 // received is closed once the state of another node waits for a new start; nil for a broker alone.

@@ -94,6 +94,10 @@ func openFiles(dir, name string) (log.Files, error) {
 
 // report logs what goes wrong and is tried again.
 func (n *Node) report(err error) {
+	if differs := (*cluster.SettingError)(nil); errors.As(err, &differs) {
+		n.options.Log.Warn().Err(err).Msg("a setting differs between nodes")
+		return
+	}
 	if suppressed, ok := n.reports.Allow(uptime.Now()); ok {
 		n.options.Log.Warn().Err(err).Int("suppressed", suppressed).Msg("what a node needs of another one has failed: it is tried again")
 	}
@@ -136,6 +140,11 @@ func (n *Node) Close() error {
 
 // Cluster is the node as its cluster knows it; nil before Start.
 func (n *Node) Cluster() *cluster.Node { return n.cluster.Load() }
+
+// Ineffective returns the settings that were given here and are not in force. The node has caught up.
+func (n *Node) Ineffective() []command.IneffectiveSetting {
+	return n.service.Ineffective(n.options.Settings)
+}
 
 // watch passes the failure of the cluster on.
 func (n *Node) watch() {
