@@ -101,8 +101,8 @@ func nodeChange(change func(n Nodes, args []string) error) func(*response) {
 	}
 }
 
-// nodeStatus is how this node sees its cluster; of a broker alone it is empty.
-func (s *Service) nodeStatus() (status NodeStatus) {
+// NodeStatus is how this node sees its cluster; of a broker alone it is empty. Any goroutine may call it.
+func (s *Service) NodeStatus() (status NodeStatus) {
 	if n := s.options.Nodes; n != nil {
 		status = n.NodeStatus()
 	}
@@ -111,7 +111,7 @@ func (s *Service) nodeStatus() (status NodeStatus) {
 
 // infoReplication is the section Replication: how this node does among the others. Each node takes changes, so it is a master to clients of Redis.
 func infoReplication(w *response) []string {
-	s := w.executor.service.nodeStatus()
+	s := w.executor.service.NodeStatus()
 	lines := []string{"role:master", "connected_slaves:0"}
 	own := &ClusterMember{}
 	for i := range s.Members {
@@ -130,7 +130,7 @@ func infoReplication(w *response) []string {
 
 // infoCluster is the section Cluster. Its fields are there where conch runs alone, too, so that a dashboard finds every name.
 func infoCluster(w *response) []string {
-	s := w.executor.service.nodeStatus()
+	s := w.executor.service.NodeStatus()
 	lines := []string{"cluster_enabled:0"} // the protocol of Redis Cluster, which conch does not speak
 	for _, f := range s.Fields() {
 		lines = append(lines, fmt.Sprintf("node_%s:%v", f.Name, f.Value))

@@ -64,7 +64,7 @@ type CallCounts struct {
 func (s *Service) Snapshot() (*Snapshot, bool) {
 	n := &Snapshot{
 		Version: s.options.Version, MemoryLimit: s.options.MaxMemory, ConnectionLimit: s.options.MaxConnections,
-		RecentLimit: s.options.Recent, Log: s.logStatus(), Cluster: s.nodeStatus(),
+		RecentLimit: s.options.Recent, Log: s.logStatus(), Cluster: s.NodeStatus(),
 	}
 	if !s.runOnCore(func(v broker.View) { n.takeOnCore(s, v) }) {
 		return nil, false

@@ -49,6 +49,7 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/topics/{topic}/why", "pubsub|why", (*exchange).getWhy},
 		{http.MethodGet, "/stats", "pubsub|stats", (*exchange).getStats},
 		{http.MethodGet, "/endings", "info", (*exchange).getEndings},
+		{http.MethodGet, "/cluster", "info", (*exchange).getCluster},
 		{http.MethodGet, "/connectors", "info", (*exchange).getConnectors},
 		{http.MethodPost, "/connectors/source/{name}/pause", "source|pause", (*exchange).postSourcePause},
 		{http.MethodPost, "/connectors/source/{name}/resume", "source|resume", (*exchange).postSourceResume},

@@ -5,6 +5,7 @@ import { Overview } from "./overview.js";
 import { Topics } from "./topics.js";
 import { Tail } from "./tail.js";
 import { Connections } from "./connections.js";
+import { Cluster, hasCluster } from "./cluster.js";
 import { Connectors, hasConnectors } from "./connectors.js";
 import { usePolled } from "./live.js";
 import { Why } from "./why.js";
@@ -23,6 +24,7 @@ const views = [
   { path: "trace", title: "Trace", right: "monitor", view: Trace },
   { path: "streams", title: "Streams", right: ["xrange", "scan", "xinfo|groups"], view: Streams },
   { path: "connectors", title: "Connectors", right: "info", view: Connectors }, // absent while there is none
+  { path: "cluster", title: "Cluster", right: "info", view: Cluster }, // absent where conch runs alone
   { path: "users", title: "Users", right: "acl|list", view: Users },
 ];
 
@@ -53,10 +55,11 @@ function App() {
       stop();
     };
   }, []);
+  const cluster = usePolled(async () => session && session.user && hasCluster(session.may), 30000, [session]).value;
   const connectors = usePolled(async () => session && session.user && hasConnectors(session.may), 30000, [session]).value;
   if (!session) return html`<p class="empty" role="status">connecting …</p>`;
   if (!session.user) return html`<${SignIn} note=${note || session.problem} done=${(s) => (setNote(""), setSession(s))} />`;
-  const allowed = views.filter((v) => [v.right].flat().some((right) => session.may[right]) && (v.view !== Connectors || connectors));
+  const allowed = views.filter((v) => [v.right].flat().some((right) => session.may[right]) && (v.view !== Connectors || connectors) && (v.view !== Cluster || cluster));
   const current = allowed.find((v) => v.path === where[0]) || allowed[0];
   const leave = async () => {
     await signOut().catch(() => null);
