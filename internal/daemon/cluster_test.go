@@ -252,6 +252,13 @@ func TestANodeWithDamageDoesNotStart(t *testing.T) {
 		_, err := a.Frame()
 		require.NoError(t, err)
 	}
+	harness.Eventually(t, func() bool { // an answer does not wait for these files
+		segments, err := filepath.Glob(filepath.Join(c.dirs["a"], "*.log"))
+		require.NoError(t, err)
+		last, err := os.ReadFile(segments[len(segments)-1])
+		require.NoError(t, err)
+		return len(segments) > 1 && bytes.Contains(last, []byte("-entry"))
+	}, "the last entry is written")
 	damaged := filepath.Join(t.TempDir(), "copy")
 	require.NoError(t, os.CopyFS(damaged, os.DirFS(c.dirs["a"]))) // as a crash would leave it
 	c.stop("a")
