@@ -62,10 +62,11 @@ func serve(c *config.Config, log *logger, signals <-chan os.Signal) error {
 	tasks.Go(func() { scaleProcs(stop) })
 	tasks.Go(func() { releaseMemory(stop) })
 	defer d.listeners.follow(log.Logger)()
-	d.listeners.serve(d.server, d.web)
 	if err := d.join(); err != nil {
+		d.listeners.close()
 		return errors.Join(err, d.stop(signals))
 	}
+	d.listeners.serve(d.server, d.web)
 	d.applyConnectors(c) // behind the listeners: subscribers come back before the first message of a source
 	return d.wait(signals)
 }
