@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -260,7 +259,7 @@ func TestBackupDirectory(t *testing.T) {
 	owner.add("orders.1", "not in a checkpoint")
 	require.NoError(t, owner.log.Sync())
 	killedDigest := owner.Streams().Digest()
-	require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
+	copyLive(t, killed, dir)
 	require.NoError(t, owner.Close(0))
 
 	for _, c := range []struct {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -216,7 +218,7 @@ func TestACrash(t *testing.T) {
 	require.NoError(t, s.log.Sync())
 	crashed := o
 	crashed.Dir = filepath.Join(t.TempDir(), "copy")
-	require.NoError(t, os.CopyFS(crashed.Dir, os.DirFS(o.Dir)))
+	copyLive(t, crashed.Dir, o.Dir)
 	require.NoError(t, s.Close(0))
 
 	again := open(t, crashed)
@@ -253,7 +255,7 @@ func TestCheckpoints(t *testing.T) {
 			crashed := o
 			crashed.Dir = filepath.Join(t.TempDir(), fmt.Sprint(life))
 			require.NoError(t, s.log.Sync())
-			require.NoError(t, os.CopyFS(crashed.Dir, os.DirFS(o.Dir)))
+			copyLive(t, crashed.Dir, o.Dir)
 			o = crashed
 		}
 		require.NoError(t, s.Close(sequence))
@@ -535,4 +537,15 @@ func TestADiskThatIsFullBeforeAllIsWritten(t *testing.T) {
 			require.NoError(t, s.Close(0))
 		})
 	}
+}
+
+// copyLive copies the directory of a store that is open, as a crash would leave it. A file that goes meanwhile makes it begin anew.
+func copyLive(t *testing.T, to, from string) {
+	t.Helper()
+	err := os.CopyFS(to, os.DirFS(from))
+	for errors.Is(err, fs.ErrNotExist) {
+		require.NoError(t, os.RemoveAll(to))
+		err = os.CopyFS(to, os.DirFS(from))
+	}
+	require.NoError(t, err)
 }
