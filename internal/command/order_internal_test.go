@@ -87,7 +87,8 @@ func (o *oneOrder) digests(p *pipe, command string) (all []uint64) {
 	o.t.Helper()
 	p.do("%s", command)
 	last := 0
-	require.True(o.t, o.nodes[0].service.runOnCore(func(broker.View) { last = len(o.nodes[0].digests) - 1 }))
+	// The reply may come before the entry ends: RunOnCore waits for that.
+	require.True(o.t, o.nodes[0].service.RunOnCore(func(broker.View) { last = len(o.nodes[0].digests) - 1 }))
 	p.do("PUBLISH behind it")
 	p.do("PUBLISH behind it") // the one before is on all nodes now
 	for _, n := range o.nodes {
