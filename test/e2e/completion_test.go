@@ -40,7 +40,7 @@ func TestCompletionInBash(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	for line, want := range map[string]string{
-		"conch ":                            "serve sub pub do ping top health bench log connect version man help completion",
+		"conch ":                            "serve sub pub do ping top health bench log connect cluster version man help completion",
 		"conch p":                           "pub ping",
 		"conch completion ":                 "bash zsh fish powershell",
 		"conch --slow":                      "--slow-consumer --slow-hard --slow-soft --slow-time",

@@ -190,7 +190,9 @@ func TestPrometheusScrapes(t *testing.T) {
 	var names []string
 	p.read("label/__name__/values", &names)
 	for _, row := range harness.Table(t, "../../docs/metrics.md", "metrics") {
-		assert.Contains(t, names, row[0])
+		if labels := strings.Trim(row[2], "`"); labels != "node" { // members of a cluster: this conch runs alone
+			assert.Contains(t, names, row[0])
+		}
 	}
 	p.checkRules()
 	c.stop()
