@@ -54,7 +54,7 @@ type Options struct {
 	Small   log.Files // of the vote and the snapshot, a directory of its own
 	Machine Machine
 	State   State // that the machine has saved
-	// Settings are those that should be the same on all nodes: each compares its own with the others'. Their texts are told to all members.
+	// Settings are those that should be the same on all nodes: each compares its own with the others'. All members get their texts.
 	Settings [][2]string
 	// Serves reports whether clients are served; nil is always. It is called without a lock.
 	Serves func() bool

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Status is how a node sees its cluster, and what it tells the others of itself.
+// Status is the cluster as one node sees it. The other nodes get it too.
 type Status struct {
 	Name, Leader string // Leader is empty if none is known
 	Cluster      string // its number; empty if it is not known yet

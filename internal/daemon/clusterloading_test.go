@@ -23,7 +23,7 @@ func newCluster(t *testing.T, names ...string) *nodes {
 
 const loading = "LOADING this node catches up with its cluster; try again, or another node"
 
-// A node that catches up says so at once, over all dialects and over HTTP, and serves the same connection afterwards.
+// A node that catches up answers LOADING at once, over all dialects, and 503 over HTTP, and serves the same connection afterwards.
 func TestANodeThatCatchesUpAnswersLoading(t *testing.T) {
 	c := newCluster(t, "a", "b", "c")
 	c.start("a", "--http=127.0.0.1:0")

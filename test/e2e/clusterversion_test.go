@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A node that was built with another version of the cluster's protocol is refused, in both directions, and each says why. The others go on.
+// A node that was built with another version of the cluster's protocol is refused in both directions, and the log of each has the reason. The others go on.
 func TestANodeOfAnotherVersion(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "conch")
 	out, err := exec.Command("go", "build", "-ldflags", "-X github.com/conchmq/conch/internal/cluster.version=other", "-o", other, "../..").CombinedOutput()

@@ -36,15 +36,13 @@ func startNodes(t *testing.T, names ...string) (nodes []*conch) {
 	return nodes
 }
 
-// pings reports whether a node serves clients.
+// pings reports whether a node serves clients. One that has just got the users of its cluster closes connections that were open before.
 func (c *conch) pings() bool {
 	conn := c.dial()
 	defer func() { require.NoError(c.t, conn.Close()) }()
-	_, err := fmt.Fprint(conn, "PING\r\n")
-	require.NoError(c.t, err)
+	_, _ = fmt.Fprint(conn, "PING\r\n") // a read fails too
 	line, err := bufio.NewReader(conn).ReadString('\n')
-	require.NoError(c.t, err)
-	return line == "+PONG\r\n"
+	return err == nil && line == "+PONG\r\n"
 }
 
 // ofNode are families without what a node refuses: WATCH, and in a transaction HELLO, SELECT, AUTH and RESET.

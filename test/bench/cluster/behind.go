@@ -99,7 +99,7 @@ func (g *group) catchUp(ctx context.Context, late *node, alone *pacedRun) (sampl
 	return served, nil
 }
 
-// watch asks a node that catches up until it answers, and counts what a client gets meanwhile. Answers of before the others' state are stale.
+// watch sends XLEN to a node that catches up until it has the others' state, and counts the replies before. An older state is a stale answer.
 func (n *node) watch(ctx context.Context, want int) (sample, error) {
 	got := sample{refused: 0, loading: 0, stale: 0, longestWait: 0}
 	for deadline := time.Now().Add(longest / 2); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 10*time.Millisecond) {
