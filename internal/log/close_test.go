@@ -99,7 +99,7 @@ func unsealCrashRun(seed uint64, ignored string) (crashes int, problem string) {
 		e.append(r.IntN(100), 1)
 		if n == 30 { // the next segment is allocated, and the syncer waits
 			_ = e.onWriter(func() error { return nil })
-			_ = e.stopSyncer()
+			_ = e.awaitSyncer()
 		}
 	}
 	_ = e.Sync() // until the machine goes off

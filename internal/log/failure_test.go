@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -292,6 +293,59 @@ func TestSyncsWithinTheDuration(t *testing.T) {
 			assert.Equal(t, Progress{Written: n, Synced: n, Promised: n}, l.Progress())
 			assert.EqualValues(t, n, syncs)
 		}
+		require.NoError(t, l.Close())
+	})
+}
+
+// cutFiles are Files whose cuts take two seconds. A sync that begins meanwhile ends once it is let go on.
+type cutFiles struct {
+	Files
+	isCutting *atomic.Bool
+	release   chan struct{}
+}
+
+type cutFile struct {
+	File
+	cutFiles
+}
+
+func (c cutFiles) Create(name string, size int64) (File, error) {
+	f, err := c.Files.Create(name, size)
+	return cutFile{f, c}, err
+}
+
+func (c cutFile) Truncate(size int64) error {
+	c.isCutting.Store(true)
+	defer c.isCutting.Store(false)
+	time.Sleep(2 * time.Second) //nolint:forbidigo // of the bubble
+	return c.File.Truncate(size)
+}
+
+func (c cutFile) Sync() error {
+	if c.isCutting.Load() {
+		<-c.release
+	}
+	return c.File.Sync()
+}
+
+func (c cutFile) Close() error { return c.File.Close() }
+
+// A cut and a sync that is due meanwhile: the record that takes the number of one that is gone is not synced because that one was.
+func TestASyncThatIsDueDuringACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := cutFiles{newDisk(), new(atomic.Bool), make(chan struct{})}
+		l, _, err := Open(Options{Files: files, Fsync: Fsync(time.Second)}, 0, nil)
+		require.NoError(t, err)
+		l.Append(1, []byte("stays"))
+		l.Append(1, []byte("goes"))
+		synctest.Wait()
+		require.NoError(t, l.CutTail(2))
+		assert.Equal(t, Progress{Written: 1, Synced: 1, Promised: 1}, l.Progress())
+		l.Append(1, []byte("comes"))
+		synctest.Wait()
+		close(files.release)
+		synctest.Wait()
+		assert.Equal(t, Progress{Written: 2, Synced: 1, Promised: 2}, l.Progress())
 		require.NoError(t, l.Close())
 	})
 }

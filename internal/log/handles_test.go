@@ -64,7 +64,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 	e.open(t, o)
 	require.Greater(t, e.Stats().Segments, 2*(maxClean+maxWritten))
 	e.requireRandomRanges(t, 30, 3)
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	assert.LessOrEqual(t, files.open.Load(), int64(maxClean+maxWritten))
 	assert.LessOrEqual(t, files.most.Load(), int64(maxClean+maxWritten+5), "some are open for a moment")
 

@@ -419,7 +419,7 @@ func TestPacking(t *testing.T) {
 			d.names[segmentName(1)].current[broken] ^= 1
 			d.mu.Unlock()
 			require.NoError(t, l.CutHead(901))
-			require.NoError(t, l.stopSyncer()) // the first segment is sealed
+			require.NoError(t, l.awaitSyncer()) // the first segment is sealed
 			first := l.present()[0]
 			content := func() []byte {
 				s := l.present()[0]

@@ -98,7 +98,7 @@ func halfDead(t *testing.T, o Options) *entries {
 		e.append(400, 1)
 	}
 	e.cutHead(t)
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	for n := uint64(1); n <= e.last[1]; n += 10 {
 		e.remove(1, n, n+4)
 	}

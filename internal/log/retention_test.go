@@ -55,7 +55,7 @@ func TestSpaceOfRetention(t *testing.T) {
 				}
 				if hour%6 == 5 { // as often as checkpoints come
 					e.cutHead(t)
-					require.NoError(t, e.stopSyncer())
+					require.NoError(t, e.awaitSyncer())
 					require.NoError(t, e.giveBack())
 				}
 				if hour < 14*24 {

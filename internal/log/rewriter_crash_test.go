@@ -46,7 +46,7 @@ func rewriteCrashRun(seed uint64, ignored string) (crashes int, problem string) 
 			return crashes, err.Error()
 		}
 		e.head = last + 1
-		if err := e.stopSyncer(); err != nil {
+		if err := e.awaitSyncer(); err != nil {
 			return crashes, err.Error()
 		}
 		if r.IntN(3) == 0 { // segments that are nearly whole, too

@@ -12,6 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// awaitSyncer waits until the syncer has nothing to do.
+func (l *Log) awaitSyncer() error { return l.withoutSyncer(func() error { return nil }) }
+
 // live is Options.Live.
 func (e *entries) live(spans []Span) (visible []Span) {
 	e.mu.Lock()
@@ -88,7 +91,7 @@ func (e *entries) cutHead(t *testing.T) {
 // requireFiles checks that the directory has the files of the segments, and no other segment.
 func (e *entries) requireFiles(t *testing.T) {
 	t.Helper()
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	names, err := e.files.List()
 	require.NoError(t, err)
 	names = slices.DeleteFunc(names, func(name string) bool { return !strings.Contains(name, segmentEnd) })
@@ -186,7 +189,7 @@ func TestRewriterLeavesAlone(t *testing.T) {
 	}
 	require.NoError(t, e.Sync())
 	e.cutHead(t)
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	e.Compact()
 	require.NoError(t, e.giveBack())
 	assert.Zero(t, e.Stats().Rewritten)
@@ -315,7 +318,7 @@ func TestReadDuringRewriting(t *testing.T) {
 	}
 	close(jobs)
 	readers.Wait()
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	require.NoError(t, e.giveBack())
 	stats := e.Stats()
 	require.NoError(t, stats.RewriteError)
@@ -417,7 +420,7 @@ func TestVisitsAreShort(t *testing.T) {
 		e.append(1000, 2)
 	}
 	e.cutHead(t)
-	require.NoError(t, e.stopSyncer())
+	require.NoError(t, e.awaitSyncer())
 	visits := 0
 	e.o.Live = func(spans []Span) []Span { visits++; return e.live(spans) }
 	require.NoError(t, e.giveBack())

@@ -61,7 +61,7 @@ func TestScanAgainstAModel(t *testing.T) {
 			if round%2 == 1 {
 				e.removeRandom(keys)
 				e.cutHead(t)
-				require.NoError(t, e.stopSyncer())
+				require.NoError(t, e.awaitSyncer())
 				require.NoError(t, e.giveBack())
 			}
 			s := e.NewScan()

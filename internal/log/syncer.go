@@ -16,6 +16,7 @@ type syncer struct {
 	armed    bool              // the timer of the policy runs
 	due      bool              // it has ended
 	busy     bool
+	paused   bool // a cut is under way: it begins nothing
 	stop     bool
 
 	wanted   bool // the next segment is to be allocated
@@ -95,7 +96,7 @@ func (l *Log) syncAll() {
 		l.syncer.busy = false
 		l.changed.Broadcast()
 		now := l.o.Fsync != Always && (l.overdue() || l.syncer.target > l.synced && l.written >= l.syncer.target)
-		if l.progress.Err != nil || len(l.syncer.complete) == 0 && !now {
+		if l.progress.Err != nil || l.syncer.paused || len(l.syncer.complete) == 0 && !now {
 			l.mu.Unlock()
 			return
 		}
@@ -160,7 +161,7 @@ func (l *Log) findSpace() bool {
 // prepareSegment allocates the segment behind the writer's, if that is due. It returns false if there is no space.
 func (l *Log) prepareSegment() bool {
 	l.mu.Lock()
-	wanted, id := l.syncer.wanted, uint64(1)
+	wanted, id := l.syncer.wanted && !l.syncer.paused, uint64(1)
 	if s := l.writer.segment; s != nil {
 		id = s.id + 1
 	}

@@ -38,7 +38,7 @@ func (l *Log) CutTail(number uint64) error {
 		case number < head:
 			return fmt.Errorf("log: the tail from %d on cannot be cut: the log begins at %d", number, head)
 		}
-		return l.cutTail(number)
+		return l.withoutSyncer(func() error { return l.cutTail(number) })
 	})
 }
 
@@ -49,17 +49,16 @@ func (l *Log) Reset(number uint64) error {
 	l.rewriting.Lock()
 	l.rewriter.hurries.Add(-1)
 	defer l.rewriting.Unlock()
-	if err := l.onWriter(func() error { return l.beginAt(number) }); err != nil {
+	if err := l.onWriter(func() error {
+		return l.withoutSyncer(func() error { return l.beginAt(number) })
+	}); err != nil {
 		return err
 	}
 	if err := l.storeHead(number); err != nil {
 		return err
 	}
 	return l.onWriter(func() error {
-		if err := l.stopSyncer(); err != nil {
-			return err
-		}
-		return l.removeBefore(number)
+		return l.withoutSyncer(func() error { return l.removeBefore(number) })
 	})
 }
 
@@ -97,11 +96,8 @@ func (l *Log) removeBefore(number uint64) error {
 	return nil // after a crash they may be back: they are before the head
 }
 
-// cutTail runs on the writer, with all written.
+// cutTail runs on the writer, with all written, and without the syncer.
 func (l *Log) cutTail(number uint64) error {
-	if err := l.stopSyncer(); err != nil {
-		return err
-	}
 	l.mu.Lock()
 	l.cut = true
 	l.mu.Unlock()
@@ -215,15 +211,26 @@ func (l *Log) setProgress(number uint64) {
 	l.progress.Written, l.progress.Synced, l.progress.Promised = number, number, number
 }
 
-// stopSyncer waits until the syncer has nothing to do.
-func (l *Log) stopSyncer() error {
+// withoutSyncer runs f on the writer once the syncer has done all it has to do, and lets it begin nothing meanwhile. A sync that began before a
+// cut, and ended behind it, would report records that are gone as synced, and so those that take their numbers.
+func (l *Log) withoutSyncer(f func() error) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.syncer.signal()
-	for l.progress.Err == nil && (l.syncer.busy || l.syncer.wanted || len(l.syncer.complete) > 0) {
+	s := &l.syncer
+	s.signal()
+	for l.progress.Err == nil && (s.busy || s.wanted || len(s.complete) > 0) {
 		l.changed.Wait()
 	}
-	return l.progress.Err
+	err := l.progress.Err
+	s.paused = true
+	l.mu.Unlock()
+	if err == nil {
+		err = f()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.paused = false
+	s.signal()
+	return err
 }
 
 // failed makes the failure of a cut final: the files are no longer what memory has.
