@@ -106,7 +106,8 @@ func (b *Batch) release() {
 		d.Release()
 	}
 	b.decoded = nil
-	b.From, b.buf, b.data, b.command = nil, nil, nil, protocol.Command{}
+	b.From, b.Instead, b.Version = nil, nil, 0
+	b.buf, b.data, b.command, b.charged = nil, nil, protocol.Command{}, 0
 	b.calls, b.Requests = cleared(b.calls), cleared(b.Requests) // cleared: a pooled batch must not keep buffers alive
 	b.args, b.payloads = cleared(b.args), cleared(b.payloads)
 	batches.Put(b)

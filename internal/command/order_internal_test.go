@@ -136,3 +136,17 @@ func TestTheBaseOfAClusterIsItsWholeState(t *testing.T) {
 	assert.Equal(t, first, base("1-1"))
 	assert.NotEqual(t, first, base("1-2"))
 }
+
+// What another node has proposed takes no memory of a client, and gives none back.
+func TestEntriesOfOthersAreNoMemoryOfClients(t *testing.T) {
+	o := newOrder(t, 2, nil)
+	a, b := serveOn(t, o.nodes[0].service), o.nodes[1].service
+	used := b.memory.Used()
+	for n := range 50 {
+		a.do("PUBLISH news %d", n)
+		a.do("XADD s * n %d", n)
+	}
+	o.digests(a, "PUBLISH news last")
+	require.True(t, b.runOnCore(func(broker.View) { assert.Equal(t, used, b.memory.Used()) }))
+	assert.Zero(t, o.nodes[1].applier.replica.usage.batches.Load())
+}
