@@ -50,6 +50,27 @@ func TestCloseEndsAProgram(t *testing.T) {
 	}
 }
 
+// A program that ends has ended, whatever it has started goes on: in its group, or out of it with its output open.
+func TestChildrenDoNotHoldAProgram(t *testing.T) {
+	for _, child := range []string{"sleep 1000", "setsid sleep 8"} {
+		t.Run("a source, "+child, func(t *testing.T) {
+			t.Parallel()
+			source := drivertest.OpenSource(t, System, shell(child+" & seq 0 99999"), connect.Start{})
+			drivertest.Read(t, source, 100_000)
+			require.ErrorIs(t, drivertest.ReadError(t, source), errEnded)
+		})
+		t.Run("a sink, "+child, func(t *testing.T) {
+			t.Parallel()
+			sink := drivertest.OpenSink(t, System, shell(child+" & read line"))
+			err := error(nil)
+			for err == nil {
+				err = drivertest.Write(t, sink, drivertest.Numbers(0, 250))
+			}
+			require.ErrorIs(t, err, errEnded)
+		})
+	}
+}
+
 func TestStandardErrorIsLogged(t *testing.T) {
 	a := drivertest.Address(t, System, shell("echo oops >&2; echo a"))
 	warnings := make(chan string, 1)

@@ -18,8 +18,9 @@ type sink struct {
 
 	input  *os.File
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when the program has ended and its outputs are read
-	err    error         // how; set before ended is closed
+	exited chan struct{} // closed when the program has ended
+	ended  chan struct{} // closed when its outputs are read, too
+	err    error         // how it has ended; set before exited is closed
 	buffer []byte
 }
 
@@ -41,7 +42,7 @@ func (s *sink) Connect(context.Context) error {
 		cancel()
 		return err //nolint:wrapcheck // of the system
 	}
-	output, theirs, err := os.Pipe()
+	out, theirs, err := os.Pipe()
 	if err != nil {
 		cancel()
 		_, _ = input.Close(), ours.Close() // nothing was written
@@ -53,22 +54,20 @@ func (s *sink) Connect(context.Context) error {
 	_, _ = input.Close(), theirs.Close() // the program has its own
 	if err != nil {
 		cancel()
-		_, _ = ours.Close(), output.Close() // nothing was written
+		_, _ = ours.Close(), out.Close() // nothing was written
 		return err
 	}
-	s.input, s.cancel, s.ended = ours, cancel, make(chan struct{})
+	s.input, s.cancel, s.exited, s.ended = ours, cancel, make(chan struct{}), make(chan struct{})
 	var reads sync.WaitGroup
-	reads.Go(func() { s.readWarnings(connect.NewLines(output, maxWarning)) })
-	go func(ended chan struct{}) {
+	reads.Go(func() { s.readWarnings(connect.NewLines(output{out}, maxWarning)) })
+	go func(exited, ended chan struct{}) {
 		defer close(ended)
 		s.err = wait(c)
-		select { // a process that has left the group can hold the pipe open
-		case <-after(&reads):
-		case <-graceOver():
-		}
-		_ = output.Close() // ends the reads
+		close(exited)
+		expire(out)
 		reads.Wait()
-	}(s.ended)
+		_ = out.Close() // it was read
+	}(s.exited, s.ended)
 	return nil
 }
 
@@ -81,7 +80,7 @@ func (s *sink) Write(ctx context.Context, batch []connect.Message) error {
 	defer context.AfterFunc(ctx, func() { _ = s.input.SetWriteDeadline(time.Unix(1, 0)) })() // ends the write
 	if _, err := s.input.Write(text); err != nil {
 		select {
-		case <-s.ended:
+		case <-s.exited:
 			return s.err
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 
 	"github.com/conchmq/conch/internal/connect"
@@ -32,44 +33,38 @@ func newSource(a connect.Address) (connect.Source, error) {
 }
 
 // Connect starts the program.
-func (s *source) Connect(_ context.Context, _ connect.Start) error {
+func (s *source) Connect(context.Context, connect.Start) error {
+	out, theirs, err := os.Pipe()
+	if err != nil {
+		return err //nolint:wrapcheck // of the system
+	}
+	warnings, theirWarnings, err := os.Pipe()
+	if err != nil {
+		_, _ = out.Close(), theirs.Close() // nothing was written
+		return err                         //nolint:wrapcheck // of the system
+	}
 	running, cancel := context.WithCancel(context.Background())
-	s.queue, s.cancel = connect.NewQueue(queueBytes), cancel
 	c := s.command(running)
-	out, err := c.StdoutPipe()
+	c.Stdout, c.Stderr = theirs, theirWarnings
+	err = start(c)
+	_, _ = theirs.Close(), theirWarnings.Close() // the program has its own
 	if err != nil {
-		return err //nolint:wrapcheck // of the system
-	}
-	warnings, err := c.StderrPipe()
-	if err != nil {
-		return err //nolint:wrapcheck // of the system
-	}
-	if err := start(c); err != nil {
+		cancel()
+		_, _ = out.Close(), warnings.Close() // nothing was written
 		return err
 	}
-	var reads sync.WaitGroup // Wait closes the pipes: it comes behind both
-	reads.Go(func() { s.readWarnings(connect.NewLines(warnings, maxWarning)) })
-	reads.Go(func() { s.readLines(running, connect.NewLines(out, s.limit)) })
+	s.queue, s.cancel = connect.NewQueue(queueBytes), cancel
+	var reads sync.WaitGroup
+	reads.Go(func() { s.readWarnings(connect.NewLines(output{warnings}, maxWarning)) })
+	reads.Go(func() { s.readLines(running, connect.NewLines(output{out}, s.limit)) })
 	s.tasks.Go(func() {
-		ended := make(chan struct{})
-		defer close(ended)
-		s.tasks.Go(func() { // a process that has left the group can hold a pipe open
-			select {
-			case <-running.Done(): // the program gets SIGTERM
-				select {
-				case <-ended:
-				case <-graceOver():
-					_ = out.Close() // ends the reads
-					_ = warnings.Close()
-				}
-			case <-ended:
-			}
-		})
-		reads.Wait()
 		err := wait(c)
 		if s.once && errors.Is(err, errEnded) {
 			err = connect.ErrEnd
 		}
+		expire(out, warnings)
+		reads.Wait()
+		_, _ = out.Close(), warnings.Close() // they were read
 		s.queue.End(err)
 	})
 	return nil

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
-	"sync"
 	"time"
 
 	"github.com/conchmq/conch/internal/connect"
@@ -93,12 +93,22 @@ func (p *program) readWarnings(lines *connect.Lines) {
 // graceOver is received from when grace is over.
 func graceOver() <-chan time.Time { return time.After(grace) }
 
-// after is closed when a group is done. The goroutine in it ends then.
-func after(group *sync.WaitGroup) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		group.Wait()
-	}()
-	return done
+// output is a pipe that a program writes to. Behind expire a read ends once nothing has come for the time of grace: a process that has left the
+// group can hold the pipe open.
+type output struct{ *os.File }
+
+func (o output) Read(p []byte) (int, error) {
+	n, err := o.File.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // it may have passed while nothing was read
+		_ = o.SetReadDeadline(time.Now().Add(grace)) // a pipe has deadlines
+		n, err = o.File.Read(p)
+	}
+	return n, err //nolint:wrapcheck // of the system
+}
+
+// expire ends reads that wait, as output describes. The program has ended.
+func expire(all ...*os.File) {
+	for _, f := range all {
+		_ = f.SetReadDeadline(time.Unix(1, 0)) // a pipe has deadlines
+	}
 }

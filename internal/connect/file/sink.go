@@ -35,12 +35,11 @@ func (s *sink) Connect(context.Context) error { return s.open() }
 
 // open opens the file. A line that a crash has cut gets its end, so that the next one is whole.
 func (s *sink) open() error {
-	f, err := os.OpenFile(s.path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	f, info, err := openRegular(s.path, os.O_APPEND|os.O_CREATE|os.O_RDWR)
 	if err != nil {
-		return err //nolint:wrapcheck // names the path
+		return err
 	}
-	info, err := f.Stat()
-	if err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+	if info.Size() > 0 {
 		last := make([]byte, 1)
 		if _, err = f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
 			_, err = f.WriteString("\n")

@@ -75,17 +75,14 @@ func (t *tail) beginAtEnd() error {
 // open opens a file at an offset. A path without a file is no error: it may come.
 func (t *tail) open(path string, offset int64) error {
 	t.close()
-	f, err := os.Open(path)
+	f, info, err := openRegular(path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // names the path
+		return err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		_, err = f.Seek(offset, io.SeekStart)
-	}
+	_, err = f.Seek(offset, io.SeekStart)
 	if err != nil {
 		_ = f.Close() // nothing was read
 		return err    //nolint:wrapcheck // names the path
