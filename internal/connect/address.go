@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -53,6 +54,7 @@ func ParseTarget(text string, systems []System, from Secrets) (*Target, error) {
 		return nil, err
 	}
 	t.shown = p.shown.String()
+	slices.SortStableFunc(t.secrets, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
 	return t, nil
 }
 
@@ -79,7 +81,10 @@ func (t *Target) String() string { return t.shown }
 // Scrub takes the secrets of the address out of a text, such as the error of a library.
 func (t *Target) Scrub(text string) string {
 	for _, secret := range t.secrets {
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:]} {
+		quoted := strconv.Quote(secret)
+		for _, form := range []string{
+			secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:], quoted[1 : len(quoted)-1],
+		} {
 			text = strings.ReplaceAll(text, form, hidden)
 		}
 	}

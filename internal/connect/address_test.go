@@ -2,6 +2,7 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"testing"
 
@@ -118,6 +119,10 @@ func TestScrubTakesAllFormsOfASecretOutOfAText(t *testing.T) {
 		assert.NotContains(t, scrubbed, "ken", text)
 	}
 	assert.Equal(t, "no secret", got.Scrub("no secret"))
+
+	got, err = ParseTarget(`amqp://u:pa%22ss%5C@b?token=pa%22ss%5C-longer`, known, testSecrets)
+	require.NoError(t, err)
+	assert.Equal(t, `"***" and ***`, got.Scrub(fmt.Sprintf("%q and %s", `pa"ss\`, `pa"ss\-longer`)))
 }
 
 func FuzzAddresses(f *testing.F) {

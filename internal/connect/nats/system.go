@@ -45,7 +45,9 @@ func dial(ctx context.Context, a *connect.Address, report func(error)) (*connect
 	c := &connection{ended: make(chan struct{})}
 	options := nats.GetDefaultOptions()
 	options.Servers, options.Name, options.AllowReconnect = servers(a), a.Name, false
-	options.PingInterval, options.MaxPingsOut, options.Timeout, options.CustomDialer = silence, 2, silence, dialer{ctx}
+	attempt := &dialer{ctx: ctx}
+	options.PingInterval, options.MaxPingsOut, options.Timeout, options.CustomDialer = silence, 2, silence, attempt
+	options.FlusherTimeout = silence // of a write
 	options.ClosedCB = func(*nats.Conn) { close(c.ended) }
 	options.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		c.failure.Store(&err)
@@ -58,6 +60,7 @@ func dial(ctx context.Context, a *connect.Address, report func(error)) (*connect
 		}
 	}
 	conn, err := options.Connect()
+	attempt.end()
 	if err != nil {
 		close(c.ended)
 		return nil, markPermanent(err)
@@ -81,11 +84,25 @@ func servers(a *connect.Address) (urls []string) {
 	return urls
 }
 
-// dialer is the library's way to end an attempt by a context.
-type dialer struct{ ctx context.Context }
+// dialer is the library's way to end an attempt by a context: the library itself waits for a server that keeps silent.
+type dialer struct {
+	ctx   context.Context
+	stops []func() bool
+}
 
-func (d dialer) Dial(network, address string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: silence}).DialContext(d.ctx, network, address)
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: silence}).DialContext(d.ctx, network, address)
+	if err == nil {
+		d.stops = append(d.stops, context.AfterFunc(d.ctx, func() { _ = conn.Close() })) // the library reports it
+	}
+	return conn, err //nolint:wrapcheck // names the address
+}
+
+// end takes the connection from the context.
+func (d *dialer) end() {
+	for _, stop := range d.stops {
+		stop()
+	}
 }
 
 // flush waits until the server has read all that was sent.

@@ -17,8 +17,11 @@ import (
 	"github.com/conchmq/conch/internal/connect"
 )
 
-// maxPause bounds what Retry-After can demand, and maxAnswer what is read of an answer, for the connection to be used again.
-const maxPause, maxAnswer = 5 * time.Minute, 64 << 10
+const (
+	maxPause   = 5 * time.Minute // that Retry-After can demand
+	maxAnswer  = 64 << 10        // what is read of an answer, for the connection to be used again
+	answerTime = time.Second     // for that: the status is known by then
+)
 
 // sink posts messages to a URL: each one alone, or a batch as a JSON array.
 type sink struct {
@@ -29,6 +32,9 @@ type sink struct {
 	token      string // of the header Authorization, without a user in the URL
 	client     *http.Client
 	lastReason string // of the last refusal
+
+	taken     map[string]bool // ids of a batch whose Write has failed: they are not posted again
+	notBefore time.Time       // no request comes earlier: the server has demanded that
 }
 
 func newSink(a connect.Address) (connect.Sink, error) {
@@ -54,12 +60,17 @@ func newSink(a connect.Address) (connect.Sink, error) {
 	u.User, u.RawQuery = nil, a.Query.Encode() // what is left is the other server's
 	clear(a.Query)
 	s.url = &u
+	s.taken = make(map[string]bool)
 	s.client = &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return s, nil
 }
 
-// Connect makes a pool of connections, and tries one: so a server that is away shows before the first message.
+// Connect makes a pool of connections, and tries one: so a server that is away shows before the first message. It waits for as long as the
+// server has demanded, over several attempts if need be.
 func (s *sink) Connect(ctx context.Context) error {
+	if err := s.awaitPause(ctx); err != nil {
+		return err
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	s.client.Transport = transport
 	if proxy, _ := http.ProxyFromEnvironment(&http.Request{URL: s.url}); proxy != nil {
@@ -86,14 +97,23 @@ func (s *sink) Write(ctx context.Context, batch []connect.Message) error {
 		}
 	}
 	for i := range batch {
-		ok, err := s.post(ctx, batch[i:i+1])
-		if err != nil {
-			return err // those before it come again
+		if s.taken[batch[i].ID] {
+			continue
 		}
-		if !ok {
+		ok, err := s.post(ctx, batch[i:i+1])
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d messages were posted in time, the others follow: %w", len(s.taken), len(batch), context.Cause(ctx))
+		}
+		if err != nil {
+			return err // those before it come again, and are known
+		}
+		if ok {
+			s.taken[batch[i].ID] = true
+		} else {
 			refused.Add(i, errors.New(s.lastReason))
 		}
 	}
+	clear(s.taken)
 	return refused.Err() //nolint:wrapcheck // of this project
 }
 
@@ -110,20 +130,22 @@ func (s *sink) post(ctx context.Context, messages []connect.Message) (ok bool, e
 		}
 		return false, fmt.Errorf("POST: %w", err)
 	}
-	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer) // for the connection to be used again; the status is all that counts
+	enough := time.AfterFunc(answerTime, func() { _ = response.Body.Close() })
+	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer) // the status is all that counts
+	enough.Stop()
 	_ = response.Body.Close()
-	return s.evaluate(ctx, response)
+	return s.evaluate(response)
 }
 
 // evaluate reads a status. 4xx is of the message, but for those that are of the address or of the time.
-func (s *sink) evaluate(ctx context.Context, response *http.Response) (ok bool, err error) {
+func (s *sink) evaluate(response *http.Response) (ok bool, err error) {
 	status := response.StatusCode
 	err = fmt.Errorf("the server answers %s", response.Status)
 	switch {
 	case status >= 200 && status < 300:
 		return true, nil
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		wait(ctx, response.Header.Get("Retry-After"))
+		s.notBefore = time.Now().Add(pauseOf(response.Header.Get("Retry-After")))
 		return false, err
 	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound,
 		status == http.StatusMethodNotAllowed, status == http.StatusProxyAuthRequired, status == http.StatusGone:
@@ -133,22 +155,30 @@ func (s *sink) evaluate(ctx context.Context, response *http.Response) (ok bool, 
 	return false, nil
 }
 
-// wait waits for as long as a server demands, in seconds or until a date.
-func wait(ctx context.Context, text string) {
-	pause := time.Duration(0)
+// pauseOf is how long a server demands to wait, in seconds or until a date.
+func pauseOf(text string) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil {
-		pause = min(maxPause, time.Duration(min(seconds, 1<<20))*time.Second)
-	} else if date, err := http.ParseTime(text); err == nil {
-		pause = min(maxPause, time.Until(date))
+		return max(0, min(maxPause, time.Duration(min(seconds, 1<<20))*time.Second))
 	}
+	if date, err := http.ParseTime(text); err == nil {
+		return max(0, min(maxPause, time.Until(date)))
+	}
+	return 0
+}
+
+// awaitPause waits for the end of the pause that the server has demanded.
+func (s *sink) awaitPause(ctx context.Context) error {
+	pause := time.Until(s.notBefore)
 	if pause <= 0 {
-		return
+		return nil
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
 	case <-ctx.Done():
+		return fmt.Errorf("the server demands a pause until %s: %w", s.notBefore.UTC().Format(time.RFC3339), context.Cause(ctx))
 	}
 }
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -153,9 +154,58 @@ func TestRetryAfter(t *testing.T) {
 		"Mon, 01 Jan 1990 00:00:00 GMT": 0,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			start := time.Now()
-			wait(t.Context(), text)
-			assert.Equal(t, want, time.Since(start), text)
+			assert.Equal(t, want, pauseOf(text), text)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		s := &sink{notBefore: start.Add(maxPause)}
+		attempt, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		require.ErrorContains(t, s.awaitPause(attempt), "demands a pause until 2000-01-01T00:05:00Z")
+		require.NoError(t, s.awaitPause(t.Context()))
+		assert.Equal(t, maxPause, time.Since(start), "over several attempts")
+	})
+}
+
+// A write that its time-out ends goes on with the next message: else a batch that takes longer would never end.
+func TestAWriteGoesOnWhereItEnded(t *testing.T) {
+	var got []string // the handlers', one at a time
+	ctx, cancel := context.WithCancel(t.Context())
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		body, _ := io.ReadAll(request.Body)
+		if got = append(got, string(body)); len(got) == 3 {
+			cancel()
+			<-request.Context().Done()
+		}
+	}))
+	t.Cleanup(s.Close)
+	sink := drivertest.OpenSink(t, System, s.URL)
+	require.ErrorContains(t, sink.Write(ctx, drivertest.Numbers(0, 5)), "2 of 5 messages were posted in time")
+	require.NoError(t, sink.Close(t.Context()))
+	require.NoError(t, sink.Connect(t.Context()))
+	require.NoError(t, drivertest.Write(t, sink, drivertest.Numbers(0, 5)))
+	require.NoError(t, drivertest.Write(t, sink, drivertest.Numbers(0, 1)), "a batch that has ended is forgotten")
+	assert.Equal(t, []string{"0", "1", "2", "2", "3", "4", "0"}, got)
+}
+
+// An answer that never ends, or is large without an end, delays no message for long: its status is known.
+func TestAnAnswerWithoutAnEnd(t *testing.T) {
+	for name, pieces := range map[string]int{"stalls": 1, "is large": -1} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+				_, _ = io.Copy(io.Discard, request.Body)
+				for i := 0; i != pieces; i++ {
+					if _, err := w.Write(make([]byte, 60<<10)); err != nil {
+						return
+					}
+				}
+				_ = http.NewResponseController(w).Flush()
+				<-request.Context().Done()
+			}))
+			t.Cleanup(s.Close)
+			sink := drivertest.OpenSink(t, System, s.URL+"?conch-timeout=1h")
+			require.NoError(t, drivertest.Write(t, sink, drivertest.Numbers(0, 2)))
 		})
 	}
 }
