@@ -205,6 +205,10 @@ func (a *Applier) decodeTransaction(in *bodyReader) *Batch {
 	inv.row, inv.handler, inv.args = protocol.Lookup([]byte("EXEC")), handlers["exec"], [][]byte{[]byte("EXEC")}
 	inv.dialect, inv.ordered, inv.txn = protocol.RESP, true, &transaction{}
 	req.Op, req.Tag = broker.Exec, inv
+	for len(in.left) > 0 && in.left[0] == orderedWatch {
+		in.byte()
+		inv.txn.watched = append(inv.txn.watched, keyVersion{in.text(), in.text()})
+	}
 	for _, q := range a.decodeCommands(in) {
 		inv.txn.queued = append(inv.txn.queued, q.Requests...)
 	}

@@ -37,7 +37,7 @@ func errNotInCluster(what string) *protocol.Error {
 var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, "acl|token": true}
 
 // refusedInOrder are commands whose effect depends on what one node alone knows, or has.
-var refusedInOrder = map[string]string{"watch": "WATCH", "acl|load": "ACL LOAD", "acl|save": "ACL SAVE", "source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
+var refusedInOrder = map[string]string{"acl|load": "ACL LOAD", "acl|save": "ACL SAVE", "source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
 
 // refusedInMulti are commands that change the origin of those behind them. A transaction has one origin.
 var refusedInMulti = map[string]bool{"select": true, "auth": true, "hello": true, "reset": true}
@@ -154,7 +154,7 @@ func (b *Batch) leavesExec(inv *invocation, n int) bool {
 //
 //go:noinline
 func (inv *invocation) checkOrdered() *protocol.Error {
-	if inv.isLong() && inv.sharesState() {
+	if inv.isLong() && (inv.sharesState() || inv.row.Name == "WATCH") {
 		return protocol.Errorf("more than %d names in one command on a node of a cluster; send several", maxNames)
 	}
 	return nil
@@ -320,8 +320,10 @@ func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
 	}
 	ok = r.service.runOnCore(func(broker.View) {
 		e := &r.executor
-		if m := e.txn; m != nil && !m.aborted && slices.ContainsFunc(m.queued, sharesStateWhenQueued) {
+		if m := e.txn; m != nil && !m.aborted && !e.watchedChanged() && slices.ContainsFunc(m.queued, sharesStateWhenQueued) {
 			exec.txn, e.txn = m, nil
+			m.watched = e.watchedVersions()
+			e.unwatchAll()
 			e.service.memory.SetUsage(&e.usage.queued, 0)
 		}
 	})
@@ -330,6 +332,9 @@ func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
 	}
 	exec.ordered = true
 	body = append(appendOrigin(nil, &r.ordered.origin), orderedExec)
+	for _, w := range exec.txn.watched {
+		body = appendLong(appendLong(append(body, orderedWatch), w.key), w.version)
+	}
 	for i := range exec.txn.queued {
 		if q := &exec.txn.queued[i]; sharesStateWhenQueued(*q) {
 			inv := q.Tag.(*invocation)

@@ -3,6 +3,7 @@ package command
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,8 @@ type oneOrder struct {
 	nodes   []*orderedNode
 	entries chan proposedEntry
 	applied sync.WaitGroup
+	hold    sync.Mutex   // while a test has it, no entry is applied
+	count   atomic.Int32 // of proposals
 }
 
 type proposedEntry struct {
@@ -37,6 +40,7 @@ type orderedNode struct {
 func (n *orderedNode) Propose(body []byte, token any) error {
 	select {
 	case n.order.entries <- proposedEntry{n, slices.Clone(body), token}:
+		n.order.count.Add(1)
 		return nil
 	default:
 		return ErrOrderFull
@@ -69,6 +73,7 @@ func newOrder(t testing.TB, nodes int, change func(*Options)) *oneOrder {
 
 func (o *oneOrder) apply() {
 	for e := range o.entries {
+		o.hold.Lock()
 		for _, n := range o.nodes {
 			entry := OrderedEntry{Time: 1000, Body: e.body, Finish: func(digest uint64) []byte {
 				n.digests = append(n.digests, digest)
@@ -79,6 +84,7 @@ func (o *oneOrder) apply() {
 			}
 			assert.NoError(o.t, n.applier.Apply(&entry))
 		}
+		o.hold.Unlock()
 	}
 }
 

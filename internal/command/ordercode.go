@@ -17,6 +17,7 @@ const (
 	orderedCommand = 'c'
 	orderedRun     = 'r'
 	orderedExec    = 'x' // the commands behind it are a transaction
+	orderedWatch   = 'w' // a key of WATCH, and its version; behind orderedExec
 	orderedToken   = 't' // what the command behind it, ACL TOKEN CREATE, adds
 )
 

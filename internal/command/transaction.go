@@ -19,6 +19,8 @@ type transaction struct {
 	// aborted means that a command was refused: EXEC refuses them all.
 	aborted bool
 	inExec  bool
+	// watched are the keys of WATCH, in the order of all nodes.
+	watched []keyVersion
 	// spent is the part of execBudget that is used up.
 	spent int
 	// messages are those that the transaction sends to its own connection. They follow its
@@ -188,7 +190,7 @@ func (e *executor) BeginExec(r *broker.Request, v broker.View) []broker.Request 
 		e.endMulti()
 		e.fail(r, &protocol.Error{Code: protocol.CodeExecAbort, Text: "Transaction discarded because of previous errors."})
 		return nil
-	case e.watchedChanged():
+	case e.watchedChanged(), s.haveChanged(m.watched):
 		e.endMulti()
 		e.reply(e.version.AppendNullArray(e.begin()))
 		return nil

@@ -33,6 +33,10 @@ func watch(w *response) {
 		return
 	}
 	x := e.usesStreams()
+	if e.service.options.Order != nil && len(x.watched.list)+len(w.inv.args)-1 > maxWatchedInOrder {
+		w.fail(protocol.Errorf("more than %d keys to watch on a node of a cluster", maxWatchedInOrder))
+		return
+	}
 	size := int(x.usage.watched.Load())
 	for _, name := range w.inv.args[1:] {
 		key := w.streams().Watch(name)

@@ -189,8 +189,6 @@ func TestBlockedConsumersOnTwoNodes(t *testing.T) {
 func TestWhatANodeRefuses(t *testing.T) {
 	c := startCluster(t, "a")
 	a := c.dial("a")
-	a.Command("WATCH", "s")
-	a.Expect("-ERR WATCH is not possible on a node of a cluster\r\n")
 	a.Command("CONFIG", "SET", "durable", "x", "loglevel", "debug")
 	a.Expect("-ERR loglevel is a setting of this node alone: set it by a command of its own\r\n")
 	a.Command("SUBSCRIBE", "news")

@@ -1,5 +1,7 @@
 package stream
 
+import "encoding/binary"
+
 // Watched counts the changes of a name, while a client watches it. It is no part of the state.
 type Watched struct {
 	name    string
@@ -42,4 +44,21 @@ func (s *Streams) touch(st *Stream) {
 	if w := s.watched[st.name]; w != nil {
 		w.version++
 	}
+}
+
+// AppendVersion appends what differs after each change of a key that a client can watch, as long as the key does not come to be the same again.
+// It is part of the state. A key that is not there has no bytes.
+func (s *Streams) AppendVersion(b, name []byte) []byte {
+	st := s.names[string(name)]
+	if st == nil {
+		return b
+	}
+	// In one stream, entries that are added raise next, and those that go lower live: equal numbers are equal entries.
+	for _, n := range [...]uint64{
+		st.number, st.ids.next, st.ids.live, st.last.Ms, st.last.Seq, st.addedMore, st.maxDeleted.Ms, st.maxDeleted.Seq,
+		uint64(st.Expiry()), uint64(st.duration), uint64(st.maxSize), st.fence, //nolint:gosec // to compare
+	} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
 }

@@ -28,8 +28,7 @@ func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
 	if !sc.blocked(actor) {
 		tokens = actor.fence()
 	}
-	sc.send(waker, step{commands: s.waking})
-	woken := waker.fence()
+	woken := sc.wake(waker, s.waking)
 	if sc.server.isNode {
 		sc.server.control.ask("DEL", "no such key") // it comes behind what was proposed
 	}
@@ -43,6 +42,19 @@ func (sc *scene) doBlocked(actor *diffConn, s step) [][]frame {
 		}
 	}
 	return answers
+}
+
+// wake sends what may wake a connection. On a node a client that waits sees all changes of an entry at once, so each command is one there.
+func (sc *scene) wake(by *diffConn, commands []command) (tokens []string) {
+	if !sc.server.isNode || (step{commands: commands}).lastOfTransaction() != "" {
+		sc.send(by, step{commands: commands})
+		return by.fence()
+	}
+	for _, c := range commands {
+		sc.send(by, step{commands: []command{c}})
+		tokens = append(tokens, by.fence()...)
+	}
+	return tokens
 }
 
 // blocked waits until a connection is blocked, or has got an answer and so is not.

@@ -45,12 +45,10 @@ func (c *conch) pings() bool {
 	return err == nil && line == "+PONG\r\n"
 }
 
-// ofNode are families without what a node refuses: WATCH, and in a transaction HELLO, SELECT, AUTH and RESET.
+// ofNode are families without what a node refuses: in a transaction HELLO, SELECT, AUTH and RESET, and commands with very many names.
 func ofNode(all []family) (some []family) {
 	for _, f := range all {
 		switch f.name {
-		case "watch":
-			continue
 		case "hello", "version", "connection":
 			f.joins, f.alone = false, true
 		case "hostile":
