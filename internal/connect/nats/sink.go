@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,8 +18,11 @@ type sink struct {
 	subject *connect.Template
 	stream  string
 
-	conn *connection // nil between two connections
-	js   jetstream.JetStream
+	expected []string // the value of the header that names the stream
+
+	conn    *connection // nil between two connections
+	js      jetstream.JetStream
+	answers *answers // of the connection
 }
 
 func newSink(a connect.Address) (connect.Sink, error) {
@@ -26,6 +30,7 @@ func newSink(a connect.Address) (connect.Sink, error) {
 		return nil, err
 	}
 	s := &sink{address: a, stream: a.Take("stream")}
+	s.expected = []string{s.stream}
 	var err error
 	if s.subject, err = connect.ParseTemplate(a.Take("subject")); err != nil {
 		return nil, fmt.Errorf("subject: %w", err)
@@ -46,7 +51,8 @@ func (s *sink) Connect(ctx context.Context) (err error) {
 	if s.stream == "" {
 		return nil
 	}
-	s.js, err = jetstream.New(s.conn.Conn, jetstream.WithPublishAsyncTimeout(answer))
+	s.answers = newAnswers()
+	s.js, err = jetstream.New(s.conn.Conn, jetstream.WithPublishAsyncAckHandler(s.answers.taken), jetstream.WithPublishAsyncErrHandler(s.answers.refused))
 	if err == nil {
 		_, err = s.js.Stream(ctx, s.stream)
 	}
@@ -56,7 +62,7 @@ func (s *sink) Connect(ctx context.Context) (err error) {
 // Write publishes a batch. It returns when the server has read all of it, or when the stream has kept all.
 func (s *sink) Write(ctx context.Context, batch []connect.Message) error {
 	var refused connect.Refusals
-	futures := make([]jetstream.PubAckFuture, len(batch))
+	published := make([]*nats.Msg, len(batch))
 	for i := range batch {
 		m, err := s.messageOf(&batch[i])
 		if err != nil {
@@ -66,16 +72,18 @@ func (s *sink) Write(ctx context.Context, batch []connect.Message) error {
 		if s.stream == "" {
 			err = s.conn.PublishMsg(m)
 		} else {
-			futures[i], err = s.js.PublishMsgAsync(m, jetstream.WithExpectStream(s.stream))
+			_, err = s.js.PublishMsgAsync(m)
 		}
 		switch {
 		case errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject):
 			refused.Add(i, err)
 		case err != nil:
 			return markPermanent(err)
+		default:
+			published[i] = m
 		}
 	}
-	if err := s.await(ctx, futures, &refused); err != nil {
+	if err := s.await(ctx, published, &refused); err != nil {
 		return err
 	}
 	return refused.Err()
@@ -91,21 +99,27 @@ func (s *sink) messageOf(from *connect.Message) (*nats.Msg, error) {
 		return nil, err
 	}
 	m := &nats.Msg{Subject: subject, Data: from.Payload}
-	if len(from.Headers) == 0 && from.ID == "" {
-		return m, nil
-	}
-	m.Header = make(nats.Header, len(from.Headers)+1)
-	for _, h := range from.Headers {
-		m.Header[h.Name] = append(m.Header[h.Name], h.Value)
+	m.Header = make(nats.Header, len(from.Headers)+2)
+	values := make([]string, len(from.Headers)+1) // of all headers
+	for i, h := range from.Headers {
+		if values[i] = h.Value; m.Header[h.Name] == nil {
+			m.Header[h.Name] = values[i : i+1 : i+1]
+		} else {
+			m.Header[h.Name] = append(m.Header[h.Name], h.Value)
+		}
 	}
 	if from.ID != "" {
-		m.Header[nats.MsgIdHdr] = []string{from.ID}
+		values[len(values)-1] = from.ID
+		m.Header[nats.MsgIdHdr] = values[len(values)-1:]
+	}
+	if s.stream != "" {
+		m.Header[jetstream.ExpectedStreamHeader] = s.expected
 	}
 	return m, nil
 }
 
 // await waits until the server has what was published.
-func (s *sink) await(ctx context.Context, futures []jetstream.PubAckFuture, refused *connect.Refusals) error {
+func (s *sink) await(ctx context.Context, published []*nats.Msg, refused *connect.Refusals) error {
 	if s.stream == "" {
 		err := s.conn.flush(ctx)
 		if failure := s.conn.failure.Load(); failure != nil { // it came before the answer to the flush
@@ -113,25 +127,24 @@ func (s *sink) await(ctx context.Context, futures []jetstream.PubAckFuture, refu
 		}
 		return markPermanent(err)
 	}
-	for i, f := range futures {
-		if f == nil {
-			continue
+	n := 0
+	for _, m := range published {
+		if m != nil {
+			n++
 		}
-		var err error
-		select {
-		case <-f.Ok():
-		case err = <-f.Err():
-		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // of the engine
-		case <-s.conn.ended:
-			return s.conn.cause()
-		}
-		switch {
-		case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
-			refused.Add(i, err)
-		case err != nil:
+	}
+	select {
+	case <-s.answers.await(n):
+	case <-ctx.Done():
+		return ctx.Err() //nolint:wrapcheck // of the engine
+	case <-s.conn.ended:
+		return s.conn.cause()
+	}
+	for m, err := range s.answers.take() {
+		if !errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
 			return markPermanent(err)
 		}
+		refused.Add(slices.Index(published, m), err)
 	}
 	return nil
 }
