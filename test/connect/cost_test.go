@@ -36,20 +36,21 @@ var (
 type peer struct {
 	name     string
 	from, to string // addresses for conch
-	put      func(payload []byte, n int)
-	take     func(n int)
-	count    func() int
+	// put and take are the loops. If alike is true, messages have the headers that conch sends, and are acknowledged as conch does it.
+	put   func(payload []byte, n int, alike bool)
+	take  func(n int, alike bool)
+	count func() int
 }
 
 // TestCost prints a table: conch with one connector beside a loop over the library of its driver, which does nothing with the messages. CPU is
 // that of the process, without what conch needs to start; that of the other system does not count. Out of conch the messages come from a
-// durable topic, so reading the log is part of it.
+// durable topic, so reading the log is part of it. The second loop has the headers of conch, and acknowledges as conch does.
 func TestCost(t *testing.T) {
 	if !*cost {
 		t.Skip("make bench-connect measures")
 	}
 	idle := idleCost(t)
-	fmt.Fprintf(os.Stdout, "%-10s %4s %6s  %10s %10s  %8s %8s  %5s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "conch µs", "CPU")
+	fmt.Fprintf(os.Stdout, "%-10s %4s %6s  %10s %10s  %8s %8s %8s  %6s %6s\n", "system", "way", "bytes", "loop/s", "conch/s", "loop µs", "alike µs", "conch µs", "CPU", "alike")
 	prepare := map[string]func(*testing.T) *peer{"nats": natsPeer, "rabbitmq": rabbitPeer, "redis": redisPeer}
 	for system := range strings.SplitSeq(*costSystems, ",") {
 		require.Contains(t, prepare, system)
@@ -69,26 +70,31 @@ func measureCost(t *testing.T, prepare func(*testing.T) *peer, way string, paylo
 	if p == nil {
 		return
 	}
-	if way == "in" {
-		p.put(payload, *costMessages)
-		loop := ownCost(t, func() { p.take(*costMessages) })
-		p = prepare(t)
-		p.put(payload, *costMessages)
-		printCost(p.name, way, len(payload), loop, conchIn(t, p, idle))
+	loop := func(alike bool) spent {
+		p := prepare(t)
+		if way == "out" {
+			return ownCost(t, func() { p.put(payload, *costMessages, alike) })
+		}
+		p.put(payload, *costMessages, false)
+		return ownCost(t, func() { p.take(*costMessages, alike) })
+	}
+	bare, alike := loop(false), loop(true)
+	if way == "out" {
+		printCost(p.name, way, len(payload), bare, alike, conchOut(t, p, payload))
 		return
 	}
-	loop := ownCost(t, func() { p.put(payload, *costMessages) })
-	p = prepare(t)
-	printCost(p.name, way, len(payload), loop, conchOut(t, p, payload))
+	p.put(payload, *costMessages, false)
+	printCost(p.name, way, len(payload), bare, alike, conchIn(t, p, idle))
 }
 
 // spent is what a run took.
 type spent struct{ wall, cpu time.Duration }
 
-func printCost(name, way string, size int, loop, conch spent) {
+func printCost(name, way string, size int, loop, alike, conch spent) {
 	rate := func(s spent) float64 { return float64(*costMessages) / s.wall.Seconds() }
 	each := func(s spent) float64 { return float64(s.cpu.Microseconds()) / float64(*costMessages) }
-	fmt.Fprintf(os.Stdout, "%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f  %4.2f×\n", name, way, size, rate(loop), rate(conch), each(loop), each(conch), each(conch)/each(loop))
+	fmt.Fprintf(os.Stdout, "%-10s %4s %6d  %10.0f %10.0f  %8.2f %8.2f %8.2f  %5.2f× %5.2f×\n", name, way, size, rate(loop), rate(conch),
+		each(loop), each(alike), each(conch), each(conch)/each(loop), each(conch)/each(alike))
 }
 
 // ownCost measures a loop in this process.
@@ -178,6 +184,9 @@ func redisCLI(t *testing.T, address string, command ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// costVia is as long as the id of a conch.
+const costVia = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 var costRedis = &server{process: process{name: "redis-server"}}
 
 // redisPeer is a stream of Redis.
@@ -197,10 +206,14 @@ func redisPeer(t *testing.T) *peer {
 	t.Cleanup(func() { _ = c.Close() })
 	return &peer{
 		name: "redis", from: "redis://" + costRedis.address + "?stream=" + stream + "&from=start", to: "redis://" + costRedis.address + "?stream=" + stream,
-		put: func(payload []byte, n int) {
+		put: func(payload []byte, n int, alike bool) {
 			batch := make([]client.Entry, 0, 256)
 			for i := range n {
-				batch = append(batch, client.Entry{Stream: stream, Fields: []client.Field{{Name: "message", Value: string(payload)}}})
+				fields := []client.Field{{Name: "message", Value: string(payload)}}
+				if alike {
+					fields = append(fields, client.Field{Name: "conch-via", Value: costVia})
+				}
+				batch = append(batch, client.Entry{Stream: stream, Fields: fields})
 				if len(batch) == cap(batch) || i == n-1 {
 					for _, a := range c.AppendBatch(t.Context(), batch) {
 						require.NoError(t, a.Err)
@@ -209,7 +222,7 @@ func redisPeer(t *testing.T) *peer {
 				}
 			}
 		},
-		take: func(n int) {
+		take: func(n int, _ bool) {
 			taken := 0
 			for _, err := range c.Range(t.Context(), stream, client.Span{}) {
 				require.NoError(t, err)
@@ -252,15 +265,25 @@ func natsPeer(t *testing.T) *peer {
 	require.NoError(t, err)
 	return &peer{
 		name: "nats", from: "nats://" + costNATS.address + "?stream=" + stream + "&durable=conch", to: "nats://" + costNATS.address + "?subject=" + stream + "&stream=" + stream,
-		put: func(payload []byte, n int) {
-			for range n {
-				_, err := js.PublishAsync(stream, payload, jetstream.WithStallWait(patience))
+		put: func(payload []byte, n int, alike bool) {
+			for i := range n {
+				m := &nats.Msg{Subject: stream, Data: payload}
+				if alike {
+					m.Header = nats.Header{
+						"conch-via": {costVia}, jetstream.ExpectedStreamHeader: {stream}, nats.MsgIdHdr: {fmt.Sprintf("d.out/%d-0", i)},
+					}
+				}
+				_, err := js.PublishMsgAsync(m, jetstream.WithStallWait(patience))
 				require.NoError(t, err)
 			}
 			<-js.PublishAsyncComplete()
 		},
-		take: func(n int) {
-			consumer, err := made.CreateConsumer(ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckAllPolicy, MaxAckPending: 2048})
+		take: func(n int, alike bool) {
+			every, policy := 256, jetstream.AckAllPolicy
+			if alike { // others may share the consumer
+				every, policy = 1, jetstream.AckExplicitPolicy
+			}
+			consumer, err := made.CreateConsumer(ctx, jetstream.ConsumerConfig{AckPolicy: policy, MaxAckPending: 2048})
 			require.NoError(t, err)
 			messages, err := consumer.Messages(jetstream.PullMaxMessages(1024))
 			require.NoError(t, err)
@@ -268,7 +291,7 @@ func natsPeer(t *testing.T) *peer {
 			for i := range n {
 				m, err := messages.Next()
 				require.NoError(t, err)
-				if i%256 == 255 || i == n-1 {
+				if i%every == every-1 || i == n-1 {
 					require.NoError(t, m.Ack())
 				}
 			}
@@ -288,7 +311,7 @@ func rabbitPeer(t *testing.T) *peer {
 	address := "amqp://guest:guest@" + rabbit.address
 	return &peer{
 		name: "rabbitmq", from: address + "?queue=" + queue, to: address + "?queue=" + queue,
-		put: func(payload []byte, n int) {
+		put: func(payload []byte, n int, alike bool) {
 			channel := rabbitChannel(t)
 			require.NoError(t, channel.Confirm(false))
 			waiting := make(chan *amqp.DeferredConfirmation, 256)
@@ -299,15 +322,19 @@ func rabbitPeer(t *testing.T) *peer {
 					c.Wait()
 				}
 			}()
-			for range n {
-				c, err := channel.PublishWithDeferredConfirm("", queue, false, false, amqp.Publishing{Body: payload, DeliveryMode: amqp.Persistent})
+			for i := range n {
+				p := amqp.Publishing{Body: payload, DeliveryMode: amqp.Persistent}
+				if alike {
+					p.MessageId, p.Timestamp, p.Headers = fmt.Sprintf("d.out/%d-0", i), time.Now(), amqp.Table{"conch-via": costVia}
+				}
+				c, err := channel.PublishWithDeferredConfirm("", queue, alike, false, p)
 				require.NoError(t, err)
 				waiting <- c
 			}
 			close(waiting)
 			<-done
 		},
-		take: func(n int) {
+		take: func(n int, _ bool) {
 			channel := rabbitChannel(t)
 			require.NoError(t, channel.Qos(1024, 0, false))
 			deliveries, err := channel.Consume(queue, "", false, false, false, false, nil)

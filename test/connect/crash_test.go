@@ -88,9 +88,11 @@ func (r *crashRun) play() {
 
 // put has the other side take n messages more.
 func (r *crashRun) put(n int) {
-	all := numbered("crash", len(r.sent)+n)
-	r.in.put(r.t, all[len(r.sent):]...)
-	r.sent = all
+	first := len(r.sent)
+	for range n {
+		r.sent = append(r.sent, fmt.Sprintf(`{"n":%d}`, len(r.sent)))
+	}
+	r.in.put(r.t, r.sent[first:]...)
 }
 
 // putAndTake returns a while after conch has begun to take what it puts.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +57,7 @@ func play(t *testing.T, s *system) {
 	t.Run("ten thousand messages each way, and those that cannot go", func(t *testing.T) { playAll(t, s) })
 	t.Run("the other side restarts", func(t *testing.T) { playRestart(t, s) })
 	t.Run("conch is killed", func(t *testing.T) { playKill(t, s) })
+	t.Run("the other side stands still", func(t *testing.T) { playStall(t, s) })
 }
 
 // sourceTable is the text of a config file.
@@ -241,4 +243,23 @@ func assertAll(t *testing.T, once bool, want, got []string) {
 	if once {
 		assert.Empty(t, first(repeated), "%d came more than once", len(repeated))
 	}
+}
+
+// playStall has the other side stand still while messages go out: the sink reports it after its timeout, ends when it is removed, and goes on
+// when the other side does.
+func playStall(t *testing.T, s *system) {
+	out, other := s.open(t), s.open(t)
+	c := startConch(t, "enable-connect-command = \"yes\"\n"+sinkTable("out", "d.out", out.sink, `timeout = "1s"`))
+	c.awaitRunning("out")
+	assert.Equal(t, "OK", redisCLI(t, c.address, "SINK", "ADD", "other", other.sink, "topic", "d.out"))
+	c.awaitRunning("other")
+	require.NoError(t, syscall.Kill(-s.server.cmd.Process.Pid, syscall.SIGSTOP))
+	t.Cleanup(func() { _ = syscall.Kill(-s.server.cmd.Process.Pid, syscall.SIGCONT) }) // after a failure
+	payloads := numbered(strings.Repeat("x", 2000), many)                              // more than sockets hold
+	c.publish("d.out", payloads...)
+	c.awaitConnector("out", "reports it", func(a *account) bool { return a.LastError != "" })
+	assert.Equal(t, "OK", redisCLI(t, c.address, "SINK", "DEL", "other"))
+	require.NoError(t, syscall.Kill(-s.server.cmd.Process.Pid, syscall.SIGCONT))
+	assertAll(t, false, payloads, out.take(t, many))
+	c.awaitBalance("out")
 }
