@@ -68,24 +68,38 @@ func (gs *groups) deleteConsumer(g *Group, c *Consumer) {
 	gs.bytes -= int64(consumerBytes + len(c.name))
 }
 
-// put makes an entry pending, in the place of what was pending under its id.
-func (gs *groups) put(g *Group, p *Pending) {
-	gs.drop(g, p.id)
-	g.pending.insert(p)
+// put makes an entry pending, in the place of what was pending under its id, which it returns.
+func (gs *groups) put(g *Group, p *Pending) (old *Pending) {
+	switch old = g.pending.insert(p); {
+	case old == nil:
+		gs.bytes += pendingBytes
+	case old.consumer == nil:
+		g.unowned--
+	case old.consumer != p.consumer:
+		old.consumer.pending.remove(old)
+	}
+	if old != nil {
+		g.oldest.remove(old)
+	}
 	g.oldest.insert(p)
 	if p.consumer != nil {
 		p.consumer.pending.insert(p)
 	} else {
 		g.unowned++
 	}
-	gs.bytes += pendingBytes
+	return old
+}
+
+// putCounted is put for a change that counts the deliveries. The count of p is that of an entry which was not pending.
+func (gs *groups) putCounted(g *Group, p *Pending, c *Change) {
+	if old := gs.put(g, p); old != nil {
+		p.count = old.count
+	}
+	p.count = c.counted(p.count)
 }
 
 // drop ends that an entry is pending.
 func (gs *groups) drop(g *Group, id ID) {
-	if n := g.pending.count; n == 0 || g.pending.last().id.Less(id) {
-		return // it is delivered for the first time
-	}
 	gs.probe.id = id
 	p, ok := g.pending.remove(&gs.probe)
 	if !ok {
@@ -129,11 +143,7 @@ func (gs *groups) claim(g *Group, consumer *Consumer, c *Change) {
 		gs.drop(g, id)
 	}
 	for _, id := range c.IDs {
-		count := uint64(1) // of an entry that was not pending
-		if p := g.lookup(id); p != nil {
-			count = p.count
-		}
-		gs.put(g, &Pending{id, c.At, c.counted(count), consumer})
+		gs.putCounted(g, &Pending{id, c.At, 1, consumer}, c)
 	}
 	consumer.See(c.Time)
 	if len(c.IDs) > 0 {
@@ -157,11 +167,7 @@ func (c *Change) counted(before uint64) uint64 {
 // release makes entries those of no consumer. They come first when entries are claimed, in the order in which they were released.
 func (gs *groups) release(g *Group, c *Change) {
 	for _, id := range c.IDs {
-		count := uint64(0)
-		if p := g.lookup(id); p != nil {
-			count = p.count
-		}
-		gs.put(g, &Pending{id, math.MinInt64 + int64(g.released), c.counted(count), nil})
+		gs.putCounted(g, &Pending{id, math.MinInt64 + int64(g.released), 0, nil}, c)
 		g.released++
 	}
 }

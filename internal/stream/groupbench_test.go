@@ -15,9 +15,42 @@ func BenchmarkDeliverAndAcknowledge(b *testing.B) {
 	}
 }
 
-func deliverAndAcknowledge(b *testing.B, consumers, count int) {
+// The core's part of XREADGROUP with CLAIM, for each entry: 20,000 are pending, and each twentieth is idle.
+func BenchmarkClaimOldest(b *testing.B) {
+	const pending, each, together = 20_000, 20, 100
+	s, st, g := newGroupOf(b, pending, 2)
+	c := &Change{}
+	s.PlanDeliver(c, st, g, g.Consumer([]byte("0")), pending, false)
+	s.Apply(c)
+	var ids []ID
+	g.EachPending(ID{}, MaxID, func(p *Pending) bool { ids = append(ids, p.id); return true })
+	entries, now := 0, int64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now += 10
+		b.StopTimer()
+		for i := 0; i < pending; i += each {
+			c.Reset()
+			c.Time = now
+			s.PlanClaim(c, st, g, g.Consumer([]byte("0")), ids[i:i+1], &ClaimOptions{Time: -now})
+			s.Apply(c)
+		}
+		b.StartTimer()
+		for range pending / each / together {
+			c.Reset()
+			c.Time = now
+			s.PlanClaimOldest(c, st, g, g.Consumer([]byte("1")), together, &ClaimOptions{MinIdle: now + 1, Time: now})
+			entries += len(c.IDs)
+			s.Apply(c)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(entries), "ns/entry")
+}
+
+// newGroupOf makes a stream of some entries with a group, whose consumers are 0, 1 and so on.
+func newGroupOf(b *testing.B, entries uint64, consumers int) (*Streams, *Stream, *Group) {
 	s, c, name := New(), &Change{}, []byte("s")
-	for i := range uint64(100_000) {
+	for i := range entries {
 		c.Reset()
 		_, err := s.PlanAdd(c, name, &AddOptions{ID: ID{Ms: i + 1}, Fields: [][]byte{name, name}})
 		require.NoError(b, err)
@@ -27,13 +60,18 @@ func deliverAndAcknowledge(b *testing.B, consumers, count int) {
 	c.Reset()
 	s.PlanCreateGroup(c, nil, st, name, ID{}, -1)
 	s.Apply(c)
-	g, held := st.Group(name), make([][]ID, consumers)
+	g := st.Group(name)
 	for i := range consumers {
 		c.Reset()
 		s.PlanCreateConsumer(c, st, g, fmt.Append(nil, i))
 		s.Apply(c)
 	}
-	entries := 0
+	return s, st, g
+}
+
+func deliverAndAcknowledge(b *testing.B, consumers, count int) {
+	s, st, g := newGroupOf(b, 100_000, consumers)
+	c, held, entries := &Change{}, make([][]ID, consumers), 0
 	b.ReportAllocs()
 	for turn := 0; b.Loop(); turn++ {
 		i := turn % consumers

@@ -106,6 +106,7 @@ func runIndexModel(t *testing.T, r *rand.Rand, steps, adds int) {
 		if step%1000 == 0 {
 			checkIndex(t, st, m)
 			checkLive(t, r, st, m)
+			checkSeeker(t, r, st, m)
 		}
 	}
 	checkIndex(t, st, m)

@@ -80,17 +80,18 @@ func (o *order[T]) last() T {
 	return items[len(items)-1]
 }
 
-// insert adds an item, in the place of an equal one.
-func (o *order[T]) insert(x T) {
+// insert adds an item, in the place of an equal one, which it returns.
+func (o *order[T]) insert(x T) (replaced T) {
 	if n := len(o.blocks); n == 0 || o.compare(o.last(), x) < 0 {
 		o.push(x)
-		return
+		return replaced
 	}
 	at, found := o.find(x)
 	if found {
 		o.own(at.block)
-		o.blocks[at.block].items[at.item] = x
-		return
+		item := &o.blocks[at.block].items[at.item]
+		replaced, *item = *item, x
+		return replaced
 	}
 	if items := o.blocks[at.block].items; len(items) == orderBlock {
 		half := itemBlock[T]{slices.Clone(items[orderBlock/2:]), o.gen}
@@ -105,6 +106,7 @@ func (o *order[T]) insert(x T) {
 	o.own(at.block)
 	o.blocks[at.block].items = slices.Insert(o.blocks[at.block].items, at.item, x)
 	o.count++
+	return replaced
 }
 
 // push appends an item. Blocks that are appended to are full.

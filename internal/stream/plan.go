@@ -186,9 +186,10 @@ func (st *Stream) trimTo(o *TrimOptions, id ID, coming uint64) (to uint64, n int
 func (s *Streams) PlanDelete(c *Change, st *Stream, ids []ID) (n int) {
 	c.Kind, c.Number, c.stream = Delete, st.number, st
 	v := st.ids.view()
+	x := seeker{view: &v}
 	ascending := true
 	for _, id := range ids {
-		ordinal, found := v.find(id)
+		ordinal, found := x.find(id)
 		c.Found = append(c.Found, found)
 		if !found {
 			continue

@@ -187,12 +187,13 @@ func (s *Streams) PlanAutoClaim(c *Change, st *Stream, g *Group, consumer *Consu
 // are idle for so long. claimed is what they were before, in the order of IDs.
 func (s *Streams) PlanClaimOldest(c *Change, st *Stream, g *Group, consumer *Consumer, count int, o *ClaimOptions) (claimed []*Pending) {
 	c.planClaim(st, g, consumer, o)
-	looks := count * claimScan
+	looks, v := count*claimScan, st.ids.view()
+	x := seeker{view: &v}
 	g.oldest.each(func(p *Pending) bool {
 		if looks--; looks < 0 || len(c.IDs) == count || !p.isIdle(c.Time, o.MinIdle) {
 			return false
 		}
-		if !st.Exists(p.id) {
+		if _, ok := x.find(p.id); !ok {
 			c.Gone = append(c.Gone, p.id)
 			return true
 		}

@@ -101,8 +101,9 @@ func (st *Stream) RangeOf(ids []ID) (r Range, ok bool) {
 // Ordinals returns the ordinals of ids whose entries exist, in their order.
 func (st *Stream) Ordinals(ids []ID) []uint64 {
 	v, ordinals := st.ids.view(), make([]uint64, len(ids))
+	x := seeker{view: &v}
 	for i, id := range ids {
-		ordinals[i] = v.seek(id)
+		ordinals[i], _ = x.seek(id)
 	}
 	return ordinals
 }

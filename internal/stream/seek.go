@@ -29,33 +29,14 @@ func (v *view) seek(id ID) uint64 {
 
 // seekID returns as well the id that it found.
 func (v *view) seekID(id ID) (uint64, ID) {
-	at := position{len(v.pages), len(v.last.heads)}
-	if v.tail.count == 0 || id.Less(v.tail.first) {
-		// The block before the first one that begins behind id, or else the very first.
-		at = v.search(func(h *head) bool { return !id.Less(h.first) })
-		v.back(&at)
-	}
-	for {
-		b := v.block(at)
-		d := b.decoder()
-		for i := range int(b.count) {
-			if i > 0 {
-				d.next()
-			}
-			if ordinal := b.ordinal + uint64(i); ordinal >= v.first && !d.id.Less(id) {
-				return ordinal, d.id
-			}
-		}
-		if !v.forward(&at) {
-			return v.next, ID{}
-		}
-	}
+	x := seeker{view: v}
+	return x.seek(id)
 }
 
 // find returns the ordinal of an id that is alive.
 func (v *view) find(id ID) (ordinal uint64, ok bool) {
-	ordinal, found := v.seekID(id)
-	return ordinal, ordinal < v.next && found == id && v.alive(ordinal)
+	x := seeker{view: v}
+	return x.find(id)
 }
 
 // alive reports whether an ordinal is that of a live entry.
