@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,8 +98,8 @@ func proposal(n *node, body string) []byte { return make([]byte, 2+len(n.name)+2
 // A node that answers, and applies nothing, is behind; one that serves no clients yet catches up.
 func TestANodeThatIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, serves := newNodes(t, three...), true
-		c.options = func(_ *node, o *cluster.Options) { o.Serves = func() bool { return serves } }
+		c, starts := newNodes(t, three...), new(atomic.Bool)
+		c.options = func(_ *node, o *cluster.Options) { o.Serves = func() bool { return !starts.Load() } }
 		for _, n := range c.all {
 			c.start(n, three...)
 		}
@@ -117,7 +118,7 @@ func TestANodeThatIsBehind(t *testing.T) {
 		for _, n := range c.all {
 			c.seen(n, "a ok 0 0 b ok 0 0 c ok 0 0 ")
 		}
-		serves = false
+		starts.Store(true)
 		for _, n := range c.all {
 			c.seen(n, "a catching-up 0 0 b catching-up 0 0 c catching-up 0 0 ")
 		}
