@@ -109,7 +109,7 @@ func (e *executor) rejectsUnordered(inv *invocation) bool {
 // replied to, queued, or shown to monitors on its own.
 func (e *executor) AcceptsRun(r *broker.Request) (parts []broker.Request, whole bool) {
 	inv := r.Tag.(*invocation)
-	if !inv.unjudged && e.mayRun(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
+	if !inv.unjudged && inv.err == nil && e.mayRun(inv) && e.txn == nil && !e.replyMode.skipNext && len(e.service.monitors) == 0 &&
 		(e.version == protocol.RESP3 || !e.hasSubscriptions(formRESP)) && e.durableError(r) == nil {
 		return nil, true
 	}

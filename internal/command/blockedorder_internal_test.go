@@ -1,8 +1,10 @@
 package command
 
 import (
+	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,14 +14,17 @@ import (
 )
 
 // testOrder holds what was proposed until the test applies it.
-type testOrder struct{ proposals chan OrderedEntry }
+type testOrder struct {
+	proposals chan OrderedEntry
+	full      error
+}
 
 func (o *testOrder) Propose(body []byte, token any) error {
 	o.proposals <- OrderedEntry{Body: slices.Clone(body), Token: token, Finish: func(uint64) []byte { return nil }}
 	return nil
 }
-func (*testOrder) Full() error { return nil }
-func (*testOrder) Leads() bool { return true }
+func (o *testOrder) Full() error { return o.full }
+func (*testOrder) Leads() bool   { return true }
 
 // applyNext applies what was proposed first.
 func (o *testOrder) applyNext(t testing.TB, a *Applier) {
@@ -121,4 +126,35 @@ func TestNothingWaitsForAnEntryThatIsCutOff(t *testing.T) {
 	s.streams.abandonEntry()
 	assert.False(t, <-waited)
 	assert.False(t, s.RunOnCore(func(broker.View) {}))
+}
+
+// What is given up has a reply for each of its messages: those that follow each other in one read are a run.
+func TestEachMessageOfARunIsRefused(t *testing.T) {
+	const down, full = "-CLUSTERDOWN the cluster has no leader", "-OOM"
+	order := &testOrder{proposals: make(chan OrderedEntry, 10)}
+	s := newService(t, Options{Unprotected: true, Store: newTestStore(), Order: order})
+	a := s.NewApplier()
+	p := serveOn(t, s)
+	p.sends("CONFIG SET durable d.*\r\n")
+	order.applyNext(t, a)
+	require.Equal(t, "+OK", p.reply())
+	run := strings.Repeat("*3\r\n$7\r\nPUBLISH\r\n$3\r\nd.1\r\n$1\r\nx\r\n", 3)
+
+	p.sends(run)
+	e := <-order.proposals
+	a.Lost(e.Token, errors.New("the cluster has no leader"))
+	for range 3 {
+		assert.Equal(t, down, p.reply())
+	}
+	order.full = ErrNoRoom
+	p.sends(run)
+	for range 3 {
+		assert.Contains(t, p.reply(), full)
+	}
+	assert.Equal(t, "+PONG", p.do("PING"))
+
+	e.Token = nil // it takes effect nevertheless, without the connection
+	require.NoError(t, a.Apply(&e))
+	assert.Equal(t, "+PONG", p.do("PING"))
+	assert.Zero(t, a.replica.usage.batches.Load(), "what was charged for another batch does not count")
 }

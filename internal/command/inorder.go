@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/protocol"
 )
 
 // inOrder holds the batches of a connection that wait for the order of all nodes, and those behind them. The reader adds; the goroutine
@@ -139,8 +140,16 @@ func (b *Batch) failOrdered(why error) {
 				inv.txn.release()
 				inv.txn = nil
 			}
-			inv.ordered, inv.err, inv.handler = false, errClusterDown(why), replyError
-			b.Requests[i] = broker.Request{Op: broker.Reply, Tag: inv}
+			inv.ordered = false
+			inv.refuse(&b.Requests[i], errClusterDown(why))
 		}
+	}
+}
+
+// refuse makes a command reply with an error, a run once for each of its messages.
+func (inv *invocation) refuse(req *broker.Request, why *protocol.Error) {
+	inv.err = why
+	if req.Op != broker.Publish { // Admit and AcceptsRun see to those
+		inv.handler, *req = replyError, broker.Request{Op: broker.Reply, Tag: inv}
 	}
 }

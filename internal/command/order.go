@@ -259,8 +259,8 @@ func (r *Reader) encodeOrdered(b *Batch) (body []byte) {
 		if !r.isOrdered(inv) {
 			continue
 		}
-		if inv.err = r.noRoom(inv, &b.Requests[i]); inv.err != nil {
-			inv.handler, b.Requests[i] = replyError, broker.Request{Op: broker.Reply, Tag: inv}
+		if err := r.noRoom(inv, &b.Requests[i]); err != nil {
+			inv.refuse(&b.Requests[i], err)
 			continue
 		}
 		if body == nil {
