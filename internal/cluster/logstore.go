@@ -54,7 +54,7 @@ func (s *logStore) repair(damages []log.Damage, snapshot uint64) error {
 	case last >= s.Last():
 		return s.Reset(last + 1)
 	}
-	return s.CutHead(last + 1)
+	return s.DropHead(last + 1)
 }
 
 func (s *logStore) FirstIndex() (uint64, error) {
@@ -224,7 +224,7 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 	case from <= s.Head() && to >= last:
 		return s.Reset(max(to, last) + 1)
 	case from <= s.Head():
-		return s.CutHead(to + 1)
+		return s.DropHead(to + 1)
 	case to >= last:
 		return s.CutTail(from)
 	}

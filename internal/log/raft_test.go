@@ -78,7 +78,7 @@ func (s *store) DeleteRange(from, to uint64) error {
 	case from <= s.Head() && to >= last:
 		return s.Reset(max(to, last) + 1)
 	case from <= s.Head():
-		return s.CutHead(to + 1)
+		return s.DropHead(to + 1)
 	case to >= last:
 		s.cuts++
 		return s.CutTail(from)

@@ -21,6 +21,28 @@ func (l *Log) CutHead(number uint64) error {
 	return nil
 }
 
+// DropHead is CutHead for a log without a rewriter: it removes the segments that have nothing else. The last one stays, because the name of
+// the next follows from its own.
+func (l *Log) DropHead(number uint64) error {
+	if err := l.CutHead(number); err != nil {
+		return err
+	}
+	l.rewriting.Lock() // Reset waits meanwhile
+	defer l.rewriting.Unlock()
+	v := l.retainView()
+	defer v.release()
+	before, _ := l.candidates(v)
+	for _, c := range before {
+		if c.segment == v.segments[len(v.segments)-1] {
+			break
+		}
+		if err := l.removeDead(c.segment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // storeHead makes the number of the first record that opening needs durable.
 func (l *Log) storeHead(number uint64) error {
 	return l.changeMeta(func(m *meta) { m.head = max(m.head, number) })
