@@ -95,6 +95,8 @@ func (a *applier) halt() {
 func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 	if err := a.node.store.waitSynced(logs[len(logs)-1].Index); err != nil {
 		a.stop(err)
+	} else {
+		a.node.transport.announcer.announce(logs[len(logs)-1].Index)
 	}
 	for _, l := range logs {
 		if l.Type == raft.LogCommand {
@@ -250,8 +252,14 @@ func (a *applier) compare(l *raft.Log) error {
 	return nil
 }
 
-// runMarker sends a mark behind what was committed, if this node leads and nothing follows by itself.
+// markAfter is how long after an entry a mark comes. It may cost each node a sync.
+const markAfter = 50 * time.Millisecond
+
+// runMarker sends a mark some time after what was committed, if this node leads.
 func (n *Node) runMarker() {
+	due := time.NewTimer(markAfter)
+	defer due.Stop()
+	waits := true // for the timer
 	for {
 		select {
 		case <-n.ctx.Done():
@@ -260,15 +268,25 @@ func (n *Node) runMarker() {
 			if leads {
 				n.lead()
 			}
-			continue
 		case <-n.applier.applied:
+			if !waits {
+				due.Reset(markAfter)
+				waits = true
+			}
+		case <-due.C:
+			waits = false
+			n.mark()
 		}
-		n.applier.mu.Lock()
-		m, unmarked := mark{n.applier.state.Index, n.applier.state.Chain}, n.applier.unmarked && !n.applier.stopped
-		n.applier.mu.Unlock()
-		if unmarked && n.Leads() && n.raft.LastIndex() <= n.raft.AppliedIndex() {
-			n.raft.Apply(m.encode(), 0)
-		}
+	}
+}
+
+// mark sends a mark if entries were applied behind the last one.
+func (n *Node) mark() {
+	n.applier.mu.Lock()
+	m, unmarked := mark{n.applier.state.Index, n.applier.state.Chain}, n.applier.unmarked && !n.applier.stopped
+	n.applier.mu.Unlock()
+	if unmarked && n.Leads() {
+		n.raft.Apply(m.encode(), 0)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestADisputeOutlastsItsLeader(t *testing.T) {
 		c.equal()
 		other.machine.tamper()
 		require.NoError(t, leader.Propose([]byte("2"), 0, "2"))
-		pause(2 * time.Millisecond) // the mark is on its way
+		pause(52 * time.Millisecond) // the mark is on its way
 		c.exchange.part([]string{leader.name}, c.othersOf(leader))
 		c.eventually("another leader", func() bool {
 			for _, n := range c.all {

@@ -2,7 +2,8 @@
 // applies it, and all nodes apply the same entries in the same order. It knows bytes, and no topic.
 //
 // The engine is hashicorp/raft over [log.Log]. What raft lacks is here: proposals of nodes that do not lead, each applied once and in the order
-// of its node; marks, by which the followers learn at once what is committed; a state that is sent to a node that is too far behind.
+// of its node; announcements, by which the followers learn at once what is committed; marks, by which nodes compare their
+// states; a state that is sent to a node that is too far behind.
 //
 // # Proposals
 //
@@ -24,6 +25,7 @@
 // # Goroutines
 //
 // raft has its own, and calls the applier from one of them. A [Node] has the sender, which alone proposes; the marker, which is
-// the leader's; one that requests the status of each other node once a second; and one for each connection of another node. [Node.Close] waits
+// the leader's; one that announces to each follower, while the node leads; one that requests the
+// status of each other node once a second; and one for each connection of another node. [Node.Close] waits
 // for all.
 package cluster

@@ -64,8 +64,7 @@ func decodeProposed(data []byte) (proposed, error) {
 	return p, nil
 }
 
-// mark is an entry behind the last one of a burst. What is committed reaches a follower with the next entry only; so the leader sends one.
-// It has the chain of the leader up to an index, by which each node compares its state.
+// mark is an entry by which each node compares its state: it has the chain of the leader up to an index.
 type mark struct{ index, chain uint64 }
 
 func (m mark) encode() []byte {

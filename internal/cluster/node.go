@@ -112,7 +112,7 @@ func (n *Node) open() (err error) {
 	}
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
-	}), n.store}
+	}), n.store, newAnnouncer()}
 	if n.raft, err = raft.NewRaft(n.config(), n.applier, n.store, n.votes, saved, n.transport); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (n *Node) config() *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.options.Name)
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = n.options.Election, n.options.Election, n.options.Election
-	c.CommitTimeout = min(50*time.Millisecond, n.options.Election/2) // marks are faster
+	c.CommitTimeout = min(50*time.Millisecond, n.options.Election/2) // announcements are faster
 	c.BatchApplyCh = true
 	c.NoSnapshotRestoreOnStart = true // the machine has its state
 	c.SnapshotInterval = time.Hour    // the saver takes them, by bytes

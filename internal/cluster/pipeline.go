@@ -9,7 +9,8 @@ import (
 // transport is raft's, with pipelines that end. The other nodes get to know no more of what is committed than the leader's disk has.
 type transport struct {
 	*raft.NetworkTransport
-	store *logStore
+	store     *logStore
+	announcer *announcer
 }
 
 // AppendEntries sends entries to another node.
@@ -24,14 +25,22 @@ func (t transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAdd
 	if err != nil {
 		return nil, err //nolint:wrapcheck // raft compares it
 	}
-	return newPipeline(p, t.store), nil
+	return newPipeline(p, t, &follower{id: id, address: target, news: make(chan struct{}, 1)}), nil
+}
+
+// Close ends the transport. The connections end with the node.
+func (t transport) Close() error {
+	err := t.NetworkTransport.Close()
+	t.announcer.runs.Wait()
+	return err //nolint:wrapcheck // raft's
 }
 
 // pipeline is one of raft's with room for answers. When a node leads no more, raft stops to take answers out while it may still send; without
 // room that waits forever, and the end of the node with it.
 type pipeline struct {
 	raft.AppendPipeline
-	store   *logStore
+	transport
+	*follower
 	answers chan raft.AppendFuture
 	closed  chan struct{}
 	once    sync.Once
@@ -41,9 +50,10 @@ type pipeline struct {
 // pipelineRoom is many times what raft sends before it looks whether to stop.
 const pipelineRoom = 64
 
-func newPipeline(p raft.AppendPipeline, store *logStore) *pipeline {
-	own := &pipeline{AppendPipeline: p, store: store, answers: make(chan raft.AppendFuture, pipelineRoom), closed: make(chan struct{})}
+func newPipeline(p raft.AppendPipeline, t transport, f *follower) *pipeline {
+	own := &pipeline{AppendPipeline: p, transport: t, follower: f, answers: make(chan raft.AppendFuture, pipelineRoom), closed: make(chan struct{})}
 	own.runs.Go(own.forward)
+	t.announcer.add(own)
 	return own
 }
 
@@ -53,6 +63,7 @@ func (p *pipeline) forward() {
 		case <-p.closed:
 			return
 		case f := <-p.AppendPipeline.Consumer():
+			p.answered(f)
 			select {
 			case p.answers <- f:
 			case <-p.closed:
@@ -65,14 +76,16 @@ func (p *pipeline) forward() {
 // AppendEntries sends entries, and does not wait.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	args.LeaderCommitIndex = p.store.announced(args.LeaderCommitIndex)
+	p.sent(args)
 	return p.AppendPipeline.AppendEntries(args, resp) //nolint:wrapcheck // raft's
 }
 
 // Consumer returns the answers.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
 
-// Close ends the pipeline.
+// Close ends the pipeline. An announcement that is on its way may take longer: see transport.Close.
 func (p *pipeline) Close() error {
+	p.announcer.remove(p)
 	p.once.Do(func() { close(p.closed) })
 	err := p.AppendPipeline.Close()
 	p.runs.Wait()
