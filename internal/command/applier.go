@@ -227,6 +227,7 @@ func (a *Applier) newBatch() *Batch {
 func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 	var b *Batch
 	var token *newToken
+	var users *usersText
 	for in.err == nil && len(in.left) > 0 {
 		if b == nil || len(b.calls) >= maxCalls {
 			b = a.newBatch()
@@ -236,6 +237,8 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 		switch kind {
 		case orderedToken:
 			token = in.token()
+		case orderedUsers:
+			users = &usersText{text: in.text()}
 		case orderedCommand:
 			args := in.texts(in.number())
 			if in.err == nil {
@@ -243,6 +246,9 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 			}
 			if in.err == nil && token != nil {
 				b.last().token, token = token, nil
+			}
+			if in.err == nil && users != nil {
+				b.last().users, users = users, nil
 			}
 		case orderedRun:
 			args := in.texts(2)

@@ -25,15 +25,60 @@ func (w *response) deferFileTask(work func(file string) (answer func(*response))
 	w.deferToReader(func() func(*response) { return work(file) })
 }
 
+// errFileUnread is the error of an ACL file that cannot be read.
+func errFileUnread(file string, err error) *protocol.Error {
+	return protocol.Errorf("ACL file %s cannot be read: %s; the rules are unchanged", file, aclfile.UnwrapPathError(err))
+}
+
+// usersText is the text of an ACL file that all nodes load, or why it cannot be read.
+type usersText struct {
+	text []byte
+	err  error
+}
+
+// readUsers reads the file of an ACL LOAD before it is proposed, so that all nodes load the same. An error shows in the order.
+func (r *Reader) readUsers(inv *invocation) {
+	s := r.service
+	if rowName(inv) != "acl|load" || s.access.file == "" {
+		return
+	}
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
+	text, err := aclfile.Read(s.access.file, &s.options.Log)
+	inv.users = &usersText{text, err}
+}
+
+// loadOrdered is ACL LOAD in the order of all nodes. Without a text, the node that has proposed it has none to load.
+func (w *response) loadOrdered() {
+	s, u := w.executor.service, w.inv.users
+	switch {
+	case u == nil:
+		w.fail(errNoFile)
+		return
+	case u.err != nil:
+		w.fail(errFileUnread(s.access.file, u.err))
+		return
+	}
+	if err := s.loadUsers(w.view, s.access.file, u.text); err != nil {
+		w.fail(protocol.Errorf("%s", err))
+		return
+	}
+	w.ok()
+}
+
 // aclLoad reads the file on the reader's goroutine. The new rules hold from the instant of the
 // reply. If the file has an error, the old rules stay.
 func aclLoad(w *response) {
 	s := w.executor.service
+	if s.options.Order != nil {
+		w.loadOrdered()
+		return
+	}
 	w.deferFileTask(func(file string) func(*response) {
 		text, err := aclfile.Read(file, &s.options.Log)
 		return func(w *response) {
 			if err != nil {
-				w.fail(protocol.Errorf("ACL file %s cannot be read: %s; the rules are unchanged", file, aclfile.UnwrapPathError(err)))
+				w.fail(errFileUnread(file, err))
 				return
 			}
 			if err := s.loadUsers(w.view, file, text); err != nil {

@@ -34,10 +34,10 @@ func errNotInCluster(what string) *protocol.Error {
 }
 
 // orderedCommands are those that change what all nodes share, but for publishes, EXEC, and commands that write keys.
-var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, "acl|token": true}
+var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, "acl|token": true, "acl|load": true}
 
 // refusedInOrder are commands whose effect depends on what one node alone knows, or has.
-var refusedInOrder = map[string]string{"acl|load": "ACL LOAD", "acl|save": "ACL SAVE", "source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
+var refusedInOrder = map[string]string{"source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
 
 // refusedInMulti are commands that change the origin of those behind them. A transaction has one origin.
 var refusedInMulti = map[string]bool{"select": true, "auth": true, "hello": true, "reset": true}
@@ -268,6 +268,7 @@ func (r *Reader) encodeOrdered(b *Batch) (body []byte) {
 		}
 		inv.ordered = true
 		inv.drawOrdered()
+		r.readUsers(inv)
 		body = appendOrdered(body, inv, &b.Requests[i])
 	}
 	if cap(body) <= maxOrderRoom {

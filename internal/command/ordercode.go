@@ -18,6 +18,7 @@ const (
 	orderedRun     = 'r'
 	orderedExec    = 'x' // the commands behind it are a transaction
 	orderedWatch   = 'w' // a key of WATCH, and its version; behind orderedExec
+	orderedUsers   = 'u' // the text of the ACL file that the command behind it, ACL LOAD, puts in force
 	orderedToken   = 't' // what the command behind it, ACL TOKEN CREATE, adds
 )
 
@@ -57,6 +58,9 @@ func appendOrdered(b []byte, inv *invocation, r *broker.Request) []byte {
 	if t := inv.token; t != nil {
 		b = appendLong(append(b, orderedToken), t.digest[:])
 		b = binary.LittleEndian.AppendUint64(b, uint64(t.expires.Unix())) //nolint:gosec // and back
+	}
+	if u := inv.users; u != nil && u.err == nil {
+		b = appendLong(append(b, orderedUsers), u.text)
 	}
 	args := inv.args
 	b = append(b, orderedCommand)
