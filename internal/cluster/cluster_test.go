@@ -231,26 +231,12 @@ func TestWithoutAMajorityAProposalIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := startThree(t)
 		old := c.leader()
-		var others []string
-		for _, n := range c.all {
-			if n != old {
-				others = append(others, n.name)
-			}
-		}
-		c.exchange.part([]string{old.name}, others)
+		c.exchange.part([]string{old.name}, c.othersOf(old))
 		require.NoError(t, old.Propose([]byte("lost"), 0, "lost"))
-		c.eventually("its fate", func() bool {
-			_, known := old.machine.fate("lost")
-			return known
-		})
-		err, _ := old.machine.fate("lost")
+		_, err := c.fateWithin(old, "lost")
 		assert.ErrorIs(t, err, cluster.ErrUnknown, "it is in the log of one node")
 		require.NoError(t, old.Propose([]byte("unsent"), 0, "unsent"))
-		c.eventually("its fate", func() bool {
-			_, known := old.machine.fate("unsent")
-			return known
-		})
-		err, _ = old.machine.fate("unsent")
+		_, err = c.fateWithin(old, "unsent")
 		assert.ErrorIs(t, err, cluster.ErrNoLeader)
 
 		c.exchange.heal()
@@ -292,11 +278,8 @@ func TestANodeThatIsFarBehindGetsTheState(t *testing.T) {
 
 func TestANodeOfAnotherStateStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader := c.leader()
-		other := c.all[(slices.Index(c.all, leader)+1)%3]
-		require.NoError(t, leader.Propose([]byte("1"), 0, "1"))
-		c.eventually("it is applied", func() bool { return len(other.machine.list()) == 1 })
+		c, leader, followers := startApplied(t)
+		other := followers[0]
 		other.machine.mu.Lock()
 		other.machine.tampered = true
 		other.machine.mu.Unlock()
@@ -340,9 +323,8 @@ func TestSlowDisksAreNotSentEverythingAgainAndAgain(t *testing.T) {
 // Transfers to a node that is not there, again and again, do not keep proposals waiting.
 func TestTransfersToANodeThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader, gone := c.leader(), c.followers()[0]
-		c.applied(leader, "1")
+		c, leader, followers := startApplied(t)
+		gone := followers[0]
 		c.exchange.silence([]string{leader.name}, []string{gone.name})
 		require.NoError(t, leader.Propose([]byte("2"), 0, "2")) // it lacks this one
 		for range 3 {
@@ -352,11 +334,7 @@ func TestTransfersToANodeThatIsGone(t *testing.T) {
 		for i := range 5 {
 			token := fmt.Sprint("while it is gone ", i)
 			require.NoError(t, leader.Propose([]byte(token), 0, token))
-			c.eventually("it is applied", func() bool {
-				_, known := leader.machine.fate(token)
-				return known
-			})
-			err, _ := leader.machine.fate(token)
+			_, err := c.fateWithin(leader, token)
 			assert.NoError(t, err)
 			assert.Error(t, leader.Transfer(gone.name))
 		}
@@ -371,9 +349,8 @@ func TestTransfersToANodeThatIsGone(t *testing.T) {
 // A machine that cannot apply an entry gets the state of the leader, and nothing is missing or there twice.
 func TestAMachineThatNeedsTheState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		unfit := c.followers()[0]
-		c.applied(c.leader(), "1")
+		c, _, followers := startApplied(t)
+		unfit := followers[0]
 		unfit.machine.mu.Lock()
 		unfit.machine.unfit = true
 		unfit.machine.mu.Unlock()

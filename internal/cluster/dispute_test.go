@@ -26,9 +26,7 @@ func (c *nodes) differs(n *node) {
 // A leader whose state is not that of the majority stops, and another one leads. The others go on.
 func TestALeaderOfAnotherStateStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader, others := c.leader(), c.followers()
-		c.applied(leader, "1")
+		c, leader, others := startApplied(t)
 		leader.machine.tamper()
 		require.NoError(t, leader.Propose([]byte("2"), 0, "2"))
 		c.differs(leader)
@@ -46,9 +44,7 @@ func TestALeaderOfAnotherStateStops(t *testing.T) {
 // The leader's word counts where no majority has the same.
 func TestOfTwoThatDifferTheFollowerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader, others := c.leader(), c.followers()
-		c.applied(others[0], "1")
+		c, leader, others := startApplied(t)
 		c.stop(others[1])
 		others[0].machine.tamper()
 		require.NoError(t, leader.Propose([]byte("2"), 0, "2"))

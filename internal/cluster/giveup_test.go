@@ -26,9 +26,8 @@ func (c *nodes) fateWithin(n *node, token string) (took time.Duration, err error
 // A leader that takes connections and does not answer keeps no proposal longer than one that is gone.
 func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader, other := c.leader(), c.followers()[0]
-		c.applied(other, "1")
+		c, leader, followers := startApplied(t)
+		other := followers[0]
 		c.exchange.hangUp([]string{other.name}, []string{leader.name})
 		c.exchange.silence([]string{other.name}, []string{leader.name}) // it hears the leader, and so elects none
 		require.NoError(t, other.Propose([]byte("2"), 0, "2"))
@@ -44,9 +43,8 @@ func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
 // A node that cannot begin another incarnation takes no proposal any more, and those that wait get to know it.
 func TestWithoutAnotherIncarnationNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		n := c.followers()[0]
-		c.applied(n, "1")
+		c, _, followers := startApplied(t)
+		n := followers[0]
 		c.exchange.part([]string{n.name}, c.othersOf(n))
 		require.NoError(t, n.Propose([]byte("2"), 0, "2"))
 		n.disks[1].PowerOff()

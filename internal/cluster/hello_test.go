@@ -28,6 +28,15 @@ func (c *nodes) applied(n *node, token string) {
 	c.equal()
 }
 
+// startApplied starts three nodes, which have applied the entry "1". The first follower has proposed it.
+func startApplied(t *testing.T) (c *nodes, leader *node, followers []*node) {
+	t.Helper()
+	c = startThree(t)
+	leader, followers = c.leader(), c.followers()
+	c.applied(followers[0], "1")
+	return c, leader, followers
+}
+
 // followers are the nodes that do not lead, in order.
 func (c *nodes) followers() (all []*node) {
 	leader := c.leader()
@@ -76,9 +85,8 @@ func TestANodeThatKnowsOfItsRemoval(t *testing.T) {
 
 func TestTwoNodesOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		c.applied(c.leader(), "1")
-		name := c.followers()[0].name
+		c, _, followers := startApplied(t)
+		name := followers[0].name
 		second := newNode(name)
 		c.options = func(n *node, o *cluster.Options) {
 			if n == second {
@@ -144,8 +152,7 @@ func TestADirectoryOfAnotherCluster(t *testing.T) {
 
 func TestADirectoryOfAnotherNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		c.applied(c.leader(), "1")
+		c, _, _ := startApplied(t)
 		c.stopAll()
 		c.all[0].disks = c.all[1].disks
 		assert.EqualError(t, c.open(c.all[0]), "the directory is that of node b, and this one is named a: each node needs a directory of its own")
@@ -233,9 +240,8 @@ func TestClocksThatAreADayApart(t *testing.T) {
 // A node that has lost its directories, and whose clock has gone back, proposes under an incarnation behind its last one.
 func TestANodeWithNewDirectoriesAndAnOldClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		n := c.followers()[0]
-		c.applied(n, "1")
+		c, _, followers := startApplied(t)
+		n := followers[0]
 		c.stop(n)
 		require.NoError(t, c.leader().Remove(n.name))
 		renewed := newNode(n.name)

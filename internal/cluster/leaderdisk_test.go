@@ -15,9 +15,7 @@ func aSecond() time.Duration { return time.Second }
 // one could lose it.
 func TestNothingIsAppliedBeforeTheLeadersDiskHasIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader := c.leader()
-		c.applied(leader, "1")
+		c, leader, _ := startApplied(t)
 		pause(time.Second) // what follows an entry is on the disk
 		leader.disks[0].Slow(aSecond)
 		begun := time.Now()
@@ -37,9 +35,7 @@ func TestNothingIsAppliedBeforeTheLeadersDiskHasIt(t *testing.T) {
 // The leader's disk and those of the others work at the same time.
 func TestTheDisksOfAllNodesWorkBesideEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		leader := c.leader()
-		c.applied(leader, "1")
+		c, leader, _ := startApplied(t)
 		pause(time.Second)
 		for _, n := range c.all {
 			n.disks[0].Slow(aSecond)

@@ -125,24 +125,14 @@ func (p *proposals) next() *proposal {
 	return next
 }
 
-// age returns how long the oldest waits.
-func (p *proposals) age() (age time.Duration, any bool) {
+// oldest returns the one that waits for longest, or nil. The sender alone gives it up; the applier may take it out meanwhile.
+func (p *proposals) oldest() *proposal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
-		return 0, false
+		return nil
 	}
-	return time.Since(p.waiting[0].since), true
-}
-
-// deadline returns when the oldest is given up.
-func (p *proposals) deadline(after time.Duration) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
-		return time.Now().Add(after)
-	}
-	return p.waiting[0].since.Add(after)
+	return p.waiting[0]
 }
 
 // giveUp ends the incarnation, and returns what waited.
@@ -167,12 +157,12 @@ func (n *Node) runSender() {
 		case <-n.proposals.wake:
 		case <-check.C:
 		}
-		age, any := n.proposals.age()
-		if any {
-			n.whenLate(age)
+		oldest := n.proposals.oldest()
+		if oldest != nil {
+			n.whenLate(oldest)
 		}
 		disputes, open := n.applier.disputes()
-		if any || open {
+		if oldest != nil || open {
 			check.Reset(n.options.Election / redials)
 		}
 		n.sendAll(&to, disputes)
@@ -183,9 +173,10 @@ func (n *Node) runSender() {
 const redials = 10
 
 // whenLate sends again what has waited for an election's time, and gives up what has waited too long.
-func (n *Node) whenLate(age time.Duration) {
+func (n *Node) whenLate(oldest *proposal) {
+	age := time.Since(oldest.since)
 	switch {
-	case age >= n.options.Timeout && age < maxUndecided*n.options.Timeout && n.isUndecided():
+	case age >= n.options.Timeout && age < maxUndecided*n.options.Timeout && n.isUndecided(oldest):
 	case age >= n.options.Timeout:
 		next, err := n.votes.nextIncarnation(n.after())
 		if err != nil {
@@ -210,14 +201,8 @@ func (p *proposals) close() {
 const maxUndecided = 5
 
 // isUndecided reports whether the oldest proposal may have been committed in time: this node has not applied all that was.
-func (n *Node) isUndecided() bool {
+func (n *Node) isUndecided(oldest *proposal) bool {
 	p := &n.proposals
-	p.mu.Lock()
-	var oldest *proposal
-	if len(p.waiting) > 0 {
-		oldest = p.waiting[0]
-	}
-	p.mu.Unlock()
 	if p.late != oldest {
 		p.late, p.lateAt = oldest, n.lastCommitted()
 	}
@@ -339,7 +324,11 @@ func (l *leaderLink) send(n *Node, data []byte) error {
 		n.raft.Apply(data, 0) // what becomes of it shows in the log
 		return nil
 	}
-	if err := l.conn.SetWriteDeadline(n.proposals.deadline(n.options.Timeout)); err != nil {
+	since := time.Now()
+	if oldest := n.proposals.oldest(); oldest != nil {
+		since = oldest.since
+	}
+	if err := l.conn.SetWriteDeadline(since.Add(n.options.Timeout)); err != nil { // then the oldest is given up
 		return err
 	}
 	var size [4]byte

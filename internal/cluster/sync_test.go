@@ -23,9 +23,7 @@ func TestWhatWasAnsweredIsSynced(t *testing.T) {
 	for _, syncs := range []bool{true, false} {
 		t.Run(fmt.Sprint(syncs), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := startThree(t)
-				c.applied(c.leader(), "1")
-				c.equal()
+				c, _, _ := startApplied(t)
 				for _, n := range c.all {
 					c.stop(n)
 				}
@@ -66,9 +64,8 @@ func TestWhatWasAnsweredIsSynced(t *testing.T) {
 // What is committed in time is applied, however long the machine takes for what is before it.
 func TestASlowMachineMakesNoProposalLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := startThree(t)
-		n := c.followers()[0]
-		c.applied(n, "1")
+		c, _, followers := startApplied(t)
+		n := followers[0]
 		gate := make(chan struct{})
 		n.machine.mu.Lock()
 		n.machine.gate = gate
