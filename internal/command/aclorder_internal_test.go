@@ -14,7 +14,7 @@ func TestTheACLFileOfANode(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "users.acl")
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	write("user default on nopass ~* &* +@all\n")
-	o := newOrder(t, 2, func(options *Options) { options.ACLFile = file })
+	o := newOrder(t, func(options *Options) { options.ACLFile = file })
 	a, b := serveOn(t, o.nodes[0].service), serveOn(t, o.nodes[1].service)
 	users := func() [2]string {
 		t.Helper()

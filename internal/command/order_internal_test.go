@@ -50,10 +50,10 @@ func (n *orderedNode) Propose(body []byte, token any) error {
 func (n *orderedNode) Full() error { return nil }
 func (n *orderedNode) Leads() bool { return n == n.order.nodes[0] }
 
-// newOrder makes an order of so many nodes.
-func newOrder(t testing.TB, nodes int, change func(*Options)) *oneOrder {
+// newOrder makes an order of two nodes.
+func newOrder(t testing.TB, change func(*Options)) *oneOrder {
 	o := &oneOrder{t: t, entries: make(chan proposedEntry, 100)}
-	for range nodes {
+	for range 2 {
 		n := &orderedNode{order: o, store: newTestStore()}
 		options := Options{Unprotected: true, Store: n.store, Order: n}
 		if change != nil {
@@ -105,7 +105,7 @@ func (o *oneOrder) digests(p *pipe, command string) (all []uint64) {
 
 // What decides otherwise on one node shows in the digest, also if no stream changes.
 func TestTheDigestHasRightsAndUsers(t *testing.T) {
-	o := newOrder(t, 2, nil)
+	o := newOrder(t, nil)
 	a, b := serveOn(t, o.nodes[0].service), o.nodes[1].service
 	for _, command := range []string{"ACL SETUSER me on nopass +@all ~* &*", "XADD s * a 1", "PUBLISH news hi", "ACL TOKEN CREATE me phone 60", "CONFIG SET durable x"} {
 		digests := o.digests(a, command)
@@ -145,7 +145,7 @@ func TestTheBaseOfAClusterIsItsWholeState(t *testing.T) {
 
 // What another node has proposed takes no memory of a client, and gives none back.
 func TestEntriesOfOthersAreNoMemoryOfClients(t *testing.T) {
-	o := newOrder(t, 2, nil)
+	o := newOrder(t, nil)
 	a, b := serveOn(t, o.nodes[0].service), o.nodes[1].service
 	used := b.memory.Used()
 	for n := range 50 {

@@ -17,7 +17,7 @@ func (o *oneOrder) awaitProposals(n int32) {
 
 // A change by another node ends a transaction, whether it took effect before EXEC was proposed or is ahead of it in the order then.
 func TestWatchOnANode(t *testing.T) {
-	o := newOrder(t, 2, nil)
+	o := newOrder(t, nil)
 	a, b := serveOn(t, o.nodes[0].service), serveOn(t, o.nodes[1].service)
 	exec := func() string {
 		t.Helper()
