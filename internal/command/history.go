@@ -54,7 +54,10 @@ type history struct {
 	copied []byte // of recent messages in the batch
 
 	// passed has the entry of each stream that came last.
-	passed map[uint64]passedEntry
+	passed map[uint64]*passedEntry
+	// lastPassed is that of the stream lastKey, which the last entry was of; nil in front of the first one.
+	lastPassed *passedEntry
+	lastKey    uint64
 
 	each    []eachEntry // of LAST 1 EACH, in order
 	topic   []byte
@@ -69,10 +72,10 @@ type kept struct {
 }
 
 // keptCost and eachCost are about what one takes besides its text.
-const keptCost, eachCost, passedCost = 160, 48, 64
+const keptCost, eachCost, passedCost = 160, 48, 96
 
 func newHistory(p *pass) *history {
-	h := &history{pass: p, service: p.conn.service, request: new(readRequest), passed: make(map[uint64]passedEntry)}
+	h := &history{pass: p, service: p.conn.service, request: new(readRequest), passed: make(map[uint64]*passedEntry)}
 	for _, r := range p.replays {
 		h.plain = h.plain || r.plain && h.service.recent != nil
 		switch topic := r.sub.Topic(); {
@@ -184,7 +187,7 @@ func (h *history) charge() {
 func (h *history) close() {
 	h.clearBatch()
 	h.clearEntries()
-	h.each, h.batch, h.entries, h.text, h.copied, h.passed = nil, nil, nil, nil, nil, nil
+	h.each, h.batch, h.entries, h.text, h.copied, h.passed, h.lastPassed = nil, nil, nil, nil, nil, nil, nil
 	h.closeSource()
 }
 

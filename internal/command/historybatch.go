@@ -145,9 +145,13 @@ func (h *history) add(row *readRow) {
 		h.text = e.AppendPayload(h.text)
 		k.Payload = h.text[at:len(h.text):len(h.text)]
 	}
-	at := len(h.text)
-	h.text = append(h.text, row.name...)
-	k.Topic = h.text[at:len(h.text):len(h.text)]
+	if n := len(h.entries); n > 0 && string(h.entries[n-1].Topic) == row.name {
+		k.Topic = h.entries[n-1].Topic
+	} else {
+		at := len(h.text)
+		h.text = append(h.text, row.name...)
+		k.Topic = h.text[at:len(h.text):len(h.text)]
+	}
 	h.entries = append(h.entries, k)
 }
 

@@ -21,8 +21,9 @@ func (h *history) track(row *readRow) bool {
 	if !row.wanted && !row.gone {
 		return true
 	}
-	last, known := h.passed[row.Key]
-	h.passed[row.Key] = passedEntry{row.Ordinal, row.Sequence, last.isKept || row.wanted}
+	at, known := h.passedOf(row.Key)
+	last := *at
+	*at = passedEntry{row.Ordinal, row.Sequence, last.isKept || row.wanted}
 	end := min(row.trimmed, row.Ordinal) // those up to that one are lost
 	switch {
 	case known && last.ordinal+1 < end:
@@ -48,6 +49,19 @@ func (h *history) track(row *readRow) bool {
 		}
 	}
 	return true
+}
+
+// passedOf returns the entry of a stream that came last; known is false for the first one. Most are of the stream of the one before.
+func (h *history) passedOf(key uint64) (at *passedEntry, known bool) {
+	if h.lastPassed != nil && h.lastKey == key {
+		return h.lastPassed, true
+	}
+	if at, known = h.passed[key]; !known {
+		at = new(passedEntry)
+		h.passed[key] = at
+	}
+	h.lastKey, h.lastPassed = key, at
+	return at, known
 }
 
 // missesOlder reports whether a replay may miss what was gone before it began: with FROM 0 and LAST it begins with what is kept.

@@ -27,6 +27,7 @@ type matches struct {
 	yield func()
 
 	byTopic map[string][]*replay
+	ofTopic []*replay // of them, those of the last message's topic
 	globs   []*replay
 	limits  filter.Limits
 	msg     filter.Message
@@ -112,7 +113,10 @@ func (k *matches) of(m *recent.Message, fields *stream.Fields) (found []*replay,
 	if !k.step(cost) {
 		return nil, false
 	}
-	all := append(k.found[:0], k.byTopic[string(m.Topic)]...)
+	if len(k.ofTopic) == 0 || k.ofTopic[0].sub.Topic() != string(m.Topic) {
+		k.ofTopic = k.byTopic[string(m.Topic)]
+	}
+	all := append(k.found[:0], k.ofTopic...)
 	for _, r := range k.globs {
 		if broker.Match(r.sub.Topic(), m.Topic) {
 			all = append(all, r)

@@ -55,7 +55,7 @@ type readStart struct {
 	time     int64
 	id       stream.ID
 	// passed has the entries of some streams behind which the sequence number is: these need no search.
-	passed map[uint64]passedEntry
+	passed map[uint64]*passedEntry
 }
 
 // isBefore reports whether an entry is in front of it.

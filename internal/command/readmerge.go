@@ -16,7 +16,7 @@ type mergedSource struct {
 }
 
 // maxBuffered is how many bytes of entries the cursors of one source hold, and maxCursorRows how many entries each of them does.
-const maxBuffered, maxCursorRows = 256 << 10, 1024
+const maxBuffered, maxCursorRows = 256 << 10, 2048
 
 // streamCursor goes over the entries of one stream.
 type streamCursor struct {
@@ -78,8 +78,8 @@ func (m *mergedSource) check([]readRow) error { return nil }
 // seek looks in each stream for the first entry that is not in front of the start.
 func (m *mergedSource) seek(start readStart) error {
 	for _, c := range m.cursors {
-		if passed := start.passed[c.number].ordinal; passed > 0 {
-			c.goTo(max(c.rng.First(), passed+1))
+		if passed := start.passed[c.number]; passed != nil {
+			c.goTo(max(c.rng.First(), passed.ordinal+1))
 			continue
 		}
 		if err := c.seek(start); err != nil {
