@@ -148,6 +148,9 @@ bench-stalls: ## what attacks do to others, on conch and redis-server; ARGS="--s
 bench-connect: $(NATS) ## messages/s and CPU of connectors beside a loop over the same library (Debian: rabbitmq-server redis)
 	PATH="$(CURDIR)/bin:$$PATH" go test -tags connect ./test/connect -count=1 -v -run 'TestCost$$' -cost $(ARGS)
 
+bench-routers: ## Watermill's router over streams of Redis, as bench-connect; ARGS="-benthos BINARY" has Benthos, too; see docs/performance.md
+	cd test/bench && go run ./router $(ARGS)
+
 bench-client: ## package client beside go-redis and rueidis, on conch and redis-server; see docs/performance.md
 	cd test/bench && go run ./clients $(ARGS)
 
@@ -168,4 +171,4 @@ ci: test bench-test race lint packages e2e connect-test compat apps ## what a ch
 	$(MAKE) cluster-faults N=2
 	$(MAKE) fuzz FUZZ_TIME=30000x
 
-.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults cluster-behind compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-test fuzz cover ci
+.PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults cluster-behind compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-routers bench-test fuzz cover ci
