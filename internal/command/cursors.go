@@ -60,7 +60,7 @@ func (e *executor) checkGroup(r *broker.Request, topic []byte, group string) *pr
 	case err != nil:
 		return err
 	case e.service.options.Order != nil:
-		return errNotInCluster("FROM GROUP")
+		return errNotInCluster("FROM GROUP", "keep the last position and subscribe FROM it, or read with XREADGROUP")
 	case r.Kind == broker.Shard:
 		return protocol.Errorf("a shard keeps no positions; use a topic")
 	case !e.service.mayBeDurable(r.Kind, topic):

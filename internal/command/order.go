@@ -28,15 +28,15 @@ func errClusterDown(why error) *protocol.Error {
 	return &protocol.Error{Code: protocol.CodeClusterDown, Text: why.Error()}
 }
 
-// errNotInCluster is the error of what a node of a cluster cannot do.
-func errNotInCluster(what string) *protocol.Error {
-	return protocol.Errorf("%s is not possible on a node of a cluster", what)
+// errNotInCluster is the error of what a node of a cluster cannot do, and what to do instead.
+func errNotInCluster(what, instead string) *protocol.Error {
+	return protocol.Errorf("%s is not possible on a node of a cluster; %s", what, instead)
 }
 
 // orderedCommands are those that change what all nodes share, but for publishes, EXEC, and commands that write keys.
 var orderedCommands = map[string]bool{"acl|setuser": true, "acl|deluser": true, "acl|token": true, "acl|load": true}
 
-// refusedInOrder are commands whose effect depends on what one node alone knows, or has.
+// refusedInOrder are commands whose effect depends on what one node alone has.
 var refusedInOrder = map[string]string{"source|add": "SOURCE ADD", "sink|add": "SINK ADD"}
 
 // refusedInMulti are commands that change the origin of those behind them. A transaction has one origin.
@@ -80,7 +80,7 @@ func (inv *invocation) refusal(inMulti bool) *protocol.Error {
 	what, refused := refusedInOrder[name]
 	switch {
 	case refused:
-		return errNotInCluster(what)
+		return errNotInCluster(what, "run connectors in a conch of their own, which publishes to the cluster")
 	case inMulti && inv.dialect == protocol.RESP && refusedInMulti[name] && name != "reset":
 		return protocol.Errorf("%s is not possible in a transaction on a node of a cluster", inv.row.Name)
 	}
