@@ -350,6 +350,45 @@ func TestASyncThatIsDueDuringACut(t *testing.T) {
 	})
 }
 
+// A Reset that is cut off before log.meta has the new head, then a start that is cut off as well: the head of the first start holds for the second.
+func TestTheHeadOfAResetThatWasCutOff(t *testing.T) {
+	d := newDisk()
+	open := func(after uint64) (*Log, Recovery, error) {
+		return Open(Options{Files: d, Fsync: Fsync(time.Hour)}, after, func(Record) error { return nil })
+	}
+	crash := func(l *Log) {
+		d.mu.Lock()
+		d.off, d.fault = true, nil
+		d.mu.Unlock()
+		assert.ErrorIs(t, l.Close(), errCrash)
+		d.kill()
+	}
+	l, _, err := open(0)
+	require.NoError(t, err)
+	for range 11 {
+		l.Append(1, []byte("a record"))
+	}
+	d.mu.Lock()
+	d.fault = func(_, name string) (int, error) {
+		if name == "log.meta.tmp" {
+			return 0, errCrash
+		}
+		return 0, nil
+	}
+	d.mu.Unlock()
+	require.ErrorIs(t, l.Reset(12), errCrash)
+	require.NoError(t, l.Sync())
+	crash(l)
+	clear(d.names[segmentName(1)].current) // it never reached the disk
+	for range 2 {
+		l, recovery, err := open(11)
+		require.NoError(t, err)
+		assert.Empty(t, recovery.Damages)
+		assert.Equal(t, uint64(12), recovery.Head)
+		crash(l)
+	}
+}
+
 // stalledFiles are Files with a disk that answers no write, or no sync, until it is let go on.
 type stalledFiles struct {
 	Files

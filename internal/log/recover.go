@@ -29,6 +29,7 @@ type recoverer struct {
 	after    uint64
 	apply    func(Record) error
 	segments []*foundSegment
+	head     uint64   // that of log.meta as it is on the disk
 	next     uint64   // the number of the record that is expected
 	gaps     []Damage // numbers that no segment has; below the head they need not be there
 	clean    bool     // the last record is that of a clean stop
@@ -55,6 +56,9 @@ func (l *Log) recover(after uint64, apply func(Record) error) error {
 	}
 	if head := l.meta.head; after+1 < head {
 		return fmt.Errorf("log: the records from %d on are needed, and those before %d are no longer kept: the checkpoint is too old", after+1, head)
+	}
+	if err := r.keepHead(); err != nil {
+		return err
 	}
 	if err := r.dropUnused(); err != nil {
 		return err
@@ -130,8 +134,18 @@ func (r *recoverer) readHeader(s *foundSegment) (segmentHeader, bool) {
 	return parseSegmentHeader(b)
 }
 
+// keepHead stores a head that a segment alone has, from a Reset that was cut off: the segment may be removed next. What is left of a log.meta
+// that is damaged stays.
+func (r *recoverer) keepHead() error {
+	if r.l.meta.head == r.head || len(r.l.recovered.Damages) > 0 {
+		return nil
+	}
+	return r.l.writeMeta(r.l.meta)
+}
+
 // readEnds reads the header and the trailer of each segment.
 func (r *recoverer) readEnds() error {
+	r.head = r.l.meta.head
 	for _, s := range r.segments {
 		s.salt = newSalt(r.l.meta.secret, s.id)
 		s.end = segmentHeaderSize
