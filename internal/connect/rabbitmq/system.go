@@ -29,7 +29,7 @@ func newSource(a connect.Address) (connect.Source, error) {
 		return nil, err
 	}
 	// A prefetch of 0 has no bound, and one beyond 65,535 cannot be written.
-	return &source{address: a.URL, name: a.Name, queue: queue, prefetch: min(max(a.InFlight, 1), 1<<16-1), ids: !noIDs}, nil
+	return &source{address: a.URL, name: a.Name, queue: queue, limit: a.Limit, prefetch: min(max(a.InFlight, 1), 1<<16-1), ids: !noIDs}, nil
 }
 
 func newSink(a connect.Address) (connect.Sink, error) {
