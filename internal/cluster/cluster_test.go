@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -159,6 +160,8 @@ func (c *nodes) eventually(what string, holds func() bool) {
 			states = append(states, fmt.Sprintf("%+v %q", n.Status(), bodies(n.machine.list())))
 		}
 	}
+	stacks := make([]byte, 4<<20)
+	c.t.Logf("%s", stacks[:runtime.Stack(stacks, true)]) // they show where a node waits
 	require.Fail(c.t, "not within a minute: "+what, strings.Join(states, "\n"))
 }
 
