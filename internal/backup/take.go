@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -110,6 +112,28 @@ func (b *Backup) release(t *taken) {
 	if t.linked != "" {
 		_ = b.files.Remove(t.linked) // tidy removes what is left
 	}
+}
+
+// Each passes what is taken to f, by its names in the store.
+func (b *Backup) Each(f func(name string, from *os.File) error) error {
+	for _, name := range slices.Sorted(maps.Keys(b.taken)) {
+		t := b.taken[name]
+		from := t.from
+		if t.linked != "" {
+			var err error
+			if from, err = os.Open(filepath.Join(b.path, t.linked)); err != nil {
+				return explain(b.path, err)
+			}
+		}
+		err := f(name, from)
+		if t.linked != "" {
+			_ = from.Close() // it was read only
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Names returns the names of the files of the store, as they are now.

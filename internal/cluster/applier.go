@@ -16,6 +16,8 @@ import (
 type applier struct {
 	node *Node
 
+	fetching chan struct{} // of capacity 1: held while the state of another node comes, or is looked for
+
 	mu       sync.Mutex // of what others read
 	state    State      // behind the last entry that the machine has applied
 	recent   ring[mark] // the chain at the last indices, to compare with marks
@@ -34,7 +36,7 @@ type applier struct {
 }
 
 func newApplier(n *Node, s State) *applier {
-	a := &applier{node: n, applied: make(chan struct{}, 1)}
+	a := &applier{node: n, applied: make(chan struct{}, 1), fetching: make(chan struct{}, 1)}
 	a.begin(s)
 	return a
 }

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -33,6 +32,7 @@ type Node struct {
 	cancel context.CancelFunc
 	runs   sync.WaitGroup // the sender, the marker, the saver, the one that accepts, the one that requests the status of others
 	conns  sync.WaitGroup // of other nodes
+	states sending
 
 	reported struct {
 		sync.Mutex
@@ -72,6 +72,9 @@ func Open(o Options) (*Node, error) {
 	n.runs.Go(n.runMarker)
 	n.runs.Go(n.runSaver)
 	n.runs.Go(n.runPeers)
+	if n.applier.isLacking() { // an idle cluster has no entry that would wait for it
+		n.runs.Go(n.applier.fetchLacking)
+	}
 	return n, nil
 }
 
@@ -132,7 +135,7 @@ func (n *Node) config() *raft.Config {
 	c.NoSnapshotRestoreOnStart = true // the machine has its state
 	c.SnapshotInterval = time.Hour    // the saver takes them, by bytes
 	c.SnapshotThreshold = 1 << 62
-	c.TrailingLogs = 1024 // for a node that is slow; the saver keeps the rest by bytes
+	c.TrailingLogs = minTrailing // the saver sets it
 	c.Logger = silent()
 	c.NoLegacyTelemetry = true
 	c.ShutdownOnRemove = false // it may be added again
@@ -157,27 +160,6 @@ func (n *Node) bootstrap() error {
 		return err
 	}
 	return nil
-}
-
-// runSaver makes the log lose its head once it is long enough.
-func (n *Node) runSaver() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var at int64
-	for {
-		select {
-		case <-n.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		n.warnIfRemoved()
-		if stored := n.store.bytes(); stored-at >= n.options.LogBytes {
-			at = stored
-			if err := n.raft.Snapshot().Error(); err != nil && n.ctx.Err() == nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) && !errors.Is(err, raft.ErrRaftShutdown) {
-				n.report(fmt.Errorf("the log keeps its head: %w", err))
-			}
-		}
-	}
 }
 
 // fail reports an error after which this node cannot go on.

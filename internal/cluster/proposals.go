@@ -347,7 +347,9 @@ func (n *Node) receiveProposals(c net.Conn) error {
 	in := bufio.NewReaderSize(c, 64<<10)
 	for {
 		var size [4]byte
-		if _, err := io.ReadFull(in, size[:]); err != nil {
+		if _, err := io.ReadFull(in, size[:]); errors.Is(err, io.EOF) {
+			return nil // the node ends, or sends to another leader
+		} else if err != nil {
 			return err
 		}
 		length := binary.LittleEndian.Uint32(size[:])

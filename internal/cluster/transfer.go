@@ -41,15 +41,19 @@ func (s saving) Persist(to raft.SnapshotSink) error {
 
 func (s saving) Release() {}
 
-// Restore gets the state from the leader: the log no longer has what this node lacks.
+// Restore begins to get the state from the leader: the log no longer has what this node lacks. raft does not wait for it, since its call has a
+// time-out, behind which the leader would send the snapshot again. The next entry waits.
 func (a *applier) Restore(r io.ReadCloser) error {
 	var index uint64
 	_, err := fmt.Fscan(r, &index)
 	if err = errors.Join(err, r.Close()); err != nil {
 		return err
 	}
-	a.need(index) // raft may give the next entry if this fails
-	return a.fetch()
+	if a.appliedIndex() < index { // else it has come before
+		a.need(index)
+		a.node.runs.Go(a.fetchLacking)
+	}
+	return nil
 }
 
 // fetch gets the state from the leader.
@@ -83,6 +87,11 @@ func (a *applier) fetch() error {
 
 // fetchLacking waits until the state is there that raft's snapshot stands for. A node that leads gives that up: only others have the state.
 func (a *applier) fetchLacking() {
+	if !a.isLacking() {
+		return
+	}
+	a.fetching <- struct{}{}
+	defer func() { <-a.fetching }()
 	for a.isLacking() && a.node.ctx.Err() == nil {
 		if a.node.Leads() {
 			_ = a.node.Transfer("") // it is tried again
@@ -110,5 +119,7 @@ func (n *Node) sendState(c interface {
 	SetDeadline(time.Time) error
 },
 ) error {
+	n.states.add(1)
+	defer n.states.add(-1)
 	return n.options.Machine.Send(idleWriter{c, n.options.Timeout * 15})
 }

@@ -67,9 +67,9 @@ func logMember(log *zerolog.Logger, was, is *command.ClusterMember, isThis bool)
 	if is.State == was.State {
 		return
 	}
-	line := log.Warn()
-	if is.State == "ok" || is.State == "unknown" {
-		line = log.Info()
+	line := log.Info()
+	if is.State == "away" || is.State == "behind" {
+		line = log.Warn()
 	}
 	line = line.Str("node", is.Name).Str("state", is.State).Str("before", was.State)
 	if is.State != "unknown" {

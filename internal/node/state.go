@@ -2,7 +2,7 @@ package node
 
 import (
 	"archive/tar"
-	"context"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,13 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/conchmq/conch/internal/backup"
 	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/log"
 )
 
-// A state that is sent is that of the cluster, with its length, and a backup of the streams as a tar. The backup is as new as the state of
-// the cluster, or newer: its streams say how new.
+// A state that is sent is that of the cluster, with its length, and the files of the streams as a tar. They are as new as the state of the
+// cluster, or newer: the streams say how new. The receiver writes them once, and moves them to their place.
 
 // stateEnd is behind the tar, whose own end a connection that breaks between two files looks like.
 const stateEnd = "the end"
@@ -38,11 +37,8 @@ func (n *Node) Send(w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path, err := filepath.Abs(filepath.Join(dir, "backup"))
+	path, err := filepath.Abs(filepath.Join(dir, "held"))
 	if err != nil {
-		return err
-	}
-	if err := n.options.Store.BackupNow(path); err != nil {
 		return err
 	}
 	if _, err := w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(state))), state...)); err != nil { //nolint:gosec // few bytes
@@ -50,12 +46,26 @@ func (n *Node) Send(w io.Writer) (err error) {
 	}
 	sent, start := &counter{w: w}, time.Now()
 	out := tar.NewWriter(sent)
-	if err := errors.Join(out.AddFS(os.DirFS(path)), out.Close()); err != nil {
+	err = n.options.Store.EachFile(path, func(name string, from *os.File) error { return addFile(out, name, from) })
+	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
 	if _, err = io.WriteString(w, stateEnd); err == nil {
 		n.options.Log.Info().Int64("bytes", sent.n).Dur("ms", time.Since(start)).Msg("the state was sent to a node that was too far behind")
 	}
+	return err
+}
+
+// addFile adds a file, as long as it is now.
+func addFile(out *tar.Writer, name string, from *os.File) error {
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size()}); err != nil {
+		return err
+	}
+	_, err = io.CopyN(out, from, info.Size())
 	return err
 }
 
@@ -88,20 +98,14 @@ func (n *Node) Receive(r io.Reader) (cluster.State, error) {
 	if err != nil {
 		return cluster.State{}, err
 	}
-	coming := filepath.Join(n.options.Dir, "cluster", "coming")
-	if err := os.RemoveAll(coming); err != nil {
+	at := func(name string) string { return filepath.Join(n.options.Dir, "cluster", name) }
+	if err := os.RemoveAll(at(coming)); err != nil {
 		return cluster.State{}, err
 	}
-	if err := untar(r, coming); err != nil {
+	if err := errors.Join(untar(r, at(coming)), os.RemoveAll(at(received))); err != nil {
 		return cluster.State{}, err
 	}
-	if err := syncTree(coming); err != nil {
-		return cluster.State{}, err
-	}
-	if err := os.RemoveAll(filepath.Join(n.options.Dir, "cluster", received)); err != nil {
-		return cluster.State{}, err
-	}
-	if err := rename(coming, filepath.Join(n.options.Dir, "cluster", received)); err != nil {
+	if err := errors.Join(syncDirectory(at(coming)), rename(at(coming), at(received))); err != nil {
 		return cluster.State{}, err
 	}
 	n.options.Log.Info().Uint64("entry", state.Index).Msg("this node was too far behind, and has got the state of the leader: it starts again with it")
@@ -122,16 +126,10 @@ func untar(r io.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		if !filepath.IsLocal(h.Name) {
-			return fmt.Errorf("%q is no name of a file of a backup", h.Name)
+		if !filepath.IsLocal(h.Name) || filepath.Base(h.Name) != h.Name {
+			return fmt.Errorf("%q is no name of a file", h.Name)
 		}
-		path := filepath.Join(dir, h.Name)
-		if h.Typeflag == tar.TypeDir {
-			err = os.MkdirAll(path, 0o700)
-		} else {
-			err = writeFile(path, in)
-		}
-		if err != nil {
+		if err := writeFile(filepath.Join(dir, h.Name), in); err != nil {
 			return err
 		}
 	}
@@ -145,28 +143,37 @@ func readEnd(r io.Reader) error {
 	return nil
 }
 
+// syncEvery is after how many bytes of a state the disk has them. A file system that syncs much at once holds the syncs of others up.
+const syncEvery = 8 << 20
+
 func writeFile(path string, r io.Reader) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Sync(), f.Close())
+	for err == nil {
+		if _, err = io.CopyN(f, r, syncEvery); err == nil || errors.Is(err, io.EOF) {
+			err = cmp.Or(f.Sync(), err)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
-// The steps of a new state, as directories beneath cluster: it is here, it replaces the old one, the old one is gone.
+// The steps of a new state, as directories beneath cluster: it comes, it is here, the old one is gone.
 const (
-	received  = "received"
-	restored  = "restored"
-	replacing = "replacing"
-	replaced  = "replaced"
+	coming   = "coming"
+	received = "received"
+	replaced = "replaced"
 )
 
 // Prepare makes the state of another node that of this one, if one has come. It comes before the streams are opened, and goes on with
 // what a crash has interrupted.
 func Prepare(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, "cluster", name) }
-	if !exists(at(received)) && !exists(at(replacing)) && !exists(at(replaced)) {
+	if !exists(at(coming)) && !exists(at(received)) && !exists(at(replaced)) {
 		return nil
 	}
 	lock, err := log.LockDirectory(dir) // another process may run there
@@ -178,33 +185,24 @@ func Prepare(dir string) error {
 
 // replace goes through the steps of a new state.
 func replace(dir string, at func(string) string) error {
-	if exists(at(received)) {
-		if err := os.RemoveAll(at(restored)); err != nil {
-			return err
-		}
-		if _, err := backup.Restore(context.Background(), at(received), at(restored), func(backup.Damage) {}, func(backup.Progress) {}); err != nil {
-			err = fmt.Errorf("the state that another node has sent is of no use, and was removed; the next start asks for it again: %w", err)
-			return errors.Join(err, os.RemoveAll(at(restored)), os.RemoveAll(at(received)))
-		}
-		if err := rename(at(received), at(replacing)); err != nil {
-			return err
-		}
+	if err := os.RemoveAll(at(coming)); err != nil {
+		return err
 	}
-	if exists(at(replacing)) {
+	if exists(at(received)) {
 		if err := errors.Join(removeStreams(dir), syncDirectory(dir)); err != nil {
 			return err
 		}
-		if err := rename(at(replacing), at(replaced)); err != nil {
+		if err := rename(at(received), at(replaced)); err != nil {
 			return err
 		}
 	}
 	if !exists(at(replaced)) {
 		return nil
 	}
-	if err := errors.Join(moveAll(at(restored), dir), syncDirectory(dir)); err != nil {
+	if err := errors.Join(moveAll(at(replaced), dir), syncDirectory(dir)); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(at(restored)), os.RemoveAll(at(replaced)))
+	return os.RemoveAll(at(replaced))
 }
 
 // rename renames, and syncs the directory: no step may be on the disk before the one that it follows.
@@ -213,16 +211,6 @@ func rename(from, to string) error {
 		return err
 	}
 	return syncDirectory(filepath.Dir(to))
-}
-
-// syncTree syncs a directory and those beneath it. Their files are synced.
-func syncTree(path string) error {
-	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return syncDirectory(path)
-	})
 }
 
 func syncDirectory(path string) error {
@@ -256,13 +244,10 @@ func removeStreams(dir string) error {
 
 func moveAll(from, to string) error {
 	files, err := os.ReadDir(from)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if f.Name() == "lock" {
-			continue
-		}
 		if err := os.Rename(filepath.Join(from, f.Name()), filepath.Join(to, f.Name())); err != nil {
 			return err
 		}
