@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -115,25 +116,29 @@ func (b *Backup) release(t *taken) {
 }
 
 // Each passes what is taken to f, by its names in the store.
-func (b *Backup) Each(f func(name string, from *os.File) error) error {
+func (b *Backup) Each(f func(name string, size int64, from io.Reader) error) error {
 	for _, name := range slices.Sorted(maps.Keys(b.taken)) {
-		t := b.taken[name]
-		from := t.from
-		if t.linked != "" {
-			var err error
-			if from, err = os.Open(filepath.Join(b.path, t.linked)); err != nil {
-				return explain(b.path, err)
-			}
-		}
-		err := f(name, from)
-		if t.linked != "" {
-			_ = from.Close() // it was read only
-		}
-		if err != nil {
+		if err := b.open(b.taken[name], f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (b *Backup) open(t *taken, f func(name string, size int64, from io.Reader) error) error {
+	from := t.from
+	if t.linked != "" {
+		var err error
+		if from, err = os.Open(filepath.Join(b.path, t.linked)); err != nil {
+			return explain(b.path, err)
+		}
+		defer func() { _ = from.Close() }() // it was read only
+	}
+	info, err := from.Stat()
+	if err != nil {
+		return &sourceError{err}
+	}
+	return f(t.name, info.Size(), from)
 }
 
 // Names returns the names of the files of the store, as they are now.

@@ -46,7 +46,9 @@ func (n *Node) Send(w io.Writer) (err error) {
 	}
 	sent, start := &counter{w: w}, time.Now()
 	out := tar.NewWriter(sent)
-	err = n.options.Store.EachFile(path, func(name string, from *os.File) error { return addFile(out, name, from) })
+	err = n.options.Store.EachFile(path, func(name string, size int64, from io.Reader) error {
+		return addFile(out, name, size, from)
+	})
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
@@ -56,16 +58,11 @@ func (n *Node) Send(w io.Writer) (err error) {
 	return err
 }
 
-// addFile adds a file, as long as it is now.
-func addFile(out *tar.Writer, name string, from *os.File) error {
-	info, err := from.Stat()
-	if err != nil {
+func addFile(out *tar.Writer, name string, size int64, from io.Reader) error {
+	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size}); err != nil {
 		return err
 	}
-	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size()}); err != nil {
-		return err
-	}
-	_, err = io.CopyN(out, from, info.Size())
+	_, err := io.CopyN(out, from, size)
 	return err
 }
 

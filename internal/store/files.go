@@ -3,14 +3,14 @@ package store
 import (
 	"context"
 	"errors"
-	"os"
+	"io"
 
 	"github.com/conchmq/conch/internal/backup"
 )
 
 // EachFile passes all files of the streams to f, as of one instant, while the broker runs. They are held by links in a folder that is new and
 // on the same file system; of those that cannot be linked, an open file is held. Nothing is copied, and compact-rate is no bound.
-func (s *Store) EachFile(path string, f func(name string, from *os.File) error) (err error) {
+func (s *Store) EachFile(path string, f func(name string, size int64, from io.Reader) error) (err error) {
 	folder, err := backup.Begin(path, backup.Options{Dir: s.options.Dir, Store: s.log.ID()})
 	if err != nil {
 		return err
