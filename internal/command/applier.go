@@ -240,7 +240,8 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 		case orderedUsers:
 			users = &usersText{text: in.text()}
 		case orderedCommand:
-			args := in.texts(in.number())
+			args := slices.Clip(in.texts(in.number(), freeTail(&b.args)))
+			b.args = extended(b.args, args)
 			if in.err == nil {
 				in.err = a.replica.Reader.addOrdered(b, args, args[min(2, len(args)):])
 			}
@@ -251,8 +252,8 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 				b.last().users, users = users, nil
 			}
 		case orderedRun:
-			args := in.texts(2)
-			payloads := in.texts(in.number())
+			args := in.texts(2, nil)
+			payloads := in.texts(in.number(), nil)
 			if in.err == nil && len(payloads) > 0 {
 				in.err = a.replica.Reader.addOrdered(b, append(args, payloads[0]), payloads)
 			}

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/conchmq/conch/broker"
@@ -121,8 +122,9 @@ func (b *bodyReader) text() (text []byte) {
 	return text
 }
 
-func (b *bodyReader) texts(n int) [][]byte {
-	texts := make([][]byte, 0, n)
+// texts appends n texts to room, whose entries are free.
+func (b *bodyReader) texts(n int, room [][]byte) [][]byte {
+	texts := slices.Grow(room[:0], n)
 	for range n {
 		texts = append(texts, b.text())
 	}
