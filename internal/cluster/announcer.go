@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// announcer lets the other nodes know at once what is committed. raft alone would add it to the next entries, which the other node has to
+// announcer sends the other nodes at once what is committed. raft alone would add it to the next entries, which the other node has to
 // sync before it looks at that, or send it up to 100 ms later.
 //
 // An announcement is an AppendEntries without entries, behind the last committed one. A node ignores it if it lacks that one, or if the term
@@ -22,7 +22,7 @@ type announcer struct {
 
 func newAnnouncer() *announcer { return &announcer{all: map[*pipeline]struct{}{}} }
 
-// announce lets followers know up to which index entries are committed. It never blocks.
+// announce has followers sent up to which index entries are committed. It never blocks.
 func (a *announcer) announce(index uint64) {
 	a.committed.Store(index)
 	a.mu.Lock()
@@ -51,7 +51,7 @@ type follower struct {
 	address raft.ServerAddress
 	header  atomic.Pointer[raft.AppendEntriesRequest] // the term and the sender of all requests; nil before the first
 	stored  atomic.Uint64                             // the last index that the follower has
-	known   atomic.Uint64                             // up to which index it gets to know what is committed
+	known   atomic.Uint64                             // up to which index it was sent what is committed
 	news    chan struct{}                             // of capacity 1: one of the others has changed
 }
 
@@ -100,7 +100,7 @@ func (p *pipeline) announce() {
 	}
 }
 
-// sendAnnouncement sends what is committed, as far as the follower has it and does not know.
+// sendAnnouncement sends what is committed, as far as the follower has it and was not sent that.
 func (p *pipeline) sendAnnouncement() error {
 	index, request := min(p.announcer.committed.Load(), p.stored.Load()), p.header.Load()
 	if request == nil || index <= p.known.Load() {

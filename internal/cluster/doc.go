@@ -2,7 +2,7 @@
 // applies it, and all nodes apply the same entries in the same order. It knows bytes, and no topic.
 //
 // The engine is hashicorp/raft over [log.Log]. What raft lacks is here: proposals of nodes that do not lead, each applied once and in the order
-// of its node; announcements, by which the followers learn at once what is committed; marks, by which nodes compare their
+// of its node; announcements, by which the followers get at once what is committed; marks, by which nodes compare their
 // states; a state that is sent to a node that is too far behind.
 //
 // # Proposals

@@ -11,7 +11,7 @@ import (
 	"github.com/conchmq/conch/internal/history"
 )
 
-// changeMembers asks the leader to add, promote or remove a node, or to let another lead. What comes of it shows later.
+// changeMembers has the leader add, promote or remove a node, or let another lead. What comes of it shows later.
 func (p *play) changeMembers(n *node) {
 	i := slices.IndexFunc(p.all, func(l *node) bool { return l.up && l.Status().Role == "leader" })
 	if i < 0 {
@@ -66,7 +66,7 @@ func (p *play) admit(leader, n *node) {
 		}
 		fates := n.machine.fates
 		n.machine = newMachine()
-		n.machine.fates = fates // they are what clients were told
+		n.machine.fates = fates // they are what clients got
 		n.disks = [2]*faulty.CrashDisk{faulty.NewCrashDisk(), faulty.NewCrashDisk()}
 	}
 	if !n.up {
@@ -137,7 +137,7 @@ func (p *play) settled() bool {
 	}
 	members := p.members()
 	p.final = members
-	if len(members) < 3 && !p.forgets || len(members) == 0 {
+	if len(members) < 3 && !p.loses || len(members) == 0 {
 		return false
 	}
 	if !slices.ContainsFunc(members[0].machine.list(), func(f fact) bool { return f.Body == p.end }) {

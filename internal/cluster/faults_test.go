@@ -89,7 +89,7 @@ func TestTheCheckerOfFaultsNotices(t *testing.T) {
 		"barrier": func(_ *play, n *node, o *cluster.Options) { o.Sent(n.machine.answer) },
 		"chain": func(p *play, _ *node, o *cluster.Options) {
 			o.Without("chain")
-			p.forgets = true
+			p.loses = true
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -121,12 +121,12 @@ func TestANodeThatForgetsIsNoticed(t *testing.T) {
 	for i := range uint64(8) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlay(t, seed+i)
-			p.forgets = true
+			p.loses = true
 			require.NoError(t, p.play(*faultsSteps), "-faults.seed %d", seed+i)
 			for _, n := range p.all {
 				if n.machine.isDifferent() {
 					noticed++
-					assert.Equal(t, p.forgetful.name, n.name, "-faults.seed %d", seed+i)
+					assert.Equal(t, p.loser.name, n.name, "-faults.seed %d", seed+i)
 				}
 			}
 		})
@@ -160,8 +160,8 @@ type play struct {
 	changes   sync.WaitGroup   // of members
 	mu        sync.Mutex       // guards gone, and what the goroutines of changes count
 	problem   error
-	forgets   bool // a machine loses an entry
-	forgetful *node
+	loses     bool // a machine loses an entry
+	loser     *node
 	take      func(p *play, n *node, o *cluster.Options)
 }
 
@@ -193,8 +193,8 @@ func (p *play) play(steps int) error {
 		if p.problem != nil {
 			break
 		}
-		if step == steps/2 && p.forgets {
-			p.forget()
+		if step == steps/2 && p.loses {
+			p.loseNext()
 		}
 		p.step(step)
 		pause(time.Duration(p.random.IntN(20)) * time.Millisecond)
@@ -212,20 +212,20 @@ func (p *play) play(steps int) error {
 	return err
 }
 
-// forget makes a node lose its next entry, the leader as well as a follower.
-func (p *play) forget() {
+// loseNext makes a node lose its next entry, the leader as well as a follower.
+func (p *play) loseNext() {
 	p.calm()
 	leader := p.leader()
 	members := p.members()
 	n := members[p.random.IntN(len(members))]
-	p.forgetful = n
+	p.loser = n
 	n.machine.mu.Lock()
-	n.machine.forgets = true
+	n.machine.losesNext = true
 	n.machine.mu.Unlock()
 	p.propose(leader, "forgotten")
 	pause(5 * time.Second) // a leader that was cut off gives it up
 	n.machine.mu.Lock()
-	n.machine.forgets = false
+	n.machine.losesNext = false
 	n.machine.mu.Unlock()
 }
 

@@ -40,7 +40,7 @@ func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
 	})
 }
 
-// A node that cannot begin another incarnation takes no proposal any more, and those that wait get to know it.
+// A node that cannot begin another incarnation takes no proposal any more, and those that wait end with an error.
 func TestWithoutAnotherIncarnationNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, followers := startApplied(t)

@@ -159,7 +159,7 @@ func TestADirectoryOfAnotherNode(t *testing.T) {
 	})
 }
 
-// What does not speak the protocol, or another version, is told why.
+// What does not speak the protocol, or another version, gets the reason.
 func TestRefusedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newNodes(t, "a")

@@ -20,17 +20,17 @@ type fact struct {
 
 // machine remembers all entries: its state is their list.
 type machine struct {
-	mu       sync.Mutex
-	facts    []fact
-	points   []point          // one for each fact, from the first that a crash can leave
-	fates    map[string]error // of the tokens: nil is applied
-	differs  bool
-	tampered bool // its digests are wrong
-	forgets  bool // it loses the next entry, and knows nothing of that
-	unfit    bool // its state is none for the next entry
-	refuses  bool // states of other nodes
-	received int
-	gate     chan struct{} // each entry waits for it to be closed; nil is open
+	mu        sync.Mutex
+	facts     []fact
+	points    []point          // one for each fact, from the first that a crash can leave
+	fates     map[string]error // of the tokens: nil is applied
+	differs   bool
+	tampered  bool // its digests are wrong
+	losesNext bool // it loses the next entry, and knows nothing of that
+	unfit     bool // its state is none for the next entry
+	refuses   bool // states of other nodes
+	received  int
+	gate      chan struct{} // each entry waits for it to be closed; nil is open
 }
 
 // point is what the machine saves behind an entry.
@@ -55,10 +55,10 @@ func (m *machine) Apply(e cluster.Entry, state *cluster.State) error {
 		m.unfit = false
 		return cluster.ErrStateNeeded
 	}
-	if !m.forgets {
+	if !m.losesNext {
 		m.facts = append(m.facts, fact{e.Origin, string(e.Body), e.Index})
 	}
-	m.forgets = false
+	m.losesNext = false
 	if e.Token != nil {
 		m.fates[e.Token.(string)] = nil
 	}

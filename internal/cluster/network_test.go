@@ -14,7 +14,7 @@ import (
 	"github.com/conchmq/conch/internal/cluster"
 )
 
-// exchange is a network in memory. Each direction of a pair of nodes can be cut by itself: what is on its way waits then, and nobody is told.
+// exchange is a network in memory. Each direction of a pair of nodes can be cut by itself: what is on its way waits then, and no side sees it.
 type exchange struct {
 	mu      sync.Mutex
 	ports   map[string]*port

@@ -123,7 +123,7 @@ func (n *Node) open() (err error) {
 	return n.bootstrap()
 }
 
-// silent is raft's log, which is told in a line of the node's own where it matters.
+// silent drops raft's log: the node has lines of its own where it matters.
 func silent() hclog.Logger { return hclog.New(&hclog.LoggerOptions{Output: io.Discard}) }
 
 func (n *Node) config() *raft.Config {

@@ -24,7 +24,7 @@ type Machine interface {
 	// WaitSaved waits until the state of an index is on the disk: the cluster's log may lose what is before it.
 	WaitSaved(index uint64) error
 
-	// Send writes a whole state, with the cluster's own, for a node that is too far behind. It may be newer than any that was asked for.
+	// Send writes a whole state, with the cluster's own, for a node that is too far behind. It may be newer than any that was requested.
 	Send(w io.Writer) error
 
 	// Receive replaces the state by one that another node sends. If it fails, the old one is still there.
@@ -58,7 +58,7 @@ type Options struct {
 	Settings [][2]string
 	// Serves reports whether clients are served; nil is always. It is called without a lock.
 	Serves func() bool
-	// Report gets what goes wrong and is tried again. Any goroutine may call it. Without it nothing is told.
+	// Report gets what goes wrong and is tried again. Any goroutine may call it. Without it nothing is reported.
 	Report func(error)
 
 	skew    time.Duration // of the clock, in tests

@@ -13,7 +13,7 @@ import (
 type Peer struct {
 	Member
 	State  PeerState
-	Status Status // as it was told last; zero if it never was
+	Status Status // as it was received last; zero if it never was
 	// Link is how long the last answer took, there and back. Ahead is by how much the clock of that node is before that of this one, as
 	// exactly as Link allows. Both are zero for this node.
 	Link, Ahead time.Duration
@@ -22,7 +22,7 @@ type Peer struct {
 	Err                  string // why the last request had no answer; empty if it had one
 }
 
-// PeerState tells how a member does.
+// PeerState is how a member does.
 type PeerState string
 
 // The states of members.

@@ -67,7 +67,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 		}
 		first := c.followers()[0]
 		away := c.followers()[1]
-		pause(2 * time.Second) // it tells how far it is
+		pause(2 * time.Second) // it sends how far it is
 		c.stop(away)
 		for i := range 3 {
 			require.NoError(t, c.leader().Propose([]byte("12345"), 0, fmt.Sprint("more", i)))

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport is raft's, with pipelines that end. The other nodes get to know no more of what is committed than the leader's disk has.
+// transport is raft's, with pipelines that end. The other nodes get no more of what is committed than the leader's disk has.
 type transport struct {
 	*raft.NetworkTransport
 	store     *logStore

@@ -44,7 +44,7 @@ type proposal struct {
 	tried bool // it was sent once, so it may be in a log
 }
 
-// Propose hands a body over to be committed, behind all that were proposed before. It never blocks. What becomes of it the machine gets to know, by
+// Propose hands a body over to be committed, behind all that were proposed before. It never blocks. What becomes of it the machine gets by
 // Apply with the token or by Lost. The body may be used again once Propose has returned.
 func (n *Node) Propose(body []byte, now int64, token any) error {
 	p := &n.proposals

@@ -49,7 +49,7 @@ func (a *Applier) Stop() { a.publisher.Stop() }
 var errCoreStopped = errors.New("the core has stopped")
 
 // Apply applies an entry, and waits for that. After an error the entry has not taken effect, or not as a whole: the node must stop. Whatever
-// waits for the token learns that in any case.
+// waits for the token gets that error in any case.
 func (a *Applier) Apply(e *OrderedEntry) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -159,7 +159,7 @@ func (p *Publisher) submitExec(b *broker.Batch, queued []broker.Request) (ok boo
 	return p.service.core.Submit(b)
 }
 
-// Lost tells a connection that its proposal is given up. Any goroutine may call it.
+// Lost ends the wait of a connection whose proposal is given up. Any goroutine may call it.
 func (a *Applier) Lost(token any, why error) {
 	defer a.service.orderRoom.wake()
 	switch t := token.(type) {

@@ -84,7 +84,7 @@ func (s *Service) found(v broker.View, f *founding, base [sha256.Size]byte) erro
 	}
 	before := s.access.users.Text()
 	if err := s.access.users.Load("the users of the cluster", f.users); err != nil {
-		return err //nolint:wrapcheck // it says all
+		return err //nolint:wrapcheck // it is complete
 	}
 	s.access.refresh()
 	if !bytes.Equal(before, f.users) { // connected clients have authenticated as former users
@@ -121,7 +121,7 @@ func (s *Service) resumeOrder() error {
 	}
 	if users := x.state.Text(clusterSource, clusterUsers); users != "" {
 		if err := s.access.users.Load("the users of the cluster", []byte(users)); err != nil {
-			return err //nolint:wrapcheck // it says all
+			return err //nolint:wrapcheck // it is complete
 		}
 		s.access.refresh()
 	}

@@ -33,7 +33,7 @@ type NodeStatus struct {
 type ClusterMember struct {
 	Name, Address string
 	Voter         bool
-	Role          string // as it was told; empty if it was not
+	Role          string // as it was received; empty if it was not
 	State         string // ok, behind, catching-up, away or unknown
 	// LagEntries and LagBytes are what the leader has applied and this node has not.
 	LagEntries, LagBytes uint64

@@ -175,7 +175,7 @@ func (n *Node) catchUp() {
 			continue
 		}
 		wasFounded := n.service.IsFounded()
-		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node tells
+		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node reports
 			close(n.ready)
 			return
 		}

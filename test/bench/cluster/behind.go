@@ -130,7 +130,7 @@ func (n *node) length(stream string) (int, error) {
 		return 0, err
 	}
 	defer w.close()
-	texts, err := w.ask("XLEN", stream)
+	texts, err := w.request("XLEN", stream)
 	if err != nil {
 		return 0, err
 	}

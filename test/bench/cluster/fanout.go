@@ -72,7 +72,7 @@ func subscribeAll(g *group) (all []*fanSubscriber, err error) {
 			}
 			s := &fanSubscriber{sock: w.sock.(*net.TCPConn)}
 			all = append(all, s)
-			if _, err := w.ask("SUBSCRIBE", fanTopic); err != nil {
+			if _, err := w.request("SUBSCRIBE", fanTopic); err != nil {
 				return all, err
 			}
 			if err := s.sock.SetDeadline(time.Time{}); err != nil {
@@ -97,7 +97,7 @@ func (w *wire) publishPaced(ctx context.Context, total int) (sent int, err error
 		return 0, err
 	}
 	for ; sent < total && ctx.Err() == nil; sent++ {
-		time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / fanRate))) //nolint:forbidigo // the rate is what is asked for
+		time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / fanRate))) //nolint:forbidigo // the rate is a setting
 		if _, err := w.sock.Write(command); err != nil {
 			return sent, err
 		}

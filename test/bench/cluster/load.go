@@ -184,7 +184,7 @@ func (r *pacedRun) send(ctx context.Context, all []*publisher, due []chan time.T
 	began := time.Now()
 	for i := range r.total {
 		at := began.Add(time.Duration(i) * time.Second / pacedRate)
-		time.Sleep(time.Until(at)) //nolint:forbidigo // the rate is what is asked for
+		time.Sleep(time.Until(at)) //nolint:forbidigo // the rate is a setting
 		if ctx.Err() != nil {
 			return nil
 		}

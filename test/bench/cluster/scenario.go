@@ -14,7 +14,7 @@ const (
 	cpuPublish     figure = "CPU µs/publish, all nodes"
 	p50            figure = "p50 ms"
 	p99            figure = "p99 ms"
-	late           figure = "sent late, p99 ms" // by the generator itself: a latency below it says nothing of the server
+	late           figure = "sent late, p99 ms" // by the generator itself: a latency below it is that of the generator
 	failoverMedian figure = "median ms"
 	failoverWorst  figure = "worst ms"
 	kills          figure = "kills"

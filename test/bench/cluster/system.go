@@ -190,7 +190,7 @@ func (n *node) awaitPong(ctx context.Context) error {
 			return err
 		}
 		defer w.close()
-		_, err = w.ask("PING")
+		_, err = w.request("PING")
 		return err
 	})
 }
@@ -220,7 +220,7 @@ func (g *group) leader(ctx context.Context) (leader *node, err error) {
 			if err != nil {
 				continue
 			}
-			status, err := w.ask("NODE", "STATUS")
+			status, err := w.request("NODE", "STATUS")
 			w.close()
 			if err == nil && pairs(status)["role"] == "leader" {
 				leader = n

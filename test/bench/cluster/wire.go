@@ -29,8 +29,8 @@ func dialRESP(address string) (*wire, error) {
 
 func (w *wire) close() { _ = w.sock.Close() } // all that matters of it is that the server sees it
 
-// ask sends a command, and returns the texts of its reply in a row.
-func (w *wire) ask(args ...string) ([]string, error) {
+// request sends a command, and returns the texts of its reply in a row.
+func (w *wire) request(args ...string) ([]string, error) {
 	if err := w.sock.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}

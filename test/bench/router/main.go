@@ -102,7 +102,9 @@ func startRedis(ctx context.Context) (b *bench, stop func(), err error) {
 }
 
 // dial makes a client, which Watermill closes with its router.
-func (b *bench) dial() *redis.Client { return redis.NewClient(&redis.Options{Addr: b.address, Protocol: 3}) }
+func (b *bench) dial() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: b.address, Protocol: 3})
+}
 
 // fill appends entries of the same fields.
 func (b *bench) fill(ctx context.Context, stream string, n int, values map[string]any) error {
