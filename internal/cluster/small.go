@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,13 +126,17 @@ func (v *votes) GetUint64(key []byte) (uint64, error) {
 	return strconv.ParseUint(string(value), 10, 64)
 }
 
-// nextIncarnation is larger than all before it and another number, and is on the disk when it is returned.
+// incarnations is how far apart at most two are that follow each other.
+const incarnations = 1 << 40
+
+// nextIncarnation is larger than all before it and another number, and is on the disk when it is returned. How much larger is random: a node that
+// has lost its directory, and whose state is old, does not know of its last ones, and their entries must not answer its proposals.
 func (v *votes) nextIncarnation(after uint64) (uint64, error) {
 	last, err := v.GetUint64([]byte(incarnationKey))
 	if err != nil {
 		return 0, err
 	}
-	next := max(last, after) + 1
+	next := max(last, after) + 1 + rand.Uint64N(incarnations) //nolint:gosec // it need not be a secret
 	return next, v.SetUint64([]byte(incarnationKey), next)
 }
 

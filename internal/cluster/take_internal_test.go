@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/log"
 )
 
 // No token gets lost: proposals that came with the state of another node are passed when the next one is applied.
@@ -22,4 +25,21 @@ func TestProposalsThatAStateHasArePassed(t *testing.T) {
 	assert.Equal(t, uint64(4), token)
 	assert.Empty(t, passed)
 	assert.Empty(t, p.waiting)
+}
+
+// A node whose directory was lost begins another incarnation than it did before, also if its state knows of neither: entries of the one do not
+// answer proposals of the other.
+func TestTheIncarnationsOfTwoDirectoriesDiffer(t *testing.T) {
+	next := func() uint64 {
+		v, err := openVotes(files{log.NewMemory(0)})
+		require.NoError(t, err)
+		first, err := v.nextIncarnation(5)
+		require.NoError(t, err)
+		second, err := v.nextIncarnation(5)
+		require.NoError(t, err)
+		assert.Greater(t, first, uint64(5))
+		assert.Greater(t, second, first)
+		return first
+	}
+	assert.NotEqual(t, next(), next())
 }
