@@ -159,7 +159,7 @@ func (p *Publisher) submitExec(b *broker.Batch, queued []broker.Request) (ok boo
 	return p.service.core.Submit(b)
 }
 
-// Lost ends the wait of a connection whose proposal is given up. Any goroutine may call it.
+// Lost ends what waits for a proposal that is given up. Any goroutine may call it.
 func (a *Applier) Lost(token any, why error) {
 	defer a.service.orderRoom.wake()
 	switch t := token.(type) {
