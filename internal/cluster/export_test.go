@@ -24,5 +24,8 @@ func (o *Options) Sent(f func(token any)) { o.without.sent = f }
 // Loses makes proposals get lost on their way to the leader.
 func (o *Options) Loses(f func() bool) { o.without.loses = f }
 
+// Trailing sets how many entries stay in the log at least.
+func (o *Options) Trailing(n uint64) { o.trailing = n }
+
 // Skew sets the node's clock.
 func (o *Options) Skew(d time.Duration) { o.skew = d }

@@ -137,7 +137,7 @@ func (p *play) settled() bool {
 	}
 	members := p.members()
 	p.final = members
-	if len(members) < 3 && !p.loses || len(members) == 0 {
+	if len(members) < 2 && !p.loses || len(members) == 0 { // removals that were under way together may leave two
 		return false
 	}
 	if !slices.ContainsFunc(members[0].machine.list(), func(f fact) bool { return f.Body == p.end }) {

@@ -24,6 +24,8 @@ var (
 	faultsSeed  = flag.Uint64("faults.seed", 0, "the first seed of the test of faults; 0: any")
 	faultsSteps = flag.Int("faults.steps", 1000, "steps of each seed")
 	faultsRuns  = flag.Int("faults.runs", 4, "how many seeds the test of faults plays")
+	// A node that was away, or comes anew, needs the state of the leader if few entries stay.
+	faultsTrailing = flag.Uint64("faults.trailing", 0, "how many entries stay in the log at least; 0: as without the test")
 )
 
 func firstSeed() uint64 {
@@ -173,8 +175,12 @@ func newPlay(t *testing.T, seed uint64) *play {
 		gone: map[*node]bool{},
 	}
 	p.logBytes = 32 << 10
+	if *faultsTrailing > 0 {
+		p.logBytes = 2 << 10
+	}
 	p.options = func(n *node, o *cluster.Options) {
 		o.Election = time.Duration(400+p.random.IntN(200)) * time.Millisecond // a timer that runs fast or slow
+		o.Trailing(*faultsTrailing)
 		o.Skew(time.Duration(p.random.Int64N(int64(48*time.Hour))) - 24*time.Hour)
 		if p.take != nil {
 			p.take(p, n, o)

@@ -29,6 +29,7 @@ type logStore struct {
 	size   int         // bytes of recent
 	ahead  []*raft.Log // consecutive entries that were read last
 	stored int64       // bytes since the start
+	before raft.Log    // the entry that the last snapshot ends with: its index and its term
 }
 
 const (
@@ -71,12 +72,40 @@ func (s *logStore) LastIndex() (uint64, error) {
 	return s.Last(), nil
 }
 
+// GetLog returns an entry. The one that the last snapshot ends with has its index and its term, also if it is gone: raft compares it with the
+// leader's if this node has entries behind it. Without it the leader would send the snapshot again and again, without a pause.
 func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 	if l := s.inMemory(index); l != nil {
 		*out = *l
 		return nil
 	}
-	return s.readAhead(index, out)
+	if index >= s.Head() {
+		return s.readAhead(index, out)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if index != s.before.Index {
+		return raft.ErrLogNotFound
+	}
+	*out = s.before
+	return nil
+}
+
+// follow makes the log one that follows a snapshot. If its own entry there is of another term, all up to it were never committed, and go: raft
+// would send them to others once this node leads. What is behind them raft compares one by one.
+func (s *logStore) follow(index, term uint64) error {
+	s.mu.Lock()
+	s.before = raft.Log{Index: index, Term: term, Type: raft.LogNoop}
+	s.mu.Unlock()
+	if index < s.Head() || index > s.Last() { // behind the last one, StoreLogs begins anew
+		return nil
+	}
+	var own raft.Log
+	if err := s.GetLog(index, &own); err == nil && own.Term == term {
+		return nil
+	}
+	s.drop(0, index)
+	return s.DropHead(index + 1)
 }
 
 // readAhead reads an entry from the files, and those behind it. raft reads entries one by one, and each search begins at the start of a segment.
@@ -218,15 +247,15 @@ func (s *logStore) bytes() int64 {
 	return s.stored
 }
 
+// DeleteRange removes a tail that another leader has replaced, which may be all that is behind a snapshot, or a head that a snapshot has. Of the
+// latter raft leaves some entries.
 func (s *logStore) DeleteRange(from, to uint64) error {
 	s.drop(from, to)
-	switch last := s.Last(); {
-	case from <= s.Head() && to >= last:
-		return s.Reset(max(to, last) + 1)
+	switch {
+	case to >= s.Last():
+		return s.CutTail(max(from, s.Head()))
 	case from <= s.Head():
 		return s.DropHead(to + 1)
-	case to >= last:
-		return s.CutTail(from)
 	}
 	return errors.New("a log is not cut in the middle")
 }

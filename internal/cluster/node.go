@@ -113,6 +113,12 @@ func (n *Node) open() (err error) {
 	if err := n.store.repair(recovery.Damages, after); err != nil {
 		return err
 	}
+	saved.log = n.store
+	if saved.last != nil { // the process may have ended before the log followed it
+		if err := n.store.follow(saved.last.Index, saved.last.Term); err != nil {
+			return err
+		}
+	}
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
 	}), n.store, newAnnouncer()}
@@ -135,7 +141,7 @@ func (n *Node) config() *raft.Config {
 	c.NoSnapshotRestoreOnStart = true // the machine has its state
 	c.SnapshotInterval = time.Hour    // the saver takes them, by bytes
 	c.SnapshotThreshold = 1 << 62
-	c.TrailingLogs = minTrailing // the saver sets it
+	c.TrailingLogs = n.options.trailing // the saver sets it
 	c.Logger = silent()
 	c.NoLegacyTelemetry = true
 	c.ShutdownOnRemove = false // it may be added again

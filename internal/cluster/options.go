@@ -61,8 +61,9 @@ type Options struct {
 	// Report gets what goes wrong and is tried again. Any goroutine may call it. Without it nothing is reported.
 	Report func(error)
 
-	skew    time.Duration // of the clock, in tests
-	without without
+	trailing uint64        // how many entries stay in the log at least; fewer in tests
+	skew     time.Duration // of the clock, in tests
+	without  without
 }
 
 // without is what tests take out, to see that it is missed.
@@ -108,6 +109,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.LogBytes == 0 {
 		o.LogBytes = 256 << 20
+	}
+	if o.trailing == 0 {
+		o.trailing = minTrailing
 	}
 	if o.Serves == nil {
 		o.Serves = func() bool { return true }

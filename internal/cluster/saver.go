@@ -80,7 +80,7 @@ func (n *Node) runSaver() {
 // shorten makes the log lose its head, but for about so many entries.
 func (n *Node) shorten(trailing uint64) error {
 	c := n.raft.ReloadableConfig()
-	c.TrailingLogs = max(trailing, minTrailing)
+	c.TrailingLogs = max(trailing, n.options.trailing)
 	if err := n.raft.ReloadConfig(c); err != nil {
 		return err
 	}

@@ -171,6 +171,7 @@ const snapshotFile = "snapshot"
 // get that file: it gets the state as of its request, see [Machine.Send].
 type snapshots struct {
 	files files
+	log   *logStore // what follows the last one
 
 	mu      sync.Mutex
 	last    *raft.SnapshotMeta
@@ -270,10 +271,13 @@ func (k *sink) Close() error {
 	k.meta.Size = int64(len(k.content))
 	k.snapshots.mu.Lock()
 	defer k.snapshots.mu.Unlock()
+	if last := k.snapshots.last; last != nil && last.Index > k.meta.Index {
+		return nil // the leader has sent a newer one while this node made its own, and the log begins behind that
+	}
 	at := time.Now()
 	if err := k.snapshots.files.write(snapshotFile, saved{k.meta, applied, at}); err != nil {
 		return err
 	}
 	k.snapshots.last, k.snapshots.applied, k.snapshots.at = &k.meta, applied, at
-	return nil
+	return k.snapshots.log.follow(k.meta.Index, k.meta.Term)
 }

@@ -41,5 +41,6 @@ func TestTheIncarnationsOfTwoDirectoriesDiffer(t *testing.T) {
 		assert.Greater(t, second, first)
 		return first
 	}
-	assert.NotEqual(t, next(), next())
+	one, other := next(), next()
+	assert.NotEqual(t, one, other)
 }

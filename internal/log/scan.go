@@ -61,11 +61,15 @@ func (l *Log) scanSegment(s *segment, end int64, f func(Record) error) error {
 	return nil
 }
 
-// eachRecord passes the records of a chunk to f. Their sums are not compared: memory has them as they were appended.
+// eachRecord passes the records of a chunk to f. Their sums are not compared: memory has them as they were appended. If the tail was cut meanwhile,
+// and others were appended, the last one may end behind what was the end of the segment: it is none of those that were to be read.
 func eachRecord(b []byte, salt uint32, f func(Record) error) error {
 	for len(b) > 0 {
 		r, length, _ := parseHeader(b, salt)
 		size := headerSize + length
+		if size > len(b) {
+			break
+		}
 		r.Payload = b[headerSize:size:size]
 		if err := f(r); err != nil {
 			return err
