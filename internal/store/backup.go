@@ -21,7 +21,6 @@ type backups struct {
 	status  command.BackupStatus
 	cancel  context.CancelFunc // ends the one that runs
 	stopped bool
-	done    chan struct{} // closed at the end of the one that runs
 }
 
 // stop ends the backup that runs, and refuses others.
@@ -63,7 +62,7 @@ func (s *Store) Backup(path string) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	b.cancel, b.done = cancel, make(chan struct{})
+	b.cancel = cancel
 	b.status = command.BackupStatus{Running: true, Path: path, Began: time.Now()}
 	s.tasks.Go(func() {
 		defer cancel()
@@ -71,19 +70,6 @@ func (s *Store) Backup(path string) error {
 		s.noteBackup(result, errors.Join(err, folder.Close()))
 	})
 	return nil
-}
-
-// BackupNow makes a backup, and waits for it. It fails if one is running.
-func (s *Store) BackupNow(path string) error {
-	if err := s.Backup(path); err != nil {
-		return err
-	}
-	b := &s.backups
-	b.mu.Lock()
-	done := b.done
-	b.mu.Unlock()
-	<-done
-	return s.BackupStatus().Err
 }
 
 // Sync writes and syncs all that was appended.
@@ -97,7 +83,6 @@ func (s *Store) noteBackup(r backup.Result, err error) {
 	if b.stopped && errors.Is(err, context.Canceled) {
 		err = errors.New("conch was stopped; the next backup goes on with what is copied")
 	}
-	defer close(b.done)
 	st := &b.status
 	st.Running, st.Ended, st.Err = false, time.Now(), err
 	if err != nil {
