@@ -25,12 +25,7 @@ func (w *response) deferFileTask(work func(file string) (answer func(*response))
 	w.deferToReader(func() func(*response) { return work(file) })
 }
 
-// errFileUnread is the error of an ACL file that cannot be read.
-func errFileUnread(file string, err error) *protocol.Error {
-	return protocol.Errorf("ACL file %s cannot be read: %s; the rules are unchanged", file, aclfile.UnwrapPathError(err))
-}
-
-// usersText is the text of an ACL file that all nodes load, or why it cannot be read.
+// usersText is the text of an ACL file, or why it cannot be read.
 type usersText struct {
 	text []byte
 	err  error
@@ -50,16 +45,21 @@ func (r *Reader) readUsers(inv *invocation) {
 
 // loadOrdered is ACL LOAD in the order of all nodes. Without a text, the node that has proposed it has none to load.
 func (w *response) loadOrdered() {
-	s, u := w.executor.service, w.inv.users
-	switch {
-	case u == nil:
+	u := w.inv.users
+	if u == nil {
 		w.fail(errNoFile)
 		return
-	case u.err != nil:
-		w.fail(errFileUnread(s.access.file, u.err))
+	}
+	w.load(w.executor.service.access.file, u)
+}
+
+// load replaces the rules by those of a file that was read, and replies.
+func (w *response) load(file string, u *usersText) {
+	if u.err != nil {
+		w.fail(protocol.Errorf("ACL file %s cannot be read: %s; the rules are unchanged", file, aclfile.UnwrapPathError(u.err)))
 		return
 	}
-	if err := s.loadUsers(w.view, s.access.file, u.text); err != nil {
+	if err := w.executor.service.loadUsers(w.view, file, u.text); err != nil {
 		w.fail(protocol.Errorf("%s", err))
 		return
 	}
@@ -76,17 +76,7 @@ func aclLoad(w *response) {
 	}
 	w.deferFileTask(func(file string) func(*response) {
 		text, err := aclfile.Read(file, &s.options.Log)
-		return func(w *response) {
-			if err != nil {
-				w.fail(errFileUnread(file, err))
-				return
-			}
-			if err := s.loadUsers(w.view, file, text); err != nil {
-				w.fail(protocol.Errorf("%s", err))
-				return
-			}
-			w.ok()
-		}
+		return func(w *response) { w.load(file, &usersText{text, err}) }
 	})
 }
 
