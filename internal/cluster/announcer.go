@@ -55,12 +55,7 @@ type follower struct {
 	news    chan struct{}                             // of capacity 1: one of the others has changed
 }
 
-func (f *follower) signal() {
-	select {
-	case f.news <- struct{}{}:
-	default:
-	}
-}
+func (f *follower) signal() { signal(f.news) }
 
 // sent notes a request that was sent over the pipeline.
 func (f *follower) sent(r *raft.AppendEntriesRequest) {

@@ -108,10 +108,7 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 	a.mu.Lock()
 	a.done = logs[len(logs)-1].Index
 	a.mu.Unlock()
-	select {
-	case a.applied <- struct{}{}:
-	default:
-	}
+	signal(a.applied)
 	return make([]any, len(logs))
 }
 

@@ -66,9 +66,12 @@ func (n *Node) Propose(body []byte, now int64, token any) error {
 	return nil
 }
 
-func (p *proposals) signal() {
+func (p *proposals) signal() { signal(p.wake) }
+
+// signal wakes a goroutine that waits at a channel of capacity 1. It never blocks: a signal that was not taken yet stands for both.
+func signal(c chan<- struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
