@@ -120,7 +120,7 @@ func (n *Node) answerHello(c net.Conn) (h hello, err error) {
 	return h, c.SetDeadline(time.Time{})
 }
 
-// reportAs reports what is reported once a minute. The key tells apart what has changing texts.
+// reportAs reports an error, one of each key once a minute: texts of one kind may differ.
 func (n *Node) reportAs(key string, err error) {
 	n.reported.Lock()
 	last, known := n.reported.at[key]

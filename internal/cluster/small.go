@@ -130,7 +130,7 @@ func (v *votes) GetUint64(key []byte) (uint64, error) {
 const incarnations = 1 << 40
 
 // nextIncarnation is larger than all before it and another number, and is on the disk when it is returned. How much larger is random: a node that
-// has lost its directory, and whose state is old, does not know of its last ones, and their entries must not answer its proposals.
+// has lost its directory, and has an old state, lacks its last ones. Their entries must not answer its proposals.
 func (v *votes) nextIncarnation(after uint64) (uint64, error) {
 	last, err := v.GetUint64([]byte(incarnationKey))
 	if err != nil {

@@ -27,7 +27,7 @@ func TestProposalsThatAStateHasArePassed(t *testing.T) {
 	assert.Empty(t, p.waiting)
 }
 
-// A node whose directory was lost begins another incarnation than it did before, also if its state knows of neither: entries of the one do not
+// A node whose directory was lost begins another incarnation than it did before, also if its state has neither: entries of the one do not
 // answer proposals of the other.
 func TestTheIncarnationsOfTwoDirectoriesDiffer(t *testing.T) {
 	next := func() uint64 {

@@ -122,7 +122,7 @@ func (b *bodyReader) text() (text []byte) {
 	return text
 }
 
-// texts appends n texts to room, whose entries are free.
+// texts returns the next n texts, in room if it is large enough. What room has is overwritten.
 func (b *bodyReader) texts(n int, room [][]byte) [][]byte {
 	texts := slices.Grow(room[:0], n)
 	for range n {

@@ -12,7 +12,7 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-// A state that comes from a node with another key ends the node that gets it, with an error that says what to give it.
+// A state that comes from a node with another key ends the node that gets it, with an error that names the option for it.
 func TestAStateThatAnotherKeyEncrypts(t *testing.T) {
 	keys := t.TempDir()
 	for _, key := range []string{"1", "2"} {

@@ -18,7 +18,7 @@ import (
 )
 
 // A state that is sent is that of the cluster, with its length, and the files of the streams as a tar. They are as new as the state of the
-// cluster, or newer: the streams say how new. The receiver writes them once, and moves them to their place.
+// cluster, or newer: the streams have the index. The receiver writes them once, and moves them to their place.
 
 // stateEnd is behind the tar, whose own end a connection that breaks between two files looks like.
 const stateEnd = "the end"
