@@ -13,6 +13,7 @@ import (
 const (
 	WebSocketText  = 0x81
 	WebSocketClose = 0x88
+	WebSocketPing  = 0x89
 	WebSocketPong  = 0x8a
 )
 

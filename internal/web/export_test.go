@@ -62,7 +62,7 @@ func (h header) Header() http.Header         { return http.Header(h) }
 func (h header) Write(b []byte) (int, error) { return len(b), nil }
 func (h header) WriteHeader(int)             {}
 
-// SetHeartbeat sets the silence after which an event stream sends its position.
+// SetHeartbeat sets the silence after which an event stream sends its position, and a WebSocket a ping.
 func (s *Server) SetHeartbeat(d time.Duration) { s.heartbeat = d }
 
 // FieldsOf makes fields of a JSON object.

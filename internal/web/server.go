@@ -52,7 +52,7 @@ type Server struct {
 	sessions sessions
 	// errorLog limits the log lines of failed connections.
 	errorLog command.LogLimiter
-	// heartbeat is the silence after which an event stream sends its position.
+	// heartbeat is the silence after which an event stream sends its position, and a WebSocket a ping.
 	heartbeat time.Duration
 	stopping  atomic.Bool
 	probe     probe

@@ -20,7 +20,7 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// heartbeat is the silence after which an event stream sends its position: proxies cut silent
+// heartbeat is the silence after which an event stream sends its position, and a WebSocket a ping: proxies cut silent
 // connections, most of them after 60 s.
 const heartbeat = 15 * time.Second
 

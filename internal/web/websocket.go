@@ -134,10 +134,20 @@ type webSocket struct {
 	err     error // the same, and what ends the connection at the next read
 }
 
-// read waits for a piece of a message, and replies to control frames meanwhile.
+// read waits for a piece of a message, and replies to control frames meanwhile. It sends a ping after each silence: proxies
+// cut silent connections, nginx after 60 s.
 func (w *webSocket) read() (*command.Batch, error) {
 	for w.err == nil {
+		_ = w.sock.SetReadDeadline(time.Now().Add(w.server.heartbeat)) // on failure the read fails too
+		if w.Reason() != command.CloseReasonNone {                     // the deadline may have replaced that of Interrupt
+			w.err = io.EOF
+			break
+		}
 		n, err := w.receive()
+		if isDeadline(err) && w.Reason() == command.CloseReasonNone {
+			w.err = w.ping()
+			continue
+		}
 		w.err = err
 		if w.decoder.closedBy != nil && w.err == nil {
 			w.err = io.EOF
@@ -163,6 +173,14 @@ func (w *webSocket) read() (*command.Batch, error) {
 		w.End(command.CloseReasonProtocol)
 	}
 	return nil, w.err
+}
+
+// ping sends a ping, unless the client has yet to take earlier bytes. Its pong is passed over.
+func (w *webSocket) ping() error {
+	if w.Outbox().WaitingBytes() == 0 && !w.Reader.PushFrame(protocol.AppendWebSocketHeader(nil, protocol.WebSocketPing, 0)) {
+		return io.EOF
+	}
+	return nil
 }
 
 // receive reads once, and decodes what has come into the space of the reader.

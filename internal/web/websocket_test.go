@@ -384,6 +384,26 @@ func TestAWebSocketThatNeverReads(t *testing.T) {
 	}
 }
 
+// A silent WebSocket gets pings, and goes on.
+func TestASilentWebSocketGetsPings(t *testing.T) {
+	plainAndTLS(t, server.Options{SlowTime: 400 * time.Millisecond}, func(t *testing.T, s *site) {
+		s.web.SetHeartbeat(10 * time.Millisecond)
+		w := s.upgrade("")
+		for range 3 {
+			f := w.read()
+			require.Equal(t, ws.OpPing, f.Header.OpCode)
+			w.frame(ws.NewPongFrame(nil))
+		}
+		w.send("PING")
+		f := w.read()
+		for f.Header.OpCode == ws.OpPing {
+			f = w.read()
+		}
+		require.Contains(t, string(f.Payload), "PONG")
+		require.NoError(t, w.Close())
+	})
+}
+
 // A client that sends pings and never reads its pongs makes conch hold no more than replies may be.
 func TestPingsWithoutEnd(t *testing.T) {
 	s := start(t, server.Options{}, web.Options{})
