@@ -86,7 +86,7 @@ type feedRun struct {
 func (s *Service) NewFeed(name string) *Feed {
 	f := &Feed{service: s, name: name, publisher: s.NewPublisher(), outstanding: make(chan *feedBatch, maxOutstandingFeeds), resolved: make(chan struct{})}
 	f.sub.Init(f)
-	f.sub.ID = s.feedNames.id(name)
+	f.sub.ID = s.feedNames.enter(name)
 	go f.resolve()
 	return f
 }
@@ -158,6 +158,7 @@ func (f *Feed) Publish(messages []FeedMessage, done func(FeedResult)) {
 func (f *Feed) Close() {
 	close(f.outstanding)
 	<-f.resolved
+	f.service.feedNames.leave(f.sub.ID)
 }
 
 // requests makes requests of messages: successive ones to one topic are a run.

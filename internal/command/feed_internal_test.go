@@ -86,6 +86,27 @@ func TestWhyNamesAConnector(t *testing.T) {
 	assert.NotContains(t, p.do("PUBSUB WHY a"), "connector in")
 }
 
+// Names of feeds that have closed are kept, but not for ever; those of open feeds are.
+func TestNamesOfFeedsAreBounded(t *testing.T) {
+	var f feedNames
+	open, twice := f.enter("open"), f.enter("twice")
+	assert.Equal(t, twice, f.enter("twice"), "two of one name")
+	f.leave(twice)
+	first := f.enter("first")
+	f.leave(first)
+	assert.Equal(t, first, f.enter("first"), "a connector keeps its id over its connections")
+	f.leave(first)
+	for i := range maxClosedFeeds {
+		assert.Equal(t, "first", f.name(first))
+		f.leave(f.enter(fmt.Sprint("other-", i)))
+	}
+	assert.Empty(t, f.name(first))
+	assert.Equal(t, []string{"open", "twice"}, []string{f.name(open), f.name(twice)})
+	assert.Len(t, f.names, maxClosedFeeds+2)
+	assert.Len(t, f.ids, maxClosedFeeds+2)
+	assert.NotEqual(t, first, f.enter("first"), "what another name has published is not that of this one")
+}
+
 // Messages that no topic may take are rejected, and the others take effect.
 func TestAFeedRejectsMessages(t *testing.T) {
 	s := newService(t, Options{Unprotected: true})
