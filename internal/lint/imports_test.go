@@ -82,8 +82,9 @@ var rules = map[string]rule{
 	"internal/connect/redis":      {own: []string{"internal/connect", "client", "internal/entry"}}, // an entry is a message as in conch
 	"internal/connect/mqtt":       driver("github.com/eclipse/paho.golang"),
 	"internal/connect/kafka":      driver("github.com/twmb/franz-go"),
-	"internal/connect/websocket":  driver("github.com/coder/websocket"),
-	"internal/connect/sse":        driver(""),
+	"internal/connect/redirect":   driver(""),
+	"internal/connect/websocket":  {own: []string{"internal/connect", "internal/connect/redirect"}, others: []string{"github.com/coder/websocket"}},
+	"internal/connect/sse":        {own: []string{"internal/connect", "internal/connect/redirect"}},
 	"internal/connect/webhook":    driver(""),
 	"internal/connect/stdio":      driver(""),
 	"internal/connect/file":       driver("github.com/fsnotify/fsnotify"),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/redirect"
 )
 
 const (
@@ -55,7 +56,7 @@ func (s *source) Connect(ctx context.Context, start connect.Start) error {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = patience
-	s.client = &http.Client{Transport: transport}
+	s.client = &http.Client{Transport: transport, CheckRedirect: redirect.Follow}
 	running, cancel := context.WithCancel(context.Background())
 	s.queue, s.cancel = connect.NewQueue(queueBytes), cancel
 	request, err := s.request(running, last)

@@ -117,6 +117,14 @@ func TestAnswersWithoutEvents(t *testing.T) {
 	require.NoError(t, source.Close(t.Context()))
 }
 
+func TestCredentialsStayAtTheirHost(t *testing.T) {
+	other := serveNumbers(t, 1) // has no events for a wrong password
+	s := httptest.NewServer(http.RedirectHandler(strings.TrimPrefix(other, "sse+"), http.StatusFound))
+	t.Cleanup(s.Close)
+	source := drivertest.OpenSource(t, System, strings.Replace("sse+"+s.URL, "//", "//u:wrong@", 1), connect.Start{})
+	assert.Equal(t, []string{"1"}, drivertest.ReadPayloads(t, source, 1))
+}
+
 func isPermanent(err error) bool {
 	_, ok := err.(*connect.Permanent) //nolint:errorlint // the driver returns it as it is
 	return ok

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/conchmq/conch/internal/connect"
+	"github.com/conchmq/conch/internal/connect/redirect"
 )
 
 // System is the row of WebSockets.
@@ -56,7 +57,7 @@ func newTarget(a *connect.Address) (*target, error) {
 func (t *target) dial(ctx context.Context) (*websocket.Conn, error) {
 	options := t.options
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	options.HTTPClient = &http.Client{Transport: transport}
+	options.HTTPClient = &http.Client{Transport: transport, CheckRedirect: redirect.Follow}
 	conn, response, err := websocket.Dial(ctx, t.url, &options) //nolint:bodyclose // the library's
 	if err != nil {
 		if response != nil && response.StatusCode >= 400 && response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {

@@ -105,6 +105,17 @@ func TestALostServerEndsAConnection(t *testing.T) {
 	require.Error(t, drivertest.Write(t, drivertest.OpenSink(t, System, url), drivertest.Numbers(0, 1)))
 }
 
+func TestCredentialsStayAtTheirHost(t *testing.T) {
+	other := serve(t, func(ctx context.Context, c *websocket.Conn, r *http.Request) {
+		_ = c.Write(ctx, websocket.MessageText, []byte("credentials: "+r.Header.Get("Authorization")))
+		_, _, _ = c.Read(ctx) // the end
+	})
+	s := httptest.NewServer(http.RedirectHandler(other, http.StatusFound))
+	t.Cleanup(s.Close)
+	source := drivertest.OpenSource(t, System, strings.Replace(s.URL, "http://", "ws://u:right@", 1), connect.Start{})
+	assert.Equal(t, []string{"credentials: "}, drivertest.ReadPayloads(t, source, 1))
+}
+
 func TestWhatIsPermanent(t *testing.T) {
 	url := serve(t, sendNumbers)
 	for _, text := range []string{strings.Replace(url, "//", "//u:wrong@", 1), url + "?conch-protocol=other"} {
