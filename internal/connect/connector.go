@@ -64,10 +64,15 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// run is the connector's goroutine, until the context ends. before is closed when the connector of the same name that ran before has ended.
-func (c *connector) run(ctx context.Context, before <-chan struct{}) {
+// run is the connector's goroutine, until the context ends. It begins once started is closed, and before, which is when the connector of the
+// same name that ran before has ended.
+func (c *connector) run(ctx context.Context, started, before <-chan struct{}) {
 	defer close(c.done)
 	defer c.life.release()
+	select {
+	case <-started:
+	case <-ctx.Done():
+	}
 	if before != nil {
 		<-before
 	}

@@ -40,7 +40,9 @@ func one(source Source, sink Sink) []System {
 }
 
 func newTestSet(b Broker, systems []System) *Set {
-	return NewSet(b, &Compiler{Systems: systems, Limit: 1000}, zerolog.Nop())
+	s := NewSet(b, &Compiler{Systems: systems, Limit: 1000}, zerolog.Nop())
+	s.Start()
+	return s
 }
 
 func sourceConfig(change func(*Config)) Config {

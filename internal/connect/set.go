@@ -21,6 +21,7 @@ type Set struct {
 	log      zerolog.Logger
 	life     map[command.Direction]context.Context // of the connectors of a direction
 	end      map[command.Direction]context.CancelFunc
+	started  chan struct{} // closed by Start
 
 	mu      sync.Mutex   // guards the fields below; held for a few instructions, because the core calls List
 	running []*connector // sources first, in the order in which they were added
@@ -35,14 +36,17 @@ var _ command.Connectors = (*Set)(nil)
 // ErrNoConnector is the error for a name that no connector has.
 var ErrNoConnector = command.ErrNoConnector
 
-// NewSet makes a set without connectors.
+// NewSet makes a set without connectors. None connects before Start.
 func NewSet(b Broker, c *Compiler, log zerolog.Logger) *Set {
-	s := &Set{broker: b, compiler: c, log: log, life: make(map[command.Direction]context.Context), end: make(map[command.Direction]context.CancelFunc)}
+	s := &Set{broker: b, compiler: c, log: log, life: make(map[command.Direction]context.Context), end: make(map[command.Direction]context.CancelFunc), started: make(chan struct{})}
 	for _, d := range []command.Direction{command.Source, command.Sink} {
 		s.life[d], s.end[d] = context.WithCancel(context.Background())
 	}
 	return s
 }
+
+// Start has connectors connect: those that there are, and all later ones. It is called once.
+func (s *Set) Start() { close(s.started) }
 
 // CompileAll checks connectors together: their names, and loops. The error of one is a *ConfigError.
 func (k *Compiler) CompileAll(configs []Config) ([]*Plan, error) {
@@ -148,7 +152,7 @@ func (s *Set) start(p *Plan) {
 		}
 	}
 	s.running = slices.Insert(s.running, at, c)
-	go c.run(ctx, before) // stop waits for it
+	go c.run(ctx, s.started, before) // stop waits for it
 }
 
 // remove ends a connector, and does not wait for its end.

@@ -168,6 +168,25 @@ func TestAReloadLeavesWhatHasNotChanged(t *testing.T) {
 	})
 }
 
+// Until the process serves its clients, connectors are seen and do nothing. One that ends before that ends.
+func TestConnectorsWaitForTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := waitingSource(t, texts("a"))
+		set := NewSet(newFakeBroker(t), &Compiler{Systems: one(source, nil), Limit: 1000}, zerolog.Nop())
+		require.NoError(t, set.Apply([]Config{sourceConfig(nil), sourceConfig(func(c *Config) { c.Name = "other" })}))
+		require.NoError(t, set.Apply([]Config{sourceConfig(nil)}))
+		synctest.Wait()
+		require.Len(t, set.List(), 1)
+		assert.Equal(t, stateConnecting, set.List()[0].State)
+		assert.Empty(t, source.starts)
+		set.Start()
+		synctest.Wait()
+		assert.Equal(t, stateRunning, set.List()[0].State)
+		assert.Len(t, source.starts, 1)
+		stopAll(t, set)
+	})
+}
+
 func TestConnectorsAtRunTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broker, source := newFakeBroker(t), waitingSource(t, nil)
@@ -217,6 +236,7 @@ func TestNoPasswordIsSeen(t *testing.T) {
 			driver := &failing{fakeSource: fakeSource{t: t}, err: errors.New("dial fake://u:p%40ss@host: p@ss is wrong"), panics: panics}
 			var log bytes.Buffer
 			set := NewSet(newFakeBroker(t), &Compiler{Systems: one(driver, nil), Limit: 10}, zerolog.New(&log))
+			set.Start()
 			require.NoError(t, set.Apply([]Config{sourceConfig(func(c *Config) { c.URL = "fake://u:p%40ss@host?queue=q" })}))
 			synctest.Wait()
 			row := set.List()[0]

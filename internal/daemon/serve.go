@@ -66,8 +66,9 @@ func serve(c *config.Config, log *logger, signals <-chan os.Signal) error {
 		d.listeners.close()
 		return errors.Join(err, d.stop(signals))
 	}
+	d.applyConnectors(c) // seen from the first request on
 	d.listeners.serve(d.server, d.web)
-	d.applyConnectors(c) // behind the listeners: subscribers come back before the first message of a source
+	d.connectors.Start() // behind the listeners: subscribers come back before the first message of a source
 	return d.wait(signals)
 }
 

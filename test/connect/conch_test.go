@@ -195,15 +195,8 @@ func (a *account) balances() bool {
 	return a.Matched == a.Sent+a.Pending+a.Lost+a.Dead
 }
 
-// connector returns the account of a connector. Those of the config file start behind the line that the test waits for.
-func (c *conch) connector(name string) (found *account) {
-	c.t.Helper()
-	eventually(c.t, func() bool { found = c.look(name); return found != nil }, "there is a connector "+name)
-	return found
-}
-
-// look returns the account of a connector, nil if there is none.
-func (c *conch) look(name string) *account {
+// connector returns the account of a connector, which there is from the first request on.
+func (c *conch) connector(name string) *account {
 	c.t.Helper()
 	response, err := http.Get("http://" + c.web + "/connectors")
 	require.NoError(c.t, err)
@@ -215,6 +208,7 @@ func (c *conch) look(name string) *account {
 			return a
 		}
 	}
+	require.FailNow(c.t, "there is no connector "+name)
 	return nil
 }
 

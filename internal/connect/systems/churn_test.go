@@ -36,6 +36,7 @@ var remote = []command.NewConnector{
 func newSet(t *testing.T) *connect.Set {
 	broker := local.New(harness.Start(t, server.Options{}).Service())
 	set := connect.NewSet(broker, &connect.Compiler{Systems: All, Limit: 1 << 20}, zerolog.Nop())
+	set.Start()
 	t.Cleanup(func() {
 		assert.NoError(t, set.StopSources(context.Background()))
 		assert.NoError(t, set.StopSinks(context.Background()))
