@@ -108,5 +108,5 @@ func (p *pipeline) sendAnnouncement() error {
 	raise(&p.known, index)
 	announcement := *request
 	announcement.PrevLogEntry, announcement.PrevLogTerm, announcement.LeaderCommitIndex = index, last.Term, index
-	return p.transport.AppendEntries(p.id, p.address, &announcement, new(raft.AppendEntriesResponse))
+	return p.NetworkTransport.AppendEntries(p.id, p.address, &announcement, new(raft.AppendEntriesResponse)) //nolint:wrapcheck // it ends here
 }

@@ -140,5 +140,10 @@ func (n *Node) reportAs(key string, err error) {
 // maxReported bounds what is remembered: others choose parts of the texts.
 const maxReported = 100
 
-// report reports an error, each text once a minute.
-func (n *Node) report(err error) { n.reportAs(err.Error(), err) }
+// report reports an error, each text once a minute. That a node cannot be reached is none while it may be starting, as this one is.
+func (n *Node) report(err error) {
+	if absent := (*absentError)(nil); errors.As(err, &absent) && n.peers.mayStart(absent.name) {
+		return
+	}
+	n.reportAs(err.Error(), err)
+}

@@ -92,13 +92,21 @@ const (
 	maxHello     = 1024
 )
 
+// absentError is why a node could not be reached.
+type absentError struct {
+	name string
+	error
+}
+
+func (e *absentError) Unwrap() error { return e.error }
+
 // dial opens a connection to a node, which must be the one that is meant.
 func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	c, err := n.options.Network.Dial(ctx, to.Address)
 	if err != nil {
-		return nil, err
+		return nil, &absentError{to.Name, err}
 	}
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())

@@ -22,10 +22,11 @@ type exchange struct {
 	changed chan struct{}      // closed at each change of cut
 	lines   []*line
 	delay   func() time.Duration // of a piece; nil is none
+	dialed  map[string]int       // how often each node was
 }
 
 func newExchange() *exchange {
-	return &exchange{ports: map[string]*port{}, cut: map[[2]string]bool{}, changed: make(chan struct{})}
+	return &exchange{ports: map[string]*port{}, cut: map[[2]string]bool{}, dialed: map[string]int{}, changed: make(chan struct{})}
 }
 
 // port is a node's place in it.
@@ -49,6 +50,9 @@ var errUnreachable = errors.New("unreachable")
 
 func (p *port) Dial(ctx context.Context, address string) (net.Conn, error) {
 	x := p.exchange
+	x.mu.Lock()
+	x.dialed[address]++
+	x.mu.Unlock()
 	if !x.passes(ctx.Done(), p.name, address) || !x.passes(ctx.Done(), address, p.name) {
 		return nil, ctx.Err()
 	}
@@ -155,6 +159,13 @@ func (x *exchange) passes(ended <-chan struct{}, from, to string) bool {
 			return false
 		}
 	}
+}
+
+// dials is how often a node was dialed.
+func (x *exchange) dials(name string) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.dialed[name]
 }
 
 // change changes what is cut.

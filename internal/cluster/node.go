@@ -121,7 +121,7 @@ func (n *Node) open() (err error) {
 	}
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
-	}), n.store, newAnnouncer()}
+	}), n, n.store, newAnnouncer(), &away{all: map[raft.ServerID]chan struct{}{}}}
 	if n.raft, err = raft.NewRaft(n.config(), n.applier, n.store, n.votes, saved, n.transport); err != nil {
 		return err
 	}

@@ -31,11 +31,14 @@ const (
 	PeerBehind     PeerState = "behind"      // it lacks what the leader had applied two seconds before
 	PeerCatchingUp PeerState = "catching-up" // it does not serve clients yet
 	PeerAway       PeerState = "away"        // it does not answer
-	PeerUnknown    PeerState = "unknown"     // this node has just started, and has no answer yet
+	PeerUnknown    PeerState = "unknown"     // this node has started some seconds ago, and has no answer yet
 )
 
 // awayAfter is how long a node has to be silent to be away.
 const awayAfter = statusTimeout + statusEvery
+
+// startsWithin is how long the nodes of a cluster may take to start one after the other. A node that has not answered yet is unknown that long.
+const startsWithin = 5 * time.Second
 
 // peers are what a node knows of the others.
 type peers struct {
@@ -235,10 +238,18 @@ func (n *Node) Peers() (all []Peer) {
 	return all
 }
 
+// mayStart reports whether a node is about to start with this one: it has not answered yet.
+func (ps *peers) mayStart(name string) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.all[name]
+	return time.Since(ps.started) < startsWithin && (p == nil || p.at.IsZero())
+}
+
 // state is that of a node. answers is whether it does now, answered whether it ever has.
 func (ps *peers) state(s Status, answers, answered bool) PeerState {
 	switch {
-	case !answered && time.Since(ps.started) < awayAfter:
+	case !answered && time.Since(ps.started) < startsWithin:
 		return PeerUnknown
 	case !answers:
 		return PeerAway

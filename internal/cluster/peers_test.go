@@ -154,3 +154,28 @@ func TestSettingsThatDiffer(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// Nodes that start within some seconds of each other report nothing; one that is missing then is reported.
+func TestNodesThatStartOneAfterTheOtherReportNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newNodes(t, three...)
+		for _, n := range c.all[:2] {
+			c.start(n, three...)
+			pause(2 * time.Second)
+		}
+		c.applied(c.leader(), "1")
+		assert.Equal(t, cluster.PeerUnknown, c.all[0].peer("c").State)
+		late := c.all[2]
+		for _, n := range c.all[:2] {
+			assert.False(t, n.reported(""), "%v", n.reports)
+		}
+		pause(5 * time.Second)
+		assert.True(t, c.leader().reported("unreachable"))
+		assert.Equal(t, cluster.PeerAway, c.all[0].peer("c").State)
+		c.start(late, three...)
+		c.equal()
+		pause(5 * time.Second)
+		assert.False(t, late.reported(""), "%v", late.reports)
+		c.stopAll()
+	})
+}

@@ -9,14 +9,10 @@ import (
 // transport is raft's, with pipelines that end. The other nodes get no more of what is committed than the leader's disk has.
 type transport struct {
 	*raft.NetworkTransport
+	node      *Node
 	store     *logStore
 	announcer *announcer
-}
-
-// AppendEntries sends entries to another node.
-func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	args.LeaderCommitIndex = t.store.announced(args.LeaderCommitIndex)
-	return t.NetworkTransport.AppendEntries(id, target, args, resp) //nolint:wrapcheck // raft compares it
+	away      *away
 }
 
 // AppendEntriesPipeline begins to send entries to another node, without waiting for each answer.
