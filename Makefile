@@ -169,6 +169,6 @@ cover: ## test coverage, cover.out and a summary
 
 ci: test bench-test race lint packages e2e connect-test compat apps ## what a change must pass
 	$(MAKE) cluster-faults N=2
-	$(MAKE) fuzz FUZZ_TIME=30000x
+	$(MAKE) fuzz FUZZ_TIME=10000x
 
 .PHONY: help build man run test race order e2e connect-test cluster connect-crash soak crash cluster-model cluster-faults cluster-behind compat apps lint fmt release packages packages-test arm64-test cross bench bench-peers bench-cluster bench-stalls bench-client bench-connect bench-routers bench-test fuzz cover ci
