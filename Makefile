@@ -84,7 +84,7 @@ cluster-faults: ## N plans of faults (10) for three processes in network namespa
 	go test -count=1 -v -tags cluster ./test/cluster -timeout 0 -faults.runs $(N) $(ARGS)
 
 cluster-behind: N = 10000000
-cluster-behind: ## a node that comes back after N entries (10000000), which take 1 KB of disk each
+cluster-behind: ## a node that comes back after N entries (10000000); some minutes, 3 GB of disk
 	go test -count=1 -v -tags cluster ./test/cluster -run TestFarBehind -timeout 0 -behind $(N) -behind.time 1h $(ARGS)
 
 compat: ## real clients in Go, Node.js, Python, Ruby, PHP, on one conch and on a node of a cluster (once: test/compat/install)
