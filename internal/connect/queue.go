@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bytes"
 	"context"
 	"sync"
 )
@@ -87,6 +88,14 @@ func (q *Queue) take() ([]Message, error) {
 	q.waiting = q.waiting[n:]
 	q.bytes -= size
 	return taken, q.ended
+}
+
+// Clip keeps of a payload that is too large what shows that: a driver whose library reads messages whole may have many of them in its queue.
+func Clip(payload []byte, limit int) []byte {
+	if len(payload) <= limit {
+		return payload
+	}
+	return bytes.Clone(payload[:limit+1])
 }
 
 // End notes that nothing more comes, and why. The first call counts; err is not nil.

@@ -29,7 +29,7 @@ var levels = [...]string{"level1", "level2", "level3", "level4", "level5", "leve
 const day = 24 * time.Hour
 
 func newSource(a connect.Address) (connect.Source, error) {
-	s := &source{}
+	s := &source{limit: a.Limit}
 	filter, group := a.Take("topic"), a.Take("group")
 	if filter == "" {
 		return nil, errors.New("the address names no topic: write ?topic=sensors/+/temperature")

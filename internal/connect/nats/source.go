@@ -17,7 +17,7 @@ import (
 
 const (
 	queueBytes   = 1 << 20  // read ahead by this driver
-	pendingBytes = 16 << 20 // read ahead by the library for a subject; beyond it, messages are lost and reported
+	pendingBytes = 16 << 20 // read ahead by the library for a subject, besides two messages; beyond it, messages are lost and reported
 	pulled       = 256      // messages that one pull from a stream requests
 )
 
@@ -33,8 +33,8 @@ type source struct {
 
 	meta map[string]string // of the last message: mostly it is that of the next one; the reading goroutine's
 
-	mu      sync.Mutex      // guards unacked
-	unacked []jetstream.Msg // of a durable consumer: in the queue or about to be, in its order
+	mu      sync.Mutex // guards unacked
+	unacked []string   // of a durable consumer: where to acknowledge what is in the queue or about to be, in its order
 }
 
 func newSource(a connect.Address) (connect.Source, error) {
@@ -90,7 +90,7 @@ func (s *source) subscribe(ctx, running context.Context) error {
 		_ = queue.Put(running, s.messageOf(m.Subject, m.Data, m.Header)) // an error is the end of the connection
 	})
 	if err == nil {
-		err = sub.SetPendingLimits(-1, pendingBytes)
+		err = sub.SetPendingLimits(-1, pendingBytes+2*int(s.conn.MaxPayload())) // one that is passed on, and one that comes
 	}
 	if err == nil {
 		err = s.conn.flush(ctx) // the server has the subscription, or has refused it
@@ -177,7 +177,7 @@ func (s *source) readStream(ctx context.Context, messages jetstream.MessagesCont
 		m.ID = cmp.Or(m.ID, partition+":"+m.Position)
 		if acks {
 			s.mu.Lock()
-			s.unacked = append(s.unacked, next)
+			s.unacked = append(s.unacked, next.Reply())
 			s.mu.Unlock()
 		}
 		if err := s.queue.Put(ctx, m); err != nil {
@@ -190,7 +190,7 @@ func (s *source) messageOf(subject string, data []byte, header nats.Header) conn
 	if s.meta["subject"] != subject {
 		s.meta = map[string]string{"subject": subject}
 	}
-	m := connect.Message{Payload: data, Meta: s.meta, ID: header.Get(nats.MsgIdHdr)}
+	m := connect.Message{Payload: connect.Clip(data, s.address.Limit), Meta: s.meta, ID: header.Get(nats.MsgIdHdr)}
 	if len(header) == 0 {
 		return m
 	}
@@ -215,21 +215,23 @@ func (s *source) Read(ctx context.Context) (connect.Batch, error) {
 	if len(s.unacked) > 0 {
 		acked := s.unacked[:len(taken):len(taken)]
 		s.unacked = s.unacked[len(taken):]
-		batch.Ack = func(_ context.Context, err error) error { return acknowledge(acked, err) }
+		conn := s.conn.Conn
+		batch.Ack = func(_ context.Context, err error) error { return acknowledge(conn, acked, err) }
 	}
 	return batch, nil
 }
 
-// acknowledge acknowledges messages, and ends the delivery of those that conch never takes.
-func acknowledge(messages []jetstream.Msg, err error) error {
+// acknowledge acknowledges messages, and ends the delivery of those that conch never takes. It does what the library's Ack and Term do, of
+// which each needs its whole message.
+func acknowledge(conn *nats.Conn, messages []string, err error) error {
 	refused := (*connect.Refused)(nil)
 	_ = errors.As(err, &refused)
-	for i, m := range messages {
-		done := m.Ack
+	for i, reply := range messages {
+		done := "+ACK"
 		if refused != nil && slices.Contains(refused.Indices, i) {
-			done = m.Term
+			done = "+TERM"
 		}
-		if err := done(); err != nil {
+		if err := conn.Publish(reply, []byte(done)); err != nil {
 			return err //nolint:wrapcheck // of the library, with its name
 		}
 	}

@@ -1,7 +1,6 @@
 package rabbitmq
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +60,7 @@ func (s *source) receive(deliveries <-chan amqp.Delivery) {
 			s.delivered.End(fmt.Errorf("rabbitmq has numbered a delivery %d, not %d", d.DeliveryTag, last))
 			return
 		}
-		m := connect.Message{Payload: clip(d.Body, s.limit), Headers: readHeaders(&d), Meta: meta.of(s.queue, &d), Time: d.Timestamp}
+		m := connect.Message{Payload: connect.Clip(d.Body, s.limit), Headers: readHeaders(&d), Meta: meta.of(s.queue, &d), Time: d.Timestamp}
 		if s.ids {
 			m.ID = d.MessageId
 		}
@@ -72,14 +71,6 @@ func (s *source) receive(deliveries <-chan amqp.Delivery) {
 		return
 	}
 	s.delivered.End(&connect.Permanent{Err: errors.New("rabbitmq has ended the consumer: the queue was deleted")})
-}
-
-// clip keeps of a payload that is too large what shows that: a whole prefetch of them may wait.
-func clip(payload []byte, limit int) []byte {
-	if len(payload) <= limit {
-		return payload
-	}
-	return bytes.Clone(payload[:limit+1])
 }
 
 func (s *source) Read(ctx context.Context) (connect.Batch, error) {

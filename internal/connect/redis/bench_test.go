@@ -14,7 +14,7 @@ func BenchmarkSource(b *testing.B) {
 	meta := map[string]string{"stream": "orders"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if len(messageOf(e, &m, meta).Payload) != 100 {
+		if len(messageOf(e, &m, meta, 1000).Payload) != 100 {
 			b.Fatal("another payload")
 		}
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/conchmq/conch/conchtest"
 	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/connect/drivertest"
+	"github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/server"
 )
 
@@ -137,6 +139,30 @@ func TestEntriesOfOthersAreObjects(t *testing.T) {
 	assert.JSONEq(t, `{"price":12,"a":"b"}`, string(m.Payload))
 	assert.Empty(t, m.Headers)
 	require.NoError(t, c.Close())
+}
+
+// Of what conch never takes, there is enough to see that.
+func TestALargeEntryTakesLittleMemory(t *testing.T) {
+	large := string(make([]byte, 5000))
+	tests := []struct {
+		sentence string
+		fields   []client.Field
+		size     int
+		headers  int
+	}{
+		{"as large as may be", []client.Field{{Name: "message", Value: large[:1000]}}, 1000, 0},
+		{"a message alone", []client.Field{{Name: "message", Value: large}}, 1001, 0},
+		{"a message among headers", []client.Field{{Name: "a", Value: "1"}, {Name: "message", Value: large}, {Name: "message", Value: "2"}}, 1001, 2},
+		{"an object", []client.Field{{Name: "a", Value: large}, {Name: "b", Value: "1"}}, 1001, 0},
+		{"an object of many", slices.Repeat([]client.Field{{Name: "a", Value: "12345"}}, 200), 1001, 0},
+	}
+	var m entry.Message
+	for _, test := range tests {
+		got := messageOf(&client.Entry{Fields: test.fields}, &m, nil, 1000)
+		assert.Len(t, got.Payload, test.size, test.sentence)
+		assert.Less(t, cap(got.Payload), 2000, test.sentence)
+		assert.Len(t, got.Headers, test.headers, test.sentence)
+	}
 }
 
 func TestALostServerEndsAConnection(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type source struct {
 	kind, name string // "channel", "pattern" or "stream"
 	group      string // "" for none
 	consumer   string // of the group
+	limit      int    // of a payload
 	fromStart  bool   // of a stream, where no position is known
 
 	// last is the position that Read has come to: a connection begins behind the one before it.
@@ -37,7 +39,7 @@ type source struct {
 }
 
 func newSource(a connect.Address) (connect.Source, error) {
-	s := &source{warn: a.Warn, consumer: a.Name}
+	s := &source{warn: a.Warn, consumer: a.Name, limit: a.Limit}
 	var err error
 	if s.kind, err = a.Alone("channel", "pattern", "stream"); err != nil {
 		return nil, err
@@ -100,7 +102,7 @@ func (s *source) readMessages(ctx context.Context, sub *client.Subscription) {
 		switch e := event.(type) {
 		case *client.Message:
 			err = s.queue.Put(ctx, connect.Message{
-				Payload: e.Payload, Meta: map[string]string{"channel": e.Topic}, Time: time.Now(),
+				Payload: connect.Clip(e.Payload, s.limit), Meta: map[string]string{"channel": e.Topic}, Time: time.Now(),
 			})
 		case *client.Missed:
 			s.warn(fmt.Sprintf("%s: %d messages are lost: the server dropped them before they were read", e.Name, e.Count))
@@ -164,7 +166,7 @@ func (s *source) readEntries(ctx context.Context, entries iter.Seq2[*client.Entr
 	meta := map[string]string{"stream": s.name}
 	for e, err := range entries {
 		if err == nil {
-			err = s.queue.Put(ctx, messageOf(e, &m, meta))
+			err = s.queue.Put(ctx, messageOf(e, &m, meta, s.limit))
 		}
 		if err != nil {
 			s.queue.End(markPermanent(err))
@@ -174,32 +176,38 @@ func (s *source) readEntries(ctx context.Context, entries iter.Seq2[*client.Entr
 	s.queue.End(errors.New("the reading of the stream has ended"))
 }
 
-// messageOf is an entry as conch's own entries are messages: the field message with the others as headers, else an object of all.
-func messageOf(e *client.Entry, m *entry.Message, meta map[string]string) connect.Message {
+// messageOf is an entry as conch's own entries are messages: the field message with the others as headers, else an object of all. Of a
+// payload that is too large it has what shows that.
+func messageOf(e *client.Entry, m *entry.Message, meta map[string]string, limit int) connect.Message {
 	id := e.ID.String()
 	out := connect.Message{ID: id, Partition: e.Stream, Position: id, Meta: meta, Time: e.ID.Time()}
-	if len(e.Fields) == 1 && e.Fields[0].Name == entry.Field {
-		out.Payload = []byte(e.Fields[0].Value)
+	at := slices.IndexFunc(e.Fields, func(f client.Field) bool { return f.Name == entry.Field })
+	if at < 0 {
+		out.Payload = objectOf(e, m, limit)
 		return out
 	}
+	value := e.Fields[at].Value
+	out.Payload = []byte(value[:min(len(value), limit+1)])
+	for i, f := range e.Fields {
+		if i != at {
+			out.Headers = append(out.Headers, connect.Header{Name: f.Name, Value: f.Value})
+		}
+	}
+	return out
+}
+
+// objectOf is the JSON object of all fields. It is not made of fields that are too large for it.
+func objectOf(e *client.Entry, m *entry.Message, limit int) []byte {
+	size := 0
 	texts := make([][]byte, 0, 2*len(e.Fields))
 	for _, f := range e.Fields {
+		if size += len(f.Name) + len(f.Value); size > limit {
+			return make([]byte, limit+1)
+		}
 		texts = append(texts, []byte(f.Name), []byte(f.Value))
 	}
 	m.ResetTexts(texts)
-	out.Payload = m.AppendPayload(nil)
-	if !m.IsWhole() {
-		return out
-	}
-	payload := false
-	for _, f := range e.Fields {
-		if f.Name == entry.Field && !payload {
-			payload = true
-			continue
-		}
-		out.Headers = append(out.Headers, connect.Header{Name: f.Name, Value: f.Value})
-	}
-	return out
+	return m.AppendPayload(nil)
 }
 
 // Read takes what was read ahead.
