@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,4 +50,24 @@ func TestDropHead(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Less(t, len(entries), 6)
+}
+
+// A follower loses its tail to another leader while its own snapshot has the head dropped: raft does both, on two goroutines.
+func TestDropHeadBesideCutTail(t *testing.T) {
+	l, _, err := Open(Options{Files: NewMemory(0), SegmentSize: 1024}, 0, func(Record) error { return nil })
+	require.NoError(t, err)
+	defer func() { require.NoError(t, l.Close()) }()
+	for range 300 {
+		for range 20 {
+			l.Append(1, bytes.Repeat([]byte("x"), 200))
+		}
+		last := l.Last()
+		var dropped sync.WaitGroup
+		dropped.Go(func() { assert.NoError(t, l.DropHead(last-10)) })
+		require.NoError(t, l.CutTail(last-2))
+		dropped.Wait()
+		var found []Record
+		require.NoError(t, l.Scan(last-10, last, collect(&found)))
+		require.Len(t, found, 8)
+	}
 }

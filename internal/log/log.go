@@ -121,9 +121,9 @@ type Log struct {
 	task func() // what the writer does once it has written all
 
 	closed     chan struct{} // closed when closing is set
-	metaWrites sync.Mutex    // held while log.meta is written
+	metaWrites diskLock      // held while log.meta is written
 	reporting  sync.Mutex    // held while Progress is called, so that reports keep their order
-	rewriting  sync.Mutex    // held while segments are removed or written again
+	rewriting  diskLock      // held while segments are removed or written again
 	goroutine  sync.WaitGroup
 	writer     writer
 	syncer     syncer

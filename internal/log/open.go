@@ -12,6 +12,7 @@ func Open(o Options, after uint64, apply func(Record) error) (*Log, Recovery, er
 	o.setDefaults()
 	l := &Log{
 		o: o, files: newHandles(o.Files), pool: newChunkPool(), wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		metaWrites: newDiskLock(), rewriting: newDiskLock(),
 		syncer: syncer{wake: make(chan struct{}, 1)}, rewriter: newRewriter(o.CompactRate),
 		indexes: segmentCache[*part]{bound: maxIndexes}, orders: segmentCache[*recordOrder]{bound: maxOrders},
 	}

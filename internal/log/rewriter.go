@@ -190,12 +190,13 @@ func (l *Log) isClosing() bool {
 	}
 }
 
-// candidates returns the segments that are sealed and lie before the head, and the size of the others: entries in those are needed to open.
+// candidates returns the segments that are sealed and lie before the head, and the size of the others: entries in those are needed to open. The
+// last one stays, which a clean stop has sealed: the name of the next follows from its own.
 func (l *Log) candidates(v *view) (all []candidate, others int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range v.segments {
-		if !s.sealed || s.last >= l.meta.head || others > 0 {
+	for i, s := range v.segments {
+		if !s.sealed || s.last >= l.meta.head || others > 0 || i == len(v.segments)-1 {
 			others += s.end
 			continue
 		}

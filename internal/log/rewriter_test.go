@@ -430,3 +430,24 @@ func TestVisitsAreShort(t *testing.T) {
 	require.NoError(t, e.giveBack())
 	e.requireRange(t, 1, 0, e.last[1])
 }
+
+// A clean stop seals the last segment, and it stays so if the next ones are of another kind. If all in it is dead, it is not removed: the name of
+// the next follows from its own.
+func TestTheLastSegmentStays(t *testing.T) {
+	files := NewMemory(0)
+	o := Options{Files: files, SegmentSize: 50_000}
+	e := openEntries(t, newRand(t), o)
+	for range 1000 {
+		e.append(100, 1)
+	}
+	require.NoError(t, e.Close())
+	o.Files = WithLayers(files, Layers{Compress: CompressS2})
+	e.open(t, o)
+	e.remove(1, 0, e.last[1])
+	e.cutHead(t)
+	e.Compact()
+	require.NoError(t, e.giveBack())
+	e.append(100, 1)
+	require.NoError(t, e.Sync())
+	require.NoError(t, e.Close())
+}

@@ -21,8 +21,7 @@ func (l *Log) CutHead(number uint64) error {
 	return nil
 }
 
-// DropHead is CutHead for a log without a rewriter: it removes the segments that have nothing else. The last one stays, because the name of
-// the next follows from its own.
+// DropHead is CutHead for a log without a rewriter: it removes the segments that have nothing else.
 func (l *Log) DropHead(number uint64) error {
 	if err := l.CutHead(number); err != nil {
 		return err
@@ -33,9 +32,6 @@ func (l *Log) DropHead(number uint64) error {
 	defer v.release()
 	before, _ := l.candidates(v)
 	for _, c := range before {
-		if c.segment == v.segments[len(v.segments)-1] {
-			break
-		}
 		if err := l.removeDead(c.segment); err != nil {
 			return err
 		}
@@ -50,6 +46,7 @@ func (l *Log) storeHead(number uint64) error {
 
 // CutTail removes the records from number on. It is durable once CutTail returns. Nothing is appended meanwhile. It waits for the disk.
 func (l *Log) CutTail(number uint64) error {
+	defer l.awaitRewriting()() // no segment before the cut goes meanwhile
 	return l.onWriter(func() error {
 		l.mu.Lock()
 		next, head := l.next, l.meta.head
@@ -67,10 +64,7 @@ func (l *Log) CutTail(number uint64) error {
 // Reset removes all records; the next one has that number, which is behind all that were appended. It is durable once Reset returns. Nothing is
 // appended meanwhile. A crash leaves the old log, or an empty one that begins there.
 func (l *Log) Reset(number uint64) error {
-	l.rewriter.hurries.Add(1)
-	l.rewriting.Lock()
-	l.rewriter.hurries.Add(-1)
-	defer l.rewriting.Unlock()
+	defer l.awaitRewriting()()
 	if err := l.onWriter(func() error {
 		return l.withoutSyncer(func() error { return l.beginAt(number) })
 	}); err != nil {
@@ -82,6 +76,14 @@ func (l *Log) Reset(number uint64) error {
 	return l.onWriter(func() error {
 		return l.withoutSyncer(func() error { return l.removeBefore(number) })
 	})
+}
+
+// awaitRewriting lets the rewriter come to an end, and keeps it from beginning again until what it returns is called.
+func (l *Log) awaitRewriting() (end func()) {
+	l.rewriter.hurries.Add(1)
+	l.rewriting.Lock()
+	l.rewriter.hurries.Add(-1)
+	return l.rewriting.Unlock
 }
 
 // beginAt begins a segment for a number that does not follow.
