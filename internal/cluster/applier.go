@@ -16,7 +16,7 @@ import (
 type applier struct {
 	node *Node
 
-	fetching chan struct{} // of capacity 1: held while the state of another node comes, or is looked for
+	turn chan struct{} // of capacity 1: held while an entry is applied, and while the state of another node comes
 
 	mu       sync.Mutex // of what others read
 	state    State      // behind the last entry that the machine has applied
@@ -36,7 +36,7 @@ type applier struct {
 }
 
 func newApplier(n *Node, s State) *applier {
-	a := &applier{node: n, applied: make(chan struct{}, 1), fetching: make(chan struct{}, 1)}
+	a := &applier{node: n, applied: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	a.begin(s)
 	return a
 }
@@ -116,6 +116,12 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 func (a *applier) Apply(l *raft.Log) any { return a.ApplyBatch([]*raft.Log{l})[0] }
 
 func (a *applier) apply(l *raft.Log) {
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
+	a.applyInTurn(l)
+}
+
+func (a *applier) applyInTurn(l *raft.Log) {
 	a.fetchLacking()
 	a.mu.Lock()
 	skip := a.stopped || l.Index <= a.state.Index // it is in the state that was saved, or that another node has sent
@@ -169,7 +175,7 @@ func (a *applier) applyProposed(l *raft.Log) error {
 	}
 	if ok && errors.Is(a.finish(l, p, token), ErrStateNeeded) {
 		a.need(a.appliedIndex())
-		a.apply(l) // what comes may be of before this entry
+		a.applyInTurn(l) // what comes may be of before this entry
 	}
 	return nil
 }
@@ -195,11 +201,13 @@ func (n *Node) lastCommitted() uint64 {
 	return 0
 }
 
-// need makes the next entry wait for the state of another node, of an index at least.
-func (a *applier) need(index uint64) {
+// need makes the next entry wait for the state of another node, of an index at least. It reports whether none waited before.
+func (a *applier) need(index uint64) (first bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	first = !a.lacks
 	a.lacks, a.needed = true, max(a.needed, index)
+	return first
 }
 
 func (a *applier) appliedIndex() uint64 {

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,4 +66,22 @@ func (c *nodes) othersOf(n *node) (names []string) {
 		}
 	}
 	return names
+}
+
+// A node that cannot save raft's term ends, and the process does not: the error is that of the node.
+func TestATermThatCannotBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		n := followers[0]
+		n.disks[1].PowerOff()
+		c.stop(leader) // another is elected
+		require.ErrorContains(t, <-n.Failed(), "the term of the cluster")
+		require.NoError(t, n.Close())
+		n.up = false
+		n.disks[1].Restart(rand.New(allLost{}))
+		c.start(leader)
+		c.start(n)
+		c.applied(c.leader(), "2")
+		c.stopAll()
+	})
 }

@@ -279,16 +279,12 @@ func TestACrashWhileTheStateIsReceived(t *testing.T) {
 				pause(2 * time.Second)
 			}
 		}
-		behind.machine.refuses = true
+		behind.machine.refuse(true)
 		c.start(behind)
-		c.eventually("the state is sent", func() bool {
-			behind.machine.mu.Lock()
-			defer behind.machine.mu.Unlock()
-			return behind.machine.received > 0
-		})
+		c.eventually("the state is sent", func() bool { return behind.machine.gotStates() > 0 })
 		c.crash(behind, random)
 		assert.Empty(t, behind.machine.list())
-		behind.machine.refuses = false
+		behind.machine.refuse(false)
 		c.start(behind)
 		c.eventually("it has the state", func() bool { return len(behind.machine.list()) == 4000 })
 		c.applied(behind, "more")

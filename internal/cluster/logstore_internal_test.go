@@ -69,6 +69,7 @@ func TestAnOlderSnapshotReplacesNone(t *testing.T) {
 	s, err := openSnapshots(small)
 	require.NoError(t, err)
 	s.log = &logStore{Log: l, failed: func(err error) { assert.NoError(t, err) }}
+	s.reached = func(uint64) error { return nil }
 	begin := func(index uint64) raft.SnapshotSink {
 		k, err := s.Create(raft.SnapshotVersionMax, index, 1, raft.Configuration{}, 0, nil)
 		require.NoError(t, err)

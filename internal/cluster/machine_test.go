@@ -144,6 +144,20 @@ func (m *machine) Receive(r io.Reader) (cluster.State, error) {
 	return s, nil
 }
 
+// refuse makes the machine refuse the states of other nodes, or take them again.
+func (m *machine) refuse(refuses bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refuses = refuses
+}
+
+// gotStates returns how many states have come, refused ones too.
+func (m *machine) gotStates() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.received
+}
+
 func (m *machine) list() []fact {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -73,7 +73,7 @@ func Open(o Options) (*Node, error) {
 	n.runs.Go(n.runSaver)
 	n.runs.Go(n.runPeers)
 	if n.applier.isLacking() { // an idle cluster has no entry that would wait for it
-		n.runs.Go(n.applier.fetchLacking)
+		n.runs.Go(n.applier.fetchInTurn)
 	}
 	return n, nil
 }
@@ -113,12 +113,13 @@ func (n *Node) open() (err error) {
 	if err := n.store.repair(recovery.Damages, after); err != nil {
 		return err
 	}
-	saved.log = n.store
+	saved.log, saved.reached = n.store, n.applier.has
 	if saved.last != nil { // the process may have ended before the log followed it
 		if err := n.store.follow(saved.last.Index, saved.last.Term); err != nil {
 			return err
 		}
 	}
+	n.votes.failed = n.fail
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
 	}), n, n.store, newAnnouncer(), &away{all: map[raft.ServerID]chan struct{}{}}}

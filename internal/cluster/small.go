@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,7 +80,8 @@ const voteFile = "vote"
 
 // votes is raft's stable store: its term and its vote, and the last incarnation of this node. Any goroutine may call it.
 type votes struct {
-	files files
+	files  files
+	failed func(error) // nil until raft runs
 
 	mu     sync.Mutex
 	values map[string]string
@@ -112,7 +114,21 @@ func (v *votes) Get(key []byte) ([]byte, error) {
 	return []byte(value), nil
 }
 
+// SetUint64 is for raft's terms. raft panics at an error; instead the node fails, and the goroutine ends: in a term that is not on the disk
+// this node must do nothing.
 func (v *votes) SetUint64(key []byte, n uint64) error {
+	if now, err := v.GetUint64(key); err == nil && now == n {
+		return nil
+	}
+	err := v.setNumber(key, n)
+	if err != nil && v.failed != nil {
+		v.failed(fmt.Errorf("the term of the cluster: %w", err))
+		runtime.Goexit()
+	}
+	return err
+}
+
+func (v *votes) setNumber(key []byte, n uint64) error {
 	return v.Set(key, strconv.AppendUint(nil, n, 10))
 }
 
@@ -137,7 +153,7 @@ func (v *votes) nextIncarnation(after uint64) (uint64, error) {
 		return 0, err
 	}
 	next := max(last, after) + 1 + rand.Uint64N(incarnations) //nolint:gosec // it need not be a secret
-	return next, v.SetUint64([]byte(incarnationKey), next)
+	return next, v.setNumber([]byte(incarnationKey), next)
 }
 
 const (
@@ -170,8 +186,11 @@ const snapshotFile = "snapshot"
 // snapshots is raft's snapshot store. A snapshot is one small file with the index up to which the machine has saved its state. Another node does not
 // get that file: it gets the state as of its request, see [Machine.Send].
 type snapshots struct {
-	files files
-	log   *logStore // what follows the last one
+	files   files
+	log     *logStore                // what follows the last one
+	reached func(index uint64) error // is nil if the machine has the state of an index
+
+	replacing chan struct{} // of capacity 1: held while the last one is replaced
 
 	mu      sync.Mutex
 	last    *raft.SnapshotMeta
@@ -187,7 +206,7 @@ type saved struct {
 }
 
 func openSnapshots(f files) (*snapshots, error) {
-	s := &snapshots{files: f}
+	s := &snapshots{files: f, replacing: make(chan struct{}, 1)}
 	var file saved
 	if err := f.read(snapshotFile, &file); err != nil {
 		return nil, err
@@ -269,15 +288,25 @@ func (k *sink) Close() error {
 		return err
 	}
 	k.meta.Size = int64(len(k.content))
-	k.snapshots.mu.Lock()
-	defer k.snapshots.mu.Unlock()
-	if last := k.snapshots.last; last != nil && last.Index > k.meta.Index {
+	return k.snapshots.replace(k.meta, applied)
+}
+
+// replace makes a snapshot the last one, and the log one that follows it.
+func (s *snapshots) replace(meta raft.SnapshotMeta, applied uint64) error {
+	s.replacing <- struct{}{}
+	defer func() { <-s.replacing }()
+	if err := s.reached(applied); err != nil {
+		return err
+	}
+	if index, _ := s.newest(); index > meta.Index {
 		return nil // the leader has sent a newer one while this node made its own, and the log begins behind that
 	}
 	at := time.Now()
-	if err := k.snapshots.files.write(snapshotFile, saved{k.meta, applied, at}); err != nil {
+	if err := s.files.write(snapshotFile, saved{meta, applied, at}); err != nil {
 		return err
 	}
-	k.snapshots.last, k.snapshots.applied, k.snapshots.at = &k.meta, applied, at
-	return k.snapshots.log.follow(k.meta.Index, k.meta.Term)
+	s.mu.Lock()
+	s.last, s.applied, s.at = &meta, applied, at
+	s.mu.Unlock()
+	return s.log.follow(meta.Index, meta.Term)
 }

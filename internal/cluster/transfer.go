@@ -41,20 +41,22 @@ func (s saving) Persist(to raft.SnapshotSink) error {
 
 func (s saving) Release() {}
 
-// Restore begins to get the state from the leader: the log no longer has what this node lacks. raft does not wait for it, since its call has a
-// time-out, behind which the leader would send the snapshot again. The next entry waits.
-func (a *applier) Restore(r io.ReadCloser) error {
-	var index uint64
-	_, err := fmt.Fscan(r, &index)
-	if err = errors.Join(err, r.Close()); err != nil {
-		return err
+// Restore is raft's for a snapshot of the leader, which this node takes once it has the state: see has.
+func (a *applier) Restore(r io.ReadCloser) error { return r.Close() }
+
+// has returns nil if the state is of an index at least. If not, the leader's snapshot is refused while the state comes, and the leader tries again.
+// Until then this node's log stays as it is, and raft counts the node as one that is behind: it takes part in no majority by what it lacks.
+func (a *applier) has(index uint64) error {
+	if a.appliedIndex() >= index {
+		return nil
 	}
-	if a.appliedIndex() < index { // else it has come before
-		a.need(index)
-		a.node.runs.Go(a.fetchLacking)
+	if a.need(index) {
+		a.node.runs.Go(a.fetchInTurn)
 	}
-	return nil
+	return errComing
 }
+
+var errComing = errors.New("the state is on its way")
 
 // fetch gets the state from the leader.
 func (a *applier) fetch() error {
@@ -85,13 +87,18 @@ func (a *applier) fetch() error {
 	return nil
 }
 
-// fetchLacking waits until the state is there that raft's snapshot stands for. A node that leads gives that up: only others have the state.
-func (a *applier) fetchLacking() {
-	if !a.isLacking() {
-		return
+// fetchInTurn gets the state that is lacking, on a goroutine that applies no entries.
+func (a *applier) fetchInTurn() {
+	select {
+	case a.turn <- struct{}{}:
+		a.fetchLacking()
+		<-a.turn
+	case <-a.node.ctx.Done():
 	}
-	a.fetching <- struct{}{}
-	defer func() { <-a.fetching }()
+}
+
+// fetchLacking waits until the state is there that is needed. The caller holds the turn. A node that leads gives that up: only others have the state.
+func (a *applier) fetchLacking() {
 	for a.isLacking() && a.node.ctx.Err() == nil {
 		if a.node.Leads() {
 			_ = a.node.Transfer("") // it is tried again
@@ -113,12 +120,15 @@ func (a *applier) isLacking() bool {
 	return a.lacks
 }
 
-// sendState sends the whole state to a node that lacks it.
+// sendState sends the whole state to a node that lacks it. A node that lacks it as well ends the connection.
 func (n *Node) sendState(c interface {
 	io.Writer
 	SetDeadline(time.Time) error
 },
 ) error {
+	if n.applier.isLacking() {
+		return errStopped
+	}
 	n.states.add(1)
 	defer n.states.add(-1)
 	return n.options.Machine.Send(idleWriter{c, n.options.Timeout * 15})

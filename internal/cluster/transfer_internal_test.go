@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"io"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +12,7 @@ import (
 // A snapshot that comes again does not make a node get the state again.
 func TestASnapshotThatIsThereAlready(t *testing.T) {
 	a := newApplier(&Node{}, State{Index: 10})
-	require.NoError(t, a.Restore(io.NopCloser(strings.NewReader("10"))))
+	require.NoError(t, a.has(10))
 	assert.False(t, a.isLacking())
 }
 
