@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -90,14 +91,29 @@ func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 	return err //nolint:wrapcheck // raft compares it
 }
 
-// InstallSnapshot sends a snapshot to another node.
+// InstallSnapshot sends a snapshot to another node, again and again while the state comes there. raft itself would pause for up to 10 s before it
+// tries again, and the node would be behind for as long.
 func (t transport) InstallSnapshot(
 	id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader,
 ) error {
 	if err := t.waitBack(id, args.Term); err != nil {
 		return err
 	}
-	return t.NetworkTransport.InstallSnapshot(id, target, args, resp, data) //nolint:wrapcheck // raft compares it
+	content, err := io.ReadAll(data) // a number
+	if err != nil {
+		return err
+	}
+	for {
+		err = t.NetworkTransport.InstallSnapshot(id, target, args, resp, bytes.NewReader(content))
+		if err == nil || err.Error() != errComing.Error() || len(t.node.transfers) > 0 || !t.node.leadsIn(id, args.Term) {
+			return err //nolint:wrapcheck // raft compares it
+		}
+		select {
+		case <-time.After(t.node.options.Election / redials):
+		case <-t.node.ctx.Done():
+			return err //nolint:wrapcheck // raft compares it
+		}
+	}
 }
 
 // isHeartbeat reports whether a request is one of those that raft's transport answers beside all others.
