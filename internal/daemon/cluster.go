@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -18,6 +19,9 @@ import (
 // errStartAgain is returned by a start that has got the state of another node: the next one uses it.
 var errStartAgain = errors.New("start again")
 
+// gatherStreams is how long changes of streams wait for others before they are written. Nothing waits for them: the log of the cluster has them.
+const gatherStreams = 10 * time.Millisecond
+
 // prepareCluster changes the settings of the store for a node of a cluster, and puts a state in place that has come from another one. It returns
 // the settings that become state by the first entry of the cluster.
 func prepareCluster(c *config.Config) (settings [][2]string, err error) {
@@ -30,7 +34,7 @@ func prepareCluster(c *config.Config) (settings [][2]string, err error) {
 	for _, s := range c.Store.Settings {
 		settings = append(settings, [2]string{s.Name, s.Text})
 	}
-	c.Store.Settings, c.Store.Fsync = nil, store.FsyncNo
+	c.Store.Settings, c.Store.Fsync, c.Store.Gather = nil, store.FsyncNo, gatherStreams
 	return settings, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options are the settings of a log.
@@ -26,6 +27,9 @@ type Options struct {
 	// Keep appends a payload to dst that has, of the entries in a payload, those in live alone. These are of one key, and keep their ordinals. It
 	// is pure.
 	Keep func(dst []byte, kind byte, payload []byte, live []Span) []byte
+	// Gather is how long the writer waits for more records before it writes, so that it writes them together: for nothing that waits for
+	// them, but for Sync. 0 is not at all.
+	Gather time.Duration
 	// CompactRate is how many bytes a second are read and written to write segments again; 0 is no bound.
 	CompactRate int64
 	// Progress is called after each group, by one goroutine at a time, with numbers that never go back. It may wait for the core.
@@ -118,7 +122,9 @@ type Log struct {
 	// The writer waits if idle is set; the appender then wakes it.
 	idle bool
 	wake chan struct{}
-	task func() // what the writer does once it has written all
+	// gathering: it waits for more records, or for its time.
+	gathering bool
+	task      func() // what the writer does once it has written all
 
 	closed     chan struct{} // closed when closing is set
 	metaWrites diskLock      // held while log.meta is written
@@ -175,7 +181,9 @@ func (l *Log) append(r Record) {
 	}
 	c.segment.end += int64(size)
 	l.count(c, size)
-	l.wakeWriter()
+	if !l.gathering || l.appended-l.written >= gatherBytes {
+		l.wakeWriter()
+	}
 }
 
 // count counts bytes that were added to c.

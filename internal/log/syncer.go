@@ -281,6 +281,9 @@ func (l *Log) sync(awaitsSpace bool) error {
 	target := l.appended
 	l.syncer.target = max(l.syncer.target, target)
 	l.syncer.signal()
+	if l.gathering {
+		l.wakeWriter()
+	}
 	for l.synced < target && l.progress.Err == nil {
 		if !awaitsSpace && (l.writer.stuck || l.syncer.noSpace) {
 			return ErrFull

@@ -17,6 +17,8 @@ const (
 	maxCopy = 64 << 10
 	// retryFull is how long a write waits that found no space.
 	retryFull = time.Second
+	// gatherBytes is how much is written without waiting for more.
+	gatherBytes = 256 << 10
 )
 
 // writer is the state of the goroutine that writes.
@@ -50,9 +52,10 @@ func (l *Log) runWriter() {
 func (l *Log) waitForWork() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for {
+	for gathered := l.o.Gather == 0; ; {
+		waits := l.progress.Err == nil && l.written < l.appended
 		switch task := l.task; {
-		case l.progress.Err == nil && l.written < l.appended:
+		case waits && (gathered || l.syncer.target > l.written):
 			return true
 		case task != nil:
 			l.mu.Unlock()
@@ -64,11 +67,34 @@ func (l *Log) waitForWork() bool {
 		case l.stopping:
 			return false
 		}
-		l.idle = true
+		if l.idle = true; waits {
+			l.gather()
+			gathered = true
+			continue
+		}
 		l.mu.Unlock()
 		<-l.wake
 		l.mu.Lock()
 	}
+}
+
+// gather waits for more to write. The caller holds the lock.
+func (l *Log) gather() {
+	l.gathering = true
+	l.mu.Unlock()
+	timer := time.NewTimer(l.o.Gather)
+	defer timer.Stop()
+	select {
+	case <-l.wake:
+		l.mu.Lock()
+	case <-timer.C:
+		l.mu.Lock()
+		if !l.idle { // it was woken at the same time
+			<-l.wake
+		}
+		l.idle = false
+	}
+	l.gathering = false
 }
 
 // wakeWriter ends the writer's wait. The caller holds the lock.

@@ -23,6 +23,8 @@ type Options struct {
 	SegmentSize int
 	// Memory bounds the streams in memory: entries and their ids without a directory, ids with one. 0 is no bound.
 	Memory int64
+	// Gather is how long what is appended may wait for more before it is written, unless Fsync is FsyncAlways.
+	Gather time.Duration
 	// Unsynced is how many bytes may wait for a sync before appends wait; 0 is no bound.
 	Unsynced int
 	// CheckpointEvery is how many bytes of changes a checkpoint comes after; 0 is the default.

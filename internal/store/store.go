@@ -127,7 +127,7 @@ func (s *Store) recover(files log.Files) (err error) {
 	}
 	s.streams, s.last = image.streams, image.stop
 	options := log.Options{
-		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(),
+		Files: files, Fsync: s.options.Fsync.policy(), SegmentSize: s.options.segmentSize(), Recent: s.options.recent(), Gather: s.options.Gather,
 		Spans: spans, Live: s.live, Keep: keep, Progress: s.progressed, CompactRate: int64(s.options.CompactRate), Reserve: s.options.reserve(),
 	}
 	if s.options.ReadOnly {
