@@ -56,7 +56,7 @@ func (e *executor) Admit(r *broker.Request) bool {
 		e.enqueue(r)
 		return false
 	}
-	if e.rejectsUnordered(inv) || e.rejectsDurable(r, inv) {
+	if e.rejectsStale(inv) || e.rejectsUnordered(inv) || e.rejectsDurable(r, inv) {
 		return false
 	}
 	// Monitors and INFO see only commands that run, and a KEYS in steps once.
@@ -93,6 +93,15 @@ func (e *executor) admitOrdered(r *broker.Request, inv *invocation) bool {
 		e.service.stats.called(inv.row, max(1, len(r.Payloads)))
 	}
 	return true
+}
+
+// rejectsStale replies with an error if the connection is one of a connector that another node runs by now.
+func (e *executor) rejectsStale(inv *invocation) bool {
+	stale := e.isStale()
+	if stale {
+		e.reject(inv, protocol.Errorf("%s", errNotHolder))
+	}
+	return stale
 }
 
 // rejectsUnordered replies with an error if a command would change on this node alone what all nodes share. The connection has changed

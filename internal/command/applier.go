@@ -66,11 +66,17 @@ func (a *Applier) Apply(e *OrderedEntry) error {
 }
 
 func (a *Applier) apply(e *OrderedEntry) error {
-	switch {
-	case len(e.Body) > 0 && e.Body[0] == orderedFounding:
-		return a.applyFounding(e)
-	case len(e.Body) > 0 && e.Body[0] == orderedAddress:
-		return a.applyAddress(e)
+	if len(e.Body) > 0 {
+		switch e.Body[0] {
+		case orderedFounding:
+			return a.applyFounding(e)
+		case orderedAddress:
+			return a.applyAddress(e)
+		case orderedConnectors:
+			return a.applyConnectors(e)
+		case orderedFeed:
+			return a.applyFeed(e)
+		}
 	}
 	who, commands, err := a.decode(e)
 	if err != nil {
@@ -170,6 +176,8 @@ func (a *Applier) Lost(token any, why error) {
 		})
 	case *blockedClient:
 		a.service.runOnCore(func(v broker.View) { a.service.streams.blocked.lost(v, t, errClusterDown(why)) })
+	case *feedEntry:
+		t.lose(why)
 	case tickToken:
 		a.service.runOnCore(func(broker.View) { a.service.streams.entry.ticking = false })
 	}

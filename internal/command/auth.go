@@ -43,6 +43,9 @@ func (e *executor) permit(u *acl.User, inv *invocation) *protocol.Error {
 // its place.
 func (e *executor) authorizeOrdered(inv *invocation) *protocol.Error {
 	o := &e.service.streams.entry.origin
+	if err := e.service.checkToken(o.connector); err != nil {
+		return protocol.Errorf("%s", err)
+	}
 	if o.isBroker {
 		return nil
 	}

@@ -56,6 +56,8 @@ type Conn struct {
 	durableOnly bool
 	// isBroker means that the connection acts as the broker itself: see ActAsBroker.
 	isBroker bool
+	// connector is the token of what a connector reads by, nil for all other connections: see ActAsConnector.
+	connector *string
 	// isReplica means that the connection is that of an [Applier]: nothing waits in it, and nothing is sent.
 	isReplica bool
 	presented *presentState

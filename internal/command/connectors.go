@@ -52,8 +52,9 @@ type Connector struct {
 	Where     string
 	DeadTopic string // of dead letters, or empty
 	FromFile  bool   // it is in the config file
+	Node      string // of the cluster that runs it; empty for a broker alone
 
-	State     string    // connecting, running, paused, waiting (for the next try), failed (and tried again at the longest interval)
+	State     string    // connecting, running, paused, standby (another node runs it), waiting (for the next try), failed (and tried again at the longest interval)
 	Since     time.Time // of the state
 	LastError string    // the last one, without a password; empty if there was none
 	ErrorAt   time.Time

@@ -21,7 +21,8 @@ type Feed struct {
 	publisher *Publisher
 	// outstanding are the batches that are not resolved, in their order. Publish adds to it, and Close closes it.
 	outstanding chan *feedBatch
-	resolved    chan struct{} // closed when resolve has ended
+	resolved    chan struct{} // closed when resolve, or propose, has ended
+	token       string        // of the node that runs connectors; empty for a broker alone
 
 	failed error // the core's
 }
@@ -64,11 +65,16 @@ var (
 
 // feedBatch is a batch on its way. The core owns it until applied is closed.
 type feedBatch struct {
-	done    func(FeedResult)
-	result  FeedResult
-	record  uint64 // that the result waits for; 0 if for none
-	applied chan struct{}
-	appends bool // it has messages to durable topics, as far as Publish knows
+	done     func(FeedResult)
+	messages []FeedMessage // one that is rejected has no topic any more
+	result   FeedResult
+	record   uint64 // that the result waits for; 0 if for none
+	applied  chan struct{}
+	appends  bool // it has messages to durable topics, as far as Publish knows
+}
+
+func newFeedBatch(messages []FeedMessage, done func(FeedResult)) *feedBatch {
+	return &feedBatch{messages: messages, done: done, applied: make(chan struct{})}
 }
 
 // feedRun is the Tag of a request: messages to one topic. One that is an entry comes alone.
@@ -82,12 +88,10 @@ type feedRun struct {
 	hasExtras bool
 }
 
-// NewFeed makes a Feed for the source of that name.
-func (s *Service) NewFeed(name string) *Feed {
+func (s *Service) newFeed(name string) *Feed {
 	f := &Feed{service: s, name: name, publisher: s.NewPublisher(), outstanding: make(chan *feedBatch, maxOutstandingFeeds), resolved: make(chan struct{})}
 	f.sub.Init(f)
 	f.sub.ID = s.feedNames.enter(name)
-	go f.resolve()
 	return f
 }
 
@@ -145,8 +149,18 @@ func (s *streams) dropPositions(v broker.View, source string) (more bool, err er
 // Publish submits messages in their order. done gets the result once all that took effect is as safe as its policy demands, on a
 // goroutine of the Feed, and is not to wait. One goroutine calls it.
 func (f *Feed) Publish(messages []FeedMessage, done func(FeedResult)) {
-	b := &feedBatch{done: done, applied: make(chan struct{})}
-	requests := append(f.requests(b, messages), broker.Request{Tag: b})
+	b := newFeedBatch(messages, done)
+	for i := range messages {
+		if err := f.check(&messages[i]); err != nil {
+			b.result.Rejected = append(b.result.Rejected, FeedRejected{i, err})
+			messages[i] = FeedMessage{}
+		}
+	}
+	if f.service.options.Order != nil {
+		f.outstanding <- b
+		return
+	}
+	requests := append(f.appendRequests(nil, b), broker.Request{Tag: b})
 	if b.appends {
 		f.service.awaitLog(&f.publisher.stopped)
 	}
@@ -161,15 +175,15 @@ func (f *Feed) Close() {
 	f.service.feedNames.leave(f.sub.ID)
 }
 
-// requests makes requests of messages: successive ones to one topic are a run.
-func (f *Feed) requests(b *feedBatch, messages []FeedMessage) (requests []broker.Request) {
+// appendRequests makes requests of the messages of a batch: successive ones to one topic are a run.
+func (f *Feed) appendRequests(requests []broker.Request, b *feedBatch) []broker.Request {
 	globs, matcher := f.service.streams.durable.Load(), new(broker.Matcher)
 	var last *feedRun
 	size, isDurable := 0, false
+	messages := b.messages
 	for i := range messages {
 		m := &messages[i]
-		if err := f.check(m); err != nil {
-			b.result.Rejected = append(b.result.Rejected, FeedRejected{i, err})
+		if len(m.Topic) == 0 {
 			last = nil
 			continue
 		}

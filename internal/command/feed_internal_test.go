@@ -21,7 +21,8 @@ func publishes(f *Feed, messages ...FeedMessage) FeedResult {
 }
 
 func newFeed(t *testing.T, s *Service, name string) *Feed {
-	f := s.NewFeed(name)
+	f, err := s.OpenFeed(name)
+	require.NoError(t, err)
 	t.Cleanup(f.Close)
 	return f
 }
@@ -68,7 +69,8 @@ func TestWhyNamesAConnector(t *testing.T) {
 	s, pipes := newStreams(t, newTestStore(), 1)
 	p := pipes[0]
 	newFeed(t, s, "other")
-	f := s.NewFeed("in")
+	f, err := s.OpenFeed("in")
+	require.NoError(t, err)
 	require.NoError(t, publishes(f, from("a", "", "1")).Err)
 	f.Close()
 	assert.Contains(t, p.do("PUBSUB WHY a"), "the last message to it is #1, 0s ago, from connector in")

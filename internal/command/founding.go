@@ -115,6 +115,9 @@ func (s *Service) resumeOrder() error {
 	if epoch := x.state.Text(clusterSource, clusterEpoch); epoch != "" {
 		s.setEpoch(epoch)
 	}
+	if text := x.state.Text(clusterSource, clusterConnectors+connectorsHolder); text != "" {
+		s.setHolder(text)
+	}
 	if text := x.state.Text(clusterSource, clusterState); len(text) >= 8 {
 		x.entry.time = int64(binary.LittleEndian.Uint64([]byte(text))) //nolint:gosec // it was one
 		x.entry.last = []byte(text[8:])

@@ -28,10 +28,15 @@ func (s *Service) SetConnectors(c Connectors) { s.connectors.Store(&c) }
 
 // Connectors are the connectors at this moment. Any goroutine may call it.
 func (s *Service) Connectors() []Connector {
-	if c := s.connectors.Load(); c != nil {
-		return (*c).List()
+	c := s.connectors.Load()
+	if c == nil {
+		return nil
 	}
-	return nil
+	all := (*c).List()
+	for i := range all {
+		all[i].Node = s.ConnectorNode()
+	}
+	return all
 }
 
 // mayChangeConnectors returns the connectors for a client that may change them; else it has replied with an error.
@@ -174,7 +179,7 @@ type ConnectorField struct {
 func (c *Connector) Fields() []ConnectorField {
 	fields := []ConnectorField{
 		{"name", c.Name}, {"direction", string(c.Direction)}, {"system", c.System}, {"url", c.URL}, {"topic", c.Topic}, {"where", c.Where},
-		{"dead_topic", c.DeadTopic}, {"from_file", c.FromFile}, {"state", c.State}, {"since", timeText(c.Since)}, {"last_error", c.LastError},
+		{"dead_topic", c.DeadTopic}, {"from_file", c.FromFile}, {"node", c.Node}, {"state", c.State}, {"since", timeText(c.Since)}, {"last_error", c.LastError},
 		{"error_at", timeText(c.ErrorAt)},
 	}
 	for _, n := range c.Counts() {
@@ -217,6 +222,9 @@ func infoConnectors(w *response) (lines []string) {
 	lines = append(lines, fmt.Sprintf("connectors:%d", len(all)))
 	for i := range all {
 		line := fmt.Sprintf("%s_%s:system=%s,state=%s", all[i].Direction, all[i].Name, all[i].System, all[i].State)
+		if all[i].Node != "" {
+			line += ",node=" + all[i].Node
+		}
 		for _, n := range all[i].Counts() {
 			line += fmt.Sprintf(",%s=%d", n.Name, n.Value)
 		}

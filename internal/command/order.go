@@ -80,7 +80,7 @@ func (inv *invocation) refusal(inMulti bool) *protocol.Error {
 	what, refused := refusedInOrder[name]
 	switch {
 	case refused:
-		return errNotInCluster(what, "run connectors in a conch of their own, which publishes to the cluster")
+		return errNotInCluster(what, "add the connector to the files of all nodes, and send each SIGHUP")
 	case inMulti && inv.dialect == protocol.RESP && refusedInMulti[name] && name != "reset":
 		return protocol.Errorf("%s is not possible in a transaction on a node of a cluster", inv.row.Name)
 	}
@@ -121,6 +121,7 @@ type origin struct {
 	isBroker    bool
 	durableOnly bool
 	database    int8
+	connector   string // see Conn.connector
 }
 
 // orderedReader is the part of a reader on a node of a cluster.
@@ -184,6 +185,9 @@ func (e *executor) origin() origin {
 	o := origin{isBroker: e.isBroker, durableOnly: e.durableOnly, database: e.database}
 	if e.user != nil {
 		o.user = e.user.Name()
+	}
+	if e.connector != nil {
+		o.connector = *e.connector
 	}
 	return o
 }

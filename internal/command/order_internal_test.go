@@ -84,6 +84,9 @@ func (o *oneOrder) apply() {
 			}
 			assert.NoError(o.t, n.applier.Apply(&entry))
 		}
+		if done, ok := e.token.(chan struct{}); ok {
+			close(done)
+		}
 		o.hold.Unlock()
 	}
 }

@@ -27,6 +27,7 @@ const (
 const (
 	originBroker      = 1
 	originDurableOnly = 2
+	originConnector   = 4 // the token of a connector is behind the user
 )
 
 func appendOrigin(b []byte, o *origin) []byte {
@@ -37,8 +38,15 @@ func appendOrigin(b []byte, o *origin) []byte {
 	if o.durableOnly {
 		flags |= originDurableOnly
 	}
+	if o.connector != "" {
+		flags |= originConnector
+	}
 	b = append(b, flags, byte(o.database)) //nolint:gosec // and back
-	return appendLong(b, []byte(o.user))
+	b = appendLong(b, []byte(o.user))
+	if o.connector != "" {
+		b = appendLong(b, []byte(o.connector))
+	}
+	return b
 }
 
 func appendLong(b, text []byte) []byte {
@@ -147,5 +155,8 @@ func (b *bodyReader) origin() (o origin) {
 	o.isBroker, o.durableOnly = flags&originBroker != 0, flags&originDurableOnly != 0
 	o.database = int8(b.byte()) //nolint:gosec // it was one
 	o.user = string(b.text())
+	if flags&originConnector != 0 {
+		o.connector = string(b.text())
+	}
 	return o
 }

@@ -106,9 +106,15 @@ func (s *streams) saveState(v broker.View, state []byte) {
 	s.entry.unsaved = 0
 }
 
-// setText keeps a text for the cluster.
+// setText keeps a text for the cluster. An empty one is removed.
 func (s *streams) setText(v broker.View, name string, text []byte) {
 	c := s.begin()
+	if len(text) == 0 {
+		if s.state.PlanRemoveSourcePosition(c, clusterSource, name) {
+			s.apply(v, c)
+		}
+		return
+	}
 	if s.state.PlanSetText(c, clusterSource, name, text) {
 		s.apply(v, c)
 	}

@@ -82,14 +82,19 @@ func servePipesOf(t testing.TB, s *Service, n int) (all []*pipe) {
 // serveOn serves a connection, until the test ends.
 func serveOn(t testing.TB, s *Service) *pipe {
 	p := newPipe(t, s)
-	require.True(t, s.Add(&p.Conn))
+	p.start()
+	return p
+}
+
+// start serves the connection, until the test ends.
+func (p *pipe) start() {
+	require.True(p.t, p.service.Add(&p.Conn))
 	var serving sync.WaitGroup
 	serving.Go(p.serve)
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		_ = p.sock.Close()
 		serving.Wait()
 	})
-	return p
 }
 
 func (p *pipe) serve() {

@@ -67,6 +67,11 @@ type Service struct {
 	missing  missingCommands
 	// connectors is nil before SetConnectors.
 	connectors atomic.Pointer[Connectors]
+	// holder is the node that runs the connectors of the cluster, nil before there is one. The core sets it. holders counts those that this
+	// process has proposed. connectorsChange wakes the goroutine that follows both that and what is paused.
+	holder           atomic.Pointer[connectorHolder]
+	holders          atomic.Uint64
+	connectorsChange wakeUp
 	// feedNames are those of connectors that have published.
 	feedNames feedNames
 	// times and unnamed are what WHY knows of publishes. They belong to the core's goroutine.

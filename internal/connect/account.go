@@ -12,6 +12,7 @@ const (
 	stateConnecting = "connecting"
 	stateRunning    = "running"
 	statePaused     = "paused"
+	stateStandby    = "standby" // another node of the cluster runs it
 	stateWaiting    = "waiting" // for the next try
 	stateFailed     = "failed"  // likewise, after an error that trying again does not change
 	stateEnded      = "ended"   // its source has ended for good

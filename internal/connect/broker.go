@@ -7,7 +7,7 @@ import (
 
 // Broker is conch's side of all connectors. Its methods may be called by any goroutine.
 type Broker interface {
-	// ID is random, and that of this process: the header conch-via carries it.
+	// ID is random, and that of this process or of its cluster: the header conch-via carries it.
 	ID() string
 
 	// OpenInput makes the way in of a source for one connection: after a failure the wrapper closes it, and opens another one. At

@@ -35,15 +35,16 @@ type connector struct {
 	life    life
 	cancel  context.CancelFunc // ends it
 	done    chan struct{}
-	changed chan struct{} // holds one note at most: paused or cut have changed
+	changed chan struct{} // holds one note at most: paused or standby have changed
 
-	mu     sync.Mutex // guards the fields below
-	paused bool
-	end    context.CancelCauseFunc // ends the connection there is; nil if there is none
-	tries  int                     // connections so far
+	mu      sync.Mutex              // guards the fields below
+	paused  bool                    // by a command
+	standby bool                    // another node of the cluster runs it
+	end     context.CancelCauseFunc // ends the connection there is; nil if there is none
+	tries   int                     // connections so far
 }
 
-// errPaused ends the connection of a connector that is paused.
+// errPaused ends the connection of a connector that is to rest: it is paused, or another node runs it.
 var errPaused = errors.New("paused")
 
 // panicError is the error of a driver that panicked.
@@ -78,9 +79,9 @@ func (c *connector) run(ctx context.Context, started, before <-chan struct{}) {
 	}
 	var wait backoff
 	for ctx.Err() == nil {
-		if c.isPaused() {
+		if state := c.restState(); state != "" {
 			c.life.release()
-			c.account.enter(statePaused, "")
+			c.account.enter(state, "")
 			c.rest(ctx, 0)
 			continue
 		}
@@ -103,7 +104,7 @@ func (c *connector) once(ctx context.Context, wait *backoff) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	c.mu.Lock()
-	if c.paused {
+	if c.paused || c.standby {
 		c.mu.Unlock()
 		return errPaused
 	}
@@ -155,7 +156,7 @@ func (c *connector) report(err error, wait *backoff) time.Duration {
 	return delay
 }
 
-// rest waits: for d, or without an end if d is 0; for a change of paused; for the end of ctx.
+// rest waits: for d, or without an end if d is 0; for a change of paused or standby; for the end of ctx.
 func (c *connector) rest(ctx context.Context, d time.Duration) {
 	var timer <-chan time.Time
 	if d > 0 {
@@ -170,17 +171,29 @@ func (c *connector) rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (c *connector) isPaused() bool {
+// restState is the state of a connector that is to rest, empty for one that is to run.
+func (c *connector) restState() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.paused
+	switch {
+	case c.paused:
+		return statePaused
+	case c.standby:
+		return stateStandby
+	}
+	return ""
 }
 
 // setPaused pauses the connector, or has it go on; one that waits for its next try tries at once.
-func (c *connector) setPaused(paused bool) {
+func (c *connector) setPaused(paused bool) { c.setRest(&c.paused, paused) }
+
+// setStandby has the connector rest while another node runs it.
+func (c *connector) setStandby(standby bool) { c.setRest(&c.standby, standby) }
+
+func (c *connector) setRest(field *bool, rests bool) {
 	c.mu.Lock()
-	c.paused = paused
-	if paused && c.end != nil {
+	*field = rests
+	if rests && c.end != nil {
 		c.end(errPaused)
 	}
 	c.mu.Unlock()

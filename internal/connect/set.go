@@ -27,6 +27,7 @@ type Set struct {
 	running []*connector // sources first, in the order in which they were added
 	ending  []*connector // removed, and not yet at their end
 	closed  bool         // nothing starts any more
+	standby bool         // another node of the cluster runs the connectors
 
 	change sync.Mutex // one Apply, Add or Remove at a time
 }
@@ -139,6 +140,7 @@ func (s *Set) start(p *Plan) {
 		c.cancel()
 		return
 	}
+	c.standby = s.standby
 	for _, e := range s.ending {
 		if e.plan.Direction == p.Direction && e.plan.Name == p.Name {
 			before = e.done
@@ -153,6 +155,16 @@ func (s *Set) start(p *Plan) {
 	}
 	s.running = slices.Insert(s.running, at, c)
 	go c.run(ctx, s.started, before) // stop waits for it
+}
+
+// SetStandby has all connectors rest while another node of a cluster runs them, also those that are added meanwhile.
+func (s *Set) SetStandby(standby bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standby = standby
+	for _, c := range s.running {
+		c.setStandby(standby)
+	}
 }
 
 // remove ends a connector, and does not wait for its end.
@@ -224,15 +236,16 @@ func (s *Set) Add(_ context.Context, n command.NewConnector) error {
 
 // Pause implements command.Connectors.
 func (s *Set) Pause(_ context.Context, d command.Direction, name string) error {
-	return s.setPaused(d, name, true)
+	return s.SetPaused(d, name, true)
 }
 
 // Resume implements command.Connectors.
 func (s *Set) Resume(_ context.Context, d command.Direction, name string) error {
-	return s.setPaused(d, name, false)
+	return s.SetPaused(d, name, false)
 }
 
-func (s *Set) setPaused(d command.Direction, name string, paused bool) error {
+// SetPaused pauses a connector, or has it go on.
+func (s *Set) SetPaused(d command.Direction, name string, paused bool) error {
 	c := s.find(d, name)
 	if c == nil {
 		return ErrNoConnector

@@ -125,7 +125,8 @@ func topic(partition int) string { return fmt.Sprint("d", partition) }
 
 // fill publishes batches, of which several are on their way at once.
 func (f *filling) fill(t *testing.T, s *harness.Server) {
-	feed := s.Service().NewFeed("in")
+	feed, err := s.Service().OpenFeed("in")
+	require.NoError(t, err)
 	defer feed.Close()
 	for range 5 + f.rng.IntN(30) {
 		batch, last := f.batch(), f.next

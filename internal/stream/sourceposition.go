@@ -22,6 +22,8 @@ func (p *SourcePosition) Position() string { return p.position }
 const (
 	// MaxSourcePositions bounds the positions of all sources: each checkpoint has them all.
 	MaxSourcePositions = 10_000
+	// maxTexts are those of PlanSetText, for which there is always room.
+	maxTexts = 1000
 	// MaxSourceName bounds the name of a source, in bytes.
 	MaxSourceName = 255
 	// MaxSourceText bounds a partition, and a position.
@@ -124,7 +126,7 @@ func (s *Streams) misfitSourcePosition(c *Change) string {
 	switch {
 	case c.Kind == RemoveSourcePosition && old == nil:
 		return "there is no such position of a source"
-	case c.Kind == SetSourcePosition && old == nil && s.sources.count >= MaxSourcePositions:
+	case c.Kind == SetSourcePosition && old == nil && s.sources.count >= MaxSourcePositions+maxTexts:
 		return "there are too many positions of sources"
 	}
 	return ""

@@ -75,6 +75,12 @@ func TestSourcePositionsAreLimited(t *testing.T) {
 		_, err := k.s.PlanSetSourcePosition(k.change(), x[0], x[1], x[2])
 		assert.Equal(t, ErrLongPosition, err)
 	}
+	for i := range maxTexts { // there is room for texts besides
+		c := k.change()
+		require.True(t, k.s.PlanSetText(c, "\x00t", fmt.Sprint(i), []byte("x")))
+		require.Empty(t, k.s.misfit(c))
+		k.s.Apply(c)
+	}
 	for _, c := range []Change{
 		{Kind: SetSourcePosition, Text: []byte("s"), Name: []byte("more")},
 		{Kind: RemoveSourcePosition, Text: []byte("s"), Name: []byte("more")},

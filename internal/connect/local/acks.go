@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/conchmq/conch/internal/outbox"
 )
 
 const (
@@ -125,9 +123,11 @@ func (a *acks) send(entries []entryID) (err error) {
 		byStream[e.stream] = append(byStream[e.stream], e.id)
 	}
 	if a.conn == nil {
-		if a.conn, err = a.outlet.broker.open("connector:"+a.outlet.Name, outbox.DropOldest); err != nil {
+		c, err := a.outlet.broker.openForAcks("connector:" + a.outlet.Name)
+		if err != nil {
 			return err
 		}
+		a.conn = c
 	}
 	for _, stream := range streams {
 		_, err := a.conn.do(a.ctx, byStream[stream]...)

@@ -19,8 +19,13 @@ var _ connect.Broker = (*Broker)(nil)
 // New makes a Broker. The service runs for longer than what it opens.
 func New(s *command.Service) *Broker { return &Broker{s, rand.Text()} }
 
-// ID implements connect.Broker.
-func (b *Broker) ID() string { return b.id }
+// ID implements connect.Broker. Nodes of a cluster have one together.
+func (b *Broker) ID() string {
+	if b.service.ConnectorNode() != "" {
+		return b.service.Epoch()
+	}
+	return b.id
+}
 
 // DropPositions implements connect.Broker.
 func (b *Broker) DropPositions(_ context.Context, name string) error {
@@ -29,7 +34,11 @@ func (b *Broker) DropPositions(_ context.Context, name string) error {
 
 // OpenInput implements connect.Broker.
 func (b *Broker) OpenInput(_ context.Context, o connect.InputOptions) (connect.Input, error) {
-	return &input{service: b.service, feed: b.service.NewFeed(o.Name), positions: b.service.Positions(o.Name)}, nil
+	feed, err := b.service.OpenFeed(o.Name)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it says all
+	}
+	return &input{service: b.service, feed: feed, positions: b.service.Positions(o.Name)}, nil
 }
 
 // input is the connect.Input over a feed.

@@ -43,8 +43,23 @@ type conn struct {
 	ctx       context.Context // of the call that reads
 }
 
-// open makes a connection with that address in CLIENT LIST.
-func (b *Broker) open(name string, policy outbox.Policy) (*conn, error) {
+// open makes a connection with that address in CLIENT LIST. It reads as the connector, which another node of a cluster may take over.
+func (b *Broker) open(name string) (*conn, error) {
+	c := b.newConn(name)
+	if err := c.ActAsConnector(); err != nil {
+		return nil, err //nolint:wrapcheck // it says all
+	}
+	return c, b.add(c)
+}
+
+// openForAcks makes a connection that acknowledges. What the other side has is acknowledged by a node that no longer runs the connector, too.
+func (b *Broker) openForAcks(name string) (*conn, error) {
+	c := b.newConn(name)
+	c.ActAsBroker()
+	return c, b.add(c)
+}
+
+func (b *Broker) newConn(name string) *conn {
 	c := &conn{
 		name: name, requests: make(chan []byte), started: make(chan struct{}, 1), ended: make(chan struct{}), served: make(chan struct{}),
 		ctx: context.Background(),
@@ -52,14 +67,17 @@ func (b *Broker) open(name string, policy outbox.Policy) (*conn, error) {
 	c.in = bufio.NewReaderSize(c, 64<<10)
 	c.Init(b.service, c)
 	c.SpeakRESP3()
-	c.ActAsBroker()
 	c.direct = c.ReadDirectly()
-	c.Outbox().SetPolicy(policy)
+	c.Outbox().SetPolicy(outbox.DropOldest)
+	return c
+}
+
+func (b *Broker) add(c *conn) error {
 	if !b.service.Add(&c.Conn) {
-		return nil, errStopping
+		return errStopping
 	}
 	go c.run()
-	return c, nil
+	return nil
 }
 
 // errStopping is the error of what starts while conch stops.

@@ -12,7 +12,6 @@ import (
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/entry"
 	"github.com/conchmq/conch/internal/filter"
-	"github.com/conchmq/conch/internal/outbox"
 )
 
 const (
@@ -36,7 +35,7 @@ type groups struct {
 
 // readGroups passes entries on until an error: first those that are pending, from before.
 func (o *outlet) readGroups(ctx context.Context) error {
-	c, err := o.broker.open("connector:"+o.Name, outbox.DropOldest)
+	c, err := o.broker.open("connector:" + o.Name)
 	if err != nil {
 		return err
 	}

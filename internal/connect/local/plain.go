@@ -8,7 +8,6 @@ import (
 
 	"github.com/conchmq/conch/broker"
 	"github.com/conchmq/conch/internal/connect"
-	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/stream"
 )
@@ -37,7 +36,7 @@ func (s *subscription) counts() (c connect.OutletCounts) {
 
 // readPlain subscribes, and passes messages on until an error.
 func (o *outlet) readPlain(ctx context.Context) error {
-	c, err := o.broker.open("connector:"+o.Name, outbox.DropOldest)
+	c, err := o.broker.open("connector:" + o.Name)
 	if err != nil {
 		return err
 	}

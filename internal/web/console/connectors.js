@@ -43,6 +43,7 @@ export function Connectors({ may }) {
     }
     setRound((n) => n + 1);
   };
+  const hasNodes = (value || []).some((c) => c.node);
   const columns = useMemo(() => [
     { key: "name", title: "name", left: true, value: (c) => shown(nameOf(c)) },
     { key: "pause", label: "pause or resume", cell: (c) => {
@@ -52,6 +53,7 @@ export function Connectors({ may }) {
     { key: "direction", title: "direction", left: true, value: (c) => c.direction },
     { key: "system", title: "system", left: true, value: (c) => c.system, cell: (c) => html`<span title=${c.url}>${c.system}</span>` },
     { key: "state", title: "state", left: true, value: (c) => c.state, cell: stateOf },
+    ...(hasNodes ? [{ key: "node", title: "runs on", left: true, value: (c) => c.node }] : []),
     { key: "topic", title: "topic", left: true, value: (c) => shown(c.topic + (c.where ? ` WHERE ${c.where}` : "")) },
     { key: "rate", title: "a second", value: (c) => c.rate, cell: (c) => count(c.rate) },
     { key: "into", title: "taken or matched", value: into, cell: (c) => count(into(c)) },
@@ -59,7 +61,7 @@ export function Connectors({ may }) {
     { key: "held", title: "held back", value: held, cell: (c) => count(held(c)) },
     ...numbers("pending", "lag", "retried", "dead", "lost", "restarts"),
     { key: "error", title: "last error", left: true, value: (c) => nameOf(c, "last_error"), cell: (c) => html`<span class="warn">${shown(nameOf(c, "last_error"))}</span>` },
-  ], [may]);
+  ], [may, hasNodes]);
   return html`<h2>Connectors</h2>
     <div class="bar">
       <span class="faint" role="status">${note || (value ? `${value.length}` : "")}</span>

@@ -1,0 +1,143 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/conchmq/conch/broker"
+)
+
+// The nodes of a cluster share which of them runs the connectors, and which of these are paused. Both are texts of their state.
+//
+// What connectors propose carries the token of the node that runs them. It has no effect behind the entry that names another node: one that
+// does not know yet that another has taken over cannot publish or read for it.
+
+// orderedConnectors is the first byte of the body of an entry that sets such a text, or removes it if it is empty. No flags of an origin are
+// the same.
+const orderedConnectors = 0xf2
+
+// The names of the texts.
+const (
+	clusterConnectors = "connectors/" // in front of all of them
+	connectorsHolder  = "holder"
+	connectorsPaused  = "paused/" // and the connector: see connectorID
+)
+
+// connectorHolder is the node that runs the connectors, and its token, which no other entry has.
+type connectorHolder struct{ token, node string }
+
+// errNotHolder is the error of what connectors do on a node that does not run them.
+var errNotHolder = errors.New("another node of the cluster runs the connectors")
+
+func connectorID(d Direction, name string) string { return string(d) + "/" + name }
+
+func connectorsBody(name, text string) []byte {
+	return appendLong(appendLong([]byte{orderedConnectors}, []byte(name)), []byte(text))
+}
+
+// HolderBody makes the body of the entry by which this node becomes the one that runs the connectors.
+func (s *Service) HolderBody() []byte {
+	token := fmt.Sprintf("%s-%d", s.runID, s.holders.Add(1))
+	return connectorsBody(connectorsHolder, token+" "+s.options.NodeName)
+}
+
+// PausedBody makes the body of the entry by which a connector is paused, or goes on.
+func (s *Service) PausedBody(d Direction, name string, paused bool) []byte {
+	text := ""
+	if paused {
+		text = "1"
+	}
+	return connectorsBody(connectorsPaused+connectorID(d, name), text)
+}
+
+func (a *Applier) applyConnectors(e *OrderedEntry) error {
+	in := bodyReader{left: e.Body[1:]}
+	name, text := string(in.text()), in.text()
+	if in.err != nil {
+		return in.err
+	}
+	s := a.service
+	return a.change(e, func(v broker.View) error {
+		s.streams.setText(v, clusterConnectors+name, text)
+		if name == connectorsHolder {
+			s.setHolder(string(text))
+			s.eachClient(func(e *executor) {
+				if e.isStale() { // a sink has no subscription from here on
+					e.evictAfterRequest(v, CloseReasonTakenOver)
+				}
+			})
+		}
+		s.connectorsChange.wake()
+		return nil
+	})
+}
+
+func (s *Service) setHolder(text string) {
+	h := new(connectorHolder)
+	h.token, h.node, _ = strings.Cut(text, " ")
+	s.holder.Store(h)
+}
+
+// IsPaused reports whether a connector is paused, as the nodes of a cluster share it.
+func (s *Service) IsPaused(d Direction, name string) (paused bool) {
+	s.runOnCore(func(broker.View) {
+		paused = s.streams.state.Text(clusterSource, clusterConnectors+connectorsPaused+connectorID(d, name)) != ""
+	})
+	return paused
+}
+
+// ConnectorsChange returns a channel that is closed when the nodes of a cluster have changed what they share about connectors.
+func (s *Service) ConnectorsChange() <-chan struct{} { return s.connectorsChange.wait() }
+
+// RunsConnectors reports whether this node runs the connectors: alone, or as the one that its cluster names.
+func (s *Service) RunsConnectors() bool {
+	if s.options.Order == nil {
+		return true
+	}
+	h := s.holder.Load()
+	return h != nil && strings.HasPrefix(h.token, s.runID)
+}
+
+// ConnectorNode is the name of the node that runs the connectors; empty outside of a cluster, and before there is one.
+func (s *Service) ConnectorNode() string {
+	if h := s.holder.Load(); h != nil {
+		return h.node
+	}
+	return ""
+}
+
+// connectorToken is what connectors of this node have to carry from now on, or the error that it runs none. A broker alone has none.
+func (s *Service) connectorToken() (string, error) {
+	switch h := s.holder.Load(); {
+	case s.options.Order == nil:
+		return "", nil
+	case h == nil || !strings.HasPrefix(h.token, s.runID):
+		return "", errNotHolder
+	default:
+		return h.token, nil
+	}
+}
+
+// checkToken returns why what carries a token may not take effect. The core calls it.
+func (s *Service) checkToken(token string) error {
+	if h := s.holder.Load(); token != "" && (h == nil || h.token != token) {
+		return errNotHolder
+	}
+	return nil
+}
+
+// ActAsConnector is ActAsBroker for a connection by which a connector reads. On a node of a cluster it ends when another node takes over.
+func (c *Conn) ActAsConnector() error {
+	c.ActAsBroker()
+	token, err := c.service.connectorToken()
+	if token != "" {
+		c.connector = &token
+	}
+	return err
+}
+
+// isStale reports whether the connection is one of a connector that another node runs by now.
+func (e *executor) isStale() bool {
+	return e.connector != nil && e.service.checkToken(*e.connector) != nil
+}
