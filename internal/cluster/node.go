@@ -38,6 +38,10 @@ type Node struct {
 		sync.Mutex
 		at map[string]time.Time
 	}
+	settings struct {
+		sync.Mutex
+		all [][2]string // replaced, and never changed
+	}
 	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
 	transfers      chan struct{}
 	transferFailed time.Time // of the goroutine that holds transfers
@@ -52,6 +56,7 @@ func Open(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{options: o, failure: make(chan error, 1)}
+	n.settings.all = o.Settings
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.applier = newApplier(n, o.State)
 	n.layer = &layer{node: n, conns: make(chan net.Conn)}

@@ -37,7 +37,7 @@ func (n *Node) Status() Status {
 	leader, _ := n.leader()
 	s := Status{
 		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
-		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Clock: n.options.now(), Settings: n.options.Settings,
+		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Clock: n.options.now(), Settings: n.ownSettings(),
 	}
 	s.Entries, s.Bytes = n.applier.reached()
 	s.Snapshot, s.SnapshotTime = n.snapshots.newest()

@@ -81,8 +81,6 @@ func (c *Config) checkCluster() error {
 		return errors.New("cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca go together: each node shows its certificate, and verifies the others'")
 	case x.TLS.Cert == "" && !cluster.IsLoopback(x.Listen):
 		return errors.New("cluster-listen is reached from other machines, where nodes must know each other: give cluster-tls-cert, cluster-tls-key and cluster-tls-client-ca")
-	case len(c.Connectors) > 0:
-		return errors.New("a node of a cluster has no sources and sinks; run them on a conch of its own, which publishes to the cluster")
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func TestWhatANodeRefuses(t *testing.T) {
 	a.Expect("-ERR FROM GROUP is not possible on a node of a cluster; keep the last position and subscribe FROM it, or read with XREADGROUP\r\n")
 	for _, command := range []string{"SOURCE", "SINK"} {
 		a.Command(command, "ADD", "x", "topic", "nats://127.0.0.1")
-		a.Expect("-ERR " + command + " ADD is not possible on a node of a cluster; run connectors in a conch of their own, which publishes to the cluster\r\n")
+		a.Expect("-ERR " + command + " ADD is not possible on a node of a cluster; add the connector to the files of all nodes, and send each SIGHUP\r\n")
 	}
 	a.Command("CONFIG", "SET", "durable", "x", "loglevel", "debug")
 	a.Expect("-ERR loglevel is a setting of this node alone: set it by a command of its own\r\n")

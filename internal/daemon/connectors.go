@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/conchmq/conch/internal/config"
+	"github.com/conchmq/conch/internal/connect"
 )
 
 // applyConnectors makes the connectors of the file those of the settings: at the start, and at a reload.
@@ -14,6 +15,9 @@ func (d *daemon) applyConnectors(c *config.Config) {
 	}
 	if n := len(c.Connectors); n > 0 {
 		d.log.Info().Int("connectors", n).Msg("the connectors of the file are in force")
+	}
+	if d.node != nil {
+		d.node.SetConnectorFile(connect.Digest(c.Connectors))
 	}
 }
 

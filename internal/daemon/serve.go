@@ -117,7 +117,11 @@ func build(c *config.Config, log *logger) (*daemon, error) {
 	c.Server = srv.Options() // with defaults filled in: the log shows the options in force
 	kept.Start(srv.Service())
 	connectors := connect.NewSet(local.New(srv.Service()), c.Compiler, log.Logger)
-	srv.Service().SetConnectors(connectors)
+	if joined == nil {
+		srv.Service().SetConnectors(connectors)
+	} else {
+		srv.Service().SetConnectors(joined.Share(connectors))
+	}
 	return &daemon{
 		log: log, core: startCore(log.Logger, b.Run), store: kept, server: srv, web: web.New(srv.Service(), web.Options{Origins: c.HTTPOrigins, Debug: c.Debug}),
 		listeners: listeners, connectors: connectors, node: joined, settings: settings, shutdownRequested: shutdownRequested,

@@ -38,14 +38,15 @@ type Node struct {
 	service *command.Service
 	cluster atomic.Pointer[cluster.Node] // nil before Start
 
-	ready    chan struct{} // closed once the node has caught up
-	received chan struct{} // closed once the state of another node waits for a new start
-	once     sync.Once     // of received
-	failed   chan error    // of capacity 1
-	closing  chan struct{}
-	tasks    sync.WaitGroup
-	reports  command.LogLimiter
-	full     atomic.Bool // the memory of streams is used up; the core sets it
+	ready      chan struct{} // closed once the node has caught up
+	received   chan struct{} // closed once the state of another node waits for a new start
+	once       sync.Once     // of received
+	failed     chan error    // of capacity 1
+	closing    chan struct{}
+	tasks      sync.WaitGroup
+	reports    command.LogLimiter
+	connectors ConnectorSet // nil before Share
+	full       atomic.Bool  // the memory of streams is used up; the core sets it
 }
 
 // New makes a node.
@@ -81,6 +82,10 @@ func (n *Node) Start(s *command.Service) error {
 	n.tasks.Go(n.catchUp)
 	n.tasks.Go(n.watch)
 	n.tasks.Go(n.logChanges)
+	if n.connectors != nil {
+		n.tasks.Go(n.holdConnectors)
+		n.tasks.Go(n.followConnectors)
+	}
 	return nil
 }
 
@@ -158,7 +163,7 @@ func (n *Node) watch() {
 // catchUpEvery is how often a node that starts looks whether there is a cluster.
 const catchUpEvery = 20 * time.Millisecond
 
-// attempt is the token of an entry whose way back shows that the node has caught up. It gets the error, or nil.
+// attempt is the token of an entry that is waited for. It gets the error, or nil.
 type attempt chan error
 
 // catchUp founds the cluster, if this node leads a new one, and proposes until an entry has come back.
@@ -189,6 +194,11 @@ func (n *Node) attempt() error {
 		_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends
 		body = n.service.FoundingBody(position.NewEpoch(binary.NativeEndian.Uint64(random[:])), n.options.Settings)
 	}
+	return n.change(body)
+}
+
+// change proposes an entry, and returns once it has taken effect on this node. Any goroutine but the core's may call it.
+func (n *Node) change(body []byte) error {
 	back := make(attempt, 1)
 	if err := n.Propose(body, back); err != nil {
 		return err

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/conchmq/conch/internal/command"
+)
+
+// ConnectorSet is the connectors of a node, of which the cluster decides where they run, and which are paused.
+type ConnectorSet interface {
+	command.Connectors
+	SetPaused(d command.Direction, name string, paused bool) error
+	// SetStandby has all of them rest while another node runs them.
+	SetStandby(standby bool)
+}
+
+// Share makes a set that of a node of a cluster, and returns it for commands: what these change, they change on all nodes. It comes before
+// Start. Nothing runs until the cluster names this node.
+func (n *Node) Share(set ConnectorSet) command.Connectors {
+	set.SetStandby(true)
+	n.connectors = set
+	return &sharedConnectors{set, n}
+}
+
+// SetConnectorFile says that the set has the connectors of a file, of which nodes compare the digest. It comes behind Start.
+func (n *Node) SetConnectorFile(digest string) {
+	n.Cluster().SetSetting("source and sink", digest)
+	n.shareConnectors()
+}
+
+// holdConnectors has this node run the connectors of the cluster whenever it leads, if it has some.
+func (n *Node) holdConnectors() {
+	tick := time.NewTicker(changesEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-n.closing:
+			return
+		}
+		if !n.serves() || !n.Leads() || n.service.RunsConnectors() || len(n.service.Connectors()) == 0 {
+			continue
+		}
+		if err := n.change(n.service.HolderBody()); err != nil {
+			n.report(err)
+		}
+	}
+}
+
+// followConnectors has the set do what the nodes share.
+func (n *Node) followConnectors() {
+	before := ""
+	for {
+		change := n.service.ConnectorsChange()
+		n.shareConnectors()
+		if name := n.service.ConnectorNode(); name != before {
+			n.options.Log.Info().Str("node", name).Msg("a node runs the connectors of the cluster")
+			before = name
+		}
+		select {
+		case <-change:
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+func (n *Node) shareConnectors() {
+	for _, c := range n.connectors.List() {
+		_ = n.connectors.SetPaused(c.Direction, c.Name, n.service.IsPaused(c.Direction, c.Name)) // it may have gone
+	}
+	n.connectors.SetStandby(!n.service.RunsConnectors())
+}
+
+// sharedConnectors are the connectors of a node, for commands.
+type sharedConnectors struct {
+	ConnectorSet
+	node *Node
+}
+
+// Pause implements [command.Connectors].
+func (c *sharedConnectors) Pause(_ context.Context, d command.Direction, name string) error {
+	return c.setPaused(d, name, true)
+}
+
+// Resume implements [command.Connectors].
+func (c *sharedConnectors) Resume(_ context.Context, d command.Direction, name string) error {
+	return c.setPaused(d, name, false)
+}
+
+func (c *sharedConnectors) setPaused(d command.Direction, name string, paused bool) error {
+	if !slices.ContainsFunc(c.List(), func(row command.Connector) bool { return row.Direction == d && row.Name == name }) {
+		return command.ErrNoConnector
+	}
+	if err := c.node.change(c.node.service.PausedBody(d, name, paused)); err != nil {
+		return err
+	}
+	return c.SetPaused(d, name, paused)
+}
