@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -110,6 +111,11 @@ func TestAStreamGoesOnWhereAGroupStands(t *testing.T) {
 		e := s.events("/topics/orders?from=GROUP%20web")
 		publish("one")
 		e.expectMessage("one")
+		harness.Eventually(t, func() bool {
+			c.Command("CURSOR", "LIST")
+			list, err := c.Frame()
+			return err == nil && bytes.Contains(list, []byte(s.Service().Epoch()+"-2"))
+		}, "the writer has noted that the kernel has the message")
 		e.close()
 		harness.Eventually(t, func() bool { return publish("two") == ":0" }, "the server knows of the end")
 		s.stream("/topics/orders?from=GROUP%20web", header("Last-Event-ID", s.Service().Epoch()+"-1")).expectMessage("two")
