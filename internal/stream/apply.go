@@ -22,7 +22,7 @@ func (s *Streams) Apply(c *Change) Result {
 		s.duration, s.maxSize = c.Duration, c.MaxSize
 		s.given |= c.Given
 		return Result{}
-	case SetCursor, RemoveCursor:
+	case SetCursor, HoldCursor, RemoveCursor:
 		s.applyCursor(c)
 		return Result{}
 	case SetSourcePosition, RemoveSourcePosition:

@@ -38,6 +38,7 @@ const (
 	AddRun                                     // entries with the field message alone, and what they trim
 	SetSourcePosition                          // how far a source has read
 	RemoveSourcePosition                       // that it is kept
+	HoldCursor                                 // the position of a subscriber, and which connection of which node moves it
 )
 
 // Change is a request with all decided: the time, ids, ordinals. Applying it to the same state gives the same state.
@@ -70,7 +71,8 @@ type Change struct {
 	Duration     uint32   // Configure, Defaults, and a stream that is made
 	MaxSize      uint16
 	Token        uint64     // Fence
-	Position     uint64     // SetCursor: a sequence number. Text is the group, Name the topic; RemoveCursor has them too
+	Position     uint64     // SetCursor, HoldCursor: a sequence number. Text is the group, Name the topic; RemoveCursor has them too
+	Holder       []byte     // HoldCursor
 	Mark         []byte     // SetSourcePosition: the position. Text is the source, Name the partition; RemoveSourcePosition has them too
 	Refs         RefMode    // Delete, Trim: DelRef ends that the entries are pending
 	Kept         []bool     // Delete: which of the ids stay because groups need them. Not recorded

@@ -20,6 +20,16 @@ func (k *core) setCursor(group, topic string, position uint64) bool {
 	return changes
 }
 
+// holdCursor sets the position and the holder of a cursor, and reports whether that changes something.
+func (k *core) holdCursor(group, topic string, position uint64, holder string) bool {
+	changes, err := k.s.PlanHoldCursor(k.change(), group, topic, position, holder)
+	require.NoError(k.t, err)
+	if changes {
+		k.apply()
+	}
+	return changes
+}
+
 func (k *core) removeCursor(group, topic string) bool {
 	there := k.s.PlanRemoveCursor(k.change(), group, topic)
 	if there {
@@ -66,6 +76,8 @@ func TestCursorsOutliveStreams(t *testing.T) {
 	s, err := Load(save(t, k.s, true))
 	require.NoError(t, err)
 	assert.Equal(t, k.s.Memory(), s.Memory())
+	k.holdCursor("g", "a", 1, "a node")
+	assert.Equal(t, int64(cursorBytes+8), k.s.Memory())
 	k.removeCursor("g", "a")
 	assert.Zero(t, k.s.Memory())
 }
@@ -113,6 +125,8 @@ func TestMisfitCursors(t *testing.T) {
 		{Kind: RemoveCursor, Text: []byte("g"), Name: []byte("t")},
 		{Kind: SetCursor, Text: []byte("g"), Name: []byte("t"), Position: 6},
 		{Kind: SetCursor, Text: []byte(long), Name: []byte("t")},
+		{Kind: HoldCursor, Text: []byte("g"), Name: []byte("t"), Position: 6, Holder: []byte("a")},
+		{Kind: HoldCursor, Text: []byte("g"), Name: []byte("t"), Holder: bytes.Repeat([]byte("x"), MaxCursorHolder+1)},
 	} {
 		c.Sequence = 5
 		payload := AppendChange(BeginRecord(nil, 5, 0), &c)
@@ -120,23 +134,29 @@ func TestMisfitCursors(t *testing.T) {
 	}
 }
 
+type modelCursor struct {
+	position uint64
+	holder   string
+}
+
 // changeCursor sets or removes one of a few.
 func (m *streamsModel) changeCursor() {
 	key := [2]string{fmt.Sprint("group", m.r.IntN(3)), fmt.Sprint("topic", m.r.IntN(3))}
-	position, there := m.cursors[key]
+	old, there := m.cursors[key]
 	if m.r.IntN(4) == 0 {
 		require.Equal(m.t, there, m.removeCursor(key[0], key[1]))
 		delete(m.cursors, key)
 		return
 	}
-	next := m.r.Uint64N(m.sequence + 1)
-	require.Equal(m.t, !there || position != next, m.setCursor(key[0], key[1], next))
+	next := modelCursor{m.r.Uint64N(m.sequence + 1), []string{"", "a", "node of a longer name"}[m.r.IntN(3)]}
+	require.Equal(m.t, !there || old != next, m.holdCursor(key[0], key[1], next.position, next.holder))
 	m.cursors[key] = next
 }
 
 func (m *streamsModel) checkCursors() {
 	require.Equal(m.t, len(m.cursors), m.s.Cursors())
-	for key, position := range m.cursors {
-		require.Equal(m.t, position, m.s.Cursor(key[0], key[1]).Position(), key)
+	for key, want := range m.cursors {
+		c := m.s.Cursor(key[0], key[1])
+		require.Equal(m.t, want, modelCursor{c.Position(), c.Holder()}, key)
 	}
 }

@@ -173,7 +173,9 @@ func (l *loader) item(in *input) error {
 		s := l.streams
 		s.rules, s.sweep = in.rules(), sweep{in.uvarint(), in.uvarint()}
 	case itemCursor:
-		return l.readCursor(in)
+		return l.readCursor(in, SetCursor)
+	case itemHeldCursor:
+		return l.readCursor(in, HoldCursor)
 	case itemSource:
 		return l.readSourcePosition(in)
 	case itemDurable:

@@ -192,7 +192,7 @@ func (raw *rawChange) parseFurther(c *Change) {
 	if kind := in.bytes(1); len(kind) > 0 {
 		c.Kind = Kind(kind[0])
 	}
-	if c.Kind == SetCursor || c.Kind == RemoveCursor {
+	if c.Kind.isCursor() {
 		in.cursor(c)
 		return
 	}

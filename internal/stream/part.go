@@ -29,6 +29,8 @@ const (
 	itemCursor   byte = 13 // of a subscriber
 	itemSource   byte = 14 // how far a source has read
 
+	itemHeldCursor byte = 15 // a cursor that a connection of a node moves
+
 	checkpointVersion = 4
 
 	sectionSize = 256 << 10 // at which a section of items ends

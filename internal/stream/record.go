@@ -120,7 +120,7 @@ func (c *Change) appendBody(b []byte) (_ []byte, flags byte) {
 	case Fence:
 		b, flags = c.appendFurther(b)
 		b = binary.AppendUvarint(b, c.Token)
-	case SetCursor, RemoveCursor:
+	case SetCursor, HoldCursor, RemoveCursor:
 		b = c.appendCursor(b)
 	case SetSourcePosition, RemoveSourcePosition:
 		b = c.appendSourcePosition(b)

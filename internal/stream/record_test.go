@@ -44,6 +44,7 @@ func everyKind(t *testing.T) []byte {
 	k.setCursor("g", "a", k.sequence)
 	k.setCursor("h", "*", 0)
 	k.removeCursor("h", "*")
+	k.holdCursor("i", "*", 0, "a node")
 	k.setSource("s", "0", "17")
 	k.setSource("s", "1", "")
 	k.removeSource("s", "1")
@@ -67,7 +68,7 @@ func everyKind(t *testing.T) []byte {
 	for kind := Add; kind <= Retain; kind++ {
 		require.True(t, kinds[kind], kind)
 	}
-	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[RemoveCursor] && kinds[Durable] && kinds[AddRun] && kinds[SetSourcePosition] && kinds[RemoveSourcePosition])
+	require.True(t, kinds[Fence] && kinds[SetCursor] && kinds[HoldCursor] && kinds[RemoveCursor] && kinds[Durable] && kinds[AddRun] && kinds[SetSourcePosition] && kinds[RemoveSourcePosition])
 	return record
 }
 

@@ -44,7 +44,7 @@ func (s *Streams) misfit(c *Change) string {
 	switch c.Kind {
 	case Flush, Defaults, Retention, Durable:
 		return ""
-	case SetCursor, RemoveCursor:
+	case SetCursor, HoldCursor, RemoveCursor:
 		return s.misfitCursor(c)
 	case SetSourcePosition, RemoveSourcePosition:
 		return s.misfitSourcePosition(c)

@@ -613,13 +613,13 @@ type streamsModel struct {
 	begun   int // records before the checkpoint that is being collected
 	names   int
 	rules   []Rule
-	cursors map[[2]string]uint64
+	cursors map[[2]string]modelCursor
 	sources map[[2]string]string
 	lasting bool // keys are not removed, so that they have many blocks
 }
 
 func runStreamsModel(t *testing.T, r *rand.Rand, steps int) {
-	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, cursors: map[[2]string]uint64{}, sources: map[[2]string]string{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
+	m := &streamsModel{core: newCore(t), r: r, keys: map[string]*modelStream{}, cursors: map[[2]string]modelCursor{}, sources: map[[2]string]string{}, names: 1 + r.IntN(12), lasting: r.IntN(2) == 0}
 	if m.lasting {
 		steps *= 4
 	}
