@@ -16,6 +16,8 @@ func (e *executor) Admit(r *broker.Request) bool {
 	switch {
 	case e.isReplica && !inv.ordered: // it was of a connection that is gone
 		return false
+	case inv.handler == takeHandler: // it is not ordered if its proposal was given up
+		return inv.ordered
 	case e.inExec():
 		return e.admitQueued(r, inv)
 	case r.Waited: // it was admitted, but for rights that may have changed since
@@ -110,9 +112,11 @@ func (e *executor) rejectsUnordered(inv *invocation) bool {
 	if e.service.options.Order == nil || inv.ordered || !inv.sharesState() {
 		return false
 	}
-	e.reject(inv, protocol.Errorf("the command did not take effect, because the connection has just changed; send it again"))
+	e.reject(inv, errChanged)
 	return true
 }
+
+var errChanged = protocol.Errorf("the command did not take effect, because the connection has just changed; send it again")
 
 // AcceptsRun implements [broker.Conn]. A run is split where each of its commands is refused,
 // replied to, queued, or shown to monitors on its own.
@@ -157,6 +161,9 @@ func (e *executor) errTooManySubscriptions() *protocol.Error {
 // here.
 func (e *executor) rejectsPredicates(r *broker.Request, inv *invocation) bool {
 	err := e.checkPredicates(r, inv)
+	if err == nil {
+		err = e.checkTake(r, inv)
+	}
 	if err != nil {
 		e.reject(inv, err)
 	}

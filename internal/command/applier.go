@@ -76,6 +76,8 @@ func (a *Applier) apply(e *OrderedEntry) error {
 			return a.applyConnectors(e)
 		case orderedFeed:
 			return a.applyFeed(e)
+		case orderedCursor:
+			return a.applyCursors(e)
 		}
 	}
 	who, commands, err := a.decode(e)
@@ -178,6 +180,8 @@ func (a *Applier) Lost(token any, why error) {
 		a.service.runOnCore(func(v broker.View) { a.service.streams.blocked.lost(v, t, errClusterDown(why)) })
 	case *feedEntry:
 		t.lose(why)
+	case *cursorNotes:
+		a.service.runOnCore(func(broker.View) { a.service.cursors.lost(t) })
 	case tickToken:
 		a.service.runOnCore(func(broker.View) { a.service.streams.entry.ticking = false })
 	}
@@ -245,6 +249,8 @@ func (a *Applier) decodeCommands(in *bodyReader) (batches []*Batch) {
 		switch kind {
 		case orderedToken:
 			token = in.token()
+		case orderedTake:
+			in.take(b.add())
 		case orderedUsers:
 			users = &usersText{text: in.text()}
 		case orderedCommand:

@@ -57,6 +57,7 @@ type invocation struct {
 	txn   *transaction   // of an EXEC in the order of all nodes, until it runs
 	token *newToken      // of ACL TOKEN CREATE, in the order of all nodes
 	users *usersText     // of ACL LOAD, in the order of all nodes
+	take  *cursorTake    // of a subscription FROM GROUP, in the order of all nodes
 	buf   *outbox.Buffer // holds the arguments
 
 	// predicates has one entry for each name to subscribe to; nil if no name has a predicate or a

@@ -25,6 +25,8 @@ type cursors struct {
 	count atomic.Int32
 	// notedAt is the uptime of the last visit. It is the sweeper's.
 	notedAt time.Duration
+	// order is what a node of a cluster has besides.
+	order orderedCursors
 }
 
 type cursorKey struct{ group, topic string }
@@ -33,23 +35,41 @@ type cursorKey struct{ group, topic string }
 // written, or lost with its connection.
 type heldCursor struct {
 	cursorKey
-	index int // in cursors.list
-	conn  *executor
-	sub   *broker.Subscription
-	track *outbox.Track
-	// joined is set at the join, dropped if the subscription ended before.
-	joined, dropped bool
+	index  int    // in cursors.list
+	holder string // on a node of a cluster: see take
+	conn   *executor
+	sub    *broker.Subscription // nil until the subscription is made
+	track  *outbox.Track
+	// from is the position that it was taken at.
+	from uint64
+	// joined is set at the join, dropped if the subscription ended before, final once nothing more is written to the connection.
+	joined, dropped, final bool
 }
 
-func (c *cursors) init(s *Service) { c.service, c.held = s, make(map[cursorKey]*heldCursor) }
+func (c *cursors) init(s *Service) {
+	c.service, c.held = s, make(map[cursorKey]*heldCursor)
+	if s.options.Order != nil {
+		c.order.strays.Store(true) // an earlier start may have ended without a word
+	}
+}
 
 // isOver reports whether the subscription has ended.
-func (h *heldCursor) isOver() bool { return h.dropped || h.joined && !h.sub.Joined() }
+func (h *heldCursor) isOver() bool { return h.dropped || h.final || h.joined && !h.sub.Joined() }
 
 // join notes that the subscription gets what is published from now on; last is the number of the last message before.
 func (h *heldCursor) join(last uint64) {
 	h.joined = true
 	h.conn.outbox.LookedAt(h.track, last)
+}
+
+// checkOwnGroup refuses a position that the connection moves already.
+func (e *executor) checkOwnGroup(topic []byte, group string) *protocol.Error {
+	h := e.service.cursors.held[cursorKey{group, string(topic)}]
+	if h == nil || h.conn != e || h.sub == nil || h.isOver() {
+		return nil
+	}
+	return protocol.Errorf("this connection has %s from the group %s already, by %s", protocol.EscapeName(nil, topic),
+		protocol.EscapeName(nil, []byte(group)), protocol.EscapeName(nil, []byte(h.sub.Name())))
 }
 
 // checkGroup refuses a position of a group that cannot be kept.
@@ -59,17 +79,12 @@ func (e *executor) checkGroup(r *broker.Request, topic []byte, group string) *pr
 	switch err := s.usable(); {
 	case err != nil:
 		return err
-	case e.service.options.Order != nil:
-		return errNotInCluster("FROM GROUP", "keep the last position and subscribe FROM it, or read with XREADGROUP")
 	case r.Kind == broker.Shard:
 		return protocol.Errorf("a shard keeps no positions; use a topic")
 	case !e.service.mayBeDurable(r.Kind, topic):
 		return protocol.Errorf("%s is no durable topic, so that no position in it can be kept; start conch with --durable, or type: CONFIG SET durable %s", shown, shown)
 	}
-	h := e.service.cursors.held[cursorKey{group, string(topic)}]
 	switch {
-	case h != nil && h.conn == e && !h.isOver():
-		return protocol.Errorf("this connection has %s from the group %s already, by %s", shown, protocol.EscapeName(nil, []byte(group)), protocol.EscapeName(nil, []byte(h.sub.Name())))
 	case s.state.Cursor(group, string(topic)) != nil:
 		return nil
 	case s.state.Cursors() >= stream.MaxCursors:
@@ -99,28 +114,52 @@ func (s *Service) mayBeDurable(k broker.Kind, topic []byte) bool {
 	return s.streams.state.Durable() != nil
 }
 
-// startCursor turns FROM GROUP into the number behind the position of that group, and follows the subscription from there on. A
-// group that is not known begins with the next message. The confirmation waits for the record of it.
+// startCursor turns FROM GROUP into the number behind the position of that group, and follows the subscription from there on. The
+// confirmation waits for the record of it.
 func (e *executor) startCursor(r *replay, sub *broker.Subscription, last uint64, v broker.View) {
 	c, s := &e.service.cursors, &e.service.streams
-	s.beginRound(v)
-	h := &heldCursor{cursorKey: cursorKey{r.from.Text, sub.Topic()}, conn: e, sub: sub}
-	at := last
-	if old := c.held[h.cursorKey]; old != nil {
-		at, h.track = c.takeOver(old, e, v)
-		c.remove(old)
-	} else if kept := s.state.Cursor(h.group, h.topic); kept != nil {
-		at = kept.Position()
+	key := cursorKey{r.from.Text, sub.Topic()}
+	if e.service.options.Order == nil {
+		s.beginRound(v)
+		c.take(v, key, e, "")
+		c.set(v, key, c.held[key].from)
 	}
-	if at = min(at, last); h.track == nil {
-		h.track = outbox.NewTrack(at)
+	h := c.pending(key, e)
+	if h == nil { // another one has taken it since
+		v.Evict(&e.sub, CloseReasonTakenOver)
+		r.from = position.Position{Kind: position.Number, Number: last + 1}
+		return
 	}
-	c.add(h)
-	c.set(v, h.cursorKey, at)
+	h.sub = sub
 	s.hold(e)
 	accountOf(sub).Track = h.track
-	e.outbox.Replays(h.track, at+1)
-	r.from, r.cursor = position.Position{Kind: position.Number, Number: at + 1}, h
+	e.outbox.Replays(h.track, h.from+1)
+	r.from, r.cursor = position.Position{Kind: position.Number, Number: h.from + 1}, h
+}
+
+// pending is what a connection has taken for a subscription that is yet to be made; nil if it has not, or if another one has since.
+func (c *cursors) pending(key cursorKey, e *executor) *heldCursor {
+	if h := c.held[key]; h != nil && h.conn == e && h.sub == nil && !h.dropped {
+		return h
+	}
+	return nil
+}
+
+// take makes a connection the one that moves a position. What the one before has not got comes to it. A group that is not known begins
+// with the next message.
+func (c *cursors) take(v broker.View, key cursorKey, e *executor, holder string) {
+	h := &heldCursor{cursorKey: key, conn: e, holder: holder, from: v.Stats().Sequence}
+	if kept := c.service.streams.state.Cursor(key.group, key.topic); kept != nil {
+		h.from = min(h.from, kept.Position())
+	}
+	if old := c.held[key]; old != nil {
+		h.from, h.track = c.takeOver(old, e, v)
+		c.remove(old)
+	}
+	if h.track == nil {
+		h.track = outbox.NewTrack(h.from)
+	}
+	c.add(h)
 }
 
 // takeOver ends that a subscription moves its position, which is returned. Its connection ends, but for one that has only left
@@ -189,13 +228,15 @@ func (h *heldCursor) position(v broker.View) (at uint64, waits, closed bool) {
 
 // noteAll logs all positions that have moved. The sweeper calls it, and waits for no one.
 func (c *cursors) noteAll(now time.Duration) {
-	if c.count.Load() == 0 || now-c.notedAt < noteEvery {
+	if c.count.Load() == 0 && !c.order.strays.Load() || now-c.notedAt < noteEvery {
 		return
 	}
 	c.notedAt = now
 	c.service.tasks.Go(func() {
 		c.service.RunOnCore(func(v broker.View) {
-			if s := &c.service.streams; s.usable() == nil {
+			if c.service.options.Order != nil {
+				c.proposeAll(v)
+			} else if s := &c.service.streams; s.usable() == nil {
 				s.beginRound(v)
 				for i := len(c.list) - 1; i >= 0; i-- { // note may remove the one at hand
 					c.note(v, c.list[i])
@@ -209,6 +250,10 @@ func (c *cursors) noteAll(now time.Duration) {
 func (c *Conn) endCursors() {
 	x := c.streamClient.Load()
 	if x == nil || x.cursors.Load() == 0 {
+		return
+	}
+	if c.service.options.Order != nil {
+		c.service.cursors.proposeLast(&c.executor)
 		return
 	}
 	c.service.RunOnCore(func(v broker.View) {

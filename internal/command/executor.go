@@ -140,6 +140,10 @@ func (e *executor) Flush() {
 	}
 	if x != nil {
 		x.startFills()
+		if x.hasLeft {
+			x.hasLeft = false
+			e.service.cursors.proposeEnded(e)
+		}
 	}
 	e.unflushed, e.messageBytes, e.lastMessageBytes, e.batchesApplied = nil, 0, 0, 0
 }

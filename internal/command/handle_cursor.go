@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/conchmq/conch/internal/position"
@@ -38,9 +37,13 @@ func cursorList(w *response) {
 	}
 	w.array(len(rows))
 	for _, c := range rows {
-		at, client := w.cursor(c)
-		w.mapHeader(4)
-		for _, field := range []string{"group", c.Group(), "topic", c.Topic(), "position", at, "client", client} {
+		at, client, node := w.cursor(c)
+		fields := []string{"group", c.Group(), "topic", c.Topic(), "position", at, "client", client}
+		if w.executor.service.options.Order != nil {
+			fields = append(fields, "node", node)
+		}
+		w.mapHeader(len(fields) / 2)
+		for _, field := range fields {
 			w.text(field)
 		}
 	}
@@ -50,7 +53,10 @@ func cursorList(w *response) {
 func (w *response) typedCursors(rows []*stream.Cursor) {
 	t := textTable{head: []string{"group", "topic", "position", "client"}}
 	for _, c := range rows {
-		at, client := w.cursor(c)
+		at, client, node := w.cursor(c)
+		if node != "" {
+			client += " of " + node
+		}
 		t.add(w, showName(c.Group()), showName(c.Topic()), at, cmp.Or(client, "-"))
 	}
 	w.buf = protocol.AppendLineEnd(fmt.Appendf(w.buf, "OK CURSOR LIST %d", len(rows)), w.inv.crlf)
@@ -62,36 +68,37 @@ func (w *response) typedCursors(rows []*stream.Cursor) {
 	}
 }
 
-// cursor returns a position, and the client that moves it, if there is one. The position of a subscription that is there now is read
-// from its outbox.
-func (w *response) cursor(c *stream.Cursor) (place, client string) {
+// cursor returns a position, and the client that moves it, if there is one, with its node of a cluster. The position of a subscription that
+// is here now is read from its outbox.
+func (w *response) cursor(c *stream.Cursor) (place, client, node string) {
 	s, at := w.executor.service, c.Position()
+	client, node = splitHolder(c.Holder())
 	if h := s.cursors.held[cursorKey{c.Group(), c.Topic()}]; h != nil {
 		now, _, _ := h.position(w.view)
-		if at = max(at, min(now, s.streams.newestEntry)); !h.isOver() {
+		at = max(at, min(now, s.streams.newestEntry))
+		switch {
+		case h.isOver():
+			client, node = "", ""
+		case client == "":
 			client = strconv.FormatInt(h.conn.id, 10)
 		}
 	}
-	return string(position.Append(nil, s.Epoch(), at)), client
+	return string(position.Append(nil, s.Epoch(), at)), client, node
 }
 
 // cursorDel is CURSOR DEL group topic [topic ...]: it replies with how many positions are gone. One that a subscription moves stays.
 func cursorDel(w *response) {
-	group, topics, s := string(w.inv.args[2]), w.inv.args[3:], w.executor.service
-	inUse := func(topic []byte) bool {
-		h := s.cursors.held[cursorKey{group, string(topic)}]
-		return h != nil && !h.isOver()
-	}
-	if i := slices.IndexFunc(topics, inUse); i >= 0 {
-		h := s.cursors.held[cursorKey{group, string(topics[i])}]
-		w.fail(protocol.Errorf("a client goes on from %s in the group %s; end it first: CLIENT KILL ID %d",
-			protocol.EscapeName(nil, topics[i]), protocol.EscapeName(nil, []byte(group)), h.conn.id))
-		return
+	group, topics, c := string(w.inv.args[2]), w.inv.args[3:], &w.executor.service.cursors
+	for _, topic := range topics {
+		if err := c.inUse(cursorKey{group, string(topic)}); err != nil {
+			w.fail(err)
+			return
+		}
 	}
 	gone := 0
 	for _, topic := range topics {
-		if h := s.cursors.held[cursorKey{group, string(topic)}]; h != nil { // its last messages are being written
-			s.cursors.remove(h)
+		if h := c.held[cursorKey{group, string(topic)}]; h != nil { // its last messages are being written
+			c.remove(h)
 		}
 		if c := w.change(); w.streams().PlanRemoveCursor(c, group, string(topic)) {
 			w.apply(c)
@@ -99,4 +106,21 @@ func cursorDel(w *response) {
 		}
 	}
 	w.integer(int64(gone))
+}
+
+// inUse is why a position is not removed; nil if it may be. On a node of a cluster it depends on what all nodes share.
+func (c *cursors) inUse(key cursorKey) *protocol.Error {
+	topic, group := protocol.EscapeName(nil, []byte(key.topic)), protocol.EscapeName(nil, []byte(key.group))
+	if c.service.options.Order == nil {
+		if h := c.held[key]; h != nil && !h.isOver() {
+			return protocol.Errorf("a client goes on from %s in the group %s; end it first: CLIENT KILL ID %d", topic, group, h.conn.id)
+		}
+		return nil
+	}
+	kept := c.service.streams.state.Cursor(key.group, key.topic)
+	if kept == nil || kept.Holder() == "" {
+		return nil
+	}
+	client, node := splitHolder(kept.Holder())
+	return protocol.Errorf("a client of the node %s goes on from %s in the group %s; end it there: CLIENT KILL ID %s, or, if that node is gone, subscribe from the group here, and leave", node, topic, group, client)
 }

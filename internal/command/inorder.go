@@ -148,6 +148,10 @@ func (b *Batch) failOrdered(why error) {
 
 // refuse makes a command reply with an error, a run once for each of its messages.
 func (inv *invocation) refuse(req *broker.Request, why *protocol.Error) {
+	if inv.handler == takeHandler {
+		inv.take.err = why // its subscription replies
+		return
+	}
 	inv.err = why
 	if req.Op != broker.Publish { // Admit and AcceptsRun see to those
 		inv.handler, *req = replyError, broker.Request{Op: broker.Reply, Tag: inv}

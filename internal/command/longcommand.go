@@ -169,6 +169,7 @@ func (e *executor) reject(inv *invocation, err *protocol.Error) {
 	if inv.long != nil {
 		inv.long.rejected, inv.long.reply, e.confirming = true, nil, nil
 	}
+	e.giveUpTake(inv)
 	e.replyErr(inv, e.abortTxn(inv, err))
 }
 

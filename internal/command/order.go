@@ -223,7 +223,7 @@ func (r *Reader) submitInOrder(b *Batch) bool {
 		r.ordered = new(orderedReader)
 	}
 	shares := b.hasCall(func(inv *invocation) bool {
-		return inv.sharesState() || inv.handler.op == broker.Exec || refusedInMulti[rowName(inv)]
+		return inv.sharesState() || inv.handler.op == broker.Exec || inv.startsAtGroup() || refusedInMulti[rowName(inv)]
 	})
 	if shares && !r.ordered.known && !r.unauthenticated() && !r.updateOrdering() {
 		b.release()
@@ -238,7 +238,7 @@ func (r *Reader) submitInOrder(b *Batch) bool {
 			return false
 		}
 	} else {
-		body = r.encodeOrdered(b)
+		body = r.encodeTake(b, r.encodeOrdered(b))
 	}
 	if b.hasCall((*invocation).decidesOrder) {
 		r.ordered.known = false
@@ -286,13 +286,7 @@ func (r *Reader) noRoom(inv *invocation, req *broker.Request) *protocol.Error {
 	if inv.handler.keys != usesAdd && (req.Op != broker.Publish || !r.isDurable(req.Names[0])) {
 		return nil
 	}
-	switch err := r.service.options.Order.Full(); {
-	case errors.Is(err, ErrNoRoom):
-		return errOOM
-	case err != nil:
-		return errMisconf(err)
-	}
-	return nil
+	return r.service.orderFull()
 }
 
 // ErrOrderFull is what Order.Propose returns while too much is outstanding.

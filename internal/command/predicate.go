@@ -198,28 +198,44 @@ func (e *executor) checkPredicates(r *broker.Request, inv *invocation) *protocol
 	if inv.predicates == nil {
 		return nil
 	}
+	if err := e.checkOwnPredicates(r, inv); err != nil {
+		return err
+	}
+	for i := range inv.predicates {
+		f := &inv.predicates[i]
+		if f.Start == nil {
+			continue
+		}
+		name, start := r.Names[i][:f.TopicLen], f.Start.(*replay)
+		if start.from.Kind == position.Group && !e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
+			if err := e.checkGroup(r, name, start.from.Text); err != nil {
+				return err
+			}
+		}
+		if err := e.checkStart(r.Kind, name, start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwnPredicates is the part of it that depends on the connection alone.
+func (e *executor) checkOwnPredicates(r *broker.Request, inv *invocation) *protocol.Error {
 	if e.txn != nil && inv.dialect != protocol.Line { // lines are never queued for EXEC
 		return protocol.Errorf("a predicate or a position is not possible inside a transaction")
 	}
 	room := e.service.options.MaxPredicates - e.sub.NumFiltered()
 	for i := range inv.predicates {
-		f := &inv.predicates[i]
-		if f.Start != nil {
-			if inv.namesAsVerb() && e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
-				return errHeld(inv, r.Names[i])
-			}
-			start := f.Start.(*replay)
-			if start.from.Kind == position.Group && !e.sub.Holds(r.Kind, r.Form, r.Names[i]) {
-				if err := e.checkGroup(r, r.Names[i][:f.TopicLen], start.from.Text); err != nil {
-					return err
-				}
-			}
-			if err := e.checkStart(r.Kind, r.Names[i][:f.TopicLen], start); err != nil {
+		f, isHeld := &inv.predicates[i], e.sub.Holds(r.Kind, r.Form, r.Names[i])
+		if f.Start != nil && inv.namesAsVerb() && isHeld {
+			return errHeld(inv, r.Names[i])
+		}
+		if isFromGroup(*f) && !isHeld {
+			if err := e.checkOwnGroup(r.Names[i][:f.TopicLen], f.Start.(*replay).from.Text); err != nil {
 				return err
 			}
 		}
-		switch {
-		case f.Predicate != nil && !e.sub.Holds(r.Kind, r.Form, r.Names[i]):
+		if f.Predicate != nil && !isHeld {
 			room--
 		}
 	}

@@ -57,6 +57,7 @@ func (e *executor) Subscribed(r *broker.Request, name []byte, count int) {
 // Unsubscribed implements [broker.Conn]: it confirms one name.
 func (e *executor) Unsubscribed(r *broker.Request, name []byte, count int) {
 	e.chargeSubscription(name)
+	e.noteLeft()
 	inv := r.Tag.(*invocation)
 	if inv.dialect == protocol.Object {
 		e.reply(e.appendConfirmed("unsubscribed", name))
@@ -136,6 +137,10 @@ func appendVerb(b []byte, inv *invocation, names [][]byte) []byte {
 // instant of the order.
 func (e *executor) Reply(r *broker.Request, v broker.View) {
 	inv := r.Tag.(*invocation)
+	if inv.handler == takeHandler {
+		e.takeCursors(inv, v)
+		return
+	}
 	w, s := &e.service.response, &e.service.streams
 	*w = response{executor: e, inv: inv, view: v, buf: e.begin(), judgements: r.Judgements}
 	w.run()

@@ -20,6 +20,9 @@ type streamClient struct {
 
 	// The core owns the rest.
 
+	// hasLeft: a subscription has ended, which may have moved a position.
+	hasLeft bool
+
 	// watched are the keys of WATCH.
 	watched watchedKeys
 	// blocked is the state of a command that waits for entries; nil if none does.
