@@ -48,8 +48,12 @@ type invocation struct {
 	row     *protocol.CommandSpec
 	dialect protocol.Dialect
 	crlf    bool
-	args    [][]byte // of a run, those of its first command
-	id      []byte   // of a request in JSON
+	// ordered means that the command has its place in the order of all nodes: the connection itself no longer refuses it.
+	ordered bool
+	// unjudged means a publish without evaluated predicates, which is therefore refused.
+	unjudged bool
+	args     [][]byte // of a run, those of its first command
+	id       []byte   // of a request in JSON
 	// err is the reply, if the reader found an error.
 	err   *protocol.Error
 	run   protocol.Run   // of publishes, in RESP or in lines
@@ -67,10 +71,6 @@ type invocation struct {
 	read *parsedRead
 	// reading is the parsed READ.
 	reading *readRequest
-	// ordered means that the command has its place in the order of all nodes: the connection itself no longer refuses it.
-	ordered bool
-	// unjudged means a publish without evaluated predicates, which is therefore refused.
-	unjudged bool
 	// long is shared by the pieces of a command with very many names; piece counts from 0.
 	long  *longCommand
 	piece int
