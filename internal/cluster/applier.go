@@ -159,21 +159,24 @@ func (a *applier) applyProposed(l *raft.Log) error {
 		return err
 	}
 	a.mu.Lock()
-	ok, gap := a.state.accepts(p, a.node.options.without)
+	before, ok, gap := a.state.accepts(&p, a.node.options.without)
 	a.mu.Unlock()
+	p.first, p.bodies = p.first+uint64(before), p.bodies[before:] //nolint:gosec // it is not negative
 	own := p.origin == a.node.options.Name
-	var token any
+	parts := make([]Part, len(p.bodies))
+	for i, b := range p.bodies {
+		parts[i].Body = b
+	}
 	switch {
 	case ok && own:
-		var passed []*proposal
-		token, passed = a.node.proposals.take(p)
+		passed := a.node.proposals.take(&p, parts)
 		if !a.node.options.without.sequence { // else they are missing, and that is to be noticed
 			a.node.reportLost(passed)
 		}
 	case gap && own:
-		a.node.proposals.again(p)
+		a.node.proposals.again(&p)
 	}
-	if ok && errors.Is(a.finish(l, p, token), ErrStateNeeded) {
+	if ok && errors.Is(a.finish(l, Entry{Index: l.Index, Origin: p.origin, Time: p.time, Parts: parts}), ErrStateNeeded) {
 		a.need(a.appliedIndex())
 		a.applyInTurn(l) // what comes may be of before this entry
 	}
@@ -217,11 +220,11 @@ func (a *applier) appliedIndex() uint64 {
 }
 
 // finish gives an entry to the machine.
-func (a *applier) finish(l *raft.Log, p proposed, token any) error {
+func (a *applier) finish(l *raft.Log, e Entry) error {
 	after := a.state // this goroutine alone changes it
 	after.Index, after.entry = l.Index, l.Data
 	after.Entries, after.Bytes = after.Entries+1, after.Bytes+uint64(len(l.Data))
-	err := a.node.options.Machine.Apply(Entry{Index: l.Index, Origin: p.origin, Time: p.time, Body: p.body, Token: token}, &after)
+	err := a.node.options.Machine.Apply(e, &after)
 	if err != nil {
 		a.mu.Lock()
 		if !errors.Is(err, ErrStateNeeded) {

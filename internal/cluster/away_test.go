@@ -45,7 +45,7 @@ func TestANodeThatIsBackCatchesUpAtOnce(t *testing.T) {
 				if form != "entries" {
 					for i := range 3000 {
 						token := fmt.Sprintf("%01000d", i)
-						c.eventually("room", func() bool { return leader.Propose([]byte(token), 0, token) == nil })
+						c.eventually("room", func() bool { return leader.ProposeAlone([]byte(token), 0, token) == nil })
 					}
 				}
 				pause(5 * time.Minute)

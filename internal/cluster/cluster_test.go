@@ -266,7 +266,7 @@ func TestANodeThatIsFarBehindGetsTheState(t *testing.T) {
 		c.stop(behind)
 		for i := range 4000 {
 			token := fmt.Sprint(i)
-			c.eventually("room", func() bool { return leader.Propose([]byte(token), 0, token) == nil })
+			c.eventually("room", func() bool { return leader.ProposeAlone([]byte(token), 0, token) == nil })
 			if i%1000 == 999 {
 				pause(2 * time.Second)
 			}

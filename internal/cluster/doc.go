@@ -10,7 +10,7 @@
 // A node numbers its proposals: an incarnation, which is larger at each start, and a count within it. Every node applies a proposal if its count
 // follows the last one of its incarnation, and skips it otherwise. So a node may send everything again whenever it is in doubt: when the
 // leader changes, when a connection breaks, when nothing has come back for an election's time. What was refused for a gap is sent again, in
-// order.
+// order. An entry has one proposal, or several that follow each other.
 //
 // A proposal that is not committed within [Options.Timeout] is given up, with all behind it, and a new incarnation begins: its first entry
 // ends the old one, of which nothing can be applied afterwards. What was sent has an unknown fate then ([ErrUnknown]), and what was not sent has

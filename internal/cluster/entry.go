@@ -8,48 +8,62 @@ import (
 
 // Kinds of entries, the first byte of each.
 const (
-	kindProposal = 1
 	kindMark     = 2
 	kindCluster  = 3 // the cluster's number, which its first leader draws
 	kindDispute  = 4 // a node has another chain than a mark
 	kindReport   = 5 // the chain of a voter, because of a dispute
 	kindClose    = 6 // the dispute is over
+	kindProposed = 7 // proposals of one node that follow each other
 )
 
-// Entry is a proposal that a majority has.
+// Entry has proposals of one node that a majority has.
 type Entry struct {
 	Index  uint64 // of the log; it grows, with holes
-	Origin string // the node that proposed it
-	Time   int64  // that the origin gave, in nanoseconds
-	Body   []byte // not to be kept: raft may share it
-	Token  any    // what was given to Propose, nil on all nodes but the origin, and there once it was given up
+	Origin string // the node that proposed them
+	Time   int64  // that the origin gave for the last one, in nanoseconds
+	Parts  []Part // at least one
 }
 
-// proposed is a proposal as it is in the log.
+// Part is one proposal.
+type Part struct {
+	Body  []byte // not to be kept: raft may share it
+	Token any    // what was given to Propose, nil on all nodes but the origin, and there once it was given up
+}
+
+// proposed is an entry of proposals as it is in the log.
 type proposed struct {
 	origin      string
 	incarnation uint64
-	count       uint64
+	first       uint64 // the count of the first one; the others follow
 	time        int64
-	body        []byte
+	bodies      [][]byte
 }
 
 const maxName = 64
 
-func (p proposed) encode() []byte {
-	data := make([]byte, 0, 2+len(p.origin)+24+len(p.body))
-	data = append(data, kindProposal, byte(len(p.origin))) //nolint:gosec // a name is at most 64 bytes
+// last is the count of the last proposal.
+func (p *proposed) last() uint64 { return p.first + uint64(len(p.bodies)) - 1 }
+
+func (p *proposed) encode() []byte {
+	size := 2 + len(p.origin) + 24
+	for _, b := range p.bodies {
+		size += binary.MaxVarintLen32 + len(b)
+	}
+	data := append(make([]byte, 0, size), kindProposed, byte(len(p.origin))) //nolint:gosec // a name is at most 64 bytes
 	data = append(data, p.origin...)
 	data = binary.LittleEndian.AppendUint64(data, p.incarnation)
-	data = binary.LittleEndian.AppendUint64(data, p.count)
+	data = binary.LittleEndian.AppendUint64(data, p.first)
 	data = binary.LittleEndian.AppendUint64(data, uint64(p.time)) //nolint:gosec // and back
-	return append(data, p.body...)
+	for _, b := range p.bodies {
+		data = append(binary.AppendUvarint(data, uint64(len(b))), b...)
+	}
+	return data
 }
 
 var errEntry = errors.New("an entry of the cluster's log cannot be read; its nodes run different versions")
 
 func decodeProposed(data []byte) (proposed, error) {
-	if len(data) < 2 || data[0] != kindProposal {
+	if len(data) < 2 || data[0] != kindProposed {
 		return proposed{}, errEntry
 	}
 	n := int(data[1])
@@ -59,8 +73,19 @@ func decodeProposed(data []byte) (proposed, error) {
 	}
 	p := proposed{origin: string(data[:n])}
 	data = data[n:]
-	p.incarnation, p.count = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
-	p.time, p.body = int64(binary.LittleEndian.Uint64(data[16:])), data[24:] //nolint:gosec // it was one
+	p.incarnation, p.first = binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+	p.time = int64(binary.LittleEndian.Uint64(data[16:])) //nolint:gosec // it was one
+	for data = data[24:]; len(data) > 0; {
+		size, used := binary.Uvarint(data)
+		if used <= 0 || size > uint64(len(data)-used) {
+			return proposed{}, errEntry
+		}
+		data = data[used:]
+		p.bodies, data = append(p.bodies, data[:size:size]), data[size:]
+	}
+	if len(p.bodies) == 0 {
+		return proposed{}, errEntry
+	}
 	return p, nil
 }
 

@@ -27,5 +27,8 @@ func (o *Options) Loses(f func() bool) { o.without.loses = f }
 // Trailing sets how many entries stay in the log at least.
 func (o *Options) Trailing(n uint64) { o.trailing = n }
 
+// UnderWay sets how many entries are on their way at once.
+func (o *Options) UnderWay(n int) { o.underWay = n }
+
 // Skew sets the node's clock.
 func (o *Options) Skew(d time.Duration) { o.skew = d }

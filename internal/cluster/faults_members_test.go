@@ -194,7 +194,7 @@ func (p *play) history() history.History {
 			v.Kind = history.Whole
 		}
 		for _, f := range n.machine.list() {
-			v.Items = append(v.Items, history.Item{Place: f.Index, ID: f.Body})
+			v.Items = append(v.Items, history.Item{Place: f.Place, ID: f.Body})
 		}
 		p.States += n.machine.received
 		h.Views = append(h.Views, v)

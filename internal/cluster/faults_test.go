@@ -182,6 +182,7 @@ func newPlay(t *testing.T, seed uint64) *play {
 		o.Election = time.Duration(400+p.random.IntN(200)) * time.Millisecond // a timer that runs fast or slow
 		o.Trailing(*faultsTrailing)
 		o.Skew(time.Duration(p.random.Int64N(int64(48*time.Hour))) - 24*time.Hour)
+		o.UnderWay(1 + p.random.IntN(4)) // so that others are gathered, and gathered in another way when they are sent again
 		if p.take != nil {
 			p.take(p, n, o)
 		}

@@ -167,17 +167,17 @@ func TestRefusedConnections(t *testing.T) {
 		c.leader()
 		stranger := c.exchange.open("stranger")
 		for line, want := range map[string]string{
-			"conch-cluster/2 anything at all":        "it speaks version 2 of the cluster's protocol, and this node version 1: run one version of conch on all nodes",
+			"conch-cluster/3 anything at all":        "it speaks version 3 of the cluster's protocol, and this node version 2: run one version of conch on all nodes",
 			"PING":                                   "this port is for other nodes of the cluster",
-			"conch-cluster/1 0 b b 0 a raft more":    "this port is for other nodes of the cluster",
-			"conch-cluster/1 x b b 0 a raft":         "this port is for other nodes of the cluster",
-			"conch-cluster/1 0 b b x a raft":         "this port is for other nodes of the cluster",
-			"conch-cluster/1 0 b\x1b b 0 a raft":     "this port is for other nodes of the cluster",
-			"conch-cluster/1 0 a elsewhere 0 a raft": "two nodes are named a: each needs a name of its own",
-			"conch-cluster/1 0 b b 0 z raft":         "this node is a, not z",
-			"conch-cluster/1 0 b b 0 a gossip":       `unknown word "gossip"`,
-			"conch-cluster/1 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; give it empty directories, and add it with NODE ADD",
-			"conch-cluster/1 ffffffffffffffff b b 0 a raft": fmt.Sprintf("b is of cluster ffffffffffffffff, and a of cluster %s: give the one that is to change empty directories, and add it anew",
+			"conch-cluster/2 0 b b 0 a raft more":    "this port is for other nodes of the cluster",
+			"conch-cluster/2 x b b 0 a raft":         "this port is for other nodes of the cluster",
+			"conch-cluster/2 0 b b x a raft":         "this port is for other nodes of the cluster",
+			"conch-cluster/2 0 b\x1b b 0 a raft":     "this port is for other nodes of the cluster",
+			"conch-cluster/2 0 a elsewhere 0 a raft": "two nodes are named a: each needs a name of its own",
+			"conch-cluster/2 0 b b 0 z raft":         "this node is a, not z",
+			"conch-cluster/2 0 b b 0 a gossip":       `unknown word "gossip"`,
+			"conch-cluster/2 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; give it empty directories, and add it with NODE ADD",
+			"conch-cluster/2 ffffffffffffffff b b 0 a raft": fmt.Sprintf("b is of cluster ffffffffffffffff, and a of cluster %s: give the one that is to change empty directories, and add it anew",
 				c.all[0].Status().Cluster),
 		} {
 			conn, err := stranger.Dial(context.Background(), "a")
@@ -274,7 +274,7 @@ func TestACrashWhileTheStateIsReceived(t *testing.T) {
 		c.stop(behind)
 		for i := range 4000 {
 			token := fmt.Sprint(i)
-			c.eventually("room", func() bool { return leader.Propose([]byte(token), 0, token) == nil })
+			c.eventually("room", func() bool { return leader.ProposeAlone([]byte(token), 0, token) == nil })
 			if i%1000 == 999 {
 				pause(2 * time.Second)
 			}

@@ -12,10 +12,10 @@ import (
 	"github.com/conchmq/conch/internal/cluster"
 )
 
-// fact is an entry as a machine has applied it.
+// fact is a proposal as a machine has applied it.
 type fact struct {
 	Origin, Body string
-	Index        uint64
+	Place        uint64 // by the index of its entry
 }
 
 // machine remembers all entries: its state is their list.
@@ -55,12 +55,14 @@ func (m *machine) Apply(e cluster.Entry, state *cluster.State) error {
 		m.unfit = false
 		return cluster.ErrStateNeeded
 	}
-	if !m.losesNext {
-		m.facts = append(m.facts, fact{e.Origin, string(e.Body), e.Index})
-	}
-	m.losesNext = false
-	if e.Token != nil {
-		m.fates[e.Token.(string)] = nil
+	for i, p := range e.Parts {
+		if !m.losesNext {
+			m.facts = append(m.facts, fact{e.Origin, string(p.Body), e.Index<<16 + uint64(i)})
+		}
+		m.losesNext = false
+		if p.Token != nil {
+			m.fates[p.Token.(string)] = nil
+		}
 	}
 	digest := uint64(len(m.facts))
 	if m.tampered {

@@ -60,7 +60,7 @@ func Open(o Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.applier = newApplier(n, o.State)
 	n.layer = &layer{node: n, conns: make(chan net.Conn)}
-	n.proposals.wake = make(chan struct{}, 1)
+	n.proposals.wake, n.proposals.most = make(chan struct{}, 1), o.underWay
 	n.transfers = make(chan struct{}, 1)
 	n.reported.at = map[string]time.Time{}
 	n.peers = peers{started: time.Now(), all: map[string]*peer{}}

@@ -62,6 +62,7 @@ type Options struct {
 	Report func(error)
 
 	trailing uint64        // how many entries stay in the log at least; fewer in tests
+	underWay int           // how many entries are on their way at once; fewer in tests
 	skew     time.Duration // of the clock, in tests
 	without  without
 }
@@ -112,6 +113,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.trailing == 0 {
 		o.trailing = minTrailing
+	}
+	if o.underWay == 0 {
+		o.underWay = maxUnderWay
 	}
 	if o.Serves == nil {
 		o.Serves = func() bool { return true }

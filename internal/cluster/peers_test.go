@@ -70,7 +70,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 		pause(2 * time.Second) // it sends how far it is
 		c.stop(away)
 		for i := range 3 {
-			require.NoError(t, c.leader().Propose([]byte("12345"), 0, fmt.Sprint("more", i)))
+			require.NoError(t, c.leader().ProposeAlone([]byte("12345"), 0, fmt.Sprint("more", i)))
 		}
 		lag := fmt.Sprint(3 * len(proposal(c.leader(), "12345")))
 		want := ""
@@ -93,7 +93,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 }
 
 // proposal has the length of one in the log.
-func proposal(n *node, body string) []byte { return make([]byte, 2+len(n.name)+24+len(body)) }
+func proposal(n *node, body string) []byte { return make([]byte, 2+len(n.name)+24+1+len(body)) }
 
 // A node that answers, and applies nothing, is behind; one that serves no clients yet catches up.
 func TestANodeThatIsBehind(t *testing.T) {

@@ -26,20 +26,24 @@ func (s *State) Digest(digest uint64) {
 // origin is how far a node's proposals are applied.
 type origin struct{ incarnation, last uint64 }
 
-// accepts reports whether a proposal is the next of its node, and counts it if so. gap is true if proposals before it are missing.
-func (s *State) accepts(p proposed, without without) (ok, gap bool) {
+// accepts reports whether an entry has the next proposals of its node, and counts these if so. The first ones, of which it returns how many, may have
+// been counted before. gap is true if proposals before them are missing.
+func (s *State) accepts(p *proposed, without without) (before int, ok, gap bool) {
 	o := s.origins[p.origin]
+	same := p.incarnation == o.incarnation
 	switch {
-	case p.incarnation < o.incarnation && !without.dedup, p.incarnation == o.incarnation && p.count <= o.last && !without.dedup:
-		return false, false
-	case p.incarnation == o.incarnation && p.count > o.last+1 && !without.sequence, p.incarnation > o.incarnation && p.count != 1 && !without.sequence:
-		return false, true
+	case (p.incarnation < o.incarnation || same && p.last() <= o.last) && !without.dedup:
+		return 0, false, false
+	case same && p.first > o.last+1 && !without.sequence, p.incarnation > o.incarnation && p.first != 1 && !without.sequence:
+		return 0, false, true
+	case same && p.first <= o.last && !without.dedup:
+		before = int(o.last + 1 - p.first) //nolint:gosec // fewer than the entry has
 	}
 	if s.origins == nil {
 		s.origins = map[string]origin{}
 	}
-	s.origins[p.origin] = origin{p.incarnation, p.count}
-	return true, false
+	s.origins[p.origin] = origin{p.incarnation, p.last()}
+	return before, true, false
 }
 
 // Append appends the state to dst, for DecodeState. It is a few bytes for each node that ever proposed.

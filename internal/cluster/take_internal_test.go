@@ -15,14 +15,15 @@ func TestProposalsThatAStateHasArePassed(t *testing.T) {
 	for count := range uint64(4) {
 		p.waiting = append(p.waiting, &proposal{count: count + 1, token: count + 1})
 	}
-	token, passed := p.take(proposed{incarnation: 1, count: 3})
-	assert.Equal(t, uint64(3), token)
+	parts := make([]Part, 1)
+	passed := p.take(&proposed{incarnation: 1, first: 3, bodies: make([][]byte, 1)}, parts)
+	assert.Equal(t, uint64(3), parts[0].Token)
 	if assert.Len(t, passed, 2) {
 		assert.Equal(t, uint64(1), passed[0].token)
 		assert.True(t, passed[0].tried, "it may have taken effect")
 	}
-	token, passed = p.take(proposed{incarnation: 1, count: 4})
-	assert.Equal(t, uint64(4), token)
+	passed = p.take(&proposed{incarnation: 1, first: 4, bodies: make([][]byte, 1)}, parts)
+	assert.Equal(t, uint64(4), parts[0].Token)
 	assert.Empty(t, passed)
 	assert.Empty(t, p.waiting)
 }

@@ -22,16 +22,24 @@ type Applier struct {
 	mu sync.Mutex
 }
 
-// OrderedEntry is one entry.
+// OrderedEntry is one entry: what one node has proposed, in order.
 type OrderedEntry struct {
-	// Time is that of its proposal, in milliseconds.
+	// Time is that of its last proposal, in milliseconds.
 	Time  int64
-	Body  []byte // nil for one that only lets time pass
-	Token any    // that of Order.Propose, on the node that has proposed it
+	Parts []OrderedPart // at least one
 	// Finish is called on the core's goroutine once all of the body has taken effect. digest sums up what that was. It returns what is kept
 	// with it, in one record, as the state of the cluster.
 	Finish func(digest uint64) (state []byte)
 }
+
+// OrderedPart is a proposal.
+type OrderedPart struct {
+	Body  []byte // nil for one that only lets time pass
+	Token any    // that of Order.Propose, on the node that has proposed it
+}
+
+// StandsAlone reports whether a body is an entry of its own: it has no commands.
+func StandsAlone(body []byte) bool { return len(body) > 0 && body[0] >= orderedFounding }
 
 // NewApplier makes the one Applier of a service.
 func (s *Service) NewApplier() *Applier {
@@ -60,14 +68,16 @@ func (a *Applier) Apply(e *OrderedEntry) error {
 		err = a.apply(e)
 	}
 	if err != nil {
-		a.Lost(e.Token, fmt.Errorf("the outcome is unknown: %w", err))
+		for i := range e.Parts {
+			a.Lost(e.Parts[i].Token, fmt.Errorf("the outcome is unknown: %w", err))
+		}
 	}
 	return err
 }
 
 func (a *Applier) apply(e *OrderedEntry) error {
-	if len(e.Body) > 0 {
-		switch e.Body[0] {
+	if body := e.Parts[0].Body; StandsAlone(body) {
+		switch body[0] {
 		case orderedFounding:
 			return a.applyFounding(e)
 		case orderedAddress:
@@ -80,24 +90,40 @@ func (a *Applier) apply(e *OrderedEntry) error {
 			return a.applyCursors(e)
 		}
 	}
-	who, commands, err := a.decode(e)
-	if err != nil {
-		return err
-	}
-	_, ticks := e.Token.(tickToken) // the token leaves the entry while the core comes to it
-	// The core comes to all three in this order: only the last is waited for. Others may come between: see Service.RunOnCore.
-	if a.service.startOnCore(func(v broker.View) {
-		a.service.streams.beginEntry(v, e.Time)
-		a.service.streams.entry.origin = who
-		if ticks {
-			a.service.streams.entry.ticking = false
+	parts := make([]decodedPart, len(e.Parts))
+	for i := range parts {
+		if err := a.decode(&e.Parts[i], &parts[i]); err != nil {
+			return err
 		}
-		a.replica.executor.actFor(&who)
-	}) == nil || !a.applyCommands(e, commands) || !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
+	}
+	// The core comes to all of this in order: only the last is waited for. Others may come between: see Service.RunOnCore.
+	for i := range parts {
+		p := &parts[i]
+		if a.service.startOnCore(func(v broker.View) {
+			if i == 0 {
+				a.service.streams.beginEntry(v, e.Time)
+			}
+			a.begin(p)
+		}) == nil || !a.applyCommands(&e.Parts[i], p.commands) {
+			a.service.streams.abandonEntry()
+			return errCoreStopped
+		}
+	}
+	if !a.onCore(func(v broker.View) { a.service.streams.endEntry(v, e.Finish) }) {
 		a.service.streams.abandonEntry()
 		return errCoreStopped
 	}
 	return nil
+}
+
+// begin makes the commands that follow those of a part. It runs on the core.
+func (a *Applier) begin(p *decodedPart) {
+	entry := &a.service.streams.entry
+	entry.origin = p.who
+	if p.ticks {
+		entry.ticking = false
+	}
+	a.replica.executor.actFor(&p.who)
 }
 
 // change applies an entry that is no command. After an error of f it has not taken effect.
@@ -118,16 +144,16 @@ func (a *Applier) change(e *OrderedEntry, f func(broker.View) error) (err error)
 
 func (a *Applier) onCore(f func(broker.View)) bool { return a.service.runOnCore(f) }
 
-// applyCommands submits the commands of an entry: as the batch of the connection that waits for it, or as those of the replica. It returns
+// applyCommands submits the commands of a part: as the batch of the connection that waits for it, or as those of the replica. It returns
 // false if the node stops.
-func (a *Applier) applyCommands(e *OrderedEntry, commands []*Batch) (ok bool) {
-	switch t := e.Token.(type) {
+func (a *Applier) applyCommands(p *OrderedPart, commands []*Batch) (ok bool) {
+	switch t := p.Token.(type) {
 	case *orderedBatch:
 		t.reader.ordered.queue.take(t, func() {
 			t.batch.Instead = &a.replica.sub
 			ok = a.submit(&t.batch.Batch)
 		})
-		e.Token = nil // it has left the queue
+		p.Token = nil // it has left the queue
 		return ok
 	case *blockedClient:
 		if a.applyBlocked(t) {
@@ -192,22 +218,32 @@ func (e *executor) actFor(o *origin) {
 	e.database, e.durableOnly, e.isBroker = o.database, o.durableOnly, o.isBroker
 }
 
-// decode reads a body: whose it is, and its commands as batches of the replica. The batch of a connection has them already.
-func (a *Applier) decode(e *OrderedEntry) (who origin, commands []*Batch, err error) {
-	if len(e.Body) == 0 {
-		return origin{isBroker: true}, nil, nil
+// decodedPart is a part that was decoded.
+type decodedPart struct {
+	who      origin
+	ticks    bool // it was proposed here, to let time pass
+	commands []*Batch
+}
+
+// decode reads a part: whose it is, and its commands as batches of the replica. The batch of a connection has them already.
+func (a *Applier) decode(p *OrderedPart, d *decodedPart) error {
+	_, d.ticks = p.Token.(tickToken)
+	if len(p.Body) == 0 {
+		d.who.isBroker = true
+		return nil
 	}
-	in := bodyReader{left: e.Body}
-	who = in.origin()
-	if _, own := e.Token.(*orderedBatch); own {
-		return who, nil, in.err
+	in := bodyReader{left: p.Body}
+	d.who = in.origin()
+	if _, own := p.Token.(*orderedBatch); own {
+		return in.err
 	}
 	if len(in.left) > 0 && in.left[0] == orderedExec {
 		in.byte()
-		return who, []*Batch{a.decodeTransaction(&in)}, in.err
+		d.commands = []*Batch{a.decodeTransaction(&in)}
+		return in.err
 	}
-	commands = a.decodeCommands(&in)
-	return who, commands, in.err
+	d.commands = a.decodeCommands(&in)
+	return in.err
 }
 
 // decodeTransaction reads commands as one EXEC.

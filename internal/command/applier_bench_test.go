@@ -20,6 +20,6 @@ func BenchmarkApplyXAdd(b *testing.B) {
 	finish := func(uint64) []byte { return nil }
 	b.ReportAllocs()
 	for at := int64(1); b.Loop(); at++ {
-		require.NoError(b, s.applier.Apply(&OrderedEntry{Time: at, Body: body, Finish: finish}))
+		require.NoError(b, s.applier.Apply(&OrderedEntry{Time: at, Parts: []OrderedPart{{Body: body}}, Finish: finish}))
 	}
 }

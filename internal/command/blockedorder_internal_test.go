@@ -20,7 +20,7 @@ type testOrder struct {
 }
 
 func (o *testOrder) Propose(body []byte, token any) error {
-	o.proposals <- OrderedEntry{Body: slices.Clone(body), Token: token, Finish: func(uint64) []byte { return nil }}
+	o.proposals <- OrderedEntry{Parts: []OrderedPart{{slices.Clone(body), token}}, Finish: func(uint64) []byte { return nil }}
 	return nil
 }
 func (o *testOrder) Full() error { return o.full }
@@ -92,10 +92,10 @@ func TestAReplayBeginsBehindAnEntry(t *testing.T) {
 			other.reply()
 			continue
 		}
-		_, commands, err := a.decode(&e)
-		require.NoError(t, err)
+		var part decodedPart
+		require.NoError(t, a.decode(&e.Parts[0], &part))
 		require.True(t, a.onCore(func(v broker.View) { s.streams.beginEntry(v, 0) }))
-		require.True(t, a.applyCommands(&e, commands))
+		require.True(t, a.applyCommands(&e.Parts[0], part.commands))
 		subscriber.sends("SUB d FROM 0\n")
 		assert.Equal(t, "OK SUB d\n", subscriber.line()+"\n")
 		eventually(t, func() (waits bool) {
@@ -142,7 +142,7 @@ func TestEachMessageOfARunIsRefused(t *testing.T) {
 
 	p.sends(run)
 	e := <-order.proposals
-	a.Lost(e.Token, errors.New("the cluster has no leader"))
+	a.Lost(e.Parts[0].Token, errors.New("the cluster has no leader"))
 	for range 3 {
 		assert.Equal(t, down, p.reply())
 	}
@@ -153,7 +153,7 @@ func TestEachMessageOfARunIsRefused(t *testing.T) {
 	}
 	assert.Equal(t, "+PONG", p.do("PING"))
 
-	e.Token = nil // it takes effect nevertheless, without the connection
+	e.Parts[0].Token = nil // it takes effect nevertheless, without the connection
 	require.NoError(t, a.Apply(&e))
 	assert.Equal(t, "+PONG", p.do("PING"))
 	assert.Zero(t, a.replica.usage.batches.Load(), "what was charged for another batch does not count")

@@ -52,7 +52,7 @@ func (s *Service) PausedBody(d Direction, name string, paused bool) []byte {
 }
 
 func (a *Applier) applyConnectors(e *OrderedEntry) error {
-	in := bodyReader{left: e.Body[1:]}
+	in := bodyReader{left: e.Parts[0].Body[1:]}
 	name, text := string(in.text()), in.text()
 	if in.err != nil {
 		return in.err

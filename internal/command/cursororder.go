@@ -201,7 +201,7 @@ func (b *bodyReader) note() cursorNote {
 
 // applyCursors applies an entry with positions.
 func (a *Applier) applyCursors(e *OrderedEntry) error {
-	in := bodyReader{left: e.Body[1:]}
+	in := bodyReader{left: e.Parts[0].Body[1:]}
 	var notes []cursorNote
 	for len(in.left) > 0 {
 		notes = append(notes, in.note())
@@ -215,7 +215,7 @@ func (a *Applier) applyCursors(e *OrderedEntry) error {
 		for i := range notes {
 			c.applyNote(v, &notes[i], last)
 		}
-		if t, ok := e.Token.(*cursorNotes); ok {
+		if t, ok := e.Parts[0].Token.(*cursorNotes); ok {
 			c.order.outstanding--
 			close(t.done)
 		}

@@ -187,10 +187,10 @@ func TestATakeIsGivenUp(t *testing.T) {
 	require.Equal(t, "+OK", p.reply())
 	p.sends("PING\r\nSUB orders FROM GROUP g\n")
 	e := <-order.proposals
-	applier.Lost(e.Token, errors.New("the cluster has no leader"))
+	applier.Lost(e.Parts[0].Token, errors.New("the cluster has no leader"))
 	assert.Equal(t, "+PONG", p.line())
 	assert.Equal(t, "CLUSTERDOWN the cluster has no leader", p.line())
-	e.Token = nil // it takes effect nevertheless
+	e.Parts[0].Token = nil // it takes effect nevertheless
 	require.NoError(t, applier.Apply(&e))
 	require.True(t, s.runOnCore(func(broker.View) {
 		assert.NotEmpty(t, s.streams.state.Cursor("g", "orders").Holder())
@@ -349,11 +349,11 @@ func TestBodiesOfCursorsAreWhole(t *testing.T) {
 	take := appendTake(origin, &invocation{row: protocol.Lookup([]byte("SUB")), take: &cursorTake{holder: "x", keys: []cursorKey{{"g", "t"}, {"h", "t"}}}})
 	note := cursorNote{cursorKey{"g", "t"}, "x", 7, true}
 	for at := len(origin) + 1; at < len(take); at++ {
-		_, _, err := applier.decode(&OrderedEntry{Body: take[:at]})
+		err := applier.decode(&OrderedPart{Body: take[:at]}, new(decodedPart))
 		assert.ErrorIs(t, err, errBody, at)
 	}
 	notes := note.append([]byte{orderedCursor})
 	for at := 2; at < len(notes); at++ {
-		assert.ErrorIs(t, applier.applyCursors(&OrderedEntry{Body: notes[:at]}), errBody, at)
+		assert.ErrorIs(t, applier.applyCursors(&OrderedEntry{Parts: []OrderedPart{{Body: notes[:at]}}}), errBody, at)
 	}
 }

@@ -175,10 +175,10 @@ func (b *bodyReader) feedMessage() (m FeedMessage) {
 
 // applyFeed publishes the batches of an entry as a feed of its own: that of the source is on another node, or waits for this.
 func (a *Applier) applyFeed(e *OrderedEntry) error {
-	in := bodyReader{left: e.Body[1:]}
+	in := bodyReader{left: e.Parts[0].Body[1:]}
 	token, f := string(in.text()), a.service.newFeed(string(in.text()))
 	defer a.service.feedNames.leave(f.sub.ID)
-	own, _ := e.Token.(*feedEntry)
+	own, _ := e.Parts[0].Token.(*feedEntry)
 	var requests []broker.Request
 	for n := 0; in.err == nil && len(in.left) > 0; n++ {
 		b := newFeedBatch(make([]FeedMessage, in.number()), nil)
@@ -203,7 +203,7 @@ func (a *Applier) applyFeed(e *OrderedEntry) error {
 	}
 	if own != nil {
 		close(own.done)
-		e.Token = nil
+		e.Parts[0].Token = nil
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func TestAFailureEndsAFeed(t *testing.T) {
 	order := &testOrder{proposals: make(chan OrderedEntry, 10)}
 	s := newService(t, Options{Unprotected: true, Store: newTestStore(), Order: order})
 	a := s.NewApplier()
-	require.NoError(t, a.Apply(&OrderedEntry{Body: s.HolderBody(), Finish: func(uint64) []byte { return nil }}))
+	require.NoError(t, a.Apply(&OrderedEntry{Parts: []OrderedPart{{Body: s.HolderBody()}}, Finish: func(uint64) []byte { return nil }}))
 	setting := serveOn(t, s)
 	setting.sends("CONFIG SET durable d*\n")
 	order.applyNext(t, a)
@@ -211,7 +211,7 @@ func TestAFailureEndsAFeed(t *testing.T) {
 	given := <-order.proposals
 	publish(f, "d")
 	lost := errors.New("lost")
-	a.Lost(given.Token, lost)
+	a.Lost(given.Parts[0].Token, lost)
 	publish(f, "d")
 	for range 3 {
 		require.ErrorIs(t, (<-results).Err, lost)

@@ -58,7 +58,7 @@ func (s *streams) base(v broker.View) [sha256.Size]byte {
 }
 
 func (a *Applier) applyFounding(e *OrderedEntry) error {
-	f, err := decodeFounding(e.Body)
+	f, err := decodeFounding(e.Parts[0].Body)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (s *Service) AddressBody() (body []byte) {
 }
 
 func (a *Applier) applyAddress(e *OrderedEntry) error {
-	in := bodyReader{left: e.Body[1:]}
+	in := bodyReader{left: e.Parts[0].Body[1:]}
 	name, address := string(in.text()), in.text()
 	if in.err != nil {
 		return in.err

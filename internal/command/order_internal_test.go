@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type oneOrder struct {
 	applied sync.WaitGroup
 	hold    sync.Mutex   // while a test has it, no entry is applied
 	count   atomic.Int32 // of proposals
+	gathers bool         // one entry has all that are there, which are of one node
 }
 
 type proposedEntry struct {
@@ -74,13 +76,21 @@ func newOrder(t testing.TB, change func(*Options)) *oneOrder {
 func (o *oneOrder) apply() {
 	for e := range o.entries {
 		o.hold.Lock()
+		all := []proposedEntry{e}
+		for o.gathers && len(o.entries) > 0 {
+			all = append(all, <-o.entries)
+		}
 		for _, n := range o.nodes {
-			entry := OrderedEntry{Time: 1000, Body: e.body, Finish: func(digest uint64) []byte {
+			entry := OrderedEntry{Time: 1000, Finish: func(digest uint64) []byte {
 				n.digests = append(n.digests, digest)
 				return []byte("the state")
 			}}
-			if n == e.of {
-				entry.Token = e.token
+			for _, e := range all {
+				part := OrderedPart{Body: e.body}
+				if n == e.of {
+					part.Token = e.token
+				}
+				entry.Parts = append(entry.Parts, part)
 			}
 			assert.NoError(o.t, n.applier.Apply(&entry))
 		}
@@ -131,6 +141,37 @@ func TestTheDigestHasRightsAndUsers(t *testing.T) {
 	change("-xack")
 	digests = o.digests(a, "ACL SETUSER another on")
 	assert.NotEqual(t, digests[0], digests[1], "users differ")
+}
+
+// Proposals of several clients in one entry are those of their users, each with its own reply.
+func TestAnEntryHasProposalsOfSeveralClients(t *testing.T) {
+	o := newOrder(t, nil)
+	o.gathers = true
+	service := o.nodes[0].service
+	a, me, third := serveOn(t, service), serveOn(t, service), serveOn(t, service)
+	require.Equal(t, "+OK", a.do("ACL SETUSER me on nopass +@all -xadd ~* &*"))
+	require.Equal(t, "+OK", me.do("AUTH me x"))
+	require.Equal(t, "1-1", a.do("XADD s 1-1 a 1")) // each knows its user by now
+	require.Contains(t, me.do("XADD s 1-2 a 1"), "NOPERM")
+	require.Equal(t, "1-2", third.do("XADD s 1-2 a 1"))
+	o.digests(a, "PUBLISH news last") // all that came before is on both nodes
+
+	o.hold.Lock()
+	before, entries := o.count.Load(), len(o.nodes[1].digests)
+	for i, p := range []*pipe{third, a, me, third} {
+		p.sends(fmt.Sprintf("XADD s 1-%d a 1\r\n", 3+i))
+		eventually(t, func() bool { return o.count.Load() == before+int32(i)+1 }, "it is proposed")
+	}
+	o.hold.Unlock()
+	assert.Equal(t, "1-3", third.reply())
+	assert.Equal(t, "1-4", a.reply())
+	assert.Contains(t, me.reply(), "NOPERM")
+	assert.Equal(t, "1-6", third.reply())
+	digests := o.digests(a, "XADD s 2-1 a 1")
+	assert.Equal(t, digests[0], digests[1])
+	b := o.nodes[1]
+	require.True(t, b.service.runOnCore(func(broker.View) { assert.LessOrEqual(t, len(b.digests), entries+2+2, "with those behind it") }))
+	assert.Equal(t, ":6", serveOn(t, b.service).do("XLEN s"))
 }
 
 // Nodes whose streams are as many, and not the same, do not begin a cluster together.

@@ -15,18 +15,22 @@ import (
 func (n *Node) Apply(e cluster.Entry, state *cluster.State) error {
 	select {
 	case <-n.received: // the state of another node is used after a new start
-		n.Lost(e.Token, errReceived)
+		for _, p := range e.Parts {
+			n.Lost(p.Token, errReceived)
+		}
 		<-n.closing
 		return nil
 	default:
 	}
-	token := e.Token
-	back, isAttempt := token.(attempt)
-	if isAttempt {
-		token = nil
+	back, isAttempt := e.Parts[0].Token.(attempt) // it is alone
+	parts := make([]command.OrderedPart, len(e.Parts))
+	for i, p := range e.Parts {
+		if parts[i].Body = p.Body; !isAttempt {
+			parts[i].Token = p.Token
+		}
 	}
 	err := n.applier.Apply(&command.OrderedEntry{
-		Time: e.Time / int64(time.Millisecond), Body: e.Body, Token: token,
+		Time: e.Time / int64(time.Millisecond), Parts: parts,
 		Finish: func(digest uint64) []byte {
 			state.Digest(digest)
 			n.full.Store(!n.options.Store.Room(0))

@@ -200,7 +200,7 @@ func (n *Node) attempt() error {
 // change proposes an entry, and returns once it has taken effect on this node. Any goroutine but the core's may call it.
 func (n *Node) change(body []byte) error {
 	back := make(attempt, 1)
-	if err := n.Propose(body, back); err != nil {
+	if err := n.propose(body, back, true); err != nil {
 		return err
 	}
 	select {
@@ -213,11 +213,19 @@ func (n *Node) change(body []byte) error {
 
 // Propose implements [command.Order].
 func (n *Node) Propose(body []byte, token any) error {
+	return n.propose(body, token, command.StandsAlone(body))
+}
+
+func (n *Node) propose(body []byte, token any, alone bool) error {
 	c := n.cluster.Load()
 	if c == nil {
 		return cluster.ErrNoLeader
 	}
-	err := c.Propose(body, time.Now().UnixNano(), token)
+	propose := c.Propose
+	if alone {
+		propose = c.ProposeAlone
+	}
+	err := propose(body, time.Now().UnixNano(), token)
 	if errors.Is(err, cluster.ErrFull) {
 		return command.ErrOrderFull
 	}
