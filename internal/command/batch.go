@@ -39,6 +39,8 @@ type Batch struct {
 	decoded []*outbox.Buffer
 	// charged is the memory that the batch counts for, besides buf.
 	charged int64
+	// appending is what a large batch with appends counts for in front of the core, until that has applied it.
+	appending int64
 }
 
 // invocation is one parsed command, or a run of publishes, on its way to the core. The reader

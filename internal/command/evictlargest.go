@@ -17,7 +17,11 @@ import (
 func (s *Service) evictLargestLoop() {
 	percent := 0
 	follow := func() {
-		now := s.memory.GCPercent()
+		unsynced := int64(0)
+		if store := s.streams.store; store != nil {
+			unsynced = store.Unsynced()
+		}
+		now := s.memory.GCPercent(unsynced)
 		if now != percent && s.options.Collect != nil {
 			s.options.Collect(now)
 		}

@@ -92,6 +92,7 @@ var _ broker.Conn = (*executor)(nil)
 func (e *executor) Applied(b *broker.Batch) {
 	switch note := b.Tag.(type) {
 	case *Batch:
+		e.service.appended(note)
 		if c := e.blockedClient(); c != nil && c.batch == nil {
 			e.service.stats.end(e)
 			c.batch = note // its last command goes on

@@ -36,6 +36,9 @@ type memoryUsage struct {
 	names atomic.Int64
 	// queued is a transaction. The core changes it.
 	queued atomic.Int64
+	// queuedBuffers is what a transaction has in buffers, which charge themselves to the sum of all
+	// connections. The core changes it.
+	queuedBuffers atomic.Int64
 	// replays is subscriptions that have not joined. The core changes it.
 	replays atomic.Int64
 }
@@ -80,6 +83,9 @@ func (e *executor) chargeSubscription(name []byte) {
 	}
 }
 
+// transaction is what a transaction takes.
+func (u *memoryUsage) transaction() int64 { return u.queued.Load() + u.queuedBuffers.Load() }
+
 // usedMemory is what the connection holds; waits is the part in its outbox.
 //
 // A shared buffer counts in full for each connection here. Only the core may add frames that
@@ -93,7 +99,7 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	sum := s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load()
+	sum := s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.transaction() + s.replays.Load()
 	if x := c.streamClient.Load(); x != nil {
 		sum += x.usage.sum()
 	}

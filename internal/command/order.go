@@ -324,6 +324,7 @@ func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
 			m.watched = e.watchedVersions()
 			e.unwatchAll()
 			e.service.memory.SetUsage(&e.usage.queued, 0)
+			e.usage.queuedBuffers.Store(0)
 		}
 	})
 	if !ok || exec.txn == nil {

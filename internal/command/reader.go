@@ -38,6 +38,8 @@ type Reader struct {
 	sync bool
 	// waits means sync because of a subscribe that may take long: see broker/grace.go.
 	waits bool
+	// pass is that of the gate for large commands.
+	pass gatePass
 	// judging belongs to the next publishes.
 	judging judging
 	// ordered is that of a node of a cluster, nil before the first batch.
@@ -59,6 +61,7 @@ func (r *Reader) Serve(next func() (*Batch, error)) CloseReason {
 			// Another goroutine has ended the connection: its reason came first and stays.
 			return CloseReasonIOError
 		}
+		r.leaveLargeGate()
 		if r.fileTask != nil {
 			r.runFileTask()
 		}
@@ -110,7 +113,8 @@ func (r *Reader) next(read func() (*Batch, error)) (*Batch, error) {
 		r.moreBuffered = false
 		return r.newBatch(r.filled), nil
 	}
-	if r.buf != nil && len(r.buf.Bytes)-r.filled < r.filled/2 {
+	if r.buf != nil && r.isFull() {
+		r.enterLargeGate()
 		r.awaitMemory()
 	}
 	return read()
@@ -177,17 +181,34 @@ func (r *Reader) readBuffer(kept bool) {
 		r.filled = copy(r.buf.Bytes, r.partial)
 		r.partial = r.partial[:0]
 	}
-	// A command larger than its buffer gets one of twice the received bytes. An announced
-	// length alone costs nothing.
-	if len(r.buf.Bytes)-r.filled < r.filled/2 {
-		// Charged before the copy: for a moment both buffers exist.
-		r.usage.reading.Store(int64(3 * r.filled))
-		grown := outbox.NewBuffer(&r.service.memory, 2*r.filled)
-		copy(grown.Bytes, r.buf.Bytes[:r.filled])
-		r.buf.Release()
-		r.buf = grown
-		r.usage.reading.Store(grown.Size())
+	if r.isFull() {
+		r.grow()
 	}
+}
+
+// isFull reports whether buf has little room for more of the same command.
+func (r *Reader) isFull() bool {
+	needed := r.filled / 2
+	if missing := r.parser.MissingBytes(r.filled); missing > 0 {
+		needed = min(needed, missing)
+	}
+	return len(r.buf.Bytes)-r.filled < needed
+}
+
+// grow replaces buf by a larger one, for a command that does not fit. The bytes received decide
+// how large it may be: an announced length alone costs nothing.
+func (r *Reader) grow() {
+	size := 2 * r.filled
+	if missing := r.parser.MissingBytes(r.filled); missing > 0 {
+		size = min(2*size, r.filled+missing+outbox.MediumBuffers.BufferSize/2)
+	}
+	// Charged before the copy: for a moment both buffers exist.
+	r.usage.reading.Store(int64(r.filled + size))
+	grown := outbox.NewBuffer(&r.service.memory, size)
+	copy(grown.Bytes, r.buf.Bytes[:r.filled])
+	r.buf.Release()
+	r.buf = grown
+	r.usage.reading.Store(grown.Size())
 }
 
 // newBatch makes a batch of the unparsed bytes among the first n of buf.
@@ -207,6 +228,7 @@ func (r *Reader) releaseBuf() {
 // seconds more.
 func (r *Reader) releaseReader() {
 	r.releaseBuf()
+	r.dropPass()
 	r.partial, r.parser = nil, protocol.Reader{}
 	r.chargeReading()
 }

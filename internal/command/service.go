@@ -63,8 +63,12 @@ type Service struct {
 	orderRoom wakeUp
 	// entering has the readers whose appends are about to go to the core.
 	entering entering
-	stats    commandStats
-	missing  missingCommands
+	// largeAppends is the bytes of large appends that are on their way to the core.
+	largeAppends atomic.Int64
+	// largeGate has the readers that go on with a large command while memory is short.
+	largeGate largeGate
+	stats     commandStats
+	missing   missingCommands
 	// connectors is nil before SetConnectors.
 	connectors atomic.Pointer[Connectors]
 	// holder is the node that runs the connectors of the cluster, nil before there is one. The core sets it. holders counts those that this
@@ -148,6 +152,7 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 	}
 	s.versions.init(core)
 	s.entering = make(entering, maxEntering)
+	s.largeGate.init()
 	s.fillWorkers.init(s)
 	s.streams.init(s, o.Store)
 	s.cursors.init(s)

@@ -50,6 +50,7 @@ func (r *Reader) submit(b *Batch) bool {
 			return false
 		}
 		defer r.service.entering.leave()
+		r.countAppend(b)
 	}
 	version := r.service.versions.enter()
 	x := version.index.Load()

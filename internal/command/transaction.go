@@ -121,6 +121,7 @@ func (e *executor) enqueue(r *broker.Request) {
 		return
 	}
 	e.service.memory.SetUsage(&e.usage.queued, m.bytes-m.buffered)
+	e.usage.queuedBuffers.Store(int64(m.buffered))
 	if m.aborted {
 		inv.buf.Release()
 	} else {
@@ -284,5 +285,6 @@ func (e *executor) endMulti() {
 	}
 	e.txn = nil
 	e.service.memory.SetUsage(&e.usage.queued, 0)
+	e.usage.queuedBuffers.Store(0)
 	e.unwatchAll()
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/outbox"
 )
 
 // wakeUp wakes goroutines that wait for something to change. Any goroutine may use it.
@@ -31,8 +34,8 @@ func (p *wakeUp) wake() {
 	}
 }
 
-// maxEntering is how many readers are between their look at the log and the inbox of the core. What they and the inbox have is all that
-// comes in addition to unsynced, however many connections append at once: a full disk keeps space for that.
+// maxEntering is how many readers are between their look at the log and the inbox of the core. What they have, and small appends in the
+// inbox, is all that comes in addition to unsynced, however many connections append at once: a full disk keeps space for that.
 const maxEntering = 8
 
 // entering admits readers with appends. One that is in it waits for nothing but the inbox, and the evaluation of its predicates.
@@ -56,7 +59,7 @@ func (r *Reader) enterLog() bool {
 				return false
 			}
 		}
-		if store := s.streams.store; store == nil || store.Unsynced() <= s.options.Unsynced || store.Failed() != nil {
+		if store := s.streams.store; store == nil || !s.isLogBehind(store) {
 			return true
 		}
 		s.entering.leave() // others have filled the log meanwhile
@@ -66,10 +69,10 @@ func (r *Reader) enterLog() bool {
 
 // awaitLog is that of a publisher that ends when by is raised.
 func (s *Service) awaitLog(by *abortSignal) bool {
-	store, most := s.streams.store, s.options.Unsynced
-	for store != nil && store.Unsynced() > most && store.Failed() == nil {
+	store := s.streams.store
+	for store != nil && s.isLogBehind(store) {
 		synced := s.syncs.wait()
-		if store.Unsynced() <= most { // the wake may have come before
+		if !s.isLogBehind(store) { // the wake may have come before
 			return true
 		}
 		select {
@@ -81,6 +84,33 @@ func (s *Service) awaitLog(by *abortSignal) bool {
 		}
 	}
 	return true
+}
+
+// isLogBehind reports whether appends wait: more than unsynced is not safe yet, or will be once the core has the large appends in front of
+// it. A log that has failed lets all go on, to their errors.
+func (s *Service) isLogBehind(store Store) bool {
+	return store.Unsynced()+s.largeAppends.Load() > s.options.Unsynced && store.Failed() == nil
+}
+
+// countAppend counts a batch with appends that is on its way to the core, if it is large.
+func (r *Reader) countAppend(b *Batch) {
+	size := b.buf.Size()
+	if len(b.Requests) == 1 && b.Requests[0].Op == broker.Exec {
+		size = r.usage.transaction()
+	}
+	if size > int64(outbox.LargeBuffers.BufferSize) {
+		b.appending = size
+		r.service.largeAppends.Add(size)
+	}
+}
+
+// appended ends that: the core has applied the batch. Those that wait for the log look again, since the batch may have failed.
+func (s *Service) appended(b *Batch) {
+	if b.appending > 0 {
+		s.largeAppends.Add(-b.appending)
+		b.appending = 0
+		s.syncs.wake()
+	}
 }
 
 // awaitReplies waits until nothing in the outbox of a connection that has left waits for the log or for a place, but no longer

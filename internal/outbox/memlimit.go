@@ -88,25 +88,28 @@ func (m *MemoryLimit) Notify() {
 // IsOver reports whether the usage is over the cap. It is false without one.
 func (m *MemoryLimit) IsOver() bool { return m != nil && m.max > 0 && m.used.Load() > m.max }
 
-// GCPercent is the GOGC value for the usage now: the closer to the cap, the less garbage may accumulate. It also
-// sets the mark for the next wake-up.
+// IsAbovePart reports whether the usage is over one part of the cap in so many. It is false without a cap.
+func (m *MemoryLimit) IsAbovePart(parts int64) bool { return m.max > 0 && m.used.Load() > m.max/parts }
+
+// GCPercent is the GOGC value for the usage now and the bytes of others, as those of a log: the closer to the cap, the less
+// garbage may accumulate. It also sets the mark for the next wake-up.
 //
 // GOMEMLIMIT is no alternative: with more live memory than that limit, the collector runs all the time. Eviction
 // then took 20 s instead of 8.
-func (m *MemoryLimit) GCPercent() (percent int) {
-	percent, next := m.gcStep()
-	m.notifyAt.Store(next)
+func (m *MemoryLimit) GCPercent(others int64) (percent int) {
+	percent, next := m.gcStep(others)
+	m.notifyAt.Store(next - others)
 	return percent
 }
 
-func (m *MemoryLimit) gcStep() (percent int, next int64) {
-	switch held := m.used.Load(); {
+func (m *MemoryLimit) gcStep(others int64) (percent int, next int64) {
+	switch held := m.used.Load() + others; {
 	case held <= m.max/2:
 		return 100, m.max / 2
 	case held <= m.max/4*3:
 		return 60, m.max / 4 * 3
 	}
-	return 35, m.max
+	return 35, m.max + others
 }
 
 // SetUsage sets one part of a usage to n bytes, and charges the difference.

@@ -13,13 +13,16 @@ func TestTheCollectorFollowsWhatIsHeld(t *testing.T) {
 	m := MemoryLimit{max: 1000, exceeded: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		held    int64
+		others  int64
 		percent int
 		mark    int64
-	}{{0, 100, 500}, {500, 100, 500}, {501, 60, 750}, {751, 35, 1000}, {5000, 35, 1000}, {100, 100, 500}} {
+	}{
+		{0, 0, 100, 500}, {500, 0, 100, 500}, {501, 0, 60, 750}, {751, 0, 35, 1000}, {5000, 0, 35, 1000}, {100, 0, 100, 500},
+		{100, 400, 100, 100}, {100, 500, 60, 250}, {100, 700, 35, 1000},
+	} {
 		m.used.Store(step.held)
-		percent, mark := m.gcStep()
-		assert.Equal(t, step.percent, percent, "%d held", step.held)
-		assert.Equal(t, step.mark, mark, "%d held", step.held)
+		assert.Equal(t, step.percent, m.GCPercent(step.others), "%d held, %d by others", step.held, step.others)
+		assert.Equal(t, step.mark, m.notifyAt.Load(), "%d held, %d by others", step.held, step.others)
 	}
 	m.used.Store(0)
 	m.notifyAt.Store(500)
