@@ -68,7 +68,7 @@ func (r *Reader) enterLargeGate() {
 
 // leaveLargeGate gives the pass back, unless the connection still has a large command, or a transaction.
 func (r *Reader) leaveLargeGate() {
-	if r.pass == passNone || r.buf.Size() > int64(outbox.LargeBuffers.BufferSize) || r.usage.transaction() > 0 {
+	if r.pass == passNone || r.buf.Size() > int64(outbox.LargeBuffers.BufferSize) || r.usage.queued.Load() > 0 {
 		return
 	}
 	r.dropPass()

@@ -34,11 +34,8 @@ type memoryUsage struct {
 	transport atomic.Int64
 	// names is subscriptions. The core changes it.
 	names atomic.Int64
-	// queued is a transaction. The core changes it.
+	// queued is a transaction, with its buffers. The core changes it, and charges the rest.
 	queued atomic.Int64
-	// queuedBuffers is what a transaction has in buffers, which charge themselves to the sum of all
-	// connections. The core changes it.
-	queuedBuffers atomic.Int64
 	// replays is subscriptions that have not joined. The core changes it.
 	replays atomic.Int64
 }
@@ -49,7 +46,6 @@ func (c *Conn) releaseMemory() {
 	m.SetUsage(&c.usage.partial, 0)
 	m.SetUsage(&c.usage.transport, 0)
 	m.SetUsage(&c.usage.names, 0)
-	m.SetUsage(&c.usage.queued, 0)
 	m.SetUsage(&c.usage.replays, 0)
 	if x := c.streamClient.Load(); x != nil {
 		m.SetUsage(&x.usage.watched, 0)
@@ -83,9 +79,6 @@ func (e *executor) chargeSubscription(name []byte) {
 	}
 }
 
-// transaction is what a transaction takes.
-func (u *memoryUsage) transaction() int64 { return u.queued.Load() + u.queuedBuffers.Load() }
-
 // usedMemory is what the connection holds; waits is the part in its outbox.
 //
 // A shared buffer counts in full for each connection here. Only the core may add frames that
@@ -99,7 +92,7 @@ func (c *Conn) usedMemory() (all, waits int64) {
 // holds.
 func (c *Conn) releasableMemory() int64 {
 	s := &c.usage
-	sum := s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.transaction() + s.replays.Load()
+	sum := s.reading.Load() + s.partial.Load() + s.transport.Load() + s.batches.Load() + s.names.Load() + s.queued.Load() + s.replays.Load()
 	if x := c.streamClient.Load(); x != nil {
 		sum += x.usage.sum()
 	}

@@ -323,8 +323,7 @@ func (r *Reader) takeTransaction(exec *invocation) (body []byte, ok bool) {
 			exec.txn, e.txn = m, nil
 			m.watched = e.watchedVersions()
 			e.unwatchAll()
-			e.service.memory.SetUsage(&e.usage.queued, 0)
-			e.usage.queuedBuffers.Store(0)
+			e.chargeQueued(m, 0, 0)
 		}
 	})
 	if !ok || exec.txn == nil {

@@ -14,6 +14,8 @@ type transaction struct {
 	// charge themselves.
 	bytes    int
 	buffered int
+	// charged is the other part, in the sum of all connections.
+	charged int
 	// largeReplies counts the commands with large replies or much work.
 	largeReplies int
 	// aborted means that a command was refused: EXEC refuses them all.
@@ -120,8 +122,7 @@ func (e *executor) enqueue(r *broker.Request) {
 		e.replyErr(inv, protocol.Errorf("transaction is larger than %d bytes (--max-command)", limit))
 		return
 	}
-	e.service.memory.SetUsage(&e.usage.queued, m.bytes-m.buffered)
-	e.usage.queuedBuffers.Store(int64(m.buffered))
+	e.chargeQueued(m, m.bytes, m.bytes-m.buffered)
 	if m.aborted {
 		inv.buf.Release()
 	} else {
@@ -152,6 +153,13 @@ func (inv *invocation) own(memory *outbox.MemoryLimit, m *transaction) {
 		at = end
 	}
 	inv.add = inv.add.own(inv.args)
+}
+
+// chargeQueued sets what the connection has queued, and what of it does not charge itself.
+func (e *executor) chargeQueued(m *transaction, all, charged int) {
+	e.usage.queued.Store(int64(all))
+	e.service.memory.Charge(int64(charged - m.charged))
+	m.charged = charged
 }
 
 // queuedRequest is r with the transaction's own arguments. Verdicts are evaluated again at
@@ -282,9 +290,8 @@ func (e *executor) endMulti() {
 			m.messages[i].frames.Release()
 		}
 		m.release()
+		e.chargeQueued(m, 0, 0)
 	}
 	e.txn = nil
-	e.service.memory.SetUsage(&e.usage.queued, 0)
-	e.usage.queuedBuffers.Store(0)
 	e.unwatchAll()
 }

@@ -96,7 +96,7 @@ func (s *Service) isLogBehind(store Store) bool {
 func (r *Reader) countAppend(b *Batch) {
 	size := b.buf.Size()
 	if len(b.Requests) == 1 && b.Requests[0].Op == broker.Exec {
-		size = r.usage.transaction()
+		size = r.usage.queued.Load()
 	}
 	if size > int64(outbox.LargeBuffers.BufferSize) {
 		b.appending = size
