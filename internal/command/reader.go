@@ -26,9 +26,9 @@ type Reader struct {
 	// filled counts the bytes in buf.
 	filled int
 	// start is where the unparsed bytes of buf begin. It is 0 unless moreBuffered.
-	start int
+	start int32
 	// space is the size of the last Space.
-	space int
+	space int32
 	// moreBuffered means that buf may hold whole commands: they come before the next read.
 	moreBuffered bool
 	// largeReads means that the client sends faster than a medium buffer takes it.
@@ -139,7 +139,7 @@ func (r *Reader) Space(kept bool) []byte {
 		// pooled buffer again. Otherwise megabytes of small commands could become one batch.
 		most = min(most, r.filled+r.parser.MissingBytes(r.filled)+outbox.MediumBuffers.BufferSize/2)
 	}
-	r.space = most - r.filled
+	r.space = int32(most - r.filled) //nolint:gosec // a buffer is small
 	return r.buf.Bytes[r.filled:most]
 }
 
@@ -159,7 +159,7 @@ func (r *Reader) Received(n int) *Batch {
 		return nil
 	}
 	r.service.Counts.bytesIn.Add(int64(n))
-	r.largeReads = n == r.space || r.largeReads && n > outbox.MediumBuffers.BufferSize/2
+	r.largeReads = n == int(r.space) || r.largeReads && n > outbox.MediumBuffers.BufferSize/2
 	return r.newBatch(r.filled + n)
 }
 
@@ -213,7 +213,7 @@ func (r *Reader) grow() {
 
 // newBatch makes a batch of the unparsed bytes among the first n of buf.
 func (r *Reader) newBatch(n int) *Batch {
-	b := newBatch(&r.sub, r.buf, r.start, n)
+	b := newBatch(&r.sub, r.buf, int(r.start), n)
 	r.buf, r.start = nil, 0
 	return b
 }
@@ -245,7 +245,7 @@ func (r *Reader) keepPartial(b *Batch) {
 	switch {
 	// More commands follow, or the command is incomplete: the reader keeps the buffer.
 	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0:
-		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
+		r.buf, r.start, r.filled = b.buf, int32(b.start+b.used), b.start+len(b.data) //nolint:gosec // a buffer is small
 		b.buf.Retain()
 	// The batch's buffer stays with its commands, so the rest moves to a buffer of its own.
 	case len(tail) > maxCopiedPartial:
