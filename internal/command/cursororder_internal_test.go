@@ -37,14 +37,19 @@ func (n *orderedNode) cursor() (c *stream.Cursor) {
 	return c
 }
 
+// note has all nodes propose their positions, as the sweeper does once a second.
+func (o *oneOrder) note() {
+	for _, n := range o.nodes {
+		n.service.RunOnCore(n.service.cursors.proposeAll)
+	}
+}
+
 // awaitCursor waits until all nodes have a position of orders, and its holder is on a node; on none for "".
 func (o *oneOrder) awaitCursor(position uint64, node string) {
 	o.t.Helper()
 	for _, n := range o.nodes {
 		eventually(o.t, func() bool {
-			for _, each := range o.nodes { // the sweeper does it once a second
-				each.service.RunOnCore(each.service.cursors.proposeAll)
-			}
+			o.note()
 			c := n.cursor()
 			_, of := splitHolder(c.Holder())
 			return c.Position() == position && of == node
@@ -163,6 +168,7 @@ func TestATakeIsJudgedInItsPlace(t *testing.T) {
 func TestATakerThatVanishes(t *testing.T) {
 	o, a, b := groupNodes(t)
 	holder := o.nodes[0].take(t)
+	o.awaitCursor(0, "a")
 	o.hold.Lock()
 	n := o.count.Load()
 	b.sends("SUB orders FROM GROUP g\n")
@@ -236,6 +242,14 @@ func TestATakeDuringAGracePeriod(t *testing.T) {
 	}
 	a.do(`PUBLISH orders '{"n":2}'`)
 	require.Equal(t, `UPDATE orders {"n":2}`, last.line())
+	o.awaitCursor(2, "a")
+
+	gone := serveOn(t, s)
+	end = wait(gone, "n > 2")
+	require.NoError(t, gone.sock.Close())
+	end()
+	require.Contains(t, last.line(), "ERR closing connection")
+	o.awaitCursor(2, "")
 	o.same()
 }
 
@@ -243,14 +257,16 @@ func TestATakeDuringAGracePeriod(t *testing.T) {
 func TestFormerHolders(t *testing.T) {
 	o, a, _ := groupNodes(t)
 	a.do("PUBLISH orders one")
+	o.note() // what is left of an earlier start is known by now
+	applied := func() int {
+		o.hold.Lock()
+		defer o.hold.Unlock()
+		return len(o.nodes[1].digests)
+	}
 	propose := func(body []byte) {
-		n := len(o.nodes[1].digests)
+		n := applied()
 		require.NoError(t, o.nodes[0].Propose(body, nil))
-		eventually(t, func() bool {
-			o.hold.Lock()
-			defer o.hold.Unlock()
-			return len(o.nodes[1].digests) > n
-		}, "it is applied")
+		eventually(t, func() bool { return applied() > n }, "it is applied")
 	}
 	row := protocol.Lookup([]byte("SUB"))
 	taken := &cursorTake{holder: "9 9 before a", keys: []cursorKey{{"g", "orders"}}}
@@ -264,7 +280,7 @@ func TestFormerHolders(t *testing.T) {
 	note.holder = o.nodes[0].cursor().Holder()
 	note.position, note.ends = 0, false
 	propose(note.append([]byte{orderedCursor}))
-	o.awaitCursor(1, "b") // it does not go back
+	assert.Equal(t, uint64(1), o.nodes[1].cursor().Position(), "it does not go back")
 	a.do("PUBLISH orders two")
 	require.Equal(t, "UPDATE orders two", p.line())
 	o.same()

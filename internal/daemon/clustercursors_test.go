@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -122,4 +124,58 @@ func TestAGroupGoesOnOverHTTPOnANode(t *testing.T) {
 	three, third := subscribe()
 	assert.Equal(t, "3", third())
 	require.NoError(t, three.Body.Close())
+}
+
+// Connections that take a position as fast as they can, on all nodes, or that are gone before they have it, neither part the nodes nor hold
+// anything in the end.
+func TestTakesWithoutARest(t *testing.T) {
+	c := startCluster(t, "a", "b", "c")
+	a := c.dial("a")
+	a.Command("CONFIG", "SET", "durable", "orders")
+	a.Expect("+OK\r\n")
+	for _, name := range c.names {
+		c.eventually(name, "CONFIG GET durable", "*2\r\n$7\r\ndurable\r\n$6\r\norders\r\n")
+	}
+	const rounds, pipelined, gone = 5, 200, 50
+	const subscribe, leave = "SUB orders FROM GROUP billing\n", "UNSUB orders\n"
+	var tasks sync.WaitGroup
+	for _, name := range c.names {
+		tasks.Go(func() {
+			for range rounds {
+				conn := c.running[name].Dial()
+				_, err := io.WriteString(conn, strings.Repeat(subscribe+leave, pipelined)+"QUIT\n")
+				assert.NoError(t, err)
+				_, _ = io.Copy(io.Discard, conn) // another one may have taken over
+				_ = conn.Close()
+			}
+		})
+		tasks.Go(func() {
+			for range gone {
+				conn := c.running[name].Dial()
+				_, err := io.WriteString(conn, subscribe)
+				assert.NoError(t, err)
+				_ = conn.Close()
+			}
+		})
+	}
+	tasks.Wait()
+	last := c.dial("b")
+	last.Send(subscribe)
+	last.Expect("OK SUB orders\n")
+	a.Send("PUB orders hi\n")
+	a.Expect("OK PUB orders\n")
+	last.Expect("UPDATE orders hi\n")
+	last.Send(leave)
+	last.Expect("OK UNSUB orders\n")
+	a.Send("%s", harness.RESP("CURSOR", "LIST"))
+	harness.Eventually(t, func() bool {
+		frame, err := a.Frame()
+		require.NoError(t, err)
+		a.Send("%s", harness.RESP("CURSOR", "LIST"))
+		return strings.Contains(string(frame), "-1\r\n$6\r\nclient\r\n$0\r\n\r\n$4\r\nnode\r\n$0\r\n\r\n")
+	}, "nothing holds the position")
+	for _, name := range c.names {
+		c.eventually(name, "EXISTS orders", ":1\r\n")
+	}
+	requireOneSequence(t, c)
 }
