@@ -10,7 +10,7 @@ import (
 )
 
 // AppendOption is an option of one append: Idempotent, WithID, MaxLen, IfLast or Fence. The zero value has no effect.
-type AppendOption struct{ set func(*addition) }
+type AppendOption struct{ set func(*appendOptions) }
 
 // Idempotent appends an entry at most once: an append with the same producer and key again adds nothing, and returns the
 // id of the first one. A producer names its entries apart from those of other producers. Append then repeats what breaks
@@ -19,28 +19,30 @@ type AppendOption struct{ set func(*addition) }
 // A server remembers the last keys of a producer for a time: 100 keys and 100 seconds, unless XCFGSET says otherwise. Do
 // not have more than that in flight. Redis has these keys from 8.6 on; older servers refuse them as a syntax error.
 func Idempotent(producer, key string) AppendOption {
-	return AppendOption{func(a *addition) { a.idempotent, a.producer, a.key = true, producer, key }}
+	return AppendOption{func(a *appendOptions) { a.idempotent, a.producer, a.key = true, producer, key }}
 }
 
 // WithID appends with an id of the caller, which must be above all ids that the stream has had.
-func WithID(id EntryID) AppendOption { return AppendOption{func(a *addition) { a.id = id.String() }} }
+func WithID(id EntryID) AppendOption {
+	return AppendOption{func(a *appendOptions) { a.id = id.String() }}
+}
 
 // MaxLen removes the oldest entries beyond about so many. The server may keep a few more, where exactness costs it work.
 func MaxLen(entries int) AppendOption {
-	return AppendOption{func(a *addition) { a.bounded, a.maxLen = true, entries }}
+	return AppendOption{func(a *appendOptions) { a.bounded, a.maxLen = true, entries }}
 }
 
 // IfLast appends only if id is the last one that the stream has had; the zero value stands for a stream without entries. Otherwise
 // nothing is appended, and the error is a *LastIDError. So of several writers that have read the same end, one appends. Redis
 // refuses the option as a syntax error.
 func IfLast(id EntryID) AppendOption {
-	return AppendOption{func(a *addition) { a.ifLast = id.String() }}
+	return AppendOption{func(a *appendOptions) { a.ifLast = id.String() }}
 }
 
 // Fence appends only if token is not below the one that XFENCE has set for the stream. Otherwise nothing is appended, and the
 // error is an *Error with the code CodeFenced: another writer has taken over. Redis refuses the option as a syntax error.
 func Fence(token int64) AppendOption {
-	return AppendOption{func(a *addition) { a.fenced, a.fence = true, token }}
+	return AppendOption{func(a *appendOptions) { a.fenced, a.fence = true, token }}
 }
 
 // LastIDError is the error of an append with IfLast to a stream that has moved on.
@@ -59,7 +61,12 @@ func (e *LastIDError) Unwrap() error { return e.refusal }
 type addition struct {
 	stream string
 	fields []Field
-	id     string // "*": the server makes it
+	*appendOptions
+}
+
+// appendOptions are those of one Append, or of all that an AppendBatch adds.
+type appendOptions struct {
+	id string // "*": the server makes it
 
 	idempotent    bool
 	producer, key string
@@ -71,15 +78,30 @@ type addition struct {
 }
 
 func newAddition(stream string, fields []Field, options []AppendOption) (*addition, error) {
-	a := &addition{stream: stream, fields: fields, id: "*"}
+	o, err := newAppendOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	a := &addition{stream, fields, o}
+	return a, a.check()
+}
+
+// check returns why nothing can be appended.
+func (a *addition) check() error {
+	if len(a.fields) == 0 {
+		return invalidOption("an entry needs a field")
+	}
+	return nil
+}
+
+func newAppendOptions(options []AppendOption) (*appendOptions, error) {
+	a := &appendOptions{id: "*"}
 	for _, o := range options {
 		if o.set != nil {
 			o.set(a)
 		}
 	}
 	switch {
-	case len(fields) == 0:
-		return nil, invalidOption("an entry needs a field")
 	case a.idempotent && (a.producer == "" || a.key == ""):
 		return nil, invalidOption("Idempotent needs a producer and a key that are not empty: %.60q, %.60q", a.producer, a.key)
 	case a.idempotent && a.id != "*":

@@ -179,13 +179,15 @@ func (p *pipeline) await(ctx context.Context, call *pendingCall) result {
 	}
 }
 
-func (p *pipeline) enqueue(call *pendingCall) error {
+func (p *pipeline) enqueue(calls ...*pendingCall) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cause != nil {
 		return p.cause
 	}
-	p.queue.push(call)
+	for _, call := range calls {
+		p.queue.push(call)
+	}
 	p.writer.Signal()
 	return nil
 }

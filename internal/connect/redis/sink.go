@@ -18,6 +18,12 @@ type sink struct {
 
 	client    *client.Client    // of a connection to append
 	publisher *client.Publisher // of a connection to publish
+
+	// Of the batch that is written; the next one uses the memory again.
+	names   []string
+	indices []int // in the batch, of each name
+	entries []client.Entry
+	fields  []client.Field
 }
 
 func newSink(a connect.Address) (connect.Sink, error) {
@@ -58,32 +64,34 @@ func (s *sink) Connect(ctx context.Context) (err error) {
 // Write sends a batch and waits for all replies.
 func (s *sink) Write(ctx context.Context, batch []connect.Message) error {
 	var refused connect.Refusals
-	records := make([]client.Record, 0, len(batch))
-	indices := make([]int, 0, len(batch)) // in batch, of each record
+	s.indices = s.indices[:0]
+	names := s.names[:0]
 	for i := range batch {
 		name, err := s.name.Expand(&batch[i], nil)
 		if err != nil {
 			refused.Add(i, err)
 			continue
 		}
-		records, indices = append(records, client.Record{Topic: name, Payload: batch[i].Payload}), append(indices, i)
+		names, s.indices = append(names, name), append(s.indices, i)
 	}
-	var errs []error
+	s.names = names
+	write := s.publishAll
 	if s.stream {
-		errs = s.appendAll(ctx, batch, records, indices)
-	} else {
-		errs = s.publishAll(ctx, records)
+		write = s.appendAll
 	}
-	for i, err := range errs {
-		if err == nil {
-			continue
-		}
-		if refusal := (*client.Error)(nil); !errors.As(err, &refusal) || isTemporary(refusal.Code) {
-			return err
-		}
-		refused.Add(indices[i], err)
+	if err := write(ctx, batch, &refused); err != nil {
+		return err
 	}
 	return refused.Err()
+}
+
+// refuse notes that the server has not taken a message; it returns the error if that is no refusal of the message alone.
+func refuse(refused *connect.Refusals, index int, err error) error {
+	if refusal := (*client.Error)(nil); !errors.As(err, &refusal) || isTemporary(refusal.Code) {
+		return err
+	}
+	refused.Add(index, err)
+	return nil
 }
 
 // isTemporary tells refusals of the state of a server from those of a message: without memory, a replica, while it loads or runs a script.
@@ -95,36 +103,50 @@ func isTemporary(code client.Code) bool {
 	return false
 }
 
-// publishAll returns an error or nil for each record.
-func (s *sink) publishAll(ctx context.Context, records []client.Record) []error {
-	errs := make([]error, len(records))
-	ids, err := s.publisher.PublishBatch(ctx, records)
-	for i := range records {
-		if errs[i] = err; i < len(ids) {
-			_, errs[i] = s.publisher.Wait(ctx, ids[i])
+// publishAll publishes the messages that have a name. It names those that are refused.
+func (s *sink) publishAll(ctx context.Context, batch []connect.Message, refused *connect.Refusals) error {
+	records := make([]client.Record, len(s.indices))
+	for i, index := range s.indices {
+		records[i] = client.Record{Topic: s.names[i], Payload: batch[index].Payload}
+	}
+	defer s.publisher.Unacked() // what was refused: its error is that of Wait
+	ids, unsent := s.publisher.PublishBatch(ctx, records)
+	for i, index := range s.indices {
+		err := unsent
+		if i < len(ids) {
+			_, err = s.publisher.Wait(ctx, ids[i])
+		}
+		if err != nil {
+			if err := refuse(refused, index, err); err != nil {
+				return err
+			}
 		}
 	}
-	s.publisher.Unacked() // what was refused: its error is in errs
-	return errs
+	return nil
 }
 
-// appendAll returns an error or nil for each record.
-func (s *sink) appendAll(ctx context.Context, batch []connect.Message, records []client.Record, indices []int) []error {
-	entries := make([]client.Entry, len(records))
-	for i, r := range records {
-		m := &batch[indices[i]]
-		fields := make([]client.Field, 0, 1+len(m.Headers))
+// appendAll appends the messages that have a name. It names those that are refused.
+func (s *sink) appendAll(ctx context.Context, batch []connect.Message, refused *connect.Refusals) error {
+	entries, fields := s.entries[:0], s.fields[:0]
+	for i, index := range s.indices {
+		m, first := &batch[index], len(fields)
 		fields = append(fields, client.Field{Name: entry.Field, Value: string(m.Payload)})
 		for _, h := range m.Headers {
 			fields = append(fields, client.Field{Name: h.Name, Value: h.Value})
 		}
-		entries[i] = client.Entry{Stream: r.Topic, Fields: fields}
+		entries = append(entries, client.Entry{Stream: s.names[i], Fields: fields[first:len(fields):len(fields)]})
 	}
-	errs := make([]error, len(records))
+	s.entries, s.fields = entries, fields
+	defer clear(fields)
 	for i, appended := range s.client.AppendBatch(ctx, entries, s.append...) {
-		errs[i] = appended.Err
+		if appended.Err == nil {
+			continue
+		}
+		if err := refuse(refused, s.indices[i], appended.Err); err != nil {
+			return err
+		}
 	}
-	return errs
+	return nil
 }
 
 // Close ends the connection.
