@@ -36,6 +36,11 @@ func newAcks(o *outlet) *acks {
 // add has a delivery acknowledged. It waits while too many are.
 func (a *acks) add(ctx context.Context, d *delivery) error {
 	select {
+	case a.done <- d: // also if the context has ended: what is sent is not to come again
+		return nil
+	default:
+	}
+	select {
 	case a.done <- d:
 		return nil
 	case <-ctx.Done():
@@ -107,7 +112,7 @@ func (a *acks) acknowledge(all []*delivery) {
 		}
 	}
 	for _, d := range all {
-		a.outlet.end(d, len(d.Messages))
+		a.outlet.end(d, len(d.Messages), true)
 	}
 }
 

@@ -302,3 +302,33 @@ func TestAnInput(t *testing.T) {
 	require.NoError(t, p.DropPositions(t.Context(), "in"))
 	assert.Equal(t, []string{"d1 1 a=b", "d1 3"}, p.take(p.sink("d1", ""), 2))
 }
+
+// What the other side has stays in the account of a sink that ends before it could acknowledge: it was sent. What was not done comes again.
+func TestWhatIsDoneAndNotAcknowledgedStaysMatched(t *testing.T) {
+	closed := make(chan struct{})
+	close(closed)
+	o := &outlet{stop: func() {}, stopped: closed}
+	o.acks = &acks{outlet: o, done: make(chan *delivery, 1), closing: make(chan struct{}), ended: closed, stop: func() {}}
+	begin := func(n int) *delivery {
+		d := &delivery{kind: durable, left: n}
+		d.Messages, d.whole = make([]connect.Message, n), d
+		o.begin(d)
+		return d
+	}
+	sent := begin(3)
+	begin(2)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // chance has no say
+		require.NoError(t, o.Done(ended, &connect.Delivery{Handle: sent}), "there is room")
+		<-o.acks.done
+	}
+	o.acks.done <- sent
+	also := &connect.Delivery{Handle: begin(4)}
+	for range 2 {
+		require.ErrorIs(t, o.Done(ended, also), context.Canceled, "as many wait as may")
+	}
+	assert.Equal(t, connect.OutletCounts{Matched: 9, Pending: 9}, o.Counts())
+	o.Close()
+	assert.Equal(t, connect.OutletCounts{Matched: 7}, o.Counts())
+}

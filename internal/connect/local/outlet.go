@@ -38,7 +38,8 @@ type outlet struct {
 	undone         uint64               // messages of plain topics that were read, and are not done
 	failed         map[kind]error       // why nothing comes for now
 	unacknowledged error                // why acknowledgements fail for now
-	flying         []*delivery          // durable ones that were passed on, and are not done
+	flying         []*delivery          // durable ones that were passed on, and are not acknowledged
+	done           uint64               // messages of these that are done
 }
 
 // kind is that of topics.
@@ -56,7 +57,8 @@ type delivery struct {
 	ids      []string // of durable messages, their entries
 	filtered []entryID
 	whole    *delivery // of which it is a part, or itself
-	left     int       // of a whole one: messages that are not done; the outlet's mutex guards it
+	left     int       // of a whole one: messages that are not done; the outlet's mutex guards it, and isDone
+	isDone   bool      // Done has come for it
 }
 
 // entryID names an entry.
@@ -175,7 +177,7 @@ func (o *outlet) pass(ctx context.Context, d *delivery) error {
 	case o.read <- d:
 		return nil
 	case <-ctx.Done():
-		o.end(d, d.left)
+		o.end(d, d.left, false)
 		o.giveUp(d)
 		return context.Cause(ctx)
 	}
@@ -193,8 +195,8 @@ func (o *outlet) begin(d *delivery) {
 	o.flying = append(o.flying, d)
 }
 
-// end counts so many messages of a delivery as on their way no longer.
-func (o *outlet) end(d *delivery, n int) {
+// end counts so many messages of a delivery as on their way no longer. Those of durable topics are done, or were never given to Next.
+func (o *outlet) end(d *delivery, n int, isDone bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if d.kind == plain {
@@ -202,6 +204,9 @@ func (o *outlet) end(d *delivery, n int) {
 		return
 	}
 	o.counts.Pending -= uint64(n)
+	if isDone {
+		o.done -= uint64(n)
+	}
 	if d.whole.left -= n; d.whole.left == 0 {
 		o.flying = slices.DeleteFunc(o.flying, func(other *delivery) bool { return other == d.whole })
 	}
@@ -293,11 +298,22 @@ func (o *outlet) Done(ctx context.Context, given *connect.Delivery) error {
 	if !ok {
 		return errors.New("a delivery of another outlet")
 	}
-	if d.kind == durable {
-		return o.acks.add(ctx, d)
+	if d.kind == plain {
+		o.end(d, len(d.Messages), true)
+		return nil
 	}
-	o.end(d, len(d.Messages))
-	return nil
+	o.countDone(d)
+	return o.acks.add(ctx, d)
+}
+
+// countDone counts a delivery that the other side has, once: behind an error Done comes again.
+func (o *outlet) countDone(d *delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !d.isDone {
+		d.isDone = true
+		o.done += uint64(len(d.Messages))
+	}
 }
 
 // Close implements connect.Outlet.
@@ -308,7 +324,8 @@ func (o *outlet) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying = nil
-	o.counts.Matched -= o.counts.Pending // they come again
+	o.counts.Matched -= o.counts.Pending - o.done // they come again; those that are done count twice then, as sent, too
+	o.done = 0
 	o.counts.Pending, o.counts.Lag = 0, 0
 	o.plain.Lost += o.undone
 	o.undone = 0
