@@ -53,7 +53,7 @@ connect-test: $(NATS) ## connectors beside real servers (Debian: mosquitto rabbi
 
 CRASHES ?= 200
 connect-crash: $(NATS) ## CRASHES kills (200) of conch and of Kafka, JetStream and Redis, compared in the end; ARGS="-crash.seed 1" replays
-	PATH="$(CURDIR)/bin:$$PATH" go test -timeout 0 -count=1 -v -tags connect ./test/connect -run TestCrashes -crashes $(CRASHES) $(ARGS)
+	PATH="$(CURDIR)/bin:$$PATH" go test -timeout 0 -count=1 -v -tags connect ./test/connect -run Crashes -crashes $(CRASHES) $(ARGS)
 
 $(NATS):
 	GOBIN=$(CURDIR)/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)

@@ -31,6 +31,14 @@ type conch struct {
 // startConch runs conch with a config file: the text, and what each test needs. All topics named d.… are durable.
 func startConch(t *testing.T, config string) *conch {
 	t.Helper()
+	c := newConch(t, config)
+	c.restart()
+	return c
+}
+
+// newConch is startConch without the start.
+func newConch(t *testing.T, config string) *conch {
+	t.Helper()
 	c := &conch{t: t, state: t.TempDir()}
 	c.address, _ = freeAddress(t)
 	c.web, _ = freeAddress(t)
@@ -40,10 +48,9 @@ func startConch(t *testing.T, config string) *conch {
 	c.name, c.line = "conch", c.read
 	c.command = func() *exec.Cmd { return exec.Command(binary, "serve", "--config", file) }
 	t.Cleanup(c.kill)
-	c.restart()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log("conch:\n" + c.output.String())
+			t.Log(c.name + ":\n" + c.output.String())
 		}
 	})
 	return c
@@ -198,18 +205,28 @@ func (a *account) balances() bool {
 // connector returns the account of a connector, which there is from the first request on.
 func (c *conch) connector(name string) *account {
 	c.t.Helper()
-	response, err := http.Get("http://" + c.web + "/connectors")
+	a, err := c.lookAt(name)
 	require.NoError(c.t, err)
+	return a
+}
+
+// lookAt is connector for a conch that may not answer.
+func (c *conch) lookAt(name string) (*account, error) {
+	response, err := http.Get("http://" + c.web + "/connectors")
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = response.Body.Close() }()
 	var list struct{ Connectors []*account }
-	require.NoError(c.t, json.NewDecoder(response.Body).Decode(&list))
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
+		return nil, err
+	}
 	for _, a := range list.Connectors {
 		if a.Name == name {
-			return a
+			return a, nil
 		}
 	}
-	require.FailNow(c.t, "there is no connector "+name)
-	return nil
+	return nil, fmt.Errorf("there is no connector %s: %s", name, response.Status)
 }
 
 // awaitConnector waits until the account of a connector is as the test wants it.
