@@ -58,8 +58,6 @@ type Conn struct {
 	isBroker bool
 	// isReplica means that the connection is that of an [Applier]: nothing waits in it, and nothing is sent.
 	isReplica bool
-	// connector is the token of what a connector reads by, nil for all other connections: see ActAsConnector.
-	connector *string
 	presented *presentState
 	// abort is raised if the end leaves pending commands undone: see CloseReason.appliesPending.
 	abort abortSignal

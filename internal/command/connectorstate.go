@@ -132,12 +132,13 @@ func (c *Conn) ActAsConnector() error {
 	c.ActAsBroker()
 	token, err := c.service.connectorToken()
 	if token != "" {
-		c.connector = &token
+		c.usesStreams().connector = token
 	}
 	return err
 }
 
 // isStale reports whether the connection is one of a connector that another node runs by now.
 func (e *executor) isStale() bool {
-	return e.connector != nil && e.service.checkToken(*e.connector) != nil
+	x := e.streamClient.Load()
+	return x != nil && e.service.checkToken(x.connector) != nil
 }

@@ -121,7 +121,7 @@ type origin struct {
 	isBroker    bool
 	durableOnly bool
 	database    int8
-	connector   string // see Conn.connector
+	connector   string // see streamClient.connector
 }
 
 // orderedReader is the part of a reader on a node of a cluster.
@@ -186,8 +186,8 @@ func (e *executor) origin() origin {
 	if e.user != nil {
 		o.user = e.user.Name()
 	}
-	if e.connector != nil {
-		o.connector = *e.connector
+	if x := e.streamClient.Load(); x != nil {
+		o.connector = x.connector
 	}
 	return o
 }

@@ -14,6 +14,9 @@ type streamClient struct {
 
 	// direct gets entries for the owner within the process; nil for others. It is set before the connection is known: see ReadDirectly.
 	direct chan []DirectEntry
+	// connector is the token of what a connector reads by, empty for all other connections. It is set before the connection is known:
+	// see ActAsConnector.
+	connector string
 
 	// cursors is how many positions the connection moves. The core changes it.
 	cursors atomic.Int32
