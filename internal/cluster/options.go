@@ -14,7 +14,7 @@ import (
 type Machine interface {
 	// Apply applies an entry. Entries come in order, from one goroutine at a time; it may wait, and then all of the node waits. state is the
 	// cluster's own behind this entry: the machine adds its digest, and saves it with its own, in one piece. It is not to be kept. With
-	// ErrStateNeeded the node gets the state of the leader instead. After any other error nothing more is applied.
+	// ErrStateNeeded the node gets the state of another one instead. After any other error nothing more is applied.
 	Apply(e Entry, state *State) error
 
 	// Lost is called for a proposal that was given up: ErrUnknown, or ErrNoLeader, which means that it will never be applied. Any goroutine

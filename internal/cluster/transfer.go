@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -58,13 +59,36 @@ func (a *applier) has(index uint64) error {
 
 var errComing = errors.New("the state is on its way")
 
-// fetch gets the state from the leader.
+// fetch gets the state from the leader, or else from another member.
 func (a *applier) fetch() error {
-	leader, ok := a.node.leader()
-	if !ok || leader.Name == a.node.options.Name {
-		return ErrNoLeader
+	err := ErrNoLeader
+	for _, m := range a.node.sources() {
+		if err = a.fetchFrom(m); err == nil || a.node.ctx.Err() != nil {
+			return err
+		}
+		a.node.report(err)
 	}
-	c, err := a.node.dial(a.node.ctx, leader, carriesState)
+	return err
+}
+
+// sources are the other members, the leader first. It is not the only one: raft waits for entries to be applied before it can vote, and these wait
+// for the state. If the leader is gone, this vote may be needed for the next one.
+func (n *Node) sources() (all []Member) {
+	leader, _ := n.leader()
+	for _, m := range n.Members() {
+		switch m.Name {
+		case n.options.Name:
+		case leader.Name:
+			all = slices.Insert(all, 0, m)
+		default:
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (a *applier) fetchFrom(source Member) error {
+	c, err := a.node.dial(a.node.ctx, source, carriesState)
 	if err != nil {
 		return err
 	}
@@ -72,7 +96,7 @@ func (a *applier) fetch() error {
 	defer stop()
 	state, err := a.node.options.Machine.Receive(idle{c, a.node.options.Timeout * 15})
 	if err = errors.Join(err, c.Close()); err != nil {
-		return fmt.Errorf("the state of %s: %w", leader.Name, err)
+		return fmt.Errorf("the state of %s: %w", source.Name, err)
 	}
 	if known := a.cluster(); known != state.cluster {
 		a.node.keepCluster(state.cluster)
@@ -82,7 +106,7 @@ func (a *applier) fetch() error {
 	a.replaced = true
 	a.mu.Unlock()
 	if a.isLacking() {
-		return fmt.Errorf("the state of %s is of entry %d, which is too old", leader.Name, state.Index)
+		return fmt.Errorf("the state of %s is of entry %d, which is too old", source.Name, state.Index)
 	}
 	return nil
 }
@@ -102,10 +126,8 @@ func (a *applier) fetchLacking() {
 	for a.isLacking() && a.node.ctx.Err() == nil {
 		if a.node.Leads() {
 			_ = a.node.Transfer("") // it is tried again
-		} else if err := a.fetch(); err == nil {
+		} else if a.fetch() == nil {
 			return
-		} else if !errors.Is(err, ErrNoLeader) {
-			a.node.report(err)
 		}
 		select {
 		case <-a.node.ctx.Done():
@@ -114,19 +136,26 @@ func (a *applier) fetchLacking() {
 	}
 }
 
+// isUseless reports whether the state is not to be sent: it lacks something, or differs.
+func (a *applier) isUseless() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stopped || a.lacks
+}
+
 func (a *applier) isLacking() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.lacks
 }
 
-// sendState sends the whole state to a node that lacks it. A node that lacks it as well ends the connection.
+// sendState sends the whole state to a node that lacks it. A node whose own is of no use ends the connection.
 func (n *Node) sendState(c interface {
 	io.Writer
 	SetDeadline(time.Time) error
 },
 ) error {
-	if n.applier.isLacking() {
+	if n.applier.isUseless() {
 		return errStopped
 	}
 	n.states.add(1)

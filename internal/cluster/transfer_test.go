@@ -45,3 +45,26 @@ func TestANodeWithoutTheStateIsInNoMajority(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// A node whose machine waits for a state gets it from any member. It could not vote otherwise once the leader has gone: its entries wait to be
+// applied, and raft for them.
+func TestTheStateComesFromAnyMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		unfit, other := followers[0], followers[1]
+		unfit.machine.refuse(true)
+		unfit.machine.mu.Lock()
+		unfit.machine.unfit = true
+		unfit.machine.mu.Unlock()
+		for i := range 200 { // more than raft's queue has room for
+			c.commit(leader, fmt.Sprint("while it waits ", i))
+		}
+		c.stop(leader)
+		unfit.machine.refuse(false)
+		c.eventually("another leads", func() bool { return other.Status().Role == "leader" || unfit.Status().Role == "leader" })
+		c.commit(other, "later")
+		c.eventually("it is applied", func() bool { return slices.Contains(bodies(unfit.machine.list()), "later") })
+		assert.Equal(t, other.machine.list(), unfit.machine.list())
+		c.stopAll()
+	})
+}

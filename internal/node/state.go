@@ -105,7 +105,7 @@ func (n *Node) Receive(r io.Reader) (cluster.State, error) {
 	if err := errors.Join(syncDirectory(at(coming)), rename(at(coming), at(received))); err != nil {
 		return cluster.State{}, err
 	}
-	n.options.Log.Info().Uint64("entry", state.Index).Msg("this node was too far behind, and has got the state of the leader: it starts again with it")
+	n.options.Log.Info().Uint64("entry", state.Index).Msg("this node was too far behind, and has got the state of another one: it starts again with it")
 	n.once.Do(func() { close(n.received) })
 	return state, nil
 }
