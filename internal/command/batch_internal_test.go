@@ -21,7 +21,7 @@ func TestABatchIsBounded(t *testing.T) {
 	assert.Less(t, b.memSize(), int64(512<<10))
 	r.keepPartial(b)
 	assert.Same(t, in, r.buf, "and without a copy")
-	assert.Equal(t, b.used, int(r.start))
+	assert.Equal(t, b.used, r.start)
 	r.releaseReader()
 	b.release()
 }

@@ -26,9 +26,7 @@ type Reader struct {
 	// filled counts the bytes in buf.
 	filled int
 	// start is where the unparsed bytes of buf begin. It is 0 unless moreBuffered.
-	start int32
-	// space is the size of the last Space.
-	space int32
+	start int
 	// moreBuffered means that buf may hold whole commands: they come before the next read.
 	moreBuffered bool
 	// largeReads means that the client sends faster than a medium buffer takes it.
@@ -133,14 +131,18 @@ func readReason(err error) CloseReason {
 // that cannot wait for readiness needs it before the bytes come.
 func (r *Reader) Space(kept bool) []byte {
 	r.readBuffer(kept)
+	return r.buf.Bytes[r.filled : r.filled+r.room()]
+}
+
+// room is how many bytes the next read may have.
+func (r *Reader) room() int {
 	most := len(r.buf.Bytes)
 	if most > outbox.LargeBuffers.BufferSize {
 		// The rest of the command and a little more: the following commands must fit into a
 		// pooled buffer again. Otherwise megabytes of small commands could become one batch.
 		most = min(most, r.filled+r.parser.MissingBytes(r.filled)+outbox.MediumBuffers.BufferSize/2)
 	}
-	r.space = int32(most - r.filled) //nolint:gosec // a buffer is small
-	return r.buf.Bytes[r.filled:most]
+	return most - r.filled
 }
 
 // Unused takes the memory of Space back: there was nothing to read.
@@ -159,7 +161,7 @@ func (r *Reader) Received(n int) *Batch {
 		return nil
 	}
 	r.service.Counts.bytesIn.Add(int64(n))
-	r.largeReads = n == int(r.space) || r.largeReads && n > outbox.MediumBuffers.BufferSize/2
+	r.largeReads = n == r.room() || r.largeReads && n > outbox.MediumBuffers.BufferSize/2
 	return r.newBatch(r.filled + n)
 }
 
@@ -213,7 +215,7 @@ func (r *Reader) grow() {
 
 // newBatch makes a batch of the unparsed bytes among the first n of buf.
 func (r *Reader) newBatch(n int) *Batch {
-	b := newBatch(&r.sub, r.buf, int(r.start), n)
+	b := newBatch(&r.sub, r.buf, r.start, n)
 	r.buf, r.start = nil, 0
 	return b
 }
@@ -245,7 +247,7 @@ func (r *Reader) keepPartial(b *Batch) {
 	switch {
 	// More commands follow, or the command is incomplete: the reader keeps the buffer.
 	case r.moreBuffered, len(tail) > 0 && b.used+b.start == 0:
-		r.buf, r.start, r.filled = b.buf, int32(b.start+b.used), b.start+len(b.data) //nolint:gosec // a buffer is small
+		r.buf, r.start, r.filled = b.buf, b.start+b.used, b.start+len(b.data)
 		b.buf.Retain()
 	// The batch's buffer stays with its commands, so the rest moves to a buffer of its own.
 	case len(tail) > maxCopiedPartial:
