@@ -23,7 +23,7 @@ const (
 	CloseReasonPermissionRevoked                    // its user was deleted, or may not hold a subscribed topic any more
 	CloseReasonToken                                // its token expired or was revoked
 	CloseReasonSession                              // the session of the page that it belongs to has ended
-	CloseReasonTakenOver                            // another connection subscribed from the same group
+	CloseReasonTakenOver                            // another connection subscribed from the same group, or another node runs the connector
 	CloseReasonLog                                  // the log failed, and with it what the connection waits for
 	CloseReasonPanic                                // a defect of conch, in this connection alone
 	CloseReasonProtected                            // rejected: protected mode

@@ -67,7 +67,10 @@ func (n *Node) followConnectors() {
 	}
 }
 
+// shareConnectors has the set do what the nodes share at this moment.
 func (n *Node) shareConnectors() {
+	n.sharing.Lock()
+	defer n.sharing.Unlock()
 	for _, c := range n.connectors.List() {
 		_ = n.connectors.SetPaused(c.Direction, c.Name, n.service.IsPaused(c.Direction, c.Name)) // it may have gone
 	}
@@ -94,8 +97,7 @@ func (c *sharedConnectors) setPaused(d command.Direction, name string, paused bo
 	if !slices.ContainsFunc(c.List(), func(row command.Connector) bool { return row.Direction == d && row.Name == name }) {
 		return command.ErrNoConnector
 	}
-	if err := c.node.change(c.node.service.PausedBody(d, name, paused)); err != nil {
-		return err
-	}
-	return c.SetPaused(d, name, paused)
+	err := c.node.change(c.node.service.PausedBody(d, name, paused))
+	c.node.shareConnectors()
+	return err
 }

@@ -46,6 +46,7 @@ type Node struct {
 	tasks      sync.WaitGroup
 	reports    command.LogLimiter
 	connectors ConnectorSet // nil before Share
+	sharing    sync.Mutex   // held while the set is changed, so that the newest state comes last
 	full       atomic.Bool  // the memory of streams is used up; the core sets it
 }
 
