@@ -30,7 +30,7 @@ func TestANodeIsAdded(t *testing.T) {
 	c.running["b"] = start(t, "--dir="+c.dirs["b"], "--cluster-name=b", "--cluster-listen="+c.addresses["b"], "--cluster-election=2s", "--cluster-timeout=1m")
 	a.Command("NODE", "ADD", "b", c.addresses["b"])
 	a.Expect("+OK\r\n")
-	c.running["b"].Log.Await(t, "this node was too far behind, and has got the state of the leader: it starts again with it", 1)
+	c.running["b"].Log.Await(t, "this node was too far behind, and has got the state of another one: it starts again with it", 1)
 	line := c.running["b"].Log.Await(t, "listening", 2) // it listens on another port now
 	c.running["b"].Address = line["address"].(string)
 	c.eventually("b", "XPENDING old g", "*4\r\n:1\r\n$3\r\n1-1\r\n$3\r\n1-1\r\n*1\r\n*2\r\n$3\r\nbob\r\n$1\r\n1\r\n")
