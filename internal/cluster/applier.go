@@ -24,6 +24,7 @@ type applier struct {
 	stopped  bool       // the state differs, or an entry cannot be read: nothing more is applied
 	lacks    bool       // the state of another node is needed
 	needed   uint64     // the index that it must be of at least
+	named    uint64     // the index of the last entry with the number of the cluster
 	unmarked bool       // entries were applied behind the last mark
 	done     uint64     // the last index that raft has given
 	replaced bool       // the state of another node has come
@@ -50,9 +51,10 @@ func (a *applier) begin(s State) {
 	a.recent.add(mark{s.Index, s.Chain})
 }
 
-// name sets the number of the cluster. The first one in the log counts.
-func (a *applier) name(number uint64) {
+// name sets the number of the cluster, of an entry. The first one in the log counts.
+func (a *applier) name(index, number uint64) {
 	a.mu.Lock()
+	a.named = index
 	first := a.state.cluster == 0
 	if first {
 		a.state.cluster = number
@@ -147,7 +149,7 @@ func (a *applier) applyKind(l *raft.Log) error {
 		if len(l.Data) != 9 {
 			return errEntry
 		}
-		a.name(binary.LittleEndian.Uint64(l.Data[1:]))
+		a.name(l.Index, binary.LittleEndian.Uint64(l.Data[1:]))
 		return nil
 	}
 	return a.applyProposed(l)

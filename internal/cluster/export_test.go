@@ -30,5 +30,8 @@ func (o *Options) Trailing(n uint64) { o.trailing = n }
 // UnderWay sets how many entries are on their way at once.
 func (o *Options) UnderWay(n int) { o.underWay = n }
 
+// Segment sets the size of the log's segments.
+func (o *Options) Segment(size int64) { o.segment = size }
+
 // Skew sets the node's clock.
 func (o *Options) Skew(d time.Duration) { o.skew = d }

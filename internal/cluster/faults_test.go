@@ -25,7 +25,7 @@ var (
 	faultsSteps = flag.Int("faults.steps", 1000, "steps of each seed")
 	faultsRuns  = flag.Int("faults.runs", 4, "how many seeds the test of faults plays")
 	// A node that was away, or comes anew, needs the state of the leader if few entries stay.
-	faultsTrailing = flag.Uint64("faults.trailing", 0, "how many entries stay in the log at least; 0: as without the test")
+	faultsTrailing = flag.Uint64("faults.trailing", 0, "how many entries stay in the log at least; 0: by the seed")
 )
 
 func firstSeed() uint64 {
@@ -49,6 +49,9 @@ func TestFaults(t *testing.T) {
 	}
 	t.Logf("seed %d: %+v", seed, total)
 	assert.Greater(t, total.Answered, 50**faultsRuns, "most of it was a stand-still")
+	if *faultsRuns >= 4 && *faultsTrailing == 0 {
+		assert.Positive(t, total.States, "no node got the state of another")
+	}
 }
 
 // skipUnderRace skips a test of the tests: under the race detector goroutines take turns otherwise, and the plays of these seeds come to
@@ -91,7 +94,7 @@ func TestTheCheckerOfFaultsNotices(t *testing.T) {
 		"barrier": func(_ *play, n *node, o *cluster.Options) { o.Sent(n.machine.answer) },
 		"chain": func(p *play, _ *node, o *cluster.Options) {
 			o.Without("chain")
-			p.loses = true
+			p.loses, p.trailing = true, 0
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -124,7 +127,7 @@ func TestANodeThatForgetsIsNoticed(t *testing.T) {
 	for i := range uint64(8) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlay(t, seed+i)
-			p.loses = true
+			p.loses, p.trailing = true, 0 // its state, sent to another node, would lack the entry there too
 			require.NoError(t, p.play(*faultsSteps), "-faults.seed %d", seed+i)
 			for _, n := range p.all {
 				if p.voters > 2 && n.machine.isDifferent() {
@@ -163,6 +166,7 @@ type play struct {
 	changes   sync.WaitGroup   // of members
 	mu        sync.Mutex       // guards gone, and what the goroutines of changes count
 	problem   error
+	trailing  uint64
 	loses     bool // a machine loses an entry
 	loser     *node
 	voters    int // when it lost that
@@ -174,13 +178,14 @@ func newPlay(t *testing.T, seed uint64) *play {
 		nodes: newNodes(t, "a", "b", "c", "d", "e"), random: rand.New(rand.NewPCG(seed, 0)), by: map[string]*node{},
 		gone: map[*node]bool{},
 	}
-	p.logBytes = 32 << 10
-	if *faultsTrailing > 0 {
-		p.logBytes = 2 << 10
-	}
+	p.trailing = trailingOf(seed)
 	p.options = func(n *node, o *cluster.Options) {
 		o.Election = time.Duration(400+p.random.IntN(200)) * time.Millisecond // a timer that runs fast or slow
-		o.Trailing(*faultsTrailing)
+		o.LogBytes = 32 << 10
+		if o.Trailing(p.trailing); p.trailing > 0 {
+			o.LogBytes = 2 << 10
+			o.Segment(4 << 10) // so that the head gives space back
+		}
 		o.Skew(time.Duration(p.random.Int64N(int64(48*time.Hour))) - 24*time.Hour)
 		o.UnderWay(1 + p.random.IntN(4)) // so that others are gathered, and gathered in another way when they are sent again
 		if p.take != nil {
@@ -191,6 +196,14 @@ func newPlay(t *testing.T, seed uint64) *play {
 		p.gone[n] = true
 	}
 	return p
+}
+
+// trailingOf is how many entries stay in a play's log at least; 0 is as without the test, where no node ever needs the state of another.
+func trailingOf(seed uint64) uint64 {
+	if *faultsTrailing > 0 {
+		return *faultsTrailing
+	}
+	return [...]uint64{0, 16, 0, 4}[seed%4]
 }
 
 // play plays the plan, heals everything, and checks what came of it.

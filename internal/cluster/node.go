@@ -110,7 +110,7 @@ func (n *Node) open() (err error) {
 	if n.options.without.sync {
 		fsync = log.No
 	}
-	l, recovery, err := log.Open(log.Options{Files: n.options.Files, Fsync: fsync, SegmentSize: segmentSize, Recent: 1 << 20}, after, func(log.Record) error { return nil })
+	l, recovery, err := log.Open(log.Options{Files: n.options.Files, Fsync: fsync, SegmentSize: n.options.segment, Recent: 1 << 20}, after, func(log.Record) error { return nil })
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type Options struct {
 
 	trailing uint64        // how many entries stay in the log at least; fewer in tests
 	underWay int           // how many entries are on their way at once; fewer in tests
+	segment  int64         // the size of the log's segments; smaller in tests
 	skew     time.Duration // of the clock, in tests
 	without  without
 }
@@ -116,6 +117,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.underWay == 0 {
 		o.underWay = maxUnderWay
+	}
+	if o.segment == 0 {
+		o.segment = segmentSize
 	}
 	if o.Serves == nil {
 		o.Serves = func() bool { return true }

@@ -18,6 +18,9 @@ func (a *applier) Snapshot() (raft.FSMSnapshot, error) {
 	if a.stopped || a.lacks {
 		return nil, errStopped // the log has what the state lacks
 	}
+	if a.state.Index < a.named {
+		return nil, raft.ErrNothingNewToSnapshot // a state without the cluster's number: the node that gets it would draw another
+	}
 	return saving{a.node, a.state.Index}, nil
 }
 
@@ -98,7 +101,11 @@ func (a *applier) fetchFrom(source Member) error {
 	if err = errors.Join(err, c.Close()); err != nil {
 		return fmt.Errorf("the state of %s: %w", source.Name, err)
 	}
-	if known := a.cluster(); known != state.cluster {
+	switch known := a.cluster(); state.cluster {
+	case known:
+	case 0: // it is of before the number, which the log has
+		state.cluster = known
+	default:
 		a.node.keepCluster(state.cluster)
 	}
 	a.begin(state)

@@ -68,3 +68,28 @@ func TestTheStateComesFromAnyMember(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// What a node has stored and not committed makes its log long, so it takes a snapshot when nothing is applied but the number of the cluster. A node that
+// comes later has the number too.
+func TestANodeThatComesLaterKnowsTheCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newNodes(t, three...)
+		c.logBytes = 2 << 10
+		c.options = func(_ *node, o *cluster.Options) { o.Trailing(1) }
+		for _, n := range c.all[:2] {
+			c.start(n, three...)
+		}
+		leader := c.leader()
+		c.eventually("they have a number", func() bool { return c.all[0].Status().Cluster != "" && c.all[1].Status().Cluster != "" })
+		c.exchange.part([]string{leader.name}, c.othersOf(leader))
+		for i := range 100 {
+			require.NoError(t, leader.Propose([]byte("x"), 0, fmt.Sprint(i)))
+		}
+		pause(3 * time.Second)
+		c.exchange.heal()
+		later := c.all[2]
+		c.start(later, three...)
+		c.eventually("the last one has it", func() bool { return later.Status().Cluster == leader.Status().Cluster })
+		c.stopAll()
+	})
+}
