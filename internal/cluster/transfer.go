@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -76,14 +75,15 @@ func (a *applier) fetch() error {
 
 // sources are the other members, the leader first. It is not the only one: raft waits for entries to be applied before it can vote, and these wait
 // for the state. If the leader is gone, this vote may be needed for the next one.
+//
+// A new node knows no members before it takes the leader's snapshot.
 func (n *Node) sources() (all []Member) {
-	leader, _ := n.leader()
+	leader, ok := n.leader()
+	if ok && leader.Name != n.options.Name {
+		all = append(all, leader)
+	}
 	for _, m := range n.Members() {
-		switch m.Name {
-		case n.options.Name:
-		case leader.Name:
-			all = slices.Insert(all, 0, m)
-		default:
+		if m.Name != n.options.Name && m.Name != leader.Name {
 			all = append(all, m)
 		}
 	}

@@ -93,3 +93,24 @@ func TestANodeThatComesLaterKnowsTheCluster(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// A new node, which knows no member but the leader, gets the state if the log has lost its head.
+func TestANewNodeGetsTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newNodes(t, "a", "b")
+		a, b := c.all[0], c.all[1]
+		c.logBytes = 2 << 10
+		c.options = func(_ *node, o *cluster.Options) { o.Trailing(16) }
+		c.start(a, "a")
+		c.leader()
+		for i := range 100 {
+			c.commit(a, fmt.Sprint(i))
+			pause(50 * time.Millisecond)
+		}
+		c.start(b)
+		require.NoError(t, a.Add(cluster.Member{Name: "b", Address: "b"}))
+		c.eventually("it has all", func() bool { return slices.Equal(a.machine.list(), b.machine.list()) })
+		assert.Positive(t, b.machine.gotStates())
+		c.stopAll()
+	})
+}
