@@ -167,7 +167,7 @@ func TestNodesThatStartOneAfterTheOtherReportNothing(t *testing.T) {
 		assert.Equal(t, cluster.PeerUnknown, c.all[0].peer("c").State)
 		late := c.all[2]
 		for _, n := range c.all[:2] {
-			assert.False(t, n.reported(""), "%v", n.reports)
+			assert.Empty(t, n.reportsOf(""))
 		}
 		pause(5 * time.Second)
 		assert.True(t, c.leader().reported("unreachable"))
@@ -175,7 +175,7 @@ func TestNodesThatStartOneAfterTheOtherReportNothing(t *testing.T) {
 		c.start(late, three...)
 		c.equal()
 		pause(5 * time.Second)
-		assert.False(t, late.reported(""), "%v", late.reports)
+		assert.Empty(t, late.reportsOf(""))
 		c.stopAll()
 	})
 }
