@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -54,29 +55,17 @@ func newCrashRun(t *testing.T, s *system, seed uint64) *crashRun {
 
 func (r *crashRun) play() {
 	for i := range *crashes {
-		if i%10 == 9 {
-			r.conch.awaitConnector("out", "has caught up", func(a *account) bool { return a.State == "running" && a.Pending+a.Lag == 0 })
-		}
-		switch r.random.IntN(4) {
-		case 0:
-			r.killWhileWritten()
-		case 1:
-			r.putAndTake()
-			r.conch.kill()
-			r.start()
-		case 2:
-			r.putAndTake()
-			r.server.kill()
-			r.server.restart(r.t)
-		default:
-			r.putAndTake()
-			r.conch.kill()
-			r.server.kill()
-			r.server.restart(r.t)
-			r.start()
-		}
+		// A run may be as long as its kills need. One kill that does not come to its end ends it, with all stacks.
+		stuck := time.AfterFunc(4*patience, func() {
+			debug.SetTraceback("all")
+			panic(fmt.Sprintf("%s: kill %d of %d takes longer than %s; -crash.seed %d", r.t.Name(), i+1, *crashes, 4*patience, *crashSeed))
+		})
+		r.crash(i)
+		stuck.Stop()
 	}
-	r.put(1) // what comes twice after the last crash comes before it
+	defer func(before time.Duration) { patience = before }(patience)
+	patience += time.Duration(*crashes) * time.Second // all that was sent is read now
+	r.put(1)                                          // what comes twice after the last crash comes before it
 	got := r.conch.awaitEntries("d.crash", len(r.sent))
 	want := r.in.take(r.t, len(r.sent))
 	assertAll(r.t, true, r.sent, got)
@@ -84,6 +73,32 @@ func (r *crashRun) play() {
 	assertAll(r.t, false, r.sent, r.out.take(r.t, len(r.sent)))
 	r.conch.awaitBalance("in")
 	r.conch.awaitBalance("out")
+}
+
+// crash kills conch, the other side, or both. Now and then the sink catches up first, so that what it has to send at the end does not grow with the
+// number of kills.
+func (r *crashRun) crash(i int) {
+	if i%10 == 9 {
+		r.conch.awaitConnector("out", "has caught up", func(a *account) bool { return a.State == "running" && a.Pending+a.Lag == 0 })
+	}
+	switch r.random.IntN(4) {
+	case 0:
+		r.killWhileWritten()
+	case 1:
+		r.putAndTake()
+		r.conch.kill()
+		r.start()
+	case 2:
+		r.putAndTake()
+		r.server.kill()
+		r.server.restart(r.t)
+	default:
+		r.putAndTake()
+		r.conch.kill()
+		r.server.kill()
+		r.server.restart(r.t)
+		r.start()
+	}
 }
 
 // put has the other side take n messages more.
