@@ -37,6 +37,8 @@ func (p *play) changeMembers(n *node) {
 		switch {
 		case member.Name == "" || !member.Voter:
 			p.note(running.Promote(n.name))
+		case n == leader:
+			p.note(running.Transfer(""))
 		case voters > 3:
 			if err := running.Remove(n.name); err == nil {
 				p.note(nil)

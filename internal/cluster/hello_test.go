@@ -73,7 +73,9 @@ func TestANodeThatKnowsOfItsRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := startThree(t)
 		old := c.leader()
-		require.NoError(t, old.Remove(old.name))
+		require.ErrorContains(t, old.Remove(old.name), "make another node lead")
+		require.NoError(t, old.Transfer(""))
+		require.NoError(t, c.leader().Remove(old.name))
 		c.eventually("it is reported", func() bool { return old.reported("this node was removed from the cluster") })
 		c.eventually("another one leads", func() bool { return c.leader() != old })
 		require.NoError(t, c.leader().Add(cluster.Member{Name: old.name, Address: old.name}))

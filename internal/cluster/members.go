@@ -26,10 +26,14 @@ func (n *Node) Promote(name string) error {
 	return n.changeVoters(n.raft.AddVoter(raft.ServerID(name), serverAddress(m), 0, n.options.Timeout))
 }
 
-// Remove ends a node's membership. What it was sent it keeps.
+// Remove ends a node's membership. What it was sent it keeps. A leader does not remove itself: if it then ended, it would have the longest log and
+// no vote, and the other voters might find no leader among them.
 func (n *Node) Remove(name string) error {
 	if _, err := n.member(name); err != nil {
 		return err
+	}
+	if name == n.options.Name && n.Leads() {
+		return fmt.Errorf("%s leads: make another node lead by NODE TRANSFER, and send NODE REMOVE to that one", name)
 	}
 	return n.changeVoters(n.raft.RemoveServer(raft.ServerID(name), 0, n.options.Timeout))
 }
