@@ -111,13 +111,18 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
-		err = errors.New(strings.TrimPrefix(answer, "ERR "))
+		err = &refusal{strings.TrimPrefix(answer, "ERR ")}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
 	}
 	return c, nil
 }
+
+// refusal is why another node takes no connection.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return r.why }
 
 func introduce(c net.Conn, deadline time.Time, line string) (answer string, err error) {
 	if err := c.SetDeadline(deadline); err != nil {
@@ -180,7 +185,7 @@ func (n *Node) accept(c net.Conn) {
 	case carriesState:
 		err = n.sendState(c)
 	case carriesStatus:
-		err = n.writeStatus(c)
+		err = n.writeStatus(c, h)
 	}
 	stop()
 	_ = c.Close()

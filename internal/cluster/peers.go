@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -196,6 +197,9 @@ func (n *Node) dialPeer(p *peer) error {
 	c, err := n.dial(ctx, m, carriesStatus)
 	if err == nil {
 		p.link = &statusLink{c, bufio.NewReader(c), context.AfterFunc(n.ctx, func() { _ = c.Close() })}
+	}
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		n.report(err) // raft may keep its connections, and never dial
 	}
 	return err
 }

@@ -66,8 +66,8 @@ const (
 	maxStatus = 1 << 20
 )
 
-// writeStatus answers each line of another node with the status of this one.
-func (n *Node) writeStatus(c net.Conn) error {
+// writeStatus answers each line of another node with the status of this one, as long as that node is a member.
+func (n *Node) writeStatus(c net.Conn, h hello) error {
 	in := bufio.NewReaderSize(c, 16)
 	for {
 		if err := c.SetDeadline(time.Now().Add(statusTimeout + 10*statusEvery)); err != nil {
@@ -78,6 +78,8 @@ func (n *Node) writeStatus(c net.Conn) error {
 			return nil //nolint:nilerr // that node has ended
 		case len(line) != 1:
 			return errNotNode
+		case n.refusesMember(h) != nil:
+			return nil // it dials again, and is told then
 		}
 		text, err := json.Marshal(n.Status())
 		if err != nil {
