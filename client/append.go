@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,19 +148,20 @@ func (a *addition) appendTo(b []byte) []byte {
 // acknowledgement promises about the disk is the server's setting.
 //
 // Errors are those of Publish: one that wraps ErrOutcomeUnknown means that the entry may have been appended. It is sent
-// again only with Idempotent.
+// again only with Idempotent; then, with several addresses, also if none of them can be used at the moment.
 func (c *Client) Append(ctx context.Context, stream string, fields []Field, options ...AppendOption) (EntryID, error) {
 	a, err := newAddition(stream, fields, options)
 	if err != nil {
 		return EntryID{}, err
 	}
 	started := time.Now()
-	pipe, err := c.pipeline(ctx)
-	if err != nil {
-		return EntryID{}, err
+	id, err := EntryID{}, error(nil)
+	pipe, unconnected := c.pipeline(ctx)
+	if unconnected == nil {
+		id, err = pipe.append(ctx, a)
 	}
-	id, err := pipe.append(ctx, a)
-	if a.idempotent && (errors.Is(err, ErrOutcomeUnknown) || isUnready(err) && c.options.nodes.several()) {
+	mayRecover := isUnready(err) || unconnected != nil && !isPermanent(unconnected)
+	if err = cmp.Or(err, unconnected); a.idempotent && (errors.Is(err, ErrOutcomeUnknown) || mayRecover && c.options.nodes.several()) {
 		return c.repeat(ctx, a, started.Add(repeatTime), err)
 	}
 	return id, err

@@ -309,6 +309,23 @@ func TestAppendsOfSeveralServers(t *testing.T) {
 	}
 }
 
+// An idempotent append waits for a node if none can be used; others do not.
+func TestAppendWithoutANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		appended := several + "> XADD s IDMP p k * f v\n< $3|1-1\n"
+		log, o := serveNodes(t, []string{appended, "", "", appended}, []string{"", ""})
+		c := connect(t, o)
+		for _, dialed := range []string{"a:1", "b:1 a:1 b:1 a:1 b:1 a:1"} {
+			_, err := c.Append(t.Context(), "s", []Field{{"f", "v"}}, Idempotent("p", "k"))
+			require.NoError(t, err)
+			assert.Equal(t, dialed, log.take())
+			synctest.Wait()
+		}
+		_, err := c.Append(t.Context(), "s", []Field{{"f", "v"}})
+		require.ErrorContains(t, err, "no server of several can be used")
+	})
+}
+
 // The outcome of an idempotent append is known if no node did anything.
 func TestRefusalAfterClusterDown(t *testing.T) {
 	for text, unknown := range map[string]bool{"nothing was done": false, "the outcome is unknown": true} {
