@@ -137,7 +137,7 @@ func (e *executor) startCursor(r *replay, sub *broker.Subscription, last uint64,
 	r.from, r.cursor = position.Position{Kind: position.Number, Number: h.from + 1}, h
 }
 
-// pending is what a connection has taken for a subscription that is yet to be made; nil if it has not, or if another one has since.
+// pending is what a connection has taken for a subscription that is yet to be made. It is nil if another one has taken it since.
 func (c *cursors) pending(key cursorKey, e *executor) *heldCursor {
 	if h := c.held[key]; h != nil && h.conn == e && h.sub == nil && !h.dropped {
 		return h

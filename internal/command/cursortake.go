@@ -10,8 +10,8 @@ import (
 	"github.com/conchmq/conch/protocol"
 )
 
-// A subscription FROM GROUP on a node of a cluster is a take, in its place in the order of all nodes, and behind it the subscription, which
-// concerns that node alone.
+// A subscription FROM GROUP on a node of a cluster begins with a take, in its place in the order of all nodes. Behind it comes the subscription
+// itself, which concerns that node alone.
 
 // cursorTake makes a connection the holder of positions.
 type cursorTake struct {
@@ -68,8 +68,8 @@ func isFromGroup(f broker.Filter) bool {
 	return ok && start.from.Kind == position.Group
 }
 
-// encodeTake appends the take of a subscription, which is the last command of a batch, to a body, and puts its request in front of
-// that of the subscription.
+// encodeTake appends the take of a subscription to a body, and puts its request in front of that of the subscription. A subscription
+// is the last command of a batch.
 func (r *Reader) encodeTake(b *Batch, body []byte) []byte {
 	inv, n := b.last(), len(b.Requests)-1
 	if r.unauthenticated() || !inv.startsAtGroup() {

@@ -24,8 +24,8 @@ type feedEntry struct {
 	err     error         // why it was given up
 }
 
-// OpenFeed makes a Feed for the source of that name. Behind its return nothing takes effect any more that an earlier one of that name has
-// published on this node, and the positions are the last ones: on a node of a cluster it has proposed an entry of its own by then.
+// OpenFeed makes a Feed for the source of that name. Once it has returned, nothing takes effect that an earlier one of that name has
+// published on this node, and positions are the last ones. So on a node of a cluster it waits for an entry of its own.
 func (s *Service) OpenFeed(name string) (*Feed, error) {
 	token, err := s.connectorToken()
 	if err != nil {
@@ -89,7 +89,11 @@ func (f *Feed) gather(first *feedBatch) []*feedBatch {
 
 func (b *feedBatch) size() (n int) {
 	for i := range b.messages {
-		n += len(b.messages[i].Topic) + len(b.messages[i].Payload)
+		m := &b.messages[i]
+		n += len(m.Topic) + len(m.Payload) + len(m.ID) + len(m.Partition) + len(m.Position)
+		for _, text := range m.Headers {
+			n += len(text)
+		}
 	}
 	return n
 }

@@ -91,6 +91,17 @@ func TestBatchesOfAFeedShareAnEntry(t *testing.T) {
 	assert.Equal(t, 100, a.service.streams.state.Lookup([]byte("d")).Len())
 }
 
+// An entry takes no further batch once it is large, whichever part of a message is.
+func TestHeadersCountForTheSizeOfAnEntry(t *testing.T) {
+	f := &Feed{outstanding: make(chan *feedBatch, 3)}
+	value := make([]byte, maxFeedEntry)
+	for range cap(f.outstanding) {
+		f.outstanding <- newFeedBatch([]FeedMessage{{Topic: []byte("d"), Headers: [][]byte{[]byte("h"), value}}}, nil)
+	}
+	assert.Len(t, f.gather(<-f.outstanding), 1)
+	assert.Len(t, f.outstanding, 2)
+}
+
 // Behind the instant at which another node takes over, nothing of the node before takes effect on any node.
 func TestANodeThatNoLongerRunsConnectors(t *testing.T) {
 	o := durableOrder(t)

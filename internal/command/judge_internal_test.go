@@ -55,7 +55,8 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, stop := newStoppable(t, Options{Unprotected: true})
+			s, stop := newStoppable(t, Options{Unprotected: true, Store: newTestStore(), Unsynced: 1})
+			require.Equal(t, "+OK", serveOn(t, s).do("CONFIG SET durable orders"))
 			subscribe(t, s, "orders x", new(counting))
 			c := newPipe(t, s)
 			in := outbox.NewBuffer(&s.memory, 1<<20)
@@ -64,6 +65,7 @@ func TestABatchThatIsNotSubmittedIsGivenBack(t *testing.T) {
 			end(c, stop)
 			assert.False(t, c.Reader.submit(b))
 			assert.Less(t, s.memory.Used(), in.Size(), "the buffer is no longer counted")
+			assert.Zero(t, s.largeAppends.Load(), "other appends do not wait for it")
 			if name == "cut while its predicates are evaluated" {
 				subscribe(t, s, "orders y", new(counting)) // the publisher holds no grace period up
 			}

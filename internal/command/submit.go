@@ -105,6 +105,7 @@ func (r *Reader) submitEvaluated(b *Batch) (ok bool) {
 		r.count(b)
 	}
 	if first || !r.service.core.Submit(&b.Batch) {
+		r.service.appended(b) // the core never will
 		b.release()
 	}
 	return false
