@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,4 +116,18 @@ func TestALargeCommandTakesItsSize(t *testing.T) {
 		p.sendsAll(text[sent:])
 		assert.Equal(t, ":0", p.reply())
 	})
+}
+
+// A large command of many arguments is copied a few times while it arrives, not once for each of them.
+func TestManyArgumentsAreCopiedAFewTimes(t *testing.T) {
+	const arguments, size = 400, 10 << 10
+	s := newService(t, Options{Unprotected: true, Log: zerolog.Nop()})
+	p := serveOn(t, s)
+	text := fmt.Sprintf("*%d\r\n$6\r\nEXISTS\r\n%s", arguments+1, strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size)), arguments))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p.sendsAll(text)
+	p.reply()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(10*len(text)))
 }

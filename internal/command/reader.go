@@ -200,10 +200,7 @@ func (r *Reader) isFull() bool {
 // grow replaces buf by a larger one, for a command that does not fit. The bytes received decide
 // how large it may be: an announced length alone costs nothing.
 func (r *Reader) grow() {
-	size := 2 * r.filled
-	if missing := r.parser.MissingBytes(r.filled); missing > 0 {
-		size = min(2*size, r.filled+missing+outbox.MediumBuffers.BufferSize/2)
-	}
+	size := r.grownSize()
 	// Charged before the copy: for a moment both buffers exist.
 	r.usage.reading.Store(int64(r.filled + size))
 	grown := outbox.NewBuffer(&r.service.memory, size)
@@ -211,6 +208,19 @@ func (r *Reader) grow() {
 	r.buf.Release()
 	r.buf = grown
 	r.usage.reading.Store(grown.Size())
+}
+
+// grownSize is the size of the next buffer: that of the command, as far as it is known. A command
+// of many arguments names them one by one, so a part of what has arrived is the least to be added.
+func (r *Reader) grownSize() int {
+	size, missing := 2*r.filled, r.parser.MissingBytes(r.filled)
+	if missing == 0 {
+		return size
+	}
+	if known := r.filled + missing + outbox.MediumBuffers.BufferSize/2; known <= 2*size {
+		size = max(known, r.filled+r.filled/2)
+	}
+	return size
 }
 
 // newBatch makes a batch of the unparsed bytes among the first n of buf.
