@@ -47,3 +47,18 @@ func TestALogThatGathersWritesTogether(t *testing.T) {
 		assert.Equal(t, 20*time.Millisecond, time.Since(began))
 	})
 }
+
+// What is gathered is written before the end of the log is cut.
+func TestALogThatGathersIsCut(t *testing.T) {
+	for range 100 {
+		files := NewMemory(0)
+		l, _, err := Open(Options{Files: files, Gather: time.Hour}, 0, func(Record) error { return nil })
+		require.NoError(t, err)
+		require.NoError(t, l.Sync())
+		l.Append(1, []byte("stays"))
+		l.Append(1, []byte("goes"))
+		require.NoError(t, l.CutTail(2))
+		assert.EqualValues(t, 1, l.Progress().Written)
+		require.NoError(t, l.Close())
+	}
+}

@@ -55,7 +55,7 @@ func (l *Log) waitForWork() bool {
 	for gathered := l.o.Gather == 0; ; {
 		waits := l.progress.Err == nil && l.written < l.appended
 		switch task := l.task; {
-		case waits && (gathered || l.syncer.target > l.written):
+		case waits && (gathered || task != nil || l.syncer.target > l.written):
 			return true
 		case task != nil:
 			l.mu.Unlock()
