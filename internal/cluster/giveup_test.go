@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +38,31 @@ func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
 		assert.Less(t, took, 3*time.Second, "2 s, and an attempt to dial of 500 ms")
 		c.exchange.heal()
 		c.applied(other, "3")
+		c.stopAll()
+	})
+}
+
+// A node that is late in applying goes on to send: its leader gets what it proposes behind a proposal whose time is over.
+func TestANodeThatIsLateGoesOnToSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		late := followers[0]
+		gate := make(chan struct{})
+		late.machine.mu.Lock()
+		late.machine.gate = gate
+		late.machine.mu.Unlock()
+		c.commit(leader, "the entry that waits")
+		require.NoError(t, late.Propose([]byte("2"), 0, "2"))
+		c.eventually("the leader has it", func() bool { return slices.Contains(bodies(leader.machine.list()), "2") })
+		pause(3 * time.Second) // its time is 2 s
+		require.NoError(t, late.Propose([]byte("3"), 0, "3"))
+		pause(time.Second)
+		assert.Contains(t, bodies(leader.machine.list()), "3")
+		close(gate)
+		for _, token := range []string{"2", "3"} {
+			_, err := c.fateWithin(late, token)
+			assert.NoError(t, err)
+		}
 		c.stopAll()
 	})
 }

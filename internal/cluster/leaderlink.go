@@ -75,11 +75,7 @@ func (l *leaderLink) send(n *Node, data []byte) error {
 		n.raft.Apply(data, 0) // what becomes of it shows in the log
 		return nil
 	}
-	since := time.Now()
-	if oldest := n.proposals.oldest(); oldest != nil {
-		since = oldest.since
-	}
-	if err := l.conn.SetWriteDeadline(since.Add(n.options.Timeout)); err != nil { // then the oldest is given up
+	if err := l.conn.SetWriteDeadline(n.sendBy()); err != nil {
 		return err
 	}
 	var size [4]byte
@@ -89,6 +85,19 @@ func (l *leaderLink) send(n *Node, data []byte) error {
 	}
 	_, err := l.out.Write(data)
 	return err
+}
+
+// sendBy is until when the sender may wait for a leader that reads nothing: then the oldest proposal is given up. The time of that one may be over
+// while this node is late in applying; others are still sent.
+func (n *Node) sendBy() time.Time {
+	left := n.options.Timeout
+	if oldest := n.proposals.oldest(); oldest != nil {
+		left -= time.Since(oldest.since)
+	}
+	if left <= 0 {
+		left = n.options.Election
+	}
+	return time.Now().Add(left)
 }
 
 var errNotLeading = errors.New("this node does not lead")
