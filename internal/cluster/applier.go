@@ -215,6 +215,13 @@ func (a *applier) need(index uint64) (first bool) {
 	return first
 }
 
+// neededIndex is what the state of another node must be of at least.
+func (a *applier) neededIndex() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.needed
+}
+
 func (a *applier) appliedIndex() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"encoding/gob"
 	"errors"
 	"hash/fnv"
@@ -29,6 +30,7 @@ type machine struct {
 	losesNext bool // it loses the next entry, and knows nothing of that
 	unfit     bool // its state is none for the next entry
 	refuses   bool // states of other nodes
+	keeps     bool // its state: it sends none
 	received  int
 	gate      chan struct{} // each entry waits for it to be closed; nil is open
 }
@@ -113,7 +115,10 @@ func (m *machine) Differs(uint64) {
 	m.differs = true
 }
 
-var errRefuses = errors.New("a machine that takes no state")
+var (
+	errRefuses = errors.New("a machine that takes no state")
+	errKeeps   = errors.New("a machine that sends no state")
+)
 
 type copied struct {
 	Facts []fact
@@ -122,18 +127,21 @@ type copied struct {
 
 func (m *machine) Send(w io.Writer) error {
 	m.mu.Lock()
-	c := copied{slices.Clone(m.facts), m.points[len(m.points)-1].saved}
+	c, keeps := copied{slices.Clone(m.facts), m.points[len(m.points)-1].saved}, m.keeps
 	m.mu.Unlock()
+	if keeps {
+		return errKeeps
+	}
 	return gob.NewEncoder(w).Encode(c)
 }
 
-func (m *machine) Receive(r io.Reader) (cluster.State, error) {
+func (m *machine) Receive(r io.Reader, index uint64) (cluster.State, error) {
 	var c copied
 	if err := gob.NewDecoder(r).Decode(&c); err != nil {
 		return cluster.State{}, err
 	}
 	s, err := cluster.DecodeState(c.Saved)
-	if err != nil {
+	if err = cmp.Or(err, s.CheckAge(index)); err != nil {
 		return cluster.State{}, err
 	}
 	m.mu.Lock()
@@ -151,6 +159,13 @@ func (m *machine) refuse(refuses bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refuses = refuses
+}
+
+// keep makes the machine send its state to no node, or send it again.
+func (m *machine) keep(keeps bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keeps = keeps
 }
 
 // gotStates returns how many states have come, refused ones too.

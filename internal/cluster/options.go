@@ -27,8 +27,9 @@ type Machine interface {
 	// Send writes a whole state, with the cluster's own, for a node that is too far behind. It may be newer than any that was requested.
 	Send(w io.Writer) error
 
-	// Receive replaces the state by one that another node sends. If it fails, the old one is still there.
-	Receive(r io.Reader) (State, error)
+	// Receive replaces the state by one that another node sends, if [State.CheckAge] takes that for the index. If it fails, the old one is still
+	// there.
+	Receive(r io.Reader, index uint64) (State, error)
 
 	// Differs is called once if the state differs from that of most nodes: nothing more is applied, and the node does not lead any more.
 	Differs(index uint64)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -21,6 +22,14 @@ type State struct {
 func (s *State) Digest(digest uint64) {
 	s.Chain = link(s.Chain, s.Index, digest, s.entry)
 	s.entry = nil
+}
+
+// CheckAge returns an error if the state is of before an index. What a node has beyond an older state, the log may have no more.
+func (s *State) CheckAge(index uint64) error {
+	if s.Index < index {
+		return fmt.Errorf("it is of entry %d, and one of entry %d is needed", s.Index, index)
+	}
+	return nil
 }
 
 // origin is how far a node's proposals are applied.

@@ -97,7 +97,7 @@ func (a *applier) fetchFrom(source Member) error {
 	}
 	stop := context.AfterFunc(a.node.ctx, func() { _ = c.Close() })
 	defer stop()
-	state, err := a.node.options.Machine.Receive(idle{c, a.node.options.Timeout * 15})
+	state, err := a.node.options.Machine.Receive(idle{c, a.node.options.Timeout * 15}, a.neededIndex())
 	if err = errors.Join(err, c.Close()); err != nil {
 		return fmt.Errorf("the state of %s: %w", source.Name, err)
 	}
@@ -112,10 +112,7 @@ func (a *applier) fetchFrom(source Member) error {
 	a.mu.Lock()
 	a.replaced = true
 	a.mu.Unlock()
-	if a.isLacking() {
-		return fmt.Errorf("the state of %s is of entry %d, which is too old", source.Name, state.Index)
-	}
-	return nil
+	return state.CheckAge(a.neededIndex()) // more may be needed by now
 }
 
 // fetchInTurn gets the state that is lacking, on a goroutine that applies no entries.

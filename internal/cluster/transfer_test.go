@@ -69,6 +69,30 @@ func TestTheStateComesFromAnyMember(t *testing.T) {
 	})
 }
 
+// A node takes no older state than it has: what it lacked then, perhaps no other node has.
+func TestNoOlderStateIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		unfit, behind := followers[0], followers[1]
+		c.equal()
+		c.exchange.part([]string{behind.name}, []string{leader.name})
+		c.commit(leader, "2")
+		c.eventually("it has it", func() bool { return len(unfit.machine.list()) == 2 })
+		unfit.machine.mu.Lock()
+		unfit.machine.unfit = true
+		unfit.machine.mu.Unlock()
+		leader.machine.keep(true)
+		c.commit(leader, "3")
+		c.eventually("it has tried", func() bool { return unfit.reported("the state of " + behind.name) })
+		assert.Equal(t, []string{"1", "2"}, bodies(unfit.machine.list()))
+		leader.machine.keep(false)
+		c.exchange.heal()
+		c.commit(leader, "4")
+		assert.Equal(t, []string{"1", "2", "3", "4"}, bodies(c.equal()))
+		c.stopAll()
+	})
+}
+
 // What a node has stored and not committed makes its log long, so it takes a snapshot when nothing is applied but the number of the cluster. A node that
 // comes later has the number too.
 func TestANodeThatComesLaterKnowsTheCluster(t *testing.T) {

@@ -79,7 +79,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // Receive implements [cluster.Machine]. What comes is used by the next start: see Prepare.
-func (n *Node) Receive(r io.Reader) (cluster.State, error) {
+func (n *Node) Receive(r io.Reader, index uint64) (cluster.State, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return cluster.State{}, err
@@ -92,7 +92,7 @@ func (n *Node) Receive(r io.Reader) (cluster.State, error) {
 		return cluster.State{}, err
 	}
 	state, err := cluster.DecodeState(text)
-	if err != nil {
+	if err = cmp.Or(err, state.CheckAge(index)); err != nil {
 		return cluster.State{}, err
 	}
 	at := func(name string) string { return filepath.Join(n.options.Dir, "cluster", name) }
