@@ -27,7 +27,7 @@ type Set struct {
 	running []*connector // sources first, in the order in which they were added
 	ending  []*connector // removed, and not yet at their end
 	closed  bool         // nothing starts any more
-	standby bool         // another node of the cluster runs the connectors
+	shared  bool         // nodes of a cluster share them: see SetStandby
 
 	change sync.Mutex // one Apply, Add or Remove at a time
 }
@@ -140,7 +140,7 @@ func (s *Set) start(p *Plan) {
 		c.cancel()
 		return
 	}
-	c.standby = s.standby
+	c.standby = s.shared
 	for _, e := range s.ending {
 		if e.plan.Direction == p.Direction && e.plan.Name == p.Name {
 			before = e.done
@@ -157,11 +157,12 @@ func (s *Set) start(p *Plan) {
 	go c.run(ctx, s.started, before) // stop waits for it
 }
 
-// SetStandby has all connectors rest while another node of a cluster runs them, also those that are added meanwhile.
+// SetStandby has all connectors rest while another node of a cluster runs them. Those that are added later rest until the next call: they may
+// be paused.
 func (s *Set) SetStandby(standby bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.standby = standby
+	s.shared = true
 	for _, c := range s.running {
 		c.setStandby(standby)
 	}

@@ -100,6 +100,21 @@ func TestASourceHoldsItsOwnMessagesBack(t *testing.T) {
 	})
 }
 
+// A connector that is added where nodes share which of them are paused rests until it is known whether it is.
+func TestAConnectorOfAClusterRestsAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := newTestSet(newFakeBroker(t), one(waitingSource(t, texts("a")), nil))
+		set.SetStandby(false)
+		require.NoError(t, set.Apply([]Config{sourceConfig(nil)}))
+		synctest.Wait()
+		assert.Equal(t, stateStandby, set.List()[0].State)
+		set.SetStandby(false)
+		synctest.Wait()
+		assert.Equal(t, stateRunning, set.List()[0].State)
+		stopAll(t, set)
+	})
+}
+
 func TestAPausedSourceIsConnectedAgainAtResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := waitingSource(t, texts("a"))

@@ -12,7 +12,7 @@ import (
 type ConnectorSet interface {
 	command.Connectors
 	SetPaused(d command.Direction, name string, paused bool) error
-	// SetStandby has all of them rest while another node runs them.
+	// SetStandby has all of them rest while another node runs them. Those that are added later rest until the next call.
 	SetStandby(standby bool)
 }
 
