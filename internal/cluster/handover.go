@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 // transferPause is how long no transfer follows one that failed. raft takes no proposals as long as one is under way. A second one waits, without
 // an end, until the replication to its target has taken the first out of a queue of one; between two attempts that pauses for 10 s at most.
 const transferPause = 20 * time.Second
+
+// ErrNoOther is of a transfer when no other node has a vote.
+var ErrNoOther = errors.New("no other node has a vote; NODE ADD and NODE PROMOTE give one")
 
 // Transfer makes another voter lead, any if no name is given.
 func (n *Node) Transfer(name string) error {
@@ -31,6 +35,9 @@ func (n *Node) Transfer(name string) error {
 // transfer is Transfer for the goroutine that holds transfers.
 func (n *Node) transfer(name string) error {
 	f := n.raft.LeadershipTransfer
+	if voters := n.voters(); name == "" && len(voters) == 1 && voters[0] == n.options.Name {
+		return ErrNoOther
+	}
 	if name != "" {
 		m, err := n.member(name)
 		if err == nil && n.Leads() {

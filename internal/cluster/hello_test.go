@@ -213,9 +213,12 @@ func TestAnEvenNumberOfVotersIsReported(t *testing.T) {
 		a, b := c.all[0], c.all[1]
 		c.start(a, "a")
 		c.leader()
+		require.ErrorIs(t, a.Transfer(""), cluster.ErrNoOther)
 		c.start(b)
 		require.NoError(t, a.Add(cluster.Member{Name: "b", Address: "b"}))
+		require.ErrorIs(t, a.Transfer(""), cluster.ErrNoOther)
 		assert.False(t, a.reported("vote"))
+		require.EqualError(t, a.Add(cluster.Member{Name: "c", Address: "b"}), "b is at b: each node needs an address of its own")
 		require.NoError(t, a.Promote("b"))
 		assert.True(t, a.reported("2 nodes vote: the cluster goes on without 0 of them, as it would with 1 voters"))
 		c.stopAll()

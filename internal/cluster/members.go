@@ -14,6 +14,14 @@ func (n *Node) Add(m Member) error {
 	if !validName.MatchString(m.Name) {
 		return fmt.Errorf("%q is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores", m.Name)
 	}
+	if err := n.options.Network.Check(m.Address); err != nil {
+		return err
+	}
+	for _, other := range n.Members() {
+		if other.Address == m.Address && other.Name != m.Name {
+			return fmt.Errorf("%s is at %s: each node needs an address of its own", other.Name, m.Address)
+		}
+	}
 	return n.changeVoters(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))
 }
 

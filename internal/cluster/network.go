@@ -15,6 +15,8 @@ import (
 type Network interface {
 	net.Listener
 	Dial(ctx context.Context, address string) (net.Conn, error)
+	// Check returns an error if Dial never takes the address.
+	Check(address string) error
 }
 
 // tcp is the network of real nodes.
@@ -67,6 +69,13 @@ func IsLoopback(address string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+func (t *tcp) Check(address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("expected HOST:PORT, as the other nodes dial it, not %q", address)
+	}
+	return checkTLS(address, t.config)
 }
 
 func (t *tcp) Dial(ctx context.Context, address string) (net.Conn, error) {

@@ -32,13 +32,14 @@ const (
 	PeerBehind     PeerState = "behind"      // it lacks what the leader had applied two seconds before
 	PeerCatchingUp PeerState = "catching-up" // it does not serve clients yet
 	PeerAway       PeerState = "away"        // it does not answer
-	PeerUnknown    PeerState = "unknown"     // this node has started some seconds ago, and has no answer yet
+	PeerUnknown    PeerState = "unknown"     // this node has known of it for some seconds, and has no answer yet
 )
 
 // awayAfter is how long a node has to be silent to be away.
 const awayAfter = statusTimeout + statusEvery
 
-// startsWithin is how long the nodes of a cluster may take to start one after the other. A node that has not answered yet is unknown that long.
+// startsWithin is how long the nodes of a cluster may take to start one after the other. A node that has not answered since this one started, or
+// since it was added, is unknown that long.
 const startsWithin = 5 * time.Second
 
 // peers are what a node knows of the others.
@@ -66,7 +67,8 @@ func (p progress) behind(other progress) (lag progress) {
 // peer is another node.
 type peer struct {
 	member Member
-	busy   bool // a goroutine requests its status; the link is its own
+	since  time.Time // this node knows of it
+	busy   bool      // a goroutine requests its status; the link is its own
 	link   *statusLink
 	status Status
 	own    progress // how far this node was when the answer came
@@ -117,7 +119,7 @@ func (ps *peers) follow(members []Member, own string) {
 	}
 	for _, m := range members {
 		if m.Name != own && ps.all[m.Name] == nil {
-			ps.all[m.Name] = &peer{member: m}
+			ps.all[m.Name] = &peer{member: m, since: time.Now()}
 		}
 	}
 }
@@ -216,17 +218,20 @@ func (n *Node) Peers() (all []Peer) {
 		seen := ps.farthest(own)
 		switch p := ps.all[m.Name]; {
 		case isSelf:
-			one.State = ps.state(own, true, true)
+			one.State = ps.state(own, true)
 			if leader := ps.all[own.Leader]; leader != nil && !leader.at.IsZero() && time.Since(leader.at) < awayAfter {
 				at, seen = leader.own, leader.status.progress() // of one instant
 			}
 		case p == nil || p.at.IsZero():
-			one.Status, one.State = Status{}, ps.state(Status{}, false, false)
+			one.Status, one.State = Status{}, PeerAway
+			if p == nil || p.mayStart() {
+				one.State = PeerUnknown
+			}
 			at = progress{}
 		default:
 			answers := time.Since(p.at) < awayAfter
 			one.Status, one.Link, one.Ahead = p.status, p.took, p.ahead
-			one.State, at = ps.state(p.status, answers, true), p.status.progress()
+			one.State, at = ps.state(p.status, answers), p.status.progress()
 			if answers && own.Leader == own.Name {
 				seen = p.own
 			}
@@ -242,19 +247,21 @@ func (n *Node) Peers() (all []Peer) {
 	return all
 }
 
-// mayStart reports whether a node is about to start with this one: it has not answered yet.
+// mayStart reports whether a node is about to start with this one, or was added just now: it has not answered yet.
 func (ps *peers) mayStart(name string) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	p := ps.all[name]
-	return time.Since(ps.started) < startsWithin && (p == nil || p.at.IsZero())
+	if p := ps.all[name]; p != nil {
+		return p.mayStart()
+	}
+	return time.Since(ps.started) < startsWithin
 }
 
-// state is that of a node. answers is whether it does now, answered whether it ever has.
-func (ps *peers) state(s Status, answers, answered bool) PeerState {
+func (p *peer) mayStart() bool { return p.at.IsZero() && time.Since(p.since) < startsWithin }
+
+// state is that of a node that has answered. answers is whether it does now.
+func (ps *peers) state(s Status, answers bool) PeerState {
 	switch {
-	case !answered && time.Since(ps.started) < startsWithin:
-		return PeerUnknown
 	case !answers:
 		return PeerAway
 	case !s.Serves:

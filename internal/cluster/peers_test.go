@@ -179,3 +179,20 @@ func TestNodesThatStartOneAfterTheOtherReportNothing(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// A node that was added before it runs is unknown at first, and away after some seconds.
+func TestANodeThatIsAddedMayStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newNodes(t, "a", "b")
+		a := c.all[0]
+		c.start(a, "a")
+		c.leader()
+		pause(time.Minute)
+		require.NoError(t, a.Add(cluster.Member{Name: "b", Address: "b"}))
+		pause(time.Second)
+		assert.Equal(t, cluster.PeerUnknown, a.peer("b").State)
+		pause(5 * time.Second)
+		assert.Equal(t, cluster.PeerAway, a.peer("b").State)
+		c.stopAll()
+	})
+}

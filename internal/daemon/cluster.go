@@ -152,7 +152,7 @@ func (d *daemon) transferLeadership() {
 	if d.node == nil || d.node.Cluster() == nil || !d.node.Leads() {
 		return
 	}
-	if err := d.node.Cluster().Transfer(""); err != nil {
+	if err := d.node.Cluster().Transfer(""); err != nil && !errors.Is(err, cluster.ErrNoOther) {
 		d.log.Warn().Err(err).Msg("the leadership could not be handed over: another node is elected")
 	}
 }

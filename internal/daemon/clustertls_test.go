@@ -28,7 +28,7 @@ func TestNodesVerifyEachOther(t *testing.T) {
 	a.Send("XADD s 1-1 n 1\r\n")
 	a.Expect("$3\r\n1-1\r\n")
 	c.eventually("b", "XLEN s", ":1\r\n")
-	c.running["a"].Log.Await(t, "what a node needs of another one has failed: it is tried again", 1)
+	c.running["a"].Log.Await(t, "a problem between the nodes of the cluster", 1)
 	c.running["c"].Signals <- syscall.SIGTERM // it has not caught up, and serves nobody
 	if err := c.running["c"].wait(); err != nil {
 		t.Fatal(err)

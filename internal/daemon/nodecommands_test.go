@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/harness"
 )
 
@@ -50,6 +51,10 @@ func TestANodeIsAdded(t *testing.T) {
 	a.Expect("-ERR no node is named \"nobody\"; NODE LIST has them\r\n")
 	a.Command("NODE", "ADD", "x y", "h:1")
 	a.Expect("-ERR \"x y\" is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores\r\n")
+	a.Command("NODE", "ADD", "d", "nowhere")
+	a.Expect("-ERR expected HOST:PORT, as the other nodes dial it, not \"nowhere\"\r\n")
+	a.Command("NODE", "ADD", "d", "192.0.2.1:9001")
+	a.Expect("-ERR 192.0.2.1:9001: " + cluster.ErrNeedsTLS.Error() + "\r\n")
 }
 
 // A conch that runs alone refuses commands about nodes with a way out.

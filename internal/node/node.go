@@ -98,14 +98,14 @@ func openFiles(dir, name string) (log.Files, error) {
 	return log.OpenDirectory(path)
 }
 
-// report logs what goes wrong and is tried again.
+// report logs what goes wrong. What is of use later is tried again by itself.
 func (n *Node) report(err error) {
 	if differs := (*cluster.SettingError)(nil); errors.As(err, &differs) {
 		n.options.Log.Warn().Err(err).Msg("a setting differs between nodes")
 		return
 	}
 	if suppressed, ok := n.reports.Allow(uptime.Now()); ok {
-		n.options.Log.Warn().Err(err).Int("suppressed", suppressed).Msg("what a node needs of another one has failed: it is tried again")
+		n.options.Log.Warn().Err(err).Int("suppressed", suppressed).Msg("a problem between the nodes of the cluster")
 	}
 }
 
