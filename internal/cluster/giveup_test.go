@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,42 @@ func TestWithoutAnotherIncarnationNothingWaits(t *testing.T) {
 		n.up = false
 		c.stopAll()
 	})
+}
+
+// A leader that has ended because of its state or its disk refuses transfers, and can be closed.
+func TestNoTransferWaitsForARaftThatHasEnded(t *testing.T) {
+	for name, end := range map[string]func(*nodes, *node, *node){
+		"the state differs": func(c *nodes, leader, _ *node) {
+			leader.machine.mu.Lock()
+			leader.machine.tampered = true
+			leader.machine.mu.Unlock()
+			c.commit(leader, "2")
+			c.eventually("it stops", func() bool { return leader.Status().Role == "closed" })
+		},
+		"the term cannot be saved": func(c *nodes, leader, follower *node) {
+			leader.disks[1].PowerOff()
+			_ = leader.Transfer(follower.name)
+			require.ErrorContains(c.t, <-leader.Failed(), "the term of the cluster")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, leader, followers := startApplied(t)
+				end(c, leader, followers[0])
+				var done atomic.Int32
+				for range 10 {
+					go func() {
+						assert.Error(t, leader.Transfer(""))
+						done.Add(1)
+					}()
+				}
+				c.eventually("all transfers end", func() bool { return done.Load() == 10 })
+				_ = leader.Close()
+				leader.up = false
+				c.stopAll()
+			})
+		})
+	}
 }
 
 func (c *nodes) othersOf(n *node) (names []string) {

@@ -23,7 +23,7 @@ func (n *Node) Transfer(name string) error {
 		defer func() { <-n.transfers }()
 	case <-n.ctx.Done():
 	}
-	if n.ctx.Err() != nil {
+	if n.ctx.Err() != nil || n.raft.State() == raft.Shutdown { // raft would keep the request in its queue, without an answer
 		return ErrClosed
 	}
 	if wait := transferPause - time.Since(n.transferFailed); !n.transferFailed.IsZero() && wait > 0 {

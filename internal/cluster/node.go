@@ -124,7 +124,10 @@ func (n *Node) open() (err error) {
 			return err
 		}
 	}
-	n.votes.failed = n.fail
+	n.votes.failed = func(err error) {
+		n.fail(err)
+		n.shutdown()
+	}
 	n.transport = transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: n.layer, MaxPool: 3, Timeout: max(10*time.Second, n.options.Timeout), Logger: silent(),
 	}), n, n.store, newAnnouncer(), &away{all: map[raft.ServerID]chan struct{}{}}}
