@@ -57,6 +57,18 @@ func TestANodeIsAdded(t *testing.T) {
 	a.Expect("-ERR 192.0.2.1:9001: " + cluster.ErrNeedsTLS.Error() + "\r\n")
 }
 
+// A node's directory without its cluster is served, with a warning: what changes there is a state that the other nodes do not have.
+func TestANodesDirectoryAlone(t *testing.T) {
+	const warning = "the directory is of a node of a cluster, and conch runs alone: what changes here keeps the node out of its cluster"
+	c := newNodes(t, "a")
+	c.start("a")
+	c.dial("a")
+	c.stop("a")
+	assert.NotContains(t, c.running["a"].Log.Text(), warning)
+	assert.NotContains(t, c.running["a"].Log.Text(), "could not be handed over", "no other node has a vote")
+	start(t, "--dir="+c.dirs["a"]).Log.Await(t, warning, 1)
+}
+
 // A conch that runs alone refuses commands about nodes with a way out.
 func TestNodeCommandsOfAConchAlone(t *testing.T) {
 	p := start(t)

@@ -56,6 +56,9 @@ func serve(c *config.Config, log *logger, signals <-chan os.Signal) error {
 	}
 	d.announce(c)
 	reportStore(c.Store.Dir, d.store, log.Logger)
+	if c.Cluster.Name == "" && c.Store.Dir != "" && node.IsOf(c.Store.Dir) {
+		log.Warn().Str("dir", c.Store.Dir).Msg("the directory is of a node of a cluster, and conch runs alone: what changes here keeps the node out of its cluster")
+	}
 	var tasks sync.WaitGroup
 	stop := make(chan struct{})
 	defer func() { close(stop); tasks.Wait() }()

@@ -218,6 +218,9 @@ func syncDirectory(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// IsOf reports whether a directory is that of a node of a cluster.
+func IsOf(dir string) bool { return exists(filepath.Join(dir, "cluster")) }
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
