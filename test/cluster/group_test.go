@@ -77,7 +77,10 @@ func (g *group) take(k *client.Consumer, d *client.Delivery) {
 		g.wrong = append(g.wrong, fmt.Errorf("the entry %s was acknowledged, and was delivered again", d.ID))
 	}
 	g.mu.Unlock()
-	if err := k.Ack(g.ctx, d.ID); err != nil {
+	// Not by g.ctx: the group may be empty for its server while the answer is on its way.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ctx), time.Minute)
+	defer cancel()
+	if err := k.Ack(ctx, d.ID); err != nil {
 		if g.ctx.Err() == nil {
 			g.fail(fmt.Errorf("the acknowledgement of %s: %w", d.ID, err))
 		}
