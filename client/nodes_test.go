@@ -169,6 +169,29 @@ func TestSubscriptionGoesOnAtTheNextServer(t *testing.T) {
 	})
 }
 
+// A server that is about to be ready gets the position again: without it, messages would be missed.
+func TestSubscriptionWaitsForAServer(t *testing.T) {
+	const epoch = "a000000000000001"
+	hello := func(seq string) string { return strings.TrimSuffix(severalWithSeq(epoch, seq), "> PING\n< +PONG\n") }
+	synctest.Test(t, func(t *testing.T) {
+		_, o := serve(t, resp3+"hang", hello("7")+"> SUBSCRIBE x\n< >3|+subscribe|+x|:1\n> HELLO\n< %2|+epoch|+"+epoch+"|+sequence|:7\n"+
+			"< >5|+message|+x|+8|:8|:0\n",
+			hello("8")+"> PSUBSCRIBE x FROM  "+epoch+"-9\n< -LOADING soon\nhang",
+			hello("9")+"> PSUBSCRIBE x FROM  "+epoch+"-9\n< >3|+psubscribe|+x FROM  "+epoch+"-9|:1\n"+
+				"< >6|+pmessage|+x FROM  "+epoch+"-9|+x|+9|:9|:8\nhang")
+		c := connect(t, o)
+		c.options.Sequences = true
+		s, err := c.Subscribe(t.Context(), Topic("x"))
+		require.NoError(t, err)
+		assert.Equal(t, uint64(8), nextOf[*Message](t, s).Sequence)
+		nextOf[*Disconnected](t, s)
+		began := time.Now()
+		assert.Equal(t, uint64(8), nextOf[*Resumed](t, s).After)
+		assert.Less(t, time.Since(began), c.options.DialTimeout, "nothing more is sent to a server that is not ready")
+		assert.Equal(t, uint64(9), nextOf[*Message](t, s).Sequence)
+	})
+}
+
 // closingNotice is the push of a server that stops.
 func closingNotice(fields ...string) string {
 	push := append([]string{"+closing", "+shutdown", "+closing connection: the server stops"}, fields...)

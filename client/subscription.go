@@ -337,7 +337,7 @@ func (s *Subscription) subscribe(c *conn, added, removed []Name) error {
 	}
 	resumed, begun, plain := s.receiver.place(added, starts)
 	refused, err := s.subscribePlaced(c, resumed)
-	if err != nil && !errors.As(err, new(refusal)) {
+	if err != nil && !errors.As(err, new(refusal)) || isUnready(err) { // without the position a server that is ready by now would lose messages
 		return err
 	}
 	if len(refused) > 0 { // the user may lack the right to a topic as a pattern
