@@ -127,7 +127,7 @@ func (l *Log) giveBack() error {
 	v := l.retainView()
 	defer v.release()
 	compact := l.rewriter.compact.Swap(false)
-	all, others := l.candidates(v)
+	all, others := l.removable(v)
 	if err := l.look(all, compact); err != nil {
 		return err
 	}
@@ -190,13 +190,22 @@ func (l *Log) isClosing() bool {
 	}
 }
 
-// candidates returns the segments that are sealed and lie before the head, and the size of the others: entries in those are needed to open. The
-// last one stays, which a clean stop has sealed: the name of the next follows from its own.
+// removable returns candidates, and the size of all others. The last segment of the log is none of them, if a clean stop has sealed it: the name
+// of the next one follows from its own.
+func (l *Log) removable(v *view) (all []candidate, others int64) {
+	all, others = l.candidates(v)
+	if n := len(all); n > 0 && n == len(v.segments) {
+		return all[:n-1], others + all[n-1].size
+	}
+	return all, others
+}
+
+// candidates returns the segments that are sealed and lie before the head, and the size of the others: entries in those are needed to open.
 func (l *Log) candidates(v *view) (all []candidate, others int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, s := range v.segments {
-		if !s.sealed || s.last >= l.meta.head || others > 0 || i == len(v.segments)-1 {
+	for _, s := range v.segments {
+		if !s.sealed || s.last >= l.meta.head || others > 0 {
 			others += s.end
 			continue
 		}

@@ -30,7 +30,7 @@ func (l *Log) DropHead(number uint64) error {
 	defer l.rewriting.Unlock()
 	v := l.retainView()
 	defer v.release()
-	before, _ := l.candidates(v)
+	before, _ := l.removable(v)
 	for _, c := range before {
 		if err := l.removeDead(c.segment); err != nil {
 			return err
