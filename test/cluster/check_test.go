@@ -39,7 +39,7 @@ func (c *nodes) check(l *load, w *watchers, f *figures) error {
 		for _, one := range all {
 			err = errors.Join(err, one.err)
 			if kind == 'd' && one.missed+one.reconnected > 0 {
-				err = errors.Join(err, fmt.Errorf("%s: the log has all, and %d losses were reported", one.view.Name, one.missed+one.reconnected))
+				err = errors.Join(err, fmt.Errorf("%s: the log has all, and %d losses were reported, in %v, and %d reconnections", one.view.Name, one.missed, one.view.Gaps, one.reconnected))
 			}
 			views[kind] = append(views[kind], one.view)
 			maps.Copy(epochs, one.epochs)
