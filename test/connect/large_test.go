@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -20,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/client"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // largeSize is the size of payloads that are hundreds of times what conch takes, and larges their number. maxPeak bounds the resident
@@ -68,20 +67,9 @@ func playLarge(t *testing.T, l largeCase, topic string) {
 	a := c.awaitConnector("in", "has taken all", func(a *account) bool { return a.Taken >= 2*larges+1 && a.Pending == 0 })
 	assert.Equal(t, []int{2*larges + 1, larges + 1, larges}, []int{a.Taken, a.Published, a.Dead})
 	assert.Empty(t, a.LastError)
-	t.Logf("at most %d MiB were resident", c.peakMemory()>>20)
-	assert.Less(t, c.peakMemory(), maxPeak)
-}
-
-// peakMemory is the most memory that conch has had resident.
-func (c *conch) peakMemory() int {
-	c.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	require.NoError(c.t, err)
-	_, after, ok := strings.Cut(string(status), "VmHWM:")
-	require.True(c.t, ok)
-	kib, err := strconv.Atoi(strings.Fields(after)[0])
-	require.NoError(c.t, err)
-	return kib << 10
+	peak := harness.PeakMemory(t, c.cmd.Process.Pid)
+	t.Logf("at most %d MiB were resident", peak>>20)
+	assert.Less(t, peak, maxPeak)
 }
 
 // startLarge runs a server until the test ends, with a directory of its own.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -207,16 +206,4 @@ func (p *program) rest() string {
 	out, err := io.ReadAll(p.out)
 	require.NoError(p.t, err)
 	return string(out)
-}
-
-// peakMemory is the most memory the server has had resident, in bytes.
-func (c *conch) peakMemory() int {
-	c.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	require.NoError(c.t, err)
-	_, after, ok := strings.Cut(string(status), "VmHWM:")
-	require.True(c.t, ok)
-	kib, err := strconv.Atoi(strings.Fields(after)[0])
-	require.NoError(c.t, err)
-	return kib << 10
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // Twenty subscribers that never read cost a bounded amount, and nobody else notices them.
@@ -51,7 +53,7 @@ func TestSubscribersThatNeverRead(t *testing.T) {
 		require.Equal(t, want, string(got), "message %d", i)
 		<-ahead
 	}
-	peak := c.peakMemory()
+	peak := harness.PeakMemory(t, c.cmd.Process.Pid)
 	t.Logf("400 MB passed in %v; peak memory %d MiB", time.Since(began), peak>>20)
 	assert.Less(t, peak, 1<<30)
 	assert.Contains(t, c.cli("INFO", "stats"), "client_output_buffer_limit_disconnections:20\r\n")
