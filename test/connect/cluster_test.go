@@ -69,30 +69,17 @@ func (c *cluster) taken() (n int) {
 // TestClusterCrashes kills, stops or freezes the node of a cluster that runs the connectors, or kills the other side, at random moments while a
 // source fills a durable topic and a sink empties it. In the end the topic is on all nodes what the other side has.
 func TestClusterCrashes(t *testing.T) {
-	startKafka(t)
-	startNATS(t)
-	startRedis(t)
-	for i, s := range []*system{kafkaSystem(), jetStreamSystem(), redisSystem()} {
-		t.Run(s.name, func(t *testing.T) {
-			t.Logf("-crash.seed %d", *crashSeed)
-			s.server.use(t)
-			newClusterRun(t, s, *crashSeed+uint64(i)).play()
-		})
-	}
+	eachWithPositions(t, func(t *testing.T, s *system, seed uint64) { newClusterRun(t, s, seed).play() })
 }
 
-// clusterRun is one system on its way through its crashes.
+// clusterRun is one system on its way through its crashes and those of nodes.
 type clusterRun struct {
-	t       *testing.T
-	random  *rand.Rand
-	server  *server
+	otherSide
 	cluster *cluster
-	in, out lane
-	sent    []string
 }
 
 func newClusterRun(t *testing.T, s *system, seed uint64) *clusterRun {
-	r := &clusterRun{t: t, random: rand.New(rand.NewPCG(seed, 1)), server: s.server, in: s.open(t), out: s.open(t)}
+	r := &clusterRun{otherSide: newOtherSide(t, s, rand.New(rand.NewPCG(seed, 1)))}
 	r.cluster = startCluster(t, sourceTable("in", r.in.source, "d.crash", "batch = 64")+sinkTable("out", "d.crash", r.out.sink, "batch = 64"))
 	return r
 }
@@ -144,13 +131,4 @@ func (r *clusterRun) moveFrom(holder *conch) {
 	}
 	r.put(200)
 	r.cluster.holder("in", holder)
-}
-
-// put has the other side take n messages more.
-func (r *clusterRun) put(n int) {
-	first := len(r.sent)
-	for range n {
-		r.sent = append(r.sent, fmt.Sprintf(`{"n":%d}`, len(r.sent)))
-	}
-	r.in.put(r.t, r.sent[first:]...)
 }

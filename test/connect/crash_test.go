@@ -24,6 +24,11 @@ var (
 // TestCrashes kills conch, the other side, or both at random moments while a source fills a durable topic, and a sink empties it. The topic is
 // the same in the end as what the other side has: nothing is lost, nothing is there twice, and the order is the same.
 func TestCrashes(t *testing.T) {
+	eachWithPositions(t, func(t *testing.T, s *system, seed uint64) { newCrashRun(t, s, seed).play() })
+}
+
+// eachWithPositions runs a test for each system with positions, with a seed of its own.
+func eachWithPositions(t *testing.T, play func(t *testing.T, s *system, seed uint64)) {
 	startKafka(t)
 	startNATS(t)
 	startRedis(t)
@@ -31,23 +36,41 @@ func TestCrashes(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Logf("-crash.seed %d", *crashSeed)
 			s.server.use(t)
-			newCrashRun(t, s, *crashSeed+uint64(i)).play()
+			play(t, s, *crashSeed+uint64(i))
 		})
 	}
 }
 
-// crashRun is one system on its way through its crashes.
-type crashRun struct {
+// otherSide is a system on its way through crashes, and what it has sent so far.
+type otherSide struct {
 	t       *testing.T
 	random  *rand.Rand
 	server  *server
-	conch   *conch
 	in, out lane
 	sent    []string
 }
 
+func newOtherSide(t *testing.T, s *system, random *rand.Rand) otherSide {
+	return otherSide{t: t, random: random, server: s.server, in: s.open(t), out: s.open(t)}
+}
+
+// put has the other side take n messages more.
+func (o *otherSide) put(n int) {
+	first := len(o.sent)
+	for range n {
+		o.sent = append(o.sent, fmt.Sprintf(`{"n":%d}`, len(o.sent)))
+	}
+	o.in.put(o.t, o.sent[first:]...)
+}
+
+// crashRun is one system on its way through its crashes and those of conch.
+type crashRun struct {
+	otherSide
+	conch *conch
+}
+
 func newCrashRun(t *testing.T, s *system, seed uint64) *crashRun {
-	r := &crashRun{t: t, random: rand.New(rand.NewPCG(seed, 0)), server: s.server, in: s.open(t), out: s.open(t)}
+	r := &crashRun{otherSide: newOtherSide(t, s, rand.New(rand.NewPCG(seed, 0)))}
 	batch := []string{"batch = 7", "batch = 64", "batch = 256"}[r.random.IntN(3)]
 	r.conch = startConch(t, sourceTable("in", r.in.source, "d.crash", batch)+sinkTable("out", "d.crash", r.out.sink, batch))
 	return r
@@ -99,15 +122,6 @@ func (r *crashRun) crash(i int) {
 		r.server.restart(r.t)
 		r.start()
 	}
-}
-
-// put has the other side take n messages more.
-func (r *crashRun) put(n int) {
-	first := len(r.sent)
-	for range n {
-		r.sent = append(r.sent, fmt.Sprintf(`{"n":%d}`, len(r.sent)))
-	}
-	r.in.put(r.t, r.sent[first:]...)
 }
 
 // putAndTake returns a while after conch has begun to take what it puts.
