@@ -156,12 +156,11 @@ func (e *eventSocket) read() (*command.Batch, error) {
 			e.Reader.PushPosition()
 		}
 		for {
-			_ = e.sock.SetReadDeadline(time.Now().Add(e.server.heartbeat)) // on failure the read fails too
-			if e.Reason() != command.CloseReasonNone {                     // the deadline may have replaced that of Interrupt
+			if !e.boundSilence(e.sock) {
 				return nil, io.EOF
 			}
 			_, err := e.sock.Read(e.skip[:])
-			if isDeadline(err) && e.Reason() == command.CloseReasonNone {
+			if e.isSilence(err) {
 				break
 			}
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/sockio"
 )
 
@@ -20,6 +21,18 @@ const lingerTime = time.Second
 func isDeadline(err error) bool {
 	timeout := net.Error(nil)
 	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// boundSilence has the next read end after a silence. It returns false if the stream is about to end: the deadline may have replaced
+// that of Interrupt.
+func (s *stream) boundSilence(sock net.Conn) bool {
+	_ = sock.SetReadDeadline(time.Now().Add(s.server.heartbeat)) // on failure the read fails too
+	return s.Reason() == command.CloseReasonNone
+}
+
+// isSilence reports whether a read has ended by that.
+func (s *stream) isSilence(err error) bool {
+	return isDeadline(err) && s.Reason() == command.CloseReasonNone
 }
 
 // hijack takes over the socket of a request, and returns what the client has sent behind it.

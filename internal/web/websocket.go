@@ -138,13 +138,12 @@ type webSocket struct {
 // cut silent connections, nginx after 60 s.
 func (w *webSocket) read() (*command.Batch, error) {
 	for w.err == nil {
-		_ = w.sock.SetReadDeadline(time.Now().Add(w.server.heartbeat)) // on failure the read fails too
-		if w.Reason() != command.CloseReasonNone {                     // the deadline may have replaced that of Interrupt
+		if !w.boundSilence(w.sock) {
 			w.err = io.EOF
 			break
 		}
 		n, err := w.receive()
-		if isDeadline(err) && w.Reason() == command.CloseReasonNone {
+		if w.isSilence(err) {
 			w.err = w.ping()
 			continue
 		}
