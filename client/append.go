@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,13 +154,14 @@ func (c *Client) Append(ctx context.Context, stream string, fields []Field, opti
 		return EntryID{}, err
 	}
 	started := time.Now()
-	id, err := EntryID{}, error(nil)
-	pipe, unconnected := c.pipeline(ctx)
-	if unconnected == nil {
+	var id EntryID
+	pipe, err := c.pipeline(ctx)
+	mayRecover := err != nil && !isPermanent(err)
+	if err == nil {
 		id, err = pipe.append(ctx, a)
+		mayRecover = isUnready(err)
 	}
-	mayRecover := isUnready(err) || unconnected != nil && !isPermanent(unconnected)
-	if err = cmp.Or(err, unconnected); a.idempotent && (errors.Is(err, ErrOutcomeUnknown) || mayRecover && c.options.nodes.several()) {
+	if a.idempotent && (errors.Is(err, ErrOutcomeUnknown) || mayRecover && c.options.nodes.several()) {
 		return c.repeat(ctx, a, started.Add(repeatTime), err)
 	}
 	return id, err
