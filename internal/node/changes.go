@@ -13,18 +13,28 @@ const changesEvery = 250 * time.Millisecond
 
 // logChanges logs how the cluster changes, as this node sees it.
 func (n *Node) logChanges() {
-	tick := time.NewTicker(changesEvery)
-	defer tick.Stop()
 	last := command.NodeStatus{Name: n.options.Cluster.Name}
+	n.repeat(changesEvery, func() (goesOn bool) {
+		next := n.NodeStatus()
+		logChange(&n.options.Log, &last, &next)
+		last = next
+		return true
+	})
+}
+
+// repeat calls f once in each interval, until it returns false or the node ends.
+func (n *Node) repeat(every time.Duration, f func() (goesOn bool)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 		case <-n.closing:
 			return
 		}
-		next := n.NodeStatus()
-		logChange(&n.options.Log, &last, &next)
-		last = next
+		if !f() {
+			return
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/conchmq/conch/internal/command"
 )
@@ -24,7 +23,7 @@ func (n *Node) Share(set ConnectorSet) command.Connectors {
 	return &sharedConnectors{set, n}
 }
 
-// SetConnectorFile says that the set has the connectors of a file, of which nodes compare the digest. It comes behind Start.
+// SetConnectorFile sets the digest of the connectors in the file, which nodes compare. It comes behind Start.
 func (n *Node) SetConnectorFile(digest string) {
 	n.Cluster().SetSetting("source and sink", digest)
 	n.shareConnectors()
@@ -32,21 +31,15 @@ func (n *Node) SetConnectorFile(digest string) {
 
 // holdConnectors has this node run the connectors of the cluster whenever it leads, if it has some.
 func (n *Node) holdConnectors() {
-	tick := time.NewTicker(changesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-n.closing:
-			return
-		}
+	n.repeat(changesEvery, func() (goesOn bool) {
 		if !n.serves() || !n.Leads() || n.service.RunsConnectors() || len(n.service.Connectors()) == 0 {
-			continue
+			return true
 		}
 		if err := n.change(n.service.HolderBody()); err != nil {
 			n.report(err)
 		}
-	}
+		return true
+	})
 }
 
 // followConnectors has the set do what the nodes share.

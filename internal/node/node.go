@@ -169,23 +169,17 @@ type attempt chan error
 
 // catchUp founds the cluster, if this node leads a new one, and proposes until an entry has come back.
 func (n *Node) catchUp() {
-	tick := time.NewTicker(catchUpEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-n.closing:
-			return
-		}
+	n.repeat(catchUpEvery, func() (goesOn bool) {
 		if !n.service.IsFounded() && !n.Leads() {
-			continue
+			return true
 		}
 		wasFounded := n.service.IsFounded()
 		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node reports
 			close(n.ready)
-			return
+			return false
 		}
-	}
+		return true
+	})
 }
 
 func (n *Node) attempt() error {
