@@ -92,11 +92,8 @@ func (s *Service) ConnectorsChange() <-chan struct{} { return s.connectorsChange
 
 // RunsConnectors reports whether this node runs the connectors: alone, or as the one that its cluster names.
 func (s *Service) RunsConnectors() bool {
-	if s.options.Order == nil {
-		return true
-	}
-	h := s.holder.Load()
-	return h != nil && strings.HasPrefix(h.token, s.runID)
+	_, err := s.connectorToken()
+	return err == nil
 }
 
 // ConnectorNode is the name of the node that runs the connectors; empty outside of a cluster, and before there is one.

@@ -71,7 +71,7 @@ func (c *cursors) proposeAll(v broker.View) {
 		return
 	}
 	var notes []cursorNote
-	for i := len(c.list) - 1; i >= 0; i-- { // noteOf may remove the one at hand
+	for i := len(c.list) - 1; i >= 0; i-- { // appendNote may remove the one at hand
 		notes = c.appendNote(notes, v, c.list[i])
 	}
 	strays := c.order.strays.Swap(false)
