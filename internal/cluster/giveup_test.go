@@ -43,7 +43,7 @@ func TestASilentLeaderKeepsNoProposalLonger(t *testing.T) {
 	})
 }
 
-// A node that is late in applying goes on to send: its leader gets what it proposes behind a proposal whose time is over.
+// A node that is late in applying still sends: the leader gets a proposal behind one whose time is over.
 func TestANodeThatIsLateGoesOnToSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, leader, followers := startApplied(t)

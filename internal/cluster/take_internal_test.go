@@ -28,8 +28,8 @@ func TestProposalsThatAStateHasArePassed(t *testing.T) {
 	assert.Empty(t, p.waiting)
 }
 
-// A node whose directory was lost begins another incarnation than it did before, also if its state has neither: entries of the one do not
-// answer proposals of the other.
+// A node whose directory was lost begins another incarnation than before, even if its state has neither. Entries of the one do not answer
+// proposals of the other.
 func TestTheIncarnationsOfTwoDirectoriesDiffer(t *testing.T) {
 	next := func() uint64 {
 		v, err := openVotes(files{log.NewMemory(0)})

@@ -153,7 +153,7 @@ func (a *applier) isLacking() bool {
 	return a.lacks
 }
 
-// sendState sends the whole state to a node that lacks it. A node whose own is of no use ends the connection.
+// sendState sends the whole state to a node that lacks it. It ends the connection if the own state is of no use.
 func (n *Node) sendState(c interface {
 	io.Writer
 	SetDeadline(time.Time) error

@@ -46,8 +46,8 @@ func TestANodeWithoutTheStateIsInNoMajority(t *testing.T) {
 	})
 }
 
-// A node whose machine waits for a state gets it from any member. It could not vote otherwise once the leader has gone: its entries wait to be
-// applied, and raft for them.
+// A node gets the state that it waits for from any member. Otherwise it could not vote once the leader has gone: its entries wait to be applied,
+// and raft waits for them.
 func TestTheStateComesFromAnyMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, leader, followers := startApplied(t)

@@ -225,7 +225,7 @@ type decodedPart struct {
 	commands []*Batch
 }
 
-// decode reads a part: whose it is, and its commands as batches of the replica. The batch of a connection has them already.
+// decode reads the origin of a part, and its commands as batches of the replica. A part of a connection here has its batch already.
 func (a *Applier) decode(p *OrderedPart, d *decodedPart) error {
 	_, d.ticks = p.Token.(tickToken)
 	if len(p.Body) == 0 {

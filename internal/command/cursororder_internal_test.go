@@ -164,7 +164,7 @@ func TestATakeIsJudgedInItsPlace(t *testing.T) {
 	o.same()
 }
 
-// A connection that ends before its take has its place leaves no holder behind. The one before it ends, since nodes cannot tell.
+// A connection that ends before its take has its place leaves no holder behind. The one before it ends all the same: the take has its place.
 func TestATakerThatVanishes(t *testing.T) {
 	o, a, b := groupNodes(t)
 	holder := o.nodes[0].take(t)

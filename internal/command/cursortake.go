@@ -168,7 +168,7 @@ func (c *cursors) applyTake(v broker.View, key cursorKey, kind broker.Kind, hold
 	}
 }
 
-// checkTake refuses a subscription whose positions are not taken.
+// checkTake refuses a subscription that lacks its take.
 func (e *executor) checkTake(r *broker.Request, inv *invocation) *protocol.Error {
 	if e.service.options.Order == nil {
 		return nil

@@ -90,7 +90,8 @@ func (q *Queue) take() ([]Message, error) {
 	return taken, q.ended
 }
 
-// Clip keeps of a payload that is too large what shows that: a driver whose library reads messages whole may have many of them in its queue.
+// Clip cuts a payload that is over the limit to one byte more than that, which still shows it. A library may read messages whole, and the queue of its
+// driver may have many of them.
 func Clip(payload []byte, limit int) []byte {
 	if len(payload) <= limit {
 		return payload

@@ -171,7 +171,7 @@ func TestAPausedConnectorStaysSoOnAnotherNode(t *testing.T) {
 	c.eventually(holder, "XLEN d.in", ":10\r\n")
 }
 
-// Nodes whose files have other connectors are told so, in the log of each; a reload is compared, too.
+// Each node logs that the file of another has other connectors. A reload is compared, too.
 func TestNodesWithOtherConnectors(t *testing.T) {
 	other := start(t)
 	c := newCluster(t, "a", "b")

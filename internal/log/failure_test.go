@@ -297,7 +297,7 @@ func TestSyncsWithinTheDuration(t *testing.T) {
 	})
 }
 
-// cutFiles are Files whose cuts take two seconds. A sync that begins meanwhile ends once release is closed.
+// cutFiles are Files on which a cut takes two seconds. A sync that begins meanwhile ends when release is closed.
 type cutFiles struct {
 	Files
 	isCutting *atomic.Bool

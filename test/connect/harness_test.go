@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds every wait; nothing is measured with it. A test whose last wait grows with its length makes it longer.
+// patience bounds every wait, and measures nothing. A test makes it longer if its last wait grows with its length.
 var patience = 2 * time.Minute
 
 var built = flag.String("conch", "", "take this binary of conch instead of building the tree")

@@ -21,7 +21,7 @@ import (
 	"github.com/conchmq/conch/internal/testseed"
 )
 
-// killedCluster is a cluster whose nodes are killed, and started again at their addresses.
+// killedCluster is a cluster for tests that kill its nodes, and start them again at their addresses.
 type killedCluster struct {
 	t         *testing.T
 	addresses []string // of clients
