@@ -27,6 +27,9 @@ func (c *nodes) check(l *load, w *watchers, f *figures) error {
 	if failure != nil {
 		return errors.Join(err, failure)
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, differences(scans))
+	}
 	views, epochs := map[byte][]history.View{}, map[string]bool{}
 	for _, s := range scans {
 		views['d'] = append(views['d'], s.durable)
@@ -73,6 +76,31 @@ type scan struct {
 	jobs             map[client.EntryID]string
 	epochs           map[string]bool
 	digest           hash.Hash64 // of all entries and groups
+	texts            []string    // what the digest is of, to show a difference
+}
+
+// write adds a text to the digest.
+func (s *scan) write(text string) {
+	_, _ = s.digest.Write([]byte(text)) // a hash never fails
+	s.texts = append(s.texts, text)
+}
+
+// differences returns the first text of each node that the first node does not have at its place.
+func differences(scans []*scan) string {
+	var all strings.Builder
+	for _, s := range scans[1:] {
+		first := scans[0].texts
+		for i, text := range s.texts {
+			if i >= len(first) || text != first[i] {
+				_, _ = fmt.Fprintf(&all, "\n%s, %d of %d: %.3000s", s.durable.Name, i, len(s.texts), text) // a builder never fails
+				if i < len(first) {
+					_, _ = fmt.Fprintf(&all, "\n%s, %d of %d: %.3000s", scans[0].durable.Name, i, len(first), first[i])
+				}
+				break
+			}
+		}
+	}
+	return all.String()
 }
 
 // scanAll scans each node.
@@ -108,7 +136,7 @@ func (s *scan) read(c *nodes, n *node) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprint(s.digest, frame) // a hash never fails
+		s.write(frame)
 	}
 	s.durable.Digest, s.streams.Digest = s.digest.Sum64(), s.digest.Sum64()
 	return nil
@@ -121,7 +149,7 @@ func (s *scan) add(e *client.Entry) error {
 		return err
 	}
 	s.epochs[epoch] = true
-	_, _ = fmt.Fprintf(s.digest, "%q", *e) // a hash never fails
+	s.write(fmt.Sprintf("%q", *e))
 	item := history.Item{Place: place, ID: idOf(e.Get("message"))}
 	view := &s.streams
 	if e.Stream[0] == 'd' {
