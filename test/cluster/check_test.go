@@ -9,6 +9,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,6 +116,10 @@ func (c *nodes) scanAll() (all []*scan, err error) {
 	return all, nil
 }
 
+// seenTime is when a command named a consumer last. It is no part of the state: what read nothing leaves no record, so a node that starts again
+// has an older one.
+var seenTime = regexp.MustCompile(`seen-time\r\n:\d+\r\n`)
+
 // read reads the entries of all streams in the one order, then the streams and their groups.
 func (s *scan) read(c *nodes, n *node) error {
 	s.durable = history.View{Name: n.name, Kind: history.Whole}
@@ -136,7 +141,7 @@ func (s *scan) read(c *nodes, n *node) error {
 		if err != nil {
 			return err
 		}
-		s.write(frame)
+		s.write(seenTime.ReplaceAllString(frame, ""))
 	}
 	s.durable.Digest, s.streams.Digest = s.digest.Sum64(), s.digest.Sum64()
 	return nil
