@@ -75,6 +75,9 @@ type clusterStatus struct {
 	Members      []clusterMember `json:"members"`
 }
 
+// roleRemoved is the role of a node that was removed from its cluster.
+const roleRemoved = "removed"
+
 type clusterMember struct {
 	Name         string `json:"name"`
 	Address      string `json:"address"`
@@ -135,7 +138,10 @@ func (o *doOptions) clusterStatus(ctx context.Context, e *Env) error {
 // print prints a table of the members.
 func (s *clusterStatus) print(w io.Writer) error {
 	leader := "no node leads"
-	if s.Leader != "" {
+	switch {
+	case s.Role == roleRemoved:
+		leader = "this node was removed"
+	case s.Leader != "":
 		leader = s.Leader + " leads"
 	}
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
@@ -173,6 +179,9 @@ func orDash(text string) string {
 func (s *clusterStatus) problem() error {
 	if s.Healthy {
 		return nil
+	}
+	if s.Role == roleRemoved {
+		return fmt.Errorf("cluster status: %s was removed from the cluster: stop it, or add it again by NODE ADD; %s leads", s.Name, s.Leader)
 	}
 	var texts []string
 	if !s.Majority {

@@ -79,7 +79,7 @@ func (n *Node) refusesMember(h hello) error {
 	i := slices.IndexFunc(all, func(m Member) bool { return m.Name == h.from })
 	switch {
 	case i < 0:
-		return fmt.Errorf("%s is no member of this cluster: it was removed, or not added yet; give it empty directories, and add it with NODE ADD", h.from)
+		return &noMember{h.from}
 	case all[i].Address != h.address:
 		return fmt.Errorf("%s is a member at %s, and this one is at %s: two nodes have one name, or the node has moved; tell the cluster by NODE ADD",
 			h.from, all[i].Address, h.address)

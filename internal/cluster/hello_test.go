@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,9 @@ func TestANodeThatWasRemovedIsTold(t *testing.T) {
 		require.NoError(t, c.leader().Remove(gone.name))
 		c.start(gone)
 		c.eventually("it is told", func() bool { return gone.reported(gone.name + " is no member of this cluster: it was removed") })
+		assert.True(t, gone.Removed())
+		assert.Equal(t, "removed", gone.Status().Role)
+		assert.Equal(t, c.leader().name, gone.Status().Leader)
 		require.NoError(t, gone.Propose([]byte("x"), 0, "x"))
 		c.eventually("its proposal has an end", func() bool {
 			err, known := gone.machine.fate("x")
@@ -76,13 +80,14 @@ func TestANodeThatIsRemoved(t *testing.T) {
 		require.ErrorContains(t, old.Remove(old.name), "make another node lead")
 		require.NoError(t, old.Transfer(""))
 		require.NoError(t, c.leader().Remove(old.name))
-		c.eventually("it is reported", func() bool {
-			return old.reported("this node was removed from the cluster") || old.reported(old.name+" is no member of this cluster")
-		})
+		c.eventually("it is reported", func() bool { return old.reported(old.name + " is no member of this cluster") })
+		assert.True(t, old.Removed())
 		c.eventually("another one leads", func() bool { return c.leader() != old })
 		require.NoError(t, c.leader().Add(cluster.Member{Name: old.name, Address: old.name}))
 		c.applied(c.leader(), "1")
 		c.applied(old, "2")
+		c.eventually("it knows that it is a member again", func() bool { return !old.Removed() })
+		assert.Equal(t, "follower", old.Status().Role)
 		c.stopAll()
 	})
 }
@@ -180,7 +185,7 @@ func TestRefusedConnections(t *testing.T) {
 			"conch-cluster/2 0 a elsewhere 0 a raft": "two nodes are named a: each needs a name of its own",
 			"conch-cluster/2 0 b b 0 z raft":         "this node is a, not z",
 			"conch-cluster/2 0 b b 0 a gossip":       `unknown word "gossip"`,
-			"conch-cluster/2 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; give it empty directories, and add it with NODE ADD",
+			"conch-cluster/2 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; add it with NODE ADD",
 			"conch-cluster/2 ffffffffffffffff b b 0 a raft": fmt.Sprintf("b is of cluster ffffffffffffffff, and a of cluster %s: give the one that is to change empty directories, and add it anew",
 				c.all[0].Status().Cluster),
 		} {
@@ -190,7 +195,7 @@ func TestRefusedConnections(t *testing.T) {
 			require.NoError(t, err)
 			answer, err := bufio.NewReader(conn).ReadString('\n')
 			require.NoError(t, err)
-			assert.Equal(t, "ERR "+want+"\n", answer, line)
+			assert.Equal(t, want+"\n", strings.TrimPrefix(strings.TrimPrefix(answer, "ERR "), "REMOVED "), line)
 			c.eventually("the report", func() bool { return c.all[0].reported(want) })
 		}
 		before := len(c.all[0].reports)

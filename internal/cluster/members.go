@@ -108,15 +108,5 @@ func (n *Node) Members() (all []Member) {
 	return all
 }
 
-// warnIfRemoved reports that this node is no member any more, if it knows that.
-func (n *Node) warnIfRemoved() {
-	all := n.Members()
-	if len(all) > 0 && !slices.ContainsFunc(all, func(m Member) bool { return m.Name == n.options.Name }) {
-		n.report(errRemoved)
-	}
-}
-
-var errRemoved = errors.New("this node was removed from the cluster, and gets no entries any more: stop it, or add it again with NODE ADD")
-
 // Leads reports whether this node leads.
 func (n *Node) Leads() bool { return n.raft.State() == raft.Leader }

@@ -120,7 +120,11 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
-		err = &refusal{strings.TrimPrefix(answer, "ERR ")}
+		word, why, _ := strings.Cut(answer, " ")
+		if word == removedWord {
+			n.removedBy.Store(&to.Name)
+		}
+		err = &refusal{why}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
@@ -180,7 +184,11 @@ func (n *Node) accept(c net.Conn) {
 	h, err := n.answerHello(c)
 	if err != nil {
 		stop()
-		_, _ = fmt.Fprintf(c, "ERR %s\n", err) // within the deadline of the first line
+		word := "ERR"
+		if none := (*noMember)(nil); errors.As(err, &none) {
+			word = removedWord
+		}
+		_, _ = fmt.Fprintf(c, "%s %s\n", word, err) // within the deadline of the first line
 		_ = c.Close()
 		n.reportAs("refused: "+err.Error(), fmt.Errorf("refused %s: %w", c.RemoteAddr(), err))
 		return

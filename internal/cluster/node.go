@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -44,7 +45,8 @@ type Node struct {
 	}
 	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
 	transfers      chan struct{}
-	transferFailed time.Time // of the goroutine that holds transfers
+	transferFailed time.Time              // of the goroutine that holds transfers
+	removedBy      atomic.Pointer[string] // the leader whose last word was that this node is no member; nil without one
 	failOnce       sync.Once
 	failure        chan error // of capacity 1
 }

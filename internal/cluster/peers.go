@@ -33,6 +33,7 @@ const (
 	PeerCatchingUp PeerState = "catching-up" // it does not serve clients yet
 	PeerAway       PeerState = "away"        // it does not answer
 	PeerUnknown    PeerState = "unknown"     // this node has known of it for some seconds, and has no answer yet
+	PeerRemoved    PeerState = "removed"     // it is this node, and was removed
 )
 
 // awayAfter is how long a node has to be silent to be away.
@@ -176,6 +177,9 @@ func (n *Node) requestStatus(p *peer) {
 	took := time.Since(began)
 	if err == nil {
 		n.compareSettings(p, s)
+		if s.Role == "leader" { // it answers members alone
+			n.removedBy.Store(nil)
+		}
 	}
 	own := n.Status()
 	n.peers.mu.Lock()
@@ -219,6 +223,9 @@ func (n *Node) Peers() (all []Peer) {
 		switch p := ps.all[m.Name]; {
 		case isSelf:
 			one.State = ps.state(own, true)
+			if own.Role == RoleRemoved {
+				one.State = PeerRemoved
+			}
 			if leader := ps.all[own.Leader]; leader != nil && !leader.at.IsZero() && time.Since(leader.at) < awayAfter {
 				at, seen = leader.own, leader.status.progress() // of one instant
 			}

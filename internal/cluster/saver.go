@@ -61,7 +61,6 @@ func (n *Node) runSaver() {
 			return
 		case <-tick.C:
 		}
-		n.warnIfRemoved()
 		now := stored{n.store.Last(), n.store.bytes()}
 		looks = append(looks, now)
 		if i := slices.IndexFunc(looks, func(l stored) bool { return l.bytes > now.bytes-n.options.LogBytes/keptHalves }); i > 1 {

@@ -15,7 +15,7 @@ import (
 type Status struct {
 	Name, Leader string // Leader is empty if none is known
 	Cluster      string // its number; empty if it is not known yet
-	Role         string // leader, follower, candidate
+	Role         string // leader, follower, candidate or RoleRemoved
 	Term         uint64
 	Committed    uint64 // the last index of which the node knows that a majority has it
 	Applied      uint64
@@ -31,6 +31,9 @@ type Status struct {
 	Settings     [][2]string
 }
 
+// RoleRemoved is the role of a node that was removed. Its leader is the one that says so.
+const RoleRemoved = "removed"
+
 // Status returns how the node sees its cluster now.
 func (n *Node) Status() Status {
 	roles := map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "closed"}
@@ -38,6 +41,9 @@ func (n *Node) Status() Status {
 	s := Status{
 		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
 		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Clock: n.options.now(), Settings: n.ownSettings(),
+	}
+	if by := n.remover(); by != "" {
+		s.Role, s.Leader = RoleRemoved, by
 	}
 	s.Entries, s.Bytes = n.applier.reached()
 	s.Snapshot, s.SnapshotTime = n.snapshots.newest()

@@ -35,6 +35,18 @@ func (e *executor) sendNextNotice() {
 	}
 }
 
+// sendRemovedNotice queues the close notice of a node that was removed from its cluster. It names a member, if one has told its address.
+func (e *executor) sendRemovedNotice() {
+	if e.unauthenticated() {
+		return
+	}
+	var fields []string
+	if addr := e.service.nextAddress(); addr != "" && !e.isPresented() {
+		fields = []string{"next=" + addr}
+	}
+	e.pushFrame(e.closeNotice(CloseReasonRemoved, fields...))
+}
+
 // closeNoticeText is the reason in the close notice, for people.
 func (o *Options) closeNoticeText(reason CloseReason) string {
 	switch reason {
@@ -52,6 +64,8 @@ func (o *Options) closeNoticeText(reason CloseReason) string {
 		return "closing connection: the session has ended"
 	case CloseReasonTakenOver:
 		return "closing connection: another one has subscribed from the same group and goes on from here (FROM GROUP)"
+	case CloseReasonRemoved:
+		return "closing connection: this node was removed from the cluster"
 	case CloseReasonLog:
 		return "closing connection: the log has failed; replies that depend on it are lost"
 	case CloseReasonMaxMemory:

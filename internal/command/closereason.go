@@ -24,6 +24,7 @@ const (
 	CloseReasonToken                                // its token expired or was revoked
 	CloseReasonSession                              // the session of the page that it belongs to has ended
 	CloseReasonTakenOver                            // another connection subscribed from the same group, or another node runs the connector
+	CloseReasonRemoved                              // this node was removed from its cluster
 	CloseReasonLog                                  // the log failed, and with it what the connection waits for
 	CloseReasonPanic                                // a defect of conch, in this connection alone
 	CloseReasonProtected                            // rejected: protected mode
@@ -36,7 +37,7 @@ var closeReasonNames = [closeReasons]string{
 	CloseReasonNone: "none", CloseReasonEOF: "eof", CloseReasonIOError: "broken", CloseReasonQuit: "quit", CloseReasonProtocol: "protocol",
 	CloseReasonHTTP: "hostile", CloseReasonSlowHard: "slow_hard", CloseReasonSlowSoft: "slow_soft", CloseReasonWriteStalled: "stalled",
 	CloseReasonMaxMemory: "memory", CloseReasonShutdown: "shutdown", CloseReasonKilled: "killed", CloseReasonHandshake: "handshake", CloseReasonAuthTimeout: "unauthenticated",
-	CloseReasonPermissionRevoked: "rights", CloseReasonToken: "token", CloseReasonSession: "session", CloseReasonLog: "log_failed", CloseReasonTakenOver: "taken_over", CloseReasonPanic: "panic", CloseReasonProtected: "protected", CloseReasonMaxConnections: "full",
+	CloseReasonPermissionRevoked: "rights", CloseReasonToken: "token", CloseReasonSession: "session", CloseReasonLog: "log_failed", CloseReasonTakenOver: "taken_over", CloseReasonRemoved: "removed", CloseReasonPanic: "panic", CloseReasonProtected: "protected", CloseReasonMaxConnections: "full",
 }
 
 // String is the name of the reason in the log and in INFO.

@@ -67,7 +67,7 @@ func (c *cursors) isOurs(holder string) bool {
 // proposeAll proposes all positions that have moved, unless the last ones are still on their way.
 func (c *cursors) proposeAll(v broker.View) {
 	s := c.service
-	if c.order.outstanding > 0 || !s.isFounded.Load() || s.loading.Load() {
+	if c.order.outstanding > 0 || !s.isFounded.Load() || s.Loading() != nil {
 		return
 	}
 	var notes []cursorNote

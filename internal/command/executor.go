@@ -175,8 +175,11 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 			f.writerProgressed()
 		}
 	}
-	if e.Reason() == CloseReasonShutdown {
+	switch e.Reason() {
+	case CloseReasonShutdown:
 		e.sendNextNotice()
+	case CloseReasonRemoved:
+		e.sendRemovedNotice()
 	}
 	e.Flush() // not later: Leave is about to wait for the writer that this may start
 }

@@ -114,6 +114,9 @@ func infoReplication(w *response) []string {
 	s := w.executor.service.NodeStatus()
 	lines := []string{"role:master", "connected_slaves:0"}
 	own := &ClusterMember{}
+	if s.Role == roleRemoved { // the log of this node may have its removal
+		own.State = s.Role
+	}
 	for i := range s.Members {
 		if s.Members[i].Name == s.Name {
 			own = &s.Members[i]

@@ -35,15 +35,22 @@ func (a *Applier) applyAddress(e *OrderedEntry) error {
 	})
 }
 
-// nextAddress is where clients of this node go on when it stops: at the leader, or else at any other member. It runs on the core.
+// nextAddress is where clients of this node go on when it stops: at the leader, else at a member that is ok, else at any other. It runs on the core.
 func (s *Service) nextAddress() (address string) {
 	if s.options.Nodes == nil {
 		return ""
 	}
-	status := s.options.Nodes.NodeStatus()
+	status, best := s.options.Nodes.NodeStatus(), 0
 	for _, m := range status.Members {
-		if text := s.streams.state.Text(clusterSource, clusterAddress+m.Name); text != "" && m.Name != status.Name && (address == "" || m.Name == status.Leader) {
-			address = text
+		rank := 1
+		switch {
+		case m.Name == status.Leader:
+			rank = 3
+		case m.State == "ok":
+			rank = 2
+		}
+		if text := s.streams.state.Text(clusterSource, clusterAddress+m.Name); text != "" && m.Name != status.Name && rank > best {
+			address, best = text, rank
 		}
 	}
 	return address

@@ -17,7 +17,7 @@ type Nodes interface {
 type NodeStatus struct {
 	Name     string // of this node
 	Cluster  string // the cluster's number, empty if it is not known yet
-	Role     string // leader, follower or candidate
+	Role     string // leader, follower, candidate or roleRemoved
 	Leader   string // empty if none is known
 	Majority bool   // a leader is known, and a majority of the voters answers
 	Healthy  bool   // moreover, each member is ok
@@ -29,12 +29,15 @@ type NodeStatus struct {
 	Members               []ClusterMember
 }
 
+// roleRemoved is the role of this node if it was removed from its cluster. The leader is the node that says so.
+const roleRemoved = "removed"
+
 // ClusterMember is a node of a cluster.
 type ClusterMember struct {
 	Name, Address string
 	Voter         bool
 	Role          string // as it was received; empty if it was not
-	State         string // ok, behind, catching-up, away or unknown
+	State         string // ok, behind, catching-up, away or unknown; removed if it is this node
 	// LagEntries and LagBytes are what the leader has applied and this node has not.
 	LagEntries, LagBytes uint64
 	Link                 time.Duration // there and back

@@ -148,8 +148,8 @@ func (r *Reader) check(inv *invocation, req *broker.Request, cmd *protocol.Comma
 	if inv.err == nil && r.service.options.Order != nil {
 		inv.err = inv.checkOrdered()
 	}
-	if inv.err == nil && r.service.loading.Load() {
-		inv.err = inv.checkLoading(r.isReplica)
+	if loading := r.service.Loading(); inv.err == nil && loading != nil {
+		inv.err = inv.checkLoading(loading, r.isReplica)
 	}
 	if inv.err == nil && inv.predicates != nil && r.service.options.Order != nil {
 		r.awaitPositions(inv)

@@ -256,7 +256,7 @@ func (e *executor) presentClose(reason CloseReason, text string) []byte {
 // HasNotice reports whether a connection that ends for the reason gets a close notice.
 func (r CloseReason) HasNotice() bool {
 	switch r {
-	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonSession, CloseReasonLog, CloseReasonTakenOver:
+	case CloseReasonSlowHard, CloseReasonSlowSoft, CloseReasonMaxMemory, CloseReasonAuthTimeout, CloseReasonPermissionRevoked, CloseReasonToken, CloseReasonSession, CloseReasonLog, CloseReasonTakenOver, CloseReasonRemoved:
 		return true
 	}
 	return false
@@ -267,7 +267,7 @@ func (r CloseReason) WebSocketCode() uint16 {
 	switch r {
 	case CloseReasonNone, CloseReasonEOF, CloseReasonQuit:
 		return 1000
-	case CloseReasonShutdown:
+	case CloseReasonShutdown, CloseReasonRemoved:
 		return 1001
 	case CloseReasonProtocol, CloseReasonHTTP:
 		return 1002

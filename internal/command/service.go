@@ -11,6 +11,7 @@ import (
 	"github.com/conchmq/conch/internal/outbox"
 	"github.com/conchmq/conch/internal/recent"
 	"github.com/conchmq/conch/internal/uptime"
+	"github.com/conchmq/conch/protocol"
 )
 
 // Service is what all connections of one core share, whatever carries them: options, users,
@@ -30,8 +31,8 @@ type Service struct {
 	// connected.
 	epoch atomic.Pointer[string]
 	runID string
-	// loading is true as long as a node catches up with its cluster.
-	loading atomic.Bool
+	// loading is the error that clients get as long as a node catches up with its cluster, or if it was removed; nil otherwise.
+	loading atomic.Pointer[protocol.Error]
 	// isFounded is set once the cluster has an epoch.
 	isFounded atomic.Bool
 	Counts    counts
@@ -144,7 +145,9 @@ func NewService(core *broker.Broker, o Options) (*Service, error) {
 		started:  time.Now(),
 		stopping: make(chan struct{}),
 	}
-	s.loading.Store(o.IsLoading)
+	if o.IsLoading {
+		s.loading.Store(ErrLoading)
+	}
 	epoch := cmp.Or(o.Epoch, newEpoch())
 	s.epoch.Store(&epoch)
 	for _, kind := range []*slots{&s.evaluators, &s.longParsers, &s.unauthenticated, &s.feeders, &s.fillers} {
@@ -234,6 +237,13 @@ func (s *Service) Stop() {
 	// Connections are ended under the lock: Add cannot come between.
 	for c := range s.conns.all() {
 		c.End(CloseReasonShutdown)
+	}
+}
+
+// endAll ends all connections; others may come.
+func (s *Service) endAll(reason CloseReason) {
+	for _, c := range s.all() {
+		c.End(reason)
 	}
 }
 

@@ -105,23 +105,6 @@ func (d *daemon) join() error {
 	return nil
 }
 
-// caughtUp is closed once the node may serve clients; nil for a broker alone.
-func (d *daemon) caughtUp() <-chan struct{} {
-	if d.node == nil {
-		return nil
-	}
-	return d.node.Ready()
-}
-
-func (d *daemon) serveClients() {
-	d.server.Service().SetLoaded()
-	d.log.Info().Str("node", d.settings.Cluster.Name).Msg("this node has caught up with the cluster")
-	for _, s := range d.node.Ineffective() {
-		d.log.Warn().Str("setting", s.Name).Str("given", s.Given).Str("in_force", s.InForce).
-			Msg("the cluster has another value of a setting: the one given here has no effect, and CONFIG SET changes it on all nodes")
-	}
-}
-
 // received is closed once the state of another node waits for a new start; nil for a broker alone.
 func (d *daemon) received() <-chan struct{} {
 	if d.node == nil {

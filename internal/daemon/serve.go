@@ -175,12 +175,8 @@ func warnDescriptors(log zerolog.Logger, limit uint64, known bool, connections i
 
 // wait returns when the daemon has stopped, or the core has panicked.
 func (d *daemon) wait(signals <-chan os.Signal) error {
-	caughtUp := d.caughtUp()
 	for {
 		select {
-		case <-caughtUp:
-			caughtUp = nil
-			d.serveClients()
 		case sig := <-signals:
 			if d.handleSignal(sig) {
 				continue

@@ -22,18 +22,18 @@ func (n *Node) logChanges() {
 	})
 }
 
-// repeat calls f once in each interval, until it returns false or the node ends.
-func (n *Node) repeat(every time.Duration, f func() (goesOn bool)) {
+// repeat calls f once in each interval, until it returns false or the node ends. It returns false in the latter case.
+func (n *Node) repeat(every time.Duration, f func() (goesOn bool)) bool {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 		case <-n.closing:
-			return
+			return false
 		}
 		if !f() {
-			return
+			return true
 		}
 	}
 }

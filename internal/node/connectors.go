@@ -64,10 +64,13 @@ func (n *Node) followConnectors() {
 func (n *Node) shareConnectors() {
 	n.sharing.Lock()
 	defer n.sharing.Unlock()
+	if n.connectors == nil {
+		return
+	}
 	for _, c := range n.connectors.List() {
 		_ = n.connectors.SetPaused(c.Direction, c.Name, n.service.IsPaused(c.Direction, c.Name)) // it may have gone
 	}
-	n.connectors.SetStandby(!n.service.RunsConnectors())
+	n.connectors.SetStandby(!n.service.RunsConnectors() || n.Cluster().Removed())
 }
 
 // sharedConnectors are the connectors of a node, for commands.

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/internal/log"
-	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/store"
 	"github.com/conchmq/conch/internal/uptime"
 )
@@ -38,7 +35,6 @@ type Node struct {
 	service *command.Service
 	cluster atomic.Pointer[cluster.Node] // nil before Start
 
-	ready      chan struct{} // closed once the node has caught up
 	received   chan struct{} // closed once the state of another node waits for a new start
 	once       sync.Once     // of received
 	failed     chan error    // of capacity 1
@@ -53,7 +49,7 @@ type Node struct {
 // New makes a node.
 func New(o Options) *Node {
 	return &Node{
-		options: o, ready: make(chan struct{}), received: make(chan struct{}), failed: make(chan error, 1), closing: make(chan struct{}),
+		options: o, received: make(chan struct{}), failed: make(chan error, 1), closing: make(chan struct{}),
 	}
 }
 
@@ -81,6 +77,7 @@ func (n *Node) Start(s *command.Service) error {
 	}
 	n.cluster.Store(c)
 	n.tasks.Go(n.catchUp)
+	n.tasks.Go(n.followRemoval)
 	n.tasks.Go(n.watch)
 	n.tasks.Go(n.logChanges)
 	if n.connectors != nil {
@@ -109,17 +106,8 @@ func (n *Node) report(err error) {
 	}
 }
 
-// Ready is closed once the node has caught up with the cluster.
-func (n *Node) Ready() <-chan struct{} { return n.ready }
-
-func (n *Node) serves() bool {
-	select {
-	case <-n.ready:
-		return true
-	default:
-		return false
-	}
-}
+// serves reports whether clients are served.
+func (n *Node) serves() bool { return n.service.Loading() == nil }
 
 // Received is closed once the state of another node is here: all of this node is to be started again, which uses it.
 func (n *Node) Received() <-chan struct{} { return n.received }
@@ -147,11 +135,6 @@ func (n *Node) Close() error {
 // Cluster is the node as its cluster knows it; nil before Start.
 func (n *Node) Cluster() *cluster.Node { return n.cluster.Load() }
 
-// Ineffective returns the settings that were given here and are not in force. The node has caught up.
-func (n *Node) Ineffective() []command.IneffectiveSetting {
-	return n.service.Ineffective(n.options.Settings)
-}
-
 // watch passes the failure of the cluster on.
 func (n *Node) watch() {
 	select {
@@ -159,37 +142,6 @@ func (n *Node) watch() {
 		n.fail(err)
 	case <-n.closing:
 	}
-}
-
-// catchUpEvery is how often a node that starts looks whether there is a cluster.
-const catchUpEvery = 20 * time.Millisecond
-
-// attempt is the token of an entry that is waited for. It gets the error, or nil.
-type attempt chan error
-
-// catchUp founds the cluster, if this node leads a new one, and proposes until an entry has come back.
-func (n *Node) catchUp() {
-	n.repeat(catchUpEvery, func() (goesOn bool) {
-		if !n.service.IsFounded() && !n.Leads() {
-			return true
-		}
-		wasFounded := n.service.IsFounded()
-		if err := n.attempt(); err == nil && wasFounded { // the first entry of all comes before what this node reports
-			close(n.ready)
-			return false
-		}
-		return true
-	})
-}
-
-func (n *Node) attempt() error {
-	body := n.service.AddressBody()
-	if !n.service.IsFounded() {
-		var random [8]byte
-		_, _ = rand.Read(random[:]) // it never fails: without randomness the process ends
-		body = n.service.FoundingBody(position.NewEpoch(binary.NativeEndian.Uint64(random[:])), n.options.Settings)
-	}
-	return n.change(body)
 }
 
 // change proposes an entry, and returns once it has taken effect on this node. Any goroutine but the core's may call it.

@@ -29,7 +29,7 @@ func (n *Node) NodeStatus() command.NodeStatus {
 		ok = ok && p.State == cluster.PeerOK
 		status.Members = append(status.Members, member(&p, &s))
 	}
-	status.Majority = s.Leader != "" && answer > voters/2
+	status.Majority = s.Leader != "" && answer > voters/2 && s.Role != cluster.RoleRemoved
 	status.Healthy = status.Majority && ok
 	return status
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/conchmq/conch/internal/command"
 	"github.com/conchmq/conch/protocol"
 )
 
@@ -29,7 +28,6 @@ func (p *problem) complete() *problem {
 
 var (
 	errStopping = &problem{Status: http.StatusServiceUnavailable, Detail: "conch is stopping"}
-	errLoading  = &problem{Status: http.StatusServiceUnavailable, Detail: command.ErrLoading.Text, Code: string(command.ErrLoading.Code)}
 	errNoTopic  = &problem{Status: http.StatusBadRequest, Detail: "a topic has at least one byte"}
 	errEnded    = &problem{Status: http.StatusServiceUnavailable, Detail: "conch ended the connection of this request"}
 )

@@ -154,10 +154,10 @@ func (x *exchange) interruptWrites(c *conn) (stop func()) {
 	return onEnd(c, func() { x.cutOff(c) })
 }
 
-// cutOff ends a write of the answer, now or, if conch stops, when other connections must have drained too.
+// cutOff ends a write of the answer, now or, if conch stops or was removed from its cluster, when other connections must have drained too.
 func (x *exchange) cutOff(c *conn) {
 	deadline := time.Unix(1, 0)
-	if c.Reason() == command.CloseReasonShutdown {
+	if r := c.Reason(); r == command.CloseReasonShutdown || r == command.CloseReasonRemoved {
 		deadline = time.Now().Add(x.server.service.Options().DrainTimeout)
 	}
 	_ = x.control.SetWriteDeadline(deadline) // on failure the write has failed

@@ -173,8 +173,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.endShown()
 	found, err := s.match(x)
-	if err == nil && found != nil && s.service.IsLoading() && !slices.Contains(whileLoading, found.path) {
-		err = errLoading
+	if loading := s.service.Loading(); err == nil && found != nil && loading != nil && !slices.Contains(whileLoading, found.path) {
+		err = &problem{Status: http.StatusServiceUnavailable, Detail: loading.Text, Code: string(loading.Code)}
 	} else if err == nil && found != nil {
 		err = found.handle(x)
 	}

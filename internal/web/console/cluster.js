@@ -30,6 +30,7 @@ export function Cluster() {
   ], [own]);
   return html`<div class="bar title"><h2>Cluster</h2> ${problem && html`<span class="problem" role="alert">${problem.message}</span>`}</div>
     ${value && html`<dl class="facts">
+      <${Fact} name="this node" value=${value.role} warn=${value.role === "removed"} />
       <${Fact} name="leader" value=${value.leader ? shown(value.leader) : "none"} warn=${!value.leader} />
       <${Fact} name="majority" value=${value.majority ? "yes" : "no"} warn=${!value.majority} />
       <${Fact} name="term" value=${value.term} />
