@@ -266,7 +266,7 @@ var Commands = []*CommandSpec{
 	{Name: "NODE", Arity: -2, Usage: "NODE subcommand", Container: true,
 		Summary: "A container for commands about the nodes of a cluster, which keep one order."},
 	{Name: "NODE ADD", Arity: 4, Usage: "NODE ADD name address", Sync: true, NoMulti: true,
-		Summary: "Makes a node that runs, with an empty directory, a member without a vote. The leader takes it."},
+		Summary: "Makes a node a member without a vote, or moves one to an address at which it runs. The leader takes it."},
 	{Name: "NODE LIST", Arity: 2, Usage: "NODE LIST", LargeReply: true, NoMulti: true,
 		Summary: "Lists the nodes of the cluster."},
 	{Name: "NODE PROMOTE", Arity: 3, Usage: "NODE PROMOTE name", Sync: true, NoMulti: true,

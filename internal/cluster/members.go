@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Add makes a node a member that gets all entries and has no vote, which Promote gives it. It must be running, with empty directories and without a
-// bootstrap. This node must lead.
+// Add makes a node a member that gets all entries and has no vote, which Promote gives it. A new one has empty directories and no bootstrap, and may
+// start later. A member is moved to another address, at which it runs by then. This node must lead.
 func (n *Node) Add(m Member) error {
 	if !validName.MatchString(m.Name) {
 		return fmt.Errorf("%q is not a name of a node: 1 to 64 letters, digits, dots, dashes and underscores", m.Name)
@@ -20,6 +20,11 @@ func (n *Node) Add(m Member) error {
 	for _, other := range n.Members() {
 		if other.Address == m.Address && other.Name != m.Name {
 			return fmt.Errorf("%s is at %s: each node needs an address of its own", other.Name, m.Address)
+		}
+	}
+	if n.Leads() {
+		if err := n.checkAt(m); err != nil {
+			return err
 		}
 	}
 	return n.changeVoters(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))

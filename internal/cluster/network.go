@@ -120,17 +120,24 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
-		word, why, _ := strings.Cut(answer, " ")
-		if word == removedWord {
+		switch word, why, _ := strings.Cut(answer, " "); word {
+		case removedWord:
 			n.removedBy.Store(&to.Name)
+			err = &refusal{why}
+		case "ERR":
+			err = &refusal{why}
+		default:
+			err = errOther
 		}
-		err = &refusal{why}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s at %s: %w", to.Name, to.Address, err), c.Close())
 	}
 	return c, nil
 }
+
+// errOther is of an answer that no node gives.
+var errOther = errors.New("it is no node of a cluster")
 
 // refusal is why another node takes no connection.
 type refusal struct{ why string }
@@ -144,8 +151,8 @@ func introduce(c net.Conn, deadline time.Time, line string) (answer string, err 
 	if _, err := c.Write([]byte(line)); err != nil {
 		return "", err
 	}
-	if answer, err = readLine(c); err != nil {
-		return "", err
+	if answer, err = readLine(c); err != nil || answer != "OK" {
+		return answer, err
 	}
 	return answer, c.SetDeadline(time.Time{})
 }
@@ -161,7 +168,7 @@ func readLine(c net.Conn) (string, error) {
 			return string(line), nil
 		}
 	}
-	return "", errors.New("it is no node of a cluster: its first line is too long")
+	return "", errOther
 }
 
 // serve accepts connections until the network is closed.

@@ -46,7 +46,7 @@ func (x *exchange) open(name string) cluster.Network {
 	return p
 }
 
-var errUnreachable = errors.New("unreachable")
+var errUnreachable = &net.OpError{Op: "dial", Net: "memory", Err: errors.New("unreachable")}
 
 func (p *port) Check(string) error { return nil }
 
@@ -56,7 +56,7 @@ func (p *port) Dial(ctx context.Context, address string) (net.Conn, error) {
 	x.dialed[address]++
 	x.mu.Unlock()
 	if !x.passes(ctx.Done(), p.name, address) || !x.passes(ctx.Done(), address, p.name) {
-		return nil, ctx.Err()
+		return nil, errUnreachable
 	}
 	x.mu.Lock()
 	to := x.ports[address]

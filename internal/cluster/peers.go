@@ -195,19 +195,27 @@ func (n *Node) dialPeer(p *peer) error {
 	if p.link != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
-	defer cancel()
 	n.peers.mu.Lock()
 	m := p.member
 	n.peers.mu.Unlock()
-	c, err := n.dial(ctx, m, carriesStatus)
+	link, err := n.dialStatus(m)
 	if err == nil {
-		p.link = &statusLink{c, bufio.NewReader(c), context.AfterFunc(n.ctx, func() { _ = c.Close() })}
+		p.link = link
 	}
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		n.report(err) // raft may keep its connections, and never dial
 	}
 	return err
+}
+
+func (n *Node) dialStatus(m Member) (*statusLink, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
+	defer cancel()
+	c, err := n.dial(ctx, m, carriesStatus)
+	if err != nil {
+		return nil, err
+	}
+	return &statusLink{c, bufio.NewReader(c), context.AfterFunc(n.ctx, func() { _ = c.Close() })}, nil
 }
 
 // Peers returns all members, in the order of their names.

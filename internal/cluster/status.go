@@ -14,6 +14,7 @@ import (
 // Status is the cluster as one node sees it. The other nodes get it too.
 type Status struct {
 	Name, Leader string // Leader is empty if none is known
+	Address      string // at which it expects to be dialed; empty from older versions
 	Cluster      string // its number; empty if it is not known yet
 	Role         string // leader, follower, candidate or RoleRemoved
 	Term         uint64
@@ -39,7 +40,7 @@ func (n *Node) Status() Status {
 	roles := map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "closed"}
 	leader, _ := n.leader()
 	s := Status{
-		Name: n.options.Name, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
+		Name: n.options.Name, Address: n.options.Address, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
 		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Clock: n.options.now(), Settings: n.ownSettings(),
 	}
 	if by := n.remover(); by != "" {

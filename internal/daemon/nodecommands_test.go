@@ -45,6 +45,14 @@ func TestANodeIsAdded(t *testing.T) {
 		line := b.Line()
 		assert.True(t, strings.HasPrefix(line, want), line)
 	}
+	a.Command("NODE", "ADD", "b", c.running["a"].Address) // a port of clients
+	frame, err := a.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "-ERR not added: b at "+c.running["a"].Address+": ")
+	typo := freeAddress(t)
+	a.Command("NODE", "ADD", "b", typo)
+	a.Expect("-ERR b stays at " + c.addresses["b"] + ": no node answers at " + typo + ": dial tcp " + typo +
+		": connect: connection refused; first start it at its new address, with its directory\r\n")
 	b.Command("NODE", "REMOVE", "a")
 	b.Expect("-ERR this node does not lead; send it to a at " + c.addresses["a"] + "\r\n")
 	a.Command("NODE", "REMOVE", "nobody")
