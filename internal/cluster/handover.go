@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -30,6 +31,45 @@ func (n *Node) Transfer(name string) error {
 		return fmt.Errorf("the last transfer failed; the next one is possible in %v", wait.Round(time.Second))
 	}
 	return n.transfer(name)
+}
+
+// Retire hands the leadership over, if this node leads, to one that is not about to stop, as this one is. It returns ErrNoOther if there is none.
+func (n *Node) Retire() error {
+	n.retires.Store(true)
+	if !n.Leads() {
+		return nil
+	}
+	to := n.successor()
+	if to == "" {
+		return ErrNoOther
+	}
+	err := n.Transfer(to)
+	if err != nil && n.Leads() && n.successor() == "" { // it has stopped meanwhile
+		return ErrNoOther
+	}
+	return err
+}
+
+// successor is the voter that has most of the log, of those that answer and are not about to stop; "" if there is none.
+func (n *Node) successor() (name string) {
+	var requests sync.WaitGroup
+	var mu sync.Mutex
+	last := uint64(0)
+	for _, m := range n.Members() {
+		if !m.Voter || m.Name == n.options.Name {
+			continue
+		}
+		requests.Go(func() {
+			s, err := n.statusAt(m)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && !s.Retires && (name == "" || s.Last > last) {
+				name, last = m.Name, s.Last
+			}
+		})
+	}
+	requests.Wait()
+	return name
 }
 
 // transfer is Transfer for the goroutine that holds transfers.

@@ -46,6 +46,7 @@ type Node struct {
 	// transfers, of capacity 1, is held by a transfer: raft must not end with one in its queue, because it would never answer.
 	transfers      chan struct{}
 	transferFailed time.Time              // of the goroutine that holds transfers
+	retires        atomic.Bool            // it is about to stop
 	removedBy      atomic.Pointer[string] // the leader whose last word was that this node is no member; nil without one
 	failOnce       sync.Once
 	failure        chan error // of capacity 1

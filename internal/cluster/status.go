@@ -28,6 +28,7 @@ type Status struct {
 	Snapshot     uint64    // the index of the last one, 0 if there is none: the log may lose what is before it
 	SnapshotTime time.Time // when it was made
 	Serves       bool      // clients are served
+	Retires      bool      // it is about to stop
 	Clock        time.Time // of the node
 	Settings     [][2]string
 }
@@ -41,7 +42,7 @@ func (n *Node) Status() Status {
 	leader, _ := n.leader()
 	s := Status{
 		Name: n.options.Name, Address: n.options.Address, Leader: leader.Name, Role: roles[n.raft.State()], Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
-		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Clock: n.options.now(), Settings: n.ownSettings(),
+		Applied: n.raft.AppliedIndex(), Last: n.raft.LastIndex(), Serves: n.options.Serves(), Retires: n.retires.Load(), Clock: n.options.now(), Settings: n.ownSettings(),
 	}
 	if by := n.remover(); by != "" {
 		s.Role, s.Leader = RoleRemoved, by

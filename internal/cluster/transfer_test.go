@@ -138,3 +138,28 @@ func TestANewNodeGetsTheState(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// A node that is about to stop hands the leadership over to one that is not, and does nothing if there is none.
+func TestALeaderRetires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		require.NoError(t, followers[0].Retire())
+		require.NoError(t, leader.Retire())
+		c.eventually("the one that stays leads", func() bool { return followers[1].Status().Role == "leader" })
+		require.ErrorIs(t, followers[1].Retire(), cluster.ErrNoOther)
+		assert.Equal(t, "leader", followers[1].Status().Role, "no attempt is made")
+		c.stopAll()
+	})
+}
+
+// Others that have ended just now are no reason for an error.
+func TestTheLastLeaderRetires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, leader, followers := startApplied(t)
+		c.stop(followers[0])
+		c.stop(followers[1])
+		require.Equal(t, "leader", leader.Status().Role)
+		require.ErrorIs(t, leader.Retire(), cluster.ErrNoOther)
+		c.stopAll()
+	})
+}

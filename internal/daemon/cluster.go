@@ -130,12 +130,12 @@ func (d *daemon) leaveCluster() {
 	}
 }
 
-// transferLeadership makes another node lead, if this one does.
+// transferLeadership makes another node lead, if this one does. That all nodes stop is no reason for a warning.
 func (d *daemon) transferLeadership() {
-	if d.node == nil || d.node.Cluster() == nil || !d.node.Leads() {
+	if d.node == nil || d.node.Cluster() == nil {
 		return
 	}
-	if err := d.node.Cluster().Transfer(""); err != nil && !errors.Is(err, cluster.ErrNoOther) {
+	if err := d.node.Cluster().Retire(); err != nil && !errors.Is(err, cluster.ErrNoOther) {
 		d.log.Warn().Err(err).Msg("the leadership could not be handed over: another node is elected")
 	}
 }

@@ -100,3 +100,24 @@ func TestANodeThatStopsNamesAnother(t *testing.T) {
 	c.stop("a")
 	assert.Regexp(t, `^ERR closing connection: the server stops; next=[bc]\.example:7000$`, strings.TrimSpace(a.Line()))
 }
+
+// A leader that is stopped with the others, or right behind them, warns of nothing: none is left that could lead.
+func TestAllNodesAreStopped(t *testing.T) {
+	c := startCluster(t, "a", "b", "c")
+	for _, name := range c.names {
+		c.eventually(name, "PING", "+PONG\r\n")
+	}
+	leader, _ := c.leads()
+	for _, name := range c.names {
+		if name != leader {
+			c.running[name].Signals <- syscall.SIGTERM
+		}
+	}
+	for _, name := range c.names {
+		if name != leader {
+			require.NoError(t, c.running[name].wait())
+		}
+	}
+	c.stop(leader)
+	assert.NotContains(t, c.running[leader].Log.Text(), "could not be handed over")
+}
