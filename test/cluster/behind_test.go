@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,8 +25,9 @@ import (
 
 var (
 	behind     = flag.Int("behind", 20_000, "how many entries a node lacks when it comes back")
+	behindSize = flag.Int("behind.size", 0, "random bytes of each of these entries, beside its number")
 	behindTime = flag.Duration("behind.time", patience, "how long it may take until the node serves clients")
-	behindDir  = flag.String("behind.dir", "", "where the directories of the nodes are, each of which takes about 100 bytes an entry; empty: with temporary files")
+	behindDir  = flag.String("behind.dir", "", "where the directories of the nodes are, each of which takes about 100 bytes an entry and behind.size; empty: with temporary files")
 )
 
 // many is the durable topic of the entries that a node lacks.
@@ -75,9 +77,11 @@ func addMany(t *testing.T, c *nodes, entries int) (again int) {
 	require.NoError(t, err)
 	const batch = 500
 	var records []client.Record
+	random := randomBytes(1<<20 + *behindSize)
 	for added := 0; added < entries || len(records) > 0; {
 		for ; len(records) < batch && added < entries; added++ {
-			records = append(records, client.Record{Topic: many, Payload: []byte(payload(strconv.Itoa(added), 40))})
+			at := added % (1 << 20)
+			records = append(records, client.Record{Topic: many, Payload: append([]byte(payload(strconv.Itoa(added), 40)), random[at:at+*behindSize]...)})
 		}
 		ids, err := p.PublishBatch(t.Context(), records)
 		records = records[:copy(records, records[len(ids):])]
@@ -97,6 +101,13 @@ func addMany(t *testing.T, c *nodes, entries int) (again int) {
 	}
 	require.NoError(t, p.Close())
 	return again
+}
+
+// randomBytes are bytes that no log can compress.
+func randomBytes(n int) []byte {
+	all := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(all) // never fails
+	return all
 }
 
 // digestMany reads all entries of the durable topic, and hashes what they are and their places.
