@@ -46,11 +46,19 @@ type logSource struct {
 	service *Service
 	names   *readNames
 	scan    Scan
-	rows    []readRow
+	rows    []readRow // of the piece of the log that was read last
 	seen    uint64
-	held    []readRow // what stands behind a damage
+	parts   []rowPart // of rows, between damages
+	part    int       // the next one
 	known   map[uint64]readName
 	unknown []uint64
+}
+
+// rowPart ends in front of a damage, or with the rows; damage is nil then.
+type rowPart struct {
+	from, to int    // its rows
+	seen     uint64 // all entries up to this sequence number were looked at
+	damage   error
 }
 
 // readName is a stream that a READ has come across.
@@ -93,7 +101,7 @@ func (l *logSource) wholeFrom() uint64 { return 0 }
 func (l *logSource) read([]readRow) int { return bytesBack }
 
 func (l *logSource) seek(start readStart) error {
-	l.held, l.seen = nil, 0
+	l.parts, l.part, l.seen = l.parts[:0], 0, 0
 	return l.scan.Seek(func(changes []byte) bool { return start.isBefore(stream.RecordStart(changes)) })
 }
 
@@ -105,48 +113,57 @@ func (l *logSource) back(_, attempt int) (bool, error) {
 	for range attempt {
 		bytes *= timesBack
 	}
-	l.held, l.seen = nil, 0
+	l.parts, l.part, l.seen = l.parts[:0], 0, 0
 	return l.scan.Back(bytes)
 }
 
 func (l *logSource) next() (rows []readRow, seen uint64, damage, err error) {
-	if l.held != nil {
-		rows, l.held = l.held, nil
-		return rows, l.seen, nil, nil
+	if l.part == len(l.parts) {
+		if err := l.readPiece(); err != nil {
+			return nil, l.seen, nil, err
+		}
 	}
-	l.rows = l.rows[:0]
-	whole := -1 // the rows in front of the first damage
+	part := &l.parts[l.part]
+	l.part++
+	rows = l.rows[part.from:part.to]
+	bySequence(rows)
+	if n := len(rows); n > 0 {
+		part.seen = max(part.seen, rows[n-1].Sequence)
+	}
+	l.seen = max(l.seen, part.seen)
+	return rows, l.seen, part.damage, nil
+}
+
+// readPiece reads a piece of the log. A part of it has not seen what stands behind its damage: a page that ended there would leave it out.
+func (l *logSource) readPiece() error {
+	l.rows, l.parts, l.part = l.rows[:0], l.parts[:0], 0
+	part := rowPart{seen: l.seen}
+	end := func(damage error) {
+		part.to, part.damage = len(l.rows), damage
+		l.parts = append(l.parts, part)
+		part.from = part.to
+	}
 	var broken error
 	more, err := l.scan.Next(func(changes []byte) {
 		sequence, _ := stream.RecordStart(changes)
-		l.seen = max(l.seen, sequence)
+		part.seen = max(part.seen, sequence)
 		if failed := stream.EachEntry(changes, 0, func(e *stream.Entry) bool {
 			l.rows = append(l.rows, readRow{Entry: *e})
 			return true
 		}); failed != nil {
 			broken = failed
 		}
-	}, func(d error) {
-		if whole < 0 {
-			whole, damage = len(l.rows), d
-		}
-	})
+	}, end)
 	switch {
-	case err == nil && broken != nil:
-		err = broken
-	case err == nil && !more:
-		err = errAtEnd
+	case err != nil:
+		return err
+	case broken != nil:
+		return broken
+	case !more:
+		return errAtEnd
 	}
-	rows = l.rows
-	if whole >= 0 {
-		rows, l.held = l.rows[:whole], l.rows[whole:]
-	}
-	bySequence(rows)
-	bySequence(l.held)
-	if n := len(rows); n > 0 {
-		l.seen = max(l.seen, rows[n-1].Sequence)
-	}
-	return rows, l.seen, damage, err
+	end(nil)
+	return nil
 }
 
 // bySequence puts rows in order: a record that was written again may have come in parts.

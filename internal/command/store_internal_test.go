@@ -24,12 +24,12 @@ type testStore struct {
 	full     atomic.Bool // of memory
 	onDisk   atomic.Bool // pins are not recent
 	damaged  atomic.Bool
-	// damagedRecord is the number of a record that a scan finds damaged, and a pin misses.
-	damagedRecord atomic.Int64
-	earlier       string // an epoch
-	pins          atomic.Int64
-	gate          chan struct{} // reads wait for it, if there is one
-	onRead        func()        // comes before each read; it may be nil
+	// damagedRecords are the numbers of records that a scan finds damaged, and a pin misses.
+	damagedRecords [2]atomic.Int64
+	earlier        string // an epoch
+	pins           atomic.Int64
+	gate           chan struct{} // reads wait for it, if there is one
+	onRead         func()        // comes before each read; it may be nil
 
 	mu      sync.Mutex
 	records [][]byte
@@ -112,6 +112,10 @@ func (s *testStore) Position(epoch string, number uint64) (uint64, bool) {
 	return number, epoch == s.earlier
 }
 
+func (s *testStore) isDamaged(record int64) bool {
+	return record == s.damagedRecords[0].Load() || record == s.damagedRecords[1].Load()
+}
+
 func (s *testScan) Seek(isBefore func([]byte) bool) error {
 	s.at = 0
 	for s.at+1 < len(s.records) && isBefore(s.records[s.at+1]) {
@@ -134,7 +138,7 @@ func (s *testScan) Next(f func([]byte), damaged func(error)) (bool, error) {
 	}
 	for n := 0; n < 3 && s.at < len(s.records); n++ {
 		s.at++
-		if int64(s.at) == s.store.damagedRecord.Load() {
+		if s.store.isDamaged(int64(s.at)) {
 			damaged(errDamaged)
 		} else {
 			f(s.records[s.at-1])
@@ -167,7 +171,7 @@ func (p *testPin) read(records func(yield func([]byte) bool), f func([]byte) boo
 	}
 	number, lost := int64(0), error(nil)
 	for r := range records {
-		if number++; number == p.store.damagedRecord.Load() {
+		if number++; p.store.isDamaged(number) {
 			lost = errDamaged
 			continue
 		}
