@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -100,7 +101,8 @@ func (p *plan) restart(n *node) error {
 	return n.start(n.replaced > 0)
 }
 
-// flipBits changes a bit in a file of a node that does not run. If it does not start then, it is replaced by one with an empty directory.
+// flipBits changes a bit in a file of a node that does not run. If it does not start then, it is replaced by one with an empty directory. It may
+// start with damage in front of its checkpoint: what finds that is conch log verify.
 func (p *plan) flipBits(n *node) (func() error, error) {
 	if err := n.end(syscall.SIGKILL); err != nil {
 		return nil, err
@@ -110,6 +112,7 @@ func (p *plan) flipBits(n *node) (func() error, error) {
 			return nil, err
 		}
 	}
+	verified, damage := exec.Command(binary, "log", "verify", n.dir()).CombinedOutput()
 	return func() error {
 		n.mayFail.Store(true)
 		if err := n.start(n.replaced > 0); err != nil {
@@ -117,8 +120,16 @@ func (p *plan) flipBits(n *node) (func() error, error) {
 		}
 		select {
 		case <-n.ready:
+			if damage == nil {
+				n.mayFail.Store(false)
+				return nil
+			}
+			p.t.Logf("%s has started with damage: %v: %s", n.name, damage, verified)
+			if err := n.end(syscall.SIGKILL); err != nil {
+				return err
+			}
 			n.mayFail.Store(false)
-			return nil
+			return p.replace(n)
 		case <-n.ended:
 		case <-time.After(patience):
 			return fmt.Errorf("%s neither starts with flipped bits nor ends", n.name)
