@@ -36,7 +36,7 @@ func (l *layer) Close() error   { return nil } // the node closes the network
 func (l *layer) Addr() net.Addr { return address(serverAddress(l.node.self())) }
 
 func (l *layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(l.node.ctx, timeout)
+	ctx, cancel := context.WithTimeout(l.node.ctx, min(timeout, l.node.options.Election)) // a new attempt may find what this one has lost
 	defer cancel()
 	c, err := l.node.dial(ctx, memberAt(to), carriesRaft)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/conchmq/conch/internal/sockio"
 )
 
 // Network is how nodes reach each other.
@@ -117,6 +119,7 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 	if err != nil {
 		return nil, &absentError{to.Name, err}
 	}
+	giveUpAfter(c, n.options.Election)
 	deadline, _ := ctx.Deadline()
 	answer, err := introduce(c, deadline, n.hello(to.Name, carries).String())
 	if err == nil && answer != "OK" {
@@ -138,6 +141,15 @@ func (n *Node) dial(ctx context.Context, to Member, carries string) (net.Conn, e
 
 // errOther is of an answer that no node gives.
 var errOther = errors.New("it is no node of a cluster")
+
+// giveUpAfter lets a connection end once the kernel at its other end has been silent for two elections' times. A link that was down is used again
+// only when the kernel sends again, which it does ever more rarely; a new connection is there at once.
+func giveUpAfter(c net.Conn, election time.Duration) {
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	sockio.KeepAlive(c, election)
+}
 
 // refusal is why another node takes no connection.
 type refusal struct{ why string }

@@ -92,7 +92,7 @@ var rules = map[string]rule{
 	"internal/connect/drivertest": {anything: true},
 
 	"internal/cluster": {
-		own:    []string{"internal/log"},
+		own:    []string{"internal/log", "internal/sockio"},
 		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/go-hclog"},
 		notStd: []string{"os", "log", "net/http"},
 	},
