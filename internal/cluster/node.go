@@ -127,6 +127,9 @@ func (n *Node) open() (err error) {
 			return err
 		}
 	}
+	if err := n.bootstrap(); err != nil {
+		return err
+	}
 	n.votes.failed = func(err error) {
 		n.fail(err)
 		n.shutdown()
@@ -138,7 +141,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.store.raft.Store(n.raft)
-	return n.bootstrap()
+	return nil
 }
 
 // silent drops raft's log: the node has lines of its own where it matters.
@@ -166,6 +169,8 @@ func (n *Node) after() uint64 {
 	return max(uint64(max(n.options.now().UnixNano(), 1)), n.applier.incarnation(n.options.Name)+1) - 1 //nolint:gosec // positive
 }
 
+// bootstrap writes the first term and the first members, if nothing is there. raft does not run yet: a term that cannot be written would end its
+// main goroutine, and what waits for that goroutine would wait for ever.
 func (n *Node) bootstrap() error {
 	if len(n.options.Bootstrap) == 0 {
 		return nil
@@ -174,7 +179,7 @@ func (n *Node) bootstrap() error {
 	for _, m := range n.options.Bootstrap {
 		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(m.Name), Address: serverAddress(m)})
 	}
-	if err := n.raft.BootstrapCluster(c).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+	if err := raft.BootstrapCluster(n.config(), n.store, n.votes, n.snapshots, nil, c); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
 		return err
 	}
 	return nil
