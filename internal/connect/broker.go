@@ -109,6 +109,10 @@ type Outlet interface {
 	// Entries are acknowledged behind its return, several deliveries together, and are pending until then. While that fails, Next does.
 	Done(ctx context.Context, d *Delivery) error
 
+	// Written counts messages of a delivery that is not done: the other side has them, or dead letters have. When the outlet closes they stay
+	// matched, and those of plain topics are not lost. It comes once for a delivery, before Close.
+	Written(d *Delivery, messages int)
+
 	Counts() OutletCounts
 	Close()
 }

@@ -267,6 +267,7 @@ type fakeOutlet struct {
 	waiting  []Message
 	carried  []Message // delivered and not done
 	tries    map[string]int
+	written  int // of carried
 	counts   OutletCounts
 	changed  chan struct{}
 	failDone *chance
@@ -316,6 +317,12 @@ func (o *fakeOutlet) Done(_ context.Context, d *Delivery) error {
 	return nil
 }
 
+func (o *fakeOutlet) Written(_ *Delivery, messages int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.written = messages
+}
+
 func (o *fakeOutlet) Counts() OutletCounts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -327,8 +334,9 @@ func (o *fakeOutlet) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.open = false
-	n := uint64(len(o.carried))
-	o.counts.Pending -= n
+	o.counts.Pending -= uint64(len(o.carried))
+	n := uint64(len(o.carried) - o.written) //nolint:gosec // a count
+	o.written = 0
 	if o.durable {
 		o.waiting = append(o.carried, o.waiting...)
 		o.counts.Matched -= n

@@ -79,6 +79,9 @@ func (s *sinkLife) release() {
 	if s.outlet == nil {
 		return
 	}
+	if d := s.rest.delivery; d != nil {
+		s.outlet.Written(d, len(d.Messages)-len(s.rest.indices))
+	}
 	s.rest = rest{}
 	s.outlet.Close()
 	s.mu.Lock()

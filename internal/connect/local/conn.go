@@ -206,6 +206,9 @@ func (c *conn) value(ctx context.Context) (any, error) {
 				return nil, err
 			}
 		}
+		if kind == '>' && n > 0 && string(asText(list[0])) == "closing" {
+			return nil, errEnded // no reply to what was sent: none follows
+		}
 		return list, nil
 	}
 	return []byte(text), nil
@@ -217,6 +220,9 @@ func (c *conn) length(ctx context.Context) (int, error) {
 	kind, n, text, err := c.head()
 	if err == nil && kind == '-' {
 		err = &refusal{text}
+	}
+	if err == nil && kind == '>' {
+		err = errEnded // a close notice, the one push that a conn without subscriptions gets
 	}
 	return int(max(0, n)), err
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -111,11 +112,12 @@ func TestAPlainSink(t *testing.T) {
 	assert.Equal(t, []string{"orders.a 2", "orders.a 3", "orders.a 4", "orders.b 6"}, p.take(o, 4))
 	harness.Eventually(t, func() bool { return o.Counts() == connect.OutletCounts{Matched: 4, Filtered: 1} }, "orders.x is counted")
 	p.publish("orders.b", 7, 8)
-	_, _ = p.read(o, 1)
+	_, deliveries := p.read(o, 1)
 	assert.Equal(t, connect.OutletCounts{Matched: 6, Filtered: 1, Pending: 2}, o.Counts())
 	p.publish("orders.x", 9, 9)
+	o.Written(deliveries[0], 1)
 	o.Close()
-	assert.Equal(t, connect.OutletCounts{Matched: 6, Filtered: 2, Lost: 2}, o.Counts(), "what is not done is lost")
+	assert.Equal(t, connect.OutletCounts{Matched: 6, Filtered: 2, Lost: 1}, o.Counts(), "what is neither done nor written is lost")
 }
 
 // A sink that reads nothing loses the oldest messages, all of which are counted, and its connection stays.
@@ -329,6 +331,21 @@ func TestWhatIsDoneAndNotAcknowledgedStaysMatched(t *testing.T) {
 		require.ErrorIs(t, o.Done(ended, also), context.Canceled, "as many wait as may")
 	}
 	assert.Equal(t, connect.OutletCounts{Matched: 9, Pending: 9}, o.Counts())
+	o.Written(also, 4)
+	o.Written(&connect.Delivery{Handle: begin(5)}, 2)
 	o.Close()
-	assert.Equal(t, connect.OutletCounts{Matched: 7}, o.Counts())
+	assert.Equal(t, connect.OutletCounts{Matched: 9}, o.Counts(), "3 and 4 that are done, and 2 that were written")
+}
+
+// A close notice may come before the reply to a command, and is no reply.
+func TestACloseNoticeIsNoReply(t *testing.T) {
+	const notice = ">3\r\n$7\r\nclosing\r\n$4\r\nslow\r\n$4\r\ntext\r\n"
+	before := func(frames string) *conn { return &conn{in: bufio.NewReader(strings.NewReader(frames))} }
+	_, err := before(notice + ":1\r\n").value(t.Context())
+	require.ErrorIs(t, err, errEnded)
+	_, err = before(notice + "*0\r\n").length(t.Context())
+	require.ErrorIs(t, err, errEnded)
+	push, err := before(">3\r\n$10\r\npsubscribe\r\n$1\r\na\r\n:1\r\n").value(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, push, 3, "the reply to PSUBSCRIBE is a push, too")
 }

@@ -306,6 +306,21 @@ func (o *outlet) Done(ctx context.Context, given *connect.Delivery) error {
 	return o.acks.add(ctx, d)
 }
 
+// Written implements connect.Outlet.
+func (o *outlet) Written(given *connect.Delivery, messages int) {
+	d, ok := given.Handle.(*delivery)
+	if !ok {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if d.kind == plain {
+		o.undone -= uint64(messages) //nolint:gosec // a count
+	} else if !d.isDone {
+		o.done += uint64(messages) //nolint:gosec // a count
+	}
+}
+
 // countDone counts a delivery that the other side has, once: behind an error Done comes again.
 func (o *outlet) countDone(d *delivery) {
 	o.mu.Lock()
