@@ -53,7 +53,7 @@ func (m *machine) Apply(e cluster.Entry, state *cluster.State) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.unfit {
+	if m.unfit || string(e.Parts[0].Body) == founding && len(m.facts) == 0 {
 		m.unfit = false
 		return cluster.ErrStateNeeded
 	}

@@ -70,16 +70,30 @@ func (n *Node) runSaver() {
 			continue
 		}
 		at = now.bytes
-		if err := n.shorten(now.index - min(looks[0].index, now.index)); err != nil && n.ctx.Err() == nil {
+		if err := n.shorten(max(now.index-min(looks[0].index, now.index), n.options.trailing)); err != nil && n.ctx.Err() == nil {
 			n.report(fmt.Errorf("the log keeps its head: %w", err))
 		}
 	}
 }
 
+// DropBeginning makes the log begin behind what the machine has applied, if this node alone is the cluster and the log still has its first entry.
+// The entries build on the state that the node had before, which no other node has: one that is added would confirm them without it. Now it lacks
+// the head of the log, so it gets the state as a whole, and confirms nothing before that.
+func (n *Node) DropBeginning() error {
+	if n.store.Head() > 1 || len(n.Members()) > 1 {
+		return nil
+	}
+	err := n.shorten(1) // the log goes on behind the last one
+	if err == nil && n.store.Head() == 1 {
+		err = raft.ErrNothingNewToSnapshot
+	}
+	return err
+}
+
 // shorten makes the log lose its head, but for about so many entries.
 func (n *Node) shorten(trailing uint64) error {
 	c := n.raft.ReloadableConfig()
-	c.TrailingLogs = max(trailing, n.options.trailing)
+	c.TrailingLogs = trailing
 	if err := n.raft.ReloadConfig(c); err != nil {
 		return err
 	}

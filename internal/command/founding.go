@@ -53,8 +53,18 @@ func decodeFounding(body []byte) (f founding, err error) {
 
 // base is a digest of the state before the first entry.
 func (s *streams) base(v broker.View) [sha256.Size]byte {
-	of := s.state.Digest()
-	return sha256.Sum256(binary.LittleEndian.AppendUint64(of[:], v.Stats().Sequence))
+	return baseOf(s.state, v.Stats().Sequence)
+}
+
+func baseOf(state *stream.Streams, sequence uint64) [sha256.Size]byte {
+	of := state.Digest()
+	return sha256.Sum256(binary.LittleEndian.AppendUint64(of[:], sequence))
+}
+
+// HasState reports whether there is a state already, of streams or settings, which another node would lack.
+func (s *Service) HasState() (has bool) {
+	s.runOnCore(func(v broker.View) { has = s.streams.base(v) != baseOf(stream.New(), 0) })
+	return has
 }
 
 func (a *Applier) applyFounding(e *OrderedEntry) error {

@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"io"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,6 +30,9 @@ func TestANodeIsAdded(t *testing.T) {
 	a = c.dial("a")
 	a.Send("XREADGROUP GROUP g bob STREAMS old >\r\n")
 	a.Expect("*1\r\n*2\r\n$3\r\nold\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nn\r\n$1\r\n1\r\n")
+	a.Send("NODE LIST\r\n")
+	assert.Regexp(t, ` snapshot=[1-9]`, a.Line(), "its log has lost the entries that build on its streams alone")
+	assert.Equal(t, "OK NODE LIST 1", strings.TrimSpace(a.Line()))
 	c.names = nil // b joins without a bootstrap
 	c.running["b"] = start(t, "--dir="+c.dirs["b"], "--cluster-name=b", "--cluster-listen="+c.addresses["b"], "--cluster-election=2s", "--cluster-timeout=1m")
 	a.Command("NODE", "ADD", "b", c.addresses["b"])
@@ -63,6 +69,31 @@ func TestANodeIsAdded(t *testing.T) {
 	a.Expect("-ERR expected HOST:PORT, as the other nodes dial it, not \"nowhere\"\r\n")
 	a.Command("NODE", "ADD", "d", "192.0.2.1:9001")
 	a.Expect("-ERR 192.0.2.1:9001: " + cluster.ErrNeedsTLS.Error() + "\r\n")
+}
+
+// A conch with streams begins a cluster alone: with others, one of these might lead first, and its state would be that of all.
+func TestANodeWithStreamsBeginsAlone(t *testing.T) {
+	c := newNodes(t, "a", "b", "c")
+	alone := start(t, "--dir="+c.dirs["a"])
+	a := harness.Use(t, alone.Dial())
+	a.Send("XADD old 1-1 n 1\r\n")
+	a.Expect("$3\r\n1-1\r\n")
+	alone.Signals <- syscall.SIGTERM
+	require.NoError(t, alone.wait())
+	bootstrap := "--cluster-bootstrap=a=" + c.addresses["a"] + ",b=" + c.addresses["b"] + ",c=" + c.addresses["c"]
+	signals := make(chan os.Signal, 1)
+	time.AfterFunc(time.Minute, func() { signals <- syscall.SIGTERM }) // for a node that serves them
+	err := Serve(load(t, "--listen=127.0.0.1:0", "--dir="+c.dirs["a"], "--cluster-name=a", "--cluster-listen="+c.addresses["a"], bootstrap), io.Discard, signals)
+	require.ErrorContains(t, err, "begin the cluster with this node alone, cluster-bootstrap=a="+c.addresses["a"]+", and add the others, with empty directories, by NODE ADD")
+	c.names = []string{"a"}
+	c.start("a")
+	a = c.dial("a")
+	a.Send("XLEN old\r\n")
+	a.Expect(":1\r\n")
+	c.stop("a")
+	c.names = []string{"a", "b", "c"} // what is given has no effect any more
+	c.start("a")
+	c.dial("a")
 }
 
 // A node's directory without its cluster is served, with a warning: what changes there is a state that the other nodes do not have.

@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/conchmq/conch/internal/position"
@@ -26,7 +27,14 @@ func (n *Node) isBehind() bool {
 	if n.Cluster().Removed() || !wasFounded && !n.Leads() {
 		return true
 	}
-	if err := n.attempt(); err != nil || !wasFounded || !n.service.SetLoaded() { // the first entry of all comes before what this node reports
+	if err := n.attempt(); err != nil || !wasFounded { // the first entry of all comes before what this node reports
+		return true
+	}
+	if err := n.dropBeginning(); err != nil {
+		n.report(fmt.Errorf("the log of the cluster keeps its beginning: %w", err))
+		return true
+	}
+	if !n.service.SetLoaded() {
 		return true
 	}
 	n.options.Log.Info().Str("node", n.options.Cluster.Name).Msg("this node has caught up with the cluster")
@@ -35,6 +43,14 @@ func (n *Node) isBehind() bool {
 			Msg("the cluster has another value of a setting: the one given here has no effect, and CONFIG SET changes it on all nodes")
 	}
 	return false
+}
+
+// dropBeginning comes before clients are served, which may add nodes: these are not to begin with entries that build on streams of this one.
+func (n *Node) dropBeginning() error {
+	if n.beganEmpty {
+		return nil // as they do
+	}
+	return n.Cluster().DropBeginning()
 }
 
 func (n *Node) attempt() error {

@@ -35,6 +35,8 @@ type Node struct {
 	service *command.Service
 	cluster atomic.Pointer[cluster.Node] // nil before Start
 
+	beganEmpty bool // in no cluster as yet, and without a state
+
 	received   chan struct{} // closed once the state of another node waits for a new start
 	once       sync.Once     // of received
 	failed     chan error    // of capacity 1
@@ -64,6 +66,11 @@ func (n *Node) Start(s *command.Service) error {
 		return err
 	}
 	o := n.options.Cluster
+	n.beganEmpty = state.Index == 0 && !s.HasState()
+	if state.Index == 0 && !n.beganEmpty && len(o.Bootstrap) > 1 { // another node may lead first, and its state would replace this one
+		return errors.Join(fmt.Errorf("the directory has the streams of a conch that ran alone: begin the cluster with this node alone, "+
+			"cluster-bootstrap=%s=%s, and add the others, with empty directories, by NODE ADD", o.Name, o.Address), o.Network.Close())
+	}
 	o.Machine, o.State, o.Report, o.Serves = n, state, n.report, n.serves
 	if o.Files, err = openFiles(n.options.Dir, "log"); err != nil {
 		return err
