@@ -11,7 +11,7 @@ import (
 )
 
 // version is of what nodes send each other and have in their logs. A build for tests can set another.
-var version = "2"
+var version = "3"
 
 // hello is the first line of a connection between nodes.
 type hello struct {

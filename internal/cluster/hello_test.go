@@ -176,17 +176,17 @@ func TestRefusedConnections(t *testing.T) {
 		c.leader()
 		stranger := c.exchange.open("stranger")
 		for line, want := range map[string]string{
-			"conch-cluster/3 anything at all":        "it speaks version 3 of the cluster's protocol, and this node version 2: run one version of conch on all nodes",
+			"conch-cluster/9 anything at all":        "it speaks version 9 of the cluster's protocol, and this node version 3: run one version of conch on all nodes",
 			"PING":                                   "this port is for other nodes of the cluster",
-			"conch-cluster/2 0 b b 0 a raft more":    "this port is for other nodes of the cluster",
-			"conch-cluster/2 x b b 0 a raft":         "this port is for other nodes of the cluster",
-			"conch-cluster/2 0 b b x a raft":         "this port is for other nodes of the cluster",
-			"conch-cluster/2 0 b\x1b b 0 a raft":     "this port is for other nodes of the cluster",
-			"conch-cluster/2 0 a elsewhere 0 a raft": "two nodes are named a: each needs a name of its own",
-			"conch-cluster/2 0 b b 0 z raft":         "this node is a, not z",
-			"conch-cluster/2 0 b b 0 a gossip":       `unknown word "gossip"`,
-			"conch-cluster/2 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; add it with NODE ADD",
-			"conch-cluster/2 ffffffffffffffff b b 0 a raft": fmt.Sprintf("b is of cluster ffffffffffffffff, and a of cluster %s: give the one that is to change empty directories, and add it anew",
+			"conch-cluster/3 0 b b 0 a raft more":    "this port is for other nodes of the cluster",
+			"conch-cluster/3 x b b 0 a raft":         "this port is for other nodes of the cluster",
+			"conch-cluster/3 0 b b x a raft":         "this port is for other nodes of the cluster",
+			"conch-cluster/3 0 b\x1b b 0 a raft":     "this port is for other nodes of the cluster",
+			"conch-cluster/3 0 a elsewhere 0 a raft": "two nodes are named a: each needs a name of its own",
+			"conch-cluster/3 0 b b 0 z raft":         "this node is a, not z",
+			"conch-cluster/3 0 b b 0 a gossip":       `unknown word "gossip"`,
+			"conch-cluster/3 0 b b 0 a raft":         "b is no member of this cluster: it was removed, or not added yet; add it with NODE ADD",
+			"conch-cluster/3 ffffffffffffffff b b 0 a raft": fmt.Sprintf("b is of cluster ffffffffffffffff, and a of cluster %s: give the one that is to change empty directories, and add it anew",
 				c.all[0].Status().Cluster),
 		} {
 			conn, err := stranger.Dial(context.Background(), "a")

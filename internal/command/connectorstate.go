@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/conchmq/conch/broker"
+	"github.com/conchmq/conch/internal/stream"
 )
 
 // The nodes of a cluster share which of them runs the connectors, and which of these are paused. Both are texts of their state.
@@ -21,7 +22,8 @@ const orderedConnectors = 0xf2
 const (
 	clusterConnectors = "connectors/" // in front of all of them
 	connectorsHolder  = "holder"
-	connectorsPaused  = "paused/" // and the connector: see connectorID
+	connectorsPaused  = "paused/"  // and the connector: see connectorID
+	connectorsDropped = "dropped/" // and the connector, of which nothing is kept from here on; it is no text
 )
 
 // connectorHolder is the node that runs the connectors, and its token, which no other entry has.
@@ -43,12 +45,37 @@ func (s *Service) HolderBody() []byte {
 }
 
 // PausedBody makes the body of the entry by which a connector is paused, or goes on.
-func (s *Service) PausedBody(d Direction, name string, paused bool) []byte {
-	text := ""
+func (s *Service) PausedBody(d Direction, name string, paused bool) (body []byte, err error) {
+	text, id := "", connectorsPaused+connectorID(d, name)
 	if paused {
 		text = "1"
 	}
-	return connectorsBody(connectorsPaused+connectorID(d, name), text)
+	s.runOnCore(func(broker.View) {
+		if paused && !s.streams.state.HasRoomForText(clusterSource, clusterConnectors+id) {
+			err = stream.ErrManyTexts
+		}
+	})
+	return connectorsBody(id, text), err
+}
+
+// DroppedBody makes the body of the entry by which nothing is kept of a connector that is in no file any more; nil if nothing is.
+func (s *Service) DroppedBody(d Direction, name string) (body []byte) {
+	s.runOnCore(func(broker.View) {
+		isPaused := s.streams.state.Text(clusterSource, clusterConnectors+connectorsPaused+connectorID(d, name)) != ""
+		if isPaused || d == Source && s.streams.hasPositions(name) {
+			body = connectorsBody(connectorsDropped+connectorID(d, name), "")
+		}
+	})
+	return body
+}
+
+// dropConnector applies such an entry.
+func (s *streams) dropConnector(v broker.View, id string) {
+	s.setText(v, clusterConnectors+connectorsPaused+id, nil)
+	if source, is := strings.CutPrefix(id, connectorID(Source, "")); is {
+		for s.removePositions(v, source) {
+		}
+	}
 }
 
 func (a *Applier) applyConnectors(e *OrderedEntry) error {
@@ -59,7 +86,15 @@ func (a *Applier) applyConnectors(e *OrderedEntry) error {
 	}
 	s := a.service
 	return a.change(e, func(v broker.View) error {
-		s.streams.setText(v, clusterConnectors+name, text)
+		id, isDropped := strings.CutPrefix(name, connectorsDropped)
+		switch {
+		case isDropped:
+			s.streams.dropConnector(v, id)
+		case name == connectorsHolder:
+			s.streams.setText(v, clusterConnectors+name, text)
+		default:
+			s.streams.setNamedText(v, clusterConnectors+name, text)
+		}
 		if name == connectorsHolder {
 			s.setHolder(string(text))
 			s.eachClient(func(e *executor) {

@@ -112,38 +112,55 @@ func (s *Service) Positions(source string) (positions map[string]string) {
 // positionsPerVisit bounds what one visit to the core removes.
 const positionsPerVisit = 500
 
-// DropPositions removes how far a source has read.
-func (s *Service) DropPositions(source string) (err error) {
+// DropPositions removes how far a source has read. It returns false if nothing of it was kept.
+func (s *Service) DropPositions(source string) (had bool, err error) {
 	for more := true; more; {
-		more = false
-		if !s.RunOnCore(func(v broker.View) { more, err = s.streams.dropPositions(v, source) }) {
-			return errFeedStopped
+		if !s.RunOnCore(func(v broker.View) {
+			if more = s.streams.hasPositions(source); more {
+				had = true
+				err = s.streams.dropPositions(v, source)
+			}
+		}) {
+			return had, errFeedStopped
 		}
+		more = more && err == nil
 	}
-	return err
+	return had, err
 }
 
-func (s *streams) dropPositions(v broker.View, source string) (more bool, err error) {
+func (s *streams) dropPositions(v broker.View, source string) error {
+	if err := s.usable(); err != nil {
+		return errors.New(err.Text)
+	}
+	s.beginRound(v)
+	s.removePositions(v, source)
+	s.endCommand(v)
+	s.endRound()
+	return nil
+}
+
+// hasPositions reports whether a source has read anything that is kept.
+func (s *streams) hasPositions(source string) (has bool) {
+	s.state.EachSourcePosition(source, func(*stream.SourcePosition) bool {
+		has = true
+		return false
+	})
+	return has
+}
+
+// removePositions removes positions of a source. It returns false if there were none.
+func (s *streams) removePositions(v broker.View, source string) bool {
 	var some []string
 	s.state.EachSourcePosition(source, func(p *stream.SourcePosition) bool {
 		some = append(some, p.Partition())
 		return len(some) < positionsPerVisit
 	})
-	if len(some) == 0 {
-		return false, nil
-	}
-	if err := s.usable(); err != nil {
-		return false, errors.New(err.Text)
-	}
-	s.beginRound(v)
 	for _, partition := range some {
 		if c := s.begin(); s.state.PlanRemoveSourcePosition(c, source, partition) {
 			s.apply(v, c)
 		}
 	}
-	s.endCommand(v)
-	s.endRound()
-	return len(some) == positionsPerVisit, nil
+	return len(some) > 0
 }
 
 // Publish submits messages in their order. done gets the result once all that took effect is as safe as its policy demands, on a

@@ -175,7 +175,9 @@ func TestPositionsAreInTheRecordOfTheirEntries(t *testing.T) {
 	}
 	assert.Equal(t, map[string]string{"0": "200", "1": "199"}, s.Positions("in"))
 	assert.Nil(t, s.Positions("i"))
-	require.NoError(t, s.DropPositions("in"))
+	had, err := s.DropPositions("in")
+	require.NoError(t, err)
+	assert.True(t, had)
 	assert.Nil(t, s.Positions("in"))
 }
 
@@ -228,7 +230,9 @@ func TestAFeedWithTooManyPartitions(t *testing.T) {
 	}
 	assert.LessOrEqual(t, s.streams.state.SourcePositions(), stream.MaxSourcePositions)
 	assert.Len(t, s.Positions("in"), s.streams.state.Lookup([]byte("d")).Len())
-	require.NoError(t, s.DropPositions("in"))
+	had, err := s.DropPositions("in")
+	require.NoError(t, err)
+	assert.True(t, had)
 	assert.Zero(t, s.streams.state.SourcePositions())
 }
 

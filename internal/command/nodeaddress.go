@@ -17,10 +17,17 @@ func (s *Service) AddressBody() (body []byte) {
 	o := &s.options
 	s.runOnCore(func(broker.View) {
 		if s.streams.state.Text(clusterSource, clusterAddress+o.NodeName) != o.NodeAddress {
-			body = appendLong(appendLong([]byte{orderedAddress}, []byte(o.NodeName)), []byte(o.NodeAddress))
+			body = addressBody(o.NodeName, o.NodeAddress)
 		}
 	})
 	return body
+}
+
+// NoAddressBody makes the body of the entry by which the address of a node is forgotten.
+func (s *Service) NoAddressBody(name string) []byte { return addressBody(name, "") }
+
+func addressBody(name, address string) []byte {
+	return appendLong(appendLong([]byte{orderedAddress}, []byte(name)), []byte(address))
 }
 
 func (a *Applier) applyAddress(e *OrderedEntry) error {
@@ -30,7 +37,7 @@ func (a *Applier) applyAddress(e *OrderedEntry) error {
 		return in.err
 	}
 	return a.change(e, func(v broker.View) error {
-		a.service.streams.setText(v, clusterAddress+name, address)
+		a.service.streams.setNamedText(v, clusterAddress+name, address)
 		return nil
 	})
 }

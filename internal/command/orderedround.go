@@ -115,8 +115,15 @@ func (s *streams) setText(v broker.View, name string, text []byte) {
 		}
 		return
 	}
-	if s.state.PlanSetText(c, clusterSource, name, text) {
+	if changes, err := s.state.PlanSetText(c, clusterSource, name, text); err == nil && changes { // those that may be many have left room
 		s.apply(v, c)
+	}
+}
+
+// setNamedText is setText for one of the texts that grow in number with names: without room it changes nothing, on no node.
+func (s *streams) setNamedText(v broker.View, name string, text []byte) {
+	if len(text) == 0 || s.state.HasRoomForText(clusterSource, name) {
+		s.setText(v, name, text)
 	}
 }
 

@@ -18,8 +18,8 @@ type Broker interface {
 	// messages meanwhile.
 	OpenOutlet(ctx context.Context, o OutletOptions) (Outlet, error)
 
-	// DropPositions removes the positions of a source, which SOURCE DEL ends.
-	DropPositions(ctx context.Context, name string) error
+	// DropPositions removes the positions of a source, which SOURCE DEL ends. It returns false if there were none.
+	DropPositions(ctx context.Context, name string) (had bool, err error)
 }
 
 // InputOptions are those of a source.

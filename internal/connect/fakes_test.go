@@ -69,12 +69,13 @@ func (b *fakeBroker) OpenOutlet(_ context.Context, o OutletOptions) (Outlet, err
 	return outlet, nil
 }
 
-func (b *fakeBroker) DropPositions(_ context.Context, name string) error {
+func (b *fakeBroker) DropPositions(_ context.Context, name string) (had bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dropped = append(b.dropped, name)
+	_, had = b.positions[name]
 	delete(b.positions, name)
-	return nil
+	return had, nil
 }
 
 // to returns what was published to a topic.

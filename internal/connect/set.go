@@ -261,6 +261,8 @@ func (s *Set) Remove(ctx context.Context, d command.Direction, name string) erro
 	defer s.change.Unlock()
 	c := s.find(d, name)
 	switch {
+	case c == nil && d == command.Source: // it may have been in the file once
+		return s.dropPositions(ctx, name)
 	case c == nil:
 		return ErrNoConnector
 	case c.plan.FromFile:
@@ -273,9 +275,19 @@ func (s *Set) Remove(ctx context.Context, d command.Direction, name string) erro
 		return fmt.Errorf("%s %s has not ended yet: %w", d, name, context.Cause(ctx))
 	}
 	if d == command.Source {
-		return s.broker.DropPositions(ctx, name) //nolint:wrapcheck // it is the broker's
+		_, err := s.broker.DropPositions(ctx, name)
+		return err //nolint:wrapcheck // it is the broker's
 	}
 	return nil
+}
+
+// dropPositions removes what is kept of a source that is no connector any more.
+func (s *Set) dropPositions(ctx context.Context, name string) error {
+	had, err := s.broker.DropPositions(ctx, name)
+	if err == nil && !had {
+		return ErrNoConnector
+	}
+	return err //nolint:wrapcheck // it is the broker's
 }
 
 // StopSources ends all sources: what they have read takes effect and is acknowledged, as far as the context allows. Nothing starts any

@@ -225,6 +225,10 @@ func TestConnectorsAtRunTime(t *testing.T) {
 		assert.Equal(t, []string{"a"}, broker.dropped)
 		assert.Empty(t, set.List())
 		require.ErrorIs(t, set.Remove(t.Context(), command.Source, "a"), ErrNoConnector)
+		broker.positions = map[string]map[string]string{"gone": {"0": "1"}}
+		require.NoError(t, set.Remove(t.Context(), command.Source, "gone"), "it was in the file once")
+		require.ErrorIs(t, set.Remove(t.Context(), command.Source, "gone"), ErrNoConnector)
+		require.ErrorIs(t, set.Remove(t.Context(), command.Sink, "a"), ErrNoConnector)
 		require.NoError(t, set.Apply([]Config{sourceConfig(func(c *Config) { c.Name = "a" })}))
 		require.ErrorContains(t, set.Remove(t.Context(), command.Source, "a"), "SIGHUP")
 		stopAll(t, set)

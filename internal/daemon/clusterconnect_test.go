@@ -183,3 +183,36 @@ func TestNodesWithOtherConnectors(t *testing.T) {
 	harness.Eventually(t, func() bool { return strings.Contains(log.Text(), differs) }, differs)
 	assert.NotContains(t, log.Text(), "redis://")
 }
+
+// Of a connector that the files have no more, SOURCE DEL and SINK DEL remove what the nodes keep: how far it has read, and that it is paused.
+func TestNothingIsKeptOfAConnectorThatIsGone(t *testing.T) {
+	other := start(t)
+	c := newNodes(t, "a", "b")
+	stop := func() {
+		c.stop("a")
+		c.stop("b")
+	}
+	for _, name := range c.names {
+		c.startCarrier(name, other)
+	}
+	addNumbers(t, other, 1, 10)
+	c.eventually("b", "XLEN d.in", ":10\r\n")
+	b := c.dial("b")
+	b.Send("SOURCE DEL in\nSOURCE PAUSE in\nSINK PAUSE out\n")
+	b.Expect("-ERR source in is of the config file: remove it there, and send SIGHUP\r\nOK SOURCE PAUSE in\nOK SINK PAUSE out\n")
+	stop()
+	for _, name := range c.names {
+		c.start(name, "--enable-connect-command=yes")
+	}
+	b = c.dial("b")
+	b.Send("SOURCE DEL in\nSOURCE DEL in\nSINK DEL in\nSINK DEL out\nSINK DEL out\n")
+	b.Expect("OK SOURCE DEL in\n-ERR SOURCE DEL: there is none of that name\r\n-ERR SINK DEL: there is none of that name\r\n" +
+		"OK SINK DEL out\n-ERR SINK DEL: there is none of that name\r\n")
+	stop()
+	for _, name := range c.names {
+		c.startCarrier(name, other)
+	}
+	c.runsOn()
+	c.eventually("a", "XLEN d.in", ":20\r\n")
+	requireOneSequence(t, c)
+}

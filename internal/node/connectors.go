@@ -89,11 +89,30 @@ func (c *sharedConnectors) Resume(_ context.Context, d command.Direction, name s
 	return c.setPaused(d, name, false)
 }
 
-func (c *sharedConnectors) setPaused(d command.Direction, name string, paused bool) error {
-	if !slices.ContainsFunc(c.List(), func(row command.Connector) bool { return row.Direction == d && row.Name == name }) {
+// Remove implements [command.Connectors]: nothing is kept of a connector that the files of the nodes do not have any more.
+func (c *sharedConnectors) Remove(ctx context.Context, d command.Direction, name string) error {
+	if c.has(d, name) {
+		return c.ConnectorSet.Remove(ctx, d, name) // it is an error: all are of the file
+	}
+	body := c.node.service.DroppedBody(d, name)
+	if body == nil {
 		return command.ErrNoConnector
 	}
-	err := c.node.change(c.node.service.PausedBody(d, name, paused))
+	return c.node.change(body)
+}
+
+func (c *sharedConnectors) has(d command.Direction, name string) bool {
+	return slices.ContainsFunc(c.List(), func(row command.Connector) bool { return row.Direction == d && row.Name == name })
+}
+
+func (c *sharedConnectors) setPaused(d command.Direction, name string, paused bool) error {
+	if !c.has(d, name) {
+		return command.ErrNoConnector
+	}
+	body, err := c.node.service.PausedBody(d, name, paused)
+	if err == nil {
+		err = c.node.change(body)
+	}
 	c.node.shareConnectors()
 	return err
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+
 	"github.com/conchmq/conch/internal/cluster"
 	"github.com/conchmq/conch/internal/command"
 )
@@ -51,8 +53,16 @@ func (n *Node) AddNode(name, address string) error {
 	return n.Cluster().Add(cluster.Member{Name: name, Address: address})
 }
 
-// RemoveNode ends a node's membership.
-func (n *Node) RemoveNode(name string) error { return n.Cluster().Remove(name) }
+// RemoveNode ends a node's membership. Its address is forgotten; without a majority by then, that of a later node of its name takes its place.
+func (n *Node) RemoveNode(name string) error {
+	if err := n.Cluster().Remove(name); err != nil {
+		return err
+	}
+	if err := n.change(n.service.NoAddressBody(name)); err != nil {
+		n.report(fmt.Errorf("the address of %s is still kept: %w", name, err))
+	}
+	return nil
+}
 
 // PromoteNode gives a node a vote.
 func (n *Node) PromoteNode(name string) error { return n.Cluster().Promote(name) }

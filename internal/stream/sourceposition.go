@@ -22,8 +22,10 @@ func (p *SourcePosition) Position() string { return p.position }
 const (
 	// MaxSourcePositions bounds the positions of all sources: each checkpoint has them all.
 	MaxSourcePositions = 10_000
-	// maxTexts are those of PlanSetText, for which there is always room.
+	// maxTexts are those of PlanSetText, for which there is room besides.
 	maxTexts = 1000
+	// neededTexts of them are there for texts that are always kept: see HasRoomForText.
+	neededTexts = 100
 	// MaxSourceName bounds the name of a source, in bytes.
 	MaxSourceName = 255
 	// MaxSourceText bounds a partition, and a position.
@@ -35,6 +37,7 @@ const (
 // The reasons to refuse a position.
 const (
 	ErrManyPartitions Error = "the sources have 10000 partitions already; remove a source: SOURCE DEL name"
+	ErrManyTexts      Error = "the nodes keep too much about connectors and nodes that are gone: SOURCE DEL and SINK DEL names that no file has, and NODE REMOVE nodes"
 	ErrLongPosition   Error = "the name of a source has at most 255 bytes, a partition and a position have 1024"
 )
 
@@ -81,12 +84,21 @@ func (s *Streams) PlanSetSourcePosition(c *Change, source, partition, position s
 
 // PlanSetText plans that the text that is kept under two names is another. It may be long, unlike a position; the first name
 // begins with a zero, which that of no source does. It returns false if nothing changes.
-func (s *Streams) PlanSetText(c *Change, source, partition string, text []byte) bool {
-	if old := s.SourcePosition(source, partition); old != nil && old.position == string(text) {
-		return false
+func (s *Streams) PlanSetText(c *Change, source, partition string, text []byte) (bool, error) {
+	old := s.SourcePosition(source, partition)
+	switch {
+	case old != nil && old.position == string(text):
+		return false, nil
+	case old == nil && s.sources.count >= MaxSourcePositions+maxTexts:
+		return false, ErrManyTexts
 	}
 	c.Kind, c.Text, c.Name, c.Mark = SetSourcePosition, []byte(source), []byte(partition), text
-	return true
+	return true, nil
+}
+
+// HasRoomForText reports whether a text fits that may be refused: the others have room behind it.
+func (s *Streams) HasRoomForText(source, partition string) bool {
+	return s.sources.count < MaxSourcePositions+maxTexts-neededTexts || s.SourcePosition(source, partition) != nil
 }
 
 // Text returns a text that PlanSetText has set, empty if there is none.

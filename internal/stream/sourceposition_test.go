@@ -77,10 +77,19 @@ func TestSourcePositionsAreLimited(t *testing.T) {
 	}
 	for i := range maxTexts { // there is room for texts besides
 		c := k.change()
-		require.True(t, k.s.PlanSetText(c, "\x00t", fmt.Sprint(i), []byte("x")))
+		assert.Equal(t, i < maxTexts-neededTexts, k.s.HasRoomForText("\x00t", fmt.Sprint(i)))
+		changes, err := k.s.PlanSetText(c, "\x00t", fmt.Sprint(i), []byte("x"))
+		require.NoError(t, err)
+		require.True(t, changes)
 		require.Empty(t, k.s.misfit(c))
 		k.s.Apply(c)
 	}
+	_, err = k.s.PlanSetText(k.change(), "\x00t", "more", []byte("x"))
+	assert.Equal(t, ErrManyTexts, err)
+	changes, err := k.s.PlanSetText(k.change(), "\x00t", "5", []byte("y"))
+	assert.True(t, changes)
+	assert.NoError(t, err)
+	assert.True(t, k.s.HasRoomForText("\x00t", "5"))
 	for _, c := range []Change{
 		{Kind: SetSourcePosition, Text: []byte("s"), Name: []byte("more")},
 		{Kind: RemoveSourcePosition, Text: []byte("s"), Name: []byte("more")},

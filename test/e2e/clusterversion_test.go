@@ -35,8 +35,8 @@ func TestANodeOfAnotherVersion(t *testing.T) {
 	}
 	a, b, c := launch(t, binary, flags(0)...), launch(t, binary, flags(1)...), launch(t, other, flags(2)...)
 	const run = ": run one version of conch on all nodes"
-	a.awaitError("it speaks version other of the cluster's protocol, and this node version 2" + run)
-	c.awaitError("it speaks version 2 of the cluster's protocol, and this node version other" + run)
+	a.awaitError("it speaks version other of the cluster's protocol, and this node version 3" + run)
+	c.awaitError("it speaks version 3 of the cluster's protocol, and this node version other" + run)
 	require.Eventually(t, func() bool { return a.pings() && b.pings() }, patience, 10*time.Millisecond)
 	assert.False(t, c.pings(), "it is LOADING")
 }

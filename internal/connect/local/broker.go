@@ -28,7 +28,7 @@ func (b *Broker) ID() string {
 }
 
 // DropPositions implements connect.Broker.
-func (b *Broker) DropPositions(_ context.Context, name string) error {
+func (b *Broker) DropPositions(_ context.Context, name string) (had bool, err error) {
 	return b.service.DropPositions(name) //nolint:wrapcheck // it says all
 }
 

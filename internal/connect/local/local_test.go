@@ -301,7 +301,9 @@ func TestAnInput(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"0": "17"}, again.Positions())
 	again.Close()
-	require.NoError(t, p.DropPositions(t.Context(), "in"))
+	had, err := p.DropPositions(t.Context(), "in")
+	require.NoError(t, err)
+	assert.True(t, had)
 	assert.Equal(t, []string{"d1 1 a=b", "d1 3"}, p.take(p.sink("d1", ""), 2))
 }
 
