@@ -23,28 +23,21 @@ func (e *executor) sendCloseNotice(reason CloseReason) {
 	}
 }
 
-// sendNextNotice queues the close notice of a server that stops, behind all that waits. It names the server to go on with;
-// without one there is no notice.
-func (e *executor) sendNextNotice() {
-	next := e.service.options.Next
-	if next == nil || e.isPresented() || e.unauthenticated() {
-		return
-	}
-	if addr := next(); addr != "" {
-		e.pushFrame(e.closeNotice(CloseReasonShutdown, "next="+addr))
-	}
-}
-
-// sendRemovedNotice queues the close notice of a node that was removed from its cluster. It names a member, if one has told its address.
-func (e *executor) sendRemovedNotice() {
+// sendNextNotice queues the close notice of a server that stops, or of a node that was removed, behind all that waits. It names the server to go on
+// with; without one, a server that stops has no notice.
+func (e *executor) sendNextNotice(reason CloseReason) {
 	if e.unauthenticated() {
 		return
 	}
 	var fields []string
-	if addr := e.service.nextAddress(); addr != "" && !e.isPresented() {
-		fields = []string{"next=" + addr}
+	if next := e.service.options.Next; next != nil && !e.isPresented() {
+		if addr := next(); addr != "" {
+			fields = []string{"next=" + addr}
+		}
 	}
-	e.pushFrame(e.closeNotice(CloseReasonRemoved, fields...))
+	if len(fields) > 0 || reason == CloseReasonRemoved {
+		e.pushFrame(e.closeNotice(reason, fields...))
+	}
 }
 
 // closeNoticeText is the reason in the close notice, for people.

@@ -92,16 +92,14 @@ func (a *Applier) applyConnectors(e *OrderedEntry) error {
 			s.streams.dropConnector(v, id)
 		case name == connectorsHolder:
 			s.streams.setText(v, clusterConnectors+name, text)
-		default:
-			s.streams.setNamedText(v, clusterConnectors+name, text)
-		}
-		if name == connectorsHolder {
 			s.setHolder(string(text))
 			s.eachClient(func(e *executor) {
 				if e.isStale() { // a sink has no subscription from here on
 					e.evictAfterRequest(v, CloseReasonTakenOver)
 				}
 			})
+		default:
+			s.streams.setNamedText(v, clusterConnectors+name, text)
 		}
 		s.connectorsChange.wake()
 		return nil

@@ -175,11 +175,8 @@ func (e *executor) Ended(why broker.EndReason, evict any) {
 			f.writerProgressed()
 		}
 	}
-	switch e.Reason() {
-	case CloseReasonShutdown:
-		e.sendNextNotice()
-	case CloseReasonRemoved:
-		e.sendRemovedNotice()
+	if reason := e.Reason(); reason == CloseReasonShutdown || reason == CloseReasonRemoved {
+		e.sendNextNotice(reason)
 	}
 	e.Flush() // not later: Leave is about to wait for the writer that this may start
 }

@@ -95,8 +95,8 @@ type Options struct {
 	// password.
 	Unprotected bool
 
-	// Next returns the address, as host:port, of the server that clients go on with when this one stops; "" for none. The core
-	// calls it, so it must not block. It may be nil.
+	// Next returns the address, as host:port, of the server that clients go on with when this one stops, or was removed from its cluster;
+	// "" for none. The core calls it, so it must not block. It may be nil.
 	Next func() string
 
 	// DrainTimeout is how long an ending connection may take to read its outbox. Default 5 s.
