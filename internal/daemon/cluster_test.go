@@ -46,6 +46,13 @@ func startCluster(t *testing.T, names ...string) *nodes {
 	return c
 }
 
+// awaitAll waits until all nodes serve clients: by then the addresses of all are known.
+func (c *nodes) awaitAll() {
+	for _, name := range c.names {
+		c.eventually(name, "PING", "+PONG\r\n")
+	}
+}
+
 func freeAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

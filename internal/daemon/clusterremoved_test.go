@@ -35,9 +35,7 @@ func TestANodeThatWasRemoved(t *testing.T) {
 	for _, name := range c.names {
 		c.start(name, flags(name)...)
 	}
-	for _, name := range c.names { // each has told its address once it has caught up
-		c.eventually(name, "PING", "+PONG\r\n")
-	}
+	c.awaitAll()
 	leader, gone := c.leads()
 	refusal := "LOADING this node was removed from the cluster; use " + leader + ".example:7000, or add this one again by NODE ADD"
 	change := func(words ...string) {

@@ -122,9 +122,7 @@ func TestANodeThatStopsNamesAnother(t *testing.T) {
 	for _, name := range c.names {
 		c.start(name, "--cluster-clients="+name+".example:7000")
 	}
-	for _, name := range c.names { // each has told its address once it has caught up
-		c.eventually(name, "PING", "+PONG\r\n")
-	}
+	c.awaitAll()
 	a := c.dial("a")
 	a.Send("SUB news\nPUB news hi\n")
 	a.Expect("OK SUB news\nOK PUB news\nUPDATE news hi\n")
@@ -135,9 +133,7 @@ func TestANodeThatStopsNamesAnother(t *testing.T) {
 // A leader that is stopped with the others, or right behind them, warns of nothing: none is left that could lead.
 func TestAllNodesAreStopped(t *testing.T) {
 	c := startCluster(t, "a", "b", "c")
-	for _, name := range c.names {
-		c.eventually(name, "PING", "+PONG\r\n")
-	}
+	c.awaitAll()
 	leader, _ := c.leads()
 	for _, name := range c.names {
 		if name != leader {
