@@ -23,7 +23,7 @@ func (c *nodes) move(n *node, address string) {
 	c.start(n)
 }
 
-// A member is moved to no address at which it does not run: the error says what is there, and the member stays where it is.
+// A member stays where it is if it does not run at the new address. The error has what is there.
 func TestAMemberStaysWhereItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, leader, followers := startApplied(t)

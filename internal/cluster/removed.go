@@ -10,7 +10,7 @@ func (e *noMember) Error() string {
 	return e.name + " is no member of this cluster: it was removed, or not added yet; add it with NODE ADD"
 }
 
-// remover returns the leader that has told this node that it was removed, or "". The log of a node cannot tell: it may lack the entry that removes it, or
+// remover returns the leader that refused this node as removed, or "". The node's own log is no proof: it may lack the entry that removes the node, or
 // one behind it that adds it again.
 func (n *Node) remover() string {
 	by := n.removedBy.Load()

@@ -33,7 +33,7 @@ type Status struct {
 	Settings     [][2]string
 }
 
-// RoleRemoved is the role of a node that was removed. Its leader is the one that says so.
+// RoleRemoved is the role of a node that was removed. Its leader is the one that has refused it.
 const RoleRemoved = "removed"
 
 // Status returns how the node sees its cluster now.

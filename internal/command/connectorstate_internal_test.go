@@ -19,7 +19,7 @@ func keep(t *testing.T, s *Service, bodies ...[]byte) {
 	}
 }
 
-// What nodes keep by names has a bound, at which the error says what to do. Texts that they always need have room behind it.
+// What nodes keep by names has a bound, with an error that has the way out. Texts that nodes always need have room behind it.
 func TestTextsOfNodesAreLimited(t *testing.T) {
 	s := newService(t, Options{Unprotected: true, Store: newTestStore(), Order: &testOrder{proposals: make(chan OrderedEntry, 10)}})
 	pause := func(name string) error {

@@ -36,8 +36,8 @@ func (s *Service) Loading() *protocol.Error { return s.loading.Load() }
 // SetLoaded makes the service take all commands. It returns false if the node was removed meanwhile.
 func (s *Service) SetLoaded() bool { return s.loading.CompareAndSwap(ErrLoading, nil) }
 
-// SetRemoved tells whether the node was removed from its cluster: then connections end, and clients get an error that names another node. One that is a
-// member again is loading until SetLoaded. It waits for the core.
+// SetRemoved ends all connections of a node that was removed from its cluster; clients get an error that names another node from then on. A node that is
+// a member again is loading until SetLoaded. It waits for the core.
 func (s *Service) SetRemoved(removed bool) {
 	if before := s.loading.Load(); !removed {
 		if before != nil {

@@ -29,7 +29,7 @@ type NodeStatus struct {
 	Members               []ClusterMember
 }
 
-// roleRemoved is the role of this node if it was removed from its cluster. The leader is the node that says so.
+// roleRemoved is the role of this node if it was removed from its cluster. Its leader is the node that has refused it.
 const roleRemoved = "removed"
 
 // ClusterMember is a node of a cluster.

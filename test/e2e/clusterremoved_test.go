@@ -15,8 +15,8 @@ import (
 	goclient "github.com/conchmq/conch/client"
 )
 
-// A subscription of package client at a node that is removed goes on at a member, and misses nothing of what is published meanwhile. conch cluster status
-// says of the node that it was removed.
+// A subscription of package client at a node that is removed goes on at a member, and misses nothing of what is published meanwhile. The node is
+// removed in conch cluster status.
 func TestASubscriptionLeavesARemovedNode(t *testing.T) {
 	c := newKilledCluster(t)
 	for i := range c.flags {
