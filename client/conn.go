@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type conn struct {
 	net.Conn
 	addr     string
 	nodes    *nodes
+	left     atomic.Bool // set by leave, in any goroutine
 	replies  *replyReader
 	version  int      // RESP version: 2 or 3
 	hasSeq   bool     // messages and replies to PUBLISH carry sequence numbers

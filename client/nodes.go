@@ -107,9 +107,10 @@ func (e dialError) Error() string {
 func (e dialError) Unwrap() []error { return e }
 
 // leave sees to it that the next connection goes to another server, if there is one. The server of this one has failed, or
-// cannot do what it was asked for.
+// cannot do what it was asked for. A conn leaves once: one that was left because of a refusal may end much later, and its server
+// may be the right one again by then.
 func (c *conn) leave() {
-	if c.nodes != nil { // nil in a test
+	if c.nodes != nil && c.left.CompareAndSwap(false, true) { // nil in a test
 		c.nodes.lost(c.addr)
 	}
 }
