@@ -79,6 +79,9 @@ func TestANodeWithoutTheBaseIsInNoMajority(t *testing.T) {
 		c.commit(c.a, "with three")
 		all := bodies(c.equal())
 		assert.Equal(t, []string{"base", founding}, all[:2])
+		c.eventually("each knows the votes, which the state alone does not show", func() bool {
+			return slices.Equal(b.Members(), c.a.Members()) && slices.Equal(later.Members(), c.a.Members())
+		})
 
 		c.stop(c.a) // for good
 		c.all = c.all[1:]
