@@ -75,7 +75,7 @@ func infoPersistence(w *response) []string {
 	status := map[bool]string{false: "ok", true: "err"}
 	number := map[bool]int{true: 1}
 	return []string{
-		"loading:0",
+		fmt.Sprintf("loading:%d", number[w.executor.service.Loading() != nil]), // ioredis waits for 0
 		fmt.Sprintf("rdb_bgsave_in_progress:%d", number[l.Checkpointing]),
 		fmt.Sprintf("rdb_last_save_time:%d", l.CheckpointedAt),
 		"rdb_last_bgsave_status:" + status[l.CheckpointErr],

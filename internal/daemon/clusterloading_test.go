@@ -38,14 +38,16 @@ func TestANodeThatCatchesUpAnswersLoading(t *testing.T) {
 	a.Send("PUB t x\nSUB t\n")
 	a.Expect(loading + "\n" + loading + "\n")
 	c2 := harness.Use(t, c.running["a"].Dial())
-	c2.Send("INFO replication\r\n")
-	frame, err := c2.Frame()
-	require.NoError(t, err)
-	assert.Contains(t, string(frame), "\r\nnode_state:catching-up\r\n")
-	c2.Command("NODE", "STATUS")
-	frame, err = c2.Frame()
-	require.NoError(t, err)
-	assert.Contains(t, string(frame), "catching-up")
+	for command, want := range map[string]string{
+		"INFO replication": "\r\nnode_state:catching-up\r\n",
+		"INFO persistence": "\r\nloading:1\r\n", // ioredis is not ready before 0
+		"NODE STATUS":      "catching-up",
+	} {
+		c2.Command(strings.Fields(command)...)
+		frame, err := c2.Frame()
+		require.NoError(t, err)
+		assert.Contains(t, string(frame), want, command)
+	}
 
 	web := "http://" + c.running["a"].First["http"].(string)
 	for path, want := range map[string]int{"/readyz": 503, "/topics": 503, "/session": 503, "/healthz": 200, "/metrics": 200, "/": 200} {
@@ -63,6 +65,10 @@ func TestANodeThatCatchesUpAnswersLoading(t *testing.T) {
 	a.Expect("+PONG\r\n")
 	a.Command("XADD", "s", "1-1", "a", "b")
 	a.Expect("$3\r\n1-1\r\n")
+	a.Command("INFO", "persistence")
+	frame, err := a.Frame()
+	require.NoError(t, err)
+	assert.Contains(t, string(frame), "\r\nloading:0\r\n")
 	status, header, _ := get(t, web+"/readyz")
 	assert.Equal(t, http.StatusOK, status)
 	assert.Empty(t, header.Get("Retry-After"))

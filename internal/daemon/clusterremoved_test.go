@@ -58,7 +58,8 @@ func TestANodeThatWasRemoved(t *testing.T) {
 		}, refusal)
 		for command, want := range map[string]string{
 			"XADD s * a b": "-" + refusal, "SUBSCRIBE news": "-" + refusal, "INFO replication": "\r\nnode_state:removed\r\n",
-			"INFO cluster": "\r\nnode_role:removed\r\nnode_leader:" + leader + "\r\nnode_majority:0\r\nnode_healthy:0\r\n", "NODE STATUS": "removed",
+			"INFO persistence": "\r\nloading:1\r\n",
+			"INFO cluster":     "\r\nnode_role:removed\r\nnode_leader:" + leader + "\r\nnode_majority:0\r\nnode_healthy:0\r\n", "NODE STATUS": "removed",
 		} {
 			conn.Send("%s\r\n", command)
 			frame, err := conn.Frame()
