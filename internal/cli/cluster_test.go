@@ -21,7 +21,7 @@ func status(args ...string) (status int, out, stderr string) {
 }
 
 func TestClusterStatus(t *testing.T) {
-	listen := unused(t)
+	listen := harness.FreeAddress(t)
 	p := start(t, "--dir="+filepath.Join(t.TempDir(), "a"), "--cluster-name=a", "--cluster-listen="+listen, "--cluster-bootstrap=a="+listen)
 	var out, stderr string
 	healthy := func(want int) func() bool {
@@ -37,8 +37,7 @@ func TestClusterStatus(t *testing.T) {
 		`NODE +ADDRESS +VOTE +ROLE +STATE +LAG +LINK +CLOCK +SNAPSHOT\n`+
 		`a +127\.0\.0\.1:\d+ +voter +leader +ok +0 entries, 0 bytes +- +- +-\n$`, out)
 
-	closed := unused(t)
-	status1, _, log := do(p.Address, "do", "NODE", "ADD", "b", closed)
+	status1, _, log := do(p.Address, "do", "NODE", "ADD", "b", harness.Unreachable)
 	require.Equal(t, statusOK, status1, log)
 	harness.Eventually(t, func() bool { return healthy(statusFailure)() && bytes.Contains([]byte(out), []byte("away")) }, "b is away")
 	assert.Regexp(t, `\nb +127\.0\.0\.1:\d+ +non-voter +- +away +\d+ entries, [^ ]* bytes +- +- +-\n$`, out)
@@ -68,10 +67,9 @@ func TestClusterStatusOfAConchAlone(t *testing.T) {
 	assert.Equal(t, statusFailure, code)
 	assert.Empty(t, out)
 	assert.Equal(t, "conch: cluster status: ERR this conch runs alone; start it with --cluster-name to make it a node of a cluster\n", stderr)
-	closed := unused(t)
-	code, _, stderr = status("--url", closed)
+	code, _, stderr = status("--url", harness.Unreachable)
 	assert.Equal(t, statusFailure, code)
-	assert.Contains(t, stderr, "no server listens on "+closed)
+	assert.Contains(t, stderr, "no server listens on "+harness.Unreachable)
 	for _, args := range [][]string{{"cluster"}, {"cluster", "stats"}, {"cluster", "status", "a", "b"}} {
 		var o, e bytes.Buffer
 		assert.Equal(t, statusUsage, run(append([]string{"conch"}, args...), nothing, nil, &o, &e, nil), args)

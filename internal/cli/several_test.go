@@ -34,18 +34,10 @@ func unready(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// unused returns an address on which nothing listens.
-func unused(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
-
 // Of several servers, the first that is ready is used.
 func TestSeveralServers(t *testing.T) {
 	s := harness.Start(t, server.Options{})
-	closed, loading := unused(t), unready(t)
+	closed, loading := harness.Unreachable, unready(t)
 	for _, tt := range []struct {
 		args   []string
 		url    string

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +31,7 @@ type nodes struct {
 func newNodes(t *testing.T, names ...string) *nodes {
 	c := &nodes{t: t, names: names, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
 	for _, name := range names {
-		c.addresses[name], c.dirs[name] = freeAddress(t), filepath.Join(t.TempDir(), name)
+		c.addresses[name], c.dirs[name] = harness.FreeAddress(t), filepath.Join(t.TempDir(), name)
 	}
 	return c
 }
@@ -51,13 +50,6 @@ func (c *nodes) awaitAll() {
 	for _, name := range c.names {
 		c.eventually(name, "PING", "+PONG\r\n")
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-	return l.Addr().String()
 }
 
 func (c *nodes) start(name string, flags ...string) {

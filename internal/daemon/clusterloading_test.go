@@ -16,7 +16,7 @@ import (
 func newCluster(t *testing.T, names ...string) *nodes {
 	c := &nodes{t: t, names: names, addresses: map[string]string{}, dirs: map[string]string{}, running: map[string]*process{}}
 	for _, name := range names {
-		c.addresses[name], c.dirs[name] = freeAddress(t), t.TempDir()
+		c.addresses[name], c.dirs[name] = harness.FreeAddress(t), t.TempDir()
 	}
 	return c
 }

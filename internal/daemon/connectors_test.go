@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -66,12 +65,8 @@ func TestSIGHUPAppliesTheConnectors(t *testing.T) {
 
 // conch starts although the other side is not there, and shows no password.
 func TestAnotherSideThatIsNotThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	assert.NoError(t, err)
-	address := l.Addr().String()
-	assert.NoError(t, l.Close())
 	file := filepath.Join(t.TempDir(), "conch.toml")
-	harness.WriteFile(t, file, []byte("[[source]]\nname = 'in'\nfrom = 'redis://u:pa55@"+address+"?channel=in'\ntopic = 'x'\n"))
+	harness.WriteFile(t, file, []byte("[[source]]\nname = 'in'\nfrom = 'redis://u:pa55@"+harness.Unreachable+"?channel=in'\ntopic = 'x'\n"))
 	p := start(t, "--config="+file)
 	line := p.Log.Await(t, "the connection of a connector has ended", 2)
 	assert.Equal(t, "in", line["source"])

@@ -55,7 +55,7 @@ func TestANodeIsAdded(t *testing.T) {
 	frame, err := a.Frame()
 	require.NoError(t, err)
 	assert.Contains(t, string(frame), "-ERR not added: b at "+c.running["a"].Address+": ")
-	typo := freeAddress(t)
+	typo := harness.FreeAddress(t)
 	a.Command("NODE", "ADD", "b", typo)
 	a.Expect("-ERR b stays at " + c.addresses["b"] + ": no node answers at " + typo + ": dial tcp " + typo +
 		": connect: connection refused; first start it at its new address, with its directory\r\n")

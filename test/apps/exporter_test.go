@@ -27,7 +27,7 @@ func scrape(t *testing.T, host, port string) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = sub.Close() })
 
-	address := freeAddress(t)
+	address := harness.FreeAddress(t)
 	start(t, "prometheus-redis-exporter", "--redis.addr", "redis://"+net.JoinHostPort(host, port), "--web.listen-address", address)
 	get := func() string { return page(t.Context(), "http://"+address+"/metrics") }
 	harness.Eventually(t, func() bool { return get() != "" }, "the exporter at "+address)

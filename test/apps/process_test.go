@@ -90,7 +90,7 @@ func use(t *testing.T, args ...string) string {
 // startServer runs conch, or redis-server, until the end of the test and returns its host and port.
 func startServer(t *testing.T, redis bool) (host, port string) {
 	t.Helper()
-	address := freeAddress(t)
+	address := harness.FreeAddress(t)
 	host, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	if redis {
@@ -106,12 +106,4 @@ func startServer(t *testing.T, redis bool) (host, port string) {
 		return err == nil && c.Close() == nil
 	}, fmt.Sprintf("a server at %s", address))
 	return host, port
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close()) // only its port is wanted
-	return l.Addr().String()
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // patience bounds every wait, and measures nothing. A test makes it longer if its last wait grows with its length.
@@ -192,12 +194,10 @@ func killServers() {
 // freeAddress returns an address of the loopback interface that nothing listens on.
 func freeAddress(t testing.TB) (address, port string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address = harness.FreeAddress(t)
+	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String(), port
+	return address, port
 }
 
 // eventually waits for a condition that nothing announces. The message of its failure has the newest detail, if there is one.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,10 +33,7 @@ func newKilledCluster(t *testing.T) *killedCluster {
 	const nodes = 3
 	var free []string
 	for range 2 * nodes {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }()
-		free = append(free, l.Addr().String())
+		free = append(free, harness.FreeAddress(t))
 	}
 	c.addresses = free[:nodes]
 	var members []string

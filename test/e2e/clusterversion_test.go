@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // A node that was built with another version of the cluster's protocol is refused in both directions, and the log of each has the reason. The others go on.
@@ -22,10 +23,8 @@ func TestANodeOfAnotherVersion(t *testing.T) {
 	var members, listen []string
 	names := []string{"a", "b", "c"}
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		listen, members = append(listen, l.Addr().String()), append(members, name+"="+l.Addr().String())
-		require.NoError(t, l.Close())
+		address := harness.FreeAddress(t)
+		listen, members = append(listen, address), append(members, name+"="+address)
 	}
 	flags := func(i int) []string {
 		return []string{

@@ -20,10 +20,7 @@ func startNodes(t *testing.T, names ...string) (nodes []*conch) {
 	t.Helper()
 	bootstrap := make([]string, len(names))
 	for i, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		bootstrap[i] = name + "=" + l.Addr().String()
-		require.NoError(t, l.Close())
+		bootstrap[i] = name + "=" + harness.FreeAddress(t)
 	}
 	for i, name := range names {
 		_, address, _ := strings.Cut(bootstrap[i], "=")

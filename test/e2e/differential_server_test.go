@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // silence is how long a server may take to answer before that is its answer. A server that is right never takes it.
@@ -52,11 +54,8 @@ func newServer(t *testing.T, address string) *server {
 
 func freePort(t *testing.T) (host, port string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	host, port, err := net.SplitHostPort(harness.FreeAddress(t))
 	require.NoError(t, err)
-	host, port, err = net.SplitHostPort(free.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, free.Close())
 	return host, port
 }
 

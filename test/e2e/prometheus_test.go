@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -78,10 +77,7 @@ scrape_configs:
     basic_auth: {username: prometheus, password: sesame}
     static_configs: [{targets: [%q]}]
 `, rules, target), 0o600))
-	l, err := net.Listen("tcp", "127.0.0.1:0") // Prometheus does not say which port it took
-	require.NoError(t, err)
-	p := &prometheus{t: t, addr: l.Addr().String()}
-	require.NoError(t, l.Close())
+	p := &prometheus{t: t, addr: harness.FreeAddress(t)} // Prometheus does not report which port it took
 	cmd := exec.Command("prometheus", "--config.file="+settings, "--storage.tsdb.path="+filepath.Join(folder, "data"),
 		"--web.listen-address="+p.addr, "--log.level=warn")
 	log := new(strings.Builder)

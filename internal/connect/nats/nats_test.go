@@ -18,6 +18,7 @@ import (
 
 	"github.com/conchmq/conch/internal/connect"
 	"github.com/conchmq/conch/internal/connect/drivertest"
+	"github.com/conchmq/conch/internal/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,10 +44,7 @@ func startServer(t *testing.T) *server {
 	if err != nil {
 		t.Skip("nats-server is not on the PATH: nothing was tested against NATS")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := &server{t: t, program: program, host: l.Addr().String(), dir: t.TempDir()}
-	require.NoError(t, l.Close())
+	s := &server{t: t, program: program, host: harness.FreeAddress(t), dir: t.TempDir()}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
