@@ -91,14 +91,16 @@ func (p *pipe) text() string {
 }
 
 // event reads one server-sent event.
-func (p *pipe) event() (text string) {
+func (p *pipe) event() string {
 	p.t.Helper()
-	for !strings.HasSuffix(text, "\n\n") {
-		line, err := p.from.ReadString('\n')
+	var text strings.Builder // a large event has 100,000 lines
+	for line := ""; line != "\n"; {
+		var err error
+		line, err = p.from.ReadString('\n')
 		require.NoError(p.t, err)
-		text += line
+		text.WriteString(line)
 	}
-	return text
+	return text.String()
 }
 
 // stamp is the time in a line of MONITOR.
