@@ -409,3 +409,13 @@ func TestNodeThatIsBehind(t *testing.T) {
 		}, events(t, s, 5))
 	})
 }
+
+// A connection that was left because of a refusal may end when its server is the next one again.
+func TestAConnectionLeavesItsServerOnce(t *testing.T) {
+	all := &nodes{addresses: []string{"a:1", "b:1"}}
+	a, b := &conn{addr: "a:1", nodes: all}, &conn{addr: "b:1", nodes: all}
+	a.leave()
+	b.leave()
+	a.leave()
+	assert.Equal(t, []string{"a:1", "b:1"}, all.round())
+}
