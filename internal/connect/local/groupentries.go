@@ -112,7 +112,7 @@ func (g *groups) passEntries(ctx context.Context, stream string, n int, tries ma
 // add adds an entry to a delivery, or to those that are acknowledged at once: it was deleted, or the predicate holds it back.
 func (g *groups) add(d *delivery, stream, id string, fields any, tries map[string]int) (size int) {
 	list, ok := fields.([]any)
-	if tries != nil && g.outlet.isFlying(stream, id) {
+	if tries != nil && g.skipped[id] {
 		return 0
 	}
 	if !ok {

@@ -26,8 +26,9 @@ type groups struct {
 	outlet  *outlet
 	conn    *conn
 	group   string
-	streams []string // that have the group
-	last    uint64   // the number of the last stream that was looked at
+	streams []string        // that have the group
+	last    uint64          // the number of the last stream that was looked at
+	skipped map[string]bool // pending entries of one stream that are on their way
 	entry   entry.Message
 	message filter.Message
 	id      []byte
@@ -172,6 +173,7 @@ func (g *groups) readPending(ctx context.Context, stream string) error {
 		if err != nil {
 			return err
 		}
+		g.skipped = g.outlet.flyingOf(stream) // before the reply: what is acknowledged behind it is in there as pending
 		if err := g.conn.send(ctx, "XREADGROUP", "GROUP", g.group, consumer, "COUNT", strconv.Itoa(maxEntries), "STREAMS", stream, last); err != nil {
 			return err
 		}

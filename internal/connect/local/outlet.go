@@ -223,14 +223,19 @@ func (o *outlet) giveUp(d *delivery) {
 	}
 }
 
-// isFlying reports whether an entry was passed on, and is not done.
-func (o *outlet) isFlying(stream, id string) bool {
+// flyingOf are the entries of a stream that were passed on, and are not acknowledged.
+func (o *outlet) flyingOf(stream string) map[string]bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.ContainsFunc(o.flying, func(d *delivery) bool {
-		i := slices.Index(d.ids, id)
-		return i >= 0 && d.Messages[i].Topic == stream
-	})
+	ids := make(map[string]bool)
+	for _, d := range o.flying {
+		for i, id := range d.ids {
+			if d.Messages[i].Topic == stream {
+				ids[id] = true
+			}
+		}
+	}
+	return ids
 }
 
 // errClosed is the error of an outlet that is closed.
