@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,12 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 	"github.com/conchmq/conch/internal/testseed"
 )
+
+// connected reports whether conch has one of these connections still.
+func connected(c *conch, socks []net.Conn) bool {
+	list := c.cli("CLIENT", "LIST")
+	return slices.ContainsFunc(socks, func(sock net.Conn) bool { return strings.Contains(list, " addr="+sock.LocalAddr().String()+" ") })
+}
 
 // conchDo runs conch with arguments, and returns what it prints.
 func conchDo(args ...string) (string, error) {
@@ -72,6 +79,9 @@ func TestBackupUnderLoad(t *testing.T) {
 			_ = sock.Close()
 		}
 		running.Wait()
+		if round != 1 {
+			harness.Eventually(t, func() bool { return !connected(c, socks) }, "what the appenders have sent is applied")
+		}
 		checkBackup(t, folder, appenders, before)
 		if round == 1 {
 			c = start(t, "", args...)

@@ -98,7 +98,7 @@ func TestKilledAndStartedAgain(t *testing.T) {
 }
 
 func TestTerminationDrains(t *testing.T) {
-	c := start(t, "")
+	c := start(t, "", "--drain-timeout", patience.String())
 	sub, pub := c.dial(), c.dial()
 	send(t, sub, "SUB a\n")
 	in := bufio.NewReader(sub)
@@ -127,7 +127,7 @@ func TestTraceShowsEveryCommand(t *testing.T) {
 	assert.Equal(t, "PONG\n", c.cli("PING"))
 	for range 2 { // info to debug, debug to trace
 		require.NoError(t, c.cmd.Process.Signal(syscall.SIGUSR1))
-		c.awaitLog("level")
+		c.awaitLog("log-level") // two signals that wait are one
 	}
 	for level := ""; level != "trace\n"; {
 		_, level, _ = strings.Cut(c.cli("CONFIG", "GET", "loglevel"), "\n")
