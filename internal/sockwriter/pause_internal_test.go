@@ -3,6 +3,7 @@ package sockwriter
 import (
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,10 +66,23 @@ func newConn(t *testing.T, writers *SharedWriters, sock net.Conn) *conn {
 // socketPair is the two ends of a TCP connection.
 func socketPair(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return socketPairOf(t, "tcp", "127.0.0.1:0")
+}
+
+// fullPair is the two ends of a connection of which ours takes nothing until so many bytes are read from theirs. A TCP socket
+// that is full may take more a moment later, when the kernel has moved bytes to the other end; that of a Unix one has them at once.
+func fullPair(t *testing.T) (ours, theirs net.Conn, size int) {
+	t.Helper()
+	ours, theirs = socketPairOf(t, "unix", filepath.Join(t.TempDir(), "s"))
+	return ours, theirs, fill(t, ours)
+}
+
+func socketPairOf(t *testing.T, network, addr string) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, addr)
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
-	theirs, err = net.Dial("tcp", l.Addr().String())
+	theirs, err = net.Dial(network, l.Addr().String())
 	require.NoError(t, err)
 	ours, err = l.Accept()
 	require.NoError(t, err)
@@ -130,8 +144,7 @@ func TestAPeerThatHasRoomIsNotStalledByAPauseOfTheProcess(t *testing.T) {
 }
 
 func TestAPeerThatTakesNothingIsStalledAllTheSame(t *testing.T) {
-	ours, _ := socketPair(t)
-	fill(t, ours)
+	ours, _, _ := fullPair(t)
 	c := pausedWriter(t, ours, "text")
 	newWriter(&c.writing).run()
 	assert.Equal(t, command.CloseReasonWriteStalled, c.Reason())

@@ -26,8 +26,7 @@ func writes(t *testing.T, s *SharedWriters, sock net.Conn, text string) *conn {
 
 func TestASharedWriterDoesNotWaitForAFullSocket(t *testing.T) {
 	s := newWriters(t, command.Options{})
-	full, late := socketPair(t)
-	filled := fill(t, full)
+	full, late, filled := fullPair(t)
 	first := writes(t, s, full, "behind")
 	for range 3 * connsPerTake {
 		ours, theirs := socketPair(t)
