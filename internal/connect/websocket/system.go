@@ -57,6 +57,7 @@ func newTarget(a *connect.Address) (*target, error) {
 func (t *target) dial(ctx context.Context) (*websocket.Conn, error) {
 	options := t.options
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections() // and one that comes once ctx has ended
 	options.HTTPClient = &http.Client{Transport: transport, CheckRedirect: redirect.Follow}
 	conn, response, err := websocket.Dial(ctx, t.url, &options) //nolint:bodyclose // the library's
 	if err != nil {
