@@ -35,6 +35,8 @@ func TestAClusterIsSeen(t *testing.T) {
 		assert.Contains(t, info, "\r\nrole:master\r\nconnected_slaves:0\r\n")
 		line := c.running[name].Log.Await(t, "a node leads the cluster", 1)
 		assert.NotEmpty(t, line["leader"])
+		log := c.running[name].Log
+		harness.Eventually(t, func() bool { return strings.Contains(log.Text(), `"node":"c","state":"ok"`) }, "the log has that it is ok")
 	}
 	c.stop("c")
 	for _, name := range []string{"a", "b"} {
@@ -45,6 +47,8 @@ func TestAClusterIsSeen(t *testing.T) {
 		}
 		c.until(name, "NODE STATUS", `\$7\r\nmembers\r\n\*3\r\n`)
 		log := c.running[name].Log
-		harness.Eventually(t, func() bool { return strings.Contains(log.Text(), `"node":"c","state":"away","before":"ok"`) }, "the log has it")
+		// On a busy machine it may be behind before, or seen without its clients while it stops.
+		away := regexp.MustCompile(`"node":"c","state":"away","before":"(ok|behind|catching-up)"`)
+		harness.Eventually(t, func() bool { return away.MatchString(log.Text()) }, "the log has it")
 	}
 }
