@@ -59,7 +59,7 @@ func TestStreamsAndGroupsInTheConsole(t *testing.T) {
 	p.await(rows("groups"), `["workers 117 3 2 0 3 3-1"]`)
 	p.run(`document.querySelector("tbody a").click()`)
 	p.await(rows("consumers")+`.map((row) => row.split(" ").slice(0, 2).join(" "))`, `["ann 2","bob 1"]`)
-	pending := rows("pending entries") + `.map((row) => row.replace(/ \d+ m?s/, ""))`
+	pending := rows("pending entries") + `.map((row) => row.replace(/ \d+ (ms|s|min|h)\b/, ""))`
 	p.await(pending, `["1-1 ann 1","2-1 ann 1","3-1 bob 1"]`)
 	p.click("release 1-1")
 	p.await(pending, `["1-1 released – 1","2-1 ann 1","3-1 bob 1"]`)
