@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds the life of each process; nothing is measured with it.
-const patience = 2 * time.Minute
+const patience = harness.Patience
 
 // start runs a program until the end of the test and returns what it prints.
 func start(t *testing.T, args ...string) *bufio.Scanner {

@@ -6,7 +6,7 @@ const net = require('node:net');
 
 const { share } = require('./groups.js');
 
-const patience = 20_000; // bounds every wait, in milliseconds; nothing is measured with it
+const patience = 120_000; // bounds every wait, in milliseconds; nothing is measured with it
 const thousand = 1000;
 const many = 2000;
 const name = `compat-${process.pid}`;

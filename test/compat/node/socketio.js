@@ -121,7 +121,7 @@ async function main() {
     await come('the room', [[], [], [], [['paint', 'green']]]);
   });
   await attempt('a broadcast with answers', async () => {
-    const answers = await within('answers', servers[0].server.timeout(10_000).emitWithAck('question'));
+    const answers = await within('answers', servers[0].server.timeout(120_000).emitWithAck('question'));
     same('answers', answers, Array(4).fill('question answered'));
   });
   await attempt('one server asks the other', async () => {

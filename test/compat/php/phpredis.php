@@ -4,7 +4,7 @@
 // The library blocks in subscribe and in psubscribe, so each runs in a process of its own, which tells this one in
 // lines of JSON. It cannot ping while it is subscribed, nor subscribe to a pattern on the connection that has topics.
 
-const PATIENCE = 20; // bounds every wait, in seconds; nothing is measured with it
+const PATIENCE = 120; // bounds every wait, in seconds; nothing is measured with it
 const THOUSAND = 1000;
 const MANY = 2000;
 

@@ -15,7 +15,7 @@ try:
 except ImportError:
     hiredis = None
 
-PATIENCE = 20  # bounds every wait, in seconds; nothing is measured with it
+PATIENCE = 120  # bounds every wait, in seconds; nothing is measured with it
 THOUSAND = 1000
 MANY = 2000
 NAME = f"compat-{os.getpid()}"

@@ -7,7 +7,7 @@ require "redis"
 require "socket"
 require "timeout"
 
-PATIENCE = 20 # bounds every wait, in seconds; nothing is measured with it
+PATIENCE = 120 # bounds every wait, in seconds; nothing is measured with it
 THOUSAND = 1000
 MANY = 2000
 NAME = "compat-#{Process.pid}"
