@@ -68,7 +68,7 @@ func TestErrorTextArrivesThoughInputIsUnread(t *testing.T) {
 }
 
 func TestShutdownDrains(t *testing.T) {
-	s := harness.Start(t, server.Options{})
+	s := harness.Start(t, server.Options{DrainTimeout: harness.Patience})
 	sub, pub := s.Dial(t), s.Dial(t)
 	sub.Send("SUB a\n")
 	sub.Expect("OK SUB a\n")

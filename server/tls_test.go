@@ -370,7 +370,7 @@ func TestAnswersOverTLSAfterALongSilence(t *testing.T) {
 
 func TestShutdownOverTLS(t *testing.T) {
 	t.Run("drains", func(t *testing.T) {
-		s := startTLS(t, server.Options{}, nil)
+		s := startTLS(t, server.Options{DrainTimeout: harness.Patience}, nil)
 		sub, pub := s.dial(t, nil), s.dial(t, nil)
 		sub.Send("SUB a\n")
 		sub.Expect("OK SUB a\n")
