@@ -12,7 +12,7 @@ import (
 )
 
 // Patience bounds every wait; nothing is measured with it.
-const Patience = 20 * time.Second
+const Patience = 2 * time.Minute
 
 // Report is what a program prints as its last line.
 type Report struct {

@@ -18,7 +18,7 @@ import (
 )
 
 // each bounds the run of one program.
-const each = 90 * time.Second
+const each = 10 * time.Minute
 
 const begin, end = "<!-- clients:begin -->", "<!-- clients:end -->"
 
