@@ -440,7 +440,7 @@ func TestPingsWithoutEnd(t *testing.T) {
 
 // The end of the server is a status of its own.
 func TestWebSocketsEndWithTheServer(t *testing.T) {
-	s := start(t, server.Options{DrainTimeout: time.Second}, web.Options{})
+	s := start(t, server.Options{DrainTimeout: harness.Patience}, web.Options{})
 	w := s.upgrade("conch.json")
 	w.send(`{"op":"subscribe","topic":"news"}`)
 	w.read()
