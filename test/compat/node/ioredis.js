@@ -1,7 +1,7 @@
 // Drives ioredis: node ioredis.js HOST PORT RESP2|RESP3 [PACKAGE]
 'use strict';
 
-const { play, same } = require('./scenario.js');
+const { play, same, patience } = require('./scenario.js');
 
 const [protocol = 'RESP3', library = 'ioredis'] = process.argv.slice(4);
 const Redis = require(library);
@@ -55,7 +55,7 @@ function sharer(c) {
     close: () => c.disconnect(),
     xadd: (stream, fields) => c.xadd(stream, '*', ...Object.entries(fields).flat()),
     xrange: async (stream) => pairs(await c.xrange(stream, '-', '+')),
-    xread: async (stream, id) => ofOne(await c.xread('BLOCK', 120_000, 'STREAMS', stream, id)),
+    xread: async (stream, id) => ofOne(await c.xread('BLOCK', patience, 'STREAMS', stream, id)),
     xlen: (stream) => c.xlen(stream),
     xtrim: (stream, length) => c.xtrim(stream, 'MAXLEN', length),
     del: (stream) => c.del(stream),
@@ -72,7 +72,7 @@ function sharer(c) {
     createConsumer: (stream, group, consumer) => c.xgroup('CREATECONSUMER', stream, group, consumer),
     deleteConsumer: (stream, group, consumer) => c.xgroup('DELCONSUMER', stream, group, consumer),
     readGroup: async (stream, group, consumer, id, count) => ofOne(
-      await c.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', 120_000, 'STREAMS', stream, id),
+      await c.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', patience, 'STREAMS', stream, id),
     ),
     ack: (stream, group, ids) => c.xack(stream, group, ...ids),
     pending: async (stream, group) => {
@@ -89,7 +89,7 @@ function sharer(c) {
       { name: g.name, consumers: g.consumers, pending: g.pending, last: g['last-delivered-id'], lag: g.lag })),
     consumers: async (stream, group) => Object.fromEntries((await c.xinfo('CONSUMERS', stream, group)).map(map).map((one) => [one.name, one.pending])),
     release: (stream, group, id) => c.call('XNACK', stream, group, 'FAIL', 'IDS', 1, id),
-    readReleased: async (stream, group, consumer) => ofOne(await c.xreadgroup('GROUP', group, consumer, 'CLAIM', 120_000, 'STREAMS', stream, '>')),
+    readReleased: async (stream, group, consumer) => ofOne(await c.xreadgroup('GROUP', group, consumer, 'CLAIM', patience, 'STREAMS', stream, '>')),
     deleteAcknowledged: (stream, id) => c.call('XDELEX', stream, 'ACKED', 'IDS', 1, id),
     acknowledgeAndDelete: (stream, group, id) => c.call('XACKDEL', stream, group, 'ACKED', 'IDS', 1, id),
   };

@@ -1,7 +1,7 @@
 // Drives node-redis: node node-redis.js HOST PORT RESP2|RESP3 [PACKAGE]
 'use strict';
 
-const { play, same } = require('./scenario.js');
+const { play, same, patience } = require('./scenario.js');
 
 const [protocol = 'RESP3', library = 'redis'] = process.argv.slice(4);
 const { createClient } = require(library);
@@ -55,7 +55,7 @@ function sharer(c) {
     close: () => c.destroy(),
     xadd: (stream, fields) => c.xAdd(stream, '*', fields),
     xrange: async (stream) => pairs(await c.xRange(stream, '-', '+')),
-    xread: async (stream, id) => ofOne(await c.xRead([{ key: stream, id }], { BLOCK: 120_000 })),
+    xread: async (stream, id) => ofOne(await c.xRead([{ key: stream, id }], { BLOCK: patience })),
     xlen: (stream) => c.xLen(stream),
     xtrim: (stream, length) => c.xTrim(stream, 'MAXLEN', length),
     del: (stream) => c.del(stream),
@@ -72,7 +72,7 @@ function sharer(c) {
     createConsumer: (stream, group, consumer) => c.xGroupCreateConsumer(stream, group, consumer),
     deleteConsumer: (stream, group, consumer) => c.xGroupDelConsumer(stream, group, consumer),
     readGroup: async (stream, group, consumer, id, count) => ofOne(
-      await c.xReadGroup(group, consumer, [{ key: stream, id }], { COUNT: count, BLOCK: 120_000 }),
+      await c.xReadGroup(group, consumer, [{ key: stream, id }], { COUNT: count, BLOCK: patience }),
     ),
     ack: (stream, group, ids) => c.xAck(stream, group, ids),
     pending: async (stream, group) => {
@@ -92,8 +92,8 @@ function sharer(c) {
     // Version 5 has no methods for some commands of Redis 8.
     release: (stream, group, id) => (c.xNack ? c.xNack(stream, group, 'FAIL', id) : c.sendCommand(['XNACK', stream, group, 'FAIL', 'IDS', '1', id])),
     readReleased: async (stream, group, consumer) => {
-      if (c.xNack) return ofOne(await c.xReadGroup(group, consumer, [{ key: stream, id: '>' }], { CLAIM: 120_000 }));
-      const got = await c.sendCommand(['XREADGROUP', 'GROUP', group, consumer, 'CLAIM', '120000', 'STREAMS', stream, '>']);
+      if (c.xNack) return ofOne(await c.xReadGroup(group, consumer, [{ key: stream, id: '>' }], { CLAIM: patience }));
+      const got = await c.sendCommand(['XREADGROUP', 'GROUP', group, consumer, 'CLAIM', String(patience), 'STREAMS', stream, '>']);
       return raw(got[stream] ?? got[0][1]);
     },
     deleteAcknowledged: (stream, id) => c.xDelEx(stream, id, 'ACKED'),

@@ -226,4 +226,4 @@ async function play({ client, version, protocol, open }) {
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1));
 }
 
-module.exports = { play, within, eventually, same };
+module.exports = { play, within, eventually, same, patience };

@@ -7,7 +7,7 @@ const { Server } = require('socket.io');
 const { io } = require('socket.io-client');
 const { createAdapter } = require('@socket.io/redis-streams-adapter');
 
-const { within, eventually, same } = require('./scenario.js');
+const { within, eventually, same, patience } = require('./scenario.js');
 
 const [host, port, protocol = 'RESP3', library = 'redis'] = process.argv.slice(2);
 const many = 200;
@@ -121,7 +121,7 @@ async function main() {
     await come('the room', [[], [], [], [['paint', 'green']]]);
   });
   await attempt('a broadcast with answers', async () => {
-    const answers = await within('answers', servers[0].server.timeout(120_000).emitWithAck('question'));
+    const answers = await within('answers', servers[0].server.timeout(patience).emitWithAck('question'));
     same('answers', answers, Array(4).fill('question answered'));
   });
   await attempt('one server asks the other', async () => {
