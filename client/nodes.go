@@ -106,9 +106,8 @@ func (e dialError) Error() string {
 // Unwrap returns the reasons.
 func (e dialError) Unwrap() []error { return e }
 
-// leave sees to it that the next connection goes to another server, if there is one. The server of this one has failed, or
-// cannot do what it was asked for. A conn leaves once: one that was left because of a refusal may end much later, and its server
-// may be the right one again by then.
+// leave makes the next connection go to another server, if there is one: that of this conn has failed, or refuses a request.
+// It has an effect once. After a refusal, the conn may end much later, when its server is the next one again.
 func (c *conn) leave() {
 	if c.nodes != nil && c.left.CompareAndSwap(false, true) { // nil in a test
 		c.nodes.lost(c.addr)
