@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 30m
 FUZZ := ./protocol:FuzzReader ./protocol:FuzzRESPAgainstRedcon ./protocol:FuzzFrames ./protocol:FuzzRuns ./protocol:FuzzLines ./protocol:FuzzEncodings ./protocol:FuzzEvents ./protocol:FuzzObjects ./broker:FuzzMatch ./broker:FuzzLongGlobs ./broker:FuzzIndex \
 	./internal/acl:FuzzLoad ./internal/acl:FuzzSetUser ./internal/filter:FuzzCompile ./internal/filter:FuzzMatch ./internal/web:FuzzRoutes ./internal/web:FuzzFrames ./internal/web:FuzzStreams ./internal/log:FuzzIndexBlock ./internal/log:FuzzIndexFile ./internal/log:FuzzIndexAdd ./internal/log:FuzzSegment ./internal/log:FuzzMeta ./internal/log:FuzzLayers ./client:FuzzReply ./client:FuzzEvents ./client:FuzzPublisher \
 	./internal/keyargs:FuzzParse ./internal/keyargs:FuzzRead ./internal/position:FuzzParse ./internal/bench:FuzzParser ./internal/cli:FuzzPrintReply ./internal/stream:FuzzParseID ./internal/stream:FuzzDecoder ./internal/stream:FuzzRecord ./internal/stream:FuzzLoad \
-	./internal/connect:FuzzTemplates ./internal/connect:FuzzAddresses
+	./internal/connect:FuzzTemplates ./internal/connect:FuzzAddresses ./internal/connect/mqtt:FuzzClippedConn
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'

@@ -21,16 +21,17 @@ import (
 	"github.com/conchmq/conch/internal/harness"
 )
 
-// largeSize is the size of payloads that are hundreds of times what conch takes, and larges their number. maxPeak bounds the resident
-// memory of conch: the libraries of these systems read a message whole, that of MQTT in three copies, and Go's heap grows to twice that.
-const (
-	largeSize, larges = 100 << 20, 10
-	maxPeak           = 800 << 20
-)
+// largeSize is the size of payloads that are hundreds of times what conch takes, and larges their number.
+const largeSize, larges = 100 << 20, 10
+
+// Bounds of the resident memory of conch. Most libraries read a message whole, some in two copies, and Go's heap grows to twice that. The
+// source of MQTT cuts payloads in front of its library.
+const maxPeak, maxPeakClipped = 800 << 20, 200 << 20
 
 // largeCase is a server that takes such payloads, with one source that gets them.
 type largeCase struct {
 	name, from string
+	peak       int
 	waits      bool // what is put is there when conch starts
 	put        func(t *testing.T, payload []byte)
 }
@@ -69,7 +70,7 @@ func playLarge(t *testing.T, l largeCase, topic string) {
 	assert.Empty(t, a.LastError)
 	peak := harness.PeakMemory(t, c.cmd.Process.Pid)
 	t.Logf("at most %d MiB were resident", peak>>20)
-	assert.Less(t, peak, maxPeak)
+	assert.Less(t, peak, l.peak)
 }
 
 // startLarge runs a server until the test ends, with a directory of its own.
@@ -95,11 +96,11 @@ func largeRedis(t *testing.T, topic string) []largeCase {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return []largeCase{
-		{"a channel of Redis", "redis://" + address + "?channel=c", false, func(t *testing.T, payload []byte) {
+		{"a channel of Redis", "redis://" + address + "?channel=c", maxPeak, false, func(t *testing.T, payload []byte) {
 			_, err := c.Publish(t.Context(), "c", payload)
 			require.NoError(t, err)
 		}},
-		{"a stream of Redis", "redis://" + address + "?stream=" + topic + "&group=g", true, func(t *testing.T, payload []byte) {
+		{"a stream of Redis", "redis://" + address + "?stream=" + topic + "&group=g", maxPeak, true, func(t *testing.T, payload []byte) {
 			_, err := c.Append(t.Context(), topic, []client.Field{{Name: "message", Value: string(payload)}})
 			require.NoError(t, err)
 		}},
@@ -121,11 +122,11 @@ func largeNATS(t *testing.T, topic string) []largeCase {
 	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: topic[:1], Subjects: []string{topic}, Storage: jetstream.MemoryStorage})
 	require.NoError(t, err)
 	return []largeCase{
-		{"a subject of NATS", "nats://" + address + "?subject=c", false, func(t *testing.T, payload []byte) {
+		{"a subject of NATS", "nats://" + address + "?subject=c", maxPeak, false, func(t *testing.T, payload []byte) {
 			require.NoError(t, c.Publish("c", payload))
 			require.NoError(t, c.Flush())
 		}},
-		{"a stream of NATS", "nats://" + address + "?stream=" + topic[:1] + "&durable=D", true, func(t *testing.T, payload []byte) {
+		{"a stream of NATS", "nats://" + address + "?stream=" + topic[:1] + "&durable=D", maxPeak, true, func(t *testing.T, payload []byte) {
 			_, err := js.Publish(t.Context(), topic, payload)
 			require.NoError(t, err)
 		}},
@@ -145,7 +146,7 @@ func largeMosquitto(t *testing.T, _ string) []largeCase {
 	_, err = c.Connect(context.Background(), &paho.Connect{ClientID: "writer", KeepAlive: 60, CleanStart: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Disconnect(&paho.Disconnect{}) }) // the server ends with the test
-	return []largeCase{{"a topic of MQTT", "mqtt://" + address + "?topic=t", false, func(t *testing.T, payload []byte) {
+	return []largeCase{{"a topic of MQTT", "mqtt://" + address + "?topic=t", maxPeakClipped, false, func(t *testing.T, payload []byte) {
 		_, err := c.Publish(t.Context(), &paho.Publish{Topic: "t", QoS: 1, Payload: payload})
 		require.NoError(t, err)
 	}}}

@@ -33,6 +33,7 @@ type login struct {
 	user        string
 	password    string
 	hasPassword bool
+	clip        int // payloads from the server are cut to one byte more; 0: none come
 }
 
 // link is a connection. The library's own reconnecting (autopaho) stays off: the engine connects again for all systems.
@@ -99,14 +100,21 @@ func dial(ctx context.Context, in login, expiry uint32, inFlight uint16, receive
 
 func (in *login) dial(ctx context.Context) (net.Conn, error) {
 	at, dialer := net.JoinHostPort(in.host, in.port), &net.Dialer{Timeout: patience}
-	if !in.secure {
-		return dialer.DialContext(ctx, "tcp", at)
+	dial := dialer.DialContext
+	if in.secure {
+		dial = (&tls.Dialer{NetDialer: dialer}).DialContext
 	}
-	conn, err := (&tls.Dialer{NetDialer: dialer}).DialContext(ctx, "tcp", at)
+	conn, err := dial(ctx, "tcp", at)
 	if err != nil {
 		return nil, err
 	}
-	return packets.NewThreadSafeConn(conn), nil // TLS does not keep the pieces of a packet together
+	if in.clip > 0 {
+		return packets.NewThreadSafeConn(newClippedConn(conn, in.clip)), nil
+	}
+	if in.secure {
+		return packets.NewThreadSafeConn(conn), nil
+	}
+	return conn, nil // a bare socket keeps the pieces of a packet together when it writes
 }
 
 func (in *login) packet(expiry uint32, inFlight uint16) *paho.Connect {

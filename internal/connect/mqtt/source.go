@@ -20,7 +20,6 @@ const waitingBytes = 16 << 20
 type source struct {
 	login
 	filter   string
-	limit    int // of a payload
 	qos      byte
 	inFlight uint16
 	expiry   uint32
@@ -46,7 +45,7 @@ func (s *source) Connect(ctx context.Context, _ connect.Start) error {
 	meta := metaCache{}
 	link, err := dial(ctx, s.login, s.expiry, s.inFlight, func(p *paho.Publish) {
 		s.unacked.add(p)
-		_ = waiting.Put(living, connect.Message{Payload: connect.Clip(p.Payload, s.limit), Headers: readHeaders(p), Meta: meta.of(p.Topic)}) // its error ends the connection
+		_ = waiting.Put(living, connect.Message{Payload: p.Payload, Headers: readHeaders(p), Meta: meta.of(p.Topic)}) // its error ends the connection
 	}, waiting.End)
 	if err != nil {
 		s.stop()

@@ -29,7 +29,7 @@ var levels = [...]string{"level1", "level2", "level3", "level4", "level5", "leve
 const day = 24 * time.Hour
 
 func newSource(a connect.Address) (connect.Source, error) {
-	s := &source{limit: a.Limit}
+	s := &source{}
 	filter, group := a.Take("topic"), a.Take("group")
 	if filter == "" {
 		return nil, errors.New("the address names no topic: write ?topic=sensors/+/temperature")
@@ -51,6 +51,7 @@ func newSource(a connect.Address) (connect.Source, error) {
 		s.expiry = 0 // the server keeps nothing anyway
 	}
 	s.login, err = newLogin(&a)
+	s.clip = a.Limit
 	if err == nil && !s.named {
 		// The subscription is part of the session: another one gets another session, and the old one expires at the server.
 		s.id += fmt.Sprintf("-%08x", sum(filter))
