@@ -143,10 +143,15 @@ func (c *Conn) Fence() {
 	c.Expect("+PONG\r\n")
 }
 
-// Eventually waits for a condition without an event to wait for, such as the end of a socket.
+// Eventually waits for a condition without an event to wait for, such as the end of a socket. The condition runs on the goroutine of its
+// caller: what it requires ends the test.
 func Eventually(t testing.TB, holds func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, holds, Patience, time.Millisecond, what)
+	for end := time.Now().Add(Patience); !holds(); time.Sleep(time.Millisecond) { //nolint:forbidigo // a wait that is bounded
+		if time.Now().After(end) {
+			require.FailNow(t, "a condition never holds", what)
+		}
+	}
 }
 
 // Info reads one number of INFO on a new connection.

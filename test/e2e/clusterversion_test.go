@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -36,7 +35,7 @@ func TestANodeOfAnotherVersion(t *testing.T) {
 	const run = ": run one version of conch on all nodes"
 	a.awaitError("it speaks version other of the cluster's protocol, and this node version 3" + run)
 	c.awaitError("it speaks version 3 of the cluster's protocol, and this node version other" + run)
-	require.Eventually(t, func() bool { return a.pings() && b.pings() }, patience, 10*time.Millisecond)
+	harness.Eventually(t, func() bool { return a.pings() && b.pings() }, "both serve clients")
 	assert.False(t, c.pings(), "it is LOADING")
 }
 

@@ -8,10 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // A program of the documentation, and what it prints when a message is published.
@@ -87,12 +88,12 @@ func main() {
 // awaitSubscription waits for a subscriber of a topic or, without a topic, for one of a pattern.
 func (c *conch) awaitSubscription(topic string) {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool {
+	harness.Eventually(c.t, func() bool {
 		if topic == "" {
 			return c.cli("PUBSUB", "NUMPAT") == "1\n"
 		}
 		return c.cli("PUBSUB", "NUMSUB", topic) == topic+"\n1\n"
-	}, patience, 10*time.Millisecond)
+	}, "a subscription")
 }
 
 // The README's way to build and start: it prints nothing on standard output, and serves.

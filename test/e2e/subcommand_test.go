@@ -10,10 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 // shell starts a shell script in which conch is the binary, and CONCH_URL says where c is.
@@ -27,7 +28,7 @@ func (c *conch) shell(script string) *program {
 // awaitListener waits until somebody listens to news.
 func (c *conch) awaitListener() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.cli("PUBSUB", "NUMSUB", "news") == "news\n1\n" }, patience, 10*time.Millisecond)
+	harness.Eventually(c.t, func() bool { return c.cli("PUBSUB", "NUMSUB", "news") == "news\n1\n" }, "a subscriber of news")
 }
 
 func TestSubAndPubInPipes(t *testing.T) {
@@ -71,10 +72,10 @@ func TestSubIsInterruptedTwice(t *testing.T) {
 	c.shell("seq 100000 | conch pub news").until("published 100000 messages")
 	ended := make(chan error, 1)
 	go func() { ended <- sub.cmd.Wait() }()
-	require.Eventually(t, func() bool {
+	harness.Eventually(t, func() bool {
 		_ = sub.cmd.Process.Signal(syscall.SIGINT) // fails when it has ended
 		return len(ended) == 1
-	}, patience, 10*time.Millisecond)
+	}, "the subscriber has ended")
 	c.stop()
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/harness"
 )
 
 var (
@@ -147,7 +149,7 @@ func (p tour) command(s tourStep) {
 	case strings.HasPrefix(s.text, "telnet "):
 		x.until("Escape character is")
 	case strings.HasPrefix(s.text, "conch sub "), strings.Contains(s.text, " BLOCK "):
-		require.Eventually(p.t, func() bool { return p.listening() != before }, patience, 10*time.Millisecond)
+		harness.Eventually(p.t, func() bool { return p.listening() != before }, "it listens")
 	}
 }
 
