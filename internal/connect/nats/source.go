@@ -18,7 +18,10 @@ import (
 const (
 	queueBytes   = 1 << 20  // read ahead by this driver
 	pendingBytes = 16 << 20 // read ahead by the library for a subject, besides two messages; beyond it, messages are lost and reported
-	pulled       = 256      // messages that one pull from a stream requests
+
+	// Messages that are requested of a stream: pulled, or fewer if so many could take more than pulledBytes.
+	pulled      = 256
+	pulledBytes = 256 << 20
 )
 
 // source reads a subject, or a stream of JetStream.
@@ -135,7 +138,7 @@ func (s *source) openStream(ctx, running context.Context, start connect.Start) e
 	if err != nil {
 		return markPermanent(fmt.Errorf("a consumer of the stream %s: %w", s.stream, err))
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(pulled))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullOf(s.conn.MaxPayload())))
 	if err != nil {
 		return markPermanent(err)
 	}
@@ -144,6 +147,9 @@ func (s *source) openStream(ctx, running context.Context, start connect.Start) e
 	s.tasks.Go(func() { s.queue.End(s.readStream(running, messages, partition, acks)) })
 	return nil
 }
+
+// pullOf returns how many messages are requested of a server with this limit for a payload.
+func pullOf(maxPayload int64) int { return int(min(max(pulledBytes/max(maxPayload, 1), 2), pulled)) }
 
 // durableConsumer returns the consumer of that name, and makes it if there is none.
 func (s *source) durableConsumer(ctx context.Context, stream jetstream.Stream) (jetstream.Consumer, error) {
