@@ -4,7 +4,9 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -171,12 +173,17 @@ func (c *conch) telnet() *program {
 	return p
 }
 
-// cli runs one redis-cli command to its end.
+// cli runs one redis-cli command to its end. Nothing is left of it, so a test may wait by it for long.
 func (c *conch) cli(args ...string) string {
 	c.t.Helper()
-	p := c.run("redis-cli", append([]string{"-h", c.host, "-p", c.port}, args...)...)
-	require.NoError(c.t, p.in.Close())
-	return p.rest()
+	within, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(within, "redis-cli", append([]string{"-h", c.host, "-p", c.port}, args...)...).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) { // its status may be an error of conch
+		require.NoError(c.t, err, "redis-cli is not installed; see make e2e")
+	}
+	require.NoError(c.t, within.Err(), "%s", out)
+	return string(out)
 }
 
 func (p *program) enter(line string) {
