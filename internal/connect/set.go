@@ -304,12 +304,15 @@ func (s *Set) StopSinks(ctx context.Context) error {
 	for ctx.Err() == nil && slices.ContainsFunc(s.List(), isSending) {
 		pause(ctx, drainPause)
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPause)
-	defer cancel()
-	return s.stop(closing, command.Sink)
+	if ctx.Err() != nil { // a write that goes on is interrupted, and its sink has a moment to end
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), drainPause)
+		defer cancel()
+	}
+	return s.stop(ctx, command.Sink)
 }
 
-// drainPause is the time between two looks at what sinks have yet to send.
+// drainPause is the time between two looks at what sinks have yet to send, and what those that are interrupted have to end.
 const drainPause = 10 * time.Millisecond
 
 func isSending(c command.Connector) bool {

@@ -317,3 +317,25 @@ func TestSinksHaveAGracePeriodAtTheEnd(t *testing.T) {
 		assert.Len(t, set.List(), 1, "nothing starts any more")
 	})
 }
+
+// slowToClose is a sink whose connection takes a second to end.
+type slowToClose struct{ *fakeSink }
+
+func (s slowToClose) Close(ctx context.Context) error {
+	pause(ctx, time.Second)
+	return s.fakeSink.Close(ctx)
+}
+
+// A sink that has nothing to send has all the time that there is to end its connection.
+func TestSinksThatEndSlowlyAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := newFakeBroker(t)
+		broker.outlets["out"] = newFakeOutlet(t, nil, false)
+		sink := &fakeSink{}
+		set := newTestSet(broker, one(nil, slowToClose{sink}))
+		require.NoError(t, set.Apply([]Config{sinkConfig(nil)}))
+		synctest.Wait()
+		stopAll(t, set)
+		assert.False(t, sink.open)
+	})
+}
