@@ -153,13 +153,18 @@ func (p *play) settled() bool {
 	return true
 }
 
-// members are the nodes that the leader knows, and that have not stopped because their state differs.
-func (p *play) members() (all []*node) {
+// members are those of the leader, none if there is no leader.
+func (p *play) members() []*node {
 	i := slices.IndexFunc(p.all, func(l *node) bool { return l.up && l.Status().Role == "leader" })
 	if i < 0 {
 		return nil
 	}
-	for _, m := range p.all[i].Members() {
+	return p.membersOf(p.all[i])
+}
+
+// membersOf are the nodes that one knows, and that have not stopped because their state differs.
+func (p *play) membersOf(one *node) (all []*node) {
+	for _, m := range one.Members() {
 		for _, n := range p.all {
 			if n.name == m.Name && n.up && !n.machine.isDifferent() {
 				all = append(all, n)

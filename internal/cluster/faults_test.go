@@ -237,8 +237,8 @@ func (p *play) play(steps int) error {
 // loseNext makes a node lose its next entry, the leader as well as a follower.
 func (p *play) loseNext() {
 	p.calm()
-	leader := p.leader()
-	members := p.members()
+	leader := p.leader() // it may lead no more soon, and is a member nevertheless
+	members := p.membersOf(leader)
 	n := members[p.random.IntN(len(members))]
 	p.loser, p.voters = n, 0
 	for _, m := range leader.Members() {
