@@ -270,7 +270,7 @@ var Commands = []*CommandSpec{
 	{Name: "NODE LIST", Arity: 2, Usage: "NODE LIST", LargeReply: true, NoMulti: true,
 		Summary: "Lists the nodes of the cluster."},
 	{Name: "NODE PROMOTE", Arity: 3, Usage: "NODE PROMOTE name", Sync: true, NoMulti: true,
-		Summary: "Gives a node a vote. The leader takes it."},
+		Summary: "Gives a node that has caught up a vote. The leader takes it."},
 	{Name: "NODE REMOVE", Arity: 3, Usage: "NODE REMOVE name", Sync: true, NoMulti: true,
 		Summary: "Ends a node's membership. The leader takes it."},
 	{Name: "NODE STATUS", Arity: 2, Usage: "NODE STATUS", LargeReply: true, NoMulti: true,

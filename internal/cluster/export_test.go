@@ -13,6 +13,8 @@ func (o *Options) Without(what string) {
 		o.without.chain = true
 	case "sync":
 		o.without.sync = true
+	case "caught-up":
+		o.without.caughtUp = true
 	default:
 		panic(what)
 	}

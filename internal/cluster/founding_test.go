@@ -54,10 +54,16 @@ func (c *founders) serve() {
 // lacksBase reports whether the machine has no base.
 func (n *node) lacksBase() bool { return !slices.Contains(bodies(n.machine.list()), "base") }
 
+// promoteEarly makes the first node promote others before they have caught up.
+func (c *founders) promoteEarly() {
+	c.options = func(_ *node, o *cluster.Options) { o.Without("caught-up") }
+}
+
 // A node that is added to a cluster which began with streams confirms nothing before it has these.
 func TestANodeWithoutTheBaseIsInNoMajority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newFounders(t)
+		c.promoteEarly()
 		c.begin()
 		b, later := c.all[1], c.all[2]
 		for _, n := range []*node{b, later} {
@@ -102,6 +108,9 @@ func TestFaultsOfAFounding(t *testing.T) {
 		run := seed + uint64(i) //nolint:gosec // small
 		synctest.Test(t, func(t *testing.T) {
 			c := newFounders(t)
+			if run%4 > 0 {
+				c.promoteEarly()
+			}
 			if c.play(rand.New(rand.NewPCG(run, 0))) {
 				elected++
 			}

@@ -30,11 +30,16 @@ func (n *Node) Add(m Member) error {
 	return n.changeVoters(n.raft.AddNonvoter(raft.ServerID(m.Name), serverAddress(m), 0, n.options.Timeout))
 }
 
-// Promote gives a member a vote.
+// Promote gives a member a vote that has what this node has, which must lead.
 func (n *Node) Promote(name string) error {
 	m, err := n.member(name)
 	if err != nil {
 		return err
+	}
+	if n.Leads() && !m.Voter && !n.options.without.caughtUp {
+		if err := n.checkCaughtUp(m); err != nil {
+			return err
+		}
 	}
 	return n.changeVoters(n.raft.AddVoter(raft.ServerID(name), serverAddress(m), 0, n.options.Timeout))
 }

@@ -71,9 +71,9 @@ type Options struct {
 
 // without is what tests take out, to see that it is missed.
 type without struct {
-	dedup, sequence, chain, sync bool
-	loses                        func() bool     // is true for a proposal that gets lost on its way
-	sent                         func(token any) // is called before a majority has the proposal
+	dedup, sequence, chain, sync, caughtUp bool
+	loses                                  func() bool     // is true for a proposal that gets lost on its way
+	sent                                   func(token any) // is called before a majority has the proposal
 }
 
 // now is the node's clock. Nothing but the size of incarnations depends on it.

@@ -59,6 +59,12 @@ func TestANodeIsAdded(t *testing.T) {
 	a.Command("NODE", "ADD", "d", "192.0.2.1:9001")
 	a.Expect("-ERR 192.0.2.1:9001: " + cluster.ErrNeedsTLS.Error() + "\r\n")
 
+	a.Command("NODE", "ADD", "d", typo)
+	a.Expect("+OK\r\n") // it may start later
+	a.Command("NODE", "PROMOTE", "d")
+	a.Expect("-ERR d gets no vote: no node answers at " + typo + ": dial tcp " + typo + ": connect: connection refused; try again once it is ok in NODE LIST\r\n")
+	a.Command("NODE", "REMOVE", "d")
+	a.Expect("+OK\r\n")
 	c.change([]string{"a", "b"}, "", "^\\+OK", "NODE", "PROMOTE", "b") // from here on either may lead
 	b := c.dial("b")
 	b.Send("XADD old 2-1 n 2\r\n")
