@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type conch struct {
 	process
 	t                   *testing.T
 	address, web, state string
+	file, head          string        // the config file, and what stands in it above the text of the test
 	listening           chan struct{} // closed by the line of the log that tells the addresses
 	client              *client.Client
 }
@@ -42,11 +44,11 @@ func newConch(t *testing.T, config string) *conch {
 	c := &conch{t: t, state: t.TempDir()}
 	c.address, _ = freeAddress(t)
 	c.web, _ = freeAddress(t)
-	file := filepath.Join(c.state, "conch.toml")
-	head := fmt.Sprintf("listen = %q\nhttp = %q\ndir = %q\nfsync = \"always\"\ndurable = \"d.*\"\nlog-format = \"json\"\n", c.address, c.web, filepath.Join(c.state, "log"))
-	require.NoError(t, os.WriteFile(file, []byte(head+config), 0o600))
+	c.file = filepath.Join(c.state, "conch.toml")
+	c.head = fmt.Sprintf("listen = %q\nhttp = %q\ndir = %q\nfsync = \"always\"\ndurable = \"d.*\"\nlog-format = \"json\"\n", c.address, c.web, filepath.Join(c.state, "log"))
+	c.configure(config)
 	c.name, c.line = "conch", c.read
-	c.command = func() *exec.Cmd { return exec.Command(binary, "serve", "--config", file) }
+	c.command = func() *exec.Cmd { return exec.Command(binary, "serve", "--config", c.file) }
 	t.Cleanup(c.kill)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -54,6 +56,18 @@ func newConch(t *testing.T, config string) *conch {
 		}
 	})
 	return c
+}
+
+func (c *conch) configure(config string) {
+	c.t.Helper()
+	require.NoError(c.t, os.WriteFile(c.file, []byte(c.head+config), 0o600))
+}
+
+// reload has conch read a changed config file: connectors that have changed start again.
+func (c *conch) reload(config string) {
+	c.t.Helper()
+	c.configure(config)
+	require.NoError(c.t, syscall.Kill(c.cmd.Process.Pid, syscall.SIGHUP))
 }
 
 // restart starts conch after a stop or a kill, and waits until it serves.

@@ -171,6 +171,9 @@ func playRestart(t *testing.T, s *system) {
 	} else {
 		s.server.stop()
 	}
+	if !s.keeps { // else what comes before a source has its new connection is gone
+		c.awaitConnector("in", "has lost its connection", func(a *account) bool { return a.State != "running" })
+	}
 	c.publish("d.out", outputs[many/2:]...)
 	s.server.restart(t)
 	if !s.keeps {
@@ -246,10 +249,11 @@ func assertAll(t *testing.T, once bool, want, got []string) {
 }
 
 // playStall has the other side stand still while messages go out: the sink reports it after its timeout, ends when it is removed, and goes on
-// when the other side does.
+// when the other side does. The rest goes with the timeout of every sink, because a disk may take a second for one write.
 func playStall(t *testing.T, s *system) {
 	out, other := s.open(t), s.open(t)
-	c := startConch(t, "enable-connect-command = \"yes\"\n"+sinkTable("out", "d.out", out.sink, `timeout = "1s"`))
+	commands := "enable-connect-command = \"yes\"\n"
+	c := startConch(t, commands+sinkTable("out", "d.out", out.sink, `timeout = "1s"`))
 	c.awaitRunning("out")
 	assert.Equal(t, "OK", redisCLI(t, c.address, "SINK", "ADD", "other", other.sink, "topic", "d.out"))
 	c.awaitRunning("other")
@@ -260,6 +264,8 @@ func playStall(t *testing.T, s *system) {
 	c.awaitConnector("out", "reports it", func(a *account) bool { return a.LastError != "" })
 	assert.Equal(t, "OK", redisCLI(t, c.address, "SINK", "DEL", "other"))
 	require.NoError(t, syscall.Kill(-s.server.cmd.Process.Pid, syscall.SIGCONT))
+	c.awaitConnector("out", "goes on", func(a *account) bool { return a.Sent > 0 })
+	c.reload(commands + sinkTable("out", "d.out", out.sink))
 	assertAll(t, false, payloads, out.take(t, many))
 	c.awaitBalance("out")
 }
