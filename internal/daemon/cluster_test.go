@@ -267,7 +267,7 @@ func TestANodeWithDamageDoesNotStart(t *testing.T) {
 		})
 	}, "the last entry is written, and the segment before it sealed")
 	damaged := filepath.Join(t.TempDir(), "copy")
-	require.NoError(t, os.CopyFS(damaged, os.DirFS(c.dirs["a"]))) // as a crash would leave it
+	copyLive(t, damaged, c.dirs["a"])
 	c.stop("a")
 	checkpoints, err := filepath.Glob(filepath.Join(damaged, "checkpoint-*"))
 	require.NoError(t, err)

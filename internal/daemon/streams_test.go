@@ -178,7 +178,7 @@ func TestDamageIsReported(t *testing.T) {
 		_, err := c.Frame()
 		require.NoError(t, err)
 	}
-	require.NoError(t, os.CopyFS(damaged, os.DirFS(dir))) // as a crash would leave it
+	copyLive(t, damaged, dir)
 	segments, err := filepath.Glob(filepath.Join(damaged, "*.log"))
 	require.NoError(t, err)
 	require.Len(t, segments, 1)
