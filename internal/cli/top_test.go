@@ -22,6 +22,7 @@ func TestTopOnce(t *testing.T) {
 	a.Expect("OK SUB news\n")
 	a.Send("PUB news hi\n")
 	a.Expect("OK PUB news\nUPDATE news hi\n")
+	a.Fence() // the delivery is counted
 
 	status, out, log := do(p.Address, "top", "--once", "--every=100ms")
 	require.Equal(t, statusOK, status, log)
@@ -29,6 +30,11 @@ func TestTopOnce(t *testing.T) {
 	assert.Regexp(t, `(?m)^news +0 +1 +1 +0 +0 +0 +1  topic$`, out)
 	assert.NotContains(t, out, "\x1b")
 
+	harness.Eventually(t, func() bool {
+		a.Send("INFO clients\r\n")
+		info, err := a.Frame()
+		return err == nil && strings.Contains(string(info), "\nconnected_clients:1\r")
+	}, "the server knows of the end of the first one")
 	status, out, log = do(p.Address, "top", "--once", "--every=100ms", "--json")
 	require.Equal(t, statusOK, status, log)
 	var s sample

@@ -118,8 +118,8 @@ func killWorkers(t *testing.T, c *conch, random *rand.Rand, jobs *appender, work
 	t.Helper()
 	var running sync.WaitGroup
 	var acked, got atomic.Int64
-	sock := c.dial()
-	running.Go(func() { jobs.run(sock, 1+random.IntN(10), &acked) })
+	sock, batch := c.dial(), 1+random.IntN(10)
+	running.Go(func() { jobs.run(sock, batch, &acked) })
 	for _, w := range workers {
 		sock := c.dial()
 		running.Go(func() { w.run(sock, &got) })
