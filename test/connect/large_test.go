@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/nats-io/nats.go"
@@ -110,21 +111,23 @@ func largeRedis(t *testing.T, topic string) []largeCase {
 func largeNATS(t *testing.T, topic string) []largeCase {
 	address := startLarge(t, func(dir, port string) *exec.Cmd {
 		file := filepath.Join(dir, "nats.conf")
-		text := "listen: 127.0.0.1:" + port + "\nmax_payload: 128MB\nmax_pending: 1GB\njetstream { store_dir: " + dir + " }\n"
+		text := "listen: 127.0.0.1:" + port + "\nmax_payload: 128MB\nmax_pending: 1GB\nwrite_deadline: \"1h\"\njetstream { store_dir: " + dir + " }\n"
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		return exec.Command("nats-server", "-c", file)
 	})
-	c, err := nats.Connect("nats://" + address)
+	c, err := nats.Connect("nats://"+address, nats.Timeout(patience))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	js, err := jetstream.New(c)
+	js, err := jetstream.New(c, jetstream.WithDefaultTimeout(patience))
 	require.NoError(t, err)
-	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: topic[:1], Subjects: []string{topic}, Storage: jetstream.MemoryStorage})
+	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: topic[:1], Subjects: []string{topic}, Storage: jetstream.MemoryStorage})
 	require.NoError(t, err)
+	_, err = stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "D", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Hour})
+	require.NoError(t, err) // conch's own repeats what is not acknowledged within 30 s, in which a GiB is not read everywhere
 	return []largeCase{
 		{"a subject of NATS", "nats://" + address + "?subject=c", maxPeak, false, func(t *testing.T, payload []byte) {
 			require.NoError(t, c.Publish("c", payload))
-			require.NoError(t, c.Flush())
+			require.NoError(t, c.FlushTimeout(patience))
 		}},
 		{"a stream of NATS", "nats://" + address + "?stream=" + topic[:1] + "&durable=D", maxPeak, true, func(t *testing.T, payload []byte) {
 			_, err := js.Publish(t.Context(), topic, payload)
@@ -142,7 +145,7 @@ func largeMosquitto(t *testing.T, _ string) []largeCase {
 	})
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	c := paho.NewClient(paho.ClientConfig{Conn: conn})
+	c := paho.NewClient(paho.ClientConfig{Conn: conn, PacketTimeout: patience})
 	_, err = c.Connect(context.Background(), &paho.Connect{ClientID: "writer", KeepAlive: 60, CleanStart: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Disconnect(&paho.Disconnect{}) }) // the server ends with the test

@@ -50,7 +50,7 @@ func dialMosquitto(t *testing.T, id string, received func(*paho.Publish)) *paho.
 	t.Helper()
 	conn, err := net.Dial("tcp", mosquitto.address)
 	require.NoError(t, err)
-	c := paho.NewClient(paho.ClientConfig{Conn: conn, OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+	c := paho.NewClient(paho.ClientConfig{Conn: conn, PacketTimeout: patience, OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 		received(p.Packet)
 		return true, nil
 	}}})

@@ -35,7 +35,7 @@ func natsURL(query string) string { return "nats://ann:pencil@" + natsServer.add
 
 func dialNATS(t *testing.T) *nats.Conn {
 	t.Helper()
-	c, err := nats.Connect(natsURL(""), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	c, err := nats.Connect(natsURL(""), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -43,7 +43,7 @@ func dialNATS(t *testing.T) *nats.Conn {
 
 func jetStream(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(dialNATS(t))
+	js, err := jetstream.New(dialNATS(t), jetstream.WithDefaultTimeout(patience))
 	require.NoError(t, err)
 	return js
 }
@@ -135,7 +135,7 @@ func TestNATSSubjects(t *testing.T) {
 			sub, err := c.Subscribe(name+".>", func(m *nats.Msg) { got.add(m.Subject, string(m.Data)) })
 			require.NoError(t, err)
 			require.NoError(t, sub.SetPendingLimits(-1, -1))
-			require.NoError(t, c.Flush())
+			require.NoError(t, c.FlushTimeout(patience))
 			return lane{
 				source: natsURL("?subject=" + name + ".>"), sink: natsURL("?subject=" + name + ".{topic}"), lacks: natsURL("?subject=" + name + ".{field.missing}"),
 				put:  func(t *testing.T, payloads ...string) { putNATS(t, name+".put", payloads) },
@@ -151,5 +151,5 @@ func putNATS(t *testing.T, subject string, payloads []string) {
 	for _, p := range payloads {
 		require.NoError(t, c.Publish(subject, []byte(p)))
 	}
-	require.NoError(t, c.Flush())
+	require.NoError(t, c.FlushTimeout(patience))
 }
