@@ -26,7 +26,7 @@ func largeCommand(size int, words ...string) string {
 
 // Many connections send large commands at once, more than max-memory can hold: each gets its turn, and none is evicted.
 func TestLargeCommandsTakeTurns(t *testing.T) {
-	const conns, size, limit = 64, 1 << 20, 16 << 20
+	const conns, size, limit = 32, 512 << 10, 8 << 20
 	for name, test := range map[string]struct {
 		text    string
 		replies int
