@@ -142,8 +142,8 @@ func segmentSalt(t *testing.T, files image, name string) uint32 {
 // One bit of every byte is flipped. What is lost is reported with its file and a place before the flip, and all else is served. Behind a clean
 // stop that holds for all policies.
 func TestFlippedBits(t *testing.T) {
-	t.Run("always", func(t *testing.T) { flipBits(t, Always, true, 1) })
-	t.Run("no", func(t *testing.T) { flipBits(t, No, false, 5) })
+	t.Run("always", func(t *testing.T) { flipBits(t, Always, true, everyNth) })
+	t.Run("no", func(t *testing.T) { flipBits(t, No, false, 5*everyNth) })
 }
 
 // flipBits flips a bit in each byte, or in each n-th one.

@@ -6,13 +6,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/conchmq/conch/internal/invariant"
 )
 
 // Case (c) of decision 029, at a thousandth of its size: one stream is kept for 7 days, one for ever. Files are at most 1.3 times what is
 // visible of them, at any time, and what stays is seldom written again.
 func TestSpaceOfRetention(t *testing.T) {
 	days := 90
-	if testing.Short() {
+	if testing.Short() || invariant.On { // as for everyNth
 		days = 30
 	}
 	for _, test := range []struct {
