@@ -15,7 +15,7 @@ var ctx = context.Background()
 
 func main() {
 	address, protocol := check.Arguments()
-	options := redis.Options{Addr: address, Protocol: 3, TLSConfig: check.TLS()}
+	options := redis.Options{Addr: address, Protocol: 3, TLSConfig: check.TLS(), ReadTimeout: check.Patience} // behind it a publish is sent twice
 	if protocol == "RESP2" {
 		options.Protocol = 2
 	}

@@ -15,7 +15,8 @@ var ctx = context.Background()
 
 func main() {
 	address, protocol := check.Arguments()
-	options := rueidis.ClientOption{InitAddress: []string{address}} // the defaults: RESP3, CLIENT TRACKING and all
+	// The defaults, RESP3, CLIENT TRACKING and all, but for the time for an answer.
+	options := rueidis.ClientOption{InitAddress: []string{address}, ConnWriteTimeout: check.Patience}
 	if protocol == "RESP2" {
 		options.AlwaysRESP2, options.DisableCache = true, true
 	}

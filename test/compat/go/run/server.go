@@ -40,7 +40,8 @@ func freeAddress() (string, error) {
 	return free.Addr().String(), free.Close() // only its port is wanted
 }
 
-// startCluster runs three nodes. Clients use the second one, which need not lead.
+// startCluster runs three nodes. Clients use the second one, which need not lead, and wait when another one is elected: nodes may have no processor
+// for longer than a leader may be silent.
 func startCluster(server, address, temp string) (stop func(), err error) {
 	names := []string{"a", "b", "c"}
 	var listen, bootstrap []string
@@ -58,7 +59,7 @@ func startCluster(server, address, temp string) (stop func(), err error) {
 			clients = "127.0.0.1:0"
 		}
 		all = append(all, exec.Command(server, clients, "--log-level", "error", "--dir", filepath.Join(temp, "node-"+name), "--cluster-name", name,
-			"--cluster-listen", listen[i], "--cluster-bootstrap", strings.Join(bootstrap, ",")))
+			"--cluster-listen", listen[i], "--cluster-bootstrap", strings.Join(bootstrap, ","), "--cluster-timeout", check.Patience.String()))
 	}
 	return startAll(address, all...)
 }

@@ -22,7 +22,7 @@ var topic = check.Topic("jobs")
 func main() {
 	address, protocol := check.Arguments()
 	r := &check.Report{Client: "Watermill", Version: check.Version("github.com/ThreeDotsLabs/watermill-redisstream"), Protocol: protocol}
-	w := &work{options: redis.Options{Addr: address, Protocol: 3}, done: map[string]int{}}
+	w := &work{options: redis.Options{Addr: address, Protocol: 3, ReadTimeout: check.Patience}, done: map[string]int{}}
 	if protocol == "RESP2" {
 		w.options.Protocol = 2
 	}
