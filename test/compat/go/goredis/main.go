@@ -28,7 +28,7 @@ func main() {
 	s := newSubscriber(sub.Subscribe(ctx))
 	r.Play(address, s, pub)
 	r.Killed(address, s, pub)
-	_ = s.PubSub.Close() // it is not needed any more
+	_ = s.Close() // it is not needed any more
 	r.Try("Channel, killed and back", func() error { return channel(sub, pub) })
 	r.Streams(pub)
 	r.Share(pub)
@@ -45,7 +45,7 @@ func predicate(c *redis.Client, pub *publisher) error {
 	topic := check.Topic("orders.eu")
 	named := check.Topic("orders.*") + " WHERE price > 100"
 	ps := c.PSubscribe(ctx, named)
-	defer ps.Close()
+	defer func() { _ = ps.Close() }()
 	limited, cancel := context.WithTimeout(ctx, check.Patience)
 	defer cancel()
 	got, err := ps.Receive(limited)
@@ -209,7 +209,7 @@ func (p *publisher) ClientKill(id int64) (int64, error) {
 // channel reads the other way, as most programs do.
 func channel(c *redis.Client, pub *publisher) error {
 	ps := c.Subscribe(ctx, check.Topic("channel"))
-	defer ps.Close()
+	defer func() { _ = ps.Close() }()
 	messages := ps.Channel()
 	arrive := func(payload string) error {
 		return check.Eventually(payload, func() (bool, error) {

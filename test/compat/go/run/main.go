@@ -92,7 +92,7 @@ func run(folder string, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(temp) // a leftover in the temporary folder harms nobody
+	defer func() { _ = os.RemoveAll(temp) }() // a leftover in the temporary folder harms nobody
 	if err := build(filepath.Join(folder, "go"), temp+"/", "./..."); err != nil {
 		return false, err
 	}
@@ -132,7 +132,7 @@ func run(folder string, o options) (bool, error) {
 		table += fmt.Sprintf("| %s | %s | %s | %s |\n", p.client, version, p.protocol, result)
 		fmt.Fprintf(os.Stderr, "%s %s: %s\n", p.client, p.protocol, result)
 	}
-	fmt.Print(table)
+	fmt.Fprint(os.Stdout, table)
 	if ran == 0 {
 		return false, fmt.Errorf("no client has %q in its name", o.only)
 	}

@@ -90,7 +90,7 @@ func startAll(address string, all ...*exec.Cmd) (stop func(), err error) {
 		if err != nil {
 			return false, nil
 		}
-		defer conn.Close() // it has been read from
+		defer func() { _ = conn.Close() }() // it has been read from
 		reply := make([]byte, len("+PONG"))
 		_ = conn.SetDeadline(time.Now().Add(check.Patience)) // a read would fail too
 		if _, err := conn.Write([]byte("PING\r\n")); err == nil {

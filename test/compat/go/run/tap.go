@@ -31,19 +31,19 @@ func tapped(server, folder string) (string, error) {
 }
 
 func between(client net.Conn, server, name string) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	far, err := net.Dial("tcp", server)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tap:", err)
 		return
 	}
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	f, err := os.Create(name)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tap:", err)
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	both := &record{to: f}
 	ended := make(chan struct{}, 2)
 	pass := func(mark string, to, from net.Conn) {

@@ -43,7 +43,7 @@ func (w *work) publish() error {
 	if err != nil {
 		return err
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	for i := range jobs {
 		m := message.NewMessage(watermill.NewUUID(), []byte(fmt.Sprint("job ", i)))
 		m.Metadata.Set("number", fmt.Sprint(i))
@@ -134,7 +134,7 @@ func (w *work) do(messages <-chan *message.Message) error {
 
 func (w *work) settled() error {
 	c := redis.NewClient(&w.options)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return check.Eventually("all acknowledged", func() (bool, error) {
 		groups, err := c.XInfoGroups(context.Background(), topic).Result()
 		if err != nil || len(groups) != 1 {
