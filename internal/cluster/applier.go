@@ -26,7 +26,7 @@ type applier struct {
 	needed   uint64     // the index that it must be of at least
 	named    uint64     // the index of the last entry with the number of the cluster
 	unmarked bool       // entries were applied behind the last mark
-	done     uint64     // the last index that raft has given
+	done     uint64     // the last index that was applied
 	replaced bool       // the state of another node has come
 
 	differs    bool // from a mark; no dispute has begun since
@@ -106,10 +106,11 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 		if l.Type == raft.LogCommand {
 			a.apply(l)
 		}
+		a.mu.Lock()
+		a.done = l.Index
+		a.mu.Unlock()
+		a.node.store.backlog.applied(l.Index)
 	}
-	a.mu.Lock()
-	a.done = logs[len(logs)-1].Index
-	a.mu.Unlock()
 	signal(a.applied)
 	return make([]any, len(logs))
 }

@@ -32,6 +32,9 @@ func (o *Options) Trailing(n uint64) { o.trailing = n }
 // UnderWay sets how many entries are on their way at once.
 func (o *Options) UnderWay(n int) { o.underWay = n }
 
+// Backlog sets how many bytes may wait to be applied.
+func (o *Options) Backlog(n int) { o.backlog = n }
+
 // Segment sets the size of the log's segments.
 func (o *Options) Segment(size int64) { o.segment = size }
 

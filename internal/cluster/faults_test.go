@@ -187,6 +187,9 @@ func newPlay(t *testing.T, seed uint64) *play {
 			o.Segment(4 << 10) // so that the head gives space back
 		}
 		o.Skew(time.Duration(p.random.Int64N(int64(48*time.Hour))) - 24*time.Hour)
+		if seed%3 == 0 {
+			o.Backlog(500) // some entries, so that raft waits for the machine
+		}
 		o.UnderWay(1 + p.random.IntN(4)) // so that others are gathered, and gathered in another way when they are sent again
 		if p.take != nil {
 			p.take(p, n, o)

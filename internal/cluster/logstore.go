@@ -22,7 +22,8 @@ type logStore struct {
 	// unsynced leaves the syncs out, in tests.
 	unsynced bool
 	// raft is nil until it runs.
-	raft atomic.Pointer[raft.Raft]
+	raft    atomic.Pointer[raft.Raft]
+	backlog backlog
 
 	mu     sync.RWMutex
 	recent []*raft.Log // consecutive entries up to the last one
@@ -97,6 +98,7 @@ func (s *logStore) follow(index, term uint64) error {
 	s.mu.Lock()
 	s.before = raft.Log{Index: index, Term: term, Type: raft.LogNoop}
 	s.mu.Unlock()
+	s.backlog.applied(index)                  // the machine has the state
 	if index < s.Head() || index > s.Last() { // behind the last one, StoreLogs begins anew
 		return nil
 	}
@@ -156,6 +158,9 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 // applies it before the leader's disk has it: see waitSynced and announced. Another leader commits it by an entry of its own term alone,
 // and when this node has stored that, its disk has all before it.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	if r := s.raft.Load(); r != nil {
+		s.backlog.wait(r.CommitIndex())
+	}
 	if first := logs[0].Index; first > s.Last()+1 { // behind a snapshot that another node has sent
 		if err := s.Reset(first); err != nil {
 			return s.fail(err)
@@ -174,6 +179,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 			return s.fail(err)
 		}
 	}
+	s.backlog.add(logs)
 	s.keepInMemory(logs)
 	return nil
 }
@@ -253,6 +259,7 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 	s.drop(from, to)
 	switch {
 	case to >= s.Last():
+		s.backlog.cut(from)
 		return s.CutTail(max(from, s.Head()))
 	case from <= s.Head():
 		return s.DropHead(to + 1)

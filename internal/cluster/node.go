@@ -117,7 +117,10 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	n.store = &logStore{Log: l, failed: n.fail, unsynced: n.options.without.sync}
+	n.store = &logStore{
+		Log: l, failed: n.fail, unsynced: n.options.without.sync,
+		backlog: backlog{most: n.options.backlog, ends: n.ctx.Done(), news: make(chan struct{}, 1)},
+	}
 	if err := n.store.repair(recovery.Damages, after); err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ type Options struct {
 
 	trailing uint64        // how many entries stay in the log at least; fewer in tests
 	underWay int           // how many entries are on their way at once; fewer in tests
+	backlog  int           // how many bytes may wait to be applied; fewer in tests
 	segment  int64         // the size of the log's segments; smaller in tests
 	skew     time.Duration // of the clock, in tests
 	without  without
@@ -118,6 +119,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.underWay == 0 {
 		o.underWay = maxUnderWay
+	}
+	if o.backlog == 0 {
+		o.backlog = maxBacklog
 	}
 	if o.segment == 0 {
 		o.segment = segmentSize
