@@ -70,11 +70,19 @@ func TestSubIsInterruptedTwice(t *testing.T) {
 	sub := c.shell("exec conch sub --raw news")
 	c.awaitListener()
 	c.shell("seq 100000 | conch pub news").until("published 100000 messages")
-	ended := make(chan error, 1)
-	go func() { ended <- sub.cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = sub.cmd.Wait() // a signal has ended it
+	}()
 	harness.Eventually(t, func() bool {
 		_ = sub.cmd.Process.Signal(syscall.SIGINT) // fails when it has ended
-		return len(ended) == 1
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
 	}, "the subscriber has ended")
 	c.stop()
 }
