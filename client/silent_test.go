@@ -50,6 +50,11 @@ func (h *hasty) SetReadDeadline(time.Time) error {
 	return h.Conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 }
 
+func dialHasty(ctx context.Context, network, addr string) (net.Conn, error) {
+	sock, err := new(net.Dialer).DialContext(ctx, network, addr)
+	return &hasty{Conn: sock}, err
+}
+
 // A name that is silent for long has missed nothing, although the server keeps nothing of the time of its last message: the
 // idle ping brings its position along. So it is for names that began in the past.
 func TestASilentNameResumes(t *testing.T) {
@@ -63,8 +68,7 @@ func TestASilentNameResumes(t *testing.T) {
 			if !gate.Load() {
 				return nil, errRefused
 			}
-			sock, err := new(net.Dialer).DialContext(ctx, network, s.Addr)
-			return &hasty{Conn: sock}, err
+			return dialHasty(ctx, network, s.Addr)
 		}})
 		sub := listenTo(t, c, name)
 		if name.start == "" {
