@@ -161,7 +161,7 @@ func TestASinkHasNoSubscriptionBehindATakeover(t *testing.T) {
 	o.entries <- proposedEntry{b, b.service.HolderBody(), nil}
 	o.hold.Unlock()
 	publisher.do("PUBLISH plain 2")
-	require.NoError(t, sink.sock.SetReadDeadline(time.Now().Add(30*time.Second)))
+	require.NoError(t, sink.sock.SetReadDeadline(time.Now().Add(10*time.Minute)))
 	left, err := io.ReadAll(sink.from)
 	require.NoError(t, err)
 	assert.NotContains(t, string(left), "plain")

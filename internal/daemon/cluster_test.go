@@ -285,7 +285,7 @@ func TestANodeWithDamageDoesNotStart(t *testing.T) {
 	require.NoError(t, os.WriteFile(segments[0], content, 0o600))
 	flags := []string{"--listen=127.0.0.1:0", "--dir=" + damaged, "--cluster-name=a", "--cluster-listen=" + c.addresses["a"], "--segment-size=64KiB"}
 	signals := make(chan os.Signal, 1)
-	time.AfterFunc(time.Minute, func() { signals <- syscall.SIGTERM }) // for a node that serves it
+	time.AfterFunc(harness.Patience, func() { signals <- syscall.SIGTERM }) // for a node that serves it
 	err = Serve(load(t, flags...), io.Discard, signals)
 	assert.ErrorContains(t, err, "is damaged at offset")
 	assert.ErrorContains(t, err, "other nodes have what is lost; remove this node, and add it anew with an empty directory")

@@ -86,7 +86,7 @@ func TestANodeWithStreamsBeginsAlone(t *testing.T) {
 	require.NoError(t, alone.wait())
 	bootstrap := "--cluster-bootstrap=a=" + c.addresses["a"] + ",b=" + c.addresses["b"] + ",c=" + c.addresses["c"]
 	signals := make(chan os.Signal, 1)
-	time.AfterFunc(time.Minute, func() { signals <- syscall.SIGTERM }) // for a node that serves them
+	time.AfterFunc(harness.Patience, func() { signals <- syscall.SIGTERM }) // for a node that serves them
 	err := Serve(load(t, "--listen=127.0.0.1:0", "--dir="+c.dirs["a"], "--cluster-name=a", "--cluster-listen="+c.addresses["a"], bootstrap), io.Discard, signals)
 	require.ErrorContains(t, err, "begin the cluster with this node alone, cluster-bootstrap=a="+c.addresses["a"]+", and add the others, with empty directories, by NODE ADD")
 	c.names = []string{"a"}
