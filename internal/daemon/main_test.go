@@ -45,7 +45,11 @@ func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	c := load(t, append([]string{"--listen=127.0.0.1:0"}, args...)...)
 	p := &process{t: t}
-	p.Process = harness.StartProcess(t, func(log *harness.Log, signals <-chan os.Signal) { p.err = Serve(c, log, signals) })
+	p.Process = harness.StartProcess(t, func(log *harness.Log, signals <-chan os.Signal) {
+		if p.err = Serve(c, log, signals); p.err != nil {
+			t.Logf("conch has ended: %v", p.err)
+		}
+	})
 	return p
 }
 
