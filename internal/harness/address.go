@@ -2,8 +2,9 @@ package harness
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,12 +17,18 @@ const firstPort, endPort = 10_000, 32_768
 // Unreachable is an address on which nothing listens.
 const Unreachable = "127.0.0.1:1"
 
+// drawn counts the ports that this process has looked at: each is drawn once, and its server may start late. Processes whose numbers differ
+// by one begin apart from each other.
+var drawn atomic.Int64
+
+const apart = 509
+
 // FreeAddress returns an address for a server that cannot choose one, or that starts more than once. Any connection of another test could
 // take one that the kernel chooses, while the server does not run.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(endPort-firstPort)) // without a seed: tests that run beside get others
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+(os.Getpid()*apart+int(drawn.Add(1)))%(endPort-firstPort))
 		if l, err := net.Listen("tcp", address); err == nil {
 			require.NoError(t, l.Close())
 			return address

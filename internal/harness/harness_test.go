@@ -54,3 +54,13 @@ func TestEventuallyFails(t *testing.T) {
 		})
 	}
 }
+
+// Servers that start later have addresses of their own.
+func TestFreeAddressesDiffer(t *testing.T) {
+	seen := make(map[string]bool)
+	for range 1000 {
+		address := FreeAddress(t)
+		require.False(t, seen[address], address)
+		seen[address] = true
+	}
+}
