@@ -318,7 +318,7 @@ func TestSinksHaveAGracePeriodAtTheEnd(t *testing.T) {
 	})
 }
 
-// slowToClose is a sink whose connection takes a second to end.
+// slowToClose is a sink that takes a second to close its connection.
 type slowToClose struct{ *fakeSink }
 
 func (s slowToClose) Close(ctx context.Context) error {

@@ -17,10 +17,10 @@ const firstPort, endPort = 10_000, 32_768
 // Unreachable is an address on which nothing listens.
 const Unreachable = "127.0.0.1:1"
 
-// drawn counts the ports that this process has looked at: each is drawn once, and its server may start late. Processes whose numbers differ
-// by one begin apart from each other.
+// drawn counts the ports that this process has tried. It tries each port once, because a server may start long after its port is drawn.
 var drawn atomic.Int64
 
+// apart is the number of ports between the first ones of two processes whose ids follow each other: tests that run beside try others.
 const apart = 509
 
 // FreeAddress returns an address for a server that cannot choose one, or that starts more than once. Any connection of another test could
