@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/harness"
 )
 
@@ -267,7 +268,7 @@ func TestANodeWithDamageDoesNotStart(t *testing.T) {
 		})
 	}, "the last entry is written, and the segment before it sealed")
 	damaged := filepath.Join(t.TempDir(), "copy")
-	copyLive(t, damaged, c.dirs["a"])
+	require.NoError(t, faulty.CopyLive(damaged, c.dirs["a"]))
 	c.stop("a")
 	checkpoints, err := filepath.Glob(filepath.Join(damaged, "checkpoint-*"))
 	require.NoError(t, err)

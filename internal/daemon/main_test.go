@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -56,15 +54,4 @@ func start(t *testing.T, args ...string) *process {
 func (p *process) wait() error {
 	p.Wait()
 	return p.err
-}
-
-// copyLive copies the directory of a conch that runs, as a crash would leave it. A file that goes meanwhile makes it begin anew.
-func copyLive(t *testing.T, to, from string) {
-	t.Helper()
-	err := os.CopyFS(to, os.DirFS(from))
-	for errors.Is(err, fs.ErrNotExist) {
-		require.NoError(t, os.RemoveAll(to))
-		err = os.CopyFS(to, os.DirFS(from))
-	}
-	require.NoError(t, err)
 }

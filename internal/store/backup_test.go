@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/conchmq/conch/internal/backup"
+	"github.com/conchmq/conch/internal/faulty"
 	"github.com/conchmq/conch/internal/log"
 	"github.com/conchmq/conch/internal/position"
 	"github.com/conchmq/conch/internal/testseed"
@@ -259,7 +260,7 @@ func TestBackupDirectory(t *testing.T) {
 	owner.add("orders.1", "not in a checkpoint")
 	require.NoError(t, owner.log.Sync())
 	killedDigest := owner.Streams().Digest()
-	copyLive(t, killed, dir)
+	require.NoError(t, faulty.CopyLive(killed, dir))
 	require.NoError(t, owner.Close(0))
 
 	for _, c := range []struct {

@@ -1,9 +1,7 @@
 package store
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -218,7 +216,7 @@ func TestACrash(t *testing.T) {
 	require.NoError(t, s.log.Sync())
 	crashed := o
 	crashed.Dir = filepath.Join(t.TempDir(), "copy")
-	copyLive(t, crashed.Dir, o.Dir)
+	require.NoError(t, faulty.CopyLive(crashed.Dir, o.Dir))
 	require.NoError(t, s.Close(0))
 
 	again := open(t, crashed)
@@ -255,7 +253,7 @@ func TestCheckpoints(t *testing.T) {
 			crashed := o
 			crashed.Dir = filepath.Join(t.TempDir(), fmt.Sprint(life))
 			require.NoError(t, s.log.Sync())
-			copyLive(t, crashed.Dir, o.Dir)
+			require.NoError(t, faulty.CopyLive(crashed.Dir, o.Dir))
 			o = crashed
 		}
 		require.NoError(t, s.Close(sequence))
@@ -537,15 +535,4 @@ func TestADiskThatIsFullBeforeAllIsWritten(t *testing.T) {
 			require.NoError(t, s.Close(0))
 		})
 	}
-}
-
-// copyLive copies the directory of a store that is open, as a crash would leave it. A file that goes meanwhile makes it begin anew.
-func copyLive(t *testing.T, to, from string) {
-	t.Helper()
-	err := os.CopyFS(to, os.DirFS(from))
-	for errors.Is(err, fs.ErrNotExist) {
-		require.NoError(t, os.RemoveAll(to))
-		err = os.CopyFS(to, os.DirFS(from))
-	}
-	require.NoError(t, err)
 }
